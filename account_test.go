@@ -1,0 +1,167 @@
+package watchword_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// PW-9
+func TestAChangeOfPasswordEndsTheOtherSessions(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	here := r.signUp(t, "ada@example.com")
+	there := r.login(t, "ada@example.com", phone)
+	who := r.identity(t, here)
+	wantCode(t, r.ChangePassword(t.Context(), who, "wrong password", otherPassword, laptop), watchword.CodePasswordWrong)
+	must(t, r.ChangePassword(t.Context(), who, goodPassword, otherPassword, laptop))
+	if _, err := r.Refresh(t.Context(), here.RefreshToken, laptop); err != nil {
+		t.Errorf("this session ended too: %v", err)
+	}
+	_, err := r.Refresh(t.Context(), there.RefreshToken, phone)
+	wantCode(t, err, watchword.CodeSessionEnded)
+	_, err = r.Authenticate(t.Context(), there.AccessToken)
+	wantCode(t, err, watchword.CodeSessionEnded)
+}
+
+// RT-10
+func TestTheUserSeesAndEndsOwnSessionsOnly(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	here := r.signUp(t, "ada@example.com")
+	r.clock.advance(time.Second)
+	there := r.login(t, "ada@example.com", phone)
+	stranger := r.signUp(t, "bob@example.com")
+	who := r.identity(t, here)
+	sessions, err := r.Sessions(t.Context(), who)
+	must(t, err)
+	if len(sessions) != 2 || sessions[0].ID != there.Session.ID {
+		t.Fatalf("got %+v", sessions)
+	}
+	wantCode(t, r.EndSession(t.Context(), who, stranger.Session.ID, laptop), watchword.CodeNotFound)
+	r.identity(t, stranger)
+	must(t, r.EndSession(t.Context(), who, there.Session.ID, laptop))
+	wantCode(t, r.EndSession(t.Context(), who, there.Session.ID, laptop), watchword.CodeNotFound)
+	_, err = r.Refresh(t.Context(), there.RefreshToken, phone)
+	wantCode(t, err, watchword.CodeSessionEnded)
+}
+
+func TestLogoutEverywhereMaySpareThisSession(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	here := r.signUp(t, "ada@example.com")
+	there := r.login(t, "ada@example.com", phone)
+	who := r.identity(t, here)
+	n, err := r.LogoutAll(t.Context(), who, who.Session.ID, laptop)
+	if err != nil || n != 1 {
+		t.Fatalf("ended %d, %v", n, err)
+	}
+	_, err = r.Authenticate(t.Context(), there.AccessToken)
+	wantCode(t, err, watchword.CodeSessionEnded)
+	n, err = r.LogoutAll(t.Context(), r.identity(t, here), "", laptop)
+	if err != nil || n != 1 {
+		t.Fatalf("ended %d, %v", n, err)
+	}
+	_, err = r.Authenticate(t.Context(), here.AccessToken)
+	wantCode(t, err, watchword.CodeSessionEnded)
+}
+
+// JWT-15
+func TestAChangeOfRolesOutdatesAccessTokensAndEndsNoSession(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	r.clock.advance(300 * time.Millisecond)
+	in := r.signUp(t, "ada@example.com")
+	_, err := r.SetRoles(t.Context(), in.User.ID, []string{"editor", "admin", "editor"})
+	must(t, err)
+	_, err = r.Authenticate(t.Context(), in.AccessToken)
+	wantCode(t, err, watchword.CodeTokenExpired)
+	next, err := r.Refresh(t.Context(), in.RefreshToken, laptop) // in the same second
+	must(t, err)
+	who := r.identity(t, next)
+	if !slices.Equal(who.User.Roles, []string{"admin", "editor"}) {
+		t.Errorf("roles: %v", who.User.Roles)
+	}
+	_, err = r.SetRoles(t.Context(), in.User.ID, []string{"Not A Role"})
+	wantField(t, err, "roles", watchword.FieldInvalid)
+}
+
+// AZ-2
+func TestOnlyOneselfAndAdministratorsSeeAProfile(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	ada, bob := r.signUp(t, "ada@example.com"), r.signUp(t, "bob@example.com")
+	if _, err := r.Profile(t.Context(), r.identity(t, ada), ada.User.ID); err != nil {
+		t.Error(err)
+	}
+	_, err := r.Profile(t.Context(), r.identity(t, ada), bob.User.ID)
+	wantCode(t, err, watchword.CodeNotFound)
+	_, err = r.SetRoles(t.Context(), ada.User.ID, []string{watchword.RoleAdmin})
+	must(t, err)
+	ada, err = r.Refresh(t.Context(), ada.RefreshToken, laptop)
+	must(t, err)
+	if _, err := r.Profile(t.Context(), r.identity(t, ada), bob.User.ID); err != nil {
+		t.Error(err)
+	}
+	_, err = r.Profile(t.Context(), r.identity(t, ada), "no-such-user")
+	wantCode(t, err, watchword.CodeNotFound)
+}
+
+// ID-6
+func TestADeletedAccountIsGoneAndItsSessionsToo(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	in := r.signUp(t, "ada@example.com")
+	who := r.identity(t, in)
+	wantCode(t, r.DeleteAccount(t.Context(), who, "wrong password", laptop), watchword.CodePasswordWrong)
+	must(t, r.DeleteAccount(t.Context(), who, goodPassword, laptop))
+	_, err := r.Refresh(t.Context(), in.RefreshToken, laptop)
+	wantCode(t, err, watchword.CodeSessionEnded)
+	_, err = r.Authenticate(t.Context(), in.AccessToken)
+	wantCode(t, err, watchword.CodeSessionEnded)
+	again := r.signUp(t, "ada@example.com")
+	if again.User.ID == in.User.ID {
+		t.Error("the identifier was given out twice")
+	}
+}
+
+// RL-11, RT-11
+func TestADisabledAccountIsOutAtOnce(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	in := r.signUp(t, "ada@example.com")
+	must(t, r.DisableUser(t.Context(), in.User.ID))
+	_, err := r.Authenticate(t.Context(), in.AccessToken)
+	wantCode(t, err, watchword.CodeSessionEnded)
+	_, err = r.Refresh(t.Context(), in.RefreshToken, laptop)
+	wantCode(t, err, watchword.CodeSessionEnded)
+	must(t, r.EnableUser(t.Context(), in.User.ID))
+	_, err = r.Refresh(t.Context(), in.RefreshToken, laptop)
+	wantCode(t, err, watchword.CodeSessionEnded)
+	r.login(t, "ada@example.com", laptop)
+}
+
+// AZ-5
+func TestAnAccountOfAnOperatorBeginsWithAMail(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(o *watchword.Options) { o.Signup = watchword.SignupClosed })
+	_, err := r.SignUp(t.Context(), watchword.SignUpRequest{Email: "ada@example.com", Password: goodPassword, Client: laptop})
+	wantCode(t, err, watchword.CodeSignupClosed)
+	user, err := r.CreateUser(t.Context(), watchword.NewUser{Email: "ada@example.com", Roles: []string{"admin"}})
+	must(t, err)
+	_, err = r.Login(t.Context(), watchword.LoginRequest{Email: "ada@example.com", Password: goodPassword, Client: laptop})
+	wantCode(t, err, watchword.CodeInvalidCredentials)
+	r.deliver(t)
+	must(t, r.ResetPassword(t.Context(), r.post.last(t, watchword.MailReset).Token, goodPassword, laptop))
+	if in := r.login(t, "ada@example.com", laptop); in.User.ID != user.ID || !in.User.HasRole("admin") {
+		t.Errorf("got %+v", in.User)
+	}
+	for _, act := range []error{
+		r.DisableUser(t.Context(), "nobody"), r.EnableUser(t.Context(), "nobody"), r.DeleteUser(t.Context(), "nobody"),
+		r.SendReset(t.Context(), "nobody"), r.EndUserSession(t.Context(), user.ID, "nothing"),
+	} {
+		wantCode(t, act, watchword.CodeNotFound)
+	}
+}

@@ -1,0 +1,230 @@
+package watchword_test
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/store/sqlite"
+)
+
+// The engine under test runs on a real SQLite file. Its clock stands still
+// unless a test moves it, and its mails are kept.
+
+const (
+	goodPassword  = "correct horse battery"
+	otherPassword = "a rainbow over the bay"
+)
+
+type rig struct {
+	*watchword.Engine
+	store *sqlite.Store
+	clock *clock
+	post  *postbox
+	opts  watchword.Options
+}
+
+// start makes an engine; change may be nil.
+func start(t *testing.T, change func(*watchword.Options)) *rig {
+	t.Helper()
+	return startOn(t, filepath.Join(t.TempDir(), "watchword.db"), change)
+}
+
+func startOn(t *testing.T, path string, change func(*watchword.Options)) *rig {
+	t.Helper()
+	store, err := sqlite.Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	return startWith(t, store, change)
+}
+
+func startWith(t *testing.T, store *sqlite.Store, change func(*watchword.Options)) *rig {
+	t.Helper()
+	r := &rig{store: store, clock: newClock(), post: &postbox{}}
+	r.opts = watchword.Options{
+		PublicURL: "https://id.example.com",
+		MasterKey: []byte("a master key for tests, 32 bytes"),
+		Mailer:    r.post,
+		Now:       r.clock.Now,
+	}
+	if change != nil {
+		change(&r.opts)
+	}
+	engine, err := watchword.New(t.Context(), store, r.opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(engine.Close)
+	r.Engine = engine
+	return r
+}
+
+// deliver sends what is in the outbox, and waits for it.
+func (r *rig) deliver(t *testing.T) {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); r.Run(ctx) }()
+	for {
+		mails, err := r.Mails(t.Context(), 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		due := slices.ContainsFunc(mails, func(m watchword.Mail) bool { return !m.NextAt.After(r.clock.Now()) })
+		if !due && !slices.ContainsFunc(mails, func(m watchword.Mail) bool { return m.LastError == "" }) {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	stop()
+	<-done
+}
+
+// signUp makes an account and returns its first session.
+func (r *rig) signUp(t *testing.T, email string) *watchword.SignIn {
+	t.Helper()
+	in, err := r.SignUp(t.Context(), watchword.SignUpRequest{Email: email, Password: goodPassword, Name: "Ada", Client: laptop})
+	if err != nil {
+		t.Fatalf("sign up: %v", err)
+	}
+	return in
+}
+
+func (r *rig) login(t *testing.T, email string, c watchword.Client) *watchword.SignIn {
+	t.Helper()
+	in, err := r.Login(t.Context(), watchword.LoginRequest{Email: email, Password: goodPassword, Persistent: true, Client: c})
+	if err != nil {
+		t.Fatalf("login: %v", err)
+	}
+	return in
+}
+
+// identity authenticates with the access token of a sign-in.
+func (r *rig) identity(t *testing.T, in *watchword.SignIn) watchword.Identity {
+	t.Helper()
+	who, err := r.Authenticate(t.Context(), in.AccessToken)
+	if err != nil {
+		t.Fatalf("authenticate: %v", err)
+	}
+	return who
+}
+
+// events lists the kinds of a user's events, the oldest first.
+func (r *rig) events(t *testing.T, id watchword.UserID) []watchword.EventKind {
+	t.Helper()
+	events, err := r.UserEvents(t.Context(), id, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kinds []watchword.EventKind
+	for _, ev := range slices.Backward(events) {
+		kinds = append(kinds, ev.Kind)
+	}
+	return kinds
+}
+
+func wantCode(t *testing.T, err error, want watchword.Code) {
+	t.Helper()
+	if err == nil || watchword.CodeOf(err) != want {
+		t.Fatalf("got error %v, want %s", err, want)
+	}
+}
+
+func wantField(t *testing.T, err error, field, code string) {
+	t.Helper()
+	var refusal *watchword.Error
+	if !errors.As(err, &refusal) || !slices.ContainsFunc(refusal.Fields, func(f watchword.FieldError) bool {
+		return f.Field == field && f.Code == code
+	}) {
+		t.Fatalf("got error %v, want %s of %s", err, code, field)
+	}
+}
+
+var (
+	laptop = watchword.Client{
+		Address:   netip.MustParseAddr("203.0.113.7"),
+		UserAgent: "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36",
+		RequestID: "laptop",
+	}
+	phone = watchword.Client{
+		Address:   netip.MustParseAddr("2001:db8::17"),
+		UserAgent: "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Mobile/15E148 Safari/604.1",
+		RequestID: "phone",
+	}
+)
+
+// A clock stands still until it is moved.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func newClock() *clock { return &clock{now: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)} }
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// A postbox keeps the mails, or refuses them.
+type postbox struct {
+	mu    sync.Mutex
+	mails []watchword.Message
+	fail  error
+}
+
+func (p *postbox) Send(_ context.Context, m watchword.Message) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.fail != nil {
+		return p.fail
+	}
+	p.mails = append(p.mails, m)
+	return nil
+}
+
+func (p *postbox) refuse(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.fail = err
+}
+
+// last returns the newest mail of that kind.
+func (p *postbox) last(t *testing.T, kind watchword.MailKind) watchword.Message {
+	t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, m := range slices.Backward(p.mails) {
+		if m.Kind == kind {
+			return m
+		}
+	}
+	t.Fatalf("there is no %s mail among %d", kind, len(p.mails))
+	return watchword.Message{}
+}
+
+func (p *postbox) count(kind watchword.MailKind) (n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, m := range p.mails {
+		if m.Kind == kind {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,75 @@
+package watchword
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+// An EventKind names something that matters to the safety of an account.
+type EventKind string
+
+const (
+	EventSignup          EventKind = "signup"
+	EventLogin           EventKind = "login"
+	EventLoginFailed     EventKind = "login_failed"
+	EventLogout          EventKind = "logout"
+	EventLogoutAll       EventKind = "logout_all"
+	EventSessionEnded    EventKind = "session_ended"
+	EventRefreshReused   EventKind = "refresh_reused"
+	EventLateForgiven    EventKind = "late_forgiven"
+	EventPasswordChanged EventKind = "password_changed"
+	EventPasswordReset   EventKind = "password_reset"
+	EventEmailVerified   EventKind = "email_verified"
+	EventEmailChanged    EventKind = "email_changed"
+	EventEmailUndone     EventKind = "email_change_undone"
+	EventRolesChanged    EventKind = "roles_changed"
+	EventDisabled        EventKind = "account_disabled"
+	EventEnabled         EventKind = "account_enabled"
+	EventDeleted         EventKind = "account_deleted"
+)
+
+// An Event is one entry of an account's security log. It is written in the
+// transaction of the change it tells of, and as a log line after the commit.
+type Event struct {
+	ID        string // UUID version 7
+	Kind      EventKind
+	At        time.Time
+	UserID    UserID
+	SessionID SessionID // empty where none is concerned
+	Address   string    // network address of the client; empty for an operator
+	Device    string    // name of the client's device
+	RequestID string
+	Detail    string // a reason or a number, never a secret
+}
+
+// event starts an Event of a client at now.
+func (e *Engine) event(kind EventKind, c Client, now time.Time) Event {
+	ev := Event{ID: newID(), Kind: kind, At: now, Address: c.address(), RequestID: c.RequestID}
+	if c.UserAgent != "" {
+		ev.Device = e.devices.Name(c.UserAgent)
+	}
+	return ev
+}
+
+func (ev Event) of(id UserID) Event       { ev.UserID = id; return ev }
+func (ev Event) on(id SessionID) Event    { ev.SessionID = id; return ev }
+func (ev Event) because(why string) Event { ev.Detail = why; return ev }
+
+// announce logs and counts an event whose transaction has been committed.
+func (e *Engine) announce(ev Event) {
+	e.count.event(ev.Kind)
+	level := slog.LevelInfo
+	if ev.Kind == EventRefreshReused || ev.Kind == EventLateForgiven || ev.Kind == EventLoginFailed {
+		level = slog.LevelWarn
+	}
+	e.log.LogAttrs(context.Background(), level, "security event",
+		slog.String("event", string(ev.Kind)),
+		slog.String("user", string(ev.UserID)),
+		slog.String("session", string(ev.SessionID)),
+		slog.String("client", ev.Address),
+		slog.String("device", ev.Device),
+		slog.String("request_id", ev.RequestID),
+		slog.String("detail", ev.Detail),
+	)
+}

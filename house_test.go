@@ -1,0 +1,377 @@
+package watchword_test
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/fstest"
+)
+
+// The plan of the house (ARCHITECTURE.md), as a test that reads the files itself:
+// which package may import which of ours, which names and calls are not wanted,
+// and how long things may get. A package that is not there yet breaks no rule; a
+// package that stands in no row of the table does.
+
+const module = "github.com/watchword-auth/watchword"
+
+// row is one line of the import table. A name is a folder; "root" is the engine,
+// "x/*" is every folder below x, "*" is everything of ours.
+type row struct {
+	packages string // whom the row is about
+	may      string // what of ours they may import
+	never    string // what they never import, ours or not
+}
+
+// The rows bind the files of a package. Test files of internal/* are bound too: a
+// mechanism is tested without users. Other test files may import all of ours, for
+// they run on the real store and the real mailbox.
+var importTable = []row{
+	{"internal/*", "internal/*", ""},
+	{"root", "internal/*", "net/http net/http/* database/sql database/sql/* html/template"},
+	{"store/internal/sqlstore store/storetest", "root internal/*", ""},
+	{"store/sqlite store/postgres", "root internal/* store/internal/sqlstore", ""},
+	{"mail", "root internal/*", ""},
+	{"mail/*", "root internal/* mail", ""},
+	{"verify", "internal/*", ""},
+	{"web", "", ""},
+	{"server", "root verify web internal/*", "store/*"},
+	{"dialect/*", "root verify internal/*", "store/*"},
+	{"cmd/*", "*", "web"},
+	{"lab lab/*", "root internal/* store/* lab/*", ""},
+	{"examples/*", "root verify server dialect/* store/* mail mail/*", ""},
+}
+
+const (
+	unwantedNames = "util utils common helper helpers types models"
+
+	// The standard library lets a pattern switch its cross-origin check off.
+	unwantedCall = "AddInsecureBypassPattern"
+
+	maxRootFiles    = 25
+	maxRootLines    = 5000
+	maxFileLines    = 500
+	maxFuncLines    = 80 // 60 is the aim; from there to 80 a comment says why
+	maxFuncParams   = 5
+	orChangeThePlan = "or change ARCHITECTURE.md and the table in house_test.go together"
+)
+
+func TestImportsPointInward(t *testing.T) {
+	t.Parallel()
+	reportFaults(t, importFaults(readHouse(t, os.DirFS("."))))
+}
+
+// KEY-5, CSRF-5
+func TestNothingUnwantedIsUsed(t *testing.T) {
+	t.Parallel()
+	reportFaults(t, unwantedFaults(readHouse(t, os.DirFS("."))))
+}
+
+func TestFilesAndFunctionsStayReadable(t *testing.T) {
+	t.Parallel()
+	reportFaults(t, budgetFaults(readHouse(t, os.DirFS("."))))
+}
+
+// A guard that cannot bark guards nothing: each rule is broken once on paper.
+func TestEveryRuleOfTheHouseCanFail(t *testing.T) {
+	t.Parallel()
+	const ours = module + "/"
+	for _, c := range []struct {
+		name, file, source string
+		want               string // part of the one fault; empty: there is none
+	}{
+		{"a mechanism knows users", "internal/seal/a.go", importing("seal", module), "internal/seal/a.go imports root"},
+		{"a test of a mechanism knows users", "internal/seal/a_test.go", importing("seal_test", module), "internal/seal/a_test.go imports root"},
+		{"a mechanism uses another", "internal/seal/a.go", importing("seal", ours+"internal/kdf"), ""},
+		{"the engine speaks HTTP", "login.go", importing("watchword", "net/http"), "login.go imports net/http"},
+		{"the engine speaks cookies", "login.go", importing("watchword", "net/http/cookiejar"), "login.go imports net/http/cookiejar"},
+		{"the engine speaks SQL", "login.go", importing("watchword", "database/sql"), "login.go imports database/sql"},
+		{"the engine fills in pages", "login.go", importing("watchword", "html/template"), "login.go imports html/template"},
+		{"the engine picks its store", "login.go", importing("watchword", ours+"store/sqlite"), "login.go imports store/sqlite"},
+		{"a test of the engine picks a store", "login_test.go", importing("watchword_test", ours+"store/sqlite"), ""},
+		{"a store knows the other", "store/sqlite/a.go", importing("sqlite", ours+"store/postgres"), "imports store/postgres"},
+		{"a store uses the shared statements", "store/sqlite/a.go", importing("sqlite", ours+"store/internal/sqlstore"), ""},
+		{"the suite knows a store", "store/storetest/a.go", importing("storetest", ours+"store/sqlite"), "imports store/sqlite"},
+		{"mail knows how it is sent", "mail/a.go", importing("mail", ours+"mail/smtp"), "imports mail/smtp"},
+		{"a sender uses mail", "mail/smtp/a.go", importing("smtp", ours+"mail"), ""},
+		{"a verifier links the engine", "verify/a.go", importing("verify", module), "verify/a.go imports root"},
+		{"web has logic", "web/a.go", importing("web", module), "web/a.go imports root"},
+		{"the server uses web", "server/a.go", importing("server", ours+"web"), ""},
+		{"the server knows a store", "server/a.go", importing("server", ours+"store/sqlite"), "imports store/sqlite"},
+		{"a dialect knows a store", "dialect/users/a.go", importing("users", ours+"store/sqlite"), "imports store/sqlite"},
+		{"a dialect uses web", "dialect/users/a.go", importing("users", ours+"web"), "imports web"},
+		{"the program wires", "cmd/watchword/a.go", importing("main", ours+"store/sqlite"), ""},
+		{"the program uses web", "cmd/watchword/a.go", importing("main", ours+"web"), "imports web"},
+		{"the lab starts a server", "lab/rotation/a.go", importing("rotation", ours+"server"), "imports server"},
+		{"a package without a place", "billing/a.go", importing("billing"), "stands in no row"},
+
+		{"a folder for everything", "internal/util/a.go", importing("codes"), "internal/util"},
+		{"a package for everything", "internal/codes/a.go", importing("helpers"), "helpers"},
+		{"weak randomness", "internal/seal/a.go", importing("seal", "math/rand/v2"), "imports math/rand/v2"},
+		{"weak randomness in a test", "internal/seal/a_test.go", importing("seal_test", "math/rand"), ""},
+		{"weak randomness in the lab", "lab/rotation/a.go", importing("rotation", "math/rand"), ""},
+		{"work before main", "server/a.go", "package server\nfunc init() {}\n", "server/a.go:2: func init"},
+		{"a hole in the cross-origin check", "server/a.go", "package server\nfunc f(c guard) { c." + unwantedCall + "(`/`) }\n", unwantedCall},
+		{"a file that does not parse", "server/a.go", "package server\nfunc {\n", "server/a.go:2"},
+
+		{"a long file", "server/a.go", "package server\n" + strings.Repeat("//\n", maxFileLines), "server/a.go has 501 lines"},
+		{"a long generated file", "server/a.go", "// Code generated by x. DO NOT EDIT.\n\npackage server\n" + strings.Repeat("//\n", maxFileLines), ""},
+		{"a long function", "server/a.go", "package server\nfunc f() {" + strings.Repeat("\n", maxFuncLines) + "}\n", "server/a.go:2: f has 81 lines"},
+		{"many parameters", "server/a.go", "package server\nfunc f(a, b, c, d, e int, _ string) {}\n", "server/a.go:2: f has 6 parameters"},
+		{"another module", "tools/x/util/a.go", importing("util", "math/rand"), ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			tree := fstest.MapFS{
+				c.file:          {Data: []byte(c.source)},
+				"tools/go.mod":  {Data: []byte("module tools\n")},
+				"testdata/a.go": {Data: []byte("not Go")},
+			}
+			faults := allFaults(readHouse(t, tree))
+			switch {
+			case c.want == "" && len(faults) > 0:
+				t.Errorf("got %q, want no fault", faults)
+			case c.want != "" && (len(faults) != 1 || !strings.Contains(faults[0], c.want)):
+				t.Errorf("got %q, want one fault with %q", faults, c.want)
+			}
+		})
+	}
+}
+
+func TestTheEngineStaysSmall(t *testing.T) {
+	t.Parallel()
+	long, many := fstest.MapFS{}, fstest.MapFS{}
+	for i := range maxRootFiles + 1 {
+		many[fmt.Sprintf("f%d.go", i)] = &fstest.MapFile{Data: []byte("package watchword\n")}
+	}
+	for i := range maxRootLines/maxFileLines + 1 {
+		source := "package watchword\n" + strings.Repeat("//\n", maxFileLines-1)
+		long[fmt.Sprintf("f%d.go", i)] = &fstest.MapFile{Data: []byte(source)}
+	}
+	for want, tree := range map[string]fs.FS{"26 files": many, "5500 lines": long} {
+		faults := allFaults(readHouse(t, tree))
+		if len(faults) != 1 || !strings.Contains(faults[0], want) {
+			t.Errorf("got %q, want one fault with %q", faults, want)
+		}
+	}
+}
+
+// importing returns the source of a file with nothing but imports.
+func importing(pkg string, paths ...string) string {
+	source := "package " + pkg + "\n"
+	for _, p := range paths {
+		source += "import _ " + strconv.Quote(p) + "\n"
+	}
+	return source
+}
+
+func reportFaults(t *testing.T, faults []string) {
+	t.Helper()
+	for _, f := range faults {
+		t.Error(f)
+	}
+}
+
+func allFaults(files []file) []string {
+	return slices.Concat(importFaults(files), unwantedFaults(files), budgetFaults(files))
+}
+
+// file is one Go file of this module.
+type file struct {
+	path   string // with slashes, from the root of the module
+	pkg    string // its folder; "root" for the engine's
+	test   bool
+	syntax *ast.File // as far as it parses
+	broken error
+	lines  int
+	fset   *token.FileSet
+}
+
+// name shortens an import path of ours to how the table calls it.
+func name(importPath string) (short string, ours bool) {
+	if importPath == module {
+		return "root", true
+	}
+	return strings.CutPrefix(importPath, module+"/")
+}
+
+func (f file) imports() []string {
+	var paths []string
+	for _, spec := range f.syntax.Imports {
+		p, _ := strconv.Unquote(spec.Path.Value)
+		paths = append(paths, p)
+	}
+	return paths
+}
+
+func (f file) at(n ast.Node) string {
+	return fmt.Sprintf("%s:%d", f.path, f.fset.Position(n.Pos()).Line)
+}
+
+// readHouse parses every Go file of the module whatever its build tags say, and
+// passes over what is not ours to judge: other modules, hidden folders, testdata.
+func readHouse(t *testing.T, tree fs.FS) []file {
+	t.Helper()
+	var files []file
+	err := fs.WalkDir(tree, ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() {
+			return enter(tree, name)
+		}
+		if path.Ext(name) != ".go" {
+			return nil
+		}
+		f, err := readFile(tree, name)
+		files = append(files, f)
+		return err
+	})
+	if err != nil {
+		t.Fatalf("read the house: %v", err)
+	}
+	return files
+}
+
+// enter returns fs.SkipDir for a folder that holds none of our packages.
+func enter(tree fs.FS, dir string) error {
+	if dir == "." {
+		return nil
+	}
+	base := path.Base(dir)
+	if base == "testdata" || base == "node_modules" || strings.HasPrefix(base, ".") || strings.HasPrefix(base, "_") {
+		return fs.SkipDir
+	}
+	if _, err := fs.Stat(tree, path.Join(dir, "go.mod")); err == nil {
+		return fs.SkipDir
+	}
+	return nil
+}
+
+func readFile(tree fs.FS, name string) (file, error) {
+	source, err := fs.ReadFile(tree, name)
+	if err != nil {
+		return file{}, err
+	}
+	f := file{path: name, pkg: path.Dir(name), test: strings.HasSuffix(name, "_test.go"), fset: token.NewFileSet()}
+	if f.pkg == "." {
+		f.pkg = "root"
+	}
+	f.lines = strings.Count(string(source), "\n")
+	f.syntax, f.broken = parser.ParseFile(f.fset, name, source, parser.ParseComments|parser.SkipObjectResolution)
+	return f, nil
+}
+
+func importFaults(files []file) []string {
+	var faults []string
+	for _, f := range files {
+		i := slices.IndexFunc(importTable, func(r row) bool { return covers(r.packages, f.pkg) })
+		if i < 0 {
+			faults = append(faults, fmt.Sprintf("%s: package %s stands in no row of the import table: move it into one of the rings, %s",
+				f.path, f.pkg, orChangeThePlan))
+			continue
+		}
+		if f.test && !covers("internal/*", f.pkg) {
+			continue
+		}
+		r := importTable[i]
+		for _, p := range f.imports() {
+			short, ours := name(p)
+			if covers(r.never, short) || ours && short != f.pkg && !covers(r.may, short) {
+				faults = append(faults, fmt.Sprintf("%s imports %s, but %s may import of ours [%s] and never [%s]: move what needs it to an outer ring, %s",
+					f.path, short, f.pkg, r.may, r.never, orChangeThePlan))
+			}
+		}
+	}
+	return faults
+}
+
+// covers reports whether one of the patterns, parted by spaces, means pkg.
+func covers(patterns, pkg string) bool {
+	return slices.ContainsFunc(strings.Fields(patterns), func(p string) bool {
+		below, deep := strings.CutSuffix(p, "*")
+		return p == pkg || deep && strings.HasPrefix(pkg, below)
+	})
+}
+
+func unwantedFaults(files []file) []string {
+	var faults []string
+	for _, f := range files {
+		if f.broken != nil {
+			faults = append(faults, f.broken.Error())
+		}
+		pkg := strings.TrimSuffix(f.syntax.Name.Name, "_test")
+		if covers(unwantedNames, pkg) || covers(unwantedNames, path.Base(f.pkg)) {
+			faults = append(faults, fmt.Sprintf("%s: package %s in %s: name it after what it knows", f.path, pkg, f.pkg))
+		}
+		if f.test {
+			continue
+		}
+		for _, p := range f.imports() {
+			if covers("math/rand math/rand/*", p) && !covers("lab lab/*", f.pkg) {
+				faults = append(faults, fmt.Sprintf("%s imports %s: use crypto/rand; only tests and lab may be predictable", f.path, p))
+			}
+		}
+		ast.Inspect(f.syntax, func(n ast.Node) bool {
+			if call, ok := n.(*ast.SelectorExpr); ok && call.Sel.Name == unwantedCall {
+				faults = append(faults, fmt.Sprintf("%s: %s: no path is let off the cross-origin check", f.at(n), unwantedCall))
+			}
+			return true
+		})
+		for _, fn := range functions(f) {
+			if fn.Recv == nil && fn.Name.Name == "init" {
+				faults = append(faults, fmt.Sprintf("%s: func init: do the work in a function that main calls", f.at(fn)))
+			}
+		}
+	}
+	return faults
+}
+
+func budgetFaults(files []file) []string {
+	var faults []string
+	rootFiles, rootLines := 0, 0
+	for _, f := range files {
+		if f.test || ast.IsGenerated(f.syntax) {
+			continue
+		}
+		if f.pkg == "root" {
+			rootFiles++
+			rootLines += f.lines
+		}
+		if f.lines > maxFileLines {
+			faults = append(faults, fmt.Sprintf("%s has %d lines, %d are allowed: split it by concern", f.path, f.lines, maxFileLines))
+		}
+		for _, fn := range functions(f) {
+			if n := f.fset.Position(fn.End()).Line - f.fset.Position(fn.Pos()).Line + 1; n > maxFuncLines {
+				faults = append(faults, fmt.Sprintf("%s: %s has %d lines, %d are allowed: let it tell its story in steps", f.at(fn), fn.Name.Name, n, maxFuncLines))
+			}
+			if n := fn.Type.Params.NumFields(); n > maxFuncParams {
+				faults = append(faults, fmt.Sprintf("%s: %s has %d parameters, %d are allowed: give those that belong together a struct", f.at(fn), fn.Name.Name, n, maxFuncParams))
+			}
+		}
+	}
+	if rootFiles > maxRootFiles {
+		faults = append(faults, fmt.Sprintf("the root package has %d files, %d are allowed: move mechanisms to internal", rootFiles, maxRootFiles))
+	}
+	if rootLines > maxRootLines {
+		faults = append(faults, fmt.Sprintf("the root package has %d lines, %d are allowed: move mechanisms to internal", rootLines, maxRootLines))
+	}
+	return faults
+}
+
+func functions(f file) []*ast.FuncDecl {
+	var fns []*ast.FuncDecl
+	for _, d := range f.syntax.Decls {
+		if fn, ok := d.(*ast.FuncDecl); ok {
+			fns = append(fns, fn)
+		}
+	}
+	return fns
+}

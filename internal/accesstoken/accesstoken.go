@@ -1,0 +1,226 @@
+// Package accesstoken is our narrow profile of JWT access tokens (RFC 9068, with
+// RFC 8725): one shape, one type, the algorithm bound to the key.
+//
+// It knows keys and claims. It knows no sessions: whether the `sid` of a genuine
+// token is alive is decided elsewhere.
+package accesstoken
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	maxToken = 4096           // bytes
+	maxLife  = 24 * time.Hour // between iat and exp; ours live for an hour at most
+)
+
+var (
+	// ErrExpired: everything is right but the time.
+	ErrExpired = errors.New("access token has expired")
+
+	// ErrInvalid: not an access token of ours, for us, at this time.
+	ErrInvalid = errors.New("not a valid access token")
+)
+
+// Claims are what a token says. Times are in seconds since 1970.
+type Claims struct {
+	Issuer    string   `json:"iss"`
+	Audience  Audience `json:"aud"`
+	Subject   string   `json:"sub"`
+	SessionID string   `json:"sid"`
+	ID        string   `json:"jti"`
+	IssuedAt  int64    `json:"iat"`
+	NotBefore int64    `json:"nbf"`
+	Expires   int64    `json:"exp"`
+	AuthTime  int64    `json:"auth_time"`
+	Roles     []string `json:"roles"`
+	AMR       []string `json:"amr"` // RFC 8176
+	ACR       string   `json:"acr"`
+
+	// Extra are other claims: of no reserved name, see CheckExtra. Verify does
+	// not return them.
+	Extra map[string]any `json:"-"`
+}
+
+// An Audience is written as a string if it is one (RFC 7519, section 4.1.3).
+type Audience []string
+
+func (a Audience) MarshalJSON() ([]byte, error) {
+	if len(a) == 1 {
+		return json.Marshal(a[0])
+	}
+	return json.Marshal([]string(a))
+}
+
+// ours are the claims that Sign sets; reserved are others with a meaning of their
+// own in the registry of RFC 7519, section 10.1, that nobody should fake.
+var (
+	ours     = []string{"iss", "aud", "sub", "sid", "jti", "iat", "nbf", "exp", "auth_time", "roles", "amr", "acr"}
+	reserved = []string{
+		"email", "email_verified", "name", "preferred_username", "phone_number", "phone_number_verified",
+		"azp", "client_id", "scope", "cnf", "act", "may_act", "nonce", "at_hash", "c_hash", "s_hash",
+		"groups", "entitlements", "permissions", "events", "toe", "txn", "typ", "alg", "kid",
+	}
+)
+
+// CheckExtra refuses names for claims of a configuration that mean something
+// already, in any case.
+func CheckExtra(names []string) error {
+	for _, name := range names {
+		if lower := strings.ToLower(name); slices.Contains(ours, lower) || slices.Contains(reserved, lower) {
+			return fmt.Errorf("claim %q is reserved: choose another name, such as https://example.com/%s", name, lower)
+		}
+		if name == "" || len(name) > 128 {
+			return errors.New("a claim has a name of 1 to 128 bytes")
+		}
+	}
+	return nil
+}
+
+// Sign returns the token. Claims.Extra can't override a claim of ours.
+func Sign(k Key, c Claims) (string, error) {
+	if c.Roles == nil {
+		c.Roles = []string{}
+	}
+	payload, err := json.Marshal(c)
+	if err != nil {
+		return "", err
+	}
+	if len(c.Extra) > 0 {
+		if payload, err = withExtra(payload, c.Extra); err != nil {
+			return "", err
+		}
+	}
+	token := make([]byte, 0, len(k.header)+2+base64.RawURLEncoding.EncodedLen(len(payload))+352)
+	token = append(token, k.header...)
+	token = append(token, '.')
+	token = base64.RawURLEncoding.AppendEncode(token, payload)
+	signature, err := k.sign(token)
+	if err != nil {
+		return "", fmt.Errorf("sign access token: %w", err)
+	}
+	token = append(token, '.')
+	token = base64.RawURLEncoding.AppendEncode(token, signature)
+	if len(token) > maxToken {
+		return "", fmt.Errorf("an access token of %d bytes is too long: give the user fewer roles, or the token fewer claims", len(token))
+	}
+	return string(token), nil
+}
+
+func withExtra(payload []byte, extra map[string]any) ([]byte, error) {
+	for name := range extra {
+		if slices.Contains(ours, strings.ToLower(name)) {
+			return nil, fmt.Errorf("claim %q is set by us", name)
+		}
+	}
+	more, err := json.Marshal(extra)
+	if err != nil {
+		return nil, err
+	}
+	return append(append(payload[:len(payload)-1], ','), more[1:]...), nil
+}
+
+// Expect is whom a token must be from and for, and when.
+type Expect struct {
+	Issuer   string
+	Audience string
+	Now      time.Time
+
+	// Leeway is how far the issuer's clock may be ahead. It lengthens no life.
+	Leeway time.Duration
+}
+
+// Verify returns the claims of a token that is right in every respect, or of one
+// that is only too old together with ErrExpired. find returns the key of a `kid`.
+// The order is shape, key, signature, claims (RFC 8725): of an unverified token
+// nothing is used but the name of its key.
+func Verify(token string, find func(kid string) (Key, bool), want Expect) (Claims, error) {
+	header, payload, signature, ok := split(token)
+	if !ok {
+		return Claims{}, ErrInvalid
+	}
+	key, ok := keyOf(header, find)
+	if !ok || !key.verifies([]byte(token[:strings.LastIndexByte(token, '.')]), signature) {
+		return Claims{}, ErrInvalid
+	}
+	claims, ok := parseClaims(payload)
+	if !ok || !want.accepts(claims) {
+		return Claims{}, ErrInvalid
+	}
+	if want.Now.Unix() >= claims.Expires {
+		return claims, ErrExpired
+	}
+	return claims, nil
+}
+
+// split takes a compact JWS apart (RFC 7515, section 7.1).
+func split(token string) (header, payload, signature []byte, ok bool) {
+	if len(token) > maxToken || strings.Count(token, ".") != 2 {
+		return nil, nil, nil, false
+	}
+	var parts [3][]byte
+	for i, segment := range strings.Split(token, ".") {
+		var ok bool
+		if parts[i], ok = decodeSegment(segment); !ok {
+			return nil, nil, nil, false
+		}
+	}
+	return parts[0], parts[1], parts[2], true
+}
+
+// decodeSegment reads unpadded base64url that has no other spelling: the decoder
+// of the standard library would skip line breaks.
+func decodeSegment(segment string) ([]byte, bool) {
+	if segment == "" || strings.ContainsAny(segment, "\r\n") {
+		return nil, false
+	}
+	decoded, err := base64.RawURLEncoding.Strict().DecodeString(segment)
+	return decoded, err == nil
+}
+
+// keyOf finds the key that the header names, and insists that the header is one
+// that the key's tokens have.
+func keyOf(header []byte, find func(kid string) (Key, bool)) (Key, bool) {
+	members, ok := object(header)
+	if !ok {
+		return Key{}, false
+	}
+	var alg, kid, typ string
+	for name, raw := range members {
+		var into *string
+		switch name {
+		case "alg":
+			into = &alg
+		case "kid":
+			into = &kid
+		case "typ":
+			into = &typ
+		default:
+			return Key{}, false // crit, jku, jwk, x5u, x5c, zip …: never ours
+		}
+		if !text(raw, into) {
+			return Key{}, false
+		}
+	}
+	typ = strings.TrimPrefix(strings.ToLower(typ), "application/")
+	if kid == "" || typ != "at+jwt" {
+		return Key{}, false
+	}
+	key, ok := find(kid)
+	return key, ok && key.alg == alg
+}
+
+func (want Expect) accepts(c Claims) bool {
+	latest := want.Now.Add(want.Leeway).Unix()
+	return c.Issuer == want.Issuer &&
+		slices.Contains(c.Audience, want.Audience) &&
+		c.Subject != "" && c.SessionID != "" && c.ID != "" &&
+		c.IssuedAt <= latest && c.NotBefore <= latest &&
+		c.Expires > c.IssuedAt && c.Expires-c.IssuedAt <= int64(maxLife/time.Second)
+}

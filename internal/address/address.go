@@ -1,0 +1,107 @@
+// Package address is the one place that decides what an e-mail address is, and
+// when two are the same. It is narrower than RFC 5321: what it accepts can be
+// sent to everywhere and has one spelling.
+package address
+
+import (
+	"errors"
+	"strings"
+
+	"golang.org/x/net/idna"
+)
+
+// ErrInvalid says that a text is not an address that we send to.
+var ErrInvalid = errors.New("not an e-mail address")
+
+const (
+	maxAddress = 254 // RFC 5321, section 4.5.3.1.3, as corrected by erratum 1690
+	maxLocal   = 64
+	maxRaw     = 1024 // a domain may shrink when it becomes punycode
+)
+
+// Parse returns the canonical form: lower case, ASCII, an international domain
+// as punycode. White space around it is dropped. The local part is a dot-atom
+// (RFC 5322 section 3.2.3); the domain has at least two labels of letters,
+// digits and hyphens. No quoted parts, comments, literals, or trailing dot.
+func Parse(raw string) (string, error) {
+	if len(raw) > maxRaw {
+		return "", ErrInvalid
+	}
+	local, domain, found := strings.Cut(strings.Trim(raw, " \t\r\n"), "@")
+	if !found || !isDotAtom(local) {
+		return "", ErrInvalid
+	}
+	ascii, err := canonicalDomain(domain)
+	if err != nil {
+		return "", err
+	}
+	canonical := strings.ToLower(local) + "@" + ascii
+	if len(canonical) > maxAddress {
+		return "", ErrInvalid
+	}
+	return canonical, nil
+}
+
+func isDotAtom(local string) bool {
+	if len(local) == 0 || len(local) > maxLocal {
+		return false
+	}
+	previous := byte('.')
+	for i := range len(local) {
+		c := local[i]
+		switch {
+		case c == '.':
+			if previous == '.' {
+				return false
+			}
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case strings.IndexByte("!#$%&'*+-/=?^_`{|}~", c) >= 0:
+		default:
+			return false
+		}
+		previous = c
+	}
+	return previous != '.'
+}
+
+// lookup is IDNA 2008 as browsers apply it (UTS #46).
+var lookup = idna.New(
+	idna.MapForLookup(), idna.BidiRule(), idna.StrictDomainName(true),
+	idna.VerifyDNSLength(true), idna.Transitional(false),
+)
+
+// canonicalDomain makes a domain ASCII, and insists on what a mail domain looks
+// like.
+func canonicalDomain(domain string) (string, error) {
+	ascii, err := lookup.ToASCII(domain)
+	if err != nil || strings.HasSuffix(ascii, ".") {
+		return "", ErrInvalid
+	}
+	labels := strings.Split(ascii, ".")
+	if len(labels) < 2 || !hasLetter(labels[len(labels)-1]) {
+		return "", ErrInvalid
+	}
+	for _, label := range labels {
+		if !isLDH(label) {
+			return "", ErrInvalid
+		}
+	}
+	return ascii, nil
+}
+
+func isLDH(label string) bool {
+	if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
+		return false
+	}
+	for i := range len(label) {
+		c := label[i]
+		if c != '-' && (c < '0' || c > '9') && (c < 'a' || c > 'z') {
+			return false
+		}
+	}
+	return true
+}
+
+func hasLetter(label string) bool {
+	return strings.ContainsFunc(label, func(r rune) bool { return 'a' <= r && r <= 'z' })
+}

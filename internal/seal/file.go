@@ -1,0 +1,70 @@
+package seal
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// LoadOrCreate reads the master key of a file, or makes one (mode 0600) if there
+// is none. Of several processes that start at once one makes it and the others
+// read it. A file that others may read is refused.
+func LoadOrCreate(path string) (key []byte, created bool, err error) {
+	key, err = load(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return key, false, err
+	}
+	key = NewMaster()
+	err = create(path, key)
+	if errors.Is(err, fs.ErrExist) {
+		key, err = load(path)
+		return key, false, err
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("make master key: %w", err)
+	}
+	return key, true, nil
+}
+
+func load(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("read master key: %w", err)
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("the master key %s can be read by others: chmod 600 %s", path, path)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read master key: %w", err)
+	}
+	key, err := ParseMaster(string(text))
+	if err != nil {
+		return nil, fmt.Errorf("read master key %s: %w", path, err)
+	}
+	return key, nil
+}
+
+// create writes the file whole before it has its name, so that nobody reads half
+// a key.
+func create(path string, key []byte) error {
+	file, err := os.CreateTemp(filepath.Dir(path), ".master-key-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(file.Name()) //nolint:errcheck // a leftover, at worst
+	_, err = file.WriteString(base64.StdEncoding.EncodeToString(key) + "\n")
+	if err == nil {
+		err = file.Sync()
+	}
+	if closeErr := file.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return err
+	}
+	return os.Link(file.Name(), path) // fails if the name is taken
+}

@@ -1,0 +1,26 @@
+package watchword
+
+import "time"
+
+// A KeyUse is what a key is for.
+type KeyUse string
+
+const (
+	KeySign    KeyUse = "sign"    // signs access tokens; its public half is in the JWKS
+	KeyRefresh KeyUse = "refresh" // authenticates refresh tokens; secret throughout
+)
+
+// A Key is a signing or refresh key as it lies in the store: sealed under the
+// master key. When it signs follows from its times alone, so that all processes
+// agree (internal/keyschedule).
+type Key struct {
+	ID     string // `kid` (RFC 7638 thumbprint) for KeySign, a UUID for KeyRefresh
+	Use    KeyUse
+	Alg    string // ES256, Ed25519, RS256; HS256 for KeyRefresh
+	Number int    // unique within Use among the keys that exist; 1 to 255 for KeyRefresh
+	Sealed []byte // the private key or secret, see internal/seal
+
+	PublishedAt time.Time // others may learn of it from here on
+	ActiveFrom  time.Time // it signs from here on, until a younger one does
+	DropAt      time.Time // nothing that it signed lives beyond; zero: not yet succeeded
+}

@@ -1,0 +1,428 @@
+package watchword
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/watchword-auth/watchword/internal/accesstoken"
+	"github.com/watchword-auth/watchword/internal/keyschedule"
+	"github.com/watchword-auth/watchword/internal/refreshtoken"
+	"github.com/watchword-auth/watchword/internal/seal"
+)
+
+// The keys of all processes on one store. They live there, sealed; what each
+// does follows from its times (internal/keyschedule), so that processes agree
+// without talking. A process reads them again every few seconds, and at once
+// when it meets a token of a key that it does not know.
+
+const (
+	// JWKSMaxAge is how long others may keep the JWKS. A key is published for
+	// longer than that before it signs.
+	JWKSMaxAge = 5 * time.Minute
+
+	keysPublishedBefore = 2 * JWKSMaxAge
+	keysPoll            = 5 * time.Second
+	maxAccessTTL        = time.Hour // of any setting that the service ever had
+	clockLeeway         = 2 * time.Second
+)
+
+// A keyring holds the keys as they were read last. Signing takes no lock.
+type keyring struct {
+	store  Store
+	box    *seal.Box
+	opts   Options
+	shared *accesstoken.Key // of HS256, which has no rows
+
+	reloading sync.Mutex
+	reloaded  time.Time
+	current   atomic.Pointer[keyset]
+}
+
+// A keyset is what lies in the store, opened.
+type keyset struct {
+	rows    map[KeyUse][]Key
+	times   map[KeyUse][]keyschedule.Key // of rows, one for one
+	signing map[string]accesstoken.Key   // by kid
+	refresh map[uint8][]byte             // by number
+	jwks    []byte
+}
+
+func newKeyring(store Store, box *seal.Box, opts Options) (*keyring, error) {
+	k := &keyring{store: store, box: box, opts: opts}
+	if opts.SigningAlg == accesstoken.HS256 {
+		shared, err := accesstoken.NewHS256([]byte(opts.SigningSecret))
+		if err != nil {
+			return nil, fmt.Errorf("watchword: Options.SigningSecret: %w", err)
+		}
+		k.shared = &shared
+	}
+	return k, nil
+}
+
+// signer is the key that signs access tokens at now.
+func (k *keyring) signer(now time.Time) (accesstoken.Key, error) {
+	if k.shared != nil {
+		return *k.shared, nil
+	}
+	set := k.current.Load()
+	i := keyschedule.ActiveAt(set.times[KeySign], now)
+	if i < 0 {
+		return accesstoken.Key{}, errors.New("there is no key to sign with")
+	}
+	return set.signing[set.rows[KeySign][i].ID], nil
+}
+
+// refreshNumber is the number of the key that signs refresh tokens at now.
+func (k *keyring) refreshNumber(now time.Time) uint8 {
+	set := k.current.Load()
+	i := keyschedule.ActiveAt(set.times[KeyRefresh], now)
+	if i < 0 {
+		return 0 // of no key
+	}
+	return uint8(set.rows[KeyRefresh][i].Number)
+}
+
+func (k *keyring) refreshSecret(number uint8) ([]byte, bool) {
+	secret, ok := k.current.Load().refresh[number]
+	return secret, ok
+}
+
+// parseRefresh returns what a refresh token that we made says.
+func (k *keyring) parseRefresh(ctx context.Context, token Secret) (refreshtoken.Token, error) {
+	parsed, err := refreshtoken.Parse(string(token), k.refreshSecret)
+	if errors.Is(err, refreshtoken.ErrUnknownKey) {
+		if err := k.reloadFor(ctx); err != nil {
+			return refreshtoken.Token{}, err
+		}
+		parsed, err = refreshtoken.Parse(string(token), k.refreshSecret)
+	}
+	if err != nil {
+		return refreshtoken.Token{}, refuse(CodeRefreshInvalid, "This is not a refresh token of ours. Sign in again.")
+	}
+	return parsed, nil
+}
+
+// verify returns the claims of an access token that is valid at now.
+func (k *keyring) verify(ctx context.Context, token Secret, now time.Time) (accesstoken.Claims, error) {
+	claims, err := k.check(ctx, token, now)
+	switch {
+	case errors.Is(err, accesstoken.ErrExpired):
+		return accesstoken.Claims{}, tokenExpired()
+	case errors.Is(err, accesstoken.ErrInvalid):
+		return accesstoken.Claims{}, tokenInvalid()
+	}
+	return claims, err
+}
+
+// verifyExpired is like verify, and lets pass what is only too old.
+func (k *keyring) verifyExpired(ctx context.Context, token Secret, now time.Time) (accesstoken.Claims, error) {
+	claims, err := k.check(ctx, token, now)
+	switch {
+	case errors.Is(err, accesstoken.ErrExpired):
+		return claims, nil
+	case errors.Is(err, accesstoken.ErrInvalid):
+		return accesstoken.Claims{}, tokenInvalid()
+	}
+	return claims, err
+}
+
+// check verifies, and looks for keys once if the token names one that is new.
+func (k *keyring) check(ctx context.Context, token Secret, now time.Time) (accesstoken.Claims, error) {
+	want := accesstoken.Expect{Issuer: k.opts.PublicURL, Audience: k.opts.Audience, Now: now, Leeway: clockLeeway}
+	unknown := false
+	find := func(kid string) (accesstoken.Key, bool) {
+		key, ok := k.verifier(kid)
+		unknown = !ok
+		return key, ok
+	}
+	claims, err := accesstoken.Verify(string(token), find, want)
+	if unknown {
+		if err := k.reloadFor(ctx); err != nil {
+			return accesstoken.Claims{}, err
+		}
+		return accesstoken.Verify(string(token), find, want)
+	}
+	return claims, err
+}
+
+func (k *keyring) verifier(kid string) (accesstoken.Key, bool) {
+	if k.shared != nil {
+		return *k.shared, kid == k.shared.ID()
+	}
+	key, ok := k.current.Load().signing[kid]
+	return key, ok
+}
+
+// reloadFor reads the keys again because of a token, at most once a second
+// whatever tokens there are.
+func (k *keyring) reloadFor(ctx context.Context) error {
+	k.reloading.Lock()
+	recent := time.Since(k.reloaded) < time.Second
+	k.reloading.Unlock()
+	if recent {
+		return nil
+	}
+	return k.reload(ctx)
+}
+
+// reload reads and opens the keys.
+func (k *keyring) reload(ctx context.Context) error {
+	k.reloading.Lock()
+	defer k.reloading.Unlock()
+	var rows []Key
+	err := k.store.View(ctx, func(tx Tx) (err error) {
+		rows, err = tx.Keys(ctx)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("read keys: %w", err)
+	}
+	set, err := k.open(rows)
+	if err != nil {
+		return err
+	}
+	k.reloaded = time.Now()
+	k.current.Store(set)
+	return nil
+}
+
+func (k *keyring) open(rows []Key) (*keyset, error) {
+	set := &keyset{
+		rows:    map[KeyUse][]Key{},
+		times:   map[KeyUse][]keyschedule.Key{},
+		signing: map[string]accesstoken.Key{},
+		refresh: map[uint8][]byte{},
+	}
+	var public []accesstoken.Key
+	for _, row := range rows {
+		secret, err := k.box.Open(sealContext(row), row.Sealed)
+		if err != nil {
+			return nil, fmt.Errorf("open key %s: is this the master key that it was sealed with? %w", row.ID, err)
+		}
+		switch row.Use {
+		case KeySign:
+			key, err := accesstoken.UnmarshalKey(row.Alg, secret)
+			if err != nil {
+				return nil, fmt.Errorf("read key %s: %w", row.ID, err)
+			}
+			set.signing[row.ID] = key
+			public = append(public, key)
+		case KeyRefresh:
+			set.refresh[uint8(row.Number)] = secret
+		}
+		set.rows[row.Use] = append(set.rows[row.Use], row)
+		set.times[row.Use] = append(set.times[row.Use], row.times())
+	}
+	set.jwks = accesstoken.JWKS(public)
+	return set, nil
+}
+
+// sealContext binds a sealed secret to its row: one can't be moved to another.
+func sealContext(row Key) string { return string(row.Use) + " " + row.Alg + " " + row.ID }
+
+func (row Key) times() keyschedule.Key {
+	return keyschedule.Key{PublishedAt: row.PublishedAt, ActiveFrom: row.ActiveFrom, DropAt: row.DropAt}
+}
+
+// newKey makes a key of that use, sealed.
+func (k *keyring) newKey(use KeyUse, number int, published, active time.Time) (Key, error) {
+	row := Key{Use: use, Number: number, PublishedAt: published, ActiveFrom: active}
+	var secret []byte
+	if use == KeyRefresh {
+		row.ID, row.Alg, secret = newID(), accesstoken.HS256, seal.NewMaster()
+	} else {
+		key, err := accesstoken.GenerateKey(k.opts.SigningAlg)
+		if err != nil {
+			return Key{}, err
+		}
+		row.ID, row.Alg = key.ID(), k.opts.SigningAlg
+		if secret, err = accesstoken.MarshalKey(key); err != nil {
+			return Key{}, err
+		}
+	}
+	row.Sealed = k.box.Seal(sealContext(row), secret)
+	return row, nil
+}
+
+// policy is how keys of a use are to be changed.
+func (k *keyring) policy(use KeyUse) keyschedule.Policy {
+	p := keyschedule.Policy{Period: k.opts.KeyPeriod, Overlap: keysPublishedBefore, Lifetime: maxAccessTTL}
+	if use == KeyRefresh {
+		p.Lifetime = k.opts.Sessions.Max
+	}
+	return p
+}
+
+// carryOut makes a plan for the keys of a use come true. A key is generated
+// outside the transaction; of several processes that publish one at once, the
+// unique number lets one win.
+func (k *keyring) carryOut(ctx context.Context, use KeyUse, rows []Key, plan keyschedule.Plan) error {
+	if plan.Publish == nil && len(plan.Change) == 0 && len(plan.Drop) == 0 {
+		return nil
+	}
+	var made Key
+	if plan.Publish != nil {
+		number, err := nextNumber(rows)
+		if err != nil {
+			return err
+		}
+		if made, err = k.newKey(use, number, plan.Publish.PublishedAt, plan.Publish.ActiveFrom); err != nil {
+			return err
+		}
+	}
+	err := k.store.Update(ctx, func(tx Tx) error {
+		for i, times := range plan.Change {
+			if err := tx.SetKeyTimes(ctx, rows[i].ID, times.ActiveFrom, times.DropAt); err != nil {
+				return err
+			}
+		}
+		for _, i := range plan.Drop {
+			if err := tx.DeleteKey(ctx, rows[i].ID); err != nil {
+				return err
+			}
+		}
+		if plan.Publish == nil {
+			return nil
+		}
+		_, err := tx.InsertKey(ctx, made)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("rotate keys: %w", err)
+	}
+	return k.reload(ctx)
+}
+
+// nextNumber is the number of a key that joins rows.
+func nextNumber(rows []Key) (int, error) {
+	used := make([]int, len(rows))
+	newest := 0
+	for i, row := range rows {
+		used[i] = row.Number
+		if i == 0 || row.PublishedAt.After(rows[newest].PublishedAt) {
+			newest = i
+		}
+	}
+	last := 0
+	if len(rows) > 0 {
+		last = rows[newest].Number
+	}
+	number, ok := keyschedule.FreeNumber(used, last)
+	if !ok {
+		return 0, errors.New("255 keys are in use: wait until some have been dropped")
+	}
+	return number, nil
+}
+
+// scheduleKeys does what is due: at the start, and every few seconds.
+func (e *Engine) scheduleKeys(ctx context.Context) error {
+	if err := e.keys.reload(ctx); err != nil {
+		return err
+	}
+	for _, use := range e.keys.uses() {
+		set := e.keys.current.Load()
+		plan := keyschedule.At(set.times[use], e.now(), e.keys.policy(use))
+		if use == KeySign {
+			plan = e.keys.withAlgorithm(plan, set, e.now())
+		}
+		if err := e.keys.carryOut(ctx, use, set.rows[use], plan); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// uses are the kinds of keys that this engine keeps in the store.
+func (k *keyring) uses() []KeyUse {
+	if k.shared != nil {
+		return []KeyUse{KeyRefresh}
+	}
+	return []KeyUse{KeySign, KeyRefresh}
+}
+
+// withAlgorithm adds to a plan what follows from a change of the signing
+// algorithm: keys of another that have not signed yet never will, and one of the
+// new algorithm takes over as soon as everybody can know of it.
+func (k *keyring) withAlgorithm(plan keyschedule.Plan, set *keyset, now time.Time) keyschedule.Plan {
+	takesOver := false
+	for i, state := range keyschedule.States(set.times[KeySign], now) {
+		ours := set.rows[KeySign][i].Alg == k.opts.SigningAlg
+		takesOver = takesOver || ours && state != keyschedule.Retired
+		if state == keyschedule.Next && !ours {
+			plan.Drop = append(plan.Drop, i)
+		}
+	}
+	if !takesOver && len(set.rows[KeySign]) > 0 {
+		plan.Publish = &keyschedule.Key{PublishedAt: now, ActiveFrom: now.Add(keysPublishedBefore)}
+	}
+	return plan
+}
+
+// RotateKeys lets the next key of that use sign as soon as it has been published
+// for long enough, mostly at once, and publishes another. It returns the keys as
+// they are afterwards.
+func (e *Engine) RotateKeys(ctx context.Context, use KeyUse) ([]KeyInfo, error) {
+	if !slices.Contains(e.keys.uses(), use) {
+		return nil, refuse(CodeNotFound, "There are no signing keys with HS256: set another signing secret instead.")
+	}
+	if err := e.scheduleKeys(ctx); err != nil {
+		return nil, err
+	}
+	set := e.keys.current.Load()
+	plan := keyschedule.Rotate(set.times[use], e.now(), e.keys.policy(use))
+	if err := e.keys.carryOut(ctx, use, set.rows[use], plan); err != nil {
+		return nil, err
+	}
+	return e.Keys(ctx)
+}
+
+// A KeyInfo is a Key without its secret.
+type KeyInfo struct {
+	ID                              string
+	Use                             KeyUse
+	Alg                             string
+	Number                          int
+	State                           string // next, active, retired
+	PublishedAt, ActiveFrom, DropAt time.Time
+}
+
+// Keys does what is due, and lists the keys by use and ActiveFrom.
+func (e *Engine) Keys(ctx context.Context) ([]KeyInfo, error) {
+	if err := e.scheduleKeys(ctx); err != nil {
+		return nil, err
+	}
+	return e.keys.infos(e.now()), nil
+}
+
+func (k *keyring) infos(now time.Time) (infos []KeyInfo) {
+	set := k.current.Load()
+	for _, use := range []KeyUse{KeyRefresh, KeySign} {
+		states := keyschedule.States(set.times[use], now)
+		for i, row := range set.rows[use] {
+			infos = append(infos, KeyInfo{
+				ID: row.ID, Use: use, Alg: row.Alg, Number: row.Number, State: string(states[i]),
+				PublishedAt: row.PublishedAt, ActiveFrom: row.ActiveFrom, DropAt: row.DropAt,
+			})
+		}
+	}
+	return infos
+}
+
+// JWKS is the JSON document of public keys: next, active, retired (RFC 7517
+// section 5). It is empty with HS256.
+func (e *Engine) JWKS() []byte { return e.keys.current.Load().jwks }
+
+// runKeys keeps to the schedule, and learns of what other processes did.
+func (e *Engine) runKeys(ctx context.Context) {
+	for sleep(ctx, keysPoll) {
+		if err := e.scheduleKeys(ctx); err != nil && ctx.Err() == nil {
+			e.log.Error("the keys can't be read or rotated, and are tried again", slog.Any("error", err))
+		}
+	}
+}

@@ -1,0 +1,206 @@
+package watchword_test
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+func states(keys []watchword.KeyInfo, use watchword.KeyUse) (s []string) {
+	for _, k := range keys {
+		if k.Use == use {
+			s = append(s, k.State)
+		}
+	}
+	slices.Sort(s)
+	return s
+}
+
+// KEY-1, KEY-2
+func TestAKeyIsPublishedBeforeItSignsAndKeptUntilItsTokensAreDead(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	in := r.signUp(t, "ada@example.com")
+	r.clock.advance(time.Hour)
+	in, err := r.Refresh(t.Context(), in.RefreshToken, laptop)
+	must(t, err)
+	for _, use := range []watchword.KeyUse{watchword.KeySign, watchword.KeyRefresh} {
+		keys, err := r.RotateKeys(t.Context(), use)
+		must(t, err)
+		if got := states(keys, use); !slices.Equal(got, []string{"active", "next", "retired"}) {
+			t.Errorf("%s: %v", use, got)
+		}
+	}
+	r.identity(t, in) // signed by the retired key
+	var set struct {
+		Keys []struct{ Kid, Alg, Use, D string }
+	}
+	must(t, json.Unmarshal(r.JWKS(), &set))
+	if len(set.Keys) != 3 {
+		t.Errorf("%d keys are published", len(set.Keys))
+	}
+	for _, k := range set.Keys {
+		if k.D != "" {
+			t.Error("a private key is published")
+		}
+	}
+	next, err := r.Refresh(t.Context(), in.RefreshToken, laptop)
+	must(t, err)
+	again, err := r.Refresh(t.Context(), in.RefreshToken, laptop)
+	must(t, err)
+	if next.RefreshToken != again.RefreshToken {
+		t.Error("a repeat across a change of keys forked the session")
+	}
+}
+
+func TestASecondRotationWaitsUntilTheKeyHasBeenPublishedLongEnough(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	r.clock.advance(time.Hour)
+	keys, err := r.RotateKeys(t.Context(), watchword.KeySign)
+	must(t, err)
+	active := activeID(keys)
+	keys, err = r.RotateKeys(t.Context(), watchword.KeySign)
+	must(t, err)
+	if activeID(keys) != active {
+		t.Error("a key signs that nobody could know of")
+	}
+	r.clock.advance(11 * time.Minute)
+	keys, err = r.Keys(t.Context())
+	must(t, err)
+	if activeID(keys) == active {
+		t.Error("the second rotation never happened")
+	}
+}
+
+func activeID(keys []watchword.KeyInfo) string {
+	for _, k := range keys {
+		if k.Use == watchword.KeySign && k.State == "active" {
+			return k.ID
+		}
+	}
+	return ""
+}
+
+func TestTwoProcessesAgreeOnKeys(t *testing.T) {
+	t.Parallel()
+	one := start(t, nil)
+	two := startWith(t, one.store, func(o *watchword.Options) { o.Now = one.clock.Now })
+	one.clock.advance(time.Hour)
+	in := one.signUp(t, "ada@example.com")
+	two.identity(t, in)
+	_, err := one.RotateKeys(t.Context(), watchword.KeySign)
+	must(t, err)
+	_, err = one.RotateKeys(t.Context(), watchword.KeyRefresh)
+	must(t, err)
+	in = one.login(t, "ada@example.com", laptop)
+	time.Sleep(time.Second) // a process reads keys again at most once a second; the clock of that is real
+	two.identity(t, in)
+	if _, err := two.Refresh(t.Context(), in.RefreshToken, laptop); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestKeysRotateLiveWithoutAFailedVerification(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(o *watchword.Options) { o.Limits = watchword.Unlimited() })
+	in := r.signUp(t, "ada@example.com")
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			token := in.RefreshToken
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				next, err := r.Refresh(t.Context(), token, laptop)
+				if err != nil {
+					t.Errorf("refresh: %v", err)
+					return
+				}
+				if _, err := r.Authenticate(t.Context(), next.AccessToken); err != nil {
+					t.Errorf("verify: %v", err)
+					return
+				}
+				token = next.RefreshToken
+			}
+		})
+	}
+	for range 20 {
+		r.clock.advance(11 * time.Minute / 20)
+		for _, use := range []watchword.KeyUse{watchword.KeySign, watchword.KeyRefresh} {
+			if _, err := r.RotateKeys(t.Context(), use); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	close(stop)
+	wg.Wait()
+}
+
+// KEY-4
+func TestKeysLieSealedInTheStore(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "watchword.db")
+	r := startOn(t, path, nil)
+	opts := r.opts
+	opts.MasterKey = []byte("another master key than that one")
+	if _, err := watchword.New(t.Context(), r.store, opts); err == nil || !strings.Contains(err.Error(), "master key") {
+		t.Errorf("opened with another master key: %v", err)
+	}
+}
+
+func TestTheAlgorithmCanBeChanged(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	in := r.signUp(t, "ada@example.com")
+	for _, alg := range []string{"Ed25519", "RS256"} {
+		r = &rig{store: r.store, clock: r.clock, post: r.post, opts: r.opts,
+			Engine: reopen(t, r, func(o *watchword.Options) { o.SigningAlg = alg })}
+		r.identity(t, in)
+		r.clock.advance(11 * time.Minute)
+		in = r.login(t, "ada@example.com", laptop)
+		r.identity(t, in)
+		keys, err := r.Keys(t.Context())
+		must(t, err)
+		i := slices.IndexFunc(keys, func(k watchword.KeyInfo) bool { return k.ID == activeID(keys) })
+		if keys[i].Alg != alg {
+			t.Errorf("%s signs, not %s", keys[i].Alg, alg)
+		}
+	}
+}
+
+func reopen(t *testing.T, r *rig, change func(*watchword.Options)) *watchword.Engine {
+	t.Helper()
+	opts := r.opts
+	change(&opts)
+	engine, err := watchword.New(t.Context(), r.store, opts)
+	must(t, err)
+	t.Cleanup(engine.Close)
+	return engine
+}
+
+func TestASharedSecretHasNoPublicKey(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(o *watchword.Options) {
+		o.SigningAlg, o.SigningSecret = "HS256", "a secret that resource servers share"
+	})
+	r.identity(t, r.signUp(t, "ada@example.com"))
+	if got := string(r.JWKS()); got != `{"keys":[]}` {
+		t.Errorf("JWKS: %s", got)
+	}
+	opts := r.opts
+	opts.SigningSecret = "too short"
+	if _, err := watchword.New(t.Context(), r.store, opts); err == nil {
+		t.Error("a short secret was accepted")
+	}
+}

@@ -1,0 +1,204 @@
+package watchword_test
+
+import (
+	"fmt"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+func TestSignUpOpensASession(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	in := r.signUp(t, " Ada@Example.COM ")
+	who := r.identity(t, in)
+	if who.User.Email != "ada@example.com" || who.User.Verified() || who.Session.Device == "" {
+		t.Errorf("got %+v", who)
+	}
+	r.deliver(t)
+	if mail := r.post.last(t, watchword.MailVerify); mail.To != "ada@example.com" || mail.Token == "" {
+		t.Errorf("got mail %+v", mail)
+	}
+}
+
+// ID-9
+func TestOneOfManySignUpsAtOnceHasTheAddress(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(o *watchword.Options) { o.Limits = watchword.Unlimited() })
+	var wg sync.WaitGroup
+	results := make([]error, 8)
+	for i := range results {
+		wg.Go(func() {
+			_, results[i] = r.SignUp(t.Context(), watchword.SignUpRequest{
+				Email: "ada@example.com", Password: goodPassword, Client: laptop})
+		})
+	}
+	wg.Wait()
+	made := 0
+	for _, err := range results {
+		if err == nil {
+			made++
+			continue
+		}
+		wantCode(t, err, watchword.CodeEmailTaken)
+	}
+	if made != 1 {
+		t.Errorf("%d sign-ups got the address", made)
+	}
+}
+
+// PW-1, PW-2, PW-5, RST-7
+func TestAPasswordIsRefusedOnEveryPathThatSetsOne(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	in := r.signUp(t, "ada.lovelace@example.com")
+	who := r.identity(t, in)
+	if err := r.ForgotPassword(t.Context(), "ada.lovelace@example.com", laptop); err != nil {
+		t.Fatal(err)
+	}
+	r.deliver(t)
+	reset := r.post.last(t, watchword.MailReset).Token
+	paths := map[string]func(password watchword.Secret) error{
+		"sign-up": func(p watchword.Secret) error {
+			_, err := r.SignUp(t.Context(), watchword.SignUpRequest{Email: "ada.lovelace@example.org", Password: p, Client: laptop})
+			return err
+		},
+		"change": func(p watchword.Secret) error {
+			return r.ChangePassword(t.Context(), who, goodPassword, p, laptop)
+		},
+		"reset": func(p watchword.Secret) error {
+			return r.ResetPassword(t.Context(), reset, p, laptop)
+		},
+		"operator": func(p watchword.Secret) error {
+			_, err := r.CreateUser(t.Context(), watchword.NewUser{Email: "ada.lovelace@example.net", Password: p})
+			return err
+		},
+	}
+	field := map[string]string{"change": "newPassword"}
+	for name, set := range paths {
+		for password, code := range map[string]string{
+			"short":                        watchword.FieldPasswordShort,
+			"password1":                    watchword.FieldPasswordCommon,
+			"ada.lovelace":                 watchword.FieldPasswordPersonal,
+			fmt.Sprintf("%0257d", 0):       watchword.FieldPasswordLong,
+			"nul\x00 is not for passwords": watchword.FieldInvalid,
+		} {
+			name := name
+			f := "password"
+			if field[name] != "" {
+				f = field[name]
+			}
+			err := set(watchword.Secret(password))
+			t.Run(name, func(t *testing.T) { wantField(t, err, f, code) })
+		}
+	}
+	// A refused password keeps the token.
+	if err := r.ResetPassword(t.Context(), reset, otherPassword, laptop); err != nil {
+		t.Errorf("after refusals: %v", err)
+	}
+}
+
+// ID-1, ID-3
+func TestAStrangerCannotTellAccountsApart(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(o *watchword.Options) { o.Signup = watchword.SignupVerified })
+	sign := func(email string) error {
+		_, err := r.SignUp(t.Context(), watchword.SignUpRequest{Email: email, Password: goodPassword, Client: laptop})
+		return err
+	}
+	if err := sign("ada@example.com"); err != nil {
+		t.Fatal(err)
+	}
+	if err := sign("ada@example.com"); err != nil {
+		t.Fatalf("a taken address answers differently: %v", err)
+	}
+	disabled, err := r.CreateUser(t.Context(), watchword.NewUser{Email: "bob@example.com", Password: goodPassword})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.DisableUser(t.Context(), disabled.ID); err != nil {
+		t.Fatal(err)
+	}
+	login := func(email, password string) error {
+		_, err := r.Login(t.Context(), watchword.LoginRequest{Email: email, Password: watchword.Secret(password), Client: laptop})
+		return err
+	}
+	var texts []string
+	for _, email := range []string{"ada@example.com", "bob@example.com", "nobody@example.com"} {
+		err := login(email, "not the password")
+		wantCode(t, err, watchword.CodeInvalidCredentials)
+		texts = append(texts, err.Error())
+	}
+	if texts[0] != texts[1] || texts[1] != texts[2] {
+		t.Errorf("the answers differ: %q", texts)
+	}
+	wantCode(t, login("ada@example.com", goodPassword), watchword.CodeEmailNotVerified)
+	wantCode(t, login("bob@example.com", goodPassword), watchword.CodeAccountDisabled)
+
+	r.deliver(t)
+	if mail := r.post.last(t, watchword.MailSignupExisting); mail.Token != "" {
+		t.Errorf("the owner of a taken address got a token: %+v", mail)
+	}
+}
+
+// RL-3, RL-9
+func TestFailedPasswordsAreCountedPerAccountAndBeforeTheyAreLookedAt(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	r.signUp(t, "ada@example.com")
+	for _, email := range []string{"ada@example.com", "nobody@example.com"} {
+		try := func(password string, i int) error {
+			c := laptop
+			c.Address = netip.AddrFrom4([4]byte{198, 51, 100, byte(i)}) // a guesser has many addresses
+			_, err := r.Login(t.Context(), watchword.LoginRequest{Email: email, Password: watchword.Secret(password), Client: c})
+			return err
+		}
+		for i := range 10 {
+			wantCode(t, try("wrong password", i), watchword.CodeInvalidCredentials)
+		}
+		wantCode(t, try(goodPassword, 11), watchword.CodeRateLimited)
+	}
+	r.clock.advance(2 * time.Minute)
+	r.login(t, "ada@example.com", laptop)
+}
+
+func TestARightPasswordCostsNoAttempt(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	r.signUp(t, "ada@example.com")
+	for range 12 {
+		r.login(t, "ada@example.com", laptop)
+	}
+}
+
+// PW-7, PW-10
+func TestAHashIsUpgradedAtLogin(t *testing.T) {
+	t.Parallel()
+	old := start(t, func(o *watchword.Options) { o.HashAlg = "bcrypt" })
+	old.signUp(t, "ada@example.com")
+	now := startWith(t, old.store, nil)
+	now.login(t, "ada@example.com", laptop)
+	user, err := now.FindUser(t.Context(), "ada@example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := string(user.PasswordHash)[:9]; got != "$argon2id" {
+		t.Errorf("the hash is still %s", got)
+	}
+	now.login(t, "ada@example.com", laptop)
+}
+
+func TestTheOldestSessionMakesRoom(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(o *watchword.Options) { o.MaxSessions = 2 })
+	first := r.signUp(t, "ada@example.com")
+	r.clock.advance(time.Second)
+	r.login(t, "ada@example.com", laptop)
+	r.clock.advance(time.Second)
+	r.login(t, "ada@example.com", phone)
+	_, err := r.Refresh(t.Context(), first.RefreshToken, laptop)
+	wantCode(t, err, watchword.CodeSessionEnded)
+}

@@ -1,0 +1,294 @@
+package watchword
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"regexp"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/watchword-auth/watchword/internal/passhash"
+)
+
+// What the people who run the service do (cmd/watchword, and later pages). They
+// have been let in by the machine: there is no identity here, and events of
+// theirs have no network address. A user who is not there is CodeNotFound.
+
+// A NewUser is an account that an operator makes.
+type NewUser struct {
+	Email    string
+	Name     string
+	Roles    []string
+	Password Secret // empty: a mail lets the user choose one
+}
+
+// CreateUser makes an account, whatever the sign-up mode. Codes:
+// CodeValidationFailed (email, password, name, roles), CodeEmailTaken.
+func (e *Engine) CreateUser(ctx context.Context, n NewUser) (User, error) {
+	now := e.now()
+	user, problems := newUser(n, now)
+	roles, problem := parseRoles(n.Roles)
+	if problem != nil {
+		problems = append(problems, *problem)
+	}
+	user.Roles = roles
+	var normal string
+	if n.Password != "" {
+		if normal, problem = e.acceptable("password", n.Password, user.Email, user.Name); problem != nil {
+			problems = append(problems, *problem)
+		}
+	}
+	if len(problems) > 0 {
+		return User{}, unacceptable(problems...)
+	}
+	kind := MailReset
+	if normal != "" {
+		kind = MailVerify
+		hash, err := e.hash(ctx, Client{}, normal)
+		if err != nil {
+			return User{}, err
+		}
+		user.PasswordHash = hash
+	}
+	event := e.event(EventSignup, Client{}, now).of(user.ID).because("by an operator")
+	err := e.store.Update(ctx, func(tx Tx) error {
+		ours, err := tx.InsertUser(ctx, user, now)
+		if err != nil {
+			return err
+		}
+		if !ours {
+			return emailTaken()
+		}
+		if err := tx.InsertMail(ctx, mailTo(kind, user, event)); err != nil {
+			return err
+		}
+		return tx.InsertEvent(ctx, event)
+	})
+	if err != nil {
+		return User{}, err
+	}
+	e.announce(event)
+	e.wakeOutbox()
+	return user, nil
+}
+
+// FindUser returns the account of an address, however it is spelled.
+func (e *Engine) FindUser(ctx context.Context, email string) (User, error) {
+	canonical, problem := parseEmail("email", email)
+	if problem != nil {
+		return User{}, unacceptable(*problem)
+	}
+	return e.user(ctx, func(tx Tx) (User, error) { return tx.UserByEmail(ctx, canonical) })
+}
+
+// Users lists up to limit accounts in the order of their addresses, beginning
+// after the given one ("": at the first).
+func (e *Engine) Users(ctx context.Context, after Address, limit int) (users []User, err error) {
+	err = e.store.View(ctx, func(tx Tx) error {
+		users, err = tx.Users(ctx, after, limit)
+		return err
+	})
+	return users, err
+}
+
+// DisableUser shuts the account: its sessions end, its mailed tokens die.
+func (e *Engine) DisableUser(ctx context.Context, id UserID) error {
+	return e.operate(ctx, EventDisabled, id, func(tx Tx, now time.Time) error {
+		if err := tx.SetDisabled(ctx, id, now); err != nil {
+			return err
+		}
+		if _, err := tx.EndSessions(ctx, id, "", EndedDisabled, now); err != nil {
+			return err
+		}
+		return tx.DeleteMailTokens(ctx, id, mailedTokens...)
+	})
+}
+
+// EnableUser opens the account again. Its sessions stay ended.
+func (e *Engine) EnableUser(ctx context.Context, id UserID) error {
+	return e.operate(ctx, EventEnabled, id, func(tx Tx, _ time.Time) error {
+		return tx.SetDisabled(ctx, id, time.Time{})
+	})
+}
+
+// SetRoles replaces the roles. It ends no session: access tokens made before are
+// out of date at once (User.RolesChangedAt). Codes: CodeValidationFailed (roles).
+func (e *Engine) SetRoles(ctx context.Context, id UserID, roles []string) (User, error) {
+	parsed, problem := parseRoles(roles)
+	if problem != nil {
+		return User{}, unacceptable(*problem)
+	}
+	var user User
+	err := e.operate(ctx, EventRolesChanged, id, func(tx Tx, now time.Time) (err error) {
+		if err = tx.SetRoles(ctx, id, parsed, nextSecond(now)); err == nil {
+			user, err = tx.User(ctx, id)
+		}
+		return err
+	})
+	return user, err
+}
+
+// nextSecond rounds up: `iat` has no fractions.
+func nextSecond(t time.Time) time.Time {
+	return t.Add(time.Second - time.Nanosecond).Truncate(time.Second)
+}
+
+var roleName = regexp.MustCompile(`^[a-z0-9][a-z0-9._:-]{0,63}$`)
+
+const maxRoles = 32
+
+// parseRoles sorts, drops duplicates, and refuses what is not a name.
+func parseRoles(raw []string) ([]string, *FieldError) {
+	roles := slices.Compact(slices.Sorted(slices.Values(raw)))
+	if len(roles) > maxRoles {
+		return nil, &FieldError{"roles", FieldTooLong, "A user can have 32 roles."}
+	}
+	for _, role := range roles {
+		if !roleName.MatchString(role) {
+			return nil, &FieldError{"roles", FieldInvalid,
+				"A role is up to 64 lower-case letters, digits, and . _ : - and begins with a letter or digit."}
+		}
+	}
+	return roles, nil
+}
+
+// DeleteUser removes the account.
+func (e *Engine) DeleteUser(ctx context.Context, id UserID) error {
+	if _, err := e.user(ctx, func(tx Tx) (User, error) { return tx.User(ctx, id) }); err != nil {
+		return err
+	}
+	event := e.event(EventDeleted, Client{}, e.now()).of(id).because("by an operator")
+	err := e.store.Update(ctx, func(tx Tx) error { return deleteUser(ctx, tx, event) })
+	if err == nil {
+		e.announce(event)
+	}
+	return err
+}
+
+// SendReset mails the user a link to choose a new password.
+func (e *Engine) SendReset(ctx context.Context, id UserID) error {
+	user, err := e.user(ctx, func(tx Tx) (User, error) { return tx.User(ctx, id) })
+	if err != nil {
+		return err
+	}
+	mail := mailTo(MailReset, user, e.event("", Client{}, e.now()))
+	err = e.store.Update(ctx, func(tx Tx) error { return tx.InsertMail(ctx, mail) })
+	e.wakeOutbox()
+	return err
+}
+
+// UserSessions lists the user's live sessions, the last used first.
+func (e *Engine) UserSessions(ctx context.Context, id UserID) (sessions []Session, err error) {
+	cutoffs := e.opts.Sessions.Cutoffs(e.now())
+	err = e.store.View(ctx, func(tx Tx) error {
+		sessions, err = tx.Sessions(ctx, id, cutoffs)
+		return err
+	})
+	return sessions, err
+}
+
+// EndUserSession ends one session of the user. Codes: CodeNotFound.
+func (e *Engine) EndUserSession(ctx context.Context, id UserID, s SessionID) error {
+	event := e.event(EventSessionEnded, Client{}, e.now()).of(id)
+	return e.endOwnSession(ctx, s, EndedOperator, event)
+}
+
+// EndUserSessions ends all of the user's sessions and says how many.
+func (e *Engine) EndUserSessions(ctx context.Context, id UserID) (int, error) {
+	event := e.event(EventLogoutAll, Client{}, e.now()).of(id).because("by an operator")
+	return e.endSessions(ctx, "", EndedOperator, event)
+}
+
+// UserEvents lists the newest events of the user.
+func (e *Engine) UserEvents(ctx context.Context, id UserID, limit int) (events []Event, err error) {
+	err = e.store.View(ctx, func(tx Tx) error {
+		events, err = tx.Events(ctx, id, limit)
+		return err
+	})
+	return events, err
+}
+
+// operate changes an account in one transaction that records it.
+func (e *Engine) operate(ctx context.Context, kind EventKind, id UserID, change func(Tx, time.Time) error) error {
+	event := e.event(kind, Client{}, e.now()).of(id)
+	err := e.store.Update(ctx, func(tx Tx) error {
+		if err := change(tx, event.At); err != nil {
+			return err
+		}
+		return tx.InsertEvent(ctx, event)
+	})
+	if errors.Is(err, ErrNotFound) {
+		return notFound()
+	}
+	if err == nil {
+		e.announce(event)
+	}
+	return err
+}
+
+// Stats are what an operator watches. Counts are of this process, since its start.
+type Stats struct {
+	Verdicts map[Verdict]uint64
+	Events   map[EventKind]uint64
+	Hashing  passhash.Stats
+
+	MailSent, MailFailed     uint64    // attempts
+	MailWaiting, MailGivenUp int       // in the outbox, of all processes
+	MailOldest               time.Time // waiting since; zero: none waits
+
+	Keys []KeyInfo
+}
+
+// Stats asks the store for the outbox, and nobody else.
+func (e *Engine) Stats(ctx context.Context) (Stats, error) {
+	s := Stats{Hashing: e.hashing.pool.Stats(), Keys: e.keys.infos(e.now())}
+	e.count.read(&s)
+	err := e.store.View(ctx, func(tx Tx) (err error) {
+		s.MailWaiting, s.MailGivenUp, s.MailOldest, err = tx.Outbox(ctx)
+		return err
+	})
+	return s, err
+}
+
+// counters count since the start of the process.
+type counters struct {
+	mu                   sync.Mutex
+	verdicts             map[Verdict]uint64
+	events               map[EventKind]uint64
+	mailSent, mailFailed uint64
+}
+
+func newCounters() counters {
+	return counters{verdicts: map[Verdict]uint64{}, events: map[EventKind]uint64{}}
+}
+
+func (c *counters) verdict(v Verdict) {
+	c.mu.Lock()
+	c.verdicts[v]++
+	c.mu.Unlock()
+}
+
+func (c *counters) event(k EventKind) {
+	c.mu.Lock()
+	c.events[k]++
+	c.mu.Unlock()
+}
+
+func (c *counters) mail(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err != nil {
+		c.mailFailed++
+		return
+	}
+	c.mailSent++
+}
+
+func (c *counters) read(s *Stats) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s.Verdicts, s.Events = maps.Clone(c.verdicts), maps.Clone(c.events)
+	s.MailSent, s.MailFailed = c.mailSent, c.mailFailed
+}

@@ -1,0 +1,79 @@
+package watchword_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+func TestAMailThatFailsIsTriedAgainAndAtLastGivenUp(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	r.post.refuse(errors.New("the mail server is asleep"))
+	r.signUp(t, "ada@example.com")
+	var first time.Duration
+	for attempt := 1; ; attempt++ {
+		r.deliver(t)
+		mails, err := r.Mails(t.Context(), 10)
+		must(t, err)
+		m := mails[0]
+		if m.Attempts != attempt || !strings.Contains(m.LastError, "asleep") {
+			t.Fatalf("after attempt %d: %+v", attempt, m)
+		}
+		if !m.GivenUpAt.IsZero() {
+			if attempt < 5 || r.clock.Now().Sub(m.CreatedAt) < 24*time.Hour {
+				t.Errorf("given up after %d attempts, %s", attempt, r.clock.Now().Sub(m.CreatedAt))
+			}
+			break
+		}
+		wait := m.NextAt.Sub(r.clock.Now())
+		if wait < first {
+			t.Errorf("attempt %d waits %s, less than the one before", attempt, wait)
+		}
+		first = wait
+		r.clock.advance(wait)
+	}
+	stats, err := r.Stats(t.Context())
+	must(t, err)
+	if stats.MailGivenUp != 1 || stats.MailWaiting != 0 || stats.MailFailed == 0 {
+		t.Errorf("stats: %+v", stats)
+	}
+
+	// The operator mends the mail server and asks for another try.
+	r.post.refuse(nil)
+	n, err := r.RetryMail(t.Context(), "")
+	if err != nil || n != 1 {
+		t.Fatalf("retried %d, %v", n, err)
+	}
+	r.deliver(t)
+	must(t, r.VerifyEmail(t.Context(), r.post.last(t, watchword.MailVerify).Token, laptop))
+}
+
+func TestTheOutboxHoldsNoToken(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	r.signUp(t, "ada@example.com")
+	r.deliver(t)
+	token := r.post.last(t, watchword.MailVerify).Token
+	if got := token.String(); strings.Contains(got, string(token)) {
+		t.Error("a token prints itself")
+	}
+	if r.post.count(watchword.MailVerify) != 1 {
+		t.Error("the mail went twice")
+	}
+}
+
+func TestAMailForAnAccountThatIsGoneIsNotSent(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	user := r.signUp(t, "ada@example.com").User
+	must(t, r.DeleteUser(t.Context(), user.ID))
+	must(t, r.ForgotPassword(t.Context(), "ada@example.com", laptop))
+	r.deliver(t)
+	if n := r.post.count(watchword.MailVerify) + r.post.count(watchword.MailReset); n != 0 {
+		t.Errorf("%d mails went out", n)
+	}
+}

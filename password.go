@@ -1,0 +1,163 @@
+package watchword
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/watchword-auth/watchword/internal/address"
+	"github.com/watchword-auth/watchword/internal/passhash"
+	"github.com/watchword-auth/watchword/internal/password"
+)
+
+// Passwords: which are acceptable, how they become hashes, and the change of one
+// by its owner. Every path that sets a password goes through acceptable.
+
+// acceptable returns the password as it is to be hashed, or what is wrong with
+// it. The owner's address and name may not be the password.
+func (e *Engine) acceptable(field string, raw Secret, email Address, name string) (string, *FieldError) {
+	if raw == "" {
+		return "", &FieldError{field, FieldRequired, "Choose a password."}
+	}
+	normal, err := password.Normalize(string(raw))
+	switch {
+	case errors.Is(err, password.ErrTooLong):
+		return "", tooLong(field)
+	case err != nil:
+		return "", &FieldError{field, FieldInvalid, "This password holds characters that can't be used. Choose another."}
+	}
+	switch problem := password.Check(normal, e.opts.PasswordMin, string(email), name); problem {
+	case "":
+		return normal, nil
+	case password.TooShort:
+		return "", &FieldError{field, FieldPasswordShort,
+			fmt.Sprintf("Use at least %d characters. Several words in a row make a good password.", e.opts.PasswordMin)}
+	case password.TooLong:
+		return "", tooLong(field)
+	case password.Common:
+		return "", &FieldError{field, FieldPasswordCommon, "This password is known to many. Choose another."}
+	default:
+		return "", &FieldError{field, FieldPasswordPersonal, "This password is made of your own address or name. Choose another."}
+	}
+}
+
+func tooLong(field string) *FieldError {
+	return &FieldError{field, FieldPasswordLong, "Use at most 256 characters."}
+}
+
+// hash makes a new hash in the pool.
+func (e *Engine) hash(ctx context.Context, c Client, normal string) (hash Secret, err error) {
+	var failed error
+	err = e.hashing.do(ctx, c, func() {
+		var encoded string
+		encoded, failed = passhash.Hash(e.hashing.params, normal)
+		hash = Secret(encoded)
+	})
+	if errors.Is(failed, passhash.ErrTooLong) {
+		return "", unacceptable(FieldError{"password", FieldPasswordLong, "Use at most 72 bytes."})
+	}
+	return hash, errors.Join(err, failed)
+}
+
+// do runs work in the pool, or refuses when the queue is too long.
+func (h hashing) do(ctx context.Context, c Client, work func()) error {
+	err := h.pool.Do(ctx, c.key(), work)
+	var busy *passhash.BusyError
+	if errors.As(err, &busy) {
+		return &Error{
+			Code:       CodeTryLater,
+			Detail:     "Too many people are signing in at this moment. Try again shortly.",
+			RetryAfter: busy.RetryAfter,
+		}
+	}
+	return err
+}
+
+// reauthenticate asks a signed-in user for the password, on the counter that
+// sign-ins are on. It returns the charge to give back with what follows.
+func (e *Engine) reauthenticate(ctx context.Context, u User, given Secret, c Client, now time.Time) (Charge, error) {
+	failure := e.opts.Limits.FailedPasswords.charge("password", string(u.Email), now)
+	if _, err := e.attempt(ctx, u.Email, charges(failure)); err != nil {
+		return Charge{}, err
+	}
+	ok, err := e.passwordMatches(ctx, c, u.PasswordHash, given)
+	if err != nil {
+		return Charge{}, err
+	}
+	if !ok {
+		return Charge{}, e.loginFailed(ctx, u, c, passwordWrong(), Charge{})
+	}
+	return failure, nil
+}
+
+func passwordWrong() *Error {
+	return refuse(CodePasswordWrong, "The current password is wrong.")
+}
+
+// ChangePassword sets a new password and ends the user's other sessions. It
+// kills every mailed token but the one that undoes a change of address: whoever
+// took the account over could otherwise shut the owner out by changing both.
+// Codes: CodePasswordWrong, CodeValidationFailed (newPassword),
+// CodeRateLimited, CodeTryLater.
+func (e *Engine) ChangePassword(ctx context.Context, who Identity, current, next Secret, c Client) error {
+	now := e.now()
+	normal, problem := e.acceptable("newPassword", next, who.User.Email, who.User.Name)
+	if problem != nil {
+		return unacceptable(*problem)
+	}
+	charge, err := e.reauthenticate(ctx, who.User, current, c, now)
+	if err != nil {
+		return err
+	}
+	hash, err := e.hash(ctx, c, normal)
+	if err != nil {
+		return err
+	}
+	event := e.event(EventPasswordChanged, c, now).of(who.User.ID).on(who.Session.ID)
+	err = e.store.Update(ctx, func(tx Tx) error {
+		unchanged, err := tx.ReplacePassword(ctx, who.User.ID, who.User.PasswordHash, hash)
+		if err != nil {
+			return err
+		}
+		if !unchanged {
+			return passwordWrong() // somebody was faster
+		}
+		if err := refund(ctx, tx, charge); err != nil {
+			return err
+		}
+		return e.passwordChanged(ctx, tx, who.User, who.Session.ID, event)
+	})
+	if err != nil {
+		return err
+	}
+	e.announce(event)
+	e.wakeOutbox()
+	return nil
+}
+
+// passwordChanged is what follows from a new password, in its transaction.
+func (e *Engine) passwordChanged(ctx context.Context, tx Tx, u User, spare SessionID, event Event) error {
+	if _, err := tx.EndSessions(ctx, u.ID, spare, EndedPassword, event.At); err != nil {
+		return err
+	}
+	if err := tx.DeleteMailTokens(ctx, u.ID, MailVerify, MailReset, MailConfirmAddress); err != nil {
+		return err
+	}
+	if err := e.post(ctx, tx, mailTo(MailPasswordChanged, u, event)); err != nil {
+		return err
+	}
+	return tx.InsertEvent(ctx, event)
+}
+
+// parseEmail makes an address canonical.
+func parseEmail(field, raw string) (Address, *FieldError) {
+	if raw == "" {
+		return "", &FieldError{field, FieldRequired, "Enter an e-mail address."}
+	}
+	canonical, err := address.Parse(raw)
+	if err != nil {
+		return "", &FieldError{field, FieldInvalid, "This is not an e-mail address that we can send to, such as name@example.com."}
+	}
+	return Address(canonical), nil
+}

@@ -1,0 +1,114 @@
+package watchword
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// A forgotten password, in two steps.
+//
+// Forgot: whoever asks, and whatever is known of the address, one row is
+// written and one answer given. The worker looks afterwards who owns the
+// address, so neither text nor time tells.
+//
+// Reset: the token is looked up, then the password checked and hashed, and only
+// then the token is taken: a refused password keeps it. Taking it, the new hash,
+// the end of every session and the death of the other mailed tokens are one
+// transaction. It does not sign in: whoever reads a mailbox for a minute should
+// have to leave a trace.
+
+// ForgotPassword mails a link to the owner of an address, if it has one. Codes:
+// CodeValidationFailed (email), CodeRateLimited.
+func (e *Engine) ForgotPassword(ctx context.Context, email string, c Client) error {
+	return e.mailOwnerOf(ctx, MailReset, email, c)
+}
+
+// mailOwnerOf posts a mail that anybody may ask for.
+func (e *Engine) mailOwnerOf(ctx context.Context, kind MailKind, email string, c Client) error {
+	to, problem := parseEmail("email", email)
+	if problem != nil {
+		return unacceptable(*problem)
+	}
+	now := e.now()
+	mail := mailTo(kind, User{Email: to}, e.event("", c, now))
+	limit := charges(e.opts.Limits.MailPerClient.charge("mail_client", c.key(), now))
+	var wait time.Duration
+	err := e.store.Update(ctx, func(tx Tx) (err error) {
+		if wait, err = take(ctx, tx, limit); err != nil || wait > 0 {
+			return err
+		}
+		return e.post(ctx, tx, mail)
+	})
+	if err != nil {
+		return err
+	}
+	if wait > 0 {
+		return limited(wait)
+	}
+	e.wakeOutbox()
+	return nil
+}
+
+// ResetPassword sets a password with a mailed token. Having read the mail proves
+// the address. Codes: CodeMailTokenInvalid, CodeValidationFailed (password),
+// CodeTryLater.
+func (e *Engine) ResetPassword(ctx context.Context, token, password Secret, c Client) error {
+	now := e.now()
+	granted, user, err := e.mailTokenOf(ctx, token, MailReset, now)
+	if err != nil {
+		return err
+	}
+	normal, problem := e.acceptable("password", password, user.Email, user.Name)
+	if problem != nil {
+		return unacceptable(*problem)
+	}
+	hash, err := e.hash(ctx, c, normal)
+	if err != nil {
+		return err
+	}
+	event := e.event(EventPasswordReset, c, now).of(user.ID)
+	err = e.store.Update(ctx, func(tx Tx) error {
+		if err := tx.SetPassword(ctx, user.ID, hash); err != nil {
+			return err
+		}
+		taken, err := tx.TakeMailToken(ctx, granted.Hash, MailReset, now)
+		if err != nil {
+			return err
+		}
+		if !taken {
+			return mailTokenInvalid()
+		}
+		if !user.Verified() {
+			if _, err := tx.SetVerified(ctx, user.ID, granted.Email, now); err != nil {
+				return err
+			}
+		}
+		return e.passwordChanged(ctx, tx, user, "", event)
+	})
+	if err != nil {
+		return err
+	}
+	e.announce(event)
+	e.wakeOutbox()
+	return nil
+}
+
+// mailTokenOf looks a mailed token up without spending it.
+func (e *Engine) mailTokenOf(ctx context.Context, token Secret, kind MailKind, now time.Time) (granted MailToken, u User, err error) {
+	err = e.store.View(ctx, func(tx Tx) error {
+		if granted, err = tx.MailToken(ctx, hashMailToken(token), kind, now); err != nil {
+			return err
+		}
+		u, err = tx.User(ctx, granted.UserID)
+		return err
+	})
+	if errors.Is(err, ErrNotFound) {
+		err = mailTokenInvalid()
+	}
+	return granted, u, err
+}
+
+func mailTokenInvalid() *Error {
+	return refuse(CodeMailTokenInvalid, "This link no longer works: it was used, replaced by a newer one, or is too old. Ask for a new one.")
+}

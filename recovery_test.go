@@ -1,0 +1,222 @@
+package watchword_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+func (r *rig) forgotten(t *testing.T, email string) watchword.Secret {
+	t.Helper()
+	if err := r.ForgotPassword(t.Context(), email, laptop); err != nil {
+		t.Fatal(err)
+	}
+	r.deliver(t)
+	return r.post.last(t, watchword.MailReset).Token
+}
+
+// RST-1, RST-4
+func TestAResetEndsEverySessionAndWorksOnce(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	in := r.signUp(t, "ada@example.com")
+	token := r.forgotten(t, "ada@example.com")
+	if err := r.ResetPassword(t.Context(), token, otherPassword, laptop); err != nil {
+		t.Fatal(err)
+	}
+	wantCode(t, r.ResetPassword(t.Context(), token, goodPassword, laptop), watchword.CodeMailTokenInvalid)
+	_, err := r.Refresh(t.Context(), in.RefreshToken, laptop)
+	wantCode(t, err, watchword.CodeSessionEnded)
+	_, err = r.Login(t.Context(), watchword.LoginRequest{Email: "ada@example.com", Password: goodPassword, Client: laptop})
+	wantCode(t, err, watchword.CodeInvalidCredentials)
+	back, err := r.Login(t.Context(), watchword.LoginRequest{Email: "ada@example.com", Password: otherPassword, Client: laptop})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !back.User.Verified() {
+		t.Error("having read the mail did not prove the address")
+	}
+	r.deliver(t)
+	r.post.last(t, watchword.MailPasswordChanged)
+}
+
+// RST-3, EV-4
+func TestAMailedTokenDiesOfAgeOfASuccessorAndOfEveryChange(t *testing.T) {
+	t.Parallel()
+	for name, kill := range map[string]func(*testing.T, *rig, watchword.Identity){
+		"age":       func(_ *testing.T, r *rig, _ watchword.Identity) { r.clock.advance(15 * time.Minute) },
+		"successor": func(t *testing.T, r *rig, _ watchword.Identity) { r.forgotten(t, "ada@example.com") },
+		"change of password": func(t *testing.T, r *rig, who watchword.Identity) {
+			must(t, r.ChangePassword(t.Context(), who, goodPassword, otherPassword, laptop))
+		},
+		"disabling": func(t *testing.T, r *rig, who watchword.Identity) {
+			must(t, r.DisableUser(t.Context(), who.User.ID))
+			must(t, r.EnableUser(t.Context(), who.User.ID))
+		},
+		"deletion": func(t *testing.T, r *rig, who watchword.Identity) {
+			must(t, r.DeleteAccount(t.Context(), who, goodPassword, laptop))
+			r.signUp(t, "ada@example.com")
+		},
+		"change of address": func(t *testing.T, r *rig, who watchword.Identity) {
+			must(t, r.ChangeEmail(t.Context(), who, "ada@example.org", goodPassword, laptop))
+			r.deliver(t)
+			must(t, r.ConfirmEmail(t.Context(), r.post.last(t, watchword.MailConfirmAddress).Token, laptop))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := start(t, nil)
+			who := r.identity(t, r.signUp(t, "ada@example.com"))
+			token := r.forgotten(t, "ada@example.com")
+			kill(t, r, who)
+			wantCode(t, r.ResetPassword(t.Context(), token, otherPassword, laptop), watchword.CodeMailTokenInvalid)
+		})
+	}
+}
+
+// EV-1
+func TestATokenOfOneKindIsNoTokenOfAnother(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	r.signUp(t, "ada@example.com")
+	reset := r.forgotten(t, "ada@example.com")
+	verify := r.post.last(t, watchword.MailVerify).Token
+	wantCode(t, r.VerifyEmail(t.Context(), reset, laptop), watchword.CodeMailTokenInvalid)
+	wantCode(t, r.ResetPassword(t.Context(), verify, otherPassword, laptop), watchword.CodeMailTokenInvalid)
+	wantCode(t, r.ConfirmEmail(t.Context(), verify, laptop), watchword.CodeMailTokenInvalid)
+	wantCode(t, r.UndoEmail(t.Context(), reset, laptop), watchword.CodeMailTokenInvalid)
+	must(t, r.VerifyEmail(t.Context(), verify, laptop))
+	wantCode(t, r.VerifyEmail(t.Context(), verify, laptop), watchword.CodeMailTokenInvalid)
+}
+
+// ID-4, RL-7
+func TestAskingForMailTellsNothingAndFloodsNobody(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	user := r.signUp(t, "ada@example.com").User
+	for range 5 {
+		must(t, r.ForgotPassword(t.Context(), "ada@example.com", phone))
+		must(t, r.ForgotPassword(t.Context(), "nobody@example.com", phone))
+		must(t, r.ResendVerification(t.Context(), "ada@example.com", phone))
+	}
+	r.deliver(t)
+	total := r.post.count(watchword.MailReset) + r.post.count(watchword.MailVerify)
+	if total > 3 {
+		t.Errorf("%s got %d mails in an hour", user.Email, total)
+	}
+	mails, err := r.Mails(t.Context(), 10)
+	if err != nil || len(mails) > 0 {
+		t.Errorf("left in the outbox: %v, %v", mails, err)
+	}
+	for range 30 {
+		_ = r.ForgotPassword(t.Context(), "nobody@example.com", phone)
+	}
+	wantCode(t, r.ForgotPassword(t.Context(), "nobody@example.com", phone), watchword.CodeRateLimited)
+}
+
+func verified(t *testing.T, r *rig, email string) watchword.Identity {
+	t.Helper()
+	in := r.signUp(t, email)
+	r.deliver(t)
+	must(t, r.VerifyEmail(t.Context(), r.post.last(t, watchword.MailVerify).Token, laptop))
+	return r.identity(t, in)
+}
+
+// EV-3
+func TestAnAddressChangesOnlyOnceItIsConfirmed(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	who := verified(t, r, "ada@example.com")
+	wantCode(t, r.ChangeEmail(t.Context(), who, "ada@example.org", "wrong password", laptop), watchword.CodePasswordWrong)
+	must(t, r.ChangeEmail(t.Context(), who, "ada@example.org", goodPassword, laptop))
+	if u, err := r.FindUser(t.Context(), "ada@example.com"); err != nil || u.ID != who.User.ID {
+		t.Fatalf("it changed at once: %v", err)
+	}
+	r.deliver(t)
+	must(t, r.ConfirmEmail(t.Context(), r.post.last(t, watchword.MailConfirmAddress).Token, laptop))
+	r.login(t, "ada@example.org", laptop)
+	r.deliver(t)
+	notice := r.post.last(t, watchword.MailAddressChanged)
+	if notice.To != "ada@example.com" || notice.NewEmail != "ada@example.org" || notice.Token == "" {
+		t.Errorf("got notice %+v", notice)
+	}
+}
+
+// A thief who knows the password changes the address, then the password, then
+// the address again. The owner still holds the first mail.
+func TestAnUndoneAddressGivesTheAccountBack(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	who := verified(t, r, "ada@example.com")
+	change := func(to string, password watchword.Secret) watchword.Message {
+		must(t, r.ChangeEmail(t.Context(), who, to, password, phone))
+		r.deliver(t)
+		must(t, r.ConfirmEmail(t.Context(), r.post.last(t, watchword.MailConfirmAddress).Token, phone))
+		r.deliver(t)
+		var err error
+		if who.User, err = r.FindUser(t.Context(), to); err != nil {
+			t.Fatal(err)
+		}
+		return r.post.last(t, watchword.MailAddressChanged)
+	}
+	owners := change("thief@example.org", goodPassword)
+	must(t, r.ChangePassword(t.Context(), who, goodPassword, otherPassword, phone))
+	who.User, _ = r.FindUser(t.Context(), "thief@example.org")
+	r.clock.advance(time.Minute)
+	thiefs := change("thief2@example.org", otherPassword)
+
+	// Nobody else can take the address meanwhile.
+	_, err := r.SignUp(t.Context(), watchword.SignUpRequest{Email: "ada@example.com", Password: goodPassword, Client: phone})
+	wantCode(t, err, watchword.CodeEmailTaken)
+
+	r.clock.advance(6 * 24 * time.Hour)
+	must(t, r.UndoEmail(t.Context(), owners.Token, laptop))
+	wantCode(t, r.UndoEmail(t.Context(), thiefs.Token, phone), watchword.CodeMailTokenInvalid)
+	if _, err := r.FindUser(t.Context(), "ada@example.com"); err != nil {
+		t.Fatal(err)
+	}
+	for _, password := range []watchword.Secret{goodPassword, otherPassword} {
+		_, err := r.Login(t.Context(), watchword.LoginRequest{Email: "ada@example.com", Password: password, Client: phone})
+		wantCode(t, err, watchword.CodeInvalidCredentials)
+	}
+	r.deliver(t)
+	reset := r.post.last(t, watchword.MailReset)
+	if reset.To != "ada@example.com" {
+		t.Errorf("the link to a new password went to %s", reset.To)
+	}
+	must(t, r.ResetPassword(t.Context(), reset.Token, goodPassword, laptop))
+	r.login(t, "ada@example.com", laptop)
+}
+
+func TestAnUndoIsPossibleForAWeek(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	who := verified(t, r, "ada@example.com")
+	must(t, r.ChangeEmail(t.Context(), who, "ada@example.org", goodPassword, laptop))
+	r.deliver(t)
+	must(t, r.ConfirmEmail(t.Context(), r.post.last(t, watchword.MailConfirmAddress).Token, laptop))
+	r.deliver(t)
+	token := r.post.last(t, watchword.MailAddressChanged).Token
+	r.clock.advance(7 * 24 * time.Hour)
+	wantCode(t, r.UndoEmail(t.Context(), token, laptop), watchword.CodeMailTokenInvalid)
+	r.signUp(t, "ada@example.com") // and the address is free again
+}
+
+func TestATakenAddressCannotBeConfirmed(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	who := verified(t, r, "ada@example.com")
+	must(t, r.ChangeEmail(t.Context(), who, "bob@example.com", goodPassword, laptop))
+	r.deliver(t)
+	token := r.post.last(t, watchword.MailConfirmAddress).Token
+	r.signUp(t, "bob@example.com")
+	wantCode(t, r.ConfirmEmail(t.Context(), token, laptop), watchword.CodeEmailTaken)
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

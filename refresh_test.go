@@ -1,0 +1,233 @@
+package watchword_test
+
+import (
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// RT-6
+func TestARefreshTokenWorksOnceAndItsRepeatIsAnsweredWithTheSame(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	in := r.signUp(t, "ada@example.com")
+	next, err := r.Refresh(t.Context(), in.RefreshToken, laptop)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if next.RefreshToken == in.RefreshToken {
+		t.Fatal("the token was not rotated")
+	}
+	r.clock.advance(10 * time.Second)
+	again, err := r.Refresh(t.Context(), in.RefreshToken, phone)
+	if err != nil {
+		t.Fatalf("a repeat within the grace: %v", err)
+	}
+	if again.RefreshToken != next.RefreshToken {
+		t.Error("a repeat forked the session")
+	}
+}
+
+func TestTenRequestsWithOneCookieGetOneSuccessor(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	in := r.signUp(t, "ada@example.com")
+	var wg sync.WaitGroup
+	answers := make([]watchword.Secret, 10)
+	for i := range answers {
+		wg.Go(func() {
+			next, err := r.Refresh(t.Context(), in.RefreshToken, laptop)
+			if err != nil {
+				t.Errorf("request %d: %v", i, err)
+				return
+			}
+			answers[i] = next.RefreshToken
+		})
+	}
+	wg.Wait()
+	if slices.ContainsFunc(answers, func(a watchword.Secret) bool { return a != answers[0] }) {
+		t.Error("the session forked")
+	}
+}
+
+func TestALostResponseIsForgivenHoweverLate(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	in := r.signUp(t, "ada@example.com")
+	lost, err := r.Refresh(t.Context(), in.RefreshToken, laptop)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // and the same one again
+		r.clock.advance(26 * time.Hour)
+		back, err := r.Refresh(t.Context(), in.RefreshToken, laptop)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if back.RefreshToken != lost.RefreshToken {
+			t.Fatal("the session forked")
+		}
+	}
+	if got := r.events(t, in.User.ID); !slices.Contains(got, watchword.EventLateForgiven) {
+		t.Errorf("events: %v", got)
+	}
+}
+
+// RT-3
+func TestACopiedTokenIsFoundOutAndTheUserIsTold(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	in := r.signUp(t, "ada@example.com")
+	other := r.login(t, "ada@example.com", phone)
+	r.clock.advance(time.Minute)
+	stolen, err := r.Refresh(t.Context(), in.RefreshToken, laptop)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.clock.advance(time.Minute)
+	if _, err := r.Refresh(t.Context(), stolen.RefreshToken, laptop); err != nil {
+		t.Fatal(err)
+	}
+	r.clock.advance(time.Minute)
+	thief := phone
+	_, err = r.Refresh(t.Context(), stolen.RefreshToken, thief)
+	wantCode(t, err, watchword.CodeRefreshReused)
+	_, err = r.Refresh(t.Context(), in.RefreshToken, laptop)
+	wantCode(t, err, watchword.CodeSessionEnded)
+	_, err = r.Authenticate(t.Context(), in.AccessToken)
+	wantCode(t, err, watchword.CodeSessionEnded)
+	if _, err := r.Refresh(t.Context(), other.RefreshToken, phone); err != nil {
+		t.Errorf("another session ended with it: %v", err)
+	}
+	r.deliver(t)
+	if mail := r.post.last(t, watchword.MailReuseDetected); mail.To != "ada@example.com" || mail.Device == "" {
+		t.Errorf("got mail %+v", mail)
+	}
+	if got := r.events(t, in.User.ID); got[len(got)-1] != watchword.EventRefreshReused {
+		t.Errorf("events: %v", got)
+	}
+}
+
+func TestReuseCanEndEverything(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(o *watchword.Options) { o.ReuseEnds = watchword.ReuseEndsAll })
+	in := r.signUp(t, "ada@example.com")
+	other := r.login(t, "ada@example.com", phone)
+	refreshed, err := r.Refresh(t.Context(), in.RefreshToken, laptop)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.clock.advance(time.Minute)
+	if _, err := r.Refresh(t.Context(), refreshed.RefreshToken, laptop); err != nil {
+		t.Fatal(err)
+	}
+	r.clock.advance(time.Minute)
+	_, err = r.Refresh(t.Context(), in.RefreshToken, laptop)
+	wantCode(t, err, watchword.CodeRefreshReused)
+	_, err = r.Refresh(t.Context(), other.RefreshToken, phone)
+	wantCode(t, err, watchword.CodeSessionEnded)
+}
+
+// RT-4
+func TestASessionDiesOfIdlenessAndOfAge(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	in := r.signUp(t, "ada@example.com")
+	r.clock.advance(7*24*time.Hour + time.Millisecond)
+	_, err := r.Refresh(t.Context(), in.RefreshToken, laptop)
+	wantCode(t, err, watchword.CodeSessionEnded)
+
+	in = r.login(t, "ada@example.com", laptop)
+	token := in.RefreshToken
+	for range 29 {
+		r.clock.advance(24 * time.Hour)
+		next, err := r.Refresh(t.Context(), token, laptop)
+		if err != nil {
+			t.Fatal(err)
+		}
+		token = next.RefreshToken
+	}
+	r.clock.advance(24 * time.Hour)
+	_, err = r.Refresh(t.Context(), token, laptop)
+	wantCode(t, err, watchword.CodeSessionEnded)
+}
+
+func TestASessionThatIsNotRememberedDiesSooner(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	r.signUp(t, "ada@example.com")
+	in, err := r.Login(t.Context(), watchword.LoginRequest{Email: "ada@example.com", Password: goodPassword, Client: laptop})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.clock.advance(25 * time.Hour)
+	_, err = r.Refresh(t.Context(), in.RefreshToken, laptop)
+	wantCode(t, err, watchword.CodeSessionEnded)
+}
+
+// RT-1, RT-8
+func TestGarbageIsRefusedAndEndsNothing(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	in := r.signUp(t, "ada@example.com")
+	_, err := r.Refresh(t.Context(), "", laptop)
+	wantCode(t, err, watchword.CodeRefreshMissing)
+	for _, garbage := range []watchword.Secret{"x", "wwr_", in.RefreshToken + "A", in.RefreshToken[:len(in.RefreshToken)-1], in.AccessToken} {
+		_, err := r.Refresh(t.Context(), garbage, laptop)
+		wantCode(t, err, watchword.CodeRefreshInvalid)
+		if err := r.Logout(t.Context(), garbage, garbage+"x", laptop); err != nil {
+			t.Errorf("logout with garbage: %v", err)
+		}
+	}
+	if _, err := r.Refresh(t.Context(), in.RefreshToken, laptop); err != nil {
+		t.Error(err)
+	}
+}
+
+// RT-8
+func TestLogoutTakesAnyTokenOfTheSession(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	r.signUp(t, "ada@example.com")
+	for name, logout := range map[string]func(old, newest *watchword.SignIn) error{
+		"the newest refresh token": func(_, n *watchword.SignIn) error { return r.Logout(t.Context(), n.RefreshToken, "", laptop) },
+		"an old refresh token":     func(o, _ *watchword.SignIn) error { return r.Logout(t.Context(), o.RefreshToken, "", laptop) },
+		"an expired access token":  func(o, _ *watchword.SignIn) error { return r.Logout(t.Context(), "", o.AccessToken, laptop) },
+	} {
+		old := r.login(t, "ada@example.com", laptop)
+		newest, err := r.Refresh(t.Context(), old.RefreshToken, laptop)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.clock.advance(time.Hour)
+		for range 2 { // idempotent
+			if err := logout(old, newest); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		_, err = r.Refresh(t.Context(), newest.RefreshToken, laptop)
+		wantCode(t, err, watchword.CodeSessionEnded)
+	}
+}
+
+func TestRefreshIsLimitedPerSession(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	token := r.signUp(t, "ada@example.com").RefreshToken
+	for range 60 {
+		next, err := r.Refresh(t.Context(), token, laptop)
+		if err != nil {
+			t.Fatal(err)
+		}
+		token = next.RefreshToken
+	}
+	_, err := r.Refresh(t.Context(), token, laptop)
+	wantCode(t, err, watchword.CodeRateLimited)
+	r.clock.advance(time.Second)
+	if _, err = r.Refresh(t.Context(), token, laptop); err != nil {
+		t.Errorf("a limit ended the session: %v", err)
+	}
+}

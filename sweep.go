@@ -1,0 +1,82 @@
+package watchword
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+// Nothing grows for ever: what died of age is deleted in small batches, with a
+// pause after each, so that nobody waits long behind one.
+
+const (
+	sweepEvery = time.Minute
+	sweepBatch = 200
+	sweepPause = 20 * time.Millisecond
+
+	keepEnded   = 7 * 24 * time.Hour // a token of an ended session is answered with the reason meanwhile
+	keepEvents  = 90 * 24 * time.Hour
+	keepGivenUp = 30 * 24 * time.Hour
+)
+
+// sweepBefore says, for each kind of row, from when on back it is not needed. A
+// session is also swept that was last rotated before: so not before it is idle.
+func sweepBefore(now time.Time, p SessionPolicy) map[Sweep]time.Time {
+	return map[Sweep]time.Time{
+		SweepSessions:   now.Add(-max(keepEnded, p.Idle, p.ShortIdle)),
+		SweepMailTokens: now,
+		SweepEvents:     now.Add(-keepEvents),
+		SweepLimits:     now,
+		SweepMails:      now.Add(-keepGivenUp),
+	}
+}
+
+func (e *Engine) runSweep(ctx context.Context) {
+	for {
+		swept, err := e.Sweep(ctx)
+		if err != nil && ctx.Err() == nil {
+			e.log.Error("sweeping failed, and is tried again in a minute", slog.Any("error", err))
+		}
+		if swept > 0 {
+			e.log.Debug("swept", slog.Int("rows", swept))
+		}
+		if !sleep(ctx, sweepEvery) {
+			return
+		}
+	}
+}
+
+// Sweep deletes everything that died of age, and says how many rows. Run calls
+// it every minute.
+func (e *Engine) Sweep(ctx context.Context) (rows int, err error) {
+	for what, before := range sweepBefore(e.now(), e.opts.Sessions) {
+		for {
+			var n int
+			err := e.store.Update(ctx, func(tx Tx) (err error) {
+				n, err = tx.Sweep(ctx, what, before, sweepBatch)
+				return err
+			})
+			rows += n
+			if err != nil {
+				return rows, err
+			}
+			if n < sweepBatch {
+				break
+			}
+			if !sleep(ctx, sweepPause) {
+				return rows, ctx.Err()
+			}
+		}
+	}
+	return rows, nil
+}
+
+// sleep waits, and reports whether it did to the end.
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}

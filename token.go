@@ -1,0 +1,116 @@
+package watchword
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/watchword-auth/watchword/internal/accesstoken"
+	"github.com/watchword-auth/watchword/internal/refreshtoken"
+)
+
+// This file is where tokens are born: the access token, the refresh token, and
+// the token in a mail. None of the three is stored.
+
+// A SignIn is a session with the tokens that were just made for it.
+type SignIn struct {
+	User         User
+	Session      Session
+	AccessToken  Secret
+	ExpiresIn    time.Duration // life of AccessToken
+	RefreshToken Secret
+
+	// RefreshExpires is when the session dies if it is not refreshed before.
+	RefreshExpires time.Time
+}
+
+// signIn makes both tokens for a session as it is now. Of one generation it
+// always makes the same refresh token.
+func (e *Engine) signIn(u User, s Session, now time.Time) (*SignIn, error) {
+	access, err := e.accessToken(u, s, now)
+	if err != nil {
+		return nil, err
+	}
+	secret, ok := e.keys.refreshSecret(s.RefreshKey)
+	if !ok {
+		return nil, fmt.Errorf("refresh key %d of session %s is missing", s.RefreshKey, s.ID)
+	}
+	id, err := uuid.Parse(string(s.ID))
+	if err != nil {
+		return nil, fmt.Errorf("session id: %w", err)
+	}
+	refresh := refreshtoken.Token{KeyNumber: s.RefreshKey, Session: id, Generation: uint64(s.Generation)}
+	return &SignIn{
+		User:           u,
+		Session:        s,
+		AccessToken:    Secret(access),
+		ExpiresIn:      e.opts.AccessTTL,
+		RefreshToken:   Secret(refresh.Sign(secret)),
+		RefreshExpires: s.idleUntil(e.opts.Sessions),
+	}, nil
+}
+
+// accessToken signs what api.md lists. A change of roles takes effect at a whole
+// second (User.RolesChangedAt): a token made in the second before is dated at
+// it, so that "issued before the change" can be told from `iat` alone.
+func (e *Engine) accessToken(u User, s Session, now time.Time) (string, error) {
+	key, err := e.keys.signer(now)
+	if err != nil {
+		return "", err
+	}
+	issued := now.Unix()
+	return accesstoken.Sign(key, accesstoken.Claims{
+		Issuer:    e.opts.PublicURL,
+		Audience:  []string{e.opts.Audience},
+		Subject:   string(u.ID),
+		SessionID: string(s.ID),
+		ID:        newID(),
+		IssuedAt:  max(issued, u.RolesChangedAt.Unix()),
+		NotBefore: issued,
+		Expires:   issued + int64(e.opts.AccessTTL/time.Second),
+		AuthTime:  s.AuthenticatedAt.Unix(),
+		Roles:     u.Roles,
+		AMR:       s.Methods,
+		ACR:       "aal1",
+		Extra:     e.opts.Claims.of(u),
+	})
+}
+
+// of returns the optional claims for a user.
+func (c Claims) of(u User) map[string]any {
+	if !c.Email && !c.Name && len(c.Static) == 0 {
+		return nil
+	}
+	extra := make(map[string]any, len(c.Static)+3)
+	for name, value := range c.Static {
+		extra[name] = value
+	}
+	if c.Email {
+		extra["email"], extra["email_verified"] = string(u.Email), u.Verified()
+	}
+	if c.Name {
+		extra["name"] = u.Name
+	}
+	return extra
+}
+
+// mailToken makes the token that goes out with an attempt at a mail. Whoever
+// lacks the master key learns nothing from the outbox, and an attempt that was
+// reported as failed, yet arrived, leaves no second copy of a token.
+func (e *Engine) mailToken(mailID string, attempt int) Secret {
+	mac := hmac.New(sha256.New, e.mailSecret)
+	mac.Write([]byte(mailID + "/" + strconv.Itoa(attempt)))
+	return Secret("wwm_" + base64.RawURLEncoding.EncodeToString(mac.Sum(nil)))
+}
+
+// hashMailToken is what the store knows of a mailed token.
+func hashMailToken(token Secret) string {
+	sum := sha256.Sum256([]byte(token))
+	return hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,260 @@
+package watchword
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/watchword-auth/watchword/internal/clientip"
+	"github.com/watchword-auth/watchword/internal/device"
+	"github.com/watchword-auth/watchword/internal/passhash"
+	"github.com/watchword-auth/watchword/internal/seal"
+)
+
+// Options configure an Engine. Of the zero value only PublicURL, MasterKey and
+// Mailer are missing.
+type Options struct {
+	// PublicURL is the address under which clients reach the server, without a
+	// trailing slash: the issuer of tokens. Required.
+	PublicURL string
+
+	// MasterKey seals keys at rest and makes mailed tokens: 32 bytes. Required.
+	MasterKey []byte
+
+	// Mailer delivers the outbox. Required.
+	Mailer Mailer
+
+	// Audience is the `aud` of access tokens. Default: PublicURL.
+	Audience string
+
+	// AccessTTL is the life of an access token. Default: 15 minutes.
+	AccessTTL time.Duration
+
+	// SigningAlg is ES256, Ed25519, RS256 or HS256. Default: ES256.
+	SigningAlg string
+
+	// SigningSecret is the shared secret of HS256, at least 32 bytes. Default: none.
+	SigningSecret Secret
+
+	// Claims says what else goes into access tokens. Default: nothing.
+	Claims Claims
+
+	// Rotation bounds what a refresh forgives. Default: grace 10 s, clean 1.
+	Rotation RotationPolicy
+
+	// ReuseEnds says what a detected reuse ends. Default: ReuseEndsSession.
+	ReuseEnds ReuseEnds
+
+	// Sessions bounds their life. Default: idle 7 days (a day if not
+	// persistent), absolute 30 days.
+	Sessions SessionPolicy
+
+	// MaxSessions is how many a user may have; one more ends the oldest.
+	// Default: 100.
+	MaxSessions int
+
+	// Signup says who may make an account. Default: SignupOpen.
+	Signup SignupMode
+
+	// PasswordMin is the least number of code points. Default: 8.
+	PasswordMin int
+
+	// HashAlg is argon2id or bcrypt; HashCost its parameters ("m=19456,t=2,p=1",
+	// or bcrypt's cost). Default: argon2id with those.
+	HashAlg, HashCost string
+
+	// HashWorkers is how many passwords are hashed at once. Default: 1.
+	HashWorkers int
+
+	// HashQueue is the longest a password waits to be hashed before the request
+	// is refused with CodeTryLater. Default: 2 s.
+	HashQueue time.Duration
+
+	// VerifyTTL and ResetTTL are the lives of mailed tokens. Default: 24 h, 15 min.
+	VerifyTTL, ResetTTL time.Duration
+
+	// Limits on use. Default: see Limits.
+	Limits Limits
+
+	// KeyPeriod is how long a key signs before its successor does. Default: 90 days.
+	KeyPeriod time.Duration
+
+	// Log receives security events and what went wrong. Default: discards.
+	Log *slog.Logger
+
+	// Now is the clock. Default: time.Now.
+	Now func() time.Time
+}
+
+// Claims are the optional claims of an access token.
+type Claims struct {
+	Email  bool              // `email` and `email_verified`
+	Name   bool              // `name`
+	Static map[string]string // the same in every token; never a reserved name
+}
+
+// SignupMode says who may make an account.
+type SignupMode string
+
+const (
+	SignupOpen     SignupMode = "open"     // anybody, signed in at once; the address is verified later
+	SignupVerified SignupMode = "verified" // anybody who proves the address first
+	SignupClosed   SignupMode = "closed"   // only an operator
+)
+
+// ReuseEnds says what a detected reuse of a refresh token ends.
+type ReuseEnds string
+
+const (
+	ReuseEndsSession ReuseEnds = "session" // the one concerned
+	ReuseEndsAll     ReuseEnds = "all"     // every session of the user
+)
+
+// A Client is where a request comes from.
+type Client struct {
+	Address   netip.Addr // after trusted proxies; invalid: unknown
+	UserAgent string
+	RequestID string
+}
+
+// An Engine carries out the flows. It is safe for concurrent use.
+type Engine struct {
+	store   Store
+	opts    Options
+	hashing hashing
+	keys    *keyring
+	devices *device.Namer
+	log     *slog.Logger
+	count   counters
+
+	mailSecret []byte        // makes the tokens in mails
+	mailPosted chan struct{} // wakes the outbox
+}
+
+// hashing is how passwords become hashes.
+type hashing struct {
+	pool   *passhash.Pool
+	params passhash.Params
+	dummy  string // a hash that no password has, for users who do not exist
+}
+
+// New makes an Engine on a migrated store and sees to it that there are keys.
+// Call Run for what happens in the background, and Close at the end.
+func New(ctx context.Context, store Store, opts Options) (*Engine, error) {
+	opts = opts.withDefaults()
+	if opts.PublicURL == "" || opts.Mailer == nil {
+		return nil, errors.New("watchword: Options.PublicURL and Options.Mailer are required")
+	}
+	box, err := seal.New(opts.MasterKey)
+	if err != nil {
+		return nil, fmt.Errorf("watchword: Options.MasterKey: %w", err)
+	}
+	params, err := passhash.ParseParams(opts.HashAlg, opts.HashCost)
+	if err != nil {
+		return nil, fmt.Errorf("watchword: Options.HashCost: %w", err)
+	}
+	keys, err := newKeyring(store, box, opts)
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{
+		store:   store,
+		opts:    opts,
+		keys:    keys,
+		devices: device.New(),
+		log:     opts.Log,
+		hashing: hashing{
+			pool:   passhash.NewPool(opts.HashWorkers, opts.HashQueue),
+			params: params,
+			dummy:  passhash.Dummy(params),
+		},
+		count:      newCounters(),
+		mailSecret: box.Derive("mail token"),
+		mailPosted: make(chan struct{}, 1),
+	}
+	if err := e.scheduleKeys(ctx); err != nil {
+		e.hashing.pool.Close()
+		return nil, fmt.Errorf("prepare keys: %w", err)
+	}
+	return e, nil
+}
+
+// Run does what happens in the background until ctx ends: it sends the outbox,
+// sweeps, and rotates and reloads keys. It returns when all of it has stopped.
+func (e *Engine) Run(ctx context.Context) {
+	done := make(chan struct{}, 3)
+	for _, work := range []func(context.Context){e.runOutbox, e.runSweep, e.runKeys} {
+		go func() {
+			defer func() { done <- struct{}{} }()
+			work(ctx)
+		}()
+	}
+	for range cap(done) {
+		<-done
+	}
+}
+
+// Close stops the hashing of passwords. The store is the caller's.
+func (e *Engine) Close() { e.hashing.pool.Close() }
+
+// Ready returns nil if the store answers and the engine has keys to sign with.
+func (e *Engine) Ready(ctx context.Context) error {
+	if _, err := e.keys.signer(e.now()); err != nil {
+		return err
+	}
+	return e.store.View(ctx, func(tx Tx) error {
+		_, _, _, err := tx.Outbox(ctx)
+		return err
+	})
+}
+
+// now is the moment of a flow: read once, handed on, in the precision of a store.
+func (e *Engine) now() time.Time { return e.opts.Now().UTC().Truncate(time.Millisecond) }
+
+// newID makes a UUID of version 7. It panics if the system has no randomness:
+// there is nothing safe to do instead.
+func newID() string { return uuid.Must(uuid.NewV7()).String() }
+
+// key names a client for limits and for the fairness of the hash pool.
+func (c Client) key() string { return clientip.Key(c.Address) }
+
+func (c Client) address() string {
+	if !c.Address.IsValid() {
+		return ""
+	}
+	return c.Address.String()
+}
+
+func (o Options) withDefaults() Options {
+	o.Audience = cmp.Or(o.Audience, o.PublicURL)
+	o.AccessTTL = cmp.Or(o.AccessTTL, 15*time.Minute)
+	o.SigningAlg = cmp.Or(o.SigningAlg, "ES256")
+	o.Rotation = cmp.Or(o.Rotation, RotationPolicy{Grace: 10 * time.Second, Clean: 1})
+	o.ReuseEnds = cmp.Or(o.ReuseEnds, ReuseEndsSession)
+	o.Sessions.Idle = cmp.Or(o.Sessions.Idle, 7*24*time.Hour)
+	o.Sessions.Max = cmp.Or(o.Sessions.Max, 30*24*time.Hour)
+	o.Sessions.ShortIdle = cmp.Or(o.Sessions.ShortIdle, min(o.Sessions.Idle, 24*time.Hour))
+	o.MaxSessions = cmp.Or(o.MaxSessions, 100)
+	o.Signup = cmp.Or(o.Signup, SignupOpen)
+	o.PasswordMin = cmp.Or(o.PasswordMin, 8)
+	o.HashAlg = cmp.Or(o.HashAlg, "argon2id")
+	o.HashWorkers = cmp.Or(o.HashWorkers, 1)
+	o.HashQueue = cmp.Or(o.HashQueue, 2*time.Second)
+	o.VerifyTTL = cmp.Or(o.VerifyTTL, 24*time.Hour)
+	o.ResetTTL = cmp.Or(o.ResetTTL, 15*time.Minute)
+	o.KeyPeriod = cmp.Or(o.KeyPeriod, 90*24*time.Hour)
+	o.Limits = o.Limits.withDefaults()
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return o
+}
