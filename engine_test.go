@@ -78,8 +78,10 @@ func (r *rig) deliver(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		due := slices.ContainsFunc(mails, func(m watchword.Mail) bool { return !m.NextAt.After(r.clock.Now()) })
-		if !due && !slices.ContainsFunc(mails, func(m watchword.Mail) bool { return m.LastError == "" }) {
+		if !slices.ContainsFunc(mails, func(m watchword.Mail) bool {
+			tried := m.LastError != "" && m.NextAt.After(r.clock.Now())
+			return !tried && m.GivenUpAt.IsZero()
+		}) {
 			break
 		}
 		time.Sleep(time.Millisecond)

@@ -326,13 +326,15 @@ func (e *Engine) scheduleKeys(ctx context.Context) error {
 		return err
 	}
 	for _, use := range e.keys.uses() {
-		set := e.keys.current.Load()
-		plan := keyschedule.At(set.times[use], e.now(), e.keys.policy(use))
-		if use == KeySign {
-			plan = e.keys.withAlgorithm(plan, set, e.now())
-		}
-		if err := e.keys.carryOut(ctx, use, set.rows[use], plan); err != nil {
-			return err
+		for range 2 { // the first key, and the one after it
+			set := e.keys.current.Load()
+			plan := keyschedule.At(set.times[use], e.now(), e.keys.policy(use))
+			if use == KeySign {
+				plan = e.keys.withAlgorithm(plan, set, e.now())
+			}
+			if err := e.keys.carryOut(ctx, use, set.rows[use], plan); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -110,12 +110,12 @@ func TestTwoProcessesAgreeOnKeys(t *testing.T) {
 func TestKeysRotateLiveWithoutAFailedVerification(t *testing.T) {
 	t.Parallel()
 	r := start(t, func(o *watchword.Options) { o.Limits = watchword.Unlimited() })
-	in := r.signUp(t, "ada@example.com")
+	r.signUp(t, "ada@example.com")
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	for range 4 {
+		token := r.login(t, "ada@example.com", laptop).RefreshToken
 		wg.Go(func() {
-			token := in.RefreshToken
 			for {
 				select {
 				case <-stop:

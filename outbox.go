@@ -158,10 +158,12 @@ func (e *Engine) prepareMail(ctx context.Context, m Mail) (message Message, due 
 		switch m.Kind {
 		case MailVerify:
 			due = !owner.Verified()
-			return e.freshToken(ctx, tx, owner, m, now, &message)
+			message.Token, message.Expires = e.mailToken(m.ID, m.Attempts), now.Add(e.opts.VerifyTTL)
+			return freshToken(ctx, tx, owner.ID, message)
 		case MailReset:
 			due = true
-			return e.freshToken(ctx, tx, owner, m, now, &message)
+			message.Token, message.Expires = e.mailToken(m.ID, m.Attempts), now.Add(e.opts.ResetTTL)
+			return freshToken(ctx, tx, owner.ID, message)
 		case MailConfirmAddress:
 			due, err = e.fixedToken(ctx, tx, m, now, &message)
 			return err
@@ -201,21 +203,15 @@ func mailOwner(ctx context.Context, tx Tx, m Mail) (User, error) {
 // freshToken replaces the user's token of that kind by one for this attempt.
 // What was asked for by anybody is made only now, so that asking costs the same
 // whether or not there is an account.
-func (e *Engine) freshToken(ctx context.Context, tx Tx, owner User, m Mail, now time.Time, message *Message) error {
-	life := e.opts.VerifyTTL
-	if m.Kind == MailReset {
-		life = e.opts.ResetTTL
-	}
-	message.Token = e.mailToken(m.ID, m.Attempts)
-	message.Expires = now.Add(life)
-	if err := tx.DeleteMailTokens(ctx, owner.ID, m.Kind); err != nil {
+func freshToken(ctx context.Context, tx Tx, owner UserID, message Message) error {
+	if err := tx.DeleteMailTokens(ctx, owner, message.Kind); err != nil {
 		return err
 	}
 	return tx.InsertMailToken(ctx, MailToken{
 		Hash:      hashMailToken(message.Token),
-		Kind:      m.Kind,
-		UserID:    owner.ID,
-		Email:     m.To,
+		Kind:      message.Kind,
+		UserID:    owner,
+		Email:     message.To,
 		ExpiresAt: message.Expires,
 	})
 }

@@ -48,14 +48,15 @@ type Rotation struct {
 	RotatedBy Agent
 }
 
-// A RotationPolicy bounds what is forgiven. The zero value is the strictest.
+// A RotationPolicy bounds what is forgiven.
 type RotationPolicy struct {
 	// Grace is how long after its superseding a token is still answered with
 	// its newest successor. 0 to 60 s.
 	Grace time.Duration
 
 	// Clean is how many generations must follow the one that was forgiven
-	// before another is.
+	// before another is. At least 1: with 0, a thief who refreshes as often as
+	// the user is never found out.
 	Clean int64
 }
 
@@ -132,10 +133,15 @@ func (r Rotation) next(by Agent, now time.Time) Rotation {
 
 // supersededWithin reports whether generation g was superseded at most grace
 // before now. If even the oldest time remembered is that young, a burst is
-// going on, and a few generations more count as young.
+// going on, and a few generations more count as young. The parent that was
+// forgiven is as young as its child: a client that comes back late may have
+// several requests under way, and the first answer must not condemn the others.
 func (r Rotation) supersededWithin(grace time.Duration, g int64, now time.Time) bool {
+	if g == r.Forgiven-1 && r.Forgiven < r.Generation {
+		g = r.Forgiven
+	}
 	back := r.Generation - g // 1 for the parent of the newest
-	if back > burst {
+	if back < 1 || back > burst {
 		return false
 	}
 	at := r.Superseded[SupersededKept-min(back, SupersededKept)]

@@ -31,7 +31,7 @@ func TestEveryRuleOfRotation(t *testing.T) {
 	t.Parallel()
 	const never, ms = watchword.NeverForgiven, time.Millisecond
 	defaults := watchword.RotationPolicy{Grace: grace, Clean: 1}
-	strictest := watchword.RotationPolicy{}
+	noGrace := watchword.RotationPolicy{}
 	roomy := watchword.RotationPolicy{Grace: grace, Clean: 3}
 	slow := func(n, forgiven int64) watchword.Rotation { return rotated(n, time.Hour, forgiven) }
 	fast := func(n int64, apart time.Duration) watchword.Rotation { return rotated(n, apart, never) }
@@ -54,7 +54,7 @@ func TestEveryRuleOfRotation(t *testing.T) {
 		{"2: the newest rotates", slow(5, never), defaults, 5, time.Hour, sameAgent, watchword.VerdictRotate},
 		{"2: however young it is", slow(5, never), defaults, 5, 0, sameAgent, watchword.VerdictRotate},
 		{"2: however old it is", slow(5, never), defaults, 5, 10_000 * time.Hour, sameAgent, watchword.VerdictRotate},
-		{"2: without a grace", slow(5, never), strictest, 5, time.Hour, sameAgent, watchword.VerdictRotate},
+		{"2: without a grace", slow(5, never), noGrace, 5, time.Hour, sameAgent, watchword.VerdictRotate},
 		{"2: from another client", slow(5, never), defaults, 5, time.Hour, otherAgent, watchword.VerdictRotate},
 		{"2: right after it was forgiven", slow(5, 5), defaults, 5, time.Hour, sameAgent, watchword.VerdictRotate},
 
@@ -64,8 +64,8 @@ func TestEveryRuleOfRotation(t *testing.T) {
 		{"3: a millisecond beyond", slow(5, 4), defaults, 4, grace + ms, sameAgent, watchword.VerdictReuse},
 		{"3: a nanosecond beyond", slow(5, 4), defaults, 4, grace + 1, sameAgent, watchword.VerdictReuse},
 		{"3: from another client", slow(5, 4), defaults, 4, grace, otherAgent, watchword.VerdictRepeat},
-		{"3: without a grace, in the same moment", slow(5, 4), strictest, 4, 0, sameAgent, watchword.VerdictRepeat},
-		{"3: without a grace, a millisecond later", slow(5, 4), strictest, 4, ms, otherAgent, watchword.VerdictReuse},
+		{"3: without a grace, in the same moment", slow(5, 4), noGrace, 4, 0, sameAgent, watchword.VerdictRepeat},
+		{"3: without a grace, a millisecond later", slow(5, 4), noGrace, 4, ms, otherAgent, watchword.VerdictReuse},
 		{"3: the grandparent, by its own time", fast(5, time.Second), defaults, 3, 9 * time.Second, sameAgent, watchword.VerdictRepeat},
 		{"3: the grandparent, beyond its own time", fast(5, time.Second), defaults, 3, 9*time.Second + ms, sameAgent, watchword.VerdictReuse},
 		{"3: the oldest of the 8 known", fast(20, time.Second), defaults, 12, 3 * time.Second, sameAgent, watchword.VerdictRepeat},
@@ -83,12 +83,12 @@ func TestEveryRuleOfRotation(t *testing.T) {
 		{"4: late, never forgiven before", slow(5, never), defaults, 4, grace + ms, sameAgent, watchword.VerdictLate},
 		{"4: however late", slow(5, never), defaults, 4, 10_000 * time.Hour, sameAgent, watchword.VerdictLate},
 		{"4: the very first rotation", slow(1, never), defaults, 0, time.Hour, sameAgent, watchword.VerdictLate},
-		{"4: without a grace", slow(5, never), strictest, 4, ms, sameAgent, watchword.VerdictLate},
+		{"4: without a grace", slow(5, never), noGrace, 4, ms, sameAgent, watchword.VerdictLate},
 		{"4: never forgiven, however much must be clean", slow(1, never), watchword.RotationPolicy{Clean: 100}, 0, time.Hour, sameAgent, watchword.VerdictLate},
 		{"4: the same response lost again", slow(5, 5), defaults, 4, time.Hour, sameAgent, watchword.VerdictLate},
 		{"4: far enough from the last one forgiven", slow(5, 3), defaults, 4, time.Hour, sameAgent, watchword.VerdictLate},
 		{"4: far enough, when 3 must be clean", slow(9, 5), roomy, 8, time.Hour, sameAgent, watchword.VerdictLate},
-		{"4: none must be clean", slow(5, 4), strictest, 4, time.Hour, sameAgent, watchword.VerdictLate},
+		{"4: none must be clean", slow(5, 4), noGrace, 4, time.Hour, sameAgent, watchword.VerdictLate},
 		// RT-3
 		{"4: twice running", slow(5, 4), defaults, 4, time.Hour, sameAgent, watchword.VerdictReuse},
 		{"4: too near, when 3 must be clean", slow(9, 6), roomy, 8, time.Hour, sameAgent, watchword.VerdictReuse},
@@ -105,7 +105,7 @@ func TestEveryRuleOfRotation(t *testing.T) {
 		// RT-5
 		{"clock set back: the newest rotates", slow(5, never), defaults, 5, -time.Hour, sameAgent, watchword.VerdictRotate},
 		{"clock set back: the parent repeats", slow(5, 4), defaults, 4, -time.Hour, otherAgent, watchword.VerdictRepeat},
-		{"clock set back: without a grace too", slow(5, 4), strictest, 4, -time.Hour, otherAgent, watchword.VerdictRepeat},
+		{"clock set back: without a grace too", slow(5, 4), noGrace, 4, -time.Hour, otherAgent, watchword.VerdictRepeat},
 		{"clock set back: what was old stays old", slow(5, never), defaults, 3, -100 * time.Hour, sameAgent, watchword.VerdictReuse},
 	} {
 		t.Run(c.rule, func(t *testing.T) {

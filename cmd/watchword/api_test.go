@@ -1,0 +1,116 @@
+package main_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/cookiejar"
+	"testing"
+	"time"
+)
+
+type body map[string]any
+
+// An answer of the API, with the members that any of them has.
+type answer struct {
+	of     string
+	status int
+
+	User                            person
+	AccessToken, RefreshToken, Code string
+	Ended                           int
+	Sessions                        []struct{ ID string }
+}
+
+type person struct {
+	ID, Email     string
+	EmailVerified bool
+}
+
+// A device is a client of the API: a cookie jar and the last access token.
+type device struct {
+	origin      string
+	client      *http.Client
+	accessToken string
+}
+
+func newDevice(t *testing.T, address string) *device {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &device{origin: "http://" + address, client: &http.Client{Jar: jar, Transport: transport, Timeout: 20 * time.Second}}
+}
+
+// send returns an error only if no answer came.
+func (d *device) send(ctx context.Context, method, path string, b body) (*answer, error) {
+	var payload bytes.Buffer
+	if b != nil {
+		if err := json.NewEncoder(&payload).Encode(b); err != nil {
+			return nil, err
+		}
+	}
+	request, err := http.NewRequestWithContext(ctx, method, d.origin+"/api/auth"+path, &payload)
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Origin", d.origin)
+	if b != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	if d.accessToken != "" {
+		request.Header.Set("Authorization", "Bearer "+d.accessToken)
+	}
+	response, err := d.client.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	a := &answer{of: method + " " + path, status: response.StatusCode}
+	if err := json.NewDecoder(response.Body).Decode(a); err != nil {
+		return nil, fmt.Errorf("%s: %d: %w", a.of, a.status, err)
+	}
+	if a.AccessToken != "" {
+		d.accessToken = a.AccessToken
+	}
+	return a, nil
+}
+
+func (d *device) get(t *testing.T, path string, want int) *answer {
+	t.Helper()
+	return d.must(t, http.MethodGet, path, nil).want(t, want)
+}
+
+func (d *device) post(t *testing.T, path string, b body, want int) *answer {
+	t.Helper()
+	return d.must(t, http.MethodPost, path, b).want(t, want)
+}
+
+func (d *device) must(t *testing.T, method, path string, b body) *answer {
+	t.Helper()
+	a, err := d.send(t.Context(), method, path, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func (a *answer) want(t *testing.T, status int) *answer {
+	t.Helper()
+	if a.status != status {
+		t.Fatalf("%s: status %d %s, want %d", a.of, a.status, a.Code, status)
+	}
+	return a
+}
+
+func (a *answer) wantCode(t *testing.T, code string) {
+	t.Helper()
+	if a.Code != code {
+		t.Fatalf("%s: code %s, want %s", a.of, a.Code, code)
+	}
+}

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+)
+
+// welcome is the first screen of serve: 80 columns, 24 lines.
+func welcome(w io.Writer, s *Settings, took time.Duration, warnings []string) {
+	fmt.Fprintf(w, "\n  Watchword %s is ready after %s.\n\n", thisBuild().Version, took.Round(10*time.Millisecond))
+	line := func(name, value string) { fmt.Fprintf(w, "  %-12s %s\n", name, value) }
+	line("Public URL", s.PublicURL)
+	line("Data", s.DataDir)
+	if s.MailURL == "" {
+		line("Mails", s.PublicURL+"/dev/mail  (nothing is sent)")
+	}
+	line("API", s.PublicURL+"/docs")
+	if s.AdminListen != "" {
+		line("Metrics", "http://"+s.AdminListen+"/metrics")
+	}
+	for _, warning := range warnings {
+		fmt.Fprintf(w, "\n  Mind: %s\n", warning)
+	}
+	if s.local() {
+		firstSteps(w, s)
+	}
+	fmt.Fprintf(w, "\n  Ctrl-C stops it.\n\n")
+}
+
+// firstSteps are three commands that work when pasted.
+func firstSteps(w io.Writer, s *Settings) {
+	const account = `--json '{"email":"ada@example.com","password":"seven purple otters"}'`
+	api := s.PublicURL + "/api/auth"
+	fmt.Fprintf(w, "\n  Try it: make an account, sign in, refresh.\n\n")
+	if s.Signup == "closed" {
+		fmt.Fprintf(w, "  echo 'seven purple otters' |\n    watchword users create ada@example.com --password-stdin\n")
+	} else {
+		fmt.Fprintf(w, "  curl %s/register \\\n    %s\n", api, account)
+	}
+	fmt.Fprintf(w, "  curl %s/login -c jar.txt \\\n    %s\n", api, account)
+	fmt.Fprintf(w, "  curl -X POST %s/refresh -b jar.txt -c jar.txt \\\n    -H 'Origin: %s'\n", api, s.PublicURL)
+}
+
+// warnings are what may be meant so, and should be known.
+func (s *Settings) warnings() []string {
+	var all []string
+	if s.SigningAlg == "HS256" {
+		all = append(all, "HS256: every service that can check a token can make one,\n  and there is no public key to publish. ES256 has neither fault.")
+	}
+	if s.local() && listensBeyond(s.Listen) {
+		all = append(all, "other machines can reach "+s.Listen+", and with it the mailbox.\n  Write listen=127.0.0.1:8080 unless a container needs it.")
+	}
+	if s.AdminListen != "" && listensBeyond(s.AdminListen) {
+		all = append(all, "other machines can reach metrics and profiling at "+s.AdminListen+".\n  Write admin-listen=127.0.0.1:9090 unless a firewall stands before it.")
+	}
+	if s.Limits == "off" {
+		all = append(all, "limits are off. Passwords can be guessed without end.")
+	}
+	return all
+}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// Rules about the refresh cookie (RFC 6265bis).
+
+func cookieNameProblem(s *Settings) string {
+	name := s.CookieName
+	bound := strings.HasPrefix(name, "__Host-")
+	switch {
+	case name == "":
+		return ""
+	case !isToken(name) || len(name) > 64:
+		return fmt.Sprintf("%q is no name of a cookie. Write letters, digits, - and _, at most 64.", name)
+	case (bound || strings.HasPrefix(name, "__Secure-")) && !s.https():
+		return fmt.Sprintf("browsers refuse %s over http. Write a name without prefix, or public-url with https://.", name)
+	case bound && s.CookieDomain != "":
+		return "browsers refuse a __Host- cookie that has a domain. Write a name with __Secure-, or remove cookie-domain."
+	}
+	return ""
+}
+
+func isToken(name string) bool {
+	return strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") == ""
+}
+
+func sameSiteProblem(s *Settings) string {
+	if s.CookieSameSite == "none" && !s.https() {
+		return "browsers refuse SameSite=None without Secure. Write strict or lax, or public-url with https://."
+	}
+	return ""
+}
+
+func cookieDomainProblem(s *Settings) string {
+	domain, host := s.CookieDomain, s.publicHost()
+	_, notIP := netip.ParseAddr(domain)
+	switch {
+	case domain == "":
+		return ""
+	case notIP == nil || strings.HasPrefix(domain, ".") || !isHostName(domain) || domain != strings.ToLower(domain):
+		return fmt.Sprintf("%q is no domain. Write it in lower case without a leading dot, such as example.com.", domain)
+	case isPublicSuffix(domain):
+		return fmt.Sprintf("%s is a public suffix: every site below it would share the cookie. Write a domain of your own, such as your-name.%s.", domain, domain)
+	case host != domain && !strings.HasSuffix(host, "."+domain):
+		return fmt.Sprintf("%s is not the public host, %s, nor a parent of it. Write one of these, or remove it.", domain, host)
+	}
+	return ""
+}

@@ -1,0 +1,272 @@
+package main
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/mail"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/watchword-auth/watchword/internal/passhash"
+	"github.com/watchword-auth/watchword/internal/seal"
+)
+
+// settingRules hold values against each other and against the world. Each
+// returns what is wrong, in sentences of which the last says what to write
+// instead; "" if nothing is.
+var settingRules = []struct {
+	setting string
+	problem func(*Settings) string
+}{
+	{"listen", func(s *Settings) string { return listenProblem(s.Listen) }},
+	{"admin-listen", adminListenProblem},
+	{"tls-cert", tlsProblem},
+	{"public-url", publicURLProblem},
+	{"allowed-origins", func(s *Settings) string { return first(s.AllowedOrigins, allowedOriginProblem) }},
+	{"trusted-proxies", func(s *Settings) string { return first(s.TrustedProxies, proxyProblem) }},
+	{"dialects", dialectsProblem},
+	{"data-dir", dataDirProblem},
+	{"store", storeProblem},
+	{"master-key", masterKeyProblem},
+	{"signing-secret", signingSecretProblem},
+	{"claims", func(s *Settings) string { return first(s.Claims, claimProblem) }},
+	{"session-idle", sessionProblem},
+	{"cookie-name", cookieNameProblem},
+	{"cookie-same-site", sameSiteProblem},
+	{"cookie-domain", cookieDomainProblem},
+	{"password-min", passwordMinProblem},
+	{"hash-cost", hashCostProblem},
+	{"mail-url", mailURLProblem},
+	{"mail-from", mailFromProblem},
+	{"limits", limitsProblem},
+}
+
+// first is the first problem that a list has.
+func first(list []string, problem func(string) string) string {
+	for _, each := range list {
+		if p := problem(each); p != "" {
+			return p
+		}
+	}
+	return ""
+}
+
+func listenProblem(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if err == nil && (port == "0" || isPort(port)) && (host == "" || isHostName(host)) {
+		return ""
+	}
+	return fmt.Sprintf("%q is not an address to listen on. Write host:port, such as 127.0.0.1:8080, or :8080 for all.", address)
+}
+
+func adminListenProblem(s *Settings) string {
+	if s.AdminListen == "" {
+		return ""
+	}
+	if s.AdminListen == s.Listen && !strings.HasSuffix(s.Listen, ":0") {
+		return "is the same as listen: metrics would be public. Write another port, or nothing to switch it off."
+	}
+	return listenProblem(s.AdminListen)
+}
+
+func tlsProblem(s *Settings) string {
+	switch {
+	case s.TLSCert == "" && s.TLSKey == "":
+		return ""
+	case s.TLSKey == "":
+		return "has no key. Write tls-key as well."
+	case s.TLSCert == "":
+		return "is missing, but there is a tls-key. Write tls-cert as well, or remove tls-key."
+	case !s.https():
+		return "is for https, but the public URL is http. Write public-url with https://."
+	}
+	if _, err := tls.LoadX509KeyPair(s.TLSCert, s.TLSKey); err != nil {
+		return fmt.Sprintf("%s. Write PEM files of a certificate and of its key.", plainFileError(err))
+	}
+	return ""
+}
+
+func publicURLProblem(s *Settings) string {
+	if s.PublicURL == "" {
+		return "is empty. Write the address under which clients reach the server, such as https://auth.example.com."
+	}
+	if problem := originProblem(s.PublicURL); problem != "" {
+		return problem
+	}
+	if !s.https() && !s.local() {
+		return fmt.Sprintf("plain http is for loopback names only: tokens and cookies could be read on the way. Write https://%s.",
+			strings.TrimPrefix(s.PublicURL, "http://"))
+	}
+	return ""
+}
+
+func allowedOriginProblem(origin string) string {
+	switch {
+	case origin == "*":
+		return "a wildcard would let every site act for our users. Write each origin, such as https://app.example.com."
+	case origin == "null":
+		return "null is the origin of any sandboxed page. Write each origin, such as https://app.example.com."
+	}
+	if problem := originProblem(origin); problem != "" {
+		return problem
+	}
+	u, _ := url.Parse(origin)
+	if u.Scheme == "http" && !isLoopback(u.Hostname()) {
+		return fmt.Sprintf("%s is plain http: anybody on the way could act as this front-end. Write https://%s.", origin, u.Host)
+	}
+	return ""
+}
+
+func proxyProblem(cidr string) string {
+	prefix, err := netip.ParsePrefix(cidr)
+	if addr, addrErr := netip.ParseAddr(cidr); err != nil && addrErr == nil {
+		return fmt.Sprintf("%s is an address, not a network. Write %s/%d.", cidr, cidr, addr.BitLen())
+	}
+	switch {
+	case err != nil:
+		return fmt.Sprintf("%q is not a network. Write it as CIDR, such as 10.0.0.0/8.", cidr)
+	case prefix.Bits() == 0:
+		return fmt.Sprintf("%s is everybody: any client could choose its address. Write the network of your proxies, such as 10.0.0.0/8.", cidr)
+	case prefix != prefix.Masked():
+		return fmt.Sprintf("%s has bits beyond its length. Write %s.", cidr, prefix.Masked())
+	}
+	return ""
+}
+
+func dialectsProblem(s *Settings) string {
+	for _, name := range s.Dialects {
+		if name != "users" && name != "lesson" {
+			return fmt.Sprintf("%q is no dialect, and this release has none yet. Remove it.", name)
+		}
+	}
+	if len(s.Dialects) > 0 {
+		return "compatibility dialects come with a later release. Remove it."
+	}
+	return ""
+}
+
+func dataDirProblem(s *Settings) string {
+	if s.DataDir == "" {
+		return "is empty. Write a folder, such as ./watchword-data."
+	}
+	return ""
+}
+
+func storeProblem(s *Settings) string {
+	switch scheme, _, _ := strings.Cut(string(s.Store), ":"); scheme {
+	case "sqlite":
+		return ""
+	case "postgres", "postgresql":
+		return "PostgreSQL comes with a later release. Write sqlite:, or sqlite:PATH."
+	}
+	return "is no store. Write sqlite: for a database in the data directory, or sqlite:PATH."
+}
+
+func masterKeyProblem(s *Settings) string {
+	if s.MasterKey == "" {
+		return ""
+	}
+	if _, err := seal.ParseMaster(string(s.MasterKey)); err != nil {
+		return "is not 32 bytes in base64. Write what `openssl rand -base64 32` prints."
+	}
+	return ""
+}
+
+func signingSecretProblem(s *Settings) string {
+	hs256 := s.SigningAlg == "HS256"
+	switch {
+	case hs256 && s.SigningSecret == "":
+		return "is missing, but signing-alg is HS256. Write a secret of at least 32 bytes, or signing-alg=ES256."
+	case hs256 && len(s.SigningSecret) < 32:
+		return fmt.Sprintf("has %d bytes, which can be guessed. Write at least 32, such as `openssl rand -hex 32` prints.", len(s.SigningSecret))
+	case !hs256 && s.SigningSecret != "":
+		return fmt.Sprintf("is for HS256, but signing-alg is %s. Remove it, or write signing-alg=HS256.", s.SigningAlg)
+	}
+	return ""
+}
+
+// reservedClaims belong to the token itself (RFC 7519, 9068, 7800, OpenID Connect).
+var reservedClaims = strings.Fields(`iss aud sub exp iat nbf jti sid roles auth_time amr acr azp nonce
+	email email_verified name scope client_id cnf act groups entitlements`)
+
+func claimProblem(claim string) string {
+	key, value, static := strings.Cut(claim, "=")
+	switch {
+	case claim == "email" || claim == "name":
+		return ""
+	case !static:
+		return fmt.Sprintf("%q is no optional claim. Write email, name, or key=value for a fixed one.", claim)
+	case slices.Contains(reservedClaims, key):
+		return fmt.Sprintf("%q is a claim of the token itself. Write another key.", key)
+	case key == "" || value == "":
+		return fmt.Sprintf("%q lacks its key or its value. Write key=value.", claim)
+	}
+	return ""
+}
+
+func sessionProblem(s *Settings) string {
+	if s.SessionIdle > s.SessionMax {
+		return fmt.Sprintf("%s is longer than session-max, %s. Write session-idle=%s or less.",
+			durationText(s.SessionIdle), durationText(s.SessionMax), durationText(s.SessionMax))
+	}
+	return ""
+}
+
+func passwordMinProblem(s *Settings) string {
+	if s.PasswordProfile == "nist" && s.PasswordMin < 15 {
+		return fmt.Sprintf("%d is less than the 15 of password-profile nist. Remove it, or write 15 or more.", s.PasswordMin)
+	}
+	return ""
+}
+
+func hashCostProblem(s *Settings) string {
+	if _, err := passhash.ParseParams(s.HashAlg, s.HashCost); err != nil {
+		return err.Error() + "."
+	}
+	return ""
+}
+
+func mailURLProblem(s *Settings) string {
+	if s.MailURL == "" {
+		if s.local() {
+			return ""
+		}
+		return "is missing: the development mailbox is for loopback public URLs only. Write smtp://user:password@host:587."
+	}
+	const write = " Write smtp://user:password@host:587 or smtps://user:password@host:465; a password in percent-encoding."
+	u, err := url.Parse(string(s.MailURL))
+	switch {
+	case err != nil:
+		return "is not a URL." + write
+	case u.Scheme != "smtp" && u.Scheme != "smtps":
+		return "is not for SMTP." + write
+	case !isHostName(u.Hostname()) || (u.Port() != "" && !isPort(u.Port())):
+		return "has no host, or a port that is none." + write
+	case (u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.Fragment != "":
+		return "has more than a mail server behind the host." + write
+	}
+	return ""
+}
+
+func mailFromProblem(s *Settings) string {
+	if s.MailFrom == "" {
+		if s.MailURL == "" {
+			return ""
+		}
+		return "is missing. Write the sender of mails, such as Example <no-reply@example.com>."
+	}
+	if _, err := mail.ParseAddress(s.MailFrom); err != nil {
+		return fmt.Sprintf("%q is not an address. Write one such as Example <no-reply@example.com>.", s.MailFrom)
+	}
+	return ""
+}
+
+func limitsProblem(s *Settings) string {
+	if s.Limits == "off" && !s.local() {
+		return "off is for load tests on a loopback public URL: without limits passwords can be guessed. Write on."
+	}
+	return ""
+}

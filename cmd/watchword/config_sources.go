@@ -1,0 +1,293 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
+	"github.com/joho/godotenv"
+	"gopkg.in/yaml.v3"
+)
+
+// Where settings come from. Flags are kong's business; below them lie, in this
+// order, the environment, .env in the working directory, the YAML file, and the
+// defaults. A secret's variable can end in _FILE: then its value is the file's.
+
+// sources is a kong.Resolver that remembers where each value came from and what
+// is wrong.
+type sources struct {
+	known      map[string]setting
+	layers     []layer
+	configFile string // from the environment; the flag wins
+	fileRead   bool
+	origins    map[string]string
+	found      []fault
+}
+
+// A layer maps the names of settings to what one source says of them.
+type layer map[string]entry
+
+type entry struct{ text, origin string }
+
+func newSources(settings []setting, environ []string) *sources {
+	s := &sources{known: map[string]setting{}, origins: map[string]string{}}
+	for _, each := range settings {
+		s.known[each.Name] = each
+	}
+	real := map[string]string{}
+	for _, line := range environ {
+		name, value, _ := strings.Cut(line, "=")
+		real[name] = value
+	}
+	s.layers = append(s.layers, s.variables(real, "environment"), s.variables(s.dotEnv(), ".env"))
+	return s
+}
+
+// dotEnv reads .env in the working directory, if there is one.
+func (s *sources) dotEnv() map[string]string {
+	values, err := godotenv.Read(".env")
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		// The error would quote the file, and the file has secrets.
+		s.fault(".env", "the file in the working directory can't be read. Write lines of NAME=value, or remove it.")
+	}
+	return values
+}
+
+// variables picks ours out of an environment.
+func (s *sources) variables(values map[string]string, whence string) layer {
+	found := layer{}
+	for _, name := range sortedKeys(values) {
+		rest, ours := strings.CutPrefix(name, envPrefix)
+		if !ours {
+			continue
+		}
+		key := strings.ReplaceAll(strings.ToLower(rest), "_", "-")
+		secret, isFile := strings.CutSuffix(key, "-file")
+		switch {
+		case name == envPrefix+"CONFIG":
+			if s.configFile == "" {
+				s.configFile = values[name]
+			}
+		case name == variable(key) && s.isKnown(key):
+			found.add(s, key, entry{values[name], whence + " " + name})
+		case name == variable(key) && isFile && s.known[secret].Secret != "":
+			s.secretFile(found, secret, name, values[name])
+		default:
+			s.fault(name, s.unknownVariable(name, values[name]))
+		}
+	}
+	return found
+}
+
+func (s *sources) isKnown(name string) bool { _, ok := s.known[name]; return ok }
+
+func (l layer) add(s *sources, name string, e entry) {
+	if other, twice := l[name]; twice {
+		s.fault(name, fmt.Sprintf("is given twice, by %s and by %s. Keep one of them.", other.origin, e.origin))
+	}
+	l[name] = e
+}
+
+// secretFile reads a secret from the file that a _FILE variable names. One line
+// end at the end of the file is not part of the secret.
+func (s *sources) secretFile(found layer, name, from, path string) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		s.fault(from, fmt.Sprintf("%s. Write the path of a file that holds the secret.", plainFileError(err)))
+		return
+	}
+	text := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
+	if text == "" {
+		s.fault(from, fmt.Sprintf("%s is empty. Write the secret into it.", path))
+		return
+	}
+	found.add(s, name, entry{text, "file " + path + " (" + from + ")"})
+}
+
+func (s *sources) unknownVariable(name, value string) string {
+	// Kubernetes sets such variables for every Service, here one called watchword.
+	kubernetes := strings.HasPrefix(value, "tcp://") || strings.Contains(name, "_SERVICE_") || strings.Contains(name, "_PORT")
+	if kubernetes {
+		return "is no setting. Kubernetes sets it for a Service called watchword: write enableServiceLinks: false in the pod, or rename the Service."
+	}
+	key := strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(name, envPrefix)), "_", "-")
+	return "is no setting. " + s.instead(key, variable)
+}
+
+// instead says what to write for a name that nobody knows.
+func (s *sources) instead(name string, spell func(string) string) string {
+	if near := nearest(name, sortedKeys(s.known)); near != "" {
+		return fmt.Sprintf("Write %s, or remove it.", spell(near))
+	}
+	return "Remove it; `watchword config` lists the settings."
+}
+
+// Resolve implements kong.Resolver.
+func (s *sources) Resolve(ctx *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+	if !s.fileRead {
+		s.fileRead = true
+		s.layers = append(s.layers, s.file(s.configPath(ctx)))
+	}
+	for _, layer := range s.layers {
+		if e, ok := layer[flag.Name]; ok {
+			s.origins[flag.Name] = e.origin
+			return e.text, nil
+		}
+	}
+	return nil, nil
+}
+
+// Validate implements kong.Resolver.
+func (s *sources) Validate(*kong.Application) error { return nil }
+
+func (s *sources) configPath(ctx *kong.Context) string {
+	for _, path := range ctx.Path {
+		if path.Flag != nil && path.Flag.Name == "config" {
+			given, _ := ctx.FlagValue(path.Flag).(string)
+			return given
+		}
+	}
+	return s.configFile
+}
+
+// file reads the YAML file at path: one mapping of names to values.
+func (s *sources) file(path string) layer {
+	if path == "" {
+		return nil
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		s.fault("config", plainFileError(err)+". Write the path of a YAML file.")
+		return nil
+	}
+	var doc yaml.Node
+	if err := yaml.Unmarshal(data, &doc); err != nil {
+		s.fault(path, "is not YAML. Write lines of name: value.")
+		return nil
+	}
+	if doc.Kind == 0 {
+		return nil // empty, or nothing but comments
+	}
+	root := doc.Content[0]
+	if root.Kind != yaml.MappingNode {
+		s.fault(path, "is not a list of settings. Write lines of name: value.")
+		return nil
+	}
+	found := layer{}
+	for i := 0; i+1 < len(root.Content); i += 2 {
+		s.line(found, path, root.Content[i], root.Content[i+1])
+	}
+	return found
+}
+
+// line takes one key of the file.
+func (s *sources) line(found layer, path string, key, value *yaml.Node) {
+	where := fmt.Sprintf("%s:%d", path, key.Line)
+	known, ok := s.known[key.Value]
+	if !ok {
+		spell := func(name string) string { return name + ":" }
+		s.fault(where, fmt.Sprintf("%q is no setting. %s", key.Value, s.instead(key.Value, spell)))
+		return
+	}
+	text, ok := scalar(value)
+	if !ok && value.Kind == yaml.SequenceNode && known.isList() {
+		text, ok = sequence(value)
+	}
+	if !ok {
+		s.fault(where, fmt.Sprintf("%s has no value that can be read. Write %s: %s, or remove the line.", key.Value, key.Value, known.example()))
+		return
+	}
+	found.add(s, key.Value, entry{text, where})
+}
+
+func scalar(node *yaml.Node) (string, bool) {
+	return node.Value, node.Kind == yaml.ScalarNode && node.Tag != "!!null"
+}
+
+func sequence(node *yaml.Node) (string, bool) {
+	var parts []string
+	for _, item := range node.Content {
+		text, ok := scalar(item)
+		if !ok {
+			return "", false
+		}
+		parts = append(parts, text)
+	}
+	return strings.Join(parts, ","), true
+}
+
+func (s setting) isList() bool {
+	_, ok := s.value.Interface().([]string)
+	return ok
+}
+
+// example is something that may stand behind the name.
+func (s setting) example() string {
+	if s.Default != "" {
+		return s.Default
+	}
+	return "…"
+}
+
+// flags notes which settings stood on the command line.
+func (s *sources) flags(ctx *kong.Context) {
+	for _, path := range ctx.Path {
+		if path.Flag != nil && !path.Resolved && s.isKnown(path.Flag.Name) {
+			s.origins[path.Flag.Name] = "flag --" + path.Flag.Name
+		}
+	}
+}
+
+// plainFileError is the cause without the name of the system call.
+func plainFileError(err error) string {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Path + ": " + path.Err.Error()
+	}
+	return err.Error()
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for key := range m {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// nearest is the candidate that is at most a few typing errors away, or "".
+func nearest(word string, candidates []string) string {
+	best, least := "", 1+len(word)/4
+	for _, c := range candidates {
+		if d := editDistance(word, c); d <= least {
+			best, least = c, d-1
+		}
+	}
+	return best
+}
+
+// editDistance is Levenshtein's, over bytes.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replace := diagonal
+			if a[i] != b[j] {
+				replace++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replace, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"fmt"
+	"net/url"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// From text to values and back. A value that can't be read is a fault, not the
+// end: the default takes its place, so that all faults are found in one go.
+
+// reader decodes one setting for kong.
+type reader struct {
+	setting setting
+	src     *sources
+}
+
+// Decode implements kong.Mapper. It returns no error for a bad value: that is
+// one of the faults.
+func (r reader) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
+	token, err := ctx.Scan.PopValue("value")
+	if err != nil {
+		return err
+	}
+	text := fmt.Sprint(token.Value)
+	if problem := r.setting.read(text, target); problem != "" {
+		r.src.fault(r.setting.Name, problem)
+		r.setting.read(r.setting.Default, target)
+	}
+	return nil
+}
+
+// read sets target, which has the type of the setting, and says what is wrong
+// with the text if it can't.
+func (s setting) read(text string, target reflect.Value) (problem string) {
+	switch v := target.Addr().Interface().(type) {
+	case *string:
+		*v, problem = text, s.word(text)
+	case *watchword.Secret:
+		*v = watchword.Secret(text)
+	case *[]string:
+		*v = append(*v, split(text)...)
+	case *int:
+		*v, problem = s.number(text)
+	case *time.Duration:
+		*v, problem = s.duration(text)
+	case *watchword.Limit:
+		*v, problem = s.limit(text)
+	default:
+		panic("setting " + s.Name + " has a type that nobody reads")
+	}
+	return problem
+}
+
+func (s setting) word(text string) string {
+	if s.OneOf == nil || slices.Contains(s.OneOf, text) {
+		return ""
+	}
+	return fmt.Sprintf("%q is none of its values. Write one of: %s.", text, strings.Join(s.OneOf, ", "))
+}
+
+func (s setting) number(text string) (int, string) {
+	least, most := s.Min, s.Max
+	n, err := strconv.Atoi(text)
+	low, _ := strconv.Atoi(least)
+	high, _ := strconv.Atoi(most)
+	if err != nil || n < low || n > high {
+		return 0, fmt.Sprintf("%q is not a number from %s to %s. Write one, such as %s.", text, least, most, s.Default)
+	}
+	return n, ""
+}
+
+func (s setting) duration(text string) (time.Duration, string) {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return 0, fmt.Sprintf("%q is not a duration. Write one such as %s (units: ms, s, m, h).", text, s.Default)
+	}
+	if low, err := time.ParseDuration(s.Min); err == nil && d < low {
+		return 0, fmt.Sprintf("%s is too short. Write %s or more.", text, s.Min)
+	}
+	if high, err := time.ParseDuration(s.Max); err == nil && d > high {
+		return 0, fmt.Sprintf("%s is too long. Write %s or less.", text, s.Max)
+	}
+	return d, ""
+}
+
+func (s setting) limit(text string) (watchword.Limit, string) {
+	count, per, _ := strings.Cut(text, "/")
+	n, errCount := strconv.Atoi(count)
+	d, errPer := time.ParseDuration(per)
+	if errCount != nil || errPer != nil || n < 1 || n > 1_000_000 || d < time.Second || d > 7*24*time.Hour {
+		return watchword.Limit{}, fmt.Sprintf("%q is not a limit. Write uses/time, such as %s.", text, s.Default)
+	}
+	return watchword.Limit{Count: n, Per: d}, ""
+}
+
+// split takes a comma-separated list apart.
+func split(text string) (parts []string) {
+	for part := range strings.SplitSeq(text, ",") {
+		if part = strings.TrimSpace(part); part != "" {
+			parts = append(parts, part)
+		}
+	}
+	return parts
+}
+
+// text is the value as one would write it, with secrets redacted.
+func (s setting) text() string {
+	switch v := s.value.Interface().(type) {
+	case time.Duration:
+		return durationText(v)
+	case watchword.Limit:
+		return strconv.Itoa(v.Count) + "/" + durationText(v.Per)
+	case []string:
+		return strings.Join(v, ",")
+	case watchword.Secret:
+		return s.redacted(string(v))
+	default:
+		return fmt.Sprint(v)
+	}
+}
+
+// redacted shows of a secret what is none: a URL without its password. What
+// can't be taken apart is hidden whole.
+func (s setting) redacted(text string) string {
+	if text == "" || text == s.Default {
+		return text
+	}
+	if s.Secret == "password" {
+		if !strings.ContainsAny(text, "@?#") && !strings.Contains(text, "%40") {
+			return text
+		}
+		if u, err := url.Parse(text); err == nil && u.Host != "" && u.RawQuery == "" && u.Fragment == "" {
+			return u.Redacted()
+		}
+	}
+	return watchword.Secret(text).String()
+}
+
+// durationText is time.Duration.String without its empty units: 15m, not 15m0s.
+func durationText(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}

@@ -1,0 +1,25 @@
+package main
+
+import (
+	"context"
+	"time"
+)
+
+// mailServer signs in at the mail server, without sending anything.
+func (d *checkup) mailServer(ctx context.Context, p *program) {
+	if p.settings.MailURL == "" {
+		d.ok("mail", "mails go to the development mailbox, "+p.settings.PublicURL+"/dev/mail")
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	sender, err := p.settings.smtp()
+	if err == nil {
+		err = sender.Check(ctx)
+	}
+	if err != nil {
+		d.fail("mail", "the mail server refuses us: "+oneLine(err.Error()), "Check mail-url: host, port, user and password.")
+		return
+	}
+	d.ok("mail", "the mail server takes our sign-in")
+}

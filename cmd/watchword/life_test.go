@@ -1,0 +1,88 @@
+package main_test
+
+import (
+	"path/filepath"
+	"testing"
+)
+
+const (
+	ada         = "ada@example.com"
+	firstSecret = "seven purple otters"
+	nextSecret  = "eight yellow badgers"
+)
+
+// The whole life of an account against the built program, as a browser and a
+// phone would live it. The grace is 0, so that a lost response is forgiven by
+// the rule for late clients and by nothing else.
+//
+// RT-3, RT-4
+func TestTheLifeOfAnAccount(t *testing.T) {
+	t.Parallel()
+	dir, address := t.TempDir(), freeAddress(t)
+	server := newServer(t, address)
+	arguments := []string{"--refresh-grace=0s"}
+	if err := server.start(dir, []string{"HOME=" + dir}, arguments); err != nil {
+		t.Fatal(err)
+	}
+	mails := mailbox{t: t, dir: filepath.Join(dir, "watchword-data", "mail")}
+	laptop, phone := newDevice(t, address), newDevice(t, address)
+
+	// Sign-up signs in at once; the address is still to be proven.
+	laptop.post(t, "/register", body{"email": ada, "password": firstSecret}, 201)
+	if laptop.get(t, "/me", 200).User.EmailVerified {
+		t.Fatal("the address counts as proven before the mail was read")
+	}
+	laptop.post(t, "/email/verify", body{"token": mails.token("verify")}, 200)
+	if !laptop.get(t, "/me", 200).User.EmailVerified {
+		t.Fatal("the address does not count as proven")
+	}
+
+	// Two devices: a browser with a cookie, an application with a token.
+	laptop.post(t, "/login", body{"email": ada, "password": firstSecret}, 200)
+	first := phone.post(t, "/login", body{"email": ada, "password": firstSecret, "delivery": "body"}, 200).RefreshToken
+	laptop.post(t, "/refresh", nil, 200)
+	second := phone.post(t, "/refresh", body{"refreshToken": first}, 200).RefreshToken
+
+	// The answer to a refresh is lost on the way: the phone asks again with the
+	// old token and is forgiven.
+	lost := phone.post(t, "/refresh", body{"refreshToken": second}, 200).RefreshToken
+	again := phone.post(t, "/refresh", body{"refreshToken": second}, 200).RefreshToken
+	if again != lost {
+		t.Fatal("the repeated answer holds another token")
+	}
+
+	// A thief holds an old copy. The session ends for both, the owner is told,
+	// the laptop is left alone.
+	thief := newDevice(t, address)
+	thief.post(t, "/refresh", body{"refreshToken": first}, 401).wantCode(t, "REFRESH_REUSED")
+	phone.post(t, "/refresh", body{"refreshToken": again}, 401).wantCode(t, "SESSION_ENDED")
+	mails.wait("reuse_detected")
+	laptop.post(t, "/refresh", nil, 200)
+
+	// The password is forgotten, and with the new one every session is gone.
+	newDevice(t, address).post(t, "/password/forgot", body{"email": ada}, 202)
+	newDevice(t, address).post(t, "/password/reset", body{"token": mails.token("reset"), "password": nextSecret}, 200)
+	laptop.get(t, "/me", 401).wantCode(t, "SESSION_ENDED")
+	laptop.post(t, "/refresh", nil, 401)
+	laptop.post(t, "/login", body{"email": ada, "password": firstSecret}, 401).wantCode(t, "INVALID_CREDENTIALS")
+	mails.wait("password_changed")
+
+	// Everything that was acknowledged survives a restart.
+	laptop.post(t, "/login", body{"email": ada, "password": nextSecret}, 200)
+	kept := phone.post(t, "/login", body{"email": ada, "password": nextSecret, "delivery": "body"}, 200).RefreshToken
+	if err := server.terminate(); err != nil {
+		t.Fatalf("SIGTERM: %v\n%s", err, server.errs.String())
+	}
+	if err := server.start(dir, []string{"HOME=" + dir}, arguments); err != nil {
+		t.Fatal(err)
+	}
+	kept = phone.post(t, "/refresh", body{"refreshToken": kept}, 200).RefreshToken
+	laptop.post(t, "/refresh", nil, 200)
+
+	// Signed out everywhere.
+	if ended := laptop.post(t, "/logout-all", nil, 200).Ended; ended != 2 {
+		t.Fatalf("%d sessions ended, want 2", ended)
+	}
+	phone.post(t, "/refresh", body{"refreshToken": kept}, 401).wantCode(t, "SESSION_ENDED")
+	laptop.get(t, "/me", 401).wantCode(t, "SESSION_ENDED")
+}

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// logger writes to standard error: lines for people at a terminal, JSON for
+// everything else. Both escape control characters (LOG-2).
+func (p *program) logger() *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(p.settings.LogLevel)) // one of its four words
+	options := &slog.HandlerOptions{Level: level}
+	format := p.settings.LogFormat
+	if format == "text" || (format == "auto" && isTerminal(os.Stderr)) {
+		return slog.New(slog.NewTextHandler(p.err, options))
+	}
+	return slog.New(slog.NewJSONHandler(p.err, options))
+}
+
+// plain is an error for people: of a refusal what to do next, not its code.
+func plain(err error) string {
+	var refusal *watchword.Error
+	if !errors.As(err, &refusal) {
+		return oneLine(err.Error())
+	}
+	text := refusal.Detail
+	for _, field := range refusal.Fields {
+		if field.Message != refusal.Detail {
+			text += " " + field.Message
+		}
+	}
+	return text
+}
+
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
+
+// noUser says so of an address that nobody has.
+func noUser(err error, email string) error {
+	if watchword.CodeOf(err) == watchword.CodeNotFound {
+		return fmt.Errorf("there is no account %s. `watchword users list` lists them", email)
+	}
+	return err
+}

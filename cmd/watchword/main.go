@@ -1,0 +1,152 @@
+// Command watchword is the authentication server and its operator's tool. It
+// reads settings, wires the engine to a store, a mailer and the HTTP edge, and
+// runs them. It knows every package and has no rule about accounts.
+package main
+
+//go:generate sh -c "go run . config --markdown >../../docs/settings.md"
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// cli is the command line: what stands here is what `watchword --help` tells.
+type cli struct {
+	ConfigFile string `name:"config" placeholder:"FILE" help:"Read settings from this YAML file (WATCHWORD_CONFIG)."`
+	Settings
+
+	Serve    serveCmd    `cmd:"" group:"run" help:"Run the server."`
+	Doctor   doctorCmd   `cmd:"" group:"run" help:"Check settings, store, keys, clock, mail and cookies, and say what to do."`
+	Config   configCmd   `cmd:"" group:"run" help:"Print every setting, its value and where it comes from."`
+	Migrate  migrateCmd  `cmd:"" group:"run" help:"Make the database, or bring it up to this release. serve does so too."`
+	Version  versionCmd  `cmd:"" group:"run" help:"Print the version."`
+	Users    usersCmd    `cmd:"" group:"operate" help:"Accounts."`
+	Sessions sessionsCmd `cmd:"" group:"operate" help:"Who is signed in where."`
+	Keys     keysCmd     `cmd:"" group:"operate" help:"Signing and refresh keys."`
+	Mail     mailCmd     `cmd:"" group:"operate" help:"The outbox of mails."`
+}
+
+// A program is what a command runs in.
+type program struct {
+	settings *Settings
+	sources  *sources
+	in       *os.File
+	out, err io.Writer
+}
+
+// Exit codes of configuration.md.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitMisuse = 2
+)
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+func run(args []string) int {
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	command := &cli{}
+	p := &program{
+		settings: &command.Settings,
+		sources:  newSources(command.list(), os.Environ()),
+		in:       os.Stdin,
+		out:      os.Stdout,
+		err:      os.Stderr,
+	}
+	parsed, err := p.parser(command).Parse(args)
+	if err == nil {
+		p.sources.flags(parsed)
+		p.sources.settle(p.settings)
+		err = parsed.Run(p)
+	}
+	return p.report(err)
+}
+
+func (p *program) parser(command *cli) *kong.Kong {
+	options := []kong.Option{
+		kong.Name("watchword"),
+		kong.Description("Watchword is an authentication server: accounts, sessions that neither break nor leak, and tokens.\n\n" +
+			"A setting is a flag (--public-url), an environment variable (WATCHWORD_PUBLIC_URL), " +
+			"or a line of the YAML file (public-url: …), in this order. `watchword serve --help` lists them."),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
+		kong.Help(helpWithoutSettings),
+		kong.ExplicitGroups(helpGroups()),
+		kong.Resolvers(p.sources),
+		kong.BindTo(context.Background(), (*context.Context)(nil)),
+	}
+	for _, each := range command.list() {
+		options = append(options, kong.ValueMapper(each.value.Addr().Interface(), reader{each, p.sources}))
+	}
+	return kong.Must(command, options...)
+}
+
+func helpGroups() []kong.Group {
+	groups := []kong.Group{
+		{Key: "run", Title: "Run:"},
+		{Key: "operate", Title: "Operate:"},
+	}
+	for _, each := range settingGroups {
+		groups = append(groups, kong.Group{Key: each.key, Title: each.title + ":"})
+	}
+	return groups
+}
+
+// helpWithoutSettings leaves the settings out of the help of commands that one
+// does not start with settings.
+func helpWithoutSettings(options kong.HelpOptions, ctx *kong.Context) error {
+	selected := ctx.Selected()
+	serve := selected != nil && selected.Name == "serve"
+	for _, flag := range ctx.Model.Flags {
+		flag.Hidden = !serve && flag.Group != nil
+	}
+	return kong.DefaultHelpPrinter(options, ctx)
+}
+
+// report prints an error and says how the program ends.
+func (p *program) report(err error) int {
+	var misuse *kong.ParseError
+	var wrong faults
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.As(err, &misuse):
+		text := misuse.Error()
+		if !strings.HasSuffix(text, "?") {
+			text += "."
+		}
+		fmt.Fprintf(p.err, "watchword: %s See %s.\n", text, helpFor(misuse.Context))
+		return exitMisuse
+	case errors.As(err, &wrong):
+		for _, fault := range wrong {
+			fmt.Fprintf(p.err, "watchword: %s: %s\n", fault.Where, fault.Problem)
+		}
+		return exitMisuse
+	case errors.Is(err, errMisuse):
+		return exitMisuse
+	case errors.Is(err, errReported):
+		return exitFailed
+	}
+	fmt.Fprintf(p.err, "watchword: %s\n", plain(err))
+	return exitFailed
+}
+
+// These end a command that has said already what is wrong.
+var (
+	errReported = errors.New("reported")
+	errMisuse   = errors.New("reported as wrong use")
+)
+
+func helpFor(ctx *kong.Context) string {
+	if ctx != nil && ctx.Selected() != nil {
+		return "watchword " + ctx.Selected().Path() + " --help"
+	}
+	return "watchword --help"
+}

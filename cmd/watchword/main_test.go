@@ -1,0 +1,79 @@
+package main_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// These tests use the program as its users do: they build it once and run it.
+
+func TestMain(m *testing.M) { os.Exit(buildAndTest(m)) }
+
+// binaryVariable carries the path of the built program to the tests.
+const binaryVariable = "TEST_BINARY"
+
+func buildAndTest(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "watchword")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	binary := filepath.Join(dir, "watchword")
+	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
+		return 1
+	}
+	if err := os.Setenv(binaryVariable, binary); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return m.Run()
+}
+
+// A call is one run of the program in a folder of its own, with no environment
+// but the given one.
+type call struct {
+	dir   string // default: a new one
+	env   []string
+	files map[string]string // by name in dir
+	input string
+	args  []string
+}
+
+type result struct {
+	code        int
+	out, errors string
+}
+
+func run(t *testing.T, c call) result {
+	t.Helper()
+	if c.dir == "" {
+		c.dir = t.TempDir()
+	}
+	for name, text := range c.files {
+		if err := os.WriteFile(filepath.Join(c.dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, os.Getenv(binaryVariable), c.args...)
+	cmd.Dir, cmd.Env, cmd.Stdin = c.dir, append([]string{"HOME=" + c.dir}, c.env...), strings.NewReader(c.input)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatalf("run %v: %v", c.args, err)
+	}
+	return result{cmd.ProcessState.ExitCode(), out.String(), errs.String()}
+}

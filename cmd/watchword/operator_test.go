@@ -1,0 +1,67 @@
+package main_test
+
+import (
+	"strings"
+	"testing"
+)
+
+// One process answers requests, another acts on the same database.
+func TestAnOperatorActsOnARunningServer(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, freeAddress(t))
+	dir := startServer(t, s)
+	laptop, phone := newDevice(t, s.address), newDevice(t, s.address)
+	account := body{"email": ada, "password": firstSecret}
+	laptop.post(t, "/register", account, 201)
+	phone.post(t, "/login", account, 200)
+	watchword := func(args ...string) string {
+		t.Helper()
+		got := run(t, call{dir: dir, args: args})
+		if got.code != 0 {
+			t.Fatalf("%v: exit code %d: %s", args, got.code, got.errors)
+		}
+		return got.out
+	}
+
+	listed := laptop.get(t, "/sessions", 200).Sessions
+	shown := watchword("sessions", "list", ada)
+	for _, session := range listed {
+		if !strings.Contains(shown, session.ID) {
+			t.Errorf("session %s is not in\n%s", session.ID, shown)
+		}
+	}
+	if events := watchword("users", "show", ada); !strings.Contains(events, "login") || !strings.Contains(events, "127.0.0.1") {
+		t.Errorf("the login is not among the events:\n%s", events)
+	}
+
+	phoneSession := listed[0].ID // the last used first
+	watchword("sessions", "end", ada, phoneSession)
+	phone.post(t, "/refresh", nil, 401)
+	laptop.post(t, "/refresh", nil, 200)
+
+	watchword("users", "disable", ada, "--yes")
+	laptop.post(t, "/refresh", nil, 401)
+	laptop.post(t, "/login", account, 403).wantCode(t, "ACCOUNT_DISABLED")
+	watchword("users", "enable", ada)
+	laptop.post(t, "/login", account, 200)
+
+	watchword("users", "delete", ada, "--yes")
+	laptop.get(t, "/me", 401)
+	laptop.post(t, "/login", account, 401).wantCode(t, "INVALID_CREDENTIALS")
+}
+
+func TestTwoServersShareOneDatabase(t *testing.T) {
+	t.Parallel()
+	one, other := newServer(t, freeAddress(t)), newServer(t, freeAddress(t))
+	dir := startServer(t, one)
+	if err := other.start(dir, []string{"HOME=" + dir}, nil); err != nil {
+		t.Fatal(err)
+	}
+	account := body{"email": ada, "password": firstSecret}
+	newDevice(t, one.address).post(t, "/register", account, 201)
+	newDevice(t, other.address).post(t, "/login", account, 200)
+	if err := one.terminate(); err != nil {
+		t.Fatal(err)
+	}
+	newDevice(t, other.address).post(t, "/login", account, 200)
+}

@@ -1,0 +1,107 @@
+package main_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/tools/txtar"
+	"rsc.io/script"
+	"rsc.io/script/scripttest"
+)
+
+// Each script of testdata/script is a session at the command line with the built
+// program as `watchword`, in a folder of its own. $LISTEN is a free address and
+// $URL the public URL of a server there. Commands beside those of rsc.io/script:
+//
+//	exits N ARGS…   runs watchword and wants exit code N
+//	serve ARGS…     starts `watchword serve` and waits until it is ready
+//	terminate       sends it SIGTERM, waits, and wants exit code 0
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("testdata/script/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+			t.Parallel()
+			runScript(t, file)
+		})
+	}
+}
+
+func runScript(t *testing.T, file string) {
+	archive, err := txtar.ParseFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, address, binary := t.TempDir(), freeAddress(t), os.Getenv(binaryVariable)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	state, err := script.NewState(ctx, dir, []string{
+		"HOME=" + dir, "PATH=" + filepath.Dir(binary) + ":" + os.Getenv("PATH"), "LISTEN=" + address, "URL=http://" + address,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := state.ExtractFiles(archive); err != nil {
+		t.Fatal(err)
+	}
+	engine := &script.Engine{Cmds: scripttest.DefaultCmds(), Conds: scripttest.DefaultConds(), Quiet: true}
+	engine.Cmds["watchword"] = script.Program(binary, nil, 0)
+	engine.Cmds["exits"] = exits(binary)
+	engine.Cmds["serve"], engine.Cmds["terminate"] = serverCommands(newServer(t, address))
+	scripttest.Run(t, engine, state, file, bytes.NewReader(archive.Comment))
+}
+
+func exits(binary string) script.Cmd {
+	usage := script.CmdUsage{Summary: "run watchword and want an exit code", Args: "code [args...]"}
+	return script.Command(usage, func(s *script.State, args ...string) (script.WaitFunc, error) {
+		if len(args) == 0 {
+			return nil, script.ErrUsage
+		}
+		want, err := strconv.Atoi(args[0])
+		if err != nil {
+			return nil, err
+		}
+		cmd := exec.CommandContext(s.Context(), binary, args[1:]...)
+		cmd.Dir, cmd.Env = s.Getwd(), s.Environ()
+		var out, errs bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &errs
+		return func(*script.State) (string, string, error) {
+			var exit *exec.ExitError
+			if err := cmd.Run(); err != nil && !errors.As(err, &exit) {
+				return "", "", err
+			}
+			if got := cmd.ProcessState.ExitCode(); got != want {
+				return out.String(), errs.String(), fmt.Errorf("exit code %d, want %d", got, want)
+			}
+			return out.String(), errs.String(), nil
+		}, nil
+	})
+}
+
+// serverCommands start and stop the one server of a script.
+func serverCommands(s *server) (serve, terminate script.Cmd) {
+	serve = script.Command(script.CmdUsage{Summary: "start the server", Args: "[args...]"},
+		func(state *script.State, args ...string) (script.WaitFunc, error) {
+			return nil, s.start(state.Getwd(), state.Environ(), args)
+		})
+	terminate = script.Command(script.CmdUsage{Summary: "stop the server"},
+		func(*script.State, ...string) (script.WaitFunc, error) {
+			return func(*script.State) (string, string, error) {
+				err := s.terminate()
+				return s.out.String(), s.errs.String(), err
+			}, nil
+		})
+	return serve, terminate
+}

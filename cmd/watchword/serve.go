@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// serveCmd runs the server: listen, open, answer, and on SIGTERM or Ctrl-C drain.
+type serveCmd struct{}
+
+// drainTime is how long open requests may take to finish.
+const drainTime = 10 * time.Second
+
+func (c *serveCmd) Run(p *program) error {
+	started := time.Now()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := p.sources.faults(p.settings); err != nil {
+		return err
+	}
+	log := p.logger()
+	doors, err := listen(p.settings)
+	if err != nil {
+		return err
+	}
+	defer doors.close()
+	s, err := p.openWith(ctx, log)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if err := doors.install(p.settings, s, log); err != nil {
+		return err
+	}
+	for _, warning := range p.settings.warnings() {
+		log.Warn(strings.ReplaceAll(warning, "\n ", ""))
+	}
+	work, rest := context.WithCancel(context.Background())
+	worked := make(chan struct{})
+	go func() { defer close(worked); s.engine.Run(work) }()
+	broken := doors.serve()
+	welcome(p.out, p.settings, time.Since(started), p.settings.warnings())
+
+	select {
+	case <-ctx.Done():
+		stop() // a second signal ends it at once
+		log.Info("draining", "at_most", drainTime.String())
+	case err = <-broken:
+	}
+	doors.drain(log)
+	rest()
+	<-worked
+	log.Info("stopped")
+	return err
+}

@@ -1,0 +1,158 @@
+package main_test
+
+import (
+	"bufio"
+	"crypto/tls"
+	"fmt"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// startServer runs a server in a folder of its own until the test ends.
+func startServer(t *testing.T, s *server, args ...string) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	if err := s.start(dir, []string{"HOME=" + dir}, args); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// CFG-2
+func TestAChangedCertificateIsServedWithoutARestart(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, freeAddress(t))
+	s.https = true
+	files := t.TempDir()
+	cert, key := filepath.Join(files, "cert.pem"), filepath.Join(files, "key.pem")
+	writePair := func() {
+		certificate, private := certificateFor(t)
+		for name, text := range map[string]string{cert: certificate, key: private} {
+			if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	writePair()
+	startServer(t, s, "--tls-cert="+cert, "--tls-key="+key)
+	old := servedSerial(t, s.address)
+
+	if err := os.WriteFile(cert, []byte("half of a certificate"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(1100 * time.Millisecond) // past the time for which the files are not looked at
+	if servedSerial(t, s.address).Cmp(old) != 0 {
+		t.Fatal("a broken file replaced the certificate")
+	}
+	writePair()
+	for range 100 {
+		if servedSerial(t, s.address).Cmp(old) != 0 {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Fatal("the old certificate is still served")
+}
+
+func servedSerial(t *testing.T, address string) *big.Int {
+	t.Helper()
+	conn, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	return conn.ConnectionState().PeerCertificates[0].SerialNumber
+}
+
+func TestOldTLSIsRefused(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, freeAddress(t))
+	s.https = true
+	files := t.TempDir()
+	cert, key := filepath.Join(files, "cert.pem"), filepath.Join(files, "key.pem")
+	certificate, private := certificateFor(t)
+	if os.WriteFile(cert, []byte(certificate), 0o600) != nil || os.WriteFile(key, []byte(private), 0o600) != nil {
+		t.Fatal("can't write the certificate")
+	}
+	startServer(t, s, "--tls-cert="+cert, "--tls-key="+key)
+	old := &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}
+	if conn, err := tls.Dial("tcp", s.address, old); err == nil {
+		conn.Close()
+		t.Fatal("TLS 1.1 was accepted")
+	}
+}
+
+func TestSIGTERMLetsAnOpenRequestFinish(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, freeAddress(t))
+	startServer(t, s)
+	conn, err := net.Dial("tcp", s.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	body := `{"email":"nobody@example.com","password":"seven purple otters"}`
+	fmt.Fprintf(conn, "POST /api/auth/login HTTP/1.1\r\nHost: %s\r\nOrigin: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+		s.address, s.url(), len(body), body[:20])
+	waitUntilRead(t, s)
+
+	ended := make(chan error, 1)
+	go func() { ended <- s.terminate() }()
+	for range 200 { // the door closes
+		probe, err := net.Dial("tcp", s.address)
+		if err != nil {
+			break
+		}
+		probe.Close()
+		time.Sleep(10 * time.Millisecond)
+	}
+	fmt.Fprint(conn, body[20:])
+	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatalf("the open request was cut off: %v", err)
+	}
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusUnauthorized {
+		t.Errorf("status %d, want 401", answer.StatusCode)
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("exit: %v", err)
+	}
+}
+
+// waitUntilRead asks for something else, so that the server has begun with what
+// was sent before.
+func waitUntilRead(t *testing.T, s *server) {
+	t.Helper()
+	for range 5 {
+		answer, err := s.client().Get(s.url() + "/healthz")
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+	}
+}
+
+func TestTheFirstScreenFitsOnOne(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, freeAddress(t))
+	startServer(t, s)
+	if err := s.terminate(); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(s.out.String(), "\n")
+	if len(lines) > 24 {
+		t.Errorf("%d lines", len(lines))
+	}
+	for _, line := range lines {
+		if len(line) > 80 {
+			t.Errorf("%d columns: %s", len(line), line)
+		}
+	}
+}

@@ -1,0 +1,100 @@
+package main_test
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A server is one run of `watchword serve` after the other on one address.
+type server struct {
+	binary, address string
+	https           bool
+	cmd             *exec.Cmd
+	out, errs       bytes.Buffer // of the last run; to be read when it has ended
+}
+
+func newServer(t *testing.T, address string) *server {
+	s := &server{binary: os.Getenv(binaryVariable), address: address}
+	t.Cleanup(s.kill)
+	return s
+}
+
+func (s *server) url() string {
+	if s.https {
+		return "https://" + s.address
+	}
+	return "http://" + s.address
+}
+
+// client takes any certificate: the tests make their own.
+func (s *server) client() *http.Client {
+	transport := &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+	return &http.Client{Transport: transport, Timeout: 10 * time.Second}
+}
+
+// start returns when the server is ready.
+func (s *server) start(dir string, env, args []string) error {
+	if s.cmd != nil {
+		return errors.New("a server is running")
+	}
+	s.out.Reset()
+	s.errs.Reset()
+	args = append([]string{"serve", "--listen=" + s.address, "--public-url=" + s.url(), "--admin-listen="}, args...)
+	cmd := exec.Command(s.binary, args...)
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, env, &s.out, &s.errs
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	s.cmd = cmd
+	for range 400 {
+		if answer, err := s.client().Get(s.url() + "/readyz"); err == nil {
+			answer.Body.Close()
+			if answer.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		time.Sleep(25 * time.Millisecond)
+	}
+	s.kill()
+	return fmt.Errorf("the server did not get ready:\n%s%s", s.out.String(), s.errs.String())
+}
+
+func (s *server) terminate() error {
+	if s.cmd == nil {
+		return errors.New("no server is running")
+	}
+	cmd := s.cmd
+	s.cmd = nil
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	return cmd.Wait()
+}
+
+func (s *server) kill() {
+	if s.cmd != nil {
+		s.cmd.Process.Kill() //nolint:errcheck // it may be gone
+		s.cmd.Wait()         //nolint:errcheck // it was killed
+		s.cmd = nil
+	}
+}
+
+// freeAddress is one on which nobody listens now.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}

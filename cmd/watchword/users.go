@@ -1,0 +1,317 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// usersCmd is what operators do with accounts. Nobody here sees or sets the
+// password of an account that exists: reset-password mails a link (AZ-5).
+type usersCmd struct {
+	Create        userCreate  `cmd:"" help:"Make an account; without a password, a mail lets the user choose one."`
+	List          userList    `cmd:"" help:"List accounts by address."`
+	Show          userShow    `cmd:"" help:"Show an account, its sessions and its last events."`
+	Disable       userDisable `cmd:"" help:"Shut an account and end its sessions."`
+	Enable        userEnable  `cmd:"" help:"Open a disabled account again."`
+	SetRoles      userRoles   `cmd:"" name:"set-roles" help:"Replace the roles of an account; without roles, take all away."`
+	Delete        userDelete  `cmd:"" help:"Delete an account for ever."`
+	ResetPassword userReset   `cmd:"" name:"reset-password" help:"Mail a link to choose a new password."`
+}
+
+// accountFlags are shared by commands on one account.
+type accountFlags struct {
+	Email string `arg:"" help:"Address of the account."`
+	JSON  bool   `name:"json" help:"Print JSON."`
+}
+
+// find opens the store and finds the account.
+func (f accountFlags) find(ctx context.Context, p *program) (*stack, watchword.User, error) {
+	s, err := p.openExisting(ctx)
+	if err != nil {
+		return nil, watchword.User{}, err
+	}
+	user, err := s.engine.FindUser(ctx, f.Email)
+	if err != nil {
+		s.close()
+		return nil, watchword.User{}, noUser(err, f.Email)
+	}
+	return s, user, nil
+}
+
+type userCreate struct {
+	accountFlags
+	Name          string   `name:"name" help:"Display name."`
+	Roles         []string `name:"role" help:"A role; can be repeated."`
+	Password      bool     `name:"password" xor:"password" help:"Ask for the password."`
+	PasswordStdin bool     `name:"password-stdin" xor:"password" help:"Read the password from standard input."`
+}
+
+func (c *userCreate) Run(ctx context.Context, p *program) (err error) {
+	account := watchword.NewUser{Email: c.Email, Name: c.Name, Roles: c.Roles}
+	switch {
+	case c.PasswordStdin:
+		account.Password, err = p.readPassword()
+	case c.Password:
+		account.Password, err = p.askPassword()
+	}
+	if err != nil {
+		return err
+	}
+	s, err := p.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	user, err := s.engine.CreateUser(ctx, account)
+	if watchword.CodeOf(err) == watchword.CodeEmailTaken {
+		return fmt.Errorf("there is an account %s already. `watchword users show %s` shows it", c.Email, c.Email)
+	}
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return p.printJSON(map[string]any{"user": userJSON(user)})
+	}
+	p.say("Made the account %s, id %s.", user.Email, user.ID)
+	if account.Password == "" {
+		p.say("A mail with a link to choose a password goes out while the server runs.")
+	}
+	return nil
+}
+
+type userList struct {
+	After string `name:"after" help:"Begin after this address."`
+	Max   int    `name:"max" default:"1000" help:"List at most so many."`
+	JSON  bool   `name:"json" help:"Print JSON."`
+}
+
+func (c *userList) Run(ctx context.Context, p *program) error {
+	s, err := p.openExisting(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	users, err := s.engine.Users(ctx, watchword.Address(strings.ToLower(c.After)), max(c.Max, 1))
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		list := make([]userView, len(users))
+		for i, user := range users {
+			list[i] = userJSON(user)
+		}
+		return p.printJSON(map[string]any{"users": list})
+	}
+	t := newTable("EMAIL", "NAME", "ROLES", "STATE", "SINCE", "ID")
+	for _, user := range users {
+		t.row(string(user.Email), user.Name, strings.Join(user.Roles, ","), userState(user), clock(user.CreatedAt), string(user.ID))
+	}
+	return p.printTable(t)
+}
+
+type userShow struct {
+	accountFlags
+	Events int `name:"events" default:"20" help:"How many of the last events to show."`
+}
+
+func (c *userShow) Run(ctx context.Context, p *program) error {
+	s, user, err := c.find(ctx, p)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	sessions, err := s.engine.UserSessions(ctx, user.ID)
+	if err != nil {
+		return err
+	}
+	events, err := s.engine.UserEvents(ctx, user.ID, max(c.Events, 0))
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return p.printJSON(map[string]any{
+			"user": userJSON(user), "sessions": sessionsJSON(sessions), "events": eventsJSON(events),
+		})
+	}
+	facts := newTable("email", string(user.Email))
+	facts.row("id", string(user.ID))
+	facts.row("name", user.Name)
+	facts.row("roles", strings.Join(user.Roles, ","))
+	facts.row("state", userState(user))
+	facts.row("since", clock(user.CreatedAt))
+	if err := p.printTable(facts); err != nil {
+		return err
+	}
+	p.say("\nSessions: %d", len(sessions))
+	if err := p.printTable(sessionTable(sessions)); err != nil {
+		return err
+	}
+	p.say("\nLast events: %d", len(events))
+	t := newTable("TIME", "EVENT", "FROM", "DEVICE", "DETAIL", "SESSION")
+	for _, e := range events {
+		t.row(clock(e.At), string(e.Kind), e.Address, e.Device, e.Detail, string(e.SessionID))
+	}
+	return p.printTable(t)
+}
+
+type userDisable struct {
+	accountFlags
+	confirmation
+}
+
+func (c *userDisable) Run(ctx context.Context, p *program) error {
+	s, user, err := c.find(ctx, p)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if err := p.confirm(c.confirmation, fmt.Sprintf("Disable %s and end all of its sessions?", user.Email)); err != nil {
+		return err
+	}
+	if err := s.engine.DisableUser(ctx, user.ID); err != nil {
+		return err
+	}
+	return p.changed(ctx, s, changedUser{user.Email, c.JSON, "Disabled"})
+}
+
+type userEnable struct{ accountFlags }
+
+func (c *userEnable) Run(ctx context.Context, p *program) error {
+	s, user, err := c.find(ctx, p)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if err := s.engine.EnableUser(ctx, user.ID); err != nil {
+		return err
+	}
+	return p.changed(ctx, s, changedUser{user.Email, c.JSON, "Enabled"})
+}
+
+type userRoles struct {
+	accountFlags
+	Roles []string `arg:"" optional:"" name:"role" help:"The roles."`
+}
+
+func (c *userRoles) Run(ctx context.Context, p *program) error {
+	s, user, err := c.find(ctx, p)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if _, err := s.engine.SetRoles(ctx, user.ID, c.Roles); err != nil {
+		return err
+	}
+	return p.changed(ctx, s, changedUser{user.Email, c.JSON, "Set the roles of"})
+}
+
+// changedUser is what to say of an account that was changed.
+type changedUser struct {
+	email watchword.Address
+	json  bool
+	done  string
+}
+
+func (p *program) changed(ctx context.Context, s *stack, c changedUser) error {
+	if !c.json {
+		p.say("%s %s.", c.done, c.email)
+		return nil
+	}
+	user, err := s.engine.FindUser(ctx, string(c.email))
+	if err != nil {
+		return err
+	}
+	return p.printJSON(map[string]any{"user": userJSON(user)})
+}
+
+type userDelete struct {
+	accountFlags
+	confirmation
+}
+
+func (c *userDelete) Run(ctx context.Context, p *program) error {
+	s, user, err := c.find(ctx, p)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if err := p.confirm(c.confirmation, fmt.Sprintf("Delete %s for ever?", user.Email)); err != nil {
+		return err
+	}
+	if err := s.engine.DeleteUser(ctx, user.ID); err != nil {
+		return err
+	}
+	if c.JSON {
+		return p.printJSON(map[string]any{"deleted": user.ID})
+	}
+	p.say("Deleted %s.", user.Email)
+	return nil
+}
+
+type userReset struct{ accountFlags }
+
+func (c *userReset) Run(ctx context.Context, p *program) error {
+	s, user, err := c.find(ctx, p)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if err := s.engine.SendReset(ctx, user.ID); err != nil {
+		return err
+	}
+	if c.JSON {
+		return p.printJSON(map[string]any{"mailedTo": user.Email})
+	}
+	p.say("A mail to %s goes out while the server runs.", user.Email)
+	return nil
+}
+
+func userState(u watchword.User) string {
+	switch {
+	case u.Disabled():
+		return "disabled"
+	case !u.Verified():
+		return "unverified"
+	}
+	return "active"
+}
+
+// userView is a user in JSON: the shape of the API, and when it was disabled.
+type userView struct {
+	ID            watchword.UserID  `json:"id"`
+	Email         watchword.Address `json:"email"`
+	EmailVerified bool              `json:"emailVerified"`
+	Name          string            `json:"name"`
+	Roles         []string          `json:"roles"`
+	CreatedAt     *time.Time        `json:"createdAt"`
+	DisabledAt    *time.Time        `json:"disabledAt"`
+}
+
+func userJSON(u watchword.User) userView {
+	return userView{
+		ID: u.ID, Email: u.Email, EmailVerified: u.Verified(), Name: u.Name,
+		Roles: append([]string{}, u.Roles...), CreatedAt: stamp(u.CreatedAt), DisabledAt: stamp(u.DisabledAt),
+	}
+}
+
+type eventView struct {
+	At        *time.Time          `json:"at"`
+	Kind      watchword.EventKind `json:"event"`
+	SessionID watchword.SessionID `json:"session,omitempty"`
+	Address   string              `json:"address,omitempty"`
+	Device    string              `json:"device,omitempty"`
+	RequestID string              `json:"requestId,omitempty"`
+	Detail    string              `json:"detail,omitempty"`
+}
+
+func eventsJSON(events []watchword.Event) []eventView {
+	views := make([]eventView, len(events))
+	for i, e := range events {
+		views[i] = eventView{stamp(e.At), e.Kind, e.SessionID, e.Address, e.Device, e.RequestID, e.Detail}
+	}
+	return views
+}

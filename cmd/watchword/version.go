@@ -1,0 +1,37 @@
+package main
+
+import (
+	"runtime"
+	"runtime/debug"
+)
+
+type versionCmd struct {
+	JSON bool `name:"json" help:"Print JSON."`
+}
+
+func (c *versionCmd) Run(p *program) error {
+	b := thisBuild()
+	if c.JSON {
+		return p.printJSON(b)
+	}
+	p.say("watchword %s (%s)", b.Version, b.Go)
+	return nil
+}
+
+// version is set by the linker (make build); go install knows it by itself.
+var version string
+
+type build struct {
+	Version string `json:"version"`
+	Go      string `json:"go"`
+}
+
+// thisBuild is what the linker or else the Go toolchain wrote into the binary: a
+// tag, a pseudo-version with the commit, or (devel).
+func thisBuild() build {
+	b := build{version, runtime.Version()}
+	if info, ok := debug.ReadBuildInfo(); ok && b.Version == "" {
+		b.Version = info.Main.Version
+	}
+	return b
+}

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/seal"
+	"github.com/watchword-auth/watchword/mail"
+	"github.com/watchword-auth/watchword/mail/devbox"
+	"github.com/watchword-auth/watchword/mail/smtp"
+	"github.com/watchword-auth/watchword/store/sqlite"
+)
+
+// From settings to an engine on its store: the one place that knows which
+// package keeps which promise.
+
+// A stack is an opened store and the engine on it.
+type stack struct {
+	store  *sqlite.Store
+	engine *watchword.Engine
+	mailer watchword.Mailer
+	box    *devbox.Box // nil unless mails go to the development mailbox
+}
+
+func (s *stack) close() {
+	s.engine.Close()
+	s.store.Close() //nolint:errcheck // everything was committed
+}
+
+// open is openWith for commands, which say what they did and log nothing.
+func (p *program) open(ctx context.Context) (*stack, error) {
+	return p.openWith(ctx, slog.New(slog.DiscardHandler))
+}
+
+// openExisting is open, but makes no database.
+func (p *program) openExisting(ctx context.Context) (*stack, error) {
+	if err := p.sources.faults(p.settings); err != nil {
+		return nil, err
+	}
+	if missing(p.settings.databasePath()) {
+		return nil, fmt.Errorf("there is no database at %s. Start `watchword serve` once, or write the right --data-dir", p.settings.databasePath())
+	}
+	return p.open(ctx)
+}
+
+// openWith makes what is missing, migrates, and starts an engine.
+func (p *program) openWith(ctx context.Context, log *slog.Logger) (*stack, error) {
+	if err := p.sources.faults(p.settings); err != nil {
+		return nil, err
+	}
+	master, err := p.settings.prepare()
+	if err != nil {
+		return nil, err
+	}
+	s := &stack{}
+	if err := s.openMail(p.settings); err != nil {
+		return nil, err
+	}
+	if s.store, err = sqlite.Open(ctx, p.settings.databasePath()); err != nil {
+		return nil, err
+	}
+	options := p.settings.engine()
+	options.MasterKey, options.Mailer, options.Log = master, s.mailer, log
+	if s.engine, err = watchword.New(ctx, s.store, options); err != nil {
+		s.store.Close() //nolint:errcheck // the other error says more
+		return nil, err
+	}
+	return s, nil
+}
+
+// prepare makes the data directory and returns the master key, which it makes
+// if there is neither key nor database: a new key opens no old database.
+func (s *Settings) prepare() (master []byte, err error) {
+	database := s.databasePath()
+	for _, dir := range []string{s.DataDir, filepath.Dir(database)} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, fmt.Errorf("make the data directory: %w", err)
+		}
+	}
+	if s.MasterKey != "" {
+		return seal.ParseMaster(string(s.MasterKey))
+	}
+	if !missing(database) && missing(s.masterKeyPath()) {
+		return nil, fmt.Errorf("the master key %s is missing, and no other opens %s. Restore it from a backup, or write --master-key", s.masterKeyPath(), database)
+	}
+	master, _, err = seal.LoadOrCreate(s.masterKeyPath())
+	return master, err
+}
+
+func missing(path string) bool {
+	_, err := os.Stat(path)
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+func (s *stack) openMail(settings *Settings) (err error) {
+	renderer, err := mail.NewRenderer(mail.Options{PublicURL: settings.PublicURL})
+	if err != nil {
+		return err
+	}
+	if settings.MailURL == "" {
+		s.box, err = devbox.Open(filepath.Join(settings.DataDir, "mail"), renderer)
+		s.mailer = s.box
+		return err
+	}
+	s.mailer, err = settings.smtp()
+	return err
+}
+
+func (s *Settings) smtp() (*smtp.Sender, error) {
+	renderer, err := mail.NewRenderer(mail.Options{PublicURL: s.PublicURL})
+	if err != nil {
+		return nil, err
+	}
+	return smtp.New(smtp.Options{URL: s.MailURL, From: s.MailFrom, Renderer: renderer})
+}
+
+func (s *Settings) masterKeyPath() string { return filepath.Join(s.DataDir, "master.key") }
+
+// databasePath is where the database of `store` is.
+func (s *Settings) databasePath() string {
+	if path := strings.TrimPrefix(string(s.Store), "sqlite:"); path != "" {
+		return path
+	}
+	return filepath.Join(s.DataDir, "watchword.db")
+}
+
+// engine is what the settings say about the engine.
+func (s *Settings) engine() watchword.Options {
+	return watchword.Options{
+		PublicURL:     s.PublicURL,
+		Audience:      s.Audience,
+		AccessTTL:     s.AccessTTL,
+		SigningAlg:    s.SigningAlg,
+		SigningSecret: s.SigningSecret,
+		Claims:        s.claims(),
+		Rotation:      watchword.RotationPolicy{Grace: s.RefreshGrace, Clean: int64(s.RotationClean)},
+		ReuseEnds:     watchword.ReuseEnds(s.ReuseEnds),
+		Sessions:      watchword.SessionPolicy{Idle: s.SessionIdle, Max: s.SessionMax},
+		MaxSessions:   s.MaxSessions,
+		Signup:        watchword.SignupMode(s.Signup),
+		PasswordMin:   s.PasswordMin,
+		HashAlg:       s.HashAlg,
+		HashCost:      s.HashCost,
+		HashWorkers:   s.hashWorkers(),
+		HashQueue:     s.HashQueue,
+		VerifyTTL:     s.VerifyTTL,
+		ResetTTL:      s.ResetTTL,
+		Limits:        s.limits(),
+	}
+}
+
+// hashWorkers leaves a core to refresh and verification.
+func (s *Settings) hashWorkers() int {
+	if s.HashWorkers > 0 {
+		return s.HashWorkers
+	}
+	return max(runtime.GOMAXPROCS(0)-1, 1)
+}
+
+func (s *Settings) claims() watchword.Claims {
+	claims := watchword.Claims{Static: map[string]string{}}
+	for _, claim := range s.Claims {
+		key, value, _ := strings.Cut(claim, "=")
+		switch claim {
+		case "email":
+			claims.Email = true
+		case "name":
+			claims.Name = true
+		default:
+			claims.Static[key] = value
+		}
+	}
+	return claims
+}
+
+func (s *Settings) limits() watchword.Limits {
+	if s.Limits == "off" {
+		return watchword.Unlimited()
+	}
+	return watchword.Limits{
+		FailedPasswords:   s.LimitFailedPassword,
+		LoginPerClient:    s.LimitLogin,
+		SignupPerClient:   s.LimitSignup,
+		MailPerClient:     s.LimitMail,
+		MailPerAddress:    s.LimitMailAddress,
+		RefreshPerSession: s.LimitRefreshSession,
+		RefreshPerClient:  s.LimitRefreshClient,
+	}
+}

@@ -1,0 +1,334 @@
+package passhash_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/watchword-auth/watchword/internal/passhash"
+)
+
+const normal = "correct horse"
+
+// foreign are hashes of normal that others made: Argon2id in WebAssembly
+// (hash-wasm), bcrypt in C (crypt(3)).
+var foreign = []string{
+	"$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$bIKRw3Ua1pluirFy81fnppmR01EnUxY3hLEBwbWxBG8",
+	"$argon2id$v=19$m=256,t=3,p=4$c29tZXNhbHQ$a46CEvbGztkGtdLLPwiqTQ",
+	"$argon2id$v=19$m=64,t=2,p=1$c29tZXNhbHRzb21lc2FsdHNvbWVzYWx0c29tZXNhbHRzb21lc2FsdHNvbWVzYWx0c29tZXNhbHRzb21lc2FsdA$" +
+		"C2sSHbJCsLWlh7jauVIs+ceDZKuFSViMpAi+u4z4Lgwym8oY6DWhLY87Sgb3mDbWOMCA5UEk0aGuWkzzR7OQIA",
+	"$2a$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e",
+	"$2b$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e",
+	"$2y$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e",
+}
+
+func params(t testing.TB, alg, cost string) passhash.Params {
+	t.Helper()
+	p, err := passhash.ParseParams(alg, cost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func hash(t testing.TB, p passhash.Params, normal string) string {
+	t.Helper()
+	encoded, err := passhash.Hash(p, normal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return encoded
+}
+
+func verify(t testing.TB, encoded, normal string) bool {
+	t.Helper()
+	ok, err := passhash.Verify(encoded, normal)
+	if err != nil {
+		t.Fatalf("verify: %v", err)
+	}
+	return ok
+}
+
+// PW-7
+func TestParametersAreNoWeakerThanOWASPAndNoStrongerThanAServerBears(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		alg, cost string
+		problem   string // part of the error; empty: none
+	}{
+		{"argon2id", "", ""},
+		{"argon2id", "m=19456,t=2,p=1", ""},
+		{"argon2id", "m=47104,t=1,p=1", ""},
+		{"argon2id", "m=262144,t=4,p=16", ""},
+		{"argon2id", "m=65536,t=16,p=4", ""},
+		{"argon2id", "m=19455,t=2,p=1", "write at least m=19456,t=2,p=1"},
+		{"argon2id", "m=19456,t=1,p=1", "write at least m=19456,t=2,p=1"},
+		{"argon2id", "m=47103,t=1,p=1", "or m=47104,t=1,p=1"},
+		{"argon2id", "m=0,t=0,p=0", "is too low"},
+		{"argon2id", "m=19456,t=2,p=0", "is too low"},
+		{"argon2id", "m=262145,t=2,p=1", "write at most m=262144"},
+		{"argon2id", "m=19456,t=17,p=1", "t=16"},
+		{"argon2id", "m=19456,t=2,p=17", "p=16"},
+		{"argon2id", "m=19456,t=2,p=257", "p=16"},
+		{"argon2id", "m=262144,t=5,p=1", "m times t at most 1048576"},
+		{"argon2id", "m=4294967296,t=2,p=1", "write it as m=19456,t=2,p=1"},
+		{"argon2id", "19456,2,1", "write it as m=19456,t=2,p=1"},
+		{"argon2id", "t=2,m=19456,p=1", "write it as m=19456,t=2,p=1"},
+		{"argon2id", "m=19456,t=2", "write it as m=19456,t=2,p=1"},
+		{"argon2id", "m=19456,t=2,p=1,", "write it as m=19456,t=2,p=1"},
+		{"argon2id", "m=19456, t=2, p=1", "write it as m=19456,t=2,p=1"},
+		{"argon2id", "m=-1,t=2,p=1", "write it as m=19456,t=2,p=1"},
+		{"argon2id", "10", "write it as m=19456,t=2,p=1"},
+		{"bcrypt", "", ""},
+		{"bcrypt", "10", ""},
+		{"bcrypt", "15", ""},
+		{"bcrypt", "9", "write a number from 10 to 15"},
+		{"bcrypt", "16", "write a number from 10 to 15"},
+		{"bcrypt", "m=19456,t=2,p=1", "write a number from 10 to 15"},
+		{"scrypt", "", "write argon2id or bcrypt"},
+		{"", "", "write argon2id or bcrypt"},
+	} {
+		_, err := passhash.ParseParams(c.alg, c.cost)
+		switch {
+		case c.problem == "" && err != nil:
+			t.Errorf("%s %q: %v", c.alg, c.cost, err)
+		case c.problem != "" && (err == nil || !strings.Contains(err.Error(), c.problem)):
+			t.Errorf("%s %q: got %v, want %q", c.alg, c.cost, err, c.problem)
+		}
+	}
+	if params(t, "argon2id", "") != params(t, "argon2id", "m=19456,t=2,p=1") || params(t, "bcrypt", "") != params(t, "bcrypt", "10") {
+		t.Error("an empty cost is not the default")
+	}
+}
+
+// PW-4, PW-7
+func TestAHashIsMadeByItsPasswordAlone(t *testing.T) {
+	t.Parallel()
+	for alg, prefix := range map[string]string{"argon2id": "$argon2id$v=19$m=19456,t=2,p=1$", "bcrypt": "$2a$10$"} {
+		p := params(t, alg, "")
+		encoded := hash(t, p, normal)
+		if !strings.HasPrefix(encoded, prefix) || strings.Contains(encoded, normal) {
+			t.Errorf("%s: %s does not begin with %s", alg, encoded, prefix)
+		}
+		if encoded == hash(t, p, normal) {
+			t.Errorf("%s: two hashes have one salt", alg)
+		}
+		if !verify(t, encoded, normal) {
+			t.Errorf("%s: the password is wrong", alg)
+		}
+		for _, other := range []string{"", " " + normal, normal + " ", "Correct horse", normal[1:], normal + "\x00"} {
+			if verify(t, encoded, other) {
+				t.Errorf("%s: %q is right too", alg, other)
+			}
+		}
+	}
+}
+
+func TestTheZeroParamsMakeNoHash(t *testing.T) {
+	t.Parallel()
+	if encoded, err := passhash.Hash(passhash.Params{}, normal); err == nil {
+		t.Errorf("got %q", encoded)
+	}
+}
+
+func TestHashesOfOthersVerify(t *testing.T) {
+	t.Parallel()
+	for _, encoded := range foreign {
+		if !verify(t, encoded, normal) {
+			t.Errorf("%s: the password is wrong", encoded)
+		}
+		if verify(t, encoded, normal+"s") {
+			t.Errorf("%s: another password is right", encoded)
+		}
+	}
+}
+
+// PW-4, PW-10
+func TestBcryptNeverCutsAPassword(t *testing.T) {
+	t.Parallel()
+	longest := strings.Repeat("0123456789", 7) + "ab"
+	const encoded = "$2a$04$a07rXVLfZFPxZ0zja0Dqb.v4bGeom9w3OcZt5RnRoc91CFtgJiIx2"
+	if !verify(t, encoded, longest) {
+		t.Error("72 bytes are wrong")
+	}
+	if verify(t, encoded, longest+"c") || verify(t, encoded, longest[:71]) {
+		t.Error("73 bytes, or 71, are right")
+	}
+	p := params(t, "bcrypt", "")
+	if _, err := passhash.Hash(p, longest+"c"); !errors.Is(err, passhash.ErrTooLong) {
+		t.Errorf("hash of 73 bytes: got %v, want ErrTooLong", err)
+	}
+	if !verify(t, hash(t, p, longest), longest) {
+		t.Error("72 bytes can't be hashed")
+	}
+	argon := hash(t, params(t, "argon2id", ""), longest+"c")
+	if !verify(t, argon, longest+"c") || verify(t, argon, longest) {
+		t.Error("Argon2id does not look at the 73rd byte")
+	}
+}
+
+// Whatever these would cost, refusing them costs nothing.
+func TestAHashThatIsNotOursToReadIsRefusedWithoutWork(t *testing.T) {
+	t.Parallel()
+	const salt, tag = "c29tZXNhbHRzb21lc2FsdA", "bIKRw3Ua1pluirFy81fnppmR01EnUxY3hLEBwbWxBG8"
+	argon := func(cost, salt, tag string) string { return "$argon2id$v=19$" + cost + "$" + salt + "$" + tag }
+	const bcrypt53 = "abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e"
+	for name, encoded := range map[string]string{
+		"nothing":              "",
+		"plain text":           normal,
+		"ten gibibytes":        argon("m=10485760,t=1,p=1", salt, tag),
+		"a terabyte":           argon("m=4294967295,t=4294967295,p=1", salt, tag),
+		"many passes":          argon("m=64,t=17,p=1", salt, tag),
+		"much work":            argon("m=262144,t=5,p=1", salt, tag),
+		"many lanes":           argon("m=4096,t=1,p=17", salt, tag),
+		"lanes that overflow":  argon("m=64,t=1,p=257", salt, tag),
+		"no lanes":             argon("m=64,t=1,p=0", salt, tag),
+		"no passes":            argon("m=64,t=0,p=1", salt, tag),
+		"too little memory":    argon("m=31,t=1,p=4", salt, tag),
+		"leading zero":         argon("m=064,t=1,p=1", salt, tag),
+		"leading plus":         argon("m=+64,t=1,p=1", salt, tag),
+		"another order":        argon("t=1,m=64,p=1", salt, tag),
+		"a parameter more":     argon("m=64,t=1,p=1,keyid=x", salt, tag),
+		"short salt":           argon("m=64,t=1,p=1", "c29tZXNhbA", tag),
+		"long salt":            argon("m=64,t=1,p=1", strings.Repeat("A", 88), tag),
+		"no salt":              argon("m=64,t=1,p=1", "", tag),
+		"short tag":            argon("m=64,t=1,p=1", salt, "YWJjZGVmZ2hpamtsbW5v"),
+		"long tag":             argon("m=64,t=1,p=1", salt, strings.Repeat("A", 88)),
+		"a megabyte of tag":    argon("m=64,t=1,p=1", salt, strings.Repeat("A", 1<<20)),
+		"no tag":               argon("m=64,t=1,p=1", salt, ""),
+		"padding":              argon("m=64,t=1,p=1", salt+"==", tag+"="),
+		"bits to spare":        argon("m=64,t=1,p=1", salt, tag[:42]+"9"),
+		"line break in base64": argon("m=64,t=1,p=1", salt, tag[:20]+"\n"+tag[20:]),
+		"space after":          argon("m=64,t=1,p=1", salt, tag) + " ",
+		"a part more":          argon("m=64,t=1,p=1", salt, tag) + "$",
+		"another version":      "$argon2id$v=16$m=64,t=1,p=1$" + salt + "$" + tag,
+		"no version":           "$argon2id$m=64,t=1,p=1$" + salt + "$" + tag,
+		"argon2i":              "$argon2i$v=19$m=64,t=1,p=1$" + salt + "$" + tag,
+		"bcrypt 2":             "$2$04$" + bcrypt53,
+		"bcrypt 2x":            "$2x$04$" + bcrypt53,
+		"bcrypt at cost 3":     "$2a$03$" + bcrypt53,
+		"bcrypt at cost 16":    "$2a$16$" + bcrypt53,
+		"bcrypt at cost 31":    "$2a$31$" + bcrypt53,
+		"bcrypt at cost +4":    "$2a$+4$" + bcrypt53,
+		"bcrypt too short":     "$2a$04$" + bcrypt53[1:],
+		"bcrypt too long":      "$2a$04$" + bcrypt53 + "e",
+		"bcrypt alphabet":      "$2a$04$" + bcrypt53[:52] + "+",
+		"bcrypt line break":    "$2a$04$" + bcrypt53[:52] + "\n",
+		"bcrypt without an a":  "$2$a04$" + bcrypt53,
+	} {
+		ok, err := passhash.Verify(encoded, normal)
+		if ok || err == nil {
+			t.Errorf("%s: got %v, %v, want an error", name, ok, err)
+			continue
+		}
+		for _, secret := range []string{salt, tag, bcrypt53, normal} {
+			if strings.Contains(err.Error(), secret) {
+				t.Errorf("%s: the error tells the hash: %v", name, err)
+			}
+		}
+		if !passhash.NeedsRehash(encoded, params(t, "argon2id", "")) {
+			t.Errorf("%s: needs no rehash", name)
+		}
+	}
+}
+
+// PW-7, PW-10
+func TestAHashIsReplacedWhenItIsWeakerAndNeverByAWeakerOne(t *testing.T) {
+	t.Parallel()
+	const salt, tag = "$c29tZXNhbHRzb21lc2FsdA", "$bIKRw3Ua1pluirFy81fnppmR01EnUxY3hLEBwbWxBG8"
+	argon := func(cost string) string { return "$argon2id$v=19$" + cost + salt + tag }
+	bcrypt := func(cost string) string {
+		return "$2b$" + cost + "$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e"
+	}
+	const low, high = "m=19456,t=2,p=1", "m=65536,t=3,p=1"
+	for _, c := range []struct {
+		name      string
+		encoded   string
+		alg, cost string
+		want      bool
+	}{
+		{"the same", argon(low), "argon2id", low, false},
+		{"less memory", argon(low), "argon2id", high, true},
+		{"fewer passes", argon("m=65536,t=2,p=1"), "argon2id", high, true},
+		{"more of both", argon(high), "argon2id", low, false},
+		{"more memory, fewer passes, more work", argon("m=47104,t=1,p=1"), "argon2id", low, false},
+		{"more memory, less work", argon("m=30000,t=1,p=1"), "argon2id", low, true},
+		{"more work, less memory", argon("m=19456,t=4,p=1"), "argon2id", "m=47104,t=1,p=1", true},
+		{"more lanes", argon("m=19456,t=2,p=4"), "argon2id", low, false},
+		{"short salt", "$argon2id$v=19$" + low + "$c29tZXNhbHQ" + tag, "argon2id", low, true},
+		{"short tag", "$argon2id$v=19$" + low + salt + "$a46CEvbGztkGtdLLPwiqTQ", "argon2id", low, true},
+		{"bcrypt to Argon2id", bcrypt("15"), "argon2id", "", true},
+		{"the same bcrypt", bcrypt("10"), "bcrypt", "10", false},
+		{"weaker bcrypt", bcrypt("04"), "bcrypt", "10", true},
+		{"stronger bcrypt", bcrypt("12"), "bcrypt", "10", false},
+		{"Argon2id to bcrypt", argon(low), "bcrypt", "15", false},
+		{"short salt to bcrypt", "$argon2id$v=19$" + low + "$c29tZXNhbHQ" + tag, "bcrypt", "10", false},
+		{"weak Argon2id to bcrypt", argon("m=64,t=1,p=1"), "bcrypt", "10", false},
+	} {
+		if got := passhash.NeedsRehash(c.encoded, params(t, c.alg, c.cost)); got != c.want {
+			t.Errorf("%s: got %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
+func TestADummyIsReadAndNobodysPassword(t *testing.T) {
+	t.Parallel()
+	for _, alg := range []string{"argon2id", "bcrypt"} {
+		p := params(t, alg, "")
+		dummy := passhash.Dummy(p)
+		if passhash.NeedsRehash(dummy, p) {
+			t.Errorf("%s: %s has another cost", alg, dummy)
+		}
+		if dummy == passhash.Dummy(p) {
+			t.Errorf("%s: two are the same", alg)
+		}
+		for _, guess := range []string{"", normal} {
+			if verify(t, dummy, guess) {
+				t.Errorf("%s: %q is its password", alg, guess)
+			}
+		}
+		if made := hash(t, p, normal); len(made) != len(dummy) {
+			t.Errorf("%s: %d bytes long, a hash has %d", alg, len(dummy), len(made))
+		}
+	}
+}
+
+func FuzzVerify(f *testing.F) {
+	for _, encoded := range foreign {
+		f.Add(encoded)
+	}
+	f.Add("$argon2id$v=19$m=64,t=1,p=1$$")
+	f.Add("$argon2id$v=19$m=999999999,t=1,p=1$c29tZXNhbHQ$a46CEvbGztkGtdLLPwiqTQ")
+	f.Add("$2a$31$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e")
+	f.Add("$2a$")
+	f.Fuzz(func(t *testing.T, encoded string) {
+		// Only what is cheap is verified; the costly differs in numbers alone.
+		cheap := strings.HasPrefix(encoded, "$2a$04$") || strings.HasPrefix(encoded, "$argon2id$v=19$m=64,t=1,p=1$")
+		passhash.NeedsRehash(encoded, params(t, "argon2id", ""))
+		if !cheap {
+			return
+		}
+		if ok, err := passhash.Verify(encoded, "another"); ok || err != nil && strings.Contains(err.Error(), encoded) {
+			t.Errorf("%q: got %v, %v", encoded, ok, err)
+		}
+	})
+}
+
+func BenchmarkHash(b *testing.B) {
+	for _, alg := range []string{"argon2id", "bcrypt"} {
+		p := params(b, alg, "")
+		b.Run(alg, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				hash(b, p, normal)
+			}
+		})
+	}
+}
+
+func BenchmarkDummy(b *testing.B) {
+	p := params(b, "argon2id", "")
+	for b.Loop() {
+		passhash.Dummy(p)
+	}
+}

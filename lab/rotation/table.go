@@ -1,0 +1,127 @@
+package rotation
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// losses are the chances that a committed answer is lost, for which honest users
+// are simulated.
+var losses = []float64{0.001, 0.01, 0.05}
+
+// A Size is how much is simulated.
+type Size struct {
+	Refreshes int    // of honest users, for each policy and chance of loss
+	Thieves   int    // for each policy and kind of thief
+	Seed      uint64 // the same seed and sizes give the same tables
+}
+
+// WriteTables simulates everything and writes the two tables of docs/rotation.md
+// as Markdown. It tells progress which cell it is at, of how many.
+func WriteTables(w io.Writer, policies []Policy, size Size, progress func(done, of int, cell string)) error {
+	kinds := Thieves()
+	done, of := 0, len(policies)*(len(losses)+len(kinds))
+	step := func(cell ...string) {
+		progress(done, of, strings.Join(cell, ": "))
+		done++
+	}
+
+	comparison := [][]string{{"policy", "wrongful sign-outs per million refreshes at " + percents(losses) + " loss",
+		"thief's refreshes before detection: median, 99th percentile", "never detected in " + thousands(Enough)}}
+	chases := [][]string{{"thief"}}
+	for _, kind := range kinds {
+		chases = append(chases, []string{kind.Name})
+	}
+	for _, p := range policies {
+		var rates []string
+		for _, loss := range losses {
+			step(p.Name, "honest users at "+percents([]float64{loss})+" loss")
+			n := WrongfulSignOuts(p, loss, size.Refreshes, size.Seed)
+			rates = append(rates, thousands((n*1_000_000+size.Refreshes/2)/size.Refreshes))
+		}
+		chases[0] = append(chases[0], p.Name)
+		for i, kind := range kinds {
+			step(p.Name, "thieves "+kind.Name)
+			f := Chase(p, kind, size.Thieves, size.Seed)
+			chases[i+1] = append(chases[i+1], f.String())
+			if i == 0 {
+				comparison = append(comparison, []string{p.Name, strings.Join(rates, " / "), f.percentiles(), percent(f.NeverFound())})
+			}
+		}
+	}
+	step("done")
+	_, err := io.WriteString(w, markdown(comparison)+"\n"+markdown(chases))
+	return err
+}
+
+// String is a cell of the table of thieves.
+func (f Findings) String() string {
+	switch {
+	case f.found == 0:
+		return "never found"
+	case f.found == f.Thieves:
+		return f.percentiles()
+	case f.Answered(99) == Enough:
+		return fmt.Sprintf("%s, never (%s)", thousands(f.Answered(50)), percent(f.NeverFound()))
+	}
+	return fmt.Sprintf("%s (%s never)", f.percentiles(), percent(f.NeverFound()))
+}
+
+func (f Findings) percentiles() string {
+	return thousands(f.Answered(50)) + ", " + thousands(f.Answered(99))
+}
+
+func percents(shares []float64) string {
+	var all []string
+	for _, share := range shares {
+		all = append(all, strconv.FormatFloat(share*100, 'g', 3, 64))
+	}
+	return strings.Join(all, " / ") + " %"
+}
+
+func percent(share float64) string {
+	switch {
+	case share == 0:
+		return "0"
+	case share < 0.1:
+		return strconv.FormatFloat(share*100, 'f', 1, 64) + " %"
+	}
+	return strconv.FormatFloat(share*100, 'f', 0, 64) + " %"
+}
+
+// thousands parts a number by commas, as 1,234,567.
+func thousands(n int) string {
+	digits := strconv.Itoa(n)
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
+}
+
+// markdown aligns the rows, of which the first is the head, as a table that is
+// read as it is and rendered alike.
+func markdown(rows [][]string) string {
+	widths := make([]int, len(rows[0]))
+	for _, row := range rows {
+		for i, cell := range row {
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		}
+	}
+	var b strings.Builder
+	for n, row := range rows {
+		for i, cell := range row {
+			b.WriteString("| " + cell + strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+1))
+		}
+		b.WriteString("|\n")
+		if n == 0 {
+			for _, width := range widths {
+				b.WriteString("| " + strings.Repeat("-", width) + " ")
+			}
+			b.WriteString("|\n")
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,349 @@
+package mail_test
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/mail"
+)
+
+var update = flag.Bool("update", false, "write the golden files again")
+
+var now = time.Date(2026, 11, 24, 13, 50, 0, 0, time.UTC)
+
+const token = "wwm_Zm9yIHRlc3RzIG9ubHktX2Zvcg"
+
+func renderer(t testing.TB) *mail.Renderer {
+	t.Helper()
+	r, err := mail.NewRenderer(mail.Options{
+		PublicURL: "https://auth.example.com",
+		Product:   "Otter Post",
+		Now:       func() time.Time { return now },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// message is a mail with everything that one can have.
+func message(kind watchword.MailKind) watchword.Message {
+	m := watchword.Message{
+		ID:   "019ab5d2-3c00-7000-8000-000000000001",
+		Kind: kind,
+		To:   "ada@example.com",
+		Name: "Ada Lovelace",
+		MailFacts: watchword.MailFacts{
+			At:      now.Add(-time.Minute),
+			Device:  "Firefox on Linux",
+			Address: "2001:db8::7",
+		},
+	}
+	switch kind {
+	case watchword.MailVerify, watchword.MailConfirmAddress:
+		m.Token, m.Expires = token, now.Add(24*time.Hour)
+	case watchword.MailReset:
+		m.Token, m.Expires = token, now.Add(15*time.Minute)
+	case watchword.MailAddressChanged:
+		m.Token, m.Expires = token, now.Add(7*24*time.Hour)
+		m.NewEmail = "ada@example.org"
+	}
+	return m
+}
+
+var kinds = []watchword.MailKind{
+	watchword.MailVerify, watchword.MailReset, watchword.MailConfirmAddress, watchword.MailAddressChanged,
+	watchword.MailPasswordChanged, watchword.MailReuseDetected, watchword.MailSignupExisting,
+}
+
+func TestEveryKindReadsAsItShould(t *testing.T) {
+	t.Parallel()
+	for _, kind := range kinds {
+		checkGolden(t, string(kind), message(kind))
+	}
+	late := message(watchword.MailAddressChanged)
+	late.Token, late.Expires = "", time.Time{}
+	checkGolden(t, "address_changed_final", late)
+}
+
+func checkGolden(t *testing.T, name string, m watchword.Message) {
+	t.Helper()
+	got, err := renderer(t).Render(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, name+".txt.golden", "Subject: "+got.Subject+"\n\n"+got.Text)
+	golden(t, name+".html.golden", got.HTML)
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got; -update writes it again):\n%s", name, diff)
+	}
+}
+
+// RST-6
+func TestLinksComeFromThePublicURLWithTheTokenInTheFragment(t *testing.T) {
+	t.Parallel()
+	for kind, want := range map[watchword.MailKind]string{
+		watchword.MailVerify:          "https://auth.example.com/verify#token=" + token,
+		watchword.MailReset:           "https://auth.example.com/reset#token=" + token,
+		watchword.MailConfirmAddress:  "https://auth.example.com/email/confirm#token=" + token,
+		watchword.MailAddressChanged:  "https://auth.example.com/email/undo#token=" + token,
+		watchword.MailPasswordChanged: "",
+		watchword.MailReuseDetected:   "",
+		watchword.MailSignupExisting:  "",
+	} {
+		got, err := renderer(t).Render(message(kind))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Link != want {
+			t.Errorf("%s links to %q, want %q", kind, got.Link, want)
+		}
+		if want != "" && (!strings.Contains(got.Text, want+"\n") || !strings.Contains(got.HTML, `href="`+want+`"`)) {
+			t.Errorf("%s does not show its link whole:\n%s\n%s", kind, got.Text, got.HTML)
+		}
+		if strings.Count(got.HTML, "href=") > 1 || want == "" && strings.Contains(got.HTML, "href=") {
+			t.Errorf("%s links elsewhere:\n%s", kind, got.HTML)
+		}
+		for _, fetched := range []string{"<img", "src=", "url(", "@import", "<link", "<script"} {
+			if strings.Contains(got.HTML, fetched) {
+				t.Errorf("%s has %s: a mail loads nothing", kind, fetched)
+			}
+		}
+	}
+}
+
+// LOG-6
+func TestNoticesTellWhenWhereAndWhatToDo(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []watchword.MailKind{
+		watchword.MailAddressChanged, watchword.MailPasswordChanged, watchword.MailReuseDetected,
+	} {
+		got, err := renderer(t).Render(message(kind))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, part := range []string{"24 November 2026, 13:49 UTC", "Firefox on Linux", "2001:db8::7", "new password"} {
+			if kind == watchword.MailAddressChanged && part == "new password" {
+				part = "ada@example.org"
+			}
+			if !strings.Contains(got.Text, part) || !strings.Contains(got.HTML, part) {
+				t.Errorf("%s does not tell %q", kind, part)
+			}
+		}
+	}
+}
+
+// IN-6
+func TestWhatAUserCallsThemselvesCarriesNothing(t *testing.T) {
+	t.Parallel()
+	for name, greeted := range map[string]bool{
+		"Ada Lovelace":                 true,
+		"Dr. Jean-Luc O’Neill":         true,
+		"J. R. R. Tolkien":             true,
+		"María José":                   true,
+		"王小明":                          true,
+		"":                             false,
+		"https://evil.example":         false,
+		"evil.example":                 false,
+		"www.evil":                     false,
+		"evil。example":                 false,
+		"evil․example":                 false,
+		"evil\u200b.example":           false,
+		"claim@evil":                   false,
+		"Call 0800 555 1234":           false,
+		"<b>Ada</b>":                   false,
+		"Ada\r\nBcc: x":                false,
+		"Ada\u2028x":                   false,
+		"\u202eadA":                    false,
+		"{{.Link}}":                    false,
+		strings.Repeat("a", 60):        true,
+		strings.Repeat("a", 61):        false,
+		"\"><img src=x onerror=f()>":   false,
+		"Your bank. Your loss, friend": false,
+	} {
+		m := message(watchword.MailPasswordChanged)
+		m.Name = name
+		got, err := renderer(t).Render(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := "Hello,\n"
+		if greeted {
+			want = "Hello " + name + ",\n"
+		}
+		if !strings.HasPrefix(got.Text, want) {
+			t.Errorf("%q is greeted with %.80q, want %q", name, got.Text, want)
+		}
+		if !greeted && name != "" && strings.Contains(got.HTML, name) {
+			t.Errorf("%q stands in the HTML", name)
+		}
+	}
+}
+
+func TestAnUnprovenAddressIsNotGreetedByName(t *testing.T) {
+	t.Parallel()
+	got, err := renderer(t).Render(message(watchword.MailVerify))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(got.Text+got.HTML, "Ada Lovelace") {
+		t.Error("a stranger's words reach the owner of an address")
+	}
+}
+
+// IN-6
+func TestAStrangeDeviceOrAddressIsLeftOut(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		"evil.example", "http://evil", `"><script>alert(1)</script>`, "curl\nX: y", strings.Repeat("x", 65),
+	} {
+		m := message(watchword.MailReuseDetected)
+		m.Device, m.MailFacts.Address = text, text
+		got, err := renderer(t).Render(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(got.Text+got.HTML, text) || strings.Contains(got.Text+got.HTML, "Device") {
+			t.Errorf("%q stands in the mail:\n%s", text, got.Text)
+		}
+	}
+}
+
+// IN-6
+func TestHTMLIsEscaped(t *testing.T) {
+	t.Parallel()
+	r, err := mail.NewRenderer(mail.Options{PublicURL: "https://auth.example.com", Product: "Fish & <b>Chips</b>"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := message(watchword.MailAddressChanged)
+	m.Name, m.NewEmail = "Sinéad O'Connor", "x&<i>@example.com"
+	got, err := r.Render(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(got.HTML, "<b>") || strings.Contains(got.HTML, "<i>") || !strings.Contains(got.HTML, "Fish &amp; &lt;b&gt;") {
+		t.Errorf("not escaped:\n%s", got.HTML)
+	}
+	if !strings.Contains(got.Subject, "Fish & <b>") || !strings.Contains(got.Text, "Sinéad O'Connor") {
+		t.Errorf("escaped where nothing is to be escaped: %s\n%s", got.Subject, got.Text)
+	}
+}
+
+func TestALifeIsToldInPeoplesWords(t *testing.T) {
+	t.Parallel()
+	for life, want := range map[time.Duration]string{
+		time.Second:                       "for 1 minute (",
+		-time.Hour:                        "for 1 minute (",
+		15*time.Minute - time.Millisecond: "for 15 minutes (until 24 November 2026, 14:04 UTC)",
+		15 * time.Minute:                  "for 15 minutes (until 24 November 2026, 14:05 UTC)",
+		time.Hour:                         "for 60 minutes (",
+		119 * time.Minute:                 "for 119 minutes (",
+		2*time.Hour - time.Second:         "for 2 hours (",
+		24*time.Hour - time.Second:        "for 24 hours (",
+		47 * time.Hour:                    "for 47 hours (",
+		48*time.Hour - time.Second:        "for 2 days (",
+		7 * 24 * time.Hour:                "for 7 days (until 1 December 2026, 13:50 UTC)",
+	} {
+		m := message(watchword.MailReset)
+		m.Expires = now.Add(life)
+		got, err := renderer(t).Render(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(got.Text, want) {
+			t.Errorf("%s is not told as %q:\n%s", life, want, got.Text)
+		}
+	}
+}
+
+func TestAMailThatLacksSomethingIsNotWritten(t *testing.T) {
+	t.Parallel()
+	for _, m := range []watchword.Message{
+		{Kind: watchword.MailVerify}, {Kind: watchword.MailReset}, {Kind: watchword.MailConfirmAddress},
+		{Kind: "no-such-kind", Token: token}, {},
+	} {
+		if got, err := renderer(t).Render(m); err == nil {
+			t.Errorf("%q was written: %q", m.Kind, got.Subject)
+		}
+	}
+}
+
+func TestARendererWantsAPublicURL(t *testing.T) {
+	t.Parallel()
+	for _, o := range []mail.Options{
+		{}, {PublicURL: "auth.example.com"}, {PublicURL: "javascript:alert(1)"}, {PublicURL: "https://"},
+		{PublicURL: "https://me:secret@auth.example.com"}, {PublicURL: "https://auth.example.com/#x"},
+		{PublicURL: "https://auth.example.com?x=y"}, {PublicURL: "https://auth.example.com", Product: "a\r\nBcc: b"},
+	} {
+		if _, err := mail.NewRenderer(o); err == nil {
+			t.Errorf("%+v was taken", o)
+		} else if strings.Contains(err.Error(), "secret") {
+			t.Errorf("the error shows a password: %v", err)
+		}
+	}
+	r, err := mail.NewRenderer(mail.Options{PublicURL: "http://localhost:8080/"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := r.Render(message(watchword.MailReset))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "http://localhost:8080/reset#token=" + token; got.Link != want || got.Subject != "Choose a new password for localhost:8080" {
+		t.Errorf("got %q to %q, want %q", got.Subject, got.Link, want)
+	}
+}
+
+// IN-6
+func FuzzNothingOfAUserEndsUpAsMarkup(f *testing.F) {
+	f.Add("Ada", "Firefox on Linux", "192.0.2.7")
+	f.Add("<a href=//evil>", "evil.example", "::1%<b>")
+	f.Add("a\r\nb", "\x00", "::%\x00")
+	r := renderer(f)
+	plain := message(watchword.MailReuseDetected)
+	plain.Name, plain.Device, plain.MailFacts.Address = "", "", ""
+	want, err := r.Render(plain)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, name, device, address string) {
+		m := plain
+		m.Name, m.Device, m.MailFacts.Address = name, device, address
+		got, err := r.Render(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Subject != want.Subject || strings.ContainsAny(got.Text, "\r\x00") {
+			t.Fatalf("%q", got)
+		}
+		rows := strings.Count(got.HTML, "<tr><td>") - strings.Count(want.HTML, "<tr><td>")
+		if strings.Count(got.HTML, "<") != strings.Count(want.HTML, "<")+6*rows {
+			t.Fatalf("markup of a user's:\n%s", got.HTML)
+		}
+		if strings.Count(got.Text, "\n") != strings.Count(want.Text, "\n")+rows {
+			t.Fatalf("a line of a user's:\n%s", got.Text)
+		}
+	})
+}

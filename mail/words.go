@@ -1,0 +1,75 @@
+package mail
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Anybody can sign up with somebody else's address and any name, and calls a
+// browser what they like. A mail repeats such words only if they can't carry a
+// message or a link of their own: mail programs make links of "evil.example"
+// and of telephone numbers. What is more than a name is left out, not repaired.
+
+const (
+	maxName   = 60 // code points
+	maxDevice = 64
+)
+
+// personName returns name if it is nothing but a name: letters, spaces, hyphens
+// and apostrophes, and dots at the end of words. Otherwise "".
+func personName(name string) string {
+	return onlyIf(name, maxName, func(r rune) bool {
+		return unicode.IsLetter(r) || unicode.IsMark(r) || strings.ContainsRune(" -'’.", r)
+	})
+}
+
+// deviceName returns device if it is what internal/device makes of a browser.
+func deviceName(device string) string {
+	return onlyIf(device, maxDevice, func(r rune) bool {
+		return r < utf8.RuneSelf && (unicode.IsLetter(r) || unicode.IsDigit(r)) || strings.ContainsRune(" -_.", r)
+	})
+}
+
+func onlyIf(text string, most int, allowed func(rune) bool) string {
+	text = strings.TrimSpace(text)
+	if utf8.RuneCountInString(text) > most {
+		return ""
+	}
+	dot := false
+	for _, r := range text {
+		if !allowed(r) || dot && r != ' ' {
+			return ""
+		}
+		dot = r == '.'
+	}
+	return text
+}
+
+func isControl(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' }
+
+// clock is a time for people anywhere.
+func clock(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2 January 2006, 15:04 UTC")
+}
+
+// span is how long something lasts, in people's words.
+func span(d time.Duration) string {
+	const day = 24 * time.Hour
+	count, unit := int(d.Round(time.Minute)/time.Minute), "minute"
+	switch {
+	case d >= 2*day-30*time.Minute:
+		count, unit = int(d.Round(day)/day), "day"
+	case d >= 2*time.Hour-30*time.Second:
+		count, unit = int(d.Round(time.Hour)/time.Hour), "hour"
+	}
+	if count = max(count, 1); count > 1 {
+		unit += "s"
+	}
+	return fmt.Sprintf("%d %s", count, unit)
+}

@@ -1,0 +1,40 @@
+package sqlstore
+
+import (
+	"context"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/ratelimit"
+)
+
+// A counter is the theoretical arrival time of internal/ratelimit, in
+// microseconds: limits of thousands a second would not fit milliseconds.
+const (
+	// charge is ratelimit.Decide. $2 is now and one use, $3 now, $4 one use, $5
+	// the latest arrival time that has room for another use.
+	charge = `INSERT INTO limits (key, tat) VALUES ($1, $2)
+		ON CONFLICT (key) DO UPDATE SET tat = CASE WHEN limits.tat < $3 THEN $2 ELSE limits.tat + $4 END
+		WHERE limits.tat <= $5`
+	selectLimit = `SELECT tat FROM limits WHERE key = $1`
+	refund      = `UPDATE limits SET tat = CASE WHEN tat - $1 < $2 THEN $2 ELSE tat - $1 END WHERE tat > $2 AND key = $3`
+)
+
+func (t Tx) Charge(ctx context.Context, c watchword.Charge) (time.Duration, error) {
+	now, cost := c.At.UnixMicro(), c.Cost.Microseconds()
+	allowed, err := t.change(ctx, charge, c.Key, now+cost, now, cost, now+c.Span.Microseconds()-cost)
+	if err != nil || allowed {
+		return 0, err
+	}
+	tat, err := row(ctx, t, func(s scanner) (n int64, err error) { return n, s.Scan(&n) }, selectLimit, c.Key)
+	if err != nil {
+		return 0, err
+	}
+	_, wait := ratelimit.Decide(time.UnixMicro(tat), c.At, c.Cost, c.Span)
+	return max(wait, time.Millisecond), nil
+}
+
+func (t Tx) Refund(ctx context.Context, c watchword.Charge) error {
+	_, err := t.exec(ctx, refund, c.Cost.Microseconds(), c.At.UnixMicro(), c.Key)
+	return err
+}

@@ -1,0 +1,114 @@
+package sqlstore
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+const (
+	insertMailToken = `INSERT INTO mail_tokens (hash, kind, user_id, email, expires_at) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (hash) DO UPDATE SET expires_at = excluded.expires_at`
+	selectMailToken  = `SELECT hash, kind, user_id, email, expires_at FROM mail_tokens WHERE hash = $1 AND kind = $2 AND expires_at > $3`
+	takeMailToken    = `DELETE FROM mail_tokens WHERE hash = $1 AND kind = $2 AND expires_at > $3`
+	deleteMailTokens = `DELETE FROM mail_tokens WHERE user_id = $1 AND kind = $2`
+	deleteLaterMails = `DELETE FROM mail_tokens WHERE user_id = $1 AND kind = $2 AND expires_at > $3`
+
+	mailColumns = `id, kind, recipient, user_id, facts, created_at, next_at, attempts, last_error, given_up_at`
+	insertMail  = `INSERT INTO mails (id, kind, recipient, user_id, facts, created_at, next_at, attempts, last_error, given_up_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
+	claimMail = `UPDATE mails SET next_at = $1, attempts = attempts + 1
+		WHERE next_at <= $2 AND given_up_at = 0
+			AND id = (SELECT id FROM mails WHERE given_up_at = 0 AND next_at <= $2 ORDER BY next_at, id LIMIT 1)
+		RETURNING ` + mailColumns
+	postponeMail = `UPDATE mails SET next_at = $1, last_error = $2, given_up_at = $3 WHERE id = $4`
+	deleteMail   = `DELETE FROM mails WHERE id = $1`
+	selectMails  = `SELECT ` + mailColumns + ` FROM mails ORDER BY created_at, id LIMIT $1`
+	retryMail    = `UPDATE mails SET next_at = $1, attempts = 0, given_up_at = 0 WHERE id = $2`
+	retryMails   = `UPDATE mails SET next_at = $1, attempts = 0, given_up_at = 0`
+	outbox       = `SELECT COUNT(CASE WHEN given_up_at = 0 THEN 1 END), COUNT(CASE WHEN given_up_at > 0 THEN 1 END),
+		COALESCE(MIN(CASE WHEN given_up_at = 0 THEN created_at END), 0) FROM mails`
+)
+
+func (t Tx) InsertMailToken(ctx context.Context, m watchword.MailToken) error {
+	_, err := t.exec(ctx, insertMailToken, m.Hash, m.Kind, m.UserID, m.Email, ms(m.ExpiresAt))
+	return err
+}
+
+func (t Tx) MailToken(ctx context.Context, hash string, kind watchword.MailKind, now time.Time) (watchword.MailToken, error) {
+	return row(ctx, t, func(s scanner) (m watchword.MailToken, err error) {
+		return m, s.Scan(&m.Hash, &m.Kind, &m.UserID, &m.Email, moment{&m.ExpiresAt})
+	}, selectMailToken, hash, kind, ms(now))
+}
+
+func (t Tx) TakeMailToken(ctx context.Context, hash string, kind watchword.MailKind, now time.Time) (bool, error) {
+	return t.change(ctx, takeMailToken, hash, kind, ms(now))
+}
+
+func (t Tx) DeleteMailTokens(ctx context.Context, id watchword.UserID, kinds ...watchword.MailKind) error {
+	for _, kind := range kinds {
+		if _, err := t.exec(ctx, deleteMailTokens, id, kind); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t Tx) DeleteMailTokensAfter(ctx context.Context, id watchword.UserID, kind watchword.MailKind, expires time.Time) error {
+	_, err := t.exec(ctx, deleteLaterMails, id, kind, ms(expires))
+	return err
+}
+
+func scanMail(s scanner) (m watchword.Mail, err error) {
+	return m, s.Scan(&m.ID, &m.Kind, &m.To, &m.UserID, jsonColumn{&m.Facts},
+		moment{&m.CreatedAt}, moment{&m.NextAt}, &m.Attempts, &m.LastError, moment{&m.GivenUpAt})
+}
+
+func (t Tx) InsertMail(ctx context.Context, m watchword.Mail) error {
+	facts, err := json.Marshal(m.Facts)
+	if err != nil {
+		return fmt.Errorf("write facts of mail: %w", err)
+	}
+	_, err = t.exec(ctx, insertMail, m.ID, m.Kind, m.To, m.UserID, string(facts),
+		ms(m.CreatedAt), ms(m.NextAt), m.Attempts, m.LastError, ms(m.GivenUpAt))
+	return err
+}
+
+func (t Tx) ClaimMail(ctx context.Context, now, until time.Time) (watchword.Mail, error) {
+	return row(ctx, t, scanMail, claimMail, ms(until), ms(now))
+}
+
+func (t Tx) PostponeMail(ctx context.Context, id string, next time.Time, why string, givenUp time.Time) error {
+	_, err := t.exec(ctx, postponeMail, ms(next), why, ms(givenUp), id)
+	return err
+}
+
+func (t Tx) DeleteMail(ctx context.Context, id string) error {
+	_, err := t.exec(ctx, deleteMail, id)
+	return err
+}
+
+func (t Tx) Mails(ctx context.Context, limit int) ([]watchword.Mail, error) {
+	return rows(ctx, t, scanMail, selectMails, limit)
+}
+
+func (t Tx) RetryMail(ctx context.Context, id string, now time.Time) (int, error) {
+	if id == "" {
+		return t.exec(ctx, retryMails, ms(now))
+	}
+	return t.exec(ctx, retryMail, ms(now), id)
+}
+
+func (t Tx) Outbox(ctx context.Context) (waiting, givenUp int, oldest time.Time, err error) {
+	type counts struct {
+		waiting, givenUp int
+		oldest           time.Time
+	}
+	c, err := row(ctx, t, func(s scanner) (c counts, err error) {
+		return c, s.Scan(&c.waiting, &c.givenUp, moment{&c.oldest})
+	}, outbox)
+	return c.waiting, c.givenUp, c.oldest, err
+}

@@ -1,0 +1,168 @@
+package sqlstore
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+const (
+	sessionColumns = `sessions.id, sessions.user_id, sessions.generation, sessions.superseded, sessions.forgiven,
+		sessions.rotated_at, sessions.rotated_by, sessions.refresh_key, sessions.persistent,
+		sessions.device, sessions.address, sessions.authenticated_at, sessions.methods,
+		sessions.created_at, sessions.expires_at, sessions.ended_at, sessions.ended_why`
+
+	insertSession = `INSERT INTO sessions (id, user_id, generation, superseded, forgiven, rotated_at, rotated_by,
+			refresh_key, persistent, device, address, authenticated_at, methods, created_at, expires_at, ended_at, ended_why)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`
+	selectSession = `SELECT ` + sessionColumns + `, ` + userColumns + `
+		FROM sessions JOIN users ON users.id = sessions.user_id WHERE sessions.id = $1`
+
+	// alive is rule 1 of rotation.md but for the user: Session.EndedBy in SQL.
+	// Its parameters are those of aliveArgs, from $1 on.
+	alive = `ended_at = 0 AND expires_at > $1 AND created_at > $2
+		AND rotated_at > CASE WHEN persistent = 1 THEN $3 ELSE $4 END`
+	selectSessions = `SELECT ` + sessionColumns + ` FROM sessions
+		WHERE ` + alive + ` AND user_id = $5 ORDER BY rotated_at DESC, id DESC`
+
+	// rotateSession is rules 1 and 2. A time that lies before the last rotation
+	// counts as that one, as in Judge. A superseding time is 13 digits: adding
+	// ten to the thirteenth gives it leading zeros, and one digit to cut off.
+	rotateSession = `UPDATE sessions SET generation = generation + 1,
+			rotated_at = CASE WHEN rotated_at > $1 THEN rotated_at ELSE $1 END,
+			superseded = substr(superseded, 14) ||
+				substr(CAST(10000000000000 + CASE WHEN rotated_at > $1 THEN rotated_at ELSE $1 END AS TEXT), 2),
+			rotated_by = $5, refresh_key = $6, address = $7
+		WHERE ` + alive + ` AND id = $8 AND generation = $9
+			AND EXISTS (SELECT 1 FROM users WHERE users.id = sessions.user_id AND users.disabled_at = 0)
+		RETURNING ` + sessionColumns
+
+	forgive     = `UPDATE sessions SET forgiven = $1 WHERE id = $2 AND generation = $1 AND ended_at = 0`
+	endSession  = `UPDATE sessions SET ended_at = $1, ended_why = $2 WHERE id = $3 AND ended_at = 0`
+	endSessions = `UPDATE sessions SET ended_at = $1, ended_why = $2 WHERE user_id = $3 AND id <> $4 AND ended_at = 0`
+	endOldest   = `UPDATE sessions SET ended_at = $1, ended_why = $2 WHERE user_id = $3 AND ended_at = 0
+		AND id NOT IN (SELECT id FROM sessions WHERE user_id = $3 AND ended_at = 0 ORDER BY created_at DESC, id DESC LIMIT $4)`
+)
+
+const digits = 13 // of one superseding time, in milliseconds: until the year 2286
+
+func aliveArgs(c watchword.Cutoffs) []any {
+	return []any{ms(c.Now), ms(c.Created), ms(c.Rotated), ms(c.RotatedShort)}
+}
+
+// superseded is the column of Rotation.Superseded, oldest first.
+type superseded struct {
+	times *[watchword.SupersededKept]time.Time
+}
+
+func (s superseded) String() string {
+	var text strings.Builder
+	for _, t := range s.times {
+		fmt.Fprintf(&text, "%0*d", digits, ms(t))
+	}
+	return text.String()
+}
+
+func (s superseded) Scan(src any) error {
+	text, ok := src.(string)
+	if !ok || len(text) != digits*len(s.times) {
+		return fmt.Errorf("superseding times are %d digits", digits*len(s.times))
+	}
+	for i := range s.times {
+		n, err := strconv.ParseInt(text[i*digits:(i+1)*digits], 10, 64)
+		if err != nil {
+			return err
+		}
+		if err := (moment{&s.times[i]}).Scan(n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func sessionFields(s *watchword.Session) []any {
+	return []any{
+		&s.ID, &s.UserID, &s.Generation, superseded{&s.Superseded}, &s.Forgiven,
+		moment{&s.RotatedAt}, &s.RotatedBy, &s.RefreshKey, &s.Persistent,
+		&s.Device, &s.Address, moment{&s.AuthenticatedAt}, jsonColumn{&s.Methods},
+		moment{&s.CreatedAt}, moment{&s.ExpiresAt}, moment{&s.EndedAt}, &s.EndedWhy,
+	}
+}
+
+func scanSession(row scanner) (s watchword.Session, err error) {
+	return s, row.Scan(sessionFields(&s)...)
+}
+
+type sessionAndUser struct {
+	watchword.Session
+	watchword.User
+}
+
+func scanSessionAndUser(row scanner) (both sessionAndUser, err error) {
+	return both, row.Scan(append(sessionFields(&both.Session), userFields(&both.User)...)...)
+}
+
+func (t Tx) InsertSession(ctx context.Context, s watchword.Session) error {
+	persistent := 0
+	if s.Persistent {
+		persistent = 1
+	}
+	_, err := t.exec(ctx, insertSession, s.ID, s.UserID, s.Generation, superseded{&s.Superseded}.String(), s.Forgiven,
+		ms(s.RotatedAt), s.RotatedBy, s.RefreshKey, persistent, s.Device, s.Address,
+		ms(s.AuthenticatedAt), list(s.Methods), ms(s.CreatedAt), ms(s.ExpiresAt), ms(s.EndedAt), s.EndedWhy)
+	return err
+}
+
+func (t Tx) Session(ctx context.Context, id watchword.SessionID) (watchword.Session, watchword.User, error) {
+	both, err := row(ctx, t, scanSessionAndUser, selectSession, id)
+	return both.Session, both.User, err
+}
+
+func (t Tx) Sessions(ctx context.Context, id watchword.UserID, c watchword.Cutoffs) ([]watchword.Session, error) {
+	return rows(ctx, t, scanSession, selectSessions, append(aliveArgs(c), id)...)
+}
+
+// Rotate is the work of watchword.Store.Rotate, in a transaction of the caller.
+func (t Tx) Rotate(ctx context.Context, r watchword.RotateRequest) (result watchword.RotateResult, err error) {
+	for _, c := range r.Charges {
+		wait, err := t.Charge(ctx, c)
+		if err != nil {
+			return result, err
+		}
+		result.Wait = max(result.Wait, wait)
+	}
+	if result.Wait > 0 {
+		return result, nil
+	}
+	result.Session, err = row(ctx, t, scanSession, rotateSession, append(aliveArgs(r.Cutoffs),
+		r.Agent, r.RefreshKey, r.Address, r.Session, r.Generation)...)
+	if err == watchword.ErrNotFound {
+		return watchword.RotateResult{}, nil
+	}
+	if err != nil {
+		return watchword.RotateResult{}, err
+	}
+	result.Rotated = true
+	result.User, err = t.User(ctx, result.Session.UserID)
+	return result, err
+}
+
+func (t Tx) Forgive(ctx context.Context, id watchword.SessionID, generation int64) (bool, error) {
+	return t.change(ctx, forgive, generation, id)
+}
+
+func (t Tx) EndSession(ctx context.Context, id watchword.SessionID, why watchword.EndReason, at time.Time) (bool, error) {
+	return t.change(ctx, endSession, ms(at), why, id)
+}
+
+func (t Tx) EndSessions(ctx context.Context, id watchword.UserID, except watchword.SessionID, why watchword.EndReason, at time.Time) (int, error) {
+	return t.exec(ctx, endSessions, ms(at), why, id, except)
+}
+
+func (t Tx) EndOldestSessions(ctx context.Context, id watchword.UserID, keep int, why watchword.EndReason, at time.Time) (int, error) {
+	return t.exec(ctx, endOldest, ms(at), why, id, keep)
+}

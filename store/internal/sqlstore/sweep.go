@@ -1,0 +1,48 @@
+package sqlstore
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+const (
+	sweepSessions = `DELETE FROM sessions WHERE id IN (SELECT id FROM sessions
+		WHERE (ended_at > 0 AND ended_at < $1) OR expires_at < $1 LIMIT $2)`
+	sweepMailTokens = `DELETE FROM mail_tokens WHERE hash IN (SELECT hash FROM mail_tokens WHERE expires_at < $1 LIMIT $2)`
+	sweepEvents     = `DELETE FROM events WHERE id IN (SELECT id FROM events WHERE at < $1 LIMIT $2)`
+	sweepLimits     = `DELETE FROM limits WHERE key IN (SELECT key FROM limits WHERE tat < $1 LIMIT $2)`
+	sweepMails      = `DELETE FROM mails WHERE id IN (SELECT id FROM mails WHERE given_up_at > 0 AND given_up_at < $1 LIMIT $2)`
+)
+
+func (t Tx) Sweep(ctx context.Context, what watchword.Sweep, before time.Time, limit int) (int, error) {
+	switch what {
+	case watchword.SweepSessions:
+		return t.exec(ctx, sweepSessions, ms(before), limit)
+	case watchword.SweepMailTokens:
+		return t.exec(ctx, sweepMailTokens, ms(before), limit)
+	case watchword.SweepEvents:
+		return t.exec(ctx, sweepEvents, ms(before), limit)
+	case watchword.SweepLimits:
+		return t.exec(ctx, sweepLimits, before.UnixMicro(), limit)
+	case watchword.SweepMails:
+		return t.exec(ctx, sweepMails, ms(before), limit)
+	}
+	return 0, fmt.Errorf("nothing is called %q", what)
+}
+
+// All lists the statements.
+func All() []string {
+	return []string{
+		insertUser, selectUser, selectUserByEmail, selectUsers, updateName, updateRoles, updateDisabled, updatePassword,
+		replacePassword, updateEmail, updateVerified, deleteUser, deleteUserEvents, deleteUserMails,
+		insertSession, selectSession, selectSessions, rotateSession, forgive, endSession, endSessions, endOldest,
+		insertMailToken, selectMailToken, takeMailToken, deleteMailTokens, deleteLaterMails,
+		insertMail, claimMail, postponeMail, deleteMail, selectMails, retryMail, retryMails, outbox,
+		insertEvent, selectEvents, insertKey, selectKeys, updateKey, deleteKey,
+		charge, selectLimit, refund,
+		sweepSessions, sweepMailTokens, sweepEvents, sweepLimits, sweepMails,
+	}
+}

@@ -1,0 +1,104 @@
+package sqlstore
+
+import (
+	"context"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+const (
+	userColumns = `users.id, users.email, users.verified_at, users.name, users.roles, users.password_hash,
+		users.created_at, users.disabled_at, users.roles_changed_at`
+
+	insertUser = `INSERT INTO users (id, email, verified_at, name, roles, password_hash, created_at, disabled_at, roles_changed_at)
+		SELECT $1, $2, CAST($3 AS BIGINT), $4, $5, $6, CAST($7 AS BIGINT), CAST($8 AS BIGINT), CAST($9 AS BIGINT)
+		WHERE NOT EXISTS (SELECT 1 FROM mail_tokens
+			WHERE mail_tokens.email = $2 AND mail_tokens.kind = 'address_changed' AND mail_tokens.expires_at > $10)
+		ON CONFLICT DO NOTHING`
+	selectUser        = `SELECT ` + userColumns + ` FROM users WHERE id = $1`
+	selectUserByEmail = `SELECT ` + userColumns + ` FROM users WHERE email = $1`
+	selectUsers       = `SELECT ` + userColumns + ` FROM users WHERE email > $1 ORDER BY email LIMIT $2`
+
+	updateName      = `UPDATE users SET name = $1 WHERE id = $2`
+	updateRoles     = `UPDATE users SET roles = $1, roles_changed_at = $2 WHERE id = $3`
+	updateDisabled  = `UPDATE users SET disabled_at = $1 WHERE id = $2`
+	updatePassword  = `UPDATE users SET password_hash = $1 WHERE id = $2`
+	replacePassword = `UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3 AND disabled_at = 0`
+	updateEmail     = `UPDATE users SET email = $1, verified_at = $2 WHERE id = $3 AND email = $4
+		AND NOT EXISTS (SELECT 1 FROM users AS other WHERE other.email = $1 AND other.id <> $3)
+		AND NOT EXISTS (SELECT 1 FROM mail_tokens
+			WHERE mail_tokens.email = $1 AND mail_tokens.kind = 'address_changed'
+			AND mail_tokens.expires_at > $2 AND mail_tokens.user_id <> $3)`
+	updateVerified = `UPDATE users SET verified_at = $1 WHERE id = $2 AND email = $3`
+
+	deleteUser       = `DELETE FROM users WHERE id = $1`
+	deleteUserEvents = `DELETE FROM events WHERE user_id = $1`
+	deleteUserMails  = `DELETE FROM mails WHERE user_id = $1`
+)
+
+func scanUser(s scanner) (u watchword.User, err error) {
+	return u, s.Scan(userFields(&u)...)
+}
+
+func userFields(u *watchword.User) []any {
+	return []any{
+		&u.ID, &u.Email, moment{&u.VerifiedAt}, &u.Name, jsonColumn{&u.Roles}, &u.PasswordHash,
+		moment{&u.CreatedAt}, moment{&u.DisabledAt}, moment{&u.RolesChangedAt},
+	}
+}
+
+func (t Tx) InsertUser(ctx context.Context, u watchword.User, now time.Time) (bool, error) {
+	return t.change(ctx, insertUser, u.ID, u.Email, ms(u.VerifiedAt), u.Name, list(u.Roles), string(u.PasswordHash),
+		ms(u.CreatedAt), ms(u.DisabledAt), ms(u.RolesChangedAt), ms(now))
+}
+
+func (t Tx) User(ctx context.Context, id watchword.UserID) (watchword.User, error) {
+	return row(ctx, t, scanUser, selectUser, id)
+}
+
+func (t Tx) UserByEmail(ctx context.Context, email watchword.Address) (watchword.User, error) {
+	return row(ctx, t, scanUser, selectUserByEmail, email)
+}
+
+func (t Tx) Users(ctx context.Context, after watchword.Address, limit int) ([]watchword.User, error) {
+	return rows(ctx, t, scanUser, selectUsers, after, limit)
+}
+
+func (t Tx) SetName(ctx context.Context, id watchword.UserID, name string) error {
+	return t.must(ctx, updateName, name, id)
+}
+
+func (t Tx) SetRoles(ctx context.Context, id watchword.UserID, roles []string, changed time.Time) error {
+	return t.must(ctx, updateRoles, list(roles), ms(changed), id)
+}
+
+func (t Tx) SetDisabled(ctx context.Context, id watchword.UserID, at time.Time) error {
+	return t.must(ctx, updateDisabled, ms(at), id)
+}
+
+func (t Tx) SetPassword(ctx context.Context, id watchword.UserID, hash watchword.Secret) error {
+	return t.must(ctx, updatePassword, string(hash), id)
+}
+
+func (t Tx) ReplacePassword(ctx context.Context, id watchword.UserID, from, to watchword.Secret) (bool, error) {
+	return t.change(ctx, replacePassword, string(to), id, string(from))
+}
+
+func (t Tx) SetEmail(ctx context.Context, id watchword.UserID, from, to watchword.Address, verified time.Time) (bool, error) {
+	return t.change(ctx, updateEmail, to, ms(verified), id, from)
+}
+
+func (t Tx) SetVerified(ctx context.Context, id watchword.UserID, email watchword.Address, at time.Time) (bool, error) {
+	return t.change(ctx, updateVerified, ms(at), id, email)
+}
+
+// DeleteUser takes three statements: a foreign key would cost every insert.
+func (t Tx) DeleteUser(ctx context.Context, id watchword.UserID) (bool, error) {
+	for _, text := range []string{deleteUserEvents, deleteUserMails} {
+		if _, err := t.exec(ctx, text, id); err != nil {
+			return false, err
+		}
+	}
+	return t.change(ctx, deleteUser, id)
+}
