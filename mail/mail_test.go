@@ -139,7 +139,9 @@ func TestNoticesTellWhenWhereAndWhatToDo(t *testing.T) {
 	for _, kind := range []watchword.MailKind{
 		watchword.MailAddressChanged, watchword.MailPasswordChanged, watchword.MailReuseDetected,
 	} {
-		got, err := renderer(t).Render(message(kind))
+		m := message(kind)
+		m.At = m.At.In(time.FixedZone("elsewhere", 2*60*60))
+		got, err := renderer(t).Render(m)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -216,7 +218,7 @@ func TestAnUnprovenAddressIsNotGreetedByName(t *testing.T) {
 func TestAStrangeDeviceOrAddressIsLeftOut(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
-		"evil.example", "http://evil", `"><script>alert(1)</script>`, "curl\nX: y", strings.Repeat("x", 65),
+		"evil.example", "http://evil", `"><script>alert(1)</script>`, "curl\nX: y", "Ｃｈｒｏｍｅ", strings.Repeat("x", 65),
 	} {
 		m := message(watchword.MailReuseDetected)
 		m.Device, m.MailFacts.Address = text, text

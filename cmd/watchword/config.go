@@ -44,7 +44,7 @@ type Settings struct {
 	SessionIdle    time.Duration `name:"session-idle" default:"168h" min:"10s" group:"sessions" help:"Longest time between two refreshes of a session."`
 	SessionMax     time.Duration `name:"session-max" default:"720h" min:"10s" group:"sessions" help:"Longest life of a session."`
 	MaxSessions    int           `name:"max-sessions" default:"100" min:"1" max:"10000" group:"sessions" help:"Sessions that a user may have; one more ends the oldest."`
-	CookieName     string        `name:"cookie-name" group:"sessions" help:"Name of the refresh cookie; empty: __Host-watchword on https, watchword on http."`
+	CookieName     string        `name:"cookie-name" group:"sessions" help:"Name of the refresh cookie; empty: __Host-watchword on https (__Secure-watchword with a domain), watchword on http."`
 	CookieSameSite string        `name:"cookie-same-site" default:"strict" oneof:"strict,lax,none" group:"sessions" help:"SameSite of the refresh cookie. none needs https."`
 	CookieDomain   string        `name:"cookie-domain" group:"sessions" help:"Domain of the refresh cookie; empty: the public host alone."`
 

@@ -4,14 +4,16 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
-	"net/mail"
 	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
 
+	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/passhash"
 	"github.com/watchword-auth/watchword/internal/seal"
+	"github.com/watchword-auth/watchword/mail"
+	"github.com/watchword-auth/watchword/mail/smtp"
 )
 
 // settingRules hold values against each other and against the world. Each
@@ -230,36 +232,33 @@ func hashCostProblem(s *Settings) string {
 }
 
 func mailURLProblem(s *Settings) string {
-	if s.MailURL == "" {
-		if s.local() {
-			return ""
-		}
-		return "is missing: the development mailbox is for loopback public URLs only. Write smtp://user:password@host:587."
-	}
-	const write = " Write smtp://user:password@host:587 or smtps://user:password@host:465; a password in percent-encoding."
-	u, err := url.Parse(string(s.MailURL))
 	switch {
-	case err != nil:
-		return "is not a URL." + write
-	case u.Scheme != "smtp" && u.Scheme != "smtps":
-		return "is not for SMTP." + write
-	case !isHostName(u.Hostname()) || (u.Port() != "" && !isPort(u.Port())):
-		return "has no host, or a port that is none." + write
-	case (u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.Fragment != "":
-		return "has more than a mail server behind the host." + write
+	case s.MailURL != "":
+		return senderProblem(s.MailURL, "no-reply@example.com",
+			"Write smtp://user:password@host:587 or smtps://user:password@host:465, the password in percent-encoding.")
+	case s.local():
+		return ""
 	}
-	return ""
+	return "is missing: the development mailbox is for loopback public URLs only. Write smtp://user:password@host:587."
 }
 
 func mailFromProblem(s *Settings) string {
-	if s.MailFrom == "" {
-		if s.MailURL == "" {
-			return ""
-		}
-		return "is missing. Write the sender of mails, such as Example <no-reply@example.com>."
+	const write = "Write the sender of mails, such as Example <no-reply@example.com>."
+	switch {
+	case s.MailFrom != "":
+		return senderProblem("smtp://localhost", s.MailFrom, write)
+	case s.MailURL == "":
+		return ""
 	}
-	if _, err := mail.ParseAddress(s.MailFrom); err != nil {
-		return fmt.Sprintf("%q is not an address. Write one such as Example <no-reply@example.com>.", s.MailFrom)
+	return "is missing. " + write
+}
+
+// senderProblem asks the package that will send.
+func senderProblem(url watchword.Secret, from, write string) string {
+	if _, err := smtp.New(smtp.Options{URL: url, From: from, Renderer: &mail.Renderer{}}); err != nil {
+		_, what, _ := strings.Cut(err.Error(), ": mail-")
+		_, what, _ = strings.Cut(what, " ")
+		return what + ". " + write
 	}
 	return ""
 }

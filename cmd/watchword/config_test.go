@@ -120,11 +120,14 @@ var refusals = []struct {
 
 	{name: "development mailbox in public", args: public, want: []string{"mail-url: is missing: the development mailbox is for loopback public URLs only…"}},
 	{name: "mail without sender", args: smtp, want: []string{"mail-from: is missing…"}},
-	{name: "sender that is none", args: smtp + " --mail-from=me", want: []string{"mail-from…\"me\" is not an address…"}},
-	{name: "mail by http", args: "--mail-url=https://mail.example.com " + from, want: []string{"mail-url…is not for SMTP…"}},
+	{name: "sender that is none", args: smtp + " --mail-from=me", want: []string{"mail-from…is no address…Write the sender of mails…"}},
+	{name: "mail by http", args: "--mail-url=https://mail.example.com " + from, want: []string{"mail-url…begins with smtp:// or smtps://. Write smtp…"}},
 	{name: "mail to nobody", args: "--mail-url=smtp:// " + from, want: []string{"mail-url…has no host…"}},
 	{name: "mail with more", args: "--mail-url=smtp://mail.example.com/?tls=off " + from, want: []string{"mail-url…has more than a mail server…"}},
 	{name: "mail password in plain", env: []string{"WATCHWORD_MAIL_URL=smtp://me:" + weak + "%@mail.example.com"}, args: from, want: []string{"mail-url…is not a URL…"}},
+
+	{name: "mail user without password", args: "--mail-url=smtp://me@mail.example.com " + from, want: []string{"mail-url…has a user without a password…"}},
+	{name: "sender without domain", args: smtp + " --mail-from=me@localhost", want: []string{"mail-from…is no address…"}},
 
 	{name: "certificate without key", args: "--tls-cert=cert.pem --public-url=https://localhost:8080", want: []string{"tls-cert…has no key…"}},
 	{name: "key without certificate", args: "--tls-key=key.pem --public-url=https://localhost:8080", want: []string{"tls-cert: is missing…"}},

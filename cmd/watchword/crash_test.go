@@ -19,8 +19,6 @@ import (
 // The server is killed again and again in the middle of its work. What it had
 // acknowledged holds afterwards, and no client that asks again loses its session.
 // SOAK_CRASHES makes it longer.
-//
-// RT-5
 func TestACrashLosesNothingThatWasAcknowledged(t *testing.T) {
 	t.Parallel()
 	crashes := 50
@@ -207,9 +205,5 @@ func (a *actor) check(ctx context.Context) {
 		a.post(ctx, "/refresh", body{"refreshToken": a.ended}, 401) //nolint:errcheck // reported
 		a.ended = ""
 	}
-	session := a.token
 	a.logIn(ctx) //nolint:errcheck // reported
-	if session != "" {
-		a.token = session
-	}
 }

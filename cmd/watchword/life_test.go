@@ -3,6 +3,8 @@ package main_test
 import (
 	"path/filepath"
 	"testing"
+
+	"github.com/watchword-auth/watchword"
 )
 
 const (
@@ -15,7 +17,7 @@ const (
 // phone would live it. The grace is 0, so that a lost response is forgiven by
 // the rule for late clients and by nothing else.
 //
-// RT-3, RT-4
+// RT-6, RST-4
 func TestTheLifeOfAnAccount(t *testing.T) {
 	t.Parallel()
 	dir, address := t.TempDir(), freeAddress(t)
@@ -24,7 +26,7 @@ func TestTheLifeOfAnAccount(t *testing.T) {
 	if err := server.start(dir, []string{"HOME=" + dir}, arguments); err != nil {
 		t.Fatal(err)
 	}
-	mails := mailbox{t: t, dir: filepath.Join(dir, "watchword-data", "mail")}
+	mails := openMailbox(t, filepath.Join(dir, "watchword-data", "mail"))
 	laptop, phone := newDevice(t, address), newDevice(t, address)
 
 	// Sign-up signs in at once; the address is still to be proven.
@@ -32,7 +34,7 @@ func TestTheLifeOfAnAccount(t *testing.T) {
 	if laptop.get(t, "/me", 200).User.EmailVerified {
 		t.Fatal("the address counts as proven before the mail was read")
 	}
-	laptop.post(t, "/email/verify", body{"token": mails.token("verify")}, 200)
+	laptop.post(t, "/email/verify", body{"token": mails.token(t, watchword.MailVerify)}, 200)
 	if !laptop.get(t, "/me", 200).User.EmailVerified {
 		t.Fatal("the address does not count as proven")
 	}
@@ -56,16 +58,16 @@ func TestTheLifeOfAnAccount(t *testing.T) {
 	thief := newDevice(t, address)
 	thief.post(t, "/refresh", body{"refreshToken": first}, 401).wantCode(t, "REFRESH_REUSED")
 	phone.post(t, "/refresh", body{"refreshToken": again}, 401).wantCode(t, "SESSION_ENDED")
-	mails.wait("reuse_detected")
+	mails.next(t, watchword.MailReuseDetected)
 	laptop.post(t, "/refresh", nil, 200)
 
 	// The password is forgotten, and with the new one every session is gone.
 	newDevice(t, address).post(t, "/password/forgot", body{"email": ada}, 202)
-	newDevice(t, address).post(t, "/password/reset", body{"token": mails.token("reset"), "password": nextSecret}, 200)
+	newDevice(t, address).post(t, "/password/reset", body{"token": mails.token(t, watchword.MailReset), "password": nextSecret}, 200)
 	laptop.get(t, "/me", 401).wantCode(t, "SESSION_ENDED")
 	laptop.post(t, "/refresh", nil, 401)
 	laptop.post(t, "/login", body{"email": ada, "password": firstSecret}, 401).wantCode(t, "INVALID_CREDENTIALS")
-	mails.wait("password_changed")
+	mails.next(t, watchword.MailPasswordChanged)
 
 	// Everything that was acknowledged survives a restart.
 	laptop.post(t, "/login", body{"email": ada, "password": nextSecret}, 200)
@@ -85,4 +87,21 @@ func TestTheLifeOfAnAccount(t *testing.T) {
 	}
 	phone.post(t, "/refresh", body{"refreshToken": kept}, 401).wantCode(t, "SESSION_ENDED")
 	laptop.get(t, "/me", 401).wantCode(t, "SESSION_ENDED")
+}
+
+// RT-5
+func TestAReuseIsFoundOutAfterACrash(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, freeAddress(t))
+	dir := startServer(t, s, "--refresh-grace=0s")
+	phone := newDevice(t, s.address)
+	first := phone.post(t, "/register", body{"email": ada, "password": firstSecret, "delivery": "body"}, 201).RefreshToken
+	second := phone.post(t, "/refresh", body{"refreshToken": first}, 200).RefreshToken
+	newest := phone.post(t, "/refresh", body{"refreshToken": second}, 200).RefreshToken
+	s.kill()
+	if err := s.start(dir, []string{"HOME=" + dir}, []string{"--refresh-grace=0s"}); err != nil {
+		t.Fatal(err)
+	}
+	phone.post(t, "/refresh", body{"refreshToken": first}, 401).wantCode(t, "REFRESH_REUSED")
+	phone.post(t, "/refresh", body{"refreshToken": newest}, 401).wantCode(t, "SESSION_ENDED")
 }

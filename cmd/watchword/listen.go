@@ -106,9 +106,3 @@ func (d *doors) drain(log *slog.Logger) {
 		}
 	}
 }
-
-// install puts the handlers behind the doors.
-func (d *doors) install(settings *Settings, s *stack, log *slog.Logger) error {
-	d.servers = []*http.Server{newServer(http.NotFoundHandler(), log)}
-	return nil
-}

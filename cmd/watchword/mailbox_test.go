@@ -1,52 +1,59 @@
 package main_test
 
 import (
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
-	"strings"
 	"testing"
 	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/mail/devbox"
 )
 
-// A mailbox reads the development mailbox from its folder. Each mail is taken
-// once.
+// A mailbox reads the development mailbox of a server. Each mail is taken once.
 type mailbox struct {
-	t    *testing.T
-	dir  string
+	box  *devbox.Box
 	seen []string
 }
 
-var mailToken = regexp.MustCompile(`wwm_[A-Za-z0-9_-]{43}`)
+func openMailbox(t *testing.T, dir string) *mailbox {
+	t.Helper()
+	box, err := devbox.Open(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &mailbox{box: box}
+}
 
-// wait returns the text of the next mail of a kind.
-func (m *mailbox) wait(kind string) string {
-	m.t.Helper()
+// next waits for the next mail of a kind and returns its link.
+func (m *mailbox) next(t *testing.T, kind watchword.MailKind) (link string) {
+	t.Helper()
 	for range 400 {
-		files, err := filepath.Glob(filepath.Join(m.dir, "*"))
+		mails, err := m.box.Mails()
 		if err != nil {
-			m.t.Fatal(err)
+			t.Fatal(err)
 		}
-		for _, file := range files {
-			text, err := os.ReadFile(file)
-			if err == nil && !slices.Contains(m.seen, file) && strings.Contains(string(text), kind) {
-				m.seen = append(m.seen, file)
-				return string(text)
+		for _, mail := range slices.Backward(mails) { // the oldest first
+			if mail.Kind == kind && !slices.Contains(m.seen, mail.ID) {
+				m.seen = append(m.seen, mail.ID)
+				return mail.Link
 			}
 		}
 		time.Sleep(25 * time.Millisecond)
 	}
-	m.t.Fatalf("no mail of kind %s came", kind)
+	t.Fatalf("no mail of kind %s came", kind)
 	return ""
 }
 
+var fragment = regexp.MustCompile(`#token=([A-Za-z0-9_-]+)$`)
+
 // token returns the token of the next mail of a kind.
-func (m *mailbox) token(kind string) string {
-	m.t.Helper()
-	token := mailToken.FindString(m.wait(kind))
-	if token == "" {
-		m.t.Fatalf("the mail of kind %s has no token", kind)
+func (m *mailbox) token(t *testing.T, kind watchword.MailKind) string {
+	t.Helper()
+	link := m.next(t, kind)
+	found := fragment.FindStringSubmatch(link)
+	if found == nil {
+		t.Fatalf("the link of the mail %s has no token in its fragment", kind)
 	}
-	return token
+	return found[1]
 }

@@ -19,6 +19,7 @@ type server struct {
 	binary, address string
 	https           bool
 	cmd             *exec.Cmd
+	ended           chan error   // of cmd.Wait
 	out, errs       bytes.Buffer // of the last run; to be read when it has ended
 }
 
@@ -54,7 +55,8 @@ func (s *server) start(dir string, env, args []string) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	s.cmd = cmd
+	s.cmd, s.ended = cmd, make(chan error, 1)
+	go func() { s.ended <- cmd.Wait() }()
 	for range 400 {
 		if answer, err := s.client().Get(s.url() + "/readyz"); err == nil {
 			answer.Body.Close()
@@ -62,28 +64,31 @@ func (s *server) start(dir string, env, args []string) error {
 				return nil
 			}
 		}
-		time.Sleep(25 * time.Millisecond)
+		select {
+		case err := <-s.ended:
+			s.cmd = nil
+			return fmt.Errorf("the server ended: %w\n%s%s", err, s.out.String(), s.errs.String())
+		case <-time.After(25 * time.Millisecond):
+		}
 	}
 	s.kill()
 	return fmt.Errorf("the server did not get ready:\n%s%s", s.out.String(), s.errs.String())
 }
 
+// terminate lets the server drain and returns how it ended.
 func (s *server) terminate() error {
 	if s.cmd == nil {
 		return errors.New("no server is running")
 	}
-	cmd := s.cmd
+	err := s.cmd.Process.Signal(syscall.SIGTERM)
 	s.cmd = nil
-	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		return err
-	}
-	return cmd.Wait()
+	return errors.Join(err, <-s.ended)
 }
 
 func (s *server) kill() {
 	if s.cmd != nil {
 		s.cmd.Process.Kill() //nolint:errcheck // it may be gone
-		s.cmd.Wait()         //nolint:errcheck // it was killed
+		<-s.ended
 		s.cmd = nil
 	}
 }

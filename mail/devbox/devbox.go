@@ -138,7 +138,7 @@ func (b *Box) ids() ([]string, error) {
 	}
 	var ids []string
 	for _, f := range files {
-		if id, ours := strings.CutSuffix(f.Name(), suffix); ours && isID(id) {
+		if id, ours := strings.CutSuffix(f.Name(), suffix); ours {
 			ids = append(ids, id)
 		}
 	}

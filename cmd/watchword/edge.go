@@ -1,0 +1,79 @@
+package main
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/watchword-auth/watchword/internal/clientip"
+	"github.com/watchword-auth/watchword/mail/devbox"
+	"github.com/watchword-auth/watchword/server"
+)
+
+// install puts the HTTP edge behind the doors.
+func (d *doors) install(settings *Settings, s *stack, log *slog.Logger) error {
+	proxies, err := clientip.ParseTrusted(settings.TrustedProxies)
+	if err != nil {
+		return err
+	}
+	options := server.Options{
+		PublicURL:      settings.PublicURL,
+		AllowedOrigins: settings.AllowedOrigins,
+		TrustedProxies: proxies,
+		CookieName:     settings.CookieName,
+		CookieSameSite: sameSite[settings.CookieSameSite],
+		CookieDomain:   settings.CookieDomain,
+		Draining:       d.draining.Load,
+		Log:            log,
+	}
+	if s.box != nil {
+		options.DevMail = mailbox{s.box}
+	}
+	edge, err := server.New(s.engine, options)
+	if err != nil {
+		return err
+	}
+	public := newServer(edge, log)
+	if settings.TLSCert != "" {
+		pair := &certificate{certFile: settings.TLSCert, keyFile: settings.TLSKey, log: log}
+		public.TLSConfig = pair.config()
+	}
+	d.servers = []*http.Server{public}
+	if d.admin != nil {
+		admin := newServer(edge.Admin(), log)
+		admin.WriteTimeout = 5 * time.Minute // a CPU profile takes as long as one asks for
+		d.servers = append(d.servers, admin)
+	}
+	return nil
+}
+
+// sameSite are the words of cookie-same-site.
+var sameSite = map[string]http.SameSite{
+	"strict": http.SameSiteStrictMode,
+	"lax":    http.SameSiteLaxMode,
+	"none":   http.SameSiteNoneMode,
+}
+
+// mailbox shows the development mailbox to the edge, which knows no mailer.
+type mailbox struct{ box *devbox.Box }
+
+func (m mailbox) Mail(id string) (server.StoredMail, error) {
+	stored, err := m.box.Mail(id)
+	return shown(stored), err
+}
+
+func (m mailbox) Mails() ([]server.StoredMail, error) {
+	stored, err := m.box.Mails()
+	mails := make([]server.StoredMail, len(stored))
+	for i, each := range stored {
+		mails[i] = shown(each)
+	}
+	return mails, err
+}
+
+func shown(m devbox.Stored) server.StoredMail {
+	return server.StoredMail{
+		ID: m.ID, At: m.At, To: string(m.To), Kind: string(m.Kind),
+		Subject: m.Subject, Text: m.Text, HTML: m.HTML, Link: m.Link,
+	}
+}

@@ -1,0 +1,206 @@
+// Package strictjson decodes the body of a request into a flat struct, and
+// accepts nothing that has two readings. encoding/json alone matches names in any
+// case, takes the last of two, mends broken text and stops before what follows.
+//
+// It knows JSON (RFC 8259, in the profile of RFC 7493), not what a body means.
+package strictjson
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// maxDepth is how many objects and arrays may lie within each other.
+const maxDepth = 8
+
+// ErrTooLarge says that there are more bytes than the limit.
+var ErrTooLarge = errors.New("body is too large")
+
+// An Error says what is wrong, without a word of what was sent.
+type Error struct {
+	Field  string // the member concerned; empty if it is none of ours
+	Reason string
+}
+
+func (e *Error) Error() string {
+	if e.Field == "" {
+		return e.Reason
+	}
+	return fmt.Sprintf("%s: %s", e.Field, e.Reason)
+}
+
+func wrong(reason string) error { return &Error{Reason: reason} }
+
+// Decode reads at most limit bytes: one object, with members that v, a pointer
+// to a struct, has by exactly that name, each at most once and none null. The
+// body has to be UTF-8 without NUL and lone surrogates, at most 8 deep. Errors:
+// *Error, ErrTooLarge, and those of r.
+func Decode(r io.Reader, limit int64, v any) error {
+	data, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err != nil {
+		return err
+	}
+	if int64(len(data)) > limit {
+		return ErrTooLarge
+	}
+	if err := checkText(data); err != nil {
+		return err
+	}
+	if err := checkShape(data, names(v)); err != nil {
+		return err
+	}
+	err = json.Unmarshal(data, v)
+	var mismatch *json.UnmarshalTypeError
+	if errors.As(err, &mismatch) {
+		return &Error{mismatch.Field, "has the wrong type"}
+	}
+	if err != nil {
+		return wrong("the body is not valid JSON")
+	}
+	return nil
+}
+
+// names are the members of the struct that v points to.
+func names(v any) []string {
+	t := reflect.TypeOf(v).Elem()
+	all := make([]string, t.NumField())
+	for i := range all {
+		all[i], _, _ = strings.Cut(t.Field(i).Tag.Get("json"), ",")
+	}
+	return all
+}
+
+// checkText looks at the bytes: the decoder would replace what is not text. A
+// backslash outside a string is no JSON, so escapes need no context.
+func checkText(data []byte) error {
+	if len(bytes.TrimSpace(data)) == 0 {
+		return wrong("the body is empty")
+	}
+	if !utf8.Valid(data) || bytes.IndexByte(data, 0) >= 0 {
+		return wrong("the body is not UTF-8 text")
+	}
+	for i := 0; i < len(data); i++ {
+		if data[i] != '\\' {
+			continue
+		}
+		unit := escaped(data[i:])
+		switch {
+		case unit == 0, 0xdc00 <= unit && unit <= 0xdfff:
+			return wrong("the body holds a character that is none")
+		case 0xd800 <= unit && unit <= 0xdbff:
+			if low := escaped(data[i+6:]); low < 0xdc00 || low > 0xdfff {
+				return wrong("the body holds a character that is none")
+			}
+			i += 11
+		default:
+			i++ // the escaped byte, which may be a backslash
+		}
+	}
+	return nil
+}
+
+// escaped is the code unit of a \uXXXX at the start of data, or -1.
+func escaped(data []byte) int64 {
+	if len(data) < 6 || data[0] != '\\' || data[1] != 'u' {
+		return -1
+	}
+	unit, err := strconv.ParseUint(string(data[2:6]), 16, 16)
+	if err != nil {
+		return -1
+	}
+	return int64(unit)
+}
+
+// checkShape walks over the tokens: one object, no name twice, none unknown, no
+// null, not too deep, nothing after it.
+func checkShape(data []byte, known []string) error {
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.UseNumber()
+	if first, err := decoder.Token(); err != nil || first != json.Delim('{') {
+		return wrong("the body is not a JSON object")
+	}
+	if err := checkObject(decoder, known, 1); err != nil {
+		return err
+	}
+	if _, err := decoder.Token(); err != io.EOF {
+		return wrong("there is something after the object")
+	}
+	return nil
+}
+
+// checkObject reads an object whose brace is read. known is nil within members.
+func checkObject(decoder *json.Decoder, known []string, depth int) error {
+	seen := make(map[string]bool, 4)
+	for decoder.More() {
+		token, err := decoder.Token()
+		if err != nil {
+			return wrong("the body is not valid JSON")
+		}
+		name := token.(string)
+		if seen[name] {
+			return wrong("the body has a member twice")
+		}
+		seen[name] = true
+		ours := isOneOf(name, known)
+		if known != nil && !ours {
+			return wrong("the body has a member that is not known here (names are case-sensitive)")
+		}
+		if err := checkValue(decoder, depth); err != nil {
+			if ours && errors.Is(err, errNull) {
+				return &Error{name, "is null: leave it out instead"}
+			}
+			return err
+		}
+	}
+	if _, err := decoder.Token(); err != nil {
+		return wrong("the body is not valid JSON")
+	}
+	return nil
+}
+
+func isOneOf(name string, known []string) bool {
+	for _, k := range known {
+		if k == name {
+			return name != ""
+		}
+	}
+	return false
+}
+
+var errNull = wrong("the body holds a null")
+
+func checkValue(decoder *json.Decoder, depth int) error {
+	token, err := decoder.Token()
+	if err != nil {
+		return wrong("the body is not valid JSON")
+	}
+	switch token {
+	case nil:
+		return errNull
+	case json.Delim('{'), json.Delim('['):
+		if depth == maxDepth {
+			return wrong("the body is nested too deep")
+		}
+	}
+	switch token {
+	case json.Delim('{'):
+		return checkObject(decoder, nil, depth+1)
+	case json.Delim('['):
+		for decoder.More() {
+			if err := checkValue(decoder, depth+1); err != nil {
+				return err
+			}
+		}
+		if _, err := decoder.Token(); err != nil {
+			return wrong("the body is not valid JSON")
+		}
+	}
+	return nil
+}

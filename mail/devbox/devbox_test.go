@@ -1,0 +1,202 @@
+package devbox_test
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/mail"
+	"github.com/watchword-auth/watchword/mail/devbox"
+)
+
+func open(t *testing.T, dir string) *devbox.Box {
+	t.Helper()
+	r, err := mail.NewRenderer(mail.Options{PublicURL: "http://localhost:8080"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	box, err := devbox.Open(dir, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return box
+}
+
+// reset is the n-th mail, with a token of its own.
+func reset(n int, token watchword.Secret) watchword.Message {
+	return watchword.Message{
+		ID:      fmt.Sprintf("019ab5d2-3c00-7000-8000-%012d", n),
+		Kind:    watchword.MailReset,
+		To:      "ada@example.com",
+		Token:   token,
+		Expires: time.Now().Add(15 * time.Minute),
+	}
+}
+
+func send(t *testing.T, box *devbox.Box, m watchword.Message) {
+	t.Helper()
+	if err := box.Send(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func mails(t *testing.T, box *devbox.Box) []devbox.Stored {
+	t.Helper()
+	all, err := box.Mails()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func TestAMailIsKeptForEveryProcess(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "data", "mail")
+	before := time.Now().Add(-time.Millisecond)
+	send(t, open(t, dir), reset(1, "wwm_one"))
+
+	other := open(t, dir)
+	all := mails(t, other)
+	if len(all) != 1 {
+		t.Fatalf("got %d mails, want 1", len(all))
+	}
+	m := all[0]
+	if m.ID != reset(1, "").ID || m.To != "ada@example.com" || m.Kind != watchword.MailReset ||
+		m.Subject != "Choose a new password for localhost:8080" ||
+		m.Link != "http://localhost:8080/reset#token=wwm_one" ||
+		!strings.Contains(m.Text, m.Link) || !strings.Contains(m.HTML, m.Link) {
+		t.Errorf("the mail is not whole: %+v", m)
+	}
+	if m.At.Before(before) || m.At.After(time.Now()) || m.At.Location() != time.UTC {
+		t.Errorf("put into the box at %s", m.At)
+	}
+	if again, err := other.Mail(m.ID); err != nil || again != m {
+		t.Errorf("alone it reads %+v, %v", again, err)
+	}
+}
+
+func TestOnlyTheOwnerCanReadTheBox(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "mail")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	send(t, open(t, dir), reset(1, "wwm_one"))
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		want := fs.FileMode(0o600)
+		if entry.IsDir() {
+			want = 0o700
+		}
+		if info.Mode().Perm() != want {
+			t.Errorf("%s has mode %o, want %o", path, info.Mode().Perm(), want)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestTheNewestComesFirst(t *testing.T) {
+	t.Parallel()
+	box := open(t, t.TempDir())
+	for _, n := range []int{2, 3, 1} {
+		send(t, box, reset(n, "wwm_x"))
+	}
+	all := mails(t, box)
+	for i, n := range []int{3, 2, 1} {
+		if all[i].ID != reset(n, "").ID {
+			t.Errorf("mail %d is %s", i, all[i].ID)
+		}
+	}
+}
+
+func TestARetryReplacesTheMail(t *testing.T) {
+	t.Parallel()
+	box := open(t, t.TempDir())
+	send(t, box, reset(1, "wwm_first"))
+	send(t, box, reset(1, "wwm_second"))
+	all := mails(t, box)
+	if len(all) != 1 || !strings.HasSuffix(all[0].Link, "wwm_second") {
+		t.Errorf("got %+v", all)
+	}
+}
+
+func TestTheBoxDoesNotGrowForEver(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	box := open(t, dir)
+	var senders sync.WaitGroup
+	for first := range 4 {
+		senders.Go(func() {
+			for n := first; n < 240; n += 4 {
+				if err := box.Send(t.Context(), reset(n, "wwm_x")); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	senders.Wait()
+	send(t, box, reset(240, "wwm_x"))
+	all := mails(t, box)
+	if len(all) != 200 || all[0].ID != reset(240, "").ID || all[199].ID != reset(41, "").ID {
+		t.Errorf("%d mails, from %s to %s", len(all), all[0].ID, all[len(all)-1].ID)
+	}
+	files, err := os.ReadDir(dir)
+	if err != nil || len(files) != 200 {
+		t.Errorf("%d files, %v", len(files), err)
+	}
+}
+
+func TestAnIDLeadsNowhereElse(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "outside.json"), []byte(`{"id":"outside"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	box := open(t, filepath.Join(dir, "mail"))
+	for _, id := range []string{"../outside", "/etc/passwd", "", ".", "a/b", `..\outside`, "x.json", "a\x00b", "UPPER", strings.Repeat("a", 65), "absent"} {
+		if m, err := box.Mail(id); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%q leads to %+v, %v", id, m, err)
+		}
+		if id == "absent" {
+			continue
+		}
+		m := reset(1, "wwm_x")
+		m.ID = id
+		if err := box.Send(t.Context(), m); err == nil {
+			t.Errorf("a mail is kept as %q", id)
+		}
+	}
+}
+
+func TestWhatIsNoMailIsNotShown(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	box := open(t, dir)
+	for _, name := range []string{".part-123", "notes.txt", ".json"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("{"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if all := mails(t, box); len(all) != 0 {
+		t.Errorf("got %+v", all)
+	}
+	if err := box.Send(t.Context(), watchword.Message{ID: "1", Kind: "no-such-kind"}); err == nil {
+		t.Error("a mail without words was kept")
+	}
+}

@@ -1,0 +1,62 @@
+package smtp
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/textproto"
+	"strconv"
+	"strings"
+	"unicode"
+
+	gomail "github.com/wneessen/go-mail"
+)
+
+// explain turns what went wrong into one line for the operator: whether trying
+// again can help (RFC 5321 section 4.2.1), and what the server said. A server
+// may repeat what was said to it, so the password is taken out.
+func (s *Sender) explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	text := strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool {
+		return unicode.IsSpace(r) || !unicode.IsPrint(r)
+	}), " ")
+	if s.relay.user != "" {
+		text = s.relay.withoutPassword(text)
+	}
+	switch replyCode(err) / 100 {
+	case 4:
+		return fmt.Errorf("the server refused it for now: %s", text)
+	case 5:
+		return fmt.Errorf("the server refused it for good: %s", text)
+	}
+	return errors.New(text)
+}
+
+// replyCode is the three digits of the server's answer, or 0 if it is not the
+// server that failed.
+func replyCode(err error) int {
+	var refused *gomail.SendError
+	if errors.As(err, &refused) {
+		return refused.ErrorCode()
+	}
+	var reply *textproto.Error
+	if errors.As(err, &reply) {
+		return reply.Code
+	}
+	return 0
+}
+
+// withoutPassword takes the password out, also as PLAIN and LOGIN send it and as
+// net/textproto quotes it.
+func (r relay) withoutPassword(text string) string {
+	const gone = "[redacted]"
+	quoted := strconv.Quote(r.password)
+	return strings.NewReplacer(
+		base64.StdEncoding.EncodeToString([]byte("\x00"+r.user+"\x00"+r.password)), gone,
+		base64.StdEncoding.EncodeToString([]byte(r.password)), gone,
+		r.password, gone,
+		quoted[1:len(quoted)-1], gone,
+	).Replace(text)
+}

@@ -1,0 +1,82 @@
+package smtp
+
+import (
+	"errors"
+	"net/mail"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/address"
+)
+
+// A relay is the mail server that takes our mails.
+type relay struct {
+	host     string
+	port     int
+	tls      bool // from the first byte; otherwise by STARTTLS
+	user     string
+	password string
+}
+
+// parseRelay reads a mail-url. Its errors repeat nothing of it, for there is a
+// password in it.
+func parseRelay(text watchword.Secret) (relay, error) {
+	u, err := url.Parse(string(text))
+	if err != nil {
+		return relay{}, errors.New("mail-url is not a URL; write special characters of the password in percent-encoding")
+	}
+	r := relay{host: u.Hostname(), port: 587, user: u.User.Username()}
+	r.password, _ = u.User.Password()
+	switch u.Scheme {
+	case "smtp":
+	case "smtps":
+		r.tls, r.port = true, 465
+	default:
+		return relay{}, errors.New("mail-url begins with smtp:// or smtps://")
+	}
+	if port := u.Port(); port != "" {
+		if r.port, err = strconv.Atoi(port); err != nil || r.port < 1 || r.port > 65535 {
+			return relay{}, errors.New("mail-url has a port that is none")
+		}
+	}
+	switch {
+	case r.host == "":
+		return relay{}, errors.New("mail-url has no host")
+	case strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "":
+		return relay{}, errors.New("mail-url has more than a mail server behind the host")
+	case (r.user == "") != (r.password == ""):
+		return relay{}, errors.New("mail-url has a user without a password, or a password without a user")
+	case strings.ContainsAny(r.user+r.password, "\x00\r\n"):
+		return relay{}, errors.New("mail-url has control characters in user or password")
+	}
+	return r, nil
+}
+
+// name is the relay as errors call it.
+func (r relay) name() string { return r.host + " port " + strconv.Itoa(r.port) }
+
+// loopback reports whether what is said to the relay stays on this machine
+// (RFC 6761 section 6.3 for names).
+func (r relay) loopback() bool {
+	if addr, err := netip.ParseAddr(r.host); err == nil {
+		return addr.Unmap().IsLoopback()
+	}
+	return r.host == "localhost" || strings.HasSuffix(r.host, ".localhost")
+}
+
+// parseFrom reads a mail-from, such as "Example <no-reply@example.com>", and
+// returns the domain with it.
+func parseFrom(text string) (from *mail.Address, domain string, err error) {
+	from, err = mail.ParseAddress(text)
+	if err == nil {
+		from.Address, err = address.Parse(from.Address)
+	}
+	if err != nil {
+		return nil, "", errors.New("mail-from is no address such as Example <no-reply@example.com>")
+	}
+	_, domain, _ = strings.Cut(from.Address, "@")
+	return from, domain, nil
+}

@@ -1,0 +1,81 @@
+package server
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+type userBody struct {
+	ID            string    `json:"id" format:"uuid"`
+	Email         string    `json:"email" format:"email"`
+	EmailVerified bool      `json:"emailVerified"`
+	Name          string    `json:"name"`
+	Roles         []string  `json:"roles"`
+	CreatedAt     time.Time `json:"createdAt"`
+}
+
+type userAnswer struct {
+	User userBody `json:"user"`
+}
+
+type messageBody struct {
+	Message string `json:"message"`
+}
+
+type renameBody struct {
+	Name string `json:"name" doc:"At most 200 characters"`
+}
+
+type passwordBody struct {
+	Password string `json:"password"`
+}
+
+// userOf is what of an account leaves the server.
+func userOf(u watchword.User) userBody {
+	roles := u.Roles
+	if roles == nil {
+		roles = []string{}
+	}
+	return userBody{
+		ID: string(u.ID), Email: string(u.Email), EmailVerified: u.Verified(),
+		Name: u.Name, Roles: roles, CreatedAt: u.CreatedAt,
+	}
+}
+
+func (s *Server) me(w http.ResponseWriter, _ *http.Request, who watchword.Identity) error {
+	return respond(w, http.StatusOK, userAnswer{userOf(who.User)})
+}
+
+func (s *Server) rename(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	body, err := decode[renameBody](r)
+	if err != nil {
+		return err
+	}
+	user, err := s.engine.Rename(r.Context(), who, body.Name)
+	if err != nil {
+		return err
+	}
+	return respond(w, http.StatusOK, userAnswer{userOf(user)})
+}
+
+func (s *Server) deleteMe(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	body, err := decode[passwordBody](r)
+	if err != nil {
+		return err
+	}
+	if err := s.engine.DeleteAccount(r.Context(), who, watchword.Secret(body.Password), s.clientOf(w, r)); err != nil {
+		return err
+	}
+	s.clearCookie(w)
+	return respond(w, http.StatusOK, messageBody{"The account is deleted."})
+}
+
+func (s *Server) user(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	user, err := s.engine.Profile(r.Context(), who, watchword.UserID(r.PathValue("id")))
+	if err != nil {
+		return err
+	}
+	return respond(w, http.StatusOK, userAnswer{userOf(user)})
+}

@@ -1,0 +1,59 @@
+package server
+
+import (
+	"net/http"
+
+	"github.com/watchword-auth/watchword"
+)
+
+type emailBody struct {
+	Email string `json:"email" format:"email"`
+}
+
+type resetBody struct {
+	Token    string `json:"token" doc:"From the link in the mail"`
+	Password string `json:"password"`
+}
+
+type changePasswordBody struct {
+	CurrentPassword string `json:"currentPassword"`
+	NewPassword     string `json:"newPassword"`
+}
+
+// mailOnItsWay is the one answer to whoever asks for a mail.
+var mailOnItsWay = messageBody{"If there is an account with this address, a mail is on its way."}
+
+func (s *Server) forgotPassword(w http.ResponseWriter, r *http.Request) error {
+	body, err := decode[emailBody](r)
+	if err != nil {
+		return err
+	}
+	if err := s.engine.ForgotPassword(r.Context(), body.Email, s.clientOf(w, r)); err != nil {
+		return err
+	}
+	return respond(w, http.StatusAccepted, mailOnItsWay)
+}
+
+func (s *Server) resetPassword(w http.ResponseWriter, r *http.Request) error {
+	body, err := decode[resetBody](r)
+	if err != nil {
+		return err
+	}
+	err = s.engine.ResetPassword(r.Context(), watchword.Secret(body.Token), watchword.Secret(body.Password), s.clientOf(w, r))
+	if err != nil {
+		return err
+	}
+	return respond(w, http.StatusOK, messageBody{"The password is changed. You were signed out everywhere: sign in with the new one."})
+}
+
+func (s *Server) changePassword(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	body, err := decode[changePasswordBody](r)
+	if err != nil {
+		return err
+	}
+	err = s.engine.ChangePassword(r.Context(), who, watchword.Secret(body.CurrentPassword), watchword.Secret(body.NewPassword), s.clientOf(w, r))
+	if err != nil {
+		return err
+	}
+	return respond(w, http.StatusOK, messageBody{"The password is changed. Your other sessions have ended."})
+}

@@ -1,0 +1,204 @@
+package server
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+type registerBody struct {
+	Email    string `json:"email" format:"email"`
+	Password string `json:"password" doc:"8 to 256 characters, not a common one, not one's own address or name"`
+	Name     string `json:"name,omitempty" doc:"At most 200 characters"`
+	Delivery string `json:"delivery,omitempty" enum:"cookie,body" doc:"Where the refresh token is to go. Default: cookie"`
+}
+
+type loginBody struct {
+	Email    string `json:"email" format:"email"`
+	Password string `json:"password"`
+	Remember *bool  `json:"remember,omitempty" doc:"false: the session ends with the browser, and sooner if unused. Default: true"`
+	Delivery string `json:"delivery,omitempty" enum:"cookie,body" doc:"Where the refresh token is to go. Default: cookie"`
+}
+
+type refreshBody struct {
+	RefreshToken string `json:"refreshToken,omitempty" doc:"For clients that were given it in a body"`
+}
+
+type logoutAllBody struct {
+	KeepCurrent bool `json:"keepCurrent,omitempty" doc:"Spare this session"`
+}
+
+type signedInBody struct {
+	User         userBody `json:"user"`
+	AccessToken  string   `json:"accessToken" doc:"JWT (RFC 9068)"`
+	TokenType    string   `json:"tokenType" enum:"Bearer"`
+	ExpiresIn    int64    `json:"expiresIn" doc:"Seconds until the access token expires"`
+	RefreshToken string   `json:"refreshToken,omitempty" doc:"Only with delivery: body"`
+}
+
+type logoutAllAnswer struct {
+	Message string `json:"message"`
+	Ended   int    `json:"ended" doc:"How many sessions ended"`
+}
+
+type sessionsAnswer struct {
+	Sessions []sessionBody `json:"sessions"`
+}
+
+type sessionBody struct {
+	ID         string    `json:"id" format:"uuid"`
+	Device     string    `json:"device" doc:"A name from the user agent at sign-in"`
+	Address    string    `json:"address" doc:"Where it was used last"`
+	CreatedAt  time.Time `json:"createdAt"`
+	LastUsedAt time.Time `json:"lastUsedAt"`
+	ExpiresAt  time.Time `json:"expiresAt" doc:"If it is not used before"`
+	Current    bool      `json:"current" doc:"The session that asks"`
+}
+
+// signIn answers with tokens, the refresh token by cookie or in the body.
+func (s *Server) signIn(w http.ResponseWriter, status int, in *watchword.SignIn, inBody string) error {
+	body := signedInBody{
+		User:        userOf(in.User),
+		AccessToken: string(in.AccessToken),
+		TokenType:   "Bearer",
+		ExpiresIn:   int64(in.ExpiresIn / time.Second),
+	}
+	if inBody == deliveryBody {
+		body.RefreshToken = string(in.RefreshToken)
+	} else {
+		s.setCookie(w, in)
+	}
+	return respond(w, status, body)
+}
+
+func checkDelivery(delivery string) error {
+	if delivery == "" || delivery == "cookie" || delivery == deliveryBody {
+		return nil
+	}
+	field := watchword.FieldError{Field: "delivery", Code: watchword.FieldInvalid, Message: `Write "cookie" or "body".`}
+	return &watchword.Error{Code: watchword.CodeValidationFailed, Detail: field.Message, Fields: []watchword.FieldError{field}}
+}
+
+func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
+	body, err := decode[registerBody](r)
+	if err != nil {
+		return err
+	}
+	if err := checkDelivery(body.Delivery); err != nil {
+		return err
+	}
+	in, err := s.engine.SignUp(r.Context(), watchword.SignUpRequest{
+		Email: body.Email, Password: watchword.Secret(body.Password), Name: body.Name, Client: s.clientOf(w, r),
+	})
+	if err != nil {
+		return err
+	}
+	if in == nil {
+		return respond(w, http.StatusAccepted, messageBody{"Look into your mailbox: a mail tells you how to go on."})
+	}
+	return s.signIn(w, http.StatusCreated, in, body.Delivery)
+}
+
+func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
+	body, err := decode[loginBody](r)
+	if err != nil {
+		return err
+	}
+	if err := checkDelivery(body.Delivery); err != nil {
+		return err
+	}
+	in, err := s.engine.Login(r.Context(), watchword.LoginRequest{
+		Email: body.Email, Password: watchword.Secret(body.Password),
+		Persistent: body.Remember == nil || *body.Remember, Client: s.clientOf(w, r),
+	})
+	if err != nil {
+		return err
+	}
+	return s.signIn(w, http.StatusOK, in, body.Delivery)
+}
+
+func (s *Server) refresh(w http.ResponseWriter, r *http.Request) error {
+	body, err := decodeIfAny[refreshBody](r)
+	if err != nil {
+		return err
+	}
+	token, byCookie, err := s.refreshToken(r, body.RefreshToken)
+	if err != nil {
+		return err
+	}
+	in, err := s.engine.Refresh(r.Context(), token, s.clientOf(w, r))
+	if err != nil {
+		return err
+	}
+	if byCookie {
+		return s.signIn(w, http.StatusOK, in, "")
+	}
+	return s.signIn(w, http.StatusOK, in, deliveryBody)
+}
+
+func (s *Server) logout(w http.ResponseWriter, r *http.Request) error {
+	body, err := decodeIfAny[refreshBody](r)
+	if err != nil {
+		return err
+	}
+	token, _, err := s.refreshToken(r, body.RefreshToken)
+	if err != nil {
+		return err
+	}
+	access, err := bearerToken(r)
+	if err != nil {
+		return err
+	}
+	if err := s.engine.Logout(r.Context(), token, access, s.clientOf(w, r)); err != nil {
+		return err
+	}
+	s.clearCookie(w)
+	return respond(w, http.StatusOK, messageBody{"You are signed out."})
+}
+
+func (s *Server) logoutAll(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	body, err := decodeIfAny[logoutAllBody](r)
+	if err != nil {
+		return err
+	}
+	var except watchword.SessionID
+	if body.KeepCurrent {
+		except = who.Session.ID
+	}
+	ended, err := s.engine.LogoutAll(r.Context(), who, except, s.clientOf(w, r))
+	if err != nil {
+		return err
+	}
+	if !body.KeepCurrent {
+		s.clearCookie(w)
+	}
+	return respond(w, http.StatusOK, logoutAllAnswer{"You are signed out everywhere you asked for.", ended})
+}
+
+func (s *Server) sessions(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	sessions, err := s.engine.Sessions(r.Context(), who)
+	if err != nil {
+		return err
+	}
+	answer := sessionsAnswer{Sessions: []sessionBody{}}
+	for _, one := range sessions {
+		answer.Sessions = append(answer.Sessions, sessionBody{
+			ID: string(one.ID), Device: one.Device, Address: one.Address,
+			CreatedAt: one.CreatedAt, LastUsedAt: one.RotatedAt, ExpiresAt: s.engine.SessionExpires(one),
+			Current: one.ID == who.Session.ID,
+		})
+	}
+	return respond(w, http.StatusOK, answer)
+}
+
+func (s *Server) endSession(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	id := watchword.SessionID(r.PathValue("id"))
+	if err := s.engine.EndSession(r.Context(), who, id, s.clientOf(w, r)); err != nil {
+		return err
+	}
+	if id == who.Session.ID {
+		s.clearCookie(w)
+	}
+	return respond(w, http.StatusOK, messageBody{"The session has ended."})
+}

@@ -1,0 +1,373 @@
+package server_test
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/server"
+)
+
+// The whole life of an account in a browser.
+func TestAnAccountLivesItsLife(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	b := s.browser(t)
+	access := b.register("ada@example.com")
+
+	me := b.do("GET", "/api/auth/me", "", authorized(access)...)
+	want(t, me, 200, "")
+	user := me.body["user"].(map[string]any)
+	if user["email"] != "ada@example.com" || user["emailVerified"] != false || user["name"] != "Ada" {
+		t.Errorf("user: %v", user)
+	}
+	want(t, b.post("/email/verify", map[string]any{"token": string(s.post.wait(t, watchword.MailVerify).Token)}), 200, "")
+
+	refreshed := b.do("POST", "/api/auth/refresh", "")
+	want(t, refreshed, 200, "")
+	if refreshed.body["user"].(map[string]any)["emailVerified"] != true {
+		t.Error("the address is not verified")
+	}
+	access = refreshed.text("accessToken")
+
+	renamed := b.do("PATCH", "/api/auth/me", `{"name":"Ada L."}`, authorized(access)...)
+	want(t, renamed, 200, "")
+	want(t, b.do("GET", "/api/auth/users/"+user["id"].(string), "", authorized(access)...), 200, "")
+	want(t, b.do("GET", "/api/auth/users/someone", "", authorized(access)...), 404, watchword.CodeNotFound)
+
+	other := s.browser(t)
+	want(t, other.post("/login", map[string]any{"email": "ada@example.com", "password": goodPassword}), 200, "")
+	list := b.do("GET", "/api/auth/sessions", "", authorized(access)...)
+	want(t, list, 200, "")
+	sessions := list.body["sessions"].([]any)
+	if len(sessions) != 2 {
+		t.Fatalf("%d sessions", len(sessions))
+	}
+	for _, one := range sessions {
+		session := one.(map[string]any)
+		if session["current"] == false {
+			want(t, b.do("DELETE", "/api/auth/sessions/"+session["id"].(string), "", authorized(access)...), 200, "")
+		}
+	}
+	want(t, other.do("POST", "/api/auth/refresh", ""), 401, watchword.CodeSessionEnded)
+
+	want(t, b.post("/password/change", map[string]any{"currentPassword": "wrong password", "newPassword": otherPassword}, authorized(access)...), 403, watchword.CodePasswordWrong)
+	want(t, b.post("/password/change", map[string]any{"currentPassword": goodPassword, "newPassword": otherPassword}, authorized(access)...), 200, "")
+	want(t, b.post("/password/forgot", map[string]any{"email": "ada@example.com"}), 202, "")
+	reset := string(s.post.wait(t, watchword.MailReset).Token)
+	want(t, b.post("/password/reset", map[string]any{"token": reset, "password": "short"}), 422, watchword.CodeValidationFailed)
+	want(t, b.post("/password/reset", map[string]any{"token": reset, "password": goodPassword}), 200, "")
+	want(t, b.post("/password/reset", map[string]any{"token": reset, "password": goodPassword}), 400, watchword.CodeMailTokenInvalid)
+	want(t, b.do("POST", "/api/auth/refresh", ""), 401, watchword.CodeSessionEnded)
+
+	login := b.post("/login", map[string]any{"email": "ADA@example.com", "password": goodPassword})
+	want(t, login, 200, "")
+	access = login.text("accessToken")
+	want(t, b.post("/email/change", map[string]any{"newEmail": "ada@example.org", "password": goodPassword}, authorized(access)...), 202, "")
+	want(t, b.post("/email/change/confirm", map[string]any{"token": string(s.post.wait(t, watchword.MailConfirmAddress).Token)}), 200, "")
+	want(t, b.post("/email/change/undo", map[string]any{"token": string(s.post.wait(t, watchword.MailAddressChanged).Token)}), 200, "")
+	want(t, b.do("GET", "/api/auth/me", "", authorized(access)...), 401, watchword.CodeSessionEnded)
+}
+
+func TestAnAccountCanBeDeletedAndEveryoneSignedOut(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	b := s.browser(t)
+	access := b.register("ada@example.com")
+	all := b.do("POST", "/api/auth/logout-all", `{"keepCurrent":true}`, authorized(access)...)
+	want(t, all, 200, "")
+	if all.body["ended"] != 0.0 {
+		t.Errorf("ended: %v", all.body["ended"])
+	}
+	all = b.do("POST", "/api/auth/logout-all", "", authorized(access)...)
+	want(t, all, 200, "")
+	if all.body["ended"] != 1.0 || !cleared(all, "watchword") {
+		t.Errorf("got %s %v", all.raw, all.Cookies())
+	}
+	login := b.post("/login", map[string]any{"email": "ada@example.com", "password": goodPassword})
+	access = login.text("accessToken")
+	want(t, b.do("DELETE", "/api/auth/me", `{"password":"`+goodPassword+`"}`, authorized(access)...), 200, "")
+	want(t, b.post("/login", map[string]any{"email": "ada@example.com", "password": goodPassword}), 401, watchword.CodeInvalidCredentials)
+}
+
+func cleared(a answer, name string) bool {
+	for _, c := range a.Cookies() {
+		if c.Name == name && c.MaxAge < 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// RT-14, CK-1
+func TestWhatCameByCookieIsAnsweredByCookieAndWhatCameInABodyInABody(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	b := s.browser(t)
+	byCookie := b.post("/register", map[string]any{"email": "ada@example.com", "password": goodPassword})
+	want(t, byCookie, 201, "")
+	cookie := byCookie.Cookies()[0]
+	if !cookie.HttpOnly || cookie.SameSite != http.SameSiteStrictMode || cookie.Path != "/" || cookie.MaxAge != 7*24*3600 {
+		t.Errorf("cookie: %s", cookie)
+	}
+	if byCookie.text("refreshToken") != "" {
+		t.Error("the refresh token is in the body, too")
+	}
+	if again := b.do("POST", "/api/auth/refresh", `{}`); again.text("refreshToken") != "" || len(again.Cookies()) != 1 {
+		t.Errorf("refresh by cookie: %s", again.raw)
+	}
+
+	native := s.browser(t)
+	inBody := native.post("/login", map[string]any{"email": "ada@example.com", "password": goodPassword, "delivery": "body"})
+	want(t, inBody, 200, "")
+	if len(inBody.Cookies()) != 0 || inBody.text("refreshToken") == "" {
+		t.Errorf("login with delivery body: %s", inBody.raw)
+	}
+	next := native.post("/refresh", map[string]any{"refreshToken": inBody.text("refreshToken")})
+	want(t, next, 200, "")
+	if len(next.Cookies()) != 0 || next.text("refreshToken") == inBody.text("refreshToken") {
+		t.Errorf("refresh in the body: %s", next.raw)
+	}
+	both := b.post("/refresh", map[string]any{"refreshToken": next.text("refreshToken")})
+	want(t, both, 400, watchword.CodeAmbiguousCredentials)
+	want(t, native.post("/refresh", map[string]any{"refreshToken": next.text("refreshToken")}), 200, "")
+
+	session := native.post("/login", map[string]any{"email": "ada@example.com", "password": goodPassword, "remember": false})
+	if c := session.Cookies()[0]; c.MaxAge != 0 || !c.Expires.IsZero() {
+		t.Errorf("a session cookie outlives the browser: %s", c)
+	}
+	want(t, native.post("/login", map[string]any{"email": "ada@example.com", "password": goodPassword, "delivery": "pigeon"}), 422, watchword.CodeValidationFailed)
+}
+
+// CK-1, CK-6, CK-2
+func TestOnHTTPSTheCookieIsBoundToTheHost(t *testing.T) {
+	t.Parallel()
+	s := start(t, func(o *watchword.Options) { o.PublicURL = "https://id.example.com" }, nil)
+	b := s.browser(t)
+	request := func(path, body string, cookie string) answer {
+		r, err := http.NewRequestWithContext(t.Context(), "POST", s.url+"/api/auth"+path, strings.NewReader(body))
+		must(t, err)
+		r.Host = "id.example.com"
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Origin", "https://id.example.com")
+		if cookie != "" {
+			r.Header.Set("Cookie", cookie)
+		}
+		return b.send(r)
+	}
+	in := request("/register", `{"email":"ada@example.com","password":"`+goodPassword+`"}`, "")
+	want(t, in, 201, "")
+	cookie := in.Cookies()[0]
+	if cookie.Name != "__Host-watchword" || !cookie.Secure || cookie.Domain != "" {
+		t.Errorf("cookie: %s", cookie)
+	}
+	if in.Header.Get("Strict-Transport-Security") == "" {
+		t.Error("no HSTS")
+	}
+	out := request("/logout", "", cookie.Name+"="+cookie.Value)
+	want(t, out, 200, "")
+	if gone := out.Cookies()[0]; gone.Name != cookie.Name || !gone.Secure || gone.Path != "/" || gone.MaxAge >= 0 {
+		t.Errorf("cleared by %s", gone)
+	}
+}
+
+// CK-3
+func TestTwoSessionCookiesAreRefusedAndCleared(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	b := s.browser(t)
+	a := b.do("POST", "/api/auth/refresh", "", "Cookie", "watchword=a; watchword=b")
+	want(t, a, 400, watchword.CodeAmbiguousCredentials)
+	if !cleared(a, "watchword") {
+		t.Error("not cleared")
+	}
+}
+
+func TestRefreshSaysWhyAndClearsTheCookie(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	b := s.browser(t)
+	none := b.do("POST", "/api/auth/refresh", "")
+	want(t, none, 401, watchword.CodeRefreshMissing)
+	if len(none.Cookies()) != 0 {
+		t.Error("a cookie was set")
+	}
+	garbage := b.do("POST", "/api/auth/refresh", "", "Cookie", "watchword=garbage")
+	want(t, garbage, 401, watchword.CodeRefreshInvalid)
+	if !cleared(garbage, "watchword") {
+		t.Error("not cleared")
+	}
+	if got := garbage.Header.Get("WWW-Authenticate"); !strings.HasPrefix(got, `Bearer realm="`) {
+		t.Errorf("WWW-Authenticate: %s", got)
+	}
+}
+
+// RT-8
+func TestLogoutIsNeverRefused(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	b := s.browser(t)
+	access := b.register("ada@example.com")
+	for _, headers := range [][]string{
+		{"Cookie", ""}, {"Cookie", "watchword=garbage"}, {"Authorization", "Bearer garbage"}, {"Authorization", "Bearer " + access},
+	} {
+		want(t, b.do("POST", "/api/auth/logout", "", headers...), 200, "")
+		want(t, b.do("POST", "/api/auth/logout", "", headers...), 200, "")
+	}
+	want(t, b.do("GET", "/api/auth/me", "", authorized(access)...), 401, watchword.CodeSessionEnded)
+}
+
+// JWT-16
+func TestTheAccessTokenComesAsABearerAndNowhereElse(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	b := s.browser(t)
+	access := b.register("ada@example.com")
+	missing := b.do("GET", "/api/auth/me", "")
+	want(t, missing, 401, watchword.CodeTokenMissing)
+	if got := missing.Header.Get("WWW-Authenticate"); strings.Contains(got, "error=") {
+		t.Errorf("no token, yet %s", got)
+	}
+	want(t, b.do("GET", "/api/auth/me?access_token="+access, ""), 401, watchword.CodeTokenMissing)
+	want(t, b.do("GET", "/api/auth/me", "", "Authorization", "Basic "+access), 401, watchword.CodeTokenMissing)
+	want(t, b.do("GET", "/api/auth/me", "", "Authorization", "bearer "+access), 200, "")
+	invalid := b.do("GET", "/api/auth/me", "", authorized(access+"x")...)
+	want(t, invalid, 401, watchword.CodeTokenInvalid)
+	if got := invalid.Header.Get("WWW-Authenticate"); !strings.Contains(got, `error="invalid_token"`) {
+		t.Errorf("WWW-Authenticate: %s", got)
+	}
+	r, err := http.NewRequestWithContext(t.Context(), "GET", s.url+"/api/auth/me", nil)
+	must(t, err)
+	r.Header["Authorization"] = []string{"Bearer " + access, "Bearer " + access}
+	want(t, b.send(r), 400, watchword.CodeAmbiguousCredentials)
+}
+
+// JWT-9
+func TestTheAccessTokenHasTheProfileOfRFC9068(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	access := s.browser(t).register("ada@example.com")
+	parts := strings.Split(access, ".")
+	read := func(part string) (m map[string]any) {
+		raw, err := base64.RawURLEncoding.DecodeString(part)
+		must(t, err)
+		must(t, json.Unmarshal(raw, &m))
+		return m
+	}
+	header, claims := read(parts[0]), read(parts[1])
+	if header["typ"] != "at+jwt" || header["alg"] != "ES256" || header["kid"] == "" {
+		t.Errorf("header: %v", header)
+	}
+	for _, name := range []string{"iss", "aud", "sub", "exp", "iat", "nbf", "jti", "sid", "roles", "auth_time", "amr", "acr"} {
+		if claims[name] == nil {
+			t.Errorf("no %s in %v", name, claims)
+		}
+	}
+	if claims["exp"].(float64)-claims["iat"].(float64) != 900 || claims["email"] != nil || claims["iss"] != s.url {
+		t.Errorf("claims: %v", claims)
+	}
+}
+
+// ID-1
+func TestAFailedLoginLooksAlikeWhateverTheCause(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	b := s.browser(t)
+	b.register("ada@example.com")
+	b.register("bob@example.com")
+	bob, err := s.engine.FindUser(t.Context(), "bob@example.com")
+	must(t, err)
+	must(t, s.engine.DisableUser(t.Context(), bob.ID))
+	login := func(email, password string) answer {
+		return s.browser(t).post("/login", map[string]any{"email": email, "password": password})
+	}
+	first := login("ada@example.com", "wrong password")
+	want(t, first, 401, watchword.CodeInvalidCredentials)
+	for _, email := range []string{"bob@example.com", "nobody@example.com"} {
+		if other := login(email, "wrong password"); !equalAnswers(first, other) {
+			t.Errorf("%s: %s, not %s", email, other.raw, first.raw)
+		}
+	}
+	want(t, login("bob@example.com", goodPassword), 403, watchword.CodeAccountDisabled)
+}
+
+// ID-3, EV-5
+func TestSignUpWithVerificationTellsNobodyWhoHasAnAccount(t *testing.T) {
+	t.Parallel()
+	s := start(t, func(o *watchword.Options) { o.Signup = watchword.SignupVerified }, nil)
+	b := s.browser(t)
+	body := map[string]any{"email": "ada@example.com", "password": goodPassword}
+	first := b.post("/register", body)
+	want(t, first, 202, "")
+	want(t, b.post("/login", body), 403, watchword.CodeEmailNotVerified)
+	token := s.post.wait(t, watchword.MailVerify).Token
+	second := b.post("/register", body)
+	if !equalAnswers(first, second) {
+		t.Errorf("%s, not %s", second.raw, first.raw)
+	}
+	s.post.wait(t, watchword.MailSignupExisting)
+	want(t, b.post("/email/verify", map[string]any{"token": string(token)}), 200, "")
+	want(t, b.post("/login", body), 200, "")
+}
+
+func TestSignUpCanBeClosed(t *testing.T) {
+	t.Parallel()
+	s := start(t, func(o *watchword.Options) { o.Signup = watchword.SignupClosed }, nil)
+	want(t, s.browser(t).post("/register", map[string]any{"email": "ada@example.com", "password": goodPassword}), 403, watchword.CodeSignupClosed)
+}
+
+func TestATakenAddressIsAConflict(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	b := s.browser(t)
+	b.register("ada@example.com")
+	want(t, b.post("/register", map[string]any{"email": "Ada@Example.com", "password": goodPassword}), 409, watchword.CodeEmailTaken)
+}
+
+// RL-9
+func TestALimitSaysWhenToComeBack(t *testing.T) {
+	t.Parallel()
+	s := start(t, func(o *watchword.Options) { o.Limits = watchword.Limits{} }, nil)
+	b := s.browser(t)
+	for range 10 {
+		want(t, b.post("/login", map[string]any{"email": "ada@example.com", "password": "wrong password"}), 401, watchword.CodeInvalidCredentials)
+	}
+	limited := b.post("/login", map[string]any{"email": "ada@example.com", "password": "wrong password"})
+	want(t, limited, 429, watchword.CodeRateLimited)
+	if limited.Header.Get("Retry-After") == "" {
+		t.Error("no Retry-After")
+	}
+}
+
+// RT-9
+func TestAStoreThatIsAwayIsNeverASessionThatEnded(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	b := s.browser(t)
+	access := b.register("ada@example.com")
+	must(t, s.store.Close())
+	for _, a := range []answer{
+		b.do("POST", "/api/auth/refresh", ""),
+		b.do("GET", "/api/auth/me", "", authorized(access)...),
+		b.do("POST", "/api/auth/logout", ""),
+		b.post("/login", map[string]any{"email": "ada@example.com", "password": goodPassword}),
+		b.do("GET", "/readyz", ""),
+	} {
+		want(t, a, 503, watchword.CodeTryLater)
+		if a.Header.Get("Retry-After") == "" || len(a.Cookies()) != 0 {
+			t.Errorf("%s: %v", a.Request.URL.Path, a.Header)
+		}
+	}
+	want(t, b.do("GET", "/healthz", ""), 200, "")
+}
+
+func TestReadinessGoesDownFirst(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, func(o *server.Options) { o.Draining = func() bool { return true } })
+	b := s.browser(t)
+	want(t, b.do("GET", "/readyz", ""), 503, watchword.CodeTryLater)
+	want(t, b.do("GET", "/healthz", ""), 200, "")
+}

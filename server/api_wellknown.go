@@ -1,0 +1,78 @@
+package server
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+type jwksAnswer struct {
+	Keys []map[string]any `json:"keys" doc:"JSON Web Keys: next, active, retired"`
+}
+
+// metadataAnswer is what is true today of RFC 8414 and OpenID Connect Discovery.
+type metadataAnswer struct {
+	Issuer                 string   `json:"issuer"`
+	JWKSURI                string   `json:"jwks_uri"`
+	ResponseTypesSupported []string `json:"response_types_supported" doc:"None: this is not an authorization endpoint"`
+	ServiceDocumentation   string   `json:"service_documentation"`
+}
+
+type healthAnswer struct {
+	Status string `json:"status"`
+}
+
+func (s *Server) jwks(w http.ResponseWriter, r *http.Request) error {
+	document := s.engine.JWKS()
+	sum := sha256.Sum256(document)
+	tag := `"` + hex.EncodeToString(sum[:8]) + `"`
+	w.Header().Set("Cache-Control", fmt.Sprintf("public, max-age=%d", watchword.JWKSMaxAge/time.Second))
+	w.Header().Set("ETag", tag)
+	if matches(r.Header.Get("If-None-Match"), tag) {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	write(w, http.StatusOK, "application/json", document)
+	return nil
+}
+
+// matches is If-None-Match (RFC 9110, section 13.1.2), by weak comparison.
+func matches(header, tag string) bool {
+	for one := range strings.SplitSeq(header, ",") {
+		if one = strings.TrimPrefix(strings.TrimSpace(one), "W/"); one == tag || one == "*" {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Server) metadata(w http.ResponseWriter, _ *http.Request) error {
+	w.Header().Set("Cache-Control", "public, max-age=3600")
+	return respond(w, http.StatusOK, metadataAnswer{
+		Issuer:                 s.opts.PublicURL,
+		JWKSURI:                s.opts.PublicURL + pathJWKS,
+		ResponseTypesSupported: []string{},
+		ServiceDocumentation:   s.opts.PublicURL + "/docs",
+	})
+}
+
+func (s *Server) health(w http.ResponseWriter, _ *http.Request) error {
+	w.Header().Set("Cache-Control", "no-store")
+	return respond(w, http.StatusOK, healthAnswer{"up"})
+}
+
+func (s *Server) ready(w http.ResponseWriter, r *http.Request) error {
+	w.Header().Set("Cache-Control", "no-store")
+	if s.opts.Draining() {
+		return &watchword.Error{Code: watchword.CodeTryLater, Detail: "The server is stopping.", RetryAfter: time.Second}
+	}
+	if err := s.engine.Ready(r.Context()); err != nil {
+		return err
+	}
+	return respond(w, http.StatusOK, healthAnswer{"ready"})
+}

@@ -1,0 +1,112 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// metrics are what the admin listener shows. Labels are routes, never users.
+type metrics struct {
+	registry *prometheus.Registry
+	requests *prometheus.CounterVec
+	seconds  *prometheus.HistogramVec
+}
+
+func newMetrics(engine *watchword.Engine) *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "watchword_http_requests_total", Help: "Requests by route and status.",
+		}, []string{"route", "status"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "watchword_http_request_seconds", Help: "Time to answer, by route.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
+		}, []string{"route"}),
+	}
+	m.registry.MustRegister(m.requests, m.seconds, engineCollector{engine},
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+func (m *metrics) observe(r *http.Request, status int, took time.Duration) {
+	route := routeOf(r)
+	m.requests.WithLabelValues(route, strconv.Itoa(status)).Inc()
+	m.seconds.WithLabelValues(route).Observe(took.Seconds())
+}
+
+// An engineCollector asks the engine when it is scraped.
+type engineCollector struct{ engine *watchword.Engine }
+
+func describeMetric(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("watchword_"+name, help, labels, nil)
+}
+
+var (
+	descVerdicts    = describeMetric("refresh_verdicts_total", "What became of presented refresh tokens.", "verdict")
+	descEvents      = describeMetric("events_total", "Security events.", "event")
+	descHashQueued  = describeMetric("hash_queued", "Passwords that wait to be hashed.")
+	descHashRunning = describeMetric("hash_running", "Passwords that are being hashed.")
+	descHashDone    = describeMetric("hash_done_total", "Passwords hashed.")
+	descHashShed    = describeMetric("hash_shed_total", "Requests refused because the queue was too long.")
+	descHashWaited  = describeMetric("hash_wait_seconds_total", "Time that passwords waited to be hashed.")
+	descMails       = describeMetric("outbox_mails", "Mails in the outbox.", "state")
+	descMailAge     = describeMetric("outbox_oldest_seconds", "How long the oldest mail has waited.")
+	descMailTries   = describeMetric("mail_attempts_total", "Attempts to send a mail.", "result")
+	descKeyAge      = describeMetric("key_age_seconds", "Since when the active key signs.", "use")
+	descUp          = describeMetric("store_up", "1 if the store answers.")
+)
+
+func (c engineCollector) Describe(all chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		descVerdicts, descEvents, descHashQueued, descHashRunning, descHashDone, descHashShed, descHashWaited,
+		descMails, descMailAge, descMailTries, descKeyAge, descUp,
+	} {
+		all <- d
+	}
+}
+
+func (c engineCollector) Collect(all chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	stats, err := c.engine.Stats(ctx)
+	send := func(d *prometheus.Desc, kind prometheus.ValueType, value float64, labels ...string) {
+		all <- prometheus.MustNewConstMetric(d, kind, value, labels...)
+	}
+	for verdict, n := range stats.Verdicts {
+		send(descVerdicts, prometheus.CounterValue, float64(n), string(verdict))
+	}
+	for event, n := range stats.Events {
+		send(descEvents, prometheus.CounterValue, float64(n), string(event))
+	}
+	send(descHashQueued, prometheus.GaugeValue, float64(stats.Hashing.Queued))
+	send(descHashRunning, prometheus.GaugeValue, float64(stats.Hashing.Running))
+	send(descHashDone, prometheus.CounterValue, float64(stats.Hashing.Done))
+	send(descHashShed, prometheus.CounterValue, float64(stats.Hashing.Shed))
+	send(descHashWaited, prometheus.CounterValue, stats.Hashing.Waited.Seconds())
+	send(descMailTries, prometheus.CounterValue, float64(stats.MailSent), "sent")
+	send(descMailTries, prometheus.CounterValue, float64(stats.MailFailed), "failed")
+	for _, key := range stats.Keys {
+		if key.State == "active" {
+			send(descKeyAge, prometheus.GaugeValue, time.Since(key.ActiveFrom).Seconds(), string(key.Use))
+		}
+	}
+	if err != nil {
+		send(descUp, prometheus.GaugeValue, 0)
+		return
+	}
+	send(descUp, prometheus.GaugeValue, 1)
+	send(descMails, prometheus.GaugeValue, float64(stats.MailWaiting), "waiting")
+	send(descMails, prometheus.GaugeValue, float64(stats.MailGivenUp), "given_up")
+	age := 0.0
+	if !stats.MailOldest.IsZero() {
+		age = time.Since(stats.MailOldest).Seconds()
+	}
+	send(descMailAge, prometheus.GaugeValue, age)
+}

@@ -1,0 +1,170 @@
+package server
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// describe makes the OpenAPI 3.1 document of the routes.
+func describe(publicURL string, routes []route) ([]byte, error) {
+	registry := huma.NewMapRegistry("#/components/schemas/", schemaName)
+	paths := map[string]*huma.PathItem{}
+	for _, r := range routes {
+		item := paths[r.path]
+		if item == nil {
+			item = &huma.PathItem{}
+			paths[r.path] = item
+		}
+		operation := describeRoute(registry, r)
+		switch r.method {
+		case http.MethodGet:
+			item.Get = operation
+		case http.MethodPost:
+			item.Post = operation
+		case http.MethodPatch:
+			item.Patch = operation
+		case http.MethodDelete:
+			item.Delete = operation
+		}
+	}
+	document, err := json.Marshal(&huma.OpenAPI{
+		OpenAPI: "3.1.0",
+		Info: &huma.Info{Title: "Watchword", Version: "1",
+			Description: "Accounts, sessions that can be called back, and refresh tokens that rotate without signing honest people out. " +
+				"Errors are problem+json (RFC 9457): program against `code`."},
+		Servers: []*huma.Server{{URL: publicURL}},
+		Paths:   paths,
+		Components: &huma.Components{
+			Schemas: registry,
+			SecuritySchemes: map[string]*huma.SecurityScheme{
+				"accessToken":  {Type: "http", Scheme: "bearer", BearerFormat: "JWT"},
+				"refreshToken": {Type: "apiKey", In: "cookie", Name: "__Host-watchword", Description: "Or refreshToken in the body"},
+			},
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("describe the API: %w", err)
+	}
+	return document, nil
+}
+
+// schemaName drops a suffix that only Go needs.
+func schemaName(t reflect.Type, hint string) string {
+	name := strings.TrimSuffix(huma.DefaultSchemaNamer(t, hint), "Body")
+	return strings.ToUpper(name[:1]) + name[1:]
+}
+
+func describeRoute(registry huma.Registry, r route) *huma.Operation {
+	operation := &huma.Operation{
+		Summary:     r.summary,
+		OperationID: operationID(r),
+		Tags:        []string{tagOf(r.path)},
+		Responses: map[string]*huma.Response{
+			strconv.Itoa(r.status): content(registry, "application/json", http.StatusText(r.status), r.answer),
+		},
+	}
+	if r.body != nil {
+		operation.RequestBody = &huma.RequestBody{
+			Required: r.guard != refresh && r.guard != either && len(requiredOf(r.body)) > 0,
+			Content:  content(registry, "application/json", "", r.body).Content,
+		}
+	}
+	switch r.guard {
+	case bearer:
+		operation.Security = []map[string][]string{{"accessToken": {}}}
+	case refresh:
+		operation.Security = []map[string][]string{{"refreshToken": {}}}
+	case either:
+		operation.Security = []map[string][]string{{"refreshToken": {}}, {"accessToken": {}}, {}}
+	}
+	if strings.Contains(r.path, "{id}") {
+		operation.Parameters = []*huma.Param{{Name: "id", In: "path", Required: true, Schema: &huma.Schema{Type: "string"}}}
+	}
+	if r.path == api+"/register" {
+		operation.Responses["202"] = content(registry, "application/json", "The rest goes by mail (signup: verified)", messageBody{})
+	}
+	if r.path == pathJWKS {
+		operation.Responses["304"] = &huma.Response{Description: "Unchanged"}
+	}
+	for status, codes := range refusalsOf(r) {
+		slices.Sort(codes)
+		operation.Responses[strconv.Itoa(status)] = content(registry, "application/problem+json", strings.Join(codes, ", "), problem{})
+	}
+	return operation
+}
+
+// refusalsOf groups the codes of a route by status, with those that every route
+// of its kind can answer.
+func refusalsOf(r route) map[int][]string {
+	codes := slices.Concat(r.refusals, []watchword.Code{watchword.CodeInternal, watchword.CodeMisdirected})
+	if strings.HasPrefix(r.path, api) {
+		codes = append(codes, watchword.CodeTryLater, watchword.CodeMethodNotAllowed)
+	}
+	if r.method != http.MethodGet {
+		codes = append(codes, watchword.CodeCrossOrigin)
+	}
+	if r.body != nil {
+		codes = append(codes, watchword.CodeBodyInvalid, watchword.CodeBodyTooLarge, watchword.CodeContentType)
+	}
+	if r.guard == bearer {
+		codes = append(codes, watchword.CodeTokenMissing, watchword.CodeTokenInvalid, watchword.CodeTokenExpired,
+			watchword.CodeSessionEnded, watchword.CodeAmbiguousCredentials)
+	}
+	slices.Sort(codes)
+	byStatus := map[int][]string{}
+	for _, code := range slices.Compact(codes) {
+		byStatus[statusOf(code)] = append(byStatus[statusOf(code)], string(code))
+	}
+	return byStatus
+}
+
+func content(registry huma.Registry, kind, description string, body any) *huma.Response {
+	schema := registry.Schema(reflect.TypeOf(body), true, "")
+	return &huma.Response{Description: description, Content: map[string]*huma.MediaType{kind: {Schema: schema}}}
+}
+
+// requiredOf are the members that a body has to have.
+func requiredOf(body any) (required []string) {
+	t := reflect.TypeOf(body)
+	for i := range t.NumField() {
+		if name, options, _ := strings.Cut(t.Field(i).Tag.Get("json"), ","); options != "omitempty" {
+			required = append(required, name)
+		}
+	}
+	return required
+}
+
+// operationID is the method and the path in one word.
+func operationID(r route) string {
+	path := strings.NewReplacer("/api/auth", "", "/.well-known", "", ".json", "", "{", "by-", "}", "").Replace(r.path)
+	return strings.ToLower(r.method) + strings.ReplaceAll(path, "/", "-")
+}
+
+// tagOf is the part of the API that a path belongs to.
+func tagOf(path string) string {
+	rest, isAPI := strings.CutPrefix(path, api+"/")
+	if !isAPI {
+		return "service"
+	}
+	switch first, _, _ := strings.Cut(rest, "/"); first {
+	case "me", "users":
+		return "account"
+	case "password", "email":
+		return first
+	}
+	return "session"
+}
+
+func (s *Server) openAPI(w http.ResponseWriter, _ *http.Request) error {
+	write(w, http.StatusOK, "application/json", s.document)
+	return nil
+}

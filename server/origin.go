@@ -1,0 +1,116 @@
+package server
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// Where a request may come from: to which host it is addressed, and which site's
+// page made it.
+
+// CheckOrigin refuses what no browser sends as an Origin header, and what would
+// stand for more than one origin.
+func CheckOrigin(origin string) error {
+	u, err := url.Parse(origin)
+	switch {
+	case strings.Contains(origin, "*"):
+		return fmt.Errorf("%q is a pattern: write each origin in full, such as https://app.example.com", origin)
+	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
+		return fmt.Errorf("%q is not an origin: write scheme and host, such as https://app.example.com", origin)
+	case u.Scheme+"://"+u.Host != origin || u.User != nil:
+		return fmt.Errorf("%q is more than an origin: write only %s://%s", origin, u.Scheme, u.Hostname())
+	case strings.ToLower(origin) != origin:
+		return fmt.Errorf("%q is never sent by a browser: write it in lower case", origin)
+	case u.Scheme == "https" && u.Port() == "443", u.Scheme == "http" && u.Port() == "80":
+		return fmt.Errorf("%q is never sent by a browser: leave out the port, which is the usual one", origin)
+	}
+	return nil
+}
+
+// hosted refuses requests that are addressed to another host (RFC 9110, section
+// 15.5.20). Probes ask by address and are let through.
+func (s *Server) hosted(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != pathHealth && r.URL.Path != pathReady && !s.isOurs(r.Host) {
+			s.fail(w, r, &watchword.Error{Code: watchword.CodeMisdirected,
+				Detail: "This server is not reached under that host. Use its public URL."})
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// isOurs reports whether a Host header names the public URL, or, if that is a
+// loopback address, any name of the loopback on the same port.
+func (s *Server) isOurs(host string) bool {
+	if strings.EqualFold(host, s.public.Host) {
+		return true
+	}
+	name, port, err := net.SplitHostPort(host)
+	if err != nil {
+		name, port = host, ""
+	}
+	if name == "" || port != s.public.Port() {
+		return strings.EqualFold(name, s.public.Hostname()) && isUsualPort(s.public.Scheme, port) && s.public.Port() == ""
+	}
+	return isLoopback(name) && isLoopback(s.public.Hostname())
+}
+
+func isUsualPort(scheme, port string) bool {
+	return scheme == "https" && port == "443" || scheme == "http" && port == "80"
+}
+
+func isLoopback(name string) bool {
+	addr, err := netip.ParseAddr(strings.Trim(name, "[]"))
+	return strings.EqualFold(name, "localhost") || err == nil && addr.IsLoopback()
+}
+
+// guarded refuses requests that another site's page made (CSRF). The standard
+// library decides by Sec-Fetch-Site, else by Origin. On top of it: an Origin has
+// to be ours or on the list, with its scheme; and a request that carries the
+// refresh cookie has to tell where it is from.
+func (s *Server) guarded(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Add("Vary", "Origin, Sec-Fetch-Site")
+		if !isSafe(r.Method) && !s.isOurSite(r) {
+			s.fail(w, r, &watchword.Error{Code: watchword.CodeCrossOrigin,
+				Detail: "This request came from a page of another site. If that site is yours, add its origin to allowed-origins."})
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func isSafe(method string) bool {
+	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
+}
+
+func (s *Server) isOurSite(r *http.Request) bool {
+	origin, site := r.Header.Get("Origin"), r.Header.Get("Sec-Fetch-Site")
+	if s.crossed.Check(r) != nil {
+		return false
+	}
+	if origin != "" {
+		return s.isOrigin(origin)
+	}
+	return site != "" || len(r.CookiesNamed(s.opts.CookieName)) == 0
+}
+
+func (s *Server) isOrigin(origin string) bool {
+	if origin == s.public.Scheme+"://"+s.public.Host {
+		return true
+	}
+	for _, allowed := range s.opts.AllowedOrigins {
+		if origin == allowed {
+			return true
+		}
+	}
+	u, err := url.Parse(origin)
+	return err == nil && !s.https && u.Scheme == "http" && s.isOurs(u.Host)
+}

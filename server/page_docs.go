@@ -1,0 +1,76 @@
+package server
+
+import (
+	"fmt"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// The readable page of the API, from the table of routes.
+
+type docRoute struct {
+	Method, Path, Summary, Guard, Tag string
+	Members                           []docMember // of the body
+	Status                            int
+	Answer                            []docMember
+	Refusals                          []string // "401 TOKEN_MISSING"
+}
+
+type docMember struct {
+	Name, Type, Doc string
+	Optional        bool
+}
+
+func (s *Server) docsPage(w http.ResponseWriter, _ *http.Request) error {
+	var all []docRoute
+	for _, r := range s.routes() {
+		doc := docRoute{
+			Method: r.method, Path: r.path, Summary: r.summary, Guard: string(r.guard), Tag: tagOf(r.path),
+			Status: r.status, Answer: membersOf(r.answer),
+		}
+		if r.body != nil {
+			doc.Members = membersOf(r.body)
+		}
+		for status, codes := range refusalsOf(r) {
+			for _, code := range codes {
+				doc.Refusals = append(doc.Refusals, fmt.Sprintf("%d %s", status, code))
+			}
+		}
+		slices.Sort(doc.Refusals)
+		all = append(all, doc)
+	}
+	return page(w, "docs", map[string]any{"Title": "The API", "Routes": all, "URL": s.opts.PublicURL})
+}
+
+func membersOf(body any) []docMember {
+	t := reflect.TypeOf(body)
+	members := make([]docMember, t.NumField())
+	for i := range members {
+		field := t.Field(i)
+		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
+		members[i] = docMember{name, typeName(field.Type), field.Tag.Get("doc"), options == "omitempty"}
+	}
+	return members
+}
+
+// typeName is the JSON type of a member, in a word.
+func typeName(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Pointer:
+		return typeName(t.Elem())
+	case reflect.Slice:
+		return "list"
+	case reflect.Bool:
+		return "boolean"
+	case reflect.Int, reflect.Int64:
+		return "number"
+	case reflect.Struct:
+		if t.Name() == "Time" {
+			return "time (RFC 3339)"
+		}
+		return strings.TrimSuffix(t.Name(), "Body")
+	}
+	return "text"
+}

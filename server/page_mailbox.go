@@ -1,0 +1,56 @@
+package server
+
+import (
+	"errors"
+	"io/fs"
+	"net/http"
+	"time"
+)
+
+// A Mailbox is where mails stay in development.
+type Mailbox interface {
+	Mails() ([]StoredMail, error) // newest first
+	Mail(id string) (StoredMail, error)
+}
+
+// A StoredMail is a mail as it would have been sent.
+type StoredMail struct {
+	ID, To, Kind, Subject, Text, HTML, Link string
+	At                                      time.Time
+}
+
+func (s *Server) mailboxPage(w http.ResponseWriter, _ *http.Request) error {
+	mails, err := s.opts.DevMail.Mails()
+	if err != nil {
+		return err
+	}
+	return page(w, "mailbox", map[string]any{"Title": "Mailbox", "Mails": mails})
+}
+
+func (s *Server) mailPage(w http.ResponseWriter, r *http.Request) error {
+	mail, err := s.mail(r)
+	if err != nil {
+		return err
+	}
+	return page(w, "mail", map[string]any{"Title": mail.Subject, "Mail": mail})
+}
+
+// mailHTML shows the mail as a mail program would: nothing runs, nothing loads.
+func (s *Server) mailHTML(w http.ResponseWriter, r *http.Request) error {
+	mail, err := s.mail(r)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox allow-top-navigation allow-popups")
+	write(w, http.StatusOK, "text/html", []byte(mail.HTML))
+	return nil
+}
+
+func (s *Server) mail(r *http.Request) (StoredMail, error) {
+	mail, err := s.opts.DevMail.Mail(r.PathValue("id"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return StoredMail{}, notFound(nil, r)
+	}
+	return mail, err
+}

@@ -1,0 +1,138 @@
+package server
+
+import (
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// statusOf is the HTTP status of every refusal.
+func statusOf(code watchword.Code) int {
+	switch code {
+	case watchword.CodeBodyInvalid, watchword.CodeAmbiguousCredentials, watchword.CodeMailTokenInvalid:
+		return http.StatusBadRequest
+	case watchword.CodeInvalidCredentials, watchword.CodeTokenMissing, watchword.CodeTokenExpired, watchword.CodeTokenInvalid,
+		watchword.CodeRefreshMissing, watchword.CodeRefreshInvalid, watchword.CodeRefreshReused, watchword.CodeSessionEnded:
+		return http.StatusUnauthorized
+	case watchword.CodeEmailNotVerified, watchword.CodeAccountDisabled, watchword.CodePasswordWrong,
+		watchword.CodeInsufficientScope, watchword.CodeSignupClosed, watchword.CodeCrossOrigin:
+		return http.StatusForbidden
+	case watchword.CodeNotFound:
+		return http.StatusNotFound
+	case watchword.CodeMethodNotAllowed:
+		return http.StatusMethodNotAllowed
+	case watchword.CodeEmailTaken:
+		return http.StatusConflict
+	case watchword.CodeBodyTooLarge:
+		return http.StatusRequestEntityTooLarge
+	case watchword.CodeContentType:
+		return http.StatusUnsupportedMediaType
+	case watchword.CodeMisdirected:
+		return http.StatusMisdirectedRequest
+	case watchword.CodeValidationFailed:
+		return http.StatusUnprocessableEntity
+	case watchword.CodeRateLimited:
+		return http.StatusTooManyRequests
+	case watchword.CodeTryLater:
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusInternalServerError
+}
+
+// A problem is an error answer (RFC 9457), with our extension members.
+type problem struct {
+	Type      string                 `json:"type" doc:"Always about:blank: program against code."`
+	Title     string                 `json:"title" doc:"The text of the status."`
+	Status    int                    `json:"status"`
+	Detail    string                 `json:"detail" doc:"One sentence for people."`
+	Code      watchword.Code         `json:"code" doc:"Stable: what to program against."`
+	Error     string                 `json:"error" doc:"The same as detail."`
+	RequestID string                 `json:"requestId" doc:"Stands in the log of the server, too."`
+	Errors    []watchword.FieldError `json:"errors,omitempty" doc:"With VALIDATION_FAILED: which members are unacceptable."`
+}
+
+// fail answers with a refusal. Whatever is none is logged under the request id,
+// and not shown.
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	var refusal *watchword.Error
+	switch {
+	case errors.As(err, &refusal):
+	case errors.Is(err, watchword.ErrUnavailable):
+		s.log.Error("the store is unavailable", slog.String("request_id", w.Header().Get(requestIDHeader)), slog.Any("error", err))
+		refusal = &watchword.Error{Code: watchword.CodeTryLater, RetryAfter: 2 * time.Second,
+			Detail: "The service is not available at this moment. Try again shortly; you are still signed in."}
+	case r.Context().Err() != nil:
+		return // nobody is listening any more
+	default:
+		s.log.Error("a request failed", slog.String("request_id", w.Header().Get(requestIDHeader)), slog.Any("error", err))
+		refusal = &watchword.Error{Code: watchword.CodeInternal,
+			Detail: "Something went wrong here. Try again; if it stays, tell us the request id."}
+	}
+	s.failHeaders(w, r, refusal)
+	status := statusOf(refusal.Code)
+	body, err := json.Marshal(problem{
+		Type: "about:blank", Title: http.StatusText(status), Status: status,
+		Detail: refusal.Detail, Error: refusal.Detail, Code: refusal.Code,
+		RequestID: w.Header().Get(requestIDHeader), Errors: refusal.Fields,
+	})
+	if err != nil {
+		panic(err) // strings and numbers
+	}
+	write(w, status, "application/problem+json", body)
+}
+
+// failHeaders sets what a refusal says in headers: when to come back, how to
+// authenticate (RFC 6750, section 3), and that a cookie is of no more use.
+func (s *Server) failHeaders(w http.ResponseWriter, r *http.Request, refusal *watchword.Error) {
+	h := w.Header()
+	if refusal.RetryAfter > 0 {
+		seconds := (refusal.RetryAfter + time.Second - 1) / time.Second
+		h.Set("Retry-After", strconv.FormatInt(int64(seconds), 10))
+	}
+	challenge := `Bearer realm="` + s.public.Host + `"`
+	switch refusal.Code {
+	case watchword.CodeTokenExpired, watchword.CodeTokenInvalid:
+		challenge += `, error="invalid_token"`
+	case watchword.CodeSessionEnded:
+		if r.Header.Get("Authorization") != "" {
+			challenge += `, error="invalid_token"`
+		}
+	case watchword.CodeInsufficientScope:
+		challenge += `, error="insufficient_scope"`
+	}
+	if statusOf(refusal.Code) == http.StatusUnauthorized || refusal.Code == watchword.CodeInsufficientScope {
+		h.Set("WWW-Authenticate", challenge)
+	}
+	switch refusal.Code {
+	case watchword.CodeRefreshInvalid, watchword.CodeSessionEnded, watchword.CodeRefreshReused:
+		if r.URL.Path == pathRefresh && len(r.CookiesNamed(s.opts.CookieName)) > 0 {
+			s.clearCookie(w)
+		}
+	case watchword.CodeAmbiguousCredentials:
+		if len(r.CookiesNamed(s.opts.CookieName)) > 1 {
+			s.clearCookie(w)
+		}
+	}
+}
+
+// respond answers with JSON.
+func respond(w http.ResponseWriter, status int, body any) error {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	write(w, status, "application/json", text)
+	return nil
+}
+
+func write(w http.ResponseWriter, status int, contentType string, body []byte) {
+	w.Header().Set("Content-Type", contentType+"; charset=utf-8")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // nobody to tell
+}

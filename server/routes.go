@@ -1,0 +1,183 @@
+package server
+
+import (
+	"cmp"
+	"maps"
+	"net/http"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// All routes stand on this screen. The mux and the OpenAPI document are both
+// made from the table, so that neither can drift.
+
+const (
+	api         = "/api/auth"
+	pathRefresh = api + "/refresh"
+
+	pathJWKS                = "/.well-known/jwks.json"
+	pathOpenIDConfiguration = "/.well-known/openid-configuration"
+	pathServerMetadata      = "/.well-known/oauth-authorization-server"
+	pathHealth              = "/healthz"
+	pathReady               = "/readyz"
+)
+
+// A handler answers, or returns why not.
+type handler func(http.ResponseWriter, *http.Request) error
+
+// A guard is what a route asks for.
+type guard string
+
+const (
+	public  guard = ""                  // nothing
+	bearer  guard = "access token"      // Authorization: Bearer
+	refresh guard = "refresh token"     // in the cookie or the body
+	mailed  guard = "mailed token"      // in the body
+	either  guard = "any of our tokens" // refresh or access token, or neither
+)
+
+// A route is one line of the table.
+type route struct {
+	method, path string
+	handle       handler
+	guard        guard
+	summary      string
+	body         any // what a request looks like; nil: it has no body
+	status       int
+	answer       any // what a good answer looks like
+	refusals     []watchword.Code
+}
+
+func (s *Server) routes() []route {
+	var (
+		again   = []watchword.Code{watchword.CodeRateLimited, watchword.CodeTryLater}
+		invalid = []watchword.Code{watchword.CodeValidationFailed}
+		spent   = []watchword.Code{watchword.CodeMailTokenInvalid}
+		wrong   = []watchword.Code{watchword.CodePasswordWrong, watchword.CodeRateLimited, watchword.CodeTryLater}
+	)
+	return []route{
+		{"POST", api + "/register", s.register, public, "Make an account and sign in", registerBody{}, 201, signedInBody{},
+			join(invalid, again, watchword.CodeEmailTaken, watchword.CodeSignupClosed)},
+		{"POST", api + "/login", s.login, public, "Sign in", loginBody{}, 200, signedInBody{},
+			join(invalid, again, watchword.CodeInvalidCredentials, watchword.CodeEmailNotVerified, watchword.CodeAccountDisabled)},
+		{"POST", pathRefresh, s.refresh, refresh, "Exchange the refresh token for a new one and an access token", refreshBody{}, 200, signedInBody{},
+			join(again, nil, watchword.CodeRefreshMissing, watchword.CodeRefreshInvalid, watchword.CodeSessionEnded, watchword.CodeRefreshReused, watchword.CodeAmbiguousCredentials)},
+		{"POST", api + "/logout", s.logout, either, "End this session", refreshBody{}, 200, messageBody{},
+			join(nil, nil, watchword.CodeAmbiguousCredentials, watchword.CodeTryLater)},
+		{"POST", api + "/logout-all", s.signedIn(s.logoutAll), bearer, "End all sessions", logoutAllBody{}, 200, logoutAllAnswer{}, nil},
+
+		{"GET", api + "/me", s.signedIn(s.me), bearer, "Read one's own account", nil, 200, userAnswer{}, nil},
+		{"PATCH", api + "/me", s.signedIn(s.rename), bearer, "Change one's name", renameBody{}, 200, userAnswer{}, invalid},
+		{"DELETE", api + "/me", s.signedIn(s.deleteMe), bearer, "Delete one's account", passwordBody{}, 200, messageBody{}, wrong},
+		{"GET", api + "/users/{id}", s.signedIn(s.user), bearer, "Read an account: one's own, or with the role admin any", nil, 200, userAnswer{},
+			join(nil, nil, watchword.CodeNotFound)},
+
+		{"POST", api + "/password/forgot", s.forgotPassword, public, "Have a mail sent to choose a new password", emailBody{}, 202, messageBody{}, join(invalid, again)},
+		{"POST", api + "/password/reset", s.resetPassword, mailed, "Choose a new password", resetBody{}, 200, messageBody{}, join(invalid, spent, watchword.CodeTryLater)},
+		{"POST", api + "/password/change", s.signedIn(s.changePassword), bearer, "Change the password; other sessions end", changePasswordBody{}, 200, messageBody{}, join(invalid, wrong)},
+
+		{"POST", api + "/email/verify", s.verifyEmail, mailed, "Prove one's address", tokenBody{}, 200, messageBody{}, spent},
+		{"POST", api + "/email/verify/resend", s.resendVerification, public, "Have the mail sent again", emailBody{}, 202, messageBody{}, join(invalid, again)},
+		{"POST", api + "/email/change", s.signedIn(s.changeEmail), bearer, "Ask for another address", changeEmailBody{}, 202, messageBody{}, join(invalid, wrong)},
+		{"POST", api + "/email/change/confirm", s.confirmEmail, mailed, "Confirm the new address", tokenBody{}, 200, messageBody{}, join(spent, nil, watchword.CodeEmailTaken)},
+		{"POST", api + "/email/change/undo", s.undoEmail, mailed, "Take the old address back", tokenBody{}, 200, messageBody{}, join(spent, nil, watchword.CodeEmailTaken)},
+
+		{"GET", api + "/sessions", s.signedIn(s.sessions), bearer, "List one's sessions", nil, 200, sessionsAnswer{}, nil},
+		{"DELETE", api + "/sessions/{id}", s.signedIn(s.endSession), bearer, "End one of one's sessions", nil, 200, messageBody{}, join(nil, nil, watchword.CodeNotFound)},
+
+		{"GET", pathJWKS, s.jwks, public, "Public keys for verifying access tokens (RFC 7517)", nil, 200, jwksAnswer{}, nil},
+		{"GET", pathOpenIDConfiguration, s.metadata, public, "Issuer metadata", nil, 200, metadataAnswer{}, nil},
+		{"GET", pathServerMetadata, s.metadata, public, "Issuer metadata (RFC 8414)", nil, 200, metadataAnswer{}, nil},
+		{"GET", pathHealth, s.health, public, "Is the process up", nil, 200, healthAnswer{}, nil},
+		{"GET", pathReady, s.ready, public, "Is the store reachable and migrated", nil, 200, healthAnswer{}, join(nil, nil, watchword.CodeTryLater)},
+	}
+}
+
+// pages are for people, and are not part of the API.
+func (s *Server) pages() []route {
+	pages := []route{
+		{method: "GET", path: "/{$}", handle: s.homePage},
+		{method: "GET", path: "/openapi.json", handle: s.openAPI},
+		{method: "GET", path: "/docs", handle: s.docsPage},
+		{method: "GET", path: "/assets/{name}", handle: s.asset},
+	}
+	for _, page := range linkPages {
+		pages = append(pages, route{method: "GET", path: page.path, handle: s.linkPage(page)})
+	}
+	if s.opts.DevMail != nil {
+		pages = append(pages,
+			route{method: "GET", path: "/dev/mail", handle: s.mailboxPage},
+			route{method: "GET", path: "/dev/mail/{id}", handle: s.mailPage},
+			route{method: "GET", path: "/dev/mail/{id}/html", handle: s.mailHTML})
+	}
+	return pages
+}
+
+func join(a, b []watchword.Code, more ...watchword.Code) []watchword.Code {
+	return slices.Concat(a, b, more)
+}
+
+// mux routes by the table. Nothing of it redirects: a path that is not clean is
+// not found, and every path answers 405 to the methods it does not have.
+func (s *Server) mux() (http.Handler, error) {
+	routes := append(s.routes(), s.pages()...)
+	document, err := describe(s.opts.PublicURL, s.routes())
+	if err != nil {
+		return nil, err
+	}
+	s.document = document
+	mux := http.NewServeMux()
+	methods := map[string][]string{}
+	for _, r := range routes {
+		mux.Handle(r.method+" "+r.path, s.answer(r.handle))
+		methods[r.path] = append(methods[r.path], r.method)
+		if r.method == http.MethodGet {
+			methods[r.path] = append(methods[r.path], http.MethodHead)
+		}
+	}
+	for p, allowed := range methods {
+		mux.Handle(p, s.notAllowed(allowed))
+	}
+	mux.Handle("/", s.answer(notFound))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if path.Clean(r.URL.Path) != r.URL.Path {
+			s.fail(w, r, notFound(w, r))
+			return
+		}
+		mux.ServeHTTP(w, r)
+	}), nil
+}
+
+func (s *Server) answer(h handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := h(w, r); err != nil {
+			s.fail(w, r, err)
+		}
+	})
+}
+
+func (s *Server) notAllowed(methods []string) http.Handler {
+	allow := strings.Join(slices.Sorted(maps.Keys(set(methods))), ", ")
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Allow", allow)
+		s.fail(w, r, &watchword.Error{Code: watchword.CodeMethodNotAllowed, Detail: "This path answers " + allow + "."})
+	})
+}
+
+func set(values []string) map[string]struct{} {
+	m := map[string]struct{}{}
+	for _, v := range values {
+		m[v] = struct{}{}
+	}
+	return m
+}
+
+func notFound(http.ResponseWriter, *http.Request) error {
+	return &watchword.Error{Code: watchword.CodeNotFound, Detail: "There is nothing here. The API is described at /docs."}
+}
+
+// routeOf names the route that answered, for logs and metrics.
+func routeOf(r *http.Request) string { return cmp.Or(r.Pattern, "none") }

@@ -1,0 +1,156 @@
+// Package server is the HTTP edge of the engine: the canonical API, the pages
+// that mails link to, and the documents that describe both (docs/api.md).
+//
+// A handler decodes, calls the engine once, and responds. No rule stands here,
+// and no *http.Request goes further.
+package server
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/rs/cors"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/clientip"
+)
+
+// Options configure a Server. Only PublicURL is required.
+type Options struct {
+	// PublicURL is where clients reach the server: the only source of links, of
+	// the allowed Host and of the security of cookies. The engine has the same.
+	PublicURL string
+
+	// AllowedOrigins are the front-ends on other origins that may call the API
+	// with credentials: exact, such as "https://app.example.com". Default: none.
+	AllowedOrigins []string
+
+	// TrustedProxies are those whose X-Forwarded-For counts. Default: none.
+	TrustedProxies clientip.Trusted
+
+	// CookieName is the name of the refresh cookie. Default: "__Host-watchword"
+	// on https, "watchword" otherwise.
+	CookieName string
+
+	// CookieSameSite of the refresh cookie. Default: Strict.
+	CookieSameSite http.SameSite
+
+	// CookieDomain widens the cookie to subdomains; the name can't begin with
+	// "__Host-" then. Default: none, this host only.
+	CookieDomain string
+
+	// PasswordMin is what the form for a new password asks for. Default: 8.
+	PasswordMin int
+
+	// DevMail shows the development mailbox at /dev/mail. Default: none.
+	DevMail Mailbox
+
+	// Draining says that the server is about to stop: /readyz answers 503.
+	// Default: never.
+	Draining func() bool
+
+	// Log receives what went wrong, with the request id. Default: discards.
+	Log *slog.Logger
+}
+
+// A Server answers HTTP requests. Make one with New.
+type Server struct {
+	engine   *watchword.Engine
+	opts     Options
+	public   *url.URL
+	https    bool
+	crossed  *http.CrossOriginProtection
+	metrics  *metrics
+	document []byte // OpenAPI
+	log      *slog.Logger
+	handler  http.Handler
+}
+
+// New makes the handler of the public listener. It refuses origins that would
+// match nothing, or too much.
+func New(engine *watchword.Engine, opts Options) (*Server, error) {
+	public, err := url.Parse(opts.PublicURL)
+	if err != nil || public.Host == "" {
+		return nil, errors.New("server: Options.PublicURL is required, such as https://id.example.com")
+	}
+	s := &Server{
+		engine:  engine,
+		opts:    opts.withDefaults(public.Scheme == "https"),
+		public:  public,
+		https:   public.Scheme == "https",
+		crossed: http.NewCrossOriginProtection(),
+		metrics: newMetrics(engine),
+	}
+	s.log = s.opts.Log
+	for _, origin := range append([]string{public.Scheme + "://" + public.Host}, opts.AllowedOrigins...) {
+		if err := CheckOrigin(origin); err != nil {
+			return nil, fmt.Errorf("server: Options.AllowedOrigins: %w", err)
+		}
+		if err := s.crossed.AddTrustedOrigin(origin); err != nil {
+			return nil, fmt.Errorf("server: Options.AllowedOrigins: %w", err)
+		}
+	}
+	routes, err := s.mux()
+	if err != nil {
+		return nil, err
+	}
+	s.handler = s.identified(s.recovered(s.hosted(s.sharedWith(opts.AllowedOrigins, s.guarded(routes)))))
+	return s, nil
+}
+
+func (o Options) withDefaults(https bool) Options {
+	if o.CookieName == "" {
+		o.CookieName = "watchword"
+		if https {
+			o.CookieName = "__Host-watchword"
+		}
+		if https && o.CookieDomain != "" {
+			o.CookieName = "__Secure-watchword"
+		}
+	}
+	if o.CookieSameSite == 0 {
+		o.CookieSameSite = http.SameSiteStrictMode
+	}
+	if o.PasswordMin == 0 {
+		o.PasswordMin = 8
+	}
+	if o.Draining == nil {
+		o.Draining = func() bool { return false }
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+// sharedWith adds CORS for the front-ends of the allow-list (Fetch, section 3.2).
+// An origin that is not on it gets a plain answer, which its browser keeps from
+// it. Public documents are open to all.
+func (s *Server) sharedWith(origins []string, next http.Handler) http.Handler {
+	api := next
+	if len(origins) > 0 {
+		api = cors.New(cors.Options{
+			AllowedOrigins:   origins,
+			AllowedMethods:   []string{http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete},
+			AllowedHeaders:   []string{"Authorization", "Content-Type"},
+			ExposedHeaders:   []string{"WWW-Authenticate", "Retry-After", requestIDHeader},
+			AllowCredentials: true,
+			MaxAge:           int((10 * time.Minute).Seconds()),
+		}).Handler(next)
+	}
+	open := cors.New(cors.Options{AllowedOrigins: []string{"*"}, AllowedMethods: []string{http.MethodGet}}).Handler(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case pathJWKS, pathOpenIDConfiguration, pathServerMetadata:
+			open.ServeHTTP(w, r)
+		default:
+			api.ServeHTTP(w, r)
+		}
+	})
+}

@@ -1,0 +1,210 @@
+package server_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"net/http/cookiejar"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/server"
+	"github.com/watchword-auth/watchword/store/sqlite"
+)
+
+const (
+	goodPassword  = "correct horse battery"
+	otherPassword = "a rainbow over the bay"
+)
+
+// A service is a whole server on a real port and a real SQLite file.
+type service struct {
+	url    string
+	engine *watchword.Engine
+	server *server.Server
+	store  *sqlite.Store
+	post   *postbox
+}
+
+func start(t *testing.T, engine func(*watchword.Options), edge func(*server.Options)) *service {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	s := &service{url: "http://" + listener.Addr().String(), post: &postbox{}}
+	s.store, err = sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "watchword.db"))
+	must(t, err)
+	options := watchword.Options{
+		PublicURL: s.url, Mailer: s.post, MasterKey: []byte("a master key for tests, 32 bytes"),
+		Limits: watchword.Unlimited(), HashWorkers: 2, HashQueue: time.Minute,
+	}
+	if engine != nil {
+		engine(&options)
+	}
+	s.engine, err = watchword.New(t.Context(), s.store, options)
+	must(t, err)
+	edges := server.Options{PublicURL: options.PublicURL}
+	if edge != nil {
+		edge(&edges)
+	}
+	s.server, err = server.New(s.engine, edges)
+	must(t, err)
+	ctx, stop := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { s.engine.Run(ctx) })
+	web := &http.Server{Handler: s.server, ReadHeaderTimeout: time.Minute}
+	running.Go(func() { _ = web.Serve(listener) })
+	t.Cleanup(func() {
+		_ = web.Close()
+		stop()
+		running.Wait()
+		s.engine.Close()
+		_ = s.store.Close()
+	})
+	return s
+}
+
+// A browser is a client with a cookie jar.
+type browser struct {
+	*http.Client
+	t   *testing.T
+	url string
+}
+
+func (s *service) browser(t *testing.T) *browser {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	must(t, err)
+	return &browser{t: t, url: s.url, Client: &http.Client{Jar: jar,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+}
+
+// An answer is a response that was read.
+type answer struct {
+	*http.Response
+	raw  []byte
+	body map[string]any
+}
+
+func (a answer) text(name string) string {
+	text, _ := a.body[name].(string)
+	return text
+}
+
+// do sends a request; headers come in pairs. Requests look as a browser's do.
+func (b *browser) do(method, path, body string, headers ...string) answer {
+	b.t.Helper()
+	r, err := http.NewRequestWithContext(b.t.Context(), method, b.url+path, strings.NewReader(body))
+	must(b.t, err)
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Del(headers[i])
+		if headers[i+1] != "" {
+			r.Header.Set(headers[i], headers[i+1])
+		}
+	}
+	return b.send(r)
+}
+
+func (b *browser) send(r *http.Request) answer {
+	b.t.Helper()
+	response, err := b.Do(r)
+	must(b.t, err)
+	defer response.Body.Close() //nolint:errcheck // it was read
+	a := answer{Response: response}
+	a.raw, err = io.ReadAll(response.Body)
+	must(b.t, err)
+	if strings.Contains(response.Header.Get("Content-Type"), "json") {
+		if err := json.Unmarshal(a.raw, &a.body); err != nil {
+			b.t.Fatalf("%s: %v", a.raw, err)
+		}
+	}
+	return a
+}
+
+func (b *browser) post(path string, body map[string]any, headers ...string) answer {
+	b.t.Helper()
+	text, err := json.Marshal(body)
+	must(b.t, err)
+	return b.do("POST", "/api/auth"+path, string(text), headers...)
+}
+
+func (b *browser) register(email string) (accessToken string) {
+	b.t.Helper()
+	a := b.post("/register", map[string]any{"email": email, "password": goodPassword, "name": "Ada"})
+	want(b.t, a, 201, "")
+	return a.text("accessToken")
+}
+
+func authorized(token string) []string { return []string{"Authorization", "Bearer " + token} }
+
+// want checks the status and, of a refusal, the code and the shape.
+func want(t *testing.T, a answer, status int, code watchword.Code) {
+	t.Helper()
+	if a.StatusCode != status || a.text("code") != string(code) {
+		t.Fatalf("%s %s: got %d %s, want %d %s", a.Request.Method, a.Request.URL.Path, a.StatusCode, a.raw, status, code)
+	}
+	if code == "" {
+		return
+	}
+	if got := a.Header.Get("Content-Type"); got != "application/problem+json; charset=utf-8" {
+		t.Errorf("Content-Type: %s", got)
+	}
+	if a.text("error") != a.text("detail") || a.text("detail") == "" || a.text("title") == "" ||
+		a.text("requestId") != a.Header.Get("X-Request-Id") || a.body["status"] != float64(status) {
+		t.Errorf("not a whole problem: %s", a.raw)
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A postbox keeps the mails.
+type postbox struct {
+	mu    sync.Mutex
+	mails []watchword.Message
+}
+
+func (p *postbox) Send(_ context.Context, m watchword.Message) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mails = append(p.mails, m)
+	return nil
+}
+
+// wait returns the newest mail of that kind, once it is there.
+func (p *postbox) wait(t *testing.T, kind watchword.MailKind) watchword.Message {
+	t.Helper()
+	for range 2000 {
+		p.mu.Lock()
+		for _, m := range slices.Backward(p.mails) {
+			if m.Kind == kind {
+				p.mu.Unlock()
+				return m
+			}
+		}
+		p.mu.Unlock()
+		time.Sleep(5 * time.Millisecond)
+	}
+	t.Fatalf("no %s mail came", kind)
+	return watchword.Message{}
+}
+
+func equalAnswers(a, b answer) bool {
+	hide := func(x answer) []byte { return bytes.ReplaceAll(x.raw, []byte(x.Header.Get("X-Request-Id")), []byte("-")) }
+	return a.StatusCode == b.StatusCode && bytes.Equal(hide(a), hide(b))
+}
