@@ -47,11 +47,19 @@ func (s *Store) Rotate(ctx context.Context, r watchword.RotateRequest) (watchwor
 		return one.result, one.err
 	case <-ctx.Done():
 		return watchword.RotateResult{}, fmt.Errorf("rotate: %w", unavailable(ctx.Err()))
+	case <-s.stopped: // after what was queued then
+	}
+	select {
+	case <-one.done:
+		return one.result, one.err
+	default:
+		return watchword.RotateResult{}, fmt.Errorf("rotate: %w", unavailable(errClosed))
 	}
 }
 
 // rotateQueued serves the queue until the store closes, and then what is left.
 func (s *Store) rotateQueued() {
+	defer close(s.stopped)
 	batch := make([]*rotation, 0, maxBatch)
 	for {
 		select {

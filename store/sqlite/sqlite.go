@@ -28,7 +28,7 @@ type Store struct {
 	writing, reading sqlstore.Statements
 	rotations        chan *rotation
 	closing          chan struct{}
-	rotating         sync.WaitGroup
+	stopped          chan struct{} // closed when no rotation is served any more
 	closeOnce        sync.Once
 	closeErr         error
 }
@@ -41,11 +41,11 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	if err := prepareFile(path); err != nil {
 		return nil, fmt.Errorf("open database: %w", unavailable(err))
 	}
-	s := &Store{rotations: make(chan *rotation, maxQueue), closing: make(chan struct{})}
+	s := &Store{rotations: make(chan *rotation, maxQueue), closing: make(chan struct{}), stopped: make(chan struct{})}
 	if err := s.open(ctx, path); err != nil {
 		return nil, fmt.Errorf("open database %s: %w", path, errors.Join(err, s.closePools()))
 	}
-	s.rotating.Go(s.rotateQueued)
+	go s.rotateQueued()
 	return s, nil
 }
 
@@ -136,7 +136,7 @@ func (s *Store) Check(ctx context.Context) error {
 func (s *Store) Close() error {
 	s.closeOnce.Do(func() {
 		close(s.closing)
-		s.rotating.Wait()
+		<-s.stopped
 		s.closeErr = s.closePools()
 	})
 	return s.closeErr

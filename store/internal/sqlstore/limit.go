@@ -11,18 +11,22 @@ import (
 // A counter is the theoretical arrival time of internal/ratelimit, in
 // microseconds: limits of thousands a second would not fit milliseconds.
 const (
-	// charge is ratelimit.Decide. $2 is now and one use, $3 now, $4 one use, $5
-	// the latest arrival time that has room for another use.
+	// charge is ratelimit.Decide. $2 is now and one use, $3 now, $4 now and the
+	// whole span, $5 one use, $6 the latest arrival time that has room for another
+	// use. No use moves a counter beyond $4: one that lies there tells of a clock
+	// that was set back, and counts as having room for one more, so that nobody
+	// is locked out for longer than the span.
 	charge = `INSERT INTO limits (key, tat) VALUES ($1, $2)
-		ON CONFLICT (key) DO UPDATE SET tat = CASE WHEN limits.tat < $3 THEN $2 ELSE limits.tat + $4 END
-		WHERE limits.tat <= $5`
+		ON CONFLICT (key) DO UPDATE SET tat = CASE
+			WHEN limits.tat < $3 THEN $2 WHEN limits.tat > $4 THEN $4 ELSE limits.tat + $5 END
+		WHERE limits.tat <= $6 OR limits.tat > $4`
 	selectLimit = `SELECT tat FROM limits WHERE key = $1`
 	refund      = `UPDATE limits SET tat = CASE WHEN tat - $1 < $2 THEN $2 ELSE tat - $1 END WHERE tat > $2 AND key = $3`
 )
 
 func (t Tx) Charge(ctx context.Context, c watchword.Charge) (time.Duration, error) {
-	now, cost := c.At.UnixMicro(), c.Cost.Microseconds()
-	allowed, err := t.change(ctx, charge, c.Key, now+cost, now, cost, now+c.Span.Microseconds()-cost)
+	now, cost, span := c.At.UnixMicro(), c.Cost.Microseconds(), c.Span.Microseconds()
+	allowed, err := t.change(ctx, charge, c.Key, now+cost, now, now+span, cost, now+span-cost)
 	if err != nil || allowed {
 		return 0, err
 	}

@@ -11,7 +11,8 @@ import (
 
 const (
 	insertMailToken = `INSERT INTO mail_tokens (hash, kind, user_id, email, expires_at) VALUES ($1, $2, $3, $4, $5)
-		ON CONFLICT (hash) DO UPDATE SET expires_at = excluded.expires_at`
+		ON CONFLICT (hash) DO UPDATE SET kind = excluded.kind, user_id = excluded.user_id,
+			email = excluded.email, expires_at = excluded.expires_at`
 	selectMailToken  = `SELECT hash, kind, user_id, email, expires_at FROM mail_tokens WHERE hash = $1 AND kind = $2 AND expires_at > $3`
 	takeMailToken    = `DELETE FROM mail_tokens WHERE hash = $1 AND kind = $2 AND expires_at > $3`
 	deleteMailTokens = `DELETE FROM mail_tokens WHERE user_id = $1 AND kind = $2`

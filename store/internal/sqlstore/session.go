@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -22,12 +23,17 @@ const (
 	selectSession = `SELECT ` + sessionColumns + `, ` + userColumns + `
 		FROM sessions JOIN users ON users.id = sessions.user_id WHERE sessions.id = $1`
 
-	// alive is rule 1 of rotation.md but for the user: Session.EndedBy in SQL.
-	// Its parameters are those of aliveArgs, from $1 on.
-	alive = `ended_at = 0 AND expires_at > $1 AND created_at > $2
-		AND rotated_at > CASE WHEN persistent = 1 THEN $3 ELSE $4 END`
+	forgive     = `UPDATE sessions SET forgiven = $1 WHERE id = $2 AND generation = $1 AND ended_at = 0`
+	endSession  = `UPDATE sessions SET ended_at = $1, ended_why = $2 WHERE id = $3 AND ended_at = 0`
+	endSessions = `UPDATE sessions SET ended_at = $1, ended_why = $2 WHERE user_id = $3 AND id <> $4 AND ended_at = 0`
+	endOldest   = `UPDATE sessions SET ended_at = $1, ended_why = $2 WHERE user_id = $3 AND ended_at = 0
+		AND id NOT IN (SELECT id FROM sessions WHERE user_id = $3 AND ended_at = 0 ORDER BY created_at DESC, id DESC LIMIT $4)`
+)
+
+// The statements that hold rule 1 of rotation.md.
+var (
 	selectSessions = `SELECT ` + sessionColumns + ` FROM sessions
-		WHERE ` + alive + ` AND user_id = $5 ORDER BY rotated_at DESC, id DESC`
+		WHERE user_id = $1 AND ` + alive(2) + ` ORDER BY rotated_at DESC, id DESC`
 
 	// rotateSession is rules 1 and 2. A time that lies before the last rotation
 	// counts as that one, as in Judge. A superseding time is 13 digits: adding
@@ -36,17 +42,18 @@ const (
 			rotated_at = CASE WHEN rotated_at > $1 THEN rotated_at ELSE $1 END,
 			superseded = substr(superseded, 14) ||
 				substr(CAST(10000000000000 + CASE WHEN rotated_at > $1 THEN rotated_at ELSE $1 END AS TEXT), 2),
-			rotated_by = $5, refresh_key = $6, address = $7
-		WHERE ` + alive + ` AND id = $8 AND generation = $9
+			rotated_by = $2, refresh_key = $3, address = $4
+		WHERE id = $5 AND generation = $6 AND ` + alive(7) + `
 			AND EXISTS (SELECT 1 FROM users WHERE users.id = sessions.user_id AND users.disabled_at = 0)
 		RETURNING ` + sessionColumns
-
-	forgive     = `UPDATE sessions SET forgiven = $1 WHERE id = $2 AND generation = $1 AND ended_at = 0`
-	endSession  = `UPDATE sessions SET ended_at = $1, ended_why = $2 WHERE id = $3 AND ended_at = 0`
-	endSessions = `UPDATE sessions SET ended_at = $1, ended_why = $2 WHERE user_id = $3 AND id <> $4 AND ended_at = 0`
-	endOldest   = `UPDATE sessions SET ended_at = $1, ended_why = $2 WHERE user_id = $3 AND ended_at = 0
-		AND id NOT IN (SELECT id FROM sessions WHERE user_id = $3 AND ended_at = 0 ORDER BY created_at DESC, id DESC LIMIT $4)`
 )
+
+// alive is rule 1 but for the user: Session.EndedBy in SQL. Its four parameters
+// are those of aliveArgs, from $n on.
+func alive(n int) string {
+	return fmt.Sprintf(`ended_at = 0 AND expires_at > $%d AND created_at > $%d
+		AND rotated_at > CASE WHEN persistent = 1 THEN $%d ELSE $%d END`, n, n+1, n+2, n+3)
+}
 
 const digits = 13 // of one superseding time, in milliseconds: until the year 2286
 
@@ -123,7 +130,7 @@ func (t Tx) Session(ctx context.Context, id watchword.SessionID) (watchword.Sess
 }
 
 func (t Tx) Sessions(ctx context.Context, id watchword.UserID, c watchword.Cutoffs) ([]watchword.Session, error) {
-	return rows(ctx, t, scanSession, selectSessions, append(aliveArgs(c), id)...)
+	return rows(ctx, t, scanSession, selectSessions, append([]any{id}, aliveArgs(c)...)...)
 }
 
 // Rotate is the work of watchword.Store.Rotate, in a transaction of the caller.
@@ -138,9 +145,9 @@ func (t Tx) Rotate(ctx context.Context, r watchword.RotateRequest) (result watch
 	if result.Wait > 0 {
 		return result, nil
 	}
-	result.Session, err = row(ctx, t, scanSession, rotateSession, append(aliveArgs(r.Cutoffs),
-		r.Agent, r.RefreshKey, r.Address, r.Session, r.Generation)...)
-	if err == watchword.ErrNotFound {
+	args := []any{ms(r.At), r.Agent, r.RefreshKey, r.Address, r.Session, r.Generation}
+	result.Session, err = row(ctx, t, scanSession, rotateSession, append(args, aliveArgs(r.Cutoffs)...)...)
+	if errors.Is(err, watchword.ErrNotFound) {
 		return watchword.RotateResult{}, nil
 	}
 	if err != nil {
