@@ -105,6 +105,9 @@ func (e *Engine) Rename(ctx context.Context, who Identity, name string) (User, e
 // DeleteAccount removes the account and ends its sessions. Codes:
 // CodePasswordWrong, CodeRateLimited, CodeTryLater.
 func (e *Engine) DeleteAccount(ctx context.Context, who Identity, password Secret, c Client) error {
+	if password == "" {
+		return required("password")
+	}
 	now := e.now()
 	if _, err := e.reauthenticate(ctx, who.User, password, c, now); err != nil {
 		return err

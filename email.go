@@ -31,6 +31,9 @@ func (e *Engine) ChangeEmail(ctx context.Context, who Identity, newEmail string,
 	if problem != nil {
 		return unacceptable(*problem)
 	}
+	if password == "" {
+		return required("password")
+	}
 	now := e.now()
 	if err := e.charge(ctx, e.opts.Limits.MailPerClient.charge("mail_client", c.key(), now)); err != nil {
 		return err

@@ -74,6 +74,11 @@ func (h hashing) do(ctx context.Context, c Client, work func()) error {
 	return err
 }
 
+// required says that a member of a request is missing.
+func required(field string) error {
+	return unacceptable(FieldError{field, FieldRequired, "Enter your password."})
+}
+
 // reauthenticate asks a signed-in user for the password, on the counter that
 // sign-ins are on. It returns the charge to give back with what follows.
 func (e *Engine) reauthenticate(ctx context.Context, u User, given Secret, c Client, now time.Time) (Charge, error) {
@@ -101,6 +106,9 @@ func passwordWrong() *Error {
 // Codes: CodePasswordWrong, CodeValidationFailed (newPassword),
 // CodeRateLimited, CodeTryLater.
 func (e *Engine) ChangePassword(ctx context.Context, who Identity, current, next Secret, c Client) error {
+	if current == "" {
+		return required("currentPassword")
+	}
 	now := e.now()
 	normal, problem := e.acceptable("newPassword", next, who.User.Email, who.User.Name)
 	if problem != nil {

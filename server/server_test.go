@@ -205,6 +205,8 @@ func (p *postbox) wait(t *testing.T, kind watchword.MailKind) watchword.Message 
 }
 
 func equalAnswers(a, b answer) bool {
-	hide := func(x answer) []byte { return bytes.ReplaceAll(x.raw, []byte(x.Header.Get("X-Request-Id")), []byte("-")) }
+	hide := func(x answer) []byte {
+		return bytes.ReplaceAll(x.raw, []byte(x.Header.Get("X-Request-Id")), []byte("-"))
+	}
 	return a.StatusCode == b.StatusCode && bytes.Equal(hide(a), hide(b))
 }

@@ -4,8 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
 
 	"github.com/pressly/goose/v3"
@@ -14,25 +16,78 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// Migrate brings the tables of the file up to date, and names what it did.
+// Migrate brings the tables of the file up to date, and names what it did. The
+// file is made if it is not there.
 func Migrate(ctx context.Context, file string) (applied []string, err error) {
 	if err := prepareFile(file); err != nil {
-		return nil, fmt.Errorf("open database: %w", unavailable(err))
+		return nil, fmt.Errorf("open database %s: %w", file, unavailable(ctx, err))
 	}
-	db, err := sql.Open("sqlite", dsn(file, "immediate"))
-	if err != nil {
-		return nil, fmt.Errorf("open database: %w", err)
-	}
-	defer db.Close() //nolint:errcheck // the migrations are committed
-	return migrate(ctx, db)
+	err = withPool(ctx, file, func(pool *sql.DB) error {
+		applied, err = migrate(ctx, pool)
+		return err
+	})
+	return applied, err
 }
 
-func migrate(ctx context.Context, db *sql.DB) (applied []string, err error) {
+// Status names the migrations that Migrate would carry out, and does not make
+// the file if it is not there.
+func Status(ctx context.Context, file string) (pending []string, err error) {
+	if _, err := os.Stat(file); err != nil {
+		return nil, fmt.Errorf("open database %s: %w", file, unavailable(ctx, err))
+	}
+	err = withPool(ctx, file, func(pool *sql.DB) error {
+		provider, err := newProvider(ctx, pool)
+		if err != nil {
+			return err
+		}
+		known, err := provider.Status(ctx)
+		for _, migration := range known {
+			if migration.State == goose.StatePending {
+				pending = append(pending, path.Base(migration.Source.Path))
+			}
+		}
+		return err
+	})
+	return pending, err
+}
+
+func withPool(ctx context.Context, file string, fn func(*sql.DB) error) error {
+	pool, err := openPool(file, "immediate")
+	if err != nil {
+		return fmt.Errorf("open database %s: %w", file, err)
+	}
+	if err := errors.Join(fn(pool), pool.Close()); err != nil {
+		return fmt.Errorf("open database %s: %w", file, unavailable(ctx, err))
+	}
+	return nil
+}
+
+func migrate(ctx context.Context, pool *sql.DB) (applied []string, err error) {
+	provider, err := newProvider(ctx, pool)
+	if err != nil {
+		return nil, err
+	}
+	results, err := provider.Up(ctx)
+	if err != nil {
+		// Of two programs that start at once on a new file, one does the work.
+		if have, want, again := provider.GetVersions(ctx); again == nil && have == want {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("migrate: %w", err)
+	}
+	for _, result := range results {
+		applied = append(applied, path.Base(result.Source.Path))
+	}
+	return applied, nil
+}
+
+// newProvider refuses tables that a newer program made.
+func newProvider(ctx context.Context, pool *sql.DB) (*goose.Provider, error) {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return nil, err
 	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, db, files)
+	provider, err := goose.NewProvider(goose.DialectSQLite3, pool, files)
 	if err != nil {
 		return nil, fmt.Errorf("read migrations: %w", err)
 	}
@@ -41,14 +96,7 @@ func migrate(ctx context.Context, db *sql.DB) (applied []string, err error) {
 		return nil, fmt.Errorf("read version of tables: %w", err)
 	}
 	if have > want {
-		return nil, fmt.Errorf("the database was written by a newer watchword (tables %d, this program knows %d): use that or a newer program", have, want)
+		return nil, fmt.Errorf("its tables were made by a newer watchword (version %d, this program knows %d): use that one, or a newer one", have, want)
 	}
-	results, err := provider.Up(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("migrate: %w", err)
-	}
-	for _, result := range results {
-		applied = append(applied, path.Base(result.Source.Path))
-	}
-	return applied, nil
+	return provider, nil
 }

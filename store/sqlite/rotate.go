@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 
@@ -11,15 +10,13 @@ import (
 )
 
 // Rotations share commits. A commit waits for the disk; one goroutine takes all
-// rotations that have queued up while it waited, and commits them together. A
-// lone one is never delayed: nothing is waited for but the disk.
+// rotations that have queued up until it is its turn to write, and commits them
+// together. A lone one is never delayed: nothing is waited for but the turn.
 
 const (
 	maxQueue = 1024
 	maxBatch = 256
 )
-
-var errClosed = errors.New("the database is closed")
 
 // A rotation is one request that waits for its outcome.
 type rotation struct {
@@ -30,48 +27,43 @@ type rotation struct {
 	done    chan struct{}
 }
 
-// Rotate queues the request and waits for its commit. When ctx ends first, the
-// rotation may or may not take place: both are states from which a client
-// recovers.
+// Rotate queues the request and waits for its commit. When ctx ends while the
+// commit is under way, the rotation may or may not take place: both are states
+// from which a client recovers.
 func (s *Store) Rotate(ctx context.Context, r watchword.RotateRequest) (watchword.RotateResult, error) {
+	if err := s.enter(); err != nil {
+		return watchword.RotateResult{}, err
+	}
+	defer s.running.Done()
 	one := &rotation{ctx: ctx, request: r, done: make(chan struct{})}
 	select {
 	case s.rotations <- one:
 	case <-ctx.Done():
-		return watchword.RotateResult{}, fmt.Errorf("rotate: %w", unavailable(ctx.Err()))
-	case <-s.closing:
-		return watchword.RotateResult{}, fmt.Errorf("rotate: %w", unavailable(errClosed))
+		return watchword.RotateResult{}, fmt.Errorf("wait to rotate: %w", unavailable(ctx, ctx.Err()))
 	}
 	select {
 	case <-one.done:
-		return one.result, one.err
 	case <-ctx.Done():
-		return watchword.RotateResult{}, fmt.Errorf("rotate: %w", unavailable(ctx.Err()))
-	case <-s.stopped: // after what was queued then
+		return watchword.RotateResult{}, fmt.Errorf("rotate: %w", unavailable(ctx, ctx.Err()))
 	}
-	select {
-	case <-one.done:
-		return one.result, one.err
-	default:
-		return watchword.RotateResult{}, fmt.Errorf("rotate: %w", unavailable(errClosed))
+	if one.err != nil {
+		return watchword.RotateResult{}, fmt.Errorf("rotate: %w", unavailable(ctx, one.err))
 	}
+	return one.result, nil
 }
 
-// rotateQueued serves the queue until the store closes, and then what is left.
+// rotateQueued serves the queue until it is closed and empty.
 func (s *Store) rotateQueued() {
-	defer close(s.stopped)
 	batch := make([]*rotation, 0, maxBatch)
-	for {
-		select {
-		case one := <-s.rotations:
-			batch = s.gather(append(batch[:0], one))
-			s.rotateBatch(batch)
-		case <-s.closing:
-			for len(s.rotations) > 0 {
-				s.rotateBatch(s.gather(batch[:0]))
-			}
-			return
+	for one := range s.rotations {
+		s.turn <- struct{}{}
+		batch = s.gather(append(batch[:0], one))
+		s.rotateBatch(batch)
+		<-s.turn
+		for _, one := range batch {
+			close(one.done)
 		}
+		clear(batch)
 	}
 }
 
@@ -79,7 +71,10 @@ func (s *Store) rotateQueued() {
 func (s *Store) gather(batch []*rotation) []*rotation {
 	for len(batch) < maxBatch {
 		select {
-		case one := <-s.rotations:
+		case one, open := <-s.rotations:
+			if !open {
+				return batch
+			}
 			batch = append(batch, one)
 		default:
 			return batch
@@ -88,29 +83,27 @@ func (s *Store) gather(batch []*rotation) []*rotation {
 	return batch
 }
 
-// rotateBatch commits the batch, and tells each its outcome. If that fails, each
-// is tried alone, so that one can't spoil the others.
+// rotateBatch commits the batch and gives each rotation its outcome. When the
+// database fails, that is the outcome of all, and a commit that failed may yet
+// have taken place. When one statement fails, each is tried alone, so that one
+// can't spoil the others.
 func (s *Store) rotateBatch(batch []*rotation) {
-	if err := s.commit(batch); err != nil {
-		for _, one := range batch {
-			if len(batch) > 1 {
-				err = s.commit([]*rotation{one})
-			}
-			if err != nil {
-				one.result = watchword.RotateResult{}
-				one.err = fmt.Errorf("rotate: %w", unavailable(err))
-			}
-		}
+	err := unavailable(context.Background(), s.commit(batch))
+	if err == nil {
+		return
 	}
 	for _, one := range batch {
-		close(one.done)
+		one.err = err
+		if len(batch) > 1 && !errors.Is(err, watchword.ErrUnavailable) {
+			s.rotateBatch([]*rotation{one})
+		}
 	}
 }
 
 // commit carries out the rotations whose callers still wait, in one transaction.
 func (s *Store) commit(batch []*rotation) error {
 	ctx := context.Background()
-	tx, err := s.writer.BeginTx(ctx, &sql.TxOptions{})
+	tx, err := s.writer.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}

@@ -10,10 +10,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io/fs"
-	"net/url"
-	"os"
-	"path/filepath"
 	"sync"
 
 	"github.com/watchword-auth/watchword"
@@ -26,11 +22,19 @@ const readers = 4
 type Store struct {
 	writer, reader   *sql.DB
 	writing, reading sqlstore.Statements
-	rotations        chan *rotation
-	closing          chan struct{}
-	stopped          chan struct{} // closed when no rotation is served any more
-	closeOnce        sync.Once
-	closeErr         error
+
+	// Whoever holds the turn writes. Updates queue up for updating first, so
+	// that only one of them asks for the turn: then the rotations that have
+	// gathered come after every single Update, however many wait. (A send to a
+	// channel is first come, first served; a pool of connections is not.)
+	updating, turn chan struct{}
+
+	rotations chan *rotation // see rotate.go
+	rotating  sync.WaitGroup
+
+	mu      sync.Mutex // guards closed, and running against it
+	closed  bool
+	running sync.WaitGroup
 }
 
 var _ watchword.Store = (*Store)(nil)
@@ -38,93 +42,91 @@ var _ watchword.Store = (*Store)(nil)
 // Open opens the file, made with mode 0600 if it is not there, and brings its
 // tables up to date. Several processes may open one file.
 func Open(ctx context.Context, path string) (*Store, error) {
-	if err := prepareFile(path); err != nil {
-		return nil, fmt.Errorf("open database: %w", unavailable(err))
+	s := &Store{
+		updating:  make(chan struct{}, 1),
+		turn:      make(chan struct{}, 1),
+		rotations: make(chan *rotation, maxQueue),
 	}
-	s := &Store{rotations: make(chan *rotation, maxQueue), closing: make(chan struct{}), stopped: make(chan struct{})}
 	if err := s.open(ctx, path); err != nil {
-		return nil, fmt.Errorf("open database %s: %w", path, errors.Join(err, s.closePools()))
+		return nil, fmt.Errorf("open database %s: %w", path, errors.Join(unavailable(ctx, err), s.closePools()))
 	}
-	go s.rotateQueued()
+	s.rotating.Go(s.rotateQueued)
 	return s, nil
 }
 
-func (s *Store) open(ctx context.Context, path string) error {
-	var err error
-	if s.writer, err = sql.Open("sqlite", dsn(path, "immediate")); err != nil {
+func (s *Store) open(ctx context.Context, path string) (err error) {
+	if err = prepareFile(path); err != nil {
 		return err
 	}
-	s.writer.SetMaxOpenConns(1)
-	if s.reader, err = sql.Open("sqlite", dsn(path, "deferred", "query_only(1)")); err != nil {
+	if s.writer, err = openPool(path, "immediate"); err != nil {
+		return err
+	}
+	if s.reader, err = openPool(path, "deferred", "query_only(1)"); err != nil {
 		return err
 	}
 	s.reader.SetMaxOpenConns(readers)
 	s.reader.SetMaxIdleConns(readers)
-	if _, err := migrate(ctx, s.writer); err != nil {
-		return unavailable(err)
-	}
-	if s.writing, err = sqlstore.Prepare(ctx, s.writer); err != nil {
-		return unavailable(err)
-	}
-	s.reading, err = sqlstore.Prepare(ctx, s.reader)
-	return unavailable(err)
-}
-
-// prepareFile makes the file readable by its owner only. SQLite gives the files
-// beside it the same mode.
-func prepareFile(path string) error {
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: is %s a directory that this user may write to?", err, filepath.Dir(path))
-	}
-	if err != nil {
+	if _, err = migrate(ctx, s.writer); err != nil {
 		return err
 	}
-	info, err := file.Stat()
-	if err == nil && info.Mode().Perm()&0o077 != 0 {
-		err = file.Chmod(0o600)
+	if s.writing, err = sqlstore.Prepare(ctx, s.writer); err != nil {
+		return err
 	}
-	return errors.Join(err, file.Close())
-}
-
-// dsn is what every connection begins with. FULL means that a commit is on disk.
-func dsn(path, txlock string, pragmas ...string) string {
-	all := append([]string{"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)"}, pragmas...)
-	query := url.Values{"_pragma": all, "_txlock": {txlock}}
-	return (&url.URL{Scheme: "file", Opaque: url.PathEscape(path), RawQuery: query.Encode()}).String()
+	s.reading, err = sqlstore.Prepare(ctx, s.reader)
+	return err
 }
 
 // View runs fn on one consistent state.
 func (s *Store) View(ctx context.Context, fn func(watchword.Tx) error) error {
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.running.Done()
 	tx, err := s.reader.BeginTx(ctx, nil)
 	if err != nil {
-		return fmt.Errorf("begin reading: %w", unavailable(err))
+		return fmt.Errorf("begin reading: %w", unavailable(ctx, err))
 	}
 	defer tx.Rollback() //nolint:errcheck // nothing was written
-	return unavailable(fn(sqlstore.NewTx(tx, s.reading)))
+	return unavailable(ctx, fn(sqlstore.NewTx(tx, s.reading)))
 }
 
 // Update runs fn alone, and commits.
 func (s *Store) Update(ctx context.Context, fn func(watchword.Tx) error) error {
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.running.Done()
+	for _, gate := range []chan struct{}{s.updating, s.turn} {
+		select {
+		case gate <- struct{}{}:
+			defer func() { <-gate }()
+		case <-ctx.Done():
+			return fmt.Errorf("wait to write: %w", unavailable(ctx, ctx.Err()))
+		}
+	}
 	tx, err := s.writer.BeginTx(ctx, nil)
 	if err != nil {
-		return fmt.Errorf("begin writing: %w", unavailable(err))
+		return fmt.Errorf("begin writing: %w", unavailable(ctx, err))
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit it does nothing
 	if err := fn(sqlstore.NewTx(tx, s.writing)); err != nil {
-		return unavailable(err)
+		return unavailable(ctx, err)
 	}
 	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("commit: %w", unavailable(err))
+		return fmt.Errorf("commit: %w", unavailable(ctx, err))
 	}
 	return nil
 }
 
 // Check reads the whole file and compares it with itself.
 func (s *Store) Check(ctx context.Context) error {
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.running.Done()
 	var verdict string
 	if err := s.reader.QueryRowContext(ctx, "PRAGMA integrity_check(1)").Scan(&verdict); err != nil {
-		return fmt.Errorf("check database: %w", unavailable(err))
+		return fmt.Errorf("check database: %w", unavailable(ctx, err))
 	}
 	if verdict != "ok" {
 		return fmt.Errorf("the database is damaged: %s", verdict)
@@ -132,14 +134,31 @@ func (s *Store) Check(ctx context.Context) error {
 	return nil
 }
 
+// enter counts an operation that runs, for Close to wait for; its end is
+// s.running.Done.
+func (s *Store) enter() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return fmt.Errorf("%w: the database is closed", watchword.ErrUnavailable)
+	}
+	s.running.Add(1)
+	return nil
+}
+
 // Close waits for running operations and folds the log into the file.
 func (s *Store) Close() error {
-	s.closeOnce.Do(func() {
-		close(s.closing)
-		<-s.stopped
-		s.closeErr = s.closePools()
-	})
-	return s.closeErr
+	s.mu.Lock()
+	first := !s.closed
+	s.closed = true
+	s.mu.Unlock()
+	if !first {
+		return nil
+	}
+	s.running.Wait()
+	close(s.rotations)
+	s.rotating.Wait()
+	return s.closePools()
 }
 
 func (s *Store) closePools() error {

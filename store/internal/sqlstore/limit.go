@@ -11,22 +11,23 @@ import (
 // A counter is the theoretical arrival time of internal/ratelimit, in
 // microseconds: limits of thousands a second would not fit milliseconds.
 const (
-	// charge is ratelimit.Decide. $2 is now and one use, $3 now, $4 now and the
-	// whole span, $5 one use, $6 the latest arrival time that has room for another
-	// use. No use moves a counter beyond $4: one that lies there tells of a clock
-	// that was set back, and counts as having room for one more, so that nobody
-	// is locked out for longer than the span.
+	// charge is ratelimit.Decide. $2 is now and one use, $3 now, $4 too far ahead,
+	// $5 now and the span, $6 one use, $7 the latest that has room for another use.
+	//
+	// Too far ahead is what would lock somebody out for longer than the span. Only
+	// a clock that was set back leaves such a counter, and it counts as having
+	// room for one use more. The clocks of two processes may well differ by less.
 	charge = `INSERT INTO limits (key, tat) VALUES ($1, $2)
 		ON CONFLICT (key) DO UPDATE SET tat = CASE
-			WHEN limits.tat < $3 THEN $2 WHEN limits.tat > $4 THEN $4 ELSE limits.tat + $5 END
-		WHERE limits.tat <= $6 OR limits.tat > $4`
+			WHEN limits.tat < $3 THEN $2 WHEN limits.tat > $4 THEN $5 ELSE limits.tat + $6 END
+		WHERE limits.tat <= $7 OR limits.tat > $4`
 	selectLimit = `SELECT tat FROM limits WHERE key = $1`
 	refund      = `UPDATE limits SET tat = CASE WHEN tat - $1 < $2 THEN $2 ELSE tat - $1 END WHERE tat > $2 AND key = $3`
 )
 
 func (t Tx) Charge(ctx context.Context, c watchword.Charge) (time.Duration, error) {
 	now, cost, span := c.At.UnixMicro(), c.Cost.Microseconds(), c.Span.Microseconds()
-	allowed, err := t.change(ctx, charge, c.Key, now+cost, now, now+span, cost, now+span-cost)
+	allowed, err := t.change(ctx, charge, c.Key, now+cost, now, now+2*span-cost, now+span, cost, now+span-cost)
 	if err != nil || allowed {
 		return 0, err
 	}

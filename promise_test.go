@@ -1,0 +1,151 @@
+package watchword_test
+
+import (
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/store/sqlite"
+)
+
+// The promise, on the real engine and a real file: an honest client is never
+// signed out by the network, and two parties that both keep refreshing one
+// session are found out. rotation_promise_test.go does the same to Judge alone,
+// far more often.
+
+// A world is an engine that can be restarted.
+type world struct {
+	*rig
+	path string
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "watchword.db")
+	w := &world{path: path, rig: startOn(t, path, func(o *watchword.Options) { o.Limits = watchword.Unlimited() })}
+	w.signUp(t, "ada@example.com")
+	return w
+}
+
+// restart closes everything and opens it again.
+func (w *world) restart(t *rapid.T) {
+	w.Close()
+	if err := w.store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if w.store, err = sqlite.Open(t.Context(), w.path); err != nil {
+		t.Fatal(err)
+	}
+	if w.Engine, err = watchword.New(t.Context(), w.store, w.opts); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// An honest client is one cookie jar, whatever tabs share it.
+type honest struct {
+	w     *world
+	jar   watchword.Secret
+	clean int // rotations that arrived since one was lost
+	lost  bool
+}
+
+func (h *honest) refresh(t *rapid.T) watchword.Secret {
+	in, err := h.w.Refresh(t.Context(), h.jar, laptop)
+	if err != nil {
+		t.Fatalf("an honest client was refused: %v", err)
+	}
+	return in.RefreshToken
+}
+
+func (h *honest) arrives(t *rapid.T) {
+	h.jar = h.refresh(t)
+	if h.lost {
+		h.clean, h.lost = 0, false
+		return
+	}
+	h.clean++
+}
+
+// mayLose: what rotation.md forgives is one lost response, as often as it is
+// lost, and then another after some that arrived.
+func (h *honest) mayLose() bool { return h.lost || h.clean > 1 }
+
+// RT-5, RT-6
+func TestTheEngineSignsNoHonestClientOut(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	t.Cleanup(func() { w.Close(); _ = w.store.Close() })
+	rapid.Check(t, func(rt *rapid.T) {
+		h := &honest{w: w, jar: w.login(t, "ada@example.com", laptop).RefreshToken, clean: 2}
+		rt.Repeat(map[string]func(*rapid.T){
+			"time passes": func(rt *rapid.T) {
+				w.clock.advance(time.Duration(rapid.IntRange(0, int(5*time.Hour)).Draw(rt, "pause")))
+			},
+			"a response arrives": h.arrives,
+			"a response is lost": func(rt *rapid.T) {
+				if !h.mayLose() {
+					rt.Skip("too soon after another")
+				}
+				h.refresh(rt)
+				h.lost = true
+			},
+			"several tabs at once": func(rt *rapid.T) {
+				tokens := make([]watchword.Secret, rapid.IntRange(2, 8).Draw(rt, "tabs"))
+				var wg sync.WaitGroup
+				for i := range tokens {
+					wg.Go(func() {
+						if in, err := w.Refresh(rt.Context(), h.jar, laptop); err == nil {
+							tokens[i] = in.RefreshToken
+						}
+					})
+				}
+				wg.Wait()
+				for _, token := range tokens {
+					if token == "" || token != tokens[0] {
+						rt.Fatal("tabs were given different tokens, or none")
+					}
+				}
+				h.jar = tokens[0]
+				if h.lost {
+					h.clean, h.lost = 0, false
+				}
+			},
+			"the server restarts": w.restart,
+		})
+	})
+}
+
+// RT-3, RT-13
+func TestTheEngineFindsTwoPartiesOnOneSession(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	t.Cleanup(func() { w.Close(); _ = w.store.Close() })
+	rapid.Check(t, func(rt *rapid.T) {
+		user := &honest{w: w, jar: w.login(t, "ada@example.com", laptop).RefreshToken}
+		for range rapid.IntRange(0, 5).Draw(rt, "before the theft") {
+			w.clock.advance(15 * time.Minute)
+			user.arrives(rt)
+		}
+		jars := map[string]watchword.Secret{"user": user.jar, "thief": user.jar}
+		both := map[string]bool{}
+		found := rapid.IntRange(0, 1).Draw(rt, "who is first")
+		for step := range 6 {
+			name := []string{"user", "thief"}[(step+found)%2]
+			w.clock.advance(11*time.Second + time.Duration(rapid.IntRange(0, int(time.Hour)).Draw(rt, "pause")))
+			in, err := w.Refresh(rt.Context(), jars[name], laptop)
+			if watchword.CodeOf(err) == watchword.CodeRefreshReused {
+				return
+			}
+			if err != nil {
+				rt.Fatalf("neither answered nor found out: %v", err)
+			}
+			jars[name], both[name] = in.RefreshToken, true
+		}
+		rt.Fatalf("%v share the session, unnoticed", both)
+	})
+}

@@ -1,0 +1,200 @@
+package storetest
+
+import (
+	"context"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+var users = map[string]func(suite){
+	"AUserComesBackAsItWas": func(s suite) {
+		full := s.addUser(1)
+		bare := watchword.User{ID: User(2).ID, Email: User(2).Email, CreatedAt: Start}
+		s.wantHeld(true, "insert", insertUser(bare, Start))
+		same(s, "full user", s.user(full.ID), full)
+		same(s, "bare user", s.user(bare.ID), bare)
+		s.view(func(ctx context.Context, tx watchword.Tx) error {
+			byEmail, err := tx.UserByEmail(ctx, full.Email)
+			same(s, "user by address", byEmail, full)
+			return err
+		})
+	},
+
+	"AbsentUsersAreNotFound": func(s suite) {
+		nobody := User(9)
+		s.update(func(ctx context.Context, tx watchword.Tx) error {
+			_, err := tx.User(ctx, nobody.ID)
+			s.wantNotFound("user", err)
+			_, err = tx.UserByEmail(ctx, nobody.Email)
+			s.wantNotFound("user by address", err)
+			s.wantNotFound("set name", tx.SetName(ctx, nobody.ID, "x"))
+			s.wantNotFound("set roles", tx.SetRoles(ctx, nobody.ID, nil, Start))
+			s.wantNotFound("set disabled", tx.SetDisabled(ctx, nobody.ID, Start))
+			s.wantNotFound("set password", tx.SetPassword(ctx, nobody.ID, "x"))
+			return nil
+		})
+		s.wantHeld(false, "replace the password of nobody", func(ctx context.Context, tx watchword.Tx) (bool, error) {
+			return tx.ReplacePassword(ctx, nobody.ID, "", "x")
+		})
+		s.wantHeld(false, "delete nobody", func(ctx context.Context, tx watchword.Tx) (bool, error) {
+			return tx.DeleteUser(ctx, nobody.ID)
+		})
+	},
+
+	"UsersAreListedByAddressPageByPage": func(s suite) {
+		for n := range 5 {
+			s.addUser(n)
+		}
+		var seen []watchword.Address
+		s.view(func(ctx context.Context, tx watchword.Tx) error {
+			for after := watchword.Address(""); ; {
+				page, err := tx.Users(ctx, after, 2)
+				if err != nil || len(page) == 0 {
+					return err
+				}
+				for _, u := range page {
+					seen = append(seen, u.Email)
+				}
+				after = page[len(page)-1].Email
+			}
+		})
+		same(s, "addresses", seen, []watchword.Address{User(0).Email, User(1).Email, User(2).Email, User(3).Email, User(4).Email})
+	},
+
+	"WhatIsSetIsSetAndNothingElse": func(s suite) {
+		u, other := s.addUser(1), s.addUser(2)
+		u.Name, u.Roles, u.RolesChangedAt = `"; DROP TABLE users; --`, []string{"teacher"}, after(time.Hour)
+		u.DisabledAt, u.PasswordHash = after(time.Minute), "another hash"
+		s.update(func(ctx context.Context, tx watchword.Tx) error {
+			return firstError(
+				tx.SetName(ctx, u.ID, u.Name), tx.SetRoles(ctx, u.ID, u.Roles, u.RolesChangedAt),
+				tx.SetDisabled(ctx, u.ID, u.DisabledAt), tx.SetPassword(ctx, u.ID, u.PasswordHash))
+		})
+		same(s, "user", s.user(u.ID), u)
+		same(s, "another user", s.user(other.ID), other)
+		s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.SetDisabled(ctx, u.ID, time.Time{}) })
+		if s.user(u.ID).Disabled() {
+			s.Error("the zero time does not enable the account")
+		}
+	},
+
+	"APasswordIsReplacedOnlyIfItIsStillThatOne": func(s suite) {
+		u := s.addUser(1)
+		replace := func(from, to watchword.Secret) func(context.Context, watchword.Tx) (bool, error) {
+			return func(ctx context.Context, tx watchword.Tx) (bool, error) { return tx.ReplacePassword(ctx, u.ID, from, to) }
+		}
+		s.wantHeld(false, "from another hash", replace("not it", "new"))
+		s.wantHeld(true, "by itself: the lock of a sign-in", replace(u.PasswordHash, u.PasswordHash))
+		same(s, "user", s.user(u.ID), u)
+		s.wantHeld(true, "by another", replace(u.PasswordHash, "new"))
+		s.wantHeld(false, "a second time", replace(u.PasswordHash, "newer"))
+		s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.SetDisabled(ctx, u.ID, Start) })
+		s.wantHeld(false, "of a disabled account", replace("new", "newest"))
+		u.PasswordHash, u.DisabledAt = "new", Start
+		same(s, "user at the end", s.user(u.ID), u)
+	},
+
+	"AnAddressBelongsToOneUser": func(s suite) {
+		u, twin := s.addUser(1), User(2)
+		twin.Email = u.Email
+		s.wantHeld(false, "insert", insertUser(twin, Start))
+		other := s.addUser(3)
+		s.wantHeld(false, "change to a taken address", setEmail(other, u.Email, Start))
+		same(s, "other", s.user(other.ID), other)
+	},
+
+	"AnAddressThatCanBeTakenBackIsNotFree": func(s suite) {
+		former, other, newcomer := s.addUser(1), s.addUser(2), User(3)
+		undo := watchword.MailToken{
+			Hash: "undo", Kind: watchword.MailAddressChanged, UserID: former.ID,
+			Email: former.Email, ExpiresAt: after(time.Hour),
+		}
+		s.addMailToken(undo)
+		s.wantHeld(true, "the owner moves away", setEmail(former, "moved@example.com", Start))
+		former.Email = "moved@example.com"
+		newcomer.Email = undo.Email
+
+		s.wantHeld(false, "sign up with it", insertUser(newcomer, after(time.Hour-time.Millisecond)))
+		s.wantHeld(false, "change to it", setEmail(other, undo.Email, Start))
+		s.wantHeld(true, "the last owner takes it back", setEmail(former, undo.Email, Start))
+		former.Email = undo.Email
+		s.wantHeld(true, "and moves away again", setEmail(former, "moved@example.com", Start))
+		s.wantHeld(true, "sign up with it when the token has expired", insertUser(newcomer, undo.ExpiresAt))
+	},
+
+	"OnlyATokenOfThatKindReservesAnAddress": func(s suite) {
+		newcomer := User(3)
+		s.addMailToken(watchword.MailToken{
+			Hash: "reset", Kind: watchword.MailReset, UserID: User(1).ID,
+			Email: newcomer.Email, ExpiresAt: after(time.Hour),
+		})
+		s.wantHeld(true, "sign up", insertUser(newcomer, Start))
+	},
+
+	"AnAddressChangesOnlyIfItIsStillThatOne": func(s suite) {
+		u := s.addUser(1)
+		stale := u
+		stale.Email = "older@example.com"
+		s.wantHeld(false, "from another", setEmail(stale, "new@example.com", after(time.Minute)))
+		same(s, "user", s.user(u.ID), u)
+		s.wantHeld(true, "from the present one", setEmail(u, "new@example.com", after(time.Minute)))
+		u.Email, u.VerifiedAt = "new@example.com", after(time.Minute)
+		same(s, "user after", s.user(u.ID), u)
+	},
+
+	"OnlyTheAddressThatWasProvenIsVerified": func(s suite) {
+		u := User(1)
+		u.VerifiedAt = time.Time{}
+		s.wantHeld(true, "insert", insertUser(u, Start))
+		verify := func(email watchword.Address) func(context.Context, watchword.Tx) (bool, error) {
+			return func(ctx context.Context, tx watchword.Tx) (bool, error) {
+				return tx.SetVerified(ctx, u.ID, email, after(time.Minute))
+			}
+		}
+		s.wantHeld(false, "another address", verify("other@example.com"))
+		same(s, "user", s.user(u.ID), u)
+		s.wantHeld(true, "the address", verify(u.Email))
+		u.VerifiedAt = after(time.Minute)
+		same(s, "user after", s.user(u.ID), u)
+	},
+
+	"ADeletedUserTakesItsEventsAndMailsAlong": func(s suite) {
+		u, other := s.addUser(1), s.addUser(2)
+		one := s.addSession(Session(u.ID, 1))
+		s.update(func(ctx context.Context, tx watchword.Tx) error {
+			return firstError(
+				tx.InsertEvent(ctx, eventOf(u.ID, 1)), tx.InsertEvent(ctx, eventOf(other.ID, 2)),
+				tx.InsertMail(ctx, mailOf(u, 1)), tx.InsertMail(ctx, mailOf(other, 2)))
+		})
+		s.wantHeld(true, "delete", func(ctx context.Context, tx watchword.Tx) (bool, error) { return tx.DeleteUser(ctx, u.ID) })
+		s.view(func(ctx context.Context, tx watchword.Tx) error {
+			_, err := tx.User(ctx, u.ID)
+			s.wantNotFound("user", err)
+			_, _, err = tx.Session(ctx, one.ID)
+			s.wantNotFound("session of a deleted user", err)
+			return nil
+		})
+		same(s, "events", s.events(u.ID, 10), nil)
+		same(s, "events of another", s.events(other.ID, 10), []watchword.Event{eventOf(other.ID, 2)})
+		same(s, "mails", s.mails(), []watchword.Mail{mailOf(other, 2)})
+		s.wantHeld(true, "sign up again", insertUser(User(1), Start))
+	},
+}
+
+func insertUser(u watchword.User, now time.Time) func(context.Context, watchword.Tx) (bool, error) {
+	return func(ctx context.Context, tx watchword.Tx) (bool, error) { return tx.InsertUser(ctx, u, now) }
+}
+
+func setEmail(u watchword.User, to watchword.Address, at time.Time) func(context.Context, watchword.Tx) (bool, error) {
+	return func(ctx context.Context, tx watchword.Tx) (bool, error) { return tx.SetEmail(ctx, u.ID, u.Email, to, at) }
+}
+
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
