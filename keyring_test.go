@@ -1,15 +1,18 @@
 package watchword_test
 
 import (
+	"context"
 	"encoding/json"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
 func states(keys []watchword.KeyInfo, use watchword.KeyUse) (s []string) {
@@ -202,5 +205,46 @@ func TestASharedSecretHasNoPublicKey(t *testing.T) {
 	opts.SigningSecret = "too short"
 	if _, err := watchword.New(t.Context(), r.store, opts); err == nil {
 		t.Error("a short secret was accepted")
+	}
+}
+
+// A keyReads counts how often the keys are read.
+type keyReads struct {
+	*sqlite.Store
+	n atomic.Int64
+}
+
+func (s *keyReads) View(ctx context.Context, fn func(watchword.Tx) error) error {
+	return s.Store.View(ctx, func(tx watchword.Tx) error { return fn(keyReadsTx{tx, s}) })
+}
+
+type keyReadsTx struct {
+	watchword.Tx
+	store *keyReads
+}
+
+func (t keyReadsTx) Keys(ctx context.Context) ([]watchword.Key, error) {
+	t.store.n.Add(1)
+	return t.Tx.Keys(ctx)
+}
+
+// KEY-3
+func TestTokensOfUnknownKeysDoNotMakeTheServerReadKeysForEver(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	other := start(t, nil)
+	foreign := other.signUp(t, "ada@example.com")
+	store := &keyReads{Store: r.store}
+	engine, err := watchword.New(t.Context(), store, r.opts)
+	must(t, err)
+	t.Cleanup(engine.Close)
+	before := store.n.Load()
+	begun := time.Now()
+	for range 500 {
+		_, err := engine.Authenticate(t.Context(), foreign.AccessToken)
+		wantCode(t, err, watchword.CodeTokenInvalid)
+	}
+	if reads, most := store.n.Load()-before, int64(time.Since(begun)/time.Second)+1; reads > most {
+		t.Errorf("500 foreign tokens read the keys %d times", reads)
 	}
 }

@@ -1,8 +1,12 @@
 package watchword_test
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -144,7 +148,7 @@ func TestAStrangerCannotTellAccountsApart(t *testing.T) {
 	}
 }
 
-// RL-3, RL-9
+// RL-2, RL-3, RL-9
 func TestFailedPasswordsAreCountedPerAccountAndBeforeTheyAreLookedAt(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
@@ -163,6 +167,97 @@ func TestFailedPasswordsAreCountedPerAccountAndBeforeTheyAreLookedAt(t *testing.
 	}
 	r.clock.advance(2 * time.Minute)
 	r.login(t, "ada@example.com", laptop)
+}
+
+// RL-4
+func TestParallelGuessesCostOneAttemptEach(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(o *watchword.Options) { o.HashQueue = time.Minute })
+	r.signUp(t, "ada@example.com")
+	var wg sync.WaitGroup
+	codes := make([]watchword.Code, 50)
+	for i := range codes {
+		wg.Go(func() {
+			_, err := r.Login(t.Context(), watchword.LoginRequest{Email: "ada@example.com", Password: "a wrong guess", Client: laptop})
+			codes[i] = watchword.CodeOf(err)
+		})
+	}
+	wg.Wait()
+	counts := map[watchword.Code]int{}
+	for _, code := range codes {
+		counts[code]++
+	}
+	if counts[watchword.CodeInvalidCredentials] != 10 || counts[watchword.CodeRateLimited] != 40 {
+		t.Errorf("got %v", counts)
+	}
+}
+
+// RL-10
+func TestASuccessGivesBackOnlyItsOwnAttempt(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	r.signUp(t, "ada@example.com")
+	wrong := func() error {
+		_, err := r.Login(t.Context(), watchword.LoginRequest{Email: "ada@example.com", Password: "a wrong guess", Client: phone})
+		return err
+	}
+	for range 9 {
+		wantCode(t, wrong(), watchword.CodeInvalidCredentials)
+	}
+	r.login(t, "ada@example.com", laptop)
+	wantCode(t, wrong(), watchword.CodeInvalidCredentials)
+	wantCode(t, wrong(), watchword.CodeRateLimited)
+}
+
+// RT-7
+func TestEverySignInIsANewSession(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	one := r.signUp(t, "ada@example.com")
+	two := r.login(t, "ada@example.com", laptop)
+	if one.Session.ID == two.Session.ID || one.RefreshToken == two.RefreshToken || one.AccessToken == two.AccessToken {
+		t.Error("a sign-in reused something")
+	}
+}
+
+// PW-11, LOG-1, LOG-3
+func TestLogLinesTellWhatHappenedAndNoSecret(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	r := start(t, func(o *watchword.Options) {
+		o.Log = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	})
+	in := r.signUp(t, "ada@example.com")
+	_, err := r.Login(t.Context(), watchword.LoginRequest{Email: "ada@example.com", Password: "a wrong guess", Client: phone})
+	wantCode(t, err, watchword.CodeInvalidCredentials)
+	must(t, r.ChangePassword(t.Context(), r.identity(t, in), goodPassword, otherPassword, laptop))
+	r.post.refuse(errors.New("asleep"))
+	token := r.mailed(t)
+	for _, secret := range []string{goodPassword, otherPassword, "a wrong guess", string(in.AccessToken), string(in.RefreshToken), token, "$argon2id"} {
+		if strings.Contains(log.String(), secret) {
+			t.Errorf("the log holds %q", secret)
+		}
+	}
+	for _, event := range []string{"signup", "login_failed", "password_changed"} {
+		if !strings.Contains(log.String(), `"event":"`+event+`"`) {
+			t.Errorf("the log does not tell of %s", event)
+		}
+	}
+	if !strings.Contains(log.String(), `"request_id":"phone"`) || !strings.Contains(log.String(), `"client":"2001:db8::17"`) {
+		t.Error("the log does not tell who")
+	}
+}
+
+// mailed has a reset mailed, and returns its token.
+func (r *rig) mailed(t *testing.T) string {
+	t.Helper()
+	must(t, r.ForgotPassword(t.Context(), "ada@example.com", laptop))
+	r.deliver(t)
+	r.post.refuse(nil)
+	_, err := r.RetryMail(t.Context(), "")
+	must(t, err)
+	r.deliver(t)
+	return string(r.post.last(t, watchword.MailReset).Token)
 }
 
 func TestARightPasswordCostsNoAttempt(t *testing.T) {

@@ -1,6 +1,8 @@
 package watchword_test
 
 import (
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,7 +18,7 @@ func (r *rig) forgotten(t *testing.T, email string) watchword.Secret {
 	return r.post.last(t, watchword.MailReset).Token
 }
 
-// RST-1, RST-4
+// ID-8, RST-1, RST-4
 func TestAResetEndsEverySessionAndWorksOnce(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
@@ -76,6 +78,69 @@ func TestAMailedTokenDiesOfAgeOfASuccessorAndOfEveryChange(t *testing.T) {
 }
 
 // EV-1
+// RST-2
+func TestOfTwoResetsAtOnceOneSucceeds(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	r.signUp(t, "ada@example.com")
+	token := r.forgotten(t, "ada@example.com")
+	passwords := []watchword.Secret{goodPassword, otherPassword}
+	errs := make([]error, len(passwords))
+	var wg sync.WaitGroup
+	for i, password := range passwords {
+		wg.Go(func() { errs[i] = r.ResetPassword(t.Context(), token, password, laptop) })
+	}
+	wg.Wait()
+	won := slices.Index(errs, nil)
+	if won < 0 {
+		t.Fatalf("both failed: %v", errs)
+	}
+	wantCode(t, errs[1-won], watchword.CodeMailTokenInvalid)
+	_, err := r.Login(t.Context(), watchword.LoginRequest{Email: "ada@example.com", Password: passwords[won], Client: laptop})
+	must(t, err)
+}
+
+// RST-5
+func TestToAskForAResetChangesNothing(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	in := r.signUp(t, "ada@example.com")
+	r.forgotten(t, "ada@example.com")
+	r.identity(t, in)
+	r.login(t, "ada@example.com", laptop)
+}
+
+// ID-5
+func TestATokenOfAnAccountThatIsGoneLooksLikeAnyOther(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	user := r.signUp(t, "ada@example.com").User
+	token := r.forgotten(t, "ada@example.com")
+	must(t, r.DeleteUser(t.Context(), user.ID))
+	gone := r.ResetPassword(t.Context(), token, otherPassword, laptop)
+	never := r.ResetPassword(t.Context(), "wwm_never", otherPassword, laptop)
+	wantCode(t, gone, watchword.CodeMailTokenInvalid)
+	if gone.Error() != never.Error() {
+		t.Errorf("%q, not %q", gone, never)
+	}
+}
+
+// EV-2
+func TestOnlyTheNewestChangeOfAddressCanBeConfirmed(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	who := verified(t, r, "ada@example.com")
+	var tokens []watchword.Secret
+	for _, to := range []string{"ada@example.org", "ada@example.net"} {
+		must(t, r.ChangeEmail(t.Context(), who, to, goodPassword, laptop))
+		r.deliver(t)
+		tokens = append(tokens, r.post.last(t, watchword.MailConfirmAddress).Token)
+	}
+	wantCode(t, r.ConfirmEmail(t.Context(), tokens[0], laptop), watchword.CodeMailTokenInvalid)
+	must(t, r.ConfirmEmail(t.Context(), tokens[1], laptop))
+	r.login(t, "ada@example.net", laptop)
+}
+
 func TestATokenOfOneKindIsNoTokenOfAnother(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)

@@ -1,8 +1,14 @@
 package watchword_test
 
 import (
+	"context"
+	"fmt"
+	"slices"
 	"testing"
 	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
 func TestSweepingTakesWhatIsDeadAndLeavesWhatLives(t *testing.T) {
@@ -31,5 +37,104 @@ func TestSweepingTakesWhatIsDeadAndLeavesWhatLives(t *testing.T) {
 	}
 	if _, err := r.FindUser(t.Context(), "ada@example.com"); err != nil {
 		t.Error("a user was swept")
+	}
+}
+
+// RL-8
+func TestCountersThatAreUsedUpNoMoreAreSwept(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	for i := range 300 {
+		_ = r.ForgotPassword(t.Context(), fmt.Sprintf("user%d@example.com", i), laptop)
+	}
+	r.deliver(t)
+	r.clock.advance(time.Hour)
+	rows, err := r.Sweep(t.Context())
+	must(t, err)
+	if rows < 30 {
+		t.Errorf("%d counters were swept", rows)
+	}
+	rows, err = r.Sweep(t.Context())
+	if err != nil || rows != 0 {
+		t.Errorf("%d rows were left, %v", rows, err)
+	}
+}
+
+// A sweptStore notes how many rows each transaction of a sweep deleted.
+type sweptStore struct {
+	*sqlite.Store
+	batches []int
+}
+
+func (s *sweptStore) Update(ctx context.Context, fn func(watchword.Tx) error) error {
+	return s.Store.Update(ctx, func(tx watchword.Tx) error { return fn(sweptTx{tx, s}) })
+}
+
+type sweptTx struct {
+	watchword.Tx
+	store *sweptStore
+}
+
+func (t sweptTx) Sweep(ctx context.Context, what watchword.Sweep, before time.Time, limit int) (int, error) {
+	n, err := t.Tx.Sweep(ctx, what, before, limit)
+	t.store.batches = append(t.store.batches, n)
+	return n, err
+}
+
+// RT-15
+func TestAHundredThousandEndedSessionsAreSweptInSmallSteps(t *testing.T) {
+	t.Parallel()
+	const dead = 100_000
+	r := start(t, func(o *watchword.Options) { o.Limits = watchword.Unlimited() })
+	in := r.signUp(t, "ada@example.com")
+	must(t, r.store.Update(t.Context(), func(tx watchword.Tx) error {
+		long := r.clock.Now().Add(-40 * 24 * time.Hour)
+		for i := range dead {
+			gone := in.Session
+			gone.ID = watchword.SessionID(fmt.Sprintf("00000000-0000-7000-8000-%012d", i))
+			gone.CreatedAt, gone.RotatedAt, gone.EndedAt, gone.EndedWhy = long, long, long, watchword.EndedLogout
+			if err := tx.InsertSession(t.Context(), gone); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+
+	store := &sweptStore{Store: r.store}
+	sweeper, err := watchword.New(t.Context(), store, r.opts)
+	must(t, err)
+	t.Cleanup(sweeper.Close)
+	swept := make(chan int)
+	go func() {
+		rows, err := sweeper.Sweep(t.Context())
+		if err != nil {
+			t.Errorf("sweep: %v", err)
+		}
+		swept <- rows
+	}()
+
+	token, refreshes, longest := in.RefreshToken, 0, time.Duration(0)
+	for {
+		select {
+		case rows := <-swept:
+			if rows < dead {
+				t.Errorf("%d rows were swept", rows)
+			}
+			if largest := slices.Max(store.batches); largest > 200 {
+				t.Errorf("a transaction deleted %d rows", largest)
+			}
+			if refreshes < len(store.batches) {
+				t.Errorf("%d refreshes beside %d steps of the sweep", refreshes, len(store.batches))
+			}
+			t.Logf("%d refreshes beside %d steps, the longest took %s", refreshes, len(store.batches), longest)
+			return
+		default:
+		}
+		begun := time.Now()
+		next, err := r.Refresh(t.Context(), token, laptop)
+		must(t, err)
+		longest = max(longest, time.Since(begun))
+		token = next.RefreshToken
+		refreshes++
 	}
 }

@@ -1,0 +1,101 @@
+package watchword_test
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/store/sqlite"
+)
+
+// The hot paths, end to end in the engine on a real file with synchronous=FULL.
+
+func benchEngine(b *testing.B, change func(*watchword.Options)) (*watchword.Engine, *watchword.SignIn) {
+	b.Helper()
+	store, err := sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "watchword.db"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	opts := watchword.Options{
+		PublicURL: "https://id.example.com", MasterKey: []byte("a master key for tests, 32 bytes"),
+		Mailer: &postbox{}, Limits: watchword.Unlimited(),
+	}
+	if change != nil {
+		change(&opts)
+	}
+	engine, err := watchword.New(b.Context(), store, opts)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { engine.Close(); _ = store.Close() })
+	in, err := engine.SignUp(b.Context(), watchword.SignUpRequest{Email: "ada@example.com", Password: goodPassword, Client: laptop})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return engine, in
+}
+
+func BenchmarkRefresh(b *testing.B) {
+	for name, change := range map[string]func(*watchword.Options){
+		"ES256":   nil,
+		"Ed25519": func(o *watchword.Options) { o.SigningAlg = "Ed25519" },
+		"limited": func(o *watchword.Options) {
+			much := watchword.Limit{Count: 1_000_000, Per: 1e9}
+			o.Limits = watchword.Limits{RefreshPerSession: much, RefreshPerClient: much}
+		},
+	} {
+		b.Run(name, func(b *testing.B) {
+			engine, in := benchEngine(b, change)
+			token := in.RefreshToken
+			for b.Loop() {
+				next, err := engine.Refresh(b.Context(), token, laptop)
+				if err != nil {
+					b.Fatal(err)
+				}
+				token = next.RefreshToken
+			}
+		})
+	}
+}
+
+// 32 sessions for each core refresh at once: rotations share commits.
+func BenchmarkRefreshTogether(b *testing.B) {
+	engine, in := benchEngine(b, func(o *watchword.Options) { o.HashQueue = time.Minute })
+	b.SetParallelism(32)
+	b.RunParallel(func(pb *testing.PB) {
+		mine, err := engine.Login(b.Context(), watchword.LoginRequest{Email: string(in.User.Email), Password: goodPassword, Client: laptop})
+		if err != nil {
+			b.Error(err)
+			return
+		}
+		token := mine.RefreshToken
+		for pb.Next() {
+			next, err := engine.Refresh(b.Context(), token, laptop)
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			token = next.RefreshToken
+		}
+	})
+}
+
+func BenchmarkAuthenticate(b *testing.B) {
+	engine, in := benchEngine(b, nil)
+	for b.Loop() {
+		if _, err := engine.Authenticate(b.Context(), in.AccessToken); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkLogin(b *testing.B) {
+	engine, in := benchEngine(b, nil)
+	for b.Loop() {
+		_, err := engine.Login(b.Context(), watchword.LoginRequest{Email: string(in.User.Email), Password: goodPassword, Client: laptop})
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,96 @@
+package storetest
+
+import (
+	"context"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+var events = map[string]func(suite){
+	"EventsComeBackTheNewestFirst": func(s suite) {
+		bare := watchword.Event{ID: "bare", Kind: watchword.EventDisabled, At: after(-time.Hour), UserID: User(1).ID}
+		s.update(func(ctx context.Context, tx watchword.Tx) error {
+			return firstError(
+				tx.InsertEvent(ctx, eventOf(User(1).ID, 1)), tx.InsertEvent(ctx, bare),
+				tx.InsertEvent(ctx, eventOf(User(1).ID, 3)), tx.InsertEvent(ctx, eventOf(User(2).ID, 2)))
+		})
+		all := []watchword.Event{eventOf(User(1).ID, 3), eventOf(User(1).ID, 1), bare}
+		same(s, "events", s.events(User(1).ID, 10), all)
+		same(s, "the newest two", s.events(User(1).ID, 2), all[:2])
+		same(s, "events of nobody", s.events(User(9).ID, 10), nil)
+	},
+}
+
+var keys = map[string]func(suite){
+	"KeysComeBackByUseAndAge": func(s suite) {
+		old, young, refresh := keyOf(watchword.KeySign, 1), keyOf(watchword.KeySign, 2), keyOf(watchword.KeyRefresh, 1)
+		old.DropAt = after(time.Hour)
+		for _, k := range []watchword.Key{young, refresh, old} {
+			s.wantHeld(true, "insert", insertKey(k))
+		}
+		same(s, "keys", s.keys(), []watchword.Key{refresh, old, young})
+	},
+
+	"ANumberNamesOneKeyOfItsUse": func(s suite) {
+		k := keyOf(watchword.KeyRefresh, 1)
+		twin := k
+		twin.ID = "another"
+		s.wantHeld(true, "insert", insertKey(k))
+		s.wantHeld(false, "insert its twin", insertKey(twin))
+		s.wantHeld(true, "insert one of another use", insertKey(keyOf(watchword.KeySign, 1)))
+		s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.DeleteKey(ctx, k.ID) })
+		s.wantHeld(true, "insert its twin when it is gone", insertKey(twin))
+		same(s, "keys", s.keys(), []watchword.Key{twin, keyOf(watchword.KeySign, 1)})
+	},
+
+	"TheTimesOfAKeyAreSet": func(s suite) {
+		k, other := keyOf(watchword.KeySign, 1), keyOf(watchword.KeySign, 2)
+		s.wantHeld(true, "insert", insertKey(k))
+		s.wantHeld(true, "insert another", insertKey(other))
+		s.update(func(ctx context.Context, tx watchword.Tx) error {
+			s.wantNotFound("a key that is not there", tx.SetKeyTimes(ctx, "nothing", Start, Start))
+			return tx.SetKeyTimes(ctx, k.ID, after(-time.Hour), after(time.Hour))
+		})
+		k.ActiveFrom, k.DropAt = after(-time.Hour), after(time.Hour)
+		same(s, "keys", s.keys(), []watchword.Key{k, other})
+	},
+}
+
+// eventOf is an event of the user, a younger one for each n.
+func eventOf(id watchword.UserID, n int) watchword.Event {
+	return watchword.Event{
+		ID: uuidOf("0004", n), Kind: watchword.EventLogin, At: after(time.Duration(n) * time.Second), UserID: id,
+		SessionID: Session(id, n).ID, Address: "203.0.113.7", Device: "Firefox on Linux", RequestID: "r-1", Detail: "why",
+	}
+}
+
+func (s suite) events(id watchword.UserID, limit int) (all []watchword.Event) {
+	s.Helper()
+	s.view(func(ctx context.Context, tx watchword.Tx) (err error) {
+		all, err = tx.Events(ctx, id, limit)
+		return err
+	})
+	return all
+}
+
+// keyOf is key number n of a use, a younger one for each n.
+func keyOf(use watchword.KeyUse, n int) watchword.Key {
+	return watchword.Key{
+		ID: string(use) + uuidOf("0005", n), Use: use, Alg: "ES256", Number: n, Sealed: []byte{0, 1, 2, 0xff, byte(n)},
+		PublishedAt: Start, ActiveFrom: after(time.Duration(n) * time.Hour),
+	}
+}
+
+func insertKey(k watchword.Key) func(context.Context, watchword.Tx) (bool, error) {
+	return func(ctx context.Context, tx watchword.Tx) (bool, error) { return tx.InsertKey(ctx, k) }
+}
+
+func (s suite) keys() (all []watchword.Key) {
+	s.Helper()
+	s.view(func(ctx context.Context, tx watchword.Tx) (err error) {
+		all, err = tx.Keys(ctx)
+		return err
+	})
+	return all
+}

@@ -1,0 +1,154 @@
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/ratelimit"
+)
+
+var limits = map[string]func(suite){
+	"ChargesDecideAsThePureLimiter": func(s suite) {
+		n := 0
+		checkOften(s, 5, func(t *rapid.T) {
+			n++
+			holdCharges(s, t, fmt.Sprintf("counter %d", n))
+		})
+	},
+
+	"ALimitAllowsAsManyUsesAsItSays": func(s suite) {
+		for _, c := range []struct {
+			count int
+			per   time.Duration
+		}{
+			{1, time.Second}, {3, time.Hour}, {7, time.Minute}, {10, 15 * time.Minute},
+			{60, time.Minute}, {1200, time.Minute}, {1500, time.Second},
+		} {
+			one := chargeOf(fmt.Sprint(c), c.count, c.per)
+			allowed := 0
+			s.update(func(ctx context.Context, tx watchword.Tx) error {
+				for range c.count + 2 {
+					wait, err := tx.Charge(ctx, one)
+					if err != nil {
+						return err
+					}
+					if wait == 0 {
+						allowed++
+					}
+					if wait > one.Cost+time.Millisecond {
+						s.Errorf("%d in %v: wait %v for a use of %v", c.count, c.per, wait, one.Cost)
+					}
+				}
+				return nil
+			})
+			if allowed != c.count {
+				s.Errorf("%d in %v allows %d at once", c.count, c.per, allowed)
+			}
+		}
+	},
+
+	"TheWaitOfARefusalIsLongEnough": func(s suite) {
+		one := chargeOf("key", 7, time.Minute)
+		for s.charge(one) == 0 {
+		}
+		one.At = one.At.Add(s.charge(one))
+		same(s, "wait after the wait", s.charge(one), 0)
+	},
+
+	"ARefundGivesOneUseBack": func(s suite) {
+		one := chargeOf("key", 3, time.Hour)
+		refund := func() { s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.Refund(ctx, one) }) }
+		refund() // of nothing
+		for range 3 {
+			same(s, "wait", s.charge(one), 0)
+		}
+		same(s, "wait when used up", s.charge(one) > 0, true)
+		refund()
+		same(s, "wait after a refund", s.charge(one), 0)
+		for range 5 {
+			refund()
+		}
+		for range 3 {
+			same(s, "wait after all refunds", s.charge(one), 0)
+		}
+		same(s, "a limit that was refunded more than it was used is used up", s.charge(one) > 0, true)
+	},
+
+	// RT-5: and a limit too survives a step of the clock
+	"AClockSetBackLocksNobodyOutForLongerThanTheSpan": func(s suite) {
+		for i, back := range []time.Duration{time.Millisecond, time.Minute, time.Hour, 24 * time.Hour, 10 * 365 * 24 * time.Hour} {
+			one := chargeOf(fmt.Sprint(i), 3, time.Hour)
+			for s.charge(one) == 0 {
+			}
+			one.At = Start.Add(-back)
+			waited := time.Duration(0)
+			for wait := s.charge(one); wait > 0; wait = s.charge(one) {
+				waited += wait
+				one.At = one.At.Add(wait)
+				if waited > one.Span {
+					s.Errorf("set back by %v: locked out for more than %v", back, waited)
+					break
+				}
+			}
+			used := 1
+			for s.charge(one) == 0 {
+				used++
+			}
+			if used > 3 {
+				s.Errorf("set back by %v: allows %d uses of 3", back, used)
+			}
+		}
+	},
+}
+
+// chargeOf is one use at Start of a limit of count uses per span.
+func chargeOf(key string, count int, span time.Duration) watchword.Charge {
+	return watchword.Charge{Key: key, Cost: span / time.Duration(count), Span: span, At: Start}
+}
+
+func (s suite) charge(c watchword.Charge) (wait time.Duration) {
+	s.Helper()
+	s.update(func(ctx context.Context, tx watchword.Tx) (err error) {
+		wait, err = tx.Charge(ctx, c)
+		return err
+	})
+	return wait
+}
+
+// holdCharges holds one counter of the store against ratelimit.Decide, through
+// charges and refunds of a clock that mostly goes forward.
+func holdCharges(s suite, t *rapid.T, key string) {
+	count := rapid.IntRange(1, 8).Draw(t, "count")
+	cost := time.Duration(rapid.Int64Range(1, 5_000_000).Draw(t, "cost in µs")) * time.Microsecond
+	one := watchword.Charge{Key: key, Cost: cost, Span: cost * time.Duration(count), At: Start}
+	var tat time.Time
+	t.Repeat(map[string]func(*rapid.T){
+		"charge": func(t *rapid.T) {
+			if tat.Sub(one.At) > 2*one.Span-one.Cost {
+				tat = one.At.Add(one.Span - one.Cost) // the clock was set back: room for one more
+			}
+			var want time.Duration
+			tat, want = ratelimit.Decide(tat, one.At, one.Cost, one.Span)
+			if want > 0 {
+				want = max(want, time.Millisecond)
+			}
+			if got := s.charge(one); got != want {
+				t.Fatalf("wait %v, want %v", got, want)
+			}
+		},
+		"refund": func(t *rapid.T) {
+			s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.Refund(ctx, one) })
+			tat = ratelimit.Refund(tat, one.At, one.Cost)
+		},
+		"time passes": func(t *rapid.T) {
+			one.At = one.At.Add(cost * time.Duration(rapid.IntRange(0, 30).Draw(t, "tenths of a cost")) / 10).Truncate(time.Microsecond)
+		},
+		"the clock is set back": func(t *rapid.T) {
+			one.At = one.At.Add(-cost * time.Duration(rapid.IntRange(0, 30).Draw(t, "costs")))
+		},
+	})
+}

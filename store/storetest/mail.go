@@ -1,0 +1,263 @@
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+var mailTokens = map[string]func(suite){
+	"AMailTokenIsFoundByItsHashAndKindUntilItExpires": func(s suite) {
+		m := s.addMailToken(mailTokenOf(1))
+		find := func(hash string, kind watchword.MailKind, now time.Time) (got watchword.MailToken, err error) {
+			err = s.View(s.Context(), func(tx watchword.Tx) error {
+				got, err = tx.MailToken(s.Context(), hash, kind, now)
+				return err
+			})
+			return got, err
+		}
+		got, err := find(m.Hash, m.Kind, m.ExpiresAt.Add(-time.Millisecond))
+		if err != nil {
+			s.Fatal(err)
+		}
+		same(s, "token", got, m)
+		_, err = find(m.Hash, m.Kind, m.ExpiresAt)
+		s.wantNotFound("expired", err)
+		_, err = find(m.Hash, watchword.MailVerify, Start)
+		s.wantNotFound("of another kind", err)
+		_, err = find("another hash", m.Kind, Start)
+		s.wantNotFound("of another hash", err)
+	},
+
+	"AMailTokenIsTakenOnce": func(s suite) {
+		m := s.addMailToken(mailTokenOf(1))
+		s.wantHeld(false, "as another kind", take(m.Hash, watchword.MailVerify, Start))
+		s.wantHeld(false, "expired", take(m.Hash, m.Kind, m.ExpiresAt))
+		s.wantHeld(true, "in time", take(m.Hash, m.Kind, m.ExpiresAt.Add(-time.Millisecond)))
+		s.wantHeld(false, "again", take(m.Hash, m.Kind, Start))
+	},
+
+	"AMailTokenReplacesOneOfTheSameHash": func(s suite) {
+		m := s.addMailToken(mailTokenOf(1))
+		m.Kind, m.UserID, m.Email, m.ExpiresAt = watchword.MailVerify, User(2).ID, User(2).Email, after(2*time.Hour)
+		s.addMailToken(m)
+		same(s, "tokens", s.mailTokens(mailTokenOf(1), m), []watchword.MailToken{m})
+	},
+
+	"MailTokensAreDeletedByUserAndKind": func(s suite) {
+		var all []watchword.MailToken
+		for n, kind := range []watchword.MailKind{watchword.MailReset, watchword.MailReset, watchword.MailVerify, watchword.MailAddressChanged} {
+			m := mailTokenOf(n)
+			m.Kind, m.UserID = kind, User(1).ID
+			all = append(all, s.addMailToken(m))
+		}
+		foreign := mailTokenOf(9)
+		foreign.UserID = User(2).ID
+		all = append(all, s.addMailToken(foreign))
+		s.update(func(ctx context.Context, tx watchword.Tx) error {
+			return tx.DeleteMailTokens(ctx, User(1).ID, watchword.MailReset, watchword.MailVerify)
+		})
+		same(s, "tokens", s.mailTokens(all...), all[3:])
+	},
+
+	"MailTokensThatExpireLaterAreDeleted": func(s suite) {
+		var all []watchword.MailToken
+		for n := range 4 {
+			m := mailTokenOf(n)
+			m.UserID, m.ExpiresAt = User(1).ID, after(time.Duration(n+1)*time.Hour)
+			all = append(all, s.addMailToken(m))
+		}
+		other := mailTokenOf(9)
+		other.Kind, other.UserID, other.ExpiresAt = watchword.MailVerify, User(1).ID, after(9*time.Hour)
+		all = append(all, s.addMailToken(other))
+		s.update(func(ctx context.Context, tx watchword.Tx) error {
+			return tx.DeleteMailTokensAfter(ctx, User(1).ID, watchword.MailReset, after(2*time.Hour))
+		})
+		same(s, "tokens", s.mailTokens(all...), []watchword.MailToken{all[0], all[1], all[4]})
+	},
+}
+
+var mails = map[string]func(suite){
+	"AMailComesBackAsItWas": func(s suite) {
+		full := mailOf(User(1), 1)
+		full.Facts.NewEmail, full.Attempts, full.LastError, full.GivenUpAt = "new@example.com", 3, "550 no such mailbox", after(time.Hour)
+		bare := watchword.Mail{ID: "bare", Kind: watchword.MailReset, To: "a@example.com", CreatedAt: Start.Add(-time.Second), NextAt: Start}
+		s.update(func(ctx context.Context, tx watchword.Tx) error {
+			return firstError(tx.InsertMail(ctx, full), tx.InsertMail(ctx, bare))
+		})
+		same(s, "mails, the oldest first", s.mails(), []watchword.Mail{bare, full})
+	},
+
+	"TheMailThatHasBeenDueLongestIsClaimed": func(s suite) {
+		now, until := after(time.Hour), after(time.Hour+time.Minute)
+		add := func(n int, next, givenUp time.Time) watchword.Mail {
+			m := mailOf(User(1), n)
+			m.NextAt, m.GivenUpAt = next, givenUp
+			s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.InsertMail(ctx, m) })
+			return m
+		}
+		second := add(1, now, time.Time{})
+		add(2, now.Add(time.Millisecond), time.Time{})
+		add(3, Start, Start)
+		first := add(4, now.Add(-time.Minute), time.Time{})
+		for _, want := range []watchword.Mail{first, second} {
+			want.NextAt, want.Attempts = until, 1
+			got, err := s.claim(now, until)
+			if err != nil {
+				s.Fatal(err)
+			}
+			same(s, "claimed", got, want)
+		}
+		_, err := s.claim(now, until)
+		s.wantNotFound("claim when none is due", err)
+		again, err := s.claim(until, until.Add(time.Minute))
+		if err != nil || again.Attempts == 0 {
+			s.Errorf("a claim that ran out is not claimed again: %+v, %v", again, err)
+		}
+	},
+
+	"AMailIsPostponedAndGivenUp": func(s suite) {
+		m := mailOf(User(1), 1)
+		s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.InsertMail(ctx, m) })
+		postpone := func(next time.Time, why string, givenUp time.Time) {
+			s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.PostponeMail(ctx, m.ID, next, why, givenUp) })
+		}
+		postpone(after(time.Hour), "421 busy", time.Time{})
+		m.NextAt, m.LastError = after(time.Hour), "421 busy"
+		same(s, "postponed", s.mails(), []watchword.Mail{m})
+		postpone(after(time.Hour), "550 no", after(2*time.Hour))
+		m.LastError, m.GivenUpAt = "550 no", after(2*time.Hour)
+		same(s, "given up", s.mails(), []watchword.Mail{m})
+		_, err := s.claim(after(9*time.Hour), after(10*time.Hour))
+		s.wantNotFound("claim of one given up", err)
+		s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.DeleteMail(ctx, m.ID) })
+		same(s, "deleted", s.mails(), nil)
+	},
+
+	"MailsAreMadeDueAgain": func(s suite) {
+		for n := range 3 {
+			m := mailOf(User(1), n)
+			m.NextAt = after(9 * time.Hour)
+			if n == 0 {
+				m.GivenUpAt = after(time.Hour)
+			}
+			s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.InsertMail(ctx, m) })
+		}
+		retry := func(id string) (n int) {
+			s.update(func(ctx context.Context, tx watchword.Tx) (err error) {
+				n, err = tx.RetryMail(ctx, id, after(2*time.Hour))
+				return err
+			})
+			return n
+		}
+		same(s, "one given up", retry(mailOf(User(1), 0).ID), 1)
+		same(s, "one that is not there", retry("nothing"), 0)
+		claimed, err := s.claim(after(2*time.Hour), after(3*time.Hour))
+		if err != nil || claimed.ID != mailOf(User(1), 0).ID || !claimed.GivenUpAt.IsZero() {
+			s.Errorf("the one retried is not claimed: %+v, %v", claimed, err)
+		}
+		same(s, "all", retry(""), 3)
+		for _, m := range s.mails() {
+			if m.NextAt != after(2*time.Hour) || !m.GivenUpAt.IsZero() {
+				s.Errorf("not due: %+v", m)
+			}
+		}
+	},
+
+	"TheOutboxIsCounted": func(s suite) {
+		count := func(waiting, givenUp int, oldest time.Time) {
+			s.Helper()
+			s.view(func(ctx context.Context, tx watchword.Tx) error {
+				w, g, o, err := tx.Outbox(ctx)
+				if w != waiting || g != givenUp || !o.Equal(oldest) {
+					s.Errorf("outbox is %d, %d, %v, want %d, %d, %v", w, g, o, waiting, givenUp, oldest)
+				}
+				return err
+			})
+		}
+		count(0, 0, time.Time{})
+		for n := range 4 {
+			m := mailOf(User(1), n)
+			if n == 0 {
+				m.GivenUpAt = after(time.Hour)
+			}
+			s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.InsertMail(ctx, m) })
+		}
+		count(3, 1, mailOf(User(1), 1).CreatedAt)
+	},
+
+	"MailsAreListedUpToALimit": func(s suite) {
+		for n := range 3 {
+			s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.InsertMail(ctx, mailOf(User(1), n)) })
+		}
+		s.view(func(ctx context.Context, tx watchword.Tx) error {
+			got, err := tx.Mails(ctx, 2)
+			same(s, "mails", got, []watchword.Mail{mailOf(User(1), 0), mailOf(User(1), 1)})
+			return err
+		})
+	},
+}
+
+// mailOf is a mail to the user that is due at once, a younger one for each n.
+func mailOf(u watchword.User, n int) watchword.Mail {
+	at := after(time.Duration(n) * time.Second)
+	return watchword.Mail{
+		ID: uuidOf("0003", n), Kind: watchword.MailAddressChanged, To: u.Email, UserID: u.ID,
+		Facts:     watchword.MailFacts{At: at, Device: "Firefox on Linux", Address: "203.0.113.7"},
+		CreatedAt: at, NextAt: at,
+	}
+}
+
+// mailTokenOf is a token to reset the password of user n, for an hour.
+func mailTokenOf(n int) watchword.MailToken {
+	u := User(n)
+	return watchword.MailToken{
+		Hash: strings.Repeat(fmt.Sprintf("%08x", n), 8), Kind: watchword.MailReset,
+		UserID: u.ID, Email: u.Email, ExpiresAt: after(time.Hour),
+	}
+}
+
+func (s suite) addMailToken(m watchword.MailToken) watchword.MailToken {
+	s.Helper()
+	s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.InsertMailToken(ctx, m) })
+	return m
+}
+
+// mailTokens returns those of the tokens that are there.
+func (s suite) mailTokens(all ...watchword.MailToken) (there []watchword.MailToken) {
+	s.Helper()
+	for _, m := range all {
+		_ = s.View(s.Context(), func(tx watchword.Tx) error {
+			got, err := tx.MailToken(s.Context(), m.Hash, m.Kind, Start)
+			if err == nil {
+				there = append(there, got)
+			}
+			return err
+		})
+	}
+	return there
+}
+
+func take(hash string, kind watchword.MailKind, now time.Time) func(context.Context, watchword.Tx) (bool, error) {
+	return func(ctx context.Context, tx watchword.Tx) (bool, error) { return tx.TakeMailToken(ctx, hash, kind, now) }
+}
+
+func (s suite) claim(now, until time.Time) (m watchword.Mail, err error) {
+	err = s.Update(s.Context(), func(tx watchword.Tx) error {
+		m, err = tx.ClaimMail(s.Context(), now, until)
+		return err
+	})
+	return m, err
+}
+
+func (s suite) mails() (all []watchword.Mail) {
+	s.Helper()
+	s.view(func(ctx context.Context, tx watchword.Tx) (err error) {
+		all, err = tx.Mails(ctx, 100)
+		return err
+	})
+	return all
+}
