@@ -71,6 +71,11 @@ func TestEveryRuleOfRotation(t *testing.T) {
 		{"3: the oldest of the 8 known", fast(20, time.Second), defaults, 12, 3 * time.Second, sameAgent, watchword.VerdictRepeat},
 		{"3: the oldest of the 8 known, beyond", fast(20, time.Second), defaults, 12, 3*time.Second + ms, sameAgent, watchword.VerdictReuse},
 
+		{"3: the parent of a forgiven one, as the child was superseded", slow(5, 4), defaults, 3, grace, otherAgent, watchword.VerdictRepeat},
+		{"3: the parent of a forgiven one, beyond", slow(5, 4), defaults, 3, grace + ms, sameAgent, watchword.VerdictReuse},
+		{"3: the grandparent of a forgiven one", slow(5, 4), defaults, 2, 0, sameAgent, watchword.VerdictReuse},
+		{"3: the parent of one that was forgiven long ago", slow(5, 2), defaults, 1, 0, sameAgent, watchword.VerdictReuse},
+
 		{"3: in a burst, the 9th back", fast(40, time.Second), defaults, 31, 3 * time.Second, sameAgent, watchword.VerdictRepeat},
 		{"3: in a burst, the 32nd back", fast(40, time.Second), defaults, 8, 3 * time.Second, sameAgent, watchword.VerdictRepeat},
 		{"3: in a burst, the 33rd back", fast(40, time.Second), defaults, 7, 3 * time.Second, sameAgent, watchword.VerdictReuse},

@@ -123,7 +123,9 @@ var mails = map[string]func(suite){
 		m := mailOf(User(1), 1)
 		s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.InsertMail(ctx, m) })
 		postpone := func(next time.Time, why string, givenUp time.Time) {
-			s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.PostponeMail(ctx, m.ID, next, why, givenUp) })
+			s.update(func(ctx context.Context, tx watchword.Tx) error {
+				return tx.PostponeMail(ctx, m.ID, next, why, givenUp)
+			})
 		}
 		postpone(after(time.Hour), "421 busy", time.Time{})
 		m.NextAt, m.LastError = after(time.Hour), "421 busy"
@@ -242,7 +244,9 @@ func (s suite) mailTokens(all ...watchword.MailToken) (there []watchword.MailTok
 }
 
 func take(hash string, kind watchword.MailKind, now time.Time) func(context.Context, watchword.Tx) (bool, error) {
-	return func(ctx context.Context, tx watchword.Tx) (bool, error) { return tx.TakeMailToken(ctx, hash, kind, now) }
+	return func(ctx context.Context, tx watchword.Tx) (bool, error) {
+		return tx.TakeMailToken(ctx, hash, kind, now)
+	}
 }
 
 func (s suite) claim(now, until time.Time) (m watchword.Mail, err error) {

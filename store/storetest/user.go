@@ -82,7 +82,9 @@ var users = map[string]func(suite){
 	"APasswordIsReplacedOnlyIfItIsStillThatOne": func(s suite) {
 		u := s.addUser(1)
 		replace := func(from, to watchword.Secret) func(context.Context, watchword.Tx) (bool, error) {
-			return func(ctx context.Context, tx watchword.Tx) (bool, error) { return tx.ReplacePassword(ctx, u.ID, from, to) }
+			return func(ctx context.Context, tx watchword.Tx) (bool, error) {
+				return tx.ReplacePassword(ctx, u.ID, from, to)
+			}
 		}
 		s.wantHeld(false, "from another hash", replace("not it", "new"))
 		s.wantHeld(true, "by itself: the lock of a sign-in", replace(u.PasswordHash, u.PasswordHash))
@@ -187,7 +189,9 @@ func insertUser(u watchword.User, now time.Time) func(context.Context, watchword
 }
 
 func setEmail(u watchword.User, to watchword.Address, at time.Time) func(context.Context, watchword.Tx) (bool, error) {
-	return func(ctx context.Context, tx watchword.Tx) (bool, error) { return tx.SetEmail(ctx, u.ID, u.Email, to, at) }
+	return func(ctx context.Context, tx watchword.Tx) (bool, error) {
+		return tx.SetEmail(ctx, u.ID, u.Email, to, at)
+	}
 }
 
 func firstError(errs ...error) error {

@@ -1,0 +1,36 @@
+package sqlite_test
+
+import (
+	"path/filepath"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/store/sqlite"
+	"github.com/watchword-auth/watchword/store/storetest"
+)
+
+// No goroutine outlives the store that started it.
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestEveryPromiseOfAStore(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T) watchword.Store { return open(t, newPath(t)) })
+}
+
+func newPath(t testing.TB) string { return filepath.Join(t.TempDir(), "watchword.db") }
+
+func open(t testing.TB, path string) *sqlite.Store {
+	t.Helper()
+	store, err := sqlite.Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return store
+}

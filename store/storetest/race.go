@@ -1,0 +1,246 @@
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+const rounds = 200
+
+// Each race is run again and again: contenders start at once, and each wins or
+// does not.
+var races = map[string]func(suite){
+	// RT-3
+	"OfTwoRotationsOfOneGenerationOneTakesPlace": func(s suite) {
+		one := s.addSession(Session(s.addUser(1).ID, 1))
+		for range rounds {
+			r := Rotate(one, Start)
+			s.wantWinners(1, s.rotates(r), s.rotates(r), s.rotates(r))
+			one.Generation++
+		}
+		same(s, "generation", s.session(one.ID).Generation, one.Generation)
+	},
+
+	"RotationsOfManySessionsAtOnceAllTakePlace": func(s suite) {
+		u := s.addUser(1)
+		var all []func() bool
+		const many = 64
+		for n := range many {
+			r := Rotate(s.addSession(Session(u.ID, n)), after(time.Duration(n)*time.Second))
+			r.Address = fmt.Sprint(n)
+			all = append(all, func() bool {
+				for range 10 {
+					got, err := s.Rotate(s.Context(), r)
+					if err != nil || !got.Rotated || got.Session.ID != r.Session || got.Session.Address != r.Address {
+						s.Errorf("session %s: got %+v, %v", r.Session, got, err)
+						return false
+					}
+					r.Generation++
+				}
+				return true
+			})
+		}
+		s.wantWinners(many, all...)
+	},
+
+	// RT-8, RT-9
+	"ASessionThatHasEndedDoesNotRotate": func(s suite) {
+		u := s.addUser(1)
+		for n := range rounds {
+			one := s.addSession(Session(u.ID, n))
+			var ended, rotatedLater atomic.Bool
+			s.wantWinners(1, s.wins(endSession(one, watchword.EndedLogout, Start), &ended), func() bool {
+				for range 5 {
+					before := ended.Load()
+					if s.rotates(Rotate(one, Start))() {
+						one.Generation++
+						rotatedLater.Store(before)
+					}
+				}
+				return false
+			})
+			got := s.session(one.ID)
+			if rotatedLater.Load() || got.EndedWhy != watchword.EndedLogout || got.Generation != one.Generation {
+				s.Fatalf("it rotated after its end: %t; it is %+v, its client knows generation %d", rotatedLater.Load(), got, one.Generation)
+			}
+		}
+	},
+
+	// RT-11
+	"TheSessionOfADisabledUserDoesNotRotate": func(s suite) {
+		for n := range rounds {
+			u := s.addUser(n)
+			one := s.addSession(Session(u.ID, n))
+			var disabled atomic.Bool
+			s.wantWinners(1, s.wins(func(ctx context.Context, tx watchword.Tx) (bool, error) {
+				return true, tx.SetDisabled(ctx, u.ID, Start)
+			}, &disabled), func() bool {
+				for range 5 {
+					before := disabled.Load()
+					if s.rotates(Rotate(one, Start))() {
+						one.Generation++
+						if before {
+							s.Error("a session rotated after its user was disabled")
+						}
+					}
+				}
+				return false
+			})
+		}
+	},
+
+	"AGenerationIsForgivenOrRotated": func(s suite) {
+		u := s.addUser(1)
+		for n := range rounds {
+			one := s.addSession(Session(u.ID, n))
+			var forgiven atomic.Bool
+			s.wantWinners(1, s.rotates(Rotate(one, Start)), func() bool {
+				forgiven.Store(s.settled(forgive(one, 0)))
+				return false
+			})
+			if got := s.session(one.ID).Forgiven; (got == 0) != forgiven.Load() {
+				s.Fatalf("generation %d is forgiven, the statement reported %t", got, forgiven.Load())
+			}
+		}
+	},
+
+	"APasswordIsReplacedOnce": func(s suite) {
+		u := s.addUser(1)
+		for n := range rounds {
+			replace := func(who string) func() bool {
+				return s.wins(func(ctx context.Context, tx watchword.Tx) (bool, error) {
+					return tx.ReplacePassword(ctx, u.ID, u.PasswordHash, watchword.Secret(fmt.Sprint(who, n)))
+				})
+			}
+			s.wantWinners(1, replace("one"), replace("other"))
+			u.PasswordHash = s.user(u.ID).PasswordHash
+		}
+	},
+
+	"AMailTokenIsTakenByOne": func(s suite) {
+		for n := range rounds {
+			m := s.addMailToken(mailTokenOf(n))
+			s.wantWinners(1, s.wins(take(m.Hash, m.Kind, Start)), s.wins(take(m.Hash, m.Kind, Start)))
+		}
+	},
+
+	"AnAddressIsGivenToOne": func(s suite) {
+		for n := range rounds {
+			u, twin, mover := User(3*n), User(3*n+1), s.addUser(3*n+2)
+			twin.Email = u.Email
+			s.wantWinners(1, s.wins(insertUser(u, Start)), s.wins(insertUser(twin, Start)), s.wins(setEmail(mover, u.Email, Start)))
+		}
+	},
+
+	"ASessionIsEndedByOne": func(s suite) {
+		u := s.addUser(1)
+		for n := range rounds {
+			one := s.addSession(Session(u.ID, n))
+			s.wantWinners(1, s.wins(endSession(one, watchword.EndedReuse, Start)), s.wins(endSession(one, watchword.EndedLogout, Start)))
+		}
+	},
+
+	// RT-12
+	"SignInsAtOnceKeepTheBound": func(s suite) {
+		u, keep, n := s.addUser(1), 3, 0
+		for range rounds / 4 {
+			var all []func() bool
+			for range 4 {
+				one := Session(u.ID, n)
+				n++
+				one.CreatedAt = after(time.Duration(n) * time.Second)
+				all = append(all, s.wins(func(ctx context.Context, tx watchword.Tx) (bool, error) {
+					locked, err := tx.ReplacePassword(ctx, u.ID, u.PasswordHash, u.PasswordHash)
+					if err != nil {
+						return false, err
+					}
+					_, err = tx.EndOldestSessions(ctx, u.ID, keep-1, watchword.EndedTooMany, Start)
+					return locked, firstError(err, tx.InsertSession(ctx, one))
+				}))
+			}
+			s.wantWinners(4, all...)
+			same(s, "living sessions", len(s.living(u.ID, Policy().Cutoffs(Start))), keep)
+		}
+	},
+
+	"AMailIsClaimedByOne": func(s suite) {
+		for n := range rounds {
+			s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.InsertMail(ctx, mailOf(User(1), n)) })
+			claim := func() bool {
+				_, err := s.claim(after(time.Hour), after(2*time.Hour))
+				return err == nil
+			}
+			s.wantWinners(1, claim, claim)
+		}
+	},
+
+	"AKeyNumberIsGivenToOne": func(s suite) {
+		for n := range rounds {
+			k, twin := keyOf(watchword.KeySign, n), keyOf(watchword.KeySign, n)
+			twin.ID += "twin"
+			s.wantWinners(1, s.wins(insertKey(k)), s.wins(insertKey(twin)))
+		}
+	},
+
+	"TheLastUsesOfALimitAreGivenToAsMany": func(s suite) {
+		for n := range rounds {
+			use := func() bool { return s.charge(chargeOf(fmt.Sprint(n), 2, time.Minute)) == 0 }
+			s.wantWinners(2, use, use, use, use)
+		}
+	},
+}
+
+// wantWinners starts the contenders at once and counts those that report true.
+func (s suite) wantWinners(want int32, contenders ...func() bool) {
+	s.Helper()
+	var all sync.WaitGroup
+	var winners atomic.Int32
+	start := make(chan struct{})
+	for _, contender := range contenders {
+		all.Go(func() {
+			<-start
+			if contender() {
+				winners.Add(1)
+			}
+		})
+	}
+	close(start)
+	all.Wait()
+	if winners.Load() != want || s.Failed() {
+		s.Fatalf("%d of %d contenders won, want %d", winners.Load(), len(contenders), want)
+	}
+}
+
+// wins is a contender that runs a conditional statement, and sets the flags when
+// it is done.
+func (s suite) wins(fn func(context.Context, watchword.Tx) (bool, error), done ...*atomic.Bool) func() bool {
+	return func() (held bool) {
+		err := s.Update(s.Context(), func(tx watchword.Tx) (err error) {
+			held, err = fn(s.Context(), tx)
+			return err
+		})
+		if err != nil {
+			s.Errorf("update: %v", err)
+		}
+		for _, flag := range done {
+			flag.Store(true)
+		}
+		return held
+	}
+}
+
+// rotates is a contender that presents a refresh token.
+func (s suite) rotates(r watchword.RotateRequest) func() bool {
+	return func() bool {
+		got, err := s.Rotate(s.Context(), r)
+		if err != nil {
+			s.Errorf("rotate: %v", err)
+		}
+		return got.Rotated
+	}
+}

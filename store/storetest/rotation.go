@@ -1,0 +1,211 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"math"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/watchword-auth/watchword"
+)
+
+var rotations = map[string]func(suite){
+	// RT-3, RT-4
+	"RotateTakesTheNewestTokenOfALivingSession": func(s suite) {
+		u := s.addUser(1)
+		one, bystander := s.addSession(Session(u.ID, 1)), s.addSession(Session(u.ID, 2))
+		r := Rotate(one, after(time.Hour))
+		r.Agent, r.RefreshKey, r.Address = watchword.AgentOf("a phone"), 8, "198.51.100.1"
+		got, err := s.Rotate(s.Context(), r)
+		if err != nil {
+			s.Fatal(err)
+		}
+		_, one.Rotation = watchword.Judge(one.Rotation, watchword.RotationPolicy{}, r.Presentation)
+		one.RefreshKey, one.Address = r.RefreshKey, r.Address
+		same(s, "result", got, watchword.RotateResult{Rotated: true, Session: one, User: u})
+		same(s, "session", s.session(one.ID), one)
+		same(s, "another", s.session(bystander.ID), bystander)
+	},
+
+	// RT-3, RT-4, RT-5, RT-11
+	"RotateGivesTheVerdictOfJudge": func(s suite) {
+		n := 0
+		checkOften(s, 20, func(t *rapid.T) {
+			n++
+			holdRotation(s, t, n)
+		})
+	},
+
+	"ARefusedChargeKeepsTheSessionAsItIs": func(s suite) {
+		one := s.addSession(Session(s.addUser(1).ID, 1))
+		r := Rotate(one, after(time.Hour))
+		first, tight := chargeOf("first", 2, time.Minute), chargeOf("tight", 1, time.Minute)
+		first.At, tight.At = r.At, r.At
+		same(s, "wait", s.charge(tight), 0)
+		r.Charges = []watchword.Charge{first, tight}
+		for range 2 {
+			got, err := s.Rotate(s.Context(), r)
+			if err != nil {
+				s.Fatal(err)
+			}
+			if got.Rotated || got.Wait < tight.Cost-time.Second {
+				s.Errorf("got %+v, want a wait of %v and no rotation", got, tight.Cost)
+			}
+		}
+		same(s, "session", s.session(one.ID), one)
+		same(s, "the other limit was charged each time, wait", s.charge(first) > 0, true)
+	},
+
+	"AChargeIsTakenEvenIfNothingRotates": func(s suite) {
+		one := Session(s.addUser(1).ID, 1)
+		one.Generation = 3
+		s.addSession(one)
+		r := Rotate(one, after(time.Hour))
+		r.Generation = 1
+		limit := chargeOf("limit", 1, time.Minute)
+		limit.At = r.At
+		r.Charges = []watchword.Charge{limit}
+		got, err := s.Rotate(s.Context(), r)
+		if err != nil {
+			s.Fatal(err)
+		}
+		same(s, "result", got, watchword.RotateResult{})
+		same(s, "session", s.session(one.ID), one)
+		same(s, "the limit is used up", s.charge(limit) > 0, true)
+	},
+
+	"ARotationOfACanceledCallerDoesNotTakePlace": func(s suite) {
+		one := s.addSession(Session(s.addUser(1).ID, 1))
+		canceled, cancel := context.WithCancel(s.Context())
+		cancel()
+		_, err := s.Rotate(canceled, Rotate(one, Start))
+		if !errors.Is(err, context.Canceled) || errors.Is(err, watchword.ErrUnavailable) {
+			s.Errorf("canceled: got error %v, want context.Canceled alone", err)
+		}
+		late, cancel := context.WithDeadline(s.Context(), time.Now().Add(-time.Second))
+		defer cancel()
+		_, err = s.Rotate(late, Rotate(one, Start))
+		s.wantUnavailable("when its time is up", err)
+		if _, err := s.Rotate(s.Context(), Rotate(one, Start)); err != nil { // and has seen those before it
+			s.Fatal(err)
+		}
+		same(s, "generation", s.session(one.ID).Generation, one.Generation+1)
+	},
+}
+
+// checkOften runs a property so many hundred times.
+func checkOften(s suite, hundreds int, property func(*rapid.T)) {
+	s.Helper()
+	for range hundreds {
+		rapid.Check(s.T, property)
+	}
+}
+
+// holdRotation holds Rotate against the pure rules, and Forgive and EndSession
+// against what they leave behind, on session number n in any state.
+func holdRotation(s suite, t *rapid.T, n int) {
+	u, one, r := drawUser(t, n), drawSession(t, n), watchword.RotateRequest{}
+	if !s.settled(insertUser(u, Start)) {
+		t.Fatal("user is not inserted")
+	}
+	s.update(func(ctx context.Context, tx watchword.Tx) error {
+		if u.Disabled() {
+			return errors.Join(tx.SetDisabled(ctx, u.ID, u.DisabledAt), tx.InsertSession(ctx, one))
+		}
+		return tx.InsertSession(ctx, one)
+	})
+	r = drawRequest(t, one)
+	got, err := s.Rotate(s.Context(), r)
+	if err != nil {
+		t.Fatalf("rotate: %v", err)
+	}
+
+	policy := watchword.RotationPolicy{
+		Grace: drawFrom(t, "grace", 0, time.Second, 10*time.Second, time.Minute),
+		Clean: rapid.Int64Range(1, 3).Draw(t, "clean"),
+	}
+	verdict, next := watchword.Judge(one.Rotation, policy, r.Presentation)
+	if one.EndedBy(r.Cutoffs) != "" || u.Disabled() {
+		verdict, next = watchword.VerdictEnded, one.Rotation
+	}
+	var want watchword.RotateResult
+	switch verdict {
+	case watchword.VerdictRotate:
+		one.RefreshKey, one.Address = r.RefreshKey, r.Address
+		want = watchword.RotateResult{Rotated: true, User: u}
+	case watchword.VerdictLate:
+		s.wantHeld(true, "forgive", forgive(one, one.Generation))
+	case watchword.VerdictReuse:
+		s.wantHeld(true, "end", endSession(one, watchword.EndedReuse, r.At))
+		one.EndedAt, one.EndedWhy = r.At, watchword.EndedReuse
+	}
+	one.Rotation = next
+	if want.Rotated {
+		want.Session = one
+	}
+	same(s, "result for "+string(verdict), got, want)
+	same(s, "session after "+string(verdict), s.session(one.ID), one)
+	if s.Failed() {
+		t.FailNow()
+	}
+}
+
+// drawFrom is rapid.SampledFrom of what is listed.
+func drawFrom[T any](t *rapid.T, label string, values ...T) T {
+	return rapid.SampledFrom(values).Draw(t, label)
+}
+
+// near is a distance that means something: at an edge, or just beside it.
+func near(t *rapid.T, label string) time.Duration {
+	edge := drawFrom(t, label, 0, 0, time.Second, 10*time.Second, time.Minute, 12*time.Hour, 7*24*time.Hour, 30*24*time.Hour)
+	beside := drawFrom(t, label+", beside", -time.Millisecond, 0, time.Millisecond)
+	if rapid.Bool().Draw(t, label+", before") {
+		return beside - edge
+	}
+	return beside + edge
+}
+
+func drawUser(t *rapid.T, n int) watchword.User {
+	u := User(n)
+	if rapid.IntRange(0, 9).Draw(t, "disabled") == 0 {
+		u.DisabledAt = Start
+	}
+	return u
+}
+
+func drawSession(t *rapid.T, n int) watchword.Session {
+	one := Session(User(n).ID, n)
+	one.Persistent = rapid.Bool().Draw(t, "persistent")
+	one.RotatedAt = after(near(t, "rotated"))
+	one.CreatedAt = one.RotatedAt.Add(-drawFrom(t, "age", 0, time.Minute, 30*24*time.Hour))
+	one.ExpiresAt = one.CreatedAt.Add(30 * 24 * time.Hour)
+	one.Generation = drawFrom[int64](t, "generation", 0, 1, 2, 7, 8, 9, 40, math.MaxInt64-3)
+	one.Forgiven = max(watchword.NeverForgiven, one.Generation-rapid.Int64Range(-1, 5).Draw(t, "since forgiven"))
+	if rapid.IntRange(0, 9).Draw(t, "ended") == 0 {
+		one.EndedAt, one.EndedWhy = one.RotatedAt, watchword.EndedLogout
+	}
+	at := one.RotatedAt
+	for i := range min(one.Generation, watchword.SupersededKept) {
+		one.Superseded[watchword.SupersededKept-1-i] = at
+		at = at.Add(-drawFrom(t, "apart", 0, time.Millisecond, time.Second, time.Hour))
+	}
+	return one
+}
+
+func drawRequest(t *rapid.T, one watchword.Session) watchword.RotateRequest {
+	at := one.RotatedAt.Add(near(t, "presented"))
+	r := Rotate(one, at)
+	r.Generation = drawFrom(t, "presented generation", one.Generation, one.Generation, one.Generation,
+		max(0, one.Generation-1), max(0, one.Generation-2), max(0, one.Generation-9), one.Generation+1, math.MaxInt64)
+	r.Agent = drawFrom(t, "agent", one.RotatedBy, watchword.AgentOf("another"))
+	r.RefreshKey, r.Address = 9, "198.51.100.1"
+	policy := watchword.SessionPolicy{
+		Idle:      drawFrom(t, "idle", time.Minute, 7*24*time.Hour, 30*24*time.Hour),
+		ShortIdle: drawFrom(t, "short idle", time.Second, 12*time.Hour),
+		Max:       drawFrom(t, "max", time.Minute, 30*24*time.Hour),
+	}
+	r.Cutoffs = policy.Cutoffs(at)
+	return r
+}

@@ -1,0 +1,134 @@
+package storetest
+
+import (
+	"context"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// RT-15
+var sweeping = map[string]func(suite){
+	"DeadSessionsAreSwept": func(s suite) {
+		before, u := after(10*24*time.Hour), s.addUser(1)
+		const ms = time.Millisecond
+		add := func(n int, change func(*watchword.Session)) watchword.Session {
+			one := Session(u.ID, n)
+			one.CreatedAt, one.RotatedAt, one.ExpiresAt = before.Add(-time.Hour), before, before.Add(time.Hour)
+			change(&one)
+			return s.addSession(one)
+		}
+		kept := []watchword.Session{
+			add(0, func(*watchword.Session) {}),
+			add(1, func(one *watchword.Session) { one.ExpiresAt = before }),
+			add(2, func(one *watchword.Session) { one.EndedAt, one.EndedWhy = before, watchword.EndedLogout }),
+		}
+		dead := []watchword.Session{
+			add(3, func(one *watchword.Session) { one.ExpiresAt = before.Add(-ms) }),
+			add(4, func(one *watchword.Session) { one.EndedAt, one.EndedWhy = before.Add(-ms), watchword.EndedLogout }),
+		}
+		s.wantSwept(watchword.SweepSessions, before, len(dead))
+		for _, one := range kept {
+			same(s, "kept", s.session(one.ID), one)
+		}
+		s.view(func(ctx context.Context, tx watchword.Tx) error {
+			for _, one := range dead {
+				_, _, err := tx.Session(ctx, one.ID)
+				s.wantNotFound("swept", err)
+			}
+			return nil
+		})
+	},
+
+	"ExpiredMailTokensAreSwept": func(s suite) {
+		var all []watchword.MailToken
+		for n := range 3 {
+			m := mailTokenOf(n)
+			m.ExpiresAt = after(time.Duration(n+1) * time.Hour)
+			all = append(all, s.addMailToken(m))
+		}
+		s.wantSwept(watchword.SweepMailTokens, after(2*time.Hour), 1)
+		same(s, "tokens", s.mailTokens(all...), all[1:])
+	},
+
+	"OldEventsAreSwept": func(s suite) {
+		for n := range 3 {
+			s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.InsertEvent(ctx, eventOf(User(n%2).ID, n)) })
+		}
+		s.wantSwept(watchword.SweepEvents, eventOf("", 1).At, 1)
+		same(s, "events", s.events(User(0).ID, 9), []watchword.Event{eventOf(User(0).ID, 2)})
+		same(s, "events of another", s.events(User(1).ID, 9), []watchword.Event{eventOf(User(1).ID, 1)})
+	},
+
+	"LimitsThatNobodyUsesAreSwept": func(s suite) {
+		used := chargeOf("used", 2, time.Minute)
+		s.charge(used)
+		s.charge(used)
+		s.charge(chargeOf("hardly", 6, time.Minute))
+		s.wantSwept(watchword.SweepLimits, after(30*time.Second), 1)
+		same(s, "the one in use still counts", s.charge(used) > 0, true)
+		s.wantSwept(watchword.SweepLimits, after(time.Hour), 1)
+	},
+
+	"MailsGivenUpAreSwept": func(s suite) {
+		for n := range 3 {
+			m := mailOf(User(1), n)
+			if n > 0 {
+				m.GivenUpAt = after(time.Duration(n) * time.Hour)
+			}
+			s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.InsertMail(ctx, m) })
+		}
+		s.wantSwept(watchword.SweepMails, after(2*time.Hour), 1)
+		if got := s.mails(); len(got) != 2 || !got[0].GivenUpAt.IsZero() || got[1].GivenUpAt != after(2*time.Hour) {
+			s.Errorf("left: %+v", got)
+		}
+	},
+
+	"ASweepTakesNoMoreThanItsLimit": func(s suite) {
+		const rows = 5
+		for n := range rows {
+			one, m := Session(User(1).ID, n), mailOf(User(1), n)
+			one.EndedAt, one.EndedWhy, m.GivenUpAt = Start, watchword.EndedLogout, Start
+			s.addSession(one)
+			s.addMailToken(mailTokenOf(n))
+			s.charge(chargeOf(string(one.ID), 1, time.Minute))
+			s.update(func(ctx context.Context, tx watchword.Tx) error {
+				return firstError(tx.InsertMail(ctx, m), tx.InsertEvent(ctx, eventOf(User(1).ID, n)))
+			})
+		}
+		for _, what := range []watchword.Sweep{
+			watchword.SweepSessions, watchword.SweepMailTokens, watchword.SweepEvents, watchword.SweepLimits, watchword.SweepMails,
+		} {
+			for _, want := range []int{3, 2, 0} {
+				s.update(func(ctx context.Context, tx watchword.Tx) error {
+					n, err := tx.Sweep(ctx, what, after(24*time.Hour), 3)
+					if n != want {
+						s.Errorf("%s: swept %d, want %d", what, n, want)
+					}
+					return err
+				})
+			}
+		}
+	},
+
+	"NothingElseCanBeSwept": func(s suite) {
+		err := s.Update(s.Context(), func(tx watchword.Tx) error {
+			_, err := tx.Sweep(s.Context(), "users", Start, 1)
+			return err
+		})
+		if err == nil {
+			s.Error("users are swept")
+		}
+	},
+}
+
+func (s suite) wantSwept(what watchword.Sweep, before time.Time, want int) {
+	s.Helper()
+	s.update(func(ctx context.Context, tx watchword.Tx) error {
+		n, err := tx.Sweep(ctx, what, before, 100)
+		if n != want {
+			s.Errorf("%s: swept %d, want %d", what, n, want)
+		}
+		return err
+	})
+}
