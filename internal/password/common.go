@@ -18,7 +18,6 @@ import (
 // passwords that it does not hold is said to be there. NOTICE.md says where they
 // come from.
 //
-//go:generate go run ./gen
 //go:embed common.filter
 var commonFilter []byte
 

@@ -9,7 +9,7 @@ import (
 )
 
 // A counter is the theoretical arrival time of internal/ratelimit, in
-// microseconds: limits of thousands a second would not fit milliseconds.
+// nanoseconds: one use of a limit of thousands would not fit milliseconds.
 const (
 	// charge is ratelimit.Decide. $2 is now and one use, $3 now, $4 too far ahead,
 	// $5 now and the span, $6 one use, $7 the latest that has room for another use.
@@ -26,7 +26,7 @@ const (
 )
 
 func (t Tx) Charge(ctx context.Context, c watchword.Charge) (time.Duration, error) {
-	now, cost, span := c.At.UnixMicro(), c.Cost.Microseconds(), c.Span.Microseconds()
+	now, cost, span := c.At.UnixNano(), int64(c.Cost), int64(c.Span)
 	allowed, err := t.change(ctx, charge, c.Key, now+cost, now, now+2*span-cost, now+span, cost, now+span-cost)
 	if err != nil || allowed {
 		return 0, err
@@ -35,11 +35,11 @@ func (t Tx) Charge(ctx context.Context, c watchword.Charge) (time.Duration, erro
 	if err != nil {
 		return 0, err
 	}
-	_, wait := ratelimit.Decide(time.UnixMicro(tat), c.At, c.Cost, c.Span)
+	_, wait := ratelimit.Decide(time.Unix(0, tat), c.At, c.Cost, c.Span)
 	return max(wait, time.Millisecond), nil
 }
 
 func (t Tx) Refund(ctx context.Context, c watchword.Charge) error {
-	_, err := t.exec(ctx, refund, c.Cost.Microseconds(), c.At.UnixMicro(), c.Key)
+	_, err := t.exec(ctx, refund, int64(c.Cost), c.At.UnixNano(), c.Key)
 	return err
 }

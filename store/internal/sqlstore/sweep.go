@@ -26,7 +26,7 @@ func (t Tx) Sweep(ctx context.Context, what watchword.Sweep, before time.Time, l
 	case watchword.SweepEvents:
 		return t.exec(ctx, sweepEvents, ms(before), limit)
 	case watchword.SweepLimits:
-		return t.exec(ctx, sweepLimits, before.UnixMicro(), limit)
+		return t.exec(ctx, sweepLimits, before.UnixNano(), limit)
 	case watchword.SweepMails:
 		return t.exec(ctx, sweepMails, ms(before), limit)
 	}
