@@ -170,10 +170,11 @@ func (s *Server) logoutAll(w http.ResponseWriter, r *http.Request, who watchword
 	if err != nil {
 		return err
 	}
-	if !body.KeepCurrent {
-		s.clearCookie(w)
+	if body.KeepCurrent {
+		return respond(w, http.StatusOK, logoutAllAnswer{"Your other sessions have ended.", ended})
 	}
-	return respond(w, http.StatusOK, logoutAllAnswer{"You are signed out everywhere you asked for.", ended})
+	s.clearCookie(w)
+	return respond(w, http.StatusOK, logoutAllAnswer{"All your sessions have ended.", ended})
 }
 
 func (s *Server) sessions(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
