@@ -1,6 +1,7 @@
 package watchword_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -151,7 +152,7 @@ func stateAfter(v watchword.Verdict, r watchword.Rotation, p watchword.Presentat
 func TestUserAgentsAreToldApartAndNotKept(t *testing.T) {
 	t.Parallel()
 	const firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"
-	if watchword.AgentOf(firefox) != watchword.AgentOf(firefox) {
+	if again := strings.Clone(firefox); watchword.AgentOf(firefox) != watchword.AgentOf(again) {
 		t.Error("one user agent has two hashes")
 	}
 	if watchword.AgentOf(firefox) == watchword.AgentOf(firefox+" ") || watchword.AgentOf(firefox) == watchword.AgentOf("") {

@@ -6,6 +6,7 @@ package address
 import (
 	"errors"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 )
@@ -24,7 +25,7 @@ const (
 // (RFC 5322 section 3.2.3); the domain has at least two labels of letters,
 // digits and hyphens. No quoted parts, comments, literals, or trailing dot.
 func Parse(raw string) (string, error) {
-	if len(raw) > maxRaw {
+	if len(raw) > maxRaw || !utf8.ValidString(raw) {
 		return "", ErrInvalid
 	}
 	local, domain, found := strings.Cut(strings.Trim(raw, " \t\r\n"), "@")

@@ -64,8 +64,8 @@ var sweeping = map[string]func(suite){
 		used := chargeOf("used", 2, time.Minute)
 		s.charge(used)
 		s.charge(used)
-		s.charge(chargeOf("hardly", 6, time.Minute))
-		s.wantSwept(watchword.SweepLimits, after(30*time.Second), 1)
+		s.charge(chargeOf("hardly", 6, time.Second))
+		s.wantSwept(watchword.SweepLimits, after(2*time.Second), 1)
 		same(s, "the one in use still counts", s.charge(used) > 0, true)
 		s.wantSwept(watchword.SweepLimits, after(time.Hour), 1)
 	},

@@ -11,23 +11,25 @@ import (
 // A counter is the theoretical arrival time of internal/ratelimit, in
 // nanoseconds: one use of a limit of thousands would not fit milliseconds.
 const (
-	// charge is ratelimit.Decide. $2 is now and one use, $3 now, $4 too far ahead,
-	// $5 now and the span, $6 one use, $7 the latest that has room for another use.
+	// charge is ratelimit.Decide. $2 is now and one use, $3 now and the span, $4
+	// now, $5 too far ahead, $6 one use, $7 the latest that has room for another.
 	//
 	// Too far ahead is what would lock somebody out for longer than the span. Only
 	// a clock that was set back leaves such a counter, and it counts as having
 	// room for one use more. The clocks of two processes may well differ by less.
-	charge = `INSERT INTO limits (key, tat) VALUES ($1, $2)
+	//
+	// sweep_from never changes: a use should not cost an index anything.
+	charge = `INSERT INTO limits (key, tat, sweep_from) VALUES ($1, $2, $3)
 		ON CONFLICT (key) DO UPDATE SET tat = CASE
-			WHEN limits.tat < $3 THEN $2 WHEN limits.tat > $4 THEN $5 ELSE limits.tat + $6 END
-		WHERE limits.tat <= $7 OR limits.tat > $4`
+			WHEN limits.tat < $4 THEN $2 WHEN limits.tat > $5 THEN $3 ELSE limits.tat + $6 END
+		WHERE limits.tat <= $7 OR limits.tat > $5`
 	selectLimit = `SELECT tat FROM limits WHERE key = $1`
 	refund      = `UPDATE limits SET tat = CASE WHEN tat - $1 < $2 THEN $2 ELSE tat - $1 END WHERE tat > $2 AND key = $3`
 )
 
 func (t Tx) Charge(ctx context.Context, c watchword.Charge) (time.Duration, error) {
 	now, cost, span := c.At.UnixNano(), int64(c.Cost), int64(c.Span)
-	allowed, err := t.change(ctx, charge, c.Key, now+cost, now, now+2*span-cost, now+span, cost, now+span-cost)
+	allowed, err := t.change(ctx, charge, c.Key, now+cost, now+span, now, now+2*span-cost, cost, now+span-cost)
 	if err != nil || allowed {
 		return 0, err
 	}

@@ -13,7 +13,7 @@ const (
 		WHERE (ended_at > 0 AND ended_at < $1) OR expires_at < $1 LIMIT $2)`
 	sweepMailTokens = `DELETE FROM mail_tokens WHERE hash IN (SELECT hash FROM mail_tokens WHERE expires_at < $1 LIMIT $2)`
 	sweepEvents     = `DELETE FROM events WHERE id IN (SELECT id FROM events WHERE at < $1 LIMIT $2)`
-	sweepLimits     = `DELETE FROM limits WHERE key IN (SELECT key FROM limits WHERE tat < $1 LIMIT $2)`
+	sweepLimits     = `DELETE FROM limits WHERE key IN (SELECT key FROM limits WHERE sweep_from < $1 AND tat < $1 LIMIT $2)`
 	sweepMails      = `DELETE FROM mails WHERE id IN (SELECT id FROM mails WHERE given_up_at > 0 AND given_up_at < $1 LIMIT $2)`
 )
 

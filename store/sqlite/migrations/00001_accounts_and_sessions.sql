@@ -88,7 +88,8 @@ CREATE TABLE keys (
 );
 
 CREATE TABLE limits (
-    key TEXT PRIMARY KEY,
-    tat BIGINT NOT NULL
+    key        TEXT PRIMARY KEY,
+    tat        BIGINT NOT NULL,
+    sweep_from BIGINT NOT NULL
 ) WITHOUT ROWID;
-CREATE INDEX limits_by_age ON limits (tat);
+CREATE INDEX limits_by_age ON limits (sweep_from);

@@ -1,0 +1,162 @@
+package keyschedule_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/watchword-auth/watchword/internal/keyschedule"
+)
+
+var (
+	start  = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	policy = keyschedule.Policy{Period: 90 * 24 * time.Hour, Overlap: 10 * time.Minute, Lifetime: time.Hour}
+)
+
+// ring carries plans out.
+type ring []keyschedule.Key
+
+func (r *ring) carryOut(p keyschedule.Plan) {
+	for i, k := range p.Change {
+		(*r)[i] = k
+	}
+	drop := slices.Sorted(slices.Values(p.Drop))
+	for _, i := range slices.Backward(drop) {
+		*r = slices.Delete(*r, i, i+1)
+	}
+	if p.Publish != nil {
+		*r = append(*r, *p.Publish)
+	}
+}
+
+func (r *ring) at(now time.Time) {
+	for range 3 {
+		r.carryOut(keyschedule.At(*r, now, policy))
+	}
+}
+
+func states(r ring, now time.Time) (s []keyschedule.State) { return keyschedule.States(r, now) }
+
+// KEY-2
+func TestTheLifeOfAKey(t *testing.T) {
+	t.Parallel()
+	const next, active, retired = keyschedule.Next, keyschedule.Active, keyschedule.Retired
+	var r ring
+	for _, step := range []struct {
+		at   time.Duration
+		want []keyschedule.State
+	}{
+		{0, []keyschedule.State{active, next}},
+		{policy.Period - time.Second, []keyschedule.State{active, next}},
+		{policy.Period, []keyschedule.State{retired, active, next}},
+		{policy.Period + policy.Lifetime - time.Second, []keyschedule.State{retired, active, next}},
+		{policy.Period + policy.Lifetime, []keyschedule.State{active, next}},
+	} {
+		now := start.Add(step.at)
+		r.at(now)
+		if got := states(r, now); !slices.Equal(got, step.want) {
+			t.Errorf("after %s: %v, want %v", step.at, got, step.want)
+		}
+	}
+}
+
+func TestAnOperatorRotatesAtOnceOrAsSoonAsVerifiersCanKnow(t *testing.T) {
+	t.Parallel()
+	var r ring
+	r.at(start)
+	now := start.Add(policy.Overlap - time.Minute)
+	r.carryOut(keyschedule.Rotate(r, now, policy))
+	if r[1].ActiveFrom != start.Add(policy.Overlap) {
+		t.Errorf("a key published for 9 minutes signs from %s", r[1].ActiveFrom)
+	}
+	now = now.Add(time.Hour)
+	r.at(now)
+	r.at(now.Add(policy.Overlap))
+	before := keyschedule.ActiveAt(r, now.Add(time.Hour))
+	r.carryOut(keyschedule.Rotate(r, now.Add(time.Hour), policy))
+	if after := keyschedule.ActiveAt(r, now.Add(time.Hour)); after == before {
+		t.Error("a key published long ago did not sign at once")
+	}
+}
+
+func TestNumbersComeBackAsLateAsPossible(t *testing.T) {
+	t.Parallel()
+	all := make([]int, 255)
+	for i := range all {
+		all[i] = i + 1
+	}
+	for _, c := range []struct {
+		used   []int
+		newest int
+		want   int
+		ok     bool
+	}{
+		{nil, 0, 1, true}, {[]int{1}, 1, 2, true}, {[]int{254, 255}, 255, 1, true},
+		{[]int{1, 255}, 255, 2, true}, {all, 3, 0, false}, {all[:254], 254, 255, true},
+	} {
+		if got, ok := keyschedule.FreeNumber(c.used, c.newest); got != c.want || ok != c.ok {
+			t.Errorf("%v after %d: %d, %v", c.used, c.newest, got, ok)
+		}
+	}
+}
+
+// Whatever the clock does, and however often and by how many processes plans are
+// carried out: one key signs, it was published long enough before, and none is
+// dropped that could have signed something that lives.
+func TestNoScheduleLeavesTokensWithoutTheirKey(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		var r ring
+		now := start
+		r.at(now)
+		first := r[0]
+		t.Repeat(map[string]func(*rapid.T){
+			"time passes": func(t *rapid.T) {
+				now = now.Add(time.Duration(rapid.Int64Range(0, int64(100*24*time.Hour)).Draw(t, "for")))
+			},
+			"the clock is set back": func(t *rapid.T) {
+				now = now.Add(-time.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(t, "by")))
+			},
+			"a process looks": func(*rapid.T) { r.carryOut(keyschedule.At(r, now, policy)) },
+			"two processes look": func(*rapid.T) {
+				plan := keyschedule.At(r, now, policy)
+				r.carryOut(plan)
+				again := keyschedule.Plan{Change: plan.Change}
+				if len(plan.Drop) == 0 {
+					r.carryOut(again)
+				}
+			},
+			"an operator rotates": func(*rapid.T) { r.carryOut(keyschedule.Rotate(r, now, policy)) },
+			"": func(t *rapid.T) {
+				active := 0
+				for _, s := range states(r, now) {
+					if s == keyschedule.Active {
+						active++
+					}
+				}
+				if active != 1 {
+					t.Fatalf("%d keys sign", active)
+				}
+				for _, k := range r {
+					if k != first && k.ActiveFrom.Before(k.PublishedAt.Add(policy.Overlap)) && !k.PublishedAt.Equal(first.PublishedAt) {
+						t.Fatalf("%+v signs before it could be known", k)
+					}
+				}
+				plan := keyschedule.At(r, now, policy)
+				for _, i := range plan.Drop {
+					if s := states(r, now)[i]; s != keyschedule.Retired {
+						t.Fatalf("a key that is %s would be dropped", s)
+					}
+					succeeded := slices.ContainsFunc(r, func(k keyschedule.Key) bool {
+						return k.ActiveFrom.After(r[i].ActiveFrom) && !now.Before(k.ActiveFrom.Add(policy.Lifetime))
+					})
+					if !succeeded {
+						t.Fatal("a key would be dropped whose tokens may live")
+					}
+				}
+			},
+		})
+	})
+}
