@@ -44,11 +44,11 @@ func TestSweepingTakesWhatIsDeadAndLeavesWhatLives(t *testing.T) {
 func TestCountersThatAreUsedUpNoMoreAreSwept(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
-	for i := range 300 {
-		_ = r.ForgotPassword(t.Context(), fmt.Sprintf("user%d@example.com", i), laptop)
+	for i := range 30 {
+		must(t, r.ForgotPassword(t.Context(), fmt.Sprintf("user%d@example.com", i), laptop))
 	}
 	r.deliver(t)
-	r.clock.advance(time.Hour)
+	r.clock.advance(2 * time.Hour)
 	rows, err := r.Sweep(t.Context())
 	must(t, err)
 	if rows < 30 {

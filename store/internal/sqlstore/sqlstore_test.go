@@ -1,0 +1,48 @@
+package sqlstore_test
+
+import (
+	"regexp"
+	"slices"
+	"strconv"
+	"testing"
+
+	"github.com/watchword-auth/watchword/store/internal/sqlstore"
+)
+
+// SQLite numbers $1, $2, … by their first appearance, whatever they are called;
+// PostgreSQL goes by the number. Rising numbers mean the same to both.
+func TestParametersAreNumberedAsTheyAppear(t *testing.T) {
+	t.Parallel()
+	for _, text := range sqlstore.All() {
+		highest := 0
+		for _, found := range regexp.MustCompile(`\$(\d+)`).FindAllStringSubmatch(text, -1) {
+			n, _ := strconv.Atoi(found[1])
+			if n > highest+1 {
+				t.Errorf("$%d comes before $%d in:\n%s", n, highest+1, text)
+			}
+			highest = max(highest, n)
+		}
+	}
+}
+
+func TestAStatementIsListedOnce(t *testing.T) {
+	t.Parallel()
+	all := sqlstore.All()
+	slices.Sort(all)
+	for i := range all[1:] {
+		if all[i] == all[i+1] {
+			t.Errorf("twice:\n%s", all[i])
+		}
+	}
+}
+
+// A statement written for one database would need a second text for the other.
+func TestStatementsAreWrittenForBothDatabases(t *testing.T) {
+	t.Parallel()
+	foreign := regexp.MustCompile(`(?i)\b(OR REPLACE|OR IGNORE|ROWID|PRAGMA|GLOB|IFNULL|STRFTIME|ILIKE|ANY|UNNEST|FOR UPDATE|SKIP LOCKED|NOW)\b|::|\?|"`)
+	for _, text := range sqlstore.All() {
+		if found := foreign.FindString(text); found != "" {
+			t.Errorf("%q in:\n%s", found, text)
+		}
+	}
+}

@@ -1,0 +1,160 @@
+package sqlite_test
+
+import (
+	"context"
+	"errors"
+	"regexp"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/store/internal/sqlstore"
+	"github.com/watchword-auth/watchword/store/sqlite"
+	"github.com/watchword-auth/watchword/store/storetest"
+)
+
+// withSessions opens a store with a user and so many sessions.
+func withSessions(t *testing.T, n int) *sqlite.Store {
+	t.Helper()
+	store := open(t, newPath(t))
+	err := store.Update(t.Context(), func(tx watchword.Tx) error {
+		_, err := tx.InsertUser(t.Context(), storetest.User(1), storetest.Start)
+		for i := range n {
+			err = errors.Join(err, tx.InsertSession(t.Context(), storetest.Session(storetest.User(1).ID, i)))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store
+}
+
+// whileWriting runs fn while an Update holds the turn.
+func whileWriting(t *testing.T, store *sqlite.Store, fn func()) {
+	t.Helper()
+	if err := store.Update(t.Context(), func(watchword.Tx) error { fn(); return nil }); err != nil {
+		t.Error(err)
+	}
+}
+
+// waitUntil waits for something that is bound to happen.
+func waitUntil(happened func() bool) {
+	for !happened() {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+func rotateNth(ctx context.Context, store *sqlite.Store, n int) (watchword.RotateResult, error) {
+	return store.Rotate(ctx, storetest.Rotate(storetest.Session("", n), storetest.Start))
+}
+
+func TestARotationThatFailsSparesItsNeighbours(t *testing.T) {
+	t.Parallel()
+	const many = 32
+	store := withSessions(t, many)
+	broken := storetest.Session("", 7).ID
+	if err := store.Exec(t.Context(), "UPDATE sessions SET methods = 'no JSON' WHERE id = $1", broken); err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	whileWriting(t, store, func() {
+		for n := range many {
+			all.Go(func() {
+				got, err := rotateNth(t.Context(), store, n)
+				if bad := storetest.Session("", n).ID == broken; bad != (err != nil) || bad == got.Rotated {
+					t.Errorf("session %d: rotated %t, error %v", n, got.Rotated, err)
+				}
+			})
+		}
+		waitUntil(func() bool { return store.Queued() == many-1 }) // one has been taken
+	})
+	all.Wait()
+	if err := store.Exec(t.Context(), "UPDATE sessions SET methods = '[]' WHERE id = $1", broken); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := rotateNth(t.Context(), store, 7); err != nil || !got.Rotated {
+		t.Errorf("what failed was not undone: %+v, %v", got, err)
+	}
+}
+
+func TestAQueuedRotationIsDroppedWithItsCaller(t *testing.T) {
+	t.Parallel()
+	store := withSessions(t, 2)
+	ctx, cancel := context.WithCancel(t.Context())
+	var all sync.WaitGroup
+	whileWriting(t, store, func() {
+		for n := range 2 {
+			all.Go(func() {
+				if _, err := rotateNth(ctx, store, n); !errors.Is(err, context.Canceled) {
+					t.Errorf("got error %v, want context.Canceled", err)
+				}
+			})
+		}
+		waitUntil(func() bool { return store.Queued() == 1 })
+		cancel()
+		all.Wait()
+	})
+	for n := range 2 {
+		if got, err := rotateNth(t.Context(), store, n); err != nil || !got.Rotated {
+			t.Errorf("session %d: it is no longer at its first generation: %+v, %v", n, got, err)
+		}
+	}
+}
+
+// However many Updates wait, rotations wait for one of them, and share a commit.
+func TestUpdatesAndRotationsTakeTurns(t *testing.T) {
+	t.Parallel()
+	const updates, rotations = 50, 100
+	store := withSessions(t, rotations)
+	var all sync.WaitGroup
+	var started, updated, late atomic.Int32
+	whileWriting(t, store, func() {
+		for range updates {
+			all.Go(func() {
+				started.Add(1)
+				err := store.Update(t.Context(), func(watchword.Tx) error { updated.Add(1); return nil })
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		waitUntil(func() bool { return started.Load() == updates })
+		for n := range rotations {
+			all.Go(func() {
+				if _, err := rotateNth(t.Context(), store, n); err != nil {
+					t.Error(err)
+				}
+				if updated.Load() > updates/2 {
+					late.Add(1)
+				}
+			})
+		}
+		waitUntil(func() bool { return store.Queued() == rotations-1 })
+	})
+	all.Wait()
+	if late.Load() > 0 {
+		t.Errorf("%d of %d rotations came after half of the updates", late.Load(), rotations)
+	}
+}
+
+// A table that grows with use is read by an index.
+func TestNoStatementReadsAWholeTable(t *testing.T) {
+	t.Parallel()
+	store := open(t, newPath(t))
+	small := regexp.MustCompile(`^SCAN (keys|mails|CONSTANT ROW)\b`) // a handful; what could not be sent yet
+	for _, text := range sqlstore.All() {
+		steps, err := store.Plan(t.Context(), text)
+		if err != nil {
+			t.Errorf("%v:\n%s", err, text)
+		}
+		for _, step := range steps {
+			if strings.HasPrefix(step, "SCAN") && !small.MatchString(step) {
+				t.Errorf("%s:\n%s", step, text)
+			}
+		}
+	}
+}
