@@ -124,7 +124,7 @@ func (b *browser) send(r *http.Request) answer {
 	a := answer{Response: response}
 	a.raw, err = io.ReadAll(response.Body)
 	must(b.t, err)
-	if strings.Contains(response.Header.Get("Content-Type"), "json") {
+	if strings.Contains(response.Header.Get("Content-Type"), "json") && len(a.raw) > 0 {
 		if err := json.Unmarshal(a.raw, &a.body); err != nil {
 			b.t.Fatalf("%s: %v", a.raw, err)
 		}

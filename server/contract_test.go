@@ -1,0 +1,551 @@
+package server_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/clientip"
+	"github.com/watchword-auth/watchword/server"
+)
+
+// The rules that hold for every endpoint, over real HTTP.
+
+// IN-1, IN-2, IN-3, IN-8, HTTP-4
+func TestABodyThatIsNotWhatItShouldBeIsRefused(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	b := s.browser(t)
+	good := `{"email":"ada@example.com","password":"correct horse battery"}`
+	for name, body := range map[string]string{
+		"no JSON": "email=ada", "an array": "[" + good + "]", "trailing data": good + good, "a member twice": `{"email":"a@b.example","email":"c@d.example","password":"x"}`,
+		"another case": `{"Email":"ada@example.com","password":"x"}`, "unknown": `{"email":"ada@example.com","password":"x","isAdmin":true}`,
+		"NUL": `{"email":"ada@example.com","password":"a\u0000b"}`, "lone surrogate": `{"email":"ada@example.com","password":"\ud800"}`,
+		"invalid UTF-8": "{\"email\":\"ada@example.com\",\"password\":\"\xff\"}", "null": `{"email":null,"password":"x"}`, "a number": `{"email":1,"password":"x"}`,
+		"an array for text": `{"email":["ada@example.com"],"password":"x"}`, "an operator": `{"email":{"$ne":""},"password":{"$ne":""}}`, "a truth": `{"email":true,"password":"x"}`,
+		"deep": `{"email":` + strings.Repeat("[", 20) + strings.Repeat("]", 20) + `,"password":"x"}`,
+	} {
+		for _, path := range []string{"/api/auth/login", "/api/auth/register"} {
+			a := b.do("POST", path, body)
+			if a.StatusCode != 400 || a.text("code") != "BODY_INVALID" {
+				t.Errorf("%s: %d %s", name, a.StatusCode, a.raw)
+			}
+		}
+	}
+	want(t, b.do("POST", "/api/auth/login", "", "Content-Type", "application/json"), 400, watchword.CodeBodyInvalid)
+	for _, kind := range []string{"", "text/plain", "application/x-www-form-urlencoded", "application/json; charset=utf-16", "application/json, text/plain"} {
+		want(t, b.do("POST", "/api/auth/login", good, "Content-Type", kind), 415, watchword.CodeContentType)
+	}
+	want(t, b.do("POST", "/api/auth/login", good, "Content-Type", "application/JSON; charset=UTF-8"), 401, watchword.CodeInvalidCredentials)
+	want(t, b.do("POST", "/api/auth/login", good, "Content-Encoding", "gzip"), 415, watchword.CodeContentType)
+}
+
+// IN-4, HTTP-7
+func TestALargeBodyIsRefused(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	b := s.browser(t)
+	body := func(size int) string {
+		frame := `{"email":"ada@example.com","password":""}`
+		return strings.Replace(frame, `""`, `"`+strings.Repeat("x", size-len(frame))+`"`, 1)
+	}
+	want(t, b.do("POST", "/api/auth/login", body(16<<10)), 401, watchword.CodeInvalidCredentials)
+	want(t, b.do("POST", "/api/auth/login", body(16<<10+1)), 413, watchword.CodeBodyTooLarge)
+}
+
+func TestWhatIsMissingIsNamed(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	b := s.browser(t)
+	access := b.register("ada@example.com")
+	for _, c := range []struct{ method, path, body, field, code string }{
+		{"POST", "/register", `{}`, "email", "REQUIRED"},
+		{"POST", "/register", `{}`, "password", "REQUIRED"},
+		{"POST", "/register", `{"email":"ada@localhost","password":"x"}`, "email", "INVALID"},
+		{"POST", "/register", `{"email":"bob@example.com","password":"x"}`, "password", "PASSWORD_TOO_SHORT"},
+		{"POST", "/login", `{}`, "email", "REQUIRED"},
+		{"POST", "/password/forgot", `{}`, "email", "REQUIRED"},
+		{"POST", "/password/change", `{"newPassword":"a rainbow over the bay"}`, "currentPassword", "REQUIRED"},
+		{"POST", "/email/change", `{"newEmail":"c@d.example"}`, "password", "REQUIRED"},
+		{"DELETE", "/me", `{}`, "password", "REQUIRED"},
+		{"PATCH", "/me", `{"name":"` + strings.Repeat("x", 201) + `"}`, "name", "TOO_LONG"},
+		{"PATCH", "/me", `{"name":"a\u202eb"}`, "name", "INVALID"},
+	} {
+		a := b.do(c.method, "/api/auth"+c.path, c.body, authorized(access)...)
+		want(t, a, 422, watchword.CodeValidationFailed)
+		found := false
+		for _, one := range a.body["errors"].([]any) {
+			e := one.(map[string]any)
+			found = found || e["field"] == c.field && e["code"] == c.code && e["message"] != ""
+		}
+		if !found {
+			t.Errorf("%s %s: %s", c.path, c.body, a.raw)
+		}
+	}
+}
+
+// RST-8, EV-1
+func TestNoStepOfAResetCanBeSkipped(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	b := s.browser(t)
+	access := b.register("ada@example.com")
+	for _, body := range []string{`{"password":"a rainbow over the bay"}`, `{"token":"","password":"a rainbow over the bay"}`, `{"token":"wwm_x","password":"a rainbow over the bay"}`} {
+		want(t, b.do("POST", "/api/auth/password/reset", body), 400, watchword.CodeMailTokenInvalid)
+	}
+	for _, body := range []string{`{"token":null,"password":"x"}`, `{"token":[],"password":"x"}`, `{"token":{},"password":"x"}`} {
+		want(t, b.do("POST", "/api/auth/password/reset", body), 400, watchword.CodeBodyInvalid)
+	}
+	for _, body := range []string{`{"name":"x","emailVerified":true}`, `{"name":"x","email_verified":true}`, `{"name":"x","roles":["admin"]}`} {
+		want(t, b.do("PATCH", "/api/auth/me", body, authorized(access)...), 400, watchword.CodeBodyInvalid)
+	}
+}
+
+// HTTP-5, HTTP-6, RL-6, IN-9
+func TestPathsAndMethodsAreWhatTheyAre(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	b := s.browser(t)
+	access := b.register("ada@example.com")
+	for _, c := range []struct{ method, path, allow string }{
+		{"GET", "/api/auth/login", "POST"}, {"PUT", "/api/auth/me", "DELETE, GET, HEAD, PATCH"}, {"POST", "/api/auth/sessions", "GET, HEAD"},
+		{"DELETE", "/.well-known/jwks.json", "GET, HEAD"}, {"OPTIONS", "/api/auth/login", "POST"}, {"TRACE", "/api/auth/login", "POST"},
+	} {
+		a := b.do(c.method, c.path, "")
+		want(t, a, 405, watchword.CodeMethodNotAllowed)
+		if a.Header.Get("Allow") != c.allow {
+			t.Errorf("%s %s: Allow: %s", c.method, c.path, a.Header.Get("Allow"))
+		}
+	}
+	want(t, b.do("POST", "/api/auth/me", `{}`, "X-HTTP-Method-Override", "DELETE"), 405, watchword.CodeMethodNotAllowed)
+	for _, path := range []string{"//api/auth/login", "/api//auth/login", "/api/auth/login/", "/api/auth/./login", "/api/auth/x/../login", "/API/auth/login", "/api/auth", "/api/auth/users/", "/nothing"} {
+		a := b.do("POST", path, `{}`)
+		if a.StatusCode != 404 || a.text("code") != "NOT_FOUND" || a.Header.Get("Location") != "" {
+			t.Errorf("%s: %d %s", path, a.StatusCode, a.raw)
+		}
+	}
+	for _, id := range []string{"..%2f..%2fadmin", "%00", "x%0d%0ay", strings.Repeat("9", 300)} {
+		want(t, b.do("GET", "/api/auth/users/"+id, "", authorized(access)...), 404, watchword.CodeNotFound)
+		want(t, b.do("DELETE", "/api/auth/sessions/"+id, "", authorized(access)...), 404, watchword.CodeNotFound)
+	}
+	head := b.do("HEAD", "/.well-known/jwks.json", "")
+	if head.StatusCode != 200 || len(head.raw) != 0 {
+		t.Errorf("HEAD: %d, %d bytes", head.StatusCode, len(head.raw))
+	}
+}
+
+// AZ-1
+func TestWhoeverIsNotSignedInGetsNothing(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	b := s.browser(t)
+	for _, c := range []struct{ method, path string }{
+		{"POST", "/logout-all"}, {"GET", "/me"}, {"PATCH", "/me"}, {"DELETE", "/me"}, {"GET", "/users/x"}, {"POST", "/password/change"},
+		{"POST", "/email/change"}, {"GET", "/sessions"}, {"DELETE", "/sessions/x"},
+	} {
+		want(t, b.do(c.method, "/api/auth"+c.path, ""), 401, watchword.CodeTokenMissing)
+	}
+}
+
+// CSRF-1, CSRF-2, CSRF-3, CSRF-6, CSRF-7
+func TestAnotherSitesPageChangesNothing(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, func(o *server.Options) { o.AllowedOrigins = []string{"https://app.example.com"} })
+	s.browser(t).register("ada@example.com")
+	b := s.browser(t)
+	b.Jar = nil
+	body := `{"email":"ada@example.com","password":"correct horse battery"}`
+	for _, c := range []struct {
+		name, site, origin, cookie string
+		passes                     bool
+	}{
+		{"our own page", "same-origin", s.url, "", true},
+		{"our own page, an old browser", "", s.url, "watchword=x", true},
+		{"typed in", "none", "", "watchword=x", true},
+		{"a front-end on the list", "cross-site", "https://app.example.com", "watchword=x", true},
+		{"on the list, an old browser", "", "https://app.example.com", "watchword=x", true},
+		{"curl", "", "", "", true},
+		{"a cookie that does not say where from", "", "", "watchword=x", false},
+		{"another site", "cross-site", "https://evil.example", "", false},
+		{"another site without its origin", "cross-site", "", "", false},
+		{"a sibling", "same-site", "https://other.example.com", "", false},
+		{"a sibling with our name in front", "cross-site", "https://app.example.com.evil.example", "", false},
+		{"the front-end without TLS", "cross-site", "http://app.example.com", "", false},
+		{"another port", "cross-site", "https://app.example.com:8443", "", false},
+		{"a sandboxed frame", "cross-site", "null", "", false},
+		{"null, an old browser", "", "null", "", false},
+		{"a lie about the site", "same-origin", "https://evil.example", "", false},
+	} {
+		for _, path := range []string{"/login", "/register", "/refresh", "/logout", "/password/forgot"} {
+			a := b.do("POST", "/api/auth"+path, body, "Sec-Fetch-Site", c.site, "Origin", c.origin, "Cookie", c.cookie)
+			if crossed := a.text("code") == "CROSS_ORIGIN"; crossed == c.passes {
+				t.Errorf("%s, %s: %d %s", c.name, path, a.StatusCode, a.raw)
+			}
+			if !c.passes && (a.StatusCode != 403 || len(a.Cookies()) != 0) {
+				t.Errorf("%s, %s: %d %v", c.name, path, a.StatusCode, a.Cookies())
+			}
+		}
+	}
+	want(t, b.do("GET", "/api/auth/me", "", "Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example"), 401, watchword.CodeTokenMissing)
+}
+
+// CORS-1, CORS-2, CORS-4, CSRF-8
+func TestOnlyOriginsOfTheListMayReadAnswers(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, func(o *server.Options) { o.AllowedOrigins = []string{"https://app.example.com"} })
+	b := s.browser(t)
+	const listed = "https://app.example.com"
+	for _, c := range []struct {
+		method, path, body string
+		status             int
+	}{
+		{"GET", "/api/auth/me", "", 401}, {"GET", "/api/auth/nothing", "", 404}, {"GET", "/api/auth/login", "", 405},
+		{"POST", "/api/auth/login", "x", 400}, {"POST", "/api/auth/login", strings.Repeat("x", 17<<10), 413}, {"POST", "/api/auth/refresh", "", 401},
+	} {
+		a := b.do(c.method, c.path, c.body, "Sec-Fetch-Site", "cross-site", "Origin", listed)
+		if a.StatusCode != c.status || a.Header.Get("Access-Control-Allow-Origin") != listed || a.Header.Get("Access-Control-Allow-Credentials") != "true" {
+			t.Errorf("%s %s: %d %v", c.method, c.path, a.StatusCode, a.Header)
+		}
+		vary := strings.Join(a.Header.Values("Vary"), ", ")
+		if !strings.Contains(vary, "Origin") || !strings.Contains(vary, "Sec-Fetch-Site") {
+			t.Errorf("Vary: %s", vary)
+		}
+		exposed := strings.ToLower(a.Header.Get("Access-Control-Expose-Headers"))
+		for _, header := range []string{"www-authenticate", "retry-after", "x-request-id"} {
+			if !strings.Contains(exposed, header) {
+				t.Errorf("not exposed: %s", header)
+			}
+		}
+		for _, foreign := range []string{"https://evil.example", "null", "http://app.example.com", "https://app.example.com.evil.example", "https://xapp.example.com"} {
+			f := b.do(c.method, c.path, c.body, "Sec-Fetch-Site", "cross-site", "Origin", foreign)
+			if f.Header.Get("Access-Control-Allow-Origin") != "" || f.StatusCode >= 500 {
+				t.Errorf("%s reads %s: %d %v", foreign, c.path, f.StatusCode, f.Header)
+			}
+		}
+	}
+	open := b.do("GET", "/.well-known/jwks.json", "", "Origin", "https://anybody.example", "Sec-Fetch-Site", "cross-site")
+	if open.Header.Get("Access-Control-Allow-Origin") != "*" || open.Header.Get("Access-Control-Allow-Credentials") != "" {
+		t.Errorf("JWKS: %v", open.Header)
+	}
+}
+
+// CORS-3
+func TestAPreflightIsAnsweredWhateverItAsks(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, func(o *server.Options) { o.AllowedOrigins = []string{"https://app.example.com"} })
+	b := s.browser(t)
+	ask := func(origin, headers string) answer {
+		return b.do("OPTIONS", "/api/auth/login", "", "Origin", origin, "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", headers)
+	}
+	good := ask("https://app.example.com", "authorization,content-type")
+	if good.StatusCode != 204 || good.Header.Get("Access-Control-Allow-Origin") == "" || !strings.Contains(good.Header.Get("Access-Control-Allow-Headers"), "content-type") {
+		t.Errorf("%d %v", good.StatusCode, good.Header)
+	}
+	for _, bad := range []answer{ask("https://evil.example", "content-type"), ask("https://app.example.com", strings.Repeat(",", 12<<10))} {
+		if bad.Header.Get("Access-Control-Allow-Headers") != "" || bad.StatusCode >= 500 {
+			t.Errorf("%d %v", bad.StatusCode, bad.Header)
+		}
+	}
+}
+
+// HTTP-9
+func TestARequestForAnotherHostIsMisdirected(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	b := s.browser(t)
+	port := s.url[strings.LastIndex(s.url, ":"):]
+	for host, ours := range map[string]bool{
+		"127.0.0.1" + port: true, "localhost" + port: true, "[::1]" + port: true, "LOCALHOST" + port: true,
+		"evil.example": false, "evil.example" + port: false, "127.0.0.1": false, "localhost:1": false, "localhost.evil.example" + port: false,
+	} {
+		for _, path := range []string{"/api/auth/me", "/docs", "/.well-known/openid-configuration"} {
+			r, err := http.NewRequestWithContext(t.Context(), "GET", s.url+path, nil)
+			must(t, err)
+			r.Host = host
+			if a := b.send(r); (a.StatusCode != 421) != ours {
+				t.Errorf("%s%s: %d", host, path, a.StatusCode)
+			}
+			r.URL.Path = "/healthz"
+			if a := b.send(r); a.StatusCode != 200 {
+				t.Errorf("a probe as %s: %d", host, a.StatusCode)
+			}
+		}
+	}
+	if got := raw(t, s, "GET /api/auth/me HTTP/1.0\r\n\r\n"); got.StatusCode != 421 {
+		t.Errorf("without a Host: %d", got.StatusCode)
+	}
+}
+
+// raw writes text to the server and reads one answer.
+func raw(t *testing.T, s *service, text string) *http.Response {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	must(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	_, err = io.WriteString(conn, text)
+	must(t, err)
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	must(t, err)
+	t.Cleanup(func() { _ = response.Body.Close() })
+	return response
+}
+
+// HTTP-8
+func TestABodyThatBreaksOffIsRefused(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	host := strings.TrimPrefix(s.url, "http://")
+	head := "POST /api/auth/login HTTP/1.1\r\nHost: " + host + "\r\nContent-Type: application/json\r\n"
+	for name, text := range map[string]string{
+		"a broken chunk":     "Transfer-Encoding: chunked\r\n\r\n5\n{}\r\n0\r\n\r\n",
+		"no chunk":           "Transfer-Encoding: chunked\r\n\r\nxyz\r\n",
+		"two lengths":        "Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+		"a length that lies": "Content-Length: -1\r\n\r\n{}",
+	} {
+		if got := raw(t, s, head+text); got.StatusCode != 400 {
+			t.Errorf("%s: %d", name, got.StatusCode)
+		}
+	}
+	chunked := raw(t, s, head+"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n")
+	if chunked.StatusCode != 422 {
+		t.Errorf("an honest chunk: %d", chunked.StatusCode)
+	}
+}
+
+// CK-7, HTTP-7
+func TestAFloodOfHeadersIsRefused(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	host := strings.TrimPrefix(s.url, "http://")
+	flood := strings.Repeat("Cookie: "+strings.Repeat("watchword=x; ", 100)+"\r\n", 1000)
+	got := raw(t, s, "GET /api/auth/me HTTP/1.1\r\nHost: "+host+"\r\n"+flood+"\r\n")
+	if got.StatusCode != 431 && got.StatusCode != 400 {
+		t.Errorf("got %d", got.StatusCode)
+	}
+}
+
+// HTTP-1, HTTP-2, HTTP-3, HTTP-10
+func TestEveryAnswerHasItsHeaders(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	b := s.browser(t)
+	ids := map[string]bool{}
+	for _, path := range []string{"/", "/docs", "/openapi.json", "/verify", "/assets/style.css", "/api/auth/me", "/api/auth/nothing", "/nothing", "/healthz", "/.well-known/jwks.json"} {
+		a := b.do("GET", path, "", "X-Request-Id", "chosen-by-the-client")
+		for header, value := range map[string]string{"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "X-Frame-Options": "DENY", "Cross-Origin-Opener-Policy": "same-origin"} {
+			if a.Header.Get(header) != value {
+				t.Errorf("%s: %s: %s", path, header, a.Header.Get(header))
+			}
+		}
+		policy := a.Header.Get("Content-Security-Policy")
+		if !strings.HasPrefix(policy, "default-src 'none'") || !strings.Contains(policy, "frame-ancestors 'none'") || strings.Contains(policy, "unsafe") {
+			t.Errorf("%s: %s", path, policy)
+		}
+		if strings.HasPrefix(path, "/api/") && a.Header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: %s", path, a.Header.Get("Cache-Control"))
+		}
+		if a.Header.Get("Strict-Transport-Security") != "" || a.Header.Get("Server") != "" {
+			t.Errorf("%s: %v", path, a.Header)
+		}
+		if strings.Contains(string(a.raw), "<script>") || strings.Contains(string(a.raw), "style=") {
+			t.Errorf("%s has inline script or style", path)
+		}
+		id := a.Header.Get("X-Request-Id")
+		if id == "" || id == "chosen-by-the-client" || ids[id] {
+			t.Errorf("%s: request id %q", path, id)
+		}
+		ids[id] = true
+	}
+	for _, path := range []string{"/metrics", "/debug/pprof/", "/boom"} {
+		want(t, b.do("GET", path, ""), 404, watchword.CodeNotFound)
+	}
+}
+
+func TestTheJWKSMayBeCachedAndAskedForAgain(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	b := s.browser(t)
+	first := b.do("GET", "/.well-known/jwks.json", "")
+	tag := first.Header.Get("ETag")
+	if first.Header.Get("Cache-Control") != "public, max-age=300" || tag == "" || len(first.body["keys"].([]any)) != 2 {
+		t.Errorf("%v %s", first.Header, first.raw)
+	}
+	if again := b.do("GET", "/.well-known/jwks.json", "", "If-None-Match", `"x", W/`+tag); again.StatusCode != 304 || len(again.raw) != 0 {
+		t.Errorf("got %d %s", again.StatusCode, again.raw)
+	}
+	metadata := b.do("GET", "/.well-known/oauth-authorization-server", "")
+	if metadata.text("issuer") != s.url || metadata.text("jwks_uri") != s.url+"/.well-known/jwks.json" {
+		t.Errorf("metadata: %s", metadata.raw)
+	}
+}
+
+// RL-5
+func TestTheAddressOfAClientComesThroughTrustedProxiesOnly(t *testing.T) {
+	t.Parallel()
+	address := func(edge func(*server.Options), header string) string {
+		s := start(t, nil, edge)
+		b := s.browser(t)
+		in := b.post("/register", map[string]any{"email": "ada@example.com", "password": goodPassword}, "X-Forwarded-For", header)
+		list := b.do("GET", "/api/auth/sessions", "", authorized(in.text("accessToken"))...)
+		return list.body["sessions"].([]any)[0].(map[string]any)["address"].(string)
+	}
+	behind := func(o *server.Options) {
+		proxies, err := clientip.ParseTrusted([]string{"127.0.0.0/8"})
+		must(t, err)
+		o.TrustedProxies = proxies
+	}
+	for _, c := range []struct {
+		edge         func(*server.Options)
+		header, want string
+	}{
+		{nil, "198.51.100.1", "127.0.0.1"}, {behind, "198.51.100.1", "198.51.100.1"}, {behind, "garbage", "127.0.0.1"},
+	} {
+		if got := address(c.edge, c.header); got != c.want {
+			t.Errorf("%q: %s, want %s", c.header, got, c.want)
+		}
+	}
+}
+
+// CK-4, CK-5
+func TestTheCookieLivesAsLongAsTheSessionWould(t *testing.T) {
+	t.Parallel()
+	s := start(t, func(o *watchword.Options) { o.Sessions = watchword.SessionPolicy{Idle: 1e12, Max: 15e11} }, nil)
+	b := s.browser(t)
+	a := b.post("/register", map[string]any{"email": "ada@example.com", "password": goodPassword})
+	if c := a.Cookies()[0]; c.MaxAge != 1000 || len(c.Name)+len(c.Value) > 4096 {
+		t.Errorf("%s", c)
+	}
+}
+
+// RST-6
+func TestToVisitALinkSpendsNothing(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	b := s.browser(t)
+	b.register("ada@example.com")
+	token := string(s.post.wait(t, watchword.MailVerify).Token)
+	for _, path := range []string{"/verify", "/reset", "/email/confirm", "/email/undo"} {
+		page := b.do("GET", path+"?token="+token, "")
+		if page.StatusCode != 200 || !strings.Contains(string(page.raw), "/assets/link.js") {
+			t.Errorf("%s: %d", path, page.StatusCode)
+		}
+	}
+	want(t, b.post("/email/verify", map[string]any{"token": token}), 200, "")
+}
+
+// LOG-3, LOG-4, PW-11
+func TestLogLinesOfTheEdgeHoldNoSecret(t *testing.T) {
+	t.Parallel()
+	log := &lockedText{}
+	s := start(t, nil, func(o *server.Options) {
+		o.Log = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	})
+	b := s.browser(t)
+	access := b.register("ada@example.com")
+	cookie := b.do("POST", "/api/auth/refresh?secret=in-the-query", "").Cookies()[0].Value
+	b.do("GET", "/api/auth/me?access_token="+access, "", authorized(access)...)
+	must(t, s.store.Close())
+	b.do("POST", "/api/auth/refresh", "")
+	text := log.String()
+	for _, secret := range []string{goodPassword, access, cookie, "in-the-query"} {
+		if strings.Contains(text, secret) {
+			t.Errorf("the log holds %q", secret)
+		}
+	}
+	if !strings.Contains(text, "the store is unavailable") || !strings.Contains(text, "request_id=") || !strings.Contains(text, `route="POST /api/auth/refresh"`) {
+		t.Errorf("the log does not tell what happened: %s", text)
+	}
+}
+
+type lockedText struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lockedText) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lockedText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// A mailbox whose program has a bug.
+type brokenMailbox struct{}
+
+func (brokenMailbox) Mails() ([]server.StoredMail, error) { panic("a bug") }
+func (brokenMailbox) Mail(string) (server.StoredMail, error) {
+	return server.StoredMail{}, fmt.Errorf("secret detail")
+}
+
+// HTTP-11, LOG-4
+func TestABugIsAnAnswerAndNotTheEnd(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, func(o *server.Options) { o.DevMail = brokenMailbox{} })
+	b := s.browser(t)
+	for _, path := range []string{"/dev/mail", "/dev/mail/x"} {
+		a := b.do("GET", path, "")
+		want(t, a, 500, watchword.CodeInternal)
+		if strings.Contains(string(a.raw), "secret detail") || strings.Contains(string(a.raw), "a bug") {
+			t.Errorf("shown: %s", a.raw)
+		}
+	}
+	want(t, b.do("GET", "/healthz", ""), 200, "")
+}
+
+// CSRF-4, CFG-1
+func TestOriginsThatWouldMatchNothingOrTooMuchAreRefused(t *testing.T) {
+	t.Parallel()
+	for _, origin := range []string{"https://app.example.com", "http://localhost:3000", "https://app.example.com:8443"} {
+		if err := server.CheckOrigin(origin); err != nil {
+			t.Errorf("%s: %v", origin, err)
+		}
+	}
+	for _, origin := range []string{"", "*", "https://*.example.com", "app.example.com", "https://app.example.com/", "https://app.example.com/path",
+		"https://App.example.com", "HTTPS://app.example.com", "https://u@app.example.com", "https://app.example.com?x", "ftp://app.example.com", "null", "https://", "https://app.example.com:443"} {
+		if err := server.CheckOrigin(origin); err == nil {
+			t.Errorf("%q was accepted", origin)
+		}
+	}
+}
+
+func TestTheDocumentDescribesEveryRoute(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	b := s.browser(t)
+	var document struct {
+		OpenAPI string
+		Paths   map[string]map[string]struct{ Responses map[string]any }
+	}
+	must(t, json.Unmarshal(b.do("GET", "/openapi.json", "").raw, &document))
+	if !strings.HasPrefix(document.OpenAPI, "3.1") || len(document.Paths) < 20 {
+		t.Errorf("%s, %d paths", document.OpenAPI, len(document.Paths))
+	}
+	docs := string(b.do("GET", "/docs", "").raw)
+	for path, methods := range document.Paths {
+		for method, operation := range methods {
+			if !strings.Contains(docs, path) {
+				t.Errorf("/docs does not show %s", path)
+			}
+			a := b.do(strings.ToUpper(method), strings.ReplaceAll(path, "{id}", "x"), "")
+			if a.StatusCode == 404 || a.StatusCode == 405 {
+				t.Errorf("%s %s is described and not there: %d", method, path, a.StatusCode)
+			}
+			if operation.Responses[fmt.Sprint(a.StatusCode)] == nil {
+				t.Errorf("%s %s answers %d, which is not described", method, path, a.StatusCode)
+			}
+		}
+	}
+}
