@@ -142,7 +142,7 @@ func TestWhatCameByCookieIsAnsweredByCookieAndWhatCameInABodyInABody(t *testing.
 	want(t, native.post("/login", map[string]any{"email": "ada@example.com", "password": goodPassword, "delivery": "pigeon"}), 422, watchword.CodeValidationFailed)
 }
 
-// CK-1, CK-6, CK-2
+// CK-1, CK-2, CK-6, HTTP-2
 func TestOnHTTPSTheCookieIsBoundToTheHost(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(o *watchword.Options) { o.PublicURL = "https://id.example.com" }, nil)
@@ -342,7 +342,7 @@ func TestALimitSaysWhenToComeBack(t *testing.T) {
 	}
 }
 
-// RT-9
+// RT-9, CFG-8
 func TestAStoreThatIsAwayIsNeverASessionThatEnded(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)

@@ -314,6 +314,17 @@ func TestABodyThatBreaksOffIsRefused(t *testing.T) {
 			t.Errorf("%s: %d", name, got.StatusCode)
 		}
 	}
+	for name, both := range map[string]string{
+		"both lengths":                  "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n",
+		"the other way round":           "Transfer-Encoding: chunked\r\nContent-Length: 2\r\n",
+		"in another case":               "transfer-encoding: chunked\r\nCONTENT-LENGTH: 2\r\n",
+		"a length of the whole message": "Content-Length: 12\r\nTransfer-Encoding: chunked\r\n",
+	} {
+		got := raw(t, s, head+both+"\r\n2\r\n{}\r\n0\r\n\r\n")
+		if got.StatusCode != 400 || !got.Close {
+			t.Errorf("%s: %d, closes: %v", name, got.StatusCode, got.Close)
+		}
+	}
 	chunked := raw(t, s, head+"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n")
 	if chunked.StatusCode != 422 {
 		t.Errorf("an honest chunk: %d", chunked.StatusCode)
@@ -332,7 +343,7 @@ func TestAFloodOfHeadersIsRefused(t *testing.T) {
 	}
 }
 
-// HTTP-1, HTTP-2, HTTP-3, HTTP-10
+// HTTP-1, HTTP-3, HTTP-10
 func TestEveryAnswerHasItsHeaders(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)

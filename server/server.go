@@ -98,7 +98,7 @@ func New(engine *watchword.Engine, opts Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.handler = s.identified(s.recovered(s.hosted(s.sharedWith(opts.AllowedOrigins, s.guarded(routes)))))
+	s.handler = s.identified(s.recovered(s.measured(s.hosted(s.sharedWith(opts.AllowedOrigins, s.guarded(routes))))))
 	return s, nil
 }
 

@@ -59,8 +59,8 @@ func start(t *testing.T, engine func(*watchword.Options), edge func(*server.Opti
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { s.engine.Run(ctx) })
-	web := &http.Server{Handler: s.server, ReadHeaderTimeout: time.Minute}
-	running.Go(func() { _ = web.Serve(listener) })
+	web := &http.Server{Handler: s.server, ReadHeaderTimeout: time.Minute, ConnContext: server.WithLengths}
+	running.Go(func() { _ = web.Serve(server.WatchLengths(listener)) })
 	t.Cleanup(func() {
 		_ = web.Close()
 		stop()

@@ -23,6 +23,7 @@ func (d *doors) install(settings *Settings, s *stack, log *slog.Logger) error {
 		CookieName:     settings.CookieName,
 		CookieSameSite: sameSite[settings.CookieSameSite],
 		CookieDomain:   settings.CookieDomain,
+		PasswordMin:    settings.engine().PasswordMin,
 		Draining:       d.draining.Load,
 		Log:            log,
 	}
@@ -37,6 +38,8 @@ func (d *doors) install(settings *Settings, s *stack, log *slog.Logger) error {
 	if settings.TLSCert != "" {
 		pair := &certificate{certFile: settings.TLSCert, keyFile: settings.TLSKey, log: log}
 		public.TLSConfig = pair.config()
+	} else {
+		d.public, public.ConnContext = server.WatchLengths(d.public), server.WithLengths
 	}
 	d.servers = []*http.Server{public}
 	if d.admin != nil {
