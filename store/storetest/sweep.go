@@ -61,13 +61,16 @@ var sweeping = map[string]func(suite){
 	},
 
 	"LimitsThatNobodyUsesAreSwept": func(s suite) {
-		used := chargeOf("used", 2, time.Minute)
+		used, once := chargeOf("used", 2, time.Minute), chargeOf("once", 6, time.Second)
+		s.charge(once)
+		for range 4 { // more than a span after its first use, the limit is used up
+			s.charge(used)
+			used.At = used.At.Add(used.Cost)
+		}
 		s.charge(used)
-		s.charge(used)
-		s.charge(chargeOf("hardly", 6, time.Second))
-		s.wantSwept(watchword.SweepLimits, after(2*time.Second), 1)
+		s.wantSwept(watchword.SweepLimits, used.At, 1)
 		same(s, "the one in use still counts", s.charge(used) > 0, true)
-		s.wantSwept(watchword.SweepLimits, after(time.Hour), 1)
+		s.wantSwept(watchword.SweepLimits, used.At.Add(time.Hour), 1)
 	},
 
 	"MailsGivenUpAreSwept": func(s suite) {

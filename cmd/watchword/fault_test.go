@@ -1,0 +1,66 @@
+package main_test
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A file may not grow, as on a full disk: writes are refused with 503, reads go
+// on, nobody is signed out, and when there is room again all that was
+// acknowledged is there.
+//
+// CFG-8
+func TestAFullDiskSignsNobodyOut(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, freeAddress(t))
+	dir, program := t.TempDir(), s.binary
+	s.binary = filepath.Join(t.TempDir(), "cramped")
+	script := fmt.Sprintf("#!/bin/sh\nulimit -f 900\nexec %q \"$@\"\n", program)
+	if err := os.WriteFile(s.binary, []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.start(dir, []string{"HOME=" + dir}, []string{"--limits=off"}); err != nil {
+		t.Fatal(err)
+	}
+	phone := newDevice(t, s.address)
+	kept := phone.post(t, "/register", body{"email": ada, "password": firstSecret, "delivery": "body"}, 201).RefreshToken
+	made := 0
+	for ; ; made++ {
+		if made == 500 {
+			t.Fatal("the disk never became full")
+		}
+		got, err := newDevice(t, s.address).send(t.Context(), http.MethodPost, "/register",
+			body{"email": fmt.Sprintf("user%d@example.com", made), "password": firstSecret, "delivery": "body"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.status == 503 {
+			got.wantCode(t, "TRY_LATER")
+			break
+		}
+		if got.status != 201 {
+			t.Fatalf("%d %s", got.status, got.Code)
+		}
+	}
+	phone.post(t, "/refresh", body{"refreshToken": kept}, 503).wantCode(t, "TRY_LATER")
+	phone.get(t, "/me", 200)
+	if err := s.terminate(); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(s.errs.String()+s.out.String(), "the store is unavailable") {
+		t.Errorf("no log line tells why:\n%s", s.errs.String())
+	}
+
+	s.binary = program
+	if err := s.start(dir, []string{"HOME=" + dir}, nil); err != nil {
+		t.Fatal(err)
+	}
+	phone.post(t, "/refresh", body{"refreshToken": kept}, 200)
+	for i := range made {
+		newDevice(t, s.address).post(t, "/login", body{"email": fmt.Sprintf("user%d@example.com", i), "password": firstSecret}, 200)
+	}
+}
