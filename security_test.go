@@ -123,7 +123,9 @@ func testAt(file *ast.File, at token.Pos) string {
 			continue
 		}
 		name := function.Name.Name
-		if strings.HasPrefix(name, "Test") || strings.HasPrefix(name, "Fuzz") || strings.HasPrefix(name, "Run") {
+		isTest := strings.HasPrefix(name, "Test") || strings.HasPrefix(name, "Fuzz")
+		isSuite := strings.HasSuffix(file.Name.Name, "test") // its tests are steps of functions
+		if isTest || isSuite {
 			return name
 		}
 		if function.Pos() > at {

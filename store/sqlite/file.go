@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -8,6 +9,9 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"time"
+
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // prepareFile makes the file readable by its owner only. SQLite gives the files
@@ -27,8 +31,9 @@ func prepareFile(path string) error {
 	return errors.Join(err, file.Close())
 }
 
-// openPool opens a pool of one connection. FULL means that a commit is on disk.
-func openPool(path, txlock string, pragmas ...string) (*sql.DB, error) {
+// openPool opens a pool of one connection, that is made. FULL means that a commit
+// is on disk.
+func openPool(ctx context.Context, path, txlock string, pragmas ...string) (*sql.DB, error) {
 	all := append([]string{"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)"}, pragmas...)
 	query := url.Values{"_pragma": all, "_txlock": {txlock}}
 	dsn := url.URL{Scheme: "file", Opaque: url.PathEscape(path), RawQuery: query.Encode()}
@@ -37,5 +42,24 @@ func openPool(path, txlock string, pragmas ...string) (*sql.DB, error) {
 		return nil, err
 	}
 	pool.SetMaxOpenConns(1)
+	if err := connect(ctx, pool); err != nil {
+		return nil, errors.Join(err, pool.Close())
+	}
 	return pool, nil
+}
+
+// connect makes the first connection. SQLite does not wait for another program
+// that switches the same new file to WAL, it only says that it is busy.
+func connect(ctx context.Context, pool *sql.DB) error {
+	for {
+		err := pool.PingContext(ctx)
+		if code(err) != sqlite3.SQLITE_BUSY {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
 }

@@ -52,9 +52,9 @@ func Status(ctx context.Context, file string) (pending []string, err error) {
 }
 
 func withPool(ctx context.Context, file string, fn func(*sql.DB) error) error {
-	pool, err := openPool(file, "immediate")
+	pool, err := openPool(ctx, file, "immediate")
 	if err != nil {
-		return fmt.Errorf("open database %s: %w", file, err)
+		return fmt.Errorf("open database %s: %w", file, unavailable(ctx, err))
 	}
 	if err := errors.Join(fn(pool), pool.Close()); err != nil {
 		return fmt.Errorf("open database %s: %w", file, unavailable(ctx, err))

@@ -58,10 +58,10 @@ func (s *Store) open(ctx context.Context, path string) (err error) {
 	if err = prepareFile(path); err != nil {
 		return err
 	}
-	if s.writer, err = openPool(path, "immediate"); err != nil {
+	if s.writer, err = openPool(ctx, path, "immediate"); err != nil {
 		return err
 	}
-	if s.reader, err = openPool(path, "deferred", "query_only(1)"); err != nil {
+	if s.reader, err = openPool(ctx, path, "deferred", "query_only(1)"); err != nil {
 		return err
 	}
 	s.reader.SetMaxOpenConns(readers)
