@@ -54,6 +54,7 @@ func startWith(t *testing.T, store *sqlite.Store, change func(*watchword.Options
 		MasterKey: []byte("a master key for tests, 32 bytes"),
 		Mailer:    r.post,
 		Now:       r.clock.Now,
+		HashQueue: time.Minute, // the race detector is slow
 	}
 	if change != nil {
 		change(&r.opts)

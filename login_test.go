@@ -172,7 +172,7 @@ func TestFailedPasswordsAreCountedPerAccountAndBeforeTheyAreLookedAt(t *testing.
 // RL-4
 func TestParallelGuessesCostOneAttemptEach(t *testing.T) {
 	t.Parallel()
-	r := start(t, func(o *watchword.Options) { o.HashQueue = time.Minute })
+	r := start(t, nil)
 	r.signUp(t, "ada@example.com")
 	var wg sync.WaitGroup
 	codes := make([]watchword.Code, 50)

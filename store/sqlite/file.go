@@ -14,6 +14,9 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
+// busyTimeout is how long to wait for another program that writes.
+const busyTimeout = 5 * time.Second
+
 // prepareFile makes the file readable by its owner only. SQLite gives the files
 // beside it the same mode.
 func prepareFile(path string) error {
@@ -34,7 +37,8 @@ func prepareFile(path string) error {
 // openPool opens a pool of one connection, that is made. FULL means that a commit
 // is on disk.
 func openPool(ctx context.Context, path, txlock string, pragmas ...string) (*sql.DB, error) {
-	all := append([]string{"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)"}, pragmas...)
+	busy := fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds())
+	all := append([]string{busy, "journal_mode(WAL)", "synchronous(FULL)"}, pragmas...)
 	query := url.Values{"_pragma": all, "_txlock": {txlock}}
 	dsn := url.URL{Scheme: "file", Opaque: url.PathEscape(path), RawQuery: query.Encode()}
 	pool, err := sql.Open("sqlite", dsn.String())
@@ -51,15 +55,12 @@ func openPool(ctx context.Context, path, txlock string, pragmas ...string) (*sql
 // connect makes the first connection. SQLite does not wait for another program
 // that switches the same new file to WAL, it only says that it is busy.
 func connect(ctx context.Context, pool *sql.DB) error {
+	patience := time.Now().Add(busyTimeout)
 	for {
 		err := pool.PingContext(ctx)
-		if code(err) != sqlite3.SQLITE_BUSY {
+		if code(err) != sqlite3.SQLITE_BUSY || time.Now().After(patience) || ctx.Err() != nil {
 			return err
 		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(10 * time.Millisecond):
-		}
+		time.Sleep(10 * time.Millisecond)
 	}
 }

@@ -27,6 +27,15 @@ var transactions = map[string]func(suite){
 		same(s, "user", s.user(u.ID), u)
 	},
 
+	"AViewWritesNothing": func(s suite) {
+		u := s.addUser(1)
+		err := s.View(s.Context(), func(tx watchword.Tx) error { return tx.SetName(s.Context(), u.ID, "changed") })
+		if err == nil {
+			s.Error("a view may write")
+		}
+		same(s, "user", s.user(u.ID), u)
+	},
+
 	"AViewSeesOneState": func(s suite) {
 		u := s.addUser(1)
 		s.view(func(ctx context.Context, tx watchword.Tx) error {
