@@ -1,0 +1,232 @@
+// Package pgtest runs throw-away PostgreSQL servers for tests, from the binaries
+// of the machine: in a temporary folder, on a free port of the loopback, under an
+// unprivileged user.
+//
+// It knows PostgreSQL and nothing of what is kept in it.
+package pgtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Skip is the environment variable that lets tests run without PostgreSQL when it
+// is "skip". CI never sets it.
+const Skip = "WATCHWORD_TEST_POSTGRES"
+
+const superuser = "watchword"
+
+// A Server is a running cluster.
+type Server struct {
+	Dir  string // data directory
+	Port int
+
+	bin   string
+	owner *syscall.Credential // nil: the user of the test
+	cmd   *exec.Cmd
+	ended chan struct{}
+	next  int
+	mu    sync.Mutex
+}
+
+// New makes a cluster and starts it; it is gone when the test ends. Further
+// settings are lines of postgresql.conf.
+func New(t testing.TB, settings ...string) *Server {
+	t.Helper()
+	if os.Getenv(Skip) == "skip" {
+		t.Skipf("PostgreSQL is left out, because %s=skip", Skip)
+	}
+	s, err := create(t, settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Kill)
+	if err := s.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func create(t testing.TB, settings []string) (*Server, error) {
+	bin, err := binaries()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{bin: bin}
+	root, err := os.MkdirTemp("", "pgtest-")
+	if err != nil {
+		return nil, err
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(root) })
+	if os.Geteuid() == 0 {
+		if s.owner, err = unprivileged(root); err != nil {
+			return nil, err
+		}
+	}
+	s.Dir = filepath.Join(root, "data")
+	if s.Port, err = freePort(); err != nil {
+		return nil, err
+	}
+	out, err := s.command("initdb", "-D", s.Dir, "-U", superuser, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync").CombinedOutput()
+	if err != nil {
+		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
+	}
+	return s, s.Configure(append([]string{
+		"listen_addresses = '127.0.0.1'", "unix_socket_directories = ''", fmt.Sprintf("port = %d", s.Port),
+		"max_connections = 200", "shared_buffers = 64MB",
+	}, settings...)...)
+}
+
+// Configure adds lines to postgresql.conf; they hold from the next start on.
+func (s *Server) Configure(lines ...string) error {
+	file, err := os.OpenFile(filepath.Join(s.Dir, "postgresql.conf"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	for _, line := range lines {
+		_, err = fmt.Fprintln(file, line)
+	}
+	return errors.Join(err, file.Close())
+}
+
+// Start starts the cluster, and returns when it answers. After a Kill that takes
+// until the processes that were left have noticed.
+func (s *Server) Start(ctx context.Context) error {
+	err := errors.New("PostgreSQL was not started")
+	for range 50 {
+		if err = s.start(ctx); err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	return err
+}
+
+func (s *Server) start(ctx context.Context) error {
+	cmd := s.command("postgres", "-D", s.Dir)
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGQUIT // with the test, whatever ends it
+	ended := make(chan struct{})
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread() // the signal comes when this thread ends
+		started <- cmd.Start()
+		_ = cmd.Wait()
+		close(ended)
+	}()
+	if err := <-started; err != nil {
+		return err
+	}
+	for range 600 {
+		if conn, err := pgx.Connect(ctx, s.URL("postgres")); err == nil {
+			s.cmd, s.ended = cmd, ended
+			return conn.Close(ctx)
+		}
+		select {
+		case <-ended:
+			return fmt.Errorf("PostgreSQL ended at once: see what `%s -D DIR` says", filepath.Join(s.bin, "postgres"))
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	_ = cmd.Process.Kill()
+	<-ended
+	return errors.New("PostgreSQL did not answer within 30 seconds")
+}
+
+// Kill ends the cluster with SIGKILL, as a crash would, and waits. The processes
+// of its connections end by themselves when they notice.
+func (s *Server) Kill() {
+	if s.cmd == nil {
+		return
+	}
+	_ = s.cmd.Process.Kill()
+	<-s.ended
+	s.cmd = nil
+}
+
+// URL is where a database of the cluster is.
+func (s *Server) URL(database string) string {
+	return fmt.Sprintf("postgres://%s@127.0.0.1:%d/%s?sslmode=disable", superuser, s.Port, database)
+}
+
+// Database makes an empty database.
+func (s *Server) Database(t testing.TB) string {
+	t.Helper()
+	s.mu.Lock()
+	s.next++
+	name := "test" + strconv.Itoa(s.next)
+	s.mu.Unlock()
+	conn, err := pgx.Connect(t.Context(), s.URL("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context()) //nolint:errcheck // it is a test
+	if _, err := conn.Exec(t.Context(), "CREATE DATABASE "+name); err != nil {
+		t.Fatal(err)
+	}
+	return s.URL(name)
+}
+
+func (s *Server) command(program string, args ...string) *exec.Cmd {
+	cmd := exec.Command(filepath.Join(s.bin, program), args...)
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.owner}
+	return cmd
+}
+
+// binaries finds the newest PostgreSQL of the machine.
+func binaries() (string, error) {
+	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
+	if len(found) > 0 {
+		return filepath.Dir(slices.Max(found)), nil
+	}
+	if path, err := exec.LookPath("initdb"); err == nil {
+		return filepath.Dir(path), nil
+	}
+	return "", fmt.Errorf("PostgreSQL is missing: install the package postgresql, or set %s=skip", Skip)
+}
+
+// unprivileged gives the folder to a user who is not root: PostgreSQL runs under
+// no other.
+func unprivileged(root string) (*syscall.Credential, error) {
+	for _, name := range []string{"postgres", "nobody"} {
+		account, err := user.Lookup(name)
+		if err != nil {
+			continue
+		}
+		uid, _ := strconv.ParseUint(account.Uid, 10, 32)
+		gid, _ := strconv.ParseUint(account.Gid, 10, 32)
+		if err := os.Chown(root, int(uid), int(gid)); err != nil {
+			return nil, err
+		}
+		return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
+	}
+	return nil, errors.New("there is no unprivileged user to run PostgreSQL under")
+}
+
+func freePort() (int, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer listener.Close() //nolint:errcheck // only its number is wanted
+	return listener.Addr().(*net.TCPAddr).Port, nil
+}

@@ -1,0 +1,60 @@
+package sqlite_test
+
+import (
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/store/storetest"
+)
+
+// A refresh waits for one small batch of a long sweep, not for the sweep.
+//
+// RT-15
+func TestSweepingLetsRotationsThrough(t *testing.T) {
+	t.Parallel()
+	const dead, batch = 100_000, 200
+	store := withSessions(t, 1)
+	one := storetest.Session(storetest.User(1).ID, 0)
+	// The living session in many dead copies.
+	err := store.Exec(t.Context(), `INSERT INTO sessions
+		SELECT printf('%08x', n), user_id, generation, superseded, forgiven, rotated_at, rotated_by, refresh_key, persistent,
+			device, address, authenticated_at, methods, created_at, expires_at, $1, 'logout'
+		FROM sessions, (WITH RECURSIVE count(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM count WHERE n < $2) SELECT n FROM count)`,
+		storetest.Start.UnixMilli(), dead)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var batches, most atomic.Int64 // batches so far, and the most that a rotation has waited for
+	var sweeping sync.WaitGroup
+	sweeping.Go(func() {
+		for swept := batch; swept == batch; batches.Add(1) {
+			err := store.Update(t.Context(), func(tx watchword.Tx) (err error) {
+				swept, err = tx.Sweep(t.Context(), watchword.SweepSessions, storetest.Start.Add(time.Hour), batch)
+				return err
+			})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	for batches.Load() < dead/batch && !t.Failed() {
+		before := batches.Load()
+		got, err := store.Rotate(t.Context(), storetest.Rotate(one, storetest.Start))
+		if err != nil || !got.Rotated {
+			t.Errorf("rotate: %+v, %v", got, err)
+		}
+		most.Store(max(most.Load(), batches.Load()-before))
+		one = got.Session
+	}
+	sweeping.Wait()
+	if most.Load() > 5 { // 2, if every goroutine runs as soon as it can
+		t.Errorf("a rotation waited for %d batches", most.Load())
+	}
+	if err := store.Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
