@@ -108,12 +108,12 @@ func (s *Store) commit(batch []*rotation) error {
 		return err
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit it does nothing
-	statements := sqlstore.NewTx(tx, s.writing)
+	work := sqlstore.NewTx(conn{tx, s.writing})
 	for _, one := range batch {
 		if one.err = one.ctx.Err(); one.err != nil {
 			continue
 		}
-		if one.result, err = statements.Rotate(ctx, one.request); err != nil {
+		if one.result, err = work.Rotate(ctx, one.request); err != nil {
 			return err
 		}
 	}

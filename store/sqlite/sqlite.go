@@ -21,7 +21,7 @@ const readers = 4
 // A Store is an open file. It implements watchword.Store.
 type Store struct {
 	writer, reader   *sql.DB
-	writing, reading sqlstore.Statements
+	writing, reading statements
 
 	// Whoever holds the turn writes. Updates queue up for updating first, so
 	// that only one of them asks for the turn: then the rotations that have
@@ -69,10 +69,10 @@ func (s *Store) open(ctx context.Context, path string) (err error) {
 	if _, err = migrate(ctx, s.writer); err != nil {
 		return err
 	}
-	if s.writing, err = sqlstore.Prepare(ctx, s.writer); err != nil {
+	if s.writing, err = prepare(ctx, s.writer); err != nil {
 		return err
 	}
-	s.reading, err = sqlstore.Prepare(ctx, s.reader)
+	s.reading, err = prepare(ctx, s.reader)
 	return err
 }
 
@@ -87,7 +87,7 @@ func (s *Store) View(ctx context.Context, fn func(watchword.Tx) error) error {
 		return fmt.Errorf("begin reading: %w", unavailable(ctx, err))
 	}
 	defer tx.Rollback() //nolint:errcheck // nothing was written
-	return unavailable(ctx, fn(sqlstore.NewTx(tx, s.reading)))
+	return unavailable(ctx, fn(sqlstore.NewTx(conn{tx, s.reading})))
 }
 
 // Update runs fn alone, and commits.
@@ -109,7 +109,7 @@ func (s *Store) Update(ctx context.Context, fn func(watchword.Tx) error) error {
 		return fmt.Errorf("begin writing: %w", unavailable(ctx, err))
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit it does nothing
-	if err := fn(sqlstore.NewTx(tx, s.writing)); err != nil {
+	if err := fn(sqlstore.NewTx(conn{tx, s.writing})); err != nil {
 		return unavailable(ctx, err)
 	}
 	if err := tx.Commit(); err != nil {
@@ -163,8 +163,8 @@ func (s *Store) Close() error {
 
 func (s *Store) closePools() error {
 	var errs []error
-	s.writing.Close()
-	s.reading.Close()
+	s.writing.close()
+	s.reading.close()
 	for _, pool := range []*sql.DB{s.reader, s.writer} {
 		if pool != nil {
 			errs = append(errs, pool.Close())

@@ -52,7 +52,7 @@ var (
 // are those of aliveArgs, from $n on.
 func alive(n int) string {
 	return fmt.Sprintf(`ended_at = 0 AND expires_at > $%d AND created_at > $%d
-		AND rotated_at > CASE WHEN persistent = 1 THEN $%d ELSE $%d END`, n, n+1, n+2, n+3)
+		AND rotated_at > CASE WHEN persistent = 1 THEN CAST($%d AS BIGINT) ELSE CAST($%d AS BIGINT) END`, n, n+1, n+2, n+3)
 }
 
 const digits = 13 // of one superseding time, in milliseconds: until the year 2286
@@ -94,7 +94,7 @@ func (s superseded) Scan(src any) error {
 func sessionFields(s *watchword.Session) []any {
 	return []any{
 		&s.ID, &s.UserID, &s.Generation, superseded{&s.Superseded}, &s.Forgiven,
-		moment{&s.RotatedAt}, &s.RotatedBy, &s.RefreshKey, &s.Persistent,
+		moment{&s.RotatedAt}, &s.RotatedBy, &s.RefreshKey, flag{&s.Persistent},
 		&s.Device, &s.Address, moment{&s.AuthenticatedAt}, jsonColumn{&s.Methods},
 		moment{&s.CreatedAt}, moment{&s.ExpiresAt}, moment{&s.EndedAt}, &s.EndedWhy,
 	}

@@ -11,59 +11,39 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/watchword-auth/watchword"
 )
 
-// Statements are prepared once for each pool of connections.
-type Statements map[string]*sql.Stmt
-
-// Prepare prepares all statements on db: up front, for a pool whose connections
-// are all in transactions could not prepare one more.
-func Prepare(ctx context.Context, db *sql.DB) (Statements, error) {
-	statements := Statements{}
-	for _, text := range All() {
-		stmt, err := db.PrepareContext(ctx, text)
-		if err != nil {
-			statements.Close()
-			return nil, fmt.Errorf("prepare %q: %w", text, err)
-		}
-		statements[text] = stmt
-	}
-	return statements, nil
+// A Conn is one transaction of a database. What it prepares, and how, is its own
+// business; so is what its errors mean.
+type Conn interface {
+	Exec(ctx context.Context, text string, args ...any) (rows int, err error)
+	Query(ctx context.Context, text string, args ...any) (Rows, error)
 }
 
-// Close closes them.
-func (s Statements) Close() {
-	for _, stmt := range s {
-		_ = stmt.Close()
-	}
+// Rows are an answer, as in database/sql.
+type Rows interface {
+	Next() bool
+	Scan(...any) error
+	Err() error
+	Close() error
 }
 
 // A Tx carries out the methods of watchword.Tx in one transaction.
-type Tx struct {
-	tx         *sql.Tx
-	statements Statements
-}
+type Tx struct{ conn Conn }
 
 var _ watchword.Tx = Tx{}
 
-// NewTx works in a transaction that was begun on the pool of the statements.
-func NewTx(tx *sql.Tx, statements Statements) Tx { return Tx{tx, statements} }
+// NewTx works in a transaction of the caller.
+func NewTx(conn Conn) Tx { return Tx{conn} }
 
 // exec runs a statement and returns how many rows it changed.
 func (t Tx) exec(ctx context.Context, text string, args ...any) (int, error) {
-	result, err := t.tx.StmtContext(ctx, t.statements[text]).ExecContext(ctx, args...)
-	if err != nil {
-		return 0, err
-	}
-	n, err := result.RowsAffected()
-	return int(n), err
+	return t.conn.Exec(ctx, text, args...)
 }
 
 // change runs a conditional statement and reports whether its condition held.
@@ -83,7 +63,7 @@ func (t Tx) must(ctx context.Context, text string, args ...any) error {
 
 // rows runs a question and reads each row of its answer.
 func rows[T any](ctx context.Context, t Tx, read func(scanner) (T, error), text string, args ...any) ([]T, error) {
-	answer, err := t.tx.StmtContext(ctx, t.statements[text]).QueryContext(ctx, args...)
+	answer, err := t.conn.Query(ctx, text, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -101,11 +81,14 @@ func rows[T any](ctx context.Context, t Tx, read func(scanner) (T, error), text 
 
 // row runs a question that has one row for an answer, or ErrNotFound.
 func row[T any](ctx context.Context, t Tx, read func(scanner) (T, error), text string, args ...any) (one T, err error) {
-	one, err = read(t.tx.StmtContext(ctx, t.statements[text]).QueryRowContext(ctx, args...))
-	if errors.Is(err, sql.ErrNoRows) {
-		err = watchword.ErrNotFound
+	all, err := rows(ctx, t, read, text, args...)
+	if err != nil {
+		return one, err
 	}
-	return one, err
+	if len(all) == 0 {
+		return one, watchword.ErrNotFound
+	}
+	return all[0], nil
 }
 
 type scanner interface{ Scan(...any) error }
@@ -130,6 +113,18 @@ func (m moment) Scan(src any) error {
 	if n != 0 {
 		*m.Time = time.UnixMilli(n).UTC()
 	}
+	return nil
+}
+
+// flag scans a column that is 0 or 1.
+type flag struct{ into *bool }
+
+func (f flag) Scan(src any) error {
+	n, ok := src.(int64)
+	if !ok {
+		return fmt.Errorf("a flag is a number, not %T", src)
+	}
+	*f.into = n != 0
 	return nil
 }
 

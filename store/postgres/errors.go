@@ -1,0 +1,50 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// unavailable marks the errors after which it may work again without a change of
+// program: whatever is no answer of the database at all, and the answers by which
+// it says that it can't at this moment (PostgreSQL, appendix A). A cancellation
+// by the caller stays what it is.
+func unavailable(err error) error {
+	if err == nil || errors.Is(err, watchword.ErrUnavailable) || errors.Is(err, context.Canceled) || errors.Is(err, pgx.ErrNoRows) {
+		return err
+	}
+	var answer *pgconn.PgError
+	if errors.As(err, &answer) {
+		if inTheWay(err) {
+			return err // Update tries again
+		}
+		switch answer.Code[:2] {
+		case "08", "53", "57", "58", "XX": // connection, resources, operator, system, corruption
+		case "25": // a read-only transaction: this is a standby
+		default:
+			return err
+		}
+	}
+	return fmt.Errorf("%w: %w", watchword.ErrUnavailable, err)
+}
+
+// inTheWay reports whether another transaction was, so that the same one may
+// succeed when it is run again: serialization, deadlock, lock timeout, and a
+// unique value that somebody else was just about to insert.
+func inTheWay(err error) bool {
+	var answer *pgconn.PgError
+	if !errors.As(err, &answer) {
+		return false
+	}
+	switch answer.Code {
+	case "40001", "40P01", "55P03", "23505":
+		return true
+	}
+	return false
+}

@@ -1,0 +1,63 @@
+package postgres
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"io/fs"
+	"path"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Migrate brings the tables of the database up to date, and names what it did.
+func Migrate(ctx context.Context, url string) (applied []string, err error) {
+	config, err := parse(url)
+	if err != nil {
+		return nil, err
+	}
+	applied, err = migrate(ctx, config.ConnConfig)
+	return applied, unavailable(err)
+}
+
+// migrate lets one process at a time do the work. The lock is a row with a lease:
+// it needs no session, so it works through a proxy too.
+func migrate(ctx context.Context, config *pgx.ConnConfig) (applied []string, err error) {
+	config = config.Copy()
+	delete(config.RuntimeParams, "statement_timeout") // an index takes as long as it takes
+	db := stdlib.OpenDB(*config)
+	defer db.Close() //nolint:errcheck // the migrations are committed
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return nil, err
+	}
+	locker, err := lock.NewPostgresTableLocker()
+	if err != nil {
+		return nil, err
+	}
+	provider, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithLocker(locker))
+	if err != nil {
+		return nil, fmt.Errorf("read migrations: %w", err)
+	}
+	results, err := provider.Up(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("migrate: %w", err)
+	}
+	have, want, err := provider.GetVersions(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read version of tables: %w", err)
+	}
+	if have > want {
+		return nil, fmt.Errorf("its tables were made by a newer watchword (version %d, this program knows %d): use that one, or a newer one", have, want)
+	}
+	for _, result := range results {
+		applied = append(applied, path.Base(result.Source.Path))
+	}
+	return applied, nil
+}

@@ -1,0 +1,179 @@
+// Package postgres keeps everything in a PostgreSQL database: the store of any
+// number of servers.
+//
+// Statements are those of sqlstore. A transaction that the database refused
+// because another was in the way is run again.
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/store/internal/sqlstore"
+)
+
+const attempts = 8 // of one transaction
+
+// A Store is a pool of connections. It implements watchword.Store.
+type Store struct{ pool *pgxpool.Pool }
+
+var _ watchword.Store = (*Store)(nil)
+
+// Open connects and brings the tables up to date; any number of processes may do
+// so at once. The URL is that of libpq, with several hosts if need be:
+//
+//	postgres://user:password@host1,host2/database?target_session_attrs=read-write&pool_max_conns=20
+//
+// Its errors do not hold the password.
+func Open(ctx context.Context, url string) (*Store, error) {
+	config, err := parse(url)
+	if err != nil {
+		return nil, err
+	}
+	s, err := open(ctx, config)
+	if err != nil && strings.Contains(err.Error(), "unsupported startup parameter") {
+		// A proxy that shares connections between clients (PgBouncer): the
+		// timeouts have to be set in the database instead.
+		for _, name := range timeouts {
+			delete(config.ConnConfig.RuntimeParams, name)
+		}
+		s, err = open(ctx, config)
+	}
+	return s, err
+}
+
+// timeouts are the parameters that keep one statement from holding all others.
+var timeouts = []string{"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"}
+
+func parse(url string) (*pgxpool.Config, error) {
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, errors.New("this is not a PostgreSQL URL: write postgres://user:password@host:5432/database")
+	}
+	params := config.ConnConfig.RuntimeParams
+	for i, value := range []string{"15000", "5000", "30000"} {
+		if params[timeouts[i]] == "" {
+			params[timeouts[i]] = value
+		}
+	}
+	if params["application_name"] == "" {
+		params["application_name"] = "watchword"
+	}
+	if !strings.Contains(url, "pool_max_conns") {
+		config.MaxConns = int32(max(8, 4*runtime.NumCPU()))
+	}
+	if !strings.Contains(url, "default_query_exec_mode") {
+		// Unnamed statements of the extended protocol: they survive a proxy that
+		// hands each transaction to another connection.
+		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+	}
+	if config.ConnConfig.ConnectTimeout == 0 {
+		config.ConnConfig.ConnectTimeout = 5 * time.Second
+	}
+	return config, nil
+}
+
+func open(ctx context.Context, config *pgxpool.Config) (*Store, error) {
+	if _, err := migrate(ctx, config.ConnConfig); err != nil {
+		return nil, fmt.Errorf("open database %s: %w", config.ConnConfig.Database, unavailable(err))
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("open database %s: %w", config.ConnConfig.Database, unavailable(err))
+	}
+	return &Store{pool}, nil
+}
+
+// View runs fn on one consistent state.
+func (s *Store) View(ctx context.Context, fn func(watchword.Tx) error) error {
+	return s.try(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, fn)
+}
+
+// Update runs fn in a transaction, again if another was in its way.
+func (s *Store) Update(ctx context.Context, fn func(watchword.Tx) error) error {
+	var err error
+	for attempt := range attempts {
+		if err = s.try(ctx, pgx.TxOptions{}, fn); !inTheWay(err) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return unavailable(ctx.Err())
+		case <-time.After(time.Duration(rand.Int64N(int64(time.Millisecond) << attempt))):
+		}
+	}
+	return fmt.Errorf("%w: %w", watchword.ErrUnavailable, err)
+}
+
+func (s *Store) try(ctx context.Context, options pgx.TxOptions, fn func(watchword.Tx) error) error {
+	tx, err := s.pool.BeginTx(ctx, options)
+	if err != nil {
+		return fmt.Errorf("begin: %w", unavailable(err))
+	}
+	defer tx.Rollback(context.WithoutCancel(ctx)) //nolint:errcheck // after a commit it does nothing
+	if err := fn(sqlstore.NewTx(conn{tx})); err != nil {
+		return err
+	}
+	if err := tx.Commit(ctx); err != nil {
+		return fmt.Errorf("commit: %w", unavailable(err))
+	}
+	return nil
+}
+
+// Rotate charges and rotates in one transaction.
+func (s *Store) Rotate(ctx context.Context, r watchword.RotateRequest) (result watchword.RotateResult, err error) {
+	err = s.Update(ctx, func(tx watchword.Tx) error {
+		result, err = tx.(sqlstore.Tx).Rotate(ctx, r)
+		return err
+	})
+	if err != nil {
+		return watchword.RotateResult{}, fmt.Errorf("rotate: %w", err)
+	}
+	return result, nil
+}
+
+// Check asks the database whether it can be written to.
+func (s *Store) Check(ctx context.Context) error {
+	var readOnly bool
+	err := s.pool.QueryRow(ctx, "SELECT pg_is_in_recovery()").Scan(&readOnly)
+	if err != nil {
+		return fmt.Errorf("check database: %w", unavailable(err))
+	}
+	if readOnly {
+		return errors.New("the database is a standby that can't be written to: name all hosts in the URL, with target_session_attrs=read-write")
+	}
+	return nil
+}
+
+// Close waits for running operations.
+func (s *Store) Close() error {
+	s.pool.Close()
+	return nil
+}
+
+// A conn is a transaction as sqlstore wants it.
+type conn struct{ tx pgx.Tx }
+
+func (c conn) Exec(ctx context.Context, text string, args ...any) (int, error) {
+	tag, err := c.tx.Exec(ctx, text, args...)
+	return int(tag.RowsAffected()), unavailable(err)
+}
+
+func (c conn) Query(ctx context.Context, text string, args ...any) (sqlstore.Rows, error) {
+	answer, err := c.tx.Query(ctx, text, args...)
+	return rows{answer}, unavailable(err)
+}
+
+type rows struct{ pgx.Rows }
+
+func (r rows) Close() error { r.Rows.Close(); return r.Err() }
+func (r rows) Err() error   { return unavailable(r.Rows.Err()) }
