@@ -161,7 +161,7 @@ type Tx interface {
 type Sweep string
 
 const (
-	SweepSessions   Sweep = "sessions"    // ended, expired, or last rotated before
+	SweepSessions   Sweep = "sessions"    // ended or expired before
 	SweepMailTokens Sweep = "mail_tokens" // expired before
 	SweepEvents     Sweep = "events"      // happened before
 	SweepLimits     Sweep = "limits"      // used up nothing since before

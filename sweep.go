@@ -20,10 +20,10 @@ const (
 )
 
 // sweepBefore says, for each kind of row, from when on back it is not needed. A
-// session is also swept that was last rotated before: so not before it is idle.
-func sweepBefore(now time.Time, p SessionPolicy) map[Sweep]time.Time {
+// session that is merely idle goes when its absolute life has ended, too.
+func sweepBefore(now time.Time) map[Sweep]time.Time {
 	return map[Sweep]time.Time{
-		SweepSessions:   now.Add(-max(keepEnded, p.Idle, p.ShortIdle)),
+		SweepSessions:   now.Add(-keepEnded),
 		SweepMailTokens: now,
 		SweepEvents:     now.Add(-keepEvents),
 		SweepLimits:     now,
@@ -49,7 +49,7 @@ func (e *Engine) runSweep(ctx context.Context) {
 // Sweep deletes everything that died of age, and says how many rows. Run calls
 // it every minute.
 func (e *Engine) Sweep(ctx context.Context) (rows int, err error) {
-	for what, before := range sweepBefore(e.now(), e.opts.Sessions) {
+	for what, before := range sweepBefore(e.now()) {
 		for {
 			var n int
 			err := e.store.Update(ctx, func(tx Tx) (err error) {

@@ -16,11 +16,14 @@ import (
 // far into the future what was used reaches; the zero time for a new one. If the
 // use is refused, wait is how long until it would be allowed, and tat stays.
 //
-// A clock that was set back can't lock anybody out for longer than span: a tat
-// that lies further ahead than any use could have moved it counts as span ahead.
+// A clock that was set back locks nobody out for longer than span: a tat that
+// lies further ahead than the clocks of two processes can account for is no use
+// of today, and has room for one use more.
 func Decide(tat, now time.Time, cost, span time.Duration) (after time.Time, wait time.Duration) {
 	used := max(tat.Sub(now), 0)
-	used = min(used, span)
+	if used > 2*span-cost {
+		used = span - cost
+	}
 	if over := used + cost - span; over > 0 {
 		return tat, over
 	}

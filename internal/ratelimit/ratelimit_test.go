@@ -42,8 +42,16 @@ func TestAClockThatWasSetBackLocksNobodyOut(t *testing.T) {
 	t.Parallel()
 	const cost, span = time.Second, time.Minute
 	tat := start.Add(span)
-	if _, wait := ratelimit.Decide(tat, start.Add(-1000*time.Hour), cost, span); wait > cost {
-		t.Errorf("waits %s", wait)
+	back := start.Add(-1000 * time.Hour)
+	after, wait := ratelimit.Decide(tat, back, cost, span)
+	if wait != 0 || !after.Equal(back.Add(span)) {
+		t.Errorf("waits %s, until %s", wait, after)
+	}
+	if _, wait = ratelimit.Decide(after, back, cost, span); wait != cost {
+		t.Errorf("the next waits %s", wait)
+	}
+	if _, wait = ratelimit.Decide(start.Add(span), start.Add(-5*time.Second), cost, span); wait != cost+5*time.Second {
+		t.Errorf("by the clock of a process that is 5 s behind it waits %s", wait)
 	}
 }
 

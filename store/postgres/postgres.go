@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"runtime"
 	"strings"
 	"time"
@@ -108,10 +107,17 @@ func (s *Store) Update(ctx context.Context, fn func(watchword.Tx) error) error {
 		select {
 		case <-ctx.Done():
 			return unavailable(ctx.Err())
-		case <-time.After(time.Duration(rand.Int64N(int64(time.Millisecond) << attempt))):
+		case <-time.After(pause(attempt)):
 		}
 	}
 	return fmt.Errorf("%w: %w", watchword.ErrUnavailable, err)
+}
+
+// pause grows, and differs between those that were in each other's way: the clock
+// is noise enough for that.
+func pause(attempt int) time.Duration {
+	longest := time.Millisecond << attempt
+	return longest/2 + time.Duration(time.Now().UnixNano())%(longest/2)
 }
 
 func (s *Store) try(ctx context.Context, options pgx.TxOptions, fn func(watchword.Tx) error) error {
