@@ -25,7 +25,7 @@ type messageBody struct {
 }
 
 type renameBody struct {
-	Name string `json:"name" doc:"At most 200 characters"`
+	Name *string `json:"name" doc:"At most 200 characters; may be empty"`
 }
 
 type passwordBody struct {
@@ -53,7 +53,10 @@ func (s *Server) rename(w http.ResponseWriter, r *http.Request, who watchword.Id
 	if err != nil {
 		return err
 	}
-	user, err := s.engine.Rename(r.Context(), who, body.Name)
+	if body.Name == nil {
+		return unacceptable("name", watchword.FieldRequired, "Enter a name; an empty one is one.")
+	}
+	user, err := s.engine.Rename(r.Context(), who, *body.Name)
 	if err != nil {
 		return err
 	}

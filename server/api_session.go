@@ -76,8 +76,7 @@ func checkDelivery(delivery string) error {
 	if delivery == "" || delivery == "cookie" || delivery == deliveryBody {
 		return nil
 	}
-	field := watchword.FieldError{Field: "delivery", Code: watchword.FieldInvalid, Message: `Write "cookie" or "body".`}
-	return &watchword.Error{Code: watchword.CodeValidationFailed, Detail: field.Message, Fields: []watchword.FieldError{field}}
+	return unacceptable("delivery", watchword.FieldInvalid, `Write "cookie" or "body".`)
 }
 
 func (s *Server) register(w http.ResponseWriter, r *http.Request) error {

@@ -76,6 +76,7 @@ func TestWhatIsMissingIsNamed(t *testing.T) {
 		{"POST", "/password/change", `{"newPassword":"a rainbow over the bay"}`, "currentPassword", "REQUIRED"},
 		{"POST", "/email/change", `{"newEmail":"c@d.example"}`, "password", "REQUIRED"},
 		{"DELETE", "/me", `{}`, "password", "REQUIRED"},
+		{"PATCH", "/me", `{}`, "name", "REQUIRED"},
 		{"PATCH", "/me", `{"name":"` + strings.Repeat("x", 201) + `"}`, "name", "TOO_LONG"},
 		{"PATCH", "/me", `{"name":"a\u202eb"}`, "name", "INVALID"},
 	} {

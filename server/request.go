@@ -53,6 +53,12 @@ func bodyInvalid(detail string) *watchword.Error {
 	return &watchword.Error{Code: watchword.CodeBodyInvalid, Detail: detail}
 }
 
+// unacceptable refuses one member of a body.
+func unacceptable(field, code, message string) *watchword.Error {
+	return &watchword.Error{Code: watchword.CodeValidationFailed, Detail: message,
+		Fields: []watchword.FieldError{{Field: field, Code: code, Message: message}}}
+}
+
 // checkContentType wants JSON in UTF-8, and nothing that was packed.
 func checkContentType(r *http.Request) error {
 	values := r.Header.Values("Content-Type")
