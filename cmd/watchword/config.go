@@ -29,7 +29,7 @@ type Settings struct {
 	Dialects       []string `name:"dialects" group:"network" help:"Compatibility dialects: users, lesson. They come with a later release."`
 
 	DataDir   string           `name:"data-dir" default:"./watchword-data" group:"data" help:"Folder of the embedded database, the master key and the development mailbox."`
-	Store     watchword.Secret `name:"store" default:"sqlite:" secret:"password" group:"data" help:"sqlite:PATH; without a path in the data directory."`
+	Store     watchword.Secret `name:"store" default:"sqlite:" secret:"password" group:"data" help:"sqlite:PATH, without a path in the data directory; or postgres://user:password@host/database."`
 	MasterKey watchword.Secret `name:"master-key" secret:"all" group:"data" help:"32 bytes in base64 that encrypt keys at rest; without it, made in the data directory."`
 
 	Audience      string           `name:"audience" group:"tokens" help:"aud of access tokens; empty: the public URL."`

@@ -157,17 +157,10 @@ func dataDirProblem(s *Settings) string {
 	return ""
 }
 
-func storeProblem(s *Settings) string {
-	switch scheme, _, _ := strings.Cut(string(s.Store), ":"); scheme {
-	case "sqlite":
-		return ""
-	case "postgres", "postgresql":
-		return "PostgreSQL comes with a later release. Write sqlite:, or sqlite:PATH."
-	}
-	return "is no store. Write sqlite: for a database in the data directory, or sqlite:PATH."
-}
-
 func masterKeyProblem(s *Settings) string {
+	if s.MasterKey == "" && s.onPostgres() {
+		return "is missing: with PostgreSQL none is made, for every server needs the same one. Write what `openssl rand -base64 32` prints."
+	}
 	if s.MasterKey == "" {
 		return ""
 	}

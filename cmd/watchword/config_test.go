@@ -110,7 +110,8 @@ var refusals = []struct {
 	{name: "everybody is a proxy", args: "--trusted-proxies=0.0.0.0/0", want: []string{"trusted-proxies…is everybody…"}},
 	{name: "everybody is a proxy over IPv6", args: "--trusted-proxies=10.0.0.0/8,::/0", want: []string{"trusted-proxies…is everybody…"}},
 
-	{name: "PostgreSQL", env: []string{"WATCHWORD_STORE=postgres://me:" + weak + "@db/auth"}, want: []string{"store (environment WATCHWORD_STORE): PostgreSQL comes with a later release…"}},
+	{name: "PostgreSQL without a master key", env: []string{"WATCHWORD_STORE=postgres://me:" + weak + "@db/auth"}, want: []string{"master-key: is missing…"}},
+	{name: "PostgreSQL nowhere", args: "--store=postgres://:port/", want: []string{"store…is not a PostgreSQL URL…", "master-key: is missing…"}},
 	{name: "another store", args: "--store=redis://localhost", want: []string{"store…is no store…"}},
 	{name: "a dialect", args: "--dialects=users", want: []string{"dialects…come with a later release…"}},
 	{name: "no dialect", args: "--dialects=oidc", want: []string{"dialects…\"oidc\" is no dialect…"}},

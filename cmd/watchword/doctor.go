@@ -121,7 +121,7 @@ func (d *checkup) files(s *Settings) {
 
 // store checks the database and what is in it.
 func (d *checkup) store(ctx context.Context, p *program) {
-	if missing(p.settings.databasePath()) {
+	if !p.settings.onPostgres() && missing(p.settings.databasePath()) {
 		d.warn("store", "there is no database at "+p.settings.databasePath()+" yet.", "`watchword serve` makes it; or write the right data-dir.")
 		return
 	}
@@ -135,7 +135,7 @@ func (d *checkup) store(ctx context.Context, p *program) {
 		d.fail("store", err.Error(), "Stop the server, keep a copy of the files, and restore the last backup.")
 		return
 	}
-	d.ok("store", p.settings.databasePath()+" is whole and of this release")
+	d.ok("store", p.settings.databaseName()+" is whole and of this release")
 	d.keys(ctx, s.engine)
 	d.outbox(ctx, s.engine)
 }

@@ -20,9 +20,13 @@ const (
 // RT-6, RST-4
 func TestTheLifeOfAnAccount(t *testing.T) {
 	t.Parallel()
+	onEachStore(t, liveALife)
+}
+
+func liveALife(t *testing.T, arguments []string) {
 	dir, address := t.TempDir(), freeAddress(t)
 	server := newServer(t, address)
-	arguments := []string{"--refresh-grace=0s"}
+	arguments = append(arguments, "--refresh-grace=0s")
 	if err := server.start(dir, []string{"HOME=" + dir}, arguments); err != nil {
 		t.Fatal(err)
 	}

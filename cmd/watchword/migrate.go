@@ -1,10 +1,6 @@
 package main
 
-import (
-	"context"
-
-	"github.com/watchword-auth/watchword/store/sqlite"
-)
+import "context"
 
 type migrateCmd struct {
 	JSON bool `name:"json" help:"Print JSON."`
@@ -17,7 +13,7 @@ func (c *migrateCmd) Run(ctx context.Context, p *program) error {
 	if _, err := p.settings.prepare(); err != nil {
 		return err
 	}
-	applied, err := sqlite.Migrate(ctx, p.settings.databasePath())
+	applied, err := p.settings.migrateDatabase(ctx)
 	if err != nil {
 		return err
 	}
@@ -27,6 +23,6 @@ func (c *migrateCmd) Run(ctx context.Context, p *program) error {
 	for _, name := range applied {
 		p.say("Applied %s.", name)
 	}
-	p.say("%s is up to date.", p.settings.databasePath())
+	p.say("%s is up to date.", p.settings.databaseName())
 	return nil
 }

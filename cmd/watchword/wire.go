@@ -16,7 +16,6 @@ import (
 	"github.com/watchword-auth/watchword/mail"
 	"github.com/watchword-auth/watchword/mail/devbox"
 	"github.com/watchword-auth/watchword/mail/smtp"
-	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
 // From settings to an engine on its store: the one place that knows which
@@ -24,7 +23,7 @@ import (
 
 // A stack is an opened store and the engine on it.
 type stack struct {
-	store  *sqlite.Store
+	store  database
 	engine *watchword.Engine
 	mailer watchword.Mailer
 	box    *devbox.Box // nil unless mails go to the development mailbox
@@ -45,7 +44,7 @@ func (p *program) openExisting(ctx context.Context) (*stack, error) {
 	if err := p.sources.faults(p.settings); err != nil {
 		return nil, err
 	}
-	if missing(p.settings.databasePath()) {
+	if !p.settings.onPostgres() && missing(p.settings.databasePath()) {
 		return nil, fmt.Errorf("there is no database at %s. Start `watchword serve` once, or write the right --data-dir", p.settings.databasePath())
 	}
 	return p.open(ctx)
@@ -64,7 +63,7 @@ func (p *program) openWith(ctx context.Context, log *slog.Logger) (*stack, error
 	if err := s.openMail(p.settings); err != nil {
 		return nil, err
 	}
-	if s.store, err = sqlite.Open(ctx, p.settings.databasePath()); err != nil {
+	if s.store, err = p.settings.openDatabase(ctx); err != nil {
 		return nil, err
 	}
 	options := p.settings.engine()
@@ -123,14 +122,6 @@ func (s *Settings) smtp() (*smtp.Sender, error) {
 }
 
 func (s *Settings) masterKeyPath() string { return filepath.Join(s.DataDir, "master.key") }
-
-// databasePath is where the database of `store` is.
-func (s *Settings) databasePath() string {
-	if path := strings.TrimPrefix(string(s.Store), "sqlite:"); path != "" {
-		return path
-	}
-	return filepath.Join(s.DataDir, "watchword.db")
-}
 
 // engine is what the settings say about the engine.
 func (s *Settings) engine() watchword.Options {

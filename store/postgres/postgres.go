@@ -53,6 +53,12 @@ func Open(ctx context.Context, url string) (*Store, error) {
 // timeouts are the parameters that keep one statement from holding all others.
 var timeouts = []string{"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"}
 
+// CheckURL says whether Open could make sense of a URL.
+func CheckURL(url string) error {
+	_, err := parse(url)
+	return err
+}
+
 func parse(url string) (*pgxpool.Config, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"net/url"
+	"path/filepath"
+	"strings"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/store/postgres"
+	"github.com/watchword-auth/watchword/store/sqlite"
+)
+
+// A database is a store of either kind that can look at itself.
+type database interface {
+	watchword.Store
+	Check(context.Context) error
+}
+
+// onPostgres reports whether `store` names PostgreSQL, and not a file.
+func (s *Settings) onPostgres() bool {
+	scheme, _, _ := strings.Cut(string(s.Store), ":")
+	return scheme == "postgres" || scheme == "postgresql"
+}
+
+// databasePath is where the file is.
+func (s *Settings) databasePath() string {
+	if path := strings.TrimPrefix(string(s.Store), "sqlite:"); path != "" {
+		return path
+	}
+	return filepath.Join(s.DataDir, "watchword.db")
+}
+
+// databaseName names the database to people: without user and password.
+func (s *Settings) databaseName() string {
+	if !s.onPostgres() {
+		return s.databasePath()
+	}
+	u, err := url.Parse(string(s.Store))
+	if err != nil {
+		return "PostgreSQL"
+	}
+	return "PostgreSQL at " + u.Host + u.Path
+}
+
+func (s *Settings) openDatabase(ctx context.Context) (database, error) {
+	if s.onPostgres() {
+		return postgres.Open(ctx, string(s.Store))
+	}
+	return sqlite.Open(ctx, s.databasePath())
+}
+
+func (s *Settings) migrateDatabase(ctx context.Context) (applied []string, err error) {
+	if s.onPostgres() {
+		return postgres.Migrate(ctx, string(s.Store))
+	}
+	return sqlite.Migrate(ctx, s.databasePath())
+}
+
+func storeProblem(s *Settings) string {
+	switch {
+	case strings.HasPrefix(string(s.Store), "sqlite:"):
+		return ""
+	case !s.onPostgres():
+		return "is no store. Write sqlite: for a database in the data directory, sqlite:PATH, or postgres://user:password@host/database."
+	case postgres.CheckURL(string(s.Store)) != nil:
+		return "is not a PostgreSQL URL. Write postgres://user:password@host:5432/database."
+	}
+	return ""
+}

@@ -1,0 +1,25 @@
+package main_test
+
+import (
+	"testing"
+
+	"github.com/watchword-auth/watchword/internal/pgtest"
+)
+
+// onEachStore runs a test on SQLite and on PostgreSQL: what was promised for one
+// holds for the other. arguments are what `serve` needs for it.
+func onEachStore(t *testing.T, test func(t *testing.T, arguments []string)) {
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		test(t, nil)
+	})
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		server := pgtest.New(t)
+		test(t, onPostgres(server.Database(t)))
+	})
+}
+
+func onPostgres(url string) []string {
+	return []string{"--store=" + url, "--master-key=bm90IGEgc2VjcmV0OiBvbmx5IGEga2V5IGluIHRlc3Q="}
+}
