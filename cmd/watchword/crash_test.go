@@ -123,6 +123,10 @@ func (a *actor) post(ctx context.Context, path string, b body, wanted ...int) (*
 		a.unanswered++
 		return nil, err
 	}
+	if got.status == http.StatusServiceUnavailable { // whether it was done is not known
+		a.unanswered++
+		return nil, fmt.Errorf("%s: 503", got.of)
+	}
 	a.answered++
 	for _, status := range wanted {
 		if got.status == status {

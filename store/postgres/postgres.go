@@ -100,14 +100,23 @@ func open(ctx context.Context, config *pgxpool.Config) (*Store, error) {
 
 // View runs fn on one consistent state.
 func (s *Store) View(ctx context.Context, fn func(watchword.Tx) error) error {
-	return s.try(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, fn)
+	return s.run(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, fn)
 }
 
 // Update runs fn in a transaction, again if another was in its way.
 func (s *Store) Update(ctx context.Context, fn func(watchword.Tx) error) error {
+	return s.run(ctx, pgx.TxOptions{}, fn)
+}
+
+// errNotBegun: nothing was asked of the database yet. After it was away, a pool
+// finds out one by one that its connections are broken.
+var errNotBegun = errors.New("transaction not begun")
+
+func (s *Store) run(ctx context.Context, options pgx.TxOptions, fn func(watchword.Tx) error) error {
 	var err error
 	for attempt := range attempts {
-		if err = s.try(ctx, pgx.TxOptions{}, fn); !inTheWay(err) {
+		err = s.try(ctx, options, fn)
+		if !inTheWay(err) && !errors.Is(err, errNotBegun) {
 			return err
 		}
 		select {
@@ -129,7 +138,7 @@ func pause(attempt int) time.Duration {
 func (s *Store) try(ctx context.Context, options pgx.TxOptions, fn func(watchword.Tx) error) error {
 	tx, err := s.pool.BeginTx(ctx, options)
 	if err != nil {
-		return fmt.Errorf("begin: %w", unavailable(err))
+		return fmt.Errorf("%w: %w", errNotBegun, unavailable(err))
 	}
 	defer tx.Rollback(context.WithoutCancel(ctx)) //nolint:errcheck // after a commit it does nothing
 	if err := fn(sqlstore.NewTx(conn{tx})); err != nil {
