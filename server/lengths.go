@@ -1,12 +1,9 @@
 package server
 
 import (
-	"bytes"
 	"context"
 	"net"
 	"net/http"
-	"slices"
-	"strings"
 	"sync"
 )
 
@@ -14,10 +11,8 @@ import (
 // smuggled past a proxy that believes the other one (RFC 9112, section 6.3).
 // net/http believes the second and forgets the first, so the heads of requests
 // are looked at as they come from the network. Serve plain HTTP through
-// WatchLengths and WithLengths; a TLS connection of ours has no proxy before it
-// that shares it among strangers.
-
-const watched = 32 << 10 // bytes: the longest head, and what is read ahead of it
+// WatchLengths and WithLengths. TLS of our own is not watched: inside, net/http
+// decides alone.
 
 // WatchLengths wraps the connections of a listener.
 func WatchLengths(l net.Listener) net.Listener { return watchedListener{l} }
@@ -39,50 +34,33 @@ func (l watchedListener) Accept() (net.Conn, error) {
 	return &watchedConn{Conn: conn}, nil
 }
 
-// A watchedConn remembers what was read last.
+// A watchedConn remembers the heads of requests that were read.
 type watchedConn struct {
 	net.Conn
-	mu     sync.Mutex
-	recent []byte
+	mu   sync.Mutex
+	seen framing
 }
 
 func (c *watchedConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.recent = append(c.recent, p[:n]...)
-	if over := len(c.recent) - watched; over > 0 {
-		c.recent = append(c.recent[:0], c.recent[over:]...)
-	}
+	c.seen.feed(p[:n])
 	return n, err
 }
 
-// hasLength reports whether a head with this request line has a Content-Length.
-func (c *watchedConn) hasLength(requestLine string) bool {
+// isClear reports whether a request says in one way how long it is.
+func (c *watchedConn) isClear(r *http.Request) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	rest := c.recent
-	for {
-		_, after, found := bytes.Cut(rest, []byte(requestLine))
-		if !found {
-			return false
-		}
-		head, _, _ := bytes.Cut(after, []byte("\n\r\n"))
-		for line := range bytes.Lines(head) {
-			name, _, _ := bytes.Cut(line, []byte(":"))
-			if strings.EqualFold(strings.TrimSpace(string(name)), "Content-Length") {
-				return true
-			}
-		}
-		rest = after
-	}
+	h, found := c.seen.take(r.Method + " " + r.RequestURI + " " + r.Proto)
+	return found && !h.unclear
 }
 
 // measured refuses a body of two lengths, and closes the connection.
 func (s *Server) measured(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		conn, isWatched := r.Context().Value(watchedKey{}).(*watchedConn)
-		if isWatched && slices.Contains(r.TransferEncoding, "chunked") && conn.hasLength(r.Method+" "+r.RequestURI+" HTTP/1.") {
+		if conn, isWatched := r.Context().Value(watchedKey{}).(*watchedConn); isWatched && !conn.isClear(r) {
 			w.Header().Set("Connection", "close")
 			s.fail(w, r, bodyInvalid("Send Content-Length or Transfer-Encoding, not both."))
 			return

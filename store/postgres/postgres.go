@@ -6,6 +6,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/watchword-auth/watchword"
@@ -23,7 +25,12 @@ import (
 const attempts = 8 // of one transaction
 
 // A Store is a pool of connections. It implements watchword.Store.
-type Store struct{ pool *pgxpool.Pool }
+type Store struct {
+	pool   *pgxpool.Pool
+	rotate [maxCharges + 1]string // the statement for so many charges
+}
+
+const maxCharges = 4 // of one rotation; the engine has two
 
 var _ watchword.Store = (*Store)(nil)
 
@@ -95,7 +102,11 @@ func open(ctx context.Context, config *pgxpool.Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", config.ConnConfig.Database, unavailable(err))
 	}
-	return &Store{pool}, nil
+	s := &Store{pool: pool}
+	for charges := range s.rotate {
+		s.rotate[charges] = sqlstore.RotateStatement(charges)
+	}
+	return s, nil
 }
 
 // View runs fn on one consistent state.
@@ -119,10 +130,8 @@ func (s *Store) run(ctx context.Context, options pgx.TxOptions, fn func(watchwor
 		if !inTheWay(err) && !errors.Is(err, errNotBegun) {
 			return err
 		}
-		select {
-		case <-ctx.Done():
+		if !sleep(ctx, pause(attempt)) {
 			return unavailable(ctx.Err())
-		case <-time.After(pause(attempt)):
 		}
 	}
 	return fmt.Errorf("%w: %w", watchword.ErrUnavailable, err)
@@ -150,16 +159,69 @@ func (s *Store) try(ctx context.Context, options pgx.TxOptions, fn func(watchwor
 	return nil
 }
 
-// Rotate charges and rotates in one transaction.
-func (s *Store) Rotate(ctx context.Context, r watchword.RotateRequest) (result watchword.RotateResult, err error) {
-	err = s.Update(ctx, func(tx watchword.Tx) error {
-		result, err = tx.(sqlstore.Tx).Rotate(ctx, r)
-		return err
-	})
-	if err != nil {
-		return watchword.RotateResult{}, fmt.Errorf("rotate: %w", err)
+// Rotate charges and rotates in one statement and one round trip.
+func (s *Store) Rotate(ctx context.Context, r watchword.RotateRequest) (watchword.RotateResult, error) {
+	var taken int
+	var result watchword.RotateResult
+	var err error
+	for attempt := range attempts {
+		taken, result, err = s.rotateOnce(ctx, r)
+		if !inTheWay(err) && !pgconn.SafeToRetry(err) {
+			break
+		}
+		if !sleep(ctx, pause(attempt)) {
+			break
+		}
 	}
-	return result, nil
+	if err != nil {
+		return watchword.RotateResult{}, fmt.Errorf("rotate: %w", unavailable(err))
+	}
+	if taken == len(r.Charges) {
+		return result, nil
+	}
+	return s.refused(ctx, r)
+}
+
+func (s *Store) rotateOnce(ctx context.Context, r watchword.RotateRequest) (taken int, result watchword.RotateResult, err error) {
+	answer, err := s.pool.Query(ctx, s.rotate[len(r.Charges)], sqlstore.RotateArgs(r)...)
+	if err != nil {
+		return 0, result, err
+	}
+	defer answer.Close()
+	if !answer.Next() {
+		return 0, result, cmp.Or(answer.Err(), errors.New("the statement has no answer"))
+	}
+	if taken, result, err = sqlstore.ScanRotate(answer); err != nil {
+		return 0, result, err
+	}
+	answer.Close() // only now is it known that it was committed
+	return taken, result, answer.Err()
+}
+
+// refused finds out how long a request has to wait that was one too many.
+func (s *Store) refused(ctx context.Context, r watchword.RotateRequest) (result watchword.RotateResult, err error) {
+	result.Wait = time.Millisecond
+	err = s.View(ctx, func(tx watchword.Tx) error {
+		for _, c := range r.Charges {
+			wait, err := tx.(sqlstore.Tx).Wait(ctx, c)
+			if err != nil {
+				return err
+			}
+			result.Wait = max(result.Wait, wait)
+		}
+		return nil
+	})
+	return result, err
+}
+
+// sleep waits, and reports whether it did to the end.
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
 }
 
 // Check asks the database whether it can be written to.

@@ -128,9 +128,6 @@ func holdCharges(s suite, t *rapid.T, key string) {
 	var tat time.Time
 	t.Repeat(map[string]func(*rapid.T){
 		"charge": func(t *rapid.T) {
-			if tat.Sub(one.At) > 2*one.Span-one.Cost {
-				tat = one.At.Add(one.Span - one.Cost) // the clock was set back: room for one more
-			}
 			var want time.Duration
 			tat, want = ratelimit.Decide(tat, one.At, one.Cost, one.Span)
 			if want > 0 {

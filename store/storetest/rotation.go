@@ -38,6 +38,18 @@ var rotations = map[string]func(suite){
 		})
 	},
 
+	// RT-11
+	"TheSessionOfADeletedUserDoesNotRotate": func(s suite) {
+		u := s.addUser(1)
+		one := s.addSession(Session(u.ID, 1))
+		s.wantHeld(true, "delete", func(ctx context.Context, tx watchword.Tx) (bool, error) { return tx.DeleteUser(ctx, u.ID) })
+		got, err := s.Rotate(s.Context(), Rotate(one, Start))
+		if err != nil {
+			s.Fatal(err)
+		}
+		same(s, "result", got, watchword.RotateResult{})
+	},
+
 	"ARefusedChargeKeepsTheSessionAsItIs": func(s suite) {
 		one := s.addSession(Session(s.addUser(1).ID, 1))
 		r := Rotate(one, after(time.Hour))
@@ -175,10 +187,15 @@ func drawUser(t *rapid.T, n int) watchword.User {
 	return u
 }
 
+// thirteenDigits is the first moment whose milliseconds have as many. Those of
+// an earlier one (a machine whose clock was never set) need a leading zero.
+var thirteenDigits = time.UnixMilli(1e12).UTC()
+
 func drawSession(t *rapid.T, n int) watchword.Session {
 	one := Session(User(n).ID, n)
 	one.Persistent = rapid.Bool().Draw(t, "persistent")
-	one.RotatedAt = after(near(t, "rotated"))
+	now := drawFrom(t, "now", Start, thirteenDigits, time.Date(1999, 12, 31, 23, 59, 59, 0, time.UTC))
+	one.RotatedAt = now.Add(near(t, "rotated"))
 	one.CreatedAt = one.RotatedAt.Add(-drawFrom(t, "age", 0, time.Minute, 30*24*time.Hour))
 	one.ExpiresAt = one.CreatedAt.Add(30 * 24 * time.Hour)
 	one.Generation = drawFrom[int64](t, "generation", 0, 1, 2, 7, 8, 9, 40, math.MaxInt64-3)

@@ -28,11 +28,23 @@ const (
 )
 
 func (t Tx) Charge(ctx context.Context, c watchword.Charge) (time.Duration, error) {
-	now, cost, span := c.At.UnixNano(), int64(c.Cost), int64(c.Span)
-	allowed, err := t.change(ctx, charge, c.Key, now+cost, now+span, now, now+2*span-cost, cost, now+span-cost)
+	allowed, err := t.change(ctx, charge, argsOfCharge(c)...)
 	if err != nil || allowed {
 		return 0, err
 	}
+	return t.Wait(ctx, c)
+}
+
+const chargeArgs = 7
+
+func argsOfCharge(c watchword.Charge) []any {
+	now, cost, span := c.At.UnixNano(), int64(c.Cost), int64(c.Span)
+	return []any{c.Key, now + cost, now + span, now, now + 2*span - cost, cost, now + span - cost}
+}
+
+// Wait is how long a charge that was refused has to wait: above 0, though by now
+// it might be taken.
+func (t Tx) Wait(ctx context.Context, c watchword.Charge) (time.Duration, error) {
 	tat, err := row(ctx, t, func(s scanner) (n int64, err error) { return n, s.Scan(&n) }, selectLimit, c.Key)
 	if err != nil {
 		return 0, err

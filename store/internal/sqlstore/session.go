@@ -133,6 +133,11 @@ func (t Tx) Sessions(ctx context.Context, id watchword.UserID, c watchword.Cutof
 	return rows(ctx, t, scanSession, selectSessions, append([]any{id}, aliveArgs(c)...)...)
 }
 
+func rotateArgs(r watchword.RotateRequest) []any {
+	args := []any{ms(r.At), r.Agent, r.RefreshKey, r.Address, r.Session, r.Generation}
+	return append(args, aliveArgs(r.Cutoffs)...)
+}
+
 // Rotate is the work of watchword.Store.Rotate, in a transaction of the caller.
 func (t Tx) Rotate(ctx context.Context, r watchword.RotateRequest) (result watchword.RotateResult, err error) {
 	for _, c := range r.Charges {
@@ -145,8 +150,7 @@ func (t Tx) Rotate(ctx context.Context, r watchword.RotateRequest) (result watch
 	if result.Wait > 0 {
 		return result, nil
 	}
-	args := []any{ms(r.At), r.Agent, r.RefreshKey, r.Address, r.Session, r.Generation}
-	result.Session, err = row(ctx, t, scanSession, rotateSession, append(args, aliveArgs(r.Cutoffs)...)...)
+	result.Session, err = row(ctx, t, scanSession, rotateSession, rotateArgs(r)...)
 	if errors.Is(err, watchword.ErrNotFound) {
 		return watchword.RotateResult{}, nil
 	}

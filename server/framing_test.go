@@ -1,0 +1,109 @@
+package server_test
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/watchword-auth/watchword/server"
+)
+
+// HTTP-8
+func TestARequestOfTwoLengthsIsTold(t *testing.T) {
+	t.Parallel()
+	const (
+		plain   = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+		sized   = "POST /a HTTP/1.1\r\nContent-Length: 30\r\n\r\nPOST /b HTTP/1.1\r\nContent-Leng"
+		chunked = "POST /c HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1e;x=y\r\nPOST /b HTTP/1.1\r\nContent-Leng\r\n0\r\nX: y\r\n\r\n"
+	)
+	for name, c := range map[string]struct {
+		text  string
+		heads int
+		clear bool
+	}{
+		"one after the other":          {plain + sized + chunked + sized + chunked + plain, 6, true},
+		"both":                         {plain + "POST /a HTTP/1.1\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n", 1, false},
+		"the other way round":          {"POST /a HTTP/1.1\r\ntransfer-encoding: chunked\r\ncontent-length: 2\r\n\r\n", 0, false},
+		"with bare line feeds":         {"POST /a HTTP/1.1\ntransfer-encoding: chunked\ncontent-length: 2\n\n", 0, false},
+		"behind a body that lies":      {sized + "POST /b HTTP/1.1\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n", 1, false},
+		"a length that is folded":      {"POST /a HTTP/1.1\r\nContent-Length:\r\n 2\r\n\r\n{}", 0, false},
+		"two equal lengths":            {"POST /a HTTP/1.1\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n{}" + plain, 2, true},
+		"two lengths":                  {"POST /a HTTP/1.1\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}", 0, false},
+		"chunks before there were any": {"POST /a HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 0, false},
+		"a long line":                  {"GET /" + strings.Repeat("x", 5000) + " HTTP/1.1\r\nX: " + strings.Repeat("y", 5000) + "\r\n\r\n" + plain, 2, true},
+	} {
+		for _, size := range []int{1, 7, 4096, 1 << 20} {
+			if lines, clear := server.Heads([]byte(c.text), size); len(lines) != c.heads || clear != c.clear {
+				t.Errorf("%s, in pieces of %d: %q, clear: %v", name, size, lines, clear)
+			}
+		}
+	}
+}
+
+// HTTP-8
+func TestAKeptConnectionTakesEitherLength(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	host := strings.TrimPrefix(s.url, "http://")
+	conn, err := net.Dial("tcp", host)
+	must(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	in := bufio.NewReader(conn)
+	head := "POST /api/auth/login HTTP/1.1\r\nHost: " + host + "\r\nContent-Type: application/json\r\n"
+	sized, chunked := "Content-Length: 2\r\n\r\n{}", "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
+	for _, rest := range []string{sized, chunked, sized, chunked, chunked} {
+		_, err = io.WriteString(conn, head+rest)
+		must(t, err)
+		response, err := http.ReadResponse(in, nil)
+		must(t, err)
+		_, err = io.Copy(io.Discard, response.Body)
+		must(t, err)
+		if response.StatusCode != 422 {
+			t.Fatalf("%q: %d", rest, response.StatusCode)
+		}
+	}
+}
+
+// What net/http reads as a request begins where we say that one begins.
+func FuzzFraming(f *testing.F) {
+	for _, seed := range []string{
+		"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /b HTTP/1.1\r\nHost: a\r\n\r\n",
+		"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhelloGET /b HTTP/1.1\r\nHost: a\r\n\r\n",
+		"POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;x\r\nhello\r\n0\r\nT: x\r\n\r\nGET /b HTTP/1.1\r\nHost: a\r\n\r\n",
+		"POST /a HTTP/1.1\nHost: a\nContent-Length: 0\nContent-Length: 0\nX: a\n b\n\nGET /b HTTP/1.0\n\n",
+		"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /b HTTP/1.1\r\nHost: a\r\n\r\n",
+	} {
+		f.Add([]byte(seed), 3)
+	}
+	f.Fuzz(func(t *testing.T, text []byte, size int) {
+		whole, allClear := server.Heads(text, 1<<20)
+		pieces, alsoClear := server.Heads(text, max(size, 1))
+		if !slices.Equal(whole, pieces) || allClear != alsoClear {
+			t.Fatalf("in pieces of %d: %q, not %q", size, pieces, whole)
+		}
+		in := bufio.NewReader(bytes.NewReader(text))
+		for i := 0; ; i++ {
+			r, err := http.ReadRequest(in)
+			if err != nil {
+				return
+			}
+			if i == len(whole) {
+				if allClear {
+					t.Fatalf("net/http reads %s %s after %q", r.Method, r.RequestURI, whole)
+				}
+				return // refused
+			}
+			if line := r.Method + " " + r.RequestURI + " " + r.Proto; whole[i] != line[:min(len(line), 1<<10)] {
+				t.Fatalf("net/http reads %q, not %q", line, whole[i])
+			}
+			if _, err := io.Copy(io.Discard, r.Body); err != nil {
+				return
+			}
+		}
+	})
+}

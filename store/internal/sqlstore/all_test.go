@@ -1,0 +1,114 @@
+package sqlstore_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// What is not in All is never prepared, and no other test here sees it.
+func TestAllListsEveryStatement(t *testing.T) {
+	t.Parallel()
+	var written, listed []string
+	for _, file := range parsePackage(t) {
+		for _, decl := range file.Decls {
+			switch d := decl.(type) {
+			case *ast.GenDecl:
+				written = append(written, statementsOf(d)...)
+			case *ast.FuncDecl:
+				if d.Name.Name == "All" {
+					listed = identifiers(d.Body)
+				}
+			}
+		}
+	}
+	if len(written) < 40 {
+		t.Errorf("only %d statements are found: %v", len(written), written)
+	}
+	for _, name := range written {
+		if !slices.Contains(listed, name) {
+			t.Errorf("%s is not in All", name)
+		}
+	}
+	for _, name := range listed {
+		if !slices.Contains(written, name) {
+			t.Errorf("%s is in All and no statement that this test knows", name)
+		}
+	}
+}
+
+func parsePackage(t *testing.T) (files []*ast.File) {
+	t.Helper()
+	entries, err := os.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		name := entry.Name()
+		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, file)
+	}
+	return files
+}
+
+// statementsOf names the constants and variables whose text begins with a verb
+// of SQL.
+func statementsOf(decl *ast.GenDecl) (names []string) {
+	verb := regexp.MustCompile("^[`\"]\\s*(?i:SELECT|INSERT|UPDATE|DELETE|WITH)\\b")
+	for _, spec := range decl.Specs {
+		value, ok := spec.(*ast.ValueSpec)
+		if !ok {
+			continue
+		}
+		for i, expr := range value.Values {
+			if text := leftmost(expr); text != nil && verb.MatchString(text.Value) {
+				names = append(names, value.Names[i].Name)
+			}
+		}
+	}
+	return names
+}
+
+// leftmost is the literal that a sum of strings begins with.
+func leftmost(expr ast.Expr) *ast.BasicLit {
+	for {
+		switch e := expr.(type) {
+		case *ast.BinaryExpr:
+			expr = e.X
+		case *ast.ParenExpr:
+			expr = e.X
+		case *ast.BasicLit:
+			return e
+		default:
+			return nil
+		}
+	}
+}
+
+// identifiers are those of the elements of the list that a function returns.
+func identifiers(body *ast.BlockStmt) (names []string) {
+	ast.Inspect(body, func(n ast.Node) bool {
+		list, ok := n.(*ast.CompositeLit)
+		if !ok {
+			return true
+		}
+		for _, element := range list.Elts {
+			if id, ok := element.(*ast.Ident); ok {
+				names = append(names, id.Name)
+			}
+		}
+		return false
+	})
+	return names
+}
