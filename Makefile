@@ -34,8 +34,8 @@ generate: ## write again what is made from the code (every //go:generate line)
 fuzz: ## every fuzz target for a minute
 	@FUZZTIME=$(strip $(FUZZTIME)) .ci/check fuzz
 
-soak: ## kill the server 500 times under load and look for what was lost
-	SOAK_CRASHES=$(strip $(CRASHES)) go test -run 'Crash' -count=1 -timeout=0 -v ./cmd/... ./store/...
+soak: ## kill server and database 500 times under load, and check histories
+	SOAK_CRASHES=$(strip $(CRASHES)) go test -run 'Crash|Linearizable' -count=1 -timeout=0 -v ./cmd/... ./store/...
 
 bench: ## the benchmarks, three runs of each
 	go test -run '^$$' -bench '$(strip $(BENCH))' -benchmem -count=$(strip $(COUNT)) ./...

@@ -187,14 +187,11 @@ func drawUser(t *rapid.T, n int) watchword.User {
 	return u
 }
 
-// thirteenDigits is the first moment whose milliseconds have as many. Those of
-// an earlier one (a machine whose clock was never set) need a leading zero.
-var thirteenDigits = time.UnixMilli(1e12).UTC()
-
 func drawSession(t *rapid.T, n int) watchword.Session {
 	one := Session(User(n).ID, n)
 	one.Persistent = rapid.Bool().Draw(t, "persistent")
-	now := drawFrom(t, "now", Start, thirteenDigits, time.Date(1999, 12, 31, 23, 59, 59, 0, time.UTC))
+	// In 2001 milliseconds came to 13 digits; before, a column of them needs zeros.
+	now := drawFrom(t, "now", Start, time.UnixMilli(1e12).UTC(), time.UnixMilli(1e10).UTC())
 	one.RotatedAt = now.Add(near(t, "rotated"))
 	one.CreatedAt = one.RotatedAt.Add(-drawFrom(t, "age", 0, time.Minute, 30*24*time.Hour))
 	one.ExpiresAt = one.CreatedAt.Add(30 * 24 * time.Hour)

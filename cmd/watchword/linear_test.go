@@ -1,0 +1,205 @@
+package main_test
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/pgtest"
+)
+
+// Several servers on one database, clients that present the newest token, its
+// parent and older ones at once, answers that are lost: whatever happened has to
+// be what the pure judge could have decided, one presentation after the other
+// (linearizability; porcupine looks for the order).
+
+// presented is one refresh token held out, and outcome what came of it.
+type presented struct{ generation int64 }
+
+type outcome struct {
+	code       string // "" for a token, "?" if no answer came
+	generation int64  // of the token
+}
+
+func TestRotationIsLinearizable(t *testing.T) {
+	t.Parallel()
+	rounds := 6
+	if longer, err := strconv.Atoi(os.Getenv("SOAK_CRASHES")); err == nil {
+		rounds = longer
+	}
+	for name, policy := range map[string]watchword.RotationPolicy{
+		"everything within the grace": {Grace: time.Minute, Clean: 1},
+		"no grace":                    {Grace: 0, Clean: 1},
+	} {
+		arguments := []string{"--limits=off", "--log-level=error", "--refresh-grace=" + policy.Grace.String()}
+		t.Run(name+", one server on SQLite", func(t *testing.T) {
+			t.Parallel()
+			checkHistories(t, policy, rounds, startServers(t, 1, arguments))
+		})
+		t.Run(name+", three servers on PostgreSQL", func(t *testing.T) {
+			t.Parallel()
+			url := pgtest.New(t).Database(t)
+			checkHistories(t, policy, rounds, startServers(t, 3, append(onPostgres(url), arguments...)))
+		})
+	}
+}
+
+func startServers(t *testing.T, n int, arguments []string) (addresses []string) {
+	for range n {
+		s := newServer(t, freeAddress(t))
+		startServer(t, s, arguments...)
+		addresses = append(addresses, s.address)
+	}
+	return addresses
+}
+
+func checkHistories(t *testing.T, policy watchword.RotationPolicy, rounds int, addresses []string) {
+	const clients, presentations = 4, 10
+	for round := range rounds {
+		h := &history{t: t, addresses: addresses, tokens: map[int64]string{}}
+		h.begin(round)
+		var wg sync.WaitGroup
+		for client := range clients {
+			random := rand.New(rand.NewPCG(uint64(round), uint64(client)))
+			wg.Go(func() {
+				for range presentations {
+					h.present(client, random)
+				}
+			})
+		}
+		wg.Wait()
+		if result := porcupine.CheckOperationsTimeout(judgeModel(policy), h.operations, 30*time.Second); result != porcupine.Ok {
+			t.Errorf("round %d: %s: no order explains %+v", round, result, h.operations)
+		}
+	}
+}
+
+// A history is what became of one session.
+type history struct {
+	t          *testing.T
+	addresses  []string
+	mu         sync.Mutex
+	tokens     map[int64]string // by generation
+	newest     int64
+	operations []porcupine.Operation
+}
+
+func (h *history) begin(round int) {
+	email := fmt.Sprintf("round%d@example.com", round)
+	d := newDevice(h.t, h.addresses[0])
+	h.tokens[0] = d.post(h.t, "/register", body{"email": email, "password": firstSecret, "delivery": "body"}, 201).RefreshToken
+}
+
+// present holds out a token: mostly one of the newest, sometimes without waiting
+// for the answer.
+func (h *history) present(client int, random *rand.Rand) {
+	h.mu.Lock()
+	g := max(h.newest-[]int64{0, 0, 0, 0, 1, 1, 2, 3}[random.IntN(8)], 0)
+	token, known := h.tokens[g]
+	h.mu.Unlock()
+	if !known {
+		return
+	}
+	ctx := h.t.Context()
+	if random.IntN(6) == 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Duration(random.IntN(4000))*time.Microsecond)
+		defer cancel()
+	}
+	d := newDevice(h.t, h.addresses[random.IntN(len(h.addresses))])
+	called := time.Now().UnixNano()
+	got, err := d.send(ctx, http.MethodPost, "/refresh", body{"refreshToken": token})
+	op := porcupine.Operation{ClientId: client, Input: presented{g}, Call: called, Return: time.Now().UnixNano()}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case err != nil: // it may still take effect, whenever
+		op.Output, op.Return, op.ClientId = outcome{code: "?"}, math.MaxInt64, 100+len(h.operations)
+	case got.status == http.StatusOK:
+		n := generationOf(h.t, got.RefreshToken)
+		h.tokens[n], h.newest = got.RefreshToken, max(h.newest, n)
+		op.Output = outcome{generation: n}
+	default:
+		op.Output = outcome{code: got.Code}
+	}
+	h.operations = append(h.operations, op)
+}
+
+// generationOf reads it from the token (docs/rotation.md).
+func generationOf(t *testing.T, token string) int64 {
+	raw, err := base64.RawURLEncoding.DecodeString(token[4:])
+	if err != nil {
+		t.Errorf("not a token: %v", err)
+		return 0
+	}
+	return int64(binary.BigEndian.Uint64(raw[18:]))
+}
+
+// judged is the state of the model: a rotation whose times are made alike, and
+// whether the session has ended.
+type judged struct {
+	rotation watchword.Rotation
+	ended    bool
+}
+
+var epoch = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+
+// judgeModel is the pure judge. When exactly a presentation was judged is not
+// known, only whether that matters: with a long grace it is always within, and
+// without one it was in the millisecond of the last rotation, or later.
+func judgeModel(policy watchword.RotationPolicy) porcupine.Model {
+	times := []time.Duration{0, time.Hour}
+	if policy.Grace > 0 {
+		times = times[:1]
+	}
+	model := porcupine.NondeterministicModel{
+		Init: func() []any {
+			return []any{judged{rotation: watchword.Rotation{Forgiven: watchword.NeverForgiven, RotatedAt: epoch, RotatedBy: "a"}}}
+		},
+		Step: func(state, input, output any) (next []any) {
+			for _, later := range times {
+				after, got := present(state.(judged), policy, input.(presented).generation, epoch.Add(later))
+				if want := output.(outcome); want.code == "?" || want == got {
+					next = append(next, after)
+				}
+			}
+			return next
+		},
+		Equal: func(a, b any) bool { return a == b },
+	}
+	return model.ToModel()
+}
+
+func present(s judged, policy watchword.RotationPolicy, g int64, at time.Time) (judged, outcome) {
+	if s.ended {
+		return s, outcome{code: "SESSION_ENDED"}
+	}
+	verdict, after := watchword.Judge(s.rotation, policy, watchword.Presentation{Generation: g, Agent: "a", At: at})
+	switch verdict {
+	case watchword.VerdictReuse:
+		return judged{ended: true}, outcome{code: "REFRESH_REUSED"}
+	case watchword.VerdictEnded:
+		return s, outcome{code: "SESSION_ENDED"}
+	}
+	for i, superseded := range after.Superseded { // the last rotation is the epoch again
+		if !superseded.IsZero() && !superseded.Equal(after.RotatedAt) {
+			after.Superseded[i] = epoch.Add(-time.Hour)
+		} else if !superseded.IsZero() {
+			after.Superseded[i] = epoch
+		}
+	}
+	after.RotatedAt = epoch
+	return judged{rotation: after}, outcome{generation: after.Generation}
+}
