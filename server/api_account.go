@@ -12,7 +12,7 @@ type userBody struct {
 	Email         string    `json:"email" format:"email"`
 	EmailVerified bool      `json:"emailVerified"`
 	Name          string    `json:"name"`
-	Roles         []string  `json:"roles"`
+	Roles         []string  `json:"roles" nullable:"false"`
 	CreatedAt     time.Time `json:"createdAt"`
 }
 

@@ -43,7 +43,7 @@ type logoutAllAnswer struct {
 }
 
 type sessionsAnswer struct {
-	Sessions []sessionBody `json:"sessions"`
+	Sessions []sessionBody `json:"sessions" nullable:"false"`
 }
 
 type sessionBody struct {

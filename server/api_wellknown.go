@@ -12,14 +12,14 @@ import (
 )
 
 type jwksAnswer struct {
-	Keys []map[string]any `json:"keys" doc:"JSON Web Keys: next, active, retired"`
+	Keys []map[string]any `json:"keys" nullable:"false" doc:"JSON Web Keys: next, active, retired"`
 }
 
 // metadataAnswer is what is true today of RFC 8414 and OpenID Connect Discovery.
 type metadataAnswer struct {
 	Issuer                 string   `json:"issuer"`
 	JWKSURI                string   `json:"jwks_uri"`
-	ResponseTypesSupported []string `json:"response_types_supported" doc:"None: this is not an authorization endpoint"`
+	ResponseTypesSupported []string `json:"response_types_supported" nullable:"false" doc:"None: this is not an authorization endpoint"`
 	ServiceDocumentation   string   `json:"service_documentation"`
 }
 

@@ -1,7 +1,9 @@
 package server
 
 import (
+	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/watchword-auth/watchword"
@@ -13,6 +15,21 @@ import (
 
 // deliveryBody is the value of `delivery` that asks for the token in the body.
 const deliveryBody = "body"
+
+// checkCookie refuses a cookie that browsers would not keep (RFC 6265bis, section
+// 5.7), or that net/http would not send.
+func (s *Server) checkCookie() error {
+	name, bound := s.opts.CookieName, strings.HasPrefix(s.opts.CookieName, "__Host-")
+	switch {
+	case (bound || strings.HasPrefix(name, "__Secure-")) && !s.https:
+		return fmt.Errorf("browsers refuse %q over http", name)
+	case bound && s.opts.CookieDomain != "":
+		return fmt.Errorf("browsers refuse %q with a domain", name)
+	case s.opts.CookieSameSite == http.SameSiteNoneMode && !s.https:
+		return fmt.Errorf("browsers refuse %q with SameSite=None over http", name)
+	}
+	return s.cookie("").Valid()
+}
 
 // refreshToken returns the token of a request, and whether it came by cookie.
 func (s *Server) refreshToken(r *http.Request, body string) (token watchword.Secret, byCookie bool, err error) {

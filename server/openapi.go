@@ -15,7 +15,7 @@ import (
 )
 
 // describe makes the OpenAPI 3.1 document of the routes.
-func describe(publicURL string, routes []route) ([]byte, error) {
+func describe(opts Options, routes []route) ([]byte, error) {
 	registry := huma.NewMapRegistry("#/components/schemas/", schemaName)
 	paths := map[string]*huma.PathItem{}
 	for _, r := range routes {
@@ -41,13 +41,13 @@ func describe(publicURL string, routes []route) ([]byte, error) {
 		Info: &huma.Info{Title: "Watchword", Version: "1",
 			Description: "Accounts, sessions that can be called back, and refresh tokens that rotate without signing honest people out. " +
 				"Errors are problem+json (RFC 9457): program against `code`."},
-		Servers: []*huma.Server{{URL: publicURL}},
+		Servers: []*huma.Server{{URL: opts.PublicURL}},
 		Paths:   paths,
 		Components: &huma.Components{
 			Schemas: registry,
 			SecuritySchemes: map[string]*huma.SecurityScheme{
 				"accessToken":  {Type: "http", Scheme: "bearer", BearerFormat: "JWT"},
-				"refreshToken": {Type: "apiKey", In: "cookie", Name: "__Host-watchword", Description: "Or refreshToken in the body"},
+				"refreshToken": {Type: "apiKey", In: "cookie", Name: opts.CookieName, Description: "Or refreshToken in the body"},
 			},
 		},
 	})

@@ -33,6 +33,19 @@ func CheckOrigin(origin string) error {
 	return nil
 }
 
+// parsePublic reads the public URL: an origin, and one whose cookies are secure
+// unless they stay on this machine.
+func parsePublic(text string) (*url.URL, error) {
+	if err := CheckOrigin(text); err != nil {
+		return nil, err
+	}
+	public, err := url.Parse(text)
+	if err == nil && public.Scheme == "http" && !isLoopback(public.Hostname()) {
+		err = fmt.Errorf("%q hands out cookies that anyone on the way can read: write it with https", text)
+	}
+	return public, err
+}
+
 // hosted refuses requests that are addressed to another host (RFC 9110, section
 // 15.5.20). Probes ask by address and are let through.
 func (s *Server) hosted(next http.Handler) http.Handler {
@@ -66,9 +79,12 @@ func isUsualPort(scheme, port string) bool {
 	return scheme == "https" && port == "443" || scheme == "http" && port == "80"
 }
 
+// isLoopback reports whether a host never leaves the machine (RFC 6761, section
+// 6.3, for names).
 func isLoopback(name string) bool {
 	addr, err := netip.ParseAddr(strings.Trim(name, "[]"))
-	return strings.EqualFold(name, "localhost") || err == nil && addr.IsLoopback()
+	name = strings.ToLower(name)
+	return name == "localhost" || strings.HasSuffix(name, ".localhost") || err == nil && addr.IsLoopback()
 }
 
 // guarded refuses requests that another site's page made (CSRF). The standard

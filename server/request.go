@@ -1,7 +1,9 @@
 package server
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"mime"
 	"net/http"
 	"strings"
@@ -41,11 +43,17 @@ func decode[T any](r *http.Request) (body T, err error) {
 	return body, bodyInvalid("The body could not be read to its end.")
 }
 
-// decodeIfAny is decode for requests that need no body, nor a content type.
+// decodeIfAny is decode for requests that need no body, nor a content type. One
+// in chunks is there if its first byte is.
 func decodeIfAny[T any](r *http.Request) (body T, err error) {
 	if r.ContentLength == 0 {
 		return body, nil
 	}
+	first := make([]byte, 1)
+	if _, err := io.ReadFull(r.Body, first); err == io.EOF {
+		return body, nil
+	}
+	r.Body = io.NopCloser(io.MultiReader(bytes.NewReader(first), r.Body))
 	return decode[T](r)
 }
 

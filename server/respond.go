@@ -53,7 +53,7 @@ type problem struct {
 	Code      watchword.Code         `json:"code" doc:"Stable: what to program against."`
 	Error     string                 `json:"error" doc:"The same as detail."`
 	RequestID string                 `json:"requestId" doc:"Stands in the log of the server, too."`
-	Errors    []watchword.FieldError `json:"errors,omitempty" doc:"With VALIDATION_FAILED: which members are unacceptable."`
+	Errors    []watchword.FieldError `json:"errors,omitempty" nullable:"false" doc:"With VALIDATION_FAILED: which members are unacceptable."`
 }
 
 // fail answers with a refusal. Whatever is none is logged under the request id,
@@ -67,7 +67,9 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		refusal = &watchword.Error{Code: watchword.CodeTryLater, RetryAfter: 2 * time.Second,
 			Detail: "The service is not available at this moment. Try again shortly; you are still signed in."}
 	case r.Context().Err() != nil:
-		return // nobody is listening any more
+		// Most likely nobody listens any more. Who does must not take it for done.
+		refusal = &watchword.Error{Code: watchword.CodeTryLater, RetryAfter: time.Second,
+			Detail: "The request was broken off. Try again; you are still signed in."}
 	default:
 		s.log.Error("a request failed", slog.String("request_id", w.Header().Get(requestIDHeader)), slog.Any("error", err))
 		refusal = &watchword.Error{Code: watchword.CodeInternal,
@@ -89,10 +91,10 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 // failHeaders sets what a refusal says in headers: when to come back, how to
 // authenticate (RFC 6750, section 3), and that a cookie is of no more use.
 func (s *Server) failHeaders(w http.ResponseWriter, r *http.Request, refusal *watchword.Error) {
-	h := w.Header()
-	if refusal.RetryAfter > 0 {
+	h, status := w.Header(), statusOf(refusal.Code)
+	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
 		seconds := (refusal.RetryAfter + time.Second - 1) / time.Second
-		h.Set("Retry-After", strconv.FormatInt(int64(seconds), 10))
+		h.Set("Retry-After", strconv.FormatInt(max(int64(seconds), 1), 10))
 	}
 	challenge := `Bearer realm="` + s.public.Host + `"`
 	switch refusal.Code {
@@ -105,7 +107,7 @@ func (s *Server) failHeaders(w http.ResponseWriter, r *http.Request, refusal *wa
 	case watchword.CodeInsufficientScope:
 		challenge += `, error="insufficient_scope"`
 	}
-	if statusOf(refusal.Code) == http.StatusUnauthorized || refusal.Code == watchword.CodeInsufficientScope {
+	if status == http.StatusUnauthorized || refusal.Code == watchword.CodeInsufficientScope {
 		h.Set("WWW-Authenticate", challenge)
 	}
 	switch refusal.Code {

@@ -25,6 +25,13 @@ const (
 	pathReady               = "/readyz"
 )
 
+func isAPI(path string) bool { return strings.HasPrefix(path, "/api/") }
+
+// isOpen reports whether a document is for everybody's scripts.
+func isOpen(path string) bool {
+	return path == pathJWKS || path == pathOpenIDConfiguration || path == pathServerMetadata
+}
+
 // A handler answers, or returns why not.
 type handler func(http.ResponseWriter, *http.Request) error
 
@@ -124,7 +131,7 @@ func join(a, b []watchword.Code, more ...watchword.Code) []watchword.Code {
 // not found, and every path answers 405 to the methods it does not have.
 func (s *Server) mux() (http.Handler, error) {
 	routes := append(s.routes(), s.pages()...)
-	document, err := describe(s.opts.PublicURL, s.routes())
+	document, err := describe(s.opts, s.routes())
 	if err != nil {
 		return nil, err
 	}

@@ -6,7 +6,6 @@
 package server
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -22,7 +21,9 @@ import (
 // Options configure a Server. Only PublicURL is required.
 type Options struct {
 	// PublicURL is where clients reach the server: the only source of links, of
-	// the allowed Host and of the security of cookies. The engine has the same.
+	// the allowed Host and of the security of cookies: scheme and host, such as
+	// "https://id.example.com", plain http only on the loopback. The engine has
+	// the same.
 	PublicURL string
 
 	// AllowedOrigins are the front-ends on other origins that may call the API
@@ -73,9 +74,9 @@ type Server struct {
 // New makes the handler of the public listener. It refuses origins that would
 // match nothing, or too much.
 func New(engine *watchword.Engine, opts Options) (*Server, error) {
-	public, err := url.Parse(opts.PublicURL)
-	if err != nil || public.Host == "" {
-		return nil, errors.New("server: Options.PublicURL is required, such as https://id.example.com")
+	public, err := parsePublic(opts.PublicURL)
+	if err != nil {
+		return nil, fmt.Errorf("server: Options.PublicURL: %w", err)
 	}
 	s := &Server{
 		engine:  engine,
@@ -86,7 +87,10 @@ func New(engine *watchword.Engine, opts Options) (*Server, error) {
 		metrics: newMetrics(engine),
 	}
 	s.log = s.opts.Log
-	for _, origin := range append([]string{public.Scheme + "://" + public.Host}, opts.AllowedOrigins...) {
+	if err := s.checkCookie(); err != nil {
+		return nil, fmt.Errorf("server: Options.CookieName: %w", err)
+	}
+	for _, origin := range append([]string{opts.PublicURL}, opts.AllowedOrigins...) {
 		if err := CheckOrigin(origin); err != nil {
 			return nil, fmt.Errorf("server: Options.AllowedOrigins: %w", err)
 		}
@@ -131,11 +135,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.S
 
 // sharedWith adds CORS for the front-ends of the allow-list (Fetch, section 3.2).
 // An origin that is not on it gets a plain answer, which its browser keeps from
-// it. Public documents are open to all.
+// it. Public documents are open to all, and pages to nobody.
 func (s *Server) sharedWith(origins []string, next http.Handler) http.Handler {
-	api := next
+	shared := next
 	if len(origins) > 0 {
-		api = cors.New(cors.Options{
+		shared = cors.New(cors.Options{
 			AllowedOrigins:   origins,
 			AllowedMethods:   []string{http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete},
 			AllowedHeaders:   []string{"Authorization", "Content-Type"},
@@ -146,11 +150,13 @@ func (s *Server) sharedWith(origins []string, next http.Handler) http.Handler {
 	}
 	open := cors.New(cors.Options{AllowedOrigins: []string{"*"}, AllowedMethods: []string{http.MethodGet}}).Handler(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch r.URL.Path {
-		case pathJWKS, pathOpenIDConfiguration, pathServerMetadata:
+		switch {
+		case isOpen(r.URL.Path):
 			open.ServeHTTP(w, r)
+		case isAPI(r.URL.Path):
+			shared.ServeHTTP(w, r)
 		default:
-			api.ServeHTTP(w, r)
+			next.ServeHTTP(w, r)
 		}
 	})
 }

@@ -1,0 +1,123 @@
+package accesstoken
+
+import (
+	"encoding/json"
+	"strings"
+	"unicode/utf8"
+)
+
+// Decoding into a struct, encoding/json matches names in any case and takes the
+// last of two; through a map it costs more than a signature of RS256. So the
+// library says whether a text is JSON, and these functions walk over what it has
+// approved: they may rely on every string and bracket being closed.
+
+// members calls visit with each member of an object, in order. It reports whether
+// data is one object in UTF-8, with no name twice, and every visit agreed.
+func members(data []byte, visit func(name, value string) bool) bool {
+	if !utf8.Valid(data) || !json.Valid(data) {
+		return false
+	}
+	s := string(data)
+	i := blanks(s, 0)
+	if s[i] != '{' {
+		return false
+	}
+	var backing [24]string
+	seen := backing[:0]
+	for i = blanks(s, i+1); s[i] != '}'; i = separator(s, i) {
+		end := valueEnd(s, i)
+		name, ok := text(s[i:end])
+		if !ok || contains(seen, name) {
+			return false
+		}
+		seen = append(seen, name)
+		i = blanks(s, blanks(s, end)+1) // over the colon
+		end = valueEnd(s, i)
+		if !visit(name, s[i:end]) {
+			return false
+		}
+		i = end
+	}
+	return true
+}
+
+// contains is slices.Contains without letting seen escape.
+func contains(seen []string, name string) bool {
+	for _, s := range seen {
+		if s == name {
+			return true
+		}
+	}
+	return false
+}
+
+// texts reads an array of strings.
+func texts(value string) ([]string, bool) {
+	if value[0] != '[' {
+		return nil, false
+	}
+	all := []string{}
+	for i := blanks(value, 1); value[i] != ']'; {
+		end := valueEnd(value, i)
+		element, ok := text(value[i:end])
+		if !ok {
+			return nil, false
+		}
+		all = append(all, element)
+		i = separator(value, end)
+	}
+	return all, true
+}
+
+// text reads a string.
+func text(value string) (string, bool) {
+	if value[0] != '"' {
+		return "", false
+	}
+	if strings.IndexByte(value, '\\') < 0 {
+		return value[1 : len(value)-1], true
+	}
+	var s string
+	err := json.Unmarshal([]byte(value), &s)
+	return s, err == nil
+}
+
+// blanks returns where the white space that may begin at i ends.
+func blanks(s string, i int) int {
+	for i < len(s) && (s[i] == ' ' || s[i] == '\t' || s[i] == '\n' || s[i] == '\r') {
+		i++
+	}
+	return i
+}
+
+// separator returns where the next element begins, or the bracket that closes.
+func separator(s string, i int) int {
+	if i = blanks(s, i); s[i] == ',' {
+		i = blanks(s, i+1)
+	}
+	return i
+}
+
+// valueEnd returns where the value that begins at i ends.
+func valueEnd(s string, i int) int {
+	for depth := 0; i < len(s); i++ {
+		switch s[i] {
+		case '"':
+			for i++; s[i] != '"'; i++ {
+				if s[i] == '\\' {
+					i++
+				}
+			}
+		case '{', '[':
+			depth++
+		case '}', ']':
+			depth--
+		default:
+			continue
+		}
+		if depth == 0 {
+			return i + 1
+		}
+	}
+	return i
+}
