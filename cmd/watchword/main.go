@@ -3,7 +3,7 @@
 // runs them. It knows every package and has no rule about accounts.
 package main
 
-//go:generate sh -c "go run . config --markdown >../../docs/settings.md"
+//go:generate sh -c "go run . config --markdown >settings.tmp && mv settings.tmp ../../docs/settings.md"
 
 import (
 	"context"

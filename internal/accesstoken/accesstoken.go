@@ -73,8 +73,8 @@ var (
 // already, in any case.
 func CheckExtra(names []string) error {
 	for _, name := range names {
-		if lower := strings.ToLower(name); slices.Contains(ours, lower) || slices.Contains(reserved, lower) {
-			return fmt.Errorf("claim %q is reserved: choose another name, such as https://example.com/%s", name, lower)
+		if isOneOf(ours, name) || isOneOf(reserved, name) {
+			return fmt.Errorf("claim %q is reserved: choose another name, such as https://example.com/%s", name, strings.ToLower(name))
 		}
 		if name == "" || len(name) > 128 {
 			return errors.New("a claim has a name of 1 to 128 bytes")
@@ -83,10 +83,19 @@ func CheckExtra(names []string) error {
 	return nil
 }
 
+// isOneOf reports whether a verifier that is lax about case (encoding/json folds
+// as strings.EqualFold does, so that "ſub" is sub) could take name for one.
+func isOneOf(names []string, name string) bool {
+	return slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) })
+}
+
 // Sign returns the token. Claims.Extra can't override a claim of ours.
 func Sign(k Key, c Claims) (string, error) {
-	if c.Roles == nil {
+	if c.Roles == nil { // a verifier expects arrays, never null
 		c.Roles = []string{}
+	}
+	if c.AMR == nil {
+		c.AMR = []string{}
 	}
 	payload, err := json.Marshal(c)
 	if err != nil {
@@ -115,7 +124,7 @@ func Sign(k Key, c Claims) (string, error) {
 
 func withExtra(payload []byte, extra map[string]any) ([]byte, error) {
 	for name := range extra {
-		if slices.Contains(ours, strings.ToLower(name)) {
+		if isOneOf(ours, name) {
 			return nil, fmt.Errorf("claim %q is set by us", name)
 		}
 	}
@@ -159,57 +168,44 @@ func Verify(token string, find func(kid string) (Key, bool), want Expect) (Claim
 	return claims, nil
 }
 
-// split takes a compact JWS apart (RFC 7515, section 7.1).
+// canonical is unpadded base64url with no stray trailing bits. It is constant.
+var canonical = base64.RawURLEncoding.Strict()
+
+// split takes a compact JWS apart (RFC 7515, section 7.1). Each part has one
+// spelling only: line breaks, which the decoder would skip, are refused.
 func split(token string) (header, payload, signature []byte, ok bool) {
-	if len(token) > maxToken || strings.Count(token, ".") != 2 {
+	if len(token) > maxToken || strings.Count(token, ".") != 2 || strings.ContainsAny(token, "\r\n") {
 		return nil, nil, nil, false
 	}
 	var parts [3][]byte
-	for i, segment := range strings.Split(token, ".") {
-		var ok bool
-		if parts[i], ok = decodeSegment(segment); !ok {
+	for i := range parts {
+		var segment string
+		segment, token, _ = strings.Cut(token, ".")
+		var err error
+		if parts[i], err = canonical.DecodeString(segment); err != nil || len(parts[i]) == 0 {
 			return nil, nil, nil, false
 		}
 	}
 	return parts[0], parts[1], parts[2], true
 }
 
-// decodeSegment reads unpadded base64url that has no other spelling: the decoder
-// of the standard library would skip line breaks.
-func decodeSegment(segment string) ([]byte, bool) {
-	if segment == "" || strings.ContainsAny(segment, "\r\n") {
-		return nil, false
-	}
-	decoded, err := base64.RawURLEncoding.Strict().DecodeString(segment)
-	return decoded, err == nil
-}
-
 // keyOf finds the key that the header names, and insists that the header is one
 // that the key's tokens have.
 func keyOf(header []byte, find func(kid string) (Key, bool)) (Key, bool) {
-	members, ok := object(header)
-	if !ok {
-		return Key{}, false
-	}
 	var alg, kid, typ string
-	for name, raw := range members {
-		var into *string
+	ok := members(header, func(name, value string) (ok bool) {
 		switch name {
 		case "alg":
-			into = &alg
+			alg, ok = text(value)
 		case "kid":
-			into = &kid
+			kid, ok = text(value)
 		case "typ":
-			into = &typ
-		default:
-			return Key{}, false // crit, jku, jwk, x5u, x5c, zip …: never ours
+			typ, ok = text(value)
 		}
-		if !text(raw, into) {
-			return Key{}, false
-		}
-	}
+		return ok // not crit, jku, jwk, x5u, x5c, zip …: never ours
+	})
 	typ = strings.TrimPrefix(strings.ToLower(typ), "application/")
-	if kid == "" || typ != "at+jwt" {
+	if !ok || kid == "" || typ != "at+jwt" {
 		return Key{}, false
 	}
 	key, ok := find(kid)

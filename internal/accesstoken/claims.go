@@ -1,99 +1,65 @@
 package accesstoken
 
-import (
-	"bytes"
-	"encoding/json"
-	"io"
-	"strconv"
-)
+import "strconv"
 
-// parseClaims reads a payload strictly: encoding/json alone would match names in
-// any case, take the last of two, and let numbers be other than whole.
+// parseClaims reads a payload. Every claim of ours has to be there, of its own
+// type; others may be, and are left alone.
 func parseClaims(payload []byte) (Claims, bool) {
-	members, ok := object(payload)
-	if !ok {
-		return Claims{}, false
-	}
 	var c Claims
-	for name, into := range map[string]*string{
-		"iss": &c.Issuer, "sub": &c.Subject, "sid": &c.SessionID, "jti": &c.ID, "acr": &c.ACR,
-	} {
-		if !text(members[name], into) {
-			return Claims{}, false
+	found := 0
+	ok := members(payload, func(name, value string) (ok bool) {
+		found++
+		switch name {
+		case "iss":
+			c.Issuer, ok = text(value)
+		case "aud":
+			c.Audience, ok = audience(value)
+		case "sub":
+			c.Subject, ok = text(value)
+		case "sid":
+			c.SessionID, ok = text(value)
+		case "jti":
+			c.ID, ok = text(value)
+		case "iat":
+			c.IssuedAt, ok = seconds(value)
+		case "nbf":
+			c.NotBefore, ok = seconds(value)
+		case "exp":
+			c.Expires, ok = seconds(value)
+		case "auth_time":
+			c.AuthTime, ok = seconds(value)
+		case "roles":
+			c.Roles, ok = texts(value)
+		case "amr":
+			c.AMR, ok = texts(value)
+		case "acr":
+			c.ACR, ok = text(value)
+		default:
+			found--
+			ok = true
 		}
-	}
-	for name, into := range map[string]*int64{
-		"iat": &c.IssuedAt, "nbf": &c.NotBefore, "exp": &c.Expires, "auth_time": &c.AuthTime,
-	} {
-		if !seconds(members[name], into) {
-			return Claims{}, false
-		}
-	}
-	var audience string
-	if text(members["aud"], &audience) {
-		c.Audience = Audience{audience}
-	} else if !texts(members["aud"], (*[]string)(&c.Audience)) {
-		return Claims{}, false
-	}
-	if !texts(members["roles"], &c.Roles) || !texts(members["amr"], &c.AMR) {
+		return ok
+	})
+	if !ok || found != len(ours) {
 		return Claims{}, false
 	}
 	return c, true
 }
 
-// object reads the members of a JSON object, each name once.
-func object(data []byte) (map[string]json.RawMessage, bool) {
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	if open, err := decoder.Token(); err != nil || open != json.Delim('{') {
-		return nil, false
+// audience reads a string or an array of strings (RFC 7519, section 4.1.3).
+func audience(value string) (Audience, bool) {
+	if one, ok := text(value); ok {
+		return Audience{one}, true
 	}
-	members := map[string]json.RawMessage{}
-	for decoder.More() {
-		name, err := decoder.Token()
-		if err != nil {
-			return nil, false
-		}
-		var raw json.RawMessage
-		if err := decoder.Decode(&raw); err != nil {
-			return nil, false
-		}
-		if _, twice := members[name.(string)]; twice {
-			return nil, false
-		}
-		members[name.(string)] = raw
-	}
-	if _, err := decoder.Token(); err != nil {
-		return nil, false
-	}
-	_, err := decoder.Token()
-	return members, err == io.EOF
+	return texts(value)
 }
 
-func text(raw json.RawMessage, into *string) bool {
-	return len(raw) > 0 && raw[0] == '"' && json.Unmarshal(raw, into) == nil
-}
-
-// texts reads an array of strings.
-func texts(raw json.RawMessage, into *[]string) bool {
-	var elements []json.RawMessage
-	if len(raw) == 0 || raw[0] != '[' || json.Unmarshal(raw, &elements) != nil {
-		return false
+// seconds reads a whole number of seconds that is neither zero, negative nor
+// absurd.
+func seconds(value string) (int64, bool) {
+	if len(value) > 12 || value[0] < '0' || value[0] > '9' {
+		return 0, false
 	}
-	*into = make([]string, len(elements))
-	for i, element := range elements {
-		if !text(element, &(*into)[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-// seconds reads a whole number of seconds that is neither negative nor absurd.
-func seconds(raw json.RawMessage, into *int64) bool {
-	if len(raw) == 0 || len(raw) > 12 || raw[0] < '0' || raw[0] > '9' {
-		return false
-	}
-	n, err := strconv.ParseInt(string(raw), 10, 64)
-	*into = n
-	return err == nil && n > 0
+	n, err := strconv.ParseInt(value, 10, 64)
+	return n, err == nil && n > 0
 }

@@ -2,6 +2,7 @@ package accesstoken
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -27,7 +28,7 @@ func members(data []byte, visit func(name, value string) bool) bool {
 	for i = blanks(s, i+1); s[i] != '}'; i = separator(s, i) {
 		end := valueEnd(s, i)
 		name, ok := text(s[i:end])
-		if !ok || contains(seen, name) {
+		if !ok || slices.Contains(seen, name) {
 			return false
 		}
 		seen = append(seen, name)
@@ -39,16 +40,6 @@ func members(data []byte, visit func(name, value string) bool) bool {
 		i = end
 	}
 	return true
-}
-
-// contains is slices.Contains without letting seen escape.
-func contains(seen []string, name string) bool {
-	for _, s := range seen {
-		if s == name {
-			return true
-		}
-	}
-	return false
 }
 
 // texts reads an array of strings.
@@ -100,7 +91,13 @@ func separator(s string, i int) int {
 
 // valueEnd returns where the value that begins at i ends.
 func valueEnd(s string, i int) int {
-	for depth := 0; i < len(s); i++ {
+	if strings.IndexByte(`"{[`, s[i]) < 0 { // a number, true, false, null
+		for i < len(s) && strings.IndexByte(",]} \t\n\r", s[i]) < 0 {
+			i++
+		}
+		return i
+	}
+	for depth := 0; ; i++ {
 		switch s[i] {
 		case '"':
 			for i++; s[i] != '"'; i++ {
@@ -119,5 +116,4 @@ func valueEnd(s string, i int) int {
 			return i + 1
 		}
 	}
-	return i
 }

@@ -156,11 +156,11 @@ func JWKS(keys []Key) []byte {
 	return document
 }
 
-// sign returns the signature of RFC 7518, section 3.
+// sign returns the signature of RFC 7518, section 3, or RFC 8037.
 func (k Key) sign(input []byte) ([]byte, error) {
-	digest := sha256.Sum256(input)
 	switch private := k.private.(type) {
 	case *ecdsa.PrivateKey:
+		digest := sha256.Sum256(input)
 		r, s, err := ecdsa.Sign(rand.Reader, private, digest[:])
 		if err != nil {
 			return nil, err
@@ -172,7 +172,8 @@ func (k Key) sign(input []byte) ([]byte, error) {
 	case ed25519.PrivateKey:
 		return ed25519.Sign(private, input), nil
 	case *rsa.PrivateKey:
-		return rsa.SignPKCS1v15(rand.Reader, private, crypto.SHA256, digest[:])
+		digest := sha256.Sum256(input)
+		return rsa.SignPKCS1v15(nil, private, crypto.SHA256, digest[:]) // deterministic
 	}
 	return k.mac(input), nil
 }
@@ -180,17 +181,18 @@ func (k Key) sign(input []byte) ([]byte, error) {
 // verifies reports whether the signature is this key's. ES256 has two valid
 // signatures for one text: nothing may be keyed by the text of a token.
 func (k Key) verifies(input, signature []byte) bool {
-	digest := sha256.Sum256(input)
 	switch private := k.private.(type) {
 	case *ecdsa.PrivateKey:
 		if len(signature) != 64 {
 			return false
 		}
+		digest := sha256.Sum256(input)
 		r, s := new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:])
 		return ecdsa.Verify(&private.PublicKey, digest[:], r, s)
 	case ed25519.PrivateKey:
 		return ed25519.Verify(private.Public().(ed25519.PublicKey), input, signature)
 	case *rsa.PrivateKey:
+		digest := sha256.Sum256(input)
 		return rsa.VerifyPKCS1v15(&private.PublicKey, crypto.SHA256, digest[:], signature) == nil
 	}
 	return k.secret != nil && hmac.Equal(k.mac(input), signature)
