@@ -25,7 +25,7 @@ type messageBody struct {
 }
 
 type renameBody struct {
-	Name *string `json:"name" doc:"At most 200 characters; may be empty"`
+	Name *string `json:"name" nullable:"false" doc:"At most 200 characters; may be empty"`
 }
 
 type passwordBody struct {

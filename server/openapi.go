@@ -107,7 +107,7 @@ func describeRoute(registry huma.Registry, r route) *huma.Operation {
 func refusalsOf(r route) map[int][]string {
 	codes := slices.Concat(r.refusals, []watchword.Code{watchword.CodeInternal, watchword.CodeMisdirected})
 	if strings.HasPrefix(r.path, api) {
-		codes = append(codes, watchword.CodeTryLater, watchword.CodeMethodNotAllowed)
+		codes = append(codes, watchword.CodeTryLater)
 	}
 	if r.method != http.MethodGet {
 		codes = append(codes, watchword.CodeCrossOrigin)

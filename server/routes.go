@@ -78,7 +78,7 @@ func (s *Server) routes() []route {
 
 		{"GET", api + "/me", s.signedIn(s.me), bearer, "Read one's own account", nil, 200, userAnswer{}, nil},
 		{"PATCH", api + "/me", s.signedIn(s.rename), bearer, "Change one's name", renameBody{}, 200, userAnswer{}, invalid},
-		{"DELETE", api + "/me", s.signedIn(s.deleteMe), bearer, "Delete one's account", passwordBody{}, 200, messageBody{}, wrong},
+		{"DELETE", api + "/me", s.signedIn(s.deleteMe), bearer, "Delete one's account", passwordBody{}, 200, messageBody{}, join(invalid, wrong)},
 		{"GET", api + "/users/{id}", s.signedIn(s.user), bearer, "Read an account: one's own, or with the role admin any", nil, 200, userAnswer{},
 			join(nil, nil, watchword.CodeNotFound)},
 

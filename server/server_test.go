@@ -32,6 +32,8 @@ type service struct {
 	server *server.Server
 	store  *sqlite.Store
 	post   *postbox
+
+	document *document
 }
 
 func start(t *testing.T, engine func(*watchword.Options), edge func(*server.Options)) *service {
@@ -56,6 +58,7 @@ func start(t *testing.T, engine func(*watchword.Options), edge func(*server.Opti
 	}
 	s.server, err = server.New(s.engine, edges)
 	must(t, err)
+	s.document = readDocument(t, s.server, options.PublicURL)
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { s.engine.Run(ctx) })
@@ -74,15 +77,16 @@ func start(t *testing.T, engine func(*watchword.Options), edge func(*server.Opti
 // A browser is a client with a cookie jar.
 type browser struct {
 	*http.Client
-	t   *testing.T
-	url string
+	t        *testing.T
+	url      string
+	document *document
 }
 
 func (s *service) browser(t *testing.T) *browser {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	must(t, err)
-	return &browser{t: t, url: s.url, Client: &http.Client{Jar: jar,
+	return &browser{t: t, url: s.url, document: s.document, Client: &http.Client{Jar: jar,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 }
 
@@ -129,6 +133,7 @@ func (b *browser) send(r *http.Request) answer {
 			b.t.Fatalf("%s: %v", a.raw, err)
 		}
 	}
+	b.document.check(b.t, a)
 	return a
 }
 

@@ -5,33 +5,47 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
+	"strings"
 	"testing"
 
 	"github.com/watchword-auth/watchword/internal/accesstoken"
 )
 
+// Beside each algorithm stands the standard library on the same text, with
+// nothing around it: the ratio of the two is what performance.md asks for.
+
+var algorithms = []string{accesstoken.ES256, accesstoken.Ed25519, accesstoken.RS256, accesstoken.HS256}
+
 func BenchmarkSign(b *testing.B) {
-	for _, alg := range []string{accesstoken.ES256, accesstoken.Ed25519, accesstoken.RS256, accesstoken.HS256} {
+	for _, alg := range algorithms {
+		k, claims := key(b, alg), goodClaims()
+		text := sign(b, k, claims)
+		signBare, _ := bare(b, alg, text[:strings.LastIndexByte(text, '.')])
 		b.Run(alg, func(b *testing.B) {
-			k := key(b, alg)
-			claims := goodClaims()
 			b.ReportAllocs()
 			for b.Loop() {
 				sign(b, k, claims)
 			}
 		})
+		b.Run(alg+"/bare", func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				signBare()
+			}
+		})
 	}
 }
 
-// Beside each stands the bare signature check of the standard library.
 func BenchmarkVerify(b *testing.B) {
-	for _, alg := range []string{accesstoken.ES256, accesstoken.Ed25519, accesstoken.RS256, accesstoken.HS256} {
+	for _, alg := range algorithms {
+		k := key(b, alg)
+		token, find := sign(b, k, goodClaims()), finder(k)
+		_, verifyBare := bare(b, alg, token[:strings.LastIndexByte(token, '.')])
 		b.Run(alg, func(b *testing.B) {
-			k := key(b, alg)
-			token, find := sign(b, k, goodClaims()), finder(k)
 			b.ReportAllocs()
 			for b.Loop() {
 				if _, err := accesstoken.Verify(token, find, want); err != nil {
@@ -39,34 +53,68 @@ func BenchmarkVerify(b *testing.B) {
 				}
 			}
 		})
+		b.Run(alg+"/bare", func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if !verifyBare() {
+					b.Fatal("refused")
+				}
+			}
+		})
 	}
-	message := make([]byte, 500)
-	digest := sha256.Sum256(message)
-	b.Run("ES256/bare", func(b *testing.B) {
-		k, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-		r, s, _ := ecdsa.Sign(rand.Reader, k, digest[:])
-		for b.Loop() {
-			if !ecdsa.Verify(&k.PublicKey, digest[:], r, s) {
-				b.Fatal("refused")
-			}
+}
+
+// bare returns the signature and its check over a text, with a key of its own.
+func bare(b *testing.B, alg, text string) (sign func(), verify func() bool) {
+	b.Helper()
+	message := []byte(text)
+	must := func(err error) {
+		if err != nil {
+			b.Fatal(err)
 		}
-	})
-	b.Run("Ed25519/bare", func(b *testing.B) {
-		public, private, _ := ed25519.GenerateKey(rand.Reader)
-		signature := ed25519.Sign(private, message)
-		for b.Loop() {
-			if !ed25519.Verify(public, message, signature) {
-				b.Fatal("refused")
+	}
+	switch alg {
+	case accesstoken.ES256:
+		k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		must(err)
+		digest := sha256.Sum256(message)
+		r, s, err := ecdsa.Sign(rand.Reader, k, digest[:])
+		must(err)
+		return func() {
+				digest := sha256.Sum256(message)
+				_, _, err := ecdsa.Sign(rand.Reader, k, digest[:])
+				must(err)
+			}, func() bool {
+				digest := sha256.Sum256(message)
+				return ecdsa.Verify(&k.PublicKey, digest[:], r, s)
 			}
-		}
-	})
-	b.Run("RS256/bare", func(b *testing.B) {
-		k, _ := rsa.GenerateKey(rand.Reader, 2048)
-		signature, _ := rsa.SignPKCS1v15(rand.Reader, k, crypto.SHA256, digest[:])
-		for b.Loop() {
-			if rsa.VerifyPKCS1v15(&k.PublicKey, crypto.SHA256, digest[:], signature) != nil {
-				b.Fatal("refused")
+	case accesstoken.Ed25519:
+		public, k, err := ed25519.GenerateKey(rand.Reader)
+		must(err)
+		signature := ed25519.Sign(k, message)
+		return func() { ed25519.Sign(k, message) },
+			func() bool { return ed25519.Verify(public, message, signature) }
+	case accesstoken.RS256:
+		k, err := rsa.GenerateKey(rand.Reader, 2048)
+		must(err)
+		digest := sha256.Sum256(message)
+		signature, err := rsa.SignPKCS1v15(nil, k, crypto.SHA256, digest[:])
+		must(err)
+		return func() {
+				digest := sha256.Sum256(message)
+				_, err := rsa.SignPKCS1v15(nil, k, crypto.SHA256, digest[:])
+				must(err)
+			}, func() bool {
+				digest := sha256.Sum256(message)
+				return rsa.VerifyPKCS1v15(&k.PublicKey, crypto.SHA256, digest[:], signature) == nil
 			}
-		}
-	})
+	}
+	secret := make([]byte, 32)
+	mac := func() []byte {
+		h := hmac.New(sha256.New, secret)
+		h.Write(message)
+		return h.Sum(nil)
+	}
+	signature := mac()
+	return func() { mac() }, func() bool { return hmac.Equal(mac(), signature) }
 }

@@ -91,8 +91,8 @@ func separator(s string, i int) int {
 
 // valueEnd returns where the value that begins at i ends.
 func valueEnd(s string, i int) int {
-	if strings.IndexByte(`"{[`, s[i]) < 0 { // a number, true, false, null
-		for i < len(s) && strings.IndexByte(",]} \t\n\r", s[i]) < 0 {
+	if s[i] != '"' && s[i] != '{' && s[i] != '[' { // a number, true, false, null
+		for i < len(s) && s[i] > ' ' && s[i] != ',' && s[i] != ']' && s[i] != '}' {
 			i++
 		}
 		return i

@@ -1,0 +1,126 @@
+package server_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// A document is what /openapi.json promises. Every answer that a test gets over
+// HTTP is held against it, so that it can't promise less or more than there is.
+type document struct {
+	Paths      map[string]map[string]operation
+	Components struct{ Schemas map[string]schema }
+}
+
+type operation struct {
+	Responses map[string]struct {
+		Description string
+		Content     map[string]struct{ Schema schema }
+	}
+}
+
+type schema struct {
+	Ref        string `json:"$ref"`
+	Type       string
+	Properties map[string]schema
+	Required   []string
+	Items      *schema
+}
+
+func readDocument(t *testing.T, h http.Handler, publicURL string) *document {
+	t.Helper()
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", publicURL+"/openapi.json", nil))
+	var d document
+	must(t, json.Unmarshal(w.Body.Bytes(), &d))
+	return &d
+}
+
+// operationOf finds what is promised of a request, if anything is.
+func (d *document) operationOf(r *http.Request) (found operation, described bool) {
+	for _, name := range []string{r.URL.Path, path.Dir(r.URL.Path) + "/{id}"} {
+		if found, described = d.Paths[name][strings.ToLower(r.Method)]; described {
+			break
+		}
+	}
+	return found, described
+}
+
+// check holds an answer against the promise.
+func (d *document) check(t *testing.T, a answer) {
+	t.Helper()
+	operation, described := d.operationOf(a.Request)
+	if !described {
+		return
+	}
+	name := fmt.Sprintf("%s %s answers %d %s", a.Request.Method, a.Request.URL.Path, a.StatusCode, a.text("code"))
+	response, described := operation.Responses[fmt.Sprint(a.StatusCode)]
+	if !described {
+		t.Errorf("%s, which is not described", name)
+		return
+	}
+	kind, _, _ := strings.Cut(a.Header.Get("Content-Type"), ";")
+	content, described := response.Content[kind]
+	switch {
+	case kind == "" && len(a.raw) == 0:
+	case !described:
+		t.Errorf("%s as %q, which is not described", name, kind)
+	case kind == "application/problem+json" && !slices.Contains(strings.Split(response.Description, ", "), a.text("code")):
+		t.Errorf("%s, and only these are described: %s", name, response.Description)
+	default:
+		d.match(t, name, content.Schema, a.body)
+	}
+}
+
+// match holds a value against its schema: its type, that nothing is missing, and
+// that nothing is there besides.
+func (d *document) match(t *testing.T, name string, s schema, value any) {
+	t.Helper()
+	if s.Ref != "" {
+		s = d.Components.Schemas[path.Base(s.Ref)]
+	}
+	kinds := []string{""}
+	switch value := value.(type) {
+	case map[string]any:
+		kinds = append(kinds, "object")
+		d.matchObject(t, name, s, value)
+	case []any:
+		kinds = append(kinds, "array")
+		for _, one := range value {
+			if s.Items != nil {
+				d.match(t, name, *s.Items, one)
+			}
+		}
+	case string:
+		kinds = append(kinds, "string")
+	case float64:
+		kinds = append(kinds, "integer", "number")
+	case bool:
+		kinds = append(kinds, "boolean")
+	}
+	if !slices.Contains(kinds, s.Type) {
+		t.Errorf("%s is no %s: %v", name, s.Type, value)
+	}
+}
+
+func (d *document) matchObject(t *testing.T, name string, s schema, value map[string]any) {
+	t.Helper()
+	for _, required := range s.Required {
+		if _, there := value[required]; !there {
+			t.Errorf("%s without %s", name, required)
+		}
+	}
+	for member, one := range value {
+		property, described := s.Properties[member]
+		if !described && s.Properties != nil {
+			t.Errorf("%s with %s, which is not described", name, member)
+		}
+		d.match(t, name+": "+member, property, one)
+	}
+}
