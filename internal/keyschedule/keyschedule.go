@@ -25,7 +25,7 @@ type Key struct {
 type Policy struct {
 	Period   time.Duration // how long a key signs
 	Overlap  time.Duration // how long it is published before it signs
-	Lifetime time.Duration // the longest life of what it signs
+	Lifetime time.Duration // the longest life of what it signs, and how long a process may sign on before it learns of Rotate
 }
 
 // A State is what a key does at a moment.
@@ -115,11 +115,12 @@ func At(keys []Key, now time.Time, p Policy) Plan {
 	return plan
 }
 
-// successor is when the key after k became active.
+// successor is when a key after k became active. Of several that become active at
+// one moment one signs, and the others have been succeeded as they began.
 func successor(keys []Key, k Key) time.Time {
-	var at time.Time
+	at := k.ActiveFrom
 	for _, other := range keys {
-		if other.ActiveFrom.After(k.ActiveFrom) && (at.IsZero() || other.ActiveFrom.Before(at)) {
+		if other.ActiveFrom.After(k.ActiveFrom) && (at.Equal(k.ActiveFrom) || other.ActiveFrom.Before(at)) {
 			at = other.ActiveFrom
 		}
 	}
@@ -130,20 +131,22 @@ func successor(keys []Key, k Key) time.Time {
 // has been published for long enough. What At plans follows from it.
 func Rotate(keys []Key, now time.Time, p Policy) Plan {
 	plan := Plan{Change: map[int]Key{}}
+	next := -1
 	for i, state := range States(keys, now) {
-		if state != Next {
-			continue
+		if state == Next && (next < 0 || keys[i].ActiveFrom.Before(keys[next].ActiveFrom)) {
+			next = i
 		}
-		k := keys[i]
+	}
+	switch {
+	case next >= 0:
+		k := keys[next]
 		k.ActiveFrom = later(now, k.PublishedAt.Add(p.Overlap))
-		plan.Change[i] = k
-		return plan
+		plan.Change[next] = k
+	case len(keys) > 0:
+		plan.Publish = &Key{PublishedAt: now, ActiveFrom: now.Add(p.Overlap)}
+	default:
+		plan.Publish = &Key{PublishedAt: now, ActiveFrom: now}
 	}
-	from := now
-	if len(keys) > 0 {
-		from = now.Add(p.Overlap)
-	}
-	plan.Publish = &Key{PublishedAt: now, ActiveFrom: from}
 	return plan
 }
 

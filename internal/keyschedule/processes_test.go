@@ -1,0 +1,191 @@
+package keyschedule_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/watchword-auth/watchword/internal/keyschedule"
+)
+
+// staleness is how long a process works with keys that it has read.
+const staleness = 5 * time.Second
+
+// A row is a key in a store that knows it by id, and no number twice.
+type row struct {
+	keyschedule.Key
+	id, number int
+}
+
+// A store carries plans out as transactions.
+type store struct {
+	rows []row
+	made int
+}
+
+// A process sees the store as it was when it looked last.
+type process struct {
+	seen   []row
+	looked time.Time
+}
+
+// An issued token is signed by a key, and has to be accepted until it dies.
+type issued struct {
+	key  int
+	dies time.Time
+}
+
+func times(rows []row) []keyschedule.Key {
+	keys := make([]keyschedule.Key, len(rows))
+	for i, r := range rows {
+		keys[i] = r.Key
+	}
+	return keys
+}
+
+func (s *store) index(id int) int {
+	return slices.IndexFunc(s.rows, func(r row) bool { return r.id == id })
+}
+
+// carryOut applies a plan that was made from seen, wholly or not at all.
+func (s *store) carryOut(seen []row, plan keyschedule.Plan) {
+	rows := slices.Clone(s.rows)
+	for i, k := range plan.Change {
+		at := s.index(seen[i].id)
+		if at < 0 {
+			return // another process has dropped it
+		}
+		rows[at].Key = k
+	}
+	rows = slices.DeleteFunc(rows, func(r row) bool {
+		return slices.ContainsFunc(plan.Drop, func(i int) bool { return seen[i].id == r.id })
+	})
+	if plan.Publish != nil {
+		used, newest := []int{}, 0
+		var published time.Time
+		for _, r := range seen {
+			if used = append(used, r.number); r.PublishedAt.After(published) {
+				published, newest = r.PublishedAt, r.number
+			}
+		}
+		number, _ := keyschedule.FreeNumber(used, newest)
+		if !slices.ContainsFunc(rows, func(r row) bool { return r.number == number }) {
+			s.made++
+			rows = append(rows, row{*plan.Publish, s.made, number})
+		}
+	}
+	s.rows = rows
+}
+
+func (p *process) look(s *store, now time.Time) { p.seen, p.looked = slices.Clone(s.rows), now }
+
+// act plans from what the process has seen, however long ago, and looks.
+func (p *process) act(s *store, now time.Time) {
+	s.carryOut(p.seen, keyschedule.At(times(p.seen), now, policy))
+	p.look(s, now)
+}
+
+// Of several processes on one store: whatever they do and in whatever
+// order, no token outlives the key that signed it, and no key signs before
+// verifiers could know it.
+func TestNoTokenOutlivesItsKeyWhoeverPlans(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		s, processes := &store{}, make([]process, 3)
+		now := start
+		for i := range processes { // all find an empty store
+			processes[i].look(s, now)
+		}
+		for i := range processes {
+			processes[i].act(s, now)
+		}
+		if len(s.rows) != 1 {
+			t.Fatalf("%d first keys", len(s.rows))
+		}
+		var tokens []issued
+		one := func(t *rapid.T) *process { return &processes[rapid.IntRange(0, 2).Draw(t, "process")] }
+		sign := func(t *rapid.T, p *process) {
+			k := p.seen[keyschedule.ActiveAt(times(p.seen), now)]
+			if k.id != 1 && now.Before(k.PublishedAt.Add(policy.Overlap)) {
+				t.Fatalf("key %d signs before it could be known", k.id)
+			}
+			tokens = append(tokens, issued{k.id, now.Add(policy.Lifetime - staleness)})
+		}
+		pass := func(d time.Duration) {
+			now = now.Add(d)
+			for i := range processes {
+				if now.Sub(processes[i].looked) >= staleness {
+					processes[i].look(s, now)
+					processes[i].act(s, now)
+				}
+			}
+		}
+		t.Repeat(map[string]func(*rapid.T){
+			"seconds pass": func(t *rapid.T) { pass(time.Duration(rapid.Int64Range(0, int64(staleness)).Draw(t, "for"))) },
+			"an hour passes": func(t *rapid.T) {
+				pass(time.Duration(rapid.Int64Range(0, int64(2*policy.Lifetime)).Draw(t, "for")))
+			},
+			"months pass": func(t *rapid.T) { pass(time.Duration(rapid.Int64Range(0, int64(policy.Period)).Draw(t, "for"))) },
+			"a key's time comes": func(*rapid.T) {
+				next := now.Add(policy.Period)
+				for _, r := range s.rows {
+					for _, at := range []time.Time{r.ActiveFrom, r.DropAt} {
+						if at.After(now) && at.Before(next) {
+							next = at
+						}
+					}
+				}
+				pass(next.Sub(now))
+			},
+			"a process signs": func(t *rapid.T) { sign(t, one(t)) },
+			"a process acts":  func(t *rapid.T) { one(t).act(s, now) },
+			"an operator rotates": func(t *rapid.T) {
+				p := one(t)
+				p.look(s, now)
+				p.act(s, now)
+				s.carryOut(p.seen, keyschedule.Rotate(times(p.seen), now, policy))
+				p.look(s, now)
+			},
+			"": func(t *rapid.T) {
+				tokens = slices.DeleteFunc(tokens, func(i issued) bool { return !i.dies.After(now) })
+				for _, token := range tokens {
+					if s.index(token.key) < 0 {
+						t.Fatalf("key %d is gone, and signed what lives until %s", token.key, token.dies)
+					}
+				}
+			},
+		})
+	})
+}
+
+// Keys that become active at one moment: one signs, and the others are kept as
+// long as any that was succeeded then.
+func TestKeysOfOneMomentAreNotDroppedAtOnce(t *testing.T) {
+	t.Parallel()
+	from := start.Add(-time.Minute)
+	r := ring{{PublishedAt: from.Add(-time.Hour), ActiveFrom: from}, {PublishedAt: from.Add(-time.Hour), ActiveFrom: from}}
+	r.at(start)
+	if want := []keyschedule.State{keyschedule.Active, keyschedule.Retired, keyschedule.Next}; !slices.Equal(states(r, start), want) {
+		t.Fatalf("%v", states(r, start))
+	}
+	if keep := from.Add(policy.Lifetime); r[1].DropAt.Before(keep) {
+		t.Errorf("the other is dropped at %s, before %s", r[1].DropAt, keep)
+	}
+}
+
+func TestAnOperatorRotatesToTheEarliestOfSeveralNextKeys(t *testing.T) {
+	t.Parallel()
+	old := start.Add(-policy.Period)
+	for _, hours := range [][2]time.Duration{{1, 2}, {2, 1}} { // in either order
+		r := ring{{PublishedAt: old, ActiveFrom: old}}
+		for _, h := range hours {
+			r = append(r, keyschedule.Key{PublishedAt: old, ActiveFrom: start.Add(h * time.Hour)})
+		}
+		r.carryOut(keyschedule.Rotate(r, start, policy))
+		if active := keyschedule.ActiveAt(r, start); hours[active-1] != 1 {
+			t.Errorf("%v: key %d signs", hours, active)
+		}
+	}
+}
