@@ -4,10 +4,14 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 )
+
+// maxFile is more than a key and the white space around it take up, in bytes.
+const maxFile = 1 << 10
 
 // LoadOrCreate reads the master key of a file, or makes one (mode 0600) if there
 // is none. Of several processes that start at once one makes it and the others
@@ -30,14 +34,19 @@ func LoadOrCreate(path string) (key []byte, created bool, err error) {
 }
 
 func load(path string) ([]byte, error) {
-	info, err := os.Stat(path)
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read master key: %w", err)
+	}
+	defer file.Close()       //nolint:errcheck // only read
+	info, err := file.Stat() // of what is read, whatever has that name by now
 	if err != nil {
 		return nil, fmt.Errorf("read master key: %w", err)
 	}
 	if info.Mode().Perm()&0o077 != 0 {
 		return nil, fmt.Errorf("the master key %s can be read by others: chmod 600 %s", path, path)
 	}
-	text, err := os.ReadFile(path)
+	text, err := io.ReadAll(io.LimitReader(file, maxFile))
 	if err != nil {
 		return nil, fmt.Errorf("read master key: %w", err)
 	}
@@ -49,7 +58,8 @@ func load(path string) ([]byte, error) {
 }
 
 // create writes the file whole before it has its name, so that nobody reads half
-// a key.
+// a key, and sees to it that the name outlives a loss of power: what is sealed
+// from now on can't be opened without this key.
 func create(path string, key []byte) error {
 	file, err := os.CreateTemp(filepath.Dir(path), ".master-key-*") // mode 0600
 	if err != nil {
@@ -66,5 +76,17 @@ func create(path string, key []byte) error {
 	if err != nil {
 		return err
 	}
-	return os.Link(file.Name(), path) // fails if the name is taken
+	if err := os.Link(file.Name(), path); err != nil { // fails if the name is taken
+		return err
+	}
+	return syncFolder(filepath.Dir(path))
+}
+
+func syncFolder(path string) error {
+	folder, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer folder.Close() //nolint:errcheck // only read
+	return folder.Sync()
 }
