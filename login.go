@@ -174,12 +174,13 @@ func (e *Engine) newSession(id UserID, persistent bool, c Client, now time.Time)
 	}
 }
 
-// openSession inserts the session and makes room for it.
+// openSession makes room for the session and inserts it: in this order, so that a
+// clock that was set back can't make the new one the oldest.
 func (e *Engine) openSession(ctx context.Context, tx Tx, s Session, event Event) error {
-	if err := tx.InsertSession(ctx, s); err != nil {
+	if _, err := tx.EndOldestSessions(ctx, s.UserID, e.opts.MaxSessions-1, EndedTooMany, s.CreatedAt); err != nil {
 		return err
 	}
-	if _, err := tx.EndOldestSessions(ctx, s.UserID, e.opts.MaxSessions, EndedTooMany, s.CreatedAt); err != nil {
+	if err := tx.InsertSession(ctx, s); err != nil {
 		return err
 	}
 	return tx.InsertEvent(ctx, event)
