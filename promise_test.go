@@ -86,7 +86,11 @@ func TestTheEngineSignsNoHonestClientOut(t *testing.T) {
 			"time passes": func(rt *rapid.T) {
 				w.clock.advance(time.Duration(rapid.IntRange(0, int(5*time.Hour)).Draw(rt, "pause")))
 			},
-			"a response arrives": h.arrives,
+			"another server answers, whose clock differs": func(rt *rapid.T) {
+				w.clock.advance(time.Duration(rapid.IntRange(-int(5*time.Second), int(5*time.Second)).Draw(rt, "by")))
+			},
+			"the clock is set back": func(*rapid.T) { w.clock.advance(-time.Hour) },
+			"a response arrives":    h.arrives,
 			"a response is lost": func(rt *rapid.T) {
 				if !h.mayLose() {
 					rt.Skip("too soon after another")
