@@ -332,7 +332,8 @@ func TestATokenExpiresOnTheSecond(t *testing.T) {
 func TestExtraClaimsOverrideNothing(t *testing.T) {
 	t.Parallel()
 	k := key(t, accesstoken.ES256)
-	for _, name := range []string{"sub", "Sub", "SID", "roles", "exp", "iss"} {
+	// A long s and a Kelvin sign are letters of another case to Go's JSON decoder.
+	for _, name := range []string{"sub", "Sub", "SID", "roles", "exp", "iss", "\u017fub", "\u017fID", "role\u017f", "i\u017fs"} {
 		c := goodClaims()
 		c.Extra = map[string]any{name: "eve"}
 		if _, err := accesstoken.Sign(k, c); err == nil {
@@ -342,7 +343,7 @@ func TestExtraClaimsOverrideNothing(t *testing.T) {
 			t.Errorf("%s may be configured", name)
 		}
 	}
-	for _, name := range []string{"email", "Name", "scope", "cnf", "", strings.Repeat("x", 129)} {
+	for _, name := range []string{"email", "Name", "scope", "cnf", "\u212aid", "", strings.Repeat("x", 129)} {
 		if accesstoken.CheckExtra([]string{name}) == nil {
 			t.Errorf("%q may be configured", name)
 		}

@@ -70,6 +70,8 @@ func FuzzParse(f *testing.F) {
 	f.Add(token.Sign(secret))
 	f.Add("wwr_AQcBAgM")
 	f.Add(strings.Repeat("A", 82))
+	f.Add(token.Sign(secret)[:80] + "\r\n")
+	f.Add(token.Sign(secret) + "==")
 	f.Fuzz(func(t *testing.T, text string) {
 		parsed, err := refreshtoken.Parse(text, keys)
 		if err == nil && parsed.Sign(secret) != text {
