@@ -1,0 +1,35 @@
+package server_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/watchword-auth/watchword/server"
+)
+
+// CK-6, CFG-1
+func TestOptionsThatWouldNotWorkAreRefused(t *testing.T) {
+	t.Parallel()
+	engine := start(t, nil, nil).engine
+	const https, plain = "https://id.example.com", "http://localhost:8080"
+	for want, opts := range map[string]server.Options{
+		"":                       {PublicURL: https, AllowedOrigins: []string{"http://localhost:3000"}, CookieDomain: "example.com"},
+		"none":                   {PublicURL: plain, CookieName: "mine", CookieSameSite: http.SameSiteLaxMode},
+		"not an origin":          {},
+		"more than an origin":    {PublicURL: https + "/auth"},
+		"write it with https":    {PublicURL: "http://id.example.com"},
+		"a pattern":              {PublicURL: https, AllowedOrigins: []string{"https://*.example.com"}},
+		"over http":              {PublicURL: plain, CookieName: "__Host-mine"},
+		"with a domain":          {PublicURL: https, CookieName: "__Host-mine", CookieDomain: "example.com"},
+		"SameSite=None over":     {PublicURL: plain, CookieSameSite: http.SameSiteNoneMode},
+		"invalid Cookie.Name":    {PublicURL: https, CookieName: "a name"},
+		"invalid Cookie.Domain":  {PublicURL: https, CookieName: "mine", CookieDomain: "exa mple"},
+		"Options.AllowedOrigins": {PublicURL: https, AllowedOrigins: []string{"https://App.example.com"}},
+	} {
+		_, err := server.New(engine, opts)
+		if works := want == "" || want == "none"; works != (err == nil) || !works && !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v", want, err)
+		}
+	}
+}
