@@ -223,6 +223,15 @@ func (k *keyring) open(rows []Key) (*keyset, error) {
 	return set, nil
 }
 
+// CheckKeys reports whether a master key opens all keys of a store.
+func CheckKeys(ctx context.Context, store Store, master []byte) error {
+	box, err := seal.New(master)
+	if err != nil {
+		return err
+	}
+	return (&keyring{store: store, box: box}).reload(ctx)
+}
+
 // sealContext binds a sealed secret to its row: one can't be moved to another.
 func sealContext(row Key) string { return string(row.Use) + " " + row.Alg + " " + row.ID }
 
