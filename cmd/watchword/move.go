@@ -128,6 +128,9 @@ func (p *program) progress(rows int) func(doing string, rows int) {
 		progressbar.OptionSetItsString("rows"), progressbar.OptionSetPredictTime(true), progressbar.OptionFullWidth(),
 		progressbar.OptionOnCompletion(func() { fmt.Fprintln(terminal) }))
 	return func(doing string, rows int) {
+		if rows == 0 {
+			return // after the end it would draw another
+		}
 		bar.Describe(fmt.Sprintf("%-20s", doing))
 		bar.Add(rows) //nolint:errcheck // a bar that can't be drawn stops no move
 	}

@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"testing"
@@ -56,6 +57,17 @@ func TestACrashOfPostgresLosesNothingThatWasAcknowledged(t *testing.T) {
 		}
 	}
 	t.Logf("%d crashes; ready %s after PostgreSQL was, on average", crashes, (away / time.Duration(crashes)).Round(time.Millisecond))
+}
+
+// The name of such a folder would hold the password.
+func TestNoFolderIsMadeFromAPostgresURL(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	arguments := onPostgres("postgres://me:" + weak + "@127.0.0.1:1/auth?sslmode=disable")
+	run(t, call{dir: dir, args: append([]string{"migrate"}, arguments...)})
+	if made, err := filepath.Glob(filepath.Join(dir, "postgres*")); err != nil || len(made) > 0 {
+		t.Errorf("made: %v, %v", made, err)
+	}
 }
 
 // untilReady waits until the server says so.

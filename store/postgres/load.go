@@ -59,7 +59,7 @@ func Load(ctx context.Context, url string, from sqlstore.Source, seen func(doing
 }
 
 func load(ctx context.Context, tx pgx.Tx, from sqlstore.Source, seen func(doing string, rows int)) (all []Loaded, err error) {
-	if err := refuseUnlessEmpty(ctx, tx); err != nil {
+	if err := makeRoom(ctx, tx); err != nil {
 		return nil, err
 	}
 	columns := map[string][]string{}
@@ -92,7 +92,13 @@ type tableOf struct {
 	columns []string
 }
 
-func refuseUnlessEmpty(ctx context.Context, tx pgx.Tx) error {
+// makeRoom takes away what migrations put in, and refuses a database with more.
+func makeRoom(ctx context.Context, tx pgx.Tx) error {
+	for _, table := range sqlstore.Seeded() {
+		if _, err := tx.Exec(ctx, "DELETE FROM "+table); err != nil {
+			return fmt.Errorf("clear %s: %w", table, unavailable(err))
+		}
+	}
 	var full []string
 	for _, table := range sqlstore.Tables() {
 		var found bool

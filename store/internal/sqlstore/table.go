@@ -16,8 +16,12 @@ import (
 
 // Tables names all tables, in the order in which they are moved.
 func Tables() []string {
-	return []string{"keys", "users", "sessions", "mail_tokens", "mails", "events", "limits"}
+	return append([]string{"keys", "users", "sessions", "mail_tokens", "mails", "events", "limits"}, Seeded()...)
 }
+
+// Seeded names the tables that have rows from the beginning, given by a migration.
+// A move replaces them.
+func Seeded() []string { return nil }
 
 // A Source is a database that everything is moved away from.
 type Source interface {
