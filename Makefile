@@ -11,7 +11,7 @@ CRASHES  ?= 500 # kills of the soak:           make soak CRASHES=5000
 FUZZTIME ?= 60s # of each target:              make fuzz FUZZTIME=10m
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint generate fuzz soak bench cover clean
+.PHONY: help run build test lint generate fuzz soak try bench cover clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,7 +35,10 @@ fuzz: ## every fuzz target for a minute
 	@FUZZTIME=$(strip $(FUZZTIME)) .ci/check fuzz
 
 soak: ## kill server and database 500 times under load, and check histories
-	SOAK_CRASHES=$(strip $(CRASHES)) go test -run 'Crash|Linearizable' -count=1 -timeout=0 -v ./cmd/... ./store/...
+	SOAK_CRASHES=$(strip $(CRASHES)) go test -run 'Crash|Linearizable|Bouncer' -count=1 -timeout=0 -v ./cmd/... ./store/...
+
+try: ## run deploy/ on the loopback, with Patroni, and kill the primary
+	deploy/try
 
 bench: ## the benchmarks, three runs of each
 	go test -run '^$$' -bench '$(strip $(BENCH))' -benchmem -count=$(strip $(COUNT)) ./...

@@ -136,6 +136,9 @@ func (d *checkup) store(ctx context.Context, p *program) {
 		return
 	}
 	d.ok("store", p.settings.databaseName()+" is whole and of this release")
+	for _, warning := range storeWarnings(ctx, s.store) {
+		d.warn("store", oneLine(warning), "")
+	}
 	d.keys(ctx, s.engine)
 	d.outbox(ctx, s.engine)
 }

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -26,7 +27,8 @@ import (
 )
 
 // Skip is the environment variable that lets tests run without PostgreSQL when it
-// is "skip". CI never sets it.
+// is "skip". CI never sets it. Any other value is the folder of the programs to
+// use.
 const Skip = "WATCHWORD_TEST_POSTGRES"
 
 const superuser = "watchword"
@@ -48,9 +50,7 @@ type Server struct {
 // settings are lines of postgresql.conf.
 func New(t testing.TB, settings ...string) *Server {
 	t.Helper()
-	if os.Getenv(Skip) == "skip" {
-		t.Skipf("PostgreSQL is left out, because %s=skip", Skip)
-	}
+	skip(t)
 	s, err := create(t, settings)
 	if err != nil {
 		t.Fatal(err)
@@ -62,12 +62,19 @@ func New(t testing.TB, settings ...string) *Server {
 	return s
 }
 
+func skip(t testing.TB) {
+	t.Helper()
+	if os.Getenv(Skip) == "skip" {
+		t.Skipf("PostgreSQL is left out, because %s=skip", Skip)
+	}
+}
+
 func create(t testing.TB, settings []string) (*Server, error) {
-	bin, err := binaries()
+	initdb, err := find("initdb")
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{bin: bin}
+	s := &Server{bin: filepath.Dir(initdb)}
 	root, err := os.MkdirTemp("", "pgtest-")
 	if err != nil {
 		return nil, err
@@ -104,6 +111,15 @@ func (s *Server) Configure(lines ...string) error {
 	return errors.Join(err, file.Close())
 }
 
+// Write puts a file into the data directory that only the cluster reads.
+func (s *Server) Write(name, text string) error {
+	path := filepath.Join(s.Dir, name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil || s.owner == nil {
+		return err
+	}
+	return os.Chown(path, int(s.owner.Uid), int(s.owner.Gid))
+}
+
 // Start starts the cluster, and returns when it answers. After a Kill that takes
 // until the processes that were left have noticed.
 func (s *Server) Start(ctx context.Context) error {
@@ -123,16 +139,8 @@ func (s *Server) Start(ctx context.Context) error {
 
 func (s *Server) start(ctx context.Context) error {
 	cmd := s.command("postgres", "-D", s.Dir)
-	cmd.SysProcAttr.Pdeathsig = syscall.SIGQUIT // with the test, whatever ends it
-	ended := make(chan struct{})
-	started := make(chan error)
-	go func() {
-		runtime.LockOSThread() // the signal comes when this thread ends
-		started <- cmd.Start()
-		_ = cmd.Wait()
-		close(ended)
-	}()
-	if err := <-started; err != nil {
+	ended, err := launch(cmd)
+	if err != nil {
 		return err
 	}
 	for range 600 {
@@ -149,6 +157,20 @@ func (s *Server) start(ctx context.Context) error {
 	_ = cmd.Process.Kill()
 	<-ended
 	return errors.New("PostgreSQL did not answer within 30 seconds")
+}
+
+// launch starts a program that ends with the test, whatever ends that.
+func launch(cmd *exec.Cmd) (ended chan struct{}, err error) {
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGQUIT
+	ended = make(chan struct{})
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread() // the signal comes when this thread ends
+		started <- cmd.Start()
+		_ = cmd.Wait()
+		close(ended)
+	}()
+	return ended, <-started
 }
 
 // Kill ends the cluster with SIGKILL, as a crash would, and waits. The processes
@@ -192,16 +214,34 @@ func (s *Server) command(program string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// binaries finds the newest PostgreSQL of the machine.
-func binaries() (string, error) {
-	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
-	if len(found) > 0 {
-		return filepath.Dir(slices.Max(found)), nil
+// packages name what to install for a program.
+var packages = map[string]string{"initdb": "postgresql", "pgbouncer": "pgbouncer"}
+
+// Missing names the packages that the tests need and the machine does not have.
+func Missing() (names []string) {
+	for _, program := range slices.Sorted(maps.Keys(packages)) {
+		if _, err := find(program); err != nil {
+			names = append(names, packages[program])
+		}
 	}
-	if path, err := exec.LookPath("initdb"); err == nil {
-		return filepath.Dir(path), nil
+	return names
+}
+
+// find looks where Debian puts the newest PostgreSQL, and then where everybody
+// does; or only where it is told to.
+func find(program string) (string, error) {
+	places := []string{"/usr/lib/postgresql/*/bin", "/usr/sbin"}
+	if only := os.Getenv(Skip); only != "" {
+		places = []string{only}
+	} else if path, err := exec.LookPath(program); err == nil {
+		places = append(places, filepath.Dir(path))
 	}
-	return "", fmt.Errorf("PostgreSQL is missing: install the package postgresql, or set %s=skip", Skip)
+	for _, place := range places {
+		if found, _ := filepath.Glob(filepath.Join(place, program)); len(found) > 0 {
+			return slices.Max(found), nil
+		}
+	}
+	return "", fmt.Errorf("%s is missing: install the package %s, or set %s=skip", program, packages[program], Skip)
 }
 
 // unprivileged gives the folder to a user who is not root: PostgreSQL runs under

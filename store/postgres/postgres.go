@@ -45,20 +45,35 @@ func Open(ctx context.Context, url string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := open(ctx, config)
-	if err != nil && strings.Contains(err.Error(), "unsupported startup parameter") {
-		// A proxy that shares connections between clients (PgBouncer): the
-		// timeouts have to be set in the database instead.
-		for _, name := range timeouts {
-			delete(config.ConnConfig.RuntimeParams, name)
-		}
-		s, err = open(ctx, config)
+	if err := knock(ctx, config.ConnConfig); err != nil {
+		return nil, err
 	}
-	return s, err
+	return open(ctx, config)
+}
+
+// knock connects once, so that what is wrong with the URL is said in a line. A
+// proxy that lends connections out by transaction (PgBouncer) refuses parameters
+// of a session: the timeouts are left out, and TimeoutsOff tells.
+func knock(ctx context.Context, config *pgx.ConnConfig) error {
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil && strings.Contains(err.Error(), "unsupported startup parameter") {
+		for _, timeout := range timeouts {
+			delete(config.RuntimeParams, timeout.name)
+		}
+		conn, err = pgx.ConnectConfig(ctx, config)
+	}
+	if err != nil {
+		return fmt.Errorf("open database %s: %w", config.Database, unavailable(connectError{err}))
+	}
+	return conn.Close(ctx)
 }
 
 // timeouts are the parameters that keep one statement from holding all others.
-var timeouts = []string{"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"}
+var timeouts = []struct{ name, milliseconds string }{
+	{"statement_timeout", "15000"},
+	{"lock_timeout", "5000"},
+	{"idle_in_transaction_session_timeout", "30000"},
+}
 
 // CheckURL says whether Open could make sense of a URL.
 func CheckURL(url string) error {
@@ -72,9 +87,9 @@ func parse(url string) (*pgxpool.Config, error) {
 		return nil, errors.New("this is not a PostgreSQL URL: write postgres://user:password@host:5432/database")
 	}
 	params := config.ConnConfig.RuntimeParams
-	for i, value := range []string{"15000", "5000", "30000"} {
-		if params[timeouts[i]] == "" {
-			params[timeouts[i]] = value
+	for _, timeout := range timeouts {
+		if params[timeout.name] == "" {
+			params[timeout.name] = timeout.milliseconds
 		}
 	}
 	if params["application_name"] == "" {
@@ -235,6 +250,23 @@ func (s *Store) Check(ctx context.Context) error {
 		return errors.New("the database is a standby that can't be written to: name all hosts in the URL, with target_session_attrs=read-write")
 	}
 	return nil
+}
+
+// TimeoutsOff is empty if something cuts off what hangs. Otherwise nothing does,
+// for a proxy did not pass the timeouts on, and it holds the statements that set
+// them in the database instead; connections made from then on have them.
+func (s *Store) TimeoutsOff(ctx context.Context) (mend []string, err error) {
+	for _, timeout := range timeouts {
+		var role, value string
+		err := s.pool.QueryRow(ctx, "SELECT quote_ident(current_user), current_setting($1)", timeout.name).Scan(&role, &value)
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", timeout.name, unavailable(err))
+		}
+		if value == "0" {
+			mend = append(mend, fmt.Sprintf("ALTER ROLE %s SET %s = %s;", role, timeout.name, timeout.milliseconds))
+		}
+	}
+	return mend, nil
 }
 
 // Close waits for running operations.
