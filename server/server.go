@@ -30,8 +30,9 @@ type Options struct {
 	// with credentials: exact, such as "https://app.example.com". Default: none.
 	AllowedOrigins []string
 
-	// TrustedProxies are those whose X-Forwarded-For counts. Default: none.
-	TrustedProxies clientip.Trusted
+	// TrustedProxies are the networks and addresses of proxies whose
+	// X-Forwarded-For counts, such as "10.0.0.0/8". Default: none.
+	TrustedProxies []string
 
 	// CookieName is the name of the refresh cookie. Default: "__Host-watchword"
 	// on https, "watchword" otherwise.
@@ -65,6 +66,7 @@ type Server struct {
 	public   *url.URL
 	https    bool
 	crossed  *http.CrossOriginProtection
+	proxies  clientip.Trusted
 	metrics  *metrics
 	document []byte // OpenAPI
 	log      *slog.Logger
@@ -87,6 +89,9 @@ func New(engine *watchword.Engine, opts Options) (*Server, error) {
 		metrics: newMetrics(engine),
 	}
 	s.log = s.opts.Log
+	if s.proxies, err = clientip.ParseTrusted(opts.TrustedProxies); err != nil {
+		return nil, fmt.Errorf("server: Options.TrustedProxies: %w", err)
+	}
 	if err := s.checkCookie(); err != nil {
 		return nil, fmt.Errorf("server: Options.CookieName: %w", err)
 	}
@@ -153,6 +158,8 @@ func (s *Server) sharedWith(origins []string, next http.Handler) http.Handler {
 		switch {
 		case isOpen(r.URL.Path):
 			open.ServeHTTP(w, r)
+		case isForward(r.URL.Path) && r.Method == http.MethodOptions:
+			next.ServeHTTP(w, r) // a preflight of the service behind the gateway, and not ours to allow
 		case isAPI(r.URL.Path):
 			shared.ServeHTTP(w, r)
 		default:
