@@ -6,6 +6,7 @@
 package server
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -18,12 +19,12 @@ import (
 	"github.com/watchword-auth/watchword/internal/clientip"
 )
 
-// Options configure a Server. Only PublicURL is required.
+// Options configure a Server. The zero value will do.
 type Options struct {
 	// PublicURL is where clients reach the server: the only source of links, of
 	// the allowed Host and of the security of cookies: scheme and host, such as
-	// "https://id.example.com", plain http only on the loopback. The engine has
-	// the same.
+	// "https://id.example.com", plain http only on the loopback. Default: the
+	// engine's.
 	PublicURL string
 
 	// AllowedOrigins are the front-ends on other origins that may call the API
@@ -76,6 +77,7 @@ type Server struct {
 // New makes the handler of the public listener. It refuses origins that would
 // match nothing, or too much.
 func New(engine *watchword.Engine, opts Options) (*Server, error) {
+	opts.PublicURL = cmp.Or(opts.PublicURL, engine.PublicURL())
 	public, err := parsePublic(opts.PublicURL)
 	if err != nil {
 		return nil, fmt.Errorf("server: Options.PublicURL: %w", err)
