@@ -45,9 +45,27 @@ func TestNginxLetsThroughWhomTheServerKnows(t *testing.T) {
 func TestCaddyLetsThroughWhomTheServerKnows(t *testing.T) {
 	t.Parallel()
 	guards(t, gateway{"caddy", "Caddyfile", func(t *testing.T, dir, example string) []string {
-		main := write(t, dir, "main", "{\nadmin off\npersist_config off\ndefault_bind 127.0.0.1\nstorage file_system "+dir+"\n}\nimport "+example+"\n")
+		main := write(t, dir, "main", "{\nadmin off\ndefault_bind 127.0.0.1\nstorage file_system "+dir+"\n}\nimport "+example+"\n")
 		return []string{"run", "--adapter", "caddyfile", "--config", main}
 	}})
+}
+
+// What readers copy is what was tested.
+func TestTheDocumentShowsTheExamples(t *testing.T) {
+	t.Parallel()
+	document, err := os.ReadFile("../../docs/gateways.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, example := range []string{"nginx.conf", "Caddyfile", "traefik.yaml", "envoy.yaml"} {
+		text, err := os.ReadFile(filepath.Join("../../examples/gateways", example))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(document), "\n"+string(text)+"```") {
+			t.Errorf("docs/gateways.md does not show %s as it is", example)
+		}
+	}
 }
 
 func guards(t *testing.T, g gateway) {
@@ -184,7 +202,7 @@ func (g gateway) start(t *testing.T, watchword, service string) door {
 	example := strings.NewReplacer("127.0.0.1:8000", address, "127.0.0.1:8080", watchword, "127.0.0.1:3000", service).Replace(string(text))
 	cmd := exec.Command(program, g.arguments(t, dir, write(t, dir, "example", example))...)
 	var said bytes.Buffer
-	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.Env = dir, &said, &said, append(os.Environ(), "HOME="+dir)
+	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.Env = dir, &said, &said, append(os.Environ(), "HOME="+dir, "XDG_CONFIG_HOME="+dir)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
