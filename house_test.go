@@ -46,7 +46,7 @@ var importTable = []row{
 	{"dialect/*", "root verify internal/*", "store/*"},
 	{"cmd/*", "*", "web"},
 	{"lab lab/*", "root internal/* store/* lab/*", ""},
-	{"examples/*", "root verify server dialect/* store/* mail mail/*", ""},
+	{"examples examples/*", "root verify server dialect/* store/* mail mail/*", ""},
 }
 
 const (

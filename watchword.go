@@ -24,7 +24,8 @@ type Options struct {
 	// trailing slash: the issuer of tokens. Required.
 	PublicURL string
 
-	// MasterKey seals keys at rest and makes mailed tokens: 32 bytes. Required.
+	// MasterKey seals keys at rest and makes mailed tokens: 32 bytes, such as
+	// LoadOrCreateMasterKey returns. Required.
 	MasterKey []byte
 
 	// Mailer delivers the outbox. Required.
@@ -213,6 +214,9 @@ func (e *Engine) Ready(ctx context.Context) error {
 		return err
 	})
 }
+
+// PublicURL is the address under which clients reach the server.
+func (e *Engine) PublicURL() string { return e.opts.PublicURL }
 
 // now is the moment of a flow: read once, handed on, in the precision of a store.
 func (e *Engine) now() time.Time { return e.opts.Now().UTC().Truncate(time.Millisecond) }

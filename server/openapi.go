@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -26,7 +27,7 @@ func describe(opts Options, routes []route) ([]byte, error) {
 		}
 		operation := describeRoute(registry, r)
 		switch r.method {
-		case http.MethodGet:
+		case http.MethodGet, anyMethod:
 			item.Get = operation
 		case http.MethodPost:
 			item.Post = operation
@@ -92,6 +93,9 @@ func describeRoute(registry huma.Registry, r route) *huma.Operation {
 	if r.path == api+"/register" {
 		operation.Responses["202"] = content(registry, "application/json", "The rest goes by mail (signup: verified)", messageBody{})
 	}
+	if r.path == pathForward {
+		describeForward(operation)
+	}
 	if r.path == pathJWKS {
 		operation.Responses["304"] = &huma.Response{Description: "Unchanged"}
 	}
@@ -146,7 +150,7 @@ func requiredOf(body any) (required []string) {
 // operationID is the method and the path in one word.
 func operationID(r route) string {
 	path := strings.NewReplacer("/api/auth", "", "/.well-known", "", ".json", "", "{", "by-", "}", "").Replace(r.path)
-	return strings.ToLower(r.method) + strings.ReplaceAll(path, "/", "-")
+	return strings.ToLower(cmp.Or(r.method, http.MethodGet)) + strings.ReplaceAll(path, "/", "-")
 }
 
 // tagOf is the part of the API that a path belongs to.

@@ -17,6 +17,7 @@ import (
 const (
 	api         = "/api/auth"
 	pathRefresh = api + "/refresh"
+	pathForward = api + "/forward"
 
 	pathJWKS                = "/.well-known/jwks.json"
 	pathOpenIDConfiguration = "/.well-known/openid-configuration"
@@ -45,6 +46,9 @@ const (
 	mailed  guard = "mailed token"      // in the body
 	either  guard = "any of our tokens" // refresh or access token, or neither
 )
+
+// anyMethod is the method of a route that takes all of them.
+const anyMethod = ""
 
 // A route is one line of the table.
 type route struct {
@@ -95,6 +99,9 @@ func (s *Server) routes() []route {
 		{"GET", api + "/sessions", s.signedIn(s.sessions), bearer, "List one's sessions", nil, 200, sessionsAnswer{}, nil},
 		{"DELETE", api + "/sessions/{id}", s.signedIn(s.endSession), bearer, "End one of one's sessions", nil, 200, messageBody{}, join(nil, nil, watchword.CodeNotFound)},
 
+		{anyMethod, pathForward, s.forward, bearer, "Ask, as a gateway, whether a request may pass, and as whom", nil, 200, messageBody{},
+			join(nil, nil, watchword.CodeParameterInvalid, watchword.CodeInsufficientScope)},
+
 		{"GET", pathJWKS, s.jwks, public, "Public keys for verifying access tokens (RFC 7517)", nil, 200, jwksAnswer{}, nil},
 		{"GET", pathOpenIDConfiguration, s.metadata, public, "Issuer metadata", nil, 200, metadataAnswer{}, nil},
 		{"GET", pathServerMetadata, s.metadata, public, "Issuer metadata (RFC 8414)", nil, 200, metadataAnswer{}, nil},
@@ -139,6 +146,10 @@ func (s *Server) mux() (http.Handler, error) {
 	mux := http.NewServeMux()
 	methods := map[string][]string{}
 	for _, r := range routes {
+		if r.method == anyMethod {
+			mux.Handle(r.path, s.answer(r.handle))
+			continue
+		}
 		mux.Handle(r.method+" "+r.path, s.answer(r.handle))
 		methods[r.path] = append(methods[r.path], r.method)
 		if r.method == http.MethodGet {
@@ -149,12 +160,16 @@ func (s *Server) mux() (http.Handler, error) {
 		mux.Handle(p, s.notAllowed(allowed))
 	}
 	mux.Handle("/", s.answer(notFound))
+	below := s.answer(s.forwardBelow)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if path.Clean(r.URL.Path) != r.URL.Path {
+		switch {
+		case strings.HasPrefix(r.URL.Path, pathForward+"/"):
+			below.ServeHTTP(w, r)
+		case path.Clean(r.URL.Path) != r.URL.Path:
 			s.fail(w, r, notFound(w, r))
-			return
+		default:
+			mux.ServeHTTP(w, r)
 		}
-		mux.ServeHTTP(w, r)
 	}), nil
 }
 
