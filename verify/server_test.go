@@ -90,7 +90,7 @@ func start(t testing.TB, change func(*watchword.Options)) *service {
 	must(t, err)
 	options := watchword.Options{
 		PublicURL: s.url, Mailer: noMail{}, MasterKey: []byte("a master key for tests, 32 bytes"),
-		Limits: watchword.Unlimited(), HashAlg: "bcrypt", HashCost: "10", HashQueue: time.Minute, Now: s.clock.Now,
+		Limits: watchword.Unlimited(), HashQueue: time.Minute, Now: s.clock.Now,
 	}
 	if change != nil {
 		change(&options)
@@ -116,10 +116,15 @@ func start(t testing.TB, change func(*watchword.Options)) *service {
 func (s *service) signUp(t testing.TB, email string, roles ...string) *watchword.SignIn {
 	t.Helper()
 	ctx := context.Background()
-	_, err := s.engine.CreateUser(ctx, watchword.NewUser{Email: email, Password: goodPassword, Name: "Ada", Roles: roles})
+	in, err := s.engine.SignUp(ctx, watchword.SignUpRequest{Email: email, Password: goodPassword, Name: "Ada"})
 	must(t, err)
-	in, err := s.engine.Login(ctx, watchword.LoginRequest{Email: email, Password: goodPassword})
-	must(t, err)
+	if len(roles) > 0 {
+		_, err = s.engine.SetRoles(ctx, in.User.ID, roles)
+		must(t, err)
+		s.clock.advance(time.Minute)
+		in, err = s.engine.Refresh(ctx, in.RefreshToken, watchword.Client{})
+		must(t, err)
+	}
 	return in
 }
 

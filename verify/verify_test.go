@@ -42,7 +42,7 @@ func TestATokenOfTheServerSaysWhoIsThere(t *testing.T) {
 			now := s.clock.Now()
 			if who.Subject() != string(in.User.ID) || who.SessionID() != string(in.Session.ID) || who.TokenID() == "" ||
 				strings.Join(who.Roles(), " ") != "admin writer" || !who.HasRole("writer") || who.HasRole("Writer") ||
-				!who.AuthTime().Equal(now) || !who.IssuedAt().Equal(now) || !who.ExpiresAt().Equal(now.Add(15*time.Minute)) ||
+				!who.AuthTime().Equal(now.Add(-time.Minute)) || !who.IssuedAt().Equal(now) || !who.ExpiresAt().Equal(now.Add(15*time.Minute)) ||
 				who.ACR() != "aal1" || strings.Join(who.AMR(), " ") != "pwd" {
 				t.Errorf("%s: %+v", alg, who)
 			}
