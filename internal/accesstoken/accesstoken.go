@@ -43,8 +43,8 @@ type Claims struct {
 	AMR       []string `json:"amr"` // RFC 8176
 	ACR       string   `json:"acr"`
 
-	// Extra are other claims: of no reserved name, see CheckExtra. Verify does
-	// not return them.
+	// Extra are other claims: of no name of ours, see CheckExtra. Verify returns
+	// each as a json.RawMessage.
 	Extra map[string]any `json:"-"`
 }
 
