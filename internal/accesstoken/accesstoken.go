@@ -16,8 +16,9 @@ import (
 )
 
 const (
-	maxToken = 4096           // bytes
-	maxLife  = 24 * time.Hour // between iat and exp; ours live for an hour at most
+	maxToken  = 4096           // bytes
+	maxLife   = 24 * time.Hour // between iat and exp; ours live for an hour at most
+	tokenType = "at+jwt"
 )
 
 var (
@@ -154,7 +155,7 @@ func Verify(token string, find func(kid string) (Key, bool), want Expect) (Claim
 	if !ok {
 		return Claims{}, ErrInvalid
 	}
-	key, ok := keyOf(header, find)
+	key, ok := keyOf(header, tokenType, find)
 	if !ok || !key.verifies([]byte(token[:strings.LastIndexByte(token, '.')]), signature) {
 		return Claims{}, ErrInvalid
 	}
@@ -190,8 +191,8 @@ func split(token string) (header, payload, signature []byte, ok bool) {
 }
 
 // keyOf finds the key that the header names, and insists that the header is one
-// that the key's tokens have.
-func keyOf(header []byte, find func(kid string) (Key, bool)) (Key, bool) {
+// that the key's texts of that type have.
+func keyOf(header []byte, want string, find func(kid string) (Key, bool)) (Key, bool) {
 	var alg, kid, typ string
 	ok := members(header, func(name, value string) (ok bool) {
 		switch name {
@@ -205,7 +206,7 @@ func keyOf(header []byte, find func(kid string) (Key, bool)) (Key, bool) {
 		return ok // not crit, jku, jwk, x5u, x5c, zip …: never ours
 	})
 	typ = strings.TrimPrefix(strings.ToLower(typ), "application/")
-	if !ok || kid == "" || typ != "at+jwt" {
+	if !ok || kid == "" || typ != want {
 		return Key{}, false
 	}
 	key, ok := find(kid)

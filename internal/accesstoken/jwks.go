@@ -65,6 +65,6 @@ func publicKey(jwk jose.JSONWebKey) (Key, bool) {
 		return Key{}, false
 	}
 	k := Key{id: jwk.KeyID, alg: wire, public: jwk.Key}
-	k.header = headerOf(k)
+	k.header = headerOf(k, tokenType)
 	return k, true
 }

@@ -83,7 +83,7 @@ func NewHS256(secret []byte) (Key, error) {
 		return Key{}, fmt.Errorf("a signing secret for HS256 has at least %d bytes, this one %d", minSecret, len(secret))
 	}
 	k := Key{id: sharedID, alg: HS256, secret: append([]byte(nil), secret...)}
-	k.header = headerOf(k)
+	k.header = headerOf(k, tokenType)
 	return k, nil
 }
 
@@ -120,7 +120,7 @@ func newKey(alg string, private crypto.Signer) (Key, error) {
 		return Key{}, err
 	}
 	k := Key{id: base64.RawURLEncoding.EncodeToString(thumbprint), alg: wire, public: private.Public(), private: private}
-	k.header = headerOf(k)
+	k.header = headerOf(k, tokenType)
 	return k, nil
 }
 
@@ -145,12 +145,12 @@ func nameOf(wire string) string {
 	return wire
 }
 
-func headerOf(k Key) string {
+func headerOf(k Key, typ string) string {
 	header, err := json.Marshal(struct {
 		Alg string `json:"alg"`
 		Kid string `json:"kid"`
 		Typ string `json:"typ"`
-	}{k.alg, k.id, "at+jwt"})
+	}{k.alg, k.id, typ})
 	if err != nil {
 		panic(err) // three strings
 	}
