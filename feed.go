@@ -50,6 +50,7 @@ type FeedState struct {
 // A FeedPage is a part of the feed.
 type FeedPage struct {
 	Events    []FeedEvent
+	Next      int64           // go on after this number
 	More      bool            // there is more after them
 	Heartbeat FeedEvent       // everything until it was issued is in the feed
 	Changed   <-chan struct{} // closed when there is another page or another heartbeat
@@ -262,13 +263,13 @@ func (e *Engine) Revocations(ctx context.Context, after int64, limit int) (FeedP
 		return cmp.Compare(item.Number, number)
 	})
 	end := min(first+limit, len(f.items))
-	page := FeedPage{More: end < len(f.items), Heartbeat: f.heartbeat, Changed: f.changed}
+	page := FeedPage{Next: after, More: end < len(f.items), Heartbeat: f.heartbeat, Changed: f.changed}
 	for i := first; i < end; i++ {
 		event, err := e.signItem(&f.items[i], key)
 		if err != nil {
 			return FeedPage{}, err
 		}
-		page.Events = append(page.Events, event)
+		page.Events, page.Next = append(page.Events, event), event.Number
 	}
 	return page, nil
 }

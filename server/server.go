@@ -66,6 +66,7 @@ type Server struct {
 	https    bool
 	crossed  *http.CrossOriginProtection
 	metrics  *metrics
+	streams  *streams
 	document []byte // OpenAPI
 	log      *slog.Logger
 	handler  http.Handler
@@ -84,9 +85,9 @@ func New(engine *watchword.Engine, opts Options) (*Server, error) {
 		public:  public,
 		https:   public.Scheme == "https",
 		crossed: http.NewCrossOriginProtection(),
-		metrics: newMetrics(engine),
+		streams: newStreams(),
 	}
-	s.log = s.opts.Log
+	s.log, s.metrics = s.opts.Log, newMetrics(engine, s.streams)
 	if err := s.checkCookie(); err != nil {
 		return nil, fmt.Errorf("server: Options.CookieName: %w", err)
 	}

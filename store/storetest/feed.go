@@ -65,8 +65,8 @@ var feeds = map[string]func(suite){
 	},
 
 	// RL-8
-	"TenThousandAreNumberedInBatches": func(s suite) {
-		const many, batch = 10_000, 1000
+	"ThousandsAreNumberedInBatches": func(s suite) {
+		const many, batch = 2000, 500
 		u := s.addFed(1)
 		s.update(func(ctx context.Context, tx watchword.Tx) error {
 			for n := range many {
@@ -102,7 +102,7 @@ var feeds = map[string]func(suite){
 	// However many number at once: no number is given twice, and a reader who has
 	// seen one never sees a smaller one appear.
 	"NumbersAppearInTheirOrder": func(s suite) {
-		const sessions, processes = 400, 3
+		const sessions, processes = 120, 3
 		users := []watchword.User{s.addFed(1), s.addFed(2)}
 		for n := range sessions {
 			s.addSession(Session(users[n%2].ID, n))
