@@ -10,7 +10,7 @@ import (
 
 // ways is how many places a token may lie at. A token for which all are taken
 // drives out the one that dies soonest.
-const ways = 4
+const ways = 8
 
 // A cache remembers tokens that were verified: their whole text, for a token with
 // one other byte is another token. It says that a signature was good under the

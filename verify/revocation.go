@@ -91,7 +91,7 @@ func (r *revocations) forget(now time.Time) {
 func (r *revocations) hear(now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.overflow {
+	if !r.overflow && now.After(r.heard) {
 		r.heard = now
 	}
 }

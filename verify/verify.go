@@ -46,6 +46,8 @@ const (
 	// outlive the memory of its end, and is refused.
 	maxTokenLife = time.Hour
 
+	readyPoll = 10 * time.Millisecond
+
 	maxLeeway = time.Minute // RFC 7519, section 4.1.4: "usually no more than a few minutes"
 )
 
@@ -101,6 +103,7 @@ type Verifier struct {
 	issuer  *issuer
 	keys    *keys
 	revoked *revocations
+	feed    *follower
 	cache   *cache // nil: none
 	strip   headerSet
 
@@ -134,6 +137,7 @@ func New(issuer string, opts Options) (*Verifier, error) {
 	if v.keys, err = newKeys(v.issuer, opts); err != nil {
 		return nil, fmt.Errorf("verify: Options.SigningSecret: %w", err)
 	}
+	v.feed = &follower{issuer: v.issuer, keys: v.keys, revoked: v.revoked, opts: opts}
 	v.life, v.end = context.WithCancel(context.Background())
 	return v, nil
 }
@@ -173,16 +177,33 @@ func (o Options) check() error {
 	return nil
 }
 
-// Ready returns nil once tokens can be verified. It waits for the keys as long as
-// ctx allows, and reports ErrUnavailable with the cause otherwise. It is there
-// for readiness probes and for programs that would rather not start; nobody has
-// to call it.
+// Ready returns nil once tokens can be verified. It waits for the keys, and with
+// StaleClosed for the revocations, as long as ctx allows, and reports
+// ErrUnavailable with the cause otherwise. It is there for readiness probes and
+// for programs that would rather not start; nobody has to call it.
 func (v *Verifier) Ready(ctx context.Context) error {
 	if err := v.begin(); err != nil {
 		return err
 	}
-	_, err := v.keys.current(ctx)
-	return err
+	if _, err := v.keys.current(ctx); err != nil {
+		return err
+	}
+	for v.stale() {
+		select {
+		case <-time.After(readyPoll):
+		case <-ctx.Done():
+			return fmt.Errorf("%w: wait for the revocation feed: %w", ErrUnavailable, ctx.Err())
+		case <-v.life.Done():
+			return fmt.Errorf("%w: the verifier is closed", ErrUnavailable)
+		}
+	}
+	return nil
+}
+
+// stale reports whether nothing may be said about any token, for we do not know
+// what has been called back.
+func (v *Verifier) stale() bool {
+	return v.opts.OnStale == StaleClosed && v.revoked.silence(time.Now()) > v.opts.StaleAfter
 }
 
 // Close ends what runs in the background, and waits for it. From then on nothing
@@ -201,6 +222,7 @@ func (v *Verifier) begin() error {
 	}
 	v.once.Do(func() {
 		v.running.Go(func() { v.keys.run(v.life) })
+		v.running.Go(func() { v.feed.run(v.life) })
 	})
 	return nil
 }
@@ -263,7 +285,7 @@ func (v *Verifier) check(ctx context.Context, token string, set *keySet, now tim
 // refusedBy asks the revocations about a token that is good in every other
 // respect: each time, for a session may end at any moment.
 func (v *Verifier) refusedBy(who *Identity) error {
-	if v.opts.OnStale == StaleClosed && v.revoked.silence(time.Now()) > v.opts.StaleAfter {
+	if v.stale() {
 		return fmt.Errorf("%w: the revocation feed has not been heard for %s", ErrUnavailable, v.opts.StaleAfter)
 	}
 	return v.revoked.refuse(who.claims.SessionID, who.claims.Subject, who.claims.IssuedAt)

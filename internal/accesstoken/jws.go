@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"slices"
-	"strings"
 )
 
 // What other signed texts of the same keys are made of (internal/secevent). Their
@@ -27,15 +26,15 @@ func SignAs(k Key, typ string, payload []byte) (string, error) {
 // OpenAs returns the payload of a compact JWS of that type, if it is genuine. It
 // is as strict as Verify.
 func OpenAs(token, typ string, find func(kid string) (Key, bool)) (payload []byte, ok bool) {
-	header, payload, signature, ok := split(token)
+	jws, ok := split(token)
 	if !ok {
 		return nil, false
 	}
-	key, ok := keyOf(header, typ, find)
-	if !ok || !key.verifies([]byte(token[:strings.LastIndexByte(token, '.')]), signature) {
+	key, ok := jws.key(typ, find)
+	if !ok || !key.verifies(jws.signed, jws.signature) {
 		return nil, false
 	}
-	return payload, true
+	return jws.payload, true
 }
 
 // Members returns the members of a JSON object as they are written. It reports
