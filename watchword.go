@@ -136,6 +136,7 @@ type Engine struct {
 
 	mailSecret []byte        // makes the tokens in mails
 	mailPosted chan struct{} // wakes the outbox
+	feed       feed
 }
 
 // hashing is how passwords become hashes.
@@ -178,6 +179,7 @@ func New(ctx context.Context, store Store, opts Options) (*Engine, error) {
 		count:      newCounters(),
 		mailSecret: box.Derive("mail token"),
 		mailPosted: make(chan struct{}, 1),
+		feed:       newFeed(),
 	}
 	if err := e.scheduleKeys(ctx); err != nil {
 		e.hashing.pool.Close()
@@ -187,10 +189,11 @@ func New(ctx context.Context, store Store, opts Options) (*Engine, error) {
 }
 
 // Run does what happens in the background until ctx ends: it sends the outbox,
-// sweeps, and rotates and reloads keys. It returns when all of it has stopped.
+// sweeps, follows the revocation feed, and rotates and reloads keys. It returns
+// when all of it has stopped.
 func (e *Engine) Run(ctx context.Context) {
-	done := make(chan struct{}, 3)
-	for _, work := range []func(context.Context){e.runOutbox, e.runSweep, e.runKeys} {
+	done := make(chan struct{}, 4)
+	for _, work := range []func(context.Context){e.runOutbox, e.runSweep, e.runKeys, e.runFeed} {
 		go func() {
 			defer func() { done <- struct{}{} }()
 			work(ctx)

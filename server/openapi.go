@@ -96,7 +96,14 @@ func describeRoute(registry huma.Registry, r route) *huma.Operation {
 	if r.path == pathForward {
 		describeForward(operation)
 	}
-	if r.path == pathJWKS {
+	if r.path == pathRevocations || r.path == pathStream {
+		operation.Parameters = []*huma.Param{{Name: "after", In: "query", Schema: &huma.Schema{Type: "integer"},
+			Description: "The number of the last event that is known; 0: all that still matter"}}
+	}
+	if r.path == pathStream {
+		operation.Responses["200"] = content(registry, "text/event-stream", "id: number, event: set or heartbeat, data: a Security Event Token", r.answer)
+	}
+	if r.path == pathJWKS || r.path == pathRevocations {
 		operation.Responses["304"] = &huma.Response{Description: "Unchanged"}
 	}
 	for status, codes := range refusalsOf(r) {

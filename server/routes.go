@@ -22,6 +22,8 @@ const (
 	pathJWKS                = "/.well-known/jwks.json"
 	pathOpenIDConfiguration = "/.well-known/openid-configuration"
 	pathServerMetadata      = "/.well-known/oauth-authorization-server"
+	pathRevocations         = "/revocations"
+	pathStream              = "/revocations/stream"
 	pathHealth              = "/healthz"
 	pathReady               = "/readyz"
 )
@@ -30,7 +32,11 @@ func isAPI(path string) bool { return strings.HasPrefix(path, "/api/") }
 
 // isOpen reports whether a document is for everybody's scripts.
 func isOpen(path string) bool {
-	return path == pathJWKS || path == pathOpenIDConfiguration || path == pathServerMetadata
+	switch path {
+	case pathJWKS, pathOpenIDConfiguration, pathServerMetadata, pathRevocations, pathStream:
+		return true
+	}
+	return false
 }
 
 // A handler answers, or returns why not.
@@ -105,6 +111,10 @@ func (s *Server) routes() []route {
 		{"GET", pathJWKS, s.jwks, public, "Public keys for verifying access tokens (RFC 7517)", nil, 200, jwksAnswer{}, nil},
 		{"GET", pathOpenIDConfiguration, s.metadata, public, "Issuer metadata", nil, 200, metadataAnswer{}, nil},
 		{"GET", pathServerMetadata, s.metadata, public, "Issuer metadata (RFC 8414)", nil, 200, metadataAnswer{}, nil},
+		{"GET", pathRevocations, s.revocations, public, "Which sessions ended lately (RFC 8417, CAEP)", nil, 200, feedAnswer{},
+			join(invalid, nil, watchword.CodeTryLater)},
+		{"GET", pathStream, s.revocationStream, public, "The same, as server-sent events", nil, 200, "",
+			join(invalid, nil, watchword.CodeTryLater)},
 		{"GET", pathHealth, s.health, public, "Is the process up", nil, 200, healthAnswer{}, nil},
 		{"GET", pathReady, s.ready, public, "Is the store reachable and migrated", nil, 200, healthAnswer{}, join(nil, nil, watchword.CodeTryLater)},
 	}

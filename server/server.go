@@ -69,6 +69,7 @@ type Server struct {
 	crossed  *http.CrossOriginProtection
 	proxies  clientip.Trusted
 	metrics  *metrics
+	streams  *streams
 	document []byte // OpenAPI
 	log      *slog.Logger
 	handler  http.Handler
@@ -88,9 +89,9 @@ func New(engine *watchword.Engine, opts Options) (*Server, error) {
 		public:  public,
 		https:   public.Scheme == "https",
 		crossed: http.NewCrossOriginProtection(),
-		metrics: newMetrics(engine),
+		streams: newStreams(),
 	}
-	s.log = s.opts.Log
+	s.log, s.metrics = s.opts.Log, newMetrics(engine, s.streams)
 	if s.proxies, err = clientip.ParseTrusted(opts.TrustedProxies); err != nil {
 		return nil, fmt.Errorf("server: Options.TrustedProxies: %w", err)
 	}

@@ -30,6 +30,7 @@ func (d *doors) install(settings *Settings, s *stack, log *slog.Logger) error {
 		return err
 	}
 	public := newServer(edge, log)
+	public.RegisterOnShutdown(edge.EndStreams)
 	if settings.TLSCert != "" {
 		pair := &certificate{certFile: settings.TLSCert, keyFile: settings.TLSKey, log: log}
 		public.TLSConfig = pair.config()

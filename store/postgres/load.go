@@ -32,8 +32,8 @@ func Load(ctx context.Context, url string, from sqlstore.Source, seen func(doing
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range timeouts { // a table takes as long as it takes
-		delete(config.ConnConfig.RuntimeParams, name)
+	for _, timeout := range timeouts { // a table takes as long as it takes
+		delete(config.ConnConfig.RuntimeParams, timeout.name)
 	}
 	if _, err := migrate(ctx, config.ConnConfig); err != nil {
 		return nil, unavailable(err)

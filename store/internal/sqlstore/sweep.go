@@ -42,6 +42,7 @@ func All() []string {
 		insertMailToken, selectMailToken, takeMailToken, deleteMailTokens, deleteLaterMails,
 		insertMail, claimMail, postponeMail, deleteMail, selectMails, retryMail, retryMails, outbox,
 		insertEvent, selectEvents, insertKey, selectKeys, updateKey, deleteKey,
+		lockFeed, advanceFeed, numberSessions, numberUsers, selectFeedState, selectFeed,
 		charge, selectLimit, refund,
 		sweepSessions, sweepMailTokens, sweepEvents, sweepLimits, sweepMails,
 	}
