@@ -2,13 +2,10 @@ package main_test
 
 import (
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/url"
 	"sync"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/watchword-auth/watchword/internal/pgtest"
 )
@@ -27,42 +24,11 @@ func TestCutConnectionsLoseNothingThatWasAcknowledged(t *testing.T) {
 	s := newServer(t, freeAddress(t))
 	startServer(t, s, append(onPostgres(database.String()), "--limits=off", "--log-level=error")...)
 
-	actors := make([]*actor, 4)
-	var acts atomic.Int64
-	var acting sync.WaitGroup
-	done := make(chan struct{})
-	for i := range actors {
-		actors[i] = &actor{t: t, device: newDevice(t, s.address), name: i}
-		acting.Go(func() {
-			for {
-				select {
-				case <-done:
-					return
-				default:
-					_ = actors[i].act(t.Context()) // what came unanswered is in doubt, and known to be
-					acts.Add(1)
-				}
-			}
-		})
+	crowd := newCrowd(newFault(t, "connections to PostgreSQL cut"), s.address)
+	for range soakRounds(40) {
+		crowd.round(t, wire.cut)
 	}
-	const cuts = 40
-	for cut := range cuts {
-		for acts.Load() < int64(cut*len(actors)) { // each has acted since the last, or nearly
-			time.Sleep(time.Millisecond)
-		}
-		time.Sleep(time.Duration(rand.IntN(30)) * time.Millisecond)
-		wire.cut()
-	}
-	close(done)
-	acting.Wait()
-	untilReady(t, s)
-	for _, a := range actors {
-		a.check(t.Context())
-		t.Logf("actor %d: %d answers, %d without one or 503", a.name, a.answered, a.unanswered)
-		if a.answered == 0 {
-			t.Errorf("actor %d did nothing", a.name)
-		}
-	}
+	crowd.check(t.Context())
 }
 
 // A wire passes bytes on, until it is cut.

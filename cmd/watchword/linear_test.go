@@ -8,8 +8,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/http"
-	"os"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -35,10 +33,7 @@ type outcome struct {
 
 func TestRotationIsLinearizable(t *testing.T) {
 	t.Parallel()
-	rounds := 6
-	if longer, err := strconv.Atoi(os.Getenv("SOAK_CRASHES")); err == nil {
-		rounds = longer
-	}
+	rounds := soakRounds(6)
 	for name, policy := range map[string]watchword.RotationPolicy{
 		"everything within the grace": {Grace: time.Minute, Clean: 1},
 		"no grace":                    {Grace: 0, Clean: 1},
