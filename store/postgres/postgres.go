@@ -34,7 +34,10 @@ type Store struct {
 
 const maxCharges = 4 // of one rotation; the engine has two
 
-var _ watchword.Store = (*Store)(nil)
+var (
+	_ watchword.Store   = (*Store)(nil)
+	_ watchword.Clocked = (*Store)(nil)
+)
 
 // Open connects and brings the tables up to date; any number of processes may do
 // so at once. The URL is that of libpq, with several hosts if need be:
@@ -261,8 +264,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// Clock is the time of the database: for all processes the same. See
-// watchword.Options.Now.
+// Clock is the time of the database: the same for all processes.
 func (s *Store) Clock(ctx context.Context) (now time.Time, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.patience)
 	defer cancel()
