@@ -429,10 +429,15 @@ func (k *keyring) infos(now time.Time) (infos []KeyInfo) {
 // section 5). It is empty with HS256.
 func (e *Engine) JWKS() []byte { return e.keys.current.Load().jwks }
 
-// runKeys keeps to the schedule, and learns of what other processes did.
+// runKeys keeps to the schedule, learns of what other processes did, and keeps the
+// time of the store.
 func (e *Engine) runKeys(ctx context.Context) {
 	for sleep(ctx, keysPoll) {
-		if err := e.scheduleKeys(ctx); err != nil && ctx.Err() == nil {
+		err := e.readClock(ctx)
+		if err == nil {
+			err = e.scheduleKeys(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
 			e.log.Error("the keys can't be read or rotated, and are tried again", slog.Any("error", err))
 		}
 	}

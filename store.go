@@ -29,6 +29,13 @@ type Store interface {
 	Close() error
 }
 
+// A Clocked store has a clock that all processes on it share. It rules: servers
+// whose own clocks differ agree on how old a token is, and none refuses what
+// another has just signed.
+type Clocked interface {
+	Clock(context.Context) (time.Time, error)
+}
+
 // A RotateRequest is the common case of a refresh.
 type RotateRequest struct {
 	Session SessionID

@@ -42,8 +42,11 @@ type Server struct {
 	owner *syscall.Credential // nil: the user of the test
 	cmd   *exec.Cmd
 	ended chan struct{}
-	next  int
-	mu    sync.Mutex
+
+	frozen []int // its processes, after Freeze
+
+	next int
+	mu   sync.Mutex
 }
 
 // New makes a cluster and starts it; it is gone when the test ends. Further
@@ -51,11 +54,13 @@ type Server struct {
 func New(t testing.TB, settings ...string) *Server {
 	t.Helper()
 	skip(t)
-	s, err := create(t, settings)
+	s, err := prepare(t)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(s.Kill)
+	if err := s.create(settings); err != nil {
+		t.Fatal(err)
+	}
 	if err := s.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +74,8 @@ func skip(t testing.TB) {
 	}
 }
 
-func create(t testing.TB, settings []string) (*Server, error) {
+// prepare finds a folder, an owner and a port.
+func prepare(t testing.TB) (*Server, error) {
 	initdb, err := find("initdb")
 	if err != nil {
 		return nil, err
@@ -79,21 +85,23 @@ func create(t testing.TB, settings []string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(root) })
+	t.Cleanup(func() { s.Kill(); _ = os.RemoveAll(root) })
 	if os.Geteuid() == 0 {
 		if s.owner, err = unprivileged(root); err != nil {
 			return nil, err
 		}
 	}
 	s.Dir = filepath.Join(root, "data")
-	if s.Port, err = freePort(); err != nil {
-		return nil, err
-	}
+	s.Port, err = freePort()
+	return s, err
+}
+
+func (s *Server) create(settings []string) error {
 	out, err := s.command("initdb", "-D", s.Dir, "-U", superuser, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync").CombinedOutput()
 	if err != nil {
-		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
+		return fmt.Errorf("initdb: %w\n%s", err, out)
 	}
-	return s, s.Configure(append([]string{
+	return s.Configure(append([]string{
 		"listen_addresses = '127.0.0.1'", "unix_socket_directories = ''", fmt.Sprintf("port = %d", s.Port),
 		"max_connections = 200", "shared_buffers = 64MB",
 	}, settings...)...)
@@ -174,14 +182,17 @@ func launch(cmd *exec.Cmd) (ended chan struct{}, err error) {
 }
 
 // Kill ends the cluster with SIGKILL, as a crash would, and waits. The processes
-// of its connections end by themselves when they notice.
+// of its connections end by themselves when they notice; those that are frozen
+// can't, and are killed with it: that is how a machine dies.
 func (s *Server) Kill() {
 	if s.cmd == nil {
 		return
 	}
-	_ = s.cmd.Process.Kill()
+	for _, pid := range append(s.frozen, s.cmd.Process.Pid) {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
 	<-s.ended
-	s.cmd = nil
+	s.cmd, s.frozen = nil, nil
 }
 
 // URL is where a database of the cluster is.

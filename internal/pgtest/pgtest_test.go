@@ -61,3 +61,28 @@ func TestABouncerLendsConnectionsForOneTransaction(t *testing.T) {
 		t.Errorf("two connections that do nothing hold %v, want one", processes)
 	}
 }
+
+func TestAStandbyHasWhatItsPrimaryAnswered(t *testing.T) {
+	t.Parallel()
+	primary := pgtest.New(t)
+	url := primary.Database(t)
+	standby := primary.Standby(t)
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Exec(t.Context(), "CREATE TABLE kept AS SELECT 7 AS n"); err != nil {
+		t.Fatal(err)
+	}
+	primary.Freeze(t)
+	primary.Kill()
+	standby.Promote(t)
+	conn, err = pgx.Connect(t.Context(), standby.URL(conn.Config().Database))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context()) //nolint:errcheck // it is a test
+	if _, err := conn.Exec(t.Context(), "UPDATE kept SET n = n + 1"); err != nil {
+		t.Fatal(err)
+	}
+}

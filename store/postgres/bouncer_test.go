@@ -21,7 +21,7 @@ import (
 // long form: the short one is that servers work behind it (cmd/watchword).
 func TestEveryPromiseOfAStoreHoldsBehindABouncer(t *testing.T) {
 	t.Parallel()
-	if os.Getenv("SOAK_CRASHES") == "" {
+	if os.Getenv("SOAK_ROUNDS") == "" {
 		t.Skip("it takes long: make soak runs it")
 	}
 	server := pgtest.New(t, "fsync = off", "max_connections = 500")

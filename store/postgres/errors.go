@@ -36,6 +36,13 @@ func unavailable(err error) error {
 	return fmt.Errorf("%w: %w", watchword.ErrUnavailable, err)
 }
 
+// readOnly reports that the server takes no writes any more: it was the primary,
+// and is a standby now.
+func readOnly(err error) bool {
+	var answer *pgconn.PgError
+	return errors.As(err, &answer) && answer.Code == "25006"
+}
+
 // inTheWay reports whether another transaction was, so that the same one may
 // succeed when it is run again: serialization, deadlock, and a unique value that
 // somebody else was just about to insert. Who waited for a lock in vain has waited

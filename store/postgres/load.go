@@ -135,7 +135,7 @@ func sumTable(ctx context.Context, tx pgx.Tx, table tableOf, seen func(rows int)
 		return sqlstore.Sum{}, unavailable(err)
 	}
 	defer answer.Close()
-	reading := sqlstore.NewReading(rows{answer}, table.columns, seen)
+	reading := sqlstore.NewReading(rows{answer, func() {}}, table.columns, seen)
 	for reading.Next() {
 	}
 	return reading.Sum, reading.Err()
