@@ -81,10 +81,27 @@ func startFleet(t *testing.T, n int, arguments []string) (servers []*fleetServer
 	for range n {
 		s := &fleetServer{server: newServer(t, freeAddress(t)), dir: t.TempDir()}
 		servers = append(servers, s)
+		t.Cleanup(func() { s.explain(t) })
 		s.arguments = append([]string{"--public-url=" + servers[0].url(), "--limits=off", "--log-level=error"}, arguments...)
 		s.startAgain(t)
 	}
 	return servers
+}
+
+// explain shows the end of what a server wrote, if the test failed.
+func (s *fleetServer) explain(t *testing.T) {
+	if !t.Failed() {
+		return
+	}
+	select {
+	case err := <-s.ended:
+		t.Logf("the server at %s had ended: %v", s.address, err)
+		s.cmd = nil
+	default:
+		s.kill()
+	}
+	written := s.out.String() + s.errs.String()
+	t.Logf("the server at %s wrote:\n%s", s.address, written[max(len(written)-4000, 0):])
 }
 
 func (s *fleetServer) startAgain(t *testing.T) {

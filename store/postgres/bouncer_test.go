@@ -154,16 +154,6 @@ func wantCutOff(t *testing.T, direct, url string) {
 	}
 }
 
-func open(t *testing.T, url string) *postgres.Store {
-	t.Helper()
-	store, err := postgres.Open(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = store.Close() })
-	return store
-}
-
 func exec(t *testing.T, url, statement string) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)

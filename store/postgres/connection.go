@@ -19,21 +19,20 @@ import (
 // until the standby has it. A statement that takes too long is ended by
 // statement_timeout, which spares commits.
 //
-// The request is the one time that pgx dials for a connection that it has.
+// The request is the one time that pgx dials for a connection that it has. An
+// attempt to connect that was given up asks, too, beside the attempt after it:
+// that is let through, for it has nothing to commit.
 func neverCancel(_ context.Context, config *pgx.ConnConfig) error {
-	var conn net.Conn
-	var connected atomic.Bool
+	var made atomic.Pointer[pgconn.PgConn]
 	dial := config.DialFunc
 	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
-		if connected.Load() {
-			return nil, errors.Join(errors.New("statements are not cancelled"), conn.Close())
+		if c := made.Load(); c != nil && (network == "unix" || address == c.Conn().RemoteAddr().String()) {
+			return nil, errors.Join(errors.New("statements are not cancelled"), c.Conn().Close())
 		}
-		var err error
-		conn, err = dial(ctx, network, address)
-		return conn, err
+		return dial(ctx, network, address)
 	}
-	config.AfterConnect = func(context.Context, *pgconn.PgConn) error {
-		connected.Store(true)
+	config.AfterConnect = func(_ context.Context, c *pgconn.PgConn) error {
+		made.Store(c)
 		return nil
 	}
 	return nil

@@ -60,7 +60,7 @@ func posted(t *testing.T, s *postgres.Store) (n int) {
 // what a failover would lose, or be answered from it.
 func TestACommitThatItsStandbyLacksIsSeenByNobody(t *testing.T) {
 	t.Parallel()
-	primary := pgtest.New(t)
+	primary := pgtest.New(t, "fsync = off")
 	store := open(t, primary.Database(t))
 	standby := primary.Standby(t)
 	standby.Freeze(t)
@@ -85,7 +85,7 @@ func TestACommitThatItsStandbyLacksIsSeenByNobody(t *testing.T) {
 // breaks none: the next operation finds the new one.
 func TestAPrimaryThatBecameAStandbyIsLeft(t *testing.T) {
 	t.Parallel()
-	first := pgtest.New(t)
+	first := pgtest.New(t, "fsync = off")
 	database := first.Database(t)
 	open(t, database)
 	second := first.Standby(t)
@@ -111,11 +111,34 @@ func TestAPrimaryThatBecameAStandbyIsLeft(t *testing.T) {
 	}
 }
 
+// The first host hangs, as a primary may that was replaced: the other one is
+// found, and asking the first to stop what it is at disturbs nothing.
+func TestAHostThatHangsIsPassedOver(t *testing.T) {
+	t.Parallel()
+	first := pgtest.New(t, "fsync = off")
+	database := first.Database(t)
+	open(t, database)
+	second := first.Standby(t)
+	second.Promote(t)
+	store := open(t, bothHosts(t, database, second))
+	first.Freeze(t)
+	for range 3 { // the first leads to the host that froze, and is given up
+		ctx, leave := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		_ = post(ctx, store, "hangs")
+		leave()
+	}
+	for id := range 8 {
+		if err := post(t.Context(), store, string(rune('a'+id))); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // A database that neither answers nor breaks its connections is unavailable when
 // the time for a statement is up.
 func TestADatabaseThatHangsIsUnavailableInTime(t *testing.T) {
 	t.Parallel()
-	server := pgtest.New(t)
+	server := pgtest.New(t, "fsync = off")
 	store := open(t, server.Database(t)+"&statement_timeout=1000")
 	server.Freeze(t)
 	for name, operation := range map[string]func() error{
