@@ -5,8 +5,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -22,89 +24,109 @@ import (
 type database struct {
 	store   watchword.Store
 	sql     *sql.DB
-	drop    func(context.Context) error
-	indexes string   // names and definitions of those on the tables to be filled
-	settle  []string // what a database does in quiet hours
-	counts  bool     // it counts the log and HOT updates
+	indexes string                        // asks for names and definitions of those on the tables to be filled
+	settle  []string                      // what a database does in quiet hours
+	counts  bool                          // it counts the log and HOT updates: PostgreSQL
+	undo    []func(context.Context) error // what was made, the last first
 }
 
-func create(ctx context.Context, store, name string) (database, error) {
+// remove leaves nothing behind, however far create came.
+func (d *database) remove(ctx context.Context) (err error) {
+	for _, undo := range slices.Backward(d.undo) {
+		err = errors.Join(err, undo(ctx))
+	}
+	return err
+}
+
+func (d *database) create(ctx context.Context, store, name string) error {
 	if dir, ok := strings.CutPrefix(store, "sqlite:"); ok {
-		return createSQLite(ctx, filepath.Join(dir, name+".db"))
+		return d.createSQLite(ctx, filepath.Join(dir, name+".db"))
 	}
-	return createPostgres(ctx, store, name)
+	return d.createPostgres(ctx, store, name)
 }
 
-func createSQLite(ctx context.Context, path string) (d database, err error) {
+func (d *database) createSQLite(ctx context.Context, path string) (err error) {
 	if _, err := os.Stat(path); err == nil {
-		return d, fmt.Errorf("%s is there already", path)
+		return fmt.Errorf("%s is there already", path)
 	}
-	d.drop = func(context.Context) (err error) {
-		for _, open := range []interface{ Close() error }{d.sql, d.store} {
-			err = errors.Join(err, open.Close())
-		}
+	d.undo = append(d.undo, func(context.Context) (err error) {
 		for _, end := range []string{"", "-wal", "-shm"} {
 			if gone := os.Remove(path + end); !errors.Is(gone, os.ErrNotExist) {
 				err = errors.Join(err, gone)
 			}
 		}
 		return err
-	}
+	})
 	if d.store, err = sqlite.Open(ctx, path); err != nil {
-		return d, err
+		return err
 	}
-	d.sql, err = sql.Open("sqlite", "file:"+path+"?_pragma=synchronous(OFF)&_pragma=cache_size(-200000)&_pragma=temp_store(0)")
-	d.sql.SetMaxOpenConns(1)
+	d.undo = append(d.undo, func(context.Context) error { return d.store.Close() })
 	d.indexes = `SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql <> '' AND tbl_name IN ('users', 'sessions')`
 	d.settle = []string{"PRAGMA wal_checkpoint(TRUNCATE)", "PRAGMA cache_size = 0"}
-	return d, err
+	return d.open(sql.Open("sqlite", "file:"+path+"?_pragma=synchronous(OFF)&_pragma=cache_size(-20000)"))
 }
 
-func createPostgres(ctx context.Context, server, name string) (d database, err error) {
+func (d *database) createPostgres(ctx context.Context, server, name string) error {
 	pool, err := pgxpool.ParseConfig(server)
 	if err != nil {
-		return d, err
+		return err
 	}
 	config := pool.ConnConfig
 	admin := stdlib.OpenDB(*config)
+	d.undo = append(d.undo, func(context.Context) error { return admin.Close() })
 	if _, err := admin.ExecContext(ctx, "CREATE DATABASE "+name); err != nil {
-		return d, errors.Join(err, admin.Close())
+		return err
 	}
-	d.drop = func(ctx context.Context) (err error) {
-		for _, open := range []interface{ Close() error }{d.sql, d.store} {
-			err = errors.Join(err, open.Close())
-		}
-		_, dropped := admin.ExecContext(ctx, "DROP DATABASE "+name)
-		return errors.Join(err, dropped, admin.Close())
+	d.undo = append(d.undo, func(ctx context.Context) error {
+		_, err := admin.ExecContext(ctx, "DROP DATABASE "+name)
+		return err
+	})
+	at, err := url.Parse(server)
+	if err != nil {
+		return err
 	}
-	if d.store, err = postgres.Open(ctx, strings.Replace(server, "/"+config.Database, "/"+name, 1)); err != nil {
-		return d, err
+	at.Path = "/" + name
+	if d.store, err = postgres.Open(ctx, at.String()); err != nil {
+		return err
 	}
-	config.Database = name
-	config.RuntimeParams["synchronous_commit"] = "off"
-	config.RuntimeParams["maintenance_work_mem"] = "512MB"
-	d.sql = stdlib.OpenDB(*config)
-	d.sql.SetMaxOpenConns(1)
+	d.undo = append(d.undo, func(context.Context) error { return d.store.Close() })
 	d.indexes = `SELECT indexname, indexdef FROM pg_indexes WHERE tablename IN ('users', 'sessions')
 		AND indexname NOT LIKE '%_pkey' AND indexname NOT LIKE '%_key'`
 	d.settle = []string{"VACUUM (ANALYZE)", "CHECKPOINT"}
 	d.counts = true
-	return d, nil
+	config.Database = name
+	config.RuntimeParams["synchronous_commit"] = "off" // for filling
+	config.RuntimeParams["maintenance_work_mem"] = "512MB"
+	return d.open(stdlib.OpenDB(*config), nil)
 }
 
-// prepare makes the tables ready to be filled.
-func (d database) prepare(ctx context.Context, fillFactor int) error {
-	if !d.counts || fillFactor == 0 {
-		return nil
+// open keeps one connection.
+func (d *database) open(db *sql.DB, err error) error {
+	if err != nil {
+		return err
 	}
-	return d.execute(ctx, fmt.Sprintf("ALTER TABLE sessions SET (fillfactor = %d)", fillFactor))
+	d.sql = db
+	d.sql.SetMaxOpenConns(1)
+	d.undo = append(d.undo, func(context.Context) error { return d.sql.Close() })
+	return nil
 }
 
-func (d database) checkpoint(ctx context.Context) error {
+func (d *database) checkpoint(ctx context.Context) error {
 	if !d.counts {
 		return nil
 	}
 	return d.execute(ctx, "CHECKPOINT")
+}
+
+// touch changes every page of the sessions, as rotations do in the course of time:
+// the first three rows of each, for those that were rotated are found elsewhere.
+func (d *database) touch(ctx context.Context) error {
+	if !d.counts {
+		return nil
+	}
+	return d.execute(ctx, `UPDATE sessions SET refresh_key = refresh_key WHERE ctid = ANY (ARRAY(
+		SELECT CAST('(' || page || ',' || row || ')' AS tid) FROM generate_series(1, 3) AS row,
+			generate_series(0, pg_relation_size('sessions') / current_setting('block_size')::int - 1) AS page))`)
 }
 
 // A Log is the write-ahead log of one rotation.
@@ -119,7 +141,7 @@ func (l Log) since(before Log, rotations int) Log {
 }
 
 // log is what was written since the server began.
-func (d database) log(ctx context.Context) (l Log, err error) {
+func (d *database) log(ctx context.Context) (l Log, err error) {
 	if !d.counts {
 		return l, nil
 	}
@@ -128,7 +150,7 @@ func (d database) log(ctx context.Context) (l Log, err error) {
 }
 
 // hot is the share of the updates that changed no index.
-func (d database) hot(ctx context.Context) (share float64, err error) {
+func (d *database) hot(ctx context.Context) (share float64, err error) {
 	if !d.counts {
 		return 0, nil
 	}
@@ -138,7 +160,7 @@ func (d database) hot(ctx context.Context) (share float64, err error) {
 }
 
 // size is that of the sessions and their indexes; of everything on SQLite.
-func (d database) size(ctx context.Context) (bytes int64, err error) {
+func (d *database) size(ctx context.Context) (bytes int64, err error) {
 	question := "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
 	if d.counts {
 		question = "SELECT pg_total_relation_size('sessions')"

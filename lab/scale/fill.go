@@ -41,7 +41,8 @@ const rows = ` FROM (WITH RECURSIVE count(n) AS (SELECT CAST($1 AS BIGINT) UNION
 	SELECT n FROM count) AS counted`
 
 func userRows() string {
-	return `INSERT INTO users SELECT ` + uuidColumn("n") + `, 'user' || CAST(n AS TEXT) || '@example.com', ` + ms(start) + `,
+	return `INSERT INTO users (id, email, verified_at, name, roles, password_hash, created_at, disabled_at, roles_changed_at)
+		SELECT ` + uuidColumn("n") + `, 'user' || CAST(n AS TEXT) || '@example.com', ` + ms(start) + `,
 		'Zoë O''Hara', '[]', '$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$aGFzaGhhc2hoYXNoaGFzaGhhc2hoYXNoaGFzaGhhc2g', ` +
 		ms(start) + `, 0, 0` + rows
 }
@@ -49,7 +50,9 @@ func userRows() string {
 func sessionRows(users int) string {
 	user := fmt.Sprintf("(n %% %d)", users)
 	created := ms(start.Add(-40*day)) + " + n * 260" // in rising order, as their ids
-	return `INSERT INTO sessions SELECT ` + uuidColumn("n") + `, ` + uuidColumn(user) + `, 0, '` + superseded() + `', ` +
+	return `INSERT INTO sessions (id, user_id, generation, superseded, forgiven, rotated_at, rotated_by, refresh_key, persistent,
+			device, address, authenticated_at, methods, created_at, expires_at, ended_at, ended_why)
+		SELECT ` + uuidColumn("n") + `, ` + uuidColumn(user) + `, 0, '` + superseded() + `', ` +
 		fmt.Sprint(watchword.NeverForgiven) + `, ` + ms(start) + `, '` + string(watchword.AgentOf("a browser")) + `', 1, 1,
 		'Firefox on Linux', '2001:db8::17', ` + created + `, '["pwd"]', ` + created + `, ` +
 		created + ` + ` + fmt.Sprint((90 * day).Milliseconds()) + `, 0, ''` + rows
@@ -59,43 +62,40 @@ func superseded() string { return strings.Repeat(ms(start), watchword.Superseded
 
 func ms(t time.Time) string { return fmt.Sprint(t.UnixMilli()) }
 
-// fill makes a database with so many sessions. What is not part of a primary key
-// is indexed afterwards, in one go.
-func fill(ctx context.Context, store string, sessions, fillFactor int, progress func(string)) (f *field, err error) {
-	f = &field{sessions: sessions, fillFactor: fillFactor, generations: make([]int32, sessions)}
-	if f.database, err = create(ctx, store, fmt.Sprintf("watchword_scale_%d_%d", sessions, fillFactor)); err != nil {
-		return nil, err
+// fill makes the database. What is not part of a primary key is indexed
+// afterwards, in one go.
+func (f *field) fill(ctx context.Context, store string, progress func(string)) error {
+	err := f.create(ctx, store, fmt.Sprintf("watchword_scale_%d_%d", f.sessions, f.fillFactor))
+	if err != nil {
+		return err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, f.drop(context.WithoutCancel(ctx)))
-		}
-	}()
 	definitions, err := f.dropIndexes(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err := f.prepare(ctx, fillFactor); err != nil {
-		return nil, err
+	if f.fillFactor > 0 {
+		if err := f.execute(ctx, fmt.Sprintf("ALTER TABLE sessions SET (fillfactor = %d)", f.fillFactor)); err != nil {
+			return err
+		}
 	}
-	users := max(1, sessions/perUser)
+	users := max(1, f.sessions/perUser)
 	for _, table := range []struct {
 		insert string
 		rows   int
-	}{{userRows(), users}, {sessionRows(users), sessions}} {
+	}{{userRows(), users}, {sessionRows(users), f.sessions}} {
 		for first := 0; first < table.rows; first += batch {
 			progress(fmt.Sprintf("filling %s: %d %%", f, 100*first/table.rows))
 			if _, err := f.sql.ExecContext(ctx, table.insert, first, min(first+batch, table.rows)); err != nil {
-				return nil, err
+				return err
 			}
 		}
 	}
 	progress(fmt.Sprintf("filling %s: indexes", f))
-	return f, f.execute(ctx, append(definitions, f.settle...)...)
+	return f.execute(ctx, append(definitions, f.settle...)...)
 }
 
 // dropIndexes returns how to make them again.
-func (d database) dropIndexes(ctx context.Context) (definitions []string, err error) {
+func (d *database) dropIndexes(ctx context.Context) (definitions []string, err error) {
 	answer, err := d.sql.QueryContext(ctx, d.indexes)
 	if err != nil {
 		return nil, err
@@ -114,7 +114,7 @@ func (d database) dropIndexes(ctx context.Context) (definitions []string, err er
 	return definitions, d.execute(ctx, drops...)
 }
 
-func (d database) execute(ctx context.Context, statements ...string) error {
+func (d *database) execute(ctx context.Context, statements ...string) error {
 	for _, statement := range statements {
 		if _, err := d.sql.ExecContext(ctx, statement); err != nil {
 			return fmt.Errorf("%s: %w", statement, err)

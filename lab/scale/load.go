@@ -41,7 +41,7 @@ func (f *field) load(ctx context.Context, plan Plan, clients int, stream uint64)
 	for client := range clients {
 		done.Go(func() {
 			random := rand.New(rand.NewPCG(plan.Seed, stream<<32|uint64(client)))
-			for ctx.Err() == nil && time.Since(start) < plan.For/2 && errs[client] == nil {
+			for ctx.Err() == nil && time.Since(start) < plan.For && errs[client] == nil {
 				n := random.IntN(f.sessions/clients)*clients + client
 				began := time.Now()
 				errs[client] = f.rotate(ctx, plan, n)

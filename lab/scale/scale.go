@@ -20,7 +20,7 @@ type Plan struct {
 	Sessions    []int         // a database of each size; ratios are to the first
 	FillFactors []int         // PostgreSQL: a database of each size with each; none: as migrated
 	Clients     int           // that rotate at once
-	For         time.Duration // each measurement
+	For         time.Duration // each measurement: all clients, all clients again, one alone
 	Rounds      int           // medians are taken of so many
 	Limits      Limits
 	Seed        uint64 // which sessions are rotated
@@ -34,7 +34,7 @@ const (
 	BothLimits Limits = "on" // a session's and a client's, as a refresh
 )
 
-// A Field is one filled database.
+// A field is one filled database.
 type field struct {
 	sessions, fillFactor int
 	database
@@ -44,16 +44,23 @@ type field struct {
 // A Row is what was found of one database: medians.
 type Row struct {
 	Sessions, FillFactor int
-	Rate                 float64 // rotations a second
-	Of                   float64 // of the first row's rate, in the same round
+	Phases               [2]Phase // right after a checkpoint, and later
 	P50, P99             time.Duration
-	Spread               float64   // the fastest round by the slowest
-	Log                  [2]Log    // right after a checkpoint, and later
-	Hot                  float64   // share of updates of sessions
-	Bytes                int64     // of table and indexes, before
-	Grown                float64   // by, since
-	rates, ofs           []float64 // of each round
+	Hot                  float64 // share of the updates of sessions
+	Bytes                int64   // of table and indexes, before
+	Grown                float64 // by, since
 	p50s, p99s           []time.Duration
+}
+
+// A Phase is what all clients did at once. PostgreSQL writes a page whole when it
+// is first changed after a checkpoint; later, only what changed.
+type Phase struct {
+	Rate   float64 // rotations a second
+	Of     float64 // of the first row's rate, in the same round
+	Spread float64 // the fastest round by the slowest
+	Log    Log     // in the last round
+	rates  []float64
+	ofs    []float64
 }
 
 // Run fills, measures in turn, and drops. It tells progress what it is doing.
@@ -62,16 +69,16 @@ func Run(ctx context.Context, plan Plan, progress func(string)) (rows []Row, err
 	defer func() {
 		progress("dropping")
 		for _, f := range fields {
-			err = errors.Join(err, f.drop(context.WithoutCancel(ctx)))
+			err = errors.Join(err, f.remove(context.WithoutCancel(ctx)))
 		}
 	}()
 	for _, sessions := range plan.Sessions {
 		for _, fillFactor := range plan.fillFactors() {
-			f, err := fill(ctx, plan.Store, sessions, fillFactor, progress)
-			if err != nil {
+			f := &field{sessions: sessions, fillFactor: fillFactor, generations: make([]int32, sessions)}
+			fields = append(fields, f)
+			if err := f.fill(ctx, plan.Store, progress); err != nil {
 				return nil, fmt.Errorf("fill: %w", err)
 			}
-			fields = append(fields, f)
 			bytes, err := f.size(ctx)
 			if err != nil {
 				return nil, err
@@ -87,7 +94,10 @@ func Run(ctx context.Context, plan Plan, progress func(string)) (rows []Row, err
 			}
 		}
 		for i := range rows {
-			rows[i].ofs = append(rows[i].ofs, rows[i].rates[round]/rows[0].rates[round])
+			for n := range rows[i].Phases {
+				p := &rows[i].Phases[n]
+				p.ofs = append(p.ofs, p.rates[round]/rows[0].Phases[n].rates[round])
+			}
 		}
 	}
 	for i, f := range fields {
@@ -115,17 +125,15 @@ func (f *field) String() string {
 // visit measures one database once: all clients right after a checkpoint, all
 // clients later, and one alone.
 func (f *field) visit(ctx context.Context, plan Plan, round int, row *Row) error {
-	if err := f.checkpoint(ctx); err != nil {
-		return err
-	}
-	var rotations int
-	var took time.Duration
-	for half := range row.Log {
+	for n, prepare := range []func(context.Context) error{f.checkpoint, f.touch} {
+		if err := prepare(ctx); err != nil {
+			return err
+		}
 		before, err := f.log(ctx)
 		if err != nil {
 			return err
 		}
-		many, err := f.load(ctx, plan, plan.Clients, uint64(2*round+half))
+		all, err := f.load(ctx, plan, plan.Clients, uint64(2*round+n))
 		if err != nil {
 			return err
 		}
@@ -133,15 +141,13 @@ func (f *field) visit(ctx context.Context, plan Plan, round int, row *Row) error
 		if err != nil {
 			return err
 		}
-		row.Log[half] = after.since(before, many.rotations)
-		rotations += many.rotations
-		took += many.took
+		row.Phases[n].Log = after.since(before, all.rotations)
+		row.Phases[n].rates = append(row.Phases[n].rates, float64(all.rotations)/all.took.Seconds())
 	}
 	one, err := f.load(ctx, plan, 1, uint64(round))
 	if err != nil {
 		return err
 	}
-	row.rates = append(row.rates, float64(rotations)/took.Seconds())
 	row.p50s = append(row.p50s, one.percentile(50))
 	row.p99s = append(row.p99s, one.percentile(99))
 	return nil
@@ -149,9 +155,12 @@ func (f *field) visit(ctx context.Context, plan Plan, round int, row *Row) error
 
 // finish takes the medians of the rounds but the first.
 func (f *field) finish(ctx context.Context, row *Row) (err error) {
-	row.Rate, row.Of = median(row.rates[1:]), median(row.ofs[1:])
+	for n := range row.Phases {
+		p := &row.Phases[n]
+		p.Rate, p.Of = median(p.rates[1:]), median(p.ofs[1:])
+		p.Spread = slices.Max(p.rates[1:]) / slices.Min(p.rates[1:])
+	}
 	row.P50, row.P99 = median(row.p50s[1:]), median(row.p99s[1:])
-	row.Spread = slices.Max(row.rates[1:]) / slices.Min(row.rates[1:])
 	if row.Hot, err = f.hot(ctx); err != nil {
 		return err
 	}

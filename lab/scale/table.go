@@ -10,15 +10,24 @@ import (
 // Markdown is the table of docs/scale.md.
 func Markdown(rows []Row) string {
 	var b strings.Builder
-	b.WriteString("| sessions | fill factor | rotations a second | of the first | fastest by slowest round | one client, p50 / p99 |" +
-		" log of a rotation, after a checkpoint / later | page images | HOT | size, and growth |\n" +
-		"| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n")
+	b.WriteString("| sessions | fill factor | right after a checkpoint | later | one client, p50 / p99 | HOT | size |\n" +
+		"| --- | --- | --- | --- | --- | --- | --- |\n")
 	for _, r := range rows {
-		fmt.Fprintf(&b, "| %s | %s | %s | %.2f | %.2f | %s / %s | %s | %s | %s | %s |\n",
-			thousands(r.Sessions), r.fillFactor(), thousands(int(r.Rate)), r.Of, r.Spread, millis(r.P50), millis(r.P99),
-			r.log(), r.images(), r.hot(), fmt.Sprintf("%s MB + %.0f %%", thousands(int(r.Bytes>>20)), 100*r.Grown))
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s / %s | %s | %s |\n", thousands(r.Sessions), r.fillFactor(),
+			r.Phases[0], r.Phases[1], millis(r.P50), millis(r.P99), r.hot(),
+			fmt.Sprintf("%s MB + %.0f %%", thousands(int(r.Bytes>>20)), 100*r.Grown))
 	}
 	return b.String()
+}
+
+// String is a cell: rotations a second (of the first row's; fastest by slowest
+// round); bytes of log and full pages, of a rotation.
+func (p Phase) String() string {
+	cell := fmt.Sprintf("%s/s (%.2f ×; ± %.2f)", thousands(int(p.Rate)), p.Of, p.Spread)
+	if p.Log.Bytes > 0 {
+		cell += fmt.Sprintf("; %s B, %.2f pages", thousands(int(p.Log.Bytes)), p.Log.Images)
+	}
+	return cell
 }
 
 func (r Row) fillFactor() string {
@@ -28,22 +37,8 @@ func (r Row) fillFactor() string {
 	return strconv.Itoa(r.FillFactor)
 }
 
-func (r Row) log() string {
-	if r.Log[0].Bytes == 0 {
-		return ""
-	}
-	return fmt.Sprintf("%s / %s B", thousands(int(r.Log[0].Bytes)), thousands(int(r.Log[1].Bytes)))
-}
-
-func (r Row) images() string {
-	if r.Log[0].Bytes == 0 {
-		return ""
-	}
-	return fmt.Sprintf("%.2f / %.2f", r.Log[0].Images, r.Log[1].Images)
-}
-
 func (r Row) hot() string {
-	if r.Log[0].Bytes == 0 {
+	if r.Phases[0].Log.Bytes == 0 {
 		return ""
 	}
 	return fmt.Sprintf("%.1f %%", 100*r.Hot)

@@ -29,7 +29,7 @@ func main() {
 	flag.Func("sessions", "sizes, parted by commas; ratios are to the first (default 10000,1000000)", numbers(&plan.Sessions))
 	flag.Func("fill-factors", "PostgreSQL: each size with each of these fill factors of the table of sessions", numbers(&plan.FillFactors))
 	flag.IntVar(&plan.Clients, "clients", 64, "that rotate at once")
-	flag.DurationVar(&plan.For, "for", 10*time.Second, "length of each measurement")
+	flag.DurationVar(&plan.For, "for", 5*time.Second, "of each measurement: all clients, again, and one alone")
 	flag.IntVar(&plan.Rounds, "rounds", 3, "of which the medians are taken; one more warms up")
 	flag.StringVar(&limits, "limits", limits, "on: a rotation charges two limits, as a refresh does; off")
 	flag.Uint64Var(&plan.Seed, "seed", 1, "which sessions are rotated")
