@@ -118,35 +118,23 @@ func (d *database) checkpoint(ctx context.Context) error {
 	return d.execute(ctx, "CHECKPOINT")
 }
 
-// touch changes every page of the sessions, as rotations do in the course of time:
-// the first three rows of each, for those that were rotated are found elsewhere.
+// touch changes a row on every page of the sessions, as rotations do in the course
+// of time.
 func (d *database) touch(ctx context.Context) error {
 	if !d.counts {
 		return nil
 	}
 	return d.execute(ctx, `UPDATE sessions SET refresh_key = refresh_key WHERE ctid = ANY (ARRAY(
-		SELECT CAST('(' || page || ',' || row || ')' AS tid) FROM generate_series(1, 3) AS row,
-			generate_series(0, pg_relation_size('sessions') / current_setting('block_size')::int - 1) AS page))`)
+		SELECT MIN(ctid) FROM sessions GROUP BY (CAST(CAST(ctid AS text) AS point))[0]))`)
 }
 
-// A Log is the write-ahead log of one rotation.
-type Log struct {
-	Bytes  float64
-	Images float64 // of full pages
-}
-
-func (l Log) since(before Log, rotations int) Log {
-	n := float64(rotations)
-	return Log{Bytes: (l.Bytes - before.Bytes) / n, Images: (l.Images - before.Images) / n}
-}
-
-// log is what was written since the server began.
-func (d *database) log(ctx context.Context) (l Log, err error) {
+// log is how many bytes of write-ahead log there were since the server began.
+func (d *database) log(ctx context.Context) (bytes float64, err error) {
 	if !d.counts {
-		return l, nil
+		return 0, nil
 	}
-	err = d.sql.QueryRowContext(ctx, `SELECT pg_current_wal_lsn() - '0/0', wal_fpi FROM pg_stat_wal`).Scan(&l.Bytes, &l.Images)
-	return l, err
+	err = d.sql.QueryRowContext(ctx, "SELECT pg_current_wal_lsn() - '0/0'").Scan(&bytes)
+	return bytes, err
 }
 
 // hot is the share of the updates that changed no index.

@@ -58,7 +58,7 @@ type Phase struct {
 	Rate   float64 // rotations a second
 	Of     float64 // of the first row's rate, in the same round
 	Spread float64 // the fastest round by the slowest
-	Log    Log     // in the last round
+	Log    float64 // bytes of write-ahead log of a rotation, in the last round
 	rates  []float64
 	ofs    []float64
 }
@@ -141,7 +141,7 @@ func (f *field) visit(ctx context.Context, plan Plan, round int, row *Row) error
 		if err != nil {
 			return err
 		}
-		row.Phases[n].Log = after.since(before, all.rotations)
+		row.Phases[n].Log = (after - before) / float64(all.rotations)
 		row.Phases[n].rates = append(row.Phases[n].rates, float64(all.rotations)/all.took.Seconds())
 	}
 	one, err := f.load(ctx, plan, 1, uint64(round))

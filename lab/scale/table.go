@@ -21,11 +21,11 @@ func Markdown(rows []Row) string {
 }
 
 // String is a cell: rotations a second (of the first row's; fastest by slowest
-// round); bytes of log and full pages, of a rotation.
+// round); bytes of write-ahead log, of a rotation.
 func (p Phase) String() string {
-	cell := fmt.Sprintf("%s/s (%.2f ×; ± %.2f)", thousands(int(p.Rate)), p.Of, p.Spread)
-	if p.Log.Bytes > 0 {
-		cell += fmt.Sprintf("; %s B, %.2f pages", thousands(int(p.Log.Bytes)), p.Log.Images)
+	cell := fmt.Sprintf("%s/s (%.2f; %.2f)", thousands(int(p.Rate)), p.Of, p.Spread)
+	if p.Log > 0 {
+		cell += fmt.Sprintf(", %s B", thousands(int(p.Log)))
 	}
 	return cell
 }
@@ -38,7 +38,7 @@ func (r Row) fillFactor() string {
 }
 
 func (r Row) hot() string {
-	if r.Phases[0].Log.Bytes == 0 {
+	if r.Phases[0].Log == 0 {
 		return ""
 	}
 	return fmt.Sprintf("%.1f %%", 100*r.Hot)
