@@ -7,11 +7,12 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 ARGS     ?=     # of the program:              make run ARGS='--listen 127.0.0.1:8000'
 BENCH    ?= .   # which benchmarks:            make bench BENCH=Rotate
 COUNT    ?= 3   # runs of each benchmark
-CRASHES  ?= 500 # kills of the soak:           make soak CRASHES=5000
+FAULT    ?= Crash|Cut|Failover|LostAnswer|FullDisk # which: make faults FAULT=Failover ROUNDS=20
+ROUNDS   ?=     # of each fault; of the soak 500:  make soak ROUNDS=5000
 FUZZTIME ?= 60s # of each target:              make fuzz FUZZTIME=10m
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint generate fuzz soak bench cover clean
+.PHONY: help run build test lint generate fuzz faults soak try bench cover clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,8 +35,14 @@ generate: ## write again what is made from the code (every //go:generate line)
 fuzz: ## every fuzz target for a minute
 	@FUZZTIME=$(strip $(FUZZTIME)) .ci/check fuzz
 
-soak: ## kill server and database 500 times under load, and check histories
-	SOAK_CRASHES=$(strip $(CRASHES)) go test -run 'Crash|Linearizable' -count=1 -timeout=0 -v ./cmd/... ./store/...
+faults: ## what each fault does to clients, as the table of docs/faults.md
+	SOAK_ROUNDS=$(strip $(ROUNDS)) go test -run '$(strip $(FAULT))' -count=1 -timeout=0 ./cmd/watchword
+
+soak: ## every fault 500 times under load, and histories checked
+	SOAK_ROUNDS=$(or $(strip $(ROUNDS)),500) go test -run '$(strip $(FAULT))|Linearizable|Bouncer' -count=1 -timeout=0 -v ./cmd/... ./store/...
+
+try: ## run deploy/ on the loopback, with Patroni, and kill the primary
+	deploy/try
 
 bench: ## the benchmarks, three runs of each
 	go test -run '^$$' -bench '$(strip $(BENCH))' -benchmem -count=$(strip $(COUNT)) ./...

@@ -54,6 +54,17 @@ func (e *Engine) Authenticate(ctx context.Context, access Secret) (Identity, err
 	return who, nil
 }
 
+// RequireRoles refuses whoever lacks one of the roles. Codes:
+// CodeInsufficientScope.
+func (i Identity) RequireRoles(roles ...string) error {
+	for _, role := range roles {
+		if !i.User.HasRole(role) {
+			return refuse(CodeInsufficientScope, "Your account does not have the role that this needs. Ask whoever runs the service.")
+		}
+	}
+	return nil
+}
+
 func tokenInvalid() *Error {
 	return refuse(CodeTokenInvalid, "This access token is not valid here. Refresh it, or sign in again.")
 }

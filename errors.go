@@ -21,6 +21,7 @@ const (
 	CodeCrossOrigin          Code = "CROSS_ORIGIN"
 	CodeMisdirected          Code = "MISDIRECTED_REQUEST"
 	CodeAmbiguousCredentials Code = "AMBIGUOUS_CREDENTIALS"
+	CodeParameterInvalid     Code = "PARAMETER_INVALID"
 	CodeValidationFailed     Code = "VALIDATION_FAILED"
 
 	// Who is asking.

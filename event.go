@@ -56,9 +56,23 @@ func (ev Event) of(id UserID) Event       { ev.UserID = id; return ev }
 func (ev Event) on(id SessionID) Event    { ev.SessionID = id; return ev }
 func (ev Event) because(why string) Event { ev.Detail = why; return ev }
 
+// endsTokens reports whether access tokens may have been called back. What it
+// forgets is found a moment later.
+func (ev Event) endsTokens() bool {
+	switch ev.Kind {
+	case EventLogout, EventLogoutAll, EventSessionEnded, EventRefreshReused, EventPasswordChanged, EventPasswordReset,
+		EventEmailUndone, EventRolesChanged, EventDisabled, EventDeleted:
+		return true
+	}
+	return false
+}
+
 // announce logs and counts an event whose transaction has been committed.
 func (e *Engine) announce(ev Event) {
 	e.count.event(ev.Kind)
+	if ev.endsTokens() {
+		e.wakeFeed()
+	}
 	level := slog.LevelInfo
 	if ev.Kind == EventRefreshReused || ev.Kind == EventLateForgiven || ev.Kind == EventLoginFailed {
 		level = slog.LevelWarn

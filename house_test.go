@@ -46,7 +46,7 @@ var importTable = []row{
 	{"dialect/*", "root verify internal/*", "store/*"},
 	{"cmd/*", "*", "web"},
 	{"lab lab/*", "root internal/* store/* lab/*", ""},
-	{"examples/*", "root verify server dialect/* store/* mail mail/*", ""},
+	{"examples examples/*", "root verify server dialect/* store/* mail mail/*", ""},
 }
 
 const (
@@ -55,7 +55,7 @@ const (
 	// The standard library lets a pattern switch its cross-origin check off.
 	unwantedCall = "AddInsecureBypassPattern"
 
-	maxRootFiles    = 25
+	maxRootFiles    = 26
 	maxRootLines    = 5000
 	maxFileLines    = 500
 	maxFuncLines    = 80 // 60 is the aim; from there to 80 a comment says why
@@ -155,7 +155,7 @@ func TestTheEngineStaysSmall(t *testing.T) {
 		source := "package watchword\n" + strings.Repeat("//\n", maxFileLines-1)
 		long[fmt.Sprintf("f%d.go", i)] = &fstest.MapFile{Data: []byte(source)}
 	}
-	for want, tree := range map[string]fs.FS{"26 files": many, "5500 lines": long} {
+	for want, tree := range map[string]fs.FS{"27 files": many, "5500 lines": long} {
 		faults := allFaults(readHouse(t, tree))
 		if len(faults) != 1 || !strings.Contains(faults[0], want) {
 			t.Errorf("got %q, want one fault with %q", faults, want)

@@ -1,6 +1,13 @@
 package watchword
 
-import "time"
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/watchword-auth/watchword/internal/seal"
+)
 
 // A KeyUse is what a key is for.
 type KeyUse string
@@ -23,4 +30,15 @@ type Key struct {
 	PublishedAt time.Time // others may learn of it from here on
 	ActiveFrom  time.Time // it signs from here on, until a younger one does
 	DropAt      time.Time // nothing that it signed lives beyond; zero: not yet succeeded
+}
+
+// LoadOrCreateMasterKey reads the master key of a file, or makes one (mode 0600)
+// if there is none, and its folder. Of several processes that start at once one
+// makes it. A file that others may read is refused.
+func LoadOrCreateMasterKey(path string) ([]byte, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("make the folder of the master key: %w", err)
+	}
+	key, _, err := seal.LoadOrCreate(path)
+	return key, err
 }

@@ -223,6 +223,15 @@ func (k *keyring) open(rows []Key) (*keyset, error) {
 	return set, nil
 }
 
+// CheckKeys reports whether a master key opens all keys of a store.
+func CheckKeys(ctx context.Context, store Store, master []byte) error {
+	box, err := seal.New(master)
+	if err != nil {
+		return err
+	}
+	return (&keyring{store: store, box: box}).reload(ctx)
+}
+
 // sealContext binds a sealed secret to its row: one can't be moved to another.
 func sealContext(row Key) string { return string(row.Use) + " " + row.Alg + " " + row.ID }
 
@@ -420,10 +429,15 @@ func (k *keyring) infos(now time.Time) (infos []KeyInfo) {
 // section 5). It is empty with HS256.
 func (e *Engine) JWKS() []byte { return e.keys.current.Load().jwks }
 
-// runKeys keeps to the schedule, and learns of what other processes did.
+// runKeys keeps to the schedule, learns of what other processes did, and keeps the
+// time of the store.
 func (e *Engine) runKeys(ctx context.Context) {
 	for sleep(ctx, keysPoll) {
-		if err := e.scheduleKeys(ctx); err != nil && ctx.Err() == nil {
+		err := e.readClock(ctx)
+		if err == nil {
+			err = e.scheduleKeys(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
 			e.log.Error("the keys can't be read or rotated, and are tried again", slog.Any("error", err))
 		}
 	}

@@ -239,11 +239,14 @@ type Stats struct {
 	MailOldest               time.Time // waiting since; zero: none waits
 
 	Keys []KeyInfo
+
+	// The revocation feed, as this process knows it.
+	Feed FeedState
 }
 
 // Stats asks the store for the outbox, and nobody else.
 func (e *Engine) Stats(ctx context.Context) (Stats, error) {
-	s := Stats{Hashing: e.hashing.pool.Stats(), Keys: e.keys.infos(e.now())}
+	s := Stats{Hashing: e.hashing.pool.Stats(), Keys: e.keys.infos(e.now()), Feed: e.feed.known()}
 	e.count.read(&s)
 	err := e.store.View(ctx, func(tx Tx) (err error) {
 		s.MailWaiting, s.MailGivenUp, s.MailOldest, err = tx.Outbox(ctx)

@@ -17,7 +17,7 @@ import (
 
 //go:generate go test -run ^TestTheSecurityTableIsUpToDate$ . -update
 
-var update = flag.Bool("update", false, "write docs/security.md again")
+var update = flag.Bool("update", false, "write the generated file again")
 
 var requirementComment = regexp.MustCompile(`^// ((?:[A-Z]+-[0-9]+)(?:, [A-Z]+-[0-9]+)*)$`)
 

@@ -29,6 +29,13 @@ type Store interface {
 	Close() error
 }
 
+// A Clocked store has a clock that all processes on it share. It rules: servers
+// whose own clocks differ agree on how old a token is, and none refuses what
+// another has just signed.
+type Clocked interface {
+	Clock(context.Context) (time.Time, error)
+}
+
 // A RotateRequest is the common case of a refresh.
 type RotateRequest struct {
 	Session SessionID
@@ -72,6 +79,7 @@ type Tx interface {
 	// order of their addresses.
 	Users(ctx context.Context, after Address, limit int) ([]User, error)
 	SetName(context.Context, UserID, string) error
+	// SetRoles also takes the user back into what NumberFeed has to number.
 	SetRoles(ctx context.Context, id UserID, roles []string, changed time.Time) error
 	// SetDisabled shuts the account at the given time; the zero time opens it.
 	SetDisabled(context.Context, UserID, time.Time) error
@@ -106,6 +114,17 @@ type Tx interface {
 	EndSessions(ctx context.Context, id UserID, except SessionID, why EndReason, at time.Time) (int, error)
 	// EndOldestSessions leaves the keep newest (by sign-in) of the user's sessions.
 	EndOldestSessions(ctx context.Context, id UserID, keep int, why EndReason, at time.Time) (int, error)
+
+	// Feed.
+
+	// NumberFeed gives the next numbers to up to limit ended sessions, and to as
+	// many users whose roles changed, and says to how many. Whoever sees a number
+	// sees, or has seen, every smaller one.
+	NumberFeed(ctx context.Context, limit int) (int, error)
+	FeedState(context.Context) (FeedState, error)
+	// Feed lists up to limit items in the order of their numbers: those with a
+	// number after the given one, of what happened after a moment.
+	Feed(ctx context.Context, after int64, since time.Time, limit int) ([]FeedItem, error)
 
 	// Mailed tokens.
 

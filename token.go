@@ -33,7 +33,7 @@ type SignIn struct {
 // signIn makes both tokens for a session as it is now. Of one generation it
 // always makes the same refresh token.
 func (e *Engine) signIn(u User, s Session, now time.Time) (*SignIn, error) {
-	access, err := e.accessToken(u, s, now)
+	access, life, err := e.accessToken(u, s, now)
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +50,7 @@ func (e *Engine) signIn(u User, s Session, now time.Time) (*SignIn, error) {
 		User:           u,
 		Session:        s,
 		AccessToken:    Secret(access),
-		ExpiresIn:      e.opts.AccessTTL,
+		ExpiresIn:      life,
 		RefreshToken:   Secret(refresh.Sign(secret)),
 		RefreshExpires: s.idleUntil(e.opts.Sessions),
 	}, nil
@@ -58,28 +58,33 @@ func (e *Engine) signIn(u User, s Session, now time.Time) (*SignIn, error) {
 
 // accessToken signs what api.md lists. A change of roles takes effect at a whole
 // second (User.RolesChangedAt): a token made in the second before is dated at
-// it, so that "issued before the change" can be told from `iat` alone.
-func (e *Engine) accessToken(u User, s Session, now time.Time) (string, error) {
+// it, so that "issued before the change" can be told from `iat` alone. A token
+// does not outlive its session: the end of one that nobody ends is told to nobody.
+func (e *Engine) accessToken(u User, s Session, now time.Time) (token string, life time.Duration, err error) {
 	key, err := e.keys.signer(now)
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
 	issued := now.Unix()
-	return accesstoken.Sign(key, accesstoken.Claims{
+	dated := max(issued, u.RolesChangedAt.Unix())
+	expires := min(issued+int64(e.opts.AccessTTL/time.Second), s.idleUntil(e.opts.Sessions).Unix())
+	expires = max(expires, dated+1) // in the last second of a session, too
+	token, err = accesstoken.Sign(key, accesstoken.Claims{
 		Issuer:    e.opts.PublicURL,
 		Audience:  []string{e.opts.Audience},
 		Subject:   string(u.ID),
 		SessionID: string(s.ID),
 		ID:        newID(),
-		IssuedAt:  max(issued, u.RolesChangedAt.Unix()),
+		IssuedAt:  dated,
 		NotBefore: issued,
-		Expires:   issued + int64(e.opts.AccessTTL/time.Second),
+		Expires:   expires,
 		AuthTime:  s.AuthenticatedAt.Unix(),
 		Roles:     u.Roles,
 		AMR:       s.Methods,
 		ACR:       "aal1",
 		Extra:     e.opts.Claims.of(u),
 	})
+	return token, time.Duration(expires-issued) * time.Second, err
 }
 
 // of returns the optional claims for a user.

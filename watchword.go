@@ -15,6 +15,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/device"
 	"github.com/watchword-auth/watchword/internal/passhash"
 	"github.com/watchword-auth/watchword/internal/seal"
+	"github.com/watchword-auth/watchword/internal/steadyclock"
 )
 
 // Options configure an Engine. Of the zero value only PublicURL, MasterKey and
@@ -24,7 +25,8 @@ type Options struct {
 	// trailing slash: the issuer of tokens. Required.
 	PublicURL string
 
-	// MasterKey seals keys at rest and makes mailed tokens: 32 bytes. Required.
+	// MasterKey seals keys at rest and makes mailed tokens: 32 bytes, such as
+	// LoadOrCreateMasterKey returns. Required.
 	MasterKey []byte
 
 	// Mailer delivers the outbox. Required.
@@ -88,7 +90,8 @@ type Options struct {
 	// Log receives security events and what went wrong. Default: discards.
 	Log *slog.Logger
 
-	// Now is the clock. Default: time.Now.
+	// Now is the clock of this process. It rules unless the store has a clock
+	// of its own that all processes share (Clocked). Default: time.Now.
 	Now func() time.Time
 }
 
@@ -132,9 +135,11 @@ type Engine struct {
 	devices *device.Namer
 	log     *slog.Logger
 	count   counters
+	clock   *steadyclock.Clock
 
 	mailSecret []byte        // makes the tokens in mails
 	mailPosted chan struct{} // wakes the outbox
+	feed       feed
 }
 
 // hashing is how passwords become hashes.
@@ -175,10 +180,16 @@ func New(ctx context.Context, store Store, opts Options) (*Engine, error) {
 			dummy:  passhash.Dummy(params),
 		},
 		count:      newCounters(),
+		clock:      steadyclock.New(opts.Now),
 		mailSecret: box.Derive("mail token"),
 		mailPosted: make(chan struct{}, 1),
+		feed:       newFeed(),
 	}
-	if err := e.scheduleKeys(ctx); err != nil {
+	err = e.readClock(ctx)
+	if err == nil {
+		err = e.scheduleKeys(ctx)
+	}
+	if err != nil {
 		e.hashing.pool.Close()
 		return nil, fmt.Errorf("prepare keys: %w", err)
 	}
@@ -186,10 +197,11 @@ func New(ctx context.Context, store Store, opts Options) (*Engine, error) {
 }
 
 // Run does what happens in the background until ctx ends: it sends the outbox,
-// sweeps, and rotates and reloads keys. It returns when all of it has stopped.
+// sweeps, follows the revocation feed, and rotates and reloads keys. It returns
+// when all of it has stopped.
 func (e *Engine) Run(ctx context.Context) {
-	done := make(chan struct{}, 3)
-	for _, work := range []func(context.Context){e.runOutbox, e.runSweep, e.runKeys} {
+	done := make(chan struct{}, 4)
+	for _, work := range []func(context.Context){e.runOutbox, e.runSweep, e.runKeys, e.runFeed} {
 		go func() {
 			defer func() { done <- struct{}{} }()
 			work(ctx)
@@ -214,8 +226,29 @@ func (e *Engine) Ready(ctx context.Context) error {
 	})
 }
 
+// PublicURL is the address under which clients reach the server.
+func (e *Engine) PublicURL() string { return e.opts.PublicURL }
+
 // now is the moment of a flow: read once, handed on, in the precision of a store.
-func (e *Engine) now() time.Time { return e.opts.Now().UTC().Truncate(time.Millisecond) }
+func (e *Engine) now() time.Time { return e.clock.Now().UTC().Truncate(time.Millisecond) }
+
+// readClock asks the store for the time, if it knows it. Run does so every few
+// seconds, so that no flow has to.
+func (e *Engine) readClock(ctx context.Context) error {
+	store, ok := e.store.(Clocked)
+	if !ok {
+		return nil
+	}
+	err := e.clock.Read(func() (time.Time, error) { return store.Clock(ctx) })
+	if err != nil {
+		return fmt.Errorf("read clock of the store: %w", err)
+	}
+	return nil
+}
+
+// ClockAhead is how far Options.Now is ahead of the clock that rules: 0 unless the
+// store is Clocked.
+func (e *Engine) ClockAhead() time.Duration { return e.clock.Ahead() }
 
 // newID makes a UUID of version 7. It panics if the system has no randomness:
 // there is nothing safe to do instead.

@@ -28,7 +28,7 @@ func TestTheAdminListenerTellsHowItGoes(t *testing.T) {
 		`watchword_http_request_seconds_count{route="POST /api/auth/refresh"} 1`,
 		`watchword_refresh_verdicts_total{verdict="rotate"} 1`,
 		`watchword_hash_queued 0`, `watchword_hash_shed_total 0`, `watchword_store_up 1`, `watchword_outbox_mails{state="given_up"} 0`,
-		`watchword_key_age_seconds{use="access"}`, `watchword_outbox_oldest_seconds`, `watchword_events_total{event=`,
+		`watchword_key_age_seconds{use="sign"}`, `watchword_outbox_oldest_seconds`, `watchword_events_total{event=`,
 	} {
 		if status != http.StatusOK || !strings.Contains(metrics, line) {
 			t.Errorf("%d without %s", status, line)

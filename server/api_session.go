@@ -33,7 +33,7 @@ type signedInBody struct {
 	User         userBody `json:"user"`
 	AccessToken  string   `json:"accessToken" doc:"JWT (RFC 9068)"`
 	TokenType    string   `json:"tokenType" enum:"Bearer"`
-	ExpiresIn    int64    `json:"expiresIn" doc:"Seconds until the access token expires"`
+	ExpiresIn    int64    `json:"expiresIn" doc:"Seconds until the access token expires: at most until the session does"`
 	RefreshToken string   `json:"refreshToken,omitempty" doc:"Only with delivery: body"`
 }
 

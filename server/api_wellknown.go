@@ -21,6 +21,8 @@ type metadataAnswer struct {
 	JWKSURI                string   `json:"jwks_uri"`
 	ResponseTypesSupported []string `json:"response_types_supported" nullable:"false" doc:"None: this is not an authorization endpoint"`
 	ServiceDocumentation   string   `json:"service_documentation"`
+	RevocationFeed         string   `json:"revocation_feed_endpoint" doc:"Which sessions ended lately, by polling"`
+	RevocationStream       string   `json:"revocation_stream_endpoint" doc:"The same, as server-sent events"`
 }
 
 type healthAnswer struct {
@@ -58,6 +60,8 @@ func (s *Server) metadata(w http.ResponseWriter, _ *http.Request) error {
 		JWKSURI:                s.opts.PublicURL + pathJWKS,
 		ResponseTypesSupported: []string{},
 		ServiceDocumentation:   s.opts.PublicURL + "/docs",
+		RevocationFeed:         s.opts.PublicURL + pathRevocations,
+		RevocationStream:       s.opts.PublicURL + pathStream,
 	})
 }
 

@@ -19,7 +19,7 @@ type metrics struct {
 	seconds  *prometheus.HistogramVec
 }
 
-func newMetrics(engine *watchword.Engine) *metrics {
+func newMetrics(engine *watchword.Engine, open *streams) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -30,7 +30,10 @@ func newMetrics(engine *watchword.Engine) *metrics {
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
 		}, []string{"route"}),
 	}
-	m.registry.MustRegister(m.requests, m.seconds, engineCollector{engine},
+	streaming := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "watchword_feed_streams", Help: "Streams of the revocation feed that are open.",
+	}, func() float64 { return float64(open.count()) })
+	m.registry.MustRegister(m.requests, m.seconds, streaming, engineCollector{engine},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -60,13 +63,15 @@ var (
 	descMailAge     = describeMetric("outbox_oldest_seconds", "How long the oldest mail has waited.")
 	descMailTries   = describeMetric("mail_attempts_total", "Attempts to send a mail.", "result")
 	descKeyAge      = describeMetric("key_age_seconds", "Since when the active key signs.", "use")
+	descFeedHead    = describeMetric("feed_head", "Number of the last event of the revocation feed.")
+	descFeedAge     = describeMetric("feed_unnumbered_seconds", "How long the oldest ended session has waited for its number.")
 	descUp          = describeMetric("store_up", "1 if the store answers.")
 )
 
 func (c engineCollector) Describe(all chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descVerdicts, descEvents, descHashQueued, descHashRunning, descHashDone, descHashShed, descHashWaited,
-		descMails, descMailAge, descMailTries, descKeyAge, descUp,
+		descMails, descMailAge, descMailTries, descKeyAge, descFeedHead, descFeedAge, descUp,
 	} {
 		all <- d
 	}
@@ -90,6 +95,8 @@ func (c engineCollector) Collect(all chan<- prometheus.Metric) {
 	send(descHashDone, prometheus.CounterValue, float64(stats.Hashing.Done))
 	send(descHashShed, prometheus.CounterValue, float64(stats.Hashing.Shed))
 	send(descHashWaited, prometheus.CounterValue, stats.Hashing.Waited.Seconds())
+	send(descFeedHead, prometheus.GaugeValue, float64(stats.Feed.Last))
+	send(descFeedAge, prometheus.GaugeValue, secondsSince(stats.Feed.Unnumbered))
 	send(descMailTries, prometheus.CounterValue, float64(stats.MailSent), "sent")
 	send(descMailTries, prometheus.CounterValue, float64(stats.MailFailed), "failed")
 	for _, key := range stats.Keys {
@@ -104,9 +111,13 @@ func (c engineCollector) Collect(all chan<- prometheus.Metric) {
 	send(descUp, prometheus.GaugeValue, 1)
 	send(descMails, prometheus.GaugeValue, float64(stats.MailWaiting), "waiting")
 	send(descMails, prometheus.GaugeValue, float64(stats.MailGivenUp), "given_up")
-	age := 0.0
-	if !stats.MailOldest.IsZero() {
-		age = time.Since(stats.MailOldest).Seconds()
+	send(descMailAge, prometheus.GaugeValue, secondsSince(stats.MailOldest))
+}
+
+// secondsSince is 0 for the zero time.
+func secondsSince(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
 	}
-	send(descMailAge, prometheus.GaugeValue, age)
+	return time.Since(t).Seconds()
 }

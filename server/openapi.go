@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -26,7 +27,7 @@ func describe(opts Options, routes []route) ([]byte, error) {
 		}
 		operation := describeRoute(registry, r)
 		switch r.method {
-		case http.MethodGet:
+		case http.MethodGet, anyMethod:
 			item.Get = operation
 		case http.MethodPost:
 			item.Post = operation
@@ -92,7 +93,17 @@ func describeRoute(registry huma.Registry, r route) *huma.Operation {
 	if r.path == api+"/register" {
 		operation.Responses["202"] = content(registry, "application/json", "The rest goes by mail (signup: verified)", messageBody{})
 	}
-	if r.path == pathJWKS {
+	if r.path == pathForward {
+		describeForward(operation)
+	}
+	if r.path == pathRevocations || r.path == pathStream {
+		operation.Parameters = []*huma.Param{{Name: "after", In: "query", Schema: &huma.Schema{Type: "integer"},
+			Description: "The number of the last event that is known; 0: all that still matter"}}
+	}
+	if r.path == pathStream {
+		operation.Responses["200"] = content(registry, "text/event-stream", "id: number, event: set or heartbeat, data: a Security Event Token", r.answer)
+	}
+	if r.path == pathJWKS || r.path == pathRevocations {
 		operation.Responses["304"] = &huma.Response{Description: "Unchanged"}
 	}
 	for status, codes := range refusalsOf(r) {
@@ -146,7 +157,7 @@ func requiredOf(body any) (required []string) {
 // operationID is the method and the path in one word.
 func operationID(r route) string {
 	path := strings.NewReplacer("/api/auth", "", "/.well-known", "", ".json", "", "{", "by-", "}", "").Replace(r.path)
-	return strings.ToLower(r.method) + strings.ReplaceAll(path, "/", "-")
+	return strings.ToLower(cmp.Or(r.method, http.MethodGet)) + strings.ReplaceAll(path, "/", "-")
 }
 
 // tagOf is the part of the API that a path belongs to.

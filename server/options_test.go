@@ -16,7 +16,7 @@ func TestOptionsThatWouldNotWorkAreRefused(t *testing.T) {
 	for want, opts := range map[string]server.Options{
 		"":                       {PublicURL: https, AllowedOrigins: []string{"http://localhost:3000"}, CookieDomain: "example.com"},
 		"none":                   {PublicURL: plain, CookieName: "mine", CookieSameSite: http.SameSiteLaxMode},
-		"not an origin":          {},
+		"not an origin":          {PublicURL: "id.example.com"},
 		"more than an origin":    {PublicURL: https + "/auth"},
 		"write it with https":    {PublicURL: "http://id.example.com"},
 		"a pattern":              {PublicURL: https, AllowedOrigins: []string{"https://*.example.com"}},
@@ -25,10 +25,12 @@ func TestOptionsThatWouldNotWorkAreRefused(t *testing.T) {
 		"SameSite=None over":     {PublicURL: plain, CookieSameSite: http.SameSiteNoneMode},
 		"invalid Cookie.Name":    {PublicURL: https, CookieName: "a name"},
 		"invalid Cookie.Domain":  {PublicURL: https, CookieName: "mine", CookieDomain: "exa mple"},
+		"engine's":               {},
+		"Options.TrustedProxies": {PublicURL: https, TrustedProxies: []string{"0.0.0.0/0"}},
 		"Options.AllowedOrigins": {PublicURL: https, AllowedOrigins: []string{"https://App.example.com"}},
 	} {
 		_, err := server.New(engine, opts)
-		if works := want == "" || want == "none"; works != (err == nil) || !works && !strings.Contains(err.Error(), want) {
+		if works := want == "" || want == "none" || want == "engine's"; works != (err == nil) || !works && !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", want, err)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"github.com/watchword-auth/watchword"
@@ -47,10 +48,12 @@ func parsePublic(text string) (*url.URL, error) {
 }
 
 // hosted refuses requests that are addressed to another host (RFC 9110, section
-// 15.5.20). Probes ask by address and are let through.
+// 15.5.20). Probes ask by address, and gateways under the host of the service
+// behind them: they are let through.
 func (s *Server) hosted(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != pathHealth && r.URL.Path != pathReady && !s.isOurs(r.Host) {
+		anywhere := r.URL.Path == pathHealth || r.URL.Path == pathReady || isForward(r.URL.Path)
+		if !anywhere && !s.isOurs(r.Host) {
 			s.fail(w, r, &watchword.Error{Code: watchword.CodeMisdirected,
 				Detail: "This server is not reached under that host. Use its public URL."})
 			return
@@ -116,6 +119,21 @@ func (s *Server) isOurSite(r *http.Request) bool {
 		return s.isOrigin(origin)
 	}
 	return site != "" || len(r.CookiesNamed(s.opts.CookieName)) == 0
+}
+
+// afterOrigin is what a URL may go on with: path and query in the letters of RFC
+// 3986. No parser sees the end of the host elsewhere than at the first of them.
+var afterOrigin = regexp.MustCompile(`^([/?][A-Za-z0-9._~!$&'()*+,;=:@%/?-]*)?$`)
+
+// mayRedirectTo reports whether a browser may be sent to that URL: exactly one on
+// the public URL or on an origin of the list.
+func (s *Server) mayRedirectTo(target string) bool {
+	for _, origin := range append([]string{s.opts.PublicURL}, s.opts.AllowedOrigins...) {
+		if rest, found := strings.CutPrefix(target, origin); found && afterOrigin.MatchString(rest) {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *Server) isOrigin(origin string) bool {

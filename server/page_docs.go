@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"reflect"
@@ -27,7 +28,7 @@ func (s *Server) docsPage(w http.ResponseWriter, _ *http.Request) error {
 	var all []docRoute
 	for _, r := range s.routes() {
 		doc := docRoute{
-			Method: r.method, Path: r.path, Summary: r.summary, Guard: string(r.guard), Tag: tagOf(r.path),
+			Method: cmp.Or(r.method, "ANY"), Path: r.path, Summary: r.summary, Guard: string(r.guard), Tag: tagOf(r.path),
 			Status: r.status, Answer: membersOf(r.answer),
 		}
 		if r.body != nil {

@@ -17,7 +17,7 @@ const maxBody = 16 << 10
 // clientOf is where a request comes from: the last that is seen of it.
 func (s *Server) clientOf(w http.ResponseWriter, r *http.Request) watchword.Client {
 	return watchword.Client{
-		Address:   s.opts.TrustedProxies.Client(r.RemoteAddr, r.Header.Values("X-Forwarded-For")),
+		Address:   s.proxies.Client(r.RemoteAddr, r.Header.Values("X-Forwarded-For")),
 		UserAgent: r.UserAgent(),
 		RequestID: w.Header().Get(requestIDHeader),
 	}
@@ -100,14 +100,24 @@ func bearerToken(r *http.Request) (watchword.Secret, error) {
 	return watchword.Secret(token), nil
 }
 
-// signedIn lets a request pass whose access token is valid, on a live session.
+// authenticate finds who asks: by a valid access token, on a live session, with
+// all the roles.
+func (s *Server) authenticate(r *http.Request, roles []string) (watchword.Identity, error) {
+	token, err := bearerToken(r)
+	if err != nil {
+		return watchword.Identity{}, err
+	}
+	who, err := s.engine.Authenticate(r.Context(), token)
+	if err != nil {
+		return watchword.Identity{}, err
+	}
+	return who, who.RequireRoles(roles...)
+}
+
+// signedIn lets a request pass that is authenticated.
 func (s *Server) signedIn(next func(http.ResponseWriter, *http.Request, watchword.Identity) error) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		token, err := bearerToken(r)
-		if err != nil {
-			return err
-		}
-		who, err := s.engine.Authenticate(r.Context(), token)
+		who, err := s.authenticate(r, nil)
 		if err != nil {
 			return err
 		}

@@ -14,7 +14,8 @@ import (
 // statusOf is the HTTP status of every refusal.
 func statusOf(code watchword.Code) int {
 	switch code {
-	case watchword.CodeBodyInvalid, watchword.CodeAmbiguousCredentials, watchword.CodeMailTokenInvalid:
+	case watchword.CodeBodyInvalid, watchword.CodeAmbiguousCredentials, watchword.CodeParameterInvalid,
+		watchword.CodeMailTokenInvalid:
 		return http.StatusBadRequest
 	case watchword.CodeInvalidCredentials, watchword.CodeTokenMissing, watchword.CodeTokenExpired, watchword.CodeTokenInvalid,
 		watchword.CodeRefreshMissing, watchword.CodeRefreshInvalid, watchword.CodeRefreshReused, watchword.CodeSessionEnded:

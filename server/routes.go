@@ -17,10 +17,13 @@ import (
 const (
 	api         = "/api/auth"
 	pathRefresh = api + "/refresh"
+	pathForward = api + "/forward"
 
 	pathJWKS                = "/.well-known/jwks.json"
 	pathOpenIDConfiguration = "/.well-known/openid-configuration"
 	pathServerMetadata      = "/.well-known/oauth-authorization-server"
+	pathRevocations         = "/revocations"
+	pathStream              = "/revocations/stream"
 	pathHealth              = "/healthz"
 	pathReady               = "/readyz"
 )
@@ -29,7 +32,11 @@ func isAPI(path string) bool { return strings.HasPrefix(path, "/api/") }
 
 // isOpen reports whether a document is for everybody's scripts.
 func isOpen(path string) bool {
-	return path == pathJWKS || path == pathOpenIDConfiguration || path == pathServerMetadata
+	switch path {
+	case pathJWKS, pathOpenIDConfiguration, pathServerMetadata, pathRevocations, pathStream:
+		return true
+	}
+	return false
 }
 
 // A handler answers, or returns why not.
@@ -45,6 +52,9 @@ const (
 	mailed  guard = "mailed token"      // in the body
 	either  guard = "any of our tokens" // refresh or access token, or neither
 )
+
+// anyMethod is the method of a route that takes all of them.
+const anyMethod = ""
 
 // A route is one line of the table.
 type route struct {
@@ -95,9 +105,16 @@ func (s *Server) routes() []route {
 		{"GET", api + "/sessions", s.signedIn(s.sessions), bearer, "List one's sessions", nil, 200, sessionsAnswer{}, nil},
 		{"DELETE", api + "/sessions/{id}", s.signedIn(s.endSession), bearer, "End one of one's sessions", nil, 200, messageBody{}, join(nil, nil, watchword.CodeNotFound)},
 
+		{anyMethod, pathForward, s.forward, bearer, "Ask, as a gateway, whether a request may pass, and as whom", nil, 200, messageBody{},
+			join(nil, nil, watchword.CodeParameterInvalid, watchword.CodeInsufficientScope)},
+
 		{"GET", pathJWKS, s.jwks, public, "Public keys for verifying access tokens (RFC 7517)", nil, 200, jwksAnswer{}, nil},
 		{"GET", pathOpenIDConfiguration, s.metadata, public, "Issuer metadata", nil, 200, metadataAnswer{}, nil},
 		{"GET", pathServerMetadata, s.metadata, public, "Issuer metadata (RFC 8414)", nil, 200, metadataAnswer{}, nil},
+		{"GET", pathRevocations, s.revocations, public, "Which sessions ended lately (RFC 8417, CAEP)", nil, 200, feedAnswer{},
+			join(invalid, nil, watchword.CodeTryLater)},
+		{"GET", pathStream, s.revocationStream, public, "The same, as server-sent events", nil, 200, "",
+			join(invalid, nil, watchword.CodeTryLater)},
 		{"GET", pathHealth, s.health, public, "Is the process up", nil, 200, healthAnswer{}, nil},
 		{"GET", pathReady, s.ready, public, "Is the store reachable and migrated", nil, 200, healthAnswer{}, join(nil, nil, watchword.CodeTryLater)},
 	}
@@ -139,6 +156,10 @@ func (s *Server) mux() (http.Handler, error) {
 	mux := http.NewServeMux()
 	methods := map[string][]string{}
 	for _, r := range routes {
+		if r.method == anyMethod {
+			mux.Handle(r.path, s.answer(r.handle))
+			continue
+		}
 		mux.Handle(r.method+" "+r.path, s.answer(r.handle))
 		methods[r.path] = append(methods[r.path], r.method)
 		if r.method == http.MethodGet {
@@ -149,12 +170,16 @@ func (s *Server) mux() (http.Handler, error) {
 		mux.Handle(p, s.notAllowed(allowed))
 	}
 	mux.Handle("/", s.answer(notFound))
+	below := s.answer(s.forwardBelow)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if path.Clean(r.URL.Path) != r.URL.Path {
+		switch {
+		case strings.HasPrefix(r.URL.Path, pathForward+"/"):
+			below.ServeHTTP(w, r)
+		case path.Clean(r.URL.Path) != r.URL.Path:
 			s.fail(w, r, notFound(w, r))
-			return
+		default:
+			mux.ServeHTTP(w, r)
 		}
-		mux.ServeHTTP(w, r)
 	}), nil
 }
 

@@ -6,6 +6,7 @@
 package server
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -18,20 +19,21 @@ import (
 	"github.com/watchword-auth/watchword/internal/clientip"
 )
 
-// Options configure a Server. Only PublicURL is required.
+// Options configure a Server. The zero value will do.
 type Options struct {
 	// PublicURL is where clients reach the server: the only source of links, of
 	// the allowed Host and of the security of cookies: scheme and host, such as
-	// "https://id.example.com", plain http only on the loopback. The engine has
-	// the same.
+	// "https://id.example.com", plain http only on the loopback. Default: the
+	// engine's.
 	PublicURL string
 
 	// AllowedOrigins are the front-ends on other origins that may call the API
 	// with credentials: exact, such as "https://app.example.com". Default: none.
 	AllowedOrigins []string
 
-	// TrustedProxies are those whose X-Forwarded-For counts. Default: none.
-	TrustedProxies clientip.Trusted
+	// TrustedProxies are the networks and addresses of proxies whose
+	// X-Forwarded-For counts, such as "10.0.0.0/8". Default: none.
+	TrustedProxies []string
 
 	// CookieName is the name of the refresh cookie. Default: "__Host-watchword"
 	// on https, "watchword" otherwise.
@@ -65,7 +67,9 @@ type Server struct {
 	public   *url.URL
 	https    bool
 	crossed  *http.CrossOriginProtection
+	proxies  clientip.Trusted
 	metrics  *metrics
+	streams  *streams
 	document []byte // OpenAPI
 	log      *slog.Logger
 	handler  http.Handler
@@ -74,6 +78,7 @@ type Server struct {
 // New makes the handler of the public listener. It refuses origins that would
 // match nothing, or too much.
 func New(engine *watchword.Engine, opts Options) (*Server, error) {
+	opts.PublicURL = cmp.Or(opts.PublicURL, engine.PublicURL())
 	public, err := parsePublic(opts.PublicURL)
 	if err != nil {
 		return nil, fmt.Errorf("server: Options.PublicURL: %w", err)
@@ -84,9 +89,12 @@ func New(engine *watchword.Engine, opts Options) (*Server, error) {
 		public:  public,
 		https:   public.Scheme == "https",
 		crossed: http.NewCrossOriginProtection(),
-		metrics: newMetrics(engine),
+		streams: newStreams(),
 	}
-	s.log = s.opts.Log
+	s.log, s.metrics = s.opts.Log, newMetrics(engine, s.streams)
+	if s.proxies, err = clientip.ParseTrusted(opts.TrustedProxies); err != nil {
+		return nil, fmt.Errorf("server: Options.TrustedProxies: %w", err)
+	}
 	if err := s.checkCookie(); err != nil {
 		return nil, fmt.Errorf("server: Options.CookieName: %w", err)
 	}
@@ -153,6 +161,8 @@ func (s *Server) sharedWith(origins []string, next http.Handler) http.Handler {
 		switch {
 		case isOpen(r.URL.Path):
 			open.ServeHTTP(w, r)
+		case isForward(r.URL.Path) && r.Method == http.MethodOptions:
+			next.ServeHTTP(w, r) // a preflight of the service behind the gateway, and not ours to allow
 		case isAPI(r.URL.Path):
 			shared.ServeHTTP(w, r)
 		default:

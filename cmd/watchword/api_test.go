@@ -5,8 +5,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
+	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -15,8 +18,9 @@ type body map[string]any
 
 // An answer of the API, with the members that any of them has.
 type answer struct {
-	of     string
-	status int
+	of         string
+	status     int
+	retryAfter int // seconds; 0: it does not say
 
 	User                            person
 	AccessToken, RefreshToken, Code string
@@ -32,6 +36,7 @@ type person struct {
 // A device is a client of the API: a cookie jar and the last access token.
 type device struct {
 	origin      string
+	server      *atomic.Value // the address that it connects to, of one of several behind the origin
 	client      *http.Client
 	accessToken string
 }
@@ -42,9 +47,20 @@ func newDevice(t *testing.T, address string) *device {
 	if err != nil {
 		t.Fatal(err)
 	}
-	transport := &http.Transport{}
+	d := &device{origin: "http://" + address, server: &atomic.Value{}}
+	d.server.Store(address)
+	transport := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, d.server.Load().(string))
+	}}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &device{origin: "http://" + address, client: &http.Client{Jar: jar, Transport: transport, Timeout: 20 * time.Second}}
+	d.client = &http.Client{Jar: jar, Transport: transport, Timeout: 20 * time.Second}
+	return d
+}
+
+// moveTo connects to another server from now on, as a load balancer would.
+func (d *device) moveTo(address string) {
+	d.server.Store(address)
+	d.client.CloseIdleConnections()
 }
 
 // send returns an error only if no answer came.
@@ -72,6 +88,7 @@ func (d *device) send(ctx context.Context, method, path string, b body) (*answer
 	}
 	defer response.Body.Close()
 	a := &answer{of: method + " " + path, status: response.StatusCode}
+	a.retryAfter, _ = strconv.Atoi(response.Header.Get("Retry-After"))
 	if err := json.NewDecoder(response.Body).Decode(a); err != nil {
 		return nil, fmt.Errorf("%s: %d: %w", a.of, a.status, err)
 	}

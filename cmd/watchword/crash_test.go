@@ -1,76 +1,47 @@
 package main_test
 
 import (
-	"context"
 	"errors"
-	"fmt"
-	"math/rand/v2"
-	"net/http"
-	"os"
 	"path/filepath"
-	"strconv"
-	"sync"
 	"testing"
-	"time"
 
+	"github.com/watchword-auth/watchword/internal/pgtest"
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
 // The server is killed again and again in the middle of its work. What it had
-// acknowledged holds afterwards, and no client that asks again loses its session.
-// SOAK_CRASHES makes it longer.
+// acknowledged holds afterwards, no client that asks again loses its session, and
+// no thief keeps one. SOAK_ROUNDS makes it longer.
 func TestACrashLosesNothingThatWasAcknowledged(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, crashAndLook)
 }
 
 func crashAndLook(t *testing.T, arguments []string) {
-	crashes := 50
-	if longer, err := strconv.Atoi(os.Getenv("SOAK_CRASHES")); err == nil {
-		crashes = longer
+	name := "server killed, on PostgreSQL"
+	if arguments == nil {
+		name = "server killed, on SQLite"
 	}
+	f := newFault(t, name)
+	f.serversDie = true
 	dir, server := t.TempDir(), newServer(t, freeAddress(t))
 	start := func() {
 		if err := server.start(dir, []string{"HOME=" + dir}, append(arguments, "--limits=off", "--log-level=error")); err != nil {
 			t.Fatal(err)
 		}
 	}
-	actors := make([]*actor, 4)
-	for i := range actors {
-		actors[i] = &actor{t: t, device: newDevice(t, server.address), name: i}
-	}
-	for crash := range crashes {
-		start()
-		for _, a := range actors {
-			a.check(t.Context())
-		}
-		whileKilled(t.Context(), server, actors)
-		if arguments == nil {
-			checkDatabase(t, filepath.Join(dir, "watchword-data", "watchword.db"), crash)
-		}
-	}
 	start()
-	for _, a := range actors {
-		a.check(t.Context())
-		t.Logf("actor %d: %d answers, %d unanswered", a.name, a.answered, a.unanswered)
-		if a.answered < crashes {
-			t.Errorf("actor %d did next to nothing", a.name)
-		}
-	}
-}
-
-// whileKilled lets the actors act until the server is killed under them.
-func whileKilled(ctx context.Context, s *server, actors []*actor) {
-	var acting sync.WaitGroup
-	for _, a := range actors {
-		acting.Go(func() {
-			for a.act(ctx) == nil {
+	crowd := newCrowd(f, server.address)
+	for crash := range soakRounds(25) {
+		crowd.round(t, func() {
+			server.kill()
+			if arguments == nil {
+				checkDatabase(t, filepath.Join(dir, "watchword-data", "watchword.db"), crash)
 			}
+			start()
 		})
+		crowd.check(t.Context())
 	}
-	time.Sleep(time.Duration(20+rand.IntN(200)) * time.Millisecond)
-	s.kill()
-	acting.Wait()
 }
 
 func checkDatabase(t *testing.T, path string, crash int) {
@@ -84,136 +55,65 @@ func checkDatabase(t *testing.T, path string, crash int) {
 	}
 }
 
-// An actor is a user with one device, who knows what was acknowledged and what
-// is in doubt because no answer came.
-type actor struct {
-	t      *testing.T
-	device *device
-	name   int
-
-	accounts int
-	email    string // of the account in use; empty: none
-	password string // acknowledged
-	doubted  string // a password that may be in effect; empty: none
-	token    string // of the session; empty: signed out
-	ended    string // the token of the last session whose logout was acknowledged
-
-	answered, unanswered int
+// One of several servers is killed; its clients move on to the others.
+func TestACrashOfOneOfSeveralServersLosesNothing(t *testing.T) {
+	t.Parallel()
+	f := newFault(t, "one of three servers killed")
+	f.serversDie = true
+	servers := startFleet(t, 3, onPostgres(pgtest.New(t, "fsync = off").Database(t)))
+	crowd := newCrowd(f, addresses(servers)...)
+	for round := range soakRounds(6) {
+		victim := servers[round%len(servers)]
+		crowd.round(t, victim.kill)
+		crowd.check(t.Context())
+		victim.startAgain(t)
+	}
 }
 
-// act does one thing. Its error is that no answer came.
-func (a *actor) act(ctx context.Context) error {
-	switch choice := rand.IntN(20); {
-	case a.email == "" || choice == 0:
-		return a.signUp(ctx)
-	case a.token == "":
-		return a.logIn(ctx)
-	case choice == 1:
-		return a.logOut(ctx)
-	case choice == 2:
-		return a.changePassword(ctx)
-	}
-	return a.refresh(ctx)
+// A fleetServer is one of several that are one service, behind one public URL.
+type fleetServer struct {
+	*server
+	dir       string
+	arguments []string
 }
 
-// post wants one of the statuses.
-func (a *actor) post(ctx context.Context, path string, b body, wanted ...int) (*answer, error) {
-	got, err := a.device.send(ctx, http.MethodPost, path, b)
-	if err != nil {
-		a.unanswered++
-		return nil, err
+func startFleet(t *testing.T, n int, arguments []string) (servers []*fleetServer) {
+	for range n {
+		s := &fleetServer{server: newServer(t, freeAddress(t)), dir: t.TempDir()}
+		servers = append(servers, s)
+		t.Cleanup(func() { s.explain(t) })
+		s.arguments = append([]string{"--public-url=" + servers[0].url(), "--limits=off", "--log-level=error"}, arguments...)
+		s.startAgain(t)
 	}
-	if got.status == http.StatusServiceUnavailable { // whether it was done is not known
-		a.unanswered++
-		return nil, fmt.Errorf("%s: 503", got.of)
-	}
-	a.answered++
-	for _, status := range wanted {
-		if got.status == status {
-			return got, nil
-		}
-	}
-	err = fmt.Errorf("actor %d: %s: %d %s, want %v", a.name, got.of, got.status, got.Code, wanted)
-	a.t.Error(err)
-	return nil, err
+	return servers
 }
 
-func (a *actor) signUp(ctx context.Context) error {
-	a.accounts++
-	email := fmt.Sprintf("actor%d.%d@example.com", a.name, a.accounts)
-	got, err := a.post(ctx, "/register", body{"email": email, "password": firstSecret, "delivery": "body"}, 201)
-	if err != nil {
-		return err
-	}
-	a.email, a.password, a.doubted, a.token, a.ended = email, firstSecret, "", got.RefreshToken, ""
-	return nil
-}
-
-// logIn settles which password is in effect.
-func (a *actor) logIn(ctx context.Context) error {
-	wanted := []int{200}
-	if a.doubted != "" {
-		wanted = []int{200, 401}
-	}
-	got, err := a.post(ctx, "/login", body{"email": a.email, "password": a.password, "delivery": "body"}, wanted...)
-	if err == nil && got.status == 401 {
-		got, err = a.post(ctx, "/login", body{"email": a.email, "password": a.doubted, "delivery": "body"}, 200)
-		if err == nil {
-			a.password = a.doubted
-		}
-	}
-	if err == nil {
-		a.doubted, a.token = "", got.RefreshToken
-	}
-	return err
-}
-
-func (a *actor) refresh(ctx context.Context) error {
-	got, err := a.post(ctx, "/refresh", body{"refreshToken": a.token}, 200)
-	if err == nil {
-		a.token = got.RefreshToken
-	}
-	return err
-}
-
-// logOut without an answer leaves the session in doubt, so that it is not
-// looked at again.
-func (a *actor) logOut(ctx context.Context) error {
-	token := a.token
-	a.token = ""
-	_, err := a.post(ctx, "/logout", body{"refreshToken": token}, 200)
-	if err == nil {
-		a.ended = token
-	}
-	return err
-}
-
-func (a *actor) changePassword(ctx context.Context) error {
-	if a.doubted != "" {
-		a.token = "" // the next login settles it
-		return nil
-	}
-	next := fmt.Sprintf("purple otters no. %d", rand.Uint64())
-	a.doubted = next
-	_, err := a.post(ctx, "/password/change", body{"currentPassword": a.password, "newPassword": next}, 200)
-	if err == nil {
-		a.password, a.doubted = next, ""
-	}
-	return err
-}
-
-// check holds what was acknowledged against a server that has just started.
-func (a *actor) check(ctx context.Context) {
-	a.t.Helper()
-	if a.email == "" {
+// explain shows the end of what a server wrote, if the test failed.
+func (s *fleetServer) explain(t *testing.T) {
+	if !t.Failed() {
 		return
 	}
-	if a.token != "" {
-		a.refresh(ctx) //nolint:errcheck // reported
+	select {
+	case err := <-s.ended:
+		t.Logf("the server at %s had ended: %v", s.address, err)
+		s.cmd = nil
+	default:
+		s.kill()
 	}
-	if a.ended != "" {
-		a.post(ctx, "/refresh", body{"refreshToken": a.ended}, 401) //nolint:errcheck // reported
-		a.ended = ""
+	written := s.out.String() + s.errs.String()
+	t.Logf("the server at %s wrote:\n%s", s.address, written[max(len(written)-4000, 0):])
+}
+
+func (s *fleetServer) startAgain(t *testing.T) {
+	t.Helper()
+	if err := s.start(s.dir, []string{"HOME=" + s.dir}, s.arguments); err != nil {
+		t.Fatal(err)
 	}
-	a.logIn(ctx) //nolint:errcheck // reported
+}
+
+func addresses(servers []*fleetServer) (all []string) {
+	for _, s := range servers {
+		all = append(all, s.address)
+	}
+	return all
 }

@@ -136,6 +136,9 @@ func (d *checkup) store(ctx context.Context, p *program) {
 		return
 	}
 	d.ok("store", p.settings.databaseName()+" is whole and of this release")
+	for _, warning := range storeWarnings(ctx, s.store) {
+		d.warn("store", oneLine(warning), "")
+	}
 	d.keys(ctx, s.engine)
 	d.outbox(ctx, s.engine)
 }
@@ -148,7 +151,7 @@ func (d *checkup) keys(ctx context.Context, engine *watchword.Engine) {
 		d.fail("keys", plain(err), "See what the log of the server says.")
 		return
 	}
-	now := time.Now()
+	now := time.Now().Add(-engine.ClockAhead())
 	states := map[string]int{}
 	for _, k := range keys {
 		states[string(k.Use)+" "+k.State]++
@@ -158,6 +161,9 @@ func (d *checkup) keys(ctx context.Context, engine *watchword.Engine) {
 		}
 	}
 	d.ok("clock", clock(now)+", not behind what the store remembers")
+	if ahead := engine.ClockAhead().Round(time.Millisecond); ahead.Abs() > time.Second {
+		d.warn("clock", fmt.Sprintf("this machine's clock differs by %s from the database's, which rules.", ahead.Abs()), "Set both clocks; use NTP.")
+	}
 	for _, use := range []watchword.KeyUse{watchword.KeySign, watchword.KeyRefresh} {
 		if states[string(use)+" active"] == 0 {
 			d.fail("keys", "no key of use "+string(use)+" is active.", "Start the server; it makes keys. Then look again.")

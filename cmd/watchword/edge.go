@@ -5,21 +5,16 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/watchword-auth/watchword/internal/clientip"
 	"github.com/watchword-auth/watchword/mail/devbox"
 	"github.com/watchword-auth/watchword/server"
 )
 
 // install puts the HTTP edge behind the doors.
 func (d *doors) install(settings *Settings, s *stack, log *slog.Logger) error {
-	proxies, err := clientip.ParseTrusted(settings.TrustedProxies)
-	if err != nil {
-		return err
-	}
 	options := server.Options{
 		PublicURL:      settings.PublicURL,
 		AllowedOrigins: settings.AllowedOrigins,
-		TrustedProxies: proxies,
+		TrustedProxies: settings.TrustedProxies,
 		CookieName:     settings.CookieName,
 		CookieSameSite: sameSite[settings.CookieSameSite],
 		CookieDomain:   settings.CookieDomain,
@@ -35,6 +30,7 @@ func (d *doors) install(settings *Settings, s *stack, log *slog.Logger) error {
 		return err
 	}
 	public := newServer(edge, log)
+	public.RegisterOnShutdown(edge.EndStreams)
 	if settings.TLSCert != "" {
 		pair := &certificate{certFile: settings.TLSCert, keyFile: settings.TLSKey, log: log}
 		public.TLSConfig = pair.config()

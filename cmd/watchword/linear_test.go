@@ -8,8 +8,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/http"
-	"os"
-	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -35,10 +34,7 @@ type outcome struct {
 
 func TestRotationIsLinearizable(t *testing.T) {
 	t.Parallel()
-	rounds := 6
-	if longer, err := strconv.Atoi(os.Getenv("SOAK_CRASHES")); err == nil {
-		rounds = longer
-	}
+	rounds := soakRounds(6)
 	for name, policy := range map[string]watchword.RotationPolicy{
 		"everything within the grace": {Grace: time.Minute, Clean: 1},
 		"no grace":                    {Grace: 0, Clean: 1},
@@ -139,12 +135,16 @@ func (h *history) present(client int, random *rand.Rand) {
 
 // generationOf reads it from the token (docs/rotation.md).
 func generationOf(t *testing.T, token string) int64 {
-	raw, err := base64.RawURLEncoding.DecodeString(token[4:])
-	if err != nil {
+	return int64(binary.BigEndian.Uint64(tokenBytes(t, token)[18:]))
+}
+
+func tokenBytes(t *testing.T, token string) []byte {
+	raw, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(token, "wwr_"))
+	if err != nil || len(raw) < 26 {
 		t.Errorf("not a token: %v", err)
-		return 0
+		return make([]byte, 26)
 	}
-	return int64(binary.BigEndian.Uint64(raw[18:]))
+	return raw
 }
 
 // judged is the state of the model: a rotation whose times are made alike, and

@@ -28,13 +28,19 @@ func openMailbox(t *testing.T, dir string) *mailbox {
 // next waits for the next mail of a kind and returns its link.
 func (m *mailbox) next(t *testing.T, kind watchword.MailKind) (link string) {
 	t.Helper()
+	return m.nextTo(t, "", kind)
+}
+
+// nextTo is next for the mails to one address, or to any ("").
+func (m *mailbox) nextTo(t *testing.T, to watchword.Address, kind watchword.MailKind) (link string) {
+	t.Helper()
 	for range 400 {
 		mails, err := m.box.Mails()
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, mail := range slices.Backward(mails) { // the oldest first
-			if mail.Kind == kind && !slices.Contains(m.seen, mail.ID) {
+			if mail.Kind == kind && (to == "" || mail.To == to) && !slices.Contains(m.seen, mail.ID) {
 				m.seen = append(m.seen, mail.ID)
 				return mail.Link
 			}
@@ -50,10 +56,14 @@ var fragment = regexp.MustCompile(`#token=([A-Za-z0-9_-]+)$`)
 // token returns the token of the next mail of a kind.
 func (m *mailbox) token(t *testing.T, kind watchword.MailKind) string {
 	t.Helper()
-	link := m.next(t, kind)
+	return tokenIn(t, m.next(t, kind))
+}
+
+func tokenIn(t *testing.T, link string) string {
+	t.Helper()
 	found := fragment.FindStringSubmatch(link)
 	if found == nil {
-		t.Fatalf("the link of the mail %s has no token in its fragment", kind)
+		t.Fatal("the link of the mail has no token in its fragment")
 	}
 	return found[1]
 }

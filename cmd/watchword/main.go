@@ -25,6 +25,7 @@ type cli struct {
 	Doctor   doctorCmd   `cmd:"" group:"run" help:"Check settings, store, keys, clock, mail and cookies, and say what to do."`
 	Config   configCmd   `cmd:"" group:"run" help:"Print every setting, its value and where it comes from."`
 	Migrate  migrateCmd  `cmd:"" group:"run" help:"Make the database, or bring it up to this release. serve does so too."`
+	Move     moveCmd     `cmd:"" group:"run" help:"Move everything from SQLite to PostgreSQL. Sessions go on."`
 	Version  versionCmd  `cmd:"" group:"run" help:"Print the version."`
 	Users    usersCmd    `cmd:"" group:"operate" help:"Accounts."`
 	Sessions sessionsCmd `cmd:"" group:"operate" help:"Who is signed in where."`

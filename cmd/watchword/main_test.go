@@ -32,11 +32,14 @@ func buildAndTest(m *testing.M) int {
 		fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
 		return 1
 	}
-	if err := os.Setenv(binaryVariable, binary); err != nil {
+	table := filepath.Join(dir, "faults")
+	if err := errors.Join(os.Setenv(binaryVariable, binary), os.Setenv(tableVariable, table)); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	return m.Run()
+	code := m.Run()
+	printTable(table)
+	return code
 }
 
 // A call is one run of the program in a folder of its own, with no environment

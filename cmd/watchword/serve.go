@@ -36,14 +36,15 @@ func (c *serveCmd) Run(p *program) error {
 	if err := doors.install(p.settings, s, log); err != nil {
 		return err
 	}
-	for _, warning := range p.settings.warnings() {
+	warnings := append(p.settings.warnings(), storeWarnings(ctx, s.store)...)
+	for _, warning := range warnings {
 		log.Warn(strings.ReplaceAll(warning, "\n ", ""))
 	}
 	work, rest := context.WithCancel(context.Background())
 	worked := make(chan struct{})
 	go func() { defer close(worked); s.engine.Run(work) }()
 	broken := doors.serve()
-	welcome(p.out, p.settings, time.Since(started), p.settings.warnings())
+	welcome(p.out, p.settings, time.Since(started), warnings)
 
 	select {
 	case <-ctx.Done():

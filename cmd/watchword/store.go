@@ -50,6 +50,21 @@ func (s *Settings) openDatabase(ctx context.Context) (database, error) {
 	return sqlite.Open(ctx, s.databasePath())
 }
 
+// storeWarnings are what a database does not do for us, and should be known.
+func storeWarnings(ctx context.Context, db database) []string {
+	store, ok := db.(*postgres.Store)
+	if !ok {
+		return nil
+	}
+	mend, err := store.TimeoutsOff(ctx)
+	if err != nil || len(mend) == 0 {
+		return nil // a database that went away again is told of by others
+	}
+	return []string{"nothing cuts off statements and locks that hang: a proxy before\n" +
+		"  PostgreSQL does not pass the timeouts on. Run there, then restart the proxy:\n  " +
+		strings.Join(mend, "\n  ")}
+}
+
 func (s *Settings) migrateDatabase(ctx context.Context) (applied []string, err error) {
 	if s.onPostgres() {
 		return postgres.Migrate(ctx, string(s.Store))

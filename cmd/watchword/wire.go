@@ -78,8 +78,11 @@ func (p *program) openWith(ctx context.Context, log *slog.Logger) (*stack, error
 // prepare makes the data directory and returns the master key, which it makes
 // if there is neither key nor database: a new key opens no old database.
 func (s *Settings) prepare() (master []byte, err error) {
-	database := s.databasePath()
-	for _, dir := range []string{s.DataDir, filepath.Dir(database)} {
+	dirs := []string{s.DataDir}
+	if !s.onPostgres() {
+		dirs = append(dirs, filepath.Dir(s.databasePath()))
+	}
+	for _, dir := range dirs {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("make the data directory: %w", err)
 		}
@@ -87,11 +90,15 @@ func (s *Settings) prepare() (master []byte, err error) {
 	if s.MasterKey != "" {
 		return seal.ParseMaster(string(s.MasterKey))
 	}
-	if !missing(database) && missing(s.masterKeyPath()) {
-		return nil, fmt.Errorf("the master key %s is missing, and no other opens %s. Restore it from a backup, or write --master-key", s.masterKeyPath(), database)
+	if !missing(s.databasePath()) && missing(s.masterKeyPath()) {
+		return nil, s.masterKeyMissing()
 	}
 	master, _, err = seal.LoadOrCreate(s.masterKeyPath())
 	return master, err
+}
+
+func (s *Settings) masterKeyMissing() error {
+	return fmt.Errorf("the master key %s is missing, and no other opens %s. Restore it from a backup, or write --master-key", s.masterKeyPath(), s.databasePath())
 }
 
 func missing(path string) bool {

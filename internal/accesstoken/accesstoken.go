@@ -6,6 +6,7 @@
 package accesstoken
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -16,8 +17,9 @@ import (
 )
 
 const (
-	maxToken = 4096           // bytes
-	maxLife  = 24 * time.Hour // between iat and exp; ours live for an hour at most
+	maxToken  = 4096           // bytes
+	maxLife   = 24 * time.Hour // between iat and exp; ours live for an hour at most
+	tokenType = "at+jwt"
 )
 
 var (
@@ -43,8 +45,8 @@ type Claims struct {
 	AMR       []string `json:"amr"` // RFC 8176
 	ACR       string   `json:"acr"`
 
-	// Extra are other claims: of no reserved name, see CheckExtra. Verify does
-	// not return them.
+	// Extra are other claims: of no name of ours, see CheckExtra. Verify returns
+	// each as a json.RawMessage.
 	Extra map[string]any `json:"-"`
 }
 
@@ -150,15 +152,15 @@ type Expect struct {
 // The order is shape, key, signature, claims (RFC 8725): of an unverified token
 // nothing is used but the name of its key.
 func Verify(token string, find func(kid string) (Key, bool), want Expect) (Claims, error) {
-	header, payload, signature, ok := split(token)
+	jws, ok := split(token)
 	if !ok {
 		return Claims{}, ErrInvalid
 	}
-	key, ok := keyOf(header, find)
-	if !ok || !key.verifies([]byte(token[:strings.LastIndexByte(token, '.')]), signature) {
+	key, ok := jws.key(tokenType, find)
+	if !ok || !key.verifies(jws.signed, jws.signature) {
 		return Claims{}, ErrInvalid
 	}
-	claims, ok := parseClaims(payload)
+	claims, ok := parseClaims(jws.payload)
 	if !ok || !want.accepts(claims) {
 		return Claims{}, ErrInvalid
 	}
@@ -171,29 +173,47 @@ func Verify(token string, find func(kid string) (Key, bool), want Expect) (Claim
 // canonical is unpadded base64url with no stray trailing bits. It is constant.
 var canonical = base64.RawURLEncoding.Strict()
 
-// split takes a compact JWS apart (RFC 7515, section 7.1). Each part has one
-// spelling only: line breaks, which the decoder would skip, are refused.
-func split(token string) (header, payload, signature []byte, ok bool) {
-	if len(token) > maxToken || strings.Count(token, ".") != 2 || strings.ContainsAny(token, "\r\n") {
-		return nil, nil, nil, false
-	}
-	var parts [3][]byte
-	for i := range parts {
-		var segment string
-		segment, token, _ = strings.Cut(token, ".")
-		var err error
-		if parts[i], err = canonical.DecodeString(segment); err != nil || len(parts[i]) == 0 {
-			return nil, nil, nil, false
-		}
-	}
-	return parts[0], parts[1], parts[2], true
+// compact is a compact JWS taken apart (RFC 7515, section 7.1).
+type compact struct {
+	segment                    string // of the header, as it is written
+	header, payload, signature []byte // decoded
+	signed                     []byte // what the signature is over
 }
 
-// keyOf finds the key that the header names, and insists that the header is one
-// that the key's tokens have.
-func keyOf(header []byte, find func(kid string) (Key, bool)) (Key, bool) {
+// split takes a token apart. Each part has one spelling only: line breaks, which
+// the decoder would skip, are refused.
+func split(token string) (jws compact, ok bool) {
+	first, last := strings.IndexByte(token, '.'), strings.LastIndexByte(token, '.')
+	if len(token) > maxToken || strings.Count(token, ".") != 2 || strings.ContainsAny(token, "\r\n") {
+		return compact{}, false
+	}
+	text := []byte(token)
+	room := make([]byte, 0, len(token))
+	decode := func(segment []byte) []byte {
+		part, err := canonical.AppendDecode(room, segment)
+		if err != nil {
+			return nil
+		}
+		room = part[len(part):]
+		return part
+	}
+	jws = compact{segment: token[:first], signed: text[:last]}
+	jws.header, jws.payload, jws.signature = decode(text[:first]), decode(text[first+1:last]), decode(text[last+1:])
+	return jws, len(jws.header) > 0 && len(jws.payload) > 0 && len(jws.signature) > 0
+}
+
+// key finds the key that the header names, and insists that the header is one
+// that the key's texts of that type have. For the header that Sign writes, letter
+// by letter, that is seen without reading it as JSON.
+func (jws compact) key(want string, find func(kid string) (Key, bool)) (Key, bool) {
+	_, rest, _ := bytes.Cut(jws.header, []byte(`","kid":"`))
+	if kid, ok := bytes.CutSuffix(rest, []byte(`","typ":"`+tokenType+`"}`)); ok && want == tokenType {
+		if key, ok := find(string(kid)); ok && key.header == jws.segment {
+			return key, true
+		}
+	}
 	var alg, kid, typ string
-	ok := members(header, func(name, value string) (ok bool) {
+	ok := members(jws.header, func(name, value string) (ok bool) {
 		switch name {
 		case "alg":
 			alg, ok = text(value)
@@ -205,7 +225,7 @@ func keyOf(header []byte, find func(kid string) (Key, bool)) (Key, bool) {
 		return ok // not crit, jku, jwk, x5u, x5c, zip …: never ours
 	})
 	typ = strings.TrimPrefix(strings.ToLower(typ), "application/")
-	if !ok || kid == "" || typ != "at+jwt" {
+	if !ok || kid == "" || typ != want {
 		return Key{}, false
 	}
 	key, ok := find(kid)

@@ -1,9 +1,12 @@
 package accesstoken
 
-import "strconv"
+import (
+	"encoding/json"
+	"strconv"
+)
 
 // parseClaims reads a payload. Every claim of ours has to be there, of its own
-// type; others may be, and are left alone.
+// type; others may be, and are kept as they are written.
 func parseClaims(payload []byte) (Claims, bool) {
 	var c Claims
 	found := 0
@@ -37,6 +40,10 @@ func parseClaims(payload []byte) (Claims, bool) {
 		default:
 			found--
 			ok = true
+			if c.Extra == nil {
+				c.Extra = map[string]any{}
+			}
+			c.Extra[name] = json.RawMessage(value)
 		}
 		return ok
 	})

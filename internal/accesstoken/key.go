@@ -26,20 +26,25 @@ const (
 	Ed25519 = "Ed25519"
 	RS256   = "RS256"
 	HS256   = "HS256"
+
+	edDSA = "EdDSA"
 )
 
 const (
-	rsaBits   = 2048 // signing with 3072 takes three times as long; tokens live for minutes
-	minSecret = 32   // RFC 7518, section 3.2
-	sharedID  = "shared"
+	rsaBits    = 2048 // signing with 3072 takes three times as long; tokens live for minutes
+	maxRSABits = 8192 // a longer one would be work for whoever verifies
+	minSecret  = 32   // RFC 7518, section 3.2
+	sharedID   = "shared"
 )
 
-// A Key signs and verifies. Its algorithm is part of it: no token chooses one.
+// A Key verifies, and signs unless it came from a JWKS. Its algorithm is part of
+// it: no token chooses one.
 type Key struct {
 	id, alg string
-	private crypto.Signer // nil for HS256
-	secret  []byte        // of HS256
-	header  string        // the first segment of its tokens, ready to use
+	public  crypto.PublicKey // nil for HS256
+	private crypto.Signer    // nil for HS256, and for a key of a JWKS
+	secret  []byte           // of HS256
+	header  string           // the first segment of its tokens, ready to use
 }
 
 // ID is the `kid`: for an asymmetric key its thumbprint (RFC 7638). That of HS256
@@ -78,7 +83,7 @@ func NewHS256(secret []byte) (Key, error) {
 		return Key{}, fmt.Errorf("a signing secret for HS256 has at least %d bytes, this one %d", minSecret, len(secret))
 	}
 	k := Key{id: sharedID, alg: HS256, secret: append([]byte(nil), secret...)}
-	k.header = headerOf(k)
+	k.header = headerOf(k, tokenType)
 	return k, nil
 }
 
@@ -105,17 +110,8 @@ func UnmarshalKey(alg string, der []byte) (Key, error) {
 
 // newKey binds a private key to its algorithm, after a look that they match.
 func newKey(alg string, private crypto.Signer) (Key, error) {
-	wire := alg
-	var fits bool
-	switch key := private.(type) {
-	case *ecdsa.PrivateKey:
-		fits = alg == ES256 && key.Curve == elliptic.P256()
-	case ed25519.PrivateKey:
-		fits, wire = alg == Ed25519, "EdDSA"
-	case *rsa.PrivateKey:
-		fits = alg == RS256 && key.N.BitLen() >= rsaBits
-	}
-	if !fits {
+	wire, fits := wireOf(private.Public())
+	if !fits || alg != nameOf(wire) {
 		return Key{}, fmt.Errorf("this private key is not one for %s", alg)
 	}
 	public := jose.JSONWebKey{Key: private.Public()}
@@ -123,37 +119,42 @@ func newKey(alg string, private crypto.Signer) (Key, error) {
 	if err != nil {
 		return Key{}, err
 	}
-	k := Key{id: base64.RawURLEncoding.EncodeToString(thumbprint), alg: wire, private: private}
-	k.header = headerOf(k)
+	k := Key{id: base64.RawURLEncoding.EncodeToString(thumbprint), alg: wire, public: private.Public(), private: private}
+	k.header = headerOf(k, tokenType)
 	return k, nil
 }
 
-func headerOf(k Key) string {
+// wireOf is the one `alg` that a public key is good for here.
+func wireOf(public crypto.PublicKey) (wire string, fits bool) {
+	switch key := public.(type) {
+	case *ecdsa.PublicKey:
+		return ES256, key.Curve == elliptic.P256()
+	case ed25519.PublicKey:
+		return edDSA, len(key) == ed25519.PublicKeySize
+	case *rsa.PublicKey:
+		return RS256, key.N.BitLen() >= rsaBits && key.N.BitLen() <= maxRSABits
+	}
+	return "", false
+}
+
+// nameOf is the name in the settings of an `alg`.
+func nameOf(wire string) string {
+	if wire == edDSA {
+		return Ed25519
+	}
+	return wire
+}
+
+func headerOf(k Key, typ string) string {
 	header, err := json.Marshal(struct {
 		Alg string `json:"alg"`
 		Kid string `json:"kid"`
 		Typ string `json:"typ"`
-	}{k.alg, k.id, "at+jwt"})
+	}{k.alg, k.id, typ})
 	if err != nil {
 		panic(err) // three strings
 	}
 	return base64.RawURLEncoding.EncodeToString(header)
-}
-
-// JWKS is the document of the public keys (RFC 7517, section 5), in the order
-// given. Keys of HS256 are left out.
-func JWKS(keys []Key) []byte {
-	set := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
-	for _, k := range keys {
-		if k.private != nil {
-			set.Keys = append(set.Keys, jose.JSONWebKey{Key: k.private.Public(), KeyID: k.id, Algorithm: k.alg, Use: "sig"})
-		}
-	}
-	document, err := json.Marshal(set)
-	if err != nil {
-		panic(err) // public keys that newKey has looked at
-	}
-	return document
 }
 
 // sign returns the signature of RFC 7518, section 3, or RFC 8037.
@@ -175,25 +176,28 @@ func (k Key) sign(input []byte) ([]byte, error) {
 		digest := sha256.Sum256(input)
 		return rsa.SignPKCS1v15(nil, private, crypto.SHA256, digest[:]) // deterministic
 	}
+	if k.secret == nil {
+		return nil, errors.New("this key can only verify")
+	}
 	return k.mac(input), nil
 }
 
 // verifies reports whether the signature is this key's. ES256 has two valid
 // signatures for one text: nothing may be keyed by the text of a token.
 func (k Key) verifies(input, signature []byte) bool {
-	switch private := k.private.(type) {
-	case *ecdsa.PrivateKey:
+	switch public := k.public.(type) {
+	case *ecdsa.PublicKey:
 		if len(signature) != 64 {
 			return false
 		}
 		digest := sha256.Sum256(input)
 		r, s := new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:])
-		return ecdsa.Verify(&private.PublicKey, digest[:], r, s)
-	case ed25519.PrivateKey:
-		return ed25519.Verify(private.Public().(ed25519.PublicKey), input, signature)
-	case *rsa.PrivateKey:
+		return ecdsa.Verify(public, digest[:], r, s)
+	case ed25519.PublicKey:
+		return ed25519.Verify(public, input, signature)
+	case *rsa.PublicKey:
 		digest := sha256.Sum256(input)
-		return rsa.VerifyPKCS1v15(&private.PublicKey, crypto.SHA256, digest[:], signature) == nil
+		return rsa.VerifyPKCS1v15(public, crypto.SHA256, digest[:], signature) == nil
 	}
 	return k.secret != nil && hmac.Equal(k.mac(input), signature)
 }

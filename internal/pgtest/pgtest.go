@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -26,7 +27,8 @@ import (
 )
 
 // Skip is the environment variable that lets tests run without PostgreSQL when it
-// is "skip". CI never sets it.
+// is "skip". CI never sets it. Any other value is the folder of the programs to
+// use.
 const Skip = "WATCHWORD_TEST_POSTGRES"
 
 const superuser = "watchword"
@@ -40,53 +42,66 @@ type Server struct {
 	owner *syscall.Credential // nil: the user of the test
 	cmd   *exec.Cmd
 	ended chan struct{}
-	next  int
-	mu    sync.Mutex
+
+	frozen []int // its processes, after Freeze
+
+	next int
+	mu   sync.Mutex
 }
 
 // New makes a cluster and starts it; it is gone when the test ends. Further
 // settings are lines of postgresql.conf.
 func New(t testing.TB, settings ...string) *Server {
 	t.Helper()
-	if os.Getenv(Skip) == "skip" {
-		t.Skipf("PostgreSQL is left out, because %s=skip", Skip)
-	}
-	s, err := create(t, settings)
+	skip(t)
+	s, err := prepare(t)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(s.Kill)
+	if err := s.create(settings); err != nil {
+		t.Fatal(err)
+	}
 	if err := s.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
 
-func create(t testing.TB, settings []string) (*Server, error) {
-	bin, err := binaries()
+func skip(t testing.TB) {
+	t.Helper()
+	if os.Getenv(Skip) == "skip" {
+		t.Skipf("PostgreSQL is left out, because %s=skip", Skip)
+	}
+}
+
+// prepare finds a folder, an owner and a port.
+func prepare(t testing.TB) (*Server, error) {
+	initdb, err := find("initdb")
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{bin: bin}
+	s := &Server{bin: filepath.Dir(initdb)}
 	root, err := os.MkdirTemp("", "pgtest-")
 	if err != nil {
 		return nil, err
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(root) })
+	t.Cleanup(func() { s.Kill(); _ = os.RemoveAll(root) })
 	if os.Geteuid() == 0 {
 		if s.owner, err = unprivileged(root); err != nil {
 			return nil, err
 		}
 	}
 	s.Dir = filepath.Join(root, "data")
-	if s.Port, err = freePort(); err != nil {
-		return nil, err
-	}
+	s.Port, err = freePort()
+	return s, err
+}
+
+func (s *Server) create(settings []string) error {
 	out, err := s.command("initdb", "-D", s.Dir, "-U", superuser, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync").CombinedOutput()
 	if err != nil {
-		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
+		return fmt.Errorf("initdb: %w\n%s", err, out)
 	}
-	return s, s.Configure(append([]string{
+	return s.Configure(append([]string{
 		"listen_addresses = '127.0.0.1'", "unix_socket_directories = ''", fmt.Sprintf("port = %d", s.Port),
 		"max_connections = 200", "shared_buffers = 64MB",
 	}, settings...)...)
@@ -102,6 +117,15 @@ func (s *Server) Configure(lines ...string) error {
 		_, err = fmt.Fprintln(file, line)
 	}
 	return errors.Join(err, file.Close())
+}
+
+// Write puts a file into the data directory that only the cluster reads.
+func (s *Server) Write(name, text string) error {
+	path := filepath.Join(s.Dir, name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil || s.owner == nil {
+		return err
+	}
+	return os.Chown(path, int(s.owner.Uid), int(s.owner.Gid))
 }
 
 // Start starts the cluster, and returns when it answers. After a Kill that takes
@@ -123,16 +147,8 @@ func (s *Server) Start(ctx context.Context) error {
 
 func (s *Server) start(ctx context.Context) error {
 	cmd := s.command("postgres", "-D", s.Dir)
-	cmd.SysProcAttr.Pdeathsig = syscall.SIGQUIT // with the test, whatever ends it
-	ended := make(chan struct{})
-	started := make(chan error)
-	go func() {
-		runtime.LockOSThread() // the signal comes when this thread ends
-		started <- cmd.Start()
-		_ = cmd.Wait()
-		close(ended)
-	}()
-	if err := <-started; err != nil {
+	ended, err := launch(cmd)
+	if err != nil {
 		return err
 	}
 	for range 600 {
@@ -151,15 +167,32 @@ func (s *Server) start(ctx context.Context) error {
 	return errors.New("PostgreSQL did not answer within 30 seconds")
 }
 
+// launch starts a program that ends with the test, whatever ends that.
+func launch(cmd *exec.Cmd) (ended chan struct{}, err error) {
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGQUIT
+	ended = make(chan struct{})
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread() // the signal comes when this thread ends
+		started <- cmd.Start()
+		_ = cmd.Wait()
+		close(ended)
+	}()
+	return ended, <-started
+}
+
 // Kill ends the cluster with SIGKILL, as a crash would, and waits. The processes
-// of its connections end by themselves when they notice.
+// of its connections end by themselves when they notice; those that are frozen
+// can't, and are killed with it: that is how a machine dies.
 func (s *Server) Kill() {
 	if s.cmd == nil {
 		return
 	}
-	_ = s.cmd.Process.Kill()
+	for _, pid := range append(s.frozen, s.cmd.Process.Pid) {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
 	<-s.ended
-	s.cmd = nil
+	s.cmd, s.frozen = nil, nil
 }
 
 // URL is where a database of the cluster is.
@@ -192,16 +225,34 @@ func (s *Server) command(program string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// binaries finds the newest PostgreSQL of the machine.
-func binaries() (string, error) {
-	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
-	if len(found) > 0 {
-		return filepath.Dir(slices.Max(found)), nil
+// packages name what to install for a program.
+var packages = map[string]string{"initdb": "postgresql", "pgbouncer": "pgbouncer"}
+
+// Missing names the packages that the tests need and the machine does not have.
+func Missing() (names []string) {
+	for _, program := range slices.Sorted(maps.Keys(packages)) {
+		if _, err := find(program); err != nil {
+			names = append(names, packages[program])
+		}
 	}
-	if path, err := exec.LookPath("initdb"); err == nil {
-		return filepath.Dir(path), nil
+	return names
+}
+
+// find looks where Debian puts the newest PostgreSQL, and then where everybody
+// does; or only where it is told to.
+func find(program string) (string, error) {
+	places := []string{"/usr/lib/postgresql/*/bin", "/usr/sbin"}
+	if only := os.Getenv(Skip); only != "" {
+		places = []string{only}
+	} else if path, err := exec.LookPath(program); err == nil {
+		places = append(places, filepath.Dir(path))
 	}
-	return "", fmt.Errorf("PostgreSQL is missing: install the package postgresql, or set %s=skip", Skip)
+	for _, place := range places {
+		if found, _ := filepath.Glob(filepath.Join(place, program)); len(found) > 0 {
+			return slices.Max(found), nil
+		}
+	}
+	return "", fmt.Errorf("%s is missing: install the package %s, or set %s=skip", program, packages[program], Skip)
 }
 
 // unprivileged gives the folder to a user who is not root: PostgreSQL runs under

@@ -1,6 +1,8 @@
 package pgtest_test
 
 import (
+	"os"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -29,4 +31,58 @@ func TestAServerIsKilledAndKeepsWhatWasCommitted(t *testing.T) {
 		t.Fatal(err)
 	}
 	do("INSERT INTO kept VALUES (1)")
+}
+
+// It stands alone so that a machine without PostgreSQL is told so once (.ci/check).
+func TestTheMachineHasWhatTheTestsNeed(t *testing.T) {
+	t.Parallel()
+	if missing := pgtest.Missing(); len(missing) > 0 && os.Getenv(pgtest.Skip) != "skip" {
+		t.Fatalf("PostgreSQL is missing: install the packages %s, or set %s=skip", strings.Join(missing, " "), pgtest.Skip)
+	}
+}
+
+func TestABouncerLendsConnectionsForOneTransaction(t *testing.T) {
+	t.Parallel()
+	s := pgtest.New(t)
+	bouncer := pgtest.NewBouncer(t, s, "default_pool_size = 1")
+	url := bouncer.URL(s.Database(t))
+	var processes [2]int
+	for i := range processes { // both stay connected
+		conn, err := pgx.Connect(t.Context(), url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close(t.Context()) //nolint:errcheck // it is a test
+		if err := conn.QueryRow(t.Context(), "SELECT pg_backend_pid()", pgx.QueryExecModeExec).Scan(&processes[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if processes[0] != processes[1] {
+		t.Errorf("two connections that do nothing hold %v, want one", processes)
+	}
+}
+
+func TestAStandbyHasWhatItsPrimaryAnswered(t *testing.T) {
+	t.Parallel()
+	primary := pgtest.New(t)
+	url := primary.Database(t)
+	standby := primary.Standby(t)
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Exec(t.Context(), "CREATE TABLE kept AS SELECT 7 AS n"); err != nil {
+		t.Fatal(err)
+	}
+	primary.Freeze(t)
+	primary.Kill()
+	standby.Promote(t)
+	conn, err = pgx.Connect(t.Context(), standby.URL(conn.Config().Database))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context()) //nolint:errcheck // it is a test
+	if _, err := conn.Exec(t.Context(), "UPDATE kept SET n = n + 1"); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -25,7 +27,7 @@ func unavailable(err error) error {
 			return err // Update tries again
 		}
 		switch answer.Code[:2] {
-		case "08", "53", "57", "58", "XX": // connection, resources, operator, system, corruption
+		case "08", "53", "55", "57", "58", "XX": // connection, resources, locks, operator, system, corruption
 		case "25": // a read-only transaction: this is a standby
 		default:
 			return err
@@ -34,17 +36,41 @@ func unavailable(err error) error {
 	return fmt.Errorf("%w: %w", watchword.ErrUnavailable, err)
 }
 
+// readOnly reports that the server takes no writes any more: it was the primary,
+// and is a standby now.
+func readOnly(err error) bool {
+	var answer *pgconn.PgError
+	return errors.As(err, &answer) && answer.Code == "25006"
+}
+
 // inTheWay reports whether another transaction was, so that the same one may
-// succeed when it is run again: serialization, deadlock, lock timeout, and a
-// unique value that somebody else was just about to insert.
+// succeed when it is run again: serialization, deadlock, and a unique value that
+// somebody else was just about to insert. Who waited for a lock in vain has waited
+// long enough.
 func inTheWay(err error) bool {
 	var answer *pgconn.PgError
 	if !errors.As(err, &answer) {
 		return false
 	}
 	switch answer.Code {
-	case "40001", "40P01", "55P03", "23505":
+	case "40001", "40P01", "23505":
 		return true
 	}
 	return false
+}
+
+// A connectError says each thing once and in one line: hosts are tried one by one,
+// and each with TLS and without.
+type connectError struct{ err error }
+
+func (e connectError) Unwrap() error { return e.err }
+
+func (e connectError) Error() string {
+	var once []string
+	for line := range strings.Lines(e.err.Error()) {
+		if line = strings.TrimSpace(line); !slices.Contains(once, line) {
+			once = append(once, line)
+		}
+	}
+	return strings.Join(once, " ")
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -16,10 +17,19 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
+// A process that comes second looks so often, and waits five minutes at most.
+const (
+	lockPause = 250 * time.Millisecond
+	lockTries = 1200
+)
+
 // Migrate brings the tables of the database up to date, and names what it did.
 func Migrate(ctx context.Context, url string) (applied []string, err error) {
 	config, err := parse(url)
 	if err != nil {
+		return nil, err
+	}
+	if err := knock(ctx, config.ConnConfig); err != nil {
 		return nil, err
 	}
 	applied, err = migrate(ctx, config.ConnConfig)
@@ -30,14 +40,16 @@ func Migrate(ctx context.Context, url string) (applied []string, err error) {
 // it needs no session, so it works through a proxy too.
 func migrate(ctx context.Context, config *pgx.ConnConfig) (applied []string, err error) {
 	config = config.Copy()
-	delete(config.RuntimeParams, "statement_timeout") // an index takes as long as it takes
+	if config.RuntimeParams["statement_timeout"] != "" {
+		config.RuntimeParams["statement_timeout"] = "0" // an index takes as long as it takes
+	}
 	db := stdlib.OpenDB(*config)
 	defer db.Close() //nolint:errcheck // the migrations are committed
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return nil, err
 	}
-	locker, err := lock.NewPostgresTableLocker()
+	locker, err := lock.NewPostgresTableLocker(lock.WithTableLockTimeout(lockPause, lockTries))
 	if err != nil {
 		return nil, err
 	}

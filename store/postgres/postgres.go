@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 
@@ -26,13 +27,17 @@ const attempts = 8 // of one transaction
 
 // A Store is a pool of connections. It implements watchword.Store.
 type Store struct {
-	pool   *pgxpool.Pool
-	rotate [maxCharges + 1]string // the statement for so many charges
+	pool     *pgxpool.Pool
+	patience time.Duration          // with one operation
+	rotate   [maxCharges + 1]string // the statement for so many charges
 }
 
 const maxCharges = 4 // of one rotation; the engine has two
 
-var _ watchword.Store = (*Store)(nil)
+var (
+	_ watchword.Store   = (*Store)(nil)
+	_ watchword.Clocked = (*Store)(nil)
+)
 
 // Open connects and brings the tables up to date; any number of processes may do
 // so at once. The URL is that of libpq, with several hosts if need be:
@@ -45,20 +50,35 @@ func Open(ctx context.Context, url string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := open(ctx, config)
-	if err != nil && strings.Contains(err.Error(), "unsupported startup parameter") {
-		// A proxy that shares connections between clients (PgBouncer): the
-		// timeouts have to be set in the database instead.
-		for _, name := range timeouts {
-			delete(config.ConnConfig.RuntimeParams, name)
-		}
-		s, err = open(ctx, config)
+	if err := knock(ctx, config.ConnConfig); err != nil {
+		return nil, err
 	}
-	return s, err
+	return open(ctx, config)
+}
+
+// knock connects once, so that what is wrong with the URL is said in a line. A
+// proxy that lends connections out by transaction (PgBouncer) refuses parameters
+// of a session: the timeouts are left out, and TimeoutsOff tells.
+func knock(ctx context.Context, config *pgx.ConnConfig) error {
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil && strings.Contains(err.Error(), "unsupported startup parameter") {
+		for _, timeout := range timeouts {
+			delete(config.RuntimeParams, timeout.name)
+		}
+		conn, err = pgx.ConnectConfig(ctx, config)
+	}
+	if err != nil {
+		return fmt.Errorf("open database %s: %w", config.Database, unavailable(connectError{err}))
+	}
+	return conn.Close(ctx)
 }
 
 // timeouts are the parameters that keep one statement from holding all others.
-var timeouts = []string{"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"}
+var timeouts = []struct{ name, milliseconds string }{
+	{"statement_timeout", "15000"},
+	{"lock_timeout", "5000"},
+	{"idle_in_transaction_session_timeout", "30000"},
+}
 
 // CheckURL says whether Open could make sense of a URL.
 func CheckURL(url string) error {
@@ -72,9 +92,9 @@ func parse(url string) (*pgxpool.Config, error) {
 		return nil, errors.New("this is not a PostgreSQL URL: write postgres://user:password@host:5432/database")
 	}
 	params := config.ConnConfig.RuntimeParams
-	for i, value := range []string{"15000", "5000", "30000"} {
-		if params[timeouts[i]] == "" {
-			params[timeouts[i]] = value
+	for _, timeout := range timeouts {
+		if params[timeout.name] == "" {
+			params[timeout.name] = timeout.milliseconds
 		}
 	}
 	if params["application_name"] == "" {
@@ -91,7 +111,19 @@ func parse(url string) (*pgxpool.Config, error) {
 	if config.ConnConfig.ConnectTimeout == 0 {
 		config.ConnConfig.ConnectTimeout = 5 * time.Second
 	}
+	config.BeforeConnect = neverCancel
 	return config, nil
+}
+
+// patience is how long one operation waits for the database in all: as long as it
+// lets a statement run. A database that is gone without a word, or hangs, does not
+// tell when the time is up.
+func patience(config *pgxpool.Config) time.Duration {
+	ms, err := strconv.Atoi(config.ConnConfig.RuntimeParams["statement_timeout"])
+	if err != nil || ms <= 0 {
+		return 15 * time.Second
+	}
+	return time.Duration(ms) * time.Millisecond
 }
 
 func open(ctx context.Context, config *pgxpool.Config) (*Store, error) {
@@ -102,7 +134,7 @@ func open(ctx context.Context, config *pgxpool.Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", config.ConnConfig.Database, unavailable(err))
 	}
-	s := &Store{pool: pool}
+	s := &Store{pool: pool, patience: patience(config)}
 	for charges := range s.rotate {
 		s.rotate[charges] = sqlstore.RotateStatement(charges)
 	}
@@ -124,10 +156,12 @@ func (s *Store) Update(ctx context.Context, fn func(watchword.Tx) error) error {
 var errNotBegun = errors.New("transaction not begun")
 
 func (s *Store) run(ctx context.Context, options pgx.TxOptions, fn func(watchword.Tx) error) error {
+	ctx, cancel := context.WithTimeout(ctx, s.patience)
+	defer cancel()
 	var err error
 	for attempt := range attempts {
 		err = s.try(ctx, options, fn)
-		if !inTheWay(err) && !errors.Is(err, errNotBegun) {
+		if !inTheWay(err) && !errors.Is(err, errNotBegun) && !s.leaveStandby(err) {
 			return err
 		}
 		if !sleep(ctx, pause(attempt)) {
@@ -135,6 +169,17 @@ func (s *Store) run(ctx context.Context, options pgx.TxOptions, fn func(watchwor
 		}
 	}
 	return fmt.Errorf("%w: %w", watchword.ErrUnavailable, err)
+}
+
+// leaveStandby reports whether err tells that the server is no longer the
+// primary: nothing was done there. It gives up every connection, so that the next
+// ones look for the primary.
+func (s *Store) leaveStandby(err error) bool {
+	if !readOnly(err) {
+		return false
+	}
+	s.pool.Reset()
+	return true
 }
 
 // pause grows, and differs between those that were in each other's way: the clock
@@ -149,8 +194,9 @@ func (s *Store) try(ctx context.Context, options pgx.TxOptions, fn func(watchwor
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNotBegun, unavailable(err))
 	}
-	defer tx.Rollback(context.WithoutCancel(ctx)) //nolint:errcheck // after a commit it does nothing
-	if err := fn(sqlstore.NewTx(conn{tx})); err != nil {
+	until, _ := ctx.Deadline()
+	defer rollback(tx, until)
+	if err := fn(sqlstore.NewTx(conn{tx, until})); err != nil {
 		return err
 	}
 	if err := tx.Commit(ctx); err != nil {
@@ -159,17 +205,26 @@ func (s *Store) try(ctx context.Context, options pgx.TxOptions, fn func(watchwor
 	return nil
 }
 
+// rollback does nothing after a commit.
+func rollback(tx pgx.Tx, until time.Time) {
+	ctx, cancel := context.WithDeadline(context.Background(), until)
+	defer cancel()
+	tx.Rollback(ctx) //nolint:errcheck // a connection that can't is given up
+}
+
 // Rotate charges and rotates in one statement and one round trip.
 func (s *Store) Rotate(ctx context.Context, r watchword.RotateRequest) (watchword.RotateResult, error) {
+	limited, cancel := context.WithTimeout(ctx, s.patience)
+	defer cancel()
 	var taken int
 	var result watchword.RotateResult
 	var err error
 	for attempt := range attempts {
-		taken, result, err = s.rotateOnce(ctx, r)
-		if !inTheWay(err) && !pgconn.SafeToRetry(err) {
+		taken, result, err = s.rotateOnce(limited, r)
+		if !inTheWay(err) && !pgconn.SafeToRetry(err) && !s.leaveStandby(err) {
 			break
 		}
-		if !sleep(ctx, pause(attempt)) {
+		if !sleep(limited, pause(attempt)) {
 			break
 		}
 	}
@@ -224,8 +279,18 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
+// Clock is the time of the database: the same for all processes.
+func (s *Store) Clock(ctx context.Context) (now time.Time, err error) {
+	ctx, cancel := context.WithTimeout(ctx, s.patience)
+	defer cancel()
+	err = s.pool.QueryRow(ctx, "SELECT clock_timestamp()").Scan(&now)
+	return now, unavailable(err)
+}
+
 // Check asks the database whether it can be written to.
 func (s *Store) Check(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, s.patience)
+	defer cancel()
 	var readOnly bool
 	err := s.pool.QueryRow(ctx, "SELECT pg_is_in_recovery()").Scan(&readOnly)
 	if err != nil {
@@ -237,26 +302,55 @@ func (s *Store) Check(ctx context.Context) error {
 	return nil
 }
 
+// TimeoutsOff is empty if something cuts off what hangs. Otherwise nothing does,
+// for a proxy did not pass the timeouts on, and it holds the statements that set
+// them in the database instead; connections made from then on have them.
+func (s *Store) TimeoutsOff(ctx context.Context) (mend []string, err error) {
+	for _, timeout := range timeouts {
+		var role, value string
+		err := s.pool.QueryRow(ctx, "SELECT quote_ident(current_user), current_setting($1)", timeout.name).Scan(&role, &value)
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", timeout.name, unavailable(err))
+		}
+		if value == "0" {
+			mend = append(mend, fmt.Sprintf("ALTER ROLE %s SET %s = %s;", role, timeout.name, timeout.milliseconds))
+		}
+	}
+	return mend, nil
+}
+
 // Close waits for running operations.
 func (s *Store) Close() error {
 	s.pool.Close()
 	return nil
 }
 
-// A conn is a transaction as sqlstore wants it.
-type conn struct{ tx pgx.Tx }
+// A conn is a transaction as sqlstore wants it, until its time is up.
+type conn struct {
+	tx    pgx.Tx
+	until time.Time
+}
 
 func (c conn) Exec(ctx context.Context, text string, args ...any) (int, error) {
+	ctx, cancel := context.WithDeadline(ctx, c.until)
+	defer cancel()
 	tag, err := c.tx.Exec(ctx, text, args...)
 	return int(tag.RowsAffected()), unavailable(err)
 }
 
 func (c conn) Query(ctx context.Context, text string, args ...any) (sqlstore.Rows, error) {
+	ctx, cancel := context.WithDeadline(ctx, c.until)
 	answer, err := c.tx.Query(ctx, text, args...)
-	return rows{answer}, unavailable(err)
+	if err != nil {
+		cancel()
+	}
+	return rows{answer, cancel}, unavailable(err)
 }
 
-type rows struct{ pgx.Rows }
+type rows struct {
+	pgx.Rows
+	cancel context.CancelFunc
+}
 
-func (r rows) Close() error { r.Rows.Close(); return r.Err() }
+func (r rows) Close() error { r.Rows.Close(); r.cancel(); return r.Err() }
 func (r rows) Err() error   { return unavailable(r.Rows.Err()) }

@@ -47,9 +47,9 @@ func TestEveryStatementReachesItsRowsByAnIndex(t *testing.T) {
 	holdTable(t, "../../docs/scale.md", table.String())
 }
 
-// handful are the tables that do not grow with use: keys, and mail that could not
-// be sent yet.
-var handful = []string{"keys", "mails"}
+// handful are the tables that do not grow with use: keys, the one row of the feed,
+// and mail that could not be sent yet.
+var handful = []string{"keys", "feed", "mails"}
 
 // holdTable wants the table in the document, or writes it there.
 func holdTable(t *testing.T, path, table string) {

@@ -37,16 +37,22 @@ func prepareFile(path string) error {
 // openPool opens a pool of one connection, that is made. FULL means that a commit
 // is on disk.
 func openPool(ctx context.Context, path, txlock string, pragmas ...string) (*sql.DB, error) {
+	return openWith(ctx, path, txlock, append([]string{"journal_mode(WAL)", "synchronous(FULL)"}, pragmas...))
+}
+
+func openWith(ctx context.Context, path, txlock string, pragmas []string) (*sql.DB, error) {
 	busy := fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds())
-	all := append([]string{busy, "journal_mode(WAL)", "synchronous(FULL)"}, pragmas...)
-	query := url.Values{"_pragma": all, "_txlock": {txlock}}
+	query := url.Values{"_pragma": append([]string{busy}, pragmas...), "_txlock": {txlock}}
 	dsn := url.URL{Scheme: "file", Opaque: url.PathEscape(path), RawQuery: query.Encode()}
 	pool, err := sql.Open("sqlite", dsn.String())
 	if err != nil {
 		return nil, err
 	}
 	pool.SetMaxOpenConns(1)
-	if err := connect(ctx, pool); err != nil {
+	if err = connect(ctx, pool); err == nil {
+		err = refuseIfLeft(ctx, pool, path)
+	}
+	if err != nil {
 		return nil, errors.Join(err, pool.Close())
 	}
 	return pool, nil

@@ -21,6 +21,8 @@ const (
 	ByLimit          Key = "key of the limit"
 	ByAge            Key = "in the background, by age"
 	ByOperator       Key = "by an operator, in order of address"
+	ByNumber         Key = "in the background, by number of the feed"
+	OfFeed           Key = "nothing: the one row of the feed"
 	OfKeys           Key = "nothing: the keys, a handful"
 	OfOutbox         Key = "nothing: the mail that waits, all of it"
 )
@@ -74,6 +76,13 @@ func Statements() []Statement {
 		{"selectKeys", selectKeys, OfKeys},
 		{"updateKey", updateKey, OfKeys},
 		{"deleteKey", deleteKey, OfKeys},
+
+		{"lockFeed", lockFeed, OfFeed},
+		{"advanceFeed", advanceFeed, OfFeed},
+		{"numberSessions", numberSessions, ByAge},
+		{"numberUsers", numberUsers, ByAge},
+		{"selectFeedState", selectFeedState, ByAge},
+		{"selectFeed", selectFeed, ByNumber},
 
 		{"charge", charge, ByLimit},
 		{"selectLimit", selectLimit, ByLimit},

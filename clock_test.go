@@ -1,0 +1,161 @@
+package watchword_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/pgtest"
+	"github.com/watchword-auth/watchword/store/postgres"
+)
+
+// The clock of the store rules, if it has one: whatever the clocks of the servers
+// show, they are one service. Where there is none, one process has one clock, and
+// promise_test.go sets that back.
+
+// clocked is a store with a clock.
+type clocked struct {
+	watchword.Store
+	clock *clock
+}
+
+func (c clocked) Clock(context.Context) (time.Time, error) { return c.clock.Now(), nil }
+
+// A fleet is several engines on one store, each with a clock that is off.
+type fleet struct {
+	store   watchword.Store
+	opts    watchword.Options
+	now     func() time.Time
+	engines [3]*watchword.Engine
+}
+
+// restart begins engine i anew, by a clock that is off.
+func (f *fleet) restart(ctx context.Context, i int, off time.Duration) error {
+	opts := f.opts
+	opts.Now = func() time.Time { return f.now().Add(off) }
+	engine, err := watchword.New(ctx, f.store, opts)
+	if err != nil {
+		return err
+	}
+	if f.engines[i] != nil {
+		f.engines[i].Close()
+	}
+	f.engines[i] = engine
+	if ahead := engine.ClockAhead(); (ahead - off).Abs() > time.Second {
+		return fmt.Errorf("a clock that is off by %s counts as off by %s", off, ahead)
+	}
+	return nil
+}
+
+func (f *fleet) close() {
+	for _, e := range f.engines {
+		if e != nil {
+			e.Close()
+		}
+	}
+}
+
+// RT-3, RT-5, RT-6
+func TestServersWhoseClocksDifferJudgeAlike(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	f := &fleet{store: clocked{w.store, w.clock}, opts: w.opts, now: w.clock.Now}
+	t.Cleanup(f.close)
+	for i, off := range []time.Duration{-5 * time.Second, 0, 5 * time.Second} {
+		if err := f.restart(t.Context(), i, off); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rapid.Check(t, func(rt *rapid.T) {
+		some := func() *watchword.Engine { return f.engines[rapid.IntRange(0, 2).Draw(rt, "server")] }
+		in := w.login(t, "ada@example.com", laptop)
+		tokens := []watchword.Secret{in.RefreshToken}
+		refresh := func(token watchword.Secret) *watchword.SignIn {
+			in, err := some().Refresh(rt.Context(), token, laptop)
+			if err != nil {
+				rt.Fatalf("an honest client was refused: %v", err)
+			}
+			if in.Session.Forgiven != watchword.NeverForgiven {
+				rt.Fatal("what was in time counts as late")
+			}
+			if _, err := some().Authenticate(rt.Context(), in.AccessToken); err != nil {
+				rt.Fatalf("what one server signed another refuses: %v", err)
+			}
+			return in
+		}
+		rt.Repeat(map[string]func(*rapid.T){
+			"time passes": func(rt *rapid.T) {
+				w.clock.advance(time.Duration(rapid.IntRange(0, int(5*time.Hour)).Draw(rt, "pause")))
+			},
+			"a server restarts, its clock set": func(rt *rapid.T) {
+				off := rapid.IntRange(-3600, 3600).Draw(rt, "seconds off")
+				if err := f.restart(rt.Context(), rapid.IntRange(0, 2).Draw(rt, "server"), time.Duration(off)*time.Second); err != nil {
+					rt.Fatal(err)
+				}
+			},
+			"a refresh": func(*rapid.T) { tokens = append(tokens, refresh(tokens[len(tokens)-1]).RefreshToken) },
+			"a refresh and its repeat, nine seconds later": func(rt *rapid.T) {
+				last := tokens[len(tokens)-1]
+				next := refresh(last).RefreshToken
+				w.clock.advance(9 * time.Second)
+				if refresh(last).RefreshToken != next {
+					rt.Fatal("the repeat got another token")
+				}
+				tokens = append(tokens, next)
+			},
+		})
+		if len(tokens) < 3 {
+			return
+		}
+		w.clock.advance(11 * time.Second)
+		_, err := some().Refresh(rt.Context(), tokens[len(tokens)-3], laptop)
+		if watchword.CodeOf(err) != watchword.CodeRefreshReused {
+			rt.Fatalf("a thief eleven seconds later: %v", err)
+		}
+	})
+}
+
+// The same on PostgreSQL and by its real clock.
+func TestServersOnPostgresGoByItsClock(t *testing.T) {
+	t.Parallel()
+	store, err := postgres.Open(t.Context(), pgtest.New(t, "fsync = off").Database(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	f := &fleet{store: store, now: time.Now, opts: watchword.Options{
+		PublicURL: "https://id.example.com",
+		MasterKey: []byte("a master key for tests, 32 bytes"),
+		Mailer:    &postbox{},
+		HashQueue: time.Minute,
+	}}
+	t.Cleanup(f.close)
+	for i, off := range []time.Duration{-5 * time.Second, 5 * time.Second, -time.Hour} {
+		if err := f.restart(t.Context(), i, off); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, e := range f.engines {
+		in, err := e.SignUp(t.Context(), watchword.SignUpRequest{Email: fmt.Sprintf("user%d@example.com", i), Password: goodPassword, Client: laptop})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for j, other := range f.engines {
+			if _, err := other.Authenticate(t.Context(), in.AccessToken); err != nil {
+				t.Errorf("server %d refuses what server %d signed: %v", j, i, err)
+			}
+			next, err := other.Refresh(t.Context(), in.RefreshToken, laptop)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if age := time.Since(next.Session.RotatedAt).Abs(); age > time.Minute {
+				t.Errorf("server %d wrote down a time that is off by %s", j, age)
+			}
+			in = next
+		}
+	}
+}

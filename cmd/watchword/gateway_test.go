@@ -1,0 +1,266 @@
+package main_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// Real gateways before a real server, with the configurations that
+// docs/gateways.md shows: what reaches the service behind them, and what does not.
+
+// A gateway runs an example of examples/gateways.
+type gateway struct {
+	program, example string
+	arguments        func(t *testing.T, dir, example string) []string
+}
+
+// AZ-6
+func TestNginxLetsThroughWhomTheServerKnows(t *testing.T) {
+	t.Parallel()
+	guards(t, gateway{"nginx", "nginx.conf", func(t *testing.T, dir, example string) []string {
+		temporary := ""
+		for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
+			temporary += fmt.Sprintf("%s_temp_path %s; ", kind, filepath.Join(dir, kind))
+		}
+		main := write(t, dir, "main.conf", "daemon off; master_process off; pid nginx.pid; events {} http { access_log off; "+temporary+"include "+example+"; }")
+		return []string{"-p", dir, "-c", main, "-e", "stderr"}
+	}})
+}
+
+// AZ-6
+func TestCaddyLetsThroughWhomTheServerKnows(t *testing.T) {
+	t.Parallel()
+	guards(t, gateway{"caddy", "Caddyfile", func(t *testing.T, dir, example string) []string {
+		main := write(t, dir, "main", "{\nadmin off\ndefault_bind 127.0.0.1\nstorage file_system "+dir+"\n}\nimport "+example+"\n")
+		return []string{"run", "--adapter", "caddyfile", "--config", main}
+	}})
+}
+
+// What readers copy is what was tested.
+func TestTheDocumentShowsTheExamples(t *testing.T) {
+	t.Parallel()
+	document, err := os.ReadFile("../../docs/gateways.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, example := range []string{"nginx.conf", "Caddyfile", "traefik.yaml", "envoy.yaml"} {
+		text, err := os.ReadFile(filepath.Join("../../examples/gateways", example))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(document), "\n"+string(text)+"```") {
+			t.Errorf("docs/gateways.md does not show %s as it is", example)
+		}
+	}
+}
+
+func guards(t *testing.T, g gateway) {
+	t.Helper()
+	s := newServer(t, freeAddress(t))
+	dir := startServer(t, s)
+	ada := newDevice(t, s.address)
+	in := ada.post(t, "/register", body{"email": "ada@example.com", "password": "seven purple otters"}, http.StatusCreated)
+	session := ada.get(t, "/sessions", http.StatusOK).Sessions[0].ID
+	service := newBehind(t)
+	door := g.start(t, s.address, service.address())
+	identity := map[string]string{"x-auth-subject": in.User.ID, "x-auth-session": session, "x-auth-roles": "", "x-auth-email": ""}
+
+	service.wantReached(t, door.send(t, "GET", "/orders?role=x&login=y", ada.accessToken, ""), identity)
+	service.wantReached(t, door.send(t, "HEAD", "/", ada.accessToken, ""), identity)
+	service.wantReached(t, door.send(t, "DELETE", "/orders/7", ada.accessToken, ""), identity)
+	large := strings.Repeat("x", 900<<10)
+	if got := service.wantReached(t, door.send(t, "POST", "/orders", ada.accessToken, large), identity); got.Length != len(large) {
+		t.Errorf("the service got %d bytes of %d", got.Length, len(large))
+	}
+
+	service.wantRefused(t, door.send(t, "GET", "/orders", "", ""), http.StatusUnauthorized, "Bearer realm=")
+	service.wantRefused(t, door.send(t, "POST", "/orders", "", large), http.StatusUnauthorized, "Bearer realm=")
+	service.wantRefused(t, door.send(t, "GET", "/orders", "x", ""), http.StatusUnauthorized, `error="invalid_token"`)
+	for _, path := range []string{"/admin/", "/admin/x?role=", "//admin/x", "/x/../admin/x", "/%61dmin/x", "/admin/./x"} {
+		service.wantRefused(t, door.send(t, "GET", path, ada.accessToken, ""), http.StatusForbidden, "")
+	}
+	service.wantRefused(t, door.send(t, "GET", "/watchword", "", ""), 0, "")
+
+	if r := run(t, call{dir: dir, args: []string{"users", "set-roles", "ada@example.com", "admin", "editor"}}); r.code != 0 {
+		t.Fatal(r.errors)
+	}
+	service.wantRefused(t, door.send(t, "GET", "/orders", ada.accessToken, ""), http.StatusUnauthorized, `error="invalid_token"`)
+	ada.post(t, "/refresh", nil, http.StatusOK)
+	identity["x-auth-roles"] = "admin,editor"
+	service.wantReached(t, door.send(t, "GET", "/admin/", ada.accessToken, ""), identity)
+
+	ada.post(t, "/logout", nil, http.StatusOK)
+	service.wantRefused(t, door.send(t, "GET", "/orders", ada.accessToken, ""), http.StatusUnauthorized, `error="invalid_token"`)
+	s.kill()
+	service.wantRefused(t, door.send(t, "GET", "/orders", ada.accessToken, ""), http.StatusInternalServerError, "")
+}
+
+// behind is a service that tells what it got.
+type behind struct {
+	*httptest.Server
+	reached atomic.Int64
+}
+
+// seen is a request as it reached the service.
+type seen struct {
+	Identity map[string]string // by lower-case names with dashes, as CGI and its heirs read them
+	Length   int
+}
+
+func newBehind(t *testing.T) *behind {
+	b := &behind{}
+	b.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b.reached.Add(1)
+		got := seen{Identity: map[string]string{}}
+		for name, values := range r.Header {
+			if name = strings.ToLower(strings.ReplaceAll(name, "_", "-")); strings.HasPrefix(name, "x-auth-") {
+				got.Identity[name] += strings.Join(values, "|")
+			}
+		}
+		sent, _ := io.ReadAll(r.Body)
+		got.Length = len(sent)
+		text, _ := json.Marshal(got)
+		w.Header().Set("X-Seen", string(text))
+	}))
+	t.Cleanup(b.Close)
+	return b
+}
+
+func (b *behind) address() string { return b.Listener.Addr().String() }
+
+// wantReached checks that the request came through as these and nobody else; what
+// is empty may be left out.
+func (b *behind) wantReached(t *testing.T, answer *http.Response, identity map[string]string) (got seen) {
+	t.Helper()
+	request := answer.Request.Method + " " + answer.Request.URL.Path
+	if answer.StatusCode != http.StatusOK || b.reached.Swap(0) != 1 {
+		t.Fatalf("%s: %s", request, answer.Status)
+	}
+	if err := json.Unmarshal([]byte(answer.Header.Get("X-Seen")), &got); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(identity)) {
+		if got.Identity[name] != identity[name] {
+			t.Errorf("%s reached the service with %s %q, want %q", request, name, got.Identity[name], identity[name])
+		}
+	}
+	if len(got.Identity) > len(identity) {
+		t.Errorf("%s reached the service with %v", request, got.Identity)
+	}
+	return got
+}
+
+// wantRefused checks that the service was not asked. Status 0 is any refusal,
+// 500 any failure.
+func (b *behind) wantRefused(t *testing.T, answer *http.Response, status int, challenge string) {
+	t.Helper()
+	request := answer.Request.Method + " " + answer.Request.URL.Path
+	if b.reached.Swap(0) != 0 {
+		t.Fatalf("%s reached the service", request)
+	}
+	failed := status == http.StatusInternalServerError && answer.StatusCode >= status
+	if answer.StatusCode != status && !failed && (status != 0 || answer.StatusCode < 400) {
+		t.Errorf("%s: %s, want %d", request, answer.Status, status)
+	}
+	if got := answer.Header.Values("WWW-Authenticate"); challenge != "" && (len(got) != 1 || !strings.Contains(got[0], challenge)) {
+		t.Errorf("%s: WWW-Authenticate %q, want %s", request, got, challenge)
+	}
+}
+
+// start runs the example, on ports of its own.
+func (g gateway) start(t *testing.T, watchword, service string) door {
+	t.Helper()
+	if os.Getenv("WATCHWORD_TEST_GATEWAYS") == "skip" {
+		t.Skip("WATCHWORD_TEST_GATEWAYS=skip: nothing is known about the gateways")
+	}
+	program, err := exec.LookPath(g.program)
+	if err != nil {
+		program = "/usr/sbin/" + g.program // not in everybody's PATH
+	}
+	if _, err := os.Stat(program); err != nil {
+		t.Fatalf("%s is missing: install the package %s, or set WATCHWORD_TEST_GATEWAYS=skip", g.program, g.program)
+	}
+	text, err := os.ReadFile(filepath.Join("../../examples/gateways", g.example))
+	if err != nil {
+		t.Fatal(err)
+	}
+	address, dir := freeAddress(t), t.TempDir()
+	example := strings.NewReplacer("127.0.0.1:8000", address, "127.0.0.1:8080", watchword, "127.0.0.1:3000", service).Replace(string(text))
+	cmd := exec.Command(program, g.arguments(t, dir, write(t, dir, "example", example))...)
+	var said bytes.Buffer
+	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.Env = dir, &said, &said, append(os.Environ(), "HOME="+dir, "XDG_CONFIG_HOME="+dir)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() { _ = cmd.Wait(); close(ended) }()
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		<-ended
+	})
+	for range 1200 {
+		if conn, err := net.Dial("tcp", address); err == nil {
+			_ = conn.Close()
+			return door{address}
+		}
+		select {
+		case <-ended:
+			t.Fatalf("%s ended:\n%s", g.program, said.String())
+		case <-time.After(25 * time.Millisecond):
+		}
+	}
+	t.Fatalf("%s does not listen", g.program)
+	return door{}
+}
+
+// A door is a gateway from the outside.
+type door struct{ address string }
+
+// send tries to be somebody else by every spelling of a name.
+func (d door) send(t *testing.T, method, path, token, content string) *http.Response {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, "http://"+d.address+path, strings.NewReader(content))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	for _, noun := range []string{"Subject", "Session", "Roles", "Email"} {
+		for _, spelling := range []string{"X-Auth-", "x-auth-", "X_Auth_", "X-Auth_", "X_Auth-", "x_auth_", "x_AUTH-"} {
+			r.Header[spelling+noun] = []string{"spoofed", "twice"}
+		}
+	}
+	answer, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if _, err := io.Copy(io.Discard, answer.Body); err != nil {
+		t.Fatal(err)
+	}
+	return answer
+}
+
+func write(t *testing.T, dir, name, text string) (path string) {
+	t.Helper()
+	path = filepath.Join(dir, name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}

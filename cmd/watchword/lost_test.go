@@ -1,0 +1,212 @@
+package main_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/pgtest"
+)
+
+// The database commits, and its answer is lost: nobody here can know the outcome.
+// The client is told 503 and asks again. For each flow: what it is told then, and
+// that nothing was done twice or undone (the table in docs/faults.md).
+
+// A lostAnswer is one flow of which the last commit is in doubt.
+type lostAnswer struct {
+	flow   string
+	commit string // of the transaction that has this statement in it
+	method string // default: POST
+	path   string
+	body   body
+
+	again int    // what asking again comes to
+	code  string // its code
+	then  func() // what holds afterwards
+}
+
+const (
+	commitMessage = "commit\x00" // how pgx ends a transaction
+	setPassword   = "UPDATE users SET password_hash"
+	endSession    = "UPDATE sessions SET ended_at"
+)
+
+// doubtful is a service whose connection to the database loses answers.
+type doubtful struct {
+	*fault
+	server *server
+	wire   *wire
+	mails  *mailbox
+	users  int
+}
+
+// RT-6, RST-4
+func TestTheLostAnswerOfACommitDoesNoHarm(t *testing.T) {
+	t.Parallel()
+	database, err := url.Parse(pgtest.New(t, "fsync = off").Database(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &doubtful{fault: newFault(t, "answer to a commit lost"), wire: newWire(t, database.Host), server: newServer(t, freeAddress(t))}
+	database.Host = d.wire.Addr().String()
+	dir := startServer(t, d.server, append(onPostgres(database.String()), "--limits=off", "--log-level=error", "--refresh-grace=0s")...)
+	d.mails = openMailbox(t, filepath.Join(dir, "watchword-data", "mail"))
+	for _, flow := range []func(*testing.T, *device, string) lostAnswer{
+		d.signUp, d.logIn, d.refresh, d.lateRefresh, d.reuse, d.logOut, d.logOutEverywhere,
+		d.changePassword, d.forgot, d.reset, d.verify, d.deleteAccount,
+	} {
+		email := fmt.Sprintf("user%d@example.com", d.users)
+		d.users++
+		phone := newDevice(t, d.server.address)
+		token := phone.post(t, "/register", body{"email": email, "password": firstSecret, "delivery": "body"}, 201).RefreshToken
+		l := flow(t, phone, token)
+		if l.method == "" {
+			l.method = http.MethodPost
+		}
+		t.Run(l.flow, func(t *testing.T) { d.lose(t, phone, l) })
+	}
+}
+
+func (d *doubtful) lose(t *testing.T, phone *device, l lostAnswer) {
+	message := commitMessage
+	if l.commit == sessionOf(t, l.body) {
+		message = l.commit // one statement, which commits by itself
+	}
+	lost := d.wire.lose(l.commit, message)
+	got := phone.must(t, l.method, l.path, l.body).want(t, 503)
+	got.wantCode(t, "TRY_LATER")
+	d.count(&d.unavailable)
+	if got.retryAfter < 1 {
+		t.Error("503 without the time to come back")
+	}
+	begun := time.Now()
+	<-lost // or it was another error
+	again := phone.must(t, l.method, l.path, l.body).want(t, l.again)
+	again.wantCode(t, l.code)
+	l.then()
+	d.count(nil)
+	d.over(time.Since(begun))
+}
+
+// sessionOf is the id in a refresh token, as the statement of a rotation has it.
+func sessionOf(t *testing.T, b body) string {
+	token, ok := b["refreshToken"].(string)
+	if !ok {
+		return "no session"
+	}
+	raw := tokenBytes(t, token)
+	return uuid.UUID(raw[2:18]).String()
+}
+
+func (d *doubtful) signUp(t *testing.T, phone *device, _ string) lostAnswer {
+	account := body{"email": "new@example.com", "password": firstSecret, "delivery": "body"}
+	return lostAnswer{flow: "sign-up", commit: "INSERT INTO users", path: "/register", body: account, again: 409, code: "EMAIL_TAKEN",
+		then: func() { phone.post(t, "/login", account, 200) }}
+}
+
+func (d *doubtful) logIn(_ *testing.T, _ *device, _ string) lostAnswer {
+	return lostAnswer{flow: "login", commit: setPassword, path: "/login", body: d.account(firstSecret), again: 200, then: func() {}}
+}
+
+func (d *doubtful) refresh(t *testing.T, phone *device, token string) lostAnswer {
+	b := body{"refreshToken": token}
+	return lostAnswer{flow: "refresh", commit: sessionOf(t, b), path: "/refresh", body: b, again: 200,
+		then: func() { d.onGeneration(t, phone, token, 1) }}
+}
+
+// onGeneration: the session did not fork, and goes on.
+func (d *doubtful) onGeneration(t *testing.T, phone *device, old string, want int64) {
+	t.Helper()
+	newest := phone.post(t, "/refresh", body{"refreshToken": old}, 200).RefreshToken
+	if n := generationOf(t, newest); n != want {
+		t.Errorf("the newest token is generation %d, want %d", n, want)
+	}
+	phone.post(t, "/refresh", body{"refreshToken": newest}, 200)
+}
+
+// lateRefresh: the first answer was lost on the way to the client, and that to the
+// client that came back late is in doubt here.
+func (d *doubtful) lateRefresh(t *testing.T, phone *device, token string) lostAnswer {
+	b := body{"refreshToken": token}
+	phone.post(t, "/refresh", b, 200)
+	time.Sleep(5 * time.Millisecond) // past the millisecond of the rotation: without a grace it is late
+	return lostAnswer{flow: "late refresh", commit: "UPDATE sessions SET forgiven", path: "/refresh", body: b, again: 200,
+		then: func() { d.onGeneration(t, phone, token, 1) }}
+}
+
+func (d *doubtful) reuse(t *testing.T, phone *device, token string) lostAnswer {
+	second := phone.post(t, "/refresh", body{"refreshToken": token}, 200).RefreshToken
+	newest := phone.post(t, "/refresh", body{"refreshToken": second}, 200).RefreshToken
+	time.Sleep(5 * time.Millisecond)
+	return lostAnswer{flow: "reuse by a thief", commit: endSession, path: "/refresh", body: body{"refreshToken": token}, again: 401, code: "SESSION_ENDED",
+		then: func() {
+			phone.post(t, "/refresh", body{"refreshToken": newest}, 401).wantCode(t, "SESSION_ENDED")
+			d.mails.next(t, watchword.MailReuseDetected)
+			d.mu.Lock()
+			d.reuses++
+			d.mu.Unlock()
+		}}
+}
+
+func (d *doubtful) logOut(t *testing.T, phone *device, token string) lostAnswer {
+	b := body{"refreshToken": token}
+	return lostAnswer{flow: "logout", commit: endSession, path: "/logout", body: b, again: 200,
+		then: func() { phone.post(t, "/refresh", b, 401).wantCode(t, "SESSION_ENDED") }}
+}
+
+func (d *doubtful) logOutEverywhere(t *testing.T, phone *device, token string) lostAnswer {
+	return lostAnswer{flow: "logout everywhere", commit: endSession, path: "/logout-all", again: 401, code: "SESSION_ENDED",
+		then: func() { phone.post(t, "/refresh", body{"refreshToken": token}, 401).wantCode(t, "SESSION_ENDED") }}
+}
+
+func (d *doubtful) changePassword(t *testing.T, phone *device, token string) lostAnswer {
+	return lostAnswer{flow: "change of password", commit: setPassword, path: "/password/change",
+		body: body{"currentPassword": firstSecret, "newPassword": nextSecret}, again: 403, code: "PASSWORD_WRONG",
+		then: func() {
+			phone.post(t, "/login", d.account(firstSecret), 401).wantCode(t, "INVALID_CREDENTIALS")
+			phone.post(t, "/login", d.account(nextSecret), 200)
+			phone.post(t, "/refresh", body{"refreshToken": token}, 200)
+		}}
+}
+
+func (d *doubtful) forgot(t *testing.T, phone *device, _ string) lostAnswer {
+	return lostAnswer{flow: "forgotten password", commit: "INSERT INTO mails", path: "/password/forgot", body: body{"email": d.email()}, again: 202,
+		then: func() { d.mails.next(t, watchword.MailReset); d.mails.next(t, watchword.MailReset) }}
+}
+
+func (d *doubtful) reset(t *testing.T, phone *device, _ string) lostAnswer {
+	phone.post(t, "/password/forgot", body{"email": d.email()}, 202)
+	return lostAnswer{flow: "reset of password", commit: "DELETE FROM mail_tokens WHERE hash", path: "/password/reset",
+		body: body{"token": d.mails.token(t, watchword.MailReset), "password": nextSecret}, again: 400, code: "MAIL_TOKEN_INVALID",
+		then: func() { phone.post(t, "/login", d.account(nextSecret), 200) }}
+}
+
+func (d *doubtful) verify(t *testing.T, phone *device, _ string) lostAnswer {
+	link := d.mails.nextTo(t, watchword.Address(d.email()), watchword.MailVerify)
+	return lostAnswer{flow: "proof of address", commit: "DELETE FROM mail_tokens WHERE hash", path: "/email/verify",
+		body: body{"token": tokenIn(t, link)}, again: 400, code: "MAIL_TOKEN_INVALID",
+		then: func() {
+			if !phone.get(t, "/me", 200).User.EmailVerified {
+				t.Error("the address does not count as proven")
+			}
+		}}
+}
+
+func (d *doubtful) deleteAccount(t *testing.T, phone *device, _ string) lostAnswer {
+	return lostAnswer{flow: "deletion of account", commit: "DELETE FROM users", method: http.MethodDelete, path: "/me",
+		body: body{"password": firstSecret}, again: 401, code: "SESSION_ENDED",
+		then: func() { phone.post(t, "/login", d.account(firstSecret), 401).wantCode(t, "INVALID_CREDENTIALS") }}
+}
+
+// email is that of the account of the flow.
+func (d *doubtful) email() string { return fmt.Sprintf("user%d@example.com", d.users-1) }
+
+func (d *doubtful) account(password string) body {
+	return body{"email": d.email(), "password": password, "delivery": "body"}
+}

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/schollz/progressbar/v3"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/seal"
+	"github.com/watchword-auth/watchword/store/postgres"
+	"github.com/watchword-auth/watchword/store/sqlite"
+)
+
+// moveCmd copies everything from a file to PostgreSQL, compares, and leaves the
+// file marked, so that no server goes on with it. It runs with the settings of
+// the servers to come: their master key has to open the keys that are moved.
+type moveCmd struct {
+	From string           `name:"from" default:"sqlite:" help:"Database to leave: sqlite:PATH, without a path the one in the data directory. Stop its server first."`
+	To   watchword.Secret `name:"to" placeholder:"URL" help:"Database to fill, which must be empty: postgres://user:password@host/database; without it, the setting store."`
+	JSON bool             `name:"json" help:"Print JSON."`
+}
+
+func (c *moveCmd) Run(ctx context.Context, p *program) error {
+	if err := p.sources.faults(p.settings); err != nil {
+		return err
+	}
+	from, to, err := c.ends(p.settings)
+	if err != nil {
+		return err
+	}
+	if err := from.checkSource(ctx); err != nil {
+		return err
+	}
+	source, err := sqlite.OpenSource(ctx, from.databasePath())
+	if errors.Is(err, sqlite.ErrInUse) {
+		return fmt.Errorf("%s is in use: stop its server, and whatever else has it open, and run this again", from.databasePath())
+	}
+	if err != nil {
+		return err
+	}
+	defer source.Close() //nolint:errcheck // it was only read, or marked
+	rows, err := source.Count(ctx)
+	if err != nil {
+		return err
+	}
+	loaded, err := postgres.Load(ctx, string(to.Store), source, p.progress(2*rows)) // each is copied and compared
+	if errors.Is(err, postgres.ErrNotEmpty) {
+		return fmt.Errorf("%s: %w. Write a database of its own", to.databaseName(), err)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: nothing was moved: %w", to.databaseName(), err)
+	}
+	if err := source.Leave(ctx); err != nil {
+		return fmt.Errorf("everything was moved, but let no server run on %s again: %w", from.databasePath(), err)
+	}
+	return c.print(p, moved{from.databasePath(), to.databaseName(), rows, loaded})
+}
+
+// ends are the settings of a server on either database.
+func (c *moveCmd) ends(settings *Settings) (from, to Settings, err error) {
+	from, to = *settings, *settings
+	from.Store = watchword.Secret(c.From)
+	if c.To != "" {
+		to.Store = c.To
+	}
+	var wrong faults
+	if !strings.HasPrefix(c.From, "sqlite:") {
+		wrong = append(wrong, fault{"--from", "is no SQLite database, and others can't be moved. Write sqlite:PATH."})
+	}
+	if !to.onPostgres() || storeProblem(&to) != "" {
+		wrong = append(wrong, fault{"--to", "is no PostgreSQL URL. Write postgres://user:password@host:5432/database, or set store to it."})
+	}
+	if wrong != nil {
+		return from, to, wrong
+	}
+	return from, to, nil
+}
+
+// checkSource refuses a database that this program would have to change first,
+// and one whose keys the master key does not open.
+func (s *Settings) checkSource(ctx context.Context) error {
+	path := s.databasePath()
+	if missing(path) {
+		return fmt.Errorf("there is no database at %s. Write the right --from, or --data-dir", path)
+	}
+	pending, err := sqlite.Status(ctx, path)
+	if err != nil {
+		return err
+	}
+	if pending != nil {
+		return fmt.Errorf("%s is of an older release. Bring it up to this one first: watchword migrate --store 'sqlite:%s'", path, path)
+	}
+	master, err := s.existingMasterKey()
+	if err != nil {
+		return err
+	}
+	store, err := sqlite.Open(ctx, path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(watchword.CheckKeys(ctx, store, master), store.Close())
+}
+
+// existingMasterKey makes none.
+func (s *Settings) existingMasterKey() (master []byte, err error) {
+	if s.MasterKey != "" {
+		return seal.ParseMaster(string(s.MasterKey))
+	}
+	if missing(s.masterKeyPath()) {
+		return nil, s.masterKeyMissing()
+	}
+	master, _, err = seal.LoadOrCreate(s.masterKeyPath())
+	return master, err
+}
+
+// progress shows a bar of so many rows to people, and nothing to scripts.
+func (p *program) progress(rows int) func(doing string, rows int) {
+	terminal, ok := p.err.(*os.File)
+	if !ok || !isTerminal(terminal) {
+		return func(string, int) {}
+	}
+	bar := progressbar.NewOptions(rows,
+		progressbar.OptionSetWriter(terminal), progressbar.OptionShowCount(), progressbar.OptionShowIts(),
+		progressbar.OptionSetItsString("rows"), progressbar.OptionSetPredictTime(true), progressbar.OptionFullWidth(),
+		progressbar.OptionOnCompletion(func() { fmt.Fprintln(terminal) }))
+	return func(doing string, rows int) {
+		if rows == 0 {
+			return // after the end it would draw another
+		}
+		bar.Describe(fmt.Sprintf("%-20s", doing))
+		bar.Add(rows) //nolint:errcheck // a bar that can't be drawn stops no move
+	}
+}
+
+// moved is what the command did.
+type moved struct {
+	From   string            `json:"from"`
+	To     string            `json:"to"`
+	Rows   int               `json:"rows"`
+	Tables []postgres.Loaded `json:"tables"`
+}
+
+func (c *moveCmd) print(p *program, m moved) error {
+	if c.JSON {
+		return p.printJSON(m)
+	}
+	t := newTable("TABLE", "ROWS", "CHECKSUM ON BOTH SIDES")
+	for _, each := range m.Tables {
+		t.row(each.Table, fmt.Sprint(each.Rows), each.Checksum)
+	}
+	if err := p.printTable(t); err != nil {
+		return err
+	}
+	p.say("\nMoved %d rows from %s to %s.", m.Rows, m.From, m.To)
+	if p.settings.MasterKey == "" {
+		p.say("Start the servers with WATCHWORD_STORE set to it, and the same master key: WATCHWORD_MASTER_KEY_FILE=%s", p.settings.masterKeyPath())
+	} else {
+		p.say("Start the servers with WATCHWORD_STORE set to it, and the master key that this command had.")
+	}
+	p.say("No server starts on %s any more: keep it as a backup, or delete it.", m.From)
+	return nil
+}

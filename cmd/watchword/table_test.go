@@ -1,0 +1,120 @@
+package main_test
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"text/tabwriter"
+	"time"
+)
+
+// What each fault did to clients, as one table at the end of the run
+// (docs/faults.md). `make faults` prints it.
+
+// tableVariable carries the path of the file in which the lines gather.
+const tableVariable = "TEST_FAULT_TABLE"
+
+// A fault is one line of the table.
+type fault struct {
+	t    *testing.T
+	name string
+
+	// serversDie: no answer at all is to be expected, too, not only 503.
+	serversDie bool
+
+	mu                      sync.Mutex
+	rounds, requests        int
+	unavailable, unanswered int // requests: 503, no answer
+	reuses                  int // found out
+	broken                  int // promises
+	away                    []time.Duration
+}
+
+// newFault begins a line, that is written when the test ends.
+func newFault(t *testing.T, name string) *fault {
+	f := &fault{t: t, name: name}
+	t.Cleanup(f.report)
+	return f
+}
+
+// soakRounds is how often a fault is made: SOAK_ROUNDS makes it longer.
+func soakRounds(short int) int {
+	if longer, err := strconv.Atoi(os.Getenv("SOAK_ROUNDS")); err == nil {
+		return longer
+	}
+	return short
+}
+
+// count counts one request that came to this.
+func (f *fault) count(requests *int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.requests++
+	if requests != nil {
+		*requests++
+	}
+}
+
+// broke says that a promise was broken.
+func (f *fault) broke(format string, args ...any) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.broken++
+	err := fmt.Errorf(format, args...)
+	f.t.Error(err)
+	return err
+}
+
+// over ends a round: all clients were answered again so long after the fault.
+func (f *fault) over(away time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.rounds++
+	f.away = append(f.away, away)
+}
+
+func (f *fault) report() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.t.Failed() {
+		f.broken = max(f.broken, 1)
+	}
+	recovered := "-"
+	if len(f.away) > 0 {
+		slices.Sort(f.away)
+		recovered = fmt.Sprintf("%s, %s", seconds(f.away[len(f.away)/2]), seconds(f.away[len(f.away)-1]))
+	}
+	line := fmt.Sprintf("| %s\t| %d\t| %d\t| %d\t| %d\t| %s\t| %d\t| %d\t|\n", f.name, f.rounds, f.requests,
+		f.unavailable, f.unanswered, recovered, f.reuses, f.broken)
+	f.t.Log(line)
+	file, err := os.OpenFile(os.Getenv(tableVariable), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		f.t.Error(err)
+		return
+	}
+	defer file.Close() //nolint:errcheck // it is a test
+	if _, err := file.WriteString(line); err != nil {
+		f.t.Error(err)
+	}
+}
+
+func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }
+
+// printTable prints what has gathered in a file.
+func printTable(path string) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return // no fault was made
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	slices.Sort(lines)
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 1, ' ', 0)
+	fmt.Fprint(w, "\n| fault\t| rounds\t| requests\t| 503\t| no answer\t| recovery: median, longest\t| reuses found\t| promises broken\t|\n",
+		"| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t|\n",
+		strings.Join(lines, "\n"), "\n\n")
+	w.Flush() //nolint:errcheck // it is a test
+}

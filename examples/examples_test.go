@@ -1,0 +1,166 @@
+// Package examples_test runs the examples as a reader would, against a real
+// server, with tokens that are good and with such as are not.
+package examples_test
+
+import (
+	"encoding/json"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestNodeVerifiesWithJose(t *testing.T) {
+	t.Parallel()
+	verifies(t, "node-jose", node)
+}
+
+func TestExpressVerifiesWithExpressOAuth2JWTBearer(t *testing.T) {
+	t.Parallel()
+	verifies(t, "express", node)
+}
+
+func TestPythonVerifiesWithPyJWT(t *testing.T) {
+	t.Parallel()
+	verifies(t, "python", python)
+}
+
+// verifies starts an example that knows only the URL of the issuer.
+func verifies(t *testing.T, example string, command func(t *testing.T, dir string) (program string, args []string)) {
+	t.Helper()
+	dir := copyOf(t, example)
+	program, args := command(t, dir)
+	i := newIssuer(t)
+	p := run(t, dir, []string{"PORT=0", "ISSUER=" + i.url, "AUDIENCE=" + i.url}, program, args...)
+
+	status, _, body := p.ask(t, "/", string(i.session.AccessToken))
+	var who struct {
+		Sub   string
+		Roles []string
+	}
+	if err := json.Unmarshal([]byte(body), &who); err != nil || status != 200 || who.Sub != string(i.session.User.ID) || who.Roles == nil {
+		t.Errorf("a good token: %d %s", status, body)
+	}
+	status, challenge, body := p.ask(t, "/", "")
+	if status != 401 || !strings.HasPrefix(challenge, "Bearer") || strings.Contains(challenge, "invalid_token") {
+		t.Errorf("no token: %d %q %s", status, challenge, body)
+	}
+	for name, token := range i.badTokens(t) {
+		status, challenge, body := p.ask(t, "/", token)
+		if status != 401 || !strings.Contains(challenge, `error="invalid_token"`) {
+			t.Errorf("a token %s: %d %q %s", name, status, challenge, body)
+		}
+	}
+}
+
+func TestTheEmbeddingProgramGuardsItsRoutes(t *testing.T) {
+	t.Parallel()
+	binary := filepath.Join(t.TempDir(), "embed")
+	if out, err := exec.Command("go", "build", "-o", binary, "./embed").CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	address := listener.Addr().String()
+	must(t, listener.Close())
+	p := run(t, t.TempDir(), []string{"ADDRESS=" + address}, binary)
+
+	var in struct{ AccessToken string }
+	p.post(t, "/api/auth/register", "", `{"email":"ada@example.com","password":"seven purple otters"}`, &in)
+	if status, _, body := p.ask(t, "/hello", in.AccessToken); status != 200 || !strings.HasPrefix(body, "Hello ada@example.com") {
+		t.Errorf("%d %s", status, body)
+	}
+	if status, challenge, body := p.ask(t, "/reports", in.AccessToken); status != 403 || !strings.Contains(challenge, "insufficient_scope") {
+		t.Errorf("%d %q %s", status, challenge, body)
+	}
+	if status, challenge, body := p.ask(t, "/hello", ""); status != 401 || !strings.HasPrefix(challenge, "Bearer") || !strings.Contains(body, "TOKEN_MISSING") {
+		t.Errorf("%d %q %s", status, challenge, body)
+	}
+	p.post(t, "/api/auth/logout-all", in.AccessToken, "{}", nil)
+	if status, _, body := p.ask(t, "/hello", in.AccessToken); status != 401 || !strings.Contains(body, "SESSION_ENDED") {
+		t.Errorf("%d %s", status, body)
+	}
+}
+
+func (p process) post(t *testing.T, path, token, body string, answer any) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), "POST", p.url+path, strings.NewReader(body))
+	must(t, err)
+	r.Header.Set("Content-Type", "application/json")
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	response, err := http.DefaultClient.Do(r)
+	must(t, err)
+	defer response.Body.Close() //nolint:errcheck // it was read
+	if response.StatusCode >= 300 {
+		t.Fatalf("%s: %s", path, response.Status)
+	}
+	if answer != nil {
+		must(t, json.NewDecoder(response.Body).Decode(answer))
+	}
+}
+
+// copyOf keeps what an example installs out of the tree.
+func copyOf(t *testing.T, example string) string {
+	t.Helper()
+	dir := t.TempDir()
+	must(t, os.CopyFS(dir, os.DirFS(example)))
+	must(t, os.RemoveAll(filepath.Join(dir, "node_modules")))
+	return dir
+}
+
+// node installs exactly what package-lock.json says.
+func node(t *testing.T, dir string) (program string, args []string) {
+	t.Helper()
+	if os.Getenv("WATCHWORD_TEST_NODE") == "skip" {
+		t.Skip("WATCHWORD_TEST_NODE=skip: nothing is known about the examples for Node.js")
+	}
+	for _, program := range []string{"node", "npm"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Fatalf("%s is missing: install Node.js 20 or newer with npm, or set WATCHWORD_TEST_NODE=skip", program)
+		}
+	}
+	install := exec.CommandContext(t.Context(), "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline")
+	install.Dir = dir
+	if out, err := install.CombinedOutput(); err != nil {
+		t.Fatalf("npm ci: %v\n%s", err, out)
+	}
+	return "node", []string{"server.js"}
+}
+
+// python finds an interpreter that has the libraries: the first in the PATH may be
+// another than the one of the system.
+func python(t *testing.T, _ string) (program string, args []string) {
+	t.Helper()
+	if os.Getenv("WATCHWORD_TEST_PYTHON") == "skip" {
+		t.Skip("WATCHWORD_TEST_PYTHON=skip: nothing is known about the example for Python")
+	}
+	for _, program := range []string{"python3", "/usr/bin/python3"} {
+		if exec.CommandContext(t.Context(), program, "-c", "import jwt, cryptography").Run() == nil {
+			return program, []string{"server.py"}
+		}
+	}
+	t.Fatal("Python with PyJWT and cryptography is missing: install python3-jwt, or set WATCHWORD_TEST_PYTHON=skip")
+	return "", nil
+}
+
+// A lock that names a registry works for nobody who has another.
+func TestLocksNameNoRegistry(t *testing.T) {
+	t.Parallel()
+	locks, err := filepath.Glob("*/package-lock.json")
+	must(t, err)
+	if len(locks) == 0 {
+		t.Fatal("there are no locks")
+	}
+	for _, name := range locks {
+		text, err := os.ReadFile(name)
+		must(t, err)
+		if strings.Contains(string(text), `"resolved"`) {
+			t.Errorf("%s names a registry: keep omit-lockfile-registry-resolved in .npmrc", name)
+		}
+	}
+}

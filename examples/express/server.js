@@ -1,0 +1,23 @@
+// A service that lets in whom Watchword knows. The URL of Watchword is all it needs.
+import express from 'express'
+import { auth } from 'express-oauth2-jwt-bearer'
+
+const issuerBaseURL = process.env.ISSUER ?? 'http://localhost:8080'
+const audience = process.env.AUDIENCE ?? issuerBaseURL
+
+const app = express()
+app.use(auth({
+  issuerBaseURL,
+  audience,
+  tokenSigningAlg: 'ES256',
+  validators: { typ: (typ) => typ === 'at+jwt' }, // `strict` wants a client_id too, which our tokens do not have
+}))
+app.get('/', (request, response) => {
+  const { sub, roles } = request.auth.payload
+  response.json({ sub, roles })
+})
+app.use((error, request, response, next) => {
+  response.status(error.status ?? 500).set(error.headers ?? {}).json({ error: error.message })
+})
+
+const server = app.listen(process.env.PORT ?? 3000, '127.0.0.1', () => console.log(`listening on http://127.0.0.1:${server.address().port}`))

@@ -1,0 +1,124 @@
+package examples_test
+
+import (
+	"context"
+	"encoding/base64"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/server"
+	"github.com/watchword-auth/watchword/store/sqlite"
+)
+
+// An issuer is a server whose tokens the examples verify, and the means to make
+// tokens that they have to refuse.
+type issuer struct {
+	url     string
+	options watchword.Options
+	store   *sqlite.Store
+	session *watchword.SignIn
+}
+
+const password = "seven purple otters"
+
+func newIssuer(t *testing.T) *issuer {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	i := &issuer{url: "http://" + listener.Addr().String()}
+	i.options = watchword.Options{PublicURL: i.url, MasterKey: []byte("a master key for tests, 32 bytes"), Mailer: nobody{}}
+	i.store, err = sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "watchword.db"))
+	must(t, err)
+	engine := i.engine(t, i.store, i.options)
+	i.session, err = engine.SignUp(t.Context(), watchword.SignUpRequest{Email: "ada@example.com", Password: password})
+	must(t, err)
+	edge, err := server.New(engine, server.Options{})
+	must(t, err)
+	web := &http.Server{Handler: edge}
+	go func() { _ = web.Serve(listener) }()
+	t.Cleanup(func() { _ = web.Close() })
+	return i
+}
+
+func (i *issuer) engine(t *testing.T, store *sqlite.Store, options watchword.Options) *watchword.Engine {
+	t.Helper()
+	engine, err := watchword.New(t.Context(), store, options)
+	must(t, err)
+	t.Cleanup(engine.Close)
+	return engine
+}
+
+// signIn makes a token of other options, with the same keys.
+func (i *issuer) signIn(t *testing.T, change func(*watchword.Options)) string {
+	t.Helper()
+	options := i.options
+	change(&options)
+	in, err := i.engine(t, i.store, options).Login(t.Context(), watchword.LoginRequest{Email: "ada@example.com", Password: password})
+	must(t, err)
+	return string(in.AccessToken)
+}
+
+// badTokens are those that nobody may take, by what is wrong with them.
+func (i *issuer) badTokens(t *testing.T) map[string]string {
+	t.Helper()
+	good := string(i.session.AccessToken)
+	parts := strings.Split(good, ".")
+	other, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "other.db"))
+	must(t, err)
+	t.Cleanup(func() { _ = other.Close() })
+	forged, err := i.engine(t, other, i.options).SignUp(t.Context(), watchword.SignUpRequest{Email: "eve@example.com", Password: password})
+	must(t, err)
+	claims, err := base64.RawURLEncoding.DecodeString(parts[1])
+	must(t, err)
+	promoted := strings.Replace(string(claims), `"roles":[]`, `"roles":["admin"]`, 1)
+	if promoted == string(claims) {
+		t.Fatalf("no roles to change in %s", claims)
+	}
+	none := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none","typ":"at+jwt"}`))
+	return map[string]string{
+		"expired": i.signIn(t, func(o *watchword.Options) {
+			o.AccessTTL, o.Now = time.Minute, func() time.Time { return time.Now().Add(-2 * time.Minute) }
+		}),
+		"for another audience":  i.signIn(t, func(o *watchword.Options) { o.Audience = "https://other.example" }),
+		"of another issuer":     i.signIn(t, func(o *watchword.Options) { o.PublicURL, o.Audience = "https://other.example", i.url }),
+		"signed by another key": string(forged.AccessToken),
+		"with other claims":     parts[0] + "." + base64.RawURLEncoding.EncodeToString([]byte(promoted)) + "." + parts[2],
+		"unsigned":              none + "." + parts[1] + ".",
+		"no JWT":                "x",
+		"a refresh token":       string(i.session.RefreshToken),
+	}
+}
+
+// ask sends a request with that token, or with none.
+func (p process) ask(t *testing.T, path, token string) (status int, challenge, body string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), "GET", p.url+path, nil)
+	must(t, err)
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	response, err := http.DefaultClient.Do(r)
+	must(t, err)
+	defer response.Body.Close() //nolint:errcheck // it was read
+	text, err := io.ReadAll(response.Body)
+	must(t, err)
+	return response.StatusCode, response.Header.Get("WWW-Authenticate"), string(text)
+}
+
+// nobody takes the mails, which no example is about.
+type nobody struct{}
+
+func (nobody) Send(context.Context, watchword.Message) error { return nil }
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,51 @@
+package middleware
+
+import (
+	"net/http"
+
+	"github.com/gofiber/fiber/v3"
+	"github.com/gofiber/fiber/v3/middleware/adaptor"
+
+	"github.com/watchword-auth/watchword/verify"
+)
+
+// Fiber is not built on net/http: fiberGuard brings the request there and back.
+func Fiber(v *verify.Verifier) *fiber.App {
+	app := fiber.New()
+	app.Get("/", func(c fiber.Ctx) error { return c.SendString("hello") })
+	app.Get("/notes", fiberGuard(v.Require), fiberNotes)
+	app.Get("/admin", fiberGuard(v.RequireRole("admin")), fiberNotes)
+	return app
+}
+
+// fiberGuard does what adaptor.HTTPMiddleware leaves out: it removes the headers
+// that the guard has removed, and lets two credentials be seen as two.
+func fiberGuard(guard func(http.Handler) http.Handler) fiber.Handler {
+	return func(c fiber.Ctx) error {
+		var passed *http.Request
+		guarded := guard(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { passed = r }))
+		answer := adaptor.HTTPHandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			r.Header["Authorization"] = nil
+			for _, value := range c.Request().Header.PeekAll(fiber.HeaderAuthorization) {
+				r.Header.Add("Authorization", string(value))
+			}
+			guarded.ServeHTTP(w, r)
+		})
+		if err := answer(c); err != nil || passed == nil {
+			return err
+		}
+		for name := range c.GetReqHeaders() {
+			if _, kept := passed.Header[http.CanonicalHeaderKey(name)]; !kept && name != fiber.HeaderHost {
+				c.Request().Header.Del(name)
+			}
+		}
+		who, _ := verify.FromContext(passed.Context())
+		c.SetContext(verify.NewContext(c.Context(), who))
+		return c.Next()
+	}
+}
+
+func fiberNotes(c fiber.Ctx) error {
+	who, _ := verify.FromContext(c.Context())
+	return c.SendString(who.Subject() + " " + c.Get("X-User"))
+}

@@ -1,0 +1,71 @@
+package examples_test
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// A process is a running example.
+type process struct{ url string }
+
+// run starts an example and returns when it says where it listens.
+func run(t *testing.T, dir string, env []string, program string, args ...string) process {
+	t.Helper()
+	cmd := exec.Command(program, args...)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
+	out, in := io.Pipe()
+	var said transcript
+	cmd.Stdout, cmd.Stderr = io.MultiWriter(in, &said), io.MultiWriter(in, &said)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() { _ = cmd.Wait(); _ = in.Close(); close(ended) }()
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		<-ended
+	})
+	address := make(chan string, 1)
+	go func() {
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			if _, url, found := strings.Cut(lines.Text(), "listening on "); found {
+				address <- url
+			}
+		}
+		_, _ = io.Copy(io.Discard, out)
+	}()
+	select {
+	case url := <-address:
+		return process{url}
+	case <-ended:
+		t.Fatalf("%s %s ended:\n%s", program, strings.Join(args, " "), said.String())
+	case <-time.After(2 * time.Minute):
+		t.Fatalf("%s %s does not listen:\n%s", program, strings.Join(args, " "), said.String())
+	}
+	return process{}
+}
+
+// A transcript may be written and read at once.
+type transcript struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (s *transcript) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(p)
+}
+
+func (s *transcript) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
+}

@@ -1,0 +1,70 @@
+package accesstoken
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+const maxKeys = 64 // in a JWKS; an issuer has three
+
+// JWKS is the document of the public keys (RFC 7517, section 5), in the order
+// given. Keys of HS256 are left out.
+func JWKS(keys []Key) []byte {
+	set := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
+	for _, k := range keys {
+		if k.public != nil {
+			set.Keys = append(set.Keys, jose.JSONWebKey{Key: k.public, KeyID: k.id, Algorithm: k.alg, Use: "sig"})
+		}
+	}
+	document, err := json.Marshal(set)
+	if err != nil {
+		panic(err) // public keys that wireOf has looked at
+	}
+	return document
+}
+
+// ParseJWKS returns the keys of a JWKS that verify access tokens, by `kid`. They
+// can't sign. Left out is every key that we could not use without guessing: of
+// no `kid` or `alg`, of an `alg` that is not the key's, for encryption, of a kind
+// that we don't know, under a `kid` that another has too; and a private one,
+// which is nobody's any more once it was published.
+func ParseJWKS(document []byte) (map[string]Key, error) {
+	var set struct {
+		Keys []json.RawMessage `json:"keys"`
+	}
+	if err := json.Unmarshal(document, &set); err != nil {
+		return nil, errors.New("not a JWKS")
+	}
+	if len(set.Keys) > maxKeys {
+		return nil, fmt.Errorf("a JWKS of %d keys is too long: %d are read", len(set.Keys), maxKeys)
+	}
+	keys, seen := map[string]Key{}, map[string]bool{}
+	for _, text := range set.Keys {
+		var jwk jose.JSONWebKey
+		if err := json.Unmarshal(text, &jwk); err != nil {
+			continue
+		}
+		if seen[jwk.KeyID] {
+			delete(keys, jwk.KeyID)
+			continue
+		}
+		seen[jwk.KeyID] = true
+		if k, ok := publicKey(jwk); ok {
+			keys[k.id] = k
+		}
+	}
+	return keys, nil
+}
+
+func publicKey(jwk jose.JSONWebKey) (Key, bool) {
+	wire, fits := wireOf(jwk.Key) // fits no private key, nor a secret
+	if !fits || jwk.Algorithm != wire || jwk.KeyID == "" || jwk.Use != "" && jwk.Use != "sig" || !jwk.Valid() {
+		return Key{}, false
+	}
+	k := Key{id: jwk.KeyID, alg: wire, public: jwk.Key}
+	k.header = headerOf(k, tokenType)
+	return k, true
+}

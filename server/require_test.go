@@ -1,0 +1,83 @@
+package server_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/server"
+)
+
+// AZ-1
+func TestRoutesOfAnEmbeddingProgramAnswerAsTheAPIDoes(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	b := s.browser(t)
+	in := b.post("/register", map[string]any{"email": "ada@example.com", "password": goodPassword})
+	id := watchword.UserID(in.body["user"].(map[string]any)["id"].(string))
+	access := authorized(in.text("accessToken"))
+	mux := http.NewServeMux()
+	hello := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if who, ok := server.FromContext(r.Context()); !ok || who.User.ID != id || who.Session.UserID != id {
+			t.Errorf("behind Require: %v %v", who, ok)
+		}
+		w.WriteHeader(http.StatusNoContent)
+	})
+	mux.Handle("/notes", s.server.Require()(hello))
+	mux.Handle("/reports", s.server.Require("admin", "editor")(hello))
+
+	ask := func(path string, headers ...string) (*httptest.ResponseRecorder, watchword.Code) {
+		r := httptest.NewRequestWithContext(t.Context(), "GET", s.url+path, nil)
+		r.AddCookie(&http.Cookie{Name: "watchword", Value: "x"})
+		for i := 0; i < len(headers); i += 2 {
+			r.Header.Set(headers[i], headers[i+1])
+		}
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, r)
+		var problem struct{ Code watchword.Code }
+		if w.Code >= 400 {
+			must(t, json.Unmarshal(w.Body.Bytes(), &problem))
+		}
+		return w, problem.Code
+	}
+	for _, headers := range [][]string{nil, {"Authorization", "Bearer x"}, {"Authorization", "Basic x"}} {
+		w, code := ask("/notes", headers...)
+		api := b.do("GET", "/api/auth/me", "", headers...)
+		if w.Code != api.StatusCode || string(code) != api.text("code") {
+			t.Errorf("%v: %d %s, and the API %d %s", headers, w.Code, code, api.StatusCode, api.text("code"))
+		}
+		for name := range api.Header {
+			if w.Header().Get(name) == "" && name != "Date" && name != "Vary" {
+				t.Errorf("%v: no %s", headers, name)
+			}
+		}
+		if w.Header().Get("WWW-Authenticate") != api.Header.Get("WWW-Authenticate") {
+			t.Errorf("%v: %s", headers, w.Header().Get("WWW-Authenticate"))
+		}
+	}
+	if w, code := ask("/notes", access...); w.Code != 204 {
+		t.Errorf("%d %s", w.Code, code)
+	}
+	if w, code := ask("/reports", access...); w.Code != 403 || code != watchword.CodeInsufficientScope {
+		t.Errorf("%d %s", w.Code, code)
+	}
+	_, err := s.engine.SetRoles(t.Context(), id, []string{"editor", "admin"})
+	must(t, err)
+	access = authorized(b.do("POST", "/api/auth/refresh", "").text("accessToken"))
+	if w, code := ask("/reports", access...); w.Code != 204 {
+		t.Errorf("%d %s", w.Code, code)
+	}
+	want(t, b.do("POST", "/api/auth/logout", ""), 200, "")
+	if w, code := ask("/notes", access...); w.Code != 401 || code != watchword.CodeSessionEnded {
+		t.Errorf("%d %s", w.Code, code)
+	}
+	must(t, s.store.Close())
+	if w, code := ask("/notes", access...); w.Code != 503 || code != watchword.CodeTryLater || w.Header().Get("Retry-After") == "" {
+		t.Errorf("%d %s", w.Code, code)
+	}
+	if _, ok := server.FromContext(t.Context()); ok {
+		t.Error("somebody asks where nobody does")
+	}
+}

@@ -1,0 +1,174 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/pgtest"
+	"github.com/watchword-auth/watchword/store/postgres"
+	"github.com/watchword-auth/watchword/store/storetest"
+)
+
+// Behind a proxy that lends connections out for one transaction each. This is the
+// long form: the short one is that servers work behind it (cmd/watchword).
+func TestEveryPromiseOfAStoreHoldsBehindABouncer(t *testing.T) {
+	t.Parallel()
+	if os.Getenv("SOAK_ROUNDS") == "" {
+		t.Skip("it takes long: make soak runs it")
+	}
+	server := pgtest.New(t, "fsync = off", "max_connections = 500")
+	bouncer := pgtest.NewBouncer(t, server, "default_pool_size = 6", "max_client_conn = 500")
+	storetest.Run(t, func(t *testing.T) watchword.Store {
+		return open(t, bouncer.URL(server.Database(t))+"&pool_max_conns=8")
+	})
+}
+
+func TestManyStoresOpenAnEmptyDatabaseAtOnce(t *testing.T) {
+	t.Parallel()
+	server := pgtest.New(t)
+	bouncer := pgtest.NewBouncer(t, server)
+	for name, url := range map[string]string{
+		"directly":         server.Database(t),
+		"behind a bouncer": bouncer.URL(server.Database(t)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var opening sync.WaitGroup
+			for n := range 8 {
+				opening.Go(func() {
+					store, err := postgres.Open(t.Context(), url+"&pool_max_conns=2")
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					defer store.Close() //nolint:errcheck // it is a test
+					if err := insertUser(t.Context(), store, n); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			opening.Wait()
+		})
+	}
+}
+
+// A statement is described once for each connection and sent anew each time: what
+// a later release changes about the tables disturbs no store that is open.
+func TestTablesMayChangeUnderAnOpenStore(t *testing.T) {
+	t.Parallel()
+	server := pgtest.New(t)
+	direct := server.Database(t)
+	bouncer := pgtest.NewBouncer(t, server, "default_pool_size = 3")
+	for name, url := range map[string]string{"directly": direct, "behind a bouncer": bouncer.URL(direct)} {
+		store := open(t, url+"&pool_max_conns=2")
+		use := func(n int) {
+			t.Helper()
+			if err := useTables(t.Context(), store, n); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+		}
+		n := 100 * len(name)
+		use(n)
+		exec(t, direct, fmt.Sprintf(`ALTER TABLE users ADD COLUMN IF NOT EXISTS later%d TEXT NOT NULL DEFAULT ''`, n))
+		exec(t, direct, `ALTER TABLE sessions ALTER refresh_key TYPE BIGINT, ALTER persistent TYPE BIGINT`)
+		for range 4 { // on each connection of the store, and of the bouncer
+			n++
+			use(n)
+		}
+		exec(t, direct, `ALTER TABLE sessions ALTER refresh_key TYPE INTEGER, ALTER persistent TYPE INTEGER`)
+		use(n + 1)
+	}
+}
+
+// useTables inserts, reads and rotates session n.
+func useTables(ctx context.Context, store watchword.Store, n int) error {
+	one := storetest.Session(storetest.User(n).ID, n)
+	insert := store.Update(ctx, func(tx watchword.Tx) error {
+		_, err := tx.InsertUser(ctx, storetest.User(n), storetest.Start)
+		return errors.Join(err, tx.InsertSession(ctx, one))
+	})
+	read := store.View(ctx, func(tx watchword.Tx) error {
+		_, _, err := tx.Session(ctx, one.ID)
+		return err
+	})
+	_, rotate := store.Rotate(ctx, storetest.Rotate(one, storetest.Start.Add(time.Hour)))
+	return errors.Join(insert, read, rotate)
+}
+
+func TestABouncerDoesNotHideThatTimeoutsAreOff(t *testing.T) {
+	t.Parallel()
+	server := pgtest.New(t)
+	direct := server.Database(t)
+	refusing := pgtest.NewBouncer(t, server)
+	swallowing := pgtest.NewBouncer(t, server, "ignore_startup_parameters = statement_timeout,lock_timeout,idle_in_transaction_session_timeout")
+	wantOff := func(what, url string, want int) (mend []string) {
+		t.Helper()
+		mend, err := open(t, url).TimeoutsOff(t.Context())
+		if err != nil || len(mend) != want {
+			t.Fatalf("%s: %v %q, want %d statements", what, err, mend, want)
+		}
+		return mend
+	}
+	wantOff("directly", direct, 0)
+	wantOff("a bouncer that ignores them", swallowing.URL(direct), 3)
+	for _, statement := range wantOff("a bouncer that refuses them", refusing.URL(direct), 3) {
+		exec(t, direct, statement)
+	}
+	mended := pgtest.NewBouncer(t, server) // one with new connections
+	wantOff("after what it said to do", mended.URL(direct), 0)
+	exec(t, direct, "ALTER ROLE CURRENT_USER SET lock_timeout = 200")
+	wantCutOff(t, direct, pgtest.NewBouncer(t, server).URL(direct))
+}
+
+func TestAStatementThatHangsIsCutOff(t *testing.T) {
+	t.Parallel()
+	direct := pgtest.New(t).Database(t)
+	wantCutOff(t, direct, direct+"&lock_timeout=200")
+	wantCutOff(t, direct, direct+"&lock_timeout=0&statement_timeout=200")
+}
+
+// wantCutOff lets a store wait for a lock that nobody gives back.
+func wantCutOff(t *testing.T, direct, url string) {
+	t.Helper()
+	store := open(t, url)
+	conn, err := pgx.Connect(t.Context(), direct)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context()) //nolint:errcheck // it is a test
+	if _, err := conn.Exec(t.Context(), "BEGIN; LOCK TABLE users"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := insertUser(ctx, store, 1); !errors.Is(err, watchword.ErrUnavailable) || ctx.Err() != nil {
+		t.Errorf("got %v, want ErrUnavailable", err)
+	}
+}
+
+func exec(t *testing.T, url, statement string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context()) //nolint:errcheck // it is a test
+	if _, err := conn.Exec(t.Context(), statement); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func insertUser(ctx context.Context, store watchword.Store, n int) error {
+	return store.Update(ctx, func(tx watchword.Tx) error {
+		_, err := tx.InsertUser(ctx, storetest.User(n), storetest.Start)
+		return err
+	})
+}

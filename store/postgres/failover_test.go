@@ -1,0 +1,166 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/pgtest"
+	"github.com/watchword-auth/watchword/store/postgres"
+)
+
+// open opens a store whose tables are there already, or makes them.
+func open(t *testing.T, url string) *postgres.Store {
+	t.Helper()
+	store, err := postgres.Open(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	return store
+}
+
+// bothHosts is a URL of a database on two servers.
+func bothHosts(t *testing.T, database string, other *pgtest.Server) string {
+	t.Helper()
+	first, err := url.Parse(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := url.Parse(other.URL(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	first.Host += "," + second.Host
+	return first.String() + "&target_session_attrs=read-write&connect_timeout=2"
+}
+
+// post writes a mail, and posted says how many there are.
+func post(ctx context.Context, s *postgres.Store, id string) error {
+	return s.Update(ctx, func(tx watchword.Tx) error { return tx.InsertMail(ctx, watchword.Mail{ID: id}) })
+}
+
+func posted(t *testing.T, s *postgres.Store) (n int) {
+	t.Helper()
+	err := s.View(t.Context(), func(tx watchword.Tx) error {
+		mails, err := tx.Mails(t.Context(), 100)
+		n = len(mails)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// A caller leaves while a commit waits for the synchronous standby. Nobody may see
+// what a failover would lose, or be answered from it.
+func TestACommitThatItsStandbyLacksIsSeenByNobody(t *testing.T) {
+	t.Parallel()
+	primary := pgtest.New(t, "fsync = off")
+	store := open(t, primary.Database(t))
+	standby := primary.Standby(t)
+	standby.Freeze(t)
+	ctx, leave := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer leave()
+	if err := post(ctx, store, "left"); !errors.Is(err, watchword.ErrUnavailable) {
+		t.Fatalf("a commit that waits for its standby: %v", err)
+	}
+	for range 30 { // a request to cancel would come a little later
+		if posted(t, store) > 0 {
+			t.Fatal("it shows, and its standby does not have it")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	standby.Thaw()
+	for posted(t, store) == 0 {
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// The primary becomes a standby under open connections, as after a switch that
+// breaks none: the next operation finds the new one.
+func TestAPrimaryThatBecameAStandbyIsLeft(t *testing.T) {
+	t.Parallel()
+	first := pgtest.New(t, "fsync = off")
+	database := first.Database(t)
+	open(t, database)
+	second := first.Standby(t)
+	store := open(t, bothHosts(t, database, second))
+	if err := post(t.Context(), store, "before"); err != nil {
+		t.Fatal(err)
+	}
+	first.Reload(t, "default_transaction_read_only = on")
+	second.Promote(t)
+	for key, write := range map[string]func() error{
+		"update": func() error { return post(t.Context(), store, "after") },
+		"rotate": func() error {
+			_, err := store.Rotate(t.Context(), watchword.RotateRequest{Session: "none"})
+			return err
+		},
+	} {
+		if err := write(); err != nil {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
+	if n := posted(t, store); n != 2 {
+		t.Errorf("%d of 2 writes are there", n)
+	}
+}
+
+// The first host hangs, as a primary may that was replaced: the other one is
+// found, and asking the first to stop what it is at disturbs nothing.
+func TestAHostThatHangsIsPassedOver(t *testing.T) {
+	t.Parallel()
+	first := pgtest.New(t, "fsync = off")
+	database := first.Database(t)
+	open(t, database)
+	second := first.Standby(t)
+	second.Promote(t)
+	store := open(t, bothHosts(t, database, second))
+	first.Freeze(t)
+	for range 3 { // the first leads to the host that froze, and is given up
+		ctx, leave := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		_ = post(ctx, store, "hangs")
+		leave()
+	}
+	for id := range 8 {
+		if err := post(t.Context(), store, string(rune('a'+id))); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A database that neither answers nor breaks its connections is unavailable when
+// the time for a statement is up.
+func TestADatabaseThatHangsIsUnavailableInTime(t *testing.T) {
+	t.Parallel()
+	server := pgtest.New(t, "fsync = off")
+	store := open(t, server.Database(t)+"&statement_timeout=1000")
+	server.Freeze(t)
+	for name, operation := range map[string]func() error{
+		"view":   func() error { return store.View(t.Context(), func(watchword.Tx) error { return nil }) },
+		"update": func() error { return post(t.Context(), store, "key") },
+		"rotate": func() error {
+			_, err := store.Rotate(t.Context(), watchword.RotateRequest{Session: "none"})
+			return err
+		},
+		"check": func() error { return store.Check(t.Context()) },
+		"clock": func() error { _, err := store.Clock(t.Context()); return err },
+	} {
+		begun := time.Now()
+		if err := operation(); !errors.Is(err, watchword.ErrUnavailable) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if took := time.Since(begun); took > 10*time.Second {
+			t.Errorf("%s took %s", name, took)
+		}
+	}
+	server.Thaw()
+	if err := post(t.Context(), store, "key"); err != nil {
+		t.Errorf("when it went on: %v", err)
+	}
+}

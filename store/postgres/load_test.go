@@ -1,0 +1,356 @@
+package postgres_test
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/watchword-auth/watchword/internal/pgtest"
+	"github.com/watchword-auth/watchword/store/internal/sqlstore"
+	"github.com/watchword-auth/watchword/store/postgres"
+	"github.com/watchword-auth/watchword/store/sqlite"
+)
+
+// Everything is moved, or nothing is.
+func TestLoad(t *testing.T) {
+	t.Parallel()
+	server := pgtest.New(t, "fsync = off")
+	for name, test := range map[string]func(*testing.T, *pgtest.Server){
+		"every table and column is moved":                      everyColumnIsMoved,
+		"what is loaded is what the source holds":              whatIsLoadedIsWhatTheSourceHolds,
+		"a load that fails leaves nothing and can be repeated": aFailureLeavesNothing,
+		"a load that is disturbed says so":                     aDisturbanceIsNamed,
+		"only an empty database is loaded":                     onlyAnEmptyDatabase,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, server)
+		})
+	}
+}
+
+// Both databases have the tables that are moved, with the same columns: a table
+// or a column of a later migration can't be forgotten.
+func everyColumnIsMoved(t *testing.T, server *pgtest.Server) {
+	path, url := newFile(t), server.Database(t)
+	if _, err := postgres.Migrate(t.Context(), url); err != nil {
+		t.Fatal(err)
+	}
+	source := openSource(t, path)
+	moved := map[string][]string{}
+	for _, table := range sqlstore.Tables() {
+		columns, err := source.Columns(t.Context(), table)
+		if err != nil {
+			t.Fatal(err)
+		}
+		moved[table] = columns
+	}
+	if err := source.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if there := tablesOfFile(t, path); !cmp.Equal(there, moved) {
+		t.Errorf("SQLite has (-), moved is (+):\n%s", cmp.Diff(there, moved))
+	}
+	if there := tablesOfServer(t, url); !cmp.Equal(there, moved) {
+		t.Errorf("PostgreSQL has (-), moved is (+):\n%s", cmp.Diff(there, moved))
+	}
+}
+
+// Every column of every table arrives, with the values that are hard to carry.
+func whatIsLoadedIsWhatTheSourceHolds(t *testing.T, server *pgtest.Server) {
+	path, url := newFile(t), server.Database(t)
+	const each = 1500 // more than are told of at once
+	fill(t, path, each)
+	source := openSource(t, path)
+	seen := map[string]int{}
+	loaded, err := postgres.Load(t.Context(), url, source, func(doing string, rows int) { seen[doing] += rows })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, table := range sqlstore.Tables() {
+		if got := loaded[i]; got.Table != table || got.Rows != each || seen["copy "+table] != each || seen["compare "+table] != each {
+			t.Errorf("%s: %+v, told of %d and %d", table, got, seen["copy "+table], seen["compare "+table])
+		}
+		columns, err := source.Columns(t.Context(), table)
+		if err != nil {
+			t.Fatal(err)
+		}
+		there, err := source.Rows(t.Context(), table, columns)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := printed(t, there, len(columns))
+		if err := there.Close(); err != nil {
+			t.Fatal(err)
+		}
+		here, err := connect(t, url).Query(t.Context(), sqlstore.SelectRows(table, columns))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := printed(t, here, len(columns)); !slices.Equal(got, want) {
+			t.Errorf("%s differs: %s", table, cmp.Diff(want[:3], got[:3]))
+		}
+	}
+}
+
+// What goes wrong leaves an empty database, which the next try fills.
+func aFailureLeavesNothing(t *testing.T, server *pgtest.Server) {
+	for name, c := range map[string]struct{ breakIt, mendIt, want string }{
+		"a row is changed on its way": {
+			`CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.device := 'x'; RETURN NEW; END $$;
+			 CREATE TRIGGER meddle BEFORE INSERT ON sessions FOR EACH ROW EXECUTE FUNCTION meddle()`,
+			`DROP TRIGGER meddle ON sessions`, "sessions differs from what was copied: 20 rows, checksum",
+		},
+		"a row is dropped on its way": {
+			`CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+			 CREATE TRIGGER meddle BEFORE INSERT ON limits FOR EACH ROW EXECUTE FUNCTION meddle()`,
+			`DROP TRIGGER meddle ON limits`, "limits differs from what was copied: 0 rows",
+		},
+		"a column is missing": {
+			`ALTER TABLE events RENAME detail TO details`, `ALTER TABLE events RENAME details TO detail`, "copy events",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path, url := newFile(t), server.Database(t)
+			fill(t, path, 20)
+			source := openSource(t, path)
+			if _, err := postgres.Migrate(t.Context(), url); err != nil {
+				t.Fatal(err)
+			}
+			command(t, url, c.breakIt)
+			if err := load(t, url, source); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+			command(t, url, c.mendIt)
+			if err := load(t, url, source); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func onlyAnEmptyDatabase(t *testing.T, server *pgtest.Server) {
+	path, url := newFile(t), server.Database(t)
+	source := openSource(t, path)
+	if _, err := postgres.Migrate(t.Context(), url); err != nil {
+		t.Fatal(err)
+	}
+	for _, table := range sqlstore.Tables() {
+		if slices.Contains(sqlstore.Seeded(), table) {
+			continue
+		}
+		columns, err := source.Columns(t.Context(), table)
+		if err != nil {
+			t.Fatal(err)
+		}
+		command(t, url, "INSERT INTO "+table+" VALUES ("+strings.TrimSuffix(strings.Repeat("'1', ", len(columns)), ", ")+")")
+		if err := load(t, url, source); !errors.Is(err, postgres.ErrNotEmpty) || !strings.HasSuffix(err.Error(), "rows in "+table) {
+			t.Errorf("with a row in %s: %v", table, err)
+		}
+		command(t, url, "DELETE FROM "+table)
+	}
+	if err := load(t, url, source); err != nil {
+		t.Errorf("empty again: %v", err)
+	}
+}
+
+// Another program wrote to the database while it was being filled.
+func aDisturbanceIsNamed(t *testing.T, server *pgtest.Server) {
+	path, url := newFile(t), server.Database(t)
+	fill(t, path, 20)
+	disturb := func(doing string, _ int) {
+		if doing == "copy keys" {
+			command(t, url, `INSERT INTO users VALUES ('other', 'text 1 of users', 0, '', '[]', '', 0, 0, 0)`)
+		}
+	}
+	_, err := postgres.Load(t.Context(), url, openSource(t, path), disturb)
+	if err == nil || !strings.Contains(err.Error(), "another program writes to the database") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func load(t *testing.T, url string, from *sqlite.Source) error {
+	t.Helper()
+	_, err := postgres.Load(t.Context(), url, from, func(string, int) {})
+	return err
+}
+
+// newFile is a SQLite file with empty tables.
+func newFile(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "watchword.db")
+	if _, err := sqlite.Migrate(t.Context(), path); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func openSource(t *testing.T, path string) *sqlite.Source {
+	t.Helper()
+	source, err := sqlite.OpenSource(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = source.Close() })
+	return source
+}
+
+func openFile(t *testing.T, path string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+// fill gives every table rows in which each column has a value of its own kind.
+func fill(t *testing.T, path string, rows int) {
+	t.Helper()
+	db := openFile(t, path)
+	tx, err := db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts := []string{"", "Ünïcödé 🦉 \u2028", `"'\N\.,;` + "\t\r\n", strings.Repeat("long ", 200), "\u0001\ufffd", `{"a":"\u0000"}`}
+	numbers := []int64{0, -1, 1 << 30, -1 << 31}
+	blobs := [][]byte{{}, {0}, {0xff, 0, '\\'}, []byte("\\x00")}
+	for _, table := range sqlstore.Tables() {
+		if _, err := tx.ExecContext(t.Context(), "DELETE FROM "+table); err != nil {
+			t.Fatal(err)
+		}
+		kinds := column(t, tx, "SELECT type || ' ' || pk FROM pragma_table_info('"+table+"')")
+		for n := range rows {
+			var values []any
+			for i, kind := range kinds {
+				switch {
+				case strings.HasPrefix(kind, "TEXT 1"), table == "users" && i == 1:
+					values = append(values, fmt.Sprintf("text %d of %s", n, table))
+				case strings.HasPrefix(kind, "TEXT"):
+					values = append(values, texts[(n+i)%len(texts)])
+				case strings.HasPrefix(kind, "BLOB"):
+					values = append(values, blobs[(n+i)%len(blobs)])
+				case table == "keys", strings.HasSuffix(kind, " 1"):
+					values = append(values, n)
+				case strings.HasPrefix(kind, "BIGINT"):
+					values = append(values, numbers[(n+i)%len(numbers)]<<32)
+				default:
+					values = append(values, numbers[(n+i)%len(numbers)])
+				}
+			}
+			marks := strings.TrimSuffix(strings.Repeat("?, ", len(values)), ", ")
+			if _, err := tx.ExecContext(t.Context(), "INSERT INTO "+table+" VALUES ("+marks+")", values...); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := errors.Join(tx.Commit(), db.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// printed are the rows of an answer as text, sorted.
+func printed(t *testing.T, answer interface {
+	Next() bool
+	Scan(...any) error
+	Err() error
+}, columns int) (rows []string) {
+	t.Helper()
+	for answer.Next() {
+		values, into := make([]any, columns), make([]any, columns)
+		for i := range values {
+			into[i] = &values[i]
+		}
+		if err := answer.Scan(into...); err != nil {
+			t.Fatal(err)
+		}
+		rows = append(rows, fmt.Sprintf("%q", values))
+	}
+	if err := answer.Err(); err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(rows)
+	return rows
+}
+
+func tablesOfFile(t *testing.T, path string) map[string][]string {
+	t.Helper()
+	db, tables := openFile(t, path), map[string][]string{}
+	for _, table := range column(t, db, "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND name NOT LIKE 'goose%'") {
+		tables[table] = column(t, db, "SELECT name FROM pragma_table_info('"+table+"')")
+	}
+	return tables
+}
+
+type questioner interface {
+	Query(text string, args ...any) (*sql.Rows, error)
+}
+
+// column is the one column of an answer.
+func column(t *testing.T, db questioner, text string) (all []string) {
+	t.Helper()
+	rows, err := db.Query(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var one string
+		if err := rows.Scan(&one); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, one)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func tablesOfServer(t *testing.T, url string) map[string][]string {
+	t.Helper()
+	rows, err := connect(t, url).Query(t.Context(), `SELECT table_name, column_name FROM information_schema.columns
+		WHERE table_schema = current_schema() AND table_name NOT LIKE 'goose%' ORDER BY table_name, ordinal_position`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tables := map[string][]string{}
+	for rows.Next() {
+		var table, name string
+		if err := rows.Scan(&table, &name); err != nil {
+			t.Fatal(err)
+		}
+		tables[table] = append(tables[table], name)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return tables
+}
+
+func connect(t *testing.T, url string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(t.Context()) })
+	return conn
+}
+
+func command(t *testing.T, url, text string) {
+	t.Helper()
+	conn := connect(t, url)
+	if _, err := conn.Exec(t.Context(), text, pgx.QueryExecModeSimpleProtocol); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,232 @@
+package verify_test
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"log/slog"
+	"maps"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/watchword-auth/watchword/internal/accesstoken"
+	"github.com/watchword-auth/watchword/verify"
+)
+
+// A gate is a service behind Require, on a real port.
+type gate struct {
+	*httptest.Server
+	log *bytes.Buffer
+}
+
+func newGate(t testing.TB, i *issuer) *gate {
+	t.Helper()
+	g := &gate{log: &bytes.Buffer{}}
+	v := newVerifier(t, i.url, verify.Options{
+		Now: i.clock.Now, Log: slog.New(slog.NewTextHandler(&lockedWriter{w: g.log}, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	})
+	g.Server = httptest.NewServer(v.Require(http.HandlerFunc(notes)))
+	t.Cleanup(g.Close)
+	return g
+}
+
+type lockedWriter struct {
+	mu sync.Mutex
+	w  *bytes.Buffer
+}
+
+func (l *lockedWriter) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(p)
+}
+
+func (g *gate) try(t testing.TB, token string) answer {
+	t.Helper()
+	r, err := http.NewRequest(http.MethodGet, g.URL, nil)
+	must(t, err)
+	r.Header.Set("Authorization", "Bearer "+token)
+	return send(t, g.Client(), r)
+}
+
+func (g *gate) refuses(t testing.TB, name, token string) {
+	t.Helper()
+	a := g.try(t, token)
+	if a.StatusCode != http.StatusUnauthorized || a.problem != "TOKEN_INVALID" ||
+		!strings.HasSuffix(a.Header.Get("WWW-Authenticate"), `, error="invalid_token"`) {
+		t.Errorf("%s: %d %s", name, a.StatusCode, a.raw)
+	}
+	if _, _, signature := parts(token + ".."); len(signature) > 8 && strings.Contains(a.raw, signature) {
+		t.Errorf("%s: the answer holds the signature", name)
+	}
+}
+
+func (g *gate) accepts(t testing.TB, name, token string) {
+	t.Helper()
+	if a := g.try(t, token); a.StatusCode != http.StatusOK || a.raw != "ada" {
+		t.Errorf("%s: %d %s", name, a.StatusCode, a.raw)
+	}
+}
+
+// JWT-1, JWT-2, JWT-3, JWT-4, JWT-6
+func TestAForgedHeaderDoesNotPass(t *testing.T) {
+	t.Parallel()
+	k := newKey(t, accesstoken.ES256)
+	i := newIssuer(t, k)
+	g := newGate(t, i)
+	canary := 0
+	lure := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { canary++ }))
+	payload := inJSON(t, i.claims())
+	for name, change := range map[string]map[string]any{
+		"alg none": {"alg": "none"}, "alg None": {"alg": "None"}, "alg NONE": {"alg": "NONE"}, "alg nOnE": {"alg": "nOnE"},
+		"another alg": {"alg": "RS256"}, "alg HS256": {"alg": "HS256"}, "alg ES256K": {"alg": "ES256K"}, "no alg": {"alg": nil}, "alg a list": {"alg": []string{"ES256"}},
+		"typ JWT": {"typ": "JWT"}, "no typ": {"typ": nil}, "a security event": {"typ": "secevent+jwt"}, "a logout token": {"typ": "logout+jwt"}, "dpop": {"typ": "dpop+jwt"},
+		"no kid": {"kid": nil}, "an empty kid": {"kid": ""}, "kid a path": {"kid": "../../dev/null"}, "kid an injection": {"kid": "' OR 1=1 --"},
+		"crit": {"crit": []string{"exp"}, "exp": 1}, "an empty crit": {"crit": []string{}},
+		"jku": {"jku": lure.URL}, "x5u": {"x5u": lure.URL}, "x5c": {"x5c": []string{"MII"}}, "jwk": {"jwk": map[string]string{"kty": "EC"}},
+		"zip": {"zip": "DEF"}, "b64": {"b64": false}, "enc": {"enc": "A128GCM"}, "cty": {"cty": "JWT"},
+	} {
+		header := map[string]any{"alg": "ES256", "kid": k.ID(), "typ": "at+jwt"}
+		for member, value := range change {
+			if header[member] = value; value == nil {
+				delete(header, member)
+			}
+		}
+		g.refuses(t, name, signed(t, k, inJSON(t, header), payload))
+	}
+	head, body, _ := parts(i.sign(t, k, nil))
+	g.refuses(t, "none, unsigned", encoded(`{"alg":"none","typ":"at+jwt","kid":"`+k.ID()+`"}`)+"."+body+".")
+	mac := hmac.New(sha256.New, accesstoken.JWKS([]accesstoken.Key{k}))
+	input := encoded(`{"alg":"HS256","typ":"at+jwt","kid":"`+k.ID()+`"}`) + "." + body
+	mac.Write([]byte(input))
+	g.refuses(t, "the public key as a secret", input+"."+encoded(string(mac.Sum(nil))))
+	stranger := newKey(t, accesstoken.ES256)
+	g.refuses(t, "a key of one's own", i.sign(t, stranger, nil))
+	_, _, theirs := parts(i.sign(t, stranger, nil))
+	g.refuses(t, "a key of one's own under our kid", head+"."+body+"."+theirs)
+	g.refuses(t, "a signature of zeros", head+"."+body+"."+encoded(strings.Repeat("\x00", 64)))
+	g.accepts(t, "the good one", i.sign(t, k, nil))
+	if lure.Close(); canary > 0 {
+		t.Errorf("an address of a token was asked %d times", canary)
+	}
+}
+
+// JWT-7, JWT-8, JWT-12, JWT-14
+func TestForgedClaimsDoNotPass(t *testing.T) {
+	t.Parallel()
+	k := newKey(t, accesstoken.ES256)
+	i := newIssuer(t, k)
+	g := newGate(t, i)
+	header := `{"alg":"ES256","kid":"` + k.ID() + `","typ":"at+jwt"}`
+	text := inJSON(t, i.claims())
+	var good map[string]any
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.UseNumber()
+	must(t, decoder.Decode(&good))
+	now := i.clock.Now().Unix()
+	for name, values := range map[string][]any{
+		"iss":       {nil, "https://evil.example", i.url + "/", strings.ToUpper(i.url), 1, []string{i.url}},
+		"aud":       {nil, "", "https://evil.example", []string{}, []any{1}, []any{i.url, nil}, []string{"a"}, map[string]string{i.url: ""}, 1},
+		"sub":       {nil, "", 1, []string{"ada"}},
+		"sid":       {nil, "", 1},
+		"jti":       {nil, ""},
+		"exp":       {nil, 0, -1, "1795000000", 1.5, json.Number("1e400"), json.Number("9223372036854775808"), now + 3601, now + 25*3600, true},
+		"iat":       {nil, 0, -1, "1", now + 6, now - 3600},
+		"nbf":       {nil, -1, now + 6},
+		"auth_time": {nil, "1"},
+		"roles":     {nil, "admin", []any{1}},
+		"amr":       {nil}, "acr": {nil, 1},
+	} {
+		for _, value := range values {
+			claims := maps.Clone(good)
+			if claims[name] = value; value == nil {
+				delete(claims, name)
+			}
+			g.refuses(t, name+" "+inJSON(t, value), signed(t, k, header, inJSON(t, claims)))
+		}
+	}
+	for name, payload := range map[string]string{
+		"a claim twice": strings.Replace(text, "{", `{"sub":"eve",`, 1), "twice by an escape": strings.Replace(text, "{", `{"\u0073ub":"eve",`, 1),
+		"something after": text + "{}", "not UTF-8": strings.Replace(text, "ada", "a\xff", 1), "only in another case": strings.Replace(text, `"sub"`, `"Sub"`, 1),
+	} {
+		g.refuses(t, name, signed(t, k, header, payload))
+	}
+	g.accepts(t, "a claim in another case beside ours", signed(t, k, header, strings.Replace(text, "{", `{"Sub":"eve","SID":"s2","ſub":"eve",`, 1)))
+	expired := maps.Clone(good)
+	expired["iat"], expired["exp"] = now-900, now
+	if a := g.try(t, signed(t, k, header, inJSON(t, expired))); a.StatusCode != 401 || a.problem != "TOKEN_EXPIRED" {
+		t.Errorf("expired: %d %s", a.StatusCode, a.raw)
+	}
+}
+
+// JWT-5, JWT-13
+func TestWhatIsNoTokenDoesNotPass(t *testing.T) {
+	t.Parallel()
+	k := newKey(t, accesstoken.ES256)
+	i := newIssuer(t, k)
+	g := newGate(t, i)
+	token := i.sign(t, k, nil)
+	head, body, signature := parts(token)
+	for name, text := range map[string]string{
+		"nothing": "", "a word": "x", "dots": "..", "many dots": strings.Repeat(".", 1000), "one part": head, "two parts": head + "." + body,
+		"four parts": token + ".x", "five parts, as a JWE": head + ".." + body + "." + signature + ".x", "no signature": head + "." + body + ".",
+		"padding": token + "=", "a blank within": head + " ." + body + "." + signature, "a comma": token + ", Bearer " + token,
+		"JSON": `{"payload":"` + body + `","signatures":[]}`, "long": head + "." + strings.Repeat("A", 4096) + "." + signature,
+		"huge": strings.Repeat("a", 200<<10), "not base64url": head + "." + body + "." + strings.Repeat("+", 86), "a byte of Latin-1": head + "\xe9." + body + "." + signature,
+		"another signature": head + "." + body + "." + signature[:83] + "AAA", "swapped": body + "." + head + "." + signature,
+		"nested": encoded(token) + "." + body + "." + signature, "an ID of a session": "wwr_AQEB", "quotes": `"` + token + `"`,
+	} {
+		g.refuses(t, name, text)
+	}
+	for _, last := range "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_" {
+		if other := token[:len(token)-1] + string(last); other != token {
+			g.refuses(t, "last "+string(last), other)
+		}
+	}
+	g.accepts(t, "the good one", token)
+	if strings.Contains(g.log.String(), signature) {
+		t.Error("the log holds a token")
+	}
+}
+
+// JOSE does not ask for the lower of the two values of s, and signers don't choose
+// it: the twin verifies. It is the same token of the same session, ends with it,
+// and lies in the cache as another text.
+//
+// JWT-10, JWT-11
+func TestTheTwinOfASignatureEndsWithItsSession(t *testing.T) {
+	t.Parallel()
+	k := newKey(t, accesstoken.ES256)
+	i := newIssuer(t, k)
+	v := i.verifier(t)
+	token := i.sign(t, k, nil)
+	twin := twinOf(t, token)
+	for _, text := range []string{token, twin, token, twin} {
+		if who, err := v.Verify(t.Context(), text); err != nil || who.SessionID() != "s1" {
+			t.Fatalf("got %v, %v", who, err)
+		}
+	}
+	v.Revocations().EndSession("s1")
+	for _, text := range []string{token, twin} {
+		if who, err := v.Verify(t.Context(), text); err != verify.ErrRevoked || who != nil {
+			t.Errorf("got %v, %v", who, err)
+		}
+	}
+}
+
+// twinOf is the token with (r, n−s) for (r, s).
+func twinOf(t testing.TB, token string) string {
+	t.Helper()
+	head, body, signature := parts(token)
+	raw, err := base64.RawURLEncoding.DecodeString(signature)
+	must(t, err)
+	order, _ := new(big.Int).SetString("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551", 16)
+	new(big.Int).Sub(order, new(big.Int).SetBytes(raw[32:])).FillBytes(raw[32:])
+	return head + "." + body + "." + encoded(string(raw))
+}

@@ -1,0 +1,194 @@
+package verify_test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/server"
+	"github.com/watchword-auth/watchword/store/sqlite"
+	"github.com/watchword-auth/watchword/verify"
+)
+
+const goodPassword = "correct horse battery"
+
+// A clock is set by the test.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func newClock() *clock { return &clock{now: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)} }
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// A service is the real server, on a real port and a real SQLite file.
+type service struct {
+	url    string
+	engine *watchword.Engine
+	clock  *clock
+	front  *front
+}
+
+// A front stands before the server: it counts what is asked for, and can be cut.
+type front struct {
+	http.Handler
+	mu    sync.Mutex
+	asked map[string]int
+	cut   bool
+}
+
+func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	f.asked[r.URL.Path]++
+	cut := f.cut
+	f.mu.Unlock()
+	if cut {
+		panic(http.ErrAbortHandler)
+	}
+	f.Handler.ServeHTTP(w, r)
+}
+
+func (f *front) setCut(cut bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.cut = cut
+}
+
+func (f *front) count(path string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.asked[path]
+}
+
+// start starts a server with keys of its own; change may change its options.
+func start(t testing.TB, change func(*watchword.Options)) *service {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	s := &service{url: "http://" + listener.Addr().String(), clock: newClock()}
+	store, err := sqlite.Open(context.Background(), filepath.Join(t.TempDir(), "watchword.db"))
+	must(t, err)
+	options := watchword.Options{
+		PublicURL: s.url, Mailer: noMail{}, MasterKey: []byte("a master key for tests, 32 bytes"),
+		Limits: watchword.Unlimited(), HashQueue: time.Minute, Now: s.clock.Now,
+	}
+	if change != nil {
+		change(&options)
+	}
+	s.engine, err = watchword.New(context.Background(), store, options)
+	must(t, err)
+	edge, err := server.New(s.engine, server.Options{PublicURL: options.PublicURL})
+	must(t, err)
+	s.front = &front{Handler: edge, asked: map[string]int{}}
+	web := &http.Server{Handler: s.front, ReadHeaderTimeout: time.Minute}
+	var running sync.WaitGroup
+	running.Go(func() { _ = web.Serve(listener) })
+	t.Cleanup(func() {
+		_ = web.Close()
+		running.Wait()
+		s.engine.Close()
+		_ = store.Close()
+	})
+	return s
+}
+
+// signUp makes an account with roles and signs in.
+func (s *service) signUp(t testing.TB, email string, roles ...string) *watchword.SignIn {
+	t.Helper()
+	ctx := context.Background()
+	in, err := s.engine.SignUp(ctx, watchword.SignUpRequest{Email: email, Password: goodPassword, Name: "Ada"})
+	must(t, err)
+	if len(roles) > 0 {
+		_, err = s.engine.SetRoles(ctx, in.User.ID, roles)
+		must(t, err)
+		s.clock.advance(time.Minute)
+		in, err = s.engine.Refresh(ctx, in.RefreshToken, watchword.Client{})
+		must(t, err)
+	}
+	return in
+}
+
+// verifier makes a Verifier for the server, with its clock.
+func (s *service) verifier(t testing.TB, change func(*verify.Options)) *verify.Verifier {
+	t.Helper()
+	options := verify.Options{Now: s.clock.Now}
+	if change != nil {
+		change(&options)
+	}
+	return newVerifier(t, s.url, options)
+}
+
+func newVerifier(t testing.TB, issuer string, options verify.Options) *verify.Verifier {
+	t.Helper()
+	v, err := verify.New(issuer, options)
+	must(t, err)
+	t.Cleanup(v.Close)
+	return v
+}
+
+type noMail struct{}
+
+func (noMail) Send(context.Context, watchword.Message) error { return nil }
+
+// An answer is a response that was read.
+type answer struct {
+	*http.Response
+	body    map[string]any
+	raw     string
+	problem string // its code
+}
+
+// ask sends a GET with headers, in pairs, to a handler on a real port.
+func ask(t testing.TB, handler http.Handler, headers ...string) answer {
+	t.Helper()
+	web := httptest.NewServer(handler)
+	defer web.Close()
+	r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, web.URL+"/notes", nil)
+	must(t, err)
+	for i := 0; i < len(headers); i += 2 {
+		r.Header[headers[i]] = append(r.Header[headers[i]], headers[i+1])
+	}
+	return send(t, web.Client(), r)
+}
+
+func send(t testing.TB, client *http.Client, r *http.Request) answer {
+	t.Helper()
+	response, err := client.Do(r)
+	must(t, err)
+	defer func() { _ = response.Body.Close() }()
+	raw, err := io.ReadAll(response.Body)
+	must(t, err)
+	a := answer{Response: response, raw: string(raw)}
+	if strings.Contains(response.Header.Get("Content-Type"), "json") {
+		must(t, json.Unmarshal(raw, &a.body))
+		a.problem, _ = a.body["code"].(string)
+	}
+	return a
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
