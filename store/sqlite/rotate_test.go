@@ -161,7 +161,8 @@ func generations(ctx context.Context, tx watchword.Tx) (all []int64, err error) 
 func TestNoStatementReadsAWholeTable(t *testing.T) {
 	t.Parallel()
 	store := open(t, newPath(t))
-	small := regexp.MustCompile(`^SCAN (keys|mails|CONSTANT ROW)\b`) // a handful; what could not be sent yet
+	// A handful; what could not be sent yet; what a subquery with a limit found.
+	small := regexp.MustCompile(`^SCAN (keys|mails|due|CONSTANT ROW|\(subquery)\b`)
 	for _, text := range sqlstore.All() {
 		steps, err := store.Plan(t.Context(), text)
 		if err != nil {

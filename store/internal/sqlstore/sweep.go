@@ -32,18 +32,3 @@ func (t Tx) Sweep(ctx context.Context, what watchword.Sweep, before time.Time, l
 	}
 	return 0, fmt.Errorf("nothing is called %q", what)
 }
-
-// All lists the statements.
-func All() []string {
-	return []string{
-		insertUser, selectUser, selectUserByEmail, selectUsers, updateName, updateRoles, updateDisabled, updatePassword,
-		replacePassword, updateEmail, updateVerified, deleteUser, deleteUserEvents, deleteUserMails,
-		insertSession, selectSession, selectSessions, rotateSession, forgive, endSession, endSessions, endOldest,
-		insertMailToken, selectMailToken, takeMailToken, deleteMailTokens, deleteLaterMails,
-		insertMail, claimMail, postponeMail, deleteMail, selectMails, retryMail, retryMails, outbox,
-		insertEvent, selectEvents, insertKey, selectKeys, updateKey, deleteKey,
-		lockFeed, advanceFeed, numberSessions, numberUsers, selectFeedState, selectFeed,
-		charge, selectLimit, refund,
-		sweepSessions, sweepMailTokens, sweepEvents, sweepLimits, sweepMails,
-	}
-}

@@ -1,0 +1,58 @@
+package scale
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Markdown is the table of docs/scale.md.
+func Markdown(rows []Row) string {
+	var b strings.Builder
+	b.WriteString("| sessions | fill factor | right after a checkpoint | later | one client, p50 / p99 | HOT | size |\n" +
+		"| --- | --- | --- | --- | --- | --- | --- |\n")
+	for _, r := range rows {
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s / %s | %s | %s |\n", thousands(r.Sessions), r.fillFactor(),
+			r.Phases[0], r.Phases[1], millis(r.P50), millis(r.P99), r.hot(),
+			fmt.Sprintf("%s MB + %.0f %%", thousands(int(r.Bytes>>20)), 100*r.Grown))
+	}
+	return b.String()
+}
+
+// String is a cell: rotations a second (of the first row's; fastest by slowest
+// round); bytes of write-ahead log, of a rotation.
+func (p Phase) String() string {
+	cell := fmt.Sprintf("%s/s (%.2f; %.2f)", thousands(int(p.Rate)), p.Of, p.Spread)
+	if p.Log > 0 {
+		cell += fmt.Sprintf(", %s B", thousands(int(p.Log)))
+	}
+	return cell
+}
+
+func (r Row) fillFactor() string {
+	if r.FillFactor == 0 {
+		return "as migrated"
+	}
+	return strconv.Itoa(r.FillFactor)
+}
+
+func (r Row) hot() string {
+	if r.Phases[0].Log == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.1f %%", 100*r.Hot)
+}
+
+func millis(d time.Duration) string {
+	return strconv.FormatFloat(d.Seconds()*1000, 'f', 2, 64) + " ms"
+}
+
+// thousands parts a number by commas, as 1,234,567.
+func thousands(n int) string {
+	digits := strconv.Itoa(n)
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
+}

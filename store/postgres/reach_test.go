@@ -1,0 +1,139 @@
+package postgres_test
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/watchword-auth/watchword/internal/pgtest"
+	"github.com/watchword-auth/watchword/store/internal/sqlstore"
+	"github.com/watchword-auth/watchword/store/postgres"
+)
+
+var update = flag.Bool("update", false, "write the table of docs/scale.md again")
+
+// Among a hundred million users nothing may read a table, and what a flow touches
+// has to be found by a key that says on which shard it is. The table of
+// docs/scale.md shows it for each statement, with the indexes that PostgreSQL uses.
+func TestEveryStatementReachesItsRowsByAnIndex(t *testing.T) {
+	t.Parallel()
+	conn := migrated(t, pgtest.New(t, "fsync = off"))
+	var table strings.Builder
+	table.WriteString("| statement | its rows are found by | index |\n| --- | --- | --- |\n")
+	for _, s := range append(sqlstore.Statements(), sqlstore.Statement{
+		Name: "RotateStatement", Text: sqlstore.RotateStatement(2), By: sqlstore.BySessionAndUser,
+	}) {
+		used := map[string]bool{}
+		for _, step := range plan(t, conn, s.Text) {
+			if step.Condition != "" {
+				used["`"+step.Index+"`"] = true
+			}
+			whole := step.Type == "Seq Scan" || step.Index != "" && step.Condition == ""
+			if whole && !slices.Contains(handful, step.Table) {
+				t.Errorf("%s: %s reads all of %s %s", s.Name, step.Type, step.Table, step.Index)
+			}
+		}
+		fmt.Fprintf(&table, "| `%s` | %s | %s |\n", s.Name, s.By, strings.Join(slices.Sorted(maps.Keys(used)), ", "))
+	}
+	holdTable(t, "../../docs/scale.md", table.String())
+}
+
+// handful are the tables that do not grow with use: keys, the one row of the feed,
+// and mail that could not be sent yet.
+var handful = []string{"keys", "feed", "mails"}
+
+// holdTable wants the table in the document, or writes it there.
+func holdTable(t *testing.T, path, table string) {
+	t.Helper()
+	const begin, end = "<!-- statements -->\n\n", "\n<!-- end of statements -->\n"
+	document, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, found := strings.Cut(string(document), begin)
+	have, after, ended := strings.Cut(rest, end)
+	switch {
+	case !found || !ended:
+		t.Fatalf("%s has no place for the table", path)
+	case *update:
+		err = os.WriteFile(path, []byte(before+begin+table+end+after), 0o644)
+	case have != table:
+		err = fmt.Errorf("its table is out of date: run go test -run EveryStatementReaches ./store/postgres -update")
+	}
+	if err != nil {
+		t.Errorf("%s: %v", path, err)
+	}
+}
+
+// migrated is a connection to a database with all tables. It prefers any index to
+// none, as PostgreSQL does once tables are large, and plans for any parameters.
+func migrated(t *testing.T, server *pgtest.Server) *pgx.Conn {
+	t.Helper()
+	url := server.Database(t)
+	if _, err := postgres.Migrate(t.Context(), url); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
+	_, err = conn.Exec(t.Context(), "SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+// A step is a node of a plan.
+type step struct {
+	Type      string   `json:"Node Type"`
+	Table     string   `json:"Relation Name"`
+	Index     string   `json:"Index Name"`
+	Condition string   `json:"Index Cond"`
+	Arbiters  []string `json:"Conflict Arbiter Indexes"`
+	Plans     []step   `json:"Plans"`
+}
+
+// plan is how PostgreSQL carries out a statement, each step of it.
+func plan(t *testing.T, conn *pgx.Conn, text string) (steps []step) {
+	t.Helper()
+	highest := len(slices.Compact(slices.Sorted(slices.Values(regexp.MustCompile(`\$\d+`).FindAllString(text, -1)))))
+	execute := "EXECUTE this"
+	if highest > 0 {
+		execute += "(NULL" + strings.Repeat(", NULL", highest-1) + ")"
+	}
+	if _, err := conn.Exec(t.Context(), "DEALLOCATE ALL; PREPARE this AS "+text); err != nil {
+		t.Fatalf("%v:\n%s", err, text)
+	}
+	var answer []struct{ Plan step }
+	var source []byte
+	err := conn.QueryRow(t.Context(), "EXPLAIN (FORMAT JSON) "+execute, pgx.QueryExecModeSimpleProtocol).Scan(&source)
+	if err == nil {
+		err = json.Unmarshal(source, &answer)
+	}
+	if err != nil {
+		t.Fatalf("%v:\n%s", err, text)
+	}
+	return flatten(answer[0].Plan)
+}
+
+func flatten(s step) []step {
+	steps := []step{s}
+	for _, index := range s.Arbiters {
+		steps = append(steps, step{Type: "Conflict", Index: index, Condition: "the row to be added"})
+	}
+	for _, below := range s.Plans {
+		steps = append(steps, flatten(below)...)
+	}
+	return steps
+}
