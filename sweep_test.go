@@ -93,7 +93,9 @@ func insertEnded(t *testing.T, path string, n int, at time.Time) {
 	defer db.Close() //nolint:errcheck // it is a test
 	_, err = db.ExecContext(t.Context(), `
 		WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < $1)
-		INSERT INTO sessions SELECT printf('00000000-0000-7000-8000-%012d', numbers.n), user_id, generation, superseded,
+		INSERT INTO sessions (id, user_id, generation, superseded, forgiven, rotated_at, rotated_by, refresh_key, persistent,
+			device, address, authenticated_at, methods, created_at, expires_at, ended_at, ended_why)
+		SELECT printf('00000000-0000-7000-8000-%012d', numbers.n), user_id, generation, superseded,
 			forgiven, $2, rotated_by, refresh_key, persistent, device, address, authenticated_at, methods, $2, $2, $2, 'logout'
 		FROM sessions, numbers`, n, at.UnixMilli())
 	must(t, err)

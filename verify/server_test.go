@@ -49,29 +49,18 @@ type service struct {
 	front  *front
 }
 
-// A front stands before the server: it counts what is asked for, and can be cut.
+// A front stands before the server: it counts what is asked for.
 type front struct {
 	http.Handler
 	mu    sync.Mutex
 	asked map[string]int
-	cut   bool
 }
 
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	f.asked[r.URL.Path]++
-	cut := f.cut
 	f.mu.Unlock()
-	if cut {
-		panic(http.ErrAbortHandler)
-	}
 	f.Handler.ServeHTTP(w, r)
-}
-
-func (f *front) setCut(cut bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.cut = cut
 }
 
 func (f *front) count(path string) int {

@@ -1,10 +1,8 @@
 package main_test
 
 import (
-	"net/http"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/watchword-auth/watchword/internal/pgtest"
 )
@@ -38,19 +36,4 @@ func TestNoFolderIsMadeFromAPostgresURL(t *testing.T) {
 	if made, err := filepath.Glob(filepath.Join(dir, "postgres*")); err != nil || len(made) > 0 {
 		t.Errorf("made: %v, %v", made, err)
 	}
-}
-
-// untilReady waits until the server says so.
-func untilReady(t *testing.T, s *server) {
-	t.Helper()
-	for range 2000 {
-		if answer, err := s.client().Get(s.url() + "/readyz"); err == nil {
-			answer.Body.Close() //nolint:errcheck // only its status is wanted
-			if answer.StatusCode == http.StatusOK {
-				return
-			}
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Fatal("the server did not find back to its database")
 }
