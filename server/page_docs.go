@@ -47,6 +47,9 @@ func (s *Server) docsPage(w http.ResponseWriter, _ *http.Request) error {
 
 func membersOf(body any) []docMember {
 	t := reflect.TypeOf(body)
+	if t.Kind() != reflect.Struct { // a stream
+		return nil
+	}
 	members := make([]docMember, t.NumField())
 	for i := range members {
 		field := t.Field(i)

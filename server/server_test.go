@@ -126,7 +126,11 @@ func (b *browser) send(r *http.Request) answer {
 	must(b.t, err)
 	defer response.Body.Close() //nolint:errcheck // it was read
 	a := answer{Response: response}
-	a.raw, err = io.ReadAll(response.Body)
+	body := io.Reader(response.Body)
+	if response.Header.Get("Content-Type") == "text/event-stream" {
+		body = io.LimitReader(body, 1) // it has no end
+	}
+	a.raw, err = io.ReadAll(body)
 	must(b.t, err)
 	if strings.Contains(response.Header.Get("Content-Type"), "json") && len(a.raw) > 0 {
 		if err := json.Unmarshal(a.raw, &a.body); err != nil {

@@ -44,7 +44,10 @@ type follower struct {
 	revoked *revocations
 	opts    Options
 
-	seen   int64 // the largest number that was told; where to go on
+	// Events may come in any order, so a number says nothing about smaller ones. A
+	// heartbeat does: with one, told becomes seen.
+	told   int64 // the largest number that was told
+	seen   int64 // everything up to it was; where to go on
 	forgot time.Time
 }
 
@@ -55,10 +58,10 @@ func (f *follower) run(ctx context.Context) {
 	f.forgot = time.Now()
 	for ctx.Err() == nil {
 		began := time.Now()
-		var err error
-		if began.After(streamAt) {
+		about, err := f.issuer.metadata(ctx)
+		if err == nil && about.RevocationStream != "" && began.After(streamAt) {
 			var heard bool
-			if heard, err = f.stream(ctx); heard {
+			if heard, err = f.stream(ctx, about.RevocationStream); heard {
 				if short++; time.Since(began) > streamSilence {
 					short = 0
 				}
@@ -70,11 +73,21 @@ func (f *follower) run(ctx context.Context) {
 				streamAt = time.Now().Add(streamRest)
 			}
 		}
-		if pollErr := f.poll(ctx); pollErr == nil {
-			failed = 0
-			sleep(ctx, pollEvery)
-			continue
-		} else if err = errors.Join(err, pollErr); ctx.Err() == nil && failed == 0 {
+		if about.RevocationFeed != "" {
+			if pollErr := f.poll(ctx, about.RevocationFeed); pollErr == nil {
+				failed = 0
+				sleep(ctx, pollEvery)
+				continue
+			} else {
+				err = errors.Join(err, pollErr)
+			}
+		}
+		if err == nil {
+			err = errors.New("the issuer announces none")
+		} else {
+			f.issuer.forget() // what it says of itself may be out of date
+		}
+		if ctx.Err() == nil && failed == 0 {
 			f.opts.Log.Warn("the revocation feed can't be heard", slog.String("issuer", f.issuer.name), slog.Any("error", err))
 		}
 		streamAt, silent = time.Time{}, 0 // it is not the stream
@@ -98,16 +111,12 @@ func sleep(ctx context.Context, d time.Duration) {
 }
 
 // stream follows the stream until it ends, and reports whether anything was heard.
-func (f *follower) stream(ctx context.Context) (heard bool, err error) {
-	about, err := f.issuer.metadata(ctx)
-	if err != nil || about.RevocationStream == "" {
-		return false, err
-	}
+func (f *follower) stream(ctx context.Context, address string) (heard bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	silence := time.AfterFunc(streamSilence, cancel)
 	defer silence.Stop()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, about.RevocationStream, nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return false, err
 	}
@@ -120,8 +129,7 @@ func (f *follower) stream(ctx context.Context) (heard bool, err error) {
 	defer func() { _ = answer.Body.Close() }()
 	kind, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type"))
 	if answer.StatusCode != http.StatusOK || kind != "text/event-stream" {
-		f.issuer.forget()
-		return false, &statusError{about.RevocationStream, answer.StatusCode}
+		return false, &statusError{address, answer.StatusCode}
 	}
 	lines := bufio.NewScanner(answer.Body)
 	lines.Buffer(nil, maxFeedLine)
@@ -144,15 +152,10 @@ func (f *follower) stream(ctx context.Context) (heard bool, err error) {
 }
 
 // poll reads the feed to its end.
-func (f *follower) poll(ctx context.Context) error {
-	about, err := f.issuer.metadata(ctx)
+func (f *follower) poll(ctx context.Context, feed string) error {
+	address, err := url.Parse(feed)
 	if err != nil {
 		return err
-	}
-	address, err := url.Parse(about.RevocationFeed)
-	if err != nil || about.RevocationFeed == "" {
-		f.issuer.forget()
-		return fmt.Errorf("%s announces no revocation feed", f.issuer.name)
 	}
 	for {
 		before := f.seen
@@ -161,7 +164,6 @@ func (f *follower) poll(ctx context.Context) error {
 		address.RawQuery = query.Encode()
 		document, _, err := f.issuer.get(ctx, address.String(), maxFeedPage)
 		if err != nil {
-			f.issuer.forget()
 			return fmt.Errorf("read the revocation feed: %w", err)
 		}
 		more, err := f.takePage(ctx, document)
@@ -184,7 +186,6 @@ func (f *follower) takePage(ctx context.Context, document []byte) (more bool, er
 		return false, fmt.Errorf("the revocation feed is no page of one: %w", err)
 	}
 	var heartbeat *secevent.Event
-	largest := f.seen
 	for _, token := range page.SETs {
 		event, err := f.verify(ctx, token)
 		if err != nil {
@@ -195,10 +196,9 @@ func (f *follower) takePage(ctx context.Context, document []byte) (more bool, er
 			continue
 		}
 		f.note(event)
-		largest = max(largest, event.Number)
 	}
-	f.seen = largest // now that all of them are in, in whatever order
 	if page.More {
+		f.seen = f.told
 		return true, nil
 	}
 	if heartbeat == nil {
@@ -236,6 +236,7 @@ func (f *follower) verify(ctx context.Context, token string) (secevent.Event, er
 // note remembers what an event calls back. Of a kind that we don't know there is
 // nothing to remember.
 func (f *follower) note(event secevent.Event) {
+	f.told = max(f.told, event.Number)
 	switch event.Kind {
 	case secevent.SessionRevoked:
 		f.revoked.endSession(event.Session, time.Now())
@@ -248,7 +249,6 @@ func (f *follower) note(event secevent.Event) {
 func (f *follower) take(event secevent.Event) error {
 	if event.Kind != secevent.Heartbeat {
 		f.note(event)
-		f.seen = max(f.seen, event.Number)
 		return nil
 	}
 	said := time.Unix(event.IssuedAt, 0)
@@ -257,8 +257,9 @@ func (f *follower) take(event secevent.Event) error {
 		return fmt.Errorf("the revocation feed: a heartbeat of %s is not one of now: old, or a clock is wrong", said.UTC().Format(time.RFC3339))
 	}
 	if event.Head < f.seen {
-		f.seen = event.Head // the store was restored from a backup, and the feed began again
+		f.told = event.Head // the store was restored from a backup, and the feed began again
 	}
+	f.seen = f.told
 	f.revoked.hear(time.Now().Add(-max(late, 0)))
 	return f.tidy()
 }
@@ -272,7 +273,7 @@ func (f *follower) tidy() error {
 	f.forgot = now
 	f.revoked.forget(now)
 	if f.revoked.mustStartOver() {
-		f.seen = 0
+		f.told, f.seen = 0, 0
 		return errors.New("the revocation feed: there was more than could be remembered; it is read again")
 	}
 	return nil

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -28,7 +27,7 @@ type issuer struct {
 	client *http.Client
 	own    *http.Transport // of our own client; nil for a client of the caller's
 
-	mu    sync.Mutex
+	turn  chan struct{} // holds one token: who has it may read and change the rest
 	known *metadata
 	since time.Time
 }
@@ -42,7 +41,8 @@ type metadata struct {
 }
 
 func newIssuer(name string, client *http.Client) *issuer {
-	i := &issuer{name: name}
+	i := &issuer{name: name, turn: make(chan struct{}, 1)}
+	i.turn <- struct{}{}
 	if client == nil {
 		i.own = &http.Transport{
 			Proxy:                 http.ProxyFromEnvironment,
@@ -69,8 +69,12 @@ func (i *issuer) close() {
 
 // metadata returns what the issuer says of itself, not older than an hour.
 func (i *issuer) metadata(ctx context.Context) (metadata, error) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
+	select {
+	case <-i.turn:
+		defer func() { i.turn <- struct{}{} }()
+	case <-ctx.Done():
+		return metadata{}, ctx.Err()
+	}
 	if i.known != nil && time.Since(i.since) < metadataMaxAge {
 		return *i.known, nil
 	}
@@ -91,9 +95,9 @@ func (i *issuer) metadata(ctx context.Context) (metadata, error) {
 
 // forget lets the metadata be read again: what it points to has not worked.
 func (i *issuer) forget() {
-	i.mu.Lock()
-	defer i.mu.Unlock()
+	<-i.turn
 	i.known = nil
+	i.turn <- struct{}{}
 }
 
 func (i *issuer) readMetadata(ctx context.Context, address string) (metadata, error) {

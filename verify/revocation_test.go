@@ -90,17 +90,3 @@ func TestAMemoryThatIsFullCountsAsSilence(t *testing.T) {
 		t.Errorf("silent for %s", s)
 	}
 }
-
-func TestWhileTheFeedIsSilentTheOptionDecides(t *testing.T) {
-	t.Parallel()
-	s := start(t, nil)
-	in := s.signUp(t, "ada@example.com")
-	open := s.verifier(t, nil)
-	wantError(t, open, string(in.AccessToken), nil)
-	closed := s.verifier(t, func(o *verify.Options) { o.OnStale = verify.StaleClosed })
-	wantError(t, closed, string(in.AccessToken), verify.ErrUnavailable)
-	closed.Revocations().Hear(time.Now())
-	wantError(t, closed, string(in.AccessToken), nil)
-	closed.Revocations().Hear(time.Now().Add(-11 * time.Second))
-	wantError(t, closed, string(in.AccessToken), verify.ErrUnavailable)
-}

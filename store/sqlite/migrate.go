@@ -67,18 +67,23 @@ func migrate(ctx context.Context, pool *sql.DB) (applied []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	results, err := provider.Up(ctx)
-	if err != nil {
-		// Of two programs that start at once on a new file, one does the work.
-		if have, want, again := provider.GetVersions(ctx); again == nil && have == want {
-			return nil, nil
+	for {
+		before, _, err := provider.GetVersions(ctx)
+		if err != nil {
+			return applied, fmt.Errorf("read version of tables: %w", err)
 		}
-		return nil, fmt.Errorf("migrate: %w", err)
+		results, err := provider.Up(ctx)
+		for _, result := range results {
+			applied = append(applied, path.Base(result.Source.Path))
+		}
+		if err == nil {
+			return applied, nil
+		}
+		// Of programs that start at once on a new file, each step is made by one.
+		if now, _, again := provider.GetVersions(ctx); again != nil || now == before {
+			return applied, fmt.Errorf("migrate: %w", err)
+		}
 	}
-	for _, result := range results {
-		applied = append(applied, path.Base(result.Source.Path))
-	}
-	return applied, nil
 }
 
 // newProvider refuses tables that a newer program made.

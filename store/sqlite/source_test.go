@@ -27,7 +27,8 @@ func TestASourceHasItsFileForItselfAlone(t *testing.T) {
 	}
 
 	source := openSource(t, path)
-	if rows, err := source.Count(t.Context()); rows != 2 || err != nil {
+	// Two users, and the one row of the feed.
+	if rows, err := source.Count(t.Context()); rows != 3 || err != nil {
 		t.Fatalf("%d rows, %v", rows, err)
 	}
 	if _, err := sqlite.Open(t.Context(), path); err == nil {

@@ -33,7 +33,7 @@ func TestSweepingLetsRotationsThrough(t *testing.T) {
 	// The living session in many dead copies.
 	err := store.Exec(t.Context(), `INSERT INTO sessions
 		SELECT printf('%08x', n), user_id, generation, superseded, forgiven, rotated_at, rotated_by, refresh_key, persistent,
-			device, address, authenticated_at, methods, created_at, expires_at, $1, 'logout'
+			device, address, authenticated_at, methods, created_at, expires_at, $1, 'logout', 0
 		FROM sessions, (WITH RECURSIVE count(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM count WHERE n < $2) SELECT n FROM count)`,
 		storetest.Start.UnixMilli(), dead)
 	if err != nil {
