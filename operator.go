@@ -130,10 +130,8 @@ func (e *Engine) SetRoles(ctx context.Context, id UserID, roles []string) (User,
 	return user, err
 }
 
-// nextSecond rounds up: `iat` has no fractions.
-func nextSecond(t time.Time) time.Time {
-	return t.Add(time.Second - time.Nanosecond).Truncate(time.Second)
-}
+// nextSecond is the one after that of t: `iat` has no fractions.
+func nextSecond(t time.Time) time.Time { return t.Truncate(time.Second).Add(time.Second) }
 
 var roleName = regexp.MustCompile(`^[a-z0-9][a-z0-9._:-]{0,63}$`)
 

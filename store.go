@@ -79,7 +79,9 @@ type Tx interface {
 	// order of their addresses.
 	Users(ctx context.Context, after Address, limit int) ([]User, error)
 	SetName(context.Context, UserID, string) error
-	// SetRoles also takes the user back into what NumberFeed has to number.
+	// SetRoles also takes the user back into what NumberFeed has to number. If the
+	// roles changed at or after changed already, they change a second after that:
+	// what was made between two changes is out of date with the second one.
 	SetRoles(ctx context.Context, id UserID, roles []string, changed time.Time) error
 	// SetDisabled shuts the account at the given time; the zero time opens it.
 	SetDisabled(context.Context, UserID, time.Time) error

@@ -53,7 +53,7 @@ type follower struct {
 
 // run follows the stream, and polls while there is none, until ctx ends.
 func (f *follower) run(ctx context.Context) {
-	var failed, short, silent int // in a row: everything, streams that were short, streams without a word
+	var failed, short, silent int // in a row: everything, streams that were cut early, streams without a word
 	var streamAt time.Time
 	f.forgot = time.Now()
 	for ctx.Err() == nil {
@@ -66,7 +66,7 @@ func (f *follower) run(ctx context.Context) {
 					short = 0
 				}
 				failed, silent = 0, 0
-				pause(ctx, short)
+				pause(ctx, min(short, 3)) // not long: it works
 				continue
 			}
 			if silent++; silent >= streamTries {

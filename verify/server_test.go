@@ -47,6 +47,10 @@ type service struct {
 	engine *watchword.Engine
 	clock  *clock
 	front  *front
+
+	store   *sqlite.Store
+	options watchword.Options
+	edge    *server.Server
 }
 
 // A front stands before the server: it counts what is asked for.
@@ -84,11 +88,12 @@ func start(t testing.TB, change func(*watchword.Options)) *service {
 	if change != nil {
 		change(&options)
 	}
+	s.store, s.options = store, options
 	s.engine, err = watchword.New(context.Background(), store, options)
 	must(t, err)
-	edge, err := server.New(s.engine, server.Options{PublicURL: options.PublicURL})
+	s.edge, err = server.New(s.engine, server.Options{PublicURL: options.PublicURL})
 	must(t, err)
-	s.front = &front{Handler: edge, asked: map[string]int{}}
+	s.front = &front{Handler: s.edge, asked: map[string]int{}}
 	web := &http.Server{Handler: s.front, ReadHeaderTimeout: time.Minute}
 	var running sync.WaitGroup
 	running.Go(func() { _ = web.Serve(listener) })

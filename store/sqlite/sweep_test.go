@@ -1,8 +1,6 @@
 package sqlite_test
 
 import (
-	"runtime/debug"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -12,21 +10,15 @@ import (
 	"github.com/watchword-auth/watchword/store/storetest"
 )
 
-// raceDetector reports whether it watches this run.
-func raceDetector() bool {
-	info, _ := debug.ReadBuildInfo()
-	return info != nil && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
-}
-
 // A refresh waits for one small batch of a long sweep, not for the sweep.
 //
 // RT-15
-func TestSweepingLetsRotationsThrough(t *testing.T) {
+func TestSweepingAHundredThousandLetsRotationsThrough(t *testing.T) {
 	t.Parallel()
 	const batch = 200
 	dead := int64(100_000)
-	if raceDetector() {
-		dead /= 10 // it makes SQLite twenty times slower
+	if storetest.RaceDetector() {
+		dead /= 10
 	}
 	store := withSessions(t, 1)
 	one := storetest.Session(storetest.User(1).ID, 0)

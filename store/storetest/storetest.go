@@ -10,6 +10,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
+	"slices"
 	"testing"
 	"time"
 
@@ -187,4 +189,11 @@ func Rotate(one watchword.Session, at time.Time) watchword.RotateRequest {
 // uuidOf is the text of a UUID (version 7), another one for each kind and n.
 func uuidOf(kind string, n int) string {
 	return fmt.Sprintf("019355c1-%s-7000-8000-%012x", kind, n)
+}
+
+// RaceDetector reports whether it watches this run: then SQLite, which is Go, is
+// twenty times slower.
+func RaceDetector() bool {
+	info, _ := debug.ReadBuildInfo()
+	return info != nil && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }

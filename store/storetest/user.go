@@ -62,6 +62,17 @@ var users = map[string]func(suite){
 		same(s, "addresses", seen, []watchword.Address{User(0).Email, User(1).Email, User(2).Email, User(3).Email, User(4).Email})
 	},
 
+	// JWT-15
+	"EachChangeOfRolesHasASecondOfItsOwn": func(s suite) {
+		u := s.addUser(1)
+		for _, c := range []struct{ at, want time.Duration }{{5, 5}, {5, 6}, {5, 7}, {9, 9}, {3, 10}} {
+			s.update(func(ctx context.Context, tx watchword.Tx) error {
+				return tx.SetRoles(ctx, u.ID, nil, after(c.at*time.Second))
+			})
+			same(s, "roles changed", s.user(u.ID).RolesChangedAt, after(c.want*time.Second))
+		}
+	},
+
 	"WhatIsSetIsSetAndNothingElse": func(s suite) {
 		u, other := s.addUser(1), s.addUser(2)
 		u.Name, u.Roles, u.RolesChangedAt = `"; DROP TABLE users; --`, []string{"teacher"}, after(time.Hour)

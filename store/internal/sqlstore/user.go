@@ -20,8 +20,9 @@ const (
 	selectUserByEmail = `SELECT ` + userColumns + ` FROM users WHERE email = $1`
 	selectUsers       = `SELECT ` + userColumns + ` FROM users WHERE email > $1 ORDER BY email LIMIT $2`
 
-	updateName      = `UPDATE users SET name = $1 WHERE id = $2`
-	updateRoles     = `UPDATE users SET roles = $1, roles_changed_at = $2, feed_number = 0 WHERE id = $3`
+	updateName  = `UPDATE users SET name = $1 WHERE id = $2`
+	updateRoles = `UPDATE users SET roles = $1, feed_number = 0,
+			roles_changed_at = CASE WHEN roles_changed_at < $2 THEN $2 ELSE roles_changed_at + 1000 END WHERE id = $3`
 	updateDisabled  = `UPDATE users SET disabled_at = $1 WHERE id = $2`
 	updatePassword  = `UPDATE users SET password_hash = $1 WHERE id = $2`
 	replacePassword = `UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3 AND disabled_at = 0`

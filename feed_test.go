@@ -1,0 +1,268 @@
+package watchword_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/accesstoken"
+	"github.com/watchword-auth/watchword/internal/secevent"
+)
+
+// run lets the engine do its work in the background until the test ends.
+func (r *rig) run(t *testing.T) {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); r.Run(ctx) }()
+	t.Cleanup(func() { stop(); <-done })
+}
+
+// told reads the feed after a number until it says enough.
+func (r *rig) told(t *testing.T, after int64, enough func([]secevent.Event) bool) []secevent.Event {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for {
+		page, err := r.Revocations(ctx, after, 1000)
+		if err != nil && !errors.Is(err, watchword.ErrUnavailable) {
+			t.Fatal(err)
+		}
+		var events []secevent.Event
+		for _, event := range page.Events {
+			events = append(events, r.event(t, event.Token))
+		}
+		if err == nil && enough(events) {
+			return events
+		}
+		if err != nil {
+			continue // Revocations waits
+		}
+		select {
+		case <-page.Changed:
+		case <-ctx.Done():
+			t.Fatalf("the feed says only %+v", events)
+		}
+	}
+}
+
+func (r *rig) event(t *testing.T, token string) secevent.Event {
+	t.Helper()
+	keys, err := accesstoken.ParseJWKS(r.JWKS())
+	must(t, err)
+	event, err := secevent.Verify(token, func(kid string) (accesstoken.Key, bool) { k, ok := keys[kid]; return k, ok },
+		r.opts.PublicURL, r.opts.PublicURL)
+	must(t, err)
+	return event
+}
+
+// JWT-15. A session that dies of age needs no event: its last access token dies
+// with it.
+func TestEveryEndOfASessionIsInTheFeed(t *testing.T) {
+	t.Parallel()
+	type ending struct {
+		why watchword.EndReason
+		by  string
+		end func(*testing.T, *rig, *watchword.SignIn)
+	}
+	endings := map[string]ending{
+		"logout": {watchword.EndedLogout, "user", func(t *testing.T, r *rig, in *watchword.SignIn) {
+			must(t, r.Logout(t.Context(), in.RefreshToken, "", laptop))
+		}},
+		"ended from another device": {watchword.EndedByUser, "user", func(t *testing.T, r *rig, in *watchword.SignIn) {
+			must(t, r.EndSession(t.Context(), r.identity(t, r.login(t, "ada@example.com", phone)), in.Session.ID, phone))
+		}},
+		"logout everywhere": {watchword.EndedLogoutAll, "user", func(t *testing.T, r *rig, in *watchword.SignIn) {
+			_, err := r.LogoutAll(t.Context(), r.identity(t, in), "", laptop)
+			must(t, err)
+		}},
+		"reuse": {watchword.EndedReuse, "policy", func(t *testing.T, r *rig, in *watchword.SignIn) {
+			next, err := r.Refresh(t.Context(), in.RefreshToken, laptop)
+			must(t, err)
+			_, err = r.Refresh(t.Context(), next.RefreshToken, laptop)
+			must(t, err)
+			r.clock.advance(time.Hour)
+			_, err = r.Refresh(t.Context(), in.RefreshToken, phone)
+			wantCode(t, err, watchword.CodeRefreshReused)
+		}},
+		"change of password": {watchword.EndedPassword, "user", func(t *testing.T, r *rig, _ *watchword.SignIn) {
+			who := r.identity(t, r.login(t, "ada@example.com", phone))
+			must(t, r.ChangePassword(t.Context(), who, goodPassword, otherPassword, phone))
+		}},
+		"reset": {watchword.EndedPassword, "user", func(t *testing.T, r *rig, _ *watchword.SignIn) {
+			must(t, r.ResetPassword(t.Context(), r.forgotten(t, "ada@example.com"), otherPassword, phone))
+		}},
+		"undone change of address": {watchword.EndedEmail, "user", func(t *testing.T, r *rig, in *watchword.SignIn) {
+			r.deliver(t)
+			must(t, r.VerifyEmail(t.Context(), r.post.last(t, watchword.MailVerify).Token, laptop))
+			must(t, r.ChangeEmail(t.Context(), r.identity(t, in), "eve@example.org", goodPassword, phone))
+			r.deliver(t)
+			must(t, r.ConfirmEmail(t.Context(), r.post.last(t, watchword.MailConfirmAddress).Token, phone))
+			r.deliver(t)
+			must(t, r.UndoEmail(t.Context(), r.post.last(t, watchword.MailAddressChanged).Token, laptop))
+		}},
+		"ended by an operator": {watchword.EndedOperator, "admin", func(t *testing.T, r *rig, in *watchword.SignIn) {
+			must(t, r.EndUserSession(t.Context(), in.User.ID, in.Session.ID))
+		}},
+		"all ended by an operator": {watchword.EndedOperator, "admin", func(t *testing.T, r *rig, in *watchword.SignIn) {
+			_, err := r.EndUserSessions(t.Context(), in.User.ID)
+			must(t, err)
+		}},
+		"disabled": {watchword.EndedDisabled, "admin", func(t *testing.T, r *rig, in *watchword.SignIn) {
+			must(t, r.DisableUser(t.Context(), in.User.ID))
+		}},
+		"deleted": {watchword.EndedDeleted, "user", func(t *testing.T, r *rig, in *watchword.SignIn) {
+			must(t, r.DeleteAccount(t.Context(), r.identity(t, in), goodPassword, laptop))
+		}},
+		"deleted by an operator": {watchword.EndedDeleted, "user", func(t *testing.T, r *rig, in *watchword.SignIn) {
+			must(t, r.DeleteUser(t.Context(), in.User.ID))
+		}},
+		"too many": {watchword.EndedTooMany, "policy", func(t *testing.T, r *rig, _ *watchword.SignIn) {
+			for range 3 {
+				r.clock.advance(time.Second)
+				r.login(t, "ada@example.com", phone)
+			}
+		}},
+	}
+	var tried []string
+	for name, c := range endings {
+		tried = append(tried, string(c.why))
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := start(t, func(o *watchword.Options) { o.MaxSessions, o.Limits = 3, watchword.Unlimited() })
+			in := r.signUp(t, "ada@example.com")
+			c.end(t, r, in)
+			r.run(t)
+			events := r.told(t, 0, func(events []secevent.Event) bool { return len(events) > 0 })
+			i := slices.IndexFunc(events, func(e secevent.Event) bool { return e.Session == string(in.Session.ID) })
+			if i < 0 {
+				t.Fatalf("it is not in the feed: %+v", events)
+			}
+			got := events[i]
+			if got.Kind != secevent.SessionRevoked || got.Why != string(c.why) || got.By != c.by || got.Number < 1 {
+				t.Errorf("got %+v", got)
+			}
+			if now := r.clock.Now().Unix(); got.At > now || got.At < now-60 || got.IssuedAt != now {
+				t.Errorf("it happened at %d, was signed at %d, and now is %d", got.At, got.IssuedAt, now)
+			}
+		})
+	}
+	slices.Sort(tried)
+	tried = slices.Compact(tried)
+	if stored := storedReasons(t); !slices.Equal(stored, tried) {
+		t.Errorf("the reasons that are stored are %q, tried were %q", stored, tried)
+	}
+}
+
+// storedReasons reads the reasons from where they are declared.
+func storedReasons(t *testing.T) (reasons []string) {
+	t.Helper()
+	source, err := os.ReadFile("session.go")
+	must(t, err)
+	for _, found := range regexp.MustCompile(`Ended\w+ +EndReason = "(\w+)"(.*)`).FindAllStringSubmatch(string(source), -1) {
+		if !strings.HasSuffix(found[2], "// computed, never stored") {
+			reasons = append(reasons, found[1])
+		}
+	}
+	slices.Sort(reasons)
+	return reasons
+}
+
+func TestAChangeOfRolesIsInTheFeed(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	in := r.signUp(t, "ada@example.com")
+	_, err := r.SetRoles(t.Context(), in.User.ID, []string{"admin"})
+	must(t, err)
+	r.run(t)
+	got := r.told(t, 0, func(events []secevent.Event) bool { return len(events) > 0 })[0]
+	// The token that was there is dated now, and what comes after it later.
+	if got.Kind != secevent.ClaimsChanged || got.User != string(in.User.ID) || got.At != r.clock.Now().Unix()+1 || got.Session != "" {
+		t.Errorf("got %+v", got)
+	}
+	if next, err := r.Refresh(t.Context(), in.RefreshToken, laptop); err != nil || r.issued(t, next) < got.At {
+		t.Errorf("the next token is dated %d, which is before %d (%v)", r.issued(t, next), got.At, err)
+	}
+}
+
+// issued is the `iat` of an access token.
+func (r *rig) issued(t *testing.T, in *watchword.SignIn) int64 {
+	t.Helper()
+	keys, err := accesstoken.ParseJWKS(r.JWKS())
+	must(t, err)
+	claims, err := accesstoken.Verify(string(in.AccessToken), func(kid string) (accesstoken.Key, bool) { k, ok := keys[kid]; return k, ok },
+		accesstoken.Expect{Issuer: r.opts.PublicURL, Audience: r.opts.PublicURL, Now: r.clock.Now(), Leeway: 5 * time.Second})
+	must(t, err)
+	return claims.IssuedAt
+}
+
+// Two processes on one database tell the same story, and take turns in writing it.
+func TestProcessesTellTheSameFeed(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "watchword.db")
+	one, two := startOn(t, path, unlimited), startOn(t, path, unlimited)
+	one.run(t)
+	two.run(t)
+	const sessions = 12
+	for n := range sessions {
+		in := one.signUp(t, string(rune('a'+n))+"@example.com")
+		ends := []*rig{one, two}[n%2]
+		must(t, ends.Logout(t.Context(), in.RefreshToken, "", laptop))
+	}
+	all := func(events []secevent.Event) bool { return len(events) == sessions }
+	first, second := one.told(t, 0, all), two.told(t, 0, all)
+	for i := range first {
+		a, b := first[i], second[i]
+		a.IssuedAt, b.IssuedAt = 0, 0
+		if a != b || a.Number != int64(i+1) {
+			t.Errorf("event %d: %+v and %+v", i, a, b)
+		}
+	}
+}
+
+func unlimited(o *watchword.Options) { o.Limits = watchword.Unlimited() }
+
+func TestTheFeedGoesOnWhereAReaderStopped(t *testing.T) {
+	t.Parallel()
+	r := start(t, unlimited)
+	ended := func() {
+		must(t, r.Logout(t.Context(), r.login(t, "ada@example.com", laptop).RefreshToken, "", laptop))
+	}
+	if _, err := r.Revocations(t.Context(), 0, 10); !errors.Is(err, watchword.ErrUnavailable) {
+		t.Errorf("before anything was read: %v", err)
+	}
+	r.signUp(t, "ada@example.com")
+	r.run(t)
+	for range 3 {
+		ended()
+	}
+	r.told(t, 2, func(events []secevent.Event) bool { return len(events) == 1 && events[0].Number == 3 })
+
+	page, err := r.Revocations(t.Context(), 1, 1)
+	if err != nil || len(page.Events) != 1 || page.Next != 2 || !page.More {
+		t.Errorf("one after the first: %+v, %v", page, err)
+	}
+	page, err = r.Revocations(t.Context(), 3, 10)
+	if err != nil || len(page.Events) != 0 || page.Next != 3 || page.More {
+		t.Errorf("after all: %+v, %v", page, err)
+	}
+	// The store was restored from a backup: its numbers were larger once.
+	page, err = r.Revocations(t.Context(), 99, 10)
+	if err != nil || len(page.Events) != 3 || page.Next != 3 {
+		t.Errorf("after what never was: %+v, %v", page, err)
+	}
+	if beat := r.event(t, page.Heartbeat.Token); beat.Kind != secevent.Heartbeat || beat.Head > 3 || beat.IssuedAt != r.clock.Now().Unix() {
+		t.Errorf("got heartbeat %+v", beat)
+	}
+
+	r.clock.advance(66 * time.Minute) // no token from before is alive
+	ended()
+	r.told(t, 0, func(events []secevent.Event) bool { return len(events) == 1 && events[0].Number == 4 })
+}

@@ -1,0 +1,211 @@
+package server_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/store/storetest"
+)
+
+// end ends sessions of one user, many at once.
+func (s *service) end(t *testing.T, sessions int) {
+	t.Helper()
+	u := storetest.User(1)
+	must(t, s.store.Update(t.Context(), func(tx watchword.Tx) error {
+		for n := range sessions {
+			if err := tx.InsertSession(t.Context(), storetest.Session(u.ID, n)); err != nil {
+				return err
+			}
+		}
+		_, err := tx.EndSessions(t.Context(), u.ID, "", watchword.EndedLogoutAll, time.Now())
+		return err
+	}))
+}
+
+// feed polls until there are as many events after a number.
+func (s *service) feed(t *testing.T, b *browser, after, events int) answer {
+	t.Helper()
+	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		a := b.do("GET", fmt.Sprint("/revocations?after=", after), "")
+		if sets, _ := a.body["sets"].(map[string]any); a.StatusCode == 200 && len(sets) == events+1 {
+			return a
+		}
+		if time.Since(began) > time.Minute {
+			t.Fatalf("%d %s", a.StatusCode, a.raw)
+		}
+	}
+}
+
+// A line is a stream that is open.
+type line struct {
+	*bufio.Scanner
+	answer *http.Response
+}
+
+func (b *browser) stream(path string, headers ...string) *line {
+	b.t.Helper()
+	r, err := http.NewRequestWithContext(b.t.Context(), "GET", b.url+path, nil)
+	must(b.t, err)
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	answer, err := b.Do(r)
+	must(b.t, err)
+	b.t.Cleanup(func() { answer.Body.Close() }) //nolint:errcheck // it was cut
+	return &line{bufio.NewScanner(answer.Body), answer}
+}
+
+// next is the next event, without what is empty.
+func (l *line) next() (event map[string]string) {
+	event = map[string]string{}
+	for l.Scan() && l.Text() != "" {
+		name, value, _ := strings.Cut(l.Text(), ": ")
+		event[name] = value
+	}
+	return event
+}
+
+func TestTheFeedCanBePolled(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	b := s.browser(t)
+	want(t, b.do("GET", "/revocations?after=x", ""), 422, watchword.CodeValidationFailed)
+	want(t, b.do("GET", "/revocations?after=-1", ""), 422, watchword.CodeValidationFailed)
+	empty := s.feed(t, b, 0, 0)
+	if empty.body["next"] != 0.0 || empty.body["moreAvailable"] != false {
+		t.Errorf("an empty feed: %s", empty.raw)
+	}
+	s.end(t, 3)
+	all := s.feed(t, b, 0, 3)
+	if all.body["next"] != 3.0 || all.Header.Get("Cache-Control") != "public, max-age=1" || len(all.Header["Set-Cookie"]) != 0 {
+		t.Errorf("%s %v", all.raw, all.Header)
+	}
+	s.feed(t, b, 2, 1)
+	s.feed(t, b, 77, 3) // of before a backup was restored
+
+	for range 10 { // a heartbeat may come between
+		tag := b.do("GET", "/revocations?after=3", "").Header.Get("ETag")
+		a := b.do("GET", "/revocations?after=3", "", "If-None-Match", tag)
+		if a.StatusCode == http.StatusNotModified && len(a.raw) == 0 && a.Header.Get("ETag") == tag {
+			return
+		}
+	}
+	t.Error("the same answer is sent again and again")
+}
+
+func TestThousandsAreToldPageByPage(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	b := s.browser(t)
+	s.end(t, 2500)
+	s.feed(t, b, 2499, 1) // all are numbered
+	seen, next := map[string]bool{}, 0.0
+	for pages := 1; ; pages++ {
+		a := b.do("GET", fmt.Sprint("/revocations?after=", next), "")
+		want(t, a, 200, "")
+		for id := range a.body["sets"].(map[string]any) {
+			seen[id] = true
+		}
+		next = a.body["next"].(float64)
+		if a.body["moreAvailable"] == false {
+			if pages != 3 || next != 2500 || len(seen) != 2501 {
+				t.Errorf("%d pages to %v, %d events", pages, next, len(seen))
+			}
+			return
+		}
+	}
+}
+
+func TestTheStreamTellsWhatHappensAndGoesOn(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	b := s.browser(t)
+	s.end(t, 3)
+	s.feed(t, b, 0, 3)
+	stream := b.stream("/revocations/stream")
+	if h := stream.answer.Header; h.Get("Content-Type") != "text/event-stream" || h.Get("Cache-Control") != "no-store" || h.Get("X-Accel-Buffering") != "no" {
+		t.Errorf("%d %v", stream.answer.StatusCode, h)
+	}
+	for number := 1; number <= 3; number++ {
+		if e := stream.next(); e["id"] != fmt.Sprint(number) || e["event"] != "set" || strings.Count(e["data"], ".") != 2 {
+			t.Errorf("event %d: %v", number, e)
+		}
+	}
+	first, second := stream.next(), stream.next() // the second comes by itself
+	if first["event"] != "heartbeat" || second["event"] != "heartbeat" || first["data"] == second["data"] || first["id"] != "" {
+		t.Errorf("heartbeats: %v, %v", first, second)
+	}
+	in := b.register("ada@example.com")
+	want(t, b.post("/logout-all", map[string]any{}, authorized(in)...), 200, "")
+	for e := stream.next(); e["id"] != "4"; e = stream.next() {
+		if e["event"] != "heartbeat" {
+			t.Fatalf("got %v", e)
+		}
+	}
+	for _, again := range []*line{b.stream("/revocations/stream", "Last-Event-ID", "3"), b.stream("/revocations/stream?after=3")} {
+		if e := again.next(); e["id"] != "4" {
+			t.Errorf("after the third: %v", e)
+		}
+	}
+	want(t, b.do("GET", "/revocations/stream", "", "Last-Event-ID", "x"), 422, watchword.CodeValidationFailed)
+
+	s.server.EndStreams()
+	for stream.Scan() {
+	}
+	if err := stream.Err(); err != nil {
+		t.Errorf("a stream of a server that stops ends with %v", err)
+	}
+	if a := b.do("GET", "/revocations/stream", ""); a.StatusCode != 503 || a.Header.Get("Retry-After") == "" {
+		t.Errorf("a new one: %d", a.StatusCode)
+	}
+}
+
+// RL-8. Whoever does not read what is sent is cut off, and delays nobody.
+func TestAReaderThatIsTooSlowIsCutOff(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	b := s.browser(t)
+	admin := httptest.NewServer(s.server.Admin())
+	t.Cleanup(admin.Close)
+	streams := func() string {
+		_, metrics := get(t, admin.URL+"/metrics")
+		_, after, _ := strings.Cut(metrics, "\nwatchword_feed_streams ")
+		number, _, _ := strings.Cut(after, "\n")
+		return number
+	}
+	s.feed(t, b, 0, 0)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	must(t, err)
+	defer conn.Close() //nolint:errcheck // it was cut
+	must(t, conn.(*net.TCPConn).SetReadBuffer(4096))
+	_, err = io.WriteString(conn, "GET /revocations/stream HTTP/1.1\r\nHost: "+strings.TrimPrefix(s.url, "http://")+"\r\n\r\n")
+	must(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for streams() != "1" && ctx.Err() == nil {
+		time.Sleep(10 * time.Millisecond)
+	}
+	s.end(t, 10_000)
+	stream, began := b.stream("/revocations/stream"), time.Now()
+	for n := 0; n < 10_000; {
+		if stream.next()["event"] == "set" {
+			n++
+		}
+	}
+	t.Logf("10,000 at once reach a reader within %s", time.Since(began).Round(time.Millisecond))
+	for streams() != "1" && ctx.Err() == nil { // the other one
+		time.Sleep(100 * time.Millisecond)
+	}
+	if ctx.Err() != nil {
+		t.Errorf("%s streams are still open", streams())
+	}
+}
