@@ -12,10 +12,10 @@ ROUNDS   ?=     # of each fault; of the soak 500:  make soak ROUNDS=5000
 FUZZTIME ?= 60s # of each target:              make fuzz FUZZTIME=10m
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint generate fuzz faults soak try bench cover clean
+.PHONY: help run build test lint generate fuzz faults soak revocation try bench cover clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## start the server with its data in ./watchword-data
 	go run ./cmd/watchword serve $(ARGS)
@@ -40,6 +40,9 @@ faults: ## what each fault does to clients, as the table of docs/faults.md
 
 soak: ## every fault 500 times under load, and histories checked
 	SOAK_ROUNDS=$(or $(strip $(ROUNDS)),500) go test -run '$(strip $(FAULT))|Linearizable|Bouncer' -count=1 -timeout=0 -v ./cmd/... ./store/...
+
+revocation: ## how long after a logout services refuse, with one and three servers
+	SOAK_ROUNDS=$(or $(strip $(ROUNDS)),1000) go test -run Revoked -count=1 -timeout=0 -v ./cmd/watchword
 
 try: ## run deploy/ on the loopback, with Patroni, and kill the primary
 	deploy/try
