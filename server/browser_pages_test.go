@@ -1,0 +1,152 @@
+package server_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// What a person can do on the pages, in a browser.
+
+func TestAWholeLifeOnThePages(t *testing.T) {
+	t.Parallel()
+	wholeLife(t, (*tab).same)
+}
+
+// Every form works without a script (docs/pages.md).
+func TestAWholeLifeOnThePagesWithoutAScript(t *testing.T) {
+	t.Parallel()
+	wholeLife(t, (*tab).withoutScript)
+}
+
+func (b *tab) same() *tab { return b }
+
+// aPhone is the name that another device gives itself.
+const aPhone = "Mozilla/5.0 (iPhone; CPU iPhone OS 26_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.1 Mobile/15E148 Safari/604.1"
+
+func wholeLife(t *testing.T, kind func(*tab) *tab) {
+	t.Helper()
+	s := start(t, nil, nil)
+	b, phone := kind(s.tab(t)), kind(s.tab(t)).speaking("en", aPhone)
+	b.signUp("ada@example.com")
+	b.reads("Your address is not confirmed yet", "This device")
+	b.follow("/verify", s.post.waitTo(t, watchword.MailVerify, "ada@example.com"))
+	b.press("Confirm address")
+	b.reads("Your address is confirmed.")
+	b.visit("/account")
+	b.readsNot("not confirmed yet")
+
+	b.fillIn("Name", "Name", "Ada Lovelace")
+	b.press("Save name")
+	b.reads("The name is saved.")
+	if got := see[string](b, `() => document.querySelector("input[name=name]").value`); got != "Ada Lovelace" {
+		t.Errorf("the name is %q", got)
+	}
+	sessionsOnDevices(t, b, phone)
+	passwords(t, s, b, phone)
+	addresses(t, s, b, phone)
+
+	b.press("Sign out")
+	b.reads("You are signed out.", "Sign in")
+	b.signIn("ada@example.com", goodPassword)
+	b.push("Delete the account", "Delete the account")
+	b.fillIn("Delete the account", "Current password", goodPassword)
+	b.press("Delete for ever")
+	b.reads("Your account is deleted.")
+	b.signIn("ada@example.com", goodPassword)
+	b.reads("Address or password is wrong.")
+}
+
+// row is the text of the list entry of a device.
+func (b *tab) row(device string) string {
+	b.t.Helper()
+	return see[string](b, `(device) => [...document.querySelectorAll(".rows li")].filter((li) => li.closest("section")
+    .querySelector("h2").innerText === "Where you are signed in").map((li) => li.innerText).filter((text) => text.includes(device)).join("\n")`, device)
+}
+
+func sessionsOnDevices(t *testing.T, b, phone *tab) {
+	t.Helper()
+	phone.signIn("ada@example.com", goodPassword)
+	phone.reads("Your account")
+	b.visit("/account")
+	for _, c := range []struct {
+		at            *tab
+		this, another string
+	}{{b, "Linux", "iPhone"}, {phone, "iPhone", "Linux"}} {
+		if this, another := c.at.row(c.this), c.at.row(c.another); !strings.Contains(this, "This device") || strings.Contains(another, "This device") ||
+			strings.Contains(this, "Sign out") || !strings.Contains(another, "Sign out") {
+			t.Errorf("at %s the list says %q and %q", c.this, this, another)
+		}
+	}
+	b.pressIn("Where you are signed in", see[string](b, `() => document.querySelector(".rows button").getAttribute("aria-label")`))
+	b.reads("That device is signed out.")
+	if left := b.row("iPhone"); left != "" {
+		t.Errorf("still there: %q", left)
+	}
+	phone.visit("/account")
+	phone.reads("Sign in", "You are signed out. Sign in again to go on.")
+
+	phone.signIn("ada@example.com", goodPassword)
+	b.visit("/account")
+	b.press("Sign out everywhere else")
+	b.reads("You are signed out everywhere else.")
+	b.readsNot("Sign out everywhere else")
+	phone.visit("/account")
+	phone.reads("You are signed out. Sign in again to go on.")
+}
+
+func passwords(t *testing.T, s *service, b, phone *tab) {
+	t.Helper()
+	b.visit("/account")
+	b.fillIn("Password", "Current password", goodPassword)
+	b.fillIn("Password", "New password", otherPassword)
+	b.press("Change password")
+	b.reads("The password is changed. Your other sessions have ended.")
+	phone.signIn("ada@example.com", goodPassword)
+	phone.reads("Address or password is wrong.")
+	phone.signIn("ada@example.com", otherPassword)
+	phone.reads("Your account")
+
+	phone.press("Sign out")
+	phone.press("Forgot your password?")
+	phone.fill("Email address", "ada@example.com")
+	phone.press("Send the mail")
+	phone.reads("Look into your mailbox", "If there is an account with this address")
+	phone.follow("/reset", s.post.waitTo(t, watchword.MailReset, "ada@example.com"))
+	phone.fill("New password", goodPassword)
+	phone.press("Save password")
+	phone.reads("The password is changed. You were signed out everywhere")
+	b.visit("/account")
+	b.reads("You are signed out. Sign in again to go on.")
+	phone.press("Back to sign-in")
+	phone.signIn("ada@example.com", goodPassword)
+	phone.reads("Your account")
+	b.signIn("ada@example.com", goodPassword)
+}
+
+func addresses(t *testing.T, s *service, b, phone *tab) {
+	t.Helper()
+	b.reads("Signed in as ada@example.com")
+	b.fillIn("Address", "New email address", "lady@example.com")
+	b.fillIn("Address", "Current password", goodPassword)
+	b.press("Change address")
+	b.reads("A mail is on its way to the new address. Nothing changes until you confirm it there.", "Signed in as ada@example.com")
+	b.follow("/email/confirm", s.post.waitTo(t, watchword.MailConfirmAddress, "lady@example.com"))
+	b.press("Use this address")
+	b.reads("From now on you sign in with the new address.")
+	phone.signIn("lady@example.com", goodPassword)
+	phone.reads("Signed in as lady@example.com")
+
+	b.follow("/email/undo", s.post.waitTo(t, watchword.MailAddressChanged, "ada@example.com"))
+	b.press("Undo the change")
+	b.reads("Your account has its old address back, and everybody is signed out.")
+	phone.visit("/account")
+	phone.reads("You are signed out. Sign in again to go on.")
+	b.follow("/email/undo", s.post.waitTo(t, watchword.MailAddressChanged, "ada@example.com"))
+	b.press("Undo the change")
+	b.reads("This link has been used, or is too old.")
+
+	b.signIn("ada@example.com", goodPassword)
+	b.reads("Signed in as ada@example.com")
+}

@@ -1,0 +1,347 @@
+package server_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/chromedp"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// The pages in a real Chromium. A tab does what a person does: it looks for a
+// field by its label and for a button by its words, and it clicks and types where
+// they are on the screen.
+
+// patience is how long a page may take on a machine that is busy with other tests.
+const patience = 30 * time.Second
+
+// A chromium is one process for all tests of the package: each starts no process of
+// its own, but opens a context with cookies, cache and history of its own.
+type chromium struct {
+	once sync.Once
+	ctx  context.Context
+	stop func()
+	err  error
+	said bytes.Buffer
+}
+
+// The one thing that tests share; TestMain ends it.
+var theChromium chromium
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if theChromium.stop != nil {
+		theChromium.stop()
+	}
+	os.Exit(code)
+}
+
+func (c *chromium) start(program string) {
+	ctx, end := chromedp.NewExecAllocator(context.Background(), append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.CombinedOutput(&c.said),
+		chromedp.Flag("lang", "en-US"), chromedp.Flag("accept-lang", "en-US"), chromedp.Flag("hide-scrollbars", true),
+		// The cookies' life is the server's business, whatever the machine's clock zone.
+		chromedp.Env("TZ=UTC", "LANG=en_US.UTF-8", "LANGUAGE=en"))...)
+	ctx, close := chromedp.NewContext(ctx)
+	c.ctx, c.stop = ctx, func() { close(); end() }
+	c.err = chromedp.Do(ctx)
+}
+
+// A tab is one page of a person's browser.
+type tab struct {
+	t   *testing.T
+	ctx context.Context
+	url string
+}
+
+// tab opens one in a browser that has not been here before.
+func (s *service) tab(t *testing.T) *tab {
+	t.Helper()
+	if os.Getenv("WATCHWORD_TEST_BROWSER") == "skip" {
+		t.Skip("WATCHWORD_TEST_BROWSER=skip: nothing is known about the pages in a browser")
+	}
+	program, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Fatal("chromium is missing: install the Debian package chromium, or set WATCHWORD_TEST_BROWSER=skip")
+	}
+	theChromium.once.Do(func() { theChromium.start(program) })
+	if theChromium.err != nil {
+		t.Fatalf("start chromium: %v", theChromium.err)
+	}
+	return s.open(t, theChromium.ctx, chromedp.WithNewBrowserContext())
+}
+
+func (s *service) open(t *testing.T, parent context.Context, options ...chromedp.ContextOption) *tab {
+	t.Helper()
+	ctx, end := chromedp.NewContext(parent, options...)
+	t.Cleanup(end)
+	b := &tab{t: t, ctx: ctx, url: s.url}
+	must(t, chromedp.Do(ctx)) // its first run: the life of the tab is that of ctx
+	command(b, network.Enable, network.EnableParams{})
+	command(b, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true})
+	return b
+}
+
+// command is one command of the DevTools protocol.
+func command[P, R any](b *tab, c cdp.Command[P, R], params P) R {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	result, err := chromedp.Call(ctx, c, params)
+	if err != nil {
+		b.t.Fatalf("%s: %v", c.Method, err)
+	}
+	return result
+}
+
+// withoutScript is a browser that runs none. What the test itself asks the page
+// still runs.
+func (b *tab) withoutScript() *tab {
+	b.t.Helper()
+	command(b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+	return b
+}
+
+// speaking is a browser of that language, and of that name.
+func (b *tab) speaking(language, agent string) *tab {
+	b.t.Helper()
+	command(b, emulation.SetUserAgentOverride, emulation.SetUserAgentOverrideParams{UserAgent: agent, AcceptLanguage: language})
+	return b
+}
+
+// look evaluates an expression in the page.
+func look[T any](b *tab, expression string, args ...any) (T, error) {
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	text, err := json.Marshal(append([]any{}, args...))
+	if err != nil {
+		return *new(T), err
+	}
+	return chromedp.Run(ctx, chromedp.Evaluate[T]("("+expression+")(..."+string(text)+")", chromedp.EvalAwaitPromise))
+}
+
+func see[T any](b *tab, expression string, args ...any) T {
+	b.t.Helper()
+	value, err := look[T](b, expression, args...)
+	if err != nil {
+		b.t.Fatalf("%s: %v", expression, err)
+	}
+	return value
+}
+
+// until waits for what an expression says. A page that goes away meanwhile is asked
+// again when the next one is there.
+func (b *tab) until(what, expression string, args ...any) {
+	b.t.Helper()
+	var (
+		met bool
+		err error
+	)
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if met, err = look[bool](b, expression, args...); met {
+			return
+		}
+	}
+	b.t.Fatalf("it did not come to pass: %s (%v). %s shows:\n%s", what, err, b.address(), b.text())
+}
+
+const shown = `() => document.readyState === "complete" && !window.left`
+
+// visit goes to a path of ours, or to a whole URL.
+func (b *tab) visit(path string) {
+	b.t.Helper()
+	if strings.HasPrefix(path, "/") {
+		path = b.url + path
+	}
+	b.leave(func(ctx context.Context) error { return chromedp.Do(ctx, chromedp.Navigate(path)) })
+}
+
+// leave does something that leads to another page, and waits for that.
+func (b *tab) leave(do func(context.Context) error) {
+	b.t.Helper()
+	see[bool](b, `() => window.left = true`)
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	must(b.t, do(ctx))
+	b.until("another page", shown)
+}
+
+// back is the back button.
+func (b *tab) back() {
+	b.t.Helper()
+	b.leave(func(ctx context.Context) error { return chromedp.Do(ctx, chromedp.NavigateBack()) })
+}
+
+func (b *tab) address() string {
+	at, err := look[string](b, `() => location.href.slice(location.origin.length)`)
+	if err != nil {
+		return err.Error()
+	}
+	return at
+}
+
+// text is what is there to read.
+func (b *tab) text() string {
+	text, err := look[string](b, `() => document.body.innerText`)
+	if err != nil {
+		return err.Error()
+	}
+	return text
+}
+
+// reads fails unless each of the texts can be read on the page.
+func (b *tab) reads(texts ...string) {
+	b.t.Helper()
+	page := b.text()
+	for _, text := range texts {
+		if !strings.Contains(page, text) {
+			b.t.Fatalf("%q can't be read on %s:\n%s", text, b.address(), page)
+		}
+	}
+}
+
+func (b *tab) readsNot(texts ...string) {
+	b.t.Helper()
+	page := b.text()
+	for _, text := range texts {
+		if strings.Contains(page, text) {
+			b.t.Fatalf("%q can be read on %s:\n%s", text, b.address(), page)
+		}
+	}
+}
+
+// finder finds what can be seen, in a section of the page if one is named: a field by
+// its label, a button or a link by its words or by its name for screen readers.
+const finder = `
+  const find = (part, kind, words) => {
+    const root = part ? [...document.querySelectorAll("section")].find((s) => s.querySelector("h2")?.innerText === part) : document;
+    const is = (e) => e.innerText.trim() === words || e.getAttribute("aria-label") === words;
+    const all = kind === "field"
+      ? [...root?.querySelectorAll("label") ?? []].filter(is).map((label) => label.control)
+      : [...root?.querySelectorAll("button, summary, a") ?? []].filter(is);
+    return all.find((e) => e.checkVisibility());
+  };`
+
+// click clicks in the middle of something, after scrolling to it.
+func (b *tab) click(part, kind, words string) func(context.Context) error {
+	b.t.Helper()
+	point := see[[]float64](b, `(...which) => {`+finder+`
+    const found = find(...which);
+    if (!found) return [];
+    found.scrollIntoView({ block: "center", behavior: "instant" });
+    const box = found.getBoundingClientRect(), x = box.x + box.width / 2, y = box.y + box.height / 2;
+    const top = document.elementFromPoint(x, y);
+    return found === top || found.contains(top) ? [x, y] : [];
+  }`, part, kind, words)
+	if len(point) != 2 {
+		b.t.Fatalf("there is no %s %q to click on in %q of %s:\n%s", kind, words, part, b.address(), b.text())
+	}
+	return func(ctx context.Context) error { return chromedp.Do(ctx, chromedp.MouseClickXY(point[0], point[1])) }
+}
+
+// press presses a button or a link that leads to another page.
+func (b *tab) press(words string) { b.t.Helper(); b.pressIn("", words) }
+
+func (b *tab) pressIn(part, words string) {
+	b.t.Helper()
+	b.leave(b.click(part, "button", words))
+}
+
+// push pushes a button that stays on the page.
+func (b *tab) push(part, words string) {
+	b.t.Helper()
+	must(b.t, b.click(part, "button", words)(b.ctx))
+}
+
+// fill types into a field, in place of what is there.
+func (b *tab) fill(label, text string) { b.t.Helper(); b.fillIn("", label, text) }
+
+func (b *tab) fillIn(part, label, text string) {
+	b.t.Helper()
+	must(b.t, b.click(part, "field", label)(b.ctx))
+	see[bool](b, `() => { document.activeElement.select(); return true }`)
+	command(b, input.InsertText, input.InsertTextParams{Text: text})
+	if got := see[string](b, `() => document.activeElement.value`); got != text {
+		b.t.Fatalf("%s holds %q, want %q", label, got, text)
+	}
+}
+
+// key presses keys, one after another.
+func (b *tab) key(keys string) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	must(b.t, chromedp.Do(ctx, chromedp.KeyEvent(keys)))
+}
+
+// cookies are those of the server, by their names.
+func (b *tab) cookies() map[string]*network.Cookie {
+	b.t.Helper()
+	all := map[string]*network.Cookie{}
+	for _, cookie := range command(b, network.GetCookies, network.GetCookiesParams{URLs: []string{b.url}}).Cookies {
+		all[cookie.Name] = cookie
+	}
+	return all
+}
+
+// signUp makes an account on the page.
+func (b *tab) signUp(email string) {
+	b.t.Helper()
+	b.visit("/signup")
+	b.fill("Email address", email)
+	b.fill("Name", "Ada")
+	b.fill("Password", goodPassword)
+	b.press("Create account")
+	b.reads("Your account", "Signed in as "+email)
+}
+
+func (b *tab) signIn(email, password string) {
+	b.t.Helper()
+	b.visit("/login")
+	b.fill("Email address", email)
+	b.fill("Password", password)
+	b.press("Sign in")
+}
+
+// follow opens the link of a mail; where no script runs, the person copies it into
+// the field.
+func (b *tab) follow(path string, m watchword.Message) {
+	b.t.Helper()
+	link := b.url + path + "#token=" + string(m.Token)
+	b.visit(link)
+	if see[bool](b, `() => !document.querySelector("form .token").hidden`) {
+		b.fill("Link or code from the mail", link)
+	} else if at := b.address(); at != path {
+		b.t.Errorf("the address bar shows %s", at)
+	}
+}
+
+// waitTo returns the newest mail of that kind to an address, once it is there.
+func (p *postbox) waitTo(t *testing.T, kind watchword.MailKind, to string) watchword.Message {
+	t.Helper()
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		p.mu.Lock()
+		for i := len(p.mails) - 1; i >= 0; i-- {
+			if m := p.mails[i]; m.Kind == kind && string(m.To) == to {
+				p.mu.Unlock()
+				return m
+			}
+		}
+		p.mu.Unlock()
+	}
+	t.Fatal(fmt.Sprintf("no %s mail came to %s", kind, to))
+	return watchword.Message{}
+}
