@@ -40,6 +40,11 @@ if (link) {
     link.before(note);
   }
 }
+// Who opens such a link where its page is open already changes only the fragment,
+// and for that no browser loads a page. With a "?" it is another address.
+addEventListener("hashchange", () => {
+  if (location.hash.startsWith("#token=")) location.replace(location.pathname + "?" + location.hash);
+});
 // What the back button brings from memory may be of somebody who has signed out.
 addEventListener("pageshow", (event) => {
   if (event.persisted) location.reload();
