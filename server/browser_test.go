@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -329,19 +329,21 @@ func (b *tab) follow(path string, m watchword.Message) {
 	}
 }
 
-// waitTo returns the newest mail of that kind to an address, once it is there.
-func (p *postbox) waitTo(t *testing.T, kind watchword.MailKind, to string) watchword.Message {
+// take takes the newest mail of that kind to an address out of the box, once it is
+// there.
+func (p *postbox) take(t *testing.T, kind watchword.MailKind, to string) watchword.Message {
 	t.Helper()
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		p.mu.Lock()
-		for i := len(p.mails) - 1; i >= 0; i-- {
-			if m := p.mails[i]; m.Kind == kind && string(m.To) == to {
+		for i, m := range slices.Backward(p.mails) {
+			if m.Kind == kind && string(m.To) == to {
+				p.mails = slices.Delete(p.mails, i, i+1)
 				p.mu.Unlock()
 				return m
 			}
 		}
 		p.mu.Unlock()
 	}
-	t.Fatal(fmt.Sprintf("no %s mail came to %s", kind, to))
+	t.Fatalf("no %s mail came to %s", kind, to)
 	return watchword.Message{}
 }
