@@ -72,6 +72,9 @@ type Error struct {
 	// (CodeValidationFailed only).
 	Fields []FieldError
 
+	// Ended is why the session ended, where that is known (CodeSessionEnded only).
+	Ended EndReason
+
 	// RetryAfter is how long to wait (CodeRateLimited and CodeTryLater only).
 	RetryAfter time.Duration
 }

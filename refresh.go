@@ -214,5 +214,5 @@ func sessionEnded(why EndReason) *Error {
 	case EndedByUser, EndedLogoutAll:
 		detail = "You signed out from another device. Sign in again."
 	}
-	return refuse(CodeSessionEnded, detail)
+	return &Error{Code: CodeSessionEnded, Detail: detail, Ended: why}
 }

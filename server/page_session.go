@@ -66,13 +66,9 @@ func (s *Server) visitor(w http.ResponseWriter, r *http.Request) (visitor, error
 		return visitor{}, err
 	}
 	in, err := s.engine.Refresh(r.Context(), token, s.clientOf(w, r))
-	switch watchword.CodeOf(err) {
-	case watchword.CodeRefreshReused:
+	if why := whyOut(err); why != "" {
 		s.leave(w)
-		return visitor{why: "reused"}, nil
-	case watchword.CodeSessionEnded, watchword.CodeRefreshInvalid:
-		s.leave(w)
-		return visitor{why: "ended"}, nil
+		return visitor{why: why}, nil
 	}
 	if err != nil {
 		return visitor{}, err
@@ -83,6 +79,26 @@ func (s *Server) visitor(w http.ResponseWriter, r *http.Request) (visitor, error
 	}
 	s.enter(w, in)
 	return visitor{Identity: who, signedIn: true}, nil
+}
+
+// whyOut is why somebody is signed out; empty: that is not what err says. Of two who
+// held one session, one makes the reuse known; the other is told as well, for either
+// may be the owner.
+func whyOut(err error) string {
+	var refusal *watchword.Error
+	if !errors.As(err, &refusal) {
+		return ""
+	}
+	switch refusal.Code {
+	case watchword.CodeRefreshReused:
+		return "reused"
+	case watchword.CodeSessionEnded, watchword.CodeRefreshInvalid:
+		if refusal.Ended == watchword.EndedReuse {
+			return "reused"
+		}
+		return "ended"
+	}
+	return ""
 }
 
 // known lets a request pass that is signed in, and sends others to sign in.
@@ -104,9 +120,11 @@ func (s *Server) known(next func(http.ResponseWriter, *http.Request, watchword.I
 }
 
 // comesFromElsewhere reports whether a link of another site led here: then the
-// browser has kept its cookies to itself (SameSite=Strict), signed in or not.
+// browser has kept our cookies to itself (SameSite=Strict), signed in or not. It may
+// have sent others, of the domain above.
 func (s *Server) comesFromElsewhere(r *http.Request) bool {
-	return r.Method == http.MethodGet && r.Header.Get("Sec-Fetch-Site") == "cross-site" && len(r.Cookies()) == 0
+	ours := len(r.CookiesNamed(s.opts.CookieName)) + len(r.CookiesNamed(s.pageCookie("", 0).Name))
+	return r.Method == http.MethodGet && r.Header.Get("Sec-Fetch-Site") == "cross-site" && ours == 0
 }
 
 // comeAgain lets the browser ask again by itself: from a page of ours.
