@@ -195,6 +195,7 @@ type view struct {
 	Form   string // which form of the page was refused
 	typed  url.Values
 	faults map[string]string // by the name of a field
+	blamed []string          // fields of which one is wrong, and nobody says which
 	min    int               // characters of a password
 }
 
@@ -263,7 +264,7 @@ type field struct {
 	Label, Hint, Value, Fault    string
 	Min                          int
 	Show, Hide                   string
-	Optional                     bool
+	Optional, Blamed, Focus      bool
 }
 
 // Field is an input of a form of the page.
@@ -280,7 +281,8 @@ func (v *view) Field(form, name, kind, autocomplete string) field {
 		f.Hint = v.T(hint)
 	}
 	if v.Form == form {
-		f.Fault = v.faults[name]
+		f.Fault, f.Blamed = v.faults[name], slices.Contains(v.blamed, name)
+		f.Focus = f.Fault != "" || f.Blamed && kind == "password"
 		if kind != "password" {
 			f.Value = v.typed.Get(name)
 		}
@@ -305,6 +307,9 @@ func (v *view) refuse(form string, typed url.Values, refusal *watchword.Error) {
 			text = v.T("fault." + fault.Code)
 		}
 		v.faults[fault.Field] = text
+	}
+	if refusal.Code == watchword.CodeInvalidCredentials {
+		v.blamed = []string{"email", "password"}
 	}
 	field, ofField := map[watchword.Code]string{
 		watchword.CodePasswordWrong: "currentPassword", watchword.CodeEmailTaken: "email",
