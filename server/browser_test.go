@@ -195,7 +195,7 @@ func (b *tab) address() string {
 
 // text is what is there to read.
 func (b *tab) text() string {
-	text, err := look[string](b, `() => document.body.innerText`)
+	text, err := look[string](b, `() => document.body?.innerText ?? ""`)
 	if err != nil {
 		return err.Error()
 	}

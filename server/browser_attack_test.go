@@ -1,0 +1,188 @@
+package server_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/network"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// What a thief, another site and the next person at the machine get out of the pages,
+// in a browser.
+
+const reused = "You were signed out because an old copy of this session was used: perhaps somebody copied it."
+
+// RT-3
+func TestAStolenCookieIsFoundOutAndBothAreTold(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name  string
+		first bool // the thief rotates first
+	}{{"the owner rotates first", false}, {"the thief rotates first", true}} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			var ahead atomic.Int64
+			s := start(t, func(o *watchword.Options) {
+				o.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+			}, nil)
+			owner, thief := s.tab(t), s.tab(t)
+			owner.signUp("ada@example.com")
+			thief.steal(owner)
+
+			both := []*tab{owner, thief}
+			if c.first {
+				both = []*tab{thief, owner}
+			}
+			told := map[*tab]bool{}
+			for round := 0; len(told) < 2; round++ {
+				if round == 5 {
+					t.Fatalf("the owner reads\n%s\nthe thief reads\n%s", owner.text(), thief.text())
+				}
+				for _, who := range both {
+					ahead.Add(int64(11 * time.Second)) // past the grace
+					who.forgetPage()
+					who.visit("/account")
+					if strings.Contains(who.text(), reused) {
+						told[who] = true
+					}
+				}
+			}
+			for _, who := range both {
+				if left := who.cookies(); len(left) != 0 {
+					t.Errorf("cookies are left: %v", left)
+				}
+			}
+			s.post.take(t, watchword.MailReuseDetected, "ada@example.com")
+			owner.signIn("ada@example.com", goodPassword)
+			owner.reads("Your account", "Signed out because an old copy of this session was used")
+		})
+	}
+}
+
+// steal copies the cookie that keeps the session alive.
+func (b *tab) steal(from *tab) {
+	b.t.Helper()
+	cookie := from.cookies()["watchword"]
+	httpOnly := true
+	command(b, network.SetCookie, network.SetCookieParams{Name: cookie.Name, Value: cookie.Value, URL: b.url, Path: cookie.Path,
+		HTTPOnly: &httpOnly, SameSite: cookie.SameSite})
+}
+
+// forgetPage lets go of the cookie that saves a rotation at every click.
+func (b *tab) forgetPage() {
+	b.t.Helper()
+	command(b, network.DeleteCookies, network.DeleteCookiesParams{Name: "watchword-page", URL: b.url})
+}
+
+// CK-1, CK-2
+func TestAScriptCanNotReadTheCookies(t *testing.T) {
+	t.Parallel()
+	b := start(t, nil, nil).tab(t)
+	b.signUp("ada@example.com")
+	if got := see[string](b, `() => document.cookie`); got != "" {
+		t.Errorf("document.cookie is %q", got)
+	}
+	all := b.cookies()
+	if len(all) != 2 || all["watchword"] == nil || all["watchword-page"] == nil {
+		t.Fatalf("cookies: %v", all)
+	}
+	for name, cookie := range all {
+		if !cookie.HTTPOnly || cookie.SameSite != network.CookieSameSiteStrict || cookie.Domain != "127.0.0.1" {
+			t.Errorf("%s: %+v", name, cookie)
+		}
+	}
+}
+
+// elsewhere is another site: to a browser localhost and 127.0.0.1 are two.
+func elsewhere(t *testing.T, page string) (url string) {
+	t.Helper()
+	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = w.Write([]byte("<!doctype html><title>elsewhere</title>" + page))
+	}))
+	t.Cleanup(site.Close)
+	return strings.Replace(site.URL, "127.0.0.1", "localhost", 1) + "/"
+}
+
+// CSRF-1
+func TestAFormOfAnotherSiteChangesNothing(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	b := s.tab(t)
+	b.signUp("ada@example.com")
+	id := see[string](b, `() => document.querySelector("input[name=username]").value`)
+	if id != "ada@example.com" {
+		t.Fatalf("signed in as %q", id)
+	}
+	inputs := ""
+	for name, value := range map[string]string{"currentPassword": goodPassword, "newPassword": otherPassword, "newEmail": "evil@example.com",
+		"name": "Evil", "email": "evil@example.com", "password": goodPassword} {
+		inputs += `<input name="` + name + `" value="` + value + `">`
+	}
+	for _, path := range []string{"/account/delete", "/logout", "/account/email", "/account/password", "/account/name", "/account/sessions", "/signup", "/login"} {
+		b.visit(elsewhere(t, `<form method="post" action="`+s.url+path+`">`+inputs+`<button>Win a prize</button></form>`))
+		b.press("Win a prize")
+		b.reads("This request came from a page of another site, so nothing was done.")
+		if at := b.address(); at != path {
+			t.Fatalf("the form led to %s", at)
+		}
+	}
+	b.visit("/account")
+	b.reads("Signed in as ada@example.com", "This device")
+	if name := see[string](b, `() => document.querySelector("input[name=name]").value`); name != "Ada" {
+		t.Errorf("the name is %q", name)
+	}
+	b.readsNot("Signed out", "The password was changed")
+	b.press("Sign out")
+	b.signIn("ada@example.com", goodPassword)
+	b.reads("Signed in as ada@example.com")
+}
+
+// A link of another site carries no cookie of ours, yet leads to the account: the page
+// between asks again. Other cookies of the domain do not hide that.
+func TestALinkOfAnotherSiteLeadsToTheAccount(t *testing.T) {
+	t.Parallel()
+	for name, kind := range map[string]func(*tab) *tab{"with a script": (*tab).same, "without a script": (*tab).withoutScript} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, nil, nil)
+			b := kind(s.tab(t))
+			b.signUp("ada@example.com")
+			for _, others := range []string{"", "lax"} {
+				if others != "" {
+					command(b, network.SetCookie, network.SetCookieParams{Name: "statistics", Value: "1", URL: b.url, SameSite: network.CookieSameSiteLax})
+				}
+				for _, path := range []string{"/account", "/login", "/signup"} {
+					b.visit(elsewhere(t, `<a href="`+s.url+path+`">Your account</a>`))
+					b.press("Your account")
+					b.until("the account", `() => location.pathname === "/account" && document.body?.innerText.includes("Signed in as ada@example.com")`)
+				}
+			}
+		})
+	}
+}
+
+func TestTheBackButtonShowsNothingOfWhoHasSignedOut(t *testing.T) {
+	t.Parallel()
+	for name, kind := range map[string]func(*tab) *tab{"with a script": (*tab).same, "without a script": (*tab).withoutScript} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := kind(start(t, nil, nil).tab(t))
+			b.signUp("ada@example.com")
+			b.visit("/account")
+			b.visit("/docs")
+			b.visit("/account")
+			b.press("Sign out")
+			for range 3 {
+				b.back()
+				b.readsNot("ada@example.com", "Signed in as", "This device")
+			}
+		})
+	}
+}
