@@ -50,12 +50,17 @@ func wholeLife(t *testing.T, kind func(*tab) *tab) {
 	b.press("Sign out")
 	b.reads("You are signed out.", "Sign in")
 	b.signIn("ada@example.com", goodPassword)
-	b.push("Delete the account", "Delete the account")
+	b.openDelete()
 	b.fillIn("Delete the account", "Current password", goodPassword)
 	b.press("Delete for ever")
 	b.reads("Your account is deleted.")
 	b.signIn("ada@example.com", goodPassword)
 	b.reads("Address or password is wrong.")
+}
+
+func (b *tab) openDelete() {
+	b.t.Helper()
+	b.push("Delete the account", "Delete the account")
 }
 
 // row is the text of the list entry of a device.

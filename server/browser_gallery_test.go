@@ -1,0 +1,203 @@
+package server_test
+
+import (
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/server"
+)
+
+// Every page as it is seen: by axe-core, which knows the rules of accessibility (WCAG
+// 2.2), and by us, in build/screenshots.
+
+// A sight is a page in a state that it can be in.
+type sight struct {
+	name string
+	open func(b *tab)
+}
+
+func at(path string) func(*tab) { return func(b *tab) { b.visit(path) } }
+
+// sights are all of them, in an order that a browser can go through.
+func sights() []sight {
+	return []sight{
+		{"home", at("/")},
+		{"error", at("/nothing-here")},
+		{"docs", at("/docs")},
+		{"login", at("/login")},
+		{"login-reused", at("/login?why=reused")},
+		{"login-refused", func(b *tab) { b.signIn("ada@example.com", otherPassword) }},
+		{"signup", at("/signup")},
+		{"signup-refused", func(b *tab) {
+			b.visit("/signup")
+			b.unchecked()
+			b.fill("Email address", "ada@")
+			b.fill("Password", "password123")
+			b.press("Create account")
+		}},
+		{"forgot", at("/forgot")},
+		{"told", func(b *tab) {
+			b.visit("/forgot")
+			b.fill("Email address", "ada@example.com")
+			b.press("Send the mail")
+		}},
+		{"verify-incomplete", at("/verify")},
+		{"verify", func(b *tab) { b.follow("/verify", watchword.Message{Token: "wwm_of-the-mail"}) }},
+		{"verify-refused", func(b *tab) {
+			b.follow("/verify", watchword.Message{Token: "wwm_of-the-mail"})
+			b.press("Confirm address")
+		}},
+		{"reset", func(b *tab) { b.follow("/reset", watchword.Message{Token: "wwm_of-the-mail"}) }},
+		{"email-confirm", at("/email/confirm")},
+		{"email-undo", func(b *tab) { b.follow("/email/undo", watchword.Message{Token: "wwm_of-the-mail"}) }},
+		{"mailbox", at("/dev/mail")},
+		{"mail", at("/dev/mail/1")},
+		{"account", func(b *tab) {
+			b.signIn("ada@example.com", otherPassword)
+			b.signIn("ada@example.com", goodPassword)
+			b.reads("Signed in as ada@example.com", "Sign out everywhere else", "A wrong password was entered")
+		}},
+		{"account-done", at("/account?done=others")},
+		{"account-refused", func(b *tab) {
+			b.visit("/account")
+			b.fillIn("Password", "Current password", otherPassword)
+			b.fillIn("Password", "New password", otherPassword)
+			b.pressIn("Password", "Change password")
+		}},
+		{"delete-refused", func(b *tab) {
+			b.visit("/account")
+			b.openDelete()
+			b.fillIn("Delete the account", "Current password", otherPassword)
+			b.press("Delete for ever")
+		}},
+	}
+}
+
+// A letterbox is a development mailbox with one mail.
+type letterbox struct{}
+
+func (letterbox) Mails() ([]server.StoredMail, error) {
+	m, err := letterbox{}.Mail("1")
+	return []server.StoredMail{m, m}, err
+}
+
+func (letterbox) Mail(id string) (server.StoredMail, error) {
+	if id != "1" {
+		return server.StoredMail{}, fs.ErrNotExist
+	}
+	const link = "http://127.0.0.1/verify#token=wwm_q7XUGv1yZk9m0b3aYw5n2c8r4t6e1s0dLfPjHhKkQxA"
+	return server.StoredMail{ID: "1", To: "ada@example.com", Kind: "verify", Subject: "Confirm your address",
+		Text: "Hello Ada,\n\nconfirm that this address is yours:\n\n" + link + "\n", HTML: "<p>Hello</p>", Link: link,
+		At: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)}, nil
+}
+
+// everyPage looks at all of them, at an account with two devices.
+func everyPage(t *testing.T, look func(b *tab, name string)) {
+	t.Helper()
+	s := start(t, nil, func(o *server.Options) { o.DevMail = letterbox{} })
+	b := s.tab(t)
+	s.browser(t).do("POST", "/api/auth/register", `{"email":"ada@example.com","password":"`+goodPassword+`","name":"Ada"}`, "User-Agent", aPhone)
+	for _, one := range sights() {
+		one.open(b)
+		look(b, one.name)
+	}
+	for _, name := range []string{"account", "login"} {
+		b.speaking("de", see[string](b, `() => navigator.userAgent`))
+		if name == "login" {
+			command(b, network.ClearBrowserCookies, struct{}{})
+		}
+		b.visit("/" + name)
+		look(b, name+"-de")
+	}
+}
+
+// inLight shows the page as who has asked the system for light or dark sees it.
+func (b *tab) inLight(scheme string) {
+	b.t.Helper()
+	command(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
+}
+
+func (b *tab) size(width, height int64) {
+	b.t.Helper()
+	command(b, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: width, Height: height, DeviceScaleFactor: 1, Mobile: width < 600})
+}
+
+func TestAxeFindsNothingOnAnyPage(t *testing.T) {
+	t.Parallel()
+	axe := installAxe(t)
+	everyPage(t, func(b *tab, name string) {
+		must(t, chromedp.Do(b.ctx, chromedp.Evaluate[chromedp.Void](axe+"; undefined")))
+		for _, scheme := range []string{"light", "dark"} {
+			b.inLight(scheme)
+			for _, fault := range see[[]string](b, `async () => (await axe.run(document, { resultTypes: ["violations"] })).violations
+          .map((v) => v.id + ": " + v.help + "\n" + v.nodes.map((n) => n.html + "\n" + n.failureSummary).join("\n"))`) {
+				t.Errorf("%s, %s: %s", name, scheme, fault)
+			}
+		}
+	})
+}
+
+// installAxe installs exactly what package-lock.json says, and returns the script.
+func installAxe(t *testing.T) string {
+	t.Helper()
+	if os.Getenv("WATCHWORD_TEST_NODE") == "skip" {
+		t.Skip("WATCHWORD_TEST_NODE=skip: axe-core has not looked at the pages")
+	}
+	if _, err := exec.LookPath("npm"); err != nil {
+		t.Fatal("npm is missing: install Node.js 20 or newer with npm, or set WATCHWORD_TEST_NODE=skip")
+	}
+	dir := t.TempDir()
+	must(t, os.CopyFS(dir, os.DirFS("testdata/axe")))
+	install := exec.CommandContext(t.Context(), "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline")
+	install.Dir = dir
+	if out, err := install.CombinedOutput(); err != nil {
+		t.Fatalf("npm ci: %v\n%s", err, out)
+	}
+	script, err := os.ReadFile(filepath.Join(dir, "node_modules/axe-core/axe.min.js"))
+	must(t, err)
+	return string(script)
+}
+
+// A person looks at build/screenshots; the test sees that nothing is cut off.
+func TestEveryPageFitsADesktopAndAPhone(t *testing.T) {
+	t.Parallel()
+	const dir = "../build/screenshots"
+	must(t, os.MkdirAll(dir, 0o755))
+	everyPage(t, func(b *tab, name string) {
+		for _, screen := range []struct {
+			name          string
+			width, height int64
+		}{{"desktop", 1200, 800}, {"phone", 360, 740}} {
+			b.size(screen.width, screen.height)
+			see[bool](b, `() => { scrollTo(0, 0); return true }`)
+			if over := see[[]string](b, `() => [...document.querySelectorAll("body, body *")].filter((e) => e.checkVisibility() &&
+          e.getBoundingClientRect().right > innerWidth + 0.5).map((e) => e.outerHTML.slice(0, 200))`); len(over) > 0 {
+				t.Errorf("%s goes beyond the edge of a %s: %s", name, screen.name, over)
+			}
+			for _, scheme := range []string{"light", "dark"} {
+				b.inLight(scheme)
+				must(t, os.WriteFile(filepath.Join(dir, name+"-"+screen.name+"-"+scheme+".png"), b.photograph(), 0o644))
+			}
+		}
+		b.size(1200, 800)
+	})
+}
+
+// photograph takes the whole page, or of a very long one its beginning.
+func (b *tab) photograph() []byte {
+	b.t.Helper()
+	box := see[[]float64](b, `() => [innerWidth, Math.min(document.documentElement.scrollHeight, 3000)]`)
+	beyond := true
+	return command(b, page.CaptureScreenshot, page.CaptureScreenshotParams{CaptureBeyondViewport: &beyond,
+		Clip: &page.Viewport{Width: box[0], Height: box[1], Scale: 1}}).Data
+}
