@@ -60,7 +60,7 @@ func wholeLife(t *testing.T, kind func(*tab) *tab) {
 
 func (b *tab) openDelete() {
 	b.t.Helper()
-	b.push("Delete the account", "Delete the account")
+	b.push("Delete the account", "I want to delete my account")
 }
 
 // row is the text of the list entry of a device.
