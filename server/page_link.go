@@ -54,6 +54,9 @@ func (s *Server) linkForm(p linkPage) handler {
 			return err
 		}
 		if err := p.spend(s.engine, r.Context(), tokenOf(form.Get("token")), form, s.clientOf(w, r)); err != nil {
+			if watchword.CodeOf(err) == watchword.CodeMailTokenInvalid {
+				form.Del("token") // the field is there for another one
+			}
 			return s.refill(w, r, s.linkView(r, p), "link", form, err)
 		}
 		v := s.newView(r, "told")
