@@ -37,7 +37,7 @@ func wholeLife(t *testing.T, kind func(*tab) *tab) {
 	b.visit("/account")
 	b.readsNot("not confirmed yet")
 
-	b.fillIn("Name", "Name", "Ada Lovelace")
+	b.fillIn("Your name", "Name", "Ada Lovelace")
 	b.press("Save name")
 	b.reads("The name is saved.")
 	if got := see[string](b, `() => document.querySelector("input[name=name]").value`); got != "Ada Lovelace" {
@@ -175,5 +175,11 @@ func TestALinkThatIsOpenedWhereItsPageIsOpenIsTaken(t *testing.T) {
 	b.reads("Your address is confirmed.")
 	b.follow("/verify", mailed)
 	b.press("Confirm address")
-	b.reads("This link has been used, or is too old.")
+	b.reads("This link has been used, or is too old.", "Link or code from the mail")
+	if got := b.field("link-token"); got.Value != "" {
+		t.Errorf("the used token is still in the field: %q", got.Value)
+	}
+	b.press("To your account")
+	b.signIn("ada@example.com", goodPassword)
+	b.reads("Your account")
 }
