@@ -55,7 +55,7 @@ func TestAStolenCookieIsFoundOutAndBothAreTold(t *testing.T) {
 			}
 			for _, who := range both {
 				if left := who.cookies(); len(left) != 0 {
-					t.Errorf("cookies are left: %v", left)
+					t.Errorf("%d cookies are left", len(left))
 				}
 			}
 			s.post.take(t, watchword.MailReuseDetected, "ada@example.com")
@@ -85,16 +85,16 @@ func TestAScriptCanNotReadTheCookies(t *testing.T) {
 	t.Parallel()
 	b := start(t, nil, nil).tab(t)
 	b.signUp("ada@example.com")
-	if got := see[string](b, `() => document.cookie`); got != "" {
-		t.Errorf("document.cookie is %q", got)
+	if got := see[int](b, `() => document.cookie.length`); got != 0 {
+		t.Errorf("document.cookie has %d letters", got)
 	}
 	all := b.cookies()
 	if len(all) != 2 || all["watchword"] == nil || all["watchword-page"] == nil {
-		t.Fatalf("cookies: %v", all)
+		t.Fatalf("there are %d cookies", len(all))
 	}
 	for name, cookie := range all {
 		if !cookie.HTTPOnly || cookie.SameSite != network.CookieSameSiteStrict || cookie.Domain != "127.0.0.1" {
-			t.Errorf("%s: %+v", name, cookie)
+			t.Errorf("%s: HttpOnly %t, SameSite %s, Domain %s", name, cookie.HTTPOnly, cookie.SameSite, cookie.Domain)
 		}
 	}
 }

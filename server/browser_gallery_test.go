@@ -180,13 +180,13 @@ func TestEveryPageFitsADesktopAndAPhone(t *testing.T) {
 		}{{"desktop", 1200, 800}, {"phone", 360, 740}} {
 			b.size(screen.width, screen.height)
 			see[bool](b, `() => { scrollTo(0, 0); return true }`)
-			if over := see[[]string](b, `() => [...document.querySelectorAll("body, body *")].filter((e) => e.checkVisibility() &&
-          e.getBoundingClientRect().right > innerWidth + 0.5).map((e) => e.outerHTML.slice(0, 200))`); len(over) > 0 {
+			if over := see[[]string](b, `(width) => [...document.querySelectorAll("body, body *")].filter((e) => e.checkVisibility() &&
+          e.getBoundingClientRect().right > width + 0.5).map((e) => e.outerHTML.slice(0, 200))`, screen.width); len(over) > 0 {
 				t.Errorf("%s goes beyond the edge of a %s: %s", name, screen.name, over)
 			}
 			for _, scheme := range []string{"light", "dark"} {
 				b.inLight(scheme)
-				must(t, os.WriteFile(filepath.Join(dir, name+"-"+screen.name+"-"+scheme+".png"), b.photograph(), 0o644))
+				must(t, os.WriteFile(filepath.Join(dir, name+"-"+screen.name+"-"+scheme+".png"), b.photograph(screen.width), 0o644))
 			}
 		}
 		b.size(1200, 800)
@@ -194,10 +194,10 @@ func TestEveryPageFitsADesktopAndAPhone(t *testing.T) {
 }
 
 // photograph takes the whole page, or of a very long one its beginning.
-func (b *tab) photograph() []byte {
+func (b *tab) photograph(width int64) []byte {
 	b.t.Helper()
-	box := see[[]float64](b, `() => [innerWidth, Math.min(document.documentElement.scrollHeight, 3000)]`)
+	height := see[float64](b, `() => Math.min(document.documentElement.scrollHeight, 3000)`)
 	beyond := true
 	return command(b, page.CaptureScreenshot, page.CaptureScreenshotParams{CaptureBeyondViewport: &beyond,
-		Clip: &page.Viewport{Width: box[0], Height: box[1], Scale: 1}}).Data
+		Clip: &page.Viewport{Width: float64(width), Height: height, Scale: 1}}).Data
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 
 	"github.com/watchword-auth/watchword"
@@ -62,9 +63,10 @@ func (c *chromium) start(program string) {
 
 // A tab is one page of a person's browser.
 type tab struct {
-	t   *testing.T
-	ctx context.Context
-	url string
+	t    *testing.T
+	ctx  context.Context
+	url  string
+	left int // how many pages were left
 }
 
 // tab opens one in a browser that has not been here before.
@@ -158,8 +160,6 @@ func (b *tab) until(what, expression string, args ...any) {
 	b.t.Fatalf("it did not come to pass: %s (%v). %s shows:\n%s", what, err, b.address(), b.text())
 }
 
-const shown = `() => document.readyState === "complete" && !window.left`
-
 // visit goes to a path of ours, or to a whole URL.
 func (b *tab) visit(path string) {
 	b.t.Helper()
@@ -172,17 +172,23 @@ func (b *tab) visit(path string) {
 // leave does something that leads to another page, and waits for that.
 func (b *tab) leave(do func(context.Context) error) {
 	b.t.Helper()
-	see[bool](b, `() => window.left = true`)
+	b.left++ // a page that comes back from memory has a smaller number
+	see[int](b, `(number) => window.left = number`, b.left)
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
 	must(b.t, do(ctx))
-	b.until("another page", shown)
+	b.until("another page", `(number) => document.readyState === "complete" && window.left !== number`, b.left)
 }
 
 // back is the back button.
 func (b *tab) back() {
 	b.t.Helper()
-	b.leave(func(ctx context.Context) error { return chromedp.Do(ctx, chromedp.NavigateBack()) })
+	history := command(b, page.GetNavigationHistory, struct{}{})
+	before := history.Entries[history.CurrentIndex-1].ID
+	b.leave(func(ctx context.Context) error { // chromedp would wait for a load, and memory loads nothing
+		_, err := chromedp.Call(ctx, page.NavigateToHistoryEntry, page.NavigateToHistoryEntryParams{EntryID: before})
+		return err
+	})
 }
 
 func (b *tab) address() string {
@@ -205,20 +211,20 @@ func (b *tab) text() string {
 // reads fails unless each of the texts can be read on the page.
 func (b *tab) reads(texts ...string) {
 	b.t.Helper()
-	page := b.text()
+	all := b.text()
 	for _, text := range texts {
-		if !strings.Contains(page, text) {
-			b.t.Fatalf("%q can't be read on %s:\n%s", text, b.address(), page)
+		if !strings.Contains(all, text) {
+			b.t.Fatalf("%q can't be read on %s:\n%s", text, b.address(), all)
 		}
 	}
 }
 
 func (b *tab) readsNot(texts ...string) {
 	b.t.Helper()
-	page := b.text()
+	all := b.text()
 	for _, text := range texts {
-		if strings.Contains(page, text) {
-			b.t.Fatalf("%q can be read on %s:\n%s", text, b.address(), page)
+		if strings.Contains(all, text) {
+			b.t.Fatalf("%q can be read on %s:\n%s", text, b.address(), all)
 		}
 	}
 }
