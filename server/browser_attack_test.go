@@ -80,7 +80,7 @@ func (b *tab) forgetPage() {
 	command(b, network.DeleteCookies, network.DeleteCookiesParams{Name: "watchword-page", URL: b.url})
 }
 
-// CK-1, CK-2
+// CK-1
 func TestAScriptCanNotReadTheCookies(t *testing.T) {
 	t.Parallel()
 	b := start(t, nil, nil).tab(t)
@@ -110,7 +110,7 @@ func elsewhere(t *testing.T, page string) (url string) {
 	return strings.Replace(site.URL, "127.0.0.1", "localhost", 1) + "/"
 }
 
-// CSRF-1
+// CSRF-1, CSRF-6
 func TestAFormOfAnotherSiteChangesNothing(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)

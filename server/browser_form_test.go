@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/chromedp/cdproto/network"
@@ -162,9 +163,18 @@ func TestAFormIsSentOnceHoweverOftenItsButtonIsPressed(t *testing.T) {
 	b.visit("/signup")
 	b.fill("Email address", "ada@example.com")
 	b.fill("Password", goodPassword)
+	var sent atomic.Int64
+	must(t, chromedp.Listen(b.ctx, func(event any) {
+		if e, ok := event.(*network.EventRequestWillBeSent); ok && e.Request.Method == "POST" {
+			sent.Add(1)
+		}
+	}))
 	press := b.click("", "button", "Create account")
 	b.leave(func(ctx context.Context) error { return errors.Join(press(ctx), press(ctx)) })
 	b.reads("Signed in as ada@example.com")
+	if n := sent.Load(); n != 1 {
+		t.Errorf("the form was sent %d times", n)
+	}
 }
 
 func TestTheSignInPageIsLight(t *testing.T) {

@@ -29,7 +29,7 @@ type sight struct {
 func at(path string) func(*tab) { return func(b *tab) { b.visit(path) } }
 
 // sights are all of them, in an order that a browser can go through.
-func sights() []sight {
+func sights(s *service) []sight {
 	return []sight{
 		{"home", at("/")},
 		{"error", at("/nothing-here")},
@@ -66,6 +66,11 @@ func sights() []sight {
 			b.signIn("ada@example.com", otherPassword)
 			b.signIn("ada@example.com", goodPassword)
 			b.reads("Signed in as ada@example.com", "Sign out everywhere else", "A wrong password was entered")
+		}},
+		{"account-confirmed", func(b *tab) {
+			b.follow("/verify", s.post.take(b.t, watchword.MailVerify, "ada@example.com"))
+			b.press("Confirm address")
+			b.visit("/account")
 		}},
 		{"account-done", at("/account?done=others")},
 		{"account-refused", func(b *tab) {
@@ -107,7 +112,7 @@ func everyPage(t *testing.T, look func(b *tab, name string)) {
 	s := start(t, nil, func(o *server.Options) { o.DevMail = letterbox{} })
 	b := s.tab(t)
 	s.browser(t).do("POST", "/api/auth/register", `{"email":"ada@example.com","password":"`+goodPassword+`","name":"Ada"}`, "User-Agent", aPhone)
-	for _, one := range sights() {
+	for _, one := range sights(s) {
 		one.open(b)
 		look(b, one.name)
 	}
