@@ -29,8 +29,8 @@ import (
 // patience is how long a page may take on a machine that is busy with other tests.
 const patience = 30 * time.Second
 
-// A chromium is one process for all tests of the package: each starts no process of
-// its own, but opens a context with cookies, cache and history of its own.
+// A chromium is one process for all tests of the package. Each test opens a context in
+// it, with cookies, cache and history of its own.
 type chromium struct {
 	once sync.Once
 	ctx  context.Context
@@ -54,10 +54,10 @@ func (c *chromium) start(program string) {
 	ctx, end := chromedp.NewExecAllocator(context.Background(), append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.CombinedOutput(&c.said),
 		chromedp.Flag("lang", "en-US"), chromedp.Flag("accept-lang", "en-US"), chromedp.Flag("hide-scrollbars", true),
-		// The cookies' life is the server's business, whatever the machine's clock zone.
+		// Words and times are the same on every machine.
 		chromedp.Env("TZ=UTC", "LANG=en_US.UTF-8", "LANGUAGE=en"))...)
-	ctx, close := chromedp.NewContext(ctx)
-	c.ctx, c.stop = ctx, func() { close(); end() }
+	ctx, leave := chromedp.NewContext(ctx)
+	c.ctx, c.stop = ctx, func() { leave(); end() }
 	c.err = chromedp.Do(ctx)
 }
 
@@ -81,7 +81,7 @@ func (s *service) tab(t *testing.T) *tab {
 	}
 	theChromium.once.Do(func() { theChromium.start(program) })
 	if theChromium.err != nil {
-		t.Fatalf("start chromium: %v", theChromium.err)
+		t.Fatalf("start chromium: %v\n%s", theChromium.err, theChromium.said.String())
 	}
 	return s.open(t, theChromium.ctx, chromedp.WithNewBrowserContext())
 }
