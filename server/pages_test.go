@@ -49,6 +49,22 @@ func wantPage(t *testing.T, a answer, status int, words ...string) {
 	}
 }
 
+// PW-12
+func TestPasswordManagersKnowTheFields(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	b := s.browser(t)
+	wantPage(t, b.visit("/login"), 200, `type="email" autocomplete="username"`, `type="password" autocomplete="current-password"`, `data-show="Show"`)
+	wantPage(t, b.visit("/signup"), 200, `type="email" autocomplete="username"`, `type="password" autocomplete="new-password" minlength="8"`)
+	wantPage(t, b.visit("/reset"), 200, `type="password" autocomplete="new-password" minlength="8"`)
+	b.register("ada@example.com")
+	account := b.visit("/account")
+	wantPage(t, account, 200, `value="ada@example.com" autocomplete="username" hidden`, `autocomplete="current-password"`, `autocomplete="new-password"`)
+	if strings.Contains(string(account.raw), "onpaste") || strings.Contains(string(account.raw), "maxlength") {
+		t.Error("a password can't be pasted, or is cut off")
+	}
+}
+
 func TestAnAccountLivesItsLifeOnPages(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
