@@ -100,7 +100,7 @@ func TestAnAccountLivesItsLifeOnPages(t *testing.T) {
 	wantPage(t, b.submit("/email/confirm", map[string]string{"token": string(s.post.wait(t, watchword.MailConfirmAddress).Token)}), 200, "new address")
 	wantPage(t, b.submit("/email/undo", map[string]string{"token": string(s.post.wait(t, watchword.MailAddressChanged).Token)}), 200, "old address back")
 
-	wantPage(t, b.submit("/reset", map[string]string{"token": string(s.post.wait(t, watchword.MailReset).Token), "password": otherPassword}), 200)
+	wantPage(t, b.submit("/reset", map[string]string{"token": string(s.post.wait(t, watchword.MailReset, watchword.Secret(reset)).Token), "password": otherPassword}), 200)
 	wantPage(t, b.submit("/login", map[string]string{"email": "ada@example.com", "password": otherPassword}), 303, "/account")
 	out := b.submit("/logout", nil)
 	wantPage(t, out, 303, "/login?why=out")
