@@ -132,6 +132,12 @@ func TestPagesAndTheAPIShareASession(t *testing.T) {
 	want(t, b.do("GET", "/api/auth/me", ""), 401, watchword.CodeTokenMissing) // no cookie opens the API
 	wantPage(t, b.submit("/logout", nil), 303)
 	want(t, b.do("POST", "/api/auth/refresh", ""), 401, watchword.CodeRefreshMissing)
+
+	// Whoever signed in last is whom pages show.
+	wantPage(t, b.submit("/login", map[string]string{"email": "ada@example.com", "password": goodPassword}), 303)
+	wantPage(t, b.visit("/account"), 200, "ada@example.com")
+	b.register("bob@example.com")
+	wantPage(t, b.visit("/account"), 200, "bob@example.com")
 }
 
 // CSRF-1. An Origin of null counts only beside what no page can set.
