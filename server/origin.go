@@ -121,7 +121,7 @@ func (s *Server) isOurSite(r *http.Request) bool {
 	if origin != "" {
 		return s.isOrigin(origin)
 	}
-	return site != "" || len(r.CookiesNamed(s.opts.CookieName))+len(r.CookiesNamed(s.pageCookie("", 0).Name)) == 0
+	return site != "" || len(r.CookiesNamed(s.opts.CookieName))+len(s.pageCookies(r)) == 0
 }
 
 // afterOrigin is what a URL may go on with: path and query in the letters of RFC

@@ -29,6 +29,10 @@ func (s *Server) pageCookie(value string, life time.Duration) *http.Cookie {
 		Secure: s.https, HttpOnly: true, SameSite: http.SameSiteStrictMode}
 }
 
+func (s *Server) pageCookies(r *http.Request) []*http.Cookie {
+	return r.CookiesNamed(s.pageCookie("", 0).Name)
+}
+
 // enter hands out both cookies.
 func (s *Server) enter(w http.ResponseWriter, in *watchword.SignIn) {
 	s.setCookie(w, in)
@@ -51,7 +55,7 @@ type visitor struct {
 // visitor finds out who asks: by the page's cookie, else by the refresh cookie,
 // which rotates. Two tabs that do so at once get the same successor.
 func (s *Server) visitor(w http.ResponseWriter, r *http.Request) (visitor, error) {
-	if cookies := r.CookiesNamed(s.pageCookie("", 0).Name); len(cookies) == 1 {
+	if cookies := s.pageCookies(r); len(cookies) == 1 {
 		who, err := s.engine.Authenticate(r.Context(), watchword.Secret(cookies[0].Value))
 		var refusal *watchword.Error
 		if err == nil {

@@ -106,7 +106,7 @@ func (s *Server) logoutForm(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	var access watchword.Secret
-	if cookies := r.CookiesNamed(s.pageCookie("", 0).Name); len(cookies) == 1 {
+	if cookies := s.pageCookies(r); len(cookies) == 1 {
 		access = watchword.Secret(cookies[0].Value)
 	}
 	if err := s.engine.Logout(r.Context(), token, access, s.clientOf(w, r)); err != nil {
