@@ -127,7 +127,7 @@ func (s *Server) known(next func(http.ResponseWriter, *http.Request, watchword.I
 // browser has kept our cookies to itself (SameSite=Strict), signed in or not. It may
 // have sent others, of the domain above.
 func (s *Server) comesFromElsewhere(r *http.Request) bool {
-	ours := len(r.CookiesNamed(s.opts.CookieName)) + len(r.CookiesNamed(s.pageCookie("", 0).Name))
+	ours := len(r.CookiesNamed(s.opts.CookieName)) + len(s.pageCookies(r))
 	return r.Method == http.MethodGet && r.Header.Get("Sec-Fetch-Site") == "cross-site" && ours == 0
 }
 

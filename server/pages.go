@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -134,10 +135,16 @@ func (f field) With(value string) field {
 	return f
 }
 
-// refuse says in a form what is wrong with what was typed, and types it again, but
+// with is the page with what was typed into a form of it.
+func (v *view) with(form string, typed url.Values) *view {
+	v.Form, v.typed = form, typed
+	return v
+}
+
+// refuse says in the form what is wrong with what was typed, and types it again, but
 // for passwords.
-func (v *view) refuse(form string, typed url.Values, refusal *watchword.Error) {
-	v.Form, v.typed, v.faults = form, typed, map[string]string{}
+func (v *view) refuse(refusal *watchword.Error) {
+	v.faults = map[string]string{}
 	v.Problem = v.T("error." + string(refusal.Code))
 	for _, fault := range refusal.Fields {
 		text, special := v.texts[v.words]["fault."+fault.Field+"."+fault.Code]
@@ -159,12 +166,12 @@ func (v *view) refuse(form string, typed url.Values, refusal *watchword.Error) {
 
 // refill shows a form again that was refused. What is no refusal is not for its
 // reader.
-func (s *Server) refill(w http.ResponseWriter, r *http.Request, v *view, form string, typed url.Values, err error) error {
+func (s *Server) refill(w http.ResponseWriter, r *http.Request, v *view, err error) error {
 	var refusal *watchword.Error
 	if !errors.As(err, &refusal) {
 		return err
 	}
-	v.refuse(form, typed, refusal)
+	v.refuse(refusal)
 	s.failHeaders(w, r, refusal)
 	return s.show(w, statusOf(refusal.Code), v)
 }
