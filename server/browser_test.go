@@ -191,8 +191,9 @@ func (b *tab) back() {
 	})
 }
 
+// address is what the address bar shows, but for the host and for tokens.
 func (b *tab) address() string {
-	at, err := look[string](b, `() => location.href.slice(location.origin.length)`)
+	at, err := look[string](b, `() => location.href.slice(location.origin.length).replace(/token=.*/, "token")`)
 	if err != nil {
 		return err.Error()
 	}
