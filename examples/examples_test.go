@@ -151,10 +151,14 @@ func python(t *testing.T, _ string) (program string, args []string) {
 // A lock that names a registry works for nobody who has another.
 func TestLocksNameNoRegistry(t *testing.T) {
 	t.Parallel()
-	locks, err := filepath.Glob("*/package-lock.json")
-	must(t, err)
-	if len(locks) == 0 {
-		t.Fatal("there are no locks")
+	var locks []string
+	for _, pattern := range []string{"*/package-lock.json", "../clients/*/package-lock.json"} {
+		found, err := filepath.Glob(pattern)
+		must(t, err)
+		if len(found) == 0 {
+			t.Fatalf("there are no locks like %s", pattern)
+		}
+		locks = append(locks, found...)
 	}
 	for _, name := range locks {
 		text, err := os.ReadFile(name)

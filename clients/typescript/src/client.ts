@@ -104,7 +104,7 @@ export function createClient(options: ClientOptions): Client {
   const shareAs = options.shareAs ?? (storage ? undefined : root)
   const session = createSession()
   const tabs = createTabs({ name: shareAs && `watchword:${shareAs}`, patience: options.lockTimeout ?? 5000, session })
-  const renewal = createRenewal({ session, tabs, ask, forget: async () => storage?.remove() })
+  const renewal = createRenewal({ session, tabs, ask, forget: async () => storage?.remove(), settled: () => schedule.arm() })
   const schedule = createSchedule({ session, renewal, tabs })
   const authorized = createAuthorized({
     session,

@@ -24,7 +24,9 @@ export interface Renewal {
   fresh(user?: User, refused?: Token): Promise<Token>
   /** Asks the server for a token that takes the place of the present one. */
   renew(): Promise<void>
-  /** Until when nothing is asked, by our clock; 0 if all is well. */
+  /** Whether the last question got no answer. */
+  readonly failing: boolean
+  /** Until when nothing is asked, by our clock. */
   readonly waitUntil: number
   /** The network is back, or somebody signed in: there is nothing to wait for. */
   calm(): void
@@ -37,11 +39,14 @@ export interface RenewalOptions {
   ask(era: AbortSignal): Promise<SignIn | undefined>
   /** Forgets the refresh token, after the server has refused it. */
   forget(): Promise<void>
+  /** Called after each renewal, however it went. */
+  settled(): void
 }
 
-export function createRenewal({ session, tabs, ask, forget }: RenewalOptions): Renewal {
+export function createRenewal({ session, tabs, ask, forget, settled }: RenewalOptions): Renewal {
   let running: Promise<void> | undefined
   let failures = 0
+  let failing = false
   let waitUntil = 0
   let failure: WatchwordError | undefined
 
@@ -62,6 +67,7 @@ export function createRenewal({ session, tabs, ask, forget }: RenewalOptions): R
     const backOff = Math.min(2 ** failures++, 60) * (0.5 + Math.random() / 2)
     waitUntil = now() + (refused?.retryAfter ?? backOff) * 1000
     failure = refused
+    failing = true
     throw error
   }
 
@@ -74,6 +80,7 @@ export function createRenewal({ session, tabs, ask, forget }: RenewalOptions): R
         if (!answer) return await end("REFRESH_MISSING")
         session.renewed(tokenOf(answer, sent), answer.user)
         calm()
+        failing = false
         return tabs.tellToken()
       } catch (error) {
         if (era.aborted) return
@@ -100,12 +107,18 @@ export function createRenewal({ session, tabs, ask, forget }: RenewalOptions): R
   }
 
   function renew(): Promise<void> {
-    return (running ??= once().finally(() => (running = undefined)))
+    return (running ??= once().finally(() => {
+      running = undefined
+      settled()
+    }))
   }
 
   return {
     renew,
     calm,
+    get failing() {
+      return failing
+    },
     get waitUntil() {
       return waitUntil
     },

@@ -11,6 +11,8 @@ export interface Schedule {
   /** Starts to watch the page. Any number of times. */
   start(): void
   stop(): void
+  /** Looks again when the next question is due. */
+  arm(): void
 }
 
 export interface ScheduleOptions {
@@ -25,11 +27,10 @@ export function createSchedule({ session, renewal, tabs }: ScheduleOptions): Sch
 
   /** The next moment to ask the server; none if nobody needs it. */
   function next(): number | undefined {
-    if (document.visibilityState === "hidden") return undefined
+    if (!watching || document.visibilityState === "hidden") return undefined
     if (session.token) return Math.max(session.token.dueAt, renewal.waitUntil)
     // A page that has just been loaded, and could not be told who is there.
-    if (session.snapshot.status === "unknown" && renewal.waitUntil) return renewal.waitUntil
-    return undefined
+    return session.snapshot.status === "unknown" && renewal.failing ? renewal.waitUntil : undefined
   }
 
   function arm(): void {
@@ -45,12 +46,13 @@ export function createSchedule({ session, renewal, tabs }: ScheduleOptions): Sch
     else arm()
   }
 
-  /** In the background: a failure is kept in mind by renewal, and tried again. */
+  /** In the background: a failure is kept in mind by renewal, which has us armed again. */
   function renew(): void {
-    renewal.renew().then(arm, arm)
+    renewal.renew().catch(() => {})
   }
 
   return {
+    arm,
     start() {
       if (watching || !globalThis.document) return
       watching = new AbortController()

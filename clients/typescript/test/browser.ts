@@ -16,7 +16,7 @@ export class Browser {
     if (init?.credentials === "include" && this.cookie) headers.set("Cookie", this.cookie)
     const response = await fetch(input, { ...init, headers, ...(init?.body instanceof ReadableStream && { duplex: "half" }) } as RequestInit)
     const [set] = response.headers.getSetCookie()
-    if (set !== undefined && init?.credentials === "include") this.cookie = set === "watchword=" ? "" : set
+    if (set !== undefined && init?.credentials === "include") this.cookie = /^watchword=(;|$)/.test(set) ? "" : (set.split(";")[0] ?? "")
     await this.onAnswer(url)
     return response
   }
