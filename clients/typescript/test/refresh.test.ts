@@ -69,6 +69,16 @@ test("while the network is away nobody is signed out, and the server is left alo
   expect(server.refreshes).toBe(5)
 })
 
+test("20 requests whose refresh fails make one question, asked once more", async () => {
+  const time = clock()
+  const { server, tab, things } = await signedIn()
+  server.onRefresh = () => "cut"
+  time.advance(901)
+  const answers = await Promise.allSettled(Array.from({ length: 20 }, () => tab.fetch(things)))
+  expect(answers.map((one) => one.status)).toEqual(Array(20).fill("rejected"))
+  expect(server.refreshes).toBe(2)
+})
+
 test.each([
   [503, "TRY_LATER"],
   [429, "RATE_LIMITED"],
@@ -168,11 +178,14 @@ test("a sign-in waits for a refresh under way, so that its cookie is the one tha
   const { server, browser, tab } = await signedIn()
   const answering = gate()
   server.onRefresh = () => answering.opened.then(() => undefined)
+  const answers: string[] = []
+  browser.onAnswer = (url) => void answers.push(url.slice(`${server.url}/api/auth/`.length))
   const refreshing = tab.refresh()
   await until(() => server.refreshes === 1)
   const signingIn = tab.login(bob)
-  answering.open()
+  setTimeout(answering.open, 50) // more than a sign-in takes that does not wait
   await Promise.all([refreshing, signingIn])
+  expect(answers).toEqual(["refresh", "login"])
   expect(tab.getSnapshot().user).toMatchObject({ email: bob.email })
   expect((await browser.tab(server.url).restore()).user).toMatchObject({ email: bob.email })
 })

@@ -21,6 +21,10 @@ const titles: Record<Path, string> = {
 export function App() {
   const session = useSession(client)
   const route = useRoute()
+  const isHome = session.status === 'signedIn' && route !== 'account' && route !== 'sessions'
+  useEffect(() => {
+    if (isHome) location.replace('#/account') // the way back does not lead to a form that is done with
+  }, [isHome])
   if (session.status === 'unknown') {
     return <Frame title="One moment…">{<p role="status">We ask whether you are signed in. If this stays, the server can't be reached.</p>}</Frame>
   }
