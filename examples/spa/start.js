@@ -16,12 +16,9 @@ const appURL = `http://localhost:${appPort}`
 
 const run = (program, args, cwd) => execFileSync(program, args, { cwd, stdio: ['ignore', 'inherit', 'inherit'] })
 
-if (!existsSync(join(client, 'dist/index.js'))) {
-  console.log('Building the client …')
-  run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], client)
-  run('npm', ['run', '--silent', 'build'], client)
-}
-console.log('Building the server …')
+console.log('Building the client and the server …')
+if (!existsSync(join(client, 'node_modules'))) run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], client)
+run('npm', ['run', '--silent', 'build'], client)
 mkdirSync(data, { recursive: true })
 // Built, and not `go run`: that leaves the server behind when it is ended.
 run('go', ['build', '-o', join(data, 'watchword'), './cmd/watchword'], root)
@@ -51,8 +48,6 @@ const { createServer } = await import('vite')
 vite = await createServer({ root: here, server: { port: Number(appPort), strictPort: true, host: 'localhost' }, clearScreen: false })
 await vite.listen()
 console.log(`
-  Application  ${appURL}
-  Its mails    ${serverURL}/dev/mail
-  Its API      ${serverURL}/docs
-
-  Stop both with Ctrl-C.`)
+The application is listening on ${appURL}
+Its mails are at ${serverURL}/dev/mail, its API at ${serverURL}/docs.
+Stop both with Ctrl-C.`)

@@ -58,11 +58,14 @@ test("a 401 that is not about the token is an answer", async () => {
   expect(server.refreshes).toBe(0)
 })
 
-test("a service that speaks RFC 6750, and not our codes, is understood", async () => {
+test.each<[string, object, HeadersInit]>([
+  ["speaks RFC 6750, and not our codes", { code: "OWN" }, { "WWW-Authenticate": 'Bearer realm="x", error="invalid_token"' }],
+  ["says only 401", {}, {}],
+])("a service that %s is understood", async (_, own, headers) => {
   const { server, browser, things } = await signedIn()
   const refused = vi.fn<typeof fetch>(async (input, init) => {
-    if (refused.mock.calls.length === 1) return new Response("", { status: 401, headers: { "WWW-Authenticate": 'Bearer realm="x", error="invalid_token"' } })
-    return browser.fetch(input, init)
+    if (refused.mock.calls.length > 1) return browser.fetch(input, init)
+    return Response.json({ code: 17, ...own }, { status: 401, headers })
   })
   const tab = browser.tab(server.url, { fetch: (input, init) => (String(input) === things ? refused : browser.fetch)(input, init) })
   await tab.restore()

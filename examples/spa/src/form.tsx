@@ -57,7 +57,7 @@ export function Field({ label, hint, fault, ...input }: FieldProps) {
     <>
       <label htmlFor={id}>{label}</label>
       <input id={id} aria-invalid={fault ? true : undefined} aria-describedby={`${id}-hint ${id}-fault`} {...input} />
-      {hint && <p id={`${id}-hint`} className="hint">{hint}</p>}
+      {hint && !fault && <p id={`${id}-hint`} className="hint">{hint}</p>}
       <p id={`${id}-fault`} className="bad" role="alert">{fault}</p>
     </>
   )
