@@ -21,24 +21,23 @@ export type Finish<T> = (response: Response) => T | Promise<T>
 
 export interface Authorized {
   /** Answers what finish makes of the answer. */
-  <T>(input: RequestInfo | URL, init: RequestInit, finish: Finish<T>): Promise<T>
+  <T>(wire: Wire, input: RequestInfo | URL, init: RequestInit, finish: Finish<T>): Promise<T>
 }
 
 export interface AuthorizedOptions {
   session: Session
   renewal: Renewal
-  wire: Wire
   /** Where the token may go. */
   origins: ReadonlySet<string>
 }
 
-export function createAuthorized({ session, renewal, wire, origins }: AuthorizedOptions): Authorized {
+export function createAuthorized({ session, renewal, origins }: AuthorizedOptions): Authorized {
   let forced = -Infinity // when a token that was refused was last renewed
   let refused: Token | undefined // which one that was: many requests may have carried it
 
-  return async function authorized<T>(input: RequestInfo | URL, init: RequestInit, finish: Finish<T>): Promise<T> {
+  return async function authorized<T>(wire: Wire, input: RequestInfo | URL, init: RequestInit, finish: Finish<T>): Promise<T> {
     const given = input instanceof Request ? input : undefined
-    const { origin } = new URL(given?.url ?? String(input), globalThis.document?.baseURI)
+    const { origin } = new URL(given?.url ?? String(input), globalThis.document?.baseURI ?? globalThis.location?.href)
     if (!origins.has(origin)) {
       throw new WatchwordError("CROSS_ORIGIN", `The access token is not for ${origin}. If it is, name it in origins.`)
     }

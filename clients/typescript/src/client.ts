@@ -17,7 +17,7 @@ import { createTabs } from "./tabs.js"
 import { read, request, send, type Fetch, type Wire } from "./transport.js"
 
 /** Keeps the refresh token of a program that is no browser page. It is a secret. */
-export interface Storage {
+export interface TokenStorage {
   get(): string | undefined | null | Promise<string | undefined | null>
   set(refreshToken: string): void | Promise<void>
   remove(): void | Promise<void>
@@ -30,7 +30,7 @@ export interface ClientOptions {
    * Where the refresh token is kept by a native or server program: it then travels in
    * bodies. Default: none; the browser keeps it in a cookie that no script reads.
    */
-  storage?: Storage
+  storage?: TokenStorage
   /** Other origins that `fetch` may send the access token to. Default: that of baseUrl, and the page's own. */
   origins?: readonly string[]
   /**
@@ -38,8 +38,13 @@ export interface ClientOptions {
    * with the cookie; with a storage nothing, for one process may hold many sessions.
    */
   shareAs?: string
-  /** Milliseconds until a request that was not answered fails with TIMEOUT. Default: 10 000. */
+  /** Milliseconds until a request to Watchword fails with TIMEOUT. Default: 10 000. */
   timeout?: number
+  /**
+   * The same for `fetch`, until the head of the answer is there. Uploads may want more;
+   * Infinity: no limit. Default: 60 000.
+   */
+  fetchTimeout?: number
   /** Milliseconds to wait for the refresh of another tab. Default: 5 000. */
   lockTimeout?: number
   /** Default: the global one. */
@@ -101,6 +106,7 @@ export function createClient(options: ClientOptions): Client {
     fetch: options.fetch ?? ((input, init) => globalThis.fetch(input, init)),
     timeout: options.timeout ?? 10_000,
   }
+  const slowWire: Wire = { ...wire, timeout: options.fetchTimeout ?? 60_000 }
   const shareAs = options.shareAs ?? (storage ? undefined : root)
   const session = createSession()
   const tabs = createTabs({ name: shareAs && `watchword:${shareAs}`, patience: options.lockTimeout ?? 5000, session })
@@ -109,7 +115,6 @@ export function createClient(options: ClientOptions): Client {
   const authorized = createAuthorized({
     session,
     renewal,
-    wire,
     origins: new Set([base.origin, ...(page ? [page] : []), ...(options.origins ?? [])]),
   })
   let closed = false
@@ -131,7 +136,7 @@ export function createClient(options: ClientOptions): Client {
   /** A request to our API as the user. */
   function as<T>(method: string, path: string, body?: object): Promise<T> {
     open()
-    return authorized(url(path), withCredentials(request(method, body)), read<T>)
+    return authorized(wire, url(path), withCredentials(request(method, body)), read<T>)
   }
 
   const post = <T>(path: string, body: object): Promise<T> => call(path, request("POST", body))
@@ -197,7 +202,7 @@ export function createClient(options: ClientOptions): Client {
     },
     async fetch(input, init = {}) {
       open()
-      return authorized(input, init, (response) => response)
+      return authorized(slowWire, input, init, (response) => response)
     },
     close() {
       closed = true

@@ -1,5 +1,5 @@
 export { createClient } from "./client.js"
-export type { Client, ClientOptions, Storage } from "./client.js"
+export type { Client, ClientOptions, TokenStorage } from "./client.js"
 export { WatchwordError } from "./error.js"
 export type { FieldError, WatchwordErrorCode } from "./error.js"
 export type { Code } from "./codes.js"

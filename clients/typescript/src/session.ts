@@ -80,7 +80,16 @@ export function createSession(): Session {
     // What was read from JSON is compared as such.
     if (JSON.stringify(next) === JSON.stringify(snapshot)) return
     snapshot = next
-    for (const listener of [...listeners]) listener(next)
+    for (const listener of [...listeners]) {
+      try {
+        listener(next)
+      } catch (error) {
+        // A fault of the application: reported as one, and no concern of the session.
+        queueMicrotask(() => {
+          throw error
+        })
+      }
+    }
   }
 
   function begin(next: Token | undefined): void {

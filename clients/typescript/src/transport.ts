@@ -4,22 +4,30 @@ export type Fetch = typeof globalThis.fetch
 
 export interface Wire {
   fetch: Fetch
-  /** Milliseconds until the head of an answer must be there. */
+  /** Milliseconds until a request must be done with; Infinity: it may take for ever. */
   timeout: number
 }
 
+/** Aborted when the first of both is. */
+function joined(outer: AbortSignal, late: AbortController): AbortSignal {
+  if (AbortSignal.any) return AbortSignal.any([outer, late.signal])
+  // Browsers from before 2024. The listener stays as long as the caller's signal does.
+  if (outer.aborted) late.abort()
+  outer.addEventListener("abort", () => late.abort(), { once: true })
+  return late.signal
+}
+
 /**
- * Sends one request and hands the answer, whatever it says, to finish. NETWORK or
- * TIMEOUT is thrown if there is none, or none to its end. If the caller's own signal
+ * Sends one request and hands the answer, whatever it says, to finish: what is not
+ * done with by then is TIMEOUT, and NETWORK if it breaks off. If the caller's own signal
  * ends it, the reason of that is thrown, as by fetch.
  */
 export async function send<T>(wire: Wire, input: RequestInfo | URL, init: RequestInit, finish: (response: Response) => T | Promise<T>): Promise<T> {
   const outer = init.signal ?? (input instanceof Request ? input.signal : undefined)
   const late = new AbortController()
-  const timer = setTimeout(() => late.abort(), wire.timeout)
+  const timer = wire.timeout < Infinity ? setTimeout(() => late.abort(), wire.timeout) : undefined
   try {
-    // Where signals can't be joined, the caller's own one counts.
-    const signal = outer ? (AbortSignal.any?.([outer, late.signal]) ?? outer) : late.signal
+    const signal = outer ? joined(outer, late) : late.signal
     return await finish(await wire.fetch(input, { ...init, signal }))
   } catch (cause) {
     if (cause instanceof WatchwordError || outer?.aborted) throw cause

@@ -135,7 +135,7 @@ test("the token goes to no origin that was not named", async () => {
 
 test("a request that is not answered in time fails", async () => {
   const { server, browser, things } = await signedIn()
-  const tab = browser.tab(server.url, { timeout: 50 })
+  const tab = browser.tab(server.url, { fetchTimeout: 50 })
   const never = gate()
   server.onThing = () => never.opened.then(() => undefined)
   await tab.restore()
@@ -144,7 +144,8 @@ test("a request that is not answered in time fails", async () => {
   never.open()
 })
 
-test("the caller's own signal ends a request as it does with fetch", async () => {
+test.each([true, false])("the caller's own signal ends a request as it does with fetch (signals can be joined: %s)", async (modern) => {
+  if (!modern) vi.stubGlobal("AbortSignal", { any: undefined })
   const { server, tab, things } = await signedIn()
   const never = gate()
   server.onThing = () => never.opened.then(() => undefined)

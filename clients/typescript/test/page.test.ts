@@ -172,7 +172,9 @@ test("Retry-After is kept to in the background", async () => {
   await seconds(841)
   expect(refreshes).toBe(1)
   answers = undefined
+  const timers = vi.spyOn(globalThis, "setTimeout")
   await seconds(20)
+  expect(timers).not.toHaveBeenCalled() // it does not wake up to find that it has to wait
   page.see("hidden")
   page.see("visible")
   expect(refreshes).toBe(1)

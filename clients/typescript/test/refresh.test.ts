@@ -123,6 +123,8 @@ test("a sign-out during a refresh wins", async () => {
   const { server, browser, tab, things } = await signedIn()
   const answering = gate()
   server.onRefresh = () => answering.opened.then(() => undefined)
+  const answers: string[] = []
+  browser.onAnswer = (url) => void answers.push(url)
   time.advance(901)
   const request = tab.fetch(things)
   const refused = expect(request).rejects.toMatchObject({ code: "TOKEN_MISSING" })
@@ -134,6 +136,7 @@ test("a sign-out during a refresh wins", async () => {
   await refused
   expect(tab.getSnapshot().status).toBe("signedOut")
   expect(server.count("/things")).toBe(0)
+  expect(answers).toEqual([`${server.url}/api/auth/logout`]) // the refresh was stopped, and its cookie with it
   expect(await browser.tab(server.url).restore()).toMatchObject({ status: "signedOut" })
 })
 
@@ -190,6 +193,16 @@ test("a sign-in waits for a refresh under way, so that its cookie is the one tha
   expect((await browser.tab(server.url).restore()).user).toMatchObject({ email: bob.email })
 })
 
+test("after a sign-in there is nothing left to wait for", async () => {
+  const { server, tab } = await signedIn()
+  server.onRefresh = () => ({ status: 503, code: "TRY_LATER", retryAfter: 30 })
+  await expect(tab.refresh()).rejects.toMatchObject({ code: "TRY_LATER" })
+  server.onRefresh = () => undefined
+  await expect(tab.refresh()).rejects.toMatchObject({ code: "TRY_LATER" })
+  await tab.login(bob)
+  expect(await tab.refresh()).toMatchObject({ user: { email: bob.email } })
+})
+
 test("a refused sign-in leaves everything as it was", async () => {
   const { tab, things } = await signedIn()
   await expect(tab.login({ ...bob, password: "wrong" })).rejects.toMatchObject({ code: "INVALID_CREDENTIALS", status: 401 })
@@ -225,6 +238,36 @@ test("the last token of a session, which lives for seconds, is used", async () =
   await tab.refresh()
   expect((await tab.fetch(things)).status).toBe(200)
   expect(server.refreshes).toBe(2)
+})
+
+test("a refresh that hangs ends in browsers that can't join signals, too", async () => {
+  vi.stubGlobal("AbortSignal", { any: undefined })
+  const server = await TestServer.start()
+  const never = gate()
+  server.onRefresh = () => never.opened.then(() => undefined)
+  await expect(new Browser().tab(server.url, { timeout: 50 }).restore()).rejects.toMatchObject({ code: "TIMEOUT" })
+  never.open()
+})
+
+test("a listener that throws does no harm to the session, nor to other listeners", async () => {
+  const { tab } = await signedIn()
+  const reported = vi.fn()
+  const later = queueMicrotask
+  vi.stubGlobal("queueMicrotask", (task: () => void) =>
+    later(() => {
+      try {
+        task()
+      } catch (error) {
+        reported(error)
+      }
+    }),
+  )
+  const seen = vi.fn()
+  tab.onChange(() => { throw new Error("a fault of the application") })
+  tab.onChange(seen)
+  await tab.updateMe({ name: "Ada" })
+  expect(seen).toHaveBeenCalledTimes(1)
+  await vi.waitFor(() => expect(reported.mock.calls).toEqual([[new Error("a fault of the application")]]))
 })
 
 test("a refresh that only brings a token changes no snapshot", async () => {
