@@ -84,7 +84,7 @@ export function createRenewal({ session, tabs, ask, forget, settled }: RenewalOp
         return tabs.tellToken()
       } catch (error) {
         if (era.aborted) return
-        const { code = undefined } = error instanceof WatchwordError ? error : {}
+        const code = error instanceof WatchwordError ? error.code : undefined
         if (code && ends.includes(code)) return await end(code)
         if (!again || (code !== "NETWORK" && code !== "TIMEOUT")) fail(error)
         await pause(100 + Math.random() * 200)

@@ -144,6 +144,26 @@ test("a request that is not answered in time fails", async () => {
   never.open()
 })
 
+test("a request may be allowed to take for ever", async () => {
+  const { server, browser, things } = await signedIn()
+  const tab = browser.tab(server.url, { fetchTimeout: Infinity })
+  expect((await tab.fetch(things)).status).toBe(200)
+})
+
+test("a slow request whose token was replaced meanwhile is sent again with the new one", async () => {
+  const { server, tab, things } = await signedIn()
+  const answering = gate()
+  server.onThing = (count) => (count === 1 ? answering.opened.then(() => undefined) : undefined)
+  const slow = tab.fetch(things)
+  await until(() => server.count("/things") === 1)
+  await tab.refresh()
+  server.expireTokens()
+  expect((await tab.fetch(things)).status).toBe(200)
+  answering.open()
+  expect((await slow).status).toBe(200)
+  expect(server.refreshes).toBe(2)
+})
+
 test.each([true, false])("the caller's own signal ends a request as it does with fetch (signals can be joined: %s)", async (modern) => {
   if (!modern) vi.stubGlobal("AbortSignal", { any: undefined })
   const { server, tab, things } = await signedIn()

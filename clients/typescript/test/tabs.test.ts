@@ -138,12 +138,13 @@ test("a token that another tab published before it heard of the sign-out is not 
   wire.close()
 })
 
-test("the end of an old session is not that of the one that came after it", async () => {
+test("news that are too late change nothing: the end of an old session, an old token, nonsense", async () => {
   const { server, tabs } = await signedIn(1)
   const wire = new BroadcastChannel(`watchword:${server.url}`)
   wire.postMessage({ kind: "signedOut", sid: "an old one", reason: "SESSION_ENDED" })
   wire.postMessage({ kind: "nonsense" })
   wire.postMessage(null)
+  wire.postMessage({ kind: "token", accessToken: "late", left: -1, user: { id: "late" } }) // as a page finds that was frozen
   wire.postMessage({ kind: "token", accessToken: "another", left: 900_000, user: { id: "x" } })
   const seen = vi.fn()
   tabs[0]?.onChange(seen)
