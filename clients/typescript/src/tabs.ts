@@ -37,6 +37,7 @@ export interface TabsOptions {
 export function createTabs({ name, patience, session }: TabsOptions): Tabs {
   let channel: BroadcastChannel | undefined
   let last: Promise<unknown> = Promise.resolve()
+  let told = 0 // how many news there were
 
   function hear({ data }: MessageEvent<News>): void {
     if (data?.kind === "token") {
@@ -48,6 +49,7 @@ export function createTabs({ name, patience, session }: TabsOptions): Tabs {
   }
 
   function tell(news: News): void {
+    told++
     try {
       channel?.postMessage(news)
     } catch {
@@ -60,13 +62,16 @@ export function createTabs({ name, patience, session }: TabsOptions): Tabs {
     const locks = globalThis.navigator?.locks
     if (!name || !locks) return work()
     return new Promise<T>((resolve, reject) => {
+      const asked = now()
       let begun = false
       const start = async (): Promise<void> => {
         if (begun) return
         begun = true
         clearTimeout(timer)
+        if (now() - asked > 5) await pause(0) // another had it: its news may be next in the queue
+        const before = told
         await work().then(resolve, reject)
-        await pause(delivery)
+        if (told !== before) await pause(delivery)
       }
       const giveUp = new AbortController()
       const timer = setTimeout(() => {
