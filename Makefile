@@ -36,7 +36,7 @@ fuzz: ## every fuzz target for a minute
 	@FUZZTIME=$(strip $(FUZZTIME)) .ci/check fuzz
 
 faults: ## what each fault does to clients, as the table of docs/faults.md
-	SOAK_ROUNDS=$(strip $(ROUNDS)) go test -run '$(strip $(FAULT))' -count=1 -timeout=0 ./cmd/watchword
+	SOAK_ROUNDS=$(strip $(ROUNDS)) go -C cmd/watchword test -run '$(strip $(FAULT))' -count=1 -timeout=0
 
 soak: ## every fault 500 times under load, and histories checked
 	SOAK_ROUNDS=$(or $(strip $(ROUNDS)),500) go test -run '$(strip $(FAULT))|Linearizable|Bouncer' -count=1 -timeout=0 -v ./cmd/... ./store/...

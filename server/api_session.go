@@ -57,7 +57,7 @@ type sessionBody struct {
 }
 
 // signIn answers with tokens, the refresh token by cookie or in the body.
-func (s *Server) signIn(w http.ResponseWriter, status int, in *watchword.SignIn, inBody string) error {
+func (s *Server) signIn(w http.ResponseWriter, r *http.Request, status int, in *watchword.SignIn, inBody string) error {
 	body := signedInBody{
 		User:        userOf(in.User),
 		AccessToken: string(in.AccessToken),
@@ -68,6 +68,9 @@ func (s *Server) signIn(w http.ResponseWriter, status int, in *watchword.SignIn,
 		body.RefreshToken = string(in.RefreshToken)
 	} else {
 		s.setCookie(w, in)
+		if r.URL.Path != pathRefresh && len(s.pageCookies(r)) > 0 {
+			http.SetCookie(w, s.pageCookie("", -time.Second)) // pages go by the newest sign-in
+		}
 	}
 	return respond(w, status, body)
 }
@@ -96,7 +99,7 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
 	if in == nil {
 		return respond(w, http.StatusAccepted, messageBody{"Look into your mailbox: a mail tells you how to go on."})
 	}
-	return s.signIn(w, http.StatusCreated, in, body.Delivery)
+	return s.signIn(w, r, http.StatusCreated, in, body.Delivery)
 }
 
 func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
@@ -114,7 +117,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.signIn(w, http.StatusOK, in, body.Delivery)
+	return s.signIn(w, r, http.StatusOK, in, body.Delivery)
 }
 
 func (s *Server) refresh(w http.ResponseWriter, r *http.Request) error {
@@ -131,9 +134,9 @@ func (s *Server) refresh(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if byCookie {
-		return s.signIn(w, http.StatusOK, in, "")
+		return s.signIn(w, r, http.StatusOK, in, "")
 	}
-	return s.signIn(w, http.StatusOK, in, deliveryBody)
+	return s.signIn(w, r, http.StatusOK, in, deliveryBody)
 }
 
 func (s *Server) logout(w http.ResponseWriter, r *http.Request) error {

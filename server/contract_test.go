@@ -317,7 +317,7 @@ func TestToVisitALinkSpendsNothing(t *testing.T) {
 	token := string(s.post.wait(t, watchword.MailVerify).Token)
 	for _, path := range []string{"/verify", "/reset", "/email/confirm", "/email/undo"} {
 		page := b.do("GET", path+"?token="+token, "")
-		if page.StatusCode != 200 || !strings.Contains(string(page.raw), "/assets/link.js") {
+		if page.StatusCode != 200 || !strings.Contains(string(page.raw), " data-link ") {
 			t.Errorf("%s: %d", path, page.StatusCode)
 		}
 	}

@@ -115,10 +115,13 @@ func (s *Server) isOurSite(r *http.Request) bool {
 	if s.crossed.Check(r) != nil {
 		return false
 	}
+	if origin == "null" && site == "same-origin" {
+		return true // a form of our own pages, which tell nobody where they are (Referrer-Policy)
+	}
 	if origin != "" {
 		return s.isOrigin(origin)
 	}
-	return site != "" || len(r.CookiesNamed(s.opts.CookieName)) == 0
+	return site != "" || len(r.CookiesNamed(s.opts.CookieName))+len(s.pageCookies(r)) == 0
 }
 
 // afterOrigin is what a URL may go on with: path and query in the letters of RFC

@@ -42,7 +42,7 @@ func (s *Server) docsPage(w http.ResponseWriter, _ *http.Request) error {
 		slices.Sort(doc.Refusals)
 		all = append(all, doc)
 	}
-	return page(w, "docs", map[string]any{"Title": "The API", "Routes": all, "URL": s.opts.PublicURL})
+	return s.show(w, http.StatusOK, s.inEnglish("docs", "The API", map[string]any{"Routes": all, "URL": s.opts.PublicURL}))
 }
 
 func membersOf(body any) []docMember {

@@ -1,33 +1,71 @@
 package server
 
-import "net/http"
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
 
-// The pages that mails lead to. They hold no secret: the token is in the
-// fragment, which no browser sends, and a script posts it to the API after a
-// click. A visit alone spends nothing: mail scanners visit every link.
+	"github.com/watchword-auth/watchword"
+)
+
+// The pages that mails lead to. The token is in the fragment of the link, which no
+// browser sends: a script moves it into the form, and without one it is pasted
+// there. A visit alone spends nothing, for mail scanners visit every link.
 
 // A linkPage is where a mail leads to.
 type linkPage struct {
-	path, api string
-	Title     string
-	Story     string
-	Button    string
-	Password  bool // asks for a new password
+	path, name string
+	Password   bool // asks for a new password
+	spend      func(e *watchword.Engine, ctx context.Context, token watchword.Secret, form url.Values, c watchword.Client) error
 }
 
 var linkPages = []linkPage{
-	{path: "/verify", api: api + "/email/verify", Title: "Confirm your address",
-		Story: "You signed up with this address. Confirm that it is yours.", Button: "Confirm address"},
-	{path: "/reset", api: api + "/password/reset", Title: "Choose a new password",
-		Story: "Afterwards you are signed out everywhere, and sign in with the new password.", Button: "Save password", Password: true},
-	{path: "/email/confirm", api: api + "/email/change/confirm", Title: "Confirm your new address",
-		Story: "From then on you sign in with this address. The old one is told.", Button: "Use this address"},
-	{path: "/email/undo", api: api + "/email/change/undo", Title: "Take your address back",
-		Story: "Your account gets its old address back and everybody is signed out. A mail lets you choose a new password.", Button: "Undo the change"},
+	{path: "/verify", name: "verify", spend: func(e *watchword.Engine, ctx context.Context, token watchword.Secret, _ url.Values, c watchword.Client) error {
+		return e.VerifyEmail(ctx, token, c)
+	}},
+	{path: "/reset", name: "reset", Password: true, spend: func(e *watchword.Engine, ctx context.Context, token watchword.Secret, form url.Values, c watchword.Client) error {
+		return e.ResetPassword(ctx, token, watchword.Secret(form.Get("password")), c)
+	}},
+	{path: "/email/confirm", name: "email-confirm", spend: func(e *watchword.Engine, ctx context.Context, token watchword.Secret, _ url.Values, c watchword.Client) error {
+		return e.ConfirmEmail(ctx, token, c)
+	}},
+	{path: "/email/undo", name: "email-undo", spend: func(e *watchword.Engine, ctx context.Context, token watchword.Secret, _ url.Values, c watchword.Client) error {
+		return e.UndoEmail(ctx, token, c)
+	}},
+}
+
+func (s *Server) linkView(r *http.Request, p linkPage) *view {
+	v := s.newView(r, "link")
+	v.Title, v.Data = v.T(p.name+".title"), map[string]any{"Name": p.name, "Path": p.path, "Password": p.Password}
+	return v
 }
 
 func (s *Server) linkPage(p linkPage) handler {
-	return func(w http.ResponseWriter, _ *http.Request) error {
-		return page(w, "link", map[string]any{"Title": p.Title, "Page": p, "API": p.api, "Min": s.opts.PasswordMin})
+	return func(w http.ResponseWriter, r *http.Request) error {
+		return s.show(w, http.StatusOK, s.linkView(r, p))
 	}
+}
+
+func (s *Server) linkForm(p linkPage) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		form, err := readForm(w, r)
+		if err != nil {
+			return err
+		}
+		if err := p.spend(s.engine, r.Context(), tokenOf(form.Get("token")), form, s.clientOf(w, r)); err != nil {
+			return s.refill(w, r, s.linkView(r, p), "link", form, err)
+		}
+		v := s.newView(r, "told")
+		v.Title, v.Data = v.T(p.name+".title"), v.T(p.name+".done")
+		return s.show(w, http.StatusOK, v)
+	}
+}
+
+// tokenOf is the token in what was pasted: itself, or the link around it.
+func tokenOf(pasted string) watchword.Secret {
+	if _, after, found := strings.Cut(pasted, "token="); found {
+		pasted, _, _ = strings.Cut(after, "&")
+	}
+	return watchword.Secret(strings.TrimSpace(pasted))
 }

@@ -24,7 +24,7 @@ func (s *Server) mailboxPage(w http.ResponseWriter, _ *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return page(w, "mailbox", map[string]any{"Title": "Mailbox", "Mails": mails})
+	return s.show(w, http.StatusOK, s.inEnglish("mailbox", "Mailbox", mails))
 }
 
 func (s *Server) mailPage(w http.ResponseWriter, r *http.Request) error {
@@ -32,7 +32,7 @@ func (s *Server) mailPage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return page(w, "mail", map[string]any{"Title": mail.Subject, "Mail": mail})
+	return s.show(w, http.StatusOK, s.inEnglish("mail", mail.Subject, mail))
 }
 
 // mailHTML shows the mail as a mail program would: nothing runs, nothing loads.

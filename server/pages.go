@@ -2,45 +2,217 @@ package server
 
 import (
 	"bytes"
+	"cmp"
+	"crypto/rand"
+	"errors"
 	"fmt"
 	"html/template"
-	"io/fs"
 	"net/http"
+	"net/url"
 	"path"
+	"strings"
 	"time"
 
-	"github.com/watchword-auth/watchword/web"
+	"golang.org/x/text/language"
+
+	"github.com/watchword-auth/watchword"
 )
 
-// page fills in a template of package web.
-func page(w http.ResponseWriter, name string, data any) error {
-	pages, err := template.New("").Funcs(template.FuncMap{
-		"time": func(t time.Time) string { return t.UTC().Format("2 January 2006, 15:04 UTC") },
-	}).ParseFS(web.Files, "templates/layout.html", "templates/"+name+".html")
-	if err != nil {
-		return fmt.Errorf("read page: %w", err)
+// A view is one page for one reader.
+type view struct {
+	*face
+	words int // which of the texts
+
+	Page    string // its name: its texts begin with it
+	Title   string // default: the text Page.title
+	Nonce   string // of the one script and the one style
+	Problem string // what is wrong with all of it
+	Notice  string // what was done
+	Data    any
+
+	Form   string // which form of the page was refused
+	typed  url.Values
+	faults map[string]string // by the name of a field
+	min    int               // characters of a password
+}
+
+func (s *Server) newView(r *http.Request, page string) *view {
+	_, words := language.MatchStrings(s.face.matcher, r.Header.Get("Accept-Language"))
+	return &view{face: s.face, words: words, Page: page, Nonce: rand.Text(), min: s.opts.PasswordMin}
+}
+
+// inEnglish is a page for developers.
+func (s *Server) inEnglish(page, title string, data any) *view {
+	return &view{face: s.face, Page: page, Title: title, Nonce: rand.Text(), Data: data}
+}
+
+// show answers with a page. Whatever its content: it is kept nowhere, framed by
+// nobody, and runs only what the nonce names (CSP, level 3).
+func (s *Server) show(w http.ResponseWriter, status int, v *view) error {
+	found, known := v.templates[v.Page]
+	if !known {
+		return fmt.Errorf("there is no page %q", v.Page)
 	}
+	v.Title = cmp.Or(v.Title, v.T(v.Page+".title"))
 	var text bytes.Buffer
-	if err := pages.ExecuteTemplate(&text, "layout.html", data); err != nil {
+	if err := found.ExecuteTemplate(&text, "layout.html", v); err != nil {
 		return fmt.Errorf("fill in page: %w", err)
 	}
-	w.Header().Set("Cache-Control", "no-store")
-	write(w, http.StatusOK, "text/html", text.Bytes())
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Language", v.Lang())
+	h.Add("Vary", "Accept-Language")
+	// A form may lead on to a front-end (return_to), which browsers hold against
+	// form-action as well.
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'nonce-"+v.Nonce+"'; script-src 'nonce-"+v.Nonce+"'; "+
+		"img-src 'self' data:; form-action "+strings.Join(append([]string{"'self'"}, s.opts.AllowedOrigins...), " ")+
+		"; base-uri 'none'; object-src 'none'; frame-ancestors 'none'")
+	write(w, status, "text/html", text.Bytes())
 	return nil
 }
 
-func (s *Server) homePage(w http.ResponseWriter, _ *http.Request) error {
-	return page(w, "home", map[string]any{"Title": "Watchword", "Host": s.public.Host, "Mailbox": s.opts.DevMail != nil})
+// T is a text in the reader's language.
+func (v *view) T(key string, args ...any) string {
+	text, known := v.texts[v.words][key]
+	if !known {
+		return key
+	}
+	if len(args) > 0 {
+		return fmt.Sprintf(text, args...)
+	}
+	return text
 }
 
-// asset answers with a style or a script. Its name never changes its content's
-// type, and its content changes only with the program.
+// Lang is the reader's language (RFC 5646).
+func (v *view) Lang() string { return v.languages[v.words].String() }
+
+// When is a moment. A script writes it in the reader's own time zone.
+func (v *view) When(t time.Time) template.HTML {
+	t = t.UTC()
+	return template.HTML(fmt.Sprintf(`<time datetime="%s">%s</time>`, t.Format(time.RFC3339), template.HTMLEscapeString(t.Format(v.T("time")))))
+}
+
+func (v *view) Script() template.JS { return v.script }
+func (v *view) Icon() template.URL  { return v.icon }
+
+// A field is an input with its label, its hint and what is wrong with it.
+type field struct {
+	ID, Name, Type, Autocomplete string
+	Label, Hint, Value, Fault    string
+	Min                          int
+	Show, Hide                   string
+	Optional                     bool
+}
+
+// Field is an input of a form of the page.
+func (v *view) Field(form, name, kind, autocomplete string) field {
+	f := field{ID: form + "-" + name, Name: name, Type: kind, Autocomplete: autocomplete,
+		Label: v.T("field." + name), Show: v.T("show"), Hide: v.T("hide"), Optional: name == "name"}
+	hint := "hint." + name
+	if autocomplete == "new-password" {
+		f.Label, f.Hint, f.Min = v.T("field.newPassword"), v.T("hint.newPassword", v.min), v.min
+		if form == "signup" {
+			f.Label = v.T("field.password")
+		}
+	} else if _, hinted := v.texts[v.words][hint]; hinted {
+		f.Hint = v.T(hint)
+	}
+	if v.Form == form {
+		f.Fault = v.faults[name]
+		if kind != "password" {
+			f.Value = v.typed.Get(name)
+		}
+	}
+	return f
+}
+
+// With is the field with a value, where nothing was typed.
+func (f field) With(value string) field {
+	f.Value = cmp.Or(f.Value, value)
+	return f
+}
+
+// refuse says in a form what is wrong with what was typed, and types it again, but
+// for passwords.
+func (v *view) refuse(form string, typed url.Values, refusal *watchword.Error) {
+	v.Form, v.typed, v.faults = form, typed, map[string]string{}
+	v.Problem = v.T("error." + string(refusal.Code))
+	for _, fault := range refusal.Fields {
+		text, special := v.texts[v.words]["fault."+fault.Field+"."+fault.Code]
+		if !special {
+			text = v.T("fault." + fault.Code)
+		}
+		v.faults[fault.Field] = text
+	}
+	field, ofField := map[watchword.Code]string{
+		watchword.CodePasswordWrong: "currentPassword", watchword.CodeEmailTaken: "email",
+	}[refusal.Code]
+	if ofField {
+		v.faults[field], v.Problem = v.Problem, v.T("error."+string(watchword.CodeValidationFailed))
+	}
+}
+
+// refill shows a form again that was refused. What is no refusal is not for its
+// reader.
+func (s *Server) refill(w http.ResponseWriter, r *http.Request, v *view, form string, typed url.Values, err error) error {
+	var refusal *watchword.Error
+	if !errors.As(err, &refusal) {
+		return err
+	}
+	v.refuse(form, typed, refusal)
+	s.failHeaders(w, r, refusal)
+	return s.show(w, statusOf(refusal.Code), v)
+}
+
+// readForm reads what a form sends.
+func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
+	kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
+	if kind != "application/x-www-form-urlencoded" {
+		return nil, &watchword.Error{Code: watchword.CodeContentType, Detail: "Send the form as application/x-www-form-urlencoded."}
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	err := r.ParseForm()
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return nil, &watchword.Error{Code: watchword.CodeBodyTooLarge, Detail: "The form is larger than 16 KiB."}
+	case err != nil:
+		return nil, bodyInvalid("The form could not be read.")
+	}
+	return r.PostForm, nil
+}
+
+// failPage tells people what tells programs in JSON.
+func (s *Server) failPage(w http.ResponseWriter, r *http.Request, refusal *watchword.Error) error {
+	v := s.newView(r, "error")
+	v.Problem = v.T("error." + string(refusal.Code))
+	v.Data = w.Header().Get(requestIDHeader)
+	return s.show(w, statusOf(refusal.Code), v)
+}
+
+// wantsPage reports whether a person looks at the answer.
+func wantsPage(r *http.Request) bool {
+	return !isAPI(r.URL.Path) && !isOpen(r.URL.Path) && strings.Contains(r.Header.Get("Accept"), "text/html")
+}
+
+func (s *Server) homePage(w http.ResponseWriter, r *http.Request) error {
+	v := s.newView(r, "home")
+	v.Title = v.T("brand")
+	v.Data = map[string]any{"Host": s.public.Host, "Mailbox": s.opts.DevMail != nil}
+	return s.show(w, http.StatusOK, v)
+}
+
+// asset answers with a style, a picture or whatever else an operator has put
+// there. Its type does not change with its content.
 func (s *Server) asset(w http.ResponseWriter, r *http.Request) error {
 	name := r.PathValue("name")
-	content, err := fs.ReadFile(web.Files, "assets/"+name)
-	kinds := map[string]string{".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+	kinds := map[string]string{".css": "text/css", ".svg": "image/svg+xml", ".png": "image/png", ".woff2": "font/woff2"}
+	content, err := s.face.read("assets/" + name)
 	if err != nil || kinds[path.Ext(name)] == "" {
 		return notFound(w, r)
+	}
+	if name == "style.css" {
+		content = s.face.style
 	}
 	w.Header().Set("Cache-Control", "public, max-age=300")
 	write(w, http.StatusOK, kinds[path.Ext(name)], content)

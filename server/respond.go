@@ -77,6 +77,9 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 			Detail: "Something went wrong here. Try again; if it stays, tell us the request id."}
 	}
 	s.failHeaders(w, r, refusal)
+	if wantsPage(r) && s.failPage(w, r, refusal) == nil {
+		return
+	}
 	status := statusOf(refusal.Code)
 	body, err := json.Marshal(problem{
 		Type: "about:blank", Title: http.StatusText(status), Status: status,

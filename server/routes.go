@@ -124,13 +124,24 @@ func (s *Server) routes() []route {
 func (s *Server) pages() []route {
 	pages := []route{
 		{method: "GET", path: "/{$}", handle: s.homePage},
+		{method: "GET", path: pathLogin, handle: s.loginPage},
+		{method: "POST", path: pathLogin, handle: s.loginForm},
+		{method: "GET", path: "/signup", handle: s.signupPage},
+		{method: "POST", path: "/signup", handle: s.signupForm},
+		{method: "GET", path: "/forgot", handle: s.forgotPage},
+		{method: "POST", path: "/forgot", handle: s.forgotForm},
+		{method: "POST", path: "/logout", handle: s.logoutForm},
+		{method: "GET", path: pathAccount, handle: s.known(s.accountPage)},
+		{method: "POST", path: pathAccount + "/delete", handle: s.known(s.deleteForm)},
 		{method: "GET", path: "/openapi.json", handle: s.openAPI},
 		{method: "GET", path: "/docs", handle: s.docsPage},
 		{method: "GET", path: "/assets/{name}", handle: s.asset},
 	}
 	for _, page := range linkPages {
-		pages = append(pages, route{method: "GET", path: page.path, handle: s.linkPage(page)})
+		pages = append(pages, route{method: "GET", path: page.path, handle: s.linkPage(page)},
+			route{method: "POST", path: page.path, handle: s.linkForm(page)})
 	}
+	pages = append(pages, s.accountForms()...)
 	if s.opts.DevMail != nil {
 		pages = append(pages,
 			route{method: "GET", path: "/dev/mail", handle: s.mailboxPage},

@@ -8,6 +8,7 @@ package server
 import (
 	"cmp"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -49,6 +50,10 @@ type Options struct {
 	// PasswordMin is what the form for a new password asks for. Default: 8.
 	PasswordMin int
 
+	// Pages are files that replace those of package web: templates, texts, style,
+	// logo (docs/pages.md). Default: none.
+	Pages fs.FS
+
 	// DevMail shows the development mailbox at /dev/mail. Default: none.
 	DevMail Mailbox
 
@@ -70,6 +75,7 @@ type Server struct {
 	proxies  clientip.Trusted
 	metrics  *metrics
 	streams  *streams
+	face     *face
 	document []byte // OpenAPI
 	log      *slog.Logger
 	handler  http.Handler
@@ -105,6 +111,9 @@ func New(engine *watchword.Engine, opts Options) (*Server, error) {
 		if err := s.crossed.AddTrustedOrigin(origin); err != nil {
 			return nil, fmt.Errorf("server: Options.AllowedOrigins: %w", err)
 		}
+	}
+	if s.face, err = newFace(opts.Pages); err != nil {
+		return nil, fmt.Errorf("server: Options.Pages: %w", err)
 	}
 	routes, err := s.mux()
 	if err != nil {

@@ -195,13 +195,14 @@ func (p *postbox) Send(_ context.Context, m watchword.Message) error {
 	return nil
 }
 
-// wait returns the newest mail of that kind, once it is there.
-func (p *postbox) wait(t *testing.T, kind watchword.MailKind) watchword.Message {
+// wait returns the newest mail of that kind, once it is there; not those that
+// were there before.
+func (p *postbox) wait(t *testing.T, kind watchword.MailKind, before ...watchword.Secret) watchword.Message {
 	t.Helper()
 	for range 2000 {
 		p.mu.Lock()
 		for _, m := range slices.Backward(p.mails) {
-			if m.Kind == kind {
+			if m.Kind == kind && !slices.Contains(before, m.Token) {
 				p.mu.Unlock()
 				return m
 			}

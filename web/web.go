@@ -3,7 +3,7 @@ package web
 
 import "embed"
 
-// Files are templates/*.html and assets/*.
+// Files are templates/*.html, texts/*.json and assets/*.
 //
-//go:embed templates assets
+//go:embed templates texts assets
 var Files embed.FS

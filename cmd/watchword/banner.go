@@ -11,6 +11,7 @@ func welcome(w io.Writer, s *Settings, took time.Duration, warnings []string) {
 	fmt.Fprintf(w, "\n  Watchword %s is ready after %s.\n\n", thisBuild().Version, took.Round(10*time.Millisecond))
 	line := func(name, value string) { fmt.Fprintf(w, "  %-12s %s\n", name, value) }
 	line("Public URL", s.PublicURL)
+	line("Pages", s.PublicURL+"/login")
 	line("Data", s.DataDir)
 	if s.MailURL == "" {
 		line("Mails", s.PublicURL+"/dev/mail  (nothing is sent)")

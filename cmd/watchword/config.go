@@ -26,6 +26,7 @@ type Settings struct {
 
 	AllowedOrigins []string `name:"allowed-origins" group:"network" help:"Exact origins of front-ends on other hosts, comma separated."`
 	TrustedProxies []string `name:"trusted-proxies" group:"network" help:"Networks (CIDR) of proxies whose X-Forwarded-For and X-Forwarded-Proto count, comma separated."`
+	PagesDir       string   `name:"pages-dir" group:"network" help:"Folder with templates, texts, style and logo of your own, see docs/pages.md; empty: ours."`
 	Dialects       []string `name:"dialects" group:"network" help:"Compatibility dialects: users, lesson. They come with a later release."`
 
 	DataDir   string           `name:"data-dir" default:"./watchword-data" group:"data" help:"Folder of the embedded database, the master key and the development mailbox."`

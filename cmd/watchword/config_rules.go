@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 
@@ -28,6 +29,7 @@ var settingRules = []struct {
 	{"tls-cert", tlsProblem},
 	{"public-url", publicURLProblem},
 	{"allowed-origins", func(s *Settings) string { return first(s.AllowedOrigins, allowedOriginProblem) }},
+	{"pages-dir", pagesDirProblem},
 	{"trusted-proxies", func(s *Settings) string { return first(s.TrustedProxies, proxyProblem) }},
 	{"dialects", dialectsProblem},
 	{"data-dir", dataDirProblem},
@@ -52,6 +54,16 @@ func first(list []string, problem func(string) string) string {
 		if p := problem(each); p != "" {
 			return p
 		}
+	}
+	return ""
+}
+
+func pagesDirProblem(s *Settings) string {
+	if s.PagesDir == "" {
+		return ""
+	}
+	if info, err := os.Stat(s.PagesDir); err != nil || !info.IsDir() {
+		return fmt.Sprintf("%q is no folder. Make it, or leave pages-dir empty for our own pages.", s.PagesDir)
 	}
 	return ""
 }

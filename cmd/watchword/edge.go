@@ -3,6 +3,7 @@ package main
 import (
 	"log/slog"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/watchword-auth/watchword/mail/devbox"
@@ -21,6 +22,9 @@ func (d *doors) install(settings *Settings, s *stack, log *slog.Logger) error {
 		PasswordMin:    settings.engine().PasswordMin,
 		Draining:       d.draining.Load,
 		Log:            log,
+	}
+	if settings.PagesDir != "" {
+		options.Pages = os.DirFS(settings.PagesDir)
 	}
 	if s.box != nil {
 		options.DevMail = mailbox{s.box}

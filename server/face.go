@@ -1,0 +1,174 @@
+package server
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"golang.org/x/text/language"
+
+	"github.com/watchword-auth/watchword/web"
+)
+
+// A face is what people see: templates, texts, style and script. Ours, and over
+// them the files of an operator's folder (docs/pages.md).
+type face struct {
+	own       fs.FS // nil: none
+	templates map[string]*template.Template
+	languages []language.Tag // the first is for whoever speaks none of them
+	texts     []map[string]string
+	matcher   language.Matcher
+	style     []byte
+	script    template.JS
+	icon      template.URL
+}
+
+const defaultLanguage = "en"
+
+// newFace reads all files once, so that a mistake in one is found at the start.
+func newFace(own fs.FS) (*face, error) {
+	f := &face{own: own, templates: map[string]*template.Template{}}
+	if err := f.readTexts(); err != nil {
+		return nil, err
+	}
+	if err := f.readTemplates(); err != nil {
+		return nil, err
+	}
+	theme, err := f.read("assets/theme.css")
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	if f.style, err = f.read("assets/style.css"); err != nil {
+		return nil, err
+	}
+	f.style = append(f.style, theme...)
+	script, err := f.read("assets/page.js")
+	if err != nil {
+		return nil, err
+	}
+	f.script = template.JS(script)
+	icon, err := f.read("assets/mark.svg")
+	if err != nil {
+		return nil, err
+	}
+	f.icon = template.URL("data:image/svg+xml;base64," + base64.StdEncoding.EncodeToString(icon))
+	return f, nil
+}
+
+// read prefers the operator's file.
+func (f *face) read(name string) ([]byte, error) {
+	if f.own != nil {
+		content, err := fs.ReadFile(f.own, name)
+		if err == nil || !errors.Is(err, fs.ErrNotExist) {
+			return content, err
+		}
+	}
+	return fs.ReadFile(web.Files, name)
+}
+
+// readTexts reads a catalogue for each language. What one lacks is said in the
+// default language.
+func (f *face) readTexts() error {
+	names, err := fs.Glob(web.Files, "texts/*.json")
+	if err != nil {
+		return err
+	}
+	if f.own != nil {
+		more, err := fs.Glob(f.own, "texts/*.json")
+		if err != nil {
+			return err
+		}
+		names = append(names, more...)
+	}
+	first := "texts/" + defaultLanguage + ".json"
+	slices.Sort(names)
+	names = slices.Compact(names)
+	names = append([]string{first}, slices.DeleteFunc(names, func(name string) bool { return name == first })...)
+	for _, name := range names {
+		tag, err := language.Parse(strings.TrimSuffix(path.Base(name), ".json"))
+		if err != nil {
+			return fmt.Errorf("%s: name it after a language, such as fr.json", name)
+		}
+		texts := map[string]string{}
+		if len(f.texts) > 0 {
+			maps.Copy(texts, f.texts[0])
+		}
+		for _, from := range []fs.FS{web.Files, f.own} {
+			if err := addTexts(texts, from, name, len(f.texts) == 0 && from == fs.FS(web.Files)); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+		}
+		f.languages, f.texts = append(f.languages, tag), append(f.texts, texts)
+	}
+	f.matcher = language.NewMatcher(f.languages)
+	return nil
+}
+
+// addTexts replaces texts by those of a file, if there is one. Only the first
+// file of all makes new ones: a key that nothing uses is a mistake.
+func addTexts(texts map[string]string, from fs.FS, name string, first bool) error {
+	if from == nil {
+		return nil
+	}
+	content, err := fs.ReadFile(from, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var more map[string]string
+	if err := json.Unmarshal(content, &more); err != nil {
+		return err
+	}
+	for key, text := range more {
+		if _, known := texts[key]; !known && !first {
+			return fmt.Errorf("there is no text %q: web/texts/en.json has them all", key)
+		}
+		texts[key] = text
+	}
+	return nil
+}
+
+func (f *face) readTemplates() error {
+	names, err := fs.Glob(web.Files, "templates/*.html")
+	if err != nil {
+		return err
+	}
+	if f.own != nil {
+		theirs, err := fs.Glob(f.own, "templates/*")
+		if err != nil {
+			return err
+		}
+		for _, name := range theirs {
+			if !slices.Contains(names, name) {
+				return fmt.Errorf("%s replaces no template of ours: there are %s", name, strings.Join(names, ", "))
+			}
+		}
+	}
+	for _, name := range names {
+		page := strings.TrimSuffix(path.Base(name), ".html")
+		if page == "layout" {
+			continue
+		}
+		all := template.New("")
+		for _, part := range []string{"templates/layout.html", name} {
+			text, err := f.read(part)
+			if err != nil {
+				return err
+			}
+			if _, err := all.New(path.Base(part)).Parse(string(text)); err != nil {
+				return fmt.Errorf("%s: %w", part, err)
+			}
+		}
+		f.templates[page] = all
+	}
+	return nil
+}

@@ -1,0 +1,141 @@
+package server
+
+import (
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// The account on one page: name, address, password, sessions, what happened, and
+// the end of it. Each form has an address of its own and leads back here.
+
+const recentEvents = 20
+
+// accountData is what the page shows.
+type accountData struct {
+	User     userBody
+	Sessions []accountSession
+	Events   []accountEvent
+}
+
+type accountSession struct {
+	ID, Device, Address string
+	Since, Used         time.Time
+	Current             bool
+}
+
+type accountEvent struct {
+	Kind            watchword.EventKind
+	At              time.Time
+	Device, Address string
+}
+
+func (s *Server) accountView(r *http.Request, who watchword.Identity) (*view, error) {
+	sessions, err := s.engine.Sessions(r.Context(), who)
+	if err != nil {
+		return nil, err
+	}
+	events, err := s.engine.UserEvents(r.Context(), who.User.ID, recentEvents)
+	if err != nil {
+		return nil, err
+	}
+	v, data := s.newView(r, "account"), accountData{User: userOf(who.User)}
+	for _, one := range sessions {
+		data.Sessions = append(data.Sessions, accountSession{string(one.ID), one.Device, one.Address, one.CreatedAt, one.RotatedAt, one.ID == who.Session.ID})
+	}
+	for _, one := range events {
+		data.Events = append(data.Events, accountEvent{one.Kind, one.At, one.Device, one.Address})
+	}
+	v.Data = data
+	return v, nil
+}
+
+func (s *Server) accountPage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	v, err := s.accountView(r, who)
+	if err != nil {
+		return err
+	}
+	if done := "done." + r.URL.Query().Get("done"); v.T(done) != done {
+		v.Notice = v.T(done)
+	}
+	return s.show(w, http.StatusOK, v)
+}
+
+// An accountForm changes something, and returns the name of the text that says so.
+type accountForm func(r *http.Request, who watchword.Identity, form url.Values, c watchword.Client) error
+
+// change carries out a form of the account, and leads back to it.
+func (s *Server) change(name, done string, do accountForm) handler {
+	return s.known(func(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+		form, err := readForm(w, r)
+		if err != nil {
+			return err
+		}
+		refused := do(r, who, form, s.clientOf(w, r))
+		if refused == nil {
+			s.redirect(w, pathAccount, url.Values{"done": {done}})
+			return nil
+		}
+		v, err := s.accountView(r, who)
+		if err != nil {
+			return err
+		}
+		return s.refill(w, r, v, name, form, refused)
+	})
+}
+
+// accountForms are the addresses of the forms.
+func (s *Server) accountForms() []route {
+	e := s.engine
+	forms := []struct {
+		path, name, done string
+		do               accountForm
+	}{
+		{"/name", "profile", "name", func(r *http.Request, who watchword.Identity, form url.Values, _ watchword.Client) error {
+			_, err := e.Rename(r.Context(), who, form.Get("name"))
+			return err
+		}},
+		{"/email", "address", "address", func(r *http.Request, who watchword.Identity, form url.Values, c watchword.Client) error {
+			return e.ChangeEmail(r.Context(), who, form.Get("newEmail"), watchword.Secret(form.Get("currentPassword")), c)
+		}},
+		{"/email/resend", "address", "resend", func(r *http.Request, who watchword.Identity, _ url.Values, c watchword.Client) error {
+			return e.ResendVerification(r.Context(), string(who.User.Email), c)
+		}},
+		{"/password", "password", "password", func(r *http.Request, who watchword.Identity, form url.Values, c watchword.Client) error {
+			return e.ChangePassword(r.Context(), who, watchword.Secret(form.Get("currentPassword")), watchword.Secret(form.Get("newPassword")), c)
+		}},
+		{"/sessions/{id}", "sessions", "session", func(r *http.Request, who watchword.Identity, _ url.Values, c watchword.Client) error {
+			return e.EndSession(r.Context(), who, watchword.SessionID(r.PathValue("id")), c)
+		}},
+		{"/sessions", "sessions", "others", func(r *http.Request, who watchword.Identity, _ url.Values, c watchword.Client) error {
+			_, err := e.LogoutAll(r.Context(), who, who.Session.ID, c)
+			return err
+		}},
+	}
+	var routes []route
+	for _, f := range forms {
+		routes = append(routes, route{method: "POST", path: pathAccount + f.path, handle: s.change(f.name, f.done, f.do)})
+	}
+	return routes
+}
+
+func (s *Server) deleteForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	form, err := readForm(w, r)
+	if err != nil {
+		return err
+	}
+	refused := s.engine.DeleteAccount(r.Context(), who, watchword.Secret(form.Get("currentPassword")), s.clientOf(w, r))
+	if refused == nil {
+		s.leave(w)
+		w.Header().Set("Clear-Site-Data", `"cache"`)
+		s.redirect(w, pathLogin, url.Values{"why": {"deleted"}})
+		return nil
+	}
+	v, err := s.accountView(r, who)
+	if err != nil {
+		return err
+	}
+	return s.refill(w, r, v, "delete", form, refused)
+}

@@ -1,0 +1,142 @@
+package server
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// Who looks at a page. Pages know the session by the refresh cookie, as the API
+// does, and by a second cookie with the access token of that session: it saves a
+// rotation at every click, and dies within access-ttl. Both are HttpOnly,
+// SameSite=Strict and bound to this host; the API never reads the second one
+// (docs/pages.md).
+
+const (
+	pathAccount = "/account"
+	pathLogin   = "/login"
+)
+
+func (s *Server) pageCookie(value string, life time.Duration) *http.Cookie {
+	name := "watchword-page"
+	if s.https {
+		name = "__Host-watchword-page"
+	}
+	return &http.Cookie{Name: name, Value: value, Path: "/", MaxAge: int(life / time.Second),
+		Secure: s.https, HttpOnly: true, SameSite: http.SameSiteStrictMode}
+}
+
+func (s *Server) pageCookies(r *http.Request) []*http.Cookie {
+	return r.CookiesNamed(s.pageCookie("", 0).Name)
+}
+
+// enter hands out both cookies.
+func (s *Server) enter(w http.ResponseWriter, in *watchword.SignIn) {
+	s.setCookie(w, in)
+	http.SetCookie(w, s.pageCookie(string(in.AccessToken), in.ExpiresIn))
+}
+
+// leave takes both back.
+func (s *Server) leave(w http.ResponseWriter) {
+	s.clearCookie(w)
+	http.SetCookie(w, s.pageCookie("", -time.Second))
+}
+
+// A visitor is who looks at a page. One who is not signed in may have a reason.
+type visitor struct {
+	watchword.Identity
+	signedIn bool
+	why      string // "", "ended" or "reused"
+}
+
+// visitor finds out who asks: by the page's cookie, else by the refresh cookie,
+// which rotates. Two tabs that do so at once get the same successor.
+func (s *Server) visitor(w http.ResponseWriter, r *http.Request) (visitor, error) {
+	if cookies := s.pageCookies(r); len(cookies) == 1 {
+		who, err := s.engine.Authenticate(r.Context(), watchword.Secret(cookies[0].Value))
+		var refusal *watchword.Error
+		if err == nil {
+			return visitor{Identity: who, signedIn: true}, nil
+		}
+		if !errors.As(err, &refusal) {
+			return visitor{}, err
+		}
+	}
+	token, byCookie, err := s.refreshToken(r, "")
+	if err != nil || !byCookie {
+		return visitor{}, err
+	}
+	in, err := s.engine.Refresh(r.Context(), token, s.clientOf(w, r))
+	switch watchword.CodeOf(err) {
+	case watchword.CodeRefreshReused:
+		s.leave(w)
+		return visitor{why: "reused"}, nil
+	case watchword.CodeSessionEnded, watchword.CodeRefreshInvalid:
+		s.leave(w)
+		return visitor{why: "ended"}, nil
+	}
+	if err != nil {
+		return visitor{}, err
+	}
+	who, err := s.engine.Authenticate(r.Context(), in.AccessToken)
+	if err != nil {
+		return visitor{}, err
+	}
+	s.enter(w, in)
+	return visitor{Identity: who, signedIn: true}, nil
+}
+
+// known lets a request pass that is signed in, and sends others to sign in.
+func (s *Server) known(next func(http.ResponseWriter, *http.Request, watchword.Identity) error) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if s.comesFromElsewhere(r) {
+			return s.comeAgain(w, r)
+		}
+		who, err := s.visitor(w, r)
+		if err != nil {
+			return err
+		}
+		if !who.signedIn {
+			s.redirect(w, pathLogin, url.Values{"why": {who.why}})
+			return nil
+		}
+		return next(w, r, who.Identity)
+	}
+}
+
+// comesFromElsewhere reports whether a link of another site led here: then the
+// browser has kept its cookies to itself (SameSite=Strict), signed in or not.
+func (s *Server) comesFromElsewhere(r *http.Request) bool {
+	return r.Method == http.MethodGet && r.Header.Get("Sec-Fetch-Site") == "cross-site" && len(r.Cookies()) == 0
+}
+
+// comeAgain lets the browser ask again by itself: from a page of ours.
+func (s *Server) comeAgain(w http.ResponseWriter, r *http.Request) error {
+	v := s.newView(r, "again")
+	v.Title, v.Data = v.T("error.moment"), r.URL.RequestURI()
+	return s.show(w, http.StatusOK, v)
+}
+
+// redirect leads on after a form (RFC 9110, section 15.4.4).
+func (s *Server) redirect(w http.ResponseWriter, target string, query url.Values) {
+	if query.Get("why") == "" {
+		query.Del("why")
+	}
+	if len(query) > 0 {
+		target += "?" + query.Encode()
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Location", target)
+	w.WriteHeader(http.StatusSeeOther)
+}
+
+// returnTo is where a sign-in leads: to a front-end of the list, or to the account.
+func (s *Server) returnTo(target string) string {
+	if target != "" && s.mayRedirectTo(target) {
+		return target
+	}
+	return pathAccount
+}

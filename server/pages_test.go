@@ -1,0 +1,333 @@
+package server_test
+
+import (
+	"encoding/json"
+	"io/fs"
+	"maps"
+	"net/http"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/server"
+	"github.com/watchword-auth/watchword/web"
+)
+
+// submit sends a form as a browser does that tells nobody where it is.
+func (b *browser) submit(path string, form map[string]string, headers ...string) answer {
+	b.t.Helper()
+	values := url.Values{}
+	for name, value := range form {
+		values.Set(name, value)
+	}
+	return b.do("POST", path, values.Encode(), append([]string{"Content-Type", "application/x-www-form-urlencoded",
+		"Accept", "text/html", "Origin", "null", "Sec-Fetch-Site", "same-origin"}, headers...)...)
+}
+
+func (b *browser) visit(path string, headers ...string) answer {
+	b.t.Helper()
+	return b.do("GET", path, "", append([]string{"Accept", "text/html", "Sec-Fetch-Site", "none"}, headers...)...)
+}
+
+// wantPage wants a status, and words on the page or the address that it leads to.
+func wantPage(t *testing.T, a answer, status int, words ...string) {
+	t.Helper()
+	if a.StatusCode != status {
+		t.Fatalf("%s %s: %d\n%s", a.Request.Method, a.Request.URL.Path, a.StatusCode, a.raw)
+	}
+	for _, word := range words {
+		if !strings.Contains(string(a.raw)+"\n"+a.Header.Get("Location"), word) {
+			t.Errorf("%s %s: no %q in\n%s%s", a.Request.Method, a.Request.URL.Path, word, a.Header.Get("Location"), a.raw)
+		}
+	}
+}
+
+// PW-12
+func TestPasswordManagersKnowTheFields(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	b := s.browser(t)
+	wantPage(t, b.visit("/login"), 200, `type="email" autocomplete="username"`, `type="password" autocomplete="current-password"`, `data-show="Show"`)
+	wantPage(t, b.visit("/signup"), 200, `type="email" autocomplete="username"`, `type="password" autocomplete="new-password" minlength="8"`)
+	wantPage(t, b.visit("/reset"), 200, `type="password" autocomplete="new-password" minlength="8"`)
+	b.register("ada@example.com")
+	account := b.visit("/account")
+	wantPage(t, account, 200, `value="ada@example.com" autocomplete="username" hidden`, `autocomplete="current-password"`, `autocomplete="new-password"`)
+	if strings.Contains(string(account.raw), "onpaste") || strings.Contains(string(account.raw), "maxlength") {
+		t.Error("a password can't be pasted, or is cut off")
+	}
+}
+
+func TestAnAccountLivesItsLifeOnPages(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	b, phone := s.browser(t), s.browser(t)
+	wantPage(t, b.visit("/account"), 303, "/login")
+	wantPage(t, b.submit("/signup", map[string]string{"email": "ada@example.com", "password": goodPassword, "name": "Ada"}), 303, "/account")
+	wantPage(t, b.visit("/account"), 200, "ada@example.com", "not confirmed yet", "This device", "The account was made", `value="Ada"`)
+	wantPage(t, b.submit("/verify", map[string]string{"token": s.url + "/verify#token=" + string(s.post.wait(t, watchword.MailVerify).Token)}), 200, "Your address is confirmed.")
+	wantPage(t, b.submit("/account/name", map[string]string{"name": "Ada L."}), 303, "/account?done=name")
+	wantPage(t, b.visit("/account?done=name"), 200, "The name is saved.", `value="Ada L."`)
+
+	wantPage(t, phone.submit("/login", map[string]string{"email": "ada@example.com", "password": goodPassword, "remember": "yes"}), 303, "/account")
+	page := b.visit("/account")
+	end := regexp.MustCompile(`/account/sessions/[0-9a-f-]+`).FindAllString(string(page.raw), -1)
+	if len(end) != 1 {
+		t.Fatalf("sessions that can be ended: %q", end)
+	}
+	wantPage(t, b.submit(end[0], nil), 303, "done=session")
+	wantPage(t, phone.visit("/account"), 303, "/login?why=ended")
+	wantPage(t, phone.visit("/login?why=ended"), 200, "Sign in again to go on.")
+
+	wantPage(t, b.submit("/account/password", map[string]string{"currentPassword": "wrong", "newPassword": otherPassword}), 403,
+		`id="password-currentPassword-note"`, "The current password is wrong.")
+	wantPage(t, b.submit("/account/password", map[string]string{"currentPassword": goodPassword, "newPassword": otherPassword}), 303, "done=password")
+	wantPage(t, b.submit("/forgot", map[string]string{"email": "ada@example.com"}), 200, "a mail is on its way")
+	reset := string(s.post.wait(t, watchword.MailReset).Token)
+	wantPage(t, b.submit("/reset", map[string]string{"token": reset, "password": "short"}), 422, "The password is too short.", `value="`+reset+`"`)
+	wantPage(t, b.submit("/reset", map[string]string{"token": reset, "password": goodPassword}), 200, "The password is changed.")
+	wantPage(t, b.visit("/account"), 303, "/login?why=ended")
+
+	wantPage(t, b.submit("/login", map[string]string{"email": "ada@example.com", "password": goodPassword}), 303, "/account")
+	wantPage(t, b.submit("/account/email", map[string]string{"newEmail": "ada@example.org", "currentPassword": goodPassword}), 303, "done=address")
+	wantPage(t, b.submit("/email/confirm", map[string]string{"token": string(s.post.wait(t, watchword.MailConfirmAddress).Token)}), 200, "new address")
+	wantPage(t, b.submit("/email/undo", map[string]string{"token": string(s.post.wait(t, watchword.MailAddressChanged).Token)}), 200, "old address back")
+
+	wantPage(t, b.submit("/reset", map[string]string{"token": string(s.post.wait(t, watchword.MailReset, watchword.Secret(reset)).Token), "password": otherPassword}), 200)
+	wantPage(t, b.submit("/login", map[string]string{"email": "ada@example.com", "password": otherPassword}), 303, "/account")
+	out := b.submit("/logout", nil)
+	wantPage(t, out, 303, "/login?why=out")
+	if !cleared(out, "watchword") || !cleared(out, "watchword-page") || out.Header.Get("Clear-Site-Data") != `"cache"` {
+		t.Errorf("sign-out: %v", out.Header)
+	}
+	wantPage(t, b.submit("/login", map[string]string{"email": "ada@example.com", "password": otherPassword}), 303, "/account")
+	wantPage(t, b.submit("/account/delete", map[string]string{"currentPassword": goodPassword}), 403, "The current password is wrong.", "<details open>")
+	wantPage(t, b.submit("/account/delete", map[string]string{"currentPassword": otherPassword}), 303, "why=deleted")
+	wantPage(t, b.submit("/login", map[string]string{"email": "ada@example.com", "password": otherPassword}), 401, "Address or password is wrong.")
+}
+
+// A page of the API and a page for people see the same session.
+func TestPagesAndTheAPIShareASession(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	b := s.browser(t)
+	b.register("ada@example.com")
+	first := b.visit("/account")
+	wantPage(t, first, 200, "ada@example.com")
+	for _, c := range first.Cookies() {
+		if !c.HttpOnly || c.SameSite != http.SameSiteStrictMode || c.Path != "/" || c.Domain != "" || c.Name == "watchword-page" && (c.MaxAge < 1 || c.MaxAge > 900) {
+			t.Errorf("cookie: %s", c)
+		}
+	}
+	if second := b.visit("/account"); len(second.Cookies()) != 0 {
+		t.Errorf("it rotates at every click: %v", second.Cookies())
+	}
+	want(t, b.do("GET", "/api/auth/me", ""), 401, watchword.CodeTokenMissing) // no cookie opens the API
+	wantPage(t, b.submit("/logout", nil), 303)
+	want(t, b.do("POST", "/api/auth/refresh", ""), 401, watchword.CodeRefreshMissing)
+
+	// Whoever signed in last is whom pages show.
+	wantPage(t, b.submit("/login", map[string]string{"email": "ada@example.com", "password": goodPassword}), 303)
+	wantPage(t, b.visit("/account"), 200, "ada@example.com")
+	b.register("bob@example.com")
+	wantPage(t, b.visit("/account"), 200, "bob@example.com")
+}
+
+// CSRF-1. An Origin of null counts only beside what no page can set.
+func TestAFormOfAnotherSiteChangesNothing(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	b := s.browser(t)
+	b.register("ada@example.com")
+	wantPage(t, b.visit("/account"), 200)
+	for _, headers := range [][]string{
+		{"Sec-Fetch-Site", "cross-site"},
+		{"Sec-Fetch-Site", "same-site"},
+		{"Sec-Fetch-Site", ""},
+		{"Sec-Fetch-Site", "", "Origin", ""},
+		{"Origin", "https://evil.example"},
+		{"Sec-Fetch-Site", "none", "Origin", "https://evil.example"},
+	} {
+		for path, form := range map[string]map[string]string{
+			"/logout": nil, "/account/sessions": nil, "/account/name": {"name": "Eve"}, "/account/delete": {"currentPassword": goodPassword},
+			"/account/email": {"newEmail": "eve@example.org", "currentPassword": goodPassword},
+		} {
+			if a := b.submit(path, form, headers...); a.StatusCode != 403 || !strings.Contains(string(a.raw), "another site") {
+				t.Errorf("%s with %q: %d", path, headers, a.StatusCode)
+			}
+		}
+	}
+	wantPage(t, b.visit("/account"), 200, `value="Ada"`)
+}
+
+func TestASignInLeadsOnlyToPlacesOfTheList(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, func(o *server.Options) { o.AllowedOrigins = []string{"https://app.example.com"} })
+	s.browser(t).register("ada@example.com")
+	for target, leads := range map[string]string{
+		"https://app.example.com/inbox?x=1":  "https://app.example.com/inbox?x=1",
+		s.url + "/account":                   s.url + "/account",
+		"":                                   "/account",
+		"https://evil.example/":              "/account",
+		"//evil.example/":                    "/account",
+		"/\\evil.example":                    "/account",
+		"https://app.example.com.evil.test/": "/account",
+		"https://app.example.com@evil.test/": "/account",
+		"javascript:alert(1)":                "/account",
+		"https://app.example.com/\r\nX: y":   "/account",
+	} {
+		b := s.browser(t)
+		page := b.visit("/login?return_to=" + url.QueryEscape(target))
+		wantPage(t, page, 200)
+		if shown := strings.Contains(string(page.raw), `name="return_to"`); shown != (leads == target) {
+			t.Errorf("%q is carried on: %t", target, shown)
+		}
+		wantPage(t, b.submit("/login", map[string]string{"email": "ada@example.com", "password": "wrong", "return_to": target}), 401)
+		if a := b.submit("/login", map[string]string{"email": "ada@example.com", "password": goodPassword, "return_to": target}); a.StatusCode != 303 || a.Header.Get("Location") != leads {
+			t.Errorf("%q leads to %d %q", target, a.StatusCode, a.Header.Get("Location"))
+		}
+		if a := b.visit("/login?return_to=" + url.QueryEscape(target)); a.StatusCode != 303 || a.Header.Get("Location") != leads {
+			t.Errorf("signed in already, %q leads to %d %q", target, a.StatusCode, a.Header.Get("Location"))
+		}
+	}
+	if csp := s.browser(t).visit("/login").Header.Get("Content-Security-Policy"); !strings.Contains(csp, "form-action 'self' https://app.example.com;") {
+		t.Errorf("browsers would stop the way back: %s", csp)
+	}
+}
+
+// A browser keeps its cookies to itself when a link of another site leads here.
+func TestALinkOfAnotherSiteFindsTheSession(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	b := s.browser(t)
+	b.register("ada@example.com")
+	withheld := s.browser(t).visit("/account", "Sec-Fetch-Site", "cross-site")
+	wantPage(t, withheld, 200, `http-equiv="refresh" content="0; url=/account"`)
+	wantPage(t, b.visit("/account", "Sec-Fetch-Site", "same-origin"), 200, "ada@example.com")
+	wantPage(t, s.browser(t).visit("/account", "Sec-Fetch-Site", "same-origin"), 303, "/login")
+}
+
+func TestACopiedCookieIsFoundOutOnPages(t *testing.T) {
+	t.Parallel()
+	var ahead atomic.Int64 // of time
+	s := start(t, func(o *watchword.Options) {
+		o.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	}, nil)
+	victim, thief := s.browser(t), s.browser(t)
+	a := victim.post("/register", map[string]any{"email": "ada@example.com", "password": goodPassword})
+	u, _ := url.Parse(s.url)
+	thief.Jar.SetCookies(u, a.Cookies())
+	rotate := func(b *browser) answer {
+		ahead.Add(int64(20 * time.Minute)) // the page's cookie has died
+		return b.visit("/account")
+	}
+	for range 6 {
+		for _, b := range []*browser{victim, thief} {
+			if a := rotate(b); a.StatusCode == 303 {
+				if a.Header.Get("Location") != "/login?why=reused" || !cleared(a, "watchword") {
+					t.Fatalf("it leads to %s, %v", a.Header.Get("Location"), a.Cookies())
+				}
+				wantPage(t, b.visit("/login?why=reused"), 200, "an old copy of this session was used")
+				return
+			}
+		}
+	}
+	t.Error("both go on")
+}
+
+func TestPagesSpeakTheReadersLanguage(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	b := s.browser(t)
+	for accepts, title := range map[string]string{
+		"": "Sign in", "de": "Anmelden", "de-AT,en;q=0.5": "Anmelden", "fr, en;q=0.4": "Sign in", "fr": "Sign in", "*": "Sign in", strings.Repeat("x,", 5000): "Sign in",
+	} {
+		a := b.visit("/login", "Accept-Language", accepts)
+		wantPage(t, a, 200, "<h1>"+title+"</h1>")
+		if !slices.Contains(a.Header.Values("Vary"), "Accept-Language") {
+			t.Errorf("Vary: %v", a.Header.Values("Vary"))
+		}
+	}
+	wantPage(t, b.submit("/login", map[string]string{"email": "x", "password": "y"}, "Accept-Language", "de"), 422, "Das ist keine E-Mail-Adresse.")
+	wantPage(t, b.visit("/nothing", "Accept-Language", "de"), 404, "Hier ist nichts.")
+}
+
+// texts reads a catalogue.
+func texts(t *testing.T, name string) (all map[string]string) {
+	t.Helper()
+	content, err := fs.ReadFile(web.Files, "texts/"+name)
+	must(t, err)
+	must(t, json.Unmarshal(content, &all))
+	return all
+}
+
+// A text that is missing would show its key.
+func TestEveryTextIsInTheCatalogues(t *testing.T) {
+	t.Parallel()
+	english, german := texts(t, "en.json"), texts(t, "de.json")
+	german["brand"] = english["brand"]
+	if a, b := slices.Sorted(maps.Keys(english)), slices.Sorted(maps.Keys(german)); !slices.Equal(a, b) {
+		t.Errorf("the languages differ:\n%q\n%q", a, b)
+	}
+	for key, text := range english {
+		if strings.Count(text, "%") != strings.Count(german[key], "%") {
+			t.Errorf("%s takes other values in German", key)
+		}
+	}
+	used := map[string]bool{}
+	templates, err := fs.Glob(web.Files, "templates/*.html")
+	must(t, err)
+	for _, name := range templates {
+		content, err := fs.ReadFile(web.Files, name)
+		must(t, err)
+		for _, found := range regexp.MustCompile(`\.T "([^"]+)"`).FindAllStringSubmatch(string(content), -1) {
+			used[found[1]] = true
+		}
+	}
+	source, err := os.ReadFile("../event.go")
+	must(t, err)
+	for _, found := range regexp.MustCompile(`EventKind = "(\w+)"`).FindAllStringSubmatch(string(source), -1) {
+		used["event."+found[1]] = found[1] != "account_deleted" // of which nobody is left to read
+	}
+	for key, shown := range used {
+		if _, known := english[key]; shown && !known {
+			t.Errorf("there is no text %q", key)
+		}
+	}
+}
+
+func TestAnOperatorsFolderReplacesFiles(t *testing.T) {
+	t.Parallel()
+	own := fstest.MapFS{
+		"texts/en.json":       {Data: []byte(`{"brand": "Acme", "login.title": "Welcome back"}`)},
+		"texts/fr.json":       {Data: []byte(`{"login.title": "Connexion"}`)},
+		"assets/theme.css":    {Data: []byte(`:root { --accent: #00f; }`)},
+		"assets/mark.svg":     {Data: []byte(`<svg xmlns="http://www.w3.org/2000/svg"/>`)},
+		"assets/photo.png":    {Data: []byte("png")},
+		"templates/told.html": {Data: []byte(`{{define "main"}}<p>Acme says: {{.Data}}</p>{{end}}`)},
+	}
+	s := start(t, nil, func(o *server.Options) { o.Pages = own })
+	b := s.browser(t)
+	wantPage(t, b.visit("/login"), 200, "Welcome back", "Acme", "PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciLz4=")
+	wantPage(t, b.visit("/login", "Accept-Language", "fr"), 200, "<h1>Connexion</h1>", "Forgot your password?", `lang="fr"`)
+	wantPage(t, b.visit("/assets/style.css"), 200, "--accent: #7a2e22", "--accent: #00f")
+	wantPage(t, b.visit("/assets/photo.png"), 200, "png")
+	wantPage(t, b.submit("/forgot", map[string]string{"email": "ada@example.com"}), 200, "Acme says: If there")
+
+	for name, content := range map[string]string{
+		"templates/signin.html": "", "templates/login.html": "{{define", "texts/en.json": `{"login.titel": "x"}`,
+		"texts/words.json": "{}", "texts/de.json": "[]",
+	} {
+		_, err := server.New(s.engine, server.Options{Pages: fstest.MapFS{name: {Data: []byte(content)}}})
+		if err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
