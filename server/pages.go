@@ -135,10 +135,15 @@ func (f field) With(value string) field {
 	return f
 }
 
-// refuse says in a form what is wrong with what was typed, and types it again, but
-// for passwords.
-func (v *view) refuse(form string, typed url.Values, refusal *watchword.Error) {
-	v.Form, v.typed, v.faults = form, typed, map[string]string{}
+// filled is the page with a form filled in again, but for passwords.
+func (v *view) filled(form string, typed url.Values) *view {
+	v.Form, v.typed = form, typed
+	return v
+}
+
+// refuse says what is wrong with what was typed.
+func (v *view) refuse(refusal *watchword.Error) {
+	v.faults = map[string]string{}
 	v.Problem = v.T("error." + string(refusal.Code))
 	for _, fault := range refusal.Fields {
 		text, special := v.texts[v.words]["fault."+fault.Field+"."+fault.Code]
@@ -158,14 +163,14 @@ func (v *view) refuse(form string, typed url.Values, refusal *watchword.Error) {
 	}
 }
 
-// refill shows a form again that was refused. What is no refusal is not for its
+// refill shows a page again whose form was refused. What is no refusal is not for its
 // reader.
-func (s *Server) refill(w http.ResponseWriter, r *http.Request, v *view, form string, typed url.Values, err error) error {
+func (s *Server) refill(w http.ResponseWriter, r *http.Request, v *view, err error) error {
 	var refusal *watchword.Error
 	if !errors.As(err, &refusal) {
 		return err
 	}
-	v.refuse(form, typed, refusal)
+	v.refuse(refusal)
 	s.failHeaders(w, r, refusal)
 	return s.show(w, statusOf(refusal.Code), v)
 }
