@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -62,11 +63,7 @@ func TestTheEmbeddingProgramGuardsItsRoutes(t *testing.T) {
 	if out, err := exec.Command("go", "build", "-o", binary, "./embed").CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	address := listener.Addr().String()
-	must(t, listener.Close())
-	p := run(t, t.TempDir(), []string{"ADDRESS=" + address}, binary)
+	p := run(t, t.TempDir(), []string{"ADDRESS=127.0.0.1:" + freePort(t)}, binary)
 
 	var in struct{ AccessToken string }
 	p.post(t, "/api/auth/register", "", `{"email":"ada@example.com","password":"seven purple otters"}`, &in)
@@ -83,6 +80,43 @@ func TestTheEmbeddingProgramGuardsItsRoutes(t *testing.T) {
 	if status, _, body := p.ask(t, "/hello", in.AccessToken); status != 401 || !strings.Contains(body, "SESSION_ENDED") {
 		t.Errorf("%d %s", status, body)
 	}
+}
+
+// It starts the real server itself, on another origin, and tells it of the page's.
+func TestTheSinglePageApplicationStarts(t *testing.T) {
+	t.Parallel()
+	program, _ := node(t, "spa")
+	server, app := freePort(t), freePort(t)
+	p := run(t, "spa", []string{"SERVER_PORT=" + server, "APP_PORT=" + app, "DATA_DIR=" + t.TempDir()}, program, "start.js")
+
+	for path, want := range map[string]string{
+		"/":             `<div id="root">`,
+		"/src/main.tsx": "createRoot",
+		"/src/App.tsx":  "/clients/typescript/dist/react.js",
+	} {
+		if status, _, body := p.ask(t, path, ""); status != 200 || !strings.Contains(body, want) {
+			t.Errorf("%s: %d, without %s", path, status, want)
+		}
+	}
+	r, err := http.NewRequestWithContext(t.Context(), "POST", "http://localhost:"+server+"/api/auth/refresh", nil)
+	must(t, err)
+	r.Header.Set("Origin", p.url)
+	response, err := http.DefaultClient.Do(r)
+	must(t, err)
+	defer response.Body.Close() //nolint:errcheck // it is not read
+	if response.StatusCode != 401 || response.Header.Get("Access-Control-Allow-Origin") != p.url {
+		t.Errorf("the page may not ask the server: %s %v", response.Status, response.Header)
+	}
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "localhost:0")
+	must(t, err)
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	must(t, err)
+	must(t, listener.Close())
+	return port
 }
 
 func (p process) post(t *testing.T, path, token, body string, answer any) {
@@ -151,15 +185,19 @@ func python(t *testing.T, _ string) (program string, args []string) {
 // A lock that names a registry works for nobody who has another.
 func TestLocksNameNoRegistry(t *testing.T) {
 	t.Parallel()
-	locks, err := filepath.Glob("*/package-lock.json")
-	must(t, err)
-	if len(locks) == 0 {
-		t.Fatal("there are no locks")
+	var locks []string
+	for _, pattern := range []string{"*/package-lock.json", "../clients/*/package-lock.json"} {
+		found, err := filepath.Glob(pattern)
+		must(t, err)
+		if len(found) == 0 {
+			t.Fatalf("there are no locks like %s", pattern)
+		}
+		locks = append(locks, found...)
 	}
 	for _, name := range locks {
 		text, err := os.ReadFile(name)
 		must(t, err)
-		if strings.Contains(string(text), `"resolved"`) {
+		if regexp.MustCompile(`"resolved": "[a-z+]+:`).Match(text) {
 			t.Errorf("%s names a registry: keep omit-lockfile-registry-resolved in .npmrc", name)
 		}
 	}

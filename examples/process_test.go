@@ -29,8 +29,13 @@ func run(t *testing.T, dir string, env []string, program string, args ...string)
 	ended := make(chan struct{})
 	go func() { _ = cmd.Wait(); _ = in.Close(); close(ended) }()
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		<-ended
+		_ = cmd.Process.Signal(os.Interrupt) // so that it can end what it has started
+		select {
+		case <-ended:
+		case <-time.After(5 * time.Second):
+			_ = cmd.Process.Kill()
+			<-ended
+		}
 	})
 	address := make(chan string, 1)
 	go func() {

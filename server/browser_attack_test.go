@@ -111,7 +111,7 @@ func elsewhere(t *testing.T, page string) (url string) {
 }
 
 // CSRF-1, CSRF-6
-func TestABrowserSendsNoCookieWithAFormOfAnotherSite(t *testing.T) {
+func TestAFormOfAnotherSiteChangesNothing(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	b := s.tab(t)

@@ -82,7 +82,7 @@ func (s *Server) change(name, done string, do accountForm) handler {
 		if err != nil {
 			return err
 		}
-		return s.refill(w, r, v.with(name, form), refused)
+		return s.refill(w, r, v.filled(name, form), refused)
 	})
 }
 
@@ -137,5 +137,5 @@ func (s *Server) deleteForm(w http.ResponseWriter, r *http.Request, who watchwor
 	if err != nil {
 		return err
 	}
-	return s.refill(w, r, v.with("delete", form), refused)
+	return s.refill(w, r, v.filled("delete", form), refused)
 }

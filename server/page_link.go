@@ -57,7 +57,7 @@ func (s *Server) linkForm(p linkPage) handler {
 			if watchword.CodeOf(err) == watchword.CodeMailTokenInvalid {
 				form.Del("token") // the field is there for another one
 			}
-			return s.refill(w, r, s.linkView(r, p).with("link", form), err)
+			return s.refill(w, r, s.linkView(r, p).filled("link", form), err)
 		}
 		v := s.newView(r, "told")
 		v.Title, v.Data = v.T(p.name+".title"), v.T(p.name+".done")

@@ -67,7 +67,7 @@ func (s *Server) loginForm(w http.ResponseWriter, r *http.Request) error {
 		Persistent: form.Get("remember") != "", Client: s.clientOf(w, r),
 	})
 	if err != nil {
-		return s.refill(w, r, s.signView(r, "login", form).with("login", form), err)
+		return s.refill(w, r, s.signView(r, "login", form).filled("login", form), err)
 	}
 	s.enter(w, in)
 	s.redirect(w, s.returnTo(form.Get("return_to")), nil)
@@ -83,7 +83,7 @@ func (s *Server) signupForm(w http.ResponseWriter, r *http.Request) error {
 		Email: form.Get("email"), Password: watchword.Secret(form.Get("password")), Name: form.Get("name"), Client: s.clientOf(w, r),
 	})
 	if err != nil {
-		return s.refill(w, r, s.signView(r, "signup", form).with("signup", form), err)
+		return s.refill(w, r, s.signView(r, "signup", form).filled("signup", form), err)
 	}
 	if in == nil {
 		return s.tell(w, r, "signup.sent")
@@ -128,7 +128,7 @@ func (s *Server) forgotForm(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if err := s.engine.ForgotPassword(r.Context(), form.Get("email"), s.clientOf(w, r)); err != nil {
-		return s.refill(w, r, s.newView(r, "forgot").with("forgot", form), err)
+		return s.refill(w, r, s.newView(r, "forgot").filled("forgot", form), err)
 	}
 	return s.tell(w, r, "forgot.sent")
 }

@@ -135,14 +135,13 @@ func (f field) With(value string) field {
 	return f
 }
 
-// with is the page with what was typed into a form of it.
-func (v *view) with(form string, typed url.Values) *view {
+// filled is the page with a form filled in again, but for passwords.
+func (v *view) filled(form string, typed url.Values) *view {
 	v.Form, v.typed = form, typed
 	return v
 }
 
-// refuse says in the form what is wrong with what was typed, and types it again, but
-// for passwords.
+// refuse says what is wrong with what was typed.
 func (v *view) refuse(refusal *watchword.Error) {
 	v.faults = map[string]string{}
 	v.Problem = v.T("error." + string(refusal.Code))
@@ -164,7 +163,7 @@ func (v *view) refuse(refusal *watchword.Error) {
 	}
 }
 
-// refill shows a form again that was refused. What is no refusal is not for its
+// refill shows a page again whose form was refused. What is no refusal is not for its
 // reader.
 func (s *Server) refill(w http.ResponseWriter, r *http.Request, v *view, err error) error {
 	var refusal *watchword.Error

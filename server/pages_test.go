@@ -141,7 +141,7 @@ func TestPagesAndTheAPIShareASession(t *testing.T) {
 }
 
 // CSRF-1. An Origin of null counts only beside what no page can set.
-func TestAFormOfAnotherSiteChangesNothing(t *testing.T) {
+func TestAFormOfAnotherSiteIsRefused(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	b := s.browser(t)

@@ -1,0 +1,7 @@
+export { createClient } from "./client.js"
+export type { Client, ClientOptions, TokenStorage } from "./client.js"
+export { WatchwordError } from "./error.js"
+export type { FieldError, WatchwordErrorCode } from "./error.js"
+export type { Code } from "./codes.js"
+export type { Listener, Snapshot } from "./session.js"
+export type { Credentials, DeviceSession, LogoutAllAnswer, Message, Registration, SessionsAnswer, User, UserAnswer } from "./api.js"

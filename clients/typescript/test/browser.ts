@@ -1,0 +1,88 @@
+// What of a browser the client meets: one cookie jar and one lock manager for all tabs
+// of an origin, and a page that is seen or not. Channels are those of Node.js.
+import { onTestFinished, vi } from "vitest"
+import { createClient, type Client, type ClientOptions } from "../src/index.js"
+
+/** Tabs of one browser. Each call of tab opens another. */
+export class Browser {
+  cookie = ""
+  /** Runs before the answer of a request is handed to the page. */
+  onAnswer: (url: string) => void | Promise<void> = () => {}
+
+  readonly fetch: typeof fetch = async (input, init) => {
+    const url = input instanceof Request ? input.url : String(input)
+    // undici sends no cookies by itself, which is all that a browser adds here.
+    const headers = new Headers(init?.headers)
+    if (init?.credentials === "include" && this.cookie) headers.set("Cookie", this.cookie)
+    const response = await fetch(input, { ...init, headers, ...(init?.body instanceof ReadableStream && { duplex: "half" }) } as RequestInit)
+    const [set] = response.headers.getSetCookie()
+    if (set !== undefined && init?.credentials === "include") this.cookie = /^watchword=(;|$)/.test(set) ? "" : (set.split(";")[0] ?? "")
+    await this.onAnswer(url)
+    return response
+  }
+
+  tab(baseUrl: string, options: Partial<ClientOptions> = {}): Client {
+    return opened(createClient({ baseUrl, fetch: this.fetch, ...options }))
+  }
+}
+
+/** Closes the client when the test is over. */
+export function opened(client: Client): Client {
+  onTestFinished(() => client.close())
+  return client
+}
+
+type Callback = (lock: object | null) => unknown
+
+/** Web Locks, as far as they matter here: exclusive, first come first served. */
+export class Locks {
+  private readonly tails = new Map<string, Promise<unknown>>()
+  granted = 0
+
+  request = async (name: string, options: { signal?: AbortSignal }, callback: Callback): Promise<unknown> => {
+    const before = this.tails.get(name) ?? Promise.resolve()
+    let release = (): void => {}
+    const mine = new Promise<void>((resolve) => (release = resolve))
+    this.tails.set(name, before.then(() => mine))
+    try {
+      await Promise.race([
+        before,
+        new Promise((_, reject) => options.signal?.addEventListener("abort", () => reject(options.signal?.reason as Error))),
+      ])
+      this.granted++
+      return await callback({ name })
+    } finally {
+      release()
+    }
+  }
+}
+
+export function withLocks(): Locks {
+  const locks = new Locks()
+  vi.stubGlobal("navigator", { locks })
+  return locks
+}
+
+/** Moves the client's clock ahead of the real one. */
+export function clock(): { advance(seconds: number): void } {
+  const real = performance.now.bind(performance)
+  let ahead = 0
+  vi.spyOn(performance, "now").mockImplementation(() => real() + ahead)
+  return { advance: (seconds) => (ahead += seconds * 1000) }
+}
+
+/** A promise that the test settles. */
+export function gate(): { opened: Promise<void>; open(): void } {
+  let open = (): void => {}
+  const promise = new Promise<void>((resolve) => (open = resolve))
+  return { opened: promise, open }
+}
+
+/** Waits until something holds, and fails if it never does. */
+export const until = (holds: () => boolean): Promise<void> =>
+  vi.waitFor(() => {
+    if (!holds()) throw new Error(`it never held: ${String(holds)}`)
+  }, { timeout: 3000, interval: 5 })
+
+export const ada = { email: "ada@example.com", password: "seven purple otters" }
+export const bob = { email: "bob@example.com", password: "nine yellow herons" }

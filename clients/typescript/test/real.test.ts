@@ -1,0 +1,144 @@
+// Against the real server, built from this tree.
+import { execFile, spawn } from "node:child_process"
+import { mkdtemp, rm } from "node:fs/promises"
+import { createServer, type AddressInfo } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { promisify } from "node:util"
+import { afterAll, beforeAll, expect, test } from "vitest"
+import { createClient, type Client } from "../src/index.js"
+import { Browser, opened, withLocks } from "./browser.js"
+
+const root = fileURLToPath(new URL("../../..", import.meta.url))
+let url = ""
+let stop = async (): Promise<void> => {}
+
+beforeAll(async () => {
+  const dir = await mkdtemp(join(tmpdir(), "watchword-client-"))
+  const binary = join(dir, "watchword")
+  await promisify(execFile)("go", ["build", "-o", binary, "./cmd/watchword"], { cwd: root })
+  const listen = `127.0.0.1:${await freePort()}`
+  url = `http://${listen}`
+  const server = spawn(
+    binary,
+    ["serve", "--listen", listen, "--public-url", url, "--admin-listen", "", "--data-dir", join(dir, "data"), "--refresh-grace", "1s"],
+    { cwd: dir, env: { HOME: dir, PATH: process.env.PATH }, stdio: ["ignore", "ignore", "pipe"] },
+  )
+  let said = ""
+  server.stderr.on("data", (text) => (said += String(text)))
+  const ended = new Promise<void>((resolve) => server.on("exit", () => resolve()))
+  stop = async () => {
+    server.kill()
+    await ended
+    await rm(dir, { recursive: true, force: true })
+  }
+  for (const began = Date.now(); ; ) {
+    if (server.exitCode !== null || Date.now() - began > 20_000) throw new Error(`the server does not start:\n${said}`)
+    const ready = await fetch(`${url}/readyz`).catch(() => undefined)
+    if (ready?.ok) return
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+}, 180_000)
+
+afterAll(() => stop())
+
+async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+  const { port } = server.address() as AddressInfo
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}
+
+function program(): { client: Client; kept: { token?: string } } {
+  const kept: { token?: string } = {}
+  const storage = {
+    get: () => kept.token,
+    set: (token: string) => void (kept.token = token),
+    remove: () => void delete kept.token,
+  }
+  return { client: opened(createClient({ baseUrl: url, storage })), kept }
+}
+
+const password = "seven purple otters"
+
+test("the life of a session of a program", async () => {
+  const { client, kept } = program()
+  const email = "ada@example.com"
+  expect(await client.register({ email, password, name: "Ada" })).toMatchObject({ user: { email, name: "Ada", emailVerified: false, roles: [] } })
+  expect(client.getSnapshot()).toMatchObject({ status: "signedIn", user: { email } })
+  expect(kept.token).toMatch(/^wwr_/)
+
+  expect(await client.me()).toMatchObject({ user: { email } })
+  const [token, refreshToken] = [await client.getAccessToken(), kept.token]
+  await client.refresh()
+  expect(await client.getAccessToken()).not.toBe(token)
+  expect(kept.token).not.toBe(refreshToken)
+
+  const other = program().client
+  await other.login({ email, password, remember: false })
+  const { sessions } = await client.sessions()
+  expect(sessions.map((one) => one.current).sort()).toEqual([false, true])
+  const theirs = sessions.find((one) => !one.current)?.id ?? ""
+  await client.endSession(theirs)
+  await expect(other.me()).rejects.toMatchObject({ code: "SESSION_ENDED" })
+  expect(other.getSnapshot()).toEqual({ status: "signedOut", user: undefined, reason: "SESSION_ENDED" })
+
+  await client.logout()
+  expect(kept).toEqual({})
+  await expect(client.me()).rejects.toMatchObject({ code: "TOKEN_MISSING", status: 401 })
+  expect(await client.refresh()).toMatchObject({ status: "signedOut" })
+})
+
+test("the rest of an account's life", async () => {
+  const { client } = program()
+  const email = "grace@example.com"
+  await client.register({ email, password })
+  expect((await client.updateMe({ name: "Grace" })).user.name).toBe("Grace")
+  expect(client.getSnapshot().user?.name).toBe("Grace")
+  await expect(client.changePassword({ currentPassword: "not the one", newPassword: "nine yellow herons" })).rejects.toMatchObject({ code: "PASSWORD_WRONG", status: 403 })
+  expect(await client.changePassword({ currentPassword: password, newPassword: "nine yellow herons" })).toHaveProperty("message")
+  expect(await client.changeEmail({ newEmail: "g@example.com", password: "nine yellow herons" })).toHaveProperty("message")
+  expect(await client.forgot({ email })).toHaveProperty("message")
+  expect(await client.resendVerification({ email })).toHaveProperty("message")
+  const token = "not a token"
+  await expect(client.reset({ token, password: "four green herons" })).rejects.toMatchObject({ code: "MAIL_TOKEN_INVALID" })
+  for (const spend of [client.verifyEmail, client.confirmEmail, client.undoEmail]) {
+    await expect(spend({ token })).rejects.toMatchObject({ code: "MAIL_TOKEN_INVALID", status: 400 })
+  }
+  await expect(client.login({ email, password })).rejects.toMatchObject({ code: "INVALID_CREDENTIALS" })
+  await expect(client.register({ email, password: "short" })).rejects.toMatchObject({ code: "VALIDATION_FAILED", fields: [{ field: "password", code: "PASSWORD_TOO_SHORT" }] })
+  expect(await client.logoutAll({ keepCurrent: true })).toMatchObject({ ended: 0 })
+  await client.deleteMe({ password: "nine yellow herons" })
+  expect(client.getSnapshot().status).toBe("signedOut")
+  await expect(client.login({ email, password: "nine yellow herons" })).rejects.toMatchObject({ code: "INVALID_CREDENTIALS" })
+})
+
+test("an answer that is lost for longer than the grace signs nobody out", async () => {
+  const { client, kept } = program()
+  await client.register({ email: "tim@example.com", password })
+  await client.refresh()
+  const before = kept.token
+  await client.refresh()
+  kept.token = before ?? "" // as if the answer had never come
+  await new Promise((resolve) => setTimeout(resolve, 1200))
+  expect(await client.refresh()).toMatchObject({ status: "signedIn" })
+})
+
+test("tabs of a browser share one session, by cookie", async () => {
+  withLocks()
+  const browser = new Browser()
+  const own = (input: RequestInfo | URL, init?: RequestInit) => {
+    const headers = new Headers(init?.headers)
+    headers.set("Origin", url) // as browsers do; without it the cookie is refused
+    return browser.fetch(input, { ...init, headers })
+  }
+  const tabs = Array.from({ length: 5 }, () => browser.tab(url, { fetch: own }))
+  await tabs[0]?.register({ email: "joan@example.com", password })
+  const found = await Promise.all(tabs.map((tab) => tab.restore()))
+  expect(found.map((one) => one.status)).toEqual(Array(5).fill("signedIn"))
+  await Promise.all(tabs.map((tab) => tab.me()))
+  await tabs[1]?.logout()
+  await expect.poll(() => tabs.map((tab) => tab.getSnapshot().status)).toEqual(Array(5).fill("signedOut"))
+})

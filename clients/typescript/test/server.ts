@@ -1,0 +1,160 @@
+// A small server that rotates as ours does, and fails when a test asks it to.
+import { randomUUID } from "node:crypto"
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
+import type { AddressInfo } from "node:net"
+import { onTestFinished } from "vitest"
+import type { User } from "../src/index.js"
+
+interface Held {
+  id: string
+  user: User
+  generation: number
+  ended: boolean
+}
+
+/** What the server does instead of answering; it may wait first. */
+export type Fault = { status: number; code: string; retryAfter?: number } | "cut" | "cutAfterwards" | undefined
+
+export interface Asked {
+  method: string
+  path: string
+  headers: IncomingMessage["headers"]
+  body: string
+}
+
+export class TestServer {
+  url = ""
+  expiresIn = 900
+  refreshes = 0
+  readonly asked: Asked[] = []
+  onRefresh: (count: number) => Fault | Promise<Fault> = () => undefined
+  onThing: (count: number) => Fault | Promise<Fault> = () => undefined
+  onLogout: () => Fault | Promise<Fault> = () => undefined
+  readonly sessions = new Map<string, Held>()
+  private things = 0
+  private readonly tokens = new Map<string, { session: string; expired: boolean }>()
+
+  static async start(): Promise<TestServer> {
+    const server = new TestServer()
+    const http = createServer((request, response) => {
+      server.answer(request, response).catch((error: unknown) => response.destroy(error as Error))
+    })
+    await new Promise<void>((resolve) => http.listen(0, "127.0.0.1", resolve))
+    server.url = `http://127.0.0.1:${(http.address() as AddressInfo).port}`
+    onTestFinished(() => {
+      http.closeAllConnections()
+      http.close()
+    })
+    return server
+  }
+
+  /** Every access token that was handed out is past its life, whatever clients think. */
+  expireTokens(): void {
+    for (const token of this.tokens.values()) token.expired = true
+  }
+
+  endSessions(): void {
+    for (const session of this.sessions.values()) session.ended = true
+  }
+
+  count(path: string): number {
+    return this.asked.filter((one) => one.path === path).length
+  }
+
+  private async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    let body = ""
+    for await (const chunk of request) body += String(chunk)
+    const { method = "", url: path = "", headers } = request
+    this.asked.push({ method, path, headers, body })
+    const given = body.startsWith("{") ? (JSON.parse(body) as Record<string, string>) : {}
+    const cookie = /watchword=([^;]+)/.exec(headers.cookie ?? "")?.[1]
+    const access = this.tokens.get(headers.authorization?.replace("Bearer ", "") ?? "")
+
+    const respond = (status: number, answer: object, more: Record<string, string> = {}): void => {
+      response.writeHead(status, { "Content-Type": status < 400 ? "application/json" : "application/problem+json", "X-Request-Id": "r-1", ...more })
+      response.end(JSON.stringify(answer))
+    }
+    const refuse = (status: number, code: string, more: Record<string, string> = {}, errors?: object[]): void =>
+      respond(status, { status, code, detail: `It is ${code}.`, requestId: "r-1", ...(errors && { errors }) }, more)
+    const fail = (fault: Exclude<Fault, undefined>): void => {
+      if (typeof fault === "string") request.socket.destroy()
+      else refuse(fault.status, fault.code, fault.retryAfter === undefined ? {} : { "Retry-After": String(fault.retryAfter) })
+    }
+    const signIn = (status: number, session: Held, inBody: boolean): void => {
+      const refreshToken = `${session.id}.${session.generation}`
+      const accessToken = this.mint(session)
+      const answer = { user: session.user, accessToken, tokenType: "Bearer", expiresIn: this.expiresIn }
+      if (inBody) respond(status, { ...answer, refreshToken })
+      else respond(status, answer, { "Set-Cookie": `watchword=${refreshToken}` })
+    }
+
+    switch (path) {
+      case "/api/auth/register":
+      case "/api/auth/login": {
+        if (given.password === "wrong") return refuse(401, "INVALID_CREDENTIALS")
+        if (given.password === "short") {
+          return refuse(422, "VALIDATION_FAILED", {}, [{ field: "password", code: "PASSWORD_TOO_SHORT", message: "At least 8." }])
+        }
+        if (given.email === "verify@example.com") return respond(202, { message: "Look into your mailbox." })
+        const email = given.email ?? ""
+        const user = { id: `id of ${email}`, email, emailVerified: false, name: given.name ?? "", roles: [], createdAt: "2026-11-26T12:00:00Z" }
+        const session = { id: randomUUID(), user, generation: 0, ended: false }
+        this.sessions.set(session.id, session)
+        return signIn(path.endsWith("login") ? 200 : 201, session, given.delivery === "body")
+      }
+      case "/api/auth/refresh": {
+        const fault = await this.onRefresh(++this.refreshes)
+        if (fault && fault !== "cutAfterwards") return fail(fault)
+        const presented = given.refreshToken ?? cookie
+        if (!presented) return refuse(401, "REFRESH_MISSING")
+        const [id = "", generation] = presented.split(".")
+        const session = this.sessions.get(id)
+        if (!session || session.ended) return refuse(401, "SESSION_ENDED")
+        if (Number(generation) < session.generation - 1) {
+          session.ended = true
+          return refuse(401, "REFRESH_REUSED")
+        }
+        if (Number(generation) === session.generation) session.generation++
+        if (fault) return fail(fault)
+        return signIn(200, session, given.refreshToken !== undefined)
+      }
+      case "/api/auth/logout": {
+        const fault = await this.onLogout()
+        if (fault) return fail(fault)
+        for (const id of [(given.refreshToken ?? cookie)?.split(".")[0], access?.session]) {
+          const session = this.sessions.get(id ?? "")
+          if (session) session.ended = true
+        }
+        return respond(200, { message: "You are signed out." }, { "Set-Cookie": "watchword=" })
+      }
+      case "/api/auth/password/forgot":
+        return respond(202, { message: "A mail is on its way." })
+    }
+
+    if (path === "/things") {
+      const fault = await this.onThing(++this.things)
+      if (fault) return fail(fault)
+    }
+    const session = this.sessions.get(access?.session ?? "")
+    if (!access || !session) return refuse(401, headers.authorization ? "TOKEN_INVALID" : "TOKEN_MISSING")
+    if (access.expired) return refuse(401, "TOKEN_EXPIRED")
+    if (session.ended) return refuse(401, "SESSION_ENDED")
+    switch (path) {
+      case "/api/auth/me":
+        if (method === "PATCH") session.user = { ...session.user, name: given.name ?? "" }
+        return respond(200, { user: session.user })
+      case "/api/auth/logout-all":
+        this.endSessions()
+        return respond(200, { message: "All your sessions have ended.", ended: 1 })
+      default:
+        return respond(200, { method, body, sid: session.id, user: session.user.email })
+    }
+  }
+
+  private mint(session: Held): string {
+    const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString("base64url")
+    const token = `${part({ alg: "none" })}.${part({ sid: session.id, jti: randomUUID(), name: "Ægir ✓?>" })}.x`
+    this.tokens.set(token, { session: session.id, expired: false })
+    return token
+  }
+}

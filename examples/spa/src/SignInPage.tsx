@@ -1,0 +1,38 @@
+import type { WatchwordErrorCode } from '@watchword/client'
+import { client } from './client'
+import { Field, Form, text } from './form'
+
+function farewell(reason: WatchwordErrorCode | undefined): string {
+  switch (reason) {
+    case 'REFRESH_REUSED':
+      return 'You were signed out because an old copy of your session was used. If that was not you, choose a new password.'
+    case 'SESSION_ENDED':
+    case 'REFRESH_INVALID':
+      return 'Your session has ended. Sign in again.'
+  }
+  return '' // nobody was signed in, or they signed out themselves
+}
+
+export function SignInPage({ reason }: { reason: WatchwordErrorCode | undefined }) {
+  return (
+    <>
+      {farewell(reason) && <p role="status" className="notice">{farewell(reason)}</p>}
+      <Form
+        button="Sign in"
+        onSubmit={(entered) =>
+          client.login({ email: text(entered, 'email'), password: text(entered, 'password'), remember: entered.has('remember') })
+        }
+      >
+        {(faults) => (
+          <>
+            <Field name="email" label="E-mail" type="email" autoComplete="username" required fault={faults.email} />
+            <Field name="password" label="Password" type="password" autoComplete="current-password" required fault={faults.password} />
+            <label className="choice"><input type="checkbox" name="remember" defaultChecked /> Stay signed in on this device</label>
+          </>
+        )}
+      </Form>
+      <p><a href="#/forgot">Forgot your password?</a></p>
+      <p>New here? <a href="#/sign-up">Make an account</a></p>
+    </>
+  )
+}
