@@ -113,6 +113,25 @@ func TestAnAccountLivesItsLifeOnPages(t *testing.T) {
 	wantPage(t, b.submit("/login", map[string]string{"email": "ada@example.com", "password": otherPassword}), 401, "Address or password is wrong.")
 }
 
+// ID-3
+func TestSigningUpSaysWhatTheModeAllows(t *testing.T) {
+	t.Parallel()
+	form := map[string]string{"email": "ada@example.com", "password": goodPassword}
+	for mode, want := range map[watchword.SignupMode][]struct {
+		status int
+		words  string
+	}{
+		watchword.SignupOpen:     {{303, "/account"}, {409, `There is an account with this address already.`}},
+		watchword.SignupVerified: {{200, "A mail tells you how to go on."}, {200, "A mail tells you how to go on."}},
+		watchword.SignupClosed:   {{403, "Accounts are made by the people who run this service."}, {403, "Accounts are made"}},
+	} {
+		s := start(t, func(o *watchword.Options) { o.Signup = mode }, nil)
+		for _, w := range want {
+			wantPage(t, s.browser(t).submit("/signup", form), w.status, w.words)
+		}
+	}
+}
+
 // A page of the API and a page for people see the same session.
 func TestPagesAndTheAPIShareASession(t *testing.T) {
 	t.Parallel()

@@ -20,6 +20,7 @@ for (const form of document.forms) {
   form.addEventListener("submit", (event) => {
     if (form.dataset.sent) event.preventDefault();
     form.dataset.sent = "yes";
+    setTimeout(() => delete form.dataset.sent, 10_000); // somebody pressed Stop
   });
 }
 // The token of a mailed link is in the fragment. It is taken out of the address
