@@ -1,6 +1,8 @@
 package watchword_test
 
 import (
+	"flag"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -10,7 +12,19 @@ import (
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/store/sqlite"
+	"github.com/watchword-auth/watchword/store/storetest"
 )
+
+// TestMain lets rapid try fewer lives under the race detector, which makes SQLite
+// twenty times slower. -rapid.checks says otherwise.
+func TestMain(m *testing.M) {
+	if storetest.RaceDetector() {
+		if err := flag.Set("rapid.checks", "40"); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
+}
 
 // The promise, on the real engine and a real file: an honest client is never
 // signed out by the network, and two parties that both keep refreshing one
