@@ -25,6 +25,7 @@ type server struct {
 
 func newServer(t *testing.T, address string) *server {
 	s := &server{binary: os.Getenv(binaryVariable), address: address}
+	t.TempDir() // the first call decides when all of them are removed: after the server is gone
 	t.Cleanup(s.kill)
 	return s
 }
