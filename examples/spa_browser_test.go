@@ -485,8 +485,9 @@ func (b *spaTab) keepsNothing() {
 // happened counts the events of that kind in the server's history of an account.
 func (a *application) happened(t *testing.T, email, kind string, want int) {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), filepath.Join(a.data, "watchword"),
-		"users", "show", email, "--json", "--data-dir", a.data).Output()
+	cmd := exec.CommandContext(t.Context(), filepath.Join(a.data, "watchword"), "users", "show", email, "--json", "--data-dir", a.data)
+	cmd.Env = environment()
+	out, err := cmd.Output()
 	must(t, err)
 	var account struct {
 		Events []struct{ Event string }
