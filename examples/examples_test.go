@@ -82,33 +82,6 @@ func TestTheEmbeddingProgramGuardsItsRoutes(t *testing.T) {
 	}
 }
 
-// It starts the real server itself, on another origin, and tells it of the page's.
-func TestTheSinglePageApplicationStarts(t *testing.T) {
-	t.Parallel()
-	program, _ := node(t, "spa")
-	server, app := freePort(t), freePort(t)
-	p := run(t, "spa", []string{"SERVER_PORT=" + server, "APP_PORT=" + app, "DATA_DIR=" + t.TempDir()}, program, "start.js")
-
-	for path, want := range map[string]string{
-		"/":             `<div id="root">`,
-		"/src/main.tsx": "createRoot",
-		"/src/App.tsx":  "/clients/typescript/dist/react.js",
-	} {
-		if status, _, body := p.ask(t, path, ""); status != 200 || !strings.Contains(body, want) {
-			t.Errorf("%s: %d, without %s", path, status, want)
-		}
-	}
-	r, err := http.NewRequestWithContext(t.Context(), "POST", "http://localhost:"+server+"/api/auth/refresh", nil)
-	must(t, err)
-	r.Header.Set("Origin", p.url)
-	response, err := http.DefaultClient.Do(r)
-	must(t, err)
-	defer response.Body.Close() //nolint:errcheck // it is not read
-	if response.StatusCode != 401 || response.Header.Get("Access-Control-Allow-Origin") != p.url {
-		t.Errorf("the page may not ask the server: %s %v", response.Status, response.Header)
-	}
-}
-
 func freePort(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "localhost:0")

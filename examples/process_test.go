@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -19,7 +20,7 @@ type process struct{ url string }
 func run(t *testing.T, dir string, env []string, program string, args ...string) process {
 	t.Helper()
 	cmd := exec.Command(program, args...)
-	cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
+	cmd.Dir, cmd.Env = dir, append(environment(), env...)
 	out, in := io.Pipe()
 	var said transcript
 	cmd.Stdout, cmd.Stderr = io.MultiWriter(in, &said), io.MultiWriter(in, &said)
@@ -55,6 +56,12 @@ func run(t *testing.T, dir string, env []string, program string, args ...string)
 		t.Fatalf("%s %s does not listen:\n%s", program, strings.Join(args, " "), said.String())
 	}
 	return process{}
+}
+
+// environment is that of the test without its WATCHWORD_TEST_…, which the server takes
+// for settings that it does not know, and without settings of whoever runs it.
+func environment() []string {
+	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "WATCHWORD_") })
 }
 
 // A transcript may be written and read at once.

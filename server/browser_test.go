@@ -1,14 +1,10 @@
 package server_test
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -20,45 +16,23 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/browsertest"
 )
 
 // The pages in a real Chromium. A tab does what a person does: it looks for a
 // field by its label and for a button by its words, and it clicks and types where
 // they are on the screen.
 
-// patience is how long a page may take on a machine that is busy with other tests.
-const patience = 30 * time.Second
-
-// A chromium is one process for all tests of the package. Each test opens a context in
-// it, with cookies, cache and history of its own.
-type chromium struct {
-	once sync.Once
-	ctx  context.Context
-	stop func()
-	err  error
-	said bytes.Buffer
-}
+// patience is how long a page may take.
+const patience = browsertest.Patience
 
 // The one thing that tests share; TestMain ends it.
-var theChromium chromium
+var theChromium browsertest.Chromium
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if theChromium.stop != nil {
-		theChromium.stop()
-	}
+	theChromium.Stop()
 	os.Exit(code)
-}
-
-func (c *chromium) start(program string) {
-	ctx, end := chromedp.NewExecAllocator(context.Background(), append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.CombinedOutput(&c.said),
-		chromedp.Flag("lang", "en-US"), chromedp.Flag("accept-lang", "en-US"), chromedp.Flag("hide-scrollbars", true),
-		// Words and times are the same on every machine.
-		chromedp.Env("TZ=UTC", "LANG=en_US.UTF-8", "LANGUAGE=en"))...)
-	ctx, leave := chromedp.NewContext(ctx)
-	c.ctx, c.stop = ctx, func() { leave(); end() }
-	c.err = chromedp.Do(ctx)
 }
 
 // A tab is one page of a person's browser.
@@ -72,41 +46,13 @@ type tab struct {
 // tab opens one in a browser that has not been here before.
 func (s *service) tab(t *testing.T) *tab {
 	t.Helper()
-	if os.Getenv("WATCHWORD_TEST_BROWSER") == "skip" {
-		t.Skip("WATCHWORD_TEST_BROWSER=skip: nothing is known about the pages in a browser")
-	}
-	program, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Fatal("chromium is missing: install the Debian package chromium, or set WATCHWORD_TEST_BROWSER=skip")
-	}
-	theChromium.once.Do(func() { theChromium.start(program) })
-	if theChromium.err != nil {
-		t.Fatalf("start chromium: %v\n%s", theChromium.err, theChromium.said.String())
-	}
-	return s.open(t, theChromium.ctx, chromedp.WithNewBrowserContext())
-}
-
-func (s *service) open(t *testing.T, parent context.Context, options ...chromedp.ContextOption) *tab {
-	t.Helper()
-	ctx, end := chromedp.NewContext(parent, options...)
-	t.Cleanup(end)
-	b := &tab{t: t, ctx: ctx, url: s.url}
-	must(t, chromedp.Do(ctx)) // its first run: the life of the tab is that of ctx
-	command(b, network.Enable, network.EnableParams{})
-	command(b, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true})
-	return b
+	return &tab{t: t, ctx: theChromium.Open(t), url: s.url}
 }
 
 // command is one command of the DevTools protocol.
 func command[P, R any](b *tab, c cdp.Command[P, R], params P) R {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, patience)
-	defer cancel()
-	result, err := chromedp.Call(ctx, c, params)
-	if err != nil {
-		b.t.Fatalf("%s: %v", c.Method, err)
-	}
-	return result
+	return browsertest.Command(b.t, b.ctx, c, params)
 }
 
 // withoutScript is a browser that runs none. What the test itself asks the page
@@ -126,13 +72,7 @@ func (b *tab) speaking(language, agent string) *tab {
 
 // look evaluates an expression in the page.
 func look[T any](b *tab, expression string, args ...any) (T, error) {
-	ctx, cancel := context.WithTimeout(b.ctx, patience)
-	defer cancel()
-	text, err := json.Marshal(append([]any{}, args...))
-	if err != nil {
-		return *new(T), err
-	}
-	return chromedp.Run(ctx, chromedp.Evaluate[T]("("+expression+")(..."+string(text)+")", chromedp.EvalAwaitPromise))
+	return browsertest.Look[T](b.ctx, expression, args...)
 }
 
 func see[T any](b *tab, expression string, args ...any) T {
