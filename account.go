@@ -81,7 +81,7 @@ func (e *Engine) Profile(ctx context.Context, who Identity, id UserID) (u User, 
 	if id == who.User.ID {
 		return who.User, nil
 	}
-	if !who.User.HasRole(RoleAdmin) {
+	if !who.User.HasRole(RoleAdmin) || !isID(string(id)) {
 		return User{}, notFound()
 	}
 	return e.user(ctx, func(tx Tx) (User, error) { return tx.User(ctx, id) })
@@ -173,6 +173,9 @@ func (e *Engine) SessionExpires(s Session) time.Time { return s.idleUntil(e.opts
 // EndSession ends one of one's own sessions. Codes: CodeNotFound for any other,
 // and for one that has ended.
 func (e *Engine) EndSession(ctx context.Context, who Identity, id SessionID, c Client) error {
+	if !isID(string(id)) {
+		return notFound()
+	}
 	event := e.event(EventSessionEnded, c, e.now()).of(who.User.ID)
 	return e.endOwnSession(ctx, id, EndedByUser, event)
 }

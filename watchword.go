@@ -254,6 +254,13 @@ func (e *Engine) ClockAhead() time.Duration { return e.clock.Ahead() }
 // there is nothing safe to do instead.
 func newID() string { return uuid.Must(uuid.NewV7()).String() }
 
+// isID reports whether a text could be an id of ours. Databases take offence at
+// some that can't.
+func isID(text string) bool {
+	id, err := uuid.Parse(text)
+	return err == nil && id.String() == text
+}
+
 // key names a client for limits and for the fairness of the hash pool.
 func (c Client) key() string { return clientip.Key(c.Address) }
 

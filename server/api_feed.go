@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/clientip"
 )
 
 // The revocation feed, by polling and as a stream (docs/revocation.md). Both are
@@ -22,6 +23,7 @@ const (
 	streamPage = 100  // events in one write
 
 	maxStreams     = 1000             // at once
+	clientStreams  = maxStreams / 4   // of one client: nobody takes them all
 	streamPatience = 10 * time.Second // for a reader to take one write
 )
 
@@ -86,11 +88,12 @@ func (s *Server) revocationStream(w http.ResponseWriter, r *http.Request) error 
 		return err
 	}
 	if r.Method != http.MethodHead {
-		if !s.streams.enter() {
+		client := clientip.Key(s.clientOf(w, r).Address)
+		if !s.streams.enter(client) {
 			return &watchword.Error{Code: watchword.CodeTryLater, RetryAfter: 5 * time.Second,
 				Detail: "There are too many streams here. Poll instead, or try again."}
 		}
-		defer s.streams.leave()
+		defer s.streams.leave(client)
 	}
 	page, err := s.engine.Revocations(r.Context(), after, streamPage)
 	if err != nil {
@@ -146,13 +149,14 @@ func eventsOf(page watchword.FeedPage, said string) string {
 type streams struct {
 	mu    sync.Mutex
 	open  int
+	of    map[string]int // by client
 	ended chan struct{}
 }
 
-func newStreams() *streams { return &streams{ended: make(chan struct{})} }
+func newStreams() *streams { return &streams{of: map[string]int{}, ended: make(chan struct{})} }
 
 // enter reports false if there are too many, or the server stops.
-func (s *streams) enter() bool {
+func (s *streams) enter(client string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	select {
@@ -160,17 +164,21 @@ func (s *streams) enter() bool {
 		return false
 	default:
 	}
-	if s.open == maxStreams {
+	if s.open == maxStreams || s.of[client] == clientStreams {
 		return false
 	}
 	s.open++
+	s.of[client]++
 	return true
 }
 
-func (s *streams) leave() {
+func (s *streams) leave(client string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.open--
+	if s.of[client]--; s.of[client] == 0 {
+		delete(s.of, client)
+	}
 }
 
 func (s *streams) count() int {

@@ -17,3 +17,9 @@ func Heads(text []byte, size int) (lines []string, allClear bool) {
 	}
 	return lines, true
 }
+
+// NewStreams counts streams without any.
+func NewStreams() (enter func(client string) bool, leave func(client string)) {
+	s := newStreams()
+	return s.enter, s.leave
+}

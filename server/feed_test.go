@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/server"
 	"github.com/watchword-auth/watchword/store/storetest"
 )
 
@@ -207,5 +208,28 @@ func TestAReaderThatIsTooSlowIsCutOff(t *testing.T) {
 	}
 	if ctx.Err() != nil {
 		t.Errorf("%s streams are still open", streams())
+	}
+}
+
+// RL-8
+func TestNobodyTakesAllStreams(t *testing.T) {
+	t.Parallel()
+	enter, leave := server.NewStreams()
+	taken := 0
+	for enter("one") {
+		taken++
+	}
+	if taken != 250 || !enter("another") {
+		t.Errorf("one client has %d, and nobody else any", taken)
+	}
+	leave("one")
+	if !enter("one") || enter("one") {
+		t.Error("what one gives back is to be had, once")
+	}
+	for n := 0; enter(fmt.Sprint(n)); n++ {
+		taken++
+	}
+	if taken+1 != 1000 {
+		t.Errorf("%d at once", taken+1)
 	}
 }

@@ -46,8 +46,8 @@ func (s *Server) secure(h http.Header, path string) {
 	if s.https {
 		h.Set("Strict-Transport-Security", "max-age=63072000; includeSubDomains")
 	}
+	h.Set("Cache-Control", "no-store") // what may be kept says so
 	if isAPI(path) {
-		h.Set("Cache-Control", "no-store")
 		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 		return
 	}

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/watchword-auth/watchword"
@@ -119,7 +120,8 @@ func (s *Server) isOurSite(r *http.Request) bool {
 		return true // a form of our own pages, which tell nobody where they are (Referrer-Policy)
 	}
 	if origin != "" {
-		return s.isOrigin(origin)
+		// Front-ends use the API. A form of our pages comes from our pages.
+		return s.isOrigin(origin) && (isAPI(r.URL.Path) || origin == s.opts.PublicURL || !slices.Contains(s.opts.AllowedOrigins, origin))
 	}
 	return site != "" || len(r.CookiesNamed(s.opts.CookieName))+len(s.pageCookies(r)) == 0
 }

@@ -33,10 +33,19 @@ func (s *Server) pageCookies(r *http.Request) []*http.Cookie {
 	return r.CookiesNamed(s.pageCookie("", 0).Name)
 }
 
-// enter hands out both cookies.
+// enter hands out both cookies. Neither outlives the browser if the session is not
+// to. Where the refresh cookie goes along from other sites (SameSite=None), somebody
+// may sign in there while the browser keeps this one back: then there is only one.
 func (s *Server) enter(w http.ResponseWriter, in *watchword.SignIn) {
 	s.setCookie(w, in)
-	http.SetCookie(w, s.pageCookie(string(in.AccessToken), in.ExpiresIn))
+	if s.opts.CookieSameSite == http.SameSiteNoneMode {
+		return
+	}
+	life := in.ExpiresIn
+	if !in.Session.Persistent {
+		life = 0
+	}
+	http.SetCookie(w, s.pageCookie(string(in.AccessToken), life))
 }
 
 // leave takes both back.
@@ -78,6 +87,10 @@ func (s *Server) visitor(w http.ResponseWriter, r *http.Request) (visitor, error
 		return visitor{}, err
 	}
 	who, err := s.engine.Authenticate(r.Context(), in.AccessToken)
+	if why := whyOut(err); why != "" { // this very moment
+		s.leave(w)
+		return visitor{why: why}, nil
+	}
 	if err != nil {
 		return visitor{}, err
 	}
@@ -96,7 +109,7 @@ func whyOut(err error) string {
 	switch refusal.Code {
 	case watchword.CodeRefreshReused:
 		return "reused"
-	case watchword.CodeSessionEnded, watchword.CodeRefreshInvalid:
+	case watchword.CodeSessionEnded, watchword.CodeRefreshInvalid, watchword.CodeRefreshMissing: // an empty cookie
 		if refusal.Ended == watchword.EndedReuse {
 			return "reused"
 		}

@@ -67,7 +67,7 @@ func (s *Server) show(w http.ResponseWriter, status int, v *view) error {
 	// A form may lead on to a front-end (return_to), which browsers hold against
 	// form-action as well.
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'nonce-"+v.Nonce+"'; script-src 'nonce-"+v.Nonce+"'; "+
-		"img-src 'self' data:; form-action "+strings.Join(append([]string{"'self'"}, s.opts.AllowedOrigins...), " ")+
+		"img-src 'self' data:; font-src 'self'; form-action "+strings.Join(append([]string{"'self'"}, s.opts.AllowedOrigins...), " ")+
 		"; base-uri 'none'; object-src 'none'; frame-ancestors 'none'")
 	write(w, status, "text/html", text.Bytes())
 	return nil
@@ -151,6 +151,9 @@ func (v *view) refuse(refusal *watchword.Error) {
 			text = v.T("fault." + fault.Code)
 		}
 		v.faults[fault.Field] = text
+		if fault.Field == "password" { // as the API calls it in the forms of the account
+			v.faults["currentPassword"] = text
+		}
 	}
 	if refusal.Code == watchword.CodeInvalidCredentials {
 		v.blamed = []string{"email", "password"}

@@ -184,6 +184,41 @@ func TestAFormOfAnotherSiteIsRefused(t *testing.T) {
 		}
 	}
 	wantPage(t, b.visit("/account"), 200, `value="Ada"`)
+	front := start(t, nil, func(o *server.Options) { o.AllowedOrigins = []string{"https://app.example.com"} }).browser(t)
+	want(t, front.post("/logout", map[string]any{}, "Sec-Fetch-Site", "cross-site", "Origin", "https://app.example.com"), 200, "")
+	if a := front.submit("/logout", nil, "Sec-Fetch-Site", "cross-site", "Origin", "https://app.example.com"); a.StatusCode != 403 {
+		t.Errorf("a form of a front-end: %d", a.StatusCode)
+	}
+}
+
+// Nobody stays signed in on a machine of others.
+func TestWhoDoesNotWantToBeRememberedIsNot(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	s.browser(t).register("ada@example.com")
+	form := map[string]string{"email": "ada@example.com", "password": goodPassword}
+	for _, c := range s.browser(t).submit("/login", form).Cookies() {
+		if c.MaxAge != 0 || !c.Expires.IsZero() {
+			t.Errorf("it outlives the browser: %s", c.Name)
+		}
+	}
+	form["remember"] = "yes"
+	if cookies := s.browser(t).submit("/login", form).Cookies(); len(cookies) != 2 || cookies[0].MaxAge < 1 || cookies[1].MaxAge < 1 {
+		t.Errorf("it does not: %v", len(cookies))
+	}
+}
+
+func TestACookieThatIsEmptyIsNone(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	for _, path := range []string{"/login", "/signup"} {
+		a := s.browser(t).visit(path, "Cookie", "watchword=")
+		wantPage(t, a, 200)
+		if !cleared(a, "watchword") {
+			t.Errorf("%s: it stays", path)
+		}
+	}
+	wantPage(t, s.browser(t).visit("/account", "Cookie", "watchword="), 303, "/login")
 }
 
 func TestASignInLeadsOnlyToPlacesOfTheList(t *testing.T) {

@@ -146,7 +146,9 @@ func (f *follower) stream(ctx context.Context, address string) (heard bool, err 
 			return heard, err
 		}
 		heard = true
-		silence.Reset(streamSilence)
+		if event.Kind == secevent.Heartbeat { // of now: nothing else can't be an old one
+			silence.Reset(streamSilence)
+		}
 	}
 	return heard, lines.Err()
 }
@@ -157,39 +159,41 @@ func (f *follower) poll(ctx context.Context, feed string) error {
 	if err != nil {
 		return err
 	}
-	for {
-		before := f.seen
+	for after := f.seen; ; {
 		query := address.Query()
-		query.Set("after", strconv.FormatInt(before, 10))
+		query.Set("after", strconv.FormatInt(after, 10))
 		address.RawQuery = query.Encode()
 		document, _, err := f.issuer.get(ctx, address.String(), maxFeedPage)
 		if err != nil {
 			return fmt.Errorf("read the revocation feed: %w", err)
 		}
-		more, err := f.takePage(ctx, document)
-		if err != nil || !more {
+		next, err := f.takePage(ctx, document)
+		if err != nil || next == 0 {
 			return err
 		}
-		if f.seen <= before {
+		if next == after {
 			return errors.New("the revocation feed does not go on")
 		}
+		after = next
 	}
 }
 
-// takePage takes in an answer to a poll, the heartbeat last.
-func (f *follower) takePage(ctx context.Context, document []byte) (more bool, err error) {
+// takePage takes in an answer to a poll, the heartbeat last. It returns where the
+// next page begins, 0 for none: a feed that began again goes back.
+func (f *follower) takePage(ctx context.Context, document []byte) (next int64, err error) {
 	var page struct {
 		SETs map[string]string `json:"sets"`
 		More bool              `json:"moreAvailable"`
+		Next int64             `json:"next"`
 	}
 	if err := json.Unmarshal(document, &page); err != nil {
-		return false, fmt.Errorf("the revocation feed is no page of one: %w", err)
+		return 0, fmt.Errorf("the revocation feed is no page of one: %w", err)
 	}
 	var heartbeat *secevent.Event
 	for _, token := range page.SETs {
 		event, err := f.verify(ctx, token)
 		if err != nil {
-			return false, err
+			return 0, err
 		}
 		if event.Kind == secevent.Heartbeat {
 			heartbeat = &event
@@ -198,13 +202,15 @@ func (f *follower) takePage(ctx context.Context, document []byte) (more bool, er
 		f.note(event)
 	}
 	if page.More {
-		f.seen = f.told
-		return true, nil
+		if page.Next < 1 {
+			return 0, errors.New("the revocation feed does not say how it goes on")
+		}
+		return page.Next, nil
 	}
 	if heartbeat == nil {
-		return false, errors.New("the revocation feed ends without a heartbeat")
+		return 0, errors.New("the revocation feed ends without a heartbeat")
 	}
-	return false, f.take(*heartbeat)
+	return 0, f.take(*heartbeat)
 }
 
 // verify returns what a token of the feed says. One of a key that is not known is

@@ -35,6 +35,7 @@ type paperFeed struct {
 type pageSays struct {
 	sets []string
 	more bool
+	next int64
 }
 
 // A paperStream is one answer to a request for the stream.
@@ -74,7 +75,7 @@ func (f *paperFeed) RoundTrip(r *http.Request) (*http.Response, error) {
 			return answer(503, "application/problem+json", http.NoBody), nil
 		}
 		says := f.page(r.URL.Query().Get("after"))
-		page := map[string]any{"sets": map[string]string{}, "moreAvailable": says.more}
+		page := map[string]any{"sets": map[string]string{}, "moreAvailable": says.more, "next": says.next}
 		for n, token := range says.sets {
 			page["sets"].(map[string]string)[fmt.Sprint(n)] = token
 		}
@@ -363,7 +364,7 @@ func TestWithoutAStreamTheFeedIsPolled(t *testing.T) {
 			if last >= ended {
 				return &pageSays{sets: []string{f.beat(t, ended)}}
 			}
-			return &pageSays{sets: []string{f.ends(t, last+1, fmt.Sprint("s", last+1))}, more: true} // one a page
+			return &pageSays{sets: []string{f.ends(t, last+1, fmt.Sprint("s", last+1))}, more: true, next: last + 1} // one a page
 		})
 		v := f.verifier(t, verify.StaleClosed)
 		defer v.Close()
@@ -381,6 +382,28 @@ func TestWithoutAStreamTheFeedIsPolled(t *testing.T) {
 		f.polls(false, nil)
 		s := f.next(t) // the stream is tried again before long
 		wantAfter(t, s, "3")
+	})
+}
+
+// The same while it is polled, when more has happened than fits a page.
+func TestAPolledFeedThatBeganAgainIsReadToItsEnd(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newPaperFeed(t)
+		f.polls(true, func(string) *pageSays { return &pageSays{sets: []string{f.ends(t, 5000, "s5000"), f.beat(t, 5000)}} })
+		v := f.verifier(t, verify.StaleClosed)
+		defer v.Close()
+		must(t, v.Ready(t.Context()))
+		f.polls(true, func(after string) *pageSays {
+			if after == "5000" { // never given: from the beginning
+				return &pageSays{sets: []string{f.ends(t, 1, "s1")}, more: true, next: 1}
+			}
+			return &pageSays{sets: []string{f.ends(t, 2, "s2"), f.beat(t, 2)}}
+		})
+		time.Sleep(3 * time.Second)
+		wantError(t, v, f.token(t, "s1"), verify.ErrRevoked)
+		wantError(t, v, f.token(t, "s2"), verify.ErrRevoked)
+		wantError(t, v, f.token(t, "s3"), nil)
 	})
 }
 
