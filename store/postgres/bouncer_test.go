@@ -60,7 +60,7 @@ func TestManyStoresOpenAnEmptyDatabaseAtOnce(t *testing.T) {
 	}
 }
 
-// A statement is described once for each connection and sent anew each time: what
+// Statements are prepared on each connection, and planned anew where that no longer fits: what
 // a later release changes about the tables disturbs no store that is open.
 func TestTablesMayChangeUnderAnOpenStore(t *testing.T) {
 	t.Parallel()

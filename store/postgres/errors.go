@@ -43,6 +43,21 @@ func readOnly(err error) bool {
 	return errors.As(err, &answer) && answer.Code == "25006"
 }
 
+// isUnprepared reports that a prepared statement is not there, or is there already:
+// one connection of ours is several of the server.
+func isUnprepared(err error) bool {
+	var answer *pgconn.PgError
+	return errors.As(err, &answer) && (answer.Code == "26000" || answer.Code == "42P05")
+}
+
+// isOutdatedPlan reports that a prepared statement would answer other columns now
+// than when it was prepared. (The code is shared with other errors, the text is
+// translated.)
+func isOutdatedPlan(err error) bool {
+	var answer *pgconn.PgError
+	return errors.As(err, &answer) && answer.Code == "0A000" && answer.Routine == "RevalidateCachedQuery"
+}
+
 // inTheWay reports whether another transaction was, so that the same one may
 // succeed when it is run again: serialization, deadlock, and a unique value that
 // somebody else was just about to insert. Who waited for a lock in vain has waited

@@ -40,6 +40,7 @@ func Migrate(ctx context.Context, url string) (applied []string, err error) {
 // it needs no session, so it works through a proxy too.
 func migrate(ctx context.Context, config *pgx.ConnConfig) (applied []string, err error) {
 	config = config.Copy()
+	config.DefaultQueryExecMode = unprepared
 	if config.RuntimeParams["statement_timeout"] != "" {
 		config.RuntimeParams["statement_timeout"] = "0" // an index takes as long as it takes
 	}

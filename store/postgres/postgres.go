@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -30,6 +31,7 @@ type Store struct {
 	pool     *pgxpool.Pool
 	patience time.Duration          // with one operation
 	rotate   [maxCharges + 1]string // the statement for so many charges
+	proxied  atomic.Bool            // see replan
 }
 
 const maxCharges = 4 // of one rotation; the engine has two
@@ -103,11 +105,6 @@ func parse(url string) (*pgxpool.Config, error) {
 	if !strings.Contains(url, "pool_max_conns") {
 		config.MaxConns = int32(max(8, 4*runtime.NumCPU()))
 	}
-	if !strings.Contains(url, "default_query_exec_mode") {
-		// Unnamed statements of the extended protocol: they survive a proxy that
-		// hands each transaction to another connection.
-		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
-	}
 	if config.ConnConfig.ConnectTimeout == 0 {
 		config.ConnConfig.ConnectTimeout = 5 * time.Second
 	}
@@ -161,7 +158,7 @@ func (s *Store) run(ctx context.Context, options pgx.TxOptions, fn func(watchwor
 	var err error
 	for attempt := range attempts {
 		err = s.try(ctx, options, fn)
-		if !inTheWay(err) && !errors.Is(err, errNotBegun) && !s.leaveStandby(err) {
+		if !inTheWay(err) && !errors.Is(err, errNotBegun) && !s.leaveStandby(err) && !s.replan(err) {
 			return err
 		}
 		if !sleep(ctx, pause(attempt)) {
@@ -182,6 +179,29 @@ func (s *Store) leaveStandby(err error) bool {
 	return true
 }
 
+// unprepared statements are sent without a name: they survive a proxy that hands
+// each transaction to another connection.
+const unprepared = pgx.QueryExecModeCacheDescribe
+
+// replan reports whether err tells that a prepared statement could not be run:
+// nothing was done.
+//
+// Either there is such a proxy, and the statement was prepared on another connection
+// than that on which it was run. From then on statements are planned each time, which
+// takes a rotation four fifths of its time. Or the tables were changed by a newer
+// program, and every connection has plans of before.
+func (s *Store) replan(err error) bool {
+	switch {
+	case isUnprepared(err):
+		s.proxied.Store(true)
+	case isOutdatedPlan(err):
+		s.pool.Reset()
+	default:
+		return false
+	}
+	return true
+}
+
 // pause grows, and differs between those that were in each other's way: the clock
 // is noise enough for that.
 func pause(attempt int) time.Duration {
@@ -196,7 +216,7 @@ func (s *Store) try(ctx context.Context, options pgx.TxOptions, fn func(watchwor
 	}
 	until, _ := ctx.Deadline()
 	defer rollback(tx, until)
-	if err := fn(sqlstore.NewTx(conn{tx, until})); err != nil {
+	if err := fn(sqlstore.NewTx(conn{tx, until, s.proxied.Load()})); err != nil {
 		return err
 	}
 	if err := tx.Commit(ctx); err != nil {
@@ -221,7 +241,7 @@ func (s *Store) Rotate(ctx context.Context, r watchword.RotateRequest) (watchwor
 	var err error
 	for attempt := range attempts {
 		taken, result, err = s.rotateOnce(limited, r)
-		if !inTheWay(err) && !pgconn.SafeToRetry(err) && !s.leaveStandby(err) {
+		if !inTheWay(err) && !pgconn.SafeToRetry(err) && !s.leaveStandby(err) && !s.replan(err) {
 			break
 		}
 		if !sleep(limited, pause(attempt)) {
@@ -238,7 +258,7 @@ func (s *Store) Rotate(ctx context.Context, r watchword.RotateRequest) (watchwor
 }
 
 func (s *Store) rotateOnce(ctx context.Context, r watchword.RotateRequest) (taken int, result watchword.RotateResult, err error) {
-	answer, err := s.pool.Query(ctx, s.rotate[len(r.Charges)], sqlstore.RotateArgs(r)...)
+	answer, err := s.pool.Query(ctx, s.rotate[len(r.Charges)], asking(s.proxied.Load(), sqlstore.RotateArgs(r))...)
 	if err != nil {
 		return 0, result, err
 	}
@@ -283,7 +303,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 func (s *Store) Clock(ctx context.Context) (now time.Time, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.patience)
 	defer cancel()
-	err = s.pool.QueryRow(ctx, "SELECT clock_timestamp()").Scan(&now)
+	err = s.pool.QueryRow(ctx, "SELECT clock_timestamp()", unprepared).Scan(&now)
 	return now, unavailable(err)
 }
 
@@ -292,7 +312,7 @@ func (s *Store) Check(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.patience)
 	defer cancel()
 	var readOnly bool
-	err := s.pool.QueryRow(ctx, "SELECT pg_is_in_recovery()").Scan(&readOnly)
+	err := s.pool.QueryRow(ctx, "SELECT pg_is_in_recovery()", unprepared).Scan(&readOnly)
 	if err != nil {
 		return fmt.Errorf("check database: %w", unavailable(err))
 	}
@@ -308,7 +328,7 @@ func (s *Store) Check(ctx context.Context) error {
 func (s *Store) TimeoutsOff(ctx context.Context) (mend []string, err error) {
 	for _, timeout := range timeouts {
 		var role, value string
-		err := s.pool.QueryRow(ctx, "SELECT quote_ident(current_user), current_setting($1)", timeout.name).Scan(&role, &value)
+		err := s.pool.QueryRow(ctx, "SELECT quote_ident(current_user), current_setting($1)", unprepared, timeout.name).Scan(&role, &value)
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", timeout.name, unavailable(err))
 		}
@@ -327,20 +347,29 @@ func (s *Store) Close() error {
 
 // A conn is a transaction as sqlstore wants it, until its time is up.
 type conn struct {
-	tx    pgx.Tx
-	until time.Time
+	tx      pgx.Tx
+	until   time.Time
+	proxied bool
+}
+
+// asking puts before the values of a statement how it is to be run.
+func asking(proxied bool, args []any) []any {
+	if proxied {
+		return append([]any{unprepared}, args...)
+	}
+	return args
 }
 
 func (c conn) Exec(ctx context.Context, text string, args ...any) (int, error) {
 	ctx, cancel := context.WithDeadline(ctx, c.until)
 	defer cancel()
-	tag, err := c.tx.Exec(ctx, text, args...)
+	tag, err := c.tx.Exec(ctx, text, asking(c.proxied, args)...)
 	return int(tag.RowsAffected()), unavailable(err)
 }
 
 func (c conn) Query(ctx context.Context, text string, args ...any) (sqlstore.Rows, error) {
 	ctx, cancel := context.WithDeadline(ctx, c.until)
-	answer, err := c.tx.Query(ctx, text, args...)
+	answer, err := c.tx.Query(ctx, text, asking(c.proxied, args)...)
 	if err != nil {
 		cancel()
 	}
