@@ -55,6 +55,9 @@ func TestTheLostAnswerOfACommitDoesNoHarm(t *testing.T) {
 	}
 	d := &doubtful{fault: newFault(t, "answer to a commit lost"), wire: newWire(t, database.Host), server: newServer(t, freeAddress(t))}
 	database.Host = d.wire.Addr().String()
+	named := database.Query() // with its text in each statement, which the wire looks for
+	named.Set("default_query_exec_mode", "cache_describe")
+	database.RawQuery = named.Encode()
 	dir := startServer(t, d.server, append(onPostgres(database.String()), "--limits=off", "--log-level=error", "--refresh-grace=0s")...)
 	d.mails = openMailbox(t, filepath.Join(dir, "watchword-data", "mail"))
 	for _, flow := range []func(*testing.T, *device, string) lostAnswer{
