@@ -101,7 +101,7 @@ func (f *face) readTexts() error {
 			maps.Copy(texts, f.texts[0])
 		}
 		for _, from := range []fs.FS{web.Files, f.own} {
-			if err := addTexts(texts, from, name, len(f.texts) == 0 && from == fs.FS(web.Files)); err != nil {
+			if err := addTexts(texts, from, name); err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}
 		}
@@ -111,9 +111,9 @@ func (f *face) readTexts() error {
 	return nil
 }
 
-// addTexts replaces texts by those of a file, if there is one. Only the first
-// file of all makes new ones: a key that nothing uses is a mistake.
-func addTexts(texts map[string]string, from fs.FS, name string, first bool) error {
+// addTexts replaces texts by those of a file, if there is one. Only the first file
+// of all, when there are none, makes new ones: a key that nothing uses is a mistake.
+func addTexts(texts map[string]string, from fs.FS, name string) error {
 	if from == nil {
 		return nil
 	}
@@ -128,6 +128,7 @@ func addTexts(texts map[string]string, from fs.FS, name string, first bool) erro
 	if err := json.Unmarshal(content, &more); err != nil {
 		return err
 	}
+	first := len(texts) == 0
 	for key, text := range more {
 		if _, known := texts[key]; !known && !first {
 			return fmt.Errorf("there is no text %q: web/texts/en.json has them all", key)

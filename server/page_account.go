@@ -63,11 +63,11 @@ func (s *Server) accountPage(w http.ResponseWriter, r *http.Request, who watchwo
 	return s.show(w, http.StatusOK, v)
 }
 
-// An accountForm changes something, and returns the name of the text that says so.
+// An accountForm changes something, or returns why not.
 type accountForm func(r *http.Request, who watchword.Identity, form url.Values, c watchword.Client) error
 
-// change carries out a form of the account, and leads back to it.
-func (s *Server) change(name, done string, do accountForm) handler {
+// change carries out a form of the account, and then leads on.
+func (s *Server) change(name string, do accountForm, then func(http.ResponseWriter)) handler {
 	return s.known(func(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 		form, err := readForm(w, r)
 		if err != nil {
@@ -75,7 +75,7 @@ func (s *Server) change(name, done string, do accountForm) handler {
 		}
 		refused := do(r, who, form, s.clientOf(w, r))
 		if refused == nil {
-			s.redirect(w, pathAccount, url.Values{"done": {done}})
+			then(w)
 			return nil
 		}
 		v, err := s.accountView(r, who)
@@ -114,28 +114,17 @@ func (s *Server) accountForms() []route {
 			return err
 		}},
 	}
-	var routes []route
+	routes := []route{{method: "POST", path: pathAccount + "/delete", handle: s.change("delete", s.deleteAccount, func(w http.ResponseWriter) {
+		s.goodbye(w, "deleted")
+	})}}
 	for _, f := range forms {
-		routes = append(routes, route{method: "POST", path: pathAccount + f.path, handle: s.change(f.name, f.done, f.do)})
+		routes = append(routes, route{method: "POST", path: pathAccount + f.path, handle: s.change(f.name, f.do, func(w http.ResponseWriter) {
+			s.redirect(w, pathAccount, url.Values{"done": {f.done}})
+		})})
 	}
 	return routes
 }
 
-func (s *Server) deleteForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
-	form, err := readForm(w, r)
-	if err != nil {
-		return err
-	}
-	refused := s.engine.DeleteAccount(r.Context(), who, watchword.Secret(form.Get("currentPassword")), s.clientOf(w, r))
-	if refused == nil {
-		s.leave(w)
-		w.Header().Set("Clear-Site-Data", `"cache"`)
-		s.redirect(w, pathLogin, url.Values{"why": {"deleted"}})
-		return nil
-	}
-	v, err := s.accountView(r, who)
-	if err != nil {
-		return err
-	}
-	return s.refill(w, r, v.filled("delete", form), refused)
+func (s *Server) deleteAccount(r *http.Request, who watchword.Identity, form url.Values, c watchword.Client) error {
+	return s.engine.DeleteAccount(r.Context(), who, watchword.Secret(form.Get("currentPassword")), c)
 }

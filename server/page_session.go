@@ -11,8 +11,8 @@ import (
 
 // Who looks at a page. Pages know the session by the refresh cookie, as the API
 // does, and by a second cookie with the access token of that session: it saves a
-// rotation at every click, and dies within access-ttl. Both are HttpOnly,
-// SameSite=Strict and bound to this host; the API never reads the second one
+// rotation at every click, and dies within access-ttl. Both are HttpOnly; the second
+// one is always SameSite=Strict and bound to this host, and the API never reads it
 // (docs/pages.md).
 
 const (
@@ -52,6 +52,13 @@ func (s *Server) enter(w http.ResponseWriter, in *watchword.SignIn) {
 func (s *Server) leave(w http.ResponseWriter) {
 	s.clearCookie(w)
 	http.SetCookie(w, s.pageCookie("", -time.Second))
+}
+
+// goodbye leaves nothing of somebody in the browser, and says why.
+func (s *Server) goodbye(w http.ResponseWriter, why string) {
+	s.leave(w)
+	w.Header().Set("Clear-Site-Data", `"cache"`)
+	s.redirect(w, pathLogin, url.Values{"why": {why}})
 }
 
 // A visitor is who looks at a page. One who is not signed in may have a reason.

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 
@@ -33,11 +34,7 @@ func (s *Server) signPage(w http.ResponseWriter, r *http.Request, page string) e
 		return nil
 	}
 	v := s.signView(r, page, query)
-	why := who.why
-	if why == "" {
-		why = query.Get("why")
-	}
-	switch why {
+	switch why := cmp.Or(who.why, query.Get("why")); why {
 	case "ended", "reused":
 		v.Problem = v.T("why." + why)
 	case "out", "deleted":
@@ -112,9 +109,7 @@ func (s *Server) logoutForm(w http.ResponseWriter, r *http.Request) error {
 	if err := s.engine.Logout(r.Context(), token, access, s.clientOf(w, r)); err != nil {
 		return err
 	}
-	s.leave(w)
-	w.Header().Set("Clear-Site-Data", `"cache"`)
-	s.redirect(w, pathLogin, url.Values{"why": {"out"}})
+	s.goodbye(w, "out")
 	return nil
 }
 

@@ -132,7 +132,6 @@ func (s *Server) pages() []route {
 		{method: "POST", path: "/forgot", handle: s.forgotForm},
 		{method: "POST", path: "/logout", handle: s.logoutForm},
 		{method: "GET", path: pathAccount, handle: s.known(s.accountPage)},
-		{method: "POST", path: pathAccount + "/delete", handle: s.known(s.deleteForm)},
 		{method: "GET", path: "/openapi.json", handle: s.openAPI},
 		{method: "GET", path: "/docs", handle: s.docsPage},
 		{method: "GET", path: "/assets/{name}", handle: s.asset},

@@ -146,7 +146,7 @@ func (f *follower) stream(ctx context.Context, address string) (heard bool, err 
 			return heard, err
 		}
 		heard = true
-		if event.Kind == secevent.Heartbeat { // of now: nothing else can't be an old one
+		if event.Kind == secevent.Heartbeat { // of now: anything else may be an old one
 			silence.Reset(streamSilence)
 		}
 	}
