@@ -22,7 +22,7 @@ const (
 // and apostrophes, and dots at the end of words. Otherwise "".
 func personName(name string) string {
 	return onlyIf(name, maxName, func(r rune) bool {
-		return unicode.IsLetter(r) || unicode.IsMark(r) || strings.ContainsRune(" -'’.", r)
+		return unicode.IsLetter(r) || unicode.IsMark(r) || strings.ContainsRune(" \u00a0-'’.", r)
 	})
 }
 
