@@ -34,8 +34,8 @@ type Message struct {
 	To   Address
 	Name string // of the user; may be empty
 
-	// Token goes into the fragment of the link, for the kinds that have one;
-	// it works until Expires.
+	// Token goes into the fragment of the link, for the kinds that have one, or
+	// behind Page; it works until Expires.
 	Token   Secret
 	Expires time.Time
 
@@ -48,6 +48,7 @@ type MailFacts struct {
 	Device   string    `json:"device,omitempty"`   // on which device
 	Address  string    `json:"address,omitempty"`  // from which network address
 	NewEmail Address   `json:"newEmail,omitempty"` // the address it was changed to
+	Page     string    `json:"page,omitempty"`     // of a front-end that the link leads to; empty: ours
 }
 
 // A Mail is one row of the outbox: written in the transaction of the change

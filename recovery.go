@@ -3,6 +3,8 @@ package watchword
 import (
 	"context"
 	"errors"
+	"regexp"
+	"strings"
 	"time"
 )
 
@@ -21,17 +23,42 @@ import (
 // ForgotPassword mails a link to the owner of an address, if it has one. Codes:
 // CodeValidationFailed (email), CodeRateLimited.
 func (e *Engine) ForgotPassword(ctx context.Context, email string, c Client) error {
-	return e.mailOwnerOf(ctx, MailReset, email, c)
+	return e.mailOwnerOf(ctx, MailReset, email, "", c)
+}
+
+// ForgotPasswordAt is ForgotPassword for a front-end that has a page of its own for
+// the link: the page's URL, to which "/" and the token are added. One that is not
+// on PublicURL or Options.LinkOrigins is passed over without a word, and the link
+// leads to our page, as ever.
+func (e *Engine) ForgotPasswordAt(ctx context.Context, email, page string, c Client) error {
+	return e.mailOwnerOf(ctx, MailReset, email, linkPage(page, append([]string{e.opts.PublicURL}, e.opts.LinkOrigins...)), c)
+}
+
+// pagePath is the path of a page: plain segments, so that nothing in it leads
+// anywhere else.
+var pagePath = regexp.MustCompile(`^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,99}){0,8}$`)
+
+// linkPage returns a page that a mail may lead to, or "" for one that it may not:
+// who asks for a mail is a stranger, and who reads it trusts us.
+func linkPage(page string, origins []string) string {
+	page = strings.TrimSuffix(page, "/")
+	for _, origin := range origins {
+		if path, found := strings.CutPrefix(page, origin); found && pagePath.MatchString(path) {
+			return page
+		}
+	}
+	return ""
 }
 
 // mailOwnerOf posts a mail that anybody may ask for.
-func (e *Engine) mailOwnerOf(ctx context.Context, kind MailKind, email string, c Client) error {
+func (e *Engine) mailOwnerOf(ctx context.Context, kind MailKind, email, page string, c Client) error {
 	to, problem := parseEmail("email", email)
 	if problem != nil {
 		return unacceptable(*problem)
 	}
 	now := e.now()
 	mail := mailTo(kind, User{Email: to}, e.event("", c, now))
+	mail.Facts.Page = page
 	limit := charges(e.opts.Limits.MailPerClient.charge("mail_client", c.key(), now))
 	var wait time.Duration
 	err := e.store.Update(ctx, func(tx Tx) (err error) {

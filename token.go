@@ -30,6 +30,16 @@ type SignIn struct {
 	RefreshExpires time.Time
 }
 
+// RefreshLife is how long a browser is to keep the refresh token: as long as the
+// session lives without another refresh, or, if it is not persistent, 0: as long
+// as the browser is open.
+func (in *SignIn) RefreshLife() time.Duration {
+	if !in.Session.Persistent {
+		return 0
+	}
+	return max(in.RefreshExpires.Sub(in.Session.RotatedAt), time.Second)
+}
+
 // signIn makes both tokens for a session as it is now. Of one generation it
 // always makes the same refresh token.
 func (e *Engine) signIn(u User, s Session, now time.Time) (*SignIn, error) {

@@ -10,7 +10,7 @@ import "context"
 // proven it. It answers alike whoever owns the address. Codes:
 // CodeValidationFailed (email), CodeRateLimited.
 func (e *Engine) ResendVerification(ctx context.Context, email string, c Client) error {
-	return e.mailOwnerOf(ctx, MailVerify, email, c)
+	return e.mailOwnerOf(ctx, MailVerify, email, "", c)
 }
 
 // VerifyEmail marks the address as proven. Codes: CodeMailTokenInvalid.

@@ -25,6 +25,10 @@ type Options struct {
 	// trailing slash: the issuer of tokens. Required.
 	PublicURL string
 
+	// LinkOrigins are the front-ends to whose pages the link in a mail may lead,
+	// besides PublicURL: exact, such as "https://app.example.com". Default: none.
+	LinkOrigins []string
+
 	// MasterKey seals keys at rest and makes mailed tokens: 32 bytes, such as
 	// LoadOrCreateMasterKey returns. Required.
 	MasterKey []byte

@@ -20,9 +20,10 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// The pages that the links of mails lead to, below the public URL. The token is
-// in the fragment, as in /verify#token=…: a browser sends it to no server, and
-// the page posts it after a click (RST-6).
+// The pages that the links of mails lead to, below the public URL, unless a
+// front-end has one of its own (watchword.MailFacts). The token is in the fragment,
+// as in /verify#token=…: a browser sends it to no server, and the page posts it
+// after a click (RST-6).
 const (
 	PathVerify       = "/verify"
 	PathReset        = "/reset"
@@ -138,6 +139,9 @@ func (r *Renderer) Render(m watchword.Message) (Rendered, error) {
 	switch {
 	case page != "" && m.Token != "":
 		w.Link = r.base + page + "#token=" + url.QueryEscape(string(m.Token))
+		if m.Page != "" {
+			w.Link = m.Page + "/" + url.PathEscape(string(m.Token))
+		}
 		w.For, w.Until = span(m.Expires.Sub(r.now())), clock(m.Expires)
 	case page != "" && m.Kind != watchword.MailAddressChanged:
 		return Rendered{}, fmt.Errorf("render mail: the %s mail has no token", m.Kind)

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/respond"
 )
 
 // readyAnswer is /readyz for the people who run the service.
@@ -51,7 +52,7 @@ func (s *Server) readyDetail(w http.ResponseWriter, r *http.Request) {
 	for _, key := range stats.Keys {
 		answer.Keys = append(answer.Keys, keyAnswer{key.ID, string(key.Use), key.Alg, key.State})
 	}
-	if err := respond(w, status, answer); err != nil {
+	if err := respond.JSON(w, status, answer); err != nil {
 		s.fail(w, r, watchword.ErrUnavailable)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/apirequest"
+	"github.com/watchword-auth/watchword/internal/respond"
 )
 
 type userBody struct {
@@ -45,11 +47,11 @@ func userOf(u watchword.User) userBody {
 }
 
 func (s *Server) me(w http.ResponseWriter, _ *http.Request, who watchword.Identity) error {
-	return respond(w, http.StatusOK, userAnswer{userOf(who.User)})
+	return respond.JSON(w, http.StatusOK, userAnswer{userOf(who.User)})
 }
 
 func (s *Server) rename(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
-	body, err := decode[renameBody](r)
+	body, err := apirequest.Body[renameBody](r)
 	if err != nil {
 		return err
 	}
@@ -60,11 +62,11 @@ func (s *Server) rename(w http.ResponseWriter, r *http.Request, who watchword.Id
 	if err != nil {
 		return err
 	}
-	return respond(w, http.StatusOK, userAnswer{userOf(user)})
+	return respond.JSON(w, http.StatusOK, userAnswer{userOf(user)})
 }
 
 func (s *Server) deleteMe(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
-	body, err := decode[passwordBody](r)
+	body, err := apirequest.Body[passwordBody](r)
 	if err != nil {
 		return err
 	}
@@ -72,7 +74,7 @@ func (s *Server) deleteMe(w http.ResponseWriter, r *http.Request, who watchword.
 		return err
 	}
 	s.clearCookie(w)
-	return respond(w, http.StatusOK, messageBody{"The account is deleted."})
+	return respond.JSON(w, http.StatusOK, messageBody{"The account is deleted."})
 }
 
 func (s *Server) user(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
@@ -80,5 +82,5 @@ func (s *Server) user(w http.ResponseWriter, r *http.Request, who watchword.Iden
 	if err != nil {
 		return err
 	}
-	return respond(w, http.StatusOK, userAnswer{userOf(user)})
+	return respond.JSON(w, http.StatusOK, userAnswer{userOf(user)})
 }

@@ -5,6 +5,8 @@ import (
 	"net/http"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/apirequest"
+	"github.com/watchword-auth/watchword/internal/respond"
 )
 
 type tokenBody struct {
@@ -17,18 +19,18 @@ type changeEmailBody struct {
 }
 
 func (s *Server) resendVerification(w http.ResponseWriter, r *http.Request) error {
-	body, err := decode[emailBody](r)
+	body, err := apirequest.Body[emailBody](r)
 	if err != nil {
 		return err
 	}
 	if err := s.engine.ResendVerification(r.Context(), body.Email, s.clientOf(w, r)); err != nil {
 		return err
 	}
-	return respond(w, http.StatusAccepted, mailOnItsWay)
+	return respond.JSON(w, http.StatusAccepted, mailOnItsWay)
 }
 
 func (s *Server) changeEmail(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
-	body, err := decode[changeEmailBody](r)
+	body, err := apirequest.Body[changeEmailBody](r)
 	if err != nil {
 		return err
 	}
@@ -36,7 +38,7 @@ func (s *Server) changeEmail(w http.ResponseWriter, r *http.Request, who watchwo
 	if err != nil {
 		return err
 	}
-	return respond(w, http.StatusAccepted, messageBody{"A mail is on its way to the new address. Nothing changes until you confirm it there."})
+	return respond.JSON(w, http.StatusAccepted, messageBody{"A mail is on its way to the new address. Nothing changes until you confirm it there."})
 }
 
 func (s *Server) verifyEmail(w http.ResponseWriter, r *http.Request) error {
@@ -55,12 +57,12 @@ func (s *Server) undoEmail(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) spend(w http.ResponseWriter, r *http.Request,
 	flow func(context.Context, watchword.Secret, watchword.Client) error, done string,
 ) error {
-	body, err := decode[tokenBody](r)
+	body, err := apirequest.Body[tokenBody](r)
 	if err != nil {
 		return err
 	}
 	if err := flow(r.Context(), watchword.Secret(body.Token), s.clientOf(w, r)); err != nil {
 		return err
 	}
-	return respond(w, http.StatusOK, messageBody{done})
+	return respond.JSON(w, http.StatusOK, messageBody{done})
 }

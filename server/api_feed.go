@@ -12,6 +12,7 @@ import (
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/clientip"
+	"github.com/watchword-auth/watchword/internal/respond"
 )
 
 // The revocation feed, by polling and as a stream (docs/revocation.md). Both are
@@ -60,7 +61,7 @@ func (s *Server) revocations(w http.ResponseWriter, r *http.Request) error {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
-	return respond(w, http.StatusOK, answer)
+	return respond.JSON(w, http.StatusOK, answer)
 }
 
 // parseAfter reads the number of an event; none is 0.

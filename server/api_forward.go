@@ -9,6 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/respond"
 )
 
 // A gateway asks here, about each request that it was sent, whether to let it
@@ -80,7 +81,7 @@ func identify(w http.ResponseWriter, who watchword.Identity) error {
 	h.Set(headerSession, string(who.Session.ID))
 	h.Set(headerRoles, strings.Join(who.User.Roles, ","))
 	h.Set(headerEmail, email)
-	return respond(w, http.StatusOK, messageBody{"This request may pass."})
+	return respond.JSON(w, http.StatusOK, messageBody{"This request may pass."})
 }
 
 // A forwardRule is what a gateway requires.

@@ -4,6 +4,8 @@ import (
 	"net/http"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/apirequest"
+	"github.com/watchword-auth/watchword/internal/respond"
 )
 
 type emailBody struct {
@@ -24,18 +26,18 @@ type changePasswordBody struct {
 var mailOnItsWay = messageBody{"If there is an account with this address, a mail is on its way."}
 
 func (s *Server) forgotPassword(w http.ResponseWriter, r *http.Request) error {
-	body, err := decode[emailBody](r)
+	body, err := apirequest.Body[emailBody](r)
 	if err != nil {
 		return err
 	}
 	if err := s.engine.ForgotPassword(r.Context(), body.Email, s.clientOf(w, r)); err != nil {
 		return err
 	}
-	return respond(w, http.StatusAccepted, mailOnItsWay)
+	return respond.JSON(w, http.StatusAccepted, mailOnItsWay)
 }
 
 func (s *Server) resetPassword(w http.ResponseWriter, r *http.Request) error {
-	body, err := decode[resetBody](r)
+	body, err := apirequest.Body[resetBody](r)
 	if err != nil {
 		return err
 	}
@@ -43,11 +45,11 @@ func (s *Server) resetPassword(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return respond(w, http.StatusOK, messageBody{"The password is changed. You were signed out everywhere: sign in with the new one."})
+	return respond.JSON(w, http.StatusOK, messageBody{"The password is changed. You were signed out everywhere: sign in with the new one."})
 }
 
 func (s *Server) changePassword(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
-	body, err := decode[changePasswordBody](r)
+	body, err := apirequest.Body[changePasswordBody](r)
 	if err != nil {
 		return err
 	}
@@ -55,5 +57,5 @@ func (s *Server) changePassword(w http.ResponseWriter, r *http.Request, who watc
 	if err != nil {
 		return err
 	}
-	return respond(w, http.StatusOK, messageBody{"The password is changed. Your other sessions have ended."})
+	return respond.JSON(w, http.StatusOK, messageBody{"The password is changed. Your other sessions have ended."})
 }

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/apirequest"
+	"github.com/watchword-auth/watchword/internal/respond"
 )
 
 type registerBody struct {
@@ -68,11 +70,11 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request, status int, in *
 		body.RefreshToken = string(in.RefreshToken)
 	} else {
 		s.setCookie(w, in)
-		if r.URL.Path != pathRefresh && len(s.pageCookies(r)) > 0 {
-			http.SetCookie(w, s.pageCookie("", -time.Second)) // pages go by the newest sign-in
+		if r.URL.Path != pathRefresh && len(s.pageCookie().Values(r)) > 0 {
+			s.pageCookie().Clear(w) // pages go by the newest sign-in
 		}
 	}
-	return respond(w, status, body)
+	return respond.JSON(w, status, body)
 }
 
 func checkDelivery(delivery string) error {
@@ -83,7 +85,7 @@ func checkDelivery(delivery string) error {
 }
 
 func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
-	body, err := decode[registerBody](r)
+	body, err := apirequest.Body[registerBody](r)
 	if err != nil {
 		return err
 	}
@@ -97,13 +99,13 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if in == nil {
-		return respond(w, http.StatusAccepted, messageBody{"Look into your mailbox: a mail tells you how to go on."})
+		return respond.JSON(w, http.StatusAccepted, messageBody{"Look into your mailbox: a mail tells you how to go on."})
 	}
 	return s.signIn(w, r, http.StatusCreated, in, body.Delivery)
 }
 
 func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
-	body, err := decode[loginBody](r)
+	body, err := apirequest.Body[loginBody](r)
 	if err != nil {
 		return err
 	}
@@ -121,7 +123,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) refresh(w http.ResponseWriter, r *http.Request) error {
-	body, err := decodeIfAny[refreshBody](r)
+	body, err := apirequest.BodyIfAny[refreshBody](r)
 	if err != nil {
 		return err
 	}
@@ -140,7 +142,7 @@ func (s *Server) refresh(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) logout(w http.ResponseWriter, r *http.Request) error {
-	body, err := decodeIfAny[refreshBody](r)
+	body, err := apirequest.BodyIfAny[refreshBody](r)
 	if err != nil {
 		return err
 	}
@@ -148,19 +150,19 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	access, err := bearerToken(r)
+	access, err := apirequest.BearerToken(r)
 	if err != nil {
 		return err
 	}
-	if err := s.engine.Logout(r.Context(), token, access, s.clientOf(w, r)); err != nil {
+	if err := s.engine.Logout(r.Context(), token, watchword.Secret(access), s.clientOf(w, r)); err != nil {
 		return err
 	}
 	s.clearCookie(w)
-	return respond(w, http.StatusOK, messageBody{"You are signed out."})
+	return respond.JSON(w, http.StatusOK, messageBody{"You are signed out."})
 }
 
 func (s *Server) logoutAll(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
-	body, err := decodeIfAny[logoutAllBody](r)
+	body, err := apirequest.BodyIfAny[logoutAllBody](r)
 	if err != nil {
 		return err
 	}
@@ -173,10 +175,10 @@ func (s *Server) logoutAll(w http.ResponseWriter, r *http.Request, who watchword
 		return err
 	}
 	if body.KeepCurrent {
-		return respond(w, http.StatusOK, logoutAllAnswer{"Your other sessions have ended.", ended})
+		return respond.JSON(w, http.StatusOK, logoutAllAnswer{"Your other sessions have ended.", ended})
 	}
 	s.clearCookie(w)
-	return respond(w, http.StatusOK, logoutAllAnswer{"All your sessions have ended.", ended})
+	return respond.JSON(w, http.StatusOK, logoutAllAnswer{"All your sessions have ended.", ended})
 }
 
 func (s *Server) sessions(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
@@ -192,7 +194,7 @@ func (s *Server) sessions(w http.ResponseWriter, r *http.Request, who watchword.
 			Current: one.ID == who.Session.ID,
 		})
 	}
-	return respond(w, http.StatusOK, answer)
+	return respond.JSON(w, http.StatusOK, answer)
 }
 
 func (s *Server) endSession(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
@@ -203,5 +205,5 @@ func (s *Server) endSession(w http.ResponseWriter, r *http.Request, who watchwor
 	if id == who.Session.ID {
 		s.clearCookie(w)
 	}
-	return respond(w, http.StatusOK, messageBody{"The session has ended."})
+	return respond.JSON(w, http.StatusOK, messageBody{"The session has ended."})
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/respond"
 )
 
 type jwksAnswer struct {
@@ -39,7 +40,7 @@ func (s *Server) jwks(w http.ResponseWriter, r *http.Request) error {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
-	write(w, http.StatusOK, "application/json", document)
+	respond.Write(w, http.StatusOK, "application/json", document)
 	return nil
 }
 
@@ -55,7 +56,7 @@ func matches(header, tag string) bool {
 
 func (s *Server) metadata(w http.ResponseWriter, _ *http.Request) error {
 	w.Header().Set("Cache-Control", "public, max-age=3600")
-	return respond(w, http.StatusOK, metadataAnswer{
+	return respond.JSON(w, http.StatusOK, metadataAnswer{
 		Issuer:                 s.opts.PublicURL,
 		JWKSURI:                s.opts.PublicURL + pathJWKS,
 		ResponseTypesSupported: []string{},
@@ -67,7 +68,7 @@ func (s *Server) metadata(w http.ResponseWriter, _ *http.Request) error {
 
 func (s *Server) health(w http.ResponseWriter, _ *http.Request) error {
 	w.Header().Set("Cache-Control", "no-store")
-	return respond(w, http.StatusOK, healthAnswer{"up"})
+	return respond.JSON(w, http.StatusOK, healthAnswer{"up"})
 }
 
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) error {
@@ -78,5 +79,5 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) error {
 	if err := s.engine.Ready(r.Context()); err != nil {
 		return err
 	}
-	return respond(w, http.StatusOK, healthAnswer{"ready"})
+	return respond.JSON(w, http.StatusOK, healthAnswer{"ready"})
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/respond"
 )
 
 // describe makes the OpenAPI 3.1 document of the routes.
@@ -176,6 +177,6 @@ func tagOf(path string) string {
 }
 
 func (s *Server) openAPI(w http.ResponseWriter, _ *http.Request) error {
-	write(w, http.StatusOK, "application/json", s.document)
+	respond.Write(w, http.StatusOK, "application/json", s.document)
 	return nil
 }

@@ -121,9 +121,9 @@ func (s *Server) isOurSite(r *http.Request) bool {
 	}
 	if origin != "" {
 		// Front-ends use the API. A form of our pages comes from our pages.
-		return s.isOrigin(origin) && (isAPI(r.URL.Path) || origin == s.opts.PublicURL || !slices.Contains(s.opts.AllowedOrigins, origin))
+		return s.isOrigin(origin) && (s.isForFrontEnds(r) || origin == s.opts.PublicURL || !slices.Contains(s.opts.AllowedOrigins, origin))
 	}
-	return site != "" || len(r.CookiesNamed(s.opts.CookieName))+len(s.pageCookies(r)) == 0
+	return site != "" || !s.hasCredentials(r)
 }
 
 // afterOrigin is what a URL may go on with: path and query in the letters of RFC

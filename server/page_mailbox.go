@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"net/http"
 	"time"
+
+	"github.com/watchword-auth/watchword/internal/respond"
 )
 
 // A Mailbox is where mails stay in development.
@@ -43,7 +45,7 @@ func (s *Server) mailHTML(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox allow-top-navigation allow-popups")
-	write(w, http.StatusOK, "text/html", []byte(mail.HTML))
+	respond.Write(w, http.StatusOK, "text/html", []byte(mail.HTML))
 	return nil
 }
 

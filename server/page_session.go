@@ -4,9 +4,9 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/tokencookie"
 )
 
 // Who looks at a page. Pages know the session by the refresh cookie, as the API
@@ -20,17 +20,12 @@ const (
 	pathLogin   = "/login"
 )
 
-func (s *Server) pageCookie(value string, life time.Duration) *http.Cookie {
+func (s *Server) pageCookie() tokencookie.Cookie {
 	name := "watchword-page"
 	if s.https {
 		name = "__Host-watchword-page"
 	}
-	return &http.Cookie{Name: name, Value: value, Path: "/", MaxAge: int(life / time.Second),
-		Secure: s.https, HttpOnly: true, SameSite: http.SameSiteStrictMode}
-}
-
-func (s *Server) pageCookies(r *http.Request) []*http.Cookie {
-	return r.CookiesNamed(s.pageCookie("", 0).Name)
+	return tokencookie.Cookie{Name: name, Secure: s.https, SameSite: http.SameSiteStrictMode}
 }
 
 // enter hands out both cookies. Neither outlives the browser if the session is not
@@ -45,13 +40,13 @@ func (s *Server) enter(w http.ResponseWriter, in *watchword.SignIn) {
 	if !in.Session.Persistent {
 		life = 0
 	}
-	http.SetCookie(w, s.pageCookie(string(in.AccessToken), life))
+	s.pageCookie().Set(w, string(in.AccessToken), life)
 }
 
 // leave takes both back.
 func (s *Server) leave(w http.ResponseWriter) {
 	s.clearCookie(w)
-	http.SetCookie(w, s.pageCookie("", -time.Second))
+	s.pageCookie().Clear(w)
 }
 
 // goodbye leaves nothing of somebody in the browser, and says why.
@@ -71,8 +66,8 @@ type visitor struct {
 // visitor finds out who asks: by the page's cookie, else by the refresh cookie,
 // which rotates. Two tabs that do so at once get the same successor.
 func (s *Server) visitor(w http.ResponseWriter, r *http.Request) (visitor, error) {
-	if cookies := s.pageCookies(r); len(cookies) == 1 {
-		who, err := s.engine.Authenticate(r.Context(), watchword.Secret(cookies[0].Value))
+	if cookies := s.pageCookie().Values(r); len(cookies) == 1 {
+		who, err := s.engine.Authenticate(r.Context(), watchword.Secret(cookies[0]))
 		var refusal *watchword.Error
 		if err == nil {
 			return visitor{Identity: who, signedIn: true}, nil
@@ -147,7 +142,7 @@ func (s *Server) known(next func(http.ResponseWriter, *http.Request, watchword.I
 // browser has kept our cookies to itself (SameSite=Strict), signed in or not. It may
 // have sent others, of the domain above.
 func (s *Server) comesFromElsewhere(r *http.Request) bool {
-	ours := len(r.CookiesNamed(s.opts.CookieName)) + len(s.pageCookies(r))
+	ours := len(s.refreshCookie().Values(r)) + len(s.pageCookie().Values(r))
 	return r.Method == http.MethodGet && r.Header.Get("Sec-Fetch-Site") == "cross-site" && ours == 0
 }
 

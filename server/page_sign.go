@@ -103,8 +103,8 @@ func (s *Server) logoutForm(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	var access watchword.Secret
-	if cookies := s.pageCookies(r); len(cookies) == 1 {
-		access = watchword.Secret(cookies[0].Value)
+	if cookies := s.pageCookie().Values(r); len(cookies) == 1 {
+		access = watchword.Secret(cookies[0])
 	}
 	if err := s.engine.Logout(r.Context(), token, access, s.clientOf(w, r)); err != nil {
 		return err

@@ -17,6 +17,8 @@ import (
 	"golang.org/x/text/language"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/apirequest"
+	"github.com/watchword-auth/watchword/internal/respond"
 )
 
 // A view is one page for one reader.
@@ -69,7 +71,7 @@ func (s *Server) show(w http.ResponseWriter, status int, v *view) error {
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'nonce-"+v.Nonce+"'; script-src 'nonce-"+v.Nonce+"'; "+
 		"img-src 'self' data:; font-src 'self'; form-action "+strings.Join(append([]string{"'self'"}, s.opts.AllowedOrigins...), " ")+
 		"; base-uri 'none'; object-src 'none'; frame-ancestors 'none'")
-	write(w, status, "text/html", text.Bytes())
+	respond.Write(w, status, "text/html", text.Bytes())
 	return nil
 }
 
@@ -184,7 +186,7 @@ func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	if kind != "application/x-www-form-urlencoded" {
 		return nil, &watchword.Error{Code: watchword.CodeContentType, Detail: "Send the form as application/x-www-form-urlencoded."}
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	r.Body = http.MaxBytesReader(w, r.Body, apirequest.MaxBody)
 	err := r.ParseForm()
 	var tooLarge *http.MaxBytesError
 	switch {
@@ -229,6 +231,6 @@ func (s *Server) asset(w http.ResponseWriter, r *http.Request) error {
 		content = s.face.style
 	}
 	w.Header().Set("Cache-Control", "public, max-age=300")
-	write(w, http.StatusOK, kinds[path.Ext(name)], content)
+	respond.Write(w, http.StatusOK, kinds[path.Ext(name)], content)
 	return nil
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/apirequest"
+	"github.com/watchword-auth/watchword/internal/respond"
 )
 
 // statusOf is the HTTP status of every refusal.
@@ -61,8 +63,11 @@ type problem struct {
 // and not shown.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	var refusal *watchword.Error
+	var unread *apirequest.Error
 	switch {
 	case errors.As(err, &refusal):
+	case errors.As(err, &unread):
+		refusal = &watchword.Error{Code: watchword.Code(unread.Code), Detail: unread.Detail}
 	case errors.Is(err, watchword.ErrUnavailable):
 		s.log.Error("the store is unavailable", slog.String("request_id", w.Header().Get(requestIDHeader)), slog.Any("error", err))
 		refusal = &watchword.Error{Code: watchword.CodeTryLater, RetryAfter: 2 * time.Second,
@@ -77,6 +82,10 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 			Detail: "Something went wrong here. Try again; if it stays, tell us the request id."}
 	}
 	s.failHeaders(w, r, refusal)
+	if d := s.dialectOf(r); d != nil {
+		d.Refuse(w, r, statusOf(refusal.Code), refusal)
+		return
+	}
 	if wantsPage(r) && s.failPage(w, r, refusal) == nil {
 		return
 	}
@@ -89,7 +98,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if err != nil {
 		panic(err) // strings and numbers
 	}
-	write(w, status, "application/problem+json", body)
+	respond.Write(w, status, "application/problem+json", body)
 }
 
 // failHeaders sets what a refusal says in headers: when to come back, how to
@@ -116,29 +125,12 @@ func (s *Server) failHeaders(w http.ResponseWriter, r *http.Request, refusal *wa
 	}
 	switch refusal.Code {
 	case watchword.CodeRefreshInvalid, watchword.CodeSessionEnded, watchword.CodeRefreshReused:
-		if r.URL.Path == pathRefresh && len(r.CookiesNamed(s.opts.CookieName)) > 0 {
+		if r.URL.Path == pathRefresh && len(s.refreshCookie().Values(r)) > 0 {
 			s.clearCookie(w)
 		}
 	case watchword.CodeAmbiguousCredentials:
-		if len(r.CookiesNamed(s.opts.CookieName)) > 1 {
+		if len(s.refreshCookie().Values(r)) > 1 {
 			s.clearCookie(w)
 		}
 	}
-}
-
-// respond answers with JSON.
-func respond(w http.ResponseWriter, status int, body any) error {
-	text, err := json.Marshal(body)
-	if err != nil {
-		return err
-	}
-	write(w, status, "application/json", text)
-	return nil
-}
-
-func write(w http.ResponseWriter, status int, contentType string, body []byte) {
-	w.Header().Set("Content-Type", contentType+"; charset=utf-8")
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(status)
-	_, _ = w.Write(body) // nobody to tell
 }

@@ -180,6 +180,10 @@ func (s *Server) mux() (http.Handler, error) {
 		mux.Handle(p, s.notAllowed(allowed))
 	}
 	mux.Handle("/", s.answer(notFound))
+	dialects := map[Dialect]http.Handler{}
+	for _, d := range s.opts.Dialects {
+		dialects[d] = s.speak(d)
+	}
 	below := s.answer(s.forwardBelow)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
@@ -187,6 +191,8 @@ func (s *Server) mux() (http.Handler, error) {
 			below.ServeHTTP(w, r)
 		case path.Clean(r.URL.Path) != r.URL.Path:
 			s.fail(w, r, notFound(w, r))
+		case s.dialectOf(r) != nil:
+			dialects[s.dialectOf(r)].ServeHTTP(w, r)
 		default:
 			mux.ServeHTTP(w, r)
 		}

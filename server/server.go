@@ -54,6 +54,10 @@ type Options struct {
 	// logo (docs/pages.md). Default: none.
 	Pages fs.FS
 
+	// Dialects answer the front-ends of other servers (docs/dialects.md). Default:
+	// none.
+	Dialects []Dialect
+
 	// DevMail shows the development mailbox at /dev/mail. Default: none.
 	DevMail Mailbox
 
@@ -101,7 +105,7 @@ func New(engine *watchword.Engine, opts Options) (*Server, error) {
 	if s.proxies, err = clientip.ParseTrusted(opts.TrustedProxies); err != nil {
 		return nil, fmt.Errorf("server: Options.TrustedProxies: %w", err)
 	}
-	if err := s.checkCookie(); err != nil {
+	if err := s.refreshCookie().Check(); err != nil {
 		return nil, fmt.Errorf("server: Options.CookieName: %w", err)
 	}
 	for _, origin := range append([]string{opts.PublicURL}, opts.AllowedOrigins...) {
@@ -159,7 +163,7 @@ func (s *Server) sharedWith(origins []string, next http.Handler) http.Handler {
 		shared = cors.New(cors.Options{
 			AllowedOrigins:   origins,
 			AllowedMethods:   []string{http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete},
-			AllowedHeaders:   []string{"Authorization", "Content-Type"},
+			AllowedHeaders:   []string{"Authorization", "Content-Type", "X-Reset-Base"}, // the last of dialect/users
 			ExposedHeaders:   []string{"WWW-Authenticate", "Retry-After", requestIDHeader},
 			AllowCredentials: true,
 			MaxAge:           int((10 * time.Minute).Seconds()),
@@ -172,7 +176,7 @@ func (s *Server) sharedWith(origins []string, next http.Handler) http.Handler {
 			open.ServeHTTP(w, r)
 		case isForward(r.URL.Path) && r.Method == http.MethodOptions:
 			next.ServeHTTP(w, r) // a preflight of the service behind the gateway, and not ours to allow
-		case isAPI(r.URL.Path):
+		case s.isForFrontEnds(r):
 			shared.ServeHTTP(w, r)
 		default:
 			next.ServeHTTP(w, r)

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/watchword-auth/watchword/internal/apirequest"
 )
 
 // Require lets a request pass whose access token is valid; FromContext has its
@@ -53,7 +55,7 @@ func (v *Verifier) RequireRecent(maxAge time.Duration) func(http.Handler) http.H
 func (v *Verifier) Optional(next http.Handler) http.Handler {
 	required := v.Require(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if token, err := bearerToken(r); err == nil && token == "" {
+		if token, err := apirequest.BearerToken(r); err == nil && token == "" {
 			next.ServeHTTP(w, v.stripped(r))
 			return
 		}
@@ -74,12 +76,13 @@ func (v *Verifier) middleware(r rule) func(http.Handler) http.Handler {
 // the handler, on a request that says nothing else about who sends it.
 func (v *Verifier) requiring(allows rule, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		token, refused := bearerToken(r)
-		if refused == nil && token == "" {
-			refused = tokenMissing()
+		token, err := apirequest.BearerToken(r)
+		if err != nil {
+			v.refuse(w, ambiguous())
+			return
 		}
-		if refused != nil {
-			v.refuse(w, refused)
+		if token == "" {
+			v.refuse(w, tokenMissing())
 			return
 		}
 		who, err := v.Verify(r.Context(), token)
@@ -94,27 +97,6 @@ func (v *Verifier) requiring(allows rule, next http.Handler) http.Handler {
 		r = v.stripped(r)
 		next.ServeHTTP(w, r.WithContext(NewContext(r.Context(), who)))
 	})
-}
-
-// bearerToken returns the access token of a request (RFC 6750, section 2.1), and
-// "" if there is none. Nowhere else is one looked for: not in the form, not in
-// the query, not in a cookie.
-func bearerToken(r *http.Request) (string, *refusal) {
-	values := r.Header["Authorization"]
-	if len(values) > 1 {
-		return "", ambiguous()
-	}
-	if len(values) == 0 {
-		return "", nil
-	}
-	scheme, token, _ := strings.Cut(values[0], " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		return "", nil
-	}
-	if token = strings.TrimSpace(token); token == "" {
-		token = "-" // named, and not valid
-	}
-	return token, nil
 }
 
 // DefaultStripHeaders are the headers in which gateways and frameworks hand on who

@@ -17,6 +17,9 @@ func welcome(w io.Writer, s *Settings, took time.Duration, warnings []string) {
 		line("Mails", s.PublicURL+"/dev/mail  (nothing is sent)")
 	}
 	line("API", s.PublicURL+"/docs")
+	for _, name := range s.Dialects {
+		line("Dialect", name+"  "+s.PublicURL+map[string]string{"users": "/api/users", "lesson": "/register, /login, /token …"}[name])
+	}
 	if s.AdminListen != "" {
 		line("Metrics", "http://"+s.AdminListen+"/metrics")
 	}

@@ -27,7 +27,7 @@ type Settings struct {
 	AllowedOrigins []string `name:"allowed-origins" group:"network" help:"Exact origins of front-ends on other hosts, comma separated."`
 	TrustedProxies []string `name:"trusted-proxies" group:"network" help:"Networks (CIDR) of proxies whose X-Forwarded-For and X-Forwarded-Proto count, comma separated."`
 	PagesDir       string   `name:"pages-dir" group:"network" help:"Folder with templates, texts, style and logo of your own, see docs/pages.md; empty: ours."`
-	Dialects       []string `name:"dialects" group:"network" help:"Compatibility dialects: users, lesson. They come with a later release."`
+	Dialects       []string `name:"dialects" group:"network" help:"APIs of other servers to speak as well, comma separated: users, lesson (docs/dialects.md)."`
 
 	DataDir   string           `name:"data-dir" default:"./watchword-data" group:"data" help:"Folder of the embedded database, the master key and the development mailbox."`
 	Store     watchword.Secret `name:"store" default:"sqlite:" secret:"password" group:"data" help:"sqlite:PATH, without a path in the data directory; or postgres://user:password@host/database."`

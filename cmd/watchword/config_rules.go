@@ -153,11 +153,8 @@ func proxyProblem(cidr string) string {
 func dialectsProblem(s *Settings) string {
 	for _, name := range s.Dialects {
 		if name != "users" && name != "lesson" {
-			return fmt.Sprintf("%q is no dialect, and this release has none yet. Remove it.", name)
+			return fmt.Sprintf("%q is no dialect. Write users, lesson, or both.", name)
 		}
-	}
-	if len(s.Dialects) > 0 {
-		return "compatibility dialects come with a later release. Remove it."
 	}
 	return ""
 }

@@ -113,7 +113,7 @@ var refusals = []struct {
 	{name: "PostgreSQL without a master key", env: []string{"WATCHWORD_STORE=postgres://me:" + weak + "@db/auth"}, want: []string{"master-key: is missing…"}},
 	{name: "PostgreSQL nowhere", args: "--store=postgres://:port/", want: []string{"store…is not a PostgreSQL URL…", "master-key: is missing…"}},
 	{name: "another store", args: "--store=redis://localhost", want: []string{"store…is no store…"}},
-	{name: "a dialect", args: "--dialects=users", want: []string{"dialects…come with a later release…"}},
+	{name: "two dialects", args: "--dialects=users,lesson"},
 	{name: "no dialect", args: "--dialects=oidc", want: []string{"dialects…\"oidc\" is no dialect…"}},
 	{name: "no data directory", args: "--data-dir=", want: []string{"data-dir…is empty…"}},
 	// CFG-1

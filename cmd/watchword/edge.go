@@ -1,11 +1,16 @@
 package main
 
 import (
+	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/dialect/lesson"
+	"github.com/watchword-auth/watchword/dialect/users"
 	"github.com/watchword-auth/watchword/mail/devbox"
 	"github.com/watchword-auth/watchword/server"
 )
@@ -29,6 +34,10 @@ func (d *doors) install(settings *Settings, s *stack, log *slog.Logger) error {
 	if s.box != nil {
 		options.DevMail = mailbox{s.box}
 	}
+	var err error
+	if options.Dialects, err = settings.dialects(s.engine); err != nil {
+		return err
+	}
 	edge, err := server.New(s.engine, options)
 	if err != nil {
 		return err
@@ -48,6 +57,25 @@ func (d *doors) install(settings *Settings, s *stack, log *slog.Logger) error {
 		d.servers = append(d.servers, admin)
 	}
 	return nil
+}
+
+// dialects are those that the settings name.
+func (s *Settings) dialects(engine *watchword.Engine) (all []server.Dialect, err error) {
+	secure, site := strings.HasPrefix(s.PublicURL, "https:"), sameSite[s.CookieSameSite]
+	for _, name := range s.Dialects {
+		var dialect server.Dialect
+		switch name {
+		case "users":
+			dialect, err = users.New(engine, users.Options{Secure: secure, CookieSameSite: site, CookieDomain: s.CookieDomain})
+		case "lesson":
+			dialect, err = lesson.New(engine, lesson.Options{Secure: secure, CookieSameSite: site, CookieDomain: s.CookieDomain})
+		}
+		if err != nil {
+			return nil, fmt.Errorf("dialect %s: %w", name, err)
+		}
+		all = append(all, dialect)
+	}
+	return all, nil
 }
 
 // sameSite are the words of cookie-same-site.

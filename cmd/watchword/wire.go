@@ -134,6 +134,7 @@ func (s *Settings) masterKeyPath() string { return filepath.Join(s.DataDir, "mas
 func (s *Settings) engine() watchword.Options {
 	return watchword.Options{
 		PublicURL:     s.PublicURL,
+		LinkOrigins:   s.AllowedOrigins,
 		Audience:      s.Audience,
 		AccessTTL:     s.AccessTTL,
 		SigningAlg:    s.SigningAlg,

@@ -43,20 +43,54 @@ func wrong(reason string) error { return &Error{Reason: reason} }
 // body has to be UTF-8 without NUL and lone surrogates, at most 8 deep. Errors:
 // *Error, ErrTooLarge, and those of r.
 func Decode(r io.Reader, limit int64, v any) error {
-	data, err := io.ReadAll(io.LimitReader(r, limit+1))
+	data, err := read(r, limit, shape{known: names(v)})
 	if err != nil {
 		return err
 	}
+	return unmarshal(data, v)
+}
+
+// DecodeKnown is Decode for clients that were written for other servers: members
+// that v does not have, and nulls, are passed over. What v has still has one
+// reading.
+func DecodeKnown(r io.Reader, limit int64, v any) error {
+	data, err := read(r, limit, shape{loose: true})
+	if err != nil {
+		return err
+	}
+	var all map[string]json.RawMessage
+	if err := unmarshal(data, &all); err != nil {
+		return err
+	}
+	known := map[string]json.RawMessage{} // encoding/json would take Email for email
+	for _, name := range names(v) {
+		if value, found := all[name]; found && name != "" {
+			known[name] = value
+		}
+	}
+	if data, err = json.Marshal(known); err != nil {
+		return err
+	}
+	return unmarshal(data, v)
+}
+
+// read returns a body that has one reading.
+func read(r io.Reader, limit int64, s shape) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err != nil {
+		return nil, err
+	}
 	if int64(len(data)) > limit {
-		return ErrTooLarge
+		return nil, ErrTooLarge
 	}
 	if err := checkText(data); err != nil {
-		return err
+		return nil, err
 	}
-	if err := checkShape(data, names(v)); err != nil {
-		return err
-	}
-	err = json.Unmarshal(data, v)
+	return data, s.check(data)
+}
+
+func unmarshal(data []byte, v any) error {
+	err := json.Unmarshal(data, v)
 	var mismatch *json.UnmarshalTypeError
 	if errors.As(err, &mismatch) {
 		return &Error{mismatch.Field, "has the wrong type"}
@@ -118,15 +152,21 @@ func escaped(data []byte) int64 {
 	return int64(unit)
 }
 
-// checkShape walks over the tokens: one object, no name twice, none unknown, no
-// null, not too deep, nothing after it.
-func checkShape(data []byte, known []string) error {
+// A shape is which members an object may have.
+type shape struct {
+	known []string
+	loose bool // any, and nulls
+}
+
+// check walks over the tokens: one object, no name twice, none unknown, no null,
+// not too deep, nothing after it.
+func (s shape) check(data []byte) error {
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.UseNumber()
 	if first, err := decoder.Token(); err != nil || first != json.Delim('{') {
 		return wrong("the body is not a JSON object")
 	}
-	if err := checkObject(decoder, known, 1); err != nil {
+	if err := s.checkObject(decoder, 1); err != nil {
 		return err
 	}
 	if _, err := decoder.Token(); err != io.EOF {
@@ -135,8 +175,8 @@ func checkShape(data []byte, known []string) error {
 	return nil
 }
 
-// checkObject reads an object whose brace is read. known is nil within members.
-func checkObject(decoder *json.Decoder, known []string, depth int) error {
+// checkObject reads an object whose brace is read.
+func (s shape) checkObject(decoder *json.Decoder, depth int) error {
 	seen := make(map[string]bool, 4)
 	for decoder.More() {
 		token, err := decoder.Token()
@@ -148,11 +188,11 @@ func checkObject(decoder *json.Decoder, known []string, depth int) error {
 			return wrong("the body has a member twice")
 		}
 		seen[name] = true
-		ours := isOneOf(name, known)
-		if known != nil && !ours {
+		ours := depth == 1 && isOneOf(name, s.known)
+		if depth == 1 && !ours && !s.loose {
 			return wrong("the body has a member that is not known here (names are case-sensitive)")
 		}
-		if err := checkValue(decoder, depth); err != nil {
+		if err := s.checkValue(decoder, depth); err != nil {
 			if ours && errors.Is(err, errNull) {
 				return &Error{name, "is null: leave it out instead"}
 			}
@@ -176,13 +216,16 @@ func isOneOf(name string, known []string) bool {
 
 var errNull = wrong("the body holds a null")
 
-func checkValue(decoder *json.Decoder, depth int) error {
+func (s shape) checkValue(decoder *json.Decoder, depth int) error {
 	token, err := decoder.Token()
 	if err != nil {
 		return wrong("the body is not valid JSON")
 	}
 	switch token {
 	case nil:
+		if s.loose {
+			return nil
+		}
 		return errNull
 	case json.Delim('{'), json.Delim('['):
 		if depth == maxDepth {
@@ -191,10 +234,10 @@ func checkValue(decoder *json.Decoder, depth int) error {
 	}
 	switch token {
 	case json.Delim('{'):
-		return checkObject(decoder, nil, depth+1)
+		return s.checkObject(decoder, depth+1)
 	case json.Delim('['):
 		for decoder.More() {
-			if err := checkValue(decoder, depth+1); err != nil {
+			if err := s.checkValue(decoder, depth+1); err != nil {
 				return err
 			}
 		}

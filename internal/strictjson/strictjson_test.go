@@ -177,3 +177,24 @@ func BenchmarkDecodeLoginLoosely(b *testing.B) {
 		}
 	}
 }
+
+func TestAClientOfAnotherServerMaySendMore(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]body{
+		`{"email":"a","passwordConfirm":"b","tags":[{"x":null}]}`: {Email: "a"},
+		`{"Email":"b","email":"a"}`:                               {Email: "a"},
+		`{"EMAIL":"b"}`:                                           {},
+		`{"email":null,"password":"p"}`:                           {Password: "p"},
+	} {
+		var got body
+		if err := strictjson.DecodeKnown(strings.NewReader(text), 16<<10, &got); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %+v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{``, `null`, `[]`, `{"email":["a"]}`, `{"email":{"$gt":""}}`, `{"email":1}`, `{"email":"a","email":"b"}`, `{"x":1,"x":2}`, `{"a":[[[[[[[[[1]]]]]]]]]}`, `{} x`} {
+		var got body
+		if err := strictjson.DecodeKnown(strings.NewReader(text), 16<<10, &got); err == nil {
+			t.Errorf("%s was taken: %+v", text, got)
+		}
+	}
+}

@@ -1,0 +1,230 @@
+// Package lesson speaks the API of an introductory lesson on JWT with Express, so
+// that front-ends written for it run unchanged (docs/dialects.md). Base path /, the
+// refresh token in bodies, the access token as a bearer or in the cookie jwt,
+// errors as plain text.
+//
+// It keeps the lesson's paths, statuses and names, and none of its faults: every
+// rule is the engine's.
+package lesson
+
+import (
+	"cmp"
+	"mime"
+	"net/http"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/apirequest"
+	"github.com/watchword-auth/watchword/internal/respond"
+	"github.com/watchword-auth/watchword/internal/tokencookie"
+)
+
+const token = "/token"
+
+// Options configure a Dialect. The zero value will do on plain http.
+type Options struct {
+	Secure         bool          // clients reach the server by https
+	CookieSameSite http.SameSite // of the cookie jwt. Default: Strict
+	CookieDomain   string        // Default: none, this host only
+}
+
+// A Dialect is a server.Dialect. Make one with New.
+type Dialect struct {
+	engine *watchword.Engine
+	cookie tokencookie.Cookie
+}
+
+// New makes the dialect. It fails on a cookie that browsers would not keep.
+func New(engine *watchword.Engine, o Options) (*Dialect, error) {
+	cookie := tokencookie.Cookie{Name: "jwt", Domain: o.CookieDomain, Secure: o.Secure,
+		SameSite: cmp.Or(o.CookieSameSite, http.SameSiteStrictMode)}
+	return &Dialect{engine, cookie}, cookie.Check()
+}
+
+// Takes reports whether a request is for one of the lesson's five paths. /login and
+// /logout are pages, too: a page is read, and sends forms.
+func (d *Dialect) Takes(r *http.Request) bool {
+	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
+	switch r.URL.Path {
+	case "/profile":
+		return reads || r.Method == http.MethodOptions
+	case "/register", "/login", token, "/logout":
+		return !reads && !isForm(r)
+	}
+	return false
+}
+
+func isForm(r *http.Request) bool {
+	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	return kind == "application/x-www-form-urlencoded" || kind == "multipart/form-data"
+}
+
+// Cookies are the one with the access token.
+func (d *Dialect) Cookies() []tokencookie.Cookie { return []tokencookie.Cookie{d.cookie} }
+
+// Routes are those of the lesson.
+func (d *Dialect) Routes() map[string]func(http.ResponseWriter, *http.Request, watchword.Client) error {
+	return map[string]func(http.ResponseWriter, *http.Request, watchword.Client) error{
+		"POST /register": d.register,
+		"POST /login":    d.login,
+		"POST " + token:  d.renew,
+		"POST /logout":   d.logout,
+		"GET /profile":   d.profile,
+	}
+}
+
+type signedInAnswer struct {
+	Token        string `json:"token"` // the access token again
+	AccessToken  string `json:"accessToken"`
+	RefreshToken string `json:"refreshToken"`
+}
+
+type renewedAnswer struct {
+	AccessToken  string `json:"accessToken"`
+	RefreshToken string `json:"refreshToken"`
+}
+
+type userBody struct {
+	ID       string `json:"id"`
+	Username string `json:"username"`
+	Email    string `json:"email"`
+}
+
+type profileAnswer struct {
+	User userBody `json:"user"`
+}
+
+type tokenBody struct {
+	Token string `json:"token"`
+}
+
+func (d *Dialect) signIn(w http.ResponseWriter, status int, in *watchword.SignIn) error {
+	d.cookie.Set(w, string(in.AccessToken), in.ExpiresIn)
+	access := string(in.AccessToken)
+	return respond.JSON(w, status, signedInAnswer{access, access, string(in.RefreshToken)})
+}
+
+func (d *Dialect) register(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
+	body, err := apirequest.KnownBody[struct {
+		Username string `json:"username"`
+		Email    string `json:"email"`
+		Password string `json:"password"`
+	}](r)
+	if err != nil {
+		return err
+	}
+	in, err := d.engine.SignUp(r.Context(), watchword.SignUpRequest{
+		Email: body.Email, Password: watchword.Secret(body.Password), Name: body.Username, Client: c,
+	})
+	if err != nil {
+		return err
+	}
+	if in == nil {
+		respond.Write(w, http.StatusAccepted, "text/plain", []byte("Look into your mailbox: a mail tells you how to go on."))
+		return nil
+	}
+	return d.signIn(w, http.StatusCreated, in)
+}
+
+func (d *Dialect) login(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
+	body, err := apirequest.KnownBody[struct {
+		Email    string `json:"email"`
+		Password string `json:"password"`
+	}](r)
+	if err != nil {
+		return err
+	}
+	in, err := d.engine.Login(r.Context(), watchword.LoginRequest{
+		Email: body.Email, Password: watchword.Secret(body.Password), Persistent: true, Client: c,
+	})
+	if err != nil {
+		return err
+	}
+	return d.signIn(w, http.StatusOK, in)
+}
+
+func (d *Dialect) renew(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
+	body, err := apirequest.KnownBody[tokenBody](r)
+	if err != nil {
+		return err
+	}
+	in, err := d.engine.Refresh(r.Context(), watchword.Secret(body.Token), c)
+	if err != nil {
+		return err
+	}
+	return respond.JSON(w, http.StatusOK, renewedAnswer{string(in.AccessToken), string(in.RefreshToken)})
+}
+
+// logout ends the session of whatever still names one: the lesson's client forgets
+// its refresh token before it sends it.
+func (d *Dialect) logout(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
+	body, err := apirequest.KnownBody[tokenBody](r)
+	if err != nil {
+		return err
+	}
+	access, err := d.accessToken(r)
+	if err != nil {
+		return err
+	}
+	if err := d.engine.Logout(r.Context(), watchword.Secret(body.Token), access, c); err != nil {
+		return err
+	}
+	d.cookie.Clear(w)
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// accessToken is the bearer's. Only a request without one is asked for the cookie,
+// which the browser adds whether or not the page meant to.
+func (d *Dialect) accessToken(r *http.Request) (watchword.Secret, error) {
+	access, err := apirequest.BearerToken(r)
+	if err != nil || access != "" {
+		return watchword.Secret(access), err
+	}
+	switch cookies := d.cookie.Values(r); len(cookies) {
+	case 0:
+		return "", nil
+	case 1:
+		return watchword.Secret(cookies[0]), nil
+	}
+	return "", &watchword.Error{Code: watchword.CodeAmbiguousCredentials,
+		Detail: "There are two session cookies. They were cleared: sign in again."}
+}
+
+func (d *Dialect) profile(w http.ResponseWriter, r *http.Request, _ watchword.Client) error {
+	access, err := d.accessToken(r)
+	if err != nil {
+		return err
+	}
+	who, err := d.engine.Authenticate(r.Context(), access)
+	if err != nil {
+		return err
+	}
+	return respond.JSON(w, http.StatusOK, profileAnswer{userBody{string(who.User.ID), who.User.Name, string(who.User.Email)}})
+}
+
+// Refuse answers with a text.
+func (d *Dialect) Refuse(w http.ResponseWriter, r *http.Request, status int, why *watchword.Error) {
+	if why.Code == watchword.CodeAmbiguousCredentials && len(d.cookie.Values(r)) > 1 {
+		d.cookie.Clear(w)
+	}
+	status, text := wordsOf(status, why, r.URL.Path)
+	if status != http.StatusUnauthorized {
+		w.Header().Del("WWW-Authenticate")
+	}
+	respond.Write(w, status, "text/plain", []byte(text))
+}
+
+// wordsOf says a refusal, and with which status.
+func wordsOf(status int, why *watchword.Error, path string) (int, string) {
+	switch why.Code {
+	case watchword.CodeEmailTaken:
+		return http.StatusBadRequest, "User already exists"
+	case watchword.CodeRefreshInvalid, watchword.CodeRefreshReused:
+		return http.StatusForbidden, why.Detail
+	case watchword.CodeSessionEnded:
+		if path == token {
+			return http.StatusForbidden, why.Detail
+		}
+	}
+	return status, why.Detail
+}

@@ -1,0 +1,145 @@
+package users
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/respond"
+)
+
+// The tutorial's words for what is refused.
+
+type errorAnswer struct {
+	Error    any    `json:"error"`
+	Feedback string `json:"feedback,omitempty"`
+}
+
+type validationError struct {
+	Message  string `json:"msg"`
+	Path     string `json:"path"`
+	Location string `json:"location"`
+}
+
+// Refuse answers with {error, feedback}.
+func (d *Dialect) Refuse(w http.ResponseWriter, r *http.Request, status int, why *watchword.Error) {
+	if clears(why.Code, r.URL.Path, len(d.cookie.Values(r))) {
+		d.cookie.Clear(w)
+	}
+	w.Header().Del("WWW-Authenticate")
+	if challenge := challengeOf(why.Code, r.URL.Path); challenge != "" {
+		w.Header().Set("WWW-Authenticate", challenge)
+	}
+	status, words := wordsOf(status, why)
+	if err := respond.JSON(w, status, words); err != nil {
+		panic(err) // texts
+	}
+}
+
+// wordsOf says a refusal, and with which status.
+func wordsOf(status int, why *watchword.Error) (int, errorAnswer) {
+	switch why.Code {
+	case watchword.CodeValidationFailed:
+		return status, validation(why.Fields)
+	case watchword.CodeEmailTaken:
+		return http.StatusUnprocessableEntity, validation([]watchword.FieldError{{Field: "email", Message: "E-mail already in use"}})
+	case watchword.CodeInvalidCredentials:
+		return http.StatusBadRequest, errorAnswer{"Wrong credentials!", "Email or password is wrong!"}
+	case watchword.CodeMailTokenInvalid:
+		return http.StatusBadRequest, errorAnswer{Error: "The reset link is invalid"}
+	case watchword.CodeNotFound, watchword.CodeMethodNotAllowed:
+		return http.StatusNotFound, errorAnswer{Error: "Resource not found"}
+	case watchword.CodeTokenExpired:
+		return status, errorAnswer{"Authentication Error", "Token lifetime is over!"}
+	}
+	if status == http.StatusUnauthorized {
+		return status, errorAnswer{"Authentication Error", "You are unauthenticated!"}
+	}
+	return status, errorAnswer{why.Detail, why.Detail}
+}
+
+// challengeOf is the WWW-Authenticate of a refusal (RFC 9110, section 11.6.1), by
+// which the front-end knows that it has to refresh; "" if it is not for us to say.
+func challengeOf(code watchword.Code, path string) string {
+	realm, name, description := "apps", "invalid_access_token", ""
+	switch code {
+	case watchword.CodeTokenMissing:
+		description = "no access token was sent"
+	case watchword.CodeTokenInvalid:
+		description = "the access token is not valid"
+	case watchword.CodeTokenExpired:
+		name, description = "expired_access_token", "the access token has expired"
+	case watchword.CodeRefreshMissing:
+		realm, name, description = "reauth", "no_rft", "no refresh token was sent"
+	case watchword.CodeRefreshInvalid, watchword.CodeRefreshReused:
+		realm, name, description = "reauth", "invalid_rft", "the refresh token is not valid"
+	case watchword.CodeSessionEnded:
+		description = "the session has ended"
+		if path == reauth {
+			realm, name = "reauth", "invalid_rft"
+		}
+	default:
+		return ""
+	}
+	return fmt.Sprintf(`Bearer realm=%q, error=%q, error_description=%q`, realm, name, description)
+}
+
+// clears reports whether the refresh cookies of a request are of no more use.
+func clears(code watchword.Code, path string, cookies int) bool {
+	switch code {
+	case watchword.CodeRefreshInvalid, watchword.CodeRefreshReused:
+		return cookies > 0
+	case watchword.CodeSessionEnded:
+		return cookies > 0 && path == reauth
+	case watchword.CodeAmbiguousCredentials:
+		return cookies > 1
+	}
+	return false
+}
+
+// validation lists what is unacceptable as express-validator does, but for the
+// values.
+func validation(fields []watchword.FieldError) errorAnswer {
+	list := make([]validationError, len(fields))
+	for i, f := range fields {
+		path := f.Field
+		if path == "name" {
+			path = "firstName" // what the engine says of the two as one
+		}
+		list[i] = validationError{messageOf(f), path, "body"}
+	}
+	return errorAnswer{list, list[0].Message}
+}
+
+func messageOf(f watchword.FieldError) string {
+	switch {
+	case f.Code == watchword.FieldRequired:
+		return strings.ToUpper(f.Field[:1]) + strings.ToLower(f.Field[1:]) + " CANNOT be empty"
+	case f.Field == "email" && f.Code == watchword.FieldInvalid:
+		return "Email is invalid"
+	}
+	return f.Message
+}
+
+// required refuses members that are empty: names and their values, in turn.
+func required(members ...string) error {
+	var missing []watchword.FieldError
+	for i := 0; i < len(members); i += 2 {
+		name, value := members[i], members[i+1]
+		if name != "password" {
+			value = strings.TrimSpace(value)
+		}
+		if value == "" {
+			missing = append(missing, watchword.FieldError{Field: name, Code: watchword.FieldRequired})
+		}
+	}
+	if missing == nil {
+		return nil
+	}
+	return unacceptable(missing...)
+}
+
+func unacceptable(fields ...watchword.FieldError) *watchword.Error {
+	return &watchword.Error{Code: watchword.CodeValidationFailed, Detail: fields[0].Message, Fields: fields}
+}

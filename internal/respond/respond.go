@@ -1,0 +1,26 @@
+// Package respond writes the bodies of HTTP answers.
+package respond
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+)
+
+// JSON writes v.
+func JSON(w http.ResponseWriter, status int, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	Write(w, status, "application/json", body)
+	return nil
+}
+
+// Write writes a body of a media type that is text in UTF-8.
+func Write(w http.ResponseWriter, status int, mediaType string, body []byte) {
+	w.Header().Set("Content-Type", mediaType+"; charset=utf-8")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // nobody to tell
+}

@@ -1,0 +1,66 @@
+package server
+
+import (
+	"net/http"
+	"slices"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/tokencookie"
+)
+
+// A Dialect answers the front-ends of other servers in the words they know
+// (packages dialect/...). It stands behind the same door as the API: the check of
+// where a request comes from, CORS, the headers, the limits, the log.
+type Dialect interface {
+	// Takes reports whether a request is for this dialect: one of its paths,
+	// whatever the method, unless it is for another reader of that path.
+	Takes(*http.Request) bool
+
+	// Routes are patterns of http.ServeMux and who answers, or returns why not.
+	Routes() map[string]func(http.ResponseWriter, *http.Request, watchword.Client) error
+
+	// Refuse says why not. status and the headers that are set are those of our
+	// API, which a dialect may change.
+	Refuse(w http.ResponseWriter, r *http.Request, status int, why *watchword.Error)
+
+	// Cookies are those that let a request in: with one of them it has to tell
+	// where it comes from.
+	Cookies() []tokencookie.Cookie
+}
+
+// dialectOf is the dialect that a request is for, or nil.
+func (s *Server) dialectOf(r *http.Request) Dialect {
+	for _, d := range s.opts.Dialects {
+		if d.Takes(r) {
+			return d
+		}
+	}
+	return nil
+}
+
+// speak routes within a dialect. What it has no route for is not found, whatever
+// the method.
+func (s *Server) speak(d Dialect) http.Handler {
+	mux := http.NewServeMux()
+	for pattern, handle := range d.Routes() {
+		mux.Handle(pattern, s.answer(func(w http.ResponseWriter, r *http.Request) error {
+			return handle(w, r, s.clientOf(w, r))
+		}))
+	}
+	mux.Handle("/", s.answer(notFound))
+	return mux
+}
+
+// isForFrontEnds reports whether scripts of the allowed origins may make a request.
+func (s *Server) isForFrontEnds(r *http.Request) bool {
+	return isAPI(r.URL.Path) || s.dialectOf(r) != nil
+}
+
+// hasCredentials reports whether a browser added to a request who its user is.
+func (s *Server) hasCredentials(r *http.Request) bool {
+	cookies := []tokencookie.Cookie{s.refreshCookie(), s.pageCookie()}
+	for _, d := range s.opts.Dialects {
+		cookies = append(cookies, d.Cookies()...)
+	}
+	return slices.ContainsFunc(cookies, func(c tokencookie.Cookie) bool { return len(c.Values(r)) > 0 })
+}
