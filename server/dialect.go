@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/watchword-auth/watchword"
-	"github.com/watchword-auth/watchword/internal/tokencookie"
 )
 
 // A Dialect answers the front-ends of other servers in the words they know
@@ -23,9 +22,9 @@ type Dialect interface {
 	// API, which a dialect may change.
 	Refuse(w http.ResponseWriter, r *http.Request, status int, why *watchword.Error)
 
-	// Cookies are those that let a request in: with one of them it has to tell
-	// where it comes from.
-	Cookies() []tokencookie.Cookie
+	// Cookies are the names of those that let a request in: with one of them it
+	// has to tell where it comes from.
+	Cookies() []string
 }
 
 // dialectOf is the dialect that a request is for, or nil.
@@ -58,9 +57,9 @@ func (s *Server) isForFrontEnds(r *http.Request) bool {
 
 // hasCredentials reports whether a browser added to a request who its user is.
 func (s *Server) hasCredentials(r *http.Request) bool {
-	cookies := []tokencookie.Cookie{s.refreshCookie(), s.pageCookie()}
+	cookies := []string{s.refreshCookie().Name, s.pageCookie().Name}
 	for _, d := range s.opts.Dialects {
 		cookies = append(cookies, d.Cookies()...)
 	}
-	return slices.ContainsFunc(cookies, func(c tokencookie.Cookie) bool { return len(c.Values(r)) > 0 })
+	return slices.ContainsFunc(cookies, func(name string) bool { return len(r.CookiesNamed(name)) > 0 })
 }

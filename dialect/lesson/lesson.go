@@ -59,7 +59,7 @@ func isForm(r *http.Request) bool {
 }
 
 // Cookies are the one with the access token.
-func (d *Dialect) Cookies() []tokencookie.Cookie { return []tokencookie.Cookie{d.cookie} }
+func (d *Dialect) Cookies() []string { return []string{d.cookie.Name} }
 
 // Routes are those of the lesson.
 func (d *Dialect) Routes() map[string]func(http.ResponseWriter, *http.Request, watchword.Client) error {

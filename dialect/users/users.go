@@ -49,7 +49,7 @@ func (d *Dialect) Takes(r *http.Request) bool {
 }
 
 // Cookies are the one with the refresh token.
-func (d *Dialect) Cookies() []tokencookie.Cookie { return []tokencookie.Cookie{d.cookie} }
+func (d *Dialect) Cookies() []string { return []string{d.cookie.Name} }
 
 // Routes are those of the tutorial.
 func (d *Dialect) Routes() map[string]func(http.ResponseWriter, *http.Request, watchword.Client) error {

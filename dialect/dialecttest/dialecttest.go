@@ -1,0 +1,256 @@
+// Package dialecttest starts a server with both dialects, for their tests, and
+// holds its answers against tables.
+package dialecttest
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/http/cookiejar"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/dialect/lesson"
+	"github.com/watchword-auth/watchword/dialect/users"
+	"github.com/watchword-auth/watchword/server"
+	"github.com/watchword-auth/watchword/store/sqlite"
+)
+
+// FrontEnd is the origin that may call the server.
+const FrontEnd = "http://localhost:3000"
+
+// A Service is a whole server on a real port and a real SQLite file.
+type Service struct {
+	URL    string
+	Engine *watchword.Engine
+	Store  *sqlite.Store
+	Mails  *Postbox
+}
+
+// Start starts a server with both dialects; change, unless nil, changes the engine.
+func Start(t *testing.T, change func(*watchword.Options)) *Service {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	s := &Service{URL: "http://" + listener.Addr().String(), Mails: &Postbox{}}
+	s.Store, err = sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "watchword.db"))
+	must(t, err)
+	options := watchword.Options{
+		PublicURL: s.URL, LinkOrigins: []string{FrontEnd}, Mailer: s.Mails, MasterKey: []byte("a master key for tests, 32 bytes"),
+		Limits: watchword.Unlimited(), HashWorkers: 2, HashQueue: time.Minute,
+	}
+	if change != nil {
+		change(&options)
+	}
+	s.Engine, err = watchword.New(t.Context(), s.Store, options)
+	must(t, err)
+	one, err := users.New(s.Engine, users.Options{})
+	must(t, err)
+	other, err := lesson.New(s.Engine, lesson.Options{})
+	must(t, err)
+	edge, err := server.New(s.Engine, server.Options{
+		PublicURL: options.PublicURL, AllowedOrigins: []string{FrontEnd}, Dialects: []server.Dialect{one, other},
+	})
+	must(t, err)
+	ctx, stop := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { s.Engine.Run(ctx) })
+	web := &http.Server{Handler: edge, ReadHeaderTimeout: time.Minute}
+	running.Go(func() { _ = web.Serve(listener) })
+	t.Cleanup(func() {
+		_ = web.Close()
+		stop()
+		running.Wait()
+		s.Engine.Close()
+		_ = s.Store.Close()
+	})
+	return s
+}
+
+// A Client is a front-end in a browser of its own.
+type Client struct {
+	http.Client
+	t       *testing.T
+	service *Service
+
+	// Vars are the {names} in what is sent and wanted. A wanted {name} that has no
+	// value takes the one it meets.
+	Vars map[string]string
+}
+
+// Client returns one with no cookies.
+func (s *Service) Client(t *testing.T) *Client {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	must(t, err)
+	return &Client{Client: http.Client{Jar: jar}, t: t, service: s, Vars: map[string]string{"url": s.URL}}
+}
+
+// An Exchange is one row of a table: a request of the front-end and its answer.
+type Exchange struct {
+	Name    string
+	Request string   // method and path
+	Headers []string // in pairs; Origin is the front-end's, "" takes a header away
+	Body    string   // JSON
+
+	Status int
+	Answer string            // the whole body; * stands for anything
+	Want   map[string]string // headers, whole; "" for one that is not there
+}
+
+// An Answer is a response that was read.
+type Answer struct {
+	*http.Response
+	Body string
+}
+
+// Do sends one request as a script of the front-end does, and reads the answer.
+func (c *Client) Do(x Exchange) Answer {
+	c.t.Helper()
+	method, path, _ := strings.Cut(c.fill(x.Request), " ")
+	r, err := http.NewRequestWithContext(c.t.Context(), method, c.service.URL+path, strings.NewReader(c.fill(x.Body)))
+	must(c.t, err)
+	r.Header.Set("Origin", FrontEnd)
+	r.Header.Set("Sec-Fetch-Site", "same-site")
+	if x.Body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i < len(x.Headers); i += 2 {
+		r.Header.Del(x.Headers[i])
+		if x.Headers[i+1] != "" {
+			r.Header.Add(x.Headers[i], c.fill(x.Headers[i+1]))
+		}
+	}
+	response, err := c.Client.Do(r)
+	must(c.t, err)
+	defer response.Body.Close() //nolint:errcheck // it was read
+	body, err := io.ReadAll(response.Body)
+	must(c.t, err)
+	return Answer{response, string(body)}
+}
+
+// Run makes the exchanges in turn and holds each answer against its row.
+func (c *Client) Run(exchanges ...Exchange) {
+	c.t.Helper()
+	for _, x := range exchanges {
+		got := c.Do(x)
+		name := x.Name
+		if name == "" {
+			name = x.Request
+		}
+		if got.StatusCode != x.Status {
+			c.t.Fatalf("%s: %d %s, want %d", name, got.StatusCode, unsaid(got.Body), x.Status)
+		}
+		if !c.matches(x.Answer, got.Body) {
+			c.t.Errorf("%s: the body is\n  %s\nwant\n  %s", name, unsaid(got.Body), unsaid(c.fill(x.Answer)))
+		}
+		for header, want := range x.Want {
+			if all := strings.Join(got.Header.Values(header), " | "); !c.matches(want, all) {
+				c.t.Errorf("%s: %s is\n  %s\nwant\n  %s", name, header, unsaid(all), unsaid(c.fill(want)))
+			}
+		}
+		if got.Header.Get("Cache-Control") != "no-store" || got.Header.Get("X-Content-Type-Options") != "nosniff" {
+			c.t.Errorf("%s: may be kept or guessed at: %v", name, got.Header)
+		}
+	}
+}
+
+var secret = regexp.MustCompile(`(wwr_|wwm_|eyJ)[A-Za-z0-9._-]+`)
+
+// unsaid leaves tokens out of what a test prints.
+func unsaid(text string) string { return secret.ReplaceAllString(text, "$1…") }
+
+var (
+	variable = regexp.MustCompile(`\{[a-zA-Z]+\}`)
+	quoted   = regexp.MustCompile(`\\\{[a-zA-Z]+\\\}`) // as QuoteMeta writes it
+)
+
+func (c *Client) fill(text string) string {
+	return variable.ReplaceAllStringFunc(text, func(name string) string {
+		if value, known := c.Vars[strings.Trim(name, "{}")]; known {
+			return value
+		}
+		return name
+	})
+}
+
+// matches holds text against a pattern, and takes what new {names} stand for.
+func (c *Client) matches(pattern, text string) bool {
+	pattern = c.fill(pattern)
+	var names []string
+	expression := strings.ReplaceAll(regexp.QuoteMeta(pattern), `\*`, `.*`)
+	expression = quoted.ReplaceAllStringFunc(expression, func(name string) string {
+		names = append(names, strings.Trim(name, `\{}`))
+		return `([A-Za-z0-9._-]+)`
+	})
+	found := regexp.MustCompile(`^(?s:` + expression + `)$`).FindStringSubmatch(text)
+	for i, name := range names {
+		if found == nil || c.Vars[name] != "" && c.Vars[name] != found[i+1] {
+			return false
+		}
+		c.Vars[name] = found[i+1]
+	}
+	return found != nil
+}
+
+// A Postbox keeps the mails.
+type Postbox struct {
+	mu    sync.Mutex
+	mails []watchword.Message
+}
+
+// Send keeps a mail.
+func (p *Postbox) Send(_ context.Context, m watchword.Message) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mails = append(p.mails, m)
+	return nil
+}
+
+// Wait returns the newest mail of a kind to an address, once there are as many.
+func (p *Postbox) Wait(t *testing.T, kind watchword.MailKind, to string, count int) watchword.Message {
+	t.Helper()
+	for range 2000 {
+		var found []watchword.Message
+		p.mu.Lock()
+		for _, m := range p.mails {
+			if m.Kind == kind && string(m.To) == to {
+				found = append(found, m)
+			}
+		}
+		p.mu.Unlock()
+		if len(found) >= count {
+			return found[len(found)-1]
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	t.Fatalf("there are no %d %s mails to %s", count, kind, to)
+	return watchword.Message{}
+}
+
+// Kinds are those of the mails to an address, in order.
+func (p *Postbox) Kinds(to string) (kinds []watchword.MailKind) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, m := range p.mails {
+		if string(m.To) == to {
+			kinds = append(kinds, m.Kind)
+		}
+	}
+	slices.Sort(kinds)
+	return kinds
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
