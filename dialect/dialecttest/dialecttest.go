@@ -32,6 +32,7 @@ type Service struct {
 	Engine *watchword.Engine
 	Store  *sqlite.Store
 	Mails  *Postbox
+	Folder string // of the database
 }
 
 // Start starts a server with both dialects; change, unless nil, changes the engine.
@@ -39,8 +40,8 @@ func Start(t *testing.T, change func(*watchword.Options)) *Service {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	s := &Service{URL: "http://" + listener.Addr().String(), Mails: &Postbox{}}
-	s.Store, err = sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "watchword.db"))
+	s := &Service{URL: "http://" + listener.Addr().String(), Mails: &Postbox{}, Folder: t.TempDir()}
+	s.Store, err = sqlite.Open(t.Context(), filepath.Join(s.Folder, "watchword.db"))
 	must(t, err)
 	options := watchword.Options{
 		PublicURL: s.URL, LinkOrigins: []string{FrontEnd}, Mailer: s.Mails, MasterKey: []byte("a master key for tests, 32 bytes"),
@@ -56,7 +57,7 @@ func Start(t *testing.T, change func(*watchword.Options)) *Service {
 	other, err := lesson.New(s.Engine, lesson.Options{})
 	must(t, err)
 	edge, err := server.New(s.Engine, server.Options{
-		PublicURL: options.PublicURL, AllowedOrigins: []string{FrontEnd}, Dialects: []server.Dialect{one, other},
+		PublicURL: options.PublicURL, AllowedOrigins: []string{FrontEnd}, Dialects: []server.Dialect{one, other}, Log: options.Log,
 	})
 	must(t, err)
 	ctx, stop := context.WithCancel(context.Background())

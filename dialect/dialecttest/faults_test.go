@@ -1,0 +1,405 @@
+package dialecttest_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/dialect/dialecttest"
+	"github.com/watchword-auth/watchword/mail"
+)
+
+// The faults of the tutorials, by their numbers in docs/tutorials.txt: none of them
+// came along with the contracts.
+
+type (
+	exchange = dialecttest.Exchange
+	headers  = map[string]string
+)
+
+const (
+	password = "seven purple otters"
+	other    = "eight yellow herons"
+	login    = `{"email":"ada@example.com","password":"` + password + `"}`
+	signup   = `{"firstName":"Ada","lastName":"Lovelace","email":"ada@example.com","password":"` + password + `"}`
+	register = `{"username":"ada","email":"ada@example.com","password":"` + password + `"}`
+
+	renewed  = `{"success":true,"accessToken":"{access}"}`
+	signedUp = `{"success":true,"user":{"id":"{id}","firstName":"Ada","lastName":"Lovelace","email":"ada@example.com"},"accessToken":"{access}"}`
+)
+
+var bearer = []string{"Authorization", "Bearer {access}"}
+
+// A clock is set by hand.
+type clock struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+func startClock() *clock { return &clock{at: time.Now().Truncate(time.Second)} }
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at
+}
+
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = c.at.Add(d)
+}
+
+func (c *clock) options(o *watchword.Options) { o.Now = c.now }
+
+// ada returns a client that has signed up, with {access} and {refresh}.
+func ada(t *testing.T, s *dialecttest.Service) *dialecttest.Client {
+	t.Helper()
+	c := s.Client(t)
+	c.Run(exchange{Request: "POST /api/users/signup", Body: signup, Status: 201, Answer: signedUp, Want: headers{"Set-Cookie": "refreshTkn={refresh}; *"}})
+	return c
+}
+
+// renew rotates by the cookie, and has {access} and {refresh} anew.
+func renew(c *dialecttest.Client) {
+	delete(c.Vars, "access")
+	delete(c.Vars, "refresh")
+	c.Run(exchange{Request: "POST /api/users/reauth", Status: 201, Answer: renewed, Want: headers{"Set-Cookie": "refreshTkn={refresh}; *"}})
+}
+
+// byCookie presents a refresh token in a cookie of its own.
+func byCookie(token string) []string { return []string{"Cookie", "refreshTkn=" + token} }
+
+// W-1, W-8
+func TestW1AReusedRefreshTokenEndsItsSession(t *testing.T) {
+	t.Parallel()
+	now := startClock()
+	s := dialecttest.Start(t, now.options)
+	c := ada(t, s)
+	stolen := c.Vars["refresh"]
+	renew(c)
+	renew(c)
+	now.advance(time.Minute)
+	s.Client(t).Run(exchange{Request: "POST /api/users/reauth", Headers: byCookie(stolen), Status: 401, Answer: "*", Want: headers{
+		"WWW-Authenticate": `Bearer realm="reauth", error="invalid_rft", *`, "Set-Cookie": "refreshTkn=; Path=/; Max-Age=0; *"}})
+	c.Run(
+		exchange{Name: "the newest", Request: "POST /api/users/reauth", Status: 401, Answer: "*"},
+		exchange{Name: "the access token", Request: "GET /api/users/me", Headers: bearer, Status: 401, Answer: "*"},
+	)
+	s.Mails.Wait(t, watchword.MailReuseDetected, "ada@example.com", 1)
+}
+
+// W-2
+func TestW2ParallelRefreshesDoNotForkTheSession(t *testing.T) {
+	t.Parallel()
+	s := dialecttest.Start(t, nil)
+	c := ada(t, s)
+	answers := make([]dialecttest.Answer, 20)
+	var all sync.WaitGroup
+	for i := range answers {
+		all.Go(func() {
+			answers[i] = s.Client(t).Do(exchange{Request: "POST /api/users/reauth", Headers: byCookie(c.Vars["refresh"])})
+		})
+	}
+	all.Wait()
+	successors := map[string]bool{}
+	for _, a := range answers {
+		if a.StatusCode != 201 {
+			t.Fatalf("%s", a.Status)
+		}
+		successors[a.Cookies()[0].Value] = true
+	}
+	if len(successors) != 1 {
+		t.Errorf("one token became %d", len(successors))
+	}
+	if sessions, err := s.Engine.UserSessions(t.Context(), watchword.UserID(c.Vars["id"])); err != nil || len(sessions) != 1 {
+		t.Errorf("%d sessions, %v", len(sessions), err)
+	}
+}
+
+// W-3, W-5, W-11, W-34
+func TestW3AnExpiredAccessTokenIsToldFromABadOneAndCanBeRenewed(t *testing.T) {
+	t.Parallel()
+	now := startClock()
+	s := dialecttest.Start(t, now.options)
+	c := ada(t, s)
+	now.advance(16 * time.Minute)
+	c.Run(
+		exchange{Request: "GET /api/users/me", Headers: bearer, Status: 401, Answer: `{"error":"Authentication Error","feedback":"Token lifetime is over!"}`,
+			Want: headers{"WWW-Authenticate": `Bearer realm="apps", error="expired_access_token", error_description="the access token has expired"`}},
+		exchange{Name: "canonical", Request: "GET /api/auth/me", Headers: bearer, Status: 401, Answer: `*"code":"TOKEN_EXPIRED"*`},
+		exchange{Name: "lesson", Request: "GET /profile", Headers: bearer, Status: 401, Answer: "*"},
+	)
+	for name, token := range map[string]string{"garbage": "x", "three parts": "a.b.c", "unsigned": "eyJhbGciOiJub25lIn0.e30.", "another signature": c.Vars["access"][:len(c.Vars["access"])-8] + "AAAAAAAA"} {
+		for _, path := range []string{"/api/users/me", "/api/auth/me", "/profile"} {
+			got := c.Do(exchange{Request: "GET " + path, Headers: []string{"Authorization", "Bearer " + token}})
+			if got.StatusCode != 401 || strings.Contains(got.Header.Get("WWW-Authenticate"), "expired") {
+				t.Errorf("%s at %s: %s %s", name, path, got.Status, got.Header.Get("WWW-Authenticate"))
+			}
+		}
+	}
+	renew(c)
+	c.Run(exchange{Request: "GET /api/users/me", Headers: bearer, Status: 200, Answer: "*"})
+}
+
+// W-4
+func TestW4AnAccessTokenDiesWithItsSession(t *testing.T) {
+	t.Parallel()
+	s := dialecttest.Start(t, nil)
+	c := ada(t, s)
+	c.Run(
+		exchange{Request: "POST /api/users/logout", Status: 205},
+		exchange{Request: "GET /api/users/me", Headers: bearer, Status: 401, Answer: "*"},
+		exchange{Request: "GET /api/auth/me", Headers: bearer, Status: 401, Answer: `*"code":"SESSION_ENDED"*`},
+		exchange{Request: "GET /profile", Headers: bearer, Status: 401, Answer: "*"},
+	)
+}
+
+// W-6, W-7, W-69
+func TestW6ACookieLivesFromWhenItIsSetAndNoScriptReadsIt(t *testing.T) {
+	t.Parallel()
+	now := startClock()
+	c := dialecttest.Start(t, now.options).Client(t)
+	c.Run(exchange{Request: "POST /api/users/signup", Body: signup, Status: 201, Answer: "*", Want: headers{"Set-Cookie": "refreshTkn=*; Path=/; Max-Age=604800; HttpOnly; SameSite=Strict"}})
+	now.advance(48 * time.Hour)
+	c.Run(
+		exchange{Request: "POST /api/users/login", Body: login, Status: 200, Answer: "*", Want: headers{"Set-Cookie": "refreshTkn=*; Path=/; Max-Age=604800; HttpOnly; SameSite=Strict"}},
+		exchange{Request: "POST /login", Body: login, Status: 200, Answer: "*", Want: headers{"Set-Cookie": "jwt=*; Path=/; Max-Age=900; HttpOnly; SameSite=Strict"}},
+	)
+}
+
+// W-9
+func TestW9AClientThatForgotItsTokenIsSignedOutAllTheSame(t *testing.T) {
+	t.Parallel()
+	c := dialecttest.Start(t, nil).Client(t)
+	c.Run(
+		exchange{Request: "POST /register", Body: register, Status: 201, Answer: `*"refreshToken":"{refresh}"}`},
+		exchange{Request: "POST /logout", Body: `{"token":null}`, Status: 204},
+		exchange{Request: "POST /token", Body: `{"token":"{refresh}"}`, Status: 403, Answer: "*"},
+	)
+}
+
+// W-10, W-53
+func TestW10ARenewedAccessTokenSaysWhoAndNoMore(t *testing.T) {
+	t.Parallel()
+	c := dialecttest.Start(t, nil).Client(t)
+	c.Run(
+		exchange{Request: "POST /register", Body: register, Status: 201, Answer: `*"refreshToken":"{first}"}`},
+		exchange{Request: "POST /token", Body: `{"token":"{first}"}`, Status: 200, Answer: `{"accessToken":"{access}","refreshToken":"{second}"}`},
+		exchange{Request: "GET /profile", Headers: bearer, Status: 200, Answer: `{"user":{"id":"{id}",*`},
+	)
+	if c.Vars["first"] == c.Vars["second"] {
+		t.Error("the refresh token did not rotate")
+	}
+	claims := claimsOf(t, c.Vars["access"])
+	if claims["sub"] != c.Vars["id"] {
+		t.Errorf("sub is %v", claims["sub"])
+	}
+	known := []string{"acr", "amr", "aud", "auth_time", "exp", "iat", "iss", "jti", "nbf", "roles", "sid", "sub"}
+	if names := slices.Sorted(maps.Keys(claims)); !slices.Equal(names, known) {
+		t.Errorf("claims are %v", names)
+	}
+}
+
+func claimsOf(t *testing.T, token string) (claims map[string]any) {
+	t.Helper()
+	text, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1])
+	must(t, err)
+	must(t, json.Unmarshal(text, &claims))
+	return claims
+}
+
+// W-12
+func TestW12TwoLoginsInOneSecondAreTwoSessions(t *testing.T) {
+	t.Parallel()
+	now := startClock() // which stands still
+	s := dialecttest.Start(t, now.options)
+	c := ada(t, s)
+	second := s.Client(t)
+	second.Run(exchange{Request: "POST /api/users/login", Body: login, Status: 200, Answer: "*", Want: headers{"Set-Cookie": "refreshTkn={refresh}; *"}})
+	if c.Vars["refresh"] == second.Vars["refresh"] {
+		t.Fatal("two sessions have one token")
+	}
+	second.Run(exchange{Request: "POST /api/users/logout", Status: 205})
+	c.Run(exchange{Request: "POST /api/users/reauth", Status: 201, Answer: "*"})
+}
+
+// W-14, W-15
+func TestW14TheLinkInAMailLeadsToNoStrangersPage(t *testing.T) {
+	t.Parallel()
+	s := dialecttest.Start(t, nil)
+	ada(t, s)
+	renderer, err := mail.NewRenderer(mail.Options{PublicURL: s.URL})
+	must(t, err)
+	ours, theirs := s.URL+"/reset#token=", dialecttest.FrontEnd
+	sent := 0
+	for _, attempt := range []struct {
+		headers []string
+		link    string
+	}{
+		{nil, theirs + "/resetpass/"},
+		{[]string{"X-reset-base", theirs + "/restee"}, theirs + "/restee/"},
+		{[]string{"X-reset-base", "https://evil.example/reset"}, ours},
+		{[]string{"X-reset-base", theirs + ".evil.example/reset"}, ours},
+		{[]string{"X-reset-base", theirs + "@evil.example/reset"}, ours},
+		{[]string{"X-reset-base", theirs + "/go?to=https://evil.example"}, ours},
+		{[]string{"X-reset-base", theirs + "/../" + "x"}, ours},
+		{[]string{"X-reset-base", theirs + `/"><img src=https://evil.example/x>`}, ours},
+		{[]string{"X-reset-base", "javascript:alert(1)"}, ours},
+		{[]string{"X-reset-base", "undefined"}, ours},
+		{[]string{"Origin", "", "Sec-Fetch-Site", ""}, ours},
+		{[]string{"X-Forwarded-Host", "evil.example", "X-Forwarded-Proto", "http", "Forwarded", "host=evil.example", "Referer", "https://evil.example/", "Origin", "", "Sec-Fetch-Site", ""}, ours},
+	} {
+		s.Client(t).Run(exchange{Request: "POST /api/users/forgotpass", Body: `{"email":"ada@example.com"}`, Headers: attempt.headers, Status: 200, Answer: "*"})
+		sent++
+		message := s.Mails.Wait(t, watchword.MailReset, "ada@example.com", sent)
+		words, err := renderer.Render(message)
+		must(t, err)
+		if token, leads := strings.CutPrefix(words.Link, attempt.link); !leads || token != string(message.Token) {
+			t.Errorf("%q: the link does not begin with %s", attempt.headers, attempt.link)
+		}
+		if strings.Contains(words.HTML+words.Text, "evil") || strings.Contains(words.HTML, "<img") {
+			t.Errorf("%q is in the mail", attempt.headers)
+		}
+	}
+	s.Client(t).Run(exchange{Request: "POST /api/users/forgotpass", Body: `{"email":"ada@example.com"}`, Headers: []string{"Origin", "https://evil.example", "Sec-Fetch-Site", ""}, Status: 403, Answer: "*"})
+	if got := len(s.Mails.Kinds("ada@example.com")); got != sent+1 { // and the one to verify the address
+		t.Errorf("%d mails, want %d", got, sent+1)
+	}
+}
+
+// W-16, W-17, W-65
+func TestW16NoSecretIsLogged(t *testing.T) {
+	t.Parallel()
+	var log buffer
+	s := dialecttest.Start(t, func(o *watchword.Options) {
+		o.Log = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	})
+	c := ada(t, s)
+	secrets := []string{password, other, c.Vars["access"], c.Vars["refresh"]}
+	renew(c)
+	c.Run(exchange{Request: "POST /api/users/forgotpass", Body: `{"email":"ada@example.com"}`, Headers: []string{"User-Agent", "x\tlevel=ERROR"}, Status: 200, Answer: "*"})
+	token := string(s.Mails.Wait(t, watchword.MailReset, "ada@example.com", 1).Token)
+	c.Vars["token"] = token
+	c.Run(
+		exchange{Request: "POST /api/users/login", Body: `{"email":"ada@example.com","password":"` + other + `"}`, Status: 400, Answer: "*"},
+		exchange{Request: "PATCH /api/users/resetpass/{token}", Body: `{"password":"` + other + `","passwordConfirm":"` + other + `"}`, Status: 200, Answer: "*"},
+		exchange{Request: "POST /token", Body: `{"token":"{refresh}"}`, Status: 403, Answer: "*"},
+	)
+	text := log.String()
+	if !strings.Contains(text, "resetpass/{token}") {
+		t.Error("requests are not logged at all")
+	}
+	for _, secret := range append(secrets, token, c.Vars["access"], c.Vars["refresh"]) {
+		if strings.Contains(text, secret) {
+			t.Errorf("a secret of %d bytes is in the log", len(secret))
+		}
+	}
+	for line := range strings.Lines(text) {
+		if !json.Valid([]byte(line)) {
+			t.Errorf("not one entry: %q", line)
+		}
+	}
+}
+
+// A buffer may be written and read at once.
+type buffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+// resetToken has a mail sent and returns its token.
+func resetToken(t *testing.T, s *dialecttest.Service) string {
+	t.Helper()
+	s.Client(t).Run(exchange{Request: "POST /api/users/forgotpass", Body: `{"email":"ada@example.com"}`, Status: 200, Answer: "*"})
+	return string(s.Mails.Wait(t, watchword.MailReset, "ada@example.com", 1).Token)
+}
+
+const newPassword = `{"password":"` + other + `","passwordConfirm":"` + other + `"}`
+
+// W-18, W-22
+func TestW18AResetEndsEverySessionAndTheTrustOfAnUnprovenAccount(t *testing.T) {
+	t.Parallel()
+	s := dialecttest.Start(t, nil)
+	thief := ada(t, s) // signed up with somebody else's address
+	s.Client(t).Run(exchange{Request: "PATCH /api/users/resetpass/" + resetToken(t, s), Body: newPassword, Status: 200, Answer: "*"})
+	thief.Run(
+		exchange{Request: "GET /api/users/me", Headers: bearer, Status: 401, Answer: "*"},
+		exchange{Request: "POST /api/users/reauth", Status: 401, Answer: "*"},
+		exchange{Request: "POST /api/users/login", Body: login, Status: 400, Answer: "*"},
+		exchange{Request: "POST /token", Body: `{"token":"{refresh}"}`, Status: 403, Answer: "*"},
+	)
+}
+
+// W-19
+func TestW19AResetLinkWorksOnce(t *testing.T) {
+	t.Parallel()
+	s := dialecttest.Start(t, nil)
+	ada(t, s)
+	request := "PATCH /api/users/resetpass/" + resetToken(t, s)
+	statuses := make([]int, 8)
+	var all sync.WaitGroup
+	for i := range statuses {
+		all.Go(func() { statuses[i] = s.Client(t).Do(exchange{Request: request, Body: newPassword}).StatusCode })
+	}
+	all.Wait()
+	slices.Sort(statuses)
+	if !slices.Equal(statuses, []int{200, 400, 400, 400, 400, 400, 400, 400}) {
+		t.Errorf("%v", statuses)
+	}
+}
+
+// W-20
+func TestW20AMailedTokenIsForOnePurpose(t *testing.T) {
+	t.Parallel()
+	s := dialecttest.Start(t, nil)
+	ada(t, s)
+	verify := string(s.Mails.Wait(t, watchword.MailVerify, "ada@example.com", 1).Token)
+	reset := resetToken(t, s)
+	s.Client(t).Run(
+		exchange{Request: "PATCH /api/users/resetpass/" + verify, Body: newPassword, Status: 400, Answer: "*"},
+		exchange{Request: "POST /api/auth/email/verify", Body: `{"token":"` + reset + `"}`, Status: 400, Answer: `*"MAIL_TOKEN_INVALID"*`},
+	)
+}
+
+// W-21, W-43
+func TestW43ProfilesAreOnesOwnAndABadIdIsNotFound(t *testing.T) {
+	t.Parallel()
+	s := dialecttest.Start(t, nil)
+	c := ada(t, s)
+	eve := s.Client(t)
+	eve.Run(exchange{Request: "POST /api/users/signup", Body: strings.ReplaceAll(signup, "ada@", "eve@"), Status: 201, Answer: `*"id":"{eve}"*"accessToken":"{access}"}`})
+	for _, id := range []string{c.Vars["id"], "1", "507f1f77bcf86cd799439011", "00000000-0000-0000-0000-000000000000", "anything", "%00", "..%2f..%2fadmin", "%7B%7D"} {
+		eve.Run(exchange{Request: "GET /api/users/" + id, Headers: bearer, Status: 404, Answer: `{"error":"Resource not found"}`})
+	}
+	eve.Run(exchange{Request: "GET /api/users/{eve}", Headers: bearer, Status: 200, Answer: `{"success":true,"user":{"id":"{eve}","firstName":"Ada","lastName":"Lovelace","email":"eve@example.com"}}`})
+	must(t, s.Engine.DeleteUser(t.Context(), watchword.UserID(eve.Vars["eve"])))
+	eve.Run(exchange{Name: "of a deleted user", Request: "GET /api/users/me", Headers: bearer, Status: 401, Answer: "*"})
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
