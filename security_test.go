@@ -21,50 +21,70 @@ var update = flag.Bool("update", false, "write the generated file again")
 
 var requirementComment = regexp.MustCompile(`^// ((?:[A-Z]+-[0-9]+)(?:, [A-Z]+-[0-9]+)*)$`)
 
-// The table of docs/security.md is made of docs/requirements.txt and of the
-// comments above tests. A requirement has a test, or says why it has none; a test
-// names no requirement that does not exist.
+// The tables of docs/security.md and docs/dialects.md are made of lists beside them
+// and of the comments above tests. What is listed has a test, or says why it has
+// none; a test names nothing that is not listed.
 func TestTheSecurityTableIsUpToDate(t *testing.T) {
 	t.Parallel()
 	covered := coveringTests(t)
-	source, err := os.ReadFile("docs/requirements.txt")
+	requirements := tableOf(t, "docs/requirements.txt", covered, "requirement", "state")
+	faults := tableOf(t, "docs/tutorials.txt", covered, "the original", "here", "test")
+	for id, tests := range covered {
+		t.Errorf("%v cover %s, which is not listed", tests, id)
+	}
+	upToDate(t, "docs/security.md", func(string) string { return securityIntro + requirements })
+	upToDate(t, "docs/dialects.md", func(have string) string {
+		intro, _, found := strings.Cut(have, faultsMark)
+		if !found {
+			t.Fatalf("docs/dialects.md has no line %q", faultsMark)
+		}
+		return intro + faultsMark + faults
+	})
+}
+
+// faultsMark is where the table of docs/dialects.md begins.
+const faultsMark = "<!-- made of docs/tutorials.txt and of the tests by `make generate` -->\n"
+
+// tableOf lists what is in a file, `ID | column | … | reason`, with the tests that
+// cover it, which it takes out of covered.
+func tableOf(t *testing.T, file string, covered map[string][]string, columns ...string) string {
+	t.Helper()
+	source, err := os.ReadFile(file)
 	must(t, err)
 	var table strings.Builder
-	table.WriteString(securityIntro)
-	known := map[string]bool{}
 	for line := range strings.Lines(string(source)) {
 		line = strings.TrimSpace(line)
 		if title, isTitle := strings.CutPrefix(line, "# "); isTitle {
-			fmt.Fprintf(&table, "\n## %s\n\n| | requirement | state |\n| --- | --- | --- |\n", title)
+			fmt.Fprintf(&table, "\n## %s\n\n| | %s |\n|%s\n", title, strings.Join(columns, " | "), strings.Repeat(" --- |", len(columns)+1))
 			continue
 		}
 		fields := strings.Split(line, " | ")
-		if len(fields) < 2 || len(fields) > 3 {
-			t.Fatalf("docs/requirements.txt: %q is not `ID | text | reason`", line)
+		if len(fields) < len(columns) || len(fields) > len(columns)+1 {
+			t.Fatalf("%s: %q has not as many fields as the others", file, line)
 		}
-		known[fields[0]] = true
-		state := strings.Join(covered[fields[0]], "<br>")
-		if state == "" && len(fields) == 3 {
-			state = fields[2]
+		id, said := fields[0], fields[:len(columns)]
+		state := strings.Join(covered[id], "<br>")
+		if state == "" && len(fields) > len(columns) {
+			state = fields[len(columns)]
 		}
 		if state == "" {
-			t.Errorf("%s has no test, and docs/requirements.txt gives no reason", fields[0])
+			t.Errorf("%s has no test, and %s gives no reason", id, file)
 		}
-		fmt.Fprintf(&table, "| %s | %s | %s |\n", fields[0], fields[1], state)
+		fmt.Fprintf(&table, "| %s | %s |\n", strings.Join(said, " | "), state)
+		delete(covered, id)
 	}
-	for id, tests := range covered {
-		if !known[id] {
-			t.Errorf("%v cover %s, which is no requirement", tests, id)
-		}
-	}
-	if *update {
-		must(t, os.WriteFile("docs/security.md", []byte(table.String()), 0o644))
-		return
-	}
-	have, err := os.ReadFile("docs/security.md")
+	return table.String()
+}
+
+// upToDate holds a generated file against what it should be, or writes it.
+func upToDate(t *testing.T, file string, want func(have string) string) {
+	t.Helper()
+	have, err := os.ReadFile(file)
 	must(t, err)
-	if string(have) != table.String() {
-		t.Error("docs/security.md is out of date: run make generate")
+	if text := want(string(have)); *update {
+		must(t, os.WriteFile(file, []byte(text), 0o644))
+	} else if text != string(have) {
+		t.Errorf("%s is out of date: run make generate", file)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 )
 
 // The whole life of an account in a browser.
+// W-23
 func TestAnAccountLivesItsLife(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)

@@ -11,7 +11,7 @@ import (
 
 // Which sites and hosts a request may be from and for.
 
-// CSRF-1, CSRF-2, CSRF-3, CSRF-6, CSRF-7
+// CSRF-1, CSRF-2, CSRF-3, CSRF-6, CSRF-7, W-67
 func TestAnotherSitesPageChangesNothing(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, func(o *server.Options) { o.AllowedOrigins = []string{"https://app.example.com"} })

@@ -171,6 +171,7 @@ var refusals = []struct {
 			"trusted-proxies (environment WATCHWORD_TRUSTED_PROXIES)…"}},
 }
 
+// W-13, W-50, W-59, W-68
 func TestADangerousSettingStopsTheStart(t *testing.T) {
 	t.Parallel()
 	for _, c := range refusals {

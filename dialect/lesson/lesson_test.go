@@ -29,6 +29,7 @@ const (
 )
 
 // Every row of the contract: status, body, cookie, challenge.
+// W-35
 func TestTheContract(t *testing.T) {
 	t.Parallel()
 	s := dialecttest.Start(t, nil)

@@ -39,6 +39,7 @@ func forget(c *dialecttest.Client, names ...string) {
 }
 
 // Every row of the contract: status, body, cookie, challenge.
+// W-36, W-37
 func TestTheContract(t *testing.T) {
 	t.Parallel()
 	s := dialecttest.Start(t, nil)
@@ -151,6 +152,7 @@ func TestTheMessagesOfTheValidation(t *testing.T) {
 	}
 }
 
+// W-47
 func TestWhatIsRefusedIsSaidInTheWordsOfTheDialect(t *testing.T) {
 	t.Parallel()
 	s := dialecttest.Start(t, func(o *watchword.Options) {
