@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/apidoc"
 )
 
 // A Dialect answers the front-ends of other servers in the words they know
@@ -25,6 +26,16 @@ type Dialect interface {
 	// Cookies are the names of those that let a request in: with one of them it
 	// has to tell where it comes from.
 	Cookies() []string
+}
+
+// operations are what the dialects say of their routes; one need not.
+func (o Options) operations() (all []apidoc.Operation) {
+	for _, d := range o.Dialects {
+		if described, ok := d.(interface{ Operations() []apidoc.Operation }); ok {
+			all = append(all, described.Operations()...)
+		}
+	}
+	return all
 }
 
 // dialectOf is the dialect that a request is for, or nil.

@@ -13,6 +13,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/apidoc"
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
@@ -21,22 +22,10 @@ func describe(opts Options, routes []route) ([]byte, error) {
 	registry := huma.NewMapRegistry("#/components/schemas/", schemaName)
 	paths := map[string]*huma.PathItem{}
 	for _, r := range routes {
-		item := paths[r.path]
-		if item == nil {
-			item = &huma.PathItem{}
-			paths[r.path] = item
-		}
-		operation := describeRoute(registry, r)
-		switch r.method {
-		case http.MethodGet, anyMethod:
-			item.Get = operation
-		case http.MethodPost:
-			item.Post = operation
-		case http.MethodPatch:
-			item.Patch = operation
-		case http.MethodDelete:
-			item.Delete = operation
-		}
+		put(paths, r.method, r.path, describeRoute(registry, r))
+	}
+	for _, o := range opts.operations() {
+		put(paths, o.Method, o.Path, describeOperation(registry, o))
 	}
 	document, err := json.Marshal(&huma.OpenAPI{
 		OpenAPI: "3.1.0",
@@ -59,10 +48,68 @@ func describe(opts Options, routes []route) ([]byte, error) {
 	return document, nil
 }
 
-// schemaName drops a suffix that only Go needs.
+func put(paths map[string]*huma.PathItem, method, path string, operation *huma.Operation) {
+	item := paths[path]
+	if item == nil {
+		item = &huma.PathItem{}
+		paths[path] = item
+	}
+	switch method {
+	case http.MethodGet, anyMethod:
+		item.Get = operation
+	case http.MethodPost:
+		item.Post = operation
+	case http.MethodPatch:
+		item.Patch = operation
+	case http.MethodDelete:
+		item.Delete = operation
+	}
+}
+
+// schemaName drops a suffix that only Go needs. The types of a dialect have its
+// name before theirs.
 func schemaName(t reflect.Type, hint string) string {
+	for t.Kind() == reflect.Slice || t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	_, dialect, _ := strings.Cut(t.PkgPath(), "/dialect/")
 	name := strings.TrimSuffix(huma.DefaultSchemaNamer(t, hint), "Body")
-	return strings.ToUpper(name[:1]) + name[1:]
+	if dialect != "" {
+		dialect = strings.ToUpper(dialect[:1]) + dialect[1:]
+	}
+	return dialect + strings.ToUpper(name[:1]) + name[1:]
+}
+
+// describeOperation describes a route of a dialect.
+func describeOperation(registry huma.Registry, o apidoc.Operation) *huma.Operation {
+	refusal := "application/json"
+	if _, isText := o.Refusal.(string); isText {
+		refusal = "text/plain"
+	}
+	operation := &huma.Operation{
+		Summary:     o.Summary,
+		OperationID: operationID(route{method: o.Method, path: o.Path}),
+		Tags:        []string{"dialect"},
+		Responses: map[string]*huma.Response{
+			strconv.Itoa(o.Status): {Description: http.StatusText(o.Status)},
+			"default":              content(registry, refusal, "Refused", o.Refusal),
+		},
+	}
+	if o.Answer != nil {
+		operation.Responses[strconv.Itoa(o.Status)] = content(registry, "application/json", http.StatusText(o.Status), o.Answer)
+	}
+	if o.Body != nil {
+		operation.RequestBody = &huma.RequestBody{Content: content(registry, "application/json", "", o.Body).Content}
+	}
+	if o.Bearer {
+		operation.Security = []map[string][]string{{"accessToken": {}}}
+	}
+	for _, name := range []string{"id", "token"} {
+		if strings.Contains(o.Path, "{"+name+"}") {
+			operation.Parameters = []*huma.Param{{Name: name, In: "path", Required: true, Schema: &huma.Schema{Type: "string"}}}
+		}
+	}
+	return operation
 }
 
 func describeRoute(registry huma.Registry, r route) *huma.Operation {

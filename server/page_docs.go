@@ -29,10 +29,7 @@ func (s *Server) docsPage(w http.ResponseWriter, _ *http.Request) error {
 	for _, r := range s.routes() {
 		doc := docRoute{
 			Method: cmp.Or(r.method, "ANY"), Path: r.path, Summary: r.summary, Guard: string(r.guard), Tag: tagOf(r.path),
-			Status: r.status, Answer: membersOf(r.answer),
-		}
-		if r.body != nil {
-			doc.Members = membersOf(r.body)
+			Status: r.status, Members: membersOf(r.body), Answer: membersOf(r.answer),
 		}
 		for status, codes := range refusalsOf(r) {
 			for _, code := range codes {
@@ -42,12 +39,20 @@ func (s *Server) docsPage(w http.ResponseWriter, _ *http.Request) error {
 		slices.Sort(doc.Refusals)
 		all = append(all, doc)
 	}
+	for _, o := range s.opts.operations() {
+		doc := docRoute{Method: o.Method, Path: o.Path, Summary: o.Summary, Tag: "dialect", Status: o.Status,
+			Members: membersOf(o.Body), Answer: membersOf(o.Answer)}
+		if o.Bearer {
+			doc.Guard = string(bearer)
+		}
+		all = append(all, doc)
+	}
 	return s.show(w, http.StatusOK, s.inEnglish("docs", "The API", map[string]any{"Routes": all, "URL": s.opts.PublicURL}))
 }
 
 func membersOf(body any) []docMember {
 	t := reflect.TypeOf(body)
-	if t.Kind() != reflect.Struct { // a stream
+	if t == nil || t.Kind() != reflect.Struct { // none, or a stream
 		return nil
 	}
 	members := make([]docMember, t.NumField())

@@ -13,6 +13,7 @@ import (
 	"net/http"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/apidoc"
 	"github.com/watchword-auth/watchword/internal/apirequest"
 	"github.com/watchword-auth/watchword/internal/respond"
 	"github.com/watchword-auth/watchword/internal/tokencookie"
@@ -61,15 +62,39 @@ func isForm(r *http.Request) bool {
 // Cookies are the one with the access token.
 func (d *Dialect) Cookies() []string { return []string{d.cookie.Name} }
 
+type handler = func(http.ResponseWriter, *http.Request, watchword.Client) error
+
 // Routes are those of the lesson.
-func (d *Dialect) Routes() map[string]func(http.ResponseWriter, *http.Request, watchword.Client) error {
-	return map[string]func(http.ResponseWriter, *http.Request, watchword.Client) error{
+func (d *Dialect) Routes() map[string]handler {
+	return map[string]handler{
 		"POST /register": d.register,
 		"POST /login":    d.login,
 		"POST " + token:  d.renew,
 		"POST /logout":   d.logout,
 		"GET /profile":   d.profile,
 	}
+}
+
+// Operations are the same, for the OpenAPI document.
+func (d *Dialect) Operations() []apidoc.Operation {
+	return []apidoc.Operation{
+		{Method: "POST", Path: "/register", Summary: "Make an account and sign in", Body: registerBody{}, Status: 201, Answer: signedInAnswer{}, Refusal: ""},
+		{Method: "POST", Path: "/login", Summary: "Sign in", Body: loginBody{}, Status: 200, Answer: signedInAnswer{}, Refusal: ""},
+		{Method: "POST", Path: token, Summary: "Exchange the refresh token for a new one and an access token", Body: tokenBody{}, Status: 200, Answer: renewedAnswer{}, Refusal: ""},
+		{Method: "POST", Path: "/logout", Summary: "End this session", Bearer: true, Body: tokenBody{}, Status: 204, Refusal: ""},
+		{Method: "GET", Path: "/profile", Summary: "Read one's own account", Bearer: true, Status: 200, Answer: profileAnswer{}, Refusal: ""},
+	}
+}
+
+type registerBody struct {
+	Username string `json:"username"`
+	Email    string `json:"email"`
+	Password string `json:"password"`
+}
+
+type loginBody struct {
+	Email    string `json:"email"`
+	Password string `json:"password"`
 }
 
 type signedInAnswer struct {
@@ -104,11 +129,7 @@ func (d *Dialect) signIn(w http.ResponseWriter, status int, in *watchword.SignIn
 }
 
 func (d *Dialect) register(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
-	body, err := apirequest.KnownBody[struct {
-		Username string `json:"username"`
-		Email    string `json:"email"`
-		Password string `json:"password"`
-	}](r)
+	body, err := apirequest.KnownBody[registerBody](r)
 	if err != nil {
 		return err
 	}
@@ -126,10 +147,7 @@ func (d *Dialect) register(w http.ResponseWriter, r *http.Request, c watchword.C
 }
 
 func (d *Dialect) login(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
-	body, err := apirequest.KnownBody[struct {
-		Email    string `json:"email"`
-		Password string `json:"password"`
-	}](r)
+	body, err := apirequest.KnownBody[loginBody](r)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/apidoc"
 	"github.com/watchword-auth/watchword/internal/apirequest"
 	"github.com/watchword-auth/watchword/internal/respond"
 	"github.com/watchword-auth/watchword/internal/tokencookie"
@@ -51,19 +52,70 @@ func (d *Dialect) Takes(r *http.Request) bool {
 // Cookies are the one with the refresh token.
 func (d *Dialect) Cookies() []string { return []string{d.cookie.Name} }
 
-// Routes are those of the tutorial.
-func (d *Dialect) Routes() map[string]func(http.ResponseWriter, *http.Request, watchword.Client) error {
-	return map[string]func(http.ResponseWriter, *http.Request, watchword.Client) error{
-		"POST " + base + "/login":              d.login,
-		"POST " + base + "/signup":             d.signup,
-		"POST " + base + "/logout":             d.logout,
-		"POST " + base + "/master-logout":      d.masterLogout,
-		"POST " + reauth:                       d.reauth,
-		"POST " + base + "/forgotpass":         d.forgotpass,
-		"PATCH " + base + "/resetpass/{token}": d.resetpass,
-		"GET " + base + "/me":                  d.me,
-		"GET " + base + "/{id}":                d.user,
+type handler = func(http.ResponseWriter, *http.Request, watchword.Client) error
+
+// A route is one line of the table.
+type route struct {
+	method, path string
+	handle       handler
+	bearer       bool
+	summary      string
+	body         any
+	status       int
+	answer       any
+}
+
+func (d *Dialect) table() []route {
+	return []route{
+		{"POST", base + "/login", d.login, false, "Sign in", loginBody{}, 200, signedInAnswer{}},
+		{"POST", base + "/signup", d.signup, false, "Make an account and sign in", signupBody{}, 201, signedInAnswer{}},
+		{"POST", base + "/logout", d.logout, true, "End this session", nil, 205, nil},
+		{"POST", base + "/master-logout", d.masterLogout, true, "End all sessions", nil, 205, nil},
+		{"POST", reauth, d.reauth, false, "Exchange the cookie for the next one and an access token", nil, 201, renewedAnswer{}},
+		{"POST", base + "/forgotpass", d.forgotpass, false, "Have a mail sent to choose a new password", forgotBody{}, 200, messageAnswer{}},
+		{"PATCH", base + "/resetpass/{token}", d.resetpass, false, "Choose a new password", resetBody{}, 200, messageAnswer{}},
+		{"GET", base + "/me", d.me, true, "Read one's own account", nil, 200, userAnswer{}},
+		{"GET", base + "/{id}", d.user, true, "Read an account: one's own, or with the role admin any", nil, 200, userAnswer{}},
 	}
+}
+
+// Routes are those of the tutorial.
+func (d *Dialect) Routes() map[string]handler {
+	routes := map[string]handler{}
+	for _, r := range d.table() {
+		routes[r.method+" "+r.path] = r.handle
+	}
+	return routes
+}
+
+// Operations are the same, for the OpenAPI document.
+func (d *Dialect) Operations() (all []apidoc.Operation) {
+	for _, r := range d.table() {
+		all = append(all, apidoc.Operation{Method: r.method, Path: r.path, Summary: r.summary, Bearer: r.bearer,
+			Body: r.body, Status: r.status, Answer: r.answer, Refusal: errorAnswer{}})
+	}
+	return all
+}
+
+type loginBody struct {
+	Email    string `json:"email"`
+	Password string `json:"password"`
+}
+
+type signupBody struct {
+	FirstName string `json:"firstName"`
+	LastName  string `json:"lastName"`
+	Email     string `json:"email"`
+	Password  string `json:"password"`
+}
+
+type forgotBody struct {
+	Email string `json:"email"`
+}
+
+type resetBody struct {
+	Password        string `json:"password"`
+	PasswordConfirm string `json:"passwordConfirm"`
 }
 
 type userBody struct {
@@ -106,10 +158,7 @@ func (d *Dialect) signIn(w http.ResponseWriter, status int, in *watchword.SignIn
 }
 
 func (d *Dialect) login(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
-	body, err := apirequest.KnownBody[struct {
-		Email    string `json:"email"`
-		Password string `json:"password"`
-	}](r)
+	body, err := apirequest.KnownBody[loginBody](r)
 	if err != nil {
 		return err
 	}
@@ -123,12 +172,7 @@ func (d *Dialect) login(w http.ResponseWriter, r *http.Request, c watchword.Clie
 }
 
 func (d *Dialect) signup(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
-	body, err := apirequest.KnownBody[struct {
-		FirstName string `json:"firstName"`
-		LastName  string `json:"lastName"`
-		Email     string `json:"email"`
-		Password  string `json:"password"`
-	}](r)
+	body, err := apirequest.KnownBody[signupBody](r)
 	if err != nil {
 		return err
 	}
@@ -238,9 +282,7 @@ func (d *Dialect) bearer(r *http.Request) (watchword.Identity, error) {
 // X-reset-base, else /resetpass on its origin. Which of them a mail may lead to is
 // the engine's to say.
 func (d *Dialect) forgotpass(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
-	body, err := apirequest.KnownBody[struct {
-		Email string `json:"email"`
-	}](r)
+	body, err := apirequest.KnownBody[forgotBody](r)
 	if err != nil {
 		return err
 	}
@@ -256,17 +298,14 @@ func (d *Dialect) forgotpass(w http.ResponseWriter, r *http.Request, c watchword
 }
 
 func (d *Dialect) resetpass(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
-	body, err := apirequest.KnownBody[struct {
-		Password string `json:"password"`
-		Confirm  string `json:"passwordConfirm"`
-	}](r)
+	body, err := apirequest.KnownBody[resetBody](r)
 	if err != nil {
 		return err
 	}
 	if err := required("password", body.Password); err != nil {
 		return err
 	}
-	if body.Password != body.Confirm {
+	if body.Password != body.PasswordConfirm {
 		return unacceptable(watchword.FieldError{Field: "passwordConfirm", Code: watchword.FieldInvalid, Message: "Passwords DO NOT match"})
 	}
 	err = d.engine.ResetPassword(r.Context(), watchword.Secret(r.PathValue("token")), watchword.Secret(body.Password), c)
