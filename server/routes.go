@@ -191,10 +191,12 @@ func (s *Server) mux() (http.Handler, error) {
 			below.ServeHTTP(w, r)
 		case path.Clean(r.URL.Path) != r.URL.Path:
 			s.fail(w, r, notFound(w, r))
-		case s.dialectOf(r) != nil:
-			dialects[s.dialectOf(r)].ServeHTTP(w, r)
 		default:
-			mux.ServeHTTP(w, r)
+			handler := http.Handler(mux)
+			if d := s.dialectOf(r); d != nil {
+				handler = dialects[d]
+			}
+			handler.ServeHTTP(w, r)
 		}
 	}), nil
 }
