@@ -1,0 +1,108 @@
+package main_test
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// docs/migrate.md is followed as written: its files are written, its commands are run,
+// section by section, each in a folder of its own. Only the port is another one.
+func TestTheMigrationsWorkAsWritten(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../docs/migrate.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sections := strings.Split(string(text), "\n## ")[1:]
+	if len(sections) != 4 {
+		t.Fatalf("docs/migrate.md has %d sections", len(sections))
+	}
+	for _, section := range sections {
+		title, _, _ := strings.Cut(section, "\n")
+		t.Run(title, func(t *testing.T) { t.Parallel(); follow(t, section) })
+	}
+}
+
+var block = regexp.MustCompile("(?s)```(json|csv|sh)\n(.*?)```")
+
+// follow does what a section says. A command that serves runs until the end.
+func follow(t *testing.T, section string) {
+	dir, port := t.TempDir(), unusedPort(t)
+	bin := filepath.Join(dir, "bin")
+	if err := os.MkdirAll(bin, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(os.Getenv(binaryVariable), filepath.Join(bin, "watchword")); err != nil {
+		t.Fatal(err)
+	}
+	env := []string{"PATH=" + bin + ":" + os.Getenv("PATH"), "HOME=" + dir, "WATCHWORD_ADMIN_LISTEN="}
+	for _, found := range block.FindAllStringSubmatch(section, -1) {
+		kind, content := found[1], strings.ReplaceAll(found[2], ":8000", ":"+port)
+		if kind != "sh" {
+			if err := os.WriteFile(filepath.Join(dir, "users."+kind), []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		script := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", content)
+		script.Dir, script.Env = dir, env
+		if strings.HasPrefix(content, "watchword serve") {
+			serve(t, script, port)
+			continue
+		}
+		out, err := script.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s\n%v\n%s", content, err, out)
+		}
+	}
+}
+
+// serve starts a server of the document and returns when it is ready.
+func serve(t *testing.T, script *exec.Cmd, port string) {
+	t.Helper()
+	script.Args[len(script.Args)-1] = "exec " + script.Args[len(script.Args)-1] // so that a signal reaches it
+	script.Cancel = func() error { return script.Process.Signal(syscall.SIGTERM) }
+	if err := script.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = script.Process.Signal(syscall.SIGTERM); _ = script.Wait() })
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for ctx.Err() == nil {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost:"+port+"/readyz", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if answer, err := http.DefaultClient.Do(request); err == nil {
+			_ = answer.Body.Close()
+			if answer.StatusCode == http.StatusOK {
+				return
+			}
+		}
+		time.Sleep(25 * time.Millisecond)
+	}
+	t.Fatal("the server does not get ready")
+}
+
+func unusedPort(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close() //nolint:errcheck // it was never used
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
