@@ -43,7 +43,7 @@ var importTable = []row{
 	{"verify", "internal/*", ""},
 	{"web", "", ""},
 	{"server", "root verify web internal/*", "store/*"},
-	{"dialect/dialecttest", "root server dialect/* store/sqlite", ""},
+	{"dialect/internal/dialecttest", "root server dialect/* store/sqlite", ""},
 	{"dialect/*", "root verify internal/*", "store/*"},
 	{"cmd/*", "*", "web"},
 	{"lab lab/*", "root internal/* store/* lab/*", ""},

@@ -28,10 +28,10 @@ func (e *Engine) ForgotPassword(ctx context.Context, email string, c Client) err
 
 // ForgotPasswordAt is ForgotPassword for a front-end that has a page of its own for
 // the link: the page's URL, to which "/" and the token are added. One that is not
-// on PublicURL or Options.LinkOrigins is passed over without a word, and the link
-// leads to our page, as ever.
+// on Options.LinkOrigins is passed over without a word, and the link leads to our
+// page, as ever.
 func (e *Engine) ForgotPasswordAt(ctx context.Context, email, page string, c Client) error {
-	return e.mailOwnerOf(ctx, MailReset, email, linkPage(page, append([]string{e.opts.PublicURL}, e.opts.LinkOrigins...)), c)
+	return e.mailOwnerOf(ctx, MailReset, email, linkPage(page, e.opts.LinkOrigins), c)
 }
 
 // pagePath is the path of a page: plain segments, so that nothing in it leads

@@ -25,8 +25,10 @@ type Options struct {
 	// trailing slash: the issuer of tokens. Required.
 	PublicURL string
 
-	// LinkOrigins are the front-ends to whose pages the link in a mail may lead,
-	// besides PublicURL: exact, such as "https://app.example.com". Default: none.
+	// LinkOrigins are the front-ends to whose pages the link of a reset may lead
+	// instead of ours: exact, such as "https://app.example.com". Whoever asks for a
+	// mail chooses among them, so each of them is trusted with every account.
+	// Default: none.
 	LinkOrigins []string
 
 	// MasterKey seals keys at rest and makes mailed tokens: 32 bytes, such as

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/apirequest"
 	"github.com/watchword-auth/watchword/internal/tokencookie"
 )
 
@@ -20,16 +21,15 @@ func (s *Server) refreshCookie() tokencookie.Cookie {
 
 // refreshToken returns the token of a request, and whether it came by cookie.
 func (s *Server) refreshToken(r *http.Request, body string) (token watchword.Secret, byCookie bool, err error) {
-	cookies := s.refreshCookie().Values(r)
+	cookie, err := apirequest.CookieToken(r, s.opts.CookieName)
 	switch {
-	case len(cookies) > 1:
-		return "", false, &watchword.Error{Code: watchword.CodeAmbiguousCredentials,
-			Detail: "There are two session cookies. They were cleared: sign in again."}
-	case len(cookies) == 1 && body != "":
+	case err != nil:
+		return "", false, err
+	case cookie != "" && body != "":
 		return "", false, &watchword.Error{Code: watchword.CodeAmbiguousCredentials,
 			Detail: "There is a refresh token in the cookie and one in the body. Send one of them."}
-	case len(cookies) == 1:
-		return watchword.Secret(cookies[0]), true, nil
+	case cookie != "":
+		return watchword.Secret(cookie), true, nil
 	}
 	return watchword.Secret(body), false, nil
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/apidoc"
@@ -48,17 +49,15 @@ func (s *Server) dialectOf(r *http.Request) Dialect {
 	return nil
 }
 
-// speak routes within a dialect. What it has no route for is not found, whatever
-// the method.
-func (s *Server) speak(d Dialect) http.Handler {
-	mux := http.NewServeMux()
+// routesOf are the routes of a dialect as ours.
+func (s *Server) routesOf(d Dialect) (routes []route) {
 	for pattern, handle := range d.Routes() {
-		mux.Handle(pattern, s.answer(func(w http.ResponseWriter, r *http.Request) error {
+		method, path, _ := strings.Cut(pattern, " ")
+		routes = append(routes, route{method: method, path: path, handle: func(w http.ResponseWriter, r *http.Request) error {
 			return handle(w, r, s.clientOf(w, r))
-		}))
+		}})
 	}
-	mux.Handle("/", s.answer(notFound))
-	return mux
+	return routes
 }
 
 // isForFrontEnds reports whether scripts of the allowed origins may make a request.

@@ -25,7 +25,8 @@ func describe(opts Options, routes []route) ([]byte, error) {
 		put(paths, r.method, r.path, describeRoute(registry, r))
 	}
 	for _, o := range opts.operations() {
-		put(paths, o.Method, o.Path, describeOperation(registry, o))
+		method, path, _ := strings.Cut(o.Pattern, " ")
+		put(paths, method, path, describeOperation(registry, o))
 	}
 	document, err := json.Marshal(&huma.OpenAPI{
 		OpenAPI: "3.1.0",
@@ -86,9 +87,10 @@ func describeOperation(registry huma.Registry, o apidoc.Operation) *huma.Operati
 	if _, isText := o.Refusal.(string); isText {
 		refusal = "text/plain"
 	}
+	method, path, _ := strings.Cut(o.Pattern, " ")
 	operation := &huma.Operation{
 		Summary:     o.Summary,
-		OperationID: operationID(route{method: o.Method, path: o.Path}),
+		OperationID: operationID(route{method: method, path: path}),
 		Tags:        []string{"dialect"},
 		Responses: map[string]*huma.Response{
 			strconv.Itoa(o.Status): {Description: http.StatusText(o.Status)},
@@ -105,7 +107,7 @@ func describeOperation(registry huma.Registry, o apidoc.Operation) *huma.Operati
 		operation.Security = []map[string][]string{{"accessToken": {}}}
 	}
 	for _, name := range []string{"id", "token"} {
-		if strings.Contains(o.Path, "{"+name+"}") {
+		if strings.Contains(path, "{"+name+"}") {
 			operation.Parameters = []*huma.Param{{Name: name, In: "path", Required: true, Schema: &huma.Schema{Type: "string"}}}
 		}
 	}

@@ -93,8 +93,8 @@ func isLoopback(name string) bool {
 
 // guarded refuses requests that another site's page made (CSRF). The standard
 // library decides by Sec-Fetch-Site, else by Origin. On top of it: an Origin has
-// to be ours or on the list, with its scheme; and a request that carries the
-// refresh cookie has to tell where it is from.
+// to be ours or on the list, with its scheme; and a request with a cookie that lets
+// it in has to tell where it is from.
 func (s *Server) guarded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Add("Vary", "Origin, Sec-Fetch-Site")

@@ -40,7 +40,8 @@ func (s *Server) docsPage(w http.ResponseWriter, _ *http.Request) error {
 		all = append(all, doc)
 	}
 	for _, o := range s.opts.operations() {
-		doc := docRoute{Method: o.Method, Path: o.Path, Summary: o.Summary, Tag: "dialect", Status: o.Status,
+		method, path, _ := strings.Cut(o.Pattern, " ")
+		doc := docRoute{Method: method, Path: path, Summary: o.Summary, Tag: "dialect", Status: o.Status,
 			Members: membersOf(o.Body), Answer: membersOf(o.Answer)}
 		if o.Bearer {
 			doc.Guard = string(bearer)

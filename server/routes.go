@@ -2,7 +2,6 @@ package server
 
 import (
 	"cmp"
-	"maps"
 	"net/http"
 	"path"
 	"slices"
@@ -154,51 +153,56 @@ func join(a, b []watchword.Code, more ...watchword.Code) []watchword.Code {
 	return slices.Concat(a, b, more)
 }
 
-// mux routes by the table. Nothing of it redirects: a path that is not clean is
-// not found, and every path answers 405 to the methods it does not have.
-func (s *Server) mux() (http.Handler, error) {
-	routes := append(s.routes(), s.pages()...)
-	document, err := describe(s.opts, s.routes())
-	if err != nil {
-		return nil, err
-	}
-	s.document = document
-	mux := http.NewServeMux()
-	methods := map[string][]string{}
-	for _, r := range routes {
-		if r.method == anyMethod {
-			mux.Handle(r.path, s.answer(r.handle))
-			continue
-		}
-		mux.Handle(r.method+" "+r.path, s.answer(r.handle))
-		methods[r.path] = append(methods[r.path], r.method)
-		if r.method == http.MethodGet {
-			methods[r.path] = append(methods[r.path], http.MethodHead)
-		}
-	}
-	for p, allowed := range methods {
-		mux.Handle(p, s.notAllowed(allowed))
-	}
-	mux.Handle("/", s.answer(notFound))
-	dialects := map[Dialect]http.Handler{}
-	for _, d := range s.opts.Dialects {
-		dialects[d] = s.speak(d)
+// router routes by the tables: ours, and that of each dialect. A path that is not
+// clean is not found.
+func (s *Server) router() http.Handler {
+	ours := s.mux(append(s.routes(), s.pages()...))
+	dialects := make([]http.Handler, len(s.opts.Dialects))
+	for i, d := range s.opts.Dialects {
+		dialects[i] = s.mux(s.routesOf(d))
 	}
 	below := s.answer(s.forwardBelow)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch {
+		handler := ours
+		switch i := slices.IndexFunc(s.opts.Dialects, func(d Dialect) bool { return d.Takes(r) }); {
 		case strings.HasPrefix(r.URL.Path, pathForward+"/"):
-			below.ServeHTTP(w, r)
+			handler = below
 		case path.Clean(r.URL.Path) != r.URL.Path:
-			s.fail(w, r, notFound(w, r))
-		default:
-			handler := http.Handler(mux)
-			if d := s.dialectOf(r); d != nil {
-				handler = dialects[d]
-			}
-			handler.ServeHTTP(w, r)
+			handler = s.answer(notFound)
+		case i >= 0:
+			handler = dialects[i]
 		}
-	}), nil
+		handler.ServeHTTP(w, r)
+	})
+}
+
+// mux routes by one table. Nothing of it redirects, and every path answers 405 to
+// the methods it does not have.
+func (s *Server) mux(routes []route) http.Handler {
+	mux := http.NewServeMux()
+	for _, r := range routes {
+		mux.Handle(strings.TrimSpace(r.method+" "+r.path), s.answer(r.handle))
+	}
+	mux.Handle("/", s.answer(func(w http.ResponseWriter, r *http.Request) error { return unrouted(mux, w, r) }))
+	return mux
+}
+
+// unrouted says what a path has other than the method of the request.
+func unrouted(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) error {
+	var allowed []string
+	for _, method := range []string{http.MethodDelete, http.MethodGet, http.MethodHead, http.MethodPatch, http.MethodPost} {
+		other := r.WithContext(r.Context())
+		other.Method = method
+		if _, pattern := mux.Handler(other); pattern != "/" {
+			allowed = append(allowed, method)
+		}
+	}
+	if allowed == nil {
+		return notFound(w, r)
+	}
+	allow := strings.Join(allowed, ", ")
+	w.Header().Set("Allow", allow)
+	return &watchword.Error{Code: watchword.CodeMethodNotAllowed, Detail: "This path answers " + allow + "."}
 }
 
 func (s *Server) answer(h handler) http.Handler {
@@ -207,22 +211,6 @@ func (s *Server) answer(h handler) http.Handler {
 			s.fail(w, r, err)
 		}
 	})
-}
-
-func (s *Server) notAllowed(methods []string) http.Handler {
-	allow := strings.Join(slices.Sorted(maps.Keys(set(methods))), ", ")
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Allow", allow)
-		s.fail(w, r, &watchword.Error{Code: watchword.CodeMethodNotAllowed, Detail: "This path answers " + allow + "."})
-	})
-}
-
-func set(values []string) map[string]struct{} {
-	m := map[string]struct{}{}
-	for _, v := range values {
-		m[v] = struct{}{}
-	}
-	return m
 }
 
 func notFound(http.ResponseWriter, *http.Request) error {

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/rs/cors"
@@ -119,11 +120,10 @@ func New(engine *watchword.Engine, opts Options) (*Server, error) {
 	if s.face, err = newFace(opts.Pages); err != nil {
 		return nil, fmt.Errorf("server: Options.Pages: %w", err)
 	}
-	routes, err := s.mux()
-	if err != nil {
+	if s.document, err = describe(s.opts, s.routes()); err != nil {
 		return nil, err
 	}
-	s.handler = s.identified(s.recovered(s.measured(s.hosted(s.sharedWith(opts.AllowedOrigins, s.guarded(routes))))))
+	s.handler = s.identified(s.recovered(s.measured(s.hosted(s.sharedWith(opts.AllowedOrigins, s.guarded(s.router()))))))
 	return s, nil
 }
 
@@ -161,7 +161,7 @@ func (s *Server) sharedWith(origins []string, next http.Handler) http.Handler {
 	shared := next
 	if len(origins) > 0 {
 		shared = cors.New(cors.Options{
-			AllowedOrigins:   origins,
+			AllowOriginFunc:  func(origin string) bool { return slices.Contains(origins, origin) }, // exactly
 			AllowedMethods:   []string{http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete},
 			AllowedHeaders:   []string{"Authorization", "Content-Type", "X-Reset-Base"}, // the last of dialect/users
 			ExposedHeaders:   []string{"WWW-Authenticate", "Retry-After", requestIDHeader},

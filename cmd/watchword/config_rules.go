@@ -156,6 +156,9 @@ func dialectsProblem(s *Settings) string {
 			return fmt.Sprintf("%q is no dialect. Write users, lesson, or both.", name)
 		}
 	}
+	if len(s.Dialects) == 2 && s.Dialects[0] == s.Dialects[1] || len(s.Dialects) > 2 {
+		return "names a dialect twice. Write each once."
+	}
 	return ""
 }
 

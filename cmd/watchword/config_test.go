@@ -114,6 +114,7 @@ var refusals = []struct {
 	{name: "PostgreSQL nowhere", args: "--store=postgres://:port/", want: []string{"store…is not a PostgreSQL URL…", "master-key: is missing…"}},
 	{name: "another store", args: "--store=redis://localhost", want: []string{"store…is no store…"}},
 	{name: "two dialects", args: "--dialects=users,lesson"},
+	{name: "a dialect twice", args: "--dialects=users,users", want: []string{"dialects…twice…"}},
 	{name: "no dialect", args: "--dialects=oidc", want: []string{"dialects…\"oidc\" is no dialect…"}},
 	{name: "no data directory", args: "--data-dir=", want: []string{"data-dir…is empty…"}},
 	// CFG-1

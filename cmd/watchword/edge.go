@@ -68,7 +68,7 @@ func (s *Settings) dialects(engine *watchword.Engine) (all []server.Dialect, err
 		case "users":
 			dialect, err = users.New(engine, users.Options{Secure: secure, CookieSameSite: site, CookieDomain: s.CookieDomain})
 		case "lesson":
-			dialect, err = lesson.New(engine, lesson.Options{Secure: secure, CookieSameSite: site, CookieDomain: s.CookieDomain})
+			dialect, err = lesson.New(engine, lesson.Options{Secure: secure, CookieSameSite: site})
 		}
 		if err != nil {
 			return nil, fmt.Errorf("dialect %s: %w", name, err)

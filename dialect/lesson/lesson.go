@@ -19,13 +19,10 @@ import (
 	"github.com/watchword-auth/watchword/internal/tokencookie"
 )
 
-const token = "/token"
-
 // Options configure a Dialect. The zero value will do on plain http.
 type Options struct {
 	Secure         bool          // clients reach the server by https
-	CookieSameSite http.SameSite // of the cookie jwt. Default: Strict
-	CookieDomain   string        // Default: none, this host only
+	CookieSameSite http.SameSite // of the cookie jwt, which is for this host only. Default: Strict
 }
 
 // A Dialect is a server.Dialect. Make one with New.
@@ -36,20 +33,19 @@ type Dialect struct {
 
 // New makes the dialect. It fails on a cookie that browsers would not keep.
 func New(engine *watchword.Engine, o Options) (*Dialect, error) {
-	cookie := tokencookie.Cookie{Name: "jwt", Domain: o.CookieDomain, Secure: o.Secure,
+	cookie := tokencookie.Cookie{Name: "jwt", Secure: o.Secure,
 		SameSite: cmp.Or(o.CookieSameSite, http.SameSiteStrictMode)}
 	return &Dialect{engine, cookie}, cookie.Check()
 }
 
-// Takes reports whether a request is for one of the lesson's five paths. /login and
-// /logout are pages, too: a page is read, and sends forms.
+// Takes reports whether a request is for one of the lesson's five paths. Two of them
+// are pages as well: a page is read, and sends forms.
 func (d *Dialect) Takes(r *http.Request) bool {
-	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
 	switch r.URL.Path {
-	case "/profile":
-		return reads || r.Method == http.MethodOptions
-	case "/register", "/login", token, "/logout":
-		return !reads && !isForm(r)
+	case "/register", "/token", "/profile":
+		return true
+	case "/login", "/logout":
+		return r.Method == http.MethodOptions || r.Method == http.MethodPost && !isForm(r)
 	}
 	return false
 }
@@ -69,20 +65,20 @@ func (d *Dialect) Routes() map[string]handler {
 	return map[string]handler{
 		"POST /register": d.register,
 		"POST /login":    d.login,
-		"POST " + token:  d.renew,
+		"POST /token":    d.renew,
 		"POST /logout":   d.logout,
 		"GET /profile":   d.profile,
 	}
 }
 
-// Operations are the same, for the OpenAPI document.
+// Operations describe them.
 func (d *Dialect) Operations() []apidoc.Operation {
 	return []apidoc.Operation{
-		{Method: "POST", Path: "/register", Summary: "Make an account and sign in", Body: registerBody{}, Status: 201, Answer: signedInAnswer{}, Refusal: ""},
-		{Method: "POST", Path: "/login", Summary: "Sign in", Body: loginBody{}, Status: 200, Answer: signedInAnswer{}, Refusal: ""},
-		{Method: "POST", Path: token, Summary: "Exchange the refresh token for a new one and an access token", Body: tokenBody{}, Status: 200, Answer: renewedAnswer{}, Refusal: ""},
-		{Method: "POST", Path: "/logout", Summary: "End this session", Bearer: true, Body: tokenBody{}, Status: 204, Refusal: ""},
-		{Method: "GET", Path: "/profile", Summary: "Read one's own account", Bearer: true, Status: 200, Answer: profileAnswer{}, Refusal: ""},
+		{Pattern: "POST /register", Summary: "Make an account and sign in", Body: registerBody{}, Status: 201, Answer: signedInAnswer{}, Refusal: ""},
+		{Pattern: "POST /login", Summary: "Sign in", Body: loginBody{}, Status: 200, Answer: signedInAnswer{}, Refusal: ""},
+		{Pattern: "POST /token", Summary: "Exchange the refresh token for a new one and an access token", Body: tokenBody{}, Status: 200, Answer: renewedAnswer{}, Refusal: ""},
+		{Pattern: "POST /logout", Summary: "End this session", Bearer: true, Body: tokenBody{}, Status: 204, Refusal: ""},
+		{Pattern: "GET /profile", Summary: "Read one's own account", Bearer: true, Status: 200, Answer: profileAnswer{}, Refusal: ""},
 	}
 }
 
@@ -122,8 +118,10 @@ type tokenBody struct {
 	Token string `json:"token"`
 }
 
+// signIn answers with both tokens. The cookie outlives the access token in it: by
+// one that has expired nobody is let in, but can still sign out.
 func (d *Dialect) signIn(w http.ResponseWriter, status int, in *watchword.SignIn) error {
-	d.cookie.Set(w, string(in.AccessToken), in.ExpiresIn)
+	d.cookie.Set(w, string(in.AccessToken), in.RefreshLife())
 	access := string(in.AccessToken)
 	return respond.JSON(w, status, signedInAnswer{access, access, string(in.RefreshToken)})
 }
@@ -166,54 +164,41 @@ func (d *Dialect) renew(w http.ResponseWriter, r *http.Request, c watchword.Clie
 		return err
 	}
 	in, err := d.engine.Refresh(r.Context(), watchword.Secret(body.Token), c)
+	if watchword.CodeOf(err) == watchword.CodeSessionEnded {
+		err = &watchword.Error{Code: watchword.CodeRefreshInvalid, Detail: "This session has ended. Sign in again."}
+	}
 	if err != nil {
 		return err
 	}
 	return respond.JSON(w, http.StatusOK, renewedAnswer{string(in.AccessToken), string(in.RefreshToken)})
 }
 
-// logout ends the session of whatever still names one: the lesson's client forgets
-// its refresh token before it sends it.
+// logout ends the session of everything that names one, and passes over what can't
+// be read: the lesson's client forgets its refresh token before it sends it.
 func (d *Dialect) logout(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
-	body, err := apirequest.KnownBody[tokenBody](r)
-	if err != nil {
-		return err
-	}
-	access, err := d.accessToken(r)
-	if err != nil {
-		return err
-	}
-	if err := d.engine.Logout(r.Context(), watchword.Secret(body.Token), access, c); err != nil {
-		return err
+	body, _ := apirequest.KnownBody[tokenBody](r)
+	access, _ := apirequest.BearerToken(r)
+	for _, access := range append(d.cookie.Values(r), access) {
+		if err := d.engine.Logout(r.Context(), watchword.Secret(body.Token), watchword.Secret(access), c); err != nil {
+			return err
+		}
 	}
 	d.cookie.Clear(w)
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
 
-// accessToken is the bearer's. Only a request without one is asked for the cookie,
+// profile goes by the bearer. Only a request without one is asked for the cookie,
 // which the browser adds whether or not the page meant to.
-func (d *Dialect) accessToken(r *http.Request) (watchword.Secret, error) {
-	access, err := apirequest.BearerToken(r)
-	if err != nil || access != "" {
-		return watchword.Secret(access), err
-	}
-	switch cookies := d.cookie.Values(r); len(cookies) {
-	case 0:
-		return "", nil
-	case 1:
-		return watchword.Secret(cookies[0]), nil
-	}
-	return "", &watchword.Error{Code: watchword.CodeAmbiguousCredentials,
-		Detail: "There are two session cookies. They were cleared: sign in again."}
-}
-
 func (d *Dialect) profile(w http.ResponseWriter, r *http.Request, _ watchword.Client) error {
-	access, err := d.accessToken(r)
+	access, err := apirequest.BearerToken(r)
+	if err == nil && access == "" {
+		access, err = apirequest.CookieToken(r, d.cookie.Name)
+	}
 	if err != nil {
 		return err
 	}
-	who, err := d.engine.Authenticate(r.Context(), access)
+	who, err := d.engine.Authenticate(r.Context(), watchword.Secret(access))
 	if err != nil {
 		return err
 	}
@@ -225,7 +210,7 @@ func (d *Dialect) Refuse(w http.ResponseWriter, r *http.Request, status int, why
 	if why.Code == watchword.CodeAmbiguousCredentials && len(d.cookie.Values(r)) > 1 {
 		d.cookie.Clear(w)
 	}
-	status, text := wordsOf(status, why, r.URL.Path)
+	status, text := wordsOf(status, why)
 	if status != http.StatusUnauthorized {
 		w.Header().Del("WWW-Authenticate")
 	}
@@ -233,16 +218,12 @@ func (d *Dialect) Refuse(w http.ResponseWriter, r *http.Request, status int, why
 }
 
 // wordsOf says a refusal, and with which status.
-func wordsOf(status int, why *watchword.Error, path string) (int, string) {
+func wordsOf(status int, why *watchword.Error) (int, string) {
 	switch why.Code {
 	case watchword.CodeEmailTaken:
 		return http.StatusBadRequest, "User already exists"
 	case watchword.CodeRefreshInvalid, watchword.CodeRefreshReused:
 		return http.StatusForbidden, why.Detail
-	case watchword.CodeSessionEnded:
-		if path == token {
-			return http.StatusForbidden, why.Detail
-		}
 	}
 	return status, why.Detail
 }

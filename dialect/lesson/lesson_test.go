@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/watchword-auth/watchword"
-	"github.com/watchword-auth/watchword/dialect/dialecttest"
+	"github.com/watchword-auth/watchword/dialect/internal/dialecttest"
 	"github.com/watchword-auth/watchword/dialect/lesson"
 )
 
@@ -20,7 +20,7 @@ const (
 	login    = `{"email":"ada@example.com","password":"` + password + `"}`
 
 	signedIn   = `{"token":"{access}","accessToken":"{access}","refreshToken":"{refresh}"}`
-	cookieSet  = `jwt={access}; Path=/; Max-Age=900; HttpOnly; SameSite=Strict`
+	cookieSet  = `jwt={access}; Path=/; Max-Age=604800; HttpOnly; SameSite=Strict`
 	cookieGone = `jwt=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict`
 	profile    = `{"user":{"id":"{id}","username":"ada","email":"ada@example.com"}}`
 	jsonUTF8   = "application/json; charset=utf-8"
@@ -76,19 +76,24 @@ func TestPagesKeepTheirPaths(t *testing.T) {
 	t.Parallel()
 	c := dialecttest.Start(t, nil).Client(t)
 	for _, x := range []exchange{
-		{Request: "GET /login"},
-		{Request: "POST /login", Body: "email=a", Headers: []string{"Content-Type", "application/x-www-form-urlencoded"}},
-		{Request: "POST /login", Body: "email=a", Headers: []string{"Content-Type", "application/x-www-form-urlencoded", "Accept", "text/html"}},
+		{Request: "GET /login", Status: 200},
+		{Request: "HEAD /login", Status: 200},
+		{Request: "POST /login", Body: "email=a", Headers: []string{"Content-Type", "application/x-www-form-urlencoded"}, Status: 422},
+		{Request: "POST /login", Body: "--x--", Headers: []string{"Content-Type", "multipart/form-data; boundary=x"}, Status: 415},
+		{Request: "POST /logout", Body: "a=b", Headers: []string{"Content-Type", "application/x-www-form-urlencoded"}, Status: 200},
+		{Request: "DELETE /login", Status: 405},
 	} {
 		x.Headers = append(x.Headers, "Origin", "", "Sec-Fetch-Site", "same-origin", "Accept", "text/html")
-		if got := c.Do(x); got.Header.Get("Content-Type") != "text/html; charset=utf-8" {
+		if got := c.Do(x); got.StatusCode != x.Status || got.Header.Get("Content-Type") != "text/html; charset=utf-8" {
 			t.Errorf("%s is no page: %s %s", x.Request, got.Status, got.Header.Get("Content-Type"))
 		}
 	}
 	c.Run(
 		exchange{Name: "preflight", Request: "OPTIONS /login", Headers: []string{"Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "content-type"}, Status: 204,
 			Want: headers{"Access-Control-Allow-Origin": dialecttest.FrontEnd}},
-		exchange{Name: "another method", Request: "DELETE /token", Status: 404, Answer: "*", Want: headers{"Content-Type": textUTF8}},
+		exchange{Name: "another method", Request: "GET /token", Status: 405, Answer: "This path answers POST.", Want: headers{"Content-Type": textUTF8, "Allow": "POST"}},
+		exchange{Name: "another method", Request: "POST /profile", Status: 405, Answer: "This path answers GET, HEAD.", Want: headers{"Allow": "GET, HEAD"}},
+		exchange{Name: "a form that nobody else reads", Request: "POST /token", Body: "token=a", Headers: []string{"Content-Type", "application/x-www-form-urlencoded"}, Status: 415, Answer: "*", Want: headers{"Content-Type": textUTF8}},
 	)
 }
 

@@ -24,11 +24,12 @@ type validationError struct {
 
 // Refuse answers with {error, feedback}.
 func (d *Dialect) Refuse(w http.ResponseWriter, r *http.Request, status int, why *watchword.Error) {
-	if clears(why.Code, r.URL.Path, len(d.cookie.Values(r))) {
+	if clears(why.Code, len(d.cookie.Values(r))) {
 		d.cookie.Clear(w)
 	}
 	w.Header().Del("WWW-Authenticate")
-	if challenge := challengeOf(why.Code, r.URL.Path); challenge != "" {
+	w.Header().Del("Allow")
+	if challenge := challengeOf(why.Code); challenge != "" {
 		w.Header().Set("WWW-Authenticate", challenge)
 	}
 	status, words := wordsOf(status, why)
@@ -61,7 +62,7 @@ func wordsOf(status int, why *watchword.Error) (int, errorAnswer) {
 
 // challengeOf is the WWW-Authenticate of a refusal (RFC 9110, section 11.6.1), by
 // which the front-end knows that it has to refresh; "" if it is not for us to say.
-func challengeOf(code watchword.Code, path string) string {
+func challengeOf(code watchword.Code) string {
 	realm, name, description := "apps", "invalid_access_token", ""
 	switch code {
 	case watchword.CodeTokenMissing:
@@ -76,9 +77,6 @@ func challengeOf(code watchword.Code, path string) string {
 		realm, name, description = "reauth", "invalid_rft", "the refresh token is not valid"
 	case watchword.CodeSessionEnded:
 		description = "the session has ended"
-		if path == reauth {
-			realm, name = "reauth", "invalid_rft"
-		}
 	default:
 		return ""
 	}
@@ -86,12 +84,10 @@ func challengeOf(code watchword.Code, path string) string {
 }
 
 // clears reports whether the refresh cookies of a request are of no more use.
-func clears(code watchword.Code, path string, cookies int) bool {
+func clears(code watchword.Code, cookies int) bool {
 	switch code {
 	case watchword.CodeRefreshInvalid, watchword.CodeRefreshReused:
 		return cookies > 0
-	case watchword.CodeSessionEnded:
-		return cookies > 0 && path == reauth
 	case watchword.CodeAmbiguousCredentials:
 		return cookies > 1
 	}
@@ -122,16 +118,15 @@ func messageOf(f watchword.FieldError) string {
 	return f.Message
 }
 
-// required refuses members that are empty: names and their values, in turn.
-func required(members ...string) error {
+// A member of a body.
+type member struct{ name, value string }
+
+// required refuses members that are empty.
+func required(members ...member) error {
 	var missing []watchword.FieldError
-	for i := 0; i < len(members); i += 2 {
-		name, value := members[i], members[i+1]
-		if name != "password" {
-			value = strings.TrimSpace(value)
-		}
-		if value == "" {
-			missing = append(missing, watchword.FieldError{Field: name, Code: watchword.FieldRequired})
+	for _, m := range members {
+		if m.value == "" {
+			missing = append(missing, watchword.FieldError{Field: m.name, Code: watchword.FieldRequired})
 		}
 	}
 	if missing == nil {

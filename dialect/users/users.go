@@ -19,10 +19,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/tokencookie"
 )
 
-const (
-	base   = "/api/users"
-	reauth = base + "/reauth"
-)
+const base = "/api/users"
 
 // Options configure a Dialect. The zero value will do on plain http.
 type Options struct {
@@ -54,47 +51,35 @@ func (d *Dialect) Cookies() []string { return []string{d.cookie.Name} }
 
 type handler = func(http.ResponseWriter, *http.Request, watchword.Client) error
 
-// A route is one line of the table.
-type route struct {
-	method, path string
-	handle       handler
-	bearer       bool
-	summary      string
-	body         any
-	status       int
-	answer       any
-}
-
-func (d *Dialect) table() []route {
-	return []route{
-		{"POST", base + "/login", d.login, false, "Sign in", loginBody{}, 200, signedInAnswer{}},
-		{"POST", base + "/signup", d.signup, false, "Make an account and sign in", signupBody{}, 201, signedInAnswer{}},
-		{"POST", base + "/logout", d.logout, true, "End this session", nil, 205, nil},
-		{"POST", base + "/master-logout", d.masterLogout, true, "End all sessions", nil, 205, nil},
-		{"POST", reauth, d.reauth, false, "Exchange the cookie for the next one and an access token", nil, 201, renewedAnswer{}},
-		{"POST", base + "/forgotpass", d.forgotpass, false, "Have a mail sent to choose a new password", forgotBody{}, 200, messageAnswer{}},
-		{"PATCH", base + "/resetpass/{token}", d.resetpass, false, "Choose a new password", resetBody{}, 200, messageAnswer{}},
-		{"GET", base + "/me", d.me, true, "Read one's own account", nil, 200, userAnswer{}},
-		{"GET", base + "/{id}", d.user, true, "Read an account: one's own, or with the role admin any", nil, 200, userAnswer{}},
-	}
-}
-
 // Routes are those of the tutorial.
 func (d *Dialect) Routes() map[string]handler {
-	routes := map[string]handler{}
-	for _, r := range d.table() {
-		routes[r.method+" "+r.path] = r.handle
+	return map[string]handler{
+		"POST " + base + "/login":              d.login,
+		"POST " + base + "/signup":             d.signup,
+		"POST " + base + "/logout":             d.logout,
+		"POST " + base + "/master-logout":      d.masterLogout,
+		"POST " + base + "/reauth":             d.reauth,
+		"POST " + base + "/forgotpass":         d.forgotpass,
+		"PATCH " + base + "/resetpass/{token}": d.resetpass,
+		"GET " + base + "/me":                  d.me,
+		"GET " + base + "/{id}":                d.user,
 	}
-	return routes
 }
 
-// Operations are the same, for the OpenAPI document.
-func (d *Dialect) Operations() (all []apidoc.Operation) {
-	for _, r := range d.table() {
-		all = append(all, apidoc.Operation{Method: r.method, Path: r.path, Summary: r.summary, Bearer: r.bearer,
-			Body: r.body, Status: r.status, Answer: r.answer, Refusal: errorAnswer{}})
+// Operations describe them.
+func (d *Dialect) Operations() []apidoc.Operation {
+	refused := errorAnswer{}
+	return []apidoc.Operation{
+		{Pattern: "POST " + base + "/login", Summary: "Sign in", Body: loginBody{}, Status: 200, Answer: signedInAnswer{}, Refusal: refused},
+		{Pattern: "POST " + base + "/signup", Summary: "Make an account and sign in", Body: signupBody{}, Status: 201, Answer: signedInAnswer{}, Refusal: refused},
+		{Pattern: "POST " + base + "/logout", Summary: "End this session", Bearer: true, Status: 205, Refusal: refused},
+		{Pattern: "POST " + base + "/master-logout", Summary: "End all sessions", Bearer: true, Status: 205, Refusal: refused},
+		{Pattern: "POST " + base + "/reauth", Summary: "Exchange the cookie for the next one and an access token", Status: 201, Answer: renewedAnswer{}, Refusal: refused},
+		{Pattern: "POST " + base + "/forgotpass", Summary: "Have a mail sent to choose a new password", Body: forgotBody{}, Status: 200, Answer: messageAnswer{}, Refusal: refused},
+		{Pattern: "PATCH " + base + "/resetpass/{token}", Summary: "Choose a new password", Body: resetBody{}, Status: 200, Answer: messageAnswer{}, Refusal: refused},
+		{Pattern: "GET " + base + "/me", Summary: "Read one's own account", Bearer: true, Status: 200, Answer: userAnswer{}, Refusal: refused},
+		{Pattern: "GET " + base + "/{id}", Summary: "Read an account: one's own, or with the role admin any", Bearer: true, Status: 200, Answer: userAnswer{}, Refusal: refused},
 	}
-	return all
 }
 
 type loginBody struct {
@@ -176,7 +161,10 @@ func (d *Dialect) signup(w http.ResponseWriter, r *http.Request, c watchword.Cli
 	if err != nil {
 		return err
 	}
-	if err := required("firstName", body.FirstName, "lastName", body.LastName, "email", body.Email, "password", body.Password); err != nil {
+	if err := required(
+		member{"firstName", strings.TrimSpace(body.FirstName)}, member{"lastName", strings.TrimSpace(body.LastName)},
+		member{"email", strings.TrimSpace(body.Email)}, member{"password", body.Password},
+	); err != nil {
 		return err
 	}
 	in, err := d.engine.SignUp(r.Context(), watchword.SignUpRequest{
@@ -192,24 +180,23 @@ func (d *Dialect) signup(w http.ResponseWriter, r *http.Request, c watchword.Cli
 	return d.signIn(w, http.StatusCreated, in)
 }
 
-// refreshToken is the one in the cookie, and "" if there is none.
-func (d *Dialect) refreshToken(r *http.Request) (watchword.Secret, error) {
-	tokens := d.cookie.Values(r)
-	if len(tokens) > 1 {
-		return "", &watchword.Error{Code: watchword.CodeAmbiguousCredentials,
-			Detail: "There are two session cookies. They were cleared: sign in again."}
+// renew exchanges the cookie.
+func (d *Dialect) renew(r *http.Request, c watchword.Client) (*watchword.SignIn, error) {
+	token, err := apirequest.CookieToken(r, d.cookie.Name)
+	if err != nil {
+		return nil, err
 	}
-	return watchword.Secret(strings.Join(tokens, "")), nil
+	in, err := d.engine.Refresh(r.Context(), watchword.Secret(token), c)
+	if watchword.CodeOf(err) == watchword.CodeSessionEnded {
+		err = &watchword.Error{Code: watchword.CodeRefreshInvalid, Detail: "This session has ended. Sign in again."}
+	}
+	return in, err
 }
 
 // reauth exchanges the cookie. An access token that comes along is not looked at:
 // the front-end sends the one that has expired.
 func (d *Dialect) reauth(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
-	token, err := d.refreshToken(r)
-	if err != nil {
-		return err
-	}
-	in, err := d.engine.Refresh(r.Context(), token, c)
+	in, err := d.renew(r, c)
 	if err != nil {
 		return err
 	}
@@ -217,23 +204,29 @@ func (d *Dialect) reauth(w http.ResponseWriter, r *http.Request, c watchword.Cli
 	return respond.JSON(w, http.StatusCreated, renewedAnswer{true, string(in.AccessToken)})
 }
 
-// logout ends the session of whatever still names one. The body is not read: the
-// tutorial's client sends its own options there.
+// logout ends the session of everything that names one. The body is not read: one
+// version of the tutorial's client sends its options there, and so neither token
+// nor cookie. That is 401, for nothing has ended; the client then renews its access
+// token and asks again.
 func (d *Dialect) logout(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
-	token, err := d.refreshToken(r)
-	if err != nil {
-		return err
-	}
 	access, err := apirequest.BearerToken(r)
 	if err != nil {
 		return err
 	}
-	if err := d.engine.Logout(r.Context(), token, watchword.Secret(access), c); err != nil {
-		return err
+	tokens := d.cookie.Values(r)
+	if len(tokens) == 0 {
+		switch _, err := d.bearer(r); watchword.CodeOf(err) {
+		case watchword.CodeTokenMissing, watchword.CodeTokenInvalid:
+			return err
+		}
+		tokens = []string{""}
 	}
-	d.cookie.Clear(w)
-	w.WriteHeader(http.StatusResetContent)
-	return nil
+	for _, token := range tokens {
+		if err := d.engine.Logout(r.Context(), watchword.Secret(token), watchword.Secret(access), c); err != nil {
+			return err
+		}
+	}
+	return d.gone(w)
 }
 
 func (d *Dialect) masterLogout(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
@@ -244,6 +237,10 @@ func (d *Dialect) masterLogout(w http.ResponseWriter, r *http.Request, c watchwo
 	if _, err := d.engine.LogoutAll(r.Context(), who, "", c); err != nil {
 		return err
 	}
+	return d.gone(w)
+}
+
+func (d *Dialect) gone(w http.ResponseWriter) error {
 	d.cookie.Clear(w)
 	w.WriteHeader(http.StatusResetContent)
 	return nil
@@ -252,18 +249,16 @@ func (d *Dialect) masterLogout(w http.ResponseWriter, r *http.Request, c watchwo
 // holder is who sends an access token or, where that is of no use any more, the
 // refresh cookie.
 func (d *Dialect) holder(r *http.Request, c watchword.Client) (watchword.Identity, error) {
-	who, refused := d.bearer(r)
-	if refused == nil || watchword.CodeOf(refused) == watchword.CodeInternal {
-		return who, refused
+	who, err := d.bearer(r)
+	switch watchword.CodeOf(err) {
+	case watchword.CodeTokenMissing, watchword.CodeTokenInvalid, watchword.CodeTokenExpired, watchword.CodeSessionEnded:
+		if len(d.cookie.Values(r)) == 0 {
+			return who, err
+		}
+	default:
+		return who, err
 	}
-	token, err := d.refreshToken(r)
-	if err != nil {
-		return watchword.Identity{}, err
-	}
-	if token == "" {
-		return watchword.Identity{}, refused
-	}
-	in, err := d.engine.Refresh(r.Context(), token, c)
+	in, err := d.renew(r, c)
 	if err != nil {
 		return watchword.Identity{}, err
 	}
@@ -302,7 +297,7 @@ func (d *Dialect) resetpass(w http.ResponseWriter, r *http.Request, c watchword.
 	if err != nil {
 		return err
 	}
-	if err := required("password", body.Password); err != nil {
+	if err := required(member{"password", body.Password}); err != nil {
 		return err
 	}
 	if body.Password != body.PasswordConfirm {

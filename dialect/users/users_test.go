@@ -2,11 +2,12 @@ package users_test
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
 	"github.com/watchword-auth/watchword"
-	"github.com/watchword-auth/watchword/dialect/dialecttest"
+	"github.com/watchword-auth/watchword/dialect/internal/dialecttest"
 	"github.com/watchword-auth/watchword/dialect/users"
 )
 
@@ -60,7 +61,7 @@ func TestTheContract(t *testing.T) {
 	c.Run(
 		exchange{Request: "POST /api/users/reauth", Headers: []string{"Authorization", "Bearer x.y.z"}, Status: 201,
 			Answer: `{"success":true,"accessToken":"{access}"}`, Want: headers{"Set-Cookie": cookieSet, "WWW-Authenticate": ""}},
-		exchange{Request: "POST /api/users/logout", Status: 205, Answer: "", Want: headers{
+		exchange{Request: "POST /api/users/logout", Status: 205, Answer: "", Want: headers{ // by the cookie alone
 			"Set-Cookie": cookieGone, "Content-Type": "", "Content-Length": "0"}},
 		exchange{Request: "POST /api/users/reauth", Status: 401, Answer: unauthenticated, Want: headers{"Set-Cookie": "",
 			"WWW-Authenticate": `Bearer realm="reauth", error="no_rft", error_description="no refresh token was sent"`}},
@@ -110,7 +111,7 @@ func TestAForgottenPassword(t *testing.T) {
 			Answer: `{"message":"Password reset successful","success":true}`, Want: headers{"Set-Cookie": ""}},
 		exchange{Name: "the token again", Request: "PATCH /api/users/resetpass/{token}", Body: `{"password":"` + other + `","passwordConfirm":"` + other + `"}`, Status: 400, Answer: `{"error":"The reset link is invalid"}`},
 		exchange{Name: "its session has ended", Request: "POST /api/users/reauth", Status: 401, Answer: unauthenticated, Want: headers{"Set-Cookie": cookieGone,
-			"WWW-Authenticate": `Bearer realm="reauth", error="invalid_rft", error_description="the session has ended"`}},
+			"WWW-Authenticate": `Bearer realm="reauth", error="invalid_rft", error_description="the refresh token is not valid"`}},
 		exchange{Request: "POST /api/users/login", Body: adaLogin, Status: 400, Answer: wrong},
 		exchange{Request: "POST /api/users/login", Body: `{"email":"ada@example.com","password":"` + other + `"}`, Status: 200, Answer: `{"success":true,*`},
 	)
@@ -161,7 +162,8 @@ func TestWhatIsRefusedIsSaidInTheWordsOfTheDialect(t *testing.T) {
 	c := s.Client(t)
 	c.Run(
 		exchange{Name: "no route", Request: "GET /api/users", Status: 404, Answer: lost},
-		exchange{Name: "no such method", Request: "GET /api/users/login/", Status: 404, Answer: lost},
+		exchange{Name: "no such method", Request: "DELETE /api/users/login", Status: 404, Answer: lost, Want: headers{"Allow": ""}},
+		exchange{Name: "no such path", Request: "GET /api/users/login/", Status: 404, Answer: lost},
 		exchange{Name: "a path that is not clean", Request: "POST /api/users//login", Status: 404, Answer: lost},
 		exchange{Name: "no JSON", Request: "POST /api/users/login", Body: `x`, Status: 400, Answer: `{"error":"*","feedback":"*"}`},
 		exchange{Name: "a form", Request: "POST /api/users/login", Body: `email=a`, Headers: []string{"Content-Type", "application/x-www-form-urlencoded"}, Status: 415, Answer: `{"error":"*","feedback":"*"}`},
@@ -172,8 +174,27 @@ func TestWhatIsRefusedIsSaidInTheWordsOfTheDialect(t *testing.T) {
 		exchange{Name: "preflight", Request: "OPTIONS /api/users/forgotpass", Headers: []string{"Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "content-type,x-reset-base"}, Status: 204,
 			Want: headers{"Access-Control-Allow-Origin": dialecttest.FrontEnd, "Access-Control-Allow-Headers": "content-type,x-reset-base"}},
 	)
+	c.Run(exchange{Request: "POST /api/users/signup", Body: adaSignup, Status: 201, Answer: adaAnswer})
 	must(t, s.Store.Close())
-	c.Run(exchange{Name: "no store", Request: "POST /api/users/login", Body: adaLogin, Status: 503, Answer: `{"error":"*","feedback":"*"}`, Want: headers{"Retry-After": "2", "Set-Cookie": ""}})
+	for _, x := range []exchange{
+		{Request: "POST /api/users/login", Body: adaLogin}, {Request: "POST /api/users/reauth"}, {Request: "POST /api/users/logout"},
+		{Request: "POST /api/users/master-logout"}, {Request: "GET /api/users/me", Headers: []string{"Authorization", "Bearer {access}"}},
+	} { // and nobody is signed out
+		x.Status, x.Answer, x.Want = 503, `{"error":"*","feedback":"*"}`, headers{"Retry-After": "2", "Set-Cookie": "", "WWW-Authenticate": ""}
+		c.Run(x)
+	}
+}
+
+func TestOverHTTPSTheCookieIsSecure(t *testing.T) {
+	t.Parallel()
+	dialect, err := users.New(nil, users.Options{Secure: true, CookieSameSite: http.SameSiteNoneMode, CookieDomain: "example.com"})
+	must(t, err)
+	w, r := httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), "POST", "/api/users/reauth", nil)
+	r.AddCookie(&http.Cookie{Name: "refreshTkn", Value: "x"})
+	dialect.Refuse(w, r, 401, &watchword.Error{Code: watchword.CodeRefreshInvalid})
+	if got := w.Header().Get("Set-Cookie"); got != "refreshTkn=; Path=/; Domain=example.com; Max-Age=0; HttpOnly; Secure; SameSite=None" {
+		t.Error(got)
+	}
 }
 
 func TestSignUpByMailAndClosed(t *testing.T) {

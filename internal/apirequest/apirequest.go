@@ -89,6 +89,18 @@ func isJSON(r *http.Request) bool {
 	return err == nil && kind == "application/json" && (!named || strings.EqualFold(charset, "utf-8"))
 }
 
+// CookieToken is the token in the cookie of a name, and "" if there is none. Two of
+// one name may have come from two hosts: neither is taken. Errors: *Error.
+func CookieToken(r *http.Request, name string) (string, error) {
+	switch cookies := r.CookiesNamed(name); len(cookies) {
+	case 0:
+		return "", nil
+	case 1:
+		return cookies[0].Value, nil
+	}
+	return "", &Error{"AMBIGUOUS_CREDENTIALS", "There are two session cookies. They were cleared: sign in again."}
+}
+
 // BearerToken returns the access token of a request (RFC 6750, section 2.1), and
 // "" if there is none. Nowhere else is one looked for: not in the form, not in
 // the query, not in a cookie. Errors: *Error.

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
-	"github.com/watchword-auth/watchword/dialect/dialecttest"
+	"github.com/watchword-auth/watchword/dialect/internal/dialecttest"
 )
 
 // W-25, W-66
@@ -31,10 +31,22 @@ func TestW66AnotherSitesPageChangesNothing(t *testing.T) {
 		{"Origin", "http://localhost:3001", "Sec-Fetch-Site", "same-site"},
 		{"Origin", "", "Sec-Fetch-Site", ""},
 	} {
-		for _, path := range []string{"/api/users/reauth", "/api/users/logout", "/api/users/master-logout", "/logout"} {
+		for _, path := range []string{"/api/users/reauth", "/api/users/logout", "/api/users/master-logout", "/logout", "/token"} {
 			c.Run(exchange{Request: "POST " + path, Headers: foreign, Status: 403, Answer: "*", Want: headers{"Set-Cookie": ""}})
 		}
+		if foreign[1] == "" {
+			continue // no browser, which may sign in
+		}
+		for _, path := range []string{"/api/users/login", "/api/users/signup", "/login", "/register"} {
+			s.Client(t).Run(exchange{Request: "POST " + path, Body: login, Headers: foreign, Status: 403, Answer: "*", Want: headers{"Set-Cookie": ""}})
+		}
 	}
+	lesson := s.Client(t)
+	lesson.Run(
+		exchange{Request: "POST /login", Body: login, Status: 200, Answer: `*"refreshToken":"{refresh}"}`},
+		exchange{Name: "the cookie jwt from nowhere", Request: "POST /logout", Headers: []string{"Origin", "", "Sec-Fetch-Site", ""}, Status: 403, Answer: "*"},
+		exchange{Name: "nothing had happened", Request: "POST /token", Body: `{"token":"{refresh}"}`, Status: 200, Answer: "*"},
+	)
 	c.Run(
 		exchange{Name: "two cookies", Request: "POST /api/users/reauth", Headers: []string{"Cookie", "refreshTkn=other"}, Status: 400, Answer: "*", Want: headers{"Set-Cookie": "refreshTkn=; *Max-Age=0*"}},
 		exchange{Name: "two cookies", Request: "GET /profile", Headers: []string{"Cookie", "jwt=other"}, Status: 400, Answer: "*", Want: headers{"Set-Cookie": "jwt=; *Max-Age=0*"}},
@@ -167,11 +179,26 @@ func TestW44SigningOutNeedsNoLiveAccessTokenAndNoCookie(t *testing.T) {
 	now := startClock()
 	s := dialecttest.Start(t, now.options)
 	s.Client(t).Run(
-		exchange{Name: "nothing", Request: "POST /api/users/logout", Status: 205},
-		exchange{Name: "garbage", Request: "POST /api/users/logout", Headers: []string{"Cookie", "refreshTkn=x", "Authorization", "Bearer x"}, Status: 205},
-		exchange{Name: "its own options as a body", Request: "POST /api/users/logout", Body: `{"requireAuthHeader":true,"withCredentials":true}`, Status: 205},
+		exchange{Name: "a cookie of no use", Request: "POST /api/users/logout", Headers: []string{"Cookie", "refreshTkn=x", "Authorization", "Bearer x"}, Status: 205},
+		exchange{Name: "nothing that names a session, and options in the body", Request: "POST /api/users/logout", Body: `{"requireAuthHeader":true,"withCredentials":true}`, Status: 401, Answer: "*",
+			Want: headers{"WWW-Authenticate": `Bearer realm="apps", error="invalid_access_token", *`}},
+		exchange{Name: "a token that is none", Request: "POST /api/users/logout", Headers: []string{"Authorization", "Bearer undefined"}, Status: 401, Answer: "*"},
 	)
 	c := ada(t, s)
+	now.advance(time.Hour)
+	c.Run(
+		exchange{Name: "two cookies", Request: "POST /api/users/logout", Headers: []string{"Cookie", "refreshTkn=planted"}, Status: 205},
+		exchange{Request: "POST /api/users/reauth", Headers: byCookie(c.Vars["refresh"]), Status: 401, Answer: "*"},
+		exchange{Request: "POST /api/users/login", Body: login, Status: 200, Answer: `*"accessToken":"{fresh}"}`, Want: headers{"Set-Cookie": "refreshTkn={other}; *"}},
+	)
+	c.Vars["access"], c.Vars["refresh"] = c.Vars["fresh"], c.Vars["other"]
+	now.advance(time.Hour)
+	s.Client(t).Run(exchange{Name: "an expired access token alone", Request: "POST /api/users/logout", Headers: []string{"Authorization", "Bearer " + c.Vars["access"]}, Status: 205})
+	c.Run(
+		exchange{Request: "POST /api/users/reauth", Status: 401, Answer: "*", Want: headers{"Set-Cookie": "refreshTkn=; *"}},
+		exchange{Request: "POST /api/users/login", Body: login, Status: 200, Answer: `*"accessToken":"{third}"}`, Want: headers{"Set-Cookie": "refreshTkn={last}; *"}},
+	)
+	c.Vars["access"], c.Vars["refresh"] = c.Vars["third"], c.Vars["last"]
 	now.advance(time.Hour)
 	c.Run(
 		exchange{Name: "an expired access token", Request: "POST /api/users/logout", Headers: bearer, Status: 205},
@@ -183,7 +210,8 @@ func TestW44SigningOutNeedsNoLiveAccessTokenAndNoCookie(t *testing.T) {
 	}
 	now.advance(time.Hour)
 	second.Run(exchange{Name: "everywhere, by an expired access token and the cookie", Request: "POST /api/users/master-logout", Headers: bearer, Status: 205, Want: headers{"Set-Cookie": "refreshTkn=; *"}})
-	third.Run(exchange{Request: "POST /api/users/reauth", Status: 401, Answer: "*"})
+	third.Run(exchange{Name: "everywhere, by the cookie of an ended session", Request: "POST /api/users/master-logout", Status: 401, Answer: "*",
+		Want: headers{"WWW-Authenticate": `Bearer realm="reauth", error="invalid_rft", *`, "Set-Cookie": "refreshTkn=; *"}})
 }
 
 // W-45
