@@ -3,6 +3,7 @@ package watchword
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/watchword-auth/watchword/internal/passhash"
@@ -206,16 +207,50 @@ func (e *Engine) passwordMatches(ctx context.Context, c Client, hash, given Secr
 	}
 	var ok bool
 	var failed error
+	var took time.Duration
 	err := e.hashing.do(ctx, c, func() {
+		begun := time.Now()
 		ok, failed = passhash.Verify(encoded, normal)
 		if !ok && failed == nil && typed != normal {
 			ok, failed = passhash.Verify(encoded, typed)
 		}
+		took = time.Since(begun)
 	})
 	if err != nil || failed != nil {
 		return false, errors.Join(err, failed)
 	}
-	return ok && problem == nil && hash != "", nil
+	ok = ok && problem == nil && hash != ""
+	wait := e.hashing.level.wait(took, !passhash.CostsAs(encoded, e.hashing.params))
+	if !ok && wait > 0 {
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+		}
+	}
+	return ok, nil
+}
+
+// A level makes failures take alike where hashes do not: an imported one may take
+// more time to check than ours, or less, and would tell that there is an account.
+// Nothing waits until the first of them was checked.
+type level struct {
+	mu      sync.Mutex
+	foreign bool
+	longest time.Duration // of late
+}
+
+const maxLevel = time.Second
+
+// wait is how much longer a failure has to take than it took.
+func (l *level) wait(took time.Duration, foreign bool) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.foreign = l.foreign || foreign
+	l.longest = max(l.longest-l.longest/64, min(took, maxLevel))
+	if !l.foreign {
+		return 0
+	}
+	return max(l.longest-took, 0)
 }
 
 // upgradedHash returns the hash that the account should have after this sign-in:

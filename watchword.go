@@ -153,6 +153,7 @@ type hashing struct {
 	pool   *passhash.Pool
 	params passhash.Params
 	dummy  string // a hash that no password has, for users who do not exist
+	level  *level
 }
 
 // New makes an Engine on a migrated store and sees to it that there are keys.
@@ -184,6 +185,7 @@ func New(ctx context.Context, store Store, opts Options) (*Engine, error) {
 			pool:   passhash.NewPool(opts.HashWorkers, opts.HashQueue),
 			params: params,
 			dummy:  passhash.Dummy(params),
+			level:  &level{},
 		},
 		count:      newCounters(),
 		clock:      steadyclock.New(opts.Now),

@@ -80,6 +80,22 @@ func NeedsRehash(encoded string, p Params) bool {
 	return true
 }
 
+// CostsAs reports whether checking a hash costs what it does with one made with p.
+func CostsAs(encoded string, p Params) bool {
+	h, ok := parse(encoded)
+	if !ok {
+		return false
+	}
+	switch h := h.(type) {
+	case bcryptHash:
+		return p.alg == algBcrypt && h.log2 == p.log2
+	case phc:
+		f, ok := h.function.(argon)
+		return ok && p.alg == algArgon2id && f.cost == p.cost
+	}
+	return false
+}
+
 // Dummy returns a hash that costs as much to verify as one made with p, and that
 // nobody has the password of. It is cheap to make.
 func Dummy(p Params) string {
