@@ -5,21 +5,24 @@ import { textOf } from './form'
 export function ProfilePage() {
   const [user, setUser] = useState<User>()
   const [error, setError] = useState('')
+  const [isBusy, setBusy] = useState(true)
 
   const act = useCallback(async (action: () => Promise<void>) => {
     setError('')
+    setBusy(true)
     try {
       await action()
     } catch (fault) {
       setError(textOf(fault))
     }
+    setBusy(false)
   }, [])
   const load = useCallback(() => act(async () => setUser(await profile())), [act])
   useEffect(() => void load(), [load])
 
   return (
     <>
-      <dl aria-busy={!user}>
+      <dl aria-busy={isBusy}>
         <dt>First name</dt><dd>{user?.firstName}</dd>
         <dt>Last name</dt><dd>{user?.lastName}</dd>
         <dt>E-mail</dt><dd>{user?.email}</dd>
