@@ -41,5 +41,5 @@ export async function forgotPassword(entered: Entered): Promise<string> {
 
 export async function resetPassword(token: string, entered: Entered): Promise<void> {
   const { data } = await api.patch(`/resetpass/${token}`, entered)
-  change({ status: 'loggedOut', notice: `${data.message}. Log in with it.` })
+  change({ status: 'loggedOut', notice: `${data.message}. Log in with the new one.` })
 }
