@@ -193,7 +193,6 @@ func usersReset(t *testing.T, a *application) {
 	mailbox.photograph("users-reset")
 	reset(newPassword)
 	mailbox.until("Password reset successful", "New here?")
-	mailbox.photograph("users-told")
 
 	other.press("Load again")
 	other.until("Your session has ended.", "New here?")
@@ -319,7 +318,6 @@ func usersLost(t *testing.T, a *application) {
 	wire.lose(1)
 	b.reload()
 	b.until("The server can't be reached.", "One moment…")
-	b.photograph("users-unknown")
 	b.press("Try again")
 	b.until("Your profile", email)
 	if n := wire.lost(); n != 2 {
@@ -371,12 +369,12 @@ func usersLate(t *testing.T, a *application) {
 	b, wire := a.open(t)
 	b.visit(a.url)
 	b.usersSignUp(email, "Your profile", email)
-	arrived, release := make(chan struct{}), make(chan struct{})
+	arrived, release := make(chan struct{}, 8), make(chan struct{})
 	wire.meeting(func(w http.ResponseWriter, r *http.Request) bool {
 		if !isRefresh(r) {
 			return false
 		}
-		close(arrived)
+		arrived <- struct{}{}
 		<-release
 		w.Header().Set("Access-Control-Allow-Origin", a.url)
 		w.Header().Set("Access-Control-Allow-Credentials", "true")
