@@ -1,55 +1,21 @@
 package examples_test
 
 import (
-	"context"
-	"encoding/json"
-	"io"
-	"log"
 	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
-	"os/exec"
-	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/cdproto/input"
-	"github.com/chromedp/cdproto/network"
-	"github.com/chromedp/cdproto/page"
-	"github.com/chromedp/cdproto/target"
-	"github.com/chromedp/chromedp"
-
-	"github.com/watchword-auth/watchword/internal/browsertest"
 )
 
 // The browser client in a real Chromium: its locks, channels and cookies, over two
 // origins, against the built server. Access tokens live for 10 s, and there is no grace:
 // where the client would need the server's patience, somebody is signed out.
 
-// An application is the single-page application and its server, as `npm start` has them.
-type application struct {
-	url, server string
-	data        string // folder of the server, and of its program
-	chromium    browsertest.Chromium
-}
-
 // It runs before the parallel tests and alone: who builds the client again has open pages
 // loaded again.
 func TestTheSinglePageApplication(t *testing.T) {
-	program, _ := node(t, "spa")
-	port, server := freePort(t), freePort(t)
-	a := &application{server: "http://localhost:" + server, data: t.TempDir()}
-	a.url = run(t, "spa", []string{
-		"SERVER_PORT=" + server, "APP_PORT=" + port, "DATA_DIR=" + a.data,
-		"WATCHWORD_ACCESS_TTL=10s", "WATCHWORD_REFRESH_GRACE=0s",
-	}, program, "start.js").url
-	t.Cleanup(a.chromium.Stop)
-
+	a := startApplication(t, "spa", "WATCHWORD_ACCESS_TTL=10s", "WATCHWORD_REFRESH_GRACE=0s")
 	t.Run("together", func(t *testing.T) {
 		for name, test := range map[string]func(*testing.T, *application){
 			"starts":                        starts,
@@ -140,7 +106,7 @@ func fiveTabs(t *testing.T, a *application) {
 	first, wire := a.open(t)
 	first.hide() // a page that nobody sees renews nothing ahead of expiry
 	first.signUp(email)
-	tabs := []*spaTab{first}
+	tabs := []*tab{first}
 	for range 4 {
 		next := first.another()
 		next.hide()
@@ -217,7 +183,7 @@ func allTabs(t *testing.T, a *application) {
 	other.visit(a.url)
 	other.until("Your account")
 	b.press("Sign out")
-	for _, tab := range []*spaTab{b, other} {
+	for _, tab := range []*tab{b, other} {
 		tab.until("New here?")
 		if notice := see[bool](tab, `() => !!document.querySelector(".notice")`); notice {
 			t.Error("who signed out is told that the session has ended")
@@ -253,251 +219,8 @@ func stolenCookie(t *testing.T, a *application) {
 	thief.keepsNothing()
 }
 
-// A wire lies between one person's browser and the server, for as many tabs as there are.
-type wire struct {
-	url string
-
-	mu      sync.Mutex
-	refresh int // how many were sent
-	losing  int // of so many answers to come nothing arrives
-	gone    int // of so many nothing did
-}
-
-func newWire(t *testing.T, server string) *wire {
-	t.Helper()
-	w := &wire{}
-	proxy := &httputil.ReverseProxy{
-		Rewrite:   func(*httputil.ProxyRequest) {}, // a proxy is told the whole URL
-		Transport: &http.Transport{},
-		ErrorLog:  log.New(io.Discard, "", 0), // a page that is left breaks off what it asked
-		ModifyResponse: func(r *http.Response) error {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			if isRefresh(r.Request) && w.losing > 0 {
-				w.losing--
-				w.gone++
-				panic(http.ErrAbortHandler)
-			}
-			return nil
-		},
-	}
-	listener := httptest.NewUnstartedServer(http.HandlerFunc(func(answer http.ResponseWriter, r *http.Request) {
-		if "http://"+r.URL.Host != server {
-			answer.WriteHeader(http.StatusForbidden) // the browser has errands of its own
-			return
-		}
-		if isRefresh(r) {
-			w.mu.Lock()
-			w.refresh++
-			w.mu.Unlock()
-		}
-		proxy.ServeHTTP(answer, r)
-	}))
-	// On a connection that was used before, the browser itself would ask again.
-	listener.Config.SetKeepAlivesEnabled(false)
-	listener.Start()
-	t.Cleanup(listener.Close)
-	w.url = listener.URL
-	return w
-}
-
-func isRefresh(r *http.Request) bool {
-	return r.Method == "POST" && r.URL.Path == "/api/auth/refresh"
-}
-
-func (w *wire) refreshed() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.refresh
-}
-
-func (w *wire) lost() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.gone
-}
-
-func (w *wire) lose(answers int) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.losing = answers
-}
-
-// A spaTab is one page of a person's browser.
-type spaTab struct {
-	t   *testing.T
-	ctx context.Context
-	app *application
-}
-
-// open opens a browser that has not been here before.
-func (a *application) open(t *testing.T) (*spaTab, *wire) {
-	t.Helper()
-	w := newWire(t, a.server)
-	at, err := url.Parse(a.url)
-	must(t, err)
-	return &spaTab{t: t, app: a, ctx: a.chromium.Open(t, func(p *target.CreateBrowserContextParams) {
-		p.ProxyServer, p.ProxyBypassList = w.url, "<-loopback>;"+at.Host // the server only
-	})}, w
-}
-
-// another opens one more tab of the same person.
-func (b *spaTab) another() *spaTab {
-	b.t.Helper()
-	return &spaTab{t: b.t, app: b.app, ctx: browsertest.Tab(b.t, b.ctx)}
-}
-
-// hide puts the tab behind others.
-func (b *spaTab) hide() {
-	b.t.Helper()
-	browsertest.Command(b.t, b.ctx, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{})
-	for _, state := range []page.SetWebLifecycleStateState{page.SetWebLifecycleStateStateFrozen, page.SetWebLifecycleStateStateActive} {
-		browsertest.Command(b.t, b.ctx, page.SetWebLifecycleState, page.SetWebLifecycleStateParams{State: state})
-	}
-	if state := see[string](b, `() => document.visibilityState`); state != "hidden" {
-		b.t.Fatalf("the tab is %s", state)
-	}
-}
-
-func (b *spaTab) visit(where string) {
-	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, browsertest.Patience)
-	defer cancel()
-	must(b.t, chromedp.Do(ctx, chromedp.Navigate(where)))
-}
-
-func (b *spaTab) reload() {
-	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, browsertest.Patience)
-	defer cancel()
-	must(b.t, chromedp.Do(ctx, chromedp.Reload()))
-}
-
-func see[T any](b *spaTab, function string, args ...any) T {
-	b.t.Helper()
-	value, err := browsertest.Look[T](b.ctx, function, args...)
-	if err != nil {
-		b.t.Fatalf("%s: %v", function, err)
-	}
-	return value
-}
-
-// await asks the page until it says yes, and before each time does something.
-func (b *spaTab) await(what, function string, before func(), args ...any) {
-	b.t.Helper()
-	var err error
-	for end := time.Now().Add(browsertest.Patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		before()
-		var met bool
-		if met, err = browsertest.Look[bool](b.ctx, function, args...); met {
-			return
-		}
-	}
-	text, _ := browsertest.Look[string](b.ctx, `() => document.body.innerText.replace(/token=\S*/g, "token")`)
-	b.t.Fatalf("it did not come to pass: %s (%v). The page shows:\n%s", what, err, text)
-}
-
-// until waits until all of the texts can be read.
-func (b *spaTab) until(texts ...string) {
-	b.t.Helper()
-	b.await(strings.Join(texts, ", "), `(texts) => texts.every((text) => document.body.innerText.includes(text))`, func() {}, texts)
-}
-
-// press presses a button or follows a link, by its words.
-func (b *spaTab) press(words string) {
-	b.t.Helper()
-	b.await("press "+words, `(words) => {
-	  const found = [...document.querySelectorAll("button:enabled, a")].find((e) => e.innerText.trim() === words && e.checkVisibility());
-	  found?.click();
-	  return !!found;
-	}`, func() {}, words)
-}
-
-// fill types into a field, in place of what is there.
-func (b *spaTab) fill(label, text string) {
-	b.t.Helper()
-	b.await("fill in "+label, `(words) => {
-	  const field = [...document.querySelectorAll("label")].find((e) => e.innerText.trim() === words)?.control;
-	  field?.focus();
-	  field?.select();
-	  return !!field && document.activeElement === field;
-	}`, func() {}, label)
-	browsertest.Command(b.t, b.ctx, input.InsertText, input.InsertTextParams{Text: text})
-}
-
-func (b *spaTab) signUp(email string) {
-	b.t.Helper()
-	b.visit(b.app.url)
-	b.press("Make an account")
-	b.until("At least 8 characters.")
-	b.fill("Name", "Ada")
-	b.fill("E-mail", email)
-	b.fill("Password", password)
-	b.press("Make an account")
-	b.until("Your account", email)
-}
-
-func (b *spaTab) signIn(email, password string) {
-	b.t.Helper()
-	b.fill("E-mail", email)
-	b.fill("Password", password)
-	b.press("Sign in")
-}
-
 // refresh has the client of the page renew its token now.
-func (b *spaTab) refresh() {
+func (b *tab) refresh() {
 	b.t.Helper()
 	see[bool](b, `() => import("/src/client.ts").then(({ client }) => client.refresh()).then(() => true)`)
-}
-
-// steal copies the cookie that keeps the session alive.
-func (b *spaTab) steal(from *spaTab) {
-	b.t.Helper()
-	for _, cookie := range from.cookies() {
-		httpOnly := true
-		browsertest.Command(b.t, b.ctx, network.SetCookie, network.SetCookieParams{Name: cookie.Name, Value: cookie.Value,
-			URL: b.app.server, Path: cookie.Path, HTTPOnly: &httpOnly, SameSite: cookie.SameSite})
-	}
-}
-
-func (b *spaTab) cookies() []*network.Cookie {
-	b.t.Helper()
-	return browsertest.Command(b.t, b.ctx, network.GetCookies, network.GetCookiesParams{URLs: []string{b.app.server + "/api/auth/refresh"}}).Cookies
-}
-
-// keepsNothing fails if script of the page's origin could read anything that was kept.
-func (b *spaTab) keepsNothing() {
-	b.t.Helper()
-	kept := see[[]string](b, `async () => [
-	  ...Object.keys(localStorage), ...Object.keys(sessionStorage), ...document.cookie.split("=", 1).filter((name) => name),
-	  ...(await indexedDB.databases()).map((database) => database.name), ...await caches.keys(),
-	]`)
-	if len(kept) != 0 {
-		b.t.Errorf("the page keeps %q", kept)
-	}
-	for _, cookie := range b.cookies() {
-		if !cookie.HTTPOnly || cookie.SameSite != network.CookieSameSiteStrict {
-			b.t.Errorf("cookie %s: HttpOnly %t, SameSite %s", cookie.Name, cookie.HTTPOnly, cookie.SameSite)
-		}
-	}
-}
-
-// happened counts the events of that kind in the server's history of an account.
-func (a *application) happened(t *testing.T, email, kind string, want int) {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), filepath.Join(a.data, "watchword"), "users", "show", email, "--json", "--data-dir", a.data)
-	cmd.Env = environment()
-	out, err := cmd.Output()
-	must(t, err)
-	var account struct {
-		Events []struct{ Event string }
-	}
-	must(t, json.Unmarshal(out, &account))
-	if len(account.Events) == 0 {
-		t.Fatal("there are no events at all")
-	}
-	all := account.Events
-	if n := len(slices.DeleteFunc(all, func(e struct{ Event string }) bool { return e.Event != kind })); n != want {
-		t.Errorf("%s happened %d times, want %d", kind, n, want)
-	}
 }

@@ -1,0 +1,316 @@
+package examples_test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/target"
+	"github.com/chromedp/chromedp"
+
+	"github.com/watchword-auth/watchword/internal/browsertest"
+)
+
+// What the applications of the examples have in common when they are tried in a real
+// Chromium.
+
+// An application is a page and its server, as `npm start` has them.
+type application struct {
+	url, server string
+	data        string // folder of the server, and of its program
+	chromium    browsertest.Chromium
+}
+
+func startApplication(t *testing.T, example string, settings ...string) *application {
+	t.Helper()
+	program, _ := node(t, example)
+	port, server := freePort(t), freePort(t)
+	a := &application{server: "http://localhost:" + server, data: t.TempDir()}
+	env := append(settings, "SERVER_PORT="+server, "APP_PORT="+port, "DATA_DIR="+a.data)
+	a.url = run(t, example, env, program, "start.js").url
+	t.Cleanup(a.chromium.Stop)
+	return a
+}
+
+// command runs the program beside its server.
+func (a *application) command(t *testing.T, args ...string) []byte {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), filepath.Join(a.data, "watchword"), append(args, "--data-dir", a.data)...)
+	cmd.Env = environment()
+	out, err := cmd.Output()
+	must(t, err)
+	return out
+}
+
+// A wire lies between one person's browser and the server, for as many tabs as there are.
+type wire struct {
+	url string
+
+	mu      sync.Mutex
+	refresh int // how many were sent
+	losing  int // of so many answers to come nothing arrives
+	gone    int // of so many nothing did
+	meet    func(http.ResponseWriter, *http.Request) bool
+}
+
+func newWire(t *testing.T, server string) *wire {
+	t.Helper()
+	w := &wire{}
+	proxy := &httputil.ReverseProxy{
+		Rewrite:   func(*httputil.ProxyRequest) {}, // a proxy is told the whole URL
+		Transport: &http.Transport{},
+		ErrorLog:  log.New(io.Discard, "", 0), // a page that is left breaks off what it asked
+		ModifyResponse: func(r *http.Response) error {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			if isRefresh(r.Request) && w.losing > 0 {
+				w.losing--
+				w.gone++
+				panic(http.ErrAbortHandler)
+			}
+			return nil
+		},
+	}
+	listener := httptest.NewUnstartedServer(http.HandlerFunc(func(answer http.ResponseWriter, r *http.Request) {
+		if "http://"+r.URL.Host != server {
+			answer.WriteHeader(http.StatusForbidden) // the browser has errands of its own
+			return
+		}
+		if isRefresh(r) {
+			w.mu.Lock()
+			w.refresh++
+			w.mu.Unlock()
+		}
+		if meet := w.met(); meet == nil || r.Method == "OPTIONS" || !meet(answer, r) {
+			proxy.ServeHTTP(answer, r)
+		}
+	}))
+	// On a connection that was used before, the browser itself would ask again.
+	listener.Config.SetKeepAlivesEnabled(false)
+	listener.Start()
+	t.Cleanup(listener.Close)
+	w.url = listener.URL
+	return w
+}
+
+// isRefresh knows the API's own way, and that of each dialect.
+func isRefresh(r *http.Request) bool {
+	return r.Method == "POST" && slices.Contains([]string{"/api/auth/refresh", "/api/users/reauth", "/token"}, r.URL.Path)
+}
+
+func (w *wire) refreshed() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.refresh
+}
+
+func (w *wire) lost() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.gone
+}
+
+func (w *wire) lose(answers int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.losing = answers
+}
+
+// meeting has each request meet a function, which may hold it back, or answer it in place
+// of the server and say so. Preflights pass.
+func (w *wire) meeting(meet func(http.ResponseWriter, *http.Request) (isAnswered bool)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.meet = meet
+}
+
+func (w *wire) met() func(http.ResponseWriter, *http.Request) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.meet
+}
+
+// A tab is one page of a person's browser.
+type tab struct {
+	t   *testing.T
+	ctx context.Context
+	app *application
+}
+
+// open opens a browser that has not been here before.
+func (a *application) open(t *testing.T) (*tab, *wire) {
+	t.Helper()
+	w := newWire(t, a.server)
+	at, err := url.Parse(a.url)
+	must(t, err)
+	return &tab{t: t, app: a, ctx: a.chromium.Open(t, func(p *target.CreateBrowserContextParams) {
+		p.ProxyServer, p.ProxyBypassList = w.url, "<-loopback>;"+at.Host // the server only
+	})}, w
+}
+
+// another opens one more tab of the same person.
+func (b *tab) another() *tab {
+	b.t.Helper()
+	return &tab{t: b.t, app: b.app, ctx: browsertest.Tab(b.t, b.ctx)}
+}
+
+// hide puts the tab behind others.
+func (b *tab) hide() {
+	b.t.Helper()
+	browsertest.Command(b.t, b.ctx, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{})
+	for _, state := range []page.SetWebLifecycleStateState{page.SetWebLifecycleStateStateFrozen, page.SetWebLifecycleStateStateActive} {
+		browsertest.Command(b.t, b.ctx, page.SetWebLifecycleState, page.SetWebLifecycleStateParams{State: state})
+	}
+	if state := see[string](b, `() => document.visibilityState`); state != "hidden" {
+		b.t.Fatalf("the tab is %s", state)
+	}
+}
+
+func (b *tab) visit(where string) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, browsertest.Patience)
+	defer cancel()
+	must(b.t, chromedp.Do(ctx, chromedp.Navigate(where)))
+}
+
+func (b *tab) reload() {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, browsertest.Patience)
+	defer cancel()
+	must(b.t, chromedp.Do(ctx, chromedp.Reload()))
+}
+
+func see[T any](b *tab, function string, args ...any) T {
+	b.t.Helper()
+	value, err := browsertest.Look[T](b.ctx, function, args...)
+	if err != nil {
+		b.t.Fatalf("%s: %v", function, err)
+	}
+	return value
+}
+
+// await asks the page until it says yes, and before each time does something.
+func (b *tab) await(what, function string, before func(), args ...any) {
+	b.t.Helper()
+	var err error
+	for end := time.Now().Add(browsertest.Patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		before()
+		var met bool
+		if met, err = browsertest.Look[bool](b.ctx, function, args...); met {
+			return
+		}
+	}
+	text, _ := browsertest.Look[string](b.ctx, `() => document.body.innerText.replace(/token=\S*/g, "token")`)
+	b.t.Fatalf("it did not come to pass: %s (%v). The page shows:\n%s", what, err, text)
+}
+
+// until waits until all of the texts can be read.
+func (b *tab) until(texts ...string) {
+	b.t.Helper()
+	b.await(strings.Join(texts, ", "), `(texts) => texts.every((text) => document.body.innerText.includes(text))`, func() {}, texts)
+}
+
+// press presses a button or follows a link, by its words.
+func (b *tab) press(words string) {
+	b.t.Helper()
+	b.await("press "+words, `(words) => {
+	  const found = [...document.querySelectorAll("button:enabled, a")].find((e) => e.innerText.trim() === words && e.checkVisibility());
+	  found?.click();
+	  return !!found;
+	}`, func() {}, words)
+}
+
+// fill types into a field, in place of what is there.
+func (b *tab) fill(label, text string) {
+	b.t.Helper()
+	b.await("fill in "+label, `(words) => {
+	  const field = [...document.querySelectorAll("label")].find((e) => e.innerText.trim() === words && e.checkVisibility())?.control;
+	  field?.focus();
+	  field?.select();
+	  return !!field && document.activeElement === field;
+	}`, func() {}, label)
+	browsertest.Command(b.t, b.ctx, input.InsertText, input.InsertTextParams{Text: text})
+}
+
+func (b *tab) signUp(email string) {
+	b.t.Helper()
+	b.visit(b.app.url)
+	b.press("Make an account")
+	b.until("At least 8 characters.")
+	b.fill("Name", "Ada")
+	b.fill("E-mail", email)
+	b.fill("Password", password)
+	b.press("Make an account")
+	b.until("Your account", email)
+}
+
+func (b *tab) signIn(email, password string) {
+	b.t.Helper()
+	b.fill("E-mail", email)
+	b.fill("Password", password)
+	b.press("Sign in")
+}
+
+// steal copies the cookie that keeps the session alive.
+func (b *tab) steal(from *tab) {
+	b.t.Helper()
+	for _, cookie := range from.cookies() {
+		httpOnly := true
+		browsertest.Command(b.t, b.ctx, network.SetCookie, network.SetCookieParams{Name: cookie.Name, Value: cookie.Value,
+			URL: b.app.server, Path: cookie.Path, HTTPOnly: &httpOnly, SameSite: cookie.SameSite})
+	}
+}
+
+func (b *tab) cookies() []*network.Cookie {
+	b.t.Helper()
+	return browsertest.Command(b.t, b.ctx, network.GetCookies, network.GetCookiesParams{URLs: []string{b.app.server + "/api/auth/refresh"}}).Cookies
+}
+
+// keepsNothing fails if script of the page's origin could read anything that was kept.
+func (b *tab) keepsNothing() {
+	b.t.Helper()
+	kept := see[[]string](b, `async () => [
+	  ...Object.keys(localStorage), ...Object.keys(sessionStorage), ...document.cookie.split("=", 1).filter((name) => name),
+	  ...(await indexedDB.databases()).map((database) => database.name), ...await caches.keys(),
+	]`)
+	if len(kept) != 0 {
+		b.t.Errorf("the page keeps %q", kept)
+	}
+	for _, cookie := range b.cookies() {
+		if !cookie.HTTPOnly || cookie.SameSite != network.CookieSameSiteStrict {
+			b.t.Errorf("cookie %s: HttpOnly %t, SameSite %s", cookie.Name, cookie.HTTPOnly, cookie.SameSite)
+		}
+	}
+}
+
+// happened counts the events of that kind in the server's history of an account.
+func (a *application) happened(t *testing.T, email, kind string, want int) {
+	t.Helper()
+	var account struct {
+		Events []struct{ Event string }
+	}
+	must(t, json.Unmarshal(a.command(t, "users", "show", email, "--json"), &account))
+	if len(account.Events) == 0 {
+		t.Fatal("there are no events at all")
+	}
+	all := account.Events
+	if n := len(slices.DeleteFunc(all, func(e struct{ Event string }) bool { return e.Event != kind })); n != want {
+		t.Errorf("%s happened %d times, want %d", kind, n, want)
+	}
+}

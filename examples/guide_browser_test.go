@@ -1,0 +1,312 @@
+package examples_test
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/page"
+
+	"github.com/watchword-auth/watchword/internal/browsertest"
+)
+
+// The client of a guide to JWT authentication, against the API as it is: in a real Chromium,
+// over two origins, with the built server. A token expires here at the moment when the
+// roles of its user are changed: the API says TOKEN_EXPIRED to it, and nobody has to wait.
+
+func TestTheGuidesClient(t *testing.T) {
+	t.Parallel()
+	a := startApplication(t, "guide")
+	t.Run("together", func(t *testing.T) {
+		for name, test := range map[string]func(*testing.T, *application){
+			"has the right types":                          guideTypes,
+			"keeps a life over two origins":                guideLife,
+			"refreshes once for five requests":             guideFive,
+			"asks twice and not for ever":                  guideForEver,
+			"is signed out by a refused refresh alone":     guideAway,
+			"needs no lock between tabs":                   guideTabs,
+			"sends no stream twice":                        guideStream,
+			"lets no late refresh undo who has signed out": guideLate,
+		} {
+			t.Run(name, func(t *testing.T) { t.Parallel(); test(t, a) })
+		}
+	})
+}
+
+func guideTypes(t *testing.T, _ *application) {
+	check := exec.CommandContext(t.Context(), "npm", "run", "--silent", "check")
+	check.Dir = "guide"
+	if out, err := check.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func guideLife(t *testing.T, a *application) {
+	const email = "life@example.com"
+	b, wire := a.open(t)
+	b.signUp(email)
+	b.until("Name\nAda", "Sessions\n1")
+	b.keepsNothing()
+	b.reload()
+	b.until("Your account", email, "Sessions\n1")
+	b.photograph("guide-account")
+	if n := wire.refreshed(); n != 2 { // each visit begins with one
+		t.Errorf("%d refreshes for two visits", n)
+	}
+	b.press("Sign out")
+	b.until("You are signed out.", "New here?")
+	b.reload()
+	b.until("New here?")
+	b.photograph("guide-sign-in")
+	if cookies := b.cookies(); len(cookies) != 0 {
+		t.Errorf("%d cookies are left", len(cookies))
+	}
+	b.signIn(email, "seven purple cats")
+	b.until("The e-mail address or the password is wrong.", "New here?")
+	b.signIn(email, password)
+	b.until("Your account", email, "Sessions\n1")
+
+	other, _ := a.open(t)
+	other.visit(a.url)
+	other.signIn(email, password)
+	other.until("Your account", "Sessions\n2")
+	b.press("Sign out everywhere")
+	b.until("All your sessions have ended.", "New here?")
+	other.press("Load again")
+	other.until("New here?")
+	b.keepsNothing()
+	other.keepsNothing()
+}
+
+// Without its cache, in which requests for one URL queue, Chromium sends all at once. Four
+// find out together that the token has expired, and the fifth when the others have a new
+// one already.
+func guideFive(t *testing.T, a *application) {
+	const email = "five@example.com"
+	b, wire := a.open(t)
+	b.signUp(email)
+	b.until("Sessions\n1")
+	a.command(t, "users", "set-roles", email, "editor")
+
+	var four sync.WaitGroup
+	four.Add(4)
+	var asked atomic.Int32
+	renewed := make(chan struct{})
+	wire.meeting(func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path != "/api/auth/me" {
+			return false
+		}
+		switch n := asked.Add(1); {
+		case n <= 4:
+			four.Done()
+			four.Wait()
+		case n == 5:
+			<-renewed
+		case n == 6: // one of them has come back
+			close(renewed)
+		}
+		return false
+	})
+	before := wire.refreshed()
+	answers := see[[]int](b, `() => import("/src/main.ts").then(({ auth }) =>
+	  Promise.all([1, 2, 3, 4, 5].map(() => auth.fetch("/api/auth/me", { cache: "no-store" }).then(({ status }) => status))))`)
+	if fmt.Sprint(answers) != "[200 200 200 200 200]" || asked.Load() != 10 {
+		t.Errorf("%v, %d requests", answers, asked.Load())
+	}
+	if n := wire.refreshed() - before; n != 1 {
+		t.Errorf("%d refreshes for five requests", n)
+	}
+	b.press("Load again")
+	b.until("Roles\neditor")
+	b.keepsNothing()
+}
+
+func guideForEver(t *testing.T, a *application) {
+	b, wire := a.open(t)
+	b.signUp("ever@example.com")
+	b.until("Sessions\n1")
+	var asked atomic.Int32
+	wire.meeting(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path != "/api/auth/me" {
+			return false
+		}
+		asked.Add(1)
+		a.refuse(w, 401, "TOKEN_EXPIRED", "This access token has expired. Refresh it.")
+		return true
+	})
+	before := wire.refreshed()
+	b.press("Load again")
+	b.until("This access token has expired.", "Your account")
+	if n, asked := wire.refreshed()-before, asked.Load(); n != 1 || asked != 2 {
+		t.Errorf("asked %d times, with %d refreshes", asked, n)
+	}
+}
+
+func guideAway(t *testing.T, a *application) {
+	const email = "away@example.com"
+	b, wire := a.open(t)
+	b.signUp(email)
+	b.until("Sessions\n1")
+	for _, refusal := range []struct {
+		status int
+		code   string
+	}{{503, "TRY_LATER"}, {429, "RATE_LIMITED"}, {500, "INTERNAL"}} {
+		wire.meeting(func(w http.ResponseWriter, r *http.Request) bool {
+			switch {
+			case isRefresh(r):
+				a.refuse(w, refusal.status, refusal.code, "Come back later.")
+			case r.URL.Path == "/api/auth/me":
+				a.refuse(w, 401, "TOKEN_EXPIRED", "This access token has expired. Refresh it.")
+			default:
+				return false
+			}
+			return true
+		})
+		b.press("Load again")
+		b.until("Come back later.", "Your account", email)
+		b.reload()
+		b.until("Come back later.", "One moment…")
+		wire.meeting(nil)
+		b.press("Try again")
+		b.until("Your account", email, "Sessions\n1")
+	}
+
+	// The server has rotated, and its answer is lost: the next question is answered as well.
+	wire.lose(1)
+	b.reload()
+	b.until("The server can't be reached.", "One moment…")
+	b.press("Try again")
+	b.until("Your account", email, "Sessions\n1")
+	a.happened(t, email, "refresh_reused", 0)
+
+	// Another 401 signs nobody out; that of the refresh does.
+	wire.meeting(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path == "/api/auth/me" {
+			a.refuse(w, 401, "TOKEN_INVALID", "Not this one.")
+		}
+		return r.URL.Path == "/api/auth/me"
+	})
+	b.press("Load again")
+	b.until("Not this one.", "Your account", email)
+	wire.meeting(nil)
+	a.command(t, "sessions", "end", email, "--yes")
+	b.press("Load again")
+	b.until("Your session has ended.", "New here?")
+}
+
+// Three tabs come back at the same moment, with one cookie.
+func guideTabs(t *testing.T, a *application) {
+	const email = "tabs@example.com"
+	b, wire := a.open(t)
+	b.signUp(email)
+	b.until("Sessions\n1")
+	tabs := []*tab{b, b.another(), b.another()}
+	var all sync.WaitGroup
+	all.Add(len(tabs))
+	wire.meeting(func(_ http.ResponseWriter, r *http.Request) bool {
+		if isRefresh(r) {
+			all.Done()
+			all.Wait()
+		}
+		return false
+	})
+	var visits sync.WaitGroup
+	for _, one := range tabs {
+		visits.Go(func() { one.visit(a.url) })
+	}
+	visits.Wait()
+	wire.meeting(nil)
+	for _, one := range tabs {
+		one.until("Your account", email)
+	}
+	for _, one := range tabs {
+		one.reload()
+		one.until("Your account", email, "Sessions\n1")
+	}
+	a.happened(t, email, "refresh_reused", 0)
+}
+
+// A stream is gone when it was sent: the client renews, and leaves it to the caller. Over
+// HTTP/1.1 Chromium sends no streams, so that the page's own fetch answers here.
+func guideStream(t *testing.T, a *application) {
+	b, wire := a.open(t)
+	b.signUp("stream@example.com")
+	b.until("Sessions\n1")
+	before := wire.refreshed()
+	sent := see[int](b, `() => import("/src/main.ts").then(async ({ auth }) => {
+	  const real = window.fetch
+	  let sent = 0
+	  window.fetch = (url, init) => {
+	    if (!url.endsWith("/upload")) return real(url, init)
+	    sent++
+	    return Promise.resolve(Response.json({ code: "TOKEN_EXPIRED" }, { status: 401 }))
+	  }
+	  const { status } = await auth.fetch("/upload", { method: "POST", body: new Blob(["text"]).stream(), duplex: "half" })
+	  window.fetch = real
+	  return status === 401 ? sent : -1
+	})`)
+	if n := wire.refreshed() - before; sent != 1 || n != 1 {
+		t.Errorf("sent %d times, with %d refreshes", sent, n)
+	}
+}
+
+// Who signs out while a refresh is on its way stays signed out.
+func guideLate(t *testing.T, a *application) {
+	b, wire := a.open(t)
+	b.signUp("late@example.com")
+	b.until("Sessions\n1")
+	arrived, release := make(chan struct{}), make(chan struct{})
+	wire.meeting(func(_ http.ResponseWriter, r *http.Request) bool {
+		if isRefresh(r) {
+			close(arrived)
+			<-release
+		}
+		return false
+	})
+	see[bool](b, `() => import("/src/main.ts").then(({ auth }) => { window.late = auth.refresh(); return true })`)
+	<-arrived
+	b.press("Sign out")
+	close(release)
+	see[bool](b, `() => window.late.then(() => true)`)
+	b.until("You are signed out.", "New here?")
+	wire.meeting(nil)
+	b.reload()
+	b.until("New here?")
+}
+
+// refuse answers as the server would.
+func (a *application) refuse(w http.ResponseWriter, status int, code, text string) {
+	h := w.Header()
+	h.Set("Access-Control-Allow-Origin", a.url)
+	h.Set("Access-Control-Allow-Credentials", "true")
+	h.Set("Content-Type", "application/problem+json")
+	w.WriteHeader(status)
+	_, _ = fmt.Fprintf(w, `{"code": %q, "error": %q}`, code, text)
+}
+
+// photograph leaves pictures for a person in build/screenshots, and sees that nothing is
+// cut off.
+func (b *tab) photograph(name string) {
+	b.t.Helper()
+	const dir = "../build/screenshots"
+	must(b.t, os.MkdirAll(dir, 0o755))
+	for screen, width := range map[string]int64{"desktop": 1200, "phone": 360} {
+		browsertest.Command(b.t, b.ctx, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: width, Height: 740, DeviceScaleFactor: 1})
+		if beyond := see[int64](b, `() => document.documentElement.scrollWidth`); beyond > width {
+			b.t.Errorf("%s is %d wide on a %s", name, beyond, screen)
+		}
+		for _, scheme := range []string{"light", "dark"} {
+			browsertest.Command(b.t, b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+				Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
+			picture := browsertest.Command(b.t, b.ctx, page.CaptureScreenshot, page.CaptureScreenshotParams{}).Data
+			must(b.t, os.WriteFile(filepath.Join(dir, strings.Join([]string{name, screen, scheme}, "-")+".png"), picture, 0o644))
+		}
+	}
+}

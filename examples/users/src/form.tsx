@@ -1,0 +1,70 @@
+import { isAxiosError } from 'axios'
+import { useId, useState, type FormEvent, type InputHTMLAttributes, type ReactNode } from 'react'
+import type { Entered } from './account'
+
+/** What went wrong, in the server's words where it has some. */
+export function textOf(error: unknown): string {
+  if (!isAxiosError(error)) return error instanceof Error ? error.message : String(error)
+  if (!error.response) return "The server can't be reached. Try again."
+  const { feedback, error: reason } = error.response.data ?? {}
+  return feedback ?? faultsOf(error)[0]?.msg ?? reason ?? `The server answered ${error.response.status}.`
+}
+
+/** What is wrong with which field. */
+function faultsOf(error: unknown): { msg: string; path: string }[] {
+  const reason = isAxiosError(error) && error.response?.data?.error
+  return Array.isArray(reason) ? reason : []
+}
+
+interface FormProps {
+  button: string
+  /** Gets all that was entered. A text that it promises is shown in place of the form. */
+  onSubmit(entered: Entered): Promise<string | void>
+  children(wrong: (field: string) => boolean): ReactNode
+}
+
+/** A form that leaves to the server what is acceptable, and says what that says. */
+export function Form({ button, onSubmit, children }: FormProps) {
+  const [isBusy, setBusy] = useState(false)
+  const [error, setError] = useState<unknown>()
+  const [done, setDone] = useState<string>()
+
+  async function submit(event: FormEvent<HTMLFormElement>) {
+    event.preventDefault()
+    setBusy(true)
+    setError(undefined)
+    try {
+      setDone((await onSubmit(Object.fromEntries(new FormData(event.currentTarget)))) ?? undefined)
+    } catch (fault) {
+      setError(fault)
+    }
+    setBusy(false)
+  }
+
+  if (done) return <p role="status" className="notice">{done}</p>
+  return (
+    <form onSubmit={submit} noValidate aria-busy={isBusy}>
+      {children((field) => faultsOf(error).some(({ path }) => path === field))}
+      <p role="alert" className="bad">{error !== undefined && textOf(error)}</p>
+      <button type="submit" disabled={isBusy}>{button}</button>
+    </form>
+  )
+}
+
+interface FieldProps extends InputHTMLAttributes<HTMLInputElement> {
+  name: string
+  label: string
+  hint?: string
+  isWrong: boolean
+}
+
+export function Field({ label, hint, isWrong, ...input }: FieldProps) {
+  const id = useId()
+  return (
+    <div className="field">
+      <label htmlFor={id}>{label}</label>
+      <input id={id} aria-invalid={isWrong || undefined} aria-describedby={hint && `${id}-hint`} {...input} />
+      {hint && <p id={`${id}-hint`} className="hint">{hint}</p>}
+    </div>
+  )
+}

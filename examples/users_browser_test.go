@@ -1,0 +1,457 @@
+package examples_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"os/exec"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// A front-end for the dialect users, with React and axios: in a real Chromium, over two
+// origins, with the built server. A token expires here at the moment when the roles of its
+// user are changed: the server says expired_access_token to it, and nobody has to wait.
+
+func TestTheFrontEndOfTheDialectUsers(t *testing.T) {
+	t.Parallel()
+	a := startApplication(t, "users")
+	t.Run("together", func(t *testing.T) {
+		for name, test := range map[string]func(*testing.T, *application){
+			"has the right types":                         usersTypes,
+			"says what the server says of a form":         usersForms,
+			"keeps a life over two origins":               usersLife,
+			"resets a password by its own page":           usersReset,
+			"reauthenticates once for five requests":      usersFive,
+			"asks twice and not for ever":                 usersForEver,
+			"stays logged in when an answer is lost":      usersLost,
+			"logs out everywhere":                         usersEverywhere,
+			"lets no late answer undo who has logged out": usersLate,
+		} {
+			t.Run(name, func(t *testing.T) { t.Parallel(); test(t, a) })
+		}
+	})
+}
+
+func usersTypes(t *testing.T, _ *application) {
+	check := exec.CommandContext(t.Context(), "npm", "run", "--silent", "check")
+	check.Dir = "users"
+	if out, err := check.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func usersForms(t *testing.T, a *application) {
+	const email = "forms@example.com"
+	b, wire := a.open(t)
+	b.visit(a.url + "/signup")
+	b.until("Password again")
+	var sent atomic.Value
+	wire.meeting(func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path == "/api/users/signup" {
+			sent.Store(bodyOf(t, r))
+		}
+		return false
+	})
+	wrong := func(want ...string) {
+		t.Helper()
+		fields := see[[]string](b, `() => [...document.querySelectorAll("[aria-invalid]")].map((field) => field.name)`)
+		if fmt.Sprint(fields) != fmt.Sprint(want) {
+			t.Errorf("%q are marked, want %q", fields, want)
+		}
+	}
+	b.press("Sign up")
+	b.until("Firstname CANNOT be empty")
+	wrong("firstName", "lastName", "email", "password")
+	b.fill("First name", "Ada")
+	b.press("Sign up")
+	b.until("Lastname CANNOT be empty")
+	b.fill("Last name", "de la Cruz")
+	b.fill("E-mail", "no address")
+	b.fill("Password", "short")
+	b.press("Sign up")
+	b.until("Passwords DO NOT match")
+	b.fill("Password again", "short")
+	b.press("Sign up")
+	b.until("Email is invalid")
+	wrong("email", "password")
+	b.photograph("users-signup")
+	b.fill("E-mail", email)
+	b.press("Sign up")
+	b.until("Use at least 8 characters.")
+	wrong("password")
+	b.fill("Password", password)
+	b.fill("Password again", password)
+	b.press("Sign up")
+	b.until("Your profile", "First name\nAda", "Last name\nde la Cruz", email)
+	if body, _ := sent.Load().(string); !strings.Contains(body, `"passwordConfirm":"`+password+`"`) {
+		t.Error("the form was not sent as a whole")
+	}
+	b.press("Log out")
+	b.until("New here?")
+	b.usersSignUp(email, "E-mail already in use")
+	b.press("Log in")
+	b.until("New here?")
+	b.press("Log in")
+	b.until("Email CANNOT be empty")
+	b.usersLogIn(email, "seven purple cats")
+	b.until("Email or password is wrong!", "New here?")
+	b.photograph("users-login")
+	b.press("Forgot your password?")
+	b.until("Send the link")
+	b.press("Send the link")
+	b.until("Email CANNOT be empty")
+}
+
+func usersLife(t *testing.T, a *application) {
+	const email = "life@example.com"
+	b, wire := a.open(t)
+	b.visit(a.url)
+	b.usersSignUp(email, "Your profile", email)
+	b.keepsNothing()
+	b.keepsTheCookie()
+	b.reload()
+	b.until("Your profile", "First name\nAda", "Last name\nLovelace", email)
+	b.photograph("users-profile")
+	if n := wire.refreshed(); n != 2 { // each visit begins with one
+		t.Errorf("%d re-authentications for two visits", n)
+	}
+	b.keepsNothing()
+	b.press("Log out")
+	b.until("New here?")
+	b.reload()
+	b.until("New here?")
+	if shown := see[bool](b, `() => !!document.querySelector(".notice")`); shown {
+		t.Error("who logged out is told that the session has ended")
+	}
+	if cookies := b.cookies(); len(cookies) != 0 {
+		t.Errorf("%d cookies are left", len(cookies))
+	}
+	b.usersLogIn(email, password)
+	b.until("Your profile", email)
+	if path := see[string](b, `() => location.pathname`); path != "/" {
+		t.Errorf("the profile is at %s", path)
+	}
+	b.keepsTheCookie()
+}
+
+func usersReset(t *testing.T, a *application) {
+	const email, newPassword = "reset@example.com", "eight yellow herons"
+	b, wire := a.open(t)
+	b.visit(a.url)
+	b.usersSignUp(email, "Your profile", email)
+	other, _ := a.open(t)
+	other.visit(a.url)
+	other.usersLogIn(email, password)
+	other.until("Your profile", email)
+
+	b.press("Log out")
+	b.press("Forgot your password?")
+	var base atomic.Value
+	wire.meeting(func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path == "/api/users/forgotpass" {
+			base.Store(r.Header.Get("X-Reset-Base"))
+		}
+		return false
+	})
+	b.fill("E-mail", email)
+	b.press("Send the link")
+	b.until("a mail with instructions is on its way")
+	b.photograph("users-forgot")
+	if base.Load() != a.url+"/resetpass" {
+		t.Errorf("X-reset-base: %v", base.Load())
+	}
+
+	mailbox := b.another()
+	mailbox.await("the mail", `(to) => {
+	  const rows = [...document.querySelectorAll("tbody tr")];
+	  const row = rows.find((row) => row.innerText.includes(to) && row.innerText.includes("Choose a new password"));
+	  row?.querySelector("a").click();
+	  return !!row;
+	}`, func() { mailbox.visit(a.server + "/dev/mail") }, email)
+	mailbox.until("Open the link")
+	link := see[string](mailbox, `() => [...document.querySelectorAll("a")].find((a) => a.innerText.trim() === "Open the link").href`)
+	if token, found := strings.CutPrefix(link, a.url+"/resetpass/"); !found || len(token) < 20 || strings.ContainsAny(token, "/?#") {
+		t.Fatalf("the link is of %d letters and not of the front-end", len(link))
+	}
+	mailbox.press("Open the link")
+	mailbox.until("New password again")
+	if at := see[string](mailbox, `() => location.href`); at != a.url+"/resetpass" {
+		t.Errorf("the URL bar shows a URL of %d letters", len(at))
+	}
+	reset := func(confirmation string) {
+		t.Helper()
+		mailbox.fill("New password", newPassword)
+		mailbox.fill("New password again", confirmation)
+		mailbox.press("Save")
+	}
+	reset("eight yellow")
+	mailbox.until("Passwords DO NOT match")
+	mailbox.photograph("users-reset")
+	reset(newPassword)
+	mailbox.until("Password reset successful", "New here?")
+
+	other.press("Load again")
+	other.until("Your session has ended.", "New here?")
+	if cookies := other.cookies(); len(cookies) != 0 {
+		t.Errorf("%d cookies are left", len(cookies))
+	}
+	other.usersLogIn(email, password)
+	other.until("Email or password is wrong!")
+	other.usersLogIn(email, newPassword)
+	other.until("Your profile", email)
+
+	mailbox.visit(link)
+	reset(newPassword)
+	mailbox.until("The reset link is invalid")
+	mailbox.reload()
+	mailbox.until("Open the link in the mail once more")
+	mailbox.press("Ask for another link")
+	mailbox.until("Send the link")
+	mailbox.keepsNothing()
+}
+
+// Requests for one URL would queue in the browser's cache. Four find out together that the
+// token has expired, and the fifth when the others have a new one already.
+func usersFive(t *testing.T, a *application) {
+	const email = "five@example.com"
+	b, wire := a.open(t)
+	b.visit(a.url)
+	b.usersSignUp(email, "Your profile", email)
+	a.command(t, "users", "set-roles", email, "editor")
+
+	var four sync.WaitGroup
+	four.Add(4)
+	var asked atomic.Int32
+	var tokens sync.Map // that came to /me, and how often: *atomic.Int32
+	var old atomic.Value
+	renewed := make(chan struct{})
+	wire.meeting(func(_ http.ResponseWriter, r *http.Request) bool {
+		switch {
+		case isRefresh(r):
+			old.Store(r.Header.Get("Authorization"))
+		case r.URL.Path == "/api/users/me":
+			count, _ := tokens.LoadOrStore(r.Header.Get("Authorization"), new(atomic.Int32))
+			count.(*atomic.Int32).Add(1)
+			switch n := asked.Add(1); {
+			case n <= 4:
+				four.Done()
+				four.Wait()
+			case n == 5:
+				<-renewed
+			case n == 6: // one of them has come back
+				close(renewed)
+			}
+		}
+		return false
+	})
+	before := wire.refreshed()
+	answers := see[[]string](b, `() => import("/src/api.ts").then(({ api }) =>
+	  Promise.all([1, 2, 3, 4, 5].map((n) => api.get("/me", { params: { n } }).then(({ data }) => data.user.email))))`)
+	if want := strings.TrimSpace(strings.Repeat(email+" ", 5)); strings.Join(answers, " ") != want || asked.Load() != 10 {
+		t.Errorf("%v, %d requests", answers, asked.Load())
+	}
+	if n := wire.refreshed() - before; n != 1 {
+		t.Errorf("%d re-authentications for five requests", n)
+	}
+	sent, kinds := old.Load().(string), 0
+	tokens.Range(func(token, count any) bool {
+		kinds++
+		if n := count.(*atomic.Int32).Load(); n != 5 {
+			t.Errorf("one token was sent %d times", n)
+		}
+		return true
+	})
+	if _, found := tokens.Load(sent); !found || !strings.HasPrefix(sent, "Bearer ey") || kinds != 2 {
+		t.Errorf("the old token came along: %t; %d tokens", found, kinds)
+	}
+	b.loadsAgain()
+	b.keepsNothing()
+}
+
+func usersForEver(t *testing.T, a *application) {
+	const email = "ever@example.com"
+	b, wire := a.open(t)
+	b.visit(a.url)
+	b.usersSignUp(email, "Your profile", email)
+	for i, one := range []struct {
+		challenge      string
+		asked, renewed int
+	}{
+		{`Bearer realm="apps", error="expired_access_token"`, 2, 1},
+		{``, 1, 0}, // not ours: a proxy's
+		{`DPoP realm="proxy"`, 1, 0},
+	} {
+		var asked atomic.Int32
+		wire.meeting(func(w http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Path != "/api/users/me" {
+				return false
+			}
+			asked.Add(1)
+			a.usersRefuse(w, 401, one.challenge, fmt.Sprint("Come back later: ", i))
+			return true
+		})
+		before := wire.refreshed()
+		b.press("Load again")
+		b.until(fmt.Sprint("Come back later: ", i), "Your profile")
+		if n := wire.refreshed() - before; int(asked.Load()) != one.asked || n != one.renewed {
+			t.Errorf("%q: asked %d times, with %d re-authentications", one.challenge, asked.Load(), n)
+		}
+	}
+}
+
+func usersLost(t *testing.T, a *application) {
+	const email = "lost@example.com"
+	b, wire := a.open(t)
+	b.visit(a.url)
+	b.usersSignUp(email, "Your profile", email)
+
+	// The server has rotated, and its answer is lost: the next question is answered as well.
+	a.command(t, "users", "set-roles", email, "editor")
+	wire.lose(1)
+	b.press("Load again")
+	b.until("The server can't be reached.", "Your profile", email)
+	b.loadsAgain()
+	wire.lose(1)
+	b.reload()
+	b.until("The server can't be reached.", "One moment…")
+	b.press("Try again")
+	b.until("Your profile", email)
+	if n := wire.lost(); n != 2 {
+		t.Errorf("%d answers were lost", n)
+	}
+	a.happened(t, email, "refresh_reused", 0)
+
+	a.command(t, "users", "set-roles", email)
+	for _, status := range []int{429, 500, 503} {
+		wire.meeting(func(w http.ResponseWriter, r *http.Request) bool {
+			if isRefresh(r) {
+				a.usersRefuse(w, status, "", fmt.Sprint("Come back later: ", status))
+			}
+			return isRefresh(r)
+		})
+		b.press("Load again")
+		b.until(fmt.Sprint("Come back later: ", status), "Your profile")
+	}
+	wire.meeting(nil)
+	b.loadsAgain()
+}
+
+func usersEverywhere(t *testing.T, a *application) {
+	const email = "everywhere@example.com"
+	b, _ := a.open(t)
+	b.visit(a.url)
+	b.usersSignUp(email, "Your profile", email)
+	other, _ := a.open(t)
+	other.visit(a.url)
+	other.usersLogIn(email, password)
+	other.until("Your profile", email)
+	a.command(t, "users", "set-roles", email, "editor") // the cookie alone is enough
+	b.press("Log out everywhere")
+	b.until("New here?")
+	other.press("Load again")
+	other.until("Your session has ended.", "New here?")
+	for _, one := range []*tab{b, other} {
+		if cookies := one.cookies(); len(cookies) != 0 {
+			t.Errorf("%d cookies are left", len(cookies))
+		}
+		one.reload()
+		one.until("New here?")
+	}
+}
+
+// Who logs out while a re-authentication is on its way stays logged out.
+func usersLate(t *testing.T, a *application) {
+	const email = "late@example.com"
+	b, wire := a.open(t)
+	b.visit(a.url)
+	b.usersSignUp(email, "Your profile", email)
+	arrived, release := make(chan struct{}, 8), make(chan struct{})
+	wire.meeting(func(w http.ResponseWriter, r *http.Request) bool {
+		if !isRefresh(r) {
+			return false
+		}
+		arrived <- struct{}{}
+		<-release
+		w.Header().Set("Access-Control-Allow-Origin", a.url)
+		w.Header().Set("Access-Control-Allow-Credentials", "true")
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"success": true, "accessToken": "late"}`)
+		return true
+	})
+	see[bool](b, `() => import("/src/api.ts").then(({ reauthenticate }) => { window.late = reauthenticate(); return true })`)
+	<-arrived
+	b.press("Log out")
+	b.until("New here?")
+	close(release)
+	see[bool](b, `() => window.late.then(() => true)`)
+	b.until("New here?")
+	wire.meeting(nil)
+	b.reload()
+	b.until("New here?")
+}
+
+func (b *tab) usersSignUp(email string, until ...string) {
+	b.t.Helper()
+	b.press("Sign up")
+	b.fill("First name", "Ada")
+	b.fill("Last name", "Lovelace")
+	b.fill("E-mail", email)
+	b.fill("Password", password)
+	b.fill("Password again", password)
+	b.press("Sign up")
+	b.until(until...)
+}
+
+func (b *tab) usersLogIn(email, password string) {
+	b.t.Helper()
+	b.fill("E-mail", email)
+	b.fill("Password", password)
+	b.press("Log in")
+}
+
+// loadsAgain has the profile loaded, and sees that it is.
+func (b *tab) loadsAgain() {
+	b.t.Helper()
+	b.press("Load again")
+	b.await("the profile", `() => document.querySelector("dl").ariaBusy === "false" && !document.querySelector("[role=alert]").innerText`, func() {})
+}
+
+// keepsTheCookie fails unless the refresh token is where no script reads it.
+func (b *tab) keepsTheCookie() {
+	b.t.Helper()
+	cookies := b.cookies()
+	if len(cookies) != 1 || cookies[0].Name != "refreshTkn" || !cookies[0].HTTPOnly {
+		b.t.Errorf("%d cookies, or not refreshTkn", len(cookies))
+	}
+	if see[bool](b, `() => document.cookie.includes("refreshTkn")`) {
+		b.t.Error("script reads the refresh token")
+	}
+}
+
+// usersRefuse answers as the server would.
+func (a *application) usersRefuse(w http.ResponseWriter, status int, challenge, text string) {
+	h := w.Header()
+	h.Set("Access-Control-Allow-Origin", a.url)
+	h.Set("Access-Control-Allow-Credentials", "true")
+	h.Set("Access-Control-Expose-Headers", "WWW-Authenticate")
+	h.Set("Content-Type", "application/json")
+	if challenge != "" {
+		h.Set("WWW-Authenticate", challenge)
+	}
+	w.WriteHeader(status)
+	_, _ = fmt.Fprintf(w, `{"error": "Authentication Error", "feedback": %q}`, text)
+}
+
+// bodyOf reads a body that somebody else has to read after us.
+func bodyOf(t *testing.T, r *http.Request) string {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Error(err)
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return string(body)
+}
