@@ -21,6 +21,7 @@ import (
 // over two origins, with the built server. A token expires here at the moment when the
 // roles of its user are changed: the API says TOKEN_EXPIRED to it, and nobody has to wait.
 
+// W-71
 func TestTheGuidesClient(t *testing.T) {
 	t.Parallel()
 	a := startApplication(t, "guide")

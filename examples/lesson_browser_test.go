@@ -10,6 +10,7 @@ import (
 // A page for the dialect lesson, with a script and nothing else: in a real Chromium, over two
 // origins, with the built server. A token expires here when the roles of its user are changed.
 
+// W-73
 func TestThePageOfTheDialectLesson(t *testing.T) {
 	t.Parallel()
 	a := startApplication(t, "lesson")

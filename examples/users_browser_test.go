@@ -16,6 +16,7 @@ import (
 // origins, with the built server. A token expires here at the moment when the roles of its
 // user are changed: the server says expired_access_token to it, and nobody has to wait.
 
+// W-70, W-72
 func TestTheFrontEndOfTheDialectUsers(t *testing.T) {
 	t.Parallel()
 	a := startApplication(t, "users")
