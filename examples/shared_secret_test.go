@@ -12,7 +12,6 @@ import (
 	"encoding/pem"
 	"fmt"
 	"hash"
-	"math/big"
 	"net/http"
 	"os"
 	"regexp"
@@ -159,7 +158,9 @@ func (i *issuer) publicKey(t *testing.T) watchword.Secret {
 	must(t, err)
 	y, err := base64.RawURLEncoding.DecodeString(jwks.Keys[0].Y)
 	must(t, err)
-	key, err := x509.MarshalPKIXPublicKey(&ecdsa.PublicKey{Curve: elliptic.P256(), X: new(big.Int).SetBytes(x), Y: new(big.Int).SetBytes(y)})
+	point, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), slices.Concat([]byte{4}, x, y))
+	must(t, err)
+	key, err := x509.MarshalPKIXPublicKey(point)
 	must(t, err)
 	return watchword.Secret(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: key}))
 }
