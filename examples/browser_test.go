@@ -67,6 +67,7 @@ type wire struct {
 	losing  int // of so many answers to come nothing arrives
 	gone    int // of so many nothing did
 	meet    func(http.ResponseWriter, *http.Request) bool
+	hold    func(*http.Request) // what answers have to pass
 }
 
 func newWire(t *testing.T, server string) *wire {
@@ -77,6 +78,9 @@ func newWire(t *testing.T, server string) *wire {
 		Transport: &http.Transport{},
 		ErrorLog:  log.New(io.Discard, "", 0), // a page that is left breaks off what it asked
 		ModifyResponse: func(r *http.Response) error {
+			if hold := w.held(); hold != nil {
+				hold(r.Request)
+			}
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			if isRefresh(r.Request) && w.losing > 0 {
@@ -144,6 +148,19 @@ func (w *wire) met() func(http.ResponseWriter, *http.Request) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.meet
+}
+
+// holding has the answers to requests wait for a function.
+func (w *wire) holding(hold func(*http.Request)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.hold = hold
+}
+
+func (w *wire) held() func(*http.Request) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.hold
 }
 
 // A tab is one page of a person's browser.

@@ -36,7 +36,12 @@ func verifies(t *testing.T, example string, command func(t *testing.T, dir strin
 	program, args := command(t, dir)
 	i := newIssuer(t)
 	p := run(t, dir, []string{"PORT=0", "ISSUER=" + i.url, "AUDIENCE=" + i.url}, program, args...)
+	judges(t, p, i)
+}
 
+// judges shows a service good tokens of an issuer, and all kinds of bad ones.
+func judges(t *testing.T, p process, i *issuer) {
+	t.Helper()
 	status, _, body := p.ask(t, "/", string(i.session.AccessToken))
 	var who struct {
 		Sub   string

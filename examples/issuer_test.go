@@ -27,12 +27,15 @@ type issuer struct {
 
 const password = "seven purple otters"
 
-func newIssuer(t *testing.T) *issuer {
+func newIssuer(t *testing.T, changes ...func(*watchword.Options)) *issuer {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	i := &issuer{url: "http://" + listener.Addr().String()}
 	i.options = watchword.Options{PublicURL: i.url, MasterKey: []byte("a master key for tests, 32 bytes"), Mailer: nobody{}}
+	for _, change := range changes {
+		change(&i.options)
+	}
 	i.store, err = sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "watchword.db"))
 	must(t, err)
 	engine := i.engine(t, i.store, i.options)
@@ -72,7 +75,11 @@ func (i *issuer) badTokens(t *testing.T) map[string]string {
 	other, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "other.db"))
 	must(t, err)
 	t.Cleanup(func() { _ = other.Close() })
-	forged, err := i.engine(t, other, i.options).SignUp(t.Context(), watchword.SignUpRequest{Email: "eve@example.com", Password: password})
+	forger := i.options
+	if forger.SigningSecret != "" {
+		forger.SigningSecret = "another secret, of at least 32 bytes"
+	}
+	forged, err := i.engine(t, other, forger).SignUp(t.Context(), watchword.SignUpRequest{Email: "eve@example.com", Password: password})
 	must(t, err)
 	claims, err := base64.RawURLEncoding.DecodeString(parts[1])
 	must(t, err)
@@ -89,6 +96,7 @@ func (i *issuer) badTokens(t *testing.T) map[string]string {
 		"of another issuer":     i.signIn(t, func(o *watchword.Options) { o.PublicURL, o.Audience = "https://other.example", i.url }),
 		"signed by another key": string(forged.AccessToken),
 		"with other claims":     parts[0] + "." + base64.RawURLEncoding.EncodeToString([]byte(promoted)) + "." + parts[2],
+		"with half a signature": good[:len(good)-len(parts[2])/2],
 		"unsigned":              none + "." + parts[1] + ".",
 		"no JWT":                "x",
 		"a refresh token":       string(i.session.RefreshToken),

@@ -59,7 +59,7 @@ export class AuthClient {
     if (!isExpired) return response // any other 401 is an answer, and signs nobody out
     if (token === this.#accessToken) await this.refresh() // else another request has seen to it
     if (init.body instanceof ReadableStream) return response // it is gone: only the caller can make another
-    if (who !== this.user?.id) throw new AuthError('Somebody else has signed in meanwhile. Try again.', 401)
+    if (who !== this.user?.id) throw new AuthError('Whoever is signed in has changed meanwhile. Try again.', 401)
     return this.#send(path, init) // whatever it answers: nothing is sent a third time
   }
 

@@ -1,0 +1,192 @@
+package examples_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/sha512"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"hash"
+	"net/http"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// The service of a tutorial: jsonwebtoken and a secret that it shares with the issuer, and
+// its move to public keys.
+
+const sharedSecret = "a-secret-that-services-share-and-nobody-else"
+
+func TestExpressVerifiesWithJSONWebToken(t *testing.T) {
+	t.Parallel()
+	dir := copyOf(t, "express-jsonwebtoken")
+	program, _ := node(t, dir)
+	for name, test := range map[string]func(t *testing.T, start func(env, script string) process){
+		"with a shared secret":            withSharedSecret,
+		"with public keys after the move": withPublicKeys,
+		"and says when it has no key":     withoutKeys,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, func(env, script string) process {
+				return run(t, dir, append([]string{"PORT=0"}, strings.Fields(env)...), program, script)
+			})
+		})
+	}
+}
+
+func withSharedSecret(t *testing.T, start func(env, script string) process) {
+	i := newIssuer(t, func(o *watchword.Options) {
+		o.SigningAlg, o.SigningSecret = "HS256", sharedSecret
+	})
+	p := start("ISSUER="+i.url+" ACCESS_TOKEN_SECRET="+sharedSecret, "server.js")
+	judges(t, p, i)
+
+	var in struct{ AccessToken string }
+	process{i.url}.post(t, "/api/auth/register", "", `{"email":"bob@example.com","password":"seven purple otters"}`, &in)
+	if status, _, body := p.ask(t, "/", in.AccessToken); status != 200 {
+		t.Errorf("the token of a sign-up: %d %s", status, body)
+	}
+	ahead := i.signIn(t, func(o *watchword.Options) { o.Now = func() time.Time { return time.Now().Add(2 * time.Second) } })
+	if status, _, body := p.ask(t, "/", ahead); status != 200 {
+		t.Errorf("a token of an issuer whose clock is 2 s ahead: %d %s", status, body)
+	}
+	if _, _, keys := (process{i.url}).ask(t, "/.well-known/jwks.json", ""); keys != `{"keys":[]}` {
+		t.Errorf("a secret is nobody's to read, but there are keys: %s", keys)
+	}
+
+	// What is given up: whoever verifies can sign. What is not: the kind of a token counts.
+	claims := fmt.Sprintf(`{"iss":%q,"aud":%q,"sub":"eve","roles":["admin"],"exp":%d}`, i.url, i.url, time.Now().Unix()+60)
+	if status, _, body := p.ask(t, "/", mint(`{"alg":"HS256","typ":"at+jwt"}`, claims, sharedSecret)); status != 200 {
+		t.Errorf("a token that a service has made: %d %s", status, body)
+	}
+	expired := i.signIn(t, func(o *watchword.Options) {
+		o.AccessTTL, o.Now = time.Minute, func() time.Time { return time.Now().Add(-2 * time.Minute) }
+	})
+	if _, _, body := p.ask(t, "/", expired); !strings.Contains(body, `"TOKEN_EXPIRED"`) {
+		t.Errorf("a client would not refresh: %s", body)
+	}
+	refuses(t, p, map[string]string{
+		"of another kind":   mint(`{"alg":"HS256","typ":"JWT"}`, claims, sharedSecret),
+		"of no kind":        mint(`{"alg":"HS256"}`, claims, sharedSecret),
+		"signed with HS512": mintWith(sha512.New, `{"alg":"HS512","typ":"at+jwt"}`, claims, sharedSecret),
+		"signed with ES256": newIssuer(t).signIn(t, func(o *watchword.Options) { o.PublicURL, o.Audience = i.url, i.url }),
+	})
+}
+
+func withPublicKeys(t *testing.T, start func(env, script string) process) {
+	i := newIssuer(t)
+	p := start("ISSUER="+i.url, "server-jwks.js")
+	judges(t, p, i)
+
+	header, claims := partsOf(t, i.session.AccessToken)
+	refuses(t, p, map[string]string{
+		"signed with the secret of before":         mint(`{"alg":"HS256","typ":"at+jwt","kid":"shared"}`, claims, sharedSecret),
+		"signed with the public key as the secret": mint(strings.Replace(header, "ES256", "HS256", 1), claims, i.publicKey(t)),
+	})
+}
+
+// Who is not told apart is not refused: 401 would sign people out.
+func withoutKeys(t *testing.T, start func(env, script string) process) {
+	i := newIssuer(t)
+	nowhere := "ISSUER=http://127.0.0.1:" + freePort(t)
+	for name, p := range map[string]process{
+		"no secret": start("ISSUER="+i.url, "server.js"), "an empty secret": start("ISSUER="+i.url+" ACCESS_TOKEN_SECRET=", "server.js"),
+		"no issuer": start(nowhere, "server-jwks.js"),
+	} {
+		for token, want := range map[string]int{"": 401, string(i.session.AccessToken): 503, mint(`{"alg":"HS256","typ":"at+jwt"}`, "{}", ""): 503} {
+			if status, _, body := p.ask(t, "/", token); status != want {
+				t.Errorf("%s: %d %s, want %d", name, status, body, want)
+			}
+		}
+	}
+}
+
+func refuses(t *testing.T, p process, tokens map[string]string) {
+	t.Helper()
+	for name, token := range tokens {
+		status, challenge, body := p.ask(t, "/", token)
+		if status != 401 || !strings.Contains(challenge, `error="invalid_token"`) {
+			t.Errorf("a token %s: %d %q %s", name, status, challenge, body)
+		}
+	}
+}
+
+func partsOf(t *testing.T, token watchword.Secret) (header, claims string) {
+	t.Helper()
+	var parts [2]string
+	for n, part := range strings.Split(string(token), ".")[:2] {
+		text, err := base64.RawURLEncoding.DecodeString(part)
+		must(t, err)
+		parts[n] = string(text)
+	}
+	return parts[0], parts[1]
+}
+
+// mint makes a token as anybody can who has the secret.
+func mint(header, claims string, secret watchword.Secret) string {
+	return mintWith(sha256.New, header, claims, secret)
+}
+
+func mintWith(algorithm func() hash.Hash, header, claims string, secret watchword.Secret) string {
+	signed := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString([]byte(claims))
+	mac := hmac.New(algorithm, []byte(secret))
+	mac.Write([]byte(signed))
+	return signed + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+}
+
+// publicKey is the key of the issuer as PEM, which is how jwks-rsa hands it to jsonwebtoken.
+func (i *issuer) publicKey(t *testing.T) watchword.Secret {
+	t.Helper()
+	var jwks struct{ Keys []struct{ X, Y string } }
+	response, err := http.Get(i.url + "/.well-known/jwks.json")
+	must(t, err)
+	defer response.Body.Close() //nolint:errcheck // it was read
+	must(t, json.NewDecoder(response.Body).Decode(&jwks))
+	x, err := base64.RawURLEncoding.DecodeString(jwks.Keys[0].X)
+	must(t, err)
+	y, err := base64.RawURLEncoding.DecodeString(jwks.Keys[0].Y)
+	must(t, err)
+	point, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), slices.Concat([]byte{4}, x, y))
+	must(t, err)
+	key, err := x509.MarshalPKIXPublicKey(point)
+	must(t, err)
+	return watchword.Secret(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: key}))
+}
+
+// docs/verify.md shows the difference of the two files, and it is all there is.
+func TestTheMoveToPublicKeysIsTwoLines(t *testing.T) {
+	t.Parallel()
+	var files [2][]string
+	for n, name := range []string{"server.js", "server-jwks.js"} {
+		text, err := os.ReadFile("express-jsonwebtoken/" + name)
+		must(t, err)
+		files[n] = strings.Split(string(text), "\n")[1:] // below what each says of itself
+	}
+	if len(files[0]) != len(files[1]) {
+		t.Fatalf("%d and %d lines", len(files[0]), len(files[1]))
+	}
+	var out, in []string
+	for n, line := range files[0] {
+		if line != files[1][n] {
+			out, in = append(out, "-"+line), append(in, "+"+files[1][n])
+		}
+	}
+	docs, err := os.ReadFile("../docs/verify.md")
+	must(t, err)
+	shown := regexp.MustCompile("(?s)```diff\n(.*?)\n```").FindSubmatch(docs)
+	if want := strings.Join(slices.Concat(out, in), "\n"); len(out) != 2 || shown == nil || string(shown[1]) != want {
+		t.Errorf("docs/verify.md shows\n%s\nwant\n%s", shown, want)
+	}
+}
