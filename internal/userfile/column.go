@@ -48,6 +48,7 @@ type columns struct {
 // A use is what a column may be used for: the lower rank the better.
 type use struct {
 	field    Field // empty: none
+	at       int   // of the field in wellKnown
 	rank     int
 	inverted bool
 }
@@ -87,10 +88,10 @@ func (c *columns) use(name string) use {
 
 func lookUp(name string) use {
 	for worse, fold := range []func(string) string{strings.Clone, folded} {
-		for _, k := range wellKnown {
+		for at, k := range wellKnown {
 			for i, each := range slices.Concat(k.names, k.inverted) {
 				if fold(each) == fold(name) {
-					return use{field: k.field, rank: 2*i + worse, inverted: i >= len(k.names)}
+					return use{field: k.field, at: at, rank: 2*i + worse, inverted: i >= len(k.names)}
 				}
 			}
 		}
@@ -102,32 +103,39 @@ var plainName = strings.NewReplacer("_", "", "-", "", " ", "")
 
 func folded(name string) string { return strings.ToLower(plainName.Replace(name)) }
 
-// pick is the column that a field of an account is read from.
+// A pick is the column that a field of an account is read from; without a name
+// there is none.
 type pick struct {
-	name  string
-	value any
-	use
+	name     string
+	value    any
+	rank     int
+	inverted bool
+}
+
+// picks are in the order of wellKnown.
+type picks [11]pick
+
+func (p *picks) of(f Field) *pick {
+	return &p[slices.IndexFunc(wellKnown, func(k known) bool { return k.field == f })]
 }
 
 // picks finds a column for each field.
-func (c *columns) picks(values map[string]any) map[Field]pick {
-	found := make(map[Field]pick, len(wellKnown))
+func (c *columns) picks(values map[string]any) (found picks) {
 	for name, value := range values {
 		u := c.use(name)
 		if _, wanted := c.wanted[u.field]; wanted || u.field == "" {
 			continue
 		}
-		best, ok := found[u.field]
-		if ok && (absent(value) && !absent(best.value) || absent(value) == absent(best.value) && best.rank <= u.rank) {
-			continue
+		best := &found[u.at]
+		better := best.name == "" || absent(best.value) && !absent(value) || absent(best.value) == absent(value) && u.rank < best.rank
+		if better {
+			*best = pick{name, value, u.rank, u.inverted}
 		}
-		found[u.field] = pick{name, value, u}
 	}
 	for field, name := range c.wanted {
 		name, inverted := strings.CutPrefix(name, "!")
 		if value, top, ok := member(values, name); ok {
-			inverted = inverted || field == Disabled && lookUp(name).inverted
-			found[field] = pick{top, value, use{field: field, inverted: inverted}}
+			*found.of(field) = pick{top, value, 0, inverted || field == Disabled && lookUp(name).inverted}
 			c.found[field] = true
 		}
 	}
@@ -184,16 +192,17 @@ func (c *columns) read(values map[string]any) Row {
 // reading is an account that becomes a row.
 type reading struct {
 	columns *columns
-	picks   map[Field]pick
+	picks   picks
 	row     Row
 }
 
-func (r *reading) pick(f Field) (pick, bool) {
-	p, ok := r.picks[f]
-	if ok {
-		r.columns.used[p.name] = true
+func (r *reading) pick(f Field) (*pick, bool) {
+	p := r.picks.of(f)
+	if p.name == "" {
+		return p, false
 	}
-	return p, ok
+	r.columns.used[p.name] = true
+	return p, true
 }
 
 func (r *reading) problem(f Field, text string) {
