@@ -16,8 +16,9 @@ import (
 //  2. The limits are charged, committed, and only then is a password looked at:
 //     parallel guesses each cost one, and a limited account says so whether it
 //     exists or not.
-//  3. The password is verified in the pool. An unknown address costs the same
-//     time, against a hash that no password has, and leaves the same rows.
+//  3. The password is verified in the pool, in its normal form and then as it was
+//     typed. An unknown address costs the same time, against a hash that no
+//     password has, and leaves the same rows.
 //  4. What is known of the account (disabled, not verified) is said only to
 //     somebody who has just given the right password.
 //  5. The session is inserted in the transaction that locks the password it was
@@ -188,18 +189,29 @@ func (e *Engine) openSession(ctx context.Context, tx Tx, s Session, event Event)
 
 // passwordMatches verifies in the pool. An empty hash is nobody's password, and
 // takes as long to find out.
+//
+// We hash the normal form of a password; who made an imported hash may have
+// hashed what was typed. That is tried second where it differs, with every hash
+// and with none, so that the time says nothing of the account. It opens no hash
+// of ours: what was typed is then not in the normal form.
 func (e *Engine) passwordMatches(ctx context.Context, c Client, hash, given Secret) (bool, error) {
 	encoded := string(hash)
 	if encoded == "" {
 		encoded = e.hashing.dummy
 	}
-	normal, problem := password.Normalize(string(given))
+	typed := string(given)
+	normal, problem := password.Normalize(typed)
 	if problem != nil {
-		normal = "" // never the password of anybody, but hashed all the same
+		typed, normal = "", "" // never the password of anybody, but hashed all the same
 	}
 	var ok bool
 	var failed error
-	err := e.hashing.do(ctx, c, func() { ok, failed = passhash.Verify(encoded, normal) })
+	err := e.hashing.do(ctx, c, func() {
+		ok, failed = passhash.Verify(encoded, normal)
+		if !ok && failed == nil && typed != normal {
+			ok, failed = passhash.Verify(encoded, typed)
+		}
+	})
 	if err != nil || failed != nil {
 		return false, errors.Join(err, failed)
 	}
@@ -207,7 +219,8 @@ func (e *Engine) passwordMatches(ctx context.Context, c Client, hash, given Secr
 }
 
 // upgradedHash returns the hash that the account should have after this sign-in:
-// a new one if the parameters have risen since it was made.
+// a new one if the parameters have risen since it was made, or others made it. A
+// password that is too long for bcrypt keeps the hash that could take it.
 func (e *Engine) upgradedHash(ctx context.Context, c Client, hash, given Secret) (Secret, error) {
 	if !passhash.NeedsRehash(string(hash), e.hashing.params) {
 		return hash, nil
@@ -216,5 +229,9 @@ func (e *Engine) upgradedHash(ctx context.Context, c Client, hash, given Secret)
 	if err != nil {
 		return "", err
 	}
-	return e.hash(ctx, c, normal)
+	upgraded, err := e.hash(ctx, c, normal)
+	if CodeOf(err) == CodeValidationFailed {
+		return hash, nil
+	}
+	return upgraded, err
 }

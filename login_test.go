@@ -286,6 +286,55 @@ func TestAHashIsUpgradedAtLogin(t *testing.T) {
 	now.login(t, "ada@example.com", laptop)
 }
 
+func TestAPasswordFromAnotherSystemSignsInAndIsHashedAnew(t *testing.T) {
+	t.Parallel()
+	const composed, decomposed = "caf\u00e9 au lait", "cafe\u0301 au lait"
+	long := strings.Repeat("0123456789", 8)
+	for _, c := range []struct {
+		name, hashAlg string
+		imported      watchword.Secret
+		right, wrong  string // what is typed
+		want          string // what the hash begins with afterwards
+	}{
+		{"typed as it was, made by Node.js", "argon2id",
+			"$pbkdf2-sha256$i=1000$c29tZXNhbHRzb21lc2FsdA$NO0HMKAh6zy+bNsiQzuqZ64exUDvjRK2s8uhd6/+zVA", decomposed, composed, "$argon2id$"},
+		{"the same with bcrypt here", "bcrypt",
+			"$pbkdf2-sha256$i=1000$c29tZXNhbHRzb21lc2FsdA$NO0HMKAh6zy+bNsiQzuqZ64exUDvjRK2s8uhd6/+zVA", decomposed, composed, "$2a$10$"},
+		{"Argon2id that is weaker than ours, made by passlib", "argon2id",
+			"$argon2id$v=19$m=256,t=2,p=4$oVTKWUvpnRMiBGAM4XxvLQ$7i+D+u23bEk565dns1IUj6RZlKW8cBpmuQVO0PeKgRk", decomposed, composed, "$argon2id$v=19$m=19456"},
+		{"too long for bcrypt here, made by Django", "bcrypt",
+			"bcrypt_sha256$$2b$04$9N/q3iuHxJ8/K.WszFZGFuLmP590HWBXttG/PnaMO0PXLpTw/LiPe", long, long[:72], "bcrypt_sha256$"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			r := start(t, func(o *watchword.Options) { o.HashAlg = c.hashAlg })
+			r.signUp(t, "ada@example.com")
+			user, err := r.FindUser(t.Context(), "ada@example.com")
+			must(t, err)
+			must(t, r.store.Update(t.Context(), func(tx watchword.Tx) error {
+				_, err := tx.ReplacePassword(t.Context(), user.ID, user.PasswordHash, c.imported)
+				return err
+			}))
+			login := func(email, password string) error {
+				_, err := r.Login(t.Context(), watchword.LoginRequest{Email: email, Password: watchword.Secret(password), Client: laptop})
+				return err
+			}
+			wantCode(t, login("ada@example.com", c.wrong), watchword.CodeInvalidCredentials)
+			wantCode(t, login("nobody@example.com", c.right), watchword.CodeInvalidCredentials)
+			must(t, login("ada@example.com", c.right))
+			user, err = r.FindUser(t.Context(), "ada@example.com")
+			must(t, err)
+			if got := string(user.PasswordHash); !strings.HasPrefix(got, c.want) {
+				t.Errorf("the hash is %s, want %s", got, c.want)
+			}
+			must(t, login("ada@example.com", c.right))
+			if c.right == decomposed { // the new hash is of the normal form
+				must(t, login("ada@example.com", composed))
+			}
+		})
+	}
+}
+
 func TestTheOldestSessionMakesRoom(t *testing.T) {
 	t.Parallel()
 	r := start(t, func(o *watchword.Options) { o.MaxSessions = 2 })

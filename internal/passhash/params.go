@@ -3,11 +3,11 @@ package passhash
 import (
 	"fmt"
 	"strconv"
-	"strings"
 )
 
 const (
 	algArgon2id = "argon2id"
+	algArgon2i  = "argon2i" // is checked, not made
 	algBcrypt   = "bcrypt"
 )
 
@@ -19,11 +19,11 @@ type Params struct {
 	log2 int       // of bcrypt: 2^log2 rounds
 }
 
-// argonCost is what one Argon2id hash costs.
+// argonCost is what one Argon2 hash costs.
 type argonCost struct {
 	memory uint32 // KiB
 	time   uint32 // passes over the memory
-	lanes  uint8
+	lanes  uint32
 }
 
 // What we make is at least what the OWASP Password Storage Cheat Sheet asks for.
@@ -37,6 +37,10 @@ const (
 	maxPasses = 16
 	maxLanes  = 16
 	maxWork   = 1 << 20 // KiB times passes: about a second on one core
+
+	maxBlock      = 32      // r of scrypt
+	maxRows       = 1 << 21 // r N p of scrypt: about a second
+	maxIterations = 1 << 21 // of PBKDF2: about a second
 )
 
 // ParseParams reads an algorithm and its cost. For argon2id the cost is
@@ -83,26 +87,18 @@ func parseBcryptParams(cost string) (Params, error) {
 }
 
 // parseArgonCost reads "m=19456,t=2,p=1", in this order and with nothing else.
-func parseArgonCost(s string) (argonCost, bool) {
-	parts := strings.Split(s, ",")
-	if len(parts) != 3 {
+func parseArgonCost(text string) (argonCost, bool) {
+	c, ok := readArgonCost(text)
+	return c, ok && c.String() == text
+}
+
+// readArgonCost reads the same in any order.
+func readArgonCost(text string) (argonCost, bool) {
+	n, ok := readParameters(text, "m", "t", "p")
+	if !ok {
 		return argonCost{}, false
 	}
-	var n [3]uint64
-	for i, name := range []string{"m=", "t=", "p="} {
-		digits, ok := strings.CutPrefix(parts[i], name)
-		if !ok {
-			return argonCost{}, false
-		}
-		var err error
-		if n[i], err = strconv.ParseUint(digits, 10, 32); err != nil {
-			return argonCost{}, false
-		}
-	}
-	if n[2] > maxLanes { // does not fit, or would be refused
-		n[2] = maxLanes + 1
-	}
-	return argonCost{memory: uint32(n[0]), time: uint32(n[1]), lanes: uint8(n[2])}, true
+	return argonCost{memory: n[0], time: n[1], lanes: n[2]}, true
 }
 
 func (c argonCost) String() string {
@@ -114,7 +110,7 @@ func (c argonCost) String() string {
 func (c argonCost) bearable() bool {
 	return c.lanes >= 1 && c.lanes <= maxLanes &&
 		c.time >= 1 && c.time <= maxPasses &&
-		c.memory >= 8*uint32(c.lanes) && c.memory <= maxMemory &&
+		c.memory >= 8*c.lanes && c.memory <= maxMemory &&
 		uint64(c.memory)*uint64(c.time) <= maxWork
 }
 

@@ -1,0 +1,64 @@
+package passhash
+
+import (
+	"crypto/subtle"
+	"fmt"
+)
+
+// Firebase is what a Firebase project hashes passwords with: the hash_config in
+// its console (https://firebase.google.com/docs/cli/auth). A wrong one is not
+// noticed before nobody can sign in: check it with a password that you know.
+type Firebase struct {
+	SignerKey     string // base64_signer_key: a secret, which no hash that we keep holds
+	SaltSeparator string // base64_salt_separator
+	Rounds        uint32 // rounds, r of scrypt: 8
+	MemCost       uint32 // mem_cost, the logarithm of N: 14
+}
+
+// Adopt turns the passwordHash and the salt of an exported account, both in
+// base64, into the form that Verify reads. An error holds nothing of either, nor
+// of the signer key.
+func (p Firebase) Adopt(passwordHash, salt string) (encoded string, err error) {
+	key, ok := decodeBase64(p.SignerKey)
+	if !ok || len(key) == 0 {
+		return "", malformedFirebase("base64_signer_key of the project")
+	}
+	separator, ok := decodeBase64(p.SaltSeparator)
+	if !ok {
+		return "", malformedFirebase("base64_salt_separator of the project")
+	}
+	tag, ok := decodeBase64(passwordHash)
+	if !ok || len(tag) == 0 {
+		return "", malformedFirebase("passwordHash")
+	}
+	own, ok := decodeBase64(salt)
+	if !ok || len(own) == 0 {
+		return "", malformedFirebase("salt")
+	}
+	if len(tag) != len(key) {
+		return "", fmt.Errorf("the passwordHash has %d bytes and the signer key %d: see whether it is the key of this project", len(tag), len(key))
+	}
+	subtle.XORBytes(tag, tag, key) // leaves the key stream
+	f := firebaseFunc{scryptFunc{log2: p.MemCost, block: p.Rounds, lanes: 1}}
+	h, err := newPHC(f, append(own, separator...), tag)
+	if err != nil {
+		return "", err
+	}
+	return h.String(), nil
+}
+
+func malformedFirebase(field string) error {
+	return fmt.Errorf("%s is not base64, or empty: copy it again from the console or the export of Firebase", field)
+}
+
+func readFirebase(parts []string) (stored, error) {
+	const form = "$firebase-scrypt$ln=14,r=8$salt$hash"
+	if len(parts) != 3 {
+		return nil, malformed(form)
+	}
+	n, ok := readParameters(parts[0], "ln", "r")
+	if !ok {
+		return nil, malformed(form)
+	}
+	return readPHC(firebaseFunc{scryptFunc{log2: n[0], block: n[1], lanes: 1}}, parts[1], parts[2], form)
+}

@@ -1,0 +1,118 @@
+package passhash
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/pbkdf2"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/sha512"
+	"fmt"
+	"hash"
+
+	"golang.org/x/crypto/argon2"
+	"golang.org/x/crypto/scrypt"
+)
+
+// argon is Argon2id or Argon2i (RFC 9106), version 19.
+type argon struct {
+	variant string
+	cost    argonCost
+}
+
+func (f argon) String() string { return "$" + f.variant + "$v=19$" + f.cost.String() }
+
+func (f argon) bearable() bool { return f.cost.bearable() }
+
+func (f argon) derive(password string, salt []byte, size int) ([]byte, error) {
+	c := f.cost
+	if f.variant == algArgon2i {
+		return argon2.Key([]byte(password), salt, c.time, c.memory, uint8(c.lanes), uint32(size)), nil
+	}
+	return argon2.IDKey([]byte(password), salt, c.time, c.memory, uint8(c.lanes), uint32(size)), nil
+}
+
+// scryptFunc is scrypt (RFC 7914).
+type scryptFunc struct {
+	log2  uint32 // of N
+	block uint32 // r
+	lanes uint32 // p
+}
+
+func (f scryptFunc) String() string {
+	return fmt.Sprintf("$scrypt$ln=%d,r=%d,p=%d", f.log2, f.block, f.lanes)
+}
+
+// bearable looks at memory, which is 128 r N bytes, and at work, which is r N p.
+func (f scryptFunc) bearable() bool {
+	if f.log2 < 1 || f.log2 > 31 || f.block < 1 || f.block > maxBlock || f.lanes < 1 || f.lanes > maxLanes {
+		return false
+	}
+	rows := uint64(f.block) << f.log2
+	return rows*128 <= maxMemory<<10 && rows*uint64(f.lanes) <= maxRows
+}
+
+func (f scryptFunc) derive(password string, salt []byte, size int) ([]byte, error) {
+	return scrypt.Key([]byte(password), salt, 1<<f.log2, int(f.block), int(f.lanes), size)
+}
+
+// pbkdf2Func is PBKDF2 (RFC 8018) with HMAC.
+type pbkdf2Func struct {
+	digest     string // sha1, sha256, sha512
+	iterations uint32
+}
+
+func (f pbkdf2Func) String() string {
+	return fmt.Sprintf("$pbkdf2-%s$i=%d", f.digest, f.iterations)
+}
+
+func (f pbkdf2Func) bearable() bool {
+	most := uint32(maxIterations)
+	if f.digest == "sha512" { // takes thrice as long
+		most /= 2
+	}
+	return f.iterations >= 1 && f.iterations <= most
+}
+
+func (f pbkdf2Func) derive(password string, salt []byte, size int) ([]byte, error) {
+	return pbkdf2.Key(f.hash(), password, salt, int(f.iterations), size)
+}
+
+// hash returns nil for a digest that we don't know.
+func (f pbkdf2Func) hash() func() hash.Hash {
+	switch f.digest {
+	case "sha1":
+		return sha1.New
+	case "sha256":
+		return sha256.New
+	case "sha512":
+		return sha512.New
+	}
+	return nil
+}
+
+// firebaseFunc is the key stream of Firebase's scrypt
+// (https://github.com/firebase/scrypt): AES-256 in counter mode under a key from
+// scrypt. Firebase encrypts a secret of the project with it; we keep the stream
+// itself, which proves as much and holds nothing of the project.
+type firebaseFunc struct {
+	scryptFunc // with one lane
+}
+
+func (f firebaseFunc) String() string {
+	return fmt.Sprintf("$firebase-scrypt$ln=%d,r=%d", f.log2, f.block)
+}
+
+func (f firebaseFunc) derive(password string, salt []byte, size int) ([]byte, error) {
+	key, err := f.scryptFunc.derive(password, salt, 32)
+	if err != nil {
+		return nil, err
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	stream := make([]byte, size)
+	cipher.NewCTR(block, make([]byte, aes.BlockSize)).XORKeyStream(stream, stream)
+	return stream, nil
+}

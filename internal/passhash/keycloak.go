@@ -1,0 +1,80 @@
+package passhash
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// keycloakData is the credentialData of a password in Keycloak, and keycloakSecret
+// its secretData.
+type keycloakData struct {
+	Algorithm            string              `json:"algorithm"`
+	HashIterations       uint32              `json:"hashIterations"`
+	AdditionalParameters map[string][]string `json:"additionalParameters"` // of Argon2
+}
+
+type keycloakSecret struct {
+	Value string `json:"value"`
+	Salt  string `json:"salt"`
+}
+
+// AdoptKeycloak turns a credential of the type "password" in a realm's export,
+// two texts of JSON, into the form that Verify reads. It takes the algorithms
+// pbkdf2, pbkdf2-sha256, pbkdf2-sha512 and argon2. An error says what is wrong
+// and what to do, and holds nothing of the hash.
+func AdoptKeycloak(credentialData, secretData string) (encoded string, err error) {
+	var data keycloakData
+	if json.Unmarshal([]byte(credentialData), &data) != nil { // whose error may quote
+		return "", errors.New("credentialData is not the JSON that Keycloak writes: " + checkExport)
+	}
+	var secret keycloakSecret
+	if json.Unmarshal([]byte(secretData), &secret) != nil {
+		return "", errors.New("secretData is not the JSON that Keycloak writes: " + checkExport)
+	}
+	salt, ok := decodeBase64(secret.Salt)
+	tag, ok2 := decodeBase64(secret.Value)
+	if !ok || !ok2 {
+		return "", errors.New("the value or the salt of secretData is not base64: " + checkExport)
+	}
+	h, err := data.stored(salt, tag)
+	if err != nil {
+		return "", err
+	}
+	return h.String(), nil
+}
+
+func (d keycloakData) stored(salt, tag []byte) (stored, error) {
+	switch d.Algorithm {
+	case "pbkdf2":
+		return newPBKDF2("sha1", d.HashIterations, salt, tag)
+	case "pbkdf2-sha256", "pbkdf2-sha512":
+		return newPBKDF2(strings.TrimPrefix(d.Algorithm, "pbkdf2-"), d.HashIterations, salt, tag)
+	case "argon2":
+		return d.argon(salt, tag)
+	}
+	return nil, fmt.Errorf("the algorithm of credentialData is not pbkdf2, pbkdf2-sha256, pbkdf2-sha512 or argon2: %s", setAside)
+}
+
+func (d keycloakData) argon(salt, tag []byte) (stored, error) {
+	variant, version := "argon2"+d.parameter("type"), d.parameter("version")
+	memory, ok := readNumber(d.parameter("memory"))
+	lanes, ok2 := readNumber(d.parameter("parallelism"))
+	size, ok3 := readNumber(d.parameter("hashLength"))
+	switch {
+	case !ok || !ok2 || !ok3 || int64(size) != int64(len(tag)):
+		return nil, errors.New("credentialData lacks memory, parallelism or hashLength, or the value has another length: " + checkExport)
+	case variant != algArgon2id && variant != algArgon2i || version != "1.3":
+		return nil, fmt.Errorf("Argon2 can be checked with the type id or i and the version 1.3 only: %s", setAside)
+	}
+	return newPHC(argon{variant, argonCost{memory: memory, time: d.HashIterations, lanes: lanes}}, salt, tag)
+}
+
+// parameter returns the first of the values, as Keycloak does.
+func (d keycloakData) parameter(name string) string {
+	if values := d.AdditionalParameters[name]; len(values) > 0 {
+		return values[0]
+	}
+	return ""
+}
