@@ -26,14 +26,14 @@ type Field string
 const (
 	ID            Field = "id"
 	Email         Field = "email"
-	PasswordHash  Field = "password-hash"
+	PasswordHash  Field = "passwordHash"
 	Salt          Field = "salt"
 	Name          Field = "name"
-	FirstName     Field = "first-name"
-	LastName      Field = "last-name"
-	EmailVerified Field = "email-verified"
+	FirstName     Field = "firstName"
+	LastName      Field = "lastName"
+	EmailVerified Field = "emailVerified"
 	Roles         Field = "roles"
-	CreatedAt     Field = "created-at"
+	CreatedAt     Field = "createdAt"
 	Disabled      Field = "disabled"
 )
 

@@ -211,8 +211,8 @@ func TestAProblemCostsOneAccount(t *testing.T) {
 		{"an array: a long one", "[\n\n{\"email\":\"" + long + "\"},\n{\"email\":\"good@example.com\"}]", "line 3: longer than 1 MiB"},
 		{"an array: not UTF-8", "[{\"email\":\"bad\xe4\"},{\"email\":\"good@example.com\"}]", "line 1: not UTF-8"},
 		{"an array on one line", `[{"email":"x"},{"email":["bad"]},{"email":"good@example.com"}]`, "line 1, account 2: email: not a text"},
-		{"a date", `[{"createdAt":"yesterday"},{"email":"good@example.com"}]`, "line 1: created-at: not a date"},
-		{"a truth", `[{"emailVerified":"perhaps"},{"email":"good@example.com"}]`, "line 1: email-verified: neither true nor false"},
+		{"a date", `[{"createdAt":"yesterday"},{"email":"good@example.com"}]`, "line 1: createdAt: not a date"},
+		{"a truth", `[{"emailVerified":"perhaps"},{"email":"good@example.com"}]`, "line 1: emailVerified: neither true nor false"},
 		{"roles of another collection", `[{"roles":[{"$oid":"5f4dcc3b5aa765d61d8327de"}]},{"email":"good@example.com"}]`, "line 1: roles: refers to documents"},
 		{"roles that are none", `[{"roles":{"admin":true}},{"email":"good@example.com"}]`, "line 1: roles: not a list"},
 	} {
