@@ -84,6 +84,12 @@ func (c *userImport) Run(ctx context.Context, p *program) error {
 	context.AfterFunc(ctx, stop) // a second signal ends it at once
 
 	work := &importing{userImport: c, program: p, engine: s.engine, input: input, report: newImportReport(p, c)}
+	if c.IDMap != "" {
+		if work.idMap, err = newIDMap(c.IDMap); err != nil {
+			return err
+		}
+		defer work.idMap.file.drop()
+	}
 	switch {
 	case c.DryRun:
 		return work.dryRun(ctx)

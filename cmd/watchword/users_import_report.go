@@ -169,7 +169,7 @@ func (r *importReport) print(failed error) {
 	if r.bad > 0 && !r.quiet {
 		r.program.say("")
 	}
-	r.program.say("%d accounts in %s", r.rows, r.command.source())
+	r.program.say("%d accounts read from %s", r.rows, r.command.source())
 	r.line(r.done, r.verb())
 	for _, other := range []struct {
 		n    int

@@ -97,12 +97,6 @@ func (w *importing) check(ctx context.Context) error {
 // run imports, and says how to go on if it can't to the end.
 func (w *importing) run(ctx context.Context) (err error) {
 	w.report.imports = true
-	if w.IDMap != "" {
-		if w.idMap, err = newIDMap(w.IDMap); err != nil {
-			return err
-		}
-		defer w.idMap.file.drop()
-	}
 	err = w.pass(ctx, "Importing", w.engine.ImportUsers)
 	if err == nil && w.idMap != nil {
 		err = w.idMap.keep()
@@ -251,7 +245,7 @@ func (w *importing) settle(c *candidate, result watchword.ImportResult) error {
 		return nil
 	}
 	w.report.settled(c, result)
-	if w.idMap == nil {
+	if w.idMap == nil || !w.report.imports {
 		return nil
 	}
 	return w.idMap.add(c.row.ID, result.User)
