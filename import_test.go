@@ -60,6 +60,8 @@ func TestAnImportedAccountSignsInAndItsHashIsUpgraded(t *testing.T) {
 }
 
 // An import that runs again changes nothing, whatever its users have done since.
+//
+// ID-10
 func TestAnImportCanBeRunAgain(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
@@ -93,6 +95,7 @@ func TestAnImportCanBeRunAgain(t *testing.T) {
 	}
 }
 
+// ID-10
 func TestWhatIsWrongWithAnImportedAccountIsSaid(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)

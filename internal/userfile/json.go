@@ -95,12 +95,12 @@ func (j *jsonSource) next() (raw, error) {
 
 // enter goes to the first account.
 func (j *jsonSource) enter() error {
-	token, err := j.dec.Token()
-	if err != nil || j.format == formatArray {
+	if _, err := j.dec.Token(); err != nil || j.format == formatArray {
 		return err
 	}
 	for j.dec.More() {
-		if token, err = j.dec.Token(); err != nil {
+		token, err := j.dec.Token()
+		if err != nil {
 			return err
 		}
 		if token == json.Token("users") {
