@@ -33,7 +33,7 @@ type userImport struct {
 	SkipBad  bool   `name:"skip-bad" help:"Leave accounts with problems out and import the others."`
 	IDMap    string `name:"id-map" placeholder:"FILE" help:"Write old id, new id and address of each account to this new CSV file."`
 	Format   string `name:"format" enum:",csv,json" default:"" placeholder:"csv|json" help:"csv or json; without it, told from the content."`
-	Columns  string `name:"columns" placeholder:"NAME,…" help:"Names of the columns of a CSV file without a header."`
+	Columns  string `name:"columns" placeholder:"NAME,…" help:"Names of the columns of a CSV file without a header; firebase for those of Firebase."`
 	AssumeOK bool   `name:"assume-verified" help:"Take all addresses for verified, whatever the file says."`
 	NoHash   bool   `name:"drop-bad-hashes" help:"Import an account whose hash can't be checked without a password."`
 	JSON     bool   `name:"json" help:"Print JSON."`
@@ -140,7 +140,11 @@ func (f importFirebase) project() passhash.Firebase {
 // options are how to read the file.
 func (c *userImport) options() userfile.Options {
 	o := userfile.Options{Format: c.Format, Names: map[userfile.Field]string{}}
-	if c.Columns != "" {
+	switch c.Columns {
+	case "":
+	case "firebase":
+		o.Columns = userfile.FirebaseColumns()
+	default:
 		for name := range strings.SplitSeq(c.Columns, ",") {
 			o.Columns = append(o.Columns, strings.TrimSpace(name))
 		}

@@ -24,6 +24,10 @@ import (
 // costs little, few enough that whoever waits for the database does not notice.
 const importBatch = 500
 
+// importPause is between two of them: SQLite gives its lock to whoever asks first,
+// and this lets a server ask, too.
+const importPause = 5 * time.Millisecond
+
 // importing is one run of the command.
 type importing struct {
 	*userImport
@@ -130,6 +134,9 @@ func (w *importing) pass(ctx context.Context, doing string, do importer) (err er
 				return err
 			}
 			w.pace.at(w.reader.Offset(), w.report.rows)
+			if w.report.imports {
+				time.Sleep(importPause)
+			}
 		}
 		switch {
 		case errors.Is(failed, io.EOF):

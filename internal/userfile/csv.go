@@ -64,6 +64,14 @@ func newCSV(in *bufio.Reader, names []string, columns *columns) (*csvSource, err
 	return c, nil
 }
 
+// FirebaseColumns are those of `firebase auth:export users.csv`, which has no
+// header: with four for each of four other providers in the middle.
+func FirebaseColumns() []string {
+	names := []string{"localId", "email", "emailVerified", "passwordHash", "salt", "displayName", "photoUrl"}
+	names = append(names, make([]string, 4*4)...)
+	return append(names, "createdAt", "lastLoginAt", "phoneNumber", "disabled")
+}
+
 // separator is the comma, unless the header has none and something else that
 // spreadsheets write.
 func separator(header string) rune {

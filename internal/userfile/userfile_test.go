@@ -91,7 +91,18 @@ func TestFilesOfOthersNeedNoFlags(t *testing.T) {
 		}, {
 			name: "Firebase auth:export, JSON",
 			file: `{"users": [
-{"localId":"Xk7p","email":"Ada@example.com","emailVerified":true,"passwordHash":"bHNk","salt":"c2Vh","displayName":"Ada","lastSignedInAt":"1614834367089","createdAt":"1614834367089","disabled":false,"providerUserInfo":[]},
+{
+  "localId": "Xk7p",
+  "email": "Ada@example.com",
+  "emailVerified": true,
+  "passwordHash": "bHNk",
+  "salt": "c2Vh",
+  "displayName": "Ada",
+  "lastSignedInAt": "1614834367089",
+  "createdAt": "1614834367089",
+  "disabled": false,
+  "providerUserInfo": []
+},
 {"localId":"Yk7p","email":"grace@example.com","emailVerified":false,"providerUserInfo":[{"providerId":"google.com"}]}
 ]}`,
 			want: userfile.Row{ID: "Xk7p", Email: "Ada@example.com", Hash: "bHNk", Salt: "c2Vh", Name: "Ada", Verified: verified, Disabled: open, CreatedAt: createdAt}, rows: 2,
@@ -99,10 +110,10 @@ func TestFilesOfOthersNeedNoFlags(t *testing.T) {
 			unused: "lastSignedInAt providerUserInfo",
 		}, {
 			name:    "Firebase auth:export, CSV",
-			file:    "Xk7p,Ada@example.com,true,bHNk,c2Vh,Ada,,,,,,,,,,,,,,,,,,1614834367089,1614834367090,,\n",
-			options: userfile.Options{Columns: append(strings.Split("localId,email,emailVerified,passwordHash,salt,displayName", ","), append(make([]string, 17), "createdAt", "", "")...)},
-			want:    userfile.Row{ID: "Xk7p", Email: "Ada@example.com", Hash: "bHNk", Salt: "c2Vh", Name: "Ada", Verified: verified, CreatedAt: createdAt}, rows: 1,
-			used: "createdAt displayName email emailVerified localId passwordHash salt",
+			file:    "Xk7p,Ada@example.com,true,bHNk,c2Vh,Ada,,,,,,,,,,,,,,,,,,1614834367089,1614834367090,,true,,\nYk7p,grace@example.com,false,,,\"Hopper, Grace\",,1,g@example.com,,,,,,,,,,,,,,,1614834367089,,,false,,\n",
+			options: userfile.Options{Columns: userfile.FirebaseColumns()},
+			want:    userfile.Row{ID: "Xk7p", Email: "Ada@example.com", Hash: "bHNk", Salt: "c2Vh", Name: "Ada", Verified: verified, Disabled: verified, CreatedAt: createdAt}, rows: 2,
+			used: "createdAt disabled displayName email emailVerified localId passwordHash salt", unused: "lastLoginAt phoneNumber photoUrl",
 		}, {
 			name: "Keycloak, an exported realm",
 			file: `{
