@@ -47,6 +47,10 @@ func problemsOf(fields []watchword.FieldError, u watchword.ImportedUser) (proble
 	for _, f := range fields {
 		p := importProblem{Field: f.Field, Kind: asPhrase(f.Message)}
 		switch {
+		case f.Field == "verifiedAt":
+			p.Field = string(userfile.EmailVerified)
+		case f.Field == "disabledAt":
+			p.Field = string(userfile.Disabled)
 		case f.Field == "email" && f.Code == watchword.FieldRequired:
 			p.Kind = "missing"
 		case f.Field == "email" && f.Code == watchword.FieldInvalid:
@@ -163,13 +167,13 @@ func (r *importReport) print(failed error) {
 		r.printJSON(failed)
 		return
 	}
-	if r.rows == 0 {
+	if r.rows == 0 && failed != nil {
 		return
 	}
 	if r.bad > 0 && !r.quiet {
 		r.program.say("")
 	}
-	r.program.say("%d accounts read from %s", r.rows, r.command.source())
+	r.program.say("%s read from %s", accounts(r.rows), r.command.source())
 	r.line(r.done, r.verb())
 	for _, other := range []struct {
 		n    int

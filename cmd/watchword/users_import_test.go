@@ -170,7 +170,7 @@ func importInPieces(t *testing.T, arguments []string) {
 		if there == 0 || there >= users || there%500 != 0 {
 			t.Fatalf("after %s %d accounts are there\n%s", signal, there, errs.String())
 		}
-		if want := fmt.Sprintf("watchword: stopped. %d accounts are there; run the same command again, and it goes on\n", there); signal == syscall.SIGINT && errs.String() != want {
+		if want := fmt.Sprintf("watchword: stopped. Imported by now: %d accounts; run the same command again, and it goes on\n", there); signal == syscall.SIGINT && errs.String() != want {
 			t.Errorf("it says %q, not %q", errs.String(), want)
 		}
 		if _, err := os.Stat(filepath.Join(dir, "ids.csv")); err == nil {
