@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/csv"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -245,4 +246,42 @@ func TestAHundredThousandAccountsAreImportedInLittleMemory(t *testing.T) {
 		t.Errorf("it took %d KiB of memory", used)
 	}
 	t.Logf("%d accounts in %s, %d KiB", users, time.Since(begun), used)
+}
+
+// A file that somebody makes while an import runs is not overwritten.
+func TestAFileThatComesInBetweenIsNotOverwritten(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	cmd := exec.Command(os.Getenv(binaryVariable), "users", "import", "-", "--id-map=ids.csv")
+	var errs bytes.Buffer
+	cmd.Dir, cmd.Env, cmd.Stderr = dir, []string{"HOME=" + dir}, &errs
+	input, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for begun := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		if found, err := filepath.Glob(filepath.Join(dir, ".ids.csv-*")); err == nil && len(found) > 0 {
+			break
+		}
+		if time.Since(begun) > time.Minute {
+			t.Fatal("the import does not begin")
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "ids.csv"), []byte("mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(input, manyUsers(3)); err != nil {
+		t.Fatal(err)
+	}
+	input.Close()
+	if err := cmd.Wait(); err == nil || !strings.Contains(errs.String(), "ids.csv is there already, and is not overwritten. Write another name, or remove it. Imported by now: 3 accounts") {
+		t.Errorf("%v: %s", err, errs.String())
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*ids.csv*"))
+	if text, failed := os.ReadFile(filepath.Join(dir, "ids.csv")); failed != nil || string(text) != "mine" || err != nil || len(files) != 1 {
+		t.Errorf("the file holds %q, %v; there are %q", text, failed, files)
+	}
 }
