@@ -43,13 +43,12 @@ func (f scryptFunc) String() string {
 	return fmt.Sprintf("$scrypt$ln=%d,r=%d,p=%d", f.log2, f.block, f.lanes)
 }
 
-// bearable looks at memory, which is 128 r N bytes, and at work, which is r N p.
+// bearable looks at the work, r N p, which bounds the memory too: 128 r N bytes.
 func (f scryptFunc) bearable() bool {
 	if f.log2 < 1 || f.log2 > 31 || f.block < 1 || f.block > maxBlock || f.lanes < 1 || f.lanes > maxLanes {
 		return false
 	}
-	rows := uint64(f.block) << f.log2
-	return rows*128 <= maxMemory<<10 && rows*uint64(f.lanes) <= maxRows
+	return uint64(f.block)<<f.log2*uint64(f.lanes) <= maxRows
 }
 
 func (f scryptFunc) derive(password string, salt []byte, size int) ([]byte, error) {

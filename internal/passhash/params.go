@@ -39,7 +39,7 @@ const (
 	maxWork   = 1 << 20 // KiB times passes: about a second on one core
 
 	maxBlock      = 32      // r of scrypt
-	maxRows       = 1 << 21 // r N p of scrypt: about a second
+	maxRows       = 1 << 21 // r N p of scrypt: about a second, and maxMemory
 	maxIterations = 1 << 21 // of PBKDF2: about a second
 )
 
