@@ -60,6 +60,7 @@ const (
 	FieldPasswordLong     = "PASSWORD_TOO_LONG"
 	FieldPasswordCommon   = "PASSWORD_COMMON"
 	FieldPasswordPersonal = "PASSWORD_PERSONAL"
+	FieldTaken            = "TAKEN" // belongs to another account (imports only)
 )
 
 // An Error is a refusal: the caller did something that the engine will not do,

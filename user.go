@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// A UserID is a random UUID (version 7) in its canonical text form. It is never
-// given out twice.
+// A UserID is a random UUID (version 7) in its canonical text form, or the UUID
+// that an imported account came with. It is never given out twice.
 type UserID string
 
 // An Address is a canonical e-mail address: lower case, ASCII, made by

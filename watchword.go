@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -234,6 +236,33 @@ func (e *Engine) Ready(ctx context.Context) error {
 	})
 }
 
+// Stats are what an operator watches. Counts are of this process, since its start.
+type Stats struct {
+	Verdicts map[Verdict]uint64
+	Events   map[EventKind]uint64
+	Hashing  passhash.Stats
+
+	MailSent, MailFailed     uint64    // attempts
+	MailWaiting, MailGivenUp int       // in the outbox, of all processes
+	MailOldest               time.Time // waiting since; zero: none waits
+
+	Keys []KeyInfo
+
+	// The revocation feed, as this process knows it.
+	Feed FeedState
+}
+
+// Stats asks the store for the outbox, and nobody else.
+func (e *Engine) Stats(ctx context.Context) (Stats, error) {
+	s := Stats{Hashing: e.hashing.pool.Stats(), Keys: e.keys.infos(e.now()), Feed: e.feed.known()}
+	e.count.read(&s)
+	err := e.store.View(ctx, func(tx Tx) (err error) {
+		s.MailWaiting, s.MailGivenUp, s.MailOldest, err = tx.Outbox(ctx)
+		return err
+	})
+	return s, err
+}
+
 // PublicURL is the address under which clients reach the server.
 func (e *Engine) PublicURL() string { return e.opts.PublicURL }
 
@@ -306,4 +335,45 @@ func (o Options) withDefaults() Options {
 		o.Now = time.Now
 	}
 	return o
+}
+
+// counters count since the start of the process.
+type counters struct {
+	mu                   sync.Mutex
+	verdicts             map[Verdict]uint64
+	events               map[EventKind]uint64
+	mailSent, mailFailed uint64
+}
+
+func newCounters() counters {
+	return counters{verdicts: map[Verdict]uint64{}, events: map[EventKind]uint64{}}
+}
+
+func (c *counters) verdict(v Verdict) {
+	c.mu.Lock()
+	c.verdicts[v]++
+	c.mu.Unlock()
+}
+
+func (c *counters) event(k EventKind) {
+	c.mu.Lock()
+	c.events[k]++
+	c.mu.Unlock()
+}
+
+func (c *counters) mail(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err != nil {
+		c.mailFailed++
+		return
+	}
+	c.mailSent++
+}
+
+func (c *counters) read(s *Stats) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s.Verdicts, s.Events = maps.Clone(c.verdicts), maps.Clone(c.events)
+	s.MailSent, s.MailFailed = c.mailSent, c.mailFailed
 }

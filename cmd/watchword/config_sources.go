@@ -28,6 +28,10 @@ type sources struct {
 	found      []fault
 }
 
+// commandSecrets are flags of commands that are no settings, and are given like
+// those that are secret: a command line is seen by others on the machine.
+var commandSecrets = []string{"firebase-signer-key"}
+
 // A layer maps the names of settings to what one source says of them.
 type layer map[string]entry
 
@@ -37,6 +41,9 @@ func newSources(settings []setting, environ []string) *sources {
 	s := &sources{known: map[string]setting{}, origins: map[string]string{}}
 	for _, each := range settings {
 		s.known[each.Name] = each
+	}
+	for _, name := range commandSecrets {
+		s.known[name] = setting{Name: name, Secret: "all"}
 	}
 	real := map[string]string{}
 	for _, line := range environ {

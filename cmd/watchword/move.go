@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
-
-	"github.com/schollz/progressbar/v3"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/seal"
@@ -115,25 +112,6 @@ func (s *Settings) existingMasterKey() (master []byte, err error) {
 	}
 	master, _, err = seal.LoadOrCreate(s.masterKeyPath())
 	return master, err
-}
-
-// progress shows a bar of so many rows to people, and nothing to scripts.
-func (p *program) progress(rows int) func(doing string, rows int) {
-	terminal, ok := p.err.(*os.File)
-	if !ok || !isTerminal(terminal) {
-		return func(string, int) {}
-	}
-	bar := progressbar.NewOptions(rows,
-		progressbar.OptionSetWriter(terminal), progressbar.OptionShowCount(), progressbar.OptionShowIts(),
-		progressbar.OptionSetItsString("rows"), progressbar.OptionSetPredictTime(true), progressbar.OptionFullWidth(),
-		progressbar.OptionOnCompletion(func() { fmt.Fprintln(terminal) }))
-	return func(doing string, rows int) {
-		if rows == 0 {
-			return // after the end it would draw another
-		}
-		bar.Describe(fmt.Sprintf("%-20s", doing))
-		bar.Add(rows) //nolint:errcheck // a bar that can't be drawn stops no move
-	}
 }
 
 // moved is what the command did.

@@ -19,6 +19,8 @@ type usersCmd struct {
 	Enable        userEnable  `cmd:"" help:"Open a disabled account again."`
 	SetRoles      userRoles   `cmd:"" name:"set-roles" help:"Replace the roles of an account; without roles, take all away."`
 	Delete        userDelete  `cmd:"" help:"Delete an account for ever."`
+	Import        userImport  `cmd:"" help:"Bring accounts from another system along, with their passwords: CSV or JSON."`
+	Export        userExport  `cmd:"" help:"Write all accounts to a file that import reads."`
 	ResetPassword userReset   `cmd:"" name:"reset-password" help:"Mail a link to choose a new password."`
 }
 

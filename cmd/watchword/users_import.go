@@ -1,0 +1,216 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/passhash"
+	"github.com/watchword-auth/watchword/internal/userfile"
+)
+
+// Accounts from another system, in the order of the work:
+//
+//  1. The whole file is read and checked, against itself and against the database,
+//     and every problem is said. A dry run ends here. A file with problems is not
+//     begun with, unless --skip-bad leaves those accounts out.
+//  2. It is read again and imported, some hundreds of accounts in a transaction.
+//     Whatever ends it in between, the same command goes on: accounts that are
+//     there count as done.
+//
+// Standard input can be read once, and is imported as it comes.
+
+// userImport is the command.
+type userImport struct {
+	File string `arg:"" help:"CSV or JSON file; - is standard input."`
+
+	DryRun   bool   `name:"dry-run" help:"Check everything, list all problems, change nothing."`
+	SkipBad  bool   `name:"skip-bad" help:"Leave accounts with problems out and import the others."`
+	IDMap    string `name:"id-map" placeholder:"FILE" help:"Write old id, new id and address of each account to this new CSV file."`
+	Format   string `name:"format" enum:",csv,json" default:"" placeholder:"csv|json" help:"csv or json; without it, told from the content."`
+	Columns  string `name:"columns" placeholder:"NAME,…" help:"Names of the columns of a CSV file without a header; firebase for those of Firebase."`
+	AssumeOK bool   `name:"assume-verified" help:"Take all addresses for verified, whatever the file says."`
+	NoHash   bool   `name:"drop-bad-hashes" help:"Import an account whose hash can't be checked without a password."`
+	JSON     bool   `name:"json" help:"Print JSON."`
+
+	importColumns
+	importFirebase
+}
+
+// importColumns name columns of the file; without them, well-known names are.
+type importColumns struct {
+	Email         string `name:"email" placeholder:"COLUMN" help:"Column with the address. Write MEMBER.MEMBER for what is nested in JSON, - for none."`
+	PasswordHash  string `name:"password-hash" placeholder:"COLUMN" help:"Column with the hash of the password."`
+	Salt          string `name:"salt" placeholder:"COLUMN" help:"Column with the salt (Firebase)."`
+	Name          string `name:"name" placeholder:"COLUMN" help:"Column with the name."`
+	FirstName     string `name:"first-name" placeholder:"COLUMN" help:"Column with the first name."`
+	LastName      string `name:"last-name" placeholder:"COLUMN" help:"Column with the last name."`
+	EmailVerified string `name:"email-verified" placeholder:"COLUMN" help:"Column that says whether, or since when, the address is verified."`
+	Roles         string `name:"roles" placeholder:"COLUMN" help:"Column with the roles."`
+	CreatedAt     string `name:"created-at" placeholder:"COLUMN" help:"Column with the time of sign-up."`
+	Disabled      string `name:"disabled" placeholder:"COLUMN" help:"Column that says whether, or since when, the account is shut; !COLUMN if it says the opposite."`
+	ID            string `name:"id" placeholder:"COLUMN" help:"Column with the id. A UUID is kept; for another one there is --id-map."`
+}
+
+// importFirebase is what a Firebase project hashes with: hash_config in its console.
+type importFirebase struct {
+	SignerKey     watchword.Secret `name:"firebase-signer-key" placeholder:"BASE64" help:"base64_signer_key of the Firebase project. Better in a file: WATCHWORD_FIREBASE_SIGNER_KEY_FILE."`
+	SaltSeparator string           `name:"firebase-salt-separator" placeholder:"BASE64" default:"Bw==" help:"base64_salt_separator of the project (${default})."`
+	Rounds        uint32           `name:"firebase-rounds" default:"8" help:"rounds of the project (${default})."`
+	MemCost       uint32           `name:"firebase-mem-cost" default:"14" help:"mem_cost of the project (${default})."`
+}
+
+func (c *userImport) Run(ctx context.Context, p *program) error {
+	if err := c.misuse(); err != nil {
+		return err
+	}
+	input, err := p.openInput(c.File)
+	if err != nil {
+		return err
+	}
+	defer input.Close() //nolint:errcheck // it was only read
+	s, closeStack, err := c.open(ctx, p)
+	if err != nil {
+		return err
+	}
+	defer closeStack()
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends it at once
+
+	work := &importing{userImport: c, program: p, engine: s.engine, input: input, report: newImportReport(p, c)}
+	if c.IDMap != "" {
+		if work.idMap, err = newIDMap(c.IDMap); err != nil {
+			return err
+		}
+		defer work.idMap.file.drop()
+	}
+	switch {
+	case c.DryRun:
+		return work.dryRun(ctx)
+	case !input.twice:
+		return work.run(ctx)
+	}
+	if err := work.rehearse(ctx); err != nil {
+		return err
+	}
+	return work.run(ctx)
+}
+
+func (c *userImport) misuse() error {
+	var wrong faults
+	if c.DryRun && c.IDMap != "" {
+		wrong = append(wrong, fault{"--id-map", "goes with an import, and --dry-run makes no account. Leave one of them out."})
+	}
+	if c.Columns != "" && c.Format == userfile.JSON {
+		wrong = append(wrong, fault{"--columns", "is for CSV: the columns of JSON have names already. Leave it out."})
+	}
+	if problem := c.importFirebase.problem(); problem != "" {
+		wrong = append(wrong, fault{"--firebase-signer-key", problem})
+	}
+	if wrong != nil {
+		return wrong
+	}
+	return nil
+}
+
+// problem hashes nothing: it looks whether the project's parameters can be used,
+// with the key itself for a hash, which has the right length.
+func (f importFirebase) problem() string {
+	if f.SignerKey == "" {
+		return ""
+	}
+	if _, err := f.project().Adopt(string(f.SignerKey), "AAAA"); err != nil {
+		return err.Error() + "."
+	}
+	return ""
+}
+
+func (f importFirebase) project() passhash.Firebase {
+	return passhash.Firebase{
+		SignerKey: string(f.SignerKey), SaltSeparator: f.SaltSeparator, Rounds: f.Rounds, MemCost: f.MemCost,
+	}
+}
+
+// options are how to read the file.
+func (c *userImport) options() userfile.Options {
+	o := userfile.Options{Format: c.Format, Names: map[userfile.Field]string{}}
+	switch c.Columns {
+	case "":
+	case "firebase":
+		o.Columns = userfile.FirebaseColumns()
+	default:
+		for name := range strings.SplitSeq(c.Columns, ",") {
+			o.Columns = append(o.Columns, strings.TrimSpace(name))
+		}
+	}
+	for field, name := range map[userfile.Field]string{
+		userfile.Email: c.Email, userfile.PasswordHash: c.PasswordHash, userfile.Salt: c.Salt,
+		userfile.Name: c.Name, userfile.FirstName: c.FirstName, userfile.LastName: c.LastName,
+		userfile.EmailVerified: c.EmailVerified, userfile.Roles: c.Roles, userfile.CreatedAt: c.CreatedAt,
+		userfile.Disabled: c.Disabled, userfile.ID: c.ID,
+	} {
+		if name != "" {
+			o.Names[field] = name
+		}
+	}
+	return o
+}
+
+// An importInput is the file.
+type importInput struct {
+	*os.File
+	name  string
+	size  int64 // -1: not known
+	twice bool  // it can be read again
+}
+
+func (p *program) openInput(path string) (*importInput, error) {
+	if path == "-" {
+		return &importInput{p.in, "standard input", -1, false}, nil
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, errors.New(plainFileError(err))
+	}
+	info, err := file.Stat()
+	if err == nil && info.IsDir() {
+		err = fmt.Errorf("%s is a folder. Write the path of a file", path)
+	}
+	if err != nil {
+		file.Close() //nolint:errcheck // it was only opened
+		return nil, err
+	}
+	if !info.Mode().IsRegular() { // a pipe, such as <(zcat users.csv.gz)
+		return &importInput{file, path, -1, false}, nil
+	}
+	return &importInput{file, path, info.Size(), true}, nil
+}
+
+// open is for a dry run, too, before there is a database: then one that is thrown
+// away.
+func (c *userImport) open(ctx context.Context, p *program) (*stack, func(), error) {
+	if !c.DryRun || p.settings.onPostgres() || !missing(p.settings.databasePath()) {
+		s, err := p.open(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		return s, s.close, nil
+	}
+	dir, err := os.MkdirTemp("", "watchword-dry-run-")
+	if err != nil {
+		return nil, nil, err
+	}
+	p.settings.DataDir, p.settings.Store = dir, "sqlite:"
+	s, err := p.open(ctx)
+	if err != nil {
+		os.RemoveAll(dir) //nolint:errcheck // a leftover, at worst
+		return nil, nil, err
+	}
+	return s, func() { s.close(); os.RemoveAll(dir) }, nil //nolint:errcheck // as above
+}

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/dialect/users"
+	"github.com/watchword-auth/watchword/internal/address"
+	"github.com/watchword-auth/watchword/internal/passhash"
+	"github.com/watchword-auth/watchword/internal/userfile"
+)
+
+// From a row of a file to an account that can be imported, and what the file alone
+// tells to be wrong with it. What is wrong besides, the engine knows.
+
+// A candidate is an account of the file, and what is known to be wrong with it.
+type candidate struct {
+	row      userfile.Row
+	user     watchword.ImportedUser
+	problems []importProblem
+	dropped  bool // the hash was
+	left     bool // out of the import
+}
+
+// unread is an account of which nothing is known.
+func (c *candidate) unread() bool { return len(c.problems) > 0 && c.problems[0].Field == "" }
+
+// candidate makes an account of a row.
+func (w *importing) candidate(row userfile.Row) candidate {
+	c := candidate{row: row}
+	for _, p := range row.Problems {
+		c.problems = append(c.problems, importProblem{Field: string(p.Field), Kind: p.Text})
+	}
+	now := w.report.begun
+	c.user = watchword.ImportedUser{
+		ID: row.ID, Email: row.Email, Name: nameOf(row), Roles: row.Roles, CreatedAt: row.CreatedAt,
+		DisabledAt: markedAt(row.Disabled, now),
+		VerifiedAt: markedAt(row.Verified, now),
+	}
+	if w.AssumeOK && !row.Verified.Set {
+		c.user.VerifiedAt = now
+	}
+	var err error
+	if c.user.PasswordHash, err = w.hash(row); err != nil && w.NoHash {
+		c.dropped = true
+	} else if err != nil {
+		c.problems = append(c.problems, importProblem{Field: "passwordHash", Kind: err.Error()})
+	}
+	c.problems = append(c.problems, w.twins.problems(c)...)
+	return c
+}
+
+// nameOf is one name: an account has no more.
+func nameOf(row userfile.Row) string {
+	if row.First+row.Last != "" {
+		return users.JoinName(row.First, row.Last)
+	}
+	return row.Name
+}
+
+// markedAt is when something began that is so; who does not say when says now.
+func markedAt(m userfile.Mark, now time.Time) time.Time {
+	if m.Set && m.At.IsZero() {
+		return now
+	}
+	return m.At
+}
+
+func isUUID(text string) bool {
+	id, err := uuid.Parse(text)
+	return err == nil && strings.EqualFold(id.String(), text)
+}
+
+// hash is the one place that knows how others keep passwords. Its errors hold
+// nothing of a hash.
+func (w *importing) hash(row userfile.Row) (watchword.Secret, error) {
+	text := strings.TrimSpace(row.Hash)
+	encoded, err := "", error(nil)
+	switch {
+	case row.Keycloak != nil:
+		encoded, err = passhash.AdoptKeycloak(row.Keycloak.CredentialData, row.Keycloak.SecretData)
+	case text == "", text == "*", text == "NULL", strings.HasPrefix(text, "!"): // Django and /etc/shadow: no password
+		return "", nil
+	case row.Salt != "" && w.SignerKey != "" && !strings.HasPrefix(text, "$"):
+		encoded, err = w.project().Adopt(text, row.Salt)
+	default:
+		encoded, err = passhash.Adopt(text)
+		if err != nil && row.Salt != "" {
+			err = errors.New("the hash has a salt of its own, as those of Firebase have, for which --firebase-signer-key is needed")
+		}
+	}
+	return watchword.Secret(encoded), err
+}
+
+// twins finds accounts that are in the file twice. It keeps 16 bytes for each, by
+// a hash of 64 bits: among a million, that two differ and look alike is a matter
+// of thirty million files.
+type twins struct {
+	seed maphash.Seed
+	seen map[uint64]seenAt
+}
+
+type seenAt struct{ line, number uint32 }
+
+func newTwins() twins { return twins{maphash.MakeSeed(), map[uint64]seenAt{}} }
+
+func (t twins) problems(c candidate) (found []importProblem) {
+	if email, err := address.Parse(c.user.Email); err == nil {
+		if at := t.see("email "+email, c.row.Place); at != "" {
+			found = append(found, importProblem{Field: "email", Kind: sameEmail, detail: "the same as on " + at + ": " + email})
+		}
+	}
+	if isUUID(c.user.ID) {
+		if at := t.see("id "+strings.ToLower(c.user.ID), c.row.Place); at != "" {
+			found = append(found, importProblem{Field: "id", Kind: sameID, detail: "the same as on " + at})
+		}
+	}
+	return found
+}
+
+// see says where a text was seen before.
+func (t twins) see(text string, at userfile.Place) string {
+	key := maphash.String(t.seed, text)
+	before, seen := t.seen[key]
+	if !seen {
+		t.seen[key] = seenAt{uint32(at.Line), uint32(at.Number)}
+		return ""
+	}
+	if int(before.line) == at.Line {
+		return fmt.Sprintf("line %d, account %d", before.line, before.number)
+	}
+	return fmt.Sprintf("line %d", before.line)
+}

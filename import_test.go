@@ -1,0 +1,240 @@
+package watchword_test
+
+import (
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+	"golang.org/x/crypto/bcrypt"
+
+	"github.com/watchword-auth/watchword"
+)
+
+const (
+	keptID    = "3f0e9bd2-7a0c-4e6f-8a53-1f2d3c4b5a69"
+	mongoID   = "5f4dcc3b5aa765d61d8327de"
+	someEmail = "ada@example.com"
+)
+
+// PW-7, PW-10
+func TestAnImportedAccountSignsInAndItsHashIsUpgraded(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	made, err := bcrypt.GenerateFromPassword([]byte(goodPassword), bcrypt.MinCost)
+	must(t, err)
+	for _, prefix := range []string{"$2a$", "$2b$", "$2y$"} {
+		hash := watchword.Secret(prefix + string(made[4:]))
+		got := r.imports(t, watchword.ImportedUser{
+			ID: mongoID, Email: "Ada" + prefix + "@Example.com", Name: " Ada Lovelace ", Roles: []string{"editor", "admin"},
+			PasswordHash: hash, CreatedAt: r.clock.Now().Add(-time.Hour), VerifiedAt: r.clock.Now(),
+		})
+		user := wantUser(t, r, "ada"+strings.ToLower(prefix)+"@example.com")
+		want := watchword.User{
+			ID: got.User.ID, Email: watchword.Address("ada" + prefix + "@example.com"), VerifiedAt: r.clock.Now(), Name: "Ada Lovelace",
+			Roles: []string{"admin", "editor"}, PasswordHash: hash, CreatedAt: r.clock.Now().Add(-time.Hour),
+		}
+		if diff := cmp.Diff(want, user); diff != "" || got.There {
+			t.Error(diff)
+		}
+		if diff := cmp.Diff(user, got.User); diff != "" {
+			t.Errorf("what is kept is not what was told:\n%s", diff)
+		}
+		if id, err := uuid.Parse(string(user.ID)); err != nil || id.Version() != 7 {
+			t.Errorf("id %s", user.ID)
+		}
+		r.login(t, string(user.Email), laptop)
+		if hash := string(wantUser(t, r, string(user.Email)).PasswordHash); !strings.HasPrefix(hash, "$argon2id$") {
+			t.Errorf("the hash was not upgraded: %.7s…", hash)
+		}
+		r.login(t, string(user.Email), laptop)
+		if events := r.events(t, user.ID); events[0] != watchword.EventSignup {
+			t.Errorf("events: %v", events)
+		}
+	}
+	if mails, err := r.Mails(t.Context(), 10); err != nil || len(mails) > 0 {
+		t.Errorf("an import sends mail: %v, %v", mails, err)
+	}
+}
+
+// An import that runs again changes nothing, whatever its users have done since.
+//
+// ID-10
+func TestAnImportCanBeRunAgain(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	users := []watchword.ImportedUser{
+		{ID: keptID, Email: "kept@example.com", Name: "Kept"},
+		{ID: mongoID, Email: "new@example.com", Name: "New"},
+		{Email: "verified@example.com", VerifiedAt: r.clock.Now()},
+	}
+	first, err := r.ImportUsers(t.Context(), users)
+	must(t, err)
+	must(t, r.store.Update(t.Context(), func(tx watchword.Tx) error {
+		return tx.SetName(t.Context(), first[1].User.ID, "Changed")
+	}))
+	for _, again := range []func() ([]watchword.ImportResult, error){
+		func() ([]watchword.ImportResult, error) { return r.CheckImport(t.Context(), users) },
+		func() ([]watchword.ImportResult, error) { return r.ImportUsers(t.Context(), users) },
+	} {
+		results, err := again()
+		must(t, err)
+		for i, result := range results {
+			if !result.There || result.Problems != nil || result.User.ID != first[i].User.ID {
+				t.Errorf("%s: %+v", users[i].Email, result)
+			}
+		}
+		if results[1].User.Name != "Changed" {
+			t.Error("the account was overwritten")
+		}
+	}
+	if first[0].User.ID != keptID {
+		t.Errorf("the id became %s", first[0].User.ID)
+	}
+}
+
+// ID-10
+func TestWhatIsWrongWithAnImportedAccountIsSaid(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	now := r.clock.Now()
+	r.imports(t, watchword.ImportedUser{ID: keptID, Email: "taken@example.com"})
+	r.signUp(t, "stranger@example.com")
+	for _, c := range []struct {
+		name        string
+		user        watchword.ImportedUser
+		field, code string // of the one problem
+	}{
+		{"no address", watchword.ImportedUser{}, "email", watchword.FieldRequired},
+		{"a bad address", watchword.ImportedUser{Email: "ada"}, "email", watchword.FieldInvalid},
+		{"a long name", watchword.ImportedUser{Email: someEmail, Name: strings.Repeat("x", 201)}, "name", watchword.FieldTooLong},
+		{"a role with a blank", watchword.ImportedUser{Email: someEmail, Roles: []string{"super user"}}, "roles", watchword.FieldInvalid},
+		{"a password", watchword.ImportedUser{Email: someEmail, PasswordHash: goodPassword}, "passwordHash", watchword.FieldInvalid},
+		{"a date in the future", watchword.ImportedUser{Email: someEmail, CreatedAt: now.Add(49 * time.Hour)}, "createdAt", watchword.FieldInvalid},
+		{"a date before there were any", watchword.ImportedUser{Email: someEmail, DisabledAt: time.Unix(0, 0)}, "disabledAt", watchword.FieldInvalid},
+		{"a proof before there were any", watchword.ImportedUser{Email: someEmail, VerifiedAt: time.Unix(-1, 0)}, "verifiedAt", watchword.FieldInvalid},
+		{"an id of another", watchword.ImportedUser{ID: strings.ToUpper(keptID), Email: someEmail}, "id", watchword.FieldTaken},
+		{"an address of another", watchword.ImportedUser{ID: uuid.NewString(), Email: "Taken@example.com"}, "email", watchword.FieldTaken},
+		{"an address that a stranger signed up with", watchword.ImportedUser{ID: mongoID, Email: "stranger@example.com"}, "email", watchword.FieldTaken},
+		{"the same, with an id to keep", watchword.ImportedUser{ID: uuid.NewString(), Email: "stranger@example.com"}, "email", watchword.FieldTaken},
+		{"a day ahead", watchword.ImportedUser{Email: "new@example.com", CreatedAt: now.Add(23 * time.Hour)}, "", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for _, do := range []func() ([]watchword.ImportResult, error){
+				func() ([]watchword.ImportResult, error) {
+					return r.CheckImport(t.Context(), []watchword.ImportedUser{c.user})
+				},
+				func() ([]watchword.ImportResult, error) {
+					return r.ImportUsers(t.Context(), []watchword.ImportedUser{c.user})
+				},
+			} {
+				got, err := do()
+				must(t, err)
+				switch problems := got[0].Problems; {
+				case c.field == "" && problems != nil:
+					t.Errorf("problems: %+v", problems)
+				case c.field != "" && (len(problems) != 1 || problems[0].Field != c.field || problems[0].Code != c.code || problems[0].Message == ""):
+					t.Errorf("problems: %+v", problems)
+				case c.field != "" && got[0].User.ID != "":
+					t.Error("there is an account nevertheless")
+				}
+			}
+		})
+	}
+	if users, err := r.Users(t.Context(), "", 10); err != nil || len(users) != 3 {
+		t.Errorf("%d accounts, %v", len(users), err)
+	}
+}
+
+// Whoever proves an address is its owner, however the account came about.
+func TestAnAccountThatHasProvenTheAddressIsTheOneThatIsMeant(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	in := r.signUp(t, someEmail)
+	r.deliver(t)
+	must(t, r.VerifyEmail(t.Context(), r.post.last(t, watchword.MailVerify).Token, laptop))
+	if got := r.imports(t, watchword.ImportedUser{ID: mongoID, Email: someEmail, Name: "Other"}); !got.There || got.User.ID != in.User.ID || got.User.Name != "Ada" {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestAnAddressThatCanBeTakenBackIsNotImported(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	in := r.signUp(t, someEmail)
+	must(t, r.store.Update(t.Context(), func(tx watchword.Tx) error {
+		if _, err := tx.SetEmail(t.Context(), in.User.ID, someEmail, "moved@example.com", r.clock.Now()); err != nil {
+			return err
+		}
+		return tx.InsertMailToken(t.Context(), watchword.MailToken{
+			Hash: "undo", Kind: watchword.MailAddressChanged, UserID: in.User.ID, Email: someEmail, ExpiresAt: r.clock.Now().Add(time.Hour),
+		})
+	}))
+	got, err := r.ImportUsers(t.Context(), []watchword.ImportedUser{{Email: someEmail}, {Email: "next@example.com"}})
+	must(t, err)
+	if p := got[0].Problems; len(p) != 1 || p[0].Field != "email" || p[0].Code != watchword.FieldTaken {
+		t.Errorf("got %+v", got[0])
+	}
+	if got[1].User.ID == "" {
+		t.Error("the next one was left out, too")
+	}
+}
+
+// ID-9
+func TestOfImportsAndSignUpsAtOnceOneHasTheAddress(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(o *watchword.Options) { o.Limits = watchword.Unlimited() })
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	var winners []watchword.UserID
+	won := func(id watchword.UserID) {
+		mu.Lock()
+		defer mu.Unlock()
+		winners = append(winners, id)
+	}
+	for n := range 8 {
+		all.Go(func() {
+			if n%2 == 0 {
+				got, err := r.ImportUsers(t.Context(), []watchword.ImportedUser{{Email: "other" + string(rune('a'+n)) + "@example.com"}, {ID: uuid.NewString(), Email: someEmail}})
+				if err != nil {
+					t.Error(err)
+				} else if got[1].Problems == nil && !got[1].There {
+					won(got[1].User.ID)
+				}
+				return
+			}
+			in, err := r.SignUp(t.Context(), watchword.SignUpRequest{Email: someEmail, Password: goodPassword, Client: laptop})
+			if err == nil {
+				won(in.User.ID)
+			} else if watchword.CodeOf(err) != watchword.CodeEmailTaken {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if len(winners) != 1 || wantUser(t, r, someEmail).ID != winners[0] {
+		t.Errorf("winners: %v", winners)
+	}
+}
+
+// imports wants one account to be imported, or to be there.
+func (r *rig) imports(t *testing.T, user watchword.ImportedUser) watchword.ImportResult {
+	t.Helper()
+	checked, err := r.CheckImport(t.Context(), []watchword.ImportedUser{user})
+	must(t, err)
+	done, err := r.ImportUsers(t.Context(), []watchword.ImportedUser{user})
+	must(t, err)
+	if done[0].Problems != nil || checked[0].Problems != nil || checked[0].There != done[0].There {
+		t.Fatalf("%s: %+v was foretold as %+v", user.Email, done[0], checked[0])
+	}
+	return done[0]
+}
+
+func wantUser(t *testing.T, r *rig, email string) watchword.User {
+	t.Helper()
+	user, err := r.FindUser(t.Context(), email)
+	must(t, err)
+	return user
+}

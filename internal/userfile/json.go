@@ -1,0 +1,229 @@
+package userfile
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"unicode/utf8"
+)
+
+// JSON in its three shapes. In lines, a broken account costs its line. In an array
+// or an object, what follows a fault of the syntax can't be told apart: that ends
+// the reading.
+
+const notObject = "not a JSON object"
+
+// jsonLines has an account a line.
+type jsonLines struct{ lines lines }
+
+func (j *jsonLines) next() (raw, error) {
+	for {
+		text, long, err := j.lines.next()
+		if err != nil {
+			return raw{}, err
+		}
+		if len(bytes.TrimSpace(text)) == 0 {
+			continue
+		}
+		got := raw{line: j.lines.n}
+		switch {
+		case long:
+			got.problem = tooLong
+		default:
+			got.values, got.problem = object(text)
+		}
+		return got, nil
+	}
+}
+
+// object reads one account.
+func object(text []byte) (values map[string]any, problem string) {
+	if !utf8.Valid(text) {
+		return nil, notUTF8
+	}
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.UseNumber() // a date in milliseconds is no float
+	if err := dec.Decode(&values); err != nil || values == nil {
+		return nil, notObject
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, notObject
+	}
+	return values, ""
+}
+
+// jsonSource has accounts in an array, in an array of an object, or one after the
+// other.
+type jsonSource struct {
+	dec    *json.Decoder
+	feed   *jsonFeed
+	format format
+	inside bool // the array
+}
+
+func newJSON(in *bufio.Reader, f format) *jsonSource {
+	feed := &jsonFeed{in: in, line: 1}
+	return &jsonSource{dec: json.NewDecoder(feed), feed: feed, format: f}
+}
+
+func (j *jsonSource) next() (raw, error) {
+	j.feed.allow(maxValue)
+	if !j.inside && j.format != formatValues {
+		if err := j.enter(); err != nil {
+			return raw{}, j.broken(err)
+		}
+		j.inside = true
+	}
+	if !j.dec.More() {
+		return raw{}, j.end()
+	}
+	var text json.RawMessage
+	if err := j.dec.Decode(&text); err != nil {
+		return raw{}, j.broken(err)
+	}
+	got := raw{line: j.feed.lineAt(j.dec.InputOffset() - int64(len(text)))}
+	if len(text) > MaxAccount {
+		got.problem = tooLong
+	} else {
+		got.values, got.problem = object(text)
+	}
+	return got, nil
+}
+
+// enter goes to the first account.
+func (j *jsonSource) enter() error {
+	if _, err := j.dec.Token(); err != nil || j.format == formatArray {
+		return err
+	}
+	for j.dec.More() {
+		token, err := j.dec.Token()
+		if err != nil {
+			return err
+		}
+		if token == json.Token("users") {
+			if token, err = j.dec.Token(); err == nil && token != json.Delim('[') {
+				err = errNoUsers
+			}
+			return err
+		}
+		if err := j.pass(); err != nil {
+			return err
+		}
+	}
+	return errNoUsers
+}
+
+var errNoUsers = errors.New("the file holds one object, and no array `users` in it. Write one account a line, or an array of accounts")
+
+// pass skips a value without keeping it.
+func (j *jsonSource) pass() error {
+	for depth := 0; ; {
+		j.feed.allow(maxValue)
+		token, err := j.dec.Token()
+		if err != nil {
+			return err
+		}
+		switch token {
+		case json.Delim('{'), json.Delim('['):
+			depth++
+		case json.Delim('}'), json.Delim(']'):
+			depth--
+		}
+		j.feed.lineAt(j.dec.InputOffset()) // forgets the line ends before it
+		if depth == 0 {
+			return nil
+		}
+	}
+}
+
+// end sees to it that the file ends where it should: what is cut off looks like
+// the end, too.
+func (j *jsonSource) end() error {
+	for j.format != formatValues {
+		if !j.dec.More() {
+			token, err := j.dec.Token() // the end of the array, then of the object
+			if err != nil {
+				return j.broken(err)
+			}
+			if token == json.Delim('}') || j.format == formatArray {
+				break
+			}
+			continue
+		}
+		if _, err := j.dec.Token(); err != nil { // the name of another member
+			return j.broken(err)
+		}
+		if err := j.pass(); err != nil {
+			return j.broken(err)
+		}
+	}
+	switch _, err := j.dec.Token(); {
+	case errors.Is(err, io.EOF):
+		return io.EOF
+	case err != nil:
+		return j.broken(err)
+	}
+	return fmt.Errorf("line %d: there is more after the end of the accounts. Write one array", j.feed.lineAt(j.dec.InputOffset()))
+}
+
+// broken says where the reading ended.
+func (j *jsonSource) broken(err error) error {
+	var syntax *json.SyntaxError
+	switch line := j.feed.lineAt(j.dec.InputOffset()); {
+	case errors.Is(err, errNoUsers):
+		return err
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return errors.New("the file ends within an account: it was cut off")
+	case errors.Is(err, errHuge):
+		return fmt.Errorf("line %d: %w", line, err)
+	case errors.As(err, &syntax):
+		return fmt.Errorf("line %d or soon after: not JSON, and what follows can't be read", line)
+	}
+	return err
+}
+
+// maxValue is where memory ends, and MaxAccount where sense does: what lies between
+// is read, and told of as a problem of that account.
+const maxValue = 16 * MaxAccount
+
+var errHuge = errors.New("an account or value is longer than 16 MiB, and what follows can't be read")
+
+// A jsonFeed gives the decoder no more than is allowed, and knows where lines end.
+type jsonFeed struct {
+	in      io.Reader
+	allowed int
+	passed  int64   // bytes
+	ends    []int64 // offsets of line ends that are yet to be asked for
+	line    int     // of what was asked for last
+}
+
+func (f *jsonFeed) allow(n int) { f.allowed = n }
+
+func (f *jsonFeed) Read(p []byte) (int, error) {
+	if f.allowed <= 0 {
+		return 0, errHuge
+	}
+	n, err := f.in.Read(p[:min(len(p), f.allowed)])
+	for i, c := range p[:n] {
+		if c == '\n' {
+			f.ends = append(f.ends, f.passed+int64(i))
+		}
+	}
+	f.passed += int64(n)
+	f.allowed -= n
+	return n, err
+}
+
+// lineAt says in which line an offset is. Offsets only rise.
+func (f *jsonFeed) lineAt(offset int64) int {
+	passed := 0
+	for passed < len(f.ends) && f.ends[passed] < offset {
+		passed++
+	}
+	f.line += passed
+	f.ends = append(f.ends[:0], f.ends[passed:]...)
+	return f.line
+}

@@ -1,0 +1,213 @@
+package userfile
+
+import (
+	"encoding/json"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// How others spell texts, truths, times and lists. A value is a string of CSV, or
+// what encoding/json makes of JSON; MongoDB's extended JSON
+// (https://www.mongodb.com/docs/manual/reference/mongodb-extended-json/) is
+// unwrapped first.
+
+// What can be wrong with a value.
+const (
+	notText  = "not a text"
+	notBool  = "neither true nor false"
+	notTime  = "not a date: write RFC 3339, or seconds or milliseconds since 1970"
+	notRoles = "not a list of names"
+	onlyRefs = "refers to documents of another collection. Put their names in, or leave roles out with --roles=-"
+)
+
+// unwrapped takes the wrapping of extended JSON off.
+func unwrapped(value any) any {
+	object, ok := value.(map[string]any)
+	if !ok || len(object) == 0 || len(object) > 2 {
+		return value
+	}
+	for _, key := range []string{"$oid", "$uuid", "$numberLong", "$numberInt", "$numberDouble", "$numberDecimal"} {
+		if text, ok := object[key].(string); ok {
+			if strings.HasPrefix(key, "$number") {
+				return json.Number(text)
+			}
+			return text
+		}
+	}
+	if date, ok := object["$date"]; ok {
+		return unwrapped(date)
+	}
+	return value
+}
+
+// absent reports whether a column says nothing.
+func absent(value any) bool {
+	switch v := value.(type) {
+	case nil:
+		return true
+	case string:
+		return v == ""
+	case []any:
+		return len(v) == 0
+	}
+	return false
+}
+
+// textOf takes numbers and truths too: an id may be 17.
+func textOf(value any) (string, bool) {
+	switch v := unwrapped(value).(type) {
+	case nil:
+		return "", true
+	case string:
+		return v, true
+	case json.Number:
+		return v.String(), true
+	case bool:
+		return strconv.FormatBool(v), true
+	}
+	return "", false
+}
+
+// boolOf reads a truth as JSON, SQL, Python and people spell it.
+func boolOf(value any) (is, ok bool) {
+	text, ok := textOf(value)
+	if !ok {
+		return false, false
+	}
+	switch strings.ToLower(strings.TrimSpace(text)) {
+	case "true", "t", "1", "yes", "y", "on":
+		return true, true
+	case "", "false", "f", "0", "no", "n", "off":
+		return false, true
+	}
+	return false, false
+}
+
+// markOf reads a truth, or since when it is one.
+func markOf(value any) (Mark, bool) {
+	if is, ok := boolOf(value); ok {
+		return Mark{Set: is}, true
+	}
+	at, ok := timeOf(value)
+	return Mark{Set: ok && !at.IsZero(), At: at}, ok
+}
+
+// layouts are what databases and ECMAScript write, and what lacks a zone is UTC.
+// A fraction of a second needs no mention.
+var layouts = []string{
+	time.RFC3339, "2006-01-02T15:04:05Z0700", "2006-01-02T15:04:05",
+	"2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05Z07", "2006-01-02 15:04:05 Z0700 MST", "2006-01-02 15:04:05", "2006-01-02",
+}
+
+// timeOf returns the zero time for none.
+func timeOf(value any) (time.Time, bool) {
+	text, ok := textOf(value)
+	text = strings.TrimSpace(text)
+	if !ok || text == "" || strings.EqualFold(text, "null") {
+		return time.Time{}, ok
+	}
+	if n, err := strconv.ParseFloat(text, 64); err == nil {
+		return epoch(n)
+	}
+	for _, layout := range layouts {
+		if t, err := time.Parse(layout, text); err == nil {
+			return t.UTC(), true
+		}
+	}
+	return time.Time{}, false
+}
+
+// milliseconds since 1970 have been more than this since 1973, and seconds will
+// not be until the year 5138.
+const leastMillis = 100_000_000_000
+
+func epoch(n float64) (time.Time, bool) {
+	if math.Abs(n) < leastMillis {
+		n *= 1000
+	}
+	if n == 0 {
+		return time.Time{}, true
+	}
+	if math.IsNaN(n) || math.Abs(n) > 253402300799999 { // the end of the year 9999
+		return time.Time{}, false
+	}
+	return time.UnixMilli(int64(math.Round(n))).UTC(), true
+}
+
+// rolesOf reads a list of names, of objects with a name, or one text with commas
+// in it. A role is lower case here, however it was spelled there. problem is empty
+// if it is one.
+func rolesOf(value any) (roles []string, problem string) {
+	switch v := unwrapped(value).(type) {
+	case nil:
+		return nil, ""
+	case string:
+		return rolesOfText(v)
+	case []any:
+		for _, each := range v {
+			name, problem := roleOf(each)
+			if problem != "" {
+				return nil, problem
+			}
+			roles = append(roles, name)
+		}
+		return roles, ""
+	}
+	return nil, notRoles
+}
+
+func rolesOfText(text string) (roles []string, problem string) {
+	text = strings.TrimSpace(text)
+	if strings.HasPrefix(text, "[") {
+		var list []any
+		if json.Unmarshal([]byte(text), &list) != nil {
+			return nil, notRoles
+		}
+		return rolesOf(list)
+	}
+	if strings.HasPrefix(text, "{") && strings.HasSuffix(text, "}") { // an array of PostgreSQL
+		text = text[1 : len(text)-1]
+	}
+	for part := range strings.FieldsFuncSeq(text, func(r rune) bool { return strings.ContainsRune(",;|", r) }) {
+		if part = strings.Trim(strings.TrimSpace(part), `"`); part != "" {
+			roles = append(roles, strings.ToLower(part))
+		}
+	}
+	return roles, ""
+}
+
+// roleOf reads one of a list.
+func roleOf(value any) (name, problem string) {
+	object, ok := value.(map[string]any)
+	if ok && object["$oid"] != nil {
+		return "", onlyRefs
+	}
+	if ok && object["name"] != nil {
+		value = object["name"]
+	}
+	text, ok := value.(string)
+	if !ok {
+		return "", notRoles
+	}
+	if strings.HasPrefix(text, "ObjectId(") {
+		return "", onlyRefs
+	}
+	return strings.ToLower(strings.TrimSpace(text)), ""
+}
+
+// keycloakOf finds the password among the credentials of a realm's export.
+func keycloakOf(value any) *Keycloak {
+	list, _ := value.([]any)
+	for _, each := range list {
+		credential, _ := each.(map[string]any)
+		if credential["type"] != "password" {
+			continue
+		}
+		data, _ := credential["credentialData"].(string)
+		secret, _ := credential["secretData"].(string)
+		return &Keycloak{CredentialData: data, SecretData: secret}
+	}
+	return nil
+}
