@@ -88,6 +88,21 @@ func TestAChangeOfRolesOutdatesAccessTokensAndEndsNoSession(t *testing.T) {
 	wantField(t, err, "roles", watchword.FieldInvalid)
 }
 
+func TestManyChangesOfRolesAtOnceOutdateNoTokenThatIsToCome(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(o *watchword.Options) { o.Now = time.Now }) // which is what is waited for
+	in := r.signUp(t, "ada@example.com")
+	for _, role := range []string{"reader", "writer", "editor", "owner"} {
+		_, err := r.SetRoles(t.Context(), in.User.ID, []string{role})
+		must(t, err)
+	}
+	next, err := r.Refresh(t.Context(), in.RefreshToken, laptop)
+	must(t, err)
+	if who := r.identity(t, next); !slices.Equal(who.User.Roles, []string{"owner"}) {
+		t.Errorf("roles: %v", who.User.Roles)
+	}
+}
+
 // AZ-2
 func TestOnlyOneselfAndAdministratorsSeeAProfile(t *testing.T) {
 	t.Parallel()

@@ -221,13 +221,23 @@ func (e *Engine) passwordMatches(ctx context.Context, c Client, hash, given Secr
 	}
 	ok = ok && problem == nil && hash != ""
 	wait := e.hashing.level.wait(took, !passhash.CostsAs(encoded, e.hashing.params))
-	if !ok && wait > 0 {
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-		}
+	if !ok {
+		err = pause(ctx, wait)
 	}
-	return ok, nil
+	return ok, err
+}
+
+// pause waits, unless ctx ends before.
+func pause(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // A level makes failures take alike where hashes do not: an imported one may take

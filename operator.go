@@ -322,14 +322,32 @@ func (e *Engine) SetRoles(ctx context.Context, id UserID, roles []string) (User,
 	if problem != nil {
 		return User{}, unacceptable(*problem)
 	}
-	var user User
-	err := e.operate(ctx, EventRolesChanged, id, func(tx Tx, now time.Time) (err error) {
+	user, err := e.user(ctx, func(tx Tx) (User, error) { return tx.User(ctx, id) })
+	if err != nil {
+		return User{}, err
+	}
+	if err := pause(ctx, rolesWait(user.RolesChangedAt, e.now())); err != nil {
+		return User{}, err
+	}
+	err = e.operate(ctx, EventRolesChanged, id, func(tx Tx, now time.Time) (err error) {
 		if err = tx.SetRoles(ctx, id, parsed, nextSecond(now)); err == nil {
 			user, err = tx.User(ctx, id)
 		}
 		return err
 	})
 	return user, err
+}
+
+// rolesWait is how long to wait with a change of roles. Each takes effect at a second
+// of its own, and new tokens are dated at it: three changes within a second would
+// date them further ahead than anybody's clock is taken to be wrong. A change that
+// lies far ahead was made by a clock that was wrong: it is not waited for.
+func rolesWait(changed, now time.Time) time.Duration {
+	wait := changed.Add(-time.Second).Sub(now)
+	if wait < 0 || wait > 5*time.Second {
+		return 0
+	}
+	return wait
 }
 
 // nextSecond is the one after that of t: `iat` has no fractions.
