@@ -22,13 +22,14 @@ func (s *Server) refreshCookie() tokencookie.Cookie {
 // refreshToken returns the token of a request, and whether it came by cookie.
 func (s *Server) refreshToken(r *http.Request, body string) (token watchword.Secret, byCookie bool, err error) {
 	cookie, err := apirequest.CookieToken(r, s.opts.CookieName)
+	byCookie = len(s.refreshCookie().Values(r)) > 0 // an empty one is one
 	switch {
 	case err != nil:
 		return "", false, err
-	case cookie != "" && body != "":
+	case byCookie && body != "":
 		return "", false, &watchword.Error{Code: watchword.CodeAmbiguousCredentials,
 			Detail: "There is a refresh token in the cookie and one in the body. Send one of them."}
-	case cookie != "":
+	case byCookie:
 		return watchword.Secret(cookie), true, nil
 	}
 	return watchword.Secret(body), false, nil

@@ -214,7 +214,7 @@ func (d *Dialect) logout(w http.ResponseWriter, r *http.Request, c watchword.Cli
 		return err
 	}
 	tokens := d.cookie.Values(r)
-	if len(tokens) == 0 {
+	if strings.Join(tokens, "") == "" {
 		switch _, err := d.bearer(r); watchword.CodeOf(err) {
 		case watchword.CodeTokenMissing, watchword.CodeTokenInvalid:
 			return err

@@ -182,6 +182,7 @@ func TestW44SigningOutNeedsNoLiveAccessTokenAndNoCookie(t *testing.T) {
 		exchange{Name: "a cookie of no use", Request: "POST /api/users/logout", Headers: []string{"Cookie", "refreshTkn=x", "Authorization", "Bearer x"}, Status: 205},
 		exchange{Name: "nothing that names a session, and options in the body", Request: "POST /api/users/logout", Body: `{"requireAuthHeader":true,"withCredentials":true}`, Status: 401, Answer: "*",
 			Want: headers{"WWW-Authenticate": `Bearer realm="apps", error="invalid_access_token", *`}},
+		exchange{Name: "an empty cookie", Request: "POST /api/users/logout", Headers: []string{"Cookie", "refreshTkn="}, Status: 401, Answer: "*"},
 		exchange{Name: "a token that is none", Request: "POST /api/users/logout", Headers: []string{"Authorization", "Bearer undefined"}, Status: 401, Answer: "*"},
 	)
 	c := ada(t, s)
