@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"slices"
 	"time"
-
 )
 
 // What the people who run the service do (cmd/watchword, and later pages). They
