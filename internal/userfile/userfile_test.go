@@ -379,7 +379,7 @@ func TestReadingTakesNoMemoryThatGrows(t *testing.T) {
 	}
 }
 
-const endlessRows = 100_000
+const endlessRows = 30_000
 
 // endless is a file that is made while it is read.
 func endless(head, row, foot string) io.Reader {
