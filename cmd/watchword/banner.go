@@ -58,6 +58,9 @@ func (s *Settings) warnings() []string {
 	if s.AdminListen != "" && listensBeyond(s.AdminListen) {
 		all = append(all, "other machines can reach metrics and profiling at "+s.AdminListen+".\n  Write admin-listen=127.0.0.1:9090 unless a firewall stands before it.")
 	}
+	if len(s.Dialects) > 0 && len(s.AllowedOrigins) == 0 {
+		all = append(all, "no front-end on another origin may call the dialects.\n  Write its origin, such as allowed-origins=http://localhost:3000.")
+	}
 	if s.Limits == "off" {
 		all = append(all, "limits are off. Passwords can be guessed without end.")
 	}

@@ -55,7 +55,7 @@ func follow(t *testing.T, section string) {
 		}
 		script := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", content)
 		script.Dir, script.Env = dir, env
-		if strings.HasPrefix(content, "watchword serve") {
+		if strings.Contains(content, "watchword serve") {
 			serve(t, script, port)
 			continue
 		}
@@ -69,7 +69,8 @@ func follow(t *testing.T, section string) {
 // serve starts a server of the document and returns when it is ready.
 func serve(t *testing.T, script *exec.Cmd, port string) {
 	t.Helper()
-	script.Args[len(script.Args)-1] = "exec " + script.Args[len(script.Args)-1] // so that a signal reaches it
+	text := &script.Args[len(script.Args)-1]
+	*text = strings.Replace(*text, "watchword serve", "exec watchword serve", 1) // so that a signal reaches it
 	script.Cancel = func() error { return script.Process.Signal(syscall.SIGTERM) }
 	if err := script.Start(); err != nil {
 		t.Fatal(err)
