@@ -1,6 +1,8 @@
 package main
 
 import (
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -43,6 +45,9 @@ func (w *importing) candidate(row userfile.Row) candidate {
 		DisabledAt: markedAt(row.Disabled, now),
 		VerifiedAt: markedAt(row.Verified, now),
 	}
+	if c.user.CreatedAt.IsZero() {
+		c.user.CreatedAt = objectIDTime(row.ID, now)
+	}
 	if w.AssumeOK && !row.Verified.Set {
 		c.user.VerifiedAt = now
 	}
@@ -70,6 +75,20 @@ func markedAt(m userfile.Mark, now time.Time) time.Time {
 		return now
 	}
 	return m.At
+}
+
+// objectIDTime is when an ObjectId of MongoDB was made: its first four bytes say so.
+// The zero time for what is none.
+func objectIDTime(id string, now time.Time) time.Time {
+	raw, err := hex.DecodeString(id)
+	if err != nil || len(raw) != 12 {
+		return time.Time{}
+	}
+	at := time.Unix(int64(binary.BigEndian.Uint32(raw)), 0)
+	if at.Year() < 2009 || at.After(now) { // before there was MongoDB
+		return time.Time{}
+	}
+	return at
 }
 
 func isUUID(text string) bool {
