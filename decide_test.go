@@ -2,41 +2,11 @@ package watchword
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
-)
 
-// ID-2, W-26
-func TestFailuresTakeAlikeOnceAnImportedHashWasChecked(t *testing.T) {
-	t.Parallel()
-	const ms = time.Millisecond
-	l := &level{}
-	for _, c := range []struct {
-		name    string
-		took    time.Duration
-		foreign bool
-		least   time.Duration // that it has to take in all
-		most    time.Duration
-	}{
-		{"ours, and no other was seen", 40 * ms, false, 40 * ms, 40 * ms},
-		{"a quicker one", 3 * ms, true, 39 * ms, 40 * ms},
-		{"ours", 38 * ms, false, 38 * ms, 40 * ms},
-		{"a slower one", 200 * ms, true, 200 * ms, 200 * ms},
-		{"ours, or nobody's", 40 * ms, false, 196 * ms, 200 * ms},
-		{"the quicker one", 3 * ms, true, 190 * ms, 200 * ms},
-		{"one that took for ever", time.Minute, true, time.Minute, time.Minute},
-		{"after it", 40 * ms, false, 980 * ms, time.Second},
-	} {
-		if all := c.took + l.wait(c.took, c.foreign); all < c.least || all > c.most {
-			t.Errorf("%s: %v in all, want %v to %v", c.name, all, c.least, c.most)
-		}
-	}
-	for range 500 {
-		l.wait(40*ms, false)
-	}
-	if all := 40*ms + l.wait(40*ms, false); all > 45*ms {
-		t.Errorf("a bad moment is remembered for ever: %v", all)
-	}
-}
+	"github.com/watchword-auth/watchword/internal/passhash"
+)
 
 func TestAChangeOfRolesWaitsForTheOnesBeforeIt(t *testing.T) {
 	t.Parallel()
@@ -55,4 +25,38 @@ func TestAChangeOfRolesWaitsForTheOnesBeforeIt(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
 	}
+}
+
+// ID-2, W-26
+func TestAFailureTakesAsLongAsTheDearestHash(t *testing.T) {
+	t.Parallel()
+	params, err := passhash.ParseParams("argon2id", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	hash, err := passhash.Hash(params, "right")
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) { // where hashing takes no time
+		pool := passhash.NewPool(1, time.Minute)
+		defer pool.Close()
+		e := &Engine{hashing: hashing{pool: pool, params: params, dummy: passhash.Dummy(params), level: &passhash.Level{}}}
+		e.hashing.level.Wait(700*time.Millisecond, true)
+		for name, c := range map[string]struct {
+			hash, given Secret
+			took        time.Duration
+		}{
+			"nobody's":                    {"", "wrong", 700 * time.Millisecond},
+			"wrong":                       {Secret(hash), "wrong", 700 * time.Millisecond},
+			"wrong, and of two spellings": {Secret(hash), "cafe\u0301", 1400 * time.Millisecond},
+			"right":                       {Secret(hash), "right", 0},
+		} {
+			begun := time.Now()
+			ok, err := e.passwordMatches(t.Context(), Client{}, c.hash, c.given)
+			if took := time.Since(begun); err != nil || ok != (c.took == 0) || took != c.took {
+				t.Errorf("%s: %v, %v after %v, want %v", name, ok, err, took, c.took)
+			}
+		}
+	})
 }

@@ -3,7 +3,6 @@ package watchword
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"github.com/watchword-auth/watchword/internal/passhash"
@@ -208,21 +207,23 @@ func (e *Engine) passwordMatches(ctx context.Context, c Client, hash, given Secr
 	var ok bool
 	var failed error
 	var took time.Duration
+	tries := time.Duration(1)
 	err := e.hashing.do(ctx, c, func() {
 		begun := time.Now()
 		ok, failed = passhash.Verify(encoded, normal)
 		if !ok && failed == nil && typed != normal {
 			ok, failed = passhash.Verify(encoded, typed)
+			tries = 2
 		}
-		took = time.Since(begun)
+		took = time.Since(begun) / tries
 	})
 	if err != nil || failed != nil {
 		return false, errors.Join(err, failed)
 	}
 	ok = ok && problem == nil && hash != ""
-	wait := e.hashing.level.wait(took, !passhash.CostsAs(encoded, e.hashing.params))
+	wait := e.hashing.level.Wait(took, !passhash.CostsAs(encoded, e.hashing.params))
 	if !ok {
-		err = pause(ctx, wait)
+		err = pause(ctx, wait*tries)
 	}
 	return ok, err
 }
@@ -238,29 +239,6 @@ func pause(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// A level makes failures take alike where hashes do not: an imported one may take
-// more time to check than ours, or less, and would tell that there is an account.
-// Nothing waits until the first of them was checked.
-type level struct {
-	mu      sync.Mutex
-	foreign bool
-	longest time.Duration // of late
-}
-
-const maxLevel = time.Second
-
-// wait is how much longer a failure has to take than it took.
-func (l *level) wait(took time.Duration, foreign bool) time.Duration {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.foreign = l.foreign || foreign
-	l.longest = max(l.longest-l.longest/64, min(took, maxLevel))
-	if !l.foreign {
-		return 0
-	}
-	return max(l.longest-took, 0)
 }
 
 // upgradedHash returns the hash that the account should have after this sign-in:

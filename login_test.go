@@ -2,6 +2,7 @@ package watchword_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -345,4 +346,33 @@ func TestTheOldestSessionMakesRoom(t *testing.T) {
 	r.login(t, "ada@example.com", phone)
 	_, err := r.Refresh(t.Context(), first.RefreshToken, laptop)
 	wantCode(t, err, watchword.CodeSessionEnded)
+}
+
+// ID-2
+func TestTheTimeOfFailuresIsLearntFromWhatIsStored(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	r.signUp(t, "ada@example.com")
+	r.deliver(t) // which runs the engine
+	if wait := r.Level(); wait != 0 {
+		t.Errorf("with hashes of ours alone a failure waits for %v", wait)
+	}
+	_, err := r.ImportUsers(t.Context(), []watchword.ImportedUser{{
+		Email: "bob@example.com", PasswordHash: "$pbkdf2-sha256$i=1000$c29tZXNhbHRzb21lc2FsdA$NO0HMKAh6zy+bNsiQzuqZ64exUDvjRK2s8uhd6/+zVA",
+	}})
+	must(t, err)
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); r.Run(ctx) }()
+	for range 1000 {
+		if r.Level() > 0 {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	stop()
+	<-done
+	if r.Level() == 0 {
+		t.Error("nothing was learnt")
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/watchword-auth/watchword/internal/address"
@@ -168,4 +169,43 @@ func parseEmail(field, raw string) (Address, *FieldError) {
 		return "", &FieldError{field, FieldInvalid, "This is not an e-mail address that we can send to, such as name@example.com."}
 	}
 	return Address(canonical), nil
+}
+
+const (
+	levelPeriod = time.Hour
+	levelSample = 1000 // accounts
+	levelKinds  = 8    // of hashes
+)
+
+// runLevel learns the level from what is stored, before somebody's first attempt
+// would teach it. Accounts that came by an import mostly have hashes of one kind.
+func (e *Engine) runLevel(ctx context.Context) {
+	for ctx.Err() == nil {
+		if err := e.learnLevel(ctx); err != nil && ctx.Err() == nil {
+			e.log.Warn("the kinds of password hashes can't be read", slog.Any("error", err))
+		}
+		if pause(ctx, levelPeriod) != nil {
+			return
+		}
+	}
+}
+
+func (e *Engine) learnLevel(ctx context.Context) error {
+	users, err := e.Users(ctx, "", levelSample)
+	if err != nil {
+		return err
+	}
+	tried := map[string]bool{}
+	for _, user := range users {
+		hash := string(user.PasswordHash)
+		recipe := passhash.Recipe(hash)
+		if hash == "" || tried[recipe] || len(tried) == levelKinds || passhash.CostsAs(hash, e.hashing.params) {
+			continue
+		}
+		tried[recipe] = true
+		if _, err := e.passwordMatches(ctx, Client{}, user.PasswordHash, ""); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -155,7 +155,7 @@ type hashing struct {
 	pool   *passhash.Pool
 	params passhash.Params
 	dummy  string // a hash that no password has, for users who do not exist
-	level  *level
+	level  *passhash.Level
 }
 
 // New makes an Engine on a migrated store and sees to it that there are keys.
@@ -187,7 +187,7 @@ func New(ctx context.Context, store Store, opts Options) (*Engine, error) {
 			pool:   passhash.NewPool(opts.HashWorkers, opts.HashQueue),
 			params: params,
 			dummy:  passhash.Dummy(params),
-			level:  &level{},
+			level:  &passhash.Level{},
 		},
 		count:      newCounters(),
 		clock:      steadyclock.New(opts.Now),
@@ -210,8 +210,8 @@ func New(ctx context.Context, store Store, opts Options) (*Engine, error) {
 // sweeps, follows the revocation feed, and rotates and reloads keys. It returns
 // when all of it has stopped.
 func (e *Engine) Run(ctx context.Context) {
-	done := make(chan struct{}, 4)
-	for _, work := range []func(context.Context){e.runOutbox, e.runSweep, e.runKeys, e.runFeed} {
+	done := make(chan struct{}, 5)
+	for _, work := range []func(context.Context){e.runOutbox, e.runSweep, e.runKeys, e.runFeed, e.runLevel} {
 		go func() {
 			defer func() { done <- struct{}{} }()
 			work(ctx)

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"strings"
 
 	"golang.org/x/crypto/bcrypt"
 )
@@ -78,6 +79,18 @@ func NeedsRehash(encoded string, p Params) bool {
 		}
 	}
 	return true
+}
+
+// Recipe is the part of a hash before its salt: how it was made, and nothing of the
+// password. Of bcrypt, kind and cost.
+func Recipe(encoded string) string {
+	if i := strings.Index(encoded, "$2"); i >= 0 && len(encoded) >= i+7 {
+		return encoded[:i+7]
+	}
+	for range 2 {
+		encoded = encoded[:max(strings.LastIndexByte(encoded, '$'), 0)]
+	}
+	return encoded
 }
 
 // CostsAs reports whether checking a hash costs what it does with one made with p.
