@@ -74,6 +74,14 @@ func (c *columns) announce(header []string) {
 	}
 }
 
+// serves reports whether a field may be read from a column.
+func (c *columns) serves(name string, f Field) bool {
+	if wanted, ok := c.wanted[f]; ok {
+		return wanted == name
+	}
+	return c.use(name).field == f
+}
+
 // use looks up a name, once.
 func (c *columns) use(name string) use {
 	u, ok := c.served[name]

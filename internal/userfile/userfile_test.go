@@ -252,6 +252,110 @@ func TestAProblemCostsOneAccount(t *testing.T) {
 	}
 }
 
+// told is a file in a line: of each account its address, or the line and what is
+// wrong with it.
+func told(rows []userfile.Row) (all []string) {
+	for _, row := range rows {
+		if row.Problems == nil {
+			all = append(all, row.Email)
+		}
+		for _, p := range row.Problems {
+			all = append(all, row.String()+": "+p.Text)
+		}
+	}
+	return all
+}
+
+// However a quotation mark goes wrong, each line after it is read or named.
+func TestAQuotationMarkHidesNoLine(t *testing.T) {
+	t.Parallel()
+	const (
+		open  = "a quotation mark is not closed"
+		holds = "whole rows lie within its quotation marks. Is one of them missing?"
+		held  = "within the quotation marks of a row before it"
+	)
+	for _, c := range []struct {
+		name, file string
+		want       []string
+	}{
+		{
+			"it is closed lines later, and makes too few values",
+			"email,name,bio\nbad@example.com,\"x\none@example.com,O,o\ntwo@example.com,T,t\nzoe@example.com,Z,5\"\nsix@example.com,S,s\n",
+			[]string{"line 2: 2 values for 3 columns", "one@example.com", "two@example.com", "line 5: " + open, "six@example.com"},
+		}, {
+			"and makes too many",
+			"email,name\nbad@example.com,\"x\none@example.com,O\nzoe@example.com,5\",Z\nsix@example.com,S\n",
+			[]string{"line 2: 3 values for 2 columns", "one@example.com", "line 4: " + open, "six@example.com"},
+		}, {
+			"and among the lines that are read again are others like it",
+			"email,name\nbad@example.com,\"x\none@example.com,O\nzoe@example.com,\"5\ntwo@example.com,T\nzac@example.com,5\",Z\nsix@example.com,S\nlast@example.com,\"L\"\n",
+			[]string{"line 2: not CSV: a quotation mark within a value has to be doubled, and the value quoted", "one@example.com",
+				"line 4: 3 values for 2 columns", "two@example.com", "line 6: " + open, "six@example.com", "last@example.com"},
+		}, {
+			"none of them is closed",
+			"email,name\nbad@example.com,\"x\"\"\none@example.com,O\ntwo@example.com,\"\"\nsix@example.com,S",
+			[]string{"line 2: " + open, "one@example.com", "two@example.com", "six@example.com"},
+		}, {
+			"it makes the right number of values",
+			"email,name,bio\nbad@example.com,B,\"x\none@example.com,O,o\ntwo@example.com,T,t\n\nzoe@example.com,Z,5\"\nsix@example.com,S,s\n",
+			[]string{"line 2: " + holds, "line 3: " + held, "line 4: " + held, "line 6: " + held, "six@example.com"},
+		}, {
+			"a text of several lines is one value",
+			"email;bio\nada@example.com;\"Mail:\nada@example.org\n\nor to me; ada@example.org\n\"\nsix@example.com;s\n",
+			[]string{"ada@example.com", "six@example.com"},
+		}, {
+			"a text in Latin-1 of several lines is one value",
+			"email,bio\nada@example.com,\"\xe4\nx\"\nsix@example.com,s\n",
+			[]string{"line 2: not UTF-8. Was the file saved as Latin-1? Try: iconv -f latin1 -t utf-8", "six@example.com"},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			rows, _ := readAll(t, c.file, userfile.Options{})
+			if diff := cmp.Diff(c.want, told(rows)); diff != "" {
+				t.Errorf("want, got:\n%s", diff)
+			}
+		})
+	}
+}
+
+// A text of several lines is somebody's own words. If they look like rows they are
+// named, and never accounts: who writes "eve@example.com,admin" about themselves
+// would be one.
+func TestRowsInATextBecomeNoAccounts(t *testing.T) {
+	t.Parallel()
+	for _, bio := range []string{"x", "\xe4"} {
+		rows, _ := readAll(t, "email,role,bio\nada@example.com,user,\""+bio+"\neve@example.com,admin,x\ny\"\nsix@example.com,user,s\n", userfile.Options{})
+		if len(rows) != 3 || rows[0].Problems == nil || rows[1].Problems == nil || rows[1].Line != 3 || rows[1].Email != "" || rows[2].Email != "six@example.com" {
+			t.Errorf("%q: %+v", bio, rows)
+		}
+	}
+}
+
+func TestLinesOfSpreadsheetsThatHoldNothingArePassedOver(t *testing.T) {
+	t.Parallel()
+	two := []string{"ada@example.com", "six@example.com"}
+	named := userfile.Options{Columns: []string{"email", "name"}}
+	for _, c := range []struct {
+		file    string
+		options userfile.Options
+		want    []string
+	}{
+		{"email,name\nada@example.com,A\n,\n,,,\n , \nsix@example.com,S\n,\n", userfile.Options{}, two},
+		{",,\n\nemail,name\nada@example.com,A\nsix@example.com,S\n", userfile.Options{}, two},
+		{"email;name\n;\nada@example.com;A\n,\n;;\nsix@example.com;S\n", userfile.Options{}, []string{"ada@example.com", "line 4: 1 values for 2 columns", "six@example.com"}},
+		{"\ufeffsep=;\r\nemail;name, first\r\nada@example.com;A\r\nsix@example.com;S,s\r\n", userfile.Options{}, two},
+		{"\"SEP=,\"\nemail,name\nada@example.com,A\nsix@example.com,S\n", userfile.Options{}, two},
+		{"sep=\t\nada@example.com\tA\nsix@example.com\tS\n", named, two},
+		{"ada@example.com,A\n,\nsix@example.com,S\n", named, two},
+	} {
+		rows, _ := readAll(t, c.file, c.options)
+		if diff := cmp.Diff(c.want, told(rows)); diff != "" {
+			t.Errorf("%q: want, got:\n%s", c.file, diff)
+		}
+	}
+}
+
 // What can't be read to its end says so: half a file is no file.
 func TestAFileThatCannotBeReadIsRefused(t *testing.T) {
 	t.Parallel()
@@ -267,6 +371,7 @@ func TestAFileThatCannotBeReadIsRefused(t *testing.T) {
 		{"JSON with columns", "{}", "Write no --columns", userfile.Options{Columns: []string{"email"}}},
 		{"no header", "ada@example.com," + bcrypt + "\n", "--columns", userfile.Options{}},
 		{"two columns of one name", "email,email\n", `two columns "email"`, userfile.Options{}},
+		{"two columns of one name, below", "sep=;\nemail;email\n", `line 2 has two columns "email"`, userfile.Options{}},
 		{"an array that is cut off", `[{"email":"a@example.com"},`, "cut off", userfile.Options{}},
 		{"an array that is cut off within an account", `[{"email":"a@exam`, "cut off", userfile.Options{}},
 		{"an array that is not closed", `[{"email":"a@example.com"}`, "cut off", userfile.Options{}},
@@ -416,6 +521,7 @@ func readAll(t testing.TB, file string, o userfile.Options) ([]userfile.Row, *us
 
 func FuzzReader(f *testing.F) {
 	for _, seed := range []string{
+		"email,a,b\nx@x,\"y\nz@z,1,2\nq@q,1,2\"\n,,\n", "sep=;\n;\na;\"b\n1;2\"\n",
 		"email,password\nada@example.com,\"x\ny\"\n", `{"email":"ada@example.com"}`, "[{\"email\":1},\n{}]", `{"a":{},"users":[{"enabled":0}],"b":[1]}`,
 		"{\n\"email\":\"x\"\n}\n{}", "\ufeffa;b\r\n1;\"\"\"2\"\r\n", `[[{"users":[`, `{"createdAt":{"$date":{"$numberLong":"1"}},"roles":[{"$oid":""}]}`,
 	} {
