@@ -31,7 +31,7 @@ var wellKnown = []known{
 	{field: LastName, names: []string{"lastName", "familyName"}},
 	{field: Name, names: []string{"name", "displayName", "fullName", "username"}},
 	{field: EmailVerified, names: []string{"emailVerifiedAt", "emailVerified", "isEmailVerified", "emailConfirmedAt"}},
-	{field: Roles, names: []string{"roles", "role", "realmRoles", "groups"}},
+	{field: Roles, names: []string{"roles", "role", "realmRoles"}},
 	{field: CreatedAt, names: []string{"createdAt", "createdTimestamp", "dateJoined"}},
 	{field: Disabled, names: []string{"disabledAt", "disabled", "isDisabled"}, inverted: []string{"enabled", "isActive"}},
 }

@@ -450,6 +450,59 @@ func TestHowOthersSpellRolesAndTruths(t *testing.T) {
 	}
 }
 
+// Neither of Keycloak nor of Django: a group called admin would give the role.
+func TestGroupsAreNoRoles(t *testing.T) {
+	t.Parallel()
+	rows, reader := readAll(t, `{"email":"ada@example.com","groups":["/staff","admin"]}`, userfile.Options{})
+	if _, unused := reader.Columns(); rows[0].Roles != nil || rows[0].Problems != nil || !slices.Equal(unused, []string{"groups"}) {
+		t.Errorf("%+v, not used: %q", rows[0], unused)
+	}
+	rows, _ = readAll(t, `{"groups":["staff"]}`, userfile.Options{Names: map[userfile.Field]string{userfile.Roles: "groups"}})
+	if !slices.Equal(rows[0].Roles, []string{"staff"}) {
+		t.Errorf("when they are asked for: %+v", rows[0])
+	}
+}
+
+// 2 is no date of 1970, and a mark that is one is not set.
+func TestANumberIsADateOrATruthOrAProblem(t *testing.T) {
+	t.Parallel()
+	at := func(text string) userfile.Mark {
+		at, err := time.Parse(time.RFC3339, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return userfile.Mark{Set: true, At: at}
+	}
+	set, open := userfile.Mark{Set: true}, userfile.Mark{}
+	for text, want := range map[string]*userfile.Mark{
+		"0": &open, "1": &set, "0.0": &open, "1.0": &set,
+		"631152000": new(at("1990-01-01T00:00:00Z")), "631152000000": new(at("1990-01-01T00:00:00Z")),
+		"19900101": new(at("1990-01-01T00:00:00Z")), "20210304": new(at("2021-03-04T00:00:00Z")), "21001231": new(at("2100-12-31T00:00:00Z")),
+		"2": nil, "-1": nil, "0.5": nil, "2021": nil, "202103": nil, "631151999": nil, "631151999999": nil, "-1614834367": nil,
+		"20211304": nil, "20210230": nil, "19891231": nil, "21010101": nil, "-20210304": nil, "20210304.5": nil,
+	} {
+		for _, text := range []string{text, `"` + text + `"`, `{"$numberDouble":"` + text + `"}`} {
+			rows, _ := readAll(t, `{"createdAt":`+text+`,"emailVerified":`+text+`,"isActive":`+text+`}`, userfile.Options{})
+			var problems []userfile.Problem
+			if want == nil {
+				problems = append(problems,
+					userfile.Problem{Field: userfile.EmailVerified, Text: "neither true nor false"},
+					userfile.Problem{Field: userfile.Disabled, Text: "neither true nor false"})
+			}
+			if want == nil || want.Set && want.At.IsZero() { // 1 is no date
+				problems = append(problems,
+					userfile.Problem{Field: userfile.CreatedAt, Text: "not a date: write RFC 3339, or seconds or milliseconds since 1970"})
+			}
+			if diff := cmp.Diff(problems, rows[0].Problems); diff != "" {
+				t.Errorf("%s: want, got:\n%s", text, diff)
+			}
+			if want != nil && (rows[0].Verified != *want || rows[0].Disabled.Set == want.Set || !rows[0].CreatedAt.Equal(want.At)) {
+				t.Errorf("%s: %+v", text, rows[0])
+			}
+		}
+	}
+}
+
 // A file of any length is read in the memory of one account.
 func TestReadingTakesNoMemoryThatGrows(t *testing.T) {
 	for name, file := range map[string]io.Reader{

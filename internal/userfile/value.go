@@ -85,10 +85,16 @@ func boolOf(value any) (is, ok bool) {
 	return false, false
 }
 
-// markOf reads a truth, or since when it is one.
+// markOf reads a truth, or since when it is one. Of numbers 0 and 1 are truths, as
+// 0.0 and 1.0, too.
 func markOf(value any) (Mark, bool) {
 	if is, ok := boolOf(value); ok {
 		return Mark{Set: is}, true
+	}
+	if text, ok := textOf(value); ok {
+		if n, err := strconv.ParseFloat(strings.TrimSpace(text), 64); err == nil && (n == 0 || n == 1) {
+			return Mark{Set: n == 1}, true
+		}
 	}
 	at, ok := timeOf(value)
 	return Mark{Set: ok && !at.IsZero(), At: at}, ok
@@ -109,7 +115,7 @@ func timeOf(value any) (time.Time, bool) {
 		return time.Time{}, ok
 	}
 	if n, err := strconv.ParseFloat(text, 64); err == nil {
-		return epoch(n)
+		return numbered(text, n)
 	}
 	for _, layout := range layouts {
 		if t, err := time.Parse(layout, text); err == nil {
@@ -123,17 +129,29 @@ func timeOf(value any) (time.Time, bool) {
 // not be until the year 5138.
 const leastMillis = 100_000_000_000
 
-func epoch(n float64) (time.Time, bool) {
-	if math.Abs(n) < leastMillis {
-		n *= 1000
+// Numbers before 1990 are no dates: 2 is not two seconds after 1970, and 2021 is not
+// half an hour.
+var (
+	firstYear = time.Date(1990, 1, 1, 0, 0, 0, 0, time.UTC)
+	lastYear  = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
+)
+
+// numbered reads a date that is a number: seconds or milliseconds since 1970, or a
+// day as 20210304, which as seconds would be before 1990. 0 is none.
+func numbered(text string, n float64) (time.Time, bool) {
+	if day, err := time.Parse("20060102", text); err == nil && !day.Before(firstYear) && day.Year() <= 2100 {
+		return day, true
 	}
 	if n == 0 {
 		return time.Time{}, true
 	}
-	if math.IsNaN(n) || math.Abs(n) > 253402300799999 { // the end of the year 9999
-		return time.Time{}, false
+	if n < leastMillis {
+		n *= 1000
 	}
-	return time.UnixMilli(int64(math.Round(n))).UTC(), true
+	if n >= float64(firstYear.UnixMilli()) && n < float64(lastYear.UnixMilli()) { // NaN is not
+		return time.UnixMilli(int64(math.Round(n))).UTC(), true
+	}
+	return time.Time{}, false
 }
 
 // rolesOf reads a list of names, of objects with a name, or one text with commas
