@@ -218,6 +218,11 @@ func TestAProblemCostsOneAccount(t *testing.T) {
 		{"lines: two on one", "{\"email\":\"x\"}\n{\"email\":\"bad\"} {}\n{\"email\":\"good@example.com\"}\n", "line 2: not a JSON object"},
 		{"lines: not UTF-8", "{\"email\":\"x\"}\n{\"email\":\"bad\xe4\"}\n{\"email\":\"good@example.com\"}\n", "line 2: not UTF-8"},
 		{"lines: a long one", "{\"email\":\"x\"}\n{\"email\":\"" + long + "\"}\n{\"email\":\"good@example.com\"}\n", "line 2: longer than 1 MiB"},
+		{"lines: a long first one", "{\"email\":\"" + long + "\"}\n{\"email\":\"good@example.com\"}\n", "line 1: longer than 1 MiB"},
+		{"lines: a long first one with users within", "{\"x\":{\"users\":[]},\"users\":17,\"email\":\"" + long + "\"}\n{\"email\":\"good@example.com\"}\n", "line 1: longer than 1 MiB"},
+		{"lines: a long first one after a blank one", "\n{\"email\":\"" + long + "\"}\n{\"email\":\"good@example.com\"}\n", "line 2: longer than 1 MiB"},
+		{"lines: a long first one that is broken", "{\"email\"\"" + long + "\n{\"email\":\"good@example.com\"}\n", "line 1: longer than 1 MiB"},
+		{"an object on one long line", `{"users":[{"email":"` + long + `"},{"email":"good@example.com"}]}`, "line 1: longer than 1 MiB"},
 		{"an array: no object", "[\n17,\n{\"email\":\"good@example.com\"}]", "line 2: not a JSON object"},
 		{"an array: a long one", "[\n\n{\"email\":\"" + long + "\"},\n{\"email\":\"good@example.com\"}]", "line 3: longer than 1 MiB"},
 		{"an array: not UTF-8", "[{\"email\":\"bad\xe4\"},{\"email\":\"good@example.com\"}]", "line 1: not UTF-8"},
@@ -378,7 +383,7 @@ func TestAFileThatCannotBeReadIsRefused(t *testing.T) {
 		{"an object that is not closed", `{"users":[{"email":"a@example.com"}]`, "cut off", userfile.Options{}},
 		{"an array that breaks", "[{\"email\":\"a@example.com\"},\n{\"email\"}]", "line 1 or soon after: not JSON", userfile.Options{}},
 		{"more than an array", "[{\"email\":\"a@example.com\"}]\n[]", "line 2: there is more", userfile.Options{}},
-		{"no users", `{"realm":"` + strings.Repeat("x", userfile.MaxAccount) + `"}`, "no array `users`", userfile.Options{}},
+		{"no users", "{\n" + `"realm":"` + strings.Repeat("x", userfile.MaxAccount) + `"}`, "no array `users`", userfile.Options{}},
 		{"a huge value", `[{"x":"` + strings.Repeat("x", 17*userfile.MaxAccount) + `"}]`, "longer than 16 MiB", userfile.Options{}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -448,6 +453,48 @@ func TestHowOthersSpellRolesAndTruths(t *testing.T) {
 			t.Errorf("enabled %s: disabled %v, %v", text, got.Disabled, got.Problems)
 		}
 	}
+}
+
+// Excel for the Mac ends lines with a carriage return alone.
+func TestLinesEndAsTheyLike(t *testing.T) {
+	t.Parallel()
+	for _, file := range []string{
+		"email,name\nada@example.com,A\n\nsix@example.com,\"S\n\ns\"\nlast@example.com\n",
+		"sep=;\nemail;name\nada@example.com;A\nsix@example.com;S\nlast@example.com",
+		"\"first\n\",email\nx,ada@example.com\n",
+		"{\"email\":\"ada@example.com\"}\n{\"email\":\"six@example.com\"}\n17\n",
+		"{\n\"email\":\"ada@example.com\"\n}\n{\n\"email\":\"six@example.com\"}\n",
+		"[\n{\"email\":\"ada@example.com\"},\n\n{\"email\":\"six@example.com\"},\n17]\n",
+	} {
+		want := placed(file)
+		for _, end := range []string{"\r\n", "\r"} {
+			for _, mark := range []string{"", "\ufeff"} {
+				if diff := cmp.Diff(want, placed(mark+strings.ReplaceAll(file, "\n", end))); diff != "" {
+					t.Errorf("%q with %q: want, got:\n%s", file, end, diff)
+				}
+			}
+		}
+	}
+	inCell := "email,name\rada@example.com,\"A\na\"\rsix@example.com,\"S\"\r" // lines in a cell end otherwise
+	if got := placed(inCell); !slices.Equal(got, []string{"line 2: ada@example.com []", "line 4: six@example.com []", "EOF"}) {
+		t.Errorf("%q", got)
+	}
+	twice := "email,name\r\r\nada@example.com,A\r\r\n"
+	if got := placed(twice); !slices.Equal(got, []string{"line 2: ada@example.com []", "EOF"}) {
+		t.Errorf("%q", got)
+	}
+}
+
+// placed is what is read of a file, with the lines and the end.
+func placed(file string) (all []string) {
+	reader, err := userfile.New(strings.NewReader(file), userfile.Options{})
+	for err == nil {
+		var row userfile.Row
+		if row, err = reader.Next(); err == nil {
+			all = append(all, fmt.Sprint(row.Place, ": ", row.Email, " ", row.Problems))
+		}
+	}
+	return append(all, err.Error())
 }
 
 // Neither of Keycloak nor of Django: a group called admin would give the role.
@@ -574,7 +621,7 @@ func readAll(t testing.TB, file string, o userfile.Options) ([]userfile.Row, *us
 
 func FuzzReader(f *testing.F) {
 	for _, seed := range []string{
-		"email,a,b\nx@x,\"y\nz@z,1,2\nq@q,1,2\"\n,,\n", "sep=;\n;\na;\"b\n1;2\"\n",
+		"email,a,b\nx@x,\"y\nz@z,1,2\nq@q,1,2\"\n,,\n", "sep=;\n;\na;\"b\n1;2\"\n", "a,b\r1,2\r",
 		"email,password\nada@example.com,\"x\ny\"\n", `{"email":"ada@example.com"}`, "[{\"email\":1},\n{}]", `{"a":{},"users":[{"enabled":0}],"b":[1]}`,
 		"{\n\"email\":\"x\"\n}\n{}", "\ufeffa;b\r\n1;\"\"\"2\"\r\n", `[[{"users":[`, `{"createdAt":{"$date":{"$numberLong":"1"}},"roles":[{"$oid":""}]}`,
 	} {
@@ -588,7 +635,7 @@ func FuzzReader(f *testing.F) {
 			if row, err = reader.Next(); err != nil {
 				break
 			}
-			if row.Number != n || row.Line < line || row.Line > strings.Count(file, "\n")+1 || n > len(file) {
+			if row.Number != n || row.Line < line || row.Line > strings.Count(file, "\n")+strings.Count(file, "\r")+1 || n > len(file) {
 				t.Fatalf("account %d is number %d in line %d, after %d", n, row.Number, row.Line, line)
 			}
 			line = row.Line
