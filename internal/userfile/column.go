@@ -176,7 +176,7 @@ func member(values map[string]any, path string) (value any, top string, ok bool)
 // read makes a row of the values of an account.
 func (c *columns) read(values map[string]any) Row {
 	r := reading{columns: c, picks: c.picks(values)}
-	r.row.ID = r.text(ID)
+	r.row.ID = take(&r, ID, idOf, notText)
 	r.row.Email = r.text(Email)
 	r.row.Hash = r.text(PasswordHash)
 	r.row.Salt = r.text(Salt)

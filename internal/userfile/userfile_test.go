@@ -497,6 +497,43 @@ func placed(file string) (all []string) {
 	return append(all, err.Error())
 }
 
+func TestHowOthersSpellAnID(t *testing.T) {
+	t.Parallel()
+	const id = "3f0e9bd2-7a0c-4e6f-8a53-1f2d3c4b5a69"
+	for text, want := range map[string]string{
+		`"3F0E9BD2-7A0C-4E6F-8A53-1F2D3C4B5A69"`: id, `" 3f0e9bd2-7a0c-4e6f-8a53-1f2d3c4b5a69\t"`: id,
+		`"{3F0E9BD2-7A0C-4E6F-8A53-1F2D3C4B5A69}"`: id, `"{3f0e9bd27a0c4e6f8a531f2d3c4b5a69}"`: id,
+		`"urn:uuid:3f0e9bd2-7a0c-4e6f-8a53-1f2d3c4b5a69"`: id, `"URN:UUID:3F0E9BD2-7A0C-4E6F-8A53-1F2D3C4B5A69"`: id,
+		`"3F0E9BD27A0C4E6F8A531F2D3C4B5A69"`: id, `{"$uuid":"3F0E9BD2-7A0C-4E6F-8A53-1F2D3C4B5A69"}`: id,
+		`{"$binary":{"base64":"Pw6b0noMTm+KUx8tPEtaaQ==","subType":"04"}}`: id, `{"$binary":{"base64":"Pw6b0noMTm+KUx8tPEtaaQ==","subType":"4"}}`: id,
+		`{"$binary":"Pw6b0noMTm+KUx8tPEtaaQ==","$type":"04"}`: id,
+		// others stay what they are
+		`" 17 "`: "17", `17`: "17", `"5F4DCC3B5AA765D61D8327DE"`: "5F4DCC3B5AA765D61D8327DE", `"X{3f0e9bd2-7a0c-4e6f-8a53-1f2d3c4b5a69}"`: "X{3f0e9bd2-7a0c-4e6f-8a53-1f2d3c4b5a69}",
+		`"{3f0e9bd2-7a0c-4e6f-8a53-1f2d3c4b5a69)"`: "{3f0e9bd2-7a0c-4e6f-8a53-1f2d3c4b5a69)", `"3F0E9BD27-A0C4E6F8A531F2D3C4B5A69"`: "3F0E9BD27-A0C4E6F8A531F2D3C4B5A69",
+		`"GF0E9BD27A0C4E6F8A531F2D3C4B5A69"`: "GF0E9BD27A0C4E6F8A531F2D3C4B5A69", `null`: "", `" "`: "",
+	} {
+		for _, field := range []string{"id", "_id"} {
+			rows, _ := readAll(t, `{"`+field+`":`+text+`}`, userfile.Options{})
+			if got := rows[0]; got.Problems != nil || got.ID != want {
+				t.Errorf("%s: %q, %v", text, got.ID, got.Problems)
+			}
+		}
+	}
+	for _, text := range []string{ // of other orders, and of no UUID
+		`{"$binary":{"base64":"Pw6b0noMTm+KUx8tPEtaaQ==","subType":"03"}}`, `{"$binary":{"base64":"Pw6b0noMTm+KUx8tPEta","subType":"04"}}`,
+		`{"$binary":{"base64":"*","subType":"04"}}`, `{"$binary":17}`, `{"$binary":{}}`,
+	} {
+		rows, _ := readAll(t, `{"_id":`+text+`}`, userfile.Options{})
+		if got := rows[0]; len(got.Problems) != 1 || got.ID != "" {
+			t.Errorf("%s became %q", text, got.ID)
+		}
+	}
+	rows, _ := readAll(t, "_id,email\n {3F0E9BD2-7A0C-4E6F-8A53-1F2D3C4B5A69} ,a@example.com\n", userfile.Options{})
+	if rows[0].ID != id {
+		t.Errorf("CSV: %q", rows[0].ID)
+	}
+}
+
 // Neither of Keycloak nor of Django: a group called admin would give the role.
 func TestGroupsAreNoRoles(t *testing.T) {
 	t.Parallel()

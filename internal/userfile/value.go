@@ -1,11 +1,14 @@
 package userfile
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"math"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // How others spell texts, truths, times and lists. A value is a string of CSV, or
@@ -39,7 +42,48 @@ func unwrapped(value any) any {
 	if date, ok := object["$date"]; ok {
 		return unwrapped(date)
 	}
+	if id, ok := binaryUUID(object); ok {
+		return id
+	}
 	return value
+}
+
+// binaryUUID reads a UUID that MongoDB keeps as 16 bytes of subtype 4: of today's
+// extended JSON or of that before version 2. Subtype 3 has the bytes in an order
+// that only the program knows that wrote them.
+func binaryUUID(object map[string]any) (string, bool) {
+	text, kind := object["$binary"], object["$type"]
+	if inner, ok := text.(map[string]any); ok {
+		text, kind = inner["base64"], inner["subType"]
+	}
+	encoded, ok := text.(string)
+	if !ok || kind != "04" && kind != "4" {
+		return "", false
+	}
+	bytes, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil {
+		return "", false
+	}
+	id, err := uuid.FromBytes(bytes)
+	return id.String(), err == nil
+}
+
+// idOf reads an id. A UUID becomes what RFC 9562 writes, in lower case, however it
+// is spelled; any other id stays as it is.
+func idOf(value any) (string, bool) {
+	const urn = "urn:uuid:"
+	text, ok := textOf(value)
+	text = strings.TrimSpace(text)
+	plain := text
+	if strings.HasPrefix(text, "{") && strings.HasSuffix(text, "}") {
+		plain = text[1 : len(text)-1]
+	} else if len(text) > len(urn) && strings.EqualFold(text[:len(urn)], urn) {
+		plain = text[len(urn):]
+	}
+	if id, err := uuid.Parse(plain); err == nil && (len(plain) == 36 || len(plain) == 32) {
+		return id.String(), ok
+	}
+	return text, ok
 }
 
 // absent reports whether a column says nothing.
