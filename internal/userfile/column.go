@@ -22,7 +22,7 @@ const credentials = "credentials"
 
 // wellKnown are the names that need no flag. First and last names come before
 // whole ones, which are often the name at sign-in.
-var wellKnown = []known{
+var wellKnown = [...]known{
 	{field: ID, names: []string{"id", "_id", "localId", "uid"}},
 	{field: Email, names: []string{"email", "emailAddress"}},
 	{field: PasswordHash, names: []string{"passwordHash", "hashedPassword", "encryptedPassword", "password"}},
@@ -96,7 +96,7 @@ func (c *columns) use(name string) use {
 
 func lookUp(name string) use {
 	for worse, fold := range []func(string) string{strings.Clone, folded} {
-		for at, k := range wellKnown {
+		for at, k := range &wellKnown {
 			for i, each := range slices.Concat(k.names, k.inverted) {
 				if fold(each) == fold(name) {
 					return use{field: k.field, at: at, rank: 2*i + worse, inverted: i >= len(k.names)}
@@ -121,10 +121,10 @@ type pick struct {
 }
 
 // picks are in the order of wellKnown.
-type picks [11]pick
+type picks [len(wellKnown)]pick
 
 func (p *picks) of(f Field) *pick {
-	return &p[slices.IndexFunc(wellKnown, func(k known) bool { return k.field == f })]
+	return &p[slices.IndexFunc(wellKnown[:], func(k known) bool { return k.field == f })]
 }
 
 // picks finds a column for each field.
