@@ -24,15 +24,31 @@ const (
 //   - PBKDF2 with SHA-1, SHA-256, SHA-512: $pbkdf2-sha256$i=600000$… (PHC),
 //     $pbkdf2-sha256$600000$… (passlib), Django's pbkdf2_sha256$…, Werkzeug's
 //     pbkdf2:sha256:600000$…
+//   - the same after a label of Spring Security: {bcrypt}$2a$…
 //   - what it returned
 //
 // An error says what is wrong and what to do, and holds nothing of the hash.
 func Adopt(text string) (encoded string, err error) {
-	h, err := read(text)
+	h, err := read(withoutLabel(text))
 	if err != nil {
 		return "", err
 	}
 	return h.String(), nil
+}
+
+// withoutLabel takes off what Spring Security's DelegatingPasswordEncoder puts before
+// a hash. What its scrypt and PBKDF2 write after it is in none of the forms below, and
+// is refused as that.
+func withoutLabel(text string) string {
+	label, rest, ok := strings.Cut(text, "}")
+	if !ok {
+		return text
+	}
+	switch strings.TrimSuffix(label, "@SpringSecurity_v5_8") {
+	case "{bcrypt", "{argon2", "{pbkdf2", "{scrypt":
+		return rest
+	}
+	return text
 }
 
 // read knows every form of text: ours, which parse then compares, and foreign

@@ -71,6 +71,12 @@ var brought = []struct {
 		"$pbkdf2-sha512$i=1000$"},
 	{"hash-wasm, another order", "$argon2id$v=19$t=1,p=1,m=64$c29tZXNhbHRzb21lc2FsdA==$bIKRw3Ua1pluirFy81fnppmR01EnUxY3hLEBwbWxBG8=", normal,
 		"$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$bIKRw3Ua1pluirFy81fnppmR01EnUxY3hLEBwbWxBG8"},
+	{"Spring's label, crypt(3)", "{bcrypt}$2a$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e", normal,
+		"$2a$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e"},
+	{"Spring's label, hash-wasm", "{argon2}$argon2id$v=19$m=256,t=3,p=4$c29tZXNhbHQ$a46CEvbGztkGtdLLPwiqTQ", normal,
+		"$argon2id$v=19$m=256,t=3,p=4$c29tZXNhbHQ$a46CEvbGztkGtdLLPwiqTQ"},
+	{"Spring's label, hash-wasm", "{argon2@SpringSecurity_v5_8}$argon2id$v=19$m=256,t=3,p=4$c29tZXNhbHQ$a46CEvbGztkGtdLLPwiqTQ", normal,
+		"$argon2id$v=19$m=256,t=3,p=4$c29tZXNhbHQ$a46CEvbGztkGtdLLPwiqTQ"},
 	{"crypt(3)", "$2y$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e", normal,
 		"$2y$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e"},
 }
@@ -152,6 +158,19 @@ func TestWhatCannotBeAdoptedSaysWhyAndNotWhatItIs(t *testing.T) {
 		{"$P$BSomesaltWxNJQ1u7oUWcXS5MrqRJe1", "phpass"},
 		{"md5$" + salt + "$" + hex[:32], "a salted md5"},
 		{"sha256$" + salt + "$" + hex, "a salted sha256"},
+		{"{bcrypt}$2a$16$" + bcrypt53, "more than a server can bear (bcrypt with cost 16)"},
+		{"{bcrypt}$2x$04$" + bcrypt53, "bcrypt of the kind $2x$"},
+		{"{bcrypt}", "there is no hash"},
+		{"{bcrypt}" + normal, "not bcrypt, Argon2, scrypt or PBKDF2"},
+		{"{bcrypt}{bcrypt}$2a$04$" + bcrypt53, "not bcrypt, Argon2, scrypt or PBKDF2"},
+		{"{argon2}$argon2d$v=19$m=64,t=1,p=1" + both, "Argon2 other than Argon2id and Argon2i"},
+		{"{scrypt}$e0801" + both, "not bcrypt, Argon2, scrypt or PBKDF2"},
+		{"{scrypt@SpringSecurity_v5_8}$100801" + both, "not bcrypt, Argon2, scrypt or PBKDF2"},
+		{"{pbkdf2}" + hex, "not bcrypt, Argon2, scrypt or PBKDF2"},
+		{"{pbkdf2@SpringSecurity_v5_8}" + hex, "not bcrypt, Argon2, scrypt or PBKDF2"},
+		{"{noop}" + normal, "not bcrypt, Argon2, scrypt or PBKDF2"},
+		{"{noop}$2a$04$" + bcrypt53, "not bcrypt, Argon2, scrypt or PBKDF2"},
+		{"{MD5}{" + salt + "}" + hex[:32], "not bcrypt, Argon2, scrypt or PBKDF2"},
 	} {
 		encoded, err := passhash.Adopt(c.text)
 		if err == nil || !strings.Contains(err.Error(), c.problem) {

@@ -22,7 +22,7 @@ const credentials = "credentials"
 
 // wellKnown are the names that need no flag. First and last names come before
 // whole ones, which are often the name at sign-in.
-var wellKnown = []known{
+var wellKnown = [...]known{
 	{field: ID, names: []string{"id", "_id", "localId", "uid"}},
 	{field: Email, names: []string{"email", "emailAddress"}},
 	{field: PasswordHash, names: []string{"passwordHash", "hashedPassword", "encryptedPassword", "password"}},
@@ -31,7 +31,7 @@ var wellKnown = []known{
 	{field: LastName, names: []string{"lastName", "familyName"}},
 	{field: Name, names: []string{"name", "displayName", "fullName", "username"}},
 	{field: EmailVerified, names: []string{"emailVerifiedAt", "emailVerified", "isEmailVerified", "emailConfirmedAt"}},
-	{field: Roles, names: []string{"roles", "role", "realmRoles", "groups"}},
+	{field: Roles, names: []string{"roles", "role", "realmRoles"}},
 	{field: CreatedAt, names: []string{"createdAt", "createdTimestamp", "dateJoined"}},
 	{field: Disabled, names: []string{"disabledAt", "disabled", "isDisabled"}, inverted: []string{"enabled", "isActive"}},
 }
@@ -74,6 +74,14 @@ func (c *columns) announce(header []string) {
 	}
 }
 
+// serves reports whether a field may be read from a column.
+func (c *columns) serves(name string, f Field) bool {
+	if wanted, ok := c.wanted[f]; ok {
+		return wanted == name
+	}
+	return c.use(name).field == f
+}
+
 // use looks up a name, once.
 func (c *columns) use(name string) use {
 	u, ok := c.served[name]
@@ -88,7 +96,7 @@ func (c *columns) use(name string) use {
 
 func lookUp(name string) use {
 	for worse, fold := range []func(string) string{strings.Clone, folded} {
-		for at, k := range wellKnown {
+		for at, k := range &wellKnown {
 			for i, each := range slices.Concat(k.names, k.inverted) {
 				if fold(each) == fold(name) {
 					return use{field: k.field, at: at, rank: 2*i + worse, inverted: i >= len(k.names)}
@@ -113,10 +121,10 @@ type pick struct {
 }
 
 // picks are in the order of wellKnown.
-type picks [11]pick
+type picks [len(wellKnown)]pick
 
 func (p *picks) of(f Field) *pick {
-	return &p[slices.IndexFunc(wellKnown, func(k known) bool { return k.field == f })]
+	return &p[slices.IndexFunc(wellKnown[:], func(k known) bool { return k.field == f })]
 }
 
 // picks finds a column for each field.
@@ -168,7 +176,7 @@ func member(values map[string]any, path string) (value any, top string, ok bool)
 // read makes a row of the values of an account.
 func (c *columns) read(values map[string]any) Row {
 	r := reading{columns: c, picks: c.picks(values)}
-	r.row.ID = r.text(ID)
+	r.row.ID = take(&r, ID, idOf, notText)
 	r.row.Email = r.text(Email)
 	r.row.Hash = r.text(PasswordHash)
 	r.row.Salt = r.text(Salt)

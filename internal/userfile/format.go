@@ -45,31 +45,36 @@ func recognise(head []byte, o Options) (format, error) {
 	case text[0] == '[':
 		return formatArray, nil
 	}
-	return recogniseObject(text), nil
+	f, known := recogniseObject(text)
+	if !known && len(head) == MaxAccount && !bytes.ContainsRune(text, '\n') {
+		f = formatLines // and the first is too long
+	}
+	return f, nil
 }
 
 // recogniseObject tells JSON that begins with an object apart: is it the first
-// account, or does it hold all of them?
-func recogniseObject(text []byte) format {
+// account, or does it hold all of them? If it is cut off or broken before that can
+// be known, the others decide.
+func recogniseObject(text []byte) (f format, known bool) {
 	dec := json.NewDecoder(bytes.NewReader(text))
 	var path []json.Token // the name before each value that is open; nil in an array
 	for {
 		token, err := dec.Token()
 		if err != nil {
-			break // cut off: larger than an account
+			break
 		}
 		switch token {
 		case json.Delim('{'), json.Delim('['):
 			if token == json.Delim('[') && len(path) == 1 && path[0] == json.Token("users") {
-				return formatObject
+				return formatObject, true
 			}
 			path = append(path, nil)
 		case json.Delim('}'), json.Delim(']'):
 			if path = path[:len(path)-1]; len(path) == 0 {
 				if bytes.ContainsRune(text[:dec.InputOffset()], '\n') {
-					return formatValues
+					return formatValues, true
 				}
-				return formatLines
+				return formatLines, true
 			}
 			path[len(path)-1] = nil
 		default:
@@ -78,10 +83,10 @@ func recogniseObject(text []byte) format {
 	}
 	for line := range bytes.Lines(text) {
 		if line = bytes.TrimSpace(line); len(line) > 2 && line[0] == '{' && json.Valid(line) {
-			return formatLines // the first line is broken, and others are not
+			return formatLines, true // the first line is broken, and others are not
 		}
 	}
-	return formatObject
+	return formatObject, false
 }
 
 // named keeps the name of a member until its value has passed.

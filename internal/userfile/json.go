@@ -196,7 +196,8 @@ type jsonFeed struct {
 	in      io.Reader
 	allowed int
 	passed  int64   // bytes
-	ends    []int64 // offsets of line ends that are yet to be asked for
+	ends    []int64 // offsets of line ends
+	asked   int     // of ends, those that lie before what was asked for last
 	line    int     // of what was asked for last
 }
 
@@ -219,11 +220,12 @@ func (f *jsonFeed) Read(p []byte) (int, error) {
 
 // lineAt says in which line an offset is. Offsets only rise.
 func (f *jsonFeed) lineAt(offset int64) int {
-	passed := 0
-	for passed < len(f.ends) && f.ends[passed] < offset {
-		passed++
+	for f.asked < len(f.ends) && f.ends[f.asked] < offset {
+		f.asked++
+		f.line++
 	}
-	f.line += passed
-	f.ends = append(f.ends[:0], f.ends[passed:]...)
+	if 2*f.asked >= len(f.ends) { // so that each is moved once
+		f.ends, f.asked = f.ends[:copy(f.ends, f.ends[f.asked:])], 0
+	}
 	return f.line
 }

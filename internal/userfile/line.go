@@ -49,3 +49,34 @@ func (l *lines) next() (text []byte, long bool, err error) {
 func withoutEnd(line []byte) []byte {
 	return bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
 }
+
+// endsInReturns reports whether the first line ends with a carriage return and
+// nothing else, as in Excel for the Mac. One within quotation marks ends no line.
+func endsInReturns(head []byte) bool {
+	quoted := false
+	for i, c := range head {
+		switch {
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '\n':
+			return false
+		case c == '\r':
+			return i+1 == len(head) || head[i+1] != '\n' && head[i+1] != '\r' || !bytes.ContainsRune(head, '\n')
+		}
+	}
+	return false
+}
+
+// returns reads carriage returns as line ends.
+type returns struct{ in io.Reader }
+
+func (r returns) Read(p []byte) (int, error) {
+	n, err := r.in.Read(p)
+	for i, c := range p[:n] {
+		if c == '\r' {
+			p[i] = '\n'
+		}
+	}
+	return n, err
+}

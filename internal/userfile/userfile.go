@@ -132,6 +132,10 @@ func New(file io.Reader, o Options) (*Reader, error) {
 	r := &Reader{count: count, columns: newColumns(o.Names)}
 	in := bufio.NewReaderSize(count, MaxAccount)
 	head, err := in.Peek(MaxAccount)
+	if endsInReturns(head) {
+		in = bufio.NewReaderSize(returns{in}, MaxAccount)
+		head, err = in.Peek(MaxAccount)
+	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}

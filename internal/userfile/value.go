@@ -1,11 +1,14 @@
 package userfile
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"math"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // How others spell texts, truths, times and lists. A value is a string of CSV, or
@@ -39,7 +42,48 @@ func unwrapped(value any) any {
 	if date, ok := object["$date"]; ok {
 		return unwrapped(date)
 	}
+	if id, ok := binaryUUID(object); ok {
+		return id
+	}
 	return value
+}
+
+// binaryUUID reads a UUID that MongoDB keeps as 16 bytes of subtype 4: of today's
+// extended JSON or of that before version 2. Subtype 3 has the bytes in an order
+// that only the program knows that wrote them.
+func binaryUUID(object map[string]any) (string, bool) {
+	text, kind := object["$binary"], object["$type"]
+	if inner, ok := text.(map[string]any); ok {
+		text, kind = inner["base64"], inner["subType"]
+	}
+	encoded, ok := text.(string)
+	if !ok || kind != "04" && kind != "4" {
+		return "", false
+	}
+	bytes, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil {
+		return "", false
+	}
+	id, err := uuid.FromBytes(bytes)
+	return id.String(), err == nil
+}
+
+// idOf reads an id. A UUID becomes what RFC 9562 writes, in lower case, however it
+// is spelled; any other id stays as it is.
+func idOf(value any) (string, bool) {
+	const urn = "urn:uuid:"
+	text, ok := textOf(value)
+	text = strings.TrimSpace(text)
+	plain := text
+	if strings.HasPrefix(text, "{") && strings.HasSuffix(text, "}") {
+		plain = text[1 : len(text)-1]
+	} else if len(text) > len(urn) && strings.EqualFold(text[:len(urn)], urn) {
+		plain = text[len(urn):]
+	}
+	if id, err := uuid.Parse(plain); err == nil && (len(plain) == 36 || len(plain) == 32) {
+		return id.String(), ok
+	}
+	return text, ok
 }
 
 // absent reports whether a column says nothing.
@@ -85,10 +129,16 @@ func boolOf(value any) (is, ok bool) {
 	return false, false
 }
 
-// markOf reads a truth, or since when it is one.
+// markOf reads a truth, or since when it is one. Of numbers 0 and 1 are truths, as
+// 0.0 and 1.0, too.
 func markOf(value any) (Mark, bool) {
 	if is, ok := boolOf(value); ok {
 		return Mark{Set: is}, true
+	}
+	if text, ok := textOf(value); ok {
+		if n, err := strconv.ParseFloat(strings.TrimSpace(text), 64); err == nil && (n == 0 || n == 1) {
+			return Mark{Set: n == 1}, true
+		}
 	}
 	at, ok := timeOf(value)
 	return Mark{Set: ok && !at.IsZero(), At: at}, ok
@@ -109,7 +159,7 @@ func timeOf(value any) (time.Time, bool) {
 		return time.Time{}, ok
 	}
 	if n, err := strconv.ParseFloat(text, 64); err == nil {
-		return epoch(n)
+		return numbered(text, n)
 	}
 	for _, layout := range layouts {
 		if t, err := time.Parse(layout, text); err == nil {
@@ -123,17 +173,29 @@ func timeOf(value any) (time.Time, bool) {
 // not be until the year 5138.
 const leastMillis = 100_000_000_000
 
-func epoch(n float64) (time.Time, bool) {
-	if math.Abs(n) < leastMillis {
-		n *= 1000
+// Numbers before 1990 are no dates: 2 is not two seconds after 1970, and 2021 is not
+// half an hour.
+var (
+	firstYear = time.Date(1990, 1, 1, 0, 0, 0, 0, time.UTC)
+	lastYear  = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
+)
+
+// numbered reads a date that is a number: seconds or milliseconds since 1970, or a
+// day as 20210304, which as seconds would be before 1990. 0 is none.
+func numbered(text string, n float64) (time.Time, bool) {
+	if day, err := time.Parse("20060102", text); err == nil && !day.Before(firstYear) && day.Year() <= 2100 {
+		return day, true
 	}
 	if n == 0 {
 		return time.Time{}, true
 	}
-	if math.IsNaN(n) || math.Abs(n) > 253402300799999 { // the end of the year 9999
-		return time.Time{}, false
+	if n < leastMillis {
+		n *= 1000
 	}
-	return time.UnixMilli(int64(math.Round(n))).UTC(), true
+	if n >= float64(firstYear.UnixMilli()) && n < float64(lastYear.UnixMilli()) { // NaN is not
+		return time.UnixMilli(int64(math.Round(n))).UTC(), true
+	}
+	return time.Time{}, false
 }
 
 // rolesOf reads a list of names, of objects with a name, or one text with commas
