@@ -112,7 +112,7 @@ func TestAnAccountThatCameByAnImportIsKnownAfterOtherEvents(t *testing.T) {
 // Whoever has deleted an account does not want it back with the next import of the
 // same file.
 //
-// ID-9
+// ID-10
 func TestAnIDThatWasDeletedHereIsNotImportedAgain(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
