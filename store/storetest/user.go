@@ -199,10 +199,6 @@ var users = map[string]func(suite){
 	},
 }
 
-func reserved(email watchword.Address, now time.Time) func(context.Context, watchword.Tx) (bool, error) {
-	return func(ctx context.Context, tx watchword.Tx) (bool, error) { return tx.Reserved(ctx, email, now) }
-}
-
 func insertUser(u watchword.User, now time.Time) func(context.Context, watchword.Tx) (bool, error) {
 	return func(ctx context.Context, tx watchword.Tx) (bool, error) { return tx.InsertUser(ctx, u, now) }
 }
@@ -220,4 +216,8 @@ func firstError(errs ...error) error {
 		}
 	}
 	return nil
+}
+
+func reserved(email watchword.Address, now time.Time) func(context.Context, watchword.Tx) (bool, error) {
+	return func(ctx context.Context, tx watchword.Tx) (bool, error) { return tx.Reserved(ctx, email, now) }
 }
