@@ -79,7 +79,8 @@ func (c *userImport) Run(ctx context.Context, p *program) error {
 	input.until(ctx.Done())
 
 	work := &importing{
-		userImport: c, program: p, engine: s.engine, input: input, report: newImportReport(p, c), bad: map[int]bool{},
+		userImport: c, program: p, engine: s.engine, input: input, report: newImportReport(p, c),
+		bad: map[int]bool{}, twins: newTwins(),
 	}
 	if c.IDMap != "" {
 		if work.idMap, err = newIDMap(c.IDMap); err != nil {

@@ -122,6 +122,9 @@ type seenAt struct{ line, number uint32 }
 
 func newTwins() twins { return twins{maphash.MakeSeed(), map[uint64]seenAt{}} }
 
+// forget keeps the memory, for another pass.
+func (t twins) forget() { clear(t.seen) }
+
 // problems says where the address and the id of an account were claimed. The account
 // claims them itself if nothing is wrong with it: one that is left out stands in
 // nobody's way.

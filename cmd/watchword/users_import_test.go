@@ -232,7 +232,7 @@ func ask(t *testing.T, dir string, arguments []string, question string) (n int) 
 }
 
 // A file of any length is imported in little memory: what grows are the 16 bytes
-// by which an account that comes twice is found.
+// by which an address that comes twice is found, and as many for an id.
 func TestAHundredThousandAccountsAreImportedInLittleMemory(t *testing.T) {
 	t.Parallel()
 	users := 100_000

@@ -104,7 +104,8 @@ func (w *importing) pass(ctx context.Context, doing string) (err error) {
 	if w.reader, err = userfile.New(w.input, w.options()); err != nil {
 		return w.input.failed(err)
 	}
-	w.twins, w.batch = newTwins(), nil
+	w.twins.forget()
+	w.batch = nil
 	w.pace = w.program.pace(doing, w.input.size)
 	defer func() { w.pace.aside() }()
 	for {
@@ -267,11 +268,18 @@ func (w *importing) wrongColumns() error {
 			return fmt.Errorf("no account at the beginning has a column %s (columns: %s)", name, w.columnNames())
 		}
 	}
-	if w.Email != "" || slices.ContainsFunc(w.batch, func(c candidate) bool { return c.row.Email != "" }) {
-		return nil
+	var emails []string
+	for _, c := range w.batch {
+		if c.row.Email != "" {
+			emails = append(emails, c.row.Email)
+		}
+	}
+	const enough = 10 // for a mistake that is made once, and not in each account
+	if len(emails) >= enough && !slices.ContainsFunc(emails, func(email string) bool { return strings.Contains(email, "@") }) {
+		return fmt.Errorf("what stands for addresses has no @ in it (columns: %s). Name the right one with --email COLUMN", w.columnNames())
 	}
 	used, _ := w.reader.Columns()
-	if slices.ContainsFunc(used, namesAddress) {
+	if w.Email != "" || emails != nil || slices.ContainsFunc(used, namesAddress) {
 		return nil
 	}
 	return fmt.Errorf("no column is an address (columns: %s). Name it with --email COLUMN", w.columnNames())
