@@ -57,7 +57,7 @@ func problemsOf(fields []watchword.FieldError, u watchword.ImportedUser) (proble
 		case f.Field == "email" && f.Code == watchword.FieldInvalid:
 			p.Kind = "not an e-mail address"
 			p.detail = p.Kind + shownEmail(u.Email)
-		case f.Field == "email": // it is one, and somebody has it
+		case f.Field == "email" && f.Code == watchword.FieldTaken: // so it is one
 			p.detail = short(u.Email) + ": " + p.Kind
 		case f.Field == "roles":
 			p.detail = p.Kind + shownRoles(u.Roles)
