@@ -15,7 +15,10 @@ import (
 //  1. Each account is judged by itself, and all that is wrong with it is said.
 //  2. Its address is claimed by the statement that sign-up has: of an import and
 //     a sign-up at once, one has it.
-//  3. An account that is there is never changed. It counts as done, so that an
+//  3. An id whose account was deleted here does not come back: a file that is
+//     imported again must not undo what its user did. Events remember it, as long
+//     as they are kept.
+//  4. An account that is there is never changed. It counts as done, so that an
 //     import can be run again, if it is surely the one that was meant: it has the
 //     same id; or no id was to be kept, and it came by an import or has proven the
 //     address. Anybody else may have signed up with the address beforehand, to be
@@ -23,7 +26,7 @@ import (
 
 // An ImportedUser is an account that comes from elsewhere.
 type ImportedUser struct {
-	ID           string // kept if it is a UUID; else there is a new one
+	ID           string // see KeptID
 	Email        string
 	VerifiedAt   time.Time // when Email was proven; zero: not yet
 	Name         string
@@ -31,6 +34,13 @@ type ImportedUser struct {
 	PasswordHash Secret    // in any form that docs/import.md lists; empty: no password signs in
 	CreatedAt    time.Time // zero: now
 	DisabledAt   time.Time // zero: enabled
+}
+
+// KeptID is the id that the account keeps, in the form that it is kept in: any UUID.
+// Otherwise ok is false, and it gets a new one.
+func (u ImportedUser) KeptID() (id UserID, ok bool) {
+	text := strings.ToLower(u.ID)
+	return UserID(text), isID(text)
 }
 
 // An ImportResult says what became, or would become, of an ImportedUser.
@@ -47,7 +57,7 @@ func (e *Engine) CheckImport(ctx context.Context, users []ImportedUser) (results
 		results = make([]ImportResult, len(users))
 		for i, user := range users {
 			wanted := parseImport(user, now)
-			there, err := wanted.whoIsThere(ctx, tx)
+			there, err := wanted.whoIsThere(ctx, tx, now)
 			if err != nil {
 				return err
 			}
@@ -92,16 +102,22 @@ func importUser(ctx context.Context, tx Tx, wanted importing, event Event) (Impo
 	if wanted.problems != nil {
 		return judgeImport(wanted, occupants{}), nil
 	}
-	ours, err := tx.InsertUser(ctx, wanted.user, event.At)
+	deleted, err := wanted.wasDeleted(ctx, tx)
 	if err != nil {
 		return ImportResult{}, err
 	}
-	if ours {
-		return ImportResult{User: wanted.user}, tx.InsertEvent(ctx, event.of(wanted.user.ID))
+	if !deleted {
+		ours, err := tx.InsertUser(ctx, wanted.user, event.At)
+		if err != nil {
+			return ImportResult{}, err
+		}
+		if ours {
+			return ImportResult{User: wanted.user}, tx.InsertEvent(ctx, event.of(wanted.user.ID))
+		}
 	}
-	there, err := wanted.whoIsThere(ctx, tx)
+	there, err := wanted.whoIsThere(ctx, tx, event.At)
 	if there == (occupants{}) {
-		there.lastOwner = true
+		there.lastOwner = true // or somebody who left a moment ago
 	}
 	return judgeImport(wanted, there), err
 }
@@ -123,9 +139,9 @@ func parseImport(from ImportedUser, now time.Time) importing {
 			problems = append(problems, *problem)
 		}
 	}
-	id := strings.ToLower(from.ID)
-	if isID(id) {
-		user.ID = UserID(id)
+	id, kept := from.KeptID()
+	if kept {
+		user.ID = id
 	}
 	var problem *FieldError
 	user.Roles, problem = parseRoles(from.Roles)
@@ -140,7 +156,7 @@ func parseImport(from ImportedUser, now time.Time) importing {
 	note(parseDate("createdAt", from.CreatedAt, now, &user.CreatedAt))
 	note(parseDate("verifiedAt", from.VerifiedAt, now, &user.VerifiedAt))
 	note(parseDate("disabledAt", from.DisabledAt, now, &user.DisabledAt))
-	return importing{user: user, keptID: isID(id), problems: problems}
+	return importing{user: user, keptID: kept, problems: problems}
 }
 
 // parseDate leaves what it should set as it is for the zero time. A day is for
@@ -150,39 +166,61 @@ func parseDate(field string, from, now time.Time, into *time.Time) *FieldError {
 	case from.IsZero():
 		return nil
 	case from.UnixMilli() <= 0 || from.After(now.AddDate(0, 0, 1)):
-		return &FieldError{field, FieldInvalid, "This date is before 1970 or in the future."}
+		return &FieldError{field, FieldInvalid, "This date is before 1970 or in the future: write RFC 3339, or seconds or milliseconds since 1970."}
 	}
 	*into = from.UTC().Truncate(time.Millisecond)
 	return nil
 }
 
-// occupants are who has the address or the id already.
+// occupants are who has the address or the id already, or can have it back.
 type occupants struct {
 	byEmail, byID UserID // empty: nobody
 	trusted       bool   // byEmail came by an import, or has proven the address
+	deleted       bool   // the account with the id was, here
 	lastOwner     bool   // gave the address up, and can take it back
 	user          *User  // byEmail
 }
 
-func (wanted importing) whoIsThere(ctx context.Context, tx Tx) (there occupants, err error) {
+func (wanted importing) whoIsThere(ctx context.Context, tx Tx, now time.Time) (there occupants, err error) {
 	if wanted.problems != nil {
 		return there, nil
 	}
 	user, err := tx.UserByEmail(ctx, wanted.user.Email)
-	if errors.Is(err, ErrNotFound) && wanted.keptID {
-		if user, err = tx.User(ctx, wanted.user.ID); err == nil {
-			there.byID = user.ID
-		}
-	} else if err == nil {
+	if err == nil {
 		there.byEmail, there.user, there.trusted = user.ID, &user, user.Verified()
 		if !there.trusted && !wanted.keptID {
 			there.trusted, err = cameByImport(ctx, tx, user.ID)
 		}
+		return there, err
 	}
-	if errors.Is(err, ErrNotFound) {
-		err = nil
+	if !errors.Is(err, ErrNotFound) {
+		return there, err
 	}
+	if wanted.keptID {
+		if user, err = tx.User(ctx, wanted.user.ID); err == nil {
+			there.byID = user.ID
+			return there, nil
+		}
+		if !errors.Is(err, ErrNotFound) {
+			return there, err
+		}
+		if there.deleted, err = wanted.wasDeleted(ctx, tx); err != nil {
+			return there, err
+		}
+	}
+	there.lastOwner, err = tx.Reserved(ctx, wanted.user.Email, now)
 	return there, err
+}
+
+// wasDeleted looks at a few events: after that of the deletion there are none but
+// of what was under way.
+func (wanted importing) wasDeleted(ctx context.Context, tx Tx) (bool, error) {
+	if !wanted.keptID {
+		return false, nil
+	}
+	const few = 20
+	events, err := tx.Events(ctx, wanted.user.ID, few)
+	return slices.ContainsFunc(events, func(ev Event) bool { return ev.Kind == EventDeleted }), err
 }
 
 func cameByImport(ctx context.Context, tx Tx, id UserID) (bool, error) {
@@ -202,13 +240,15 @@ func judgeImport(wanted importing, there occupants) ImportResult {
 	case there.byEmail == wanted.user.ID, there.byEmail != "" && !wanted.keptID && there.trusted:
 		return ImportResult{User: *there.user, There: true}
 	case there.byEmail != "" && wanted.keptID:
-		return refused("email", "The account with this address has another id.")
+		return refused("email", "The account with this address has another id here: delete that one if nobody knows it, or leave this one out.")
 	case there.byEmail != "":
-		return refused("email", "Somebody has signed up with this address, and not proven that it is theirs.")
+		return refused("email", "Somebody has signed up with this address, and not proven that it is theirs: delete that account if nobody knows it, or leave this one out.")
 	case there.byID != "":
-		return refused("id", "The account with this id has another address.")
+		return refused("id", "The account with this id has another address here, perhaps its new one: leave this one out.")
+	case there.deleted:
+		return refused("id", "The account with this id was deleted here: leave this one out.")
 	case there.lastOwner:
-		return refused("email", "The last owner of this address can still take it back.")
+		return refused("email", "The last owner of this address can take it back within a week: import this one later, or leave it out.")
 	}
 	return ImportResult{User: wanted.user}
 }

@@ -95,6 +95,41 @@ func TestAnImportCanBeRunAgain(t *testing.T) {
 	}
 }
 
+// An account that came by an import is known by its event, however much has happened
+// since.
+func TestAnAccountThatCameByAnImportIsKnownAfterOtherEvents(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	user := watchword.ImportedUser{ID: mongoID, Email: someEmail}
+	id := r.imports(t, user).User.ID
+	must(t, r.DisableUser(t.Context(), id))
+	must(t, r.EnableUser(t.Context(), id))
+	if again := r.imports(t, user); !again.There || again.User.ID != id {
+		t.Errorf("got %+v", again)
+	}
+}
+
+// Whoever has deleted an account does not want it back with the next import of the
+// same file.
+//
+// ID-10
+func TestAnIDThatWasDeletedHereIsNotImportedAgain(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	user := watchword.ImportedUser{ID: strings.ToUpper(keptID), Email: someEmail}
+	r.imports(t, user)
+	must(t, r.DeleteUser(t.Context(), keptID))
+	user.Email = "other@example.com"
+	r.refuses(t, user, "id", "was deleted here")
+	if users, err := r.Users(t.Context(), "", 10); err != nil || len(users) != 0 {
+		t.Errorf("%d accounts, %v", len(users), err)
+	}
+	user.ID = ""
+	if got := r.imports(t, user); got.There {
+		t.Errorf("under a new id: %+v", got)
+	}
+}
+
 // ID-10
 func TestWhatIsWrongWithAnImportedAccountIsSaid(t *testing.T) {
 	t.Parallel()
@@ -172,11 +207,10 @@ func TestAnAddressThatCanBeTakenBackIsNotImported(t *testing.T) {
 			Hash: "undo", Kind: watchword.MailAddressChanged, UserID: in.User.ID, Email: someEmail, ExpiresAt: r.clock.Now().Add(time.Hour),
 		})
 	}))
+	r.refuses(t, watchword.ImportedUser{Email: someEmail}, "email", "can take it back")
+	r.refuses(t, watchword.ImportedUser{ID: keptID, Email: someEmail}, "email", "can take it back")
 	got, err := r.ImportUsers(t.Context(), []watchword.ImportedUser{{Email: someEmail}, {Email: "next@example.com"}})
 	must(t, err)
-	if p := got[0].Problems; len(p) != 1 || p[0].Field != "email" || p[0].Code != watchword.FieldTaken {
-		t.Errorf("got %+v", got[0])
-	}
 	if got[1].User.ID == "" {
 		t.Error("the next one was left out, too")
 	}
@@ -230,6 +264,22 @@ func (r *rig) imports(t *testing.T, user watchword.ImportedUser) watchword.Impor
 		t.Fatalf("%s: %+v was foretold as %+v", user.Email, done[0], checked[0])
 	}
 	return done[0]
+}
+
+// refuses wants an account to be refused because a field is taken, and a dry run to
+// say the same.
+func (r *rig) refuses(t *testing.T, user watchword.ImportedUser, field, why string) {
+	t.Helper()
+	checked, err := r.CheckImport(t.Context(), []watchword.ImportedUser{user})
+	must(t, err)
+	done, err := r.ImportUsers(t.Context(), []watchword.ImportedUser{user})
+	must(t, err)
+	if p := done[0].Problems; len(p) != 1 || p[0].Field != field || p[0].Code != watchword.FieldTaken || !strings.Contains(p[0].Message, why) {
+		t.Errorf("got %+v", done[0])
+	}
+	if diff := cmp.Diff(checked, done); diff != "" {
+		t.Errorf("the check foretold something else:\n%s", diff)
+	}
 }
 
 func wantUser(t *testing.T, r *rig, email string) watchword.User {

@@ -73,6 +73,8 @@ type Tx interface {
 	// InsertUser reports false if the address belongs to somebody, or can still
 	// be taken back by its last owner (an unexpired MailAddressChanged token).
 	InsertUser(context.Context, User, time.Time) (bool, error)
+	// Reserved reports whether the last owner of an address can still take it back.
+	Reserved(context.Context, Address, time.Time) (bool, error)
 	User(context.Context, UserID) (User, error)
 	UserByEmail(context.Context, Address) (User, error)
 	// Users lists up to limit users with an address after the given one, in

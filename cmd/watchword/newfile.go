@@ -23,7 +23,7 @@ func createFile(path string) (*newFile, error) {
 	}
 	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // mode 0600
 	if err != nil {
-		return nil, errors.New(plainFileError(err))
+		return nil, fileFailed(path, err)
 	}
 	return &newFile{file, path}, nil
 }
@@ -36,7 +36,7 @@ func fileTaken(path string) error {
 func (f *newFile) keep() error {
 	defer f.drop()
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
-		return errors.New(plainFileError(err))
+		return fileFailed(f.path, err)
 	}
 	err := os.Link(f.Name(), f.path) // fails if the name is taken
 	if errors.Is(err, fs.ErrExist) {
@@ -45,7 +45,23 @@ func (f *newFile) keep() error {
 	if err != nil && missing(f.path) { // a file system without links
 		err = os.Rename(f.Name(), f.path)
 	}
-	return err
+	if err != nil {
+		return fileFailed(f.path, err)
+	}
+	return nil
+}
+
+// fileFailed says what went wrong with the name that the file is to have.
+func fileFailed(path string, err error) error {
+	var onPath *fs.PathError
+	var onLink *os.LinkError
+	switch {
+	case errors.As(err, &onPath):
+		err = onPath.Err
+	case errors.As(err, &onLink):
+		err = onLink.Err
+	}
+	return fmt.Errorf("%s: %w", path, err)
 }
 
 // drop leaves nothing behind, unless it was kept.

@@ -51,6 +51,10 @@ func (c *userExport) Run(ctx context.Context, p *program) error {
 	var out io.Writer = p.out
 	var file *newFile
 	if c.File != "-" {
+		// A file that is not kept holds hashes: a signal must not leave it behind.
+		var stop context.CancelFunc
+		ctx, stop = untilSignal(ctx)
+		defer stop()
 		if file, err = createFile(c.File); err != nil {
 			return err
 		}
@@ -58,14 +62,17 @@ func (c *userExport) Run(ctx context.Context, p *program) error {
 		out = file
 	}
 	n, err := c.write(ctx, p, s.engine, out)
-	if err == nil && file != nil {
+	switch {
+	case file != nil && ctx.Err() != nil:
+		err = fmt.Errorf("stopped. %s was not written", c.File)
+	case err == nil && file != nil:
 		err = file.keep()
 	}
 	if err != nil {
 		return err
 	}
 	if file != nil {
-		p.say("Wrote %d accounts to %s.", n, c.File)
+		p.say("Wrote %s to %s.", accounts(n), c.File)
 	}
 	if file != nil || onTerminal(p.out) {
 		fmt.Fprintln(p.err, "It holds the hashes of passwords: keep it as you keep the database, and delete it when it has served.")

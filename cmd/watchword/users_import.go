@@ -2,12 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/passhash"
@@ -34,7 +29,7 @@ type userImport struct {
 	IDMap    string `name:"id-map" placeholder:"FILE" help:"Write old id, new id and address of each account to this new CSV file."`
 	Format   string `name:"format" enum:",csv,json" default:"" placeholder:"csv|json" help:"csv or json; without it, told from the content."`
 	Columns  string `name:"columns" placeholder:"NAME,…" help:"Names of the columns of a CSV file without a header; firebase for those of Firebase."`
-	AssumeOK bool   `name:"assume-verified" help:"Take all addresses for verified, whatever the file says."`
+	AssumeOK bool   `name:"assume-verified" help:"Take all addresses for verified, whatever the file says; where it says since when, that stays."`
 	NoHash   bool   `name:"drop-bad-hashes" help:"Import an account whose hash can't be checked without a password."`
 	JSON     bool   `name:"json" help:"Print JSON."`
 
@@ -79,11 +74,14 @@ func (c *userImport) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer closeStack()
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	ctx, stop := untilSignal(ctx)
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends it at once
+	input.until(ctx.Done())
 
-	work := &importing{userImport: c, program: p, engine: s.engine, input: input, report: newImportReport(p, c)}
+	work := &importing{
+		userImport: c, program: p, engine: s.engine, input: input, report: newImportReport(p, c),
+		bad: map[int]bool{}, twins: newTwins(),
+	}
 	if c.IDMap != "" {
 		if work.idMap, err = newIDMap(c.IDMap); err != nil {
 			return err
@@ -106,6 +104,9 @@ func (c *userImport) misuse() error {
 	var wrong faults
 	if c.DryRun && c.IDMap != "" {
 		wrong = append(wrong, fault{"--id-map", "goes with an import, and --dry-run makes no account. Leave one of them out."})
+	}
+	if c.IDMap == "-" {
+		wrong = append(wrong, fault{"--id-map", "is a file, not standard output. Write a path, such as ids.csv."})
 	}
 	if c.Columns != "" && c.Format == userfile.JSON {
 		wrong = append(wrong, fault{"--columns", "is for CSV: the columns of JSON have names already. Leave it out."})
@@ -160,57 +161,4 @@ func (c *userImport) options() userfile.Options {
 		}
 	}
 	return o
-}
-
-// An importInput is the file.
-type importInput struct {
-	*os.File
-	name  string
-	size  int64 // -1: not known
-	twice bool  // it can be read again
-}
-
-func (p *program) openInput(path string) (*importInput, error) {
-	if path == "-" {
-		return &importInput{p.in, "standard input", -1, false}, nil
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, errors.New(plainFileError(err))
-	}
-	info, err := file.Stat()
-	if err == nil && info.IsDir() {
-		err = fmt.Errorf("%s is a folder. Write the path of a file", path)
-	}
-	if err != nil {
-		file.Close() //nolint:errcheck // it was only opened
-		return nil, err
-	}
-	if !info.Mode().IsRegular() { // a pipe, such as <(zcat users.csv.gz)
-		return &importInput{file, path, -1, false}, nil
-	}
-	return &importInput{file, path, info.Size(), true}, nil
-}
-
-// open is for a dry run, too, before there is a database: then one that is thrown
-// away.
-func (c *userImport) open(ctx context.Context, p *program) (*stack, func(), error) {
-	if !c.DryRun || p.settings.onPostgres() || !missing(p.settings.databasePath()) {
-		s, err := p.open(ctx)
-		if err != nil {
-			return nil, nil, err
-		}
-		return s, s.close, nil
-	}
-	dir, err := os.MkdirTemp("", "watchword-dry-run-")
-	if err != nil {
-		return nil, nil, err
-	}
-	p.settings.DataDir, p.settings.Store = dir, "sqlite:"
-	s, err := p.open(ctx)
-	if err != nil {
-		os.RemoveAll(dir) //nolint:errcheck // a leftover, at worst
-		return nil, nil, err
-	}
-	return s, func() { s.close(); os.RemoveAll(dir) }, nil //nolint:errcheck // as above
 }

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/dialect/users"
 	"github.com/watchword-auth/watchword/internal/address"
@@ -28,6 +26,7 @@ type candidate struct {
 	problems []importProblem
 	dropped  bool // the hash was
 	left     bool // out of the import
+	result   watchword.ImportResult
 }
 
 // unread is an account of which nothing is known.
@@ -57,7 +56,6 @@ func (w *importing) candidate(row userfile.Row) candidate {
 	} else if err != nil {
 		c.problems = append(c.problems, importProblem{Field: "passwordHash", Kind: err.Error()})
 	}
-	c.problems = append(c.problems, w.twins.problems(c)...)
 	return c
 }
 
@@ -91,11 +89,6 @@ func objectIDTime(id string, now time.Time) time.Time {
 	return at
 }
 
-func isUUID(text string) bool {
-	id, err := uuid.Parse(text)
-	return err == nil && strings.EqualFold(id.String(), text)
-}
-
 // hash is the one place that knows how others keep passwords. Its errors hold
 // nothing of a hash.
 func (w *importing) hash(row userfile.Row) (watchword.Secret, error) {
@@ -117,9 +110,9 @@ func (w *importing) hash(row userfile.Row) (watchword.Secret, error) {
 	return watchword.Secret(encoded), err
 }
 
-// twins finds accounts that are in the file twice. It keeps 16 bytes for each, by
-// a hash of 64 bits: among a million, that two differ and look alike is a matter
-// of thirty million files.
+// twins finds accounts that are in the file twice. It keeps 16 bytes for each address
+// and each id, by a hash of 64 bits: among a million accounts, that two differ and
+// look alike is a matter of millions of files.
 type twins struct {
 	seed maphash.Seed
 	seen map[uint64]seenAt
@@ -129,30 +122,44 @@ type seenAt struct{ line, number uint32 }
 
 func newTwins() twins { return twins{maphash.MakeSeed(), map[uint64]seenAt{}} }
 
-func (t twins) problems(c candidate) (found []importProblem) {
-	if email, err := address.Parse(c.user.Email); err == nil {
-		if at := t.see("email "+email, c.row.Place); at != "" {
-			found = append(found, importProblem{Field: "email", Kind: sameEmail, detail: "the same as on " + at + ": " + email})
+// forget keeps the memory, for another pass.
+func (t twins) forget() { clear(t.seen) }
+
+// problems says where the address and the id of an account were claimed. The account
+// claims them itself if nothing is wrong with it: one that is left out stands in
+// nobody's way.
+func (t twins) problems(c *candidate) (found []importProblem) {
+	if c.unread() {
+		return nil
+	}
+	var claims []uint64
+	look := func(field, text, shown string) {
+		key := maphash.String(t.seed, field+" "+text)
+		claims = append(claims, key)
+		if at, seen := t.seen[key]; seen {
+			found = append(found, importProblem{Field: field, Kind: sameInFile, detail: "the same as on " + at.from(c.row.Place) + shown})
 		}
 	}
-	if isUUID(c.user.ID) {
-		if at := t.see("id "+strings.ToLower(c.user.ID), c.row.Place); at != "" {
-			found = append(found, importProblem{Field: "id", Kind: sameID, detail: "the same as on " + at})
+	if email, err := address.Parse(c.user.Email); err == nil {
+		look("email", email, ": "+email)
+	}
+	if id, kept := c.user.KeptID(); kept {
+		look("id", string(id), "")
+	} else if c.user.ID != "" {
+		look("id", c.user.ID, "")
+	}
+	if found == nil && c.problems == nil {
+		for _, key := range claims {
+			t.seen[key] = seenAt{uint32(c.row.Line), uint32(c.row.Number)}
 		}
 	}
 	return found
 }
 
-// see says where a text was seen before.
-func (t twins) see(text string, at userfile.Place) string {
-	key := maphash.String(t.seed, text)
-	before, seen := t.seen[key]
-	if !seen {
-		t.seen[key] = seenAt{uint32(at.Line), uint32(at.Number)}
-		return ""
+// from says where that is, as seen from another account.
+func (s seenAt) from(other userfile.Place) string {
+	if int(s.line) == other.Line {
+		return fmt.Sprintf("line %d, account %d", s.line, s.number)
 	}
-	if int(before.line) == at.Line {
-		return fmt.Sprintf("line %d, account %d", before.line, before.number)
-	}
-	return fmt.Sprintf("line %d", before.line)
+	return fmt.Sprintf("line %d", s.line)
 }

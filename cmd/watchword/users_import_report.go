@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -27,10 +28,7 @@ type importProblem struct {
 	detail string // Kind with what it is about; empty: there is no more to it
 }
 
-const (
-	sameEmail = "the same as that of another account in the file"
-	sameID    = sameEmail
-)
+const sameInFile = "the same as that of another account in the file"
 
 func (p importProblem) kind() string { return join(p.Field, p.Kind) }
 func (p importProblem) text() string { return join(p.Field, cmp.Or(p.detail, p.Kind)) }
@@ -46,6 +44,9 @@ func join(field, text string) string {
 func problemsOf(fields []watchword.FieldError, u watchword.ImportedUser) (problems []importProblem) {
 	for _, f := range fields {
 		p := importProblem{Field: f.Field, Kind: asPhrase(f.Message)}
+		if strings.HasSuffix(p.Kind, " out") { // "leave it out"
+			p.Kind += " with --skip-bad"
+		}
 		switch {
 		case f.Field == "verifiedAt":
 			p.Field = string(userfile.EmailVerified)
@@ -55,11 +56,11 @@ func problemsOf(fields []watchword.FieldError, u watchword.ImportedUser) (proble
 			p.Kind = "missing"
 		case f.Field == "email" && f.Code == watchword.FieldInvalid:
 			p.Kind = "not an e-mail address"
-			p.detail = p.Kind + ": " + short(u.Email)
-		case f.Field == "email":
-			p.detail = p.Kind + ": " + short(u.Email)
+			p.detail = p.Kind + shownEmail(u.Email)
+		case f.Field == "email" && f.Code == watchword.FieldTaken: // so it is one
+			p.detail = short(u.Email) + ": " + p.Kind
 		case f.Field == "roles":
-			p.detail = p.Kind + ", unlike: " + short(strings.Join(u.Roles, ", "))
+			p.detail = p.Kind + shownRoles(u.Roles)
 		}
 		problems = append(problems, p)
 	}
@@ -71,6 +72,33 @@ func asPhrase(sentence string) string {
 	first, size := utf8.DecodeRuneInString(sentence)
 	return string(unicode.ToLower(first)) + strings.TrimSuffix(sentence[size:], ".")
 }
+
+// A value of the file is shown if it is plainly what it should be, with a slip. If
+// columns were mixed up, it may be a password or a hash.
+
+func shownEmail(text string) string {
+	if len(text) > 64 || !strings.Contains(text, "@") || strings.Contains(text, "$") {
+		return " (not shown: does --email name the right column?)"
+	}
+	return ": " + printable(text)
+}
+
+func shownRoles(roles []string) string {
+	for _, role := range roles {
+		if !showable(role) {
+			return " (not shown: does --roles name the right column?)"
+		}
+	}
+	return ", unlike: " + short(strings.Join(roles, ", "))
+}
+
+var (
+	plainWord = regexp.MustCompile(`^[\pL\pN ._:/@-]{1,40}$`)
+	hexDigits = regexp.MustCompile(`^[0-9A-Fa-f]{32,}$`)
+)
+
+// showable reports whether a text looks like the name of a role or a column.
+func showable(text string) bool { return plainWord.MatchString(text) && !hexDigits.MatchString(text) }
 
 // short is a value of the file as a line can hold it.
 func short(text string) string {
@@ -87,10 +115,12 @@ type importReport struct {
 	begun   time.Time
 	imports bool // else it is a check
 	quiet   bool // lists nothing, for it will be listed later
+	stopped bool // a check was: there is nothing to sum up
 	listed  int  // problems in JSON
 
 	rows, done, there, bad      int
 	badHashes, unverified       int
+	idsKept, idsNew             int // of those done
 	kinds, passwords, roleCount map[string]int
 	used, unused, missing       []string
 }
@@ -122,22 +152,31 @@ func (r *importReport) problem(c *candidate) {
 }
 
 // settled counts an account that is good.
-func (r *importReport) settled(c *candidate, result watchword.ImportResult) {
+func (r *importReport) settled(c *candidate) {
 	r.rows++
-	if result.There {
+	if c.result.There {
 		r.there++
 		return
 	}
 	r.done++
-	if !result.User.Verified() {
+	user := c.result.User
+	if !user.Verified() {
 		r.unverified++
 	}
-	kind := hashKind(result.User.PasswordHash)
+	if _, kept := c.user.KeptID(); kept {
+		r.idsKept++
+	} else if c.user.ID != "" {
+		r.idsNew++
+	}
+	kind := hashKind(user.PasswordHash)
 	if c.dropped {
 		kind = droppedHash
 	}
 	r.passwords[kind]++
-	for _, role := range result.User.Roles {
+	for _, role := range user.Roles {
+		if hexDigits.MatchString(role) {
+			role = "not shown: does --roles name the right column?"
+		}
 		if len(r.roleCount) < 1000 || r.roleCount[role] > 0 {
 			r.roleCount[role]++
 		}
@@ -167,7 +206,7 @@ func (r *importReport) print(failed error) {
 		r.printJSON(failed)
 		return
 	}
-	if r.rows == 0 && failed != nil {
+	if failed != nil && (r.rows == 0 || r.stopped) {
 		return
 	}
 	if r.bad > 0 && !r.quiet {
@@ -186,6 +225,9 @@ func (r *importReport) print(failed error) {
 	r.section("Problems", r.kinds)
 	r.section("Passwords", r.passwords)
 	r.section("Roles", r.roleCount)
+	if r.idsKept+r.idsNew > 0 {
+		r.program.say("Ids: %d kept, %d new", r.idsKept, r.idsNew)
+	}
 	for _, list := range []struct {
 		title string
 		names []string
@@ -206,6 +248,9 @@ func (c *userImport) source() string {
 
 // maxLines is how many lines of a section there are at most.
 const maxLines = 20
+
+// none reports whether all accounts were left out.
+func (r *importReport) none() bool { return r.done+r.there == 0 }
 
 // verb is what becomes of good accounts.
 func (r *importReport) verb() string {
@@ -247,6 +292,9 @@ func (r *importReport) advise() {
 	if n := r.passwords["none"] + r.passwords[droppedHash]; n > 0 {
 		r.program.say("Without a password: %d. They choose one with \"forgot password\"; no mail is sent by itself.", n)
 	}
+	if r.idsNew > 0 && r.command.IDMap == "" {
+		r.program.say("With --id-map FILE, a table of old and new ids is written; the same command writes it later, too.")
+	}
 	if r.unverified > 0 && r.program.settings.Signup == string(watchword.SignupVerified) {
 		r.program.say("Not verified: %d, who with signup=verified can't sign in before they are. Write --assume-verified if they were elsewhere.", r.unverified)
 	}
@@ -283,6 +331,7 @@ func (r *importReport) printJSON(failed error) {
 	summary := []member{
 		{"error", why}, {"accounts", r.rows}, {r.verb(), r.done}, {"there", r.there}, {"bad", r.bad},
 		{"kinds", r.kinds}, {"passwords", r.passwords}, {"roles", r.roleCount},
+		{"idsKept", r.idsKept}, {"idsNew", r.idsNew},
 		{"columnsUsed", list(r.used)}, {"columnsNotUsed", list(r.unused)}, {"columnsMissing", list(r.missing)},
 	}
 	if r.listed == 0 {

@@ -140,45 +140,38 @@ func TestAnImportThatWasInterruptedGoesOn(t *testing.T) {
 func importInPieces(t *testing.T, arguments []string) {
 	const users = 12_000
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "users.csv"), []byte(manyUsers(users)), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	args := append([]string{"users", "import", "users.csv", "--id-map=ids.csv"}, arguments...)
 	if got := run(t, call{dir: dir, args: append([]string{"migrate"}, arguments...)}); got.code != 0 {
 		t.Fatal(got.errors)
 	}
 	count := func() int { return ask(t, dir, arguments, "SELECT count(*) FROM users") }
 	there := 0
-	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGKILL} {
-		cmd := exec.Command(os.Getenv(binaryVariable), args...)
-		var errs bytes.Buffer
-		cmd.Dir, cmd.Env, cmd.Stderr = dir, []string{"HOME=" + dir}, &errs
-		if err := cmd.Start(); err != nil {
+	for _, piece := range []struct {
+		signal syscall.Signal
+		come   int // of the accounts; the others are held back
+	}{{syscall.SIGINT, 9_500}, {syscall.SIGKILL, 11_500}} {
+		pour(t, filepath.Join(dir, "users.csv"), manyUsers(piece.come))
+		w := newWorker(t, dir, args...)
+		w.eventually(t, "a thousand were imported", func() bool { return count() >= there+1000 })
+		if err := w.Process.Signal(piece.signal); err != nil {
 			t.Fatal(err)
 		}
-		ended := make(chan error, 1)
-		go func() { ended <- cmd.Wait() }()
-		for begun := time.Now(); count() < there+1000; {
-			if time.Since(begun) > time.Minute {
-				t.Fatal("the import does not begin")
-			}
-		}
-		if err := cmd.Process.Signal(signal); err != nil {
-			t.Fatal(err)
-		}
-		<-ended
+		<-w.ended
 		there = count()
-		if there == 0 || there >= users || there%500 != 0 {
-			t.Fatalf("after %s %d accounts are there\n%s", signal, there, errs.String())
+		if there == 0 || there > piece.come || there%500 != 0 {
+			t.Fatalf("after %s %d accounts are there\n%s", piece.signal, there, w.errs.String())
 		}
-		if want := fmt.Sprintf("watchword: stopped. Imported by now: %d accounts; run the same command again, and it goes on\n", there); signal == syscall.SIGINT && errs.String() != want {
-			t.Errorf("it says %q, not %q", errs.String(), want)
+		if piece.signal == syscall.SIGINT {
+			w.says(t, fmt.Sprintf("stopped. Imported by now: %d accounts; run the same command again, and it goes on", there))
 		}
 		if _, err := os.Stat(filepath.Join(dir, "ids.csv")); err == nil {
 			t.Fatal("half a table of ids has a name")
 		}
 	}
-	got := run(t, call{dir: dir, args: args})
+	if err := os.Remove(filepath.Join(dir, "users.csv")); err != nil {
+		t.Fatal(err)
+	}
+	got := run(t, call{dir: dir, files: map[string]string{"users.csv": manyUsers(users)}, args: args})
 	for _, want := range []string{fmt.Sprintf("  %d  imported\n", users-there), fmt.Sprintf("  %d  there already, and left as they are\n", there)} {
 		if got.code != 0 || !strings.Contains(strings.ReplaceAll(got.out, "   ", "  "), want) {
 			t.Errorf("exit code %d, and %q is not in\n%s%s", got.code, want, got.out, got.errors)
@@ -194,6 +187,23 @@ func importInPieces(t *testing.T, arguments []string) {
 	if arguments == nil {
 		checkDatabase(t, filepath.Join(dir, "watchword-data", "watchword.db"), 0)
 	}
+}
+
+// pour makes a pipe from which comes a text, and then nothing, and no end.
+func pour(t *testing.T, path, text string) {
+	t.Helper()
+	os.Remove(path) //nolint:errcheck // it may not be there
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		pipe, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			return
+		}
+		t.Cleanup(func() { pipe.Close() })
+		io.WriteString(pipe, text) //nolint:errcheck // who reads it is stopped
+	}()
 }
 
 // ask is a question to the database itself that a number answers.
@@ -222,7 +232,7 @@ func ask(t *testing.T, dir string, arguments []string, question string) (n int) 
 }
 
 // A file of any length is imported in little memory: what grows are the 16 bytes
-// by which an account that comes twice is found.
+// by which an address that comes twice is found, and as many for an id.
 func TestAHundredThousandAccountsAreImportedInLittleMemory(t *testing.T) {
 	t.Parallel()
 	users := 100_000

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
@@ -30,6 +29,7 @@ type importing struct {
 	input   *importInput
 	report  *importReport
 	idMap   *idMap
+	bad     map[int]bool // numbers of the accounts with which the check found something wrong
 
 	// Of one pass over the file.
 	reader *userfile.Reader
@@ -38,37 +38,36 @@ type importing struct {
 	batch  []candidate
 }
 
-var errStopped = errors.New("stopped")
-
-// dryRun only checks.
+// dryRun only checks. How it ends is how the import would.
 func (w *importing) dryRun(ctx context.Context) error {
-	err := w.check(ctx)
+	err := w.pass(ctx, "Checking ")
+	w.report.stopped = errors.Is(err, errStopped)
 	if errors.Is(err, errStopped) {
-		return errors.New("stopped before the end of the file. Nothing was changed")
+		err = errors.New("stopped before the end of the file. Nothing was changed")
 	}
 	w.report.print(err)
-	if err != nil {
-		return err
+	if err == nil && (w.report.missing != nil || w.report.bad > 0 && !w.SkipBad || w.report.none()) {
+		err = errReported
 	}
-	if w.report.bad > 0 || w.report.missing != nil {
-		return errReported
-	}
-	return nil
+	return err
 }
 
 // rehearse is the check before the import.
 func (w *importing) rehearse(ctx context.Context) error {
 	w.report.quiet = w.SkipBad // they are listed when they are left out
-	err := w.check(ctx)
+	err := w.pass(ctx, "Checking ")
+	w.report.stopped = errors.Is(err, errStopped)
 	switch {
 	case errors.Is(err, errStopped):
-		return errors.New("stopped while the file was checked. Nothing was imported")
+		err = errors.New("stopped while the file was checked. Nothing was imported")
 	case err != nil:
-		err = fmt.Errorf("%s: %w. Nothing was imported", w.input.name, err)
+		err = fmt.Errorf("%w. Nothing was imported", err)
 	case w.report.missing != nil:
 		err = fmt.Errorf("no account has a column %s. Nothing was imported", strings.Join(w.report.missing, ", "))
 	case w.report.bad > 0 && !w.SkipBad:
 		err = fmt.Errorf("there are problems with %s, and nothing was imported. Mend the file, or leave them out with --skip-bad", accounts(w.report.bad))
+	case w.report.none():
+		err = errors.New("there are problems with every account, and nothing was imported. Mend the file")
 	}
 	if err != nil {
 		w.report.print(err)
@@ -79,14 +78,10 @@ func (w *importing) rehearse(ctx context.Context) error {
 	return err
 }
 
-func (w *importing) check(ctx context.Context) error {
-	return w.pass(ctx, "Checking ", w.engine.CheckImport)
-}
-
 // run imports, and says how to go on if it can't to the end.
 func (w *importing) run(ctx context.Context) (err error) {
 	w.report.imports = true
-	err = w.pass(ctx, "Importing", w.engine.ImportUsers)
+	err = w.pass(ctx, "Importing")
 	if err == nil && w.idMap != nil {
 		err = w.idMap.keep()
 	}
@@ -98,24 +93,31 @@ func (w *importing) run(ctx context.Context) (err error) {
 		err = fmt.Errorf("%w. Imported by now: %s; run the same command again, and it goes on", err, accounts(done))
 	}
 	w.report.print(err)
+	if err == nil && w.report.none() {
+		err = errReported
+	}
 	return err
 }
 
 // pass goes through the file once.
-func (w *importing) pass(ctx context.Context, doing string, do importer) (err error) {
+func (w *importing) pass(ctx context.Context, doing string) (err error) {
 	if w.reader, err = userfile.New(w.input, w.options()); err != nil {
-		return err
+		return w.input.failed(err)
 	}
-	w.twins, w.batch = newTwins(), nil
+	w.twins.forget()
+	w.batch = nil
 	w.pace = w.program.pace(doing, w.input.size)
 	defer func() { w.pace.aside() }()
 	for {
 		row, failed := w.reader.Next()
+		if w.input.cut() {
+			failed = errStopped
+		}
 		if failed == nil {
 			w.batch = append(w.batch, w.candidate(row))
 		}
 		if failed != nil || len(w.batch) == importBatch {
-			if err := w.flush(context.WithoutCancel(ctx), do); err != nil {
+			if err := w.flush(context.WithoutCancel(ctx)); err != nil {
 				return err
 			}
 			w.pace.at(w.reader.Offset(), w.report.rows)
@@ -124,74 +126,79 @@ func (w *importing) pass(ctx context.Context, doing string, do importer) (err er
 			}
 		}
 		switch {
+		case errors.Is(failed, io.EOF) && w.report.rows == 0:
+			return fmt.Errorf("no accounts in %s", w.input.name)
 		case errors.Is(failed, io.EOF):
 			w.report.end(w.reader)
 			return nil
 		case failed != nil:
-			return failed
+			return w.input.failed(failed)
 		case ctx.Err() != nil && len(w.batch) == 0:
 			return errStopped
 		}
 	}
 }
 
-// importer is CheckImport or ImportUsers.
-type importer func(context.Context, []watchword.ImportedUser) ([]watchword.ImportResult, error)
-
-// flush does what is to be done with a batch, and reports it in the order of the
-// file.
-func (w *importing) flush(ctx context.Context, do importer) error {
+// flush does what is to be done with a batch, and then reports all of it, in the
+// order of the file: what was committed is counted, whatever else went wrong.
+func (w *importing) flush(ctx context.Context) error {
 	if err := w.examine(ctx); err != nil {
 		return err
 	}
-	var users []watchword.ImportedUser
-	for _, c := range w.batch {
-		if !c.left {
-			users = append(users, c.user)
+	if w.report.imports {
+		if err := w.commit(ctx); err != nil {
+			return err
 		}
 	}
-	results, err := do(ctx, users)
-	if err != nil {
-		return err
-	}
+	var first error
 	for i := range w.batch {
-		c := &w.batch[i]
-		if !c.left {
-			if err := w.settle(c, results[0]); err != nil {
-				return err
-			}
-			results = results[1:]
-			continue
-		}
-		w.pace.aside()
-		w.report.problem(c)
-		if w.strict() {
-			return fmt.Errorf("%s has problems. Mend it, or leave such accounts out with --skip-bad", c.row.Place)
+		if err := w.settle(&w.batch[i]); first == nil {
+			first = err
 		}
 	}
 	w.batch = w.batch[:0]
-	return nil
+	return first
 }
 
 // strict is an import that ends at the first problem.
 func (w *importing) strict() bool { return w.report.imports && !w.SkipBad }
 
-// examine finds out which of the batch are to be left out: those with problems,
-// of which it finds the others, too; and behind the first of them all, if a
-// problem ends the import.
+// examine finds out what is wrong with the accounts of a batch, and which are to be
+// left out: those, and all that stand behind the first of them, if a problem ends
+// the import.
 func (w *importing) examine(ctx context.Context) error {
-	unseen := w.strict() && !w.input.twice // no check went before
-	if unseen && w.report.rows == 0 {
-		if missing := w.vital(); missing != nil {
-			return fmt.Errorf("no account at the beginning has a column %s", strings.Join(missing, ", "))
+	if w.report.rows == 0 {
+		if err := w.wrongColumns(); err != nil {
+			return err
 		}
 	}
+	if err := w.ask(ctx); err != nil {
+		return err
+	}
+	for i := range w.batch {
+		c := &w.batch[i]
+		c.problems = append(c.problems, w.twins.problems(c)...)
+		c.left = c.problems != nil
+		if c.left && !w.report.imports {
+			w.bad[c.row.Number] = true
+		}
+		if c.left && w.strict() {
+			w.batch = w.batch[:i+1]
+			break
+		}
+	}
+	return nil
+}
+
+// ask asks the engine about a batch. If there was a check, only what was wrong there
+// is asked for again: it claims no address.
+func (w *importing) ask(ctx context.Context) error {
+	checked := w.report.imports && w.input.twice
 	var users []watchword.ImportedUser
 	var which []int
 	for i := range w.batch {
 		c := &w.batch[i]
-		c.left = c.problems != nil
-		if (c.left || unseen) && !c.unread() {
+		if !c.unread() && (!checked || c.problems != nil || w.bad[c.row.Number]) {
 			users, which = append(users, c.user), append(which, i)
 		}
 	}
@@ -201,43 +208,104 @@ func (w *importing) examine(ctx context.Context) error {
 	}
 	for i, at := range which {
 		c := &w.batch[at]
+		c.result = results[i]
 		c.problems = append(c.problems, problemsOf(results[i].Problems, c.user)...)
-		c.left = c.problems != nil
-	}
-	first := slices.IndexFunc(w.batch, func(c candidate) bool { return c.left })
-	if w.strict() && first >= 0 {
-		w.batch = w.batch[:first+1]
 	}
 	return nil
 }
 
-// vital are the columns that were asked for and whose absence would be noticed too
-// late.
-func (w *importing) vital() (missing []string) {
-	for _, name := range w.reader.Missing() {
-		if name == w.Email || name == w.PasswordHash {
-			missing = append(missing, name)
+// commit imports those of a batch that are good.
+func (w *importing) commit(ctx context.Context) error {
+	var users []watchword.ImportedUser
+	for _, c := range w.batch {
+		if !c.left {
+			users = append(users, c.user)
 		}
 	}
-	return missing
+	results, err := w.engine.ImportUsers(ctx, users)
+	if err != nil {
+		return err
+	}
+	for i := range w.batch {
+		if c := &w.batch[i]; !c.left {
+			c.result, results = results[0], results[1:]
+			c.problems = problemsOf(c.result.Problems, c.user)
+		}
+	}
+	return nil
 }
 
 // settle reports what became of an account.
-func (w *importing) settle(c *candidate, result watchword.ImportResult) error {
-	if result.Problems != nil {
-		c.problems = problemsOf(result.Problems, c.user)
+func (w *importing) settle(c *candidate) error {
+	if c.problems != nil {
 		w.pace.aside()
 		w.report.problem(c)
-		if w.strict() {
-			return fmt.Errorf("%s has a problem that it did not have before", c.row.Place)
+		switch {
+		case !w.strict():
+			return nil
+		case c.left:
+			return fmt.Errorf("%s has problems. Mend it, or leave such accounts out with --skip-bad", c.row.Place)
 		}
-		return nil
+		return fmt.Errorf("%s has a problem that it did not have before. Mend it, or leave such accounts out with --skip-bad", c.row.Place)
 	}
-	w.report.settled(c, result)
+	w.report.settled(c)
 	if w.idMap == nil || !w.report.imports {
 		return nil
 	}
-	return w.idMap.add(c.row.ID, result.User)
+	return w.idMap.add(c.row.ID, c.result.User)
+}
+
+// wrongColumns looks at the first accounts of a file whether they can be accounts at
+// all, for otherwise the same is wrong with each of a million. Who leaves accounts
+// out may have many at the beginning that have no address.
+func (w *importing) wrongColumns() error {
+	if w.SkipBad || !slices.ContainsFunc(w.batch, func(c candidate) bool { return !c.unread() }) {
+		return nil
+	}
+	for _, name := range w.reader.Missing() {
+		late := w.strict() && !w.input.twice // no check went before
+		if name == w.Email || name == w.PasswordHash && late {
+			return fmt.Errorf("no account at the beginning has a column %s (columns: %s)", name, w.columnNames())
+		}
+	}
+	var emails []string
+	for _, c := range w.batch {
+		if c.row.Email != "" {
+			emails = append(emails, c.row.Email)
+		}
+	}
+	const enough = 10 // for a mistake that is made once, and not in each account
+	if len(emails) >= enough && !slices.ContainsFunc(emails, func(email string) bool { return strings.Contains(email, "@") }) {
+		return fmt.Errorf("what stands for addresses has no @ in it (columns: %s). Name the right one with --email COLUMN", w.columnNames())
+	}
+	used, _ := w.reader.Columns()
+	if w.Email != "" || emails != nil || slices.ContainsFunc(used, namesAddress) {
+		return nil
+	}
+	return fmt.Errorf("no column is an address (columns: %s). Name it with --email COLUMN", w.columnNames())
+}
+
+// namesAddress reports whether an address is looked for in a column of that name.
+func namesAddress(column string) bool {
+	plain := strings.NewReplacer("_", "", "-", "", " ", "").Replace(strings.ToLower(column))
+	return plain == "email" || plain == "emailaddress"
+}
+
+// columnNames are for a line of an error. What does not look like a name may be a
+// value: some files have no names.
+func (w *importing) columnNames() string {
+	used, unused := w.reader.Columns()
+	names := slices.Sorted(slices.Values(slices.Concat(used, unused)))
+	more := ""
+	if len(names) > maxLines {
+		names, more = names[:maxLines], ", …"
+	}
+	for i, name := range names {
+		if !showable(name) {
+			names[i] = "(not shown)"
+		}
+	}
+	return strings.Join(names, ", ") + more
 }
 
 func accounts(n int) string {
@@ -245,31 +313,4 @@ func accounts(n int) string {
 		return "1 account"
 	}
 	return fmt.Sprintf("%d accounts", n)
-}
-
-// An idMap is the table from old ids to new ones.
-type idMap struct {
-	file *newFile
-	csv  *csv.Writer
-}
-
-func newIDMap(path string) (*idMap, error) {
-	file, err := createFile(path)
-	if err != nil {
-		return nil, err
-	}
-	m := &idMap{file, csv.NewWriter(file)}
-	return m, m.csv.Write([]string{"old id", "new id", "email"})
-}
-
-func (m *idMap) add(old string, u watchword.User) error {
-	return m.csv.Write([]string{old, string(u.ID), string(u.Email)})
-}
-
-func (m *idMap) keep() error {
-	m.csv.Flush()
-	if err := m.csv.Error(); err != nil {
-		return err
-	}
-	return m.file.keep()
 }

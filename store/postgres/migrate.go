@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -34,6 +35,53 @@ func Migrate(ctx context.Context, url string) (applied []string, err error) {
 	}
 	applied, err = migrate(ctx, config.ConnConfig)
 	return applied, unavailable(err)
+}
+
+// Status names the migrations that Migrate would carry out, and changes nothing.
+func Status(ctx context.Context, url string) (pending []string, err error) {
+	config, err := parse(url)
+	if err != nil {
+		return nil, err
+	}
+	if err := knock(ctx, config.ConnConfig); err != nil {
+		return nil, err
+	}
+	applied, err := versions(ctx, config.ConnConfig)
+	if err != nil {
+		return nil, fmt.Errorf("read version of tables: %w", unavailable(err))
+	}
+	files, err := fs.ReadDir(migrations, "migrations")
+	for _, file := range files {
+		version, err := goose.NumericComponent(file.Name())
+		if err != nil {
+			return nil, fmt.Errorf("read migrations: %w", err)
+		}
+		if !slices.Contains(applied, version) {
+			pending = append(pending, file.Name())
+		}
+	}
+	return pending, err
+}
+
+// versions are the numbers of the migrations that were carried out. A goose.Provider
+// would make its table in order to say so.
+func versions(ctx context.Context, config *pgx.ConnConfig) ([]int64, error) {
+	config = config.Copy()
+	config.DefaultQueryExecMode = unprepared
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close(ctx) //nolint:errcheck // it was only asked
+	var made bool
+	if err := conn.QueryRow(ctx, "SELECT to_regclass('"+goose.DefaultTablename+"') IS NOT NULL").Scan(&made); err != nil || !made {
+		return nil, err
+	}
+	rows, err := conn.Query(ctx, "SELECT version_id FROM "+goose.DefaultTablename+" WHERE is_applied")
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[int64])
 }
 
 // migrate lets one process at a time do the work. The lock is a row with a lease:

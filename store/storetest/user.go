@@ -129,6 +129,9 @@ var users = map[string]func(suite){
 		newcomer.Email = undo.Email
 
 		s.wantHeld(false, "sign up with it", insertUser(newcomer, after(time.Hour-time.Millisecond)))
+		s.wantHeld(true, "it is reserved", reserved(undo.Email, after(time.Hour-time.Millisecond)))
+		s.wantHeld(false, "it is reserved when the token has expired", reserved(undo.Email, undo.ExpiresAt))
+		s.wantHeld(false, "another is reserved", reserved(former.Email, Start))
 		s.wantHeld(false, "change to it", setEmail(other, undo.Email, Start))
 		s.wantHeld(true, "the last owner takes it back", setEmail(former, undo.Email, Start))
 		former.Email = undo.Email
@@ -142,6 +145,7 @@ var users = map[string]func(suite){
 			Hash: "reset", Kind: watchword.MailReset, UserID: User(1).ID,
 			Email: newcomer.Email, ExpiresAt: after(time.Hour),
 		})
+		s.wantHeld(false, "it is reserved", reserved(newcomer.Email, Start))
 		s.wantHeld(true, "sign up", insertUser(newcomer, Start))
 	},
 
@@ -212,4 +216,8 @@ func firstError(errs ...error) error {
 		}
 	}
 	return nil
+}
+
+func reserved(email watchword.Address, now time.Time) func(context.Context, watchword.Tx) (bool, error) {
+	return func(ctx context.Context, tx watchword.Tx) (bool, error) { return tx.Reserved(ctx, email, now) }
 }

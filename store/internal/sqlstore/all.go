@@ -31,6 +31,7 @@ const (
 func Statements() []Statement {
 	return []Statement{
 		{"insertUser", insertUser, ByUserAndAddress},
+		{"selectReserved", selectReserved, ByAddress},
 		{"selectUser", selectUser, ByUser},
 		{"selectUserByEmail", selectUserByEmail, ByAddress},
 		{"selectUsers", selectUsers, ByOperator},

@@ -16,6 +16,8 @@ const (
 		WHERE NOT EXISTS (SELECT 1 FROM mail_tokens
 			WHERE mail_tokens.email = $2 AND mail_tokens.kind = 'address_changed' AND mail_tokens.expires_at > $10)
 		ON CONFLICT DO NOTHING`
+	selectReserved = `SELECT EXISTS (SELECT 1 FROM mail_tokens
+			WHERE mail_tokens.email = $1 AND mail_tokens.kind = 'address_changed' AND mail_tokens.expires_at > $2)`
 	selectUser        = `SELECT ` + userColumns + ` FROM users WHERE id = $1`
 	selectUserByEmail = `SELECT ` + userColumns + ` FROM users WHERE email = $1`
 	selectUsers       = `SELECT ` + userColumns + ` FROM users WHERE email > $1 ORDER BY email LIMIT $2`
@@ -52,6 +54,10 @@ func userFields(u *watchword.User) []any {
 func (t Tx) InsertUser(ctx context.Context, u watchword.User, now time.Time) (bool, error) {
 	return t.change(ctx, insertUser, u.ID, u.Email, ms(u.VerifiedAt), u.Name, list(u.Roles), string(u.PasswordHash),
 		ms(u.CreatedAt), ms(u.DisabledAt), ms(u.RolesChangedAt), ms(now))
+}
+
+func (t Tx) Reserved(ctx context.Context, email watchword.Address, now time.Time) (bool, error) {
+	return row(ctx, t, func(s scanner) (yes bool, err error) { return yes, s.Scan(&yes) }, selectReserved, email, ms(now))
 }
 
 func (t Tx) User(ctx context.Context, id watchword.UserID) (watchword.User, error) {

@@ -1,0 +1,289 @@
+package main_test
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/watchword-auth/watchword/internal/pgtest"
+)
+
+// A worker is the program at work, to which a test does something meanwhile.
+type worker struct {
+	*exec.Cmd
+	dir       string
+	input     io.WriteCloser
+	out, errs bytes.Buffer
+	ended     chan error
+}
+
+func newWorker(t *testing.T, dir string, args ...string) *worker {
+	t.Helper()
+	w := &worker{Cmd: exec.Command(os.Getenv(binaryVariable), args...), dir: dir, ended: make(chan error, 1)}
+	w.Dir, w.Env, w.Stdout, w.Stderr = dir, []string{"HOME=" + dir}, &w.out, &w.errs
+	var err error
+	if w.input, err = w.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.Process.Kill() }) //nolint:errcheck // it has ended
+	go func() { w.ended <- w.Wait() }()
+	return w
+}
+
+// eventually waits until something is so, and fails if the program ends before.
+func (w *worker) eventually(t *testing.T, what string, so func() bool) {
+	t.Helper()
+	for begun := time.Now(); !so(); time.Sleep(5 * time.Millisecond) {
+		select {
+		case err := <-w.ended:
+			t.Fatalf("it ended before %s: %v\n%s%s", what, err, w.out.String(), w.errs.String())
+		default:
+		}
+		if time.Since(begun) > time.Minute {
+			t.Fatalf("%s: not within a minute", what)
+		}
+	}
+}
+
+// begins waits for the file without a name that is made when signals are heeded.
+func (w *worker) begins(t *testing.T, name string) {
+	t.Helper()
+	w.eventually(t, "it began to write "+name, func() bool { return len(w.hidden(t)) > 0 })
+}
+
+func (w *worker) hidden(t *testing.T) []string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(w.dir, ".*-*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+func (w *worker) stop(t *testing.T, signal os.Signal) {
+	t.Helper()
+	if err := w.Process.Signal(signal); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-w.ended:
+	case <-time.After(time.Minute):
+		t.Fatalf("one %s does not end it", signal)
+	}
+	if code := w.ProcessState.ExitCode(); code != 1 {
+		t.Errorf("exit code %d\n%s", code, w.errs.String())
+	}
+	if left := w.hidden(t); left != nil {
+		t.Errorf("left behind: %q", left)
+	}
+}
+
+func (w *worker) says(t *testing.T, want string) {
+	t.Helper()
+	if got := w.errs.String(); got != "watchword: "+want+"\n" {
+		t.Errorf("it says %q, not %q", got, want)
+	}
+}
+
+// One signal ends an import to which nothing comes any more.
+func TestAnImportThatWaitsForItsInputStops(t *testing.T) {
+	t.Parallel()
+	for _, signal := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+		w := newWorker(t, t.TempDir(), "users", "import", "-", "--id-map=ids.csv")
+		w.begins(t, "ids.csv")
+		w.stop(t, signal)
+		w.says(t, "stopped. Nothing was imported")
+	}
+}
+
+// What had come by then is imported, and half an account is none.
+func TestAnImportThatStopsKeepsWhatCameByThen(t *testing.T) {
+	t.Parallel()
+	onEachStore(t, func(t *testing.T, arguments []string) {
+		dir := t.TempDir()
+		if got := run(t, call{dir: dir, args: append([]string{"migrate"}, arguments...)}); got.code != 0 {
+			t.Fatal(got.errors)
+		}
+		const users = 9_600 // more than a MiB, by which the format is told
+		count := func() int { return ask(t, dir, arguments, "SELECT count(*) FROM users") }
+		for patience := 500 * time.Millisecond; count() < users; patience *= 2 { // until it was long enough
+			if patience > 20*time.Second {
+				t.Fatalf("%d accounts, and not those of the last batch", count())
+			}
+			w := newWorker(t, dir, append([]string{"users", "import", "-", "--id-map=ids.csv"}, arguments...)...)
+			w.begins(t, "ids.csv")
+			if _, err := io.WriteString(w.input, manyUsers(users)+"9601,half@example.com,\"Half\n"); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(patience)
+			w.stop(t, syscall.SIGTERM)
+			if n := count(); n == users {
+				w.says(t, fmt.Sprintf("stopped. Imported by now: %d accounts; run the same command again, and it goes on", n))
+			}
+		}
+		if n := count(); n != users {
+			t.Errorf("%d accounts", n)
+		}
+	})
+}
+
+// JSON that was begun is ended.
+func TestTheJSONOfAStoppedCheckIsWhole(t *testing.T) {
+	t.Parallel()
+	w := newWorker(t, t.TempDir(), "users", "import", "-", "--dry-run", "--json")
+	rows := manyUsers(9_000)
+	if _, err := io.WriteString(w.input, strings.Replace(rows, "ada0@example.com", "ada0@", 1)); err != nil {
+		t.Fatal(err)
+	}
+	w.stop(t, syscall.SIGTERM)
+	var got struct {
+		Problems []any
+		Error    string
+	}
+	if err := json.Unmarshal(w.out.Bytes(), &got); err != nil || got.Error != "stopped before the end of the file. Nothing was changed" {
+		t.Errorf("%v: %s", err, w.out.String())
+	}
+}
+
+// A second signal does not wait for a database that hangs.
+func TestASecondSignalEndsAnImportAtOnce(t *testing.T) {
+	t.Parallel()
+	database := pgtest.New(t).Database(t)
+	arguments, dir := onPostgres(database), t.TempDir()
+	if got := run(t, call{dir: dir, args: append([]string{"migrate"}, arguments...)}); got.code != 0 {
+		t.Fatal(got.errors)
+	}
+	lockUsers(t, database, "SHARE")
+	w := newWorker(t, dir, append([]string{"users", "import", "-"}, arguments...)...)
+	if _, err := io.WriteString(w.input, manyUsers(3)); err != nil {
+		t.Fatal(err)
+	}
+	w.input.Close()
+	w.eventually(t, "it waited for the lock", func() bool {
+		return ask(t, dir, arguments, "SELECT count(*) FROM pg_locks WHERE NOT granted") > 0
+	})
+	signals := 0
+	for done := false; !done; {
+		w.Process.Signal(syscall.SIGINT) //nolint:errcheck // it may have ended
+		signals++
+		select {
+		case <-w.ended:
+			done = true
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	if status := w.ProcessState.Sys().(syscall.WaitStatus); !status.Signaled() || status.Signal() != syscall.SIGINT || signals < 2 {
+		t.Errorf("it ended by itself after %d signals: %s\n%s", signals, w.ProcessState, w.errs.String())
+	}
+}
+
+// lockUsers keeps others from the accounts until the test ends.
+func lockUsers(t *testing.T, database, mode string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close(context.WithoutCancel(t.Context())) }) //nolint:errcheck // nothing is to be committed
+	if _, err := conn.Exec(t.Context(), "BEGIN; LOCK TABLE users IN "+mode+" MODE"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func openFile(t *testing.T, dir string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "watchword-data", "watchword.db")+"?_pragma=busy_timeout(10000)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+// A batch is counted as it was committed, though one of it was found to be taken
+// only then.
+func TestACommittedBatchIsCountedWhole(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if got := run(t, call{dir: dir, args: []string{"migrate"}}); got.code != 0 {
+		t.Fatal(got.errors)
+	}
+	if _, err := openFile(t, dir).ExecContext(t.Context(), `CREATE TRIGGER stranger AFTER INSERT ON users WHEN NEW.email = 'a@example.com'
+		BEGIN INSERT INTO users (id, email, verified_at, name, roles, password_hash, created_at, disabled_at, roles_changed_at)
+			VALUES ('3f0e9bd2-7a0c-4e6f-8a53-1f2d3c4b5a69', 'b@example.com', 0, '', '[]', '', 1, 0, 0); END`); err != nil {
+		t.Fatal(err)
+	}
+	got := run(t, call{
+		dir: dir, files: map[string]string{"users.csv": "email\na@example.com\nb@example.com\nc@example.com\n"},
+		args: []string{"users", "import", "users.csv", "--id-map=ids.csv"},
+	})
+	const want = "watchword: line 3 has a problem that it did not have before. Mend it, or leave such accounts out with --skip-bad. Imported by now: 2 accounts; run the same command again, and it goes on\n"
+	if got.code != 1 || got.errors != want || !strings.Contains(got.out, "3 accounts read") || !strings.Contains(got.out, "  2  imported\n") {
+		t.Errorf("exit code %d\n%s%s", got.code, got.out, got.errors)
+	}
+}
+
+// An export that is stopped leaves no hashes behind.
+func TestAnExportThatIsStoppedLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
+	database := pgtest.New(t).Database(t)
+	arguments, dir := onPostgres(database), t.TempDir()
+	if got := run(t, call{dir: dir, input: manyUsers(3), args: append([]string{"users", "import", "-"}, arguments...)}); got.code != 0 {
+		t.Fatal(got.errors)
+	}
+	lockUsers(t, database, "ACCESS EXCLUSIVE")
+	w := newWorker(t, dir, append([]string{"users", "export", "all.json"}, arguments...)...)
+	w.begins(t, "all.json")
+	w.stop(t, syscall.SIGINT)
+	w.says(t, "stopped. all.json was not written")
+	if _, err := os.Stat(filepath.Join(dir, "all.json")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("all.json: %v", err)
+	}
+}
+
+// A dry run changes nothing: it makes no tables, and migrates none.
+func TestADryRunMigratesNothing(t *testing.T) {
+	t.Parallel()
+	onEachStore(t, func(t *testing.T, arguments []string) {
+		dir := t.TempDir()
+		files := map[string]string{"users.csv": manyUsers(3)}
+		check := append([]string{"users", "import", "users.csv", "--dry-run"}, arguments...)
+		if got := run(t, call{dir: dir, files: files, args: check}); got.code != 0 || !strings.Contains(got.out, "  3  ready\n") {
+			t.Errorf("before there is a database: exit code %d\n%s%s", got.code, got.out, got.errors)
+		}
+		if _, err := os.Stat(filepath.Join(dir, "watchword-data")); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("there are data: %v", err)
+		}
+		if arguments != nil && ask(t, dir, arguments, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") != 0 {
+			t.Error("there are tables")
+		}
+		if got := run(t, call{dir: dir, args: append([]string{"migrate"}, arguments...)}); got.code != 0 {
+			t.Fatal(got.errors)
+		}
+		const newest = "(SELECT max(version_id) FROM goose_db_version)"
+		older := ask(t, dir, arguments, "DELETE FROM goose_db_version WHERE version_id = "+newest+" RETURNING version_id") - 1
+		got := run(t, call{dir: dir, args: check})
+		if got.code != 1 || !strings.Contains(got.errors, " is of an older release, and a dry run does not change it. Run `watchword migrate` first") {
+			t.Errorf("of an older release: exit code %d\n%s%s", got.code, got.out, got.errors)
+		}
+		if now := ask(t, dir, arguments, "SELECT max(version_id) FROM goose_db_version"); now != older {
+			t.Errorf("the tables are of version %d, and were of %d", now, older)
+		}
+	})
+}
