@@ -19,7 +19,7 @@ import (
 // twenty times slower. -rapid.checks says otherwise.
 func TestMain(m *testing.M) {
 	if storetest.RaceDetector() {
-		if err := flag.Set("rapid.checks", "40"); err != nil {
+		if err := flag.Set("rapid.checks", "20"); err != nil {
 			panic(err)
 		}
 	}

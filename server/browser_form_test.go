@@ -39,6 +39,13 @@ func (b *tab) unchecked() {
 	see[bool](b, `() => { for (const form of document.forms) form.noValidate = true; return true }`)
 }
 
+// focused waits until a browser has done what autofocus says, which it does once it
+// has drawn the page.
+func (b *tab) focused(id string) {
+	b.t.Helper()
+	b.until("the focus is on "+id, `(id) => document.activeElement?.id === id`, id)
+}
+
 func TestWhatIsWrongStandsBesideItsField(t *testing.T) {
 	t.Parallel()
 	const short, common = "The password is too short.", "This password is known from leaks, or too common."
@@ -83,6 +90,7 @@ func TestWhatIsWrongStandsBesideItsField(t *testing.T) {
 			b.fillIn(c.part, label, text)
 		}
 		b.pressIn(c.part, c.button)
+		b.focused(c.first)
 		for id, text := range c.faults {
 			if got := b.field(id); !got.Invalid || !strings.Contains(got.Note, text) || got.Focus != (id == c.first) {
 				t.Errorf("%s: %s is %+v, want %q", c.name, id, got, text)
@@ -110,6 +118,7 @@ func TestAWrongSignInSaysSoAndKeepsTheAddress(t *testing.T) {
 	b := s.tab(t)
 	for _, email := range []string{"ada@example.com", "nobody@example.com"} {
 		b.signIn(email, otherPassword)
+		b.focused("login-password")
 		if alert := see[string](b, `() => document.querySelector("[role=alert]")?.innerText ?? ""`); alert != "Address or password is wrong." {
 			t.Errorf("the alert says %q", alert)
 		}
