@@ -244,13 +244,13 @@ func TestAHundredThousandAccountsAreImportedInLittleMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(os.Getenv(binaryVariable), "users", "import", "users.csv")
-	cmd.Dir, cmd.Env = dir, []string{"HOME=" + dir}
+	cmd.Dir, cmd.Env = dir, []string{"HOME=" + dir, "GOMEMLIMIT=64MiB"} // else memory is what the collector likes
 	begun := time.Now()
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), fmt.Sprintf("  %d  imported\n", users)) {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	const most = 120 << 10 // KiB, most of it for the program itself and SQLite
+	const most = 150 << 10 // KiB, most of it for the program itself and SQLite
 	used := cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss
 	if used > most {
 		t.Errorf("it took %d KiB of memory", used)
