@@ -177,8 +177,8 @@ func (d *Dialect) renew(w http.ResponseWriter, r *http.Request, c watchword.Clie
 // be read: the lesson's client forgets its refresh token before it sends it.
 func (d *Dialect) logout(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
 	body, _ := apirequest.KnownBody[tokenBody](r)
-	access, _ := apirequest.BearerToken(r)
-	for _, access := range append(d.cookie.Values(r), access) {
+	bearer, _ := apirequest.BearerToken(r)
+	for _, access := range append(d.cookie.Values(r), bearer) {
 		if err := d.engine.Logout(r.Context(), watchword.Secret(body.Token), watchword.Secret(access), c); err != nil {
 			return err
 		}
