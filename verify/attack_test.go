@@ -1,7 +1,6 @@
 package verify_test
 
 import (
-	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -22,29 +21,36 @@ import (
 // A gate is a service behind Require, on a real port.
 type gate struct {
 	*httptest.Server
-	log *bytes.Buffer
+	log *journal // of the verifier, whose feed has its own goroutine
 }
 
 func newGate(t testing.TB, i *issuer) *gate {
 	t.Helper()
-	g := &gate{log: &bytes.Buffer{}}
+	g := &gate{log: &journal{}}
 	v := newVerifier(t, i.url, verify.Options{
-		Now: i.clock.Now, Log: slog.New(slog.NewTextHandler(&lockedWriter{w: g.log}, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Now: i.clock.Now, Log: slog.New(slog.NewTextHandler(g.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	g.Server = httptest.NewServer(v.Require(http.HandlerFunc(notes)))
 	t.Cleanup(g.Close)
 	return g
 }
 
-type lockedWriter struct {
-	mu sync.Mutex
-	w  *bytes.Buffer
+// A journal may be written and read at once.
+type journal struct {
+	mu   sync.Mutex
+	text strings.Builder
 }
 
-func (l *lockedWriter) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.w.Write(p)
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(p)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.String()
 }
 
 func (g *gate) try(t testing.TB, token string) answer {
