@@ -12,7 +12,7 @@ ROUNDS   ?=     # of each fault; of the soak 500:  make soak ROUNDS=5000
 FUZZTIME ?= 60s # of each target:              make fuzz FUZZTIME=10m
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint generate fuzz faults soak revocation try bench cover clean
+.PHONY: help run build test lint generate fuzz pictures faults soak revocation try bench cover clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ generate: ## write again what is made from the code (every //go:generate line)
 
 fuzz: ## every fuzz target for a minute
 	@FUZZTIME=$(strip $(FUZZTIME)) .ci/check fuzz
+
+pictures: ## of every page, in build/screenshots, for you to look at
+	WATCHWORD_TEST_PICTURES='$(CURDIR)/build/screenshots' go test -run 'EveryPage|TheFrontEnd|ThePageOf|TheGuide' -count=1 ./server ./examples
 
 faults: ## what each fault does to clients, as the table of docs/faults.md
 	SOAK_ROUNDS=$(strip $(ROUNDS)) go -C cmd/watchword test -run '$(strip $(FAULT))' -count=1 -timeout=0

@@ -331,3 +331,9 @@ func (a *application) happened(t *testing.T, email, kind string, want int) {
 		t.Errorf("%s happened %d times, want %d", kind, n, want)
 	}
 }
+
+// fits sees that nothing of a page is cut off.
+func (b *tab) fits(name string) {
+	b.t.Helper()
+	browsertest.Views(b.t, b.ctx, name, func(string) {})
+}

@@ -3,18 +3,10 @@ package examples_test
 import (
 	"fmt"
 	"net/http"
-	"os"
 	"os/exec"
-	"path/filepath"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
-
-	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/cdproto/page"
-
-	"github.com/watchword-auth/watchword/internal/browsertest"
 )
 
 // The client of a guide to JWT authentication, against the API as it is: in a real Chromium,
@@ -57,7 +49,7 @@ func guideLife(t *testing.T, a *application) {
 	b.keepsNothing()
 	b.reload()
 	b.until("Your account", email, "Sessions\n1")
-	b.photograph("guide-account")
+	b.fits("guide-account")
 	if n := wire.refreshed(); n != 2 { // each visit begins with one
 		t.Errorf("%d refreshes for two visits", n)
 	}
@@ -65,7 +57,7 @@ func guideLife(t *testing.T, a *application) {
 	b.until("You are signed out.", "New here?")
 	b.reload()
 	b.until("New here?")
-	b.photograph("guide-sign-in")
+	b.fits("guide-sign-in")
 	if cookies := b.cookies(); len(cookies) != 0 {
 		t.Errorf("%d cookies are left", len(cookies))
 	}
@@ -295,24 +287,4 @@ func (a *application) refuse(w http.ResponseWriter, status int, code, text strin
 	h.Set("Content-Type", "application/problem+json")
 	w.WriteHeader(status)
 	_, _ = fmt.Fprintf(w, `{"code": %q, "error": %q}`, code, text)
-}
-
-// photograph leaves pictures for a person in build/screenshots, and sees that nothing is
-// cut off.
-func (b *tab) photograph(name string) {
-	b.t.Helper()
-	const dir = "../build/screenshots"
-	must(b.t, os.MkdirAll(dir, 0o755))
-	for screen, width := range map[string]int64{"desktop": 1200, "phone": 360} {
-		browsertest.Command(b.t, b.ctx, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: width, Height: 740, DeviceScaleFactor: 1})
-		if beyond := see[int64](b, `() => document.documentElement.scrollWidth`); beyond > width {
-			b.t.Errorf("%s is %d wide on a %s", name, beyond, screen)
-		}
-		for _, scheme := range []string{"light", "dark"} {
-			browsertest.Command(b.t, b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-				Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
-			picture := browsertest.Command(b.t, b.ctx, page.CaptureScreenshot, page.CaptureScreenshotParams{}).Data
-			must(b.t, os.WriteFile(filepath.Join(dir, strings.Join([]string{name, screen, scheme}, "-")+".png"), picture, 0o644))
-		}
-	}
 }

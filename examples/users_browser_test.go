@@ -79,7 +79,7 @@ func usersForms(t *testing.T, a *application) {
 	b.press("Sign up")
 	b.until("Email is invalid")
 	wrong("email", "password")
-	b.photograph("users-signup")
+	b.fits("users-signup")
 	b.fill("E-mail", email)
 	b.press("Sign up")
 	b.until("Use at least 8 characters.")
@@ -100,7 +100,7 @@ func usersForms(t *testing.T, a *application) {
 	b.until("Email CANNOT be empty")
 	b.usersLogIn(email, "seven purple cats")
 	b.until("Email or password is wrong!", "New here?")
-	b.photograph("users-login")
+	b.fits("users-login")
 	b.press("Forgot your password?")
 	b.until("Send the link")
 	b.press("Send the link")
@@ -116,7 +116,7 @@ func usersLife(t *testing.T, a *application) {
 	b.keepsTheCookie()
 	b.reload()
 	b.until("Your profile", "First name\nAda", "Last name\nLovelace", email)
-	b.photograph("users-profile")
+	b.fits("users-profile")
 	if n := wire.refreshed(); n != 2 { // each visit begins with one
 		t.Errorf("%d re-authentications for two visits", n)
 	}
@@ -161,7 +161,7 @@ func usersReset(t *testing.T, a *application) {
 	b.fill("E-mail", email)
 	b.press("Send the link")
 	b.until("a mail with instructions is on its way")
-	b.photograph("users-forgot")
+	b.fits("users-forgot")
 	if base.Load() != a.url+"/resetpass" {
 		t.Errorf("X-reset-base: %v", base.Load())
 	}
@@ -191,7 +191,7 @@ func usersReset(t *testing.T, a *application) {
 	}
 	reset("eight yellow")
 	mailbox.until("Passwords DO NOT match")
-	mailbox.photograph("users-reset")
+	mailbox.fits("users-reset")
 	reset(newPassword)
 	mailbox.until("Password reset successful", "New here?")
 

@@ -8,17 +8,16 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
-	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/browsertest"
 	"github.com/watchword-auth/watchword/server"
 )
 
 // Every page as it is seen: by axe-core, which knows the rules of accessibility (WCAG
-// 2.2), and by us, in build/screenshots.
+// 2.2), and by us, in pictures.
 
 // A sight is a page in a state that it can be in.
 type sight struct {
@@ -126,29 +125,21 @@ func everyPage(t *testing.T, look func(b *tab, name string)) {
 	}
 }
 
-// inLight shows the page as who has asked the system for light or dark sees it.
-func (b *tab) inLight(scheme string) {
-	b.t.Helper()
-	command(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
-}
-
-func (b *tab) size(width, height int64) {
-	b.t.Helper()
-	command(b, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: width, Height: height, DeviceScaleFactor: 1, Mobile: width < 600})
-}
-
-func TestAxeFindsNothingOnAnyPage(t *testing.T) {
+// Nothing is cut off, and axe-core finds nothing.
+func TestEveryPageFitsAndIsForEverybody(t *testing.T) {
 	t.Parallel()
 	axe := installAxe(t)
 	everyPage(t, func(b *tab, name string) {
 		must(t, chromedp.Do(b.ctx, chromedp.Evaluate[chromedp.Void](axe+"; undefined")))
-		for _, scheme := range []string{"light", "dark"} {
-			b.inLight(scheme)
+		browsertest.Views(t, b.ctx, name, func(view string) {
+			if view == "phone-dark" {
+				return // has the layout of the one and the colours of the other
+			}
 			for _, fault := range see[[]string](b, `async () => (await axe.run(document, { resultTypes: ["violations"] })).violations
           .map((v) => v.id + ": " + v.help + "\n" + v.nodes.map((n) => n.html + "\n" + n.failureSummary).join("\n"))`) {
-				t.Errorf("%s, %s: %s", name, scheme, fault)
+				t.Errorf("%s, %s: %s", name, view, fault)
 			}
-		}
+		})
 	})
 }
 
@@ -171,38 +162,4 @@ func installAxe(t *testing.T) string {
 	script, err := os.ReadFile(filepath.Join(dir, "node_modules/axe-core/axe.min.js"))
 	must(t, err)
 	return string(script)
-}
-
-// A person looks at build/screenshots; the test sees that nothing is cut off.
-func TestEveryPageFitsADesktopAndAPhone(t *testing.T) {
-	t.Parallel()
-	const dir = "../build/screenshots"
-	must(t, os.MkdirAll(dir, 0o755))
-	everyPage(t, func(b *tab, name string) {
-		for _, screen := range []struct {
-			name          string
-			width, height int64
-		}{{"desktop", 1200, 800}, {"phone", 360, 740}} {
-			b.size(screen.width, screen.height)
-			see[bool](b, `() => { scrollTo(0, 0); return true }`)
-			if over := see[[]string](b, `(width) => [...document.querySelectorAll("body, body *")].filter((e) => e.checkVisibility() &&
-          e.getBoundingClientRect().right > width + 0.5).map((e) => e.outerHTML.slice(0, 200))`, screen.width); len(over) > 0 {
-				t.Errorf("%s goes beyond the edge of a %s: %s", name, screen.name, over)
-			}
-			for _, scheme := range []string{"light", "dark"} {
-				b.inLight(scheme)
-				must(t, os.WriteFile(filepath.Join(dir, name+"-"+screen.name+"-"+scheme+".png"), b.photograph(screen.width), 0o644))
-			}
-		}
-		b.size(1200, 800)
-	})
-}
-
-// photograph takes the whole page, or of a very long one its beginning.
-func (b *tab) photograph(width int64) []byte {
-	b.t.Helper()
-	height := see[float64](b, `() => Math.min(document.documentElement.scrollHeight, 3000)`)
-	beyond := true
-	return command(b, page.CaptureScreenshot, page.CaptureScreenshotParams{CaptureBeyondViewport: &beyond,
-		Clip: &page.Viewport{Width: float64(width), Height: height, Scale: 1}}).Data
 }

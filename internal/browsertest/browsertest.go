@@ -8,8 +8,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -17,12 +19,17 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 )
 
 // Skip is the environment variable that lets tests run without Chromium when it is
 // "skip". CI never sets it.
 const Skip = "WATCHWORD_TEST_BROWSER"
+
+// Pictures is the environment variable that names a folder for pictures of the pages,
+// for a person to look at.
+const Pictures = "WATCHWORD_TEST_PICTURES"
 
 // Patience is how long a page may take on a machine that is busy with other tests.
 const Patience = 30 * time.Second
@@ -106,4 +113,47 @@ func Look[T any](tab context.Context, function string, args ...any) (T, error) {
 		return *new(T), err
 	}
 	return chromedp.Run(ctx, chromedp.Evaluate[T]("("+function+")(..."+string(text)+")", chromedp.EvalAwaitPromise))
+}
+
+// Views shows the page on a desktop and on a phone, in light and in dark, and calls look
+// in each view, such as "phone-dark". The test fails where something of the page goes
+// beyond the edge. Pictures are called after the page and the view.
+func Views(t testing.TB, tab context.Context, name string, look func(view string)) {
+	t.Helper()
+	for _, screen := range []struct {
+		name          string
+		width, height int64
+	}{{"phone", 360, 740}, {"desktop", 1200, 800}} {
+		Command(t, tab, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{
+			Width: screen.width, Height: screen.height, DeviceScaleFactor: 1, Mobile: screen.width < 600})
+		beyond, err := Look[[]string](tab, `(width) => { scrollTo(0, 0); return [...document.querySelectorAll("body, body *")].filter((e) =>
+      e.checkVisibility() && e.getBoundingClientRect().right > width + 0.5).map((e) => e.outerHTML.slice(0, 200)) }`, screen.width)
+		if err != nil || len(beyond) > 0 {
+			t.Errorf("%s goes beyond the edge of a %s: %q %v", name, screen.name, beyond, err)
+		}
+		for _, scheme := range []string{"dark", "light"} {
+			Command(t, tab, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+				Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
+			view := screen.name + "-" + scheme
+			if dir := os.Getenv(Pictures); dir != "" {
+				takePicture(t, tab, filepath.Join(dir, name+"-"+view+".png"), screen.width)
+			}
+			look(view)
+		}
+	}
+}
+
+// takePicture takes the whole page, or of a very long one its beginning.
+func takePicture(t testing.TB, tab context.Context, file string, width int64) {
+	t.Helper()
+	height, err := Look[float64](tab, `() => Math.min(document.documentElement.scrollHeight, 3000)`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := true
+	picture := Command(t, tab, page.CaptureScreenshot, page.CaptureScreenshotParams{CaptureBeyondViewport: &whole,
+		Clip: &page.Viewport{Width: float64(width), Height: height, Scale: 1}}).Data
+	if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, picture, 0o644)); err != nil {
+		t.Fatal(err)
+	}
 }
