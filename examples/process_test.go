@@ -59,9 +59,11 @@ func run(t *testing.T, dir string, env []string, program string, args ...string)
 }
 
 // environment is that of the test without its WATCHWORD_TEST_…, which the server takes
-// for settings that it does not know, and without settings of whoever runs it.
+// for settings that it does not know, and without settings of whoever runs it. Passwords
+// wait for long: other tests want the cores, too.
 func environment() []string {
-	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "WATCHWORD_") })
+	others := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "WATCHWORD_") })
+	return append(others, "WATCHWORD_HASH_QUEUE=30s")
 }
 
 // A transcript may be written and read at once.

@@ -44,7 +44,8 @@ func follow(t *testing.T, section string) {
 	if err := os.Symlink(os.Getenv(binaryVariable), filepath.Join(bin, "watchword")); err != nil {
 		t.Fatal(err)
 	}
-	env := []string{"PATH=" + bin + ":" + os.Getenv("PATH"), "HOME=" + dir, "WATCHWORD_ADMIN_LISTEN="}
+	env := []string{"PATH=" + bin + ":" + os.Getenv("PATH"), "HOME=" + dir, "WATCHWORD_ADMIN_LISTEN=",
+		"WATCHWORD_HASH_QUEUE=30s"} // other tests want the cores, too
 	for _, found := range block.FindAllStringSubmatch(section, -1) {
 		kind, content := found[1], strings.ReplaceAll(found[2], ":8000", ":"+port)
 		if kind != "sh" {
