@@ -1,14 +1,19 @@
 package server_test
 
 import (
+	"io"
+	"log"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/security"
 
 	"github.com/watchword-auth/watchword"
 )
@@ -96,6 +101,56 @@ func TestAScriptCanNotReadTheCookies(t *testing.T) {
 		if !cookie.HTTPOnly || cookie.SameSite != network.CookieSameSiteStrict || cookie.Domain != "127.0.0.1" {
 			t.Errorf("%s: HttpOnly %t, SameSite %s, Domain %s", name, cookie.HTTPOnly, cookie.SameSite, cookie.Domain)
 		}
+	}
+}
+
+// On https the cookies are bound to this host: even a page of the same name without TLS,
+// which anybody on the way can write, neither gets them nor puts others in their place.
+//
+// CK-1, CK-6
+func TestOnHTTPSNobodyOnTheWayGetsOrSetsTheCookies(t *testing.T) {
+	t.Parallel()
+	const host = "id.test"
+	front := httptest.NewUnstartedServer(nil)
+	url := "https://" + strings.Replace(front.Listener.Addr().String(), "127.0.0.1", host, 1)
+	s := start(t, func(o *watchword.Options) { o.PublicURL = url }, nil)
+	front.Config.Handler = s.server
+	front.Config.ErrorLog = log.New(io.Discard, "", 0) // the certificate is nobody's
+	front.StartTLS()
+	t.Cleanup(front.Close)
+	b := s.tab(t)
+	b.url = url
+	command(b, security.SetIgnoreCertificateErrors, security.SetIgnoreCertificateErrorsParams{Ignore: true})
+	b.signUp("ada@example.com")
+	want := []string{"__Host-watchword", "__Host-watchword-page"}
+	if all := b.cookies(); !slices.Equal(slices.Sorted(maps.Keys(all)), want) {
+		t.Fatalf("there are %q", slices.Sorted(maps.Keys(all)))
+	}
+	for name, cookie := range b.cookies() {
+		if !cookie.Secure || !cookie.HTTPOnly || cookie.Path != "/" || cookie.SameSite != network.CookieSameSiteStrict || cookie.Domain != host {
+			t.Errorf("%s: Secure %t, HttpOnly %t, Path %s, SameSite %s, Domain %s", name, cookie.Secure, cookie.HTTPOnly, cookie.Path, cookie.SameSite, cookie.Domain)
+		}
+	}
+
+	var asked, sent atomic.Int64
+	plain := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		sent.Add(int64(len(r.Cookies())))
+		for _, name := range want {
+			w.Header().Add("Set-Cookie", name+"=evil; Path=/")
+			w.Header().Add("Set-Cookie", name+"=evil; Path=/; Secure; HttpOnly; SameSite=Strict")
+		}
+	}))
+	t.Cleanup(plain.Close)
+	b.visit(strings.Replace(plain.URL, "127.0.0.1", host, 1))
+	if asked.Load() == 0 || sent.Load() != 0 {
+		t.Errorf("in %d requests %d cookies went out in the clear", asked.Load(), sent.Load())
+	}
+	b.visit("/account")
+	b.reads("Signed in as ada@example.com")
+	b.press("Sign out")
+	if left := b.cookies(); len(left) != 0 {
+		t.Errorf("%d cookies are left", len(left))
 	}
 }
 

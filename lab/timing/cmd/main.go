@@ -1,0 +1,60 @@
+// Command cmd prints what the time of answers tells about who has an account, and
+// ends with 1 if it tells anything.
+//
+//	go run ./lab/timing/cmd -samples 1000
+//
+// It needs a machine that does little else, and some minutes.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/watchword-auth/watchword/lab/timing"
+)
+
+func main() {
+	samples := flag.Int("samples", 1000, "questions of each kind, 300 or more")
+	seed := flag.Uint64("seed", uint64(time.Now().UnixNano()), "of the order in which they are asked")
+	flag.Parse()
+	if flag.NArg() > 0 || *samples < 300 {
+		flag.Usage()
+		os.Exit(2)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	told, err := run(ctx, *samples, *seed)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "measure:", err)
+	}
+	if err != nil || told {
+		os.Exit(1)
+	}
+}
+
+// run prints the table, and returns whether any time tells.
+func run(ctx context.Context, samples int, seed uint64) (told bool, err error) {
+	trials, err := timing.Trials()
+	if err != nil {
+		return false, err
+	}
+	var rows []timing.Row
+	for n, trial := range trials {
+		fmt.Fprintf(os.Stderr, "%d of %d: %s\n", n+1, len(trials), trial.Name)
+		row, err := timing.Run(ctx, trial, os.TempDir(), samples, seed)
+		if err != nil {
+			return false, err
+		}
+		rows, told = append(rows, row), told || row.Tells()
+	}
+	fmt.Print(timing.Markdown(rows))
+	if told {
+		fmt.Printf("\nA |t| of %.1f or more tells who has an account.\n", timing.Telling)
+	}
+	return told, nil
+}

@@ -1,0 +1,76 @@
+package timing
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Telling is the |t| from which on a difference is one: by chance alone it is reached
+// less than once in 100,000 comparisons.
+const Telling = 4.5
+
+// A Row is what a trial took, the slowest tenth of all left out: that is what else
+// the machine did.
+type Row struct {
+	Name          string
+	Without, With time.Duration // medians, of addresses without and with an account
+	Samples       int           // of each, before some are left out
+	T             float64       // Welch's; positive: with an account it takes longer
+}
+
+// Tells reports whether the time tells which is which.
+func (r Row) Tells() bool { return r.T >= Telling || r.T <= -Telling }
+
+// Compare makes a row of two series.
+func Compare(name string, without, with []time.Duration) Row {
+	all := slices.Sorted(slices.Values(append(slices.Clone(without), with...)))
+	limit := all[len(all)*9/10]
+	return Row{name, median(without), median(with), len(with), welch(below(limit, without), below(limit, with))}
+}
+
+func below(limit time.Duration, took []time.Duration) (kept []float64) {
+	for _, d := range took {
+		if d <= limit {
+			kept = append(kept, d.Seconds())
+		}
+	}
+	return kept
+}
+
+func median(took []time.Duration) time.Duration {
+	return slices.Sorted(slices.Values(took))[len(took)/2]
+}
+
+// welch is Welch's t of two samples: the difference of their means in standard errors.
+func welch(a, b []float64) float64 {
+	meanA, errorA := meanOf(a)
+	meanB, errorB := meanOf(b)
+	return (meanB - meanA) / math.Sqrt(errorA+errorB)
+}
+
+// meanOf returns the mean of a sample, and the square of its standard error.
+func meanOf(sample []float64) (mean, squared float64) {
+	n := float64(len(sample))
+	for _, x := range sample {
+		mean += x / n
+	}
+	for _, x := range sample {
+		squared += (x - mean) * (x - mean) / (n - 1) / n
+	}
+	return mean, squared
+}
+
+// Markdown is the table of rows.
+func Markdown(rows []Row) string {
+	var b strings.Builder
+	b.WriteString("| what a stranger tries | without an account | with one | of each | t |\n| --- | --- | --- | --- | --- |\n")
+	for _, r := range rows {
+		fmt.Fprintf(&b, "| %s | %s | %s | %d | %+.1f |\n", r.Name, millis(r.Without), millis(r.With), r.Samples, r.T)
+	}
+	return b.String()
+}
+
+func millis(d time.Duration) string { return fmt.Sprintf("%.2f ms", d.Seconds()*1000) }

@@ -1,0 +1,78 @@
+package timing_test
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/lab/timing"
+)
+
+// How alike the times are is for a quiet machine to say (`make timing`); here, that the
+// questions are put and the answers are alike.
+//
+// ID-2, ID-3, ID-4
+func TestEachTrialIsAnsweredAlike(t *testing.T) {
+	t.Parallel()
+	trials, err := timing.Trials()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, trial := range trials {
+		row, err := timing.Run(t.Context(), trial, t.TempDir(), 2, 1)
+		if err != nil || row.Samples != 2 || row.Without <= 0 || row.With <= 0 {
+			t.Errorf("%s: %+v, %v", trial.Name, row, err)
+		}
+		trial.Answer = watchword.CodeNotFound
+		if _, err := timing.Run(t.Context(), trial, t.TempDir(), 1, 1); err == nil {
+			t.Errorf("%s: any answer will do", trial.Name)
+		}
+	}
+}
+
+func TestADifferenceIsFoundThatNobodyWouldSee(t *testing.T) {
+	t.Parallel()
+	rng := rand.New(rand.NewPCG(1, 2))
+	series := func(mean time.Duration) (took []time.Duration) {
+		for range 1000 { // of 40 ms, give or take 3 ms; one in 20 is much slower
+			took = append(took, mean+time.Duration(rng.NormFloat64()*3e6)+time.Duration(rng.IntN(20)/19)*time.Second)
+		}
+		return took
+	}
+	if row := timing.Compare("the same", series(40*time.Millisecond), series(40*time.Millisecond)); row.Tells() {
+		t.Errorf("the same: %+v", row)
+	}
+	if row := timing.Compare("a millisecond", series(40*time.Millisecond), series(41*time.Millisecond)); !row.Tells() || row.T < 0 {
+		t.Errorf("a millisecond more: %+v", row)
+	}
+	if row := timing.Compare("less", series(41*time.Millisecond), series(40*time.Millisecond)); !row.Tells() || row.T > 0 {
+		t.Errorf("a millisecond less: %+v", row)
+	}
+	row := timing.Compare("by hand", []time.Duration{1, 2, 3, 4}, []time.Duration{2, 3, 4, 5})
+	if want := 1 / math.Sqrt(2*(5.0/3)/4); math.Abs(row.T-want) > 1e-6 {
+		t.Errorf("t is %v, want %v", row.T, want)
+	}
+}
+
+func TestTheOrderOfQuestionsTellsNothing(t *testing.T) {
+	t.Parallel()
+	var order []bool
+	took, err := timing.Ask(1000, rand.New(rand.NewPCG(1, 2)), func(_ int, with bool) error { order = append(order, with); return nil })
+	if err != nil || len(took[0]) != 1000 || len(took[1]) != 1000 {
+		t.Fatalf("%d and %d, %v", len(took[0]), len(took[1]), err)
+	}
+	first := 0
+	for i := 0; i < len(order); i += 2 {
+		if order[i] == order[i+1] {
+			t.Fatal("a pair is of one kind")
+		}
+		if order[i] {
+			first++
+		}
+	}
+	if first < 400 || first > 600 {
+		t.Errorf("with an account comes first in %d of 1000", first)
+	}
+}
