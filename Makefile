@@ -12,7 +12,7 @@ ROUNDS   ?=     # of each fault; of the soak 500:  make soak ROUNDS=5000
 FUZZTIME ?= 60s # of each target:              make fuzz FUZZTIME=10m
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint generate fuzz pictures faults soak revocation try bench cover clean
+.PHONY: help run build test lint generate fuzz pictures faults soak revocation timing try bench cover clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ soak: ## every fault 500 times under load, and histories checked
 
 revocation: ## how long after a logout services refuse, with one and three servers
 	SOAK_ROUNDS=$(or $(strip $(ROUNDS)),1000) go test -run Revoked -count=1 -timeout=0 -v ./cmd/watchword
+
+timing: ## whether the time of an answer tells who has an account
+	go run ./lab/timing/cmd -samples $(or $(strip $(ROUNDS)),1000)
 
 try: ## run deploy/ on the loopback, with Patroni, and kill the primary
 	deploy/try

@@ -2,10 +2,15 @@ package watchword
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/watchword-auth/watchword/internal/passhash"
 )
@@ -15,9 +20,10 @@ import (
 //  1. Each account is judged by itself, and all that is wrong with it is said.
 //  2. Its address is claimed by the statement that sign-up has: of an import and
 //     a sign-up at once, one has it.
-//  3. An id whose account was deleted here does not come back: a file that is
-//     imported again must not undo what its user did. Events remember it, as long
-//     as they are kept.
+//  3. An account has the same id whenever it is imported: the one that it keeps, or
+//     one made of what the other system calls it. So a file that is imported again
+//     does not undo what its users did: one that was deleted here does not come back,
+//     as long as its events are kept, and one with a new address has no twin.
 //  4. An account that is there is never changed. It counts as done, so that an
 //     import can be run again, if it is surely the one that was meant: it has the
 //     same id; or no id was to be kept, and it came by an import or has proven the
@@ -26,7 +32,8 @@ import (
 
 // An ImportedUser is an account that comes from elsewhere.
 type ImportedUser struct {
-	ID           string // see KeptID
+	ID           string // see KeptID; empty: the other system calls it by its address
+	System       string // name of the other system, if there are several: their IDs may be the same
 	Email        string
 	VerifiedAt   time.Time // when Email was proven; zero: not yet
 	Name         string
@@ -37,7 +44,7 @@ type ImportedUser struct {
 }
 
 // KeptID is the id that the account keeps, in the form that it is kept in: any UUID.
-// Otherwise ok is false, and it gets a new one.
+// Otherwise ok is false, and it gets one that is made of System and ID.
 func (u ImportedUser) KeptID() (id UserID, ok bool) {
 	text := strings.ToLower(u.ID)
 	return UserID(text), isID(text)
@@ -56,7 +63,7 @@ func (e *Engine) CheckImport(ctx context.Context, users []ImportedUser) (results
 	err = e.store.View(ctx, func(tx Tx) error {
 		results = make([]ImportResult, len(users))
 		for i, user := range users {
-			wanted := parseImport(user, now)
+			wanted := parseImport(user, e.importSecret, now)
 			there, err := wanted.whoIsThere(ctx, tx, now)
 			if err != nil {
 				return err
@@ -79,7 +86,7 @@ func (e *Engine) ImportUsers(ctx context.Context, users []ImportedUser) (results
 		for i, user := range users {
 			event := e.event(EventSignup, Client{}, now).because(byImport)
 			var err error
-			if results[i], err = importUser(ctx, tx, parseImport(user, now), event); err != nil {
+			if results[i], err = importUser(ctx, tx, parseImport(user, e.importSecret, now), event); err != nil {
 				return err
 			}
 			if r := results[i]; r.Problems == nil && !r.There {
@@ -102,7 +109,7 @@ func importUser(ctx context.Context, tx Tx, wanted importing, event Event) (Impo
 	if wanted.problems != nil {
 		return judgeImport(wanted, occupants{}), nil
 	}
-	deleted, err := wanted.wasDeleted(ctx, tx)
+	deleted, err := wasDeleted(ctx, tx, wanted.user.ID)
 	if err != nil {
 		return ImportResult{}, err
 	}
@@ -129,19 +136,26 @@ const byImport = "imported"
 type importing struct {
 	user     User
 	keptID   bool
+	called   string // what the other system calls it by: its id or its email
 	problems []FieldError
 }
 
-func parseImport(from ImportedUser, now time.Time) importing {
+func parseImport(from ImportedUser, secret []byte, now time.Time) importing {
 	user, problems := newUser(NewUser{Email: from.Email, Name: from.Name}, now)
 	note := func(problem *FieldError) {
 		if problem != nil {
 			problems = append(problems, *problem)
 		}
 	}
-	id, kept := from.KeptID()
-	if kept {
-		user.ID = id
+	wanted := importing{called: "id"}
+	user.ID, wanted.keptID = from.KeptID()
+	switch {
+	case wanted.keptID:
+	case from.ID != "":
+		user.ID = madeID(secret, from.System, "id", from.ID)
+	default:
+		wanted.called = "email"
+		user.ID = madeID(secret, from.System, "email", string(user.Email))
 	}
 	var problem *FieldError
 	user.Roles, problem = parseRoles(from.Roles)
@@ -156,7 +170,18 @@ func parseImport(from ImportedUser, now time.Time) importing {
 	note(parseDate("createdAt", from.CreatedAt, now, &user.CreatedAt))
 	note(parseDate("verifiedAt", from.VerifiedAt, now, &user.VerifiedAt))
 	note(parseDate("disabledAt", from.DisabledAt, now, &user.DisabledAt))
-	return importing{user: user, keptID: kept, problems: problems}
+	wanted.user, wanted.problems = user, problems
+	return wanted
+}
+
+// madeID is a UUID of version 8 (RFC 9562, section 5.8), and the same one for the same
+// names. It tells nothing about them.
+func madeID(secret []byte, names ...string) UserID {
+	mac := hmac.New(sha256.New, secret)
+	_, _ = fmt.Fprintf(mac, "%q", names)
+	id := uuid.UUID(mac.Sum(nil))
+	id[6], id[8] = id[6]&0x0f|0x80, id[8]&0x3f|0x80
+	return UserID(id.String())
 }
 
 // parseDate leaves what it should set as it is for the zero time. A day is for
@@ -186,27 +211,29 @@ func (wanted importing) whoIsThere(ctx context.Context, tx Tx, now time.Time) (t
 		return there, nil
 	}
 	user, err := tx.UserByEmail(ctx, wanted.user.Email)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return there, err
+	}
 	if err == nil {
 		there.byEmail, there.user, there.trusted = user.ID, &user, user.Verified()
-		if !there.trusted && !wanted.keptID {
-			there.trusted, err = cameByImport(ctx, tx, user.ID)
-		}
-		return there, err
-	}
-	if !errors.Is(err, ErrNotFound) {
-		return there, err
-	}
-	if wanted.keptID {
-		if user, err = tx.User(ctx, wanted.user.ID); err == nil {
-			there.byID = user.ID
+		if user.ID == wanted.user.ID || wanted.keptID {
 			return there, nil
 		}
-		if !errors.Is(err, ErrNotFound) {
-			return there, err
+		if !there.trusted {
+			if there.trusted, err = cameByImport(ctx, tx, user.ID); err != nil {
+				return there, err
+			}
 		}
-		if there.deleted, err = wanted.wasDeleted(ctx, tx); err != nil {
-			return there, err
-		}
+	}
+	switch same, err := tx.User(ctx, wanted.user.ID); {
+	case err == nil:
+		there.byID = same.ID
+		return there, nil
+	case !errors.Is(err, ErrNotFound):
+		return there, err
+	}
+	if there.deleted, err = wasDeleted(ctx, tx, wanted.user.ID); err != nil {
+		return there, err
 	}
 	there.lastOwner, err = tx.Reserved(ctx, wanted.user.Email, now)
 	return there, err
@@ -214,12 +241,9 @@ func (wanted importing) whoIsThere(ctx context.Context, tx Tx, now time.Time) (t
 
 // wasDeleted looks at a few events: after that of the deletion there are none but
 // of what was under way.
-func (wanted importing) wasDeleted(ctx context.Context, tx Tx) (bool, error) {
-	if !wanted.keptID {
-		return false, nil
-	}
+func wasDeleted(ctx context.Context, tx Tx, id UserID) (bool, error) {
 	const few = 20
-	events, err := tx.Events(ctx, wanted.user.ID, few)
+	events, err := tx.Events(ctx, id, few)
 	return slices.ContainsFunc(events, func(ev Event) bool { return ev.Kind == EventDeleted }), err
 }
 
@@ -234,19 +258,25 @@ func judgeImport(wanted importing, there occupants) ImportResult {
 	refused := func(field, why string) ImportResult {
 		return ImportResult{Problems: []FieldError{{field, FieldTaken, why}}}
 	}
+	account := "The account with this id"
+	if wanted.called == "email" {
+		account = "The account that came with this address"
+	}
 	switch {
 	case wanted.problems != nil:
 		return ImportResult{Problems: wanted.problems}
-	case there.byEmail == wanted.user.ID, there.byEmail != "" && !wanted.keptID && there.trusted:
+	case there.byEmail == wanted.user.ID:
 		return ImportResult{User: *there.user, There: true}
 	case there.byEmail != "" && wanted.keptID:
 		return refused("email", "The account with this address has another id here: delete that one if nobody knows it, or leave this one out.")
+	case there.byID != "":
+		return refused(wanted.called, account+" has another address now: leave this one out.")
+	case there.byEmail != "" && there.trusted:
+		return ImportResult{User: *there.user, There: true}
 	case there.byEmail != "":
 		return refused("email", "Somebody has signed up with this address, and not proven that it is theirs: delete that account if nobody knows it, or leave this one out.")
-	case there.byID != "":
-		return refused("id", "The account with this id has another address here, perhaps its new one: leave this one out.")
 	case there.deleted:
-		return refused("id", "The account with this id was deleted here: leave this one out.")
+		return refused(wanted.called, account+" was deleted here: leave this one out.")
 	case there.lastOwner:
 		return refused("email", "The last owner of this address can take it back within a week: import this one later, or leave it out.")
 	}

@@ -28,7 +28,7 @@ func TestAnImportedAccountSignsInAndItsHashIsUpgraded(t *testing.T) {
 	for _, prefix := range []string{"$2a$", "$2b$", "$2y$"} {
 		hash := watchword.Secret(prefix + string(made[4:]))
 		got := r.imports(t, watchword.ImportedUser{
-			ID: mongoID, Email: "Ada" + prefix + "@Example.com", Name: " Ada Lovelace ", Roles: []string{"editor", "admin"},
+			ID: mongoID + prefix, Email: "Ada" + prefix + "@Example.com", Name: " Ada Lovelace ", Roles: []string{"editor", "admin"},
 			PasswordHash: hash, CreatedAt: r.clock.Now().Add(-time.Hour), VerifiedAt: r.clock.Now(),
 		})
 		user := wantUser(t, r, "ada"+strings.ToLower(prefix)+"@example.com")
@@ -42,7 +42,7 @@ func TestAnImportedAccountSignsInAndItsHashIsUpgraded(t *testing.T) {
 		if diff := cmp.Diff(user, got.User); diff != "" {
 			t.Errorf("what is kept is not what was told:\n%s", diff)
 		}
-		if id, err := uuid.Parse(string(user.ID)); err != nil || id.Version() != 7 {
+		if id, err := uuid.Parse(string(user.ID)); err != nil || id.Version() != 8 {
 			t.Errorf("id %s", user.ID)
 		}
 		r.login(t, string(user.Email), laptop)
@@ -110,23 +110,62 @@ func TestAnAccountThatCameByAnImportIsKnownAfterOtherEvents(t *testing.T) {
 }
 
 // Whoever has deleted an account does not want it back with the next import of the
-// same file.
+// same file, nor a twin under the address that they have given up.
 //
 // ID-10
-func TestAnIDThatWasDeletedHereIsNotImportedAgain(t *testing.T) {
+func TestAnImportUndoesNothingThatItsUsersDid(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
-	user := watchword.ImportedUser{ID: strings.ToUpper(keptID), Email: someEmail}
-	r.imports(t, user)
-	must(t, r.DeleteUser(t.Context(), keptID))
-	user.Email = "other@example.com"
-	r.refuses(t, user, "id", "was deleted here")
-	if users, err := r.Users(t.Context(), "", 10); err != nil || len(users) != 0 {
-		t.Errorf("%d accounts, %v", len(users), err)
+	for _, c := range []struct {
+		name   string
+		user   watchword.ImportedUser
+		called string
+	}{
+		{"an id that is kept", watchword.ImportedUser{ID: strings.ToUpper(keptID), Email: someEmail}, "id"},
+		{"an id that is not", watchword.ImportedUser{ID: mongoID, Email: someEmail}, "id"},
+		{"no id", watchword.ImportedUser{Email: someEmail}, "email"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			r := start(t, nil)
+			id := r.imports(t, c.user).User.ID
+			must(t, r.store.Update(t.Context(), func(tx watchword.Tx) error {
+				_, err := tx.SetEmail(t.Context(), id, someEmail, "moved@example.com", r.clock.Now())
+				return err
+			}))
+			r.refuses(t, c.user, c.called, "has another address now")
+			r.signUp(t, someEmail) // somebody else, who proves it
+			must(t, r.store.Update(t.Context(), func(tx watchword.Tx) error {
+				_, err := tx.SetVerified(t.Context(), wantUser(t, r, someEmail).ID, someEmail, r.clock.Now())
+				return err
+			}))
+			if c.user.ID == mongoID {
+				r.refuses(t, c.user, c.called, "has another address now")
+			}
+			must(t, r.DeleteUser(t.Context(), wantUser(t, r, someEmail).ID))
+
+			must(t, r.DeleteUser(t.Context(), id))
+			r.refuses(t, c.user, c.called, "was deleted here")
+			if c.called == "id" {
+				c.user.Email = "other@example.com"
+				r.refuses(t, c.user, c.called, "was deleted here")
+			}
+			if users, err := r.Users(t.Context(), "", 10); err != nil || len(users) != 0 {
+				t.Errorf("%d accounts, %v", len(users), err)
+			}
+		})
 	}
-	user.ID = ""
-	if got := r.imports(t, user); got.There {
-		t.Errorf("under a new id: %+v", got)
+}
+
+// Two systems may count their users from 1. What the ids are made of is told by nothing.
+func TestAnIDOfAnotherSystemIsAnotherAccount(t *testing.T) {
+	t.Parallel()
+	r, other := start(t, nil), start(t, func(o *watchword.Options) { o.MasterKey = []byte("another master key, of 32 bytes.") })
+	shop := r.imports(t, watchword.ImportedUser{ID: "1", Email: "shop@example.com"}).User.ID
+	r.refuses(t, watchword.ImportedUser{ID: "1", Email: "forum@example.com"}, "id", "has another address now")
+	forum := r.imports(t, watchword.ImportedUser{ID: "1", System: "forum", Email: "forum@example.com"}).User.ID
+	elsewhere := other.imports(t, watchword.ImportedUser{ID: "1", Email: "shop@example.com"}).User.ID
+	if shop == forum || shop == elsewhere {
+		t.Errorf("ids %s, %s, %s", shop, forum, elsewhere)
 	}
 }
 

@@ -145,9 +145,10 @@ type Engine struct {
 	count   counters
 	clock   *steadyclock.Clock
 
-	mailSecret []byte        // makes the tokens in mails
-	mailPosted chan struct{} // wakes the outbox
-	feed       feed
+	mailSecret   []byte        // makes the tokens in mails
+	importSecret []byte        // makes the ids of imported accounts
+	mailPosted   chan struct{} // wakes the outbox
+	feed         feed
 }
 
 // hashing is how passwords become hashes.
@@ -189,11 +190,12 @@ func New(ctx context.Context, store Store, opts Options) (*Engine, error) {
 			dummy:  passhash.Dummy(params),
 			level:  &passhash.Level{},
 		},
-		count:      newCounters(),
-		clock:      steadyclock.New(opts.Now),
-		mailSecret: box.Derive("mail token"),
-		mailPosted: make(chan struct{}, 1),
-		feed:       newFeed(),
+		count:        newCounters(),
+		clock:        steadyclock.New(opts.Now),
+		mailSecret:   box.Derive("mail token"),
+		importSecret: box.Derive("import id"),
+		mailPosted:   make(chan struct{}, 1),
+		feed:         newFeed(),
 	}
 	err = e.readClock(ctx)
 	if err == nil {

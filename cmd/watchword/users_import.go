@@ -29,6 +29,7 @@ type userImport struct {
 	IDMap    string `name:"id-map" placeholder:"FILE" help:"Write old id, new id and address of each account to this new CSV file."`
 	Format   string `name:"format" enum:",csv,json" default:"" placeholder:"csv|json" help:"csv or json; without it, told from the content."`
 	Columns  string `name:"columns" placeholder:"NAME,…" help:"Names of the columns of a CSV file without a header; firebase for those of Firebase."`
+	System   string `name:"system" placeholder:"NAME" help:"Name of the other system, if one was imported before whose ids may be the same, such as 1, 2, 3."`
 	AssumeOK bool   `name:"assume-verified" help:"Take all addresses for verified, whatever the file says; where it says since when, that stays."`
 	NoHash   bool   `name:"drop-bad-hashes" help:"Import an account whose hash can't be checked without a password."`
 	JSON     bool   `name:"json" help:"Print JSON."`
@@ -49,7 +50,7 @@ type importColumns struct {
 	Roles         string `name:"roles" placeholder:"COLUMN" help:"Column with the roles."`
 	CreatedAt     string `name:"created-at" placeholder:"COLUMN" help:"Column with the time of sign-up."`
 	Disabled      string `name:"disabled" placeholder:"COLUMN" help:"Column that says whether, or since when, the account is shut; !COLUMN if it says the opposite."`
-	ID            string `name:"id" placeholder:"COLUMN" help:"Column with the id. A UUID is kept; for another one there is --id-map."`
+	ID            string `name:"id" placeholder:"COLUMN" help:"Column with the id. A UUID is kept; for others there is --id-map."`
 }
 
 // importFirebase is what a Firebase project hashes with: hash_config in its console.

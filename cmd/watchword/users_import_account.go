@@ -40,7 +40,7 @@ func (w *importing) candidate(row userfile.Row) candidate {
 	}
 	now := w.report.begun
 	c.user = watchword.ImportedUser{
-		ID: row.ID, Email: row.Email, Name: nameOf(row), Roles: row.Roles, CreatedAt: row.CreatedAt,
+		ID: row.ID, System: w.System, Email: row.Email, Name: nameOf(row), Roles: row.Roles, CreatedAt: row.CreatedAt,
 		DisabledAt: markedAt(row.Disabled, now),
 		VerifiedAt: markedAt(row.Verified, now),
 	}

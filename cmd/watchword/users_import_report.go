@@ -121,6 +121,7 @@ type importReport struct {
 	rows, done, there, bad      int
 	badHashes, unverified       int
 	idsKept, idsNew             int // of those done
+	idsElsewhere                int // not kept, and of an account that has another address or is gone
 	kinds, passwords, roleCount map[string]int
 	used, unused, missing       []string
 }
@@ -138,8 +139,11 @@ func (r *importReport) problem(c *candidate) {
 	r.bad++
 	for _, p := range c.problems {
 		r.kinds[p.kind()]++
-		if p.Field == "passwordHash" {
+		switch _, kept := c.user.KeptID(); {
+		case p.Field == "passwordHash":
 			r.badHashes++
+		case p.Field == "id" && p.Kind != sameInFile && !kept:
+			r.idsElsewhere++
 		}
 		switch {
 		case r.quiet:
@@ -294,6 +298,9 @@ func (r *importReport) advise() {
 	}
 	if r.idsNew > 0 && r.command.IDMap == "" {
 		r.program.say("With --id-map FILE, a table of old and new ids is written; the same command writes it later, too.")
+	}
+	if r.idsElsewhere > 0 && r.command.System == "" {
+		r.program.say("If those ids are of another system than that of an import before, name it: --system NAME.")
 	}
 	if r.unverified > 0 && r.program.settings.Signup == string(watchword.SignupVerified) {
 		r.program.say("Not verified: %d, who with signup=verified can't sign in before they are. Write --assume-verified if they were elsewhere.", r.unverified)

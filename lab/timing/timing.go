@@ -2,7 +2,7 @@
 // address has an account. It asks the engine, on a real SQLite file, in turn about
 // addresses that have one and that have none, and compares by Welch's t-test.
 //
-// It knows only what a stranger can try, and prints the table of docs/security.md.
+// It knows only what a stranger can try, and prints the table of docs/performance.md.
 package timing
 
 import (
