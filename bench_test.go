@@ -1,9 +1,13 @@
 package watchword_test
 
 import (
+	"context"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/store/sqlite"
@@ -85,6 +89,49 @@ func BenchmarkRefreshTogether(b *testing.B) {
 		}
 		tokens <- token
 	})
+}
+
+// What 64 people who sign in all the time do to one who refreshes.
+func BenchmarkRefreshInAStorm(b *testing.B) {
+	for _, c := range []struct {
+		name  string
+		storm int
+	}{{"calm", 0}, {"storm", 64}} {
+		b.Run(c.name, func(b *testing.B) {
+			engine, in := benchEngine(b, func(o *watchword.Options) { o.HashQueue = time.Minute })
+			_, err := engine.SignUp(b.Context(), watchword.SignUpRequest{Email: "bob@example.com", Password: goodPassword, Client: phone})
+			if err != nil {
+				b.Fatal(err)
+			}
+			ctx, stop := context.WithCancel(b.Context())
+			var all sync.WaitGroup
+			for range c.storm {
+				all.Go(func() {
+					for ctx.Err() == nil {
+						_, err := engine.Login(ctx, watchword.LoginRequest{Email: "bob@example.com", Password: goodPassword, Client: phone})
+						if err != nil && ctx.Err() == nil {
+							b.Error(err)
+						}
+					}
+				})
+			}
+			var took []time.Duration
+			token := in.RefreshToken
+			for b.Loop() {
+				began := time.Now()
+				next, err := engine.Refresh(b.Context(), token, laptop)
+				if err != nil {
+					b.Fatal(err)
+				}
+				token = next.RefreshToken
+				took = append(took, time.Since(began))
+			}
+			stop()
+			all.Wait()
+			slices.Sort(took)
+			b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "ms-p99")
+		})
+	}
 }
 
 func BenchmarkAuthenticate(b *testing.B) {

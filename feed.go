@@ -120,7 +120,7 @@ func (e *Engine) runFeed(ctx context.Context) {
 // when it is through: that is what a heartbeat says.
 func (e *Engine) readFeed(ctx context.Context) (more bool, err error) {
 	now := e.now()
-	more, err = e.numberFeed(ctx)
+	more, err = e.numberFeed(ctx, now)
 	if err != nil {
 		return false, err
 	}
@@ -152,8 +152,11 @@ func (e *Engine) readFeed(ctx context.Context) (more bool, err error) {
 	return false, e.beat(now, state)
 }
 
-// numberFeed numbers what has no number, and reports whether there may be more.
-func (e *Engine) numberFeed(ctx context.Context) (more bool, err error) {
+// numberFeed numbers what has no number, and reports whether there may be more. A
+// number is as large as the time in microseconds: a store that has lost its latest
+// commits, by a failover or a backup, then gives no number again that readers know,
+// and would pass over.
+func (e *Engine) numberFeed(ctx context.Context, now time.Time) (more bool, err error) {
 	var state FeedState
 	err = e.store.View(ctx, func(tx Tx) (err error) {
 		state, err = tx.FeedState(ctx)
@@ -164,7 +167,7 @@ func (e *Engine) numberFeed(ctx context.Context) (more bool, err error) {
 	}
 	e.feed.waits(state.Unnumbered)
 	err = e.store.Update(ctx, func(tx Tx) error {
-		n, err := tx.NumberFeed(ctx, feedBatch)
+		n, err := tx.NumberFeed(ctx, now.UnixMicro(), feedBatch)
 		more = n >= feedBatch
 		return err
 	})

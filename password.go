@@ -181,6 +181,7 @@ const (
 // would teach it. Accounts that came by an import mostly have hashes of one kind.
 func (e *Engine) runLevel(ctx context.Context) {
 	for ctx.Err() == nil {
+		e.hashing.level.Renew()
 		if err := e.learnLevel(ctx); err != nil && ctx.Err() == nil {
 			e.log.Warn("the accounts can't be read for the kinds of their password hashes", slog.Any("error", err))
 		}

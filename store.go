@@ -121,10 +121,10 @@ type Tx interface {
 
 	// Feed.
 
-	// NumberFeed gives the next numbers to up to limit ended sessions, and to as
-	// many users whose roles changed, and says to how many. Whoever sees a number
-	// sees, or has seen, every smaller one.
-	NumberFeed(ctx context.Context, limit int) (int, error)
+	// NumberFeed gives the next numbers above one to up to limit ended sessions, and
+	// to as many users whose roles changed, and says to how many. Whoever sees a
+	// number sees, or has seen, every smaller one.
+	NumberFeed(ctx context.Context, above int64, limit int) (int, error)
 	FeedState(context.Context) (FeedState, error)
 	// Feed lists up to limit items in the order of their numbers: those with a
 	// number after the given one, of what happened after a moment.

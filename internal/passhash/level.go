@@ -11,8 +11,8 @@ import (
 // longest of late. Without any of them nothing waits.
 type Level struct {
 	mu      sync.Mutex
-	foreign time.Duration // the longest check of one; 0: there is none
-	longest time.Duration // of late, of any
+	foreign [2]time.Duration // the longest check of one, in this period and the last; 0: there was none
+	longest time.Duration    // of late, of any
 }
 
 const maxLevel = time.Second
@@ -24,11 +24,20 @@ func (l *Level) Wait(took time.Duration, foreign bool) time.Duration {
 	defer l.mu.Unlock()
 	bounded := min(took, maxLevel)
 	if foreign {
-		l.foreign = max(l.foreign, bounded)
+		l.foreign[0] = max(l.foreign[0], bounded)
 	}
-	l.longest = max(l.longest-l.longest/64, l.foreign, bounded)
-	if l.foreign == 0 {
+	dearest := max(l.foreign[0], l.foreign[1])
+	l.longest = max(l.longest-l.longest/64, dearest, bounded)
+	if dearest == 0 {
 		return 0
 	}
 	return max(l.longest-took, 0)
+}
+
+// Renew begins a period. So a check in a bad moment of the machine does not make
+// failures slow for ever.
+func (l *Level) Renew() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.foreign = [2]time.Duration{0, l.foreign[0]}
 }

@@ -40,6 +40,20 @@ func TestFailuresTakeAlikeOnceAnImportedHashWasChecked(t *testing.T) {
 	if all := 40*ms + l.Wait(40*ms, false); all != 200*ms {
 		t.Errorf("it does not sink to the dearest hash, and no further: %v", all)
 	}
+
+	// In a bad moment a hash takes a second. That is forgotten after two periods, what
+	// it takes otherwise is not.
+	l.Wait(time.Second, true)
+	for period, want := range []time.Duration{time.Second, 200 * ms} {
+		l.Renew()
+		l.Wait(200*ms, true)
+		for range 500 {
+			l.Wait(40*ms, false)
+		}
+		if all := 40*ms + l.Wait(40*ms, false); all != want {
+			t.Errorf("%d periods later: %v, want %v", period+1, all, want)
+		}
+	}
 }
 
 func TestARecipeIsAHashWithoutSaltAndTag(t *testing.T) {

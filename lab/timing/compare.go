@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -63,14 +62,12 @@ func meanOf(sample []float64) (mean, squared float64) {
 	return mean, squared
 }
 
-// Markdown is the table of rows.
-func Markdown(rows []Row) string {
-	var b strings.Builder
-	b.WriteString("| what a stranger tries | without an account | with one | of each | t |\n| --- | --- | --- | --- | --- |\n")
-	for _, r := range rows {
-		fmt.Fprintf(&b, "| %s | %s | %s | %d | %+.1f |\n", r.Name, millis(r.Without), millis(r.With), r.Samples, r.T)
-	}
-	return b.String()
+// Header is what stands above rows, in Markdown.
+const Header = "| what a stranger tries | without an account | with one | of each | t |\n| --- | --- | --- | --- | --- |\n"
+
+// String is a line of the table.
+func (r Row) String() string {
+	return fmt.Sprintf("| %s | %s | %s | %d | %+.1f |\n", r.Name, millis(r.Without), millis(r.With), r.Samples, r.T)
 }
 
 func millis(d time.Duration) string { return fmt.Sprintf("%.2f ms", d.Seconds()*1000) }

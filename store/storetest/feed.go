@@ -37,6 +37,16 @@ var feeds = map[string]func(suite){
 			[]watchword.FeedItem{{Number: 3, Session: alive.ID, At: after(time.Second), Why: watchword.EndedLogout}})
 	},
 
+	"NumbersAreAboveTheLastAndAboveWhatIsAskedFor": func(s suite) {
+		u := s.addFed(1)
+		for n, c := range []struct{ above, want int64 }{{1 << 50, 1<<50 + 1}, {5, 1<<50 + 2}, {1<<50 + 2, 1<<50 + 3}} {
+			ended := s.addSession(Session(u.ID, n))
+			s.wantHeld(true, "end", endSession(ended, watchword.EndedLogout, Start))
+			same(s, "numbered", s.numberAbove(c.above, 9), 1)
+			same(s, "items", s.feed(c.want-1, time.Time{}, 9), []watchword.FeedItem{{Number: c.want, Session: ended.ID, At: Start, Why: watchword.EndedLogout}})
+		}
+	},
+
 	// JWT-15
 	"AUserIsNumberedWithEachChangeOfRoles": func(s suite) {
 		u, unchanged := s.addFed(1), s.addFed(2)
@@ -166,10 +176,12 @@ func (s suite) addFed(n int) watchword.User {
 	return u
 }
 
-func (s suite) number(limit int) (n int) {
+func (s suite) number(limit int) (n int) { s.Helper(); return s.numberAbove(0, limit) }
+
+func (s suite) numberAbove(above int64, limit int) (n int) {
 	s.Helper()
 	s.update(func(ctx context.Context, tx watchword.Tx) (err error) {
-		n, err = tx.NumberFeed(ctx, limit)
+		n, err = tx.NumberFeed(ctx, above, limit)
 		return err
 	})
 	return n

@@ -37,22 +37,22 @@ func main() {
 	}
 }
 
-// run prints the table, and returns whether any time tells.
+// run prints the table, a line as soon as it is known, and returns whether any time
+// tells.
 func run(ctx context.Context, samples int, seed uint64) (told bool, err error) {
 	trials, err := timing.Trials()
 	if err != nil {
 		return false, err
 	}
-	var rows []timing.Row
-	for n, trial := range trials {
-		fmt.Fprintf(os.Stderr, "%d of %d: %s\n", n+1, len(trials), trial.Name)
+	fmt.Print(timing.Header)
+	for _, trial := range trials {
 		row, err := timing.Run(ctx, trial, os.TempDir(), samples, seed)
 		if err != nil {
 			return false, err
 		}
-		rows, told = append(rows, row), told || row.Tells()
+		fmt.Print(row)
+		told = told || row.Tells()
 	}
-	fmt.Print(timing.Markdown(rows))
 	if told {
 		fmt.Printf("\nA |t| of %.1f or more tells who has an account.\n", timing.Telling)
 	}

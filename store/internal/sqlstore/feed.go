@@ -42,11 +42,12 @@ func scanNumber(row scanner) (n int64, err error) {
 	return n, row.Scan(&n)
 }
 
-func (t Tx) NumberFeed(ctx context.Context, limit int) (int, error) {
+func (t Tx) NumberFeed(ctx context.Context, above int64, limit int) (int, error) {
 	last, err := row(ctx, t, scanNumber, lockFeed)
 	if err != nil {
 		return 0, fmt.Errorf("lock the feed: %w", err)
 	}
+	last = max(last, above)
 	numbered := 0
 	for _, text := range []string{numberSessions, numberUsers} {
 		given, err := rows(ctx, t, scanNumber, text, last, limit)
