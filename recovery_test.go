@@ -268,6 +268,19 @@ func TestAnUndoIsPossibleForAWeek(t *testing.T) {
 	r.signUp(t, "ada@example.com") // and the address is free again
 }
 
+func TestAnOriginThatNoPageHasIsRefused(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	for _, origin := range []string{"https://app.example.com/", "https://*.example.com", ""} {
+		opts := r.opts
+		opts.LinkOrigins = []string{"https://app.example.com", origin}
+		if engine, err := watchword.New(t.Context(), r.store, opts); err == nil {
+			engine.Close()
+			t.Errorf("%q was accepted", origin)
+		}
+	}
+}
+
 func TestATakenAddressCannotBeConfirmed(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)

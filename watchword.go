@@ -18,6 +18,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/passhash"
 	"github.com/watchword-auth/watchword/internal/seal"
 	"github.com/watchword-auth/watchword/internal/steadyclock"
+	"github.com/watchword-auth/watchword/internal/weborigin"
 )
 
 // Options configure an Engine. Of the zero value only PublicURL, MasterKey and
@@ -165,6 +166,11 @@ func New(ctx context.Context, store Store, opts Options) (*Engine, error) {
 	opts = opts.withDefaults()
 	if opts.PublicURL == "" || opts.Mailer == nil {
 		return nil, errors.New("watchword: Options.PublicURL and Options.Mailer are required")
+	}
+	for _, link := range opts.LinkOrigins {
+		if err := weborigin.Check(link); err != nil {
+			return nil, fmt.Errorf("watchword: Options.LinkOrigins: %w", err)
+		}
 	}
 	box, err := seal.New(opts.MasterKey)
 	if err != nil {

@@ -11,34 +11,16 @@ import (
 	"strings"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/weborigin"
 )
 
 // Where a request may come from: to which host it is addressed, and which site's
 // page made it.
 
-// CheckOrigin refuses what no browser sends as an Origin header, and what would
-// stand for more than one origin.
-func CheckOrigin(origin string) error {
-	u, err := url.Parse(origin)
-	switch {
-	case strings.Contains(origin, "*"):
-		return fmt.Errorf("%q is a pattern: write each origin in full, such as https://app.example.com", origin)
-	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
-		return fmt.Errorf("%q is not an origin: write scheme and host, such as https://app.example.com", origin)
-	case u.Scheme+"://"+u.Host != origin || u.User != nil:
-		return fmt.Errorf("%q is more than an origin: write only %s://%s", origin, u.Scheme, u.Hostname())
-	case strings.ToLower(origin) != origin:
-		return fmt.Errorf("%q is never sent by a browser: write it in lower case", origin)
-	case u.Scheme == "https" && u.Port() == "443", u.Scheme == "http" && u.Port() == "80":
-		return fmt.Errorf("%q is never sent by a browser: leave out the port, which is the usual one", origin)
-	}
-	return nil
-}
-
 // parsePublic reads the public URL: an origin, and one whose cookies are secure
 // unless they stay on this machine.
 func parsePublic(text string) (*url.URL, error) {
-	if err := CheckOrigin(text); err != nil {
+	if err := weborigin.Check(text); err != nil {
 		return nil, err
 	}
 	public, err := url.Parse(text)

@@ -57,7 +57,7 @@ func (s *Server) accountPage(w http.ResponseWriter, r *http.Request, who watchwo
 	if err != nil {
 		return err
 	}
-	if done := "done." + r.URL.Query().Get("done"); v.T(done) != done {
+	if done := "done." + told(r, "done"); v.T(done) != done {
 		v.Notice = v.T(done)
 	}
 	return s.show(w, http.StatusOK, v)

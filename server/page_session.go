@@ -149,8 +149,22 @@ func (s *Server) comesFromElsewhere(r *http.Request) bool {
 // comeAgain lets the browser ask again by itself: from a page of ours.
 func (s *Server) comeAgain(w http.ResponseWriter, r *http.Request) error {
 	v := s.newView(r, "again")
-	v.Title, v.Data = v.T("error.moment"), r.URL.RequestURI()
+	again, query := *r.URL, r.URL.Query()
+	query.Del("done")
+	query.Del("why")
+	again.RawQuery = query.Encode()
+	v.Title, v.Data = v.T("error.moment"), again.RequestURI()
 	return s.show(w, http.StatusOK, v)
+}
+
+// told is what a redirect of ours tells the next page. A link of another site tells
+// nothing: it could claim that somebody was signed out, or that a password is changed.
+func told(r *http.Request, name string) string {
+	switch r.Header.Get("Sec-Fetch-Site") {
+	case "cross-site", "same-site":
+		return ""
+	}
+	return r.URL.Query().Get(name)
 }
 
 // redirect leads on after a form (RFC 9110, section 15.4.4).

@@ -65,6 +65,27 @@ func TestPasswordManagersKnowTheFields(t *testing.T) {
 	}
 }
 
+// A stranger's link can't make our pages say that something has happened.
+func TestALinkOfAnotherSiteTellsNothing(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	b := s.browser(t)
+	const changed, copied = "The password is changed.", "an old copy of this session was used"
+	elsewhere := []string{"Sec-Fetch-Site", "cross-site"}
+	wantPage(t, b.visit("/login?why=reused"), 200, copied)
+	for _, path := range []string{"/login?why=reused", "/login?why=reused&return_to=x", "/account?done=password"} {
+		page := b.visit(path, elsewhere...) // leads to itself
+		if text := string(page.raw); strings.Contains(text, copied) || strings.Contains(text, "why=") || strings.Contains(text, "done=") {
+			t.Errorf("%s: %s", path, text)
+		}
+	}
+	b.register("ada@example.com")
+	wantPage(t, b.visit("/account?done=password"), 200, changed)
+	if page := b.visit("/account?done=password", elsewhere...); page.StatusCode != 200 || strings.Contains(string(page.raw), changed) {
+		t.Errorf("%d %s", page.StatusCode, page.raw)
+	}
+}
+
 func TestAnAccountLivesItsLifeOnPages(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)

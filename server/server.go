@@ -19,6 +19,7 @@ import (
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/clientip"
+	"github.com/watchword-auth/watchword/internal/weborigin"
 )
 
 // Options configure a Server. The zero value will do.
@@ -109,11 +110,11 @@ func New(engine *watchword.Engine, opts Options) (*Server, error) {
 	if err := s.refreshCookie().Check(); err != nil {
 		return nil, fmt.Errorf("server: Options.CookieName: %w", err)
 	}
-	for _, origin := range append([]string{opts.PublicURL}, opts.AllowedOrigins...) {
-		if err := CheckOrigin(origin); err != nil {
+	for _, allowed := range append([]string{opts.PublicURL}, opts.AllowedOrigins...) {
+		if err := weborigin.Check(allowed); err != nil {
 			return nil, fmt.Errorf("server: Options.AllowedOrigins: %w", err)
 		}
-		if err := s.crossed.AddTrustedOrigin(origin); err != nil {
+		if err := s.crossed.AddTrustedOrigin(allowed); err != nil {
 			return nil, fmt.Errorf("server: Options.AllowedOrigins: %w", err)
 		}
 	}
