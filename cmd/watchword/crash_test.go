@@ -32,7 +32,7 @@ func crashAndLook(t *testing.T, arguments []string) {
 	}
 	start()
 	crowd := newCrowd(f, server.address)
-	for crash := range soakRounds(25) {
+	for crash := range soakRounds(10) {
 		crowd.round(t, func() {
 			server.kill()
 			if arguments == nil {

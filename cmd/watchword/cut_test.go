@@ -22,7 +22,7 @@ func TestCutConnectionsLoseNothingThatWasAcknowledged(t *testing.T) {
 	startServer(t, s, append(onPostgres(database.String()), "--limits=off", "--log-level=error")...)
 
 	crowd := newCrowd(newFault(t, "connections to PostgreSQL cut"), s.address)
-	for range soakRounds(25) {
+	for range soakRounds(10) {
 		crowd.round(t, wire.cut)
 	}
 	crowd.check(t.Context())

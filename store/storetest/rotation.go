@@ -107,9 +107,13 @@ var rotations = map[string]func(suite){
 	},
 }
 
-// checkOften runs a property so many hundred times.
+// checkOften runs a property so many hundred times, or a quarter of that under the race
+// detector.
 func checkOften(s suite, hundreds int, property func(*rapid.T)) {
 	s.Helper()
+	if RaceDetector() {
+		hundreds /= 4
+	}
 	for range hundreds {
 		rapid.Check(s.T, property)
 	}
