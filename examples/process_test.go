@@ -2,15 +2,15 @@ package examples_test
 
 import (
 	"bufio"
-	"bytes"
 	"io"
 	"os"
 	"os/exec"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
+
+	"github.com/watchword-auth/watchword/internal/transcript"
 )
 
 // A process is a running example.
@@ -22,7 +22,7 @@ func run(t *testing.T, dir string, env []string, program string, args ...string)
 	cmd := exec.Command(program, args...)
 	cmd.Dir, cmd.Env = dir, append(environment(), env...)
 	out, in := io.Pipe()
-	var said transcript
+	var said transcript.Transcript
 	cmd.Stdout, cmd.Stderr = io.MultiWriter(in, &said), io.MultiWriter(in, &said)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -64,22 +64,4 @@ func run(t *testing.T, dir string, env []string, program string, args ...string)
 func environment() []string {
 	others := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "WATCHWORD_") })
 	return append(others, "WATCHWORD_HASH_QUEUE=30s")
-}
-
-// A transcript may be written and read at once.
-type transcript struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (s *transcript) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.Write(p)
-}
-
-func (s *transcript) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.String()
 }

@@ -9,10 +9,10 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/transcript"
 	"github.com/watchword-auth/watchword/server"
 )
 
@@ -327,7 +327,7 @@ func TestToVisitALinkSpendsNothing(t *testing.T) {
 // LOG-3, LOG-4, PW-11
 func TestLogLinesOfTheEdgeHoldNoSecret(t *testing.T) {
 	t.Parallel()
-	log := &lockedText{}
+	log := &transcript.Transcript{}
 	s := start(t, nil, func(o *server.Options) {
 		o.Log = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	})
@@ -346,23 +346,6 @@ func TestLogLinesOfTheEdgeHoldNoSecret(t *testing.T) {
 	if !strings.Contains(text, "the store is unavailable") || !strings.Contains(text, "request_id=") || !strings.Contains(text, `route="POST /api/auth/refresh"`) {
 		t.Errorf("the log does not tell what happened: %s", text)
 	}
-}
-
-type lockedText struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *lockedText) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *lockedText) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 // A mailbox whose program has a bug.

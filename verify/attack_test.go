@@ -11,46 +11,28 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/watchword-auth/watchword/internal/accesstoken"
+	"github.com/watchword-auth/watchword/internal/transcript"
 	"github.com/watchword-auth/watchword/verify"
 )
 
 // A gate is a service behind Require, on a real port.
 type gate struct {
 	*httptest.Server
-	log *journal // of the verifier, whose feed has its own goroutine
+	log *transcript.Transcript // of the verifier, whose feed has its own goroutine
 }
 
 func newGate(t testing.TB, i *issuer) *gate {
 	t.Helper()
-	g := &gate{log: &journal{}}
+	g := &gate{log: &transcript.Transcript{}}
 	v := newVerifier(t, i.url, verify.Options{
 		Now: i.clock.Now, Log: slog.New(slog.NewTextHandler(g.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	g.Server = httptest.NewServer(v.Require(http.HandlerFunc(notes)))
 	t.Cleanup(g.Close)
 	return g
-}
-
-// A journal may be written and read at once.
-type journal struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.Write(p)
-}
-
-func (j *journal) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.String()
 }
 
 func (g *gate) try(t testing.TB, token string) answer {

@@ -1,7 +1,6 @@
 package dialecttest_test
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"log/slog"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/dialect/internal/dialecttest"
+	"github.com/watchword-auth/watchword/internal/transcript"
 	"github.com/watchword-auth/watchword/mail"
 )
 
@@ -291,7 +291,7 @@ func TestW14TheLinkInAMailLeadsToNoStrangersPage(t *testing.T) {
 // W-16, W-17
 func TestW16NoSecretIsLogged(t *testing.T) {
 	t.Parallel()
-	var log buffer
+	var log transcript.Transcript
 	s := dialecttest.Start(t, func(o *watchword.Options) {
 		o.Log = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	})
@@ -315,24 +315,6 @@ func TestW16NoSecretIsLogged(t *testing.T) {
 			t.Errorf("a secret of %d bytes is in the log", len(secret))
 		}
 	}
-}
-
-// A buffer may be written and read at once.
-type buffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
 }
 
 // resetToken has a mail sent and returns its token.
