@@ -222,6 +222,7 @@ func usersFive(t *testing.T, a *application) {
 	b, wire := a.open(t)
 	b.visit(a.url)
 	b.usersSignUp(email, "Your profile", email)
+	b.hasLoadedTwice()
 	a.command(t, "users", "set-roles", email, "editor")
 
 	var four sync.WaitGroup
@@ -278,6 +279,7 @@ func usersForEver(t *testing.T, a *application) {
 	b, wire := a.open(t)
 	b.visit(a.url)
 	b.usersSignUp(email, "Your profile", email)
+	b.hasLoadedTwice()
 	for i, one := range []struct {
 		challenge      string
 		asked, renewed int
@@ -405,6 +407,13 @@ func (b *tab) usersSignUp(email string, until ...string) {
 	b.fill("Password again", password)
 	b.press("Sign up")
 	b.until(until...)
+}
+
+// hasLoadedTwice waits for both questions of a profile that is new on the page: React's
+// strict mode asks twice, and the second may still be under way.
+func (b *tab) hasLoadedTwice() {
+	b.t.Helper()
+	b.await("both answers", `() => performance.getEntriesByType("resource").filter((e) => e.name.endsWith("/api/users/me")).length === 2`, func() {})
 }
 
 func (b *tab) usersLogIn(email, password string) {
