@@ -199,11 +199,12 @@ func parseDate(field string, from, now time.Time, into *time.Time) *FieldError {
 
 // occupants are who has the address or the id already, or can have it back.
 type occupants struct {
-	byEmail, byID UserID // empty: nobody
-	trusted       bool   // byEmail came by an import, or has proven the address
-	deleted       bool   // the account with the id was, here
-	lastOwner     bool   // gave the address up, and can take it back
-	user          *User  // byEmail
+	byEmail   UserID // empty: nobody
+	user      *User  // byEmail
+	trusted   bool   // byEmail came by an import, or has proven the address
+	moved     bool   // the account with the id has another address
+	deleted   bool   // the account with the id was, here
+	lastOwner bool   // gave the address up, and can take it back
 }
 
 func (wanted importing) whoIsThere(ctx context.Context, tx Tx, now time.Time) (there occupants, err error) {
@@ -225,9 +226,9 @@ func (wanted importing) whoIsThere(ctx context.Context, tx Tx, now time.Time) (t
 			}
 		}
 	}
-	switch same, err := tx.User(ctx, wanted.user.ID); {
+	switch _, err := tx.User(ctx, wanted.user.ID); {
 	case err == nil:
-		there.byID = same.ID
+		there.moved = true
 		return there, nil
 	case !errors.Is(err, ErrNotFound):
 		return there, err
@@ -269,7 +270,7 @@ func judgeImport(wanted importing, there occupants) ImportResult {
 		return ImportResult{User: *there.user, There: true}
 	case there.byEmail != "" && wanted.keptID:
 		return refused("email", "The account with this address has another id here: delete that one if nobody knows it, or leave this one out.")
-	case there.byID != "":
+	case there.moved:
 		return refused(wanted.called, account+" has another address now: leave this one out.")
 	case there.byEmail != "" && there.trusted:
 		return ImportResult{User: *there.user, There: true}
