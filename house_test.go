@@ -56,8 +56,8 @@ const (
 	// The standard library lets a pattern switch its cross-origin check off.
 	unwantedCall = "AddInsecureBypassPattern"
 
-	maxRootFiles    = 26
-	maxRootLines    = 5000
+	maxRootFiles    = 36
+	maxRootLines    = 7500
 	maxFileLines    = 500
 	maxFuncLines    = 80 // 60 is the aim; from there to 80 a comment says why
 	maxFuncParams   = 5

@@ -61,7 +61,7 @@ func TestAnImportedAccountSignsInAndItsHashIsUpgraded(t *testing.T) {
 
 // An import that runs again changes nothing, whatever its users have done since.
 //
-// ID-10
+// IMP-3
 func TestAnImportCanBeRunAgain(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
@@ -112,7 +112,7 @@ func TestAnAccountThatCameByAnImportIsKnownAfterOtherEvents(t *testing.T) {
 // Whoever has deleted an account does not want it back with the next import of the
 // same file, nor a twin under the address that they have given up.
 //
-// ID-10
+// IMP-3
 func TestAnImportUndoesNothingThatItsUsersDid(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -169,7 +169,7 @@ func TestAnIDOfAnotherSystemIsAnotherAccount(t *testing.T) {
 	}
 }
 
-// ID-10
+// IMP-3
 func TestWhatIsWrongWithAnImportedAccountIsSaid(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
