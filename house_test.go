@@ -156,7 +156,7 @@ func TestTheEngineStaysSmall(t *testing.T) {
 		source := "package watchword\n" + strings.Repeat("//\n", maxFileLines-1)
 		long[fmt.Sprintf("f%d.go", i)] = &fstest.MapFile{Data: []byte(source)}
 	}
-	for want, tree := range map[string]fs.FS{"27 files": many, "5500 lines": long} {
+	for want, tree := range map[string]fs.FS{"37 files": many, "8000 lines": long} {
 		faults := allFaults(readHouse(t, tree))
 		if len(faults) != 1 || !strings.Contains(faults[0], want) {
 			t.Errorf("got %q, want one fault with %q", faults, want)
