@@ -30,6 +30,14 @@ func (h bcryptHash) String() string {
 	return h.crypt
 }
 
+func (h bcryptHash) recipe() string {
+	recipe := h.crypt[:7]
+	if h.sha256 {
+		recipe = djangoSHA256 + recipe
+	}
+	return recipe
+}
+
 func (h bcryptHash) verify(password string) (bool, error) {
 	if h.sha256 {
 		sum := sha256.Sum256([]byte(password))

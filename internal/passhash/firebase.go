@@ -62,3 +62,22 @@ func readFirebase(parts []string) (stored, error) {
 	}
 	return readPHC(firebaseFunc{scryptFunc{log2: n[0], block: n[1], lanes: 1}}, parts[1], parts[2], form)
 }
+
+// readKratosFirebase reads what Ory Kratos imports of Firebase: ln=14,r=8,p=1, the salt,
+// the hash, the salt separator and the signer key.
+func readKratosFirebase(parts []string) (stored, error) {
+	const form = "$firescrypt$ln=14,r=8,p=1$salt$hash$separator$key"
+	if len(parts) != 5 {
+		return nil, malformed(form)
+	}
+	n, ok := readParameters(parts[0], "ln", "r", "p")
+	if !ok || n[2] != 1 {
+		return nil, malformed(form)
+	}
+	project := Firebase{SignerKey: parts[4], SaltSeparator: parts[3], Rounds: n[1], MemCost: n[0]}
+	encoded, err := project.Adopt(parts[2], parts[1])
+	if err != nil {
+		return nil, err
+	}
+	return read(encoded)
+}

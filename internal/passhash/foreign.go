@@ -2,91 +2,48 @@ package passhash
 
 import (
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"math/bits"
 	"strings"
 )
 
-// What to do about a hash that can't be taken.
-const (
-	setAside    = "import the user without a password, who then asks for a new one by mail"
-	checkExport = "see whether the export has cut it off or changed it"
-)
-
 // Adopt turns the text of a hash in another system into the form that Verify
 // reads. It takes
 //
-//   - bcrypt: $2a$, $2b$, $2y$, and Django's bcrypt$… and bcrypt_sha256$…
+//   - bcrypt: $2a$, $2b$, $2y$, and Django's bcrypt$… and bcrypt_sha256$…,
+//     passlib's $bcrypt-sha256$…, WordPress's $wp$2y$…
 //   - Argon2id and Argon2i, version 19: PHC strings, and Django's argon2$…
-//   - scrypt: $scrypt$ln=16,r=8,p=1$… (PHC, passlib), Django's scrypt$…,
-//     Werkzeug's scrypt:32768:8:1$…
+//   - scrypt: $scrypt$ln=16,r=8,p=1$… (PHC, passlib, Ory Kratos), Django's scrypt$…,
+//     Werkzeug's scrypt:32768:8:1$…, Spring's $e0801$…, salt:hash of Better Auth, Lucia
+//     and Node.js, hash.salt of Node.js, $firescrypt$… of Ory Kratos
 //   - PBKDF2 with SHA-1, SHA-256, SHA-512: $pbkdf2-sha256$i=600000$… (PHC),
 //     $pbkdf2-sha256$600000$… (passlib), Django's pbkdf2_sha256$…, Werkzeug's
-//     pbkdf2:sha256:600000$…
-//   - the same after a label of Spring Security: {bcrypt}$2a$…
-//   - what it returned
+//     pbkdf2:sha256:600000$…, ASP.NET Core Identity, versions 2 and 3
+//   - crypt(3) with SHA-256 and SHA-512: $5$…, $6$…
+//   - these after a label of Spring Security, LDAP or Dovecot: {bcrypt}$2a$…
+//   - what it returned, also after Prehashed
 //
 // An error says what is wrong and what to do, and holds nothing of the hash.
 func Adopt(text string) (encoded string, err error) {
-	h, err := read(withoutLabel(text))
+	h, err := read(text)
 	if err != nil {
 		return "", err
 	}
 	return h.String(), nil
 }
 
-// withoutLabel takes off what Spring Security's DelegatingPasswordEncoder puts before
-// a hash. What its scrypt and PBKDF2 write after it is in none of the forms below, and
-// is refused as that.
-func withoutLabel(text string) string {
-	label, rest, ok := strings.Cut(text, "}")
-	if !ok {
-		return text
-	}
-	switch strings.TrimSuffix(label, "@SpringSecurity_v5_8") {
-	case "{bcrypt", "{argon2", "{pbkdf2", "{scrypt":
-		return rest
-	}
-	return text
-}
-
 // read knows every form of text: ours, which parse then compares, and foreign
 // ones.
 func read(text string) (stored, error) {
-	name, rest, _ := strings.Cut(text, "$")
-	if name == "" {
-		name, rest, _ = strings.Cut(rest, "$")
-		name = "$" + name
-	}
-	parts := strings.Split(rest, "$")
-	switch name {
-	case "$2a", "$2b", "$2y":
-		return readBcrypt(text)
-	case "bcrypt":
-		return readBcrypt(rest)
-	case "bcrypt_sha256":
-		h, err := readBcrypt(rest)
-		h.sha256 = true
+	if h, ok, err := readPrehashed(text); ok {
 		return h, err
-	case "$argon2id", "$argon2i":
-		return readArgon(name[1:], parts)
-	case "argon2":
-		if variant, rest, _ := strings.Cut(rest, "$"); variant == algArgon2id || variant == algArgon2i {
-			return readArgon(variant, strings.Split(rest, "$"))
-		}
-	case "$scrypt":
-		return readScrypt(parts)
-	case "scrypt":
-		return readDjangoScrypt(parts)
-	case "$firebase-scrypt":
-		return readFirebase(parts)
-	case "$pbkdf2": // of SHA-1
-		return readPBKDF2("sha1", parts)
-	case "$pbkdf2-sha1", "$pbkdf2-sha256", "$pbkdf2-sha512":
-		return readPBKDF2(strings.TrimPrefix(name, "$pbkdf2-"), parts)
-	case "pbkdf2_sha1", "pbkdf2_sha256":
-		return readDjangoPBKDF2(strings.TrimPrefix(name, "pbkdf2_"), parts)
+	}
+	if h, ok, err := readLabelled(text); ok {
+		return h, err
+	}
+	name, rest, parts := cutName(text)
+	if h, ok, err := readCrypt(name, text, rest, parts); ok {
+		return h, err
 	}
 	switch method, args, _ := strings.Cut(name, ":"); method {
 	case "scrypt":
@@ -94,7 +51,76 @@ func read(text string) (stored, error) {
 	case "pbkdf2":
 		return readWerkzeugPBKDF2(args, parts)
 	}
+	if h, ok := readHexPair(text, ""); ok {
+		return h, nil
+	}
+	if h, ok, err := readASPNET(text); ok {
+		return h, err
+	}
+	if strings.HasPrefix(name, "$") && isSpringScrypt(name[1:]) {
+		return readSpringScrypt(append([]string{name[1:]}, parts...))
+	}
+	if kind := digestKind(text); kind != "" {
+		return nil, fmt.Errorf("%s can't be checked: %s", kind, setAside)
+	}
 	return nil, unknown(name)
+}
+
+// cutName returns what stands before the second dollar sign, or before the first one
+// if the text does not begin with it, and what follows.
+func cutName(text string) (name, rest string, parts []string) {
+	name, rest, _ = strings.Cut(text, "$")
+	if name == "" {
+		name, rest, _ = strings.Cut(rest, "$")
+		name = "$" + name
+	}
+	return name, rest, strings.Split(rest, "$")
+}
+
+// readCrypt reads what a name and a dollar sign begin.
+func readCrypt(name, text, rest string, parts []string) (h stored, ok bool, err error) {
+	switch name {
+	case "$2a", "$2b", "$2y":
+		h, err = readBcrypt(text)
+	case "bcrypt":
+		h, err = readBcrypt(rest)
+	case "bcrypt_sha256":
+		var inner bcryptHash
+		inner, err = readBcrypt(rest)
+		inner.sha256 = true
+		h = inner
+	case "$bcrypt-sha256":
+		h, err = readPasslibBcrypt(parts)
+	case "$argon2id", "$argon2i":
+		h, err = readArgon(name[1:], parts)
+	case "argon2":
+		variant, rest, _ := strings.Cut(rest, "$")
+		if variant != algArgon2id && variant != algArgon2i {
+			return nil, false, nil
+		}
+		h, err = readArgon(variant, strings.Split(rest, "$"))
+	case "$scrypt":
+		h, err = readScrypt(parts)
+	case "scrypt":
+		h, err = readDjangoScrypt(parts)
+	case "$scrypt-node":
+		h, err = readNodeScrypt(parts)
+	case "$firebase-scrypt":
+		h, err = readFirebase(parts)
+	case "$firescrypt":
+		h, err = readKratosFirebase(parts)
+	case "$5", "$6":
+		h, err = readSHACrypt(name[1:], parts)
+	case "$pbkdf2": // of SHA-1
+		h, err = readPBKDF2("sha1", parts)
+	case "$pbkdf2-sha1", "$pbkdf2-sha256", "$pbkdf2-sha512":
+		h, err = readPBKDF2(strings.TrimPrefix(name, "$pbkdf2-"), parts)
+	case "pbkdf2_sha1", "pbkdf2_sha256", "pbkdf2_sha512":
+		h, err = readDjangoPBKDF2(strings.TrimPrefix(name, "pbkdf2_"), parts)
+	default:
+		return nil, false, nil
+	}
+	return h, true, err
 }
 
 func readArgon(variant string, parts []string) (stored, error) {
@@ -120,6 +146,9 @@ func readScrypt(parts []string) (stored, error) {
 	n, ok := readParameters(parts[0], "ln", "r", "p")
 	if !ok {
 		return nil, malformed(form)
+	}
+	if n[0] >= 1<<10 && bits.OnesCount32(n[0]) == 1 { // Ory Kratos writes N itself
+		n[0] = uint32(bits.TrailingZeros32(n[0]))
 	}
 	return readPHC(scryptFunc{log2: n[0], block: n[1], lanes: n[2]}, parts[1], parts[2], form)
 }
@@ -224,42 +253,4 @@ func newPBKDF2(digest string, iterations uint32, salt, tag []byte) (stored, erro
 		return nil, fmt.Errorf("PBKDF2 can be checked with SHA-1, SHA-256 and SHA-512 only: %s", setAside)
 	}
 	return newPHC(f, salt, tag[:min(len(tag), f.hash()().Size())])
-}
-
-func malformed(form string) error {
-	return fmt.Errorf("the hash does not have the form %s: %s", form, checkExport)
-}
-
-// unbearable gets a cost, not the hash.
-func unbearable(cost string) error {
-	return fmt.Errorf("the cost of the hash is impossible, or more than a server can bear (%s): %s", cost, setAside)
-}
-
-// unknown names the kind where that is certain; else the text may be anything,
-// even a password.
-func unknown(name string) error {
-	kind := ""
-	switch name {
-	case "$1", "$5", "$6", "$y":
-		kind = "crypt(3) with " + name + "$"
-	case "$2", "$2x":
-		kind = "bcrypt of the kind " + name + "$"
-	case "argon2", "$argon2d":
-		kind = "Argon2 other than Argon2id and Argon2i"
-	case "$bcrypt-sha256":
-		kind = "passlib's bcrypt_sha256"
-	case "$P", "$H":
-		kind = "phpass"
-	case "md5", "sha1", "unsalted_md5", "unsalted_sha1", "sha256", "sha512":
-		kind = "a salted " + name
-	}
-	switch {
-	case kind != "":
-		return fmt.Errorf("%s can't be checked: %s", kind, setAside)
-	case name == "$":
-		return errors.New("there is no hash: " + setAside)
-	case strings.HasPrefix(name, "!"):
-		return errors.New("the hash says that there is no password: " + setAside)
-	}
-	return errors.New("the hash is not bcrypt, Argon2, scrypt or PBKDF2 in any form that we know: " + setAside)
 }

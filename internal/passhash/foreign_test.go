@@ -79,6 +79,28 @@ var brought = []struct {
 		"$argon2id$v=19$m=256,t=3,p=4$c29tZXNhbHQ$a46CEvbGztkGtdLLPwiqTQ"},
 	{"crypt(3)", "$2y$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e", normal,
 		"$2y$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e"},
+	{"crypt(3) of glibc", "$6$abcdefgh$yIZAF3gQPvtKZO/9qOJKffAKKbtS3ef3qmwyugk4uWVjX8YZf/GV3A8SkFxEPY0T56CcilGrHKLffBsp6dLMG.", normal, "$6$abcdefgh$yIZ"},
+	{"crypt(3) of glibc", "$6$rounds=1000$saltsalt$4GMtaIz3E1AdDi2SmCokEW0ehi.HdxNDcL3fGE1XXuzvo6kbx7UOloZKONqEk5H3JrQA4NOfU8BmqFPrpGqwA1", normal, "$6$rounds=1000$saltsalt$4GM"},
+	{"crypt(3) of glibc", "$5$abcdefgh$ruMep1ijHnJPZbETDNiumskxcX3kN4lzZd5VlsqE7eB", normal, "$5$abcdefgh$ruM"},
+	{"LDAP, crypt(3) of glibc", "{CRYPT}$5$abcdefgh$ruMep1ijHnJPZbETDNiumskxcX3kN4lzZd5VlsqE7eB", normal, "$5$abcdefgh$ruM"},
+	{"LDAP, crypt(3)", "{CRYPT}$2y$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e", normal, "$2y$04$"},
+	{"Dovecot, crypt(3)", "{BLF-CRYPT}$2y$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e", normal, "$2y$04$"},
+	{"OpenLDAP's pw-pbkdf2, Node.js", "{PBKDF2-SHA512}1000$MDEyMzQ1Njc4OWFiY2RlZg$OM0FAoIqCVK1sWtxDiffVlBejtLa.ks4TP71JiecwuSZCG8iLbnlIEPOMoVX.i2B2wkSxjQ8CRGR9OkNGuIPMQ", normal, "$pbkdf2-sha512$i=1000$"},
+	{"WordPress 6.8, crypt(3)", "$wp$2y$04$abcdefghijklmnopqrstuujv/86KBUqWwIdPp0uRATkCcvgptl1Pm", normal, "$wp$2y$04$"},
+	{"passlib's form, crypt(3)", "$bcrypt-sha256$v=2,t=2b,r=4$abcdefghijklmnopqrstuu$DDZkjU09Vim05Ait7x7R.JfuHDNAppu", normal, "$bcrypt-sha256$v=2,t=2b,r=4$"},
+	{"passlib's form, crypt(3)", "$bcrypt-sha256$2b,4$abcdefghijklmnopqrstuu$fm19hcnOB5jVIa57e1DmQZ/XByRYI72", normal, "$bcrypt-sha256$2b,4$"},
+	{"ASP.NET's form, version 3, Node.js", "AQAAAAEAAAPoAAAAEDAxMjM0NTY3ODlhYmNkZWZwGDwPYO6eBEH2TvqzNOF/l6F/IHP33VrLo9PxKvCTgw==", normal, "$pbkdf2-sha256$i=1000$"},
+	{"ASP.NET's form, version 3, Node.js", "AQAAAAIAAAPoAAAAEDAxMjM0NTY3ODlhYmNkZWY4zQUCgioJUrWxa3EOJ99WUF6O0tr6SzhM/vUmJ5zC5A==", normal, "$pbkdf2-sha512$i=1000$"},
+	{"ASP.NET's form, version 2, Node.js", "ADAxMjM0NTY3ODlhYmNkZWZpR8Ta/HlDvOBtvSPHj0Bo2ldRBBVbql48o3lpvfsbjQ==", normal, "$pbkdf2-sha1$i=1000$"},
+	{"Better Auth's form, Node.js", "30313233343536373839616263646566:e61961757ad2079e90f9e500e49ed406f2663b57de713e9d250a9eb91dafda2516da588d2ef63816bb6e8070bb019762324c1618be571626819a527418b75576", normal, "$scrypt-node$"},
+	{"Node.js, salt first", "30313233343536373839616263646566:8473e69a37628cb8e6e9158b30100107fe3d607b309a0e3bdb333468ae1a4c8f299e9fddec200a6a591671d910c284d8d43181459c8d99ef45376256e6a2a32e", normal, "$scrypt-node$"},
+	{"Node.js, hash first", "8473e69a37628cb8e6e9158b30100107fe3d607b309a0e3bdb333468ae1a4c8f299e9fddec200a6a591671d910c284d8d43181459c8d99ef45376256e6a2a32e.30313233343536373839616263646566", normal, "$scrypt$ln=14,r=8,p=1$"},
+	{"Lucia's form, Node.js", "s2:abcdefghijklmnop:dfc57baf1b507b48a8b4c4e265d4dcc424d0deed740a163ed279f90fe46f426782379bd1716b6a480af1d3d088be6171fb9fe8f88263d33ccf13cb78e5cee541", normal, "$scrypt$ln=14,r=16,p=1$"},
+	{"Ory Kratos's form, Node.js", "$scrypt$ln=1024,r=8,p=1$MDEyMzQ1Njc4OWFiY2RlZg==$6g3umF+uVrJsObaTZhIbbTlgrvOEFcCItdwSjtPF67M=", normal, "$scrypt$ln=10,r=8,p=1$"},
+	{"Spring's form, Node.js", "{scrypt}$a0802$MDEyMzQ1Njc4OWFiY2RlZg==$I4YuHpx/6xJJ4+sk74hQU+KhW++gPE8aHzXbHijxgzg=", normal, "$scrypt$ln=10,r=8,p=2$"},
+	{"Spring's form without a label, Node.js", "$a0802$MDEyMzQ1Njc4OWFiY2RlZg==$I4YuHpx/6xJJ4+sk74hQU+KhW++gPE8aHzXbHijxgzg=", normal, "$scrypt$ln=10,r=8,p=2$"},
+	{"Spring's form, Node.js", "{pbkdf2}30313233343536374b4a103f68e9a65c297ba35cb77fcc4fcf9aa0ae426c09c69c2b544eb6227cd8", normal, "$pbkdf2-sha1$i=185000$"},
+	{"Spring's form, Node.js", "{pbkdf2@SpringSecurity_v5_8}3031323334353637383961626364656675bc58606e8b5a161d050b80649f8588cdb0996bfb5eedde4d7cacf67a441212", normal, "$pbkdf2-sha256$i=310000$"},
 }
 
 func adopt(t testing.TB, text string) string {
@@ -137,7 +159,18 @@ func TestWhatCannotBeAdoptedSaysWhyAndNotWhatItIs(t *testing.T) {
 		{"bcrypt$$2b$03$" + bcrypt53, "bcrypt with cost 03"},
 		{"$2b$04$" + bcrypt53[1:], "the form $2b$12$"},
 		{"bcrypt_sha256$" + tag, "the form $2b$12$"},
-		{"$bcrypt-sha256$v=2,t=2b,r=4$atYAiD2gG294tQ4746s9Te$hteuqkE7gy8z/YrVSFC/EnAgwJkR7rm", "passlib's bcrypt_sha256"},
+		{"$bcrypt-sha256$v=2,t=2b,r=4$atYAiD2gG294tQ4746s9Te", "the form $bcrypt-sha256$v=2"},
+		{"$bcrypt-sha256$v=2,t=2b,r=16$atYAiD2gG294tQ4746s9Te$hteuqkE7gy8z/YrVSFC/EnAgwJkR7rm", "more than a server can bear (bcrypt with cost 16)"},
+		{"$wp$2y$16$" + bcrypt53, "more than a server can bear (bcrypt with cost 16)"},
+		{"{sha256-hex}{sha256-hex}$2b$04$" + bcrypt53, "the form {sha256-hex}"},
+		{"{pepper}$2b$04$" + bcrypt53, "the form {pepper}"},
+		{"AQAAAAEAmJaAAAAAEDAxMjM0NTY3ODlhYmNkZWZwGDwPYO6eBEH2TvqzNOF/l6F/IHP33VrLo9PxKvCTgw==", "more than a server can bear ($pbkdf2-sha256$i=10000000)"},
+		{"$S$DabcdefghJouNekh0nyuGo984CRmQbuF1KVzDB5WWS1C1Tjcr/F3", "Drupal's $S$"},
+		{"$H$9Xe1bSoXnUZA99fYuGbjPmO8/iRsxE.", "phpass ($H$, of phpBB)"},
+		{"{SSHA}R6d1KrWneJAiUtd3vstlJbjXB+V3zlmL", "{SSHA} of LDAP"},
+		{hex, "a bare digest of 64 hexadecimal digits, such as SHA-256,"},
+		{hex[:32] + ":" + normal, "a digest with its salt behind a colon"},
+		{"*" + strings.ToUpper(hex[:40]), "MySQL's PASSWORD()"},
 		{"$scrypt$16,8,1" + both, "the form $scrypt$ln=16,r=8,p=1$salt$hash"},
 		{"$scrypt$ln=20,r=8,p=1" + both, "more than a server can bear ($scrypt$ln=20,r=8,p=1)"},
 		{"scrypt$16384$" + salt + "$8$" + tag, "the form scrypt$16384$salt$8$5$hash"},
@@ -146,7 +179,7 @@ func TestWhatCannotBeAdoptedSaysWhyAndNotWhatItIs(t *testing.T) {
 		{"scrypt$1048576$" + salt + "$8$1$" + tag, "more than a server can bear ($scrypt$ln=20,r=8,p=1)"},
 		{"scrypt:32768:8$" + salt + "$" + hex, "the form scrypt:32768:8:1$salt$hash"},
 		{"scrypt:32768:8:1$" + salt + "$" + tag, "the form scrypt:32768:8:1$salt$hash"},
-		{"$7$C6..../....SodiumChloride$" + tag, "not bcrypt, Argon2, scrypt or PBKDF2"},
+		{"$7$C6..../....SodiumChloride$" + tag, "crypt(3) with $7$ (scrypt)"},
 		{"$pbkdf2-sha256$i=1000,l=31" + both, "the form $pbkdf2-sha256$600000$salt$hash"},
 		{"$pbkdf2-sha256$i=-1" + both, "the form $pbkdf2-sha256$"},
 		{"$pbkdf2-sha256$99999999" + both, "more than a server can bear ($pbkdf2-sha256$i=99999999)"},
@@ -154,7 +187,8 @@ func TestWhatCannotBeAdoptedSaysWhyAndNotWhatItIs(t *testing.T) {
 		{"pbkdf2_sha256$1000" + both[:40] + "*", "the form pbkdf2_sha256$600000$salt$hash"},
 		{"pbkdf2:sha256$" + salt + "$" + hex, "the form pbkdf2:sha256:600000$salt$hash"},
 		{"pbkdf2:sha224:1000$" + salt + "$" + hex, "with SHA-1, SHA-256 and SHA-512 only"},
-		{"$6$rounds=1000$" + salt + "$" + tag, "crypt(3) with $6$"},
+		{"$6$rounds=1000$" + salt + "$" + tag, "the form $6$rounds=5000$"},
+		{"$5$rounds=99999999$saltsalt$" + tag, "more than a server can bear (crypt(3) with rounds=99999999)"},
 		{"$P$BSomesaltWxNJQ1u7oUWcXS5MrqRJe1", "phpass"},
 		{"md5$" + salt + "$" + hex[:32], "a salted md5"},
 		{"sha256$" + salt + "$" + hex, "a salted sha256"},
@@ -164,13 +198,13 @@ func TestWhatCannotBeAdoptedSaysWhyAndNotWhatItIs(t *testing.T) {
 		{"{bcrypt}" + normal, "not bcrypt, Argon2, scrypt or PBKDF2"},
 		{"{bcrypt}{bcrypt}$2a$04$" + bcrypt53, "not bcrypt, Argon2, scrypt or PBKDF2"},
 		{"{argon2}$argon2d$v=19$m=64,t=1,p=1" + both, "Argon2 other than Argon2id and Argon2i"},
-		{"{scrypt}$e0801" + both, "not bcrypt, Argon2, scrypt or PBKDF2"},
-		{"{scrypt@SpringSecurity_v5_8}$100801" + both, "not bcrypt, Argon2, scrypt or PBKDF2"},
-		{"{pbkdf2}" + hex, "not bcrypt, Argon2, scrypt or PBKDF2"},
-		{"{pbkdf2@SpringSecurity_v5_8}" + hex, "not bcrypt, Argon2, scrypt or PBKDF2"},
-		{"{noop}" + normal, "not bcrypt, Argon2, scrypt or PBKDF2"},
-		{"{noop}$2a$04$" + bcrypt53, "not bcrypt, Argon2, scrypt or PBKDF2"},
-		{"{MD5}{" + salt + "}" + hex[:32], "not bcrypt, Argon2, scrypt or PBKDF2"},
+		{"{scrypt}$140801" + both, "more than a server can bear ($scrypt$ln=20,r=8,p=1)"},
+		{"{scrypt}$e0801$" + salt, "the form $e0801$salt$hash"},
+		{"{pbkdf2}" + hex, "{pbkdf2} has 32 bytes, not the 40"},
+		{"{pbkdf2@SpringSecurity_v5_8}" + hex, "{pbkdf2} has 32 bytes, not the 48"},
+		{"{noop}" + normal, "the password itself and not a hash"},
+		{"{noop}$2a$04$" + bcrypt53, "the password itself and not a hash"},
+		{"{MD5}{" + salt + "}" + hex[:32], "{MD5} of LDAP or Spring Security can't be checked"},
 	} {
 		encoded, err := passhash.Adopt(c.text)
 		if err == nil || !strings.Contains(err.Error(), c.problem) {
@@ -189,7 +223,7 @@ func TestWhatCannotBeAdoptedSaysWhyAndNotWhatItIs(t *testing.T) {
 }
 
 // cheap are the hashes that a fuzzer can verify a million of.
-var cheap = regexp.MustCompile(`^(bcrypt_sha256\$)?\$2[aby]\$04|^\$argon2id?\$v=19\$m=\d\d,t=1,p=1\$|^\$(firebase-)?scrypt\$ln=[1-6],r=\d[,$](p=\d\$)?|^\$pbkdf2-sha\d+\$i=\d{1,3}\$`)
+var cheap = regexp.MustCompile(`^(bcrypt_sha256\$|\$wp|\{[a-z0-9-]+\})?\$2[aby]\$04|^\$argon2id?\$v=19\$m=\d\d,t=1,p=1\$|^\$(firebase-)?scrypt\$ln=[1-6],r=\d[,$](p=\d\$)?|^\$pbkdf2-sha\d+\$i=\d{1,3}\$`)
 
 func FuzzAdopt(f *testing.F) {
 	for _, b := range brought {

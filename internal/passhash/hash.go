@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"strings"
 
 	"golang.org/x/crypto/bcrypt"
 )
@@ -21,6 +20,7 @@ var (
 // stored is a hash that Verify can check. String is how it is kept.
 type stored interface {
 	fmt.Stringer
+	recipe() string // how it was made: what stands before the salt, and nothing of the password
 	verify(password string) (bool, error)
 }
 
@@ -81,16 +81,14 @@ func NeedsRehash(encoded string, p Params) bool {
 	return true
 }
 
-// Recipe is the part of a hash before its salt: how it was made, and nothing of the
-// password. Of bcrypt, kind and cost.
+// Recipe is how a hash was made, and holds nothing of its salt or of the password: of
+// bcrypt, kind and cost. It is empty for a hash that can't be read.
 func Recipe(encoded string) string {
-	if i := strings.Index(encoded, "$2"); i >= 0 && len(encoded) >= i+7 {
-		return encoded[:i+7]
+	h, ok := parse(encoded)
+	if !ok {
+		return ""
 	}
-	for range 2 {
-		encoded = encoded[:max(strings.LastIndexByte(encoded, '$'), 0)]
-	}
-	return encoded
+	return h.recipe()
 }
 
 // CostsAs reports whether checking a hash costs what it does with one made with p.

@@ -58,11 +58,17 @@ func TestFailuresTakeAlikeOnceAnImportedHashWasChecked(t *testing.T) {
 
 func TestARecipeIsAHashWithoutSaltAndTag(t *testing.T) {
 	t.Parallel()
+	const tag, crypt = "bIKRw3Ua1pluirFy81fnppmR01EnUxY3hLEBwbWxBG8", "abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e"
 	for encoded, want := range map[string]string{
-		"$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$dGFn":                             "$argon2id$v=19$m=19456,t=2,p=1",
-		"$pbkdf2-sha256$i=600000$c2FsdA$dGFn":                                         "$pbkdf2-sha256$i=600000",
-		"$2b$12$abcdefghijklmnopqrstuuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012":             "$2b$12$",
-		"bcrypt_sha256$$2b$12$abcdefghijklmnopqrstuuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0": "bcrypt_sha256$$2b$12$",
+		"$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$" + tag: "$argon2id$v=19$m=19456,t=2,p=1",
+		"$argon2id$v=19$m=19456,t=2,p=1$2bFsdHNhbHQ$" + tag: "$argon2id$v=19$m=19456,t=2,p=1",
+		"$pbkdf2-sha256$i=600000$c2FsdA$" + tag:             "$pbkdf2-sha256$i=600000",
+		"$2b$12$" + crypt:                                   "$2b$12$",
+		"bcrypt_sha256$$2b$12$" + crypt:                     "bcrypt_sha256$$2b$12$",
+		"{sha256-hex}$2b$12$" + crypt:                       "{sha256-hex}$2b$12$",
+		"$wp$2y$10$" + crypt:                                "$wp$2y$10$",
+		"$6$rounds=1000$saltsalt$4GMtaIz3E1AdDi2SmCokEW0ehi.HdxNDcL3fGE1XXuzvo6kbx7UOloZKONqEk5H3JrQA4NOfU8BmqFPrpGqwA1": "$6$rounds=1000",
+		"$bcrypt-sha256$v=2,t=2b,r=4$abcdefghijklmnopqrstuu$DDZkjU09Vim05Ait7x7R.JfuHDNAppu":                             "$bcrypt-sha256$2,4",
 		"": "", "$2": "", "x": "",
 	} {
 		if got := passhash.Recipe(encoded); got != want {

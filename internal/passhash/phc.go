@@ -37,6 +37,8 @@ func (h phc) String() string {
 	return h.function.String() + "$" + b64.EncodeToString(h.salt) + "$" + b64.EncodeToString(h.tag)
 }
 
+func (h phc) recipe() string { return h.function.String() }
+
 func (h phc) verify(password string) (bool, error) {
 	tag, err := h.derive(password, h.salt, len(h.tag))
 	if err != nil {

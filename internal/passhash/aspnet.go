@@ -1,0 +1,46 @@
+package passhash
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+)
+
+// readASPNET reads what the PasswordHasher of ASP.NET Core Identity writes, base64 of
+// bytes: 0, 16 of salt, 32 of PBKDF2 with SHA-1 and 1000 iterations (version 2); or 1,
+// the digest, the iterations, the length of the salt, the salt, the rest of PBKDF2
+// (version 3). ok is false if the text is neither.
+func readASPNET(text string) (h stored, ok bool, err error) {
+	raw, failed := base64.StdEncoding.DecodeString(text)
+	if failed != nil || len(raw) < 49 {
+		return nil, false, nil
+	}
+	const head = 13
+	switch {
+	case raw[0] == 0 && len(raw) == 49:
+		h, err = newPBKDF2("sha1", 1000, raw[1:17], raw[17:])
+		return h, true, err
+	case raw[0] != 1:
+		return nil, false, nil
+	}
+	prf, iterations, size := binary.BigEndian.Uint32(raw[1:]), binary.BigEndian.Uint32(raw[5:]), binary.BigEndian.Uint32(raw[9:])
+	if prf > 2 || size < 8 || size > maxSalt || head+int(size)+minTag > len(raw) || len(raw) > head+maxSalt+maxTag {
+		return nil, false, nil
+	}
+	digest := [...]string{"sha1", "sha256", "sha512"}[prf]
+	h, err = newPBKDF2(digest, iterations, raw[head:head+size], raw[head+size:])
+	return h, true, err
+}
+
+// readSpringPBKDF2 reads what the Pbkdf2PasswordEncoder of Spring Security writes by
+// default: salt and hash in one hexadecimal text.
+func readSpringPBKDF2(raw []byte, version58 bool) (stored, error) {
+	digest, iterations, salt := "sha1", uint32(185000), 8
+	if version58 {
+		digest, iterations, salt = "sha256", 310000, 16
+	}
+	if len(raw) != salt+32 {
+		return nil, fmt.Errorf("{pbkdf2} has %d bytes, not the %d that Spring Security writes by default: %s", len(raw), salt+32, setAside)
+	}
+	return newPBKDF2(digest, iterations, raw[:salt], raw[salt:])
+}

@@ -1,0 +1,190 @@
+package passhash
+
+import (
+	"crypto/hmac"
+	"crypto/md5"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Some systems hash something made of the password instead of the password itself:
+// Meteor hashes its SHA-256, Devise appends a pepper. The stored form then begins
+// with a label that names the method: {sha256-hex}$2b$10$…. A method with a secret
+// key names the key by its id: {pepper:ID}$2a$10$…. The key itself is never part of
+// a hash; the caller keeps it (VerifyKeyed).
+
+// Pepper is the method of Devise: the key is appended to the password.
+const Pepper = "pepper"
+
+// A method computes the text that the hash function receives.
+type method struct {
+	name  string
+	keyed bool
+	apply func(password string, key []byte) string
+}
+
+// methods are all that exist, in the order in which they are tried and listed.
+var methods = [...]method{
+	{"sha256-hex", false, func(p string, _ []byte) string { s := sha256.Sum256([]byte(p)); return hex.EncodeToString(s[:]) }},
+	{"sha256-base64", false, func(p string, _ []byte) string { s := sha256.Sum256([]byte(p)); return encode64(s[:]) }},
+	{"sha512-hex", false, func(p string, _ []byte) string { s := sha512.Sum512([]byte(p)); return hex.EncodeToString(s[:]) }},
+	{"sha512-base64", false, func(p string, _ []byte) string { s := sha512.Sum512([]byte(p)); return encode64(s[:]) }},
+	{"sha384-base64", false, func(p string, _ []byte) string { s := sha512.Sum384([]byte(p)); return encode64(s[:]) }},
+	{"sha1-hex", false, func(p string, _ []byte) string { s := sha1.Sum([]byte(p)); return hex.EncodeToString(s[:]) }},
+	{"md5-hex", false, func(p string, _ []byte) string { s := md5.Sum([]byte(p)); return hex.EncodeToString(s[:]) }},
+	{Pepper, true, func(p string, key []byte) string { return p + string(key) }},
+	{"hmac-sha256-hex", true, func(p string, key []byte) string { return hex.EncodeToString(mac256(p, key)) }},
+	{"hmac-sha256-base64", true, func(p string, key []byte) string { return encode64(mac256(p, key)) }},
+	{"hmac-sha512-base64", true, func(p string, key []byte) string {
+		mac := hmac.New(sha512.New, key)
+		mac.Write([]byte(p))
+		return encode64(mac.Sum(nil))
+	}},
+	{wordPress, false, func(p string, _ []byte) string {
+		mac := hmac.New(sha512.New384, []byte("wp-sha384"))
+		mac.Write([]byte(strings.Trim(p, " \n\r\t\v\x00"))) // as WordPress does
+		return encode64(mac.Sum(nil))
+	}},
+}
+
+// wordPress is the method of WordPress since 6.8, whose label is $wp.
+const wordPress = "$wp"
+
+func encode64(sum []byte) string { return base64.StdEncoding.EncodeToString(sum) }
+
+func mac256(p string, key []byte) []byte {
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte(p))
+	return mac.Sum(nil)
+}
+
+// Methods lists the names that Prehashed takes: those that need a key, or those that
+// need none.
+func Methods(keyed bool) (names []string) {
+	for _, m := range methods {
+		if m.keyed == keyed && m.name != wordPress {
+			names = append(names, m.name)
+		}
+	}
+	return names
+}
+
+// prehashed is a hash of something made of the password.
+type prehashed struct {
+	method method
+	key    string // its id; empty: the method has none
+	inner  stored
+}
+
+func (h prehashed) String() string { return h.label() + h.inner.String() }
+
+func (h prehashed) recipe() string { return h.label() + h.inner.recipe() }
+
+func (h prehashed) label() string {
+	switch {
+	case h.method.name == wordPress:
+		return wordPress
+	case h.method.keyed:
+		return "{" + h.method.name + ":" + h.key + "}"
+	}
+	return "{" + h.method.name + "}"
+}
+
+// verify needs a key where the method does; without it the password is wrong.
+func (h prehashed) verify(password string) (bool, error) {
+	if h.method.keyed {
+		return false, errors.New("the key that the password was hashed with is missing")
+	}
+	return h.verifyKeyed(password, nil)
+}
+
+// verifyKeyed cuts the text to what bcrypt looks at, as the other systems do. The
+// password itself is never cut.
+func (h prehashed) verifyKeyed(password string, key []byte) (bool, error) {
+	text := h.method.apply(password, key)
+	_, isBcrypt := h.inner.(bcryptHash)
+	if isBcrypt {
+		text = text[:min(len(text), bcryptBytes)]
+	}
+	ok, err := h.inner.verify(text)
+	whole := !isBcrypt || h.method.name != Pepper || len(password) <= bcryptBytes
+	return ok && whole, err
+}
+
+// Prehashed labels a hash that Adopt returned with the method, and the id of the key
+// if the method needs one. An error names the methods.
+func Prehashed(encoded, name, keyID string) (string, error) {
+	i := slices.IndexFunc(methods[:], func(m method) bool { return m.name == name })
+	if i < 0 || name == wordPress {
+		return "", fmt.Errorf("there is no method %q: write %s", name, strings.Join(append(Methods(false), Methods(true)...), ", "))
+	}
+	if methods[i].keyed != (keyID != "") {
+		return "", fmt.Errorf("the method %s needs a key, or has none", name)
+	}
+	h, err := read(encoded)
+	if err != nil {
+		return "", err
+	}
+	labelled := prehashed{methods[i], keyID, h}
+	if _, twice := h.(prehashed); twice || !isKeyID(keyID) {
+		return "", errors.New("the hash says itself what was made of the password: leave the method out")
+	}
+	return labelled.String(), nil
+}
+
+func isKeyID(id string) bool { return id == "" || len(id) == 36 && !strings.ContainsAny(id, "{}:$") }
+
+// KeyID returns the id of the key that a stored hash needs, or "".
+func KeyID(encoded string) string {
+	if h, ok := parse(encoded); ok {
+		if h, ok := h.(prehashed); ok {
+			return h.key
+		}
+	}
+	return ""
+}
+
+// VerifyKeyed is Verify for a hash with a KeyID. The key is not used for others.
+func VerifyKeyed(encoded, password string, key []byte) (bool, error) {
+	h, ok := parse(encoded)
+	if !ok {
+		return false, errUnreadable
+	}
+	if h, ok := h.(prehashed); ok {
+		return h.verifyKeyed(password, key)
+	}
+	return h.verify(password)
+}
+
+// readPrehashed reads our own labels. ok is false if the text begins with none.
+func readPrehashed(text string) (h stored, ok bool, err error) {
+	name, rest, ok := "", "", false
+	if strings.HasPrefix(text, wordPress+"$2") {
+		name, rest, ok = wordPress, strings.TrimPrefix(text, wordPress), true
+	} else if label, inner, cut := strings.Cut(text, "}"); cut && strings.HasPrefix(label, "{") {
+		name, rest, ok = label[1:], inner, true
+	}
+	name, key, hasKey := strings.Cut(name, ":")
+	i := slices.IndexFunc(methods[:], func(m method) bool { return m.name == name })
+	if !ok || i < 0 || (name == wordPress) != strings.HasPrefix(text, wordPress) {
+		return nil, false, nil
+	}
+	if hasKey != methods[i].keyed || hasKey && len(key) != 36 || !isKeyID(key) {
+		return nil, true, malformed("{" + name + "}$2b$12$…")
+	}
+	inner, err := read(rest)
+	if err != nil {
+		return nil, true, err
+	}
+	if _, twice := inner.(prehashed); twice {
+		return nil, true, malformed("{" + name + "}$2b$12$…")
+	}
+	return prehashed{methods[i], key, inner}, true, nil
+}

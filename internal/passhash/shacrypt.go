@@ -1,0 +1,90 @@
+package passhash
+
+import (
+	"crypto/sha256"
+	"crypto/sha512"
+	"crypto/subtle"
+	"fmt"
+	"hash"
+	"strings"
+
+	"github.com/go-crypt/x/crypt"
+)
+
+// shaCrypt is crypt(3) with SHA-256 ($5$) or SHA-512 ($6$)
+// (https://www.akkadia.org/drepper/SHA-crypt.txt).
+type shaCrypt struct {
+	id     string // 5 or 6
+	rounds int    // 0: not written, which means 5000
+	salt   string
+	tag    string
+}
+
+const (
+	defaultRounds = 5000
+	maxRounds     = 1 << 20 // about a second
+	maxCryptSalt  = 16
+
+	// The work grows with the length of the password, unlike that of other functions.
+	// A longer one costs this much, and is wrong.
+	maxCryptPassword = 256
+)
+
+func (h shaCrypt) String() string { return h.recipe() + "$" + h.salt + "$" + h.tag }
+
+func (h shaCrypt) recipe() string {
+	if h.rounds == 0 {
+		return "$" + h.id
+	}
+	return fmt.Sprintf("$%s$rounds=%d", h.id, h.rounds)
+}
+
+func (h shaCrypt) hash() func() hash.Hash {
+	if h.id == "5" {
+		return sha256.New
+	}
+	return sha512.New
+}
+
+func (h shaCrypt) verify(password string) (bool, error) {
+	rounds := h.rounds
+	if rounds == 0 {
+		rounds = defaultRounds
+	}
+	whole := len(password) <= maxCryptPassword
+	tag := crypt.KeySHACrypt(h.hash(), []byte(password[:min(len(password), maxCryptPassword)]), []byte(h.salt), rounds)
+	return whole && subtle.ConstantTimeCompare(tag, []byte(h.tag)) == 1, nil
+}
+
+// readSHACrypt reads what follows $5$ or $6$: perhaps rounds=N, then salt and hash.
+func readSHACrypt(id string, parts []string) (stored, error) {
+	form := "$" + id + "$rounds=5000$salt$hash"
+	h := shaCrypt{id: id}
+	if digits, ok := strings.CutPrefix(parts[0], "rounds="); ok {
+		n, ok := readNumber(digits)
+		if !ok || fmt.Sprint(n) != digits {
+			return nil, malformed(form)
+		}
+		if n < 1000 || n > maxRounds {
+			return nil, unbearable("crypt(3) with rounds=" + digits)
+		}
+		h.rounds, parts = int(n), parts[1:]
+	}
+	size := map[string]int{"5": 43, "6": 86}[id]
+	if len(parts) != 2 || len(parts[0]) > maxCryptSalt || len(parts[1]) != size || !isCryptText(parts[1]) || !isSalt(parts[0]) {
+		return nil, malformed(form)
+	}
+	h.salt, h.tag = parts[0], parts[1]
+	return h, nil
+}
+
+func isCryptText(text string) bool {
+	return !strings.ContainsFunc(text, func(c rune) bool {
+		return c != '.' && c != '/' && (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z')
+	})
+}
+
+// isSalt takes what crypt(3) does, which is more than its own alphabet.
+func isSalt(text string) bool {
+	return !strings.ContainsFunc(text, func(c rune) bool { return c <= ' ' || c >= 0x7f || c == ':' })
+}

@@ -1,0 +1,181 @@
+package passhash
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// How the salt of a Source is written.
+const (
+	SaltBase64 = "base64"
+	SaltHex    = "hex"
+	SaltText   = "text" // the characters themselves are the salt
+)
+
+// A Source is a password of another system that keeps the parts of a hash apart.
+type Source struct {
+	Text         string // the hash
+	Salt         string // empty: Text holds it
+	Algorithm    string // as the other system calls it; empty: Text says it
+	Factor       string // iterations, or the cost of bcrypt; empty: the default of the other system
+	SaltEncoding string // SaltBase64, SaltHex or SaltText; empty: what the form or the algorithm says
+}
+
+// Adopt turns a Source into the form that Verify reads. In addition to what the
+// function Adopt takes, it reads Okta's and FusionAuth's bcrypt, and the PBKDF2 of
+// FusionAuth, Okta, Casdoor, Discourse and passport-local-mongoose. It refuses a salt
+// that may be hexadecimal digits or base64 unless SaltEncoding says which. An error
+// holds nothing of the hash.
+func (s Source) Adopt() (string, error) {
+	algorithm := strings.ToLower(strings.NewReplacer("_", "-", " ", "-").Replace(strings.TrimSpace(s.Algorithm)))
+	if parts, ok := phcSalt(s.Text); ok {
+		return s.adoptPHC(parts)
+	}
+	switch {
+	case algorithm == "plain" || algorithm == "plaintext" || algorithm == "cleartext":
+		return "", errPlain
+	case s.SaltEncoding != "" && s.Salt == "":
+		if h, ok := readHexPair(s.Text, s.SaltEncoding); ok {
+			return h.String(), nil
+		}
+	}
+	encoded, whole := Adopt(s.Text)
+	if whole == nil && !(s.Salt != "" && algorithm != "" && !strings.Contains(s.Text, "$")) {
+		return encoded, nil
+	}
+	h, known, err := s.readParts(algorithm)
+	switch {
+	case err != nil:
+		return "", err
+	case known:
+		return h.String(), nil
+	case whole == nil:
+		return encoded, nil
+	case s.Salt != "" && algorithm == "":
+		return "", fmt.Errorf("the salt is in a column of its own, and the file does not say which function made the hash: %s", setAside)
+	case algorithmName.MatchString(algorithm):
+		return "", fmt.Errorf("the algorithm %s can't be checked: %s", algorithm, setAside)
+	}
+	return "", whole
+}
+
+// algorithmName is what a refusal may show: if columns were mixed up, the text may be a
+// password or a hash.
+var algorithmName = regexp.MustCompile(`^(salted-)?(md[45]|sha-?\d*|hmac|phpass|ldap|ssha|legacy|salt|scrypt|aws-?cognito)(-[a-z0-9]{1,10}){0,3}$`)
+
+// phcSalt finds the salt of a PHC string whose salt is base64 by its form.
+func phcSalt(text string) (parts []string, ok bool) {
+	for _, prefix := range []string{"$argon2id$v=", "$argon2i$v=", "$scrypt$ln=", "$pbkdf2"} {
+		if strings.HasPrefix(text, prefix) {
+			parts = strings.Split(text, "$")
+			return parts, len(parts) >= 5
+		}
+	}
+	return nil, false
+}
+
+// hexSalt is what no base64 of random bytes looks like.
+var hexSalt = regexp.MustCompile(`^[0-9a-f]{20,}$|^[0-9A-F]{20,}$`)
+
+// adoptPHC puts the salt into the form that a PHC string has.
+func (s Source) adoptPHC(parts []string) (string, error) {
+	salt := &parts[len(parts)-2]
+	raw := []byte(*salt)
+	switch {
+	case s.SaltEncoding == SaltHex:
+		var err error
+		if raw, err = hex.DecodeString(*salt); err != nil {
+			return "", errors.New("the salt of the hash is not hexadecimal: leave --salt-encoding out")
+		}
+		*salt = strings.TrimRight(encode64(raw), "=")
+	case s.SaltEncoding == SaltText:
+		*salt = strings.TrimRight(encode64(raw), "=")
+	case s.SaltEncoding == "" && hexSalt.MatchString(*salt):
+		return "", errors.New("the salt of the hash is hexadecimal digits where base64 is expected. " +
+			"Write --salt-encoding text, hex or base64; --try with a password that you know says which")
+	}
+	return Adopt(strings.Join(parts, "$"))
+}
+
+// readParts reads a hash of which the file names the algorithm, or whose parts have
+// the lengths that only one program writes. known is false for any other.
+func (s Source) readParts(algorithm string) (h stored, known bool, err error) {
+	const passportDigits, passportIterations = 1024, 25000
+	switch {
+	case algorithm == "bcrypt" && len(s.Salt) == 22 && len(s.Text) == 31: // FusionAuth, Okta
+		cost, ok := readNumber(strings.TrimSpace(s.Factor))
+		if !ok || cost > 99 {
+			return nil, true, errors.New("the cost of bcrypt is missing beside the hash: " + checkExport)
+		}
+		h, err = readBcrypt(fmt.Sprintf("$2a$%02d$%s%s", cost, s.Salt, s.Text))
+	case strings.HasPrefix(algorithm, "$pbkdf2-"): // Discourse: $pbkdf2-sha256$i=64000,l=32$
+		h, err = s.readDiscourse(algorithm)
+	case strings.Contains(algorithm, "pbkdf2"):
+		h, err = s.readPBKDF2(algorithm)
+	case algorithm == "" && len(s.Text) == passportDigits && s.Salt != "": // passport-local-mongoose
+		var tag []byte
+		if tag, err = hex.DecodeString(s.Text); err == nil {
+			h, err = newPBKDF2("sha256", passportIterations, []byte(s.Salt), tag)
+		}
+	default:
+		return nil, false, nil
+	}
+	return h, true, err
+}
+
+func (s Source) readDiscourse(algorithm string) (stored, error) {
+	name, parameters, _ := strings.Cut(strings.Trim(algorithm, "$"), "$")
+	iterations, _, _ := strings.Cut(strings.TrimPrefix(parameters, "i="), ",")
+	n, ok := readNumber(iterations)
+	tag, err := hex.DecodeString(s.Text)
+	salt, ok2 := s.salt(SaltText)
+	if !ok || !ok2 || err != nil {
+		return nil, malformed("$pbkdf2-sha256$i=64000,l=32$ in one column and hexadecimal digits in another")
+	}
+	return newPBKDF2(strings.TrimPrefix(name, "pbkdf2-"), n, salt, tag)
+}
+
+var digestName = regexp.MustCompile(`sha-?(1|256|512)`)
+
+// readPBKDF2 reads salt and hash in base64, as FusionAuth, Okta and Casdoor write them.
+// The iterations are those that the file names, or Casdoor's.
+func (s Source) readPBKDF2(algorithm string) (stored, error) {
+	const casdoorIterations = 27500
+	digest := "sha256"
+	if found := digestName.FindStringSubmatch(algorithm); found != nil {
+		digest = "sha" + found[1]
+	}
+	iterations, err := strconv.ParseUint(strings.TrimSpace(s.Factor), 10, 32)
+	if algorithm == "pbkdf2-salt" && s.Factor == "" {
+		iterations, err = casdoorIterations, nil
+	}
+	tag, ok := decodeBase64(s.Text)
+	if hexTag, failed := hex.DecodeString(s.Text); failed == nil && len(hexTag) >= minTag {
+		tag, ok = hexTag, true
+	}
+	salt, ok2 := s.salt(SaltBase64)
+	if err != nil || !ok || !ok2 {
+		return nil, errors.New("PBKDF2 needs its iterations, and salt and hash in base64, in columns of their own: " + checkExport)
+	}
+	return newPBKDF2(digest, uint32(iterations), salt, tag)
+}
+
+// salt decodes the salt, by default in the encoding that is usual.
+func (s Source) salt(usual string) ([]byte, bool) {
+	encoding := s.SaltEncoding
+	if encoding == "" {
+		encoding = usual
+	}
+	switch encoding {
+	case SaltHex:
+		raw, err := hex.DecodeString(s.Salt)
+		return raw, err == nil
+	case SaltBase64:
+		return decodeBase64(s.Salt)
+	}
+	return []byte(s.Salt), true
+}
