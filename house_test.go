@@ -58,8 +58,9 @@ var importTable = []row{
 	{"dialect/internal/dialecttest", "root server dialect/* store/sqlite", ""},
 	{"dialect/*", "root verify internal/*", "store/*"},
 	{"cmd/*", "*", "web"},
+	{"embedded", "root server mail mail/* store/*", ""},
 	{"lab lab/*", "root internal/* store/* lab/*", ""},
-	{"examples examples/*", "root verify server dialect/* store/* mail mail/*", ""},
+	{"examples examples/*", "root embedded verify server dialect/* store/* mail mail/*", ""},
 }
 
 const (

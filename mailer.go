@@ -77,3 +77,16 @@ type MailToken struct {
 	Email     Address // the address that the token was mailed to, and speaks for
 	ExpiresAt time.Time
 }
+
+// A StoredMail is a rendered mail that a development mailbox keeps instead of sending
+// it. Text, HTML and Link contain the token.
+type StoredMail struct {
+	ID      string    `json:"id"` // of its Message
+	At      time.Time `json:"at"` // when it was stored
+	To      Address   `json:"to"`
+	Kind    MailKind  `json:"kind"`
+	Subject string    `json:"subject"`
+	Text    string    `json:"text"`
+	HTML    string    `json:"html"`
+	Link    string    `json:"link,omitempty"` // empty for mails without a link
+}

@@ -90,17 +90,17 @@ func sights(s *service) []sight {
 // A letterbox is a development mailbox with one mail.
 type letterbox struct{}
 
-func (letterbox) Mails() ([]server.StoredMail, error) {
+func (letterbox) Mails() ([]watchword.StoredMail, error) {
 	m, err := letterbox{}.Mail("1")
-	return []server.StoredMail{m, m}, err
+	return []watchword.StoredMail{m, m}, err
 }
 
-func (letterbox) Mail(id string) (server.StoredMail, error) {
+func (letterbox) Mail(id string) (watchword.StoredMail, error) {
 	if id != "1" {
-		return server.StoredMail{}, fs.ErrNotExist
+		return watchword.StoredMail{}, fs.ErrNotExist
 	}
 	const link = "http://127.0.0.1/verify#token=wwm_q7XUGv1yZk9m0b3aYw5n2c8r4t6e1s0dLfPjHhKkQxA"
-	return server.StoredMail{ID: "1", To: "ada@example.com", Kind: "verify", Subject: "Confirm your address",
+	return watchword.StoredMail{ID: "1", To: "ada@example.com", Kind: "verify", Subject: "Confirm your address",
 		Text: "Hello Ada,\n\nconfirm that this address is yours:\n\n" + link + "\n", HTML: "<p>Hello</p>", Link: link,
 		At: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)}, nil
 }

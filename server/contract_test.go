@@ -351,9 +351,9 @@ func TestLogLinesOfTheEdgeHoldNoSecret(t *testing.T) {
 // A mailbox whose program has a bug.
 type brokenMailbox struct{}
 
-func (brokenMailbox) Mails() ([]server.StoredMail, error) { panic("a bug") }
-func (brokenMailbox) Mail(string) (server.StoredMail, error) {
-	return server.StoredMail{}, fmt.Errorf("secret detail")
+func (brokenMailbox) Mails() ([]watchword.StoredMail, error) { panic("a bug") }
+func (brokenMailbox) Mail(string) (watchword.StoredMail, error) {
+	return watchword.StoredMail{}, fmt.Errorf("secret detail")
 }
 
 // HTTP-11, LOG-4

@@ -4,21 +4,15 @@ import (
 	"errors"
 	"io/fs"
 	"net/http"
-	"time"
 
+	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
 // A Mailbox is where mails stay in development.
 type Mailbox interface {
-	Mails() ([]StoredMail, error) // newest first
-	Mail(id string) (StoredMail, error)
-}
-
-// A StoredMail is a mail as it would have been sent.
-type StoredMail struct {
-	ID, To, Kind, Subject, Text, HTML, Link string
-	At                                      time.Time
+	Mails() ([]watchword.StoredMail, error) // newest first
+	Mail(id string) (watchword.StoredMail, error)
 }
 
 func (s *Server) mailboxPage(w http.ResponseWriter, _ *http.Request) error {
@@ -49,10 +43,10 @@ func (s *Server) mailHTML(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (s *Server) mail(r *http.Request) (StoredMail, error) {
+func (s *Server) mail(r *http.Request) (watchword.StoredMail, error) {
 	mail, err := s.opts.DevMail.Mail(r.PathValue("id"))
 	if errors.Is(err, fs.ErrNotExist) {
-		return StoredMail{}, notFound(nil, r)
+		return watchword.StoredMail{}, notFound(nil, r)
 	}
 	return mail, err
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/dialect/lesson"
 	"github.com/watchword-auth/watchword/dialect/users"
-	"github.com/watchword-auth/watchword/mail/devbox"
 	"github.com/watchword-auth/watchword/server"
 )
 
@@ -32,7 +31,7 @@ func (d *doors) install(settings *Settings, s *stack, log *slog.Logger) error {
 		options.Pages = os.DirFS(settings.PagesDir)
 	}
 	if s.box != nil {
-		options.DevMail = mailbox{s.box}
+		options.DevMail = s.box
 	}
 	var err error
 	if options.Dialects, err = settings.dialects(s.engine); err != nil {
@@ -83,28 +82,4 @@ var sameSite = map[string]http.SameSite{
 	"strict": http.SameSiteStrictMode,
 	"lax":    http.SameSiteLaxMode,
 	"none":   http.SameSiteNoneMode,
-}
-
-// mailbox shows the development mailbox to the edge, which knows no mailer.
-type mailbox struct{ box *devbox.Box }
-
-func (m mailbox) Mail(id string) (server.StoredMail, error) {
-	stored, err := m.box.Mail(id)
-	return shown(stored), err
-}
-
-func (m mailbox) Mails() ([]server.StoredMail, error) {
-	stored, err := m.box.Mails()
-	mails := make([]server.StoredMail, len(stored))
-	for i, each := range stored {
-		mails[i] = shown(each)
-	}
-	return mails, err
-}
-
-func shown(m devbox.Stored) server.StoredMail {
-	return server.StoredMail{
-		ID: m.ID, At: m.At, To: string(m.To), Kind: string(m.Kind),
-		Subject: m.Subject, Text: m.Text, HTML: m.HTML, Link: m.Link,
-	}
 }

@@ -25,18 +25,6 @@ const (
 	suffix  = ".json"
 )
 
-// A Stored is a mail in the box. Link, Text and HTML hold the token.
-type Stored struct {
-	ID      string             `json:"id"` // of its Message
-	At      time.Time          `json:"at"` // when it was put into the box
-	To      watchword.Address  `json:"to"`
-	Kind    watchword.MailKind `json:"kind"`
-	Subject string             `json:"subject"`
-	Text    string             `json:"text"`
-	HTML    string             `json:"html"`
-	Link    string             `json:"link,omitempty"`
-}
-
 // A Box is a mailbox in a folder. Make one with Open; it is safe for concurrent
 // use.
 type Box struct {
@@ -67,7 +55,7 @@ func (b *Box) Send(_ context.Context, m watchword.Message) error {
 	if !isID(m.ID) {
 		return fmt.Errorf("keep mail: %q is no name of a mail", m.ID)
 	}
-	content, err := json.MarshalIndent(Stored{
+	content, err := json.MarshalIndent(watchword.StoredMail{
 		ID:      m.ID,
 		At:      time.Now().UTC().Truncate(time.Millisecond),
 		To:      m.To,
@@ -88,12 +76,12 @@ func (b *Box) Send(_ context.Context, m watchword.Message) error {
 
 // Mails returns all mails, the newest first: their IDs are UUIDs of version 7,
 // whose order is that of time.
-func (b *Box) Mails() ([]Stored, error) {
+func (b *Box) Mails() ([]watchword.StoredMail, error) {
 	ids, err := b.ids()
 	if err != nil {
 		return nil, err
 	}
-	mails := make([]Stored, 0, len(ids))
+	mails := make([]watchword.StoredMail, 0, len(ids))
 	for _, id := range slices.Backward(ids) {
 		m, err := b.Mail(id)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -108,17 +96,17 @@ func (b *Box) Mails() ([]Stored, error) {
 }
 
 // Mail returns one mail, or fs.ErrNotExist. The id may be anybody's input.
-func (b *Box) Mail(id string) (Stored, error) {
+func (b *Box) Mail(id string) (watchword.StoredMail, error) {
 	if !isID(id) {
-		return Stored{}, fmt.Errorf("read mail: %w", fs.ErrNotExist)
+		return watchword.StoredMail{}, fmt.Errorf("read mail: %w", fs.ErrNotExist)
 	}
 	content, err := os.ReadFile(b.path(id))
 	if err != nil {
-		return Stored{}, fmt.Errorf("read mail: %w", err)
+		return watchword.StoredMail{}, fmt.Errorf("read mail: %w", err)
 	}
-	var m Stored
+	var m watchword.StoredMail
 	if err := json.Unmarshal(content, &m); err != nil {
-		return Stored{}, fmt.Errorf("read mail %s: %w", id, err)
+		return watchword.StoredMail{}, fmt.Errorf("read mail %s: %w", id, err)
 	}
 	return m, nil
 }

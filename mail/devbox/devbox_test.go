@@ -47,7 +47,7 @@ func send(t *testing.T, box *devbox.Box, m watchword.Message) {
 	}
 }
 
-func mails(t *testing.T, box *devbox.Box) []devbox.Stored {
+func mails(t *testing.T, box *devbox.Box) []watchword.StoredMail {
 	t.Helper()
 	all, err := box.Mails()
 	if err != nil {

@@ -1,0 +1,147 @@
+// Package embedded opens a complete Watchword server inside another Go program: the
+// store, the keys, the mail and the HTTP handler, in one call.
+//
+// It replaces the wiring that cmd/watchword does from settings. It has no rules and
+// no settings of its own.
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/mail"
+	"github.com/watchword-auth/watchword/mail/devbox"
+	"github.com/watchword-auth/watchword/server"
+	"github.com/watchword-auth/watchword/store/postgres"
+	"github.com/watchword-auth/watchword/store/sqlite"
+)
+
+// Options configure Open. Only Engine.PublicURL is required.
+type Options struct {
+	// Engine configures the engine. Open fills in what is empty: MasterKey from the
+	// file master.key in the directory, which it creates with mode 0600, and Mailer
+	// with the development mailbox in the folder mail of the directory.
+	Engine watchword.Options
+
+	// Server configures the HTTP handler. With the development mailbox, Open shows it
+	// at /dev/mail.
+	Server server.Options
+}
+
+// Accounts is a running Watchword. It is an http.Handler that serves the API, the
+// documents under /.well-known and the hosted pages. It is safe for concurrent use.
+type Accounts struct {
+	*server.Server
+	engine *watchword.Engine
+	store  watchword.Store
+	stop   func() // ends the background work and waits for it
+}
+
+// Open opens the store, migrates it, starts the engine's background work and returns
+// the handler. The place is a directory, which holds an SQLite database, or a URL
+// postgres://user:password@host/database. A URL has no directory, so it needs
+// Engine.MasterKey and Engine.Mailer.
+//
+// The background work (mail, sweeping, keys, the revocation feed) ends with ctx or
+// with Close. Open returns an error if an option is missing or unusable, or if the
+// store is not available.
+func Open(ctx context.Context, place string, o Options) (*Accounts, error) {
+	store, err := openStore(ctx, place, &o)
+	if err != nil {
+		return nil, err
+	}
+	a, err := start(ctx, store, o)
+	if err != nil {
+		store.Close() //nolint:errcheck // the other error says more
+		return nil, err
+	}
+	return a, nil
+}
+
+// openStore opens the store and completes the options that the place provides.
+func openStore(ctx context.Context, place string, o *Options) (watchword.Store, error) {
+	if isPostgres(place) {
+		switch {
+		case len(o.Engine.MasterKey) == 0:
+			return nil, errors.New("embedded: PostgreSQL needs Options.Engine.MasterKey: 32 bytes, the same in every process")
+		case o.Engine.Mailer == nil:
+			return nil, errors.New("embedded: PostgreSQL needs Options.Engine.Mailer, such as smtp.New returns")
+		}
+		return postgres.Open(ctx, place)
+	}
+	if place == "" {
+		return nil, errors.New("embedded: name a directory or a postgres:// URL")
+	}
+	if err := os.MkdirAll(place, 0o700); err != nil {
+		return nil, fmt.Errorf("embedded: create the directory: %w", err)
+	}
+	if err := completeFromDirectory(place, o); err != nil {
+		return nil, fmt.Errorf("embedded: %w", err)
+	}
+	return sqlite.Open(ctx, filepath.Join(place, "watchword.db"))
+}
+
+func isPostgres(place string) bool {
+	return strings.HasPrefix(place, "postgres://") || strings.HasPrefix(place, "postgresql://")
+}
+
+func completeFromDirectory(dir string, o *Options) error {
+	if len(o.Engine.MasterKey) == 0 {
+		key, err := watchword.LoadOrCreateMasterKey(filepath.Join(dir, "master.key"))
+		if err != nil {
+			return err
+		}
+		o.Engine.MasterKey = key
+	}
+	if o.Engine.Mailer != nil {
+		return nil
+	}
+	renderer, err := mail.NewRenderer(mail.Options{PublicURL: o.Engine.PublicURL})
+	if err != nil {
+		return err
+	}
+	box, err := devbox.Open(filepath.Join(dir, "mail"), renderer)
+	if err != nil {
+		return err
+	}
+	o.Engine.Mailer, o.Server.DevMail = box, box
+	return nil
+}
+
+func start(ctx context.Context, store watchword.Store, o Options) (*Accounts, error) {
+	engine, err := watchword.New(ctx, store, o.Engine)
+	if err != nil {
+		return nil, err
+	}
+	handler, err := server.New(engine, o.Server)
+	if err != nil {
+		engine.Close()
+		return nil, err
+	}
+	background, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() { engine.Run(background) })
+	stop := func() { cancel(); running.Wait() }
+	return &Accounts{Server: handler, engine: engine, store: store, stop: stop}, nil
+}
+
+var _ http.Handler = (*Accounts)(nil)
+
+// Engine returns the engine, for calls that do not go through HTTP.
+func (a *Accounts) Engine() *watchword.Engine { return a.engine }
+
+// Close ends the background work, waits for it, and closes the store. Shut the HTTP
+// server down before.
+func (a *Accounts) Close() error {
+	a.stop()
+	a.EndStreams()
+	a.engine.Close()
+	return a.store.Close()
+}
