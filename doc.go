@@ -19,8 +19,8 @@
 // outside is a [Store] and a [Mailer].
 //
 // Each flow is one file that opens with its story: signup.go, login.go,
-// refresh.go, logout.go, recovery.go (a forgotten password), verification.go,
-// password.go, email.go, account.go, operator.go.
+// refresh.go, logout.go, recovery.go (a forgotten password), email.go,
+// password.go, account.go, operator.go.
 //
 // The heart is rotation.go: [Judge] decides what becomes of a refresh token that
 // is presented. How a token is born is token.go. What runs in the background is

@@ -66,7 +66,7 @@ func (e *Engine) signIn(u User, s Session, now time.Time) (*SignIn, error) {
 	}, nil
 }
 
-// accessToken signs what api.md lists. A change of roles takes effect at a whole
+// accessToken signs the claims of accesstoken.Claims. A change of roles takes effect at a whole
 // second (User.RolesChangedAt): a token made in the second before is dated at
 // it, so that "issued before the change" can be told from `iat` alone. A token
 // does not outlive its session: the end of one that nobody ends is told to nobody.

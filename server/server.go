@@ -1,5 +1,5 @@
 // Package server is the HTTP edge of the engine: the canonical API, the pages
-// that mails link to, and the documents that describe both (docs/api.md).
+// that mails link to, and the documents that describe both.
 //
 // A handler decodes, calls the engine once, and responds. No rule stands here,
 // and no *http.Request goes further.

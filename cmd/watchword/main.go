@@ -41,7 +41,7 @@ type program struct {
 	out, err io.Writer
 }
 
-// Exit codes of configuration.md.
+// Exit codes.
 const (
 	exitDone   = 0
 	exitFailed = 1
