@@ -175,6 +175,7 @@ func (s *Server) refill(w http.ResponseWriter, r *http.Request, v *view, err err
 	if !errors.As(err, &refusal) {
 		return err
 	}
+	s.logRefusal(w, r, refusal)
 	v.refuse(refusal)
 	s.failHeaders(w, r, refusal)
 	return s.show(w, statusOf(refusal.Code), v)

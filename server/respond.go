@@ -66,10 +66,12 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	var unread *apirequest.Error
 	switch {
 	case errors.As(err, &refusal):
+		s.logRefusal(w, r, refusal)
 	case errors.As(err, &unread):
 		refusal = &watchword.Error{Code: watchword.Code(unread.Code), Detail: unread.Detail}
+		s.logRefusal(w, r, refusal)
 	case errors.Is(err, watchword.ErrUnavailable):
-		s.log.Error("the store is unavailable", slog.String("request_id", w.Header().Get(requestIDHeader)), slog.Any("error", err))
+		s.logUnavailable(w, r, err)
 		refusal = &watchword.Error{Code: watchword.CodeTryLater, RetryAfter: 2 * time.Second,
 			Detail: "The service is not available at this moment. Try again shortly; you are still signed in."}
 	case r.Context().Err() != nil:

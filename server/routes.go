@@ -154,31 +154,47 @@ func join(a, b []watchword.Code, more ...watchword.Code) []watchword.Code {
 }
 
 // router routes by the tables: ours, and that of each dialect. A path that is not
-// clean is not found.
-func (s *Server) router() http.Handler {
+// clean is not found. It also returns a function that names the route of a request
+// without serving it.
+func (s *Server) router() (http.Handler, func(*http.Request) string) {
 	ours := s.mux(append(s.routes(), s.pages()...))
-	dialects := make([]http.Handler, len(s.opts.Dialects))
+	dialects := make([]*http.ServeMux, len(s.opts.Dialects))
 	for i, d := range s.opts.Dialects {
 		dialects[i] = s.mux(s.routesOf(d))
 	}
-	below := s.answer(s.forwardBelow)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		handler := ours
-		switch i := slices.IndexFunc(s.opts.Dialects, func(d Dialect) bool { return d.Takes(r) }); {
-		case strings.HasPrefix(r.URL.Path, pathForward+"/"):
-			handler = below
-		case path.Clean(r.URL.Path) != r.URL.Path:
-			handler = s.answer(notFound)
-		case i >= 0:
-			handler = dialects[i]
+	find := func(r *http.Request) *http.ServeMux {
+		if i := slices.IndexFunc(s.opts.Dialects, func(d Dialect) bool { return d.Takes(r) }); i >= 0 {
+			return dialects[i]
 		}
-		handler.ServeHTTP(w, r)
-	})
+		return ours
+	}
+	below, unclean := s.answer(s.forwardBelow), s.answer(notFound)
+	serve := func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case strings.HasPrefix(r.URL.Path, pathForward+"/"):
+			below.ServeHTTP(w, r)
+		case path.Clean(r.URL.Path) != r.URL.Path:
+			unclean.ServeHTTP(w, r)
+		default:
+			find(r).ServeHTTP(w, r)
+		}
+	}
+	patternOf := func(r *http.Request) string {
+		if strings.HasPrefix(r.URL.Path, pathForward+"/") {
+			return pathForward + "/"
+		}
+		if path.Clean(r.URL.Path) != r.URL.Path {
+			return routeOf(r)
+		}
+		_, pattern := find(r).Handler(r)
+		return pattern
+	}
+	return http.HandlerFunc(serve), patternOf
 }
 
 // mux routes by one table. Nothing of it redirects, and every path answers 405 to
 // the methods it does not have.
-func (s *Server) mux(routes []route) http.Handler {
+func (s *Server) mux(routes []route) *http.ServeMux {
 	mux := http.NewServeMux()
 	for _, r := range routes {
 		mux.Handle(strings.TrimSpace(r.method+" "+r.path), s.answer(r.handle))

@@ -84,7 +84,10 @@ type Server struct {
 	face     *face
 	document []byte // OpenAPI
 	log      *slog.Logger
+	refusals refusalLog
 	handler  http.Handler
+
+	patternOf func(*http.Request) string // the route that a request would reach
 }
 
 // New makes the handler of the public listener. It refuses origins that would
@@ -102,6 +105,8 @@ func New(engine *watchword.Engine, opts Options) (*Server, error) {
 		https:   public.Scheme == "https",
 		crossed: http.NewCrossOriginProtection(),
 		streams: newStreams(),
+
+		refusals: newRefusalLog(),
 	}
 	s.log, s.metrics = s.opts.Log, newMetrics(engine, s.streams)
 	if s.proxies, err = clientip.ParseTrusted(opts.TrustedProxies); err != nil {
@@ -124,7 +129,9 @@ func New(engine *watchword.Engine, opts Options) (*Server, error) {
 	if s.document, err = describe(s.opts, s.routes()); err != nil {
 		return nil, err
 	}
-	s.handler = s.identified(s.recovered(s.measured(s.hosted(s.sharedWith(opts.AllowedOrigins, s.guarded(s.router()))))))
+	router, patternOf := s.router()
+	s.patternOf = patternOf
+	s.handler = s.identified(s.recovered(s.measured(s.hosted(s.sharedWith(opts.AllowedOrigins, s.guarded(router))))))
 	return s, nil
 }
 

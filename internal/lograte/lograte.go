@@ -1,0 +1,56 @@
+// Package lograte bounds how many log lines strangers can cause.
+//
+// It knows keys and times. It does not know what a line says, nor where it goes.
+package lograte
+
+import (
+	"sync"
+	"time"
+)
+
+// A Limit bounds the lines in one window of time.
+type Limit struct {
+	Window time.Duration
+	Total  int // lines in a window; also the largest number of keys in memory
+	PerKey int // lines in a window with the same key
+}
+
+// A Gate decides which lines may be logged. It is safe for concurrent use.
+type Gate struct {
+	limit Limit
+
+	mu      sync.Mutex
+	begun   time.Time      // start of the current window
+	lines   int            // allowed in the current window
+	byKey   map[string]int // the same, by key
+	skipped int            // lines refused since the last one that was allowed
+}
+
+// New returns a Gate with the given limit.
+func New(limit Limit) *Gate { return &Gate{limit: limit, byKey: map[string]int{}} }
+
+// Allow reports whether a line with that key may be logged at now. If so, it also
+// returns how many lines, of any key, were refused since the last allowed one.
+func (g *Gate) Allow(key string, now time.Time) (skipped int, ok bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if age := now.Sub(g.begun); age >= g.limit.Window || age < 0 {
+		g.begun, g.lines = now, 0
+		clear(g.byKey)
+	}
+	if g.lines >= g.limit.Total || g.byKey[key] >= g.limit.PerKey {
+		g.skipped++
+		return 0, false
+	}
+	g.lines++
+	g.byKey[key]++
+	skipped, g.skipped = g.skipped, 0
+	return skipped, true
+}
+
+// Keys returns how many keys are in memory: at most Limit.Total.
+func (g *Gate) Keys() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.byKey)
+}

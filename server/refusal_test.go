@@ -1,0 +1,153 @@
+package server_test
+
+import (
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/transcript"
+	"github.com/watchword-auth/watchword/server"
+)
+
+// startLogging starts a service and returns its log at level info.
+func startLogging(t *testing.T, engine func(*watchword.Options)) (*service, *transcript.Transcript) {
+	t.Helper()
+	log := &transcript.Transcript{}
+	s := start(t, engine, func(o *server.Options) {
+		o.AllowedOrigins = []string{"https://app.example.com"}
+		o.Log = slog.New(slog.NewJSONHandler(log, nil))
+	})
+	return s, log
+}
+
+// linesOf returns the lines of a JSON log with that message.
+func linesOf(t *testing.T, log *transcript.Transcript, message string) (lines []map[string]any) {
+	t.Helper()
+	for text := range strings.Lines(log.String()) {
+		var line map[string]any
+		must(t, json.Unmarshal([]byte(text), &line))
+		if line["msg"] == message {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+// OPS-3
+func TestEachKindOfRefusalIsLogged(t *testing.T) {
+	t.Parallel()
+	s, log := startLogging(t, func(o *watchword.Options) {
+		o.Limits.SignupPerClient = watchword.Limit{Count: 2, Per: time.Hour}
+	})
+	b := s.browser(t)
+	access := b.register("ada@example.com")
+	s.browser(t).register("bob@example.com")
+	stranger := s.browser(t)
+	signup := map[string]any{"email": "eve@example.com", "password": goodPassword}
+	form := "application/x-www-form-urlencoded"
+	for _, c := range []struct {
+		name, code, route string
+		status            int
+		ask               func() answer
+	}{
+		{"too many requests", "RATE_LIMITED", "POST /api/auth/register", 429, func() answer {
+			return stranger.post("/register", signup)
+		}},
+		{"too many requests by a page", "RATE_LIMITED", "POST /signup", 429, func() answer {
+			return stranger.do("POST", "/signup", "email=eve@example.com&password=seven+purple+otters", "Content-Type", form)
+		}},
+		{"another site", "CROSS_ORIGIN", "POST /api/auth/login", 403, func() answer {
+			return stranger.post("/login", signup, "Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example")
+		}},
+		{"a role that is missing", "INSUFFICIENT_SCOPE", "/api/auth/forward", 403, func() answer {
+			return stranger.do("GET", "/api/auth/forward?role=admin", "", authorized(access)...)
+		}},
+		{"a bad access token", "TOKEN_INVALID", "GET /api/auth/me", 401, func() answer {
+			return stranger.do("GET", "/api/auth/me", "", authorized("not a token")...)
+		}},
+		{"a bad refresh token", "REFRESH_INVALID", "POST /api/auth/refresh", 401, func() answer {
+			return stranger.post("/refresh", map[string]any{"refreshToken": "wwr_none"})
+		}},
+		{"a bad mailed token", "MAIL_TOKEN_INVALID", "POST /api/auth/password/reset", 400, func() answer {
+			return stranger.post("/password/reset", map[string]any{"token": "none", "password": otherPassword})
+		}},
+		{"another host", "MISDIRECTED_REQUEST", "GET /api/auth/me", 421, func() answer {
+			r, err := http.NewRequestWithContext(t.Context(), "GET", s.url+"/api/auth/me", nil)
+			must(t, err)
+			r.Host = "auth.internal"
+			return stranger.send(r)
+		}},
+	} {
+		before := len(linesOf(t, log, "request refused"))
+		a := c.ask()
+		lines := linesOf(t, log, "request refused")[before:]
+		if a.StatusCode != c.status || len(lines) != 1 {
+			t.Errorf("%s: %d %s, and %d lines", c.name, a.StatusCode, a.raw, len(lines))
+			continue
+		}
+		line := lines[0]
+		for name, want := range map[string]any{
+			"level": "INFO", "code": c.code, "route": c.route, "status": float64(c.status),
+			"client": "127.0.0.1", "request_id": a.Header.Get("X-Request-Id"),
+		} {
+			if line[name] != want {
+				t.Errorf("%s: %s is %v, want %v", c.name, name, line[name], want)
+			}
+		}
+		if c.code == "MISDIRECTED_REQUEST" && line["host"] != "auth.internal" || c.code == "CROSS_ORIGIN" && line["origin"] != "https://evil.example" {
+			t.Errorf("%s: the line does not name the cause: %v", c.name, line)
+		}
+	}
+	if text := log.String(); strings.Contains(text, access) || strings.Contains(text, "wwr_none") {
+		t.Error("the log holds a token")
+	}
+}
+
+// OPS-3, MEM-1
+func TestRefusalsAreLoggedAtABoundedRate(t *testing.T) {
+	t.Parallel()
+	s, log := startLogging(t, nil)
+	b := s.browser(t)
+	for range 50 {
+		b.do("GET", "/api/auth/me", "", authorized("not a token")...)
+	}
+	for range 50 {
+		r, err := http.NewRequestWithContext(t.Context(), "GET", s.url+"/login", nil)
+		must(t, err)
+		r.Host = "auth.internal"
+		b.send(r)
+	}
+	want(t, b.do("POST", "/api/auth/refresh", `{"refreshToken":"none"}`), 401, watchword.CodeRefreshInvalid)
+	count := map[any]int{}
+	lines := linesOf(t, log, "request refused")
+	for _, line := range lines {
+		count[line["code"]]++
+	}
+	// A minute may end in between.
+	if n := count["TOKEN_INVALID"]; n < 5 || n > 10 {
+		t.Errorf("50 bad tokens left %d lines, want 5", n)
+	}
+	if n := count["MISDIRECTED_REQUEST"]; n < 1 || n > 2 {
+		t.Errorf("50 requests to another host left %d lines, want 1", n)
+	}
+	if !slices.ContainsFunc(lines, func(line map[string]any) bool { return line["skipped"] != nil }) {
+		t.Error("no line says how many were skipped")
+	}
+}
+
+func TestOrdinaryRefusalsAreNotLogged(t *testing.T) {
+	t.Parallel()
+	s, log := startLogging(t, nil)
+	b := s.browser(t)
+	want(t, b.do("GET", "/api/auth/me", ""), 401, watchword.CodeTokenMissing)
+	want(t, b.do("POST", "/api/auth/refresh", ""), 401, watchword.CodeRefreshMissing)
+	want(t, b.do("GET", "/nowhere", ""), 404, watchword.CodeNotFound)
+	if lines := linesOf(t, log, "request refused"); len(lines) > 0 {
+		t.Errorf("logged: %v", lines)
+	}
+}
