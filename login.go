@@ -89,7 +89,7 @@ func (e *Engine) Login(ctx context.Context, r LoginRequest) (*SignIn, error) {
 // loginFields returns the canonical address, or says what is missing.
 func loginFields(r LoginRequest) (Address, error) {
 	var missing []FieldError
-	email, problem := parseEmail("email", r.Email)
+	email, problem := parseKnownEmail("email", r.Email)
 	if problem != nil {
 		missing = append(missing, *problem)
 	}

@@ -72,7 +72,7 @@ func (e *Engine) CreateUser(ctx context.Context, n NewUser) (User, error) {
 
 // FindUser returns the account of an address, however it is spelled.
 func (e *Engine) FindUser(ctx context.Context, email string) (User, error) {
-	canonical, problem := parseEmail("email", email)
+	canonical, problem := parseKnownEmail("email", email)
 	if problem != nil {
 		return User{}, unacceptable(*problem)
 	}

@@ -159,12 +159,23 @@ func (e *Engine) passwordChanged(ctx context.Context, tx Tx, u User, spare Sessi
 	return tx.InsertEvent(ctx, event)
 }
 
-// parseEmail makes an address canonical.
+// parseEmail makes an address canonical that an account is to have, or that mail
+// is to be sent to.
 func parseEmail(field, raw string) (Address, *FieldError) {
+	return parseEmailWith(address.Parse, field, raw)
+}
+
+// parseKnownEmail makes an address canonical that an account is looked up by. An
+// account whose address is refused today can still sign in.
+func parseKnownEmail(field, raw string) (Address, *FieldError) {
+	return parseEmailWith(address.ParseExisting, field, raw)
+}
+
+func parseEmailWith(parse func(string) (string, error), field, raw string) (Address, *FieldError) {
 	if raw == "" {
 		return "", &FieldError{field, FieldRequired, "Enter an e-mail address."}
 	}
-	canonical, err := address.Parse(raw)
+	canonical, err := parse(raw)
 	if err != nil {
 		return "", &FieldError{field, FieldInvalid, "This is not an e-mail address that we can send to, such as name@example.com."}
 	}

@@ -69,6 +69,7 @@ func TestWhatIsMissingIsNamed(t *testing.T) {
 		{"POST", "/register", `{}`, "email", "REQUIRED"},
 		{"POST", "/register", `{}`, "password", "REQUIRED"},
 		{"POST", "/register", `{"email":"ada@localhost","password":"x"}`, "email", "INVALID"},
+		{"POST", "/register", `{"email":"ada%example.org@example.com","password":"x"}`, "email", "INVALID"},
 		{"POST", "/register", `{"email":"bob@example.com","password":"x"}`, "password", "PASSWORD_TOO_SHORT"},
 		{"POST", "/login", `{}`, "email", "REQUIRED"},
 		{"POST", "/password/forgot", `{}`, "email", "REQUIRED"},

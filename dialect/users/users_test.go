@@ -134,6 +134,7 @@ func TestTheMessagesOfTheValidation(t *testing.T) {
 		{Body: signup("F", "", "a@example.com", password), Answer: one("Lastname CANNOT be empty", "lastName")},
 		{Body: signup("F", "L", " ", password), Answer: one("Email CANNOT be empty", "email")},
 		{Body: signup("F", "L", "nobody", password), Answer: one("Email is invalid", "email")},
+		{Body: signup("F", "L", "ada%example.org@example.com", password), Answer: one("Email is invalid", "email")},
 		{Body: signup("F", "L", "ADA@example.com", password), Answer: one("E-mail already in use", "email")},
 		{Body: signup("F", "L", "a@example.com", ""), Answer: one("Password CANNOT be empty", "password")},
 		{Body: signup("F", "L", "a@example.com", "short"), Answer: one("Use at least 8 characters. Several words in a row make a good password.", "password")},

@@ -24,7 +24,25 @@ const (
 // as punycode. White space around it is dropped. The local part is a dot-atom
 // (RFC 5322 section 3.2.3); the domain has at least two labels of letters,
 // digits and hyphens. No quoted parts, comments, literals, or trailing dot.
+//
+// Parse also rejects routing characters in the local part: `%` and `!`, by which
+// a relay may forward to another host, and `=?`, which begins an encoded word
+// (RFC 2047, section 2).
 func Parse(raw string) (string, error) {
+	canonical, err := ParseExisting(raw)
+	if err != nil {
+		return "", err
+	}
+	local, _, _ := strings.Cut(canonical, "@")
+	if strings.ContainsAny(local, "%!") || strings.Contains(local, "=?") {
+		return "", ErrInvalid
+	}
+	return canonical, nil
+}
+
+// ParseExisting is Parse for looking up an account. It accepts routing
+// characters, because an account may be older than the rule against them.
+func ParseExisting(raw string) (string, error) {
 	if len(raw) > maxRaw || !utf8.ValidString(raw) {
 		return "", ErrInvalid
 	}

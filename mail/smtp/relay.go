@@ -72,7 +72,7 @@ func (r relay) loopback() bool {
 func parseFrom(text string) (from *mail.Address, domain string, err error) {
 	from, err = mail.ParseAddress(text)
 	if err == nil {
-		from.Address, err = address.Parse(from.Address)
+		from.Address, err = address.ParseExisting(from.Address)
 	}
 	if err != nil {
 		return nil, "", errors.New("mail-from is no address such as Example <no-reply@example.com>")
