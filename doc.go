@@ -24,7 +24,7 @@
 //
 // The heart is rotation.go: [Judge] decides what becomes of a refresh token that
 // is presented. How a token is born is token.go. What runs in the background is
-// outbox.go, sweep.go and keyring.go.
+// outbox.go, sweep.go and keyring_schedule.go.
 //
 // # How the rules are kept
 //

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -259,140 +257,6 @@ func (k *keyring) newKey(use KeyUse, number int, published, active time.Time) (K
 	return row, nil
 }
 
-// policy is how keys of a use are to be changed.
-func (k *keyring) policy(use KeyUse) keyschedule.Policy {
-	p := keyschedule.Policy{Period: k.opts.KeyPeriod, Overlap: keysPublishedBefore, Lifetime: maxAccessTTL}
-	if use == KeyRefresh {
-		p.Lifetime = k.opts.Sessions.Max
-	}
-	return p
-}
-
-// carryOut makes a plan for the keys of a use come true. A key is generated
-// outside the transaction; of several processes that publish one at once, the
-// unique number lets one win.
-func (k *keyring) carryOut(ctx context.Context, use KeyUse, rows []Key, plan keyschedule.Plan) error {
-	if plan.Publish == nil && len(plan.Change) == 0 && len(plan.Drop) == 0 {
-		return nil
-	}
-	var made Key
-	if plan.Publish != nil {
-		number, err := nextNumber(rows)
-		if err != nil {
-			return err
-		}
-		if made, err = k.newKey(use, number, plan.Publish.PublishedAt, plan.Publish.ActiveFrom); err != nil {
-			return err
-		}
-	}
-	err := k.store.Update(ctx, func(tx Tx) error {
-		for i, times := range plan.Change {
-			if err := tx.SetKeyTimes(ctx, rows[i].ID, times.ActiveFrom, times.DropAt); err != nil {
-				return err
-			}
-		}
-		for _, i := range plan.Drop {
-			if err := tx.DeleteKey(ctx, rows[i].ID); err != nil {
-				return err
-			}
-		}
-		if plan.Publish == nil {
-			return nil
-		}
-		_, err := tx.InsertKey(ctx, made)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("rotate keys: %w", err)
-	}
-	return k.reload(ctx)
-}
-
-// nextNumber is the number of a key that joins rows.
-func nextNumber(rows []Key) (int, error) {
-	used := make([]int, len(rows))
-	newest := 0
-	for i, row := range rows {
-		used[i] = row.Number
-		if i == 0 || row.PublishedAt.After(rows[newest].PublishedAt) {
-			newest = i
-		}
-	}
-	last := 0
-	if len(rows) > 0 {
-		last = rows[newest].Number
-	}
-	number, ok := keyschedule.FreeNumber(used, last)
-	if !ok {
-		return 0, errors.New("255 keys are in use: wait until some have been dropped")
-	}
-	return number, nil
-}
-
-// scheduleKeys does what is due: at the start, and every few seconds.
-func (e *Engine) scheduleKeys(ctx context.Context) error {
-	if err := e.keys.reload(ctx); err != nil {
-		return err
-	}
-	for _, use := range e.keys.uses() {
-		for range 2 { // the first key, and the one after it
-			set := e.keys.current.Load()
-			plan := keyschedule.At(set.times[use], e.now(), e.keys.policy(use))
-			if use == KeySign {
-				plan = e.keys.withAlgorithm(plan, set, e.now())
-			}
-			if err := e.keys.carryOut(ctx, use, set.rows[use], plan); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// uses are the kinds of keys that this engine keeps in the store.
-func (k *keyring) uses() []KeyUse {
-	if k.shared != nil {
-		return []KeyUse{KeyRefresh}
-	}
-	return []KeyUse{KeySign, KeyRefresh}
-}
-
-// withAlgorithm adds to a plan what follows from a change of the signing
-// algorithm: keys of another that have not signed yet never will, and one of the
-// new algorithm takes over as soon as everybody can know of it.
-func (k *keyring) withAlgorithm(plan keyschedule.Plan, set *keyset, now time.Time) keyschedule.Plan {
-	takesOver := false
-	for i, state := range keyschedule.States(set.times[KeySign], now) {
-		ours := set.rows[KeySign][i].Alg == k.opts.SigningAlg
-		takesOver = takesOver || ours && state != keyschedule.Retired
-		if state == keyschedule.Next && !ours {
-			plan.Drop = append(plan.Drop, i)
-		}
-	}
-	if !takesOver && len(set.rows[KeySign]) > 0 {
-		plan.Publish = &keyschedule.Key{PublishedAt: now, ActiveFrom: now.Add(keysPublishedBefore)}
-	}
-	return plan
-}
-
-// RotateKeys lets the next key of that use sign as soon as it has been published
-// for long enough, mostly at once, and publishes another. It returns the keys as
-// they are afterwards.
-func (e *Engine) RotateKeys(ctx context.Context, use KeyUse) ([]KeyInfo, error) {
-	if !slices.Contains(e.keys.uses(), use) {
-		return nil, refuse(CodeNotFound, "There are no signing keys with HS256: set another signing secret instead.")
-	}
-	if err := e.scheduleKeys(ctx); err != nil {
-		return nil, err
-	}
-	set := e.keys.current.Load()
-	plan := keyschedule.Rotate(set.times[use], e.now(), e.keys.policy(use))
-	if err := e.keys.carryOut(ctx, use, set.rows[use], plan); err != nil {
-		return nil, err
-	}
-	return e.Keys(ctx)
-}
-
 // A KeyInfo is a Key without its secret.
 type KeyInfo struct {
 	ID                              string
@@ -403,9 +267,10 @@ type KeyInfo struct {
 	PublishedAt, ActiveFrom, DropAt time.Time
 }
 
-// Keys does what is due, and lists the keys by use and ActiveFrom.
+// Keys does what is due, and lists the keys by use and ActiveFrom. It lists them
+// also if no number is free for a key that should be published.
 func (e *Engine) Keys(ctx context.Context) ([]KeyInfo, error) {
-	if err := e.scheduleKeys(ctx); err != nil {
+	if err := e.scheduleKeys(ctx); err != nil && !errors.Is(err, errRingFull) {
 		return nil, err
 	}
 	return e.keys.infos(e.now()), nil
@@ -428,17 +293,3 @@ func (k *keyring) infos(now time.Time) (infos []KeyInfo) {
 // JWKS is the JSON document of public keys: next, active, retired (RFC 7517
 // section 5). It is empty with HS256.
 func (e *Engine) JWKS() []byte { return e.keys.current.Load().jwks }
-
-// runKeys keeps to the schedule, learns of what other processes did, and keeps the
-// time of the store.
-func (e *Engine) runKeys(ctx context.Context) {
-	for sleep(ctx, keysPoll) {
-		err := e.readClock(ctx)
-		if err == nil {
-			err = e.scheduleKeys(ctx)
-		}
-		if err != nil && ctx.Err() == nil {
-			e.log.Error("the keys can't be read or rotated, and are tried again", slog.Any("error", err))
-		}
-	}
-}

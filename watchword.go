@@ -203,11 +203,7 @@ func New(ctx context.Context, store Store, opts Options) (*Engine, error) {
 		mailPosted:   make(chan struct{}, 1),
 		feed:         newFeed(),
 	}
-	err = e.readClock(ctx)
-	if err == nil {
-		err = e.scheduleKeys(ctx)
-	}
-	if err != nil {
+	if err = e.prepareKeys(ctx); err != nil {
 		e.hashing.pool.Close()
 		return nil, fmt.Errorf("prepare keys: %w", err)
 	}
@@ -235,7 +231,7 @@ func (e *Engine) Close() { e.hashing.pool.Close() }
 
 // Ready returns nil if the store answers and the engine has keys to sign with.
 func (e *Engine) Ready(ctx context.Context) error {
-	if _, err := e.keys.signer(e.now()); err != nil {
+	if err := e.keys.usable(e.now()); err != nil {
 		return err
 	}
 	return e.store.View(ctx, func(tx Tx) error {

@@ -143,6 +143,9 @@ func (d *checkup) store(ctx context.Context, p *program) {
 	d.outbox(ctx, s.engine)
 }
 
+// manyKeys of one use are more than any schedule makes.
+const manyKeys = 100
+
 // keys checks that something signs now and something will after it, and that
 // the clock has not been set back.
 func (d *checkup) keys(ctx context.Context, engine *watchword.Engine) {
@@ -152,9 +155,10 @@ func (d *checkup) keys(ctx context.Context, engine *watchword.Engine) {
 		return
 	}
 	now := time.Now().Add(-engine.ClockAhead())
-	states := map[string]int{}
+	states, uses := map[string]int{}, map[watchword.KeyUse]int{}
 	for _, k := range keys {
 		states[string(k.Use)+" "+k.State]++
+		uses[k.Use]++
 		if k.PublishedAt.After(now.Add(time.Minute)) {
 			d.fail("clock", fmt.Sprintf("a key was published at %s, which is still to come: the clock was set back.", clock(k.PublishedAt)), "Set the clock; use NTP.")
 			return
@@ -168,6 +172,11 @@ func (d *checkup) keys(ctx context.Context, engine *watchword.Engine) {
 		if states[string(use)+" active"] == 0 {
 			d.fail("keys", "no key of use "+string(use)+" is active.", "Start the server; it makes keys. Then look again.")
 			return
+		}
+	}
+	for use, n := range uses {
+		if n > manyKeys {
+			d.warn("keys", fmt.Sprintf("there are %d keys of use %s, of at most 255.", n, use), "Rotate less often: `watchword keys list` says when they are dropped.")
 		}
 	}
 	d.ok("keys", fmt.Sprintf("%d keys, one active for each use", len(keys)))

@@ -1,0 +1,229 @@
+package watchword
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/watchword-auth/watchword/internal/keyschedule"
+)
+
+// The schedule of the keys: what is due (internal/keyschedule) is carried out at
+// the start, every few seconds, and when an operator asks for a rotation.
+
+// maxKeysByHand is the number of keys of one use up to which RotateKeys makes
+// more. It leaves numbers for the keys that the schedule makes.
+const maxKeysByHand = 100
+
+// policy is how keys of a use are to be changed.
+func (k *keyring) policy(use KeyUse) keyschedule.Policy {
+	p := keyschedule.Policy{Period: k.opts.KeyPeriod, Overlap: keysPublishedBefore, Lifetime: maxAccessTTL}
+	if use == KeyRefresh {
+		p.Lifetime = k.opts.Sessions.Max
+	}
+	return p
+}
+
+// errRingFull says that every number of a use is taken.
+var errRingFull = errors.New("no number is free for another key")
+
+// carryOut carries out the plan for the keys of a use. A key is generated outside
+// the transaction. Several processes may publish one at once: the unique number
+// lets one win. Due keys are dropped first, which frees their numbers. Without a
+// free number the rest of the plan is carried out, and the error is errRingFull.
+func (k *keyring) carryOut(ctx context.Context, use KeyUse, rows []Key, plan keyschedule.Plan) error {
+	if plan.Publish == nil && len(plan.Change) == 0 && len(plan.Drop) == 0 {
+		return nil
+	}
+	var made *Key
+	var full error
+	if plan.Publish != nil {
+		number, ok := nextNumber(rows, plan.Drop)
+		if ok {
+			key, err := k.newKey(use, number, plan.Publish.PublishedAt, plan.Publish.ActiveFrom)
+			if err != nil {
+				return err
+			}
+			made = &key
+		} else {
+			full = fmt.Errorf("publish a key: there are %d %s keys: %w", len(rows), use, errRingFull)
+		}
+	}
+	err := k.store.Update(ctx, func(tx Tx) error {
+		for _, i := range plan.Drop {
+			if err := tx.DeleteKey(ctx, rows[i].ID); err != nil {
+				return err
+			}
+		}
+		for i, times := range plan.Change {
+			if err := tx.SetKeyTimes(ctx, rows[i].ID, times.ActiveFrom, times.DropAt); err != nil {
+				return err
+			}
+		}
+		if made == nil {
+			return nil
+		}
+		_, err := tx.InsertKey(ctx, *made)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("rotate keys: %w", err)
+	}
+	return errors.Join(k.reload(ctx), full)
+}
+
+// nextNumber is the number of a key that joins rows, without those dropped. It
+// reports false if there is none.
+func nextNumber(rows []Key, dropped []int) (number int, ok bool) {
+	var used []int
+	newest := -1
+	for i, row := range rows {
+		if newest < 0 || row.PublishedAt.After(rows[newest].PublishedAt) {
+			newest = i
+		}
+		if !slices.Contains(dropped, i) {
+			used = append(used, row.Number)
+		}
+	}
+	last := 0
+	if newest >= 0 {
+		last = rows[newest].Number
+	}
+	return keyschedule.FreeNumber(used, last)
+}
+
+// prepareKeys reads the keys and does what is due. It fails only if there is no
+// key to sign with afterwards: a running server logs any other error and goes on,
+// and so does one that starts.
+func (e *Engine) prepareKeys(ctx context.Context) error {
+	err := e.readClock(ctx)
+	if err == nil {
+		err = e.scheduleKeys(ctx)
+	}
+	if err == nil {
+		return nil
+	}
+	if e.keys.current.Load() == nil || e.keys.usable(e.now()) != nil {
+		return err
+	}
+	e.logKeys(err)
+	return nil
+}
+
+// usable returns nil if both kinds of token can be signed at now.
+func (k *keyring) usable(now time.Time) error {
+	if _, err := k.signer(now); err != nil {
+		return err
+	}
+	if _, ok := k.refreshSecret(k.refreshNumber(now)); !ok {
+		return errors.New("there is no key for refresh tokens")
+	}
+	return nil
+}
+
+// scheduleKeys does what is due: at the start, and every few seconds. What fails
+// for one use does not keep the other from its schedule.
+func (e *Engine) scheduleKeys(ctx context.Context) error {
+	if err := e.keys.reload(ctx); err != nil {
+		return err
+	}
+	var errs []error
+	for _, use := range e.keys.uses() {
+		for range 2 { // the first key, and the one after it
+			set := e.keys.current.Load()
+			plan := keyschedule.At(set.times[use], e.now(), e.keys.policy(use))
+			if use == KeySign {
+				plan = e.keys.withAlgorithm(plan, set, e.now())
+			}
+			if err := e.keys.carryOut(ctx, use, set.rows[use], plan); err != nil {
+				errs = append(errs, err)
+				break
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// uses are the kinds of keys that this engine keeps in the store.
+func (k *keyring) uses() []KeyUse {
+	if k.shared != nil {
+		return []KeyUse{KeyRefresh}
+	}
+	return []KeyUse{KeySign, KeyRefresh}
+}
+
+// withAlgorithm adds to a plan what follows from a change of the signing
+// algorithm: keys of another that have not signed yet never will, and one of the
+// new algorithm takes over as soon as everybody can know of it.
+func (k *keyring) withAlgorithm(plan keyschedule.Plan, set *keyset, now time.Time) keyschedule.Plan {
+	takesOver := false
+	for i, state := range keyschedule.States(set.times[KeySign], now) {
+		ours := set.rows[KeySign][i].Alg == k.opts.SigningAlg
+		takesOver = takesOver || ours && state != keyschedule.Retired
+		if state == keyschedule.Next && !ours {
+			plan.Drop = append(plan.Drop, i)
+		}
+	}
+	if !takesOver && len(set.rows[KeySign]) > 0 {
+		plan.Publish = &keyschedule.Key{PublishedAt: now, ActiveFrom: now.Add(keysPublishedBefore)}
+	}
+	return plan
+}
+
+// RotateKeys lets the next key of that use sign as soon as it has been published
+// for long enough, mostly at once, and publishes another. It returns the keys as
+// they are afterwards.
+func (e *Engine) RotateKeys(ctx context.Context, use KeyUse) ([]KeyInfo, error) {
+	if !slices.Contains(e.keys.uses(), use) {
+		return nil, refuse(CodeNotFound, "There are no signing keys with HS256: set another signing secret instead.")
+	}
+	if err := e.scheduleKeys(ctx); err != nil && !errors.Is(err, errRingFull) {
+		return nil, err
+	}
+	set := e.keys.current.Load()
+	if len(set.rows[use]) > maxKeysByHand {
+		return nil, tooManyKeys(set.rows[use], use, e.now())
+	}
+	plan := keyschedule.Rotate(set.times[use], e.now(), e.keys.policy(use))
+	if err := e.keys.carryOut(ctx, use, set.rows[use], plan); err != nil {
+		return nil, err
+	}
+	return e.Keys(ctx)
+}
+
+// tooManyKeys refuses to rotate until the first of the keys is dropped.
+func tooManyKeys(rows []Key, use KeyUse, now time.Time) *Error {
+	var first time.Time
+	for _, row := range rows {
+		if !row.DropAt.IsZero() && (first.IsZero() || row.DropAt.Before(first)) {
+			first = row.DropAt
+		}
+	}
+	return &Error{
+		Code: CodeRateLimited,
+		Detail: fmt.Sprintf("There are %d %s keys, because keys were rotated often. The first of them is dropped at %s: rotate again after that.",
+			len(rows), use, first.UTC().Format("2006-01-02 15:04 UTC")),
+		RetryAfter: max(first.Sub(now), time.Second),
+	}
+}
+
+// runKeys keeps to the schedule, learns of what other processes did, and keeps the
+// time of the store.
+func (e *Engine) runKeys(ctx context.Context) {
+	for sleep(ctx, keysPoll) {
+		err := e.readClock(ctx)
+		if err == nil {
+			err = e.scheduleKeys(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			e.logKeys(err)
+		}
+	}
+}
+
+func (e *Engine) logKeys(err error) {
+	e.log.Error("the keys can't be read or rotated, and are tried again", slog.Any("error", err))
+}
