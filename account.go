@@ -3,7 +3,10 @@ package watchword
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // What a signed-in user sees and does: who the bearer of an access token is, the
@@ -52,6 +55,63 @@ func (e *Engine) Authenticate(ctx context.Context, access Secret) (Identity, err
 		return Identity{}, tokenExpired()
 	}
 	return who, nil
+}
+
+// LiveSessions returns the live sessions that access or refresh tokens prove. It
+// only reads: a refresh token is neither rotated nor judged, and has to be of the
+// newest generation or its predecessor. Any other token counts as absent.
+func (e *Engine) LiveSessions(ctx context.Context, tokens []Secret) (live []Identity, err error) {
+	for _, token := range tokens {
+		if token == "" {
+			continue
+		}
+		who, err := e.sessionOf(ctx, token)
+		switch {
+		case err == nil:
+			live = append(live, who)
+		case CodeOf(err) == CodeInternal:
+			return nil, err
+		}
+	}
+	return live, nil
+}
+
+// sessionOf is the session of one token, or a refusal.
+func (e *Engine) sessionOf(ctx context.Context, token Secret) (who Identity, err error) {
+	if strings.Contains(string(token), ".") {
+		return e.Authenticate(ctx, token)
+	}
+	presented, err := e.keys.parseRefresh(ctx, token)
+	if err != nil {
+		return Identity{}, err
+	}
+	err = e.store.View(ctx, func(tx Tx) error {
+		who.Session, who.User, err = tx.Session(ctx, SessionID(uuid.UUID(presented.Session).String()))
+		return err
+	})
+	if errors.Is(err, ErrNotFound) {
+		return Identity{}, sessionEnded("")
+	}
+	if err != nil {
+		return Identity{}, err
+	}
+	newest := uint64(who.Session.Generation)
+	recent := presented.Generation == newest || presented.Generation+1 == newest
+	if !recent || who.User.Disabled() || who.Session.EndedBy(e.opts.Sessions.Cutoffs(e.now())) != "" {
+		return Identity{}, sessionEnded("")
+	}
+	return who, nil
+}
+
+// presents reports whether one of the tokens proves a live session of the user.
+func (e *Engine) presents(ctx context.Context, tokens []Secret, id UserID) (bool, error) {
+	live, err := e.LiveSessions(ctx, tokens)
+	for _, who := range live {
+		if who.User.ID == id {
+			return true, err
+		}
+	}
+	return false, err
 }
 
 // RequireRoles refuses whoever lacks one of the roles. Codes:

@@ -11,15 +11,19 @@ import (
 // Change: asked for with the password; nothing changes yet. The answer does not
 // tell whether the new address is somebody's.
 //
-// Confirm: the mail to the new address proves it. The old address is told, and
-// if it had been proven it can take the account back for a week.
+// Confirm: the mail to the new address proves that mailbox. A session of the
+// account or its password proves the account: without either, somebody could
+// move an account to a stranger's mailbox by the stranger's click, and take it
+// back later. The old address is told, and if it had been proven it can take the
+// account back for a week, whatever the new address does meanwhile.
 //
 // Undo: the old address is restored, every session ends and the password is
 // gone, for whoever made the change knew it; a mail lets the owner choose
 // another. The undo survives what a thief would do next, a change of password or
 // of address. What it restores stays reserved meanwhile (Tx.InsertUser).
 
-const undoLife = 7 * 24 * time.Hour
+// UndoLife is how long the previous address can take an account back after a change.
+const UndoLife = 7 * 24 * time.Hour
 
 // ChangeEmail mails a confirmation to the new address. Codes: CodePasswordWrong,
 // CodeValidationFailed (newEmail), CodeRateLimited, CodeTryLater.
@@ -44,6 +48,9 @@ func (e *Engine) ChangeEmail(ctx context.Context, who Identity, newEmail string,
 	}
 	mail := mailTo(MailConfirmAddress, who.User, e.event("", c, now))
 	mail.To = to
+	if who.User.Verified() {
+		mail.Facts.UndoUntil = now.Add(e.opts.VerifyTTL).Add(UndoLife)
+	}
 	err = e.store.Update(ctx, func(tx Tx) error {
 		if err := e.holdPassword(ctx, tx, who.User); err != nil {
 			return err
@@ -65,40 +72,97 @@ func (e *Engine) ChangeEmail(ctx context.Context, who Identity, newEmail string,
 	return err
 }
 
-// ConfirmEmail makes the new address the account's. Codes:
-// CodeMailTokenInvalid, CodeEmailTaken.
-func (e *Engine) ConfirmEmail(ctx context.Context, token Secret, c Client) error {
+// A ConfirmRequest consumes the link that a new address was mailed.
+type ConfirmRequest struct {
+	Token     Secret
+	Presented []Secret // access and refresh tokens that the request carries; may be expired or garbage
+	Password  Secret   // the account's; may be empty
+	Client    Client
+}
+
+// ConfirmEmail makes the new address the account's. It returns until when the
+// previous address can take the account back: the zero time if it can't. Codes:
+// CodeMailTokenInvalid, CodePasswordRequired (the token stays valid),
+// CodePasswordWrong, CodeAccountDisabled, CodeEmailTaken, CodeRateLimited,
+// CodeTryLater.
+func (e *Engine) ConfirmEmail(ctx context.Context, r ConfirmRequest) (undoUntil time.Time, err error) {
 	now := e.now()
-	granted, user, err := e.mailTokenOf(ctx, token, MailConfirmAddress, now)
+	granted, user, err := e.mailTokenOf(ctx, r.Token, MailConfirmAddress, now)
 	if err != nil {
-		return err
+		return time.Time{}, err
 	}
-	event := e.event(EventEmailChanged, c, now).of(user.ID)
-	notice := mailTo(MailAddressChanged, user, event)
-	notice.Facts.NewEmail = granted.Email
+	refunded, err := e.ownsAccount(ctx, mailbox{link: granted, account: user}, r, now)
+	if err != nil {
+		return time.Time{}, err
+	}
+	event := e.event(EventEmailChanged, r.Client, now).of(user.ID)
 	err = e.store.Update(ctx, func(tx Tx) error {
-		if err := setEmail(ctx, tx, user, granted, now); err != nil {
+		if err := e.holdPassword(ctx, tx, user); err != nil {
 			return err
 		}
-		if err := tx.DeleteMailTokens(ctx, user.ID, MailVerify, MailReset, MailConfirmAddress); err != nil {
+		if err := refund(ctx, tx, refunded); err != nil {
 			return err
 		}
-		if user.Verified() {
-			if err := e.grantToken(ctx, tx, notice, user.Email, now.Add(undoLife)); err != nil {
-				return err
-			}
-		}
-		if err := e.post(ctx, tx, notice); err != nil {
-			return err
-		}
-		return tx.InsertEvent(ctx, event)
+		undoUntil, err = e.moveAccount(ctx, tx, user, granted, event)
+		return err
 	})
 	if err != nil {
-		return err
+		return time.Time{}, err
 	}
 	e.announce(event)
 	e.wakeOutbox()
-	return nil
+	return undoUntil, nil
+}
+
+// ownsAccount wants a live session of the account, or its password. It returns the
+// charge to refund.
+func (e *Engine) ownsAccount(ctx context.Context, box mailbox, r ConfirmRequest, now time.Time) (Charge, error) {
+	signedIn, err := e.presents(ctx, r.Presented, box.account.ID)
+	if err != nil || signedIn {
+		return Charge{}, err
+	}
+	if r.Password == "" {
+		return Charge{}, passwordRequired()
+	}
+	own := []candidate{{"", signupDetails{box.account.Name, box.account.PasswordHash}}}
+	_, failure, err := e.tryPassword(ctx, box, passwordTry{own, r.Password, r.Client, now})
+	return failure, err
+}
+
+// moveAccount gives the account its new address, in the transaction of the caller,
+// and returns until when the previous one can take it back.
+func (e *Engine) moveAccount(ctx context.Context, tx Tx, u User, granted MailToken, event Event) (undoUntil time.Time, err error) {
+	notice := mailTo(MailAddressChanged, u, event)
+	notice.Facts.NewEmail = granted.Email
+	if err := setEmail(ctx, tx, u, granted, event.At); err != nil {
+		return undoUntil, err
+	}
+	if err := tx.DeleteMailTokens(ctx, u.ID, MailVerify, MailReset, MailConfirmAddress); err != nil {
+		return undoUntil, err
+	}
+	if err := addressProven(ctx, tx, granted.Email); err != nil {
+		return undoUntil, err
+	}
+	if u.Verified() {
+		undoUntil = event.At.Add(UndoLife)
+		if err := e.grantToken(ctx, tx, notice, u.Email, undoUntil); err != nil {
+			return undoUntil, err
+		}
+	}
+	if err := e.post(ctx, tx, notice); err != nil {
+		return undoUntil, err
+	}
+	return undoUntil, tx.InsertEvent(ctx, event)
+}
+
+// UndoUntil returns until when a previous address can take the account back: the
+// zero time if none can.
+func (e *Engine) UndoUntil(ctx context.Context, who Identity) (until time.Time, err error) {
+	err = e.store.View(ctx, func(tx Tx) error {
+		until, err = tx.LastMailToken(ctx, who.User.ID, MailAddressChanged, e.now())
+		return err
+	})
+	return until, err
 }
 
 // UndoEmail gives the account back to the address that it had. Codes:
@@ -157,43 +221,4 @@ func setEmail(ctx context.Context, tx Tx, u User, granted MailToken, now time.Ti
 		return emailTaken()
 	}
 	return nil
-}
-
-// Verification of an address: the mail proves that whoever made the account
-// reads its mailbox. The token speaks for the address that it was mailed to, so
-// one that was overtaken by a change of address proves nothing.
-
-// ResendVerification mails a new link to the owner of an address who has not yet
-// proven it. It answers alike whoever owns the address. Codes:
-// CodeValidationFailed (email), CodeRateLimited.
-func (e *Engine) ResendVerification(ctx context.Context, email string, c Client) error {
-	return e.mailOwnerOf(ctx, MailVerify, email, "", c)
-}
-
-// VerifyEmail marks the address as proven. Codes: CodeMailTokenInvalid.
-func (e *Engine) VerifyEmail(ctx context.Context, token Secret, c Client) error {
-	now := e.now()
-	granted, user, err := e.mailTokenOf(ctx, token, MailVerify, now)
-	if err != nil {
-		return err
-	}
-	event := e.event(EventEmailVerified, c, now).of(user.ID)
-	err = e.store.Update(ctx, func(tx Tx) error {
-		verified, err := tx.SetVerified(ctx, user.ID, granted.Email, now)
-		if err != nil {
-			return err
-		}
-		taken, err := tx.TakeMailToken(ctx, granted.Hash, MailVerify, now)
-		if err != nil {
-			return err
-		}
-		if !verified || !taken {
-			return mailTokenInvalid()
-		}
-		return tx.InsertEvent(ctx, event)
-	})
-	if err == nil {
-		e.announce(event)
-	}
-	return err
 }

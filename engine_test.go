@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/pgtest"
+	"github.com/watchword-auth/watchword/store/postgres"
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
@@ -24,7 +26,7 @@ const (
 
 type rig struct {
 	*watchword.Engine
-	store *sqlite.Store
+	store watchword.Store
 	clock *clock
 	post  *postbox
 	opts  watchword.Options
@@ -46,7 +48,30 @@ func startOn(t *testing.T, path string, change func(*watchword.Options)) *rig {
 	return startWith(t, store, change)
 }
 
-func startWith(t *testing.T, store *sqlite.Store, change func(*watchword.Options)) *rig {
+// onBothStores runs a test on SQLite and on PostgreSQL. start makes an engine on an
+// empty store. On PostgreSQL the clock of the store rules.
+func onBothStores(t *testing.T, test func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig)) {
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		test(t, start)
+	})
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		server := pgtest.New(t)
+		test(t, func(t *testing.T, change func(*watchword.Options)) *rig {
+			t.Helper()
+			url := server.Database(t)
+			_, err := postgres.Migrate(t.Context(), url)
+			must(t, err)
+			store, err := postgres.Open(t.Context(), url)
+			must(t, err)
+			t.Cleanup(func() { _ = store.Close() })
+			return startWith(t, store, change)
+		})
+	})
+}
+
+func startWith(t *testing.T, store watchword.Store, change func(*watchword.Options)) *rig {
 	t.Helper()
 	r := &rig{store: store, clock: newClock(), post: &postbox{}}
 	r.opts = watchword.Options{
@@ -108,6 +133,25 @@ func (r *rig) login(t *testing.T, email string, c watchword.Client) *watchword.S
 		t.Fatalf("login: %v", err)
 	}
 	return in
+}
+
+// verify proves an address with the session of a sign-in.
+func (r *rig) verify(t *testing.T, token watchword.Secret, in *watchword.SignIn) error {
+	t.Helper()
+	opened, err := r.VerifyEmail(t.Context(), watchword.VerifyRequest{
+		Token: token, Presented: []watchword.Secret{in.AccessToken}, Client: laptop})
+	if opened != nil {
+		t.Error("a live session was presented, and another was opened")
+	}
+	return err
+}
+
+// confirm confirms a new address with the password of the account.
+func (r *rig) confirm(t *testing.T, token, password watchword.Secret, c watchword.Client) error {
+	t.Helper()
+	_, err := r.ConfirmEmail(t.Context(), watchword.ConfirmRequest{
+		Token: token, Password: password, Client: c})
+	return err
 }
 
 // identity authenticates with the access token of a sign-in.

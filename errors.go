@@ -28,6 +28,7 @@ const (
 	CodeInvalidCredentials Code = "INVALID_CREDENTIALS"
 	CodeEmailNotVerified   Code = "EMAIL_NOT_VERIFIED"
 	CodeAccountDisabled    Code = "ACCOUNT_DISABLED"
+	CodePasswordRequired   Code = "PASSWORD_REQUIRED"
 	CodePasswordWrong      Code = "PASSWORD_WRONG"
 	CodeTokenMissing       Code = "TOKEN_MISSING"
 	CodeTokenExpired       Code = "TOKEN_EXPIRED"

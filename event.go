@@ -21,6 +21,7 @@ const (
 	EventPasswordChanged EventKind = "password_changed"
 	EventPasswordReset   EventKind = "password_reset"
 	EventEmailVerified   EventKind = "email_verified"
+	EventLinkDisowned    EventKind = "link_disowned" // "this wasn't me"
 	EventEmailChanged    EventKind = "email_changed"
 	EventEmailUndone     EventKind = "email_change_undone"
 	EventRolesChanged    EventKind = "roles_changed"
@@ -61,7 +62,7 @@ func (ev Event) because(why string) Event { ev.Detail = why; return ev }
 func (ev Event) endsTokens() bool {
 	switch ev.Kind {
 	case EventLogout, EventLogoutAll, EventSessionEnded, EventRefreshReused, EventPasswordChanged, EventPasswordReset,
-		EventEmailUndone, EventRolesChanged, EventDisabled, EventDeleted:
+		EventEmailVerified, EventEmailUndone, EventRolesChanged, EventDisabled, EventDeleted:
 		return true
 	}
 	return false

@@ -96,15 +96,20 @@ func TestEveryEndOfASessionIsInTheFeed(t *testing.T) {
 			who := r.identity(t, r.login(t, "ada@example.com", phone))
 			must(t, r.ChangePassword(t.Context(), who, goodPassword, otherPassword, phone))
 		}},
-		"reset": {watchword.EndedPassword, "user", func(t *testing.T, r *rig, _ *watchword.SignIn) {
+		"reset": {watchword.EndedPassword, "user", func(t *testing.T, r *rig, in *watchword.SignIn) {
+			r.deliver(t)
+			must(t, r.verify(t, r.post.last(t, watchword.MailVerify).Token, in))
+			must(t, r.ResetPassword(t.Context(), r.forgotten(t, "ada@example.com"), otherPassword, phone))
+		}},
+		"first proof": {watchword.EndedFirstProof, "user", func(t *testing.T, r *rig, _ *watchword.SignIn) {
 			must(t, r.ResetPassword(t.Context(), r.forgotten(t, "ada@example.com"), otherPassword, phone))
 		}},
 		"undone change of address": {watchword.EndedEmail, "user", func(t *testing.T, r *rig, in *watchword.SignIn) {
 			r.deliver(t)
-			must(t, r.VerifyEmail(t.Context(), r.post.last(t, watchword.MailVerify).Token, laptop))
+			must(t, r.verify(t, r.post.last(t, watchword.MailVerify).Token, in))
 			must(t, r.ChangeEmail(t.Context(), r.identity(t, in), "eve@example.org", goodPassword, phone))
 			r.deliver(t)
-			must(t, r.ConfirmEmail(t.Context(), r.post.last(t, watchword.MailConfirmAddress).Token, phone))
+			must(t, r.confirm(t, r.post.last(t, watchword.MailConfirmAddress).Token, goodPassword, phone))
 			r.deliver(t)
 			must(t, r.UndoEmail(t.Context(), r.post.last(t, watchword.MailAddressChanged).Token, laptop))
 		}},

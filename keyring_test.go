@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
-	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
 func states(keys []watchword.KeyInfo, use watchword.KeyUse) (s []string) {
@@ -210,7 +209,7 @@ func TestASharedSecretHasNoPublicKey(t *testing.T) {
 
 // A keyReads counts how often the keys are read.
 type keyReads struct {
-	*sqlite.Store
+	watchword.Store
 	n atomic.Int64
 }
 

@@ -44,12 +44,15 @@ func (e *Engine) Login(ctx context.Context, r LoginRequest) (*SignIn, error) {
 	now := e.now()
 	failure := e.opts.Limits.FailedPasswords.charge("password", string(email), now)
 	client := e.opts.Limits.LoginPerClient.charge("login", r.Client.key(), now)
-	user, err := e.attempt(ctx, email, charges(failure, client))
+	user, waiting, err := e.attempt(ctx, email, now, charges(failure, client))
 	if err != nil {
 		return nil, err
 	}
-
-	ok, err := e.passwordMatches(ctx, r.Client, user.PasswordHash, r.Password)
+	known, err := e.knownPassword(user, waiting)
+	if err != nil {
+		return nil, err
+	}
+	ok, err := e.passwordMatches(ctx, r.Client, known, r.Password)
 	if err != nil {
 		return nil, err
 	}
@@ -102,25 +105,34 @@ func loginFields(r LoginRequest) (Address, error) {
 	return email, nil
 }
 
-// attempt charges for a try at an account's password and returns the account:
-// the zero User, with no password, if there is none.
-func (e *Engine) attempt(ctx context.Context, email Address, charges []Charge) (user User, err error) {
+// attempt charges for a try at an account's password and returns the account (the
+// zero User, with no password, if there is none) and the sign-ups that wait for
+// its address.
+func (e *Engine) attempt(ctx context.Context, email Address, now time.Time, charges []Charge) (user User, waiting []Signup, err error) {
 	var wait time.Duration
 	err = e.store.Update(ctx, func(tx Tx) error {
 		var err error
 		if wait, err = take(ctx, tx, charges); err != nil || wait > 0 {
 			return err
 		}
-		user, err = tx.UserByEmail(ctx, email)
-		if errors.Is(err, ErrNotFound) {
-			user, err = User{}, nil
-		}
+		user, waiting, err = e.ownersOf(ctx, tx, email, now)
 		return err
 	})
 	if err == nil && wait > 0 {
 		err = limited(wait)
 	}
-	return user, err
+	return user, waiting, err
+}
+
+// knownPassword is the hash that a login is compared with: that of the account,
+// else of the newest waiting sign-up; empty if there is neither. It is one hash in
+// any case.
+func (e *Engine) knownPassword(u User, waiting []Signup) (Secret, error) {
+	if u.ID != "" || len(waiting) == 0 {
+		return u.PasswordHash, nil
+	}
+	details, err := e.openSignup(waiting[0])
+	return details.PasswordHash, err
 }
 
 // mayLogin decides whether an attempt gets a session. What is known of the
@@ -130,11 +142,15 @@ func mayLogin(u User, passwordRight bool, mode SignupMode) *Error {
 	case !passwordRight:
 		return invalidCredentials()
 	case u.Disabled():
-		return refuse(CodeAccountDisabled, "This account is disabled. Ask the people who run this service.")
-	case mode == SignupVerified && !u.Verified():
+		return accountDisabled()
+	case u.ID == "", mode == SignupVerified && !u.Verified(): // a sign-up that waits, or an account that does
 		return refuse(CodeEmailNotVerified, "Confirm your e-mail address first: open the link in the mail we sent, or ask for a new one.")
 	}
 	return nil
+}
+
+func accountDisabled() *Error {
+	return refuse(CodeAccountDisabled, "This account is disabled. Ask the people who run this service.")
 }
 
 func invalidCredentials() *Error {

@@ -118,6 +118,12 @@ func TestAStrangerCannotTellAccountsApart(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := sign("ada@example.com"); err != nil {
+		t.Fatalf("an address that waits already answers differently: %v", err)
+	}
+	if _, err := r.open(t, r.waits(t, "eve@example.com", "", goodPassword), goodPassword); err != nil {
+		t.Fatal(err)
+	}
+	if err := sign("eve@example.com"); err != nil {
 		t.Fatalf("a taken address answers differently: %v", err)
 	}
 	disabled, err := r.CreateUser(t.Context(), watchword.NewUser{Email: "bob@example.com", Password: goodPassword})

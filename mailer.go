@@ -49,6 +49,11 @@ type MailFacts struct {
 	Address  string    `json:"address,omitempty"`  // from which network address
 	NewEmail Address   `json:"newEmail,omitempty"` // the address it was changed to
 	Page     string    `json:"page,omitempty"`     // of a front-end that the link leads to; empty: ours
+	SignupID string    `json:"signupId,omitempty"` // the waiting sign-up that the mail belongs to; empty: none
+
+	// UndoUntil is until when the previous address can take the account back if
+	// the new one is confirmed in time (MailConfirmAddress only). Zero: it can't.
+	UndoUntil time.Time `json:"undoUntil,omitzero"`
 }
 
 // A Mail is one row of the outbox: written in the transaction of the change
@@ -73,9 +78,10 @@ type Mail struct {
 type MailToken struct {
 	Hash      string // SHA-256, hex; the token itself is nowhere
 	Kind      MailKind
-	UserID    UserID
+	UserID    UserID  // empty: no account had the address (SignupVerified)
 	Email     Address // the address that the token was mailed to, and speaks for
 	ExpiresAt time.Time
+	SignupID  string // the waiting sign-up that a verification link was mailed for; empty: none
 }
 
 // A StoredMail is a rendered mail that a development mailbox keeps instead of sending

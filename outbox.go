@@ -148,8 +148,8 @@ func (e *Engine) prepareMail(ctx context.Context, m Mail) (message Message, due 
 	err = e.store.Update(ctx, func(tx Tx) error {
 		owner, err := mailOwner(ctx, tx, m)
 		if errors.Is(err, ErrNotFound) {
-			due = false
-			return nil
+			due, err = e.prepareSignupMail(ctx, tx, m, now, &message)
+			return err
 		}
 		if err != nil {
 			return err
@@ -157,7 +157,10 @@ func (e *Engine) prepareMail(ctx context.Context, m Mail) (message Message, due 
 		message.Name = owner.Name
 		switch m.Kind {
 		case MailVerify:
-			due = !owner.Verified()
+			if due, err = e.mayMailLink(ctx, tx, m, now); err != nil {
+				return err
+			}
+			due = due && !owner.Verified()
 			message.Token, message.Expires = e.mailToken(m.ID, m.Attempts), now.Add(e.opts.VerifyTTL)
 			return freshToken(ctx, tx, owner.ID, message)
 		case MailReset:
@@ -200,12 +203,14 @@ func mailOwner(ctx context.Context, tx Tx, m Mail) (User, error) {
 	return owner, err
 }
 
-// freshToken replaces the user's token of that kind by one for this attempt.
-// What was asked for by anybody is made only now, so that asking costs the same
+// freshToken replaces the user's token of that kind by one for this attempt. A
+// link that belongs to a waiting sign-up replaces none: each of them works. What was asked for by anybody is made only now, so that asking costs the same
 // whether or not there is an account.
 func freshToken(ctx context.Context, tx Tx, owner UserID, message Message) error {
-	if err := tx.DeleteMailTokens(ctx, owner, message.Kind); err != nil {
-		return err
+	if message.SignupID == "" {
+		if err := tx.DeleteMailTokens(ctx, owner, message.Kind); err != nil {
+			return err
+		}
 	}
 	return tx.InsertMailToken(ctx, MailToken{
 		Hash:      hashMailToken(message.Token),
@@ -213,6 +218,7 @@ func freshToken(ctx context.Context, tx Tx, owner UserID, message Message) error
 		UserID:    owner,
 		Email:     message.To,
 		ExpiresAt: message.Expires,
+		SignupID:  message.SignupID,
 	})
 }
 

@@ -84,7 +84,7 @@ func required(field string) error {
 // sign-ins are on. It returns the charge to give back with what follows.
 func (e *Engine) reauthenticate(ctx context.Context, u User, given Secret, c Client, now time.Time) (Charge, error) {
 	failure := e.opts.Limits.FailedPasswords.charge("password", string(u.Email), now)
-	if _, err := e.attempt(ctx, u.Email, charges(failure)); err != nil {
+	if _, _, err := e.attempt(ctx, u.Email, now, charges(failure)); err != nil {
 		return Charge{}, err
 	}
 	ok, err := e.passwordMatches(ctx, c, u.PasswordHash, given)

@@ -18,7 +18,8 @@ import (
 // then the token is taken: a refused password keeps it. Taking it, the new hash,
 // the end of every session and the death of the other mailed tokens are one
 // transaction. It does not sign in: whoever reads a mailbox for a minute should
-// have to leave a trace.
+// have to leave a trace. A verification link works here, too, while its address is
+// not proven: its reader may not know the password of the sign-up.
 
 // ForgotPassword mails a link to the owner of an address, if it has one. Codes:
 // CodeValidationFailed (email), CodeRateLimited.
@@ -77,16 +78,26 @@ func (e *Engine) mailOwnerOf(ctx context.Context, kind MailKind, email, page str
 	return nil
 }
 
-// ResetPassword sets a password with a mailed token. Having read the mail proves
-// the address. Codes: CodeMailTokenInvalid, CodeValidationFailed (password),
-// CodeTryLater.
+// ResendVerification mails a new link to the owner of an address that is not yet
+// proven. It responds alike whoever owns the address. Codes:
+// CodeValidationFailed (email), CodeRateLimited.
+func (e *Engine) ResendVerification(ctx context.Context, email string, c Client) error {
+	return e.mailOwnerOf(ctx, MailVerify, email, "", c)
+}
+
+// ResetPassword sets a password with a mailed token: one of a reset, or one of a
+// verification link while its address is not proven. Having read the mail proves
+// the address; if it is the first proof, whoever created the account loses it. An
+// address with waiting sign-ups and no account gets its account now. Codes:
+// CodeMailTokenInvalid, CodeValidationFailed (password), CodeSignupClosed,
+// CodeEmailTaken, CodeTryLater.
 func (e *Engine) ResetPassword(ctx context.Context, token, password Secret, c Client) error {
 	now := e.now()
-	granted, user, err := e.mailTokenOf(ctx, token, MailReset, now)
+	box, err := e.openLink(ctx, token, now, MailReset, MailVerify)
 	if err != nil {
 		return err
 	}
-	normal, problem := e.acceptable("password", password, user.Email, user.Name)
+	normal, problem := e.acceptable("password", password, box.link.Email, box.account.Name)
 	if problem != nil {
 		return unacceptable(*problem)
 	}
@@ -94,24 +105,21 @@ func (e *Engine) ResetPassword(ctx context.Context, token, password Secret, c Cl
 	if err != nil {
 		return err
 	}
-	event := e.event(EventPasswordReset, c, now).of(user.ID)
+	owner := ownerAfter(box.account, candidate{"", signupDetails{"", hash}}, box.link.Email, now)
+	event := e.event(EventPasswordReset, c, now).of(owner.ID)
 	err = e.store.Update(ctx, func(tx Tx) error {
-		if err := tx.SetPassword(ctx, user.ID, hash); err != nil {
-			return err
+		if !box.account.Verified() {
+			err = e.proveFirst(ctx, tx, box, owner)
+		} else if err = tx.SetPassword(ctx, owner.ID, hash); err == nil {
+			err = closeLink(ctx, tx, box, now)
 		}
-		taken, err := tx.TakeMailToken(ctx, granted.Hash, MailReset, now)
 		if err != nil {
 			return err
 		}
-		if !taken {
-			return mailTokenInvalid()
+		if box.account.ID == "" { // nothing to notify of: the account begins with this password
+			return tx.InsertEvent(ctx, event)
 		}
-		if !user.Verified() {
-			if _, err := tx.SetVerified(ctx, user.ID, granted.Email, now); err != nil {
-				return err
-			}
-		}
-		return e.passwordChanged(ctx, tx, user, "", event)
+		return e.passwordChanged(ctx, tx, owner, "", event)
 	})
 	if err != nil {
 		return err

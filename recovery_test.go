@@ -63,7 +63,7 @@ func TestAMailedTokenDiesOfAgeOfASuccessorAndOfEveryChange(t *testing.T) {
 		"change of address": func(t *testing.T, r *rig, who watchword.Identity) {
 			must(t, r.ChangeEmail(t.Context(), who, "ada@example.org", goodPassword, laptop))
 			r.deliver(t)
-			must(t, r.ConfirmEmail(t.Context(), r.post.last(t, watchword.MailConfirmAddress).Token, laptop))
+			must(t, r.confirm(t, r.post.last(t, watchword.MailConfirmAddress).Token, goodPassword, laptop))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -136,23 +136,23 @@ func TestOnlyTheNewestChangeOfAddressCanBeConfirmed(t *testing.T) {
 		r.deliver(t)
 		tokens = append(tokens, r.post.last(t, watchword.MailConfirmAddress).Token)
 	}
-	wantCode(t, r.ConfirmEmail(t.Context(), tokens[0], laptop), watchword.CodeMailTokenInvalid)
-	must(t, r.ConfirmEmail(t.Context(), tokens[1], laptop))
+	wantCode(t, r.confirm(t, tokens[0], goodPassword, laptop), watchword.CodeMailTokenInvalid)
+	must(t, r.confirm(t, tokens[1], goodPassword, laptop))
 	r.login(t, "ada@example.net", laptop)
 }
 
 func TestATokenOfOneKindIsNoTokenOfAnother(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
-	r.signUp(t, "ada@example.com")
+	in := r.signUp(t, "ada@example.com")
 	reset := r.forgotten(t, "ada@example.com")
 	verify := r.post.last(t, watchword.MailVerify).Token
-	wantCode(t, r.VerifyEmail(t.Context(), reset, laptop), watchword.CodeMailTokenInvalid)
-	wantCode(t, r.ResetPassword(t.Context(), verify, otherPassword, laptop), watchword.CodeMailTokenInvalid)
-	wantCode(t, r.ConfirmEmail(t.Context(), verify, laptop), watchword.CodeMailTokenInvalid)
+	wantCode(t, r.verify(t, reset, in), watchword.CodeMailTokenInvalid)
+	wantCode(t, r.confirm(t, verify, goodPassword, laptop), watchword.CodeMailTokenInvalid)
 	wantCode(t, r.UndoEmail(t.Context(), reset, laptop), watchword.CodeMailTokenInvalid)
-	must(t, r.VerifyEmail(t.Context(), verify, laptop))
-	wantCode(t, r.VerifyEmail(t.Context(), verify, laptop), watchword.CodeMailTokenInvalid)
+	must(t, r.verify(t, verify, in))
+	wantCode(t, r.verify(t, verify, in), watchword.CodeMailTokenInvalid)
+	wantCode(t, r.ResetPassword(t.Context(), verify, otherPassword, laptop), watchword.CodeMailTokenInvalid)
 }
 
 // ID-4, RL-7
@@ -184,7 +184,7 @@ func verified(t *testing.T, r *rig, email string) watchword.Identity {
 	t.Helper()
 	in := r.signUp(t, email)
 	r.deliver(t)
-	must(t, r.VerifyEmail(t.Context(), r.post.last(t, watchword.MailVerify).Token, laptop))
+	must(t, r.verify(t, r.post.last(t, watchword.MailVerify).Token, in))
 	return r.identity(t, in)
 }
 
@@ -199,7 +199,7 @@ func TestAnAddressChangesOnlyOnceItIsConfirmed(t *testing.T) {
 		t.Fatalf("it changed at once: %v", err)
 	}
 	r.deliver(t)
-	must(t, r.ConfirmEmail(t.Context(), r.post.last(t, watchword.MailConfirmAddress).Token, laptop))
+	must(t, r.confirm(t, r.post.last(t, watchword.MailConfirmAddress).Token, goodPassword, laptop))
 	r.login(t, "ada@example.org", laptop)
 	r.deliver(t)
 	notice := r.post.last(t, watchword.MailAddressChanged)
@@ -217,7 +217,7 @@ func TestAnUndoneAddressGivesTheAccountBack(t *testing.T) {
 	change := func(to string, password watchword.Secret) watchword.Message {
 		must(t, r.ChangeEmail(t.Context(), who, to, password, phone))
 		r.deliver(t)
-		must(t, r.ConfirmEmail(t.Context(), r.post.last(t, watchword.MailConfirmAddress).Token, phone))
+		must(t, r.confirm(t, r.post.last(t, watchword.MailConfirmAddress).Token, password, phone))
 		r.deliver(t)
 		var err error
 		if who.User, err = r.FindUser(t.Context(), to); err != nil {
@@ -260,7 +260,7 @@ func TestAnUndoIsPossibleForAWeek(t *testing.T) {
 	who := verified(t, r, "ada@example.com")
 	must(t, r.ChangeEmail(t.Context(), who, "ada@example.org", goodPassword, laptop))
 	r.deliver(t)
-	must(t, r.ConfirmEmail(t.Context(), r.post.last(t, watchword.MailConfirmAddress).Token, laptop))
+	must(t, r.confirm(t, r.post.last(t, watchword.MailConfirmAddress).Token, goodPassword, laptop))
 	r.deliver(t)
 	token := r.post.last(t, watchword.MailAddressChanged).Token
 	r.clock.advance(7 * 24 * time.Hour)
@@ -289,7 +289,7 @@ func TestATakenAddressCannotBeConfirmed(t *testing.T) {
 	r.deliver(t)
 	token := r.post.last(t, watchword.MailConfirmAddress).Token
 	r.signUp(t, "bob@example.com")
-	wantCode(t, r.ConfirmEmail(t.Context(), token, laptop), watchword.CodeEmailTaken)
+	wantCode(t, r.confirm(t, token, goodPassword, laptop), watchword.CodeEmailTaken)
 }
 
 func must(t *testing.T, err error) {

@@ -39,18 +39,19 @@ type Session struct {
 type EndReason string
 
 const (
-	EndedLogout    EndReason = "logout"           // by its own device
-	EndedByUser    EndReason = "ended_by_user"    // from another device of the user
-	EndedLogoutAll EndReason = "logout_all"       // signed out everywhere
-	EndedReuse     EndReason = "refresh_reused"   // an old refresh token turned up
-	EndedPassword  EndReason = "password_changed" // changed or reset
-	EndedEmail     EndReason = "email_changed"    // an address change was undone
-	EndedOperator  EndReason = "ended_by_operator"
-	EndedDisabled  EndReason = "account_disabled"
-	EndedDeleted   EndReason = "account_deleted"
-	EndedTooMany   EndReason = "too_many_sessions"
-	EndedIdle      EndReason = "idle"    // computed, never stored
-	EndedExpired   EndReason = "expired" // computed, never stored
+	EndedLogout     EndReason = "logout"           // by its own device
+	EndedByUser     EndReason = "ended_by_user"    // from another device of the user
+	EndedLogoutAll  EndReason = "logout_all"       // signed out everywhere
+	EndedReuse      EndReason = "refresh_reused"   // an old refresh token turned up
+	EndedPassword   EndReason = "password_changed" // changed or reset
+	EndedEmail      EndReason = "email_changed"    // an address change was undone
+	EndedFirstProof EndReason = "first_proof"      // the owner of the mailbox took the account
+	EndedOperator   EndReason = "ended_by_operator"
+	EndedDisabled   EndReason = "account_disabled"
+	EndedDeleted    EndReason = "account_deleted"
+	EndedTooMany    EndReason = "too_many_sessions"
+	EndedIdle       EndReason = "idle"    // computed, never stored
+	EndedExpired    EndReason = "expired" // computed, never stored
 )
 
 // A SessionPolicy bounds the life of sessions. It is applied at each use, so

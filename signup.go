@@ -2,6 +2,9 @@ package watchword
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"strings"
 	"time"
 	"unicode"
@@ -18,8 +21,10 @@ import (
 //     once, one has it.
 //
 // SignupOpen signs in at once and says when an address is taken. SignupVerified
-// tells nobody: the answer, the work and the rows are the same, and a mail tells
-// the owner of the address which of the two it was.
+// creates no account: the sign-up waits, beside those of others with the same
+// address, until the owner of the mailbox chooses one (verification.go). The
+// response and the work are the same if the address is taken, and a mail tells its
+// owner.
 
 // A SignUpRequest asks for an account.
 type SignUpRequest struct {
@@ -29,13 +34,13 @@ type SignUpRequest struct {
 	Client   Client
 }
 
-// SignUp makes an account and opens its first session. It returns nil without
-// an error if the rest goes by mail (SignupVerified). Codes: CodeSignupClosed,
+// SignUp creates an account and opens its first session. It returns nil without
+// an error if the sign-up waits for its address (SignupVerified). Codes: CodeSignupClosed,
 // CodeValidationFailed (email, password, name), CodeEmailTaken,
 // CodeRateLimited, CodeTryLater.
 func (e *Engine) SignUp(ctx context.Context, r SignUpRequest) (*SignIn, error) {
 	if e.opts.Signup == SignupClosed {
-		return nil, refuse(CodeSignupClosed, "Accounts are made by the people who run this service.")
+		return nil, signupClosed()
 	}
 	now := e.now()
 	user, problems := newUser(NewUser{Email: r.Email, Name: r.Name}, now)
@@ -80,21 +85,38 @@ func (e *Engine) SignUp(ctx context.Context, r SignUpRequest) (*SignIn, error) {
 	return e.signIn(user, session, now)
 }
 
-// signUpByMail makes the account, or lets its owner know that it is there.
+// A Signup waits for its address to be proven (SignupVerified). It is no account.
+type Signup struct {
+	ID        string // UUID version 7
+	Email     Address
+	CreatedAt time.Time // it expires VerifyTTL later
+	Sealed    []byte    // name and password hash, under the master key
+}
+
+// signUpByMail records the sign-up, or lets the owner of the address know of it.
 func (e *Engine) signUpByMail(ctx context.Context, user User, c Client, now time.Time) error {
-	event := e.event(EventSignup, c, now).of(user.ID)
-	var ours bool
-	err := e.store.Update(ctx, func(tx Tx) error {
-		var err error
-		if ours, err = tx.InsertUser(ctx, user, now); err != nil {
+	waiting, err := e.sealSignup(user.Email, signupDetails{user.Name, user.PasswordHash}, now)
+	if err != nil {
+		return err
+	}
+	var event Event
+	err = e.store.Update(ctx, func(tx Tx) error {
+		taken, err := e.isTaken(ctx, tx, user.Email, now)
+		if err != nil {
 			return err
 		}
-		mail := mailTo(MailVerify, user, event)
-		if !ours {
-			event = event.of("").because("address taken")
-			mail = mailTo(MailSignupExisting, User{Email: user.Email}, event)
+		if event = e.event(EventSignup, c, now).because("waiting"); taken {
+			event = event.because("address taken")
 		}
-		if err := e.post(ctx, tx, mail); err != nil {
+		mail := mailTo(MailVerify, User{Email: user.Email}, event)
+		mail.Facts.SignupID = waiting.ID
+		if taken {
+			mail = mailTo(MailSignupExisting, User{Email: user.Email}, event)
+			err = e.post(ctx, tx, mail)
+		} else if err = tx.InsertSignup(ctx, waiting); err == nil {
+			err = tx.InsertMail(ctx, mail) // its budget is charged when it is sent
+		}
+		if err != nil {
 			return err
 		}
 		return tx.InsertEvent(ctx, event)
@@ -105,6 +127,94 @@ func (e *Engine) signUpByMail(ctx context.Context, user User, c Client, now time
 	e.announce(event)
 	e.wakeOutbox()
 	return nil
+}
+
+// isTaken reports whether no sign-up can wait for an address: its account has
+// proven it or is disabled, or its last owner can still take it back.
+func (e *Engine) isTaken(ctx context.Context, tx Tx, email Address, now time.Time) (bool, error) {
+	account, err := tx.UserByEmail(ctx, email)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return false, err
+	}
+	reserved, err := tx.Reserved(ctx, email, now)
+	return reserved || account.Verified() || account.Disabled(), err
+}
+
+// signupDetails are what a waiting sign-up keeps sealed.
+type signupDetails struct {
+	Name         string
+	PasswordHash Secret
+}
+
+// sealedSignup is their form at rest: a Secret would hide itself from JSON.
+type sealedSignup struct {
+	Name         string `json:"name"`
+	PasswordHash string `json:"passwordHash"`
+}
+
+// signupContext binds a sealed value to its row. Whatever re-seals values under
+// another master key needs it.
+func signupContext(id string) string { return "signup/" + id }
+
+// sealSignup makes a waiting sign-up.
+func (e *Engine) sealSignup(email Address, d signupDetails, now time.Time) (Signup, error) {
+	plain, err := json.Marshal(sealedSignup{d.Name, string(d.PasswordHash)})
+	if err != nil {
+		return Signup{}, fmt.Errorf("seal sign-up: %w", err)
+	}
+	s := Signup{ID: newID(), Email: email, CreatedAt: now}
+	s.Sealed = e.keys.box.Seal(signupContext(s.ID), plain)
+	return s, nil
+}
+
+// openSignup reads what a waiting sign-up keeps sealed.
+func (e *Engine) openSignup(s Signup) (signupDetails, error) {
+	var sealed sealedSignup
+	plain, err := e.keys.box.Open(signupContext(s.ID), s.Sealed)
+	if err == nil {
+		err = json.Unmarshal(plain, &sealed)
+	}
+	if err != nil {
+		return signupDetails{}, fmt.Errorf("open sign-up: %w", err)
+	}
+	return signupDetails{sealed.Name, Secret(sealed.PasswordHash)}, nil
+}
+
+// prepareSignupMail turns a mail to an address without an account into a link for
+// the sign-ups that wait for it. A request for a reset gets the same link. It
+// reports false if none waits, or another mail is due.
+func (e *Engine) prepareSignupMail(ctx context.Context, tx Tx, m Mail, now time.Time, message *Message) (bool, error) {
+	if m.UserID != "" || m.Kind != MailVerify && m.Kind != MailReset {
+		return false, nil
+	}
+	account, waiting, err := e.ownersOf(ctx, tx, m.To, now)
+	if err != nil || account.ID != "" || len(waiting) == 0 {
+		return false, err
+	}
+	if due, err := e.mayMailLink(ctx, tx, m, now); err != nil || !due {
+		return false, err
+	}
+	message.Kind, message.Page = MailVerify, ""
+	if message.SignupID == "" {
+		message.SignupID = waiting[0].ID
+	}
+	message.Token, message.Expires = e.mailToken(m.ID, m.Attempts), now.Add(e.opts.VerifyTTL)
+	return true, freshToken(ctx, tx, "", *message)
+}
+
+// mayMailLink charges the mail of a sign-up to the budget of its address, on the
+// first attempt. Over the budget the mail is dropped only while another link of
+// the address works, because that link works for every waiting sign-up.
+func (e *Engine) mayMailLink(ctx context.Context, tx Tx, m Mail, now time.Time) (bool, error) {
+	if m.Facts.SignupID == "" || m.Attempts > 1 {
+		return true, nil
+	}
+	wait, err := take(ctx, tx, charges(e.opts.Limits.MailPerAddress.charge("mail", string(m.To), now)))
+	if err != nil || wait == 0 {
+		return err == nil, err
+	}
+	works, err := tx.SentTokenWorks(ctx, m.To, MailVerify, now)
+	return !works, err
 }
 
 // newUser makes an account without a password, and says what is wrong with it.
@@ -151,6 +261,10 @@ func (e *Engine) charge(ctx context.Context, c Charge) error {
 		return limited(wait)
 	}
 	return err
+}
+
+func signupClosed() *Error {
+	return refuse(CodeSignupClosed, "Accounts are made by the people who run this service.")
 }
 
 func emailTaken() *Error {

@@ -68,6 +68,8 @@ type Charge struct {
 // the condition did not hold and nothing was changed. A question about a row
 // that is not there returns ErrNotFound.
 type Tx interface {
+	SignupTx
+
 	// Users.
 
 	// InsertUser reports false if the address belongs to somebody, or can still
@@ -98,7 +100,11 @@ type Tx interface {
 	SetEmail(ctx context.Context, id UserID, from, to Address, verified time.Time) (bool, error)
 	// SetVerified marks the address as verified if it is still that one.
 	SetVerified(ctx context.Context, id UserID, email Address, at time.Time) (bool, error)
-	// DeleteUser removes the user with the events and mails that belong to it.
+	// ProveFirst sets VerifiedAt, PasswordHash and Name if the address is still
+	// Email and not proven, and the account is enabled.
+	ProveFirst(context.Context, User) (bool, error)
+	// DeleteUser removes the user with the events and mails that belong to it, and
+	// the sign-ups that wait for its address.
 	// Its sessions stay until they are swept: end them first.
 	DeleteUser(context.Context, UserID) (bool, error)
 
@@ -180,6 +186,27 @@ type Tx interface {
 	Sweep(ctx context.Context, what Sweep, before time.Time, limit int) (int, error)
 }
 
+// A SignupTx keeps the sign-ups that wait for their address (SignupVerified), and
+// the tokens that were mailed to an address, whether or not it has an account.
+type SignupTx interface {
+	// InsertSignup replaces the oldest of the address if it has five already. Of
+	// two at once, the later one may replace the other instead.
+	InsertSignup(context.Context, Signup) error
+	// Signups lists those of an address that were created after a moment, the
+	// newest first.
+	Signups(ctx context.Context, email Address, after time.Time) ([]Signup, error)
+	TakeSignup(ctx context.Context, email Address, id string) (bool, error)
+	DeleteSignups(context.Context, Address) error
+
+	// DeleteSentTokens deletes the tokens of a kind that were mailed to an address.
+	DeleteSentTokens(context.Context, Address, MailKind) error
+	// SentTokenWorks reports whether one of them has not expired.
+	SentTokenWorks(ctx context.Context, email Address, kind MailKind, now time.Time) (bool, error)
+	// LastMailToken returns when the last of the user's tokens of a kind expires:
+	// the zero time if there is none.
+	LastMailToken(ctx context.Context, id UserID, kind MailKind, now time.Time) (time.Time, error)
+}
+
 // A Sweep names rows that die of age.
 type Sweep string
 
@@ -189,4 +216,5 @@ const (
 	SweepEvents     Sweep = "events"      // happened before
 	SweepLimits     Sweep = "limits"      // used up nothing since before
 	SweepMails      Sweep = "mails"       // given up before
+	SweepSignups    Sweep = "signups"     // created before
 )

@@ -21,13 +21,14 @@ const (
 
 // sweepBefore says, for each kind of row, from when on back it is not needed. A
 // session that is merely idle goes when its absolute life has ended, too.
-func sweepBefore(now time.Time) map[Sweep]time.Time {
+func sweepBefore(now time.Time, verifyTTL time.Duration) map[Sweep]time.Time {
 	return map[Sweep]time.Time{
 		SweepSessions:   now.Add(-keepEnded),
 		SweepMailTokens: now,
 		SweepEvents:     now.Add(-keepEvents),
 		SweepLimits:     now,
 		SweepMails:      now.Add(-keepGivenUp),
+		SweepSignups:    now.Add(-verifyTTL),
 	}
 }
 
@@ -49,7 +50,7 @@ func (e *Engine) runSweep(ctx context.Context) {
 // Sweep deletes everything that died of age, and says how many rows. Run calls
 // it every minute.
 func (e *Engine) Sweep(ctx context.Context) (rows int, err error) {
-	for what, before := range sweepBefore(e.now()) {
+	for what, before := range sweepBefore(e.now(), e.opts.VerifyTTL) {
 		for {
 			var n int
 			err := e.store.Update(ctx, func(tx Tx) (err error) {

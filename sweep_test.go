@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
-	"github.com/watchword-auth/watchword/store/sqlite"
 	"github.com/watchword-auth/watchword/store/storetest"
 )
 
@@ -65,7 +64,7 @@ func TestCountersThatAreUsedUpNoMoreAreSwept(t *testing.T) {
 
 // A sweptStore notes how many rows each transaction of a sweep deleted.
 type sweptStore struct {
-	*sqlite.Store
+	watchword.Store
 	batches []int
 }
 

@@ -304,13 +304,22 @@ func TestSignUpWithVerificationTellsNobodyWhoHasAnAccount(t *testing.T) {
 	first := b.post("/register", body)
 	want(t, first, 202, "")
 	want(t, b.post("/login", body), 403, watchword.CodeEmailNotVerified)
-	token := s.post.wait(t, watchword.MailVerify).Token
-	second := b.post("/register", body)
-	if !equalAnswers(first, second) {
-		t.Errorf("%s, not %s", second.raw, first.raw)
+	token := string(s.post.wait(t, watchword.MailVerify).Token)
+	waiting := b.post("/register", body)
+	want(t, b.post("/email/verify", map[string]any{"token": token}), 403, watchword.CodePasswordRequired)
+	want(t, b.post("/email/verify", map[string]any{"token": token, "password": otherPassword}), 403, watchword.CodePasswordWrong)
+	verified := b.post("/email/verify", map[string]any{"token": token, "password": goodPassword, "remember": false})
+	want(t, verified, 200, "")
+	if c := verified.Cookies(); len(c) != 1 || c[0].Name != "watchword" || c[0].MaxAge != 0 || verified.text("accessToken") == "" {
+		t.Errorf("it did not sign in as a login does: %v", c)
 	}
+	taken := b.post("/register", body)
 	s.post.wait(t, watchword.MailSignupExisting)
-	want(t, b.post("/email/verify", map[string]any{"token": string(token)}), 200, "")
+	for _, other := range []answer{waiting, taken} {
+		if !equalAnswers(first, other) {
+			t.Errorf("%s, not %s", other.raw, first.raw)
+		}
+	}
 	want(t, b.post("/login", body), 200, "")
 }
 

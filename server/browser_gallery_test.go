@@ -29,6 +29,7 @@ func at(path string) func(*tab) { return func(b *tab) { b.visit(path) } }
 
 // sights are all of them, in an order that a browser can go through.
 func sights(s *service) []sight {
+	var link watchword.Message
 	return []sight{
 		{"home", at("/")},
 		{"error", at("/nothing-here")},
@@ -54,10 +55,28 @@ func sights(s *service) []sight {
 		{"verify", func(b *tab) { b.follow("/verify", watchword.Message{Token: "wwm_of-the-mail"}) }},
 		{"verify-refused", func(b *tab) {
 			b.follow("/verify", watchword.Message{Token: "wwm_of-the-mail"})
-			b.press("Confirm address")
+			b.fill("Password", goodPassword)
+			b.press("Confirm and sign in")
+		}},
+		{"verify-required", func(b *tab) {
+			link = s.post.take(b.t, watchword.MailVerify, "ada@example.com")
+			b.follow("/verify", link)
+			b.unchecked()
+			b.press("Confirm and sign in")
+		}},
+		{"verify-wrong", func(b *tab) {
+			b.fill("Password", otherPassword)
+			b.press("Confirm and sign in")
+			b.reads("This is not the password. Try again.")
+		}},
+		{"verify-choose", func(b *tab) { b.press("I don't know the password") }},
+		{"verify-disowned", func(b *tab) {
+			b.follow("/verify", watchword.Message{Token: "wwm_of-the-mail"})
+			b.press("This wasn't me")
 		}},
 		{"reset", func(b *tab) { b.follow("/reset", watchword.Message{Token: "wwm_of-the-mail"}) }},
-		{"email-confirm", at("/email/confirm")},
+		{"email-confirm-incomplete", at("/email/confirm")},
+		{"email-confirm", func(b *tab) { b.follow("/email/confirm", watchword.Message{Token: "wwm_of-the-mail"}) }},
 		{"email-undo", func(b *tab) { b.follow("/email/undo", watchword.Message{Token: "wwm_of-the-mail"}) }},
 		{"mailbox", at("/dev/mail")},
 		{"mail", at("/dev/mail/1")},
@@ -67,7 +86,7 @@ func sights(s *service) []sight {
 			b.reads("Signed in as ada@example.com", "Sign out everywhere else", "A wrong password was entered")
 		}},
 		{"account-confirmed", func(b *tab) {
-			b.follow("/verify", s.post.take(b.t, watchword.MailVerify, "ada@example.com"))
+			b.follow("/verify", link)
 			b.press("Confirm address")
 			b.visit("/account")
 		}},
@@ -115,7 +134,7 @@ func everyPage(t *testing.T, look func(b *tab, name string)) {
 		one.open(b)
 		look(b, one.name)
 	}
-	for _, name := range []string{"account", "login"} {
+	for _, name := range []string{"account", "login", "verify"} {
 		b.speaking("de", see[string](b, `() => navigator.userAgent`))
 		if name == "login" {
 			command(b, network.ClearBrowserCookies, struct{}{})

@@ -171,15 +171,17 @@ func TestALinkThatIsOpenedWhereItsPageIsOpenIsTaken(t *testing.T) {
 	b.visit("/verify")
 	b.reads("This link is not complete. Open it from the mail again")
 	b.follow("/verify", mailed)
-	b.press("Confirm address")
-	b.reads("Your address is confirmed.")
+	b.fill("Password", goodPassword)
+	b.press("Confirm and sign in")
+	b.reads("Your address is confirmed, and you are signed in.", "Signed in as ada@example.com")
+	b.visit("/verify")
 	b.follow("/verify", mailed)
+	b.reads("Signed in as ada@example.com")
 	b.press("Confirm address")
 	b.reads("This link has been used, or is too old.", "Link or code from the mail")
 	if got := b.field("link-token"); got.Value != "" {
 		t.Errorf("the used token is still in the field: %q", got.Value)
 	}
 	b.press("To your account")
-	b.signIn("ada@example.com", goodPassword)
 	b.reads("Your account")
 }

@@ -18,6 +18,7 @@ type accountData struct {
 	User     userBody
 	Sessions []accountSession
 	Events   []accountEvent
+	Undo     time.Time // until when a previous address can take the account back; zero: none can
 }
 
 type accountSession struct {
@@ -41,7 +42,11 @@ func (s *Server) accountView(r *http.Request, who watchword.Identity) (*view, er
 	if err != nil {
 		return nil, err
 	}
-	v, data := s.newView(r, "account"), accountData{User: userOf(who.User)}
+	undo, err := s.engine.UndoUntil(r.Context(), who)
+	if err != nil {
+		return nil, err
+	}
+	v, data := s.newView(r, "account"), accountData{User: userOf(who.User), Undo: undo}
 	for _, one := range sessions {
 		data.Sessions = append(data.Sessions, accountSession{string(one.ID), one.Device, one.Address, one.CreatedAt, one.RotatedAt, one.ID == who.Session.ID})
 	}
@@ -57,7 +62,7 @@ func (s *Server) accountPage(w http.ResponseWriter, r *http.Request, who watchwo
 	if err != nil {
 		return err
 	}
-	if done := "done." + told(r, "done"); v.T(done) != done {
+	if done := "done." + flash(r, "done"); v.T(done) != done {
 		v.Notice = v.T(done)
 	}
 	return s.show(w, http.StatusOK, v)

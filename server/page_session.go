@@ -157,9 +157,9 @@ func (s *Server) comeAgain(w http.ResponseWriter, r *http.Request) error {
 	return s.show(w, http.StatusOK, v)
 }
 
-// told is what a redirect of ours tells the next page. A link of another site tells
-// nothing: it could claim that somebody was signed out, or that a password is changed.
-func told(r *http.Request, name string) string {
+// flash returns what a redirect of this server tells the next page. A link of another
+// site tells nothing: it could claim that a password is changed.
+func flash(r *http.Request, name string) string {
 	switch r.Header.Get("Sec-Fetch-Site") {
 	case "cross-site", "same-site":
 		return ""

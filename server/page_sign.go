@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/watchword-auth/watchword"
 )
@@ -34,7 +35,7 @@ func (s *Server) signPage(w http.ResponseWriter, r *http.Request, page string) e
 		return nil
 	}
 	v := s.signView(r, page, query)
-	switch why := cmp.Or(who.why, told(r, "why")); why {
+	switch why := cmp.Or(who.why, flash(r, "why")); why {
 	case "ended", "reused":
 		v.Problem = v.T("why." + why)
 	case "out", "deleted":
@@ -90,10 +91,25 @@ func (s *Server) signupForm(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// tell shows a page that only says something.
+// told is a page that only says something. Printed, it is its text, for templates
+// of operators that know nothing more.
+type told struct {
+	Title, Text string    // keys of texts; for the template: texts
+	Undo        time.Time // until when a previous address can take the account back
+	SignedIn    bool      // leads to the account
+}
+
+func (t told) String() string { return t.Text }
+
+// tell shows what the texts of one name say.
 func (s *Server) tell(w http.ResponseWriter, r *http.Request, what string) error {
+	return s.showTold(w, r, told{Title: what + ".title", Text: what + ".text"})
+}
+
+func (s *Server) showTold(w http.ResponseWriter, r *http.Request, t told) error {
 	v := s.newView(r, "told")
-	v.Title, v.Data = v.T(what+".title"), v.T(what+".text")
+	t.Title, t.Text = v.T(t.Title), v.T(t.Text)
+	v.Title, v.Data = t.Title, t
 	return s.show(w, http.StatusOK, v)
 }
 

@@ -96,6 +96,11 @@ func (v *view) When(t time.Time) template.HTML {
 	return template.HTML(fmt.Sprintf(`<time datetime="%s">%s</time>`, t.Format(time.RFC3339), template.HTMLEscapeString(t.Format(v.T("time")))))
 }
 
+// Say is a text with a moment in the place of its %s.
+func (v *view) Say(key string, t time.Time) template.HTML {
+	return template.HTML(strings.Replace(template.HTMLEscapeString(v.T(key)), "%s", string(v.When(t)), 1))
+}
+
 func (v *view) Script() template.JS { return v.script }
 func (v *view) Icon() template.URL  { return v.icon }
 
@@ -156,6 +161,10 @@ func (v *view) refuse(refusal *watchword.Error) {
 		if fault.Field == "password" { // as the API calls it in the forms of the account
 			v.faults["currentPassword"] = text
 		}
+	}
+	if v.Page == "link" && (refusal.Code == watchword.CodePasswordWrong || refusal.Code == watchword.CodePasswordRequired) {
+		v.faults["password"] = v.T("fault.link." + string(refusal.Code))
+		v.Problem = v.T("error." + string(watchword.CodeValidationFailed))
 	}
 	if refusal.Code == watchword.CodeInvalidCredentials {
 		v.blamed = []string{"email", "password"}

@@ -40,6 +40,25 @@ func (s *Server) authenticate(r *http.Request, roles []string) (watchword.Identi
 	return who, who.RequireRoles(roles...)
 }
 
+// presented lists what a request carries of a session: the bearer token, and the
+// refresh cookie and the dialects' cookies. A cookie that is there twice counts as
+// absent. Who asks is for the engine to find out.
+func (s *Server) presented(r *http.Request) (tokens []watchword.Secret) {
+	if bearer, err := apirequest.BearerToken(r); err == nil && bearer != "" {
+		tokens = append(tokens, watchword.Secret(bearer))
+	}
+	cookies := []string{s.refreshCookie().Name}
+	for _, d := range s.opts.Dialects {
+		cookies = append(cookies, d.Cookies()...)
+	}
+	for _, name := range cookies {
+		if token, err := apirequest.CookieToken(r, name); err == nil && token != "" {
+			tokens = append(tokens, watchword.Secret(token))
+		}
+	}
+	return tokens
+}
+
 // signedIn lets a request pass that is authenticated.
 func (s *Server) signedIn(next func(http.ResponseWriter, *http.Request, watchword.Identity) error) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {

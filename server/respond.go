@@ -22,7 +22,7 @@ func statusOf(code watchword.Code) int {
 	case watchword.CodeInvalidCredentials, watchword.CodeTokenMissing, watchword.CodeTokenExpired, watchword.CodeTokenInvalid,
 		watchword.CodeRefreshMissing, watchword.CodeRefreshInvalid, watchword.CodeRefreshReused, watchword.CodeSessionEnded:
 		return http.StatusUnauthorized
-	case watchword.CodeEmailNotVerified, watchword.CodeAccountDisabled, watchword.CodePasswordWrong,
+	case watchword.CodeEmailNotVerified, watchword.CodeAccountDisabled, watchword.CodePasswordWrong, watchword.CodePasswordRequired,
 		watchword.CodeInsufficientScope, watchword.CodeSignupClosed, watchword.CodeCrossOrigin:
 		return http.StatusForbidden
 	case watchword.CodeNotFound:

@@ -73,6 +73,7 @@ func (s *Server) routes() []route {
 		invalid = []watchword.Code{watchword.CodeValidationFailed}
 		spent   = []watchword.Code{watchword.CodeMailTokenInvalid}
 		wrong   = []watchword.Code{watchword.CodePasswordWrong, watchword.CodeRateLimited, watchword.CodeTryLater}
+		proof   = append(wrong, watchword.CodePasswordRequired, watchword.CodeMailTokenInvalid)
 	)
 	return []route{
 		{"POST", api + "/register", s.register, public, "Make an account and sign in", registerBody{}, 201, signedInBody{},
@@ -92,13 +93,15 @@ func (s *Server) routes() []route {
 			join(nil, nil, watchword.CodeNotFound)},
 
 		{"POST", api + "/password/forgot", s.forgotPassword, public, "Have a mail sent to choose a new password", emailBody{}, 202, messageBody{}, join(invalid, again)},
-		{"POST", api + "/password/reset", s.resetPassword, mailed, "Choose a new password", resetBody{}, 200, messageBody{}, join(invalid, spent, watchword.CodeTryLater)},
+		{"POST", api + "/password/reset", s.resetPassword, mailed, "Choose a new password", resetBody{}, 200, messageBody{}, join(invalid, spent, watchword.CodeTryLater, watchword.CodeSignupClosed, watchword.CodeEmailTaken)},
 		{"POST", api + "/password/change", s.signedIn(s.changePassword), bearer, "Change the password; other sessions end", changePasswordBody{}, 200, messageBody{}, join(invalid, wrong)},
 
-		{"POST", api + "/email/verify", s.verifyEmail, mailed, "Prove one's address", tokenBody{}, 200, messageBody{}, spent},
+		{"POST", api + "/email/verify", s.verifyEmail, mailed, "Prove one's address: with a live session, or with a password, which signs in", verifyBody{}, 200, verifiedAnswer{},
+			join(invalid, proof, watchword.CodeAccountDisabled, watchword.CodeSignupClosed, watchword.CodeEmailTaken)},
 		{"POST", api + "/email/verify/resend", s.resendVerification, public, "Have the mail sent again", emailBody{}, 202, messageBody{}, join(invalid, again)},
 		{"POST", api + "/email/change", s.signedIn(s.changeEmail), bearer, "Ask for another address", changeEmailBody{}, 202, messageBody{}, join(invalid, wrong)},
-		{"POST", api + "/email/change/confirm", s.confirmEmail, mailed, "Confirm the new address", tokenBody{}, 200, messageBody{}, join(spent, nil, watchword.CodeEmailTaken)},
+		{"POST", api + "/email/change/confirm", s.confirmEmail, mailed, "Confirm the new address: with a live session, or with the password", confirmBody{}, 200, messageBody{},
+			join(proof, nil, watchword.CodeAccountDisabled, watchword.CodeEmailTaken)},
 		{"POST", api + "/email/change/undo", s.undoEmail, mailed, "Take the old address back", tokenBody{}, 200, messageBody{}, join(spent, nil, watchword.CodeEmailTaken)},
 
 		{"GET", api + "/sessions", s.signedIn(s.sessions), bearer, "List one's sessions", nil, 200, sessionsAnswer{}, nil},

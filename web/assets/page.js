@@ -26,7 +26,10 @@ for (const form of document.forms) {
 // The token of a mailed link is in the fragment. It is taken out of the address
 // bar at once, and sent when the button is pressed.
 const link = document.querySelector("form[data-link]");
-if (link) {
+if (link?.dataset.again !== undefined && location.hash) {
+  // A link of another site brought no cookies. Asked for from here, the page has them.
+  location.replace(location.pathname + "?" + location.hash);
+} else if (link) {
   const token = new URLSearchParams(location.hash.slice(1)).get("token");
   history.replaceState(null, "", location.pathname);
   const input = link.elements.token;

@@ -42,9 +42,16 @@ func Statements() []Statement {
 		{"replacePassword", replacePassword, ByUser},
 		{"updateEmail", updateEmail, ByUserAndAddress},
 		{"updateVerified", updateVerified, ByUser},
+		{"proveFirst", proveFirst, ByUser},
 		{"deleteUser", deleteUser, ByUser},
 		{"deleteUserEvents", deleteUserEvents, ByUser},
 		{"deleteUserMails", deleteUserMails, ByUser},
+
+		{"insertSignup", insertSignup, ByAddress},
+		{"selectSignups", selectSignups, ByAddress},
+		{"takeSignup", takeSignup, ByAddress},
+		{"deleteSignups", deleteSignups, ByAddress},
+		{"deleteUserSignups", deleteUserSignups, ByUserAndAddress},
 
 		{"insertSession", insertSession, BySession},
 		{"selectSession", selectSession, BySessionAndUser},
@@ -60,6 +67,9 @@ func Statements() []Statement {
 		{"takeMailToken", takeMailToken, ByHash},
 		{"deleteMailTokens", deleteMailTokens, ByUser},
 		{"deleteLaterMails", deleteLaterMails, ByUser},
+		{"deleteSentTokens", deleteSentTokens, ByAddress},
+		{"lastMailToken", lastMailToken, ByUser},
+		{"selectSentTokens", selectSentTokens, ByAddress},
 
 		{"insertMail", insertMail, ByMail},
 		{"claimMail", claimMail, ByAge},
@@ -94,6 +104,7 @@ func Statements() []Statement {
 		{"sweepEvents", sweepEvents, ByAge},
 		{"sweepLimits", sweepLimits, ByAge},
 		{"sweepMails", sweepMails, ByAge},
+		{"sweepSignups", sweepSignups, ByAge},
 	}
 }
 

@@ -10,13 +10,17 @@ import (
 )
 
 const (
-	insertMailToken = `INSERT INTO mail_tokens (hash, kind, user_id, email, expires_at) VALUES ($1, $2, $3, $4, $5)
+	insertMailToken = `INSERT INTO mail_tokens (hash, kind, user_id, email, expires_at, signup_id) VALUES ($1, $2, $3, $4, $5, $6)
 		ON CONFLICT (hash) DO UPDATE SET kind = excluded.kind, user_id = excluded.user_id,
-			email = excluded.email, expires_at = excluded.expires_at`
-	selectMailToken  = `SELECT hash, kind, user_id, email, expires_at FROM mail_tokens WHERE hash = $1 AND kind = $2 AND expires_at > $3`
+			email = excluded.email, expires_at = excluded.expires_at, signup_id = excluded.signup_id`
+	selectMailToken = `SELECT hash, kind, user_id, email, expires_at, signup_id FROM mail_tokens
+		WHERE hash = $1 AND kind = $2 AND expires_at > $3`
 	takeMailToken    = `DELETE FROM mail_tokens WHERE hash = $1 AND kind = $2 AND expires_at > $3`
 	deleteMailTokens = `DELETE FROM mail_tokens WHERE user_id = $1 AND kind = $2`
 	deleteLaterMails = `DELETE FROM mail_tokens WHERE user_id = $1 AND kind = $2 AND expires_at > $3`
+	deleteSentTokens = `DELETE FROM mail_tokens WHERE email = $1 AND kind = $2`
+	lastMailToken    = `SELECT COALESCE(MAX(expires_at), 0) FROM mail_tokens WHERE user_id = $1 AND kind = $2 AND expires_at > $3`
+	selectSentTokens = `SELECT EXISTS (SELECT 1 FROM mail_tokens WHERE email = $1 AND kind = $2 AND expires_at > $3)`
 
 	mailColumns = `id, kind, recipient, user_id, facts, created_at, next_at, attempts, last_error, given_up_at`
 	insertMail  = `INSERT INTO mails (id, kind, recipient, user_id, facts, created_at, next_at, attempts, last_error, given_up_at)
@@ -35,13 +39,13 @@ const (
 )
 
 func (t Tx) InsertMailToken(ctx context.Context, m watchword.MailToken) error {
-	_, err := t.exec(ctx, insertMailToken, m.Hash, m.Kind, m.UserID, m.Email, ms(m.ExpiresAt))
+	_, err := t.exec(ctx, insertMailToken, m.Hash, m.Kind, m.UserID, m.Email, ms(m.ExpiresAt), m.SignupID)
 	return err
 }
 
 func (t Tx) MailToken(ctx context.Context, hash string, kind watchword.MailKind, now time.Time) (watchword.MailToken, error) {
 	return row(ctx, t, func(s scanner) (m watchword.MailToken, err error) {
-		return m, s.Scan(&m.Hash, &m.Kind, &m.UserID, &m.Email, moment{&m.ExpiresAt})
+		return m, s.Scan(&m.Hash, &m.Kind, &m.UserID, &m.Email, moment{&m.ExpiresAt}, &m.SignupID)
 	}, selectMailToken, hash, kind, ms(now))
 }
 
@@ -61,6 +65,21 @@ func (t Tx) DeleteMailTokens(ctx context.Context, id watchword.UserID, kinds ...
 func (t Tx) DeleteMailTokensAfter(ctx context.Context, id watchword.UserID, kind watchword.MailKind, expires time.Time) error {
 	_, err := t.exec(ctx, deleteLaterMails, id, kind, ms(expires))
 	return err
+}
+
+func (t Tx) DeleteSentTokens(ctx context.Context, email watchword.Address, kind watchword.MailKind) error {
+	_, err := t.exec(ctx, deleteSentTokens, email, kind)
+	return err
+}
+
+func (t Tx) SentTokenWorks(ctx context.Context, email watchword.Address, kind watchword.MailKind, now time.Time) (bool, error) {
+	return row(ctx, t, func(s scanner) (yes bool, err error) { return yes, s.Scan(&yes) }, selectSentTokens, email, kind, ms(now))
+}
+
+func (t Tx) LastMailToken(ctx context.Context, id watchword.UserID, kind watchword.MailKind, now time.Time) (time.Time, error) {
+	return row(ctx, t, func(s scanner) (expires time.Time, err error) {
+		return expires, s.Scan(moment{&expires})
+	}, lastMailToken, id, kind, ms(now))
 }
 
 func scanMail(s scanner) (m watchword.Mail, err error) {

@@ -16,7 +16,7 @@ import (
 
 // Tables names all tables, in the order in which they are moved.
 func Tables() []string {
-	return append([]string{"keys", "users", "sessions", "mail_tokens", "mails", "events", "limits"}, Seeded()...)
+	return append([]string{"keys", "users", "sessions", "signups", "mail_tokens", "mails", "events", "limits"}, Seeded()...)
 }
 
 // Seeded names the tables that have rows from the beginning, given by a migration.

@@ -34,6 +34,8 @@ const (
 			WHERE mail_tokens.email = $1 AND mail_tokens.kind = 'address_changed'
 			AND mail_tokens.expires_at > $2 AND mail_tokens.user_id <> $3)`
 	updateVerified = `UPDATE users SET verified_at = $1 WHERE id = $2 AND email = $3`
+	proveFirst     = `UPDATE users SET verified_at = $1, password_hash = $2, name = $3
+		WHERE id = $4 AND email = $5 AND verified_at = 0 AND disabled_at = 0`
 
 	deleteUser       = `DELETE FROM users WHERE id = $1`
 	deleteUserEvents = `DELETE FROM events WHERE user_id = $1`
@@ -100,9 +102,13 @@ func (t Tx) SetVerified(ctx context.Context, id watchword.UserID, email watchwor
 	return t.change(ctx, updateVerified, ms(at), id, email)
 }
 
-// DeleteUser takes three statements: a foreign key would cost every insert.
+func (t Tx) ProveFirst(ctx context.Context, u watchword.User) (bool, error) {
+	return t.change(ctx, proveFirst, ms(u.VerifiedAt), string(u.PasswordHash), u.Name, u.ID, u.Email)
+}
+
+// DeleteUser takes four statements: a foreign key would cost every insert.
 func (t Tx) DeleteUser(ctx context.Context, id watchword.UserID) (bool, error) {
-	for _, text := range []string{deleteUserEvents, deleteUserMails} {
+	for _, text := range []string{deleteUserEvents, deleteUserMails, deleteUserSignups} {
 		if _, err := t.exec(ctx, text, id); err != nil {
 			return false, err
 		}

@@ -1,0 +1,45 @@
+package sqlstore
+
+import (
+	"context"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+const (
+	// insertSignup takes a free slot of the address, else that of the oldest
+	// sign-up. Two at once may choose the same slot: the later one then replaces
+	// the other, so that the bound holds on every isolation level.
+	insertSignup = `INSERT INTO signups (id, email, slot, created_at, sealed)
+		VALUES ($1, $2, (SELECT slots.n
+			FROM (SELECT 0 AS n UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4) AS slots
+			LEFT JOIN signups AS held ON held.email = $2 AND held.slot = slots.n
+			ORDER BY COALESCE(held.created_at, 0), slots.n LIMIT 1), $3, $4)
+		ON CONFLICT (email, slot) DO UPDATE SET id = excluded.id, created_at = excluded.created_at, sealed = excluded.sealed`
+	selectSignups = `SELECT id, email, created_at, sealed FROM signups WHERE email = $1 AND created_at > $2
+		ORDER BY created_at DESC, id DESC`
+	takeSignup        = `DELETE FROM signups WHERE email = $1 AND id = $2`
+	deleteSignups     = `DELETE FROM signups WHERE email = $1`
+	deleteUserSignups = `DELETE FROM signups WHERE email = (SELECT email FROM users WHERE id = $1)`
+)
+
+func (t Tx) InsertSignup(ctx context.Context, s watchword.Signup) error {
+	_, err := t.exec(ctx, insertSignup, s.ID, s.Email, ms(s.CreatedAt), s.Sealed)
+	return err
+}
+
+func (t Tx) Signups(ctx context.Context, email watchword.Address, after time.Time) ([]watchword.Signup, error) {
+	return rows(ctx, t, func(row scanner) (s watchword.Signup, err error) {
+		return s, row.Scan(&s.ID, &s.Email, moment{&s.CreatedAt}, &s.Sealed)
+	}, selectSignups, email, ms(after))
+}
+
+func (t Tx) TakeSignup(ctx context.Context, email watchword.Address, id string) (bool, error) {
+	return t.change(ctx, takeSignup, email, id)
+}
+
+func (t Tx) DeleteSignups(ctx context.Context, email watchword.Address) error {
+	_, err := t.exec(ctx, deleteSignups, email)
+	return err
+}

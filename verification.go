@@ -1,0 +1,381 @@
+package watchword
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Verification of an address, in the order of its checks:
+//
+//  1. The token is looked up and not consumed. A link proves the mailbox and
+//     nothing else: somebody may have signed up with another person's address
+//     and now waits for that person's click.
+//  2. The request must therefore also carry a live session of the account, or
+//     the password of a sign-up for the address. A session is only read here:
+//     it is neither rotated nor judged.
+//  3. A password costs what a login costs, and is charged before it is hashed.
+//  4. One transaction creates or proves the account, deletes the other waiting
+//     sign-ups and consumes the token. The statements' conditions settle races.
+//
+// A new password instead of a known one takes the same way (ResetPassword).
+// Whenever somebody other than the account's creator may have proven the
+// mailbox, it is the first proof: the account keeps its id and roles, and loses
+// the password, sessions and mailed tokens that it had before.
+
+// A VerifyRequest consumes a mailed verification link.
+type VerifyRequest struct {
+	Token      Secret
+	Presented  []Secret // access and refresh tokens that the request carries; may be expired or garbage
+	Password   Secret   // of a sign-up for the address; may be empty
+	Persistent bool     // of the session that the password opens
+	Client     Client
+}
+
+// VerifyEmail proves an address. It returns nil without an error if a live
+// session of the account was presented, else the session that the password
+// opened. Codes: CodeMailTokenInvalid, CodePasswordRequired (the token stays
+// valid), CodePasswordWrong, CodeAccountDisabled, CodeSignupClosed,
+// CodeEmailTaken, CodeRateLimited, CodeTryLater.
+func (e *Engine) VerifyEmail(ctx context.Context, r VerifyRequest) (*SignIn, error) {
+	now := e.now()
+	box, err := e.openLink(ctx, r.Token, now, MailVerify)
+	if err != nil {
+		return nil, err
+	}
+	signedIn, err := e.presents(ctx, r.Presented, box.account.ID)
+	switch {
+	case err != nil:
+		return nil, err
+	case signedIn:
+		return nil, e.verifyBySession(ctx, box, r.Client, now)
+	case r.Password == "":
+		return nil, passwordRequired()
+	}
+	return e.verifyByPassword(ctx, box, r, now)
+}
+
+func passwordRequired() *Error {
+	return refuse(CodePasswordRequired, "Enter the password of this account, or sign in first and open the link again.")
+}
+
+// A mailbox is what a link leads to: the account with the address, if there is
+// one, and the sign-ups that wait for it.
+type mailbox struct {
+	link    MailToken
+	account User     // the zero User: none
+	waiting []Signup // the newest first
+}
+
+// openLink looks a mailed token of one of the kinds up, without consuming it.
+func (e *Engine) openLink(ctx context.Context, token Secret, now time.Time, kinds ...MailKind) (box mailbox, err error) {
+	err = e.store.View(ctx, func(tx Tx) error {
+		box = mailbox{}
+		for _, kind := range kinds {
+			if box.link, err = tx.MailToken(ctx, hashMailToken(token), kind, now); !errors.Is(err, ErrNotFound) {
+				break
+			}
+		}
+		if err != nil {
+			return err
+		}
+		box.account, box.waiting, err = e.ownersOf(ctx, tx, box.link.Email, now)
+		return err
+	})
+	if errors.Is(err, ErrNotFound) {
+		err = mailTokenInvalid()
+	}
+	if err == nil {
+		if refusal := mayUseLink(box.link, box.account, e.opts.Signup); refusal != nil {
+			err = refusal
+		}
+	}
+	return box, err
+}
+
+// ownersOf returns the account with an address (the zero User if there is none)
+// and the sign-ups that wait for it. It asks for both in any case, so that its
+// time does not tell which there are.
+func (e *Engine) ownersOf(ctx context.Context, tx Tx, email Address, now time.Time) (User, []Signup, error) {
+	account, err := tx.UserByEmail(ctx, email)
+	if errors.Is(err, ErrNotFound) {
+		account, err = User{}, nil
+	}
+	if err != nil {
+		return User{}, nil, err
+	}
+	waiting, err := tx.Signups(ctx, email, now.Add(-e.opts.VerifyTTL))
+	if e.opts.Signup == SignupClosed {
+		waiting = nil
+	}
+	return account, waiting, err
+}
+
+// mayUseLink decides whether a link can still prove its address.
+func mayUseLink(link MailToken, account User, mode SignupMode) *Error {
+	switch {
+	case link.UserID != "" && link.UserID != account.ID:
+		return mailTokenInvalid() // the account is deleted, or has another address
+	case link.Kind == MailVerify && account.Verified():
+		return mailTokenInvalid() // the address is proven
+	case account.ID == "" && mode == SignupClosed:
+		return signupClosed()
+	}
+	return nil
+}
+
+// verifyBySession marks the address as proven. The account keeps everything.
+func (e *Engine) verifyBySession(ctx context.Context, box mailbox, c Client, now time.Time) error {
+	event := e.event(EventEmailVerified, c, now).of(box.account.ID)
+	err := e.store.Update(ctx, func(tx Tx) error {
+		if err := e.markVerified(ctx, tx, box, now); err != nil {
+			return err
+		}
+		return tx.InsertEvent(ctx, event)
+	})
+	if err == nil {
+		e.announce(event)
+	}
+	return err
+}
+
+// markVerified proves the address of an account whose creator proved it.
+func (e *Engine) markVerified(ctx context.Context, tx Tx, box mailbox, now time.Time) error {
+	verified, err := tx.SetVerified(ctx, box.account.ID, box.link.Email, now)
+	if err == nil && !verified {
+		err = mailTokenInvalid()
+	}
+	if err != nil {
+		return err
+	}
+	return closeLink(ctx, tx, box, now)
+}
+
+// verifyByPassword opens a session for the password of the account or of a
+// waiting sign-up.
+func (e *Engine) verifyByPassword(ctx context.Context, box mailbox, r VerifyRequest, now time.Time) (*SignIn, error) {
+	candidates, err := e.candidates(box)
+	if err != nil {
+		return nil, err
+	}
+	winner, failure, err := e.tryPassword(ctx, box, passwordTry{candidates, r.Password, r.Client, now})
+	if err != nil {
+		return nil, err
+	}
+	owner := ownerAfter(box.account, winner, box.link.Email, now)
+	session := e.newSession(owner.ID, r.Persistent, r.Client, now)
+	verified := e.event(EventEmailVerified, r.Client, now).of(owner.ID).on(session.ID)
+	opened := e.event(EventLogin, r.Client, now).of(owner.ID).on(session.ID)
+	err = e.store.Update(ctx, func(tx Tx) error {
+		if err := e.settle(ctx, tx, box, winner, owner); err != nil {
+			return err
+		}
+		if err := refund(ctx, tx, failure); err != nil {
+			return err
+		}
+		if err := tx.InsertEvent(ctx, verified); err != nil {
+			return err
+		}
+		return e.openSession(ctx, tx, session, opened)
+	})
+	if err != nil {
+		return nil, err
+	}
+	e.announce(verified)
+	e.announce(opened)
+	return e.signIn(owner, session, now)
+}
+
+// A candidate is a password that may come with a link: of the account (SignupID
+// empty) or of a waiting sign-up.
+type candidate struct {
+	SignupID string
+	signupDetails
+}
+
+// candidates lists them: the account's first, then the newest sign-up.
+func (e *Engine) candidates(box mailbox) (all []candidate, err error) {
+	if box.account.PasswordHash != "" {
+		all = append(all, candidate{"", signupDetails{box.account.Name, box.account.PasswordHash}})
+	}
+	for _, waiting := range box.waiting {
+		details, err := e.openSignup(waiting)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, candidate{waiting.ID, details})
+	}
+	return all, nil
+}
+
+// A passwordTry is a password that comes with a link instead of a login.
+type passwordTry struct {
+	candidates []candidate
+	given      Secret
+	client     Client
+	at         time.Time
+}
+
+// tryPassword finds the candidate that a password belongs to, and the charge to
+// refund with what follows. A try is charged and recorded as a login is. Codes:
+// CodePasswordWrong, CodeAccountDisabled, CodeRateLimited, CodeTryLater.
+func (e *Engine) tryPassword(ctx context.Context, box mailbox, t passwordTry) (winner candidate, failure Charge, err error) {
+	email := box.link.Email
+	if box.account.ID != "" {
+		email = box.account.Email
+	}
+	failure = e.opts.Limits.FailedPasswords.charge("password", string(email), t.at)
+	client := e.opts.Limits.LoginPerClient.charge("login", t.client.key(), t.at)
+	if _, _, err = e.attempt(ctx, email, t.at, charges(failure, client)); err != nil {
+		return candidate{}, Charge{}, err
+	}
+	if len(t.candidates) == 0 {
+		t.candidates = []candidate{{}} // costs a hash and matches no password
+	}
+	var right bool
+	for _, winner = range t.candidates {
+		right, err = e.passwordMatches(ctx, t.client, winner.PasswordHash, t.given)
+		if err != nil || right {
+			break
+		}
+	}
+	switch {
+	case err != nil:
+		return candidate{}, Charge{}, err
+	case !right:
+		refusal := refuse(CodePasswordWrong, "This is not the password. Try again, or choose a new one.")
+		return candidate{}, Charge{}, e.loginFailed(ctx, box.account, t.client, refusal, Charge{})
+	case box.account.Disabled():
+		return candidate{}, Charge{}, e.loginFailed(ctx, box.account, t.client, accountDisabled(), failure)
+	}
+	return winner, failure, nil
+}
+
+// ownerAfter is the account as the winner of its address leaves it. A sign-up that
+// creates it gives it a new id; one that takes it over keeps id and roles.
+func ownerAfter(account User, winner candidate, email Address, now time.Time) User {
+	owner := account
+	if owner.ID == "" {
+		owner = User{ID: UserID(newID()), Email: email, CreatedAt: now}
+	}
+	if winner.Name != "" {
+		owner.Name = winner.Name
+	}
+	owner.PasswordHash, owner.VerifiedAt = winner.PasswordHash, now
+	return owner
+}
+
+// settle gives the address to the winner: one conditional statement each for the
+// account, the sign-up and the token.
+func (e *Engine) settle(ctx context.Context, tx Tx, box mailbox, winner candidate, owner User) error {
+	if winner.SignupID == "" { // the account's own password
+		unchanged, err := tx.ReplacePassword(ctx, owner.ID, owner.PasswordHash, owner.PasswordHash)
+		if err == nil && !unchanged {
+			err = mailTokenInvalid()
+		}
+		if err != nil {
+			return err
+		}
+		return e.markVerified(ctx, tx, box, owner.VerifiedAt)
+	}
+	waits, err := tx.TakeSignup(ctx, owner.Email, winner.SignupID)
+	if err == nil && !waits {
+		err = mailTokenInvalid()
+	}
+	if err != nil {
+		return err
+	}
+	return e.proveFirst(ctx, tx, box, owner)
+}
+
+// proveFirst is the first proof of an address. It creates the account, or takes it
+// from whoever created it without reading its mail.
+func (e *Engine) proveFirst(ctx context.Context, tx Tx, box mailbox, owner User) error {
+	now := owner.VerifiedAt
+	if err := claimAddress(ctx, tx, box, owner); err != nil {
+		return err
+	}
+	if err := closeLink(ctx, tx, box, now); err != nil {
+		return err
+	}
+	if _, err := tx.EndSessions(ctx, owner.ID, "", EndedFirstProof, now); err != nil {
+		return err
+	}
+	return tx.DeleteMailTokens(ctx, owner.ID, mailedTokens...)
+}
+
+// claimAddress makes owner the account of the address. Of two claims at once, one
+// is refused by its statement.
+func claimAddress(ctx context.Context, tx Tx, box mailbox, owner User) error {
+	if box.account.ID != "" {
+		proven, err := tx.ProveFirst(ctx, owner)
+		if err == nil && !proven {
+			err = mailTokenInvalid()
+		}
+		return err
+	}
+	ours, err := tx.InsertUser(ctx, owner, owner.VerifiedAt)
+	if err != nil || ours {
+		return err
+	}
+	reserved, err := tx.Reserved(ctx, owner.Email, owner.VerifiedAt)
+	switch {
+	case err != nil:
+		return err
+	case reserved:
+		return emailTaken()
+	}
+	return mailTokenInvalid() // another link was faster
+}
+
+// closeLink consumes the token, and deletes everything else that waited for the
+// proof of the address.
+func closeLink(ctx context.Context, tx Tx, box mailbox, now time.Time) error {
+	taken, err := tx.TakeMailToken(ctx, box.link.Hash, box.link.Kind, now)
+	if err == nil && !taken {
+		err = mailTokenInvalid()
+	}
+	if err != nil {
+		return err
+	}
+	return addressProven(ctx, tx, box.link.Email)
+}
+
+// addressProven deletes what waited for the proof of an address.
+func addressProven(ctx context.Context, tx Tx, email Address) error {
+	if err := tx.DeleteSentTokens(ctx, email, MailVerify); err != nil {
+		return err
+	}
+	return tx.DeleteSignups(ctx, email)
+}
+
+// DisownLink deletes a token that somebody was mailed and did not ask for, and
+// the waiting sign-up that it was mailed for. The kind is MailVerify or
+// MailConfirmAddress. Codes: CodeMailTokenInvalid.
+func (e *Engine) DisownLink(ctx context.Context, kind MailKind, token Secret, c Client) error {
+	now := e.now()
+	var event Event
+	err := e.store.Update(ctx, func(tx Tx) error {
+		link, err := tx.MailToken(ctx, hashMailToken(token), kind, now)
+		if errors.Is(err, ErrNotFound) {
+			return mailTokenInvalid()
+		}
+		if err != nil {
+			return err
+		}
+		if link.SignupID != "" {
+			if _, err := tx.TakeSignup(ctx, link.Email, link.SignupID); err != nil {
+				return err
+			}
+		}
+		if _, err := tx.TakeMailToken(ctx, link.Hash, link.Kind, now); err != nil {
+			return err
+		}
+		event = e.event(EventLinkDisowned, c, now).of(link.UserID).because(string(kind))
+		return tx.InsertEvent(ctx, event)
+	})
+	if err == nil {
+		e.announce(event)
+	}
+	return err
+}

@@ -1,0 +1,526 @@
+package watchword_test
+
+import (
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// Pre-hijacking: somebody signs up with another person's address and waits for
+// that person's click. In each test the owner of the mailbox ends with the
+// account, and the attacker with nothing.
+
+const (
+	attackersPassword = "the attacker's own secret"
+	victim            = "owner@example.com"
+)
+
+func verifiedMode(o *watchword.Options) { o.Signup = watchword.SignupVerified }
+
+// waits signs up where addresses are verified first, and returns the mailed link.
+func (r *rig) waits(t *testing.T, email, name string, password watchword.Secret) watchword.Secret {
+	t.Helper()
+	in, err := r.SignUp(t.Context(), watchword.SignUpRequest{Email: email, Password: password, Name: name, Client: phone})
+	must(t, err)
+	if in != nil {
+		t.Fatal("a sign-up opened a session before the address was verified")
+	}
+	r.deliver(t)
+	return r.post.last(t, watchword.MailVerify).Token
+}
+
+// open presents a link with a password, from a browser without a session.
+func (r *rig) open(t *testing.T, link, password watchword.Secret) (*watchword.SignIn, error) {
+	t.Helper()
+	return r.VerifyEmail(t.Context(), watchword.VerifyRequest{Token: link, Password: password, Persistent: true, Client: laptop})
+}
+
+func (r *rig) tryLogin(t *testing.T, email string, password watchword.Secret) error {
+	t.Helper()
+	_, err := r.Login(t.Context(), watchword.LoginRequest{Email: email, Password: password, Client: phone})
+	return err
+}
+
+// wantGone wants that neither the attacker's session nor the password is good for
+// anything.
+func (r *rig) wantGone(t *testing.T, attacker *watchword.SignIn) {
+	t.Helper()
+	wantCode(t, r.tryLogin(t, victim, attackersPassword), watchword.CodeInvalidCredentials)
+	if attacker == nil {
+		return
+	}
+	_, err := r.Refresh(t.Context(), attacker.RefreshToken, phone)
+	wantCode(t, err, watchword.CodeSessionEnded)
+	var refusal *watchword.Error
+	if errors.As(err, &refusal) && refusal.Ended != watchword.EndedFirstProof {
+		t.Errorf("the attacker's session ended as %q", refusal.Ended)
+	}
+	_, err = r.Authenticate(t.Context(), attacker.AccessToken)
+	wantCode(t, err, watchword.CodeSessionEnded)
+}
+
+// ID-8, ID-10
+func TestALinkWithoutPasswordOrSessionProvesNothing(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
+		r := start(t, nil)
+		attacker, err := r.SignUp(t.Context(), watchword.SignUpRequest{Email: victim, Password: attackersPassword, Client: phone})
+		must(t, err)
+		r.deliver(t)
+		link := r.post.last(t, watchword.MailVerify).Token
+		_, err = r.open(t, link, "")
+		wantCode(t, err, watchword.CodePasswordRequired)
+		_, err = r.open(t, link, goodPassword)
+		wantCode(t, err, watchword.CodePasswordWrong)
+		if user, err := r.FindUser(t.Context(), victim); err != nil || user.Verified() {
+			t.Errorf("the click alone verified the address: %v", err)
+		}
+
+		// The owner signs up as well, and is refused; then chooses a password by the link.
+		_, err = r.SignUp(t.Context(), watchword.SignUpRequest{Email: victim, Password: goodPassword, Client: laptop})
+		wantCode(t, err, watchword.CodeEmailTaken)
+		must(t, r.ResetPassword(t.Context(), link, goodPassword, laptop))
+		r.wantGone(t, attacker)
+		in := r.login(t, victim, laptop)
+		if in.User.ID != attacker.User.ID || !in.User.Verified() {
+			t.Errorf("the account became %+v", in.User)
+		}
+		wantCode(t, r.ResetPassword(t.Context(), link, otherPassword, laptop), watchword.CodeMailTokenInvalid)
+	})
+}
+
+// ID-8
+func TestTheFirstResetOfAnAccountTakesItFromItsCreator(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
+		r := start(t, nil)
+		attacker, err := r.SignUp(t.Context(), watchword.SignUpRequest{Email: victim, Password: attackersPassword, Client: phone})
+		must(t, err)
+		_, err = r.SetRoles(t.Context(), attacker.User.ID, []string{"staff"})
+		must(t, err)
+		must(t, r.ChangeEmail(t.Context(), r.identity(t, r.renewed(t, attacker)), "evil@example.org", attackersPassword, phone))
+		r.deliver(t)
+		verify, moved := r.post.last(t, watchword.MailVerify).Token, r.post.last(t, watchword.MailConfirmAddress).Token
+
+		must(t, r.ResetPassword(t.Context(), r.forgotten(t, victim), goodPassword, laptop))
+		r.wantGone(t, attacker)
+		wantCode(t, r.confirm(t, moved, attackersPassword, phone), watchword.CodeMailTokenInvalid)
+		_, err = r.open(t, verify, attackersPassword)
+		wantCode(t, err, watchword.CodeMailTokenInvalid)
+		if in := r.login(t, victim, laptop); in.User.ID != attacker.User.ID || !in.User.HasRole("staff") {
+			t.Errorf("the account became %+v", in.User)
+		}
+	})
+}
+
+// renewed is a sign-in with a new access token.
+func (r *rig) renewed(t *testing.T, in *watchword.SignIn) *watchword.SignIn {
+	t.Helper()
+	again, err := r.Refresh(t.Context(), in.RefreshToken, phone)
+	must(t, err)
+	in.RefreshToken, in.AccessToken = again.RefreshToken, again.AccessToken
+	return again
+}
+
+// ID-8, ID-10, ID-11
+func TestTheOwnersPasswordWinsAmongWaitingSignUps(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
+		for name, c := range map[string]struct {
+			attackerFirst, attackersLink, forgot bool
+		}{
+			"attacker first, the attacker's link": {true, true, false},
+			"attacker first, the owner's link":    {true, false, false},
+			"owner first, the attacker's link":    {false, true, false},
+			"owner first, the owner's link":       {false, false, false},
+			"the link of a forgotten password":    {true, true, true},
+		} {
+			t.Run(name, func(t *testing.T) {
+				r := start(t, verifiedMode)
+				var theirs, own watchword.Secret
+				if c.attackerFirst {
+					theirs = r.waits(t, victim, "Mallory", attackersPassword)
+				}
+				own = r.waits(t, victim, "Olive Owner", goodPassword)
+				if !c.attackerFirst {
+					theirs = r.waits(t, victim, "Mallory", attackersPassword)
+				}
+				link, other := own, theirs
+				if c.attackersLink {
+					link, other = theirs, own
+				}
+				if c.forgot {
+					must(t, r.ForgotPassword(t.Context(), victim, laptop))
+					r.deliver(t)
+					link = r.post.last(t, watchword.MailVerify).Token
+				}
+				_, err := r.open(t, link, "")
+				wantCode(t, err, watchword.CodePasswordRequired)
+				in, err := r.open(t, link, goodPassword)
+				must(t, err)
+				if in.User.Name != "Olive Owner" || !in.User.Verified() {
+					t.Errorf("the account is %+v", in.User)
+				}
+				r.identity(t, in)
+				r.wantGone(t, nil)
+				_, err = r.open(t, other, attackersPassword)
+				wantCode(t, err, watchword.CodeMailTokenInvalid)
+				wantCode(t, r.ResetPassword(t.Context(), other, attackersPassword, phone), watchword.CodeMailTokenInvalid)
+				r.login(t, victim, laptop)
+			})
+		}
+	})
+}
+
+// ID-11
+func TestALinkAndANewPasswordAlwaysCreateTheAccount(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
+		r := start(t, verifiedMode)
+		own := r.waits(t, victim, "Olive Owner", goodPassword)
+		for range 6 { // the owner's sign-up is pushed out
+			r.waits(t, victim, "Mallory", attackersPassword)
+		}
+		_, err := r.open(t, own, goodPassword)
+		wantCode(t, err, watchword.CodePasswordWrong)
+		must(t, r.ResetPassword(t.Context(), own, otherPassword, laptop))
+		user, err := r.FindUser(t.Context(), victim)
+		if err != nil || user.Name != "" || !user.Verified() {
+			t.Errorf("got %+v, %v", user, err)
+		}
+		r.wantGone(t, nil)
+		must(t, r.tryLogin(t, victim, otherPassword))
+	})
+}
+
+// ID-11
+func TestSignUpsOfOthersNeverKeepALinkFromTheOwner(t *testing.T) {
+	t.Parallel()
+	r := start(t, verifiedMode)
+	for range 10 {
+		r.waits(t, victim, "Mallory", attackersPassword)
+	}
+	if n := r.post.count(watchword.MailVerify); n > 3 {
+		t.Errorf("%d mails in an hour", n)
+	}
+	r.clock.advance(23 * time.Hour)
+	for range 10 { // again over the budget
+		r.waits(t, victim, "Mallory", attackersPassword)
+	}
+	before := r.post.count(watchword.MailVerify)
+	r.waits(t, victim, "Olive Owner", goodPassword)
+	if n := r.post.count(watchword.MailVerify); n != before {
+		t.Errorf("%d mails more, over the budget", n-before)
+	}
+	in, err := r.open(t, r.post.last(t, watchword.MailVerify).Token, goodPassword)
+	must(t, err)
+	if in.User.Name != "Olive Owner" {
+		t.Errorf("the account is of %q", in.User.Name)
+	}
+}
+
+// ID-8: an account of an operator, of an import or of the other mode counts as one
+// of the sign-ups that wait.
+func TestAnUnprovenAccountKeepsItsIDAndRolesWhenAWaitingSignUpWins(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
+		r := start(t, verifiedMode)
+		account, err := r.CreateUser(t.Context(), watchword.NewUser{Email: victim, Password: attackersPassword, Name: "Imported", Roles: []string{"staff"}})
+		must(t, err)
+		link := r.waits(t, victim, "Olive Owner", goodPassword)
+		in, err := r.open(t, link, goodPassword)
+		must(t, err)
+		if in.User.ID != account.ID || !in.User.HasRole("staff") || in.User.Name != "Olive Owner" {
+			t.Errorf("the account became %+v", in.User)
+		}
+		r.wantGone(t, nil)
+		r.login(t, victim, laptop)
+	})
+}
+
+func TestTheAccountsOwnPasswordVerifiesAndKeepsItsSessions(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	first := r.signUp(t, "ada@example.com")
+	r.deliver(t)
+	in, err := r.open(t, r.post.last(t, watchword.MailVerify).Token, goodPassword)
+	must(t, err)
+	if in.User.ID != first.User.ID || !in.User.Verified() || !in.Session.Persistent {
+		t.Errorf("got %+v", in)
+	}
+	r.identity(t, first)
+	r.identity(t, in)
+}
+
+// ID-10
+func TestAnotherAccountsSessionVerifiesNothing(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	mallory := r.signUp(t, "mallory@example.com")
+	attacker, err := r.SignUp(t.Context(), watchword.SignUpRequest{Email: victim, Password: attackersPassword, Client: phone})
+	must(t, err)
+	r.deliver(t)
+	link := r.post.last(t, watchword.MailVerify).Token
+	must(t, r.Logout(t.Context(), attacker.RefreshToken, "", phone))
+	for name, token := range map[string]watchword.Secret{
+		"of another account": mallory.AccessToken, "ended": attacker.AccessToken, "ended, by refresh token": attacker.RefreshToken,
+		"garbage": "garbage", "garbage with dots": "a.b.c", "garbage of our shape": "wwr_AQEBog",
+	} {
+		_, err := r.VerifyEmail(t.Context(), watchword.VerifyRequest{Token: link, Presented: []watchword.Secret{"", token}, Client: laptop})
+		if watchword.CodeOf(err) != watchword.CodePasswordRequired {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+// A refresh token proves a session without being judged: the newest, or the one
+// before it, because another tab may just have rotated.
+func TestAPresentedRefreshTokenIsReadAndNotRotated(t *testing.T) {
+	t.Parallel()
+	for back, want := range []watchword.Code{"", "", watchword.CodePasswordRequired} {
+		r := start(t, nil)
+		in := r.signUp(t, "ada@example.com")
+		r.deliver(t)
+		tokens := []watchword.Secret{in.RefreshToken}
+		for range 2 {
+			next, err := r.Refresh(t.Context(), tokens[0], laptop)
+			must(t, err)
+			tokens = append([]watchword.Secret{next.RefreshToken}, tokens...)
+			r.clock.advance(time.Minute)
+		}
+		_, err := r.VerifyEmail(t.Context(), watchword.VerifyRequest{Token: r.post.last(t, watchword.MailVerify).Token,
+			Presented: tokens[back : back+1], Client: laptop})
+		if want != "" {
+			wantCode(t, err, want)
+		} else {
+			must(t, err)
+		}
+		again, err := r.Refresh(t.Context(), tokens[0], laptop)
+		must(t, err)
+		if again.Session.Generation != 3 {
+			t.Errorf("%d back: generation %d", back, again.Session.Generation)
+		}
+	}
+}
+
+// ID-13: an attacker moves his own account to a stranger's mailbox, hopes for the
+// stranger's click, and undoes the change once the stranger uses the account.
+func TestAStrangersClickMovesNoAccountToTheStranger(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
+		r := start(t, nil)
+		who := verified(t, r, "mallory@example.com")
+		must(t, r.ChangeEmail(t.Context(), who, victim, goodPassword, phone))
+		r.deliver(t)
+		link := r.post.last(t, watchword.MailConfirmAddress)
+		if link.To != victim {
+			t.Fatalf("the mail went to %s", link.To)
+		}
+		wantCode(t, r.confirm(t, link.Token, "", laptop), watchword.CodePasswordRequired)
+		wantCode(t, r.confirm(t, link.Token, otherPassword, laptop), watchword.CodePasswordWrong)
+		own := r.signUp(t, victim)
+		_, err := r.ConfirmEmail(t.Context(), watchword.ConfirmRequest{Token: link.Token, Presented: []watchword.Secret{own.AccessToken}, Client: laptop})
+		wantCode(t, err, watchword.CodePasswordRequired)
+
+		must(t, r.DisownLink(t.Context(), watchword.MailConfirmAddress, link.Token, laptop))
+		wantCode(t, r.confirm(t, link.Token, goodPassword, phone), watchword.CodeMailTokenInvalid)
+		if user, err := r.FindUser(t.Context(), "mallory@example.com"); err != nil || user.ID != who.User.ID {
+			t.Errorf("the account moved: %v", err)
+		}
+	})
+}
+
+func TestANewAddressIsConfirmedWithASessionOfTheAccount(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	in := r.signUp(t, "ada@example.com")
+	must(t, r.ChangeEmail(t.Context(), r.identity(t, in), "ada@example.org", goodPassword, laptop))
+	r.deliver(t)
+	mail := r.post.last(t, watchword.MailConfirmAddress)
+	until, err := r.ConfirmEmail(t.Context(), watchword.ConfirmRequest{Token: mail.Token, Presented: []watchword.Secret{in.RefreshToken}, Client: laptop})
+	must(t, err)
+	if !until.IsZero() || !mail.UndoUntil.IsZero() {
+		t.Errorf("the previous address was never proven, and can take the account back until %s", until)
+	}
+	r.login(t, "ada@example.org", laptop)
+}
+
+// Whatever the new address does, the previous one can take the account back, and
+// people are told.
+func TestTheUndoOfAnAddressSurvivesAResetByTheNewOne(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	who := verified(t, r, "ada@example.com")
+	must(t, r.ChangeEmail(t.Context(), who, "thief@example.org", goodPassword, phone))
+	r.deliver(t)
+	mail := r.post.last(t, watchword.MailConfirmAddress)
+	if want := mail.Expires.Add(7 * 24 * time.Hour); !mail.UndoUntil.Equal(want) {
+		t.Errorf("the mail says until %s, not %s", mail.UndoUntil, want)
+	}
+	until, err := r.ConfirmEmail(t.Context(), watchword.ConfirmRequest{Token: mail.Token, Password: goodPassword, Client: phone})
+	must(t, err)
+	if want := r.clock.Now().Add(7 * 24 * time.Hour); !until.Equal(want) {
+		t.Errorf("it can be undone until %s, not %s", until, want)
+	}
+	if shown, err := r.UndoUntil(t.Context(), who); err != nil || !shown.Equal(until) {
+		t.Errorf("the account says until %s, %v", shown, err)
+	}
+	r.deliver(t)
+	undo := r.post.last(t, watchword.MailAddressChanged).Token
+	must(t, r.ResetPassword(t.Context(), r.forgotten(t, "thief@example.org"), otherPassword, phone))
+	r.clock.advance(7*24*time.Hour - time.Second)
+	must(t, r.UndoEmail(t.Context(), undo, laptop))
+	if user, err := r.FindUser(t.Context(), "ada@example.com"); err != nil || user.ID != who.User.ID {
+		t.Errorf("the account is not back: %v", err)
+	}
+	if shown, err := r.UndoUntil(t.Context(), who); err != nil || !shown.IsZero() {
+		t.Errorf("after the undo the account says until %s, %v", shown, err)
+	}
+}
+
+// ID-1, ID-3
+func TestALoginIsComparedWithTheNewestWaitingSignUp(t *testing.T) {
+	t.Parallel()
+	r := start(t, verifiedMode)
+	r.waits(t, victim, "", attackersPassword)
+	r.clock.advance(time.Second)
+	r.waits(t, victim, "", goodPassword)
+	wantCode(t, r.tryLogin(t, victim, goodPassword), watchword.CodeEmailNotVerified)
+	wantCode(t, r.tryLogin(t, victim, attackersPassword), watchword.CodeInvalidCredentials)
+	wantCode(t, r.tryLogin(t, victim, "neither of them"), watchword.CodeInvalidCredentials)
+	if _, err := r.FindUser(t.Context(), victim); err == nil {
+		t.Error("there is an account before the address is proven")
+	}
+}
+
+// ID-11
+func TestADisownedLinkTakesItsSignUpAlong(t *testing.T) {
+	t.Parallel()
+	r := start(t, verifiedMode)
+	theirs := r.waits(t, victim, "Mallory", attackersPassword)
+	own := r.waits(t, victim, "Olive Owner", goodPassword)
+	must(t, r.DisownLink(t.Context(), watchword.MailVerify, theirs, laptop))
+	wantCode(t, r.DisownLink(t.Context(), watchword.MailVerify, theirs, laptop), watchword.CodeMailTokenInvalid)
+	_, err := r.open(t, own, attackersPassword)
+	wantCode(t, err, watchword.CodePasswordWrong)
+	_, err = r.open(t, own, goodPassword)
+	must(t, err)
+}
+
+func TestAWaitingSignUpExpires(t *testing.T) {
+	t.Parallel()
+	r := start(t, verifiedMode)
+	link := r.waits(t, victim, "", goodPassword)
+	r.clock.advance(24*time.Hour - time.Millisecond)
+	wantCode(t, r.tryLogin(t, victim, goodPassword), watchword.CodeEmailNotVerified)
+	r.clock.advance(time.Minute)
+	wantCode(t, r.tryLogin(t, victim, goodPassword), watchword.CodeInvalidCredentials)
+	_, err := r.open(t, link, goodPassword)
+	wantCode(t, err, watchword.CodeMailTokenInvalid)
+	_, err = r.Sweep(t.Context())
+	must(t, err)
+	must(t, r.store.View(t.Context(), func(tx watchword.Tx) error {
+		left, err := tx.Signups(t.Context(), victim, time.Time{})
+		if len(left) != 0 {
+			t.Errorf("%d sign-ups are left", len(left))
+		}
+		return err
+	}))
+}
+
+func TestNoAccountIsCreatedWhereSignUpIsClosed(t *testing.T) {
+	t.Parallel()
+	r := start(t, verifiedMode)
+	link := r.waits(t, victim, "", goodPassword)
+	closed := startWith(t, r.store, func(o *watchword.Options) { o.Signup = watchword.SignupClosed })
+	_, err := closed.open(t, link, goodPassword)
+	wantCode(t, err, watchword.CodeSignupClosed)
+	wantCode(t, closed.ResetPassword(t.Context(), link, goodPassword, laptop), watchword.CodeSignupClosed)
+	wantCode(t, closed.tryLogin(t, victim, goodPassword), watchword.CodeInvalidCredentials)
+}
+
+func TestADisabledAccountIsNotOpenedByALink(t *testing.T) {
+	t.Parallel()
+	r := start(t, verifiedMode)
+	link := r.waits(t, victim, "Olive Owner", goodPassword)
+	account, err := r.CreateUser(t.Context(), watchword.NewUser{Email: victim})
+	must(t, err)
+	must(t, r.DisableUser(t.Context(), account.ID))
+	_, err = r.open(t, link, goodPassword)
+	wantCode(t, err, watchword.CodeAccountDisabled)
+	wantCode(t, r.ResetPassword(t.Context(), link, goodPassword, laptop), watchword.CodeMailTokenInvalid)
+	before := r.post.count(watchword.MailVerify)
+	must(t, func() error {
+		_, err := r.SignUp(t.Context(), watchword.SignUpRequest{Email: victim, Password: otherPassword, Client: phone})
+		return err
+	}())
+	r.deliver(t)
+	if n := r.post.count(watchword.MailVerify); n != before {
+		t.Error("a link was mailed for a disabled account")
+	}
+}
+
+// RL-3
+func TestAPasswordBesideALinkIsLimitedAsALoginIs(t *testing.T) {
+	t.Parallel()
+	r := start(t, verifiedMode)
+	link := r.waits(t, victim, "", goodPassword)
+	for range 10 {
+		_, err := r.open(t, link, otherPassword)
+		wantCode(t, err, watchword.CodePasswordWrong)
+	}
+	_, err := r.open(t, link, goodPassword)
+	wantCode(t, err, watchword.CodeRateLimited)
+	wantCode(t, r.tryLogin(t, victim, goodPassword), watchword.CodeRateLimited)
+	r.clock.advance(15 * time.Minute)
+	for range 20 { // right passwords cost nothing
+		wantCode(t, r.tryLogin(t, victim, goodPassword), watchword.CodeEmailNotVerified)
+	}
+	_, err = r.open(t, link, goodPassword)
+	must(t, err)
+}
+
+// EV-1, ID-9
+func TestOfManyLinksOpenedAtOnceOneCreatesTheAccount(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
+		for _, account := range []bool{false, true} {
+			r := start(t, func(o *watchword.Options) { o.Signup, o.Limits = watchword.SignupVerified, watchword.Unlimited() })
+			if account {
+				_, err := r.CreateUser(t.Context(), watchword.NewUser{Email: victim, Password: attackersPassword})
+				must(t, err)
+			}
+			links := []watchword.Secret{r.waits(t, victim, "One", goodPassword), r.waits(t, victim, "Two", otherPassword)}
+			errs := make([]error, 8)
+			var wg sync.WaitGroup
+			for i := range errs {
+				wg.Go(func() {
+					switch link := links[i%2]; i / 2 % 2 {
+					case 0:
+						_, errs[i] = r.open(t, link, []watchword.Secret{goodPassword, otherPassword}[i%2])
+					default:
+						errs[i] = r.ResetPassword(t.Context(), link, "a third one for "+link[:8], laptop)
+					}
+				})
+			}
+			wg.Wait()
+			won := 0
+			for _, err := range errs {
+				if err == nil {
+					won++
+				} else if code := watchword.CodeOf(err); code != watchword.CodeMailTokenInvalid && code != watchword.CodePasswordWrong {
+					t.Errorf("got %v", err)
+				}
+			}
+			users, err := r.Users(t.Context(), "", 10)
+			must(t, err)
+			if won != 1 || len(users) != 1 || !users[0].Verified() {
+				t.Errorf("%d succeeded, of %v; accounts: %+v", won, errs, users)
+			}
+			r.wantGone(t, nil)
+		}
+	})
+}
