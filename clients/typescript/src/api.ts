@@ -34,6 +34,15 @@ export interface Credentials {
   remember?: boolean
 }
 
+export interface Verification {
+  /** From the link in the mail. */
+  token: string
+  /** Of the sign-up: needed where nobody is signed in to that account (PASSWORD_REQUIRED). It signs in. */
+  password?: string
+  /** As in Credentials. */
+  remember?: boolean
+}
+
 export interface Message {
   message: string
 }

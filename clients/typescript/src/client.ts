@@ -6,6 +6,7 @@ import type {
   SessionsAnswer,
   SignIn,
   UserAnswer,
+  Verification,
 } from "./api.js"
 import { createAuthorized } from "./authorized.js"
 import { now } from "./clock.js"
@@ -89,10 +90,16 @@ export interface Client {
   forgot(body: { email: string }): Promise<Message>
   reset(body: { token: string; password: string }): Promise<Message>
   changePassword(body: { currentPassword: string; newPassword: string }): Promise<Message>
-  verifyEmail(body: { token: string }): Promise<Message>
+  /**
+   * Confirms the address. It sends the access token, if there is one; otherwise, or if that
+   * is of another account, it throws PASSWORD_REQUIRED: ask for the password, and call it
+   * again with it. A password signs in, and the answer is the user.
+   */
+  verifyEmail(body: Verification): Promise<UserAnswer | Message>
   resendVerification(body: { email: string }): Promise<Message>
   changeEmail(body: { newEmail: string; password: string }): Promise<Message>
-  confirmEmail(body: { token: string }): Promise<Message>
+  /** As verifyEmail; the password is the account's, and signs nobody in. */
+  confirmEmail(body: { token: string; password?: string }): Promise<Message>
   undoEmail(body: { token: string }): Promise<Message>
 }
 
@@ -139,7 +146,11 @@ export function createClient(options: ClientOptions): Client {
     return authorized(wire, url(path), withCredentials(request(method, body)), read<T>)
   }
 
-  const post = <T>(path: string, body: object): Promise<T> => call(path, request("POST", body))
+  function post<T>(path: string, body: object, token?: string): Promise<T> {
+    const init = request("POST", body)
+    if (token) init.headers = { ...init.headers, Authorization: `Bearer ${token}` }
+    return call(path, init)
+  }
 
   async function ask(era: AbortSignal): Promise<SignIn | undefined> {
     const refreshToken = await storage?.get()
@@ -150,11 +161,11 @@ export function createClient(options: ClientOptions): Client {
   }
 
   /** Signing in waits for a refresh under way, whose cookie would take the place of ours. */
-  function signIn<T extends SignIn | Message>(path: string, body: object): Promise<T> {
+  function signIn<T extends SignIn | Message>(path: string, body: object, token?: string): Promise<T> {
     open()
     return tabs.alone(async () => {
       const sent = now()
-      const answer = await post<T>(path, storage ? { ...body, delivery: "body" } : body)
+      const answer = await post<T>(path, storage ? { ...body, delivery: "body" } : body, token)
       if ("accessToken" in answer) {
         if (storage && answer.refreshToken) await storage.set(answer.refreshToken)
         renewal.calm()
@@ -163,6 +174,13 @@ export function createClient(options: ClientOptions): Client {
       }
       return answer
     })
+  }
+
+  /** The access token if there is one. Without it, the server says what is missing. */
+  async function tokenIfAny(): Promise<string | undefined> {
+    open()
+    if (!session.token && !storage) return undefined // a cookie goes along by itself
+    return (await renewal.fresh().catch(() => undefined))?.value
   }
 
   function signedOut(): void {
@@ -254,10 +272,13 @@ export function createClient(options: ClientOptions): Client {
     forgot: (body) => post("password/forgot", body),
     reset: (body) => post("password/reset", body),
     changePassword: (body) => as("POST", "password/change", body),
-    verifyEmail: (body) => post("email/verify", body),
+    async verifyEmail(body) {
+      const answer = await signIn<SignIn | Message>("email/verify", body, await tokenIfAny())
+      return "user" in answer ? { user: answer.user } : answer
+    },
     resendVerification: (body) => post("email/verify/resend", body),
     changeEmail: (body) => as("POST", "email/change", body),
-    confirmEmail: (body) => post("email/change/confirm", body),
+    confirmEmail: async (body) => post("email/change/confirm", body, await tokenIfAny()),
     undoEmail: (body) => post("email/change/undo", body),
   }
 }

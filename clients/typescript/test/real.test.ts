@@ -1,6 +1,6 @@
 // Against the real server, built from this tree.
 import { execFile, spawn } from "node:child_process"
-import { mkdtemp, rm } from "node:fs/promises"
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises"
 import { createServer, type AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -12,11 +12,13 @@ import { Browser, opened, withLocks } from "./browser.js"
 
 const root = fileURLToPath(new URL("../../..", import.meta.url))
 let url = ""
+let mailbox = ""
 let stop = async (): Promise<void> => {}
 
 beforeAll(async () => {
   const dir = await mkdtemp(join(tmpdir(), "watchword-client-"))
   const binary = join(dir, "watchword")
+  mailbox = join(dir, "data", "mail")
   await promisify(execFile)("go", ["build", "-o", binary, "./cmd/watchword"], { cwd: root })
   const listen = `127.0.0.1:${await freePort()}`
   url = `http://${listen}`
@@ -113,6 +115,36 @@ test("the rest of an account's life", async () => {
   await client.deleteMe({ password: "nine yellow herons" })
   expect(client.getSnapshot().status).toBe("signedOut")
   await expect(client.login({ email, password: "nine yellow herons" })).rejects.toMatchObject({ code: "INVALID_CREDENTIALS" })
+})
+
+/** The token of the mail to an address. */
+async function mailed(to: string): Promise<string> {
+  for (const began = Date.now(); Date.now() - began < 20_000; ) {
+    for (const name of await readdir(mailbox).catch(() => [])) {
+      const mail = await readFile(join(mailbox, name), "utf8")
+      const token = /#token=([\w-]+)/.exec(mail)
+      if (mail.includes(to) && token?.[1]) return token[1]
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+  throw new Error(`no mail came to ${to}`)
+}
+
+test("an address is verified by the session, or by the password, which signs in", async () => {
+  const { client } = program()
+  await client.register({ email: "mary@example.com", password })
+  const token = await mailed("mary@example.com")
+  const stranger = program()
+  await expect(stranger.client.verifyEmail({ token })).rejects.toMatchObject({ code: "PASSWORD_REQUIRED", status: 403 })
+  await expect(stranger.client.verifyEmail({ token, password: "not the one" })).rejects.toMatchObject({ code: "PASSWORD_WRONG" })
+  expect(await client.verifyEmail({ token })).toEqual({ message: "Your address is confirmed." })
+  expect((await client.me()).user.emailVerified).toBe(true)
+
+  await program().client.register({ email: "rosa@example.com", password })
+  const second = { token: await mailed("rosa@example.com"), password, remember: false }
+  expect(await stranger.client.verifyEmail(second)).toMatchObject({ user: { email: "rosa@example.com", emailVerified: true } })
+  expect(stranger.client.getSnapshot()).toMatchObject({ status: "signedIn", user: { email: "rosa@example.com" } })
+  expect(stranger.kept.token).toMatch(/^wwr_/)
 })
 
 test("an answer that is lost for longer than the grace signs nobody out", async () => {
