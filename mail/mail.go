@@ -114,6 +114,7 @@ type words struct {
 	For, Until           string // how long the link works
 	At, Device, Address  string
 	NewEmail             string
+	UndoUntil            string // until when the previous address can take the account back; empty: it can't
 }
 
 // Render writes a mail. It fails on a kind that it does not know, and on a link
@@ -129,6 +130,8 @@ func (r *Renderer) Render(m watchword.Message) (Rendered, error) {
 		At:       clock(m.At),
 		Device:   deviceName(m.Device),
 		NewEmail: string(m.NewEmail),
+
+		UndoUntil: clock(m.UndoUntil),
 	}
 	if m.Kind != watchword.MailVerify { // until then anybody may have chosen the name
 		w.Name = personName(m.Name)

@@ -49,6 +49,9 @@ func message(kind watchword.MailKind) watchword.Message {
 	switch kind {
 	case watchword.MailVerify, watchword.MailConfirmAddress:
 		m.Token, m.Expires = token, now.Add(24*time.Hour)
+		if kind == watchword.MailConfirmAddress {
+			m.UndoUntil = now.Add(8 * 24 * time.Hour)
+		}
 	case watchword.MailReset:
 		m.Token, m.Expires = token, now.Add(15*time.Minute)
 	case watchword.MailAddressChanged:
@@ -71,6 +74,9 @@ func TestEveryKindReadsAsItShould(t *testing.T) {
 	late := message(watchword.MailAddressChanged)
 	late.Token, late.Expires = "", time.Time{}
 	checkGolden(t, "address_changed_final", late)
+	unproven := message(watchword.MailConfirmAddress)
+	unproven.UndoUntil = time.Time{}
+	checkGolden(t, "confirm_address_unproven", unproven)
 }
 
 func checkGolden(t *testing.T, name string, m watchword.Message) {

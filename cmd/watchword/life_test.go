@@ -38,7 +38,9 @@ func liveALife(t *testing.T, arguments []string) {
 	if laptop.get(t, "/me", 200).User.EmailVerified {
 		t.Fatal("the address counts as proven before the mail was read")
 	}
-	laptop.post(t, "/email/verify", body{"token": mails.token(t, watchword.MailVerify)}, 200)
+	link := mails.token(t, watchword.MailVerify)
+	newDevice(t, address).post(t, "/email/verify", body{"token": link}, 403) // the link alone proves no account
+	laptop.post(t, "/email/verify", body{"token": link}, 200)
 	if !laptop.get(t, "/me", 200).User.EmailVerified {
 		t.Fatal("the address does not count as proven")
 	}

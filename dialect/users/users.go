@@ -105,6 +105,7 @@ type resetBody struct {
 
 type userBody struct {
 	ID        string `json:"id"`
+	MongoID   string `json:"_id"` // the same: the name that its front-ends know from MongoDB
 	FirstName string `json:"firstName"`
 	LastName  string `json:"lastName"`
 	Email     string `json:"email"`
@@ -132,9 +133,17 @@ type messageAnswer struct {
 	Success  bool   `json:"success"`
 }
 
+// waitingAnswer says that a sign-up waits for its address. It is an error because the
+// front-ends show the feedback of errors only.
+type waitingAnswer struct {
+	Success  bool   `json:"success"`
+	Error    string `json:"error"`
+	Feedback string `json:"feedback"`
+}
+
 func userOf(u watchword.User) userBody {
 	first, last := SplitName(u.Name)
-	return userBody{string(u.ID), first, last, string(u.Email)}
+	return userBody{string(u.ID), string(u.ID), first, last, string(u.Email)}
 }
 
 func (d *Dialect) signIn(w http.ResponseWriter, status int, in *watchword.SignIn) error {
@@ -174,8 +183,8 @@ func (d *Dialect) signup(w http.ResponseWriter, r *http.Request, c watchword.Cli
 		return err
 	}
 	if in == nil {
-		return respond.JSON(w, http.StatusAccepted, messageAnswer{
-			Message: "Confirmation sent", Feedback: "Look into your mailbox: a mail tells you how to go on.", Success: true})
+		return respond.JSON(w, http.StatusForbidden, waitingAnswer{
+			Error: "Confirm your e-mail address", Feedback: "Check your inbox and open the link, then log in."})
 	}
 	return d.signIn(w, http.StatusCreated, in)
 }

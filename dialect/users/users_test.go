@@ -20,7 +20,7 @@ const (
 	password = "seven purple otters"
 	other    = "eight yellow herons"
 
-	adaAnswer  = `{"success":true,"user":{"id":"{id}","firstName":"Ada Maria","lastName":"de la Cruz","email":"ada@example.com"},"accessToken":"{access}"}`
+	adaAnswer  = `{"success":true,"user":{"id":"{id}","_id":"{id}","firstName":"Ada Maria","lastName":"de la Cruz","email":"ada@example.com"},"accessToken":"{access}"}`
 	cookieSet  = `refreshTkn={refresh}; Path=/; Max-Age=604800; HttpOnly; SameSite=Strict`
 	cookieGone = `refreshTkn=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict`
 	adaSignup  = `{"firstName":"Ada Maria","lastName":"de la Cruz","email":" Ada@Example.com ","password":"` + password + `","passwordConfirm":"` + password + `"}`
@@ -52,9 +52,9 @@ func TestTheContract(t *testing.T) {
 			"Access-Control-Expose-Headers": "Www-Authenticate, Retry-After, X-Request-Id",
 		}},
 		exchange{Request: "GET /api/users/me", Headers: []string{"Authorization", "Bearer {access}"}, Status: 200,
-			Answer: `{"success":true,"user":{"id":"{id}","firstName":"Ada Maria","lastName":"de la Cruz","email":"ada@example.com"}}`},
+			Answer: `{"success":true,"user":{"id":"{id}","_id":"{id}","firstName":"Ada Maria","lastName":"de la Cruz","email":"ada@example.com"}}`},
 		exchange{Request: "GET /api/users/{id}", Headers: []string{"Authorization", "Bearer {access}"}, Status: 200,
-			Answer: `{"success":true,"user":{"id":"{id}","firstName":"Ada Maria","lastName":"de la Cruz","email":"ada@example.com"}}`},
+			Answer: `{"success":true,"user":{"id":"{id}","_id":"{id}","firstName":"Ada Maria","lastName":"de la Cruz","email":"ada@example.com"}}`},
 	)
 	c.Vars["first"] = c.Vars["refresh"]
 	forget(c, "access", "refresh")
@@ -202,8 +202,8 @@ func TestSignUpByMailAndClosed(t *testing.T) {
 	t.Parallel()
 	verified := dialecttest.Start(t, func(o *watchword.Options) { o.Signup = watchword.SignupVerified }).Client(t)
 	verified.Run(
-		exchange{Request: "POST /api/users/signup", Body: adaSignup, Status: 202, Want: headers{"Set-Cookie": ""},
-			Answer: `{"message":"Confirmation sent","feedback":"Look into your mailbox: a mail tells you how to go on.","success":true}`},
+		exchange{Request: "POST /api/users/signup", Body: adaSignup, Status: 403, Want: headers{"Set-Cookie": ""},
+			Answer: `{"success":false,"error":"Confirm your e-mail address","feedback":"Check your inbox and open the link, then log in."}`},
 		exchange{Request: "POST /api/users/login", Body: adaLogin, Status: 403, Answer: `{"error":"Confirm your e-mail address first*","feedback":"*"}`},
 	)
 	closed := dialecttest.Start(t, func(o *watchword.Options) { o.Signup = watchword.SignupClosed }).Client(t)

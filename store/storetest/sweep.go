@@ -93,6 +93,7 @@ var sweeping = map[string]func(suite){
 			one.EndedAt, one.EndedWhy, m.GivenUpAt = Start, watchword.EndedLogout, Start
 			s.addSession(one)
 			s.addMailToken(mailTokenOf(n))
+			s.addSignup(waitingFor, n)
 			s.charge(chargeOf(string(one.ID), 1, time.Minute))
 			s.update(func(ctx context.Context, tx watchword.Tx) error {
 				return firstError(tx.InsertMail(ctx, m), tx.InsertEvent(ctx, eventOf(User(1).ID, n)))
@@ -100,6 +101,7 @@ var sweeping = map[string]func(suite){
 		}
 		for _, what := range []watchword.Sweep{
 			watchword.SweepSessions, watchword.SweepMailTokens, watchword.SweepEvents, watchword.SweepLimits, watchword.SweepMails,
+			watchword.SweepSignups,
 		} {
 			for _, want := range []int{3, 2, 0} {
 				s.update(func(ctx context.Context, tx watchword.Tx) error {

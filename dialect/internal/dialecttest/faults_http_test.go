@@ -60,7 +60,7 @@ func TestW26NobodyLearnsWhoHasAnAccount(t *testing.T) {
 	s := dialecttest.Start(t, nil)
 	ada(t, s)
 	verified := dialecttest.Start(t, func(o *watchword.Options) { o.Signup = watchword.SignupVerified })
-	verified.Client(t).Run(exchange{Request: "POST /api/users/signup", Body: signup, Status: 202, Answer: "*"})
+	verified.Client(t).Run(exchange{Request: "POST /api/users/signup", Body: signup, Status: 403, Answer: "*"})
 	for _, x := range []struct {
 		service *dialecttest.Service
 		request string
@@ -71,7 +71,7 @@ func TestW26NobodyLearnsWhoHasAnAccount(t *testing.T) {
 		{s, "POST /login", `{"email":"%s","password":"a wrong password"}`, 401},
 		{s, "POST /api/auth/login", `{"email":"%s","password":"a wrong password"}`, 401},
 		{s, "POST /api/users/forgotpass", `{"email":"%s"}`, 200},
-		{verified, "POST /api/users/signup", `{"firstName":"A","lastName":"B","email":"%s","password":"` + password + `"}`, 202},
+		{verified, "POST /api/users/signup", `{"firstName":"A","lastName":"B","email":"%s","password":"` + password + `"}`, 403},
 		{verified, "POST /register", `{"username":"A","email":"%s","password":"` + password + `"}`, 202},
 	} {
 		var answers [2]dialecttest.Answer

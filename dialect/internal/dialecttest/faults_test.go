@@ -33,7 +33,7 @@ const (
 	register = `{"username":"ada","email":"ada@example.com","password":"` + password + `"}`
 
 	renewed  = `{"success":true,"accessToken":"{access}"}`
-	signedUp = `{"success":true,"user":{"id":"{id}","firstName":"Ada","lastName":"Lovelace","email":"ada@example.com"},"accessToken":"{access}"}`
+	signedUp = `{"success":true,"user":{"id":"{id}","_id":"{id}","firstName":"Ada","lastName":"Lovelace","email":"ada@example.com"},"accessToken":"{access}"}`
 )
 
 var bearer = []string{"Authorization", "Bearer {access}"}
@@ -366,8 +366,10 @@ func TestW20AMailedTokenIsForOnePurpose(t *testing.T) {
 	verify := string(s.Mails.Wait(t, watchword.MailVerify, "ada@example.com", 1).Token)
 	reset := resetToken(t, s)
 	s.Client(t).Run(
-		exchange{Request: "PATCH /api/users/resetpass/" + verify, Body: newPassword, Status: 400, Answer: "*"},
 		exchange{Request: "POST /api/auth/email/verify", Body: `{"token":"` + reset + `"}`, Status: 400, Answer: `*"MAIL_TOKEN_INVALID"*`},
+		exchange{Name: "a verification link chooses the first password, once", Request: "PATCH /api/users/resetpass/" + verify, Body: newPassword, Status: 200, Answer: "*"},
+		exchange{Request: "PATCH /api/users/resetpass/" + verify, Body: newPassword, Status: 400, Answer: "*"},
+		exchange{Request: "PATCH /api/users/resetpass/" + reset, Body: newPassword, Status: 400, Answer: "*"},
 	)
 }
 
@@ -377,11 +379,11 @@ func TestW43ProfilesAreOnesOwnAndABadIdIsNotFound(t *testing.T) {
 	s := dialecttest.Start(t, nil)
 	c := ada(t, s)
 	eve := s.Client(t)
-	eve.Run(exchange{Request: "POST /api/users/signup", Body: strings.ReplaceAll(signup, "ada@", "eve@"), Status: 201, Answer: `*"id":"{eve}"*"accessToken":"{access}"}`})
+	eve.Run(exchange{Request: "POST /api/users/signup", Body: strings.ReplaceAll(signup, "ada@", "eve@"), Status: 201, Answer: `*"id":"{eve}","_id":"*"accessToken":"{access}"}`})
 	for _, id := range []string{c.Vars["id"], "1", "507f1f77bcf86cd799439011", "00000000-0000-0000-0000-000000000000", "anything", "%00", "..%2f..%2fadmin", "%7B%7D"} {
 		eve.Run(exchange{Request: "GET /api/users/" + id, Headers: bearer, Status: 404, Answer: `{"error":"Resource not found"}`})
 	}
-	eve.Run(exchange{Request: "GET /api/users/{eve}", Headers: bearer, Status: 200, Answer: `{"success":true,"user":{"id":"{eve}","firstName":"Ada","lastName":"Lovelace","email":"eve@example.com"}}`})
+	eve.Run(exchange{Request: "GET /api/users/{eve}", Headers: bearer, Status: 200, Answer: `{"success":true,"user":{"id":"{eve}","_id":"{eve}","firstName":"Ada","lastName":"Lovelace","email":"eve@example.com"}}`})
 	must(t, s.Engine.DeleteUser(t.Context(), watchword.UserID(eve.Vars["eve"])))
 	eve.Run(exchange{Name: "of a deleted user", Request: "GET /api/users/me", Headers: bearer, Status: 401, Answer: "*"})
 }

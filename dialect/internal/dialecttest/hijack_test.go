@@ -1,0 +1,228 @@
+package dialecttest_test
+
+import (
+	"net/url"
+	"testing"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/dialect/internal/dialecttest"
+)
+
+// Pre-hijacking through every entry point: the API, the pages and both dialects.
+// The attacker signs up with the owner's address; the owner opens the mailed link.
+
+const ownersPassword = "nine amber lanterns"
+
+// form is what the form of a page sends.
+func form(path string, fields ...string) exchange {
+	values := url.Values{}
+	for i := 0; i < len(fields); i += 2 {
+		values.Set(fields[i], fields[i+1])
+	}
+	return exchange{Name: "the form of " + path, Request: "POST " + path, Body: values.Encode(), Headers: []string{
+		"Content-Type", "application/x-www-form-urlencoded", "Origin", "{url}", "Sec-Fetch-Site", "same-origin"}}
+}
+
+// status is an exchange with the status that it must have.
+func status(x exchange, want int) exchange {
+	x.Status, x.Answer = want, "*"
+	return x
+}
+
+// An entrance is where somebody signs up, and how the sign-up is used afterwards.
+type entrance struct {
+	signUp func(password string) exchange
+	open   int // status with signup=open
+	waits  int // status with signup=verified
+
+	stay         exchange // goes on with the session
+	alive, ended int      // its status while the session lives, and once it has ended
+}
+
+func entrances() map[string]entrance {
+	body := func(before, password, after string) string { return before + password + after }
+	return map[string]entrance{
+		"api": {func(p string) exchange {
+			return exchange{Request: "POST /api/auth/register", Body: body(`{"email":"ada@example.com","name":"Mallory","password":"`, p, `"}`)}
+		}, 201, 202, exchange{Request: "POST /api/auth/refresh"}, 200, 401},
+		"pages": {func(p string) exchange {
+			return form("/signup", "email", "ada@example.com", "name", "Mallory", "password", p)
+		}, 200, 200, exchange{Request: "POST /api/auth/refresh"}, 200, 401}, // the client follows to the account
+		"users": {func(p string) exchange {
+			return exchange{Request: "POST /api/users/signup", Body: body(`{"firstName":"M","lastName":"Allory","email":"ada@example.com","password":"`, p, `"}`)}
+		}, 201, 403, exchange{Request: "POST /api/users/reauth"}, 201, 401},
+		"lesson": {func(p string) exchange {
+			return exchange{Request: "POST /register", Body: body(`{"username":"mallory","email":"ada@example.com","password":"`, p, `"}`)}
+		}, 201, 202, exchange{Request: "GET /profile"}, 200, 401},
+	}
+}
+
+// logins are all the ways to use a password, with the status of a wrong one.
+func logins(password string) map[int][]exchange {
+	body := `{"email":"ada@example.com","password":"` + password + `"}`
+	return map[int][]exchange{
+		400: {{Request: "POST /api/users/login", Body: body}},
+		401: {{Request: "POST /api/auth/login", Body: body}, {Request: "POST /login", Body: body}, form("/login", "email", "ada@example.com", "password", password)},
+	}
+}
+
+// openers are the ways to open a link: with a password that is chosen now, or with
+// that of a sign-up.
+func openers(link string, known bool) map[string]exchange {
+	if known {
+		return map[string]exchange{
+			"api":   {Request: "POST /api/auth/email/verify", Body: `{"token":"` + link + `","password":"` + ownersPassword + `"}`},
+			"pages": form("/verify", "token", link, "password", ownersPassword),
+		}
+	}
+	return map[string]exchange{
+		"api":   {Request: "POST /api/auth/password/reset", Body: `{"token":"` + link + `","password":"` + ownersPassword + `"}`},
+		"pages": form("/reset", "token", link, "password", ownersPassword, "chosen", "yes"),
+		"users": {Request: "PATCH /api/users/resetpass/" + link, Body: `{"password":"` + ownersPassword + `","passwordConfirm":"` + ownersPassword + `"}`},
+	}
+}
+
+// wantOwned wants that the owner's password signs in everywhere, and the attacker's
+// nowhere.
+func wantOwned(t *testing.T, s *dialecttest.Service) {
+	t.Helper()
+	for wrong, all := range logins(password) {
+		for _, x := range all {
+			s.Client(t).Run(status(x, wrong))
+		}
+	}
+	for _, all := range logins(ownersPassword) {
+		for _, x := range all {
+			s.Client(t).Run(status(x, 200))
+		}
+	}
+}
+
+// ID-8, ID-10, ID-11
+func TestALinkGivesTheAccountToItsReaderWhereverTheAttackerSignedUp(t *testing.T) {
+	t.Parallel()
+	for from, entry := range entrances() {
+		for by := range openers("", false) {
+			t.Run(from+", opened by "+by, func(t *testing.T) {
+				t.Parallel()
+				s := dialecttest.Start(t, nil)
+				attacker, owner := s.Client(t), s.Client(t)
+				attacker.Run(status(entry.signUp(password), entry.open))
+				link := string(s.Mails.Wait(t, watchword.MailVerify, "ada@example.com", 1).Token)
+				owner.Run(
+					exchange{Request: "POST /api/auth/email/verify", Body: `{"token":"` + link + `"}`, Status: 403, Answer: `*"PASSWORD_REQUIRED"*`},
+					status(form("/verify", "token", link), 403),
+					status(form("/verify", "token", link, "password", ownersPassword), 403),
+					status(openers(link, false)[by], 200),
+				)
+				attacker.Run(status(entry.stay, entry.ended))
+				wantOwned(t, s)
+			})
+		}
+	}
+}
+
+// ID-8, ID-10, ID-11
+func TestALinkGivesTheAddressToTheOwnersSignUpWhereverTheAttackerSignedUp(t *testing.T) {
+	t.Parallel()
+	for from, entry := range entrances() {
+		for by := range openers("", true) {
+			for _, attackerFirst := range []bool{true, false} {
+				name := from + " last, opened by " + by
+				if attackerFirst {
+					name = from + " first, opened by " + by
+				}
+				t.Run(name, func(t *testing.T) {
+					t.Parallel()
+					s := dialecttest.Start(t, func(o *watchword.Options) { o.Signup = watchword.SignupVerified })
+					signUps := []string{ownersPassword, password}
+					if attackerFirst {
+						signUps = []string{password, ownersPassword}
+					}
+					for i, chosen := range signUps {
+						s.Client(t).Run(status(entry.signUp(chosen), entry.waits))
+						s.Mails.Wait(t, watchword.MailVerify, "ada@example.com", i+1)
+					}
+					for _, x := range append(logins(password)[401], logins(password)[400]...) { // nothing is open yet
+						if got := s.Client(t).Do(x).StatusCode; got < 400 {
+							t.Errorf("%s: %d before the address is proven", x.Request, got)
+						}
+					}
+					link := string(s.Mails.Wait(t, watchword.MailVerify, "ada@example.com", 1).Token)
+					owner := s.Client(t)
+					owner.Run(
+						exchange{Request: "POST /api/auth/email/verify", Body: `{"token":"` + link + `"}`, Status: 403, Answer: `*"PASSWORD_REQUIRED"*`},
+						status(openers(link, true)[by], 200),
+						exchange{Name: "it signed in", Request: "POST /api/auth/refresh", Status: 200, Answer: "*"},
+					)
+					wantOwned(t, s)
+				})
+			}
+		}
+	}
+}
+
+// ID-10: whoever signed up in this browser needs no password again, by whatever the
+// browser keeps of the session. It is read, and not rotated.
+func TestALiveSessionOfEveryEntranceVerifiesTheAddress(t *testing.T) {
+	t.Parallel()
+	for from, entry := range entrances() {
+		for by, x := range map[string]func(link string) exchange{
+			"api": func(link string) exchange {
+				return exchange{Request: "POST /api/auth/email/verify", Body: `{"token":"` + link + `"}`, Status: 200,
+					Answer: `{"message":"Your address is confirmed."}`, Want: headers{"Set-Cookie": ""}}
+			},
+			"pages": func(link string) exchange {
+				x := status(form("/verify", "token", link), 200)
+				x.Answer, x.Want = "*Your address is confirmed.*", headers{"Set-Cookie": ""}
+				return x
+			},
+		} {
+			t.Run(from+", opened by "+by, func(t *testing.T) {
+				t.Parallel()
+				s := dialecttest.Start(t, nil)
+				c := s.Client(t)
+				c.Run(status(entry.signUp(password), entry.open))
+				link := string(s.Mails.Wait(t, watchword.MailVerify, "ada@example.com", 1).Token)
+				c.Run(x(link))
+				user, err := s.Engine.FindUser(t.Context(), "ada@example.com")
+				if err != nil || !user.Verified() {
+					t.Errorf("the address is not verified: %v", err)
+				}
+			})
+		}
+	}
+}
+
+// ID-13
+func TestAStrangersClickConfirmsNoAddressOnAnyPage(t *testing.T) {
+	t.Parallel()
+	s := dialecttest.Start(t, nil)
+	attacker, stranger := ada(t, s), s.Client(t)
+	delete(attacker.Vars, "access")
+	attacker.Run(exchange{Request: "POST /api/users/login", Body: login, Status: 200, Answer: `*"accessToken":"{access}"}`})
+	attacker.Run(status(exchange{Request: "POST /api/auth/email/change", Headers: bearer,
+		Body: `{"newEmail":"victim@example.com","password":"` + password + `"}`}, 202))
+	link := string(s.Mails.Wait(t, watchword.MailConfirmAddress, "victim@example.com", 1).Token)
+	stranger.Run(
+		exchange{Request: "POST /api/auth/email/change/confirm", Body: `{"token":"` + link + `"}`, Status: 403, Answer: `*"PASSWORD_REQUIRED"*`},
+		exchange{Request: "POST /api/auth/email/change/confirm", Body: `{"token":"` + link + `","password":"` + other + `"}`, Status: 403, Answer: `*"PASSWORD_WRONG"*`},
+		status(form("/email/confirm", "token", link), 403),
+		status(form("/email/confirm", "token", link, "password", other), 403),
+		status(form("/email/confirm", "token", link, "action", "disown"), 200),
+		exchange{Name: "after the stranger's report", Request: "POST /api/auth/email/change/confirm", Body: `{"token":"` + link + `","password":"` + password + `"}`, Status: 400, Answer: `*"MAIL_TOKEN_INVALID"*`},
+	)
+}
+
+// ID-11
+func TestADisownedLinkDeletesTheSignUpItWasMailedFor(t *testing.T) {
+	t.Parallel()
+	s := dialecttest.Start(t, func(o *watchword.Options) { o.Signup = watchword.SignupVerified })
+	s.Client(t).Run(status(entrances()["api"].signUp(password), 202))
+	link := string(s.Mails.Wait(t, watchword.MailVerify, "ada@example.com", 1).Token)
+	s.Client(t).Run(
+		status(form("/verify", "token", link, "action", "disown"), 200),
+		exchange{Request: "POST /api/auth/email/verify", Body: `{"token":"` + link + `","password":"` + password + `"}`, Status: 400, Answer: `*"MAIL_TOKEN_INVALID"*`},
+		exchange{Name: "nothing waits any more", Request: "POST /api/auth/login", Body: login, Status: 401, Answer: "*"},
+	)
+}
