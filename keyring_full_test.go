@@ -11,7 +11,6 @@ import (
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/seal"
-	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
 // fillRing gives every free number of refresh keys to a retired key, sealed under
@@ -116,7 +115,7 @@ func TestManualRotationIsRefusedLongBeforeTheRingIsFull(t *testing.T) {
 }
 
 // A readOnly store accepts no write, as a standby does.
-type readOnly struct{ *sqlite.Store }
+type readOnly struct{ watchword.Store }
 
 func (readOnly) Update(context.Context, func(watchword.Tx) error) error {
 	return fmt.Errorf("%w: cannot write in a read-only transaction", watchword.ErrUnavailable)
