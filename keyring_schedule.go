@@ -130,13 +130,14 @@ func (e *Engine) scheduleKeys(ctx context.Context) error {
 	if err := e.keys.reload(ctx); err != nil {
 		return err
 	}
+	now := e.now()
 	var errs []error
 	for _, use := range e.keys.uses() {
 		for range 2 { // the first key, and the one after it
 			set := e.keys.current.Load()
-			plan := keyschedule.At(set.times[use], e.now(), e.keys.policy(use))
+			plan := keyschedule.At(set.times[use], now, e.keys.policy(use))
 			if use == KeySign {
-				plan = e.keys.withAlgorithm(plan, set, e.now())
+				plan = e.keys.withAlgorithm(plan, set, now)
 			}
 			if err := e.keys.carryOut(ctx, use, set.rows[use], plan); err != nil {
 				errs = append(errs, err)
@@ -183,11 +184,12 @@ func (e *Engine) RotateKeys(ctx context.Context, use KeyUse) ([]KeyInfo, error) 
 	if err := e.scheduleKeys(ctx); err != nil && !errors.Is(err, errRingFull) {
 		return nil, err
 	}
+	now := e.now()
 	set := e.keys.current.Load()
 	if len(set.rows[use]) > maxKeysByHand {
-		return nil, tooManyKeys(set.rows[use], use, e.now())
+		return nil, tooManyKeys(set.rows[use], use, now)
 	}
-	plan := keyschedule.Rotate(set.times[use], e.now(), e.keys.policy(use))
+	plan := keyschedule.Rotate(set.times[use], now, e.keys.policy(use))
 	if err := e.keys.carryOut(ctx, use, set.rows[use], plan); err != nil {
 		return nil, err
 	}

@@ -15,19 +15,20 @@ import (
 // Logout ends the sessions of a refresh and of an access token; either may be
 // empty, expired or garbage. It fails only when the store does.
 func (e *Engine) Logout(ctx context.Context, refresh, access Secret, c Client) error {
+	now := e.now()
 	var named []SessionID
 	if presented, err := e.keys.parseRefresh(ctx, refresh); err == nil {
 		named = append(named, SessionID(uuid.UUID(presented.Session).String()))
 	} else if CodeOf(err) == CodeInternal {
 		return err
 	}
-	if claims, err := e.keys.verifyExpired(ctx, access, e.now()); err == nil {
+	if claims, err := e.keys.verifyExpired(ctx, access, now); err == nil {
 		named = append(named, SessionID(claims.SessionID))
 	} else if CodeOf(err) == CodeInternal {
 		return err
 	}
 	for _, id := range named {
-		if err := e.endSession(ctx, id, EndedLogout, e.event(EventLogout, c, e.now())); err != nil {
+		if err := e.endSession(ctx, id, EndedLogout, e.event(EventLogout, c, now)); err != nil {
 			return err
 		}
 	}

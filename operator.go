@@ -203,6 +203,9 @@ func (e *Engine) UserSessions(ctx context.Context, id UserID) (sessions []Sessio
 
 // EndUserSession ends one session of the user. Codes: CodeNotFound.
 func (e *Engine) EndUserSession(ctx context.Context, id UserID, s SessionID) error {
+	if !isID(string(s)) {
+		return notFound()
+	}
 	event := e.event(EventSessionEnded, Client{}, e.now()).of(id)
 	return e.endOwnSession(ctx, s, EndedOperator, event)
 }

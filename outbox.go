@@ -256,8 +256,12 @@ func (e *Engine) Mails(ctx context.Context, limit int) (mails []Mail, err error)
 
 // RetryMail makes a mail due now, or all of them (""), and says how many.
 func (e *Engine) RetryMail(ctx context.Context, id string) (n int, err error) {
+	if id != "" && !isID(id) {
+		return 0, nil
+	}
+	now := e.now()
 	err = e.store.Update(ctx, func(tx Tx) error {
-		n, err = tx.RetryMail(ctx, id, e.now())
+		n, err = tx.RetryMail(ctx, id, now)
 		return err
 	})
 	e.wakeOutbox()
