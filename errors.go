@@ -116,6 +116,9 @@ var (
 	// ErrUnavailable: the store can't be reached, is full or is read-only.
 	// Nothing was changed, or it is not known whether it was.
 	ErrUnavailable = errors.New("store unavailable")
+
+	// ErrNotWritable: the store is full or read-only. It wraps ErrUnavailable.
+	ErrNotWritable = fmt.Errorf("%w: it accepts no writes", ErrUnavailable)
 )
 
 func refuse(code Code, detail string) *Error { return &Error{Code: code, Detail: detail} }

@@ -137,7 +137,9 @@ type Client struct {
 
 // An Engine carries out the flows. It is safe for concurrent use.
 type Engine struct {
-	store   Store
+	store   Store // its failures reach health
+	health  *health
+	clocked Clocked // nil: the store has no clock
 	opts    Options
 	hashing hashing
 	keys    *keyring
@@ -180,12 +182,17 @@ func New(ctx context.Context, store Store, opts Options) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("watchword: Options.HashCost: %w", err)
 	}
+	health := &health{store: store}
+	clocked, _ := store.(Clocked)
+	store = watchedStore{store, health}
 	keys, err := newKeyring(store, box, opts)
 	if err != nil {
 		return nil, err
 	}
 	e := &Engine{
 		store:   store,
+		health:  health,
+		clocked: clocked,
 		opts:    opts,
 		keys:    keys,
 		devices: device.New(),
@@ -229,15 +236,13 @@ func (e *Engine) Run(ctx context.Context) {
 // Close stops the hashing of passwords. The store is the caller's.
 func (e *Engine) Close() { e.hashing.pool.Close() }
 
-// Ready returns nil if the store answers and the engine has keys to sign with.
+// Ready returns nil if the store accepts writes and the engine has keys to sign with.
+// It asks the store at most twice a second, however often it is called.
 func (e *Engine) Ready(ctx context.Context) error {
 	if err := e.keys.usable(e.now()); err != nil {
 		return err
 	}
-	return e.store.View(ctx, func(tx Tx) error {
-		_, _, _, err := tx.Outbox(ctx)
-		return err
-	})
+	return e.health.writable(ctx)
 }
 
 // Stats are what an operator watches. Counts are of this process, since its start.
@@ -252,13 +257,17 @@ type Stats struct {
 
 	Keys []KeyInfo
 
+	Store error // why the store accepts no writes; nil: it does
+
 	// The revocation feed, as this process knows it.
 	Feed FeedState
 }
 
-// Stats asks the store for the outbox, and nobody else.
+// Stats asks the store for the outbox, and whether it accepts writes. An error means
+// that the outbox could not be read; the other figures are there all the same.
 func (e *Engine) Stats(ctx context.Context) (Stats, error) {
 	s := Stats{Hashing: e.hashing.pool.Stats(), Keys: e.keys.infos(e.now()), Feed: e.feed.known()}
+	s.Store = e.health.writable(ctx)
 	e.count.read(&s)
 	err := e.store.View(ctx, func(tx Tx) (err error) {
 		s.MailWaiting, s.MailGivenUp, s.MailOldest, err = tx.Outbox(ctx)
@@ -276,11 +285,10 @@ func (e *Engine) now() time.Time { return e.clock.Now().UTC().Truncate(time.Mill
 // readClock asks the store for the time, if it knows it. Run does so every few
 // seconds, so that no flow has to.
 func (e *Engine) readClock(ctx context.Context) error {
-	store, ok := e.store.(Clocked)
-	if !ok {
+	if e.clocked == nil {
 		return nil
 	}
-	err := e.clock.Read(func() (time.Time, error) { return store.Clock(ctx) })
+	err := e.clock.Read(func() (time.Time, error) { return e.clocked.Clock(ctx) })
 	if err != nil {
 		return fmt.Errorf("read clock of the store: %w", err)
 	}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"net/http"
 	"net/http/pprof"
 
@@ -43,8 +44,8 @@ func (s *Server) readyDetail(w http.ResponseWriter, r *http.Request) {
 	status, answer := http.StatusOK, readyAnswer{Status: "ready", Store: "up", Keys: []keyAnswer{}}
 	stats, err := s.engine.Stats(r.Context())
 	switch {
-	case err != nil:
-		status, answer.Status, answer.Store = http.StatusServiceUnavailable, "not ready", err.Error()
+	case err != nil || stats.Store != nil:
+		status, answer.Status, answer.Store = http.StatusServiceUnavailable, "not ready", cmp.Or(stats.Store, err).Error()
 	case s.opts.Draining():
 		status, answer.Status = http.StatusServiceUnavailable, "stopping"
 	}

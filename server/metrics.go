@@ -65,7 +65,7 @@ var (
 	descKeyAge      = describeMetric("key_age_seconds", "Since when the active key signs.", "use")
 	descFeedHead    = describeMetric("feed_head", "Number of the last event of the revocation feed.")
 	descFeedAge     = describeMetric("feed_unnumbered_seconds", "How long the oldest ended session has waited for its number.")
-	descUp          = describeMetric("store_up", "1 if the store answers.")
+	descUp          = describeMetric("store_up", "1 if the store accepts writes.")
 )
 
 func (c engineCollector) Describe(all chan<- *prometheus.Desc) {
@@ -78,7 +78,7 @@ func (c engineCollector) Describe(all chan<- *prometheus.Desc) {
 }
 
 func (c engineCollector) Collect(all chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	stats, err := c.engine.Stats(ctx)
 	send := func(d *prometheus.Desc, kind prometheus.ValueType, value float64, labels ...string) {
@@ -104,11 +104,14 @@ func (c engineCollector) Collect(all chan<- prometheus.Metric) {
 			send(descKeyAge, prometheus.GaugeValue, time.Since(key.ActiveFrom).Seconds(), string(key.Use))
 		}
 	}
+	up := 1.0
+	if err != nil || stats.Store != nil {
+		up = 0
+	}
+	send(descUp, prometheus.GaugeValue, up)
 	if err != nil {
-		send(descUp, prometheus.GaugeValue, 0)
 		return
 	}
-	send(descUp, prometheus.GaugeValue, 1)
 	send(descMails, prometheus.GaugeValue, float64(stats.MailWaiting), "waiting")
 	send(descMails, prometheus.GaugeValue, float64(stats.MailGivenUp), "given_up")
 	send(descMailAge, prometheus.GaugeValue, secondsSince(stats.MailOldest))

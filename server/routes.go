@@ -118,7 +118,7 @@ func (s *Server) routes() []route {
 		{"GET", pathStream, s.revocationStream, public, "The same, as server-sent events", nil, 200, "",
 			join(invalid, nil, watchword.CodeTryLater)},
 		{"GET", pathHealth, s.health, public, "Is the process up", nil, 200, healthAnswer{}, nil},
-		{"GET", pathReady, s.ready, public, "Is the store reachable and migrated", nil, 200, healthAnswer{}, join(nil, nil, watchword.CodeTryLater)},
+		{"GET", pathReady, s.ready, public, "Does the store accept writes", nil, 200, healthAnswer{}, join(nil, nil, watchword.CodeTryLater)},
 	}
 }
 

@@ -185,6 +185,9 @@ func (d *checkup) keys(ctx context.Context, engine *watchword.Engine) {
 // outbox checks that mail does not pile up.
 func (d *checkup) outbox(ctx context.Context, engine *watchword.Engine) {
 	stats, err := engine.Stats(ctx)
+	if stats.Store != nil {
+		d.fail("writes", plain(stats.Store), "Free some disk space, or make the database writable.")
+	}
 	switch {
 	case err != nil:
 		d.fail("outbox", plain(err), "See what the log of the server says.")

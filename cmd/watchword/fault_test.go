@@ -4,22 +4,25 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // A file may not grow, as on a full disk: writes are refused with 503, reads go
 // on, nobody is signed out, and when there is room again all that was
 // acknowledged is there.
 //
-// CFG-8
+// CFG-8, OPS-1
 func TestAFullDiskSignsNobodyOut(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, freeAddress(t))
 	dir, program := t.TempDir(), s.binary
 	s.binary = filepath.Join(t.TempDir(), "cramped")
-	script := fmt.Sprintf("#!/bin/sh\nulimit -f 900\nexec %q \"$@\"\n", program)
+	script := fmt.Sprintf("#!/bin/sh\nulimit -S -f 900\nexec %q \"$@\"\n", program)
 	if err := os.WriteFile(s.binary, []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -56,6 +59,12 @@ func TestAFullDiskSignsNobodyOut(t *testing.T) {
 		full = true
 	}
 	phone.get(t, "/me", 200)
+	s.wantReady(t, http.StatusServiceUnavailable)
+	raise := exec.Command("prlimit", "--fsize=unlimited:", "--pid", strconv.Itoa(s.cmd.Process.Pid))
+	if out, err := raise.CombinedOutput(); err != nil {
+		t.Fatalf("prlimit: %v\n%s", err, out)
+	}
+	s.wantReady(t, http.StatusOK)
 	if err := s.terminate(); err != nil {
 		t.Fatal(err)
 	}
@@ -70,6 +79,27 @@ func TestAFullDiskSignsNobodyOut(t *testing.T) {
 	phone.post(t, "/refresh", body{"refreshToken": kept}, 200)
 	for _, email := range made {
 		newDevice(t, s.address).post(t, "/login", body{"email": email, "password": firstSecret}, 200)
+	}
+}
+
+// wantReady waits until /readyz responds with that status. It fails after 10 seconds.
+func (s *server) wantReady(t *testing.T, want int) {
+	t.Helper()
+	begun := time.Now()
+	for {
+		got, err := s.client().Get(s.url() + "/readyz")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got.Body.Close()
+		if got.StatusCode == want {
+			t.Logf("/readyz is %d after %s", want, time.Since(begun).Round(time.Millisecond))
+			return
+		}
+		if time.Since(begun) > 10*time.Second {
+			t.Fatalf("/readyz is %d after 10 s, want %d", got.StatusCode, want)
+		}
+		time.Sleep(50 * time.Millisecond)
 	}
 }
 

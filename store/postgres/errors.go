@@ -26,6 +26,9 @@ func unavailable(err error) error {
 		if inTheWay(err) {
 			return err // Update tries again
 		}
+		if readOnly(err) || answer.Code == "53100" { // no disk space left
+			return fmt.Errorf("%w: %w", watchword.ErrNotWritable, err)
+		}
 		switch answer.Code[:2] {
 		case "08", "53", "55", "57", "58", "XX": // connection, resources, locks, operator, system, corruption
 		case "25": // a read-only transaction: this is a standby

@@ -28,6 +28,8 @@ func unavailable(ctx context.Context, err error) error {
 		}
 	case !isFault(err):
 		return err
+	case isNotWritable(err):
+		return fmt.Errorf("%w: %w", watchword.ErrNotWritable, err)
 	}
 	return fmt.Errorf("%w: %w", watchword.ErrUnavailable, err)
 }
@@ -48,6 +50,15 @@ func isFault(err error) bool {
 	}
 	var path *fs.PathError
 	return errors.As(err, &path) || errors.Is(err, sql.ErrTxDone) || errors.Is(err, driver.ErrBadConn)
+}
+
+// isNotWritable reports whether there is no room, or no permission to write.
+func isNotWritable(err error) bool {
+	switch code(err) {
+	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY:
+		return true
+	}
+	return false
 }
 
 // code is the primary result code of SQLite, 0 for an error that has none.

@@ -1,0 +1,155 @@
+package watchword
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// Readiness follows writes: a store that is full or read-only still responds to
+// reads, but nobody can sign in. Two sources say whether the store accepts writes:
+//
+//  1. A probing write, made when somebody asks and the last one is too old. Many who
+//     ask at once share one probe, so that strangers cause a bounded number of writes.
+//  2. The last write that the store refused because it is full or read-only
+//     (ErrNotWritable). It counts for a few seconds even if a probe succeeds, since a
+//     probe can be luckier than a sign-in.
+//
+// A write that failed for another reason, such as contention, only makes the next
+// probe earlier: a stranger who causes contention can't take the server out of
+// service.
+
+const (
+	probeKept    = 2 * time.Second        // how long a successful probe counts
+	probePause   = 500 * time.Millisecond // between two probes, whatever happens
+	probeTimeout = 5 * time.Second
+	refusalKept  = 5 * time.Second // how long a write refused by a full or read-only store counts
+
+	probeSize = 8 << 10 // larger than a page of both stores, so that a probe needs room
+)
+
+// health is what this process knows about the store.
+type health struct {
+	store Store
+
+	mu      sync.Mutex
+	running *probe // nil: none runs
+	last    *probe // nil: there was none
+	suspect bool   // an operation failed after the last probe
+	refused time.Time
+	refusal error
+}
+
+// A probe is one probing write.
+type probe struct {
+	done  chan struct{} // closed at the end
+	ended time.Time     // measured
+	err   error
+}
+
+// watchedStore is a Store whose failures health learns of.
+type watchedStore struct {
+	Store
+	health *health
+}
+
+func (s watchedStore) View(ctx context.Context, fn func(Tx) error) error {
+	err := s.Store.View(ctx, fn)
+	s.health.observe(ctx, err)
+	return err
+}
+
+func (s watchedStore) Update(ctx context.Context, fn func(Tx) error) error {
+	err := s.Store.Update(ctx, fn)
+	s.health.observe(ctx, err)
+	return err
+}
+
+func (s watchedStore) Rotate(ctx context.Context, r RotateRequest) (RotateResult, error) {
+	result, err := s.Store.Rotate(ctx, r)
+	s.health.observe(ctx, err)
+	return result, err
+}
+
+// observe notes how an operation ended. A caller whose time was up says nothing about
+// the store.
+func (h *health) observe(ctx context.Context, err error) {
+	if !errors.Is(err, ErrUnavailable) || ctx.Err() != nil {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.suspect = true
+	if errors.Is(err, ErrNotWritable) {
+		h.refused, h.refusal = time.Now(), err
+	}
+}
+
+// writable returns nil if the store accepts writes.
+func (h *health) writable(ctx context.Context) error {
+	h.mu.Lock()
+	now := time.Now()
+	if h.refusal != nil && now.Sub(h.refused) < refusalKept {
+		defer h.mu.Unlock()
+		return h.refusal
+	}
+	if h.running == nil && h.isFresh(now) {
+		defer h.mu.Unlock()
+		return h.last.err
+	}
+	if h.running == nil {
+		h.running = &probe{done: make(chan struct{})}
+		go h.run(context.WithoutCancel(ctx), h.running)
+	}
+	running := h.running
+	h.mu.Unlock()
+	select {
+	case <-running.done:
+		return running.err
+	case <-ctx.Done():
+		return fmt.Errorf("%w: a probing write takes too long: %w", ErrUnavailable, ctx.Err())
+	}
+}
+
+// isFresh reports whether the last probe still counts.
+func (h *health) isFresh(now time.Time) bool {
+	if h.last == nil {
+		return false
+	}
+	age := now.Sub(h.last.ended)
+	return age < probePause || age < probeKept && h.last.err == nil && !h.suspect
+}
+
+// run makes one probing write. It does not depend on the caller who asked first.
+func (h *health) run(ctx context.Context, p *probe) {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	err := probeWrite(ctx, h.store)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	p.err, p.ended = err, time.Now()
+	h.running, h.last, h.suspect = nil, p, false
+	close(p.done)
+}
+
+// probeWrite inserts a mail and deletes it in the same transaction: nobody sees it.
+// Its text is random, because a database may compress.
+func probeWrite(ctx context.Context, store Store) error {
+	text := make([]byte, probeSize/2)
+	rand.Read(text)
+	mail := Mail{ID: newID(), Kind: "probe", LastError: hex.EncodeToString(text)}
+	err := store.Update(ctx, func(tx Tx) error {
+		if err := tx.InsertMail(ctx, mail); err != nil {
+			return err
+		}
+		return tx.DeleteMail(ctx, mail.ID)
+	})
+	if err != nil {
+		return fmt.Errorf("probing write: %w", err)
+	}
+	return nil
+}

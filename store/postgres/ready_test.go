@@ -1,0 +1,73 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/pgtest"
+	"github.com/watchword-auth/watchword/store/storetest"
+)
+
+// The primary became a standby, and the URL names no other host.
+//
+// OPS-1
+func TestReadinessFollowsAPrimaryThatBecameReadOnly(t *testing.T) {
+	t.Parallel()
+	server := pgtest.New(t, "fsync = off")
+	engine := storetest.ReadyEngine(t, open(t, server.Database(t)))
+	server.Reload(t, "default_transaction_read_only = on")
+	storetest.WantReady(t, engine, false)
+	server.Reload(t, "default_transaction_read_only = off")
+	storetest.WantReady(t, engine, true)
+}
+
+// OPS-1
+func TestReadinessFollowsADatabaseThatHangs(t *testing.T) {
+	t.Parallel()
+	server := pgtest.New(t, "fsync = off")
+	engine := storetest.ReadyEngine(t, open(t, server.Database(t)+"&statement_timeout=2000"))
+	server.Freeze(t)
+	storetest.WantReady(t, engine, false)
+	server.Thaw()
+	storetest.WantReady(t, engine, true)
+}
+
+// A table can't grow, while a probing write still finds room in another: the write
+// that was refused counts.
+//
+// OPS-1
+func TestReadinessFollowsTheLastRefusedWrite(t *testing.T) {
+	t.Parallel()
+	database := pgtest.New(t, "fsync = off").Database(t)
+	store := open(t, database)
+	engine := storetest.ReadyEngine(t, store)
+	conn, err := pgx.Connect(t.Context(), database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background()) //nolint:errcheck // it is a test
+	_, err = conn.Exec(t.Context(), `CREATE FUNCTION full_disk() RETURNS trigger AS
+		$$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$ LANGUAGE plpgsql;
+		CREATE TRIGGER full_disk BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION full_disk()`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = engine.CreateUser(t.Context(), watchword.NewUser{Email: "ada@example.com"})
+	if !errors.Is(err, watchword.ErrNotWritable) {
+		t.Fatalf("a sign-up on a full disk: %v", err)
+	}
+	refused := time.Now()
+	storetest.WantReady(t, engine, false)
+	if took := time.Since(refused); took > time.Second {
+		t.Errorf("readiness followed after %s", took)
+	}
+	if _, err = conn.Exec(t.Context(), "DROP TRIGGER full_disk ON users"); err != nil {
+		t.Fatal(err)
+	}
+	storetest.WantReady(t, engine, true)
+}
