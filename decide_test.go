@@ -60,3 +60,86 @@ func TestAFailureTakesAsLongAsTheDearestHash(t *testing.T) {
 		}
 	})
 }
+
+// ID-10, ID-11
+func TestALinkWorksForTheAccountOfItsAddressOnly(t *testing.T) {
+	t.Parallel()
+	unproven, proven := User{ID: "ada"}, User{ID: "ada", VerifiedAt: time.Unix(1, 0)}
+	of := func(kind MailKind, id UserID) MailToken { return MailToken{Kind: kind, UserID: id} }
+	for name, c := range map[string]struct {
+		link    MailToken
+		account User
+		mode    SignupMode
+		want    Code
+	}{
+		"an account that is not proven":         {of(MailVerify, "ada"), unproven, SignupOpen, ""},
+		"an account that is proven":             {of(MailVerify, "ada"), proven, SignupOpen, CodeMailTokenInvalid},
+		"a reset of a proven account":           {of(MailReset, "ada"), proven, SignupClosed, ""},
+		"a deleted account":                     {of(MailVerify, "ada"), User{}, SignupOpen, CodeMailTokenInvalid},
+		"an address of another account":         {of(MailReset, "eve"), unproven, SignupOpen, CodeMailTokenInvalid},
+		"waiting sign-ups":                      {of(MailVerify, ""), User{}, SignupVerified, ""},
+		"waiting sign-ups, now open":            {of(MailVerify, ""), User{}, SignupOpen, ""},
+		"waiting sign-ups, now closed":          {of(MailVerify, ""), User{}, SignupClosed, CodeSignupClosed},
+		"waiting sign-ups, and then an account": {of(MailVerify, ""), unproven, SignupVerified, ""},
+		"waiting sign-ups, and then its proof":  {of(MailVerify, ""), proven, SignupVerified, CodeMailTokenInvalid},
+	} {
+		refusal, got := mayUseLink(c.link, c.account, c.mode), Code("")
+		if refusal != nil {
+			got = refusal.Code
+		}
+		if got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+// ID-1, ID-3
+func TestWhatIsKnownOfAnAccountIsSaidAfterTheRightPasswordOnly(t *testing.T) {
+	t.Parallel()
+	proven := User{ID: "ada", VerifiedAt: time.Unix(1, 0)}
+	disabled := proven
+	disabled.DisabledAt = time.Unix(2, 0)
+	for name, c := range map[string]struct {
+		account User
+		right   bool
+		mode    SignupMode
+		want    Code
+	}{
+		"proven":                              {proven, true, SignupVerified, ""},
+		"proven, wrong password":              {proven, false, SignupVerified, CodeInvalidCredentials},
+		"disabled":                            {disabled, true, SignupOpen, CodeAccountDisabled},
+		"disabled, wrong password":            {disabled, false, SignupOpen, CodeInvalidCredentials},
+		"not proven, open":                    {User{ID: "ada"}, true, SignupOpen, ""},
+		"not proven":                          {User{ID: "ada"}, true, SignupVerified, CodeEmailNotVerified},
+		"a waiting sign-up":                   {User{}, true, SignupVerified, CodeEmailNotVerified},
+		"a waiting sign-up, now open":         {User{}, true, SignupOpen, CodeEmailNotVerified},
+		"neither account nor waiting sign-up": {User{}, false, SignupVerified, CodeInvalidCredentials},
+	} {
+		refusal, got := mayLogin(c.account, c.right, c.mode), Code("")
+		if refusal != nil {
+			got = refusal.Code
+		}
+		if got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+// ID-8
+func TestTheFirstProofKeepsIDAndRoles(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(3, 0)
+	account := User{ID: "ada", Email: "ada@example.com", Name: "Imported", Roles: []string{"staff"}, PasswordHash: "old", CreatedAt: time.Unix(1, 0)}
+	own := candidate{"waiting", signupDetails{"Olive Owner", "new"}}
+	if got := ownerAfter(account, own, account.Email, now); got.ID != "ada" || !got.HasRole("staff") || !got.CreatedAt.Equal(account.CreatedAt) ||
+		got.Name != "Olive Owner" || got.PasswordHash != "new" || !got.VerifiedAt.Equal(now) {
+		t.Errorf("the account became %+v", got)
+	}
+	if got := ownerAfter(account, candidate{"", signupDetails{"", "new"}}, account.Email, now); got.Name != "Imported" || got.PasswordHash != "new" {
+		t.Errorf("a new password alone made it %+v", got)
+	}
+	created := ownerAfter(User{}, own, "new@example.com", now)
+	if !isID(string(created.ID)) || created.Email != "new@example.com" || len(created.Roles) != 0 || !created.CreatedAt.Equal(now) {
+		t.Errorf("created: %+v", created)
+	}
+}

@@ -137,9 +137,12 @@ func addresses(t *testing.T, s *service, b, phone *tab) {
 	b.fillIn("Address", "Current password", goodPassword)
 	b.press("Change address")
 	b.reads("A mail is on its way to the new address. Nothing changes until you confirm it there.", "Signed in as ada@example.com")
+	b.readsNot("The previous address")
 	b.follow("/email/confirm", s.post.take(t, watchword.MailConfirmAddress, "lady@example.com"))
 	b.press("Use this address")
-	b.reads("From now on you sign in with the new address.")
+	b.reads("From now on you sign in with the new address.", "The previous address can take this account back until")
+	b.visit("/account")
+	b.reads("The previous address can take this account back until")
 	phone.visit("/account")
 	phone.reads("Signed in as lady@example.com")
 

@@ -1,0 +1,85 @@
+package server_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// The page of a verification link, in a browser: with and without a script.
+
+func TestThePageOfAVerificationLink(t *testing.T) {
+	t.Parallel()
+	verificationPage(t, (*tab).same)
+}
+
+func TestThePageOfAVerificationLinkWithoutAScript(t *testing.T) {
+	t.Parallel()
+	verificationPage(t, (*tab).withoutScript)
+}
+
+func verificationPage(t *testing.T, kind func(*tab) *tab) {
+	t.Helper()
+	s := start(t, func(o *watchword.Options) { o.Signup = watchword.SignupVerified }, nil)
+	attacker, owner := s.browser(t), kind(s.tab(t))
+	attacker.post("/register", map[string]any{"email": "ada@example.com", "password": otherPassword})
+	theirs := s.post.take(t, watchword.MailVerify, "ada@example.com")
+	owner.visit("/signup")
+	owner.fill("Email address", "ada@example.com")
+	owner.fill("Password", goodPassword)
+	owner.press("Create account")
+	own := s.post.take(t, watchword.MailVerify, "ada@example.com")
+
+	// The link of the other sign-up is disowned; the own one asks for the password once.
+	owner.follow("/verify", theirs)
+	owner.reads("Confirm your address and sign in", "I don't know the password", "This wasn't me")
+	owner.press("This wasn't me")
+	owner.reads("The link no longer works.")
+	owner.press("Back to sign-in")
+	owner.follow("/verify", own)
+	owner.fill("Password", otherPassword) // of the sign-up that is deleted
+	owner.press("Confirm and sign in")
+	owner.reads("This is not the password. Try again.")
+	owner.fill("Password", goodPassword)
+	owner.press("Confirm and sign in")
+	owner.reads("Your address is confirmed, and you are signed in.", "Signed in as ada@example.com")
+
+	// Somebody else's sign-up only: a new password takes its place.
+	attacker.post("/register", map[string]any{"email": "eve@example.com", "password": otherPassword})
+	owner.press("Sign out")
+	link := s.post.take(t, watchword.MailVerify, "eve@example.com")
+	owner.follow("/verify", link)
+	owner.press("I don't know the password")
+	owner.reads("Choose a new password", "This also confirms your address.")
+	owner.unchecked()
+	owner.fill("New password", "short")
+	owner.press("Save password")
+	owner.reads("The password is too short.", "This also confirms your address.")
+	owner.fill("New password", goodPassword)
+	owner.press("Save password")
+	owner.reads("Your address is confirmed. Sign in with the new password.")
+	owner.signIn("eve@example.com", otherPassword)
+	owner.reads("Address or password is wrong.")
+	owner.signIn("eve@example.com", goodPassword)
+	owner.reads("Signed in as eve@example.com")
+}
+
+// A link in webmail is a link of another site: browsers keep the cookies back, and the
+// script asks for the page again. Who is signed in then needs no password.
+func TestALinkInWebmailFindsTheSession(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	b := s.tab(t)
+	b.signUp("ada@example.com")
+	link := s.url + "/verify#token=" + string(s.post.take(t, watchword.MailVerify, "ada@example.com").Token)
+	b.visit(elsewhere(t, `<a href="`+link+`">Confirm address</a>`))
+	b.leave(func(ctx context.Context) error {
+		return chromedp.Do(ctx, chromedp.Evaluate[chromedp.Void](`document.querySelector("a").click()`))
+	})
+	b.until("the session is found", `() => document.body.innerText.includes("Signed in as ada@example.com") && document.querySelector("form .token").hidden`)
+	b.press("Confirm address")
+	b.reads("Your address is confirmed.")
+}
