@@ -74,6 +74,23 @@ func DecodeKnown(r io.Reader, limit int64, v any) error {
 	return unmarshal(data, v)
 }
 
+// Check reports whether a JSON object that encoding/json accepts has one reading: no
+// member twice, at any depth, no NUL and no lone surrogates. Errors: *Error.
+func Check(data []byte) error {
+	if err := checkText(data); err != nil {
+		return wrong(strings.Replace(err.Error(), "the body", "the object", 1))
+	}
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.UseNumber()
+	if _, err := decoder.Token(); err != nil {
+		return wrong("the object is not valid JSON")
+	}
+	if err := (shape{loose: true, deep: true}).checkObject(decoder, 1); err != nil {
+		return wrong(strings.Replace(err.Error(), "the body", "the object", 1))
+	}
+	return nil
+}
+
 // read returns a body that has one reading.
 func read(r io.Reader, limit int64, s shape) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(r, limit+1))
@@ -156,6 +173,7 @@ func escaped(data []byte) int64 {
 type shape struct {
 	known []string
 	loose bool // any, and nulls
+	deep  bool // at any depth
 }
 
 // check walks over the tokens: one object, no name twice, none unknown, no null,
@@ -228,7 +246,7 @@ func (s shape) checkValue(decoder *json.Decoder, depth int) error {
 		}
 		return errNull
 	case json.Delim('{'), json.Delim('['):
-		if depth == maxDepth {
+		if depth == maxDepth && !s.deep {
 			return wrong("the body is nested too deep")
 		}
 	}

@@ -5,72 +5,72 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
-// Which column is what. Names are compared as they are first, and then without
-// case, blanks, hyphens and underscores: "Password Hash" is password_hash.
-
-// A known column is what others call a field.
-type known struct {
-	field    Field
-	names    []string // the better ones first; of a row the first that says something is taken
-	inverted []string // that say the opposite
-}
+// Which column is what. names.go has the names, state.go what they say of the account,
+// nested.go what lies within JSON.
 
 // credentials is where Keycloak keeps passwords.
 const credentials = "credentials"
 
-// wellKnown are the names that need no flag. First and last names come before
-// whole ones, which are often the name at sign-in.
-var wellKnown = [...]known{
-	{field: ID, names: []string{"id", "_id", "localId", "uid"}},
-	{field: Email, names: []string{"email", "emailAddress"}},
-	{field: PasswordHash, names: []string{"passwordHash", "hashedPassword", "encryptedPassword", "password"}},
-	{field: Salt, names: []string{"salt", "passwordSalt"}},
-	{field: FirstName, names: []string{"firstName", "givenName"}},
-	{field: LastName, names: []string{"lastName", "familyName"}},
-	{field: Name, names: []string{"name", "displayName", "fullName", "username"}},
-	{field: EmailVerified, names: []string{"emailVerifiedAt", "emailVerified", "isEmailVerified", "emailConfirmedAt"}},
-	{field: Roles, names: []string{"roles", "role", "realmRoles"}},
-	{field: CreatedAt, names: []string{"createdAt", "createdTimestamp", "dateJoined"}},
-	{field: Disabled, names: []string{"disabledAt", "disabled", "isDisabled"}, inverted: []string{"enabled", "isActive"}},
-}
-
 // columns tells the columns of one file apart.
 type columns struct {
-	wanted map[Field]string // by Options.Names
-	served map[string]use   // by the names that were seen
-	used   map[string]bool
-	marked map[Field]bool // whose other columns say the same
-	found  map[Field]bool // of wanted
+	wanted    map[Field]string // by Options.Names
+	rules     []rule           // by Options.Names, of Disabled; nil: what is known
+	ignored   map[string]bool  // by Options.Ignore
+	now       time.Time
+	system    *system
+	known     map[string]use  // a cache of lookUp
+	seen      map[string]bool // the names that the file has, without those that are nested
+	used      map[string]bool
+	marked    map[Field]bool  // whose other columns say the same
+	found     map[string]bool // of the columns that were named, those that are there
+	unsettled map[string]bool // columns that may say who is disabled or verified
 }
 
 // A use is what a column may be used for: the lower rank the better.
 type use struct {
-	field    Field // empty: none
-	at       int   // of the field in wellKnown
-	rank     int
-	inverted bool
+	field Field // empty: none
+	at    int   // of the field in wellKnown
+	rank  int
 }
 
 // maxNames is how many names are kept: JSON may have new ones in each account.
 const maxNames = 1000
 
-func newColumns(names map[Field]string) *columns {
-	return &columns{
-		wanted: names, served: map[string]use{}, used: map[string]bool{}, marked: map[Field]bool{}, found: map[Field]bool{},
+func newColumns(o Options) *columns {
+	c := &columns{
+		wanted: o.Names, ignored: map[string]bool{}, now: o.Now, system: systemCalled(o.From), known: map[string]use{}, seen: map[string]bool{},
+		used: map[string]bool{}, marked: map[Field]bool{}, found: map[string]bool{}, unsettled: map[string]bool{},
 	}
+	if c.now.IsZero() {
+		c.now = time.Now()
+	}
+	for _, name := range o.Ignore {
+		c.ignored[name] = true
+	}
+	if text := o.Names[Disabled]; text != "" && text != "-" {
+		for line := range strings.Lines(text) {
+			c.rules = append(c.rules, parseRules(strings.TrimSpace(line))...)
+		}
+	}
+	return c
 }
 
 // announce takes note of the names in a header.
 func (c *columns) announce(header []string) {
 	for _, name := range header {
 		if name != "" {
-			c.use(name)
+			c.see(name)
+			c.found[name] = true
 		}
 	}
-	for field, name := range c.wanted {
-		c.found[field] = c.found[field] || slices.Contains(header, strings.TrimPrefix(name, "!"))
+}
+
+func (c *columns) see(name string) {
+	if len(c.seen) < maxNames {
+		c.seen[name] = true
 	}
 }
 
@@ -84,40 +84,22 @@ func (c *columns) serves(name string, f Field) bool {
 
 // use looks up a name, once.
 func (c *columns) use(name string) use {
-	u, ok := c.served[name]
+	u, ok := c.known[name]
 	if !ok {
 		u = lookUp(name)
-		if len(c.served) < maxNames {
-			c.served[name] = u
+		if len(c.known) < maxNames {
+			c.known[name] = u
 		}
 	}
 	return u
 }
 
-func lookUp(name string) use {
-	for worse, fold := range []func(string) string{strings.Clone, folded} {
-		for at, k := range &wellKnown {
-			for i, each := range slices.Concat(k.names, k.inverted) {
-				if fold(each) == fold(name) {
-					return use{field: k.field, at: at, rank: 2*i + worse, inverted: i >= len(k.names)}
-				}
-			}
-		}
-	}
-	return use{}
-}
-
-var plainName = strings.NewReplacer("_", "", "-", "", " ", "")
-
-func folded(name string) string { return strings.ToLower(plainName.Replace(name)) }
-
 // A pick is the column that a field of an account is read from; without a name
 // there is none.
 type pick struct {
-	name     string
-	value    any
-	rank     int
-	inverted bool
+	name  string // as in the file, with dots for what is nested
+	value any
+	rank  int
 }
 
 // picks are in the order of wellKnown.
@@ -131,23 +113,65 @@ func (p *picks) of(f Field) *pick {
 func (c *columns) picks(values map[string]any) (found picks) {
 	for name, value := range values {
 		u := c.use(name)
-		if _, wanted := c.wanted[u.field]; wanted || u.field == "" {
+		if _, wanted := c.wanted[u.field]; wanted || u.field == "" || c.ignored[name] {
 			continue
 		}
-		best := &found[u.at]
-		better := best.name == "" || absent(best.value) && !absent(value) || absent(best.value) == absent(value) && u.rank < best.rank
-		if better {
-			*best = pick{name, value, u.rank, u.inverted}
+		if _, object := unwrapped(value).(map[string]any); object && u.field != CreatedAt && u.field != ID && u.field != Roles {
+			continue // its members have names of their own
 		}
-	}
-	for field, name := range c.wanted {
-		name, inverted := strings.CutPrefix(name, "!")
-		if value, top, ok := member(values, name); ok {
-			*found.of(field) = pick{top, value, 0, inverted || field == Disabled && lookUp(name).inverted}
-			c.found[field] = true
+		best := &found[u.at]
+		if best.name == "" || c.better(u, value, best) {
+			*best = pick{name, value, u.rank}
 		}
 	}
 	return found
+}
+
+// better reports whether a column says more than the one that was found before.
+func (c *columns) better(u use, value any, than *pick) bool {
+	least := 2 * len(emailVerifiedNames)
+	if u.field == EmailVerified && (u.rank < least) != (than.rank < least) {
+		return u.rank < least
+	}
+	return absent(than.value) && !absent(value) || absent(than.value) == absent(value) && u.rank < than.rank
+}
+
+// choose reads the fields that were named from the columns that were named for them.
+func (c *columns) choose(found *picks, all, values map[string]any) {
+	for field, name := range c.wanted {
+		if field == Disabled || field == EmailVerified {
+			continue
+		}
+		if value, ok := c.named(name, all, values); ok {
+			*found.of(field) = pick{name, value, 0}
+		}
+	}
+	if c.system == nil {
+		return
+	}
+	for field, wanted := range c.system.names {
+		if _, named := c.wanted[field]; named {
+			continue
+		}
+		p := found.of(field)
+		for name, value := range all {
+			if folded(name) == folded(wanted) && !absent(value) {
+				*p = pick{name, value, 0}
+			}
+		}
+		if wanted == "-" {
+			*p = pick{}
+		}
+	}
+}
+
+// named finds the value of a column that was named, or of what is nested in one.
+func (c *columns) named(name string, all, values map[string]any) (value any, ok bool) {
+	if value, _, ok = member(values, name); !ok {
+		value, ok = all[name]
+	}
+	c.found[name] = c.found[name] || ok
+	return value, ok
 }
 
 // member finds a value by a name, or by a path with dots, and the name of the
@@ -175,18 +199,23 @@ func member(values map[string]any, path string) (value any, top string, ok bool)
 
 // read makes a row of the values of an account.
 func (c *columns) read(values map[string]any) Row {
-	r := reading{columns: c, picks: c.picks(values)}
+	for name, value := range values {
+		values[name] = withoutNull(value)
+		c.see(name)
+		c.found[name] = c.found[name] || c.ignored[name]
+	}
+	all := flat(values)
+	if c.system == nil {
+		c.system = recogniseSystem(all)
+	}
+	r := reading{columns: c, values: values, all: all, picks: c.picks(all)}
+	c.choose(&r.picks, all, values)
 	r.row.ID = take(&r, ID, idOf, notText)
 	r.row.Email = r.text(Email)
-	r.row.Hash = r.text(PasswordHash)
-	r.row.Salt = r.text(Salt)
-	if list, ok := values[credentials]; ok && r.row.Hash == "" && c.wanted[PasswordHash] == "" {
-		c.used[credentials] = true
-		r.row.Keycloak = keycloakOf(list)
-	}
+	r.password()
 	r.names()
-	r.row.Verified = r.mark(EmailVerified)
-	r.row.Disabled = r.mark(Disabled)
+	r.verified()
+	r.disabled()
 	r.row.CreatedAt = take(&r, CreatedAt, timeOf, notTime)
 	if pick, ok := r.pick(Roles); ok {
 		var problem string
@@ -194,75 +223,13 @@ func (c *columns) read(values map[string]any) Row {
 			r.problem(Roles, problem)
 		}
 	}
+	r.unsettled()
 	return r.row
 }
 
-// reading is an account that becomes a row.
-type reading struct {
-	columns *columns
-	picks   picks
-	row     Row
-}
-
-func (r *reading) pick(f Field) (*pick, bool) {
-	p := r.picks.of(f)
-	if p.name == "" {
-		return p, false
-	}
-	r.columns.used[p.name] = true
-	return p, true
-}
-
-func (r *reading) problem(f Field, text string) {
-	r.row.Problems = append(r.row.Problems, Problem{f, text})
-}
-
-func take[T any](r *reading, f Field, read func(any) (T, bool), otherwise string) (value T) {
-	pick, ok := r.pick(f)
-	if !ok {
-		return value
-	}
-	if value, ok = read(pick.value); !ok {
-		r.problem(f, otherwise)
-	}
-	return value
-}
-
-func (r *reading) text(f Field) string { return take(r, f, textOf, notText) }
-
-// names reads either a first and a last name or a whole one, unless both were
-// asked for.
-func (r *reading) names() {
-	_, whole := r.columns.wanted[Name]
-	_, first := r.columns.wanted[FirstName]
-	_, last := r.columns.wanted[LastName]
-	if !whole || first || last {
-		r.row.First, r.row.Last = r.text(FirstName), r.text(LastName)
-	}
-	if whole || r.row.First+r.row.Last == "" {
-		r.row.Name = r.text(Name)
-	}
-}
-
-func (r *reading) mark(f Field) Mark {
-	pick, ok := r.pick(f)
-	if !ok || absent(pick.value) || pick.value == any("NULL") {
-		return Mark{}
-	}
-	r.columns.marked[f] = true
-	mark, ok := markOf(pick.value)
-	if !ok {
-		r.problem(f, notBool)
-	}
-	if pick.inverted {
-		return Mark{Set: !mark.Set}
-	}
-	return mark
-}
-
 func (c *columns) told() (used, unused []string) {
-	for _, name := range slices.Sorted(maps.Keys(c.served)) {
-		if c.used[name] || c.marked[c.served[name].field] {
+	for _, name := range slices.Sorted(maps.Keys(c.seen)) {
+		if c.used[name] || c.marked[c.use(name).field] {
 			used = append(used, name)
 		} else {
 			unused = append(unused, name)
@@ -273,10 +240,20 @@ func (c *columns) told() (used, unused []string) {
 
 func (c *columns) missing() (names []string) {
 	for field, name := range c.wanted {
-		if name != "-" && !c.found[field] {
-			names = append(names, strings.TrimPrefix(name, "!"))
+		switch {
+		case name == "-":
+		case field == Disabled || field == EmailVerified:
+			for line := range strings.Lines(name) {
+				for _, from := range parseRules(strings.TrimSpace(line)) {
+					names = append(names, from.column)
+				}
+			}
+		default:
+			names = append(names, name)
 		}
 	}
+	names = slices.AppendSeq(names, maps.Keys(c.ignored))
+	names = slices.DeleteFunc(names, func(name string) bool { return c.found[name] })
 	slices.Sort(names)
-	return names
+	return slices.Compact(names)
 }

@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
+	"strings"
 )
 
 // What a file is, told from how it begins.
@@ -28,10 +31,17 @@ func recognise(head []byte, o Options) (format, error) {
 		return 0, errors.New("the file is UTF-16. Save it as UTF-8")
 	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
 		return 0, errors.New("the file is compressed. Unpack it, as in: zcat FILE | watchword users import -")
+	case bytes.HasPrefix(head, []byte("SQLite format 3")):
+		return 0, errors.New("the file is a database of SQLite. Export the table of users, as in: sqlite3 -header -csv FILE 'SELECT * FROM users' >users.csv; it is binary, and no text")
+	case bytes.HasPrefix(head, []byte("PK\x03\x04")):
+		return 0, errors.New("the file is a ZIP archive or a spreadsheet. Unpack it, or save the sheet as CSV in UTF-8")
 	case bytes.IndexByte(head[:min(len(head), 1024)], 0) >= 0:
 		return 0, errors.New("the file is no text. Write CSV or JSON")
 	}
 	text := bytes.TrimSpace(bytes.TrimPrefix(head, byteOrderMark))
+	if problem := otherFormat(text, o); problem != "" {
+		return 0, errors.New(problem)
+	}
 	looksJSON := len(text) > 0 && (text[0] == '{' || text[0] == '[')
 	switch {
 	case len(text) == 0:
@@ -45,7 +55,7 @@ func recognise(head []byte, o Options) (format, error) {
 	case text[0] == '[':
 		return formatArray, nil
 	}
-	f, known := recogniseObject(text)
+	f, known := recogniseObject(text, o)
 	if !known && len(head) == MaxAccount && !bytes.ContainsRune(text, '\n') {
 		f = formatLines // and the first is too long
 	}
@@ -55,9 +65,13 @@ func recognise(head []byte, o Options) (format, error) {
 // recogniseObject tells JSON that begins with an object apart: is it the first
 // account, or does it hold all of them? If it is cut off or broken before that can
 // be known, the others decide.
-func recogniseObject(text []byte) (f format, known bool) {
+func recogniseObject(text []byte, o Options) (f format, known bool) {
+	if o.List != "" {
+		return formatObject, true
+	}
 	dec := json.NewDecoder(bytes.NewReader(text))
-	var path []json.Token // the name before each value that is open; nil in an array
+	names := map[string]bool{} // of the members at the top
+	var path []json.Token      // the name before each value that is open; nil in an array
 	for {
 		token, err := dec.Token()
 		if err != nil {
@@ -66,6 +80,9 @@ func recogniseObject(text []byte) (f format, known bool) {
 		switch token {
 		case json.Delim('{'), json.Delim('['):
 			if token == json.Delim('[') && len(path) == 1 && path[0] == json.Token("users") {
+				return formatObject, true
+			}
+			if token == json.Delim('[') && len(path) > 0 && listsAccounts(path, text[dec.InputOffset():], names) {
 				return formatObject, true
 			}
 			path = append(path, nil)
@@ -79,6 +96,9 @@ func recogniseObject(text []byte) (f format, known bool) {
 			path[len(path)-1] = nil
 		default:
 			path = named(path, token)
+			if name, ok := token.(string); ok && len(path) == 1 && path[0] != nil {
+				names[folded(name)] = true
+			}
 		}
 	}
 	for line := range bytes.Lines(text) {
@@ -98,4 +118,59 @@ func named(path []json.Token, token json.Token) []json.Token {
 		path[top] = nil
 	}
 	return path
+}
+
+// listNames are the names of arrays of accounts, at the top of an object or in its data.
+var listNames = []string{"users", "identities", "accounts", "members", "people", "data", "items", "results", "records", "rows", "resources", "entries", "documents", "value", "hits"}
+
+// isList reports whether a path of names leads to an array of accounts by its name:
+// users, or data.users.
+func isList(path []json.Token) bool {
+	if len(path) > 2 || len(path) == 2 && !listed(path[0]) {
+		return false
+	}
+	return listed(path[len(path)-1])
+}
+
+func listed(name json.Token) bool {
+	text, ok := name.(string)
+	return ok && slices.Contains(listNames, strings.ToLower(text))
+}
+
+// listsAccounts reports whether an array that begins here is that of the accounts, and
+// not a member of the first of them: it holds objects, and no address stands before it.
+func listsAccounts(path []json.Token, rest []byte, names map[string]bool) bool {
+	if !isList(path) || !bytes.HasPrefix(bytes.TrimSpace(rest), []byte("{")) {
+		return false
+	}
+	for name := range names {
+		if u := lookUp(name); u.field == Email || u.field == PasswordHash || u.field == ID {
+			return false
+		}
+	}
+	return true
+}
+
+var (
+	dumpLine = regexp.MustCompile(`(?m)^(COPY [^\n]+ FROM stdin;|-- PostgreSQL database dump|INSERT INTO |-- MySQL dump|CREATE TABLE |PRAGMA foreign_keys|-- phpMyAdmin)`)
+	ldifLine = regexp.MustCompile(`^(#[^\n]*\n|version: *1\s*\n|\s)*dn::? `)
+	yamlLine = regexp.MustCompile(`^(---\s*\n|#[^\n]*\n)*(- )?["']?[A-Za-z_][\w-]*["']?:( [^\n,;\t]*)?\r?\n`)
+)
+
+// otherFormat names a format that is not read, and says how to come by one that is.
+func otherFormat(text []byte, o Options) string {
+	head := text[:min(len(text), 64<<10)]
+	switch {
+	case o.Format != "" || o.Columns != nil || len(head) == 0 || head[0] == '{' || head[0] == '[':
+		return ""
+	case dumpLine.Match(head):
+		return "the file is a dump of SQL (COPY or INSERT), not CSV. Export the table of users, as in: psql app -c \"\\copy (SELECT * FROM users) TO users.csv CSV HEADER\""
+	case ldifLine.Match(head):
+		return "the file is LDIF, of an LDAP server. Write the entries as CSV or JSON, with the columns mail, cn, userPassword"
+	case head[0] == '<':
+		return "the file is XML or HTML. Write CSV or JSON"
+	case yamlLine.Match(head):
+		return "the file is YAML. Write it as JSON with an account a line, as in: yq -o=json -I=0 '.users[]' FILE >users.json"
+	}
+	return ""
 }

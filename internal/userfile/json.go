@@ -7,7 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
+	"slices"
+	"strings"
 	"unicode/utf8"
+
+	"github.com/watchword-auth/watchword/internal/strictjson"
 )
 
 // JSON in its three shapes. In lines, a broken account costs its line. In an array
@@ -52,6 +57,9 @@ func object(text []byte) (values map[string]any, problem string) {
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return nil, notObject
 	}
+	if err := strictjson.Check(text); err != nil { // as strict as the API
+		return nil, err.Error()
+	}
 	return values, ""
 }
 
@@ -61,12 +69,14 @@ type jsonSource struct {
 	dec    *json.Decoder
 	feed   *jsonFeed
 	format format
-	inside bool // the array
+	inside bool   // the array
+	list   string // the name of the array; empty: a usual one
+	depth  int    // of the array, in objects
 }
 
-func newJSON(in *bufio.Reader, f format) *jsonSource {
+func newJSON(in *bufio.Reader, f format, list string) *jsonSource {
 	feed := &jsonFeed{in: in, line: 1}
-	return &jsonSource{dec: json.NewDecoder(feed), feed: feed, format: f}
+	return &jsonSource{dec: json.NewDecoder(feed), feed: feed, format: f, list: list}
 }
 
 func (j *jsonSource) next() (raw, error) {
@@ -98,29 +108,94 @@ func (j *jsonSource) enter() error {
 	if _, err := j.dec.Token(); err != nil || j.format == formatArray {
 		return err
 	}
+	return j.find(nil)
+}
+
+// find goes into the array of the accounts, which is in the object that is open or in an
+// object of that.
+func (j *jsonSource) find(path []json.Token) error {
+	var arrays []string
 	for j.dec.More() {
-		token, err := j.dec.Token()
+		name, err := j.dec.Token()
 		if err != nil {
 			return err
 		}
-		if token == json.Token("users") {
-			if token, err = j.dec.Token(); err == nil && token != json.Delim('[') {
-				err = errNoUsers
+		here := append(slices.Clone(path), name)
+		token, err := j.dec.Token()
+		switch {
+		case err != nil:
+			return err
+		case token == json.Delim('[') && j.isList(here):
+			j.depth = len(here)
+			return nil
+		case token == json.Delim('{') && len(path) < 3 && j.leadsToList(here):
+			if err := j.find(here); !errors.Is(err, errNoUsers) {
+				return err
 			}
-			return err
-		}
-		if err := j.pass(); err != nil {
-			return err
+			if _, err := j.dec.Token(); err != nil { // its end
+				return err
+			}
+		case token == json.Delim('{'), token == json.Delim('['):
+			if token == json.Delim('[') && len(path) == 0 {
+				arrays = append(arrays, fmt.Sprint(name))
+			}
+			if err := j.passFrom(1); err != nil {
+				return err
+			}
 		}
 	}
-	return errNoUsers
+	if j.list != "" {
+		return fmt.Errorf("%w `%s`. Name another array with --list", errNoUsers, j.list)
+	}
+	if len(arrays) > 0 {
+		return fmt.Errorf("%w `users`. It has %s: name the one with the accounts, as in: --list NAME", errNoUsers, shownNames(arrays))
+	}
+	return fmt.Errorf("%w `users`. Write one account a line, or an array of accounts; or name the array, as in: --list NAME", errNoUsers)
 }
 
-var errNoUsers = errors.New("the file holds one object, and no array `users` in it. Write one account a line, or an array of accounts")
+func (j *jsonSource) isList(path []json.Token) bool {
+	if j.list == "" {
+		return isList(path)
+	}
+	return pathText(path) == j.list
+}
+
+func (j *jsonSource) leadsToList(path []json.Token) bool {
+	if j.list == "" {
+		return len(path) == 1 && listed(path[0])
+	}
+	return strings.HasPrefix(j.list, pathText(path)+".")
+}
+
+func pathText(path []json.Token) string {
+	var names []string
+	for _, name := range path {
+		names = append(names, fmt.Sprint(name))
+	}
+	return strings.Join(names, ".")
+}
+
+// shownNames are names of members that may be shown.
+func shownNames(names []string) string {
+	names = names[:min(len(names), 5)]
+	for i, name := range names {
+		if !shownName.MatchString(name) {
+			names[i] = "(not shown)"
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+var shownName = regexp.MustCompile(`^[\pL_][\w.:-]{0,39}$`)
+
+var errNoUsers = errors.New("the file holds one object, and no array")
 
 // pass skips a value without keeping it.
-func (j *jsonSource) pass() error {
-	for depth := 0; ; {
+func (j *jsonSource) pass() error { return j.passFrom(0) }
+
+// passFrom skips the rest of a value of which depth objects and arrays are open.
+func (j *jsonSource) passFrom(depth int) error {
+	for {
 		j.feed.allow(maxValue)
 		token, err := j.dec.Token()
 		if err != nil {
@@ -142,13 +217,16 @@ func (j *jsonSource) pass() error {
 // end sees to it that the file ends where it should: what is cut off looks like
 // the end, too.
 func (j *jsonSource) end() error {
-	for j.format != formatValues {
+	for open := j.depth; j.format != formatValues; {
 		if !j.dec.More() {
-			token, err := j.dec.Token() // the end of the array, then of the object
+			token, err := j.dec.Token() // the end of the array, then of the objects
 			if err != nil {
 				return j.broken(err)
 			}
-			if token == json.Delim('}') || j.format == formatArray {
+			if token == json.Delim('}') {
+				open--
+			}
+			if open <= 0 {
 				break
 			}
 			continue

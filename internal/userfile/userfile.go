@@ -12,6 +12,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -28,6 +30,9 @@ const (
 	Email         Field = "email"
 	PasswordHash  Field = "passwordHash"
 	Salt          Field = "salt"
+	Algorithm     Field = "hashAlgorithm" // of PasswordHash, where the hash does not say it
+	Factor        Field = "hashFactor"    // iterations or cost, where the hash does not say it
+	Temporary     Field = "temporaryPassword"
 	Name          Field = "name"
 	FirstName     Field = "firstName"
 	LastName      Field = "lastName"
@@ -53,10 +58,23 @@ type Options struct {
 	Columns []string
 
 	// Names says which column a field is read from: of JSON the name of a member,
-	// with dots for one that is nested. "-" is none, and an exclamation mark before
-	// the name of Disabled turns its meaning round. Default: well-known names, see
-	// column.go.
+	// with dots for one that is nested. "-" is none. Disabled and EmailVerified take
+	// several, in lines, each as parseRules reads it. Default: well-known names, see
+	// names.go and state.go.
 	Names map[Field]string
+
+	// Ignore names columns that are not read, and say nothing of an account's state.
+	Ignore []string
+
+	// From is one of Systems. Default: the one whose columns the file has, if any.
+	From string
+
+	// List is the name of the array of accounts in a JSON object; with dots for one
+	// that is nested. Default: users, or another usual name.
+	List string
+
+	// Now is when the file is read: a ban until yesterday is over. Default: time.Now.
+	Now time.Time
 }
 
 // A Row is one account, as far as it could be read.
@@ -64,6 +82,9 @@ type Row struct {
 	Place
 	ID, Email          string
 	Hash, Salt         string
+	Algorithm, Factor  string
+	Prehash            string    // what of the password was hashed (passhash.Methods); empty: itself
+	Temporary          bool      // the password has to be changed before it is used
 	Keycloak           *Keycloak // instead of Hash
 	Name               string    // or
 	First, Last        string
@@ -80,7 +101,10 @@ type Mark struct {
 }
 
 // Keycloak is a password as Keycloak keeps it: two texts of JSON.
-type Keycloak struct{ CredentialData, SecretData string }
+type Keycloak struct {
+	CredentialData, SecretData string
+	Plain                      bool // the file holds the password itself
+}
 
 // A Problem is something that could not be read. It holds no value of the file.
 type Problem struct {
@@ -129,7 +153,7 @@ type raw struct {
 // file; they hold no value of it.
 func New(file io.Reader, o Options) (*Reader, error) {
 	count := &counter{in: file}
-	r := &Reader{count: count, columns: newColumns(o.Names)}
+	r := &Reader{count: count, columns: newColumns(o)}
 	in := bufio.NewReaderSize(count, MaxAccount)
 	head, err := in.Peek(MaxAccount)
 	if endsInReturns(head) {
@@ -152,7 +176,7 @@ func New(file io.Reader, o Options) (*Reader, error) {
 	case formatLines:
 		r.source = &jsonLines{lines: lines{in: in}}
 	default:
-		r.source = newJSON(in, format)
+		r.source = newJSON(in, format, o.List)
 	}
 	if err != nil {
 		return nil, err
@@ -186,6 +210,30 @@ func (r *Reader) Columns() (used, unused []string) { return r.columns.told() }
 
 // Missing lists the columns that Options.Names speaks of and no account had.
 func (r *Reader) Missing() []string { return r.columns.missing() }
+
+// Unsettled lists the columns of the accounts read so far that were not used and whose
+// names speak of a state: an account may be disabled or verified because of them. An
+// account must not be imported before each is named or declined (Options.Ignore).
+func (r *Reader) Unsettled() []string { return slices.Sorted(maps.Keys(r.columns.unsettled)) }
+
+// System is the name of the system that the file was recognised as, or "".
+func (r *Reader) System() string {
+	if r.columns.system == nil {
+		return ""
+	}
+	return r.columns.system.name
+}
+
+// HasEmail reports whether an account that was read had a column that is looked for an
+// address in.
+func (r *Reader) HasEmail() bool {
+	for name := range r.columns.known {
+		if r.columns.use(name).field == Email {
+			return true
+		}
+	}
+	return false
+}
 
 // counter counts what is read.
 type counter struct {

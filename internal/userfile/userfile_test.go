@@ -447,9 +447,15 @@ func TestHowOthersSpellRolesAndTruths(t *testing.T) {
 			t.Errorf("%s: %v, %v", text, got.Verified, got.Problems)
 		}
 	}
-	for text, want := range map[string]bool{`true`: false, `false`: true, `"f"`: true, `null`: false, `""`: false, `"NULL"`: false} {
+	for text, want := range map[string]bool{`true`: false, `false`: true, `"f"`: true} {
 		rows, _ := readAll(t, `{"enabled":`+text+`}`, userfile.Options{})
 		if got := rows[0]; got.Problems != nil || got.Disabled.Set != want {
+			t.Errorf("enabled %s: disabled %v, %v", text, got.Disabled, got.Problems)
+		}
+	}
+	for _, text := range []string{`null`, `""`, `"NULL"`} {
+		rows, _ := readAll(t, `{"enabled":`+text+`}`, userfile.Options{})
+		if got := rows[0]; len(got.Problems) != 1 || !strings.Contains(got.Problems[0].Text, "says neither enabled nor disabled") {
 			t.Errorf("enabled %s: disabled %v, %v", text, got.Disabled, got.Problems)
 		}
 	}
@@ -571,11 +577,12 @@ func TestANumberIsADateOrATruthOrAProblem(t *testing.T) {
 			if want == nil {
 				problems = append(problems,
 					userfile.Problem{Field: userfile.EmailVerified, Text: "neither true nor false"},
-					userfile.Problem{Field: userfile.Disabled, Text: "neither true nor false"})
+					userfile.Problem{Field: userfile.Disabled, Text: "the column isActive is neither true nor false nor a date. Name the values that mean disabled: " +
+						"--disabled 'isActive=VALUE,VALUE'; --ignore isActive if it is about something else"})
 			}
 			if want == nil || want.Set && want.At.IsZero() { // 1 is no date
 				problems = append(problems,
-					userfile.Problem{Field: userfile.CreatedAt, Text: "not a date: write RFC 3339, or seconds or milliseconds since 1970"})
+					userfile.Problem{Field: userfile.CreatedAt, Text: "not a date: write RFC 3339, or seconds or milliseconds since 1970, or leave dates out with --created-at=-"})
 			}
 			if diff := cmp.Diff(problems, rows[0].Problems); diff != "" {
 				t.Errorf("%s: want, got:\n%s", text, diff)

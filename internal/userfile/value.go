@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,7 +21,7 @@ import (
 const (
 	notText  = "not a text"
 	notBool  = "neither true nor false"
-	notTime  = "not a date: write RFC 3339, or seconds or milliseconds since 1970"
+	notTime  = "not a date: write RFC 3339, or seconds or milliseconds since 1970, or leave dates out with --created-at=-"
 	notRoles = "not a list of names"
 	onlyRefs = "refers to documents of another collection. Put their names in, or leave roles out with --roles=-"
 )
@@ -149,24 +150,58 @@ func markOf(value any) (Mark, bool) {
 var layouts = []string{
 	time.RFC3339, "2006-01-02T15:04:05Z0700", "2006-01-02T15:04:05",
 	"2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05Z07", "2006-01-02 15:04:05 Z0700 MST", "2006-01-02 15:04:05", "2006-01-02",
+	"2006-01-02 15:04:05 Z07:00", "2006-01-02 15:04:05 Z0700", "2006-01-02 15:04:05 Z07", "2006-01-02 15:04:05 UTC", "2006-01-02 15:04:05 GMT", // Rails, SQL Server
+	"Mon, 02 Jan 2006 15:04:05 UTC Z07:00", "Mon, 02 Jan 2006 15:04:05 GMT", time.RFC1123Z, "Mon Jan _2 15:04:05 2006", "2006-01-02T15:04Z07:00", "2006-01-02 15:04",
+	"Mon Jan 02 2006 15:04:05 GMT-0700",           // ECMAScript, without the name of the zone
+	"Jan _2 2006  3:04PM", "Jan _2 2006 15:04:05", // SQL Server
+	"20060102150405Z", "20060102150405.0Z", // LDAP
 }
 
 // timeOf returns the zero time for none.
 func timeOf(value any) (time.Time, bool) {
 	text, ok := textOf(value)
 	text = strings.TrimSpace(text)
-	if !ok || text == "" || strings.EqualFold(text, "null") {
+	if !ok || text == "" || zeroDate(text) {
 		return time.Time{}, ok
 	}
+	text, _, _ = strings.Cut(text, " (") // of ECMAScript: (Coordinated Universal Time)
 	if n, err := strconv.ParseFloat(text, 64); err == nil {
 		return numbered(text, n)
 	}
+	text = strings.Join(strings.Fields(text), " ")
 	for _, layout := range layouts {
-		if t, err := time.Parse(layout, text); err == nil {
+		if t, err := time.Parse(strings.ReplaceAll(layout, "  ", " "), text); err == nil {
 			return t.UTC(), true
 		}
 	}
 	return time.Time{}, false
+}
+
+// zeroDate reports whether a date is the one that MySQL and .NET write for none.
+func zeroDate(text string) bool {
+	return strings.HasPrefix(text, "0000-00-00") || strings.HasPrefix(text, "0001-01-01")
+}
+
+// nulls are how programs write a value that is none, in every field alike.
+var nulls = []string{"NULL", "null", `\N`, "(null)", "<null>", "[NULL]"}
+
+// withoutNull turns them into nil, also within a value.
+func withoutNull(value any) any {
+	switch v := value.(type) {
+	case string:
+		if slices.Contains(nulls, v) {
+			return nil
+		}
+	case map[string]any:
+		for name, inner := range v {
+			v[name] = withoutNull(inner)
+		}
+	case []any:
+		for i, inner := range v {
+			v[i] = withoutNull(inner)
+		}
+	}
+	return value
 }
 
 // milliseconds since 1970 have been more than this since 1973, and seconds will
@@ -259,8 +294,9 @@ func roleOf(value any) (name, problem string) {
 	return strings.ToLower(strings.TrimSpace(text)), ""
 }
 
-// keycloakOf finds the password among the credentials of a realm's export.
-func keycloakOf(value any) *Keycloak {
+// keycloakOf finds the password among the credentials of a realm's export, and whether
+// it is temporary. Earlier ones (password-history) do not count.
+func keycloakOf(value any) (found *Keycloak, temporary bool) {
 	list, _ := value.([]any)
 	for _, each := range list {
 		credential, _ := each.(map[string]any)
@@ -269,7 +305,22 @@ func keycloakOf(value any) *Keycloak {
 		}
 		data, _ := credential["credentialData"].(string)
 		secret, _ := credential["secretData"].(string)
-		return &Keycloak{CredentialData: data, SecretData: secret}
+		_, plain := credential["value"].(string)
+		if hash, ok := credential["hashedSaltedValue"].(string); ok && secret == "" { // before Keycloak 7
+			data = jsonText(map[string]any{"algorithm": credential["algorithm"], "hashIterations": credential["hashIterations"]})
+			secret = jsonText(map[string]any{"value": hash, "salt": credential["salt"]})
+			plain = false
+		}
+		temporary, _ := credential["temporary"].(bool)
+		return &Keycloak{CredentialData: data, SecretData: secret, Plain: plain && secret == ""}, temporary
 	}
-	return nil
+	return nil, false
+}
+
+func jsonText(object map[string]any) string {
+	text, err := json.Marshal(object)
+	if err != nil {
+		return "" // what is read is JSON, and can be written
+	}
+	return string(text)
 }

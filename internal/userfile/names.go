@@ -1,0 +1,112 @@
+package userfile
+
+import (
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// The names that other systems give to columns. They are compared as they are first,
+// and then folded: "Password Hash" is password_hash. A dot stands for a member of a
+// JSON object.
+
+// A known column is what others call a field.
+type known struct {
+	field Field
+	names []string // the better ones first; of a row the first that says something is taken
+}
+
+// wellKnown are the names that need no flag. First and last names come before
+// whole ones, which are often the name at sign-in.
+var wellKnown = [...]known{
+	{ID, []string{"id", "_id", "localId", "uid", "userId", "uuid", "sub"}},
+	{Email, []string{
+		"email", "emailAddress", "mail", "userEmail", "primaryEmail", "primaryEmailAddress", "userEmailAddress", "userMail",
+		"profile.email", "traits.email", "emails.address", "emails.value", "emails.email", "emails", "email_addresses.email_address", "email.email",
+		"human.email.email", "profile.login",
+	}},
+	{PasswordHash, []string{
+		"passwordHash", "hashedPassword", "encryptedPassword", "passwordDigest", "passwordEncrypted", "cryptedPassword",
+		"userPassword", "userPass", "password", "pass", "passwd", "hash",
+		"credentials.password.config.hashed_password", "credentials.password.hash.value", "custom_password_hash.hash.value",
+		"services.password.bcrypt", "services.password.argon2", "hashedPassword.value", "hashedPassword.hash",
+	}},
+	{Salt, []string{"salt", "passwordSalt", "hashSalt", "credentials.password.hash.salt", "custom_password_hash.salt.value"}},
+	{Algorithm, []string{
+		"passwordAlgorithm", "encryptionScheme", "passwordHasher", "passwordEncryptionMethod", "passwordType", "hashAlgorithm",
+		"passwordHashAlgorithm", "hashType", "credentials.password.hash.algorithm", "custom_password_hash.algorithm",
+	}},
+	{Factor, []string{
+		"factor", "iterations", "workFactor", "hashIterations", "passwordIterations",
+		"credentials.password.hash.workFactor", "credentials.password.hash.iterationCount",
+	}},
+	{Temporary, []string{
+		"temporary", "passwordTemporary", "isTemporaryPassword", "passwordChangeRequired", "mustChangePassword", "forcePasswordChange",
+		"forceChangePassword", "needUpdatePassword", "passwordResetRequired", "changePasswordRequired", "mustResetPassword",
+		"requirePasswordChange", "requirePasswordReset", "needsPasswordReset", "forcePasswordReset", "needsNewPassword", "pwdReset",
+		"mustChangePasswordOnNextLogin", "userMustChangePassword", "resetPasswordRequired", "passwordNeedsReset",
+	}},
+	{FirstName, []string{"firstName", "givenName", "profile.firstName", "traits.name.first", "traits.firstName", "name.first", "name.givenName"}},
+	{LastName, []string{"lastName", "familyName", "surname", "profile.lastName", "traits.name.last", "traits.lastName", "name.last", "name.familyName"}},
+	{Name, []string{"name", "displayName", "fullName", "cn", "profile.displayName", "profile.name", "traits.name", "username", "userLogin", "traits.username"}},
+	{EmailVerified, slices.Concat(emailVerifiedNames, verifiedNames)},
+	{Roles, []string{"roles", "role", "realmRoles"}},
+	{CreatedAt, []string{
+		"createdAt", "createdTimestamp", "dateJoined", "created", "createdTime", "createdOn", "createdDate", "dateCreated", "creationDate",
+		"creationTime", "createDate", "createTime", "registeredAt", "userRegistered", "userRegdate", "registrationDate", "registerDate", "regdate",
+		"joinedAt", "signupDate", "signedUpAt", "userCreateDate", "insertInstant", "createTimestamp", "whenCreated", "accountCreated",
+	}},
+}
+
+// emailVerifiedNames speak of the address. Where one of them is there, the others,
+// which may speak of the person, are not asked.
+var emailVerifiedNames = []string{
+	"emailVerifiedAt", "emailVerified", "isEmailVerified", "emailConfirmedAt", "emailConfirmed", "isEmailConfirmed", "mailVerified",
+	"emailIsVerified", "emailVerifiedOn", "emailVerifiedDate", "emailValidated", "isEmailValidated", "verifiedEmail", "emailVerification",
+	"emailVerificationStatus", "emailStatus", "profile.emailVerified", "emails.verified", "emails.isVerified", "verifiable_addresses.verified",
+	"email_addresses.verification.status", "verifiedEmailAddresses", "human.email.isEmailVerified", "email.verified", "email.isEmailVerified",
+}
+
+var verifiedNames = []string{"verifiedAt", "verified", "isVerified", "confirmedAt", "confirmed", "isConfirmed"}
+
+var plainName = strings.NewReplacer("_", "", "-", "", " ", "", ":", "")
+
+func folded(name string) string { return strings.ToLower(plainName.Replace(name)) }
+
+// lookUp finds the field of a name that needs no flag.
+func lookUp(name string) use {
+	for worse, fold := range []func(string) string{strings.Clone, folded} {
+		for at, k := range &wellKnown {
+			for i, each := range k.names {
+				if fold(each) == fold(name) {
+					return use{field: k.field, at: at, rank: 2*i + worse}
+				}
+			}
+		}
+	}
+	return use{}
+}
+
+// wordsOf splits a name into its words in lower case: bannedUntil, banned_until and
+// "Banned Until" are two each. A run of capitals is one word.
+func wordsOf(name string) (words []string) {
+	var word []rune
+	end := func() {
+		if len(word) > 0 {
+			words, word = append(words, strings.ToLower(string(word))), nil
+		}
+	}
+	runes := []rune(name)
+	for i, r := range runes {
+		switch {
+		case !unicode.IsLetter(r) && !unicode.IsDigit(r):
+			end()
+			continue
+		case unicode.IsUpper(r) && i > 0 && (unicode.IsLower(runes[i-1]) || unicode.IsUpper(runes[i-1]) && i+1 < len(runes) && unicode.IsLower(runes[i+1])):
+			end()
+		}
+		word = append(word, r)
+	}
+	end()
+	return words
+}

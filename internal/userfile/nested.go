@@ -1,0 +1,113 @@
+package userfile
+
+import (
+	"slices"
+	"strings"
+)
+
+// What lies within the values of a JSON object, and what some systems write as lists.
+
+// maxNesting is how deep a name may lie: user.account.state.name.
+const maxNesting = 4
+
+// flat gives what is nested in objects names with dots, beside the values themselves.
+func flat(values map[string]any) map[string]any {
+	all := make(map[string]any, len(values))
+	for name, value := range values {
+		all[name] = value
+		flatten(all, name, value, 1)
+	}
+	attributes(all, values)
+	for _, name := range []string{"emails", "email_addresses", "verifiable_addresses"} {
+		list, _ := all[name].([]any)
+		if text, ok := first(list).(string); ok {
+			all[name] = text
+		} else if object := primary(list, all); object != nil {
+			delete(all, name)
+			for member, value := range object {
+				all[name+"."+member] = value
+				flatten(all, name+"."+member, value, 2)
+			}
+		}
+	}
+	return all
+}
+
+func flatten(all map[string]any, path string, value any, depth int) {
+	object, ok := unwrapped(value).(map[string]any)
+	if !ok || depth == maxNesting {
+		return
+	}
+	for name, value := range object {
+		if strings.HasPrefix(name, "$") { // extended JSON
+			continue
+		}
+		path := path + "." + name
+		if _, taken := all[path]; !taken {
+			all[path] = value
+		}
+		flatten(all, path, value, depth+1)
+	}
+}
+
+func first(list []any) any {
+	if len(list) == 0 {
+		return nil
+	}
+	return list[0]
+}
+
+// primary is the object of a list of addresses that is the address of the account.
+func primary(list []any, all map[string]any) map[string]any {
+	var objects []map[string]any
+	for _, each := range list {
+		if object, ok := each.(map[string]any); ok {
+			objects = append(objects, object)
+		}
+	}
+	i := slices.IndexFunc(objects, func(o map[string]any) bool {
+		id, email := all["primary_email_address_id"], all["traits.email"]
+		return o["primary"] == true || o["isPrimary"] == true || o["is_primary"] == true ||
+			id != nil && o["id"] == id || email != nil && o["value"] == email
+	})
+	switch {
+	case i >= 0:
+		return objects[i]
+	case len(objects) > 0 && all["traits.email"] == nil:
+		return objects[0]
+	}
+	return nil
+}
+
+// attributes takes the list of Cognito apart: [{"Name": "email", "Value": "…"}].
+func attributes(all, values map[string]any) {
+	for _, name := range []string{"Attributes", "UserAttributes"} {
+		list, _ := values[name].([]any)
+		for _, each := range list {
+			object, _ := each.(map[string]any)
+			if text, ok := object["Name"].(string); ok && text != "" {
+				if _, taken := all[text]; !taken {
+					all[text] = object["Value"]
+				}
+			}
+		}
+	}
+}
+
+// top is the name of the member that a name with dots lies in; that of an attribute is
+// its list.
+func top(name string, values map[string]any) string {
+	if _, ok := values[name]; ok {
+		return name
+	}
+	first, _, _ := strings.Cut(name, ".")
+	if _, ok := values[first]; ok {
+		return first
+	}
+	for _, list := range []string{"Attributes", "UserAttributes"} {
+		if _, ok := values[list]; ok {
+			return list
+		}
+	}
+	return first
+}

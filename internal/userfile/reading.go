@@ -1,0 +1,235 @@
+package userfile
+
+import (
+	"slices"
+	"strings"
+)
+
+// How an account of a file becomes a row.
+
+// reading is an account that becomes a row.
+type reading struct {
+	columns *columns
+	values  map[string]any // as in the file
+	all     map[string]any // and what lies within them
+	picks   picks
+	row     Row
+	stated  bool // a column says whether it is disabled
+}
+
+func (r *reading) pick(f Field) (*pick, bool) {
+	p := r.picks.of(f)
+	if p.name == "" {
+		return p, false
+	}
+	r.use(p.name)
+	return p, true
+}
+
+func (r *reading) use(name string) {
+	r.columns.used[name] = true
+	r.columns.used[top(name, r.values)] = true
+}
+
+func (r *reading) problem(f Field, text string) {
+	r.row.Problems = append(r.row.Problems, Problem{f, text})
+}
+
+func take[T any](r *reading, f Field, read func(any) (T, bool), otherwise string) (value T) {
+	pick, ok := r.pick(f)
+	if !ok {
+		return value
+	}
+	if value, ok = read(pick.value); !ok {
+		r.problem(f, otherwise)
+	}
+	return value
+}
+
+func (r *reading) text(f Field) string { return take(r, f, textOf, notText) }
+
+// names reads either a first and a last name or a whole one, unless both were
+// asked for.
+func (r *reading) names() {
+	_, whole := r.columns.wanted[Name]
+	_, first := r.columns.wanted[FirstName]
+	_, last := r.columns.wanted[LastName]
+	if !whole || first || last {
+		r.row.First, r.row.Last = r.text(FirstName), r.text(LastName)
+	}
+	if whole || r.row.First+r.row.Last == "" {
+		r.row.Name = r.text(Name)
+	}
+}
+
+// password reads the hash, and what stands beside it.
+func (r *reading) password() {
+	c := r.columns
+	r.row.Hash = r.text(PasswordHash)
+	r.row.Salt = r.text(Salt)
+	r.row.Algorithm = r.text(Algorithm)
+	r.row.Factor = r.text(Factor)
+	switch name := r.picks.of(PasswordHash).name; {
+	case strings.HasSuffix(name, "services.password.bcrypt"), strings.HasSuffix(name, "services.password.argon2"):
+		r.row.Prehash = "sha256-hex" // Meteor
+	}
+	if pick, ok := r.pick(Temporary); ok && !absent(pick.value) {
+		mark, ok := markOf(pick.value)
+		if !ok {
+			r.problem(Temporary, notBool)
+		}
+		r.row.Temporary = mark.Set
+	}
+	if list, ok := r.values["requiredActions"].([]any); ok && slices.Contains(list, any("UPDATE_PASSWORD")) {
+		r.use("requiredActions")
+		r.row.Temporary = true
+	}
+	if list, ok := r.values[credentials].([]any); ok && r.row.Hash == "" && c.wanted[PasswordHash] == "" {
+		c.used[credentials] = true
+		var temporary bool
+		r.row.Keycloak, temporary = keycloakOf(list)
+		r.row.Temporary = r.row.Temporary || temporary
+	}
+}
+
+// verified reads whether the address is verified, from the columns that were named, of
+// which one is enough, or from the best one that is known.
+func (r *reading) verified() {
+	c := r.columns
+	text, named := c.wanted[EmailVerified]
+	if !named {
+		if pick, ok := r.pick(EmailVerified); ok {
+			r.row.Verified = r.verifiedBy(rule{column: pick.name}, pick.value)
+		}
+		return
+	}
+	if text == "-" {
+		return
+	}
+	for line := range strings.Lines(text) {
+		for _, rule := range parseRules(strings.TrimSpace(line)) {
+			value, ok := c.named(rule.column, r.all, r.values)
+			if !ok {
+				continue
+			}
+			r.use(rule.column)
+			if mark := r.verifiedBy(rule, value); mark.Set && (!r.row.Verified.Set || r.row.Verified.At.IsZero()) {
+				r.row.Verified = mark
+			}
+		}
+	}
+}
+
+func (r *reading) verifiedBy(from rule, value any) Mark {
+	r.columns.marked[EmailVerified] = true
+	if from.words != nil {
+		s := from.read(value, r.columns.now)
+		return Mark{Set: s.disabled}
+	}
+	if absent(value) {
+		return Mark{}
+	}
+	if strings.HasPrefix(folded(from.column), "verifiedemail") { // a list of addresses
+		text, _ := textOf(value)
+		list, _ := value.([]any)
+		for each := range strings.FieldsFuncSeq(text, func(c rune) bool { return strings.ContainsRune(", ;|", c) }) {
+			list = append(list, each)
+		}
+		if strings.Contains(text, "@") || text == "" && list != nil {
+			return Mark{Set: slices.ContainsFunc(list, func(each any) bool {
+				text, _ := textOf(each)
+				return strings.EqualFold(strings.TrimSpace(text), strings.TrimSpace(r.row.Email))
+			})}
+		}
+	}
+	mark, ok := markOf(value)
+	if ok && from.negated {
+		return Mark{Set: !mark.Set}
+	}
+	if text, _ := textOf(value); !ok {
+		switch strings.ToLower(text) {
+		case "verified", "confirmed", "completed", "valid":
+			return Mark{Set: true}
+		case "unverified", "unconfirmed", "pending", "failed", "expired", "invalid", "sent", "not_verified":
+			return Mark{}
+		}
+		r.problem(EmailVerified, notBool)
+	}
+	return mark
+}
+
+// disabled reads whether the account is, from all the columns that say it.
+func (r *reading) disabled() {
+	c := r.columns
+	if c.wanted[Disabled] == "-" {
+		return
+	}
+	rules := slices.DeleteFunc(slices.Clone(c.rules), func(from rule) bool {
+		_, ok := c.named(from.column, r.all, r.values)
+		return !ok
+	})
+	if c.rules == nil {
+		rules = c.system.rules(r.all)
+		for name := range r.all {
+			m := meaning(0)
+			if c.seen[name] || r.attribute(name) { // what is nested may be about something else
+				m = meaningOf(name)
+			}
+			taken := slices.ContainsFunc(rules, func(from rule) bool { return from.column == name })
+			if m == 0 || taken || c.ignored[name] || c.system.ignores(name) {
+				continue
+			}
+			rules = append(rules, rule{column: name, meaning: m})
+		}
+	}
+	slices.SortFunc(rules, func(a, b rule) int { return strings.Compare(a.column, b.column) })
+	for _, from := range rules {
+		r.stated = true
+		r.use(from.column)
+	}
+	mark, temporary, problems := disabledBy(rules, r.all, c.now)
+	r.row.Disabled = mark
+	r.row.Temporary = r.row.Temporary || temporary
+	for _, problem := range problems {
+		r.problem(Disabled, problem)
+	}
+}
+
+// attribute reports whether a name is that of one of Cognito's attributes.
+func (r *reading) attribute(name string) bool {
+	_, own := r.values[name]
+	return !own && !strings.Contains(name, ".")
+}
+
+// unsettled takes note of the columns that were not read, say something, and may say who
+// is disabled or verified.
+func (r *reading) unsettled() {
+	c := r.columns
+	var stems []string
+	for name := range r.all {
+		if c.used[name] && stemOf(name) != "" {
+			stems = append(stems, stemOf(name))
+		}
+	}
+	if r.stated {
+		stems = append(stems, anyStem)
+	}
+	_, named := c.wanted[EmailVerified]
+	verified := named || r.picks.of(EmailVerified).name != ""
+	for name, value := range r.all {
+		_, object := unwrapped(value).(map[string]any)
+		_, list := value.([]any)
+		if absent(value) || object || list || c.used[name] || c.unsettled[name] || c.ignores(name) || len(c.unsettled) == maxNames {
+			continue
+		}
+		if c.wanted[Disabled] != "-" && speaksOfState(name, stems) || !verified && speaksOfVerified(name) {
+			c.unsettled[name] = true
+		}
+	}
+}
+
+// ignores reports whether a column, or what it lies in, was declined.
+func (c *columns) ignores(name string) bool {
+	first, _, _ := strings.Cut(name, ".")
+	return c.ignored[name] || c.ignored[first] || c.system.ignores(name)
+}

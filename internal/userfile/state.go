@@ -1,0 +1,349 @@
+package userfile
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Which accounts are disabled. An account that was disabled elsewhere must not become
+// enabled here because of the name of a column, so
+//
+//   - every column that is known to say it counts, and one is enough;
+//   - a column whose name speaks of a state and that is not known is unsettled, until
+//     it is named or declined (Reader.Unsettled);
+//   - a value that can't be read, or an empty one where "true" means enabled, is a
+//     problem.
+
+// A meaning is how the values of a column are to be read.
+type meaning int
+
+const (
+	disabledIf     meaning = iota + 1 // true, or a date since when
+	enabledIf                         // the opposite
+	disabledUntil                     // a date: in the future, the account is disabled
+	enabledUntil                      // a date: in the past, the account is disabled
+	word                              // one of the words below, or of rule.words
+	accountControl                    // userAccountControl of Active Directory
+)
+
+// A rule says how to read one column.
+type rule struct {
+	column  string
+	meaning meaning
+	words   []string // of word; nil: the words that are known
+	negated bool     // of word: any other word disables
+}
+
+// stateNames are the names that are known, folded.
+var stateNames = map[meaning][]string{
+	disabledIf: {
+		"disabled", "isDisabled", "disabledAt", "banned", "isBanned", "bannedAt", "blocked", "isBlocked", "block", "blockedAt", "suspended",
+		"isSuspended", "suspendedAt", "locked", "isLocked", "lockedAt", "accountLocked", "isLockedOut", "lockedOut", "lockedOutAt", "deleted",
+		"isDeleted", "deletedAt", "deletedOn", "dateDeleted", "deletionTime", "softDeleted", "softDeletedAt", "deactivated", "isDeactivated",
+		"deactivatedAt", "archived", "isArchived", "archivedAt", "discardedAt", "inactive", "isInactive", "inactiveAt", "removedAt", "isRemoved",
+		"removed", "forbidden", "isForbidden", "terminatedAt", "isTerminated", "closedAt", "isClosed", "revokedAt", "isRevoked", "blacklisted",
+		"isBlacklisted", "frozen", "isFrozen", "accountDisabled", "userDisabled", "loginDisabled", "nsAccountLock", "pwdAccountLockedTime",
+		"silencedForever", "trashed", "isTrashed", "trashedAt", "dateDeactivated", "dateBanned", "dateSuspended", "accountExpired", "isExpired",
+		"accountSuspended", "accountBanned", "accountBlocked", "accountDeleted", "accountDeactivated", "barred", "isArchivedUser", "userBlocked", "userBanned",
+	},
+	enabledIf: {
+		"enabled", "isEnabled", "active", "isActive", "activated", "isActivated", "approved", "isApproved", "accountEnabled", "userEnabled",
+		"accountNonLocked", "isAccountNonLocked", "accountNonExpired", "isAccountNonExpired", "accountActive", "userActive", "loginEnabled",
+		"canLogin", "loginAllowed", "allowLogin", "canSignIn", "isAllowed", "isUserActive", "isAccountActive", "isAccountEnabled",
+	},
+	disabledUntil: {
+		"bannedUntil", "bannedTill", "banExpires", "banExpiresAt", "banUntil", "banExpiry", "lockoutEnd", "lockoutEndDateUtc", "lockoutUntil", "lockedUntil",
+		"lockUntil", "lockExpires", "lockExpiresAt", "suspendedUntil", "suspendedTill", "suspensionEnd", "suspensionEndsAt", "suspendUntil", "blockedUntil",
+		"blockExpires", "blockUntil", "blockExpiresAt", "disabledUntil", "lockedOutUntil", "accountLockedUntil", "deactivatedUntil", "inactiveUntil",
+	},
+	enabledUntil: {"accountExpires", "accountExpiresAt", "accountExpiryDate", "validUntil", "validTo", "activeUntil"},
+	word: {
+		"status", "state", "accountStatus", "accountState", "userStatus", "userState", "lifecycleState", "loginStatus", "memberStatus", "statusName",
+		"identityState", "cognito:user_status",
+	},
+	accountControl: {"userAccountControl"},
+}
+
+// meaningOf is the meaning of a name that is known, or 0.
+func meaningOf(name string) meaning {
+	plain := folded(name)
+	for m, names := range stateNames {
+		if slices.ContainsFunc(names, func(each string) bool { return folded(each) == plain }) {
+			return m
+		}
+	}
+	return 0
+}
+
+// Words of a column like status.
+var (
+	disabledWords = strings.Fields("suspended deprovisioned disabled inactive blocked banned locked lockedout deleted deactivated archived closed " +
+		"terminated revoked removed frozen forbidden rejected denied cancelled canceled expired softdeleted compromised staged onhold paused " +
+		"withdrawn dormant retired barred trashed spam quarantined blacklisted unapproved locked_out stopped quit left")
+	enabledWords = strings.Fields("active enabled ok normal confirmed verified open live approved current valid registered published provisioned " +
+		"passwordexpired recovery resetrequired forcechangepassword externalprovider activated unlocked unverified unconfirmed")
+	temporaryWords = strings.Fields("resetrequired forcechangepassword")
+)
+
+// What can be wrong with a state.
+const (
+	emptyState = "is empty, and so says neither enabled nor disabled. Fill it in, or name the values that mean disabled: --disabled '%[1]s=false'; --ignore %[1]s if it is about something else"
+	oddState   = "is neither true nor false nor a date. Name the values that mean disabled: --disabled '%[1]s=VALUE,VALUE'; --ignore %[1]s if it is about something else"
+	oddUntil   = "is not a date until when. Name the values that mean disabled: --disabled '%[1]s=VALUE,VALUE'; --ignore %[1]s if it is about something else"
+	oddWord    = "has %s, which is not known to mean enabled or disabled. Name the words that mean disabled: --disabled '%[2]s=WORD,WORD'; --ignore %[2]s if it is about something else"
+)
+
+// A state is what one column says.
+type state struct {
+	disabled  bool
+	at        time.Time // since when
+	over      bool      // it was until a time that has passed
+	temporary bool      // the password has to be changed
+	problem   string
+}
+
+// read judges the value of a column at now.
+func (r rule) read(value any, now time.Time) state {
+	if r.words != nil {
+		text, ok := textOf(value)
+		found := slices.ContainsFunc(r.words, func(w string) bool { return strings.EqualFold(strings.TrimSpace(text), w) })
+		if !ok {
+			return state{problem: fmt.Sprintf(oddWord, "a value", r.column)}
+		}
+		return state{disabled: found != r.negated}
+	}
+	switch r.meaning {
+	case disabledUntil, enabledUntil:
+		return r.until(value, now)
+	case word:
+		return r.word(value)
+	case accountControl:
+		text, _ := textOf(value)
+		flags, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
+		if err != nil {
+			return state{problem: fmt.Sprintf(oddState, r.column)}
+		}
+		return state{disabled: flags&2 != 0}
+	}
+	return r.mark(value)
+}
+
+func (r rule) mark(value any) state {
+	if absent(value) {
+		if r.meaning == enabledIf {
+			return state{problem: fmt.Sprintf(emptyState, r.column)}
+		}
+		return state{}
+	}
+	mark, ok := markOf(value)
+	if text, isText := textOf(value); !ok && isText {
+		if text == lockedForever {
+			return state{disabled: r.meaning == disabledIf}
+		}
+		if s := r.word(value); s.problem == "" && r.meaning == enabledIf { // active=suspended
+			return s
+		}
+	}
+	switch {
+	case !ok:
+		return state{problem: fmt.Sprintf(oddState, r.column)}
+	case r.meaning == enabledIf:
+		return state{disabled: !mark.Set}
+	}
+	return state{disabled: mark.Set, at: mark.At}
+}
+
+// lockedForever is what LDAP servers write for an account that an administrator locked
+// (draft-behera-ldap-password-policy, section 5.3.3).
+const lockedForever = "000001010000Z"
+
+func (r rule) until(value any, now time.Time) state {
+	text, ok := textOf(value)
+	text = strings.ToLower(strings.TrimSpace(text))
+	never := text == "" || text == "0" || text == "false" || text == "f" || text == "-infinity"
+	switch {
+	case ok && (text == "infinity" || text == "never" || text == "forever" || text == "9223372036854775807"):
+		return state{disabled: r.meaning == disabledUntil && text != "never"}
+	case ok && never, absent(value):
+		return state{}
+	case ok && (text == "true" || text == "t" || text == "1"):
+		return state{disabled: r.meaning == disabledUntil}
+	}
+	at, ok := timeOf(value)
+	switch {
+	case !ok:
+		return state{problem: fmt.Sprintf(oddUntil, r.column)}
+	case at.IsZero():
+		return state{}
+	case r.meaning == enabledUntil:
+		return state{disabled: !at.After(now), at: earlier(at, now)}
+	}
+	return state{disabled: at.After(now), over: !at.After(now)}
+}
+
+func earlier(at, now time.Time) time.Time {
+	if at.After(now) {
+		return time.Time{}
+	}
+	return at
+}
+
+// shownWord is what may be shown of a file: one short word.
+var shownWord = regexp.MustCompile(`^\pL[\pL _-]{0,29}$|^\d{1,3}$`)
+
+func (r rule) word(value any) state {
+	text, ok := textOf(value)
+	plain := folded(strings.TrimSpace(text))
+	switch {
+	case ok && slices.Contains(disabledWords, plain):
+		return state{disabled: true}
+	case ok && slices.Contains(enabledWords, plain):
+		return state{temporary: slices.Contains(temporaryWords, plain)}
+	}
+	shown := "a word"
+	if text = strings.TrimSpace(text); shownWord.MatchString(text) {
+		shown = strconv.Quote(text)
+	}
+	if text == "" {
+		return state{problem: fmt.Sprintf(emptyState, r.column)}
+	}
+	return state{problem: fmt.Sprintf(oddWord, shown, r.column)}
+}
+
+// stems join a column to the one that says until when: banned and banExpires.
+var stems = strings.Fields("ban block suspend suspens lock disab delet deactiv")
+
+func stemOf(name string) string {
+	plain := folded(name)
+	for _, stem := range stems {
+		if strings.Contains(plain, stem) {
+			return stem
+		}
+	}
+	return ""
+}
+
+// disabledBy judges an account by all its columns. used is told the names.
+func disabledBy(rules []rule, values map[string]any, now time.Time) (mark Mark, temporary bool, problems []string) {
+	over := map[string]bool{}
+	var read []state
+	for _, r := range rules {
+		value, _, _ := member(values, r.column)
+		s := r.read(value, now)
+		read = append(read, s)
+		if s.problem != "" {
+			problems = append(problems, fmt.Sprintf("the column %s %s", r.column, s.problem))
+		}
+		if s.over {
+			over[stemOf(r.column)] = true
+		}
+		temporary = temporary || s.temporary
+	}
+	for i, s := range read {
+		flag := rules[i].words == nil && rules[i].meaning == disabledIf
+		if !s.disabled || flag && over[stemOf(rules[i].column)] {
+			continue
+		}
+		if !mark.Set || mark.At.IsZero() {
+			mark = Mark{Set: true, At: s.at}
+		}
+	}
+	return mark, temporary, problems
+}
+
+// parseRules reads what --disabled or --verified was given: names with commas between
+// them; NAME=WORD,WORD for the words that count; ! before a name for the opposite;
+// NAME:until for a date until when.
+func parseRules(text string) (rules []rule) {
+	open := false // words follow
+	for part := range strings.SplitSeq(text, ",") {
+		name, first, hasWords := strings.Cut(part, "=")
+		if open && !hasWords {
+			last := &rules[len(rules)-1]
+			last.words = append(last.words, strings.TrimSpace(part))
+			continue
+		}
+		r := rule{}
+		name, r.negated = strings.CutPrefix(strings.TrimSpace(name), "!")
+		name, until := strings.CutSuffix(name, ":until")
+		r.column, r.meaning = name, meaningOf(name)
+		switch {
+		case hasWords:
+			r.meaning, r.words, open = word, []string{strings.TrimSpace(first)}, true
+		case until && r.negated:
+			r.meaning = enabledUntil
+		case until:
+			r.meaning = disabledUntil
+		case r.negated && (r.meaning == 0 || r.meaning == disabledIf):
+			r.meaning = enabledIf
+		case r.meaning == 0 && untilName(name):
+			r.meaning = disabledUntil
+		case r.meaning == 0:
+			r.meaning = disabledIf
+		}
+		rules = append(rules, r)
+	}
+	return rules
+}
+
+func untilName(name string) bool {
+	return slices.ContainsFunc(wordsOf(name), func(w string) bool {
+		return w == "until" || w == "till" || strings.HasPrefix(w, "expir") || w == "end" || w == "ends"
+	})
+}
+
+// Names that speak of a state, though it is not known which: a word of theirs is one of
+// shortWords or holds one of stateStems, and none is one of otherWords.
+var (
+	shortWords = strings.Fields("ban bans banned lock locks locked lockout locking state states valid left")
+	stateStems = strings.Fields("block suspen disab enabl activ delet archiv deprov status expir forbid terminat revok removed closed frozen " +
+		"approv blacklist denylist denied quarantin trash discard retired barred restrict kicked standing nonlocked nonexpired lifecycle banned locked")
+	otherWords = strings.Fields("activity activities activation interactive token code key attempts last twofactor two mfa totp otp 2fa phone sms " +
+		"notification notifications newsletter marketing subscription subscriptions subscribe push webauthn passkey password reset recovery unlock " +
+		"email emails mail address addresses verifiable billing shipping country city zip marital plan payment stripe " +
+		"avatar image theme beta feature features session refresh access api oauth provider blocks organization")
+)
+
+// besides are words of columns that go along with another one: deleted_by tells no more
+// than deleted_at does. Those of afterwards go along with any.
+var (
+	besides    = strings.Fields("by reason comment note message")
+	afterwards = strings.Fields("changed updated modified")
+)
+
+// anyStem stands for a column that is read and has no stem, such as status.
+const anyStem = "*"
+
+// speaksOfState reports whether a column may say who is disabled; beside are the stems of
+// the columns that are read for it.
+func speaksOfState(name string, beside []string) bool {
+	words := wordsOf(name)
+	has := func(list []string) bool {
+		return slices.ContainsFunc(words, func(w string) bool { return slices.Contains(list, w) })
+	}
+	speaks := has(shortWords) || slices.ContainsFunc(words, func(w string) bool {
+		return slices.ContainsFunc(stateStems, func(stem string) bool { return strings.Contains(w, stem) })
+	})
+	switch {
+	case !speaks, has(otherWords), folded(name) == "lockoutenabled": // of ASP.NET: whether failures lock the account
+		return false
+	case has(besides) && slices.Contains(beside, stemOf(name)), has(afterwards) && slices.Contains(beside, anyStem):
+		return false
+	}
+	return true
+}
+
+// speaksOfVerified reports whether a column may say whose address is verified.
+func speaksOfVerified(name string) bool {
+	words := wordsOf(name)
+	speaks := slices.ContainsFunc(words, func(w string) bool {
+		return strings.HasPrefix(w, "verif") || strings.HasPrefix(w, "confirm") || strings.HasPrefix(w, "validat")
+	})
+	return speaks && !slices.ContainsFunc(words, func(w string) bool {
+		return slices.Contains(otherWords, w) && w != "email" && w != "emails" && w != "mail" && w != "address" || w == "sent" || w == "identity" || w == "unverified" || w == "verifier"
+	})
+}

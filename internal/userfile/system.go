@@ -1,0 +1,96 @@
+package userfile
+
+import (
+	"slices"
+	"strings"
+)
+
+// Systems whose files need to be told apart, because a name means something else there
+// than elsewhere: 1 is enabled in Drupal's status, and 0 in WordPress's user_status.
+
+// A system is recognised by its columns.
+type system struct {
+	name     string
+	marks    []string         // one of these lists, with commas in it, is in the file
+	disabled []string         // as --disabled takes it
+	ignore   []string         // columns that speak of no state of the account
+	names    map[Field]string // what is not as elsewhere
+}
+
+var systems = [...]system{
+	{name: "aspnet", marks: []string{"SecurityStamp", "LockoutEnd,PasswordHash"}, ignore: []string{"LockoutEnabled"}},
+	{name: "better-auth", marks: []string{"banExpires", "ban_expires,emailVerified"}},
+	{name: "casdoor", marks: []string{"isForbidden", "passwordType,signupApplication"}, names: map[Field]string{Name: "displayName", CreatedAt: "createdTime"}},
+	{name: "clerk", marks: []string{"primary_email_address", "primary_email_address_id"},
+		ignore: []string{"delete_self_enabled", "create_organization_enabled", "lockout_expires_in_seconds"}},
+	{name: "cognito", marks: []string{"UserStatus", "cognito:username"}},
+	{name: "devise", marks: []string{"encrypted_password,reset_password_token"}},
+	{name: "discourse", marks: []string{"trust_level,suspended_till"}, ignore: []string{"approved", "approved_at", "approved_by_id"}},
+	{name: "drupal", marks: []string{"pass,mail,uid"}, disabled: []string{"status=0"}},
+	{name: "fusionauth", marks: []string{"encryptionScheme"}, ignore: []string{"usernameStatus"}},
+	{name: "joomla", marks: []string{"block,registerDate"}},
+	{name: "keycloak", marks: []string{"credentials,requiredActions", "realmRoles"}},
+	{name: "kratos", marks: []string{"traits"}},
+	{name: "logto", marks: []string{"password_encrypted", "passwordEncryptionMethod"}},
+	{name: "meteor", marks: []string{"services,emails", "services.password.bcrypt"}},
+	{name: "okta", marks: []string{"profile,credentials", "profile,status"}, ignore: []string{"activated"}},
+	{name: "phpbb", marks: []string{"user_regdate,user_type"}, disabled: []string{"user_type=1"}, ignore: []string{"user_inactive_reason", "user_inactive_time"}},
+	{name: "pocketbase", marks: []string{"tokenKey", "emailVisibility"}},
+	{name: "supabase", marks: []string{"encrypted_password,raw_app_meta_data", "encrypted_password,raw_user_meta_data", "encrypted_password,instance_id"},
+		ignore: []string{"email_change_confirm_status"}, names: map[Field]string{Roles: "-"}},
+	{name: "wordpress", marks: []string{"user_pass,user_login"}, disabled: []string{"!user_status=0", "spam", "deleted"}, names: map[Field]string{Name: "display_name"}},
+}
+
+// Systems lists the names that Options.From takes.
+func Systems() (names []string) {
+	for _, s := range systems {
+		names = append(names, s.name)
+	}
+	return names
+}
+
+func systemCalled(name string) *system {
+	i := slices.IndexFunc(systems[:], func(s system) bool { return s.name == name })
+	if i < 0 {
+		return nil
+	}
+	return &systems[i]
+}
+
+// recogniseSystem finds the system that has these columns, or nil.
+func recogniseSystem(values map[string]any) *system {
+	plain := make(map[string]bool, len(values))
+	for name := range values {
+		plain[folded(name)] = true
+	}
+	for i := range systems {
+		if slices.ContainsFunc(systems[i].marks, func(list string) bool {
+			return !slices.ContainsFunc(strings.Split(list, ","), func(name string) bool { return !plain[folded(name)] })
+		}) {
+			return &systems[i]
+		}
+	}
+	return nil
+}
+
+// rules are those of a system for the columns that an account has.
+func (s *system) rules(values map[string]any) (rules []rule) {
+	if s == nil {
+		return nil
+	}
+	for _, text := range s.disabled {
+		for _, r := range parseRules(text) {
+			for name := range values {
+				if folded(name) == folded(r.column) {
+					r.column = name
+					rules = append(rules, r)
+				}
+			}
+		}
+	}
+	return rules
+}
+
+func (s *system) ignores(name string) bool {
+	return s != nil && slices.ContainsFunc(s.ignore, func(each string) bool { return folded(each) == folded(name) })
+}
