@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-
-	"github.com/watchword-auth/watchword/internal/passhash"
 )
 
 // Import, in the order of its checks:
@@ -39,6 +37,8 @@ type ImportedUser struct {
 	Name         string
 	Roles        []string
 	PasswordHash Secret    // in any form that docs/import.md lists; empty: no password signs in
+	Prehash      string    // what was hashed instead of the password, such as sha256-hex (docs/import.md); empty: the password, with Pepper if there is one
+	Pepper       Secret    // the secret that Prehash needs; it is stored sealed, and only once
 	CreatedAt    time.Time // zero: now
 	DisabledAt   time.Time // zero: enabled
 }
@@ -63,7 +63,7 @@ func (e *Engine) CheckImport(ctx context.Context, users []ImportedUser) (results
 	err = e.store.View(ctx, func(tx Tx) error {
 		results = make([]ImportResult, len(users))
 		for i, user := range users {
-			wanted := parseImport(user, e.importSecret, now)
+			wanted := e.parseImport(user, now)
 			there, err := wanted.whoIsThere(ctx, tx, now)
 			if err != nil {
 				return err
@@ -81,12 +81,16 @@ func (e *Engine) CheckImport(ctx context.Context, users []ImportedUser) (results
 func (e *Engine) ImportUsers(ctx context.Context, users []ImportedUser) (results []ImportResult, err error) {
 	now := e.now()
 	var events []Event
+	peppers := e.newPeppers(users, now)
 	err = e.store.Update(ctx, func(tx Tx) error {
 		results, events = make([]ImportResult, len(users)), nil
+		if err := insertPeppers(ctx, tx, peppers); err != nil {
+			return err
+		}
 		for i, user := range users {
 			event := e.event(EventSignup, Client{}, now).because(byImport)
 			var err error
-			if results[i], err = importUser(ctx, tx, parseImport(user, e.importSecret, now), event); err != nil {
+			if results[i], err = importUser(ctx, tx, e.parseImport(user, now), event); err != nil {
 				return err
 			}
 			if r := results[i]; r.Problems == nil && !r.There {
@@ -101,7 +105,10 @@ func (e *Engine) ImportUsers(ctx context.Context, users []ImportedUser) (results
 	for _, event := range events {
 		e.announce(event)
 	}
-	return results, nil
+	if len(peppers) > 0 {
+		err = e.keys.reload(ctx)
+	}
+	return results, err
 }
 
 // importUser makes one account, or says why not.
@@ -140,7 +147,8 @@ type importing struct {
 	problems []FieldError
 }
 
-func parseImport(from ImportedUser, secret []byte, now time.Time) importing {
+func (e *Engine) parseImport(from ImportedUser, now time.Time) importing {
+	secret := e.importSecret
 	user, problems := newUser(NewUser{Email: from.Email, Name: from.Name}, now)
 	note := func(problem *FieldError) {
 		if problem != nil {
@@ -161,11 +169,9 @@ func parseImport(from ImportedUser, secret []byte, now time.Time) importing {
 	user.Roles, problem = parseRoles(from.Roles)
 	note(problem)
 	if from.PasswordHash != "" {
-		hash, err := passhash.Adopt(string(from.PasswordHash))
-		if err != nil {
-			note(&FieldError{"passwordHash", FieldInvalid, err.Error()})
-		}
-		user.PasswordHash = Secret(hash)
+		var problem *FieldError
+		user.PasswordHash, problem = e.importedHash(from)
+		note(problem)
 	}
 	note(parseDate("createdAt", from.CreatedAt, now, &user.CreatedAt))
 	note(parseDate("verifiedAt", from.VerifiedAt, now, &user.VerifiedAt))

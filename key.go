@@ -15,13 +15,17 @@ type KeyUse string
 const (
 	KeySign    KeyUse = "sign"    // signs access tokens; its public half is in the JWKS
 	KeyRefresh KeyUse = "refresh" // authenticates refresh tokens; secret throughout
+
+	// KeyPepper is a secret that another system mixed into the passwords of imported
+	// accounts. It signs nothing, has no schedule, and stays.
+	KeyPepper KeyUse = "pepper"
 )
 
 // A Key is a signing or refresh key as it lies in the store: sealed under the
 // master key. When it signs follows from its times alone, so that all processes
 // agree (internal/keyschedule).
 type Key struct {
-	ID     string // `kid` (RFC 7638 thumbprint) for KeySign, a UUID for KeyRefresh
+	ID     string // `kid` (RFC 7638 thumbprint) for KeySign, a UUID for the others
 	Use    KeyUse
 	Alg    string // ES256, Ed25519, RS256; HS256 for KeyRefresh
 	Number int    // unique within Use among the keys that exist; 1 to 255 for KeyRefresh

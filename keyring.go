@@ -48,6 +48,7 @@ type keyset struct {
 	times   map[KeyUse][]keyschedule.Key // of rows, one for one
 	signing map[string]accesstoken.Key   // by kid
 	refresh map[uint8][]byte             // by number
+	peppers map[string][]byte            // by id
 	jwks    []byte
 }
 
@@ -204,6 +205,7 @@ func (k *keyring) open(rows []Key) (*keyset, error) {
 		times:   map[KeyUse][]keyschedule.Key{},
 		signing: map[string]accesstoken.Key{},
 		refresh: map[uint8][]byte{},
+		peppers: map[string][]byte{},
 	}
 	var public []accesstoken.Key
 	for _, row := range rows {
@@ -221,6 +223,8 @@ func (k *keyring) open(rows []Key) (*keyset, error) {
 			public = append(public, key)
 		case KeyRefresh:
 			set.refresh[uint8(row.Number)] = secret
+		case KeyPepper:
+			set.peppers[row.ID] = secret
 		}
 		set.rows[row.Use] = append(set.rows[row.Use], row)
 		set.times[row.Use] = append(set.times[row.Use], row.times())

@@ -220,15 +220,19 @@ func (e *Engine) passwordMatches(ctx context.Context, c Client, hash, given Secr
 	if problem != nil {
 		typed, normal = "", "" // never the password of anybody, but hashed all the same
 	}
+	pepper, err := e.keys.pepper(ctx, encoded)
+	if err != nil {
+		return false, err
+	}
 	var ok bool
 	var failed error
 	var took time.Duration
 	tries := time.Duration(1)
-	err := e.hashing.do(ctx, c, func() {
+	err = e.hashing.do(ctx, c, func() {
 		begun := time.Now()
-		ok, failed = passhash.Verify(encoded, normal)
+		ok, failed = passhash.VerifyKeyed(encoded, normal, pepper)
 		if !ok && failed == nil && typed != normal {
-			ok, failed = passhash.Verify(encoded, typed)
+			ok, failed = passhash.VerifyKeyed(encoded, typed, pepper)
 			tries = 2
 		}
 		took = time.Since(begun) / tries

@@ -81,6 +81,7 @@ func (p *program) parser(command *cli) *kong.Kong {
 		kong.Help(helpWithoutSettings),
 		kong.ExplicitGroups(helpGroups()),
 		kong.Resolvers(p.sources),
+		importVars(),
 		kong.BindTo(context.Background(), (*context.Context)(nil)),
 	}
 	for _, each := range command.list() {

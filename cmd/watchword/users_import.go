@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/watchword-auth/watchword"
@@ -33,24 +34,41 @@ type userImport struct {
 	AssumeOK bool   `name:"assume-verified" help:"Take all addresses for verified, whatever the file says; where it says since when, that stays."`
 	NoHash   bool   `name:"drop-bad-hashes" help:"Import an account whose hash can't be checked without a password."`
 	JSON     bool   `name:"json" help:"Print JSON."`
+	Try      string `name:"try" placeholder:"EMAIL" help:"Ask for this user's password, say how the file keeps it, and import nothing. Without a terminal, the password is a line of standard input."`
+	From     string `name:"from" placeholder:"NAME" help:"System that wrote the file, if it is not recognised: ${systems}."`
+	List     string `name:"list" placeholder:"NAME" help:"Array of the accounts in a JSON object; NAME.NAME if it is nested."`
 
 	importColumns
+	importHashing
 	importFirebase
+}
+
+// importHashing is how the other system made a hash, where the file does not say it.
+type importHashing struct {
+	Prehash      string `name:"prehash" placeholder:"METHOD" help:"What was hashed instead of the password: ${prehashes}; with --pepper-file also ${keyedPrehashes}."`
+	PepperFile   string `name:"pepper-file" placeholder:"FILE" help:"File with the pepper that was mixed into each password (Devise: config.pepper). It is stored, sealed."`
+	SaltEncoding string `name:"salt-encoding" enum:",text,hex,base64" default:"" placeholder:"text|hex|base64" help:"How salts are written, where the form of the hash does not say it."`
+
+	pepper watchword.Secret // of PepperFile
 }
 
 // importColumns name columns of the file; without them, well-known names are.
 type importColumns struct {
-	Email         string `name:"email" placeholder:"COLUMN" help:"Column with the address. Write MEMBER.MEMBER for what is nested in JSON, - for none."`
-	PasswordHash  string `name:"password-hash" placeholder:"COLUMN" help:"Column with the hash of the password."`
-	Salt          string `name:"salt" placeholder:"COLUMN" help:"Column with the salt (Firebase)."`
-	Name          string `name:"name" placeholder:"COLUMN" help:"Column with the name."`
-	FirstName     string `name:"first-name" placeholder:"COLUMN" help:"Column with the first name."`
-	LastName      string `name:"last-name" placeholder:"COLUMN" help:"Column with the last name."`
-	EmailVerified string `name:"email-verified" placeholder:"COLUMN" help:"Column that says whether, or since when, the address is verified."`
-	Roles         string `name:"roles" placeholder:"COLUMN" help:"Column with the roles."`
-	CreatedAt     string `name:"created-at" placeholder:"COLUMN" help:"Column with the time of sign-up."`
-	Disabled      string `name:"disabled" placeholder:"COLUMN" help:"Column that says whether, or since when, the account is shut; !COLUMN if it says the opposite."`
-	ID            string `name:"id" placeholder:"COLUMN" help:"Column with the id. A UUID is kept; for others there is --id-map."`
+	Email         string   `name:"email" placeholder:"COLUMN" help:"Column with the address. Write MEMBER.MEMBER for what is nested in JSON, - for none."`
+	PasswordHash  string   `name:"password-hash" placeholder:"COLUMN" help:"Column with the hash of the password."`
+	Salt          string   `name:"salt" placeholder:"COLUMN" help:"Column with the salt."`
+	Name          string   `name:"name" placeholder:"COLUMN" help:"Column with the name."`
+	FirstName     string   `name:"first-name" placeholder:"COLUMN" help:"Column with the first name."`
+	LastName      string   `name:"last-name" placeholder:"COLUMN" help:"Column with the last name."`
+	EmailVerified []string `name:"email-verified" aliases:"verified" sep:"none" placeholder:"COLUMN,…" help:"Columns that say whether, or since when, the address is verified; COLUMN=WORD,WORD for words that mean it. Repeatable."`
+	Roles         string   `name:"roles" placeholder:"COLUMN" help:"Column with the roles."`
+	CreatedAt     string   `name:"created-at" placeholder:"COLUMN" help:"Column with the time of sign-up."`
+	Disabled      []string `name:"disabled" sep:"none" placeholder:"COLUMN,…" help:"Columns that say whether, since when or until when (COLUMN:until) the account is disabled; COLUMN=WORD,WORD for words that mean it; !COLUMN if it says the opposite. Repeatable."`
+	Ignore        []string `name:"ignore" placeholder:"COLUMN,…" help:"Columns that say nothing of the state of an account, whatever their names are."`
+	Temporary     string   `name:"temporary" placeholder:"COLUMN" help:"Column that says whether the password has to be changed. Such an account is imported without a password."`
+	Algorithm     string   `name:"hash-algorithm" placeholder:"COLUMN" help:"Column with the algorithm of the hash."`
+	Factor        string   `name:"hash-factor" placeholder:"COLUMN" help:"Column with the iterations or the cost of the hash."`
+	ID            string   `name:"id" placeholder:"COLUMN" help:"Column with the id. A UUID is kept; for others there is --id-map."`
 }
 
 // importFirebase is what a Firebase project hashes with: hash_config in its console.
@@ -64,6 +82,12 @@ type importFirebase struct {
 func (c *userImport) Run(ctx context.Context, p *program) error {
 	if err := c.misuse(); err != nil {
 		return err
+	}
+	if err := c.readPepper(); err != nil {
+		return err
+	}
+	if c.Try != "" {
+		return c.try(p)
 	}
 	input, err := p.openInput(c.File)
 	if err != nil {
@@ -112,6 +136,13 @@ func (c *userImport) misuse() error {
 	if c.Columns != "" && c.Format == userfile.JSON {
 		wrong = append(wrong, fault{"--columns", "is for CSV: the columns of JSON have names already. Leave it out."})
 	}
+	wrong = append(wrong, c.importHashing.faults()...)
+	if c.From != "" && !slices.Contains(userfile.Systems(), c.From) {
+		wrong = append(wrong, fault{"--from", "is no system that is known by name. Write one of " + strings.Join(userfile.Systems(), ", ") + ", or leave it out."})
+	}
+	if c.Try != "" && (c.IDMap != "" || c.File == "-") {
+		wrong = append(wrong, fault{"--try", "imports nothing, and reads the password from standard input: write the path of the file, and no --id-map."})
+	}
 	if problem := c.importFirebase.problem(); problem != "" {
 		wrong = append(wrong, fault{"--firebase-signer-key", problem})
 	}
@@ -141,7 +172,7 @@ func (f importFirebase) project() passhash.Firebase {
 
 // options are how to read the file.
 func (c *userImport) options() userfile.Options {
-	o := userfile.Options{Format: c.Format, Names: map[userfile.Field]string{}}
+	o := userfile.Options{Format: c.Format, Names: map[userfile.Field]string{}, Ignore: c.Ignore, From: c.From, List: c.List}
 	switch c.Columns {
 	case "":
 	case "firebase":
@@ -154,8 +185,9 @@ func (c *userImport) options() userfile.Options {
 	for field, name := range map[userfile.Field]string{
 		userfile.Email: c.Email, userfile.PasswordHash: c.PasswordHash, userfile.Salt: c.Salt,
 		userfile.Name: c.Name, userfile.FirstName: c.FirstName, userfile.LastName: c.LastName,
-		userfile.EmailVerified: c.EmailVerified, userfile.Roles: c.Roles, userfile.CreatedAt: c.CreatedAt,
-		userfile.Disabled: c.Disabled, userfile.ID: c.ID,
+		userfile.EmailVerified: strings.Join(c.EmailVerified, "\n"), userfile.Roles: c.Roles, userfile.CreatedAt: c.CreatedAt,
+		userfile.Disabled: strings.Join(c.Disabled, "\n"), userfile.ID: c.ID,
+		userfile.Temporary: c.Temporary, userfile.Algorithm: c.Algorithm, userfile.Factor: c.Factor,
 	} {
 		if name != "" {
 			o.Names[field] = name

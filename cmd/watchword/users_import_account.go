@@ -3,16 +3,13 @@ package main
 import (
 	"encoding/binary"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"hash/maphash"
-	"strings"
 	"time"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/dialect/users"
 	"github.com/watchword-auth/watchword/internal/address"
-	"github.com/watchword-auth/watchword/internal/passhash"
 	"github.com/watchword-auth/watchword/internal/userfile"
 )
 
@@ -51,7 +48,10 @@ func (w *importing) candidate(row userfile.Row) candidate {
 		c.user.VerifiedAt = now
 	}
 	var err error
-	if c.user.PasswordHash, err = w.hash(row); err != nil && w.NoHash {
+	if c.user.PasswordHash, err = w.hash(row); c.user.PasswordHash != "" {
+		c.user.Prehash, c.user.Pepper = w.method(row), w.pepper
+	}
+	if err != nil && w.NoHash {
 		c.dropped = true
 	} else if err != nil {
 		c.problems = append(c.problems, importProblem{Field: "passwordHash", Kind: err.Error()})
@@ -87,27 +87,6 @@ func objectIDTime(id string, now time.Time) time.Time {
 		return time.Time{}
 	}
 	return at
-}
-
-// hash is the one place that knows how others keep passwords. Its errors hold
-// nothing of a hash.
-func (w *importing) hash(row userfile.Row) (watchword.Secret, error) {
-	text := strings.TrimSpace(row.Hash)
-	encoded, err := "", error(nil)
-	switch {
-	case row.Keycloak != nil:
-		encoded, err = passhash.AdoptKeycloak(row.Keycloak.CredentialData, row.Keycloak.SecretData)
-	case text == "", text == "*", text == "NULL", strings.HasPrefix(text, "!"): // Django and /etc/shadow: no password
-		return "", nil
-	case row.Salt != "" && w.SignerKey != "" && !strings.HasPrefix(text, "$"):
-		encoded, err = w.project().Adopt(text, row.Salt)
-	default:
-		encoded, err = passhash.Adopt(text)
-		if err != nil && row.Salt != "" {
-			err = errors.New("the hash has a salt of its own, as those of Firebase have, for which --firebase-signer-key is needed")
-		}
-	}
-	return watchword.Secret(encoded), err
 }
 
 // twins finds accounts that are in the file twice. It keeps 16 bytes for each address

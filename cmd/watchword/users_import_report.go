@@ -120,10 +120,14 @@ type importReport struct {
 
 	rows, done, there, bad      int
 	badHashes, unverified       int
+	verified, disabled          int // of those done
 	idsKept, idsNew             int // of those done
 	idsElsewhere                int // not kept, and of an account that has another address or is gone
 	kinds, passwords, roleCount map[string]int
 	used, unused, missing       []string
+	unsettled                   []string // columns whose names speak of a state
+	hashes                      []string // columns that hold hashes by their looks, and were not read
+	system                      string   // that the file was recognised as
 }
 
 func newImportReport(p *program, c *userImport) *importReport {
@@ -164,8 +168,13 @@ func (r *importReport) settled(c *candidate) {
 	}
 	r.done++
 	user := c.result.User
-	if !user.Verified() {
+	if user.Verified() {
+		r.verified++
+	} else {
 		r.unverified++
+	}
+	if user.Disabled() {
+		r.disabled++
 	}
 	if _, kept := c.user.KeptID(); kept {
 		r.idsKept++
@@ -173,8 +182,11 @@ func (r *importReport) settled(c *candidate) {
 		r.idsNew++
 	}
 	kind := hashKind(user.PasswordHash)
-	if c.dropped {
+	switch {
+	case c.dropped:
 		kind = droppedHash
+	case c.row.Temporary:
+		kind = temporaryHash
 	}
 	r.passwords[kind]++
 	for _, role := range user.Roles {
@@ -189,8 +201,17 @@ func (r *importReport) settled(c *candidate) {
 
 // hashKind names the kind of a hash in the stored form.
 func hashKind(hash watchword.Secret) string {
+	label, inner, labelled := strings.Cut(string(hash), "}")
+	if labelled {
+		name, _, _ := strings.Cut(strings.TrimPrefix(label, "{"), ":") // without the id of a pepper
+		return hashKind(watchword.Secret(inner)) + " (" + name + ")"
+	}
 	kind, _, _ := strings.Cut(strings.TrimPrefix(string(hash), "$"), "$")
 	switch kind {
+	case "wp":
+		return "bcrypt (WordPress)"
+	case "5", "6":
+		return "crypt(3) $" + kind + "$"
 	case "":
 		return "none"
 	case "2a", "2b", "2y":
@@ -202,6 +223,27 @@ func hashKind(hash watchword.Secret) string {
 func (r *importReport) end(file *userfile.Reader) {
 	r.used, r.unused = file.Columns()
 	r.missing = file.Missing()
+	r.unsettled = file.Unsettled()
+	r.hashes = file.Hashes()
+	r.system = file.System()
+}
+
+// incomplete reports whether a column that was named is not there, or one that may say
+// who is disabled, or holds hashes, was not named.
+func (r *importReport) incomplete() bool {
+	return r.missing != nil || r.unsettled != nil || r.hashes != nil
+}
+
+// hashesError says what to do about columns that look like password hashes.
+func hashesError(names []string) error {
+	return fmt.Errorf("a column looks like password hashes, and is not read: %s. Name it with --password-hash COLUMN, or leave passwords out with --password-hash=-",
+		printable(strings.Join(names, ", ")))
+}
+
+// unsettledError says what to do about columns whose names speak of a state.
+func unsettledError(names []string) error {
+	return fmt.Errorf("the name of a column speaks of a state, and it is not known which: %s. Name it with --disabled COLUMN (or --verified COLUMN), "+
+		"or decline it with --ignore %s", printable(strings.Join(names, ", ")), printable(strings.Join(names, ",")))
 }
 
 // print sums up. failed is how it ended, if not well.
@@ -227,6 +269,7 @@ func (r *importReport) print(failed error) {
 		}
 	}
 	r.section("Problems", r.kinds)
+	r.program.say("Verified: %d of %d. Disabled: %d of %d.", r.verified, r.done, r.disabled, r.done)
 	r.section("Passwords", r.passwords)
 	r.section("Roles", r.roleCount)
 	if r.idsKept+r.idsNew > 0 {
@@ -235,7 +278,7 @@ func (r *importReport) print(failed error) {
 	for _, list := range []struct {
 		title string
 		names []string
-	}{{"Columns used", r.used}, {"Columns not used", r.unused}, {"Columns that are not there", r.missing}} {
+	}{{"Columns used", r.used}, {"Columns not used", r.unused}, {"Columns that are not there", r.missing}, {"Columns that may say who is disabled or verified", r.unsettled}, {"Columns that look like password hashes, and are not read", r.hashes}} {
 		if list.names != nil {
 			r.program.say("%s: %s", list.title, printable(strings.Join(list.names, ", ")))
 		}
@@ -286,14 +329,29 @@ func (r *importReport) line(n int, what string) {
 	r.program.say("  %*d  %s", len(fmt.Sprint(r.rows)), n, printable(what))
 }
 
-const droppedHash = "none, for the hash was dropped"
+const (
+	droppedHash   = "none, for the hash was dropped"
+	temporaryHash = "none, for the password was temporary"
+)
 
 // advise says what to know about hashes, passwords and addresses.
 func (r *importReport) advise() {
+	if r.system != "" && r.command.From == "" {
+		r.program.say("Read as a file of %s. If another system wrote it, name that with --from.", r.system)
+	}
+	if n := r.done - r.passwords["none"] - r.passwords[droppedHash] - r.passwords[temporaryHash]; n > 0 && !r.imports {
+		r.program.say("No password was tried. With --try EMAIL, one that you know shows whether they will fit.")
+	}
+	if r.system == "devise" && r.command.PepperFile == "" {
+		r.program.say("Devise: if config.pepper is set, name a file that holds it with --pepper-file. Without it nobody can sign in.")
+	}
+	if r.unsettled != nil {
+		r.program.say("Name the columns that say who is disabled with --disabled or --verified, or decline them with --ignore %s.", printable(strings.Join(r.unsettled, ",")))
+	}
 	if n := r.badHashes; n > 0 && !r.command.NoHash {
 		r.program.say("With --drop-bad-hashes, accounts whose hash can't be checked are imported without a password.")
 	}
-	if n := r.passwords["none"] + r.passwords[droppedHash]; n > 0 {
+	if n := r.passwords["none"] + r.passwords[droppedHash] + r.passwords[temporaryHash]; n > 0 {
 		r.program.say("Without a password: %d. They choose one with \"forgot password\"; no mail is sent by itself.", n)
 	}
 	if r.idsNew > 0 && r.command.IDMap == "" {
@@ -337,9 +395,10 @@ func (r *importReport) printJSON(failed error) {
 	}
 	summary := []member{
 		{"error", why}, {"accounts", r.rows}, {r.verb(), r.done}, {"there", r.there}, {"bad", r.bad},
+		{"verified", r.verified}, {"disabled", r.disabled}, {"system", r.system},
 		{"kinds", r.kinds}, {"passwords", r.passwords}, {"roles", r.roleCount},
 		{"idsKept", r.idsKept}, {"idsNew", r.idsNew},
-		{"columnsUsed", list(r.used)}, {"columnsNotUsed", list(r.unused)}, {"columnsMissing", list(r.missing)},
+		{"columnsUsed", list(r.used)}, {"columnsNotUsed", list(r.unused)}, {"columnsMissing", list(r.missing)}, {"columnsUnsettled", list(r.unsettled)}, {"columnsWithHashes", list(r.hashes)},
 	}
 	if r.listed == 0 {
 		io.WriteString(r.program.out, "{\n  \"problems\": [") //nolint:errcheck // as everywhere in this program

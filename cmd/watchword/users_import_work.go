@@ -46,7 +46,7 @@ func (w *importing) dryRun(ctx context.Context) error {
 		err = errors.New("stopped before the end of the file. Nothing was changed")
 	}
 	w.report.print(err)
-	if err == nil && (w.report.missing != nil || w.report.bad > 0 && !w.SkipBad || w.report.none()) {
+	if err == nil && (w.report.incomplete() || w.report.bad > 0 && !w.SkipBad || w.report.none()) {
 		err = errReported
 	}
 	return err
@@ -64,6 +64,10 @@ func (w *importing) rehearse(ctx context.Context) error {
 		err = fmt.Errorf("%w. Nothing was imported", err)
 	case w.report.missing != nil:
 		err = fmt.Errorf("no account has a column %s. Nothing was imported", strings.Join(w.report.missing, ", "))
+	case w.report.unsettled != nil:
+		err = fmt.Errorf("%w. Nothing was imported", unsettledError(w.report.unsettled))
+	case w.report.hashes != nil:
+		err = fmt.Errorf("%w. Nothing was imported", hashesError(w.report.hashes))
 	case w.report.bad > 0 && !w.SkipBad:
 		err = fmt.Errorf("there are problems with %s, and nothing was imported. Mend the file, or leave them out with --skip-bad", accounts(w.report.bad))
 	case w.report.none():
@@ -172,6 +176,12 @@ func (w *importing) examine(ctx context.Context) error {
 			return err
 		}
 	}
+	if names := w.reader.Unsettled(); names != nil && w.report.imports {
+		return unsettledError(names) // of input that is read once, or that has changed since the check
+	}
+	if names := w.reader.Hashes(); names != nil && w.report.imports {
+		return hashesError(names)
+	}
 	if err := w.ask(ctx); err != nil {
 		return err
 	}
@@ -278,17 +288,10 @@ func (w *importing) wrongColumns() error {
 	if len(emails) >= enough && !slices.ContainsFunc(emails, func(email string) bool { return strings.Contains(email, "@") }) {
 		return fmt.Errorf("what stands for addresses has no @ in it (columns: %s). Name the right one with --email COLUMN", w.columnNames())
 	}
-	used, _ := w.reader.Columns()
-	if w.Email != "" || emails != nil || slices.ContainsFunc(used, namesAddress) {
+	if w.Email != "" || emails != nil || w.reader.HasEmail() {
 		return nil
 	}
 	return fmt.Errorf("no column is an address (columns: %s). Name it with --email COLUMN", w.columnNames())
-}
-
-// namesAddress reports whether an address is looked for in a column of that name.
-func namesAddress(column string) bool {
-	plain := strings.NewReplacer("_", "", "-", "", " ", "").Replace(strings.ToLower(column))
-	return plain == "email" || plain == "emailaddress"
 }
 
 // columnNames are for a line of an error. What does not look like a name may be a

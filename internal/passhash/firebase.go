@@ -47,6 +47,15 @@ func (p Firebase) Adopt(passwordHash, salt string) (encoded string, err error) {
 	return h.String(), nil
 }
 
+// LooksLikeFirebase reports whether a hash and a salt have the form of Firebase's export:
+// base64 of 64 bytes, and of a few.
+func LooksLikeFirebase(passwordHash, salt string) bool {
+	const firebaseBytes = 64
+	tag, ok := decodeBase64(passwordHash)
+	own, ok2 := decodeBase64(salt)
+	return ok && ok2 && len(tag) == firebaseBytes && len(own) > 0 && len(own) <= maxSalt && !hexOnly.MatchString(salt)
+}
+
 func malformedFirebase(field string) error {
 	return fmt.Errorf("%s is not base64, or empty: copy it again from the console or the export of Firebase", field)
 }

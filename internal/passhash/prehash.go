@@ -132,11 +132,16 @@ func Prehashed(encoded, name, keyID string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	labelled := prehashed{methods[i], keyID, h}
-	if _, twice := h.(prehashed); twice || !isKeyID(keyID) {
-		return "", errors.New("the hash says itself what was made of the password: leave the method out")
+	if labelled, ok := h.(prehashed); ok {
+		if !labelled.method.keyed || labelled.method.name != name {
+			return "", errors.New("the hash says itself what was made of the password: leave the method out")
+		}
+		h = labelled.inner // exported from another server, where the key has another id
 	}
-	return labelled.String(), nil
+	if !isKeyID(keyID) {
+		return "", errors.New("the id of the key is not a UUID")
+	}
+	return prehashed{methods[i], keyID, h}.String(), nil
 }
 
 func isKeyID(id string) bool { return id == "" || len(id) == 36 && !strings.ContainsAny(id, "{}:$") }

@@ -27,6 +27,7 @@ type columns struct {
 	marked    map[Field]bool  // whose other columns say the same
 	found     map[string]bool // of the columns that were named, those that are there
 	unsettled map[string]bool // columns that may say who is disabled or verified
+	hashes    map[string]bool // columns that look like password hashes, if none was read
 }
 
 // A use is what a column may be used for: the lower rank the better.
@@ -42,7 +43,7 @@ const maxNames = 1000
 func newColumns(o Options) *columns {
 	c := &columns{
 		wanted: o.Names, ignored: map[string]bool{}, now: o.Now, system: systemCalled(o.From), known: map[string]use{}, seen: map[string]bool{},
-		used: map[string]bool{}, marked: map[Field]bool{}, found: map[string]bool{}, unsettled: map[string]bool{},
+		used: map[string]bool{}, marked: map[Field]bool{}, found: map[string]bool{}, unsettled: map[string]bool{}, hashes: map[string]bool{},
 	}
 	if c.now.IsZero() {
 		c.now = time.Now()
@@ -254,6 +255,9 @@ func (c *columns) missing() (names []string) {
 	}
 	names = slices.AppendSeq(names, maps.Keys(c.ignored))
 	names = slices.DeleteFunc(names, func(name string) bool { return c.found[name] })
+	if len(names) == 0 {
+		return nil
+	}
 	slices.Sort(names)
 	return slices.Compact(names)
 }

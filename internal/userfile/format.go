@@ -70,6 +70,7 @@ func recogniseObject(text []byte, o Options) (f format, known bool) {
 		return formatObject, true
 	}
 	dec := json.NewDecoder(bytes.NewReader(text))
+	arrays := false            // of objects
 	names := map[string]bool{} // of the members at the top
 	var path []json.Token      // the name before each value that is open; nil in an array
 	for {
@@ -82,12 +83,18 @@ func recogniseObject(text []byte, o Options) (f format, known bool) {
 			if token == json.Delim('[') && len(path) == 1 && path[0] == json.Token("users") {
 				return formatObject, true
 			}
+			if token == json.Delim('[') && len(path) <= 2 && holdsObjects(text[dec.InputOffset():]) {
+				arrays = true
+			}
 			if token == json.Delim('[') && len(path) > 0 && listsAccounts(path, text[dec.InputOffset():], names) {
 				return formatObject, true
 			}
 			path = append(path, nil)
 		case json.Delim('}'), json.Delim(']'):
 			if path = path[:len(path)-1]; len(path) == 0 {
+				if arrays && !nameFields(names) {
+					return formatObject, true // no account; enter says what it is
+				}
 				if bytes.ContainsRune(text[:dec.InputOffset()], '\n') {
 					return formatValues, true
 				}
@@ -140,15 +147,29 @@ func listed(name json.Token) bool {
 // listsAccounts reports whether an array that begins here is that of the accounts, and
 // not a member of the first of them: it holds objects, and no address stands before it.
 func listsAccounts(path []json.Token, rest []byte, names map[string]bool) bool {
-	if !isList(path) || !bytes.HasPrefix(bytes.TrimSpace(rest), []byte("{")) {
-		return false
-	}
+	return isList(path) && holdsObjects(rest) && !nameAccount(names)
+}
+
+func holdsObjects(rest []byte) bool { return bytes.HasPrefix(bytes.TrimSpace(rest), []byte("{")) }
+
+// nameAccount reports whether the names of members are those of an account.
+func nameAccount(names map[string]bool) bool {
 	for name := range names {
 		if u := lookUp(name); u.field == Email || u.field == PasswordHash || u.field == ID {
-			return false
+			return true
 		}
 	}
-	return true
+	return false
+}
+
+// nameFields reports whether a name is that of any field of an account.
+func nameFields(names map[string]bool) bool {
+	for name := range names {
+		if lookUp(name).field != "" || meaningOf(name) != 0 || name == credentials || name == "attributes" || name == "traits" || name == "profile" {
+			return true
+		}
+	}
+	return false
 }
 
 var (

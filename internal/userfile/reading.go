@@ -1,6 +1,7 @@
 package userfile
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -201,6 +202,9 @@ func (r *reading) attribute(name string) bool {
 	return !own && !strings.Contains(name, ".")
 }
 
+// hashLike is a password hash by how it begins.
+var hashLike = regexp.MustCompile(`^(\$(2[abxy]|argon2[a-z]*|scrypt|pbkdf2[a-z0-9-]*|wp|P|H|S|5|6|bcrypt-sha256)\$|pbkdf2[_:]|bcrypt(_sha256)?\$|argon2\$|scrypt[:$]|\{[A-Za-z0-9-]+\}.{20})`)
+
 // unsettled takes note of the columns that were not read, say something, and may say who
 // is disabled or verified.
 func (r *reading) unsettled() {
@@ -213,6 +217,13 @@ func (r *reading) unsettled() {
 	}
 	if r.stated {
 		stems = append(stems, anyStem)
+	}
+	if _, named := c.wanted[PasswordHash]; !named && r.picks.of(PasswordHash).name == "" && r.row.Keycloak == nil {
+		for name, value := range r.all {
+			if text, ok := value.(string); ok && hashLike.MatchString(text) && !c.used[name] && !c.ignores(name) && len(c.hashes) < maxNames {
+				c.hashes[name] = true
+			}
+		}
 	}
 	_, named := c.wanted[EmailVerified]
 	verified := named || r.picks.of(EmailVerified).name != ""

@@ -306,6 +306,7 @@ var (
 		"notification notifications newsletter marketing subscription subscriptions subscribe push webauthn passkey password reset recovery unlock " +
 		"email emails mail address addresses verifiable billing shipping country city zip marital plan payment stripe " +
 		"avatar image theme beta feature features session refresh access api oauth provider blocks organization")
+	otherStems = strings.Fields("token password notif newsletter subscri session twofactor activation activity payment")
 )
 
 // besides are words of columns that go along with another one: deleted_by tells no more
@@ -328,8 +329,11 @@ func speaksOfState(name string, beside []string) bool {
 	speaks := has(shortWords) || slices.ContainsFunc(words, func(w string) bool {
 		return slices.ContainsFunc(stateStems, func(stem string) bool { return strings.Contains(w, stem) })
 	})
+	about := slices.ContainsFunc(words, func(w string) bool { // resetpasswordtokenexpiry
+		return slices.ContainsFunc(otherStems, func(stem string) bool { return strings.Contains(w, stem) })
+	})
 	switch {
-	case !speaks, has(otherWords), folded(name) == "lockoutenabled": // of ASP.NET: whether failures lock the account
+	case !speaks, about, has(otherWords), folded(name) == "lockoutenabled": // of ASP.NET: whether failures lock the account
 		return false
 	case has(besides) && slices.Contains(beside, stemOf(name)), has(afterwards) && slices.Contains(beside, anyStem):
 		return false

@@ -18,12 +18,13 @@ type system struct {
 }
 
 var systems = [...]system{
+	{name: "wordpress", marks: []string{"user_pass,user_login"}, disabled: []string{"!user_status=0", "spam", "deleted"}, names: map[Field]string{Name: "display_name"}},
 	{name: "aspnet", marks: []string{"SecurityStamp", "LockoutEnd,PasswordHash"}, ignore: []string{"LockoutEnabled"}},
 	{name: "better-auth", marks: []string{"banExpires", "ban_expires,emailVerified"}},
 	{name: "casdoor", marks: []string{"isForbidden", "passwordType,signupApplication"}, names: map[Field]string{Name: "displayName", CreatedAt: "createdTime"}},
 	{name: "clerk", marks: []string{"primary_email_address", "primary_email_address_id"},
 		ignore: []string{"delete_self_enabled", "create_organization_enabled", "lockout_expires_in_seconds"}},
-	{name: "cognito", marks: []string{"UserStatus", "cognito:username"}},
+	{name: "cognito", marks: []string{"UserStatus,UserCreateDate", "UserStatus,Attributes", "cognito:username"}},
 	{name: "devise", marks: []string{"encrypted_password,reset_password_token"}},
 	{name: "discourse", marks: []string{"trust_level,suspended_till"}, ignore: []string{"approved", "approved_at", "approved_by_id"}},
 	{name: "drupal", marks: []string{"pass,mail,uid"}, disabled: []string{"status=0"}},
@@ -38,7 +39,6 @@ var systems = [...]system{
 	{name: "pocketbase", marks: []string{"tokenKey", "emailVisibility"}},
 	{name: "supabase", marks: []string{"encrypted_password,raw_app_meta_data", "encrypted_password,raw_user_meta_data", "encrypted_password,instance_id"},
 		ignore: []string{"email_change_confirm_status"}, names: map[Field]string{Roles: "-"}},
-	{name: "wordpress", marks: []string{"user_pass,user_login"}, disabled: []string{"!user_status=0", "spam", "deleted"}, names: map[Field]string{Name: "display_name"}},
 }
 
 // Systems lists the names that Options.From takes.

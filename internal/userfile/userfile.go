@@ -216,6 +216,10 @@ func (r *Reader) Missing() []string { return r.columns.missing() }
 // account must not be imported before each is named or declined (Options.Ignore).
 func (r *Reader) Unsettled() []string { return slices.Sorted(maps.Keys(r.columns.unsettled)) }
 
+// Hashes lists the columns that hold password hashes by their looks and were not read,
+// of accounts that have no other.
+func (r *Reader) Hashes() []string { return slices.Sorted(maps.Keys(r.columns.hashes)) }
+
 // System is the name of the system that the file was recognised as, or "".
 func (r *Reader) System() string {
 	if r.columns.system == nil {

@@ -1,0 +1,190 @@
+package main_test
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// The password behind the hashes in testdata/import. The files are as other systems
+// write them, and made up.
+const casePassword = "violet Kettle 93 harbour"
+
+// An importCase is a file, and what becomes of its accounts.
+type importCase struct {
+	file     string
+	flags    string         // of the dry run and the import
+	problems []string       // that the dry run lists
+	refused  string         // the error that ends both; nothing is imported
+	signs    map[string]int // by account, the status of a sign-in
+
+}
+
+const ok, disabled, wrong = 200, 403, 401
+
+var importCases = []importCase{
+	// Whoever is disabled elsewhere is disabled here.
+	{file: "ban.csv", signs: map[string]int{"x": disabled}},
+	{file: "logto.csv", signs: map[string]int{"ada": ok, "sus": disabled}},
+	{file: "better-auth-bcrypt.csv", signs: map[string]int{"ada": ok, "banned": disabled}},
+	{file: "aspnet-bcrypt.csv", signs: map[string]int{"ada": ok, "locked": disabled}},
+	{file: "aspnet.csv", signs: map[string]int{"ada": ok, "two": ok, "locked": disabled}},
+	{file: "kratos.json", signs: map[string]int{"ada": ok, "off": disabled}},
+	{file: "okta.json", signs: map[string]int{"ada": ok, "sus": disabled, "dep": wrong}},
+	{file: "supabase.csv", signs: map[string]int{"ada": ok, "banned": disabled, "over": ok, "gone": disabled}},
+	{file: "pocketbase.json", signs: map[string]int{"ada": ok, "two": ok}},
+	{file: "casdoor.json", signs: map[string]int{"ada": ok, "forbidden": disabled}},
+	{file: "clerk.json", signs: map[string]int{"ada": ok, "ban": disabled, "other": wrong}},
+	{file: "fusionauth.json", signs: map[string]int{"ada": ok, "change": wrong}},
+	{file: "unsettled.csv", refused: "membership_standing. Name it with --disabled COLUMN (or --verified COLUMN), or decline it with --ignore membership_standing"},
+	{file: "unsettled.csv", flags: "--disabled=membership_standing=evicted", signs: map[string]int{"ada": ok, "bad": disabled}},
+
+	// Hashes that the engine can compute.
+	{file: "better-auth.csv", signs: map[string]int{"ada": ok, "banned": disabled}},
+	{file: "node-scrypt.csv", signs: map[string]int{"ada": ok}},
+	{file: "rewritten.csv", signs: map[string]int{"better": ok, "node": ok, "net3": ok, "net2": ok, "fusion": ok}},
+	{file: "label.csv", signs: map[string]int{"a": ok, "b": ok}},
+	{file: "passlib.csv", signs: map[string]int{"a": ok, "b": ok, "c": ok, "d": disabled}},
+	{file: "clerk.csv", signs: map[string]int{"vlad": ok}},
+	{file: "auth0-custom.json", signs: map[string]int{"ada": ok, "bob": disabled}},
+	{file: "meteor.json", signs: map[string]int{"ada": ok}},
+	{file: "prehash.csv", flags: "--prehash=sha256-hex", signs: map[string]int{"ada": ok}},
+	{file: "devise.csv", flags: "--pepper-file=pepper.txt", signs: map[string]int{"ada": ok, "locked": disabled}},
+	{file: "rails-time.csv", signs: map[string]int{"a": ok, "b": ok, "c": ok}},
+	{file: "wrapped.json", signs: map[string]int{"a": ok}},
+	{file: "cognito-list-users.json", signs: map[string]int{"johndoe": wrong}},
+
+	// Each form that can't be checked is refused by its name; the others sign in.
+	{file: "wordpress.csv", problems: []string{"line 2: passwordHash: phpass ($P$, of WordPress and others) can't be checked"}, signs: map[string]int{"new": ok, "old": wrong}},
+	{file: "drupal.csv", problems: []string{"line 2: passwordHash: Drupal's $S$ (SHA-512) can't be checked"}, signs: map[string]int{"blocked": disabled, "ada": wrong}},
+	{file: "phpbb.csv", problems: []string{"line 3: passwordHash: phpass ($H$, of phpBB) can't be checked"}, signs: map[string]int{"ada": ok, "inactive": disabled, "old": wrong}},
+	{file: "ldap.csv", problems: []string{"line 2: passwordHash: {SSHA} of LDAP or Spring Security can't be checked"}, signs: map[string]int{"ada": wrong, "b": ok, "c": ok, "d": ok, "e": wrong}},
+	{file: "discourse-phc.csv", problems: []string{"line 3: passwordHash: the salt of the hash is hexadecimal digits where base64 is expected"}, signs: map[string]int{"ada": ok, "salt": wrong}},
+	{file: "keycloak-more.json", problems: []string{"line 1, account 4: passwordHash: the file holds the password itself and not a hash"}, signs: map[string]int{"temp": wrong, "hist": ok, "oldkc": ok, "plain": wrong}},
+
+	// NULL is no name, no role and no date.
+	{file: "ssms-null.csv", signs: map[string]int{"a": ok, "b": wrong}},
+	{file: "mssql.csv", signs: map[string]int{"ada": ok, "bob": ok}},
+	{file: "mysql-batch.tsv", signs: map[string]int{"ada": ok, "bob": ok}},
+
+	{file: "authelia.yml", refused: "the file is YAML. Write it as JSON"},
+	{file: "ldap.ldif", refused: "the file is LDIF"},
+}
+
+// Files of other systems are checked, imported while the server runs, and their users
+// sign in.
+//
+// IMP-1, IMP-2, PW-10
+func TestFilesOfOtherSystemsAreImportedAndTheirUsersSignIn(t *testing.T) {
+	t.Parallel()
+	onEachStore(t, func(t *testing.T, arguments []string) {
+		s := newServer(t, freeAddress(t))
+		dir := startServer(t, s, append([]string{"--limits=off"}, arguments...)...)
+		copyCase(t, dir, "pepper.txt", "")
+		for i, c := range importCases {
+			t.Run(fmt.Sprintf("%d %s", i, c.file), func(t *testing.T) { c.run(t, s, dir, fmt.Sprintf("case%d.example", i), arguments) })
+		}
+	})
+}
+
+// copyCase puts a file of testdata into a folder, with addresses of its own.
+func copyCase(t *testing.T, dir, name, domain string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", "import", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if domain != "" {
+		text = []byte(strings.ReplaceAll(string(text), "example.com", domain))
+	}
+	if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (c importCase) run(t *testing.T, s *server, dir, domain string, arguments []string) {
+	copyCase(t, dir, c.file, domain)
+	args := append([]string{"users", "import", c.file, "--system=" + domain}, arguments...)
+	if c.flags != "" {
+		args = append(args, c.flags)
+	}
+	dry := run(t, call{dir: dir, args: append(args, "--dry-run")})
+	if (dry.code == 0) != (c.refused == "" && c.problems == nil) {
+		t.Fatalf("the dry run ends with %d:\n%s%s", dry.code, dry.out, dry.errors)
+	}
+	for _, problem := range c.problems {
+		if !strings.Contains(dry.out, "\n"+problem) && !strings.HasPrefix(dry.out, problem) {
+			t.Errorf("the dry run does not say %q:\n%s", problem, dry.out)
+		}
+	}
+	if !strings.Contains(dry.out, "\nVerified: ") && dry.errors == "" {
+		t.Errorf("verified and disabled accounts are not counted:\n%s", dry.out)
+	}
+	if c.problems != nil {
+		args = append(args, "--skip-bad")
+	}
+	real := run(t, call{dir: dir, args: args})
+	if (real.code == 0) != (c.refused == "") || !strings.Contains(real.errors, c.refused) {
+		t.Fatalf("the import ends with %d:\n%s%s", real.code, real.out, real.errors)
+	}
+	for i, name := range slices.Sorted(maps.Keys(c.signs)) {
+		want := c.signs[name]
+		device := newDevice(t, s.address)
+		if i == 0 { // one is enough: it takes as long as the slowest hash
+			device.post(t, "/login", body{"email": name + "@" + domain, "password": "not " + casePassword}, wrong)
+		}
+		answer := device.must(t, "POST", "/login", body{"email": name + "@" + domain, "password": casePassword})
+		if answer.status != want {
+			t.Errorf("%s: a sign-in gives %d, not %d\n%s", name, answer.status, want, real.out)
+		}
+	}
+}
+
+// A known password shows how the file keeps it, and imports nothing.
+//
+// IMP-2
+func TestATriedPasswordNamesTheVariantThatFits(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, c := range []struct {
+		file, email, flags, input string
+		code                      int
+		says                      string
+	}{
+		{"node-scrypt.csv", "ada", "", casePassword, 0, "The password of ada@example.com fits: scrypt. It will sign in."},
+		{"prehash.csv", "ada", "", casePassword, 1, "fits with: --prehash sha256-hex."},
+		{"prehash.csv", "ada", "--prehash=sha256-hex", casePassword, 0, "fits: bcrypt of the sha256-hex of the password."},
+		{"meteor.json", "ada", "", casePassword, 0, "fits: bcrypt of the sha256-hex of the password."},
+		{"devise.csv", "ada", "", casePassword, 1, "If the system adds a pepper to passwords, name it with --pepper-file"},
+		{"devise.csv", "ada", "--pepper-file=pepper.txt", casePassword, 0, "fits: bcrypt of the password and the pepper."},
+		{"node-scrypt.csv", "ada", "--pepper-file=pepper.txt", casePassword, 1, "fits with: no --pepper-file."},
+		{"discourse-phc.csv", "salt", "", casePassword, 1, "fits with: --salt-encoding text."},
+		{"discourse-phc.csv", "salt", "--salt-encoding=text", casePassword, 0, "salt as text."},
+		{"discourse-phc.csv", "ada", "", "not " + casePassword, 1, "does not fit, as pbkdf2-sha256 or in any other way that is known"},
+		{"drupal.csv", "ada", "", casePassword, 1, "Drupal's $S$"},
+		{"keycloak-more.json", "temp", "", casePassword, 1, "has a temporary password"},
+		{"ban.csv", "nobody", "", casePassword, 1, "no account in ban.csv has the address nobody@example.com"},
+		{"ban.csv", "x", "", "", 2, "standard input, which is empty"},
+	} {
+		copyCase(t, dir, c.file, "")
+		copyCase(t, dir, "pepper.txt", "")
+		args := []string{"users", "import", c.file, "--try=" + c.email + "@example.com"}
+		if c.flags != "" {
+			args = append(args, c.flags)
+		}
+		got := run(t, call{dir: dir, args: args, input: c.input + "\n"})
+		if got.code != c.code || !strings.Contains(got.out+got.errors, c.says) {
+			t.Errorf("%s %s: exit code %d, not %d, and it says\n%s%s", c.file, c.flags, got.code, c.code, got.out, got.errors)
+		}
+		if strings.Contains(got.out+got.errors, casePassword) || strings.Contains(got.out+got.errors, "c0ffee") {
+			t.Errorf("%s: it shows a secret", c.file)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "watchword-data")); err == nil {
+		t.Error("a database was made")
+	}
+}
