@@ -20,6 +20,7 @@ type columns struct {
 	rules     []rule           // by Options.Names, of Disabled; nil: what is known
 	ignored   map[string]bool  // by Options.Ignore
 	now       time.Time
+	rows      int
 	system    *system
 	known     map[string]use  // a cache of lookUp
 	seen      map[string]bool // the names that the file has, without those that are nested
@@ -32,13 +33,19 @@ type columns struct {
 
 // A use is what a column may be used for: the lower rank the better.
 type use struct {
-	field Field // empty: none
-	at    int   // of the field in wellKnown
-	rank  int
+	field    Field // empty: none
+	at       int   // of the field in wellKnown
+	rank     int
+	state    meaning // of a column that says who is disabled; 0: it is not known to
+	speaks   bool    // of a state
+	verified bool    // it speaks of what is verified
 }
 
 // maxNames is how many names are kept: JSON may have new ones in each account.
 const maxNames = 1000
+
+// rowsToRecognise is how many accounts are looked at to recognise the system.
+const rowsToRecognise = 100
 
 func newColumns(o Options) *columns {
 	c := &columns{
@@ -88,6 +95,7 @@ func (c *columns) use(name string) use {
 	u, ok := c.known[name]
 	if !ok {
 		u = lookUp(name)
+		u.state, u.speaks, u.verified = meaningOf(name), speaksOfState(name, nil), speaksOfVerified(name)
 		if len(c.known) < maxNames {
 			c.known[name] = u
 		}
@@ -206,7 +214,7 @@ func (c *columns) read(values map[string]any) Row {
 		c.found[name] = c.found[name] || c.ignored[name]
 	}
 	all := flat(values)
-	if c.system == nil {
+	if c.rows++; c.system == nil && c.rows <= rowsToRecognise {
 		c.system = recogniseSystem(all)
 	}
 	r := reading{columns: c, values: values, all: all, picks: c.picks(all)}

@@ -174,7 +174,7 @@ func (r *reading) disabled() {
 		for name := range r.all {
 			m := meaning(0)
 			if c.seen[name] || r.attribute(name) { // what is nested may be about something else
-				m = meaningOf(name)
+				m = c.use(name).state
 			}
 			taken := slices.ContainsFunc(rules, func(from rule) bool { return from.column == name })
 			if m == 0 || taken || c.ignored[name] || c.system.ignores(name) {
@@ -211,7 +211,7 @@ func (r *reading) unsettled() {
 	c := r.columns
 	var stems []string
 	for name := range r.all {
-		if c.used[name] && stemOf(name) != "" {
+		if c.used[name] && c.use(name).speaks && stemOf(name) != "" {
 			stems = append(stems, stemOf(name))
 		}
 	}
@@ -228,12 +228,15 @@ func (r *reading) unsettled() {
 	_, named := c.wanted[EmailVerified]
 	verified := named || r.picks.of(EmailVerified).name != ""
 	for name, value := range r.all {
+		if u := c.use(name); !u.speaks && !u.verified {
+			continue
+		}
 		_, object := unwrapped(value).(map[string]any)
 		_, list := value.([]any)
 		if absent(value) || object || list || c.used[name] || c.unsettled[name] || c.ignores(name) || len(c.unsettled) == maxNames {
 			continue
 		}
-		if c.wanted[Disabled] != "-" && speaksOfState(name, stems) || !verified && speaksOfVerified(name) {
+		if c.wanted[Disabled] != "-" && speaksOfState(name, stems) || !verified && c.use(name).verified {
 			c.unsettled[name] = true
 		}
 	}
