@@ -62,6 +62,9 @@ func (f *fleet) close() {
 // RT-3, RT-5, RT-6
 func TestServersWhoseClocksDifferJudgeAlike(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("-short: it takes many seconds")
+	}
 	w := newWorld(t)
 	f := &fleet{store: clocked{w.store, w.clock}, opts: w.opts, now: w.clock.Now}
 	t.Cleanup(f.close)

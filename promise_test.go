@@ -92,6 +92,9 @@ func (h *honest) mayLose() bool { return h.lost || h.clean > 1 }
 // RT-5, RT-6
 func TestTheEngineSignsNoHonestClientOut(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("-short: it takes many seconds")
+	}
 	w := newWorld(t)
 	t.Cleanup(func() { w.Close(); _ = w.store.Close() })
 	rapid.Check(t, func(rt *rapid.T) {
@@ -146,6 +149,9 @@ func TestTheEngineSignsNoHonestClientOut(t *testing.T) {
 // RT-3, RT-13
 func TestTheEngineFindsTwoPartiesOnOneSession(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("-short: it takes many seconds")
+	}
 	w := newWorld(t)
 	t.Cleanup(func() { w.Close(); _ = w.store.Close() })
 	rapid.Check(t, func(rt *rapid.T) {

@@ -104,6 +104,9 @@ func insertEnded(t *testing.T, path string, n int, at time.Time) {
 // RT-15
 func TestAHundredThousandEndedSessionsAreSweptInSmallSteps(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("-short: it takes many seconds")
+	}
 	dead := 100_000
 	if storetest.RaceDetector() {
 		dead /= 10

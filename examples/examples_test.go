@@ -64,6 +64,7 @@ func judges(t *testing.T, p process, i *issuer) {
 
 func TestTheEmbeddingProgramGuardsItsRoutes(t *testing.T) {
 	t.Parallel()
+	long(t)
 	binary := filepath.Join(t.TempDir(), "embed")
 	if out, err := exec.Command("go", "build", "-o", binary, "./embed").CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
@@ -119,6 +120,7 @@ func (p process) post(t *testing.T, path, token, body string, answer any) {
 // copyOf keeps what an example installs out of the tree.
 func copyOf(t *testing.T, example string) string {
 	t.Helper()
+	long(t)
 	dir := t.TempDir()
 	must(t, os.CopyFS(dir, os.DirFS(example)))
 	must(t, os.RemoveAll(filepath.Join(dir, "node_modules")))

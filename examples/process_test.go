@@ -16,9 +16,18 @@ import (
 // A process is a running example.
 type process struct{ url string }
 
+// long skips a test that builds or starts an example in the short form.
+func long(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("-short: examples are not run")
+	}
+}
+
 // run starts an example and returns when it says where it listens.
 func run(t *testing.T, dir string, env []string, program string, args ...string) process {
 	t.Helper()
+	long(t)
 	cmd := exec.Command(program, args...)
 	cmd.Dir, cmd.Env = dir, append(environment(), env...)
 	out, in := io.Pipe()

@@ -196,6 +196,9 @@ func TestTheStreamTellsWhatHappensAndGoesOn(t *testing.T) {
 // RL-8. Whoever does not read what is sent is cut off, and delays nobody.
 func TestAReaderThatIsTooSlowIsCutOff(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("-short: it takes many seconds")
+	}
 	s := start(t, nil, nil)
 	b := s.browser(t)
 	admin := httptest.NewServer(s.server.Admin())

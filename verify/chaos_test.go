@@ -175,6 +175,9 @@ func wantRevoked(t testing.TB, v *verify.Verifier, sessions []watchword.Session)
 // refused before long, and nothing else is.
 func TestABadLineHidesNoEndOfASession(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("-short: it takes many seconds")
+	}
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	line := &noisyLine{rng: rand.New(rand.NewPCG(seed, 0))}
@@ -225,6 +228,9 @@ func TestABadLineHidesNoEndOfASession(t *testing.T) {
 
 func TestTenThousandEndAtOnce(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("-short: it takes many seconds")
+	}
 	s := start(t, nil)
 	s.run(t)
 	in := s.signUp(t, "ada@example.com")

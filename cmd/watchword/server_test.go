@@ -24,6 +24,10 @@ type server struct {
 }
 
 func newServer(t *testing.T, address string) *server {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("-short: the built server is not run")
+	}
 	s := &server{binary: os.Getenv(binaryVariable), address: address}
 	t.TempDir() // the first call decides when all of them are removed: after the server is gone
 	t.Cleanup(s.kill)

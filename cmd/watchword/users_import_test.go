@@ -235,6 +235,9 @@ func ask(t *testing.T, dir string, arguments []string, question string) (n int) 
 // by which an address that comes twice is found, and as many for an id.
 func TestAHundredThousandAccountsAreImportedInLittleMemory(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("-short: it takes many seconds")
+	}
 	users := 100_000
 	if storetest.RaceDetector() {
 		users /= 10

@@ -47,6 +47,9 @@ type Chromium struct {
 // further tabs of the same person.
 func (c *Chromium) Open(t testing.TB, options ...chromedp.CreateBrowserContextOption) context.Context {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("-short: pages are not opened in a browser")
+	}
 	if os.Getenv(Skip) == "skip" {
 		t.Skip(Skip + "=skip: nothing is known about the pages in a browser")
 	}

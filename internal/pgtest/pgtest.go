@@ -69,6 +69,9 @@ func New(t testing.TB, settings ...string) *Server {
 
 func skip(t testing.TB) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("-short: PostgreSQL is not started")
+	}
 	if os.Getenv(Skip) == "skip" {
 		t.Skipf("PostgreSQL is left out, because %s=skip", Skip)
 	}

@@ -11,6 +11,9 @@ import (
 // A server that runs has the file open even when it does nothing.
 func TestASourceHasItsFileForItselfAlone(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("-short: it takes many seconds")
+	}
 	path := newPath(t)
 	store := open(t, path)
 	if err := insertUser(t, store, 1); err != nil {

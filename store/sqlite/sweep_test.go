@@ -15,6 +15,9 @@ import (
 // RT-15
 func TestSweepingAHundredThousandLetsRotationsThrough(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("-short: it takes many seconds")
+	}
 	const batch = 200
 	dead := int64(100_000)
 	if storetest.RaceDetector() {
