@@ -140,6 +140,7 @@ func TestEveryRuleOfTheHouseCanFail(t *testing.T) {
 		{"weak randomness in the lab", "lab/rotation/a.go", importing("rotation", "math/rand"), ""},
 		{"work before main", "server/a.go", "package server\nfunc init() {}\n", "server/a.go:2: func init"},
 		{"a hole in the cross-origin check", "server/a.go", "package server\nfunc f(c guard) { c." + unwantedCall + "(`/`) }\n", unwantedCall},
+		{"a duration without a unit", "server/a.go", "package server\nvar a = slog.Duration(`took`, 1)\n", "slog.Duration"},
 		{"a file that does not parse", "server/a.go", "package server\nfunc {\n", "server/a.go:2"},
 
 		{"a long file", "server/a.go", "package server\n" + strings.Repeat("//\n", maxFileLines), "server/a.go has 501 lines"},
@@ -341,8 +342,12 @@ func unwantedFaults(files []file) []string {
 			}
 		}
 		ast.Inspect(f.syntax, func(n ast.Node) bool {
-			if call, ok := n.(*ast.SelectorExpr); ok && call.Sel.Name == unwantedCall {
+			call, ok := n.(*ast.SelectorExpr)
+			if ok && call.Sel.Name == unwantedCall {
 				faults = append(faults, fmt.Sprintf("%s: %s: no path is let off the cross-origin check", f.at(n), unwantedCall))
+			}
+			if name, ok := packageOf(call); ok && name == "slog" && call.Sel.Name == "Duration" {
+				faults = append(faults, f.at(n)+": slog.Duration is nanoseconds in JSON: use slog.String and d.String()")
 			}
 			return true
 		})
@@ -395,4 +400,16 @@ func functions(f file) []*ast.FuncDecl {
 		}
 	}
 	return fns
+}
+
+// packageOf returns the name before the dot of a selector.
+func packageOf(e *ast.SelectorExpr) (name string, ok bool) {
+	if e == nil {
+		return "", false
+	}
+	id, ok := e.X.(*ast.Ident)
+	if !ok {
+		return "", false
+	}
+	return id.Name, true
 }

@@ -136,7 +136,7 @@ func (e *Engine) postpone(ctx context.Context, tx Tx, m Mail, why error) error {
 		log.Error("a mail could not be sent, and is given up: see `watchword mail list`")
 		return tx.PostponeMail(ctx, m.ID, now, text, now)
 	}
-	log.Warn("a mail could not be sent", slog.Duration("next_try_in", wait))
+	log.Warn("a mail could not be sent", slog.String("next_try_in", wait.String()))
 	return tx.PostponeMail(ctx, m.ID, now.Add(wait), text, time.Time{})
 }
 

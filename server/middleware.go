@@ -27,7 +27,7 @@ func (s *Server) identified(next http.Handler) http.Handler {
 		s.metrics.observe(r, answer.status, took)
 		s.log.Debug("request",
 			slog.String("request_id", h.Get(requestIDHeader)), slog.String("method", r.Method),
-			slog.String("route", routeOf(r)), slog.Int("status", answer.status), slog.Duration("took", took))
+			slog.String("route", routeOf(r)), slog.Int("status", answer.status), slog.String("took", took.String()))
 	})
 }
 

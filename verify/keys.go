@@ -127,7 +127,7 @@ func (k *keys) run(ctx context.Context) {
 		}
 		if err != nil && ctx.Err() == nil {
 			k.log.Warn("the keys of the issuer can't be read; those of before stay in use",
-				slog.String("issuer", k.issuer.name), slog.Duration("for", time.Since(read)), slog.Any("error", err))
+				slog.String("issuer", k.issuer.name), slog.String("for", time.Since(read).Round(time.Second).String()), slog.Any("error", err))
 		}
 		next := k.settle(began, freshness, err)
 		for waiting := true; waiting; {

@@ -56,6 +56,7 @@ func TestServersWorkBehindABouncer(t *testing.T) {
 			t.Fatalf("migrate: exit code %d: %s", got.code, got.errors)
 		}
 		s := newServer(t, freeAddress(t))
+		s.onTerminal = true
 		startServer(t, s, onPostgres(url)...)
 		if err := s.terminate(); err != nil {
 			t.Fatal(err)

@@ -11,11 +11,17 @@ import (
 )
 
 // logger writes to standard error: lines for people at a terminal, JSON for
-// everything else. Both escape control characters (LOG-2).
+// everything else. Both escape control characters (LOG-2), and write a duration as a
+// string such as "1.5s": a bare number of nanoseconds has no unit.
 func (p *program) logger() *slog.Logger {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(p.settings.LogLevel)) // one of its four words
-	options := &slog.HandlerOptions{Level: level}
+	options := &slog.HandlerOptions{Level: level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Value.Kind() == slog.KindDuration {
+			a.Value = slog.StringValue(a.Value.Duration().String())
+		}
+		return a
+	}}
 	format := p.settings.LogFormat
 	if format == "text" || (format == "auto" && isTerminal(os.Stderr)) {
 		return slog.New(slog.NewTextHandler(p.err, options))

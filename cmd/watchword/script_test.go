@@ -24,6 +24,7 @@ import (
 //
 //	exits N ARGS…   runs watchword and wants exit code N
 //	serve ARGS…     starts `watchword serve` and waits until it is ready
+//	screen ARGS…    is serve with a terminal as standard output
 //	terminate       sends it SIGTERM, waits, and wants exit code 0
 func TestScripts(t *testing.T) {
 	t.Parallel()
@@ -59,7 +60,8 @@ func runScript(t *testing.T, file string) {
 	engine := &script.Engine{Cmds: scripttest.DefaultCmds(), Conds: scripttest.DefaultConds(), Quiet: true}
 	engine.Cmds["watchword"] = script.Program(binary, nil, 0)
 	engine.Cmds["exits"] = exits(binary)
-	engine.Cmds["serve"], engine.Cmds["terminate"] = serverCommands(newServer(t, address))
+	served := newServer(t, address)
+	engine.Cmds["serve"], engine.Cmds["screen"], engine.Cmds["terminate"] = startCommand(served, false), startCommand(served, true), stopCommand(served)
 	scripttest.Run(t, engine, state, file, bytes.NewReader(archive.Comment))
 }
 
@@ -90,18 +92,22 @@ func exits(binary string) script.Cmd {
 	})
 }
 
-// serverCommands start and stop the one server of a script.
-func serverCommands(s *server) (serve, terminate script.Cmd) {
-	serve = script.Command(script.CmdUsage{Summary: "start the server", Args: "[args...]"},
+// startCommand starts the one server of a script.
+func startCommand(s *server, onTerminal bool) script.Cmd {
+	return script.Command(script.CmdUsage{Summary: "start the server", Args: "[args...]"},
 		func(state *script.State, args ...string) (script.WaitFunc, error) {
+			s.onTerminal = onTerminal
 			return nil, s.start(state.Getwd(), state.Environ(), args)
 		})
-	terminate = script.Command(script.CmdUsage{Summary: "stop the server"},
+}
+
+// stopCommand stops it.
+func stopCommand(s *server) script.Cmd {
+	return script.Command(script.CmdUsage{Summary: "stop the server"},
 		func(*script.State, ...string) (script.WaitFunc, error) {
 			return func(*script.State) (string, string, error) {
 				err := s.terminate()
 				return s.out.String(), s.errs.String(), err
 			}, nil
 		})
-	return serve, terminate
 }

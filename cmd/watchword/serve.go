@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"os/signal"
 	"strings"
@@ -44,7 +45,12 @@ func (c *serveCmd) Run(p *program) error {
 	worked := make(chan struct{})
 	go func() { defer close(worked); s.engine.Run(work) }()
 	broken := doors.serve()
-	welcome(p.out, p.settings, time.Since(started), warnings)
+	took := time.Since(started)
+	log.Info("ready", slog.String("version", thisBuild().Version), slog.String("public_url", p.settings.PublicURL),
+		slog.String("listen", p.settings.Listen), slog.String("took", took.String()))
+	if onTerminal(p.out) {
+		welcome(p.out, p.settings, took, warnings)
+	}
 
 	select {
 	case <-ctx.Done():

@@ -18,6 +18,7 @@ import (
 type server struct {
 	binary, address string
 	https           bool
+	onTerminal      bool // standard output is a terminal
 	cmd             *exec.Cmd
 	ended           chan error   // of cmd.Wait
 	out, errs       bytes.Buffer // of the last run; to be read when it has ended
@@ -57,11 +58,26 @@ func (s *server) start(dir string, env, args []string) error {
 	args = append([]string{"serve", "--listen=" + s.address, "--public-url=" + s.url(), "--admin-listen="}, args...)
 	cmd := exec.Command(s.binary, args...)
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, env, &s.out, &s.errs
+	ended := make(chan error, 1)
+	wait := func() { ended <- cmd.Wait() }
+	if s.onTerminal {
+		screen, err := newTerminal()
+		if err != nil {
+			return err
+		}
+		defer screen.program.Close()
+		cmd.Stdout = screen.program
+		wait = func() {
+			err := cmd.Wait()
+			s.out.Write(<-screen.seen)
+			ended <- err
+		}
+	}
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	s.cmd, s.ended = cmd, make(chan error, 1)
-	go func() { s.ended <- cmd.Wait() }()
+	s.cmd, s.ended = cmd, ended
+	go wait()
 	for range 400 {
 		if answer, err := s.client().Get(s.url() + "/readyz"); err == nil {
 			answer.Body.Close()

@@ -1,0 +1,42 @@
+package main_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// A terminal is a pseudo-terminal (pty(7)): a program writes to one end, and the test
+// reads what a person would see.
+type terminal struct {
+	program *os.File
+	seen    chan []byte // all of it, when the program has ended
+}
+
+func newTerminal() (*terminal, error) {
+	reader, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	number, err := unix.IoctlGetInt(int(reader.Fd()), unix.TIOCGPTN)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.IoctlSetPointerInt(int(reader.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		return nil, err
+	}
+	program, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		return nil, err
+	}
+	t := &terminal{program, make(chan []byte, 1)}
+	go func() {
+		defer reader.Close()
+		text, _ := io.ReadAll(reader) // it ends with an error when nobody can write any more
+		t.seen <- bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n"))
+	}()
+	return t, nil
+}
