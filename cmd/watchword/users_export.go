@@ -14,12 +14,17 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/passhash"
 )
 
 // userExport writes every account, in the form that import reads.
 type userExport struct {
 	File   string `arg:"" optional:"" default:"-" help:"File to make, which only its owner can read; - is standard output."`
 	Format string `name:"format" enum:",csv,json" default:"" placeholder:"csv|json" help:"csv or json (an account a line); without it, what the name of the file ends with, or json."`
+
+	NoFormulas bool `name:"no-formulas" help:"In CSV, write an apostrophe before an address or a name that a spreadsheet would take for a formula: one that begins with = + - @, a tab or a line end."`
+
+	peppered int // accounts whose hash needs a pepper
 }
 
 // An exportedUser is a line. Its members are names that import knows.
@@ -43,6 +48,9 @@ var exportedColumns = []string{
 const exportPage = 1000
 
 func (c *userExport) Run(ctx context.Context, p *program) error {
+	if c.NoFormulas && !c.csv() {
+		return faults{{"--no-formulas", "is for CSV: a spreadsheet reads no JSON. Leave it out, or write --format csv."}}
+	}
 	s, err := p.openExisting(ctx)
 	if err != nil {
 		return err
@@ -75,6 +83,9 @@ func (c *userExport) Run(ctx context.Context, p *program) error {
 		p.say("Wrote %s to %s.", accounts(n), c.File)
 	}
 	if file != nil || onTerminal(p.out) {
+		if c.peppered > 0 {
+			fmt.Fprintf(p.err, "Hashes that need the pepper of the system they came from: %d. Another server imports them with --pepper-file.\n", c.peppered)
+		}
 		fmt.Fprintln(p.err, "It holds the hashes of passwords: keep it as you keep the database, and delete it when it has served.")
 	}
 	return nil
@@ -91,6 +102,9 @@ func (c *userExport) write(ctx context.Context, p *program, engine *watchword.En
 			return n, err
 		}
 		for _, user := range page {
+			if passhash.KeyID(string(user.PasswordHash)) != "" {
+				c.peppered++
+			}
 			if err := write(user); err != nil {
 				return n, err
 			}
@@ -107,10 +121,10 @@ func (c *userExport) write(ctx context.Context, p *program, engine *watchword.En
 // writer writes one account after the other in the format of the file.
 func (c *userExport) writer(out io.Writer) (write func(watchword.User) error, flush func() error) {
 	buffer := bufio.NewWriterSize(out, 1<<16)
-	if c.Format == "csv" || c.Format == "" && strings.EqualFold(filepath.Ext(c.File), ".csv") {
+	if c.csv() {
 		lines := csv.NewWriter(buffer)
 		lines.Write(exportedColumns) //nolint:errcheck // what follows fails, too
-		return func(u watchword.User) error { return lines.Write(exportedValues(u)) },
+		return func(u watchword.User) error { return lines.Write(c.exportedValues(u)) },
 			func() error { lines.Flush(); return errors.Join(lines.Error(), buffer.Flush()) }
 	}
 	lines := json.NewEncoder(buffer)
@@ -126,7 +140,19 @@ func exported(u watchword.User) exportedUser {
 	}
 }
 
-func exportedValues(u watchword.User) []string {
+func (c *userExport) csv() bool {
+	return c.Format == "csv" || c.Format == "" && strings.EqualFold(filepath.Ext(c.File), ".csv")
+}
+
+// cell is a text of a user as --no-formulas wants it.
+func (c *userExport) cell(text string) string {
+	if c.NoFormulas && text != "" && strings.ContainsRune("=+-@\t\r\n", rune(text[0])) {
+		return "'" + text
+	}
+	return text
+}
+
+func (c *userExport) exportedValues(u watchword.User) []string {
 	at := func(t time.Time) string {
 		if t.IsZero() {
 			return ""
@@ -134,7 +160,7 @@ func exportedValues(u watchword.User) []string {
 		return t.UTC().Format(time.RFC3339Nano)
 	}
 	return []string{
-		string(u.ID), string(u.Email), strconv.FormatBool(u.Verified()), at(u.VerifiedAt), u.Name,
+		string(u.ID), c.cell(string(u.Email)), strconv.FormatBool(u.Verified()), at(u.VerifiedAt), c.cell(u.Name),
 		strings.Join(u.Roles, ","), at(u.CreatedAt), at(u.DisabledAt), string(u.PasswordHash),
 	}
 }

@@ -1,0 +1,105 @@
+package watchword_test
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/crypto/bcrypt"
+
+	"github.com/watchword-auth/watchword"
+)
+
+const somePepper = "c0ffeec0ffeec0ffee"
+
+func peppered(t *testing.T, pepper string) watchword.Secret {
+	t.Helper()
+	made, err := bcrypt.GenerateFromPassword([]byte(goodPassword+pepper), bcrypt.MinCost)
+	must(t, err)
+	return watchword.Secret(made)
+}
+
+// The pepper of another system opens its hashes, is stored once and sealed, and is not
+// needed after the first sign-in.
+//
+// IMP-2
+func TestAPepperedHashSignsInAndThePepperIsStoredSealed(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
+		r := start(t, nil)
+		users := []watchword.ImportedUser{
+			{ID: "1", Email: "a@example.com", PasswordHash: peppered(t, somePepper), Pepper: somePepper},
+			{ID: "2", Email: "b@example.com", PasswordHash: peppered(t, somePepper), Pepper: somePepper},
+			{ID: "3", Email: "c@example.com", PasswordHash: peppered(t, "other"), Pepper: "other"},
+			{ID: "4", Email: "d@example.com", PasswordHash: peppered(t, "other"), Pepper: somePepper}, // not the right one
+		}
+		for range 2 {
+			if _, err := r.ImportUsers(t.Context(), users); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var peppers []watchword.Key
+		must(t, r.store.View(t.Context(), func(tx watchword.Tx) error {
+			keys, err := tx.Keys(t.Context())
+			for _, key := range keys {
+				if key.Use == watchword.KeyPepper {
+					peppers = append(peppers, key)
+				}
+			}
+			return err
+		}))
+		if len(peppers) != 2 || bytes.Contains(peppers[0].Sealed, []byte(somePepper)) || bytes.Contains(peppers[1].Sealed, []byte(somePepper)) {
+			t.Errorf("%d peppers, or one that is not sealed", len(peppers))
+		}
+		for _, email := range []string{"a@example.com", "b@example.com", "c@example.com"} {
+			if hash := string(wantUser(t, r, email).PasswordHash); !strings.HasPrefix(hash, "{pepper:") || strings.Contains(hash, somePepper) {
+				t.Errorf("%s has the hash %.60s", email, hash)
+			}
+			r.login(t, email, laptop)
+			if hash := string(wantUser(t, r, email).PasswordHash); !strings.HasPrefix(hash, "$argon2id$") {
+				t.Errorf("%s has the hash %.7s after a sign-in", email, hash)
+			}
+		}
+		if _, err := r.Login(t.Context(), watchword.LoginRequest{Email: "d@example.com", Password: goodPassword, Client: laptop}); watchword.CodeOf(err) != watchword.CodeInvalidCredentials {
+			t.Errorf("with another pepper: %v", err)
+		}
+		if infos, err := r.Keys(t.Context()); err != nil || len(infos) == 0 {
+			t.Error(err)
+		} else if i := strings.Index(cmp.Diff(infos, nil), "pepper"); i >= 0 {
+			t.Error("a pepper is listed among the keys that rotate")
+		}
+	})
+}
+
+// A hash that names a pepper is no use without it.
+//
+// IMP-2
+func TestAHashWhosePepperIsNotHereIsRefused(t *testing.T) {
+	t.Parallel()
+	from, to := start(t, nil), start(t, nil)
+	from.imports(t, watchword.ImportedUser{ID: "1", Email: someEmail, PasswordHash: peppered(t, somePepper), Pepper: somePepper})
+	exported := wantUser(t, from, someEmail).PasswordHash
+	wantHashRefused(t, to, watchword.ImportedUser{ID: "1", Email: someEmail, PasswordHash: exported}, "--pepper-file")
+	to.imports(t, watchword.ImportedUser{ID: "1", Email: someEmail, PasswordHash: exported, Pepper: somePepper})
+	to.login(t, someEmail, laptop)
+	wantHashRefused(t, to, watchword.ImportedUser{ID: "2", Email: "b@example.com", PasswordHash: exported, Prehash: "sha256-hex"}, "leave the method out")
+	wantHashRefused(t, to, watchword.ImportedUser{ID: "2", Email: "b@example.com", PasswordHash: peppered(t, ""), Prehash: "sha3"}, "there is no method")
+}
+
+func wantHashRefused(t *testing.T, r *rig, user watchword.ImportedUser, why string) {
+	t.Helper()
+	for _, do := range []func() ([]watchword.ImportResult, error){
+		func() ([]watchword.ImportResult, error) {
+			return r.CheckImport(t.Context(), []watchword.ImportedUser{user})
+		},
+		func() ([]watchword.ImportResult, error) {
+			return r.ImportUsers(t.Context(), []watchword.ImportedUser{user})
+		},
+	} {
+		results, err := do()
+		if err != nil || len(results[0].Problems) != 1 || results[0].Problems[0].Field != "passwordHash" || !strings.Contains(results[0].Problems[0].Message, why) {
+			t.Errorf("got %+v, %v, want %q", results, err, why)
+		}
+	}
+}
