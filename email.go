@@ -131,7 +131,9 @@ func (e *Engine) ownsAccount(ctx context.Context, box mailbox, r ConfirmRequest,
 
 // moveAccount gives the account its new address, in the transaction of the caller,
 // and returns until when the previous one can take it back.
-func (e *Engine) moveAccount(ctx context.Context, tx Tx, u User, granted MailToken, event Event) (undoUntil time.Time, err error) {
+func (e *Engine) moveAccount(
+	ctx context.Context, tx Tx, u User, granted MailToken, event Event,
+) (undoUntil time.Time, err error) {
 	notice := mailTo(MailAddressChanged, u, event)
 	notice.Facts.NewEmail = granted.Email
 	if err := setEmail(ctx, tx, u, granted, event.At); err != nil {

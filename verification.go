@@ -68,7 +68,9 @@ type mailbox struct {
 }
 
 // openLink looks a mailed token of one of the kinds up, without consuming it.
-func (e *Engine) openLink(ctx context.Context, token Secret, now time.Time, kinds ...MailKind) (box mailbox, err error) {
+func (e *Engine) openLink(
+	ctx context.Context, token Secret, now time.Time, kinds ...MailKind,
+) (box mailbox, err error) {
 	err = e.store.View(ctx, func(tx Tx) error {
 		box = mailbox{}
 		for _, kind := range kinds {
@@ -219,7 +221,9 @@ type passwordTry struct {
 // tryPassword finds the candidate that a password belongs to, and the charge to
 // refund with what follows. A try is charged and recorded as a login is. Codes:
 // CodePasswordWrong, CodeAccountDisabled, CodeRateLimited, CodeTryLater.
-func (e *Engine) tryPassword(ctx context.Context, box mailbox, t passwordTry) (winner candidate, failure Charge, err error) {
+func (e *Engine) tryPassword(
+	ctx context.Context, box mailbox, t passwordTry,
+) (winner candidate, failure Charge, err error) {
 	email := box.link.Email
 	if box.account.ID != "" {
 		email = box.account.Email

@@ -130,13 +130,15 @@ func TestTheOwnersPasswordWinsAmongWaitingSignUps(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
 		for name, c := range map[string]struct {
-			attackerFirst, attackersLink, forgot bool
+			attackerFirst, attackersLink bool
+			again                        func(*rig) error // has a link mailed; nil: that of a sign-up
 		}{
-			"attacker first, the attacker's link": {true, true, false},
-			"attacker first, the owner's link":    {true, false, false},
-			"owner first, the attacker's link":    {false, true, false},
-			"owner first, the owner's link":       {false, false, false},
-			"the link of a forgotten password":    {true, true, true},
+			"attacker first, the attacker's link": {true, true, nil},
+			"attacker first, the owner's link":    {true, false, nil},
+			"owner first, the attacker's link":    {false, true, nil},
+			"owner first, the owner's link":       {false, false, nil},
+			"the link of a forgotten password":    {true, true, func(r *rig) error { return r.ForgotPassword(t.Context(), victim, laptop) }},
+			"a link that was sent again":          {false, true, func(r *rig) error { return r.ResendVerification(t.Context(), victim, laptop) }},
 		} {
 			t.Run(name, func(t *testing.T) {
 				r := start(t, verifiedMode)
@@ -152,9 +154,13 @@ func TestTheOwnersPasswordWinsAmongWaitingSignUps(t *testing.T) {
 				if c.attackersLink {
 					link, other = theirs, own
 				}
-				if c.forgot {
-					must(t, r.ForgotPassword(t.Context(), victim, laptop))
+				if c.again != nil {
+					before := r.post.count(watchword.MailVerify)
+					must(t, c.again(r))
 					r.deliver(t)
+					if n := r.post.count(watchword.MailVerify); n != before+1 {
+						t.Fatalf("%d links were mailed", n-before)
+					}
 					link = r.post.last(t, watchword.MailVerify).Token
 				}
 				_, err := r.open(t, link, "")

@@ -89,7 +89,8 @@ func (s *Server) confirmEmail(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	_, err = s.engine.ConfirmEmail(r.Context(), watchword.ConfirmRequest{
-		Token: watchword.Secret(body.Token), Presented: s.presented(r), Password: watchword.Secret(body.Password), Client: s.clientOf(w, r),
+		Token: watchword.Secret(body.Token), Presented: s.presented(r),
+		Password: watchword.Secret(body.Password), Client: s.clientOf(w, r),
 	})
 	if err != nil {
 		return err

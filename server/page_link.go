@@ -42,9 +42,11 @@ const (
 )
 
 var linkPages = []linkPage{
-	{path: "/verify", name: "verify", kind: watchword.MailVerify, Password: "current-password", consume: (*Server).verifyLink},
+	{path: "/verify", name: "verify", kind: watchword.MailVerify, Password: "current-password",
+		consume: (*Server).verifyLink},
 	{path: "/reset", name: "reset", Password: "new-password", consume: (*Server).resetLink},
-	{path: "/email/confirm", name: "email-confirm", kind: watchword.MailConfirmAddress, Password: "current-password", consume: (*Server).confirmLink},
+	{path: "/email/confirm", name: "email-confirm", kind: watchword.MailConfirmAddress, Password: "current-password",
+		consume: (*Server).confirmLink},
 	{path: "/email/undo", name: "email-undo", consume: (*Server).undoLink},
 }
 
