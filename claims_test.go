@@ -79,3 +79,24 @@ func TestClaimsOfASharedSecretThatAreNoIDsAreInvalidOnPostgreSQL(t *testing.T) {
 }
 
 const someUser = watchword.UserID("01933f0e-7b2a-7c3d-8e4f-5a6b7c8d9e0f")
+
+// JWT-18
+func TestNotBeforeIsAMinuteBeforeIssuedAt(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(o *watchword.Options) { o.SigningAlg, o.SigningSecret = "HS256", sharedSecret })
+	in := r.signUp(t, "ada@example.com")
+	_, err := r.SetRoles(t.Context(), in.User.ID, []string{"admin"})
+	must(t, err)
+	after := r.login(t, "ada@example.com", laptop) // dated ahead, at the second of the change
+	key, err := accesstoken.NewHS256([]byte(sharedSecret))
+	must(t, err)
+	for _, token := range []watchword.Secret{in.AccessToken, after.AccessToken} {
+		claims, err := accesstoken.Verify(string(token), func(string) (accesstoken.Key, bool) { return key, true }, accesstoken.Expect{
+			Issuer: r.opts.PublicURL, Audience: r.opts.PublicURL, Now: r.clock.Now(), Leeway: time.Second,
+		})
+		must(t, err)
+		if claims.NotBefore != claims.IssuedAt-60 {
+			t.Errorf("nbf is %d, iat %d", claims.NotBefore, claims.IssuedAt)
+		}
+	}
+}

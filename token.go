@@ -66,6 +66,10 @@ func (e *Engine) signIn(u User, s Session, now time.Time) (*SignIn, error) {
 	}, nil
 }
 
+// notBeforeLead is the number of seconds by which `nbf` precedes `iat`. Verifiers
+// of earlier releases require `nbf`, and most libraries allow no leeway.
+const notBeforeLead = 60
+
 // accessToken signs the claims of accesstoken.Claims. A change of roles takes effect at a whole
 // second (User.RolesChangedAt): a token made in the second before is dated at
 // it, so that "issued before the change" can be told from `iat` alone. A token
@@ -86,7 +90,7 @@ func (e *Engine) accessToken(u User, s Session, now time.Time) (token string, li
 		SessionID: string(s.ID),
 		ID:        newID(),
 		IssuedAt:  dated,
-		NotBefore: issued,
+		NotBefore: dated - notBeforeLead,
 		Expires:   expires,
 		AuthTime:  s.AuthenticatedAt.Unix(),
 		Roles:     u.Roles,

@@ -10,20 +10,27 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
 )
 
+// JWT-18
 func TestNodeVerifiesWithJose(t *testing.T) {
 	t.Parallel()
 	verifies(t, "node-jose", node)
 }
 
+// JWT-18
 func TestExpressVerifiesWithExpressOAuth2JWTBearer(t *testing.T) {
 	t.Parallel()
 	verifies(t, "express", node)
 }
 
+// JWT-18
 func TestPythonVerifiesWithPyJWT(t *testing.T) {
 	t.Parallel()
 	verifies(t, "python", python)
@@ -35,8 +42,44 @@ func verifies(t *testing.T, example string, command func(t *testing.T, dir strin
 	dir := copyOf(t, example)
 	program, args := command(t, dir)
 	i := newIssuer(t)
-	p := run(t, dir, []string{"PORT=0", "ISSUER=" + i.url, "AUDIENCE=" + i.url}, program, args...)
-	judges(t, p, i)
+	env := []string{"PORT=0", "ISSUER=" + i.url, "AUDIENCE=" + i.url}
+	judges(t, run(t, dir, env, program, args...), i)
+	acceptsBehind(t, i, runBehind(t, dir, env, program, args...))
+}
+
+// runBehind starts an example on a machine whose clock is 2 s behind. It asks
+// faketime for the variables that do so: its own process would not pass a signal on.
+func runBehind(t *testing.T, dir string, env []string, program string, args ...string) process {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "faketime", "-f", "-2s", "env").Output()
+	if err != nil {
+		t.Fatalf("faketime does not run (%v): install faketime", err)
+	}
+	env = append(slices.Clone(env), "FAKETIME_DONT_FAKE_MONOTONIC=1")
+	for line := range strings.Lines(string(out)) {
+		if name, _, _ := strings.Cut(line, "="); name == "LD_PRELOAD" || name == "FAKETIME" {
+			env = append(env, strings.TrimSpace(line))
+		}
+	}
+	return run(t, dir, env, program, args...)
+}
+
+// acceptsBehind checks that a service whose clock is 2 s behind accepts a token
+// that was just issued.
+func acceptsBehind(t *testing.T, i *issuer, p process) {
+	t.Helper()
+	fresh := i.signIn(t, func(*watchword.Options) {})
+	if status, _, body := p.ask(t, "/", fresh); status != 200 {
+		t.Errorf("a fresh token 2 s behind: %d %s", status, body)
+	}
+	response, err := http.Get(p.url)
+	must(t, err)
+	must(t, response.Body.Close())
+	date, err := http.ParseTime(response.Header.Get("Date"))
+	must(t, err)
+	if time.Since(date) < 1500*time.Millisecond { // Date has whole seconds
+		t.Errorf("the clock of the service says %s: it is not behind", date)
+	}
 }
 
 // judges shows a service good tokens of an issuer, and all kinds of bad ones.

@@ -126,7 +126,7 @@ func TestForgedClaimsDoNotPass(t *testing.T) {
 		"jti":       {nil, ""},
 		"exp":       {nil, 0, -1, "1795000000", 1.5, json.Number("1e400"), json.Number("9223372036854775808"), now + 3601, now + 25*3600, true},
 		"iat":       {nil, 0, -1, "1", now + 6, now - 3600},
-		"nbf":       {nil, -1, now + 6},
+		"nbf":       {0, -1, "1", now + 6},
 		"auth_time": {nil, "1"},
 		"roles":     {nil, "admin", []any{1}},
 		"amr":       {nil}, "acr": {nil, 1},
@@ -146,6 +146,9 @@ func TestForgedClaimsDoNotPass(t *testing.T) {
 		g.refuses(t, name, signed(t, k, header, payload))
 	}
 	g.accepts(t, "a claim in another case beside ours", signed(t, k, header, strings.Replace(text, "{", `{"Sub":"eve","SID":"s2","ſub":"eve",`, 1)))
+	without := maps.Clone(good)
+	delete(without, "nbf")
+	g.accepts(t, "a token without nbf", signed(t, k, header, inJSON(t, without)))
 	expired := maps.Clone(good)
 	expired["iat"], expired["exp"] = now-900, now
 	if a := g.try(t, signed(t, k, header, inJSON(t, expired))); a.StatusCode != 401 || a.problem != "TOKEN_EXPIRED" {

@@ -10,6 +10,7 @@ app.use(auth({
   issuerBaseURL,
   audience,
   tokenSigningAlg: 'ES256',
+  clockTolerance: 5, // seconds that the two clocks may differ by
   validators: { typ: (typ) => typ === 'at+jwt' }, // `strict` wants a client_id too, which our tokens do not have
 }))
 app.get('/', (request, response) => {

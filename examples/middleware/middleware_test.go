@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gofiber/fiber/v3"
 
@@ -18,6 +19,18 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 	"github.com/watchword-auth/watchword/verify"
 )
+
+// JWT-18
+func TestServiceWhoseClockIsBehindAcceptsAFreshToken(t *testing.T) {
+	in := signedIn(t)
+	v, err := verify.New(in.issuer, verify.Options{Now: func() time.Time { return time.Now().Add(-2 * time.Second) }})
+	must(t, err)
+	t.Cleanup(v.Close)
+	response, body := get(t, serve(t, middleware.ServeMux(v))+"/notes", []string{"Authorization", "Bearer " + in.token})
+	if response.StatusCode != 200 {
+		t.Errorf("%d %s", response.StatusCode, body)
+	}
+}
 
 func TestEveryRouterLetsInWhoIsSignedInAndNobodyElse(t *testing.T) {
 	in := signedIn(t)

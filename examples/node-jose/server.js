@@ -11,7 +11,13 @@ const keys = createRemoteJWKSet(new URL(metadata.jwks_uri)) // kept, and fetched
 async function verify(request) {
   const [, token] = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '') ?? []
   if (!token) return undefined
-  const { payload } = await jwtVerify(token, keys, { issuer, audience, typ: 'at+jwt', algorithms: ['ES256'] })
+  const { payload } = await jwtVerify(token, keys, {
+    issuer,
+    audience,
+    typ: 'at+jwt',
+    algorithms: ['ES256'],
+    clockTolerance: 5, // seconds that the two clocks may differ by
+  })
   return payload
 }
 

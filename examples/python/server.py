@@ -20,6 +20,7 @@ def verify(token):
         raise jwt.InvalidTokenError("not an access token")
     key = keys.get_signing_key_from_jwt(token).key
     return jwt.decode(token, key, algorithms=["ES256"], issuer=issuer, audience=audience,
+                      leeway=5,  # seconds that the two clocks may differ by
                       options={"require": ["exp", "iat", "sub", "sid"]})
 
 

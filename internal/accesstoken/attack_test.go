@@ -214,7 +214,7 @@ func TestClaimsThatAreNotWholeAreRefused(t *testing.T) {
 		"jti":       {nil, "", 1},
 		"exp":       {nil, 0, -1, "1795000000", 1.5, json.Number("1e400"), json.Number("9223372036854775808"), now.Unix() - 1, now.Unix() + 25*3600, true},
 		"iat":       {nil, 0, -1, "1", now.Unix() + 60, now.Unix() + 900},
-		"nbf":       {nil, -1, "1", now.Unix() + 60},
+		"nbf":       {0, -1, "1", now.Unix() + 60},
 		"auth_time": {nil, "1", 0.5},
 		"roles":     {nil, "admin", []any{1}, map[string]string{}},
 		"amr":       {nil, "pwd"},

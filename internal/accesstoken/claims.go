@@ -6,7 +6,8 @@ import (
 )
 
 // parseClaims reads a payload. Every claim of ours has to be there, of its own
-// type; others may be, and are kept as they are written.
+// type, except nbf, which is optional; others may be, and are kept as they are
+// written.
 func parseClaims(payload []byte) (Claims, bool) {
 	var c Claims
 	found := 0
@@ -47,6 +48,9 @@ func parseClaims(payload []byte) (Claims, bool) {
 		}
 		return ok
 	})
+	if c.NotBefore == 0 { // seconds accepts no 0
+		found++
+	}
 	if !ok || found != len(ours) {
 		return Claims{}, false
 	}
