@@ -203,6 +203,41 @@ func TestABodyThatBreaksOffIsRefused(t *testing.T) {
 	}
 }
 
+func TestAMalformedEscapeIsRefusedInTheShapeOfTheRoute(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	host := strings.TrimPrefix(s.url, "http://")
+	const document, page = "application/problem+json; charset=utf-8", "text/html; charset=utf-8"
+	for _, c := range []struct {
+		line, accept string
+		status       int
+		kind         string
+	}{
+		{"GET /api/auth/users/%ZZ", "*/*", 400, document},
+		{"GET /api/auth/users/%", "text/html", 400, document},
+		{"GET /api/auth/sessions/%4", "*/*", 400, document},
+		{"GET /api/auth/%u0041", "*/*", 400, document},
+		{"GET /api/auth/forward/%ZZ", "*/*", 400, document},
+		{"GET /.well-known/%ZZ", "*/*", 400, document},
+		{"GET /%ZZ", "*/*", 400, document},
+		{"GET /%ZZ", "text/html", 400, page},
+		{"GET /assets/%e", "text/html,*/*", 400, page},
+		{"GET /reset?token=%ZZ", "text/html", 200, page},
+		{"GET /login?return_to=%ZZ&why=%", "text/html", 200, page},
+		{"GET /api/auth/forward?role=%ZZ", "*/*", 400, document},
+	} {
+		got := raw(t, s, c.line+" HTTP/1.1\r\nHost: "+host+"\r\nAccept: "+c.accept+"\r\n\r\n")
+		if got.StatusCode != c.status || got.Header.Get("Content-Type") != c.kind || got.Header.Get("X-Request-Id") == "" {
+			t.Errorf("%s for %s: %d %s, want %d %s", c.line, c.accept, got.StatusCode, got.Header.Get("Content-Type"), c.status, c.kind)
+		}
+	}
+	form := "email=%ZZ&password=%"
+	got := raw(t, s, fmt.Sprintf("POST /login HTTP/1.1\r\nHost: %s\r\nAccept: text/html\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s", host, len(form), form))
+	if got.StatusCode != 400 || got.Header.Get("Content-Type") != page {
+		t.Errorf("a form: %d %s", got.StatusCode, got.Header.Get("Content-Type"))
+	}
+}
+
 // CK-7, HTTP-7
 func TestAFloodOfHeadersIsRefused(t *testing.T) {
 	t.Parallel()

@@ -16,6 +16,7 @@ type framing struct {
 	state   frameState
 	line    []byte // the line so far, cut at maxLine
 	left    int64  // bytes until the body or the chunk ends
+	target  target // where in a request line the next byte is
 	current head
 }
 
@@ -25,6 +26,7 @@ type head struct {
 	length  int64  // of Content-Length, or -1
 	chunked bool
 	unclear bool // both lengths, or one that net/http would read in another way than others
+	badPath bool // the path had a percent sign without two hexadecimal digits
 }
 
 type frameState int
@@ -58,6 +60,9 @@ func (f *framing) feed(p []byte) {
 			continue
 		}
 		part, rest, ended := bytes.Cut(p, []byte("\n"))
+		if f.state == inRequestLine {
+			f.target.follow(part)
+		}
 		f.line = append(f.line, part[:min(len(part), maxLine-len(f.line))]...)
 		if !ended {
 			return
@@ -71,8 +76,8 @@ func (f *framing) feed(p []byte) {
 func (f *framing) endLine(line string) {
 	switch f.state {
 	case inRequestLine:
-		f.current = head{line: line, length: -1, unclear: line == ""}
-		f.state = inFields
+		f.current = head{line: line, length: -1, unclear: line == "", badPath: f.target.bad}
+		f.state, f.target = inFields, target{}
 	case inFields:
 		if line == "" {
 			f.endHead()

@@ -69,6 +69,39 @@ func TestAKeptConnectionTakesEitherLength(t *testing.T) {
 	}
 }
 
+func TestAMalformedEscapeOfAPathIsMadeLiteral(t *testing.T) {
+	t.Parallel()
+	const end = " HTTP/1.1\r\nHost: a\r\nX: %ZZ\r\n"
+	for target, want := range map[string]string{
+		"/a":            "/a",
+		"/%41%2f%C3%bC": "/%41%2f%C3%bC",
+		"/%ZZ":          "/%25ZZ",
+		"/%":            "/%25",
+		"/%4":           "/%254",
+		"/%%41":         "/%25%41",
+		"/%4%41%":       "/%254%41%25",
+		"/%4?x=%":       "/%254?x=%",
+		"/a?%ZZ=%/%":    "/a?%ZZ=%/%",
+		"http://a/%zz":  "http://a/%25zz",
+		"/%u0041":       "/%25u0041",
+		"/%\xc3\xbc":    "/%25\xc3\xbc",
+	} {
+		body := "POST " + target + end + "Content-Length: 12\r\n\r\nPOST /%ZZ H "
+		chunks := "POST " + target + end + "Transfer-Encoding: chunked\r\n\r\n4;%\r\n /%Z\r\n0\r\nT: %\r\n\r\n"
+		text := body + chunks + "GET /%7e" + end + "\r\n" + chunks
+		whole := strings.ReplaceAll(text, "POST "+target+end, "POST "+want+end)
+		for _, size := range []int{1, 2, 3, 4096} {
+			got, bad := server.Passed([]byte(text), size)
+			if string(got) != whole {
+				t.Errorf("%s, in pieces of %d: %q", target, size, got)
+			}
+			if changed := want != target; !slices.Equal(bad, []bool{changed, changed, false, changed}) {
+				t.Errorf("%s, in pieces of %d: malformed: %v", target, size, bad)
+			}
+		}
+	}
+}
+
 // What net/http reads as a request begins where we say that one begins.
 func FuzzFraming(f *testing.F) {
 	for _, seed := range []string{
@@ -79,6 +112,7 @@ func FuzzFraming(f *testing.F) {
 		"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /b HTTP/1.1\r\nHost: a\r\n\r\n",
 	} {
 		f.Add([]byte(seed), 3)
+		f.Add([]byte(strings.Replace(seed, "/", "/%ZZ%2", 1)), 3)
 	}
 	f.Fuzz(func(t *testing.T, text []byte, size int) {
 		whole, allClear := server.Heads(text, 1<<20)
@@ -86,7 +120,8 @@ func FuzzFraming(f *testing.F) {
 		if !slices.Equal(whole, pieces) || allClear != alsoClear {
 			t.Fatalf("in pieces of %d: %q, not %q", size, pieces, whole)
 		}
-		in := bufio.NewReader(bytes.NewReader(text))
+		passed, _ := server.Passed(text, max(size, 1))
+		in := bufio.NewReader(bytes.NewReader(passed))
 		for i := 0; ; i++ {
 			r, err := http.ReadRequest(in)
 			if err != nil {

@@ -2,6 +2,8 @@ package server
 
 import (
 	"context"
+	"errors"
+	"io"
 	"net"
 	"net/http"
 	"sync"
@@ -11,14 +13,17 @@ import (
 // smuggled past a proxy that believes the other one (RFC 9112, section 6.3).
 // net/http believes the second and forgets the first, so the heads of requests
 // are looked at as they come from the network. Serve plain HTTP through
-// WatchLengths and WithLengths. TLS of our own is not watched: inside, net/http
-// decides alone.
+// WatchLengths, TLS through WatchTLS, and both with WithLengths. HTTP/2 frames
+// have one length each, and net/http compares them with Content-Length.
 
 // WatchLengths wraps the connections of a listener.
 func WatchLengths(l net.Listener) net.Listener { return watchedListener{l} }
 
 // WithLengths is for http.Server.ConnContext.
 func WithLengths(ctx context.Context, conn net.Conn) context.Context {
+	if secure, isTLS := conn.(*watchedTLSConn); isTLS {
+		conn = secure.watchedConn
+	}
 	return context.WithValue(ctx, watchedKey{}, conn)
 }
 
@@ -37,34 +42,83 @@ func (l watchedListener) Accept() (net.Conn, error) {
 // A watchedConn remembers the heads of requests that were read.
 type watchedConn struct {
 	net.Conn
+	unread []byte // followed, and not yet read by net/http
+
 	mu   sync.Mutex
 	seen framing
 }
 
-func (c *watchedConn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.seen.feed(p[:n])
+// Read is called by one goroutine at a time.
+func (c *watchedConn) Read(p []byte) (n int, err error) {
+	for len(c.unread) == 0 && err == nil && len(p) > 0 {
+		n, err = c.Conn.Read(p)
+		c.mu.Lock()
+		c.unread = c.seen.pass(p[:n])
+		c.mu.Unlock()
+	}
+	n = copy(p, c.unread)
+	if c.unread = c.unread[n:]; len(c.unread) > 0 {
+		return n, nil // the error comes again after them
+	}
+	c.unread = nil // it may be the caller's memory
 	return n, err
 }
 
-// isClear reports whether a request says in one way how long it is.
-func (c *watchedConn) isClear(r *http.Request) bool {
+// CloseWrite lets net/http deliver its last response before it closes the
+// connection of a client that is still sending.
+func (c *watchedConn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}
+
+// head returns the head of a request. It is not clear if it was not seen.
+func (c *watchedConn) head(r *http.Request) head {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	h, found := c.seen.take(r.Method + " " + r.RequestURI + " " + r.Proto)
-	return found && !h.unclear
+	h.unclear = h.unclear || !found
+	return h
 }
 
-// measured refuses a body of two lengths, and closes the connection.
-func (s *Server) measured(next http.Handler) http.Handler {
+// rejectAmbiguousLength refuses a body with two lengths. A fault in the framing closes
+// the connection, because the bytes that follow may be meant as another request.
+func (s *Server) rejectAmbiguousLength(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if conn, isWatched := r.Context().Value(watchedKey{}).(*watchedConn); isWatched && !conn.isClear(r) {
+		var h head
+		if conn, isWatched := r.Context().Value(watchedKey{}).(*watchedConn); isWatched {
+			h = conn.head(r)
+		}
+		if h.unclear {
 			w.Header().Set("Connection", "close")
 			s.fail(w, r, bodyInvalid("Send Content-Length or Transfer-Encoding, not both."))
 			return
 		}
+		if h.badPath {
+			r = r.WithContext(context.WithValue(r.Context(), badPathKey{}, true))
+		}
+		if r.Body != nil && r.Body != http.NoBody {
+			r.Body = &closingBody{ReadCloser: r.Body, request: r, header: w.Header()}
+		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// A closingBody closes the connection after the response if the body can't be read
+// to its end: a malformed chunk, or fewer bytes than Content-Length. Under HTTP/2,
+// "Connection: close" becomes a GOAWAY frame. Canceling a request is not a fault.
+type closingBody struct {
+	io.ReadCloser
+	request *http.Request
+	header  http.Header
+}
+
+func (b *closingBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	var tooLarge *http.MaxBytesError
+	if err != nil && err != io.EOF && !errors.As(err, &tooLarge) && b.request.Context().Err() == nil {
+		b.header.Set("Connection", "close")
+	}
+	return n, err
 }

@@ -43,11 +43,13 @@ func (d *doors) install(settings *Settings, s *stack, log *slog.Logger) error {
 	}
 	public := newServer(edge, log)
 	public.RegisterOnShutdown(edge.EndStreams)
+	public.ConnContext = server.WithLengths
 	if settings.TLSCert != "" {
 		pair := &certificate{certFile: settings.TLSCert, keyFile: settings.TLSKey, log: log}
 		public.TLSConfig = pair.config()
+		d.public = server.WatchTLS(d.public, public.TLSConfig, log)
 	} else {
-		d.public, public.ConnContext = server.WatchLengths(d.public), server.WithLengths
+		d.public = server.WatchLengths(d.public)
 	}
 	d.servers = []*http.Server{public}
 	if d.admin != nil {

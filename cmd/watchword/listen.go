@@ -79,13 +79,7 @@ func (d *doors) serve() <-chan error {
 	for i, l := range []net.Listener{d.public, d.admin}[:len(d.servers)] {
 		server := d.servers[i]
 		go func() {
-			err := error(nil)
-			if server.TLSConfig != nil {
-				err = server.ServeTLS(l, "", "")
-			} else {
-				err = server.Serve(l)
-			}
-			if !errors.Is(err, http.ErrServerClosed) {
+			if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 				broken <- fmt.Errorf("serve: %w", err)
 			}
 		}()

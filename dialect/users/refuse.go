@@ -24,6 +24,9 @@ type validationError struct {
 
 // Refuse answers with {error, feedback}.
 func (d *Dialect) Refuse(w http.ResponseWriter, r *http.Request, status int, why *watchword.Error) {
+	if why.Code == watchword.CodeParameterInvalid && strings.HasPrefix(r.URL.Path, base+"/resetpass/") {
+		why = &watchword.Error{Code: watchword.CodeMailTokenInvalid} // a link whose end was garbled
+	}
 	if clears(why.Code, len(d.cookie.Values(r))) {
 		d.cookie.Clear(w)
 	}

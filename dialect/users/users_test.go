@@ -1,8 +1,12 @@
 package users_test
 
 import (
+	"bufio"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -183,6 +187,32 @@ func TestWhatIsRefusedIsSaidInTheWordsOfTheDialect(t *testing.T) {
 	} { // and nobody is signed out
 		x.Status, x.Answer, x.Want = 503, `{"error":"*","feedback":"*"}`, headers{"Retry-After": "2", "Set-Cookie": "", "WWW-Authenticate": ""}
 		c.Run(x)
+	}
+}
+
+func TestAMalformedEscapeIsRefusedInTheWordsOfTheDialect(t *testing.T) {
+	t.Parallel()
+	s := dialecttest.Start(t, nil)
+	host := strings.TrimPrefix(s.URL, "http://")
+	for line, answer := range map[string]string{
+		"PATCH /api/users/resetpass/%ZZ": `{"error":"The reset link is invalid"}`,
+		"PATCH /api/users/resetpass/a%":  `{"error":"The reset link is invalid"}`,
+		"GET /api/users/%4":              `{"error":"The path has`,
+		"GET /api/users/me/%u0041":       `{"error":"The path has`,
+	} {
+		conn, err := net.Dial("tcp", host)
+		must(t, err)
+		t.Cleanup(func() { _ = conn.Close() })
+		_, err = io.WriteString(conn, line+" HTTP/1.1\r\nHost: "+host+"\r\nOrigin: "+dialecttest.FrontEnd+"\r\nContent-Length: 0\r\n\r\n")
+		must(t, err)
+		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		must(t, err)
+		body, err := io.ReadAll(response.Body)
+		must(t, err)
+		if response.StatusCode != 400 || !strings.HasPrefix(string(body), answer) ||
+			response.Header.Get("Access-Control-Allow-Origin") != dialecttest.FrontEnd {
+			t.Errorf("%s: %d %s %v", line, response.StatusCode, body, response.Header)
+		}
 	}
 }
 

@@ -63,8 +63,8 @@ func Start(t *testing.T, change func(*watchword.Options)) *Service {
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { s.Engine.Run(ctx) })
-	web := &http.Server{Handler: edge, ReadHeaderTimeout: time.Minute}
-	running.Go(func() { _ = web.Serve(listener) })
+	web := &http.Server{Handler: edge, ReadHeaderTimeout: time.Minute, ConnContext: server.WithLengths}
+	running.Go(func() { _ = web.Serve(server.WatchLengths(listener)) })
 	t.Cleanup(func() {
 		_ = web.Close()
 		stop()

@@ -1,0 +1,124 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/watchword-auth/watchword/internal/lograte"
+)
+
+// handshakeTime bounds how long a client may take to negotiate TLS.
+const handshakeTime = 5 * time.Second
+
+// WatchTLS serves TLS on the connections of a listener and watches the requests
+// inside, as WatchLengths does. The config must name "h2" in NextProtos for HTTP/2.
+// Pass the listener to http.Server.Serve, not to ServeTLS, with the same config in
+// http.Server.TLSConfig.
+//
+// Failed handshakes are logged at level warn, at a bounded rate.
+func WatchTLS(l net.Listener, config *tls.Config, log *slog.Logger) net.Listener {
+	ctx, cancel := context.WithCancel(context.Background())
+	w := &tlsListener{
+		Listener: l, config: config, log: log,
+		lines:  lograte.New(lograte.Limit{Window: time.Minute, Total: 10, PerKey: 10}),
+		ready:  make(chan net.Conn),
+		failed: make(chan error),
+		closed: ctx, cancel: cancel,
+	}
+	go w.acceptAll()
+	return w
+}
+
+// A tlsListener negotiates on each connection before it returns it from Accept,
+// because net/http serves HTTP/2 only on a *tls.Conn, and HTTP/1.1 has to be read
+// through a watchedConn.
+type tlsListener struct {
+	net.Listener
+	config *tls.Config
+	log    *slog.Logger
+	lines  *lograte.Gate
+
+	ready  chan net.Conn
+	failed chan error
+	closed context.Context //nolint:containedctx // the life of the listener
+	cancel func()
+}
+
+func (l *tlsListener) acceptAll() {
+	for {
+		conn, err := l.Listener.Accept()
+		if err == nil {
+			go l.negotiate(conn)
+			continue
+		}
+		select {
+		case l.failed <- err: // net/http waits before it calls Accept again
+		case <-l.closed.Done():
+			return
+		}
+	}
+}
+
+func (l *tlsListener) Accept() (net.Conn, error) {
+	select {
+	case conn := <-l.ready:
+		return conn, nil
+	case err := <-l.failed:
+		return nil, err
+	case <-l.closed.Done():
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *tlsListener) Close() error {
+	err := l.Listener.Close()
+	l.cancel()
+	return err
+}
+
+func (l *tlsListener) negotiate(raw net.Conn) {
+	ctx, cancel := context.WithTimeout(l.closed, handshakeTime)
+	defer cancel()
+	conn := tls.Server(raw, l.config)
+	if err := conn.HandshakeContext(ctx); err != nil {
+		l.fail(raw, err)
+		raw.Close() //nolint:errcheck // it never served
+		return
+	}
+	ready := net.Conn(conn)
+	if conn.ConnectionState().NegotiatedProtocol != "h2" {
+		ready = &watchedTLSConn{watchedConn: &watchedConn{Conn: conn}, tls: conn}
+	}
+	select {
+	case l.ready <- ready:
+	case <-l.closed.Done():
+		conn.Close() //nolint:errcheck // it never served
+	}
+}
+
+// fail logs why there is no connection. A client that speaks plain HTTP can read why.
+func (l *tlsListener) fail(raw net.Conn, err error) {
+	var record tls.RecordHeaderError
+	if errors.As(err, &record) && record.Conn != nil {
+		raw.SetDeadline(time.Now().Add(handshakeTime)) //nolint:errcheck // the write fails then
+		io.WriteString(raw, "HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"+
+			"This port speaks HTTPS. Use https:// in the address.\n") //nolint:errcheck // the client may be gone
+	}
+	if skipped, ok := l.lines.Allow("", time.Now()); ok && l.closed.Err() == nil {
+		l.log.Warn("TLS handshake failed", "client", raw.RemoteAddr().String(), "error", err.Error(), "skipped", skipped)
+	}
+}
+
+// A watchedTLSConn is a watchedConn of which net/http learns that it is encrypted.
+type watchedTLSConn struct {
+	*watchedConn
+	tls *tls.Conn
+}
+
+// ConnectionState makes net/http set Request.TLS.
+func (c *watchedTLSConn) ConnectionState() tls.ConnectionState { return c.tls.ConnectionState() }
