@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/singleflight"
+
 	"github.com/watchword-auth/watchword/internal/accesstoken"
 	"github.com/watchword-auth/watchword/internal/keyschedule"
 	"github.com/watchword-auth/watchword/internal/refreshtoken"
@@ -38,7 +40,10 @@ type keyring struct {
 	shared *accesstoken.Key // of HS256, which has no rows
 
 	reloading sync.Mutex
-	reloaded  time.Time
+	reloaded  atomic.Int64 // when the last reading succeeded, in nanoseconds since 1970
+	asked     singleflight.Group
+	failed    time.Time // of the last failed reading because of a token; only inside asked
+	failure   error     // the same
 	current   atomic.Pointer[keyset]
 }
 
@@ -166,17 +171,40 @@ func (k *keyring) verifier(kid string) (accesstoken.Key, bool) {
 	return key, ok
 }
 
-// reloadFor reads the keys again because of a token, at most once a second
-// whatever tokens there are.
+// reloadFor reads the keys again because of a token: at most once a second, whatever
+// tokens there are and whether or not the store responds. Requests that come while the
+// keys are read wait for that reading, and a failure counts for a second.
 func (k *keyring) reloadFor(ctx context.Context) error {
-	k.reloading.Lock()
-	recent := time.Since(k.reloaded) < time.Second
-	k.reloading.Unlock()
-	if recent {
+	if isRecent(time.Unix(0, k.reloaded.Load())) {
 		return nil
 	}
-	return k.reload(ctx)
+	reading := k.asked.DoChan("", func() (any, error) {
+		if isRecent(k.failed) {
+			return nil, k.failure
+		}
+		if isRecent(time.Unix(0, k.reloaded.Load())) {
+			return nil, nil
+		}
+		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), keysPoll)
+		defer cancel()
+		err := k.reload(limited)
+		if err != nil {
+			k.failed, k.failure = time.Now(), err
+		}
+		return nil, err
+	})
+	select {
+	case result := <-reading:
+		return result.Err
+	case <-ctx.Done():
+		if errors.Is(ctx.Err(), context.Canceled) {
+			return fmt.Errorf("read keys: %w", ctx.Err())
+		}
+		return fmt.Errorf("read keys: %w: %w", ErrUnavailable, ctx.Err())
+	}
 }
+
+func isRecent(t time.Time) bool { return time.Since(t) < time.Second }
 
 // reload reads and opens the keys.
 func (k *keyring) reload(ctx context.Context) error {
@@ -194,7 +222,7 @@ func (k *keyring) reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	k.reloaded = time.Now()
+	k.reloaded.Store(time.Now().UnixNano())
 	k.current.Store(set)
 	return nil
 }
