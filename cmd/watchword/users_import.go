@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"slices"
 	"strings"
 
 	"github.com/watchword-auth/watchword"
@@ -137,7 +136,7 @@ func (c *userImport) misuse() error {
 		wrong = append(wrong, fault{"--columns", "is for CSV: the columns of JSON have names already. Leave it out."})
 	}
 	wrong = append(wrong, c.importHashing.faults()...)
-	if c.From != "" && !slices.Contains(userfile.Systems(), c.From) {
+	if c.From != "" && !userfile.KnowsSystem(c.From) {
 		wrong = append(wrong, fault{"--from", "is no system that is known by name. Write one of " + strings.Join(userfile.Systems(), ", ") + ", or leave it out."})
 	}
 	if c.Try != "" && (c.IDMap != "" || c.File == "-") {

@@ -24,52 +24,52 @@ type importCase struct {
 
 }
 
-const ok, disabled, wrong = 200, 403, 401
+const signedIn, accountOff, badLogin = 200, 403, 401
 
 var importCases = []importCase{
 	// Whoever is disabled elsewhere is disabled here.
-	{file: "ban.csv", signs: map[string]int{"x": disabled}},
-	{file: "logto.csv", signs: map[string]int{"ada": ok, "sus": disabled}},
-	{file: "better-auth-bcrypt.csv", signs: map[string]int{"ada": ok, "banned": disabled}},
-	{file: "aspnet-bcrypt.csv", signs: map[string]int{"ada": ok, "locked": disabled}},
-	{file: "aspnet.csv", signs: map[string]int{"ada": ok, "two": ok, "locked": disabled}},
-	{file: "kratos.json", signs: map[string]int{"ada": ok, "off": disabled}},
-	{file: "okta.json", signs: map[string]int{"ada": ok, "sus": disabled, "dep": wrong}},
-	{file: "supabase.csv", signs: map[string]int{"ada": ok, "banned": disabled, "over": ok, "gone": disabled}},
-	{file: "pocketbase.json", signs: map[string]int{"ada": ok, "two": ok}},
-	{file: "casdoor.json", signs: map[string]int{"ada": ok, "forbidden": disabled}},
-	{file: "clerk.json", signs: map[string]int{"ada": ok, "ban": disabled, "other": wrong}},
-	{file: "fusionauth.json", signs: map[string]int{"ada": ok, "change": wrong}},
+	{file: "ban.csv", signs: map[string]int{"x": accountOff}},
+	{file: "logto.csv", signs: map[string]int{"ada": signedIn, "sus": accountOff}},
+	{file: "better-auth-bcrypt.csv", signs: map[string]int{"ada": signedIn, "banned": accountOff}},
+	{file: "aspnet-bcrypt.csv", signs: map[string]int{"ada": signedIn, "locked": accountOff}},
+	{file: "aspnet.csv", signs: map[string]int{"ada": signedIn, "two": signedIn, "locked": accountOff}},
+	{file: "kratos.json", signs: map[string]int{"ada": signedIn, "off": accountOff}},
+	{file: "okta.json", signs: map[string]int{"ada": signedIn, "sus": accountOff, "dep": badLogin}},
+	{file: "supabase.csv", signs: map[string]int{"ada": signedIn, "banned": accountOff, "over": signedIn, "gone": accountOff}},
+	{file: "pocketbase.json", signs: map[string]int{"ada": signedIn, "two": signedIn}},
+	{file: "casdoor.json", signs: map[string]int{"ada": signedIn, "forbidden": accountOff}},
+	{file: "clerk.json", signs: map[string]int{"ada": signedIn, "ban": accountOff, "other": badLogin}},
+	{file: "fusionauth.json", signs: map[string]int{"ada": signedIn, "change": badLogin}},
 	{file: "unsettled.csv", refused: "membership_standing. Name it with --disabled COLUMN (or --verified COLUMN), or decline it with --ignore membership_standing"},
-	{file: "unsettled.csv", flags: "--disabled=membership_standing=evicted", signs: map[string]int{"ada": ok, "bad": disabled}},
+	{file: "unsettled.csv", flags: "--disabled=membership_standing=evicted", signs: map[string]int{"ada": signedIn, "bad": accountOff}},
 
 	// Hashes that the engine can compute.
-	{file: "better-auth.csv", signs: map[string]int{"ada": ok, "banned": disabled}},
-	{file: "node-scrypt.csv", signs: map[string]int{"ada": ok}},
-	{file: "rewritten.csv", signs: map[string]int{"better": ok, "node": ok, "net3": ok, "net2": ok, "fusion": ok}},
-	{file: "label.csv", signs: map[string]int{"a": ok, "b": ok}},
-	{file: "passlib.csv", signs: map[string]int{"a": ok, "b": ok, "c": ok, "d": disabled}},
-	{file: "clerk.csv", signs: map[string]int{"vlad": ok}},
-	{file: "auth0-custom.json", signs: map[string]int{"ada": ok, "bob": disabled}},
-	{file: "meteor.json", signs: map[string]int{"ada": ok}},
-	{file: "prehash.csv", flags: "--prehash=sha256-hex", signs: map[string]int{"ada": ok}},
-	{file: "devise.csv", flags: "--pepper-file=pepper.txt", signs: map[string]int{"ada": ok, "locked": disabled}},
-	{file: "rails-time.csv", signs: map[string]int{"a": ok, "b": ok, "c": ok}},
-	{file: "wrapped.json", signs: map[string]int{"a": ok}},
-	{file: "cognito-list-users.json", signs: map[string]int{"johndoe": wrong}},
+	{file: "better-auth.csv", signs: map[string]int{"ada": signedIn, "banned": accountOff}},
+	{file: "node-scrypt.csv", signs: map[string]int{"ada": signedIn}},
+	{file: "rewritten.csv", signs: map[string]int{"better": signedIn, "node": signedIn, "net3": signedIn, "net2": signedIn, "fusion": signedIn}},
+	{file: "label.csv", signs: map[string]int{"a": signedIn, "b": signedIn}},
+	{file: "passlib.csv", signs: map[string]int{"a": signedIn, "b": signedIn, "c": signedIn, "d": accountOff}},
+	{file: "clerk.csv", signs: map[string]int{"vlad": signedIn}},
+	{file: "auth0-custom.json", signs: map[string]int{"ada": signedIn, "bob": accountOff}},
+	{file: "meteor.json", signs: map[string]int{"ada": signedIn}},
+	{file: "prehash.csv", flags: "--prehash=sha256-hex", signs: map[string]int{"ada": signedIn}},
+	{file: "devise.csv", flags: "--pepper-file=pepper.txt", signs: map[string]int{"ada": signedIn, "locked": accountOff}},
+	{file: "rails-time.csv", signs: map[string]int{"a": signedIn, "b": signedIn, "c": signedIn}},
+	{file: "wrapped.json", signs: map[string]int{"a": signedIn}},
+	{file: "cognito-list-users.json", signs: map[string]int{"johndoe": badLogin}},
 
 	// Each form that can't be checked is refused by its name; the others sign in.
-	{file: "wordpress.csv", problems: []string{"line 2: passwordHash: phpass ($P$, of WordPress and others) can't be checked"}, signs: map[string]int{"new": ok, "old": wrong}},
-	{file: "drupal.csv", problems: []string{"line 2: passwordHash: Drupal's $S$ (SHA-512) can't be checked"}, signs: map[string]int{"blocked": disabled, "ada": wrong}},
-	{file: "phpbb.csv", problems: []string{"line 3: passwordHash: phpass ($H$, of phpBB) can't be checked"}, signs: map[string]int{"ada": ok, "inactive": disabled, "old": wrong}},
-	{file: "ldap.csv", problems: []string{"line 2: passwordHash: {SSHA} of LDAP or Spring Security can't be checked"}, signs: map[string]int{"ada": wrong, "b": ok, "c": ok, "d": ok, "e": wrong}},
-	{file: "discourse-phc.csv", problems: []string{"line 3: passwordHash: the salt of the hash is hexadecimal digits where base64 is expected"}, signs: map[string]int{"ada": ok, "salt": wrong}},
-	{file: "keycloak-more.json", problems: []string{"line 1, account 4: passwordHash: the file holds the password itself and not a hash"}, signs: map[string]int{"temp": wrong, "hist": ok, "oldkc": ok, "plain": wrong}},
+	{file: "wordpress.csv", problems: []string{"line 2: passwordHash: phpass ($P$, of WordPress and others) can't be checked"}, signs: map[string]int{"new": signedIn, "old": badLogin}},
+	{file: "drupal.csv", problems: []string{"line 2: passwordHash: Drupal's $S$ (SHA-512) can't be checked"}, signs: map[string]int{"blocked": accountOff, "ada": badLogin}},
+	{file: "phpbb.csv", problems: []string{"line 3: passwordHash: phpass ($H$, of phpBB) can't be checked"}, signs: map[string]int{"ada": signedIn, "inactive": accountOff, "old": badLogin}},
+	{file: "ldap.csv", problems: []string{"line 2: passwordHash: {SSHA} of LDAP or Spring Security can't be checked"}, signs: map[string]int{"ada": badLogin, "b": signedIn, "c": signedIn, "d": signedIn, "e": badLogin}},
+	{file: "discourse-phc.csv", problems: []string{"line 3: passwordHash: the salt of the hash is hexadecimal digits where base64 is expected"}, signs: map[string]int{"ada": signedIn, "salt": badLogin}},
+	{file: "keycloak-more.json", problems: []string{"line 1, account 4: passwordHash: the file holds the password itself and not a hash"}, signs: map[string]int{"temp": badLogin, "hist": signedIn, "oldkc": signedIn, "plain": badLogin}},
 
 	// NULL is no name, no role and no date.
-	{file: "ssms-null.csv", signs: map[string]int{"a": ok, "b": wrong}},
-	{file: "mssql.csv", signs: map[string]int{"ada": ok, "bob": ok}},
-	{file: "mysql-batch.tsv", signs: map[string]int{"ada": ok, "bob": ok}},
+	{file: "ssms-null.csv", signs: map[string]int{"a": signedIn, "b": badLogin}},
+	{file: "mssql.csv", signs: map[string]int{"ada": signedIn, "bob": signedIn}},
+	{file: "mysql-batch.tsv", signs: map[string]int{"ada": signedIn, "bob": signedIn}},
 
 	{file: "authelia.yml", refused: "the file is YAML. Write it as JSON"},
 	{file: "ldap.ldif", refused: "the file is LDIF"},
@@ -127,19 +127,19 @@ func (c importCase) run(t *testing.T, s *server, dir, domain string, arguments [
 	if c.problems != nil {
 		args = append(args, "--skip-bad")
 	}
-	real := run(t, call{dir: dir, args: args})
-	if (real.code == 0) != (c.refused == "") || !strings.Contains(real.errors, c.refused) {
-		t.Fatalf("the import ends with %d:\n%s%s", real.code, real.out, real.errors)
+	imported := run(t, call{dir: dir, args: args})
+	if (imported.code == 0) != (c.refused == "") || !strings.Contains(imported.errors, c.refused) {
+		t.Fatalf("the import ends with %d:\n%s%s", imported.code, imported.out, imported.errors)
 	}
 	for i, name := range slices.Sorted(maps.Keys(c.signs)) {
 		want := c.signs[name]
 		device := newDevice(t, s.address)
 		if i == 0 { // one is enough: it takes as long as the slowest hash
-			device.post(t, "/login", body{"email": name + "@" + domain, "password": "not " + casePassword}, wrong)
+			device.post(t, "/login", body{"email": name + "@" + domain, "password": "not " + casePassword}, badLogin)
 		}
 		answer := device.must(t, "POST", "/login", body{"email": name + "@" + domain, "password": casePassword})
 		if answer.status != want {
-			t.Errorf("%s: a sign-in gives %d, not %d\n%s", name, answer.status, want, real.out)
+			t.Errorf("%s: a sign-in gives %d, not %d\n%s", name, answer.status, want, imported.out)
 		}
 	}
 }

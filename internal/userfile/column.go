@@ -95,7 +95,8 @@ func (c *columns) use(name string) use {
 	u, ok := c.known[name]
 	if !ok {
 		u = lookUp(name)
-		u.state, u.speaks, u.verified = meaningOf(name), speaksOfState(name, nil), speaksOfVerified(name)
+		u.state, u.verified = meaningOf(name), speaksOfVerified(name)
+		u.speaks = u.state != 0 || speaksOfState(name, nil)
 		if len(c.known) < maxNames {
 			c.known[name] = u
 		}
@@ -138,8 +139,14 @@ func (c *columns) picks(values map[string]any) (found picks) {
 
 // better reports whether a column says more than the one that was found before.
 func (c *columns) better(u use, value any, than *pick) bool {
-	least := 2 * len(emailVerifiedNames)
-	if u.field == EmailVerified && (u.rank < least) != (than.rank < least) {
+	least := 0 // the rank of names that count only where no better one is there
+	switch u.field {
+	case EmailVerified:
+		least = 2 * len(emailVerifiedNames)
+	case PasswordHash:
+		least = 2 * len(passwordNames)
+	}
+	if (u.rank < least) != (than.rank < least) {
 		return u.rank < least
 	}
 	return absent(than.value) && !absent(value) || absent(than.value) == absent(value) && u.rank < than.rank

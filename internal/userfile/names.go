@@ -22,15 +22,10 @@ var wellKnown = [...]known{
 	{ID, []string{"id", "_id", "localId", "uid", "userId", "uuid", "sub"}},
 	{Email, []string{
 		"email", "emailAddress", "mail", "userEmail", "primaryEmail", "primaryEmailAddress", "userEmailAddress", "userMail",
-		"profile.email", "traits.email", "emails.address", "emails.value", "emails.email", "emails", "email_addresses.email_address", "email.email",
+		"profile.email", "traits.email", "emails.address", "emails.0.address", "emails.value", "emails.email", "emails", "email_addresses.email_address", "email.email",
 		"human.email.email", "profile.login",
 	}},
-	{PasswordHash, []string{
-		"passwordHash", "hashedPassword", "encryptedPassword", "passwordDigest", "passwordEncrypted", "cryptedPassword",
-		"userPassword", "userPass", "password", "pass", "passwd", "hash",
-		"credentials.password.config.hashed_password", "credentials.password.hash.value", "custom_password_hash.hash.value",
-		"services.password.bcrypt", "services.password.argon2", "hashedPassword.value", "hashedPassword.hash",
-	}},
+	{PasswordHash, slices.Concat(passwordNames, []string{"hash"})},
 	{Salt, []string{"salt", "passwordSalt", "hashSalt", "credentials.password.hash.salt", "custom_password_hash.salt.value"}},
 	{Algorithm, []string{
 		"passwordAlgorithm", "encryptionScheme", "passwordHasher", "passwordEncryptionMethod", "passwordType", "hashAlgorithm",
@@ -58,12 +53,21 @@ var wellKnown = [...]known{
 	}},
 }
 
+// passwordNames are those of password hashes. A column hash counts only where none of
+// them is there: it may be anything.
+var passwordNames = []string{
+	"passwordHash", "hashedPassword", "encryptedPassword", "passwordDigest", "passwordEncrypted", "cryptedPassword",
+	"userPassword", "userPass", "password", "pass", "passwd",
+	"credentials.password.config.hashed_password", "credentials.password.hash.value", "custom_password_hash.hash.value",
+	"services.password.bcrypt", "services.password.argon2", "hashedPassword.value", "hashedPassword.hash",
+}
+
 // emailVerifiedNames speak of the address. Where one of them is there, the others,
 // which may speak of the person, are not asked.
 var emailVerifiedNames = []string{
 	"emailVerifiedAt", "emailVerified", "isEmailVerified", "emailConfirmedAt", "emailConfirmed", "isEmailConfirmed", "mailVerified",
 	"emailIsVerified", "emailVerifiedOn", "emailVerifiedDate", "emailValidated", "isEmailValidated", "verifiedEmail", "emailVerification",
-	"emailVerificationStatus", "emailStatus", "profile.emailVerified", "emails.verified", "emails.isVerified", "verifiable_addresses.verified",
+	"emailVerificationStatus", "emailStatus", "profile.emailVerified", "emails.verified", "emails.0.verified", "emails.isVerified", "verifiable_addresses.verified",
 	"email_addresses.verification.status", "verifiedEmailAddresses", "human.email.isEmailVerified", "email.verified", "email.isEmailVerified",
 }
 

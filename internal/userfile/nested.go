@@ -68,7 +68,7 @@ func primary(list []any, all map[string]any) map[string]any {
 	i := slices.IndexFunc(objects, func(o map[string]any) bool {
 		id, email := all["primary_email_address_id"], all["traits.email"]
 		return o["primary"] == true || o["isPrimary"] == true || o["is_primary"] == true ||
-			id != nil && o["id"] == id || email != nil && o["value"] == email
+			id != nil && o["id"] == id || email != nil && sameText(o["value"], email)
 	})
 	switch {
 	case i >= 0:
@@ -77,6 +77,12 @@ func primary(list []any, all map[string]any) map[string]any {
 		return objects[0]
 	}
 	return nil
+}
+
+func sameText(a, b any) bool {
+	one, ok := a.(string)
+	other, ok2 := b.(string)
+	return ok && ok2 && strings.EqualFold(one, other)
 }
 
 // attributes takes the list of Cognito apart: [{"Name": "email", "Value": "…"}].

@@ -236,7 +236,7 @@ func (r *reading) unsettled() {
 		if absent(value) || object || list || c.used[name] || c.unsettled[name] || c.ignores(name) || len(c.unsettled) == maxNames {
 			continue
 		}
-		if c.wanted[Disabled] != "-" && speaksOfState(name, stems) || !verified && c.use(name).verified {
+		if c.wanted[Disabled] != "-" && (c.known[name].state != 0 && c.seen[name] || speaksOfState(name, stems)) || !verified && c.use(name).verified {
 			c.unsettled[name] = true
 		}
 	}

@@ -91,7 +91,7 @@ var (
 
 // What can be wrong with a state.
 const (
-	emptyState = "is empty, and so says neither enabled nor disabled. Fill it in, or name the values that mean disabled: --disabled '%[1]s=false'; --ignore %[1]s if it is about something else"
+	emptyState = "is empty, and so says neither enabled nor disabled. Fill it in, or name the values that mean disabled, as in --disabled '%[1]s=false' (or '%[1]s=' for the empty one); --ignore %[1]s if it is about something else"
 	oddState   = "is neither true nor false nor a date. Name the values that mean disabled: --disabled '%[1]s=VALUE,VALUE'; --ignore %[1]s if it is about something else"
 	oddUntil   = "is not a date until when. Name the values that mean disabled: --disabled '%[1]s=VALUE,VALUE'; --ignore %[1]s if it is about something else"
 	oddWord    = "has %s, which is not known to mean enabled or disabled. Name the words that mean disabled: --disabled '%[2]s=WORD,WORD'; --ignore %[2]s if it is about something else"

@@ -18,8 +18,9 @@ type system struct {
 }
 
 var systems = [...]system{
-	{name: "wordpress", marks: []string{"user_pass,user_login"}, disabled: []string{"!user_status=0", "spam", "deleted"}, names: map[Field]string{Name: "display_name"}},
+	{name: "wordpress", marks: []string{"user_pass,user_login"}, disabled: []string{"!user_status=0,", "spam", "deleted"}, names: map[Field]string{Name: "display_name"}},
 	{name: "aspnet", marks: []string{"SecurityStamp", "LockoutEnd,PasswordHash"}, ignore: []string{"LockoutEnabled"}},
+	{name: "auth0", marks: []string{"custom_password_hash", "email_verified,user_id,tenant"}},
 	{name: "better-auth", marks: []string{"banExpires", "ban_expires,emailVerified"}},
 	{name: "casdoor", marks: []string{"isForbidden", "passwordType,signupApplication"}, names: map[Field]string{Name: "displayName", CreatedAt: "createdTime"}},
 	{name: "clerk", marks: []string{"primary_email_address", "primary_email_address_id"},
@@ -27,7 +28,9 @@ var systems = [...]system{
 	{name: "cognito", marks: []string{"UserStatus,UserCreateDate", "UserStatus,Attributes", "cognito:username"}},
 	{name: "devise", marks: []string{"encrypted_password,reset_password_token"}},
 	{name: "discourse", marks: []string{"trust_level,suspended_till"}, ignore: []string{"approved", "approved_at", "approved_by_id"}},
+	{name: "django", marks: []string{"is_staff,is_superuser"}},
 	{name: "drupal", marks: []string{"pass,mail,uid"}, disabled: []string{"status=0"}},
+	{name: "firebase", marks: []string{"localId,providerUserInfo"}},
 	{name: "fusionauth", marks: []string{"encryptionScheme"}, ignore: []string{"usernameStatus"}},
 	{name: "joomla", marks: []string{"block,registerDate"}},
 	{name: "keycloak", marks: []string{"credentials,requiredActions", "realmRoles"}},
@@ -49,8 +52,22 @@ func Systems() (names []string) {
 	return names
 }
 
+// KnowsSystem reports whether Options.From may be this name. Case, spaces and marks make
+// no difference: ASP.NET is aspnet.
+func KnowsSystem(name string) bool { return systemCalled(name) != nil }
+
+func plainSystem(name string) string {
+	plain := strings.ReplaceAll(folded(name), ".", "")
+	for _, short := range []struct{ long, name string }{{"orykratos", "kratos"}, {"aspnetidentity", "aspnet"}, {"aspnetcoreidentity", "aspnet"}, {"rails", "devise"}} {
+		if plain == short.long {
+			return short.name
+		}
+	}
+	return plain
+}
+
 func systemCalled(name string) *system {
-	i := slices.IndexFunc(systems[:], func(s system) bool { return s.name == name })
+	i := slices.IndexFunc(systems[:], func(s system) bool { return plainSystem(s.name) == plainSystem(name) })
 	if i < 0 {
 		return nil
 	}
