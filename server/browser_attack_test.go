@@ -65,7 +65,7 @@ func TestAStolenCookieIsFoundOutAndBothAreTold(t *testing.T) {
 			}
 			s.post.take(t, watchword.MailReuseDetected, "ada@example.com")
 			owner.signIn("ada@example.com", goodPassword)
-			owner.reads("Your account", "Signed out because an old copy of this session was used")
+			owner.reads("Your account", "Signed out because an old copy of a session was used")
 		})
 	}
 }
@@ -183,7 +183,7 @@ func TestAFormOfAnotherSiteChangesNothing(t *testing.T) {
 	for _, path := range []string{"/account/delete", "/logout", "/account/email", "/account/password", "/account/name", "/account/sessions", "/signup", "/login"} {
 		b.visit(elsewhere(t, `<form method="post" action="`+s.url+path+`">`+inputs+`<button>Win a prize</button></form>`))
 		b.press("Win a prize")
-		b.reads("This request came from a page of another site, so nothing was done.")
+		b.reads("This request came from another site. Nothing was changed.")
 		if at := b.address(); at != path {
 			t.Fatalf("the form led to %s", at)
 		}
@@ -193,7 +193,7 @@ func TestAFormOfAnotherSiteChangesNothing(t *testing.T) {
 	if name := see[string](b, `() => document.querySelector("input[name=name]").value`); name != "Ada" {
 		t.Errorf("the name is %q", name)
 	}
-	b.readsNot("Signed out", "The password was changed")
+	b.readsNot("Signed out", "Password changed")
 	b.press("Sign out")
 	b.signIn("ada@example.com", goodPassword)
 	b.reads("Signed in as ada@example.com")

@@ -59,7 +59,7 @@ func TestWhatIsWrongStandsBesideItsField(t *testing.T) {
 		kept                     map[string]string // values by id
 	}{
 		{"an empty form", "/signup", "", "Create account", map[string]string{"Email address": "", "Password": ""},
-			map[string]string{"signup-email": "Please fill this in.", "signup-password": "Please fill this in."}, "signup-email", nil},
+			map[string]string{"signup-email": "Fill in this field.", "signup-password": "Fill in this field."}, "signup-email", nil},
 		{"no address", "/signup", "", "Create account", map[string]string{"Email address": "ada@", "Name": "Ada", "Password": goodPassword},
 			map[string]string{"signup-email": "This is not an email address."}, "signup-email",
 			map[string]string{"signup-email": "ada@", "signup-name": "Ada", "signup-password": ""}},
@@ -68,13 +68,13 @@ func TestWhatIsWrongStandsBesideItsField(t *testing.T) {
 			map[string]string{"signup-email": "bob@example.com", "signup-name": "Bob", "signup-password": ""}},
 		{"a common password", "/signup", "", "Create account", map[string]string{"Email address": "bob@example.com", "Password": "password123"},
 			map[string]string{"signup-password": common}, "signup-password", map[string]string{"signup-email": "bob@example.com", "signup-password": ""}},
-		{"a forgotten one", "/forgot", "", "Send the mail", map[string]string{"Email address": "ada"},
+		{"a forgotten one", "/forgot", "", "Email me a link", map[string]string{"Email address": "ada"},
 			map[string]string{"forgot-email": "This is not an email address."}, "forgot-email", map[string]string{"forgot-email": "ada"}},
 		{"a wrong password", "/account", "Password", "Change password", map[string]string{"Current password": "not the password", "New password": otherPassword},
-			map[string]string{"password-currentPassword": "The current password is wrong."}, "password-currentPassword",
+			map[string]string{"password-currentPassword": "Wrong password."}, "password-currentPassword",
 			map[string]string{"password-currentPassword": "", "password-newPassword": ""}},
 		{"a wrong password before an address", "/account", "Address", "Change address", map[string]string{"Current password": "no", "New email address": "lady@example.com"},
-			map[string]string{"address-currentPassword": "The current password is wrong."}, "address-currentPassword",
+			map[string]string{"address-currentPassword": "Wrong password."}, "address-currentPassword",
 			map[string]string{"address-newEmail": "lady@example.com", "address-currentPassword": ""}},
 		{"a new address that is none", "/account", "Address", "Change address", map[string]string{"Current password": goodPassword, "New email address": "lady"},
 			map[string]string{"address-newEmail": "This is not an email address."}, "address-newEmail", map[string]string{"address-newEmail": "lady"}},
@@ -104,7 +104,7 @@ func TestWhatIsWrongStandsBesideItsField(t *testing.T) {
 		if n := see[int](b, `() => document.querySelectorAll("[aria-invalid]").length`); n != len(c.faults) {
 			t.Errorf("%s: %d fields are marked", c.name, n)
 		}
-		if alert := see[string](b, `() => document.querySelector("[role=alert]")?.innerText ?? ""`); alert != "Please look at what is marked below." {
+		if alert := see[string](b, `() => document.querySelector("[role=alert]")?.innerText ?? ""`); alert != "Check the marked fields." {
 			t.Errorf("%s: the alert says %q", c.name, alert)
 		}
 	}
@@ -119,12 +119,12 @@ func TestAWrongSignInSaysSoAndKeepsTheAddress(t *testing.T) {
 	for _, email := range []string{"ada@example.com", "nobody@example.com"} {
 		b.signIn(email, otherPassword)
 		b.focused("login-password")
-		if alert := see[string](b, `() => document.querySelector("[role=alert]")?.innerText ?? ""`); alert != "Address or password is wrong." {
+		if alert := see[string](b, `() => document.querySelector("[role=alert]")?.innerText ?? ""`); alert != "Wrong email or password." {
 			t.Errorf("the alert says %q", alert)
 		}
 		address, password := b.field("login-email"), b.field("login-password")
 		if address.Value != email || password.Value != "" || !password.Focus || !address.Invalid || !password.Invalid ||
-			!strings.Contains(address.Note, "Address or password is wrong.") || !strings.Contains(password.Note, "Address or password is wrong.") {
+			!strings.Contains(address.Note, "Wrong email or password.") || !strings.Contains(password.Note, "Wrong email or password.") {
 			t.Errorf("address %+v, password %+v", address, password)
 		}
 	}
@@ -147,7 +147,7 @@ func TestKeysAreEnoughToSignIn(t *testing.T) {
 			t.Errorf("nothing shows that %s has the focus: %s", now(), ring)
 		}
 	}
-	if got, want := strings.Join(order, ", "), "Watchword, login-email, login-password, Show, remember, Sign in, Forgot your password?, New here? Create an account"; got != want {
+	if got, want := strings.Join(order, ", "), "Watchword, login-email, login-password, Show, remember, Sign in, Forgot your password?, No account yet? Create one"; got != want {
 		t.Errorf("the tab key goes to\n%s, want\n%s", got, want)
 	}
 	b.visit("/login")

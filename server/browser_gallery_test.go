@@ -49,7 +49,7 @@ func sights(s *service) []sight {
 		{"told", func(b *tab) {
 			b.visit("/forgot")
 			b.fill("Email address", "ada@example.com")
-			b.press("Send the mail")
+			b.press("Email me a link")
 		}},
 		{"verify-incomplete", at("/verify")},
 		{"verify", func(b *tab) { b.follow("/verify", watchword.Message{Token: "wwm_of-the-mail"}) }},
@@ -67,7 +67,7 @@ func sights(s *service) []sight {
 		{"verify-wrong", func(b *tab) {
 			b.fill("Password", otherPassword)
 			b.press("Confirm and sign in")
-			b.reads("This is not the password. Try again.")
+			b.reads("Wrong password. Try again.")
 		}},
 		{"verify-choose", func(b *tab) { b.press("I don't know the password") }},
 		{"verify-disowned", func(b *tab) {
@@ -83,7 +83,7 @@ func sights(s *service) []sight {
 		{"account", func(b *tab) {
 			b.signIn("ada@example.com", otherPassword)
 			b.signIn("ada@example.com", goodPassword)
-			b.reads("Signed in as ada@example.com", "Sign out everywhere else", "A wrong password was entered")
+			b.reads("Signed in as ada@example.com", "Sign out everywhere else", "Wrong password entered")
 		}},
 		{"account-confirmed", func(b *tab) {
 			b.follow("/verify", link)
@@ -100,8 +100,8 @@ func sights(s *service) []sight {
 		{"delete-refused", func(b *tab) {
 			b.visit("/account")
 			b.openDelete()
-			b.fillIn("Delete the account", "Current password", otherPassword)
-			b.press("Delete for ever")
+			b.fillIn("Delete account", "Current password", otherPassword)
+			b.press("Delete permanently")
 		}},
 	}
 }

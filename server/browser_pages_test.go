@@ -39,7 +39,7 @@ func wholeLife(t *testing.T, kind func(*tab) *tab) {
 
 	b.fillIn("Your name", "Name", "Ada Lovelace")
 	b.press("Save name")
-	b.reads("The name is saved.")
+	b.reads("Name saved.")
 	if got := see[string](b, `() => document.querySelector("input[name=name]").value`); got != "Ada Lovelace" {
 		t.Errorf("the name is %q", got)
 	}
@@ -51,23 +51,23 @@ func wholeLife(t *testing.T, kind func(*tab) *tab) {
 	b.reads("You are signed out.", "Sign in")
 	b.signIn("ada@example.com", goodPassword)
 	b.openDelete()
-	b.fillIn("Delete the account", "Current password", goodPassword)
-	b.press("Delete for ever")
-	b.reads("Your account is deleted.")
+	b.fillIn("Delete account", "Current password", goodPassword)
+	b.press("Delete permanently")
+	b.reads("Your account has been deleted.")
 	b.signIn("ada@example.com", goodPassword)
-	b.reads("Address or password is wrong.")
+	b.reads("Wrong email or password.")
 }
 
 func (b *tab) openDelete() {
 	b.t.Helper()
-	b.push("Delete the account", "I want to delete my account")
+	b.push("Delete account", "I want to delete my account")
 }
 
 // row is the text of the list entry of a device.
 func (b *tab) row(device string) string {
 	b.t.Helper()
 	return see[string](b, `(device) => [...document.querySelectorAll(".rows li")].filter((li) => li.closest("section")
-    .querySelector("h2").innerText === "Where you are signed in").map((li) => li.innerText).filter((text) => text.includes(device)).join("\n")`, device)
+    .querySelector("h2").innerText === "Your devices").map((li) => li.innerText).filter((text) => text.includes(device)).join("\n")`, device)
 }
 
 func sessionsOnDevices(t *testing.T, b, phone *tab) {
@@ -84,21 +84,21 @@ func sessionsOnDevices(t *testing.T, b, phone *tab) {
 			t.Errorf("at %s the list says %q and %q", c.this, this, another)
 		}
 	}
-	b.pressIn("Where you are signed in", see[string](b, `() => document.querySelector(".rows button").getAttribute("aria-label")`))
-	b.reads("That device is signed out.")
+	b.pressIn("Your devices", see[string](b, `() => document.querySelector(".rows button").getAttribute("aria-label")`))
+	b.reads("Device signed out.")
 	if left := b.row("iPhone"); left != "" {
 		t.Errorf("still there: %q", left)
 	}
 	phone.visit("/account")
-	phone.reads("Sign in", "You are signed out. Sign in again to go on.")
+	phone.reads("Sign in", "You are signed out. Sign in again to continue.")
 
 	phone.signIn("ada@example.com", goodPassword)
 	b.visit("/account")
 	b.press("Sign out everywhere else")
-	b.reads("You are signed out everywhere else.")
+	b.reads("All other devices are signed out.")
 	b.readsNot("Sign out everywhere else")
 	phone.visit("/account")
-	phone.reads("You are signed out. Sign in again to go on.")
+	phone.reads("You are signed out. Sign in again to continue.")
 }
 
 func passwords(t *testing.T, s *service, b, phone *tab) {
@@ -107,23 +107,23 @@ func passwords(t *testing.T, s *service, b, phone *tab) {
 	b.fillIn("Password", "Current password", goodPassword)
 	b.fillIn("Password", "New password", otherPassword)
 	b.press("Change password")
-	b.reads("The password is changed. Your other sessions have ended.")
+	b.reads("Password changed. Your other devices are signed out.")
 	phone.signIn("ada@example.com", goodPassword)
-	phone.reads("Address or password is wrong.")
+	phone.reads("Wrong email or password.")
 	phone.signIn("ada@example.com", otherPassword)
 	phone.reads("Your account")
 
 	phone.press("Sign out")
 	phone.press("Forgot your password?")
 	phone.fill("Email address", "ada@example.com")
-	phone.press("Send the mail")
-	phone.reads("Look into your mailbox", "If there is an account with this address")
+	phone.press("Email me a link")
+	phone.reads("Check your inbox", "If an account has this address")
 	phone.follow("/reset", s.post.take(t, watchword.MailReset, "ada@example.com"))
 	phone.fill("New password", goodPassword)
 	phone.press("Save password")
-	phone.reads("The password is changed. You were signed out everywhere")
+	phone.reads("Your password has been changed")
 	b.visit("/account")
-	b.reads("You are signed out. Sign in again to go on.")
+	b.reads("You are signed out. Sign in again to continue.")
 	phone.press("Back to sign-in")
 	phone.signIn("ada@example.com", goodPassword)
 	phone.reads("Your account")
@@ -136,11 +136,11 @@ func addresses(t *testing.T, s *service, b, phone *tab) {
 	b.fillIn("Address", "New email address", "lady@example.com")
 	b.fillIn("Address", "Current password", goodPassword)
 	b.press("Change address")
-	b.reads("A mail is on its way to the new address. Nothing changes until you confirm it there.", "Signed in as ada@example.com")
+	b.reads("We emailed a link to the new address. Nothing changes until you open it there.", "Signed in as ada@example.com")
 	b.readsNot("The previous address")
 	b.follow("/email/confirm", s.post.take(t, watchword.MailConfirmAddress, "lady@example.com"))
 	b.press("Use this address")
-	b.reads("From now on you sign in with the new address.", "The previous address can take this account back until")
+	b.reads("You now sign in with the new address.", "The previous address can take this account back until")
 	b.visit("/account")
 	b.reads("The previous address can take this account back until")
 	phone.visit("/account")
@@ -151,11 +151,11 @@ func addresses(t *testing.T, s *service, b, phone *tab) {
 	b.press("Undo the change")
 	b.reads("Your account has its old address back, and everybody is signed out.")
 	phone.visit("/account")
-	phone.reads("You are signed out. Sign in again to go on.")
+	phone.reads("You are signed out. Sign in again to continue.")
 	b.press("Back to sign-in")
 	b.follow("/email/undo", undo)
 	b.press("Undo the change")
-	b.reads("This link has been used, or is too old.")
+	b.reads("This link has expired")
 
 	b.follow("/reset", s.post.take(t, watchword.MailReset, "ada@example.com"))
 	b.fill("New password", goodPassword)
@@ -172,7 +172,7 @@ func TestALinkThatIsOpenedWhereItsPageIsOpenIsTaken(t *testing.T) {
 	mailed := s.post.take(t, watchword.MailVerify, "ada@example.com")
 	b := s.tab(t)
 	b.visit("/verify")
-	b.reads("This link is not complete. Open it from the mail again")
+	b.reads("This link is incomplete. Open it again from the email")
 	b.follow("/verify", mailed)
 	b.fill("Password", goodPassword)
 	b.press("Confirm and sign in")
@@ -181,10 +181,10 @@ func TestALinkThatIsOpenedWhereItsPageIsOpenIsTaken(t *testing.T) {
 	b.follow("/verify", mailed)
 	b.reads("Signed in as ada@example.com")
 	b.press("Confirm address")
-	b.reads("This link has been used, or is too old.", "Link or code from the mail")
+	b.reads("This link has expired", "Link or code from the email")
 	if got := b.field("link-token"); got.Value != "" {
 		t.Errorf("the used token is still in the field: %q", got.Value)
 	}
-	b.press("To your account")
+	b.press("Go to your account")
 	b.reads("Your account")
 }

@@ -270,7 +270,7 @@ func (b *tab) follow(path string, m watchword.Message) {
 	link := b.url + path + "#token=" + string(m.Token)
 	b.visit(link)
 	if see[bool](b, `() => !document.querySelector("form .token").hidden`) {
-		b.fill("Link or code from the mail", link)
+		b.fill("Link or code from the email", link)
 	} else if at := b.address(); at != path {
 		b.t.Errorf("the address bar shows %s", at)
 	}

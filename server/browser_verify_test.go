@@ -42,7 +42,7 @@ func verificationPage(t *testing.T, kind func(*tab) *tab) {
 	owner.follow("/verify", own)
 	owner.fill("Password", otherPassword) // of the sign-up that is deleted
 	owner.press("Confirm and sign in")
-	owner.reads("This is not the password. Try again.")
+	owner.reads("Wrong password. Try again.")
 	owner.fill("Password", goodPassword)
 	owner.press("Confirm and sign in")
 	owner.reads("Your address is confirmed, and you are signed in.", "Signed in as ada@example.com")
@@ -62,7 +62,7 @@ func verificationPage(t *testing.T, kind func(*tab) *tab) {
 	owner.press("Save password")
 	owner.reads("Your address is confirmed. Sign in with the new password.")
 	owner.signIn("eve@example.com", otherPassword)
-	owner.reads("Address or password is wrong.")
+	owner.reads("Wrong email or password.")
 	owner.signIn("eve@example.com", goodPassword)
 	owner.reads("Signed in as eve@example.com")
 }

@@ -70,7 +70,7 @@ func TestALinkOfAnotherSiteTellsNothing(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	b := s.browser(t)
-	const changed, copied = "The password is changed.", "an old copy of this session was used"
+	const changed, copied = "Your password has been changed", "an old copy of your session was used"
 	elsewhere := []string{"Sec-Fetch-Site", "cross-site"}
 	wantPage(t, b.visit("/login?why=reused"), 200, copied)
 	for _, path := range []string{"/login?why=reused", "/login?why=reused&return_to=x", "/account?done=password"} {
@@ -92,10 +92,10 @@ func TestAnAccountLivesItsLifeOnPages(t *testing.T) {
 	b, phone := s.browser(t), s.browser(t)
 	wantPage(t, b.visit("/account"), 303, "/login")
 	wantPage(t, b.submit("/signup", map[string]string{"email": "ada@example.com", "password": goodPassword, "name": "Ada"}), 303, "/account")
-	wantPage(t, b.visit("/account"), 200, "ada@example.com", "not confirmed yet", "This device", "The account was made", `value="Ada"`)
+	wantPage(t, b.visit("/account"), 200, "ada@example.com", "not confirmed yet", "This device", "Account created", `value="Ada"`)
 	wantPage(t, b.submit("/verify", map[string]string{"token": s.url + "/verify#token=" + string(s.post.wait(t, watchword.MailVerify).Token)}), 200, "Your address is confirmed.")
 	wantPage(t, b.submit("/account/name", map[string]string{"name": "Ada L."}), 303, "/account?done=name")
-	wantPage(t, b.visit("/account?done=name"), 200, "The name is saved.", `value="Ada L."`)
+	wantPage(t, b.visit("/account?done=name"), 200, "Name saved.", `value="Ada L."`)
 
 	wantPage(t, phone.submit("/login", map[string]string{"email": "ada@example.com", "password": goodPassword, "remember": "yes"}), 303, "/account")
 	page := b.visit("/account")
@@ -105,21 +105,21 @@ func TestAnAccountLivesItsLifeOnPages(t *testing.T) {
 	}
 	wantPage(t, b.submit(end[0], nil), 303, "done=session")
 	wantPage(t, phone.visit("/account"), 303, "/login?why=ended")
-	wantPage(t, phone.visit("/login?why=ended"), 200, "Sign in again to go on.")
+	wantPage(t, phone.visit("/login?why=ended"), 200, "Sign in again to continue.")
 
 	wantPage(t, b.submit("/account/password", map[string]string{"currentPassword": "wrong", "newPassword": otherPassword}), 403,
-		`id="password-currentPassword-note"`, "The current password is wrong.")
+		`id="password-currentPassword-note"`, "Wrong password.")
 	wantPage(t, b.submit("/account/password", map[string]string{"currentPassword": goodPassword, "newPassword": otherPassword}), 303, "done=password")
-	wantPage(t, b.submit("/forgot", map[string]string{"email": "ada@example.com"}), 200, "a mail is on its way")
+	wantPage(t, b.submit("/forgot", map[string]string{"email": "ada@example.com"}), 200, "we emailed a link")
 	reset := string(s.post.wait(t, watchword.MailReset).Token)
 	wantPage(t, b.submit("/reset", map[string]string{"token": reset, "password": "short"}), 422, "The password is too short.", `value="`+reset+`"`)
-	wantPage(t, b.submit("/reset", map[string]string{"token": reset, "password": goodPassword}), 200, "The password is changed.")
+	wantPage(t, b.submit("/reset", map[string]string{"token": reset, "password": goodPassword}), 200, "Your password has been changed")
 	wantPage(t, b.visit("/account"), 303, "/login?why=ended")
 
 	wantPage(t, b.submit("/login", map[string]string{"email": "ada@example.com", "password": goodPassword}), 303, "/account")
 	wantPage(t, b.submit("/account/email", map[string]string{"newEmail": "ada@example.org", "currentPassword": goodPassword}), 303, "done=address")
 	wantPage(t, b.submit("/email/confirm", map[string]string{"token": string(s.post.wait(t, watchword.MailConfirmAddress).Token)}), 200, "new address")
-	wantPage(t, b.submit("/email/undo", map[string]string{"token": string(s.post.wait(t, watchword.MailAddressChanged).Token)}), 200, "old address back")
+	wantPage(t, b.submit("/email/undo", map[string]string{"token": string(s.post.wait(t, watchword.MailAddressChanged).Token)}), 200, "previous address back")
 
 	wantPage(t, b.submit("/reset", map[string]string{"token": string(s.post.wait(t, watchword.MailReset, watchword.Secret(reset)).Token), "password": otherPassword}), 200)
 	wantPage(t, b.submit("/login", map[string]string{"email": "ada@example.com", "password": otherPassword}), 303, "/account")
@@ -129,9 +129,9 @@ func TestAnAccountLivesItsLifeOnPages(t *testing.T) {
 		t.Errorf("sign-out: %v", out.Header)
 	}
 	wantPage(t, b.submit("/login", map[string]string{"email": "ada@example.com", "password": otherPassword}), 303, "/account")
-	wantPage(t, b.submit("/account/delete", map[string]string{"currentPassword": goodPassword}), 403, "The current password is wrong.", "<details open>")
+	wantPage(t, b.submit("/account/delete", map[string]string{"currentPassword": goodPassword}), 403, "Wrong password.", "<details open>")
 	wantPage(t, b.submit("/account/delete", map[string]string{"currentPassword": otherPassword}), 303, "why=deleted")
-	wantPage(t, b.submit("/login", map[string]string{"email": "ada@example.com", "password": otherPassword}), 401, "Address or password is wrong.")
+	wantPage(t, b.submit("/login", map[string]string{"email": "ada@example.com", "password": otherPassword}), 401, "Wrong email or password.")
 }
 
 // ID-3
@@ -142,9 +142,9 @@ func TestSigningUpSaysWhatTheModeAllows(t *testing.T) {
 		status int
 		words  string
 	}{
-		watchword.SignupOpen:     {{303, "/account"}, {409, `There is an account with this address already.`}},
+		watchword.SignupOpen:     {{303, "/account"}, {409, `An account with this address already exists.`}},
 		watchword.SignupVerified: {{200, "A mail tells you how to go on."}, {200, "A mail tells you how to go on."}},
-		watchword.SignupClosed:   {{403, "Accounts are made by the people who run this service."}, {403, "Accounts are made"}},
+		watchword.SignupClosed:   {{403, "Sign-up is closed. Ask the people who run this service for an account."}, {403, "Accounts are made"}},
 	} {
 		s := start(t, func(o *watchword.Options) { o.Signup = mode }, nil)
 		for _, w := range want {
@@ -309,7 +309,7 @@ func TestACopiedCookieIsFoundOutOnPages(t *testing.T) {
 				if a.Header.Get("Location") != "/login?why=reused" || !cleared(a, "watchword") {
 					t.Fatalf("it leads to %s, %v", a.Header.Get("Location"), a.Cookies())
 				}
-				wantPage(t, b.visit("/login?why=reused"), 200, "an old copy of this session was used")
+				wantPage(t, b.visit("/login?why=reused"), 200, "an old copy of your session was used")
 				return
 			}
 		}
@@ -331,7 +331,7 @@ func TestPagesSpeakTheReadersLanguage(t *testing.T) {
 		}
 	}
 	wantPage(t, b.submit("/login", map[string]string{"email": "x", "password": "y"}, "Accept-Language", "de"), 422, "Das ist keine E-Mail-Adresse.")
-	wantPage(t, b.visit("/nothing", "Accept-Language", "de"), 404, "Hier ist nichts.")
+	wantPage(t, b.visit("/nothing", "Accept-Language", "de"), 404, "Diese Seite gibt es nicht.")
 }
 
 // texts reads a catalogue.
