@@ -149,7 +149,7 @@ func addresses(t *testing.T, s *service, b, phone *tab) {
 	undo := s.post.take(t, watchword.MailAddressChanged, "ada@example.com")
 	b.follow("/email/undo", undo)
 	b.press("Undo the change")
-	b.reads("Your account has its old address back, and everybody is signed out.")
+	b.reads("Your account has its previous address back, and all devices are signed out.")
 	phone.visit("/account")
 	phone.reads("You are signed out. Sign in again to continue.")
 	b.press("Back to sign-in")
