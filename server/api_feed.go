@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
+	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -24,7 +26,6 @@ const (
 	streamPage = 100  // events in one write
 
 	maxStreams     = 1000             // at once
-	clientStreams  = maxStreams / 4   // of one client: nobody takes them all
 	streamPatience = 10 * time.Second // for a reader to take one write
 )
 
@@ -88,13 +89,13 @@ func (s *Server) revocationStream(w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return err
 	}
+	var one *openStream
 	if r.Method != http.MethodHead {
-		client := clientip.Key(s.clientOf(w, r).Address)
-		if !s.streams.enter(client) {
+		if one = s.streams.enter(networkOf(s.clientOf(w, r).Address)); one == nil {
 			return &watchword.Error{Code: watchword.CodeTryLater, RetryAfter: 5 * time.Second,
 				Detail: "There are too many streams here. Poll instead, or try again."}
 		}
-		defer s.streams.leave(client)
+		defer s.streams.leave(one)
 	}
 	page, err := s.engine.Revocations(r.Context(), after, streamPage)
 	if err != nil {
@@ -104,18 +105,18 @@ func (s *Server) revocationStream(w http.ResponseWriter, r *http.Request) error 
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no") // a proxy is not to collect what is urgent
-	if r.Method != http.MethodHead {
-		s.stream(w, r, page)
+	if one != nil {
+		s.stream(w, r, one, page)
 	}
 	return nil
 }
 
 // stream writes page after page until something ends it. The deadlines of the
 // server are for requests that end by themselves.
-func (s *Server) stream(w http.ResponseWriter, r *http.Request, page watchword.FeedPage) {
+func (s *Server) stream(w http.ResponseWriter, r *http.Request, one *openStream, page watchword.FeedPage) {
 	conn := http.NewResponseController(w)
 	_ = conn.SetReadDeadline(time.Time{})
-	for said := ""; ; {
+	for said := ""; !one.isReplaced(); {
 		text := eventsOf(page, said)
 		_ = conn.SetWriteDeadline(time.Now().Add(streamPatience))
 		if _, err := w.Write([]byte(text)); err != nil || conn.Flush() != nil {
@@ -123,7 +124,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, page watchword.F
 		}
 		if !page.More {
 			said = page.Heartbeat.ID
-			if !s.streams.wait(r, page.Changed) {
+			if !s.streams.wait(r, one, page.Changed) {
 				return
 			}
 		}
@@ -146,39 +147,97 @@ func eventsOf(page watchword.FeedPage, said string) string {
 	return text.String()
 }
 
-// streams counts those that are open, and ends them.
+// streams are those that are open. While there is room, a client network may have any
+// number of them. When all are taken, a network that has fewer than the one with the most
+// takes one over from it, so that each gets its share however many it competes with.
 type streams struct {
 	mu    sync.Mutex
 	open  int
-	of    map[string]int // by client
+	of    map[string][]*openStream // by client network, the oldest first
 	ended chan struct{}
 }
 
-func newStreams() *streams { return &streams{of: map[string]int{}, ended: make(chan struct{})} }
+// An openStream is one reader of the feed.
+type openStream struct {
+	network string
+	ended   chan struct{} // closed when another network takes its place
+}
 
-// enter reports false if there are too many, or the server stops.
-func (s *streams) enter(client string) bool {
+func (one *openStream) isReplaced() bool {
+	select {
+	case <-one.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+func newStreams() *streams {
+	return &streams{of: map[string][]*openStream{}, ended: make(chan struct{})}
+}
+
+// networkOf names the network of a client for its share of the streams: an IPv4 address
+// or an IPv6 /48, which is what one site gets.
+func networkOf(addr netip.Addr) string {
+	if addr.Is6() && !addr.Is4In6() {
+		if prefix, err := addr.WithZone("").Prefix(48); err == nil {
+			return prefix.String()
+		}
+	}
+	return clientip.Key(addr)
+}
+
+// enter returns nil if there are too many streams, or the server stops.
+func (s *streams) enter(network string) *openStream {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	select {
 	case <-s.ended:
-		return false
+		return nil
 	default:
 	}
-	if s.open == maxStreams || s.of[client] == clientStreams {
-		return false
+	if s.open >= maxStreams {
+		most := s.largest()
+		if len(s.of[network])+1 >= len(s.of[most]) {
+			return nil
+		}
+		oldest := s.of[most][0]
+		s.remove(oldest)
+		close(oldest.ended)
 	}
+	one := &openStream{network, make(chan struct{})}
 	s.open++
-	s.of[client]++
-	return true
+	s.of[network] = append(s.of[network], one)
+	return one
 }
 
-func (s *streams) leave(client string) {
+// largest returns the network with the most streams.
+func (s *streams) largest() (most string) {
+	for network, open := range s.of {
+		if len(open) > len(s.of[most]) {
+			most = network
+		}
+	}
+	return most
+}
+
+func (s *streams) leave(one *openStream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.remove(one)
+}
+
+// remove does nothing for a stream that another network replaced.
+func (s *streams) remove(one *openStream) {
+	open := s.of[one.network]
+	i := slices.Index(open, one)
+	if i < 0 {
+		return
+	}
 	s.open--
-	if s.of[client]--; s.of[client] == 0 {
-		delete(s.of, client)
+	s.of[one.network] = slices.Delete(open, i, i+1)
+	if len(open) == 1 {
+		delete(s.of, one.network)
 	}
 }
 
@@ -189,11 +248,12 @@ func (s *streams) count() int {
 }
 
 // wait reports true when there is more to say.
-func (s *streams) wait(r *http.Request, changed <-chan struct{}) bool {
+func (s *streams) wait(r *http.Request, one *openStream, changed <-chan struct{}) bool {
 	select {
 	case <-changed:
 		return true
 	case <-r.Context().Done():
+	case <-one.ended:
 	case <-s.ended:
 	}
 	return false

@@ -1,5 +1,7 @@
 package server
 
+import "net/netip"
+
 import "bytes"
 
 // Heads are the request lines that stand in text, read in pieces of that size,
@@ -37,8 +39,20 @@ func clearHeads(f framing) (lines []string, allClear bool) {
 	return lines, true
 }
 
-// NewStreams counts streams without any.
-func NewStreams() (enter func(client string) bool, leave func(client string)) {
-	s := newStreams()
-	return s.enter, s.leave
+// Streams are the open streams of a server without readers.
+type Streams struct{ s *streams }
+
+func NewStreams() Streams { return Streams{newStreams()} }
+
+// Enter opens a stream for an address. It returns false for replaced if the stream is
+// open, and leave to close it; or ok false.
+func (s Streams) Enter(addr netip.Addr) (leave func(), replaced func() bool, ok bool) {
+	one := s.s.enter(networkOf(addr))
+	if one == nil {
+		return nil, nil, false
+	}
+	return func() { s.s.leave(one) }, one.isReplaced, true
 }
+
+// Count returns how many streams are open.
+func (s Streams) Count() int { return s.s.count() }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strconv"
 	"strings"
 	"testing"
@@ -241,25 +242,75 @@ func TestAReaderThatIsTooSlowIsCutOff(t *testing.T) {
 	}
 }
 
-// RL-8
-func TestNobodyTakesAllStreams(t *testing.T) {
+// RL-8, MEM-1
+func TestEachNetworkGetsItsShareOfTheStreams(t *testing.T) {
 	t.Parallel()
-	enter, leave := server.NewStreams()
-	taken := 0
-	for enter("one") {
-		taken++
+	streams := server.NewStreams()
+	held := map[string][]func() bool{} // by address: has the stream been replaced?
+	open := func(address string) bool {
+		_, replaced, ok := streams.Enter(netip.MustParseAddr(address))
+		if ok {
+			held[address] = append(held[address], replaced)
+		}
+		return ok
 	}
-	if taken != 250 || !enter("another") {
-		t.Errorf("one client has %d, and nobody else any", taken)
+	live := func(address string) (n int) {
+		for _, replaced := range held[address] {
+			if !replaced() {
+				n++
+			}
+		}
+		return n
 	}
-	leave("one")
-	if !enter("one") || enter("one") {
-		t.Error("what one gives back is to be had, once")
+	for round := range 2000 { // four attackers, who never leave
+		open(fmt.Sprintf("192.0.2.%d", round%4))
 	}
-	for n := 0; enter(fmt.Sprint(n)); n++ {
-		taken++
+	if streams.Count() != 1000 {
+		t.Fatalf("%d streams are open, want 1000", streams.Count())
 	}
-	if taken+1 != 1000 {
-		t.Errorf("%d at once", taken+1)
+	owner := "198.51.100.7"
+	for range 50 {
+		if !open(owner) {
+			t.Fatalf("a fifth network has %d streams, and gets no more", live(owner))
+		}
+	}
+	for range 200 { // one site with many networks of IPv6 counts once
+		for host := range 5 {
+			open(fmt.Sprintf("2001:db8:1:%x::1", host))
+		}
+	}
+	ipv6 := 0
+	for host := range 5 {
+		ipv6 += live(fmt.Sprintf("2001:db8:1:%x::1", host))
+	}
+	if streams.Count() != 1000 || live(owner) != 50 || ipv6 < 180 || ipv6 > 200 {
+		t.Errorf("%d streams: the owner has %d of 50, a site of IPv6 %d of its fifth", streams.Count(), live(owner), ipv6)
+	}
+	for n := range 4 {
+		if got := live(fmt.Sprintf("192.0.2.%d", n)); got < 180 || got > 250 {
+			t.Errorf("attacker %d has %d streams", n, got)
+		}
+	}
+}
+
+func TestAStreamThatWasReplacedLeavesOnce(t *testing.T) {
+	t.Parallel()
+	streams := server.NewStreams()
+	first, replaced, _ := streams.Enter(netip.MustParseAddr("192.0.2.1"))
+	for streams.Count() < 1000 {
+		streams.Enter(netip.MustParseAddr("192.0.2.1"))
+	}
+	last, _, ok := streams.Enter(netip.MustParseAddr("192.0.2.2"))
+	if !ok || !replaced() || streams.Count() != 1000 {
+		t.Fatalf("replaced %t, another network entered %t", replaced(), ok)
+	}
+	first()
+	if streams.Count() != 1000 {
+		t.Error("a stream that was replaced counted twice")
+	}
+	last()
+	last()
+	if streams.Count() != 999 {
+		t.Errorf("%d streams are open", streams.Count())
 	}
 }
