@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -379,5 +380,21 @@ func TestReadinessGoesDownFirst(t *testing.T) {
 	s := start(t, nil, func(o *server.Options) { o.Draining = func() bool { return true } })
 	b := s.browser(t)
 	want(t, b.do("GET", "/readyz", ""), 503, watchword.CodeTryLater)
-	want(t, b.do("GET", "/healthz", ""), 200, "")
+	for _, path := range []string{"/healthz", "/api/auth/me", "/login", "/none"} {
+		if a := b.do("GET", path, ""); a.StatusCode == 503 || !a.Close {
+			t.Errorf("%s: %d, closes: %v", path, a.StatusCode, a.Close)
+		}
+	}
+}
+
+// OPS-2
+func TestADrainingServerEndsHTTP2ConnectionsGently(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, func(o *server.Options) { o.Draining = func() bool { return true } })
+	c := s.two(t, s.secured(t))
+	c.send("GET", "/healthz", nil)
+	outcomes, closed := c.readAll(1)
+	if !closed || !slices.Contains(outcomes, "200") || !slices.Contains(outcomes, "GOAWAY") {
+		t.Errorf("%v, closed: %v", outcomes, closed)
+	}
 }

@@ -21,6 +21,9 @@ func (s *Server) identified(next http.Handler) http.Handler {
 		h := w.Header()
 		h.Set(requestIDHeader, uuid.NewString())
 		s.secure(h, r.URL.Path)
+		if s.opts.Draining() {
+			h.Set("Connection", "close") // the client's next request goes to another server
+		}
 		answer := &recorder{ResponseWriter: w}
 		next.ServeHTTP(answer, r)
 		took := time.Since(begun)

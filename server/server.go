@@ -63,8 +63,8 @@ type Options struct {
 	// DevMail shows the development mailbox at /dev/mail. Default: none.
 	DevMail Mailbox
 
-	// Draining says that the server is about to stop: /readyz answers 503.
-	// Default: never.
+	// Draining reports that the server is about to stop: /readyz responds with 503, and
+	// each response closes its connection. Default: never.
 	Draining func() bool
 
 	// Log receives what went wrong, with the request id. Default: discards.

@@ -60,6 +60,10 @@ func (s *sources) settle(settings *Settings) {
 			settings.PublicURL = "http://" + plainHost(&url.URL{Scheme: "http", Host: "localhost:" + port})
 		}
 	}
+	if s.origins["drain-delay"] == "" && settings.local() {
+		settings.DrainDelay = 0
+		s.origins["drain-delay"] = "loopback public-url"
+	}
 	if settings.PasswordProfile == "nist" && s.origins["password-min"] == "" {
 		settings.PasswordMin = 15
 		s.origins["password-min"] = "password-profile nist"

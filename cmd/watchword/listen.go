@@ -87,6 +87,19 @@ func (d *doors) serve() <-chan error {
 	return broken
 }
 
+// announce reports "not ready" and keeps serving for the delay, so that load
+// balancers send their requests elsewhere before the listener closes. Each response
+// of that time closes its connection.
+func (d *doors) announce(delay time.Duration, broken <-chan error) error {
+	d.draining.Store(true)
+	select {
+	case <-time.After(delay):
+		return nil
+	case err := <-broken:
+		return err
+	}
+}
+
 // drain says "not ready", lets open requests finish and closes the doors. The
 // admin listener is the last: it tells how far it got.
 func (d *doors) drain(log *slog.Logger) {

@@ -55,7 +55,8 @@ func (c *serveCmd) Run(p *program) error {
 	select {
 	case <-ctx.Done():
 		stop() // a second signal ends it at once
-		log.Info("draining", "at_most", drainTime.String())
+		log.Info("draining", "delay", p.settings.DrainDelay.String(), "at_most", drainTime.String())
+		err = doors.announce(p.settings.DrainDelay, broken)
 	case err = <-broken:
 	}
 	doors.drain(log)
