@@ -1,4 +1,4 @@
-// Package mail writes the words of the seven mails: subject, plain text and
+// Package mail renders the emails: subject, plain text and
 // HTML. It knows the pages that links lead to, and what of a user's words may
 // stand in a mail; it does not know how a mail is sent (mail/smtp, mail/devbox)
 // or when.

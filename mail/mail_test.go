@@ -151,8 +151,8 @@ func TestNoticesTellWhenWhereAndWhatToDo(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, part := range []string{"24 November 2026, 13:49 UTC", "Firefox on Linux", "2001:db8::7", "new password"} {
-			if kind == watchword.MailAddressChanged && part == "new password" {
+		for _, part := range []string{"24 November 2026, 13:49 UTC", "Firefox on Linux", "2001:db8::7", "password?"} {
+			if kind == watchword.MailAddressChanged && part == "password?" {
 				part = "ada@example.org"
 			}
 			if !strings.Contains(got.Text, part) || !strings.Contains(got.HTML, part) {
@@ -262,17 +262,17 @@ func TestHTMLIsEscaped(t *testing.T) {
 func TestALifeIsToldInPeoplesWords(t *testing.T) {
 	t.Parallel()
 	for life, want := range map[time.Duration]string{
-		time.Second:                       "for 1 minute (",
-		-time.Hour:                        "for 1 minute (",
-		15*time.Minute - time.Millisecond: "for 15 minutes (until 24 November 2026, 14:04 UTC)",
-		15 * time.Minute:                  "for 15 minutes (until 24 November 2026, 14:05 UTC)",
-		time.Hour:                         "for 60 minutes (",
-		119 * time.Minute:                 "for 119 minutes (",
-		2*time.Hour - time.Second:         "for 2 hours (",
-		24*time.Hour - time.Second:        "for 24 hours (",
-		47 * time.Hour:                    "for 47 hours (",
-		48*time.Hour - time.Second:        "for 2 days (",
-		7 * 24 * time.Hour:                "for 7 days (until 1 December 2026, 13:50 UTC)",
+		time.Second:                       "expires in 1 minute (",
+		-time.Hour:                        "expires in 1 minute (",
+		15*time.Minute - time.Millisecond: "expires in 15 minutes (24 November 2026, 14:04 UTC)",
+		15 * time.Minute:                  "expires in 15 minutes (24 November 2026, 14:05 UTC)",
+		time.Hour:                         "expires in 60 minutes (",
+		119 * time.Minute:                 "expires in 119 minutes (",
+		2*time.Hour - time.Second:         "expires in 2 hours (",
+		24*time.Hour - time.Second:        "expires in 24 hours (",
+		47 * time.Hour:                    "expires in 47 hours (",
+		48*time.Hour - time.Second:        "expires in 2 days (",
+		7 * 24 * time.Hour:                "expires in 7 days (1 December 2026, 13:50 UTC)",
 	} {
 		m := message(watchword.MailReset)
 		m.Expires = now.Add(life)
