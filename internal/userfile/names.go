@@ -67,11 +67,11 @@ var passwordNames = []string{
 var emailVerifiedNames = []string{
 	"emailVerifiedAt", "emailVerified", "isEmailVerified", "emailConfirmedAt", "emailConfirmed", "isEmailConfirmed", "mailVerified",
 	"emailIsVerified", "emailVerifiedOn", "emailVerifiedDate", "emailValidated", "isEmailValidated", "verifiedEmail", "emailVerification",
-	"emailVerificationStatus", "emailStatus", "profile.emailVerified", "emails.verified", "emails.0.verified", "emails.isVerified", "verifiable_addresses.verified",
+	"emailVerificationStatus", "emailStatus", "primaryEmailVerified", "userEmailVerified", "mailConfirmed", "emailConfirmationDate", "profile.emailVerified", "emails.verified", "emails.0.verified", "emails.isVerified", "verifiable_addresses.verified",
 	"email_addresses.verification.status", "verifiedEmailAddresses", "human.email.isEmailVerified", "email.verified", "email.isEmailVerified",
 }
 
-var verifiedNames = []string{"verifiedAt", "verified", "isVerified", "confirmedAt", "confirmed", "isConfirmed"}
+var verifiedNames = []string{"verifiedAt", "verified", "isVerified", "confirmedAt", "confirmed", "isConfirmed", "userVerified", "accountVerified"}
 
 var plainName = strings.NewReplacer("_", "", "-", "", " ", "", ":", "")
 

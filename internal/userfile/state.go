@@ -299,9 +299,10 @@ func untilName(name string) bool {
 // Names that speak of a state, though it is not known which: a word of theirs is one of
 // shortWords or holds one of stateStems, and none is one of otherWords.
 var (
-	shortWords = strings.Fields("ban bans banned lock locks locked lockout locking state states valid left")
+	shortWords = strings.Fields("ban bans banned lock locks locked lockout locking state states valid left hold del live dead spam spammer isspam")
 	stateStems = strings.Fields("block suspen disab enabl activ delet archiv deprov status expir forbid terminat revok removed closed frozen " +
-		"approv blacklist denylist denied quarantin trash discard retired barred restrict kicked standing nonlocked nonexpired lifecycle banned locked")
+		"approv blacklist denylist denied quarantin trash discard retired barred restrict kicked standing nonlocked nonexpired lifecycle banned locked flagged offboard withdrawn cancel reject " +
+		"purged erased anonymis anonymiz resign stopped paused muted silenced gesperrt aktiv actif delflag")
 	otherWords = strings.Fields("activity activities activation interactive token code key attempts last twofactor two mfa totp otp 2fa phone sms " +
 		"notification notifications newsletter marketing subscription subscriptions subscribe push webauthn passkey password reset recovery unlock " +
 		"email emails mail address addresses verifiable billing shipping country city zip marital plan payment stripe " +

@@ -27,7 +27,7 @@ var systems = [...]system{
 		ignore: []string{"delete_self_enabled", "create_organization_enabled", "lockout_expires_in_seconds"}},
 	{name: "cognito", marks: []string{"UserStatus,UserCreateDate", "UserStatus,Attributes", "cognito:username"}},
 	{name: "devise", marks: []string{"encrypted_password,reset_password_token"}},
-	{name: "discourse", marks: []string{"trust_level,suspended_till"}, ignore: []string{"approved", "approved_at", "approved_by_id"}},
+	{name: "discourse", marks: []string{"trust_level,suspended_till"}, ignore: []string{"approved", "approved_at", "approved_by_id", "silenced_till"}},
 	{name: "django", marks: []string{"is_staff,is_superuser"}},
 	{name: "drupal", marks: []string{"pass,mail,uid"}, disabled: []string{"status=0"}},
 	{name: "firebase", marks: []string{"localId,providerUserInfo"}},
