@@ -36,9 +36,9 @@ const (
 	headerEmail   = "X-Auth-Email"   // only a proven address: another says who one would like to be
 )
 
-// isForward reports whether a gateway asks, by the path or by one below it.
+// isForward reports whether a gateway asks, at the path or below a prefix.
 func isForward(path string) bool {
-	return path == pathForward || strings.HasPrefix(path, pathForward+"/")
+	return path == pathForward || strings.HasPrefix(path, pathForward+"/") || strings.HasPrefix(path, pathPrefix)
 }
 
 // forward answers gateways that ask at a path of their own choice, with what
@@ -63,12 +63,20 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request) error {
 // forwardBelow answers gateways that put our path before that of the request, as
 // Envoy does. Path and query are the client's, and require nothing.
 func (s *Server) forwardBelow(w http.ResponseWriter, r *http.Request) error {
-	r.Pattern = pathForward + "/" // for metrics: the mux, which would redirect, is passed by
+	r.Pattern = pathPrefix // for metrics: the mux, which would redirect, is passed by
 	who, err := s.authenticate(r, nil)
 	if err != nil {
 		return err
 	}
 	return identify(w, who)
+}
+
+// forwardMoved refuses every path below /api/auth/forward/. A query there looks like a
+// requirement, and prefix mode would ignore it and let everybody in.
+func forwardMoved(_ http.ResponseWriter, r *http.Request) error {
+	r.Pattern = pathForward + "/"
+	return &watchword.Error{Code: watchword.CodeNotFound, Detail: "Set the requirements in the query of " + pathForward +
+		", without a slash at the end. A gateway that appends the client's path uses the prefix " + pathPrefix + "."}
 }
 
 func identify(w http.ResponseWriter, who watchword.Identity) error {
@@ -132,7 +140,7 @@ func isNavigation(r *http.Request) bool {
 // describeForward adds to the document what only this route has.
 func describeForward(operation *huma.Operation) {
 	text := &huma.Schema{Type: "string"}
-	operation.Description = "Any method will do, and a body is not read. Below this path, query and rest of the path are ignored."
+	operation.Description = "Any method will do, and a body is not read. For gateways that append the client's path there is " + pathPrefix + ": it requires no role, and ignores query and rest of the path."
 	operation.Parameters = []*huma.Param{
 		{Name: "role", In: "query", Description: "A role that is required; of several, all are", Schema: &huma.Schema{Type: "array", Items: text}},
 		{Name: "login", In: "query", Description: "Where a browser that opens a page is sent instead of 401: on the public URL or an allowed origin", Schema: text},

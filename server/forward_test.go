@@ -58,7 +58,7 @@ func TestAGatewayLearnsWhoAsks(t *testing.T) {
 
 	b.Jar = nil
 	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"} {
-		for _, path := range []string{"", "?role=admin", "?role=admin&role=editor", "/", "/orders/7?role=nobody&x=1", "//orders/../..//login/", "/%2e%2e/login"} {
+		for _, path := range []string{"", "?role=admin", "?role=admin&role=editor", "-path/", "-path/orders/7?role=nobody&x=1", "-path//orders/../..//login/", "-path/%2e%2e/login"} {
 			a := b.do(method, "/api/auth/forward"+path, strings.Repeat("not JSON", 4<<10), access...)
 			wantIdentity(t, a, string(id), session, "admin,editor", "ada@example.com")
 		}
@@ -78,7 +78,7 @@ func TestAGatewayIsToldNoWithoutAnAccessTokenOfALiveSession(t *testing.T) {
 	s := start(t, nil, func(o *server.Options) { o.AllowedOrigins = []string{"https://app.example.com"} })
 	b := s.browser(t)
 	access := authorized(b.register("ada@example.com"))
-	for _, path := range []string{"/api/auth/forward", "/api/auth/forward/orders"} {
+	for _, path := range []string{"/api/auth/forward", "/api/auth/forward-path/orders"} {
 		none := b.do("GET", path, "") // with the refresh cookie
 		want(t, none, 401, watchword.CodeTokenMissing)
 		if got := none.Header.Get("WWW-Authenticate"); !strings.HasPrefix(got, "Bearer realm=") || strings.Contains(got, "error") {
@@ -107,7 +107,7 @@ func TestAGatewayAsksUnderAnyHost(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	b := s.browser(t)
-	for path, status := range map[string]int{"/api/auth/forward": 401, "/api/auth/forward/x": 401, "/api/auth/forwards": 421, "/api/auth/me": 421} {
+	for path, status := range map[string]int{"/api/auth/forward": 401, "/api/auth/forward-path/x": 401, "/api/auth/forward/x": 404, "/api/auth/forward-path": 421, "/api/auth/forwards": 421, "/api/auth/me": 421} {
 		r, err := http.NewRequestWithContext(t.Context(), "GET", s.url+path, nil)
 		must(t, err)
 		r.Host = "shop.example.com"
@@ -128,6 +128,25 @@ func TestAMisspeltParameterOpensNoDoor(t *testing.T) {
 		want(t, a, 400, watchword.CodeParameterInvalid)
 		wantNobody(t, a)
 	}
+}
+
+// A slash too many must not turn a requirement into a path, which requires nothing.
+func TestBelowTheForwardPathNobodyPasses(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	b := s.browser(t)
+	access := authorized(b.register("ada@example.com"))
+	for _, method := range []string{"GET", "POST", "OPTIONS"} {
+		for _, path := range []string{"/?role=admin", "/", "/orders", "//?role=admin", "/../forward-path/x", "/%2e%2e/x"} {
+			a := b.do(method, "/api/auth/forward"+path, "", access...)
+			want(t, a, 404, watchword.CodeNotFound)
+			wantNobody(t, a)
+			if !strings.Contains(a.text("detail"), "/api/auth/forward-path/") {
+				t.Errorf("%s %s: %s", method, path, a.raw)
+			}
+		}
+	}
+	want(t, b.do("GET", "/api/auth/forward?role=admin", "", access...), 403, watchword.CodeInsufficientScope)
 }
 
 // HTTP-12

@@ -53,6 +53,36 @@ func TestAnotherSitesPageChangesNothing(t *testing.T) {
 	want(t, b.do("GET", "/api/auth/me", "", "Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example"), 401, watchword.CodeTokenMissing)
 }
 
+// CSRF-2
+func TestOnTheLoopbackOriginIsComparedExactly(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	b := s.browser(t)
+	b.Jar = nil
+	port := s.url[strings.LastIndex(s.url, ":"):]
+	for origin, passes := range map[string]bool{
+		s.url: true, "http://localhost" + port: true, "http://127.0.0.1" + port: true, "http://[::1]" + port: true, "http://app.localhost" + port: true,
+		"http://user@localhost" + port + "/x": false, "http://user@localhost" + port: false, "http://localhost" + port + "/": false,
+		"http://localhost" + port + "/x": false, "http://localhost" + port + "?x": false, "http://localhost" + port + "#x": false,
+		"HTTP://localhost" + port: false, "http://LOCALHOST" + port: false, "https://localhost" + port: false, "//localhost" + port: false,
+		"localhost" + port: false, "http:localhost" + port: false, "http://localhost": false, "http://localhost:1": false, "http://localhost" + port + port: false,
+		"http://user@app.localhost" + port: false, "http://a/.localhost" + port: false, `http://a\.localhost` + port: false, "http://evil.example,app.localhost" + port: false,
+		"http://localhost.evil.example" + port: false, "http://localhost" + port + " http://evil.example": false, "http://localhost%2eevil" + port: false,
+	} {
+		for _, path := range []string{"/api/auth/logout", "/logout"} {
+			r, err := http.NewRequestWithContext(t.Context(), "POST", s.url+path, nil)
+			must(t, err)
+			r.Header.Set("Origin", origin)
+			if r.Host = "localhost" + port; passes {
+				r.Host = strings.TrimPrefix(origin, "http://")
+			}
+			if a := b.send(r); (a.StatusCode != 403) != passes {
+				t.Errorf("%s from %s: %d", path, origin, a.StatusCode)
+			}
+		}
+	}
+}
+
 // CORS-1, CORS-2, CORS-4, CSRF-8
 func TestOnlyOriginsOfTheListMayReadAnswers(t *testing.T) {
 	t.Parallel()
@@ -126,7 +156,7 @@ func TestARequestForAnotherHostIsMisdirected(t *testing.T) {
 	port := s.url[strings.LastIndex(s.url, ":"):]
 	for host, ours := range map[string]bool{
 		"127.0.0.1" + port: true, "localhost" + port: true, "[::1]" + port: true, "LOCALHOST" + port: true,
-		"evil.example": false, "evil.example" + port: false, "127.0.0.1": false, "localhost:1": false, "localhost.evil.example" + port: false,
+		"evil.example": false, "evil.example" + port: false, "127.0.0.1": false, "localhost:1": false, "user@localhost" + port: false, "user@a.localhost" + port: false, "a.localhost" + port: true, "localhost.evil.example" + port: false,
 	} {
 		for _, path := range []string{"/api/auth/me", "/docs", "/.well-known/openid-configuration"} {
 			r, err := http.NewRequestWithContext(t.Context(), "GET", s.url+path, nil)

@@ -17,6 +17,7 @@ const (
 	api         = "/api/auth"
 	pathRefresh = api + "/refresh"
 	pathForward = api + "/forward"
+	pathPrefix  = api + "/forward-path/" // and the path of the client's request
 
 	pathJWKS                = "/.well-known/jwks.json"
 	pathOpenIDConfiguration = "/.well-known/openid-configuration"
@@ -171,11 +172,13 @@ func (s *Server) router() (http.Handler, func(*http.Request) string) {
 		}
 		return ours
 	}
-	below, unclean := s.answer(s.forwardBelow), s.answer(notFound)
+	below, moved, unclean := s.answer(s.forwardBelow), s.answer(forwardMoved), s.answer(notFound)
 	serve := func(w http.ResponseWriter, r *http.Request) {
 		switch {
-		case strings.HasPrefix(r.URL.Path, pathForward+"/"):
+		case strings.HasPrefix(r.URL.Path, pathPrefix):
 			below.ServeHTTP(w, r)
+		case strings.HasPrefix(r.URL.Path, pathForward+"/"):
+			moved.ServeHTTP(w, r)
 		case path.Clean(r.URL.Path) != r.URL.Path:
 			unclean.ServeHTTP(w, r)
 		default:
@@ -183,8 +186,10 @@ func (s *Server) router() (http.Handler, func(*http.Request) string) {
 		}
 	}
 	patternOf := func(r *http.Request) string {
-		if strings.HasPrefix(r.URL.Path, pathForward+"/") {
-			return pathForward + "/"
+		for _, prefix := range []string{pathPrefix, pathForward + "/"} {
+			if strings.HasPrefix(r.URL.Path, prefix) {
+				return prefix
+			}
 		}
 		if path.Clean(r.URL.Path) != r.URL.Path {
 			return routeOf(r)
