@@ -163,8 +163,9 @@ type Tx interface {
 	Mails(ctx context.Context, limit int) ([]Mail, error) // oldest first
 	// RetryMail makes mail due at now: one that waits or was given up, or all ("").
 	RetryMail(ctx context.Context, id string, now time.Time) (int, error)
-	// Outbox counts the mails that wait, those given up, and tells since when
-	// the oldest that waits has (zero: none waits).
+	// Outbox counts the mails that wait and those given up, each up to
+	// OutboxCounted, and tells since when the oldest that waits has (zero: none
+	// waits).
 	Outbox(context.Context) (waiting, givenUp int, oldest time.Time, err error)
 
 	// Keys.
@@ -182,6 +183,10 @@ type Tx interface {
 	Charge(context.Context, Charge) (time.Duration, error)
 	Refund(context.Context, Charge) error
 
+	// SweepLimits looks at up to limit counters that may have run out before a
+	// moment, in a fixed order after a mark, and deletes those that have. It returns
+	// the mark to go on from, the zero mark at the end, and how many it deleted.
+	SweepLimits(ctx context.Context, after LimitMark, before time.Time, limit int) (LimitMark, int, error)
 	// Sweep deletes up to limit rows that nobody needs any more, and says how many.
 	Sweep(ctx context.Context, what Sweep, before time.Time, limit int) (int, error)
 }
@@ -207,6 +212,15 @@ type SignupTx interface {
 	LastMailToken(ctx context.Context, id UserID, kind MailKind, now time.Time) (time.Time, error)
 }
 
+// OutboxCounted is where Tx.Outbox stops counting.
+const OutboxCounted = 10_000
+
+// A LimitMark is a place in the order in which Tx.SweepLimits goes through counters.
+type LimitMark struct {
+	SweepFrom int64 // nanoseconds since 1970
+	Key       string
+}
+
 // A Sweep names rows that die of age.
 type Sweep string
 
@@ -214,7 +228,6 @@ const (
 	SweepSessions   Sweep = "sessions"    // ended or expired before
 	SweepMailTokens Sweep = "mail_tokens" // expired before
 	SweepEvents     Sweep = "events"      // happened before
-	SweepLimits     Sweep = "limits"      // used up nothing since before
 	SweepMails      Sweep = "mails"       // given up before
 	SweepSignups    Sweep = "signups"     // created before
 )

@@ -12,6 +12,7 @@ import (
 const (
 	sweepEvery = time.Minute
 	sweepBatch = 200
+	sweepLook  = 500 // counters that a batch looks at
 	sweepPause = 20 * time.Millisecond
 
 	keepEnded   = 7 * 24 * time.Hour // a token of an ended session is answered with the reason meanwhile
@@ -26,7 +27,6 @@ func sweepBefore(now time.Time, verifyTTL time.Duration) map[Sweep]time.Time {
 		SweepSessions:   now.Add(-keepEnded),
 		SweepMailTokens: now,
 		SweepEvents:     now.Add(-keepEvents),
-		SweepLimits:     now,
 		SweepMails:      now.Add(-keepGivenUp),
 		SweepSignups:    now.Add(-verifyTTL),
 	}
@@ -69,7 +69,29 @@ func (e *Engine) Sweep(ctx context.Context) (rows int, err error) {
 			}
 		}
 	}
-	return rows, nil
+	n, err := e.sweepLimits(ctx)
+	return rows + n, err
+}
+
+// sweepLimits goes once through all counters that may have run out. A batch is bounded
+// by the counters that it looks at, since most of them may be in use.
+func (e *Engine) sweepLimits(ctx context.Context) (rows int, err error) {
+	before := e.now()
+	for mark := (LimitMark{}); ; {
+		var next LimitMark
+		var n int
+		err := e.store.Update(ctx, func(tx Tx) (err error) {
+			next, n, err = tx.SweepLimits(ctx, mark, before, sweepLook)
+			return err
+		})
+		rows += n
+		if mark = next; err != nil || mark == (LimitMark{}) {
+			return rows, err
+		}
+		if !sleep(ctx, sweepPause) {
+			return rows, ctx.Err()
+		}
+	}
 }
 
 // sleep waits, and reports whether it did to the end.

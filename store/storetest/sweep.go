@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/watchword-auth/watchword"
@@ -67,9 +68,24 @@ var sweeping = map[string]func(suite){
 		used.At = used.At.Add(2 * used.Span)
 		s.charge(used)
 		s.charge(used)
-		s.wantSwept(watchword.SweepLimits, used.At, 1)
+		same(s, "swept", s.sweepLimits(used.At, 100), []int{1})
 		same(s, "the one in use still counts", s.charge(used) > 0, true)
-		s.wantSwept(watchword.SweepLimits, used.At.Add(time.Hour), 1)
+		same(s, "swept an hour later", s.sweepLimits(used.At.Add(time.Hour), 100), []int{1})
+	},
+
+	"ASweepOfLimitsGoesThroughAllOfThem": func(s suite) {
+		now := after(time.Hour)
+		for n := range 10 { // every third has run out
+			one := chargeOf(fmt.Sprint("key", n), 2, time.Minute)
+			s.charge(one)
+			if one.At = now; n%3 > 0 {
+				s.charge(one)
+			}
+		}
+		same(s, "swept", s.sweepLimits(now, 3), []int{1, 1, 1, 1})
+		same(s, "swept again", s.sweepLimits(now, 3), []int{0, 0, 0})
+		same(s, "swept later", s.sweepLimits(now.Add(time.Hour), 6), []int{6, 0})
+		same(s, "swept at the end", s.sweepLimits(now.Add(time.Hour), 6), []int{0})
 	},
 
 	"MailsGivenUpAreSwept": func(s suite) {
@@ -94,13 +110,12 @@ var sweeping = map[string]func(suite){
 			s.addSession(one)
 			s.addMailToken(mailTokenOf(n))
 			s.addSignup(waitingFor, n)
-			s.charge(chargeOf(string(one.ID), 1, time.Minute))
 			s.update(func(ctx context.Context, tx watchword.Tx) error {
 				return firstError(tx.InsertMail(ctx, m), tx.InsertEvent(ctx, eventOf(User(1).ID, n)))
 			})
 		}
 		for _, what := range []watchword.Sweep{
-			watchword.SweepSessions, watchword.SweepMailTokens, watchword.SweepEvents, watchword.SweepLimits, watchword.SweepMails,
+			watchword.SweepSessions, watchword.SweepMailTokens, watchword.SweepEvents, watchword.SweepMails,
 			watchword.SweepSignups,
 		} {
 			for _, want := range []int{3, 2, 0} {
@@ -124,6 +139,21 @@ var sweeping = map[string]func(suite){
 			s.Error("users are swept")
 		}
 	},
+}
+
+// sweepLimits goes once through all counters, and returns how many each batch deleted.
+func (s suite) sweepLimits(before time.Time, limit int) (deleted []int) {
+	s.Helper()
+	for mark := (watchword.LimitMark{}); ; {
+		var n int
+		s.update(func(ctx context.Context, tx watchword.Tx) (err error) {
+			mark, n, err = tx.SweepLimits(ctx, mark, before, limit)
+			return err
+		})
+		if deleted = append(deleted, n); mark == (watchword.LimitMark{}) {
+			return deleted
+		}
+	}
 }
 
 func (s suite) wantSwept(what watchword.Sweep, before time.Time, want int) {

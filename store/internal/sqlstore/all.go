@@ -102,6 +102,7 @@ func Statements() []Statement {
 		{"sweepSessions", sweepSessions, ByAge},
 		{"sweepMailTokens", sweepMailTokens, ByAge},
 		{"sweepEvents", sweepEvents, ByAge},
+		{"selectLimitMark", selectLimitMark, ByAge},
 		{"sweepLimits", sweepLimits, ByAge},
 		{"sweepMails", sweepMails, ByAge},
 		{"sweepSignups", sweepSignups, ByAge},

@@ -34,8 +34,11 @@ const (
 	selectMails  = `SELECT ` + mailColumns + ` FROM mails ORDER BY created_at, id LIMIT $1`
 	retryMail    = `UPDATE mails SET next_at = $1, attempts = 0, given_up_at = 0 WHERE id = $2`
 	retryMails   = `UPDATE mails SET next_at = $1, attempts = 0, given_up_at = 0`
-	outbox       = `SELECT COUNT(CASE WHEN given_up_at = 0 THEN 1 END), COUNT(CASE WHEN given_up_at > 0 THEN 1 END),
-		COALESCE(MIN(CASE WHEN given_up_at = 0 THEN created_at END), 0) FROM mails`
+	// Counting stops at $1, so that a long outbox costs no more.
+	outbox = `SELECT
+		(SELECT COUNT(*) FROM (SELECT 1 FROM mails WHERE given_up_at = 0 ORDER BY created_at LIMIT $1) AS waiting),
+		(SELECT COUNT(*) FROM (SELECT 1 FROM mails WHERE given_up_at > 0 ORDER BY given_up_at LIMIT $1) AS given_up),
+		COALESCE((SELECT created_at FROM mails WHERE given_up_at = 0 ORDER BY created_at LIMIT 1), 0)`
 )
 
 func (t Tx) InsertMailToken(ctx context.Context, m watchword.MailToken) error {
@@ -129,6 +132,6 @@ func (t Tx) Outbox(ctx context.Context) (waiting, givenUp int, oldest time.Time,
 	}
 	c, err := row(ctx, t, func(s scanner) (c counts, err error) {
 		return c, s.Scan(&c.waiting, &c.givenUp, moment{&c.oldest})
-	}, outbox)
+	}, outbox, watchword.OutboxCounted)
 	return c.waiting, c.givenUp, c.oldest, err
 }

@@ -1,0 +1,77 @@
+package storetest
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// Many is how many rows the tests of bounds insert: fewer under the race detector.
+func Many() int {
+	if RaceDetector() {
+		return 30_000
+	}
+	return 300_000
+}
+
+// WantBoundedSweep goes once through the counters of a store, all of them in use, and
+// fails if batches take long. The median counts, since other tests run at the same time.
+func WantBoundedSweep(t *testing.T, store watchword.Store, counters int) {
+	t.Helper()
+	const look = 500
+	now := time.Unix(0, 1).Add(time.Hour)
+	var took []time.Duration
+	for mark := (watchword.LimitMark{}); ; {
+		var deleted int
+		begun := time.Now()
+		err := store.Update(t.Context(), func(tx watchword.Tx) (err error) {
+			mark, deleted, err = tx.SweepLimits(t.Context(), mark, now, look)
+			return err
+		})
+		took = append(took, time.Since(begun))
+		if err != nil || deleted > 0 {
+			t.Fatalf("%d counters in use were swept, %v", deleted, err)
+		}
+		if mark == (watchword.LimitMark{}) {
+			break
+		}
+	}
+	if batches := counters/look + 1; len(took) < batches-1 || len(took) > batches+1 {
+		t.Errorf("%d batches for %d counters", len(took), counters)
+	}
+	wantMedian(t, "a batch of the sweep", took, 20*time.Millisecond)
+}
+
+// WantBoundedOutbox counts the mails of a store that has more than are counted.
+func WantBoundedOutbox(t *testing.T, store watchword.Store) {
+	t.Helper()
+	var took []time.Duration
+	for range 20 {
+		var waiting, givenUp int
+		begun := time.Now()
+		err := store.View(t.Context(), func(tx watchword.Tx) (err error) {
+			waiting, givenUp, _, err = tx.Outbox(t.Context())
+			return err
+		})
+		took = append(took, time.Since(begun))
+		if err != nil || waiting != watchword.OutboxCounted || givenUp != watchword.OutboxCounted {
+			t.Fatalf("%d mails wait and %d were given up, %v", waiting, givenUp, err)
+		}
+	}
+	wantMedian(t, "counting the outbox", took, 60*time.Millisecond)
+}
+
+func wantMedian(t *testing.T, what string, took []time.Duration, most time.Duration) {
+	t.Helper()
+	slices.Sort(took)
+	median := took[len(took)/2]
+	t.Logf("%s takes %s in the median of %d, %s at most", what, median, len(took), took[len(took)-1])
+	if RaceDetector() {
+		most *= 20
+	}
+	if median > most {
+		t.Errorf("%s takes %s, want less than %s", what, median, most)
+	}
+}
