@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
@@ -24,7 +23,7 @@ func parsePublic(text string) (*url.URL, error) {
 		return nil, err
 	}
 	public, err := url.Parse(text)
-	if err == nil && public.Scheme == "http" && !isLoopback(public.Hostname()) {
+	if err == nil && public.Scheme == "http" && !weborigin.IsLoopback(public.Hostname()) {
 		err = fmt.Errorf("%q hands out cookies that anyone on the way can read: write it with https", text)
 	}
 	return public, err
@@ -58,20 +57,11 @@ func (s *Server) isOurs(host string) bool {
 	if name == "" || port != s.public.Port() {
 		return strings.EqualFold(name, s.public.Hostname()) && isUsualPort(s.public.Scheme, port) && s.public.Port() == ""
 	}
-	return isLoopback(name) && isLoopback(s.public.Hostname())
+	return weborigin.IsLoopback(name) && weborigin.IsLoopback(s.public.Hostname())
 }
 
 func isUsualPort(scheme, port string) bool {
 	return scheme == "https" && port == "443" || scheme == "http" && port == "80"
-}
-
-// isLoopback reports whether a host never leaves the machine (RFC 6761, section
-// 6.3, for names).
-func isLoopback(name string) bool {
-	addr, err := netip.ParseAddr(strings.Trim(name, "[]"))
-	name = strings.ToLower(name)
-	isName := strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-.") == "" // no user@, for one
-	return isName && (name == "localhost" || strings.HasSuffix(name, ".localhost")) || err == nil && addr.IsLoopback()
 }
 
 // guarded refuses requests that another site's page made (CSRF). The standard

@@ -11,6 +11,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/watchword-auth/watchword/internal/weborigin"
 )
 
 const (
@@ -130,7 +132,7 @@ func (i *issuer) trusts(endpoint string) error {
 	if err != nil || u.Host == "" || u.User != nil {
 		return fmt.Errorf("endpoint %q is not an absolute URL", endpoint)
 	}
-	if u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname()) && strings.HasPrefix(i.name, "http:") {
+	if u.Scheme == "https" || u.Scheme == "http" && weborigin.IsLoopback(u.Hostname()) && strings.HasPrefix(i.name, "http:") {
 		return nil
 	}
 	return fmt.Errorf("endpoint %q is not https", endpoint)
@@ -191,12 +193,8 @@ func checkIssuer(name string) (host string, err error) {
 	switch {
 	case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || strings.Contains(name, "#"):
 		return "", fmt.Errorf("%q is not the URL of one: write it as in the `iss` of its tokens, such as https://id.example.com", name)
-	case u.Scheme == "https", u.Scheme == "http" && isLoopback(u.Hostname()):
+	case u.Scheme == "https", u.Scheme == "http" && weborigin.IsLoopback(u.Hostname()):
 		return u.Host, nil
 	}
 	return "", fmt.Errorf("%q could be answered for by anybody on the way: write https", name)
-}
-
-func isLoopback(host string) bool {
-	return host == "localhost" || net.ParseIP(host).IsLoopback()
 }

@@ -133,7 +133,8 @@ func TestOptionsThatCannotWorkAreRefused(t *testing.T) {
 			t.Errorf("%s: accepted", name)
 		}
 	}
-	for _, issuer := range []string{"https://id.example.com", "https://id.example.com/", "https://id.example.com/tenant", "http://localhost:8080", "http://[::1]:80"} {
+	for _, issuer := range []string{"https://id.example.com", "https://id.example.com/", "https://id.example.com/tenant", "http://localhost:8080", "http://[::1]:80",
+		"http://id.localhost:8080", "http://LOCALHOST", "http://127.1.2.3"} {
 		if _, err := verify.New(issuer, verify.Options{}); err != nil {
 			t.Error(err)
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/passhash"
 	"github.com/watchword-auth/watchword/internal/seal"
+	"github.com/watchword-auth/watchword/internal/weborigin"
 	"github.com/watchword-auth/watchword/mail"
 	"github.com/watchword-auth/watchword/mail/smtp"
 )
@@ -128,7 +129,7 @@ func allowedOriginProblem(origin string) string {
 		return problem
 	}
 	u, _ := url.Parse(origin)
-	if u.Scheme == "http" && !isLoopback(u.Hostname()) {
+	if u.Scheme == "http" && !weborigin.IsLoopback(u.Hostname()) {
 		return fmt.Sprintf("%s is plain http: anybody on the way could act as this front-end. Write https://%s.", origin, u.Host)
 	}
 	return ""

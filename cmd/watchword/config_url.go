@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/net/publicsuffix"
+
+	"github.com/watchword-auth/watchword/internal/weborigin"
 )
 
 // What may stand as an address. All of it is exact: a browser compares origins
@@ -83,20 +85,11 @@ func isHostName(host string) bool {
 	return true
 }
 
-// isLoopback reports whether a host name never leaves the machine (RFC 6761
-// section 6.3 for names).
-func isLoopback(host string) bool {
-	if addr, err := netip.ParseAddr(host); err == nil {
-		return addr.Unmap().IsLoopback()
-	}
-	return host == "localhost" || strings.HasSuffix(host, ".localhost")
-}
-
 // listensBeyond reports whether a listener's address can be reached from other
 // machines.
 func listensBeyond(address string) bool {
 	host, _, err := net.SplitHostPort(address)
-	return err == nil && !isLoopback(host)
+	return err == nil && !weborigin.IsLoopback(host)
 }
 
 // publicHost is the host name of the public URL, without its port.
@@ -113,7 +106,7 @@ func (s *Settings) https() bool { return strings.HasPrefix(s.PublicURL, "https:/
 // local reports whether the public URL is for this machine alone: development.
 // One that is no address counts as local, for it is a fault of its own.
 func (s *Settings) local() bool {
-	return originProblem(s.PublicURL) != "" || isLoopback(s.publicHost())
+	return originProblem(s.PublicURL) != "" || weborigin.IsLoopback(s.publicHost())
 }
 
 // site is what browsers count as one site: scheme and registrable domain.

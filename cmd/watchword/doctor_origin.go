@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+
+	"github.com/watchword-auth/watchword/internal/weborigin"
 )
 
 // origins checks, for each front-end, what a browser will do with our cookie and
@@ -49,7 +51,7 @@ func (d *checkup) origin(s *Settings, origin string) {
 func (d *checkup) crossSite(s *Settings, front, ours *url.URL) {
 	origin := front.Scheme + "://" + front.Host
 	switch {
-	case isLoopback(front.Hostname()) && isLoopback(ours.Hostname()):
+	case weborigin.IsLoopback(front.Hostname()) && weborigin.IsLoopback(ours.Hostname()):
 		d.fail("origin", fmt.Sprintf("%s and %s are different sites to a browser: the cookie stays behind.", front.Hostname(), ours.Hostname()),
 			fmt.Sprintf("Open the front-end under %s as well.", ours.Hostname()))
 	case !s.https():

@@ -1,16 +1,19 @@
-// Package weborigin knows what browsers send as an origin (RFC 6454, section 6.2).
+// Package weborigin knows what browsers send as an origin (RFC 6454, section 6.2), and
+// which hosts are this machine, where plain http is safe.
 //
-// It does not know which of them are trusted.
+// It does not know which origins are trusted.
 package weborigin
 
 import (
 	"fmt"
+	"net"
+	"net/netip"
 	"net/url"
 	"strings"
 )
 
-// Check refuses what no browser sends as an Origin header, and what would stand for
-// more than one origin.
+// Check rejects text that no browser sends as an Origin header, and patterns, which
+// would match more than one origin.
 func Check(origin string) error {
 	u, err := url.Parse(origin)
 	switch {
@@ -23,7 +26,41 @@ func Check(origin string) error {
 	case strings.ToLower(origin) != origin:
 		return fmt.Errorf("%q is never sent by a browser: write it in lower case", origin)
 	case u.Scheme == "https" && u.Port() == "443", u.Scheme == "http" && u.Port() == "80":
-		return fmt.Errorf("%q is never sent by a browser: leave out the port, which is the usual one", origin)
+		return fmt.Errorf("%q is never sent by a browser: leave out the port, which is the default one", origin)
 	}
 	return nil
+}
+
+// IsLoopback reports whether traffic to host stays on this machine: an address of
+// 127.0.0.0/8, ::1, localhost, or a name below localhost (RFC 6761, section 6.3). The
+// host may have a port, IPv6 brackets and, after a name, one trailing dot. Letter case
+// does not matter.
+//
+// The whole module decides with this function: an issuer that the server accepts over
+// plain http must be an issuer that package verify accepts.
+func IsLoopback(host string) bool {
+	name, bracketed := withoutPort(host)
+	if addr, err := netip.ParseAddr(name); err == nil {
+		return addr.Unmap().IsLoopback() && (addr.Is6() || !bracketed)
+	}
+	name = strings.TrimSuffix(strings.ToLower(name), ".")
+	return !bracketed && isHostName(name) && (name == "localhost" || strings.HasSuffix(name, ".localhost"))
+}
+
+// isHostName reports whether name consists of labels of letters, digits and hyphens, so
+// that text such as user@evil.example/.localhost is no name.
+func isHostName(name string) bool {
+	isPlain := strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-.") == ""
+	return isPlain && !strings.HasPrefix(name, ".") && !strings.HasSuffix(name, ".") && !strings.Contains(name, "..")
+}
+
+// withoutPort returns host without its port and brackets.
+func withoutPort(host string) (name string, bracketed bool) {
+	name = host
+	if before, _, err := net.SplitHostPort(host); err == nil {
+		name = before
+	} else if inner, found := strings.CutPrefix(host, "["); found {
+		name = strings.TrimSuffix(inner, "]")
+	}
+	return name, strings.HasPrefix(host, "[")
 }

@@ -3,7 +3,6 @@ package smtp
 import (
 	"errors"
 	"net/mail"
-	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -57,15 +56,6 @@ func parseRelay(text watchword.Secret) (relay, error) {
 
 // name is the relay as errors call it.
 func (r relay) name() string { return r.host + " port " + strconv.Itoa(r.port) }
-
-// loopback reports whether what is said to the relay stays on this machine
-// (RFC 6761 section 6.3 for names).
-func (r relay) loopback() bool {
-	if addr, err := netip.ParseAddr(r.host); err == nil {
-		return addr.Unmap().IsLoopback()
-	}
-	return r.host == "localhost" || strings.HasSuffix(r.host, ".localhost")
-}
 
 // parseFrom reads a mail-from, such as "Example <no-reply@example.com>", and
 // returns the domain with it.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/address"
+	"github.com/watchword-auth/watchword/internal/weborigin"
 	"github.com/watchword-auth/watchword/mail"
 )
 
@@ -95,7 +96,7 @@ func (r relay) policy() gomail.TLSPolicy {
 	switch {
 	case r.tls: // it is on already
 		return gomail.NoTLS
-	case !r.loopback():
+	case !weborigin.IsLoopback(r.host):
 		return gomail.TLSMandatory
 	case r.user != "":
 		return gomail.TLSOpportunistic
