@@ -3,6 +3,8 @@ package accesstoken_test
 import (
 	"crypto/ecdsa"
 	"crypto/hmac"
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
@@ -391,6 +393,34 @@ func TestAKeyKeepsItsNameAndShowsItsPublicHalfOnly(t *testing.T) {
 	}
 	if _, err := accesstoken.GenerateKey("none"); err == nil {
 		t.Error("a key for no algorithm was made")
+	}
+}
+
+// KEY-1
+func TestNewRSAKeyHas3072BitsAndAnOlderOneStillSigns(t *testing.T) {
+	t.Parallel()
+	der, err := accesstoken.MarshalKey(key(t, accesstoken.RS256))
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.ParsePKCS8PrivateKey(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bits := private.(*rsa.PrivateKey).N.BitLen(); bits != 3072 {
+		t.Errorf("a new key has %d bits", bits)
+	}
+	for bits, accepted := range map[int]bool{1536: false, 2048: true} {
+		private, err := rsa.GenerateKey(rand.Reader, bits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if der, err = x509.MarshalPKCS8PrivateKey(private); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := accesstoken.UnmarshalKey(accesstoken.RS256, der); (err == nil) != accepted {
+			t.Errorf("a key of %d bits: %v", bits, err)
+		}
 	}
 }
 

@@ -95,7 +95,7 @@ func bare(b *testing.B, alg, text string) (sign func(), verify func() bool) {
 		return func() { ed25519.Sign(k, message) },
 			func() bool { return ed25519.Verify(public, message, signature) }
 	case accesstoken.RS256:
-		k, err := rsa.GenerateKey(rand.Reader, 2048)
+		k, err := rsa.GenerateKey(rand.Reader, 3072)
 		must(err)
 		digest := sha256.Sum256(message)
 		signature, err := rsa.SignPKCS1v15(nil, k, crypto.SHA256, digest[:])

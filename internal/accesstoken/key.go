@@ -31,7 +31,8 @@ const (
 )
 
 const (
-	rsaBits    = 2048 // signing with 3072 takes three times as long; tokens live for minutes
+	rsaBits    = 3072 // of new keys: 128 bits of security (NIST SP 800-57 part 1, table 2)
+	minRSABits = 2048 // of keys made by earlier releases, which sign until they retire
 	maxRSABits = 8192 // a longer one would be work for whoever verifies
 	minSecret  = 32   // RFC 7518, section 3.2
 	sharedID   = "shared"
@@ -132,7 +133,7 @@ func wireOf(public crypto.PublicKey) (wire string, fits bool) {
 	case ed25519.PublicKey:
 		return edDSA, len(key) == ed25519.PublicKeySize
 	case *rsa.PublicKey:
-		return RS256, key.N.BitLen() >= rsaBits && key.N.BitLen() <= maxRSABits
+		return RS256, key.N.BitLen() >= minRSABits && key.N.BitLen() <= maxRSABits
 	}
 	return "", false
 }
