@@ -2,6 +2,8 @@ package watchword_test
 
 import (
 	"context"
+	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +12,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/accesstoken"
 	"github.com/watchword-auth/watchword/internal/pgtest"
 	"github.com/watchword-auth/watchword/store/postgres"
+	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
 const sharedSecret = "a secret that resource servers share"
@@ -99,4 +102,212 @@ func TestNotBeforeIsAMinuteBeforeIssuedAt(t *testing.T) {
 			t.Errorf("nbf is %d, iat %d", claims.NotBefore, claims.IssuedAt)
 		}
 	}
+}
+
+// longest is an account whose parts are as long as each may be by itself. Earlier
+// releases accepted it.
+func longest(hash watchword.Secret, at time.Time) watchword.User {
+	roles := make([]string, 32)
+	for i := range roles {
+		roles[i] = fmt.Sprintf("%02d", i) + strings.Repeat("r", 62)
+	}
+	domain := strings.Repeat(strings.Repeat("d", 61)+".", 3) + "com"
+	return watchword.User{
+		ID:    "01933f0e-7b2a-7c3d-8e4f-5a6b7c8d9e0f",
+		Email: watchword.Address(strings.Repeat("a", 254-1-len(domain)) + "@" + domain),
+		Name:  strings.Repeat("\u2028", 200), Roles: roles, PasswordHash: hash, CreatedAt: at,
+	}
+}
+
+func (r *rig) insert(t testing.TB, u watchword.User) {
+	t.Helper()
+	err := r.store.Update(t.Context(), func(tx watchword.Tx) error {
+		_, err := tx.InsertUser(t.Context(), u, time.Time{})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+var everyClaim = watchword.Claims{Email: true, Name: true, Static: map[string]string{"https://example.com/tenant": "7"}}
+
+// JWT-17
+func TestAccountOfAnEarlierReleaseWithLongPartsCanSignIn(t *testing.T) {
+	t.Parallel()
+	for _, alg := range []string{"ES256", "RS256"} {
+		r := start(t, func(o *watchword.Options) { o.Claims, o.SigningAlg = everyClaim, alg })
+		user := longest(r.signUp(t, "ada@example.com").User.PasswordHash, r.clock.Now())
+		r.insert(t, user)
+		in := r.login(t, string(user.Email), laptop)
+		r.identity(t, in)
+		if _, err := r.Refresh(t.Context(), in.RefreshToken, laptop); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// JWT-17
+func TestRolesThatMakeATokenTooLongAreRefusedWhenTheyAreSet(t *testing.T) {
+	t.Parallel()
+	for _, alg := range []string{"ES256", "RS256"} {
+		r := start(t, func(o *watchword.Options) { o.Claims, o.SigningAlg = everyClaim, alg })
+		in := r.signUp(t, "ada@example.com")
+		roles := longest("", time.Time{}).Roles
+		most := 0
+		for n := range roles {
+			r.clock.advance(2 * time.Second)
+			if _, err := r.SetRoles(t.Context(), in.User.ID, roles[:n+1]); err != nil {
+				wantField(t, err, "roles", watchword.FieldTooLong)
+				break
+			}
+			most = n + 1
+		}
+		if most < 8 || most == 32 {
+			t.Errorf("%s: %d of the longest roles are accepted", alg, most)
+		}
+		_, err := r.Rename(t.Context(), r.identity(t, r.login(t, "ada@example.com", laptop)), strings.Repeat("\U0001F9A6", 200))
+		must(t, err)
+		if size := len(r.login(t, "ada@example.com", laptop).AccessToken); size > accesstoken.MaxSize {
+			t.Errorf("%s: a token of %d bytes", alg, size)
+		}
+		_, err = r.CreateUser(t.Context(), watchword.NewUser{Email: "bob@example.com", Roles: roles})
+		wantField(t, err, "roles", watchword.FieldTooLong)
+		results, err := r.ImportUsers(t.Context(), []watchword.ImportedUser{{Email: "eve@example.com", Roles: roles}})
+		must(t, err)
+		if problems := results[0].Problems; len(problems) != 1 || problems[0].Field != "roles" {
+			t.Errorf("%s: import says %+v", alg, problems)
+		}
+	}
+	short := make([]string, 32)
+	for i := range short {
+		short[i] = fmt.Sprintf("team-%02d:editor", i)
+	}
+	r := start(t, func(o *watchword.Options) { o.Claims = everyClaim })
+	_, err := r.CreateUser(t.Context(), watchword.NewUser{Email: "bob@example.com", Roles: short})
+	must(t, err)
+}
+
+// JWT-17
+func TestNewRefusesOptionsThatCannotMakeATokenForEveryUser(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	static := func(pairs ...string) func(*watchword.Options) {
+		return func(o *watchword.Options) {
+			o.Claims.Static = map[string]string{}
+			for i := 0; i < len(pairs); i += 2 {
+				o.Claims.Static[pairs[i]] = pairs[i+1]
+			}
+		}
+	}
+	for name, change := range map[string]func(*watchword.Options){
+		"a claim of the token":          static("sub", "x"),
+		"in another case":               static("SUB", "x"),
+		"with a long s":                 static("\u017fub", "x"),
+		"a claim of the user":           static("Email", "x"),
+		"whether it is verified":        static("EMAIL_VERIFIED", "x"),
+		"the name":                      static("Name", "x"),
+		"the time of sign-in":           static("Auth_Time", "x"),
+		"one claim in two cases":        static("tier", "a", "Tier", "b"),
+		"a value that looks computed":   static("user", "@id"),
+		"an unknown computed value":     static("user", "@"),
+		"a value that names the id":     static("user", "id"),
+		"a value that names the roles":  static("user", "roles"),
+		"a name that is empty":          static("", "x"),
+		"a name that is long":           static(strings.Repeat("x", 129), "x"),
+		"a name that is no text":        static("a\xff", "x"),
+		"a constant that is long":       static("a", strings.Repeat("x", 3000)),
+		"an audience that is long":      func(o *watchword.Options) { o.Audience = strings.Repeat("x", 3000) },
+		"an audience that is no text":   func(o *watchword.Options) { o.Audience = "a\xff" },
+		"a public URL that is long":     func(o *watchword.Options) { o.PublicURL = "https://" + strings.Repeat("x", 2000) },
+		"an algorithm of no kind":       func(o *watchword.Options) { o.SigningAlg = "none" },
+		"a lifetime that is too long":   func(o *watchword.Options) { o.AccessTTL = 2 * time.Hour },
+		"a lifetime below a second":     func(o *watchword.Options) { o.AccessTTL = time.Millisecond },
+		"a lifetime that is negative":   func(o *watchword.Options) { o.AccessTTL = -time.Second },
+		"a secret of HS256 that is not": func(o *watchword.Options) { o.SigningAlg, o.SigningSecret = "HS256", "short" },
+	} {
+		opts := r.opts
+		change(&opts)
+		engine, err := watchword.New(t.Context(), r.store, opts)
+		if err == nil {
+			engine.Close()
+			t.Errorf("%s: New accepts it", name)
+		}
+	}
+}
+
+// Options that New accepts let everybody sign in, with a token that verifies.
+// JWT-17
+func FuzzOptionsThatStartLetEverybodySignIn(f *testing.F) {
+	f.Add("https://id.example.com", "", "ES256", "", "tenant=7", true, true, int64(900), int64(604800))
+	f.Add("https://id.example.com", "api", "HS256", sharedSecret, "SUB=x", true, false, int64(60), int64(1))
+	f.Add("https://\xff", "\x00", "Ed25519", "", "Email=x\nname=y", false, true, int64(3600), int64(0))
+	f.Add("x", strings.Repeat("\u2028", 300), "ES256", "", "a="+strings.Repeat("\"", 400), true, true, int64(1), int64(-1))
+	f.Add("https://id.example.com", strings.Repeat("<", 600), "", "", "a=@id\nb=roles\n=\nk\u0130d=1\n\u212aid=2", false, false, int64(0), int64(30))
+	r := startFuzz(f)
+	var last *watchword.SignIn
+	f.Fuzz(func(t *testing.T, url, audience, alg, secret, claims string, email, name bool, ttl, idle int64) {
+		if alg == "RS256" {
+			alg = "ES256" // its keys take a second to make; their size has a test of its own
+		}
+		opts := r.opts
+		opts.PublicURL, opts.Audience, opts.SigningAlg, opts.SigningSecret = url, audience, alg, watchword.Secret(secret)
+		opts.AccessTTL = time.Duration(ttl%100_000) * time.Second
+		opts.Sessions.Idle = time.Duration(idle%1_000_000) * time.Second
+		opts.Claims = watchword.Claims{Email: email, Name: name, Static: map[string]string{}}
+		for line := range strings.Lines(claims) {
+			key, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
+			opts.Claims.Static[key] = value
+		}
+		engine, err := watchword.New(t.Context(), r.store, opts)
+		if err != nil {
+			return // refused at the start
+		}
+		defer engine.Close()
+		in, err := (*watchword.SignIn)(nil), error(nil)
+		if last != nil {
+			in, err = engine.Refresh(t.Context(), last.RefreshToken, laptop) // costs no hash
+		}
+		if last == nil || err != nil {
+			in, err = engine.Login(t.Context(), watchword.LoginRequest{Email: string(r.user.Email), Password: goodPassword, Persistent: true, Client: laptop})
+		}
+		if err != nil {
+			t.Fatalf("sign in: %v", err)
+		}
+		last = in
+		if _, err := engine.Authenticate(t.Context(), in.AccessToken); watchword.CodeOf(err) == watchword.CodeTokenInvalid {
+			t.Fatalf("the token does not verify: %v", err)
+		}
+	})
+}
+
+// A fuzzRig is a store with the longest account.
+type fuzzRig struct {
+	*rig
+	user watchword.User
+}
+
+func startFuzz(f *testing.F) fuzzRig {
+	store, err := sqlite.Open(f.Context(), filepath.Join(f.TempDir(), "watchword.db"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { store.Close() })
+	r := &rig{store: store, clock: newClock(), post: &postbox{}}
+	r.opts = watchword.Options{
+		PublicURL: "https://id.example.com", MasterKey: []byte("a master key for tests, 32 bytes"), Mailer: r.post, Now: r.clock.Now,
+		Limits: watchword.Unlimited(), HashQueue: time.Minute,
+	}
+	engine, err := watchword.New(f.Context(), store, r.opts)
+	if err != nil {
+		f.Fatal(err)
+	}
+	defer engine.Close()
+	in, err := engine.SignUp(f.Context(), watchword.SignUpRequest{Email: "ada@example.com", Password: goodPassword, Client: laptop})
+	if err != nil {
+		f.Fatal(err)
+	}
+	user := longest(in.User.PasswordHash, r.clock.Now())
+	r.insert(f, user)
+	return fuzzRig{r, user}
 }

@@ -166,7 +166,7 @@ func (e *Engine) parseImport(from ImportedUser, now time.Time) importing {
 		user.ID = madeID(secret, from.System, "email", string(user.Email))
 	}
 	var problem *FieldError
-	user.Roles, problem = parseRoles(from.Roles)
+	user.Roles, problem = e.opts.parseRoles(from.Roles)
 	note(problem)
 	if from.PasswordHash != "" {
 		var problem *FieldError

@@ -3,8 +3,6 @@ package watchword
 import (
 	"context"
 	"errors"
-	"regexp"
-	"slices"
 	"time"
 )
 
@@ -25,7 +23,7 @@ type NewUser struct {
 func (e *Engine) CreateUser(ctx context.Context, n NewUser) (User, error) {
 	now := e.now()
 	user, problems := newUser(n, now)
-	roles, problem := parseRoles(n.Roles)
+	roles, problem := e.opts.parseRoles(n.Roles)
 	if problem != nil {
 		problems = append(problems, *problem)
 	}
@@ -112,7 +110,7 @@ func (e *Engine) EnableUser(ctx context.Context, id UserID) error {
 // SetRoles replaces the roles. It ends no session: access tokens made before are
 // out of date at once (User.RolesChangedAt). Codes: CodeValidationFailed (roles).
 func (e *Engine) SetRoles(ctx context.Context, id UserID, roles []string) (User, error) {
-	parsed, problem := parseRoles(roles)
+	parsed, problem := e.opts.parseRoles(roles)
 	if problem != nil {
 		return User{}, unacceptable(*problem)
 	}
@@ -146,25 +144,6 @@ func rolesWait(changed, now time.Time) time.Duration {
 
 // nextSecond is the one after that of t: `iat` has no fractions.
 func nextSecond(t time.Time) time.Time { return t.Truncate(time.Second).Add(time.Second) }
-
-var roleName = regexp.MustCompile(`^[a-z0-9][a-z0-9._:-]{0,63}$`)
-
-const maxRoles = 32
-
-// parseRoles sorts, drops duplicates, and refuses what is not a name.
-func parseRoles(raw []string) ([]string, *FieldError) {
-	roles := slices.Compact(slices.Sorted(slices.Values(raw)))
-	if len(roles) > maxRoles {
-		return nil, &FieldError{"roles", FieldTooLong, "A user can have 32 roles."}
-	}
-	for _, role := range roles {
-		if !roleName.MatchString(role) {
-			return nil, &FieldError{"roles", FieldInvalid,
-				"A role is up to 64 lower-case letters, digits, and . _ : - and begins with a letter or digit."}
-		}
-	}
-	return roles, nil
-}
 
 // DeleteUser removes the account.
 func (e *Engine) DeleteUser(ctx context.Context, id UserID) error {

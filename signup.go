@@ -240,7 +240,7 @@ func parseName(field, raw string) (string, *FieldError) {
 		return "", &FieldError{field, FieldTooLong, "Use at most 200 characters."}
 	}
 	if !utf8.ValidString(name) || strings.ContainsFunc(name, func(r rune) bool {
-		return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r)
+		return unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Bidi_Control)
 	}) {
 		return "", &FieldError{field, FieldInvalid, "A name can't hold control characters."}
 	}

@@ -83,40 +83,11 @@ func (e *Engine) accessToken(u User, s Session, now time.Time) (token string, li
 	dated := max(issued, u.RolesChangedAt.Unix())
 	expires := min(issued+int64(e.opts.AccessTTL/time.Second), s.idleUntil(e.opts.Sessions).Unix())
 	expires = max(expires, dated+1) // in the last second of a session, too
-	token, err = accesstoken.Sign(key, accesstoken.Claims{
-		Issuer:    e.opts.PublicURL,
-		Audience:  []string{e.opts.Audience},
-		Subject:   string(u.ID),
-		SessionID: string(s.ID),
-		ID:        newID(),
-		IssuedAt:  dated,
-		NotBefore: dated - notBeforeLead,
-		Expires:   expires,
-		AuthTime:  s.AuthenticatedAt.Unix(),
-		Roles:     u.Roles,
-		AMR:       s.Methods,
-		ACR:       "aal1",
-		Extra:     e.opts.Claims.of(u),
-	})
+	claims := e.opts.claims(u, s)
+	claims.IssuedAt, claims.NotBefore, claims.Expires = dated, dated-notBeforeLead, expires
+	claims.AuthTime = s.AuthenticatedAt.Unix()
+	token, err = accesstoken.Sign(key, claims)
 	return token, time.Duration(expires-issued) * time.Second, err
-}
-
-// of returns the optional claims for a user.
-func (c Claims) of(u User) map[string]any {
-	if !c.Email && !c.Name && len(c.Static) == 0 {
-		return nil
-	}
-	extra := make(map[string]any, len(c.Static)+3)
-	for name, value := range c.Static {
-		extra[name] = value
-	}
-	if c.Email {
-		extra["email"], extra["email_verified"] = string(u.Email), u.Verified()
-	}
-	if c.Name {
-		extra["name"] = u.Name
-	}
-	return extra
 }
 
 // mailToken makes the token that goes out with an attempt at a mail. Whoever

@@ -104,13 +104,6 @@ type Options struct {
 	Now func() time.Time
 }
 
-// Claims are the optional claims of an access token.
-type Claims struct {
-	Email  bool              // `email` and `email_verified`
-	Name   bool              // `name`
-	Static map[string]string // the same in every token; never a reserved name
-}
-
 // SignupMode says who may make an account.
 type SignupMode string
 
@@ -173,6 +166,9 @@ func New(ctx context.Context, store Store, opts Options) (*Engine, error) {
 		if err := weborigin.Check(link); err != nil {
 			return nil, fmt.Errorf("watchword: Options.LinkOrigins: %w", err)
 		}
+	}
+	if err := opts.CheckTokens(); err != nil {
+		return nil, fmt.Errorf("watchword: Options: %w", err)
 	}
 	box, err := seal.New(opts.MasterKey)
 	if err != nil {

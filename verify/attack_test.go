@@ -168,7 +168,7 @@ func TestWhatIsNoTokenDoesNotPass(t *testing.T) {
 		"nothing": "", "a word": "x", "dots": "..", "many dots": strings.Repeat(".", 1000), "one part": head, "two parts": head + "." + body,
 		"four parts": token + ".x", "five parts, as a JWE": head + ".." + body + "." + signature + ".x", "no signature": head + "." + body + ".",
 		"padding": token + "=", "a blank within": head + " ." + body + "." + signature, "a comma": token + ", Bearer " + token,
-		"JSON": `{"payload":"` + body + `","signatures":[]}`, "long": head + "." + strings.Repeat("A", 4096) + "." + signature,
+		"JSON": `{"payload":"` + body + `","signatures":[]}`, "long": head + "." + strings.Repeat("A", 8192) + "." + signature,
 		"huge": strings.Repeat("a", 200<<10), "not base64url": head + "." + body + "." + strings.Repeat("+", 86), "a byte of Latin-1": head + "\xe9." + body + "." + signature,
 		"another signature": head + "." + body + "." + signature[:83] + "AAA", "swapped": body + "." + head + "." + signature,
 		"nested": encoded(token) + "." + body + "." + signature, "an ID of a session": "wwr_AQEB", "quotes": `"` + token + `"`,

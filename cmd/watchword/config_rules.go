@@ -37,7 +37,7 @@ var settingRules = []struct {
 	{"store", storeProblem},
 	{"master-key", masterKeyProblem},
 	{"signing-secret", signingSecretProblem},
-	{"claims", func(s *Settings) string { return first(s.Claims, claimProblem) }},
+	{"claims", claimsProblem},
 	{"session-idle", sessionProblem},
 	{"cookie-name", cookieNameProblem},
 	{"cookie-same-site", sameSiteProblem},
@@ -196,9 +196,40 @@ func signingSecretProblem(s *Settings) string {
 	return ""
 }
 
-// reservedClaims belong to the token itself (RFC 7519, 9068, 7800, OpenID Connect).
-var reservedClaims = strings.Fields(`iss aud sub exp iat nbf jti sid roles auth_time amr acr azp nonce
-	email email_verified name scope client_id cnf act groups entitlements`)
+func claimsProblem(s *Settings) string {
+	if problem := first(s.Claims, claimProblem); problem != "" {
+		return problem
+	}
+	if problem := twiceProblem(s.Claims); problem != "" {
+		return problem
+	}
+	if err := s.engine().CheckTokens(); err != nil {
+		return sentence(err)
+	}
+	return ""
+}
+
+// twiceProblem looks for claims of one key, of which only the last would count.
+func twiceProblem(claims []string) string {
+	var keys []string
+	for _, claim := range claims {
+		key, _, _ := strings.Cut(claim, "=")
+		if slices.Contains(keys, key) {
+			return fmt.Sprintf("names %q twice. Write each claim once.", key)
+		}
+		keys = append(keys, key)
+	}
+	return ""
+}
+
+// sentence makes two sentences of an error of the form "problem: what to write".
+func sentence(err error) string {
+	problem, advice, found := strings.Cut(err.Error(), ": ")
+	if !found {
+		return problem + "."
+	}
+	return problem + ". " + strings.ToUpper(advice[:1]) + advice[1:] + "."
+}
 
 func claimProblem(claim string) string {
 	key, value, static := strings.Cut(claim, "=")
@@ -207,8 +238,6 @@ func claimProblem(claim string) string {
 		return ""
 	case !static:
 		return fmt.Sprintf("%q is no optional claim. Write email, name, or key=value for a fixed one.", claim)
-	case slices.Contains(reservedClaims, key):
-		return fmt.Sprintf("%q is a claim of the token itself. Write another key.", key)
 	case key == "" || value == "":
 		return fmt.Sprintf("%q lacks its key or its value. Write key=value.", claim)
 	}

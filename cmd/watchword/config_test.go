@@ -77,7 +77,17 @@ var refusals = []struct {
 	{name: "HS256 with a short secret", args: "--signing-alg=HS256", env: []string{"WATCHWORD_SIGNING_SECRET=" + weak}, want: []string{"signing-secret (environment WATCHWORD_SIGNING_SECRET): has 21 bytes…"}},
 	{name: "secret without HS256", env: []string{"WATCHWORD_SIGNING_SECRET=0123456789abcdef0123456789abcdef"}, want: []string{"signing-secret…is for HS256, but signing-alg is ES256…"}},
 	{name: "no signing", args: "--signing-alg=none", want: []string{"signing-alg…Write one of: ES256, Ed25519, RS256, HS256."}},
-	{name: "claim of the token", args: "--claims=email,sub=me", want: []string{"claims…\"sub\" is a claim of the token itself…"}},
+	// JWT-17
+	{name: "claim of the token", args: "--claims=email,sub=me", want: []string{"claims…claim \"sub\" is reserved. Choose another name…"}},
+	{name: "claim of the token in another case", args: "--claims=SUB=x", want: []string{"claims…claim \"SUB\" is reserved…"}},
+	{name: "claim of the user in another case", args: "--claims=Email=me@example.com", want: []string{"claims…claim \"Email\" is reserved…"}},
+	{name: "claim with a long s", args: "--claims=\u017fub=x", want: []string{"claims…is reserved…"}},
+	{name: "claim twice", args: "--claims=tier=a,tier=b", want: []string{"claims…names \"tier\" twice…"}},
+	{name: "claim twice in another case", args: "--claims=tier=a,Tier=b", want: []string{"claims…is there twice, in another case…"}},
+	{name: "claim that looks computed", args: "--claims=user=@id", want: []string{"claims…the constant of claim \"user\" begins with @ or is one of…Such a value stands for data of the user, choose another."}},
+	{name: "claim that names a value of the user", args: "--claims=user=roles", want: []string{"claims…begins with @ or is one of id, role, roles, email, name, sid…"}},
+	{name: "claim that is long", args: "--claims=a=" + strings.Repeat("x", 3000), want: []string{"claims…an access token could have…of at most 4000. Write shorter claims…"}},
+	{name: "audience that is long", args: "--audience=" + strings.Repeat("x", 3000), want: []string{"claims…an access token could have…a shorter audience…"}},
 	{name: "claim that says nothing", args: "--claims=phone", want: []string{"claims…\"phone\" is no optional claim…"}},
 	{name: "claim without value", args: "--claims=tier=", want: []string{"claims…lacks its key or its value…"}},
 

@@ -7,6 +7,7 @@ package accesstoken
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -14,13 +15,18 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 const (
-	maxToken  = 4096           // bytes
+	maxToken  = 8192           // bytes that Verify reads and Sign makes; see also MaxSize
 	maxLife   = 24 * time.Hour // between iat and exp; ours live for an hour at most
 	tokenType = "at+jwt"
 )
+
+// MaxSize is the number of bytes that an access token should not exceed: browsers
+// keep no cookie above 4,096 bytes, name included, and proxies bound headers.
+const MaxSize = 4000
 
 var (
 	// ErrExpired: everything is right but the time.
@@ -78,8 +84,8 @@ func CheckExtra(names []string) error {
 		if isOneOf(ours, name) || isOneOf(reserved, name) {
 			return fmt.Errorf("claim %q is reserved: choose another name, such as https://example.com/%s", name, strings.ToLower(name))
 		}
-		if name == "" || len(name) > 128 {
-			return errors.New("a claim has a name of 1 to 128 bytes")
+		if name == "" || len(name) > 128 || !utf8.ValidString(name) {
+			return errors.New("a claim has a name of 1 to 128 bytes of UTF-8")
 		}
 	}
 	return nil
@@ -91,8 +97,8 @@ func isOneOf(names []string, name string) bool {
 	return slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) })
 }
 
-// Sign returns the token. Claims.Extra can't override a claim of ours.
-func Sign(k Key, c Claims) (string, error) {
+// payload returns the claims as JSON.
+func (c Claims) payload() ([]byte, error) {
 	if c.Roles == nil { // a verifier expects arrays, never null
 		c.Roles = []string{}
 	}
@@ -100,13 +106,37 @@ func Sign(k Key, c Claims) (string, error) {
 		c.AMR = []string{}
 	}
 	payload, err := json.Marshal(c)
+	if err != nil || len(c.Extra) == 0 {
+		return payload, err
+	}
+	return withExtra(payload, c.Extra)
+}
+
+// Size returns the length of the token that a key of that algorithm makes of the
+// claims.
+func Size(alg string, c Claims) (int, error) {
+	payload, err := c.payload()
+	if err != nil {
+		return 0, err
+	}
+	header, signature := headerOf(Key{alg: alg, id: strings.Repeat("x", thumbprint)}, tokenType), 64
+	switch alg {
+	case RS256:
+		signature = rsaBits / 8
+	case HS256:
+		signature = sha256.Size
+	}
+	return len(header) + 1 + base64.RawURLEncoding.EncodedLen(len(payload)) + 1 + base64.RawURLEncoding.EncodedLen(signature), nil
+}
+
+// thumbprint is the length of a `kid` (RFC 7638, with SHA-256).
+const thumbprint = 43
+
+// Sign returns the token. Claims.Extra can't override a claim of ours.
+func Sign(k Key, c Claims) (string, error) {
+	payload, err := c.payload()
 	if err != nil {
 		return "", err
-	}
-	if len(c.Extra) > 0 {
-		if payload, err = withExtra(payload, c.Extra); err != nil {
-			return "", err
-		}
 	}
 	token := make([]byte, 0, len(k.header)+2+base64.RawURLEncoding.EncodedLen(len(payload))+352)
 	token = append(token, k.header...)
@@ -130,11 +160,14 @@ func withExtra(payload []byte, extra map[string]any) ([]byte, error) {
 			return nil, fmt.Errorf("claim %q is set by us", name)
 		}
 	}
-	more, err := json.Marshal(extra)
-	if err != nil {
+	var more bytes.Buffer
+	encoder := json.NewEncoder(&more)
+	encoder.SetEscapeHTML(false) // `<` in a name would take six bytes
+	if err := encoder.Encode(extra); err != nil {
 		return nil, err
 	}
-	return append(append(payload[:len(payload)-1], ','), more[1:]...), nil
+	text := bytes.TrimSuffix(more.Bytes(), []byte("\n"))
+	return append(append(payload[:len(payload)-1], ','), text[1:]...), nil
 }
 
 // Expect is whom a token must be from and for, and when.

@@ -263,7 +263,7 @@ func TestOnlyTheOneSpellingOfATokenIsAccepted(t *testing.T) {
 		"no signature": parts[0] + "." + parts[1] + ".", "padding": token + "=", "a line break": token + "\n",
 		"a line break within": parts[0] + "\n." + parts[1] + "." + parts[2], "a blank": " " + token,
 		"another byte": token[:len(token)-3] + "AAA", "JSON": `{"payload":"` + parts[1] + `"}`,
-		"huge": strings.Repeat("a", 1<<20), "long": parts[0] + "." + strings.Repeat("A", 4096) + "." + parts[2],
+		"huge": strings.Repeat("a", 1<<20), "long": parts[0] + "." + strings.Repeat("A", 8192) + "." + parts[2],
 		"standard alphabet": parts[0] + "." + parts[1] + "." + strings.Repeat("+", 86),
 	} {
 		_, err := accesstoken.Verify(text, finder(k), want)
@@ -355,7 +355,7 @@ func TestExtraClaimsOverrideNothing(t *testing.T) {
 	if _, err := accesstoken.Verify(sign(t, k, c), finder(k), want); err != nil {
 		t.Error(err)
 	}
-	c.Extra = map[string]any{"long": strings.Repeat("x", 4096)}
+	c.Extra = map[string]any{"long": strings.Repeat("x", 8192)}
 	if _, err := accesstoken.Sign(k, c); err == nil {
 		t.Error("a token was made that nobody would accept")
 	}
@@ -393,6 +393,24 @@ func TestAKeyKeepsItsNameAndShowsItsPublicHalfOnly(t *testing.T) {
 	}
 	if _, err := accesstoken.GenerateKey("none"); err == nil {
 		t.Error("a key for no algorithm was made")
+	}
+}
+
+// JWT-17
+func TestSizeIsTheLengthOfTheToken(t *testing.T) {
+	t.Parallel()
+	for _, alg := range []string{accesstoken.ES256, accesstoken.Ed25519, accesstoken.RS256, accesstoken.HS256} {
+		c := goodClaims()
+		for _, c.Extra = range []map[string]any{nil, {"name": "<Ada & \u2028 \"Lovelace\" 🦦>"}} {
+			size, err := accesstoken.Size(alg, c)
+			token := sign(t, key(t, alg), c)
+			if err != nil || size < len(token) || size > len(token)+60 { // HS256 has a shorter key id
+				t.Errorf("%s: Size is %d, %v; the token has %d bytes", alg, size, err, len(token))
+			}
+			if alg != accesstoken.HS256 && size > len(token)+2 { // "Ed25519" is "EdDSA" on the wire
+				t.Errorf("%s: Size is %d; the token has %d bytes", alg, size, len(token))
+			}
+		}
 	}
 }
 
