@@ -84,6 +84,11 @@ func (e *Engine) refreshOld(ctx context.Context, r RotateRequest, c Client) (*Si
 		}
 	}
 	e.count.verdict(j.verdict)
+	if j.verdict == VerdictEnded && j.why == "" && j.session.ID != "" {
+		e.log.Error("a refresh token is newer than its session: was the store restored from a backup?",
+			slog.String("session", string(r.Session)),
+			slog.Int64("presented", r.Generation), slog.Int64("newest", j.session.Generation))
+	}
 	switch j.verdict {
 	case VerdictRepeat, VerdictLate:
 		return e.signIn(j.user, j.session, r.At)
@@ -96,7 +101,7 @@ func (e *Engine) refreshOld(ctx context.Context, r RotateRequest, c Client) (*Si
 // A judgement is what rules 1 to 5 say of a presented token.
 type judgement struct {
 	verdict Verdict
-	why     EndReason // of VerdictEnded
+	why     EndReason // of VerdictEnded; empty: there is no session, or the token is newer than it
 	session Session   // as it is after the verdict
 	user    User
 }
@@ -130,11 +135,6 @@ func (e *Engine) judgeIn(ctx context.Context, tx Tx, r RotateRequest) (judgement
 		return j, nil
 	}
 	j.verdict, j.session.Rotation = Judge(session.Rotation, e.opts.Rotation, r.Presentation)
-	if j.verdict == VerdictEnded {
-		e.log.Error("a refresh token is newer than its session: was the store restored from a backup?",
-			slog.String("session", string(session.ID)),
-			slog.Int64("presented", r.Generation), slog.Int64("newest", session.Generation))
-	}
 	return j, nil
 }
 
