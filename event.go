@@ -2,8 +2,12 @@ package watchword
 
 import (
 	"context"
+	"crypto/sha256"
+	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // An EventKind names something that matters to the safety of an account.
@@ -33,7 +37,7 @@ const (
 // An Event is one entry of an account's security log. It is written in the
 // transaction of the change it tells of, and as a log line after the commit.
 type Event struct {
-	ID        string // UUID version 7
+	ID        string // UUID version 7, or 8 if one row counts several
 	Kind      EventKind
 	At        time.Time
 	UserID    UserID
@@ -42,14 +46,28 @@ type Event struct {
 	Device    string    // name of the client's device
 	RequestID string
 	Detail    string // a reason or a number, never a secret
+	Times     int    // above 1 if one row counts several (EventLoginFailed)
 }
 
 // event starts an Event of a client at now.
 func (e *Engine) event(kind EventKind, c Client, now time.Time) Event {
-	ev := Event{ID: newID(), Kind: kind, At: now, Address: c.address(), RequestID: c.RequestID}
+	ev := Event{ID: newID(), Kind: kind, At: now, Address: c.address(), RequestID: c.RequestID, Times: 1}
 	if c.UserAgent != "" {
 		ev.Device = e.devices.Name(c.UserAgent)
 	}
+	return ev
+}
+
+// failuresPer is how long the failed sign-ins of one account and client network
+// share one row.
+const failuresPer = time.Hour
+
+// counted gives the event an id that it shares with others of its kind, reason,
+// account and client network in the same hour: together they are one row, so that
+// a flood leaves few rows and loses no count.
+func (ev Event) counted(c Client) Event {
+	what := fmt.Sprint(ev.Kind, "\n", ev.Detail, "\n", ev.UserID, "\n", c.key(), "\n", ev.At.Truncate(failuresPer).Unix())
+	ev.ID = uuid.NewHash(sha256.New(), uuid.Nil, []byte(what), 8).String()
 	return ev
 }
 

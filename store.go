@@ -148,6 +148,8 @@ type Tx interface {
 
 	// Events.
 
+	// InsertEvent counts the event to the one of the same id, if there is one, and
+	// keeps time, address, device and request of the later.
 	InsertEvent(context.Context, Event) error
 	Events(ctx context.Context, id UserID, limit int) ([]Event, error) // newest first
 

@@ -9,7 +9,7 @@ import (
 
 var events = map[string]func(suite){
 	"EventsComeBackTheNewestFirst": func(s suite) {
-		bare := watchword.Event{ID: "bare", Kind: watchword.EventDisabled, At: after(-time.Hour), UserID: User(1).ID}
+		bare := watchword.Event{ID: "bare", Kind: watchword.EventDisabled, At: after(-time.Hour), UserID: User(1).ID, Times: 1}
 		s.update(func(ctx context.Context, tx watchword.Tx) error {
 			return firstError(
 				tx.InsertEvent(ctx, eventOf(User(1).ID, 1)), tx.InsertEvent(ctx, bare),
@@ -19,6 +19,33 @@ var events = map[string]func(suite){
 		same(s, "events", s.events(User(1).ID, 10), all)
 		same(s, "the newest two", s.events(User(1).ID, 2), all[:2])
 		same(s, "events of nobody", s.events(User(9).ID, 10), nil)
+	},
+
+	// MEM-1
+	"EventsOfOneIdAreCountedInOneRow": func(s suite) {
+		first := eventOf(User(1).ID, 1)
+		const parallel, each = 8, 5
+		counts := s.wins(func(ctx context.Context, tx watchword.Tx) (bool, error) { return true, tx.InsertEvent(ctx, first) })
+		var all []func() bool
+		for range parallel {
+			all = append(all, func() bool {
+				won := true
+				for range each {
+					won = counts() && won
+				}
+				return won
+			})
+		}
+		s.wantWinners(parallel, all...)
+		later, earlier := first, first
+		later.At, later.Address, later.Device, later.RequestID = after(time.Minute), "2001:db8::7", "Safari on iPhone", "r-2"
+		earlier.At, earlier.RequestID = after(-time.Hour), "r-3"
+		s.update(func(ctx context.Context, tx watchword.Tx) error {
+			return firstError(tx.InsertEvent(ctx, later), tx.InsertEvent(ctx, earlier))
+		})
+		want := earlier
+		want.At, want.Times = later.At, parallel*each+2
+		same(s, "events", s.events(User(1).ID, 10), []watchword.Event{want})
 	},
 }
 
@@ -61,7 +88,7 @@ var keys = map[string]func(suite){
 func eventOf(id watchword.UserID, n int) watchword.Event {
 	return watchword.Event{
 		ID: uuidOf("0004", n), Kind: watchword.EventLogin, At: after(time.Duration(n) * time.Second), UserID: id,
-		SessionID: Session(id, n).ID, Address: "203.0.113.7", Device: "Firefox on Linux", RequestID: "r-1", Detail: "why",
+		SessionID: Session(id, n).ID, Address: "203.0.113.7", Device: "Firefox on Linux", RequestID: "r-1", Detail: "why", Times: 1,
 	}
 }
 
