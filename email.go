@@ -42,7 +42,7 @@ func (e *Engine) ChangeEmail(ctx context.Context, who Identity, newEmail string,
 	if err := e.charge(ctx, e.opts.Limits.MailPerClient.charge("mail_client", c.key(), now)); err != nil {
 		return err
 	}
-	charge, err := e.reauthenticate(ctx, who.User, password, c, now)
+	charge, err := e.reauthenticate(ctx, who, password, c, now)
 	if err != nil {
 		return err
 	}
@@ -91,7 +91,7 @@ func (e *Engine) ConfirmEmail(ctx context.Context, r ConfirmRequest) (undoUntil 
 	if err != nil {
 		return time.Time{}, err
 	}
-	refunded, err := e.ownsAccount(ctx, mailbox{link: granted, account: user}, r, now)
+	failure, err := e.ownsAccount(ctx, mailbox{link: granted, account: user}, r, now)
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -100,7 +100,7 @@ func (e *Engine) ConfirmEmail(ctx context.Context, r ConfirmRequest) (undoUntil 
 		if err := e.holdPassword(ctx, tx, user); err != nil {
 			return err
 		}
-		if err := refund(ctx, tx, refunded); err != nil {
+		if err := refund(ctx, tx, failure...); err != nil {
 			return err
 		}
 		undoUntil, err = e.moveAccount(ctx, tx, user, granted, event)
@@ -115,18 +115,18 @@ func (e *Engine) ConfirmEmail(ctx context.Context, r ConfirmRequest) (undoUntil 
 }
 
 // ownsAccount wants a live session of the account, or its password. It returns the
-// charge to refund.
-func (e *Engine) ownsAccount(ctx context.Context, box mailbox, r ConfirmRequest, now time.Time) (Charge, error) {
+// charges to refund.
+func (e *Engine) ownsAccount(ctx context.Context, box mailbox, r ConfirmRequest, now time.Time) ([]Charge, error) {
 	signedIn, err := e.presents(ctx, r.Presented, box.account.ID)
 	if err != nil || signedIn {
-		return Charge{}, err
+		return nil, err
 	}
 	if r.Password == "" {
-		return Charge{}, passwordRequired()
+		return nil, passwordRequired()
 	}
 	own := []candidate{{"", signupDetails{box.account.Name, box.account.PasswordHash}}}
-	_, failure, err := e.tryPassword(ctx, box, passwordTry{own, r.Password, r.Client, now})
-	return failure, err
+	_, a, err := e.tryPassword(ctx, box, passwordTry{own, r.Password, r.Client, now})
+	return a.failure, err
 }
 
 // moveAccount gives the account its new address, in the transaction of the caller,

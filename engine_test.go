@@ -57,7 +57,7 @@ func onBothStores(t *testing.T, test func(t *testing.T, start func(*testing.T, f
 	})
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
-		server := pgtest.New(t)
+		server := pgtest.New(t, "fsync = off")
 		test(t, func(t *testing.T, change func(*watchword.Options)) *rig {
 			t.Helper()
 			url := server.Database(t)
@@ -124,6 +124,12 @@ func (r *rig) signUp(t *testing.T, email string) *watchword.SignIn {
 		t.Fatalf("sign up: %v", err)
 	}
 	return in
+}
+
+// ResetPassword is that of the engine, without the token of the device.
+func (r *rig) ResetPassword(ctx context.Context, token, password watchword.Secret, c watchword.Client) error {
+	_, err := r.Engine.ResetPassword(ctx, token, password, c)
+	return err
 }
 
 func (r *rig) login(t *testing.T, email string, c watchword.Client) *watchword.SignIn {

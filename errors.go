@@ -74,7 +74,8 @@ type Error struct {
 	// (CodeValidationFailed only).
 	Fields []FieldError
 
-	// Ended is why the session ended, where that is known (CodeSessionEnded only).
+	// Ended is why the session ended, where that is known (CodeSessionEnded, and what
+	// a dialect says instead).
 	Ended EndReason
 
 	// RetryAfter is how long to wait (CodeRateLimited and CodeTryLater only).

@@ -86,8 +86,14 @@ func (ev Event) endsTokens() bool {
 	return false
 }
 
-// announce logs and counts an event whose transaction has been committed.
-func (e *Engine) announce(ev Event) {
+// announce logs and counts events whose transaction has been committed.
+func (e *Engine) announce(events ...Event) {
+	for _, ev := range events {
+		e.announceOne(ev)
+	}
+}
+
+func (e *Engine) announceOne(ev Event) {
 	e.count.event(ev.Kind)
 	if ev.endsTokens() {
 		e.wakeFeed()

@@ -326,7 +326,7 @@ func (e *Engine) signItem(item *signedItem, key accesstoken.Key) (FeedEvent, err
 // initiator is who ended a session, in the words of CAEP 1.0, section 2.
 func initiator(why EndReason) string {
 	switch why {
-	case EndedLogout, EndedByUser, EndedLogoutAll, EndedPassword, EndedEmail, EndedFirstProof,
+	case EndedLogout, EndedByUser, EndedLogoutAll, EndedPassword, EndedEmail, EndedFirstProof, EndedReplaced,
 		EndedDeleted:
 		return "user"
 	case EndedOperator, EndedDisabled:

@@ -129,6 +129,11 @@ func TestEveryEndOfASessionIsInTheFeed(t *testing.T) {
 		"deleted by an operator": {watchword.EndedDeleted, "user", func(t *testing.T, r *rig, in *watchword.SignIn) {
 			must(t, r.DeleteUser(t.Context(), in.User.ID))
 		}},
+		"replaced": {watchword.EndedReplaced, "user", func(t *testing.T, r *rig, in *watchword.SignIn) {
+			_, err := r.Login(t.Context(), watchword.LoginRequest{
+				Email: "ada@example.com", Password: goodPassword, Client: laptop, Replaces: in.RefreshToken})
+			must(t, err)
+		}},
 		"too many": {watchword.EndedTooMany, "policy", func(t *testing.T, r *rig, _ *watchword.SignIn) {
 			for range 3 {
 				r.clock.advance(time.Second)

@@ -3,6 +3,7 @@ package watchword
 import (
 	"cmp"
 	"context"
+	"strconv"
 	"time"
 
 	"github.com/watchword-auth/watchword/internal/ratelimit"
@@ -18,7 +19,14 @@ type Limit struct {
 // Limits on use. They are counted in the store, so that they survive a restart
 // and hold over all processes. A zero Limit stands for its default.
 type Limits struct {
-	FailedPasswords   Limit // per account, wherever a password is asked for. Default: 10 in 15 minutes
+	// Failed passwords of one account, over all entry points. A device is known
+	// if it presents Client.DeviceToken.
+	FailedPasswords  Limit // of one client network, unknown devices. Default: 10 in 15 minutes
+	UnknownDevices   Limit // of all unknown devices together. Default: 50 in 15 minutes
+	KnownDevice      Limit // of one known device. Default: FailedPasswords
+	KnownDevices     Limit // of all known devices together. Default: 50 in 15 minutes
+	Reauthentication Limit // of one live session. Default: FailedPasswords
+
 	LoginPerClient    Limit // Default: 100 in 15 minutes
 	SignupPerClient   Limit // Default: 20 in 15 minutes
 	MailPerClient     Limit // Default: 30 in 15 minutes
@@ -30,13 +38,18 @@ type Limits struct {
 // Unlimited is for load tests.
 func Unlimited() Limits {
 	none := Limit{Count: -1}
-	return Limits{none, none, none, none, none, none, none}
+	return Limits{none, none, none, none, none, none, none, none, none, none, none}
 }
 
 func (l Limits) withDefaults() Limits {
 	quarter := 15 * time.Minute
+	failed := cmp.Or(l.FailedPasswords, Limit{10, quarter})
 	return Limits{
-		FailedPasswords:   cmp.Or(l.FailedPasswords, Limit{10, quarter}),
+		FailedPasswords:   failed,
+		UnknownDevices:    cmp.Or(l.UnknownDevices, Limit{50, quarter}),
+		KnownDevice:       cmp.Or(l.KnownDevice, failed),
+		KnownDevices:      cmp.Or(l.KnownDevices, Limit{50, quarter}),
+		Reauthentication:  cmp.Or(l.Reauthentication, failed),
 		LoginPerClient:    cmp.Or(l.LoginPerClient, Limit{100, quarter}),
 		SignupPerClient:   cmp.Or(l.SignupPerClient, Limit{20, quarter}),
 		MailPerClient:     cmp.Or(l.MailPerClient, Limit{30, quarter}),
@@ -70,31 +83,49 @@ func charges(all ...Charge) []Charge {
 	return some
 }
 
-// take charges all of them and returns the longest wait: above 0, the request
-// is refused, but what was charged stays charged.
+// take charges in order. The first refusal ends it and gives back what was charged
+// before: wait is then above 0, and nothing is charged.
 func take(ctx context.Context, tx Tx, charges []Charge) (wait time.Duration, err error) {
-	for _, c := range charges {
-		w, err := tx.Charge(ctx, c)
-		if err != nil {
+	for i, c := range charges {
+		if wait, err = tx.Charge(ctx, c); err != nil {
 			return 0, err
 		}
-		wait = max(wait, w)
+		if wait > 0 {
+			return wait, refund(ctx, tx, charges[:i]...)
+		}
 	}
-	return wait, nil
+	return 0, nil
 }
 
-// refund gives back what a failed password would have cost.
-func refund(ctx context.Context, tx Tx, c Charge) error {
-	if c == (Charge{}) {
-		return nil
+// refund gives charges back. The zero Charge is none.
+func refund(ctx context.Context, tx Tx, charges ...Charge) error {
+	for _, c := range charges {
+		if c == (Charge{}) {
+			continue
+		}
+		if err := tx.Refund(ctx, c); err != nil {
+			return err
+		}
 	}
-	return tx.Refund(ctx, c)
+	return nil
 }
 
 func limited(wait time.Duration) *Error {
 	return &Error{
 		Code:       CodeRateLimited,
-		Detail:     "Too many attempts. Wait a while, then try again.",
+		Detail:     "Too many attempts. Try again in " + inWords(wait) + ".",
 		RetryAfter: wait,
 	}
+}
+
+// inWords rounds a wait up: to seconds below a minute, else to minutes.
+func inWords(wait time.Duration) string {
+	n, unit := int((wait+time.Second-1)/time.Second), "second"
+	if n >= 60 {
+		n, unit = (n+59)/60, "minute"
+	}
+	if n != 1 {
+		unit += "s"
+	}
+	return strconv.Itoa(n) + " " + unit
 }

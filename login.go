@@ -5,6 +5,9 @@ import (
 	"errors"
 	"time"
 
+	"github.com/google/uuid"
+
+	"github.com/watchword-auth/watchword/internal/knowndevice"
 	"github.com/watchword-auth/watchword/internal/passhash"
 	"github.com/watchword-auth/watchword/internal/password"
 )
@@ -13,9 +16,8 @@ import (
 //
 //  1. The address is made canonical, so that one account has one counter
 //     however it is spelled.
-//  2. The limits are charged, committed, and only then is a password looked at:
-//     parallel guesses each cost one, and a limited account says so whether it
-//     exists or not.
+//  2. The limits are charged, committed, and only then is a password looked at
+//     (attempt.go). A limited account says so whether it exists or not.
 //  3. The password is verified in the pool, in its normal form and then as it was
 //     typed. An unknown address costs the same time, against a hash that no
 //     password has, and leaves the same rows.
@@ -31,6 +33,10 @@ type LoginRequest struct {
 	Password   Secret
 	Persistent bool // survive the browser, and have the longer idle life
 	Client     Client
+
+	// Replaces is the refresh token in the cookie that the sign-in overwrites. Its
+	// session ends, whatever its generation. Empty, or garbage: none does.
+	Replaces Secret
 }
 
 // Login opens a session. Codes: CodeValidationFailed (email or password
@@ -42,13 +48,11 @@ func (e *Engine) Login(ctx context.Context, r LoginRequest) (*SignIn, error) {
 		return nil, err
 	}
 	now := e.now()
-	failure := e.opts.Limits.FailedPasswords.charge("password", string(email), now)
-	client := e.opts.Limits.LoginPerClient.charge("login", r.Client.key(), now)
-	user, waiting, err := e.attempt(ctx, email, now, charges(failure, client))
+	a, err := e.attempt(ctx, email, r.Client, now)
 	if err != nil {
 		return nil, err
 	}
-	known, err := e.knownPassword(user, waiting)
+	known, err := e.knownPassword(a.user, a.waiting)
 	if err != nil {
 		return nil, err
 	}
@@ -56,37 +60,47 @@ func (e *Engine) Login(ctx context.Context, r LoginRequest) (*SignIn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if refusal := mayLogin(user, ok, e.opts.Signup); refusal != nil {
+	if refusal := mayLogin(a.user, ok, e.opts.Signup); refusal != nil {
 		if !ok {
-			failure = Charge{} // stays charged
+			a.failure = nil // stays charged
 		}
-		return nil, e.loginFailed(ctx, user, r.Client, refusal, failure)
+		return nil, e.loginFailed(ctx, a, refusal)
 	}
-	hash, err := e.upgradedHash(ctx, r.Client, user.PasswordHash, r.Password)
+	return e.loginRight(ctx, a, r)
+}
+
+// loginRight opens a session after a right password.
+func (e *Engine) loginRight(ctx context.Context, a attempt, r LoginRequest) (*SignIn, error) {
+	hash, err := e.upgradedHash(ctx, r.Client, a.user.PasswordHash, r.Password)
 	if err != nil {
 		return nil, err
 	}
-
-	session := e.newSession(user.ID, r.Persistent, r.Client, now)
-	event := e.event(EventLogin, r.Client, now).of(user.ID).on(session.ID)
+	user := a.user
+	user.PasswordHash = hash
+	entry, err := e.newEntry(ctx, e.newSession(user.ID, r.Persistent, r.Client, a.at), r.Replaces)
+	if err != nil {
+		return nil, err
+	}
+	var events []Event
 	err = e.store.Update(ctx, func(tx Tx) error {
-		unchanged, err := tx.ReplacePassword(ctx, user.ID, user.PasswordHash, hash)
+		unchanged, err := tx.ReplacePassword(ctx, user.ID, a.user.PasswordHash, hash)
 		if err != nil {
 			return err
 		}
 		if !unchanged {
 			return invalidCredentials()
 		}
-		if err := refund(ctx, tx, failure); err != nil {
+		if err := refund(ctx, tx, a.failure...); err != nil {
 			return err
 		}
-		return e.openSession(ctx, tx, session, event)
+		events, err = e.openSession(ctx, tx, entry, e.event(EventLogin, r.Client, a.at))
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	e.announce(event)
-	return e.signIn(user, session, now)
+	e.announce(events...)
+	return e.signInOn(a.device, user, entry.session)
 }
 
 // loginFields returns the canonical address, or says what is missing.
@@ -103,25 +117,6 @@ func loginFields(r LoginRequest) (Address, error) {
 		return "", unacceptable(missing...)
 	}
 	return email, nil
-}
-
-// attempt charges for a try at an account's password and returns the account (the
-// zero User, with no password, if there is none) and the sign-ups that wait for
-// its address.
-func (e *Engine) attempt(ctx context.Context, email Address, now time.Time, charges []Charge) (user User, waiting []Signup, err error) {
-	var wait time.Duration
-	err = e.store.Update(ctx, func(tx Tx) error {
-		var err error
-		if wait, err = take(ctx, tx, charges); err != nil || wait > 0 {
-			return err
-		}
-		user, waiting, err = e.ownersOf(ctx, tx, email, now)
-		return err
-	})
-	if err == nil && wait > 0 {
-		err = limited(wait)
-	}
-	return user, waiting, err
 }
 
 // knownPassword is the hash that a login is compared with: that of the account,
@@ -157,23 +152,6 @@ func invalidCredentials() *Error {
 	return refuse(CodeInvalidCredentials, "The e-mail address or the password is wrong.")
 }
 
-// loginFailed commits that a password was asked for in vain, and then returns
-// the refusal. A charge that is not zero was no guess, and is given back.
-func (e *Engine) loginFailed(ctx context.Context, u User, c Client, refusal *Error, back Charge) error {
-	event := e.event(EventLoginFailed, c, e.now()).of(u.ID).because(string(refusal.Code))
-	err := e.store.Update(ctx, func(tx Tx) error {
-		if err := refund(ctx, tx, back); err != nil {
-			return err
-		}
-		return tx.InsertEvent(ctx, event)
-	})
-	if err != nil {
-		return err
-	}
-	e.announce(event)
-	return refusal
-}
-
 // newSession is what a sign-in starts with.
 func (e *Engine) newSession(id UserID, persistent bool, c Client, now time.Time) Session {
 	return Session{
@@ -191,16 +169,78 @@ func (e *Engine) newSession(id UserID, persistent bool, c Client, now time.Time)
 	}
 }
 
-// openSession makes room for the session and inserts it: in this order, so that a
-// clock that was set back can't make the new one the oldest.
-func (e *Engine) openSession(ctx context.Context, tx Tx, s Session, event Event) error {
-	if _, err := tx.EndOldestSessions(ctx, s.UserID, e.opts.MaxSessions-1, EndedTooMany, s.CreatedAt); err != nil {
-		return err
+// An entry is a session that is about to open.
+type entry struct {
+	session  Session
+	replaces SessionID // the session whose cookie it overwrites; empty: none
+}
+
+// newEntry finds out which session ends when this one opens: that of the refresh
+// token, if it is genuine. The token is not judged.
+func (e *Engine) newEntry(ctx context.Context, s Session, replaces Secret) (entry, error) {
+	presented, err := e.keys.parseRefresh(ctx, replaces)
+	switch {
+	case err == nil:
+		return entry{s, SessionID(uuid.UUID(presented.Session).String())}, nil
+	case CodeOf(err) == CodeInternal:
+		return entry{}, err
 	}
-	if err := tx.InsertSession(ctx, s); err != nil {
-		return err
+	return entry{s, ""}, nil
+}
+
+// openSession ends the session that this one replaces, makes room and inserts it: in
+// this order, so that a clock that was set back can't make the new one the oldest. It
+// returns the events to announce: that of the session and what else it recorded.
+func (e *Engine) openSession(ctx context.Context, tx Tx, n entry, event Event) ([]Event, error) {
+	event = event.of(n.session.UserID).on(n.session.ID)
+	events := []Event{event}
+	if n.replaces != "" {
+		replaced, err := e.endReplaced(ctx, tx, n.replaces, event)
+		if err != nil {
+			return nil, err
+		}
+		events = append(events, replaced...)
 	}
-	return tx.InsertEvent(ctx, event)
+	if _, err := tx.EndOldestSessions(ctx, n.session.UserID, e.opts.MaxSessions-1, EndedTooMany, n.session.CreatedAt); err != nil {
+		return nil, err
+	}
+	if err := tx.InsertSession(ctx, n.session); err != nil {
+		return nil, err
+	}
+	for _, one := range events {
+		if err := tx.InsertEvent(ctx, one); err != nil {
+			return nil, err
+		}
+	}
+	return events, nil
+}
+
+// endReplaced ends a session whose cookie a sign-in overwrites, unless it has ended.
+// The event of the sign-in says who and when.
+func (e *Engine) endReplaced(ctx context.Context, tx Tx, id SessionID, event Event) ([]Event, error) {
+	old, _, err := tx.Session(ctx, id)
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	ended, err := tx.EndSession(ctx, id, EndedReplaced, event.At)
+	if err != nil || !ended {
+		return nil, err
+	}
+	event.ID, event.Kind = newID(), EventSessionEnded
+	return []Event{event.of(old.UserID).on(id).because(string(EndedReplaced))}, nil
+}
+
+// signInOn makes the tokens of a new session, and that of the device.
+func (e *Engine) signInOn(device knowndevice.ID, u User, s Session) (*SignIn, error) {
+	in, err := e.signIn(u, s, s.CreatedAt)
+	if err != nil {
+		return nil, err
+	}
+	in.DeviceToken = e.deviceToken(device, u)
+	return in, nil
 }
 
 // passwordMatches verifies in the pool. An empty hash is nobody's password, and

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -153,27 +152,6 @@ func TestAStrangerCannotTellAccountsApart(t *testing.T) {
 	if mail := r.post.last(t, watchword.MailSignupExisting); mail.Token != "" {
 		t.Errorf("the owner of a taken address got a token: %+v", mail)
 	}
-}
-
-// RL-2, RL-3, RL-9
-func TestFailedPasswordsAreCountedPerAccountAndBeforeTheyAreLookedAt(t *testing.T) {
-	t.Parallel()
-	r := start(t, nil)
-	r.signUp(t, "ada@example.com")
-	for _, email := range []string{"ada@example.com", "nobody@example.com"} {
-		try := func(password string, i int) error {
-			c := laptop
-			c.Address = netip.AddrFrom4([4]byte{198, 51, 100, byte(i)}) // a guesser has many addresses
-			_, err := r.Login(t.Context(), watchword.LoginRequest{Email: email, Password: watchword.Secret(password), Client: c})
-			return err
-		}
-		for i := range 10 {
-			wantCode(t, try("wrong password", i), watchword.CodeInvalidCredentials)
-		}
-		wantCode(t, try(goodPassword, 11), watchword.CodeRateLimited)
-	}
-	r.clock.advance(2 * time.Minute)
-	r.login(t, "ada@example.com", laptop)
 }
 
 // RL-4

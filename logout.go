@@ -17,7 +17,6 @@ import (
 func (e *Engine) Logout(ctx context.Context, refresh, access Secret, c Client) error {
 	now := e.now()
 	var named []SessionID
-	now := e.now()
 	if presented, err := e.keys.parseRefresh(ctx, refresh); err == nil {
 		named = append(named, SessionID(uuid.UUID(presented.Session).String()))
 	} else if CodeOf(err) == CodeInternal {

@@ -80,19 +80,20 @@ func required(field string) error {
 	return unacceptable(FieldError{field, FieldRequired, "Enter your password."})
 }
 
-// reauthenticate asks a signed-in user for the password, on the counter that
-// sign-ins are on. It returns the charge to give back with what follows.
-func (e *Engine) reauthenticate(ctx context.Context, u User, given Secret, c Client, now time.Time) (Charge, error) {
-	failure := e.opts.Limits.FailedPasswords.charge("password", string(u.Email), now)
-	if _, _, err := e.attempt(ctx, u.Email, now, charges(failure)); err != nil {
+// reauthenticate asks a signed-in user for the password. Failures count per session,
+// so that nobody else can use up its attempts. It returns the charge to give back with
+// what follows.
+func (e *Engine) reauthenticate(ctx context.Context, who Identity, given Secret, c Client, now time.Time) (Charge, error) {
+	failure := e.opts.Limits.Reauthentication.charge("reauth", string(who.Session.ID), now)
+	if err := e.charge(ctx, failure); err != nil {
 		return Charge{}, err
 	}
-	ok, err := e.passwordMatches(ctx, c, u.PasswordHash, given)
+	ok, err := e.passwordMatches(ctx, c, who.User.PasswordHash, given)
 	if err != nil {
 		return Charge{}, err
 	}
 	if !ok {
-		return Charge{}, e.loginFailed(ctx, u, c, passwordWrong(), Charge{})
+		return Charge{}, e.loginFailed(ctx, attempt{at: now, client: c, user: who.User}, passwordWrong())
 	}
 	return failure, nil
 }
@@ -115,7 +116,7 @@ func (e *Engine) ChangePassword(ctx context.Context, who Identity, current, next
 	if problem != nil {
 		return unacceptable(*problem)
 	}
-	charge, err := e.reauthenticate(ctx, who.User, current, c, now)
+	charge, err := e.reauthenticate(ctx, who, current, c, now)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/watchword-auth/watchword/internal/knowndevice"
 )
 
 // A forgotten password, in two steps.
@@ -88,22 +90,24 @@ func (e *Engine) ResendVerification(ctx context.Context, email string, c Client)
 // ResetPassword sets a password with a mailed token: one of a reset, or one of a
 // verification link while its address is not proven. Having read the mail proves
 // the address; if it is the first proof, whoever created the account loses it. An
-// address with waiting sign-ups and no account gets its account now. Codes:
+// address with waiting sign-ups and no account gets its account now. It returns the
+// SignIn.DeviceToken of the client: whoever resets a password signs in next, while
+// strangers may have used up the limits of unknown devices. Codes:
 // CodeMailTokenInvalid, CodeValidationFailed (password), CodeSignupClosed,
 // CodeEmailTaken, CodeTryLater.
-func (e *Engine) ResetPassword(ctx context.Context, token, password Secret, c Client) error {
+func (e *Engine) ResetPassword(ctx context.Context, token, password Secret, c Client) (deviceToken Secret, err error) {
 	now := e.now()
 	box, err := e.openLink(ctx, token, now, MailReset, MailVerify)
 	if err != nil {
-		return err
+		return "", err
 	}
 	normal, problem := e.acceptable("password", password, box.link.Email, box.account.Name)
 	if problem != nil {
-		return unacceptable(*problem)
+		return "", unacceptable(*problem)
 	}
 	hash, err := e.hash(ctx, c, normal)
 	if err != nil {
-		return err
+		return "", err
 	}
 	owner := ownerAfter(box.account, candidate{"", signupDetails{"", hash}}, box.link.Email, now)
 	event := e.event(EventPasswordReset, c, now).of(owner.ID)
@@ -122,11 +126,11 @@ func (e *Engine) ResetPassword(ctx context.Context, token, password Secret, c Cl
 		return e.passwordChanged(ctx, tx, owner, "", event)
 	})
 	if err != nil {
-		return err
+		return "", err
 	}
 	e.announce(event)
 	e.wakeOutbox()
-	return nil
+	return e.deviceToken(knowndevice.ID{}, owner), nil
 }
 
 // mailTokenOf looks a mailed token up without spending it.

@@ -211,6 +211,8 @@ func sessionEnded(why EndReason) *Error {
 		detail = "You were signed out because the password was changed. Sign in again."
 	case EndedIdle, EndedExpired:
 		detail = "You were signed out because this session was not used for a while, or was old. Sign in again."
+	case EndedReplaced:
+		detail = "A later sign-in in the same browser replaced this session. Sign in again if you are not signed in."
 	case EndedByUser, EndedLogoutAll:
 		detail = "You signed out from another device. Sign in again."
 	}

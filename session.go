@@ -50,8 +50,9 @@ const (
 	EndedDisabled   EndReason = "account_disabled"
 	EndedDeleted    EndReason = "account_deleted"
 	EndedTooMany    EndReason = "too_many_sessions"
-	EndedIdle       EndReason = "idle"    // computed, never stored
-	EndedExpired    EndReason = "expired" // computed, never stored
+	EndedReplaced   EndReason = "replaced" // a sign-in overwrote its refresh cookie
+	EndedIdle       EndReason = "idle"     // computed, never stored
+	EndedExpired    EndReason = "expired"  // computed, never stored
 )
 
 // A SessionPolicy bounds the life of sessions. It is applied at each use, so

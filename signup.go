@@ -9,6 +9,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/watchword-auth/watchword/internal/knowndevice"
 )
 
 // Sign-up, in the order of its checks:
@@ -32,6 +34,9 @@ type SignUpRequest struct {
 	Password Secret
 	Name     string // may be empty; at most 200 code points
 	Client   Client
+
+	// Replaces is as in LoginRequest.
+	Replaces Secret
 }
 
 // SignUp creates an account and opens its first session. It returns nil without
@@ -62,8 +67,12 @@ func (e *Engine) SignUp(ctx context.Context, r SignUpRequest) (*SignIn, error) {
 		return nil, e.signUpByMail(ctx, user, r.Client, now)
 	}
 
-	session := e.newSession(user.ID, true, r.Client, now)
-	event := e.event(EventSignup, r.Client, now).of(user.ID).on(session.ID)
+	entry, err := e.newEntry(ctx, e.newSession(user.ID, true, r.Client, now), r.Replaces)
+	if err != nil {
+		return nil, err
+	}
+	var events []Event
+	event := e.event(EventSignup, r.Client, now).of(user.ID).on(entry.session.ID)
 	err = e.store.Update(ctx, func(tx Tx) error {
 		ours, err := tx.InsertUser(ctx, user, now)
 		if err != nil {
@@ -75,14 +84,15 @@ func (e *Engine) SignUp(ctx context.Context, r SignUpRequest) (*SignIn, error) {
 		if err := e.post(ctx, tx, mailTo(MailVerify, user, event)); err != nil {
 			return err
 		}
-		return e.openSession(ctx, tx, session, event)
+		events, err = e.openSession(ctx, tx, entry, event)
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	e.announce(event)
+	e.announce(events...)
 	e.wakeOutbox()
-	return e.signIn(user, session, now)
+	return e.signInOn(knowndevice.ID{}, user, entry.session)
 }
 
 // A Signup waits for its address to be proven (SignupVerified). It is no account.

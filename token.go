@@ -28,6 +28,11 @@ type SignIn struct {
 
 	// RefreshExpires is when the session dies if it is not refreshed before.
 	RefreshExpires time.Time
+
+	// DeviceToken makes the client a known device of the account until its
+	// password changes (Client.DeviceToken). It is the presented one while that is
+	// valid. It grants no access. Empty after a refresh.
+	DeviceToken Secret
 }
 
 // RefreshLife is how long a browser is to keep the refresh token: as long as the

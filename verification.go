@@ -30,6 +30,9 @@ type VerifyRequest struct {
 	Password   Secret   // of a sign-up for the address; may be empty
 	Persistent bool     // of the session that the password opens
 	Client     Client
+
+	// Replaces is as in LoginRequest.
+	Replaces Secret
 }
 
 // VerifyEmail proves an address. It returns nil without an error if a live
@@ -160,32 +163,36 @@ func (e *Engine) verifyByPassword(ctx context.Context, box mailbox, r VerifyRequ
 	if err != nil {
 		return nil, err
 	}
-	winner, failure, err := e.tryPassword(ctx, box, passwordTry{candidates, r.Password, r.Client, now})
+	winner, a, err := e.tryPassword(ctx, box, passwordTry{candidates, r.Password, r.Client, now})
 	if err != nil {
 		return nil, err
 	}
 	owner := ownerAfter(box.account, winner, box.link.Email, now)
-	session := e.newSession(owner.ID, r.Persistent, r.Client, now)
-	verified := e.event(EventEmailVerified, r.Client, now).of(owner.ID).on(session.ID)
-	opened := e.event(EventLogin, r.Client, now).of(owner.ID).on(session.ID)
+	entry, err := e.newEntry(ctx, e.newSession(owner.ID, r.Persistent, r.Client, now), r.Replaces)
+	if err != nil {
+		return nil, err
+	}
+	verified := e.event(EventEmailVerified, r.Client, now).of(owner.ID).on(entry.session.ID)
+	var events []Event
 	err = e.store.Update(ctx, func(tx Tx) error {
 		if err := e.settle(ctx, tx, box, winner, owner); err != nil {
 			return err
 		}
-		if err := refund(ctx, tx, failure); err != nil {
+		if err := refund(ctx, tx, a.failure...); err != nil {
 			return err
 		}
 		if err := tx.InsertEvent(ctx, verified); err != nil {
 			return err
 		}
-		return e.openSession(ctx, tx, session, opened)
+		events, err = e.openSession(ctx, tx, entry, e.event(EventLogin, r.Client, now))
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	e.announce(verified)
-	e.announce(opened)
-	return e.signIn(owner, session, now)
+	e.announce(events...)
+	return e.signInOn(a.device, owner, entry.session)
 }
 
 // A candidate is a password that may come with a link: of the account (SignupID
@@ -218,21 +225,19 @@ type passwordTry struct {
 	at         time.Time
 }
 
-// tryPassword finds the candidate that a password belongs to, and the charge to
-// refund with what follows. A try is charged and recorded as a login is. Codes:
-// CodePasswordWrong, CodeAccountDisabled, CodeRateLimited, CodeTryLater.
-func (e *Engine) tryPassword(
-	ctx context.Context, box mailbox, t passwordTry,
-) (winner candidate, failure Charge, err error) {
+// tryPassword finds the candidate that a password belongs to, and the attempt, whose
+// charges are to be refunded with what follows. A try is charged and recorded as a
+// login is. Codes: CodePasswordWrong, CodeAccountDisabled, CodeRateLimited,
+// CodeTryLater.
+func (e *Engine) tryPassword(ctx context.Context, box mailbox, t passwordTry) (winner candidate, a attempt, err error) {
 	email := box.link.Email
 	if box.account.ID != "" {
 		email = box.account.Email
 	}
-	failure = e.opts.Limits.FailedPasswords.charge("password", string(email), t.at)
-	client := e.opts.Limits.LoginPerClient.charge("login", t.client.key(), t.at)
-	if _, _, err = e.attempt(ctx, email, t.at, charges(failure, client)); err != nil {
-		return candidate{}, Charge{}, err
+	if a, err = e.attempt(ctx, email, t.client, t.at); err != nil {
+		return candidate{}, attempt{}, err
 	}
+	a.user = box.account // which the candidates are of
 	if len(t.candidates) == 0 {
 		t.candidates = []candidate{{}} // costs a hash and matches no password
 	}
@@ -245,14 +250,14 @@ func (e *Engine) tryPassword(
 	}
 	switch {
 	case err != nil:
-		return candidate{}, Charge{}, err
+		return candidate{}, attempt{}, err
 	case !right:
-		refusal := refuse(CodePasswordWrong, "This is not the password. Try again, or choose a new one.")
-		return candidate{}, Charge{}, e.loginFailed(ctx, box.account, t.client, refusal, Charge{})
+		a.failure = nil // stays charged
+		return candidate{}, attempt{}, e.loginFailed(ctx, a, refuse(CodePasswordWrong, "This is not the password. Try again, or choose a new one."))
 	case box.account.Disabled():
-		return candidate{}, Charge{}, e.loginFailed(ctx, box.account, t.client, accountDisabled(), failure)
+		return candidate{}, attempt{}, e.loginFailed(ctx, a, accountDisabled())
 	}
-	return winner, failure, nil
+	return winner, a, nil
 }
 
 // ownerAfter is the account as the winner of its address leaves it. A sign-up that

@@ -480,7 +480,7 @@ func TestAPasswordBesideALinkIsLimitedAsALoginIs(t *testing.T) {
 	}
 	_, err := r.open(t, link, goodPassword)
 	wantCode(t, err, watchword.CodeRateLimited)
-	wantCode(t, r.tryLogin(t, victim, goodPassword), watchword.CodeRateLimited)
+	wantCode(t, r.tryOn(t, victim, goodPassword, laptop), watchword.CodeRateLimited)
 	r.clock.advance(15 * time.Minute)
 	for range 20 { // right passwords cost nothing
 		wantCode(t, r.tryLogin(t, victim, goodPassword), watchword.CodeEmailNotVerified)

@@ -126,6 +126,10 @@ type Client struct {
 	Address   netip.Addr // after trusted proxies; invalid: unknown
 	UserAgent string
 	RequestID string
+
+	// DeviceToken is the SignIn.DeviceToken that the client kept of an earlier
+	// sign-in. Empty, or not of the account: the device is not known.
+	DeviceToken Secret
 }
 
 // An Engine carries out the flows. It is safe for concurrent use.
@@ -143,6 +147,7 @@ type Engine struct {
 
 	mailSecret   []byte        // makes the tokens in mails
 	importSecret []byte        // makes the ids of imported accounts
+	deviceSecret []byte        // recognises known devices
 	mailPosted   chan struct{} // wakes the outbox
 	feed         feed
 }
@@ -203,6 +208,7 @@ func New(ctx context.Context, store Store, opts Options) (*Engine, error) {
 		clock:        steadyclock.New(opts.Now),
 		mailSecret:   box.Derive("mail token"),
 		importSecret: box.Derive("import id"),
+		deviceSecret: box.Derive("known device"),
 		mailPosted:   make(chan struct{}, 1),
 		feed:         newFeed(),
 	}

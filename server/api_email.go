@@ -32,6 +32,7 @@ type verifiedAnswer struct {
 	TokenType    string    `json:"tokenType,omitempty" enum:"Bearer"`
 	ExpiresIn    int64     `json:"expiresIn,omitempty" doc:"Seconds"`
 	RefreshToken string    `json:"refreshToken,omitempty" doc:"Only with delivery: body"`
+	DeviceToken  string    `json:"deviceToken,omitempty" doc:"Only with delivery: body. As in a login"`
 }
 
 type changeEmailBody struct {
@@ -73,6 +74,7 @@ func (s *Server) verifyEmail(w http.ResponseWriter, r *http.Request) error {
 	in, err := s.engine.VerifyEmail(r.Context(), watchword.VerifyRequest{
 		Token: watchword.Secret(body.Token), Presented: s.presented(r), Password: watchword.Secret(body.Password),
 		Persistent: body.Remember == nil || *body.Remember, Client: s.clientOf(w, r),
+		Replaces: s.replacedToken(r, body.Delivery),
 	})
 	if err != nil {
 		return err

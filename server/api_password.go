@@ -15,6 +15,12 @@ type emailBody struct {
 type resetBody struct {
 	Token    string `json:"token" doc:"From the link in the mail"`
 	Password string `json:"password"`
+	Delivery string `json:"delivery,omitempty" enum:"cookie,body" doc:"body: no cookie is set. Default: cookie"`
+}
+
+type resetAnswer struct {
+	Message     string `json:"message"`
+	DeviceToken string `json:"deviceToken" doc:"Makes this device a known one, as the cookie does: send it with the next login. It grants no access"`
 }
 
 type changePasswordBody struct {
@@ -41,11 +47,17 @@ func (s *Server) resetPassword(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	err = s.engine.ResetPassword(r.Context(), watchword.Secret(body.Token), watchword.Secret(body.Password), s.clientOf(w, r))
+	if err := checkDelivery(body.Delivery); err != nil {
+		return err
+	}
+	device, err := s.engine.ResetPassword(r.Context(), watchword.Secret(body.Token), watchword.Secret(body.Password), s.clientOf(w, r))
 	if err != nil {
 		return err
 	}
-	return respond.JSON(w, http.StatusOK, messageBody{"The password is changed. You were signed out everywhere: sign in with the new one."})
+	if body.Delivery != deliveryBody {
+		s.rememberDevice(w, r, device)
+	}
+	return respond.JSON(w, http.StatusOK, resetAnswer{"The password is changed. You were signed out everywhere: sign in with the new one.", string(device)})
 }
 
 func (s *Server) changePassword(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {

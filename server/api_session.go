@@ -21,6 +21,8 @@ type loginBody struct {
 	Password string `json:"password"`
 	Remember *bool  `json:"remember,omitempty" doc:"false: the session ends with the browser, and sooner if unused. Default: true"`
 	Delivery string `json:"delivery,omitempty" enum:"cookie,body" doc:"Where the refresh token is to go. Default: cookie"`
+
+	DeviceToken string `json:"deviceToken,omitempty" doc:"Of an earlier sign-in or reset: a known device has its own limit of failed passwords"`
 }
 
 type refreshBody struct {
@@ -37,6 +39,7 @@ type signedInBody struct {
 	TokenType    string   `json:"tokenType" enum:"Bearer"`
 	ExpiresIn    int64    `json:"expiresIn" doc:"Seconds until the access token expires: at most until the session does"`
 	RefreshToken string   `json:"refreshToken,omitempty" doc:"Only with delivery: body"`
+	DeviceToken  string   `json:"deviceToken,omitempty" doc:"Only with delivery: body, after a sign-in. Send it with the next login. It grants no access"`
 }
 
 type logoutAllAnswer struct {
@@ -67,9 +70,10 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request, status int, in *
 		ExpiresIn:   int64(in.ExpiresIn / time.Second),
 	}
 	if inBody == deliveryBody {
-		body.RefreshToken = string(in.RefreshToken)
+		body.RefreshToken, body.DeviceToken = string(in.RefreshToken), string(in.DeviceToken)
 	} else {
 		s.setCookie(w, in)
+		s.rememberDevice(w, r, in.DeviceToken)
 		if r.URL.Path != pathRefresh && len(s.pageCookie().Values(r)) > 0 {
 			s.pageCookie().Clear(w) // pages go by the newest sign-in
 		}
@@ -94,6 +98,7 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
 	}
 	in, err := s.engine.SignUp(r.Context(), watchword.SignUpRequest{
 		Email: body.Email, Password: watchword.Secret(body.Password), Name: body.Name, Client: s.clientOf(w, r),
+		Replaces: s.replacedToken(r, body.Delivery),
 	})
 	if err != nil {
 		return err
@@ -112,9 +117,14 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 	if err := checkDelivery(body.Delivery); err != nil {
 		return err
 	}
+	client := s.clientOf(w, r)
+	if body.DeviceToken != "" {
+		client.DeviceToken = watchword.Secret(body.DeviceToken)
+	}
 	in, err := s.engine.Login(r.Context(), watchword.LoginRequest{
 		Email: body.Email, Password: watchword.Secret(body.Password),
-		Persistent: body.Remember == nil || *body.Remember, Client: s.clientOf(w, r),
+		Persistent: body.Remember == nil || *body.Remember, Client: client,
+		Replaces: s.replacedToken(r, body.Delivery),
 	})
 	if err != nil {
 		return err

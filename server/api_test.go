@@ -311,7 +311,7 @@ func TestSignUpWithVerificationTellsNobodyWhoHasAnAccount(t *testing.T) {
 	want(t, b.post("/email/verify", map[string]any{"token": token, "password": otherPassword}), 403, watchword.CodePasswordWrong)
 	verified := b.post("/email/verify", map[string]any{"token": token, "password": goodPassword, "remember": false})
 	want(t, verified, 200, "")
-	if c := verified.Cookies(); len(c) != 1 || c[0].Name != "watchword" || c[0].MaxAge != 0 || verified.text("accessToken") == "" {
+	if c := verified.Cookies(); len(c) != 2 || c[0].Name != "watchword" || c[1].Name != "watchword-known" || c[0].MaxAge != 0 || verified.text("accessToken") == "" {
 		t.Errorf("it did not sign in as a login does: %v", c)
 	}
 	taken := b.post("/register", body)

@@ -40,4 +40,24 @@ func (s *Server) setCookie(w http.ResponseWriter, in *watchword.SignIn) {
 	s.refreshCookie().Set(w, string(in.RefreshToken), in.RefreshLife())
 }
 
+// knownCookie makes the browser a known device of the account that last signed in
+// there. It is no credential: a request may carry it and not tell where it is from.
+func (s *Server) knownCookie() tokencookie.Cookie {
+	return tokencookie.KnownDevice(s.https, s.opts.CookieSameSite)
+}
+
+// rememberDevice hands out the token of a known device, unless the browser has it.
+func (s *Server) rememberDevice(w http.ResponseWriter, r *http.Request, token watchword.Secret) {
+	s.knownCookie().Renew(w, r, string(token), tokencookie.KnownDeviceLife)
+}
+
+// replacedToken is the refresh token in the cookie that a sign-in overwrites, if it
+// overwrites one.
+func (s *Server) replacedToken(r *http.Request, delivery string) watchword.Secret {
+	if delivery == deliveryBody {
+		return ""
+	}
+	return watchword.Secret(s.refreshCookie().Value(r))
+}
+
 func (s *Server) clearCookie(w http.ResponseWriter) { s.refreshCookie().Clear(w) }

@@ -31,6 +31,7 @@ type accountEvent struct {
 	Kind            watchword.EventKind
 	At              time.Time
 	Device, Address string
+	Times           int
 }
 
 func (s *Server) accountView(r *http.Request, who watchword.Identity) (*view, error) {
@@ -51,7 +52,7 @@ func (s *Server) accountView(r *http.Request, who watchword.Identity) (*view, er
 		data.Sessions = append(data.Sessions, accountSession{string(one.ID), one.Device, one.Address, one.CreatedAt, one.RotatedAt, one.ID == who.Session.ID})
 	}
 	for _, one := range events {
-		data.Events = append(data.Events, accountEvent{one.Kind, one.At, one.Device, one.Address})
+		data.Events = append(data.Events, accountEvent{one.Kind, one.At, one.Device, one.Address, one.Times})
 	}
 	v.Data = data
 	return v, nil

@@ -188,6 +188,7 @@ func (s *Server) verifyLink(w http.ResponseWriter, r *http.Request, in linkInput
 	session, err := s.engine.VerifyEmail(r.Context(), watchword.VerifyRequest{
 		Token: in.token, Presented: in.presented, Password: in.password,
 		Persistent: in.form.Get("remember") != "", Client: in.client,
+		Replaces: s.replacedToken(r, ""),
 	})
 	if err != nil {
 		return err
@@ -195,15 +196,17 @@ func (s *Server) verifyLink(w http.ResponseWriter, r *http.Request, in linkInput
 	if session == nil {
 		return s.showTold(w, r, told{Title: "verify.title", Text: "verify.done", SignedIn: true})
 	}
-	s.enter(w, session)
+	s.enter(w, r, session)
 	s.redirect(w, pathAccount, url.Values{"done": {"verified"}})
 	return nil
 }
 
 func (s *Server) resetLink(w http.ResponseWriter, r *http.Request, in linkInput) error {
-	if err := s.engine.ResetPassword(r.Context(), in.token, in.password, in.client); err != nil {
+	device, err := s.engine.ResetPassword(r.Context(), in.token, in.password, in.client)
+	if err != nil {
 		return err
 	}
+	s.rememberDevice(w, r, device)
 	if in.form.Get("chosen") != "" {
 		return s.showTold(w, r, told{Title: "reset.title", Text: "verify.chosen"})
 	}

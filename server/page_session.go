@@ -31,8 +31,9 @@ func (s *Server) pageCookie() tokencookie.Cookie {
 // enter hands out both cookies. Neither outlives the browser if the session is not
 // to. Where the refresh cookie goes along from other sites (SameSite=None), somebody
 // may sign in there while the browser keeps this one back: then there is only one.
-func (s *Server) enter(w http.ResponseWriter, in *watchword.SignIn) {
+func (s *Server) enter(w http.ResponseWriter, r *http.Request, in *watchword.SignIn) {
 	s.setCookie(w, in)
+	s.rememberDevice(w, r, in.DeviceToken)
 	if s.opts.CookieSameSite == http.SameSiteNoneMode {
 		return
 	}
@@ -81,6 +82,9 @@ func (s *Server) visitor(w http.ResponseWriter, r *http.Request) (visitor, error
 		return visitor{}, err
 	}
 	in, err := s.engine.Refresh(r.Context(), token, s.clientOf(w, r))
+	if isReplaced(err) {
+		return visitor{}, nil // the browser may hold the cookies of the later sign-in already
+	}
 	if why := whyOut(err); why != "" {
 		s.leave(w)
 		return visitor{why: why}, nil
@@ -89,6 +93,9 @@ func (s *Server) visitor(w http.ResponseWriter, r *http.Request) (visitor, error
 		return visitor{}, err
 	}
 	who, err := s.engine.Authenticate(r.Context(), in.AccessToken)
+	if isReplaced(err) {
+		return visitor{}, nil
+	}
 	if why := whyOut(err); why != "" { // this very moment
 		s.leave(w)
 		return visitor{why: why}, nil
@@ -96,7 +103,7 @@ func (s *Server) visitor(w http.ResponseWriter, r *http.Request) (visitor, error
 	if err != nil {
 		return visitor{}, err
 	}
-	s.enter(w, in)
+	s.enter(w, r, in)
 	return visitor{Identity: who, signedIn: true}, nil
 }
 
@@ -118,6 +125,12 @@ func whyOut(err error) string {
 		return "ended"
 	}
 	return ""
+}
+
+// isReplaced reports whether a sign-in over its cookie ended the session.
+func isReplaced(err error) bool {
+	var refusal *watchword.Error
+	return errors.As(err, &refusal) && refusal.Ended == watchword.EndedReplaced
 }
 
 // known lets a request pass that is signed in, and sends others to sign in.

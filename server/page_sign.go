@@ -63,11 +63,12 @@ func (s *Server) loginForm(w http.ResponseWriter, r *http.Request) error {
 	in, err := s.engine.Login(r.Context(), watchword.LoginRequest{
 		Email: form.Get("email"), Password: watchword.Secret(form.Get("password")),
 		Persistent: form.Get("remember") != "", Client: s.clientOf(w, r),
+		Replaces: s.replacedToken(r, ""),
 	})
 	if err != nil {
 		return s.refill(w, r, s.signView(r, "login", form).filled("login", form), err)
 	}
-	s.enter(w, in)
+	s.enter(w, r, in)
 	s.redirect(w, s.returnTo(form.Get("return_to")), nil)
 	return nil
 }
@@ -79,6 +80,7 @@ func (s *Server) signupForm(w http.ResponseWriter, r *http.Request) error {
 	}
 	in, err := s.engine.SignUp(r.Context(), watchword.SignUpRequest{
 		Email: form.Get("email"), Password: watchword.Secret(form.Get("password")), Name: form.Get("name"), Client: s.clientOf(w, r),
+		Replaces: s.replacedToken(r, ""),
 	})
 	if err != nil {
 		return s.refill(w, r, s.signView(r, "signup", form).filled("signup", form), err)
@@ -86,7 +88,7 @@ func (s *Server) signupForm(w http.ResponseWriter, r *http.Request) error {
 	if in == nil {
 		return s.tell(w, r, "signup.sent")
 	}
-	s.enter(w, in)
+	s.enter(w, r, in)
 	s.redirect(w, s.returnTo(form.Get("return_to")), nil)
 	return nil
 }

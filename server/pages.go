@@ -151,7 +151,7 @@ func (v *view) filled(form string, typed url.Values) *view {
 // refuse says what is wrong with what was typed.
 func (v *view) refuse(refusal *watchword.Error) {
 	v.faults = map[string]string{}
-	v.Problem = v.T("error." + string(refusal.Code))
+	v.Problem = v.problemOf(refusal)
 	for _, fault := range refusal.Fields {
 		text, special := v.texts[v.words]["fault."+fault.Field+"."+fault.Code]
 		if !special {
@@ -175,6 +175,25 @@ func (v *view) refuse(refusal *watchword.Error) {
 	if ofField {
 		v.faults[field], v.Problem = v.Problem, v.T("error."+string(watchword.CodeValidationFailed))
 	}
+}
+
+// problemOf says what is wrong, and after a limit when to try again.
+func (v *view) problemOf(refusal *watchword.Error) string {
+	text := v.T("error." + string(refusal.Code))
+	return strings.Replace(text, "{wait}", v.duration(refusal.RetryAfter), 1)
+}
+
+// duration writes a wait in words, rounded up: in seconds below a minute, else in
+// minutes.
+func (v *view) duration(d time.Duration) string {
+	n, unit := max(int((d+time.Second-1)/time.Second), 1), "second"
+	if n >= 60 {
+		n, unit = (n+59)/60, "minute"
+	}
+	if n == 1 {
+		return v.T("duration." + unit)
+	}
+	return v.T("duration."+unit+"s", n)
 }
 
 // refill shows a page again whose form was refused. What is no refusal is not for its
@@ -211,7 +230,7 @@ func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 // failPage tells people what tells programs in JSON.
 func (s *Server) failPage(w http.ResponseWriter, r *http.Request, refusal *watchword.Error) error {
 	v := s.newView(r, "error")
-	v.Problem = v.T("error." + string(refusal.Code))
+	v.Problem = v.problemOf(refusal)
 	v.Data = w.Header().Get(requestIDHeader)
 	return s.show(w, statusOf(refusal.Code), v)
 }

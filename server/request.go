@@ -13,6 +13,8 @@ func (s *Server) clientOf(w http.ResponseWriter, r *http.Request) watchword.Clie
 		Address:   s.proxies.Client(r.RemoteAddr, r.Header.Values("X-Forwarded-For")),
 		UserAgent: r.UserAgent(),
 		RequestID: w.Header().Get(requestIDHeader),
+
+		DeviceToken: watchword.Secret(s.knownCookie().Value(r)),
 	}
 }
 

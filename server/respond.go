@@ -127,7 +127,8 @@ func (s *Server) failHeaders(w http.ResponseWriter, r *http.Request, refusal *wa
 	}
 	switch refusal.Code {
 	case watchword.CodeRefreshInvalid, watchword.CodeSessionEnded, watchword.CodeRefreshReused:
-		if r.URL.Path == pathRefresh && len(s.refreshCookie().Values(r)) > 0 {
+		// After "replaced" the browser may hold the cookie of the later sign-in already.
+		if r.URL.Path == pathRefresh && len(s.refreshCookie().Values(r)) > 0 && refusal.Ended != watchword.EndedReplaced {
 			s.clearCookie(w)
 		}
 	case watchword.CodeAmbiguousCredentials:

@@ -94,7 +94,7 @@ func (s *Server) routes() []route {
 			join(nil, nil, watchword.CodeNotFound)},
 
 		{"POST", api + "/password/forgot", s.forgotPassword, public, "Have a mail sent to choose a new password", emailBody{}, 202, messageBody{}, join(invalid, again)},
-		{"POST", api + "/password/reset", s.resetPassword, mailed, "Choose a new password", resetBody{}, 200, messageBody{}, join(invalid, spent, watchword.CodeTryLater, watchword.CodeSignupClosed, watchword.CodeEmailTaken)},
+		{"POST", api + "/password/reset", s.resetPassword, mailed, "Choose a new password", resetBody{}, 200, resetAnswer{}, join(invalid, spent, watchword.CodeTryLater, watchword.CodeSignupClosed, watchword.CodeEmailTaken)},
 		{"POST", api + "/password/change", s.signedIn(s.changePassword), bearer, "Change the password; other sessions end", changePasswordBody{}, 200, messageBody{}, join(invalid, wrong)},
 
 		{"POST", api + "/email/verify", s.verifyEmail, mailed, "Prove one's address: with a live session, or with a password, which signs in", verifyBody{}, 200, verifiedAnswer{},

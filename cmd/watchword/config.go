@@ -65,7 +65,7 @@ type Settings struct {
 	MailFrom string           `name:"mail-from" group:"mail" help:"Sender of mails, as in: Example <no-reply@example.com>."`
 
 	Limits              string          `name:"limits" default:"on" oneof:"on,off" group:"limits" help:"off only with a loopback public URL, for load tests."`
-	LimitFailedPassword watchword.Limit `name:"limit-failed-passwords" default:"10/15m" group:"limits" help:"Failed passwords of one account."`
+	LimitFailedPassword watchword.Limit `name:"limit-failed-passwords" default:"10/15m" group:"limits" help:"Failed passwords of one account from one client network."`
 	LimitLogin          watchword.Limit `name:"limit-login" default:"100/15m" group:"limits" help:"Logins of one client."`
 	LimitSignup         watchword.Limit `name:"limit-signup" default:"20/15m" group:"limits" help:"Sign-ups of one client."`
 	LimitMail           watchword.Limit `name:"limit-mail" default:"30/15m" group:"limits" help:"Requests of one client that send mail."`

@@ -155,7 +155,11 @@ func (c *userShow) Run(ctx context.Context, p *program) error {
 	p.say("\nLast events: %d", len(events))
 	t := newTable("TIME", "EVENT", "FROM", "DEVICE", "DETAIL", "SESSION")
 	for _, e := range events {
-		t.row(clock(e.At), string(e.Kind), e.Address, e.Device, e.Detail, string(e.SessionID))
+		detail := e.Detail
+		if e.Times > 1 {
+			detail += fmt.Sprintf(" (%d times)", e.Times)
+		}
+		t.row(clock(e.At), string(e.Kind), e.Address, e.Device, detail, string(e.SessionID))
 	}
 	return p.printTable(t)
 }
@@ -308,12 +312,13 @@ type eventView struct {
 	Device    string              `json:"device,omitempty"`
 	RequestID string              `json:"requestId,omitempty"`
 	Detail    string              `json:"detail,omitempty"`
+	Times     int                 `json:"times"`
 }
 
 func eventsJSON(events []watchword.Event) []eventView {
 	views := make([]eventView, len(events))
 	for i, e := range events {
-		views[i] = eventView{stamp(e.At), e.Kind, e.SessionID, e.Address, e.Device, e.RequestID, e.Detail}
+		views[i] = eventView{stamp(e.At), e.Kind, e.SessionID, e.Address, e.Device, e.RequestID, e.Detail, e.Times}
 	}
 	return views
 }

@@ -29,13 +29,14 @@ type Options struct {
 type Dialect struct {
 	engine *watchword.Engine
 	cookie tokencookie.Cookie
+	known  tokencookie.Cookie // of a known device
 }
 
 // New makes the dialect. It fails on a cookie that browsers would not keep.
 func New(engine *watchword.Engine, o Options) (*Dialect, error) {
 	cookie := tokencookie.Cookie{Name: "jwt", Secure: o.Secure,
 		SameSite: cmp.Or(o.CookieSameSite, http.SameSiteStrictMode)}
-	return &Dialect{engine, cookie}, cookie.Check()
+	return &Dialect{engine, cookie, tokencookie.KnownDevice(o.Secure, cookie.SameSite)}, cookie.Check()
 }
 
 // Takes reports whether a request is for one of the lesson's five paths. Two of them
@@ -120,8 +121,9 @@ type tokenBody struct {
 
 // signIn answers with both tokens. The cookie outlives the access token in it: by
 // one that has expired nobody is let in, but can still sign out.
-func (d *Dialect) signIn(w http.ResponseWriter, status int, in *watchword.SignIn) error {
+func (d *Dialect) signIn(w http.ResponseWriter, r *http.Request, status int, in *watchword.SignIn) error {
 	d.cookie.Set(w, string(in.AccessToken), in.RefreshLife())
+	d.known.Renew(w, r, string(in.DeviceToken), tokencookie.KnownDeviceLife)
 	access := string(in.AccessToken)
 	return respond.JSON(w, status, signedInAnswer{access, access, string(in.RefreshToken)})
 }
@@ -141,7 +143,7 @@ func (d *Dialect) register(w http.ResponseWriter, r *http.Request, c watchword.C
 		respond.Write(w, http.StatusAccepted, "text/plain", []byte("Look into your mailbox: a mail tells you how to go on."))
 		return nil
 	}
-	return d.signIn(w, http.StatusCreated, in)
+	return d.signIn(w, r, http.StatusCreated, in)
 }
 
 func (d *Dialect) login(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
@@ -155,7 +157,7 @@ func (d *Dialect) login(w http.ResponseWriter, r *http.Request, c watchword.Clie
 	if err != nil {
 		return err
 	}
-	return d.signIn(w, http.StatusOK, in)
+	return d.signIn(w, r, http.StatusOK, in)
 }
 
 func (d *Dialect) renew(w http.ResponseWriter, r *http.Request, c watchword.Client) error {

@@ -21,6 +21,7 @@ const (
 
 	signedIn   = `{"token":"{access}","accessToken":"{access}","refreshToken":"{refresh}"}`
 	cookieSet  = `jwt={access}; Path=/; Max-Age=604800; HttpOnly; SameSite=Strict`
+	knownSet   = `watchword-known=wwd_*; Path=/; Max-Age=34560000; HttpOnly; SameSite=Strict`
 	cookieGone = `jwt=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict`
 	profile    = `{"user":{"id":"{id}","username":"ada","email":"ada@example.com"}}`
 	jsonUTF8   = "application/json; charset=utf-8"
@@ -35,7 +36,7 @@ func TestTheContract(t *testing.T) {
 	s := dialecttest.Start(t, nil)
 	c, bearer := s.Client(t), []string{"Authorization", "Bearer {access}"}
 	c.Run(
-		exchange{Request: "POST /register", Body: register, Status: 201, Answer: signedIn, Want: headers{"Content-Type": jsonUTF8, "Set-Cookie": cookieSet}},
+		exchange{Request: "POST /register", Body: register, Status: 201, Answer: signedIn, Want: headers{"Content-Type": jsonUTF8, "Set-Cookie": cookieSet + " | " + knownSet}},
 		exchange{Request: "POST /register", Body: register, Status: 400, Answer: "User already exists", Want: headers{"Content-Type": textUTF8, "Set-Cookie": ""}},
 		exchange{Name: "the cookie", Request: "GET /profile", Status: 200, Answer: profile, Want: headers{"Content-Type": jsonUTF8, "Set-Cookie": ""}},
 		exchange{Name: "a bad bearer beside a good cookie", Request: "GET /profile", Headers: []string{"Authorization", "Bearer x.y.z"}, Status: 401, Answer: "*",

@@ -27,7 +27,7 @@ func (d *Dialect) Refuse(w http.ResponseWriter, r *http.Request, status int, why
 	if why.Code == watchword.CodeParameterInvalid && strings.HasPrefix(r.URL.Path, base+"/resetpass/") {
 		why = &watchword.Error{Code: watchword.CodeMailTokenInvalid} // a link whose end was garbled
 	}
-	if clears(why.Code, len(d.cookie.Values(r))) {
+	if clears(why, len(d.cookie.Values(r))) {
 		d.cookie.Clear(w)
 	}
 	w.Header().Del("WWW-Authenticate")
@@ -86,11 +86,12 @@ func challengeOf(code watchword.Code) string {
 	return fmt.Sprintf(`Bearer realm=%q, error=%q, error_description=%q`, realm, name, description)
 }
 
-// clears reports whether the refresh cookies of a request are of no more use.
-func clears(code watchword.Code, cookies int) bool {
-	switch code {
+// clears reports whether the refresh cookies of a request should be deleted. After a
+// session was replaced, the browser may hold the cookie of the later sign-in already.
+func clears(why *watchword.Error, cookies int) bool {
+	switch why.Code {
 	case watchword.CodeRefreshInvalid, watchword.CodeRefreshReused:
-		return cookies > 0
+		return cookies > 0 && why.Ended != watchword.EndedReplaced
 	case watchword.CodeAmbiguousCredentials:
 		return cookies > 1
 	}

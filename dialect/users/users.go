@@ -9,6 +9,7 @@ package users
 
 import (
 	"cmp"
+	"errors"
 	"net/http"
 	"strings"
 
@@ -32,13 +33,14 @@ type Options struct {
 type Dialect struct {
 	engine *watchword.Engine
 	cookie tokencookie.Cookie
+	known  tokencookie.Cookie // of a known device
 }
 
 // New makes the dialect. It fails on a cookie that browsers would not keep.
 func New(engine *watchword.Engine, o Options) (*Dialect, error) {
 	cookie := tokencookie.Cookie{Name: "refreshTkn", Domain: o.CookieDomain, Secure: o.Secure,
 		SameSite: cmp.Or(o.CookieSameSite, http.SameSiteStrictMode)}
-	return &Dialect{engine, cookie}, cookie.Check()
+	return &Dialect{engine, cookie, tokencookie.KnownDevice(o.Secure, cookie.SameSite)}, cookie.Check()
 }
 
 // Takes reports whether a request is for a path below /api/users.
@@ -146,8 +148,9 @@ func userOf(u watchword.User) userBody {
 	return userBody{string(u.ID), string(u.ID), first, last, string(u.Email)}
 }
 
-func (d *Dialect) signIn(w http.ResponseWriter, status int, in *watchword.SignIn) error {
+func (d *Dialect) signIn(w http.ResponseWriter, r *http.Request, status int, in *watchword.SignIn) error {
 	d.cookie.Set(w, string(in.RefreshToken), in.RefreshLife())
+	d.known.Renew(w, r, string(in.DeviceToken), tokencookie.KnownDeviceLife)
 	return respond.JSON(w, status, signedInAnswer{true, userOf(in.User), string(in.AccessToken)})
 }
 
@@ -158,11 +161,12 @@ func (d *Dialect) login(w http.ResponseWriter, r *http.Request, c watchword.Clie
 	}
 	in, err := d.engine.Login(r.Context(), watchword.LoginRequest{
 		Email: body.Email, Password: watchword.Secret(body.Password), Persistent: true, Client: c,
+		Replaces: watchword.Secret(d.cookie.Value(r)),
 	})
 	if err != nil {
 		return err
 	}
-	return d.signIn(w, http.StatusOK, in)
+	return d.signIn(w, r, http.StatusOK, in)
 }
 
 func (d *Dialect) signup(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
@@ -178,6 +182,7 @@ func (d *Dialect) signup(w http.ResponseWriter, r *http.Request, c watchword.Cli
 	}
 	in, err := d.engine.SignUp(r.Context(), watchword.SignUpRequest{
 		Email: body.Email, Password: watchword.Secret(body.Password), Name: JoinName(body.FirstName, body.LastName), Client: c,
+		Replaces: watchword.Secret(d.cookie.Value(r)),
 	})
 	if err != nil {
 		return err
@@ -186,7 +191,7 @@ func (d *Dialect) signup(w http.ResponseWriter, r *http.Request, c watchword.Cli
 		return respond.JSON(w, http.StatusForbidden, waitingAnswer{
 			Error: "Confirm your e-mail address", Feedback: "Check your inbox and open the link, then log in."})
 	}
-	return d.signIn(w, http.StatusCreated, in)
+	return d.signIn(w, r, http.StatusCreated, in)
 }
 
 // renew exchanges the cookie.
@@ -196,8 +201,9 @@ func (d *Dialect) renew(r *http.Request, c watchword.Client) (*watchword.SignIn,
 		return nil, err
 	}
 	in, err := d.engine.Refresh(r.Context(), watchword.Secret(token), c)
-	if watchword.CodeOf(err) == watchword.CodeSessionEnded {
-		err = &watchword.Error{Code: watchword.CodeRefreshInvalid, Detail: "This session has ended. Sign in again."}
+	var refusal *watchword.Error
+	if errors.As(err, &refusal) && refusal.Code == watchword.CodeSessionEnded {
+		err = &watchword.Error{Code: watchword.CodeRefreshInvalid, Detail: "This session has ended. Sign in again.", Ended: refusal.Ended}
 	}
 	return in, err
 }
@@ -312,10 +318,11 @@ func (d *Dialect) resetpass(w http.ResponseWriter, r *http.Request, c watchword.
 	if body.Password != body.PasswordConfirm {
 		return unacceptable(watchword.FieldError{Field: "passwordConfirm", Code: watchword.FieldInvalid, Message: "Passwords DO NOT match"})
 	}
-	err = d.engine.ResetPassword(r.Context(), watchword.Secret(r.PathValue("token")), watchword.Secret(body.Password), c)
+	device, err := d.engine.ResetPassword(r.Context(), watchword.Secret(r.PathValue("token")), watchword.Secret(body.Password), c)
 	if err != nil {
 		return err
 	}
+	d.known.Renew(w, r, string(device), tokencookie.KnownDeviceLife)
 	return respond.JSON(w, http.StatusOK, messageAnswer{Message: "Password reset successful", Success: true})
 }
 

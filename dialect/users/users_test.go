@@ -26,6 +26,7 @@ const (
 
 	adaAnswer  = `{"success":true,"user":{"id":"{id}","_id":"{id}","firstName":"Ada Maria","lastName":"de la Cruz","email":"ada@example.com"},"accessToken":"{access}"}`
 	cookieSet  = `refreshTkn={refresh}; Path=/; Max-Age=604800; HttpOnly; SameSite=Strict`
+	knownSet   = `watchword-known=wwd_*; Path=/; Max-Age=34560000; HttpOnly; SameSite=Strict`
 	cookieGone = `refreshTkn=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict`
 	adaSignup  = `{"firstName":"Ada Maria","lastName":"de la Cruz","email":" Ada@Example.com ","password":"` + password + `","passwordConfirm":"` + password + `"}`
 	adaLogin   = `{"email":"ada@example.com","password":"` + password + `"}`
@@ -51,7 +52,7 @@ func TestTheContract(t *testing.T) {
 	c := s.Client(t)
 	c.Run(
 		exchange{Request: "POST /api/users/signup", Body: adaSignup, Status: 201, Answer: adaAnswer, Want: headers{
-			"Content-Type": jsonUTF8, "Set-Cookie": cookieSet, "WWW-Authenticate": "",
+			"Content-Type": jsonUTF8, "Set-Cookie": cookieSet + " | " + knownSet, "WWW-Authenticate": "",
 			"Access-Control-Allow-Origin": dialecttest.FrontEnd, "Access-Control-Allow-Credentials": "true",
 			"Access-Control-Expose-Headers": "Www-Authenticate, Retry-After, X-Request-Id",
 		}},
@@ -112,7 +113,7 @@ func TestAForgottenPassword(t *testing.T) {
 		exchange{Request: "PATCH /api/users/resetpass/{token}", Body: `{}`, Status: 422,
 			Answer: `{"error":[{"msg":"Password CANNOT be empty","path":"password","location":"body"}],"feedback":"Password CANNOT be empty"}`},
 		exchange{Request: "PATCH /api/users/resetpass/{token}", Body: `{"password":"` + other + `","passwordConfirm":"` + other + `"}`, Status: 200,
-			Answer: `{"message":"Password reset successful","success":true}`, Want: headers{"Set-Cookie": ""}},
+			Answer: `{"message":"Password reset successful","success":true}`, Want: headers{"Set-Cookie": knownSet}},
 		exchange{Name: "the token again", Request: "PATCH /api/users/resetpass/{token}", Body: `{"password":"` + other + `","passwordConfirm":"` + other + `"}`, Status: 400, Answer: `{"error":"The reset link is invalid"}`},
 		exchange{Name: "its session has ended", Request: "POST /api/users/reauth", Status: 401, Answer: unauthenticated, Want: headers{"Set-Cookie": cookieGone,
 			"WWW-Authenticate": `Bearer realm="reauth", error="invalid_rft", error_description="the refresh token is not valid"`}},

@@ -1,7 +1,7 @@
 // Package tokencookie keeps a token in a browser: in a cookie that no script reads
 // and that is removed as it was set, or browsers would keep it (RFC 6265bis).
 //
-// It does not know what the token is for.
+// It does not know what a token is for, except that of a known device.
 package tokencookie
 
 import (
@@ -17,6 +17,19 @@ type Cookie struct {
 	Domain   string // "": the host that sets it, alone
 	Secure   bool   // the host is reached by https
 	SameSite http.SameSite
+}
+
+// KnownDeviceLife is as long as browsers keep a cookie at most.
+const KnownDeviceLife = 400 * 24 * time.Hour
+
+// KnownDevice is the cookie by which a browser that has signed in before is
+// recognised. It is for one host, whatever the domain of the refresh cookie is.
+func KnownDevice(secure bool, sameSite http.SameSite) Cookie {
+	name := "watchword-known"
+	if secure {
+		name = "__Host-" + name
+	}
+	return Cookie{Name: name, Secure: secure, SameSite: sameSite}
 }
 
 // Check refuses what browsers would not keep, or net/http not send.
@@ -42,6 +55,15 @@ func (c Cookie) Set(w http.ResponseWriter, token string, life time.Duration) {
 	http.SetCookie(w, cookie)
 }
 
+// Renew sets a token for a time, unless the request has just that one. An empty
+// token sets nothing.
+func (c Cookie) Renew(w http.ResponseWriter, r *http.Request, token string, life time.Duration) {
+	if values := c.Values(r); token == "" || len(values) == 1 && values[0] == token {
+		return
+	}
+	c.Set(w, token, life)
+}
+
 // Clear takes it back.
 func (c Cookie) Clear(w http.ResponseWriter) {
 	cookie := c.with("")
@@ -56,6 +78,14 @@ func (c Cookie) Values(r *http.Request) (tokens []string) {
 		tokens = append(tokens, cookie.Value)
 	}
 	return tokens
+}
+
+// Value is the token of a request, and "" if there is none or more than one.
+func (c Cookie) Value(r *http.Request) string {
+	if values := c.Values(r); len(values) == 1 {
+		return values[0]
+	}
+	return ""
 }
 
 func (c Cookie) with(value string) *http.Cookie {

@@ -163,7 +163,7 @@ func (c *Client) Run(exchanges ...Exchange) {
 	}
 }
 
-var secret = regexp.MustCompile(`(wwr_|wwm_|eyJ)[A-Za-z0-9._-]+`)
+var secret = regexp.MustCompile(`(wwr_|wwm_|wwd_|eyJ)[A-Za-z0-9._-]+`)
 
 // unsaid leaves tokens out of what a test prints.
 func unsaid(text string) string { return secret.ReplaceAllString(text, "$1…") }

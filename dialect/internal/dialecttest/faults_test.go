@@ -168,7 +168,8 @@ func TestW6ACookieLivesFromWhenItIsSetAndNoScriptReadsIt(t *testing.T) {
 	t.Parallel()
 	now := startClock()
 	c := dialecttest.Start(t, now.options).Client(t)
-	c.Run(exchange{Request: "POST /api/users/signup", Body: signup, Status: 201, Answer: "*", Want: headers{"Set-Cookie": "refreshTkn=*; Path=/; Max-Age=604800; HttpOnly; SameSite=Strict"}})
+	c.Run(exchange{Request: "POST /api/users/signup", Body: signup, Status: 201, Answer: "*", Want: headers{"Set-Cookie": "refreshTkn=*; Path=/; Max-Age=604800; HttpOnly; SameSite=Strict | " +
+		"watchword-known=*; Path=/; Max-Age=34560000; HttpOnly; SameSite=Strict"}})
 	now.advance(48 * time.Hour)
 	c.Run(
 		exchange{Request: "POST /api/users/login", Body: login, Status: 200, Answer: "*", Want: headers{"Set-Cookie": "refreshTkn=*; Path=/; Max-Age=604800; HttpOnly; SameSite=Strict"}},

@@ -1,0 +1,429 @@
+package watchword_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// stranger is one of many clients, each on a network of its own.
+func stranger(n int) watchword.Client {
+	return watchword.Client{Address: netip.AddrFrom4([4]byte{198, 18, byte(n >> 8), byte(n)}), UserAgent: "curl/8.10.1"}
+}
+
+// tryOn signs in with a password from a client, and returns why not.
+func (r *rig) tryOn(t *testing.T, email string, password watchword.Secret, c watchword.Client) error {
+	t.Helper()
+	_, err := r.Login(t.Context(), watchword.LoginRequest{Email: email, Password: password, Client: c})
+	return err
+}
+
+// holding is the client with the device token of an earlier sign-in.
+func holding(c watchword.Client, in *watchword.SignIn) watchword.Client {
+	c.DeviceToken = in.DeviceToken
+	return c
+}
+
+// countLimits deletes all counters, and returns how many there were.
+func (r *rig) countLimits(t *testing.T) (n int) {
+	t.Helper()
+	const all = 1 << 20
+	must(t, r.store.Update(t.Context(), func(tx watchword.Tx) (err error) {
+		_, n, err = tx.SweepLimits(t.Context(), watchword.LimitMark{}, r.clock.Now().AddDate(1, 0, 0), all)
+		return err
+	}))
+	return n
+}
+
+// countEvents returns the rows and the events in them, of accounts and of unknown
+// addresses ("").
+func (r *rig) countEvents(t *testing.T, ids ...watchword.UserID) (rows, events int) {
+	t.Helper()
+	for _, id := range ids {
+		all, err := r.UserEvents(t.Context(), id, 1<<20)
+		must(t, err)
+		for _, one := range all {
+			rows, events = rows+1, events+one.Times
+		}
+	}
+	return rows, events
+}
+
+// waitOf is how long a refusal says to wait.
+func waitOf(t *testing.T, err error) time.Duration {
+	t.Helper()
+	var refusal *watchword.Error
+	if !errors.As(err, &refusal) || refusal.Code != watchword.CodeRateLimited || refusal.RetryAfter <= 0 {
+		t.Fatalf("got error %v, want RATE_LIMITED with a wait", err)
+	}
+	return refusal.RetryAfter
+}
+
+// RL-12
+func TestClientOverItsLimitCostsTheAccountNothingAndAddsNoRow(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
+		r := start(t, func(o *watchword.Options) { o.Limits.LoginPerClient = watchword.Limit{Count: 3, Per: time.Hour} })
+		ada := r.signUp(t, "ada@example.com")
+		r.countLimits(t)
+		for range 3 {
+			wantCode(t, r.tryOn(t, "nobody@example.com", "a wrong guess", phone), watchword.CodeInvalidCredentials)
+		}
+		rows, _ := r.countEvents(t, ada.User.ID, "")
+		for n := range 100 {
+			waitOf(t, r.tryOn(t, "ada@example.com", "a wrong guess", phone))
+			waitOf(t, r.tryOn(t, fmt.Sprintf("nobody%d@example.com", n), "a wrong guess", phone))
+		}
+		if after, _ := r.countEvents(t, ada.User.ID, ""); after != rows {
+			t.Errorf("200 refusals left %d events", after-rows)
+		}
+		// The client, and both counters of the one address that was tried.
+		if n := r.countLimits(t); n != 3 {
+			t.Errorf("%d counters, want 3", n)
+		}
+	})
+}
+
+// RL-12
+func TestRefusalOfOneNetworkCostsTheOthersNothing(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(o *watchword.Options) { o.Limits.UnknownDevices = watchword.Limit{Count: 13, Per: time.Hour} })
+	r.signUp(t, "ada@example.com")
+	for range 10 {
+		wantCode(t, r.tryOn(t, "ada@example.com", "a wrong guess", stranger(1)), watchword.CodeInvalidCredentials)
+	}
+	for range 40 {
+		waitOf(t, r.tryOn(t, "ada@example.com", "a wrong guess", stranger(1)))
+	}
+	for range 3 {
+		wantCode(t, r.tryOn(t, "ada@example.com", "a wrong guess", stranger(2)), watchword.CodeInvalidCredentials)
+	}
+	r.countLimits(t)
+	waited := r.tryOn(t, "ada@example.com", goodPassword, stranger(3))
+	must(t, waited) // the counters are gone
+}
+
+// RL-2, RL-3, RL-9
+func TestFailedPasswordsAreLimitedPerClientNetworkAndForAllUnknownDevices(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	r.signUp(t, "ada@example.com")
+	for _, email := range []string{"ada@example.com", "nobody@example.com"} {
+		for n := range 5 {
+			for range 10 {
+				wantCode(t, r.tryOn(t, email, "a wrong guess", stranger(n)), watchword.CodeInvalidCredentials)
+			}
+			if n == 0 { // one network is over its limit, and another is not
+				waitOf(t, r.tryOn(t, email, goodPassword, stranger(n)))
+			}
+		}
+		if wait := waitOf(t, r.tryOn(t, email, goodPassword, stranger(9))); wait > 18*time.Second {
+			t.Errorf("%s: wait %v after 50 failures of strangers", email, wait)
+		}
+	}
+	r.clock.advance(2 * time.Minute)
+	r.login(t, "ada@example.com", laptop)
+}
+
+// RL-13
+func TestKnownDeviceHasItsOwnLimit(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	own := holding(laptop, r.signUp(t, "ada@example.com"))
+	other := holding(laptop, r.login(t, "ada@example.com", laptop))
+	for n := range 50 {
+		wantCode(t, r.tryOn(t, "ada@example.com", "a wrong guess", stranger(n)), watchword.CodeInvalidCredentials)
+	}
+	waitOf(t, r.tryOn(t, "ada@example.com", goodPassword, laptop))
+	for range 20 { // a right password costs nothing
+		must(t, r.tryOn(t, "ada@example.com", goodPassword, own))
+	}
+	for range 10 {
+		wantCode(t, r.tryOn(t, "ada@example.com", "a wrong guess", own), watchword.CodeInvalidCredentials)
+	}
+	waitOf(t, r.tryOn(t, "ada@example.com", goodPassword, own))
+	must(t, r.tryOn(t, "ada@example.com", goodPassword, other))
+}
+
+// RL-13
+func TestAllKnownDevicesTogetherAreLimited(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	devices := []watchword.Client{holding(laptop, r.signUp(t, "ada@example.com"))}
+	for range 5 {
+		devices = append(devices, holding(laptop, r.login(t, "ada@example.com", laptop)))
+	}
+	for _, device := range devices[:5] {
+		for range 10 {
+			wantCode(t, r.tryOn(t, "ada@example.com", "a wrong guess", device), watchword.CodeInvalidCredentials)
+		}
+	}
+	waitOf(t, r.tryOn(t, "ada@example.com", goodPassword, devices[5]))
+	must(t, r.tryOn(t, "ada@example.com", goodPassword, laptop)) // an unknown device has another limit
+}
+
+// RL-13
+func TestDeviceTokenIsForOneAccountAndItsPassword(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	ada, bob := r.signUp(t, "ada@example.com"), r.signUp(t, "bob@example.com")
+	for n := range 50 {
+		wantCode(t, r.tryOn(t, "ada@example.com", "a wrong guess", stranger(n)), watchword.CodeInvalidCredentials)
+	}
+	forged := []byte(ada.DeviceToken)
+	forged[10] ^= 1
+	for name, token := range map[string]watchword.Secret{
+		"another account's": bob.DeviceToken, "none": "", "a changed one": watchword.Secret(forged),
+		"a refresh token": ada.RefreshToken, "garbage": "wwd_", "long": watchword.Secret(strings.Repeat("a", 9000)),
+	} {
+		c := laptop
+		c.DeviceToken = token
+		if err := r.tryOn(t, "ada@example.com", goodPassword, c); watchword.CodeOf(err) != watchword.CodeRateLimited {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	again, err := r.Login(t.Context(), watchword.LoginRequest{Email: "ada@example.com", Password: goodPassword, Client: holding(laptop, ada)})
+	must(t, err)
+	if again.DeviceToken != ada.DeviceToken {
+		t.Error("a valid device token was replaced")
+	}
+	other, err := r.Login(t.Context(), watchword.LoginRequest{Email: "bob@example.com", Password: goodPassword, Client: holding(laptop, ada)})
+	must(t, err)
+	if other.DeviceToken == ada.DeviceToken || other.DeviceToken == "" {
+		t.Error("the last sign-in did not win")
+	}
+	refreshed, err := r.Refresh(t.Context(), ada.RefreshToken, laptop)
+	must(t, err)
+	if refreshed.DeviceToken != "" {
+		t.Error("a refresh handed out a device token")
+	}
+	must(t, r.ChangePassword(t.Context(), r.identity(t, ada), goodPassword, otherPassword, laptop))
+	waitOf(t, r.tryOn(t, "ada@example.com", otherPassword, holding(laptop, ada)))
+}
+
+// RL-13
+func TestDeviceStaysKnownWhenItsSignInRehashesThePassword(t *testing.T) {
+	t.Parallel()
+	old := start(t, func(o *watchword.Options) { o.HashAlg = "bcrypt" })
+	before := old.signUp(t, "ada@example.com")
+	r := startWith(t, old.store, nil)
+	after, err := r.Login(t.Context(), watchword.LoginRequest{Email: "ada@example.com", Password: goodPassword, Client: holding(laptop, before)})
+	must(t, err)
+	if after.DeviceToken == before.DeviceToken {
+		t.Error("the token is of the hash before")
+	}
+	for n := range 50 {
+		wantCode(t, r.tryOn(t, "ada@example.com", "a wrong guess", stranger(n)), watchword.CodeInvalidCredentials)
+	}
+	must(t, r.tryOn(t, "ada@example.com", goodPassword, holding(laptop, after)))
+	waitOf(t, r.tryOn(t, "ada@example.com", goodPassword, holding(laptop, before)))
+}
+
+// RL-13
+func TestStrangersCannotKeepALiveSessionFromReauthenticating(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	one := r.signUp(t, "ada@example.com")
+	other := r.login(t, "ada@example.com", phone)
+	for n := range 60 {
+		_ = r.tryOn(t, "ada@example.com", "a wrong guess", stranger(n))
+	}
+	waitOf(t, r.tryOn(t, "ada@example.com", goodPassword, stranger(99)))
+	who := r.identity(t, one)
+	for range 10 {
+		wantCode(t, r.ChangeEmail(t.Context(), who, "ada@example.org", "a wrong guess", laptop), watchword.CodePasswordWrong)
+	}
+	waitOf(t, r.ChangeEmail(t.Context(), who, "ada@example.org", goodPassword, laptop))
+	waitOf(t, r.ChangePassword(t.Context(), who, goodPassword, otherPassword, laptop))
+	waitOf(t, r.DeleteAccount(t.Context(), who, goodPassword, laptop))
+	must(t, r.ChangePassword(t.Context(), r.identity(t, other), goodPassword, otherPassword, phone))
+}
+
+// RL-13
+//
+// A simulated attack: ten guesses a second from 200 addresses for ten minutes. The
+// figures are those of docs/operations.md.
+func TestOwnerGetsInDuringAnAttack(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
+		r := start(t, nil)
+		r.store = struct{ watchword.Store }{r.store} // without its own clock
+		r = startWith(t, r.store, nil)
+		ada := r.signUp(t, "ada@example.com")
+		r.deliver(t)
+		must(t, r.verify(t, r.post.last(t, watchword.MailVerify).Token, ada))
+		own := holding(laptop, ada)
+		newPhone := phone
+		codes := map[watchword.Code]int{}
+		tries, known, unknown, password := 0, 0, 0, watchword.Secret(goodPassword)
+		for second := range 600 {
+			for n := range 10 {
+				c := stranger((second*10 + n) % 200)
+				codes[watchword.CodeOf(r.tryOn(t, "ada@example.com", "a wrong guess", c))]++
+				r.clock.advance(100 * time.Millisecond)
+			}
+			if second%30 != 29 {
+				continue
+			}
+			tries++
+			if err := r.tryOn(t, "ada@example.com", password, own); err == nil {
+				known++
+			}
+			if err := r.tryOn(t, "ada@example.com", password, newPhone); err == nil {
+				unknown++
+			}
+		}
+		if known != tries {
+			t.Errorf("a known device got in %d of %d times", known, tries)
+		}
+		t.Logf("6,000 guesses: %v; on a known device %d of %d, on a new one %d", codes, known, tries, unknown)
+		if guesses := codes[watchword.CodeInvalidCredentials]; guesses > 50+34 || guesses+codes[watchword.CodeRateLimited] != 6000 {
+			t.Errorf("passwords were looked at for %d guesses", guesses)
+		}
+		waitOf(t, r.tryOn(t, "ada@example.com", password, newPhone))
+		token := r.forgotten(t, "ada@example.com")
+		device, err := r.Engine.ResetPassword(t.Context(), token, otherPassword, newPhone)
+		must(t, err)
+		waitOf(t, r.tryOn(t, "ada@example.com", otherPassword, newPhone))
+		newPhone.DeviceToken = device
+		must(t, r.tryOn(t, "ada@example.com", otherPassword, newPhone))
+	})
+}
+
+// MEM-1
+func TestFloodOfRefusedLoginsLeavesFewRowsAndLosesNoCount(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
+		r := start(t, nil)
+		r.store = struct{ watchword.Store }{r.store} // without its own clock
+		r = startWith(t, r.store, nil)
+		r.clock.advance(time.Minute)
+		ada := r.signUp(t, "ada@example.com")
+		failed := 0
+		const flood = 4001
+		for n := range flood {
+			email := "ada@example.com"
+			if n%2 == 0 {
+				email = fmt.Sprintf("nobody%d@example.com", n)
+			}
+			if err := r.tryOn(t, email, "a wrong guess", phone); watchword.CodeOf(err) == watchword.CodeInvalidCredentials {
+				failed++
+			}
+			r.clock.advance(100 * time.Millisecond)
+		}
+		rows, events := r.countEvents(t, ada.User.ID, "")
+		limits := r.countLimits(t)
+		t.Logf("%d logins of one client in %v, %d of them with a password that was looked at, left %d events and %d counters",
+			flood, flood*100*time.Millisecond, failed, rows, limits)
+		if rows > 4 { // sign-up, and at most one each of the account and of unknown addresses, and of the hour
+			t.Errorf("%d rows of events", rows)
+		}
+		if events != failed+1 {
+			t.Errorf("%d events are counted, want %d", events, failed+1)
+		}
+		if most := 2*failed + 4; limits > most {
+			t.Errorf("%d counters, want at most %d", limits, most)
+		}
+		if got := r.stats(t).Events[watchword.EventLoginFailed]; got != uint64(failed) {
+			t.Errorf("the metric counts %d", got)
+		}
+	})
+}
+
+func (r *rig) stats(t *testing.T) watchword.Stats {
+	t.Helper()
+	stats, err := r.Stats(t.Context())
+	must(t, err)
+	return stats
+}
+
+// RT-16, RT-7
+func TestSignInOverASessionEndsIt(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
+		r := start(t, nil)
+		wantEnded := func(token watchword.Secret) {
+			t.Helper()
+			_, err := r.Refresh(t.Context(), token, laptop)
+			var refusal *watchword.Error
+			if !errors.As(err, &refusal) || refusal.Code != watchword.CodeSessionEnded || refusal.Ended != watchword.EndedReplaced {
+				t.Fatalf("got %v", err)
+			}
+		}
+		login := func(email string, replaces watchword.Secret) *watchword.SignIn {
+			t.Helper()
+			in, err := r.Login(t.Context(), watchword.LoginRequest{Email: email, Password: goodPassword, Client: laptop, Replaces: replaces})
+			must(t, err)
+			return in
+		}
+		first := r.signUp(t, "ada@example.com")
+		old := first.RefreshToken
+		for range 3 { // an old generation, which would otherwise be reuse
+			in, err := r.Refresh(t.Context(), first.RefreshToken, laptop)
+			must(t, err)
+			first = in
+			r.clock.advance(time.Minute)
+		}
+		second := login("ada@example.com", old)
+		wantEnded(first.RefreshToken)
+		if kinds := fmt.Sprint(r.events(t, first.User.ID)); strings.Contains(kinds, "refresh_reused") || !strings.Contains(kinds, "session_ended") {
+			t.Errorf("events: %s", kinds)
+		}
+		// A sign-up and a verification replace as well, and of other accounts, too.
+		bob, err := r.SignUp(t.Context(), watchword.SignUpRequest{
+			Email: "bob@example.com", Password: goodPassword, Client: laptop, Replaces: second.RefreshToken})
+		must(t, err)
+		wantEnded(second.RefreshToken)
+		r.deliver(t)
+		link := r.post.last(t, watchword.MailVerify)
+		if link.To != "bob@example.com" {
+			t.Fatalf("the link is of %s", link.To)
+		}
+		verified, err := r.VerifyEmail(t.Context(), watchword.VerifyRequest{
+			Token: link.Token, Password: goodPassword, Client: laptop, Replaces: bob.RefreshToken})
+		must(t, err)
+		wantEnded(bob.RefreshToken)
+		// Neither a failure nor garbage ends a session.
+		_, err = r.Login(t.Context(), watchword.LoginRequest{
+			Email: "bob@example.com", Password: "a wrong guess", Client: laptop, Replaces: verified.RefreshToken})
+		wantCode(t, err, watchword.CodeInvalidCredentials)
+		login("bob@example.com", "wwr_garbage")
+		login("bob@example.com", verified.AccessToken)
+		_, err = r.Refresh(t.Context(), verified.RefreshToken, laptop)
+		must(t, err)
+	})
+}
+
+// RT-16
+func TestSignInsAtOnceOverOneSessionEndItOnce(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(o *watchword.Options) { o.Limits = watchword.Unlimited() })
+	old := r.signUp(t, "ada@example.com")
+	var wg sync.WaitGroup
+	ins := make([]*watchword.SignIn, 8)
+	for i := range ins {
+		wg.Go(func() {
+			ins[i], _ = r.Login(context.Background(), watchword.LoginRequest{
+				Email: "ada@example.com", Password: goodPassword, Client: laptop, Replaces: old.RefreshToken})
+		})
+	}
+	wg.Wait()
+	for i, in := range ins {
+		if in == nil {
+			t.Fatalf("sign-in %d failed", i)
+		}
+		if _, err := r.Refresh(t.Context(), in.RefreshToken, laptop); err != nil {
+			t.Error(err)
+		}
+	}
+	if n := strings.Count(fmt.Sprint(r.events(t, old.User.ID)), "session_ended"); n != 1 {
+		t.Errorf("%d ends were recorded", n)
+	}
+}
