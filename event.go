@@ -24,6 +24,7 @@ const (
 	EventLateForgiven    EventKind = "late_forgiven"
 	EventPasswordChanged EventKind = "password_changed"
 	EventPasswordReset   EventKind = "password_reset"
+	EventResetRequested  EventKind = "password_reset_requested"
 	EventEmailVerified   EventKind = "email_verified"
 	EventLinkDisowned    EventKind = "link_disowned" // "this wasn't me"
 	EventEmailChanged    EventKind = "email_changed"

@@ -48,6 +48,7 @@ type MailFacts struct {
 	Device   string    `json:"device,omitempty"`   // on which device
 	Address  string    `json:"address,omitempty"`  // from which network address
 	NewEmail Address   `json:"newEmail,omitempty"` // the address it was changed to
+	Request  string    `json:"request,omitempty"`  // id of the request that caused the mail; not for its text
 	Page     string    `json:"page,omitempty"`     // of a front-end that the link leads to; empty: ours
 	SignupID string    `json:"signupId,omitempty"` // the waiting sign-up that the mail belongs to; empty: none
 

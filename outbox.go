@@ -145,6 +145,7 @@ func (e *Engine) postpone(ctx context.Context, tx Tx, m Mail, why error) error {
 func (e *Engine) prepareMail(ctx context.Context, m Mail) (message Message, due bool, err error) {
 	message = Message{ID: m.ID, Kind: m.Kind, To: m.To, MailFacts: m.Facts}
 	now := e.now()
+	var asked Event
 	err = e.store.Update(ctx, func(tx Tx) error {
 		owner, err := mailOwner(ctx, tx, m)
 		if errors.Is(err, ErrNotFound) {
@@ -166,7 +167,11 @@ func (e *Engine) prepareMail(ctx context.Context, m Mail) (message Message, due 
 		case MailReset:
 			due = true
 			message.Token, message.Expires = e.mailToken(m.ID, m.Attempts), now.Add(e.opts.ResetTTL)
-			return freshToken(ctx, tx, owner.ID, message)
+			if err := freshToken(ctx, tx, owner.ID, message); err != nil {
+				return err
+			}
+			asked, err = recordReset(ctx, tx, m, owner)
+			return err
 		case MailConfirmAddress:
 			due, err = e.fixedToken(ctx, tx, m, now, &message)
 			return err
@@ -180,6 +185,9 @@ func (e *Engine) prepareMail(ctx context.Context, m Mail) (message Message, due 
 	})
 	if err != nil {
 		return Message{}, false, fmt.Errorf("prepare mail: %w", err)
+	}
+	if asked.Kind != "" {
+		e.announce(asked)
 	}
 	return message, due, nil
 }

@@ -61,7 +61,7 @@ func (e *Engine) mailOwnerOf(ctx context.Context, kind MailKind, email, page str
 	}
 	now := e.now()
 	mail := mailTo(kind, User{Email: to}, e.event("", c, now))
-	mail.Facts.Page = page
+	mail.Facts.Page, mail.Facts.Request = page, c.RequestID
 	limit := charges(e.opts.Limits.MailPerClient.charge("mail_client", c.key(), now))
 	var wait time.Duration
 	err := e.store.Update(ctx, func(tx Tx) (err error) {
@@ -78,6 +78,21 @@ func (e *Engine) mailOwnerOf(ctx context.Context, kind MailKind, email, page str
 	}
 	e.wakeOutbox()
 	return nil
+}
+
+// recordReset writes the event of a reset that somebody asked for. Only the worker
+// does, on the first attempt to send: it knows the owner. An address without an account
+// therefore costs the same at the request, and a flood leaves no more events than mails.
+func recordReset(ctx context.Context, tx Tx, m Mail, owner User) (Event, error) {
+	if m.Attempts > 1 {
+		return Event{}, nil
+	}
+	event := Event{ID: newID(), Kind: EventResetRequested, At: m.CreatedAt, UserID: owner.ID,
+		Address: m.Facts.Address, Device: m.Facts.Device, RequestID: m.Facts.Request}
+	if m.UserID != "" {
+		event.Detail = "by an operator"
+	}
+	return event, tx.InsertEvent(ctx, event)
 }
 
 // ResendVerification mails a new link to the owner of an address that is not yet

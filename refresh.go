@@ -1,6 +1,7 @@
 package watchword
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -164,7 +165,7 @@ func (e *Engine) rememberOnce(ctx context.Context, r RotateRequest, c Client) (j
 			event = e.event(EventLateForgiven, c, r.At)
 			claimed, err = tx.Forgive(ctx, r.Session, j.session.Generation)
 		case VerdictReuse:
-			event = e.event(EventRefreshReused, c, r.At)
+			event = e.event(EventRefreshReused, c, r.At).because(reuseDetail(j.session, r.Presentation))
 			claimed, err = tx.EndSession(ctx, r.Session, EndedReuse, r.At)
 		default:
 			event = Event{}
@@ -187,6 +188,21 @@ func (e *Engine) rememberOnce(ctx context.Context, r RotateRequest, c Client) (j
 		e.wakeOutbox()
 	}
 	return j, err
+}
+
+// reuseDetail is what a support person needs beside the client who presented the old
+// token, which the event names: the generations, the rule, and the session's own client.
+func reuseDetail(s Session, p Presentation) string {
+	return fmt.Sprintf("presented=%d newest=%d rule=%s superseded=%s session_address=%s session_device=%q",
+		p.Generation, s.Generation, whyReuse(s.Rotation, p), since(s.supersededAt(p.Generation), p.At), cmp.Or(s.Address, "unknown"), s.Device)
+}
+
+// since writes how long ago a moment was.
+func since(t, now time.Time) string {
+	if t.IsZero() {
+		return "unknown"
+	}
+	return now.Sub(t).Round(time.Millisecond).String() + "_ago"
 }
 
 // reuseFound writes down what follows from a reuse.

@@ -122,6 +122,26 @@ func Judge(r Rotation, policy RotationPolicy, p Presentation) (Verdict, Rotation
 	return VerdictReuse, r
 }
 
+// A reuseCause says which condition of rule 4 kept a token from being forgiven.
+type reuseCause string
+
+const (
+	reuseTooOld     reuseCause = "older_than_parent"  // the parent of the newest was used already
+	reuseOtherAgent reuseCause = "other_user_agent"   // not the user agent that made the newest
+	reuseNotClean   reuseCause = "forgiven_too_often" // too few generations since the last that was forgiven
+)
+
+// whyReuse returns the cause of a VerdictReuse.
+func whyReuse(r Rotation, p Presentation) reuseCause {
+	switch {
+	case p.Generation < r.Generation-1:
+		return reuseTooOld
+	case p.Agent != r.RotatedBy:
+		return reuseOtherAgent
+	}
+	return reuseNotClean
+}
+
 // next is the rotation after its newest token was used at now.
 func (r Rotation) next(by Agent, now time.Time) Rotation {
 	copy(r.Superseded[:], r.Superseded[1:])
@@ -146,6 +166,15 @@ func (r Rotation) supersededWithin(grace time.Duration, g int64, now time.Time) 
 	}
 	at := r.Superseded[SupersededKept-min(back, SupersededKept)]
 	return !at.IsZero() && now.Sub(at) <= grace
+}
+
+// supersededAt is when generation g was superseded; zero: that is not remembered.
+func (r Rotation) supersededAt(g int64) time.Time {
+	back := r.Generation - g
+	if back < 1 || back > SupersededKept {
+		return time.Time{}
+	}
+	return r.Superseded[SupersededKept-back]
 }
 
 // forgives reports whether a late parent of the newest generation may be

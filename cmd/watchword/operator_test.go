@@ -1,8 +1,10 @@
 package main_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 )
 
 // One process answers requests, another acts on the same database.
@@ -64,4 +66,34 @@ func TestTwoServersShareOneDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	newDevice(t, other.address).post(t, "/login", account, 200)
+}
+
+// A session that is not used ends before its absolute end: that is what operators see.
+//
+// OPS-3
+func TestOperatorsSeeTheEndThatComesFirst(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, freeAddress(t))
+	dir := startServer(t, s)
+	newDevice(t, s.address).post(t, "/register", body{"email": ada, "password": firstSecret}, 201)
+	newDevice(t, s.address).post(t, "/login", body{"email": ada, "password": firstSecret, "remember": false}, 200)
+	for _, args := range [][]string{{"sessions", "list", ada}, {"users", "show", ada}} {
+		got := run(t, call{dir: dir, args: append(args, "--json")})
+		var answer struct {
+			Sessions []struct{ LastUsedAt, ExpiresAt time.Time }
+		}
+		if err := json.Unmarshal([]byte(got.out), &answer); err != nil || len(answer.Sessions) != 2 {
+			t.Fatalf("%v: %v\n%s%s", args, err, got.out, got.errors)
+		}
+		table := run(t, call{dir: dir, args: args}).out
+		for i, idle := range []time.Duration{24 * time.Hour, 7 * 24 * time.Hour} { // the last used first
+			one := answer.Sessions[i]
+			if life := one.ExpiresAt.Sub(one.LastUsedAt); life != idle {
+				t.Errorf("%v: session %d ends %s after its last use, want %s", args, i, life, idle)
+			}
+			if end := one.ExpiresAt.UTC().Format("2006-01-02 15:04:05Z"); !strings.Contains(table, end) {
+				t.Errorf("%v: the table does not name %s\n%s", args, end, table)
+			}
+		}
+	}
 }

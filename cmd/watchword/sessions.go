@@ -27,9 +27,9 @@ func (c *sessionList) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	if c.JSON {
-		return p.printJSON(map[string]any{"sessions": sessionsJSON(sessions)})
+		return p.printJSON(map[string]any{"sessions": sessionsJSON(s.engine, sessions)})
 	}
-	return p.printTable(sessionTable(sessions))
+	return p.printTable(sessionTable(s.engine, sessions))
 }
 
 type sessionEnd struct {
@@ -66,10 +66,11 @@ func (c *sessionEnd) Run(ctx context.Context, p *program) error {
 	return nil
 }
 
-func sessionTable(sessions []watchword.Session) *table {
+// sessionTable shows the end that comes first: idle or absolute.
+func sessionTable(engine *watchword.Engine, sessions []watchword.Session) *table {
 	t := newTable("ID", "DEVICE", "FROM", "SIGNED IN", "LAST USED", "ENDS")
 	for _, s := range sessions {
-		t.row(string(s.ID), s.Device, s.Address, clock(s.CreatedAt), clock(s.RotatedAt), clock(s.ExpiresAt))
+		t.row(string(s.ID), s.Device, s.Address, clock(s.CreatedAt), clock(s.RotatedAt), clock(engine.SessionExpires(s)))
 	}
 	return t
 }
@@ -81,13 +82,13 @@ type sessionView struct {
 	Address    string              `json:"address"`
 	CreatedAt  *time.Time          `json:"createdAt"`
 	LastUsedAt *time.Time          `json:"lastUsedAt"`
-	ExpiresAt  *time.Time          `json:"expiresAt"`
+	ExpiresAt  *time.Time          `json:"expiresAt"` // the end that comes first, if it is not used before
 }
 
-func sessionsJSON(sessions []watchword.Session) []sessionView {
+func sessionsJSON(engine *watchword.Engine, sessions []watchword.Session) []sessionView {
 	views := make([]sessionView, len(sessions))
 	for i, s := range sessions {
-		views[i] = sessionView{s.ID, s.Device, s.Address, stamp(s.CreatedAt), stamp(s.RotatedAt), stamp(s.ExpiresAt)}
+		views[i] = sessionView{s.ID, s.Device, s.Address, stamp(s.CreatedAt), stamp(s.RotatedAt), stamp(engine.SessionExpires(s))}
 	}
 	return views
 }

@@ -136,7 +136,7 @@ func (c *userShow) Run(ctx context.Context, p *program) error {
 	}
 	if c.JSON {
 		return p.printJSON(map[string]any{
-			"user": userJSON(user), "sessions": sessionsJSON(sessions), "events": eventsJSON(events),
+			"user": userJSON(user), "sessions": sessionsJSON(s.engine, sessions), "events": eventsJSON(events),
 		})
 	}
 	facts := newTable("email", string(user.Email))
@@ -149,7 +149,7 @@ func (c *userShow) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	p.say("\nSessions: %d", len(sessions))
-	if err := p.printTable(sessionTable(sessions)); err != nil {
+	if err := p.printTable(sessionTable(s.engine, sessions)); err != nil {
 		return err
 	}
 	p.say("\nLast events: %d", len(events))
