@@ -29,15 +29,17 @@ func parsePublic(text string) (*url.URL, error) {
 	return public, err
 }
 
-// hosted refuses requests that are addressed to another host (RFC 9110, section
-// 15.5.20). Probes ask by address, and gateways under the host of the service
-// behind them: they are let through.
-func (s *Server) hosted(next http.Handler) http.Handler {
+// checkHost refuses requests that are addressed to another host (RFC 9110, section
+// 15.5.20), except those that are safe under any: probes come by address, gateways
+// under the host of the service behind them, and services fetch public documents by
+// the server's internal name.
+func (s *Server) checkHost(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		anywhere := r.URL.Path == pathHealth || r.URL.Path == pathReady || isForward(r.URL.Path)
-		if !anywhere && !s.isOurs(r.Host) {
+		path := r.URL.Path
+		anyHost := path == pathHealth || path == pathReady || isOpen(path) || isForward(path)
+		if !anyHost && !s.isOurs(r.Host) {
 			s.fail(w, r, &watchword.Error{Code: watchword.CodeMisdirected,
-				Detail: "This server is not reached under that host. Use its public URL."})
+				Detail: "This server responds only under the host of its public URL. A proxy in front must pass the Host header on."})
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -1,7 +1,9 @@
 package server_test
 
 import (
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -158,7 +160,7 @@ func TestARequestForAnotherHostIsMisdirected(t *testing.T) {
 		"127.0.0.1" + port: true, "localhost" + port: true, "[::1]" + port: true, "LOCALHOST" + port: true,
 		"evil.example": false, "evil.example" + port: false, "127.0.0.1": false, "localhost:1": false, "user@localhost" + port: false, "user@a.localhost" + port: false, "a.localhost" + port: true, "localhost.evil.example" + port: false,
 	} {
-		for _, path := range []string{"/api/auth/me", "/docs", "/.well-known/openid-configuration"} {
+		for _, path := range []string{"/api/auth/me", "/docs", "/.well-known/acme-challenge"} {
 			r, err := http.NewRequestWithContext(t.Context(), "GET", s.url+path, nil)
 			must(t, err)
 			r.Host = host
@@ -173,5 +175,53 @@ func TestARequestForAnotherHostIsMisdirected(t *testing.T) {
 	}
 	if got := raw(t, s, "GET /api/auth/me HTTP/1.0\r\n\r\n"); got.StatusCode != 421 {
 		t.Errorf("without a Host: %d", got.StatusCode)
+	}
+}
+
+// HTTP-9, HTTP-14
+func TestOnlyPublicDocumentsProbesAndGatewaysUseAnyHost(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, func(o *server.Options) { o.DevMail = letterbox{} })
+	b := s.browser(t)
+	access := authorized(b.register("ada@example.com"))
+	ask := func(method, path string, headers ...string) answer {
+		r, err := http.NewRequestWithContext(t.Context(), method, s.url+path, nil)
+		must(t, err)
+		r.Host = "watchword:8080"
+		for i := 0; i < len(headers); i += 2 {
+			r.Header.Set(headers[i], headers[i+1])
+		}
+		return b.send(r)
+	}
+	anyHost := map[string]bool{}
+	for _, path := range []string{"/.well-known/jwks.json", "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server",
+		"/revocations", "/revocations/stream", "/healthz", "/readyz"} {
+		anyHost[path] = true
+		here, there := b.do("GET", path, ""), ask("GET", path)
+		if there.StatusCode != 200 || string(there.raw) != string(here.raw) && !strings.HasPrefix(path, "/revocations") {
+			t.Errorf("%s: %d %s, and under the public host %s", path, there.StatusCode, there.raw, here.raw)
+		}
+	}
+	for _, path := range []string{"/api/auth/forward", "/api/auth/forward-path/orders"} {
+		anyHost[path] = true
+		if a := ask("GET", path, access...); a.StatusCode != 200 {
+			t.Errorf("%s: %d", path, a.StatusCode)
+		}
+	}
+	paths := []string{"/", "/login", "/signup", "/forgot", "/reset", "/verify", "/account", "/logout", "/openapi.json", "/docs",
+		"/assets/style.css", "/dev/mail", "/nothing", "/.well-known/nothing", "/revocations/", "/healthz/", "//healthz", "/api/auth/forward-path"}
+	described := slices.Sorted(maps.Keys(s.document.Paths))
+	if len(described) < 20 {
+		t.Fatalf("the document describes %d paths", len(described))
+	}
+	for _, path := range append(paths, described...) {
+		if path = strings.ReplaceAll(path, "{id}", "x"); anyHost[path] {
+			continue
+		}
+		for _, method := range []string{"GET", "POST"} {
+			if a := ask(method, path, access...); a.StatusCode != 421 {
+				t.Errorf("%s %s: %d", method, path, a.StatusCode)
+			}
+		}
 	}
 }

@@ -131,7 +131,7 @@ func New(engine *watchword.Engine, opts Options) (*Server, error) {
 	}
 	router, patternOf := s.router()
 	s.patternOf = patternOf
-	s.handler = s.identified(s.recovered(s.rejectAmbiguousLength(s.hosted(s.sharedWith(opts.AllowedOrigins, s.guarded(s.rejectMalformedPath(router)))))))
+	s.handler = s.identified(s.recovered(s.rejectAmbiguousLength(s.checkHost(s.sharedWith(opts.AllowedOrigins, s.guarded(s.rejectMalformedPath(router)))))))
 	return s, nil
 }
 

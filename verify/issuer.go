@@ -26,6 +26,7 @@ const (
 // (RFC 8414, section 3.3): no token can point to another place.
 type issuer struct {
 	name   string // exactly as configured
+	from   string // origin that is asked in place of the issuer's; "" for the issuer's
 	client *http.Client
 	own    *http.Transport // of our own client; nil for a client of the caller's
 
@@ -42,8 +43,8 @@ type metadata struct {
 	RevocationStream string `json:"revocation_stream_endpoint"`
 }
 
-func newIssuer(name string, client *http.Client) *issuer {
-	i := &issuer{name: name, turn: make(chan struct{}, 1)}
+func newIssuer(name, from string, client *http.Client) *issuer {
+	i := &issuer{name: name, from: from, turn: make(chan struct{}, 1)}
 	i.turn <- struct{}{}
 	if client == nil {
 		i.own = &http.Transport{
@@ -83,7 +84,7 @@ func (i *issuer) metadata(ctx context.Context) (metadata, error) {
 	var found metadata
 	var err error
 	for _, address := range metadataURLs(i.name) {
-		if found, err = i.readMetadata(ctx, address); err == nil {
+		if found, err = i.readMetadata(ctx, i.locate(address)); err == nil {
 			i.known, i.since = &found, time.Now()
 			return found, nil
 		}
@@ -114,15 +115,26 @@ func (i *issuer) readMetadata(ctx context.Context, address string) (metadata, er
 	if found.Issuer != i.name {
 		return metadata{}, fmt.Errorf("%s is the metadata of issuer %q, not of %q", address, found.Issuer, i.name)
 	}
-	for _, endpoint := range []string{found.JWKSURI, found.RevocationFeed, found.RevocationStream} {
-		if endpoint == "" {
+	for _, endpoint := range []*string{&found.JWKSURI, &found.RevocationFeed, &found.RevocationStream} {
+		if *endpoint == "" {
 			continue
 		}
-		if err := i.trusts(endpoint); err != nil {
+		if err := i.trusts(*endpoint); err != nil {
 			return metadata{}, fmt.Errorf("%s: %w", address, err)
 		}
+		*endpoint = i.locate(*endpoint)
 	}
 	return found, nil
+}
+
+// locate returns where an address of the issuer is fetched: at Options.FetchFrom, if
+// there is one, under the same path and query.
+func (i *issuer) locate(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || i.from == "" {
+		return address
+	}
+	return i.from + u.RequestURI()
 }
 
 // trusts refuses an endpoint whose answers anybody on the way could write. Only an
@@ -197,4 +209,18 @@ func checkIssuer(name string) (host string, err error) {
 		return u.Host, nil
 	}
 	return "", fmt.Errorf("%q could be answered for by anybody on the way: write https", name)
+}
+
+// isOrigin reports whether an address is scheme and host, and nothing else.
+func isOrigin(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && u.Scheme+"://"+u.Host == address
+}
+
+// withoutUser hides what may be a password in an address.
+func withoutUser(address string) string {
+	if at := strings.LastIndexByte(address, '@'); at >= 0 {
+		return "…" + address[at:]
+	}
+	return address
 }

@@ -84,6 +84,13 @@ type Options struct {
 	// half each. Negative: none. Default: 8192.
 	CacheSize int
 
+	// FetchFrom is another address of the issuer's server, such as
+	// "http://watchword:8080": scheme and host. Metadata, and the JWKS and the feed at
+	// the paths that the metadata names, are fetched from there. The metadata must still
+	// name the issuer. With http, anybody on that network can forge keys, and with them
+	// tokens: the network must be trusted. Default: the issuer.
+	FetchFrom string
+
 	// HTTPClient talks to the issuer. Redirects are never followed. Default: a
 	// client of its own.
 	HTTPClient *http.Client
@@ -129,7 +136,7 @@ func New(issuer string, opts Options) (*Verifier, error) {
 	v := &Verifier{
 		opts:    opts,
 		want:    accesstoken.Expect{Issuer: issuer, Audience: opts.Audience, Leeway: opts.Leeway},
-		issuer:  newIssuer(issuer, opts.HTTPClient),
+		issuer:  newIssuer(issuer, opts.FetchFrom, opts.HTTPClient),
 		revoked: newRevocations(maxRevocations),
 		cache:   newCache(opts.CacheSize),
 		strip:   newHeaderSet(opts.StripHeaders),
@@ -169,6 +176,8 @@ func (o Options) check() error {
 		return fmt.Errorf("Options.OnStale is %q: write StaleOpen or StaleClosed", o.OnStale)
 	case o.StaleAfter < 0:
 		return fmt.Errorf("Options.StaleAfter is %s: write a time", o.StaleAfter)
+	case o.FetchFrom != "" && !isOrigin(o.FetchFrom):
+		return fmt.Errorf("Options.FetchFrom is %q: write scheme and host, such as http://watchword:8080", withoutUser(o.FetchFrom))
 	case o.CacheSize > 1<<20:
 		return fmt.Errorf("Options.CacheSize is %d: write at most %d", o.CacheSize, 1<<20)
 	case strings.ContainsFunc(o.Realm, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }):

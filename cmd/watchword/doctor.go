@@ -2,11 +2,8 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"time"
 
@@ -198,31 +195,4 @@ func (d *checkup) outbox(ctx context.Context, engine *watchword.Engine) {
 	default:
 		d.ok("outbox", fmt.Sprintf("%d mails wait", stats.MailWaiting))
 	}
-}
-
-// reachable asks the server itself who it is, as a client would.
-func (d *checkup) reachable(ctx context.Context, s *Settings) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.PublicURL+"/.well-known/oauth-authorization-server", nil)
-	if err != nil {
-		d.fail("public url", err.Error(), "Write public-url as an address.")
-		return
-	}
-	answer, err := http.DefaultClient.Do(request)
-	if err != nil {
-		d.warn("public url", s.PublicURL+" does not answer: "+err.Error(), "Start `watchword serve`; then check DNS, proxy and certificate.")
-		return
-	}
-	defer answer.Body.Close() //nolint:errcheck // it was only read
-	var metadata struct{ Issuer string }
-	err = json.NewDecoder(io.LimitReader(answer.Body, 1<<20)).Decode(&metadata)
-	if err != nil || metadata.Issuer != s.PublicURL {
-		d.fail("public url", s.PublicURL+" is answered by something else than this server.", "Point the proxy, or public-url, at the right one.")
-		return
-	}
-	if there, err := http.ParseTime(answer.Header.Get("Date")); err == nil && time.Since(there).Abs() > 30*time.Second {
-		d.warn("clock", fmt.Sprintf("the server's clock differs by %s.", time.Since(there).Round(time.Second)), "Set both clocks; use NTP.")
-	}
-	d.ok("public url", s.PublicURL+" answers")
 }

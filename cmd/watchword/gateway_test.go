@@ -31,23 +31,31 @@ type gateway struct {
 // AZ-6
 func TestNginxLetsThroughWhomTheServerKnows(t *testing.T) {
 	t.Parallel()
-	guards(t, gateway{"nginx", "nginx.conf", func(t *testing.T, dir, example string) []string {
+	guards(t, nginx())
+}
+
+func nginx() gateway {
+	return gateway{"nginx", "nginx.conf", func(t *testing.T, dir, example string) []string {
 		temporary := ""
 		for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
 			temporary += fmt.Sprintf("%s_temp_path %s; ", kind, filepath.Join(dir, kind))
 		}
 		main := write(t, dir, "main.conf", "daemon off; master_process off; pid nginx.pid; events {} http { access_log off; "+temporary+"include "+example+"; }")
 		return []string{"-p", dir, "-c", main, "-e", "stderr"}
-	}})
+	}}
 }
 
 // AZ-6
 func TestCaddyLetsThroughWhomTheServerKnows(t *testing.T) {
 	t.Parallel()
-	guards(t, gateway{"caddy", "Caddyfile", func(t *testing.T, dir, example string) []string {
+	guards(t, caddy())
+}
+
+func caddy() gateway {
+	return gateway{"caddy", "Caddyfile", func(t *testing.T, dir, example string) []string {
 		main := write(t, dir, "main", "{\nadmin off\ndefault_bind 127.0.0.1\nstorage file_system "+dir+"\n}\nimport "+example+"\n")
 		return []string{"run", "--adapter", "caddyfile", "--config", main}
-	}})
+	}}
 }
 
 // What readers copy is what was tested.
@@ -181,8 +189,8 @@ func (b *behind) wantRefused(t *testing.T, answer *http.Response, status int, ch
 	}
 }
 
-// start runs the example, on ports of its own.
-func (g gateway) start(t *testing.T, watchword, service string) door {
+// find returns the path of the program.
+func (g gateway) find(t *testing.T) string {
 	t.Helper()
 	if os.Getenv("WATCHWORD_TEST_GATEWAYS") == "skip" {
 		t.Skip("WATCHWORD_TEST_GATEWAYS=skip: nothing is known about the gateways")
@@ -194,12 +202,27 @@ func (g gateway) start(t *testing.T, watchword, service string) door {
 	if _, err := os.Stat(program); err != nil {
 		t.Fatalf("%s is missing: install the package %s, or set WATCHWORD_TEST_GATEWAYS=skip", g.program, g.program)
 	}
+	return program
+}
+
+// start runs the example, on ports of its own.
+func (g gateway) start(t *testing.T, watchword, service string) door {
+	t.Helper()
+	program := g.find(t)
 	text, err := os.ReadFile(filepath.Join("../../examples/gateways", g.example))
 	if err != nil {
 		t.Fatal(err)
 	}
-	address, dir := freeAddress(t), t.TempDir()
+	address := freeAddress(t)
 	example := strings.NewReplacer("127.0.0.1:8000", address, "127.0.0.1:8080", watchword, "127.0.0.1:3000", service).Replace(string(text))
+	g.run(t, program, example, address)
+	return door{address}
+}
+
+// run runs the program with the text of an example until the test ends.
+func (g gateway) run(t *testing.T, program, example, address string) {
+	t.Helper()
+	dir := t.TempDir()
 	cmd := exec.Command(program, g.arguments(t, dir, write(t, dir, "example", example))...)
 	var said bytes.Buffer
 	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.Env = dir, &said, &said, append(os.Environ(), "HOME="+dir, "XDG_CONFIG_HOME="+dir)
@@ -215,7 +238,7 @@ func (g gateway) start(t *testing.T, watchword, service string) door {
 	for range 1200 {
 		if conn, err := net.Dial("tcp", address); err == nil {
 			_ = conn.Close()
-			return door{address}
+			return
 		}
 		select {
 		case <-ended:
@@ -224,7 +247,6 @@ func (g gateway) start(t *testing.T, watchword, service string) door {
 		}
 	}
 	t.Fatalf("%s does not listen", g.program)
-	return door{}
 }
 
 // A door is a gateway from the outside.

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+)
+
+// reachable asks the server at the public URL, as a client does, and names what is in
+// the way.
+func (d *checkup) reachable(ctx context.Context, s *Settings) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	metadata, err := request(ctx, s.PublicURL+"/.well-known/oauth-authorization-server")
+	if err != nil {
+		d.warn("public url", s.PublicURL+" does not respond: "+err.Error(), "Start `watchword serve`; then check DNS, proxy and certificate.")
+		return
+	}
+	account, err := request(ctx, s.PublicURL+"/api/auth/me")
+	if err != nil {
+		d.warn("public url", s.PublicURL+" stopped responding: "+err.Error(), "See what the log of the server says.")
+		return
+	}
+	if found, do := diagnose(s.PublicURL, metadata, account); found != "" {
+		d.fail("public url", found, do)
+		return
+	}
+	if off := time.Since(metadata.date); !metadata.date.IsZero() && off.Abs() > 30*time.Second {
+		d.warn("clock", fmt.Sprintf("the server's clock differs by %s.", off.Round(time.Second)), "Set both clocks; use NTP.")
+	}
+	d.ok("public url", s.PublicURL+" responds")
+}
+
+// A probe is a response to a request without credentials.
+type probe struct {
+	status   int
+	location string
+	date     time.Time // of the server; zero if it does not say
+	issuer   string    // of metadata
+	code     string    // of an error
+}
+
+func request(ctx context.Context, address string) (probe, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return probe{}, err
+	}
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	response, err := client.Do(r)
+	if err != nil {
+		return probe{}, err
+	}
+	defer response.Body.Close() //nolint:errcheck // it was only read
+	p := probe{status: response.StatusCode, location: response.Header.Get("Location")}
+	p.date, _ = http.ParseTime(response.Header.Get("Date"))
+	var body struct{ Issuer, Code string }
+	if json.NewDecoder(io.LimitReader(response.Body, 1<<20)).Decode(&body) == nil {
+		p.issuer, p.code = body.Issuer, body.Code
+	}
+	return p, nil
+}
+
+// diagnose returns what is wrong with the responses of the public URL to requests for
+// the metadata and, without a token, for an account. It returns "" if nothing is.
+func diagnose(public string, metadata, account probe) (found, do string) {
+	const host = "Let the proxy pass the Host header on: nginx `proxy_set_header Host $host;`, see docs/operations.md. Or set public-url."
+	switch {
+	case metadata.code == "MISDIRECTED_REQUEST" || account.code == "MISDIRECTED_REQUEST":
+		return public + " leads to this server, but under another Host: a proxy changes the Host header.", host
+	case metadata.status >= 300 && metadata.status < 400:
+		return fmt.Sprintf("%s redirects to %s instead of reaching the server.", public, metadata.location),
+			"Write the address at its end to public-url, or let the proxy pass requests on."
+	case metadata.status == http.StatusBadGateway, metadata.status == http.StatusGatewayTimeout,
+		metadata.status == http.StatusServiceUnavailable && metadata.code == "":
+		return fmt.Sprintf("the proxy at %s responds with %d: it does not reach the server.", public, metadata.status),
+			"Start `watchword serve`; then point the proxy at the address in listen."
+	case metadata.issuer != "" && metadata.issuer != public:
+		return fmt.Sprintf("%s is the server of %s.", public, metadata.issuer),
+			"Write that to public-url here and there, exactly alike; or point the proxy at the right server."
+	case metadata.issuer == "":
+		return fmt.Sprintf("%s responds with %d, and is not this server.", public, metadata.status), "Point the proxy, or public-url, at the right one."
+	case account.code != "TOKEN_MISSING":
+		return fmt.Sprintf("the proxy at %s passes /.well-known/ on, but not /api/auth/ (status %d).", public, account.status),
+			"Pass all paths on."
+	}
+	return "", ""
+}

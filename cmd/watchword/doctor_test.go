@@ -1,0 +1,51 @@
+package main_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"testing"
+)
+
+// HTTP-14
+func TestDoctorNamesWhatIsInTheWayOfThePublicURL(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, freeAddress(t))
+	var behind http.Handler
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { behind.ServeHTTP(w, r) }))
+	t.Cleanup(front.Close)
+	startServer(t, s, "--public-url="+front.URL)
+	proxy := func(address string, host func(*httputil.ProxyRequest)) http.Handler {
+		target := &url.URL{Scheme: "http", Host: address}
+		return &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target); host(r) }}
+	}
+	keepHost := func(r *httputil.ProxyRequest) { r.Out.Host = r.In.Host }
+	changeHost := func(*httputil.ProxyRequest) {}
+	good := proxy(s.address, keepHost)
+	for _, c := range []struct {
+		name, public, found string
+		behind              http.Handler
+	}{
+		{"a proxy that keeps Host", front.URL, "ok    public url  " + front.URL + " responds", good},
+		{"a proxy that changes Host", front.URL, "a proxy changes the Host header", proxy(s.address, changeHost)},
+		{"a proxy without a server", front.URL, "the proxy at " + front.URL + " responds with 502", proxy(freeAddress(t), keepHost)},
+		{"a redirect", front.URL, front.URL + " redirects to https://id.example.com/", http.RedirectHandler("https://id.example.com/", 301)},
+		{"another public URL", strings.Replace(front.URL, "127.0.0.1", "localhost", 1), " is the server of " + front.URL, good},
+		{"another program", front.URL, " responds with 200, and is not this server", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("<html>")) })},
+		{"a proxy for some paths", front.URL, " but not /api/auth/ (status 404)", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasPrefix(r.URL.Path, "/.well-known/") {
+				good.ServeHTTP(w, r)
+				return
+			}
+			http.NotFound(w, r)
+		})},
+	} {
+		behind = c.behind
+		got := run(t, call{args: []string{"doctor", "--public-url=" + c.public}})
+		if !strings.Contains(got.out, c.found) || (got.code == 0) != strings.HasPrefix(c.found, "ok") {
+			t.Errorf("%s: exit %d, no %q in\n%s", c.name, got.code, c.found, got.out)
+		}
+	}
+}

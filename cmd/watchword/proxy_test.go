@@ -1,0 +1,78 @@
+package main_test
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Real proxies in front of a real server, with the configurations that
+// docs/operations.md shows.
+
+// HTTP-14
+func TestBehindNginxThePublicURLResponds(t *testing.T) {
+	t.Parallel()
+	behindProxy(t, nginx(), func(text, certificate, key string) string {
+		return strings.NewReplacer("/etc/ssl/id.example.com.pem", certificate, "/etc/ssl/private/id.example.com.key", key).Replace(text)
+	})
+}
+
+// HTTP-14
+func TestBehindCaddyThePublicURLResponds(t *testing.T) {
+	t.Parallel()
+	behindProxy(t, caddy(), func(text, certificate, key string) string { // the test has no public name to get a certificate for
+		return strings.Replace(text, "{\n", fmt.Sprintf("{\n\ttls %s %s\n", certificate, key), 1)
+	})
+}
+
+func behindProxy(t *testing.T, g gateway, withCertificate func(text, certificate, key string) string) {
+	t.Helper()
+	program := g.find(t)
+	text, err := os.ReadFile(filepath.Join("../../examples/proxy", g.example))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if document, err := os.ReadFile("../../docs/operations.md"); err != nil || !strings.Contains(string(document), "\n"+string(text)+"```") {
+		t.Errorf("docs/operations.md does not show %s as it is: %v", g.example, err)
+	}
+	files := t.TempDir()
+	pem, private := certificateFor(t)
+	certificate, key := write(t, files, "cert.pem", pem), write(t, files, "key.pem", private)
+	front, s := freeAddress(t), newServer(t, freeAddress(t))
+	_, port, _ := strings.Cut(front, ":")
+	public := "https://localhost:" + port
+	settings := []string{"--public-url=" + public, "--trusted-proxies=127.0.0.1/32"}
+	dir := startServer(t, s, settings...)
+
+	config := withCertificate(string(text), certificate, key)
+	config = strings.NewReplacer("listen 443", "listen "+front, "id.example.com {", "localhost:"+port+" {", "server_name id.example.com", "server_name localhost",
+		"127.0.0.1:8080", s.address).Replace(config)
+	g.run(t, program, config, front)
+
+	doctor := run(t, call{dir: dir, env: []string{"SSL_CERT_FILE=" + certificate}, args: append([]string{"doctor"}, settings...)})
+	if !strings.Contains(doctor.out, public+" responds") {
+		t.Errorf("doctor:\n%s", doctor.out)
+	}
+	body := strings.NewReader(`{"email":"ada@example.com","password":"seven purple otters","delivery":"body"}`)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, public+"/api/auth/register", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("X-Forwarded-For", "203.0.113.9") // a lie
+	response, err := s.client().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != http.StatusCreated {
+		t.Fatalf("sign-up: %s", response.Status)
+	}
+	sessions := run(t, call{dir: dir, args: []string{"sessions", "list", "ada@example.com", "--json"}})
+	if !strings.Contains(sessions.out, `"127.0.0.1"`) || strings.Contains(sessions.out, "203.0.113.9") {
+		t.Errorf("the address of the client: %s %s", sessions.out, sessions.errors)
+	}
+}
