@@ -3,6 +3,7 @@ package watchword
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -193,6 +194,32 @@ func (e *Engine) EndUserSession(ctx context.Context, id UserID, s SessionID) err
 func (e *Engine) EndUserSessions(ctx context.Context, id UserID) (int, error) {
 	event := e.event(EventLogoutAll, Client{}, e.now()).of(id).because("by an operator")
 	return e.endSessions(ctx, "", EndedOperator, event)
+}
+
+// endBatch is how many sessions EndEverySession ends in one transaction, so that a
+// running server can write in between.
+const endBatch = 1000
+
+// EndEverySession ends the sessions of all users and returns their number. It also
+// ends sessions that begin while it runs. If it fails, run it again.
+func (e *Engine) EndEverySession(ctx context.Context) (ended int, err error) {
+	now := e.now()
+	var last SessionID
+	for n := endBatch; n == endBatch; ended += n {
+		err := e.store.Update(ctx, func(tx Tx) (err error) {
+			last, n, err = tx.EndNextSessions(ctx, last, endBatch, EndedOperator, now)
+			return err
+		})
+		if err != nil {
+			return ended, err
+		}
+	}
+	event := e.event(EventLogoutAll, Client{}, now).because(fmt.Sprintf("every user, by an operator: %d", ended))
+	if err := e.store.Update(ctx, func(tx Tx) error { return tx.InsertEvent(ctx, event) }); err != nil {
+		return ended, err
+	}
+	e.announce(event)
+	return ended, nil
 }
 
 // UserEvents lists the newest events of the user.

@@ -124,6 +124,9 @@ type Tx interface {
 	EndSessions(ctx context.Context, id UserID, except SessionID, why EndReason, at time.Time) (int, error)
 	// EndOldestSessions leaves the keep newest (by sign-in) of the user's sessions.
 	EndOldestSessions(ctx context.Context, id UserID, keep int, why EndReason, at time.Time) (int, error)
+	// EndNextSessions ends up to limit sessions of all users with an id after the
+	// given one, in the order of ids, and returns the last id and their number.
+	EndNextSessions(ctx context.Context, after SessionID, limit int, why EndReason, at time.Time) (SessionID, int, error)
 
 	// Feed.
 

@@ -11,7 +11,7 @@ import (
 // sessionsCmd shows and ends sign-ins.
 type sessionsCmd struct {
 	List sessionList `cmd:"" help:"List the live sessions of an account."`
-	End  sessionEnd  `cmd:"" help:"End one session of an account, or all of them."`
+	End  sessionEnd  `cmd:"" help:"End one session of an account, all of them, or every session of everybody."`
 }
 
 type sessionList struct{ accountFlags }
@@ -33,29 +33,15 @@ func (c *sessionList) Run(ctx context.Context, p *program) error {
 }
 
 type sessionEnd struct {
-	accountFlags
-	ID string `arg:"" optional:"" help:"Id of the session; without it, all end."`
+	Email string `arg:"" optional:"" help:"Address of the account."`
+	ID    string `arg:"" optional:"" help:"Id of the session; without it, all of the account end."`
+	All   bool   `name:"all" help:"End every session of every account, as after a restored backup."`
+	JSON  bool   `name:"json" help:"Print JSON."`
 	confirmation
 }
 
 func (c *sessionEnd) Run(ctx context.Context, p *program) error {
-	s, user, err := c.find(ctx, p)
-	if err != nil {
-		return err
-	}
-	defer s.close()
-	ended := 1
-	if c.ID != "" {
-		err = s.engine.EndUserSession(ctx, user.ID, watchword.SessionID(c.ID))
-		if watchword.CodeOf(err) == watchword.CodeNotFound {
-			return fmt.Errorf("%s has no such session. List them with `watchword sessions list %s`", user.Email, user.Email)
-		}
-	} else {
-		if err := p.confirm(c.confirmation, fmt.Sprintf("End all sessions of %s?", user.Email)); err != nil {
-			return err
-		}
-		ended, err = s.engine.EndUserSessions(ctx, user.ID)
-	}
+	ended, err := c.end(ctx, p)
 	if err != nil {
 		return err
 	}
@@ -64,6 +50,45 @@ func (c *sessionEnd) Run(ctx context.Context, p *program) error {
 	}
 	p.say("Ended %d.", ended)
 	return nil
+}
+
+func (c *sessionEnd) end(ctx context.Context, p *program) (ended int, err error) {
+	switch {
+	case c.All && c.Email != "":
+		return 0, faults{{"--all", "ends the sessions of every account, but one is named. Write the address or --all."}}
+	case c.All:
+		return c.endEvery(ctx, p)
+	case c.Email == "":
+		return 0, faults{{"sessions end", "names no account. Write its address, or --all for every account."}}
+	}
+	s, user, err := accountFlags{c.Email, c.JSON}.find(ctx, p)
+	if err != nil {
+		return 0, err
+	}
+	defer s.close()
+	if c.ID != "" {
+		err = s.engine.EndUserSession(ctx, user.ID, watchword.SessionID(c.ID))
+		if watchword.CodeOf(err) == watchword.CodeNotFound {
+			return 0, fmt.Errorf("%s has no such session. List them with `watchword sessions list %s`", user.Email, user.Email)
+		}
+		return 1, err
+	}
+	if err := p.confirm(c.confirmation, fmt.Sprintf("End all sessions of %s?", user.Email)); err != nil {
+		return 0, err
+	}
+	return s.engine.EndUserSessions(ctx, user.ID)
+}
+
+func (c *sessionEnd) endEvery(ctx context.Context, p *program) (int, error) {
+	s, err := p.openExisting(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer s.close()
+	if err := p.confirm(c.confirmation, "End every session of every account? Everybody has to sign in again."); err != nil {
+		return 0, err
+	}
+	return s.engine.EndEverySession(ctx)
 }
 
 // sessionTable shows the end that comes first: idle or absolute.

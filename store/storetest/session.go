@@ -135,6 +135,33 @@ var sessions = map[string]func(suite){
 		same(s, "session of another", s.session(foreign.ID), foreign)
 	},
 
+	"EndNextSessionsEndsEverySessionInBatches": func(s suite) {
+		var all []watchword.Session
+		for n := range 7 {
+			all = append(all, s.addSession(Session(s.addUser(n).ID, n)))
+		}
+		s.wantHeld(true, "end one", endSession(all[3], watchword.EndedLogout, Start))
+		var last watchword.SessionID
+		var counts []int
+		for range 4 {
+			var n int
+			s.update(func(ctx context.Context, tx watchword.Tx) (err error) {
+				last, n, err = tx.EndNextSessions(ctx, last, 3, watchword.EndedOperator, after(time.Hour))
+				return err
+			})
+			counts = append(counts, n)
+		}
+		same(s, "ended in each batch", counts, []int{3, 3, 0, 0})
+		same(s, "last id", last, all[6].ID)
+		for n, one := range all {
+			want := watchword.EndedOperator
+			if n == 3 {
+				want = watchword.EndedLogout
+			}
+			same(s, "reason", s.session(one.ID).EndedWhy, want)
+		}
+	},
+
 	"OnlyTheNewestGenerationOfALivingSessionIsForgiven": func(s suite) {
 		one := Session(s.addUser(1).ID, 1)
 		one.Generation = 5

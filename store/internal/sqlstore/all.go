@@ -24,11 +24,15 @@ const (
 	ByNumber         Key = "in the background, by number of the feed"
 	OfFeed           Key = "nothing: the one row of the feed"
 	OfKeys           Key = "nothing: the keys, a handful"
+	AllSessions      Key = "by an operator, in order of ids"
 	OfOutbox         Key = "nothing: the mail that waits, all of it"
 )
 
 // Statements lists them all.
-func Statements() []Statement {
+func Statements() []Statement { return append(accountStatements(), serviceStatements()...) }
+
+// accountStatements are those of accounts, sessions and mail.
+func accountStatements() []Statement {
 	return []Statement{
 		{"insertUser", insertUser, ByUserAndAddress},
 		{"selectReserved", selectReserved, ByAddress},
@@ -61,6 +65,7 @@ func Statements() []Statement {
 		{"endSession", endSession, BySession},
 		{"endSessions", endSessions, ByUser},
 		{"endOldest", endOldest, ByUser},
+		{"endNext", endNext, AllSessions},
 
 		{"insertMailToken", insertMailToken, ByHash},
 		{"selectMailToken", selectMailToken, ByHash},
@@ -82,7 +87,12 @@ func Statements() []Statement {
 
 		{"insertEvent", insertEvent, ByUser},
 		{"selectEvents", selectEvents, ByUser},
+	}
+}
 
+// serviceStatements are those that belong to no account.
+func serviceStatements() []Statement {
+	return []Statement{
 		{"insertKey", insertKey, OfKeys},
 		{"selectKeys", selectKeys, OfKeys},
 		{"updateKey", updateKey, OfKeys},

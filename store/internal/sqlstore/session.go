@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,6 +29,8 @@ const (
 	endSessions = `UPDATE sessions SET ended_at = $1, ended_why = $2 WHERE user_id = $3 AND id <> $4 AND ended_at = 0`
 	endOldest   = `UPDATE sessions SET ended_at = $1, ended_why = $2 WHERE user_id = $3 AND ended_at = 0
 		AND id NOT IN (SELECT id FROM sessions WHERE user_id = $3 AND ended_at = 0 ORDER BY created_at DESC, id DESC LIMIT $4)`
+	endNext = `UPDATE sessions SET ended_at = $1, ended_why = $2 WHERE ended_at = 0
+		AND id IN (SELECT id FROM sessions WHERE id > $3 AND ended_at = 0 ORDER BY id LIMIT $4) RETURNING id`
 )
 
 // The statements that hold rule 1 of rotation.md.
@@ -176,4 +179,13 @@ func (t Tx) EndSessions(ctx context.Context, id watchword.UserID, except watchwo
 
 func (t Tx) EndOldestSessions(ctx context.Context, id watchword.UserID, keep int, why watchword.EndReason, at time.Time) (int, error) {
 	return t.exec(ctx, endOldest, ms(at), why, id, keep)
+}
+
+func (t Tx) EndNextSessions(ctx context.Context, after watchword.SessionID, limit int, why watchword.EndReason, at time.Time) (watchword.SessionID, int, error) {
+	ids, err := rows(ctx, t, func(s scanner) (id watchword.SessionID, err error) { return id, s.Scan(&id) },
+		endNext, ms(at), why, after, limit)
+	if err != nil || len(ids) == 0 {
+		return after, 0, err
+	}
+	return slices.Max(ids), len(ids), nil // UUIDs of one form have the same order in each collation
 }
