@@ -18,15 +18,15 @@ import (
 	"github.com/watchword-auth/watchword/verify"
 )
 
-// A gate is a service behind Require, on a real port.
-type gate struct {
+// A protectedService is a service behind Require on a real port.
+type protectedService struct {
 	*httptest.Server
-	log *transcript.Transcript // of the verifier, whose feed has its own goroutine
+	log *transcript.Transcript // the verifier's log
 }
 
-func newGate(t testing.TB, i *issuer) *gate {
+func newProtectedService(t testing.TB, i *issuer) *protectedService {
 	t.Helper()
-	g := &gate{log: &transcript.Transcript{}}
+	g := &protectedService{log: &transcript.Transcript{}}
 	v := newVerifier(t, i.url, verify.Options{
 		Now: i.clock.Now, Log: slog.New(slog.NewTextHandler(g.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
@@ -35,7 +35,7 @@ func newGate(t testing.TB, i *issuer) *gate {
 	return g
 }
 
-func (g *gate) try(t testing.TB, token string) answer {
+func (g *protectedService) get(t testing.TB, token string) answer {
 	t.Helper()
 	r, err := http.NewRequest(http.MethodGet, g.URL, nil)
 	must(t, err)
@@ -43,33 +43,33 @@ func (g *gate) try(t testing.TB, token string) answer {
 	return send(t, g.Client(), r)
 }
 
-func (g *gate) refuses(t testing.TB, name, token string) {
+func (g *protectedService) refuses(t testing.TB, name, token string) {
 	t.Helper()
-	a := g.try(t, token)
+	a := g.get(t, token)
 	if a.StatusCode != http.StatusUnauthorized || a.problem != "TOKEN_INVALID" ||
 		!strings.HasSuffix(a.Header.Get("WWW-Authenticate"), `, error="invalid_token"`) {
 		t.Errorf("%s: %d %s", name, a.StatusCode, a.raw)
 	}
 	if _, _, signature := parts(token + ".."); len(signature) > 8 && strings.Contains(a.raw, signature) {
-		t.Errorf("%s: the answer holds the signature", name)
+		t.Errorf("%s: the response contains the signature", name)
 	}
 }
 
-func (g *gate) accepts(t testing.TB, name, token string) {
+func (g *protectedService) accepts(t testing.TB, name, token string) {
 	t.Helper()
-	if a := g.try(t, token); a.StatusCode != http.StatusOK || a.raw != "ada" {
+	if a := g.get(t, token); a.StatusCode != http.StatusOK || a.raw != "ada" {
 		t.Errorf("%s: %d %s", name, a.StatusCode, a.raw)
 	}
 }
 
 // JWT-1, JWT-2, JWT-3, JWT-4, JWT-6
-func TestAForgedHeaderDoesNotPass(t *testing.T) {
+func TestTokensWithAForgedHeaderAreRejected(t *testing.T) {
 	t.Parallel()
 	k := newKey(t, accesstoken.ES256)
 	i := newIssuer(t, k)
-	g := newGate(t, i)
-	canary := 0
-	lure := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { canary++ }))
+	g := newProtectedService(t, i)
+	requests := 0
+	attacker := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { requests++ }))
 	payload := inJSON(t, i.claims())
 	for name, change := range map[string]map[string]any{
 		"alg none": {"alg": "none"}, "alg None": {"alg": "None"}, "alg NONE": {"alg": "NONE"}, "alg nOnE": {"alg": "nOnE"},
@@ -77,7 +77,7 @@ func TestAForgedHeaderDoesNotPass(t *testing.T) {
 		"typ JWT": {"typ": "JWT"}, "no typ": {"typ": nil}, "a security event": {"typ": "secevent+jwt"}, "a logout token": {"typ": "logout+jwt"}, "dpop": {"typ": "dpop+jwt"},
 		"no kid": {"kid": nil}, "an empty kid": {"kid": ""}, "kid a path": {"kid": "../../dev/null"}, "kid an injection": {"kid": "' OR 1=1 --"},
 		"crit": {"crit": []string{"exp"}, "exp": 1}, "an empty crit": {"crit": []string{}},
-		"jku": {"jku": lure.URL}, "x5u": {"x5u": lure.URL}, "x5c": {"x5c": []string{"MII"}}, "jwk": {"jwk": map[string]string{"kty": "EC"}},
+		"jku": {"jku": attacker.URL}, "x5u": {"x5u": attacker.URL}, "x5c": {"x5c": []string{"MII"}}, "jwk": {"jwk": map[string]string{"kty": "EC"}},
 		"zip": {"zip": "DEF"}, "b64": {"b64": false}, "enc": {"enc": "A128GCM"}, "cty": {"cty": "JWT"},
 	} {
 		header := map[string]any{"alg": "ES256", "kid": k.ID(), "typ": "at+jwt"}
@@ -89,28 +89,28 @@ func TestAForgedHeaderDoesNotPass(t *testing.T) {
 		g.refuses(t, name, signed(t, k, inJSON(t, header), payload))
 	}
 	head, body, _ := parts(i.sign(t, k, nil))
-	g.refuses(t, "none, unsigned", encoded(`{"alg":"none","typ":"at+jwt","kid":"`+k.ID()+`"}`)+"."+body+".")
+	g.refuses(t, "alg none without a signature", encoded(`{"alg":"none","typ":"at+jwt","kid":"`+k.ID()+`"}`)+"."+body+".")
 	mac := hmac.New(sha256.New, accesstoken.JWKS([]accesstoken.Key{k}))
 	input := encoded(`{"alg":"HS256","typ":"at+jwt","kid":"`+k.ID()+`"}`) + "." + body
 	mac.Write([]byte(input))
 	g.refuses(t, "the public key as a secret", input+"."+encoded(string(mac.Sum(nil))))
 	stranger := newKey(t, accesstoken.ES256)
-	g.refuses(t, "a key of one's own", i.sign(t, stranger, nil))
-	_, _, theirs := parts(i.sign(t, stranger, nil))
-	g.refuses(t, "a key of one's own under our kid", head+"."+body+"."+theirs)
+	g.refuses(t, "the attacker's key", i.sign(t, stranger, nil))
+	_, _, forgedSignature := parts(i.sign(t, stranger, nil))
+	g.refuses(t, "the attacker's key under the issuer's kid", head+"."+body+"."+forgedSignature)
 	g.refuses(t, "a signature of zeros", head+"."+body+"."+encoded(strings.Repeat("\x00", 64)))
-	g.accepts(t, "the good one", i.sign(t, k, nil))
-	if lure.Close(); canary > 0 {
-		t.Errorf("an address of a token was asked %d times", canary)
+	g.accepts(t, "the original token", i.sign(t, k, nil))
+	if attacker.Close(); requests > 0 {
+		t.Errorf("the verifier sent %d requests to an address from a token", requests)
 	}
 }
 
 // JWT-7, JWT-8, JWT-12, JWT-14
-func TestForgedClaimsDoNotPass(t *testing.T) {
+func TestTokensWithForgedClaimsAreRejected(t *testing.T) {
 	t.Parallel()
 	k := newKey(t, accesstoken.ES256)
 	i := newIssuer(t, k)
-	g := newGate(t, i)
+	g := newProtectedService(t, i)
 	header := `{"alg":"ES256","kid":"` + k.ID() + `","typ":"at+jwt"}`
 	text := inJSON(t, i.claims())
 	var good map[string]any
@@ -140,38 +140,38 @@ func TestForgedClaimsDoNotPass(t *testing.T) {
 		}
 	}
 	for name, payload := range map[string]string{
-		"a claim twice": strings.Replace(text, "{", `{"sub":"eve",`, 1), "twice by an escape": strings.Replace(text, "{", `{"\u0073ub":"eve",`, 1),
-		"something after": text + "{}", "not UTF-8": strings.Replace(text, "ada", "a\xff", 1), "only in another case": strings.Replace(text, `"sub"`, `"Sub"`, 1),
+		"a duplicate claim": strings.Replace(text, "{", `{"sub":"eve",`, 1), "a duplicate claim with an escaped name": strings.Replace(text, "{", `{"\u0073ub":"eve",`, 1),
+		"trailing data": text + "{}", "not UTF-8": strings.Replace(text, "ada", "a\xff", 1), "a claim in another case only": strings.Replace(text, `"sub"`, `"Sub"`, 1),
 	} {
 		g.refuses(t, name, signed(t, k, header, payload))
 	}
-	g.accepts(t, "a claim in another case beside ours", signed(t, k, header, strings.Replace(text, "{", `{"Sub":"eve","SID":"s2","ſub":"eve",`, 1)))
+	g.accepts(t, "an additional claim in another case", signed(t, k, header, strings.Replace(text, "{", `{"Sub":"eve","SID":"s2","ſub":"eve",`, 1)))
 	without := maps.Clone(good)
 	delete(without, "nbf")
 	g.accepts(t, "a token without nbf", signed(t, k, header, inJSON(t, without)))
 	expired := maps.Clone(good)
 	expired["iat"], expired["exp"] = now-900, now
-	if a := g.try(t, signed(t, k, header, inJSON(t, expired))); a.StatusCode != 401 || a.problem != "TOKEN_EXPIRED" {
+	if a := g.get(t, signed(t, k, header, inJSON(t, expired))); a.StatusCode != 401 || a.problem != "TOKEN_EXPIRED" {
 		t.Errorf("expired: %d %s", a.StatusCode, a.raw)
 	}
 }
 
 // JWT-5, JWT-13
-func TestWhatIsNoTokenDoesNotPass(t *testing.T) {
+func TestMalformedTokensAreRejected(t *testing.T) {
 	t.Parallel()
 	k := newKey(t, accesstoken.ES256)
 	i := newIssuer(t, k)
-	g := newGate(t, i)
+	g := newProtectedService(t, i)
 	token := i.sign(t, k, nil)
 	head, body, signature := parts(token)
 	for name, text := range map[string]string{
-		"nothing": "", "a word": "x", "dots": "..", "many dots": strings.Repeat(".", 1000), "one part": head, "two parts": head + "." + body,
+		"empty": "", "a word": "x", "dots": "..", "many dots": strings.Repeat(".", 1000), "one part": head, "two parts": head + "." + body,
 		"four parts": token + ".x", "five parts, as a JWE": head + ".." + body + "." + signature + ".x", "no signature": head + "." + body + ".",
-		"padding": token + "=", "a blank within": head + " ." + body + "." + signature, "a comma": token + ", Bearer " + token,
+		"padding": token + "=", "a space inside": head + " ." + body + "." + signature, "a comma": token + ", Bearer " + token,
 		"JSON": `{"payload":"` + body + `","signatures":[]}`, "long": head + "." + strings.Repeat("A", 8192) + "." + signature,
-		"huge": strings.Repeat("a", 200<<10), "not base64url": head + "." + body + "." + strings.Repeat("+", 86), "a byte of Latin-1": head + "\xe9." + body + "." + signature,
+		"200 KiB": strings.Repeat("a", 200<<10), "not base64url": head + "." + body + "." + strings.Repeat("+", 86), "a byte of Latin-1": head + "\xe9." + body + "." + signature,
 		"another signature": head + "." + body + "." + signature[:83] + "AAA", "swapped": body + "." + head + "." + signature,
-		"nested": encoded(token) + "." + body + "." + signature, "an ID of a session": "wwr_AQEB", "quotes": `"` + token + `"`,
+		"nested": encoded(token) + "." + body + "." + signature, "a refresh token": "wwr_AQEB", "quotes": `"` + token + `"`,
 	} {
 		g.refuses(t, name, text)
 	}
@@ -180,39 +180,39 @@ func TestWhatIsNoTokenDoesNotPass(t *testing.T) {
 			g.refuses(t, "last "+string(last), other)
 		}
 	}
-	g.accepts(t, "the good one", token)
+	g.accepts(t, "the original token", token)
 	if strings.Contains(g.log.String(), signature) {
-		t.Error("the log holds a token")
+		t.Error("the log contains a token")
 	}
 }
 
-// JOSE does not ask for the lower of the two values of s, and signers don't choose
-// it: the twin verifies. It is the same token of the same session, ends with it,
-// and lies in the cache as another text.
+// An ECDSA signature (r, s) has a second valid form (r, n−s), because JOSE does not require
+// the lower s. Both texts name the same session and are revoked with it; the cache stores
+// them as two entries.
 //
 // JWT-10, JWT-11
-func TestTheTwinOfASignatureEndsWithItsSession(t *testing.T) {
+func TestBothFormsOfASignatureAreRevokedWithTheSession(t *testing.T) {
 	t.Parallel()
 	k := newKey(t, accesstoken.ES256)
 	i := newIssuer(t, k)
 	v := i.verifier(t)
 	token := i.sign(t, k, nil)
-	twin := twinOf(t, token)
-	for _, text := range []string{token, twin, token, twin} {
-		if who, err := v.Verify(t.Context(), text); err != nil || who.SessionID() != "s1" {
-			t.Fatalf("got %v, %v", who, err)
+	alternative := withAlternativeSignature(t, token)
+	for _, text := range []string{token, alternative, token, alternative} {
+		if identity, err := v.Verify(t.Context(), text); err != nil || identity.SessionID() != "s1" {
+			t.Fatalf("got %v, %v", identity, err)
 		}
 	}
 	v.Revocations().EndSession("s1")
-	for _, text := range []string{token, twin} {
-		if who, err := v.Verify(t.Context(), text); err != verify.ErrRevoked || who != nil {
-			t.Errorf("got %v, %v", who, err)
+	for _, text := range []string{token, alternative} {
+		if identity, err := v.Verify(t.Context(), text); err != verify.ErrRevoked || identity != nil {
+			t.Errorf("got %v, %v", identity, err)
 		}
 	}
 }
 
-// twinOf is the token with (r, n−s) for (r, s).
-func twinOf(t testing.TB, token string) string {
+// withAlternativeSignature returns the token with the signature (r, n−s) instead of (r, s).
+func withAlternativeSignature(t testing.TB, token string) string {
 	t.Helper()
 	head, body, signature := parts(token)
 	raw, err := base64.RawURLEncoding.DecodeString(signature)

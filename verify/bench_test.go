@@ -22,9 +22,9 @@ import (
 	"github.com/watchword-auth/watchword/verify"
 )
 
-// A check of the signature alone, with the standard library, on the same token and
-// the same key: what verifying may cost little more than (performance.md). The two
-// take turns, so that what else the machine does hits both.
+// BenchmarkVerifyWithoutCache compares Verify with a bare signature check by the standard
+// library, on the same token and key (docs/performance.md). The two alternate, so that
+// other load on the machine affects both.
 func BenchmarkVerifyWithoutCache(b *testing.B) {
 	for _, alg := range []string{accesstoken.ES256, accesstoken.Ed25519, accesstoken.RS256} {
 		b.Run(alg, func(b *testing.B) {
@@ -32,25 +32,25 @@ func BenchmarkVerifyWithoutCache(b *testing.B) {
 			i := newIssuer(b, k)
 			v := newVerifier(b, i.url, verify.Options{Now: i.clock.Now, CacheSize: -1})
 			token := i.sign(b, k, nil)
-			bare := signatureAlone(b, k, token)
+			checkSignature := signatureCheck(b, k, token)
 			ctx := b.Context()
 			must(b, v.Ready(ctx))
 			b.ReportAllocs()
-			var ours, theirs []time.Duration
+			var withVerify, bare []time.Duration
 			for b.Loop() {
 				began := time.Now()
-				if !bare() {
+				if !checkSignature() {
 					b.Fatal("refused")
 				}
 				between := time.Now()
 				if _, err := v.Verify(ctx, token); err != nil {
 					b.Fatal(err)
 				}
-				theirs, ours = append(theirs, between.Sub(began)), append(ours, time.Since(between))
+				bare, withVerify = append(bare, between.Sub(began)), append(withVerify, time.Since(between))
 			}
-			b.ReportMetric(float64(median(ours)), "ns/verify")
-			b.ReportMetric(float64(median(theirs)), "ns/bare")
-			b.ReportMetric(float64(median(ours))/float64(median(theirs)), "ratio")
+			b.ReportMetric(float64(median(withVerify)), "ns/verify")
+			b.ReportMetric(float64(median(bare)), "ns/bare")
+			b.ReportMetric(float64(median(withVerify))/float64(median(bare)), "ratio")
 		})
 	}
 }
@@ -77,10 +77,10 @@ func BenchmarkVerifyFromCache(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	for n := range 10_000 { // as after a bad day
+	for n := range 10_000 { // a large revocation list
 		v.Revocations().EndSession(fmt.Sprint("ended", n))
 	}
-	for name, of := range map[string][]string{"one token": tokens[:1], "a thousand in turn": tokens} {
+	for name, of := range map[string][]string{"one token": tokens[:1], "1000 tokens in turn": tokens} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			var each []time.Duration
@@ -98,7 +98,7 @@ func BenchmarkVerifyFromCache(b *testing.B) {
 	}
 }
 
-// The middleware beside a handler without it.
+// BenchmarkRequire compares a handler behind Require with the bare handler.
 func BenchmarkRequire(b *testing.B) {
 	k := newKey(b, accesstoken.ES256)
 	i := newIssuer(b, k)
@@ -117,8 +117,8 @@ func BenchmarkRequire(b *testing.B) {
 	}
 }
 
-// signatureAlone checks the signature of a token, and nothing else of it.
-func signatureAlone(b *testing.B, k accesstoken.Key, token string) func() bool {
+// signatureCheck returns a function that checks only the signature of a token.
+func signatureCheck(b *testing.B, k accesstoken.Key, token string) func() bool {
 	b.Helper()
 	var set jose.JSONWebKeySet
 	must(b, json.Unmarshal(accesstoken.JWKS([]accesstoken.Key{k}), &set))
@@ -141,6 +141,6 @@ func signatureAlone(b *testing.B, k accesstoken.Key, token string) func() bool {
 	case ed25519.PublicKey:
 		return func() bool { return ed25519.Verify(public, input, raw) }
 	}
-	b.Fatal("a key of no kind")
+	b.Fatal("unknown key type")
 	return nil
 }

@@ -8,74 +8,75 @@ import (
 	"time"
 )
 
-// ways is how many places a token may lie at. A token for which all are taken
-// drives out the one that dies soonest.
+// ways is how many slots a token can be stored in. If all are taken, the entry that
+// expires first is evicted.
 const ways = 8
 
-// A cache remembers tokens that were verified: their whole text, for a token with
-// one other byte is another token. It says that a signature was good under the
-// keys of then, and nothing about time or revocation, which are asked each time.
+// A cache stores verified tokens under their complete text, because a token that
+// differs in one byte is another token. An entry proves that the signature was valid
+// under the keys of that time. Expiry and revocation are checked at every Verify.
 //
-// It never grows, takes no lock, and a hit writes nothing. Only tokens that
-// verify get in, so strangers can't drive anybody out.
+// The cache has a fixed size and takes no lock, and a hit writes no memory. Only valid
+// tokens are stored, so forged tokens can't evict entries.
 type cache struct {
-	seed  maphash.Seed // of this process: nobody can prepare collisions
+	seed  maphash.Seed // random per cache, so that collisions can't be prepared
 	slots []atomic.Pointer[entry]
 }
 
 type entry struct {
-	token string
-	set   *keySet // it was verified with
-	who   *Identity
+	token    string
+	set      *keySet // the keys that verified the token
+	identity *Identity
 }
 
-// newCache makes a cache for at least size tokens, or nil, which remembers none.
+// newCache returns a cache for at least size tokens. A negative size gives nil, which
+// stores no tokens.
 func newCache(size int) *cache {
 	if size < 0 {
 		return nil
 	}
-	places := 1 << bits.Len(uint(max(size, ways)-1))
-	return &cache{seed: maphash.MakeSeed(), slots: make([]atomic.Pointer[entry], places)}
+	slots := 1 << bits.Len(uint(max(size, ways)-1))
+	return &cache{seed: maphash.MakeSeed(), slots: make([]atomic.Pointer[entry], slots)}
 }
 
-// places are where a token may lie.
-func (c *cache) places(token string) []atomic.Pointer[entry] {
+// bucket returns the slots that can hold a token.
+func (c *cache) bucket(token string) []atomic.Pointer[entry] {
 	i := int(maphash.String(c.seed, token)&uint64(len(c.slots)-1)) &^ (ways - 1)
 	return c.slots[i : i+ways]
 }
 
-// get returns who a token stands for if it was verified with these very keys: with
-// the first JWKS that lacks a key, all of its tokens are forgotten.
+// get returns the identity of a token that was verified with this key set. A new key
+// set invalidates all entries, so that the tokens of a removed key are checked again.
 func (c *cache) get(token string, set *keySet) *Identity {
 	if c == nil {
 		return nil
 	}
-	places := c.places(token)
-	for i := range places {
-		if e := places[i].Load(); e != nil && e.token == token && e.set == set {
-			return e.who
+	bucket := c.bucket(token)
+	for i := range bucket {
+		if e := bucket[i].Load(); e != nil && e.token == token && e.set == set {
+			return e.identity
 		}
 	}
 	return nil
 }
 
-// put remembers a token. Two at once may take the same place: one is forgotten.
-func (c *cache) put(token string, set *keySet, who *Identity, now time.Time) {
+// put stores a token. If two calls choose the same slot, one token is not stored.
+func (c *cache) put(token string, set *keySet, identity *Identity, now time.Time) {
 	if c == nil {
 		return
 	}
-	places := c.places(token)
+	bucket := c.bucket(token)
 	victim, soonest := 0, int64(0)
-	for i := range places {
-		e := places[i].Load()
-		if e == nil || e.token == token || e.set != set || e.who.claims.Expires <= now.Unix() {
+	for i := range bucket {
+		e := bucket[i].Load()
+		if e == nil || e.token == token || e.set != set || e.identity.claims.Expires <= now.Unix() {
 			victim = i
 			break
 		}
-		if i == 0 || e.who.claims.Expires < soonest {
-			victim, soonest = i, e.who.claims.Expires
+		if i == 0 || e.identity.claims.Expires < soonest {
+			victim, soonest = i, e.identity.claims.Expires
 		}
 	}
-	// A copy, for the token is a part of a longer text, which would be kept whole.
-	places[victim].Store(&entry{token: strings.Clone(token), set: set, who: who})
+	// Clone: the token is part of the request's header, which would stay in memory.
+	bucket[victim].Store(&entry{token: strings.Clone(token), set: set, identity: identity})
 }

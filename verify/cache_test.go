@@ -14,7 +14,7 @@ import (
 )
 
 // JWT-11
-func TestARememberedTokenDiesAtItsEnd(t *testing.T) {
+func TestACachedTokenIsRejectedAfterItsExpiry(t *testing.T) {
 	t.Parallel()
 	k := newKey(t, accesstoken.ES256)
 	i := newIssuer(t, k)
@@ -28,7 +28,7 @@ func TestARememberedTokenDiesAtItsEnd(t *testing.T) {
 }
 
 // JWT-11
-func TestARememberedTokenDiesWithItsSession(t *testing.T) {
+func TestACachedTokenIsRejectedAfterItsSessionEnded(t *testing.T) {
 	t.Parallel()
 	k := newKey(t, accesstoken.ES256)
 	i := newIssuer(t, k)
@@ -39,19 +39,19 @@ func TestARememberedTokenDiesWithItsSession(t *testing.T) {
 	v.Revocations().EndSession("s1")
 	wantError(t, v, token, verify.ErrRevoked)
 	wantError(t, v, other, nil)
-	v.Revocations().OutdateTokens("eve", i.clock.Now().Unix()+1)
+	v.Revocations().ChangeClaims("eve", i.clock.Now().Unix()+1)
 	wantError(t, v, other, verify.ErrExpired)
 	i.clock.advance(time.Second)
 	wantError(t, v, i.sign(t, k, func(c *accesstoken.Claims) { c.SessionID, c.Subject = "s2", "eve" }), nil)
 }
 
 // JWT-11
-func TestARememberedTokenDiesWithItsKey(t *testing.T) {
+func TestACachedTokenIsRejectedAfterItsKeyWasRemoved(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		old, k := newKey(t, accesstoken.ES256), newKey(t, accesstoken.ES256)
-		i := onPaper(old, k)
-		v := i.onPaper(t, verify.Options{})
+		i := newFakeIssuer(old, k)
+		v := i.fakeVerifier(t, verify.Options{})
 		defer v.Close()
 		token, kept := i.sign(t, old, nil), i.sign(t, k, nil)
 		wantError(t, v, token, nil)
@@ -63,7 +63,7 @@ func TestARememberedTokenDiesWithItsKey(t *testing.T) {
 	})
 }
 
-func TestAClockThatIsSetChangesWhatIsValidAndNothingElse(t *testing.T) {
+func TestSettingTheClockChangesTokenExpiryOnly(t *testing.T) {
 	t.Parallel()
 	k := newKey(t, accesstoken.ES256)
 	i := newIssuer(t, k)
@@ -93,13 +93,12 @@ func TestAClockThatIsSetChangesWhatIsValidAndNothingElse(t *testing.T) {
 	}
 }
 
-// The cache holds what it was made for, whatever comes, and verifying goes on
-// when a token has been driven out.
-func TestTheCacheIsBounded(t *testing.T) {
+// Evicted tokens still verify.
+func TestTheCacheNeverExceedsItsSize(t *testing.T) {
 	t.Parallel()
 	shared, err := accesstoken.NewHS256([]byte("a secret that resource servers share"))
 	must(t, err)
-	i := onPaper()
+	i := newFakeIssuer()
 	v := newVerifier(t, i.url, verify.Options{SigningSecret: []byte("a secret that resource servers share"), Now: i.clock.Now, CacheSize: 256})
 	var tokens []string
 	for n := range 5000 {
@@ -108,27 +107,27 @@ func TestTheCacheIsBounded(t *testing.T) {
 	for _, token := range tokens {
 		wantError(t, v, token, nil)
 	}
-	remembered := 0
+	cached := 0
 	for _, token := range tokens {
-		if v.Remembers(token) {
-			remembered++
+		if v.Caches(token) {
+			cached++
 		}
 	}
-	if remembered < 200 || remembered > 256 {
-		t.Errorf("%d are remembered", remembered)
+	if cached < 200 || cached > 256 {
+		t.Errorf("%d tokens are cached", cached)
 	}
 	for _, token := range tokens[:100] {
 		wantError(t, v, token, nil)
 	}
-	none := newVerifier(t, i.url, verify.Options{SigningSecret: []byte("a secret that resource servers share"), Now: i.clock.Now, CacheSize: -1})
-	wantError(t, none, tokens[0], nil)
-	wantError(t, none, tokens[0], nil)
-	if none.Remembers(tokens[0]) {
-		t.Error("it was remembered all the same")
+	uncached := newVerifier(t, i.url, verify.Options{SigningSecret: []byte("a secret that resource servers share"), Now: i.clock.Now, CacheSize: -1})
+	wantError(t, uncached, tokens[0], nil)
+	wantError(t, uncached, tokens[0], nil)
+	if uncached.Caches(tokens[0]) {
+		t.Error("a token was cached although the cache is off")
 	}
 }
 
-func TestAHitAllocatesNothing(t *testing.T) { // not parallel: it counts
+func TestACacheHitDoesNotAllocate(t *testing.T) { // not parallel, because it counts allocations
 	k := newKey(t, accesstoken.ES256)
 	i := newIssuer(t, k)
 	v := i.verifier(t)
@@ -141,7 +140,7 @@ func TestAHitAllocatesNothing(t *testing.T) { // not parallel: it counts
 	}
 }
 
-func TestEverythingAtOnceIsSafe(t *testing.T) {
+func TestConcurrentUseIsSafe(t *testing.T) {
 	t.Parallel()
 	k, other := newKey(t, accesstoken.ES256), newKey(t, accesstoken.Ed25519)
 	i := newIssuer(t, k, other)
@@ -155,12 +154,12 @@ func TestEverythingAtOnceIsSafe(t *testing.T) {
 		all.Go(func() {
 			for n := range 300 {
 				session := (n + worker) % len(good)
-				who, err := v.Verify(t.Context(), good[session])
+				identity, err := v.Verify(t.Context(), good[session])
 				switch {
 				case err != nil && !(session < 3 && errors.Is(err, verify.ErrRevoked)):
 					t.Errorf("session %d: %v", session, err)
-				case err == nil && who.SessionID() != fmt.Sprint(session):
-					t.Errorf("session %d passes for %s", session, who.SessionID())
+				case err == nil && identity.SessionID() != fmt.Sprint(session):
+					t.Errorf("session %d was taken for %s", session, identity.SessionID())
 				}
 				if n == 100 && worker < 3 {
 					v.Revocations().EndSession(fmt.Sprint(worker))

@@ -16,78 +16,78 @@ import (
 	"github.com/watchword-auth/watchword/verify"
 )
 
-// A noisyLine is what may lie between a server and a verifier: it cuts, repeats,
-// reorders and invents. It stands where the front of a service does.
-type noisyLine struct {
-	mu   sync.Mutex
-	rng  *rand.Rand
-	to   http.Handler // nil: the server is down
-	cuts int
+// An unreliableProxy forwards requests to a server. It cuts connections, repeats and
+// reorders events, and inserts forged ones.
+type unreliableProxy struct {
+	mu     sync.Mutex
+	rng    *rand.Rand
+	server http.Handler // nil: the server is down
+	cuts   int
 }
 
-func (l *noisyLine) connect(to http.Handler) {
+func (l *unreliableProxy) connect(server http.Handler) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.to = to
+	l.server = server
 }
 
-func (l *noisyLine) chance(of float64) bool {
+func (l *unreliableProxy) happens(probability float64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.rng.Float64() < of
+	return l.rng.Float64() < probability
 }
 
-// cut is how many streams were cut so far.
-func (l *noisyLine) cut() int {
+// cutStreams returns the number of streams cut so far.
+func (l *unreliableProxy) cutStreams() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.cuts
 }
 
-func (l *noisyLine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (l *unreliableProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	l.mu.Lock()
-	to := l.to
+	server := l.server
 	l.mu.Unlock()
-	if to == nil || l.chance(0.05) {
+	if server == nil || l.happens(0.05) {
 		panic(http.ErrAbortHandler)
 	}
 	if strings.HasSuffix(r.URL.Path, "/stream") {
-		w = &noisyStream{w, l}
+		w = &unreliableStream{w, l}
 	}
-	to.ServeHTTP(w, r)
+	server.ServeHTTP(w, r)
 }
 
-type noisyStream struct {
+type unreliableStream struct {
 	http.ResponseWriter
-	line *noisyLine
+	proxy *unreliableProxy
 }
 
-func (s *noisyStream) Unwrap() http.ResponseWriter { return s.ResponseWriter }
+func (s *unreliableStream) Unwrap() http.ResponseWriter { return s.ResponseWriter }
 
-// Write gets whole events, the heartbeat last.
-func (s *noisyStream) Write(text []byte) (int, error) {
+// Write receives complete events, with a heartbeat last.
+func (s *unreliableStream) Write(text []byte) (int, error) {
 	events := strings.SplitAfter(strings.TrimSuffix(string(text), "\n\n")+"\n\n", "\n\n")
 	events = events[:len(events)-1]
 	var last []string
 	if n := len(events); strings.HasPrefix(events[n-1], "event: heartbeat") {
 		events, last = events[:n-1], events[n-1:]
 	}
-	s.line.mu.Lock()
+	s.proxy.mu.Lock()
 	for _, event := range events {
-		if s.line.rng.IntN(3) == 0 {
+		if s.proxy.rng.IntN(3) == 0 {
 			events = append(events, event)
 		}
 	}
-	s.line.rng.Shuffle(len(events), func(i, j int) { events[i], events[j] = events[j], events[i] })
+	s.proxy.rng.Shuffle(len(events), func(i, j int) { events[i], events[j] = events[j], events[i] })
 	cut := -1
-	if s.line.rng.IntN(4) == 0 {
-		cut = s.line.rng.IntN(len(events) + 1)
-		s.line.cuts++
+	if s.proxy.rng.IntN(4) == 0 {
+		cut = s.proxy.rng.IntN(len(events) + 1)
+		s.proxy.cuts++
 	}
-	s.line.mu.Unlock()
+	s.proxy.mu.Unlock()
 	for i, event := range append(events, last...) {
 		if i == cut {
-			if s.line.chance(0.3) {
+			if s.proxy.happens(0.3) {
 				_, _ = s.ResponseWriter.Write([]byte("data: " + encoded(`{"alg":"none"}`) + ".e30.\n\n"))
 			}
 			panic(http.ErrAbortHandler)
@@ -99,7 +99,7 @@ func (s *noisyStream) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// run lets the engine work in the background; the function returned stops it.
+// run starts the engine's background work. The returned function stops it.
 func (s *service) run(t testing.TB) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -111,8 +111,8 @@ func (s *service) run(t testing.TB) (stop func()) {
 	return stop
 }
 
-// again starts a server anew on the same store, with nothing but the store.
-func (s *service) again(t testing.TB) http.Handler {
+// restart replaces the server with a new one on the same store.
+func (s *service) restart(t testing.TB) http.Handler {
 	t.Helper()
 	s.edge.EndStreams()
 	s.engine.Close()
@@ -125,7 +125,7 @@ func (s *service) again(t testing.TB) http.Handler {
 	return s.edge
 }
 
-// sessions makes sessions of one user.
+// sessions creates n sessions of one user.
 func (s *service) sessions(t testing.TB, n int) (all []watchword.Session) {
 	t.Helper()
 	must(t, s.store.Update(context.Background(), func(tx watchword.Tx) error {
@@ -153,41 +153,41 @@ func (s *service) end(t testing.TB, ended ...watchword.Session) {
 	}))
 }
 
-// wantRevoked waits until all of them are refused.
+// wantRevoked waits until the tokens of all sessions are rejected.
 func wantRevoked(t testing.TB, v *verify.Verifier, sessions []watchword.Session) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	for i := 0; i < len(sessions); {
-		if errors.Is(v.Revocations().Refuse(string(sessions[i].ID), "", 0), verify.ErrRevoked) {
+		if errors.Is(v.Revocations().Check(string(sessions[i].ID), "", 0), verify.ErrRevoked) {
 			i++
 			continue
 		}
 		select {
 		case <-time.After(5 * time.Millisecond):
 		case <-ctx.Done():
-			t.Fatalf("session %d of %d is not refused", i, len(sessions))
+			t.Fatalf("session %d of %d is not revoked", i, len(sessions))
 		}
 	}
 }
 
-// However bad the line is, and however often the server starts anew: what ended is
-// refused before long, and nothing else is.
-func TestABadLineHidesNoEndOfASession(t *testing.T) {
+// An unreliable network and restarts of the server neither hide a revocation nor invent
+// one.
+func TestRevocationsArriveOverAnUnreliableNetwork(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
-		t.Skip("-short: it takes many seconds")
+		t.Skip("-short: takes many seconds")
 	}
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
-	line := &noisyLine{rng: rand.New(rand.NewPCG(seed, 0))}
+	proxy := &unreliableProxy{rng: rand.New(rand.NewPCG(seed, 0))}
 	s := start(t, nil)
-	line.to = s.front.Handler
-	s.front.Handler = line
+	proxy.server = s.front.Handler
+	s.front.Handler = proxy
 	stop := s.run(t)
 	in := s.signUp(t, "ada@example.com")
 	v := s.verifier(t, nil)
-	for verified := false; !verified; { // the line is bad
+	for verified := false; !verified; { // the proxy cuts some requests
 		_, err := v.Verify(t.Context(), string(in.AccessToken))
 		verified = err == nil
 		if err != nil && !errors.Is(err, verify.ErrUnavailable) {
@@ -199,43 +199,43 @@ func TestABadLineHidesNoEndOfASession(t *testing.T) {
 		for i := range 10 {
 			s.end(t, all[n+i])
 		}
-		if n%100 == 0 { // the server starts anew
-			line.connect(nil)
+		if n%100 == 0 { // restart the server
+			proxy.connect(nil)
 			stop()
-			edge := s.again(t)
+			edge := s.restart(t)
 			stop = s.run(t)
-			line.connect(edge)
+			proxy.connect(edge)
 		}
 		wantRevoked(t, v, all[n:n+10])
 	}
 	for n, one := range all {
-		if err := v.Revocations().Refuse(string(one.ID), string(one.UserID), 1); (err != nil) != (n%20 < 10) {
+		if err := v.Revocations().Check(string(one.ID), string(one.UserID), 1); (err != nil) != (n%20 < 10) {
 			t.Errorf("session %d: %v", n, err)
 		}
 	}
 	if _, err := v.Verify(t.Context(), string(in.AccessToken)); err != nil {
-		t.Errorf("a session that goes on: %v", err)
+		t.Errorf("the active session: %v", err)
 	}
-	cuts := line.cut()
+	cuts := proxy.cutStreams()
 	if cuts == 0 {
-		t.Error("the line was good")
+		t.Error("the proxy cut no stream")
 	}
-	t.Logf("%d streams were cut in the middle", cuts)
+	t.Logf("%d streams were cut", cuts)
 	must(t, s.engine.Logout(t.Context(), in.RefreshToken, "", watchword.Client{}))
 	wantRevoked(t, v, []watchword.Session{in.Session})
 	wantError(t, v, string(in.AccessToken), verify.ErrRevoked)
 }
 
-func TestTenThousandEndAtOnce(t *testing.T) {
+func TestTenThousandSessionsEndingAtOnceAreRevoked(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
-		t.Skip("-short: it takes many seconds")
+		t.Skip("-short: takes many seconds")
 	}
 	s := start(t, nil)
 	s.run(t)
 	in := s.signUp(t, "ada@example.com")
-	followers := []*verify.Verifier{s.verifier(t, nil), s.verifier(t, nil), s.verifier(t, nil)}
-	for _, v := range followers {
+	verifiers := []*verify.Verifier{s.verifier(t, nil), s.verifier(t, nil), s.verifier(t, nil)}
+	for _, v := range verifiers {
 		must(t, v.Ready(t.Context()))
 		wantError(t, v, string(in.AccessToken), nil)
 	}
@@ -246,9 +246,9 @@ func TestTenThousandEndAtOnce(t *testing.T) {
 	all := s.sessions(t, many)
 	s.end(t, all...)
 	began := time.Now()
-	for n, v := range followers {
+	for n, v := range verifiers {
 		wantRevoked(t, v, all)
-		t.Logf("verifier %d refuses all of them after %s", n+1, time.Since(began).Round(time.Millisecond))
+		t.Logf("verifier %d rejects all of them after %s", n+1, time.Since(began).Round(time.Millisecond))
 		wantError(t, v, string(in.AccessToken), nil)
 	}
 }

@@ -1,5 +1,5 @@
-// Package verify is for the services behind Watchword: it verifies access tokens
-// where they are used, in microseconds, and still learns when a session ends.
+// Package verify verifies Watchword's access tokens inside your services, without a
+// request to the server for each, and learns within a second when a session ends.
 //
 //	verifier, err := verify.New("https://id.example.com", verify.Options{})
 //	if err != nil {
@@ -10,23 +10,24 @@
 //	mux.Handle("GET /notes", verifier.Require(http.HandlerFunc(notes)))
 //	mux.Handle("DELETE /notes", verifier.RequireRole("admin")(http.HandlerFunc(clear)))
 //
-// A handler asks [FromContext] who is there. Elsewhere (gRPC, queues) call
-// [Verifier.Verify] with the token alone.
+// A handler gets the caller's identity from [FromContext]. Code without HTTP (gRPC,
+// queues) calls [Verifier.Verify] with the token.
 //
-// It knows one issuer and its keys. It knows no users and no store, and links no
-// server: only net/http and a JOSE library.
+// The package knows one issuer and its keys. It knows neither users nor a store, and
+// links no server code: only net/http and a JOSE library.
 //
-// # What it does by itself
+// # In the background
 //
-// Keys are found through the issuer's metadata, read ahead of time, kept through
-// an outage, and dropped when the issuer drops them (keys.go). Verified tokens are
-// remembered within bounds (cache.go). Ended sessions come through the issuer's
-// revocation feed (feed.go, revocation.go). No request waits for the network but
-// the very first.
+// The verifier finds the keys through the issuer's metadata, reads them before they
+// become stale, keeps them during an outage, and drops a key when the issuer drops it
+// (keys.go). It caches verified tokens in bounded memory (cache.go). The issuer's
+// revocation feed reports ended sessions (feed.go, revocation.go). Only the first
+// request waits for the network.
 //
-// # What a token must be
+// # Accepted tokens
 //
-// The profile of RFC 9068 and RFC 8725, strictly: compact, `typ` at+jwt, the
-// algorithm of the key that `kid` names, exactly our issuer, our audience, whole
-// times, a life of an hour at most. There is no option to be less strict.
+// The profile of RFC 9068 and RFC 8725 applies strictly: compact serialization, `typ`
+// at+jwt, the algorithm of the key that `kid` names, exactly the configured issuer and
+// audience, times in whole seconds, and a lifetime of at most an hour. No option
+// relaxes it.
 package verify

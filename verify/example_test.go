@@ -12,7 +12,7 @@ import (
 	"github.com/watchword-auth/watchword/verify"
 )
 
-// A service protects its routes.
+// The middleware protects the routes of a service.
 func Example() {
 	verifier, err := verify.New("https://id.example.com", verify.Options{})
 	if err != nil {
@@ -21,8 +21,8 @@ func Example() {
 	defer verifier.Close()
 
 	list := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		who, _ := verify.FromContext(r.Context())
-		_, _ = fmt.Fprintln(w, "the notes of", who.Subject())
+		identity, _ := verify.FromContext(r.Context())
+		_, _ = fmt.Fprintln(w, "the notes of", identity.Subject())
 	})
 	mux := http.NewServeMux()
 	mux.Handle("GET /notes", verifier.Require(list))
@@ -35,7 +35,7 @@ func Example() {
 	// Output: 401 Bearer realm="id.example.com"
 }
 
-// Where there is no HTTP, the token alone is verified.
+// Without HTTP, verify the token.
 func ExampleVerifier_Verify() {
 	verifier, err := verify.New("https://id.example.com", verify.Options{})
 	if err != nil {
@@ -44,7 +44,7 @@ func ExampleVerifier_Verify() {
 	defer verifier.Close()
 
 	handle := func(ctx context.Context, token string) error {
-		who, err := verifier.Verify(ctx, token)
+		identity, err := verifier.Verify(ctx, token)
 		switch {
 		case errors.Is(err, verify.ErrUnavailable):
 			return err // try again later
@@ -52,19 +52,19 @@ func ExampleVerifier_Verify() {
 			return fmt.Errorf("refused: %w", err)
 		}
 		var email string
-		if who.Claim("email", &email) {
-			fmt.Println(who.Subject(), email, who.HasRole("admin"))
+		if identity.Claim("email", &email) {
+			fmt.Println(identity.Subject(), email, identity.HasRole("admin"))
 		}
 		return nil
 	}
 	_ = handle
 }
 
-// A handler is tested without a server.
+// Test a handler without a server and without a token.
 func ExampleNewIdentity() {
-	who := verify.NewIdentity(verify.Claims{Subject: "ada", Roles: []string{"writer"}})
+	identity := verify.NewIdentity(verify.Claims{Subject: "ada", Roles: []string{"writer"}})
 	r := httptest.NewRequest(http.MethodGet, "/notes", nil)
-	r = r.WithContext(verify.NewContext(r.Context(), who))
+	r = r.WithContext(verify.NewContext(r.Context(), identity))
 
 	found, ok := verify.FromContext(r.Context())
 	fmt.Println(found.Subject(), found.HasRole("writer"), ok)

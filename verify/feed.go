@@ -228,7 +228,7 @@ func (f *follower) verify(ctx context.Context, token string) (secevent.Event, er
 	}
 	event, err := secevent.Verify(token, find, f.issuer.name, f.opts.Audience)
 	if unknown {
-		if set, err = f.keys.again(ctx); err != nil {
+		if set, err = f.keys.reread(ctx); err != nil {
 			return secevent.Event{}, err
 		}
 		event, err = secevent.Verify(token, find, f.issuer.name, f.opts.Audience)
@@ -247,7 +247,7 @@ func (f *follower) note(event secevent.Event) {
 	case secevent.SessionRevoked:
 		f.revoked.endSession(event.Session, time.Now())
 	case secevent.ClaimsChanged:
-		f.revoked.outdateTokens(event.User, event.At, time.Now())
+		f.revoked.changeClaims(event.User, event.At, time.Now())
 	}
 }
 
@@ -266,7 +266,7 @@ func (f *follower) take(event secevent.Event) error {
 		f.told = event.Head // the store was restored from a backup, and the feed began again
 	}
 	f.seen = f.told
-	f.revoked.hear(time.Now().Add(-max(late, 0)))
+	f.revoked.markCurrent(time.Now().Add(-max(late, 0)))
 	return f.tidy()
 }
 
@@ -277,8 +277,8 @@ func (f *follower) tidy() error {
 		return nil
 	}
 	f.forgot = now
-	f.revoked.forget(now)
-	if f.revoked.mustStartOver() {
+	f.revoked.deleteExpired(now)
+	if f.revoked.takeOverflow() {
 		f.told, f.seen = 0, 0
 		return errors.New("the revocation feed: there was more than could be remembered; it is read again")
 	}

@@ -18,44 +18,44 @@ import (
 	"github.com/watchword-auth/watchword/verify"
 )
 
-// A paperFeed is an issuer on paper, in synthetic time, with a revocation feed of
-// which the test says every word.
-type paperFeed struct {
+// A fakeFeed is a fake issuer, in synthetic time, with a revocation feed whose events the
+// test sends.
+type fakeFeed struct {
 	*issuer
 	key    accesstoken.Key
-	opened chan *paperStream
+	opened chan *fakeStream
 
-	mu    sync.Mutex
-	down  bool                         // nobody answers
-	quiet bool                         // there is no stream, only polling
-	page  func(after string) *pageSays // of the polling form; nil: 503
-	asked []string                     // the after of each poll
+	mu          sync.Mutex
+	down        bool                         // requests fail
+	pollOnly    bool                         // the stream is unavailable
+	page        func(after string) *feedPage // answers polls; nil: 503
+	pollCursors []string                     // the `after` of each poll
 }
 
-type pageSays struct {
+type feedPage struct {
 	sets []string
 	more bool
 	next int64
 }
 
-// A paperStream is one answer to a request for the stream.
-type paperStream struct {
+// A fakeStream is one response to a request for the stream.
+type fakeStream struct {
 	*io.PipeWriter
-	f     *paperFeed
-	after string // what the request named as Last-Event-ID
+	f     *fakeFeed
+	after string // the Last-Event-ID of the request
 }
 
-func newPaperFeed(t testing.TB) *paperFeed {
+func newFakeFeed(t testing.TB) *fakeFeed {
 	t.Helper()
 	k := newKey(t, accesstoken.ES256)
-	f := &paperFeed{issuer: onPaper(k), key: k, opened: make(chan *paperStream, 10_000)}
+	f := &fakeFeed{issuer: newFakeIssuer(k), key: k, opened: make(chan *fakeStream, 10_000)}
 	f.answer("/.well-known/openid-configuration", 200, fmt.Sprintf(
 		`{"issuer":%q,"jwks_uri":%q,"revocation_feed_endpoint":%q,"revocation_stream_endpoint":%q}`,
 		f.url, f.url+"/jwks", f.url+"/revocations", f.url+"/revocations/stream"))
 	return f
 }
 
-func (f *paperFeed) RoundTrip(r *http.Request) (*http.Response, error) {
+func (f *fakeFeed) RoundTrip(r *http.Request) (*http.Response, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	answer := func(status int, kind string, body io.ReadCloser) *http.Response {
@@ -64,19 +64,19 @@ func (f *paperFeed) RoundTrip(r *http.Request) (*http.Response, error) {
 	switch {
 	case f.down:
 		return nil, io.ErrUnexpectedEOF
-	case r.URL.Path == "/revocations/stream" && !f.quiet:
+	case r.URL.Path == "/revocations/stream" && !f.pollOnly:
 		body, w := io.Pipe()
 		context.AfterFunc(r.Context(), func() { _ = w.CloseWithError(context.Canceled) })
-		f.opened <- &paperStream{w, f, r.Header.Get("Last-Event-ID")}
+		f.opened <- &fakeStream{w, f, r.Header.Get("Last-Event-ID")}
 		return answer(200, "text/event-stream", body), nil
 	case r.URL.Path == "/revocations":
-		f.asked = append(f.asked, r.URL.Query().Get("after"))
+		f.pollCursors = append(f.pollCursors, r.URL.Query().Get("after"))
 		if f.page == nil {
 			return answer(503, "application/problem+json", http.NoBody), nil
 		}
-		says := f.page(r.URL.Query().Get("after"))
-		page := map[string]any{"sets": map[string]string{}, "moreAvailable": says.more, "next": says.next}
-		for n, token := range says.sets {
+		next := f.page(r.URL.Query().Get("after"))
+		page := map[string]any{"sets": map[string]string{}, "moreAvailable": next.more, "next": next.next}
+		for n, token := range next.sets {
 			page["sets"].(map[string]string)[fmt.Sprint(n)] = token
 		}
 		text, err := json.Marshal(page)
@@ -85,34 +85,34 @@ func (f *paperFeed) RoundTrip(r *http.Request) (*http.Response, error) {
 	return f.issuer.RoundTrip(r)
 }
 
-// polls replaces what polling answers.
-func (f *paperFeed) polls(quiet bool, page func(after string) *pageSays) {
+// setPolling replaces the responses to polls. pollOnly also disables the stream.
+func (f *fakeFeed) setPolling(pollOnly bool, page func(after string) *feedPage) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.quiet, f.page, f.asked = quiet, page, nil
+	f.pollOnly, f.page, f.pollCursors = pollOnly, page, nil
 }
 
-func (f *paperFeed) breaks(down bool) {
+func (f *fakeFeed) setDown(down bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.down = down
 }
 
-func (f *paperFeed) polled() []string {
+func (f *fakeFeed) polls() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return append([]string(nil), f.asked...)
+	return append([]string(nil), f.pollCursors...)
 }
 
-func (f *paperFeed) verifier(t testing.TB, onStale verify.OnStale) *verify.Verifier {
+func (f *fakeFeed) verifier(t testing.TB, onStale verify.OnStale) *verify.Verifier {
 	t.Helper()
 	v, err := verify.New(f.url, verify.Options{OnStale: onStale, HTTPClient: &http.Client{Transport: f}})
 	must(t, err)
 	return v
 }
 
-// token is a good access token of a session.
-func (f *paperFeed) token(t testing.TB, session string) string {
+// token returns a valid access token of a session.
+func (f *fakeFeed) token(t testing.TB, session string) string {
 	t.Helper()
 	now := time.Now().Unix()
 	return f.sign(t, f.key, func(c *accesstoken.Claims) {
@@ -120,8 +120,8 @@ func (f *paperFeed) token(t testing.TB, session string) string {
 	})
 }
 
-// next is the stream that was opened since the last one that was asked for.
-func (f *paperFeed) next(t testing.TB) *paperStream {
+// next waits for the next stream that the verifier opens.
+func (f *fakeFeed) next(t testing.TB) *fakeStream {
 	t.Helper()
 	select {
 	case s := <-f.opened:
@@ -132,7 +132,7 @@ func (f *paperFeed) next(t testing.TB) *paperStream {
 	}
 }
 
-func (f *paperFeed) event(t testing.TB, change func(*secevent.Event)) string {
+func (f *fakeFeed) event(t testing.TB, change func(*secevent.Event)) string {
 	t.Helper()
 	e := secevent.Event{
 		Issuer: f.url, Audience: f.url, ID: "e", IssuedAt: time.Now().Unix(), At: time.Now().Unix(),
@@ -144,34 +144,34 @@ func (f *paperFeed) event(t testing.TB, change func(*secevent.Event)) string {
 	return token
 }
 
-func (f *paperFeed) ends(t testing.TB, number int64, session string) string {
+func (f *fakeFeed) sessionEnd(t testing.TB, number int64, session string) string {
 	t.Helper()
 	return f.event(t, func(e *secevent.Event) { e.Number, e.Session = number, session })
 }
 
-func (f *paperFeed) beat(t testing.TB, head int64) string {
+func (f *fakeFeed) heartbeat(t testing.TB, head int64) string {
 	t.Helper()
 	return f.event(t, func(e *secevent.Event) { e.Kind, e.Head = secevent.Heartbeat, head })
 }
 
-// says sends events, and comes back when the verifier has dealt with them.
-func (s *paperStream) says(tokens ...string) {
+// send sends events and returns when the verifier has processed them.
+func (s *fakeStream) send(tokens ...string) {
 	for _, token := range tokens {
 		_, _ = fmt.Fprintf(s, "event: set\ndata: %s\n\n", token)
 	}
 	synctest.Wait()
 }
 
-func (s *paperStream) cut() {
+func (s *fakeStream) cut() {
 	_ = s.Close()
 	synctest.Wait()
 }
 
-// followed runs a test against a verifier that follows a feed on paper.
-func followed(t *testing.T, onStale verify.OnStale, test func(*testing.T, *paperFeed, *verify.Verifier)) {
+// withFeed runs a test in synthetic time against a verifier that follows a fake feed.
+func withFeed(t *testing.T, onStale verify.OnStale, test func(*testing.T, *fakeFeed, *verify.Verifier)) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f := newPaperFeed(t)
+		f := newFakeFeed(t)
 		v := f.verifier(t, onStale)
 		defer v.Close()
 		if _, err := v.Verify(t.Context(), f.token(t, "first")); err != nil && onStale == verify.StaleOpen {
@@ -181,58 +181,58 @@ func followed(t *testing.T, onStale verify.OnStale, test func(*testing.T, *paper
 	})
 }
 
-func wantAfter(t testing.TB, s *paperStream, want string) {
+func wantAfter(t testing.TB, s *fakeStream, want string) {
 	t.Helper()
 	if s.after != want {
-		t.Errorf("the stream was asked for after %q, want %q", s.after, want)
+		t.Errorf("the stream was requested after %q, want %q", s.after, want)
 	}
 }
 
-// Where to go on is known with a heartbeat only: an event with a larger number may
-// have overtaken others.
-func TestEventsMayComeTwiceAndInAnyOrder(t *testing.T) {
-	followed(t, verify.StaleOpen, func(t *testing.T, f *paperFeed, v *verify.Verifier) {
+// Only a heartbeat moves the cursor, because an event with a larger number may have
+// overtaken others.
+func TestRepeatedAndReorderedEventsAreProcessed(t *testing.T) {
+	withFeed(t, verify.StaleOpen, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
 		s := f.next(t)
 		wantAfter(t, s, "0")
-		s.says(f.ends(t, 3, "s3"), f.ends(t, 1, "s1"), f.ends(t, 1, "s1"))
+		s.send(f.sessionEnd(t, 3, "s3"), f.sessionEnd(t, 1, "s1"), f.sessionEnd(t, 1, "s1"))
 		wantError(t, v, f.token(t, "s1"), verify.ErrRevoked)
 		wantError(t, v, f.token(t, "s2"), nil)
 		wantError(t, v, f.token(t, "s3"), verify.ErrRevoked)
-		s.cut() // 2 was on its way
+		s.cut() // event 2 was not delivered yet
 
 		s = f.next(t)
 		wantAfter(t, s, "0")
-		s.says(f.ends(t, 3, "s3"), f.ends(t, 2, "s2"), f.ends(t, 1, "s1"), f.beat(t, 3))
+		s.send(f.sessionEnd(t, 3, "s3"), f.sessionEnd(t, 2, "s2"), f.sessionEnd(t, 1, "s1"), f.heartbeat(t, 3))
 		wantError(t, v, f.token(t, "s2"), verify.ErrRevoked)
 		s.cut()
 
 		s = f.next(t)
 		wantAfter(t, s, "3")
-		s.says(f.ends(t, 5, "s5"), f.beat(t, 4)) // the heartbeat is of before
+		s.send(f.sessionEnd(t, 5, "s5"), f.heartbeat(t, 4)) // the heartbeat is older than event 5
 		s.cut()
 		wantAfter(t, f.next(t), "5")
 	})
 }
 
-func TestAChangeOfRolesOutdatesTokensOfBefore(t *testing.T) {
-	followed(t, verify.StaleOpen, func(t *testing.T, f *paperFeed, v *verify.Verifier) {
+func TestARoleChangeRejectsOlderTokens(t *testing.T) {
+	withFeed(t, verify.StaleOpen, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
 		old := f.token(t, "s1")
 		time.Sleep(time.Second)
-		f.next(t).says(f.event(t, func(e *secevent.Event) { e.Number, e.Kind, e.User = 1, secevent.ClaimsChanged, "ada" }))
+		f.next(t).send(f.event(t, func(e *secevent.Event) { e.Number, e.Kind, e.User = 1, secevent.ClaimsChanged, "ada" }))
 		wantError(t, v, old, verify.ErrExpired)
 		wantError(t, v, f.token(t, "s1"), nil)
 	})
 }
 
-// A newer server may tell of things that we know nothing about.
-func TestAnEventOfAnUnknownKindCountsAndMeansNothing(t *testing.T) {
-	followed(t, verify.StaleOpen, func(t *testing.T, f *paperFeed, v *verify.Verifier) {
+// A newer server may send kinds of events that this version doesn't know.
+func TestAnEventOfAnUnknownKindIsSkipped(t *testing.T) {
+	withFeed(t, verify.StaleOpen, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
 		now := time.Now().Unix()
 		payload := fmt.Sprintf(`{"iss":%q,"aud":%q,"iat":%d,"jti":"n","number":7,"sub_id":{"format":"opaque","id":"s1"},"events":{"https://example.com/new":{}}}`, f.url, f.url, now)
 		unknown, err := accesstoken.SignAs(f.key, "secevent+jwt", []byte(payload))
 		must(t, err)
 		s := f.next(t)
-		s.says(unknown, f.ends(t, 8, "s2"), f.beat(t, 8))
+		s.send(unknown, f.sessionEnd(t, 8, "s2"), f.heartbeat(t, 8))
 		wantError(t, v, f.token(t, "s1"), nil)
 		wantError(t, v, f.token(t, "s2"), verify.ErrRevoked)
 		s.cut()
@@ -240,46 +240,46 @@ func TestAnEventOfAnUnknownKindCountsAndMeansNothing(t *testing.T) {
 	})
 }
 
-// Whoever sits on the line can end the line, and nothing else.
-func TestWhatTheIssuerDidNotSignEndsNoSession(t *testing.T) {
+// An attacker on the network can cut the stream, but can't end a session.
+func TestEventsWithoutAValidSignatureAreRejected(t *testing.T) {
 	t.Parallel()
 	stranger := newKey(t, accesstoken.ES256)
-	for name, forge := range map[string]func(testing.TB, *paperFeed) string{
-		"by a stranger": func(t testing.TB, f *paperFeed) string {
+	for name, forge := range map[string]func(testing.TB, *fakeFeed) string{
+		"signed by another key": func(t testing.TB, f *fakeFeed) string {
 			token, err := secevent.Sign(stranger, secevent.Event{Issuer: f.url, Audience: f.url, ID: "e", IssuedAt: time.Now().Unix(),
 				Kind: secevent.SessionRevoked, Session: "s1", Number: 1})
 			must(t, err)
 			return token
 		},
-		"without a signature": func(t testing.TB, f *paperFeed) string {
-			_, payload, _ := parts(f.ends(t, 1, "s1"))
+		"unsigned": func(t testing.TB, f *fakeFeed) string {
+			_, payload, _ := parts(f.sessionEnd(t, 1, "s1"))
 			return encoded(`{"alg":"none","typ":"secevent+jwt"}`) + "." + payload + "."
 		},
-		"changed": func(t testing.TB, f *paperFeed) string {
-			header, _, signature := parts(f.ends(t, 1, "s2"))
-			_, payload, _ := parts(f.ends(t, 1, "s1"))
+		"with a replaced payload": func(t testing.TB, f *fakeFeed) string {
+			header, _, signature := parts(f.sessionEnd(t, 1, "s2"))
+			_, payload, _ := parts(f.sessionEnd(t, 1, "s1"))
 			return header + "." + payload + "." + signature
 		},
-		"of another issuer": func(t testing.TB, f *paperFeed) string {
+		"of another issuer": func(t testing.TB, f *fakeFeed) string {
 			return f.event(t, func(e *secevent.Event) { e.Issuer, e.Number, e.Session = "https://evil.example", 1, "s1" })
 		},
-		"for another audience": func(t testing.TB, f *paperFeed) string {
+		"for another audience": func(t testing.TB, f *fakeFeed) string {
 			return f.event(t, func(e *secevent.Event) { e.Audience, e.Number, e.Session = "https://other.example", 1, "s1" })
 		},
-		"without a number": func(t testing.TB, f *paperFeed) string {
+		"without a number": func(t testing.TB, f *fakeFeed) string {
 			return f.event(t, func(e *secevent.Event) { e.Session = "s1" })
 		},
-		"an access token": func(t testing.TB, f *paperFeed) string { return f.token(t, "s1") },
-		"nothing":         func(testing.TB, *paperFeed) string { return "" },
-		"without end":     func(testing.TB, *paperFeed) string { return strings.Repeat("a", 1<<20) },
+		"an access token":            func(t testing.TB, f *fakeFeed) string { return f.token(t, "s1") },
+		"empty":                      func(testing.TB, *fakeFeed) string { return "" },
+		"1 MiB without a line break": func(testing.TB, *fakeFeed) string { return strings.Repeat("a", 1<<20) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			followed(t, verify.StaleOpen, func(t *testing.T, f *paperFeed, v *verify.Verifier) {
-				f.next(t).says(forge(t, f))
+			withFeed(t, verify.StaleOpen, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
+				f.next(t).send(forge(t, f))
 				wantError(t, v, f.token(t, "s1"), nil)
-				s := f.next(t) // and not that stream again
+				s := f.next(t) // the verifier closed the forged stream and opened another
 				wantAfter(t, s, "0")
-				s.says(f.ends(t, 1, "s9"))
+				s.send(f.sessionEnd(t, 1, "s9"))
 				wantError(t, v, f.token(t, "s9"), verify.ErrRevoked)
 				wantError(t, v, f.token(t, "s1"), nil)
 			})
@@ -287,25 +287,24 @@ func TestWhatTheIssuerDidNotSignEndsNoSession(t *testing.T) {
 	}
 }
 
-// Nor does an event pass for an access token.
-func TestAnEventIsNoAccessToken(t *testing.T) {
-	followed(t, verify.StaleOpen, func(t *testing.T, f *paperFeed, v *verify.Verifier) {
-		wantError(t, v, f.ends(t, 1, "s1"), verify.ErrInvalid)
-		wantError(t, v, f.beat(t, 1), verify.ErrInvalid)
+func TestAnEventIsRejectedAsAnAccessToken(t *testing.T) {
+	withFeed(t, verify.StaleOpen, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
+		wantError(t, v, f.sessionEnd(t, 1, "s1"), verify.ErrInvalid)
+		wantError(t, v, f.heartbeat(t, 1), verify.ErrInvalid)
 	})
 }
 
-// Who sits on the line may repeat what was true once, instead of what is.
-func TestAnOldHeartbeatIsNoSignOfLife(t *testing.T) {
-	followed(t, verify.StaleClosed, func(t *testing.T, f *paperFeed, v *verify.Verifier) {
-		old := f.beat(t, 0)
+// An attacker on the network may replay old heartbeats to hide a revocation.
+func TestAReplayedHeartbeatDoesNotCount(t *testing.T) {
+	withFeed(t, verify.StaleClosed, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
+		old := f.heartbeat(t, 0)
 		s := f.next(t)
 		wantError(t, v, f.token(t, "s1"), verify.ErrUnavailable)
-		s.says(old)
+		s.send(old)
 		wantError(t, v, f.token(t, "s1"), nil)
-		f.polls(false, func(string) *pageSays { return &pageSays{sets: []string{old}} })
-		for range 40 { // each stream repeats it
-			s.says(old)
+		f.setPolling(false, func(string) *feedPage { return &feedPage{sets: []string{old}} })
+		for range 40 { // each stream replays it
+			s.send(old)
 			time.Sleep(time.Second)
 			select {
 			case s = <-f.opened:
@@ -313,58 +312,58 @@ func TestAnOldHeartbeatIsNoSignOfLife(t *testing.T) {
 			}
 		}
 		wantError(t, v, f.token(t, "s1"), verify.ErrUnavailable)
-		f.polls(false, func(string) *pageSays { return &pageSays{sets: []string{f.beat(t, 0)}} })
+		f.setPolling(false, func(string) *feedPage { return &feedPage{sets: []string{f.heartbeat(t, 0)}} })
 		time.Sleep(15 * time.Second) // the stream stays silent
 		wantError(t, v, f.token(t, "s1"), nil)
 	})
 }
 
-func TestAClockThatIsWrongIsTold(t *testing.T) {
-	followed(t, verify.StaleClosed, func(t *testing.T, f *paperFeed, v *verify.Verifier) {
+func TestAHeartbeatFromTheFutureIsRejected(t *testing.T) {
+	withFeed(t, verify.StaleClosed, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
 		ahead := func(d time.Duration) string {
 			return f.event(t, func(e *secevent.Event) {
 				e.Kind, e.IssuedAt = secevent.Heartbeat, time.Now().Add(d).Unix()
 			})
 		}
-		f.next(t).says(ahead(time.Minute))
+		f.next(t).send(ahead(time.Minute))
 		wantError(t, v, f.token(t, "s1"), verify.ErrUnavailable)
-		f.next(t).says(ahead(-4 * time.Second)) // within what clocks may differ
+		f.next(t).send(ahead(-4 * time.Second)) // within the tolerance
 		wantError(t, v, f.token(t, "s1"), nil)
 	})
 }
 
-// A stream without a word is given up after three heartbeats that did not come;
-// with StaleClosed nothing is accepted from the tenth second on.
-func TestSilenceIsNoticed(t *testing.T) {
-	followed(t, verify.StaleClosed, func(t *testing.T, f *paperFeed, v *verify.Verifier) {
-		f.next(t).says(f.beat(t, 0))
+// A stream is closed after three missing heartbeats. With StaleClosed, tokens are
+// rejected after ten seconds of silence.
+func TestASilentStreamIsReplacedAndTokensAreRejected(t *testing.T) {
+	withFeed(t, verify.StaleClosed, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
+		f.next(t).send(f.heartbeat(t, 0))
 		time.Sleep(10 * time.Second)
 		wantError(t, v, f.token(t, "s1"), nil)
 		time.Sleep(time.Second)
 		wantError(t, v, f.token(t, "s1"), verify.ErrUnavailable)
 		if len(f.opened) == 0 {
-			t.Error("it still listens to a stream that says nothing")
+			t.Error("the verifier still reads the silent stream")
 		}
-		(<-f.opened).says(f.beat(t, 0))
+		(<-f.opened).send(f.heartbeat(t, 0))
 		wantError(t, v, f.token(t, "s1"), nil)
 	})
 }
 
-func TestWithoutAStreamTheFeedIsPolled(t *testing.T) {
+func TestTheFeedIsPolledWhenTheStreamIsUnavailable(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f := newPaperFeed(t)
+		f := newFakeFeed(t)
 		var mu sync.Mutex
 		var ended int64 // s1 to s<ended>
-		f.polls(true, func(after string) *pageSays {
+		f.setPolling(true, func(after string) *feedPage {
 			mu.Lock()
 			defer mu.Unlock()
 			var last int64
 			_, _ = fmt.Sscan(after, &last)
 			if last >= ended {
-				return &pageSays{sets: []string{f.beat(t, ended)}}
+				return &feedPage{sets: []string{f.heartbeat(t, ended)}}
 			}
-			return &pageSays{sets: []string{f.ends(t, last+1, fmt.Sprint("s", last+1))}, more: true, next: last + 1} // one a page
+			return &feedPage{sets: []string{f.sessionEnd(t, last+1, fmt.Sprint("s", last+1))}, more: true, next: last + 1} // one event a page
 		})
 		v := f.verifier(t, verify.StaleClosed)
 		defer v.Close()
@@ -379,26 +378,27 @@ func TestWithoutAStreamTheFeedIsPolled(t *testing.T) {
 			wantError(t, v, f.token(t, session), verify.ErrRevoked)
 		}
 		wantError(t, v, f.token(t, "s4"), nil)
-		f.polls(false, nil)
-		s := f.next(t) // the stream is tried again before long
+		f.setPolling(false, nil)
+		s := f.next(t) // the verifier tries the stream again
 		wantAfter(t, s, "3")
 	})
 }
 
-// The same while it is polled, when more has happened than fits a page.
-func TestAPolledFeedThatBeganAgainIsReadToItsEnd(t *testing.T) {
+func TestPollingReadsARestartedFeedToItsEnd(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f := newPaperFeed(t)
-		f.polls(true, func(string) *pageSays { return &pageSays{sets: []string{f.ends(t, 5000, "s5000"), f.beat(t, 5000)}} })
+		f := newFakeFeed(t)
+		f.setPolling(true, func(string) *feedPage {
+			return &feedPage{sets: []string{f.sessionEnd(t, 5000, "s5000"), f.heartbeat(t, 5000)}}
+		})
 		v := f.verifier(t, verify.StaleClosed)
 		defer v.Close()
 		must(t, v.Ready(t.Context()))
-		f.polls(true, func(after string) *pageSays {
-			if after == "5000" { // never given: from the beginning
-				return &pageSays{sets: []string{f.ends(t, 1, "s1")}, more: true, next: 1}
+		f.setPolling(true, func(after string) *feedPage {
+			if after == "5000" { // a number that the restored store never assigned: start over
+				return &feedPage{sets: []string{f.sessionEnd(t, 1, "s1")}, more: true, next: 1}
 			}
-			return &pageSays{sets: []string{f.ends(t, 2, "s2"), f.beat(t, 2)}}
+			return &feedPage{sets: []string{f.sessionEnd(t, 2, "s2"), f.heartbeat(t, 2)}}
 		})
 		time.Sleep(3 * time.Second)
 		wantError(t, v, f.token(t, "s1"), verify.ErrRevoked)
@@ -407,19 +407,19 @@ func TestAPolledFeedThatBeganAgainIsReadToItsEnd(t *testing.T) {
 	})
 }
 
-// The store of the issuer was restored from a backup: numbers are given again.
-func TestAFeedThatBeganAgainIsReadFromThere(t *testing.T) {
-	followed(t, verify.StaleOpen, func(t *testing.T, f *paperFeed, v *verify.Verifier) {
+// After the issuer's store was restored from a backup, it assigns numbers again.
+func TestARestartedFeedIsReadFromItsNewHead(t *testing.T) {
+	withFeed(t, verify.StaleOpen, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
 		s := f.next(t)
-		s.says(f.ends(t, 100, "s100"), f.beat(t, 100))
+		s.send(f.sessionEnd(t, 100, "s100"), f.heartbeat(t, 100))
 		s.cut()
 		s = f.next(t)
 		wantAfter(t, s, "100")
-		s.says(f.beat(t, 40))
+		s.send(f.heartbeat(t, 40))
 		s.cut()
 		s = f.next(t)
 		wantAfter(t, s, "40")
-		s.says(f.ends(t, 41, "s41"), f.beat(t, 41))
+		s.send(f.sessionEnd(t, 41, "s41"), f.heartbeat(t, 41))
 		wantError(t, v, f.token(t, "s41"), verify.ErrRevoked)
 		wantError(t, v, f.token(t, "s100"), verify.ErrRevoked)
 		s.cut()
@@ -427,41 +427,40 @@ func TestAFeedThatBeganAgainIsReadFromThere(t *testing.T) {
 	})
 }
 
-func TestAnIssuerThatIsDownIsAskedWithPatience(t *testing.T) {
-	followed(t, verify.StaleOpen, func(t *testing.T, f *paperFeed, v *verify.Verifier) {
+func TestRequestsToAnIssuerThatIsDownAreSpacedOut(t *testing.T) {
+	withFeed(t, verify.StaleOpen, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
 		s := f.next(t)
-		f.polls(false, nil)
-		s.says(f.ends(t, 1, "s1"), f.beat(t, 1))
-		f.breaks(true)
+		f.setPolling(false, nil)
+		s.send(f.sessionEnd(t, 1, "s1"), f.heartbeat(t, 1))
+		f.setDown(true)
 		s.cut()
 		time.Sleep(time.Hour)
 		if len(f.opened) != 0 {
-			t.Error("it was not down")
+			t.Error("a stream was opened while the issuer is down")
 		}
-		wantError(t, v, f.token(t, "s1"), verify.ErrRevoked) // nothing is forgotten
-		f.breaks(false)
+		wantError(t, v, f.token(t, "s1"), verify.ErrRevoked) // revocations are kept
+		f.setDown(false)
 		recovered := time.Now()
 		s = f.next(t)
 		if took := time.Since(recovered); took > 5*time.Second {
-			t.Errorf("it took %s to see that the issuer is back", took)
+			t.Errorf("the verifier reconnected after %s", took)
 		}
 		wantAfter(t, s, "1")
-		f.polls(true, nil) // 404 and 503 from now on
+		f.setPolling(true, nil) // the stream now gets 404, and polls 503
 		s.cut()
 		time.Sleep(time.Hour)
-		if n := len(f.polled()); n < 600 || n > 3600 {
-			t.Errorf("it polled %d times in an hour in which nothing worked", n)
+		if n := len(f.polls()); n < 600 || n > 3600 {
+			t.Errorf("%d polls in an hour of failures", n)
 		}
 	})
 }
 
-// A stream that is cut again and again is not asked for in a tight circle.
-func TestAStreamThatIsAlwaysCutIsSoughtWithPatience(t *testing.T) {
-	followed(t, verify.StaleOpen, func(t *testing.T, f *paperFeed, _ *verify.Verifier) {
+func TestReconnectionsToAStreamThatIsAlwaysCutAreSpacedOut(t *testing.T) {
+	withFeed(t, verify.StaleOpen, func(t *testing.T, f *fakeFeed, _ *verify.Verifier) {
 		began, streams := time.Now(), 0
 		for time.Since(began) < 10*time.Minute {
 			s := f.next(t)
-			s.says(f.beat(t, 0))
+			s.send(f.heartbeat(t, 0))
 			s.cut()
 			streams++
 		}
@@ -471,10 +470,10 @@ func TestAStreamThatIsAlwaysCutIsSoughtWithPatience(t *testing.T) {
 	})
 }
 
-func TestAFeedAtAnotherPlaceIsNotFollowed(t *testing.T) {
+func TestAFeedWithoutTLSIsNotFollowed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f := newPaperFeed(t)
+		f := newFakeFeed(t)
 		f.answer("/.well-known/openid-configuration", 200, fmt.Sprintf(
 			`{"issuer":%q,"jwks_uri":%q,"revocation_stream_endpoint":%q}`, f.url, f.url+"/jwks", "http://"+mustHost(t, f.url)+"/revocations/stream"))
 		v := f.verifier(t, verify.StaleOpen)

@@ -67,7 +67,7 @@ func TestFetchFromMustServeTheConfiguredIssuer(t *testing.T) {
 // The metadata names paths. Its host is that of the public URL, which may be out of reach.
 func TestFetchFromKeepsThePathsOfTheMetadata(t *testing.T) {
 	t.Parallel()
-	i := onPaper(newKey(t, accesstoken.ES256))
+	i := newFakeIssuer(newKey(t, accesstoken.ES256))
 	i.url = "https://id.example.com/tenant"
 	i.answer("/tenant/.well-known/openid-configuration", 404, "")
 	i.answer("/.well-known/oauth-authorization-server/tenant", 200,

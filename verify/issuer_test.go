@@ -17,31 +17,31 @@ import (
 	"github.com/watchword-auth/watchword/verify"
 )
 
-// An issuer is one whose private keys are in the hands of the test, so that a
-// token can say anything: what is refused of it is refused for its content.
+// An issuer is an issuer whose private keys the test holds, so that it can sign any
+// claims.
 type issuer struct {
 	url   string
 	clock *clock
 
 	mu       sync.Mutex
 	keys     []accesstoken.Key
-	answers  map[string]func(http.ResponseWriter) // instead of the usual ones, by path
+	answers  map[string]func(http.ResponseWriter) // by path; they replace the default responses
 	asked    map[string]int
 	cacheFor string
 }
 
 func newIssuer(t testing.TB, keys ...accesstoken.Key) *issuer {
 	t.Helper()
-	i := onPaper(keys...)
+	i := newFakeIssuer(keys...)
 	web := httptest.NewServer(i)
 	t.Cleanup(web.Close)
 	i.url = web.URL
 	return i
 }
 
-// onPaper is an issuer without a network: its client calls it. For tests in
-// synthetic time.
-func onPaper(keys ...accesstoken.Key) *issuer {
+// newFakeIssuer returns an issuer without a network: it is the http.RoundTripper of its
+// clients. It serves tests in synthetic time.
+func newFakeIssuer(keys ...accesstoken.Key) *issuer {
 	return &issuer{url: "https://id.example.com", clock: newClock(), keys: keys,
 		answers: map[string]func(http.ResponseWriter){}, asked: map[string]int{}}
 }
@@ -52,8 +52,8 @@ func (i *issuer) RoundTrip(r *http.Request) (*http.Response, error) {
 	return w.Result(), nil
 }
 
-// onPaper makes a verifier for an issuer on paper; the caller closes it.
-func (i *issuer) onPaper(t testing.TB, options verify.Options) *verify.Verifier {
+// fakeVerifier returns a verifier for a fake issuer. The caller closes it.
+func (i *issuer) fakeVerifier(t testing.TB, options verify.Options) *verify.Verifier {
 	t.Helper()
 	options.Now, options.HTTPClient = i.clock.Now, &http.Client{Transport: i}
 	v, err := verify.New(i.url, options)
@@ -89,8 +89,8 @@ func (i *issuer) answer(path string, status int, body string) {
 	}
 }
 
-// recover lets the usual answers be given again.
-func (i *issuer) recover() {
+// restore brings the default responses back.
+func (i *issuer) restore() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	clear(i.answers)
@@ -140,7 +140,7 @@ func newKey(t testing.TB, alg string) accesstoken.Key {
 	return k
 }
 
-// signed is a token of any text, by the key of an issuer.
+// signed returns a token with any header and payload, signed with ES256.
 func signed(t testing.TB, k accesstoken.Key, header, payload string) string {
 	t.Helper()
 	der, err := accesstoken.MarshalKey(k)

@@ -80,12 +80,12 @@ func (k *keys) current(ctx context.Context) (*keySet, error) {
 	if set := k.set.Load(); set != nil {
 		return set, nil
 	}
-	return k.again(ctx)
+	return k.reread(ctx)
 }
 
-// again returns the keys after another look at the JWKS, unless there was one a
+// reread returns the keys after another look at the JWKS, unless there was one a
 // moment ago. It fails if that look did: whether a key exists is not known then.
-func (k *keys) again(ctx context.Context) (*keySet, error) {
+func (k *keys) reread(ctx context.Context) (*keySet, error) {
 	if k.shared {
 		return k.set.Load(), nil
 	}

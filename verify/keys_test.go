@@ -18,19 +18,19 @@ import (
 
 func wantError(t testing.TB, v *verify.Verifier, token string, want error) {
 	t.Helper()
-	who, err := v.Verify(context.Background(), token)
-	if !errors.Is(err, want) || want == nil && err != nil || (who == nil) != (err != nil) {
-		t.Errorf("got %v, %v; want %v", who, err, want)
+	identity, err := v.Verify(context.Background(), token)
+	if !errors.Is(err, want) || want == nil && err != nil || (identity == nil) != (err != nil) {
+		t.Errorf("got %v, %v; want %v", identity, err, want)
 	}
 }
 
 // KEY-3
-func TestAFloodOfUnknownKeysReadsTheKeysOnce(t *testing.T) {
+func TestAFloodOfUnknownKeysReadsTheJWKSOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		k := newKey(t, accesstoken.ES256)
-		i := onPaper(k)
-		v := i.onPaper(t, verify.Options{})
+		i := newFakeIssuer(k)
+		v := i.fakeVerifier(t, verify.Options{})
 		defer v.Close()
 		wantError(t, v, i.sign(t, k, nil), nil)
 		var unknown []string
@@ -55,29 +55,29 @@ func TestAFloodOfUnknownKeysReadsTheKeysOnce(t *testing.T) {
 }
 
 // KEY-2, KEY-3
-func TestANewKeyIsFoundWhenItsFirstTokenComes(t *testing.T) {
+func TestTheFirstTokenOfANewKeyRereadsTheJWKS(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		k, next := newKey(t, accesstoken.ES256), newKey(t, accesstoken.Ed25519)
-		i := onPaper(k)
-		v := i.onPaper(t, verify.Options{})
+		i := newFakeIssuer(k)
+		v := i.fakeVerifier(t, verify.Options{})
 		defer v.Close()
 		wantError(t, v, i.sign(t, k, nil), nil)
 		i.publish(k, next)
-		wantError(t, v, i.sign(t, next, nil), verify.ErrInvalid) // they were read a moment ago
+		wantError(t, v, i.sign(t, next, nil), verify.ErrInvalid) // the JWKS was read less than 10 s ago
 		time.Sleep(10 * time.Second)
 		wantError(t, v, i.sign(t, next, nil), nil)
 		wantError(t, v, i.sign(t, k, nil), nil)
 	})
 }
 
-func TestKeysAreReadAheadOfTimeAndARetiredOneIsDropped(t *testing.T) {
+func TestKeysAreReadBeforeTheyAreStaleAndRetiredKeysAreDropped(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		old, k := newKey(t, accesstoken.ES256), newKey(t, accesstoken.ES256)
-		i := onPaper(old, k)
+		i := newFakeIssuer(old, k)
 		i.cacheFor = `public, max-age=200`
-		v := i.onPaper(t, verify.Options{})
+		v := i.fakeVerifier(t, verify.Options{})
 		defer v.Close()
 		token := i.sign(t, old, nil)
 		wantError(t, v, token, nil)
@@ -95,17 +95,17 @@ func TestKeysAreReadAheadOfTimeAndARetiredOneIsDropped(t *testing.T) {
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		if n := i.count("/jwks"); n != 2+24 {
-			t.Errorf("the JWKS was read %d times in an hour of a maximum age of 200 s", n-2)
+			t.Errorf("the JWKS was read %d times in an hour with a max-age of 200 s", n-2)
 		}
 	})
 }
 
-func TestAnOutageOfTheIssuerIsSurvivedForADay(t *testing.T) {
+func TestKeysStayInUseForADayWhileTheIssuerIsDown(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		k := newKey(t, accesstoken.ES256)
-		i := onPaper(k)
-		v := i.onPaper(t, verify.Options{})
+		i := newFakeIssuer(k)
+		v := i.fakeVerifier(t, verify.Options{})
 		defer v.Close()
 		token := i.sign(t, k, nil)
 		wantError(t, v, token, nil)
@@ -115,14 +115,14 @@ func TestAnOutageOfTheIssuerIsSurvivedForADay(t *testing.T) {
 		time.Sleep(23 * time.Hour)
 		wantError(t, v, token, nil)
 		wantError(t, v, i.sign(t, k, func(c *accesstoken.Claims) { c.ID = "t2" }), nil)
-		// Whether another key exists can't be known now.
+		// The key may exist, but the JWKS can't be read.
 		wantError(t, v, i.sign(t, newKey(t, accesstoken.ES256), nil), verify.ErrUnavailable)
 		time.Sleep(2 * time.Hour)
 		wantError(t, v, token, verify.ErrUnavailable)
 		if n := i.count("/jwks") + i.count("/.well-known/openid-configuration"); n > 25*60*60/2 {
-			t.Errorf("the issuer was asked %d times", n)
+			t.Errorf("the issuer received %d requests", n)
 		}
-		i.recover()
+		i.restore()
 		time.Sleep(30 * time.Second)
 		wantError(t, v, token, nil)
 	})
@@ -131,7 +131,7 @@ func TestAnOutageOfTheIssuerIsSurvivedForADay(t *testing.T) {
 func TestWaitingForTheKeysEndsWithTheContextAndWithClose(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		i := onPaper()
+		i := newFakeIssuer()
 		v, err := verify.New(i.url, verify.Options{HTTPClient: &http.Client{Transport: silent{}}})
 		must(t, err)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -148,7 +148,7 @@ func TestWaitingForTheKeysEndsWithTheContextAndWithClose(t *testing.T) {
 	})
 }
 
-// silent is a network where nobody answers.
+// silent is a network without responses.
 type silent struct{}
 
 func (silent) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -164,10 +164,10 @@ func TestTwoIssuersShareNoKeys(t *testing.T) {
 	v, w := one.verifier(t), two.verifier(t)
 	wantError(t, v, one.sign(t, k, nil), nil)
 	wantError(t, w, two.sign(t, other, nil), nil)
-	// Each signs what the other would have to.
+	// The other issuer's key is rejected.
 	wantError(t, v, one.sign(t, other, nil), verify.ErrInvalid)
 	wantError(t, w, two.sign(t, k, nil), verify.ErrInvalid)
-	// A token of the one is none of the other, whichever key has signed it.
+	// The other issuer's tokens are rejected, whichever key signed them.
 	wantError(t, w, one.sign(t, k, nil), verify.ErrInvalid)
 	wantError(t, w, one.sign(t, other, nil), verify.ErrInvalid)
 }
@@ -177,22 +177,22 @@ func TestMetadataThatPointsElsewhereIsNotFollowed(t *testing.T) {
 	t.Parallel()
 	k := newKey(t, accesstoken.ES256)
 	const openid, oauth = "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"
-	evil := newIssuer(t, k)
+	attacker := newIssuer(t, k)
 	for name, c := range map[string]struct {
 		status int
 		body   string // %s is the issuer
 	}{
-		"another issuer":        {200, `{"issuer":"` + evil.url + `","jwks_uri":"%[1]s/jwks"}`},
-		"no issuer":             {200, `{"jwks_uri":"%[1]s/jwks"}`},
-		"a slash more":          {200, `{"issuer":"%[1]s/","jwks_uri":"%[1]s/jwks"}`},
-		"keys without TLS":      {200, `{"issuer":"%[1]s","jwks_uri":"http://id.example.com/jwks"}`},
-		"keys in a file":        {200, `{"issuer":"%[1]s","jwks_uri":"file:///etc/passwd"}`},
-		"keys with a password":  {200, `{"issuer":"%[1]s","jwks_uri":"https://a:b@id.example.com/jwks"}`},
-		"a feed without TLS":    {200, `{"issuer":"%[1]s","jwks_uri":"%[1]s/jwks","revocation_feed_endpoint":"http://id.example.com/"}`},
-		"no keys":               {200, `{"issuer":"%[1]s"}`},
-		"no JSON":               {200, `issuer`},
-		"too long":              {200, `{"issuer":"%[1]s","jwks_uri":"%[1]s/jwks","x":"` + strings.Repeat("x", 64<<10) + `"}`},
-		"an answer that is bad": {500, `{"issuer":"%[1]s","jwks_uri":"%[1]s/jwks"}`},
+		"another issuer":       {200, `{"issuer":"` + attacker.url + `","jwks_uri":"%[1]s/jwks"}`},
+		"no issuer":            {200, `{"jwks_uri":"%[1]s/jwks"}`},
+		"a trailing slash":     {200, `{"issuer":"%[1]s/","jwks_uri":"%[1]s/jwks"}`},
+		"keys without TLS":     {200, `{"issuer":"%[1]s","jwks_uri":"http://id.example.com/jwks"}`},
+		"keys in a file":       {200, `{"issuer":"%[1]s","jwks_uri":"file:///etc/passwd"}`},
+		"keys with a password": {200, `{"issuer":"%[1]s","jwks_uri":"https://a:b@id.example.com/jwks"}`},
+		"a feed without TLS":   {200, `{"issuer":"%[1]s","jwks_uri":"%[1]s/jwks","revocation_feed_endpoint":"http://id.example.com/"}`},
+		"no keys":              {200, `{"issuer":"%[1]s"}`},
+		"not JSON":             {200, `issuer`},
+		"too long":             {200, `{"issuer":"%[1]s","jwks_uri":"%[1]s/jwks","x":"` + strings.Repeat("x", 64<<10) + `"}`},
+		"status 500":           {500, `{"issuer":"%[1]s","jwks_uri":"%[1]s/jwks"}`},
 	} {
 		i := newIssuer(t, k)
 		i.answer(openid, c.status, strings.ReplaceAll(c.body, "%[1]s", i.url))
@@ -205,11 +205,11 @@ func TestMetadataThatPointsElsewhereIsNotFollowed(t *testing.T) {
 	redirects := newIssuer(t, k)
 	redirects.mu.Lock()
 	redirects.answers["/jwks"] = func(w http.ResponseWriter) {
-		w.Header().Set("Location", evil.url+"/jwks")
+		w.Header().Set("Location", attacker.url+"/jwks")
 		w.WriteHeader(http.StatusFound)
 	}
 	redirects.mu.Unlock()
-	if err := redirects.verifier(t).Ready(t.Context()); !errors.Is(err, verify.ErrUnavailable) || evil.count("/jwks") > 0 {
+	if err := redirects.verifier(t).Ready(t.Context()); !errors.Is(err, verify.ErrUnavailable) || attacker.count("/jwks") > 0 {
 		t.Errorf("a redirect was followed: %v", err)
 	}
 	only := newIssuer(t, k)
@@ -219,7 +219,7 @@ func TestMetadataThatPointsElsewhereIsNotFollowed(t *testing.T) {
 }
 
 // KEY-1, KEY-8
-func TestKeysThatWeCouldOnlyGuessAboutAreNotUsed(t *testing.T) {
+func TestAmbiguousKeysInAJWKSAreNotUsed(t *testing.T) {
 	t.Parallel()
 	k, other := newKey(t, accesstoken.ES256), newKey(t, accesstoken.ES256)
 	whole := string(accesstoken.JWKS([]accesstoken.Key{k}))
@@ -228,7 +228,7 @@ func TestKeysThatWeCouldOnlyGuessAboutAreNotUsed(t *testing.T) {
 		"another alg":     strings.Replace(whole, `"alg":"ES256"`, `"alg":"EdDSA"`, 1),
 		"for encryption":  strings.Replace(whole, `"use":"sig"`, `"use":"enc"`, 1),
 		"no kid":          strings.Replace(whole, `"kid":"`+k.ID()+`",`, ``, 1),
-		"the kid twice":   strings.Replace(whole, `]}`, `,`+strings.TrimSuffix(strings.TrimPrefix(string(accesstoken.JWKS([]accesstoken.Key{other})), `{"keys":[`), `]}`)+`]}`, 1),
+		"a duplicate kid": strings.Replace(whole, `]}`, `,`+strings.TrimSuffix(strings.TrimPrefix(string(accesstoken.JWKS([]accesstoken.Key{other})), `{"keys":[`), `]}`)+`]}`, 1),
 		"private":         strings.Replace(whole, `"kty"`, `"d":"AAAA","kty"`, 1),
 		"a secret":        `{"keys":[{"kty":"oct","kid":"` + k.ID() + `","alg":"HS256","k":"` + encoded(strings.Repeat("x", 32)) + `"}]}`,
 		"not on a curve":  strings.Replace(whole, `"x":"`, `"x":"AA`, 1),
@@ -237,25 +237,25 @@ func TestKeysThatWeCouldOnlyGuessAboutAreNotUsed(t *testing.T) {
 		"null":            `null`,
 		"too many":        `{"keys":[` + strings.Repeat(`{},`, 64) + strings.TrimPrefix(whole, `{"keys":[`),
 		"too long":        whole + strings.Repeat(" ", 256<<10),
-		"something after": whole + whole,
+		"trailing data":   whole + whole,
 	} {
-		if name == "the kid twice" {
+		if name == "a duplicate kid" {
 			document = strings.ReplaceAll(document, other.ID(), k.ID())
 		}
 		if document == whole {
-			t.Fatalf("%s: nothing was changed", name)
+			t.Fatalf("%s: the document was not changed", name)
 		}
 		i := newIssuer(t, k)
 		i.answer("/jwks", 200, document)
 		wantError(t, i.verifier(t), i.sign(t, k, nil), verify.ErrUnavailable)
 	}
-	// A key that is of no use spoils none beside it.
+	// Unusable keys don't affect the other keys.
 	i := newIssuer(t, k)
 	i.answer("/jwks", 200, strings.Replace(whole, `[`, `[{"kty":"new","kid":"x","alg":"NEW"},{},1,{"kty":"oct","k":"AA"},`, 1))
 	wantError(t, i.verifier(t), i.sign(t, k, nil), nil)
 }
 
-func TestASharedSecretNeedsNoNetworkAndNoOtherAlgorithmPasses(t *testing.T) {
+func TestWithASharedSecretOnlyHS256IsAcceptedWithoutNetwork(t *testing.T) {
 	t.Parallel()
 	secret := []byte("a secret that resource servers share")
 	shared, err := accesstoken.NewHS256(secret)
@@ -272,7 +272,7 @@ func TestASharedSecretNeedsNoNetworkAndNoOtherAlgorithmPasses(t *testing.T) {
 }
 
 // KEY-2
-func TestKeysRotateAndNoTokenIsRefused(t *testing.T) {
+func TestKeyRotationRejectsNoValidToken(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)
 	in := s.signUp(t, "ada@example.com")
@@ -282,8 +282,8 @@ func TestKeysRotateAndNoTokenIsRefused(t *testing.T) {
 	for range 3 {
 		s.clock.advance(11 * time.Minute) // the next key has been published for long enough
 		must(t, v.Ready(t.Context()))
-		must(t, v.ReadKeys(t.Context()))                              // as it would have in these minutes
-		_, err := s.engine.RotateKeys(t.Context(), watchword.KeySign) // and signs from now on
+		must(t, v.ReadKeys(t.Context()))                              // as the background work does in these minutes
+		_, err := s.engine.RotateKeys(t.Context(), watchword.KeySign) // the published key now signs
 		must(t, err)
 		in, err = s.engine.Refresh(t.Context(), in.RefreshToken, watchword.Client{})
 		must(t, err)
@@ -297,6 +297,6 @@ func TestKeysRotateAndNoTokenIsRefused(t *testing.T) {
 		}
 	}
 	if len(kids) != 3 {
-		t.Errorf("%d keys have signed", len(kids))
+		t.Errorf("%d keys signed tokens", len(kids))
 	}
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // JWT-16, AZ-6
-func TestEveryAnswerOfRequireIsOneOfRFC6750(t *testing.T) {
+func TestRequireRespondsAsRFC6750Says(t *testing.T) {
 	t.Parallel()
 	k := newKey(t, accesstoken.ES256)
 	i := newIssuer(t, k)
@@ -24,30 +24,30 @@ func TestEveryAnswerOfRequireIsOneOfRFC6750(t *testing.T) {
 	ended := i.sign(t, k, func(c *accesstoken.Claims) { c.SessionID = "ended" })
 	outdated := i.sign(t, k, func(c *accesstoken.Claims) { c.Subject = "bob" })
 	v.Revocations().EndSession("ended")
-	v.Revocations().OutdateTokens("bob", i.clock.Now().Unix()+1)
+	v.Revocations().ChangeClaims("bob", i.clock.Now().Unix()+1)
 	for name, c := range map[string]struct {
 		headers   []string
 		status    int
 		code      watchword.Code
 		challenge string
 	}{
-		"a good token":         {[]string{"Authorization", "Bearer " + good}, 200, "", ""},
-		"in another case":      {[]string{"Authorization", "bEARER " + good}, 200, "", ""},
-		"blanks":               {[]string{"Authorization", "Bearer   " + good}, 200, "", ""},
-		"no token":             {nil, 401, watchword.CodeTokenMissing, `Bearer realm="notes"`},
-		"an empty header":      {[]string{"Authorization", ""}, 401, watchword.CodeTokenMissing, `Bearer realm="notes"`},
-		"another scheme":       {[]string{"Authorization", "Basic YTpi"}, 401, watchword.CodeTokenMissing, `Bearer realm="notes"`},
-		"no scheme":            {[]string{"Authorization", good}, 401, watchword.CodeTokenMissing, `Bearer realm="notes"`},
-		"in a cookie":          {[]string{"Cookie", "access_token=" + good + "; jwt=" + good}, 401, watchword.CodeTokenMissing, `Bearer realm="notes"`},
-		"the scheme alone":     {[]string{"Authorization", "Bearer"}, 401, watchword.CodeTokenInvalid, `Bearer realm="notes", error="invalid_token"`},
-		"a forged one":         {[]string{"Authorization", "Bearer " + good[:len(good)-9] + "AAAAAAAAA"}, 401, watchword.CodeTokenInvalid, `Bearer realm="notes", error="invalid_token"`},
-		"an expired one":       {[]string{"Authorization", "Bearer " + expired}, 401, watchword.CodeTokenExpired, `Bearer realm="notes", error="invalid_token"`},
-		"of an ended session":  {[]string{"Authorization", "Bearer " + ended}, 401, watchword.CodeSessionEnded, `Bearer realm="notes", error="invalid_token"`},
-		"of before new roles":  {[]string{"Authorization", "Bearer " + outdated}, 401, watchword.CodeTokenExpired, `Bearer realm="notes", error="invalid_token"`},
-		"two good ones":        {[]string{"Authorization", "Bearer " + good, "Authorization", "Bearer " + good}, 400, watchword.CodeAmbiguousCredentials, `Bearer realm="notes", error="invalid_request"`},
-		"a good one and Basic": {[]string{"Authorization", "Basic YTpi", "Authorization", "Bearer " + good}, 400, watchword.CodeAmbiguousCredentials, `Bearer realm="notes", error="invalid_request"`},
+		"a good token":           {[]string{"Authorization", "Bearer " + good}, 200, "", ""},
+		"in another case":        {[]string{"Authorization", "bEARER " + good}, 200, "", ""},
+		"spaces":                 {[]string{"Authorization", "Bearer   " + good}, 200, "", ""},
+		"no token":               {nil, 401, watchword.CodeTokenMissing, `Bearer realm="notes"`},
+		"an empty header":        {[]string{"Authorization", ""}, 401, watchword.CodeTokenMissing, `Bearer realm="notes"`},
+		"another scheme":         {[]string{"Authorization", "Basic YTpi"}, 401, watchword.CodeTokenMissing, `Bearer realm="notes"`},
+		"no scheme":              {[]string{"Authorization", good}, 401, watchword.CodeTokenMissing, `Bearer realm="notes"`},
+		"in a cookie":            {[]string{"Cookie", "access_token=" + good + "; jwt=" + good}, 401, watchword.CodeTokenMissing, `Bearer realm="notes"`},
+		"the scheme alone":       {[]string{"Authorization", "Bearer"}, 401, watchword.CodeTokenInvalid, `Bearer realm="notes", error="invalid_token"`},
+		"a forged token":         {[]string{"Authorization", "Bearer " + good[:len(good)-9] + "AAAAAAAAA"}, 401, watchword.CodeTokenInvalid, `Bearer realm="notes", error="invalid_token"`},
+		"an expired token":       {[]string{"Authorization", "Bearer " + expired}, 401, watchword.CodeTokenExpired, `Bearer realm="notes", error="invalid_token"`},
+		"of an ended session":    {[]string{"Authorization", "Bearer " + ended}, 401, watchword.CodeSessionEnded, `Bearer realm="notes", error="invalid_token"`},
+		"before a role change":   {[]string{"Authorization", "Bearer " + outdated}, 401, watchword.CodeTokenExpired, `Bearer realm="notes", error="invalid_token"`},
+		"two good tokens":        {[]string{"Authorization", "Bearer " + good, "Authorization", "Bearer " + good}, 400, watchword.CodeAmbiguousCredentials, `Bearer realm="notes", error="invalid_request"`},
+		"Basic and a good token": {[]string{"Authorization", "Basic YTpi", "Authorization", "Bearer " + good}, 400, watchword.CodeAmbiguousCredentials, `Bearer realm="notes", error="invalid_request"`},
 	} {
-		a := ask(t, v.Require(http.HandlerFunc(notes)), c.headers...)
+		a := get(t, v.Require(http.HandlerFunc(notes)), c.headers...)
 		if a.StatusCode != c.status || a.problem != string(c.code) || a.Header.Get("WWW-Authenticate") != c.challenge {
 			t.Errorf("%s: %d %s %s", name, a.StatusCode, a.Header.Get("WWW-Authenticate"), a.raw)
 		}
@@ -57,18 +57,18 @@ func TestEveryAnswerOfRequireIsOneOfRFC6750(t *testing.T) {
 	}
 }
 
-// wantProblem looks whether a refusal has the shape of the server's.
+// wantProblem checks that an error response has the server's format.
 func wantProblem(t *testing.T, name string, a answer) {
 	t.Helper()
 	if a.Header.Get("Content-Type") != "application/problem+json; charset=utf-8" || a.Header.Get("Cache-Control") != "no-store" ||
 		a.body["type"] != "about:blank" || a.body["title"] != http.StatusText(a.StatusCode) || a.body["status"] != float64(a.StatusCode) ||
 		a.body["detail"] == "" || a.body["error"] != a.body["detail"] {
-		t.Errorf("%s: not a whole problem: %v %s", name, a.Header, a.raw)
+		t.Errorf("%s: incomplete problem document: %v %s", name, a.Header, a.raw)
 	}
 }
 
 // JWT-16
-func TestATokenInTheQueryOrTheFormIsNone(t *testing.T) {
+func TestATokenInQueryOrFormIsIgnored(t *testing.T) {
 	t.Parallel()
 	k := newKey(t, accesstoken.ES256)
 	i := newIssuer(t, k)
@@ -87,7 +87,7 @@ func TestATokenInTheQueryOrTheFormIsNone(t *testing.T) {
 	}
 }
 
-func TestWhoLacksTheRoleOrAFreshProofIsToldWhatIsMissing(t *testing.T) {
+func TestAMissingRoleOrAuthenticationIsNamedInTheChallenge(t *testing.T) {
 	t.Parallel()
 	k := newKey(t, accesstoken.ES256)
 	i := newIssuer(t, k)
@@ -105,22 +105,22 @@ func TestWhoLacksTheRoleOrAFreshProofIsToldWhatIsMissing(t *testing.T) {
 		"no role at all":       {v.RequireRole(), 403, "INSUFFICIENT_SCOPE", `error="insufficient_scope"`},
 		"their acr":            {v.RequireACR("aal2", "aal1"), 200, "", ""},
 		"a better acr":         {v.RequireACR("aal2", `a"3`), 401, "INSUFFICIENT_USER_AUTHENTICATION", `error="insufficient_user_authentication", acr_values="aal2 a3"`},
-		"not long ago":         {v.RequireRecent(10 * time.Minute), 200, "", ""},
+		"recent enough":        {v.RequireRecent(10 * time.Minute), 200, "", ""},
 		"too long ago":         {v.RequireRecent(10*time.Minute - time.Second), 401, "INSUFFICIENT_USER_AUTHENTICATION", `error="insufficient_user_authentication", max_age="599"`},
 		"behind another guard": {func(next http.Handler) http.Handler { return v.Require(v.RequireRole("writer")(next)) }, 200, "", ""},
 	} {
-		a := ask(t, c.guard(http.HandlerFunc(notes)), token...)
+		a := get(t, c.guard(http.HandlerFunc(notes)), token...)
 		challenge := a.Header.Get("WWW-Authenticate")
 		if a.StatusCode != c.status || a.problem != c.code || c.challenge != "" && challenge != `Bearer realm="notes", `+c.challenge {
 			t.Errorf("%s: %d %s %s", name, a.StatusCode, challenge, a.raw)
 		}
-		if a := ask(t, c.guard(http.HandlerFunc(notes))); a.StatusCode != 401 || a.problem != "TOKEN_MISSING" {
+		if a := get(t, c.guard(http.HandlerFunc(notes))); a.StatusCode != 401 || a.problem != "TOKEN_MISSING" {
 			t.Errorf("%s, without a token: %d %s", name, a.StatusCode, a.raw)
 		}
 	}
 }
 
-func TestOptionalLetsNobodyPassAsNobodyOnly(t *testing.T) {
+func TestOptionalPassesRequestsWithoutATokenOnly(t *testing.T) {
 	t.Parallel()
 	k := newKey(t, accesstoken.ES256)
 	i := newIssuer(t, k)
@@ -131,19 +131,19 @@ func TestOptionalLetsNobodyPassAsNobodyOnly(t *testing.T) {
 		status  int
 		says    string
 	}{
-		"no token":     {[]string{"X-User", "eve"}, 200, "nobody"},
-		"a good one":   {[]string{"Authorization", "Bearer " + token}, 200, "ada"},
-		"a forged one": {[]string{"Authorization", "Bearer " + token + "x"}, 401, ""},
-		"two":          {[]string{"Authorization", "Bearer " + token, "Authorization", "Bearer " + token}, 400, ""},
+		"no token":       {[]string{"X-User", "eve"}, 200, "nobody"},
+		"a good one":     {[]string{"Authorization", "Bearer " + token}, 200, "ada"},
+		"a forged token": {[]string{"Authorization", "Bearer " + token + "x"}, 401, ""},
+		"two":            {[]string{"Authorization", "Bearer " + token, "Authorization", "Bearer " + token}, 400, ""},
 	} {
-		if a := ask(t, optional, c.headers...); a.StatusCode != c.status || c.says != "" && a.raw != c.says {
+		if a := get(t, optional, c.headers...); a.StatusCode != c.status || c.says != "" && a.raw != c.says {
 			t.Errorf("%s: %d %s", name, a.StatusCode, a.raw)
 		}
 	}
 }
 
 // AZ-6
-func TestHeadersThatCouldPassForAnIdentityAreRemoved(t *testing.T) {
+func TestIdentityHeadersAreRemoved(t *testing.T) {
 	t.Parallel()
 	k := newKey(t, accesstoken.ES256)
 	i := newIssuer(t, k)
@@ -162,7 +162,7 @@ func TestHeadersThatCouldPassForAnIdentityAreRemoved(t *testing.T) {
 		if !optional {
 			headers = append(headers, "Authorization", "Bearer "+token)
 		}
-		a := ask(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a := get(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			outside = r.Header
 			inner.ServeHTTP(w, r)
 		}), headers...)
@@ -175,32 +175,32 @@ func TestHeadersThatCouldPassForAnIdentityAreRemoved(t *testing.T) {
 		inside, outside := seen(verify.Options{}, optional)
 		for name, values := range inside {
 			if fmt.Sprint(values) == "[eve]" {
-				t.Errorf("%s came through", name)
+				t.Errorf("%s was not removed", name)
 			}
 		}
 		if inside.Get("X-Tenant") != "7" || inside.Get("X-Forwarded-For") == "" || inside.Get("X-Request-Id") != "1" {
 			t.Errorf("too much was removed: %v", inside)
 		}
 		if outside.Get("X-User") != "eve" {
-			t.Error("the request of whoever stands before was changed")
+			t.Error("the request of the outer middleware was changed")
 		}
 	}
 	inside, _ := seen(verify.Options{StripHeaders: []string{"x-tenant", "X-Forwarded-*"}}, false)
 	if inside.Get("X-Tenant") != "" || inside.Get("X-Forwarded-For") != "" || inside.Get("X-User") != "eve" {
-		t.Errorf("the option was not followed: %v", inside)
+		t.Errorf("the option was ignored: %v", inside)
 	}
 	if inside, _ = seen(verify.Options{StripHeaders: []string{}}, false); inside.Get("X-User") != "eve" || inside.Get("X-Tenant") != "7" {
-		t.Errorf("something was removed: %v", inside)
+		t.Errorf("a header was removed: %v", inside)
 	}
 }
 
 // AZ-6
-func TestWhileNothingCanBeSaidNobodyPasses(t *testing.T) {
+func TestRequireResponds503WhileKeysAreUnavailable(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
 	i.answer("/jwks", 503, "")
 	guarded := i.verifier(t).Require(http.HandlerFunc(notes))
-	a := ask(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	a := get(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Request-Id", "r1")
 		guarded.ServeHTTP(w, r)
 	}), "Authorization", "Bearer "+i.sign(t, newKey(t, accesstoken.ES256), nil))
@@ -211,22 +211,22 @@ func TestWhileNothingCanBeSaidNobodyPasses(t *testing.T) {
 	wantProblem(t, "unavailable", a)
 }
 
-func TestAHandlerIsTestedWithAnIdentityMadeUp(t *testing.T) {
+func TestNewIdentityServesTestsOfHandlers(t *testing.T) {
 	t.Parallel()
 	at := time.Unix(1795000000, 0)
-	who := verify.NewIdentity(verify.Claims{Subject: "ada", SessionID: "s1", Roles: []string{"writer"}, AuthTime: at, IssuedAt: at,
+	identity := verify.NewIdentity(verify.Claims{Subject: "ada", SessionID: "s1", Roles: []string{"writer"}, AuthTime: at, IssuedAt: at,
 		ExpiresAt: at.Add(time.Minute), ACR: "aal1", AMR: []string{"pwd"}, Extra: map[string]any{"email": "ada@example.com"}})
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	w := httptest.NewRecorder()
-	notes(w, r.WithContext(verify.NewContext(r.Context(), who)))
+	notes(w, r.WithContext(verify.NewContext(r.Context(), identity)))
 	var email string
-	if w.Body.String() != "ada" || !who.HasRole("writer") || !who.Claim("email", &email) || email != "ada@example.com" || !who.AuthTime().Equal(at) {
-		t.Errorf("got %s, %+v", w.Body, who)
+	if w.Body.String() != "ada" || !identity.HasRole("writer") || !identity.Claim("email", &email) || email != "ada@example.com" || !identity.AuthTime().Equal(at) {
+		t.Errorf("got %s, %+v", w.Body, identity)
 	}
 	if _, ok := verify.FromContext(t.Context()); ok {
-		t.Error("there is somebody where nobody was put")
+		t.Error("an empty context has an identity")
 	}
 	if _, ok := verify.FromContext(verify.NewContext(t.Context(), nil)); ok {
-		t.Error("nobody was taken for somebody")
+		t.Error("a nil identity was found")
 	}
 }

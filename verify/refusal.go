@@ -9,38 +9,42 @@ import (
 	"time"
 )
 
-// A refusal is an answer of the middleware: of the same shape as those of the
-// server, with the same codes.
+// A refusal is an error response of the middleware. It has the format and the codes of
+// the server's error responses.
 type refusal struct {
 	status int
 	code   string
 	detail string // one plain sentence that says what to do next
 
-	// challenge is what follows the realm in WWW-Authenticate (RFC 6750, section
-	// 3); nothing where no token was sent.
+	// challenge follows the realm in WWW-Authenticate (RFC 6750, section 3). It is
+	// empty if the request had no token.
 	challenge string
 }
 
 func tokenMissing() *refusal {
-	return &refusal{http.StatusUnauthorized, "TOKEN_MISSING", "Sign in, and send the access token as Authorization: Bearer.", ""}
+	return &refusal{http.StatusUnauthorized, "TOKEN_MISSING",
+		"Sign in, and send the access token as Authorization: Bearer.", ""}
 }
 
-func ambiguous() *refusal {
-	return &refusal{http.StatusBadRequest, "AMBIGUOUS_CREDENTIALS", "Send one Authorization header.", `error="invalid_request"`}
+func ambiguousCredentials() *refusal {
+	return &refusal{http.StatusBadRequest, "AMBIGUOUS_CREDENTIALS",
+		"Send one Authorization header.", `error="invalid_request"`}
 }
 
 func insufficientRole() *refusal {
-	return &refusal{http.StatusForbidden, "INSUFFICIENT_SCOPE", "This needs a role that you don't have.", `error="insufficient_scope"`}
+	return &refusal{http.StatusForbidden, "INSUFFICIENT_SCOPE",
+		"You don't have the role that this needs.", `error="insufficient_scope"`}
 }
 
-// stepUp asks for a better or newer proof of who the user is (RFC 9470, section 3).
-func stepUp(wanted string) *refusal {
+// stepUp asks the user to authenticate again or with a stronger method (RFC 9470,
+// section 3). parameter is the rest of the challenge.
+func stepUp(parameter string) *refusal {
 	return &refusal{http.StatusUnauthorized, "INSUFFICIENT_USER_AUTHENTICATION", "Confirm that it is you, and try again.",
-		`error="insufficient_user_authentication", ` + wanted}
+		`error="insufficient_user_authentication", ` + parameter}
 }
 
-// refusalOf is the answer to an error of Verify.
-func refusalOf(err error) *refusal {
+// refusalFor returns the response to an error of Verify.
+func refusalFor(err error) *refusal {
 	const invalid = `error="invalid_token"`
 	switch {
 	case errors.Is(err, ErrExpired):
@@ -49,12 +53,13 @@ func refusalOf(err error) *refusal {
 		return &refusal{http.StatusUnauthorized, "SESSION_ENDED", "This session has ended. Sign in again.", invalid}
 	case errors.Is(err, ErrUnavailable):
 		return &refusal{http.StatusServiceUnavailable, "TRY_LATER",
-			"Access tokens can't be verified at this moment. Try again shortly; you are still signed in.", ""}
+			"Access tokens can't be verified right now. Try again shortly; you are still signed in.", ""}
 	}
-	return &refusal{http.StatusUnauthorized, "TOKEN_INVALID", "This is not a valid access token. Refresh it, or sign in.", invalid}
+	return &refusal{http.StatusUnauthorized, "TOKEN_INVALID",
+		"This is not a valid access token. Refresh it, or sign in.", invalid}
 }
 
-// problem is an error answer (RFC 9457), with the extension members of the server.
+// problem is an error response (RFC 9457) with the server's extension members.
 type problem struct {
 	Type      string `json:"type"`
 	Title     string `json:"title"`
@@ -65,8 +70,8 @@ type problem struct {
 	RequestID string `json:"requestId,omitempty"`
 }
 
-// refuse answers with a refusal. The request id is the one that a middleware
-// before this one has put on the answer, if any.
+// refuse sends a refusal. It repeats the X-Request-Id that an outer middleware may have
+// set on the response.
 func (v *Verifier) refuse(w http.ResponseWriter, r *refusal) {
 	h := w.Header()
 	if r.status == http.StatusServiceUnavailable {
@@ -83,18 +88,18 @@ func (v *Verifier) refuse(w http.ResponseWriter, r *refusal) {
 		Detail: r.detail, Error: r.detail, Code: r.code, RequestID: h.Get("X-Request-Id"),
 	})
 	if err != nil {
-		panic(err) // strings and a number
+		panic(err) // cannot happen: strings and a number always encode
 	}
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Type", "application/problem+json; charset=utf-8")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(r.status)
-	_, _ = w.Write(body) // nobody to tell
+	_, _ = w.Write(body) // fails only if the client has gone
 }
 
-// plain leaves out of a header what would end its quotes.
-func plain(text string) string {
+// quotable removes the characters that a quoted header parameter can't contain.
+func quotable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' || r == '"' || r == '\\' {
 			return -1

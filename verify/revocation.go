@@ -6,60 +6,58 @@ import (
 )
 
 const (
-	// What the feed told is remembered for so long after it was told: no token
-	// from before can be alive then. Clocks that differ, or are set, don't matter,
-	// for this is measured time.
-	remembered = maxTokenLife + 5*time.Minute
+	// retention is how long a revocation is kept after it was received. All tokens
+	// from before it have expired by then. Wrong clocks don't matter, because the
+	// interval is measured with the monotonic clock.
+	retention = maxTokenLife + 5*time.Minute
 
-	// The memory is bounded: about a hundred bytes each. When it is full we can't
-	// know everything any more, and say so: the feed counts as silent.
+	// maxRevocations bounds the memory, at about a hundred bytes each. Once it is
+	// reached, revocations may be missing, so the feed counts as silent.
 	maxRevocations = 500_000
 
-	forever = time.Duration(1<<63 - 1)
+	neverCurrent = time.Duration(1<<63 - 1)
 )
 
-// revocations are what the feed has told: which sessions have ended, and which
-// users' tokens are out of date. They know no network; feed.go fills them. Their
-// now is time.Now, not Options.Now.
+// revocations holds the contents of the feed: which sessions have ended, and which
+// tokens are older than their user's roles. It does no network; feed.go fills it. Its
+// times come from time.Now, not from Options.Now.
 type revocations struct {
 	limit int
 
-	mu       sync.RWMutex
-	sessions map[string]time.Time // sid → when it was told
-	users    map[string]outdated  // by sub
-	heard    time.Time            // zero: never
-	overflow bool                 // something was not noted for want of room
+	mu        sync.RWMutex
+	sessions  map[string]time.Time   // sid → when its revocation was received
+	users     map[string]staleClaims // by sub
+	currentAt time.Time              // all revocations up to then are stored; zero: never
+	overflow  bool                   // a revocation was dropped because the memory was full
 }
 
-// outdated says that tokens of a user issued before a second are refused.
-type outdated struct {
-	before int64
-	told   time.Time
+// staleClaims rejects a user's tokens that were issued before a time.
+type staleClaims struct {
+	before   int64 // Unix seconds
+	received time.Time
 }
 
 func newRevocations(limit int) *revocations {
-	return &revocations{limit: limit, sessions: map[string]time.Time{}, users: map[string]outdated{}}
+	return &revocations{limit: limit, sessions: map[string]time.Time{}, users: map[string]staleClaims{}}
 }
 
-// endSession notes that a session has ended. It may be told again, and out of
-// order: what counts is when it was told first, for no token of the session was
-// made after that.
+// endSession records that a session has ended. The feed may repeat and reorder events.
+// The first time counts, because no token of the session was issued after it.
 func (r *revocations) endSession(sid string, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if _, known := r.sessions[sid]; !known && r.hasRoom() {
+	if _, found := r.sessions[sid]; !found && r.hasRoom() {
 		r.sessions[sid] = now
 	}
 }
 
-// outdateTokens notes that tokens of a user issued before a second are to be
-// refused.
-func (r *revocations) outdateTokens(sub string, before int64, now time.Time) {
+// changeClaims records that tokens of a user issued before a Unix second are out of date.
+func (r *revocations) changeClaims(sub string, before int64, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	known, ok := r.users[sub]
-	if before > known.before && (ok || r.hasRoom()) {
-		r.users[sub] = outdated{before, now}
+	known, found := r.users[sub]
+	if before > known.before && (found || r.hasRoom()) {
+		r.users[sub] = staleClaims{before, now}
 	}
 }
 
@@ -71,35 +69,35 @@ func (r *revocations) hasRoom() bool {
 	return false
 }
 
-// forget gives up what no token can be alive for at now.
-func (r *revocations) forget(now time.Time) {
+// deleteExpired deletes the revocations whose tokens have all expired at now.
+func (r *revocations) deleteExpired(now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for sid, told := range r.sessions {
-		if now.Sub(told) > remembered {
+	for sid, received := range r.sessions {
+		if now.Sub(received) > retention {
 			delete(r.sessions, sid)
 		}
 	}
-	for sub, o := range r.users {
-		if now.Sub(o.told) > remembered {
+	for sub, claims := range r.users {
+		if now.Sub(claims.received) > retention {
 			delete(r.users, sub)
 		}
 	}
 }
 
-// hear notes that everything up to now has been told.
-func (r *revocations) hear(now time.Time) {
+// markCurrent records that all revocations up to now have been received.
+func (r *revocations) markCurrent(now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.overflow && now.After(r.heard) {
-		r.heard = now
+	if !r.overflow && now.After(r.currentAt) {
+		r.currentAt = now
 	}
 }
 
-// mustStartOver reports whether something was not noted, so that the feed has to
-// be read from its beginning. The answer is given once, and only when there is
-// room again.
-func (r *revocations) mustStartOver() bool {
+// takeOverflow reports whether a revocation was dropped, so that the feed must be read
+// from its beginning. It returns true once per overflow, and only when there is room
+// again.
+func (r *revocations) takeOverflow() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.overflow || len(r.sessions)+len(r.users) >= r.limit {
@@ -109,19 +107,19 @@ func (r *revocations) mustStartOver() bool {
 	return true
 }
 
-// silence is for how long we may have missed something.
-func (r *revocations) silence(now time.Time) time.Duration {
+// age returns how long ago the revocations were last complete.
+func (r *revocations) age(now time.Time) time.Duration {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	if r.heard.IsZero() {
-		return forever
+	if r.currentAt.IsZero() {
+		return neverCurrent
 	}
-	return now.Sub(r.heard)
+	return now.Sub(r.currentAt)
 }
 
-// refuse returns ErrRevoked for a token of a session that has ended, ErrExpired
-// for one that was issued before the user's roles changed, and otherwise nil.
-func (r *revocations) refuse(sid, sub string, issuedAt int64) error {
+// check returns ErrRevoked for a token of an ended session, ErrExpired for a token that
+// was issued before its user's roles changed, and otherwise nil.
+func (r *revocations) check(sid, sub string, issuedAt int64) error {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	if _, ended := r.sessions[sid]; ended {

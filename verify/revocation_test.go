@@ -9,13 +9,13 @@ import (
 	"github.com/watchword-auth/watchword/verify"
 )
 
-func TestRevocationsSayWhichTokensAreRefused(t *testing.T) {
+func TestRevocationsRejectTokensOfEndedSessionsAndOldRoles(t *testing.T) {
 	t.Parallel()
 	r := verify.NewRevocations(100)
 	now := time.Now()
 	r.EndSessionAt("s1", now)
-	r.OutdateTokensAt("ada", 1000, now)
-	r.OutdateTokensAt("ada", 900, now) // older news that comes late
+	r.ChangeClaimsAt("ada", 1000, now)
+	r.ChangeClaimsAt("ada", 900, now) // an older event that arrives late
 	for _, c := range []struct {
 		sid, sub string
 		issued   int64
@@ -28,65 +28,65 @@ func TestRevocationsSayWhichTokensAreRefused(t *testing.T) {
 		{"s2", "eve", 1, nil},
 		{"", "", 0, nil},
 	} {
-		if err := r.Refuse(c.sid, c.sub, c.issued); !errors.Is(err, c.want) || c.want == nil && err != nil {
+		if err := r.Check(c.sid, c.sub, c.issued); !errors.Is(err, c.want) || c.want == nil && err != nil {
 			t.Errorf("%+v: got %v", c, err)
 		}
 	}
 }
 
-// What was told first counts: a feed that begins again does not lengthen it.
-func TestARevocationIsRememberedUntilNoTokenCanBeAlive(t *testing.T) {
+// The first event counts: a repeated event does not extend the retention.
+func TestARevocationIsKeptUntilAllItsTokensHaveExpired(t *testing.T) {
 	t.Parallel()
 	r := verify.NewRevocations(100)
 	now := time.Now()
 	r.EndSessionAt("s1", now)
-	r.OutdateTokensAt("ada", 1000, now)
-	r.Forget(now.Add(65 * time.Minute))
-	if r.Refuse("s1", "", 0) == nil || r.Refuse("", "ada", 1) == nil {
-		t.Error("forgotten too early")
+	r.ChangeClaimsAt("ada", 1000, now)
+	r.DeleteExpired(now.Add(65 * time.Minute))
+	if r.Check("s1", "", 0) == nil || r.Check("", "ada", 1) == nil {
+		t.Error("deleted too early")
 	}
 	r.EndSessionAt("s1", now.Add(time.Hour))
-	r.OutdateTokensAt("ada", 1000, now.Add(time.Hour))
-	r.Forget(now.Add(65*time.Minute + 1))
-	if r.Refuse("s1", "", 0) != nil || r.Refuse("", "ada", 1) != nil {
-		t.Error("not forgotten")
+	r.ChangeClaimsAt("ada", 1000, now.Add(time.Hour))
+	r.DeleteExpired(now.Add(65*time.Minute + 1))
+	if r.Check("s1", "", 0) != nil || r.Check("", "ada", 1) != nil {
+		t.Error("not deleted")
 	}
 }
 
-func TestAMemoryThatIsFullCountsAsSilence(t *testing.T) {
+func TestFullMemoryCountsAsAStaleFeed(t *testing.T) {
 	t.Parallel()
 	r := verify.NewRevocations(10)
 	now := time.Now()
-	if s := r.Silence(now); s < time.Hour {
-		t.Errorf("a feed that was never heard is silent for %s", s)
+	if s := r.Age(now); s < time.Hour {
+		t.Errorf("a feed that was never read has age %s", s)
 	}
-	r.Hear(now)
-	if s := r.Silence(now.Add(3 * time.Second)); s != 3*time.Second {
-		t.Errorf("silent for %s", s)
+	r.MarkCurrent(now)
+	if s := r.Age(now.Add(3 * time.Second)); s != 3*time.Second {
+		t.Errorf("age %s", s)
 	}
 	for n := range 9 {
 		r.EndSessionAt(fmt.Sprint("s", n), now)
 	}
-	r.OutdateTokensAt("ada", 1, now)
-	if r.MustStartOver() {
-		t.Error("there was room for all")
+	r.ChangeClaimsAt("ada", 1, now)
+	if r.TakeOverflow() {
+		t.Error("an overflow was reported although everything fits")
 	}
-	r.EndSessionAt("s0", now)           // known already
-	r.OutdateTokensAt("ada", 2, now)    // likewise
-	r.OutdateTokensAt("bob", 1000, now) // one too many
-	r.Hear(now.Add(time.Minute))
-	if s := r.Silence(now.Add(time.Minute)); s != time.Minute {
-		t.Errorf("silent for %s", s)
+	r.EndSessionAt("s0", now)          // already stored
+	r.ChangeClaimsAt("ada", 2, now)    // likewise
+	r.ChangeClaimsAt("bob", 1000, now) // one more than fits
+	r.MarkCurrent(now.Add(time.Minute))
+	if s := r.Age(now.Add(time.Minute)); s != time.Minute {
+		t.Errorf("age %s", s)
 	}
-	if r.MustStartOver() {
-		t.Error("there is no room to start over yet")
+	if r.TakeOverflow() {
+		t.Error("the overflow was reported while the memory is full")
 	}
-	r.Forget(now.Add(2 * time.Hour))
-	if !r.MustStartOver() || r.MustStartOver() {
-		t.Error("it must start over, once")
+	r.DeleteExpired(now.Add(2 * time.Hour))
+	if !r.TakeOverflow() || r.TakeOverflow() {
+		t.Error("an overflow must be reported exactly once")
 	}
-	r.Hear(now.Add(2 * time.Hour))
-	if s := r.Silence(now.Add(2 * time.Hour)); s != 0 {
-		t.Errorf("silent for %s", s)
+	r.MarkCurrent(now.Add(2 * time.Hour))
+	if s := r.Age(now.Add(2 * time.Hour)); s != 0 {
+		t.Errorf("age %s", s)
 	}
 }

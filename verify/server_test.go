@@ -21,7 +21,7 @@ import (
 
 const goodPassword = "correct horse battery"
 
-// A clock is set by the test.
+// A clock shows the time that the test sets.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -41,7 +41,7 @@ func (c *clock) advance(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// A service is the real server, on a real port and a real SQLite file.
+// A service is the real server on a real port and a real SQLite file.
 type service struct {
 	url    string
 	engine *watchword.Engine
@@ -53,7 +53,7 @@ type service struct {
 	edge    *server.Server
 }
 
-// A front stands before the server: it counts what is asked for.
+// A front is a proxy that counts requests by path.
 type front struct {
 	http.Handler
 	mu    sync.Mutex
@@ -73,7 +73,7 @@ func (f *front) count(path string) int {
 	return f.asked[path]
 }
 
-// start starts a server with keys of its own; change may change its options.
+// start starts a server with its own keys. change may be nil, or adjusts the options.
 func start(t testing.TB, change func(*watchword.Options)) *service {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -106,7 +106,7 @@ func start(t testing.TB, change func(*watchword.Options)) *service {
 	return s
 }
 
-// signUp makes an account with roles and signs in.
+// signUp creates an account with roles and signs in.
 func (s *service) signUp(t testing.TB, email string, roles ...string) *watchword.SignIn {
 	t.Helper()
 	ctx := context.Background()
@@ -122,7 +122,7 @@ func (s *service) signUp(t testing.TB, email string, roles ...string) *watchword
 	return in
 }
 
-// verifier makes a Verifier for the server, with its clock.
+// verifier returns a Verifier for the server, with the server's clock.
 func (s *service) verifier(t testing.TB, change func(*verify.Options)) *verify.Verifier {
 	t.Helper()
 	options := verify.Options{Now: s.clock.Now}
@@ -144,16 +144,16 @@ type noMail struct{}
 
 func (noMail) Send(context.Context, watchword.Message) error { return nil }
 
-// An answer is a response that was read.
+// An answer is a response with its body read.
 type answer struct {
 	*http.Response
 	body    map[string]any
 	raw     string
-	problem string // its code
+	problem string // the error code
 }
 
-// ask sends a GET with headers, in pairs, to a handler on a real port.
-func ask(t testing.TB, handler http.Handler, headers ...string) answer {
+// get sends a GET request to a handler on a real port. headers are pairs of name and value.
+func get(t testing.TB, handler http.Handler, headers ...string) answer {
 	t.Helper()
 	web := httptest.NewServer(handler)
 	defer web.Close()

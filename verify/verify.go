@@ -14,36 +14,36 @@ import (
 	"github.com/watchword-auth/watchword/internal/accesstoken"
 )
 
-// What Verify says no with. Ask with errors.Is; the text of the token is in none
-// of them.
+// Errors of Verify. Compare with errors.Is. None of them contains the token.
 var (
-	// ErrExpired: the token was good, and is too old, or was issued before the
-	// user's roles changed. The client should refresh.
+	// ErrExpired: the token has expired, or was issued before the user's roles
+	// changed. The client should refresh.
 	ErrExpired = errors.New("access token has expired")
 
-	// ErrInvalid: not an access token of this issuer, for this audience, now.
+	// ErrInvalid: the text is no access token that this issuer signed for this
+	// audience, or the token is not valid yet.
 	ErrInvalid = errors.New("not a valid access token")
 
-	// ErrRevoked: the session of the token has ended. The user has to sign in.
+	// ErrRevoked: the session of the token has ended. The user must sign in again.
 	ErrRevoked = errors.New("the session of the access token has ended")
 
-	// ErrUnavailable: nothing can be said about the token, because the keys (or,
-	// with StaleClosed, the revocations) of the issuer could not be had.
-	ErrUnavailable = errors.New("access tokens can't be verified at this moment")
+	// ErrUnavailable: the token could not be checked, because the keys of the issuer
+	// (or, with StaleClosed, its revocations) could not be read.
+	ErrUnavailable = errors.New("access tokens can't be verified right now")
 )
 
-// OnStale says what happens while the revocation feed can't be heard.
+// OnStale says how Verify decides while the revocation feed can't be read.
 type OnStale string
 
 const (
-	StaleOpen   OnStale = "open"   // tokens are accepted; their short life bounds the harm
-	StaleClosed OnStale = "closed" // tokens are refused with ErrUnavailable
+	StaleOpen   OnStale = "open"   // accept tokens; their short lifetime bounds the risk
+	StaleClosed OnStale = "closed" // reject tokens with ErrUnavailable
 )
 
 const (
-	// The longest life of an access token under any setting of the server: a
-	// revocation is remembered for as long. A token that lives longer could
-	// outlive the memory of its end, and is refused.
+	// maxTokenLife is the longest lifetime of an access token under any setting of
+	// the server. Revocations are kept as long. A token with a longer lifetime is
+	// rejected, because it could outlive the record of its revocation.
 	maxTokenLife = time.Hour
 
 	readyPoll = 10 * time.Millisecond
@@ -51,22 +51,22 @@ const (
 	maxLeeway = time.Minute // RFC 7519, section 4.1.4: "usually no more than a few minutes"
 )
 
-// Options configure a Verifier. The zero value is safe and complete.
+// Options configure a Verifier. The zero value is safe.
 type Options struct {
 	// Audience is the `aud` that tokens must name. Default: the issuer.
 	Audience string
 
-	// SigningSecret is the secret that the issuer signs with if it uses HS256.
-	// Then no other algorithm is accepted. Default: none; keys come from the
-	// issuer's JWKS.
+	// SigningSecret is the issuer's secret, if it signs with HS256. No other
+	// algorithm is then accepted. Default: none; keys come from the issuer's JWKS.
 	SigningSecret []byte
 
-	// Leeway is how far the issuer's clock may be ahead of ours, at most a minute.
-	// It lengthens no token's life. Default: 5 s.
+	// Leeway is how far the issuer's clock may be ahead of this machine's, at most a
+	// minute. It does not extend a token's lifetime. Default: 5 s.
 	Leeway time.Duration
 
-	// OnStale says what happens while the revocation feed can't be heard, and
-	// StaleAfter after how long that begins. Default: StaleOpen, 10 s.
+	// OnStale says whether tokens are accepted while the revocation feed can't be
+	// read. StaleAfter is how long the feed may be silent before OnStale applies.
+	// Default: StaleOpen, 10 s.
 	OnStale    OnStale
 	StaleAfter time.Duration
 
@@ -74,14 +74,14 @@ type Options struct {
 	// issuer.
 	Realm string
 
-	// StripHeaders are request headers that could pass for an identity: the
-	// middleware removes them. Names match in any case and with _ for -; one that
-	// ends in * matches what begins so. Default: DefaultStripHeaders. To strip
-	// none give an empty list that is not nil.
+	// StripHeaders are request headers that a handler could mistake for the caller's
+	// identity; the middleware removes them. Names match in any letter case and with
+	// _ for -. A name that ends in * is a prefix. Default: DefaultStripHeaders. An
+	// empty list that is not nil strips no header.
 	StripHeaders []string
 
-	// CacheSize is how many verified tokens are remembered: about a kilobyte and a
-	// half each. Negative: none. Default: 8192.
+	// CacheSize is how many verified tokens are cached, at about 1.5 kB each.
+	// Negative: no cache. Default: 8192.
 	CacheSize int
 
 	// FetchFrom is another address of the issuer's server, such as
@@ -91,39 +91,40 @@ type Options struct {
 	// tokens: the network must be trusted. Default: the issuer.
 	FetchFrom string
 
-	// HTTPClient talks to the issuer. Redirects are never followed. Default: a
-	// client of its own.
+	// HTTPClient sends the requests to the issuer. It never follows redirects.
+	// Default: a client that only this Verifier uses.
 	HTTPClient *http.Client
 
-	// Log hears when keys or revocations can't be had. Default: discards.
+	// Log receives a warning when keys or revocations can't be read. Default:
+	// discards.
 	Log *slog.Logger
 
-	// Now is the clock that tokens are held against. Default: time.Now.
+	// Now is the clock for the times in tokens. Default: time.Now.
 	Now func() time.Time
 }
 
 // A Verifier verifies the access tokens of one issuer. It is safe for concurrent
-// use. Make one for the life of the program, with New.
+// use. Create one with New, and keep it until the program ends.
 type Verifier struct {
-	opts    Options
-	want    accesstoken.Expect
-	issuer  *issuer
-	keys    *keys
-	revoked *revocations
-	feed    *follower
-	cache   *cache // nil: none
-	strip   headerSet
+	opts     Options
+	expected accesstoken.Expect
+	issuer   *issuer
+	keys     *keys
+	revoked  *revocations
+	feed     *follower
+	cache    *cache // nil without a cache
+	strip    headerSet
 
-	once    sync.Once
-	life    context.Context // ends with Close
-	end     context.CancelFunc
-	running sync.WaitGroup
+	startOnce  sync.Once
+	ctx        context.Context // canceled by Close
+	cancel     context.CancelFunc
+	background sync.WaitGroup
 }
 
-// New makes a Verifier for the tokens of issuer, such as "https://id.example.com":
-// exactly the `iss` of its tokens. It fails only for options that can't work, and
-// talks to nobody: what has to be known is fetched when the first token comes, or
-// by Ready, and kept up to date in the background from then on, until Close.
+// New creates a Verifier for the tokens of issuer, such as "https://id.example.com":
+// exactly the `iss` of its tokens. It returns an error only for invalid options, and
+// sends no request. The first Verify or Ready fetches keys and revocations; background
+// work then keeps them up to date until Close.
 func New(issuer string, opts Options) (*Verifier, error) {
 	host, err := checkIssuer(issuer)
 	if err != nil {
@@ -134,18 +135,18 @@ func New(issuer string, opts Options) (*Verifier, error) {
 		return nil, fmt.Errorf("verify: %w", err)
 	}
 	v := &Verifier{
-		opts:    opts,
-		want:    accesstoken.Expect{Issuer: issuer, Audience: opts.Audience, Leeway: opts.Leeway},
-		issuer:  newIssuer(issuer, opts.FetchFrom, opts.HTTPClient),
-		revoked: newRevocations(maxRevocations),
-		cache:   newCache(opts.CacheSize),
-		strip:   newHeaderSet(opts.StripHeaders),
+		opts:     opts,
+		expected: accesstoken.Expect{Issuer: issuer, Audience: opts.Audience, Leeway: opts.Leeway},
+		issuer:   newIssuer(issuer, opts.FetchFrom, opts.HTTPClient),
+		revoked:  newRevocations(maxRevocations),
+		cache:    newCache(opts.CacheSize),
+		strip:    newHeaderSet(opts.StripHeaders),
 	}
 	if v.keys, err = newKeys(v.issuer, opts); err != nil {
 		return nil, fmt.Errorf("verify: Options.SigningSecret: %w", err)
 	}
 	v.feed = &follower{issuer: v.issuer, keys: v.keys, revoked: v.revoked, opts: opts}
-	v.life, v.end = context.WithCancel(context.Background())
+	v.ctx, v.cancel = context.WithCancel(context.Background())
 	return v, nil
 }
 
@@ -171,27 +172,27 @@ func (o Options) withDefaults(issuer, host string) Options {
 func (o Options) check() error {
 	switch {
 	case o.Leeway < 0 || o.Leeway > maxLeeway:
-		return fmt.Errorf("Options.Leeway is %s: write one from 0 to %s", o.Leeway, maxLeeway)
+		return fmt.Errorf("Options.Leeway is %s: write a duration from 0 to %s", o.Leeway, maxLeeway)
 	case o.OnStale != StaleOpen && o.OnStale != StaleClosed:
 		return fmt.Errorf("Options.OnStale is %q: write StaleOpen or StaleClosed", o.OnStale)
 	case o.StaleAfter < 0:
-		return fmt.Errorf("Options.StaleAfter is %s: write a time", o.StaleAfter)
+		return fmt.Errorf("Options.StaleAfter is %s: write a duration of 0 or more", o.StaleAfter)
 	case o.FetchFrom != "" && !isOrigin(o.FetchFrom):
 		return fmt.Errorf("Options.FetchFrom is %q: write scheme and host, such as http://watchword:8080", withoutUser(o.FetchFrom))
 	case o.CacheSize > 1<<20:
 		return fmt.Errorf("Options.CacheSize is %d: write at most %d", o.CacheSize, 1<<20)
 	case strings.ContainsFunc(o.Realm, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }):
-		return fmt.Errorf("Options.Realm is %q: write plain characters, without quotes", o.Realm)
+		return fmt.Errorf("Options.Realm is %q: write printable ASCII without quotes and backslashes", o.Realm)
 	}
 	return nil
 }
 
-// Ready returns nil once tokens can be verified. It waits for the keys, and with
-// StaleClosed for the revocations, as long as ctx allows, and reports
-// ErrUnavailable with the cause otherwise. It is there for readiness probes and
-// for programs that would rather not start; nobody has to call it.
+// Ready returns nil once tokens can be verified. Until ctx ends, it waits for the keys
+// and, with StaleClosed, for the revocations; then it returns ErrUnavailable with the
+// cause. Calling it is optional: it serves readiness probes, and programs that should
+// not start without keys.
 func (v *Verifier) Ready(ctx context.Context) error {
-	if err := v.begin(); err != nil {
+	if err := v.start(); err != nil {
 		return err
 	}
 	if _, err := v.keys.current(ctx); err != nil {
@@ -202,48 +203,47 @@ func (v *Verifier) Ready(ctx context.Context) error {
 		case <-time.After(readyPoll):
 		case <-ctx.Done():
 			return fmt.Errorf("%w: wait for the revocation feed: %w", ErrUnavailable, ctx.Err())
-		case <-v.life.Done():
+		case <-v.ctx.Done():
 			return fmt.Errorf("%w: the verifier is closed", ErrUnavailable)
 		}
 	}
 	return nil
 }
 
-// stale reports whether nothing may be said about any token, for we do not know
-// what has been called back.
+// stale reports whether tokens must be rejected because recent revocations are unknown.
 func (v *Verifier) stale() bool {
-	return v.opts.OnStale == StaleClosed && v.revoked.silence(time.Now()) > v.opts.StaleAfter
+	return v.opts.OnStale == StaleClosed && v.revoked.age(time.Now()) > v.opts.StaleAfter
 }
 
-// Close ends what runs in the background, and waits for it. From then on nothing
-// is verified any more: every answer is ErrUnavailable.
+// Close stops the background work and waits for it. Afterwards Verify always returns
+// ErrUnavailable.
 func (v *Verifier) Close() {
-	v.end()
-	v.once.Do(func() {}) // what has not begun never will
-	v.running.Wait()
+	v.cancel()
+	v.startOnce.Do(func() {}) // a later start does nothing
+	v.background.Wait()
 	v.issuer.close()
 }
 
-// begin starts the work in the background, once.
-func (v *Verifier) begin() error {
-	if v.life.Err() != nil {
+// start starts the background work on its first call.
+func (v *Verifier) start() error {
+	if v.ctx.Err() != nil {
 		return fmt.Errorf("%w: the verifier is closed", ErrUnavailable)
 	}
-	v.once.Do(func() {
-		v.running.Go(func() { v.keys.run(v.life) })
-		v.running.Go(func() { v.feed.run(v.life) })
+	v.startOnce.Do(func() {
+		v.background.Go(func() { v.keys.run(v.ctx) })
+		v.background.Go(func() { v.feed.run(v.ctx) })
 	})
 	return nil
 }
 
-// Verify returns who a token stands for. The identity is nil with every error:
+// Verify returns the identity that a token proves. With an error the identity is nil:
 // ErrExpired, ErrInvalid, ErrRevoked or ErrUnavailable.
 //
-// There is no network in it but for the very first token, and for a token of a
-// key that is not known yet, for which the JWKS is read again, at most once in
-// ten seconds for all tokens together; ctx bounds the waiting.
+// Only two kinds of tokens wait for the network: the first one, and one whose key is
+// unknown. For the latter the JWKS is read again, at most once in ten seconds for all
+// tokens together. ctx bounds the wait.
 func (v *Verifier) Verify(ctx context.Context, token string) (*Identity, error) {
-	if err := v.begin(); err != nil {
+	if err := v.start(); err != nil {
 		return nil, err
 	}
 	set, err := v.keys.current(ctx)
@@ -251,36 +251,36 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Identity, error) 
 		return nil, err
 	}
 	now := v.opts.Now()
-	who := v.cache.get(token, set)
-	if who == nil || !who.livesAt(now, v.opts.Leeway) {
-		if who, set, err = v.check(ctx, token, set, now); err != nil {
+	identity := v.cache.get(token, set)
+	if identity == nil || !identity.isValidAt(now, v.opts.Leeway) {
+		if identity, set, err = v.check(ctx, token, set, now); err != nil {
 			return nil, err
 		}
-		v.cache.put(token, set, who, now)
+		v.cache.put(token, set, identity, now)
 	}
-	if err := v.refusedBy(who); err != nil {
+	if err := v.checkRevocation(identity); err != nil {
 		return nil, err
 	}
-	return who, nil
+	return identity, nil
 }
 
-// check verifies a token that is not remembered: shape, key, signature, claims.
-// It returns the keys that it was verified with.
+// check verifies a token that is not in the cache: format, key, signature, claims. It
+// also returns the keys that it used.
 func (v *Verifier) check(ctx context.Context, token string, set *keySet, now time.Time) (*Identity, *keySet, error) {
-	want := v.want
-	want.Now = now
+	expected := v.expected
+	expected.Now = now
 	unknown := false
 	find := func(kid string) (accesstoken.Key, bool) {
 		key, ok := set.keys[kid]
 		unknown = !ok
 		return key, ok
 	}
-	claims, err := accesstoken.Verify(token, find, want)
+	claims, err := accesstoken.Verify(token, find, expected)
 	if unknown {
-		if set, err = v.keys.again(ctx); err != nil {
+		if set, err = v.keys.reread(ctx); err != nil {
 			return nil, nil, err
 		}
-		claims, err = accesstoken.Verify(token, find, want)
+		claims, err = accesstoken.Verify(token, find, expected)
 	}
 	switch {
 	case errors.Is(err, accesstoken.ErrExpired):
@@ -291,11 +291,11 @@ func (v *Verifier) check(ctx context.Context, token string, set *keySet, now tim
 	return &Identity{claims}, set, nil
 }
 
-// refusedBy asks the revocations about a token that is good in every other
-// respect: each time, for a session may end at any moment.
-func (v *Verifier) refusedBy(who *Identity) error {
+// checkRevocation rejects a valid token of an ended session. It runs for cached tokens
+// too, because a session can end at any time.
+func (v *Verifier) checkRevocation(identity *Identity) error {
 	if v.stale() {
-		return fmt.Errorf("%w: the revocation feed has not been heard for %s", ErrUnavailable, v.opts.StaleAfter)
+		return fmt.Errorf("%w: the revocation feed has been silent for more than %s", ErrUnavailable, v.opts.StaleAfter)
 	}
-	return v.revoked.refuse(who.claims.SessionID, who.claims.Subject, who.claims.IssuedAt)
+	return v.revoked.check(identity.claims.SessionID, identity.claims.Subject, identity.claims.IssuedAt)
 }

@@ -17,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func TestATokenOfTheServerSaysWhoIsThere(t *testing.T) {
+func TestVerifyReturnsTheIdentityOfAServersToken(t *testing.T) {
 	t.Parallel()
 	for _, alg := range []string{"ES256", "Ed25519", "RS256", "HS256"} {
 		secret := "a secret that resource servers share"
@@ -34,66 +34,65 @@ func TestATokenOfTheServerSaysWhoIsThere(t *testing.T) {
 				o.SigningSecret = []byte(secret)
 			}
 		})
-		for range 2 { // verified, and remembered
-			who, err := v.Verify(t.Context(), string(in.AccessToken))
+		for range 2 { // without and with the cache
+			identity, err := v.Verify(t.Context(), string(in.AccessToken))
 			if err != nil {
 				t.Fatalf("%s: %v", alg, err)
 			}
 			now := s.clock.Now()
-			if who.Subject() != string(in.User.ID) || who.SessionID() != string(in.Session.ID) || who.TokenID() == "" ||
-				strings.Join(who.Roles(), " ") != "admin writer" || !who.HasRole("writer") || who.HasRole("Writer") ||
-				!who.AuthTime().Equal(now.Add(-time.Minute)) || !who.IssuedAt().Equal(now) || !who.ExpiresAt().Equal(now.Add(15*time.Minute)) ||
-				who.ACR() != "aal1" || strings.Join(who.AMR(), " ") != "pwd" {
-				t.Errorf("%s: %+v", alg, who)
+			if identity.Subject() != string(in.User.ID) || identity.SessionID() != string(in.Session.ID) || identity.TokenID() == "" ||
+				strings.Join(identity.Roles(), " ") != "admin writer" || !identity.HasRole("writer") || identity.HasRole("Writer") ||
+				!identity.AuthTime().Equal(now.Add(-time.Minute)) || !identity.IssuedAt().Equal(now) || !identity.ExpiresAt().Equal(now.Add(15*time.Minute)) ||
+				identity.ACR() != "aal1" || strings.Join(identity.AMR(), " ") != "pwd" {
+				t.Errorf("%s: %+v", alg, identity)
 			}
 			var email, tenant, sub string
 			var verified bool
-			if !who.Claim("email", &email) || email != "ada@example.com" || !who.Claim("email_verified", &verified) || verified ||
-				!who.Claim("https://example.com/tenant", &tenant) || tenant != "7" {
+			if !identity.Claim("email", &email) || email != "ada@example.com" || !identity.Claim("email_verified", &verified) || verified ||
+				!identity.Claim("https://example.com/tenant", &tenant) || tenant != "7" {
 				t.Errorf("%s: email %q, tenant %q", alg, email, tenant)
 			}
-			if who.Claim("sub", &sub) || who.Claim("Email", &sub) || who.Claim("email", &verified) {
-				t.Errorf("%s: a claim that is not there was given", alg)
+			if identity.Claim("sub", &sub) || identity.Claim("Email", &sub) || identity.Claim("email", &verified) {
+				t.Errorf("%s: an absent claim was returned", alg)
 			}
 		}
 	}
 }
 
-// An identity is shared by all requests with one token: what one does to it must
-// not be seen by another.
-func TestAnIdentityCannotBeChanged(t *testing.T) {
+// All requests with one token share the identity.
+func TestAnIdentityIsImmutable(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)
 	in := s.signUp(t, "ada@example.com", "writer")
 	v := s.verifier(t, nil)
-	who, err := v.Verify(t.Context(), string(in.AccessToken))
+	identity, err := v.Verify(t.Context(), string(in.AccessToken))
 	must(t, err)
-	who.Roles()[0] = "admin"
-	who.AMR()[0] = "hwk"
+	identity.Roles()[0] = "admin"
+	identity.AMR()[0] = "hwk"
 	again, err := v.Verify(t.Context(), string(in.AccessToken))
 	must(t, err)
 	if again.HasRole("admin") || again.AMR()[0] != "pwd" {
-		t.Error("one request has changed the identity of another")
+		t.Error("one request changed the identity of another")
 	}
 }
 
-func TestNewTalksToNobodyAndReadySaysWhetherItCould(t *testing.T) {
+func TestNewSendsNoRequestAndReadyReportsAnUnreachableIssuer(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)
 	v := s.verifier(t, nil)
 	if n := s.front.count("/.well-known/openid-configuration"); n != 0 {
-		t.Errorf("New has asked %d times", n)
+		t.Errorf("New sent %d requests", n)
 	}
 	must(t, v.Ready(t.Context()))
-	nobody := newVerifier(t, "http://127.0.0.1:1", verify.Options{})
+	unreachable := newVerifier(t, "http://127.0.0.1:1", verify.Options{})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	if err := nobody.Ready(ctx); !errors.Is(err, verify.ErrUnavailable) {
+	if err := unreachable.Ready(ctx); !errors.Is(err, verify.ErrUnavailable) {
 		t.Errorf("got %v", err)
 	}
 }
 
-func TestAClosedVerifierVerifiesNothing(t *testing.T) {
+func TestAClosedVerifierReturnsErrUnavailable(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)
 	in := s.signUp(t, "ada@example.com")
@@ -103,13 +102,13 @@ func TestAClosedVerifierVerifiesNothing(t *testing.T) {
 	}
 	v.Close()
 	v.Close()
-	who, err := v.Verify(t.Context(), string(in.AccessToken))
-	if who != nil || !errors.Is(err, verify.ErrUnavailable) {
-		t.Errorf("got %v, %v", who, err)
+	identity, err := v.Verify(t.Context(), string(in.AccessToken))
+	if identity != nil || !errors.Is(err, verify.ErrUnavailable) {
+		t.Errorf("got %v, %v", identity, err)
 	}
 }
 
-func TestOptionsThatCannotWorkAreRefused(t *testing.T) {
+func TestInvalidIssuersAndOptionsAreRejected(t *testing.T) {
 	t.Parallel()
 	for _, issuer := range []string{
 		"", "id.example.com", "http://id.example.com", "https://", "https://ada@id.example.com", "https://id.example.com?x",
@@ -141,7 +140,7 @@ func TestOptionsThatCannotWorkAreRefused(t *testing.T) {
 	}
 }
 
-func TestAServiceBehindUsLinksNoServer(t *testing.T) {
+func TestThePackageLinksNoServerCode(t *testing.T) {
 	t.Parallel()
 	out, err := exec.Command("go", "list", "-deps", ".").CombinedOutput()
 	if err != nil {
@@ -162,15 +161,15 @@ func TestAServiceBehindUsLinksNoServer(t *testing.T) {
 		}
 	}
 	if !strings.Contains(string(out), ours+"/internal/accesstoken") {
-		t.Errorf("this is not the list of what is linked: %s", out)
+		t.Errorf("go list did not list the dependencies: %s", out)
 	}
 }
 
 func notes(w http.ResponseWriter, r *http.Request) {
-	who, ok := verify.FromContext(r.Context())
+	identity, ok := verify.FromContext(r.Context())
 	if !ok {
 		_, _ = w.Write([]byte("nobody"))
 		return
 	}
-	_, _ = w.Write([]byte(who.Subject()))
+	_, _ = w.Write([]byte(identity.Subject()))
 }
