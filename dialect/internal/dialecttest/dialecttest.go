@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/cookiejar"
+	"net/url"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -92,6 +93,19 @@ func (s *Service) Client(t *testing.T) *Client {
 	jar, err := cookiejar.New(nil)
 	must(t, err)
 	return &Client{Client: http.Client{Jar: jar}, t: t, service: s, Vars: map[string]string{"url": s.URL}}
+}
+
+// Cookie is the value that the browser has of a cookie, and "" if it has none.
+func (c *Client) Cookie(name string) string {
+	c.t.Helper()
+	url, err := url.Parse(c.service.URL)
+	must(c.t, err)
+	for _, cookie := range c.Jar.Cookies(url) {
+		if cookie.Name == name {
+			return cookie.Value
+		}
+	}
+	return ""
 }
 
 // An Exchange is one row of a table: a request of the front-end and its answer.

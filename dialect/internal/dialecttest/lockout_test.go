@@ -1,0 +1,152 @@
+package dialecttest_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/dialect/internal/dialecttest"
+)
+
+// Lock-out by strangers, and sign-ins over a session, through every entry point: the
+// API, the pages and both dialects.
+
+// loginsBy are the ways to use a password, by their entry point.
+func loginsBy(password string) map[string]exchange {
+	body := `{"email":"ada@example.com","password":"` + password + `"}`
+	return map[string]exchange{
+		"api":    {Request: "POST /api/auth/login", Body: body},
+		"pages":  form("/login", "email", "ada@example.com", "password", password),
+		"users":  {Request: "POST /api/users/login", Body: body},
+		"lesson": {Request: "POST /login", Body: body},
+	}
+}
+
+// fewUnknown lets unknown devices fail four times together. All clients of a test have
+// one address, which is not limited here.
+func fewUnknown(o *watchword.Options) {
+	hour, none := watchword.Limit{Count: 4, Per: time.Hour}, watchword.Limit{Count: -1}
+	o.Limits = watchword.Limits{
+		UnknownDevices: hour, KnownDevice: hour, KnownDevices: hour,
+		FailedPasswords: none, LoginPerClient: none, SignupPerClient: none, MailPerClient: none, MailPerAddress: none,
+	}
+}
+
+// RL-2, RL-3, RL-13
+func TestStrangersLockNobodyOutWhereverTheOwnerSignsIn(t *testing.T) {
+	t.Parallel()
+	for entry, login := range loginsBy(password) {
+		t.Run(entry, func(t *testing.T) {
+			t.Parallel()
+			s := dialecttest.Start(t, fewUnknown)
+			owner, newDevice := s.Client(t), s.Client(t)
+			owner.Run(status(entrances()[entry].signUp(password), entrances()[entry].open))
+			for wrong, all := range logins("a wrong guess") { // one counter over all of them
+				for _, x := range all {
+					s.Client(t).Run(status(x, wrong))
+				}
+			}
+			for _, x := range loginsBy(password) {
+				s.Client(t).Run(exchange{Name: x.Name, Request: x.Request, Body: x.Body, Headers: x.Headers,
+					Status: 429, Answer: "*", Want: headers{"Retry-After": "*", "Set-Cookie": ""}})
+			}
+			for range 5 { // more often than the limit: a right password costs nothing
+				owner.Run(status(login, 200))
+			}
+			for _, x := range loginsBy(password) { // one cookie is good for all entry points
+				owner.Run(status(x, 200))
+			}
+			newDevice.Run(status(login, 429))
+			link := resetToken(t, s)
+			reset, found := openers(link, false)[entry]
+			if !found {
+				reset = openers(link, false)["api"]
+			}
+			newDevice.Run(status(reset, 200), status(loginsBy(ownersPassword)[entry], 200))
+			owner.Run(status(loginsBy(ownersPassword)[entry], 429)) // its password is another
+		})
+	}
+}
+
+// RT-16
+func TestSignInOverASessionEndsItWhereverItHappens(t *testing.T) {
+	t.Parallel()
+	for entry, cookie := range map[string]string{"api": "watchword", "pages": "watchword", "users": "refreshTkn"} {
+		t.Run(entry, func(t *testing.T) {
+			t.Parallel()
+			s := dialecttest.Start(t, nil)
+			browser, late := s.Client(t), s.Client(t)
+			stay := entrances()[entry].stay
+			browser.Run(status(entrances()[entry].signUp(password), entrances()[entry].open))
+			old := browser.Cookie(cookie)
+			browser.Run(status(loginsBy(password)[entry], 200))
+			// A request that was under way has the old cookie. Its answer must not take the
+			// new one away.
+			late.Run(exchange{Request: stay.Request, Headers: []string{"Cookie", cookie + "=" + old}, Status: 401, Answer: "*", Want: headers{"Set-Cookie": ""}})
+			if entry != "users" {
+				late.Run(exchange{Request: "GET /login", Headers: []string{"Cookie", cookie + "=" + old, "Origin", "", "Sec-Fetch-Site", "same-origin"},
+					Status: 200, Answer: "*", Want: headers{"Set-Cookie": ""}})
+			}
+			browser.Run(status(stay, entrances()[entry].alive))
+			if kinds := endings(t, s); kinds != "replaced" {
+				t.Errorf("the sessions ended as %q", kinds)
+			}
+		})
+	}
+}
+
+// With delivery "body" and in the dialect lesson, no refresh cookie is overwritten.
+//
+// RT-16
+func TestSignInWithoutACookieEndsNoSession(t *testing.T) {
+	t.Parallel()
+	s := dialecttest.Start(t, nil)
+	c := s.Client(t)
+	c.Run(
+		status(entrances()["api"].signUp(password), 201),
+		exchange{Request: "POST /api/auth/login", Body: `{"email":"ada@example.com","password":"` + password + `","delivery":"body"}`,
+			Status: 200, Answer: `*"refreshToken":"wwr_*"*"deviceToken":"wwd_*"*`, Want: headers{"Set-Cookie": ""}},
+		status(loginsBy(password)["lesson"], 200),
+		status(loginsBy(password)["users"], 200),
+		exchange{Request: "POST /api/auth/refresh", Status: 200, Answer: "*"},
+	)
+	if kinds := endings(t, s); kinds != "" {
+		t.Errorf("the sessions ended as %q", kinds)
+	}
+}
+
+// endings lists why sessions of the account were ended.
+func endings(t *testing.T, s *dialecttest.Service) string {
+	t.Helper()
+	user, err := s.Engine.FindUser(t.Context(), "ada@example.com")
+	must(t, err)
+	events, err := s.Engine.UserEvents(t.Context(), user.ID, 100)
+	must(t, err)
+	var all []string
+	for _, one := range events {
+		if one.Kind == watchword.EventSessionEnded || one.Kind == watchword.EventRefreshReused {
+			all = append(all, one.Detail)
+		}
+	}
+	return strings.Join(all, ",")
+}
+
+// The cookie of a known device lets nobody in: a program may send it and no Origin.
+//
+// CSRF-3, RL-13
+func TestKnownDeviceCookieNeedsNoOrigin(t *testing.T) {
+	t.Parallel()
+	s := dialecttest.Start(t, nil)
+	c := s.Client(t)
+	c.Run(status(entrances()["api"].signUp(password), 201))
+	bare := []string{"Origin", "", "Sec-Fetch-Site", "", "Cookie", "watchword-known=" + c.Cookie("watchword-known")}
+	for entry, x := range loginsBy(password) {
+		if entry == "pages" {
+			continue
+		}
+		s.Client(t).Run(exchange{Name: entry, Request: x.Request, Body: x.Body, Headers: bare, Status: 200, Answer: "*"})
+	}
+	bare[5] = "watchword=" + c.Cookie("watchword")
+	s.Client(t).Run(exchange{Request: "POST /api/auth/login", Body: loginsBy(password)["api"].Body, Headers: bare, Status: 403, Answer: "*"})
+}
