@@ -19,6 +19,8 @@ export interface SignIn {
   expiresIn: number
   /** Only with delivery "body". */
   refreshToken?: string
+  /** Only with delivery "body", and not of a refresh. */
+  deviceToken?: string
 }
 
 export interface Registration {

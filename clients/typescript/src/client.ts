@@ -22,6 +22,13 @@ export interface TokenStorage {
   get(): string | undefined | null | Promise<string | undefined | null>
   set(refreshToken: string): void | Promise<void>
   remove(): void | Promise<void>
+  /**
+   * Keeps the device token beside it, also after a sign-out: with it, strangers who guess
+   * the password can't keep this device from signing in. It grants no access. Default:
+   * kept in memory.
+   */
+  getDevice?(): string | undefined | null | Promise<string | undefined | null>
+  setDevice?(deviceToken: string): void | Promise<void>
 }
 
 export interface ClientOptions {
@@ -125,6 +132,7 @@ export function createClient(options: ClientOptions): Client {
     origins: new Set([base.origin, ...(page ? [page] : []), ...(options.origins ?? [])]),
   })
   let closed = false
+  let device: string | undefined // where the storage keeps none
 
   const url = (path: string): string => `${root}/api/auth/${path}`
 
@@ -160,6 +168,18 @@ export function createClient(options: ClientOptions): Client {
     return answer
   }
 
+  /** The device token for a login, if there is one. The cookie does this for a browser page. */
+  async function known(): Promise<{ deviceToken?: string }> {
+    const deviceToken = storage && ((await storage.getDevice?.()) ?? device)
+    return deviceToken ? { deviceToken } : {}
+  }
+
+  async function remember(deviceToken: string | undefined): Promise<void> {
+    if (!storage || !deviceToken) return
+    device = deviceToken
+    await storage.setDevice?.(deviceToken)
+  }
+
   /** Signing in waits for a refresh under way, whose cookie would take the place of ours. */
   function signIn<T extends SignIn | Message>(path: string, body: object, token?: string): Promise<T> {
     open()
@@ -168,6 +188,7 @@ export function createClient(options: ClientOptions): Client {
       const answer = await post<T>(path, storage ? { ...body, delivery: "body" } : body, token)
       if ("accessToken" in answer) {
         if (storage && answer.refreshToken) await storage.set(answer.refreshToken)
+        await remember(answer.deviceToken)
         renewal.calm()
         session.signedIn(tokenOf(answer, sent), answer.user)
         tabs.tellToken()
@@ -233,7 +254,7 @@ export function createClient(options: ClientOptions): Client {
       return "user" in answer ? { user: answer.user } : answer
     },
     async login(body) {
-      return { user: (await signIn<SignIn>("login", body)).user }
+      return { user: (await signIn<SignIn>("login", { ...body, ...(await known()) })).user }
     },
     async logout() {
       open()
@@ -270,7 +291,11 @@ export function createClient(options: ClientOptions): Client {
       return answer
     },
     forgot: (body) => post("password/forgot", body),
-    reset: (body) => post("password/reset", body),
+    async reset(body) {
+      const { message, deviceToken } = await post<Message & { deviceToken?: string }>("password/reset", body)
+      await remember(deviceToken)
+      return { message }
+    },
     changePassword: (body) => as("POST", "password/change", body),
     async verifyEmail(body) {
       const answer = await signIn<SignIn | Message>("email/verify", body, await tokenIfAny())

@@ -119,6 +119,27 @@ test("a program keeps its refresh token, and presents the newest", async () => {
   expect(client.getSnapshot().status).toBe("signedOut")
 })
 
+test("a program keeps its device token after a sign-out, and sends it with a login", async () => {
+  const server = await TestServer.start()
+  const { client, storage } = program(server)
+  const kept: { device?: string } = {}
+  const keeping = { ...storage, getDevice: () => kept.device, setDevice: async (token: string) => void (kept.device = token) }
+  await client.login(ada)
+  expect(await client.reset({ token: "t", password: "p" })).toEqual({ message: "Done." })
+  await client.logout()
+  await client.login(ada) // the storage keeps none: from memory
+  const later = opened(createClient({ baseUrl: server.url, storage: keeping }))
+  await later.login(ada)
+  expect(kept.device).toBe("wwd_login")
+  await later.logout()
+  await opened(createClient({ baseUrl: server.url, storage: keeping })).login(ada)
+  const tab = new Browser().tab(server.url)
+  expect(await tab.reset({ token: "t", password: "p" })).toEqual({ message: "Done." })
+  await tab.login(ada)
+  const sent = server.asked.filter((one) => one.path === "/api/auth/login").map((one) => (JSON.parse(one.body) as { deviceToken?: string }).deviceToken)
+  expect(sent).toEqual([undefined, "wwd_reset", undefined, "wwd_login", undefined])
+})
+
 test("a refresh token that the server has refused is forgotten", async () => {
   const server = await TestServer.start()
   const { client, kept } = program(server)

@@ -84,7 +84,8 @@ export class TestServer {
       const refreshToken = `${session.id}.${session.generation}`
       const accessToken = this.mint(session)
       const answer = { user: session.user, accessToken, tokenType: "Bearer", expiresIn: this.expiresIn }
-      if (inBody) respond(status, { ...answer, refreshToken })
+      const device = path === "/api/auth/refresh" ? {} : { deviceToken: "wwd_login" }
+      if (inBody) respond(status, { ...answer, refreshToken, ...device })
       else respond(status, answer, { "Set-Cookie": `watchword=${refreshToken}` })
     }
 
@@ -127,6 +128,8 @@ export class TestServer {
         }
         return respond(200, { message: "You are signed out." }, { "Set-Cookie": "watchword=" })
       }
+      case "/api/auth/password/reset":
+        return respond(200, { message: "Done.", deviceToken: "wwd_reset" })
       case "/api/auth/password/forgot":
         return respond(202, { message: "A mail is on its way." })
     }
