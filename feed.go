@@ -21,8 +21,12 @@ import (
 // Its source are the rows of sessions and users, so that no flow can forget it: an
 // ended session that has no number yet is news. Every process numbers what it
 // finds, competing; a number never comes into sight after a larger one, so "all
-// after N" is all that a reader has to ask. What has a number is kept in memory,
-// and signed when somebody asks for it.
+// after N" is all that a reader has to ask.
+//
+// The newest of them are kept in memory, and each is signed once, when a reader first
+// asks for it. Older ones are read from the store, page by page: one page at a time,
+// with a pause as long as its signing took, so that readers from 0 take half a core at
+// most. A few such pages are kept for readers who start together.
 
 const (
 	feedPoll      = 200 * time.Millisecond // how soon what another process ended is seen
@@ -30,6 +34,9 @@ const (
 	feedBatch     = 1000
 	feedWindow    = maxAccessTTL + 5*time.Minute // clocks differ a little
 	feedWait      = 3 * feedPoll                 // for what a reader knows, and we do not yet
+
+	feedKept      = 20_000 // items in memory, with their tokens about 20 MB
+	feedPagesKept = 8      // pages of older items
 )
 
 // A FeedItem is a session that has ended, or a user whose roles have changed.
@@ -67,8 +74,13 @@ type FeedEvent struct {
 type feed struct {
 	wake chan struct{}
 
+	signing sync.Mutex    // of items in memory; taken before mu
+	older   chan struct{} // held by the one who reads and signs an older page
+
 	mu        sync.Mutex
-	items     []signedItem // of the window, by number
+	items     []signedItem // the newest of the window, by number
+	dropped   FeedItem     // the newest of the window that is no longer in memory; zero: none
+	pages     []signedPage // of older items, the oldest page first
 	state     FeedState
 	heartbeat FeedEvent // none until all was read once
 	issued    time.Time // of the heartbeat, measured
@@ -78,11 +90,19 @@ type feed struct {
 type signedItem struct {
 	FeedItem
 	key   string // kid that signed
-	token string
+	event FeedEvent
+}
+
+// A signedPage is an answer to a reader who is behind.
+type signedPage struct {
+	after  int64
+	limit  int
+	key    string // kid that signed
+	events []FeedEvent
 }
 
 func newFeed() feed {
-	return feed{wake: make(chan struct{}, 1), changed: make(chan struct{})}
+	return feed{wake: make(chan struct{}, 1), older: make(chan struct{}, 1), changed: make(chan struct{})}
 }
 
 // wakeFeed tells the worker that a session may have ended.
@@ -191,10 +211,11 @@ func (f *feed) waits(since time.Time) {
 func (f *feed) reset() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.items, f.state, f.heartbeat = nil, FeedState{}, FeedEvent{}
+	f.items, f.dropped, f.pages, f.state, f.heartbeat = nil, FeedItem{}, nil, FeedState{}, FeedEvent{}
 }
 
-// add takes in items that were read, and drops those that are over.
+// add takes in items that were read. It drops those that are over, and from memory
+// those that are too many.
 func (f *feed) add(items []FeedItem, state FeedState, now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -206,7 +227,13 @@ func (f *feed) add(items []FeedItem, state FeedState, now time.Time) {
 	for over < len(f.items) && now.Sub(f.items[over].At) > feedWindow {
 		over++
 	}
-	f.items = f.items[over:]
+	if many := len(f.items) - feedKept; many > over {
+		over, f.dropped = many, f.items[many-1].FeedItem
+	}
+	f.items = slices.Delete(f.items, 0, over)
+	if f.dropped.Number > 0 && now.Sub(f.dropped.At) > feedWindow {
+		f.dropped, f.pages = FeedItem{}, nil
+	}
 	if len(items) > 0 {
 		f.announce()
 	}
@@ -250,31 +277,167 @@ func (e *Engine) beat(now time.Time, state FeedState) error {
 func (e *Engine) Revocations(ctx context.Context, after int64, limit int) (FeedPage, error) {
 	f := &e.feed
 	f.await(ctx, after)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.heartbeat.ID == "" {
-		return FeedPage{}, fmt.Errorf("%w: the revocation feed is not read yet", ErrUnavailable)
-	}
-	if after > f.state.Last {
-		after = 0
-	}
 	key, err := e.keys.signer(e.now())
 	if err != nil {
 		return FeedPage{}, err
 	}
-	first, _ := slices.BinarySearchFunc(f.items, after+1, func(item signedItem, number int64) int {
+	page, items, err := f.page(after, min(limit, feedBatch))
+	if err != nil {
+		return FeedPage{}, err
+	}
+	if items == nil && page.More {
+		page.Events, err = e.olderPage(ctx, page.Next, min(limit, feedBatch), key)
+	} else {
+		page.Events, err = e.signItems(items, key)
+	}
+	if n := len(page.Events); n > 0 {
+		page.Next = page.Events[n-1].Number
+	} else if items == nil && page.More {
+		page.Next = max(page.Next, f.lastDropped()) // the store has swept them
+	}
+	return page, err
+}
+
+// page returns a page without its events, and the items that they are made from. Items
+// that are no longer in memory are nil: then there is more, and it has to be read.
+func (f *feed) page(after int64, limit int) (FeedPage, []signedItem, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.heartbeat.ID == "" {
+		return FeedPage{}, nil, fmt.Errorf("%w: the revocation feed is not read yet", ErrUnavailable)
+	}
+	if after > f.state.Last {
+		after = 0
+	}
+	page := FeedPage{Next: after, Heartbeat: f.heartbeat, Changed: f.changed}
+	if after < f.dropped.Number {
+		page.More = true
+		return page, nil, nil
+	}
+	first := f.find(after + 1)
+	end := min(first+limit, len(f.items))
+	page.More = end < len(f.items)
+	return page, slices.Clone(f.items[first:end]), nil
+}
+
+func (f *feed) lastDropped() int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.dropped.Number
+}
+
+// find returns the place of the first item with that number or a larger one.
+func (f *feed) find(number int64) int {
+	i, _ := slices.BinarySearchFunc(f.items, number, func(item signedItem, number int64) int {
 		return cmp.Compare(item.Number, number)
 	})
-	end := min(first+limit, len(f.items))
-	page := FeedPage{Next: after, More: end < len(f.items), Heartbeat: f.heartbeat, Changed: f.changed}
-	for i := first; i < end; i++ {
-		event, err := e.signItem(&f.items[i], key)
-		if err != nil {
-			return FeedPage{}, err
+	return i
+}
+
+// signItems returns the events of items in memory, and keeps what it signs.
+func (e *Engine) signItems(items []signedItem, key accesstoken.Key) ([]FeedEvent, error) {
+	f := &e.feed
+	if slices.ContainsFunc(items, func(item signedItem) bool { return item.key != key.ID() }) {
+		f.signing.Lock()
+		defer f.signing.Unlock()
+		f.refresh(items) // another reader may have signed them
+		for i := range items {
+			if items[i].key == key.ID() {
+				continue
+			}
+			event, err := e.signItem(items[i].FeedItem, key)
+			if err != nil {
+				return nil, err
+			}
+			items[i].key, items[i].event = key.ID(), event
 		}
-		page.Events, page.Next = append(page.Events, event), event.Number
+		f.keep(items)
 	}
-	return page, nil
+	var events []FeedEvent
+	for _, item := range items {
+		events = append(events, item.event)
+	}
+	return events, nil
+}
+
+// refresh takes over what was signed meanwhile.
+func (f *feed) refresh(items []signedItem) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := range items {
+		if at := f.find(items[i].Number); at < len(f.items) && f.items[at].Number == items[i].Number {
+			items[i] = f.items[at]
+		}
+	}
+}
+
+// keep stores what was signed.
+func (f *feed) keep(items []signedItem) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := range items {
+		if at := f.find(items[i].Number); at < len(f.items) && f.items[at].FeedItem == items[i].FeedItem {
+			f.items[at] = items[i]
+		}
+	}
+}
+
+// olderPage returns the events after a number that are no longer in memory.
+func (e *Engine) olderPage(ctx context.Context, after int64, limit int, key accesstoken.Key) ([]FeedEvent, error) {
+	f := &e.feed
+	if events, found := f.kept(after, limit, key.ID()); found {
+		return events, nil
+	}
+	select {
+	case f.older <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	begun := time.Now()
+	defer func() { time.AfterFunc(time.Since(begun), func() { <-f.older }) }()
+	if events, found := f.kept(after, limit, key.ID()); found {
+		begun = time.Now() // no pause
+		return events, nil
+	}
+	var items []FeedItem
+	err := e.store.View(ctx, func(tx Tx) (err error) {
+		items, err = tx.Feed(ctx, after, e.now().Add(-feedWindow), limit)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	events := make([]FeedEvent, len(items))
+	for i, item := range items {
+		if events[i], err = e.signItem(item, key); err != nil {
+			return nil, err
+		}
+	}
+	if len(events) > 0 {
+		f.keepPage(signedPage{after, limit, key.ID(), events})
+	}
+	return events, nil
+}
+
+func (f *feed) keepPage(p signedPage) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.pages) == feedPagesKept {
+		f.pages = slices.Delete(f.pages, 0, 1)
+	}
+	f.pages = append(f.pages, p)
+}
+
+// kept returns a page of older items that was signed before.
+func (f *feed) kept(after int64, limit int, key string) ([]FeedEvent, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, p := range f.pages {
+		if p.after == after && p.limit == limit && p.key == key {
+			return p.events, true
+		}
+	}
+	return nil, false
 }
 
 // await waits a moment for what a reader knows and we do not: another process may
@@ -299,9 +462,8 @@ func (f *feed) await(ctx context.Context, after int64) {
 	}
 }
 
-// signItem signs an item with the key of the day, once: an item outlives the key
-// of yesterday.
-func (e *Engine) signItem(item *signedItem, key accesstoken.Key) (FeedEvent, error) {
+// signItem signs an item with the key of the day.
+func (e *Engine) signItem(item FeedItem, key accesstoken.Key) (FeedEvent, error) {
 	event := secevent.Event{
 		Issuer: e.opts.PublicURL, Audience: e.opts.Audience, IssuedAt: e.now().Unix(),
 		Number: item.Number, At: item.At.Unix(),
@@ -313,14 +475,11 @@ func (e *Engine) signItem(item *signedItem, key accesstoken.Key) (FeedEvent, err
 		event.Kind, event.User, event.By = secevent.ClaimsChanged, string(item.User), "admin"
 	}
 	event.ID = strconv.FormatInt(item.Number, 10) + "-" + event.Session + event.User
-	if item.key != key.ID() {
-		token, err := secevent.Sign(key, event)
-		if err != nil {
-			return FeedEvent{}, err
-		}
-		item.key, item.token = key.ID(), token
+	token, err := secevent.Sign(key, event)
+	if err != nil {
+		return FeedEvent{}, err
 	}
-	return FeedEvent{Number: item.Number, ID: event.ID, Token: item.token}, nil
+	return FeedEvent{Number: item.Number, ID: event.ID, Token: token}, nil
 }
 
 // initiator is who ended a session, in the words of CAEP 1.0, section 2.
