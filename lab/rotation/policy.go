@@ -7,24 +7,24 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// A Policy decides about a refresh token that is presented: our own, or a peer's
-// in the terms of our session.
+// A Policy decides about a presented refresh token. Policies of other servers are
+// expressed in terms of watchword.Rotation.
 type Policy struct {
 	Name  string
 	Judge func(watchword.Rotation, watchword.Presentation) (watchword.Verdict, watchword.Rotation)
 }
 
-// Policies are those of the comparison: the peers', and the real function under
-// a policy of this project, last.
-func Policies(ours watchword.RotationPolicy) []Policy {
+// Policies returns the compared policies: those of other servers, and
+// watchword.Judge with the given policy last.
+func Policies(policy watchword.RotationPolicy) []Policy {
 	return []Policy{
-		peer("strict", func(watchword.Rotation, watchword.Presentation) bool { return false }),
+		otherPolicy("strict", func(watchword.Rotation, watchword.Presentation) bool { return false }),
 		fixedGrace("grace 10s", 10*time.Second),
 		fixedGrace("grace 60s", time.Minute),
-		peer("parent good until child used", func(r watchword.Rotation, p watchword.Presentation) bool {
-			return p.Generation == r.Generation-1 // the child, r.Generation, was never presented
+		otherPolicy("parent good until child used", func(r watchword.Rotation, p watchword.Presentation) bool {
+			return p.Generation == r.Generation-1 // no client has presented the child, r.Generation
 		}),
-		bounded(ours),
+		bounded(policy),
 	}
 }
 
@@ -35,22 +35,22 @@ func bounded(policy watchword.RotationPolicy) Policy {
 	}}
 }
 
-// fixedGrace answers a superseded token for a while, as many servers offer it.
+// fixedGrace accepts a superseded token for the time grace, as many servers do.
 func fixedGrace(name string, grace time.Duration) Policy {
-	return peer(name, func(r watchword.Rotation, p watchword.Presentation) bool {
+	return otherPolicy(name, func(r watchword.Rotation, p watchword.Presentation) bool {
 		back := r.Generation - p.Generation
 		return back <= watchword.SupersededKept && p.At.Sub(r.Superseded[watchword.SupersededKept-back]) <= grace
 	})
 }
 
-// peer is a policy that rotates the newest token, as all do, answers some of the
-// older ones, and takes the rest for theft.
-func peer(name string, answers func(watchword.Rotation, watchword.Presentation) bool) Policy {
+// otherPolicy rotates the newest token, as all policies do. It returns the newest
+// token for older ones that accepts selects, and treats the rest as reuse.
+func otherPolicy(name string, accepts func(watchword.Rotation, watchword.Presentation) bool) Policy {
 	return Policy{name, func(r watchword.Rotation, p watchword.Presentation) (watchword.Verdict, watchword.Rotation) {
 		switch {
 		case p.Generation == r.Generation:
 			return watchword.Judge(r, watchword.RotationPolicy{}, p)
-		case answers(r, p):
+		case accepts(r, p):
 			return watchword.VerdictRepeat, r
 		}
 		return watchword.VerdictReuse, r

@@ -10,8 +10,8 @@ import (
 	"github.com/watchword-auth/watchword/lab/rotation"
 )
 
-// The shape of the tables of docs/rotation.md, on fewer users and thieves, with
-// margins of about five standard deviations.
+// These tests check the tables of docs/rotation.md and lab/rotation/README.md on fewer
+// users and thieves, with margins of about five standard deviations.
 
 const (
 	refreshes = 200_000
@@ -19,13 +19,14 @@ const (
 	seed      = 7
 )
 
-// policies are strict, grace 10 s, grace 60 s, parent good until child used, ours.
+// policies returns strict, grace 10 s, grace 60 s, parent good until child used, and
+// Watchword's policy.
 func policies() []rotation.Policy {
 	return rotation.Policies(watchword.RotationPolicy{Grace: 10 * time.Second, Clean: 1})
 }
 
 // RT-6
-func TestHonestUsersAreSignedOutAsOftenAsTheTableSays(t *testing.T) {
+func TestWrongfulSignOutsMatchTheTable(t *testing.T) {
 	t.Parallel()
 	type within struct{ least, most int } // per million refreshes
 	expected := [][3]within{              // at 0.1, 1 and 5 % loss
@@ -49,21 +50,21 @@ func TestHonestUsersAreSignedOutAsOftenAsTheTableSays(t *testing.T) {
 }
 
 // RT-3, RT-13
-func TestThievesAreFoundAsSoonAsTheTableSays(t *testing.T) {
+func TestThievesAreDetectedAsTheTableShows(t *testing.T) {
 	t.Parallel()
 	const always, never = 0.0, 1.0
 	type finding struct {
-		median, most99 int // refreshes that are answered before, at the percentile
+		median, most99 int // answered refreshes at the percentile
 		neverFound     float64
-		give           float64 // either way
+		tolerance      float64 // of neverFound, in both directions
 	}
 	found := func(median, most99 int) finding { return finding{median, most99, always, 0} }
-	all := finding{rotation.Enough, rotation.Enough, never, 0}
-	some := func(median int, neverFound, give float64) finding {
-		return finding{median, rotation.Enough, neverFound, give}
+	all := finding{rotation.MaxAnswered, rotation.MaxAnswered, never, 0}
+	some := func(median int, neverFound, tolerance float64) finding {
+		return finding{median, rotation.MaxAnswered, neverFound, tolerance}
 	}
 	expected := map[string][5]finding{
-		"at the user's pace":            {found(0, 0), found(0, 2), found(0, 19), some(620, 0.36, 0.06), found(1, 4)},
+		"as often as the user":          {found(0, 0), found(0, 2), found(0, 19), some(620, 0.36, 0.06), found(1, 4)},
 		"three times as fast":           {found(0, 0), found(0, 4), found(0, 4), found(3, 6), found(3, 4)},
 		"once only":                     {found(0, 0), some(0, 0.01, 0.012), some(0, 0.07, 0.03), all, all},
 		"while the user sleeps":         {found(32, 33), found(32, 33), found(32, 33), found(32, 33), found(32, 33)},
@@ -77,32 +78,32 @@ func TestThievesAreFoundAsSoonAsTheTableSays(t *testing.T) {
 				t.Parallel()
 				row, listed := expected[kind.Name]
 				if !listed {
-					t.Fatal("nothing is expected of this thief")
+					t.Fatal("the table of expected results lacks this thief")
 				}
-				want, got := row[i], rotation.Chase(p, kind, thieves, seed)
+				want, got := row[i], rotation.SimulateThieves(p, kind, thieves, seed)
 				if median := got.Answered(50); math.Abs(float64(median-want.median)) > 0.15*float64(want.median) {
-					t.Errorf("the median thief is answered %d times, want %d", median, want.median)
+					t.Errorf("median of answered refreshes: %d, want %d", median, want.median)
 				}
 				if n := got.Answered(99); n > want.most99 {
-					t.Errorf("the 99th of 100 thieves is answered %d times, want at most %d", n, want.most99)
+					t.Errorf("99th percentile of answered refreshes: %d, want at most %d", n, want.most99)
 				}
-				if share := got.NeverFound(); math.Abs(share-want.neverFound) > want.give {
-					t.Errorf("%g of the thieves are never found, want %g", share, want.neverFound)
+				if share := got.NeverDetected(); math.Abs(share-want.neverFound) > want.tolerance {
+					t.Errorf("share of thieves never detected: %g, want %g", share, want.neverFound)
 				}
 			})
 		}
 	}
 }
 
-func TestTheSameSeedGivesTheSameTables(t *testing.T) {
+func TestSameSeedGivesSameTables(t *testing.T) {
 	t.Parallel()
 	tables := func(seed uint64) string {
 		var out strings.Builder
 		cells := 0
 		size := rotation.Size{Refreshes: 2000, Thieves: 20, Seed: seed}
-		err := rotation.WriteTables(&out, policies(), size, func(done, of int, _ string) {
-			if done != cells || of != 5*(3+7) {
-				t.Errorf("progress says %d of %d at cell %d", done, of, cells)
+		err := rotation.WriteTables(&out, policies(), size, func(done, total int, _ string) {
+			if done != cells || total != 5*(3+7) {
+				t.Errorf("progress reports %d of %d at cell %d", done, total, cells)
 			}
 			cells++
 		})
@@ -113,14 +114,14 @@ func TestTheSameSeedGivesTheSameTables(t *testing.T) {
 	}
 	first := tables(1)
 	if first != tables(1) {
-		t.Error("one seed gave two tables")
+		t.Error("the same seed gave different tables")
 	}
 	if first == tables(2) {
-		t.Error("two seeds gave one table")
+		t.Error("different seeds gave the same tables")
 	}
 	for line := range strings.Lines(first) {
 		if line != "\n" && (!strings.HasPrefix(line, "| ") || !strings.HasSuffix(line, " |\n")) {
-			t.Errorf("this line is no row of a table: %q", line)
+			t.Errorf("not a table row: %q", line)
 		}
 	}
 }

@@ -8,29 +8,29 @@ import (
 	"unicode/utf8"
 )
 
-// losses are the chances that a committed answer is lost, for which honest users
-// are simulated.
+// losses are the simulated probabilities that a committed response is lost.
 var losses = []float64{0.001, 0.01, 0.05}
 
-// A Size is how much is simulated.
+// A Size sets the extent of a simulation.
 type Size struct {
-	Refreshes int    // of honest users, for each policy and chance of loss
+	Refreshes int    // of honest users, for each policy and loss rate
 	Thieves   int    // for each policy and kind of thief
 	Seed      uint64 // the same seed and sizes give the same tables
 }
 
-// WriteTables simulates everything and writes the two tables of docs/rotation.md
-// as Markdown. It tells progress which cell it is at, of how many.
-func WriteTables(w io.Writer, policies []Policy, size Size, progress func(done, of int, cell string)) error {
+// WriteTables runs all simulations and writes two Markdown tables: the comparison of
+// docs/rotation.md and the thieves of lab/rotation/README.md. It calls progress before
+// each cell with the number of finished cells, the total and the cell's name.
+func WriteTables(w io.Writer, policies []Policy, size Size, progress func(done, total int, cell string)) error {
 	kinds := Thieves()
-	done, of := 0, len(policies)*(len(losses)+len(kinds))
+	done, total := 0, len(policies)*(len(losses)+len(kinds))
 	step := func(cell ...string) {
-		progress(done, of, strings.Join(cell, ": "))
+		progress(done, total, strings.Join(cell, ": "))
 		done++
 	}
 
 	comparison := [][]string{{"policy", "wrongful sign-outs per million refreshes at " + percents(losses) + " loss",
-		"thief's refreshes before detection: median, 99th percentile", "never detected in " + thousands(Enough)}}
+		"thief's refreshes before detection: median, 99th percentile", "never detected in " + thousands(MaxAnswered)}}
 	chases := [][]string{{"thief"}}
 	for _, kind := range kinds {
 		chases = append(chases, []string{kind.Name})
@@ -45,10 +45,10 @@ func WriteTables(w io.Writer, policies []Policy, size Size, progress func(done, 
 		chases[0] = append(chases[0], p.Name)
 		for i, kind := range kinds {
 			step(p.Name, "thieves "+kind.Name)
-			f := Chase(p, kind, size.Thieves, size.Seed)
+			f := SimulateThieves(p, kind, size.Thieves, size.Seed)
 			chases[i+1] = append(chases[i+1], f.String())
 			if i == 0 {
-				comparison = append(comparison, []string{p.Name, strings.Join(rates, " / "), f.percentiles(), percent(f.NeverFound())})
+				comparison = append(comparison, []string{p.Name, strings.Join(rates, " / "), f.percentiles(), percent(f.NeverDetected())})
 			}
 		}
 	}
@@ -57,20 +57,20 @@ func WriteTables(w io.Writer, policies []Policy, size Size, progress func(done, 
 	return err
 }
 
-// String is a cell of the table of thieves.
-func (f Findings) String() string {
+// String returns a cell of the table of thieves.
+func (f ThiefResult) String() string {
 	switch {
 	case f.found == 0:
 		return "never found"
 	case f.found == f.Thieves:
 		return f.percentiles()
-	case f.Answered(99) == Enough:
-		return fmt.Sprintf("%s, never (%s)", thousands(f.Answered(50)), percent(f.NeverFound()))
+	case f.Answered(99) == MaxAnswered:
+		return fmt.Sprintf("%s, never (%s)", thousands(f.Answered(50)), percent(f.NeverDetected()))
 	}
-	return fmt.Sprintf("%s (%s never)", f.percentiles(), percent(f.NeverFound()))
+	return fmt.Sprintf("%s (%s never)", f.percentiles(), percent(f.NeverDetected()))
 }
 
-func (f Findings) percentiles() string {
+func (f ThiefResult) percentiles() string {
 	return thousands(f.Answered(50)) + ", " + thousands(f.Answered(99))
 }
 
@@ -92,7 +92,7 @@ func percent(share float64) string {
 	return strconv.FormatFloat(share*100, 'f', 0, 64) + " %"
 }
 
-// thousands parts a number by commas, as 1,234,567.
+// thousands formats a number with commas, as 1,234,567.
 func thousands(n int) string {
 	digits := strconv.Itoa(n)
 	for i := len(digits) - 3; i > 0; i -= 3 {
@@ -101,8 +101,8 @@ func thousands(n int) string {
 	return digits
 }
 
-// markdown aligns the rows, of which the first is the head, as a table that is
-// read as it is and rendered alike.
+// markdown formats rows as a Markdown table with aligned columns. The first row is the
+// header.
 func markdown(rows [][]string) string {
 	widths := make([]int, len(rows[0]))
 	for _, row := range rows {

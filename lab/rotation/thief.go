@@ -8,67 +8,67 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// Enough is after how many of a thief's refreshes the simulation gives up: a
-// thief who was answered as often counts as never found.
-const Enough = 1000
+// MaxAnswered is the number of answered refreshes after which a thief counts as never
+// detected.
+const MaxAnswered = 1000
 
-// A Thief has copied the user's newest refresh token, and refreshes the session
-// from elsewhere. Whatever field is zero is as the user does it.
+// A Thief copies the user's newest refresh token and refreshes the session
+// independently. Zero fields mean the same behaviour as the user's.
 type Thief struct {
 	Name string
 
-	// Pace is the time between two refreshes, with up to a minute of jitter.
-	Pace time.Duration
-	// Turns is how often the thief refreshes and then never again.
-	Turns int
-	// Away is how much longer the user stays away after the copy: the thief's chance.
-	Away time.Duration
-	// Behind: the thief sees the user refresh, and follows within so long.
-	Behind time.Duration
-	// Agent is the user agent that the thief shows.
+	// Interval is the time between two refreshes, without a jitter of up to a minute.
+	Interval time.Duration
+	// Refreshes is the number of refreshes after which the thief stops. Zero means no limit.
+	Refreshes int
+	// UserAway is the time after the copy during which the user does not refresh.
+	UserAway time.Duration
+	// Within limits how long after each refresh of the user the thief refreshes.
+	Within time.Duration
+	// Agent is the thief's user agent.
 	Agent watchword.Agent
 }
 
-// Thieves are those that the comparison is made for.
+// Thieves returns the kinds of thieves in the comparison.
 func Thieves() []Thief {
 	return []Thief{
-		{Name: "at the user's pace"},
-		{Name: "three times as fast", Pace: pace / 3},
-		{Name: "once only", Turns: 1},
-		{Name: "while the user sleeps", Away: 8 * time.Hour},
-		{Name: "always within 9 s of the user", Behind: 9 * time.Second},
+		{Name: "as often as the user"},
+		{Name: "three times as fast", Interval: interval / 3},
+		{Name: "once only", Refreshes: 1},
+		{Name: "while the user sleeps", UserAway: 8 * time.Hour},
+		{Name: "always within 9 s of the user", Within: 9 * time.Second},
 		{Name: "with another user agent", Agent: otherAgent},
-		{Name: "once, with another user agent", Turns: 1, Agent: otherAgent},
+		{Name: "once, with another user agent", Refreshes: 1, Agent: otherAgent},
 	}
 }
 
-// Findings say how many thieves were found, and how often each of those was
-// answered before.
-type Findings struct {
+// ThiefResult says how many thieves were detected, and how many refreshes of each the
+// server answered before.
+type ThiefResult struct {
 	Thieves int
-	answers []int // of every thief, ascending; Enough stands for a thief never found
+	answers []int // one per thief, ascending; MaxAnswered for a thief never detected
 	found   int
 }
 
-// NeverFound is the share of thieves who were never found.
-func (f Findings) NeverFound() float64 { return 1 - float64(f.found)/float64(f.Thieves) }
+// NeverDetected returns the share of thieves who were never detected, 0 to 1.
+func (f ThiefResult) NeverDetected() float64 { return 1 - float64(f.found)/float64(f.Thieves) }
 
-// Answered is how often a thief was answered before detection, at a percentile
-// over all of them; Enough where that thief was never found.
-func (f Findings) Answered(percentile float64) int {
+// Answered returns the number of answered refreshes before detection at a percentile
+// (0 to 100) of all thieves, or MaxAnswered if that thief was never detected.
+func (f ThiefResult) Answered(percentile float64) int {
 	return f.answers[min(int(percentile/100*float64(len(f.answers))), len(f.answers)-1)]
 }
 
-// Chase sends so many thieves of one kind, each after a session of its own.
-func Chase(p Policy, kind Thief, thieves int, seed uint64) Findings {
+// SimulateThieves simulates thieves of one kind, each with a separate session.
+func SimulateThieves(p Policy, kind Thief, thieves int, seed uint64) ThiefResult {
 	random := rand.New(rand.NewPCG(seed, uint64(thieves)))
-	f := Findings{Thieves: thieves}
+	f := ThiefResult{Thieves: thieves}
 	for range thieves {
-		answered, found := chase(p, kind, random)
+		answered, found := simulateThief(p, kind, random)
 		if found {
 			f.found++
 		} else {
-			answered = Enough
+			answered = MaxAnswered
 		}
 		f.answers = append(f.answers, answered)
 	}
@@ -76,46 +76,47 @@ func Chase(p Policy, kind Thief, thieves int, seed uint64) Findings {
 	return f
 }
 
-// chase follows one theft: the user's next refresh comes a pace after the copy,
-// and the thief's, unless the user is away, a random part of a pace after it.
-func chase(p Policy, kind Thief, random *rand.Rand) (answered int, found bool) {
-	if kind.Pace == 0 {
-		kind.Pace = pace
+// simulateThief simulates one theft. The user's next refresh comes one interval after
+// the copy. The thief's first refresh comes a random part of an interval later, or
+// after the copy if the user is away.
+func simulateThief(p Policy, kind Thief, random *rand.Rand) (answered int, found bool) {
+	if kind.Interval == 0 {
+		kind.Interval = interval
 	}
 	if kind.Agent == "" {
 		kind.Agent = usersAgent
 	}
 	session := signIn(start)
 	user, thief := client{agent: usersAgent}, client{agent: kind.Agent}
-	userAt := start.Add(kind.Away + pace + upTo(random, jitter))
-	thiefAt := userAt.Add(upTo(random, kind.Pace))
-	if kind.Away > 0 {
-		thiefAt = start.Add(upTo(random, kind.Pace))
+	userAt := start.Add(kind.UserAway + interval + randomUpTo(random, jitter))
+	thiefAt := userAt.Add(randomUpTo(random, kind.Interval))
+	if kind.UserAway > 0 {
+		thiefAt = start.Add(randomUpTo(random, kind.Interval))
 	}
-	turns := 0 // of the user, after the thief's last
-	for answered < Enough && turns < 100 {
-		thiefGone := kind.Turns > 0 && answered == kind.Turns
+	userRefreshes := 0 // refreshes of the user since the thief's last refresh
+	for answered < MaxAnswered && userRefreshes < 100 {
+		thiefGone := kind.Refreshes > 0 && answered == kind.Refreshes
 		if thiefGone || userAt.Before(thiefAt) {
 			if !user.present(p, &session, userAt) {
 				return answered, true
 			}
-			user.hear(session)
-			if kind.Behind > 0 {
-				thiefAt = userAt.Add(upTo(random, kind.Behind))
+			user.receive(session)
+			if kind.Within > 0 {
+				thiefAt = userAt.Add(randomUpTo(random, kind.Within))
 			}
-			userAt = userAt.Add(pace + upTo(random, jitter))
-			turns++
+			userAt = userAt.Add(interval + randomUpTo(random, jitter))
+			userRefreshes++
 			continue
 		}
 		if !thief.present(p, &session, thiefAt) {
 			return answered, true
 		}
-		thief.hear(session)
+		thief.receive(session)
 		answered++
-		turns = 0
-		thiefAt = thiefAt.Add(kind.Pace + upTo(random, jitter))
-		if kind.Behind > 0 {
-			thiefAt = userAt.Add(1) // not before the user, whose turn says when
+		userRefreshes = 0
+		thiefAt = thiefAt.Add(kind.Interval + randomUpTo(random, jitter))
+		if kind.Within > 0 {
+			thiefAt = userAt.Add(1) // after the user's next refresh, which sets the exact time
 		}
 	}
 	return answered, false

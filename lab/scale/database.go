@@ -19,21 +19,21 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// A database is a store, and a connection past it: for filling, and for asking
-// what it cost.
+// A database is a store and a second connection that bypasses it, for filling and for
+// statistics.
 type database struct {
-	store   watchword.Store
-	sql     *sql.DB
-	indexes string                        // asks for names and definitions of those on the tables to be filled
-	settle  []string                      // what a database does in quiet hours
-	counts  bool                          // it counts the log and HOT updates: PostgreSQL
-	undo    []func(context.Context) error // what was made, the last first
+	store       watchword.Store
+	sql         *sql.DB
+	indexes     string   // query for names and definitions of the indexes on the filled tables
+	maintenance []string // statements to run after filling
+	isPostgres  bool
+	cleanups    []func(context.Context) error // run in reverse order
 }
 
-// remove leaves nothing behind, however far create came.
+// remove removes everything that create created, also after a failed create.
 func (d *database) remove(ctx context.Context) (err error) {
-	for _, undo := range slices.Backward(d.undo) {
-		err = errors.Join(err, undo(ctx))
+	for _, cleanup := range slices.Backward(d.cleanups) {
+		err = errors.Join(err, cleanup(ctx))
 	}
 	return err
 }
@@ -47,9 +47,9 @@ func (d *database) create(ctx context.Context, store, name string) error {
 
 func (d *database) createSQLite(ctx context.Context, path string) (err error) {
 	if _, err := os.Stat(path); err == nil {
-		return fmt.Errorf("%s is there already", path)
+		return fmt.Errorf("%s already exists", path)
 	}
-	d.undo = append(d.undo, func(context.Context) (err error) {
+	d.cleanups = append(d.cleanups, func(context.Context) (err error) {
 		for _, end := range []string{"", "-wal", "-shm"} {
 			if gone := os.Remove(path + end); !errors.Is(gone, os.ErrNotExist) {
 				err = errors.Join(err, gone)
@@ -60,9 +60,9 @@ func (d *database) createSQLite(ctx context.Context, path string) (err error) {
 	if d.store, err = sqlite.Open(ctx, path); err != nil {
 		return err
 	}
-	d.undo = append(d.undo, func(context.Context) error { return d.store.Close() })
+	d.cleanups = append(d.cleanups, func(context.Context) error { return d.store.Close() })
 	d.indexes = `SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql <> '' AND tbl_name IN ('users', 'sessions')`
-	d.settle = []string{"PRAGMA wal_checkpoint(TRUNCATE)", "PRAGMA cache_size = 0"}
+	d.maintenance = []string{"PRAGMA wal_checkpoint(TRUNCATE)", "PRAGMA cache_size = 0"}
 	return d.open(sql.Open("sqlite", "file:"+path+"?_pragma=synchronous(OFF)&_pragma=cache_size(-20000)"))
 }
 
@@ -73,11 +73,11 @@ func (d *database) createPostgres(ctx context.Context, server, name string) erro
 	}
 	config := pool.ConnConfig
 	admin := stdlib.OpenDB(*config)
-	d.undo = append(d.undo, func(context.Context) error { return admin.Close() })
+	d.cleanups = append(d.cleanups, func(context.Context) error { return admin.Close() })
 	if _, err := admin.ExecContext(ctx, "CREATE DATABASE "+name); err != nil {
 		return err
 	}
-	d.undo = append(d.undo, func(ctx context.Context) error {
+	d.cleanups = append(d.cleanups, func(ctx context.Context) error {
 		_, err := admin.ExecContext(ctx, "DROP DATABASE "+name)
 		return err
 	})
@@ -89,57 +89,57 @@ func (d *database) createPostgres(ctx context.Context, server, name string) erro
 	if d.store, err = postgres.Open(ctx, at.String()); err != nil {
 		return err
 	}
-	d.undo = append(d.undo, func(context.Context) error { return d.store.Close() })
+	d.cleanups = append(d.cleanups, func(context.Context) error { return d.store.Close() })
 	d.indexes = `SELECT indexname, indexdef FROM pg_indexes WHERE tablename IN ('users', 'sessions')
 		AND indexname NOT LIKE '%_pkey' AND indexname NOT LIKE '%_key'`
-	d.settle = []string{"VACUUM (ANALYZE)", "CHECKPOINT"}
-	d.counts = true
+	d.maintenance = []string{"VACUUM (ANALYZE)", "CHECKPOINT"}
+	d.isPostgres = true
 	config.Database = name
-	config.RuntimeParams["synchronous_commit"] = "off" // for filling
+	config.RuntimeParams["synchronous_commit"] = "off" // for fast filling
 	config.RuntimeParams["maintenance_work_mem"] = "512MB"
 	return d.open(stdlib.OpenDB(*config), nil)
 }
 
-// open keeps one connection.
+// open stores db and limits it to one connection.
 func (d *database) open(db *sql.DB, err error) error {
 	if err != nil {
 		return err
 	}
 	d.sql = db
 	d.sql.SetMaxOpenConns(1)
-	d.undo = append(d.undo, func(context.Context) error { return d.sql.Close() })
+	d.cleanups = append(d.cleanups, func(context.Context) error { return d.sql.Close() })
 	return nil
 }
 
 func (d *database) checkpoint(ctx context.Context) error {
-	if !d.counts {
+	if !d.isPostgres {
 		return nil
 	}
 	return d.execute(ctx, "CHECKPOINT")
 }
 
-// touch changes a row on every page of the sessions, as rotations do in the course
-// of time.
-func (d *database) touch(ctx context.Context) error {
-	if !d.counts {
+// touchPages changes a row on every page of the table sessions, as rotations do over
+// time. Later changes then log no full pages.
+func (d *database) touchPages(ctx context.Context) error {
+	if !d.isPostgres {
 		return nil
 	}
 	return d.execute(ctx, `UPDATE sessions SET refresh_key = refresh_key WHERE ctid = ANY (ARRAY(
 		SELECT MIN(ctid) FROM sessions GROUP BY (CAST(CAST(ctid AS text) AS point))[0]))`)
 }
 
-// log is how many bytes of write-ahead log there were since the server began.
-func (d *database) log(ctx context.Context) (bytes float64, err error) {
-	if !d.counts {
+// walBytes returns the current position in the write-ahead log in bytes, 0 on SQLite.
+func (d *database) walBytes(ctx context.Context) (bytes float64, err error) {
+	if !d.isPostgres {
 		return 0, nil
 	}
 	err = d.sql.QueryRowContext(ctx, "SELECT pg_current_wal_lsn() - '0/0'").Scan(&bytes)
 	return bytes, err
 }
 
-// hot is the share of the updates that changed no index.
-func (d *database) hot(ctx context.Context) (share float64, err error) {
-	if !d.counts {
+// hotShare returns the share of updates that changed no index (0 to 1), 0 on SQLite.
+func (d *database) hotShare(ctx context.Context) (share float64, err error) {
+	if !d.isPostgres {
 		return 0, nil
 	}
 	err = d.sql.QueryRowContext(ctx, `SELECT CAST(n_tup_hot_upd AS FLOAT) / n_tup_upd FROM pg_stat_user_tables
@@ -147,10 +147,11 @@ func (d *database) hot(ctx context.Context) (share float64, err error) {
 	return share, err
 }
 
-// size is that of the sessions and their indexes; of everything on SQLite.
-func (d *database) size(ctx context.Context) (bytes int64, err error) {
+// sizeBytes returns the size of sessions and its indexes. On SQLite it returns the
+// size of the whole database.
+func (d *database) sizeBytes(ctx context.Context) (bytes int64, err error) {
 	question := "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
-	if d.counts {
+	if d.isPostgres {
 		question = "SELECT pg_total_relation_size('sessions')"
 	}
 	err = d.sql.QueryRowContext(ctx, question).Scan(&bytes)

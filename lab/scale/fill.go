@@ -10,23 +10,24 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// start is when all sessions were last rotated.
+// start is the time of the last rotation of all sessions.
 var start = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
 const (
-	batch   = 50_000 // rows of one commit
-	perUser = 4      // sessions; those of one user lie far apart, as sign-ins do
+	batch   = 50_000 // rows per commit
+	perUser = 4      // sessions per user; their rows are far apart, as sign-ins are in time
 )
 
-// uuidOf is the id of user or session n: rising, with a part that looks random.
-// It has decimal digits only, so that both databases can make it: see uuidColumn.
+// uuidOf returns the id of user or session n. Ids ascend with n and have a
+// pseudo-random part. They use only decimal digits, so that SQL on both databases can
+// compute them (uuidColumn).
 func uuidOf(n int) string {
 	at, random := 19_300_000_000+n*260, n*7_368_787%1_000_000_000_000
 	text := fmt.Sprintf("%012d", at)
 	return fmt.Sprintf("%s-%s-7%03d-8%03d-%012d", text[:8], text[8:], random%1000, random/1000%1000, random)
 }
 
-// uuidColumn is uuidOf in SQL.
+// uuidColumn returns uuidOf as an SQL expression.
 func uuidColumn(n string) string {
 	at := "CAST(1019300000000 + " + n + " * 260 AS TEXT)"
 	random := n + " * 7368787 % 1000000000000"
@@ -36,7 +37,7 @@ func uuidColumn(n string) string {
 		" || '-' || substr(CAST(1000000000000 + " + random + " AS TEXT), 2)"
 }
 
-// rows counts from $1 to below $2.
+// rows selects the integers from $1 up to, but not including, $2.
 const rows = ` FROM (WITH RECURSIVE count(n) AS (SELECT CAST($1 AS BIGINT) UNION ALL SELECT n + 1 FROM count WHERE n + 1 < $2)
 	SELECT n FROM count) AS counted`
 
@@ -49,7 +50,7 @@ func userRows() string {
 
 func sessionRows(users int) string {
 	user := fmt.Sprintf("(n %% %d)", users)
-	created := ms(start.Add(-40*day)) + " + n * 260" // in rising order, as their ids
+	created := ms(start.Add(-40*day)) + " + n * 260" // ascending, like their ids
 	return `INSERT INTO sessions (id, user_id, generation, superseded, forgiven, rotated_at, rotated_by, refresh_key, persistent,
 			device, address, authenticated_at, methods, created_at, expires_at, ended_at, ended_why)
 		SELECT ` + uuidColumn("n") + `, ` + uuidColumn(user) + `, 0, '` + superseded() + `', ` +
@@ -62,9 +63,9 @@ func superseded() string { return strings.Repeat(ms(start), watchword.Superseded
 
 func ms(t time.Time) string { return fmt.Sprint(t.UnixMilli()) }
 
-// fill makes the database. What is not part of a primary key is indexed
-// afterwards, in one go.
-func (f *field) fill(ctx context.Context, store string, progress func(string)) error {
+// fill creates and fills the database. It creates all indexes except primary keys
+// after filling, because this is faster.
+func (f *filledStore) fill(ctx context.Context, store string, progress func(string)) error {
 	err := f.create(ctx, store, fmt.Sprintf("watchword_scale_%d_%d", f.sessions, f.fillFactor))
 	if err != nil {
 		return err
@@ -91,10 +92,10 @@ func (f *field) fill(ctx context.Context, store string, progress func(string)) e
 		}
 	}
 	progress(fmt.Sprintf("filling %s: indexes", f))
-	return f.execute(ctx, append(definitions, f.settle...)...)
+	return f.execute(ctx, append(definitions, f.maintenance...)...)
 }
 
-// dropIndexes returns how to make them again.
+// dropIndexes drops the indexes and returns the statements that create them again.
 func (d *database) dropIndexes(ctx context.Context) (definitions []string, err error) {
 	answer, err := d.sql.QueryContext(ctx, d.indexes)
 	if err != nil {

@@ -14,12 +14,12 @@ import (
 	"github.com/watchword-auth/watchword/internal/ratelimit"
 )
 
-// A session's life, long enough for any measurement.
+// policy keeps sessions alive for longer than any measurement.
 var policy = watchword.SessionPolicy{Idle: 30 * day, ShortIdle: day, Max: 90 * day}
 
 const day = 24 * time.Hour
 
-// A result is what clients saw who rotated for some time.
+// A result is the result of clients that rotated for some time.
 type result struct {
 	rotations int
 	took      time.Duration
@@ -31,9 +31,10 @@ func (r result) percentile(n int) time.Duration {
 	return r.each[min(len(r.each)*n/100, len(r.each)-1)]
 }
 
-// load has clients rotate sessions of their own, chosen at random: nothing is
-// near anything that was just used, as among millions of users.
-func (f *field) load(ctx context.Context, plan Plan, clients int, stream uint64) (all result, err error) {
+// load lets concurrent clients rotate random sessions for plan.For. Random choice makes
+// consecutive rotations hit distant pages, as with millions of users. No two clients
+// use the same session.
+func (f *filledStore) load(ctx context.Context, plan Plan, clients int, stream uint64) (all result, err error) {
 	var done sync.WaitGroup
 	results := make([]result, clients)
 	errs := make([]error, clients)
@@ -58,9 +59,9 @@ func (f *field) load(ctx context.Context, plan Plan, clients int, stream uint64)
 	return all, errors.Join(append(errs, ctx.Err())...)
 }
 
-func (f *field) rotate(ctx context.Context, plan Plan, n int) error {
+func (f *filledStore) rotate(ctx context.Context, plan Plan, n int) error {
 	generation := int64(f.generations[n])
-	at := start.Add(time.Duration(generation+1) * time.Minute) // no limit is ever used up
+	at := start.Add(time.Duration(generation+1) * time.Minute) // late enough that no limit is reached
 	r := watchword.RotateRequest{
 		Session:      watchword.SessionID(uuidOf(n)),
 		Presentation: watchword.Presentation{Generation: generation, Agent: watchword.AgentOf("a browser"), At: at},

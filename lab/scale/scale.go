@@ -1,8 +1,8 @@
-// Package scale measures what a rotation costs when there are many sessions:
-// through watchword.Store.Rotate, on databases that it fills and drops again.
+// Package scale measures what a refresh-token rotation costs with many sessions. It
+// creates and fills databases, calls watchword.Store.Rotate, and drops the databases.
 //
-// It knows the tables, for filling them through the engine would take hours, and
-// prints the tables of docs/scale.md.
+// It fills the tables by SQL, because the engine would need hours. Its output is the
+// tables of lab/scale/README.md.
 package scale
 
 import (
@@ -14,94 +14,95 @@ import (
 	"time"
 )
 
-// A Plan is what to measure.
+// A Plan describes a measurement.
 type Plan struct {
-	Store       string        // postgres://… of a server, or sqlite:DIRECTORY
-	Sessions    []int         // a database of each size; ratios are to the first
-	FillFactors []int         // PostgreSQL: a database of each size with each; none: as migrated
-	Clients     int           // that rotate at once
-	For         time.Duration // each measurement: all clients, all clients again, one alone
-	Rounds      int           // medians are taken of so many
+	Store       string        // URL of a PostgreSQL server, postgres://…, or sqlite:DIRECTORY
+	Sessions    []int         // one database per size; ratios refer to the first
+	FillFactors []int         // PostgreSQL only: one database per size and value; empty: the migrations' value
+	Clients     int           // concurrent clients
+	For         time.Duration // duration of each of three measurements: all clients, all clients again, one client
+	Rounds      int           // the results are medians of this many rounds
 	Limits      Limits
-	Seed        uint64 // which sessions are rotated
+	Seed        uint64 // selects the sessions to rotate
 }
 
-// Limits says what a rotation charges besides.
+// Limits says which limits a rotation charges.
 type Limits string
 
 const (
 	NoLimits   Limits = "off"
-	BothLimits Limits = "on" // a session's and a client's, as a refresh
+	BothLimits Limits = "on" // the session's and the client's, as in a refresh
 )
 
-// A field is one filled database.
-type field struct {
+// A filledStore is one filled database with the state of its sessions.
+type filledStore struct {
 	sessions, fillFactor int
 	database
-	generations []int32 // of each session
+	generations []int32 // current generation of each session
 }
 
-// A Row is what was found of one database: medians.
+// A Row is the result for one database: medians of all rounds.
 type Row struct {
 	Sessions, FillFactor int
 	Phases               [2]Phase // right after a checkpoint, and later
 	P50, P99             time.Duration
-	Hot                  float64 // share of the updates of sessions
-	Bytes                int64   // of table and indexes, before
-	Grown                float64 // by, since
+	Hot                  float64 // share of HOT updates of sessions, 0 to 1
+	Bytes                int64   // table and indexes before the measurement
+	Growth               float64 // relative growth during the measurement
 	p50s, p99s           []time.Duration
 }
 
-// A Phase is what all clients did at once. PostgreSQL writes a page whole when it
-// is first changed after a checkpoint; later, only what changed.
+// A Phase is the result of all clients together. At the first change of a page after
+// a checkpoint PostgreSQL logs the whole page, and later only the changes.
 type Phase struct {
-	Rate   float64 // rotations a second
-	Of     float64 // of the first row's rate, in the same round
-	Spread float64 // the fastest round by the slowest
-	Log    float64 // bytes of write-ahead log of a rotation, in the last round
-	rates  []float64
-	ofs    []float64
+	Rate     float64 // rotations per second
+	Ratio    float64 // to the first row's rate in the same round
+	Spread   float64 // rate of the fastest round divided by that of the slowest
+	LogBytes float64 // write-ahead log per rotation, in the last round
+	rates    []float64
+	ratios   []float64
 }
 
-// Run fills, measures in turn, and drops. It tells progress what it is doing.
+// Run fills all databases, measures them in turn, and drops them, after errors too. It
+// reports each step to progress.
 func Run(ctx context.Context, plan Plan, progress func(string)) (rows []Row, err error) {
-	var fields []*field
+	var stores []*filledStore
 	defer func() {
 		progress("dropping")
-		for _, f := range fields {
+		for _, f := range stores {
 			err = errors.Join(err, f.remove(context.WithoutCancel(ctx)))
 		}
 	}()
 	for _, sessions := range plan.Sessions {
 		for _, fillFactor := range plan.fillFactors() {
-			f := &field{sessions: sessions, fillFactor: fillFactor, generations: make([]int32, sessions)}
-			fields = append(fields, f)
+			f := &filledStore{sessions: sessions, fillFactor: fillFactor, generations: make([]int32, sessions)}
+			stores = append(stores, f)
 			if err := f.fill(ctx, plan.Store, progress); err != nil {
 				return nil, fmt.Errorf("fill: %w", err)
 			}
-			bytes, err := f.size(ctx)
+			bytes, err := f.sizeBytes(ctx)
 			if err != nil {
 				return nil, err
 			}
 			rows = append(rows, Row{Sessions: sessions, FillFactor: fillFactor, Bytes: bytes})
 		}
 	}
-	for round := range plan.Rounds + 1 { // the first only warms up
-		for i, f := range fields {
+	for round := range plan.Rounds + 1 { // the first round only warms up
+		for i, f := range stores {
 			progress(fmt.Sprintf("round %d of %d: %s", round, plan.Rounds, f))
-			if err := f.visit(ctx, plan, round, &rows[i]); err != nil {
+			if err := f.measure(ctx, plan, round, &rows[i]); err != nil {
 				return nil, fmt.Errorf("measure %s: %w", f, err)
 			}
 		}
 		for i := range rows {
 			for n := range rows[i].Phases {
 				p := &rows[i].Phases[n]
-				p.ofs = append(p.ofs, p.rates[round]/rows[0].Phases[n].rates[round])
+				p.ratios = append(p.ratios, p.rates[round]/rows[0].Phases[n].rates[round])
 			}
 		}
 	}
-	for i, f := range fields {
-		if err := f.finish(ctx, &rows[i]); err != nil {
+	for i, f := range stores {
+		if err := f.summarize(ctx, &rows[i]); err != nil {
 			return nil, err
 		}
 	}
@@ -115,21 +116,21 @@ func (p Plan) fillFactors() []int {
 	return p.FillFactors
 }
 
-func (f *field) String() string {
+func (f *filledStore) String() string {
 	if f.fillFactor == 0 {
 		return thousands(f.sessions) + " sessions"
 	}
 	return fmt.Sprintf("%s sessions, fill factor %d", thousands(f.sessions), f.fillFactor)
 }
 
-// visit measures one database once: all clients right after a checkpoint, all
-// clients later, and one alone.
-func (f *field) visit(ctx context.Context, plan Plan, round int, row *Row) error {
-	for n, prepare := range []func(context.Context) error{f.checkpoint, f.touch} {
+// measure runs one round on one database: all clients right after a checkpoint, all
+// clients later, and one client.
+func (f *filledStore) measure(ctx context.Context, plan Plan, round int, row *Row) error {
+	for n, prepare := range []func(context.Context) error{f.checkpoint, f.touchPages} {
 		if err := prepare(ctx); err != nil {
 			return err
 		}
-		before, err := f.log(ctx)
+		before, err := f.walBytes(ctx)
 		if err != nil {
 			return err
 		}
@@ -137,11 +138,11 @@ func (f *field) visit(ctx context.Context, plan Plan, round int, row *Row) error
 		if err != nil {
 			return err
 		}
-		after, err := f.log(ctx)
+		after, err := f.walBytes(ctx)
 		if err != nil {
 			return err
 		}
-		row.Phases[n].Log = (after - before) / float64(all.rotations)
+		row.Phases[n].LogBytes = (after - before) / float64(all.rotations)
 		row.Phases[n].rates = append(row.Phases[n].rates, float64(all.rotations)/all.took.Seconds())
 	}
 	one, err := f.load(ctx, plan, 1, uint64(round))
@@ -153,19 +154,19 @@ func (f *field) visit(ctx context.Context, plan Plan, round int, row *Row) error
 	return nil
 }
 
-// finish takes the medians of the rounds but the first.
-func (f *field) finish(ctx context.Context, row *Row) (err error) {
+// summarize computes the medians of all rounds except the first.
+func (f *filledStore) summarize(ctx context.Context, row *Row) (err error) {
 	for n := range row.Phases {
 		p := &row.Phases[n]
-		p.Rate, p.Of = median(p.rates[1:]), median(p.ofs[1:])
+		p.Rate, p.Ratio = median(p.rates[1:]), median(p.ratios[1:])
 		p.Spread = slices.Max(p.rates[1:]) / slices.Min(p.rates[1:])
 	}
 	row.P50, row.P99 = median(row.p50s[1:]), median(row.p99s[1:])
-	if row.Hot, err = f.hot(ctx); err != nil {
+	if row.Hot, err = f.hotShare(ctx); err != nil {
 		return err
 	}
-	bytes, err := f.size(ctx)
-	row.Grown = float64(bytes)/float64(row.Bytes) - 1
+	bytes, err := f.sizeBytes(ctx)
+	row.Growth = float64(bytes)/float64(row.Bytes) - 1
 	return err
 }
 
@@ -174,17 +175,17 @@ func median[T float64 | time.Duration](all []T) T {
 	return sorted[len(sorted)/2]
 }
 
-// Check says what can't be measured.
+// Check returns an error if the plan cannot be measured.
 func (p Plan) Check() error {
 	switch {
 	case !strings.HasPrefix(p.Store, "postgres://") && !strings.HasPrefix(p.Store, "sqlite:"):
-		return errors.New("-store has to be postgres://… or sqlite:DIRECTORY")
+		return errors.New("-store must be postgres://… or sqlite:DIRECTORY")
 	case p.Limits != NoLimits && p.Limits != BothLimits:
-		return errors.New("-limits has to be on or off")
+		return errors.New("-limits must be on or off")
 	case len(p.Sessions) == 0 || p.Clients < 1 || slices.Min(p.Sessions) < p.Clients:
-		return errors.New("-sessions have to be as many as -clients, and more")
+		return errors.New("each of -sessions must be at least -clients")
 	case p.Rounds < 1 || p.For <= 0:
-		return errors.New("-rounds and -for have to be above 0")
+		return errors.New("-rounds and -for must be positive")
 	}
 	return nil
 }

@@ -12,9 +12,8 @@ import (
 	"github.com/watchword-auth/watchword/lab/scale"
 )
 
-// A small run: sessions that are filled in are those that are rotated, and nothing
-// is left.
-func TestDatabasesAreFilledMeasuredAndDropped(t *testing.T) {
+// Run must rotate the sessions that it filled, and drop its databases.
+func TestRunFillsMeasuresAndDropsDatabases(t *testing.T) {
 	t.Parallel()
 	t.Run("SQLite", func(t *testing.T) {
 		t.Parallel()
@@ -29,7 +28,7 @@ func TestDatabasesAreFilledMeasuredAndDropped(t *testing.T) {
 		t.Parallel()
 		url := pgtest.New(t, "fsync = off").URL("postgres")
 		rows := measure(t, scale.Plan{Store: url + "&pool_max_conns=8", FillFactors: []int{100, 50}, Limits: scale.BothLimits})
-		if rows[0].Bytes >= rows[1].Bytes || rows[0].Phases[0].Log == 0 || rows[1].Hot == 0 {
+		if rows[0].Bytes >= rows[1].Bytes || rows[0].Phases[0].LogBytes == 0 || rows[1].Hot == 0 {
 			t.Errorf("got %+v", rows)
 		}
 		conn, err := pgx.Connect(t.Context(), url)
@@ -59,7 +58,7 @@ func measure(t *testing.T, plan scale.Plan) []scale.Row {
 		t.Fatal(err)
 	}
 	for _, r := range rows {
-		if r.Phases[0].Rate <= 0 || r.Phases[1].Of <= 0 || r.P50 <= 0 || r.P99 < r.P50 {
+		if r.Phases[0].Rate <= 0 || r.Phases[1].Ratio <= 0 || r.P50 <= 0 || r.P99 < r.P50 {
 			t.Errorf("got %+v", r)
 		}
 	}

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Markdown is the table of docs/scale.md.
+// Markdown returns rows as a table of lab/scale/README.md.
 func Markdown(rows []Row) string {
 	var b strings.Builder
 	b.WriteString("| sessions | fill factor | right after a checkpoint | later | one client, p50 / p99 | HOT | size |\n" +
@@ -15,17 +15,17 @@ func Markdown(rows []Row) string {
 	for _, r := range rows {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s / %s | %s | %s |\n", thousands(r.Sessions), r.fillFactor(),
 			r.Phases[0], r.Phases[1], millis(r.P50), millis(r.P99), r.hot(),
-			fmt.Sprintf("%s MB + %.0f %%", thousands(int(r.Bytes>>20)), 100*r.Grown))
+			fmt.Sprintf("%s MB + %.0f %%", thousands(int(r.Bytes>>20)), 100*r.Growth))
 	}
 	return b.String()
 }
 
-// String is a cell: rotations a second (of the first row's; fastest by slowest
-// round); bytes of write-ahead log, of a rotation.
+// String returns a cell: rotations per second (ratio to the first row; fastest by
+// slowest round), bytes of write-ahead log per rotation.
 func (p Phase) String() string {
-	cell := fmt.Sprintf("%s/s (%.2f; %.2f)", thousands(int(p.Rate)), p.Of, p.Spread)
-	if p.Log > 0 {
-		cell += fmt.Sprintf(", %s B", thousands(int(p.Log)))
+	cell := fmt.Sprintf("%s/s (%.2f; %.2f)", thousands(int(p.Rate)), p.Ratio, p.Spread)
+	if p.LogBytes > 0 {
+		cell += fmt.Sprintf(", %s B", thousands(int(p.LogBytes)))
 	}
 	return cell
 }
@@ -38,7 +38,7 @@ func (r Row) fillFactor() string {
 }
 
 func (r Row) hot() string {
-	if r.Phases[0].Log == 0 {
+	if r.Phases[0].LogBytes == 0 {
 		return ""
 	}
 	return fmt.Sprintf("%.1f %%", 100*r.Hot)
@@ -48,7 +48,7 @@ func millis(d time.Duration) string {
 	return strconv.FormatFloat(d.Seconds()*1000, 'f', 2, 64) + " ms"
 }
 
-// thousands parts a number by commas, as 1,234,567.
+// thousands formats a number with commas, as 1,234,567.
 func thousands(n int) string {
 	digits := strconv.Itoa(n)
 	for i := len(digits) - 3; i > 0; i -= 3 {

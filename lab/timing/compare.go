@@ -7,23 +7,23 @@ import (
 	"time"
 )
 
-// Telling is the |t| from which on a difference is one: by chance alone it is reached
+// Threshold is the |t| from which a difference counts as real. Chance alone reaches it
 // less than once in 100,000 comparisons.
-const Telling = 4.5
+const Threshold = 4.5
 
-// A Row is what a trial took, the slowest tenth of all left out: that is what else
-// the machine did.
+// A Row is the result of a trial. T leaves out the slowest tenth of all times, because
+// other work on the machine causes it.
 type Row struct {
 	Name          string
-	Without, With time.Duration // medians, of addresses without and with an account
-	Samples       int           // of each, before some are left out
-	T             float64       // Welch's; positive: with an account it takes longer
+	Without, With time.Duration // medians for addresses without and with an account
+	Samples       int           // per kind, before the slowest are left out
+	T             float64       // Welch's t; positive if calls with an account take longer
 }
 
-// Tells reports whether the time tells which is which.
-func (r Row) Tells() bool { return r.T >= Telling || r.T <= -Telling }
+// Reveals reports whether the times reveal which addresses have an account.
+func (r Row) Reveals() bool { return r.T >= Threshold || r.T <= -Threshold }
 
-// Compare makes a row of two series.
+// Compare returns the row for two series of times, which must not be empty.
 func Compare(name string, without, with []time.Duration) Row {
 	all := slices.Sorted(slices.Values(append(slices.Clone(without), with...)))
 	limit := all[len(all)*9/10]
@@ -43,14 +43,15 @@ func median(took []time.Duration) time.Duration {
 	return slices.Sorted(slices.Values(took))[len(took)/2]
 }
 
-// welch is Welch's t of two samples: the difference of their means in standard errors.
+// welch returns Welch's t of two samples: the difference of their means in standard
+// errors.
 func welch(a, b []float64) float64 {
 	meanA, errorA := meanOf(a)
 	meanB, errorB := meanOf(b)
 	return (meanB - meanA) / math.Sqrt(errorA+errorB)
 }
 
-// meanOf returns the mean of a sample, and the square of its standard error.
+// meanOf returns the mean of a sample and the square of its standard error.
 func meanOf(sample []float64) (mean, squared float64) {
 	n := float64(len(sample))
 	for _, x := range sample {
@@ -62,10 +63,10 @@ func meanOf(sample []float64) (mean, squared float64) {
 	return mean, squared
 }
 
-// Header is what stands above rows, in Markdown.
+// Header is the Markdown header of the table of rows.
 const Header = "| what a stranger tries | without an account | with one | of each | t |\n| --- | --- | --- | --- | --- |\n"
 
-// String is a line of the table.
+// String returns a line of the table.
 func (r Row) String() string {
 	return fmt.Sprintf("| %s | %s | %s | %d | %+.1f |\n", r.Name, millis(r.Without), millis(r.With), r.Samples, r.T)
 }

@@ -1,8 +1,9 @@
-// Package timing measures what the time of an answer tells a stranger: whether an
-// address has an account. It asks the engine, on a real SQLite file, in turn about
-// addresses that have one and that have none, and compares by Welch's t-test.
+// Package timing measures whether response times reveal which addresses have an
+// account. It calls the engine, on a real SQLite file, with addresses that have an
+// account and with others, and compares the times with Welch's t-test.
 //
-// It knows only what a stranger can try, and prints the table of docs/performance.md.
+// The trials are the calls that a stranger can make. The output is the table of
+// lab/timing/README.md.
 package timing
 
 import (
@@ -22,26 +23,26 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// A Trial is what a stranger may try with an address.
+// A Trial is a call that a stranger can make with an address.
 type Trial struct {
-	Name   string
-	Hash   watchword.Secret // of the passwords of the accounts; empty: as they are made here
-	Answer watchword.Code   // to either question; empty: no refusal
-	Try    func(ctx context.Context, e *watchword.Engine, email string, c watchword.Client) error
+	Name string
+	Hash watchword.Secret // password hash of all accounts; empty for a new hash of this engine
+	Code watchword.Code   // expected error code with and without an account; empty for success
+	Try  func(ctx context.Context, e *watchword.Engine, email string, c watchword.Client) error
 }
 
-// Trials are all that say alike whether or not there is an account.
+// Trials returns all calls whose response must not depend on whether the account exists.
 func Trials() ([]Trial, error) {
 	elsewhere, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.DefaultCost)
 	if err != nil {
 		return nil, err
 	}
 	trials := []Trial{
-		{Name: "sign in", Try: signIn("wrong password"), Answer: watchword.CodeInvalidCredentials},
-		{Name: "sign in, password of 1 character", Try: signIn("x"), Answer: watchword.CodeInvalidCredentials},
-		{Name: "sign in, of 200", Try: signIn(watchword.Secret(strings.Repeat("x", 200))), Answer: watchword.CodeInvalidCredentials},
-		{Name: "sign in, of 300", Try: signIn(watchword.Secret(strings.Repeat("x", 300))), Answer: watchword.CodeInvalidCredentials},
-		{Name: "sign in, bcrypt of another system", Try: signIn("wrong password"), Answer: watchword.CodeInvalidCredentials, Hash: watchword.Secret(elsewhere)},
+		{Name: "sign in", Try: signIn("wrong password"), Code: watchword.CodeInvalidCredentials},
+		{Name: "sign in, password of 1 character", Try: signIn("x"), Code: watchword.CodeInvalidCredentials},
+		{Name: "sign in, of 200", Try: signIn(watchword.Secret(strings.Repeat("x", 200))), Code: watchword.CodeInvalidCredentials},
+		{Name: "sign in, of 300", Try: signIn(watchword.Secret(strings.Repeat("x", 300))), Code: watchword.CodeInvalidCredentials},
+		{Name: "sign in, bcrypt of another system", Try: signIn("wrong password"), Code: watchword.CodeInvalidCredentials, Hash: watchword.Secret(elsewhere)},
 		{Name: "sign up by mail", Try: func(ctx context.Context, e *watchword.Engine, email string, c watchword.Client) error {
 			_, err := e.SignUp(ctx, watchword.SignUpRequest{Email: email, Password: password, Client: c})
 			return err
@@ -62,8 +63,9 @@ func signIn(with watchword.Secret) func(context.Context, *watchword.Engine, stri
 	}
 }
 
-// Run makes a database in dir for a trial, and asks samples questions of each kind,
-// in an order drawn from seed; and some before, which don't count.
+// Run creates a database in dir and runs the trial samples times with an account and
+// samples times without, in an order derived from seed. Some warm-up calls before do
+// not count. Run removes the database at the end.
 func Run(ctx context.Context, trial Trial, dir string, samples int, seed uint64) (row Row, err error) {
 	dir, err = os.MkdirTemp(dir, "watchword_timing_")
 	if err != nil {
@@ -92,11 +94,11 @@ func Run(ctx context.Context, trial Trial, dir string, samples int, seed uint64)
 	go func() { defer close(done); engine.Run(ctx) }()
 	defer func() { stop(); <-done }()
 
-	took, err := Ask(warmUp+samples, rand.New(rand.NewPCG(seed, 0)), func(n int, with bool) error {
+	took, err := Measure(warmUp+samples, rand.New(rand.NewPCG(seed, 0)), func(n int, with bool) error {
 		from := watchword.Client{Address: netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)})}
 		err := trial.Try(ctx, engine, addressOf(n, with), from)
-		if refused := err != nil; refused != (trial.Answer != "") || refused && watchword.CodeOf(err) != trial.Answer {
-			return fmt.Errorf("%s, question %d: got %v, want code %q", trial.Name, n, err, trial.Answer)
+		if refused := err != nil; refused != (trial.Code != "") || refused && watchword.CodeOf(err) != trial.Code {
+			return fmt.Errorf("%s, call %d: got %v, want code %q", trial.Name, n, err, trial.Code)
 		}
 		return nil
 	})
@@ -106,7 +108,7 @@ func Run(ctx context.Context, trial Trial, dir string, samples int, seed uint64)
 	return Compare(trial.Name, took[0][warmUp:], took[1][warmUp:]), nil
 }
 
-// addressOf is as long with an account as without.
+// addressOf returns address number n. All addresses have the same length.
 func addressOf(n int, with bool) string {
 	if with {
 		return fmt.Sprintf("here%06d@example.com", n)
@@ -114,7 +116,7 @@ func addressOf(n int, with bool) string {
 	return fmt.Sprintf("gone%06d@example.com", n)
 }
 
-// fill makes the accounts. Each is asked about once, so that no limit is met.
+// fill creates the accounts, one for each call, so that no call reaches a limit.
 func fill(ctx context.Context, engine *watchword.Engine, trial Trial, accounts int) error {
 	hash := trial.Hash
 	if hash == "" {
@@ -131,20 +133,20 @@ func fill(ctx context.Context, engine *watchword.Engine, trial Trial, accounts i
 	results, err := engine.ImportUsers(ctx, users)
 	for _, r := range results {
 		if len(r.Problems) > 0 {
-			return fmt.Errorf("make accounts: %v", r.Problems)
+			return fmt.Errorf("create accounts: %v", r.Problems)
 		}
 	}
 	return err
 }
 
-// Ask puts n questions of each kind in an order drawn by rng, and returns what they
-// took: without an account, and with one.
-func Ask(n int, rng *rand.Rand, question func(n int, with bool) error) (took [2][]time.Duration, err error) {
+// Measure makes n pairs of calls, one without and one with an account, in an order
+// derived from rng. It returns the times without and with an account.
+func Measure(n int, rng *rand.Rand, call func(n int, with bool) error) (took [2][]time.Duration, err error) {
 	for i := range n {
 		first := rng.IntN(2)
 		for _, kind := range []int{first, 1 - first} {
 			began := time.Now()
-			if err := question(i, kind == 1); err != nil {
+			if err := call(i, kind == 1); err != nil {
 				return took, err
 			}
 			took[kind] = append(took[kind], time.Since(began))

@@ -1,11 +1,11 @@
-// Command cmd prints the tables of docs/scale.md: what a rotation costs when
-// there are many sessions.
+// Command cmd prints the tables of lab/scale/README.md, which show what a rotation
+// costs with many sessions.
 //
 //	go run ./lab/scale/cmd -store sqlite:/var/tmp -sessions 10000,1000000
 //	go run ./lab/scale/cmd -store 'postgres://localhost/postgres?pool_max_conns=32' -sessions 100000 -fill-factors 100,90,70,50
 //
-// It makes databases called watchword_scale_… and drops them at the end, on
-// Ctrl-C too. A million sessions take 1 GB of disk.
+// It creates databases called watchword_scale_… and drops them at the end, also after
+// Ctrl-C. A million sessions need 1 GB of disk.
 package main
 
 import (
@@ -25,14 +25,14 @@ import (
 func main() {
 	plan := scale.Plan{Sessions: []int{10_000, 1_000_000}}
 	limits := string(scale.NoLimits)
-	flag.StringVar(&plan.Store, "store", "", "postgres://… of a server on which databases may be made, or sqlite:DIRECTORY")
-	flag.Func("sessions", "sizes, parted by commas; ratios are to the first (default 10000,1000000)", numbers(&plan.Sessions))
-	flag.Func("fill-factors", "PostgreSQL: each size with each of these fill factors of the table of sessions", numbers(&plan.FillFactors))
-	flag.IntVar(&plan.Clients, "clients", 64, "that rotate at once")
-	flag.DurationVar(&plan.For, "for", 5*time.Second, "of each measurement: all clients, again, and one alone")
-	flag.IntVar(&plan.Rounds, "rounds", 3, "of which the medians are taken; one more warms up")
-	flag.StringVar(&limits, "limits", limits, "on: a rotation charges two limits, as a refresh does; off")
-	flag.Uint64Var(&plan.Seed, "seed", 1, "which sessions are rotated")
+	flag.StringVar(&plan.Store, "store", "", "postgres://… with a user that may create databases, or sqlite:DIRECTORY")
+	flag.Func("sessions", "numbers of sessions, separated by commas; ratios refer to the first (default 10000,1000000)", numbers(&plan.Sessions))
+	flag.Func("fill-factors", "PostgreSQL only: fill factors of the table sessions, separated by commas; measures each size with each", numbers(&plan.FillFactors))
+	flag.IntVar(&plan.Clients, "clients", 64, "concurrent clients")
+	flag.DurationVar(&plan.For, "for", 5*time.Second, "duration of each of three measurements: all clients, all clients again, one client")
+	flag.IntVar(&plan.Rounds, "rounds", 3, "rounds for the medians, after one warm-up round")
+	flag.StringVar(&limits, "limits", limits, "on or off; with on, a rotation charges two limits, as a refresh does")
+	flag.Uint64Var(&plan.Seed, "seed", 1, "seed that selects the sessions")
 	flag.Parse()
 	plan.Limits = scale.Limits(limits)
 	if flag.NArg() > 0 || plan.Check() != nil {
@@ -65,11 +65,12 @@ func numbers(into *[]int) func(string) error {
 	}
 }
 
-// showProgress writes over one line of the terminal, and line by line into a file.
+// showProgress updates one line of a terminal, or writes lines if standard error is not
+// a terminal.
 func showProgress() func(string) {
 	format := "\r\x1b[K%s"
 	if info, err := os.Stderr.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
 		format = "%s\n"
 	}
-	return func(doing string) { fmt.Fprintf(os.Stderr, format, doing) }
+	return func(step string) { fmt.Fprintf(os.Stderr, format, step) }
 }

@@ -1,9 +1,9 @@
-// Command cmd prints what the time of answers tells about who has an account, and
-// ends with 1 if it tells anything.
+// Command cmd measures whether response times reveal who has an account. It prints a
+// table and exits with status 1 if they do.
 //
 //	go run ./lab/timing/cmd -samples 1000
 //
-// It needs a machine that does little else, and some minutes.
+// It needs some minutes on a mostly idle machine.
 package main
 
 import (
@@ -19,8 +19,8 @@ import (
 )
 
 func main() {
-	samples := flag.Int("samples", 1000, "questions of each kind, 300 or more")
-	seed := flag.Uint64("seed", uint64(time.Now().UnixNano()), "of the order in which they are asked")
+	samples := flag.Int("samples", 1000, "calls with and without an account, for each trial; at least 300")
+	seed := flag.Uint64("seed", uint64(time.Now().UnixNano()), "seed for the order of the calls")
 	flag.Parse()
 	if flag.NArg() > 0 || *samples < 300 {
 		flag.Usage()
@@ -28,18 +28,18 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	told, err := run(ctx, *samples, *seed)
+	reveals, err := run(ctx, *samples, *seed)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "measure:", err)
 	}
-	if err != nil || told {
+	if err != nil || reveals {
 		os.Exit(1)
 	}
 }
 
-// run prints the table, a line as soon as it is known, and returns whether any time
-// tells.
-func run(ctx context.Context, samples int, seed uint64) (told bool, err error) {
+// run prints the table row by row and reports whether any trial reveals who has an
+// account.
+func run(ctx context.Context, samples int, seed uint64) (reveals bool, err error) {
 	trials, err := timing.Trials()
 	if err != nil {
 		return false, err
@@ -51,10 +51,10 @@ func run(ctx context.Context, samples int, seed uint64) (told bool, err error) {
 			return false, err
 		}
 		fmt.Print(row)
-		told = told || row.Tells()
+		reveals = reveals || row.Reveals()
 	}
-	if told {
-		fmt.Printf("\nA |t| of %.1f or more tells who has an account.\n", timing.Telling)
+	if reveals {
+		fmt.Printf("\nA |t| of %.1f or more reveals who has an account.\n", timing.Threshold)
 	}
-	return told, nil
+	return reveals, nil
 }
