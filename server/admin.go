@@ -2,13 +2,16 @@ package server
 
 import (
 	"cmp"
+	"log/slog"
 	"net/http"
 	"net/http/pprof"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/respond"
+	"github.com/watchword-auth/watchword/internal/weborigin"
 )
 
 // readyAnswer is /readyz for the people who run the service.
@@ -26,18 +29,65 @@ type keyAnswer struct {
 	State string `json:"state"`
 }
 
-// Admin is the handler of the admin listener: metrics, profiles, and readiness
-// in detail. It has no authentication: bind it to the loopback.
-func (s *Server) Admin() http.Handler {
+// AdminOptions configure the handler of the admin listener. The zero value is for a
+// listener on the loopback.
+type AdminOptions struct {
+	// AnyHost is for a listener that other machines reach under a name. Without it, a
+	// request must name a loopback host: a page whose name resolves to 127.0.0.1 (DNS
+	// rebinding) reads nothing. Default: loopback hosts only.
+	AnyHost bool
+
+	// Profiling serves the profiles of net/http/pprof at /debug/pprof/, except the
+	// command line, which can hold secrets. Default: off.
+	Profiling bool
+}
+
+// Admin is the handler of the admin listener: metrics, readiness in detail, and
+// profiles. It has no authentication: bind it to the loopback. It refuses requests
+// that a page of another site makes.
+func (s *Server) Admin(o AdminOptions) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /readyz", s.readyDetail)
-	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
-	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	return mux
+	if o.Profiling {
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("X-Frame-Options", "DENY")
+		w.Header().Set("Cross-Origin-Resource-Policy", "same-origin")
+		if status, why := o.refuses(r); why != "" {
+			s.logAdminRefusal(r, status)
+			http.Error(w, why, status)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// refuses returns why a request is refused, or "".
+func (o AdminOptions) refuses(r *http.Request) (status int, why string) {
+	site, origin := r.Header.Get("Sec-Fetch-Site"), r.Header.Get("Origin")
+	switch {
+	case !o.AnyHost && !weborigin.IsLoopback(r.Host):
+		return http.StatusMisdirectedRequest, "The admin listener is on the loopback. Use localhost or 127.0.0.1 as the host."
+	case site != "" && site != "same-origin" && site != "none",
+		origin != "" && origin != "http://"+r.Host:
+		return http.StatusForbidden, "Pages of other sites may not use the admin listener."
+	}
+	return 0, ""
+}
+
+func (s *Server) logAdminRefusal(r *http.Request, status int) {
+	if skipped, ok := s.refusals.misdirected.Allow("admin", time.Now()); ok {
+		s.log.Info("admin request refused", slog.Int("status", status), slog.String("client", r.RemoteAddr),
+			slog.String("host", shortened(r.Host)), slog.String("origin", shortened(r.Header.Get("Origin"))),
+			slog.String("sec_fetch_site", shortened(r.Header.Get("Sec-Fetch-Site"))), slog.Int("skipped", skipped))
+	}
 }
 
 func (s *Server) readyDetail(w http.ResponseWriter, r *http.Request) {

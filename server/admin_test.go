@@ -7,6 +7,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/watchword-auth/watchword/server"
 )
 
 // CFG-4
@@ -18,7 +20,7 @@ func TestTheAdminListenerTellsHowItGoes(t *testing.T) {
 	want(t, b.do("POST", "/api/auth/refresh", ""), 200, "")
 	want(t, b.do("GET", "/api/auth/users/no-such-user", ""), 401, "TOKEN_MISSING")
 	want(t, b.do("GET", "/nothing/of/this/name", ""), 404, "NOT_FOUND")
-	admin := httptest.NewServer(s.server.Admin())
+	admin := httptest.NewServer(s.server.Admin(server.AdminOptions{}))
 	t.Cleanup(admin.Close)
 
 	status, metrics := get(t, admin.URL+"/metrics")
@@ -39,8 +41,8 @@ func TestTheAdminListenerTellsHowItGoes(t *testing.T) {
 			t.Errorf("the metrics name %s", name)
 		}
 	}
-	if status, _ := get(t, admin.URL+"/debug/pprof/cmdline"); status != http.StatusOK {
-		t.Errorf("pprof: %d", status)
+	if status, _ := get(t, admin.URL+"/debug/pprof/"); status != http.StatusNotFound {
+		t.Errorf("profiling is on: %d", status)
 	}
 
 	status, text := get(t, admin.URL+"/readyz")
@@ -58,6 +60,60 @@ func TestTheAdminListenerTellsHowItGoes(t *testing.T) {
 	}
 	if _, metrics = get(t, admin.URL+"/metrics"); !strings.Contains(metrics, "watchword_store_up 0") {
 		t.Error("the metrics say that the store is up")
+	}
+}
+
+// ADM-1
+func TestTheAdminListenerRefusesOtherHostsAndSites(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	for _, c := range []struct {
+		options            server.AdminOptions
+		host, site, origin string
+		status             int
+	}{
+		{host: "localhost:9090", status: 200},
+		{host: "127.0.0.1:9090", status: 200},
+		{host: "[::1]:9090", status: 200},
+		{host: "localhost:9090", site: "none", status: 200},
+		{host: "localhost:9090", site: "same-origin", origin: "http://localhost:9090", status: 200},
+		{host: "rebound.evil.example:9090", status: 421},
+		{host: "rebound.evil.example:9090", site: "same-origin", origin: "http://rebound.evil.example:9090", status: 421},
+		{host: "localhost.evil.example", status: 421},
+		{host: "user@evil.example/.localhost", status: 421},
+		{host: "10.0.0.1:9090", status: 421},
+		{host: "localhost:9090", site: "cross-site", status: 403},
+		{host: "localhost:9090", site: "same-site", status: 403},
+		{host: "localhost:9090", origin: "https://evil.example", status: 403},
+		{host: "localhost:9090", origin: "http://localhost:3000", status: 403},
+		{host: "localhost:9090", origin: "null", status: 403},
+		{host: "localhost:9090", site: "same-origin", origin: "https://evil.example", status: 403},
+		{options: server.AdminOptions{AnyHost: true}, host: "watchword-1.internal:9090", status: 200},
+		{options: server.AdminOptions{AnyHost: true}, host: "watchword-1.internal:9090", site: "cross-site", status: 403},
+		{options: server.AdminOptions{AnyHost: true}, host: "watchword-1.internal:9090", origin: "http://evil.example", status: 403},
+	} {
+		c.options.Profiling = true
+		admin := s.server.Admin(c.options)
+		for _, path := range []string{"/metrics", "/readyz", "/debug/pprof/", "/debug/pprof/goroutine?debug=1", "/nothing"} {
+			r := httptest.NewRequestWithContext(t.Context(), "GET", "http://localhost"+path, nil)
+			r.Host = c.host
+			for name, value := range map[string]string{"Sec-Fetch-Site": c.site, "Origin": c.origin} {
+				if value != "" {
+					r.Header.Set(name, value)
+				}
+			}
+			w := httptest.NewRecorder()
+			admin.ServeHTTP(w, r)
+			if w.Code != c.status && (path != "/nothing" || w.Code != 404) {
+				t.Errorf("%+v %s: %d", c, path, w.Code)
+			}
+			if c.status != 200 && strings.Contains(w.Body.String(), "goroutine") {
+				t.Errorf("%+v %s: %s", c, path, w.Body)
+			}
+			if h := w.Header(); h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Cross-Origin-Resource-Policy") != "same-origin" || h.Get("Cache-Control") != "no-store" {
+				t.Errorf("%s: %v", path, h)
+			}
+		}
 	}
 }
 

@@ -202,7 +202,7 @@ func TestAReaderThatIsTooSlowIsCutOff(t *testing.T) {
 	}
 	s := start(t, nil, nil)
 	b := s.browser(t)
-	admin := httptest.NewServer(s.server.Admin())
+	admin := httptest.NewServer(s.server.Admin(server.AdminOptions{}))
 	t.Cleanup(admin.Close)
 	streams := func() string {
 		_, metrics := get(t, admin.URL+"/metrics")

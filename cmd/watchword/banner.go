@@ -56,7 +56,7 @@ func (s *Settings) warnings() []string {
 		all = append(all, "other machines can reach "+s.Listen+", and with it the mailbox.\n  Write listen=127.0.0.1:8080 unless a container needs it.")
 	}
 	if s.AdminListen != "" && listensBeyond(s.AdminListen) {
-		all = append(all, "other machines can reach metrics and profiling at "+s.AdminListen+".\n  Write admin-listen=127.0.0.1:9090 unless a firewall stands before it.")
+		all = append(all, "other machines can reach metrics at "+s.AdminListen+".\n  Write admin-listen=127.0.0.1:9090 unless a firewall stands before it.")
 	}
 	if len(s.Dialects) > 0 && len(s.AllowedOrigins) == 0 {
 		all = append(all, "no front-end on another origin may call the dialects.\n  Write its origin, such as allowed-origins=http://localhost:3000.")

@@ -20,6 +20,7 @@ import (
 type Settings struct {
 	Listen      string `name:"listen" default:"127.0.0.1:8080" group:"network" help:"Address of the public listener."`
 	AdminListen string `name:"admin-listen" default:"127.0.0.1:9090" group:"network" help:"Address of metrics, profiling and readiness detail; empty switches it off."`
+	Pprof       string `name:"pprof" default:"off" oneof:"on,off" group:"network" help:"Profiling on the admin listener, at /debug/pprof/."`
 	TLSCert     string `name:"tls-cert" group:"network" help:"Certificate file, to serve https ourselves; read again when it changes."`
 	TLSKey      string `name:"tls-key" group:"network" help:"Key file of the certificate."`
 	PublicURL   string `name:"public-url" default:"http://localhost:8080" group:"network" help:"Address under which clients reach the server: issuer, links, security of cookies. Plain http only on a loopback name; without it, localhost with the port of listen."`

@@ -53,7 +53,7 @@ func (d *doors) install(settings *Settings, s *stack, log *slog.Logger) error {
 	}
 	d.servers = []*http.Server{public}
 	if d.admin != nil {
-		admin := newServer(edge.Admin(), log)
+		admin := newServer(edge.Admin(server.AdminOptions{AnyHost: listensBeyond(settings.AdminListen), Profiling: settings.Pprof == "on"}), log)
 		admin.WriteTimeout = 5 * time.Minute // a CPU profile takes as long as one asks for
 		d.servers = append(d.servers, admin)
 	}
