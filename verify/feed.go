@@ -18,23 +18,24 @@ import (
 	"github.com/watchword-auth/watchword/internal/secevent"
 )
 
-// Following the revocation feed (docs/revocation.md). Whatever lies between the
-// issuer and us may cut, repeat, reorder and invent: every event is verified, one
-// that is told again changes nothing, and one that can't be verified is neither
-// believed nor passed over. What nobody can fake is a heartbeat of now.
+// This file follows the revocation feed (docs/revocation.md). The network between the
+// issuer and the verifier may cut connections, and repeat, reorder or forge events.
+// Every event is therefore verified, and a repeated event changes nothing. An event that
+// can't be verified ends the connection, so that no event is skipped. A recent
+// heartbeat proves that the feed is up to date, because it can't be forged.
 
 const (
-	streamSilence = 7 * time.Second // three heartbeats are missing
-	streamTries   = 3               // in a row, before the stream is left alone for a while
+	streamSilence = 7 * time.Second // three missing heartbeats
+	streamTries   = 3               // failures in a row before polling replaces the stream for streamRest
 	streamRest    = 30 * time.Second
 	pollEvery     = 2 * time.Second
 
 	firstPause = 100 * time.Millisecond
 	lastPause  = 5 * time.Second
 
-	maxFeedLine = 16 << 10 // bytes
-	maxFeedPage = 4 << 20
-	forgetEvery = time.Minute
+	maxFeedLine     = 16 << 10 // bytes
+	maxFeedPage     = 4 << 20
+	cleanupInterval = time.Minute
 )
 
 // A follower keeps revocations up to date. One goroutine runs it.
@@ -44,29 +45,29 @@ type follower struct {
 	revoked *revocations
 	opts    Options
 
-	// Events may come in any order, so a number says nothing about smaller ones. A
-	// heartbeat does: with one, told becomes seen.
-	told   int64 // the largest number that was told
-	seen   int64 // everything up to it was; where to go on
-	forgot time.Time
+	// Events may arrive in any order, so receiving a number does not imply that all
+	// smaller ones have arrived. A heartbeat does imply it: then largest becomes cursor.
+	largest     int64 // the largest number received
+	cursor      int64 // all events up to it were received; reading resumes after it
+	lastCleanup time.Time
 }
 
 // run follows the stream, and polls while there is none, until ctx ends.
 func (f *follower) run(ctx context.Context) {
-	var failed, short, silent int // in a row: everything, streams that were cut early, streams without a word
-	var streamAt time.Time
-	f.forgot = time.Now()
+	var failed, short, silent int // in a row: failed rounds, streams cut early, streams without events
+	var streamAt time.Time        // no stream before then
+	f.lastCleanup = time.Now()
 	for ctx.Err() == nil {
 		began := time.Now()
 		about, err := f.issuer.metadata(ctx)
 		if err == nil && about.RevocationStream != "" && began.After(streamAt) {
-			var heard bool
-			if heard, err = f.stream(ctx, about.RevocationStream); heard {
+			var received bool
+			if received, err = f.stream(ctx, about.RevocationStream); received {
 				if short++; time.Since(began) > streamSilence {
 					short = 0
 				}
 				failed, silent = 0, 0
-				pause(ctx, min(short, 3)) // not long: it works
+				pause(ctx, min(short, 3)) // short, because the stream works
 				continue
 			}
 			if silent++; silent >= streamTries {
@@ -83,21 +84,21 @@ func (f *follower) run(ctx context.Context) {
 			}
 		}
 		if err == nil {
-			err = errors.New("the issuer announces none")
+			err = errors.New("the issuer's metadata names no revocation feed")
 		} else {
-			f.issuer.forget() // what it says of itself may be out of date
+			f.issuer.invalidate() // the endpoints may have moved
 		}
 		if ctx.Err() == nil && failed == 0 {
-			f.opts.Log.Warn("the revocation feed can't be heard", slog.String("issuer", f.issuer.name), slog.Any("error", err))
+			f.opts.Log.Warn("can't read the revocation feed", slog.String("issuer", f.issuer.name), slog.Any("error", err))
 		}
-		streamAt, silent = time.Time{}, 0 // it is not the stream
+		streamAt, silent = time.Time{}, 0 // the stream is not the cause: try it again
 		failed++
 		pause(ctx, failed)
 	}
 }
 
-// pause is longer with each time, and differs between those who were cut off
-// together: their clocks are noise enough for that.
+// pause waits longer with each failure, up to lastPause. The random part, from the
+// nanoseconds of the clock, spreads verifiers that were disconnected at the same time.
 func pause(ctx context.Context, times int) {
 	longest := min(firstPause<<min(times, 10), lastPause)
 	sleep(ctx, longest/2+time.Duration(time.Now().UnixNano())%(longest/2))
@@ -110,8 +111,8 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// stream follows the stream until it ends, and reports whether anything was heard.
-func (f *follower) stream(ctx context.Context, address string) (heard bool, err error) {
+// stream reads the stream until it ends. received reports whether an event arrived.
+func (f *follower) stream(ctx context.Context, address string) (received bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	silence := time.AfterFunc(streamSilence, cancel)
@@ -121,45 +122,45 @@ func (f *follower) stream(ctx context.Context, address string) (heard bool, err 
 		return false, err
 	}
 	r.Header.Set("Accept", "text/event-stream")
-	r.Header.Set("Last-Event-ID", strconv.FormatInt(f.seen, 10))
-	answer, err := f.issuer.client.Do(r)
+	r.Header.Set("Last-Event-ID", strconv.FormatInt(f.cursor, 10))
+	response, err := f.issuer.client.Do(r)
 	if err != nil {
 		return false, err
 	}
-	defer func() { _ = answer.Body.Close() }()
-	kind, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type"))
-	if answer.StatusCode != http.StatusOK || kind != "text/event-stream" {
-		return false, &statusError{address, answer.StatusCode}
+	defer func() { _ = response.Body.Close() }()
+	kind, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))
+	if response.StatusCode != http.StatusOK || kind != "text/event-stream" {
+		return false, &statusError{address, response.StatusCode}
 	}
-	lines := bufio.NewScanner(answer.Body)
+	lines := bufio.NewScanner(response.Body)
 	lines.Buffer(nil, maxFeedLine)
 	for lines.Scan() {
 		token, isData := strings.CutPrefix(lines.Text(), "data:")
 		if !isData {
-			continue // what else there is, is in the token as well
+			continue // the token contains the other fields, too
 		}
 		event, err := f.verify(ctx, strings.TrimPrefix(token, " "))
 		if err == nil {
 			err = f.take(event)
 		}
 		if err != nil {
-			return heard, err
+			return received, err
 		}
-		heard = true
-		if event.Kind == secevent.Heartbeat { // of now: anything else may be an old one
+		received = true
+		if event.Kind == secevent.Heartbeat { // f.take checked that it is recent; other events may be replayed
 			silence.Reset(streamSilence)
 		}
 	}
-	return heard, lines.Err()
+	return received, lines.Err()
 }
 
-// poll reads the feed to its end.
+// poll reads the feed page by page to its end.
 func (f *follower) poll(ctx context.Context, feed string) error {
 	address, err := url.Parse(feed)
 	if err != nil {
 		return err
 	}
-	for after := f.seen; ; {
+	for after := f.cursor; ; {
 		query := address.Query()
 		query.Set("after", strconv.FormatInt(after, 10))
 		address.RawQuery = query.Encode()
@@ -172,14 +173,14 @@ func (f *follower) poll(ctx context.Context, feed string) error {
 			return err
 		}
 		if next == after {
-			return errors.New("the revocation feed does not go on")
+			return errors.New("the revocation feed names the same page as the next")
 		}
 		after = next
 	}
 }
 
-// takePage takes in an answer to a poll, the heartbeat last. It returns where the
-// next page begins, 0 for none: a feed that began again goes back.
+// takePage processes a response to a poll, its heartbeat last. It returns the cursor of
+// the next page, or 0 after the last one. A restarted feed returns a smaller cursor.
 func (f *follower) takePage(ctx context.Context, document []byte) (next int64, err error) {
 	var page struct {
 		SETs map[string]string `json:"sets"`
@@ -187,7 +188,7 @@ func (f *follower) takePage(ctx context.Context, document []byte) (next int64, e
 		Next int64             `json:"next"`
 	}
 	if err := json.Unmarshal(document, &page); err != nil {
-		return 0, fmt.Errorf("the revocation feed is no page of one: %w", err)
+		return 0, fmt.Errorf("the response of the revocation feed is not JSON: %w", err)
 	}
 	var heartbeat *secevent.Event
 	for _, token := range page.SETs {
@@ -199,11 +200,11 @@ func (f *follower) takePage(ctx context.Context, document []byte) (next int64, e
 			heartbeat = &event
 			continue
 		}
-		f.note(event)
+		f.record(event)
 	}
 	if page.More {
 		if page.Next < 1 {
-			return 0, errors.New("the revocation feed does not say how it goes on")
+			return 0, errors.New("the revocation feed does not name its next page")
 		}
 		return page.Next, nil
 	}
@@ -213,8 +214,8 @@ func (f *follower) takePage(ctx context.Context, document []byte) (next int64, e
 	return 0, f.take(*heartbeat)
 }
 
-// verify returns what a token of the feed says. One of a key that is not known is
-// reason to read the JWKS again.
+// verify returns the event in a token of the feed. It reads the JWKS again if the token's
+// key is unknown.
 func (f *follower) verify(ctx context.Context, token string) (secevent.Event, error) {
 	set, err := f.keys.current(ctx)
 	if err != nil {
@@ -239,10 +240,10 @@ func (f *follower) verify(ctx context.Context, token string) (secevent.Event, er
 	return event, nil
 }
 
-// note remembers what an event calls back. Of a kind that we don't know there is
-// nothing to remember.
-func (f *follower) note(event secevent.Event) {
-	f.told = max(f.told, event.Number)
+// record stores the revocation of an event. It skips events of an unknown kind, which a
+// newer server may send.
+func (f *follower) record(event secevent.Event) {
+	f.largest = max(f.largest, event.Number)
 	switch event.Kind {
 	case secevent.SessionRevoked:
 		f.revoked.endSession(event.Session, time.Now())
@@ -251,36 +252,38 @@ func (f *follower) note(event secevent.Event) {
 	}
 }
 
-// take takes in an event of the stream.
+// take processes an event of the feed.
 func (f *follower) take(event secevent.Event) error {
 	if event.Kind != secevent.Heartbeat {
-		f.note(event)
+		f.record(event)
 		return nil
 	}
-	said := time.Unix(event.IssuedAt, 0)
-	late := f.opts.Now().Sub(said) - f.opts.Leeway - time.Second // `iat` has no fractions
+	issued := time.Unix(event.IssuedAt, 0)
+	late := f.opts.Now().Sub(issued) - f.opts.Leeway - time.Second // `iat` has no fractions
 	if late > streamSilence || -late > 2*f.opts.Leeway+time.Second {
-		return fmt.Errorf("the revocation feed: a heartbeat of %s is not one of now: old, or a clock is wrong", said.UTC().Format(time.RFC3339))
+		return fmt.Errorf("the revocation feed: the heartbeat of %s is replayed, or a clock is wrong",
+			issued.UTC().Format(time.RFC3339))
 	}
-	if event.Head < f.seen {
-		f.told = event.Head // the store was restored from a backup, and the feed began again
+	if event.Head < f.cursor {
+		f.largest = event.Head // the store was restored from a backup, and the feed restarted
 	}
-	f.seen = f.told
+	f.cursor = f.largest
 	f.revoked.markCurrent(time.Now().Add(-max(late, 0)))
-	return f.tidy()
+	return f.cleanUp()
 }
 
-// tidy gives up what is too old, now and then.
-func (f *follower) tidy() error {
+// cleanUp deletes expired revocations once a minute. After an overflow it returns an
+// error, so that the feed is read from its beginning.
+func (f *follower) cleanUp() error {
 	now := time.Now()
-	if now.Sub(f.forgot) < forgetEvery {
+	if now.Sub(f.lastCleanup) < cleanupInterval {
 		return nil
 	}
-	f.forgot = now
+	f.lastCleanup = now
 	f.revoked.deleteExpired(now)
 	if f.revoked.takeOverflow() {
-		f.told, f.seen = 0, 0
-		return errors.New("the revocation feed: there was more than could be remembered; it is read again")
+		f.largest, f.cursor = 0, 0
+		return errors.New("the revocation feed: more revocations than fit into memory; reading it from the beginning")
 	}
 	return nil
 }

@@ -29,10 +29,10 @@ func TestFetchFromAnInternalAddress(t *testing.T) {
 	within, stop := context.WithTimeout(t.Context(), 20*time.Second)
 	defer stop()
 	must(t, v.Ready(within))
-	who, err := v.Verify(within, string(in.AccessToken))
+	identity, err := v.Verify(within, string(in.AccessToken))
 	must(t, err)
-	if who.Subject() != string(in.User.ID) {
-		t.Errorf("subject %s, want %s", who.Subject(), in.User.ID)
+	if identity.Subject() != string(in.User.ID) {
+		t.Errorf("subject %s, want %s", identity.Subject(), in.User.ID)
 	}
 	must(t, s.engine.Logout(t.Context(), in.RefreshToken, "", watchword.Client{}))
 	for err == nil && within.Err() == nil {
@@ -44,27 +44,27 @@ func TestFetchFromAnInternalAddress(t *testing.T) {
 	}
 	for _, path := range []string{"/.well-known/openid-configuration", "/.well-known/jwks.json", "/revocations/stream"} {
 		if s.front.count(path) == 0 {
-			t.Errorf("%s was not fetched from there", path)
+			t.Errorf("%s was not fetched from FetchFrom", path)
 		}
 	}
 }
 
 func TestFetchFromMustServeTheConfiguredIssuer(t *testing.T) {
 	t.Parallel()
-	elsewhere := newIssuer(t, newKey(t, accesstoken.ES256))
-	v := newVerifier(t, "https://id.example.com", verify.Options{FetchFrom: elsewhere.url})
+	other := newIssuer(t, newKey(t, accesstoken.ES256))
+	v := newVerifier(t, "https://id.example.com", verify.Options{FetchFrom: other.url})
 	ctx, stop := context.WithTimeout(t.Context(), 5*time.Second)
 	defer stop()
 	err := v.Ready(ctx)
 	if !errors.Is(err, verify.ErrUnavailable) {
 		t.Fatal(err)
 	}
-	if text := err.Error(); !strings.Contains(text, `of issuer "`+elsewhere.url+`", not of "https://id.example.com"`) {
+	if text := err.Error(); !strings.Contains(text, `of issuer "`+other.url+`", not of "https://id.example.com"`) {
 		t.Error(text)
 	}
 }
 
-// The metadata names paths. Its host is that of the public URL, which may be out of reach.
+// The metadata contributes paths only, because its host may be unreachable.
 func TestFetchFromKeepsThePathsOfTheMetadata(t *testing.T) {
 	t.Parallel()
 	i := newFakeIssuer(newKey(t, accesstoken.ES256))
@@ -100,13 +100,13 @@ func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f
 
 func TestFetchFromIsSchemeAndHost(t *testing.T) {
 	t.Parallel()
-	for address, usable := range map[string]bool{
+	for address, valid := range map[string]bool{
 		"http://watchword:8080": true, "https://id.internal": true, "http://10.0.0.7": true, "http://[fd00::7]:8080": true,
 		"watchword:8080": false, "http://watchword:8080/": false, "http://watchword/x": false, "http://watchword?x": false, "http://watchword#x": false,
 		"http://me:weak-password@watchword": false, "ftp://watchword": false, "http://": false, "http://:8080": false, "//watchword": false,
 	} {
 		v, err := verify.New("https://id.example.com", verify.Options{FetchFrom: address})
-		if (err == nil) != usable {
+		if (err == nil) != valid {
 			t.Errorf("%s: %v", address, err)
 		}
 		if err == nil {

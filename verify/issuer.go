@@ -21,21 +21,21 @@ const (
 	maxMetadata    = 64 << 10 // bytes
 )
 
-// An issuer is where keys and revocations come from. What it says of itself is
-// taken only from its own address, and only if it says the name that is expected
-// (RFC 8414, section 3.3): no token can point to another place.
+// An issuer reads documents from the issuer's server. Its metadata comes only from the
+// configured address, and must name the configured issuer (RFC 8414, section 3.3), so
+// that a token can't direct the verifier to another server.
 type issuer struct {
 	name   string // exactly as configured
-	from   string // origin that is asked in place of the issuer's; "" for the issuer's
+	from   string // origin to fetch from instead of the issuer's; "" for the issuer's
 	client *http.Client
-	own    *http.Transport // of our own client; nil for a client of the caller's
+	own    *http.Transport // nil if the caller passed the client
 
-	turn  chan struct{} // holds one token: who has it may read and change the rest
-	known *metadata
-	since time.Time
+	lock   chan struct{} // capacity 1, so that waiting for it can end with a context
+	cached *metadata     // guarded by lock, as is readAt
+	readAt time.Time
 }
 
-// metadata is what we need of RFC 8414, section 2.
+// metadata has the members of RFC 8414, section 2, that the verifier uses.
 type metadata struct {
 	Issuer           string `json:"issuer"`
 	JWKSURI          string `json:"jwks_uri"`
@@ -44,8 +44,7 @@ type metadata struct {
 }
 
 func newIssuer(name, from string, client *http.Client) *issuer {
-	i := &issuer{name: name, from: from, turn: make(chan struct{}, 1)}
-	i.turn <- struct{}{}
+	i := &issuer{name: name, from: from, lock: make(chan struct{}, 1)}
 	if client == nil {
 		i.own = &http.Transport{
 			Proxy:                 http.ProxyFromEnvironment,
@@ -70,37 +69,38 @@ func (i *issuer) close() {
 	}
 }
 
-// metadata returns what the issuer says of itself, not older than an hour.
+// metadata returns the issuer's metadata, at most an hour old.
 func (i *issuer) metadata(ctx context.Context) (metadata, error) {
 	select {
-	case <-i.turn:
-		defer func() { i.turn <- struct{}{} }()
+	case i.lock <- struct{}{}:
+		defer func() { <-i.lock }()
 	case <-ctx.Done():
 		return metadata{}, ctx.Err()
 	}
-	if i.known != nil && time.Since(i.since) < metadataMaxAge {
-		return *i.known, nil
+	if i.cached != nil && time.Since(i.readAt) < metadataMaxAge {
+		return *i.cached, nil
 	}
 	var found metadata
 	var err error
 	for _, address := range metadataURLs(i.name) {
 		if found, err = i.readMetadata(ctx, i.locate(address)); err == nil {
-			i.known, i.since = &found, time.Now()
+			i.cached, i.readAt = &found, time.Now()
 			return found, nil
 		}
 		var refused *statusError
 		if !errors.As(err, &refused) {
-			break // the next address is at the same server
+			break // the server is unreachable, and the next address has the same host
 		}
 	}
 	return metadata{}, fmt.Errorf("read metadata: %w", err)
 }
 
-// forget lets the metadata be read again: what it points to has not worked.
-func (i *issuer) forget() {
-	<-i.turn
-	i.known = nil
-	i.turn <- struct{}{}
+// invalidate discards the cached metadata. Callers use it when an endpoint of the
+// metadata failed, because the endpoint may have moved.
+func (i *issuer) invalidate() {
+	i.lock <- struct{}{}
+	i.cached = nil
+	<-i.lock
 }
 
 func (i *issuer) readMetadata(ctx context.Context, address string) (metadata, error) {
@@ -119,7 +119,7 @@ func (i *issuer) readMetadata(ctx context.Context, address string) (metadata, er
 		if *endpoint == "" {
 			continue
 		}
-		if err := i.trusts(*endpoint); err != nil {
+		if err := i.checkEndpoint(*endpoint); err != nil {
 			return metadata{}, fmt.Errorf("%s: %w", address, err)
 		}
 		*endpoint = i.locate(*endpoint)
@@ -137,28 +137,29 @@ func (i *issuer) locate(address string) string {
 	return i.from + u.RequestURI()
 }
 
-// trusts refuses an endpoint whose answers anybody on the way could write. Only an
-// issuer that is on the loopback itself may have one without TLS, there.
-func (i *issuer) trusts(endpoint string) error {
+// checkEndpoint rejects an endpoint whose responses could be forged on the network. Only
+// an issuer on the loopback may have endpoints without TLS, also on the loopback.
+func (i *issuer) checkEndpoint(endpoint string) error {
 	u, err := url.Parse(endpoint)
 	if err != nil || u.Host == "" || u.User != nil {
 		return fmt.Errorf("endpoint %q is not an absolute URL", endpoint)
 	}
-	if u.Scheme == "https" || u.Scheme == "http" && weborigin.IsLoopback(u.Hostname()) && strings.HasPrefix(i.name, "http:") {
+	isLocal := u.Scheme == "http" && weborigin.IsLoopback(u.Hostname()) && strings.HasPrefix(i.name, "http:")
+	if u.Scheme == "https" || isLocal {
 		return nil
 	}
 	return fmt.Errorf("endpoint %q is not https", endpoint)
 }
 
-// A statusError is an answer that is not 200.
+// A statusError is a response whose status is not 200.
 type statusError struct {
 	address string
 	status  int
 }
 
-func (e *statusError) Error() string { return fmt.Sprintf("%s answers %d", e.address, e.status) }
+func (e *statusError) Error() string { return fmt.Sprintf("%s responds %d", e.address, e.status) }
 
-// get reads a document of at most limit bytes.
+// get fetches a document of at most limit bytes. It fails for any status but 200.
 func (i *issuer) get(ctx context.Context, address string, limit int64) ([]byte, http.Header, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
@@ -167,30 +168,30 @@ func (i *issuer) get(ctx context.Context, address string, limit int64) ([]byte, 
 		return nil, nil, err
 	}
 	r.Header.Set("Accept", "application/json")
-	answer, err := i.client.Do(r)
+	response, err := i.client.Do(r)
 	if err != nil {
 		return nil, nil, err
 	}
-	defer func() { _ = answer.Body.Close() }()
-	if answer.StatusCode != http.StatusOK {
-		return nil, nil, &statusError{address, answer.StatusCode}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusOK {
+		return nil, nil, &statusError{address, response.StatusCode}
 	}
-	body, err := io.ReadAll(io.LimitReader(answer.Body, limit+1))
+	body, err := io.ReadAll(io.LimitReader(response.Body, limit+1))
 	if err != nil {
 		return nil, nil, fmt.Errorf("read %s: %w", address, err)
 	}
 	if int64(len(body)) > limit {
-		return nil, nil, fmt.Errorf("%s answers more than %d bytes", address, limit)
+		return nil, nil, fmt.Errorf("the response of %s is larger than %d bytes", address, limit)
 	}
-	return body, answer.Header, nil
+	return body, response.Header, nil
 }
 
-// metadataURLs are where an issuer's metadata may lie: where OpenID Connect
-// Discovery 1.0, section 4, looks for it, and where RFC 8414, section 3, does.
+// metadataURLs returns the addresses of an issuer's metadata: that of OpenID Connect
+// Discovery 1.0, section 4, and that of RFC 8414, section 3.
 func metadataURLs(issuer string) []string {
 	u, err := url.Parse(issuer)
 	if err != nil {
-		return nil // checkIssuer has parsed it
+		return nil // cannot happen: checkIssuer parsed it
 	}
 	origin, path := u.Scheme+"://"+u.Host, strings.TrimSuffix(u.EscapedPath(), "/")
 	return []string{
@@ -199,16 +200,17 @@ func metadataURLs(issuer string) []string {
 	}
 }
 
-// checkIssuer returns the host of an issuer whose answers can be trusted.
+// checkIssuer returns the host of an issuer URL. It rejects an issuer whose responses
+// could be forged on the network: plain http is allowed on the loopback only.
 func checkIssuer(name string) (host string, err error) {
 	u, err := url.Parse(name)
 	switch {
-	case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || strings.Contains(name, "#"):
-		return "", fmt.Errorf("%q is not the URL of one: write it as in the `iss` of its tokens, such as https://id.example.com", name)
+	case err != nil, u.Host == "", u.User != nil, u.RawQuery != "", u.ForceQuery, strings.Contains(name, "#"):
+		return "", fmt.Errorf("%q is not an issuer URL: write the `iss` of its tokens, such as https://id.example.com", name)
 	case u.Scheme == "https", u.Scheme == "http" && weborigin.IsLoopback(u.Hostname()):
 		return u.Host, nil
 	}
-	return "", fmt.Errorf("%q could be answered for by anybody on the way: write https", name)
+	return "", fmt.Errorf("%q has no TLS, so its responses could be forged on the network: write https", name)
 }
 
 // isOrigin reports whether an address is scheme and host, and nothing else.

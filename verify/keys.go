@@ -19,51 +19,53 @@ import (
 const (
 	maxJWKS = 256 << 10 // bytes
 
-	// A JWKS is used for as long as its Cache-Control says, within these.
+	// A JWKS stays fresh as long as its Cache-Control says, within these bounds.
 	defaultFreshness = 5 * time.Minute
 	minFreshness     = time.Minute
 	maxFreshness     = time.Hour
 
-	// Whatever tokens come, the JWKS is not read again sooner than this after it
-	// was read, and sooner than these after it could not be.
-	againAfter   = 10 * time.Second
-	firstBackoff = time.Second
-	lastBackoff  = 30 * time.Second
+	// A flood of tokens with unknown keys must not cause a flood of requests. After a
+	// success the JWKS is read again after rereadInterval at the earliest, and after a
+	// failure after a backoff that doubles from firstBackoff to lastBackoff.
+	rereadInterval = 10 * time.Second
+	firstBackoff   = time.Second
+	lastBackoff    = 30 * time.Second
 
-	// An outage of the issuer is survived with the keys of before, but not for
-	// ever: who cuts us off must not keep a key alive that was retired.
-	outlives = 24 * time.Hour
+	// maxOutage is how long the last keys stay in use while the issuer is unreachable.
+	// It is bounded, because an attacker who blocks the network must not be able to
+	// keep a retired key in use.
+	maxOutage = 24 * time.Hour
 )
 
-// keys are the verification keys of one issuer. One goroutine reads its JWKS,
-// ahead of time, so that verifying waits for nobody; and when a token names a key
-// that is not known, at most once in againAfter, whoever asks.
+// keys holds the verification keys of one issuer. One goroutine (run) reads the JWKS
+// before it becomes stale, so that Verify does not wait. It also reads it when a token
+// names an unknown key, at most once in rereadInterval for all callers.
 //
-// Its intervals are measured, not read from a clock that could be set.
+// Intervals use the monotonic clock, not Options.Now.
 type keys struct {
 	issuer *issuer
 	log    *slog.Logger
-	shared bool // HS256: nothing is read
+	shared bool // HS256 with a shared secret: there is no JWKS
 	set    atomic.Pointer[keySet]
 
-	wanted chan struct{} // wakes run
+	wake chan struct{} // requests an early read from run
 
 	mu      sync.Mutex
-	done    chan struct{} // closed when the attempt that is made now, or next, is over
-	err     error         // of the last attempt
-	allowed time.Time     // when there may be another
+	done    chan struct{} // closed when the current or next read ends
+	err     error         // of the last read
+	allowed time.Time     // the earliest time of the next read
 	backoff time.Duration
 }
 
-// A keySet is what one JWKS holds. As long as the document stays the same it is
-// the same set: the cache of tokens relies on that.
+// A keySet holds the keys of one JWKS. While the document stays the same, so does the
+// pointer to its keySet: the token cache compares the pointers.
 type keySet struct {
 	keys     map[string]accesstoken.Key // by kid
 	document []byte
 }
 
-func newKeys(from *issuer, opts Options) (*keys, error) {
-	k := &keys{issuer: from, log: opts.Log, wanted: make(chan struct{}, 1), done: make(chan struct{})}
+func newKeys(i *issuer, opts Options) (*keys, error) {
+	k := &keys{issuer: i, log: opts.Log, wake: make(chan struct{}, 1), done: make(chan struct{})}
 	if opts.SigningSecret != nil {
 		key, err := accesstoken.NewHS256(opts.SigningSecret)
 		if err != nil {
@@ -75,7 +77,7 @@ func newKeys(from *issuer, opts Options) (*keys, error) {
 	return k, nil
 }
 
-// current returns the keys as they are known. It waits only while there are none.
+// current returns the keys. It waits only until the first JWKS has been read.
 func (k *keys) current(ctx context.Context) (*keySet, error) {
 	if set := k.set.Load(); set != nil {
 		return set, nil
@@ -83,8 +85,9 @@ func (k *keys) current(ctx context.Context) (*keySet, error) {
 	return k.reread(ctx)
 }
 
-// reread returns the keys after another look at the JWKS, unless there was one a
-// moment ago. It fails if that look did: whether a key exists is not known then.
+// reread returns the keys after another read of the JWKS, which it skips if the last one
+// is recent. It returns an error if the last read failed, because a missing key may then
+// exist.
 func (k *keys) reread(ctx context.Context) (*keySet, error) {
 	if k.shared {
 		return k.set.Load(), nil
@@ -94,8 +97,8 @@ func (k *keys) reread(ctx context.Context) (*keySet, error) {
 	k.mu.Unlock()
 	if !recent {
 		select {
-		case k.wanted <- struct{}{}:
-		default: // somebody asked before
+		case k.wake <- struct{}{}:
+		default: // a read is already requested
 		}
 		select {
 		case <-done:
@@ -116,43 +119,51 @@ func (k *keys) run(ctx context.Context) {
 	if k.shared {
 		return
 	}
-	read := time.Now()
+	lastSuccess := time.Now()
 	for ctx.Err() == nil {
 		began := time.Now()
 		freshness, err := k.read(ctx)
 		if err == nil {
-			read = time.Now()
-		} else if time.Since(read) > outlives {
+			lastSuccess = time.Now()
+		} else if time.Since(lastSuccess) > maxOutage {
 			k.set.Store(nil)
 		}
 		if err != nil && ctx.Err() == nil {
-			k.log.Warn("the keys of the issuer can't be read; those of before stay in use",
-				slog.String("issuer", k.issuer.name), slog.String("for", time.Since(read).Round(time.Second).String()), slog.Any("error", err))
+			k.log.Warn("can't read the issuer's keys; the last keys stay in use for up to 24 h",
+				slog.String("issuer", k.issuer.name),
+				slog.String("for", time.Since(lastSuccess).Round(time.Second).String()), slog.Any("error", err))
 		}
-		next := k.settle(began, freshness, err)
-		for waiting := true; waiting; {
-			select {
-			case <-ctx.Done():
-				waiting = false
-			case <-time.After(time.Until(next)):
-				waiting = false
-			case <-k.wanted:
-				waiting = !k.mayRead()
+		k.waitUntil(ctx, k.finish(began, freshness, err))
+	}
+	k.finish(time.Now(), 0, errors.New("the verifier is closed")) // releases the callers of reread
+}
+
+// waitUntil waits until next, until an early read is requested and allowed, or until ctx
+// ends.
+func (k *keys) waitUntil(ctx context.Context, next time.Time) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(time.Until(next)):
+			return
+		case <-k.wake:
+			if k.mayRead() {
+				return
 			}
 		}
 	}
-	k.settle(time.Now(), 0, errors.New("the verifier is closed")) // nobody waits for ever
 }
 
-// settle notes how an attempt ended, lets those go who waited for it, and returns
-// when the next one is due.
-func (k *keys) settle(began time.Time, freshness time.Duration, err error) (next time.Time) {
+// finish records the outcome of a read, releases the callers that wait for it, and
+// returns the time of the next read.
+func (k *keys) finish(began time.Time, freshness time.Duration, err error) (next time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.err = err
 	if err == nil {
 		k.backoff = 0
-		k.allowed = began.Add(againAfter)
+		k.allowed = began.Add(rereadInterval)
 		next = began.Add(freshness * 3 / 4)
 	} else {
 		k.backoff = min(max(2*k.backoff, firstBackoff), lastBackoff)
@@ -170,8 +181,8 @@ func (k *keys) mayRead() bool {
 	return !time.Now().Before(k.allowed)
 }
 
-// read replaces the keys by those that the issuer publishes now: what is absent
-// from a good answer has been retired.
+// read fetches the JWKS and replaces the keys. A key that is missing from a valid JWKS
+// was retired.
 func (k *keys) read(ctx context.Context) (freshness time.Duration, err error) {
 	about, err := k.issuer.metadata(ctx)
 	if err != nil {
@@ -179,7 +190,7 @@ func (k *keys) read(ctx context.Context) (freshness time.Duration, err error) {
 	}
 	document, header, err := k.issuer.get(ctx, about.JWKSURI, maxJWKS)
 	if err != nil {
-		k.issuer.forget()
+		k.issuer.invalidate()
 		return 0, fmt.Errorf("read the JWKS: %w", err)
 	}
 	parsed, err := accesstoken.ParseJWKS(document)
@@ -187,7 +198,8 @@ func (k *keys) read(ctx context.Context) (freshness time.Duration, err error) {
 		return 0, fmt.Errorf("%s: %w", about.JWKSURI, err)
 	}
 	if len(parsed) == 0 {
-		return 0, fmt.Errorf("%s has no key that we can use; if the issuer signs with HS256, give Options.SigningSecret", about.JWKSURI)
+		return 0, fmt.Errorf("%s has no usable key; if the issuer signs with HS256, set Options.SigningSecret",
+			about.JWKSURI)
 	}
 	if before := k.set.Load(); before == nil || !bytes.Equal(before.document, document) {
 		k.set.Store(&keySet{keys: parsed, document: document})
@@ -195,7 +207,7 @@ func (k *keys) read(ctx context.Context) (freshness time.Duration, err error) {
 	return freshnessOf(header), nil
 }
 
-// freshnessOf is for how long an answer may be used (RFC 9111, section 5.2.2.1).
+// freshnessOf returns how long a response may be used (RFC 9111, section 5.2.2.1).
 func freshnessOf(header http.Header) time.Duration {
 	fresh := defaultFreshness
 	for directive := range strings.SplitSeq(strings.Join(header.Values("Cache-Control"), ","), ",") {
