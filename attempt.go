@@ -60,7 +60,7 @@ func (e *Engine) attempt(ctx context.Context, email Address, c Client, now time.
 func (l Limits) failure(email Address, device knowndevice.ID, c Client, now time.Time) []Charge {
 	if device == (knowndevice.ID{}) {
 		return charges(
-			l.UnknownDevices.charge("password", string(email), now),
+			l.UnknownDevices.charge("password_unknown", string(email), now),
 			l.FailedPasswords.charge("password_client", string(email)+" "+c.key(), now),
 		)
 	}
