@@ -2,6 +2,7 @@ package watchword
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -58,18 +59,41 @@ func (e *Engine) ChangeEmail(ctx context.Context, who Identity, newEmail string,
 		if err := refund(ctx, tx, charge); err != nil {
 			return err
 		}
-		if err := tx.DeleteMailTokens(ctx, who.User.ID, MailConfirmAddress); err != nil {
-			return err
-		}
-		if err := e.grantToken(ctx, tx, mail, to, now.Add(e.opts.VerifyTTL)); err != nil {
-			return err
-		}
-		return e.post(ctx, tx, mail)
+		return e.askForConfirmation(ctx, tx, mail, now)
 	})
 	if err == nil {
 		e.wakeOutbox()
 	}
 	return err
+}
+
+// askForConfirmation posts the mail to a new address, with the token that confirms
+// it, in place of any earlier one. If the address had too many mails already, the
+// earlier link to it keeps working, and those to other addresses end.
+func (e *Engine) askForConfirmation(ctx context.Context, tx Tx, mail Mail, now time.Time) error {
+	wait, err := take(ctx, tx, e.mailBudget(mail.Kind, mail.To, now))
+	if err != nil {
+		return err
+	}
+	earlier, err := tx.MailTokens(ctx, mail.UserID, mail.Kind, now)
+	if err != nil {
+		return err
+	}
+	for _, token := range earlier {
+		if wait > 0 && token.Email == mail.To {
+			continue
+		}
+		if _, err := tx.TakeMailToken(ctx, token.Hash, token.Kind, now); err != nil {
+			return err
+		}
+	}
+	if wait > 0 {
+		return nil
+	}
+	if err := e.grantToken(ctx, tx, mail, mail.To, now.Add(e.opts.VerifyTTL)); err != nil {
+		return err
+	}
+	return e.post(ctx, tx, mail)
 }
 
 // A ConfirmRequest consumes the link that a new address was mailed.
@@ -134,6 +158,9 @@ func (e *Engine) ownsAccount(ctx context.Context, box mailbox, r ConfirmRequest,
 func (e *Engine) moveAccount(
 	ctx context.Context, tx Tx, u User, granted MailToken, event Event,
 ) (undoUntil time.Time, err error) {
+	if u, err = tx.User(ctx, u.ID); err != nil { // the address may have been proven meanwhile
+		return undoUntil, err
+	}
 	notice := mailTo(MailAddressChanged, u, event)
 	notice.Facts.NewEmail = granted.Email
 	if err := setEmail(ctx, tx, u, granted, event.At); err != nil {
@@ -145,14 +172,14 @@ func (e *Engine) moveAccount(
 	if err := addressProven(ctx, tx, granted.Email); err != nil {
 		return undoUntil, err
 	}
-	if u.Verified() {
+	if u.Verified() { // an address that nobody proved gets no mail
 		undoUntil = event.At.Add(UndoLife)
 		if err := e.grantToken(ctx, tx, notice, u.Email, undoUntil); err != nil {
 			return undoUntil, err
 		}
-	}
-	if err := e.post(ctx, tx, notice); err != nil {
-		return undoUntil, err
+		if err := e.post(ctx, tx, notice); err != nil {
+			return undoUntil, err
+		}
 	}
 	return undoUntil, tx.InsertEvent(ctx, event)
 }
@@ -219,8 +246,15 @@ func setEmail(ctx context.Context, tx Tx, u User, granted MailToken, now time.Ti
 		return err
 	case !taken:
 		return mailTokenInvalid()
-	case !free && u.Email != granted.Email:
-		return emailTaken()
+	case free || u.Email == granted.Email:
+		return nil
 	}
-	return nil
+	current, err := tx.User(ctx, u.ID)
+	switch {
+	case err != nil:
+		return err
+	case current.Email != u.Email: // another link was used at the same moment
+		return fmt.Errorf("%w: the address changed meanwhile", ErrUnavailable)
+	}
+	return emailTaken()
 }

@@ -50,9 +50,11 @@ type Event struct {
 	Times     int    // above 1 if one row counts several (EventLoginFailed)
 }
 
+const maxRequestID = 128 // bytes; ours has 36, a program that embeds the engine may have its own
+
 // event starts an Event of a client at now.
 func (e *Engine) event(kind EventKind, c Client, now time.Time) Event {
-	ev := Event{ID: newID(), Kind: kind, At: now, Address: c.address(), RequestID: c.RequestID, Times: 1}
+	ev := Event{ID: newID(), Kind: kind, At: now, Address: c.address(), RequestID: storable(c.RequestID, maxRequestID), Times: 1}
 	if c.UserAgent != "" {
 		ev.Device = e.devices.Name(c.UserAgent)
 	}

@@ -30,7 +30,8 @@ type Limits struct {
 	LoginPerClient    Limit // Default: 100 in 15 minutes
 	SignupPerClient   Limit // Default: 20 in 15 minutes
 	MailPerClient     Limit // Default: 30 in 15 minutes
-	MailPerAddress    Limit // exceeded silently. Default: 3 in an hour
+	MailPerAddress    Limit // per address and kind of mail; exceeded silently. Default: 3 in an hour
+	NoticesPerAccount Limit // mails without a link that tell of a change. Default: 5 in 24 hours
 	RefreshPerSession Limit // Default: 60 in a minute
 	RefreshPerClient  Limit // Default: 1,200 in a minute
 }
@@ -38,7 +39,7 @@ type Limits struct {
 // Unlimited is for load tests.
 func Unlimited() Limits {
 	none := Limit{Count: -1}
-	return Limits{none, none, none, none, none, none, none, none, none, none, none}
+	return Limits{none, none, none, none, none, none, none, none, none, none, none, none}
 }
 
 func (l Limits) withDefaults() Limits {
@@ -54,6 +55,7 @@ func (l Limits) withDefaults() Limits {
 		SignupPerClient:   cmp.Or(l.SignupPerClient, Limit{20, quarter}),
 		MailPerClient:     cmp.Or(l.MailPerClient, Limit{30, quarter}),
 		MailPerAddress:    cmp.Or(l.MailPerAddress, Limit{3, time.Hour}),
+		NoticesPerAccount: cmp.Or(l.NoticesPerAccount, Limit{5, 24 * time.Hour}),
 		RefreshPerSession: cmp.Or(l.RefreshPerSession, Limit{60, time.Minute}),
 		RefreshPerClient:  cmp.Or(l.RefreshPerClient, Limit{1200, time.Minute}),
 	}

@@ -21,6 +21,7 @@ const (
 	MailAddressChanged  MailKind = "address_changed"  // to the old address: it was changed; undo
 	MailPasswordChanged MailKind = "password_changed" // notice
 	MailReuseDetected   MailKind = "reuse_detected"   // notice: a copied session was ended
+	MailMoreHappened    MailKind = "more_happened"    // summary: the account had more notices than the limit allows
 	MailSignupExisting  MailKind = "signup_existing"  // somebody signed up with your address
 )
 

@@ -5,14 +5,26 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/sync/errgroup"
 )
 
 // The outbox: a mail is written in the transaction of the change that it tells
-// of, and sent afterwards, at least once. A mail that a stranger can ask for is
-// limited per address without a word: the answer to the stranger stays the same.
+// of, and sent afterwards, at least once.
+//
+// A mail that a stranger can ask for has a budget per address and kind. The worker
+// charges it on the first attempt, in the transaction that activates the token, and
+// says nothing when it is used up: the response to the stranger stays the same. A
+// request for an address without an account costs nothing.
+//
+// No stranger can keep a reset from the owner. A reset over its budget is sent
+// unless an earlier link works for some minutes more. A new link works for these
+// minutes only until its mail is sent; then its life begins, and older links end.
+// So a mail that fails takes no working link away, and does not count as one.
 
 const (
 	outboxPoll  = 2 * time.Second  // how soon mail that another process posted is seen
@@ -20,9 +32,14 @@ const (
 	sendLease   = 2 * time.Minute  // how long a mail belongs to the process that sends it
 	sendDrain   = 5 * time.Second  // how long a mail that is under way is waited for at the end
 	sendAtOnce  = 4
+
+	maxMailError = 500 // bytes of an error that are stored with its mail
+
+	unsentLink = 5 * time.Minute // how long a link works at most before its mail is known to be sent
 )
 
-// retries are the waits after each failed attempt: a day and a bit in all.
+// retries are the waits after each failed attempt, counted from its start: a day
+// and a bit in all.
 var retries = []time.Duration{
 	10 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour,
 	2 * time.Hour, 4 * time.Hour, 8 * time.Hour, 12 * time.Hour,
@@ -50,17 +67,56 @@ func mailTo(kind MailKind, u User, ev Event) Mail {
 	}
 }
 
-// post puts a mail into the outbox. Notices to the owner are never held back;
-// what a stranger can provoke is.
+// post puts a mail into the outbox. A notice without a link is posted only to a
+// proven address and within the account's budget.
 func (e *Engine) post(ctx context.Context, tx Tx, m Mail) error {
-	switch m.Kind {
-	case MailVerify, MailReset, MailConfirmAddress, MailSignupExisting:
-		limit := charges(e.opts.Limits.MailPerAddress.charge("mail", string(m.To), m.CreatedAt))
-		if wait, err := take(ctx, tx, limit); err != nil || wait > 0 {
-			return err
+	if m.Kind != MailPasswordChanged && m.Kind != MailReuseDetected {
+		return tx.InsertMail(ctx, m)
+	}
+	owner, err := tx.User(ctx, m.UserID)
+	if errors.Is(err, ErrNotFound) || err == nil && (!owner.Verified() || owner.Email != m.To) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	kind, err := e.noticeKind(ctx, tx, m)
+	if err != nil || kind == "" {
+		return err
+	}
+	m.Kind = kind
+	return tx.InsertMail(ctx, m)
+}
+
+// noticeKind charges a notice and returns the kind that is sent: its own, the
+// summary when the budget of the account has just run out, or "" for none. The
+// first detected reuse of a day is always sent and costs nothing of that budget.
+func (e *Engine) noticeKind(ctx context.Context, tx Tx, m Mail) (MailKind, error) {
+	daily := Limit{1, 24 * time.Hour}
+	tries := []struct {
+		limit   Limit
+		purpose string
+		kind    MailKind
+	}{
+		{daily, "notice_reuse", m.Kind},
+		{e.opts.Limits.NoticesPerAccount, "notice", m.Kind},
+		{daily, "notice_summary", MailMoreHappened},
+	}
+	if m.Kind != MailReuseDetected {
+		tries = tries[1:]
+	}
+	for _, try := range tries {
+		wait, err := take(ctx, tx, charges(try.limit.charge(try.purpose, string(m.UserID), m.CreatedAt)))
+		if err != nil || wait == 0 {
+			return try.kind, err
 		}
 	}
-	return tx.InsertMail(ctx, m)
+	return "", nil
+}
+
+// mailBudget is one mail of a kind to an address.
+func (e *Engine) mailBudget(kind MailKind, to Address, now time.Time) []Charge {
+	return charges(e.opts.Limits.MailPerAddress.charge("mail_"+string(kind), string(to), now))
 }
 
 // wakeOutbox tells the worker that there may be mail.
@@ -86,7 +142,7 @@ func (e *Engine) runOutbox(ctx context.Context) {
 			return err
 		})
 		if err == nil {
-			senders.Go(func() error { e.sendMail(ctx, mail); return nil })
+			senders.Go(func() error { e.sendMail(ctx, mail, now); return nil })
 			continue
 		}
 		if !errors.Is(err, ErrNotFound) && ctx.Err() == nil {
@@ -100,104 +156,126 @@ func (e *Engine) runOutbox(ctx context.Context) {
 	}
 }
 
-// sendMail sends a claimed mail and writes down what came of it. A mail that is
-// under way when ctx ends is given a little time, so that it need not go twice.
-func (e *Engine) sendMail(ctx context.Context, m Mail) {
+// sendMail sends a mail that was claimed at now, and stores the result. A mail that
+// is being sent when ctx ends gets a little more time, because it would otherwise
+// be sent twice.
+func (e *Engine) sendMail(ctx context.Context, m Mail, now time.Time) {
 	sending, cancel := context.WithTimeout(context.WithoutCancel(ctx), sendTimeout)
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(sendDrain, cancel) })()
 
-	message, due, err := e.prepareMail(sending, m)
-	if err == nil && due {
-		err = e.opts.Mailer.Send(sending, message)
+	d, err := e.prepareMail(sending, m, now)
+	if err == nil && d.due {
+		err = e.opts.Mailer.Send(sending, d.message)
 		e.count.mail(err)
 	}
-	err = e.store.Update(context.WithoutCancel(ctx), func(tx Tx) error {
-		if err == nil {
-			return tx.DeleteMail(context.WithoutCancel(ctx), m.ID)
-		}
-		return e.postpone(context.WithoutCancel(ctx), tx, m, err)
-	})
+	finishing := context.WithoutCancel(ctx)
+	if err == nil {
+		err = e.store.Update(finishing, func(tx Tx) error { return d.sent(finishing, tx, now) })
+	} else {
+		err = e.postpone(finishing, m, err, now)
+	}
 	if err != nil {
-		e.log.Error("a mail was tried, but not marked as such: it may go out again",
+		e.log.Error("the result of an attempt to send a mail could not be stored: the mail may be sent again",
 			slog.String("mail", m.ID), slog.Any("error", err))
 	}
 }
 
-// postpone writes down a failed attempt.
-func (e *Engine) postpone(ctx context.Context, tx Tx, m Mail, why error) error {
-	now := e.now()
+// postpone stores a failed attempt that began at now.
+func (e *Engine) postpone(ctx context.Context, m Mail, why error, now time.Time) error {
 	wait, again := retryAfter(m.Attempts)
+	next, givenUp := now.Add(wait), time.Time{}
+	if !again {
+		next, givenUp = now, now
+	}
+	text := storable(why.Error(), maxMailError)
+	err := e.store.Update(ctx, func(tx Tx) error { return tx.PostponeMail(ctx, m.ID, next, text, givenUp) })
+	if err != nil {
+		return err
+	}
 	log := e.log.With(slog.String("mail", m.ID), slog.String("kind", string(m.Kind)),
 		slog.Int("attempt", m.Attempts), slog.Any("error", why))
-	text := why.Error()
-	text = text[:min(len(text), 500)]
-	if !again {
+	if again {
+		log.Warn("a mail could not be sent", slog.String("next_try_in", wait.String()))
+	} else {
 		log.Error("a mail could not be sent, and is given up: see `watchword mail list`")
-		return tx.PostponeMail(ctx, m.ID, now, text, now)
 	}
-	log.Warn("a mail could not be sent", slog.String("next_try_in", wait.String()))
-	return tx.PostponeMail(ctx, m.ID, now.Add(wait), text, time.Time{})
+	return nil
 }
 
-// prepareMail makes the message and puts its token into force. It reports false
-// if there is no longer anything to say.
-func (e *Engine) prepareMail(ctx context.Context, m Mail) (message Message, due bool, err error) {
-	message = Message{ID: m.ID, Kind: m.Kind, To: m.To, MailFacts: m.Facts}
-	now := e.now()
-	var asked Event
+// storable returns at most size bytes of a text, cut between two characters and
+// without what PostgreSQL refuses in a text: bytes that are not UTF-8, and NUL.
+func storable(text string, size int) string {
+	if len(text) > size {
+		end := size
+		for end > 0 && !utf8.RuneStart(text[end]) {
+			end--
+		}
+		text = text[:end]
+	}
+	return strings.ReplaceAll(strings.ToValidUTF8(text, ""), "\x00", "")
+}
+
+// A delivery is a mail that was claimed.
+type delivery struct {
+	owner    UserID
+	message  Message
+	due      bool        // false: it is dropped
+	fresh    bool        // message.Token was made for this attempt
+	replaced []MailToken // that end when the message was sent
+	asked    Event       // EventResetRequested; the zero Event: none
+}
+
+// prepareMail makes the message and activates its token, unless the mail is to be
+// dropped.
+func (e *Engine) prepareMail(ctx context.Context, m Mail, now time.Time) (d delivery, err error) {
 	err = e.store.Update(ctx, func(tx Tx) error {
+		d = delivery{message: Message{ID: m.ID, Kind: m.Kind, To: m.To, MailFacts: m.Facts}}
 		owner, err := mailOwner(ctx, tx, m)
 		if errors.Is(err, ErrNotFound) {
-			due, err = e.prepareSignupMail(ctx, tx, m, now, &message)
-			return err
+			return e.prepareSignupMail(ctx, tx, m, &d, now)
 		}
 		if err != nil {
 			return err
 		}
-		message.Name = owner.Name
+		d.owner, d.message.Name = owner.ID, owner.Name
 		switch m.Kind {
-		case MailVerify:
-			if due, err = e.mayMailLink(ctx, tx, m, now); err != nil {
-				return err
+		case MailVerify, MailReset:
+			if m.Kind == MailVerify && owner.Verified() {
+				return nil
 			}
-			due = due && !owner.Verified()
-			message.Token, message.Expires = e.mailToken(m.ID, m.Attempts), now.Add(e.opts.VerifyTTL)
-			return freshToken(ctx, tx, owner.ID, message)
-		case MailReset:
-			due = true
-			message.Token, message.Expires = e.mailToken(m.ID, m.Attempts), now.Add(e.opts.ResetTTL)
-			if err := freshToken(ctx, tx, owner.ID, message); err != nil {
-				return err
+			err = e.freshToken(ctx, tx, m, &d, now)
+			if err == nil && d.due && m.Kind == MailReset {
+				d.asked, err = recordReset(ctx, tx, m, owner)
 			}
-			asked, err = recordReset(ctx, tx, m, owner)
 			return err
-		case MailConfirmAddress:
-			due, err = e.fixedToken(ctx, tx, m, now, &message)
+		case MailConfirmAddress, MailAddressChanged:
+			d.due, err = e.fixedToken(ctx, tx, m, now, &d.message)
 			return err
-		case MailAddressChanged:
-			due = true
-			_, err = e.fixedToken(ctx, tx, m, now, &message)
+		case MailSignupExisting:
+			d.due, err = e.withinBudget(ctx, tx, m, m.Kind, now)
 			return err
 		}
-		due = true
+		d.due = true
 		return nil
 	})
 	if err != nil {
-		return Message{}, false, fmt.Errorf("prepare mail: %w", err)
+		return delivery{}, fmt.Errorf("prepare mail: %w", err)
 	}
-	if asked.Kind != "" {
-		e.announce(asked)
+	if d.asked.Kind != "" {
+		e.announce(d.asked)
 	}
-	return message, due, nil
+	return d, nil
 }
 
 // mailOwner is whom a mail is for: for mails that anybody can ask for, whoever
-// owns the address now. A disabled account gets none.
+// owns the address now. A disabled account gets none. The row of an owner who gets
+// a new token is locked, so that whatever revokes tokens comes before or after.
 func mailOwner(ctx context.Context, tx Tx, m Mail) (User, error) {
+	fresh := m.Kind == MailVerify || m.Kind == MailReset
 	var owner User
 	var err error
-	if m.UserID == "" || m.Kind == MailVerify || m.Kind == MailReset {
+	if fresh || m.UserID == "" {
 		owner, err = tx.UserByEmail(ctx, m.To)
 		if err == nil && m.UserID != "" && owner.ID != m.UserID {
 			return User{}, ErrNotFound // the address has another owner since
@@ -205,29 +283,127 @@ func mailOwner(ctx context.Context, tx Tx, m Mail) (User, error) {
 	} else {
 		owner, err = tx.User(ctx, m.UserID)
 	}
+	if err == nil && fresh {
+		owner, err = lockedUser(ctx, tx, owner.ID, m.To)
+	}
 	if err == nil && owner.Disabled() {
 		return User{}, ErrNotFound
 	}
 	return owner, err
 }
 
-// freshToken replaces the user's token of that kind by one for this attempt. A
-// link that belongs to a waiting sign-up replaces none: each of them works. What was asked for by anybody is made only now, so that asking costs the same
-// whether or not there is an account.
-func freshToken(ctx context.Context, tx Tx, owner UserID, message Message) error {
-	if message.SignupID == "" {
-		if err := tx.DeleteMailTokens(ctx, owner, message.Kind); err != nil {
+// lockedUser locks the account if it still has the address, and reads it.
+func lockedUser(ctx context.Context, tx Tx, id UserID, email Address) (User, error) {
+	locked, err := tx.LockUser(ctx, id, email)
+	if err == nil && !locked {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return User{}, err
+	}
+	return tx.User(ctx, id)
+}
+
+// withinBudget charges the first attempt at a mail to the budget of its address and
+// kind. A forgotten password may be a verification link instead: see prepareSignupMail.
+func (e *Engine) withinBudget(ctx context.Context, tx Tx, m Mail, kind MailKind, now time.Time) (bool, error) {
+	if m.Attempts > 1 {
+		return true, nil
+	}
+	wait, err := take(ctx, tx, e.mailBudget(kind, m.To, now))
+	return err == nil && wait == 0, err
+}
+
+// freshToken activates a token for this attempt, or drops the mail. A mail that was
+// posted for an account (by an operator, or by an undo) has no budget for resets. A
+// link that belongs to a waiting sign-up replaces no other: each of them works.
+func (e *Engine) freshToken(ctx context.Context, tx Tx, m Mail, d *delivery, now time.Time) error {
+	kind, life := d.message.Kind, e.opts.VerifyTTL
+	if kind == MailReset {
+		life = e.opts.ResetTTL
+	}
+	within, err := true, error(nil)
+	if kind != MailReset || m.UserID == "" {
+		if within, err = e.withinBudget(ctx, tx, m, kind, now); err != nil {
 			return err
 		}
 	}
+	works, err := tx.SentTokenWorks(ctx, m.To, kind, sentSince(m, life, now))
+	if err != nil {
+		return err
+	}
+	needed := kind == MailReset || d.message.SignupID != ""
+	if d.due = linkDue(m.Attempts, within, needed, works); !d.due {
+		return nil
+	}
+	d.fresh = true
+	d.message.Token, d.message.Expires = e.mailToken(m.ID, m.Attempts), now.Add(life)
+	hash := hashMailToken(d.message.Token)
+	if d.message.SignupID == "" {
+		if d.replaced, err = tx.MailTokens(ctx, d.owner, kind, now); err != nil {
+			return err
+		}
+		// After RetryMail, an attempt has the token of an earlier one.
+		d.replaced = slices.DeleteFunc(d.replaced, func(t MailToken) bool { return t.Hash == hash })
+	}
 	return tx.InsertMailToken(ctx, MailToken{
-		Hash:      hashMailToken(message.Token),
-		Kind:      message.Kind,
-		UserID:    owner,
-		Email:     message.To,
-		ExpiresAt: message.Expires,
-		SignupID:  message.SignupID,
+		Hash:      hash,
+		Kind:      kind,
+		UserID:    d.owner,
+		Email:     m.To,
+		ExpiresAt: now.Add(unsentLife(life)),
+		SignupID:  d.message.SignupID,
 	})
+}
+
+// unsentLife is how long a link works before its mail is known to be sent.
+func unsentLife(life time.Duration) time.Duration { return min(unsentLink, life/3) }
+
+// sentSince is what the expiry of a token exceeds if its link is a substitute for a
+// mail: the link was sent and works for some minutes more. For a retry the link has
+// to be newer than the request.
+func sentSince(m Mail, life time.Duration, now time.Time) time.Time {
+	since := now.Add(unsentLife(life))
+	if m.Attempts > 1 {
+		since = later(since, m.CreatedAt.Add(life))
+	}
+	return since
+}
+
+// linkDue decides whether a mail with a new link is sent. works: there is a
+// substitute for it (sentSince). needed: the owner must not be left without one.
+//
+// Retries pile up while the mail server is away, and then one new link is enough.
+func linkDue(attempts int, within, needed, works bool) bool {
+	if attempts == 1 && within {
+		return true
+	}
+	return (attempts > 1 || needed) && !works
+}
+
+// later returns the later of two times.
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// sent removes a mail that was sent or dropped. A new link gets its full life, unless
+// it was revoked meanwhile, and replaces the links that were there before it.
+func (d delivery) sent(ctx context.Context, tx Tx, now time.Time) error {
+	if err := tx.DeleteMail(ctx, d.message.ID); err != nil || !d.fresh {
+		return err
+	}
+	if _, err := tx.ExtendMailToken(ctx, hashMailToken(d.message.Token), d.message.Expires); err != nil {
+		return err
+	}
+	for _, old := range d.replaced {
+		if _, err := tx.TakeMailToken(ctx, old.Hash, old.Kind, now); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // grantToken makes the token that a mail of a signed-in user carries: in force

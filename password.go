@@ -116,6 +116,9 @@ func (e *Engine) ChangePassword(ctx context.Context, who Identity, current, next
 	if problem != nil {
 		return unacceptable(*problem)
 	}
+	if err := e.charge(ctx, e.opts.Limits.LoginPerClient.charge("login", c.key(), now)); err != nil {
+		return err
+	}
 	charge, err := e.reauthenticate(ctx, who, current, c, now)
 	if err != nil {
 		return err

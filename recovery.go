@@ -60,8 +60,9 @@ func (e *Engine) mailOwnerOf(ctx context.Context, kind MailKind, email, page str
 		return unacceptable(*problem)
 	}
 	now := e.now()
-	mail := mailTo(kind, User{Email: to}, e.event("", c, now))
-	mail.Facts.Page, mail.Facts.Request = page, c.RequestID
+	cause := e.event("", c, now)
+	mail := mailTo(kind, User{Email: to}, cause)
+	mail.Facts.Page, mail.Facts.Request = page, cause.RequestID
 	limit := charges(e.opts.Limits.MailPerClient.charge("mail_client", c.key(), now))
 	var wait time.Duration
 	err := e.store.Update(ctx, func(tx Tx) (err error) {
@@ -129,8 +130,8 @@ func (e *Engine) ResetPassword(ctx context.Context, token, password Secret, c Cl
 	err = e.store.Update(ctx, func(tx Tx) error {
 		if !box.account.Verified() {
 			err = e.proveFirst(ctx, tx, box, owner)
-		} else if err = tx.SetPassword(ctx, owner.ID, hash); err == nil {
-			err = closeLink(ctx, tx, box, now)
+		} else {
+			err = e.setLinkedPassword(ctx, tx, box, owner)
 		}
 		if err != nil {
 			return err
@@ -161,6 +162,22 @@ func (e *Engine) mailTokenOf(ctx context.Context, token Secret, kind MailKind, n
 		err = mailTokenInvalid()
 	}
 	return granted, u, err
+}
+
+// setLinkedPassword consumes a link and sets the new password of its account, if the
+// address of the account is still the one that the link was mailed to.
+func (e *Engine) setLinkedPassword(ctx context.Context, tx Tx, box mailbox, owner User) error {
+	locked, err := tx.LockUser(ctx, owner.ID, box.link.Email)
+	if err == nil && !locked {
+		err = mailTokenInvalid()
+	}
+	if err != nil {
+		return err
+	}
+	if err := tx.SetPassword(ctx, owner.ID, owner.PasswordHash); err != nil {
+		return err
+	}
+	return closeLink(ctx, tx, box, owner.VerifiedAt)
 }
 
 func mailTokenInvalid() *Error {

@@ -80,7 +80,8 @@ func TestALostResponseIsForgivenHoweverLate(t *testing.T) {
 func TestACopiedTokenIsFoundOutAndTheUserIsTold(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
-	in := r.signUp(t, "ada@example.com")
+	verified(t, r, "ada@example.com")
+	in := r.login(t, "ada@example.com", laptop)
 	other := r.login(t, "ada@example.com", phone)
 	r.clock.advance(time.Minute)
 	stolen, err := r.Refresh(t.Context(), in.RefreshToken, laptop)

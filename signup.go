@@ -191,40 +191,22 @@ func (e *Engine) openSignup(s Signup) (signupDetails, error) {
 }
 
 // prepareSignupMail turns a mail to an address without an account into a link for
-// the sign-ups that wait for it. A request for a reset gets the same link. It
-// reports false if none waits, or another mail is due.
-func (e *Engine) prepareSignupMail(ctx context.Context, tx Tx, m Mail, now time.Time, message *Message) (bool, error) {
+// the sign-ups that wait for it. A request for a reset gets the same link. The mail
+// is dropped if none waits. Over the budget it is dropped only while another link of
+// the address works, because that link works for every waiting sign-up.
+func (e *Engine) prepareSignupMail(ctx context.Context, tx Tx, m Mail, d *delivery, now time.Time) error {
 	if m.UserID != "" || m.Kind != MailVerify && m.Kind != MailReset {
-		return false, nil
+		return nil
 	}
 	account, waiting, err := e.ownersOf(ctx, tx, m.To, now)
 	if err != nil || account.ID != "" || len(waiting) == 0 {
-		return false, err
+		return err
 	}
-	if due, err := e.mayMailLink(ctx, tx, m, now); err != nil || !due {
-		return false, err
+	d.message.Kind, d.message.Page = MailVerify, ""
+	if d.message.SignupID == "" {
+		d.message.SignupID = waiting[0].ID
 	}
-	message.Kind, message.Page = MailVerify, ""
-	if message.SignupID == "" {
-		message.SignupID = waiting[0].ID
-	}
-	message.Token, message.Expires = e.mailToken(m.ID, m.Attempts), now.Add(e.opts.VerifyTTL)
-	return true, freshToken(ctx, tx, "", *message)
-}
-
-// mayMailLink charges the mail of a sign-up to the budget of its address, on the
-// first attempt. Over the budget the mail is dropped only while another link of
-// the address works, because that link works for every waiting sign-up.
-func (e *Engine) mayMailLink(ctx context.Context, tx Tx, m Mail, now time.Time) (bool, error) {
-	if m.Facts.SignupID == "" || m.Attempts > 1 {
-		return true, nil
-	}
-	wait, err := take(ctx, tx, charges(e.opts.Limits.MailPerAddress.charge("mail", string(m.To), now)))
-	if err != nil || wait == 0 {
-		return err == nil, err
-	}
-	works, err := tx.SentTokenWorks(ctx, m.To, MailVerify, now)
-	return !works, err
+	return e.freshToken(ctx, tx, m, d, now)
 }
 
 // newUser makes an account without a password, and says what is wrong with it.

@@ -82,6 +82,10 @@ type Tx interface {
 	// Users lists up to limit users with an address after the given one, in
 	// order of their addresses.
 	Users(ctx context.Context, after Address, limit int) ([]User, error)
+	// LockUser keeps the user's row until the transaction ends, if its address is
+	// still email. Whatever changes the account waits meanwhile, and a question that
+	// follows sees the account as it is.
+	LockUser(ctx context.Context, id UserID, email Address) (bool, error)
 	SetName(context.Context, UserID, string) error
 	// SetRoles also takes the user back into what NumberFeed has to number. If the
 	// roles changed at or after changed already, they change a second after that:
@@ -145,6 +149,10 @@ type Tx interface {
 	MailToken(ctx context.Context, hash string, kind MailKind, now time.Time) (MailToken, error)
 	// TakeMailToken removes the token if it is there, of that kind and not expired.
 	TakeMailToken(ctx context.Context, hash string, kind MailKind, now time.Time) (bool, error)
+	// MailTokens lists the user's tokens of a kind that have not expired.
+	MailTokens(ctx context.Context, id UserID, kind MailKind, now time.Time) ([]MailToken, error)
+	// ExtendMailToken changes when a token expires, unless it was taken or deleted.
+	ExtendMailToken(ctx context.Context, hash string, expires time.Time) (bool, error)
 	DeleteMailTokens(context.Context, UserID, ...MailKind) error
 	// DeleteMailTokensAfter removes those of one kind that expire after a moment.
 	DeleteMailTokensAfter(ctx context.Context, id UserID, kind MailKind, expires time.Time) error

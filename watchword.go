@@ -319,7 +319,7 @@ func (c Client) address() string {
 	if !c.Address.IsValid() {
 		return ""
 	}
-	return c.Address.String()
+	return c.Address.WithZone("").String() // a zone may be any text
 }
 
 func (o Options) withDefaults() Options {

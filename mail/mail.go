@@ -39,6 +39,7 @@ var pages = map[watchword.MailKind]string{
 	watchword.MailAddressChanged:  PathUndoEmail,
 	watchword.MailPasswordChanged: "",
 	watchword.MailReuseDetected:   "",
+	watchword.MailMoreHappened:    "",
 	watchword.MailSignupExisting:  "",
 }
 

@@ -63,7 +63,7 @@ func message(kind watchword.MailKind) watchword.Message {
 
 var kinds = []watchword.MailKind{
 	watchword.MailVerify, watchword.MailReset, watchword.MailConfirmAddress, watchword.MailAddressChanged,
-	watchword.MailPasswordChanged, watchword.MailReuseDetected, watchword.MailSignupExisting,
+	watchword.MailPasswordChanged, watchword.MailReuseDetected, watchword.MailMoreHappened, watchword.MailSignupExisting,
 }
 
 func TestEveryKindReadsAsItShould(t *testing.T) {
@@ -116,6 +116,7 @@ func TestLinksComeFromThePublicURLWithTheTokenInTheFragment(t *testing.T) {
 		watchword.MailAddressChanged:  "https://auth.example.com/email/undo#token=" + token,
 		watchword.MailPasswordChanged: "",
 		watchword.MailReuseDetected:   "",
+		watchword.MailMoreHappened:    "",
 		watchword.MailSignupExisting:  "",
 	} {
 		got, err := renderer(t).Render(message(kind))
@@ -143,7 +144,7 @@ func TestLinksComeFromThePublicURLWithTheTokenInTheFragment(t *testing.T) {
 func TestNoticesTellWhenWhereAndWhatToDo(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []watchword.MailKind{
-		watchword.MailAddressChanged, watchword.MailPasswordChanged, watchword.MailReuseDetected,
+		watchword.MailAddressChanged, watchword.MailPasswordChanged, watchword.MailReuseDetected, watchword.MailMoreHappened,
 	} {
 		m := message(kind)
 		m.At = m.At.In(time.FixedZone("elsewhere", 2*60*60))

@@ -70,7 +70,7 @@ type Settings struct {
 	LimitLogin          watchword.Limit `name:"limit-login" default:"100/15m" group:"limits" help:"Logins of one client."`
 	LimitSignup         watchword.Limit `name:"limit-signup" default:"20/15m" group:"limits" help:"Sign-ups of one client."`
 	LimitMail           watchword.Limit `name:"limit-mail" default:"30/15m" group:"limits" help:"Requests of one client that send mail."`
-	LimitMailAddress    watchword.Limit `name:"limit-mail-address" default:"3/1h" group:"limits" help:"Mails to one address; more are dropped silently."`
+	LimitMailAddress    watchword.Limit `name:"limit-mail-address" default:"3/1h" group:"limits" help:"Mails of one kind to one address; more are dropped silently, except a reset when no earlier link works."`
 	LimitRefreshSession watchword.Limit `name:"limit-refresh-session" default:"60/1m" group:"limits" help:"Refreshes of one session."`
 	LimitRefreshClient  watchword.Limit `name:"limit-refresh-client" default:"1200/1m" group:"limits" help:"Refreshes of one client."`
 

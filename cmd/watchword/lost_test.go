@@ -144,6 +144,8 @@ func (d *doubtful) lateRefresh(t *testing.T, phone *device, token string) lostAn
 }
 
 func (d *doubtful) reuse(t *testing.T, phone *device, token string) lostAnswer {
+	link := d.mails.nextTo(t, watchword.Address(d.email()), watchword.MailVerify)
+	phone.post(t, "/email/verify", body{"token": tokenIn(t, link)}, 200) // a notice goes to a proven address only
 	second := phone.post(t, "/refresh", body{"refreshToken": token}, 200).RefreshToken
 	newest := phone.post(t, "/refresh", body{"refreshToken": second}, 200).RefreshToken
 	time.Sleep(5 * time.Millisecond)

@@ -143,9 +143,11 @@ func (s *Store) View(ctx context.Context, fn func(watchword.Tx) error) error {
 	return s.run(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, fn)
 }
 
-// Update runs fn in a transaction, again if another was in its way.
+// Update runs fn in a transaction, again if another was in its way. Each statement
+// sees what was committed before it began, whatever the database's default is: a
+// condition after a lock has to see what the lock waited for.
 func (s *Store) Update(ctx context.Context, fn func(watchword.Tx) error) error {
-	return s.run(ctx, pgx.TxOptions{}, fn)
+	return s.run(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, fn)
 }
 
 // errNotBegun: nothing was asked of the database yet. After it was away, a pool

@@ -47,6 +47,37 @@ var mailTokens = map[string]func(suite){
 		same(s, "tokens", s.mailTokens(mailTokenOf(1), m), []watchword.MailToken{m})
 	},
 
+	"MailTokensOfAUserAreListedUntilTheyExpire": func(s suite) {
+		var all []watchword.MailToken
+		for n := range 3 {
+			m := mailTokenOf(n)
+			m.UserID, m.ExpiresAt = User(1).ID, after(time.Duration(n+1)*time.Hour)
+			all = append(all, s.addMailToken(m))
+		}
+		kind, foreign := mailTokenOf(3), mailTokenOf(4)
+		kind.UserID, kind.Kind, foreign.UserID = User(1).ID, watchword.MailVerify, User(2).ID
+		s.addMailToken(kind)
+		s.addMailToken(foreign)
+		s.view(func(ctx context.Context, tx watchword.Tx) error {
+			got, err := tx.MailTokens(ctx, User(1).ID, all[0].Kind, all[0].ExpiresAt)
+			same(s, "tokens", got, all[1:])
+			return err
+		})
+	},
+
+	"AMailTokenIsExtendedUnlessItWasTaken": func(s suite) {
+		m := s.addMailToken(mailTokenOf(1))
+		extend := func(ctx context.Context, tx watchword.Tx) (bool, error) {
+			return tx.ExtendMailToken(ctx, m.Hash, after(9*time.Hour))
+		}
+		s.wantHeld(true, "extend", extend)
+		m.ExpiresAt = after(9 * time.Hour)
+		same(s, "tokens", s.mailTokens(m), []watchword.MailToken{m})
+		s.wantHeld(true, "take", take(m.Hash, m.Kind, Start))
+		s.wantHeld(false, "extend what was taken", extend)
+		same(s, "tokens after", s.mailTokens(m), nil)
+	},
+
 	"MailTokensAreDeletedByUserAndKind": func(s suite) {
 		var all []watchword.MailToken
 		for n, kind := range []watchword.MailKind{watchword.MailReset, watchword.MailReset, watchword.MailVerify, watchword.MailAddressChanged} {

@@ -137,6 +137,54 @@ var races = map[string]func(suite){
 		}
 	},
 
+	// ID-12
+	"AnAddressGivenUpInAChangeIsNotTakenMeanwhile": func(s suite) {
+		for n := range rounds {
+			owner, other := s.addUser(10*n), s.addUser(10*n+1)
+			undo := watchword.MailToken{
+				Hash: fmt.Sprint("undo", n), Kind: watchword.MailAddressChanged, UserID: owner.ID,
+				Email: owner.Email, ExpiresAt: after(time.Hour),
+			}
+			moved := watchword.Address(fmt.Sprintf("moved%d@example.com", n))
+			all := []func() bool{s.wins(func(ctx context.Context, tx watchword.Tx) (bool, error) {
+				held, err := tx.SetEmail(ctx, owner.ID, owner.Email, moved, Start)
+				return held, firstError(err, tx.InsertMailToken(ctx, undo))
+			}), s.wins(setEmail(other, owner.Email, Start))}
+			for i := range 8 {
+				newcomer := User(10*n + 2 + i)
+				newcomer.Email = owner.Email
+				all = append(all, s.wins(insertUser(newcomer, Start)))
+			}
+			s.wantWinners(1, all...)
+			same(s, "address of its owner", s.user(owner.ID).Email, moved)
+			owner.Email = moved
+			s.wantHeld(true, "the owner takes it back", setEmail(owner, undo.Email, Start))
+		}
+	},
+
+	// PW-13
+	"ATokenInsertedUnderTheLockOfItsUserIsSeenByWhatRevokesIt": func(s suite) {
+		for n := range rounds {
+			u := s.addUser(n)
+			m := mailTokenOf(n)
+			m.UserID, m.Email = u.ID, u.Email
+			s.wantWinners(1, s.wins(func(ctx context.Context, tx watchword.Tx) (bool, error) {
+				changed, err := tx.SetEmail(ctx, u.ID, u.Email, watchword.Address("moved."+u.Email), Start)
+				return changed, firstError(err, tx.DeleteMailTokens(ctx, u.ID, m.Kind))
+			}), func() bool {
+				s.update(func(ctx context.Context, tx watchword.Tx) error {
+					locked, err := tx.LockUser(ctx, u.ID, u.Email)
+					if err != nil || !locked {
+						return err
+					}
+					return tx.InsertMailToken(ctx, m)
+				})
+				return false
+			})
+			same(s, "tokens to the old address", s.mailTokens(m), nil)
+		}
+	},
+
 	"ASessionIsEndedByOne": func(s suite) {
 		u := s.addUser(1)
 		for n := range rounds {

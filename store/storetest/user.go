@@ -160,6 +160,17 @@ var users = map[string]func(suite){
 		same(s, "user after", s.user(u.ID), u)
 	},
 
+	"OnlyAUserWithThatAddressIsLocked": func(s suite) {
+		u := s.addUser(1)
+		lock := func(id watchword.UserID, email watchword.Address) func(context.Context, watchword.Tx) (bool, error) {
+			return func(ctx context.Context, tx watchword.Tx) (bool, error) { return tx.LockUser(ctx, id, email) }
+		}
+		s.wantHeld(true, "lock", lock(u.ID, u.Email))
+		s.wantHeld(false, "with another address", lock(u.ID, User(2).Email))
+		s.wantHeld(false, "another user", lock(User(2).ID, u.Email))
+		same(s, "user", s.user(u.ID), u)
+	},
+
 	"OnlyTheAddressThatWasProvenIsVerified": func(s suite) {
 		u := User(1)
 		u.VerifiedAt = time.Time{}

@@ -76,6 +76,18 @@ func Start(t *testing.T, change func(*watchword.Options)) *Service {
 	return s
 }
 
+// Prove marks an address as proven: only a proven address gets notices.
+func (s *Service) Prove(t *testing.T, email watchword.Address) {
+	t.Helper()
+	must(t, s.Store.Update(t.Context(), func(tx watchword.Tx) error {
+		user, err := tx.UserByEmail(t.Context(), email)
+		if err == nil {
+			_, err = tx.SetVerified(t.Context(), user.ID, email, time.Now())
+		}
+		return err
+	}))
+}
+
 // A Client is a front-end in a browser of its own.
 type Client struct {
 	http.Client

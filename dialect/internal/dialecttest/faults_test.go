@@ -84,6 +84,7 @@ func TestW1AReusedRefreshTokenEndsItsSession(t *testing.T) {
 	now := startClock()
 	s := dialecttest.Start(t, now.options)
 	c := ada(t, s)
+	s.Prove(t, "ada@example.com")
 	stolen := c.Vars["refresh"]
 	renew(c)
 	renew(c)

@@ -15,6 +15,9 @@ const (
 			email = excluded.email, expires_at = excluded.expires_at, signup_id = excluded.signup_id`
 	selectMailToken = `SELECT hash, kind, user_id, email, expires_at, signup_id FROM mail_tokens
 		WHERE hash = $1 AND kind = $2 AND expires_at > $3`
+	selectMailTokens = `SELECT hash, kind, user_id, email, expires_at, signup_id FROM mail_tokens
+		WHERE user_id = $1 AND kind = $2 AND expires_at > $3 ORDER BY expires_at, hash`
+	extendMailToken  = `UPDATE mail_tokens SET expires_at = $1 WHERE hash = $2`
 	takeMailToken    = `DELETE FROM mail_tokens WHERE hash = $1 AND kind = $2 AND expires_at > $3`
 	deleteMailTokens = `DELETE FROM mail_tokens WHERE user_id = $1 AND kind = $2`
 	deleteLaterMails = `DELETE FROM mail_tokens WHERE user_id = $1 AND kind = $2 AND expires_at > $3`
@@ -47,9 +50,19 @@ func (t Tx) InsertMailToken(ctx context.Context, m watchword.MailToken) error {
 }
 
 func (t Tx) MailToken(ctx context.Context, hash string, kind watchword.MailKind, now time.Time) (watchword.MailToken, error) {
-	return row(ctx, t, func(s scanner) (m watchword.MailToken, err error) {
-		return m, s.Scan(&m.Hash, &m.Kind, &m.UserID, &m.Email, moment{&m.ExpiresAt}, &m.SignupID)
-	}, selectMailToken, hash, kind, ms(now))
+	return row(ctx, t, scanMailToken, selectMailToken, hash, kind, ms(now))
+}
+
+func scanMailToken(s scanner) (m watchword.MailToken, err error) {
+	return m, s.Scan(&m.Hash, &m.Kind, &m.UserID, &m.Email, moment{&m.ExpiresAt}, &m.SignupID)
+}
+
+func (t Tx) MailTokens(ctx context.Context, id watchword.UserID, kind watchword.MailKind, now time.Time) ([]watchword.MailToken, error) {
+	return rows(ctx, t, scanMailToken, selectMailTokens, id, kind, ms(now))
+}
+
+func (t Tx) ExtendMailToken(ctx context.Context, hash string, expires time.Time) (bool, error) {
+	return t.change(ctx, extendMailToken, ms(expires), hash)
 }
 
 func (t Tx) TakeMailToken(ctx context.Context, hash string, kind watchword.MailKind, now time.Time) (bool, error) {

@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/watchword-auth/watchword"
@@ -22,6 +23,10 @@ const (
 	selectUserByEmail = `SELECT ` + userColumns + ` FROM users WHERE email = $1`
 	selectUsers       = `SELECT ` + userColumns + ` FROM users WHERE email > $1 ORDER BY email LIMIT $2`
 
+	// lockUser changes nothing. A transaction that changes the row waits for it, and
+	// it waits for such a transaction and then sees what that one left.
+	lockUser = `UPDATE users SET name = name WHERE id = $1 AND email = $2`
+
 	updateName  = `UPDATE users SET name = $1 WHERE id = $2`
 	updateRoles = `UPDATE users SET roles = $1, feed_number = 0,
 			roles_changed_at = CASE WHEN roles_changed_at < $2 THEN $2 ELSE roles_changed_at + 1000 END WHERE id = $3`
@@ -31,6 +36,9 @@ const (
 	updateEmail     = `UPDATE users SET email = $1, verified_at = $2 WHERE id = $3 AND email = $4
 		AND NOT EXISTS (SELECT 1 FROM users AS other WHERE other.email = $1 AND other.id <> $3)
 		AND NOT EXISTS (SELECT 1 FROM mail_tokens
+			WHERE mail_tokens.email = $1 AND mail_tokens.kind = 'address_changed'
+			AND mail_tokens.expires_at > $2 AND mail_tokens.user_id <> $3)`
+	selectReservedElse = `SELECT EXISTS (SELECT 1 FROM mail_tokens
 			WHERE mail_tokens.email = $1 AND mail_tokens.kind = 'address_changed'
 			AND mail_tokens.expires_at > $2 AND mail_tokens.user_id <> $3)`
 	updateVerified = `UPDATE users SET verified_at = $1 WHERE id = $2 AND email = $3`
@@ -53,9 +61,22 @@ func userFields(u *watchword.User) []any {
 	}
 }
 
+// InsertUser asks twice whether the address is reserved. The row of the last owner
+// settles the race: an insert waits until a transaction that moves that row to
+// another address has committed, and with it the token that reserves the address.
+// The condition in insertUser may be older than that commit. The second question is
+// a statement of its own and sees it (READ COMMITTED).
 func (t Tx) InsertUser(ctx context.Context, u watchword.User, now time.Time) (bool, error) {
-	return t.change(ctx, insertUser, u.ID, u.Email, ms(u.VerifiedAt), u.Name, list(u.Roles), string(u.PasswordHash),
+	inserted, err := t.change(ctx, insertUser, u.ID, u.Email, ms(u.VerifiedAt), u.Name, list(u.Roles), string(u.PasswordHash),
 		ms(u.CreatedAt), ms(u.DisabledAt), ms(u.RolesChangedAt), ms(now))
+	if err != nil || !inserted {
+		return false, err
+	}
+	reserved, err := t.Reserved(ctx, u.Email, now)
+	if err != nil || !reserved {
+		return err == nil, err
+	}
+	return false, t.must(ctx, deleteUser, u.ID)
 }
 
 func (t Tx) Reserved(ctx context.Context, email watchword.Address, now time.Time) (bool, error) {
@@ -94,8 +115,28 @@ func (t Tx) ReplacePassword(ctx context.Context, id watchword.UserID, from, to w
 	return t.change(ctx, replacePassword, string(to), id, string(from))
 }
 
+func (t Tx) LockUser(ctx context.Context, id watchword.UserID, email watchword.Address) (bool, error) {
+	return t.change(ctx, lockUser, id, email)
+}
+
+// SetEmail locks the row first, so that the conditions of updateEmail are not older
+// than its turn. It asks a second time whether the new address is reserved, for the
+// reason that InsertUser has.
 func (t Tx) SetEmail(ctx context.Context, id watchword.UserID, from, to watchword.Address, verified time.Time) (bool, error) {
-	return t.change(ctx, updateEmail, to, ms(verified), id, from)
+	held, err := t.LockUser(ctx, id, from)
+	if err != nil || !held {
+		return false, err
+	}
+	changed, err := t.change(ctx, updateEmail, to, ms(verified), id, from)
+	if err != nil || !changed {
+		return false, err
+	}
+	reserved, err := row(ctx, t, func(s scanner) (yes bool, err error) { return yes, s.Scan(&yes) },
+		selectReservedElse, to, ms(verified), id)
+	if err == nil && reserved {
+		err = fmt.Errorf("%w: the address was given up while it was being taken", watchword.ErrUnavailable)
+	}
+	return err == nil, err
 }
 
 func (t Tx) SetVerified(ctx context.Context, id watchword.UserID, email watchword.Address, at time.Time) (bool, error) {

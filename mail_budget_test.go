@@ -1,0 +1,313 @@
+package watchword_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// worksAsReset reports whether a link would set a password. It does not consume it.
+func (r *rig) worksAsReset(t *testing.T, token watchword.Secret) bool {
+	t.Helper()
+	err := r.ResetPassword(t.Context(), token, "short", laptop)
+	return watchword.CodeOf(err) == watchword.CodeValidationFailed
+}
+
+// A day of everything that strangers can request for an address. Whenever the owner
+// asks, the newest link in the inbox works, and goes on working for minutes.
+//
+// RL-14, RL-7
+func TestNoStrangerSilencesAResetInADay(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []watchword.SignupMode{watchword.SignupOpen, watchword.SignupVerified} {
+		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
+			r := start(t, func(o *watchword.Options) { o.Signup = watchword.SignupOpen })
+			verified(t, r, "ada@example.com")
+			thief := verified(t, r, "mallory@example.com")
+			opts := r.opts
+			opts.Signup = mode
+			engine, err := watchword.New(t.Context(), r.store, opts)
+			must(t, err)
+			t.Cleanup(engine.Close)
+			r.Engine = engine
+			const step = 10 * time.Minute
+			for n := range int(24 * time.Hour / step) {
+				for again := range 4 {
+					must(t, r.ForgotPassword(t.Context(), "Ada@example.com", stranger(4*n+again)))
+					must(t, r.ResendVerification(t.Context(), "ada@example.com", stranger(4*n+again)))
+				}
+				if n%6 == 0 { // these cost a hash
+					_, _ = r.SignUp(t.Context(), watchword.SignUpRequest{Email: "ada@example.com", Password: otherPassword, Client: stranger(n)})
+					must(t, r.ChangeEmail(t.Context(), thief, "ada@example.com", goodPassword, stranger(n)))
+				}
+				if n%3 == 0 {
+					r.deliver(t)
+					must(t, r.ForgotPassword(t.Context(), "ada@example.com", laptop))
+					r.deliver(t)
+					token := r.post.last(t, watchword.MailReset).Token
+					if !r.worksAsReset(t, token) {
+						t.Fatalf("after %s the owner has no link that works", time.Duration(n)*step)
+					}
+					r.clock.advance(4 * time.Minute)
+					if !r.worksAsReset(t, token) {
+						t.Fatalf("after %s the link of the owner works for less than 4 minutes", time.Duration(n)*step)
+					}
+				}
+				r.clock.advance(step)
+			}
+			for _, kind := range []watchword.MailKind{watchword.MailReset, watchword.MailSignupExisting, watchword.MailConfirmAddress} {
+				if n := r.post.count(kind); n > 5+26*6 {
+					t.Errorf("%d mails of kind %s in a day", n, kind)
+				}
+			}
+			if r.post.count(watchword.MailVerify) > 2 {
+				t.Error("a proven address was mailed a link to prove it")
+			}
+		})
+	}
+}
+
+// Sign-ups of strangers wait for the address of somebody who has no account. Whenever
+// the owner asks, the newest link in the inbox works.
+//
+// RL-14, ID-11
+func TestNoStrangerSilencesTheLinkOfAWaitingSignup(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(o *watchword.Options) { o.Signup, o.VerifyTTL = watchword.SignupVerified, 2*time.Hour })
+	const step = 20 * time.Minute
+	for n := range int(8 * time.Hour / step) {
+		if n%2 == 0 {
+			_, err := r.SignUp(t.Context(), watchword.SignUpRequest{Email: "ada@example.com", Password: otherPassword, Client: stranger(n)})
+			must(t, err)
+		}
+		for again := range 4 {
+			must(t, r.ForgotPassword(t.Context(), "ada@example.com", stranger(4*n+again)))
+			must(t, r.ResendVerification(t.Context(), "ada@example.com", stranger(4*n+again)))
+		}
+		r.deliver(t)
+		must(t, r.ResendVerification(t.Context(), "ada@example.com", laptop))
+		r.deliver(t)
+		for range 2 {
+			if !r.worksAsReset(t, r.post.last(t, watchword.MailVerify).Token) {
+				t.Fatalf("after %s the owner has no link that works", time.Duration(n)*step)
+			}
+			r.clock.advance(step / 2)
+		}
+	}
+	if n := r.post.count(watchword.MailVerify); n > 3+3*8+4 {
+		t.Errorf("%d mails in eight hours", n)
+	}
+	must(t, r.ResetPassword(t.Context(), r.post.last(t, watchword.MailVerify).Token, goodPassword, laptop))
+	r.login(t, "ada@example.com", laptop)
+}
+
+// RL-14
+func TestEachKindOfMailHasABudgetOfItsOwn(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	r.signUp(t, "ada@example.com")
+	for n := range 8 {
+		must(t, r.ForgotPassword(t.Context(), "ada@example.com", stranger(n)))
+		must(t, r.ResendVerification(t.Context(), "ada@example.com", stranger(n)))
+		r.deliver(t)
+	}
+	if resets, links := r.post.count(watchword.MailReset), r.post.count(watchword.MailVerify); resets != 3 || links != 3 {
+		t.Errorf("%d resets and %d verification links in an hour, want 3 of each", resets, links)
+	}
+	if !r.worksAsReset(t, r.post.last(t, watchword.MailReset).Token) {
+		t.Error("the link of the last mail does not work: a dropped mail replaced it")
+	}
+}
+
+// RL-14
+func TestARequestForAnUnknownAddressCostsNothing(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	for n := range 8 {
+		must(t, r.ForgotPassword(t.Context(), "ada@example.com", stranger(n)))
+		must(t, r.ResendVerification(t.Context(), "ada@example.com", stranger(n)))
+	}
+	r.deliver(t)
+	r.signUp(t, "ada@example.com")
+	for range 3 {
+		r.forgotten(t, "ada@example.com")
+	}
+	if resets, links := r.post.count(watchword.MailReset), r.post.count(watchword.MailVerify); resets != 3 || links != 1 {
+		t.Errorf("%d resets and %d verification links, want 3 and 1", resets, links)
+	}
+}
+
+// RL-14
+func TestAResetOverItsBudgetIsSentWhenNoLinkWorks(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	who := verified(t, r, "ada@example.com")
+	for range 4 {
+		r.forgotten(t, "ada@example.com")
+	}
+	if n := r.post.count(watchword.MailReset); n != 3 {
+		t.Fatalf("%d mails, want 3", n)
+	}
+	must(t, r.ChangePassword(t.Context(), who, goodPassword, otherPassword, laptop)) // revokes the link
+	if !r.worksAsReset(t, r.forgotten(t, "ada@example.com")) {
+		t.Error("the link does not work")
+	}
+	if n := r.post.count(watchword.MailReset); n != 4 {
+		t.Errorf("%d mails, want 4", n)
+	}
+}
+
+// RL-14
+func TestAMailThatFailsTakesNoWorkingLinkAway(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	verified(t, r, "ada@example.com")
+	inbox := r.forgotten(t, "ada@example.com")
+	r.post.refuse(fmt.Errorf("the mail server is asleep"))
+	for n := range 6 { // the first two are within the budget
+		must(t, r.ForgotPassword(t.Context(), "ada@example.com", stranger(n)))
+		r.deliver(t)
+	}
+	if !r.worksAsReset(t, inbox) {
+		t.Error("the link in the inbox ended, and no other one arrived")
+	}
+	r.clock.advance(11 * time.Minute)
+	r.post.refuse(nil)
+	// The owner's own request is over the budget, and the inbox has no link that works
+	// for some minutes more.
+	must(t, r.ForgotPassword(t.Context(), "ada@example.com", laptop))
+	r.deliver(t)
+	if token := r.post.last(t, watchword.MailReset).Token; token == inbox || !r.worksAsReset(t, token) {
+		t.Error("the owner has no new link")
+	}
+	sent := r.post.count(watchword.MailReset)
+	r.clock.advance(time.Hour)
+	r.deliver(t)
+	if n := r.post.count(watchword.MailReset) - sent; n > 4 {
+		t.Errorf("after the mail server woke up, %d mails arrived", n)
+	}
+}
+
+// RL-15
+func TestNoNoticeGoesToAnUnprovenAddress(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(o *watchword.Options) { o.Limits = watchword.Unlimited() })
+	in := r.signUp(t, "victim@example.com")
+	who := r.identity(t, in)
+	passwords := []watchword.Secret{goodPassword, otherPassword}
+	for n := range 4 {
+		must(t, r.ChangePassword(t.Context(), who, passwords[n%2], passwords[(n+1)%2], phone))
+		who = r.identity(t, in)
+	}
+	r.reuse(t, in)
+	in = r.login(t, "victim@example.com", phone)
+	who = r.identity(t, in)
+	must(t, r.ChangeEmail(t.Context(), who, "mallory@example.com", goodPassword, phone))
+	r.deliver(t)
+	must(t, r.confirm(t, r.post.last(t, watchword.MailConfirmAddress).Token, goodPassword, phone))
+	r.deliver(t)
+	for _, kind := range []watchword.MailKind{
+		watchword.MailPasswordChanged, watchword.MailReuseDetected, watchword.MailAddressChanged, watchword.MailMoreHappened,
+	} {
+		if n := r.post.count(kind); n > 0 {
+			t.Errorf("%d mails of kind %s to an address that nobody proved", n, kind)
+		}
+	}
+}
+
+// reuse presents an old refresh token of a session.
+func (r *rig) reuse(t *testing.T, in *watchword.SignIn) {
+	t.Helper()
+	token := in.RefreshToken
+	for range 3 {
+		next, err := r.Refresh(t.Context(), token, laptop)
+		must(t, err)
+		token = next.RefreshToken
+		r.clock.advance(time.Minute)
+	}
+	_, err := r.Refresh(t.Context(), in.RefreshToken, phone)
+	wantCode(t, err, watchword.CodeRefreshReused)
+}
+
+// RL-15
+func TestNoticesOfAnAccountAreBounded(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(o *watchword.Options) { o.Limits.LoginPerClient = watchword.Limit{Count: -1} })
+	who := verified(t, r, "ada@example.com")
+	passwords := []watchword.Secret{goodPassword, otherPassword}
+	n := 0
+	change := func() {
+		t.Helper()
+		must(t, r.ChangePassword(t.Context(), who, passwords[n%2], passwords[(n+1)%2], laptop))
+		n++
+		var err error
+		who.User, err = r.FindUser(t.Context(), "ada@example.com")
+		must(t, err)
+	}
+	counts := func() [3]int {
+		r.deliver(t)
+		return [3]int{r.post.count(watchword.MailPasswordChanged), r.post.count(watchword.MailReuseDetected), r.post.count(watchword.MailMoreHappened)}
+	}
+	for range 14 {
+		change()
+	}
+	if got := counts(); got != [3]int{5, 0, 1} {
+		t.Errorf("14 changes: %v notices, want 5 and one summary", got)
+	}
+	r.reuse(t, r.login(t, "ada@example.com", laptop)) // the first of the day
+	r.reuse(t, r.login(t, "ada@example.com", laptop))
+	if got := counts(); got != [3]int{5, 1, 1} {
+		t.Errorf("two detected reuses: %v, want one notice", got)
+	}
+	r.clock.advance(5 * time.Hour)
+	change()
+	change()
+	if got := counts(); got != [3]int{6, 1, 1} {
+		t.Errorf("after five hours: %v, want one more", got)
+	}
+	// The undo mail is not counted and not dropped.
+	must(t, r.ChangeEmail(t.Context(), who, "ada@example.org", goodPassword, laptop))
+	r.deliver(t)
+	must(t, r.confirm(t, r.post.last(t, watchword.MailConfirmAddress).Token, goodPassword, laptop))
+	r.deliver(t)
+	if undo := r.post.last(t, watchword.MailAddressChanged); undo.To != "ada@example.com" || undo.Token == "" {
+		t.Errorf("the undo mail is %+v", undo)
+	}
+}
+
+// RL-15
+func TestAChangeOfPasswordCostsTheClientAlsoWhenThePasswordIsRight(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(o *watchword.Options) { o.Limits.LoginPerClient = watchword.Limit{Count: 4, Per: time.Hour} })
+	who := verified(t, r, "ada@example.com")
+	passwords := []watchword.Secret{goodPassword, otherPassword}
+	for n := range 4 {
+		must(t, r.ChangePassword(t.Context(), who, passwords[n%2], passwords[(n+1)%2], phone))
+		var err error
+		who.User, err = r.FindUser(t.Context(), "ada@example.com")
+		must(t, err)
+	}
+	wantCode(t, r.ChangePassword(t.Context(), who, goodPassword, otherPassword, phone), watchword.CodeRateLimited)
+	must(t, r.ChangePassword(t.Context(), who, goodPassword, otherPassword, laptop))
+}
+
+// Many changes to one address are one mail each, up to the budget. The link of the
+// last mail that was sent works, although a later request was dropped.
+//
+// RL-14, EV-2
+func TestADroppedConfirmationLeavesTheLastLinkWorking(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	who := verified(t, r, "ada@example.com")
+	for range 5 {
+		must(t, r.ChangeEmail(t.Context(), who, "ada@example.org", goodPassword, laptop))
+		r.deliver(t)
+	}
+	if n := r.post.count(watchword.MailConfirmAddress); n != 3 {
+		t.Errorf("%d mails, want 3", n)
+	}
+	must(t, r.confirm(t, r.post.last(t, watchword.MailConfirmAddress).Token, goodPassword, laptop))
+}

@@ -1,0 +1,225 @@
+package watchword_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/pgtest"
+	"github.com/watchword-auth/watchword/store/postgres"
+)
+
+// Flows whose outcome depends on how PostgreSQL runs transactions side by side.
+
+// startOnURL starts an engine on an empty database of PostgreSQL.
+func startOnURL(t *testing.T, url string, wrap func(watchword.Store) watchword.Store) *rig {
+	t.Helper()
+	store, err := postgres.Open(t.Context(), url)
+	must(t, err)
+	t.Cleanup(func() { _ = store.Close() })
+	return startWith(t, wrap(store), nil)
+}
+
+// clockless hides the clock of a store, so that the clock of the test rules.
+func clockless(store watchword.Store) watchword.Store { return struct{ watchword.Store }{store} }
+
+// PostgreSQL refuses a text that is not UTF-8 or holds NUL. Mail servers send both.
+func TestAMailBacksOffWhateverTheErrorTextIs(t *testing.T) {
+	t.Parallel()
+	server := pgtest.New(t, "fsync = off")
+	for name, text := range map[string]string{
+		"cut in a character":       strings.Repeat("x", 499) + "é und mehr",
+		"bytes that are not UTF-8": "550 kein Postfach f\xfcr Sie",
+		"NUL":                      "550 \x00",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := startOnURL(t, server.Database(t), clockless)
+			r.post.refuse(errors.New(text))
+			r.signUp(t, "ada@example.com")
+			r.deliver(t)
+			mails, err := r.Mails(t.Context(), 10)
+			must(t, err)
+			if len(mails) != 1 || !mails[0].NextAt.Equal(r.clock.Now().Add(10*time.Second)) {
+				t.Fatalf("the mail does not back off: %+v", mails)
+			}
+			if got := mails[0].LastError; len(got) < 4 || len(got) > 500 || !utf8.ValidString(got) {
+				t.Errorf("stored error %q", got)
+			}
+		})
+	}
+}
+
+// A program that embeds the engine chooses the request id and the address.
+func TestTextOfAClientNeverStopsAFlow(t *testing.T) {
+	t.Parallel()
+	r := startOnURL(t, pgtest.New(t, "fsync = off").Database(t), clockless)
+	odd := watchword.Client{
+		Address:   netip.MustParseAddr("fe80::1").WithZone("eth0\x00\xff"),
+		UserAgent: strings.Repeat("a", 511) + "é\xff\x00",
+		RequestID: strings.Repeat("r", 127) + "é\x00\xff",
+	}
+	in, err := r.SignUp(t.Context(), watchword.SignUpRequest{Email: "ada@example.com", Password: goodPassword, Client: odd})
+	must(t, err)
+	_, err = r.Refresh(t.Context(), in.RefreshToken, odd)
+	must(t, err)
+	r.login(t, "ada@example.com", odd)
+	must(t, r.ForgotPassword(t.Context(), "ada@example.com", odd))
+	r.deliver(t)
+	r.post.last(t, watchword.MailReset)
+	if kinds := r.events(t, in.User.ID); !slices.Contains(kinds, watchword.EventLogin) {
+		t.Errorf("events: %v", kinds)
+	}
+}
+
+// A pausedStore calls before whenever the worker is about to activate a reset link.
+type pausedStore struct {
+	watchword.Store
+	before *func()
+}
+
+func (p pausedStore) Update(ctx context.Context, fn func(watchword.Tx) error) error {
+	return p.Store.Update(ctx, func(tx watchword.Tx) error { return fn(pausedTx{tx, p.before}) })
+}
+
+type pausedTx struct {
+	watchword.Tx
+	before *func()
+}
+
+func (p pausedTx) InsertMailToken(ctx context.Context, m watchword.MailToken) error {
+	if m.Kind == watchword.MailReset {
+		(*p.before)()
+	}
+	return p.Tx.InsertMailToken(ctx, m)
+}
+
+// The worker has read the owner and is about to activate the link. The event that
+// revokes links happens at this moment: before it or after it, but the link is revoked.
+//
+// PW-13
+func TestALinkDoesNotOutliveAnEventThatHappensWhileItIsMade(t *testing.T) {
+	t.Parallel()
+	server := pgtest.New(t, "fsync = off")
+	for name, revoke := range map[string]func(*testing.T, *rig, watchword.Identity) error{
+		"change of address": func(t *testing.T, r *rig, _ watchword.Identity) error {
+			return r.confirm(t, r.post.last(t, watchword.MailConfirmAddress).Token, goodPassword, laptop)
+		},
+		"change of password": func(t *testing.T, r *rig, who watchword.Identity) error {
+			return r.ChangePassword(t.Context(), who, goodPassword, otherPassword, laptop)
+		},
+		"disabling": func(t *testing.T, r *rig, who watchword.Identity) error {
+			return errors.Join(r.DisableUser(t.Context(), who.User.ID), r.EnableUser(t.Context(), who.User.ID))
+		},
+		"deletion": func(t *testing.T, r *rig, who watchword.Identity) error {
+			return r.DeleteUser(t.Context(), who.User.ID)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			before := func() {}
+			url := server.Database(t)
+			r := startOnURL(t, url, func(store watchword.Store) watchword.Store { return pausedStore{store, &before} })
+			who := verified(t, r, "ada@example.com")
+			must(t, r.ChangeEmail(t.Context(), who, "ada@example.org", goodPassword, laptop))
+			r.deliver(t)
+
+			done := make(chan error, 1)
+			before = sync.OnceFunc(func() {
+				go func() { done <- revoke(t, r, who) }()
+				waitUntilBlocked(t, url, done)
+			})
+			must(t, r.ForgotPassword(t.Context(), "ada@example.com", laptop))
+			r.deliver(t)
+			must(t, <-done)
+			if r.post.count(watchword.MailReset) > 0 && r.worksAsReset(t, r.post.last(t, watchword.MailReset).Token) {
+				t.Error("the link works")
+			}
+		})
+	}
+}
+
+// waitUntilBlocked returns when a statement in the database waits for a lock, or the
+// flow is done.
+func waitUntilBlocked(t *testing.T, url string, done chan error) {
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer conn.Close(t.Context())
+	for blocked := false; !blocked && len(done) == 0; {
+		err := conn.QueryRow(t.Context(), "SELECT EXISTS (SELECT 1 FROM pg_stat_activity "+
+			"WHERE datname = current_database() AND wait_event_type = 'Lock')").Scan(&blocked)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+	}
+}
+
+// Imports and sign-ups run around the confirmation. None of them gets the address, so
+// the owner's undo works, whatever isolation the database has by default.
+//
+// ID-12
+func TestNobodyTakesAnAddressWhileItsOwnerMovesAway(t *testing.T) {
+	t.Parallel()
+	for _, isolation := range []string{"read committed", "serializable"} {
+		t.Run(isolation, func(t *testing.T) {
+			t.Parallel()
+			server := pgtest.New(t, "fsync = off", "max_connections = 100", "default_transaction_isolation = '"+isolation+"'")
+			r := startOnURL(t, server.Database(t), clockless)
+			for round := range 8 {
+				email := fmt.Sprintf("ada%d@example.com", round)
+				r.confirmAmong(t, email, 12)
+				r.deliver(t)
+				must(t, r.UndoEmail(t.Context(), r.post.last(t, watchword.MailAddressChanged).Token, laptop))
+			}
+		})
+	}
+}
+
+// confirmAmong moves a new account away from its address, while others ask for it.
+func (r *rig) confirmAmong(t *testing.T, email string, others int) {
+	t.Helper()
+	who := verified(t, r, email)
+	must(t, r.ChangeEmail(t.Context(), who, "moved."+email, goodPassword, laptop))
+	r.deliver(t)
+	token := r.post.last(t, watchword.MailConfirmAddress).Token
+	var all sync.WaitGroup
+	begin := make(chan struct{})
+	for n := range others {
+		all.Go(func() {
+			<-begin
+			if n%6 == 0 {
+				_, err := r.SignUp(t.Context(), watchword.SignUpRequest{Email: email, Password: goodPassword, Client: stranger(n)})
+				if watchword.CodeOf(err) != watchword.CodeEmailTaken {
+					t.Errorf("sign-up: %v", err)
+				}
+				return
+			}
+			results, err := r.ImportUsers(t.Context(), []watchword.ImportedUser{{ID: fmt.Sprint(email, n), Email: email}})
+			if err != nil || results[0].Problems == nil && results[0].User.ID != who.User.ID {
+				t.Errorf("import: %+v, %v", results, err)
+			}
+		})
+	}
+	all.Go(func() {
+		<-begin
+		if err := r.confirm(t, token, goodPassword, laptop); err != nil {
+			t.Errorf("confirm: %v", err)
+		}
+	})
+	close(begin)
+	all.Wait()
+}
