@@ -143,3 +143,34 @@ func TestTheFirstProofKeepsIDAndRoles(t *testing.T) {
 		t.Errorf("created: %+v", created)
 	}
 }
+
+// RL-11, EV-5
+func TestEntryNeedsAProofAndAnAccountInGoodStanding(t *testing.T) {
+	t.Parallel()
+	verified := User{ID: "ada", VerifiedAt: time.Unix(1, 0)}
+	disabled := verified
+	disabled.DisabledAt = time.Unix(2, 0)
+	password := []proof{proofPassword}
+	for name, c := range map[string]struct {
+		user   User
+		mode   SignupMode
+		proofs []proof
+		want   Code // "": open
+	}{
+		"password":                          {verified, SignupVerified, password, ""},
+		"no proof":                          {verified, SignupOpen, nil, CodeInvalidCredentials},
+		"disabled":                          {disabled, SignupOpen, password, CodeAccountDisabled},
+		"disabled and without proof":        {disabled, SignupOpen, nil, CodeAccountDisabled},
+		"unverified, sign-up open":          {User{ID: "ada"}, SignupOpen, password, ""},
+		"unverified, sign-up closed":        {User{ID: "ada"}, SignupClosed, password, ""},
+		"unverified, verification required": {User{ID: "ada"}, SignupVerified, password, CodeEmailNotVerified},
+	} {
+		got := decideEntry(c.user, c.mode, c.proofs)
+		switch {
+		case c.want == "" && (got.refusal != nil || len(got.methods) != len(c.proofs)):
+			t.Errorf("%s: %+v, want open with %v", name, got, c.proofs)
+		case c.want != "" && (got.refusal == nil || got.refusal.Code != c.want || len(got.methods) > 0):
+			t.Errorf("%s: %+v, want %s", name, got, c.want)
+		}
+	}
+}

@@ -205,11 +205,13 @@ var (
 	laptop = watchword.Client{
 		Address:   netip.MustParseAddr("203.0.113.7"),
 		UserAgent: "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36",
+		Device:    "Chrome on Windows",
 		RequestID: "laptop",
 	}
 	phone = watchword.Client{
 		Address:   netip.MustParseAddr("2001:db8::17"),
 		UserAgent: "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Mobile/15E148 Safari/604.1",
+		Device:    "Safari on iPhone",
 		RequestID: "phone",
 	}
 )

@@ -50,15 +50,19 @@ type Event struct {
 	Times     int    // above 1 if one row counts several (EventLoginFailed)
 }
 
-const maxRequestID = 128 // bytes; ours has 36, a program that embeds the engine may have its own
+// Bytes of what a program that embeds the engine may set itself: the server's request
+// id has 36, its device names have at most 64.
+const (
+	maxRequestID = 128
+	maxDevice    = 128
+)
 
 // event starts an Event of a client at now.
 func (e *Engine) event(kind EventKind, c Client, now time.Time) Event {
-	ev := Event{ID: newID(), Kind: kind, At: now, Address: c.address(), RequestID: storable(c.RequestID, maxRequestID), Times: 1}
-	if c.UserAgent != "" {
-		ev.Device = e.devices.Name(c.UserAgent)
+	return Event{
+		ID: newID(), Kind: kind, At: now, Address: c.address(), Device: c.device(),
+		RequestID: storable(c.RequestID, maxRequestID), Times: 1,
 	}
-	return ev
 }
 
 // failuresPer is how long the failed sign-ins of one account and client network

@@ -69,6 +69,12 @@ const (
 	// The standard library lets a pattern switch its cross-origin check off.
 	unwantedCall = "AddInsecureBypassPattern"
 
+	// Only the door opens sessions: doorCall stands in doorFunc and nowhere else. The
+	// stores implement it, and the suite of the stores tests it.
+	doorCall = "InsertSession"
+	doorFile = "entry.go"
+	doorFunc = "admit"
+
 	maxRootFiles    = 36
 	maxRootLines    = 7500
 	maxFileLines    = 500
@@ -86,6 +92,12 @@ func TestImportsPointInward(t *testing.T) {
 func TestNothingUnwantedIsUsed(t *testing.T) {
 	t.Parallel()
 	reportFaults(t, unwantedFaults(readHouse(t, os.DirFS("."))))
+}
+
+// A session is opened in one place, so that no flow can leave a check out.
+func TestNothingButTheDoorOpensASession(t *testing.T) {
+	t.Parallel()
+	reportFaults(t, doorFaults(readHouse(t, os.DirFS("."))))
 }
 
 func TestFilesAndFunctionsStayReadable(t *testing.T) {
@@ -141,6 +153,11 @@ func TestEveryRuleOfTheHouseCanFail(t *testing.T) {
 		{"work before main", "server/a.go", "package server\nfunc init() {}\n", "server/a.go:2: func init"},
 		{"a hole in the cross-origin check", "server/a.go", "package server\nfunc f(c guard) { c." + unwantedCall + "(`/`) }\n", unwantedCall},
 		{"a duration without a unit", "server/a.go", "package server\nvar a = slog.Duration(`took`, 1)\n", "slog.Duration"},
+		{"a second door", "login.go", "package watchword\nfunc login(tx Tx) { tx.InsertSession() }\n", "login.go:2: InsertSession"},
+		{"a second door beside the first", "entry.go", "package watchword\nfunc login(tx Tx) { tx.InsertSession() }\n", "entry.go:2: InsertSession"},
+		{"a door at the edge", "server/a.go", "package server\nfunc f(tx Tx) { tx.InsertSession() }\n", "server/a.go:2: InsertSession"},
+		{"the door", "entry.go", "package watchword\nfunc admit(tx Tx) { tx.InsertSession() }\n", ""},
+		{"the suite of the stores", "store/storetest/a.go", "package storetest\nfunc f(tx Tx) { tx.InsertSession() }\n", ""},
 		{"a file that does not parse", "server/a.go", "package server\nfunc {\n", "server/a.go:2"},
 
 		{"a long file", "server/a.go", "package server\n" + strings.Repeat("//\n", maxFileLines), "server/a.go has 501 lines"},
@@ -202,7 +219,7 @@ func reportFaults(t *testing.T, faults []string) {
 }
 
 func allFaults(files []file) []string {
-	return slices.Concat(importFaults(files), unwantedFaults(files), budgetFaults(files))
+	return slices.Concat(importFaults(files), unwantedFaults(files), doorFaults(files), budgetFaults(files))
 }
 
 // file is one Go file of this module.
@@ -355,6 +372,25 @@ func unwantedFaults(files []file) []string {
 			if fn.Recv == nil && fn.Name.Name == "init" {
 				faults = append(faults, fmt.Sprintf("%s: func init: do the work in a function that main calls", f.at(fn)))
 			}
+		}
+	}
+	return faults
+}
+
+func doorFaults(files []file) []string {
+	var faults []string
+	for _, f := range files {
+		if f.test || covers("store/*", f.pkg) {
+			continue
+		}
+		for _, fn := range functions(f) {
+			isDoor := f.path == doorFile && fn.Name.Name == doorFunc
+			ast.Inspect(fn, func(n ast.Node) bool {
+				if call, ok := n.(*ast.SelectorExpr); ok && call.Sel.Name == doorCall && !isDoor {
+					faults = append(faults, fmt.Sprintf("%s: %s: open sessions through %s in %s", f.at(n), doorCall, doorFunc, doorFile))
+				}
+				return true
+			})
 		}
 	}
 	return faults

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/watchword-auth/watchword/internal/knowndevice"
 	"github.com/watchword-auth/watchword/internal/passhash"
 	"github.com/watchword-auth/watchword/internal/password"
@@ -77,10 +75,11 @@ func (e *Engine) loginRight(ctx context.Context, a attempt, r LoginRequest) (*Si
 	}
 	user := a.user
 	user.PasswordHash = hash
-	entry, err := e.newEntry(ctx, e.newSession(user.ID, r.Persistent, r.Client, a.at), r.Replaces)
+	entry, err := e.newEntry(ctx, entry{user: user, proofs: []proof{proofPassword}, persistent: r.Persistent, client: r.Client, at: a.at}, r.Replaces)
 	if err != nil {
 		return nil, err
 	}
+	var session Session
 	var events []Event
 	err = e.store.Update(ctx, func(tx Tx) error {
 		unchanged, err := tx.ReplacePassword(ctx, user.ID, a.user.PasswordHash, hash)
@@ -93,14 +92,14 @@ func (e *Engine) loginRight(ctx context.Context, a attempt, r LoginRequest) (*Si
 		if err := refund(ctx, tx, a.failure...); err != nil {
 			return err
 		}
-		events, err = e.openSession(ctx, tx, entry, e.event(EventLogin, r.Client, a.at))
+		session, events, err = e.admit(ctx, tx, entry, e.event(EventLogin, r.Client, a.at))
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	e.announce(events...)
-	return e.signInOn(a.device, user, entry.session)
+	return e.signInOn(a.device, user, session)
 }
 
 // loginFields returns the canonical address, or says what is missing.
@@ -136,101 +135,14 @@ func mayLogin(u User, passwordRight bool, mode SignupMode) *Error {
 	switch {
 	case !passwordRight:
 		return invalidCredentials()
-	case u.Disabled():
-		return accountDisabled()
-	case u.ID == "", mode == SignupVerified && !u.Verified(): // a sign-up that waits, or an account that does
-		return refuse(CodeEmailNotVerified, "Confirm your e-mail address first: open the link in the mail we sent, or ask for a new one.")
+	case u.ID == "": // a waiting sign-up
+		return emailNotVerified()
 	}
-	return nil
-}
-
-func accountDisabled() *Error {
-	return refuse(CodeAccountDisabled, "This account is disabled. Ask the people who run this service.")
+	return decideEntry(u, mode, []proof{proofPassword}).refusal
 }
 
 func invalidCredentials() *Error {
 	return refuse(CodeInvalidCredentials, "The e-mail address or the password is wrong.")
-}
-
-// newSession is what a sign-in starts with.
-func (e *Engine) newSession(id UserID, persistent bool, c Client, now time.Time) Session {
-	return Session{
-		ID:              SessionID(newID()),
-		UserID:          id,
-		Rotation:        Rotation{Forgiven: NeverForgiven, RotatedAt: now, RotatedBy: AgentOf(c.UserAgent)},
-		RefreshKey:      e.keys.refreshNumber(now),
-		Persistent:      persistent,
-		Device:          e.devices.Name(c.UserAgent),
-		Address:         c.address(),
-		AuthenticatedAt: now,
-		Methods:         []string{"pwd"},
-		CreatedAt:       now,
-		ExpiresAt:       now.Add(e.opts.Sessions.Max),
-	}
-}
-
-// An entry is a session that is about to open.
-type entry struct {
-	session  Session
-	replaces SessionID // the session whose cookie it overwrites; empty: none
-}
-
-// newEntry finds out which session ends when this one opens: that of the refresh
-// token, if it is genuine. The token is not judged.
-func (e *Engine) newEntry(ctx context.Context, s Session, replaces Secret) (entry, error) {
-	presented, err := e.keys.parseRefresh(ctx, replaces)
-	switch {
-	case err == nil:
-		return entry{s, SessionID(uuid.UUID(presented.Session).String())}, nil
-	case CodeOf(err) == CodeInternal:
-		return entry{}, err
-	}
-	return entry{s, ""}, nil
-}
-
-// openSession ends the session that this one replaces, makes room and inserts it: in
-// this order, so that a clock that was set back can't make the new one the oldest. It
-// returns the events to announce: that of the session and what else it recorded.
-func (e *Engine) openSession(ctx context.Context, tx Tx, n entry, event Event) ([]Event, error) {
-	event = event.of(n.session.UserID).on(n.session.ID)
-	events := []Event{event}
-	if n.replaces != "" {
-		replaced, err := e.endReplaced(ctx, tx, n.replaces, event)
-		if err != nil {
-			return nil, err
-		}
-		events = append(events, replaced...)
-	}
-	if _, err := tx.EndOldestSessions(ctx, n.session.UserID, e.opts.MaxSessions-1, EndedTooMany, n.session.CreatedAt); err != nil {
-		return nil, err
-	}
-	if err := tx.InsertSession(ctx, n.session); err != nil {
-		return nil, err
-	}
-	for _, one := range events {
-		if err := tx.InsertEvent(ctx, one); err != nil {
-			return nil, err
-		}
-	}
-	return events, nil
-}
-
-// endReplaced ends a session whose cookie a sign-in overwrites, unless it has ended.
-// The event of the sign-in says who and when.
-func (e *Engine) endReplaced(ctx context.Context, tx Tx, id SessionID, event Event) ([]Event, error) {
-	old, _, err := tx.Session(ctx, id)
-	if errors.Is(err, ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	ended, err := tx.EndSession(ctx, id, EndedReplaced, event.At)
-	if err != nil || !ended {
-		return nil, err
-	}
-	event.ID, event.Kind = newID(), EventSessionEnded
-	return []Event{event.of(old.UserID).on(id).because(string(EndedReplaced))}, nil
 }
 
 // signInOn makes the tokens of a new session, and that of the device.

@@ -67,12 +67,13 @@ func (e *Engine) SignUp(ctx context.Context, r SignUpRequest) (*SignIn, error) {
 		return nil, e.signUpByMail(ctx, user, r.Client, now)
 	}
 
-	entry, err := e.newEntry(ctx, e.newSession(user.ID, true, r.Client, now), r.Replaces)
+	entry, err := e.newEntry(ctx, entry{user: user, proofs: []proof{proofPassword}, persistent: true, client: r.Client, at: now}, r.Replaces)
 	if err != nil {
 		return nil, err
 	}
+	var session Session
 	var events []Event
-	event := e.event(EventSignup, r.Client, now).of(user.ID).on(entry.session.ID)
+	event := e.event(EventSignup, r.Client, now).of(user.ID)
 	err = e.store.Update(ctx, func(tx Tx) error {
 		ours, err := tx.InsertUser(ctx, user, now)
 		if err != nil {
@@ -84,7 +85,7 @@ func (e *Engine) SignUp(ctx context.Context, r SignUpRequest) (*SignIn, error) {
 		if err := e.post(ctx, tx, mailTo(MailVerify, user, event)); err != nil {
 			return err
 		}
-		events, err = e.openSession(ctx, tx, entry, event)
+		session, events, err = e.admit(ctx, tx, entry, event)
 		return err
 	})
 	if err != nil {
@@ -92,7 +93,7 @@ func (e *Engine) SignUp(ctx context.Context, r SignUpRequest) (*SignIn, error) {
 	}
 	e.announce(events...)
 	e.wakeOutbox()
-	return e.signInOn(knowndevice.ID{}, user, entry.session)
+	return e.signInOn(knowndevice.ID{}, user, session)
 }
 
 // A Signup waits for its address to be proven (SignupVerified). It is no account.

@@ -168,11 +168,12 @@ func (e *Engine) verifyByPassword(ctx context.Context, box mailbox, r VerifyRequ
 		return nil, err
 	}
 	owner := ownerAfter(box.account, winner, box.link.Email, now)
-	entry, err := e.newEntry(ctx, e.newSession(owner.ID, r.Persistent, r.Client, now), r.Replaces)
+	entry, err := e.newEntry(ctx, entry{user: owner, proofs: []proof{proofPassword}, persistent: r.Persistent, client: r.Client, at: now}, r.Replaces)
 	if err != nil {
 		return nil, err
 	}
-	verified := e.event(EventEmailVerified, r.Client, now).of(owner.ID).on(entry.session.ID)
+	verified := e.event(EventEmailVerified, r.Client, now).of(owner.ID).on(entry.id)
+	var session Session
 	var events []Event
 	err = e.store.Update(ctx, func(tx Tx) error {
 		if err := e.settle(ctx, tx, box, winner, owner); err != nil {
@@ -184,7 +185,7 @@ func (e *Engine) verifyByPassword(ctx context.Context, box mailbox, r VerifyRequ
 		if err := tx.InsertEvent(ctx, verified); err != nil {
 			return err
 		}
-		events, err = e.openSession(ctx, tx, entry, e.event(EventLogin, r.Client, now))
+		session, events, err = e.admit(ctx, tx, entry, e.event(EventLogin, r.Client, now))
 		return err
 	})
 	if err != nil {
@@ -192,7 +193,7 @@ func (e *Engine) verifyByPassword(ctx context.Context, box mailbox, r VerifyRequ
 	}
 	e.announce(verified)
 	e.announce(events...)
-	return e.signInOn(a.device, owner, entry.session)
+	return e.signInOn(a.device, owner, session)
 }
 
 // A candidate is a password that may come with a link: of the account (SignupID

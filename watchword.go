@@ -14,7 +14,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/watchword-auth/watchword/internal/clientip"
-	"github.com/watchword-auth/watchword/internal/device"
 	"github.com/watchword-auth/watchword/internal/passhash"
 	"github.com/watchword-auth/watchword/internal/seal"
 	"github.com/watchword-auth/watchword/internal/steadyclock"
@@ -125,6 +124,7 @@ const (
 type Client struct {
 	Address   netip.Addr // after trusted proxies; invalid: unknown
 	UserAgent string
+	Device    string // a name for people, such as "Firefox on Linux"; at most 64 characters; empty: unknown
 	RequestID string
 
 	// DeviceToken is the SignIn.DeviceToken that the client kept of an earlier
@@ -140,7 +140,6 @@ type Engine struct {
 	opts    Options
 	hashing hashing
 	keys    *keyring
-	devices *device.Namer
 	log     *slog.Logger
 	count   counters
 	clock   *steadyclock.Clock
@@ -196,7 +195,6 @@ func New(ctx context.Context, store Store, opts Options) (*Engine, error) {
 		clocked: clocked,
 		opts:    opts,
 		keys:    keys,
-		devices: device.New(),
 		log:     opts.Log,
 		hashing: hashing{
 			pool:   passhash.NewPool(opts.HashWorkers, opts.HashQueue),
@@ -314,6 +312,8 @@ func isID(text string) bool {
 
 // key names a client for limits and for the fairness of the hash pool.
 func (c Client) key() string { return clientip.Key(c.Address) }
+
+func (c Client) device() string { return storable(c.Device, maxDevice) }
 
 func (c Client) address() string {
 	if !c.Address.IsValid() {

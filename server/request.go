@@ -12,6 +12,7 @@ func (s *Server) clientOf(w http.ResponseWriter, r *http.Request) watchword.Clie
 	return watchword.Client{
 		Address:   s.proxies.Client(r.RemoteAddr, r.Header.Values("X-Forwarded-For")),
 		UserAgent: r.UserAgent(),
+		Device:    s.devices.Name(r.UserAgent()),
 		RequestID: w.Header().Get(requestIDHeader),
 
 		DeviceToken: watchword.Secret(s.knownCookie().Value(r)),

@@ -19,6 +19,7 @@ import (
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/clientip"
+	"github.com/watchword-auth/watchword/internal/device"
 	"github.com/watchword-auth/watchword/internal/weborigin"
 )
 
@@ -81,6 +82,7 @@ type Server struct {
 	proxies  clientip.Trusted
 	metrics  *metrics
 	streams  *streams
+	devices  *device.Namer
 	face     *face
 	document []byte // OpenAPI
 	log      *slog.Logger
@@ -105,6 +107,7 @@ func New(engine *watchword.Engine, opts Options) (*Server, error) {
 		https:   public.Scheme == "https",
 		crossed: http.NewCrossOriginProtection(),
 		streams: newStreams(),
+		devices: device.New(),
 
 		refusals: newRefusalLog(),
 	}

@@ -1,0 +1,145 @@
+package watchword
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// The one door. Every flow that opens a session ends in admit, and admit is the only
+// caller of InsertSession. Most published bypasses of second factors were a flow that
+// opened a session by itself (Kratos CVE-2024-45042, Zitadel CVE-2025-64103).
+//
+// A flow proves something first: a password, later a passkey or a provider. The pure
+// decideEntry then says whether the proofs are enough for this account.
+
+// A proof is one thing that a flow has verified, as `amr` names it (RFC 8176).
+type proof string
+
+const proofPassword proof = "pwd"
+
+// An entry asks for a session. Only newEntry completes it.
+type entry struct {
+	user       User // as the flow leaves it, its row locked by the flow's own statement
+	proofs     []proof
+	persistent bool
+	client     Client
+	at         time.Time
+
+	id       SessionID // of the new session
+	replaces SessionID // the session whose cookie the new one overwrites; empty: none
+}
+
+// newEntry gives the session its id and finds the session that it replaces: that of the
+// refresh token, if the token is genuine. The token is not judged.
+func (e *Engine) newEntry(ctx context.Context, n entry, replaces Secret) (entry, error) {
+	n.id = SessionID(newID())
+	presented, err := e.keys.parseRefresh(ctx, replaces)
+	switch {
+	case err == nil:
+		n.replaces = SessionID(uuid.UUID(presented.Session).String())
+	case CodeOf(err) == CodeInternal:
+		return entry{}, err
+	}
+	return n, nil
+}
+
+// A decision is what decideEntry says: open a session with these methods, or refuse.
+type decision struct {
+	methods []string // `amr` of the session
+	refusal *Error   // nil: open
+}
+
+// decideEntry decides whether proofs open a session of an account.
+func decideEntry(u User, mode SignupMode, proofs []proof) decision {
+	switch {
+	case u.Disabled():
+		return decision{refusal: accountDisabled()}
+	case mode == SignupVerified && !u.Verified():
+		return decision{refusal: emailNotVerified()}
+	case len(proofs) == 0:
+		return decision{refusal: invalidCredentials()}
+	}
+	methods := make([]string, len(proofs))
+	for i, p := range proofs {
+		methods[i] = string(p)
+	}
+	return decision{methods: methods}
+}
+
+// admit opens the session of an entry in the flow's transaction, or returns the
+// refusal of decideEntry. It ends the replaced session, makes room and inserts, in
+// this order: after a clock was set back, the new session must not count as the oldest.
+// It also returns the events to announce after the commit; event is the flow's own.
+func (e *Engine) admit(ctx context.Context, tx Tx, n entry, event Event) (Session, []Event, error) {
+	decided := decideEntry(n.user, e.opts.Signup, n.proofs)
+	if decided.refusal != nil {
+		return Session{}, nil, decided.refusal
+	}
+	session := e.newSession(n, decided.methods)
+	events := []Event{event.of(n.user.ID).on(n.id)}
+	if n.replaces != "" {
+		replaced, err := e.endReplaced(ctx, tx, n.replaces, events[0])
+		if err != nil {
+			return Session{}, nil, err
+		}
+		events = append(events, replaced...)
+	}
+	if _, err := tx.EndOldestSessions(ctx, n.user.ID, e.opts.MaxSessions-1, EndedTooMany, n.at); err != nil {
+		return Session{}, nil, err
+	}
+	if err := tx.InsertSession(ctx, session); err != nil {
+		return Session{}, nil, err
+	}
+	for _, one := range events {
+		if err := tx.InsertEvent(ctx, one); err != nil {
+			return Session{}, nil, err
+		}
+	}
+	return session, events, nil
+}
+
+// newSession is the session that an entry opens.
+func (e *Engine) newSession(n entry, methods []string) Session {
+	return Session{
+		ID:              n.id,
+		UserID:          n.user.ID,
+		Rotation:        Rotation{Forgiven: NeverForgiven, RotatedAt: n.at, RotatedBy: AgentOf(n.client.UserAgent)},
+		RefreshKey:      e.keys.refreshNumber(n.at),
+		Persistent:      n.persistent,
+		Device:          n.client.device(),
+		Address:         n.client.address(),
+		AuthenticatedAt: n.at,
+		Methods:         methods,
+		CreatedAt:       n.at,
+		ExpiresAt:       n.at.Add(e.opts.Sessions.Max),
+	}
+}
+
+// endReplaced ends the session whose cookie a sign-in overwrites, unless it has ended.
+// The event of the sign-in says who and when.
+func (e *Engine) endReplaced(ctx context.Context, tx Tx, id SessionID, event Event) ([]Event, error) {
+	old, _, err := tx.Session(ctx, id)
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	ended, err := tx.EndSession(ctx, id, EndedReplaced, event.At)
+	if err != nil || !ended {
+		return nil, err
+	}
+	event.ID, event.Kind = newID(), EventSessionEnded
+	return []Event{event.of(old.UserID).on(id).because(string(EndedReplaced))}, nil
+}
+
+func accountDisabled() *Error {
+	return refuse(CodeAccountDisabled, "This account is disabled. Contact the people who run this service.")
+}
+
+func emailNotVerified() *Error {
+	return refuse(CodeEmailNotVerified, "Confirm your email address first: open the link that we emailed you, or request a new one.")
+}
