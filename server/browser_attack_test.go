@@ -21,7 +21,7 @@ import (
 // What a thief, another site and the next person at the machine get out of the pages,
 // in a browser.
 
-const reused = "You were signed out because an old copy of this session was used: perhaps somebody copied it."
+const reused = "You were signed out because an old copy of your session was used. Somebody may have copied it."
 
 // prove marks an address as proven: only a proven address gets notices.
 func (s *service) prove(t *testing.T, email watchword.Address) {

@@ -27,6 +27,14 @@ type sight struct {
 
 func at(path string) func(*tab) { return func(b *tab) { b.visit(path) } }
 
+// afterRedirect opens a page as a redirect of the server does, with its notice.
+func afterRedirect(path, name, said string) func(*tab) {
+	return func(b *tab) {
+		command(b, network.SetCookie, network.SetCookieParams{Name: "watchword-notice", Value: name + "." + said, URL: b.url, Path: "/"})
+		b.visit(path + "?" + name + "=" + said)
+	}
+}
+
 // sights are all of them, in an order that a browser can go through.
 func sights(s *service) []sight {
 	var link watchword.Message
@@ -35,7 +43,7 @@ func sights(s *service) []sight {
 		{"error", at("/nothing-here")},
 		{"docs", at("/docs")},
 		{"login", at("/login")},
-		{"login-reused", at("/login?why=reused")},
+		{"login-reused", afterRedirect("/login", "why", "reused")},
 		{"login-refused", func(b *tab) { b.signIn("ada@example.com", otherPassword) }},
 		{"signup", at("/signup")},
 		{"signup-refused", func(b *tab) {
@@ -90,7 +98,7 @@ func sights(s *service) []sight {
 			b.press("Confirm address")
 			b.visit("/account")
 		}},
-		{"account-done", at("/account?done=others")},
+		{"account-done", afterRedirect("/account", "done", "others")},
 		{"account-refused", func(b *tab) {
 			b.visit("/account")
 			b.fillIn("Password", "Current password", otherPassword)

@@ -27,6 +27,7 @@ func TestOptionsThatWouldNotWorkAreRefused(t *testing.T) {
 		"invalid Cookie.Domain":  {PublicURL: https, CookieName: "mine", CookieDomain: "exa mple"},
 		"engine's":               {},
 		"Options.TrustedProxies": {PublicURL: https, TrustedProxies: []string{"0.0.0.0/0"}},
+		"Options.DevMail":        {PublicURL: https, DevMail: letterbox{}},
 		"Options.AllowedOrigins": {PublicURL: https, AllowedOrigins: []string{"https://App.example.com"}},
 	} {
 		_, err := server.New(engine, opts)

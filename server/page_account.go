@@ -63,7 +63,7 @@ func (s *Server) accountPage(w http.ResponseWriter, r *http.Request, who watchwo
 	if err != nil {
 		return err
 	}
-	if done := "done." + flash(r, "done"); v.T(done) != done {
+	if done := "done." + s.flash(w, r, "done"); v.T(done) != done {
 		v.Notice = v.T(done)
 	}
 	return s.show(w, http.StatusOK, v)

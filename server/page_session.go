@@ -4,6 +4,8 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
+	"time"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/tokencookie"
@@ -170,20 +172,43 @@ func (s *Server) comeAgain(w http.ResponseWriter, r *http.Request) error {
 	return s.show(w, http.StatusOK, v)
 }
 
-// flash returns what a redirect of this server tells the next page. A link of another
-// site tells nothing: it could claim that a password is changed.
-func flash(r *http.Request, name string) string {
-	switch r.Header.Get("Sec-Fetch-Site") {
-	case "cross-site", "same-site":
+// noticeLife is how long a browser may take to follow a redirect.
+const noticeLife = time.Minute
+
+// noticeCookie holds what a redirect tells the next page, such as "why.reused". Only
+// this server can set it, so a link of a stranger can't raise an alarm or claim that a
+// password was changed.
+func (s *Server) noticeCookie() tokencookie.Cookie {
+	name := "watchword-notice"
+	if s.https {
+		name = "__Host-" + name
+	}
+	return tokencookie.Cookie{Name: name, Secure: s.https, SameSite: http.SameSiteLaxMode}
+}
+
+// flash returns what the query says, once, if a redirect of this server said so too.
+func (s *Server) flash(w http.ResponseWriter, r *http.Request, name string) string {
+	cookie := s.noticeCookie()
+	said, isSaid := strings.CutPrefix(cookie.Value(r), name+".")
+	if !isSaid {
 		return ""
 	}
-	return r.URL.Query().Get(name)
+	cookie.Clear(w)
+	if said != r.URL.Query().Get(name) {
+		return ""
+	}
+	return said
 }
 
 // redirect leads on after a form (RFC 9110, section 15.4.4).
 func (s *Server) redirect(w http.ResponseWriter, target string, query url.Values) {
 	if query.Get("why") == "" {
 		query.Del("why")
+	}
+	for _, name := range []string{"why", "done"} {
+		if said := query.Get(name); said != "" {
+			s.noticeCookie().Set(w, name+"."+said, noticeLife)
+		}
 	}
 	if len(query) > 0 {
 		target += "?" + query.Encode()

@@ -35,7 +35,7 @@ func (s *Server) signPage(w http.ResponseWriter, r *http.Request, page string) e
 		return nil
 	}
 	v := s.signView(r, page, query)
-	switch why := cmp.Or(who.why, flash(r, "why")); why {
+	switch why := cmp.Or(who.why, s.flash(w, r, "why")); why {
 	case "ended", "reused":
 		v.Problem = v.T("why." + why)
 	case "out", "deleted":

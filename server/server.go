@@ -61,7 +61,8 @@ type Options struct {
 	// none.
 	Dialects []Dialect
 
-	// DevMail shows the development mailbox at /dev/mail. Default: none.
+	// DevMail shows the development mailbox at /dev/mail to anybody who can reach the
+	// server. It needs a loopback PublicURL. Default: none.
 	DevMail Mailbox
 
 	// Draining reports that the server is about to stop: /readyz responds with 503, and
@@ -99,6 +100,9 @@ func New(engine *watchword.Engine, opts Options) (*Server, error) {
 	public, err := parsePublic(opts.PublicURL)
 	if err != nil {
 		return nil, fmt.Errorf("server: Options.PublicURL: %w", err)
+	}
+	if opts.DevMail != nil && !weborigin.IsLoopback(public.Hostname()) {
+		return nil, fmt.Errorf("server: Options.DevMail shows every mail to anybody: not with the public URL %s, use a Mailer that sends", opts.PublicURL)
 	}
 	s := &Server{
 		engine:  engine,

@@ -52,8 +52,8 @@ func (s *Settings) warnings() []string {
 	if s.SigningAlg == "HS256" {
 		all = append(all, "HS256: every service that can check a token can make one,\n  and there is no public key to publish. ES256 has neither fault.")
 	}
-	if s.local() && listensBeyond(s.Listen) {
-		all = append(all, "other machines can reach "+s.Listen+", and with it the mailbox.\n  Write listen=127.0.0.1:8080 unless a container needs it.")
+	if s.MailURL == "" && listensBeyond(s.Listen) {
+		all = append(all, "other machines can reach "+s.Listen+", and with it every mail at /dev/mail.\n  Write listen=127.0.0.1:8080 unless a container needs it.")
 	}
 	if s.AdminListen != "" && listensBeyond(s.AdminListen) {
 		all = append(all, "other machines can reach metrics at "+s.AdminListen+".\n  Write admin-listen=127.0.0.1:9090 unless a firewall stands before it.")

@@ -64,6 +64,7 @@ type Settings struct {
 
 	MailURL  watchword.Secret `name:"mail-url" secret:"password" group:"mail" help:"smtp://user:password@host:587 (STARTTLS) or smtps://…:465; empty: the development mailbox."`
 	MailFrom string           `name:"mail-from" group:"mail" help:"Sender of mails, as in: Example <no-reply@example.com>."`
+	DevMail  string           `name:"dev-mail" default:"loopback" oneof:"loopback,any" group:"mail" help:"any: the development mailbox works also when other machines can reach listen. They can read every mail then, with its links."`
 
 	Limits              string          `name:"limits" default:"on" oneof:"on,off" group:"limits" help:"off only with a loopback public URL, for load tests."`
 	LimitFailedPassword watchword.Limit `name:"limit-failed-passwords" default:"10/15m" group:"limits" help:"Failed passwords of one account from one client network."`

@@ -46,6 +46,7 @@ var settingRules = []struct {
 	{"hash-cost", hashCostProblem},
 	{"mail-url", mailURLProblem},
 	{"mail-from", mailFromProblem},
+	{"dev-mail", devMailProblem},
 	{"limits", limitsProblem},
 }
 
@@ -275,6 +276,14 @@ func mailURLProblem(s *Settings) string {
 		return ""
 	}
 	return "is missing: the development mailbox is for loopback public URLs only. Write smtp://user:password@host:587."
+}
+
+func devMailProblem(s *Settings) string {
+	if s.MailURL != "" || s.DevMail == "any" || !s.local() || listenProblem(s.Listen) != "" || !listensBeyond(s.Listen) {
+		return ""
+	}
+	return fmt.Sprintf("other machines can reach %s, and with it the development mailbox, which shows every mail to anybody. "+
+		"Write listen=127.0.0.1:8080 or a mail-url; or dev-mail=any if a firewall stands before it.", s.Listen)
 }
 
 func mailFromProblem(s *Settings) string {

@@ -72,6 +72,11 @@ var refusals = []struct {
 	{name: "prefix with a domain", args: "--cookie-name=__Host-a --cookie-domain=example.com " + public + " " + smtp + " " + from, want: []string{"cookie-name…browsers refuse a __Host- cookie…"}},
 	{name: "cookie name with a blank", env: []string{"WATCHWORD_COOKIE_NAME=a b"}, want: []string{"cookie-name (environment WATCHWORD_COOKIE_NAME): …is no name…"}},
 
+	{name: "mailbox for everybody", args: "--listen=:8080", want: []string{"dev-mail: other machines can reach :8080…dev-mail=any if a firewall stands before it."}},
+	{name: "mailbox on an address", args: "--listen=192.0.2.1:8080 --public-url=http://localhost:8080", want: []string{"dev-mail: other machines can reach 192.0.2.1:8080…"}},
+	{name: "mailbox on every IPv6 address", args: "--listen=[::]:8080 --public-url=http://localhost:8080", want: []string{"dev-mail: other machines can reach [::]:8080…"}},
+	{name: "mailbox of another kind", args: "--dev-mail=yes", want: []string{"dev-mail…Write one of: loopback, any."}},
+
 	{name: "HS256 without secret", args: "--signing-alg=HS256", want: []string{"signing-secret: is missing, but signing-alg is HS256…"}},
 	// CFG-1
 	{name: "HS256 with a short secret", args: "--signing-alg=HS256", env: []string{"WATCHWORD_SIGNING_SECRET=" + weak}, want: []string{"signing-secret (environment WATCHWORD_SIGNING_SECRET): has 21 bytes…"}},
@@ -278,7 +283,7 @@ func TestEachSourceOfSettingsYieldsToTheOneAbove(t *testing.T) {
 // PW-1
 func TestSomeDefaultsFollowFromOtherSettings(t *testing.T) {
 	t.Parallel()
-	got := effective(t, call{args: []string{"--listen=:9000", "--password-profile=nist"}})
+	got := effective(t, call{args: []string{"--listen=127.0.0.1:9000", "--password-profile=nist"}})
 	if got["public-url"][0] != "http://localhost:9000" || got["password-min"][0] != "15" {
 		t.Errorf("public-url is %q, password-min %q", got["public-url"], got["password-min"])
 	}
