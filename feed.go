@@ -470,9 +470,9 @@ func (e *Engine) signItem(item FeedItem, key accesstoken.Key) (FeedEvent, error)
 	}
 	if item.Session != "" {
 		event.Kind, event.Session = secevent.SessionRevoked, string(item.Session)
-		event.By, event.Why = initiator(item.Why), string(item.Why)
+		event.Initiator, event.Reason = initiator(item.Why), string(item.Why)
 	} else {
-		event.Kind, event.User, event.By = secevent.ClaimsChanged, string(item.User), "admin"
+		event.Kind, event.User, event.Initiator = secevent.ClaimsChanged, string(item.User), "admin"
 	}
 	event.ID = strconv.FormatInt(item.Number, 10) + "-" + event.Session + event.User
 	token, err := secevent.Sign(key, event)

@@ -156,7 +156,7 @@ func TestEveryEndOfASessionIsInTheFeed(t *testing.T) {
 				t.Fatalf("it is not in the feed: %+v", events)
 			}
 			got := events[i]
-			if got.Kind != secevent.SessionRevoked || got.Why != string(c.why) || got.By != c.by || got.Number < 1 {
+			if got.Kind != secevent.SessionRevoked || got.Reason != string(c.why) || got.Initiator != c.by || got.Number < 1 {
 				t.Errorf("got %+v", got)
 			}
 			if now := r.clock.Now().Unix(); got.At > now || got.At < now-60 || got.IssuedAt != now {

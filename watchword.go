@@ -288,7 +288,7 @@ func (e *Engine) readClock(ctx context.Context) error {
 	if e.clocked == nil {
 		return nil
 	}
-	err := e.clock.Read(func() (time.Time, error) { return e.clocked.Clock(ctx) })
+	err := e.clock.Sample(func() (time.Time, error) { return e.clocked.Clock(ctx) })
 	if err != nil {
 		return fmt.Errorf("read clock of the store: %w", err)
 	}

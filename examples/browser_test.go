@@ -201,21 +201,21 @@ func (b *tab) hide() {
 
 func (b *tab) visit(where string) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, browsertest.Patience)
+	ctx, cancel := context.WithTimeout(b.ctx, browsertest.Timeout)
 	defer cancel()
 	must(b.t, chromedp.Do(ctx, chromedp.Navigate(where)))
 }
 
 func (b *tab) reload() {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, browsertest.Patience)
+	ctx, cancel := context.WithTimeout(b.ctx, browsertest.Timeout)
 	defer cancel()
 	must(b.t, chromedp.Do(ctx, chromedp.Reload()))
 }
 
 func see[T any](b *tab, function string, args ...any) T {
 	b.t.Helper()
-	value, err := browsertest.Look[T](b.ctx, function, args...)
+	value, err := browsertest.Evaluate[T](b.ctx, function, args...)
 	if err != nil {
 		b.t.Fatalf("%s: %v", function, err)
 	}
@@ -226,14 +226,14 @@ func see[T any](b *tab, function string, args ...any) T {
 func (b *tab) await(what, function string, before func(), args ...any) {
 	b.t.Helper()
 	var err error
-	for end := time.Now().Add(browsertest.Patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(browsertest.Timeout); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		before()
 		var met bool
-		if met, err = browsertest.Look[bool](b.ctx, function, args...); met {
+		if met, err = browsertest.Evaluate[bool](b.ctx, function, args...); met {
 			return
 		}
 	}
-	text, _ := browsertest.Look[string](b.ctx, `() => document.body.innerText.replace(/token=\S*/g, "token")`)
+	text, _ := browsertest.Evaluate[string](b.ctx, `() => document.body.innerText.replace(/token=\S*/g, "token")`)
 	b.t.Fatalf("it did not come to pass: %s (%v). The page shows:\n%s", what, err, text)
 }
 
@@ -335,5 +335,5 @@ func (a *application) happened(t *testing.T, email, kind string, want int) {
 // fits sees that nothing of a page is cut off.
 func (b *tab) fits(name string) {
 	b.t.Helper()
-	browsertest.Views(b.t, b.ctx, name, func(string) {})
+	browsertest.InEachView(b.t, b.ctx, name, func(string) {})
 }

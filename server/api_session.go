@@ -133,7 +133,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) refresh(w http.ResponseWriter, r *http.Request) error {
-	body, err := apirequest.BodyIfAny[refreshBody](r)
+	body, err := apirequest.OptionalBody[refreshBody](r)
 	if err != nil {
 		return err
 	}
@@ -152,7 +152,7 @@ func (s *Server) refresh(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) logout(w http.ResponseWriter, r *http.Request) error {
-	body, err := apirequest.BodyIfAny[refreshBody](r)
+	body, err := apirequest.OptionalBody[refreshBody](r)
 	if err != nil {
 		return err
 	}
@@ -172,7 +172,7 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) logoutAll(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
-	body, err := apirequest.BodyIfAny[logoutAllBody](r)
+	body, err := apirequest.OptionalBody[logoutAllBody](r)
 	if err != nil {
 		return err
 	}

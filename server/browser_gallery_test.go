@@ -158,7 +158,7 @@ func TestEveryPageFitsAndIsForEverybody(t *testing.T) {
 	axe := installAxe(t)
 	everyPage(t, func(b *tab, name string) {
 		must(t, chromedp.Do(b.ctx, chromedp.Evaluate[chromedp.Void](axe+"; undefined")))
-		browsertest.Views(t, b.ctx, name, func(view string) {
+		browsertest.InEachView(t, b.ctx, name, func(view string) {
 			if view == "phone-dark" {
 				return // has the layout of the one and the colours of the other
 			}

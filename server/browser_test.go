@@ -24,7 +24,7 @@ import (
 // they are on the screen.
 
 // patience is how long a page may take.
-const patience = browsertest.Patience
+const patience = browsertest.Timeout
 
 // The one thing that tests share; TestMain ends it.
 var theChromium browsertest.Chromium
@@ -72,7 +72,7 @@ func (b *tab) speaking(language, agent string) *tab {
 
 // look evaluates an expression in the page.
 func look[T any](b *tab, expression string, args ...any) (T, error) {
-	return browsertest.Look[T](b.ctx, expression, args...)
+	return browsertest.Evaluate[T](b.ctx, expression, args...)
 }
 
 func see[T any](b *tab, expression string, args ...any) T {

@@ -136,7 +136,7 @@ func (f *fakeFeed) event(t testing.TB, change func(*secevent.Event)) string {
 	t.Helper()
 	e := secevent.Event{
 		Issuer: f.url, Audience: f.url, ID: "e", IssuedAt: time.Now().Unix(), At: time.Now().Unix(),
-		Kind: secevent.SessionRevoked, By: "user", Why: "logout",
+		Kind: secevent.SessionRevoked, Initiator: "user", Reason: "logout",
 	}
 	change(&e)
 	token, err := secevent.Sign(f.key, e)

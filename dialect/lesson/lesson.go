@@ -129,7 +129,7 @@ func (d *Dialect) signIn(w http.ResponseWriter, r *http.Request, status int, in 
 }
 
 func (d *Dialect) register(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
-	body, err := apirequest.KnownBody[registerBody](r)
+	body, err := apirequest.LenientBody[registerBody](r)
 	if err != nil {
 		return err
 	}
@@ -147,7 +147,7 @@ func (d *Dialect) register(w http.ResponseWriter, r *http.Request, c watchword.C
 }
 
 func (d *Dialect) login(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
-	body, err := apirequest.KnownBody[loginBody](r)
+	body, err := apirequest.LenientBody[loginBody](r)
 	if err != nil {
 		return err
 	}
@@ -161,7 +161,7 @@ func (d *Dialect) login(w http.ResponseWriter, r *http.Request, c watchword.Clie
 }
 
 func (d *Dialect) renew(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
-	body, err := apirequest.KnownBody[tokenBody](r)
+	body, err := apirequest.LenientBody[tokenBody](r)
 	if err != nil {
 		return err
 	}
@@ -178,7 +178,7 @@ func (d *Dialect) renew(w http.ResponseWriter, r *http.Request, c watchword.Clie
 // logout ends the session of everything that names one, and passes over what can't
 // be read: the lesson's client forgets its refresh token before it sends it.
 func (d *Dialect) logout(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
-	body, _ := apirequest.KnownBody[tokenBody](r)
+	body, _ := apirequest.LenientBody[tokenBody](r)
 	bearer, _ := apirequest.BearerToken(r)
 	for _, access := range append(d.cookie.Values(r), bearer) {
 		if err := d.engine.Logout(r.Context(), watchword.Secret(body.Token), watchword.Secret(access), c); err != nil {

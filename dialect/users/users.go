@@ -155,7 +155,7 @@ func (d *Dialect) signIn(w http.ResponseWriter, r *http.Request, status int, in 
 }
 
 func (d *Dialect) login(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
-	body, err := apirequest.KnownBody[loginBody](r)
+	body, err := apirequest.LenientBody[loginBody](r)
 	if err != nil {
 		return err
 	}
@@ -170,7 +170,7 @@ func (d *Dialect) login(w http.ResponseWriter, r *http.Request, c watchword.Clie
 }
 
 func (d *Dialect) signup(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
-	body, err := apirequest.KnownBody[signupBody](r)
+	body, err := apirequest.LenientBody[signupBody](r)
 	if err != nil {
 		return err
 	}
@@ -292,7 +292,7 @@ func (d *Dialect) bearer(r *http.Request) (watchword.Identity, error) {
 // X-reset-base, else /resetpass on its origin. Which of them a mail may lead to is
 // the engine's to say.
 func (d *Dialect) forgotpass(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
-	body, err := apirequest.KnownBody[forgotBody](r)
+	body, err := apirequest.LenientBody[forgotBody](r)
 	if err != nil {
 		return err
 	}
@@ -308,7 +308,7 @@ func (d *Dialect) forgotpass(w http.ResponseWriter, r *http.Request, c watchword
 }
 
 func (d *Dialect) resetpass(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
-	body, err := apirequest.KnownBody[resetBody](r)
+	body, err := apirequest.LenientBody[resetBody](r)
 	if err != nil {
 		return err
 	}

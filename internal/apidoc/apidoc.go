@@ -1,14 +1,14 @@
-// Package apidoc says what a route of a dialect looks like, for the OpenAPI
-// document that the server makes.
+// Package apidoc describes the routes of a dialect for the OpenAPI document that the
+// server generates.
 package apidoc
 
-// An Operation is one route.
+// An Operation describes one route.
 type Operation struct {
-	Pattern string // method and path, as http.ServeMux has them
+	Pattern string // method and path, in the syntax of http.ServeMux
 	Summary string
-	Bearer  bool // it takes an access token
-	Body    any  // a struct with json tags; nil: it has no body
-	Status  int
-	Answer  any // of that status; nil: none
-	Refusal any // of every other status; a string: plain text
+	Bearer  bool // the route requires an access token
+	Body    any  // request body, a struct with json tags; nil if there is none
+	Status  int  // of a successful response
+	Answer  any  // body of a successful response; nil if there is none
+	Refusal any  // body of every other response; a string means plain text
 }

@@ -1,7 +1,7 @@
-// Package apirequest reads what a request to an API carries: the body and the
-// bearer token, each in one way or not at all.
+// Package apirequest reads the body and the credentials of API requests. It rejects
+// requests that different parsers could interpret differently.
 //
-// It knows HTTP and JSON, not what a request asks for.
+// It handles HTTP and JSON and does not know the meaning of a request.
 package apirequest
 
 import (
@@ -15,36 +15,36 @@ import (
 	"github.com/watchword-auth/watchword/internal/strictjson"
 )
 
-// MaxBody is how many bytes a body may have.
+// MaxBody is the maximum size of a body in bytes.
 const MaxBody = 16 << 10
 
-// An Error says why a request can't be read: never with a word of what was sent.
+// An Error says why a request was rejected. It never contains data from the request.
 type Error struct {
-	Code   string // one of those of errors.go, in the root package
+	Code   string // an error code of the root package (errors.go)
 	Detail string // one plain sentence
 }
 
 func (e *Error) Error() string { return e.Code + ": " + e.Detail }
 
-// Body reads a JSON object with members of T, and with no others. Errors: *Error.
+// Body decodes a JSON object into T and rejects unknown members. Errors are *Error.
 func Body[T any](r *http.Request) (T, error) { return decode[T](r, strictjson.Decode) }
 
-// BodyIfAny is Body for requests that need none, nor a content type. One in chunks
-// is there if its first byte is.
-func BodyIfAny[T any](r *http.Request) (body T, err error) {
+// OptionalBody is like Body, but accepts requests without a body and returns the zero T
+// for them. A chunked request has a body if it contains at least one byte.
+func OptionalBody[T any](r *http.Request) (body T, err error) {
 	if !hasBody(r) {
 		return body, nil
 	}
 	return Body[T](r)
 }
 
-// KnownBody is Body for clients that were written for another server: members
-// that T does not have, and nulls, are passed over, and no body is an empty one.
-func KnownBody[T any](r *http.Request) (body T, err error) {
+// LenientBody is like OptionalBody, but ignores unknown members and nulls. It serves
+// clients that were written for other servers.
+func LenientBody[T any](r *http.Request) (body T, err error) {
 	if !hasBody(r) {
 		return body, nil
 	}
-	return decode[T](r, strictjson.DecodeKnown)
+	return decode[T](r, strictjson.DecodeLenient)
 }
 
 func hasBody(r *http.Request) bool {
@@ -75,10 +75,11 @@ func decode[T any](r *http.Request, read func(io.Reader, int64, any) error) (bod
 	case errors.As(err, &fault):
 		return body, &Error{"BODY_INVALID", strings.ToUpper(fault.Reason[:1]) + fault.Reason[1:] + "."}
 	}
-	return body, &Error{"BODY_INVALID", "The body could not be read to its end."}
+	return body, &Error{"BODY_INVALID", "The body could not be read completely."}
 }
 
-// isJSON wants JSON in UTF-8, and nothing that was packed.
+// isJSON reports whether the body is declared as JSON in UTF-8 without a content
+// encoding.
 func isJSON(r *http.Request) bool {
 	values := r.Header.Values("Content-Type")
 	if len(values) != 1 || r.Header.Get("Content-Encoding") != "" {
@@ -89,8 +90,9 @@ func isJSON(r *http.Request) bool {
 	return err == nil && kind == "application/json" && (!named || strings.EqualFold(charset, "utf-8"))
 }
 
-// CookieToken is the token in the cookie of a name, and "" if there is none. Two of
-// one name may have come from two hosts: neither is taken. Errors: *Error.
+// CookieToken returns the value of the cookie called name, or "" if there is none. It
+// rejects two cookies of that name, because another host of the domain may have set
+// one of them. Errors are *Error.
 func CookieToken(r *http.Request, name string) (string, error) {
 	switch cookies := r.CookiesNamed(name); len(cookies) {
 	case 0:
@@ -98,12 +100,12 @@ func CookieToken(r *http.Request, name string) (string, error) {
 	case 1:
 		return cookies[0].Value, nil
 	}
-	return "", &Error{"AMBIGUOUS_CREDENTIALS", "There are two session cookies. They were cleared: sign in again."}
+	return "", &Error{"AMBIGUOUS_CREDENTIALS", "The request has two session cookies. They were cleared. Sign in again."}
 }
 
-// BearerToken returns the access token of a request (RFC 6750, section 2.1), and
-// "" if there is none. Nowhere else is one looked for: not in the form, not in
-// the query, not in a cookie. Errors: *Error.
+// BearerToken returns the access token in the Authorization header (RFC 6750, section
+// 2.1), or "" if there is none. It never reads the form, the query or cookies. Errors
+// are *Error.
 func BearerToken(r *http.Request) (string, error) {
 	values := r.Header["Authorization"]
 	if len(values) > 1 {
@@ -117,7 +119,7 @@ func BearerToken(r *http.Request) (string, error) {
 		return "", nil
 	}
 	if token = strings.TrimSpace(token); token == "" {
-		token = "-" // named, and not valid
+		token = "-" // an empty token must count as an invalid one, not as absent
 	}
 	return token, nil
 }

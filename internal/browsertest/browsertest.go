@@ -1,7 +1,8 @@
-// Package browsertest runs a real Chromium for tests: one process for those that share
-// it, and for each person a context with cookies, cache and history of its own.
+// Package browsertest runs a real Chromium for tests. Tests share one process. Each
+// simulated user has a separate browser context with its own cookies, cache and
+// history.
 //
-// It knows Chromium and nothing of the pages that are looked at.
+// It knows nothing about the tested pages.
 package browsertest
 
 import (
@@ -23,35 +24,35 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// Skip is the environment variable that lets tests run without Chromium when it is
+// Skip names the environment variable that skips browser tests when its value is
 // "skip". CI never sets it.
 const Skip = "WATCHWORD_TEST_BROWSER"
 
-// Pictures is the environment variable that names a folder for pictures of the pages,
-// for a person to look at.
+// Pictures names the environment variable with the folder for screenshots of the pages.
 const Pictures = "WATCHWORD_TEST_PICTURES"
 
-// Patience is how long a page may take on a machine that is busy with other tests.
-const Patience = 30 * time.Second
+// Timeout is the maximum time for a step in a page, on a machine busy with other tests.
+const Timeout = 30 * time.Second
 
-// A Chromium is one process. It starts when the first page is opened; Stop ends it.
+// A Chromium is one browser process. The first call of Open starts it, and Stop ends
+// it.
 type Chromium struct {
 	once sync.Once
 	ctx  context.Context
 	stop func()
 	err  error
-	said bytes.Buffer
+	log  bytes.Buffer // standard output and standard error
 }
 
-// Open opens a tab in a browser that has not been anywhere before. It is the parent of
-// further tabs of the same person.
+// Open opens a tab in a new, empty browser context and returns its context. Pass it to
+// Tab for further tabs of the same user. Open skips the test in short mode.
 func (c *Chromium) Open(t testing.TB, options ...chromedp.CreateBrowserContextOption) context.Context {
 	t.Helper()
 	if testing.Short() {
-		t.Skip("-short: pages are not opened in a browser")
+		t.Skip("-short: browser tests are skipped")
 	}
 	if os.Getenv(Skip) == "skip" {
-		t.Skip(Skip + "=skip: nothing is known about the pages in a browser")
+		t.Skip(Skip + "=skip: browser tests are skipped")
 	}
 	program, err := exec.LookPath("chromium")
 	if err != nil {
@@ -59,12 +60,12 @@ func (c *Chromium) Open(t testing.TB, options ...chromedp.CreateBrowserContextOp
 	}
 	c.once.Do(func() { c.start(program) })
 	if c.err != nil {
-		t.Fatalf("start chromium: %v\n%s", c.err, c.said.String())
+		t.Fatalf("start chromium: %v\n%s", c.err, c.log.String())
 	}
 	return Tab(t, c.ctx, chromedp.WithNewBrowserContext(options...))
 }
 
-// Stop ends the process, if there is one.
+// Stop ends the process if it was started.
 func (c *Chromium) Stop() {
 	if c.stop != nil {
 		c.stop()
@@ -73,23 +74,24 @@ func (c *Chromium) Stop() {
 
 func (c *Chromium) start(program string) {
 	ctx, end := chromedp.NewExecAllocator(context.Background(), append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.CombinedOutput(&c.said),
+		chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.CombinedOutput(&c.log),
 		chromedp.Flag("lang", "en-US"), chromedp.Flag("accept-lang", "en-US"), chromedp.Flag("hide-scrollbars", true),
-		// To a browser the loopback is safe without TLS; these names lead there and are not.
+		// Browsers treat loopback addresses as secure without TLS. Tests of insecure
+		// origins need other names for 127.0.0.1.
 		chromedp.Flag("host-resolver-rules", "MAP *.test 127.0.0.1"),
-		// Words and times are the same on every machine.
+		// Texts and times must be the same on every machine.
 		chromedp.Env("TZ=UTC", "LANG=en_US.UTF-8", "LANGUAGE=en"))...)
-	ctx, leave := chromedp.NewContext(ctx)
-	c.ctx, c.stop = ctx, func() { leave(); end() }
+	ctx, cancel := chromedp.NewContext(ctx)
+	c.ctx, c.stop = ctx, func() { cancel(); end() }
 	c.err = chromedp.Do(ctx)
 }
 
-// Tab opens another tab beside one that is open. It is closed when the test ends.
+// Tab opens a tab in the browser context of beside. The tab closes when the test ends.
 func Tab(t testing.TB, beside context.Context, options ...chromedp.ContextOption) context.Context {
 	t.Helper()
 	ctx, end := chromedp.NewContext(beside, options...)
 	t.Cleanup(end)
-	if err := chromedp.Do(ctx); err != nil { // its first run: the life of the tab is that of ctx
+	if err := chromedp.Do(ctx); err != nil { // the first run ties the lifetime of the tab to ctx
 		t.Fatal(err)
 	}
 	Command(t, ctx, network.Enable, network.EnableParams{})
@@ -97,10 +99,10 @@ func Tab(t testing.TB, beside context.Context, options ...chromedp.ContextOption
 	return ctx
 }
 
-// Command is one command of the DevTools protocol.
+// Command runs a command of the DevTools protocol and returns its result.
 func Command[P, R any](t testing.TB, tab context.Context, c cdp.Command[P, R], params P) R {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(tab, Patience)
+	ctx, cancel := context.WithTimeout(tab, Timeout)
 	defer cancel()
 	result, err := chromedp.Call(ctx, c, params)
 	if err != nil {
@@ -109,9 +111,10 @@ func Command[P, R any](t testing.TB, tab context.Context, c cdp.Command[P, R], p
 	return result
 }
 
-// Look calls a function of JavaScript in the page, and waits for its promise.
-func Look[T any](tab context.Context, function string, args ...any) (T, error) {
-	ctx, cancel := context.WithTimeout(tab, Patience)
+// Evaluate calls a JavaScript function in the page with args, encoded as JSON. It waits
+// for a returned promise.
+func Evaluate[T any](tab context.Context, function string, args ...any) (T, error) {
+	ctx, cancel := context.WithTimeout(tab, Timeout)
 	defer cancel()
 	text, err := json.Marshal(append([]any{}, args...))
 	if err != nil {
@@ -120,10 +123,10 @@ func Look[T any](tab context.Context, function string, args ...any) (T, error) {
 	return chromedp.Run(ctx, chromedp.Evaluate[T]("("+function+")(..."+string(text)+")", chromedp.EvalAwaitPromise))
 }
 
-// Views shows the page on a desktop and on a phone, in light and in dark, and calls look
-// in each view, such as "phone-dark". The test fails where something of the page goes
-// beyond the edge. Pictures are called after the page and the view.
-func Views(t testing.TB, tab context.Context, name string, look func(view string)) {
+// InEachView shows the page on a phone and a desktop screen, in dark and light mode, and
+// calls check with each view, such as "phone-dark". The test fails if an element extends
+// beyond the right edge. Screenshots are named after the page and the view.
+func InEachView(t testing.TB, tab context.Context, name string, check func(view string)) {
 	t.Helper()
 	for _, screen := range []struct {
 		name          string
@@ -131,10 +134,10 @@ func Views(t testing.TB, tab context.Context, name string, look func(view string
 	}{{"phone", 360, 740}, {"desktop", 1200, 800}} {
 		Command(t, tab, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{
 			Width: screen.width, Height: screen.height, DeviceScaleFactor: 1, Mobile: screen.width < 600})
-		beyond, err := Look[[]string](tab, `(width) => { scrollTo(0, 0); return [...document.querySelectorAll("body, body *")].filter((e) =>
+		beyond, err := Evaluate[[]string](tab, `(width) => { scrollTo(0, 0); return [...document.querySelectorAll("body, body *")].filter((e) =>
       e.checkVisibility() && e.getBoundingClientRect().right > width + 0.5).map((e) => e.outerHTML.slice(0, 200)) }`, screen.width)
 		if err != nil || len(beyond) > 0 {
-			t.Errorf("%s goes beyond the edge of a %s: %q %v", name, screen.name, beyond, err)
+			t.Errorf("%s extends beyond the edge of a %s screen: %q %v", name, screen.name, beyond, err)
 		}
 		for _, scheme := range []string{"dark", "light"} {
 			Command(t, tab, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
@@ -143,15 +146,15 @@ func Views(t testing.TB, tab context.Context, name string, look func(view string
 			if dir := os.Getenv(Pictures); dir != "" {
 				takePicture(t, tab, filepath.Join(dir, name+"-"+view+".png"), screen.width)
 			}
-			look(view)
+			check(view)
 		}
 	}
 }
 
-// takePicture takes the whole page, or of a very long one its beginning.
+// takePicture writes a screenshot of the page, up to a height of 3,000 pixels.
 func takePicture(t testing.TB, tab context.Context, file string, width int64) {
 	t.Helper()
-	height, err := Look[float64](tab, `() => Math.min(document.documentElement.scrollHeight, 3000)`)
+	height, err := Evaluate[float64](tab, `() => Math.min(document.documentElement.scrollHeight, 3000)`)
 	if err != nil {
 		t.Fatal(err)
 	}

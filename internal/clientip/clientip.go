@@ -1,7 +1,7 @@
-// Package clientip finds the network address that a request comes from, through
-// the proxies that are trusted and no others (RFC 7239 section 8.1 says why).
+// Package clientip finds the client IP of a request. It follows X-Forwarded-For through
+// trusted proxies only, because any client can send the header (RFC 7239, section 8.1).
 //
-// It knows addresses and header lines, not requests.
+// It works on addresses and header lines and does not depend on net/http.
 package clientip
 
 import (
@@ -10,14 +10,15 @@ import (
 	"strings"
 )
 
-// maxHops is how many entries of X-Forwarded-For are looked at, from the right.
+// maxHops is the maximum number of X-Forwarded-For entries to read, from the right.
 const maxHops = 32
 
-// Trusted are the proxies whose X-Forwarded-For counts. The zero value trusts
-// none.
+// Trusted is a set of proxies whose X-Forwarded-For header is used. The zero value
+// trusts no proxy.
 type Trusted struct{ prefixes []netip.Prefix }
 
-// ParseTrusted reads prefixes ("10.0.0.0/8") and plain addresses.
+// ParseTrusted parses prefixes ("10.0.0.0/8") and single addresses. It rejects prefixes
+// of length 0 and prefixes with bits beyond their length.
 func ParseTrusted(entries []string) (Trusted, error) {
 	var t Trusted
 	for _, entry := range entries {
@@ -31,7 +32,7 @@ func ParseTrusted(entries []string) (Trusted, error) {
 			prefix = netip.PrefixFrom(addr, addr.BitLen())
 		}
 		if prefix.Bits() == 0 {
-			return Trusted{}, fmt.Errorf("%q trusts everybody, so that anybody could choose their own address: write the networks of your proxies", entry)
+			return Trusted{}, fmt.Errorf("%q trusts every address, so any client could forge its own: write the networks of your proxies", entry)
 		}
 		if prefix.Masked() != prefix {
 			return Trusted{}, fmt.Errorf("%q has bits beyond its length: write %s", entry, prefix.Masked())
@@ -55,10 +56,10 @@ func (t Trusted) has(addr netip.Addr) bool {
 	return false
 }
 
-// Client is the address of the client: the last hop that is not a trusted proxy.
-// remoteAddr is the peer, "address:port"; forwarded are the lines of
-// X-Forwarded-For in their order. Whatever can't be parsed ends the walk at the
-// hop that vouched for it: never at "no address" because of a header.
+// Client returns the client IP: the rightmost hop that is not a trusted proxy.
+// remoteAddr is the peer, "address:port". forwarded contains the X-Forwarded-For lines
+// in order. If an entry is malformed, Client returns the peer's address. The result is
+// invalid only if remoteAddr is malformed.
 func (t Trusted) Client(remoteAddr string, forwarded []string) netip.Addr {
 	client := parsePeer(remoteAddr)
 	hops := strings.Join(forwarded, ",")
@@ -89,8 +90,9 @@ func parsePeer(remoteAddr string) netip.Addr {
 	return peer.Addr().Unmap().WithZone("")
 }
 
-// Key names a client for a limit: an IPv4 address, or the /64 of an IPv6 one,
-// which is what one customer gets. All unknown addresses share one name.
+// Key returns the key of a client for rate limits: the IPv4 address, or the /64 prefix
+// of an IPv6 address, because providers assign at least a /64 to each customer. All
+// invalid addresses share one key.
 func Key(addr netip.Addr) string {
 	switch {
 	case !addr.IsValid():

@@ -1,5 +1,5 @@
-// Package device names a device for people, from what its browser says of
-// itself: "Chrome on Windows". It is a label in a list, never a proof.
+// Package device derives a readable device name from a User-Agent header, such as
+// "Chrome on Windows". The name is a label only; clients can forge the header.
 package device
 
 import (
@@ -12,18 +12,19 @@ import (
 const (
 	unknown = "Unknown device"
 
-	maxUserAgent = 512 // bytes that are looked at
-	maxTool      = 32
+	maxUserAgent = 512 // bytes to parse
+	maxTool      = 32  // bytes of a tool's name
 )
 
-// A Namer names devices. Make one with New; it is safe for concurrent use. The
-// table that it reads user agents with is built at the first use.
+// A Namer derives device names. Create it with New. It is safe for concurrent use. The
+// first use builds the parser's table.
 type Namer struct{ parser func() *useragent.Parser }
 
-// New makes a Namer.
+// New returns a Namer.
 func New() *Namer { return &Namer{parser: sync.OnceValue(useragent.NewParser)} }
 
-// Name returns a name of at most 64 ASCII characters for a User-Agent header.
+// Name returns a device name for a User-Agent header: at most 64 printable ASCII
+// characters, or "Unknown device".
 func (n *Namer) Name(userAgent string) string {
 	userAgent = userAgent[:min(len(userAgent), maxUserAgent)]
 	agent := n.parser().Parse(userAgent)
@@ -45,7 +46,7 @@ func (n *Namer) Name(userAgent string) string {
 	return tool(userAgent)
 }
 
-// tool names a program that calls itself "name/version", such as curl.
+// tool returns the name in a user agent of the form "name/version", such as curl.
 func tool(userAgent string) string {
 	name, _, _ := strings.Cut(userAgent, "/")
 	if name == "" || len(name) > maxTool || strings.ContainsFunc(name, func(r rune) bool {

@@ -7,7 +7,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/device"
 )
 
-func TestDevicesAreNamedForPeople(t *testing.T) {
+func TestNameIsReadable(t *testing.T) {
 	t.Parallel()
 	namer := device.New()
 	for userAgent, want := range map[string]string{
@@ -37,11 +37,11 @@ func FuzzName(f *testing.F) {
 	f.Fuzz(func(t *testing.T, userAgent string) {
 		name := namer.Name(userAgent)
 		if name == "" || len(name) > 64 {
-			t.Fatalf("%q is called %q", userAgent, name)
+			t.Fatalf("name of %q is %q", userAgent, name)
 		}
 		for _, r := range name {
 			if r < ' ' || r > '~' {
-				t.Fatalf("%q is called %q", userAgent, name)
+				t.Fatalf("name of %q is %q", userAgent, name)
 			}
 		}
 	})

@@ -1,8 +1,7 @@
-// Package password decides whether a password may be chosen, and brings every
-// spelling of it to one form.
+// Package password normalizes passwords and checks whether a user may choose one. It
+// checks length, common passwords, and the user's own address and name.
 //
-// It knows lengths, Unicode, and which passwords attackers try first. It does
-// not hash (internal/passhash), asks nobody, and keeps nothing.
+// It does no I/O. Package internal/passhash hashes passwords.
 package password
 
 import (
@@ -14,11 +13,11 @@ import (
 )
 
 var (
-	// ErrTooLong says that a password is longer than 1,024 bytes, as given or
-	// normalised. None that Check accepts is.
+	// ErrTooLong means that a password is longer than 1,024 bytes before or after
+	// normalization. A password that Check accepts is never that long.
 	ErrTooLong = errors.New("password is longer than 1024 bytes")
 
-	// ErrInvalid says that a password is not UTF-8 or holds a NUL.
+	// ErrInvalid means that a password is not valid UTF-8 or contains NUL.
 	ErrInvalid = errors.New("password is not UTF-8 without NUL")
 )
 
@@ -27,10 +26,10 @@ const (
 	maxPoints = 256
 )
 
-// Normalize returns the form of a password that is hashed: Unicode NFKC (UAX
-// #15), so that an é is the same from every keyboard. Nothing is trimmed, folded
-// or cut off. The size is looked at first: normalising is work, and one
-// character may become eighteen.
+// Normalize returns the password in Unicode NFKC (UAX #15), the form to hash. An é is
+// then the same from every keyboard. Normalize does not trim, fold or truncate. It
+// checks the size first to bound the work: one character can expand to eighteen. Errors
+// are ErrTooLong and ErrInvalid.
 func Normalize(raw string) (string, error) {
 	if len(raw) > maxBytes {
 		return "", ErrTooLong
@@ -45,20 +44,19 @@ func Normalize(raw string) (string, error) {
 	return normal, nil
 }
 
-// A Problem is why a password may not be chosen; "" is none.
+// A Problem is the reason why a user may not choose a password; "" means no problem.
 type Problem string
 
 const (
-	TooShort Problem = "too_short" // fewer code points than asked for
+	TooShort Problem = "too_short" // fewer code points than the minimum
 	TooLong  Problem = "too_long"  // more than 256 code points
-	Common   Problem = "common"    // known to be used, or made of words like login and this product's name
-	Personal Problem = "personal"  // made of the owner's address or name
+	Common   Problem = "common"    // a common password, or only words such as login and this product's name
+	Personal Problem = "personal"  // only words of the user's address or name
 )
 
-// Check looks at a normalised password. min is in code points; personal are the
-// e-mail address and the names of whom it will belong to, in any spelling. There
-// are no rules on which kinds of characters it holds (NIST SP 800-63B-4, section
-// 3.1.1.2).
+// Check checks a normalized password. min is in code points. personal contains the
+// user's email address and names, in any spelling. Check does not require particular
+// kinds of characters (NIST SP 800-63B-4, section 3.1.1.2).
 func Check(normal string, min int, personal ...string) Problem {
 	points := utf8.RuneCountInString(normal)
 	if points < min {
@@ -70,13 +68,13 @@ func Check(normal string, min int, personal ...string) Problem {
 	folded := fold(normal)
 	service := serviceWords()
 	switch {
-	case isCommon(folded), madeOf(folded, service):
+	case isCommon(folded), consistsOf(folded, service):
 		return Common
-	case madeOf(folded, append(service, words(personal)...)):
+	case consistsOf(folded, append(service, words(personal)...)):
 		return Personal
 	}
 	return ""
 }
 
-// fold removes the differences that an attacker tries anyway.
+// fold removes differences in case and width, because attackers try such variants.
 func fold(s string) string { return strings.ToLower(norm.NFKC.String(s)) }

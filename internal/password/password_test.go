@@ -13,7 +13,7 @@ import (
 )
 
 // PW-4, PW-6
-func TestNormalizeUnifiesSpellingsAndNothingElse(t *testing.T) {
+func TestNormalizeUnifiesOnlySpellings(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name, raw, want string
@@ -26,11 +26,11 @@ func TestNormalizeUnifiesSpellingsAndNothingElse(t *testing.T) {
 		{"ligature", "o\ufb03ce", "office"},
 		{"full width", "\uff50\uff41\uff53\uff53", "pass"},
 		{"no-break space", "a\u00a0b", "a b"},
-		{"control characters but NUL", "a\tb\x7f", "a\tb\x7f"},
+		{"control characters except NUL", "a\tb\x7f", "a\tb\x7f"},
 		{"emoji", "\U0001f409\U0001f3f3\ufe0f\u200d\U0001f308", "\U0001f409\U0001f3f3\ufe0f\u200d\U0001f308"},
 		{"empty", "", ""},
-		{"as many bytes as may be", strings.Repeat("x", 1024), strings.Repeat("x", 1024)},
-		{"as many code points as may be", strings.Repeat("\U0001f409", 256), strings.Repeat("\U0001f409", 256)},
+		{"maximum bytes", strings.Repeat("x", 1024), strings.Repeat("x", 1024)},
+		{"maximum code points", strings.Repeat("\U0001f409", 256), strings.Repeat("\U0001f409", 256)},
 	} {
 		if got, err := password.Normalize(c.raw); err != nil || got != c.want {
 			t.Errorf("%s: got %q, %v, want %q", c.name, got, err, c.want)
@@ -39,15 +39,15 @@ func TestNormalizeUnifiesSpellingsAndNothingElse(t *testing.T) {
 }
 
 // PW-2, PW-6
-func TestNormalizeRefusesWhatCannotBeHashed(t *testing.T) {
+func TestNormalizeRejectsInvalidPasswords(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name, raw string
 		want      error
 	}{
-		{"a byte too long", strings.Repeat("x", 1025), password.ErrTooLong},
-		{"too long comes before not UTF-8", strings.Repeat("\xff", 1025), password.ErrTooLong},
-		{"too long once normalised", strings.Repeat("\ufdfa", 341), password.ErrTooLong},
+		{"one byte too long", strings.Repeat("x", 1025), password.ErrTooLong},
+		{"too long and not UTF-8", strings.Repeat("\xff", 1025), password.ErrTooLong},
+		{"too long after normalization", strings.Repeat("\ufdfa", 341), password.ErrTooLong},
 		{"NUL", "abc\x00defgh", password.ErrInvalid},
 		{"not UTF-8", "abcdefgh\xff", password.ErrInvalid},
 		{"half a character at the end", "abcdefgh\xe2\x80", password.ErrInvalid},
@@ -71,7 +71,7 @@ func TestLengthIsCountedInCodePoints(t *testing.T) {
 		{"just enough", "zqvkwjxy", 8, ""},
 		{"two bytes each, one short", strings.Repeat("\u00e9", 14), 15, password.TooShort},
 		{"two bytes each, enough", strings.Repeat("\u00e9", 15), 15, ""},
-		{"as long as may be", strings.Repeat("\u00e9", 256), 8, ""},
+		{"maximum length", strings.Repeat("\u00e9", 256), 8, ""},
 		{"one too long", strings.Repeat("\u00e9", 257), 8, password.TooLong},
 		{"empty", "", 8, password.TooShort},
 	} {
@@ -82,7 +82,7 @@ func TestLengthIsCountedInCodePoints(t *testing.T) {
 }
 
 // PW-3, PW-5
-func TestWhatAttackersTryFirstIsRefused(t *testing.T) {
+func TestCheckRejectsCommonPasswords(t *testing.T) {
 	t.Parallel()
 	for want, all := range map[password.Problem][]string{
 		password.Common: {
@@ -106,7 +106,7 @@ func TestWhatAttackersTryFirstIsRefused(t *testing.T) {
 }
 
 // PW-5
-func TestAPasswordIsNotTheOwnersAddressOrName(t *testing.T) {
+func TestCheckRejectsTheUsersAddressAndName(t *testing.T) {
 	t.Parallel()
 	const address, name = "zoltana.bellweather84@mail.example-corp.org", "Zolt\u00e1na Bellweather-O\u2019Harra"
 	for want, all := range map[password.Problem][]string{
@@ -129,7 +129,7 @@ func TestAPasswordIsNotTheOwnersAddressOrName(t *testing.T) {
 	}
 }
 
-func TestShortNamesRefuseLittle(t *testing.T) {
+func TestShortNamesRejectFewPasswords(t *testing.T) {
 	t.Parallel()
 	for _, normal := range []string{strings.Repeat("a", 64), "abababababab!?", "banana split", "io-io-io-io-io"} {
 		if got := password.Check(normal, 8, "a@b.io", "A B", "", " ", "@"); got != "" {
@@ -143,19 +143,19 @@ func TestShortNamesRefuseLittle(t *testing.T) {
 	}
 }
 
-// A filter may hold too much, a little: one in 65,536 for each of at most three
-// questions.
-func TestFewGoodPasswordsAreTakenForCommonOnes(t *testing.T) {
+// The filter has a false positive rate of one in 65,536, and Check queries it up to three
+// times per password.
+func TestCheckRarelyRejectsUncommonPasswords(t *testing.T) {
 	t.Parallel()
-	const asked, allowed = 100_000, 20
-	refused := 0
-	for i := range asked {
+	const total, limit = 100_000, 20
+	rejected := 0
+	for i := range total {
 		if password.Check("zqvkwjxy-"+strconv.Itoa(i)+"-wjxyzqvk", 8) != "" {
-			refused++
+			rejected++
 		}
 	}
-	if refused > allowed {
-		t.Errorf("%d of %d were refused, want at most %d", refused, asked, allowed)
+	if rejected > limit {
+		t.Errorf("%d of %d were rejected, want at most %d", rejected, total, limit)
 	}
 }
 
@@ -170,7 +170,7 @@ func FuzzNormalize(f *testing.F) {
 		normal, err := password.Normalize(raw)
 		if err != nil {
 			if normal != "" {
-				t.Error("an error came with a password")
+				t.Error("Normalize returned both an error and a password")
 			}
 			return
 		}
@@ -178,7 +178,7 @@ func FuzzNormalize(f *testing.F) {
 			t.Errorf("%q was accepted as %q", raw, normal)
 		}
 		if again, err := password.Normalize(normal); err != nil || again != normal {
-			t.Errorf("%q became %q and then %q, %v", raw, normal, again, err)
+			t.Errorf("normalizing %q gave %q and again gave %q, %v", raw, normal, again, err)
 		}
 		if other, err := password.Normalize(norm.NFD.String(raw)); err == nil && other != normal {
 			t.Errorf("%q is %q composed and %q decomposed", raw, normal, other)
@@ -198,12 +198,12 @@ func BenchmarkNormalize(b *testing.B) {
 func BenchmarkCheck(b *testing.B) {
 	for b.Loop() {
 		if password.Check("correct horse battery staple", 8, "anna.bell@example.org", "Anna Bell") != "" {
-			b.Fatal("refused")
+			b.Fatal("rejected")
 		}
 	}
 }
 
-// The worst that a stranger can ask for: every word fits everywhere.
+// The most expensive input that a client can send: every word matches everywhere.
 func BenchmarkCheckLongest(b *testing.B) {
 	normal, name := strings.Repeat("a", 256), strings.Repeat("aaaaaaaaa ", 20)
 	for b.Loop() {

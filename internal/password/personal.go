@@ -8,25 +8,23 @@ import (
 )
 
 const (
-	// A word of fewer bytes is no word: an initial makes no password personal.
+	// minWord is the minimum length of a word in bytes, so that initials do not count.
 	minWord = 3
 
-	// maxFiller is how many digits and signs may stand around the words: a date
-	// of birth, and no more, so that a long random number is not refused for the
-	// name before it.
+	// maxFiller is the maximum number of digits and symbols around the words. It covers
+	// a date of birth. A name with a longer random number is accepted.
 	maxFiller = 8
 )
 
-// serviceWords are what people put into the password of any service, and this
-// one's name.
+// serviceWords returns words that people use in passwords of any service, and the name
+// of this product.
 func serviceWords() []string {
 	return []string{"watchword", "password", "passwort", "passphrase", "secret", "login", "logon", "signin", "signup",
 		"register", "account", "welcome", "admin", "administrator", "user", "guest", "test"}
 }
 
-// words takes addresses and names apart: the whole, what stands on each side of
-// the @, and every run of letters; all of it with and without the apostrophe of
-// an O'Hara.
+// words splits addresses and names: the whole text, both sides of the @, and every run
+// of letters. It returns each with and without apostrophes (O'Hara, OHara).
 func words(personal []string) []string {
 	const apostrophes = "'\u2018\u2019\u02bc"
 	separates := func(r rune) bool { return !unicode.IsLetter(r) && !strings.ContainsRune(apostrophes, r) }
@@ -49,13 +47,13 @@ func words(personal []string) []string {
 	return slices.Compact(all)
 }
 
-// madeOf reports whether s is nothing but words, at least one, in any order and
-// as often as you like, with a little filler that holds no letter.
-func madeOf(s string, words []string) bool {
-	const never = maxFiller + 1
-	filler := make([]int, len(s)+1) // the least that s[:i] needs
+// consistsOf reports whether s consists of at least one of the words and at most
+// maxFiller other characters, none of which is a letter. Words may repeat in any order.
+func consistsOf(s string, words []string) bool {
+	const impossible = maxFiller + 1
+	filler := make([]int, len(s)+1) // minimum filler characters in s[:i]
 	for i := range filler[1:] {
-		filler[i+1] = never
+		filler[i+1] = impossible
 	}
 	for i, r := range s {
 		for _, w := range words {
@@ -68,5 +66,5 @@ func madeOf(s string, words []string) bool {
 			filler[end] = min(filler[end], filler[i]+1)
 		}
 	}
-	return filler[len(s)] < min(never, utf8.RuneCountInString(s))
+	return filler[len(s)] < min(impossible, utf8.RuneCountInString(s))
 }

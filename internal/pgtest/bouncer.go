@@ -15,13 +15,12 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// A Bouncer is a running PgBouncer that lends the connections of a cluster out for
-// one transaction each.
+// A Bouncer is a running PgBouncer in front of a cluster, in transaction pooling mode.
 type Bouncer struct{ port int }
 
-// NewBouncer starts one; it is gone when the test ends. Further settings are lines
-// of pgbouncer.ini, without any it is as it comes: it refuses start-up parameters
-// that it does not know.
+// NewBouncer starts a PgBouncer and stops it when the test ends. settings are additional
+// lines of pgbouncer.ini. By default PgBouncer rejects startup parameters that it does
+// not know.
 func NewBouncer(t testing.TB, s *Server, settings ...string) *Bouncer {
 	t.Helper()
 	skip(t)
@@ -62,14 +61,14 @@ func NewBouncer(t testing.TB, s *Server, settings ...string) *Bouncer {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill(); <-ended })
-	if err := b.answers(t.Context(), s, ended); err != nil {
+	if err := b.waitUntilReady(t.Context(), s, ended); err != nil {
 		t.Fatal(err)
 	}
 	return b
 }
 
-// answers waits until it lends a connection.
-func (b *Bouncer) answers(ctx context.Context, s *Server, ended chan struct{}) error {
+// waitUntilReady waits until PgBouncer accepts connections, at most 30 seconds.
+func (b *Bouncer) waitUntilReady(ctx context.Context, s *Server, ended chan struct{}) error {
 	var err error
 	for range 600 {
 		var conn *pgx.Conn
@@ -78,18 +77,19 @@ func (b *Bouncer) answers(ctx context.Context, s *Server, ended chan struct{}) e
 		}
 		select {
 		case <-ended:
-			return fmt.Errorf("PgBouncer ended at once")
+			return fmt.Errorf("PgBouncer exited at startup")
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
-	return fmt.Errorf("PgBouncer did not answer within 30 seconds: %w", err)
+	return fmt.Errorf("PgBouncer did not accept connections within 30 seconds: %w", err)
 }
 
-// URL is where a database of the cluster is for those who come through the proxy.
+// URL returns the URL that reaches a database of the cluster through PgBouncer. database
+// is the direct URL.
 func (b *Bouncer) URL(database string) string {
 	u, err := url.Parse(database)
 	if err != nil {
-		panic(err) // it is one of ours
+		panic(err) // Server.URL produced it
 	}
 	u.Host = fmt.Sprintf("127.0.0.1:%d", b.port)
 	return u.String()

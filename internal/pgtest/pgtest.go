@@ -1,8 +1,7 @@
-// Package pgtest runs throw-away PostgreSQL servers for tests, from the binaries
-// of the machine: in a temporary folder, on a free port of the loopback, under an
-// unprivileged user.
+// Package pgtest runs temporary PostgreSQL servers for tests from the installed
+// binaries: in a temporary folder, on a free loopback port, as an unprivileged user.
 //
-// It knows PostgreSQL and nothing of what is kept in it.
+// It knows nothing about the contents of the databases.
 package pgtest
 
 import (
@@ -26,31 +25,30 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Skip is the environment variable that lets tests run without PostgreSQL when it
-// is "skip". CI never sets it. Any other value is the folder of the programs to
-// use.
+// Skip names the environment variable that skips PostgreSQL tests when its value is
+// "skip". CI never sets it. Any other value is the folder of the programs to use.
 const Skip = "WATCHWORD_TEST_POSTGRES"
 
 const superuser = "watchword"
 
-// A Server is a running cluster.
+// A Server is a PostgreSQL cluster (one data directory and its server process).
 type Server struct {
 	Dir  string // data directory
 	Port int
 
 	bin   string
-	owner *syscall.Credential // nil: the user of the test
+	owner *syscall.Credential // nil means the user that runs the test
 	cmd   *exec.Cmd
 	ended chan struct{}
 
-	frozen []int // its processes, after Freeze
+	frozen []int // ids of its child processes after Freeze
 
 	next int
 	mu   sync.Mutex
 }
 
-// New makes a cluster and starts it; it is gone when the test ends. Further
-// settings are lines of postgresql.conf.
+// New creates and starts a cluster and removes it when the test ends. settings are
+// additional lines of postgresql.conf. New skips the test in short mode.
 func New(t testing.TB, settings ...string) *Server {
 	t.Helper()
 	skip(t)
@@ -70,14 +68,14 @@ func New(t testing.TB, settings ...string) *Server {
 func skip(t testing.TB) {
 	t.Helper()
 	if testing.Short() {
-		t.Skip("-short: PostgreSQL is not started")
+		t.Skip("-short: PostgreSQL tests are skipped")
 	}
 	if os.Getenv(Skip) == "skip" {
-		t.Skipf("PostgreSQL is left out, because %s=skip", Skip)
+		t.Skipf("%s=skip: PostgreSQL tests are skipped", Skip)
 	}
 }
 
-// prepare finds a folder, an owner and a port.
+// prepare creates the folder and selects an unprivileged user and a port.
 func prepare(t testing.TB) (*Server, error) {
 	initdb, err := find("initdb")
 	if err != nil {
@@ -110,7 +108,7 @@ func (s *Server) create(settings []string) error {
 	}, settings...)...)
 }
 
-// Configure adds lines to postgresql.conf; they hold from the next start on.
+// Configure appends lines to postgresql.conf. They take effect at the next start.
 func (s *Server) Configure(lines ...string) error {
 	file, err := os.OpenFile(filepath.Join(s.Dir, "postgresql.conf"), os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
@@ -122,7 +120,7 @@ func (s *Server) Configure(lines ...string) error {
 	return errors.Join(err, file.Close())
 }
 
-// Write puts a file into the data directory that only the cluster reads.
+// Write writes a file to the data directory, readable by the cluster's user only.
 func (s *Server) Write(name, text string) error {
 	path := filepath.Join(s.Dir, name)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil || s.owner == nil {
@@ -131,8 +129,8 @@ func (s *Server) Write(name, text string) error {
 	return os.Chown(path, int(s.owner.Uid), int(s.owner.Gid))
 }
 
-// Start starts the cluster, and returns when it answers. After a Kill that takes
-// until the processes that were left have noticed.
+// Start starts the cluster and returns when it accepts connections. After Kill it
+// retries until the old child processes have exited, up to 50 times.
 func (s *Server) Start(ctx context.Context) error {
 	err := errors.New("PostgreSQL was not started")
 	for range 50 {
@@ -161,22 +159,23 @@ func (s *Server) start(ctx context.Context) error {
 		}
 		select {
 		case <-ended:
-			return fmt.Errorf("PostgreSQL ended at once: see what `%s -D DIR` says", filepath.Join(s.bin, "postgres"))
+			return fmt.Errorf("PostgreSQL exited at startup: run `%s -D DIR` to see the reason", filepath.Join(s.bin, "postgres"))
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
 	_ = cmd.Process.Kill()
 	<-ended
-	return errors.New("PostgreSQL did not answer within 30 seconds")
+	return errors.New("PostgreSQL did not accept connections within 30 seconds")
 }
 
-// launch starts a program that ends with the test, whatever ends that.
+// launch starts a program that the kernel terminates when the test process exits for any
+// reason. ended is closed when the program exits.
 func launch(cmd *exec.Cmd) (ended chan struct{}, err error) {
 	cmd.SysProcAttr.Pdeathsig = syscall.SIGQUIT
 	ended = make(chan struct{})
 	started := make(chan error)
 	go func() {
-		runtime.LockOSThread() // the signal comes when this thread ends
+		runtime.LockOSThread() // the kernel sends the signal when this thread exits
 		started <- cmd.Start()
 		_ = cmd.Wait()
 		close(ended)
@@ -184,9 +183,9 @@ func launch(cmd *exec.Cmd) (ended chan struct{}, err error) {
 	return ended, <-started
 }
 
-// Kill ends the cluster with SIGKILL, as a crash would, and waits. The processes
-// of its connections end by themselves when they notice; those that are frozen
-// can't, and are killed with it: that is how a machine dies.
+// Kill kills the cluster with SIGKILL, like a crash, and waits until it has exited. Its
+// child processes exit by themselves a moment later. Frozen child processes cannot, so
+// Kill kills them too, like a power failure.
 func (s *Server) Kill() {
 	if s.cmd == nil {
 		return
@@ -198,12 +197,12 @@ func (s *Server) Kill() {
 	s.cmd, s.frozen = nil, nil
 }
 
-// URL is where a database of the cluster is.
+// URL returns the URL of a database of the cluster.
 func (s *Server) URL(database string) string {
 	return fmt.Sprintf("postgres://%s@127.0.0.1:%d/%s?sslmode=disable", superuser, s.Port, database)
 }
 
-// Database makes an empty database.
+// Database creates an empty database and returns its URL.
 func (s *Server) Database(t testing.TB) string {
 	t.Helper()
 	s.mu.Lock()
@@ -228,10 +227,10 @@ func (s *Server) command(program string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// packages name what to install for a program.
+// packages maps a program to the Debian package that contains it.
 var packages = map[string]string{"initdb": "postgresql", "pgbouncer": "pgbouncer"}
 
-// Missing names the packages that the tests need and the machine does not have.
+// Missing returns the packages that the tests need and that are not installed.
 func Missing() (names []string) {
 	for _, program := range slices.Sorted(maps.Keys(packages)) {
 		if _, err := find(program); err != nil {
@@ -241,8 +240,8 @@ func Missing() (names []string) {
 	return names
 }
 
-// find looks where Debian puts the newest PostgreSQL, and then where everybody
-// does; or only where it is told to.
+// find returns the path of a program: the newest one in Debian's folders or, without
+// one, in the PATH. If the variable Skip names a folder, find searches only that folder.
 func find(program string) (string, error) {
 	places := []string{"/usr/lib/postgresql/*/bin", "/usr/sbin"}
 	if only := os.Getenv(Skip); only != "" {
@@ -258,8 +257,8 @@ func find(program string) (string, error) {
 	return "", fmt.Errorf("%s is missing: install the package %s, or set %s=skip", program, packages[program], Skip)
 }
 
-// unprivileged gives the folder to a user who is not root: PostgreSQL runs under
-// no other.
+// unprivileged makes a user other than root the owner of the folder and returns its
+// credential, because PostgreSQL refuses to run as root.
 func unprivileged(root string) (*syscall.Credential, error) {
 	for _, name := range []string{"postgres", "nobody"} {
 		account, err := user.Lookup(name)
@@ -273,7 +272,7 @@ func unprivileged(root string) (*syscall.Credential, error) {
 		}
 		return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
 	}
-	return nil, errors.New("there is no unprivileged user to run PostgreSQL under")
+	return nil, errors.New("no unprivileged user to run PostgreSQL: tried postgres and nobody")
 }
 
 func freePort() (int, error) {
@@ -281,6 +280,6 @@ func freePort() (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer listener.Close() //nolint:errcheck // only its number is wanted
+	defer listener.Close() //nolint:errcheck // only the port number is needed
 	return listener.Addr().(*net.TCPAddr).Port, nil
 }

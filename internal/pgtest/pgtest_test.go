@@ -10,7 +10,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/pgtest"
 )
 
-func TestAServerIsKilledAndKeepsWhatWasCommitted(t *testing.T) {
+func TestKilledServerRestartsWithItsCommits(t *testing.T) {
 	t.Parallel()
 	s := pgtest.New(t)
 	url := s.Database(t)
@@ -33,15 +33,15 @@ func TestAServerIsKilledAndKeepsWhatWasCommitted(t *testing.T) {
 	do("INSERT INTO kept VALUES (1)")
 }
 
-// It stands alone so that a machine without PostgreSQL is told so once (.ci/check).
-func TestTheMachineHasWhatTheTestsNeed(t *testing.T) {
+// .ci/check runs this test separately to report missing packages once.
+func TestRequiredPackagesAreInstalled(t *testing.T) {
 	t.Parallel()
 	if missing := pgtest.Missing(); len(missing) > 0 && os.Getenv(pgtest.Skip) != "skip" {
 		t.Fatalf("PostgreSQL is missing: install the packages %s, or set %s=skip", strings.Join(missing, " "), pgtest.Skip)
 	}
 }
 
-func TestABouncerLendsConnectionsForOneTransaction(t *testing.T) {
+func TestBouncerPoolsConnectionsByTransaction(t *testing.T) {
 	t.Parallel()
 	s := pgtest.New(t)
 	bouncer := pgtest.NewBouncer(t, s, "default_pool_size = 1")
@@ -58,11 +58,11 @@ func TestABouncerLendsConnectionsForOneTransaction(t *testing.T) {
 		}
 	}
 	if processes[0] != processes[1] {
-		t.Errorf("two connections that do nothing hold %v, want one", processes)
+		t.Errorf("two idle clients used the server processes %v, want one process", processes)
 	}
 }
 
-func TestAStandbyHasWhatItsPrimaryAnswered(t *testing.T) {
+func TestPromotedStandbyHasAcknowledgedCommits(t *testing.T) {
 	t.Parallel()
 	primary := pgtest.New(t)
 	url := primary.Database(t)

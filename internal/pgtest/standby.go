@@ -14,8 +14,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Standby makes another cluster that follows s, and waits until no commit of s is
-// answered before it has it, too (synchronous replication).
+// Standby creates a synchronous standby of s. It returns when s acknowledges commits
+// only after the standby has received them.
 func (s *Server) Standby(t testing.TB) *Server {
 	t.Helper()
 	standby, err := prepare(t)
@@ -26,8 +26,8 @@ func (s *Server) Standby(t testing.TB) *Server {
 	return standby
 }
 
-// Follow makes s, which must not run, the synchronous standby of a primary. What
-// it had is lost.
+// Follow turns s, which must not be running, into the synchronous standby of a primary.
+// It deletes the previous data of s.
 func (s *Server) Follow(t testing.TB, primary *Server) {
 	t.Helper()
 	if err := os.RemoveAll(s.Dir); err != nil {
@@ -38,8 +38,8 @@ func (s *Server) Follow(t testing.TB, primary *Server) {
 	if err != nil {
 		t.Fatalf("pg_basebackup: %v\n%s", err, out)
 	}
-	// The setting that makes the primary wait came with its files: on a standby
-	// that is promoted it would make every commit wait for nobody.
+	// The copied files contain the primary's synchronous_standby_names. After a
+	// promotion every commit would wait forever for a standby that does not exist.
 	if err := s.Configure(fmt.Sprintf("port = %d", s.Port), "synchronous_standby_names = ''"); err != nil {
 		t.Fatal(err)
 	}
@@ -47,21 +47,21 @@ func (s *Server) Follow(t testing.TB, primary *Server) {
 		t.Fatal(err)
 	}
 	primary.Reload(t, "synchronous_standby_names = 'standby'")
-	for primary.ask(t, "SELECT EXISTS (SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync')") != true {
+	for primary.queryValue(t, "SELECT EXISTS (SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync')") != true {
 		time.Sleep(20 * time.Millisecond)
 	}
 }
 
-// Reload adds lines to postgresql.conf that hold at once.
+// Reload appends lines to postgresql.conf and applies them to the running cluster.
 func (s *Server) Reload(t testing.TB, lines ...string) {
 	t.Helper()
 	if err := s.Configure(lines...); err != nil {
 		t.Fatal(err)
 	}
-	s.ask(t, "SELECT pg_reload_conf()")
+	s.queryValue(t, "SELECT pg_reload_conf()")
 }
 
-// Promote makes a standby a primary, and returns when it takes writes.
+// Promote promotes a standby to primary and returns when it accepts writes.
 func (s *Server) Promote(t testing.TB) {
 	t.Helper()
 	if out, err := s.command("pg_ctl", "promote", "-D", s.Dir, "-t", "60").CombinedOutput(); err != nil {
@@ -69,27 +69,26 @@ func (s *Server) Promote(t testing.TB) {
 	}
 }
 
-// ask returns the one value of an answer.
-func (s *Server) ask(t testing.TB, question string) (value any) {
+// queryValue returns the single value of a query's result.
+func (s *Server) queryValue(t testing.TB, query string) (value any) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), s.URL("postgres"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close(t.Context()) //nolint:errcheck // it is a test
-	if err := conn.QueryRow(t.Context(), question).Scan(&value); err != nil {
+	if err := conn.QueryRow(t.Context(), query).Scan(&value); err != nil {
 		t.Fatal(err)
 	}
 	return value
 }
 
-// Freeze stops every process of the cluster where it stands: it accepts
-// connections, as the kernel does that for it, and never answers. Thaw lets it go
-// on, Kill ends it.
+// Freeze stops every process of the cluster with SIGSTOP. The kernel still accepts
+// connections for it, but the cluster never responds. Thaw resumes it, and Kill kills it.
 func (s *Server) Freeze(t testing.TB) {
 	t.Helper()
 	parent := s.cmd.Process.Pid
-	err := syscall.Kill(parent, syscall.SIGSTOP) // first: it makes no more of them
+	err := syscall.Kill(parent, syscall.SIGSTOP) // stop the parent first, because it starts the others
 	children, globErr := childrenOf(parent)
 	for _, pid := range children {
 		err = errors.Join(err, ignoreGone(syscall.Kill(pid, syscall.SIGSTOP)))
@@ -100,7 +99,7 @@ func (s *Server) Freeze(t testing.TB) {
 	s.frozen = children
 }
 
-// Thaw lets a frozen cluster go on.
+// Thaw resumes a frozen cluster.
 func (s *Server) Thaw() {
 	for _, pid := range append(s.frozen, s.cmd.Process.Pid) {
 		_ = syscall.Kill(pid, syscall.SIGCONT)
@@ -115,15 +114,16 @@ func ignoreGone(err error) error {
 	return err
 }
 
-// childrenOf lists processes by their parent (proc(5), stat).
+// childrenOf returns the ids of the child processes of parent, from /proc/PID/stat
+// (proc(5)).
 func childrenOf(parent int) (children []int, err error) {
 	files, err := filepath.Glob("/proc/[0-9]*/stat")
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
-			continue // it has ended
+			continue // the process has exited
 		}
-		_, after, _ := strings.Cut(string(text), ") ") // the name may hold anything
+		_, after, _ := strings.Cut(string(text), ") ") // the process name can contain spaces
 		fields := strings.Fields(after)
 		if len(fields) < 2 || fields[1] != strconv.Itoa(parent) {
 			continue

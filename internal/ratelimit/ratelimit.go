@@ -1,8 +1,8 @@
-// Package ratelimit is the generic cell rate algorithm (GCRA, ITU-T I.371) as a
-// pure function: one moment in time is all that a counter remembers.
+// Package ratelimit implements the generic cell rate algorithm (GCRA, ITU-T I.371) as a
+// pure function. A counter stores a single point in time.
 //
-// It knows arithmetic. What is limited, by how much, and where counters lie is
-// others' business; the statement of each store is held against Decide.
+// Callers choose the limits and store the counters. Tests compare the statement of each
+// store with Decide.
 package ratelimit
 
 import (
@@ -11,14 +11,15 @@ import (
 	"time"
 )
 
-// Decide takes one use of a limit that allows span/cost uses in a span, refilled
-// evenly. tat is the theoretical arrival time that the counter remembers: how
-// far into the future what was used reaches; the zero time for a new one. If the
-// use is refused, wait is how long until it would be allowed, and tat stays.
+// Decide charges one use of a limit that allows span/cost uses per span and refills
+// evenly. tat is the counter's stored value, the theoretical arrival time: the time at
+// which the limit is completely refilled. It is the zero time for a new counter. If the
+// use is allowed, wait is 0 and after is the new value. If it is refused, after is tat
+// and wait is the time until a use is allowed.
 //
-// A clock that was set back locks nobody out for longer than span: a tat that
-// lies further ahead than the clocks of two processes can account for is no use
-// of today, and has room for one use more.
+// A clock that is set back blocks a client for at most span. If tat is further in the
+// future than the clock skew between two processes can explain, Decide treats the limit
+// as having one use left.
 func Decide(tat, now time.Time, cost, span time.Duration) (after time.Time, wait time.Duration) {
 	used := max(tat.Sub(now), 0)
 	if used > 2*span-cost {
@@ -30,7 +31,8 @@ func Decide(tat, now time.Time, cost, span time.Duration) (after time.Time, wait
 	return now.Add(used + cost), 0
 }
 
-// Refund gives one use back. It never makes a counter better than new.
+// Refund returns the counter's value after giving back one use. A counter never has more
+// uses left than a new one.
 func Refund(tat, now time.Time, cost time.Duration) time.Time {
 	back := tat.Add(-cost)
 	if back.Before(now) && tat.After(now) {
@@ -42,8 +44,8 @@ func Refund(tat, now time.Time, cost time.Duration) time.Time {
 	return back
 }
 
-// Key names a counter. The subject is hashed: a counter should not tell whose it
-// is, nor grow with what strangers send.
+// Key returns the key of a counter: the purpose and a hash of the subject. The hash hides
+// the subject and bounds the length of the key.
 func Key(purpose, subject string) string {
 	sum := sha256.Sum256([]byte(subject))
 	return purpose + ":" + base64.RawURLEncoding.EncodeToString(sum[:16])

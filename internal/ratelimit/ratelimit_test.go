@@ -13,7 +13,7 @@ import (
 var start = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
 // RL-2
-func TestABurstIsAllowedAndThenAnEvenFlow(t *testing.T) {
+func TestDecideAllowsABurstAndThenAnEvenRate(t *testing.T) {
 	t.Parallel()
 	const cost, span = 90 * time.Second, 15 * time.Minute // 10 in 15 minutes
 	var tat time.Time
@@ -24,21 +24,21 @@ func TestABurstIsAllowedAndThenAnEvenFlow(t *testing.T) {
 		}
 	}
 	if _, wait = ratelimit.Decide(tat, start, cost, span); wait != cost {
-		t.Errorf("the eleventh waits %s", wait)
+		t.Errorf("use 11 waits %s", wait)
 	}
 	if _, wait = ratelimit.Decide(tat, start.Add(cost-1), cost, span); wait != 1 {
-		t.Errorf("a nanosecond early waits %s", wait)
+		t.Errorf("one nanosecond early: waits %s, want 1ns", wait)
 	}
 	if _, wait = ratelimit.Decide(tat, start.Add(cost), cost, span); wait != 0 {
-		t.Errorf("in time waits %s", wait)
+		t.Errorf("on time: waits %s, want 0", wait)
 	}
 	back := ratelimit.Refund(tat, start, cost)
 	if _, wait = ratelimit.Decide(back, start, cost, span); wait != 0 {
-		t.Errorf("after a refund waits %s", wait)
+		t.Errorf("after a refund: waits %s, want 0", wait)
 	}
 }
 
-func TestAClockThatWasSetBackLocksNobodyOut(t *testing.T) {
+func TestClockSetBackBlocksForAtMostOneSpan(t *testing.T) {
 	t.Parallel()
 	const cost, span = time.Second, time.Minute
 	tat := start.Add(span)
@@ -51,12 +51,12 @@ func TestAClockThatWasSetBackLocksNobodyOut(t *testing.T) {
 		t.Errorf("the next waits %s", wait)
 	}
 	if _, wait = ratelimit.Decide(start.Add(span), start.Add(-5*time.Second), cost, span); wait != cost+5*time.Second {
-		t.Errorf("by the clock of a process that is 5 s behind it waits %s", wait)
+		t.Errorf("with a clock 5 s behind: waits %s", wait)
 	}
 }
 
-// Over any stretch of time no more is allowed than a burst and what flows.
-func TestNoMoreIsAllowedThanTheLimit(t *testing.T) {
+// In any interval, Decide allows at most one burst plus the uses refilled meanwhile.
+func TestDecideNeverExceedsTheLimit(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		count := rapid.IntRange(1, 50).Draw(t, "count")
@@ -70,16 +70,16 @@ func TestNoMoreIsAllowedThanTheLimit(t *testing.T) {
 			if wait == 0 {
 				allowed = append(allowed, now)
 			} else if after != tat || wait > span {
-				t.Fatal("a refusal changed something, or waits for too long")
+				t.Fatal("a refusal changed the counter, or the wait exceeds the span")
 			} else if _, again := ratelimit.Decide(tat, now.Add(wait), cost, span); again != 0 {
-				t.Fatalf("after waiting %s it waits %s", wait, again)
+				t.Fatalf("after waiting %s the use is still refused, for %s", wait, again)
 			}
 			tat = after
 		}
 		for i := range allowed {
 			for j := i; j < len(allowed); j++ {
 				if most := int(span/cost) + int(allowed[j].Sub(allowed[i])/cost) + 1; j-i+1 > most {
-					t.Fatalf("%d uses in %s, at most %d", j-i+1, allowed[j].Sub(allowed[i]), most)
+					t.Fatalf("%d uses in %s, want at most %d", j-i+1, allowed[j].Sub(allowed[i]), most)
 				}
 			}
 		}
@@ -87,14 +87,14 @@ func TestNoMoreIsAllowedThanTheLimit(t *testing.T) {
 }
 
 // RL-8
-func TestAKeyIsShortAndTellsNothing(t *testing.T) {
+func TestKeyIsShortAndHidesTheSubject(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("a", 1<<20)
 	if key := ratelimit.Key("login", long); len(key) > 40 || strings.Contains(key, "aaaa") {
 		t.Errorf("got %s", key)
 	}
 	if ratelimit.Key("login", "a") == ratelimit.Key("signup", "a") || ratelimit.Key("login", "a") == ratelimit.Key("login", "b") {
-		t.Error("two counters are one")
+		t.Error("two counters have the same key")
 	}
 }
 

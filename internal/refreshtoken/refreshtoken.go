@@ -1,10 +1,10 @@
-// Package refreshtoken is the wire format of refresh tokens (docs/rotation.md):
-// "wwr_" and unpadded base64url of
+// Package refreshtoken encodes and decodes refresh tokens (docs/rotation.md): "wwr_"
+// followed by unpadded base64url of
 //
 //	version (1 byte) | key number (1) | session id (16) | generation (8, big endian) | HMAC-SHA-256 (32)
 //
-// The same generation of a session always has the same bytes. The package knows
-// no sessions: whether a genuine token is worth anything is decided elsewhere.
+// A generation of a session always has the same bytes. The package knows no sessions:
+// the engine decides whether a genuine token is still accepted.
 package refreshtoken
 
 import (
@@ -25,21 +25,22 @@ const (
 )
 
 var (
-	// ErrInvalid: not a token of ours, whatever its shape.
+	// ErrInvalid means that the text is not a token that Sign created.
 	ErrInvalid = errors.New("not a refresh token")
 
-	// ErrUnknownKey: well formed, and of a key number that is not known (yet).
+	// ErrUnknownKey means that the token is well formed, but its key number is unknown.
+	// Another server may have created the key a moment ago.
 	ErrUnknownKey = errors.New("refresh token of an unknown key")
 )
 
-// A Token is what a refresh token says.
+// A Token is the content of a refresh token.
 type Token struct {
 	KeyNumber  uint8
 	Session    [16]byte
 	Generation uint64
 }
 
-// Sign returns the text of the token under the secret of its key.
+// Sign returns the encoded token with a MAC under secret, the secret of key KeyNumber.
 func (t Token) Sign(secret []byte) string {
 	raw := make([]byte, bodySize, size)
 	raw[0], raw[1] = version, t.KeyNumber
@@ -52,14 +53,14 @@ func (t Token) Sign(secret []byte) string {
 	return string(base64.RawURLEncoding.AppendEncode(text, raw))
 }
 
-// Parse returns what a token says if it is one that Sign made, byte for byte.
-// secret finds the secret of a key number. Errors: ErrInvalid, ErrUnknownKey.
+// Parse decodes and verifies a token. It accepts only the exact bytes that Sign returns.
+// secret returns the secret of a key number. Errors are ErrInvalid and ErrUnknownKey.
 func Parse(text string, secret func(number uint8) ([]byte, bool)) (Token, error) {
 	if len(text) != len(prefix)+base64.RawURLEncoding.EncodedLen(size) || text[:len(prefix)] != prefix {
 		return Token{}, ErrInvalid
 	}
-	// Strict refuses stray trailing bits. The decoder skips line breaks, which
-	// then leave too few bytes.
+	// Strict rejects nonzero trailing bits. The decoder skips line breaks; the check
+	// of n rejects them.
 	var buffer [size]byte
 	n, err := base64.RawURLEncoding.Strict().Decode(buffer[:], []byte(text[len(prefix):]))
 	if err != nil || n != size || buffer[0] != version {

@@ -15,7 +15,7 @@ var (
 
 func keys(number uint8) ([]byte, bool) { return secret, number == 7 }
 
-func TestAGenerationAlwaysHasTheSameBytes(t *testing.T) {
+func TestSignIsDeterministic(t *testing.T) {
 	t.Parallel()
 	text := token.Sign(secret)
 	if text != token.Sign(secret) || !strings.HasPrefix(text, "wwr_AQc") || len(text) != 82 {
@@ -28,10 +28,10 @@ func TestAGenerationAlwaysHasTheSameBytes(t *testing.T) {
 }
 
 // RT-1
-func TestEveryOtherSpellingIsRefused(t *testing.T) {
+func TestParseRejectsEveryOtherSpelling(t *testing.T) {
 	t.Parallel()
 	text := token.Sign(secret)
-	for i := range text { // one character changed, everywhere, in every way
+	for i := range text { // replace each character by every other one
 		for _, c := range "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_+/=. \n\r\x00" {
 			other := text[:i] + string(c) + text[i+1:]
 			if other == text {
@@ -44,7 +44,7 @@ func TestEveryOtherSpellingIsRefused(t *testing.T) {
 	}
 	for name, other := range map[string]string{
 		"empty": "", "prefix only": "wwr_", "shorter": text[:81], "longer": text + "A", "padded": text + "==",
-		"a line break": text + "\n", "a blank": " " + text, "another prefix": "wwm_" + text[4:], "huge": strings.Repeat("A", 1<<20),
+		"a line break": text + "\n", "a leading space": " " + text, "another prefix": "wwm_" + text[4:], "huge": strings.Repeat("A", 1<<20),
 		"line breaks within": text[:40] + "\r\n" + text[42:],
 	} {
 		if _, err := refreshtoken.Parse(other, keys); !errors.Is(err, refreshtoken.ErrInvalid) {
@@ -53,15 +53,15 @@ func TestEveryOtherSpellingIsRefused(t *testing.T) {
 	}
 }
 
-func TestATokenOfAnotherKeyIsToldApart(t *testing.T) {
+func TestParseDistinguishesUnknownKeysFromWrongMACs(t *testing.T) {
 	t.Parallel()
 	other := token
 	other.KeyNumber = 8
 	if _, err := refreshtoken.Parse(other.Sign(secret), keys); !errors.Is(err, refreshtoken.ErrUnknownKey) {
-		t.Errorf("unknown: %v", err)
+		t.Errorf("unknown key: %v", err)
 	}
 	if _, err := refreshtoken.Parse(token.Sign([]byte("another secret")), keys); !errors.Is(err, refreshtoken.ErrInvalid) {
-		t.Errorf("wrong: %v", err)
+		t.Errorf("wrong secret: %v", err)
 	}
 }
 
@@ -75,10 +75,10 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		parsed, err := refreshtoken.Parse(text, keys)
 		if err == nil && parsed.Sign(secret) != text {
-			t.Fatalf("%q was accepted and is not what Sign makes", text)
+			t.Fatalf("Parse accepted %q, but Sign returns another text", text)
 		}
 		if err != nil && parsed != (refreshtoken.Token{}) {
-			t.Fatal("a refused token was returned")
+			t.Fatal("Parse returned both an error and a token")
 		}
 	})
 }

@@ -1,4 +1,4 @@
-// Package respond writes the bodies of HTTP answers.
+// Package respond writes the bodies of HTTP responses.
 package respond
 
 import (
@@ -7,7 +7,8 @@ import (
 	"strconv"
 )
 
-// JSON writes v.
+// JSON writes v as a JSON response. If encoding fails, it returns the error and writes
+// nothing.
 func JSON(w http.ResponseWriter, status int, v any) error {
 	body, err := json.Marshal(v)
 	if err != nil {
@@ -17,10 +18,10 @@ func JSON(w http.ResponseWriter, status int, v any) error {
 	return nil
 }
 
-// Write writes a body of a media type that is text in UTF-8.
+// Write writes a response with a body of a textual media type in UTF-8.
 func Write(w http.ResponseWriter, status int, mediaType string, body []byte) {
 	w.Header().Set("Content-Type", mediaType+"; charset=utf-8")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // nobody to tell
+	_, _ = w.Write(body) // after an error the client is gone
 }

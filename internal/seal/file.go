@@ -10,12 +10,12 @@ import (
 	"path/filepath"
 )
 
-// maxFile is more than a key and the white space around it take up, in bytes.
+// maxFile is the number of bytes to read from a key file, more than a valid one has.
 const maxFile = 1 << 10
 
-// LoadOrCreate reads the master key of a file, or makes one (mode 0600) if there
-// is none. Of several processes that start at once one makes it and the others
-// read it. A file that others may read is refused.
+// LoadOrCreate reads the master key from the file, or creates the file (mode 0600) with
+// a new key. If several processes start at once, one creates the file and the others read
+// it. LoadOrCreate returns an error if group or others have access to the file.
 func LoadOrCreate(path string) (key []byte, created bool, err error) {
 	key, err = load(path)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -28,7 +28,7 @@ func LoadOrCreate(path string) (key []byte, created bool, err error) {
 		return key, false, err
 	}
 	if err != nil {
-		return nil, false, fmt.Errorf("make master key: %w", err)
+		return nil, false, fmt.Errorf("create master key: %w", err)
 	}
 	return key, true, nil
 }
@@ -39,12 +39,12 @@ func load(path string) ([]byte, error) {
 		return nil, fmt.Errorf("read master key: %w", err)
 	}
 	defer file.Close()       //nolint:errcheck // only read
-	info, err := file.Stat() // of what is read, whatever has that name by now
+	info, err := file.Stat() // of the open file, because the name may refer to another one
 	if err != nil {
 		return nil, fmt.Errorf("read master key: %w", err)
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("the master key %s can be read by others: chmod 600 %s", path, path)
+		return nil, fmt.Errorf("other users can read the master key %s: run chmod 600 %s", path, path)
 	}
 	text, err := io.ReadAll(io.LimitReader(file, maxFile))
 	if err != nil {
@@ -57,15 +57,15 @@ func load(path string) ([]byte, error) {
 	return key, nil
 }
 
-// create writes the file whole before it has its name, so that nobody reads half
-// a key, and sees to it that the name outlives a loss of power: what is sealed
-// from now on can't be opened without this key.
+// create writes the key to a temporary file, syncs it and then links it to path, so that
+// no process reads a partial key. It also syncs the folder: if a power failure lost the
+// file name, data sealed with the key could never be opened again.
 func create(path string, key []byte) error {
 	file, err := os.CreateTemp(filepath.Dir(path), ".master-key-*") // mode 0600
 	if err != nil {
 		return err
 	}
-	defer os.Remove(file.Name()) //nolint:errcheck // a leftover, at worst
+	defer os.Remove(file.Name()) //nolint:errcheck // the key is complete without it
 	_, err = file.WriteString(base64.StdEncoding.EncodeToString(key) + "\n")
 	if err == nil {
 		err = file.Sync()
@@ -76,7 +76,7 @@ func create(path string, key []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := os.Link(file.Name(), path); err != nil { // fails if the name is taken
+	if err := os.Link(file.Name(), path); err != nil { // fails if path exists
 		return err
 	}
 	return syncFolder(filepath.Dir(path))

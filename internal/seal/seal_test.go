@@ -24,18 +24,18 @@ func box(t testing.TB, master string) *seal.Box {
 const master = "a master key for tests, 32 bytes"
 
 // KEY-4
-func TestWhatIsSealedOpensOnlyUnderItsKeyAndContext(t *testing.T) {
+func TestOpenRequiresTheSameKeyAndContext(t *testing.T) {
 	t.Parallel()
 	b := box(t, master)
 	sealed := b.Seal("sign ES256 k1", []byte("private"))
 	if bytes.Contains(sealed, []byte("private")) || bytes.Equal(sealed, b.Seal("sign ES256 k1", []byte("private"))) {
-		t.Error("it shows, or is the same twice")
+		t.Error("Seal shows the plain text, or returns the same bytes twice")
 	}
 	if plain, err := b.Open("sign ES256 k1", sealed); err != nil || string(plain) != "private" {
 		t.Errorf("got %q, %v", plain, err)
 	}
 	if _, err := b.Open("sign ES256 k2", sealed); err == nil {
-		t.Error("opened under another context")
+		t.Error("opened in another context")
 	}
 	if _, err := box(t, "another key for tests: 32 bytes!").Open("sign ES256 k1", sealed); err == nil {
 		t.Error("opened with another key")
@@ -58,7 +58,7 @@ func TestDerivedKeysDifferByPurposeAndMaster(t *testing.T) {
 	t.Parallel()
 	b := box(t, master)
 	if bytes.Equal(b.Derive("a"), b.Derive("b")) || !bytes.Equal(b.Derive("a"), box(t, master).Derive("a")) || len(b.Derive("a")) != 32 {
-		t.Error("derived keys are not what they should be")
+		t.Error("wrong derived keys")
 	}
 	for _, wrong := range []int{0, 16, 31, 33} {
 		if _, err := seal.New(make([]byte, wrong)); err == nil {
@@ -67,7 +67,7 @@ func TestDerivedKeysDifferByPurposeAndMaster(t *testing.T) {
 	}
 }
 
-func TestAMasterKeyIsReadInEveryAlphabet(t *testing.T) {
+func TestParseMasterAcceptsBothAlphabets(t *testing.T) {
 	t.Parallel()
 	key := bytes.Repeat([]byte{0xfb, 0xff}, 16)
 	for _, text := range []string{
@@ -87,11 +87,11 @@ func TestAMasterKeyIsReadInEveryAlphabet(t *testing.T) {
 }
 
 // KEY-4, CFG-1
-func TestTheMasterKeyFileIsItsOwnersAlone(t *testing.T) {
+func TestLoadOrCreateKeepsTheKeyFilePrivate(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "master.key")
 	keys := make([][]byte, 8)
-	var made int
+	var creations int
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	for i := range keys { // several processes start at once
@@ -103,19 +103,19 @@ func TestTheMasterKeyFileIsItsOwnersAlone(t *testing.T) {
 			mu.Lock()
 			defer mu.Unlock()
 			if keys[i] = key; created {
-				made++
+				creations++
 			}
 		})
 	}
 	wg.Wait()
 	for _, key := range keys {
 		if !bytes.Equal(key, keys[0]) {
-			t.Fatal("they do not agree")
+			t.Fatal("the processes have different keys")
 		}
 	}
 	info, err := os.Stat(path)
-	if err != nil || info.Mode().Perm() != 0o600 || made != 1 {
-		t.Errorf("mode %v, made %d times, %v", info.Mode(), made, err)
+	if err != nil || info.Mode().Perm() != 0o600 || creations != 1 {
+		t.Errorf("mode %v, created %d times, %v", info.Mode(), creations, err)
 	}
 	if left, err := filepath.Glob(filepath.Join(filepath.Dir(path), ".*")); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v", left)
@@ -136,7 +136,7 @@ func TestTheMasterKeyFileIsItsOwnersAlone(t *testing.T) {
 		t.Errorf("garbage: %v", err)
 	}
 	if _, _, err := seal.LoadOrCreate(filepath.Join(t.TempDir(), "missing", "master.key")); err == nil {
-		t.Error("made in a folder that is not there")
+		t.Error("created in a folder that does not exist")
 	}
 }
 

@@ -1,10 +1,9 @@
-// Package secevent is our narrow profile of Security Event Tokens (RFC 8417): what
-// the revocation feed says, in the words of CAEP 1.0 and of the Shared Signals
+// Package secevent signs and verifies the Security Event Tokens (RFC 8417) of the
+// revocation feed. It supports a small profile of CAEP 1.0 and of the Shared Signals
 // Framework (SSF) 1.0.
 //
-// It knows how an event is written and read, signed with the keys of access
-// tokens; not what follows from one. By its type no event passes for an access
-// token, nor the other way round.
+// Events are signed with the keys of access tokens. The type in the header prevents that
+// an event is accepted as an access token, or an access token as an event.
 package secevent
 
 import (
@@ -22,38 +21,38 @@ const tokenType = "secevent+jwt" // RFC 8417, section 2.3
 type Kind string
 
 const (
-	// SessionRevoked: the session has ended (CAEP 1.0, section 3.1).
+	// SessionRevoked means that the session has ended (CAEP 1.0, section 3.1).
 	SessionRevoked Kind = "https://schemas.openid.net/secevent/caep/event-type/session-revoked"
 
-	// ClaimsChanged: tokens of the user issued before At are out of date (CAEP 1.0,
-	// section 3.2).
+	// ClaimsChanged means that tokens of the user issued before At have outdated claims
+	// (CAEP 1.0, section 3.2).
 	ClaimsChanged Kind = "https://schemas.openid.net/secevent/caep/event-type/token-claims-change"
 
-	// Heartbeat: everything that happened until IssuedAt has been said, and Head is
-	// its number (SSF 1.0, the verification event).
+	// Heartbeat means that the feed is complete up to IssuedAt, and that Head is its
+	// largest number (SSF 1.0, the verification event).
 	Heartbeat Kind = "https://schemas.openid.net/secevent/ssf/event-type/verification"
 )
 
-// ErrInvalid: not an event of that issuer, for that audience.
+// ErrInvalid means that the token is not a valid event of the issuer for the audience.
 var ErrInvalid = errors.New("not a valid security event token")
 
-// An Event is what one token says. Times are in seconds since 1970.
+// An Event is the content of one token. Times are in seconds since 1970.
 type Event struct {
 	Issuer   string
 	Audience string
 	ID       string // `jti`
 	IssuedAt int64
 
-	// Kind may be one that we don't know, if a newer server made it: then only
-	// Number says something.
+	// Kind can be unknown if a newer server created the event. Then only Number is
+	// meaningful.
 	Kind   Kind
-	Number int64 // its place in the feed; 0 for a Heartbeat
+	Number int64 // position in the feed; 0 for a Heartbeat
 
-	Session string // of SessionRevoked
-	User    string // of ClaimsChanged
-	At      int64  // when it happened
-	By      string // user, admin, policy or system
-	Why     string
+	Session   string // of SessionRevoked
+	User      string // of ClaimsChanged
+	At        int64  // time of the change
+	Initiator string // user, admin, policy or system
+	Reason    string // code of the reason, for example logout
 
 	Head int64 // of a Heartbeat
 }
@@ -68,8 +67,8 @@ type claims struct {
 	Events   map[Kind]any `json:"events"`
 }
 
-// A subject is a subject identifier (RFC 9493), or a complex one of SSF. There is
-// no `sub`, which is what an access token has.
+// A subject is a subject identifier (RFC 9493), or a complex subject of SSF. Events have
+// no top-level `sub` claim, which access tokens have.
 type subject struct {
 	Format  string   `json:"format"`
 	ID      string   `json:"id,omitempty"`
@@ -80,47 +79,47 @@ type subject struct {
 
 // A change is the payload of both CAEP events.
 type change struct {
-	At     int64             `json:"event_timestamp"`
-	By     string            `json:"initiating_entity,omitempty"`
-	Why    map[string]string `json:"reason_admin,omitempty"`
-	Claims map[string]any    `json:"claims,omitempty"`
+	At        int64             `json:"event_timestamp"`
+	Initiator string            `json:"initiating_entity,omitempty"`
+	Reason    map[string]string `json:"reason_admin,omitempty"`
+	Claims    map[string]any    `json:"claims,omitempty"`
 }
 
 type verification struct {
 	State string `json:"state"`
 }
 
-// Sign returns the token.
+// Sign returns the signed token for e. It returns an error if e.Kind is unknown.
 func Sign(k accesstoken.Key, e Event) (string, error) {
 	c := claims{Issuer: e.Issuer, Audience: e.Audience, IssuedAt: e.IssuedAt, ID: e.ID, Number: e.Number}
-	what := change{At: e.At, By: e.By}
-	if e.Why != "" {
-		what.Why = map[string]string{"en": e.Why}
+	payload := change{At: e.At, Initiator: e.Initiator}
+	if e.Reason != "" {
+		payload.Reason = map[string]string{"en": e.Reason}
 	}
 	switch e.Kind {
 	case SessionRevoked:
 		c.Subject = subject{Format: "complex", Session: &subject{Format: "opaque", ID: e.Session}}
-		c.Events = map[Kind]any{e.Kind: what}
+		c.Events = map[Kind]any{e.Kind: payload}
 	case ClaimsChanged:
 		c.Subject = subject{Format: "iss_sub", Issuer: e.Issuer, Subject: e.User}
-		what.Claims = map[string]any{"roles": nil} // who may what is nothing for a public document
-		c.Events = map[Kind]any{e.Kind: what}
+		payload.Claims = map[string]any{"roles": nil} // the feed is public, so it omits the roles
+		c.Events = map[Kind]any{e.Kind: payload}
 	case Heartbeat:
-		c.Subject = subject{Format: "opaque", ID: "0"} // the only stream there is
+		c.Subject = subject{Format: "opaque", ID: "0"} // the id of the only stream
 		c.Events = map[Kind]any{e.Kind: verification{strconv.FormatInt(e.Head, 10)}}
 	default:
-		return "", fmt.Errorf("no event is called %q", e.Kind)
+		return "", fmt.Errorf("unknown kind of event %q", e.Kind)
 	}
-	payload, err := json.Marshal(c)
+	claims, err := json.Marshal(c)
 	if err != nil {
 		return "", err
 	}
-	return accesstoken.SignAs(k, tokenType, payload)
+	return accesstoken.SignAs(k, tokenType, claims)
 }
 
-// Verify returns what a token says that is right in every respect. find returns
-// the key of a `kid`. The order is shape, key, signature, claims, as for access
-// tokens. When it was issued is for the caller to judge.
+// Verify returns the event of a valid token, or ErrInvalid. find returns the key of a
+// `kid`. As for access tokens, Verify checks the format, the key, the signature and then
+// the claims. Callers have to check IssuedAt.
 func Verify(token string, find func(kid string) (accesstoken.Key, bool), issuer, audience string) (Event, error) {
 	payload, ok := accesstoken.OpenAs(token, tokenType, find)
 	if !ok {
@@ -143,7 +142,7 @@ func parse(payload []byte, issuer, audience string) (Event, bool) {
 	e.Issuer, named = accesstoken.Text(m["iss"])
 	e.ID, identified = accesstoken.Text(m["jti"])
 	e.IssuedAt, dated = accesstoken.Seconds(m["iat"])
-	_, isToken := m["sub"] // SSF 1.0: there must be none
+	_, isToken := m["sub"] // SSF 1.0 forbids this claim
 	if !named || e.Issuer != issuer || !identified || e.ID == "" || !dated || isToken {
 		return Event{}, false
 	}
@@ -157,39 +156,40 @@ func parse(payload []byte, issuer, audience string) (Event, bool) {
 	if !ok || len(events) != 1 {
 		return Event{}, false
 	}
-	for kind, what := range events {
+	for kind, payload := range events {
 		e.Kind = Kind(kind)
-		ok = e.read(what, m["sub_id"])
+		ok = e.read(payload, m["sub_id"])
 	}
 	return e, ok
 }
 
-// read reads what belongs to the kind of the event.
-func (e *Event) read(what, about string) (ok bool) {
+// read reads the payload and the subject of an event of kind e.Kind, both in JSON. It
+// accepts unknown kinds.
+func (e *Event) read(payload, subject string) (ok bool) {
 	switch e.Kind {
 	case SessionRevoked:
-		about, ok := accesstoken.Members([]byte(about))
-		if !ok || !isFormat(about, "complex") {
+		members, ok := accesstoken.Members([]byte(subject))
+		if !ok || !isFormat(members, "complex") {
 			return false
 		}
-		session, ok := accesstoken.Members([]byte(about["session"]))
+		session, ok := accesstoken.Members([]byte(members["session"]))
 		if !ok || !isFormat(session, "opaque") {
 			return false
 		}
 		e.Session, ok = accesstoken.Text(session["id"])
-		return ok && e.Session != "" && e.Number > 0 && e.readChange(what)
+		return ok && e.Session != "" && e.Number > 0 && e.readChange(payload)
 	case ClaimsChanged:
-		about, ok := accesstoken.Members([]byte(about))
-		if !ok || !isFormat(about, "iss_sub") {
+		members, ok := accesstoken.Members([]byte(subject))
+		if !ok || !isFormat(members, "iss_sub") {
 			return false
 		}
-		if issuer, ok := accesstoken.Text(about["iss"]); !ok || issuer != e.Issuer {
+		if issuer, ok := accesstoken.Text(members["iss"]); !ok || issuer != e.Issuer {
 			return false
 		}
-		e.User, ok = accesstoken.Text(about["sub"])
-		return ok && e.User != "" && e.Number > 0 && e.readChange(what)
+		e.User, ok = accesstoken.Text(members["sub"])
+		return ok && e.User != "" && e.Number > 0 && e.readChange(payload)
 	case Heartbeat:
-		m, ok := accesstoken.Members([]byte(what))
+		m, ok := accesstoken.Members([]byte(payload))
 		if !ok || e.Number != 0 {
 			return false
 		}
@@ -201,15 +201,15 @@ func (e *Event) read(what, about string) (ok bool) {
 	return true
 }
 
-func (e *Event) readChange(what string) bool {
-	m, ok := accesstoken.Members([]byte(what))
+func (e *Event) readChange(payload string) bool {
+	m, ok := accesstoken.Members([]byte(payload))
 	if !ok {
 		return false
 	}
 	e.At, ok = accesstoken.Seconds(m["event_timestamp"])
-	e.By, _ = accesstoken.Text(m["initiating_entity"]) // for people
+	e.Initiator, _ = accesstoken.Text(m["initiating_entity"]) // informative, so optional
 	if reasons, found := accesstoken.Members([]byte(m["reason_admin"])); found {
-		e.Why, _ = accesstoken.Text(reasons["en"])
+		e.Reason, _ = accesstoken.Text(reasons["en"])
 	}
 	return ok
 }

@@ -1,9 +1,8 @@
-// Package steadyclock tells the time of another clock, such as that of a database
-// that several processes share: it is read now and then, and reckoned on from with
-// the clock at hand.
+// Package steadyclock follows a remote clock, such as the clock of a database that
+// several processes share. It samples the remote clock periodically and extrapolates with
+// the local monotonic clock.
 //
-// It knows arithmetic. Who has the other clock, and how it is asked, is others'
-// business.
+// Callers provide both clocks and decide when to sample.
 package steadyclock
 
 import (
@@ -11,52 +10,53 @@ import (
 	"time"
 )
 
-// A Clock is safe for concurrent use.
+// A Clock returns the time of a remote clock. It is safe for concurrent use.
 type Clock struct {
-	hand func() time.Time
-	last atomic.Pointer[reading]
+	local func() time.Time
+	last  atomic.Pointer[sample]
 }
 
-// A reading is what both clocks showed at one moment.
-type reading struct{ hand, other time.Time }
+// A sample contains the times of both clocks at one moment.
+type sample struct{ local, remote time.Time }
 
-// New returns a Clock that tells the time of the clock at hand until another is
-// read.
-func New(hand func() time.Time) *Clock { return &Clock{hand: hand} }
+// New returns a Clock. It returns the local time until the first sample.
+func New(local func() time.Time) *Clock { return &Clock{local: local} }
 
-// Now is the time of the other clock. Between two readings it does not matter if
-// the clock at hand is set, provided that its times are those of time.Now: they
-// are held against each other by their monotonic part.
+// Now returns the time of the remote clock. If local is time.Now, setting the local clock
+// has no effect between two samples, because Now uses its monotonic reading.
 func (c *Clock) Now() time.Time {
-	now := c.hand()
-	if r := c.last.Load(); r != nil {
-		return r.other.Add(now.Sub(r.hand))
+	now := c.local()
+	if s := c.last.Load(); s != nil {
+		return s.remote.Add(now.Sub(s.local))
 	}
 	return now
 }
 
-// tooLong is how long a reading may take: half of it is how far it may be wrong.
-const tooLong = time.Second
+// maxLatency is the maximum duration of a call for a sample. The error of a sample is at
+// most half of it.
+const maxLatency = time.Second
 
-// Read asks the other clock. What it showed counts as shown in the middle of the
-// question, and not at all if the answer took too long.
-func (c *Clock) Read(other func() (time.Time, error)) error {
-	asked := c.hand()
-	shown, err := other()
+// Sample samples the remote clock. It assumes that remote read the clock in the middle of
+// the call. It ignores a sample that took longer than one second, except the first one.
+// Errors are those of remote.
+func (c *Clock) Sample(remote func() (time.Time, error)) error {
+	began := c.local()
+	at, err := remote()
 	if err != nil {
 		return err
 	}
-	if took := c.hand().Sub(asked); took >= 0 && (took <= tooLong || c.last.Load() == nil) {
-		c.last.Store(&reading{hand: asked.Add(took / 2), other: shown})
+	if took := c.local().Sub(began); took >= 0 && (took <= maxLatency || c.last.Load() == nil) {
+		c.last.Store(&sample{local: began.Add(took / 2), remote: at})
 	}
 	return nil
 }
 
-// Ahead is how far the clock at hand is ahead of the other, as it was read last.
+// Ahead returns how far the local clock was ahead of the remote clock at the last sample,
+// or 0 before the first sample.
 func (c *Clock) Ahead() time.Duration {
-	r := c.last.Load()
-	if r == nil {
+	s := c.last.Load()
+	if s == nil {
 		return 0
 	}
-	return r.hand.Round(0).Sub(r.other.Round(0))
+	return s.local.Round(0).Sub(s.remote.Round(0))
 }

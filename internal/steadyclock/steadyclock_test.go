@@ -10,34 +10,34 @@ import (
 
 var start = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
-func TestTheTimeIsThatOfTheOtherClock(t *testing.T) {
+func TestNowFollowsTheRemoteClock(t *testing.T) {
 	t.Parallel()
-	hand := start
-	c := steadyclock.New(func() time.Time { return hand })
+	local := start
+	c := steadyclock.New(func() time.Time { return local })
 	if !c.Now().Equal(start) || c.Ahead() != 0 {
-		t.Error("nothing was read, and it is not the time at hand")
+		t.Error("before the first sample: not the local time")
 	}
-	read := func(other time.Time, took time.Duration) {
+	sample := func(remote time.Time, took time.Duration) {
 		t.Helper()
-		if err := c.Read(func() (time.Time, error) { hand = hand.Add(took); return other, nil }); err != nil {
+		if err := c.Sample(func() (time.Time, error) { local = local.Add(took); return remote, nil }); err != nil {
 			t.Fatal(err)
 		}
 	}
-	read(start.Add(time.Hour), 10*time.Millisecond)
-	hand = hand.Add(time.Minute)
+	sample(start.Add(time.Hour), 10*time.Millisecond)
+	local = local.Add(time.Minute)
 	if want := start.Add(time.Hour + 5*time.Millisecond + time.Minute); !c.Now().Equal(want) {
-		t.Errorf("it is %s, want %s", c.Now(), want)
+		t.Errorf("now is %s, want %s", c.Now(), want)
 	}
 	if want := -time.Hour + 5*time.Millisecond; c.Ahead() != want {
 		t.Errorf("ahead by %s, want %s", c.Ahead(), want)
 	}
 	before := c.Now()
-	read(start, 2*time.Second)
+	sample(start, 2*time.Second)
 	if !c.Now().Equal(before.Add(2 * time.Second)) {
-		t.Error("an answer that took too long was believed")
+		t.Error("a sample that took too long was used")
 	}
-	away := errors.New("away")
-	if err := c.Read(func() (time.Time, error) { return start, away }); !errors.Is(err, away) || !c.Now().Equal(before.Add(2*time.Second)) {
-		t.Error("no answer changed the time")
+	unavailable := errors.New("unavailable")
+	if err := c.Sample(func() (time.Time, error) { return start, unavailable }); !errors.Is(err, unavailable) || !c.Now().Equal(before.Add(2*time.Second)) {
+		t.Error("a failed sample changed the time")
 	}
 }

@@ -1,8 +1,8 @@
-// Package strictjson decodes the body of a request into a flat struct, and
-// accepts nothing that has two readings. encoding/json alone matches names in any
-// case, takes the last of two, mends broken text and stops before what follows.
+// Package strictjson decodes request bodies into flat structs and rejects ambiguous JSON.
+// encoding/json alone matches names in any case, uses the last of duplicate members,
+// replaces invalid Unicode, and ignores data after the first value.
 //
-// It knows JSON (RFC 8259, in the profile of RFC 7493), not what a body means.
+// It implements JSON (RFC 8259) in the profile of RFC 7493.
 package strictjson
 
 import (
@@ -17,15 +17,15 @@ import (
 	"unicode/utf8"
 )
 
-// maxDepth is how many objects and arrays may lie within each other.
+// maxDepth is the maximum nesting depth of objects and arrays.
 const maxDepth = 8
 
-// ErrTooLarge says that there are more bytes than the limit.
+// ErrTooLarge means that the body has more bytes than the limit.
 var ErrTooLarge = errors.New("body is too large")
 
-// An Error says what is wrong, without a word of what was sent.
+// An Error says what is wrong with a body. It contains no data from the body.
 type Error struct {
-	Field  string // the member concerned; empty if it is none of ours
+	Field  string // name of the invalid member; empty if it is not a member of the struct
 	Reason string
 }
 
@@ -36,25 +36,24 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s: %s", e.Field, e.Reason)
 }
 
-func wrong(reason string) error { return &Error{Reason: reason} }
+func invalid(reason string) error { return &Error{Reason: reason} }
 
-// Decode reads at most limit bytes: one object, with members that v, a pointer
-// to a struct, has by exactly that name, each at most once and none null. The
-// body has to be UTF-8 without NUL and lone surrogates, at most 8 deep. Errors:
-// *Error, ErrTooLarge, and those of r.
+// Decode reads one JSON object of at most limit bytes into v, a pointer to a struct. It
+// rejects members that v does not have by exactly that name, duplicate members, and
+// nulls. The body must be UTF-8 without NUL and lone surrogates, and at most 8 levels
+// deep. Errors are *Error, ErrTooLarge, and those of r.
 func Decode(r io.Reader, limit int64, v any) error {
-	data, err := read(r, limit, shape{known: names(v)})
+	data, err := read(r, limit, rules{known: names(v)})
 	if err != nil {
 		return err
 	}
 	return unmarshal(data, v)
 }
 
-// DecodeKnown is Decode for clients that were written for other servers: members
-// that v does not have, and nulls, are passed over. What v has still has one
-// reading.
-func DecodeKnown(r io.Reader, limit int64, v any) error {
-	data, err := read(r, limit, shape{loose: true})
+// DecodeLenient is like Decode, but ignores nulls and members that v does not have. It
+// serves clients that were written for other servers. It still rejects duplicates.
+func DecodeLenient(r io.Reader, limit int64, v any) error {
+	data, err := read(r, limit, rules{lenient: true})
 	if err != nil {
 		return err
 	}
@@ -62,7 +61,7 @@ func DecodeKnown(r io.Reader, limit int64, v any) error {
 	if err := unmarshal(data, &all); err != nil {
 		return err
 	}
-	known := map[string]json.RawMessage{} // encoding/json would take Email for email
+	known := map[string]json.RawMessage{} // by exact name, because encoding/json would accept Email for email
 	for _, name := range names(v) {
 		if value, found := all[name]; found && name != "" {
 			known[name] = value
@@ -74,25 +73,25 @@ func DecodeKnown(r io.Reader, limit int64, v any) error {
 	return unmarshal(data, v)
 }
 
-// Check reports whether a JSON object that encoding/json accepts has one reading: no
-// member twice, at any depth, no NUL and no lone surrogates. Errors: *Error.
+// Check checks a JSON object that encoding/json accepts. It rejects duplicate members at
+// any depth, NUL and lone surrogates. Errors are *Error.
 func Check(data []byte) error {
 	if err := checkText(data); err != nil {
-		return wrong(strings.Replace(err.Error(), "the body", "the object", 1))
+		return invalid(strings.Replace(err.Error(), "the body", "the object", 1))
 	}
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.UseNumber()
 	if _, err := decoder.Token(); err != nil {
-		return wrong("the object is not valid JSON")
+		return invalid("the object is not valid JSON")
 	}
-	if err := (shape{loose: true, deep: true}).checkObject(decoder, 1); err != nil {
-		return wrong(strings.Replace(err.Error(), "the body", "the object", 1))
+	if err := (rules{lenient: true, anyDepth: true}).checkObject(decoder, 1); err != nil {
+		return invalid(strings.Replace(err.Error(), "the body", "the object", 1))
 	}
 	return nil
 }
 
-// read returns a body that has one reading.
-func read(r io.Reader, limit int64, s shape) ([]byte, error) {
+// read reads a body and checks it against the rules.
+func read(r io.Reader, limit int64, s rules) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err != nil {
 		return nil, err
@@ -113,12 +112,12 @@ func unmarshal(data []byte, v any) error {
 		return &Error{mismatch.Field, "has the wrong type"}
 	}
 	if err != nil {
-		return wrong("the body is not valid JSON")
+		return invalid("the body is not valid JSON")
 	}
 	return nil
 }
 
-// names are the members of the struct that v points to.
+// names returns the JSON names of the fields of the struct that v points to.
 func names(v any) []string {
 	t := reflect.TypeOf(v).Elem()
 	all := make([]string, t.NumField())
@@ -128,14 +127,15 @@ func names(v any) []string {
 	return all
 }
 
-// checkText looks at the bytes: the decoder would replace what is not text. A
-// backslash outside a string is no JSON, so escapes need no context.
+// checkText rejects invalid UTF-8, NUL and lone surrogates, which encoding/json would
+// replace. It can ignore the context of escapes, because JSON allows backslashes only
+// within strings.
 func checkText(data []byte) error {
 	if len(bytes.TrimSpace(data)) == 0 {
-		return wrong("the body is empty")
+		return invalid("the body is empty")
 	}
 	if !utf8.Valid(data) || bytes.IndexByte(data, 0) >= 0 {
-		return wrong("the body is not UTF-8 text")
+		return invalid("the body is not UTF-8 text")
 	}
 	for i := 0; i < len(data); i++ {
 		if data[i] != '\\' {
@@ -144,20 +144,20 @@ func checkText(data []byte) error {
 		unit := escaped(data[i:])
 		switch {
 		case unit == 0, 0xdc00 <= unit && unit <= 0xdfff:
-			return wrong("the body holds a character that is none")
+			return invalid("the body contains an invalid character escape")
 		case 0xd800 <= unit && unit <= 0xdbff:
 			if low := escaped(data[i+6:]); low < 0xdc00 || low > 0xdfff {
-				return wrong("the body holds a character that is none")
+				return invalid("the body contains an invalid character escape")
 			}
 			i += 11
 		default:
-			i++ // the escaped byte, which may be a backslash
+			i++ // skip the escaped byte, which can be a backslash
 		}
 	}
 	return nil
 }
 
-// escaped is the code unit of a \uXXXX at the start of data, or -1.
+// escaped returns the code unit of a \uXXXX escape at the start of data, or -1.
 func escaped(data []byte) int64 {
 	if len(data) < 6 || data[0] != '\\' || data[1] != 'u' {
 		return -1
@@ -169,56 +169,55 @@ func escaped(data []byte) int64 {
 	return int64(unit)
 }
 
-// A shape is which members an object may have.
-type shape struct {
-	known []string
-	loose bool // any, and nulls
-	deep  bool // at any depth
+// rules say what an object may contain.
+type rules struct {
+	known    []string // allowed members
+	lenient  bool     // allow unknown members and nulls
+	anyDepth bool     // do not limit the depth
 }
 
-// check walks over the tokens: one object, no name twice, none unknown, no null,
-// not too deep, nothing after it.
-func (s shape) check(data []byte) error {
+// check checks that data is exactly one JSON object that follows the rules.
+func (s rules) check(data []byte) error {
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.UseNumber()
 	if first, err := decoder.Token(); err != nil || first != json.Delim('{') {
-		return wrong("the body is not a JSON object")
+		return invalid("the body is not a JSON object")
 	}
 	if err := s.checkObject(decoder, 1); err != nil {
 		return err
 	}
 	if _, err := decoder.Token(); err != io.EOF {
-		return wrong("there is something after the object")
+		return invalid("the body continues after the object")
 	}
 	return nil
 }
 
-// checkObject reads an object whose brace is read.
-func (s shape) checkObject(decoder *json.Decoder, depth int) error {
+// checkObject checks an object after its opening brace.
+func (s rules) checkObject(decoder *json.Decoder, depth int) error {
 	seen := make(map[string]bool, 4)
 	for decoder.More() {
 		token, err := decoder.Token()
 		if err != nil {
-			return wrong("the body is not valid JSON")
+			return invalid("the body is not valid JSON")
 		}
 		name := token.(string)
 		if seen[name] {
-			return wrong("the body has a member twice")
+			return invalid("the body has a duplicate member")
 		}
 		seen[name] = true
-		ours := depth == 1 && isOneOf(name, s.known)
-		if depth == 1 && !ours && !s.loose {
-			return wrong("the body has a member that is not known here (names are case-sensitive)")
+		isKnown := depth == 1 && isOneOf(name, s.known)
+		if depth == 1 && !isKnown && !s.lenient {
+			return invalid("the body has an unknown member (names are case-sensitive)")
 		}
 		if err := s.checkValue(decoder, depth); err != nil {
-			if ours && errors.Is(err, errNull) {
-				return &Error{name, "is null: leave it out instead"}
+			if isKnown && errors.Is(err, errNull) {
+				return &Error{name, "is null: omit it instead"}
 			}
 			return err
 		}
 	}
 	if _, err := decoder.Token(); err != nil {
-		return wrong("the body is not valid JSON")
+		return invalid("the body is not valid JSON")
 	}
 	return nil
 }
@@ -232,22 +231,22 @@ func isOneOf(name string, known []string) bool {
 	return false
 }
 
-var errNull = wrong("the body holds a null")
+var errNull = invalid("the body contains null")
 
-func (s shape) checkValue(decoder *json.Decoder, depth int) error {
+func (s rules) checkValue(decoder *json.Decoder, depth int) error {
 	token, err := decoder.Token()
 	if err != nil {
-		return wrong("the body is not valid JSON")
+		return invalid("the body is not valid JSON")
 	}
 	switch token {
 	case nil:
-		if s.loose {
+		if s.lenient {
 			return nil
 		}
 		return errNull
 	case json.Delim('{'), json.Delim('['):
-		if depth == maxDepth && !s.deep {
-			return wrong("the body is nested too deep")
+		if depth == maxDepth && !s.anyDepth {
+			return invalid("the body is nested too deeply")
 		}
 	}
 	switch token {
@@ -260,7 +259,7 @@ func (s shape) checkValue(decoder *json.Decoder, depth int) error {
 			}
 		}
 		if _, err := decoder.Token(); err != nil {
-			return wrong("the body is not valid JSON")
+			return invalid("the body is not valid JSON")
 		}
 	}
 	return nil

@@ -23,7 +23,7 @@ func decode(text string) (b body, err error) {
 	return b, err
 }
 
-func TestAGoodBodyIsDecoded(t *testing.T) {
+func TestDecodeReadsAValidBody(t *testing.T) {
 	t.Parallel()
 	yes := true
 	for text, want := range map[string]body{
@@ -40,7 +40,7 @@ func TestAGoodBodyIsDecoded(t *testing.T) {
 }
 
 // IN-1, IN-2, IN-3, IN-8
-func TestWhateverHasTwoReadingsIsRefused(t *testing.T) {
+func TestDecodeRejectsAmbiguousBodies(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{
 		"empty":                      "",
@@ -67,13 +67,13 @@ func TestWhateverHasTwoReadingsIsRefused(t *testing.T) {
 		"a lone high surrogate":      `{"email":"\ud83d"}`,
 		"a lone low surrogate":       `{"email":"\ude00"}`,
 		"two high surrogates":        `{"email":"\ud83d\ud83d"}`,
-		"a high one and text":        `{"email":"\ud83dabcdef"}`,
+		"a high surrogate and text":  `{"email":"\ud83dabcdef"}`,
 		"null for a member":          `{"email":null}`,
 		"a number for text":          `{"email":1}`,
 		"an array for text":          `{"email":["a"]}`,
 		"an object for text":         `{"email":{"$ne":""}}`,
-		"a truth for text":           `{"email":true}`,
-		"text for a truth":           `{"remember":"true"}`,
+		"a boolean for text":         `{"email":true}`,
+		"text for a boolean":         `{"remember":"true"}`,
 		"a fraction":                 `{"count":1.5}`,
 		"an exponent":                `{"count":1e400}`,
 		"too deep":                   `{"email":` + strings.Repeat("[", 9) + strings.Repeat("]", 9) + `}`,
@@ -90,7 +90,7 @@ func TestWhateverHasTwoReadingsIsRefused(t *testing.T) {
 	}
 }
 
-func TestAFaultNamesTheMemberAndNotTheValue(t *testing.T) {
+func TestErrorNamesTheMemberButNotTheValue(t *testing.T) {
 	t.Parallel()
 	_, err := decode(`{"email":["s3cret"]}`)
 	var fault *strictjson.Error
@@ -100,7 +100,7 @@ func TestAFaultNamesTheMemberAndNotTheValue(t *testing.T) {
 }
 
 // IN-4
-func TestALargeBodyIsRefusedBeforeItIsParsed(t *testing.T) {
+func TestDecodeRejectsALargeBodyBeforeParsing(t *testing.T) {
 	t.Parallel()
 	var b body
 	text := `{"email":"` + strings.Repeat("a", 100) + `"}`
@@ -116,7 +116,7 @@ type broken struct{}
 
 func (broken) Read([]byte) (int, error) { return 0, errors.New("cut off") }
 
-func TestAnErrorOfTheReaderIsReturned(t *testing.T) {
+func TestDecodeReturnsErrorsOfTheReader(t *testing.T) {
 	t.Parallel()
 	var b body
 	if err := strictjson.Decode(broken{}, 10, &b); err == nil || err.Error() != "cut off" {
@@ -124,8 +124,8 @@ func TestAnErrorOfTheReaderIsReturned(t *testing.T) {
 	}
 }
 
-// Whatever is accepted, encoding/json accepts with the same result, and writing
-// it again loses no member.
+// encoding/json must accept every accepted body with the same result and without unknown
+// members.
 func FuzzDecode(f *testing.F) {
 	for _, seed := range []string{`{}`, `{"email":"a","password":"b","remember":false,"count":1}`, `{"email":"\ud83d\ude00"}`,
 		`{"email":"a","email":"b"}`, `[]`, `{"Email":""}`, `{"email":null}`} {
@@ -168,7 +168,7 @@ func BenchmarkDecodeLogin(b *testing.B) {
 	}
 }
 
-func BenchmarkDecodeLoginLoosely(b *testing.B) {
+func BenchmarkDecodeLoginWithEncodingJSON(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		var v body
@@ -178,7 +178,7 @@ func BenchmarkDecodeLoginLoosely(b *testing.B) {
 	}
 }
 
-func TestAClientOfAnotherServerMaySendMore(t *testing.T) {
+func TestDecodeLenientIgnoresUnknownMembersAndNulls(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]body{
 		`{"email":"a","passwordConfirm":"b","tags":[{"x":null}]}`: {Email: "a"},
@@ -187,14 +187,14 @@ func TestAClientOfAnotherServerMaySendMore(t *testing.T) {
 		`{"email":null,"password":"p"}`:                           {Password: "p"},
 	} {
 		var got body
-		if err := strictjson.DecodeKnown(strings.NewReader(text), 16<<10, &got); err != nil || !reflect.DeepEqual(got, want) {
+		if err := strictjson.DecodeLenient(strings.NewReader(text), 16<<10, &got); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %+v, %v", text, got, err)
 		}
 	}
 	for _, text := range []string{``, `null`, `[]`, `{"email":["a"]}`, `{"email":{"$gt":""}}`, `{"email":1}`, `{"email":"a","email":"b"}`, `{"x":1,"x":2}`, `{"a":[[[[[[[[[1]]]]]]]]]}`, `{} x`} {
 		var got body
-		if err := strictjson.DecodeKnown(strings.NewReader(text), 16<<10, &got); err == nil {
-			t.Errorf("%s was taken: %+v", text, got)
+		if err := strictjson.DecodeLenient(strings.NewReader(text), 16<<10, &got); err == nil {
+			t.Errorf("%s was accepted: %+v", text, got)
 		}
 	}
 }

@@ -1,7 +1,7 @@
-// Package tokencookie keeps a token in a browser: in a cookie that no script reads
-// and that is removed as it was set, or browsers would keep it (RFC 6265bis).
+// Package tokencookie stores tokens in HttpOnly cookies. It clears a cookie with the
+// attributes with which it was set, because browsers keep it otherwise (RFC 6265bis).
 //
-// It does not know what a token is for, except that of a known device.
+// It does not know the purpose of a token, except for known devices.
 package tokencookie
 
 import (
@@ -11,19 +11,19 @@ import (
 	"time"
 )
 
-// A Cookie is where a token is kept: everything of a cookie but its value.
+// A Cookie describes a cookie without its value.
 type Cookie struct {
 	Name     string
-	Domain   string // "": the host that sets it, alone
-	Secure   bool   // the host is reached by https
+	Domain   string // "" means only the host that sets it
+	Secure   bool   // set if browsers reach the host by https
 	SameSite http.SameSite
 }
 
-// KnownDeviceLife is as long as browsers keep a cookie at most.
+// KnownDeviceLife is the lifetime of the known-device cookie, the maximum in browsers.
 const KnownDeviceLife = 400 * 24 * time.Hour
 
-// KnownDevice is the cookie by which a browser that has signed in before is
-// recognised. It is for one host, whatever the domain of the refresh cookie is.
+// KnownDevice returns the cookie that identifies a browser that has signed in before. It
+// is valid for one host only, even if the refresh cookie has a domain.
 func KnownDevice(secure bool, sameSite http.SameSite) Cookie {
 	name := "watchword-known"
 	if secure {
@@ -32,7 +32,8 @@ func KnownDevice(secure bool, sameSite http.SameSite) Cookie {
 	return Cookie{Name: name, Secure: secure, SameSite: sameSite}
 }
 
-// Check refuses what browsers would not keep, or net/http not send.
+// Check returns an error if browsers would reject the cookie, or net/http would not send
+// it.
 func (c Cookie) Check() error {
 	bound := strings.HasPrefix(c.Name, "__Host-")
 	switch {
@@ -46,7 +47,7 @@ func (c Cookie) Check() error {
 	return c.with("").Valid()
 }
 
-// Set hands out a token for a time, and with none until the browser is closed.
+// Set stores a token for the time life, or until the browser closes if life is 0.
 func (c Cookie) Set(w http.ResponseWriter, token string, life time.Duration) {
 	cookie := c.with(token)
 	if life > 0 {
@@ -55,8 +56,8 @@ func (c Cookie) Set(w http.ResponseWriter, token string, life time.Duration) {
 	http.SetCookie(w, cookie)
 }
 
-// Renew sets a token for a time, unless the request has just that one. An empty
-// token sets nothing.
+// Renew is like Set, but does nothing if token is empty or the request already has
+// exactly this token.
 func (c Cookie) Renew(w http.ResponseWriter, r *http.Request, token string, life time.Duration) {
 	if values := c.Values(r); token == "" || len(values) == 1 && values[0] == token {
 		return
@@ -64,15 +65,15 @@ func (c Cookie) Renew(w http.ResponseWriter, r *http.Request, token string, life
 	c.Set(w, token, life)
 }
 
-// Clear takes it back.
+// Clear deletes the cookie in the browser.
 func (c Cookie) Clear(w http.ResponseWriter) {
 	cookie := c.with("")
 	cookie.MaxAge = -1
 	http.SetCookie(w, cookie)
 }
 
-// Values are the tokens of a request: more than one if another host of the domain
-// has set one of the same name.
+// Values returns the tokens in a request. There can be more than one if another host of
+// the domain has set a cookie of the same name.
 func (c Cookie) Values(r *http.Request) (tokens []string) {
 	for _, cookie := range r.CookiesNamed(c.Name) {
 		tokens = append(tokens, cookie.Value)
@@ -80,7 +81,7 @@ func (c Cookie) Values(r *http.Request) (tokens []string) {
 	return tokens
 }
 
-// Value is the token of a request, and "" if there is none or more than one.
+// Value returns the token in a request, or "" if there is none or more than one.
 func (c Cookie) Value(r *http.Request) string {
 	if values := c.Values(r); len(values) == 1 {
 		return values[0]

@@ -1,5 +1,5 @@
-// Package transcript keeps what a program or a logger writes, for a test to read
-// while it still does.
+// Package transcript collects the output of a program or a logger, so that a test can
+// read it while the program still runs.
 package transcript
 
 import (
@@ -7,20 +7,20 @@ import (
 	"sync"
 )
 
-// A Transcript may be written and read at once.
+// A Transcript collects output. It is safe for concurrent use.
 type Transcript struct {
 	mu   sync.Mutex
 	text strings.Builder
 }
 
-// Write never fails.
+// Write appends p. It never returns an error.
 func (t *Transcript) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.text.Write(p)
 }
 
-// String is what was written until now.
+// String returns the output so far.
 func (t *Transcript) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -1,7 +1,7 @@
-// Package weborigin knows what browsers send as an origin (RFC 6454, section 6.2), and
-// which hosts are this machine, where plain http is safe.
+// Package weborigin checks origins (RFC 6454, section 6.2) and recognizes loopback hosts,
+// for which plain http is safe.
 //
-// It does not know which origins are trusted.
+// Callers decide which origins they trust.
 package weborigin
 
 import (
@@ -24,9 +24,9 @@ func Check(origin string) error {
 	case u.Scheme+"://"+u.Host != origin || u.User != nil:
 		return fmt.Errorf("%q is more than an origin: write only %s://%s", origin, u.Scheme, u.Hostname())
 	case strings.ToLower(origin) != origin:
-		return fmt.Errorf("%q is never sent by a browser: write it in lower case", origin)
+		return fmt.Errorf("browsers never send %q: write it in lower case", origin)
 	case u.Scheme == "https" && u.Port() == "443", u.Scheme == "http" && u.Port() == "80":
-		return fmt.Errorf("%q is never sent by a browser: leave out the port, which is the default one", origin)
+		return fmt.Errorf("browsers never send %q: omit the default port", origin)
 	}
 	return nil
 }

