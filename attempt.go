@@ -90,7 +90,7 @@ func (e *Engine) loginFailed(ctx context.Context, a attempt, refusal *Error) err
 // knownDevice returns the device whose token was presented, if it is of this
 // account and its password. The zero ID: it is not known.
 func (e *Engine) knownDevice(u User, presented Secret) knowndevice.ID {
-	device, _ := knowndevice.Parse(string(presented), e.deviceSecret, string(u.ID), string(u.PasswordHash))
+	device, _ := knowndevice.Parse(string(presented), e.keys.secret(KeyDevice), string(u.ID), string(u.PasswordHash))
 	return device
 }
 
@@ -100,5 +100,5 @@ func (e *Engine) deviceToken(device knowndevice.ID, u User) Secret {
 	if device == (knowndevice.ID{}) {
 		device = knowndevice.NewID()
 	}
-	return Secret(device.Sign(e.deviceSecret, string(u.ID), string(u.PasswordHash)))
+	return Secret(device.Sign(e.keys.secret(KeyDevice), string(u.ID), string(u.PasswordHash)))
 }

@@ -84,7 +84,7 @@ func (e *Engine) ImportUsers(ctx context.Context, users []ImportedUser) (results
 	peppers := e.newPeppers(users, now)
 	err = e.store.Update(ctx, func(tx Tx) error {
 		results, events = make([]ImportResult, len(users)), nil
-		if err := insertPeppers(ctx, tx, peppers); err != nil {
+		if err := e.insertPeppers(ctx, tx, peppers); err != nil {
 			return err
 		}
 		for i, user := range users {
@@ -148,7 +148,7 @@ type importing struct {
 }
 
 func (e *Engine) parseImport(from ImportedUser, now time.Time) importing {
-	secret := e.importSecret
+	secret := e.keys.secret(KeyImport)
 	user, problems := newUser(NewUser{Email: from.Email, Name: from.Name}, now)
 	note := func(problem *FieldError) {
 		if problem != nil {

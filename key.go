@@ -19,10 +19,16 @@ const (
 	// KeyPepper is a secret that another system mixed into the passwords of imported
 	// accounts. It signs nothing, has no schedule, and stays.
 	KeyPepper KeyUse = "pepper"
+
+	// The secrets of MACs that outlive every rotation. Each has one key, with number
+	// 1. It has no schedule: another secret would make outstanding MACs invalid.
+	KeyMail   KeyUse = "mail"   // makes the tokens in mails
+	KeyImport KeyUse = "import" // makes the ids of imported accounts and of peppers
+	KeyDevice KeyUse = "device" // recognises known devices
 )
 
-// A Key is a signing or refresh key as it lies in the store: sealed under the
-// master key. When it signs follows from its times alone, so that all processes
+// A Key is a row of the store: a secret that is sealed under the master key. When a
+// signing or refresh key signs follows from its times alone, so that all processes
 // agree (internal/keyschedule).
 type Key struct {
 	ID     string // `kid` (RFC 7638 thumbprint) for KeySign, a UUID for the others

@@ -40,6 +40,7 @@ type keyring struct {
 	shared *accesstoken.Key // of HS256, which has no rows
 
 	reloading sync.Mutex
+	replaced  atomic.Bool  // the last reading found keys that this master key does not open
 	reloaded  atomic.Int64 // when the last reading succeeded, in nanoseconds since 1970
 	asked     singleflight.Group
 	failed    time.Time // of the last failed reading because of a token; only inside asked
@@ -54,6 +55,7 @@ type keyset struct {
 	signing map[string]accesstoken.Key   // by kid
 	refresh map[uint8][]byte             // by number
 	peppers map[string][]byte            // by id
+	secrets map[KeyUse][]byte            // of KeyMail, KeyImport, KeyDevice
 	jwks    []byte
 }
 
@@ -219,6 +221,7 @@ func (k *keyring) reload(ctx context.Context) error {
 		return fmt.Errorf("read keys: %w", err)
 	}
 	set, err := k.open(rows)
+	k.replaced.Store(errors.Is(err, ErrMasterKey))
 	if err != nil {
 		return err
 	}
@@ -234,12 +237,13 @@ func (k *keyring) open(rows []Key) (*keyset, error) {
 		signing: map[string]accesstoken.Key{},
 		refresh: map[uint8][]byte{},
 		peppers: map[string][]byte{},
+		secrets: map[KeyUse][]byte{},
 	}
 	var public []accesstoken.Key
 	for _, row := range rows {
 		secret, err := k.box.Open(sealContext(row), row.Sealed)
 		if err != nil {
-			return nil, fmt.Errorf("open key %s: is this the master key that it was sealed with? %w", row.ID, err)
+			return nil, fmt.Errorf("open key %s: %w", row.ID, ErrMasterKey)
 		}
 		switch row.Use {
 		case KeySign:
@@ -253,6 +257,8 @@ func (k *keyring) open(rows []Key) (*keyset, error) {
 			set.refresh[uint8(row.Number)] = secret
 		case KeyPepper:
 			set.peppers[row.ID] = secret
+		case KeyMail, KeyImport, KeyDevice:
+			set.secrets[row.Use] = secret
 		}
 		set.rows[row.Use] = append(set.rows[row.Use], row)
 		set.times[row.Use] = append(set.times[row.Use], row.times())

@@ -53,6 +53,9 @@ func (k *keyring) carryOut(ctx context.Context, use KeyUse, rows []Key, plan key
 		}
 	}
 	err := k.store.Update(ctx, func(tx Tx) error {
+		if err := k.holdMaster(ctx, tx); err != nil {
+			return err
+		}
 		for _, i := range plan.Drop {
 			if err := tx.DeleteKey(ctx, rows[i].ID); err != nil {
 				return err
@@ -113,8 +116,12 @@ func (e *Engine) prepareKeys(ctx context.Context) error {
 	return nil
 }
 
-// usable returns nil if both kinds of token can be signed at now.
+// usable returns nil if both kinds of token can be signed at now, with keys that are
+// up to date.
 func (k *keyring) usable(now time.Time) error {
+	if k.replaced.Load() {
+		return fmt.Errorf("%w: restart with the right one", ErrMasterKey)
+	}
 	if _, err := k.signer(now); err != nil {
 		return err
 	}
@@ -131,7 +138,7 @@ func (e *Engine) scheduleKeys(ctx context.Context) error {
 		return err
 	}
 	now := e.now()
-	var errs []error
+	errs := []error{e.keys.storeSecrets(ctx)}
 	for _, use := range e.keys.uses() {
 		for range 2 { // the first key, and the one after it
 			set := e.keys.current.Load()

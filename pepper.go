@@ -20,7 +20,7 @@ import (
 //   - It is not in the hash, so a copy of the database does not contain it in clear.
 //   - Every server of the store finds it. No setting can be forgotten at the start, and
 //     replacing the master key seals it again like any other key.
-//   - Its id is derived from it under the master key. The same pepper is stored once.
+//   - Its id is a MAC of it with the secret of imports. The same pepper is stored once.
 //
 // At the first sign-in a hash of ours replaces the imported one, and no pepper is needed.
 
@@ -52,7 +52,7 @@ func (e *Engine) importedHash(from ImportedUser) (Secret, *FieldError) {
 }
 
 func (e *Engine) pepperID(pepper Secret) string {
-	return string(madeID(e.importSecret, "", "pepper", string(pepper)))
+	return string(madeID(e.keys.secret(KeyImport), "", "pepper", string(pepper)))
 }
 
 // newPeppers are the keys of the peppers that the store does not have yet, sealed.
@@ -77,7 +77,12 @@ func (e *Engine) newPeppers(users []ImportedUser, now time.Time) (keys []Key) {
 
 // insertPeppers inserts the keys that are not there yet: another import may have been
 // faster.
-func insertPeppers(ctx context.Context, tx Tx, keys []Key) error {
+func (e *Engine) insertPeppers(ctx context.Context, tx Tx, keys []Key) error {
+	if len(keys) > 0 {
+		if err := e.keys.holdMaster(ctx, tx); err != nil {
+			return err
+		}
+	}
 	for _, key := range keys {
 		inserted, err := tx.InsertKey(ctx, key)
 		if err != nil {

@@ -173,6 +173,9 @@ func (e *Engine) sealSignup(email Address, d signupDetails, now time.Time) (Sign
 	if err != nil {
 		return Signup{}, fmt.Errorf("seal sign-up: %w", err)
 	}
+	if e.keys.replaced.Load() {
+		return Signup{}, fmt.Errorf("%w: seal sign-up: %w", ErrUnavailable, ErrMasterKey)
+	}
 	s := Signup{ID: newID(), Email: email, CreatedAt: now}
 	s.Sealed = e.keys.box.Seal(signupContext(s.ID), plain)
 	return s, nil

@@ -188,6 +188,10 @@ type Tx interface {
 	Keys(context.Context) ([]Key, error) // by use and ActiveFrom
 	SetKeyTimes(ctx context.Context, id string, activeFrom, dropAt time.Time) error
 	DeleteKey(context.Context, string) error
+	// HoldKey returns the key with number 1 of a use and locks it until the
+	// transaction ends. What was committed before is seen by later statements.
+	HoldKey(context.Context, KeyUse) (Key, error)
+	SetSealedKey(ctx context.Context, id string, sealed []byte) error
 
 	// Limits.
 
@@ -214,6 +218,11 @@ type SignupTx interface {
 	// newest first.
 	Signups(ctx context.Context, email Address, after time.Time) ([]Signup, error)
 	TakeSignup(ctx context.Context, email Address, id string) (bool, error)
+	// NextSignups lists up to limit of all, after one of them (the zero Signup: from
+	// the first), in the order of address and id.
+	NextSignups(ctx context.Context, after Signup, limit int) ([]Signup, error)
+	// SetSealedSignup changes nothing if the sign-up has been taken.
+	SetSealedSignup(ctx context.Context, email Address, id string, sealed []byte) error
 	DeleteSignups(context.Context, Address) error
 
 	// DeleteSentTokens deletes the tokens of a kind that were mailed to an address.

@@ -99,7 +99,7 @@ func (e *Engine) accessToken(u User, s Session, now time.Time) (token string, li
 // lacks the master key learns nothing from the outbox, and an attempt that was
 // reported as failed, yet arrived, leaves no second copy of a token.
 func (e *Engine) mailToken(mailID string, attempt int) Secret {
-	mac := hmac.New(sha256.New, e.mailSecret)
+	mac := hmac.New(sha256.New, e.keys.secret(KeyMail))
 	mac.Write([]byte(mailID + "/" + strconv.Itoa(attempt)))
 	return Secret("wwm_" + base64.RawURLEncoding.EncodeToString(mac.Sum(nil)))
 }

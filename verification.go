@@ -159,11 +159,7 @@ func (e *Engine) markVerified(ctx context.Context, tx Tx, box mailbox, now time.
 // verifyByPassword opens a session for the password of the account or of a
 // waiting sign-up.
 func (e *Engine) verifyByPassword(ctx context.Context, box mailbox, r VerifyRequest, now time.Time) (*SignIn, error) {
-	candidates, err := e.candidates(box)
-	if err != nil {
-		return nil, err
-	}
-	winner, a, err := e.tryPassword(ctx, box, passwordTry{candidates, r.Password, r.Client, now})
+	winner, a, err := e.tryPassword(ctx, box, passwordTry{e.candidates(box), r.Password, r.Client, now})
 	if err != nil {
 		return nil, err
 	}
@@ -204,18 +200,18 @@ type candidate struct {
 }
 
 // candidates lists them: the account's first, then the newest sign-up.
-func (e *Engine) candidates(box mailbox) (all []candidate, err error) {
+func (e *Engine) candidates(box mailbox) (all []candidate) {
 	if box.account.PasswordHash != "" {
 		all = append(all, candidate{"", signupDetails{box.account.Name, box.account.PasswordHash}})
 	}
 	for _, waiting := range box.waiting {
 		details, err := e.openSignup(waiting)
 		if err != nil {
-			return nil, err
+			continue // sealed under another master key: it has no password that could match
 		}
 		all = append(all, candidate{waiting.ID, details})
 	}
-	return all, nil
+	return all
 }
 
 // A passwordTry is a password that comes with a link instead of a login.

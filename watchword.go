@@ -144,11 +144,8 @@ type Engine struct {
 	count   counters
 	clock   *steadyclock.Clock
 
-	mailSecret   []byte        // makes the tokens in mails
-	importSecret []byte        // makes the ids of imported accounts
-	deviceSecret []byte        // recognises known devices
-	mailPosted   chan struct{} // wakes the outbox
-	feed         feed
+	mailPosted chan struct{} // wakes the outbox
+	feed       feed
 }
 
 // hashing is how passwords become hashes.
@@ -202,13 +199,10 @@ func New(ctx context.Context, store Store, opts Options) (*Engine, error) {
 			dummy:  passhash.Dummy(params),
 			level:  &passhash.Level{},
 		},
-		count:        newCounters(),
-		clock:        steadyclock.New(opts.Now),
-		mailSecret:   box.Derive("mail token"),
-		importSecret: box.Derive("import id"),
-		deviceSecret: box.Derive("known device"),
-		mailPosted:   make(chan struct{}, 1),
-		feed:         newFeed(),
+		count:      newCounters(),
+		clock:      steadyclock.New(opts.Now),
+		mailPosted: make(chan struct{}, 1),
+		feed:       newFeed(),
 	}
 	if err = e.prepareKeys(ctx); err != nil {
 		e.hashing.pool.Close()

@@ -172,7 +172,7 @@ func TestAMoveIsRefusedBeforeItBegins(t *testing.T) {
 		{"from PostgreSQL", nil, 2, "--from: is no SQLite database", []string{"--from=postgres://me:" + weak + "@db/auth", nowhere}},
 		{"from nothing", nil, 1, "there is no database at other.db", []string{"--from=sqlite:other.db", nowhere}},
 		{"a target that is away", nil, 1, "PostgreSQL at 127.0.0.1:1/auth: nothing was moved: store unavailable", []string{nowhere}},
-		{"another master key", nil, 1, "is this the master key that it was sealed with?", []string{"--master-key=" + key32, nowhere}},
+		{"another master key", nil, 1, "this is not the master key that the keys were sealed with", []string{"--master-key=" + key32, nowhere}},
 		{"no master key", func(t *testing.T, dir string) {
 			if err := os.Remove(filepath.Join(dir, "watchword-data", "master.key")); err != nil {
 				t.Fatal(err)

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/watchword-auth/watchword"
@@ -69,6 +70,25 @@ var keys = map[string]func(suite){
 		s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.DeleteKey(ctx, k.ID) })
 		s.wantHeld(true, "insert its twin when it is gone", insertKey(twin))
 		same(s, "keys", s.keys(), []watchword.Key{twin, keyOf(watchword.KeySign, 1)})
+	},
+
+	"AKeyIsHeldAndSealedAgain": func(s suite) {
+		k, other := keyOf(watchword.KeyMail, 1), keyOf(watchword.KeyMail, 2)
+		s.update(func(ctx context.Context, tx watchword.Tx) error {
+			_, err := tx.HoldKey(ctx, watchword.KeyMail)
+			s.wantNotFound("hold a key that is not there", err)
+			return nil
+		})
+		s.wantHeld(true, "insert", insertKey(k))
+		s.wantHeld(true, "insert another", insertKey(other))
+		s.update(func(ctx context.Context, tx watchword.Tx) error {
+			held, err := tx.HoldKey(ctx, watchword.KeyMail)
+			same(s, "held", held, k)
+			s.wantNotFound("seal a key that is not there", tx.SetSealedKey(ctx, "nothing", []byte{1}))
+			k.Sealed = []byte{9, 0}
+			return errors.Join(err, tx.SetSealedKey(ctx, k.ID, k.Sealed))
+		})
+		same(s, "keys", s.keys(), []watchword.Key{k, other})
 	},
 
 	"TheTimesOfAKeyAreSet": func(s suite) {

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -41,6 +42,22 @@ var signups = map[string]func(suite){
 		if got := s.signups(waitingFor, Start.Add(-time.Hour)); len(got) == 0 || len(got) > 5 {
 			s.Errorf("%d sign-ups", len(got))
 		}
+	},
+
+	"AllSignUpsAreListedInBatchesAndSealedAgain": func(s suite) {
+		all := []watchword.Signup{s.addSignup("ada@example.com", 2), s.addSignup("ada@example.com", 5), s.addSignup("bob@example.com", 1)}
+		s.update(func(ctx context.Context, tx watchword.Tx) error {
+			first, err := tx.NextSignups(ctx, watchword.Signup{}, 2)
+			same(s, "first batch", first, all[:2])
+			second, err2 := tx.NextSignups(ctx, all[1], 2)
+			same(s, "second batch", second, all[2:])
+			third, err3 := tx.NextSignups(ctx, all[2], 2)
+			same(s, "third batch", third, nil)
+			all[0].Sealed = []byte{9, 0}
+			return errors.Join(err, err2, err3, tx.SetSealedSignup(ctx, all[0].Email, all[0].ID, all[0].Sealed),
+				tx.SetSealedSignup(ctx, all[0].Email, "nothing", []byte{1}))
+		})
+		same(s, "sealed again", s.signups("ada@example.com", Start), []watchword.Signup{all[1], all[0]})
 	},
 
 	"AWaitingSignUpIsTakenOnce": func(s suite) {

@@ -24,6 +24,7 @@ const (
 	ByNumber         Key = "in the background, by number of the feed"
 	OfFeed           Key = "nothing: the one row of the feed"
 	OfKeys           Key = "nothing: the keys, a handful"
+	AllSignups       Key = "by an operator, in order of address and id"
 	AllSessions      Key = "by an operator, in order of ids"
 	OfOutbox         Key = "nothing: the mail that waits, all of it"
 )
@@ -56,6 +57,8 @@ func accountStatements() []Statement {
 		{"insertSignup", insertSignup, ByAddress},
 		{"selectSignups", selectSignups, ByAddress},
 		{"takeSignup", takeSignup, ByAddress},
+		{"nextSignups", nextSignups, AllSignups},
+		{"sealSignup", sealSignup, ByAddress},
 		{"deleteSignups", deleteSignups, ByAddress},
 		{"deleteUserSignups", deleteUserSignups, ByUserAndAddress},
 
@@ -101,6 +104,8 @@ func serviceStatements() []Statement {
 		{"selectKeys", selectKeys, OfKeys},
 		{"updateKey", updateKey, OfKeys},
 		{"deleteKey", deleteKey, OfKeys},
+		{"holdKey", holdKey, OfKeys},
+		{"sealKey", sealKey, OfKeys},
 
 		{"lockFeed", lockFeed, OfFeed},
 		{"advanceFeed", advanceFeed, OfFeed},

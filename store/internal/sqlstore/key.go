@@ -13,6 +13,8 @@ const (
 	selectKeys = `SELECT ` + keyColumns + ` FROM keys ORDER BY purpose, active_from, id`
 	updateKey  = `UPDATE keys SET active_from = $1, drop_at = $2 WHERE id = $3`
 	deleteKey  = `DELETE FROM keys WHERE id = $1`
+	holdKey    = `UPDATE keys SET number = number WHERE purpose = $1 AND number = 1 RETURNING ` + keyColumns
+	sealKey    = `UPDATE keys SET sealed = $1 WHERE id = $2`
 )
 
 func (t Tx) InsertKey(ctx context.Context, k watchword.Key) (bool, error) {
@@ -20,10 +22,20 @@ func (t Tx) InsertKey(ctx context.Context, k watchword.Key) (bool, error) {
 }
 
 func (t Tx) Keys(ctx context.Context) ([]watchword.Key, error) {
-	return rows(ctx, t, func(s scanner) (k watchword.Key, err error) {
-		return k, s.Scan(&k.ID, &k.Use, &k.Alg, &k.Number, &k.Sealed,
-			moment{&k.PublishedAt}, moment{&k.ActiveFrom}, moment{&k.DropAt})
-	}, selectKeys)
+	return rows(ctx, t, scanKey, selectKeys)
+}
+
+func scanKey(s scanner) (k watchword.Key, err error) {
+	return k, s.Scan(&k.ID, &k.Use, &k.Alg, &k.Number, &k.Sealed,
+		moment{&k.PublishedAt}, moment{&k.ActiveFrom}, moment{&k.DropAt})
+}
+
+func (t Tx) HoldKey(ctx context.Context, use watchword.KeyUse) (watchword.Key, error) {
+	return row(ctx, t, scanKey, holdKey, use)
+}
+
+func (t Tx) SetSealedKey(ctx context.Context, id string, sealed []byte) error {
+	return t.must(ctx, sealKey, sealed, id)
 }
 
 func (t Tx) SetKeyTimes(ctx context.Context, id string, activeFrom, dropAt time.Time) error {

@@ -19,6 +19,9 @@ const (
 		ON CONFLICT (email, slot) DO UPDATE SET id = excluded.id, created_at = excluded.created_at, sealed = excluded.sealed`
 	selectSignups = `SELECT id, email, created_at, sealed FROM signups WHERE email = $1 AND created_at > $2
 		ORDER BY created_at DESC, id DESC`
+	nextSignups = `SELECT id, email, created_at, sealed FROM signups WHERE email >= $1 AND (email > $1 OR id > $2)
+		ORDER BY email, id LIMIT $3`
+	sealSignup        = `UPDATE signups SET sealed = $1 WHERE email = $2 AND id = $3`
 	takeSignup        = `DELETE FROM signups WHERE email = $1 AND id = $2`
 	deleteSignups     = `DELETE FROM signups WHERE email = $1`
 	deleteUserSignups = `DELETE FROM signups WHERE email = (SELECT email FROM users WHERE id = $1)`
@@ -30,9 +33,20 @@ func (t Tx) InsertSignup(ctx context.Context, s watchword.Signup) error {
 }
 
 func (t Tx) Signups(ctx context.Context, email watchword.Address, after time.Time) ([]watchword.Signup, error) {
-	return rows(ctx, t, func(row scanner) (s watchword.Signup, err error) {
-		return s, row.Scan(&s.ID, &s.Email, moment{&s.CreatedAt}, &s.Sealed)
-	}, selectSignups, email, ms(after))
+	return rows(ctx, t, scanSignup, selectSignups, email, ms(after))
+}
+
+func scanSignup(row scanner) (s watchword.Signup, err error) {
+	return s, row.Scan(&s.ID, &s.Email, moment{&s.CreatedAt}, &s.Sealed)
+}
+
+func (t Tx) NextSignups(ctx context.Context, after watchword.Signup, limit int) ([]watchword.Signup, error) {
+	return rows(ctx, t, scanSignup, nextSignups, after.Email, after.ID, limit)
+}
+
+func (t Tx) SetSealedSignup(ctx context.Context, email watchword.Address, id string, sealed []byte) error {
+	_, err := t.exec(ctx, sealSignup, sealed, email, id)
+	return err
 }
 
 func (t Tx) TakeSignup(ctx context.Context, email watchword.Address, id string) (bool, error) {
