@@ -90,8 +90,12 @@ func recordReset(ctx context.Context, tx Tx, m Mail, owner User) (Event, error) 
 	}
 	event := Event{ID: newID(), Kind: EventResetRequested, At: m.CreatedAt, UserID: owner.ID,
 		Address: m.Facts.Address, Device: m.Facts.Device, RequestID: m.Facts.Request}
-	if m.UserID != "" {
+	switch {
+	case m.UserID == "":
+	case m.Facts.Address == "": // an operator's event has no network address
 		event.Detail = "by an operator"
+	default:
+		event.Detail = "address change undone"
 	}
 	return event, tx.InsertEvent(ctx, event)
 }

@@ -264,6 +264,9 @@ func TestAnUndoneAddressGivesTheAccountBack(t *testing.T) {
 	if reset.To != "ada@example.com" {
 		t.Errorf("the link to a new password went to %s", reset.To)
 	}
+	if event := eventOf(t, r, who.User.ID, watchword.EventResetRequested); event.Detail != "address change undone" {
+		t.Errorf("the event of the link is %+v", event)
+	}
 	must(t, r.ResetPassword(t.Context(), reset.Token, goodPassword, laptop))
 	r.login(t, "ada@example.com", laptop)
 }
