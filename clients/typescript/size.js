@@ -1,4 +1,4 @@
-// Says what the client weighs in a page, and fails if that is too much.
+// Prints the bundle size of the client, and fails if it exceeds the limit.
 import { gzipSync } from "node:zlib"
 import { build } from "esbuild"
 

@@ -1,4 +1,4 @@
-// The bodies and answers of /api/auth, as server/api_*.go has them.
+// Requests and responses of /api/auth, as server/api_*.go defines them.
 
 export interface User {
   id: string
@@ -10,7 +10,7 @@ export interface User {
   createdAt: string
 }
 
-/** What a sign-in and a refresh answer. It stays inside: tokens are not handed out. */
+/** The response to a sign-in and to a refresh. The client does not export it, because it holds tokens. */
 export interface SignIn {
   user: User
   accessToken: string
@@ -19,7 +19,7 @@ export interface SignIn {
   expiresIn: number
   /** Only with delivery "body". */
   refreshToken?: string
-  /** Only with delivery "body", and not of a refresh. */
+  /** Only with delivery "body", and not in the response to a refresh. */
   deviceToken?: string
 }
 
@@ -32,14 +32,14 @@ export interface Registration {
 export interface Credentials {
   email: string
   password: string
-  /** false: the session ends with the browser, and sooner if unused. Default: true. */
+  /** false: the session ends when the browser closes, and expires sooner if unused. Default: true. */
   remember?: boolean
 }
 
 export interface Verification {
-  /** From the link in the mail. */
+  /** The token in the link of the mail. */
   token: string
-  /** Of the sign-up: needed where nobody is signed in to that account (PASSWORD_REQUIRED). It signs in. */
+  /** Required if that account is not signed in here (PASSWORD_REQUIRED). It signs in. */
   password?: string
   /** As in Credentials. */
   remember?: boolean
@@ -60,15 +60,15 @@ export interface LogoutAllAnswer extends Message {
 
 export interface DeviceSession {
   id: string
-  /** A name from the user agent at sign-in. */
+  /** The device's name, from the user agent at sign-in. */
   device: string
-  /** Where it was used last. */
+  /** The client IP of the last use. */
   address: string
   createdAt: string
   lastUsedAt: string
-  /** If it is not used before. */
+  /** When the session expires, if it is not used before. */
   expiresAt: string
-  /** The session that asks. */
+  /** Whether this session sent the request. */
   current: boolean
 }
 

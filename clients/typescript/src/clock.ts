@@ -1,17 +1,17 @@
-// Time here only ever goes forward: a wrong clock, or one that is set while the page
-// is open, makes no token expire. A laptop that slept may find its token older than
-// this clock thinks; the server says so, and the token is renewed.
+// Durations are measured with the monotonic clock, so that a wrong clock, or one that is
+// set while the page is open, expires no token. After a laptop slept, this clock may be
+// behind: the server then rejects the token, and the client renews it.
 
-/** Milliseconds since some moment. */
+/** Milliseconds since an arbitrary moment. It never goes back. */
 export const now = (): number => performance.now()
 
-/** Settles as the promise does, or resolves after so many milliseconds. */
+/** Settles as the promise does, or resolves with undefined after `ms` milliseconds. */
 export function within<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
   let timer: ReturnType<typeof setTimeout>
-  const later = new Promise<undefined>((resolve) => {
+  const timeout = new Promise<undefined>((resolve) => {
     timer = setTimeout(() => resolve(undefined), ms)
   })
-  return Promise.race([promise, later]).finally(() => clearTimeout(timer))
+  return Promise.race([promise, timeout]).finally(() => clearTimeout(timer))
 }
 
 export const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))

@@ -1,44 +1,46 @@
 import type { Code } from "./codes.js"
 
-/** What is unacceptable about one member of a request. */
+/** Why one field of a request was rejected. */
 export interface FieldError {
   field: string
   /** Such as PASSWORD_TOO_SHORT. */
   code: string
-  /** One sentence for people. */
+  /** One sentence to show to the user. */
   message: string
 }
 
-/** The codes of the server, and two for requests that it never answered. */
+/** The server's codes, and two for requests without a response. */
 export type WatchwordErrorCode = Code | "NETWORK" | "TIMEOUT"
 
+type ErrorDetails = Partial<Pick<WatchwordError, "status" | "fields" | "requestId" | "retryAfter" | "cause">>
+
 /**
- * The one error that this package throws. Program against `code`; `message` is one
- * sentence for people.
+ * The only error class of this package. Programs compare `code`; `message` is one sentence
+ * to show to the user.
  */
 export class WatchwordError extends Error {
   override readonly name = "WatchwordError"
   readonly code: WatchwordErrorCode
-  /** The HTTP status; 0 if there was no answer. */
+  /** The HTTP status; 0 without a response. */
   readonly status: number
-  /** With VALIDATION_FAILED: which members of the request are unacceptable. */
+  /** With VALIDATION_FAILED: the rejected fields of the request. */
   readonly fields: FieldError[]
-  /** Stands in the server's log, too. */
+  /** The request id, for a search in the server's log. */
   readonly requestId: string | undefined
-  /** Seconds to wait before another try, if the server (or the back-off) says so. */
+  /** Seconds to wait before a retry, from the server or from the backoff. */
   readonly retryAfter: number | undefined
 
-  constructor(code: WatchwordErrorCode, message: string, more: Partial<Pick<WatchwordError, "status" | "fields" | "requestId" | "retryAfter" | "cause">> = {}) {
-    super(message, "cause" in more ? { cause: more.cause } : undefined)
+  constructor(code: WatchwordErrorCode, message: string, details: ErrorDetails = {}) {
+    super(message, "cause" in details ? { cause: details.cause } : undefined)
     this.code = code
-    this.status = more.status ?? 0
-    this.fields = more.fields ?? []
-    this.requestId = more.requestId
-    this.retryAfter = more.retryAfter
+    this.status = details.status ?? 0
+    this.fields = details.fields ?? []
+    this.requestId = details.requestId
+    this.retryAfter = details.retryAfter
   }
 }
 
-/** What a refusal without a code of ours (of a proxy, say) is taken for. */
+/** The code of a refusal that has none, such as one of a proxy. */
 function codeOf(status: number): Code {
   if (status === 401) return "TOKEN_INVALID"
   if (status === 404) return "NOT_FOUND"
@@ -54,19 +56,19 @@ interface Problem {
   requestId?: string
 }
 
-/** Reads a refusal (RFC 9457). It leaves the body of the response to others. */
+/** Reads a refusal (RFC 9457). It reads a clone, so that the caller can still read the body. */
 export async function refusal(response: Response): Promise<WatchwordError> {
   let problem: Problem = {}
   try {
     problem = Object((await response.clone().json()) as unknown) as Problem
   } catch {
-    // Not JSON, or broken off: the status says enough.
+    // The body is not JSON or incomplete: use the status.
   }
   const { code, detail } = problem
   const seconds = Number(response.headers.get("Retry-After") ?? NaN)
   return new WatchwordError(
     typeof code === "string" ? (code as Code) : codeOf(response.status),
-    typeof detail === "string" ? detail : `The server answered ${response.status}.`,
+    typeof detail === "string" ? detail : `The server responded ${response.status}.`,
     {
       status: response.status,
       fields: Array.isArray(problem.errors) ? problem.errors : [],

@@ -1,7 +1,18 @@
 export { createClient } from "./client.js"
-export type { Client, ClientOptions, TokenStorage } from "./client.js"
+export type { Client } from "./client.js"
+export type { ClientOptions, TokenStorage } from "./options.js"
 export { WatchwordError } from "./error.js"
 export type { FieldError, WatchwordErrorCode } from "./error.js"
 export type { Code } from "./codes.js"
 export type { Listener, Snapshot } from "./session.js"
-export type { Credentials, DeviceSession, LogoutAllAnswer, Message, Registration, SessionsAnswer, User, UserAnswer, Verification } from "./api.js"
+export type {
+  Credentials,
+  DeviceSession,
+  LogoutAllAnswer,
+  Message,
+  Registration,
+  SessionsAnswer,
+  User,
+  UserAnswer,
+  Verification,
+} from "./api.js"

@@ -1,6 +1,6 @@
-// When a page renews its token by itself: ahead of expiry while it is seen, and when it
-// is seen again. Where there is no page (Node.js, a worker) nothing is scheduled: a
-// request renews what it needs.
+// Renews the token of a page before it expires while the page is visible, and when it
+// becomes visible again. Without a page (Node.js, a worker) nothing is scheduled: the next
+// request renews the token.
 
 import { now } from "./clock.js"
 import type { Renewal } from "./renewal.js"
@@ -8,11 +8,11 @@ import type { Session } from "./session.js"
 import type { Tabs } from "./tabs.js"
 
 export interface Schedule {
-  /** Starts to watch the page. Any number of times. */
+  /** Starts to watch the page. Further calls do nothing. */
   start(): void
   stop(): void
-  /** Looks again when the next question is due. */
-  arm(): void
+  /** Sets the timer of the next renewal. */
+  reschedule(): void
 }
 
 export interface ScheduleOptions {
@@ -22,56 +22,55 @@ export interface ScheduleOptions {
 }
 
 export function createSchedule({ session, renewal, tabs }: ScheduleOptions): Schedule {
+  const { backoff } = renewal
   let timer: ReturnType<typeof setTimeout> | undefined
   let watching: AbortController | undefined
 
-  /** The next moment to ask the server; none if nobody needs it. */
-  function next(): number | undefined {
+  /** The time of the next renewal; undefined: none is needed. */
+  function nextRenewal(): number | undefined {
     if (!watching || document.visibilityState === "hidden") return undefined
-    if (session.token) return Math.max(session.token.dueAt, renewal.waitUntil)
-    // A page that has just been loaded, and could not be told who is there.
-    return session.snapshot.status === "unknown" && renewal.failing ? renewal.waitUntil : undefined
+    if (session.token) return Math.max(session.token.dueAt, backoff.waitUntil)
+    // The page was loaded, and could not find out whether a user is signed in.
+    return session.snapshot.status === "unknown" && backoff.failing ? backoff.waitUntil : undefined
   }
 
-  function arm(): void {
+  function reschedule(): void {
     clearTimeout(timer)
-    const at = next()
-    // Never twice in a second: a session in its last seconds has tokens as short.
-    if (at !== undefined) timer = setTimeout(check, Math.max(at - now(), 1000))
+    const at = nextRenewal()
+    // At most once a second, because tokens at the end of a session live for seconds.
+    if (at !== undefined) timer = setTimeout(renewIfDue, Math.max(at - now(), 1000))
   }
 
-  function check(): void {
-    const at = next()
+  function renewIfDue(): void {
+    const at = nextRenewal()
     if (at !== undefined && at <= now()) renew()
-    else arm()
+    else reschedule()
   }
 
-  /** In the background: a failure is kept in mind by renewal, which has us armed again. */
   function renew(): void {
-    renewal.renew().catch(() => {})
+    renewal.renew().catch(() => {}) // the backoff records it, and the renewal reschedules
   }
 
   return {
-    arm,
+    reschedule,
     start() {
       if (watching || !globalThis.document) return
       watching = new AbortController()
       const { signal } = watching
-      const unsubscribe = session.onChange(arm)
-      signal.addEventListener("abort", unsubscribe)
-      document.addEventListener("visibilitychange", check, { signal })
+      signal.addEventListener("abort", session.onChange(reschedule))
+      document.addEventListener("visibilitychange", renewIfDue, { signal })
       addEventListener("online", () => {
-        renewal.calm()
-        check()
+        backoff.reset()
+        renewIfDue()
       }, { signal })
-      // A page with an open channel may not be kept for the way back. What such a page
-      // shows is as old as its leaving: it asks who is there now.
+      // A browser may not keep a page with an open channel in its back-forward cache. A page
+      // from that cache shows an old state, so it renews at once.
       addEventListener("pagehide", () => tabs.close(), { signal })
       addEventListener("pageshow", ({ persisted }) => {
         tabs.open()
         if (persisted) renew()
       }, { signal })
-      arm()
+      reschedule()
     },
     stop() {
       watching?.abort()

@@ -1,118 +1,87 @@
-// What the tabs of one origin do together: one refresh at a time, and nobody signed in
-// where another has signed out. All of it is a courtesy to the server and to the user,
-// never a condition: without channels and locks, or with a tab that never lets its lock
-// go, each goes on alone, and the server's rotation makes that harmless.
+// The tabs of one origin share one session: they refresh one at a time, and sign in and
+// out together. This only saves requests and keeps the tabs consistent. Without channels
+// and locks each tab works alone, which the server's rotation makes safe.
 
 import type { User } from "./api.js"
+import { createChannel } from "./channel.js"
 import { now, pause, within } from "./clock.js"
 import type { WatchwordErrorCode } from "./error.js"
-import { tokenOf, type Session } from "./session.js"
+import { withLock } from "./lock.js"
+import type { Session } from "./session.js"
+import { tokenOf } from "./token.js"
 
-type News =
+/** `left` is the remaining lifetime in milliseconds, because tabs have different clocks. */
+type Message =
   | { kind: "token"; accessToken: string; left: number; user: User }
   | { kind: "signedOut"; sid: string | undefined; reason: WatchwordErrorCode | undefined }
 
-/** News take a moment to the other tabs. They are to be there before the lock is. */
-const delivery = 50
+/** Milliseconds until a message has reached the other tabs. The lock is held as long. */
+const deliveryTime = 50
 
 export interface Tabs {
-  /** Starts to listen. Again after a close, too. */
+  /** Starts to listen to the other tabs, also after a close. */
   open(): void
   close(): void
-  /** Tells the other tabs of the token that the session has now. */
-  tellToken(): void
-  tellSignedOut(sid: string | undefined, reason?: WatchwordErrorCode): void
-  /** Runs the work when no other work of this kind runs, in any tab; or at last anyway. */
-  alone<T>(work: () => Promise<T>): Promise<T>
+  /** Sends the session's token and user to the other tabs. */
+  broadcastToken(): void
+  /** Signs the other tabs out of the session `sid`. */
+  broadcastSignOut(sid: string | undefined, reason?: WatchwordErrorCode): void
+  /**
+   * Runs work when no other work runs, in this tab or another. Work that waited longer
+   * than the lock timeout runs anyway.
+   */
+  runExclusive<T>(work: () => Promise<T>): Promise<T>
 }
 
 export interface TabsOptions {
-  /** What the tabs have in common; undefined: there is only this one. */
+  /** Shared by the tabs; undefined: there are no other tabs. */
   name: string | undefined
-  /** Milliseconds to wait for the others before one goes on without them. */
-  patience: number
+  /** Milliseconds to wait for another tab. */
+  lockTimeout: number
   session: Session
 }
 
-export function createTabs({ name, patience, session }: TabsOptions): Tabs {
-  let channel: BroadcastChannel | undefined
+export function createTabs({ name, lockTimeout, session }: TabsOptions): Tabs {
+  const channel = createChannel<Message | undefined>(name, (message) => receive(session, message))
   let last: Promise<unknown> = Promise.resolve()
-  let told = 0 // how many news there were
 
-  function hear({ data }: MessageEvent<News>): void {
-    if (data?.kind === "token") {
-      session.heard(tokenOf({ accessToken: data.accessToken, expiresIn: data.left / 1000 }, now()), data.user)
-    } else if (data?.kind === "signedOut") {
-      // Of another session than ours: somebody has signed in here since.
-      if (!data.sid || !session.token?.sid || data.sid === session.token.sid) session.signedOut(data.reason)
+  function runLocked<T>(work: () => Promise<T>): Promise<T> {
+    let postedBefore = 0
+    const counted = (): Promise<T> => {
+      postedBefore = channel.posted
+      return work()
     }
-  }
-
-  function tell(news: News): void {
-    told++
-    try {
-      channel?.postMessage(news)
-    } catch {
-      // It was closed meanwhile.
-    }
-  }
-
-  /** Runs the work under the lock of all tabs. */
-  function locked<T>(work: () => Promise<T>): Promise<T> {
-    const locks = globalThis.navigator?.locks
-    if (!name || !locks) return work()
-    return new Promise<T>((resolve, reject) => {
-      const asked = now()
-      let begun = false
-      const start = async (): Promise<void> => {
-        if (begun) return
-        begun = true
-        clearTimeout(timer)
-        if (now() - asked > 5) await pause(0) // another had it: its news may be next in the queue
-        const before = told
-        await work().then(resolve, reject)
-        if (told !== before) await pause(delivery)
-      }
-      const giveUp = new AbortController()
-      const timer = setTimeout(() => {
-        giveUp.abort()
-        void start()
-      }, patience)
-      // Some pages may not have locks: those of an opaque origin, for one.
-      Promise.resolve()
-        .then(() => locks.request(name, { signal: giveUp.signal }, start))
-        .catch(start)
+    return withLock({ name, timeout: lockTimeout }, counted, async () => {
+      if (channel.posted !== postedBefore) await pause(deliveryTime)
     })
   }
 
   return {
-    open() {
-      if (channel || !name || !globalThis.BroadcastChannel) return
-      try {
-        channel = new BroadcastChannel(name)
-        channel.onmessage = hear
-        // In Node.js it would keep the process alive.
-        ;(channel as { unref?: () => void }).unref?.()
-      } catch {
-        // An opaque origin: there are no other tabs that could hear us.
-      }
-    },
-    close() {
-      channel?.close()
-      channel = undefined
-    },
-    tellToken() {
+    open: channel.open,
+    close: channel.close,
+    broadcastToken() {
       const { token, snapshot } = session
-      if (token && snapshot.user) tell({ kind: "token", accessToken: token.value, left: token.expiresAt - now(), user: snapshot.user })
+      if (!token || !snapshot.user) return
+      channel.post({ kind: "token", accessToken: token.value, left: token.expiresAt - now(), user: snapshot.user })
     },
-    tellSignedOut(sid, reason) {
-      tell({ kind: "signedOut", sid, reason })
+    broadcastSignOut(sid, reason) {
+      channel.post({ kind: "signedOut", sid, reason })
     },
-    alone(work) {
-      const before = last
-      const mine = within(before, patience).then(() => locked(work))
-      last = mine.catch(() => {})
-      return mine
+    runExclusive(work) {
+      const result = within(last, lockTimeout).then(() => runLocked(work))
+      last = result.catch(() => {})
+      return result
     },
+  }
+}
+
+/** Applies a message of another tab. It ignores a sign-out of another session. */
+function receive(session: Session, message: Message | undefined): void {
+  if (message?.kind === "token") {
+    const { accessToken, left, user } = message
+    session.adopt(tokenOf({ accessToken, expiresIn: left / 1000 }, now()), user)
+  } else if (message?.kind === "signedOut") {
+    const { sid, reason } = message
+    if (!sid || !session.token?.sid || sid === session.token.sid) session.signedOut(reason)
   }
 }

@@ -2,49 +2,60 @@ import { refusal, WatchwordError } from "./error.js"
 
 export type Fetch = typeof globalThis.fetch
 
-export interface Wire {
+export interface Transport {
   fetch: Fetch
-  /** Milliseconds until a request must be done with; Infinity: it may take for ever. */
+  /** Milliseconds for a request and its handler; Infinity: no limit. */
   timeout: number
 }
 
-/** Aborted when the first of both is. */
-function joined(outer: AbortSignal, late: AbortController): AbortSignal {
-  if (AbortSignal.any) return AbortSignal.any([outer, late.signal])
-  // Browsers from before 2024. The listener stays as long as the caller's signal does.
-  if (outer.aborted) late.abort()
-  outer.addEventListener("abort", () => late.abort(), { once: true })
-  return late.signal
-}
+export type Handler<T> = (response: Response) => T | Promise<T>
 
 /**
- * Sends one request and hands the answer, whatever it says, to finish: what is not
- * done with by then is TIMEOUT, and NETWORK if it breaks off. If the caller's own signal
- * ends it, the reason of that is thrown, as by fetch.
+ * Sends one request and returns the handler's result, whatever the status. It throws
+ * TIMEOUT if the handler has not finished in time, and NETWORK if the connection fails. If
+ * the caller's own signal aborts the request, it throws the reason of that signal, as
+ * fetch does.
  */
-export async function send<T>(wire: Wire, input: RequestInfo | URL, init: RequestInit, finish: (response: Response) => T | Promise<T>): Promise<T> {
-  const outer = init.signal ?? (input instanceof Request ? input.signal : undefined)
-  const late = new AbortController()
-  const timer = wire.timeout < Infinity ? setTimeout(() => late.abort(), wire.timeout) : undefined
+export async function send<T>(
+  transport: Transport,
+  input: RequestInfo | URL,
+  init: RequestInit,
+  handle: Handler<T>,
+): Promise<T> {
+  const callerSignal = init.signal ?? (input instanceof Request ? input.signal : undefined)
+  const timeout = new AbortController()
+  const timer = transport.timeout < Infinity ? setTimeout(() => timeout.abort(), transport.timeout) : undefined
   try {
-    const signal = outer ? joined(outer, late) : late.signal
-    return await finish(await wire.fetch(input, { ...init, signal }))
+    const signal = callerSignal ? anySignal(callerSignal, timeout) : timeout.signal
+    return await handle(await transport.fetch(input, { ...init, signal }))
   } catch (cause) {
-    if (cause instanceof WatchwordError || outer?.aborted) throw cause
-    if (late.signal.aborted) throw new WatchwordError("TIMEOUT", "The server did not answer in time. Try again.", { cause })
-    throw new WatchwordError("NETWORK", "The server could not be reached. Check the connection and try again.", { cause })
+    if (cause instanceof WatchwordError || callerSignal?.aborted) throw cause
+    if (timeout.signal.aborted) {
+      throw new WatchwordError("TIMEOUT", "The server did not respond in time. Try again.", { cause })
+    }
+    const message = "The server could not be reached. Check the connection and try again."
+    throw new WatchwordError("NETWORK", message, { cause })
   } finally {
     clearTimeout(timer)
   }
 }
 
-/** Reads an answer of our API, or throws its refusal. */
-export async function read<T>(response: Response): Promise<T> {
+/** Returns a signal that is aborted as soon as one of both is. */
+function anySignal(callerSignal: AbortSignal, timeout: AbortController): AbortSignal {
+  if (AbortSignal.any) return AbortSignal.any([callerSignal, timeout.signal])
+  // Browsers before 2024. The listener stays as long as the caller's signal.
+  if (callerSignal.aborted) timeout.abort()
+  callerSignal.addEventListener("abort", () => timeout.abort(), { once: true })
+  return timeout.signal
+}
+
+/** Decodes a response of Watchword's API, or throws its refusal. */
+export async function readJSON<T>(response: Response): Promise<T> {
   if (!response.ok) throw await refusal(response)
   return (await response.json()) as T
 }
 
-/** A request to our API. Without a body it needs no preflight for one. */
-export function request(method: string, body?: object): RequestInit {
+/** Returns a request to Watchword's API. Without a body it sets no Content-Type. */
+export function jsonRequest(method: string, body?: object): RequestInit {
   return body ? { method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) } : { method }
 }

@@ -1,0 +1,58 @@
+import type { LogoutAllAnswer, Message, UserAnswer } from "./api.js"
+import type { Client, Parts } from "./client.js"
+import { signOutTabs } from "./signin.js"
+
+type AccountMethods = Pick<
+  Client,
+  | "logoutAll" | "me" | "updateMe" | "deleteMe" | "sessions" | "endSession" | "forgot" | "reset" | "changePassword"
+  | "resendVerification" | "changeEmail" | "undoEmail"
+>
+
+export function createAccountMethods(parts: Parts): AccountMethods {
+  const { session, stored, post, callAsUser } = parts
+  return {
+    async logoutAll(body = {}) {
+      const response = await callAsUser<LogoutAllAnswer>("POST", "logout-all", body)
+      if (!body.keepCurrent) await endLocally(parts)
+      return response
+    },
+    me: async () => showUser(parts, await callAsUser("GET", "me")),
+    updateMe: async (body) => showUser(parts, await callAsUser("PATCH", "me", body)),
+    async deleteMe(body) {
+      const response = await callAsUser<Message>("DELETE", "me", body)
+      await endLocally(parts)
+      return response
+    },
+    sessions: () => callAsUser("GET", "sessions"),
+    async endSession(id) {
+      const response = await callAsUser<Message>("DELETE", `sessions/${encodeURIComponent(id)}`)
+      if (id === session.token?.sid) await endLocally(parts)
+      return response
+    },
+    forgot: (body) => post("password/forgot", body),
+    async reset(body) {
+      const { message, ...tokens } = await post<Message & { deviceToken?: string }>("password/reset", body)
+      await stored.save(tokens)
+      return { message }
+    },
+    changePassword: (body) => callAsUser("POST", "password/change", body),
+    resendVerification: (body) => post("email/verify/resend", body),
+    changeEmail: (body) => callAsUser("POST", "email/change", body),
+    undoEmail: (body) => post("email/change/undo", body),
+  }
+}
+
+/** Signs out here after the server has ended the session. */
+async function endLocally(parts: Parts): Promise<void> {
+  signOutTabs(parts)
+  await parts.stored.removeRefreshToken()
+}
+
+/** Puts the server's user into the snapshot, unless another user has signed in. */
+function showUser({ session, tabs }: Parts, response: UserAnswer): UserAnswer {
+  if (session.token && session.snapshot.user?.id === response.user.id) {
+    session.renewed(session.token, response.user)
+    tabs.broadcastToken()
+  }
+  return response
+}

@@ -1,0 +1,46 @@
+// A BroadcastChannel between the tabs of one origin. Without channels, posting does
+// nothing: each tab then works alone.
+
+export interface Channel<Message> {
+  /** Starts to listen. It does nothing if the channel is open, and reopens a closed one. */
+  open(): void
+  close(): void
+  post(message: Message): void
+  /** How many messages were posted. */
+  readonly posted: number
+}
+
+/** Without a name there are no other tabs. */
+export function createChannel<Message>(
+  name: string | undefined,
+  receive: (message: Message) => void,
+): Channel<Message> {
+  let channel: BroadcastChannel | undefined
+  let posted = 0
+  return {
+    get posted() { return posted },
+    open() {
+      if (channel || !name || !globalThis.BroadcastChannel) return
+      try {
+        channel = new BroadcastChannel(name)
+        channel.onmessage = ({ data }: MessageEvent<Message>) => receive(data)
+        // In Node.js an open channel would keep the process alive.
+        ;(channel as { unref?: () => void }).unref?.()
+      } catch {
+        // Pages with an opaque origin may not open channels.
+      }
+    },
+    close() {
+      channel?.close()
+      channel = undefined
+    },
+    post(message) {
+      posted++
+      try {
+        channel?.postMessage(message)
+      } catch {
+        // The browser closed the channel.
+      }
+    },
+  }
+}

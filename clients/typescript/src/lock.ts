@@ -1,0 +1,44 @@
+import { now, pause } from "./clock.js"
+
+export interface LockOptions {
+  /** Shared by the tabs; undefined: no lock is needed. */
+  name: string | undefined
+  /** Milliseconds to wait for the lock. Then the work runs without it. */
+  timeout: number
+}
+
+/**
+ * Runs work while no other tab holds the lock (Web Locks), or without the lock after the
+ * timeout or where locks don't work. It returns the result of work, then runs
+ * beforeRelease, and then releases the lock.
+ */
+export function withLock<T>(
+  { name, timeout }: LockOptions,
+  work: () => Promise<T>,
+  beforeRelease: () => Promise<void>,
+): Promise<T> {
+  const locks = globalThis.navigator?.locks
+  if (!name || !locks) return work()
+  return new Promise<T>((resolve, reject) => {
+    const requestedAt = now()
+    let started = false
+    const start = async (): Promise<void> => {
+      if (started) return
+      started = true
+      clearTimeout(timer)
+      // After a wait for another tab, let its messages arrive before the work.
+      if (now() - requestedAt > 5) await pause(0)
+      await work().then(resolve, reject)
+      await beforeRelease()
+    }
+    const giveUp = new AbortController()
+    const timer = setTimeout(() => {
+      giveUp.abort()
+      void start()
+    }, timeout)
+    // Pages with an opaque origin may not use locks: request throws or rejects.
+    Promise.resolve()
+      .then(() => locks.request(name, { signal: giveUp.signal }, start))
+      .catch(start)
+  })
+}

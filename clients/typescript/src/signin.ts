@@ -1,0 +1,88 @@
+import type { Message, SignIn, UserAnswer } from "./api.js"
+import type { Client, Parts } from "./client.js"
+import { now } from "./clock.js"
+import { WatchwordError } from "./error.js"
+import { tokenOf } from "./token.js"
+
+type SignInMethods = Pick<Client, "register" | "login" | "verifyEmail" | "confirmEmail" | "logout">
+
+export function createSignInMethods(parts: Parts): SignInMethods {
+  const { stored, post } = parts
+  return {
+    register: async (body) => withoutTokens(await signIn<SignIn | Message>(parts, "register", body)),
+    async login(body) {
+      const deviceToken = await stored.deviceToken()
+      const response = await signIn<SignIn>(parts, "login", deviceToken ? { ...body, deviceToken } : body)
+      return { user: response.user }
+    },
+    async verifyEmail(body) {
+      const accessToken = await accessTokenIfAny(parts)
+      return withoutTokens(await signIn<SignIn | Message>(parts, "email/verify", body, accessToken))
+    },
+    async confirmEmail(body) {
+      return post("email/change/confirm", body, { accessToken: await accessTokenIfAny(parts) })
+    },
+    logout: () => logout(parts),
+  }
+}
+
+/**
+ * Sends a request that may sign in, and starts the session. It waits for a refresh that
+ * is running, whose cookie would otherwise replace the new one.
+ */
+function signIn<T extends SignIn | Message>(
+  parts: Parts,
+  path: string,
+  body: object,
+  accessToken?: string,
+): Promise<T> {
+  const { session, tabs, renewal, stored, post, start } = parts
+  start()
+  return tabs.runExclusive(async () => {
+    const sent = now()
+    const response = await post<T>(path, stored.inBody ? { ...body, delivery: "body" } : body, { accessToken })
+    if ("accessToken" in response) {
+      await stored.save(response)
+      renewal.backoff.reset()
+      session.signedIn(tokenOf(response, sent), response.user)
+      tabs.broadcastToken()
+    }
+    return response
+  })
+}
+
+function withoutTokens(response: SignIn | Message): UserAnswer | Message {
+  return "user" in response ? { user: response.user } : response
+}
+
+/** Returns the access token if there is one. Without it, the server says what is missing. */
+async function accessTokenIfAny({ session, stored, renewal, start }: Parts): Promise<string | undefined> {
+  start()
+  if (!session.token && !stored.inBody) return undefined // the browser sends the cookie instead
+  return (await renewal.validToken().catch(() => undefined))?.value
+}
+
+/** Ends the session in this tab and the others. */
+export function signOutTabs({ session, tabs }: Parts): void {
+  const sid = session.token?.sid
+  session.signedOut()
+  tabs.broadcastSignOut(sid)
+}
+
+async function logout(parts: Parts): Promise<void> {
+  const { session, stored, post, start } = parts
+  start()
+  const accessToken = session.token?.value
+  signOutTabs(parts) // before the request, so that a running refresh is dropped
+  const refreshToken = await stored.refreshToken()
+  const send = (): Promise<Message> => post("logout", refreshToken ? { refreshToken } : undefined, { accessToken })
+  try {
+    await send()
+  } catch (error) {
+    // Signing out twice is not an error, so the request is safe to repeat.
+    if (!(error instanceof WatchwordError) || error.code !== "NETWORK") throw error
+    await send()
+  }
+  // A sign-in meanwhile may have stored another token.
+  if (refreshToken === (await stored.refreshToken())) await stored.removeRefreshToken()
+}

@@ -1,0 +1,51 @@
+import type { SignIn } from "./api.js"
+import type { TokenStorage } from "./options.js"
+import type { Post } from "./server.js"
+
+/**
+ * The refresh token and the device token of a program. Without a storage both are cookies:
+ * then there is nothing to store.
+ */
+export interface StoredTokens {
+  /** Whether tokens travel in bodies instead of cookies. */
+  readonly inBody: boolean
+  refreshToken(): Promise<string | undefined>
+  deviceToken(): Promise<string | undefined>
+  /** Stores the tokens of a response, if it has any. */
+  save(response: Pick<SignIn, "refreshToken" | "deviceToken">): Promise<void>
+  removeRefreshToken(): Promise<void>
+  /**
+   * Sends the refresh and stores the new token, unless the signal was aborted. undefined:
+   * there is no refresh token.
+   */
+  refresh(post: Post, signal: AbortSignal): Promise<SignIn | undefined>
+}
+
+export function createStoredTokens(storage: TokenStorage | undefined): StoredTokens {
+  let device: string | undefined // for a storage without device tokens
+
+  const refreshToken = async (): Promise<string | undefined> => (await storage?.get()) ?? undefined
+
+  async function save(response: Pick<SignIn, "refreshToken" | "deviceToken">): Promise<void> {
+    if (!storage) return
+    if (response.refreshToken) await storage.set(response.refreshToken)
+    if (!response.deviceToken) return
+    device = response.deviceToken
+    await storage.setDevice?.(response.deviceToken)
+  }
+
+  return {
+    inBody: storage !== undefined,
+    refreshToken,
+    deviceToken: async () => storage && ((await storage.getDevice?.()) ?? device),
+    save,
+    removeRefreshToken: async () => storage?.remove(),
+    async refresh(post, signal) {
+      const token = await refreshToken()
+      if (storage && !token) return undefined
+      const response = await post<SignIn>("refresh", storage && { refreshToken: token }, { signal })
+      if (!signal.aborted) await save(response)
+      return response
+    },
+  }
+}

@@ -1,0 +1,62 @@
+// Functions and lines have the limits of the Go code (house_test.go in the root).
+import { readdirSync, readFileSync } from "node:fs"
+import { join } from "node:path"
+import { expect, test } from "vitest"
+
+const maxFunctionLines = 60
+const maxLineLength = 120
+
+/**
+ * Returns the long functions and lines of a file. It relies on the indentation: a function
+ * ends at the first line that is indented as its first line and begins with a brace.
+ */
+function faultsIn(name: string, source: string): string[] {
+  const lines = source.split("\n")
+  return lines.flatMap((line, index) => {
+    const faults: string[] = []
+    if (line.length > maxLineLength) faults.push(`${name}:${index + 1}: the line has ${line.length} characters`)
+    const length = isFunctionStart(line) ? blockLength(lines, index) : 0
+    if (length > maxFunctionLines) faults.push(`${name}:${index + 1}: the function has ${length} lines`)
+    return faults
+  })
+}
+
+function isFunctionStart(line: string): boolean {
+  if (/^\s*(\/\/|\*|if|for|while|switch|catch|return\b.*=> \{.*\})/.test(line)) return false
+  const isFunction = /\bfunction\b.*\($|\bfunction\b.*\{$|=> \{$/.test(line)
+  const isMethod = /^\s+((async|private|static|get|set) )*[\w#]+(<[^(]*>)?\(.*\{$/.test(line)
+  return isFunction || isMethod
+}
+
+function blockLength(lines: string[], start: number): number {
+  const indentation = /^\s*/.exec(lines[start] ?? "")?.[0] ?? ""
+  const end = lines.findIndex((line, index) => index > start && line.startsWith(`${indentation}}`))
+  return end - start + 1
+}
+
+test.each(["src"])("functions and lines of %s stay within their limits", (folder) => {
+  const names = readdirSync(folder).filter((name) => name.endsWith(".ts"))
+  expect(names.length).toBeGreaterThan(5)
+  expect(names.flatMap((name) => faultsIn(join(folder, name), readFileSync(join(folder, name), "utf8")))).toEqual([])
+})
+
+test.each([
+  "function f() {",
+  "export async function f<T>({ a, b }: Options): Promise<T> {",
+  "export function f<T>(",
+  "const f = async (): Promise<void> => {",
+  'test("a name", async () => {',
+  "  async fetch(input, init = {}) {",
+  "  private async answer(request: IncomingMessage): Promise<void> {",
+])("the check finds a long function that begins with %s", (start) => {
+  const indentation = start.startsWith(" ") ? "  " : ""
+  const body = (length: number): string[] => Array<string>(length - 2).fill("    x()")
+  const ofLength = (length: number): string => [start, ...body(length), `${indentation}}`].join("\n")
+  expect(faultsIn("a.ts", ofLength(60))).toEqual([])
+  expect(faultsIn("a.ts", ofLength(61))).toEqual(["a.ts:1: the function has 61 lines"])
+})
+
+test("the check finds a long line", () => {
+  expect(faultsIn("a.ts", "x".repeat(120))).toEqual([])
+  expect(faultsIn("a.ts", `// one\n${"x".repeat(121)}`)).toEqual(["a.ts:2: the line has 121 characters"])
+})
