@@ -5,6 +5,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -127,4 +129,25 @@ func get(t *testing.T, url string) (status int, text string) {
 	raw, err := io.ReadAll(response.Body)
 	must(t, err)
 	return response.StatusCode, string(raw)
+}
+
+// OPS-3
+func TestEveryMetricIsDocumented(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	s.browser(t).register("ada@example.com")
+	admin := httptest.NewServer(s.server.Admin(server.AdminOptions{}))
+	t.Cleanup(admin.Close)
+	_, metrics := get(t, admin.URL+"/metrics")
+	docs, err := os.ReadFile("../docs/operations.md")
+	must(t, err)
+	names := regexp.MustCompile(`(?m)^# TYPE (watchword_\w+)`).FindAllStringSubmatch(metrics, -1)
+	if len(names) < 15 {
+		t.Fatalf("only %d metrics are found", len(names))
+	}
+	for _, name := range names {
+		if !strings.Contains(string(docs), "`"+name[1]) {
+			t.Errorf("docs/operations.md does not name %s", name[1])
+		}
+	}
 }

@@ -50,6 +50,7 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request) error {
 	}
 	who, err := s.authenticate(r, required.roles)
 	if required.login != "" && statusOf(watchword.CodeOf(err)) == http.StatusUnauthorized && isNavigation(r) {
+		s.logRefused(w, r, err)
 		w.Header().Set("Location", required.login)
 		w.WriteHeader(http.StatusFound)
 		return nil

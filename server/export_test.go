@@ -56,3 +56,6 @@ func (s Streams) Enter(addr netip.Addr) (leave func(), replaced func() bool, ok 
 
 // Count returns how many streams are open.
 func (s Streams) Count() int { return s.s.count() }
+
+// OpenStreams are those of a server.
+func (s *Server) OpenStreams() Streams { return Streams{s.streams} }

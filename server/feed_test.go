@@ -314,3 +314,25 @@ func TestAStreamThatWasReplacedLeavesOnce(t *testing.T) {
 		t.Errorf("%d streams are open", streams.Count())
 	}
 }
+
+// RL-8
+func TestAStreamWhosePlaceIsTakenOverEnds(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	stream := s.browser(t).stream("/revocations/stream")
+	if stream.next()["event"] != "heartbeat" {
+		t.Fatal("the stream does not begin with a heartbeat")
+	}
+	all := s.server.OpenStreams()
+	for all.Count() < 1000 {
+		all.Enter(netip.MustParseAddr("127.0.0.1"))
+	}
+	if _, _, ok := all.Enter(netip.MustParseAddr("192.0.2.1")); !ok {
+		t.Fatal("another network gets no stream")
+	}
+	for len(stream.next()) > 0 { // until the server ends it
+	}
+	if all.Count() != 1000 {
+		t.Errorf("%d streams are open", all.Count())
+	}
+}

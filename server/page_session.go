@@ -78,6 +78,7 @@ func (s *Server) visitor(w http.ResponseWriter, r *http.Request) (visitor, error
 		if !errors.As(err, &refusal) {
 			return visitor{}, err
 		}
+		s.logRefusal(w, r, refusal)
 	}
 	token, byCookie, err := s.refreshToken(r, "")
 	if err != nil || !byCookie {
@@ -88,6 +89,7 @@ func (s *Server) visitor(w http.ResponseWriter, r *http.Request) (visitor, error
 		return visitor{}, nil // the browser may hold the cookies of the later sign-in already
 	}
 	if why := whyOut(err); why != "" {
+		s.logRefused(w, r, err)
 		s.leave(w)
 		return visitor{why: why}, nil
 	}

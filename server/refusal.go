@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -73,6 +74,14 @@ func (s *Server) logRefusal(w http.ResponseWriter, r *http.Request, refusal *wat
 		attrs = append(attrs, slog.Int("skipped", skipped))
 	}
 	s.log.LogAttrs(r.Context(), slog.LevelInfo, "request refused", attrs...)
+}
+
+// logRefused is logRefusal for an error whose response is a redirect.
+func (s *Server) logRefused(w http.ResponseWriter, r *http.Request, err error) {
+	var refusal *watchword.Error
+	if errors.As(err, &refusal) {
+		s.logRefusal(w, r, refusal)
+	}
 }
 
 // logUnavailable logs that the store failed a request.

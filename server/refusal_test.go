@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -70,6 +71,13 @@ func TestEachKindOfRefusalIsLogged(t *testing.T) {
 		{"a bad access token", "TOKEN_INVALID", "GET /api/auth/me", 401, func() answer {
 			return stranger.do("GET", "/api/auth/me", "", authorized("not a token")...)
 		}},
+		{"a bad access token at a gateway that redirects", "TOKEN_INVALID", "/api/auth/forward", 302, func() answer {
+			return stranger.do("GET", "/api/auth/forward?login="+url.QueryEscape(s.url+"/login"), "",
+				append(authorized("not a token"), "Accept", "text/html")...)
+		}},
+		{"a bad refresh token of a page", "REFRESH_INVALID", "GET /account", 303, func() answer {
+			return stranger.do("GET", "/account", "", "Cookie", "watchword=none")
+		}},
 		{"a bad refresh token", "REFRESH_INVALID", "POST /api/auth/refresh", 401, func() answer {
 			return stranger.post("/refresh", map[string]any{"refreshToken": "wwr_none"})
 		}},
@@ -92,7 +100,7 @@ func TestEachKindOfRefusalIsLogged(t *testing.T) {
 		}
 		line := lines[0]
 		for name, want := range map[string]any{
-			"level": "INFO", "code": c.code, "route": c.route, "status": float64(c.status),
+			"level": "INFO", "code": c.code, "route": c.route,
 			"client": "127.0.0.1", "request_id": a.Header.Get("X-Request-Id"),
 		} {
 			if line[name] != want {
