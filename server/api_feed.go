@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,7 +38,7 @@ type feedAnswer struct {
 }
 
 func (s *Server) revocations(w http.ResponseWriter, r *http.Request) error {
-	after, err := parseAfter(r.URL.Query().Get("after"))
+	after, err := parseAfter(queryAfter(r))
 	if err != nil {
 		return err
 	}
@@ -65,6 +66,16 @@ func (s *Server) revocations(w http.ResponseWriter, r *http.Request) error {
 	return respond.JSON(w, http.StatusOK, answer)
 }
 
+// queryAfter returns the parameter after. A query that can't be read returns a text
+// that parseAfter refuses: a reader must not start over at 0 unnoticed.
+func queryAfter(r *http.Request) string {
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return "malformed"
+	}
+	return values.Get("after")
+}
+
 // parseAfter reads the number of an event; none is 0.
 func parseAfter(text string) (int64, error) {
 	if text == "" {
@@ -83,7 +94,7 @@ func parseAfter(text string) (int64, error) {
 func (s *Server) revocationStream(w http.ResponseWriter, r *http.Request) error {
 	from := r.Header.Get("Last-Event-ID")
 	if from == "" {
-		from = r.URL.Query().Get("after")
+		from = queryAfter(r)
 	}
 	after, err := parseAfter(from)
 	if err != nil {

@@ -219,6 +219,8 @@ func TestAMalformedEscapeIsRefusedInTheShapeOfTheRoute(t *testing.T) {
 		{"GET /api/auth/%u0041", "*/*", 400, document},
 		{"GET /api/auth/forward/%ZZ", "*/*", 400, document},
 		{"GET /.well-known/%ZZ", "*/*", 400, document},
+		{"GET /revocations?after=%ZZ", "*/*", 422, document},
+		{"GET /revocations/stream?after=1&x=%", "*/*", 422, document},
 		{"GET /%ZZ", "*/*", 400, document},
 		{"GET /%ZZ", "text/html", 400, page},
 		{"GET /assets/%e", "text/html,*/*", 400, page},

@@ -107,7 +107,7 @@ func TestEachKindOfRefusalIsLogged(t *testing.T) {
 				t.Errorf("%s: %s is %v, want %v", c.name, name, line[name], want)
 			}
 		}
-		if c.code == "MISDIRECTED_REQUEST" && line["host"] != "auth.internal" || c.code == "CROSS_ORIGIN" && line["origin"] != "https://evil.example" {
+		if c.code == "MISDIRECTED_REQUEST" && (line["host"] != "auth.internal" || line["public_url"] != s.url || line["hint"] == nil) || c.code == "CROSS_ORIGIN" && line["origin"] != "https://evil.example" {
 			t.Errorf("%s: the line does not name the cause: %v", c.name, line)
 		}
 	}
