@@ -32,7 +32,8 @@ func ParseTrusted(entries []string) (Trusted, error) {
 			prefix = netip.PrefixFrom(addr, addr.BitLen())
 		}
 		if prefix.Bits() == 0 {
-			return Trusted{}, fmt.Errorf("%q trusts every address, so any client could forge its own: write the networks of your proxies", entry)
+			return Trusted{}, fmt.Errorf(
+				"%q trusts every address, so any client could forge its own: write the networks of your proxies", entry)
 		}
 		if prefix.Masked() != prefix {
 			return Trusted{}, fmt.Errorf("%q has bits beyond its length: write %s", entry, prefix.Masked())

@@ -48,7 +48,8 @@ func WriteTables(w io.Writer, policies []Policy, size Size, progress func(done, 
 			f := SimulateThieves(p, kind, size.Thieves, size.Seed)
 			chases[i+1] = append(chases[i+1], f.String())
 			if i == 0 {
-				comparison = append(comparison, []string{p.Name, strings.Join(rates, " / "), f.percentiles(), percent(f.NeverDetected())})
+				comparison = append(comparison,
+					[]string{p.Name, strings.Join(rates, " / "), f.percentiles(), percent(f.NeverDetected())})
 			}
 		}
 	}

@@ -15,7 +15,7 @@ var start = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
 const (
 	batch   = 50_000 // rows per commit
-	perUser = 4      // sessions per user; their rows are far apart, as sign-ins are in time
+	perUser = 4      // sessions per user; their rows are far apart, as those of real users are
 )
 
 // uuidOf returns the id of user or session n. Ids ascend with n and have a

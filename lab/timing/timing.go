@@ -33,21 +33,24 @@ type Trial struct {
 
 // Trials returns all calls whose response must not depend on whether the account exists.
 func Trials() ([]Trial, error) {
-	elsewhere, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.DefaultCost)
+	foreign, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.DefaultCost)
 	if err != nil {
 		return nil, err
 	}
 	trials := []Trial{
 		{Name: "sign in", Try: signIn("wrong password"), Code: watchword.CodeInvalidCredentials},
 		{Name: "sign in, password of 1 character", Try: signIn("x"), Code: watchword.CodeInvalidCredentials},
-		{Name: "sign in, of 200", Try: signIn(watchword.Secret(strings.Repeat("x", 200))), Code: watchword.CodeInvalidCredentials},
-		{Name: "sign in, of 300", Try: signIn(watchword.Secret(strings.Repeat("x", 300))), Code: watchword.CodeInvalidCredentials},
-		{Name: "sign in, bcrypt of another system", Try: signIn("wrong password"), Code: watchword.CodeInvalidCredentials, Hash: watchword.Secret(elsewhere)},
+		{Name: "sign in, password of 200 characters", Try: signIn(watchword.Secret(strings.Repeat("x", 200))),
+			Code: watchword.CodeInvalidCredentials},
+		{Name: "sign in, password of 300 characters", Try: signIn(watchword.Secret(strings.Repeat("x", 300))),
+			Code: watchword.CodeInvalidCredentials},
+		{Name: "sign in, bcrypt hash of another system", Try: signIn("wrong password"),
+			Code: watchword.CodeInvalidCredentials, Hash: watchword.Secret(foreign)},
 		{Name: "sign up by mail", Try: func(ctx context.Context, e *watchword.Engine, email string, c watchword.Client) error {
 			_, err := e.SignUp(ctx, watchword.SignUpRequest{Email: email, Password: password, Client: c})
 			return err
 		}},
-		{Name: "forgot the password", Try: func(ctx context.Context, e *watchword.Engine, email string, c watchword.Client) error {
+		{Name: "request a password reset", Try: func(ctx context.Context, e *watchword.Engine, email string, c watchword.Client) error {
 			return e.ForgotPassword(ctx, email, c)
 		}},
 	}

@@ -44,13 +44,15 @@ func TestCompareDetectsADifferenceOfOneMillisecond(t *testing.T) {
 	if row := timing.Compare("the same", series(40*time.Millisecond), series(40*time.Millisecond)); row.Reveals() {
 		t.Errorf("the same: %+v", row)
 	}
-	if row := timing.Compare("a millisecond", series(40*time.Millisecond), series(41*time.Millisecond)); !row.Reveals() || row.T < 0 {
-		t.Errorf("a millisecond more: %+v", row)
+	row := timing.Compare("a millisecond more", series(40*time.Millisecond), series(41*time.Millisecond))
+	if !row.Reveals() || row.T < 0 {
+		t.Errorf("%+v", row)
 	}
-	if row := timing.Compare("less", series(41*time.Millisecond), series(40*time.Millisecond)); !row.Reveals() || row.T > 0 {
-		t.Errorf("a millisecond less: %+v", row)
+	row = timing.Compare("a millisecond less", series(41*time.Millisecond), series(40*time.Millisecond))
+	if !row.Reveals() || row.T > 0 {
+		t.Errorf("%+v", row)
 	}
-	row := timing.Compare("by hand", []time.Duration{1, 2, 3, 4}, []time.Duration{2, 3, 4, 5})
+	row = timing.Compare("computed by hand", []time.Duration{1, 2, 3, 4}, []time.Duration{2, 3, 4, 5})
 	if want := 1 / math.Sqrt(2*(5.0/3)/4); math.Abs(row.T-want) > 1e-6 {
 		t.Errorf("t is %v, want %v", row.T, want)
 	}
@@ -59,7 +61,10 @@ func TestCompareDetectsADifferenceOfOneMillisecond(t *testing.T) {
 func TestMeasureUsesARandomOrder(t *testing.T) {
 	t.Parallel()
 	var order []bool
-	took, err := timing.Measure(1000, rand.New(rand.NewPCG(1, 2)), func(_ int, with bool) error { order = append(order, with); return nil })
+	took, err := timing.Measure(1000, rand.New(rand.NewPCG(1, 2)), func(_ int, with bool) error {
+		order = append(order, with)
+		return nil
+	})
 	if err != nil || len(took[0]) != 1000 || len(took[1]) != 1000 {
 		t.Fatalf("%d and %d, %v", len(took[0]), len(took[1]), err)
 	}

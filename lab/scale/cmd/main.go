@@ -26,10 +26,13 @@ func main() {
 	plan := scale.Plan{Sessions: []int{10_000, 1_000_000}}
 	limits := string(scale.NoLimits)
 	flag.StringVar(&plan.Store, "store", "", "postgres://… with a user that may create databases, or sqlite:DIRECTORY")
-	flag.Func("sessions", "numbers of sessions, separated by commas; ratios refer to the first (default 10000,1000000)", numbers(&plan.Sessions))
-	flag.Func("fill-factors", "PostgreSQL only: fill factors of the table sessions, separated by commas; measures each size with each", numbers(&plan.FillFactors))
+	flag.Func("sessions", "numbers of sessions, separated by commas; ratios refer to the first (default 10000,1000000)",
+		numbers(&plan.Sessions))
+	flag.Func("fill-factors", "PostgreSQL only: fill factors of the table sessions, separated by commas",
+		numbers(&plan.FillFactors))
 	flag.IntVar(&plan.Clients, "clients", 64, "concurrent clients")
-	flag.DurationVar(&plan.For, "for", 5*time.Second, "duration of each of three measurements: all clients, all clients again, one client")
+	flag.DurationVar(&plan.For, "for", 5*time.Second,
+		"duration of each of three measurements: all clients, all clients again, one client")
 	flag.IntVar(&plan.Rounds, "rounds", 3, "rounds for the medians, after one warm-up round")
 	flag.StringVar(&limits, "limits", limits, "on or off; with on, a rotation charges two limits, as a refresh does")
 	flag.Uint64Var(&plan.Seed, "seed", 1, "seed that selects the sessions")
