@@ -85,7 +85,7 @@ func (h *honest) arrives(t *rapid.T) {
 	h.clean++
 }
 
-// mayLose: what rotation.md forgives is one lost response, as often as it is
+// mayLose: what docs/rotation.md forgives is one lost response, as often as it is
 // lost, and then another after some that arrived.
 func (h *honest) mayLose() bool { return h.lost || h.clean > 1 }
 

@@ -83,7 +83,7 @@ func (p SessionPolicy) Cutoffs(now time.Time) Cutoffs {
 }
 
 // EndedBy says why the session is no longer alive at c.Now, and "" while it is
-// (rule 1 of rotation.md). Whether its user may still use it is User.Disabled.
+// (rule 1 of docs/rotation.md). Whether its user may still use it is User.Disabled.
 func (s Session) EndedBy(c Cutoffs) EndReason {
 	rotatedAfter := c.RotatedShort
 	if s.Persistent {
