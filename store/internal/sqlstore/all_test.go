@@ -64,7 +64,7 @@ func parsePackage(t *testing.T) (files []*ast.File) {
 }
 
 // statementsOf names the constants and variables whose text begins with a verb
-// of SQL.
+// of SQL or is built.
 func statementsOf(decl *ast.GenDecl) (names []string) {
 	verb := regexp.MustCompile("^[`\"]\\s*(?i:SELECT|INSERT|UPDATE|DELETE|WITH)\\b")
 	for _, spec := range decl.Specs {
@@ -73,12 +73,22 @@ func statementsOf(decl *ast.GenDecl) (names []string) {
 			continue
 		}
 		for i, expr := range value.Values {
-			if text := leftmost(expr); text != nil && verb.MatchString(text.Value) {
+			if text := leftmost(expr); text != nil && verb.MatchString(text.Value) || isBuilt(expr) {
 				names = append(names, value.Names[i].Name)
 			}
 		}
 	}
 	return names
+}
+
+// isBuilt reports whether a statement is built from a list of columns (column.go).
+func isBuilt(expr ast.Expr) bool {
+	call, ok := expr.(*ast.CallExpr)
+	if !ok {
+		return false
+	}
+	name, ok := call.Fun.(*ast.Ident)
+	return ok && strings.HasPrefix(name.Name, "insert")
 }
 
 // leftmost is the literal that a sum of strings begins with.

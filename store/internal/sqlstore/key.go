@@ -7,18 +7,36 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-const (
-	keyColumns = `id, purpose, alg, number, sealed, published_at, active_from, drop_at`
-	insertKey  = `INSERT INTO keys (` + keyColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`
+// keyRow lists the columns of a key.
+func keyRow(k *watchword.Key) []column {
+	return []column{
+		{"id", &k.ID},
+		{"purpose", &k.Use},
+		{"alg", &k.Alg},
+		{"number", &k.Number},
+		{"sealed", &k.Sealed},
+		{"published_at", moment{&k.PublishedAt}},
+		{"active_from", moment{&k.ActiveFrom}},
+		{"drop_at", moment{&k.DropAt}},
+	}
+}
+
+var (
+	keyColumns = names("keys", keyRow(new(watchword.Key)))
+
+	insertKey  = insertInto("keys", keyRow(new(watchword.Key)), "VALUES (%s) ON CONFLICT DO NOTHING")
 	selectKeys = `SELECT ` + keyColumns + ` FROM keys ORDER BY purpose, active_from, id`
-	updateKey  = `UPDATE keys SET active_from = $1, drop_at = $2 WHERE id = $3`
-	deleteKey  = `DELETE FROM keys WHERE id = $1`
 	holdKey    = `UPDATE keys SET number = number WHERE purpose = $1 AND number = 1 RETURNING ` + keyColumns
-	sealKey    = `UPDATE keys SET sealed = $1 WHERE id = $2`
+)
+
+const (
+	updateKey = `UPDATE keys SET active_from = $1, drop_at = $2 WHERE id = $3`
+	deleteKey = `DELETE FROM keys WHERE id = $1`
+	sealKey   = `UPDATE keys SET sealed = $1 WHERE id = $2`
 )
 
 func (t Tx) InsertKey(ctx context.Context, k watchword.Key) (bool, error) {
-	return t.change(ctx, insertKey, k.ID, k.Use, k.Alg, k.Number, k.Sealed, ms(k.PublishedAt), ms(k.ActiveFrom), ms(k.DropAt))
+	return t.change(ctx, insertKey, values(keyRow(&k))...)
 }
 
 func (t Tx) Keys(ctx context.Context) ([]watchword.Key, error) {
@@ -26,8 +44,7 @@ func (t Tx) Keys(ctx context.Context) ([]watchword.Key, error) {
 }
 
 func scanKey(s scanner) (k watchword.Key, err error) {
-	return k, s.Scan(&k.ID, &k.Use, &k.Alg, &k.Number, &k.Sealed,
-		moment{&k.PublishedAt}, moment{&k.ActiveFrom}, moment{&k.DropAt})
+	return k, s.Scan(fields(keyRow(&k))...)
 }
 
 func (t Tx) HoldKey(ctx context.Context, use watchword.KeyUse) (watchword.Key, error) {

@@ -57,10 +57,10 @@ func RotateArgs(r watchword.RotateRequest) []any {
 
 // ScanRotate reads the answer. taken is how many charges were.
 func ScanRotate(row interface{ Scan(...any) error }) (taken int, result watchword.RotateResult, err error) {
-	fields := append(sessionFields(&result.Session), userFields(&result.User)...)
-	skipped := append([]any{&taken, &result.Rotated}, make([]any, len(fields))...)
+	into := fields(append(sessionRow(&result.Session), userRow(&result.User)...))
+	skipped := append([]any{&taken, &result.Rotated}, make([]any, len(into))...)
 	if err = row.Scan(skipped...); err != nil || !result.Rotated {
 		return taken, result, err
 	}
-	return taken, result, row.Scan(append([]any{nil, nil}, fields...)...)
+	return taken, result, row.Scan(append([]any{nil, nil}, into...)...)
 }

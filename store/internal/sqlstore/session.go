@@ -12,18 +12,38 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-const (
-	sessionColumns = `sessions.id, sessions.user_id, sessions.generation, sessions.superseded, sessions.forgiven,
-		sessions.rotated_at, sessions.rotated_by, sessions.refresh_key, sessions.persistent,
-		sessions.device, sessions.address, sessions.authenticated_at, sessions.methods,
-		sessions.created_at, sessions.expires_at, sessions.ended_at, sessions.ended_why`
+// sessionRow lists the columns of a session.
+func sessionRow(s *watchword.Session) []column {
+	return []column{
+		{"id", &s.ID},
+		{"user_id", &s.UserID},
+		{"generation", &s.Generation},
+		{"superseded", superseded{&s.Superseded}},
+		{"forgiven", &s.Forgiven},
+		{"rotated_at", moment{&s.RotatedAt}},
+		{"rotated_by", &s.RotatedBy},
+		{"refresh_key", &s.RefreshKey},
+		{"persistent", flag{&s.Persistent}},
+		{"device", &s.Device},
+		{"address", &s.Address},
+		{"authenticated_at", moment{&s.AuthenticatedAt}},
+		{"methods", listColumn{&s.Methods}},
+		{"created_at", moment{&s.CreatedAt}},
+		{"expires_at", moment{&s.ExpiresAt}},
+		{"ended_at", moment{&s.EndedAt}},
+		{"ended_why", &s.EndedWhy},
+	}
+}
 
-	insertSession = `INSERT INTO sessions (id, user_id, generation, superseded, forgiven, rotated_at, rotated_by,
-			refresh_key, persistent, device, address, authenticated_at, methods, created_at, expires_at, ended_at, ended_why)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`
+var (
+	sessionColumns = names("sessions", sessionRow(new(watchword.Session)))
+
+	insertSession = insertInto("sessions", sessionRow(new(watchword.Session)), "VALUES (%s)")
 	selectSession = `SELECT ` + sessionColumns + `, ` + userColumns + `
 		FROM sessions JOIN users ON users.id = sessions.user_id WHERE sessions.id = $1`
+)
 
+const (
 	forgive     = `UPDATE sessions SET forgiven = $1 WHERE id = $2 AND generation = $1 AND ended_at = 0`
 	endSession  = `UPDATE sessions SET ended_at = $1, ended_why = $2 WHERE id = $3 AND ended_at = 0`
 	endSessions = `UPDATE sessions SET ended_at = $1, ended_why = $2 WHERE user_id = $3 AND id <> $4 AND ended_at = 0`
@@ -94,17 +114,8 @@ func (s superseded) Scan(src any) error {
 	return nil
 }
 
-func sessionFields(s *watchword.Session) []any {
-	return []any{
-		&s.ID, &s.UserID, &s.Generation, superseded{&s.Superseded}, &s.Forgiven,
-		moment{&s.RotatedAt}, &s.RotatedBy, &s.RefreshKey, flag{&s.Persistent},
-		&s.Device, &s.Address, moment{&s.AuthenticatedAt}, jsonColumn{&s.Methods},
-		moment{&s.CreatedAt}, moment{&s.ExpiresAt}, moment{&s.EndedAt}, &s.EndedWhy,
-	}
-}
-
 func scanSession(row scanner) (s watchword.Session, err error) {
-	return s, row.Scan(sessionFields(&s)...)
+	return s, row.Scan(fields(sessionRow(&s))...)
 }
 
 type sessionAndUser struct {
@@ -113,17 +124,11 @@ type sessionAndUser struct {
 }
 
 func scanSessionAndUser(row scanner) (both sessionAndUser, err error) {
-	return both, row.Scan(append(sessionFields(&both.Session), userFields(&both.User)...)...)
+	return both, row.Scan(fields(append(sessionRow(&both.Session), userRow(&both.User)...))...)
 }
 
 func (t Tx) InsertSession(ctx context.Context, s watchword.Session) error {
-	persistent := 0
-	if s.Persistent {
-		persistent = 1
-	}
-	_, err := t.exec(ctx, insertSession, s.ID, s.UserID, s.Generation, superseded{&s.Superseded}.String(), s.Forgiven,
-		ms(s.RotatedAt), s.RotatedBy, s.RefreshKey, persistent, s.Device, s.Address,
-		ms(s.AuthenticatedAt), list(s.Methods), ms(s.CreatedAt), ms(s.ExpiresAt), ms(s.EndedAt), s.EndedWhy)
+	_, err := t.exec(ctx, insertSession, values(sessionRow(&s))...)
 	return err
 }
 

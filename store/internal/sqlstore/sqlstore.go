@@ -140,6 +140,11 @@ func list(values []string) string {
 	return string(text)
 }
 
+// listColumn scans a column of strings.
+type listColumn struct{ into *[]string }
+
+func (c listColumn) Scan(src any) error { return jsonColumn{c.into}.Scan(src) }
+
 // jsonColumn scans a column of JSON.
 type jsonColumn struct{ into any }
 

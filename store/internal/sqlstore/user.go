@@ -8,20 +8,34 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-const (
-	userColumns = `users.id, users.email, users.verified_at, users.name, users.roles, users.password_hash,
-		users.created_at, users.disabled_at, users.roles_changed_at`
+// userRow lists the columns of an account.
+func userRow(u *watchword.User) []column {
+	return []column{
+		{"id", &u.ID},
+		{"email", &u.Email},
+		{"verified_at", moment{&u.VerifiedAt}},
+		{"name", &u.Name},
+		{"roles", listColumn{&u.Roles}},
+		{"password_hash", &u.PasswordHash},
+		{"created_at", moment{&u.CreatedAt}},
+		{"disabled_at", moment{&u.DisabledAt}},
+		{"roles_changed_at", moment{&u.RolesChangedAt}},
+	}
+}
 
-	insertUser = `INSERT INTO users (id, email, verified_at, name, roles, password_hash, created_at, disabled_at, roles_changed_at)
-		SELECT $1, $2, CAST($3 AS BIGINT), $4, $5, $6, CAST($7 AS BIGINT), CAST($8 AS BIGINT), CAST($9 AS BIGINT)
-		WHERE NOT EXISTS (SELECT 1 FROM mail_tokens
-			WHERE mail_tokens.email = $2 AND mail_tokens.kind = 'address_changed' AND mail_tokens.expires_at > $10)
-		ON CONFLICT DO NOTHING`
-	selectReserved = `SELECT EXISTS (SELECT 1 FROM mail_tokens
-			WHERE mail_tokens.email = $1 AND mail_tokens.kind = 'address_changed' AND mail_tokens.expires_at > $2)`
+var (
+	userColumns = names("users", userRow(new(watchword.User)))
+
+	insertUser = insertUserUnlessReserved(userRow(new(watchword.User)))
+
 	selectUser        = `SELECT ` + userColumns + ` FROM users WHERE id = $1`
 	selectUserByEmail = `SELECT ` + userColumns + ` FROM users WHERE email = $1`
 	selectUsers       = `SELECT ` + userColumns + ` FROM users WHERE email > $1 ORDER BY email LIMIT $2`
+)
+
+const (
+	selectReserved = `SELECT EXISTS (SELECT 1 FROM mail_tokens
+			WHERE mail_tokens.email = $1 AND mail_tokens.kind = 'address_changed' AND mail_tokens.expires_at > $2)`
 
 	// lockUser changes nothing. A transaction that changes the row waits for it, and
 	// it waits for such a transaction and then sees what that one left.
@@ -50,15 +64,17 @@ const (
 	deleteUserMails  = `DELETE FROM mails WHERE user_id = $1`
 )
 
-func scanUser(s scanner) (u watchword.User, err error) {
-	return u, s.Scan(userFields(&u)...)
+// insertUserUnlessReserved inserts an account unless its address is reserved. The last
+// parameter is the current time.
+func insertUserUnlessReserved(row []column) string {
+	return insertInto("users", row, `SELECT %s WHERE NOT EXISTS (SELECT 1 FROM mail_tokens
+			WHERE mail_tokens.email = `+parameterOf(row, "email")+` AND mail_tokens.kind = 'address_changed'
+			AND mail_tokens.expires_at > `+fmt.Sprintf("$%d", len(row)+1)+`)
+		ON CONFLICT DO NOTHING`)
 }
 
-func userFields(u *watchword.User) []any {
-	return []any{
-		&u.ID, &u.Email, moment{&u.VerifiedAt}, &u.Name, jsonColumn{&u.Roles}, &u.PasswordHash,
-		moment{&u.CreatedAt}, moment{&u.DisabledAt}, moment{&u.RolesChangedAt},
-	}
+func scanUser(s scanner) (u watchword.User, err error) {
+	return u, s.Scan(fields(userRow(&u))...)
 }
 
 // InsertUser asks twice whether the address is reserved. The row of the last owner
@@ -67,8 +83,7 @@ func userFields(u *watchword.User) []any {
 // The condition in insertUser may be older than that commit. The second question is
 // a statement of its own and sees it (READ COMMITTED).
 func (t Tx) InsertUser(ctx context.Context, u watchword.User, now time.Time) (bool, error) {
-	inserted, err := t.change(ctx, insertUser, u.ID, u.Email, ms(u.VerifiedAt), u.Name, list(u.Roles), string(u.PasswordHash),
-		ms(u.CreatedAt), ms(u.DisabledAt), ms(u.RolesChangedAt), ms(now))
+	inserted, err := t.change(ctx, insertUser, append(values(userRow(&u)), ms(now))...)
 	if err != nil || !inserted {
 		return false, err
 	}
