@@ -1,7 +1,10 @@
 package watchword
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -51,4 +54,24 @@ func LoadOrCreateMasterKey(path string) ([]byte, error) {
 	}
 	key, _, err := seal.LoadOrCreate(path)
 	return key, err
+}
+
+// FinishReseal returns the master key that opens the store: master, which was read
+// from the file, or its successor beside it, if a replacement was interrupted after
+// the store was sealed again. Then the successor takes the name of the file.
+func FinishReseal(ctx context.Context, store Store, path string, master []byte) ([]byte, error) {
+	next, err := seal.LoadNext(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return master, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := CheckKeys(ctx, store, master); !errors.Is(err, ErrMasterKey) {
+		return master, err
+	}
+	if err := CheckKeys(ctx, store, next); err != nil {
+		return master, nil //nolint:nilerr // neither opens the store: New names the reason
+	}
+	return next, seal.Promote(path)
 }

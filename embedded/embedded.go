@@ -82,11 +82,23 @@ func openStore(ctx context.Context, place string, o *Options) (watchword.Store, 
 	if err := os.MkdirAll(place, 0o700); err != nil {
 		return nil, fmt.Errorf("embedded: create the directory: %w", err)
 	}
+	fromFile := len(o.Engine.MasterKey) == 0
 	if err := completeFromDirectory(place, o); err != nil {
 		return nil, fmt.Errorf("embedded: %w", err)
 	}
-	return sqlite.Open(ctx, filepath.Join(place, "watchword.db"))
+	store, err := sqlite.Open(ctx, filepath.Join(place, "watchword.db"))
+	if err != nil || !fromFile {
+		return store, err
+	}
+	o.Engine.MasterKey, err = watchword.FinishReseal(ctx, store, filepath.Join(place, masterKeyFile), o.Engine.MasterKey)
+	if err != nil {
+		store.Close() //nolint:errcheck // the other error says more
+		return nil, fmt.Errorf("embedded: %w", err)
+	}
+	return store, nil
 }
+
+const masterKeyFile = "master.key"
 
 func isPostgres(place string) bool {
 	return strings.HasPrefix(place, "postgres://") || strings.HasPrefix(place, "postgresql://")
@@ -94,7 +106,7 @@ func isPostgres(place string) bool {
 
 func completeFromDirectory(dir string, o *Options) error {
 	if len(o.Engine.MasterKey) == 0 {
-		key, err := watchword.LoadOrCreateMasterKey(filepath.Join(dir, "master.key"))
+		key, err := watchword.LoadOrCreateMasterKey(filepath.Join(dir, masterKeyFile))
 		if err != nil {
 			return err
 		}

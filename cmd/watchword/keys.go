@@ -2,17 +2,21 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/seal"
+	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// keysCmd shows and rotates keys. It writes to the store; running servers pick
-// the change up by themselves.
+// keysCmd shows and rotates keys, and replaces the master key. Running servers pick a
+// rotation up by themselves, but not a new master key.
 type keysCmd struct {
 	List   keyList   `cmd:"" help:"List keys and what each does now."`
 	Rotate keyRotate `cmd:"" help:"Let the next key take over, without a restart and without a failed verification."`
+	Reseal keyReseal `cmd:"" help:"Replace the master key. Stop every server first."`
 }
 
 type keyList struct {
@@ -48,6 +52,83 @@ func (c *keyRotate) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	return p.printKeys(keys, c.JSON)
+}
+
+type keyReseal struct {
+	To string `name:"to" placeholder:"FILE" help:"Write the new master key to this file, which must not exist. Needed if master-key is set."`
+	confirmation
+}
+
+// Run writes the new master key to disk before the store is sealed under it: after a
+// crash one of the two opens the store.
+func (c *keyReseal) Run(ctx context.Context, p *program) error {
+	inFile := p.settings.MasterKey == ""
+	switch {
+	case inFile && c.To != "":
+		return faults{{"--to", "is for a master key that is set. This one is in the data directory, and is replaced there. Leave --to out."}}
+	case !inFile && c.To == "":
+		return faults{{"--to", "is missing: master-key is set, so the new one has to be handed to you. Write the file that it should be written to."}}
+	}
+	if err := p.refuseInUse(ctx); err != nil {
+		return err
+	}
+	s, err := p.openExisting(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if err := p.confirm(c.confirmation, "Replace the master key? Every server on this store has to be stopped."); err != nil {
+		return err
+	}
+	if !inFile {
+		return c.resealTo(ctx, p, s)
+	}
+	path := p.settings.masterKeyPath()
+	kept, err := seal.KeepOld(path, time.Now())
+	if err != nil {
+		return err
+	}
+	master, err := seal.CreateNext(path)
+	if err != nil {
+		return err
+	}
+	if err := s.engine.Reseal(ctx, master); err != nil {
+		return err
+	}
+	if err := seal.Promote(path); err != nil {
+		return err
+	}
+	p.say("The master key in %s is new. Backups made before need the old one, %s: delete it together with them.", path, kept)
+	return nil
+}
+
+// refuseInUse refuses an SQLite database that another program has open. PostgreSQL
+// does not tell servers from other clients.
+func (p *program) refuseInUse(ctx context.Context) error {
+	path := p.settings.databasePath()
+	if p.settings.onPostgres() || missing(path) {
+		return nil
+	}
+	alone, err := sqlite.OpenSource(ctx, path)
+	if errors.Is(err, sqlite.ErrInUse) {
+		return fmt.Errorf("%s is in use: stop its server, and whatever else has it open, and run this again", path)
+	}
+	if err != nil {
+		return err
+	}
+	return alone.Close()
+}
+
+func (c *keyReseal) resealTo(ctx context.Context, p *program, s *stack) error {
+	master, err := seal.Create(c.To)
+	if err != nil {
+		return err
+	}
+	if err := s.engine.Reseal(ctx, master); err != nil {
+		return err
+	}
+	p.say("The new master key is in %s. Set master-key to it on every server, then start them. Backups made before need the old one.", c.To)
+	return nil
 }
 
 // keyView is a key in JSON, without its secret.

@@ -66,6 +66,12 @@ func (p *program) openWith(ctx context.Context, log *slog.Logger) (*stack, error
 	if s.store, err = p.settings.openDatabase(ctx); err != nil {
 		return nil, err
 	}
+	if p.settings.MasterKey == "" {
+		if master, err = watchword.FinishReseal(ctx, s.store, p.settings.masterKeyPath(), master); err != nil {
+			s.store.Close() //nolint:errcheck // the other error says more
+			return nil, err
+		}
+	}
 	options := p.settings.engine()
 	options.MasterKey, options.Mailer, options.Log = master, s.mailer, log
 	if s.engine, err = watchword.New(ctx, s.store, options); err != nil {

@@ -1,0 +1,55 @@
+package seal
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// The replacement of a master key that lies in a file. The new key waits beside the
+// old one until everything is sealed under it. Then it takes the name of the old one.
+// After a crash in between, one of the two opens what is sealed.
+
+func nextOf(path string) string { return path + ".new" }
+
+// Create makes a master key (mode 0600). It fails if the file exists.
+func Create(path string) ([]byte, error) {
+	key := NewMaster()
+	if err := create(path, key); err != nil {
+		return nil, fmt.Errorf("make master key: %w", err)
+	}
+	return key, nil
+}
+
+// CreateNext makes the successor of the master key of a file. It replaces one that an
+// interrupted replacement has left.
+func CreateNext(path string) ([]byte, error) {
+	if err := os.Remove(nextOf(path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("make master key: %w", err)
+	}
+	return Create(nextOf(path))
+}
+
+// LoadNext reads the successor. The error is fs.ErrNotExist if there is none.
+func LoadNext(path string) ([]byte, error) { return load(nextOf(path)) }
+
+// KeepOld keeps the master key under another name, which it returns: backups need it.
+func KeepOld(path string, at time.Time) (kept string, err error) {
+	kept = path + ".until-" + at.UTC().Format("20060102T150405Z")
+	if err := os.Link(path, kept); err != nil && !errors.Is(err, fs.ErrExist) {
+		return "", fmt.Errorf("keep the old master key: %w", err)
+	}
+	return kept, syncFolder(filepath.Dir(path))
+}
+
+// Promote gives the successor the name of the master key. Another process may have
+// done so already.
+func Promote(path string) error {
+	if err := os.Rename(nextOf(path), path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("replace the master key: %w", err)
+	}
+	return syncFolder(filepath.Dir(path))
+}
