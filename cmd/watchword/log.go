@@ -44,7 +44,8 @@ func plain(err error) string {
 	return text
 }
 
-func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
+// oneLine makes a text fit for a line at a terminal: an error may quote a file or a database.
+func oneLine(text string) string { return printable(strings.Join(strings.Fields(text), " ")) }
 
 // noUser says so of an address that nobody has.
 func noUser(err error, email string) error {

@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"strings"
+	"errors"
 
-	"github.com/watchword-auth/watchword"
-	"github.com/watchword-auth/watchword/internal/passhash"
-	"github.com/watchword-auth/watchword/internal/userfile"
+	"github.com/watchword-auth/watchword/cmd/internal/userimport"
 )
 
 // Accounts from another system, in the order of the work:
@@ -42,51 +40,16 @@ type userImport struct {
 	importFirebase
 }
 
-// importHashing is how the other system made a hash, where the file does not say it.
-type importHashing struct {
-	Prehash      string `name:"prehash" placeholder:"METHOD" help:"What was hashed instead of the password: ${prehashes}; with --pepper-file also ${keyedPrehashes}."`
-	PepperFile   string `name:"pepper-file" placeholder:"FILE" help:"File with the pepper that was mixed into each password (Devise: config.pepper). It is stored, sealed."`
-	SaltEncoding string `name:"salt-encoding" enum:",text,hex,base64" default:"" placeholder:"text|hex|base64" help:"How salts are written, where the form of the hash does not say it."`
-
-	pepper watchword.Secret // of PepperFile
-}
-
-// importColumns name columns of the file; without them, well-known names are.
-type importColumns struct {
-	Email         string   `name:"email" placeholder:"COLUMN" help:"Column with the address. Write MEMBER.MEMBER for what is nested in JSON, - for none."`
-	PasswordHash  string   `name:"password-hash" placeholder:"COLUMN" help:"Column with the hash of the password."`
-	Salt          string   `name:"salt" placeholder:"COLUMN" help:"Column with the salt."`
-	Name          string   `name:"name" placeholder:"COLUMN" help:"Column with the name."`
-	FirstName     string   `name:"first-name" placeholder:"COLUMN" help:"Column with the first name."`
-	LastName      string   `name:"last-name" placeholder:"COLUMN" help:"Column with the last name."`
-	EmailVerified []string `name:"email-verified" aliases:"verified" sep:"none" placeholder:"COLUMN,…" help:"Columns that say whether, or since when, the address is verified; COLUMN=WORD,WORD for words that mean it. Repeatable."`
-	Roles         string   `name:"roles" placeholder:"COLUMN" help:"Column with the roles."`
-	CreatedAt     string   `name:"created-at" placeholder:"COLUMN" help:"Column with the time of sign-up."`
-	Disabled      []string `name:"disabled" sep:"none" placeholder:"COLUMN,…" help:"Columns that say whether, since when or until when (COLUMN:until) the account is disabled; COLUMN=WORD,WORD for words that mean it; !COLUMN if it says the opposite. Repeatable."`
-	Ignore        []string `name:"ignore" placeholder:"COLUMN,…" help:"Columns that say nothing of the state of an account, whatever their names are."`
-	Temporary     string   `name:"temporary" placeholder:"COLUMN" help:"Column that says whether the password has to be changed. Such an account is imported without a password."`
-	Algorithm     string   `name:"hash-algorithm" placeholder:"COLUMN" help:"Column with the algorithm of the hash."`
-	Factor        string   `name:"hash-factor" placeholder:"COLUMN" help:"Column with the iterations or the cost of the hash."`
-	ID            string   `name:"id" placeholder:"COLUMN" help:"Column with the id. A UUID is kept; for others there is --id-map."`
-}
-
-// importFirebase is what a Firebase project hashes with: hash_config in its console.
-type importFirebase struct {
-	SignerKey     watchword.Secret `name:"firebase-signer-key" placeholder:"BASE64" help:"base64_signer_key of the Firebase project. Better in a file: WATCHWORD_FIREBASE_SIGNER_KEY_FILE."`
-	SaltSeparator string           `name:"firebase-salt-separator" placeholder:"BASE64" default:"Bw==" help:"base64_salt_separator of the project (${default})."`
-	Rounds        uint32           `name:"firebase-rounds" default:"8" help:"rounds of the project (${default})."`
-	MemCost       uint32           `name:"firebase-mem-cost" default:"14" help:"mem_cost of the project (${default})."`
-}
-
 func (c *userImport) Run(ctx context.Context, p *program) error {
 	if err := c.misuse(); err != nil {
 		return err
 	}
-	if err := c.readPepper(); err != nil {
+	options, err := c.options()
+	if err != nil {
 		return err
 	}
 	if c.Try != "" {
-		return c.try(p)
+		return c.try(p, options)
 	}
 	input, err := p.openInput(c.File)
 	if err != nil {
@@ -100,97 +63,40 @@ func (c *userImport) Run(ctx context.Context, p *program) error {
 	defer closeStack()
 	ctx, stop := untilSignal(ctx)
 	defer stop()
-	input.until(ctx.Done())
-
-	work := &importing{
-		userImport: c, program: p, engine: s.engine, input: input, report: newImportReport(p, c),
-		bad: map[int]bool{}, twins: newTwins(),
-	}
 	if c.IDMap != "" {
-		if work.idMap, err = newIDMap(c.IDMap); err != nil {
+		ids, err := newIDMap(c.IDMap)
+		if err != nil {
 			return err
 		}
-		defer work.idMap.file.drop()
+		defer ids.file.drop()
+		options.IDMap = ids
 	}
-	switch {
-	case c.DryRun:
-		return work.dryRun(ctx)
-	case !input.twice:
-		return work.run(ctx)
-	}
-	if err := work.rehearse(ctx); err != nil {
+	printer := &importPrinter{program: p, command: c, size: input.Size}
+	importer := userimport.New(s.engine, input, options, printer)
+	if c.DryRun {
+		report, err := importer.Check(ctx)
+		printer.summary(report, err)
+		if err == nil && (report.IsIncomplete() || report.Bad > 0 && !c.SkipBad || report.IsEmpty()) {
+			err = errReported
+		}
 		return err
 	}
-	return work.run(ctx)
+	report, err := importer.Import(ctx)
+	printer.summary(report, err)
+	if err == nil && report.IsEmpty() {
+		err = errReported
+	}
+	return err
 }
 
-func (c *userImport) misuse() error {
-	var wrong faults
-	if c.DryRun && c.IDMap != "" {
-		wrong = append(wrong, fault{"--id-map", "goes with an import, and --dry-run makes no account. Leave one of them out."})
+// openInput opens the file of a command; "-" is standard input.
+func (p *program) openInput(path string) (*userimport.Input, error) {
+	if path == "-" {
+		return userimport.Stdin(p.in), nil
 	}
-	if c.IDMap == "-" {
-		wrong = append(wrong, fault{"--id-map", "is a file, not standard output. Write a path, such as ids.csv."})
+	input, err := userimport.Open(path)
+	if err != nil {
+		return nil, errors.New(plainFileError(err))
 	}
-	if c.Columns != "" && c.Format == userfile.JSON {
-		wrong = append(wrong, fault{"--columns", "is for CSV: the columns of JSON have names already. Leave it out."})
-	}
-	wrong = append(wrong, c.importHashing.faults()...)
-	if c.From != "" && !userfile.KnowsSystem(c.From) {
-		wrong = append(wrong, fault{"--from", "is no system that is known by name. Write one of " + strings.Join(userfile.Systems(), ", ") + ", or leave it out."})
-	}
-	if c.Try != "" && (c.IDMap != "" || c.File == "-") {
-		wrong = append(wrong, fault{"--try", "imports nothing, and reads the password from standard input: write the path of the file, and no --id-map."})
-	}
-	if problem := c.importFirebase.problem(); problem != "" {
-		wrong = append(wrong, fault{"--firebase-signer-key", problem})
-	}
-	if wrong != nil {
-		return wrong
-	}
-	return nil
-}
-
-// problem hashes nothing: it looks whether the project's parameters can be used,
-// with the key itself for a hash, which has the right length.
-func (f importFirebase) problem() string {
-	if f.SignerKey == "" {
-		return ""
-	}
-	if _, err := f.project().Adopt(string(f.SignerKey), "AAAA"); err != nil {
-		return err.Error() + "."
-	}
-	return ""
-}
-
-func (f importFirebase) project() passhash.Firebase {
-	return passhash.Firebase{
-		SignerKey: string(f.SignerKey), SaltSeparator: f.SaltSeparator, Rounds: f.Rounds, MemCost: f.MemCost,
-	}
-}
-
-// options are how to read the file.
-func (c *userImport) options() userfile.Options {
-	o := userfile.Options{Format: c.Format, Names: map[userfile.Field]string{}, Ignore: c.Ignore, From: c.From, List: c.List}
-	switch c.Columns {
-	case "":
-	case "firebase":
-		o.Columns = userfile.FirebaseColumns()
-	default:
-		for name := range strings.SplitSeq(c.Columns, ",") {
-			o.Columns = append(o.Columns, strings.TrimSpace(name))
-		}
-	}
-	for field, name := range map[userfile.Field]string{
-		userfile.Email: c.Email, userfile.PasswordHash: c.PasswordHash, userfile.Salt: c.Salt,
-		userfile.Name: c.Name, userfile.FirstName: c.FirstName, userfile.LastName: c.LastName,
-		userfile.EmailVerified: strings.Join(c.EmailVerified, "\n"), userfile.Roles: c.Roles, userfile.CreatedAt: c.CreatedAt,
-		userfile.Disabled: strings.Join(c.Disabled, "\n"), userfile.ID: c.ID,
-		userfile.Temporary: c.Temporary, userfile.Algorithm: c.Algorithm, userfile.Factor: c.Factor,
-	} {
-		if name != "" {
-			o.Names[field] = name
-		}
-	}
-	return o
+	return input, nil
 }

@@ -6,7 +6,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// An idMap is the table from old ids to new ones.
+// idMap writes the CSV table of --id-map: old id, new id, address. The file appears when the import is complete.
+// It implements userimport.IDMap.
 type idMap struct {
 	file *newFile
 	csv  *csv.Writer
@@ -21,11 +22,11 @@ func newIDMap(path string) (*idMap, error) {
 	return m, m.csv.Write([]string{"old id", "new id", "email"})
 }
 
-func (m *idMap) add(old string, u watchword.User) error {
-	return m.csv.Write([]string{old, string(u.ID), string(u.Email)})
+func (m *idMap) Add(oldID string, u watchword.User) error {
+	return m.csv.Write([]string{oldID, string(u.ID), string(u.Email)})
 }
 
-func (m *idMap) keep() error {
+func (m *idMap) Keep() error {
 	m.csv.Flush()
 	if err := m.csv.Error(); err != nil {
 		return err

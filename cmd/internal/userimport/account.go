@@ -1,0 +1,83 @@
+package userimport
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/userfile"
+)
+
+// An account is a row of the file on its way through the import.
+type account struct {
+	row         userfile.Row
+	user        watchword.ImportedUser
+	problems    []Problem
+	hashDropped bool // Options.DropBadHashes removed the hash
+	skipped     bool
+	result      watchword.ImportResult // from the engine
+}
+
+// isReadable reports whether the row could be read at all.
+func (a *account) isReadable() bool { return len(a.problems) == 0 || a.problems[0].Field != "" }
+
+// account converts a row. Its problems are those that the row shows by itself.
+func (i *Importer) account(row userfile.Row) account {
+	a := account{row: row}
+	for _, p := range row.Problems {
+		a.problems = append(a.problems, Problem{Field: string(p.Field), Kind: p.Text})
+	}
+	now := i.report.begun
+	a.user = watchword.ImportedUser{
+		ID: row.ID, System: i.options.System, Email: row.Email, Name: i.name(row), Roles: row.Roles,
+		CreatedAt:  row.CreatedAt,
+		DisabledAt: timeOf(row.Disabled, now),
+		VerifiedAt: timeOf(row.Verified, now),
+	}
+	if a.user.CreatedAt.IsZero() {
+		a.user.CreatedAt = objectIDTime(row.ID, now)
+	}
+	if i.options.AssumeVerified && !row.Verified.Set {
+		a.user.VerifiedAt = now
+	}
+	var err error
+	if a.user.PasswordHash, err = i.options.Hashing.hash(row); a.user.PasswordHash != "" {
+		a.user.Prehash, a.user.Pepper = i.options.Hashing.method(row), i.options.Hashing.Pepper
+	}
+	if err != nil && i.options.DropBadHashes {
+		a.hashDropped = true
+	} else if err != nil {
+		a.problems = append(a.problems, Problem{Field: "passwordHash", Kind: err.Error()})
+	}
+	return a
+}
+
+func (i *Importer) name(row userfile.Row) string {
+	if row.First+row.Last != "" {
+		return i.options.JoinName(row.First, row.Last)
+	}
+	return row.Name
+}
+
+// timeOf returns the time of a mark: zero if the mark is not set, and now if the file gives no time.
+func timeOf(m userfile.Mark, now time.Time) time.Time {
+	if m.Set && m.At.IsZero() {
+		return now
+	}
+	return m.At
+}
+
+// objectIDTime returns the creation time in the first four bytes of a MongoDB ObjectId. It returns the zero time if the
+// id is no ObjectId, or if the time is before the first MongoDB (2009) or after now.
+func objectIDTime(id string, now time.Time) time.Time {
+	raw, err := hex.DecodeString(id)
+	if err != nil || len(raw) != 12 {
+		return time.Time{}
+	}
+	at := time.Unix(int64(binary.BigEndian.Uint32(raw)), 0)
+	if at.Year() < 2009 || at.After(now) {
+		return time.Time{}
+	}
+	return at
+}

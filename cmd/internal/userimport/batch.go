@@ -1,0 +1,189 @@
+package userimport
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/userfile"
+)
+
+// flush checks a batch, imports it in the second pass, and then reports every account of it in the order of the file.
+// It reports the whole batch also when one account of it failed, because the others were committed.
+func (i *Importer) flush(ctx context.Context) error {
+	if err := i.examine(ctx); err != nil {
+		return err
+	}
+	if i.report.Imported {
+		if err := i.commit(ctx); err != nil {
+			return err
+		}
+	}
+	var first error
+	for n := range i.batch {
+		if err := i.settle(&i.batch[n]); first == nil {
+			first = err
+		}
+	}
+	i.batch = i.batch[:0]
+	return first
+}
+
+// stopsAtProblem reports whether the first problem ends the import.
+func (i *Importer) stopsAtProblem() bool { return i.report.Imported && !i.options.SkipBad }
+
+// examine finds the problems of a batch and marks the accounts to skip. If a problem ends the import, it also drops the
+// accounts after the first problem.
+func (i *Importer) examine(ctx context.Context) error {
+	if i.report.Accounts == 0 {
+		if err := i.checkColumns(); err != nil {
+			return err
+		}
+	}
+	// The check refuses these columns first. They appear here if the input is read once, or has changed since.
+	if names := i.reader.Unsettled(); names != nil && i.report.Imported {
+		return unsettledError(names)
+	}
+	if names := i.reader.Hashes(); names != nil && i.report.Imported {
+		return unreadHashesError(names)
+	}
+	if err := i.askEngine(ctx); err != nil {
+		return err
+	}
+	for n := range i.batch {
+		a := &i.batch[n]
+		a.problems = append(a.problems, i.duplicates.problems(a)...)
+		a.skipped = a.problems != nil
+		if a.skipped && !i.report.Imported {
+			i.bad[a.row.Number] = true
+		}
+		if a.skipped && i.stopsAtProblem() {
+			i.batch = i.batch[:n+1]
+			break
+		}
+	}
+	return nil
+}
+
+// askEngine adds the problems that the engine finds. After a check, it asks only about accounts that had a problem
+// then, because the import itself answers for the others. An account with a problem must not claim its address.
+func (i *Importer) askEngine(ctx context.Context) error {
+	checked := i.report.Imported && i.input.rereadable
+	var users []watchword.ImportedUser
+	var positions []int
+	for n := range i.batch {
+		a := &i.batch[n]
+		if a.isReadable() && (!checked || a.problems != nil || i.bad[a.row.Number]) {
+			users, positions = append(users, a.user), append(positions, n)
+		}
+	}
+	results, err := i.engine.CheckImport(ctx, users)
+	if err != nil {
+		return err
+	}
+	for n, position := range positions {
+		a := &i.batch[position]
+		a.result = results[n]
+		a.problems = append(a.problems, engineProblems(results[n].Problems, a.user)...)
+	}
+	return nil
+}
+
+// commit imports the accounts of a batch that are not skipped, in one transaction.
+func (i *Importer) commit(ctx context.Context) error {
+	var users []watchword.ImportedUser
+	for _, a := range i.batch {
+		if !a.skipped {
+			users = append(users, a.user)
+		}
+	}
+	results, err := i.engine.ImportUsers(ctx, users)
+	if err != nil {
+		return err
+	}
+	for n := range i.batch {
+		if a := &i.batch[n]; !a.skipped {
+			a.result, results = results[0], results[1:]
+			a.problems = engineProblems(a.result.Problems, a.user)
+		}
+	}
+	return nil
+}
+
+// settle reports the outcome of an account. Its error ends the import.
+func (i *Importer) settle(a *account) error {
+	if a.problems != nil {
+		i.report.addBad(a)
+		if !i.report.Unlisted {
+			for _, p := range a.problems {
+				i.observer.Problem(a.row.Place, p)
+			}
+		}
+		switch {
+		case !i.stopsAtProblem():
+			return nil
+		case a.skipped:
+			return fmt.Errorf("%s has problems. Mend it, or leave such accounts out with --skip-bad", a.row.Place)
+		}
+		return fmt.Errorf("%s has a problem that it did not have before. Mend it, or leave such accounts out with --skip-bad",
+			a.row.Place)
+	}
+	i.report.addGood(a)
+	if i.options.IDMap == nil || !i.report.Imported {
+		return nil
+	}
+	return i.options.IDMap.Add(a.row.ID, a.result.User)
+}
+
+// checkColumns looks at the first batch for a mistake in the choice of columns, which would otherwise be reported once
+// for every account. With SkipBad it checks nothing: many accounts at the beginning may have no address.
+func (i *Importer) checkColumns() error {
+	if i.options.SkipBad || !slices.ContainsFunc(i.batch, func(a account) bool { return a.isReadable() }) {
+		return nil
+	}
+	named := i.options.File.Names
+	for _, name := range i.reader.Missing() {
+		unchecked := i.stopsAtProblem() && !i.input.rereadable
+		if name == named[userfile.Email] || name == named[userfile.PasswordHash] && unchecked {
+			return fmt.Errorf("no account at the beginning has a column %s (columns: %s)", name, i.columnNames())
+		}
+	}
+	var emails []string
+	for _, a := range i.batch {
+		if a.row.Email != "" {
+			emails = append(emails, a.row.Email)
+		}
+	}
+	const enough = 10 // so many without an @ are a wrong column, not a few wrong addresses
+	hasAt := func(email string) bool { return strings.Contains(email, "@") }
+	if len(emails) >= enough && !slices.ContainsFunc(emails, hasAt) {
+		return fmt.Errorf("what stands for addresses has no @ in it (columns: %s). Name the right one with --email COLUMN",
+			i.columnNames())
+	}
+	if named[userfile.Email] != "" || emails != nil || i.reader.HasEmail() {
+		return nil
+	}
+	return fmt.Errorf("no column is an address (columns: %s). Name it with --email COLUMN", i.columnNames())
+}
+
+// maxColumnNames bounds the names in an error.
+const maxColumnNames = 20
+
+// columnNames lists the columns for an error. It hides a text that does not look like a name, because in a file without
+// a header it may be a value.
+func (i *Importer) columnNames() string {
+	used, unused := i.reader.Columns()
+	names := slices.Sorted(slices.Values(slices.Concat(used, unused)))
+	more := ""
+	if len(names) > maxColumnNames {
+		names, more = names[:maxColumnNames], ", …"
+	}
+	for n, name := range names {
+		if !isShowable(name) {
+			names[n] = "(not shown)"
+		}
+	}
+	return strings.Join(names, ", ") + more
+}

@@ -1,0 +1,62 @@
+package userimport
+
+import (
+	"fmt"
+	"hash/maphash"
+
+	"github.com/watchword-auth/watchword/internal/address"
+	"github.com/watchword-auth/watchword/internal/userfile"
+)
+
+// duplicates finds accounts that occur twice in the file. It keeps 16 bytes for each address and each id: a hash of 64
+// bits and a position. In a file of a million accounts, a false match has a chance of about one in ten million.
+type duplicates struct {
+	seed maphash.Seed
+	seen map[uint64]position
+}
+
+type position struct{ line, number uint32 }
+
+func newDuplicates() duplicates { return duplicates{maphash.MakeSeed(), map[uint64]position{}} }
+
+// reset forgets the accounts before the next pass, and keeps the allocated memory.
+func (d duplicates) reset() { clear(d.seen) }
+
+// problems says where an earlier account has the same address or id. An account without problems claims both. An account
+// with problems claims neither, because it is skipped and a later one may have them.
+func (d duplicates) problems(a *account) (found []Problem) {
+	if !a.isReadable() {
+		return nil
+	}
+	var keys []uint64
+	look := func(field, value, shown string) {
+		key := maphash.String(d.seed, field+" "+value)
+		keys = append(keys, key)
+		if at, ok := d.seen[key]; ok {
+			detail := "the same as on " + at.from(a.row.Place) + shown
+			found = append(found, Problem{Field: field, Kind: sameInFile, detail: detail})
+		}
+	}
+	if email, err := address.Parse(a.user.Email); err == nil {
+		look("email", email, ": "+email)
+	}
+	if id, kept := a.user.KeptID(); kept {
+		look("id", string(id), "")
+	} else if a.user.ID != "" {
+		look("id", a.user.ID, "")
+	}
+	if found == nil && a.problems == nil {
+		for _, key := range keys {
+			d.seen[key] = position{uint32(a.row.Line), uint32(a.row.Number)}
+		}
+	}
+	return found
+}
+
+// from names the position for a message about another account. It adds the number where both are on one line.
+func (p position) from(other userfile.Place) string {
+	if int(p.line) == other.Line {
+		return fmt.Sprintf("line %d, account %d", p.line, p.number)
+	}
+	return fmt.Sprintf("line %d", p.line)
+}

@@ -1,0 +1,132 @@
+package userimport
+
+import (
+	"bufio"
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/passhash"
+)
+
+// exportPage is the number of accounts in one read from the store.
+const exportPage = 1000
+
+// ExportOptions say how Export writes.
+type ExportOptions struct {
+	CSV        bool               // otherwise JSON, one account a line
+	NoFormulas bool               // in CSV: write an apostrophe before a text that a spreadsheet would evaluate
+	Progress   func(accounts int) // called after each page
+}
+
+// Exported counts the accounts of an export.
+type Exported struct {
+	Accounts int
+	Peppered int // accounts whose hash needs the pepper of the system that they came from
+}
+
+// Lister is the part of *watchword.Engine that an export uses.
+type Lister interface {
+	Users(ctx context.Context, after watchword.Address, limit int) ([]watchword.User, error)
+}
+
+// exportedUser is an account in JSON. The names of its members are names that an import recognises.
+type exportedUser struct {
+	ID              watchword.UserID  `json:"id"`
+	Email           watchword.Address `json:"email"`
+	EmailVerified   bool              `json:"emailVerified"`
+	EmailVerifiedAt *time.Time        `json:"emailVerifiedAt"`
+	Name            string            `json:"name"`
+	Roles           []string          `json:"roles"`
+	CreatedAt       *time.Time        `json:"createdAt"`
+	DisabledAt      *time.Time        `json:"disabledAt"`
+	PasswordHash    string            `json:"passwordHash"`
+}
+
+var exportedColumns = []string{
+	"id", "email", "emailVerified", "emailVerifiedAt", "name", "roles", "createdAt", "disabledAt", "passwordHash",
+}
+
+// Export writes every account, with its password hash, in the order of addresses. It reads page by page, so accounts that
+// change meanwhile may appear as they were before or after the change.
+func Export(ctx context.Context, engine Lister, out io.Writer, o ExportOptions) (n Exported, err error) {
+	write, flush := o.writer(out)
+	for after := watchword.Address(""); ; {
+		page, err := engine.Users(ctx, after, exportPage)
+		if err != nil {
+			return n, err
+		}
+		for _, user := range page {
+			if passhash.KeyID(string(user.PasswordHash)) != "" {
+				n.Peppered++
+			}
+			if err := write(user); err != nil {
+				return n, err
+			}
+		}
+		n.Accounts += len(page)
+		if len(page) < exportPage {
+			return n, flush()
+		}
+		after = page[len(page)-1].Email
+		o.Progress(n.Accounts)
+	}
+}
+
+// writer returns a function that writes one account, and one that ends the file.
+func (o ExportOptions) writer(out io.Writer) (write func(watchword.User) error, flush func() error) {
+	buffer := bufio.NewWriterSize(out, 1<<16)
+	if o.CSV {
+		lines := csv.NewWriter(buffer)
+		lines.Write(exportedColumns) //nolint:errcheck // the writer keeps its error, and flush returns it
+		return func(u watchword.User) error { return lines.Write(o.values(u)) },
+			func() error { lines.Flush(); return errors.Join(lines.Error(), buffer.Flush()) }
+	}
+	lines := json.NewEncoder(buffer)
+	lines.SetEscapeHTML(false)
+	return func(u watchword.User) error { return lines.Encode(newExportedUser(u)) }, buffer.Flush
+}
+
+func newExportedUser(u watchword.User) exportedUser {
+	return exportedUser{
+		ID: u.ID, Email: u.Email, EmailVerified: u.Verified(), EmailVerifiedAt: utcOrNil(u.VerifiedAt), Name: u.Name,
+		Roles: append([]string{}, u.Roles...), CreatedAt: utcOrNil(u.CreatedAt), DisabledAt: utcOrNil(u.DisabledAt),
+		PasswordHash: string(u.PasswordHash),
+	}
+}
+
+func utcOrNil(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}
+
+// values returns the cells of an account, in the order of exportedColumns.
+func (o ExportOptions) values(u watchword.User) []string {
+	at := func(t time.Time) string {
+		if t.IsZero() {
+			return ""
+		}
+		return t.UTC().Format(time.RFC3339Nano)
+	}
+	return []string{
+		string(u.ID), o.cell(string(u.Email)), strconv.FormatBool(u.Verified()), at(u.VerifiedAt), o.cell(u.Name),
+		strings.Join(u.Roles, ","), at(u.CreatedAt), at(u.DisabledAt), string(u.PasswordHash),
+	}
+}
+
+// cell returns a text that a user chose, protected from evaluation by a spreadsheet if NoFormulas is set.
+func (o ExportOptions) cell(text string) string {
+	if o.NoFormulas && text != "" && strings.ContainsRune("=+-@\t\r\n", rune(text[0])) {
+		return "'" + text
+	}
+	return text
+}

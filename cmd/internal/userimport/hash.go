@@ -1,0 +1,78 @@
+package userimport
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/passhash"
+	"github.com/watchword-auth/watchword/internal/userfile"
+)
+
+// Hashing says how the other system made its hashes, where the file does not say it.
+type Hashing struct {
+	Prehash      string           // one of passhash.Methods; empty: what the row says
+	Pepper       watchword.Secret // mixed into every password
+	SaltEncoding string           // passhash.SaltText, SaltHex or SaltBase64; empty: what the form of the hash implies
+	Firebase     passhash.Firebase
+}
+
+// method returns what was hashed instead of the password of a row, or "" for the password itself.
+func (h Hashing) method(row userfile.Row) string {
+	switch {
+	case h.Prehash != "":
+		return h.Prehash
+	case h.Pepper != "":
+		return passhash.Pepper
+	}
+	return row.Prehash
+}
+
+// hash returns the hash of a row in a form that the engine imports, without its prehash label. It returns "" for a row
+// without a usable password. Errors contain nothing of the hash.
+func (h Hashing) hash(row userfile.Row) (watchword.Secret, error) {
+	text := strings.TrimSpace(row.Hash)
+	encoded, err := "", error(nil)
+	switch {
+	case row.Temporary:
+		return "", nil
+	case row.Keycloak != nil && row.Keycloak.Plain:
+		encoded, err = passhash.Adopt("{PLAIN}")
+	case row.Keycloak != nil:
+		encoded, err = passhash.AdoptKeycloak(row.Keycloak.CredentialData, row.Keycloak.SecretData)
+	case text == "", text == "*", strings.HasPrefix(text, "!"): // Django and /etc/shadow write these for "no password"
+		return "", nil
+	case row.Salt != "" && h.Firebase.SignerKey != "" && !strings.HasPrefix(text, "$"):
+		encoded, err = h.Firebase.Adopt(text, row.Salt)
+	default:
+		source := passhash.Source{
+			Text: text, Salt: row.Salt, Algorithm: row.Algorithm, Factor: row.Factor, SaltEncoding: h.SaltEncoding,
+		}
+		encoded, err = source.Adopt()
+		if err != nil && row.Salt != "" && row.Algorithm == "" && passhash.LooksLikeFirebase(text, row.Salt) {
+			err = errors.New("the hash has a salt of its own, as those of Firebase have, for which --firebase-signer-key is needed")
+		}
+	}
+	return watchword.Secret(encoded), err
+}
+
+// HashKind names the kind of a hash in its stored form, such as "bcrypt" or "argon2id", or "none".
+func HashKind(hash watchword.Secret) string {
+	label, inner, labelled := strings.Cut(string(hash), "}")
+	if labelled {
+		name, _, _ := strings.Cut(strings.TrimPrefix(label, "{"), ":") // without the id of a pepper
+		return HashKind(watchword.Secret(inner)) + " (" + name + ")"
+	}
+	kind, _, _ := strings.Cut(strings.TrimPrefix(string(hash), "$"), "$")
+	switch kind {
+	case "wp":
+		return "bcrypt (WordPress)"
+	case "5", "6":
+		return "crypt(3) $" + kind + "$"
+	case "":
+		return noHash
+	case "2a", "2b", "2y":
+		return "bcrypt"
+	}
+	return kind
+}

@@ -1,0 +1,65 @@
+package userimport
+
+import (
+	"fmt"
+	"os"
+)
+
+// An Input is the file of an import. The caller closes it.
+type Input struct {
+	*os.File
+	Name string // for messages
+	Size int64  // in bytes; -1: unknown
+
+	rereadable bool           // a regular file, not a pipe
+	pipe       *interruptible // for an input that is not rereadable
+}
+
+// Stdin returns the input that reads in, once.
+func Stdin(in *os.File) *Input { return &Input{File: in, Name: "standard input", Size: -1} }
+
+// Open opens a file or a named pipe, such as <(zcat users.csv.gz). Its errors are those of os.Open, or say that the path
+// is a folder.
+func Open(path string) (*Input, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	if err == nil && info.IsDir() {
+		err = fmt.Errorf("%s is a folder. Write the path of a file", path)
+	}
+	if err != nil {
+		file.Close() //nolint:errcheck // it was only opened
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return &Input{File: file, Name: path, Size: -1}, nil
+	}
+	return &Input{File: file, Name: path, Size: info.Size(), rereadable: true}, nil
+}
+
+// stopAt makes Read return when done is closed, even if a pipe sends nothing. A regular file never blocks.
+func (in *Input) stopAt(done <-chan struct{}) {
+	if !in.rereadable && in.pipe == nil {
+		in.pipe = &interruptible{in: in.File, done: done}
+	}
+}
+
+func (in *Input) Read(p []byte) (int, error) {
+	if in.pipe != nil {
+		return in.pipe.Read(p)
+	}
+	return in.File.Read(p)
+}
+
+// truncated reports whether reading stopped before the end. The last account may then be incomplete.
+func (in *Input) truncated() bool { return in.pipe != nil && in.pipe.truncated }
+
+// explain adds the name of the file to a reading error.
+func (in *Input) explain(err error) error {
+	if in.truncated() {
+		return ErrStopped
+	}
+	return fmt.Errorf("%s: %w", in.Name, err)
+}

@@ -1,0 +1,49 @@
+package userimport
+
+import "io"
+
+// An interruptible reads from a source that may block for ever, such as a pipe, and stops waiting when done is closed.
+// From then on it returns ErrStopped.
+type interruptible struct {
+	in        io.Reader
+	done      <-chan struct{}
+	truncated bool // done was closed before the end
+	buffer    [64 << 10]byte
+	unread    []byte          // part of buffer
+	err       error           // returned after unread
+	pending   chan readResult // of a Read that has not returned yet
+}
+
+type readResult struct {
+	n   int
+	err error
+}
+
+func (r *interruptible) Read(p []byte) (int, error) {
+	if len(r.unread) == 0 && r.err == nil {
+		r.fill()
+	}
+	n := copy(p, r.unread)
+	r.unread = r.unread[n:]
+	if n > 0 {
+		return n, nil
+	}
+	return 0, r.err
+}
+
+// fill waits for more bytes or for done. After done, the goroutine of a blocked Read stays until the program ends.
+func (r *interruptible) fill() {
+	if r.pending == nil {
+		r.pending = make(chan readResult, 1)
+		go func() {
+			n, err := r.in.Read(r.buffer[:])
+			r.pending <- readResult{n, err}
+		}()
+	}
+	select {
+	case <-r.done:
+		r.truncated, r.err = true, ErrStopped
+	case got := <-r.pending:
+		r.pending, r.unread, r.err = nil, r.buffer[:got.n], got.err
+	}
+}

@@ -1,0 +1,140 @@
+package userimport
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/watchword-auth/watchword/internal/userfile"
+)
+
+// A Report counts the accounts of a run. Column names come from the file and may contain control characters.
+type Report struct {
+	Imported bool // the accounts were imported; otherwise only checked
+	Stopped  bool // a check ended early, so the counts are incomplete
+	Unlisted bool // the problems were counted, and not given to the Observer
+
+	Accounts int // read from the file: Done + Existing + Bad
+	Done     int // imported, or ready to be
+	Existing int // existed before, and were not changed
+	Bad      int // have problems
+
+	BadHashes    int // problems with a hash
+	IDsElsewhere int // ids that are not kept and whose account has another address here, or was deleted
+
+	// Of the accounts in Done:
+	Verified, Unverified, Disabled int
+	IDsKept, IDsNew                int
+	Passwords                      map[string]int // by HashKind
+	NoPassword                     int
+	Roles                          map[string]int
+
+	Kinds map[string]int // problems by field and kind
+
+	ColumnsUsed, ColumnsUnused []string
+	ColumnsMissing             []string // named by an option, and in no account
+	ColumnsUnsettled           []string // unread, and the name suggests that an account may be disabled or verified
+	ColumnsWithHashes          []string // unread, and the values look like password hashes
+	System                     string   // that wrote the file, if it was recognised or given
+
+	begun time.Time // stands in for times that the file does not give
+}
+
+// maxRoles bounds the memory for a column with a different value in each account.
+const maxRoles = 1000
+
+// Kinds of Passwords for accounts without one.
+const (
+	noHash        = "none"
+	droppedHash   = "none, for the hash was dropped"
+	temporaryHash = "none, for the password was temporary"
+)
+
+func newReport() *Report {
+	return &Report{
+		begun: time.Now(), Kinds: map[string]int{}, Passwords: map[string]int{}, Roles: map[string]int{},
+	}
+}
+
+// IsIncomplete reports whether the operator must choose a column before an import: one that was named is missing, or one
+// that was not named may hold states or hashes.
+func (r *Report) IsIncomplete() bool {
+	return r.ColumnsMissing != nil || r.ColumnsUnsettled != nil || r.ColumnsWithHashes != nil
+}
+
+// IsEmpty reports whether every account has problems.
+func (r *Report) IsEmpty() bool { return r.Done+r.Existing == 0 }
+
+// addBad counts an account that is skipped.
+func (r *Report) addBad(a *account) {
+	r.Accounts++
+	r.Bad++
+	for _, p := range a.problems {
+		r.Kinds[withField(p.Field, p.Kind)]++
+		switch _, kept := a.user.KeptID(); {
+		case p.Field == "passwordHash":
+			r.BadHashes++
+		case p.Field == "id" && p.Kind != sameInFile && !kept:
+			r.IDsElsewhere++
+		}
+	}
+}
+
+// addGood counts an account without problems.
+func (r *Report) addGood(a *account) {
+	r.Accounts++
+	if a.result.There {
+		r.Existing++
+		return
+	}
+	r.Done++
+	user := a.result.User
+	if user.Verified() {
+		r.Verified++
+	} else {
+		r.Unverified++
+	}
+	if user.Disabled() {
+		r.Disabled++
+	}
+	if _, kept := a.user.KeptID(); kept {
+		r.IDsKept++
+	} else if a.user.ID != "" {
+		r.IDsNew++
+	}
+	kind := HashKind(user.PasswordHash)
+	if kind == noHash {
+		r.NoPassword++
+	}
+	switch {
+	case a.hashDropped:
+		kind = droppedHash
+	case a.row.Temporary:
+		kind = temporaryHash
+	}
+	r.Passwords[kind]++
+	for _, role := range user.Roles {
+		if hexDigits.MatchString(role) {
+			role = "not shown: does --roles name the right column?"
+		}
+		if len(r.Roles) < maxRoles || r.Roles[role] > 0 {
+			r.Roles[role]++
+		}
+	}
+}
+
+// addColumns takes over what the reader knows after the last account.
+func (r *Report) addColumns(file *userfile.Reader) {
+	r.ColumnsUsed, r.ColumnsUnused = file.Columns()
+	r.ColumnsMissing = file.Missing()
+	r.ColumnsUnsettled = file.Unsettled()
+	r.ColumnsWithHashes = file.Hashes()
+	r.System = file.System()
+}
+
+// Accounts returns "1 account" or "n accounts".
+func Accounts(n int) string {
+	if n == 1 {
+		return "1 account"
+	}
+	return fmt.Sprintf("%d accounts", n)
+}

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/cmd/internal/userimport"
+	"github.com/watchword-auth/watchword/dialect/users"
+	"github.com/watchword-auth/watchword/internal/passhash"
+	"github.com/watchword-auth/watchword/internal/userfile"
+)
+
+// importHashing is how the other system made a hash, where the file does not say it.
+type importHashing struct {
+	Prehash      string `name:"prehash" placeholder:"METHOD" help:"What was hashed instead of the password: ${prehashes}; with --pepper-file also ${keyedPrehashes}."`
+	PepperFile   string `name:"pepper-file" placeholder:"FILE" help:"File with the pepper that was mixed into each password (Devise: config.pepper). It is stored, sealed."`
+	SaltEncoding string `name:"salt-encoding" enum:",text,hex,base64" default:"" placeholder:"text|hex|base64" help:"How salts are written, where the form of the hash does not say it."`
+}
+
+// importColumns name columns of the file; without them, well-known names are.
+type importColumns struct {
+	Email         string   `name:"email" placeholder:"COLUMN" help:"Column with the address. Write MEMBER.MEMBER for what is nested in JSON, - for none."`
+	PasswordHash  string   `name:"password-hash" placeholder:"COLUMN" help:"Column with the hash of the password."`
+	Salt          string   `name:"salt" placeholder:"COLUMN" help:"Column with the salt."`
+	Name          string   `name:"name" placeholder:"COLUMN" help:"Column with the name."`
+	FirstName     string   `name:"first-name" placeholder:"COLUMN" help:"Column with the first name."`
+	LastName      string   `name:"last-name" placeholder:"COLUMN" help:"Column with the last name."`
+	EmailVerified []string `name:"email-verified" aliases:"verified" sep:"none" placeholder:"COLUMN,…" help:"Columns that say whether, or since when, the address is verified; COLUMN=WORD,WORD for words that mean it. Repeatable."`
+	Roles         string   `name:"roles" placeholder:"COLUMN" help:"Column with the roles."`
+	CreatedAt     string   `name:"created-at" placeholder:"COLUMN" help:"Column with the time of sign-up."`
+	Disabled      []string `name:"disabled" sep:"none" placeholder:"COLUMN,…" help:"Columns that say whether, since when or until when (COLUMN:until) the account is disabled; COLUMN=WORD,WORD for words that mean it; !COLUMN if it says the opposite. Repeatable."`
+	Ignore        []string `name:"ignore" placeholder:"COLUMN,…" help:"Columns that say nothing of the state of an account, whatever their names are."`
+	Temporary     string   `name:"temporary" placeholder:"COLUMN" help:"Column that says whether the password has to be changed. Such an account is imported without a password."`
+	Algorithm     string   `name:"hash-algorithm" placeholder:"COLUMN" help:"Column with the algorithm of the hash."`
+	Factor        string   `name:"hash-factor" placeholder:"COLUMN" help:"Column with the iterations or the cost of the hash."`
+	ID            string   `name:"id" placeholder:"COLUMN" help:"Column with the id. A UUID is kept; for others there is --id-map."`
+}
+
+// importFirebase is what a Firebase project hashes with: hash_config in its console.
+type importFirebase struct {
+	SignerKey     watchword.Secret `name:"firebase-signer-key" placeholder:"BASE64" help:"base64_signer_key of the Firebase project. Better in a file: WATCHWORD_FIREBASE_SIGNER_KEY_FILE."`
+	SaltSeparator string           `name:"firebase-salt-separator" placeholder:"BASE64" default:"Bw==" help:"base64_salt_separator of the project (${default})."`
+	Rounds        uint32           `name:"firebase-rounds" default:"8" help:"rounds of the project (${default})."`
+	MemCost       uint32           `name:"firebase-mem-cost" default:"14" help:"mem_cost of the project (${default})."`
+}
+
+// importVars are the names in the help of the command.
+func importVars() kong.Vars {
+	return kong.Vars{
+		"systems":        strings.Join(userfile.Systems(), ", "),
+		"prehashes":      strings.Join(passhash.Methods(false), ", "),
+		"keyedPrehashes": strings.Join(passhash.Methods(true), ", "),
+	}
+}
+
+func (h importHashing) faults() (wrong faults) {
+	keyed := slices.Contains(passhash.Methods(true), h.Prehash)
+	switch {
+	case h.Prehash != "" && !keyed && !slices.Contains(passhash.Methods(false), h.Prehash):
+		all := append(passhash.Methods(false), passhash.Methods(true)...)
+		wrong = append(wrong, fault{"--prehash", "is not known. Write one of " + strings.Join(all, ", ") + "."})
+	case keyed && h.PepperFile == "":
+		wrong = append(wrong, fault{"--prehash", "needs a secret. Name the file that holds it with --pepper-file."})
+	case h.Prehash != "" && !keyed && h.PepperFile != "":
+		wrong = append(wrong, fault{"--pepper-file", "does not go with this --prehash, which has no secret. Leave one of them out."})
+	}
+	return wrong
+}
+
+const maxPepper = 1024 // bytes
+
+// readPepper reads the file of --pepper-file, without the line end after the pepper. It returns "" without the flag.
+func (h importHashing) readPepper() (watchword.Secret, error) {
+	if h.PepperFile == "" {
+		return "", nil
+	}
+	text, err := os.ReadFile(h.PepperFile)
+	if err != nil {
+		return "", errors.New(plainFileError(err))
+	}
+	pepper := strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
+	if pepper == "" || len(pepper) > maxPepper || strings.ContainsAny(pepper, "\n\x00") {
+		return "", faults{{"--pepper-file", fmt.Sprintf("is empty, or not one line of at most %d bytes. Write the pepper into it, and nothing else.", maxPepper)}}
+	}
+	return watchword.Secret(pepper), nil
+}
+
+func (c *userImport) misuse() error {
+	var wrong faults
+	if c.DryRun && c.IDMap != "" {
+		wrong = append(wrong, fault{"--id-map", "goes with an import, and --dry-run makes no account. Leave one of them out."})
+	}
+	if c.IDMap == "-" {
+		wrong = append(wrong, fault{"--id-map", "is a file, not standard output. Write a path, such as ids.csv."})
+	}
+	if c.Columns != "" && c.Format == userfile.JSON {
+		wrong = append(wrong, fault{"--columns", "is for CSV: the columns of JSON have names already. Leave it out."})
+	}
+	wrong = append(wrong, c.importHashing.faults()...)
+	if c.From != "" && !userfile.KnowsSystem(c.From) {
+		wrong = append(wrong, fault{"--from", "is no system that is known by name. Write one of " + strings.Join(userfile.Systems(), ", ") + ", or leave it out."})
+	}
+	if c.Try != "" && (c.IDMap != "" || c.File == "-") {
+		wrong = append(wrong, fault{"--try", "imports nothing, and reads the password from standard input: write the path of the file, and no --id-map."})
+	}
+	if problem := c.importFirebase.problem(); problem != "" {
+		wrong = append(wrong, fault{"--firebase-signer-key", problem})
+	}
+	if wrong != nil {
+		return wrong
+	}
+	return nil
+}
+
+// problem hashes nothing: it looks whether the project's parameters can be used,
+// with the key itself for a hash, which has the right length.
+func (f importFirebase) problem() string {
+	if f.SignerKey == "" {
+		return ""
+	}
+	if _, err := f.project().Adopt(string(f.SignerKey), "AAAA"); err != nil {
+		return err.Error() + "."
+	}
+	return ""
+}
+
+func (f importFirebase) project() passhash.Firebase {
+	return passhash.Firebase{
+		SignerKey: string(f.SignerKey), SaltSeparator: f.SaltSeparator, Rounds: f.Rounds, MemCost: f.MemCost,
+	}
+}
+
+// options translates the flags. It reads the pepper file.
+func (c *userImport) options() (userimport.Options, error) {
+	pepper, err := c.readPepper()
+	return userimport.Options{
+		File:   c.fileOptions(),
+		System: c.System, AssumeVerified: c.AssumeOK, DropBadHashes: c.NoHash, SkipBad: c.SkipBad,
+		JoinName: users.JoinName,
+		Hashing: userimport.Hashing{
+			Prehash: c.Prehash, Pepper: pepper, SaltEncoding: c.SaltEncoding, Firebase: c.project(),
+		},
+	}, err
+}
+
+func (c *userImport) fileOptions() userfile.Options {
+	o := userfile.Options{Format: c.Format, Names: map[userfile.Field]string{}, Ignore: c.Ignore, From: c.From, List: c.List}
+	switch c.Columns {
+	case "":
+	case "firebase":
+		o.Columns = userfile.FirebaseColumns()
+	default:
+		for name := range strings.SplitSeq(c.Columns, ",") {
+			o.Columns = append(o.Columns, strings.TrimSpace(name))
+		}
+	}
+	for field, name := range map[userfile.Field]string{
+		userfile.Email: c.Email, userfile.PasswordHash: c.PasswordHash, userfile.Salt: c.Salt,
+		userfile.Name: c.Name, userfile.FirstName: c.FirstName, userfile.LastName: c.LastName,
+		userfile.EmailVerified: strings.Join(c.EmailVerified, "\n"), userfile.Roles: c.Roles, userfile.CreatedAt: c.CreatedAt,
+		userfile.Disabled: strings.Join(c.Disabled, "\n"), userfile.ID: c.ID,
+		userfile.Temporary: c.Temporary, userfile.Algorithm: c.Algorithm, userfile.Factor: c.Factor,
+	} {
+		if name != "" {
+			o.Names[field] = name
+		}
+	}
+	return o
+}

@@ -1,0 +1,224 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/cmd/internal/userimport"
+	"github.com/watchword-auth/watchword/internal/userfile"
+)
+
+// importPrinter prints an import: each problem when it is found, and a summary at the end. It shows addresses and never
+// a hash. It implements userimport.Observer.
+type importPrinter struct {
+	program *program
+	command *userImport
+	size    int64 // of the file; -1: unknown
+
+	pace   *pace
+	listed int // problems in the JSON document so far
+}
+
+// maxLines bounds the lines of a section of the summary.
+const maxLines = 20
+
+func (w *importPrinter) Begin(phase userimport.Phase) {
+	doing := "Checking "
+	if phase == userimport.Importing {
+		doing = "Importing"
+	}
+	w.pace = w.program.pace(doing, w.size)
+}
+
+func (w *importPrinter) Progress(bytes int64, accounts int) { w.pace.at(bytes, accounts) }
+func (w *importPrinter) End()                               { w.pace.aside() }
+
+func (w *importPrinter) Problem(at userfile.Place, p userimport.Problem) {
+	w.pace.aside()
+	if w.command.JSON {
+		w.problemJSON(at, p)
+		return
+	}
+	w.program.say("%s: %s", at, printable(p.String()))
+}
+
+// problemJSON writes one problem at once, because the whole list may be too long to keep in memory. The list is the first
+// member of the document.
+func (w *importPrinter) problemJSON(at userfile.Place, p userimport.Problem) {
+	line, err := json.Marshal(struct {
+		Line    int    `json:"line"`
+		Account int    `json:"account"`
+		Field   string `json:"field,omitempty"`
+		Problem string `json:"problem"`
+	}{at.Line, at.Number, p.Field, printable(p.Detail())})
+	if err != nil {
+		panic(err) // numbers and strings can always be encoded
+	}
+	separator := ","
+	if w.listed == 0 {
+		separator = "{\n  \"problems\": ["
+	}
+	w.listed++
+	fmt.Fprintf(w.program.out, "%s\n    %s", separator, line)
+}
+
+// summary prints the counts. failed is the error that ended the run, or nil; the caller prints it.
+func (w *importPrinter) summary(r *userimport.Report, failed error) {
+	if w.command.JSON {
+		w.summaryJSON(r, failed)
+		return
+	}
+	if failed != nil && (r.Accounts == 0 || r.Stopped) {
+		return
+	}
+	p := w.program
+	if r.Bad > 0 && !r.Unlisted {
+		p.say("")
+	}
+	source := w.command.File
+	if source == "-" {
+		source = "standard input"
+	}
+	p.say("%s read from %s", userimport.Accounts(r.Accounts), source)
+	w.line(r, r.Done, outcome(r))
+	if r.Existing > 0 {
+		w.line(r, r.Existing, "there already, and left as they are")
+	}
+	if r.Bad > 0 {
+		w.line(r, r.Bad, "with problems")
+	}
+	w.section(r, "Problems", r.Kinds)
+	p.say("Verified: %d of %d. Disabled: %d of %d.", r.Verified, r.Done, r.Disabled, r.Done)
+	w.section(r, "Passwords", r.Passwords)
+	w.section(r, "Roles", r.Roles)
+	if r.IDsKept+r.IDsNew > 0 {
+		p.say("Ids: %d kept, %d new", r.IDsKept, r.IDsNew)
+	}
+	for _, list := range []struct {
+		title string
+		names []string
+	}{
+		{"Columns used", r.ColumnsUsed},
+		{"Columns not used", r.ColumnsUnused},
+		{"Columns that are not there", r.ColumnsMissing},
+		{"Columns that may say who is disabled or verified", r.ColumnsUnsettled},
+		{"Columns that look like password hashes, and are not read", r.ColumnsWithHashes},
+	} {
+		if list.names != nil {
+			p.say("%s: %s", list.title, printable(strings.Join(list.names, ", ")))
+		}
+	}
+	w.advise(r)
+}
+
+// outcome names Report.Done, also as a member of the JSON document.
+func outcome(r *userimport.Report) string {
+	if r.Imported {
+		return "imported"
+	}
+	return "ready"
+}
+
+// section prints counts, the largest first.
+func (w *importPrinter) section(r *userimport.Report, title string, counts map[string]int) {
+	if len(counts) == 0 {
+		return
+	}
+	w.program.say("%s", title)
+	names := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
+		return cmp.Or(counts[b]-counts[a], strings.Compare(a, b))
+	})
+	for _, name := range names[:min(len(names), maxLines)] {
+		w.line(r, counts[name], name)
+	}
+	if more := len(names) - maxLines; more > 0 {
+		w.program.say("  … and %d others", more)
+	}
+}
+
+// line prints a count, aligned with the largest one.
+func (w *importPrinter) line(r *userimport.Report, n int, what string) {
+	w.program.say("  %*d  %s", len(fmt.Sprint(r.Accounts)), n, printable(what))
+}
+
+// advise prints what the operator can do next.
+func (w *importPrinter) advise(r *userimport.Report) {
+	p, c := w.program, w.command
+	if r.System != "" && c.From == "" {
+		p.say("Read as a file of %s. If another system wrote it, name that with --from.", r.System)
+	}
+	if r.Done > r.NoPassword && !r.Imported {
+		p.say("No password was tried. With --try EMAIL, one that you know shows whether they will fit.")
+	}
+	if r.System == "devise" && c.PepperFile == "" {
+		p.say("Devise: if config.pepper is set, name a file that holds it with --pepper-file. Without it nobody can sign in.")
+	}
+	if r.ColumnsUnsettled != nil {
+		p.say("Name the columns that say who is disabled with --disabled or --verified, or decline them with --ignore %s.",
+			printable(strings.Join(r.ColumnsUnsettled, ",")))
+	}
+	if r.BadHashes > 0 && !c.NoHash {
+		p.say("With --drop-bad-hashes, accounts whose hash can't be checked are imported without a password.")
+	}
+	if r.NoPassword > 0 {
+		p.say("Without a password: %d. They choose one with \"forgot password\"; no mail is sent by itself.", r.NoPassword)
+	}
+	if r.IDsNew > 0 && c.IDMap == "" {
+		p.say("With --id-map FILE, a table of old and new ids is written; the same command writes it later, too.")
+	}
+	if r.IDsElsewhere > 0 && c.System == "" {
+		p.say("If those ids are of another system than that of an import before, name it: --system NAME.")
+	}
+	if r.Unverified > 0 && p.settings.Signup == string(watchword.SignupVerified) {
+		p.say("Not verified: %d, who with signup=verified can't sign in before they are. "+
+			"Write --assume-verified if they were elsewhere.", r.Unverified)
+	}
+	if !r.Imported {
+		p.say("Nothing was changed.")
+	}
+}
+
+// summaryJSON ends the document that problemJSON began.
+func (w *importPrinter) summaryJSON(r *userimport.Report, failed error) {
+	out := w.program.out
+	reason := ""
+	if failed != nil {
+		reason = plain(failed)
+	}
+	notNull := func(names []string) []string { return append([]string{}, names...) }
+	if w.listed == 0 {
+		io.WriteString(out, "{\n  \"problems\": [") //nolint:errcheck // as everywhere in this program
+	} else {
+		io.WriteString(out, "\n  ") //nolint:errcheck // as above
+	}
+	io.WriteString(out, "]") //nolint:errcheck // as above
+	for _, member := range []struct {
+		name  string
+		value any
+	}{
+		{"error", reason}, {"accounts", r.Accounts}, {outcome(r), r.Done}, {"there", r.Existing}, {"bad", r.Bad},
+		{"verified", r.Verified}, {"disabled", r.Disabled}, {"system", r.System},
+		{"kinds", r.Kinds}, {"passwords", r.Passwords}, {"roles", r.Roles},
+		{"idsKept", r.IDsKept}, {"idsNew", r.IDsNew},
+		{"columnsUsed", notNull(r.ColumnsUsed)}, {"columnsNotUsed", notNull(r.ColumnsUnused)},
+		{"columnsMissing", notNull(r.ColumnsMissing)}, {"columnsUnsettled", notNull(r.ColumnsUnsettled)},
+		{"columnsWithHashes", notNull(r.ColumnsWithHashes)},
+	} {
+		var text bytes.Buffer
+		enc := json.NewEncoder(&text)
+		enc.SetEscapeHTML(false)
+		enc.SetIndent("  ", "  ")
+		if err := enc.Encode(member.value); err != nil {
+			panic(err) // numbers, strings and maps of them can always be encoded
+		}
+		fmt.Fprintf(out, ",\n  %q: %s", member.name, bytes.TrimSpace(text.Bytes()))
+	}
+	io.WriteString(out, "\n}\n") //nolint:errcheck // as above
+}
