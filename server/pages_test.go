@@ -158,8 +158,8 @@ func TestSigningUpSaysWhatTheModeAllows(t *testing.T) {
 		words  string
 	}{
 		watchword.SignupOpen:     {{303, "/account"}, {409, `An account with this address already exists.`}},
-		watchword.SignupVerified: {{200, "A mail tells you how to go on."}, {200, "A mail tells you how to go on."}},
-		watchword.SignupClosed:   {{403, "Sign-up is closed. Ask the people who run this service for an account."}, {403, "Accounts are made"}},
+		watchword.SignupVerified: {{200, "We emailed you the next step."}, {200, "We emailed you the next step."}},
+		watchword.SignupClosed:   {{403, "Sign-up is closed. Ask the people who run this service for an account."}, {403, "Sign-up is closed."}},
 	} {
 		s := start(t, func(o *watchword.Options) { o.Signup = mode }, nil)
 		for _, w := range want {
@@ -409,7 +409,7 @@ func TestAnOperatorsFolderReplacesFiles(t *testing.T) {
 	wantPage(t, b.visit("/login", "Accept-Language", "fr"), 200, "<h1>Connexion</h1>", "Forgot your password?", `lang="fr"`)
 	wantPage(t, b.visit("/assets/style.css"), 200, "--accent: #7a2e22", "--accent: #00f")
 	wantPage(t, b.visit("/assets/photo.png"), 200, "png")
-	wantPage(t, b.submit("/forgot", map[string]string{"email": "ada@example.com"}), 200, "Acme says: If there")
+	wantPage(t, b.submit("/forgot", map[string]string{"email": "ada@example.com"}), 200, "Acme says: If an account")
 
 	for name, content := range map[string]string{
 		"templates/signin.html": "", "templates/login.html": "{{define", "texts/en.json": `{"login.titel": "x"}`,

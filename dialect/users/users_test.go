@@ -235,7 +235,7 @@ func TestSignUpByMailAndClosed(t *testing.T) {
 	verified.Run(
 		exchange{Request: "POST /api/users/signup", Body: adaSignup, Status: 403, Want: headers{"Set-Cookie": ""},
 			Answer: `{"success":false,"error":"Confirm your e-mail address","feedback":"Check your inbox and open the link, then log in."}`},
-		exchange{Request: "POST /api/users/login", Body: adaLogin, Status: 403, Answer: `{"error":"Confirm your e-mail address first*","feedback":"*"}`},
+		exchange{Request: "POST /api/users/login", Body: adaLogin, Status: 403, Answer: `{"error":"Confirm your email address first*","feedback":"*"}`},
 	)
 	closed := dialecttest.Start(t, func(o *watchword.Options) { o.Signup = watchword.SignupClosed }).Client(t)
 	closed.Run(exchange{Request: "POST /api/users/signup", Body: adaSignup, Status: 403, Answer: `{"error":"*","feedback":"*"}`})
