@@ -27,10 +27,9 @@ import (
 	"github.com/watchword-auth/watchword/internal/browsertest"
 )
 
-// What the applications of the examples have in common when they are tried in a real
-// Chromium.
+// Helpers of the tests that run the example applications in a real Chromium.
 
-// An application is a page and its server, as `npm start` has them.
+// An application is a page and its server, as `npm start` starts them.
 type application struct {
 	url, server string
 	data        string // folder of the server, and of its program
@@ -48,7 +47,7 @@ func startApplication(t *testing.T, example string, settings ...string) *applica
 	return a
 }
 
-// command runs the program beside its server.
+// command runs the watchword program on the server's data.
 func (a *application) command(t *testing.T, args ...string) []byte {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), filepath.Join(a.data, "watchword"), append(args, "--data-dir", a.data)...)
@@ -58,25 +57,25 @@ func (a *application) command(t *testing.T, args ...string) []byte {
 	return out
 }
 
-// A wire lies between one person's browser and the server, for as many tabs as there are.
+// A wire is a proxy between all tabs of one browser and the server.
 type wire struct {
 	url string
 
 	mu      sync.Mutex
-	refresh int // how many were sent
-	losing  int // of so many answers to come nothing arrives
-	gone    int // of so many nothing did
+	refresh int // number of refresh requests
+	losing  int // number of refresh responses to drop
+	gone    int // number of refresh responses dropped
 	meet    func(http.ResponseWriter, *http.Request) bool
-	hold    func(*http.Request) // what answers have to pass
+	hold    func(*http.Request) // called before a response is forwarded
 }
 
 func newWire(t *testing.T, server string) *wire {
 	t.Helper()
 	w := &wire{}
 	proxy := &httputil.ReverseProxy{
-		Rewrite:   func(*httputil.ProxyRequest) {}, // a proxy is told the whole URL
+		Rewrite:   func(*httputil.ProxyRequest) {}, // the request already has the complete URL
 		Transport: &http.Transport{},
-		ErrorLog:  log.New(io.Discard, "", 0), // a page that is left breaks off what it asked
+		ErrorLog:  log.New(io.Discard, "", 0), // pages abort requests when the user leaves them
 		ModifyResponse: func(r *http.Response) error {
 			if hold := w.held(); hold != nil {
 				hold(r.Request)
@@ -93,7 +92,7 @@ func newWire(t *testing.T, server string) *wire {
 	}
 	listener := httptest.NewUnstartedServer(http.HandlerFunc(func(answer http.ResponseWriter, r *http.Request) {
 		if "http://"+r.URL.Host != server {
-			answer.WriteHeader(http.StatusForbidden) // the browser has errands of its own
+			answer.WriteHeader(http.StatusForbidden) // a request of the browser itself
 			return
 		}
 		if isRefresh(r) {
@@ -101,11 +100,11 @@ func newWire(t *testing.T, server string) *wire {
 			w.refresh++
 			w.mu.Unlock()
 		}
-		if meet := w.met(); meet == nil || r.Method == "OPTIONS" || !meet(answer, r) {
+		if meet := w.interceptor(); meet == nil || r.Method == "OPTIONS" || !meet(answer, r) {
 			proxy.ServeHTTP(answer, r)
 		}
 	}))
-	// On a connection that was used before, the browser itself would ask again.
+	// Without keep-alive, because a browser retries requests on reused connections.
 	listener.Config.SetKeepAlivesEnabled(false)
 	listener.Start()
 	t.Cleanup(listener.Close)
@@ -113,7 +112,7 @@ func newWire(t *testing.T, server string) *wire {
 	return w
 }
 
-// isRefresh knows the API's own way, and that of each dialect.
+// isRefresh reports whether a request is a refresh of the API or of a dialect.
 func isRefresh(r *http.Request) bool {
 	return r.Method == "POST" && slices.Contains([]string{"/api/auth/refresh", "/api/users/reauth", "/token"}, r.URL.Path)
 }
@@ -136,22 +135,22 @@ func (w *wire) lose(answers int) {
 	w.losing = answers
 }
 
-// meeting has each request meet a function, which may hold it back, or answer it in place
-// of the server and say so. Preflights pass.
-func (w *wire) meeting(meet func(http.ResponseWriter, *http.Request) (isAnswered bool)) {
+// intercept calls a function for each request except preflights. The function may block, or
+// respond instead of the server and return true.
+func (w *wire) intercept(meet func(http.ResponseWriter, *http.Request) (isAnswered bool)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.meet = meet
 }
 
-func (w *wire) met() func(http.ResponseWriter, *http.Request) bool {
+func (w *wire) interceptor() func(http.ResponseWriter, *http.Request) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.meet
 }
 
-// holding has the answers to requests wait for a function.
-func (w *wire) holding(hold func(*http.Request)) {
+// beforeResponses calls a function before each response is forwarded.
+func (w *wire) beforeResponses(hold func(*http.Request)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.hold = hold
@@ -163,31 +162,31 @@ func (w *wire) held() func(*http.Request) {
 	return w.hold
 }
 
-// A tab is one page of a person's browser.
+// A tab is one page of a browser.
 type tab struct {
 	t   *testing.T
 	ctx context.Context
 	app *application
 }
 
-// open opens a browser that has not been here before.
+// open opens a new browser without cookies.
 func (a *application) open(t *testing.T) (*tab, *wire) {
 	t.Helper()
 	w := newWire(t, a.server)
 	at, err := url.Parse(a.url)
 	must(t, err)
 	return &tab{t: t, app: a, ctx: a.chromium.Open(t, func(p *target.CreateBrowserContextParams) {
-		p.ProxyServer, p.ProxyBypassList = w.url, "<-loopback>;"+at.Host // the server only
+		p.ProxyServer, p.ProxyBypassList = w.url, "<-loopback>;"+at.Host // proxy requests to the server only
 	})}, w
 }
 
-// another opens one more tab of the same person.
+// another opens one more tab of the same browser.
 func (b *tab) another() *tab {
 	b.t.Helper()
 	return &tab{t: b.t, app: b.app, ctx: browsertest.Tab(b.t, b.ctx)}
 }
 
-// hide puts the tab behind others.
+// hide moves the tab into the background.
 func (b *tab) hide() {
 	b.t.Helper()
 	browsertest.Command(b.t, b.ctx, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{})
@@ -222,7 +221,7 @@ func see[T any](b *tab, function string, args ...any) T {
 	return value
 }
 
-// await asks the page until it says yes, and before each time does something.
+// await calls before and evaluates function until it returns true.
 func (b *tab) await(what, function string, before func(), args ...any) {
 	b.t.Helper()
 	var err error
@@ -234,16 +233,16 @@ func (b *tab) await(what, function string, before func(), args ...any) {
 		}
 	}
 	text, _ := browsertest.Evaluate[string](b.ctx, `() => document.body.innerText.replace(/token=\S*/g, "token")`)
-	b.t.Fatalf("it did not come to pass: %s (%v). The page shows:\n%s", what, err, text)
+	b.t.Fatalf("timeout: %s (%v). The page shows:\n%s", what, err, text)
 }
 
-// until waits until all of the texts can be read.
+// until waits until the page shows all texts.
 func (b *tab) until(texts ...string) {
 	b.t.Helper()
 	b.await(strings.Join(texts, ", "), `(texts) => texts.every((text) => document.body.innerText.includes(text))`, func() {}, texts)
 }
 
-// press presses a button or follows a link, by its words.
+// press presses the button or link with the text.
 func (b *tab) press(words string) {
 	b.t.Helper()
 	b.await("press "+words, `(words) => {
@@ -253,7 +252,7 @@ func (b *tab) press(words string) {
 	}`, func() {}, words)
 }
 
-// fill types into a field, in place of what is there.
+// fill replaces the text of the field with the label.
 func (b *tab) fill(label, text string) {
 	b.t.Helper()
 	b.await("fill in "+label, `(words) => {
@@ -268,12 +267,12 @@ func (b *tab) fill(label, text string) {
 func (b *tab) signUp(email string) {
 	b.t.Helper()
 	b.visit(b.app.url)
-	b.press("Make an account")
+	b.press("Create an account")
 	b.until("At least 8 characters.")
 	b.fill("Name", "Ada")
 	b.fill("E-mail", email)
 	b.fill("Password", password)
-	b.press("Make an account")
+	b.press("Create an account")
 	b.until("Your account", email)
 }
 
@@ -284,7 +283,7 @@ func (b *tab) signIn(email, password string) {
 	b.press("Sign in")
 }
 
-// steal copies the cookie that keeps the session alive.
+// steal copies the refresh cookie of another browser.
 func (b *tab) steal(from *tab) {
 	b.t.Helper()
 	for _, cookie := range from.cookies() {
@@ -294,12 +293,21 @@ func (b *tab) steal(from *tab) {
 	}
 }
 
+// cookies returns the cookies of a refresh, also that of a known device.
 func (b *tab) cookies() []*network.Cookie {
 	b.t.Helper()
-	return browsertest.Command(b.t, b.ctx, network.GetCookies, network.GetCookiesParams{URLs: []string{b.app.server + "/api/auth/refresh"}}).Cookies
+	urls := []string{b.app.server + "/api/auth/refresh"}
+	return browsertest.Command(b.t, b.ctx, network.GetCookies, network.GetCookiesParams{URLs: urls}).Cookies
 }
 
-// keepsNothing fails if script of the page's origin could read anything that was kept.
+// sessionCookies returns the cookies that a sign-out deletes. The cookie of a known device
+// stays, and grants no access.
+func (b *tab) sessionCookies() []*network.Cookie {
+	b.t.Helper()
+	return slices.DeleteFunc(b.cookies(), func(c *network.Cookie) bool { return c.Name == "watchword-known" })
+}
+
+// keepsNothing fails if the page stored anything that scripts of its origin can read.
 func (b *tab) keepsNothing() {
 	b.t.Helper()
 	kept := see[[]string](b, `async () => [
@@ -307,7 +315,7 @@ func (b *tab) keepsNothing() {
 	  ...(await indexedDB.databases()).map((database) => database.name), ...await caches.keys(),
 	]`)
 	if len(kept) != 0 {
-		b.t.Errorf("the page keeps %q", kept)
+		b.t.Errorf("the page stored %q", kept)
 	}
 	for _, cookie := range b.cookies() {
 		if !cookie.HTTPOnly || cookie.SameSite != network.CookieSameSiteStrict {
@@ -316,7 +324,7 @@ func (b *tab) keepsNothing() {
 	}
 }
 
-// happened counts the events of that kind in the server's history of an account.
+// happened checks the number of events of a kind in the history of an account.
 func (a *application) happened(t *testing.T, email, kind string, want int) {
 	t.Helper()
 	var account struct {
@@ -324,7 +332,7 @@ func (a *application) happened(t *testing.T, email, kind string, want int) {
 	}
 	must(t, json.Unmarshal(a.command(t, "users", "show", email, "--json"), &account))
 	if len(account.Events) == 0 {
-		t.Fatal("there are no events at all")
+		t.Fatal("the account has no events")
 	}
 	all := account.Events
 	if n := len(slices.DeleteFunc(all, func(e struct{ Event string }) bool { return e.Event != kind })); n != want {
@@ -332,7 +340,7 @@ func (a *application) happened(t *testing.T, email, kind string, want int) {
 	}
 }
 
-// fits sees that nothing of a page is cut off.
+// fits checks that the page is not cut off in any view.
 func (b *tab) fits(name string) {
 	b.t.Helper()
 	browsertest.InEachView(b.t, b.ctx, name, func(string) {})

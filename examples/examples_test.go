@@ -1,5 +1,5 @@
-// Package examples_test runs the examples as a reader would, against a real
-// server, with tokens that are good and with such as are not.
+// Package examples_test runs the examples as a reader would, against a real server, with valid
+// and invalid tokens.
 package examples_test
 
 import (
@@ -43,7 +43,7 @@ func verifies(t *testing.T, example string, command func(t *testing.T, dir strin
 	program, args := command(t, dir)
 	i := newIssuer(t)
 	env := []string{"PORT=0", "ISSUER=" + i.url, "AUDIENCE=" + i.url}
-	judges(t, run(t, dir, env, program, args...), i)
+	checksTokens(t, run(t, dir, env, program, args...), i)
 	acceptsBehind(t, i, runBehind(t, dir, env, program, args...))
 }
 
@@ -82,8 +82,8 @@ func acceptsBehind(t *testing.T, i *issuer, p process) {
 	}
 }
 
-// judges shows a service good tokens of an issuer, and all kinds of bad ones.
-func judges(t *testing.T, p process, i *issuer) {
+// checksTokens sends a service valid tokens of an issuer, and all kinds of invalid ones.
+func checksTokens(t *testing.T, p process, i *issuer) {
 	t.Helper()
 	status, _, body := p.ask(t, "/", string(i.session.AccessToken))
 	var who struct {
@@ -105,7 +105,7 @@ func judges(t *testing.T, p process, i *issuer) {
 	}
 }
 
-func TestTheEmbeddingProgramGuardsItsRoutes(t *testing.T) {
+func TestTheEmbeddingProgramProtectsItsRoutes(t *testing.T) {
 	t.Parallel()
 	long(t)
 	binary := filepath.Join(t.TempDir(), "embed")
@@ -160,7 +160,7 @@ func (p process) post(t *testing.T, path, token, body string, answer any) {
 	}
 }
 
-// copyOf keeps what an example installs out of the tree.
+// copyOf copies an example, so that its packages are installed outside of the tree.
 func copyOf(t *testing.T, example string) string {
 	t.Helper()
 	long(t)
@@ -170,7 +170,7 @@ func copyOf(t *testing.T, example string) string {
 	return dir
 }
 
-// node installs exactly what package-lock.json says.
+// node installs the packages of package-lock.json.
 func node(t *testing.T, dir string) (program string, args []string) {
 	t.Helper()
 	if os.Getenv("WATCHWORD_TEST_NODE") == "skip" {
@@ -189,8 +189,8 @@ func node(t *testing.T, dir string) (program string, args []string) {
 	return "node", []string{"server.js"}
 }
 
-// python finds an interpreter that has the libraries: the first in the PATH may be
-// another than the one of the system.
+// python finds an interpreter with the libraries. The first one in PATH may differ from the
+// system's.
 func python(t *testing.T, _ string) (program string, args []string) {
 	t.Helper()
 	if os.Getenv("WATCHWORD_TEST_PYTHON") == "skip" {
@@ -205,7 +205,7 @@ func python(t *testing.T, _ string) (program string, args []string) {
 	return "", nil
 }
 
-// A lock that names a registry works for nobody who has another.
+// A lock file that names a registry does not work with another registry.
 func TestLocksNameNoRegistry(t *testing.T) {
 	t.Parallel()
 	var locks []string
@@ -213,7 +213,7 @@ func TestLocksNameNoRegistry(t *testing.T) {
 		found, err := filepath.Glob(pattern)
 		must(t, err)
 		if len(found) == 0 {
-			t.Fatalf("there are no locks like %s", pattern)
+			t.Fatalf("no lock file matches %s", pattern)
 		}
 		locks = append(locks, found...)
 	}

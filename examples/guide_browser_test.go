@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// The client of a guide to JWT authentication, against the API as it is: in a real Chromium,
-// over two origins, with the built server. A token expires here at the moment when the
-// roles of its user are changed: the API says TOKEN_EXPIRED to it, and nobody has to wait.
+// The client of a guide to JWT authentication, in a real Chromium, over two origins, with the
+// built server. A test changes the user's roles to make a token expire: the API then responds
+// TOKEN_EXPIRED at once.
 
 // W-71
 func TestTheGuidesClient(t *testing.T) {
@@ -19,14 +19,14 @@ func TestTheGuidesClient(t *testing.T) {
 	a := startApplication(t, "guide")
 	t.Run("together", func(t *testing.T) {
 		for name, test := range map[string]func(*testing.T, *application){
-			"has the right types":                          guideTypes,
-			"keeps a life over two origins":                guideLife,
-			"refreshes once for five requests":             guideFive,
-			"asks twice and not for ever":                  guideForEver,
-			"is signed out by a refused refresh alone":     guideAway,
-			"needs no lock between tabs":                   guideTabs,
-			"sends no stream twice":                        guideStream,
-			"lets no late refresh undo who has signed out": guideLate,
+			"has the right types":                    guideTypes,
+			"keeps a life over two origins":          guideLife,
+			"refreshes once for five requests":       guideFive,
+			"sends a request twice at most":          guideForEver,
+			"signs out only after a refused refresh": guideAway,
+			"needs no lock between tabs":             guideTabs,
+			"sends no stream twice":                  guideStream,
+			"stays signed out after a late refresh":  guideLate,
 		} {
 			t.Run(name, func(t *testing.T) { t.Parallel(); test(t, a) })
 		}
@@ -50,7 +50,7 @@ func guideLife(t *testing.T, a *application) {
 	b.reload()
 	b.until("Your account", email, "Sessions\n1")
 	b.fits("guide-account")
-	if n := wire.refreshed(); n != 2 { // each visit begins with one
+	if n := wire.refreshed(); n != 2 { // one for each visit
 		t.Errorf("%d refreshes for two visits", n)
 	}
 	b.press("Sign out")
@@ -58,8 +58,8 @@ func guideLife(t *testing.T, a *application) {
 	b.reload()
 	b.until("New here?")
 	b.fits("guide-sign-in")
-	if cookies := b.cookies(); len(cookies) != 0 {
-		t.Errorf("%d cookies are left", len(cookies))
+	if cookies := b.sessionCookies(); len(cookies) != 0 {
+		t.Errorf("%d cookies remain", len(cookies))
 	}
 	b.signIn(email, "seven purple cats")
 	b.until("The e-mail address or the password is wrong.", "New here?")
@@ -72,15 +72,14 @@ func guideLife(t *testing.T, a *application) {
 	other.until("Your account", "Sessions\n2")
 	b.press("Sign out everywhere")
 	b.until("All your sessions have ended.", "New here?")
-	other.press("Load again")
+	other.press("Reload")
 	other.until("New here?")
 	b.keepsNothing()
 	other.keepsNothing()
 }
 
-// Without its cache, in which requests for one URL queue, Chromium sends all at once. Four
-// find out together that the token has expired, and the fifth when the others have a new
-// one already.
+// Without its cache Chromium sends requests for one URL in parallel. Four requests get 401
+// together, and the fifth when the others already have a new token.
 func guideFive(t *testing.T, a *application) {
 	const email = "five@example.com"
 	b, wire := a.open(t)
@@ -92,7 +91,7 @@ func guideFive(t *testing.T, a *application) {
 	four.Add(4)
 	var asked atomic.Int32
 	renewed := make(chan struct{})
-	wire.meeting(func(_ http.ResponseWriter, r *http.Request) bool {
+	wire.intercept(func(_ http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path != "/api/auth/me" {
 			return false
 		}
@@ -102,7 +101,7 @@ func guideFive(t *testing.T, a *application) {
 			four.Wait()
 		case n == 5:
 			<-renewed
-		case n == 6: // one of them has come back
+		case n == 6: // the first retry
 			close(renewed)
 		}
 		return false
@@ -116,7 +115,7 @@ func guideFive(t *testing.T, a *application) {
 	if n := wire.refreshed() - before; n != 1 {
 		t.Errorf("%d refreshes for five requests", n)
 	}
-	b.press("Load again")
+	b.press("Reload")
 	b.until("Roles\neditor")
 	b.keepsNothing()
 }
@@ -126,7 +125,7 @@ func guideForEver(t *testing.T, a *application) {
 	b.signUp("ever@example.com")
 	b.until("Sessions\n1")
 	var asked atomic.Int32
-	wire.meeting(func(w http.ResponseWriter, r *http.Request) bool {
+	wire.intercept(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path != "/api/auth/me" {
 			return false
 		}
@@ -135,7 +134,7 @@ func guideForEver(t *testing.T, a *application) {
 		return true
 	})
 	before := wire.refreshed()
-	b.press("Load again")
+	b.press("Reload")
 	b.until("This access token has expired.", "Your account")
 	if n, asked := wire.refreshed()-before, asked.Load(); n != 1 || asked != 2 {
 		t.Errorf("asked %d times, with %d refreshes", asked, n)
@@ -151,7 +150,7 @@ func guideAway(t *testing.T, a *application) {
 		status int
 		code   string
 	}{{503, "TRY_LATER"}, {429, "RATE_LIMITED"}, {500, "INTERNAL"}} {
-		wire.meeting(func(w http.ResponseWriter, r *http.Request) bool {
+		wire.intercept(func(w http.ResponseWriter, r *http.Request) bool {
 			switch {
 			case isRefresh(r):
 				a.refuse(w, refusal.status, refusal.code, "Come back later.")
@@ -162,11 +161,11 @@ func guideAway(t *testing.T, a *application) {
 			}
 			return true
 		})
-		b.press("Load again")
+		b.press("Reload")
 		b.until("Come back later.", "Your account", email)
 		b.reload()
-		b.until("Come back later.", "One moment…")
-		wire.meeting(nil)
+		b.until("Come back later.", "Loading…")
+		wire.intercept(nil)
 		b.press("Try again")
 		b.until("Your account", email, "Sessions\n1")
 	}
@@ -174,27 +173,27 @@ func guideAway(t *testing.T, a *application) {
 	// The server has rotated, and its answer is lost: the next question is answered as well.
 	wire.lose(1)
 	b.reload()
-	b.until("The server can't be reached.", "One moment…")
+	b.until("The server can't be reached.", "Loading…")
 	b.press("Try again")
 	b.until("Your account", email, "Sessions\n1")
 	a.happened(t, email, "refresh_reused", 0)
 
 	// Another 401 signs nobody out; that of the refresh does.
-	wire.meeting(func(w http.ResponseWriter, r *http.Request) bool {
+	wire.intercept(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path == "/api/auth/me" {
 			a.refuse(w, 401, "TOKEN_INVALID", "Not this one.")
 		}
 		return r.URL.Path == "/api/auth/me"
 	})
-	b.press("Load again")
+	b.press("Reload")
 	b.until("Not this one.", "Your account", email)
-	wire.meeting(nil)
+	wire.intercept(nil)
 	a.command(t, "sessions", "end", email, "--yes")
-	b.press("Load again")
+	b.press("Reload")
 	b.until("Your session has ended.", "New here?")
 }
 
-// Three tabs come back at the same moment, with one cookie.
+// Three tabs load at the same moment with one cookie.
 func guideTabs(t *testing.T, a *application) {
 	const email = "tabs@example.com"
 	b, wire := a.open(t)
@@ -204,7 +203,7 @@ func guideTabs(t *testing.T, a *application) {
 	var three sync.WaitGroup
 	three.Add(3)
 	var asked atomic.Int32
-	wire.meeting(func(_ http.ResponseWriter, r *http.Request) bool {
+	wire.intercept(func(_ http.ResponseWriter, r *http.Request) bool {
 		if isRefresh(r) && asked.Add(1) <= 3 {
 			three.Done()
 			three.Wait()
@@ -226,8 +225,8 @@ func guideTabs(t *testing.T, a *application) {
 	a.happened(t, email, "refresh_reused", 0)
 }
 
-// A stream is gone when it was sent: the client renews, and leaves it to the caller. Over
-// HTTP/1.1 Chromium sends no streams, so that the page's own fetch answers here.
+// A stream can be sent only once: the client renews the token and returns the 401. Chromium
+// sends no streams over HTTP/1.1, so the test replaces the page's fetch.
 func guideStream(t *testing.T, a *application) {
 	b, wire := a.open(t)
 	b.signUp("stream@example.com")
@@ -250,14 +249,14 @@ func guideStream(t *testing.T, a *application) {
 	}
 }
 
-// Who signs out while a refresh is on its way stays signed out.
+// A refresh that ends after a sign-out does not sign in again.
 func guideLate(t *testing.T, a *application) {
 	b, wire := a.open(t)
 	b.signUp("late@example.com")
 	b.until("Sessions\n1")
 	arrived, release := make(chan struct{}), make(chan struct{})
 	var once sync.Once
-	wire.holding(func(r *http.Request) {
+	wire.beforeResponses(func(r *http.Request) {
 		if isRefresh(r) {
 			once.Do(func() { close(arrived) })
 			<-release
@@ -266,7 +265,7 @@ func guideLate(t *testing.T, a *application) {
 	see[bool](b, `() => import("/src/main.ts").then(({ auth }) => { window.late = auth.refresh(); return true })`)
 	<-arrived
 	b.press("Sign out")
-	// A sign-out that did not wait its turn would be answered by now, and then undone.
+	// A sign-out that did not wait for the refresh would have a response by now, and be undone.
 	see[bool](b, `() => import("/src/main.ts").then(async ({ auth }) => {
 	  for (let left = 10; left > 0 && (await auth.fetch("/api/auth/me")).ok; left--);
 	  return true
@@ -274,12 +273,12 @@ func guideLate(t *testing.T, a *application) {
 	close(release)
 	see[bool](b, `() => window.late.then(() => true)`)
 	b.until("You are signed out.", "New here?")
-	wire.holding(nil)
+	wire.beforeResponses(nil)
 	b.reload()
 	b.until("New here?")
 }
 
-// refuse answers as the server would.
+// refuse responds as the server does.
 func (a *application) refuse(w http.ResponseWriter, status int, code, text string) {
 	h := w.Header()
 	h.Set("Access-Control-Allow-Origin", a.url)

@@ -16,8 +16,8 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// An issuer is a server whose tokens the examples verify, and the means to make
-// tokens that they have to refuse.
+// An issuer is a server whose tokens the examples verify. It can also create tokens that
+// they must reject.
 type issuer struct {
 	url     string
 	options watchword.Options
@@ -32,7 +32,7 @@ func newIssuer(t *testing.T, changes ...func(*watchword.Options)) *issuer {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	i := &issuer{url: "http://" + listener.Addr().String()}
-	i.options = watchword.Options{PublicURL: i.url, MasterKey: []byte("a master key for tests, 32 bytes"), Mailer: nobody{}}
+	i.options = watchword.Options{PublicURL: i.url, MasterKey: []byte("a master key for tests, 32 bytes"), Mailer: noMail{}}
 	for _, change := range changes {
 		change(&i.options)
 	}
@@ -57,7 +57,7 @@ func (i *issuer) engine(t *testing.T, store *sqlite.Store, options watchword.Opt
 	return engine
 }
 
-// signIn makes a token of other options, with the same keys.
+// signIn creates a token with changed options and the same keys.
 func (i *issuer) signIn(t *testing.T, change func(*watchword.Options)) string {
 	t.Helper()
 	options := i.options
@@ -67,7 +67,7 @@ func (i *issuer) signIn(t *testing.T, change func(*watchword.Options)) string {
 	return string(in.AccessToken)
 }
 
-// badTokens are those that nobody may take, by what is wrong with them.
+// badTokens returns tokens that a service must reject, by their fault.
 func (i *issuer) badTokens(t *testing.T) map[string]string {
 	t.Helper()
 	good := string(i.session.AccessToken)
@@ -103,7 +103,7 @@ func (i *issuer) badTokens(t *testing.T) map[string]string {
 	}
 }
 
-// ask sends a request with that token, or with none.
+// ask sends a request with the token, or without one if it is empty.
 func (p process) ask(t *testing.T, path, token string) (status int, challenge, body string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), "GET", p.url+path, nil)
@@ -119,10 +119,10 @@ func (p process) ask(t *testing.T, path, token string) (status int, challenge, b
 	return response.StatusCode, response.Header.Get("WWW-Authenticate"), string(text)
 }
 
-// nobody takes the mails, which no example is about.
-type nobody struct{}
+// noMail discards mails.
+type noMail struct{}
 
-func (nobody) Send(context.Context, watchword.Message) error { return nil }
+func (noMail) Send(context.Context, watchword.Message) error { return nil }
 
 func must(t *testing.T, err error) {
 	t.Helper()

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// A page for the dialect lesson, with a script and nothing else: in a real Chromium, over two
-// origins, with the built server. A token expires here when the roles of its user are changed.
+// The page for the dialect lesson, in a real Chromium, over two origins, with the built server.
+// A test changes the user's roles to make a token expire.
 
 // W-73
 func TestThePageOfTheDialectLesson(t *testing.T) {
@@ -16,11 +16,11 @@ func TestThePageOfTheDialectLesson(t *testing.T) {
 	a := startApplication(t, "lesson")
 	t.Run("together", func(t *testing.T) {
 		for name, test := range map[string]func(*testing.T, *application){
-			"keeps a life in memory":                 lessonLife,
-			"refreshes and asks once more":           lessonRefresh,
-			"stays logged in when an answer is lost": lessonLost,
-			"ends the session at the server":         lessonLogout,
-			"says that a session has ended":          lessonEnded,
+			"keeps tokens in memory":                  lessonLife,
+			"refreshes and retries once":              lessonRefresh,
+			"stays logged in when a response is lost": lessonLost,
+			"ends the session at the server":          lessonLogout,
+			"says that a session has ended":           lessonEnded,
 		} {
 			t.Run(name, func(t *testing.T) { t.Parallel(); test(t, a) })
 		}
@@ -66,7 +66,7 @@ func lessonRefresh(t *testing.T, a *application) {
 	b.until("Your profile", email)
 	a.command(t, "users", "set-roles", email, "editor")
 	var asked atomic.Int32
-	wire.meeting(func(_ http.ResponseWriter, r *http.Request) bool {
+	wire.intercept(func(_ http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path == "/profile" {
 			asked.Add(1)
 		}
@@ -76,14 +76,14 @@ func lessonRefresh(t *testing.T, a *application) {
 	if n, asked := wire.refreshed(), asked.Load(); n != 1 || asked != 2 {
 		t.Errorf("asked %d times, with %d refreshes", asked, n)
 	}
-	b.lessonLoadsAgain() // with the token that is new
+	b.lessonLoadsAgain() // with the new token
 	if n, asked := wire.refreshed(), asked.Load(); n != 1 || asked != 3 {
 		t.Errorf("asked %d times, with %d refreshes", asked, n)
 	}
 	b.lessonKeepsNothing()
 
 	asked.Store(0)
-	wire.meeting(func(w http.ResponseWriter, r *http.Request) bool {
+	wire.intercept(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path != "/profile" {
 			return false
 		}
@@ -91,7 +91,7 @@ func lessonRefresh(t *testing.T, a *application) {
 		a.lessonRefuse(w, 401, "Not this one.")
 		return true
 	})
-	b.press("Load again")
+	b.press("Reload")
 	b.until("Not this one.", "Your profile")
 	if n, asked := wire.refreshed(), asked.Load(); n != 2 || asked != 2 {
 		t.Errorf("asked %d times, with %d refreshes", asked, n-1)
@@ -107,20 +107,20 @@ func lessonLost(t *testing.T, a *application) {
 	b.until("Your profile", email)
 	a.command(t, "users", "set-roles", email, "editor")
 	wire.lose(1)
-	b.press("Load again")
+	b.press("Reload")
 	b.until("The server can't be reached.", "Your profile", email)
-	wire.meeting(func(w http.ResponseWriter, r *http.Request) bool {
+	wire.intercept(func(w http.ResponseWriter, r *http.Request) bool {
 		if isRefresh(r) {
 			a.lessonRefuse(w, 503, "Come back later.")
 		}
 		return isRefresh(r)
 	})
-	b.press("Load again")
+	b.press("Reload")
 	b.until("Come back later.", "Your profile", email)
-	wire.meeting(nil)
+	wire.intercept(nil)
 	b.lessonLoadsAgain()
 	if n := wire.lost(); n != 1 {
-		t.Errorf("%d answers were lost", n)
+		t.Errorf("%d responses were lost", n)
 	}
 	a.happened(t, email, "refresh_reused", 0)
 }
@@ -133,7 +133,7 @@ func lessonLogout(t *testing.T, a *application) {
 	b.lessonRegister(email)
 	b.until("Your profile", email)
 	var access, sent atomic.Value
-	wire.meeting(func(_ http.ResponseWriter, r *http.Request) bool {
+	wire.intercept(func(_ http.ResponseWriter, r *http.Request) bool {
 		switch r.URL.Path {
 		case "/profile":
 			access.Store(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
@@ -146,7 +146,7 @@ func lessonLogout(t *testing.T, a *application) {
 	token, _ := access.Load().(string)
 	server := process{a.server}
 	if status, _, _ := server.ask(t, "/profile", token); status != 200 {
-		t.Fatalf("while somebody is logged in: %d", status)
+		t.Fatalf("before the logout: %d", status)
 	}
 	b.press("Log out")
 	b.until("You are logged out.", "New here?")
@@ -173,13 +173,13 @@ func lessonEnded(t *testing.T, a *application) {
 	b.lessonRegister(email)
 	b.until("Your profile", email)
 	a.command(t, "sessions", "end", email, "--yes")
-	b.press("Load again")
+	b.press("Reload")
 	b.until("Your session has ended.", "New here?")
 	if n := wire.refreshed(); n != 1 {
 		t.Errorf("%d refreshes", n)
 	}
 	if see[bool](b, `(email) => document.body.textContent.includes(email)`, email) {
-		t.Error("the page still knows who it was")
+		t.Error("the page still shows the email")
 	}
 }
 
@@ -200,12 +200,11 @@ func (b *tab) lessonLogIn(email, password string) {
 
 func (b *tab) lessonLoadsAgain() {
 	b.t.Helper()
-	b.press("Load again")
+	b.press("Reload")
 	b.await("the profile", `() => !document.body.ariaBusy && !document.getElementById("error").innerText && document.getElementById("profile").checkVisibility()`, func() {})
 }
 
-// lessonKeepsNothing fails if anything would be left after a reload: not even the cookie
-// that the server offers is taken.
+// lessonKeepsNothing fails if anything would survive a reload, also a cookie.
 func (b *tab) lessonKeepsNothing() {
 	b.t.Helper()
 	b.keepsNothing()
@@ -214,7 +213,7 @@ func (b *tab) lessonKeepsNothing() {
 	}
 }
 
-// lessonRefuse answers as the server would.
+// lessonRefuse responds as the server does.
 func (a *application) lessonRefuse(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Access-Control-Allow-Origin", a.url)
 	w.Header().Set("Content-Type", "text/plain")

@@ -24,7 +24,7 @@ func long(t *testing.T) {
 	}
 }
 
-// run starts an example and returns when it says where it listens.
+// run starts an example and returns when it has printed its address.
 func run(t *testing.T, dir string, env []string, program string, args ...string) process {
 	t.Helper()
 	long(t)
@@ -39,7 +39,7 @@ func run(t *testing.T, dir string, env []string, program string, args ...string)
 	ended := make(chan struct{})
 	go func() { _ = cmd.Wait(); _ = in.Close(); close(ended) }()
 	t.Cleanup(func() {
-		_ = cmd.Process.Signal(os.Interrupt) // so that it can end what it has started
+		_ = cmd.Process.Signal(os.Interrupt) // so that it can stop its own processes
 		select {
 		case <-ended:
 		case <-time.After(5 * time.Second):
@@ -67,9 +67,9 @@ func run(t *testing.T, dir string, env []string, program string, args ...string)
 	return process{}
 }
 
-// environment is that of the test without its WATCHWORD_TEST_…, which the server takes
-// for settings that it does not know, and without settings of whoever runs it. Passwords
-// wait for long: other tests want the cores, too.
+// environment returns the test's environment without WATCHWORD_ variables: WATCHWORD_TEST_…
+// would be unknown settings, and others would change the server. The long hash queue allows
+// for a busy machine.
 func environment() []string {
 	others := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "WATCHWORD_") })
 	return append(others, "WATCHWORD_HASH_QUEUE=30s")

@@ -23,8 +23,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// The service of a tutorial: jsonwebtoken and a secret that it shares with the issuer, and
-// its move to public keys.
+// A tutorial's service with jsonwebtoken and a secret that it shares with the issuer, and its
+// move to public keys.
 
 const sharedSecret = "a-secret-that-services-share-and-nobody-else"
 
@@ -42,7 +42,7 @@ func TestExpressVerifiesWithJSONWebToken(t *testing.T) {
 	for name, test := range map[string]func(t *testing.T, start starter){
 		"with a shared secret":            withSharedSecret,
 		"with public keys after the move": withPublicKeys,
-		"and says when it has no key":     withoutKeys,
+		"and responds 503 without a key":  withoutKeys,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -58,7 +58,7 @@ func withSharedSecret(t *testing.T, start starter) {
 		o.SigningAlg, o.SigningSecret = "HS256", sharedSecret
 	})
 	p := start(run, "ISSUER="+i.url+" ACCESS_TOKEN_SECRET="+sharedSecret, "server.js")
-	judges(t, p, i)
+	checksTokens(t, p, i)
 
 	var in struct{ AccessToken string }
 	process{i.url}.post(t, "/api/auth/register", "", `{"email":"bob@example.com","password":"seven purple otters"}`, &in)
@@ -67,19 +67,19 @@ func withSharedSecret(t *testing.T, start starter) {
 	}
 	acceptsBehind(t, i, start(runBehind, "ISSUER="+i.url+" ACCESS_TOKEN_SECRET="+sharedSecret, "server.js"))
 	if _, _, keys := (process{i.url}).ask(t, "/.well-known/jwks.json", ""); keys != `{"keys":[]}` {
-		t.Errorf("a secret is nobody's to read, but there are keys: %s", keys)
+		t.Errorf("the JWKS must not publish the secret: %s", keys)
 	}
 
-	// What is given up: whoever verifies can sign. What is not: the kind of a token counts.
+	// With a shared secret, a service that verifies tokens can also sign them.
 	claims := fmt.Sprintf(`{"iss":%q,"aud":%q,"sub":"eve","roles":["admin"],"exp":%d}`, i.url, i.url, time.Now().Unix()+60)
 	if status, _, body := p.ask(t, "/", mint(`{"alg":"HS256","typ":"at+jwt"}`, claims, sharedSecret)); status != 200 {
-		t.Errorf("a token that a service has made: %d %s", status, body)
+		t.Errorf("a token signed by a service: %d %s", status, body)
 	}
 	expired := i.signIn(t, func(o *watchword.Options) {
 		o.AccessTTL, o.Now = time.Minute, func() time.Time { return time.Now().Add(-2 * time.Minute) }
 	})
 	if _, _, body := p.ask(t, "/", expired); !strings.Contains(body, `"TOKEN_EXPIRED"`) {
-		t.Errorf("a client would not refresh: %s", body)
+		t.Errorf("an expired token has another code: %s", body)
 	}
 	refuses(t, p, map[string]string{
 		"of another kind":   mint(`{"alg":"HS256","typ":"JWT"}`, claims, sharedSecret),
@@ -92,7 +92,7 @@ func withSharedSecret(t *testing.T, start starter) {
 func withPublicKeys(t *testing.T, start starter) {
 	i := newIssuer(t)
 	p := start(run, "ISSUER="+i.url, "server-jwks.js")
-	judges(t, p, i)
+	checksTokens(t, p, i)
 	acceptsBehind(t, i, start(runBehind, "ISSUER="+i.url, "server-jwks.js"))
 
 	header, claims := partsOf(t, i.session.AccessToken)
@@ -102,7 +102,7 @@ func withPublicKeys(t *testing.T, start starter) {
 	})
 }
 
-// Who is not told apart is not refused: 401 would sign people out.
+// Without a key a token can't be checked. A 401 would sign the user out.
 func withoutKeys(t *testing.T, start starter) {
 	i := newIssuer(t)
 	nowhere := "ISSUER=http://127.0.0.1:" + freePort(t)
@@ -139,7 +139,7 @@ func partsOf(t *testing.T, token watchword.Secret) (header, claims string) {
 	return parts[0], parts[1]
 }
 
-// mint makes a token as anybody can who has the secret.
+// mint creates a token with the secret.
 func mint(header, claims string, secret watchword.Secret) string {
 	return mintWith(sha256.New, header, claims, secret)
 }
@@ -151,7 +151,7 @@ func mintWith(algorithm func() hash.Hash, header, claims string, secret watchwor
 	return signed + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// publicKey is the key of the issuer as PEM, which is how jwks-rsa hands it to jsonwebtoken.
+// publicKey returns the issuer's key as PEM, the form in which jwks-rsa passes it to jsonwebtoken.
 func (i *issuer) publicKey(t *testing.T) watchword.Secret {
 	t.Helper()
 	var jwks struct{ Keys []struct{ X, Y string } }
@@ -170,14 +170,14 @@ func (i *issuer) publicKey(t *testing.T) watchword.Secret {
 	return watchword.Secret(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: key}))
 }
 
-// docs/verify.md shows the difference of the two files, and it is all there is.
+// docs/verify.md shows the difference between the two files.
 func TestTheMoveToPublicKeysIsTwoLines(t *testing.T) {
 	t.Parallel()
 	var files [2][]string
 	for n, name := range []string{"server.js", "server-jwks.js"} {
 		text, err := os.ReadFile("express-jsonwebtoken/" + name)
 		must(t, err)
-		files[n] = strings.Split(string(text), "\n")[1:] // below what each says of itself
+		files[n] = strings.Split(string(text), "\n")[1:] // without the comments in the first lines
 	}
 	if len(files[0]) != len(files[1]) {
 		t.Fatalf("%d and %d lines", len(files[0]), len(files[1]))

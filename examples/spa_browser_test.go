@@ -8,20 +8,19 @@ import (
 	"time"
 )
 
-// The browser client in a real Chromium: its locks, channels and cookies, over two
-// origins, against the built server. Access tokens live for 10 s, and there is no grace:
-// where the client would need the server's patience, somebody is signed out.
+// The browser client in a real Chromium, with its locks, channels and cookies, over two
+// origins, with the built server. Access tokens live for 10 s. Without a grace period, a
+// mistake of the client signs the user out.
 
-// It runs before the parallel tests and alone: who builds the client again has open pages
-// loaded again.
+// Not parallel, because building the client reloads the open pages of other tests.
 func TestTheSinglePageApplication(t *testing.T) {
 	a := startApplication(t, "spa", "WATCHWORD_ACCESS_TTL=10s", "WATCHWORD_REFRESH_GRACE=0s")
 	t.Run("together", func(t *testing.T) {
 		for name, test := range map[string]func(*testing.T, *application){
-			"starts":                        starts,
-			"keeps a life over two origins": life,
+			"starts":                                    starts,
+			"signs up, out and in over two origins":     life,
 			"rotates once when five tabs have expired":  fiveTabs,
-			"goes on after a lost answer":               lostAnswer,
+			"stays signed in after a lost response":     lostAnswer,
 			"signs all tabs out and in":                 allTabs,
 			"says that a stolen cookie ended a session": stolenCookie,
 		} {
@@ -30,7 +29,7 @@ func TestTheSinglePageApplication(t *testing.T) {
 	})
 }
 
-// The server is told of the page's origin.
+// The server allows the page's origin.
 func starts(t *testing.T, a *application) {
 	for path, want := range map[string]string{
 		"/":             `<div id="root">`,
@@ -48,7 +47,7 @@ func starts(t *testing.T, a *application) {
 	must(t, err)
 	defer response.Body.Close() //nolint:errcheck // it is not read
 	if response.StatusCode != 401 || response.Header.Get("Access-Control-Allow-Origin") != a.url {
-		t.Errorf("the page may not ask the server: %s %v", response.Status, response.Header)
+		t.Errorf("the server does not allow the page's origin: %s %v", response.Status, response.Header)
 	}
 }
 
@@ -90,7 +89,7 @@ func life(t *testing.T, a *application) {
 	mailbox.until("Save password")
 	mailbox.fill("New password", other)
 	mailbox.press("Save password")
-	mailbox.until("The password is changed.")
+	mailbox.until("Your password has been changed")
 
 	b.press("Back to sign in")
 	b.until("New here?")
@@ -104,7 +103,7 @@ func life(t *testing.T, a *application) {
 func fiveTabs(t *testing.T, a *application) {
 	const email = "tabs@example.com"
 	first, wire := a.open(t)
-	first.hide() // a page that nobody sees renews nothing ahead of expiry
+	first.hide() // a hidden page does not renew early
 	first.signUp(email)
 	tabs := []*tab{first}
 	for range 4 {
@@ -119,7 +118,7 @@ func fiveTabs(t *testing.T, a *application) {
 	before := wire.refreshed()
 	time.Sleep(time.Until(time.Unix(expiry, 0)))
 	if n := wire.refreshed() - before; n != 0 {
-		t.Fatalf("%d refreshes while nobody looked", n)
+		t.Fatalf("%d refreshes of hidden pages", n)
 	}
 
 	var all sync.WaitGroup
@@ -130,7 +129,7 @@ func fiveTabs(t *testing.T, a *application) {
 	for _, b := range tabs {
 		b.until("Your account", email, "Token is good until")
 		if status := see[string](b, `() => document.querySelector("[role=status] dd").innerText`); status != "200" {
-			t.Errorf("a tab was answered %s", status)
+			t.Errorf("a tab got status %s", status)
 		}
 	}
 	if n := wire.refreshed() - before; n != 1 {
@@ -152,9 +151,9 @@ func lostAnswer(t *testing.T, a *application) {
 	wire.lose(1)
 	b.refresh()
 	if n := wire.refreshed() - before; n != 2 {
-		t.Errorf("%d refreshes, want one that was lost and one more", n)
+		t.Errorf("%d refreshes, want a lost one and a retry", n)
 	}
-	a.happened(t, email, "late_forgiven", 1) // the server had rotated
+	a.happened(t, email, "late_forgiven", 1) // the server had rotated the token
 	for range 3 {
 		b.refresh()
 	}
@@ -168,7 +167,7 @@ func lostAnswer(t *testing.T, a *application) {
 	next.visit(a.url)
 	next.until("Your account", email)
 	if n := wire.lost() - gone; n != 2 {
-		t.Errorf("%d answers were lost, want 2", n)
+		t.Errorf("%d responses were lost, want 2", n)
 	}
 	a.happened(t, email, "refresh_reused", 0)
 	b.keepsNothing()
@@ -179,14 +178,14 @@ func allTabs(t *testing.T, a *application) {
 	b, _ := a.open(t)
 	b.signUp(email)
 	other := b.another()
-	other.hide() // so that it asks nobody by itself: it is told
+	other.hide() // so that it sends no request itself
 	other.visit(a.url)
 	other.until("Your account")
 	b.press("Sign out")
 	for _, tab := range []*tab{b, other} {
 		tab.until("New here?")
 		if notice := see[bool](tab, `() => !!document.querySelector(".notice")`); notice {
-			t.Error("who signed out is told that the session has ended")
+			t.Error("a notice about an ended session is shown after a sign-out")
 		}
 	}
 	other.signIn(email, password)
@@ -195,7 +194,7 @@ func allTabs(t *testing.T, a *application) {
 	other.keepsNothing()
 }
 
-// The first repeat of an old token may be a lost answer, and is forgiven; the next is not.
+// The server forgives the first repeat of an old token, because a response may be lost.
 func stolenCookie(t *testing.T, a *application) {
 	const email = "stolen@example.com"
 	victim, _ := a.open(t)
@@ -219,7 +218,7 @@ func stolenCookie(t *testing.T, a *application) {
 	thief.keepsNothing()
 }
 
-// refresh has the client of the page renew its token now.
+// refresh makes the page's client renew its token.
 func (b *tab) refresh() {
 	b.t.Helper()
 	see[bool](b, `() => import("/src/client.ts").then(({ client }) => client.refresh()).then(() => true)`)

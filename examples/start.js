@@ -1,6 +1,5 @@
-// Starts Watchword and one of these applications on two origins of one site, and says
-// where to look. Everything that the server keeps is in watchword-data, in the
-// application's folder.
+// Starts Watchword and one of these applications on two origins of one site, and prints
+// their addresses. The server's data is in the application's folder, in watchword-data.
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync } from 'node:fs'
@@ -8,16 +7,16 @@ import { join } from 'node:path'
 
 const root = join(import.meta.dirname, '..')
 
-/** Runs a program to its end, and shows what it says. */
+/** Runs a program, shows its output, and returns when it has ended. */
 export const run = (program, args, cwd) => execFileSync(program, args, { cwd, stdio: ['ignore', 'inherit', 'inherit'] })
 
 /**
  * @param {string} folder of the application
  * @param {object} options
  * @param {typeof import('vite').createServer} options.createServer the application's own Vite
- * @param {string} [options.appPort] 5173, unless APP_PORT says another
- * @param {string} [options.serverPort] 8080, unless SERVER_PORT says another
- * @param {string[]} [options.settings] more flags of `watchword serve`
+ * @param {string} [options.appPort] the default of APP_PORT
+ * @param {string} [options.serverPort] the default of SERVER_PORT
+ * @param {string[]} [options.settings] further flags of `watchword serve`
  */
 export async function start(folder, { createServer, appPort = '5173', serverPort = '8080', settings = [] }) {
   const data = process.env.DATA_DIR ?? join(folder, 'watchword-data')
@@ -28,7 +27,7 @@ export async function start(folder, { createServer, appPort = '5173', serverPort
 
   console.log('Building the server …')
   mkdirSync(data, { recursive: true })
-  // Built, and not `go run`: that leaves the server behind when it is ended.
+  // Not `go run`: it would leave the server running when it is stopped.
   run('go', ['build', '-o', join(data, 'watchword'), './cmd/watchword'], root)
 
   const server = spawn(join(data, 'watchword'), [
@@ -47,13 +46,13 @@ export async function start(folder, { createServer, appPort = '5173', serverPort
     process.exit(code)
   }
   for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => void stop(0))
-  process.on('exit', () => server.kill()) // if we fall over ourselves
+  process.on('exit', () => server.kill()) // after an uncaught error
   void ended.then(([code]) => {
     if (!stopping) console.error(`The server ended (${code}).`)
     return stop(1)
   })
 
-  const isReady = () => fetch(`${serverURL}/readyz`).then((answer) => answer.ok, () => false)
+  const isReady = () => fetch(`${serverURL}/readyz`).then((response) => response.ok, () => false)
   while (!(await isReady())) await new Promise((resolve) => setTimeout(resolve, 100))
 
   process.env.VITE_WATCHWORD_URL = serverURL
@@ -61,6 +60,6 @@ export async function start(folder, { createServer, appPort = '5173', serverPort
   await vite.listen()
   console.log(`
 The application is listening on ${appURL}
-Its mails are at ${serverURL}/dev/mail, its API at ${serverURL}/docs.
+Mails: ${serverURL}/dev/mail, API: ${serverURL}/docs.
 Stop both with Ctrl-C.`)
 }

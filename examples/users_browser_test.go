@@ -22,15 +22,15 @@ func TestTheFrontEndOfTheDialectUsers(t *testing.T) {
 	a := startApplication(t, "users")
 	t.Run("together", func(t *testing.T) {
 		for name, test := range map[string]func(*testing.T, *application){
-			"has the right types":                         usersTypes,
-			"says what the server says of a form":         usersForms,
-			"keeps a life over two origins":               usersLife,
-			"resets a password by its own page":           usersReset,
-			"reauthenticates once for five requests":      usersFive,
-			"asks twice and not for ever":                 usersForEver,
-			"stays logged in when an answer is lost":      usersLost,
-			"logs out everywhere":                         usersEverywhere,
-			"lets no late answer undo who has logged out": usersLate,
+			"has the right types":                     usersTypes,
+			"shows the server's messages in forms":    usersForms,
+			"keeps a life over two origins":           usersLife,
+			"resets a password by its own page":       usersReset,
+			"reauthenticates once for five requests":  usersFive,
+			"sends a request twice at most":           usersForEver,
+			"stays logged in when a response is lost": usersLost,
+			"logs out everywhere":                     usersEverywhere,
+			"stays logged out after a late response":  usersLate,
 		} {
 			t.Run(name, func(t *testing.T) { t.Parallel(); test(t, a) })
 		}
@@ -51,7 +51,7 @@ func usersForms(t *testing.T, a *application) {
 	b.visit(a.url + "/signup")
 	b.until("Password again")
 	var sent atomic.Value
-	wire.meeting(func(_ http.ResponseWriter, r *http.Request) bool {
+	wire.intercept(func(_ http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path == "/api/users/signup" {
 			sent.Store(bodyOf(t, r))
 		}
@@ -117,7 +117,7 @@ func usersLife(t *testing.T, a *application) {
 	b.reload()
 	b.until("Your profile", "First name\nAda", "Last name\nLovelace", email)
 	b.fits("users-profile")
-	if n := wire.refreshed(); n != 2 { // each visit begins with one
+	if n := wire.refreshed(); n != 2 { // one for each visit
 		t.Errorf("%d re-authentications for two visits", n)
 	}
 	b.keepsNothing()
@@ -126,10 +126,10 @@ func usersLife(t *testing.T, a *application) {
 	b.reload()
 	b.until("New here?")
 	if shown := see[bool](b, `() => !!document.querySelector(".notice")`); shown {
-		t.Error("who logged out is told that the session has ended")
+		t.Error("a notice about an ended session is shown after a logout")
 	}
-	if cookies := b.cookies(); len(cookies) != 0 {
-		t.Errorf("%d cookies are left", len(cookies))
+	if cookies := b.sessionCookies(); len(cookies) != 0 {
+		t.Errorf("%d cookies remain", len(cookies))
 	}
 	b.usersLogIn(email, password)
 	b.until("Your profile", email)
@@ -152,7 +152,7 @@ func usersReset(t *testing.T, a *application) {
 	b.press("Log out")
 	b.press("Forgot your password?")
 	var base atomic.Value
-	wire.meeting(func(_ http.ResponseWriter, r *http.Request) bool {
+	wire.intercept(func(_ http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path == "/api/users/forgotpass" {
 			base.Store(r.Header.Get("X-Reset-Base"))
 		}
@@ -195,10 +195,10 @@ func usersReset(t *testing.T, a *application) {
 	reset(newPassword)
 	mailbox.until("Password reset successful", "New here?")
 
-	other.press("Load again")
+	other.press("Reload")
 	other.until("Your session has ended.", "New here?")
-	if cookies := other.cookies(); len(cookies) != 0 {
-		t.Errorf("%d cookies are left", len(cookies))
+	if cookies := other.sessionCookies(); len(cookies) != 0 {
+		t.Errorf("%d cookies remain", len(cookies))
 	}
 	other.usersLogIn(email, password)
 	other.until("Email or password is wrong!")
@@ -215,8 +215,8 @@ func usersReset(t *testing.T, a *application) {
 	mailbox.keepsNothing()
 }
 
-// Requests for one URL would queue in the browser's cache. Four find out together that the
-// token has expired, and the fifth when the others have a new one already.
+// The URLs differ, because requests for one URL wait for each other in the browser's cache.
+// Four requests get 401 together, and the fifth when the others already have a new token.
 func usersFive(t *testing.T, a *application) {
 	const email = "five@example.com"
 	b, wire := a.open(t)
@@ -231,7 +231,7 @@ func usersFive(t *testing.T, a *application) {
 	var tokens sync.Map // that came to /me, and how often: *atomic.Int32
 	var old atomic.Value
 	renewed := make(chan struct{})
-	wire.meeting(func(_ http.ResponseWriter, r *http.Request) bool {
+	wire.intercept(func(_ http.ResponseWriter, r *http.Request) bool {
 		switch {
 		case isRefresh(r):
 			old.Store(r.Header.Get("Authorization"))
@@ -244,7 +244,7 @@ func usersFive(t *testing.T, a *application) {
 				four.Wait()
 			case n == 5:
 				<-renewed
-			case n == 6: // one of them has come back
+			case n == 6: // the first retry
 				close(renewed)
 			}
 		}
@@ -285,11 +285,11 @@ func usersForEver(t *testing.T, a *application) {
 		asked, renewed int
 	}{
 		{`Bearer realm="apps", error="expired_access_token"`, 2, 1},
-		{``, 1, 0}, // not ours: a proxy's
+		{``, 1, 0}, // of a proxy
 		{`DPoP realm="proxy"`, 1, 0},
 	} {
 		var asked atomic.Int32
-		wire.meeting(func(w http.ResponseWriter, r *http.Request) bool {
+		wire.intercept(func(w http.ResponseWriter, r *http.Request) bool {
 			if r.URL.Path != "/api/users/me" {
 				return false
 			}
@@ -298,7 +298,7 @@ func usersForEver(t *testing.T, a *application) {
 			return true
 		})
 		before := wire.refreshed()
-		b.press("Load again")
+		b.press("Reload")
 		b.until(fmt.Sprint("Come back later: ", i), "Your profile")
 		if n := wire.refreshed() - before; int(asked.Load()) != one.asked || n != one.renewed {
 			t.Errorf("%q: asked %d times, with %d re-authentications", one.challenge, asked.Load(), n)
@@ -315,31 +315,31 @@ func usersLost(t *testing.T, a *application) {
 	// The server has rotated, and its answer is lost: the next question is answered as well.
 	a.command(t, "users", "set-roles", email, "editor")
 	wire.lose(1)
-	b.press("Load again")
+	b.press("Reload")
 	b.until("The server can't be reached.", "Your profile", email)
 	b.loadsAgain()
 	wire.lose(1)
 	b.reload()
-	b.until("The server can't be reached.", "One moment…")
+	b.until("The server can't be reached.", "Loading…")
 	b.press("Try again")
 	b.until("Your profile", email)
 	if n := wire.lost(); n != 2 {
-		t.Errorf("%d answers were lost", n)
+		t.Errorf("%d responses were lost", n)
 	}
 	a.happened(t, email, "refresh_reused", 0)
 
 	a.command(t, "users", "set-roles", email)
 	for _, status := range []int{429, 500, 503} {
-		wire.meeting(func(w http.ResponseWriter, r *http.Request) bool {
+		wire.intercept(func(w http.ResponseWriter, r *http.Request) bool {
 			if isRefresh(r) {
 				a.usersRefuse(w, status, "", fmt.Sprint("Come back later: ", status))
 			}
 			return isRefresh(r)
 		})
-		b.press("Load again")
+		b.press("Reload")
 		b.until(fmt.Sprint("Come back later: ", status), "Your profile")
 	}
-	wire.meeting(nil)
+	wire.intercept(nil)
 	b.loadsAgain()
 }
 
@@ -355,25 +355,25 @@ func usersEverywhere(t *testing.T, a *application) {
 	a.command(t, "users", "set-roles", email, "editor") // the cookie alone is enough
 	b.press("Log out everywhere")
 	b.until("New here?")
-	other.press("Load again")
+	other.press("Reload")
 	other.until("Your session has ended.", "New here?")
 	for _, one := range []*tab{b, other} {
-		if cookies := one.cookies(); len(cookies) != 0 {
-			t.Errorf("%d cookies are left", len(cookies))
+		if cookies := one.sessionCookies(); len(cookies) != 0 {
+			t.Errorf("%d cookies remain", len(cookies))
 		}
 		one.reload()
 		one.until("New here?")
 	}
 }
 
-// Who logs out while a re-authentication is on its way stays logged out.
+// A re-authentication that ends after a logout does not log in again.
 func usersLate(t *testing.T, a *application) {
 	const email = "late@example.com"
 	b, wire := a.open(t)
 	b.visit(a.url)
 	b.usersSignUp(email, "Your profile", email)
 	arrived, release := make(chan struct{}, 8), make(chan struct{})
-	wire.meeting(func(w http.ResponseWriter, r *http.Request) bool {
+	wire.intercept(func(w http.ResponseWriter, r *http.Request) bool {
 		if !isRefresh(r) {
 			return false
 		}
@@ -392,7 +392,7 @@ func usersLate(t *testing.T, a *application) {
 	close(release)
 	see[bool](b, `() => window.late.then(() => true)`)
 	b.until("New here?")
-	wire.meeting(nil)
+	wire.intercept(nil)
 	b.reload()
 	b.until("New here?")
 }
@@ -409,8 +409,7 @@ func (b *tab) usersSignUp(email string, until ...string) {
 	b.until(until...)
 }
 
-// hasLoadedTwice waits for both questions of a profile that is new on the page: React's
-// strict mode asks twice, and the second may still be under way.
+// hasLoadedTwice waits for both requests of a new profile: React's strict mode sends two.
 func (b *tab) hasLoadedTwice() {
 	b.t.Helper()
 	b.await("both answers", `() => performance.getEntriesByType("resource").filter((e) => e.name.endsWith("/api/users/me")).length === 2`, func() {})
@@ -423,17 +422,17 @@ func (b *tab) usersLogIn(email, password string) {
 	b.press("Log in")
 }
 
-// loadsAgain has the profile loaded, and sees that it is.
+// loadsAgain reloads the profile and waits for it.
 func (b *tab) loadsAgain() {
 	b.t.Helper()
-	b.press("Load again")
+	b.press("Reload")
 	b.await("the profile", `() => document.querySelector("dl").ariaBusy === "false" && !document.querySelector("[role=alert]").innerText`, func() {})
 }
 
-// keepsTheCookie fails unless the refresh token is where no script reads it.
+// keepsTheCookie fails unless the refresh token is in an HttpOnly cookie.
 func (b *tab) keepsTheCookie() {
 	b.t.Helper()
-	cookies := b.cookies()
+	cookies := b.sessionCookies()
 	if len(cookies) != 1 || cookies[0].Name != "refreshTkn" || !cookies[0].HTTPOnly {
 		b.t.Errorf("%d cookies, or not refreshTkn", len(cookies))
 	}
@@ -442,7 +441,7 @@ func (b *tab) keepsTheCookie() {
 	}
 }
 
-// usersRefuse answers as the server would.
+// usersRefuse responds as the server does.
 func (a *application) usersRefuse(w http.ResponseWriter, status int, challenge, text string) {
 	h := w.Header()
 	h.Set("Access-Control-Allow-Origin", a.url)
@@ -456,7 +455,7 @@ func (a *application) usersRefuse(w http.ResponseWriter, status int, challenge, 
 	_, _ = fmt.Fprintf(w, `{"error": "Authentication Error", "feedback": %q}`, text)
 }
 
-// bodyOf reads a body that somebody else has to read after us.
+// bodyOf reads the body of a request and restores it.
 func bodyOf(t *testing.T, r *http.Request) string {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {

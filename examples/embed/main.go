@@ -1,5 +1,5 @@
-// Command embed is a program with routes of its own and all of Watchword in the same
-// process: one listener, one database, no HTTP in between.
+// Command embed runs its own routes and Watchword in one process, with one listener and one
+// database.
 package main
 
 import (
@@ -55,6 +55,6 @@ func run() error {
 }
 
 func hello(w http.ResponseWriter, r *http.Request) {
-	who, _ := server.FromContext(r.Context())
-	fmt.Fprintf(w, "Hello %s, your session is %s.\n", who.User.Email, who.Session.ID)
+	identity, _ := server.FromContext(r.Context())
+	fmt.Fprintf(w, "Hello %s, your session is %s.\n", identity.User.Email, identity.Session.ID)
 }

@@ -1,4 +1,4 @@
-// A service of a tutorial, with Express and jsonwebtoken. It has the secret that Watchword signs with, and could sign too.
+// A tutorial's service with Express and jsonwebtoken. It has Watchword's signing secret, so it could also sign tokens.
 const express = require('express')
 const jwt = require('jsonwebtoken')
 
@@ -11,10 +11,11 @@ async function authenticate(request, response, next) {
   const [, token] = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '') ?? []
   if (!token) return refuse(response, 'TOKEN_MISSING', 'Sign in first.')
   const key = await keyOf(jwt.decode(token, { complete: true })?.header.kid)
-  if (!key) throw new Error('There is no key to verify tokens with.')
+  if (!key) throw new Error('The key to verify tokens is missing.')
   try {
-    const { header, payload } = jwt.verify(token, key, { algorithms: [algorithm], issuer, audience, clockTolerance: 5, complete: true })
-    if (header.typ !== 'at+jwt') throw new Error('This is another kind of token.')
+    const options = { algorithms: [algorithm], issuer, audience, clockTolerance: 5, complete: true }
+    const { header, payload } = jwt.verify(token, key, options)
+    if (header.typ !== 'at+jwt') throw new Error('This is not an access token.')
     request.user = payload
   } catch (error) {
     if (error instanceof jwt.TokenExpiredError) return refuse(response, 'TOKEN_EXPIRED', 'This token has expired.')
@@ -35,8 +36,11 @@ app.get('/', authenticate, (request, response) => {
 })
 app.use((error, request, response, next) => {
   if (error.name === 'SigningKeyNotFoundError') return refuse(response, 'TOKEN_INVALID', 'This token is not valid here.')
-  console.error(error.message) // there is no key, which says nothing about the token: nobody is to be signed out for it
+  // Without a key the token can't be checked. A 401 would sign the user out, so respond 503.
+  console.error(error.message)
   response.status(503).set('Retry-After', '2').json({ error: 'Try again shortly.' })
 })
 
-const server = app.listen(process.env.PORT ?? 3000, '127.0.0.1', () => console.log(`listening on http://127.0.0.1:${server.address().port}`))
+const server = app.listen(process.env.PORT ?? 3000, '127.0.0.1', () => {
+  console.log(`listening on http://127.0.0.1:${server.address().port}`)
+})

@@ -1,4 +1,4 @@
-// A service that lets in whom Watchword knows. The URL of Watchword is all it needs.
+// A service that accepts Watchword's access tokens. Its only setting is Watchword's URL.
 import express from 'express'
 import { auth } from 'express-oauth2-jwt-bearer'
 
@@ -10,8 +10,8 @@ app.use(auth({
   issuerBaseURL,
   audience,
   tokenSigningAlg: 'ES256',
-  clockTolerance: 5, // seconds that the two clocks may differ by
-  validators: { typ: (typ) => typ === 'at+jwt' }, // `strict` wants a client_id too, which our tokens do not have
+  clockTolerance: 5, // seconds of tolerated clock skew
+  validators: { typ: (typ) => typ === 'at+jwt' }, // `strict` also requires client_id, which the tokens don't have
 }))
 app.get('/', (request, response) => {
   const { sub, roles } = request.auth.payload
@@ -21,4 +21,6 @@ app.use((error, request, response, next) => {
   response.status(error.status ?? 500).set(error.headers ?? {}).json({ error: error.message })
 })
 
-const server = app.listen(process.env.PORT ?? 3000, '127.0.0.1', () => console.log(`listening on http://127.0.0.1:${server.address().port}`))
+const server = app.listen(process.env.PORT ?? 3000, '127.0.0.1', () => {
+  console.log(`listening on http://127.0.0.1:${server.address().port}`)
+})

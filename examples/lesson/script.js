@@ -1,15 +1,15 @@
-// The lesson's client. Both tokens are in these two variables and nowhere else: what is in
-// localStorage can be read by every script that ever gets into the page, and stays there.
+// The lesson's client. Both tokens are only in these two variables, because every script that
+// gets into the page can read localStorage, which also outlives the page.
 let accessToken = ''
 let refreshToken = ''
-let refreshing // the refresh that is on its way, if one is
+let refreshing // the promise of the running refresh
 
 const server = document.querySelector('meta[name=watchword]').content
 
-const login = async (entered) => become(await post('/login', entered))
-const register = async (entered) => become(await post('/register', entered))
+const login = async (entered) => signIn(await post('/login', entered))
+const register = async (entered) => signIn(await post('/register', entered))
 
-/** The refresh token is what ends the session: it is read before it is forgotten, and forgotten when that is done. */
+/** Ends the session with the refresh token, and deletes the tokens when the server has responded. */
 async function logout() {
   const token = refreshToken
   await post('/logout', { token })
@@ -21,18 +21,18 @@ async function load() {
   for (const name of ['username', 'email', 'id']) write(name, user[name])
 }
 
-/** Asks with the access token; if that is refused, with a new one, and then no more. */
+/** Sends a request with the access token. If the token is refused, it repeats the request once with a new one. */
 async function get(path) {
   const token = accessToken
   let response = await send(path, { headers: { Authorization: `Bearer ${token}` } })
   if (response.status === 401) {
-    if (token === accessToken) await refresh() // else another request has seen to it
+    if (token === accessToken) await refresh() // else another request has renewed it
     response = await send(path, { headers: { Authorization: `Bearer ${accessToken}` } })
   }
   return read(response)
 }
 
-/** A refresh token is good for one refresh: all who need one wait for the same. */
+/** A refresh token is valid for one refresh, so all callers share the running one. */
 function refresh() {
   refreshing ??= renew(refreshToken).finally(() => (refreshing = undefined))
   return refreshing
@@ -41,24 +41,24 @@ function refresh() {
 async function renew(token) {
   try {
     const tokens = await post('/token', { token })
-    if (token === refreshToken) keep(tokens) // or somebody has logged out meanwhile
+    if (token === refreshToken) keep(tokens) // false after a logout during the request
   } catch (error) {
     const isRefused = error.status === 401 || error.status === 403
     if (isRefused && token === refreshToken) forget('Your session has ended. Log in again.')
-    throw error // no network, 429 or 503: the token is good, and the next request tries again
+    throw error // no network, 429 or 503: the token stays valid, and the next request tries again
   }
 }
 
 const post = async (path, body) =>
   read(await send(path, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) }))
 
-/** Without cookies: the server would set one with the access token. */
+/** Omits cookies, because the server would set one with the access token. */
 const send = (path, init) => fetch(server + path, { ...init, credentials: 'omit', signal: AbortSignal.timeout(30_000) })
 
-/** What is no JSON is a text: for people, and for us if the server refuses. */
+/** Returns JSON or text. An error response has a text to show to the user. */
 async function read(response) {
   const text = await response.text()
-  if (!response.ok) throw Object.assign(new Error(text || `The server answered ${response.status}.`), { status: response.status })
+  if (!response.ok) throw Object.assign(new Error(text || `The server responded ${response.status}.`), { status: response.status })
   return response.headers.get('Content-Type')?.startsWith('application/json') ? JSON.parse(text) : text
 }
 
@@ -67,10 +67,10 @@ function keep(tokens) {
   refreshToken = tokens.refreshToken
 }
 
-/** Who has to confirm the address first gets no tokens, but a text. */
-async function become(answer) {
-  if (typeof answer === 'string') return write('said', answer)
-  keep(answer)
+/** Stores the tokens. If the address must be confirmed first, the response is only a text. */
+async function signIn(response) {
+  if (typeof response === 'string') return write('said', response)
+  keep(response)
   show('profile')
   await load()
 }
@@ -84,7 +84,7 @@ function forget(text) {
 
 // The page.
 
-const acts = { login, register, logout, load }
+const actions = { login, register, logout, load }
 const write = (id, text) => (document.getElementById(id).textContent = text)
 
 function show(id) {
@@ -99,9 +99,9 @@ async function act(name, entered) {
   write('said', '')
   document.body.ariaBusy = 'true'
   try {
-    await acts[name](entered)
+    await actions[name](entered)
   } catch (error) {
-    const isOver = name === 'load' && !refreshToken // which the page says already
+    const isOver = name === 'load' && !refreshToken // the page already shows that the session has ended
     if (!isOver) write('error', error.status ? error.message : "The server can't be reached. Try again.")
   }
   document.body.ariaBusy = null

@@ -5,7 +5,7 @@ import { start } from '../start.js'
 
 const types = { 'index.html': 'text/html', 'script.js': 'text/javascript', 'style.css': 'text/css', 'mark.svg': 'image/svg+xml' }
 
-/** Any server of static files will do. This one also writes into the page where Watchword is. */
+/** Serves the files, and writes Watchword's URL into the page. Any static file server works, too. */
 function serve({ root, server: { port, host } }) {
   const web = createServer(async (request, response) => {
     const name = request.url === '/' ? 'index.html' : request.url.slice(1)

@@ -1,6 +1,6 @@
-// Package middleware shows package verify under the routers that people use: one
-// file each. It is a module of its own, so that their code is in nobody's way.
+// Package middleware shows package verify with common routers, one file for each. It is a
+// separate module, so that Watchword does not depend on the routers.
 //
-// Every service here has the same three routes: GET / for everybody, GET /notes
-// for who is signed in, GET /admin for the role admin.
+// Each service has the same three routes: GET / without sign-in, GET /notes for signed-in
+// users, and GET /admin for the role admin.
 package middleware

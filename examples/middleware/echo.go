@@ -8,7 +8,7 @@ import (
 	"github.com/watchword-auth/watchword/verify"
 )
 
-// Echo wraps middleware of net/http by a function of its own.
+// Echo uses net/http middleware through echo.WrapMiddleware.
 func Echo(v *verify.Verifier) http.Handler {
 	e := echo.New()
 	e.GET("/", func(c echo.Context) error { return c.String(http.StatusOK, "hello") })
@@ -18,6 +18,6 @@ func Echo(v *verify.Verifier) http.Handler {
 }
 
 func echoNotes(c echo.Context) error {
-	who, _ := verify.FromContext(c.Request().Context())
-	return c.String(http.StatusOK, who.Subject()+" "+c.Request().Header.Get("X-User"))
+	identity, _ := verify.FromContext(c.Request().Context())
+	return c.String(http.StatusOK, identity.Subject()+" "+c.Request().Header.Get("X-User"))
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/watchword-auth/watchword/verify"
 )
 
-// Fiber is not built on net/http: fiberGuard brings the request there and back.
+// Fiber is not built on net/http, so fiberGuard converts the request in both directions.
 func Fiber(v *verify.Verifier) *fiber.App {
 	app := fiber.New()
 	app.Get("/", func(c fiber.Ctx) error { return c.SendString("hello") })
@@ -18,20 +18,20 @@ func Fiber(v *verify.Verifier) *fiber.App {
 	return app
 }
 
-// fiberGuard does what adaptor.HTTPMiddleware leaves out: it removes the headers
-// that the guard has removed, and lets two credentials be seen as two.
+// fiberGuard does two things that adaptor.HTTPMiddleware does not: it removes the headers that
+// the guard removed, and passes several Authorization headers on as several.
 func fiberGuard(guard func(http.Handler) http.Handler) fiber.Handler {
 	return func(c fiber.Ctx) error {
 		var passed *http.Request
 		guarded := guard(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { passed = r }))
-		answer := adaptor.HTTPHandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		respond := adaptor.HTTPHandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			r.Header["Authorization"] = nil
 			for _, value := range c.Request().Header.PeekAll(fiber.HeaderAuthorization) {
 				r.Header.Add("Authorization", string(value))
 			}
 			guarded.ServeHTTP(w, r)
 		})
-		if err := answer(c); err != nil || passed == nil {
+		if err := respond(c); err != nil || passed == nil {
 			return err
 		}
 		for name := range c.GetReqHeaders() {
@@ -39,13 +39,13 @@ func fiberGuard(guard func(http.Handler) http.Handler) fiber.Handler {
 				c.Request().Header.Del(name)
 			}
 		}
-		who, _ := verify.FromContext(passed.Context())
-		c.SetContext(verify.NewContext(c.Context(), who))
+		identity, _ := verify.FromContext(passed.Context())
+		c.SetContext(verify.NewContext(c.Context(), identity))
 		return c.Next()
 	}
 }
 
 func fiberNotes(c fiber.Ctx) error {
-	who, _ := verify.FromContext(c.Context())
-	return c.SendString(who.Subject() + " " + c.Get("X-User"))
+	identity, _ := verify.FromContext(c.Context())
+	return c.SendString(identity.Subject() + " " + c.Get("X-User"))
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/watchword-auth/watchword/verify"
 )
 
-// Gin has handlers of its own kind: ginGuard makes one of a guard.
+// Gin has its own handler type, so ginGuard converts a guard.
 func Gin(v *verify.Verifier) http.Handler {
 	gin.SetMode(gin.ReleaseMode)
 	r := gin.New()
@@ -33,6 +33,6 @@ func ginGuard(guard func(http.Handler) http.Handler) gin.HandlerFunc {
 }
 
 func ginNotes(c *gin.Context) {
-	who, _ := verify.FromContext(c.Request.Context())
-	c.String(http.StatusOK, "%s %s", who.Subject(), c.Request.Header.Get("X-User"))
+	identity, _ := verify.FromContext(c.Request.Context())
+	c.String(http.StatusOK, "%s %s", identity.Subject(), c.Request.Header.Get("X-User"))
 }

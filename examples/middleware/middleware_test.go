@@ -32,7 +32,7 @@ func TestServiceWhoseClockIsBehindAcceptsAFreshToken(t *testing.T) {
 	}
 }
 
-func TestEveryRouterLetsInWhoIsSignedInAndNobodyElse(t *testing.T) {
+func TestEveryRouterAcceptsSignedInUsersOnly(t *testing.T) {
 	in := signedIn(t)
 	v, err := verify.New(in.issuer, verify.Options{})
 	must(t, err)
@@ -52,13 +52,13 @@ func TestEveryRouterLetsInWhoIsSignedInAndNobodyElse(t *testing.T) {
 			status  int
 			says    string // the body, or its beginning for a refusal
 		}{
-			"everybody":         {"/", nil, 200, "hello"},
+			"no sign-in needed": {"/", nil, 200, "hello"},
 			"a good token":      {"/notes", []string{"Authorization", good}, 200, in.user + " "},
 			"a header as well":  {"/notes", []string{"Authorization", good, "X-User", "eve"}, 200, in.user + " "},
 			"no token":          {"/notes", nil, 401, `"code":"TOKEN_MISSING"`},
 			"a header only":     {"/notes", []string{"X-User", "eve"}, 401, `"code":"TOKEN_MISSING"`},
-			"a forged one":      {"/notes", []string{"Authorization", forged}, 401, `"code":"TOKEN_INVALID"`},
-			"two":               {"/notes", []string{"Authorization", good, "Authorization", good}, 400, `"code":"AMBIGUOUS_CREDENTIALS"`},
+			"a forged token":    {"/notes", []string{"Authorization", forged}, 401, `"code":"TOKEN_INVALID"`},
+			"two tokens":        {"/notes", []string{"Authorization", good, "Authorization", good}, 400, `"code":"AMBIGUOUS_CREDENTIALS"`},
 			"a role they lack":  {"/admin", []string{"Authorization", good}, 403, `"code":"INSUFFICIENT_SCOPE"`},
 			"no token for that": {"/admin", nil, 401, `"code":"TOKEN_MISSING"`},
 		} {
@@ -73,7 +73,7 @@ func TestEveryRouterLetsInWhoIsSignedInAndNobodyElse(t *testing.T) {
 	}
 }
 
-// account is one of a real server.
+// An account of a real server.
 type account struct{ issuer, user, token string }
 
 func signedIn(t *testing.T) account {

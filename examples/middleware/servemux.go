@@ -7,7 +7,7 @@ import (
 	"github.com/watchword-auth/watchword/verify"
 )
 
-// ServeMux needs nothing but the standard library.
+// ServeMux uses only the standard library.
 func ServeMux(v *verify.Verifier) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "hello") })
@@ -17,6 +17,6 @@ func ServeMux(v *verify.Verifier) http.Handler {
 }
 
 func notes(w http.ResponseWriter, r *http.Request) {
-	who, _ := verify.FromContext(r.Context()) // behind Require there always is one
-	_, _ = fmt.Fprintf(w, "%s %s", who.Subject(), r.Header.Get("X-User"))
+	identity, _ := verify.FromContext(r.Context()) // always present behind Require
+	_, _ = fmt.Fprintf(w, "%s %s", identity.Subject(), r.Header.Get("X-User"))
 }

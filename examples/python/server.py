@@ -1,4 +1,4 @@
-"""A service that lets in whom Watchword knows. The URL of Watchword is all it needs."""
+"""A service that accepts Watchword's access tokens. Its only setting is Watchword's URL."""
 
 import json
 import os
@@ -11,8 +11,8 @@ import jwt  # PyJWT with cryptography
 issuer = os.environ.get("ISSUER", "http://localhost:8080")
 audience = os.environ.get("AUDIENCE", issuer)
 
-with urllib.request.urlopen(issuer + "/.well-known/openid-configuration", timeout=5) as answer:
-    keys = jwt.PyJWKClient(json.load(answer)["jwks_uri"])  # kept, and fetched again for a new key
+with urllib.request.urlopen(issuer + "/.well-known/openid-configuration", timeout=5) as response:
+    keys = jwt.PyJWKClient(json.load(response)["jwks_uri"])  # cached, and fetched again for an unknown key
 
 
 def verify(token):
@@ -20,7 +20,7 @@ def verify(token):
         raise jwt.InvalidTokenError("not an access token")
     key = keys.get_signing_key_from_jwt(token).key
     return jwt.decode(token, key, algorithms=["ES256"], issuer=issuer, audience=audience,
-                      leeway=5,  # seconds that the two clocks may differ by
+                      leeway=5,  # seconds of tolerated clock skew
                       options={"require": ["exp", "iat", "sub", "sid"]})
 
 
@@ -28,17 +28,17 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         bearer = re.fullmatch(r"Bearer +(\S+)", self.headers.get("Authorization", ""), re.IGNORECASE)
         if not bearer:
-            return self.answer(401, {"error": "Sign in first."}, "Bearer")
+            return self.respond(401, {"error": "Sign in first."}, "Bearer")
         try:
-            who = verify(bearer[1])
-        except (jwt.InvalidTokenError, jwt.PyJWKClientError) as fault:
-            if isinstance(fault.__context__, OSError):
-                # Keys that can't be fetched say nothing about the token: nobody is to be signed out for it.
-                return self.answer(503, {"error": "Try again shortly."})
-            return self.answer(401, {"error": "This token is not valid here."}, 'Bearer error="invalid_token"')
-        self.answer(200, {"sub": who["sub"], "roles": who["roles"]})
+            claims = verify(bearer[1])
+        except (jwt.InvalidTokenError, jwt.PyJWKClientError) as error:
+            if isinstance(error.__context__, OSError):
+                # Without keys the token can't be checked. A 401 would sign the user out, so respond 503.
+                return self.respond(503, {"error": "Try again shortly."})
+            return self.respond(401, {"error": "This token is not valid here."}, 'Bearer error="invalid_token"')
+        self.respond(200, {"sub": claims["sub"], "roles": claims["roles"]})
 
-    def answer(self, status, body, challenge=None):
+    def respond(self, status, body, challenge=None):
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         if challenge:

@@ -1,4 +1,4 @@
-// Builds the browser client, which this application takes from beside it, and starts.
+// Builds the browser client from this repository, and starts the application.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { createServer } from 'vite'

@@ -1,6 +1,6 @@
 import { defineConfig } from 'vite'
 
 export default defineConfig({
-  resolve: { dedupe: ['react'] }, // the client is linked, and has a React of its own for its tests
+  resolve: { dedupe: ['react'] }, // the linked client has its own React for its tests
   server: { fs: { allow: ['.', '../../clients/typescript'] } },
 })

@@ -10,7 +10,7 @@ vi.mock("react", () => ({
 }))
 const changes: unknown[] = []
 
-/** A program that keeps its refresh token itself. */
+/** A client with a storage, and the tokens that it stored. */
 function program(server: TestServer) {
   const kept: { token?: string | undefined } = {}
   const storage = {
@@ -21,7 +21,7 @@ function program(server: TestServer) {
   return { kept, storage, client: opened(createClient({ baseUrl: server.url, storage })) }
 }
 
-test("a refusal says which members are unacceptable, and under which request id", async () => {
+test("a refusal has the rejected fields and the request id", async () => {
   const server = await TestServer.start()
   const tab = new Browser().tab(server.url)
   const error: unknown = await tab.register({ ...ada, password: "short" }).catch((e: unknown) => e)
@@ -45,14 +45,14 @@ test.each([
   [502, "TRY_LATER"],
   [503, "TRY_LATER"],
   [500, "INTERNAL"],
-])("an answer %i that is not ours is %s", async (status, code) => {
+])("a response %i without a code of the server has the code %s", async (status, code) => {
   for (const body of ["<html>", "null", "[]", '"x"', '{"code":5}']) {
     const fetch = async () => new Response(body, { status, headers: { "Retry-After": "soon" } })
     await expect(createClient({ baseUrl: "https://id.example.com", fetch }).forgot({ email: "a" })).rejects.toMatchObject({ code, status, fields: [], retryAfter: undefined })
   }
 })
 
-test("an answer that is broken off, or that never comes, fails", async () => {
+test("an incomplete response is NETWORK, and a missing one TIMEOUT", async () => {
   const stalled = new Response(new ReadableStream({ start: (c) => c.enqueue(new TextEncoder().encode('{"mess')) }))
   const server = await TestServer.start()
   const never = gate()
@@ -74,16 +74,16 @@ test("an answer that is broken off, or that never comes, fails", async () => {
   await expect(client.forgot({ email: "a" })).rejects.toMatchObject({ code: "TIMEOUT" })
 })
 
-test("a sign-up that wants a mail answered signs nobody in", async () => {
+test("a sign-up that must be verified by mail does not sign in", async () => {
   const server = await TestServer.start()
   const tab = new Browser().tab(server.url)
-  expect(await tab.register({ ...ada, email: "verify@example.com" })).toEqual({ message: "Look into your mailbox." })
+  expect(await tab.register({ ...ada, email: "verify@example.com" })).toEqual({ message: "Check your inbox." })
   expect(tab.getSnapshot().status).toBe("unknown")
   expect(await tab.register(ada)).toEqual({ user: expect.objectContaining({ email: ada.email }) as unknown })
   expect(tab.getSnapshot().status).toBe("signedIn")
 })
 
-test("with a cookie no body names a token, and the cookie goes only to Watchword", async () => {
+test("with a cookie, bodies have no token and the cookie is sent to Watchword only", async () => {
   const server = await TestServer.start()
   const service = await TestServer.start()
   const tab = new Browser().tab(server.url, { origins: [service.url] })
@@ -94,13 +94,13 @@ test("with a cookie no body names a token, and the cookie goes only to Watchword
   expect(server.asked.map((one) => [one.path, one.body, Boolean(one.headers.cookie)])).toEqual([
     ["/api/auth/login", JSON.stringify(ada), false],
     ["/api/auth/refresh", "", true],
-    ["/api/auth/refresh", "", true], // the service knows no token
+    ["/api/auth/refresh", "", true], // the service rejects the token
     ["/api/auth/logout", "", true],
   ])
   expect(service.asked.every((one) => one.headers.cookie === undefined)).toBe(true)
 })
 
-test("a program keeps its refresh token, and presents the newest", async () => {
+test("a program stores its refresh token and sends the newest", async () => {
   const server = await TestServer.start()
   const { client, kept, storage } = program(server)
   expect(await client.restore()).toMatchObject({ status: "signedOut", reason: "REFRESH_MISSING" })
@@ -119,7 +119,7 @@ test("a program keeps its refresh token, and presents the newest", async () => {
   expect(client.getSnapshot().status).toBe("signedOut")
 })
 
-test("a program keeps its device token after a sign-out, and sends it with a login", async () => {
+test("a program keeps its device token after a sign-out and sends it at login", async () => {
   const server = await TestServer.start()
   const { client, storage } = program(server)
   const kept: { device?: string } = {}
@@ -127,7 +127,7 @@ test("a program keeps its device token after a sign-out, and sends it with a log
   await client.login(ada)
   expect(await client.reset({ token: "t", password: "p" })).toEqual({ message: "Done." })
   await client.logout()
-  await client.login(ada) // the storage keeps none: from memory
+  await client.login(ada) // the storage has none, so it comes from memory
   const later = opened(createClient({ baseUrl: server.url, storage: keeping }))
   await later.login(ada)
   expect(kept.device).toBe("wwd_login")
@@ -140,7 +140,7 @@ test("a program keeps its device token after a sign-out, and sends it with a log
   expect(sent).toEqual([undefined, "wwd_reset", undefined, "wwd_login", undefined])
 })
 
-test("a refresh token that the server has refused is forgotten", async () => {
+test("a refused refresh token is removed from the storage", async () => {
   const server = await TestServer.start()
   const { client, kept } = program(server)
   await client.login(ada)
@@ -149,7 +149,7 @@ test("a refresh token that the server has refused is forgotten", async () => {
   expect(kept.token).toBeUndefined()
 })
 
-test("programs in one process share nothing: each may act for another user", async () => {
+test("clients with a storage share nothing in one process", async () => {
   const server = await TestServer.start()
   const [one, other] = [program(server), program(server)]
   await Promise.all([one.client.login(ada), other.client.login(bob)])
@@ -158,7 +158,7 @@ test("programs in one process share nothing: each may act for another user", asy
   expect(other.client.getSnapshot()).toMatchObject({ status: "signedIn", user: { email: bob.email } })
 })
 
-test("a sign-out that the server was not told of says so, and can be tried again", async () => {
+test("a sign-out that does not reach the server throws and can be retried", async () => {
   const server = await TestServer.start()
   const { client, kept } = program(server)
   await client.login(ada)
@@ -172,7 +172,7 @@ test("a sign-out that the server was not told of says so, and can be tried again
   expect(kept.token).toBeUndefined()
 })
 
-test("what ends all sessions signs out here; what spares this one does not", async () => {
+test("logoutAll signs out here, unless it keeps the current session", async () => {
   const server = await TestServer.start()
   const tab = new Browser().tab(server.url)
   await tab.login(ada)
@@ -183,7 +183,7 @@ test("what ends all sessions signs out here; what spares this one does not", asy
   expect(tab.getSnapshot().status).toBe("signedIn")
 })
 
-test("me brings the newest user into the snapshot, unless somebody else is there by now", async () => {
+test("me updates the user of the snapshot, unless another user has signed in", async () => {
   const server = await TestServer.start()
   const browser = new Browser()
   const tab = browser.tab(server.url)
@@ -227,7 +227,7 @@ test("a base URL may end with a slash, have a path, or be relative to the page",
   ])
 })
 
-test("React draws again when the snapshot changes", async () => {
+test("useSession follows the snapshot", async () => {
   const server = await TestServer.start()
   const tab = new Browser().tab(server.url)
   const hook = useSession(tab) as unknown as { stop(): void; now: unknown }
@@ -238,7 +238,7 @@ test("React draws again when the snapshot changes", async () => {
   expect(changes).toEqual([expect.objectContaining({ status: "signedIn" })])
 })
 
-test("the package has no dependencies, and names no secret place", () => {
+test("the package has no dependencies", () => {
   const { dependencies } = JSON.parse(readFileSync("package.json", "utf8")) as { dependencies?: object }
   expect(dependencies).toBeUndefined()
 })

@@ -1,17 +1,17 @@
-// What of a browser the client meets: one cookie jar and one lock manager for all tabs
-// of an origin, and a page that is seen or not. Channels are those of Node.js.
+// The parts of a browser that the client uses: one cookie jar and one lock manager for all
+// tabs of an origin. Channels are those of Node.js.
 import { onTestFinished, vi } from "vitest"
 import { createClient, type Client, type ClientOptions } from "../src/index.js"
 
-/** Tabs of one browser. Each call of tab opens another. */
+/** One browser. Each call of tab opens a tab. */
 export class Browser {
   cookie = ""
-  /** Runs before the answer of a request is handed to the page. */
+  /** Runs before the page gets the response of a request. */
   onAnswer: (url: string) => void | Promise<void> = () => {}
 
   readonly fetch: typeof fetch = async (input, init) => {
     const url = input instanceof Request ? input.url : String(input)
-    // undici sends no cookies by itself, which is all that a browser adds here.
+    // Node.js has no cookie jar, so the cookie is added here.
     const headers = new Headers(init?.headers)
     if (init?.credentials === "include" && this.cookie) headers.set("Cookie", this.cookie)
     const response = await fetch(input, { ...init, headers, ...(init?.body instanceof ReadableStream && { duplex: "half" }) } as RequestInit)
@@ -26,7 +26,7 @@ export class Browser {
   }
 }
 
-/** Closes the client when the test is over. */
+/** Closes the client after the test. */
 export function opened(client: Client): Client {
   onTestFinished(() => client.close())
   return client
@@ -34,7 +34,7 @@ export function opened(client: Client): Client {
 
 type Callback = (lock: object | null) => unknown
 
-/** Web Locks, as far as they matter here: exclusive, first come first served. */
+/** Exclusive Web Locks, granted in the order of the requests. */
 export class Locks {
   private readonly tails = new Map<string, Promise<unknown>>()
   granted = 0
@@ -78,10 +78,10 @@ export function gate(): { opened: Promise<void>; open(): void } {
   return { opened: promise, open }
 }
 
-/** Waits until something holds, and fails if it never does. */
+/** Waits until a condition holds, and fails after 3 s. */
 export const until = (holds: () => boolean): Promise<void> =>
   vi.waitFor(() => {
-    if (!holds()) throw new Error(`it never held: ${String(holds)}`)
+    if (!holds()) throw new Error(`timeout: ${String(holds)}`)
   }, { timeout: 3000, interval: 5 })
 
 export const ada = { email: "ada@example.com", password: "seven purple otters" }

@@ -10,7 +10,7 @@ async function signedIn() {
   return { server, browser, tab, things: `${server.url}/things` }
 }
 
-test("a request carries the access token, and the answer is that of fetch", async () => {
+test("a request has the access token, and the response is returned", async () => {
   const { server, tab, things } = await signedIn()
   const response = await tab.fetch(things, { method: "POST", body: "x", headers: { "X-Own": "1" } })
   expect(await response.json()).toMatchObject({ method: "POST", body: "x", user: ada.email })
@@ -19,7 +19,7 @@ test("a request carries the access token, and the answer is that of fetch", asyn
   expect(server.refreshes).toBe(0)
 })
 
-test("20 requests with an expired token make one refresh", async () => {
+test("20 requests with an expired token cause one refresh", async () => {
   const time = clock()
   const { server, tab, things } = await signedIn()
   time.advance(901)
@@ -29,7 +29,7 @@ test("20 requests with an expired token make one refresh", async () => {
   expect(server.count("/things")).toBe(20)
 })
 
-test("20 requests that the server finds expired make one refresh, and each is sent twice", async () => {
+test("20 requests that get TOKEN_EXPIRED cause one refresh and are each sent twice", async () => {
   const { server, tab, things } = await signedIn()
   server.expireTokens()
   const answers = await Promise.all(Array.from({ length: 20 }, () => tab.fetch(things)))
@@ -38,7 +38,7 @@ test("20 requests that the server finds expired make one refresh, and each is se
   expect(server.count("/things")).toBe(40)
 })
 
-test("401 for ever ends in an error, not in a loop", async () => {
+test("repeated 401 responses throw after the second", async () => {
   const { server, tab, things } = await signedIn()
   server.onThing = () => ({ status: 401, code: "TOKEN_EXPIRED" })
   await expect(tab.fetch(things)).rejects.toMatchObject({ name: "WatchwordError", code: "TOKEN_EXPIRED", status: 401, requestId: "r-1" })
@@ -49,7 +49,7 @@ test("401 for ever ends in an error, not in a loop", async () => {
   expect(server.refreshes).toBe(1)
 })
 
-test("a 401 that is not about the token is an answer", async () => {
+test("a 401 that is not about the token is returned", async () => {
   const { server, tab, things } = await signedIn()
   server.onThing = () => ({ status: 401, code: "INVALID_CREDENTIALS" })
   expect((await tab.fetch(things)).status).toBe(401)
@@ -59,9 +59,9 @@ test("a 401 that is not about the token is an answer", async () => {
 })
 
 test.each<[string, object, HeadersInit]>([
-  ["speaks RFC 6750, and not our codes", { code: "OWN" }, { "WWW-Authenticate": 'Bearer realm="x", error="invalid_token"' }],
-  ["says only 401", {}, {}],
-])("a service that %s is understood", async (_, own, headers) => {
+  ["sends only the challenge of RFC 6750", { code: "OWN" }, { "WWW-Authenticate": 'Bearer realm="x", error="invalid_token"' }],
+  ["sends only the status", {}, {}],
+])("a 401 of a service that %s causes a refresh", async (_, own, headers) => {
   const { server, browser, things } = await signedIn()
   const refused = vi.fn<typeof fetch>(async (input, init) => {
     if (refused.mock.calls.length > 1) return browser.fetch(input, init)
@@ -105,7 +105,7 @@ test("a stream is never sent again, and the next request has a fresh token", asy
   expect(server.refreshes).toBe(1)
 })
 
-test("after a network failure only what changes nothing is sent again, once", async () => {
+test("after a network failure only safe methods are sent again, once", async () => {
   const { server, tab, things } = await signedIn()
   server.onThing = () => "cut"
   await expect(tab.fetch(things, { method: "POST", body: "x" })).rejects.toMatchObject({ code: "NETWORK", status: 0 })
@@ -116,14 +116,14 @@ test("after a network failure only what changes nothing is sent again, once", as
   expect((await tab.fetch(things)).status).toBe(200)
 })
 
-test("nothing is sent a third time", async () => {
+test("a request is sent at most twice", async () => {
   const { server, tab, things } = await signedIn()
   server.onThing = (count) => (count === 1 ? "cut" : { status: 401, code: "TOKEN_EXPIRED" })
   await expect(tab.fetch(things)).rejects.toMatchObject({ code: "TOKEN_EXPIRED" })
   expect(server.count("/things")).toBe(2)
 })
 
-test("the token goes to no origin that was not named", async () => {
+test("the token is sent to named origins only", async () => {
   const { server, browser, tab } = await signedIn()
   const other = await TestServer.start()
   await expect(tab.fetch(`${other.url}/things`)).rejects.toMatchObject({ code: "CROSS_ORIGIN" })
@@ -133,7 +133,7 @@ test("the token goes to no origin that was not named", async () => {
   expect(other.asked.length).toBeGreaterThan(0)
 })
 
-test("a request that is not answered in time fails", async () => {
+test("a request without a response in time throws TIMEOUT", async () => {
   const { server, browser, things } = await signedIn()
   const tab = browser.tab(server.url, { fetchTimeout: 50 })
   const never = gate()
@@ -144,13 +144,13 @@ test("a request that is not answered in time fails", async () => {
   never.open()
 })
 
-test("a request may be allowed to take for ever", async () => {
+test("fetchTimeout may be Infinity", async () => {
   const { server, browser, things } = await signedIn()
   const tab = browser.tab(server.url, { fetchTimeout: Infinity })
   expect((await tab.fetch(things)).status).toBe(200)
 })
 
-test("a slow request whose token was replaced meanwhile is sent again with the new one", async () => {
+test("a slow request whose token was renewed meanwhile is sent again with the new token", async () => {
   const { server, tab, things } = await signedIn()
   const answering = gate()
   server.onThing = (count) => (count === 1 ? answering.opened.then(() => undefined) : undefined)
@@ -164,7 +164,7 @@ test("a slow request whose token was replaced meanwhile is sent again with the n
   expect(server.refreshes).toBe(2)
 })
 
-test.each([true, false])("the caller's own signal ends a request as it does with fetch (signals can be joined: %s)", async (modern) => {
+test.each([true, false])("the caller's own signal aborts a request as with fetch (AbortSignal.any exists: %s)", async (modern) => {
   if (!modern) vi.stubGlobal("AbortSignal", { any: undefined })
   const { server, tab, things } = await signedIn()
   const never = gate()
@@ -177,7 +177,7 @@ test.each([true, false])("the caller's own signal ends a request as it does with
   never.open()
 })
 
-test("an ended session signs out, with the reason", async () => {
+test("an ended session signs out with the reason", async () => {
   const { server, tab, things } = await signedIn()
   server.endSessions()
   await expect(tab.fetch(things)).rejects.toMatchObject({ code: "SESSION_ENDED", status: 401 })
@@ -187,7 +187,7 @@ test("an ended session signs out, with the reason", async () => {
   expect(server.asked.length).toBe(before)
 })
 
-test("what one user began is not repeated as another", async () => {
+test("a request of one user is not repeated as another", async () => {
   const { server, tab, things } = await signedIn()
   const answering = gate()
   server.onThing = () => answering.opened.then(() => ({ status: 401, code: "TOKEN_EXPIRED" }))

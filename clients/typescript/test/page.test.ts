@@ -1,4 +1,4 @@
-// A page ahead of its token's expiry. Here the clock is the test's and the server a function.
+// Early renewal in a page, with fake timers and a function as the server.
 import { afterEach, beforeEach, expect, test, vi } from "vitest"
 import { createClient, type Client } from "../src/index.js"
 import { ada, opened } from "./browser.js"
@@ -13,7 +13,7 @@ class Page extends EventTarget {
   }
 }
 
-/** A channel that is there at once. */
+/** A channel that delivers messages synchronously. */
 class Channel {
   static open: Channel[] = []
   onmessage: ((event: { data: unknown }) => void) | undefined
@@ -75,7 +75,7 @@ function restoredFromCache(persisted: boolean): void {
   window.dispatchEvent(Object.assign(new Event("pageshow"), { persisted }))
 }
 
-test("a token is renewed one or two minutes before its end, not sooner, and again", async () => {
+test("a token is renewed one to two minutes before it expires, and again", async () => {
   await client().login(ada)
   await seconds(779)
   expect(refreshes).toBe(0)
@@ -85,7 +85,7 @@ test("a token is renewed one or two minutes before its end, not sooner, and agai
   expect(refreshes).toBe(2)
 })
 
-test("pages do not all renew at one moment", async () => {
+test("pages renew at different times", async () => {
   const at = new Set<number>()
   for (const chance of [0, 0.5, 0.99]) {
     vi.spyOn(Math, "random").mockReturnValue(chance)
@@ -100,7 +100,7 @@ test("pages do not all renew at one moment", async () => {
   expect([...at].sort()).toEqual([781, 810, 840])
 })
 
-test("a hidden page renews nothing, until it is seen again", async () => {
+test("a hidden page renews when it becomes visible", async () => {
   await client().login(ada)
   page.see("hidden")
   await seconds(10_000)
@@ -114,7 +114,7 @@ test("a hidden page renews nothing, until it is seen again", async () => {
   expect(refreshes).toBe(1)
 })
 
-test("a page that comes back from the cache asks who is there", async () => {
+test("a page from the back-forward cache renews at once", async () => {
   const tab = client()
   await tab.login(ada)
   restoredFromCache(false)
@@ -131,7 +131,7 @@ test("a page that comes back from the cache asks who is there", async () => {
   expect(tab.getSnapshot()).toMatchObject({ status: "signedIn" })
 })
 
-test("a page that leaves closes its channel, and hears again when it is back", async () => {
+test("a page closes its channel on pagehide and reopens it on pageshow", async () => {
   const [one, other] = [client(), client()]
   await one.login(ada)
   await other.restore()
@@ -145,13 +145,13 @@ test("a page that leaves closes its channel, and hears again when it is back", a
   expect(other.getSnapshot().status).toBe("signedOut")
 })
 
-test("a failed renewal is tried again, later each time, as long as the page is seen", async () => {
+test("a failed renewal is retried with backoff while the page is visible", async () => {
   vi.spyOn(Math, "random").mockReturnValue(0.999)
   const tab = client()
   await tab.login(ada)
   const at: number[] = []
   answers = (count) => {
-    if (count % 2 === 1) at.push(performance.now() / 1000) // each is asked twice
+    if (count % 2 === 1) at.push(performance.now() / 1000) // each attempt sends two requests
     return Promise.reject(new TypeError("away"))
   }
   await seconds(1200)
@@ -164,7 +164,7 @@ test("a failed renewal is tried again, later each time, as long as the page is s
   expect(refreshes).toBe(asked)
 })
 
-test("Retry-After is kept to in the background", async () => {
+test("the background renewal respects Retry-After", async () => {
   vi.spyOn(Math, "random").mockReturnValue(0)
   const tab = client()
   await tab.login(ada)
@@ -174,7 +174,7 @@ test("Retry-After is kept to in the background", async () => {
   answers = undefined
   const timers = vi.spyOn(globalThis, "setTimeout")
   await seconds(20)
-  expect(timers).not.toHaveBeenCalled() // it does not wake up to find that it has to wait
+  expect(timers).not.toHaveBeenCalled() // no timer before the wait is over
   page.see("hidden")
   page.see("visible")
   expect(refreshes).toBe(1)
@@ -183,7 +183,7 @@ test("Retry-After is kept to in the background", async () => {
   expect(tab.getSnapshot().status).toBe("signedIn")
 })
 
-test("a page that loads without a network finds its session when the network is back", async () => {
+test("a page that loads offline restores its session when it is online", async () => {
   answers = () => Promise.reject(new TypeError("away"))
   const tab = client()
   const restored = expect(tab.restore()).rejects.toMatchObject({ code: "NETWORK" })
@@ -197,7 +197,7 @@ test("a page that loads without a network finds its session when the network is 
   expect(tab.getSnapshot().status).toBe("signedIn")
 })
 
-test("tokens of no life are not asked for in a loop", async () => {
+test("tokens with a lifetime of 0 are renewed at most once a second", async () => {
   const tab = client()
   await tab.login(ada)
   answers = () => signIn(0)
@@ -206,7 +206,7 @@ test("tokens of no life are not asked for in a loop", async () => {
   expect(refreshes).toBeLessThanOrEqual(11)
 })
 
-test("nobody signed out is asked for, and a closed client is quiet", async () => {
+test("a signed-out or closed client sends no request and has no timer", async () => {
   const tab = client()
   await tab.login(ada)
   await tab.logout()
@@ -221,7 +221,7 @@ test("nobody signed out is asked for, and a closed client is quiet", async () =>
   expect(vi.getTimerCount()).toBe(0)
 })
 
-test("a client that is only made does nothing", () => {
+test("creating a client opens no channel, listener or timer", () => {
   const listening = vi.fn()
   vi.stubGlobal("addEventListener", listening)
   client()
@@ -230,7 +230,7 @@ test("a client that is only made does nothing", () => {
   expect(vi.getTimerCount()).toBe(0)
 })
 
-test("nothing is written to web storage", async () => {
+test("the client does not touch web storage", async () => {
   const touched = new Proxy({}, { get: () => { throw new Error("storage was touched") }, set: () => { throw new Error("storage was touched") } })
   vi.stubGlobal("localStorage", touched)
   vi.stubGlobal("sessionStorage", touched)

@@ -1,4 +1,4 @@
-// Against the real server, built from this tree.
+// Tests with the real server, built from this repository.
 import { execFile, spawn } from "node:child_process"
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises"
 import { createServer, type AddressInfo } from "node:net"
@@ -27,8 +27,8 @@ beforeAll(async () => {
     ["serve", "--listen", listen, "--public-url", url, "--admin-listen", "", "--data-dir", join(dir, "data"), "--refresh-grace", "1s"],
     { cwd: dir, env: { HOME: dir, PATH: process.env.PATH }, stdio: ["ignore", "ignore", "pipe"] },
   )
-  let said = ""
-  server.stderr.on("data", (text) => (said += String(text)))
+  let output = ""
+  server.stderr.on("data", (text) => (output += String(text)))
   const ended = new Promise<void>((resolve) => server.on("exit", () => resolve()))
   stop = async () => {
     server.kill()
@@ -36,7 +36,7 @@ beforeAll(async () => {
     await rm(dir, { recursive: true, force: true })
   }
   for (const began = Date.now(); ; ) {
-    if (server.exitCode !== null || Date.now() - began > 20_000) throw new Error(`the server does not start:\n${said}`)
+    if (server.exitCode !== null || Date.now() - began > 20_000) throw new Error(`the server did not start:\n${output}`)
     const ready = await fetch(`${url}/readyz`).catch(() => undefined)
     if (ready?.ok) return
     await new Promise((resolve) => setTimeout(resolve, 50))
@@ -65,7 +65,7 @@ function program(): { client: Client; kept: { token?: string } } {
 
 const password = "seven purple otters"
 
-test("the life of a session of a program", async () => {
+test("a program signs up, refreshes, lists and ends sessions, and signs out", async () => {
   const { client, kept } = program()
   const email = "ada@example.com"
   expect(await client.register({ email, password, name: "Ada" })).toMatchObject({ user: { email, name: "Ada", emailVerified: false, roles: [] } })
@@ -93,7 +93,7 @@ test("the life of a session of a program", async () => {
   expect(await client.refresh()).toMatchObject({ status: "signedOut" })
 })
 
-test("the rest of an account's life", async () => {
+test("a program changes and deletes its account", async () => {
   const { client } = program()
   const email = "grace@example.com"
   await client.register({ email, password })
@@ -106,8 +106,8 @@ test("the rest of an account's life", async () => {
   expect(await client.resendVerification({ email })).toHaveProperty("message")
   const token = "not a token"
   await expect(client.reset({ token, password: "four green herons" })).rejects.toMatchObject({ code: "MAIL_TOKEN_INVALID" })
-  for (const spend of [client.verifyEmail, client.confirmEmail, client.undoEmail]) {
-    await expect(spend({ token })).rejects.toMatchObject({ code: "MAIL_TOKEN_INVALID", status: 400 })
+  for (const consume of [client.verifyEmail, client.confirmEmail, client.undoEmail]) {
+    await expect(consume({ token })).rejects.toMatchObject({ code: "MAIL_TOKEN_INVALID", status: 400 })
   }
   await expect(client.login({ email, password })).rejects.toMatchObject({ code: "INVALID_CREDENTIALS" })
   await expect(client.register({ email, password: "short" })).rejects.toMatchObject({ code: "VALIDATION_FAILED", fields: [{ field: "password", code: "PASSWORD_TOO_SHORT" }] })
@@ -117,8 +117,8 @@ test("the rest of an account's life", async () => {
   await expect(client.login({ email, password: "nine yellow herons" })).rejects.toMatchObject({ code: "INVALID_CREDENTIALS" })
 })
 
-/** The token of the mail to an address. */
-async function mailed(to: string): Promise<string> {
+/** Returns the token of the mail to an address. */
+async function tokenMailedTo(to: string): Promise<string> {
   for (const began = Date.now(); Date.now() - began < 20_000; ) {
     for (const name of await readdir(mailbox).catch(() => [])) {
       if (name.startsWith(".")) continue // still being written
@@ -131,10 +131,10 @@ async function mailed(to: string): Promise<string> {
   throw new Error(`no mail came to ${to}`)
 }
 
-test("an address is verified by the session, or by the password, which signs in", async () => {
+test("an address is verified by the session, or by the password, which also signs in", async () => {
   const { client } = program()
   await client.register({ email: "mary@example.com", password })
-  const token = await mailed("mary@example.com")
+  const token = await tokenMailedTo("mary@example.com")
   const stranger = program()
   await expect(stranger.client.verifyEmail({ token })).rejects.toMatchObject({ code: "PASSWORD_REQUIRED", status: 403 })
   await expect(stranger.client.verifyEmail({ token, password: "not the one" })).rejects.toMatchObject({ code: "PASSWORD_WRONG" })
@@ -142,29 +142,29 @@ test("an address is verified by the session, or by the password, which signs in"
   expect((await client.me()).user.emailVerified).toBe(true)
 
   await program().client.register({ email: "rosa@example.com", password })
-  const second = { token: await mailed("rosa@example.com"), password, remember: false }
+  const second = { token: await tokenMailedTo("rosa@example.com"), password, remember: false }
   expect(await stranger.client.verifyEmail(second)).toMatchObject({ user: { email: "rosa@example.com", emailVerified: true } })
   expect(stranger.client.getSnapshot()).toMatchObject({ status: "signedIn", user: { email: "rosa@example.com" } })
   expect(stranger.kept.token).toMatch(/^wwr_/)
 })
 
-test("an answer that is lost for longer than the grace signs nobody out", async () => {
+test("a response that is lost for longer than the grace period does not sign out", async () => {
   const { client, kept } = program()
   await client.register({ email: "tim@example.com", password })
   await client.refresh()
   const before = kept.token
   await client.refresh()
-  kept.token = before ?? "" // as if the answer had never come
+  kept.token = before ?? "" // as if the response was lost
   await new Promise((resolve) => setTimeout(resolve, 1200))
   expect(await client.refresh()).toMatchObject({ status: "signedIn" })
 })
 
-test("tabs of a browser share one session, by cookie", async () => {
+test("tabs of a browser share one session by cookie", async () => {
   withLocks()
   const browser = new Browser()
   const own = (input: RequestInfo | URL, init?: RequestInit) => {
     const headers = new Headers(init?.headers)
-    headers.set("Origin", url) // as browsers do; without it the cookie is refused
+    headers.set("Origin", url) // as browsers do; without it the server rejects the cookie
     return browser.fetch(input, { ...init, headers })
   }
   const tabs = Array.from({ length: 5 }, () => browser.tab(url, { fetch: own }))

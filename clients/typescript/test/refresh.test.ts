@@ -10,7 +10,7 @@ async function signedIn() {
   return { server, browser, tab, things: `${server.url}/things` }
 }
 
-test("a page that loads asks for its session", async () => {
+test("restore finds the session of a new page", async () => {
   const { server, browser } = await signedIn()
   const page = browser.tab(server.url)
   expect(page.getSnapshot()).toEqual({ status: "unknown", user: undefined })
@@ -20,7 +20,7 @@ test("a page that loads asks for its session", async () => {
   expect(await new Browser().tab(server.url).restore()).toEqual({ status: "signedOut", user: undefined, reason: "REFRESH_MISSING" })
 })
 
-test("a first request asks for the session, too", async () => {
+test("the first request restores the session", async () => {
   const { server, browser, things } = await signedIn()
   const page = browser.tab(server.url)
   expect((await page.fetch(things)).status).toBe(200)
@@ -28,7 +28,7 @@ test("a first request asks for the session, too", async () => {
   expect(server.refreshes).toBe(1)
 })
 
-test.each(["REFRESH_MISSING", "REFRESH_INVALID", "REFRESH_REUSED", "SESSION_ENDED"])("%s signs out with that reason, and is not asked again", async (code) => {
+test.each(["REFRESH_MISSING", "REFRESH_INVALID", "REFRESH_REUSED", "SESSION_ENDED"])("%s signs out with that reason and stops refreshes", async (code) => {
   const { server, tab, things } = await signedIn()
   server.onRefresh = () => ({ status: 401, code })
   const seen = vi.fn()
@@ -40,7 +40,7 @@ test.each(["REFRESH_MISSING", "REFRESH_INVALID", "REFRESH_REUSED", "SESSION_ENDE
   expect(server.refreshes).toBe(1)
 })
 
-test("a lost answer is asked for again, and nobody is signed out", async () => {
+test("a lost response is requested again and does not sign out", async () => {
   const time = clock()
   const { server, tab, things } = await signedIn()
   server.onRefresh = (count) => (count === 1 ? "cutAfterwards" : undefined)
@@ -50,7 +50,7 @@ test("a lost answer is asked for again, and nobody is signed out", async () => {
   expect(tab.getSnapshot().status).toBe("signedIn")
 })
 
-test("while the network is away nobody is signed out, and the server is left alone", async () => {
+test("a network failure does not sign out, and refreshes back off", async () => {
   const time = clock()
   const { server, tab, things } = await signedIn()
   server.onRefresh = () => "cut"
@@ -69,7 +69,7 @@ test("while the network is away nobody is signed out, and the server is left alo
   expect(server.refreshes).toBe(5)
 })
 
-test("20 requests whose refresh fails make one question, asked once more", async () => {
+test("20 requests whose refresh fails cause one refresh and one retry", async () => {
   const time = clock()
   const { server, tab, things } = await signedIn()
   server.onRefresh = () => "cut"
@@ -82,7 +82,7 @@ test("20 requests whose refresh fails make one question, asked once more", async
 test.each([
   [503, "TRY_LATER"],
   [429, "RATE_LIMITED"],
-])("%i is waited out as long as it says, and signs nobody out", async (status, code) => {
+])("%i delays refreshes by Retry-After and does not sign out", async (status, code) => {
   const time = clock()
   const { server, tab, things } = await signedIn()
   server.onRefresh = () => ({ status, code, retryAfter: 30 })
@@ -100,7 +100,7 @@ test.each([
   expect(tab.getSnapshot().status).toBe("signedIn")
 })
 
-test("a token that has some life left does its work while the server is away", async () => {
+test("a stale token is used until it expires while refreshes fail", async () => {
   const time = clock()
   const { server, tab, things } = await signedIn()
   server.onRefresh = () => ({ status: 503, code: "TRY_LATER", retryAfter: 30 })
@@ -111,7 +111,7 @@ test("a token that has some life left does its work while the server is away", a
   await expect(tab.fetch(things)).rejects.toMatchObject({ code: "TRY_LATER" })
 })
 
-test("a 401 of somebody on the way signs nobody out", async () => {
+test("a 401 of a proxy does not sign out", async () => {
   const { server, tab } = await signedIn()
   server.onRefresh = () => ({ status: 401, code: "PROXY_SAYS_NO" })
   await expect(tab.refresh()).rejects.toMatchObject({ status: 401 })
@@ -136,11 +136,11 @@ test("a sign-out during a refresh wins", async () => {
   await refused
   expect(tab.getSnapshot().status).toBe("signedOut")
   expect(server.count("/things")).toBe(0)
-  expect(answers).toEqual([`${server.url}/api/auth/logout`]) // the refresh was stopped, and its cookie with it
+  expect(answers).toEqual([`${server.url}/api/auth/logout`]) // the refresh was aborted, so its cookie was not set
   expect(await browser.tab(server.url).restore()).toMatchObject({ status: "signedOut" })
 })
 
-test("a sign-out wins over a refresh whose answer can't be stopped any more", async () => {
+test("a sign-out wins over a refresh whose response has arrived", async () => {
   const { server, browser, tab } = await signedIn()
   const answered = gate()
   let arrived = false
@@ -177,7 +177,7 @@ test("a sign-in during a refresh wins", async () => {
   tab.close()
 })
 
-test("a sign-in waits for a refresh under way, so that its cookie is the one that stays", async () => {
+test("a sign-in waits for a running refresh, so that the cookie of the sign-in is kept", async () => {
   const { server, browser, tab } = await signedIn()
   const answering = gate()
   server.onRefresh = () => answering.opened.then(() => undefined)
@@ -186,14 +186,14 @@ test("a sign-in waits for a refresh under way, so that its cookie is the one tha
   const refreshing = tab.refresh()
   await until(() => server.refreshes === 1)
   const signingIn = tab.login(bob)
-  setTimeout(answering.open, 50) // more than a sign-in takes that does not wait
+  setTimeout(answering.open, 50) // longer than a sign-in that does not wait
   await Promise.all([refreshing, signingIn])
   expect(answers).toEqual(["refresh", "login"])
   expect(tab.getSnapshot().user).toMatchObject({ email: bob.email })
   expect((await browser.tab(server.url).restore()).user).toMatchObject({ email: bob.email })
 })
 
-test("after a sign-in there is nothing left to wait for", async () => {
+test("a sign-in ends the backoff", async () => {
   const { server, tab } = await signedIn()
   server.onRefresh = () => ({ status: 503, code: "TRY_LATER", retryAfter: 30 })
   await expect(tab.refresh()).rejects.toMatchObject({ code: "TRY_LATER" })
@@ -203,7 +203,7 @@ test("after a sign-in there is nothing left to wait for", async () => {
   expect(await tab.refresh()).toMatchObject({ user: { email: bob.email } })
 })
 
-test("a refused sign-in leaves everything as it was", async () => {
+test("a refused sign-in keeps the session", async () => {
   const { tab, things } = await signedIn()
   await expect(tab.login({ ...bob, password: "wrong" })).rejects.toMatchObject({ code: "INVALID_CREDENTIALS", status: 401 })
   expect(await (await tab.fetch(things)).json()).toMatchObject({ user: ada.email })
@@ -223,7 +223,7 @@ test.each(["2001-01-01", "2051-01-01"])("a clock set to %s changes nothing", asy
   }
 })
 
-test("a token is as old as the question for it, not as the answer", async () => {
+test("a token's lifetime is counted from the request", async () => {
   const time = clock()
   const { server, tab, things } = await signedIn()
   server.onRefresh = () => void time.advance(1000)
@@ -232,7 +232,7 @@ test("a token is as old as the question for it, not as the answer", async () => 
   expect(server.refreshes).toBe(2)
 })
 
-test("the last token of a session, which lives for seconds, is used", async () => {
+test("the last token of a session is used although it lives for seconds", async () => {
   const { server, tab, things } = await signedIn()
   server.expiresIn = 0
   await tab.refresh()
@@ -240,7 +240,7 @@ test("the last token of a session, which lives for seconds, is used", async () =
   expect(server.refreshes).toBe(2)
 })
 
-test("a refresh that hangs ends in browsers that can't join signals, too", async () => {
+test("a refresh times out in browsers without AbortSignal.any", async () => {
   vi.stubGlobal("AbortSignal", { any: undefined })
   const server = await TestServer.start()
   const never = gate()
@@ -249,7 +249,7 @@ test("a refresh that hangs ends in browsers that can't join signals, too", async
   never.open()
 })
 
-test("a listener that throws does no harm to the session, nor to other listeners", async () => {
+test("an error of a listener does not affect the session and other listeners", async () => {
   const { tab } = await signedIn()
   const reported = vi.fn()
   const later = queueMicrotask
@@ -263,14 +263,14 @@ test("a listener that throws does no harm to the session, nor to other listeners
     }),
   )
   const seen = vi.fn()
-  tab.onChange(() => { throw new Error("a fault of the application") })
+  tab.onChange(() => { throw new Error("an error of the application") })
   tab.onChange(seen)
   await tab.updateMe({ name: "Ada" })
   expect(seen).toHaveBeenCalledTimes(1)
-  await vi.waitFor(() => expect(reported.mock.calls).toEqual([[new Error("a fault of the application")]]))
+  await vi.waitFor(() => expect(reported.mock.calls).toEqual([[new Error("an error of the application")]]))
 })
 
-test("a refresh that only brings a token changes no snapshot", async () => {
+test("a refresh with the same user keeps the snapshot object", async () => {
   const { tab } = await signedIn()
   const seen = vi.fn()
   const before = tab.getSnapshot()

@@ -1,4 +1,4 @@
-// A small server that rotates as ours does, and fails when a test asks it to.
+// A small server that rotates refresh tokens as Watchword does, and fails on request.
 import { randomUUID } from "node:crypto"
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
@@ -12,7 +12,7 @@ interface Held {
   ended: boolean
 }
 
-/** What the server does instead of answering; it may wait first. */
+/** A fault instead of a response. "cut" closes the connection, "cutAfterwards" after the rotation. */
 export type Fault = { status: number; code: string; retryAfter?: number } | "cut" | "cutAfterwards" | undefined
 
 export interface Asked {
@@ -48,7 +48,7 @@ export class TestServer {
     return server
   }
 
-  /** Every access token that was handed out is past its life, whatever clients think. */
+  /** Makes the server reject all access tokens issued so far as expired. */
   expireTokens(): void {
     for (const token of this.tokens.values()) token.expired = true
   }
@@ -96,7 +96,7 @@ export class TestServer {
         if (given.password === "short") {
           return refuse(422, "VALIDATION_FAILED", {}, [{ field: "password", code: "PASSWORD_TOO_SHORT", message: "At least 8." }])
         }
-        if (given.email === "verify@example.com") return respond(202, { message: "Look into your mailbox." })
+        if (given.email === "verify@example.com") return respond(202, { message: "Check your inbox." })
         const email = given.email ?? ""
         const user = { id: `id of ${email}`, email, emailVerified: false, name: given.name ?? "", roles: [], createdAt: "2026-11-26T12:00:00Z" }
         const session = { id: randomUUID(), user, generation: 0, ended: false }

@@ -9,13 +9,13 @@ async function signedIn(tabs: number, options: { lockTimeout?: number } = {}) {
   const all = Array.from({ length: tabs }, () => browser.tab(server.url, options))
   await all[0]?.login(ada)
   await Promise.all(all.map((tab) => tab.restore()))
-  // Until the news of the last refresh is everywhere.
+  // Waits until all tabs have the token of the last refresh.
   await vi.waitFor(async () => expect(new Set(await Promise.all(all.map((tab) => tab.getAccessToken()))).size).toBe(1), { interval: 5 })
   server.refreshes = 0
   return { server, browser, tabs: all, things: `${server.url}/things` }
 }
 
-test("five tabs that load at once make one refresh", async () => {
+test("five tabs that load at once cause one refresh", async () => {
   withLocks()
   const server = await TestServer.start()
   const browser = new Browser()
@@ -26,7 +26,7 @@ test("five tabs that load at once make one refresh", async () => {
   expect(server.refreshes).toBe(1)
 })
 
-test("five tabs whose token expires make one refresh", async () => {
+test("five tabs whose token expires cause one refresh", async () => {
   const time = clock()
   withLocks()
   const { server, tabs, things } = await signedIn(5)
@@ -36,7 +36,7 @@ test("five tabs whose token expires make one refresh", async () => {
   expect(server.refreshes).toBe(1)
 })
 
-test("five tabs whose token is refused make one refresh", async () => {
+test("five tabs whose token is refused cause one refresh", async () => {
   withLocks()
   const { server, tabs, things } = await signedIn(5)
   server.expireTokens()
@@ -45,7 +45,7 @@ test("five tabs whose token is refused make one refresh", async () => {
   expect(server.refreshes).toBe(1)
 })
 
-test("a tab that never lets its lock go stops nobody", async () => {
+test("a tab that never releases the lock does not block other tabs", async () => {
   const time = clock()
   const locks = withLocks()
   const { server, tabs, things } = await signedIn(2, { lockTimeout: 100 })
@@ -56,7 +56,7 @@ test("a tab that never lets its lock go stops nobody", async () => {
   await tabs[0]?.login(bob)
 })
 
-test("locks that never answer, not even to a signal, stop nobody", async () => {
+test("locks that never settle do not block a tab", async () => {
   const server = await TestServer.start()
   vi.stubGlobal("navigator", { locks: { request: () => new Promise(() => {}) } })
   const tab = new Browser().tab(server.url, { lockTimeout: 50 })
@@ -67,7 +67,7 @@ test("locks that never answer, not even to a signal, stop nobody", async () => {
 test.each<[string, unknown]>([
   ["refuse", { request: () => Promise.reject(new Error("SecurityError")) }],
   ["throw", { request: () => { throw new Error("SecurityError") } }],
-  ["are not there", undefined],
+  ["do not exist", undefined],
 ])("the client works where locks %s", async (_, locks) => {
   vi.stubGlobal("navigator", { locks })
   const time = clock()
@@ -78,7 +78,7 @@ test.each<[string, unknown]>([
 })
 
 test.each<[string, unknown]>([
-  ["are not there", undefined],
+  ["do not exist", undefined],
   ["are refused", class { constructor() { throw new Error("SecurityError") } }],
 ])("the client works where channels %s", async (_, channel) => {
   vi.stubGlobal("BroadcastChannel", channel)
@@ -91,7 +91,7 @@ test.each<[string, unknown]>([
   expect(tab.getSnapshot().status).toBe("signedOut")
 })
 
-test("a sign-in and a sign-out in one tab are those of all", async () => {
+test("a sign-in and a sign-out apply to all tabs", async () => {
   const { server, browser, tabs } = await signedIn(3)
   await tabs[0]?.login(bob)
   await until(() => tabs.every((tab) => tab.getSnapshot().user?.email === bob.email))
@@ -119,41 +119,41 @@ test("a sign-out in one tab wins over the refresh of another", async () => {
   expect(tabs.map((tab) => tab.getSnapshot().status)).toEqual(["signedOut", "signedOut"])
 })
 
-test("a token that another tab published before it heard of the sign-out is not taken", async () => {
+test("a token sent by another tab before it received the sign-out is ignored", async () => {
   const { server, tabs } = await signedIn(1)
   const [tab] = tabs
-  const news: unknown[] = []
-  const wire = new BroadcastChannel(`watchword:${server.url}`)
-  wire.onmessage = ({ data }: MessageEvent) => void news.push(data)
+  const messages: unknown[] = []
+  const channel = new BroadcastChannel(`watchword:${server.url}`)
+  channel.onmessage = ({ data }: MessageEvent) => void messages.push(data)
   await tab?.refresh()
-  await until(() => news.length === 1)
+  await until(() => messages.length === 1)
   await tab?.logout()
-  wire.postMessage(news[0])
-  // News arrive in order: when a later one is there, so was this.
+  channel.postMessage(messages[0])
+  // Messages arrive in order: after a later one, this one was processed.
   const seen = vi.fn()
   tab?.onChange(seen)
-  wire.postMessage({ kind: "token", accessToken: "another", left: 900_000, user: { id: "x" } })
+  channel.postMessage({ kind: "token", accessToken: "another", left: 900_000, user: { id: "x" } })
   await until(() => tab?.getSnapshot().status === "signedIn")
   expect(seen.mock.calls).toEqual([[{ status: "signedIn", user: { id: "x" } }]])
-  wire.close()
+  channel.close()
 })
 
-test("news that are too late change nothing: the end of an old session, an old token, nonsense", async () => {
+test("late and malformed messages of other tabs are ignored", async () => {
   const { server, tabs } = await signedIn(1)
-  const wire = new BroadcastChannel(`watchword:${server.url}`)
-  wire.postMessage({ kind: "signedOut", sid: "an old one", reason: "SESSION_ENDED" })
-  wire.postMessage({ kind: "nonsense" })
-  wire.postMessage(null)
-  wire.postMessage({ kind: "token", accessToken: "late", left: -1, user: { id: "late" } }) // as a page finds that was frozen
-  wire.postMessage({ kind: "token", accessToken: "another", left: 900_000, user: { id: "x" } })
+  const channel = new BroadcastChannel(`watchword:${server.url}`)
+  channel.postMessage({ kind: "signedOut", sid: "an old one", reason: "SESSION_ENDED" })
+  channel.postMessage({ kind: "nonsense" })
+  channel.postMessage(null)
+  channel.postMessage({ kind: "token", accessToken: "late", left: -1, user: { id: "late" } }) // as a frozen page receives it
+  channel.postMessage({ kind: "token", accessToken: "another", left: 900_000, user: { id: "x" } })
   const seen = vi.fn()
   tabs[0]?.onChange(seen)
   await until(() => seen.mock.calls.length > 0)
   expect(seen.mock.calls).toEqual([[{ status: "signedIn", user: { id: "x" } }]])
-  wire.close()
+  channel.close()
 })
 
-test("servers of different URLs share nothing", async () => {
+test("clients of different servers share nothing", async () => {
   const { tabs } = await signedIn(1)
   const elsewhere = await TestServer.start()
   const other = new Browser().tab(elsewhere.url)
@@ -162,7 +162,7 @@ test("servers of different URLs share nothing", async () => {
   expect(tabs[0]?.getSnapshot().user?.email).toBe(ada.email)
 })
 
-test("a session that ended is ended in all tabs, with the reason", async () => {
+test("an ended session signs out all tabs with the reason", async () => {
   withLocks()
   const { server, tabs } = await signedIn(3)
   server.endSessions()
@@ -172,7 +172,7 @@ test("a session that ended is ended in all tabs, with the reason", async () => {
   expect(server.refreshes).toBe(1)
 })
 
-test("a closed client hears and tells nothing", async () => {
+test("a closed client neither receives nor sends messages", async () => {
   const { tabs } = await signedIn(2)
   tabs[1]?.close()
   await tabs[0]?.login(bob)

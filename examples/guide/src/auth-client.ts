@@ -1,12 +1,12 @@
-// The client of a guide to JWT authentication, for Watchword's API as it is. The access token is in
-// memory only, the refresh token in a cookie that no script can read.
+// The client of a guide to JWT authentication, for Watchword's API. The access token is in memory
+// only. The refresh token is in a cookie that scripts can't read.
 
 export type User = { id: string; email: string; name: string; roles: string[] }
 
-/** What a sign-in answers. Who has to prove the address first gets a message alone. */
+/** The response to a sign-in. If the address must be verified first, it has only a message. */
 type SignIn = { user?: User; accessToken?: string; message?: string }
 
-/** A refusal, in the words of the server. */
+/** An error response, with the server's message. */
 export class AuthError extends Error {
   constructor(message: string, readonly status: number, readonly code?: string) {
     super(message)
@@ -14,7 +14,7 @@ export class AuthError extends Error {
 
   static async of(response: Response): Promise<AuthError> {
     const { error, code } = await bodyOf(response)
-    return new AuthError(error ?? `The server answered ${response.status}.`, response.status, code)
+    return new AuthError(error ?? `The server responded ${response.status}.`, response.status, code)
   }
 }
 
@@ -26,75 +26,75 @@ export class AuthClient {
 
   constructor(readonly server: string, readonly onChange: (user?: User) => void) {}
 
-  /** At the start of the page: the cookie brings the session back. Fails if the server can't say. */
+  /** Restores the session by the cookie when the page loads. Throws if the server can't be reached. */
   restore(): Promise<void> {
     return this.refresh().catch((error) => {
-      if (!isRefused(error)) throw error // 401: nobody is signed in
+      if (!isRefused(error)) throw error // 401: no user is signed in
     })
   }
 
   register(email: string, password: string, name: string): Promise<string | undefined> {
-    return this.#alone(async () => this.#become(await this.#post('register', { email, password, name })))
+    return this.#exclusive(async () => this.#update(await this.#post('register', { email, password, name })))
   }
 
   login(email: string, password: string): Promise<string | undefined> {
-    return this.#alone(async () => this.#become(await this.#post('login', { email, password })))
+    return this.#exclusive(async () => this.#update(await this.#post('login', { email, password })))
   }
 
   logout(): Promise<string | undefined> {
-    return this.#alone(async () => this.#become(await this.#post('logout')))
+    return this.#exclusive(async () => this.#update(await this.#post('logout')))
   }
 
   async logoutAll(): Promise<string | undefined> {
     const response = await this.fetch('/api/auth/logout-all', { method: 'POST' })
     if (!response.ok) throw await AuthError.of(response)
-    return this.#alone(async () => this.#become(await response.json()))
+    return this.#exclusive(async () => this.#update(await response.json()))
   }
 
-  /** Sends a request with the access token; if that has expired, renews it and sends the request once more. */
+  /** Sends a request with the access token. If the token has expired, it renews it and repeats the request once. */
   async fetch(path: string, init: RequestInit = {}): Promise<Response> {
-    const [token, who] = [this.#accessToken, this.user?.id]
+    const [token, userID] = [this.#accessToken, this.user?.id]
     const response = await this.#send(path, init)
     const isExpired = response.status === 401 && (await bodyOf(response.clone())).code === 'TOKEN_EXPIRED'
-    if (!isExpired) return response // any other 401 is an answer, and signs nobody out
-    if (token === this.#accessToken) await this.refresh() // else another request has seen to it
-    if (init.body instanceof ReadableStream) return response // it is gone: only the caller can make another
-    if (who !== this.user?.id) throw new AuthError('Whoever is signed in has changed meanwhile. Try again.', 401)
-    return this.#send(path, init) // whatever it answers: nothing is sent a third time
+    if (!isExpired) return response // any other 401 goes to the caller, and does not sign out
+    if (token === this.#accessToken) await this.refresh() // else another request has renewed it
+    if (init.body instanceof ReadableStream) return response // it is consumed: only the caller can create another
+    if (userID !== this.user?.id) throw new AuthError('Another user has signed in. Try again.', 401)
+    return this.#send(path, init) // whatever the response: a request is sent at most twice
   }
 
   /**
-   * One at a time, and all who ask get its answer. Tabs share the cookie and may refresh at the same moment: the server
-   * answers whoever comes second within its grace with the same new token, so they need no lock.
+   * Runs one refresh at a time; all callers get its result. Tabs share the cookie and may refresh at the same moment. They
+   * need no lock, because the server repeats its response to the second tab within the grace period.
    */
   refresh(): Promise<void> {
-    return (this.#refreshing ??= this.#alone(() => this.#renew()).finally(() => (this.#refreshing = undefined)))
+    return (this.#refreshing ??= this.#exclusive(() => this.#renew()).finally(() => (this.#refreshing = undefined)))
   }
 
   async #renew(): Promise<void> {
     try {
-      this.#become(await this.#post('refresh'))
+      this.#update(await this.#post('refresh'))
     } catch (error) {
-      if (isRefused(error)) this.#become({}) // the one way in which a session ends that nobody has signed out of
-      throw error // no network, 429 or 503: still signed in, and the next request asks again
+      if (isRefused(error)) this.#update({}) // only this ends the session without a sign-out
+      throw error // no network, 429 or 503: still signed in, and the next request tries again
     }
   }
 
-  /** Steps that change who is signed in go one after another: no late answer undoes a newer one. */
-  #alone<T>(step: () => Promise<T>): Promise<T> {
+  /** Runs steps that sign in or out one after another, so that a late response does not undo a newer one. */
+  #exclusive<T>(step: () => Promise<T>): Promise<T> {
     const done = this.#last.then(step)
     this.#last = done.catch(() => {})
     return done
   }
 
-  #become({ user, accessToken, message }: SignIn): string | undefined {
+  #update({ user, accessToken, message }: SignIn): string | undefined {
     this.user = user
     this.#accessToken = accessToken
     this.onChange(user)
     return message
   }
 
-  /** Without a body there is no content type either. */
+  /** Sends no Content-Type without a body. */
   async #post(step: string, body?: object): Promise<SignIn> {
     const json = body && { headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) }
     const init = { method: 'POST', credentials: 'include', signal: AbortSignal.timeout(30_000), ...json } as const
@@ -112,7 +112,7 @@ export class AuthClient {
 
 const isRefused = (error: unknown): boolean => error instanceof AuthError && error.status === 401
 
-/** What an answer says. A proxy on the way may answer without JSON. */
+/** Returns the body as JSON, or {} if it is not JSON, such as the error page of a proxy. */
 async function bodyOf(response: Response): Promise<{ error?: string; code?: string; message?: string }> {
   return (await response.json().catch(() => undefined)) ?? {}
 }

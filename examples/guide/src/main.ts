@@ -5,8 +5,8 @@ export const auth = new AuthClient(import.meta.env.VITE_WATCHWORD_URL ?? 'http:/
 const element = (id: string): HTMLElement => document.getElementById(id)!
 const write = (id: string, text: string): void => void (element(id).textContent = text)
 
-/** What each form and button does. */
-const acts: Record<string, (entered: (name: string) => string) => Promise<string | void>> = {
+/** The action of each form and button. */
+const actions: Record<string, (entered: (name: string) => string) => Promise<string | void>> = {
   restore: () => auth.restore(),
   register: (entered) => auth.register(entered('email'), entered('password'), entered('name')),
   login: (entered) => auth.login(entered('email'), entered('password')),
@@ -15,25 +15,25 @@ const acts: Record<string, (entered: (name: string) => string) => Promise<string
   logoutAll: () => auth.logoutAll(),
 }
 
-/** Does one, and says how it went. */
+/** Runs an action and shows its result. */
 async function act(name: string, form?: HTMLFormElement): Promise<void> {
   const entered = new FormData(form)
   write('error', '')
   write('said', '')
   document.body.ariaBusy = 'true'
   try {
-    write('said', (await acts[name]!((field) => String(entered.get(field) ?? ''))) ?? '')
+    write('said', (await actions[name]!((field) => String(entered.get(field) ?? ''))) ?? '')
   } catch (error) {
     write('error', error instanceof AuthError ? error.message : "The server can't be reached. Try again.")
-    // What the server says of the session is for a refresh to find out: if that is refused too, the form is shown.
+    // If the refresh is refused, too, the client signs out and the form is shown.
     if (error instanceof AuthError && error.code === 'SESSION_ENDED') await auth.refresh().catch(() => {})
   }
   document.body.ariaBusy = null
 }
 
-/** Shows the page of whoever is signed in. */
+/** Shows the account of the user, or the form to sign in. */
 function show(user?: User): void {
-  const isNew = element('account').hidden // and not only a new token for the same page
+  const isNew = element('account').hidden // false after a mere renewal of the token
   open(user ? 'account' : 'sign-in')
   if (!user) return
   write('email', user.email)
@@ -47,17 +47,17 @@ function open(section: string): void {
   for (const form of document.querySelectorAll('form')) form.reset()
 }
 
-/** Two requests at once: if the token has expired, one refresh serves both. */
+/** Sends two requests at once: if the token has expired, one refresh serves both. */
 async function profile(): Promise<void> {
   const [{ user }, { sessions }] = await Promise.all([
-    ask<{ user: User }>('/api/auth/me'),
-    ask<{ sessions: unknown[] }>('/api/auth/sessions'),
+    getJSON<{ user: User }>('/api/auth/me'),
+    getJSON<{ sessions: unknown[] }>('/api/auth/sessions'),
   ])
   write('roles', user.roles.join(', ') || '–')
   write('sessions', String(sessions.length))
 }
 
-async function ask<T>(path: string): Promise<T> {
+async function getJSON<T>(path: string): Promise<T> {
   const response = await auth.fetch(path)
   if (!response.ok) throw await AuthError.of(response)
   return response.json()

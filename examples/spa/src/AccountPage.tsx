@@ -6,7 +6,7 @@ import { Field, Form, sentence, text } from './form'
 export function AccountPage({ user }: { user: User }) {
   return (
     <>
-      <p>Only people who are signed in see this page.</p>
+      <p>Only signed-in users see this page.</p>
       <dl>
         <dt>E-mail</dt><dd>{user.email} <span className="hint">{user.emailVerified ? '(confirmed)' : '(not confirmed)'}</span></dd>
         <dt>Name</dt><dd>{user.name || '–'}</dd>
@@ -14,7 +14,7 @@ export function AccountPage({ user }: { user: User }) {
         <dt>Since</dt><dd>{new Date(user.createdAt).toLocaleString()}</dd>
       </dl>
       <Request />
-      <h2>Another name</h2>
+      <h2>Change your name</h2>
       <Form key={user.name} button="Save" onSubmit={(entered) => client.updateMe({ name: text(entered, 'name') })}>
         {(faults) => <Field name="name" label="Name" autoComplete="name" defaultValue={user.name} maxLength={200} fault={faults.name} />}
       </Form>
@@ -28,7 +28,7 @@ interface Seen {
   expires: Date
 }
 
-/** A request as an application makes it to its own API, and what the token of it says. */
+/** Sends a request as an application does to its own API, and shows the claims of its token. */
 function Request() {
   const [seen, setSeen] = useState<Seen>()
   const [error, setError] = useState('')
@@ -62,7 +62,7 @@ function Request() {
   )
 }
 
-/** Reads a token to show it. Whoever has to trust one verifies it, on a server. */
+/** Decodes a token to show it. A program that relies on a token must verify it, on a server. */
 function claimsOf(token: string): { sid: string; exp: number } {
   const [, body = ''] = token.split('.')
   return JSON.parse(atob(body.replaceAll('-', '+').replaceAll('_', '/')))

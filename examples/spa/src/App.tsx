@@ -12,7 +12,7 @@ import { SignUpPage } from './SignUpPage'
 
 const titles: Record<Path, string> = {
   'sign-in': 'Sign in',
-  'sign-up': 'Make an account',
+  'sign-up': 'Create an account',
   forgot: 'Forgotten password',
   account: 'Your account',
   sessions: 'Your sessions',
@@ -23,10 +23,10 @@ export function App() {
   const route = useRoute()
   const isHome = session.status === 'signedIn' && route !== 'account' && route !== 'sessions'
   useEffect(() => {
-    if (isHome) location.replace('#/account') // the way back does not lead to a form that is done with
+    if (isHome) location.replace('#/account') // replace, so that the back button skips the form
   }, [isHome])
   if (session.status === 'unknown') {
-    return <Frame title="One moment…">{<p role="status">We ask whether you are signed in. If this stays, the server can't be reached.</p>}</Frame>
+    return <Frame title="Loading…">{<p role="status">Checking whether you are signed in. If this page stays, the server can't be reached.</p>}</Frame>
   }
   if (session.status === 'signedIn') {
     const page = route === 'sessions' ? route : 'account'
@@ -46,7 +46,7 @@ export function App() {
   )
 }
 
-/** Each page begins at its heading, for the eye and for a screen reader. */
+/** Moves the focus to the heading of a new page, for screen readers. */
 function Frame({ title, nav, children }: { title: string; nav?: React.ReactNode; children: React.ReactNode }) {
   const heading = useRef<HTMLHeadingElement>(null)
   const shown = useRef('')

@@ -4,7 +4,7 @@ import { Field, Form, text } from './form'
 export function ForgotPage() {
   return (
     <>
-      <p>We send you a link. It opens a page of the server on which you choose a new password; then sign in here with it.</p>
+      <p>We will email you a link to choose a new password. Then sign in here with it.</p>
       <Form
         button="Send the link"
         onSubmit={(entered) => client.forgot({ email: text(entered, 'email') })}

@@ -23,7 +23,7 @@ export function SessionsPage() {
 
   return (
     <>
-      <p>The devices on which you are signed in. End what you don't know, and choose a new password.</p>
+      <p>You are signed in on these devices. If you don't know one, end its session and choose a new password.</p>
       <p role="alert" className="bad">{error}</p>
       <p role="status" className="good">{said}</p>
       <ul className="sessions" aria-busy={!sessions}>

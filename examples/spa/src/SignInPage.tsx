@@ -2,7 +2,7 @@ import type { WatchwordErrorCode } from '@watchword/client'
 import { client } from './client'
 import { Field, Form, text } from './form'
 
-function farewell(reason: WatchwordErrorCode | undefined): string {
+function signOutNotice(reason: WatchwordErrorCode | undefined): string {
   switch (reason) {
     case 'REFRESH_REUSED':
       return 'You were signed out because an old copy of your session was used. If that was not you, choose a new password.'
@@ -10,13 +10,13 @@ function farewell(reason: WatchwordErrorCode | undefined): string {
     case 'REFRESH_INVALID':
       return 'Your session has ended. Sign in again.'
   }
-  return '' // nobody was signed in, or they signed out themselves
+  return '' // no user was signed in, or the user signed out
 }
 
 export function SignInPage({ reason }: { reason: WatchwordErrorCode | undefined }) {
   return (
     <>
-      {farewell(reason) && <p role="status" className="notice">{farewell(reason)}</p>}
+      {signOutNotice(reason) && <p role="status" className="notice">{signOutNotice(reason)}</p>}
       <Form
         button="Sign in"
         onSubmit={(entered) =>
@@ -32,7 +32,7 @@ export function SignInPage({ reason }: { reason: WatchwordErrorCode | undefined 
         )}
       </Form>
       <p><a href="#/forgot">Forgot your password?</a></p>
-      <p>New here? <a href="#/sign-up">Make an account</a></p>
+      <p>New here? <a href="#/sign-up">Create an account</a></p>
     </>
   )
 }

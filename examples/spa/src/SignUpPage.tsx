@@ -5,11 +5,11 @@ export function SignUpPage() {
   return (
     <>
       <Form
-        button="Make an account"
+        button="Create an account"
         onSubmit={(entered) =>
           client.register({ email: text(entered, 'email'), password: text(entered, 'password'), name: text(entered, 'name') })
         }
-        done={<p>Look into your mailbox: a mail tells you how to go on.</p>}
+        done={<p>Check your inbox: we emailed you the next step.</p>}
       >
         {(faults) => (
           <>

@@ -1,21 +1,21 @@
 import { WatchwordError } from '@watchword/client'
 import { useId, useState, type InputHTMLAttributes, type ReactNode } from 'react'
 
-/** What went wrong, for people. */
+/** Returns an error message to show to the user. */
 export function sentence(error: unknown): string {
-  return error instanceof WatchwordError ? error.message : 'Something went wrong here. Load the page again.'
+  return error instanceof WatchwordError ? error.message : 'Something went wrong. Reload the page.'
 }
 
 interface FormProps {
   button: string
-  /** Gets what was entered, by the names of the fields. */
+  /** Receives the values by field name. */
   onSubmit(entered: FormData): Promise<unknown>
-  /** Shown in place of the form when it is done. */
+  /** Replaces the form after success. */
   done?: ReactNode
   children(faults: Record<string, string>): ReactNode
 }
 
-/** A form that is busy while it is sent, and shows what the server says of each field. */
+/** A form that is disabled while it is sent, and shows the server's message for each field. */
 export function Form({ button, onSubmit, done, children }: FormProps) {
   const [state, setState] = useState<'ready' | 'busy' | 'done'>('ready')
   const [error, setError] = useState<unknown>()

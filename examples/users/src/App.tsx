@@ -15,12 +15,12 @@ export function App() {
   const path = usePath()
   const isDone = session.status === 'loggedIn' && path !== '/' && path !== '/resetpass'
   useEffect(() => {
-    if (isDone) go('/', 'replaceState') // the way back does not lead to a form that is done with
+    if (isDone) go('/', 'replaceState') // replace, so that the back button skips the form
   }, [isDone])
   if (path === '/resetpass') return <Page title="Choose a new password"><ResetPage /></Page>
   switch (session.status) {
     case 'unknown':
-      return <Page title="One moment…"><Asking /></Page>
+      return <Page title="Loading…"><Asking /></Page>
     case 'loggedIn':
       return <Page title="Your profile"><ProfilePage /></Page>
   }
@@ -46,7 +46,7 @@ function Page({ title, children }: { title: string; children: ReactNode }) {
   )
 }
 
-/** Nothing is in memory after a reload: the cookie says who is logged in, or that nobody is. */
+/** After a reload the memory is empty, so the server is asked by the cookie who is logged in. */
 function Asking() {
   const [error, setError] = useState('')
   function ask() {
@@ -54,7 +54,7 @@ function Asking() {
     reauthenticate().catch((fault: unknown) => setError(textOf(fault)))
   }
   useEffect(ask, [])
-  if (!error) return <p role="status">We ask whether you are logged in.</p>
+  if (!error) return <p role="status">Checking whether you are logged in.</p>
   return (
     <>
       <p role="alert" className="bad">{error}</p>

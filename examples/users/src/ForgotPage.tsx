@@ -6,7 +6,7 @@ import { Link } from './route'
 export function ForgotPage() {
   return (
     <>
-      <p>We send you a link to a page on which you choose a new password.</p>
+      <p>We will email you a link to choose a new password.</p>
       <Form button="Send the link" onSubmit={forgotPassword}>
         {(wrong) => <Field name="email" label="E-mail" type="email" autoComplete="username" isWrong={wrong('email')} />}
       </Form>

@@ -30,7 +30,7 @@ export function ProfilePage() {
       </dl>
       <p role="alert" className="bad">{error}</p>
       <p className="actions">
-        <button type="button" onClick={load}>Load again</button>
+        <button type="button" onClick={load}>Reload</button>
         <button type="button" className="quiet" onClick={() => act(logOut)}>Log out</button>
         <button type="button" className="quiet" onClick={() => act(logOutEverywhere)}>Log out everywhere</button>
       </p>

@@ -19,7 +19,7 @@ export function ResetPage() {
           )}
         </Form>
       ) : (
-        <p>Open the link in the mail once more: this page forgets it when it is loaded again.</p>
+        <p>Open the link in the mail once more: reloading this page has removed it.</p>
       )}
       <p><Link to="/forgotpass">Ask for another link</Link></p>
     </>

@@ -2,7 +2,7 @@ import { signUp, type Entered } from './account'
 import { Field, Form } from './form'
 import { Link } from './route'
 
-/** The server takes a password without its confirmation, and passes that over: it is for us to compare them. */
+/** Compares the passwords here, because the server ignores the confirmation. */
 async function submit(entered: Entered): Promise<string | void> {
   if (entered.password !== entered.passwordConfirm) throw new Error('Passwords DO NOT match')
   return signUp(entered)

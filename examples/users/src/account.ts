@@ -1,4 +1,4 @@
-// What the server offers, call by call. A promise that is kept has the text to show, if there is one.
+// The calls of the server's API. A promise of a string resolves to a text to show.
 import { api } from './api'
 import { change } from './session'
 
@@ -9,26 +9,26 @@ export interface User {
   email: string
 }
 
-/** What was entered in a form, by the names of its fields. */
+/** The values of a form by field name. */
 export type Entered = Record<string, FormDataEntryValue>
 
-export const signUp = (entered: Entered) => enter('/signup', entered)
-export const logIn = (entered: Entered) => enter('/login', entered)
+export const signUp = (entered: Entered) => signIn('/signup', entered)
+export const logIn = (entered: Entered) => signIn('/login', entered)
 
-async function enter(path: string, entered: Entered): Promise<string | undefined> {
+async function signIn(path: string, entered: Entered): Promise<string | undefined> {
   const { data } = await api.post(path, entered)
   if (data.accessToken) change({ status: 'loggedIn', accessToken: data.accessToken })
-  return data.feedback // an address that has to be confirmed first gets no token, but a mail
+  return data.feedback // without a token: the address must be confirmed by mail first
 }
 
 export async function profile(): Promise<User> {
   return (await api.get('/me')).data.user
 }
 
-export const logOut = () => leave('/logout')
-export const logOutEverywhere = () => leave('/master-logout')
+export const logOut = () => end('/logout')
+export const logOutEverywhere = () => end('/master-logout')
 
-async function leave(path: string): Promise<void> {
+async function end(path: string): Promise<void> {
   await api.post(path) // 205, without a body
   change({ status: 'loggedOut' })
 }

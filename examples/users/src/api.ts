@@ -1,5 +1,5 @@
-// Every request goes through `api`. It carries the access token, and if the server says that
-// this is of no use any more, the page exchanges its cookie for a new one, and asks once more.
+// Every request goes through `api`, with the access token. If the server rejects the token, the
+// page gets a new one for its cookie, and repeats the request once.
 import axios, { isAxiosError, type AxiosError } from 'axios'
 import { change, session } from './session'
 
@@ -13,7 +13,7 @@ export const serverURL: string = import.meta.env.VITE_WATCHWORD_URL ?? 'http://l
 
 const settings = {
   baseURL: `${serverURL}/api/users`,
-  withCredentials: true, // the browser keeps and sends the cookie `refreshTkn`, which no script can read
+  withCredentials: true, // sends the cookie `refreshTkn`, which scripts can't read
   timeout: 30_000,
 }
 
@@ -27,24 +27,24 @@ api.interceptors.request.use((config) => {
 api.interceptors.response.use(null, async (error: AxiosError) => {
   const { config } = error
   if (!config || config.isRetry || !challengeOf(error)) throw error
-  if (config.headers.Authorization === bearer()) await reauthenticate() // else another request has seen to it
+  if (config.headers.Authorization === bearer()) await reauthenticate() // else another request has renewed it
   return api.request({ ...config, isRetry: true })
 })
 
 const ended = 'Your session has ended. Log in again.'
 let running: Promise<void> | undefined
 
-/** One at a time: all who ask meanwhile wait for the same answer. */
+/** Runs one re-authentication at a time; all callers share its result. */
 export function reauthenticate(): Promise<void> {
   return (running ??= renew().finally(() => (running = undefined)))
 }
 
-/** Plain axios, without the interceptor: a 401 here is the end, and not to be renewed. */
+/** Uses axios without the interceptor, because a 401 here ends the session. */
 async function renew(): Promise<void> {
   const before = session()
   try {
     const { data } = await axios.post('/reauth', undefined, { ...settings, headers: { Authorization: bearer() } })
-    if (session() === before) change({ status: 'loggedIn', accessToken: data.accessToken }) // or somebody has logged out meanwhile
+    if (session() === before) change({ status: 'loggedIn', accessToken: data.accessToken }) // not after a logout meanwhile
   } catch (error) {
     const challenge = challengeOf(error)
     if (challenge && session() === before) change({ status: 'loggedOut', notice: challenge.includes('"no_rft"') ? '' : ended })
@@ -52,7 +52,7 @@ async function renew(): Promise<void> {
   }
 }
 
-/** What a 401 says is missing: `Bearer realm="apps", error="expired_access_token", …` */
+/** Returns the challenge of a 401: `Bearer realm="apps", error="expired_access_token", …` */
 function challengeOf(error: unknown): string | undefined {
   if (!isAxiosError(error) || error.response?.status !== 401) return undefined
   const challenge = String(error.response.headers['www-authenticate'] ?? '')

@@ -2,15 +2,15 @@ import { isAxiosError } from 'axios'
 import { useId, useState, type FormEvent, type InputHTMLAttributes, type ReactNode } from 'react'
 import type { Entered } from './account'
 
-/** What went wrong, in the server's words where it has some. */
+/** Returns an error message to show, from the server if it sent one. */
 export function textOf(error: unknown): string {
   if (!isAxiosError(error)) return error instanceof Error ? error.message : String(error)
   if (!error.response) return "The server can't be reached. Try again."
   const { feedback, error: reason } = error.response.data ?? {}
-  return feedback ?? faultsOf(error)[0]?.msg ?? reason ?? `The server answered ${error.response.status}.`
+  return feedback ?? faultsOf(error)[0]?.msg ?? reason ?? `The server responded ${error.response.status}.`
 }
 
-/** What is wrong with which field. */
+/** Returns the rejected fields with their messages. */
 function faultsOf(error: unknown): { msg: string; path: string }[] {
   const reason = isAxiosError(error) && error.response?.data?.error
   return Array.isArray(reason) ? reason : []
@@ -18,12 +18,12 @@ function faultsOf(error: unknown): { msg: string; path: string }[] {
 
 interface FormProps {
   button: string
-  /** Gets all that was entered. A text that it promises is shown in place of the form. */
+  /** Receives the values. A text that it returns replaces the form. */
   onSubmit(entered: Entered): Promise<string | void>
   children(wrong: (field: string) => boolean): ReactNode
 }
 
-/** A form that leaves to the server what is acceptable, and says what that says. */
+/** A form that the server validates. It shows the server's messages. */
 export function Form({ button, onSubmit, children }: FormProps) {
   const [isBusy, setBusy] = useState(false)
   const [error, setError] = useState<unknown>()

@@ -1,4 +1,4 @@
-import './resetToken' // first
+import './resetToken' // first: removes the token from the URL
 import { StrictMode } from 'react'
 import { createRoot } from 'react-dom/client'
 import { App } from './App'

@@ -1,5 +1,5 @@
-// The link in the mail is /resetpass/<token>. The token is taken out of the URL bar before anything else
-// happens: nobody is to read it off the screen, or to send it on with a copied URL.
+// The link in the mail is /resetpass/<token>. The token is removed from the URL bar first, so that it is not
+// read from the screen or shared with a copied URL.
 const [, token] = /^\/resetpass\/([^/]+)\/?$/.exec(location.pathname) ?? []
 if (token) history.replaceState(null, '', '/resetpass')
 

@@ -1,6 +1,6 @@
 import { useSyncExternalStore, type MouseEvent, type ReactNode } from 'react'
 
-// Enough of a router for five pages.
+// A minimal router for five pages.
 
 export function go(path: string, how: 'pushState' | 'replaceState' = 'pushState'): void {
   history[how](null, '', path)
@@ -16,7 +16,7 @@ export const usePath = (): string => useSyncExternalStore(subscribe, () => locat
 
 export function Link({ to, children }: { to: string; children: ReactNode }) {
   function follow(event: MouseEvent) {
-    if (event.ctrlKey || event.metaKey || event.shiftKey) return // into another tab
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return // opens another tab
     event.preventDefault()
     go(to)
   }

@@ -1,8 +1,8 @@
-// What the page knows of its session. It is in memory only: a reload begins anew, by the cookie.
+// The page's session. It is in memory only; a reload restores it by the cookie.
 import { useSyncExternalStore } from 'react'
 
 export type Session =
-  | { status: 'unknown' } // the server has not been asked yet
+  | { status: 'unknown' } // before the first response of the server
   | { status: 'loggedOut'; notice?: string }
   | { status: 'loggedIn'; accessToken: string }
 
@@ -13,7 +13,7 @@ export const session = (): Session => current
 
 export function change(next: Session): void {
   current = next
-  for (const tell of listeners) tell()
+  for (const listener of listeners) listener()
 }
 
 function subscribe(listener: () => void): () => void {
