@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
 // doctorCmd looks at everything that can be looked at from here and says what to
@@ -123,13 +124,17 @@ func (d *checkup) store(ctx context.Context, p *program) {
 		return
 	}
 	s, err := p.openExisting(ctx)
+	if errors.Is(err, sqlite.ErrDamaged) {
+		d.fail("store", plain(err), restoreBackup)
+		return
+	}
 	if err != nil {
 		d.fail("store", plain(err), "See that the data directory and its master key belong together and are this user's.")
 		return
 	}
 	defer s.close()
 	if err := s.store.Check(ctx); err != nil {
-		d.fail("store", err.Error(), "Stop the server, keep a copy of the files, and restore the last backup.")
+		d.fail("store", err.Error(), restoreBackup)
 		return
 	}
 	d.ok("store", p.settings.databaseName()+" is whole and of this release")

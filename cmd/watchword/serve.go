@@ -44,6 +44,7 @@ func (c *serveCmd) Run(p *program) error {
 	work, rest := context.WithCancel(context.Background())
 	worked := make(chan struct{})
 	go func() { defer close(worked); s.engine.Run(work) }()
+	go logDamage(work, s.store, log)
 	broken := doors.serve()
 	took := time.Since(started)
 	log.Info("ready", slog.String("version", thisBuild().Version), slog.String("public_url", p.settings.PublicURL),

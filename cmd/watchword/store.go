@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -63,6 +65,21 @@ func storeWarnings(ctx context.Context, db database) []string {
 	return []string{"nothing cuts off statements and locks that hang: a proxy before\n" +
 		"  PostgreSQL does not pass the timeouts on. Run there, then restart the proxy:\n  " +
 		strings.Join(mend, "\n  ")}
+}
+
+// restoreBackup is what to do about a damaged database.
+const restoreBackup = "Stop the server, keep a copy of the files, and restore the last backup."
+
+// logDamage reads an SQLite file once and logs damage, as doctor names it. It runs
+// beside the server, since reading a large file takes longer than a start may.
+func logDamage(ctx context.Context, db database, log *slog.Logger) {
+	store, ok := db.(*sqlite.Store)
+	if !ok {
+		return
+	}
+	if err := store.CheckQuickly(ctx); errors.Is(err, sqlite.ErrDamaged) {
+		log.Error("The database is damaged. "+restoreBackup, slog.Any("error", err))
+	}
 }
 
 func (s *Settings) migrateDatabase(ctx context.Context) (applied []string, err error) {

@@ -81,14 +81,11 @@ func (p *program) openWith(ctx context.Context, log *slog.Logger) (*stack, error
 	return s, nil
 }
 
-// prepare makes the data directory and returns the master key, which it makes
-// if there is neither key nor database: a new key opens no old database.
+// prepare makes the directories that these settings need and returns the master key,
+// which it makes if there is neither key nor database: a new key opens no old
+// database.
 func (s *Settings) prepare() (master []byte, err error) {
-	dirs := []string{s.DataDir}
-	if !s.onPostgres() {
-		dirs = append(dirs, filepath.Dir(s.databasePath()))
-	}
-	for _, dir := range dirs {
+	for _, dir := range s.directories() {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("make the data directory: %w", err)
 		}
@@ -101,6 +98,18 @@ func (s *Settings) prepare() (master []byte, err error) {
 	}
 	master, _, err = seal.LoadOrCreate(s.masterKeyPath())
 	return master, err
+}
+
+// directories are those that something is written to. With PostgreSQL, a master key
+// and a mail server there is none, and the working directory may be read-only.
+func (s *Settings) directories() (dirs []string) {
+	if s.MasterKey == "" || s.MailURL == "" {
+		dirs = append(dirs, s.DataDir)
+	}
+	if !s.onPostgres() {
+		dirs = append(dirs, filepath.Dir(s.databasePath()))
+	}
+	return dirs
 }
 
 func (s *Settings) masterKeyMissing() error {

@@ -14,6 +14,9 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
+// ErrDamaged says that the file contradicts itself: only a backup helps.
+var ErrDamaged = errors.New("the database is damaged")
+
 // unavailable marks the errors after which it may work again without a change of
 // program: the file is busy, full, read-only, damaged or gone, or the caller's
 // time was up. A cancellation by the caller stays what it is.
@@ -30,6 +33,8 @@ func unavailable(ctx context.Context, err error) error {
 		return err
 	case isNotWritable(err):
 		return fmt.Errorf("%w: %w", watchword.ErrNotWritable, err)
+	case code(err) == sqlite3.SQLITE_CORRUPT, code(err) == sqlite3.SQLITE_NOTADB:
+		return fmt.Errorf("%w: %w: %w", watchword.ErrUnavailable, ErrDamaged, err)
 	}
 	return fmt.Errorf("%w: %w", watchword.ErrUnavailable, err)
 }

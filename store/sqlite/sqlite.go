@@ -118,18 +118,23 @@ func (s *Store) Update(ctx context.Context, fn func(watchword.Tx) error) error {
 	return nil
 }
 
-// Check reads the whole file and compares it with itself.
-func (s *Store) Check(ctx context.Context) error {
+// Check reads the whole file and compares it with itself. Damage is ErrDamaged.
+func (s *Store) Check(ctx context.Context) error { return s.check(ctx, "PRAGMA integrity_check(1)") }
+
+// CheckQuickly is Check without comparing indexes with their tables.
+func (s *Store) CheckQuickly(ctx context.Context) error { return s.check(ctx, "PRAGMA quick_check(1)") }
+
+func (s *Store) check(ctx context.Context, pragma string) error {
 	if err := s.enter(); err != nil {
 		return err
 	}
 	defer s.running.Done()
 	var verdict string
-	if err := s.reader.QueryRowContext(ctx, "PRAGMA integrity_check(1)").Scan(&verdict); err != nil {
+	if err := s.reader.QueryRowContext(ctx, pragma).Scan(&verdict); err != nil {
 		return fmt.Errorf("check database: %w", unavailable(ctx, err))
 	}
 	if verdict != "ok" {
-		return fmt.Errorf("the database is damaged: %s", verdict)
+		return fmt.Errorf("%w: %s", ErrDamaged, verdict)
 	}
 	return nil
 }

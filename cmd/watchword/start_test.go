@@ -1,0 +1,88 @@
+package main_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword/internal/pgtest"
+	"github.com/watchword-auth/watchword/internal/transcript"
+)
+
+// A file with the name of the data directory keeps everybody from making it, root too.
+func TestStartThatNeedsNoDataDirectoryMakesNone(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(dir, "watchword-data"), nil, 0o600))
+	s := newServer(t, freeAddress(t))
+	env := []string{"HOME=" + dir, "WATCHWORD_MASTER_KEY=" + key32, "WATCHWORD_STORE=" + pgtest.New(t, "fsync = off").Database(t)}
+	must(t, s.start(dir, env, []string{smtp, from}))
+	must(t, s.terminate())
+	if got := run(t, call{dir: dir, env: env[1:], args: []string{"keys", "list", smtp, from}}); got.code != 0 {
+		t.Errorf("keys list: %s", got.errors)
+	}
+	// An SQLite file elsewhere needs its own directory only.
+	other := filepath.Join(t.TempDir(), "data", "other.db")
+	must(t, s.start(dir, env[:2], []string{"--store=sqlite:" + other, smtp, from}))
+	must(t, s.terminate())
+}
+
+// damage overwrites pages of the database of a data directory, and keeps its first.
+func damage(t *testing.T, dir string, choose func(pages int) []int) {
+	t.Helper()
+	const size = 4096
+	path := filepath.Join(dir, "watchword-data", "watchword.db")
+	content, err := os.ReadFile(path)
+	must(t, err)
+	for _, page := range choose(len(content) / size) {
+		copy(content[page*size:(page+1)*size], strings.Repeat("damage", size))
+	}
+	must(t, os.WriteFile(path, content, 0o600))
+}
+
+func TestServeNamesDamagedPagesAsDoctorDoes(t *testing.T) {
+	t.Parallel()
+	dir := newData(t)
+	damage(t, dir, func(pages int) []int { return []int{pages - 4, pages - 3, pages - 2, pages - 1} })
+	if got := run(t, call{dir: dir, args: []string{"doctor"}}); !strings.Contains(got.out, "the database is damaged") {
+		t.Errorf("doctor: %s", got.out)
+	}
+	var said transcript.Transcript
+	address := freeAddress(t)
+	cmd := exec.CommandContext(t.Context(), os.Getenv(binaryVariable), "serve", "--listen="+address, "--public-url=http://"+address, "--admin-listen=")
+	cmd.Dir, cmd.Env, cmd.Stderr = dir, []string{"HOME=" + dir}, &said
+	must(t, cmd.Start())
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	defer func() { _ = cmd.Process.Kill(); <-ended }()
+	for deadline := time.Now().Add(30 * time.Second); !strings.Contains(said.String(), "restore the last backup"); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("serve does not name the damage:\n%s", said.String())
+		}
+	}
+	if !strings.Contains(said.String(), "the database is damaged: ") {
+		t.Errorf("serve does not say what is damaged:\n%s", said.String())
+	}
+}
+
+func TestStartThatDamagePreventsNamesIt(t *testing.T) {
+	t.Parallel()
+	dir := newData(t)
+	damage(t, dir, func(pages int) (all []int) {
+		for page := 1; page < pages; page++ {
+			all = append(all, page)
+		}
+		return all
+	})
+	for _, args := range [][]string{{"serve", "--listen=127.0.0.1:0", "--admin-listen="}, {"users", "list"}} {
+		if got := run(t, call{dir: dir, args: args}); got.code != 1 || !strings.Contains(got.errors, "the database is damaged") {
+			t.Errorf("%v: exit code %d\n%s", args, got.code, got.errors)
+		}
+	}
+	if got := run(t, call{dir: dir, args: []string{"doctor"}}); !strings.Contains(got.out, "restore the last backup") {
+		t.Errorf("doctor: %s", got.out)
+	}
+}
