@@ -170,7 +170,7 @@ func guideAway(t *testing.T, a *application) {
 		b.until("Your account", email, "Sessions\n1")
 	}
 
-	// The server has rotated, and its answer is lost: the next question is answered as well.
+	// The response of a rotation is lost: the server repeats it at the next request.
 	wire.lose(1)
 	b.reload()
 	b.until("The server can't be reached.", "Loading…")
@@ -178,7 +178,7 @@ func guideAway(t *testing.T, a *application) {
 	b.until("Your account", email, "Sessions\n1")
 	a.happened(t, email, "refresh_reused", 0)
 
-	// Another 401 signs nobody out; that of the refresh does.
+	// Only a 401 of the refresh signs out.
 	wire.intercept(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path == "/api/auth/me" {
 			a.refuse(w, 401, "TOKEN_INVALID", "Not this one.")

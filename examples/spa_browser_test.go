@@ -162,7 +162,7 @@ func lostAnswer(t *testing.T, a *application) {
 	b.until("Your account", email)
 
 	gone := wire.lost()
-	wire.lose(2) // the second question has no answer either: the page tries again by itself
+	wire.lose(2) // the second response is lost, too: the page retries by itself
 	next := b.another()
 	next.visit(a.url)
 	next.until("Your account", email)

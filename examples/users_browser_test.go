@@ -12,9 +12,9 @@ import (
 	"testing"
 )
 
-// A front-end for the dialect users, with React and axios: in a real Chromium, over two
-// origins, with the built server. A token expires here at the moment when the roles of its
-// user are changed: the server says expired_access_token to it, and nobody has to wait.
+// The front-end for the dialect users, with React and axios, in a real Chromium, over two
+// origins, with the built server. A test changes the user's roles to make a token expire: the
+// server then responds expired_access_token at once.
 
 // W-70, W-72
 func TestTheFrontEndOfTheDialectUsers(t *testing.T) {
@@ -312,7 +312,7 @@ func usersLost(t *testing.T, a *application) {
 	b.visit(a.url)
 	b.usersSignUp(email, "Your profile", email)
 
-	// The server has rotated, and its answer is lost: the next question is answered as well.
+	// The response of a rotation is lost: the server repeats it at the next request.
 	a.command(t, "users", "set-roles", email, "editor")
 	wire.lose(1)
 	b.press("Reload")

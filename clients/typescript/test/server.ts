@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net"
 import { onTestFinished } from "vitest"
 import type { User } from "../src/index.js"
 
-interface Held {
+interface StoredSession {
   id: string
   user: User
   generation: number
@@ -30,7 +30,7 @@ export class TestServer {
   onRefresh: (count: number) => Fault | Promise<Fault> = () => undefined
   onThing: (count: number) => Fault | Promise<Fault> = () => undefined
   onLogout: () => Fault | Promise<Fault> = () => undefined
-  readonly sessions = new Map<string, Held>()
+  readonly sessions = new Map<string, StoredSession>()
   private things = 0
   private readonly tokens = new Map<string, { session: string; expired: boolean }>()
 
@@ -80,7 +80,7 @@ export class TestServer {
       if (typeof fault === "string") request.socket.destroy()
       else refuse(fault.status, fault.code, fault.retryAfter === undefined ? {} : { "Retry-After": String(fault.retryAfter) })
     }
-    const signIn = (status: number, session: Held, inBody: boolean): void => {
+    const signIn = (status: number, session: StoredSession, inBody: boolean): void => {
       const refreshToken = `${session.id}.${session.generation}`
       const accessToken = this.mint(session)
       const answer = { user: session.user, accessToken, tokenType: "Bearer", expiresIn: this.expiresIn }
@@ -154,7 +154,7 @@ export class TestServer {
     }
   }
 
-  private mint(session: Held): string {
+  private mint(session: StoredSession): string {
     const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString("base64url")
     const token = `${part({ alg: "none" })}.${part({ sid: session.id, jti: randomUUID(), name: "Ægir ✓?>" })}.x`
     this.tokens.set(token, { session: session.id, expired: false })
