@@ -224,7 +224,7 @@ func deleteUser(ctx context.Context, tx Tx, event Event) error {
 
 // Sessions lists one's live sessions, the last used first.
 func (e *Engine) Sessions(ctx context.Context, who Identity) ([]Session, error) {
-	return e.UserSessions(ctx, who.User.ID)
+	return e.Operator().UserSessions(ctx, who.User.ID)
 }
 
 // SessionExpires is when a session dies if it is not refreshed before.

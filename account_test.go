@@ -74,7 +74,7 @@ func TestAChangeOfRolesOutdatesAccessTokensAndEndsNoSession(t *testing.T) {
 	r := start(t, nil)
 	r.clock.advance(300 * time.Millisecond)
 	in := r.signUp(t, "ada@example.com")
-	_, err := r.SetRoles(t.Context(), in.User.ID, []string{"editor", "admin", "editor"})
+	_, err := r.Operator().SetRoles(t.Context(), in.User.ID, []string{"editor", "admin", "editor"})
 	must(t, err)
 	_, err = r.Authenticate(t.Context(), in.AccessToken)
 	wantCode(t, err, watchword.CodeTokenExpired)
@@ -84,7 +84,7 @@ func TestAChangeOfRolesOutdatesAccessTokensAndEndsNoSession(t *testing.T) {
 	if !slices.Equal(who.User.Roles, []string{"admin", "editor"}) {
 		t.Errorf("roles: %v", who.User.Roles)
 	}
-	_, err = r.SetRoles(t.Context(), in.User.ID, []string{"Not A Role"})
+	_, err = r.Operator().SetRoles(t.Context(), in.User.ID, []string{"Not A Role"})
 	wantField(t, err, "roles", watchword.FieldInvalid)
 }
 
@@ -93,7 +93,7 @@ func TestManyChangesOfRolesAtOnceOutdateNoTokenThatIsToCome(t *testing.T) {
 	r := start(t, func(o *watchword.Options) { o.Now = time.Now }) // which is what is waited for
 	in := r.signUp(t, "ada@example.com")
 	for _, role := range []string{"reader", "writer", "editor", "owner"} {
-		_, err := r.SetRoles(t.Context(), in.User.ID, []string{role})
+		_, err := r.Operator().SetRoles(t.Context(), in.User.ID, []string{role})
 		must(t, err)
 	}
 	next, err := r.Refresh(t.Context(), in.RefreshToken, laptop)
@@ -113,7 +113,7 @@ func TestOnlyOneselfAndAdministratorsSeeAProfile(t *testing.T) {
 	}
 	_, err := r.Profile(t.Context(), r.identity(t, ada), bob.User.ID)
 	wantCode(t, err, watchword.CodeNotFound)
-	_, err = r.SetRoles(t.Context(), ada.User.ID, []string{watchword.RoleAdmin})
+	_, err = r.Operator().SetRoles(t.Context(), ada.User.ID, []string{watchword.RoleAdmin})
 	must(t, err)
 	ada, err = r.Refresh(t.Context(), ada.RefreshToken, laptop)
 	must(t, err)
@@ -147,12 +147,12 @@ func TestADisabledAccountIsOutAtOnce(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	in := r.signUp(t, "ada@example.com")
-	must(t, r.DisableUser(t.Context(), in.User.ID))
+	must(t, r.Operator().DisableUser(t.Context(), in.User.ID))
 	_, err := r.Authenticate(t.Context(), in.AccessToken)
 	wantCode(t, err, watchword.CodeSessionEnded)
 	_, err = r.Refresh(t.Context(), in.RefreshToken, laptop)
 	wantCode(t, err, watchword.CodeSessionEnded)
-	must(t, r.EnableUser(t.Context(), in.User.ID))
+	must(t, r.Operator().EnableUser(t.Context(), in.User.ID))
 	_, err = r.Refresh(t.Context(), in.RefreshToken, laptop)
 	wantCode(t, err, watchword.CodeSessionEnded)
 	r.login(t, "ada@example.com", laptop)
@@ -164,7 +164,7 @@ func TestAnAccountOfAnOperatorBeginsWithAMail(t *testing.T) {
 	r := start(t, func(o *watchword.Options) { o.Signup = watchword.SignupClosed })
 	_, err := r.SignUp(t.Context(), watchword.SignUpRequest{Email: "ada@example.com", Password: goodPassword, Client: laptop})
 	wantCode(t, err, watchword.CodeSignupClosed)
-	user, err := r.CreateUser(t.Context(), watchword.NewUser{Email: "ada@example.com", Roles: []string{"admin"}})
+	user, err := r.Operator().CreateUser(t.Context(), watchword.NewUser{Email: "ada@example.com", Roles: []string{"admin"}})
 	must(t, err)
 	_, err = r.Login(t.Context(), watchword.LoginRequest{Email: "ada@example.com", Password: goodPassword, Client: laptop})
 	wantCode(t, err, watchword.CodeInvalidCredentials)
@@ -174,8 +174,8 @@ func TestAnAccountOfAnOperatorBeginsWithAMail(t *testing.T) {
 		t.Errorf("got %+v", in.User)
 	}
 	for _, act := range []error{
-		r.DisableUser(t.Context(), "nobody"), r.EnableUser(t.Context(), "nobody"), r.DeleteUser(t.Context(), "nobody"),
-		r.SendReset(t.Context(), "nobody"), r.EndUserSession(t.Context(), user.ID, "nothing"),
+		r.Operator().DisableUser(t.Context(), "nobody"), r.Operator().EnableUser(t.Context(), "nobody"), r.Operator().DeleteUser(t.Context(), "nobody"),
+		r.Operator().SendReset(t.Context(), "nobody"), r.Operator().EndUserSession(t.Context(), user.ID, "nothing"),
 	} {
 		wantCode(t, act, watchword.CodeNotFound)
 	}

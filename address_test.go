@@ -15,11 +15,11 @@ func TestAddressWithRoutingCharactersIsRefusedWhereverItIsWritten(t *testing.T) 
 	for _, email := range []string{"ada%example.org@example.com", "example.org!ada@example.com", "=?utf-8?q?ada?=@example.com"} {
 		_, err := r.SignUp(t.Context(), watchword.SignUpRequest{Email: email, Password: goodPassword, Client: laptop})
 		wantField(t, err, "email", watchword.FieldInvalid)
-		_, err = r.CreateUser(t.Context(), watchword.NewUser{Email: email})
+		_, err = r.Operator().CreateUser(t.Context(), watchword.NewUser{Email: email})
 		wantField(t, err, "email", watchword.FieldInvalid)
 		wantField(t, r.ForgotPassword(t.Context(), email, laptop), "email", watchword.FieldInvalid)
 		wantField(t, r.ChangeEmail(t.Context(), who, email, goodPassword, laptop), "newEmail", watchword.FieldInvalid)
-		results, err := r.ImportUsers(t.Context(), []watchword.ImportedUser{{Email: email}})
+		results, err := r.Operator().ImportUsers(t.Context(), []watchword.ImportedUser{{Email: email}})
 		must(t, err)
 		if problems := results[0].Problems; len(problems) != 1 || problems[0].Field != "email" {
 			t.Errorf("%s: import says %+v", email, problems)
@@ -42,7 +42,7 @@ func TestAccountOlderThanTheRuleAboutAddressesCanStillSignIn(t *testing.T) {
 	if in.User.ID != user.ID {
 		t.Errorf("signed in as %s", in.User.ID)
 	}
-	if _, err := r.FindUser(t.Context(), email); err != nil {
+	if _, err := r.Operator().FindUser(t.Context(), email); err != nil {
 		t.Errorf("the operator does not find the account: %v", err)
 	}
 	must(t, r.ChangeEmail(t.Context(), r.identity(t, in), "grace@example.com", goodPassword, laptop))

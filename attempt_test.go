@@ -47,7 +47,7 @@ func (r *rig) countLimits(t *testing.T) (n int) {
 func (r *rig) countEvents(t *testing.T, ids ...watchword.UserID) (rows, events int) {
 	t.Helper()
 	for _, id := range ids {
-		all, err := r.UserEvents(t.Context(), id, 1<<20)
+		all, err := r.Operator().UserEvents(t.Context(), id, 1<<20)
 		must(t, err)
 		for _, one := range all {
 			rows, events = rows+1, events+one.Times

@@ -73,8 +73,8 @@ func TestClaimsOfASharedSecretThatAreNoIDsAreInvalidOnPostgreSQL(t *testing.T) {
 		}
 	}
 	for _, id := range []string{"a\x00b", "\xff", "x"} {
-		wantCode(t, e.EndUserSession(t.Context(), someUser, watchword.SessionID(id)), watchword.CodeNotFound)
-		n, err := e.RetryMail(t.Context(), id)
+		wantCode(t, e.Operator().EndUserSession(t.Context(), someUser, watchword.SessionID(id)), watchword.CodeNotFound)
+		n, err := e.Operator().RetryMail(t.Context(), id)
 		if n != 0 || err != nil {
 			t.Errorf("RetryMail(%q) = %d, %v", id, n, err)
 		}
@@ -88,7 +88,7 @@ func TestNotBeforeIsAMinuteBeforeIssuedAt(t *testing.T) {
 	t.Parallel()
 	r := start(t, func(o *watchword.Options) { o.SigningAlg, o.SigningSecret = "HS256", sharedSecret })
 	in := r.signUp(t, "ada@example.com")
-	_, err := r.SetRoles(t.Context(), in.User.ID, []string{"admin"})
+	_, err := r.Operator().SetRoles(t.Context(), in.User.ID, []string{"admin"})
 	must(t, err)
 	after := r.login(t, "ada@example.com", laptop) // dated ahead, at the second of the change
 	key, err := accesstoken.NewHS256([]byte(sharedSecret))
@@ -157,7 +157,7 @@ func TestRolesThatMakeATokenTooLongAreRefusedWhenTheyAreSet(t *testing.T) {
 		most := 0
 		for n := range roles {
 			r.clock.advance(2 * time.Second)
-			if _, err := r.SetRoles(t.Context(), in.User.ID, roles[:n+1]); err != nil {
+			if _, err := r.Operator().SetRoles(t.Context(), in.User.ID, roles[:n+1]); err != nil {
 				wantField(t, err, "roles", watchword.FieldTooLong)
 				break
 			}
@@ -171,9 +171,9 @@ func TestRolesThatMakeATokenTooLongAreRefusedWhenTheyAreSet(t *testing.T) {
 		if size := len(r.login(t, "ada@example.com", laptop).AccessToken); size > accesstoken.MaxSize {
 			t.Errorf("%s: a token of %d bytes", alg, size)
 		}
-		_, err = r.CreateUser(t.Context(), watchword.NewUser{Email: "bob@example.com", Roles: roles})
+		_, err = r.Operator().CreateUser(t.Context(), watchword.NewUser{Email: "bob@example.com", Roles: roles})
 		wantField(t, err, "roles", watchword.FieldTooLong)
-		results, err := r.ImportUsers(t.Context(), []watchword.ImportedUser{{Email: "eve@example.com", Roles: roles}})
+		results, err := r.Operator().ImportUsers(t.Context(), []watchword.ImportedUser{{Email: "eve@example.com", Roles: roles}})
 		must(t, err)
 		if problems := results[0].Problems; len(problems) != 1 || problems[0].Field != "roles" {
 			t.Errorf("%s: import says %+v", alg, problems)
@@ -184,7 +184,7 @@ func TestRolesThatMakeATokenTooLongAreRefusedWhenTheyAreSet(t *testing.T) {
 		short[i] = fmt.Sprintf("team-%02d:editor", i)
 	}
 	r := start(t, func(o *watchword.Options) { o.Claims = everyClaim })
-	_, err := r.CreateUser(t.Context(), watchword.NewUser{Email: "bob@example.com", Roles: short})
+	_, err := r.Operator().CreateUser(t.Context(), watchword.NewUser{Email: "bob@example.com", Roles: short})
 	must(t, err)
 }
 

@@ -100,7 +100,7 @@ func (r *rig) deliver(t *testing.T) {
 	done := make(chan struct{})
 	go func() { defer close(done); r.Run(ctx) }()
 	for {
-		mails, err := r.Mails(t.Context(), 100)
+		mails, err := r.Operator().Mails(t.Context(), 100)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -173,7 +173,7 @@ func (r *rig) identity(t *testing.T, in *watchword.SignIn) watchword.Identity {
 // events lists the kinds of a user's events, the oldest first.
 func (r *rig) events(t *testing.T, id watchword.UserID) []watchword.EventKind {
 	t.Helper()
-	events, err := r.UserEvents(t.Context(), id, 100)
+	events, err := r.Operator().UserEvents(t.Context(), id, 100)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -114,20 +114,20 @@ func TestEveryEndOfASessionIsInTheFeed(t *testing.T) {
 			must(t, r.UndoEmail(t.Context(), r.post.last(t, watchword.MailAddressChanged).Token, laptop))
 		}},
 		"ended by an operator": {watchword.EndedOperator, "admin", func(t *testing.T, r *rig, in *watchword.SignIn) {
-			must(t, r.EndUserSession(t.Context(), in.User.ID, in.Session.ID))
+			must(t, r.Operator().EndUserSession(t.Context(), in.User.ID, in.Session.ID))
 		}},
 		"all ended by an operator": {watchword.EndedOperator, "admin", func(t *testing.T, r *rig, in *watchword.SignIn) {
-			_, err := r.EndUserSessions(t.Context(), in.User.ID)
+			_, err := r.Operator().EndUserSessions(t.Context(), in.User.ID)
 			must(t, err)
 		}},
 		"disabled": {watchword.EndedDisabled, "admin", func(t *testing.T, r *rig, in *watchword.SignIn) {
-			must(t, r.DisableUser(t.Context(), in.User.ID))
+			must(t, r.Operator().DisableUser(t.Context(), in.User.ID))
 		}},
 		"deleted": {watchword.EndedDeleted, "user", func(t *testing.T, r *rig, in *watchword.SignIn) {
 			must(t, r.DeleteAccount(t.Context(), r.identity(t, in), goodPassword, laptop))
 		}},
 		"deleted by an operator": {watchword.EndedDeleted, "user", func(t *testing.T, r *rig, in *watchword.SignIn) {
-			must(t, r.DeleteUser(t.Context(), in.User.ID))
+			must(t, r.Operator().DeleteUser(t.Context(), in.User.ID))
 		}},
 		"replaced": {watchword.EndedReplaced, "user", func(t *testing.T, r *rig, in *watchword.SignIn) {
 			_, err := r.Login(t.Context(), watchword.LoginRequest{
@@ -189,7 +189,7 @@ func TestAChangeOfRolesIsInTheFeed(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	in := r.signUp(t, "ada@example.com")
-	_, err := r.SetRoles(t.Context(), in.User.ID, []string{"admin"})
+	_, err := r.Operator().SetRoles(t.Context(), in.User.ID, []string{"admin"})
 	must(t, err)
 	r.run(t)
 	got := r.told(t, 0, func(events []secevent.Event) bool { return len(events) > 0 })[0]

@@ -58,12 +58,12 @@ type ImportResult struct {
 }
 
 // CheckImport says of each account what ImportUsers would do, and changes nothing.
-func (e *Engine) CheckImport(ctx context.Context, users []ImportedUser) (results []ImportResult, err error) {
-	now := e.now()
-	err = e.store.View(ctx, func(tx Tx) error {
+func (o Operator) CheckImport(ctx context.Context, users []ImportedUser) (results []ImportResult, err error) {
+	now := o.engine.now()
+	err = o.engine.store.View(ctx, func(tx Tx) error {
 		results = make([]ImportResult, len(users))
 		for i, user := range users {
-			wanted := e.parseImport(user, now)
+			wanted := o.engine.parseImport(user, now)
 			there, err := wanted.whoIsThere(ctx, tx, now)
 			if err != nil {
 				return err
@@ -78,19 +78,19 @@ func (e *Engine) CheckImport(ctx context.Context, users []ImportedUser) (results
 // ImportUsers makes accounts in one transaction; some hundreds at once are best.
 // Those with problems are left out. No mail is sent, and no password is looked at,
 // for there are only hashes.
-func (e *Engine) ImportUsers(ctx context.Context, users []ImportedUser) (results []ImportResult, err error) {
-	now := e.now()
+func (o Operator) ImportUsers(ctx context.Context, users []ImportedUser) (results []ImportResult, err error) {
+	now := o.engine.now()
 	var events []Event
-	peppers := e.newPeppers(users, now)
-	err = e.store.Update(ctx, func(tx Tx) error {
+	peppers := o.engine.newPeppers(users, now)
+	err = o.engine.store.Update(ctx, func(tx Tx) error {
 		results, events = make([]ImportResult, len(users)), nil
-		if err := e.insertPeppers(ctx, tx, peppers); err != nil {
+		if err := o.engine.insertPeppers(ctx, tx, peppers); err != nil {
 			return err
 		}
 		for i, user := range users {
-			event := e.event(EventSignup, Client{}, now).because(byImport)
+			event := o.engine.event(EventSignup, Client{}, now).because(byImport)
 			var err error
-			if results[i], err = importUser(ctx, tx, e.parseImport(user, now), event); err != nil {
+			if results[i], err = importUser(ctx, tx, o.engine.parseImport(user, now), event); err != nil {
 				return err
 			}
 			if r := results[i]; r.Problems == nil && !r.There {
@@ -103,10 +103,10 @@ func (e *Engine) ImportUsers(ctx context.Context, users []ImportedUser) (results
 		return nil, err
 	}
 	for _, event := range events {
-		e.announce(event)
+		o.engine.announce(event)
 	}
 	if len(peppers) > 0 {
-		err = e.keys.reload(ctx)
+		err = o.engine.keys.reload(ctx)
 	}
 	return results, err
 }

@@ -54,7 +54,7 @@ func TestAnImportedAccountSignsInAndItsHashIsUpgraded(t *testing.T) {
 			t.Errorf("events: %v", events)
 		}
 	}
-	if mails, err := r.Mails(t.Context(), 10); err != nil || len(mails) > 0 {
+	if mails, err := r.Operator().Mails(t.Context(), 10); err != nil || len(mails) > 0 {
 		t.Errorf("an import sends mail: %v, %v", mails, err)
 	}
 }
@@ -70,14 +70,14 @@ func TestAnImportCanBeRunAgain(t *testing.T) {
 		{ID: mongoID, Email: "new@example.com", Name: "New"},
 		{Email: "verified@example.com", VerifiedAt: r.clock.Now()},
 	}
-	first, err := r.ImportUsers(t.Context(), users)
+	first, err := r.Operator().ImportUsers(t.Context(), users)
 	must(t, err)
 	must(t, r.store.Update(t.Context(), func(tx watchword.Tx) error {
 		return tx.SetName(t.Context(), first[1].User.ID, "Changed")
 	}))
 	for _, again := range []func() ([]watchword.ImportResult, error){
-		func() ([]watchword.ImportResult, error) { return r.CheckImport(t.Context(), users) },
-		func() ([]watchword.ImportResult, error) { return r.ImportUsers(t.Context(), users) },
+		func() ([]watchword.ImportResult, error) { return r.Operator().CheckImport(t.Context(), users) },
+		func() ([]watchword.ImportResult, error) { return r.Operator().ImportUsers(t.Context(), users) },
 	} {
 		results, err := again()
 		must(t, err)
@@ -102,8 +102,8 @@ func TestAnAccountThatCameByAnImportIsKnownAfterOtherEvents(t *testing.T) {
 	r := start(t, nil)
 	user := watchword.ImportedUser{ID: mongoID, Email: someEmail}
 	id := r.imports(t, user).User.ID
-	must(t, r.DisableUser(t.Context(), id))
-	must(t, r.EnableUser(t.Context(), id))
+	must(t, r.Operator().DisableUser(t.Context(), id))
+	must(t, r.Operator().EnableUser(t.Context(), id))
 	if again := r.imports(t, user); !again.There || again.User.ID != id {
 		t.Errorf("got %+v", again)
 	}
@@ -141,15 +141,15 @@ func TestAnImportUndoesNothingThatItsUsersDid(t *testing.T) {
 			if c.user.ID == mongoID {
 				r.refuses(t, c.user, c.called, "has another address now")
 			}
-			must(t, r.DeleteUser(t.Context(), wantUser(t, r, someEmail).ID))
+			must(t, r.Operator().DeleteUser(t.Context(), wantUser(t, r, someEmail).ID))
 
-			must(t, r.DeleteUser(t.Context(), id))
+			must(t, r.Operator().DeleteUser(t.Context(), id))
 			r.refuses(t, c.user, c.called, "was deleted here")
 			if c.called == "id" {
 				c.user.Email = "other@example.com"
 				r.refuses(t, c.user, c.called, "was deleted here")
 			}
-			if users, err := r.Users(t.Context(), "", 10); err != nil || len(users) != 0 {
+			if users, err := r.Operator().Users(t.Context(), "", 10); err != nil || len(users) != 0 {
 				t.Errorf("%d accounts, %v", len(users), err)
 			}
 		})
@@ -198,10 +198,10 @@ func TestWhatIsWrongWithAnImportedAccountIsSaid(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			for _, do := range []func() ([]watchword.ImportResult, error){
 				func() ([]watchword.ImportResult, error) {
-					return r.CheckImport(t.Context(), []watchword.ImportedUser{c.user})
+					return r.Operator().CheckImport(t.Context(), []watchword.ImportedUser{c.user})
 				},
 				func() ([]watchword.ImportResult, error) {
-					return r.ImportUsers(t.Context(), []watchword.ImportedUser{c.user})
+					return r.Operator().ImportUsers(t.Context(), []watchword.ImportedUser{c.user})
 				},
 			} {
 				got, err := do()
@@ -217,7 +217,7 @@ func TestWhatIsWrongWithAnImportedAccountIsSaid(t *testing.T) {
 			}
 		})
 	}
-	if users, err := r.Users(t.Context(), "", 10); err != nil || len(users) != 3 {
+	if users, err := r.Operator().Users(t.Context(), "", 10); err != nil || len(users) != 3 {
 		t.Errorf("%d accounts, %v", len(users), err)
 	}
 }
@@ -248,7 +248,7 @@ func TestAnAddressThatCanBeTakenBackIsNotImported(t *testing.T) {
 	}))
 	r.refuses(t, watchword.ImportedUser{Email: someEmail}, "email", "can take it back")
 	r.refuses(t, watchword.ImportedUser{ID: keptID, Email: someEmail}, "email", "can take it back")
-	got, err := r.ImportUsers(t.Context(), []watchword.ImportedUser{{Email: someEmail}, {Email: "next@example.com"}})
+	got, err := r.Operator().ImportUsers(t.Context(), []watchword.ImportedUser{{Email: someEmail}, {Email: "next@example.com"}})
 	must(t, err)
 	if got[1].User.ID == "" {
 		t.Error("the next one was left out, too")
@@ -270,7 +270,7 @@ func TestOfImportsAndSignUpsAtOnceOneHasTheAddress(t *testing.T) {
 	for n := range 8 {
 		all.Go(func() {
 			if n%2 == 0 {
-				got, err := r.ImportUsers(t.Context(), []watchword.ImportedUser{{Email: "other" + string(rune('a'+n)) + "@example.com"}, {ID: uuid.NewString(), Email: someEmail}})
+				got, err := r.Operator().ImportUsers(t.Context(), []watchword.ImportedUser{{Email: "other" + string(rune('a'+n)) + "@example.com"}, {ID: uuid.NewString(), Email: someEmail}})
 				if err != nil {
 					t.Error(err)
 				} else if got[1].Problems == nil && !got[1].There {
@@ -295,9 +295,9 @@ func TestOfImportsAndSignUpsAtOnceOneHasTheAddress(t *testing.T) {
 // imports wants one account to be imported, or to be there.
 func (r *rig) imports(t *testing.T, user watchword.ImportedUser) watchword.ImportResult {
 	t.Helper()
-	checked, err := r.CheckImport(t.Context(), []watchword.ImportedUser{user})
+	checked, err := r.Operator().CheckImport(t.Context(), []watchword.ImportedUser{user})
 	must(t, err)
-	done, err := r.ImportUsers(t.Context(), []watchword.ImportedUser{user})
+	done, err := r.Operator().ImportUsers(t.Context(), []watchword.ImportedUser{user})
 	must(t, err)
 	if done[0].Problems != nil || checked[0].Problems != nil || checked[0].There != done[0].There {
 		t.Fatalf("%s: %+v was foretold as %+v", user.Email, done[0], checked[0])
@@ -309,9 +309,9 @@ func (r *rig) imports(t *testing.T, user watchword.ImportedUser) watchword.Impor
 // say the same.
 func (r *rig) refuses(t *testing.T, user watchword.ImportedUser, field, why string) {
 	t.Helper()
-	checked, err := r.CheckImport(t.Context(), []watchword.ImportedUser{user})
+	checked, err := r.Operator().CheckImport(t.Context(), []watchword.ImportedUser{user})
 	must(t, err)
-	done, err := r.ImportUsers(t.Context(), []watchword.ImportedUser{user})
+	done, err := r.Operator().ImportUsers(t.Context(), []watchword.ImportedUser{user})
 	must(t, err)
 	if p := done[0].Problems; len(p) != 1 || p[0].Field != field || p[0].Code != watchword.FieldTaken || !strings.Contains(p[0].Message, why) {
 		t.Errorf("got %+v", done[0])
@@ -323,7 +323,7 @@ func (r *rig) refuses(t *testing.T, user watchword.ImportedUser, field, why stri
 
 func wantUser(t *testing.T, r *rig, email string) watchword.User {
 	t.Helper()
-	user, err := r.FindUser(t.Context(), email)
+	user, err := r.Operator().FindUser(t.Context(), email)
 	must(t, err)
 	return user
 }

@@ -315,11 +315,11 @@ type KeyInfo struct {
 
 // Keys does what is due, and lists the keys by use and ActiveFrom. It lists them
 // also if no number is free for a key that should be published.
-func (e *Engine) Keys(ctx context.Context) ([]KeyInfo, error) {
-	if err := e.scheduleKeys(ctx); err != nil && !errors.Is(err, errRingFull) {
+func (o Operator) Keys(ctx context.Context) ([]KeyInfo, error) {
+	if err := o.engine.scheduleKeys(ctx); err != nil && !errors.Is(err, errRingFull) {
 		return nil, err
 	}
-	return e.keys.infos(e.now()), nil
+	return o.engine.keys.infos(o.engine.now()), nil
 }
 
 func (k *keyring) infos(now time.Time) (infos []KeyInfo) {

@@ -57,7 +57,7 @@ func TestStartWithFullRingDropsDueKeysFirst(t *testing.T) {
 	if _, err := engine.Refresh(t.Context(), in.RefreshToken, laptop); err != nil {
 		t.Errorf("refresh: %v", err)
 	}
-	keys, err := engine.Keys(t.Context())
+	keys, err := engine.Operator().Keys(t.Context())
 	must(t, err)
 	if n := count(keys, watchword.KeyRefresh); n > 3 {
 		t.Errorf("%d refresh keys are left", n)
@@ -85,9 +85,9 @@ func TestStartWithFullRingAndNothingDueServes(t *testing.T) {
 	if _, err := engine.Login(t.Context(), watchword.LoginRequest{Email: "ada@example.com", Password: goodPassword, Client: laptop}); err != nil {
 		t.Errorf("login: %v", err)
 	}
-	_, err := engine.RotateKeys(t.Context(), watchword.KeyRefresh)
+	_, err := engine.Operator().RotateKeys(t.Context(), watchword.KeyRefresh)
 	wantCode(t, err, watchword.CodeRateLimited)
-	if _, err := engine.RotateKeys(t.Context(), watchword.KeySign); err != nil {
+	if _, err := engine.Operator().RotateKeys(t.Context(), watchword.KeySign); err != nil {
 		t.Errorf("the other kind of key does not rotate: %v", err)
 	}
 }
@@ -100,16 +100,16 @@ func TestManualRotationIsRefusedLongBeforeTheRingIsFull(t *testing.T) {
 	rotations := 0
 	for ; rotations < 300 && err == nil; rotations++ {
 		r.clock.advance(11 * time.Minute)
-		_, err = r.RotateKeys(t.Context(), watchword.KeyRefresh)
+		_, err = r.Operator().RotateKeys(t.Context(), watchword.KeyRefresh)
 	}
 	wantCode(t, err, watchword.CodeRateLimited)
-	keys, err := r.Keys(t.Context())
+	keys, err := r.Operator().Keys(t.Context())
 	must(t, err)
 	if n := count(keys, watchword.KeyRefresh); n > 101 {
 		t.Errorf("commands made %d refresh keys", n)
 	}
 	r.clock.advance(31 * 24 * time.Hour)
-	if _, err := r.RotateKeys(t.Context(), watchword.KeyRefresh); err != nil {
+	if _, err := r.Operator().RotateKeys(t.Context(), watchword.KeyRefresh); err != nil {
 		t.Errorf("after the oldest keys can be dropped: %v", err)
 	}
 }

@@ -184,23 +184,23 @@ func (k *keyring) withAlgorithm(plan keyschedule.Plan, set *keyset, now time.Tim
 // RotateKeys lets the next key of that use sign as soon as it has been published
 // for long enough, mostly at once, and publishes another. It returns the keys as
 // they are afterwards.
-func (e *Engine) RotateKeys(ctx context.Context, use KeyUse) ([]KeyInfo, error) {
-	if !slices.Contains(e.keys.uses(), use) {
+func (o Operator) RotateKeys(ctx context.Context, use KeyUse) ([]KeyInfo, error) {
+	if !slices.Contains(o.engine.keys.uses(), use) {
 		return nil, refuse(CodeNotFound, "There are no signing keys with HS256: set another signing secret instead.")
 	}
-	if err := e.scheduleKeys(ctx); err != nil && !errors.Is(err, errRingFull) {
+	if err := o.engine.scheduleKeys(ctx); err != nil && !errors.Is(err, errRingFull) {
 		return nil, err
 	}
-	now := e.now()
-	set := e.keys.current.Load()
+	now := o.engine.now()
+	set := o.engine.keys.current.Load()
 	if len(set.rows[use]) > maxKeysByHand {
 		return nil, tooManyKeys(set.rows[use], use, now)
 	}
-	plan := keyschedule.Rotate(set.times[use], now, e.keys.policy(use))
-	if err := e.keys.carryOut(ctx, use, set.rows[use], plan); err != nil {
+	plan := keyschedule.Rotate(set.times[use], now, o.engine.keys.policy(use))
+	if err := o.engine.keys.carryOut(ctx, use, set.rows[use], plan); err != nil {
 		return nil, err
 	}
-	return e.Keys(ctx)
+	return o.Keys(ctx)
 }
 
 // tooManyKeys refuses to rotate until the first of the keys is dropped.

@@ -33,7 +33,7 @@ func TestAKeyIsPublishedBeforeItSignsAndKeptUntilItsTokensAreDead(t *testing.T) 
 	in, err := r.Refresh(t.Context(), in.RefreshToken, laptop)
 	must(t, err)
 	for _, use := range []watchword.KeyUse{watchword.KeySign, watchword.KeyRefresh} {
-		keys, err := r.RotateKeys(t.Context(), use)
+		keys, err := r.Operator().RotateKeys(t.Context(), use)
 		must(t, err)
 		if got := states(keys, use); !slices.Equal(got, []string{"active", "next", "retired"}) {
 			t.Errorf("%s: %v", use, got)
@@ -65,16 +65,16 @@ func TestASecondRotationWaitsUntilTheKeyHasBeenPublishedLongEnough(t *testing.T)
 	t.Parallel()
 	r := start(t, nil)
 	r.clock.advance(time.Hour)
-	keys, err := r.RotateKeys(t.Context(), watchword.KeySign)
+	keys, err := r.Operator().RotateKeys(t.Context(), watchword.KeySign)
 	must(t, err)
 	active := activeID(keys)
-	keys, err = r.RotateKeys(t.Context(), watchword.KeySign)
+	keys, err = r.Operator().RotateKeys(t.Context(), watchword.KeySign)
 	must(t, err)
 	if activeID(keys) != active {
 		t.Error("a key signs that nobody could know of")
 	}
 	r.clock.advance(11 * time.Minute)
-	keys, err = r.Keys(t.Context())
+	keys, err = r.Operator().Keys(t.Context())
 	must(t, err)
 	if activeID(keys) == active {
 		t.Error("the second rotation never happened")
@@ -97,9 +97,9 @@ func TestTwoProcessesAgreeOnKeys(t *testing.T) {
 	one.clock.advance(time.Hour)
 	in := one.signUp(t, "ada@example.com")
 	two.identity(t, in)
-	_, err := one.RotateKeys(t.Context(), watchword.KeySign)
+	_, err := one.Operator().RotateKeys(t.Context(), watchword.KeySign)
 	must(t, err)
-	_, err = one.RotateKeys(t.Context(), watchword.KeyRefresh)
+	_, err = one.Operator().RotateKeys(t.Context(), watchword.KeyRefresh)
 	must(t, err)
 	in = one.login(t, "ada@example.com", laptop)
 	time.Sleep(time.Second) // a process reads keys again at most once a second; the clock of that is real
@@ -140,7 +140,7 @@ func TestKeysRotateLiveWithoutAFailedVerification(t *testing.T) {
 	for range 20 {
 		r.clock.advance(11 * time.Minute / 20)
 		for _, use := range []watchword.KeyUse{watchword.KeySign, watchword.KeyRefresh} {
-			if _, err := r.RotateKeys(t.Context(), use); err != nil {
+			if _, err := r.Operator().RotateKeys(t.Context(), use); err != nil {
 				t.Error(err)
 			}
 		}
@@ -172,7 +172,7 @@ func TestTheAlgorithmCanBeChanged(t *testing.T) {
 		r.clock.advance(11 * time.Minute)
 		in = r.login(t, "ada@example.com", laptop)
 		r.identity(t, in)
-		keys, err := r.Keys(t.Context())
+		keys, err := r.Operator().Keys(t.Context())
 		must(t, err)
 		i := slices.IndexFunc(keys, func(k watchword.KeyInfo) bool { return k.ID == activeID(keys) })
 		if keys[i].Alg != alg {

@@ -77,7 +77,7 @@ func TestAPasswordIsRefusedOnEveryPathThatSetsOne(t *testing.T) {
 			return r.ResetPassword(t.Context(), reset, p, laptop)
 		},
 		"operator": func(p watchword.Secret) error {
-			_, err := r.CreateUser(t.Context(), watchword.NewUser{Email: "ada.lovelace@example.net", Password: p})
+			_, err := r.Operator().CreateUser(t.Context(), watchword.NewUser{Email: "ada.lovelace@example.net", Password: p})
 			return err
 		},
 	}
@@ -125,11 +125,11 @@ func TestAStrangerCannotTellAccountsApart(t *testing.T) {
 	if err := sign("eve@example.com"); err != nil {
 		t.Fatalf("a taken address answers differently: %v", err)
 	}
-	disabled, err := r.CreateUser(t.Context(), watchword.NewUser{Email: "bob@example.com", Password: goodPassword})
+	disabled, err := r.Operator().CreateUser(t.Context(), watchword.NewUser{Email: "bob@example.com", Password: goodPassword})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := r.DisableUser(t.Context(), disabled.ID); err != nil {
+	if err := r.Operator().DisableUser(t.Context(), disabled.ID); err != nil {
 		t.Fatal(err)
 	}
 	login := func(email, password string) error {
@@ -250,7 +250,7 @@ func (r *rig) mailed(t *testing.T) string {
 	must(t, r.ForgotPassword(t.Context(), "ada@example.com", laptop))
 	r.deliver(t)
 	r.post.refuse(nil)
-	_, err := r.RetryMail(t.Context(), "")
+	_, err := r.Operator().RetryMail(t.Context(), "")
 	must(t, err)
 	r.deliver(t)
 	return string(r.post.last(t, watchword.MailReset).Token)
@@ -272,7 +272,7 @@ func TestAHashIsUpgradedAtLogin(t *testing.T) {
 	old.signUp(t, "ada@example.com")
 	now := startWith(t, old.store, nil)
 	now.login(t, "ada@example.com", laptop)
-	user, err := now.FindUser(t.Context(), "ada@example.com")
+	user, err := now.Operator().FindUser(t.Context(), "ada@example.com")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -305,7 +305,7 @@ func TestAPasswordFromAnotherSystemSignsInAndIsHashedAnew(t *testing.T) {
 			t.Parallel()
 			r := start(t, func(o *watchword.Options) { o.HashAlg = c.hashAlg })
 			r.signUp(t, "ada@example.com")
-			user, err := r.FindUser(t.Context(), "ada@example.com")
+			user, err := r.Operator().FindUser(t.Context(), "ada@example.com")
 			must(t, err)
 			must(t, r.store.Update(t.Context(), func(tx watchword.Tx) error {
 				_, err := tx.ReplacePassword(t.Context(), user.ID, user.PasswordHash, c.imported)
@@ -318,7 +318,7 @@ func TestAPasswordFromAnotherSystemSignsInAndIsHashedAnew(t *testing.T) {
 			wantCode(t, login("ada@example.com", c.wrong), watchword.CodeInvalidCredentials)
 			wantCode(t, login("nobody@example.com", c.right), watchword.CodeInvalidCredentials)
 			must(t, login("ada@example.com", c.right))
-			user, err = r.FindUser(t.Context(), "ada@example.com")
+			user, err = r.Operator().FindUser(t.Context(), "ada@example.com")
 			must(t, err)
 			if got := string(user.PasswordHash); !strings.HasPrefix(got, c.want) {
 				t.Errorf("the hash is %s, want %s", got, c.want)
@@ -352,7 +352,7 @@ func TestTheTimeOfFailuresIsLearntFromWhatIsStored(t *testing.T) {
 	if wait := r.Level(); wait != 0 {
 		t.Errorf("with hashes of ours alone a failure waits for %v", wait)
 	}
-	_, err := r.ImportUsers(t.Context(), []watchword.ImportedUser{{
+	_, err := r.Operator().ImportUsers(t.Context(), []watchword.ImportedUser{{
 		Email: "bob@example.com", PasswordHash: "$pbkdf2-sha256$i=1000$c29tZXNhbHRzb21lc2FsdA$NO0HMKAh6zy+bNsiQzuqZ64exUDvjRK2s8uhd6/+zVA",
 	}})
 	must(t, err)

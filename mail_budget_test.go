@@ -244,7 +244,7 @@ func TestNoticesOfAnAccountAreBounded(t *testing.T) {
 		must(t, r.ChangePassword(t.Context(), who, passwords[n%2], passwords[(n+1)%2], laptop))
 		n++
 		var err error
-		who.User, err = r.FindUser(t.Context(), "ada@example.com")
+		who.User, err = r.Operator().FindUser(t.Context(), "ada@example.com")
 		must(t, err)
 	}
 	counts := func() [3]int {
@@ -287,7 +287,7 @@ func TestAChangeOfPasswordCostsTheClientAlsoWhenThePasswordIsRight(t *testing.T)
 	for n := range 4 {
 		must(t, r.ChangePassword(t.Context(), who, passwords[n%2], passwords[(n+1)%2], phone))
 		var err error
-		who.User, err = r.FindUser(t.Context(), "ada@example.com")
+		who.User, err = r.Operator().FindUser(t.Context(), "ada@example.com")
 		must(t, err)
 	}
 	wantCode(t, r.ChangePassword(t.Context(), who, goodPassword, otherPassword, phone), watchword.CodeRateLimited)

@@ -7,9 +7,16 @@ import (
 	"time"
 )
 
-// What the people who run the service do (cmd/watchword, and later pages). They
-// have been let in by the machine: there is no identity here, and events of
-// theirs have no network address. A user who is not there is CodeNotFound.
+// What the people who run the service do (cmd/watchword). The machine has already
+// authenticated them, so these methods take no identity, and their events have no
+// network address. A user that does not exist gets CodeNotFound.
+
+// An Operator does what the people who run the service may do. It checks no
+// permission: give it only to code that they run.
+type Operator struct{ engine *Engine }
+
+// Operator returns the operations of the people who run the service.
+func (e *Engine) Operator() Operator { return Operator{e} }
 
 // A NewUser is an account that an operator makes.
 type NewUser struct {
@@ -21,17 +28,17 @@ type NewUser struct {
 
 // CreateUser makes an account, whatever the sign-up mode. Codes:
 // CodeValidationFailed (email, password, name, roles), CodeEmailTaken.
-func (e *Engine) CreateUser(ctx context.Context, n NewUser) (User, error) {
-	now := e.now()
+func (o Operator) CreateUser(ctx context.Context, n NewUser) (User, error) {
+	now := o.engine.now()
 	user, problems := newUser(n, now)
-	roles, problem := e.opts.parseRoles(n.Roles)
+	roles, problem := o.engine.opts.parseRoles(n.Roles)
 	if problem != nil {
 		problems = append(problems, *problem)
 	}
 	user.Roles = roles
 	var normal string
 	if n.Password != "" {
-		if normal, problem = e.acceptable("password", n.Password, user.Email, user.Name); problem != nil {
+		if normal, problem = o.engine.acceptable("password", n.Password, user.Email, user.Name); problem != nil {
 			problems = append(problems, *problem)
 		}
 	}
@@ -41,14 +48,14 @@ func (e *Engine) CreateUser(ctx context.Context, n NewUser) (User, error) {
 	kind := MailReset
 	if normal != "" {
 		kind = MailVerify
-		hash, err := e.hash(ctx, Client{}, normal)
+		hash, err := o.engine.hash(ctx, Client{}, normal)
 		if err != nil {
 			return User{}, err
 		}
 		user.PasswordHash = hash
 	}
-	event := e.event(EventSignup, Client{}, now).of(user.ID).because("by an operator")
-	err := e.store.Update(ctx, func(tx Tx) error {
+	event := o.engine.event(EventSignup, Client{}, now).of(user.ID).because("by an operator")
+	err := o.engine.store.Update(ctx, func(tx Tx) error {
 		ours, err := tx.InsertUser(ctx, user, now)
 		if err != nil {
 			return err
@@ -64,24 +71,24 @@ func (e *Engine) CreateUser(ctx context.Context, n NewUser) (User, error) {
 	if err != nil {
 		return User{}, err
 	}
-	e.announce(event)
-	e.wakeOutbox()
+	o.engine.announce(event)
+	o.engine.wakeOutbox()
 	return user, nil
 }
 
 // FindUser returns the account of an address, however it is spelled.
-func (e *Engine) FindUser(ctx context.Context, email string) (User, error) {
+func (o Operator) FindUser(ctx context.Context, email string) (User, error) {
 	canonical, problem := parseKnownEmail("email", email)
 	if problem != nil {
 		return User{}, unacceptable(*problem)
 	}
-	return e.user(ctx, func(tx Tx) (User, error) { return tx.UserByEmail(ctx, canonical) })
+	return o.engine.user(ctx, func(tx Tx) (User, error) { return tx.UserByEmail(ctx, canonical) })
 }
 
 // Users lists up to limit accounts in the order of their addresses, beginning
 // after the given one ("": at the first).
-func (e *Engine) Users(ctx context.Context, after Address, limit int) (users []User, err error) {
-	err = e.store.View(ctx, func(tx Tx) error {
+func (o Operator) Users(ctx context.Context, after Address, limit int) (users []User, err error) {
+	err = o.engine.store.View(ctx, func(tx Tx) error {
 		users, err = tx.Users(ctx, after, limit)
 		return err
 	})
@@ -89,8 +96,8 @@ func (e *Engine) Users(ctx context.Context, after Address, limit int) (users []U
 }
 
 // DisableUser shuts the account: its sessions end, its mailed tokens die.
-func (e *Engine) DisableUser(ctx context.Context, id UserID) error {
-	return e.operate(ctx, EventDisabled, id, func(tx Tx, now time.Time) error {
+func (o Operator) DisableUser(ctx context.Context, id UserID) error {
+	return o.engine.operate(ctx, EventDisabled, id, func(tx Tx, now time.Time) error {
 		if err := tx.SetDisabled(ctx, id, now); err != nil {
 			return err
 		}
@@ -102,27 +109,27 @@ func (e *Engine) DisableUser(ctx context.Context, id UserID) error {
 }
 
 // EnableUser opens the account again. Its sessions stay ended.
-func (e *Engine) EnableUser(ctx context.Context, id UserID) error {
-	return e.operate(ctx, EventEnabled, id, func(tx Tx, _ time.Time) error {
+func (o Operator) EnableUser(ctx context.Context, id UserID) error {
+	return o.engine.operate(ctx, EventEnabled, id, func(tx Tx, _ time.Time) error {
 		return tx.SetDisabled(ctx, id, time.Time{})
 	})
 }
 
 // SetRoles replaces the roles. It ends no session: access tokens made before are
 // out of date at once (User.RolesChangedAt). Codes: CodeValidationFailed (roles).
-func (e *Engine) SetRoles(ctx context.Context, id UserID, roles []string) (User, error) {
-	parsed, problem := e.opts.parseRoles(roles)
+func (o Operator) SetRoles(ctx context.Context, id UserID, roles []string) (User, error) {
+	parsed, problem := o.engine.opts.parseRoles(roles)
 	if problem != nil {
 		return User{}, unacceptable(*problem)
 	}
-	user, err := e.user(ctx, func(tx Tx) (User, error) { return tx.User(ctx, id) })
+	user, err := o.engine.user(ctx, func(tx Tx) (User, error) { return tx.User(ctx, id) })
 	if err != nil {
 		return User{}, err
 	}
-	if err := pause(ctx, rolesWait(user.RolesChangedAt, e.now())); err != nil {
+	if err := pause(ctx, rolesWait(user.RolesChangedAt, o.engine.now())); err != nil {
 		return User{}, err
 	}
-	err = e.operate(ctx, EventRolesChanged, id, func(tx Tx, now time.Time) (err error) {
+	err = o.engine.operate(ctx, EventRolesChanged, id, func(tx Tx, now time.Time) (err error) {
 		if err = tx.SetRoles(ctx, id, parsed, nextSecond(now)); err == nil {
 			user, err = tx.User(ctx, id)
 		}
@@ -147,34 +154,34 @@ func rolesWait(changed, now time.Time) time.Duration {
 func nextSecond(t time.Time) time.Time { return t.Truncate(time.Second).Add(time.Second) }
 
 // DeleteUser removes the account.
-func (e *Engine) DeleteUser(ctx context.Context, id UserID) error {
-	if _, err := e.user(ctx, func(tx Tx) (User, error) { return tx.User(ctx, id) }); err != nil {
+func (o Operator) DeleteUser(ctx context.Context, id UserID) error {
+	if _, err := o.engine.user(ctx, func(tx Tx) (User, error) { return tx.User(ctx, id) }); err != nil {
 		return err
 	}
-	event := e.event(EventDeleted, Client{}, e.now()).of(id).because("by an operator")
-	err := e.store.Update(ctx, func(tx Tx) error { return deleteUser(ctx, tx, event) })
+	event := o.engine.event(EventDeleted, Client{}, o.engine.now()).of(id).because("by an operator")
+	err := o.engine.store.Update(ctx, func(tx Tx) error { return deleteUser(ctx, tx, event) })
 	if err == nil {
-		e.announce(event)
+		o.engine.announce(event)
 	}
 	return err
 }
 
 // SendReset mails the user a link to choose a new password.
-func (e *Engine) SendReset(ctx context.Context, id UserID) error {
-	user, err := e.user(ctx, func(tx Tx) (User, error) { return tx.User(ctx, id) })
+func (o Operator) SendReset(ctx context.Context, id UserID) error {
+	user, err := o.engine.user(ctx, func(tx Tx) (User, error) { return tx.User(ctx, id) })
 	if err != nil {
 		return err
 	}
-	mail := mailTo(MailReset, user, e.event("", Client{}, e.now()))
-	err = e.store.Update(ctx, func(tx Tx) error { return tx.InsertMail(ctx, mail) })
-	e.wakeOutbox()
+	mail := mailTo(MailReset, user, o.engine.event("", Client{}, o.engine.now()))
+	err = o.engine.store.Update(ctx, func(tx Tx) error { return tx.InsertMail(ctx, mail) })
+	o.engine.wakeOutbox()
 	return err
 }
 
 // UserSessions lists the user's live sessions, the last used first.
-func (e *Engine) UserSessions(ctx context.Context, id UserID) (sessions []Session, err error) {
-	cutoffs := e.opts.Sessions.Cutoffs(e.now())
-	err = e.store.View(ctx, func(tx Tx) error {
+func (o Operator) UserSessions(ctx context.Context, id UserID) (sessions []Session, err error) {
+	cutoffs := o.engine.opts.Sessions.Cutoffs(o.engine.now())
+	err = o.engine.store.View(ctx, func(tx Tx) error {
 		sessions, err = tx.Sessions(ctx, id, cutoffs)
 		return err
 	})
@@ -182,18 +189,18 @@ func (e *Engine) UserSessions(ctx context.Context, id UserID) (sessions []Sessio
 }
 
 // EndUserSession ends one session of the user. Codes: CodeNotFound.
-func (e *Engine) EndUserSession(ctx context.Context, id UserID, s SessionID) error {
+func (o Operator) EndUserSession(ctx context.Context, id UserID, s SessionID) error {
 	if !isID(string(s)) {
 		return notFound()
 	}
-	event := e.event(EventSessionEnded, Client{}, e.now()).of(id)
-	return e.endOwnSession(ctx, s, EndedOperator, event)
+	event := o.engine.event(EventSessionEnded, Client{}, o.engine.now()).of(id)
+	return o.engine.endOwnSession(ctx, s, EndedOperator, event)
 }
 
 // EndUserSessions ends all of the user's sessions and says how many.
-func (e *Engine) EndUserSessions(ctx context.Context, id UserID) (int, error) {
-	event := e.event(EventLogoutAll, Client{}, e.now()).of(id).because("by an operator")
-	return e.endSessions(ctx, "", EndedOperator, event)
+func (o Operator) EndUserSessions(ctx context.Context, id UserID) (int, error) {
+	event := o.engine.event(EventLogoutAll, Client{}, o.engine.now()).of(id).because("by an operator")
+	return o.engine.endSessions(ctx, "", EndedOperator, event)
 }
 
 // endBatch is how many sessions EndEverySession ends in one transaction, so that a
@@ -202,11 +209,11 @@ const endBatch = 1000
 
 // EndEverySession ends the sessions of all users and returns their number. It also
 // ends sessions that begin while it runs. If it fails, run it again.
-func (e *Engine) EndEverySession(ctx context.Context) (ended int, err error) {
-	now := e.now()
+func (o Operator) EndEverySession(ctx context.Context) (ended int, err error) {
+	now := o.engine.now()
 	var last SessionID
 	for n := endBatch; n == endBatch; ended += n {
-		err := e.store.Update(ctx, func(tx Tx) (err error) {
+		err := o.engine.store.Update(ctx, func(tx Tx) (err error) {
 			last, n, err = tx.EndNextSessions(ctx, last, endBatch, EndedOperator, now)
 			return err
 		})
@@ -214,17 +221,17 @@ func (e *Engine) EndEverySession(ctx context.Context) (ended int, err error) {
 			return ended, err
 		}
 	}
-	event := e.event(EventLogoutAll, Client{}, now).because(fmt.Sprintf("every user, by an operator: %d", ended))
-	if err := e.store.Update(ctx, func(tx Tx) error { return tx.InsertEvent(ctx, event) }); err != nil {
+	event := o.engine.event(EventLogoutAll, Client{}, now).because(fmt.Sprintf("every user, by an operator: %d", ended))
+	if err := o.engine.store.Update(ctx, func(tx Tx) error { return tx.InsertEvent(ctx, event) }); err != nil {
 		return ended, err
 	}
-	e.announce(event)
+	o.engine.announce(event)
 	return ended, nil
 }
 
 // UserEvents lists the newest events of the user.
-func (e *Engine) UserEvents(ctx context.Context, id UserID, limit int) (events []Event, err error) {
-	err = e.store.View(ctx, func(tx Tx) error {
+func (o Operator) UserEvents(ctx context.Context, id UserID, limit int) (events []Event, err error) {
+	err = o.engine.store.View(ctx, func(tx Tx) error {
 		events, err = tx.Events(ctx, id, limit)
 		return err
 	})

@@ -17,7 +17,7 @@ func TestEndEverySessionSignsEverybodyOut(t *testing.T) {
 		in = append(in, r.signUp(t, email), r.login(t, email, phone))
 	}
 	must(t, r.Logout(t.Context(), in[0].RefreshToken, "", laptop))
-	n, err := r.EndEverySession(t.Context())
+	n, err := r.Operator().EndEverySession(t.Context())
 	if n != 9 || err != nil {
 		t.Errorf("ended %d, %v", n, err)
 	}

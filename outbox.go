@@ -430,8 +430,8 @@ func (e *Engine) fixedToken(ctx context.Context, tx Tx, m Mail, now time.Time, m
 }
 
 // Mails lists up to limit mails that wait or were given up, the oldest first.
-func (e *Engine) Mails(ctx context.Context, limit int) (mails []Mail, err error) {
-	err = e.store.View(ctx, func(tx Tx) error {
+func (o Operator) Mails(ctx context.Context, limit int) (mails []Mail, err error) {
+	err = o.engine.store.View(ctx, func(tx Tx) error {
 		mails, err = tx.Mails(ctx, limit)
 		return err
 	})
@@ -439,15 +439,15 @@ func (e *Engine) Mails(ctx context.Context, limit int) (mails []Mail, err error)
 }
 
 // RetryMail makes a mail due now, or all of them (""), and says how many.
-func (e *Engine) RetryMail(ctx context.Context, id string) (n int, err error) {
+func (o Operator) RetryMail(ctx context.Context, id string) (n int, err error) {
 	if id != "" && !isID(id) {
 		return 0, nil
 	}
-	now := e.now()
-	err = e.store.Update(ctx, func(tx Tx) error {
+	now := o.engine.now()
+	err = o.engine.store.Update(ctx, func(tx Tx) error {
 		n, err = tx.RetryMail(ctx, id, now)
 		return err
 	})
-	e.wakeOutbox()
+	o.engine.wakeOutbox()
 	return n, err
 }

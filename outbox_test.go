@@ -17,7 +17,7 @@ func TestAMailThatFailsIsTriedAgainAndAtLastGivenUp(t *testing.T) {
 	var first time.Duration
 	for attempt := 1; ; attempt++ {
 		r.deliver(t)
-		mails, err := r.Mails(t.Context(), 10)
+		mails, err := r.Operator().Mails(t.Context(), 10)
 		must(t, err)
 		m := mails[0]
 		if m.Attempts != attempt || !strings.Contains(m.LastError, "asleep") {
@@ -44,7 +44,7 @@ func TestAMailThatFailsIsTriedAgainAndAtLastGivenUp(t *testing.T) {
 
 	// The operator mends the mail server and asks for another try.
 	r.post.refuse(nil)
-	n, err := r.RetryMail(t.Context(), "")
+	n, err := r.Operator().RetryMail(t.Context(), "")
 	if err != nil || n != 1 {
 		t.Fatalf("retried %d, %v", n, err)
 	}
@@ -75,7 +75,7 @@ func TestAMailForAnAccountThatIsGoneIsNotSent(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	user := r.signUp(t, "ada@example.com").User
-	must(t, r.DeleteUser(t.Context(), user.ID))
+	must(t, r.Operator().DeleteUser(t.Context(), user.ID))
 	must(t, r.ForgotPassword(t.Context(), "ada@example.com", laptop))
 	r.deliver(t)
 	if n := r.post.count(watchword.MailVerify) + r.post.count(watchword.MailReset); n != 0 {

@@ -209,7 +209,7 @@ func (e *Engine) runLevel(ctx context.Context) {
 // learnLevel checks one hash of each kind. One that can't be read, or not now, keeps
 // nothing from being learnt of the others.
 func (e *Engine) learnLevel(ctx context.Context) error {
-	users, err := e.Users(ctx, "", levelSample)
+	users, err := e.Operator().Users(ctx, "", levelSample)
 	if err != nil {
 		return err
 	}

@@ -35,7 +35,7 @@ func TestAPepperedHashSignsInAndThePepperIsStoredSealed(t *testing.T) {
 			{ID: "4", Email: "d@example.com", PasswordHash: peppered(t, "other"), Pepper: somePepper}, // not the right one
 		}
 		for range 2 {
-			if _, err := r.ImportUsers(t.Context(), users); err != nil {
+			if _, err := r.Operator().ImportUsers(t.Context(), users); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -64,7 +64,7 @@ func TestAPepperedHashSignsInAndThePepperIsStoredSealed(t *testing.T) {
 		if _, err := r.Login(t.Context(), watchword.LoginRequest{Email: "d@example.com", Password: goodPassword, Client: laptop}); watchword.CodeOf(err) != watchword.CodeInvalidCredentials {
 			t.Errorf("with another pepper: %v", err)
 		}
-		if infos, err := r.Keys(t.Context()); err != nil || len(infos) == 0 {
+		if infos, err := r.Operator().Keys(t.Context()); err != nil || len(infos) == 0 {
 			t.Error(err)
 		} else if i := strings.Index(cmp.Diff(infos, nil), "pepper"); i >= 0 {
 			t.Error("a pepper is listed among the keys that rotate")
@@ -91,10 +91,10 @@ func wantHashRefused(t *testing.T, r *rig, user watchword.ImportedUser, why stri
 	t.Helper()
 	for _, do := range []func() ([]watchword.ImportResult, error){
 		func() ([]watchword.ImportResult, error) {
-			return r.CheckImport(t.Context(), []watchword.ImportedUser{user})
+			return r.Operator().CheckImport(t.Context(), []watchword.ImportedUser{user})
 		},
 		func() ([]watchword.ImportResult, error) {
-			return r.ImportUsers(t.Context(), []watchword.ImportedUser{user})
+			return r.Operator().ImportUsers(t.Context(), []watchword.ImportedUser{user})
 		},
 	} {
 		results, err := do()

@@ -48,7 +48,7 @@ func TestAMailBacksOffWhateverTheErrorTextIs(t *testing.T) {
 			r.post.refuse(errors.New(text))
 			r.signUp(t, "ada@example.com")
 			r.deliver(t)
-			mails, err := r.Mails(t.Context(), 10)
+			mails, err := r.Operator().Mails(t.Context(), 10)
 			must(t, err)
 			if len(mails) != 1 || !mails[0].NextAt.Equal(r.clock.Now().Add(10*time.Second)) {
 				t.Fatalf("the mail does not back off: %+v", mails)
@@ -119,10 +119,10 @@ func TestALinkDoesNotOutliveAnEventThatHappensWhileItIsMade(t *testing.T) {
 			return r.ChangePassword(t.Context(), who, goodPassword, otherPassword, laptop)
 		},
 		"disabling": func(t *testing.T, r *rig, who watchword.Identity) error {
-			return errors.Join(r.DisableUser(t.Context(), who.User.ID), r.EnableUser(t.Context(), who.User.ID))
+			return errors.Join(r.Operator().DisableUser(t.Context(), who.User.ID), r.Operator().EnableUser(t.Context(), who.User.ID))
 		},
 		"deletion": func(t *testing.T, r *rig, who watchword.Identity) error {
-			return r.DeleteUser(t.Context(), who.User.ID)
+			return r.Operator().DeleteUser(t.Context(), who.User.ID)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -208,7 +208,7 @@ func (r *rig) confirmAmong(t *testing.T, email string, others int) {
 				}
 				return
 			}
-			results, err := r.ImportUsers(t.Context(), []watchword.ImportedUser{{ID: fmt.Sprint(email, n), Email: email}})
+			results, err := r.Operator().ImportUsers(t.Context(), []watchword.ImportedUser{{ID: fmt.Sprint(email, n), Email: email}})
 			if err != nil || results[0].Problems == nil && results[0].User.ID != who.User.ID {
 				t.Errorf("import: %+v, %v", results, err)
 			}

@@ -53,8 +53,8 @@ func TestAMailedTokenDiesOfAgeOfASuccessorAndOfEveryChange(t *testing.T) {
 			must(t, r.ChangePassword(t.Context(), who, goodPassword, otherPassword, laptop))
 		},
 		"disabling": func(t *testing.T, r *rig, who watchword.Identity) {
-			must(t, r.DisableUser(t.Context(), who.User.ID))
-			must(t, r.EnableUser(t.Context(), who.User.ID))
+			must(t, r.Operator().DisableUser(t.Context(), who.User.ID))
+			must(t, r.Operator().EnableUser(t.Context(), who.User.ID))
 		},
 		"deletion": func(t *testing.T, r *rig, who watchword.Identity) {
 			must(t, r.DeleteAccount(t.Context(), who, goodPassword, laptop))
@@ -129,7 +129,7 @@ func TestATokenOfAnAccountThatIsGoneLooksLikeAnyOther(t *testing.T) {
 	r := start(t, nil)
 	user := r.signUp(t, "ada@example.com").User
 	token := r.forgotten(t, "ada@example.com")
-	must(t, r.DeleteUser(t.Context(), user.ID))
+	must(t, r.Operator().DeleteUser(t.Context(), user.ID))
 	gone := r.ResetPassword(t.Context(), token, otherPassword, laptop)
 	never := r.ResetPassword(t.Context(), "wwm_never", otherPassword, laptop)
 	wantCode(t, gone, watchword.CodeMailTokenInvalid)
@@ -184,7 +184,7 @@ func TestAskingForMailTellsNothingAndFloodsNobody(t *testing.T) {
 			t.Errorf("%s got %d mails of kind %s in an hour", user.Email, n, kind)
 		}
 	}
-	mails, err := r.Mails(t.Context(), 10)
+	mails, err := r.Operator().Mails(t.Context(), 10)
 	if err != nil || len(mails) > 0 {
 		t.Errorf("left in the outbox: %v, %v", mails, err)
 	}
@@ -209,7 +209,7 @@ func TestAnAddressChangesOnlyOnceItIsConfirmed(t *testing.T) {
 	who := verified(t, r, "ada@example.com")
 	wantCode(t, r.ChangeEmail(t.Context(), who, "ada@example.org", "wrong password", laptop), watchword.CodePasswordWrong)
 	must(t, r.ChangeEmail(t.Context(), who, "ada@example.org", goodPassword, laptop))
-	if u, err := r.FindUser(t.Context(), "ada@example.com"); err != nil || u.ID != who.User.ID {
+	if u, err := r.Operator().FindUser(t.Context(), "ada@example.com"); err != nil || u.ID != who.User.ID {
 		t.Fatalf("it changed at once: %v", err)
 	}
 	r.deliver(t)
@@ -234,14 +234,14 @@ func TestAnUndoneAddressGivesTheAccountBack(t *testing.T) {
 		must(t, r.confirm(t, r.post.last(t, watchword.MailConfirmAddress).Token, password, phone))
 		r.deliver(t)
 		var err error
-		if who.User, err = r.FindUser(t.Context(), to); err != nil {
+		if who.User, err = r.Operator().FindUser(t.Context(), to); err != nil {
 			t.Fatal(err)
 		}
 		return r.post.last(t, watchword.MailAddressChanged)
 	}
 	owners := change("thief@example.org", goodPassword)
 	must(t, r.ChangePassword(t.Context(), who, goodPassword, otherPassword, phone))
-	who.User, _ = r.FindUser(t.Context(), "thief@example.org")
+	who.User, _ = r.Operator().FindUser(t.Context(), "thief@example.org")
 	r.clock.advance(time.Minute)
 	thiefs := change("thief2@example.org", otherPassword)
 
@@ -252,7 +252,7 @@ func TestAnUndoneAddressGivesTheAccountBack(t *testing.T) {
 	r.clock.advance(6 * 24 * time.Hour)
 	must(t, r.UndoEmail(t.Context(), owners.Token, laptop))
 	wantCode(t, r.UndoEmail(t.Context(), thiefs.Token, phone), watchword.CodeMailTokenInvalid)
-	if _, err := r.FindUser(t.Context(), "ada@example.com"); err != nil {
+	if _, err := r.Operator().FindUser(t.Context(), "ada@example.com"); err != nil {
 		t.Fatal(err)
 	}
 	for _, password := range []watchword.Secret{goodPassword, otherPassword} {

@@ -14,7 +14,7 @@ import (
 // eventOf returns the newest event of a kind.
 func eventOf(t *testing.T, r *rig, id watchword.UserID, kind watchword.EventKind) watchword.Event {
 	t.Helper()
-	events, err := r.UserEvents(t.Context(), id, 100)
+	events, err := r.Operator().UserEvents(t.Context(), id, 100)
 	must(t, err)
 	i := slices.IndexFunc(events, func(e watchword.Event) bool { return e.Kind == kind })
 	if i < 0 {
@@ -91,7 +91,7 @@ func TestAResetRequestIsAnEventOfTheOwner(t *testing.T) {
 	if event.At != asked || event.Address != phone.Address.String() || event.RequestID != phone.RequestID || event.Device == "" || event.Detail != "" {
 		t.Errorf("the event is %+v", event)
 	}
-	must(t, r.SendReset(t.Context(), in.User.ID))
+	must(t, r.Operator().SendReset(t.Context(), in.User.ID))
 	r.deliver(t)
 	if event = eventOf(t, r, in.User.ID, watchword.EventResetRequested); event.Detail != "by an operator" {
 		t.Errorf("the event of an operator is %+v", event)

@@ -101,25 +101,25 @@ const resealBatch = 500
 // devices stay valid. Servers that run with the old master key go on with the keys
 // that they have read and are not ready any more: stop them first. The engine itself
 // keeps the old master key: close it afterwards.
-func (e *Engine) Reseal(ctx context.Context, master []byte) error {
+func (o Operator) Reseal(ctx context.Context, master []byte) error {
 	box, err := seal.New(master)
 	if err != nil {
 		return fmt.Errorf("new master key: %w", err)
 	}
-	if err := e.keys.reload(ctx); err != nil {
+	if err := o.engine.keys.reload(ctx); err != nil {
 		return err
 	}
-	if err := e.keys.storeSecrets(ctx); err != nil {
+	if err := o.engine.keys.storeSecrets(ctx); err != nil {
 		return err
 	}
-	err = e.store.Update(ctx, func(tx Tx) error {
-		if err := e.keys.holdMaster(ctx, tx); err != nil {
+	err = o.engine.store.Update(ctx, func(tx Tx) error {
+		if err := o.engine.keys.holdMaster(ctx, tx); err != nil {
 			return err
 		}
-		if err := e.keys.reseal(ctx, tx, box); err != nil {
+		if err := o.engine.keys.reseal(ctx, tx, box); err != nil {
 			return err
 		}
-		return e.resealSignups(ctx, tx, box)
+		return o.engine.resealSignups(ctx, tx, box)
 	})
 	if err != nil {
 		return fmt.Errorf("replace the master key: %w", err)

@@ -40,7 +40,7 @@ func (r *rig) under(t *testing.T, master []byte) *rig {
 // resealed replaces the master key, and returns an engine with the new one.
 func (r *rig) resealed(t *testing.T) *rig {
 	t.Helper()
-	must(t, r.Reseal(t.Context(), newMaster))
+	must(t, r.Operator().Reseal(t.Context(), newMaster))
 	return r.under(t, newMaster)
 }
 
@@ -53,7 +53,7 @@ func TestTokensOfBeforeAResealStayValid(t *testing.T) {
 		r.deliver(t)
 		link := r.post.last(t, watchword.MailVerify)
 		must(t, r.ForgotPassword(t.Context(), "ada@example.com", laptop)) // sent after the reseal
-		imported, err := r.ImportUsers(t.Context(), []watchword.ImportedUser{
+		imported, err := r.Operator().ImportUsers(t.Context(), []watchword.ImportedUser{
 			{ID: "7", Email: "bob@example.com"},
 			{ID: "8", Email: "eve@example.com", PasswordHash: peppered(t, somePepper), Pepper: somePepper},
 		})
@@ -74,12 +74,12 @@ func TestTokensOfBeforeAResealStayValid(t *testing.T) {
 		r.deliver(t)
 		must(t, r.ResetPassword(t.Context(), r.post.last(t, watchword.MailReset).Token, otherPassword, laptop))
 		r.login(t, "eve@example.com", laptop) // by the pepper
-		twice, err := r.ImportUsers(t.Context(), []watchword.ImportedUser{{ID: "7", Email: "bob@example.com"}})
+		twice, err := r.Operator().ImportUsers(t.Context(), []watchword.ImportedUser{{ID: "7", Email: "bob@example.com"}})
 		must(t, err)
 		if !twice[0].There || twice[0].User.ID != imported[0].User.ID {
 			t.Errorf("the import makes another id: %+v", twice[0])
 		}
-		results, err := r.ImportUsers(t.Context(), []watchword.ImportedUser{
+		results, err := r.Operator().ImportUsers(t.Context(), []watchword.ImportedUser{
 			{ID: "9", Email: "zoe@example.com", PasswordHash: peppered(t, somePepper), Pepper: somePepper},
 		})
 		must(t, err)
@@ -120,7 +120,7 @@ func TestResealLeavesNothingThatTheOldMasterKeyOpens(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	before := r.keysOf(t)
-	must(t, r.Reseal(t.Context(), newMaster))
+	must(t, r.Operator().Reseal(t.Context(), newMaster))
 	old, err := seal.New(r.opts.MasterKey)
 	must(t, err)
 	now, err := seal.New(newMaster)
@@ -144,16 +144,16 @@ func TestResealLeavesNothingThatTheOldMasterKeyOpens(t *testing.T) {
 	if err := r.Ready(t.Context()); err != nil {
 		t.Errorf("not ready before it has seen the change: %v", err)
 	}
-	if _, err := r.Keys(t.Context()); !errors.Is(err, watchword.ErrMasterKey) {
+	if _, err := r.Operator().Keys(t.Context()); !errors.Is(err, watchword.ErrMasterKey) {
 		t.Errorf("keys are read with the old master key: %v", err)
 	}
 	if err := r.Ready(t.Context()); !errors.Is(err, watchword.ErrMasterKey) {
 		t.Errorf("a server with the old master key is ready: %v", err)
 	}
-	if err := r.Reseal(t.Context(), newMaster); !errors.Is(err, watchword.ErrMasterKey) {
+	if err := r.Operator().Reseal(t.Context(), newMaster); !errors.Is(err, watchword.ErrMasterKey) {
 		t.Errorf("the old master key reseals again: %v", err)
 	}
-	if err := r.under(t, newMaster).Reseal(t.Context(), []byte("short")); err == nil {
+	if err := r.under(t, newMaster).Operator().Reseal(t.Context(), []byte("short")); err == nil {
 		t.Error("a short master key is accepted")
 	}
 }
@@ -217,16 +217,16 @@ func TestNoKeyIsAddedUnderTheOldMasterKeyDuringAReseal(t *testing.T) {
 			one, other := r.under(t, masters[round%2]), r.under(t, masters[round%2])
 			r.clock.advance(91 * 24 * time.Hour) // on SQLite, which has no clock, keys are due
 			var writers sync.WaitGroup
-			writers.Go(func() { _, _ = other.Keys(context.WithoutCancel(t.Context())) })
+			writers.Go(func() { _, _ = other.Operator().Keys(context.WithoutCancel(t.Context())) })
 			for n := range 4 {
 				pepper := fmt.Sprintf("pepper %d of round %d", n, round)
 				writers.Go(func() {
-					_, _ = other.ImportUsers(context.WithoutCancel(t.Context()), []watchword.ImportedUser{
+					_, _ = other.Operator().ImportUsers(context.WithoutCancel(t.Context()), []watchword.ImportedUser{
 						{Email: fmt.Sprintf("user%d-%d@example.com", round, n), PasswordHash: peppered(t, pepper), Pepper: watchword.Secret(pepper)},
 					})
 				})
 			}
-			must(t, one.Reseal(t.Context(), masters[(round+1)%2]))
+			must(t, one.Operator().Reseal(t.Context(), masters[(round+1)%2]))
 			writers.Wait()
 			if err := watchword.CheckKeys(t.Context(), r.store, masters[(round+1)%2]); err != nil {
 				t.Fatalf("round %d: %v", round, err)

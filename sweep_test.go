@@ -37,7 +37,7 @@ func TestSweepingTakesWhatIsDeadAndLeavesWhatLives(t *testing.T) {
 	if events := r.events(t, live.User.ID); len(events) != 0 {
 		t.Errorf("events were kept: %v", events)
 	}
-	if _, err := r.FindUser(t.Context(), "ada@example.com"); err != nil {
+	if _, err := r.Operator().FindUser(t.Context(), "ada@example.com"); err != nil {
 		t.Error("a user was swept")
 	}
 }

@@ -75,7 +75,7 @@ func TestALinkWithoutPasswordOrSessionProvesNothing(t *testing.T) {
 		wantCode(t, err, watchword.CodePasswordRequired)
 		_, err = r.open(t, link, goodPassword)
 		wantCode(t, err, watchword.CodePasswordWrong)
-		if user, err := r.FindUser(t.Context(), victim); err != nil || user.Verified() {
+		if user, err := r.Operator().FindUser(t.Context(), victim); err != nil || user.Verified() {
 			t.Errorf("the click alone verified the address: %v", err)
 		}
 
@@ -99,7 +99,7 @@ func TestTheFirstResetOfAnAccountTakesItFromItsCreator(t *testing.T) {
 		r := start(t, nil)
 		attacker, err := r.SignUp(t.Context(), watchword.SignUpRequest{Email: victim, Password: attackersPassword, Client: phone})
 		must(t, err)
-		_, err = r.SetRoles(t.Context(), attacker.User.ID, []string{"staff"})
+		_, err = r.Operator().SetRoles(t.Context(), attacker.User.ID, []string{"staff"})
 		must(t, err)
 		must(t, r.ChangeEmail(t.Context(), r.identity(t, r.renewed(t, attacker)), "evil@example.org", attackersPassword, phone))
 		r.deliver(t)
@@ -193,7 +193,7 @@ func TestALinkAndANewPasswordAlwaysCreateTheAccount(t *testing.T) {
 		_, err := r.open(t, own, goodPassword)
 		wantCode(t, err, watchword.CodePasswordWrong)
 		must(t, r.ResetPassword(t.Context(), own, otherPassword, laptop))
-		user, err := r.FindUser(t.Context(), victim)
+		user, err := r.Operator().FindUser(t.Context(), victim)
 		if err != nil || user.Name != "" || !user.Verified() {
 			t.Errorf("got %+v, %v", user, err)
 		}
@@ -234,7 +234,7 @@ func TestAnUnprovenAccountKeepsItsIDAndRolesWhenAWaitingSignUpWins(t *testing.T)
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
 		r := start(t, verifiedMode)
-		account, err := r.CreateUser(t.Context(), watchword.NewUser{Email: victim, Password: attackersPassword, Name: "Imported", Roles: []string{"staff"}})
+		account, err := r.Operator().CreateUser(t.Context(), watchword.NewUser{Email: victim, Password: attackersPassword, Name: "Imported", Roles: []string{"staff"}})
 		must(t, err)
 		link := r.waits(t, victim, "Olive Owner", goodPassword)
 		in, err := r.open(t, link, goodPassword)
@@ -333,7 +333,7 @@ func TestAStrangersClickMovesNoAccountToTheStranger(t *testing.T) {
 
 		must(t, r.DisownLink(t.Context(), watchword.MailConfirmAddress, link.Token, laptop))
 		wantCode(t, r.confirm(t, link.Token, goodPassword, phone), watchword.CodeMailTokenInvalid)
-		if user, err := r.FindUser(t.Context(), "mallory@example.com"); err != nil || user.ID != who.User.ID {
+		if user, err := r.Operator().FindUser(t.Context(), "mallory@example.com"); err != nil || user.ID != who.User.ID {
 			t.Errorf("the account moved: %v", err)
 		}
 	})
@@ -379,7 +379,7 @@ func TestTheUndoOfAnAddressSurvivesAResetByTheNewOne(t *testing.T) {
 	must(t, r.ResetPassword(t.Context(), r.forgotten(t, "thief@example.org"), otherPassword, phone))
 	r.clock.advance(7*24*time.Hour - time.Second)
 	must(t, r.UndoEmail(t.Context(), undo, laptop))
-	if user, err := r.FindUser(t.Context(), "ada@example.com"); err != nil || user.ID != who.User.ID {
+	if user, err := r.Operator().FindUser(t.Context(), "ada@example.com"); err != nil || user.ID != who.User.ID {
 		t.Errorf("the account is not back: %v", err)
 	}
 	if shown, err := r.UndoUntil(t.Context(), who); err != nil || !shown.IsZero() {
@@ -397,7 +397,7 @@ func TestALoginIsComparedWithTheNewestWaitingSignUp(t *testing.T) {
 	wantCode(t, r.tryLogin(t, victim, goodPassword), watchword.CodeEmailNotVerified)
 	wantCode(t, r.tryLogin(t, victim, attackersPassword), watchword.CodeInvalidCredentials)
 	wantCode(t, r.tryLogin(t, victim, "neither of them"), watchword.CodeInvalidCredentials)
-	if _, err := r.FindUser(t.Context(), victim); err == nil {
+	if _, err := r.Operator().FindUser(t.Context(), victim); err == nil {
 		t.Error("there is an account before the address is proven")
 	}
 }
@@ -452,9 +452,9 @@ func TestADisabledAccountIsNotOpenedByALink(t *testing.T) {
 	t.Parallel()
 	r := start(t, verifiedMode)
 	link := r.waits(t, victim, "Olive Owner", goodPassword)
-	account, err := r.CreateUser(t.Context(), watchword.NewUser{Email: victim})
+	account, err := r.Operator().CreateUser(t.Context(), watchword.NewUser{Email: victim})
 	must(t, err)
-	must(t, r.DisableUser(t.Context(), account.ID))
+	must(t, r.Operator().DisableUser(t.Context(), account.ID))
 	_, err = r.open(t, link, goodPassword)
 	wantCode(t, err, watchword.CodeAccountDisabled)
 	wantCode(t, r.ResetPassword(t.Context(), link, goodPassword, laptop), watchword.CodeMailTokenInvalid)
@@ -496,7 +496,7 @@ func TestOfManyLinksOpenedAtOnceOneCreatesTheAccount(t *testing.T) {
 		for _, account := range []bool{false, true} {
 			r := start(t, func(o *watchword.Options) { o.Signup, o.Limits = watchword.SignupVerified, watchword.Unlimited() })
 			if account {
-				_, err := r.CreateUser(t.Context(), watchword.NewUser{Email: victim, Password: attackersPassword})
+				_, err := r.Operator().CreateUser(t.Context(), watchword.NewUser{Email: victim, Password: attackersPassword})
 				must(t, err)
 			}
 			links := []watchword.Secret{r.waits(t, victim, "One", goodPassword), r.waits(t, victim, "Two", otherPassword)}
@@ -521,7 +521,7 @@ func TestOfManyLinksOpenedAtOnceOneCreatesTheAccount(t *testing.T) {
 					t.Errorf("got %v", err)
 				}
 			}
-			users, err := r.Users(t.Context(), "", 10)
+			users, err := r.Operator().Users(t.Context(), "", 10)
 			must(t, err)
 			if won != 1 || len(users) != 1 || !users[0].Verified() {
 				t.Errorf("%d succeeded, of %v; accounts: %+v", won, errs, users)

@@ -280,9 +280,9 @@ func TestAFailedLoginLooksAlikeWhateverTheCause(t *testing.T) {
 	b := s.browser(t)
 	b.register("ada@example.com")
 	b.register("bob@example.com")
-	bob, err := s.engine.FindUser(t.Context(), "bob@example.com")
+	bob, err := s.engine.Operator().FindUser(t.Context(), "bob@example.com")
 	must(t, err)
-	must(t, s.engine.DisableUser(t.Context(), bob.ID))
+	must(t, s.engine.Operator().DisableUser(t.Context(), bob.ID))
 	login := func(email, password string) answer {
 		return s.browser(t).post("/login", map[string]any{"email": email, "password": password})
 	}

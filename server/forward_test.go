@@ -51,7 +51,7 @@ func TestAGatewayLearnsWhoAsks(t *testing.T) {
 
 	token := s.post.wait(t, watchword.MailVerify).Token
 	want(t, b.post("/email/verify", map[string]any{"token": string(token)}), 200, "")
-	_, err := s.engine.SetRoles(t.Context(), id, []string{"editor", "admin"})
+	_, err := s.engine.Operator().SetRoles(t.Context(), id, []string{"editor", "admin"})
 	must(t, err)
 	want(t, b.do("GET", "/api/auth/forward", "", access...), 401, watchword.CodeTokenExpired)
 	access = authorized(b.do("POST", "/api/auth/refresh", "").text("accessToken"))

@@ -39,7 +39,7 @@ func (s *Server) accountView(r *http.Request, who watchword.Identity) (*view, er
 	if err != nil {
 		return nil, err
 	}
-	events, err := s.engine.UserEvents(r.Context(), who.User.ID, recentEvents)
+	events, err := s.engine.Operator().UserEvents(r.Context(), who.User.ID, recentEvents)
 	if err != nil {
 		return nil, err
 	}

@@ -63,7 +63,7 @@ func TestRoutesOfAnEmbeddingProgramAnswerAsTheAPIDoes(t *testing.T) {
 	if w, code := ask("/reports", access...); w.Code != 403 || code != watchword.CodeInsufficientScope {
 		t.Errorf("%d %s", w.Code, code)
 	}
-	_, err := s.engine.SetRoles(t.Context(), id, []string{"editor", "admin"})
+	_, err := s.engine.Operator().SetRoles(t.Context(), id, []string{"editor", "admin"})
 	must(t, err)
 	access = authorized(b.do("POST", "/api/auth/refresh", "").text("accessToken"))
 	if w, code := ask("/reports", access...); w.Code != 204 {

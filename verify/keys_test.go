@@ -282,8 +282,8 @@ func TestKeyRotationRejectsNoValidToken(t *testing.T) {
 	for range 3 {
 		s.clock.advance(11 * time.Minute) // the next key has been published for long enough
 		must(t, v.Ready(t.Context()))
-		must(t, v.ReadKeys(t.Context()))                              // as the background work does in these minutes
-		_, err := s.engine.RotateKeys(t.Context(), watchword.KeySign) // the published key now signs
+		must(t, v.ReadKeys(t.Context()))                                         // as the background work does in these minutes
+		_, err := s.engine.Operator().RotateKeys(t.Context(), watchword.KeySign) // the published key now signs
 		must(t, err)
 		in, err = s.engine.Refresh(t.Context(), in.RefreshToken, watchword.Client{})
 		must(t, err)

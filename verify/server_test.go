@@ -113,7 +113,7 @@ func (s *service) signUp(t testing.TB, email string, roles ...string) *watchword
 	in, err := s.engine.SignUp(ctx, watchword.SignUpRequest{Email: email, Password: goodPassword, Name: "Ada"})
 	must(t, err)
 	if len(roles) > 0 {
-		_, err = s.engine.SetRoles(ctx, in.User.ID, roles)
+		_, err = s.engine.Operator().SetRoles(ctx, in.User.ID, roles)
 		must(t, err)
 		s.clock.advance(time.Minute)
 		in, err = s.engine.Refresh(ctx, in.RefreshToken, watchword.Client{})

@@ -151,7 +151,7 @@ const manyKeys = 100
 // keys checks that something signs now and something will after it, and that
 // the clock has not been set back.
 func (d *checkup) keys(ctx context.Context, engine *watchword.Engine) {
-	keys, err := engine.Keys(ctx)
+	keys, err := engine.Operator().Keys(ctx)
 	if err != nil {
 		d.fail("keys", plain(err), "See what the log of the server says.")
 		return

@@ -29,7 +29,7 @@ func (c *keyList) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer s.close()
-	keys, err := s.engine.Keys(ctx)
+	keys, err := s.engine.Operator().Keys(ctx)
 	if err != nil {
 		return err
 	}
@@ -47,7 +47,7 @@ func (c *keyRotate) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer s.close()
-	keys, err := s.engine.RotateKeys(ctx, watchword.KeyUse(c.Use))
+	keys, err := s.engine.Operator().RotateKeys(ctx, watchword.KeyUse(c.Use))
 	if err != nil {
 		return err
 	}
@@ -92,7 +92,7 @@ func (c *keyReseal) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	if err := s.engine.Reseal(ctx, master); err != nil {
+	if err := s.engine.Operator().Reseal(ctx, master); err != nil {
 		return err
 	}
 	if err := seal.Promote(path); err != nil {
@@ -124,7 +124,7 @@ func (c *keyReseal) resealTo(ctx context.Context, p *program, s *stack) error {
 	if err != nil {
 		return err
 	}
-	if err := s.engine.Reseal(ctx, master); err != nil {
+	if err := s.engine.Operator().Reseal(ctx, master); err != nil {
 		return err
 	}
 	p.say("The new master key is in %s. Set master-key to it on every server, then start them. Backups made before need the old one.", c.To)

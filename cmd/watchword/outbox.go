@@ -37,7 +37,7 @@ func (c *mailList) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer s.close()
-	mails, err := s.engine.Mails(ctx, max(c.Max, 1))
+	mails, err := s.engine.Operator().Mails(ctx, max(c.Max, 1))
 	if err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ func (c *mailRetry) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer s.close()
-	retried, err := s.engine.RetryMail(ctx, c.ID)
+	retried, err := s.engine.Operator().RetryMail(ctx, c.ID)
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ func (c *sessionList) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer s.close()
-	sessions, err := s.engine.UserSessions(ctx, user.ID)
+	sessions, err := s.engine.Operator().UserSessions(ctx, user.ID)
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func (c *sessionEnd) end(ctx context.Context, p *program) (ended int, err error)
 	}
 	defer s.close()
 	if c.ID != "" {
-		err = s.engine.EndUserSession(ctx, user.ID, watchword.SessionID(c.ID))
+		err = s.engine.Operator().EndUserSession(ctx, user.ID, watchword.SessionID(c.ID))
 		if watchword.CodeOf(err) == watchword.CodeNotFound {
 			return 0, fmt.Errorf("%s has no such session. List them with `watchword sessions list %s`", user.Email, user.Email)
 		}
@@ -76,7 +76,7 @@ func (c *sessionEnd) end(ctx context.Context, p *program) (ended int, err error)
 	if err := p.confirm(c.confirmation, fmt.Sprintf("End all sessions of %s?", user.Email)); err != nil {
 		return 0, err
 	}
-	return s.engine.EndUserSessions(ctx, user.ID)
+	return s.engine.Operator().EndUserSessions(ctx, user.ID)
 }
 
 func (c *sessionEnd) endEvery(ctx context.Context, p *program) (int, error) {
@@ -88,7 +88,7 @@ func (c *sessionEnd) endEvery(ctx context.Context, p *program) (int, error) {
 	if err := p.confirm(c.confirmation, "End every session of every account? Everybody has to sign in again."); err != nil {
 		return 0, err
 	}
-	return s.engine.EndEverySession(ctx)
+	return s.engine.Operator().EndEverySession(ctx)
 }
 
 // sessionTable shows the end that comes first: idle or absolute.

@@ -36,7 +36,7 @@ func (f accountFlags) find(ctx context.Context, p *program) (*stack, watchword.U
 	if err != nil {
 		return nil, watchword.User{}, err
 	}
-	user, err := s.engine.FindUser(ctx, f.Email)
+	user, err := s.engine.Operator().FindUser(ctx, f.Email)
 	if err != nil {
 		s.close()
 		return nil, watchword.User{}, noUser(err, f.Email)
@@ -68,7 +68,7 @@ func (c *userCreate) Run(ctx context.Context, p *program) (err error) {
 		return err
 	}
 	defer s.close()
-	user, err := s.engine.CreateUser(ctx, account)
+	user, err := s.engine.Operator().CreateUser(ctx, account)
 	if watchword.CodeOf(err) == watchword.CodeEmailTaken {
 		return fmt.Errorf("there is an account %s already. `watchword users show %s` shows it", c.Email, c.Email)
 	}
@@ -97,7 +97,7 @@ func (c *userList) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer s.close()
-	users, err := s.engine.Users(ctx, watchword.Address(strings.ToLower(c.After)), max(c.Max, 1))
+	users, err := s.engine.Operator().Users(ctx, watchword.Address(strings.ToLower(c.After)), max(c.Max, 1))
 	if err != nil {
 		return err
 	}
@@ -126,11 +126,11 @@ func (c *userShow) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer s.close()
-	sessions, err := s.engine.UserSessions(ctx, user.ID)
+	sessions, err := s.engine.Operator().UserSessions(ctx, user.ID)
 	if err != nil {
 		return err
 	}
-	events, err := s.engine.UserEvents(ctx, user.ID, max(c.Events, 0))
+	events, err := s.engine.Operator().UserEvents(ctx, user.ID, max(c.Events, 0))
 	if err != nil {
 		return err
 	}
@@ -178,7 +178,7 @@ func (c *userDisable) Run(ctx context.Context, p *program) error {
 	if err := p.confirm(c.confirmation, fmt.Sprintf("Disable %s and end all of its sessions?", user.Email)); err != nil {
 		return err
 	}
-	if err := s.engine.DisableUser(ctx, user.ID); err != nil {
+	if err := s.engine.Operator().DisableUser(ctx, user.ID); err != nil {
 		return err
 	}
 	return p.changed(ctx, s, changedUser{user.Email, c.JSON, "Disabled"})
@@ -192,7 +192,7 @@ func (c *userEnable) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer s.close()
-	if err := s.engine.EnableUser(ctx, user.ID); err != nil {
+	if err := s.engine.Operator().EnableUser(ctx, user.ID); err != nil {
 		return err
 	}
 	return p.changed(ctx, s, changedUser{user.Email, c.JSON, "Enabled"})
@@ -209,7 +209,7 @@ func (c *userRoles) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer s.close()
-	if _, err := s.engine.SetRoles(ctx, user.ID, c.Roles); err != nil {
+	if _, err := s.engine.Operator().SetRoles(ctx, user.ID, c.Roles); err != nil {
 		return err
 	}
 	return p.changed(ctx, s, changedUser{user.Email, c.JSON, "Set the roles of"})
@@ -227,7 +227,7 @@ func (p *program) changed(ctx context.Context, s *stack, c changedUser) error {
 		p.say("%s %s.", c.done, c.email)
 		return nil
 	}
-	user, err := s.engine.FindUser(ctx, string(c.email))
+	user, err := s.engine.Operator().FindUser(ctx, string(c.email))
 	if err != nil {
 		return err
 	}
@@ -248,7 +248,7 @@ func (c *userDelete) Run(ctx context.Context, p *program) error {
 	if err := p.confirm(c.confirmation, fmt.Sprintf("Delete %s for ever?", user.Email)); err != nil {
 		return err
 	}
-	if err := s.engine.DeleteUser(ctx, user.ID); err != nil {
+	if err := s.engine.Operator().DeleteUser(ctx, user.ID); err != nil {
 		return err
 	}
 	if c.JSON {
@@ -266,7 +266,7 @@ func (c *userReset) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer s.close()
-	if err := s.engine.SendReset(ctx, user.ID); err != nil {
+	if err := s.engine.Operator().SendReset(ctx, user.ID); err != nil {
 		return err
 	}
 	if c.JSON {

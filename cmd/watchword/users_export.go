@@ -41,7 +41,7 @@ func (c *userExport) Run(ctx context.Context, p *program) error {
 		out = file
 	}
 	pace := p.pace("Exporting", -1)
-	n, err := userimport.Export(ctx, s.engine, out, userimport.ExportOptions{
+	n, err := userimport.Export(ctx, s.engine.Operator(), out, userimport.ExportOptions{
 		CSV: c.csv(), NoFormulas: c.NoFormulas, Progress: func(accounts int) { pace.at(int64(accounts), accounts) },
 	})
 	pace.aside()

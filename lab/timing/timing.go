@@ -123,7 +123,7 @@ func addressOf(n int, with bool) string {
 func fill(ctx context.Context, engine *watchword.Engine, trial Trial, accounts int) error {
 	hash := trial.Hash
 	if hash == "" {
-		first, err := engine.CreateUser(ctx, watchword.NewUser{Email: "first@example.com", Password: password})
+		first, err := engine.Operator().CreateUser(ctx, watchword.NewUser{Email: "first@example.com", Password: password})
 		if err != nil {
 			return err
 		}
@@ -133,7 +133,7 @@ func fill(ctx context.Context, engine *watchword.Engine, trial Trial, accounts i
 	for n := range accounts {
 		users = append(users, watchword.ImportedUser{Email: addressOf(n, true), PasswordHash: hash, VerifiedAt: time.Now()})
 	}
-	results, err := engine.ImportUsers(ctx, users)
+	results, err := engine.Operator().ImportUsers(ctx, users)
 	for _, r := range results {
 		if len(r.Problems) > 0 {
 			return fmt.Errorf("create accounts: %v", r.Problems)

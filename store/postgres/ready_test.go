@@ -57,7 +57,7 @@ func TestReadinessFollowsTheLastRefusedWrite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = engine.CreateUser(t.Context(), watchword.NewUser{Email: "ada@example.com"})
+	_, err = engine.Operator().CreateUser(t.Context(), watchword.NewUser{Email: "ada@example.com"})
 	if !errors.Is(err, watchword.ErrNotWritable) {
 		t.Fatalf("a sign-up on a full disk: %v", err)
 	}

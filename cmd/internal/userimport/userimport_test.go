@@ -88,26 +88,26 @@ func TestImportAfterCheckCountsTheSameAccounts(t *testing.T) {
 	t.Parallel()
 	engine, options := newEngine(t), userimport.Options{JoinName: users.JoinName, IDMap: &idMap{ids: map[string]watchword.UserID{}}}
 	const file = "id,email,firstName,lastName,password\n1,ada@example.com,Ada,Lovelace," + bcryptHash + "\n2,bob@example.com,Bob,,\n"
-	checked, err := userimport.New(engine, openText(t, "users.csv", file), options, &recorder{}).Check(t.Context())
+	checked, err := userimport.New(engine.Operator(), openText(t, "users.csv", file), options, &recorder{}).Check(t.Context())
 	if err != nil || checked.Done != 2 || checked.NoPassword != 1 || checked.Passwords["bcrypt"] != 1 || checked.Imported {
 		t.Fatalf("check: %+v, %v", checked, err)
 	}
 	shown := &recorder{}
-	imported, err := userimport.New(engine, openText(t, "users.csv", file), options, shown).Import(t.Context())
+	imported, err := userimport.New(engine.Operator(), openText(t, "users.csv", file), options, shown).Import(t.Context())
 	if err != nil || imported.Done != 2 || imported.IDsNew != 2 || !imported.Imported {
 		t.Fatalf("import: %+v, %v", imported, err)
 	}
 	if len(shown.phases) != 2 || shown.ended != 2 || shown.problems != nil {
 		t.Errorf("observed %+v, want two passes and no problem", shown)
 	}
-	ada, err := engine.FindUser(t.Context(), "ada@example.com")
+	ada, err := engine.Operator().FindUser(t.Context(), "ada@example.com")
 	if err != nil || ada.Name != "Ada Lovelace" {
 		t.Errorf("account %+v, %v", ada, err)
 	}
 	if ids := options.IDMap.(*idMap); !ids.kept || ids.ids["1"] != ada.ID || len(ids.ids) != 2 {
 		t.Errorf("id map %+v, want both ids, kept", ids)
 	}
-	again, err := userimport.New(engine, openText(t, "users.csv", file), options, &recorder{}).Import(t.Context())
+	again, err := userimport.New(engine.Operator(), openText(t, "users.csv", file), options, &recorder{}).Import(t.Context())
 	if err != nil || again.Done != 0 || again.Existing != 2 {
 		t.Errorf("second import: %+v, %v", again, err)
 	}
@@ -117,7 +117,7 @@ func TestImportWithAProblemImportsNothing(t *testing.T) {
 	t.Parallel()
 	engine, shown, ids := newEngine(t), &recorder{}, &idMap{ids: map[string]watchword.UserID{}}
 	const file = "email,password\nada@example.com," + bcryptHash + "\nbob@,\nADA@example.com,\n"
-	report, err := userimport.New(engine, openText(t, "users.csv", file), userimport.Options{IDMap: ids}, shown).Import(t.Context())
+	report, err := userimport.New(engine.Operator(), openText(t, "users.csv", file), userimport.Options{IDMap: ids}, shown).Import(t.Context())
 	if err == nil || report.Bad != 2 || report.Imported || ids.kept {
 		t.Errorf("report %+v, %v, id map kept: %t", report, err, ids.kept)
 	}
@@ -125,10 +125,10 @@ func TestImportWithAProblemImportsNothing(t *testing.T) {
 	if fmt.Sprint(shown.problems) != fmt.Sprint(want) {
 		t.Errorf("problems %q, want %q", shown.problems, want)
 	}
-	if _, err := engine.FindUser(t.Context(), "ada@example.com"); watchword.CodeOf(err) != watchword.CodeNotFound {
+	if _, err := engine.Operator().FindUser(t.Context(), "ada@example.com"); watchword.CodeOf(err) != watchword.CodeNotFound {
 		t.Errorf("the account without a problem: %v, want none", err)
 	}
-	report, err = userimport.New(engine, openText(t, "users.csv", file), userimport.Options{SkipBad: true}, shown).Import(t.Context())
+	report, err = userimport.New(engine.Operator(), openText(t, "users.csv", file), userimport.Options{SkipBad: true}, shown).Import(t.Context())
 	if err != nil || report.Done != 1 || report.Bad != 2 {
 		t.Errorf("with SkipBad: %+v, %v", report, err)
 	}
@@ -159,14 +159,14 @@ func TestObjectIDGivesTheCreationTime(t *testing.T) {
 	engine := newEngine(t)
 	const file = "_id,email\n5f4dcc3b5aa765d61d8327de,ada@example.com\nffffffff5aa765d61d8327de,bob@example.com\n"
 	begun := time.Now().Truncate(time.Millisecond)
-	if _, err := userimport.New(engine, openText(t, "users.csv", file), userimport.Options{}, &recorder{}).Import(t.Context()); err != nil {
+	if _, err := userimport.New(engine.Operator(), openText(t, "users.csv", file), userimport.Options{}, &recorder{}).Import(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	ada, err := engine.FindUser(t.Context(), "ada@example.com")
+	ada, err := engine.Operator().FindUser(t.Context(), "ada@example.com")
 	if want := time.Unix(0x5f4dcc3b, 0); err != nil || !ada.CreatedAt.Equal(want) {
 		t.Errorf("created at %s, want %s: %v", ada.CreatedAt, want, err)
 	}
-	bob, err := engine.FindUser(t.Context(), "bob@example.com")
+	bob, err := engine.Operator().FindUser(t.Context(), "bob@example.com")
 	if err != nil || bob.CreatedAt.Before(begun) {
 		t.Errorf("an ObjectId of the future: created at %s, want now: %v", bob.CreatedAt, err)
 	}

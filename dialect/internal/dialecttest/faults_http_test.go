@@ -321,7 +321,7 @@ func TestW62SessionsOfAUserDoNotPileUp(t *testing.T) {
 		all.Go(func() { s.Client(t).Do(exchange{Request: "POST /api/users/login", Body: login}) })
 	}
 	all.Wait()
-	sessions, err := s.Engine.UserSessions(t.Context(), watchword.UserID(c.Vars["id"]))
+	sessions, err := s.Engine.Operator().UserSessions(t.Context(), watchword.UserID(c.Vars["id"]))
 	must(t, err)
 	if len(sessions) != 3 {
 		t.Errorf("%d sessions", len(sessions))

@@ -121,7 +121,7 @@ func TestW2ParallelRefreshesDoNotForkTheSession(t *testing.T) {
 	if len(successors) != 1 {
 		t.Errorf("one token became %d", len(successors))
 	}
-	if sessions, err := s.Engine.UserSessions(t.Context(), watchword.UserID(c.Vars["id"])); err != nil || len(sessions) != 1 {
+	if sessions, err := s.Engine.Operator().UserSessions(t.Context(), watchword.UserID(c.Vars["id"])); err != nil || len(sessions) != 1 {
 		t.Errorf("%d sessions, %v", len(sessions), err)
 	}
 }
@@ -386,7 +386,7 @@ func TestW43ProfilesAreOnesOwnAndABadIdIsNotFound(t *testing.T) {
 		eve.Run(exchange{Request: "GET /api/users/" + id, Headers: bearer, Status: 404, Answer: `{"error":"Resource not found"}`})
 	}
 	eve.Run(exchange{Request: "GET /api/users/{eve}", Headers: bearer, Status: 200, Answer: `{"success":true,"user":{"id":"{eve}","_id":"{eve}","firstName":"Ada","lastName":"Lovelace","email":"eve@example.com"}}`})
-	must(t, s.Engine.DeleteUser(t.Context(), watchword.UserID(eve.Vars["eve"])))
+	must(t, s.Engine.Operator().DeleteUser(t.Context(), watchword.UserID(eve.Vars["eve"])))
 	eve.Run(exchange{Name: "of a deleted user", Request: "GET /api/users/me", Headers: bearer, Status: 401, Answer: "*"})
 }
 

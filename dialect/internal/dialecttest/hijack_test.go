@@ -185,7 +185,7 @@ func TestALiveSessionOfEveryEntranceVerifiesTheAddress(t *testing.T) {
 				c.Run(status(entry.signUp(password), entry.open))
 				link := string(s.Mails.Wait(t, watchword.MailVerify, "ada@example.com", 1).Token)
 				c.Run(x(link))
-				user, err := s.Engine.FindUser(t.Context(), "ada@example.com")
+				user, err := s.Engine.Operator().FindUser(t.Context(), "ada@example.com")
 				if err != nil || !user.Verified() {
 					t.Errorf("the address is not verified: %v", err)
 				}

@@ -119,9 +119,9 @@ func TestSignInWithoutACookieEndsNoSession(t *testing.T) {
 // endings lists why sessions of the account were ended.
 func endings(t *testing.T, s *dialecttest.Service) string {
 	t.Helper()
-	user, err := s.Engine.FindUser(t.Context(), "ada@example.com")
+	user, err := s.Engine.Operator().FindUser(t.Context(), "ada@example.com")
 	must(t, err)
-	events, err := s.Engine.UserEvents(t.Context(), user.ID, 100)
+	events, err := s.Engine.Operator().UserEvents(t.Context(), user.ID, 100)
 	must(t, err)
 	var all []string
 	for _, one := range events {

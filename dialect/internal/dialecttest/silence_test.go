@@ -26,7 +26,7 @@ func forgots() map[string]exchange {
 func newestLink(t *testing.T, s *dialecttest.Service, kind watchword.MailKind) string {
 	t.Helper()
 	for range 2000 {
-		mails, err := s.Engine.Mails(t.Context(), 1)
+		mails, err := s.Engine.Operator().Mails(t.Context(), 1)
 		must(t, err)
 		if len(mails) == 0 {
 			return string(s.Mails.Wait(t, kind, "ada@example.com", 1).Token)
