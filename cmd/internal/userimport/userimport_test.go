@@ -143,12 +143,12 @@ func TestStoppedCheckSaysThatNothingWasChanged(t *testing.T) {
 	t.Cleanup(func() { read.Close(); write.Close() })
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
-	report, err := userimport.New(newEngine(t), userimport.Stdin(read), userimport.Options{}, &recorder{}).Import(ctx)
+	report, err := userimport.New(newEngine(t).Operator(), userimport.Stdin(read), userimport.Options{}, &recorder{}).Import(ctx)
 	if !errors.Is(err, userimport.ErrStopped) || !report.IsEmpty() {
 		t.Errorf("a pipe that sends nothing: %+v, %v, want ErrStopped", report, err)
 	}
 	rows := "email\n" + strings.Repeat("ada@example.com\n", 2000)
-	report, err = userimport.New(newEngine(t), openText(t, "users.csv", rows), userimport.Options{}, &recorder{}).Check(ctx)
+	report, err = userimport.New(newEngine(t).Operator(), openText(t, "users.csv", rows), userimport.Options{}, &recorder{}).Check(ctx)
 	if err == nil || !report.Stopped || report.Accounts != 500 {
 		t.Errorf("a file: %+v, %v, want the first batch and an error", report, err)
 	}
@@ -176,26 +176,26 @@ func TestExportIsImportedWithoutProblems(t *testing.T) {
 	t.Parallel()
 	from := newEngine(t)
 	const file = "id,email,name,roles,password,disabled\n0188b0f6-2b6e-7000-8000-000000000001,ada@example.com,=Ada,admin," + bcryptHash + ",true\n"
-	if _, err := userimport.New(from, openText(t, "users.csv", file), userimport.Options{}, &recorder{}).Import(t.Context()); err != nil {
+	if _, err := userimport.New(from.Operator(), openText(t, "users.csv", file), userimport.Options{}, &recorder{}).Import(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for _, asCSV := range []bool{false, true} {
 		var first, second strings.Builder
 		options := userimport.ExportOptions{CSV: asCSV, Progress: func(int) {}}
-		if n, err := userimport.Export(t.Context(), from, &first, options); err != nil || n.Accounts != 1 {
+		if n, err := userimport.Export(t.Context(), from.Operator(), &first, options); err != nil || n.Accounts != 1 {
 			t.Fatalf("export: %+v, %v", n, err)
 		}
 		to := newEngine(t)
-		if _, err := userimport.New(to, openText(t, "all", first.String()), userimport.Options{}, &recorder{}).Import(t.Context()); err != nil {
+		if _, err := userimport.New(to.Operator(), openText(t, "all", first.String()), userimport.Options{}, &recorder{}).Import(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := userimport.Export(t.Context(), to, &second, options); err != nil || first.String() != second.String() {
+		if _, err := userimport.Export(t.Context(), to.Operator(), &second, options); err != nil || first.String() != second.String() {
 			t.Errorf("exported again:\n%s\nwant\n%s\n%v", second.String(), first.String(), err)
 		}
 	}
 	var protected strings.Builder
 	options := userimport.ExportOptions{CSV: true, NoFormulas: true, Progress: func(int) {}}
-	if _, err := userimport.Export(t.Context(), from, &protected, options); err != nil || !strings.Contains(protected.String(), ",'=Ada,") {
+	if _, err := userimport.Export(t.Context(), from.Operator(), &protected, options); err != nil || !strings.Contains(protected.String(), ",'=Ada,") {
 		t.Errorf("with NoFormulas: %s, %v", protected.String(), err)
 	}
 }
