@@ -243,7 +243,7 @@ func (e *Engine) Ready(ctx context.Context) error {
 type Stats struct {
 	Verdicts map[Verdict]uint64
 	Events   map[EventKind]uint64
-	Hashing  passhash.Stats
+	Hashing  HashingStats
 
 	MailSent, MailFailed     uint64    // attempts
 	MailWaiting, MailGivenUp int       // in the outbox, of all processes
@@ -257,10 +257,18 @@ type Stats struct {
 	Feed FeedState
 }
 
+// HashingStats describe the pool that hashes passwords.
+type HashingStats struct {
+	Workers, Queued, Running int
+	Done                     uint64
+	Shed                     uint64        // requests refused with CodeTryLater because the queue was too long
+	Waited                   time.Duration // total time in the queue of the requests that ran
+}
+
 // Stats asks the store for the outbox, and whether it accepts writes. An error means
 // that the outbox could not be read; the other figures are there all the same.
 func (e *Engine) Stats(ctx context.Context) (Stats, error) {
-	s := Stats{Hashing: e.hashing.pool.Stats(), Keys: e.keys.infos(e.now()), Feed: e.feed.known()}
+	s := Stats{Hashing: HashingStats(e.hashing.pool.Stats()), Keys: e.keys.infos(e.now()), Feed: e.feed.known()}
 	s.Store = e.health.writable(ctx)
 	e.count.read(&s)
 	err := e.store.View(ctx, func(tx Tx) (err error) {

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/watchword-auth/watchword"
-	"github.com/watchword-auth/watchword/internal/apidoc"
+	"github.com/watchword-auth/watchword/server/apidoc"
 )
 
 // A Dialect answers the front-ends of other servers in the words they know

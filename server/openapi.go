@@ -13,8 +13,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/watchword-auth/watchword"
-	"github.com/watchword-auth/watchword/internal/apidoc"
 	"github.com/watchword-auth/watchword/internal/respond"
+	"github.com/watchword-auth/watchword/server/apidoc"
 )
 
 // describe makes the OpenAPI 3.1 document of the routes.

@@ -13,10 +13,10 @@ import (
 	"net/http"
 
 	"github.com/watchword-auth/watchword"
-	"github.com/watchword-auth/watchword/internal/apidoc"
 	"github.com/watchword-auth/watchword/internal/apirequest"
 	"github.com/watchword-auth/watchword/internal/respond"
 	"github.com/watchword-auth/watchword/internal/tokencookie"
+	"github.com/watchword-auth/watchword/server/apidoc"
 )
 
 // Options configure a Dialect. The zero value will do on plain http.

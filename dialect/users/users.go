@@ -14,10 +14,10 @@ import (
 	"strings"
 
 	"github.com/watchword-auth/watchword"
-	"github.com/watchword-auth/watchword/internal/apidoc"
 	"github.com/watchword-auth/watchword/internal/apirequest"
 	"github.com/watchword-auth/watchword/internal/respond"
 	"github.com/watchword-auth/watchword/internal/tokencookie"
+	"github.com/watchword-auth/watchword/server/apidoc"
 )
 
 const base = "/api/users"
