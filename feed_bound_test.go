@@ -2,6 +2,7 @@ package watchword_test
 
 import (
 	"database/sql"
+	"errors"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -48,6 +49,13 @@ func TestTheFeedOfManyEndedSessionsIsBounded(t *testing.T) {
 	must(t, err)
 	must(t, db.Close())
 	r.run(t)
+	for {
+		if _, err := r.Revocations(t.Context(), 0, 1); !errors.Is(err, watchword.ErrUnavailable) {
+			must(t, err)
+			break
+		}
+		time.Sleep(time.Millisecond) // until the background work has read the feed
+	}
 
 	begun := time.Now()
 	first := readFeed(t, r)
