@@ -13,21 +13,21 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// Questions to the person at the terminal.
+// Questions to the operator. They go to standard error, so that standard output holds only results.
 
-// confirmation is the flag of commands that can't be undone.
+// confirmation adds --yes to a command that can't be undone.
 type confirmation struct {
 	Yes bool `name:"yes" short:"y" help:"Don't ask."`
 }
 
-// confirm asks before something that can't be undone. Without a terminal there
-// is nobody to ask, and --yes is needed.
+// confirm asks before something that can't be undone. Without a terminal it refuses unless --yes is given: a script must
+// say explicitly that it means the command. It returns errReported if the operator declines.
 func (p *program) confirm(c confirmation, question string) error {
 	if c.Yes {
 		return nil
 	}
 	if !isTerminal(p.in) {
-		return faults{{"--yes", "is missing: " + question + " Nobody is at a terminal to confirm it. Write --yes."}}
+		return faults{{"--yes", "is missing: " + question + " Without a terminal, confirm with --yes."}}
 	}
 	fmt.Fprintf(p.err, "%s [y/N] ", question)
 	answer, err := bufio.NewReader(p.in).ReadString('\n')
@@ -42,10 +42,11 @@ func (p *program) confirm(c confirmation, question string) error {
 	return errReported
 }
 
-// maxPasswordBytes is more than any password that the engine takes.
+// maxPasswordBytes bounds the input. It is more than the longest password that the engine accepts.
 const maxPasswordBytes = 8 << 10
 
-// readPassword takes one line of standard input as it is, without its end.
+// readPassword reads the first line of standard input, without its line end and otherwise unchanged: a password may begin
+// or end with spaces.
 func (p *program) readPassword() (watchword.Secret, error) {
 	data, err := io.ReadAll(io.LimitReader(p.in, maxPasswordBytes))
 	if err != nil {
@@ -59,10 +60,11 @@ func (p *program) readPassword() (watchword.Secret, error) {
 	return watchword.Secret(line), nil
 }
 
-// askPassword asks for a new password, twice, without showing it.
+// askPassword asks for a new password twice and does not show it. It needs a terminal, because a password in a script
+// belongs on standard input (readPassword).
 func (p *program) askPassword() (watchword.Secret, error) {
 	if !isTerminal(p.in) {
-		return "", faults{{"--password", "asks at a terminal, and there is none. Write --password-stdin, or neither to mail a link."}}
+		return "", faults{{"--password", "needs a terminal. Write --password-stdin, or neither flag to mail a link."}}
 	}
 	var answers [2]string
 	for i, question := range []string{"Password: ", "Again: "} {
@@ -82,6 +84,7 @@ func (p *program) askPassword() (watchword.Secret, error) {
 
 func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
 
+// onTerminal is isTerminal for an output, which in tests is no file.
 func onTerminal(w io.Writer) bool {
 	file, ok := w.(*os.File)
 	return ok && isTerminal(file)

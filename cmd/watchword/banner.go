@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// welcome is the first screen of serve: 80 columns, 24 lines.
-func welcome(w io.Writer, s *Settings, took time.Duration, warnings []string) {
+// printBanner prints the first screen of serve. It fits into 80 columns and 24 lines, the smallest usual terminal; a test
+// measures it.
+func printBanner(w io.Writer, s *Settings, took time.Duration, warnings []string) {
 	fmt.Fprintf(w, "\n  Watchword %s is ready after %s.\n\n", thisBuild().Version, took.Round(10*time.Millisecond))
 	line := func(name, value string) { fmt.Fprintf(w, "  %-12s %s\n", name, value) }
 	line("Public URL", s.PublicURL)
@@ -24,19 +25,20 @@ func welcome(w io.Writer, s *Settings, took time.Duration, warnings []string) {
 		line("Metrics", "http://"+s.AdminListen+"/metrics")
 	}
 	for _, warning := range warnings {
-		fmt.Fprintf(w, "\n  Mind: %s\n", warning)
+		fmt.Fprintf(w, "\n  Warning: %s\n", warning)
 	}
 	if s.local() {
 		firstSteps(w, s)
 	}
-	fmt.Fprintf(w, "\n  Ctrl-C stops it.\n\n")
+	fmt.Fprintf(w, "\n  Press Ctrl-C to stop.\n\n")
 }
 
-// firstSteps are three commands that work when pasted.
+// firstSteps prints three commands that work when pasted. They appear only in development, because they send a password
+// that everyone can read in the documentation.
 func firstSteps(w io.Writer, s *Settings) {
 	const account = `--json '{"email":"ada@example.com","password":"seven purple otters"}'`
 	api := s.PublicURL + "/api/auth"
-	fmt.Fprintf(w, "\n  Try it: make an account, sign in, refresh.\n\n")
+	fmt.Fprintf(w, "\n  Try it: create an account, sign in, refresh.\n\n")
 	if s.Signup == "closed" {
 		fmt.Fprintf(w, "  echo 'seven purple otters' |\n    watchword users create ada@example.com --password-stdin\n")
 	} else {
@@ -46,11 +48,12 @@ func firstSteps(w io.Writer, s *Settings) {
 	fmt.Fprintf(w, "  curl -X POST %s/refresh -b jar.txt -c jar.txt \\\n    -H 'Origin: %s'\n", api, s.PublicURL)
 }
 
-// warnings are what may be meant so, and should be known.
+// warnings returns settings that are allowed and still risky. Unlike a fault, a warning does not stop the start. A text may
+// have several lines; each further one begins with two spaces.
 func (s *Settings) warnings() []string {
 	var all []string
 	if s.SigningAlg == "HS256" {
-		all = append(all, "HS256: every service that can check a token can make one,\n  and there is no public key to publish. ES256 has neither fault.")
+		all = append(all, "HS256: every service that can verify a token can also forge one,\n  and there is no public key to publish. Prefer ES256.")
 	}
 	if s.MailURL == "" && listensBeyond(s.Listen) {
 		all = append(all, "other machines can reach "+s.Listen+", and with it every mail at /dev/mail.\n  Write listen=127.0.0.1:8080 unless a container needs it.")
@@ -59,10 +62,10 @@ func (s *Settings) warnings() []string {
 		all = append(all, "other machines can reach metrics at "+s.AdminListen+".\n  Write admin-listen=127.0.0.1:9090 unless a firewall stands before it.")
 	}
 	if len(s.Dialects) > 0 && len(s.AllowedOrigins) == 0 {
-		all = append(all, "no front-end on another origin may call the dialects.\n  Write its origin, such as allowed-origins=http://localhost:3000.")
+		all = append(all, "front-ends on other origins can't call the dialects.\n  Write their origins, such as allowed-origins=http://localhost:3000.")
 	}
 	if s.Limits == "off" {
-		all = append(all, "limits are off. Passwords can be guessed without end.")
+		all = append(all, "limits are off. Attackers can guess passwords without bound.")
 	}
 	return all
 }

@@ -8,59 +8,60 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// Settings are all there are. This struct is the one place that names them:
-// flags, environment variables, the keys of the file, `watchword config` and
-// docs/settings.md come from its tags.
+// Settings holds every setting of the program. Its struct tags are the only place that defines a setting: flags,
+// environment variables, keys of the file, `watchword config` and docs/settings.md are derived from them.
 //
 //	name     as a flag and in the file; WATCHWORD_NAME in the environment
 //	default  as text
-//	oneof    the words that are allowed
+//	oneof    the allowed words
 //	min max  bounds of a number or a duration, both included
-//	secret   never printed: "all" of it, or the "password" in a URL
+//	secret   what is never printed: "all" of the value, or the "password" in a URL
+//
+// Rules between settings are in config_rules.go, defaults that depend on other settings in config_faults.go.
 type Settings struct {
 	Listen      string `name:"listen" default:"127.0.0.1:8080" group:"network" help:"Address of the public listener."`
 	AdminListen string `name:"admin-listen" default:"127.0.0.1:9090" group:"network" help:"Address of metrics, profiling and readiness detail; empty switches it off."`
 	Pprof       string `name:"pprof" default:"off" oneof:"on,off" group:"network" help:"Profiling on the admin listener, at /debug/pprof/."`
-	TLSCert     string `name:"tls-cert" group:"network" help:"Certificate file, to serve https ourselves; read again when it changes."`
-	TLSKey      string `name:"tls-key" group:"network" help:"Key file of the certificate."`
+	TLSCert     string `name:"tls-cert" group:"network" help:"Certificate file, to serve https without a proxy; reloaded when it changes."`
+	TLSKey      string `name:"tls-key" group:"network" help:"Private key file of the certificate."`
 	PublicURL   string `name:"public-url" default:"http://localhost:8080" group:"network" help:"Address under which clients reach the server: issuer, links, security of cookies. Plain http only on a loopback name; without it, localhost with the port of listen."`
 
 	DrainDelay time.Duration `name:"drain-delay" default:"5s" min:"0s" max:"5m" group:"network" help:"On SIGTERM, how long the server reports not ready and still serves before it closes the listener; 0s with a loopback public URL."`
 
 	AllowedOrigins []string `name:"allowed-origins" group:"network" help:"Exact origins of front-ends on other hosts, comma separated."`
 	TrustedProxies []string `name:"trusted-proxies" group:"network" help:"Networks (CIDR) of proxies whose X-Forwarded-For and X-Forwarded-Proto count, comma separated."`
-	PagesDir       string   `name:"pages-dir" group:"network" help:"Folder with templates, texts, style and logo of your own, see docs/pages.md; empty: ours."`
-	Dialects       []string `name:"dialects" group:"network" help:"APIs of other servers to speak as well, comma separated: users, lesson (docs/dialects.md)."`
+	PagesDir       string   `name:"pages-dir" group:"network" help:"Folder with your own templates, texts, style and logo (docs/pages.md); empty: the built-in pages."`
+	Dialects       []string `name:"dialects" group:"network" help:"Dialects: additional APIs in the form of other servers, comma separated: users, lesson (docs/dialects.md)."`
 
 	DataDir   string           `name:"data-dir" default:"./watchword-data" group:"data" help:"Folder of the embedded database, the master key and the development mailbox."`
 	Store     watchword.Secret `name:"store" default:"sqlite:" secret:"password" group:"data" help:"sqlite:PATH, without a path in the data directory; or postgres://user:password@host/database."`
-	MasterKey watchword.Secret `name:"master-key" secret:"all" group:"data" help:"32 bytes in base64 that encrypt keys at rest; without it, made in the data directory."`
+	MasterKey watchword.Secret `name:"master-key" secret:"all" group:"data" help:"32 bytes in base64 that encrypt keys at rest; empty: created in the data directory."`
 
 	Audience      string           `name:"audience" group:"tokens" help:"aud of access tokens; empty: the public URL."`
-	AccessTTL     time.Duration    `name:"access-ttl" default:"15m" min:"10s" max:"1h" group:"tokens" help:"Life of an access token."`
+	AccessTTL     time.Duration    `name:"access-ttl" default:"15m" min:"10s" max:"1h" group:"tokens" help:"Lifetime of an access token."`
 	SigningAlg    string           `name:"signing-alg" default:"ES256" oneof:"ES256,Ed25519,RS256,HS256" group:"tokens" help:"How access tokens are signed. HS256 shares signing-secret with the services."`
-	SigningSecret watchword.Secret `name:"signing-secret" secret:"all" group:"tokens" help:"Secret of HS256, its bytes as they are, at least 32."`
+	SigningSecret watchword.Secret `name:"signing-secret" secret:"all" group:"tokens" help:"Secret of HS256, used as raw bytes, at least 32."`
 	Claims        []string         `name:"claims" group:"tokens" help:"Optional claims of access tokens, comma separated: email, name, and fixed ones as key=value."`
 
-	RefreshGrace   time.Duration `name:"refresh-grace" default:"10s" min:"0s" max:"60s" group:"sessions" help:"How long a superseded refresh token is still answered."`
+	RefreshGrace   time.Duration `name:"refresh-grace" default:"10s" min:"0s" max:"60s" group:"sessions" help:"How long a superseded refresh token is still accepted."`
 	RotationClean  int           `name:"rotation-clean" default:"1" min:"1" max:"1000" group:"sessions" help:"Generations that must follow a forgiven one before another is forgiven."`
 	ReuseEnds      string        `name:"reuse-ends" default:"session" oneof:"session,all" group:"sessions" help:"What a reused refresh token ends: its session, or all of the user's."`
 	SessionIdle    time.Duration `name:"session-idle" default:"168h" min:"10s" group:"sessions" help:"Longest time between two refreshes of a session."`
-	SessionMax     time.Duration `name:"session-max" default:"720h" min:"10s" group:"sessions" help:"Longest life of a session."`
-	MaxSessions    int           `name:"max-sessions" default:"100" min:"1" max:"10000" group:"sessions" help:"Sessions that a user may have; one more ends the oldest."`
+	SessionMax     time.Duration `name:"session-max" default:"720h" min:"10s" group:"sessions" help:"Longest lifetime of a session."`
+	MaxSessions    int           `name:"max-sessions" default:"100" min:"1" max:"10000" group:"sessions" help:"Most sessions of a user; one more ends the oldest."`
 	CookieName     string        `name:"cookie-name" group:"sessions" help:"Name of the refresh cookie; empty: __Host-watchword on https (__Secure-watchword with a domain), watchword on http."`
 	CookieSameSite string        `name:"cookie-same-site" default:"strict" oneof:"strict,lax,none" group:"sessions" help:"SameSite of the refresh cookie. none needs https."`
 	CookieDomain   string        `name:"cookie-domain" group:"sessions" help:"Domain of the refresh cookie; empty: the public host alone."`
 
-	Signup          string        `name:"signup" default:"open" oneof:"open,verified,closed" group:"accounts" help:"Who may make an account: anybody, anybody who proves the address first, or operators only."`
+	Signup          string        `name:"signup" default:"open" oneof:"open,verified,closed" group:"accounts" help:"Who can create an account: anyone, anyone who verifies the address first, or only operators."`
 	PasswordMin     int           `name:"password-min" default:"8" min:"8" max:"128" group:"accounts" help:"Least number of characters of a password."`
 	PasswordProfile string        `name:"password-profile" default:"default" oneof:"default,nist" group:"accounts" help:"nist sets password-min to 15."`
 	HashAlg         string        `name:"hash-alg" default:"argon2id" oneof:"argon2id,bcrypt" group:"accounts" help:"How new passwords are hashed."`
 	HashCost        string        `name:"hash-cost" group:"accounts" help:"Cost of a hash: m=KiB,t=passes,p=threads for argon2id, 10 to 15 for bcrypt; empty: m=19456,t=2,p=1 or 10."`
-	HashWorkers     int           `name:"hash-workers" default:"0" min:"0" max:"256" group:"accounts" help:"Passwords hashed at once; 0: cores less one, at least 1."`
-	HashQueue       time.Duration `name:"hash-queue" default:"2s" min:"100ms" max:"30s" group:"accounts" help:"Longest wait of a password before the request is refused with 503."`
-	VerifyTTL       time.Duration `name:"verify-ttl" default:"24h" min:"1s" max:"720h" group:"accounts" help:"Life of a mailed link that verifies an address."`
-	ResetTTL        time.Duration `name:"reset-ttl" default:"15m" min:"1s" max:"24h" group:"accounts" help:"Life of a mailed link that resets a password."`
+	HashWorkers     int           `name:"hash-workers" default:"0" min:"0" max:"256" group:"accounts" help:"Passwords hashed at the same time; 0: number of cores minus 1, at least 1."`
+	HashQueue       time.Duration `name:"hash-queue" default:"2s" min:"100ms" max:"30s" group:"accounts" help:"Longest wait for hashing before the server responds with 503."`
+	VerifyTTL       time.Duration `name:"verify-ttl" default:"24h" min:"1s" max:"720h" group:"accounts" help:"Lifetime of a mailed link that verifies an address."`
+	ResetTTL        time.Duration `name:"reset-ttl" default:"15m" min:"1s" max:"24h" group:"accounts" help:"Lifetime of a mailed link that resets a password."`
 
 	MailURL  watchword.Secret `name:"mail-url" secret:"password" group:"mail" help:"smtp://user:password@host:587 (STARTTLS) or smtps://…:465; empty: the development mailbox."`
 	MailFrom string           `name:"mail-from" group:"mail" help:"Sender of mails, as in: Example <no-reply@example.com>."`
@@ -76,10 +77,10 @@ type Settings struct {
 	LimitRefreshClient  watchword.Limit `name:"limit-refresh-client" default:"1200/1m" group:"limits" help:"Refreshes of one client."`
 
 	LogFormat string `name:"log-format" default:"auto" oneof:"auto,text,json" group:"logs" help:"auto: text on a terminal, else json."`
-	LogLevel  string `name:"log-level" default:"info" oneof:"debug,info,warn,error" group:"logs" help:"The least level that is logged."`
+	LogLevel  string `name:"log-level" default:"info" oneof:"debug,info,warn,error" group:"logs" help:"Lowest level that is logged."`
 }
 
-// settingGroups are the headings under which help and docs show settings.
+// settingGroups are the headings of the help and the docs, in their order.
 var settingGroups = []struct{ key, title string }{
 	{"network", "Network"},
 	{"data", "Data"},
@@ -91,16 +92,16 @@ var settingGroups = []struct{ key, title string }{
 	{"logs", "Logs"},
 }
 
-// A setting is one field of Settings with what its tags say.
+// A setting is one field of Settings with its tags.
 type setting struct {
 	Name, Default, Help, Group string
 	OneOf                      []string
 	Min, Max                   string
 	Secret                     string
-	value                      reflect.Value // addressable
+	value                      reflect.Value // the field itself, addressable
 }
 
-// list returns the settings in the order of the struct.
+// list returns the settings in the order of the struct. Their values are the fields of s, so that decoding one sets it.
 func (s *Settings) list() []setting {
 	fields := reflect.ValueOf(s).Elem()
 	all := make([]setting, fields.NumField())
@@ -123,7 +124,7 @@ func (s *Settings) list() []setting {
 	return all
 }
 
-// variable is the environment variable of a setting.
+// variable returns the name of a setting's environment variable.
 func variable(name string) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 }

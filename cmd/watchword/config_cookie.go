@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// Rules about the refresh cookie (RFC 6265bis).
+// Rules about the refresh cookie (RFC 6265bis). A browser drops a cookie that breaks one of them, without a message, and no
+// user can then stay signed in. The program therefore refuses to start.
 
 func cookieNameProblem(s *Settings) string {
 	name := s.CookieName
@@ -15,7 +16,7 @@ func cookieNameProblem(s *Settings) string {
 	case name == "":
 		return ""
 	case !isToken(name) || len(name) > 64:
-		return fmt.Sprintf("%q is no name of a cookie. Write letters, digits, - and _, at most 64.", name)
+		return fmt.Sprintf("%q is not a cookie name. Write letters, digits, - and _, at most 64.", name)
 	case (bound || strings.HasPrefix(name, "__Secure-")) && !s.https():
 		return fmt.Sprintf("browsers refuse %s over http. Write a name without prefix, or public-url with https://.", name)
 	case bound && s.CookieDomain != "":
@@ -42,9 +43,9 @@ func cookieDomainProblem(s *Settings) string {
 	case domain == "":
 		return ""
 	case notIP == nil || strings.HasPrefix(domain, ".") || !isHostName(domain) || domain != strings.ToLower(domain):
-		return fmt.Sprintf("%q is no domain. Write it in lower case without a leading dot, such as example.com.", domain)
+		return fmt.Sprintf("%q is not a domain. Write it in lower case without a leading dot, such as example.com.", domain)
 	case isPublicSuffix(domain):
-		return fmt.Sprintf("%s is a public suffix: every site below it would share the cookie. Write a domain of your own, such as your-name.%s.", domain, domain)
+		return fmt.Sprintf("%s is a public suffix: every site below it would share the cookie. Write your own domain, such as your-name.%s.", domain, domain)
 	case host != domain && !strings.HasSuffix(host, "."+domain):
 		return fmt.Sprintf("%s is not the public host, %s, nor a parent of it. Write one of these, or remove it.", domain, host)
 	}

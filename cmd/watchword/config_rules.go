@@ -18,9 +18,9 @@ import (
 	"github.com/watchword-auth/watchword/mail/smtp"
 )
 
-// settingRules hold values against each other and against the world. Each
-// returns what is wrong, in sentences of which the last says what to write
-// instead; "" if nothing is.
+// settingRules check settings against each other and against the machine. Each problem function returns "" or sentences for
+// the operator; the last sentence says what to write instead. The rules run in this order, and the setting that a rule names
+// is the one to change.
 var settingRules = []struct {
 	setting string
 	problem func(*Settings) string
@@ -29,9 +29,9 @@ var settingRules = []struct {
 	{"admin-listen", adminListenProblem},
 	{"tls-cert", tlsProblem},
 	{"public-url", publicURLProblem},
-	{"allowed-origins", func(s *Settings) string { return first(s.AllowedOrigins, allowedOriginProblem) }},
+	{"allowed-origins", func(s *Settings) string { return firstProblem(s.AllowedOrigins, allowedOriginProblem) }},
 	{"pages-dir", pagesDirProblem},
-	{"trusted-proxies", func(s *Settings) string { return first(s.TrustedProxies, proxyProblem) }},
+	{"trusted-proxies", func(s *Settings) string { return firstProblem(s.TrustedProxies, proxyProblem) }},
 	{"dialects", dialectsProblem},
 	{"data-dir", dataDirProblem},
 	{"store", storeProblem},
@@ -50,8 +50,8 @@ var settingRules = []struct {
 	{"limits", limitsProblem},
 }
 
-// first is the first problem that a list has.
-func first(list []string, problem func(string) string) string {
+// firstProblem returns the first problem in a list, or "".
+func firstProblem(list []string, problem func(string) string) string {
 	for _, each := range list {
 		if p := problem(each); p != "" {
 			return p
@@ -65,7 +65,7 @@ func pagesDirProblem(s *Settings) string {
 		return ""
 	}
 	if info, err := os.Stat(s.PagesDir); err != nil || !info.IsDir() {
-		return fmt.Sprintf("%q is no folder. Make it, or leave pages-dir empty for our own pages.", s.PagesDir)
+		return fmt.Sprintf("%q is not a folder. Create it, or leave pages-dir empty for the built-in pages.", s.PagesDir)
 	}
 	return ""
 }
@@ -83,7 +83,7 @@ func adminListenProblem(s *Settings) string {
 		return ""
 	}
 	if s.AdminListen == s.Listen && !strings.HasSuffix(s.Listen, ":0") {
-		return "is the same as listen: metrics would be public. Write another port, or nothing to switch it off."
+		return "is the same as listen: metrics would be public. Write another port, or leave it empty to turn the admin listener off."
 	}
 	return listenProblem(s.AdminListen)
 }
@@ -113,7 +113,7 @@ func publicURLProblem(s *Settings) string {
 		return problem
 	}
 	if !s.https() && !s.local() {
-		return fmt.Sprintf("plain http is for loopback names only: tokens and cookies could be read on the way. Write https://%s.",
+		return fmt.Sprintf("plain http is for loopback names only: an attacker on the network could read tokens and cookies. Write https://%s.",
 			strings.TrimPrefix(s.PublicURL, "http://"))
 	}
 	return ""
@@ -122,7 +122,7 @@ func publicURLProblem(s *Settings) string {
 func allowedOriginProblem(origin string) string {
 	switch {
 	case origin == "*":
-		return "a wildcard would let every site act for our users. Write each origin, such as https://app.example.com."
+		return "a wildcard would let every site act for your users. Write each origin, such as https://app.example.com."
 	case origin == "null":
 		return "null is the origin of any sandboxed page. Write each origin, such as https://app.example.com."
 	}
@@ -131,7 +131,7 @@ func allowedOriginProblem(origin string) string {
 	}
 	u, _ := url.Parse(origin)
 	if u.Scheme == "http" && !weborigin.IsLoopback(u.Hostname()) {
-		return fmt.Sprintf("%s is plain http: anybody on the way could act as this front-end. Write https://%s.", origin, u.Host)
+		return fmt.Sprintf("%s is plain http: an attacker on the network could act as this front-end. Write https://%s.", origin, u.Host)
 	}
 	return ""
 }
@@ -145,9 +145,9 @@ func proxyProblem(cidr string) string {
 	case err != nil:
 		return fmt.Sprintf("%q is not a network. Write it as CIDR, such as 10.0.0.0/8.", cidr)
 	case prefix.Bits() == 0:
-		return fmt.Sprintf("%s is everybody: any client could choose its address. Write the network of your proxies, such as 10.0.0.0/8.", cidr)
+		return fmt.Sprintf("%s contains every address: any client could choose its own IP. Write the network of your proxies, such as 10.0.0.0/8.", cidr)
 	case prefix != prefix.Masked():
-		return fmt.Sprintf("%s has bits beyond its length. Write %s.", cidr, prefix.Masked())
+		return fmt.Sprintf("%s has bits set after its prefix. Write %s.", cidr, prefix.Masked())
 	}
 	return ""
 }
@@ -155,7 +155,7 @@ func proxyProblem(cidr string) string {
 func dialectsProblem(s *Settings) string {
 	for _, name := range s.Dialects {
 		if name != "users" && name != "lesson" {
-			return fmt.Sprintf("%q is no dialect. Write users, lesson, or both.", name)
+			return fmt.Sprintf("%q is not a dialect. Write users, lesson, or both.", name)
 		}
 	}
 	if len(s.Dialects) == 2 && s.Dialects[0] == s.Dialects[1] || len(s.Dialects) > 2 {
@@ -173,7 +173,7 @@ func dataDirProblem(s *Settings) string {
 
 func masterKeyProblem(s *Settings) string {
 	if s.MasterKey == "" && s.onPostgres() {
-		return "is missing: with PostgreSQL none is made, for every server needs the same one. Write what `openssl rand -base64 32` prints."
+		return "is missing: with PostgreSQL it is not created, because every server needs the same one. Write what `openssl rand -base64 32` prints."
 	}
 	if s.MasterKey == "" {
 		return ""
@@ -198,10 +198,10 @@ func signingSecretProblem(s *Settings) string {
 }
 
 func claimsProblem(s *Settings) string {
-	if problem := first(s.Claims, claimProblem); problem != "" {
+	if problem := firstProblem(s.Claims, claimProblem); problem != "" {
 		return problem
 	}
-	if problem := twiceProblem(s.Claims); problem != "" {
+	if problem := duplicateClaimProblem(s.Claims); problem != "" {
 		return problem
 	}
 	if err := s.engine().CheckTokens(); err != nil {
@@ -210,8 +210,8 @@ func claimsProblem(s *Settings) string {
 	return ""
 }
 
-// twiceProblem looks for claims of one key, of which only the last would count.
-func twiceProblem(claims []string) string {
+// duplicateClaimProblem finds a key that occurs twice. Only its last value would count, so one of them is a mistake.
+func duplicateClaimProblem(claims []string) string {
 	var keys []string
 	for _, claim := range claims {
 		key, _, _ := strings.Cut(claim, "=")
@@ -223,7 +223,7 @@ func twiceProblem(claims []string) string {
 	return ""
 }
 
-// sentence makes two sentences of an error of the form "problem: what to write".
+// sentence turns an engine error of the form "problem: what to write" into two sentences.
 func sentence(err error) string {
 	problem, advice, found := strings.Cut(err.Error(), ": ")
 	if !found {
@@ -238,7 +238,7 @@ func claimProblem(claim string) string {
 	case claim == "email" || claim == "name":
 		return ""
 	case !static:
-		return fmt.Sprintf("%q is no optional claim. Write email, name, or key=value for a fixed one.", claim)
+		return fmt.Sprintf("%q is not an optional claim. Write email, name, or key=value for a fixed one.", claim)
 	case key == "" || value == "":
 		return fmt.Sprintf("%q lacks its key or its value. Write key=value.", claim)
 	}
@@ -297,7 +297,7 @@ func mailFromProblem(s *Settings) string {
 	return "is missing. " + write
 }
 
-// senderProblem asks the package that will send.
+// senderProblem lets the SMTP package judge the address, because that package will send. It opens no connection.
 func senderProblem(url watchword.Secret, from, write string) string {
 	if _, err := smtp.New(smtp.Options{URL: url, From: from, Renderer: &mail.Renderer{}}); err != nil {
 		_, what, _ := strings.Cut(err.Error(), ": mail-")

@@ -13,12 +13,14 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// Where settings come from. Flags are kong's business; below them lie, in this
-// order, the environment, .env in the working directory, the YAML file, and the
-// defaults. A secret's variable can end in _FILE: then its value is the file's.
+// The sources of settings. A flag wins over the environment, then .env in the working directory, then the YAML file, then
+// the default. Kong parses the flags and asks a Resolver for the rest. The variable of a secret can end in _FILE; its value
+// is then read from that file, which keeps secrets out of the environment.
+//
+// An unknown name in any source is a fault. A misspelled setting would otherwise keep its default, and the operator would
+// believe that it is set.
 
-// sources is a kong.Resolver that remembers where each value came from and what
-// is wrong.
+// sources is a kong.Resolver that records the origin of each value and every fault.
 type sources struct {
 	known      map[string]setting
 	layers     []layer
@@ -28,11 +30,11 @@ type sources struct {
 	found      []fault
 }
 
-// commandSecrets are flags of commands that are no settings, and are given like
-// those that are secret: a command line is seen by others on the machine.
+// commandSecrets are secret flags of commands. They can come from the environment or a file like a secret setting, because
+// other users of the machine can read a command line.
 var commandSecrets = []string{"firebase-signer-key"}
 
-// A layer maps the names of settings to what one source says of them.
+// A layer holds the values of one source, by setting.
 type layer map[string]entry
 
 type entry struct{ text, origin string }
@@ -45,12 +47,12 @@ func newSources(settings []setting, environ []string) *sources {
 	for _, name := range commandSecrets {
 		s.known[name] = setting{Name: name, Secret: "all"}
 	}
-	real := map[string]string{}
+	environment := map[string]string{}
 	for _, line := range environ {
 		name, value, _ := strings.Cut(line, "=")
-		real[name] = value
+		environment[name] = value
 	}
-	s.layers = append(s.layers, s.variables(real, "environment"), s.variables(s.dotEnv(), ".env"))
+	s.layers = append(s.layers, s.variables(environment, "environment"), s.variables(s.dotEnv(), ".env"))
 	return s
 }
 
@@ -58,21 +60,21 @@ func newSources(settings []setting, environ []string) *sources {
 func (s *sources) dotEnv() map[string]string {
 	values, err := godotenv.Read(".env")
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		// The error would quote the file, and the file has secrets.
+		// The error of the parser would quote the file, and the file has secrets.
 		s.fault(".env", "the file in the working directory can't be read. Write lines of NAME=value, or remove it.")
 	}
 	return values
 }
 
-// variables picks ours out of an environment.
-func (s *sources) variables(values map[string]string, whence string) layer {
-	found := layer{}
+// variables returns the values of the variables with the prefix WATCHWORD_. origin names the source in messages.
+func (s *sources) variables(values map[string]string, origin string) layer {
+	result := layer{}
 	for _, name := range sortedKeys(values) {
-		rest, ours := strings.CutPrefix(name, envPrefix)
-		if !ours {
+		suffix, found := strings.CutPrefix(name, envPrefix)
+		if !found {
 			continue
 		}
-		key := strings.ReplaceAll(strings.ToLower(rest), "_", "-")
+		key := strings.ReplaceAll(strings.ToLower(suffix), "_", "-")
 		secret, isFile := strings.CutSuffix(key, "-file")
 		switch {
 		case name == envPrefix+"CONFIG":
@@ -80,14 +82,14 @@ func (s *sources) variables(values map[string]string, whence string) layer {
 				s.configFile = values[name]
 			}
 		case name == variable(key) && s.isKnown(key):
-			found.add(s, key, entry{values[name], whence + " " + name})
+			result.add(s, key, entry{values[name], origin + " " + name})
 		case name == variable(key) && isFile && s.known[secret].Secret != "":
-			s.secretFile(found, secret, name, values[name])
+			s.secretFile(result, secret, name, values[name])
 		default:
 			s.fault(name, s.unknownVariable(name, values[name]))
 		}
 	}
-	return found
+	return result
 }
 
 func (s *sources) isKnown(name string) bool { _, ok := s.known[name]; return ok }
@@ -99,8 +101,8 @@ func (l layer) add(s *sources, name string, e entry) {
 	l[name] = e
 }
 
-// secretFile reads a secret from the file that a _FILE variable names. One line
-// end at the end of the file is not part of the secret.
+// secretFile reads a secret from the file that a _FILE variable names. One line end at the end of the file is not part of
+// the secret, because most editors add one.
 func (s *sources) secretFile(found layer, name, from, path string) {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -116,24 +118,25 @@ func (s *sources) secretFile(found layer, name, from, path string) {
 }
 
 func (s *sources) unknownVariable(name, value string) string {
-	// Kubernetes sets such variables for every Service, here one called watchword.
+	// Kubernetes sets variables for every Service of the namespace. A Service named watchword gives them our prefix.
 	kubernetes := strings.HasPrefix(value, "tcp://") || strings.Contains(name, "_SERVICE_") || strings.Contains(name, "_PORT")
 	if kubernetes {
-		return "is no setting. Kubernetes sets it for a Service called watchword: write enableServiceLinks: false in the pod, or rename the Service."
+		return "is not a setting. Kubernetes sets it for a Service named watchword: write enableServiceLinks: false in the pod, or rename the Service."
 	}
 	key := strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(name, envPrefix)), "_", "-")
-	return "is no setting. " + s.instead(key, variable)
+	return "is not a setting. " + s.suggestion(key, variable)
 }
 
-// instead says what to write for a name that nobody knows.
-func (s *sources) instead(name string, spell func(string) string) string {
+// suggestion says what to write instead of an unknown name.
+func (s *sources) suggestion(name string, spell func(string) string) string {
 	if near := nearest(name, sortedKeys(s.known)); near != "" {
 		return fmt.Sprintf("Write %s, or remove it.", spell(near))
 	}
 	return "Remove it; `watchword config` lists the settings."
 }
 
-// Resolve implements kong.Resolver.
+// Resolve implements kong.Resolver. Kong calls it for each flag that is not on the command line. The YAML file is read at
+// the first call, because only then is the value of --config known.
 func (s *sources) Resolve(ctx *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 	if !s.fileRead {
 		s.fileRead = true
@@ -148,7 +151,7 @@ func (s *sources) Resolve(ctx *kong.Context, _ *kong.Path, flag *kong.Flag) (any
 	return nil, nil
 }
 
-// Validate implements kong.Resolver.
+// Validate implements kong.Resolver. Faults are reported together by faults.
 func (s *sources) Validate(*kong.Application) error { return nil }
 
 func (s *sources) configPath(ctx *kong.Context) string {
@@ -161,7 +164,7 @@ func (s *sources) configPath(ctx *kong.Context) string {
 	return s.configFile
 }
 
-// file reads the YAML file at path: one mapping of names to values.
+// file reads the YAML file at path, which is one mapping of names to values.
 func (s *sources) file(path string) layer {
 	if path == "" {
 		return nil
@@ -177,7 +180,7 @@ func (s *sources) file(path string) layer {
 		return nil
 	}
 	if doc.Kind == 0 {
-		return nil // empty, or nothing but comments
+		return nil // an empty file, or only comments
 	}
 	root := doc.Content[0]
 	if root.Kind != yaml.MappingNode {
@@ -191,13 +194,13 @@ func (s *sources) file(path string) layer {
 	return found
 }
 
-// line takes one key of the file.
+// line adds one key of the file.
 func (s *sources) line(found layer, path string, key, value *yaml.Node) {
 	where := fmt.Sprintf("%s:%d", path, key.Line)
 	known, ok := s.known[key.Value]
 	if !ok {
 		spell := func(name string) string { return name + ":" }
-		s.fault(where, fmt.Sprintf("%q is no setting. %s", key.Value, s.instead(key.Value, spell)))
+		s.fault(where, fmt.Sprintf("%q is not a setting. %s", key.Value, s.suggestion(key.Value, spell)))
 		return
 	}
 	text, ok := scalar(value)
@@ -205,12 +208,13 @@ func (s *sources) line(found layer, path string, key, value *yaml.Node) {
 		text, ok = sequence(value)
 	}
 	if !ok {
-		s.fault(where, fmt.Sprintf("%s has no value that can be read. Write %s: %s, or remove the line.", key.Value, key.Value, known.example()))
+		s.fault(where, fmt.Sprintf("%s has no readable value. Write %s: %s, or remove the line.", key.Value, key.Value, known.example()))
 		return
 	}
 	found.add(s, key.Value, entry{text, where})
 }
 
+// scalar returns the text as written, so that 0x10 or 1e3 is read by the setting and not by YAML.
 func scalar(node *yaml.Node) (string, bool) {
 	return node.Value, node.Kind == yaml.ScalarNode && node.Tag != "!!null"
 }
@@ -232,7 +236,7 @@ func (s setting) isList() bool {
 	return ok
 }
 
-// example is something that may stand behind the name.
+// example returns a value for a message.
 func (s setting) example() string {
 	if s.Default != "" {
 		return s.Default
@@ -240,7 +244,7 @@ func (s setting) example() string {
 	return "…"
 }
 
-// flags notes which settings stood on the command line.
+// flags records which settings were on the command line. Kong does not ask Resolve for them.
 func (s *sources) flags(ctx *kong.Context) {
 	for _, path := range ctx.Path {
 		if path.Flag != nil && !path.Resolved && s.isKnown(path.Flag.Name) {
@@ -249,7 +253,7 @@ func (s *sources) flags(ctx *kong.Context) {
 	}
 }
 
-// plainFileError is the cause without the name of the system call.
+// plainFileError returns "path: cause", without the name of the system call.
 func plainFileError(err error) string {
 	var path *fs.PathError
 	if errors.As(err, &path) {
@@ -267,7 +271,8 @@ func sortedKeys[V any](m map[string]V) []string {
 	return keys
 }
 
-// nearest is the candidate that is at most a few typing errors away, or "".
+// nearest returns the candidate within a few typing errors of word, or "". It allows one error, and one more for every four
+// bytes of word.
 func nearest(word string, candidates []string) string {
 	best, least := "", 1+len(word)/4
 	for _, c := range candidates {
@@ -278,7 +283,7 @@ func nearest(word string, candidates []string) string {
 	return best
 }
 
-// editDistance is Levenshtein's, over bytes.
+// editDistance returns the Levenshtein distance of two texts, over bytes.
 func editDistance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

@@ -13,28 +13,28 @@ import (
 	"github.com/watchword-auth/watchword/internal/weborigin"
 )
 
-// What may stand as an address. All of it is exact: a browser compares origins
-// byte by byte, so that an address in another spelling would never match.
+// URLs and host names in settings. Browsers compare origins byte by byte, so an origin in another spelling would never
+// match. The rules therefore accept exactly one spelling and say which.
 
-// originProblem says what keeps text from being an exact origin,
-// scheme://host[:port], as a browser sends it.
+// originProblem says why text is not an exact origin, scheme://host[:port], in the spelling that a browser sends. It returns
+// "" for an exact origin.
 func originProblem(text string) string {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-		return fmt.Sprintf("%q is not an address. Write scheme and host, such as https://app.example.com.", withoutPassword(text))
+		return fmt.Sprintf("%q is not an origin. Write scheme and host, such as https://app.example.com.", withoutPassword(text))
 	}
 	if u.User != nil {
-		return fmt.Sprintf("credentials don't belong into an address. Write %s://%s.", u.Scheme, u.Host)
+		return fmt.Sprintf("an origin has no credentials. Write %s://%s.", u.Scheme, u.Host)
 	}
 	plain := u.Scheme + "://" + plainHost(u)
 	if strings.Contains(u.Host, "*") {
 		return fmt.Sprintf("%q has a wildcard, which no browser matches. Write each host, such as https://app.example.com.", text)
 	}
 	if !isHostName(u.Hostname()) {
-		return fmt.Sprintf("%q has no host name that a browser sends. Write letters, digits, dots and hyphens; an international name in its xn-- form.", text)
+		return fmt.Sprintf("%q has no valid host name. Write letters, digits, dots and hyphens; an international name in its xn-- form.", text)
 	}
 	if port := u.Port(); strings.HasSuffix(u.Host, ":") || (port != "" && !isPort(port)) {
-		return fmt.Sprintf("%q has a port that is none. Write a number from 1 to 65535 behind the colon.", text)
+		return fmt.Sprintf("%q has no valid port. Write a number from 1 to 65535 after the colon.", text)
 	}
 	if text != plain {
 		return fmt.Sprintf("%q is more than scheme, host and port in lower case. Write %s.", text, plain)
@@ -42,7 +42,7 @@ func originProblem(text string) string {
 	return ""
 }
 
-// withoutPassword hides what may be a password in text that is no address.
+// withoutPassword hides everything before the last @ in a text that is no URL, because it may contain a password.
 func withoutPassword(text string) string {
 	if at := strings.LastIndexByte(text, '@'); at >= 0 {
 		return "…" + text[at:]
@@ -50,8 +50,7 @@ func withoutPassword(text string) string {
 	return text
 }
 
-// plainHost is the host in lower case, with the port where it is not the
-// scheme's own.
+// plainHost returns the host in lower case. It omits the default port of the scheme, as browsers do.
 func plainHost(u *url.URL) string {
 	host := strings.ToLower(u.Host)
 	switch {
@@ -63,6 +62,7 @@ func plainHost(u *url.URL) string {
 	return host
 }
 
+// isPort accepts 1 to 65535 in decimal, without a sign or leading zeros.
 func isPort(text string) bool {
 	n, err := strconv.Atoi(text)
 	return err == nil && n >= 1 && n <= 65535 && strconv.Itoa(n) == text
@@ -92,7 +92,7 @@ func listensBeyond(address string) bool {
 	return err == nil && !weborigin.IsLoopback(host)
 }
 
-// publicHost is the host name of the public URL, without its port.
+// publicHost returns the host name of the public URL without its port, or "" if the URL is invalid.
 func (s *Settings) publicHost() string {
 	u, err := url.Parse(s.PublicURL)
 	if err != nil {
@@ -103,14 +103,14 @@ func (s *Settings) publicHost() string {
 
 func (s *Settings) https() bool { return strings.HasPrefix(s.PublicURL, "https://") }
 
-// local reports whether the public URL is for this machine alone: development.
-// One that is no address counts as local, for it is a fault of its own.
+// local reports whether the public URL is a loopback name: a server in development. An invalid URL counts as local, so that
+// the operator gets one fault for it and not a second one about https.
 func (s *Settings) local() bool {
 	return originProblem(s.PublicURL) != "" || weborigin.IsLoopback(s.publicHost())
 }
 
-// site is what browsers count as one site: scheme and registrable domain.
-func site(u *url.URL) string {
+// siteOf returns what browsers treat as one site: scheme and registrable domain.
+func siteOf(u *url.URL) string {
 	domain, err := publicsuffix.EffectiveTLDPlusOne(u.Hostname())
 	if err != nil {
 		domain = u.Hostname()
@@ -118,7 +118,7 @@ func site(u *url.URL) string {
 	return u.Scheme + "://" + domain
 }
 
-// isPublicSuffix reports whether strangers can register names below domain.
+// isPublicSuffix reports whether anyone can register a name below domain, as below com or github.io.
 func isPublicSuffix(domain string) bool {
 	suffix, _ := publicsuffix.PublicSuffix(domain)
 	return suffix == domain

@@ -14,8 +14,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// From text to values and back. A value that can't be read is a fault, not the
-// end: the default takes its place, so that all faults are found in one go.
+// Conversion between the text and the value of a setting. An invalid value is recorded as a fault and replaced by the default,
+// so that one run finds all faults.
 
 // reader decodes one setting for kong.
 type reader struct {
@@ -23,8 +23,7 @@ type reader struct {
 	src     *sources
 }
 
-// Decode implements kong.Mapper. It returns no error for a bad value: that is
-// one of the faults.
+// Decode implements kong.Mapper. It records an invalid value as a fault and returns no error for it.
 func (r reader) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
 	token, err := ctx.Scan.PopValue("value")
 	if err != nil {
@@ -38,8 +37,7 @@ func (r reader) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
 	return nil
 }
 
-// read sets target, which has the type of the setting, and says what is wrong
-// with the text if it can't.
+// read parses text into target, which has the type of the setting. It returns the problem of an invalid text, or "".
 func (s setting) read(text string, target reflect.Value) (problem string) {
 	switch v := target.Addr().Interface().(type) {
 	case *string:
@@ -55,7 +53,7 @@ func (s setting) read(text string, target reflect.Value) (problem string) {
 	case *watchword.Limit:
 		*v, problem = s.limit(text)
 	default:
-		panic("setting " + s.Name + " has a type that nobody reads")
+		panic("setting " + s.Name + " has a type without a parser")
 	}
 	return problem
 }
@@ -64,7 +62,7 @@ func (s setting) word(text string) string {
 	if s.OneOf == nil || slices.Contains(s.OneOf, text) {
 		return ""
 	}
-	return fmt.Sprintf("%q is none of its values. Write one of: %s.", text, strings.Join(s.OneOf, ", "))
+	return fmt.Sprintf("%q is not allowed. Write one of: %s.", text, strings.Join(s.OneOf, ", "))
 }
 
 func (s setting) number(text string) (int, string) {
@@ -102,7 +100,7 @@ func (s setting) limit(text string) (watchword.Limit, string) {
 	return watchword.Limit{Count: n, Per: d}, ""
 }
 
-// split takes a comma-separated list apart.
+// split returns the parts of a comma-separated list, without spaces around them and without empty parts.
 func split(text string) (parts []string) {
 	for part := range strings.SplitSeq(text, ",") {
 		if part = strings.TrimSpace(part); part != "" {
@@ -112,7 +110,7 @@ func split(text string) (parts []string) {
 	return parts
 }
 
-// text is the value as one would write it, with secrets redacted.
+// text returns the value as an operator would write it, with secrets redacted.
 func (s setting) text() string {
 	switch v := s.value.Interface().(type) {
 	case time.Duration:
@@ -128,8 +126,8 @@ func (s setting) text() string {
 	}
 }
 
-// redacted shows of a secret what is none: a URL without its password. What
-// can't be taken apart is hidden whole.
+// redacted hides a secret. Of a URL it hides only the password. It hides the whole text if it can't be sure where the
+// password is.
 func (s setting) redacted(text string) string {
 	if text == "" || text == s.Default {
 		return text
@@ -145,7 +143,7 @@ func (s setting) redacted(text string) string {
 	return watchword.Secret(text).String()
 }
 
-// durationText is time.Duration.String without its empty units: 15m, not 15m0s.
+// durationText returns d without zero units: 15m, not 15m0s.
 func durationText(d time.Duration) string {
 	text := d.String()
 	if strings.HasSuffix(text, "m0s") {

@@ -11,8 +11,9 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// doctorCmd looks at everything that can be looked at from here and says what to
-// do. It exits with 1 if something must be done.
+// doctorCmd checks everything that can be checked without a running server, and says what to do about each problem. It
+// changes nothing. A failure means that the server or its users have a problem now, and gives exit code 1. A warning means
+// that the operator should look at it, and does not change the exit code.
 type doctorCmd struct {
 	Origin string `name:"origin" placeholder:"URL" help:"Also check cookies and CORS for the front-end at this origin."`
 	JSON   bool   `name:"json" help:"Print JSON."`
@@ -35,7 +36,7 @@ func (c *doctorCmd) Run(ctx context.Context, p *program) error {
 	return d.print(p, c.JSON)
 }
 
-// A finding is one line of the doctor.
+// A finding is the result of one check.
 type finding struct {
 	Check  string `json:"check"`
 	Result string `json:"result"` // ok, warn, fail
@@ -72,7 +73,7 @@ func (d *checkup) print(p *program, asJSON bool) error {
 			p.say("%18s%s", "", printable(f.Do))
 		}
 	}
-	p.say("\n%d ok, %d to look at, %d to be fixed.", count["ok"], count["warn"], count["fail"])
+	p.say("\n%d ok, %d warnings, %d failures.", count["ok"], count["warn"], count["fail"])
 	return result
 }
 
@@ -93,16 +94,17 @@ func (d *checkup) settings(p *program) {
 		d.warn("settings", oneLine(warning), "")
 	}
 	if p.settings.AccessTTL > p.settings.SessionIdle {
-		d.warn("settings", "access tokens live longer than an idle session.", "Write session-idle larger than access-ttl.")
+		d.warn("settings", "access tokens live longer than an idle session: a client would lose its session before it refreshes.", "Write session-idle larger than access-ttl.")
 	}
 	behindProxy := p.settings.https() && p.settings.TLSCert == ""
 	if behindProxy && len(p.settings.TrustedProxies) == 0 {
-		d.warn("settings", "https ends at a proxy that is not trusted: all clients count as one, and share its limits.",
-			"Write the proxy's network to trusted-proxies, such as 127.0.0.1/32.")
+		d.warn("settings", "the proxy that terminates https is not trusted: all clients have its IP and share its limits.",
+			"Write the network of the proxy to trusted-proxies, such as 127.0.0.1/32.")
 	}
 }
 
-// files checks who else on the machine can read the data.
+// files checks that other users of the machine can't read the data directory, the database and the master key. With them,
+// a user could read every account and sign tokens.
 func (d *checkup) files(s *Settings) {
 	open := 0
 	for _, path := range []string{s.DataDir, s.databasePath(), s.masterKeyPath()} {
@@ -113,14 +115,14 @@ func (d *checkup) files(s *Settings) {
 		}
 	}
 	if _, err := os.Stat(s.DataDir); err == nil && open == 0 {
-		d.ok("files", "only this user reads "+s.DataDir)
+		d.ok("files", "only this user can read "+s.DataDir)
 	}
 }
 
-// store checks the database and what is in it.
+// store checks the database, and then the keys and the outbox in it.
 func (d *checkup) store(ctx context.Context, p *program) {
 	if !p.settings.onPostgres() && missing(p.settings.databasePath()) {
-		d.warn("store", "there is no database at "+p.settings.databasePath()+" yet.", "`watchword serve` makes it; or write the right data-dir.")
+		d.warn("store", "there is no database at "+p.settings.databasePath()+" yet.", "`watchword serve` creates it. If it should exist, correct data-dir.")
 		return
 	}
 	s, err := p.openExisting(ctx)
@@ -129,7 +131,7 @@ func (d *checkup) store(ctx context.Context, p *program) {
 		return
 	}
 	if err != nil {
-		d.fail("store", plain(err), "See that the data directory and its master key belong together and are this user's.")
+		d.fail("store", plain(err), "Check that the data directory and its master key belong together and that this user owns them.")
 		return
 	}
 	defer s.close()
@@ -137,7 +139,7 @@ func (d *checkup) store(ctx context.Context, p *program) {
 		d.fail("store", err.Error(), restoreBackup)
 		return
 	}
-	d.ok("store", p.settings.databaseName()+" is whole and of this release")
+	d.ok("store", p.settings.databaseName()+" is intact and of this release")
 	for _, warning := range storeWarnings(ctx, s.store) {
 		d.warn("store", oneLine(warning), "")
 	}
@@ -145,11 +147,11 @@ func (d *checkup) store(ctx context.Context, p *program) {
 	d.outbox(ctx, s.engine)
 }
 
-// manyKeys of one use are more than any schedule makes.
+// manyKeys is more than any schedule creates for one use. At 255 keys of one use, no further key has a number.
 const manyKeys = 100
 
-// keys checks that something signs now and something will after it, and that
-// the clock has not been set back.
+// keys checks that each use has an active key, and that the clock was not set back. A server with a clock in the past rejects
+// its own tokens as not yet valid.
 func (d *checkup) keys(ctx context.Context, engine *watchword.Engine) {
 	keys, err := engine.Operator().Keys(ctx)
 	if err != nil {
@@ -162,29 +164,30 @@ func (d *checkup) keys(ctx context.Context, engine *watchword.Engine) {
 		states[string(k.Use)+" "+k.State]++
 		uses[k.Use]++
 		if k.PublishedAt.After(now.Add(time.Minute)) {
-			d.fail("clock", fmt.Sprintf("a key was published at %s, which is still to come: the clock was set back.", clock(k.PublishedAt)), "Set the clock; use NTP.")
+			d.fail("clock", fmt.Sprintf("a key was published at %s, which is in the future: the clock was set back.", clock(k.PublishedAt)), "Set the clock; use NTP.")
 			return
 		}
 	}
-	d.ok("clock", clock(now)+", not behind what the store remembers")
+	d.ok("clock", clock(now)+", not before the last time in the store")
 	if ahead := engine.ClockAhead().Round(time.Millisecond); ahead.Abs() > time.Second {
-		d.warn("clock", fmt.Sprintf("this machine's clock differs by %s from the database's, which rules.", ahead.Abs()), "Set both clocks; use NTP.")
+		d.warn("clock", fmt.Sprintf("this machine's clock differs by %s from the database's, which the servers follow.", ahead.Abs()), "Set both clocks; use NTP.")
 	}
 	for _, use := range []watchword.KeyUse{watchword.KeySign, watchword.KeyRefresh} {
 		if states[string(use)+" active"] == 0 {
-			d.fail("keys", "no key of use "+string(use)+" is active.", "Start the server; it makes keys. Then look again.")
+			d.fail("keys", "no key of use "+string(use)+" is active.", "Start the server, which creates keys. Then run the doctor again.")
 			return
 		}
 	}
 	for use, n := range uses {
 		if n > manyKeys {
-			d.warn("keys", fmt.Sprintf("there are %d keys of use %s, of at most 255.", n, use), "Rotate less often: `watchword keys list` says when they are dropped.")
+			d.warn("keys", fmt.Sprintf("there are %d keys of use %s; the limit is 255.", n, use), "Rotate less often: `watchword keys list` shows when they are deleted.")
 		}
 	}
 	d.ok("keys", fmt.Sprintf("%d keys, one active for each use", len(keys)))
 }
 
-// outbox checks that mail does not pile up.
+// outbox checks that the server can write, and that mail is sent. A mail that waits for 10 minutes means that the server does
+// not run or that the mail server refuses it.
 func (d *checkup) outbox(ctx context.Context, engine *watchword.Engine) {
 	stats, err := engine.Stats(ctx)
 	if stats.Store != nil {
@@ -194,10 +197,10 @@ func (d *checkup) outbox(ctx context.Context, engine *watchword.Engine) {
 	case err != nil:
 		d.fail("outbox", plain(err), "See what the log of the server says.")
 	case stats.MailGivenUp > 0:
-		d.warn("outbox", fmt.Sprintf("%d mails were given up.", stats.MailGivenUp), "`watchword mail list` says why; then `watchword mail retry`.")
+		d.warn("outbox", fmt.Sprintf("%d mails were abandoned.", stats.MailGivenUp), "`watchword mail list` shows why. Then run `watchword mail retry`.")
 	case stats.MailWaiting > 0 && time.Since(stats.MailOldest) > 10*time.Minute:
-		d.warn("outbox", fmt.Sprintf("%d mails wait, the oldest since %s.", stats.MailWaiting, clock(stats.MailOldest)), "See that the server runs; `watchword mail list` says what went wrong.")
+		d.warn("outbox", fmt.Sprintf("%d mails are waiting, the oldest since %s.", stats.MailWaiting, clock(stats.MailOldest)), "Check that the server runs. `watchword mail list` shows the last error.")
 	default:
-		d.ok("outbox", fmt.Sprintf("%d mails wait", stats.MailWaiting))
+		d.ok("outbox", fmt.Sprintf("%d mails are waiting", stats.MailWaiting))
 	}
 }

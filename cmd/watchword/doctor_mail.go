@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// mailServer signs in at the mail server, without sending anything.
+// mailServer signs in at the mail server and sends nothing. It gives up after 15 seconds.
 func (d *checkup) mailServer(ctx context.Context, p *program) {
 	if p.settings.MailURL == "" {
 		d.ok("mail", "mails go to the development mailbox, "+p.settings.PublicURL+"/dev/mail")
@@ -18,8 +18,8 @@ func (d *checkup) mailServer(ctx context.Context, p *program) {
 		err = sender.Check(ctx)
 	}
 	if err != nil {
-		d.fail("mail", "the mail server refuses us: "+oneLine(err.Error()), "Check mail-url: host, port, user and password.")
+		d.fail("mail", "the mail server refused the connection or the sign-in: "+oneLine(err.Error()), "Check mail-url: host, port, user and password.")
 		return
 	}
-	d.ok("mail", "the mail server takes our sign-in")
+	d.ok("mail", "the mail server accepted the sign-in")
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// install puts the HTTP edge behind the doors.
-func (d *doors) install(settings *Settings, s *stack, log *slog.Logger) error {
+// install builds the HTTP edge from the settings and puts it on the listeners. It serves nothing yet.
+func (d *listeners) install(settings *Settings, s *stack, log *slog.Logger) error {
 	options := server.Options{
 		PublicURL:      settings.PublicURL,
 		AllowedOrigins: settings.AllowedOrigins,
@@ -54,13 +54,13 @@ func (d *doors) install(settings *Settings, s *stack, log *slog.Logger) error {
 	d.servers = []*http.Server{public}
 	if d.admin != nil {
 		admin := newServer(edge.Admin(server.AdminOptions{AnyHost: listensBeyond(settings.AdminListen), Profiling: settings.Pprof == "on"}), log)
-		admin.WriteTimeout = 5 * time.Minute // a CPU profile takes as long as one asks for
+		admin.WriteTimeout = 5 * time.Minute // a CPU profile takes as long as its query says
 		d.servers = append(d.servers, admin)
 	}
 	return nil
 }
 
-// dialects are those that the settings name.
+// dialects builds the dialects that the settings name. The server does not know them; it gets them from here.
 func (s *Settings) dialects(engine *watchword.Engine) (all []server.Dialect, err error) {
 	secure, site := strings.HasPrefix(s.PublicURL, "https:"), sameSite[s.CookieSameSite]
 	for _, name := range s.Dialects {
@@ -79,7 +79,7 @@ func (s *Settings) dialects(engine *watchword.Engine) (all []server.Dialect, err
 	return all, nil
 }
 
-// sameSite are the words of cookie-same-site.
+// sameSite maps the words of cookie-same-site.
 var sameSite = map[string]http.SameSite{
 	"strict": http.SameSiteStrictMode,
 	"lax":    http.SameSiteLaxMode,

@@ -12,16 +12,17 @@ import (
 	"time"
 )
 
-// doors are the listeners of serve. They are open before the store is, so that a
-// taken port is found out first.
-type doors struct {
+// listeners are the listeners of serve and the HTTP servers on them. They are opened before the store, so that a taken port
+// is found first.
+type listeners struct {
 	public, admin net.Listener // admin may be nil
 	servers       []*http.Server
 	draining      atomic.Bool
 }
 
-func listen(s *Settings) (*doors, error) {
-	d := &doors{}
+// listen opens the public listener and, if it is set, the admin listener.
+func listen(s *Settings) (*listeners, error) {
+	d := &listeners{}
 	var err error
 	if d.public, err = listenAt("listen", s.Listen); err != nil {
 		return nil, err
@@ -35,23 +36,24 @@ func listen(s *Settings) (*doors, error) {
 	return d, nil
 }
 
+// listenAt opens one listener. Its errors name the setting and say what to write.
 func listenAt(setting, address string) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)
 	switch {
 	case err == nil:
 		return l, nil
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("%s: %s is taken by another program. Stop that one, or write another port in --%s", setting, address, setting)
+		return nil, fmt.Errorf("%s: %s is used by another program. Stop it, or write another port in --%s", setting, address, setting)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return nil, fmt.Errorf("%s: %s is no address of this machine. Write one that is, or only :PORT, in --%s", setting, address, setting)
+		return nil, fmt.Errorf("%s: %s is not an address of this machine. Write one of its addresses, or only :PORT, in --%s", setting, address, setting)
 	case errors.Is(err, syscall.EACCES):
-		return nil, fmt.Errorf("%s: %s is not allowed to this user. Write a port above 1023 in --%s", setting, address, setting)
+		return nil, fmt.Errorf("%s: %s needs more permissions than this user has. Write a port above 1023 in --%s", setting, address, setting)
 	}
 	return nil, fmt.Errorf("%s: %w", setting, err)
 }
 
-// close is for doors that never served.
-func (d *doors) close() {
+// close closes the listeners if serve was never called. Afterwards it has no effect.
+func (d *listeners) close() {
 	for _, l := range []net.Listener{d.public, d.admin} {
 		if l != nil {
 			l.Close() //nolint:errcheck // the program ends
@@ -59,8 +61,8 @@ func (d *doors) close() {
 	}
 }
 
-// server has the timeouts of a server that strangers reach: one slow or endless
-// request holds one connection, and not for long.
+// newServer returns a server with timeouts for requests of strangers: a slow or endless request holds one connection, for a
+// bounded time.
 func newServer(handler http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           handler,
@@ -73,36 +75,36 @@ func newServer(handler http.Handler, log *slog.Logger) *http.Server {
 	}
 }
 
-// serve answers requests until drain; what it returns breaks off otherwise.
-func (d *doors) serve() <-chan error {
-	broken := make(chan error, len(d.servers))
+// serve starts to handle requests, until drain. The channel receives an error if a listener fails before.
+func (d *listeners) serve() <-chan error {
+	failed := make(chan error, len(d.servers))
 	for i, l := range []net.Listener{d.public, d.admin}[:len(d.servers)] {
 		server := d.servers[i]
 		go func() {
 			if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-				broken <- fmt.Errorf("serve: %w", err)
+				failed <- fmt.Errorf("serve: %w", err)
 			}
 		}()
 	}
-	return broken
+	return failed
 }
 
 // announce reports "not ready" and keeps serving for the delay, so that load
 // balancers send their requests elsewhere before the listener closes. Each response
 // of that time closes its connection.
-func (d *doors) announce(delay time.Duration, broken <-chan error) error {
+func (d *listeners) announce(delay time.Duration, failed <-chan error) error {
 	d.draining.Store(true)
 	select {
 	case <-time.After(delay):
 		return nil
-	case err := <-broken:
+	case err := <-failed:
 		return err
 	}
 }
 
-// drain says "not ready", lets open requests finish and closes the doors. The
-// admin listener is the last: it tells how far it got.
-func (d *doors) drain(log *slog.Logger) {
+// drain closes the listeners and waits up to drainTime for open requests. The admin listener closes last, so that metrics
+// show the progress.
+func (d *listeners) drain(log *slog.Logger) {
 	d.draining.Store(true)
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()

@@ -10,12 +10,11 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// logger writes to standard error: lines for people at a terminal, JSON for
-// everything else. Both escape control characters (LOG-2), and write a duration as a
-// string such as "1.5s": a bare number of nanoseconds has no unit.
+// logger writes to standard error: text at a terminal, otherwise JSON. Both escape control characters (LOG-2) and write a
+// duration as a string such as "1.5s", because a bare number of nanoseconds has no unit.
 func (p *program) logger() *slog.Logger {
 	var level slog.Level
-	_ = level.UnmarshalText([]byte(p.settings.LogLevel)) // one of its four words
+	_ = level.UnmarshalText([]byte(p.settings.LogLevel)) // oneof has checked it
 	options := &slog.HandlerOptions{Level: level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		if a.Value.Kind() == slog.KindDuration {
 			a.Value = slog.StringValue(a.Value.Duration().String())
@@ -29,7 +28,8 @@ func (p *program) logger() *slog.Logger {
 	return slog.New(slog.NewJSONHandler(p.err, options))
 }
 
-// plain is an error for people: of a refusal what to do next, not its code.
+// plain returns an error as one line for the operator. Of a refusal by the engine it returns the sentences for users, without
+// the code.
 func plain(err error) string {
 	var refusal *watchword.Error
 	if !errors.As(err, &refusal) {
@@ -47,7 +47,7 @@ func plain(err error) string {
 // oneLine makes a text fit for a line at a terminal: an error may quote a file or a database.
 func oneLine(text string) string { return printable(strings.Join(strings.Fields(text), " ")) }
 
-// noUser says so of an address that nobody has.
+// noUser replaces a "not found" of the engine by an error that names the address.
 func noUser(err error, email string) error {
 	if watchword.CodeOf(err) == watchword.CodeNotFound {
 		return fmt.Errorf("there is no account %s. `watchword users list` lists them", email)

@@ -1,6 +1,16 @@
-// Command watchword is the authentication server and its operator's tool. It
-// reads settings, wires the engine to a store, a mailer and the HTTP edge, and
-// runs them. It knows every package and has no rule about accounts.
+// Command watchword is the authentication server and the tool of its operator.
+//
+// A command goes through the same steps:
+//
+//  1. run collects the settings from flags, environment, .env and the YAML file (config_sources.go) and derives defaults.
+//  2. The command checks them (settingRules) and stops with all faults at once.
+//  3. open connects the engine to a store and a mailer (wire.go). It creates the database and the keys if they are missing.
+//  4. The command makes one call of the engine and prints the result as a table or as JSON. `serve` instead opens the
+//     listeners, installs the HTTP edge and runs until a signal (serve.go).
+//
+// This package knows every other package and has no rule about accounts: rules belong to the engine. Results go to standard
+// output; questions, errors and logs go to standard error. Texts of strangers, such as names and user agents, are printed
+// without control characters (printable).
 package main
 
 //go:generate sh -c "go run . config --markdown >settings.tmp && mv settings.tmp ../../docs/settings.md"
@@ -16,7 +26,7 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// cli is the command line: what stands here is what `watchword --help` tells.
+// cli is the command line. `watchword --help` is generated from it.
 type cli struct {
 	ConfigFile string `name:"config" placeholder:"FILE" help:"Read settings from this YAML file (WATCHWORD_CONFIG)."`
 	Settings
@@ -24,16 +34,16 @@ type cli struct {
 	Serve    serveCmd    `cmd:"" group:"run" help:"Run the server."`
 	Doctor   doctorCmd   `cmd:"" group:"run" help:"Check settings, store, keys, clock, mail and cookies, and say what to do."`
 	Config   configCmd   `cmd:"" group:"run" help:"Print every setting, its value and where it comes from."`
-	Migrate  migrateCmd  `cmd:"" group:"run" help:"Make the database, or bring it up to this release. serve does so too."`
-	Move     moveCmd     `cmd:"" group:"run" help:"Move everything from SQLite to PostgreSQL. Sessions go on."`
+	Migrate  migrateCmd  `cmd:"" group:"run" help:"Create the database, or upgrade it to this release. serve does this too."`
+	Move     moveCmd     `cmd:"" group:"run" help:"Move all data from SQLite to PostgreSQL. Sessions stay signed in."`
 	Version  versionCmd  `cmd:"" group:"run" help:"Print the version."`
 	Users    usersCmd    `cmd:"" group:"operate" help:"Accounts."`
-	Sessions sessionsCmd `cmd:"" group:"operate" help:"Who is signed in where."`
+	Sessions sessionsCmd `cmd:"" group:"operate" help:"Sessions of users."`
 	Keys     keysCmd     `cmd:"" group:"operate" help:"Signing and refresh keys."`
 	Mail     mailCmd     `cmd:"" group:"operate" help:"The outbox of mails."`
 }
 
-// A program is what a command runs in.
+// A program is the environment of a command: its settings and its streams.
 type program struct {
 	settings *Settings
 	sources  *sources
@@ -41,7 +51,7 @@ type program struct {
 	out, err io.Writer
 }
 
-// Exit codes.
+// Exit codes. Scripts rely on them: misuse never changed anything, and repeating the same call can't succeed.
 const (
 	exitDone   = 0
 	exitFailed = 1
@@ -65,7 +75,7 @@ func run(args []string) int {
 	parsed, err := p.parser(command).Parse(args)
 	if err == nil {
 		p.sources.flags(parsed)
-		p.sources.settle(p.settings)
+		p.sources.deriveDefaults(p.settings)
 		err = parsed.Run(p)
 	}
 	return p.report(err)
@@ -101,8 +111,8 @@ func helpGroups() []kong.Group {
 	return groups
 }
 
-// helpWithoutSettings leaves the settings out of the help of commands that one
-// does not start with settings.
+// helpWithoutSettings hides the settings in the help of every command but serve. All commands accept them, but 60 lines of
+// settings would hide the command's own flags.
 func helpWithoutSettings(options kong.HelpOptions, ctx *kong.Context) error {
 	selected := ctx.Selected()
 	serve := selected != nil && selected.Name == "serve"
@@ -112,7 +122,7 @@ func helpWithoutSettings(options kong.HelpOptions, ctx *kong.Context) error {
 	return kong.DefaultHelpPrinter(options, ctx)
 }
 
-// report prints an error and says how the program ends.
+// report prints an error and returns the exit code. It is the only place that prints errors.
 func (p *program) report(err error) int {
 	var misuse *kong.ParseError
 	var wrong faults
@@ -140,7 +150,7 @@ func (p *program) report(err error) int {
 	return exitFailed
 }
 
-// These end a command that has said already what is wrong.
+// These errors set the exit code of a command that has already printed what is wrong.
 var (
 	errReported = errors.New("reported")
 	errMisuse   = errors.New("reported as wrong use")

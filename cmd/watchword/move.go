@@ -12,12 +12,12 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// moveCmd copies everything from a file to PostgreSQL, compares, and leaves the
-// file marked, so that no server goes on with it. It runs with the settings of
-// the servers to come: their master key has to open the keys that are moved.
+// moveCmd copies every table from SQLite to PostgreSQL, compares checksums on both sides, and marks the file so that no server
+// opens it again: a server on the old file would accept sign-ins that the new database never sees. It runs with the settings of
+// the new servers, because their master key has to open the moved keys.
 type moveCmd struct {
-	From string           `name:"from" default:"sqlite:" help:"Database to leave: sqlite:PATH, without a path the one in the data directory. Stop its server first."`
-	To   watchword.Secret `name:"to" placeholder:"URL" help:"Database to fill, which must be empty: postgres://user:password@host/database; without it, the setting store."`
+	From string           `name:"from" default:"sqlite:" help:"Source: sqlite:PATH, without a path the database in the data directory. Stop its server first."`
+	To   watchword.Secret `name:"to" placeholder:"URL" help:"Target, which must be empty: postgres://user:password@host/database; default: the setting store."`
 	JSON bool             `name:"json" help:"Print JSON."`
 }
 
@@ -25,7 +25,7 @@ func (c *moveCmd) Run(ctx context.Context, p *program) error {
 	if err := p.sources.faults(p.settings); err != nil {
 		return err
 	}
-	from, to, err := c.ends(p.settings)
+	from, to, err := c.endpoints(p.settings)
 	if err != nil {
 		return err
 	}
@@ -34,7 +34,7 @@ func (c *moveCmd) Run(ctx context.Context, p *program) error {
 	}
 	source, err := sqlite.OpenSource(ctx, from.databasePath())
 	if errors.Is(err, sqlite.ErrInUse) {
-		return fmt.Errorf("%s is in use: stop its server, and whatever else has it open, and run this again", from.databasePath())
+		return fmt.Errorf("%s is in use: stop its server and every other program that has it open, then run this again", from.databasePath())
 	}
 	if err != nil {
 		return err
@@ -52,13 +52,13 @@ func (c *moveCmd) Run(ctx context.Context, p *program) error {
 		return fmt.Errorf("%s: nothing was moved: %w", to.databaseName(), err)
 	}
 	if err := source.Leave(ctx); err != nil {
-		return fmt.Errorf("everything was moved, but let no server run on %s again: %w", from.databasePath(), err)
+		return fmt.Errorf("everything was moved, but the source could not be marked. Start no server on %s again: %w", from.databasePath(), err)
 	}
 	return c.print(p, moved{from.databasePath(), to.databaseName(), rows, loaded})
 }
 
-// ends are the settings of a server on either database.
-func (c *moveCmd) ends(settings *Settings) (from, to Settings, err error) {
+// endpoints returns the settings of a server on the source and on the target.
+func (c *moveCmd) endpoints(settings *Settings) (from, to Settings, err error) {
 	from, to = *settings, *settings
 	from.Store = watchword.Secret(c.From)
 	if c.To != "" {
@@ -66,10 +66,10 @@ func (c *moveCmd) ends(settings *Settings) (from, to Settings, err error) {
 	}
 	var wrong faults
 	if !strings.HasPrefix(c.From, "sqlite:") {
-		wrong = append(wrong, fault{"--from", "is no SQLite database, and others can't be moved. Write sqlite:PATH."})
+		wrong = append(wrong, fault{"--from", "is not an SQLite database; only SQLite can be moved. Write sqlite:PATH."})
 	}
 	if !to.onPostgres() || storeProblem(&to) != "" {
-		wrong = append(wrong, fault{"--to", "is no PostgreSQL URL. Write postgres://user:password@host:5432/database, or set store to it."})
+		wrong = append(wrong, fault{"--to", "is not a PostgreSQL URL. Write postgres://user:password@host:5432/database, or set store to it."})
 	}
 	if wrong != nil {
 		return from, to, wrong
@@ -77,8 +77,7 @@ func (c *moveCmd) ends(settings *Settings) (from, to Settings, err error) {
 	return from, to, nil
 }
 
-// checkSource refuses a database that this program would have to change first,
-// and one whose keys the master key does not open.
+// checkSource refuses a database that needs a migration first, and one whose keys the master key does not open.
 func (s *Settings) checkSource(ctx context.Context) error {
 	path := s.databasePath()
 	if missing(path) {
@@ -102,7 +101,7 @@ func (s *Settings) checkSource(ctx context.Context) error {
 	return errors.Join(watchword.CheckKeys(ctx, store, master), store.Close())
 }
 
-// existingMasterKey makes none.
+// existingMasterKey returns the master key, and an error if it is missing. It creates no key.
 func (s *Settings) existingMasterKey() (master []byte, err error) {
 	if s.MasterKey != "" {
 		return seal.ParseMaster(string(s.MasterKey))
@@ -114,7 +113,7 @@ func (s *Settings) existingMasterKey() (master []byte, err error) {
 	return master, err
 }
 
-// moved is what the command did.
+// moved is the result in JSON.
 type moved struct {
 	From   string            `json:"from"`
 	To     string            `json:"to"`
@@ -139,6 +138,6 @@ func (c *moveCmd) print(p *program, m moved) error {
 	} else {
 		p.say("Start the servers with WATCHWORD_STORE set to it, and the master key that this command had.")
 	}
-	p.say("No server starts on %s any more: keep it as a backup, or delete it.", m.From)
+	p.say("Servers refuse to start on %s from now on: keep it as a backup, or delete it.", m.From)
 	return nil
 }

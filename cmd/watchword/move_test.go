@@ -44,7 +44,7 @@ func TestSessionsGoOnAfterAMoveToPostgres(t *testing.T) {
 
 	before := everythingShown(t, dir)
 	told := move(t, dir, 0, "", "--to="+target).out
-	for _, want := range []string{"PostgreSQL at ", masterKeyFile, "No server starts on watchword-data/watchword.db any more"} {
+	for _, want := range []string{"PostgreSQL at ", masterKeyFile, "Servers refuse to start on watchword-data/watchword.db"} {
 		if !strings.Contains(told, want) {
 			t.Errorf("%q is not in\n%s", want, told)
 		}
@@ -166,10 +166,10 @@ func TestAMoveIsRefusedBeforeItBegins(t *testing.T) {
 		want  string
 		args  []string
 	}{
-		{"no target", nil, 2, "--to: is no PostgreSQL URL", nil},
-		{"to SQLite", nil, 2, "--to: is no PostgreSQL URL", []string{"--to=sqlite:other.db"}},
-		{"to what is no URL", nil, 2, "--to: is no PostgreSQL URL", []string{"--to=postgres://:port/"}},
-		{"from PostgreSQL", nil, 2, "--from: is no SQLite database", []string{"--from=postgres://me:" + weak + "@db/auth", nowhere}},
+		{"no target", nil, 2, "--to: is not a PostgreSQL URL", nil},
+		{"to SQLite", nil, 2, "--to: is not a PostgreSQL URL", []string{"--to=sqlite:other.db"}},
+		{"to what is no URL", nil, 2, "--to: is not a PostgreSQL URL", []string{"--to=postgres://:port/"}},
+		{"from PostgreSQL", nil, 2, "--from: is not an SQLite database", []string{"--from=postgres://me:" + weak + "@db/auth", nowhere}},
 		{"from nothing", nil, 1, "there is no database at other.db", []string{"--from=sqlite:other.db", nowhere}},
 		{"a target that is away", nil, 1, "PostgreSQL at 127.0.0.1:1/auth: nothing was moved: store unavailable", []string{nowhere}},
 		{"another master key", nil, 1, "this is not the master key that the keys were sealed with", []string{"--master-key=" + key32, nowhere}},

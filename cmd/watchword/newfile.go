@@ -8,15 +8,14 @@ import (
 	"path/filepath"
 )
 
-// A newFile is written whole before it has its name, and never takes the place of
-// another. Only its owner may read it.
+// A newFile is written to a temporary file, synced, and then linked into place. A reader therefore never sees half a file,
+// and an existing file is never replaced. Only the owner can read it (mode 0600), because it may hold password hashes.
 type newFile struct {
 	*os.File
 	path string
 }
 
-// createFile begins one. It refuses a name that is taken now, so that nobody finds
-// out after an hour.
+// createFile creates the temporary file. It refuses an existing path at once, because the command may then run for an hour.
 func createFile(path string) (*newFile, error) {
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		return nil, fileTaken(path)
@@ -28,11 +27,12 @@ func createFile(path string) (*newFile, error) {
 	return &newFile{file, path}, nil
 }
 
+// fileTaken says that the path exists.
 func fileTaken(path string) error {
-	return fmt.Errorf("%s is there already, and is not overwritten. Write another name, or remove it", path)
+	return fmt.Errorf("%s already exists and is not overwritten. Write another name, or remove it", path)
 }
 
-// keep gives the file its name.
+// keep syncs the file and links it to its path. It fails if the path exists by now.
 func (f *newFile) keep() error {
 	defer f.drop()
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
@@ -42,7 +42,7 @@ func (f *newFile) keep() error {
 	if errors.Is(err, fs.ErrExist) {
 		return fileTaken(f.path)
 	}
-	if err != nil && missing(f.path) { // a file system without links
+	if err != nil && missing(f.path) { // the file system has no hard links
 		err = os.Rename(f.Name(), f.path)
 	}
 	if err != nil {
@@ -51,7 +51,7 @@ func (f *newFile) keep() error {
 	return nil
 }
 
-// fileFailed says what went wrong with the name that the file is to have.
+// fileFailed returns an error with the final path instead of the temporary one.
 func fileFailed(path string, err error) error {
 	var onPath *fs.PathError
 	var onLink *os.LinkError
@@ -64,8 +64,8 @@ func fileFailed(path string, err error) error {
 	return fmt.Errorf("%s: %w", path, err)
 }
 
-// drop leaves nothing behind, unless it was kept.
+// drop removes the temporary file. After keep it has no effect on the kept file.
 func (f *newFile) drop() {
-	f.Close()           //nolint:errcheck // it may be closed
-	os.Remove(f.Name()) //nolint:errcheck // it may have its other name
+	f.Close()           //nolint:errcheck // keep may have closed it
+	os.Remove(f.Name()) //nolint:errcheck // keep may have renamed it
 }

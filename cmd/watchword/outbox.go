@@ -8,14 +8,15 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// mailCmd shows the outbox. A mail that was sent is no longer in it.
+// mailCmd shows and retries the mails of the outbox. A sent mail is no longer in it. The commands send nothing themselves: the
+// running server does, with the mail server that it is configured for.
 type mailCmd struct {
-	List  mailList  `cmd:"" help:"List mails that wait or were given up."`
-	Retry mailRetry `cmd:"" help:"Try a mail again now, or all of them."`
+	List  mailList  `cmd:"" help:"List mails that are waiting or were abandoned."`
+	Retry mailRetry `cmd:"" help:"Retry one mail now, or all of them."`
 }
 
 type mailList struct {
-	Max  int  `name:"max" default:"1000" help:"List at most so many."`
+	Max  int  `name:"max" default:"1000" help:"Most mails to list."`
 	JSON bool `name:"json" help:"Print JSON."`
 }
 
@@ -44,13 +45,13 @@ func (c *mailList) Run(ctx context.Context, p *program) error {
 	if c.JSON {
 		views := make([]mailView, len(mails))
 		for i, m := range mails {
-			views[i] = mailView{m.ID, m.Kind, m.To, mailState(m), m.Attempts, m.LastError, stamp(m.CreatedAt), stamp(nextTry(m))}
+			views[i] = mailView{m.ID, m.Kind, m.To, mailState(m), m.Attempts, m.LastError, stamp(m.CreatedAt), stamp(nextAttempt(m))}
 		}
 		return p.printJSON(map[string]any{"mails": views})
 	}
-	t := newTable("ID", "KIND", "TO", "STATE", "TRIES", "MADE", "NEXT TRY", "LAST ERROR")
+	t := newTable("ID", "KIND", "TO", "STATE", "ATTEMPTS", "CREATED", "NEXT ATTEMPT", "LAST ERROR")
 	for _, m := range mails {
-		t.row(m.ID, string(m.Kind), string(m.To), mailState(m), fmt.Sprint(m.Attempts), clock(m.CreatedAt), clock(nextTry(m)), m.LastError)
+		t.row(m.ID, string(m.Kind), string(m.To), mailState(m), fmt.Sprint(m.Attempts), clock(m.CreatedAt), clock(nextAttempt(m)), m.LastError)
 	}
 	return p.printTable(t)
 }
@@ -62,8 +63,8 @@ func mailState(m watchword.Mail) string {
 	return "waiting"
 }
 
-// nextTry is the zero time if there is none.
-func nextTry(m watchword.Mail) time.Time {
+// nextAttempt returns the zero time for an abandoned mail.
+func nextAttempt(m watchword.Mail) time.Time {
 	if !m.GivenUpAt.IsZero() {
 		return time.Time{}
 	}
@@ -91,6 +92,6 @@ func (c *mailRetry) Run(ctx context.Context, p *program) error {
 	if c.JSON {
 		return p.printJSON(map[string]any{"retried": retried})
 	}
-	p.say("%d to be tried again while the server runs.", retried)
+	p.say("Mails to retry: %d. The server sends them when it runs.", retried)
 	return nil
 }

@@ -7,9 +7,10 @@ import (
 	"github.com/schollz/progressbar/v3"
 )
 
-// Bars for people who wait. Scripts see nothing of them.
+// Progress bars for an operator who waits. They are drawn on standard error and only at a terminal, so that scripts and log
+// files do not see them.
 
-// progress shows a bar of so many rows to people, and nothing to scripts.
+// progress returns a function that advances a bar of the given number of rows. doing names the current step.
 func (p *program) progress(rows int) func(doing string, rows int) {
 	bar := p.bar(int64(rows), progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("rows"),
 		progressbar.OptionOnCompletion(func() { fmt.Fprintln(p.err) }))
@@ -18,14 +19,14 @@ func (p *program) progress(rows int) func(doing string, rows int) {
 	}
 	return func(doing string, rows int) {
 		if rows == 0 {
-			return // after the end it would draw another
+			return // a finished bar would be drawn a second time
 		}
 		bar.Describe(fmt.Sprintf("%-20s", doing))
-		bar.Add(rows) //nolint:errcheck // a bar that can't be drawn stops no move
+		bar.Add(rows) //nolint:errcheck // a failed drawing must not stop the move
 	}
 }
 
-// bar is nil unless the errors go to a terminal. A size of -1 is not known.
+// bar returns a progress bar, or nil if standard error is not a terminal. A size of -1 means unknown.
 func (p *program) bar(size int64, more ...progressbar.Option) *progressbar.ProgressBar {
 	if !onTerminal(p.err) {
 		return nil
@@ -35,33 +36,34 @@ func (p *program) bar(size int64, more ...progressbar.Option) *progressbar.Progr
 		progressbar.OptionThrottle(100*time.Millisecond))...)
 }
 
-// A pace is a bar of the bytes of a file with the accounts in it counted, and how
-// many a second. The zero value shows nothing.
-type pace struct {
+// fileProgress shows how much of a file is read, the number of accounts and the accounts per second. It shows nothing
+// without a terminal.
+type fileProgress struct {
 	bar   *progressbar.ProgressBar
 	size  int64
 	doing string
 	since time.Time
 }
 
-func (p *program) pace(doing string, size int64) *pace {
-	return &pace{bar: p.bar(size), size: size, doing: doing, since: time.Now()}
+// fileProgress starts a bar for a file of size bytes; -1 means unknown.
+func (p *program) fileProgress(doing string, size int64) *fileProgress {
+	return &fileProgress{bar: p.bar(size), size: size, doing: doing, since: time.Now()}
 }
 
-// at is where the work is.
-func (b *pace) at(offset int64, accounts int) {
+// update draws the bar at an offset in the file.
+func (b *fileProgress) update(offset int64, accounts int) {
 	if b.bar == nil {
 		return
 	}
 	b.bar.Describe(fmt.Sprintf("%s %d accounts, %.0f/s", b.doing, accounts, float64(accounts)/time.Since(b.since).Seconds()))
 	if b.size > 0 {
-		offset = min(offset, b.size-1) // at its end a bar is done, and these are only the bytes that were taken in
+		offset = min(offset, b.size-1) // the bar ends at size, but the last accounts are not done when their bytes are read
 	}
-	b.bar.Set64(offset) //nolint:errcheck // a bar that can't be drawn stops no work
+	b.bar.Set64(offset) //nolint:errcheck // a failed drawing must not stop the import
 }
 
-// aside makes room for a line, or for what comes after the work.
-func (b *pace) aside() {
+// clear removes the bar from the screen before other output.
+func (b *fileProgress) clear() {
 	if b.bar != nil {
 		b.bar.Clear() //nolint:errcheck // as above
 	}

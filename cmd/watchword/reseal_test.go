@@ -27,7 +27,7 @@ func TestResealReplacesTheMasterKeyAndEverybodyStaysSignedIn(t *testing.T) {
 	path := filepath.Join(dir, "watchword-data", "master.key")
 	before, err := os.ReadFile(path)
 	must(t, err)
-	if got := run(t, call{dir: dir, args: []string{"keys", "reseal"}}); got.code != 2 || !strings.Contains(got.errors, "Write --yes") {
+	if got := run(t, call{dir: dir, args: []string{"keys", "reseal"}}); got.code != 2 || !strings.Contains(got.errors, "confirm with --yes") {
 		t.Errorf("without --yes: exit code %d\n%s", got.code, got.errors)
 	}
 	if got := run(t, reseal); got.code != 0 {

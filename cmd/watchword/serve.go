@@ -10,10 +10,18 @@ import (
 	"time"
 )
 
-// serveCmd runs the server: listen, open, answer, and on SIGTERM or Ctrl-C drain.
+// serveCmd runs the server in this order:
+//
+//  1. Check the settings and open the listeners. A taken port is the most common fault, so it is found before the store
+//     is opened and migrated.
+//  2. Open the store and the engine, and install the HTTP edge on the listeners.
+//  3. Serve requests and run the engine's background work.
+//  4. On SIGTERM or Ctrl-C, report "not ready" for drain-delay, so that load balancers stop sending requests. Then close the
+//     listeners and wait up to drainTime for open requests.
+//  5. Stop the background work and close the store. A second signal ends the program at once.
 type serveCmd struct{}
 
-// drainTime is how long open requests may take to finish.
+// drainTime bounds the wait for open requests.
 const drainTime = 10 * time.Second
 
 func (c *serveCmd) Run(p *program) error {
@@ -24,45 +32,45 @@ func (c *serveCmd) Run(p *program) error {
 		return err
 	}
 	log := p.logger()
-	doors, err := listen(p.settings)
+	listeners, err := listen(p.settings)
 	if err != nil {
 		return err
 	}
-	defer doors.close()
+	defer listeners.close()
 	s, err := p.openWith(ctx, log)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	if err := doors.install(p.settings, s, log); err != nil {
+	if err := listeners.install(p.settings, s, log); err != nil {
 		return err
 	}
 	warnings := append(p.settings.warnings(), storeWarnings(ctx, s.store)...)
 	for _, warning := range warnings {
 		log.Warn(strings.ReplaceAll(warning, "\n ", ""))
 	}
-	work, rest := context.WithCancel(context.Background())
-	worked := make(chan struct{})
-	go func() { defer close(worked); s.engine.Run(work) }()
-	go logDamage(work, s.store, log)
-	broken := doors.serve()
+	background, stopBackground := context.WithCancel(context.Background())
+	backgroundDone := make(chan struct{})
+	go func() { defer close(backgroundDone); s.engine.Run(background) }()
+	go logDamage(background, s.store, log)
+	failed := listeners.serve()
 	took := time.Since(started)
 	log.Info("ready", slog.String("version", thisBuild().Version), slog.String("public_url", p.settings.PublicURL),
 		slog.String("listen", p.settings.Listen), slog.String("took", took.String()))
 	if onTerminal(p.out) {
-		welcome(p.out, p.settings, took, warnings)
+		printBanner(p.out, p.settings, took, warnings)
 	}
 
 	select {
 	case <-ctx.Done():
 		stop() // a second signal ends it at once
 		log.Info("draining", "delay", p.settings.DrainDelay.String(), "at_most", drainTime.String())
-		err = doors.announce(p.settings.DrainDelay, broken)
-	case err = <-broken:
+		err = listeners.announce(p.settings.DrainDelay, failed)
+	case err = <-failed:
 	}
-	doors.drain(log)
-	rest()
-	<-worked
+	listeners.drain(log)
+	stopBackground()
+	<-backgroundDone
 	log.Info("stopped")
 	return err
 }

@@ -13,19 +13,19 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// A database is a store of either kind that can look at itself.
+// A database is a store that can check its own integrity.
 type database interface {
 	watchword.Store
 	Check(context.Context) error
 }
 
-// onPostgres reports whether `store` names PostgreSQL, and not a file.
+// onPostgres reports whether the setting store is a PostgreSQL URL.
 func (s *Settings) onPostgres() bool {
 	scheme, _, _ := strings.Cut(string(s.Store), ":")
 	return scheme == "postgres" || scheme == "postgresql"
 }
 
-// databasePath is where the file is.
+// databasePath returns the path of the SQLite file.
 func (s *Settings) databasePath() string {
 	if path := strings.TrimPrefix(string(s.Store), "sqlite:"); path != "" {
 		return path
@@ -33,7 +33,7 @@ func (s *Settings) databasePath() string {
 	return filepath.Join(s.DataDir, "watchword.db")
 }
 
-// databaseName names the database to people: without user and password.
+// databaseName returns a name for messages, without user and password.
 func (s *Settings) databaseName() string {
 	if !s.onPostgres() {
 		return s.databasePath()
@@ -52,19 +52,19 @@ func (s *Settings) openDatabase(ctx context.Context) (database, error) {
 	return sqlite.Open(ctx, s.databasePath())
 }
 
-// storeWarnings are what a database does not do for us, and should be known.
+// storeWarnings returns risks of the database's configuration, as Settings.warnings does for the settings.
 func storeWarnings(ctx context.Context, db database) []string {
 	store, ok := db.(*postgres.Store)
 	if !ok {
 		return nil
 	}
-	mend, err := store.TimeoutsOff(ctx)
-	if err != nil || len(mend) == 0 {
-		return nil // a database that went away again is told of by others
+	statements, err := store.TimeoutsOff(ctx)
+	if err != nil || len(statements) == 0 {
+		return nil // a lost connection is reported elsewhere
 	}
-	return []string{"nothing cuts off statements and locks that hang: a proxy before\n" +
-		"  PostgreSQL does not pass the timeouts on. Run there, then restart the proxy:\n  " +
-		strings.Join(mend, "\n  ")}
+	return []string{"statements and locks can hang without a timeout, because a proxy in front of\n" +
+		"  PostgreSQL drops the timeouts. Run this in PostgreSQL, then restart the proxy:\n  " +
+		strings.Join(statements, "\n  ")}
 }
 
 // restoreBackup is what to do about a damaged database.
@@ -89,12 +89,13 @@ func (s *Settings) migrateDatabase(ctx context.Context) (applied []string, err e
 	return sqlite.Migrate(ctx, s.databasePath())
 }
 
+// storeProblem is the rule of the setting store. It opens no connection.
 func storeProblem(s *Settings) string {
 	switch {
 	case strings.HasPrefix(string(s.Store), "sqlite:"):
 		return ""
 	case !s.onPostgres():
-		return "is no store. Write sqlite: for a database in the data directory, sqlite:PATH, or postgres://user:password@host/database."
+		return "is not a store. Write sqlite: for a database in the data directory, sqlite:PATH, or postgres://user:password@host/database."
 	case postgres.CheckURL(string(s.Store)) != nil:
 		return "is not a PostgreSQL URL. Write postgres://user:password@host:5432/database."
 	}

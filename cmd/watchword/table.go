@@ -8,16 +8,18 @@ import (
 	"time"
 )
 
-// How results are printed: a table for people, JSON for scripts.
+// Output of results: a table for operators, JSON for scripts. The columns of a table may change; the members of the JSON are an
+// interface and only grow.
 
+// A table collects rows, of which the first is the header.
 type table struct{ rows [][]string }
 
 func newTable(header ...string) *table { return &table{rows: [][]string{header}} }
 
 func (t *table) row(cells ...string) { t.rows = append(t.rows, cells) }
 
-// printTable aligns the columns. An empty cell is a dash, and what could move
-// the cursor of a terminal is not printed: cells hold what strangers sent.
+// printTable aligns the columns and prints "-" for an empty cell. Cells hold texts of strangers, such as user agents, so it
+// replaces control characters, which could move the cursor of the terminal.
 func (p *program) printTable(t *table) error {
 	w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
 	for _, row := range t.rows {
@@ -32,7 +34,7 @@ func (p *program) printTable(t *table) error {
 	return w.Flush()
 }
 
-// printable replaces control characters (LOG-2: no escape sequences).
+// printable replaces control characters with U+FFFD, so that a text can't contain an escape sequence (LOG-2).
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || (r >= 0x7f && r < 0xa0) {
@@ -49,12 +51,12 @@ func (p *program) printJSON(v any) error {
 	return enc.Encode(v)
 }
 
-// say prints one line of result.
+// say prints one line of the result.
 func (p *program) say(format string, args ...any) {
 	fmt.Fprintf(p.out, format+"\n", args...)
 }
 
-// clock is a time in a table: UTC, to the second; empty for the zero time.
+// clock formats a time for a table: UTC, to the second. The zero time is "".
 func clock(t time.Time) string {
 	if t.IsZero() {
 		return ""
@@ -62,7 +64,7 @@ func clock(t time.Time) string {
 	return t.UTC().Format("2006-01-02 15:04:05Z")
 }
 
-// stamp is a time in JSON: RFC 3339, or nil for the zero time.
+// stamp returns a time for JSON, in UTC. The zero time is nil, which JSON shows as null.
 func stamp(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil

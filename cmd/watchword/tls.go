@@ -8,21 +8,22 @@ import (
 	"time"
 )
 
-// certificate is a key pair on disk that is read again when its files change. A
-// pair that can't be read leaves the old one in use.
+// certificate is a key pair on disk that is reloaded when its files change, so that a renewal needs no restart. If the new
+// pair can't be read, the old one stays in use: during a renewal, the two files may not match for a moment.
 type certificate struct {
 	certFile, keyFile string
 	log               *slog.Logger
 
 	mu      sync.Mutex
 	pair    *tls.Certificate
-	changed time.Time // of the younger file, when pair was read
-	looked  time.Time // when the files were last looked at
+	changed time.Time // modification time of the newer file when pair was read
+	checked time.Time // when the files were last checked
 }
 
-const lookAgain = time.Second
+// checkInterval bounds how often handshakes check the files.
+const checkInterval = time.Second
 
-// config is for a server (CFG-2: TLS 1.2 is Go's least for servers).
+// config returns the TLS configuration of the public listener (CFG-2: at least TLS 1.2).
 func (c *certificate) config() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
@@ -33,13 +34,14 @@ func (c *certificate) config() *tls.Config {
 	}
 }
 
+// current returns the pair for a handshake. It returns an error only if no pair was ever read.
 func (c *certificate) current(now time.Time) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.pair != nil && now.Sub(c.looked) < lookAgain {
+	if c.pair != nil && now.Sub(c.checked) < checkInterval {
 		return c.pair, nil
 	}
-	c.looked = now
+	c.checked = now
 	changed := c.lastChange()
 	if c.pair != nil && changed.Equal(c.changed) {
 		return c.pair, nil
@@ -49,17 +51,17 @@ func (c *certificate) current(now time.Time) (*tls.Certificate, error) {
 		if c.pair == nil {
 			return nil, err
 		}
-		c.log.Error("the changed certificate can't be used, the old one stays", "error", err)
+		c.log.Error("the changed certificate is unusable, the old one stays in use", "error", err)
 		return c.pair, nil
 	}
 	if c.pair != nil {
-		c.log.Info("certificate read again", "until", pair.Leaf.NotAfter)
+		c.log.Info("certificate reloaded", "until", pair.Leaf.NotAfter)
 	}
 	c.pair, c.changed = &pair, changed
 	return c.pair, nil
 }
 
-// lastChange is the zero time if a file is missing.
+// lastChange returns the later modification time of the two files, or the zero time if one is missing.
 func (c *certificate) lastChange() time.Time {
 	var last time.Time
 	for _, name := range []string{c.certFile, c.keyFile} {

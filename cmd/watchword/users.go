@@ -9,28 +9,28 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// usersCmd is what operators do with accounts. Nobody here sees or sets the
-// password of an account that exists: reset-password mails a link (AZ-5).
+// usersCmd manages accounts. Operators can't see or set the password of an existing account: reset-password mails a link, so
+// that only the owner of the address can choose a new one (AZ-5).
 type usersCmd struct {
-	Create        userCreate  `cmd:"" help:"Make an account; without a password, a mail lets the user choose one."`
+	Create        userCreate  `cmd:"" help:"Create an account. Without a password, the user chooses one by a mailed link."`
 	List          userList    `cmd:"" help:"List accounts by address."`
 	Show          userShow    `cmd:"" help:"Show an account, its sessions and its last events."`
-	Disable       userDisable `cmd:"" help:"Shut an account and end its sessions."`
-	Enable        userEnable  `cmd:"" help:"Open a disabled account again."`
-	SetRoles      userRoles   `cmd:"" name:"set-roles" help:"Replace the roles of an account; without roles, take all away."`
-	Delete        userDelete  `cmd:"" help:"Delete an account for ever."`
-	Import        userImport  `cmd:"" help:"Bring accounts from another system along, with their passwords: CSV or JSON."`
-	Export        userExport  `cmd:"" help:"Write all accounts to a file that import reads."`
+	Disable       userDisable `cmd:"" help:"Disable an account and end its sessions."`
+	Enable        userEnable  `cmd:"" help:"Enable a disabled account."`
+	SetRoles      userRoles   `cmd:"" name:"set-roles" help:"Replace the roles of an account; without roles, remove all."`
+	Delete        userDelete  `cmd:"" help:"Delete an account permanently."`
+	Import        userImport  `cmd:"" help:"Import accounts of another system, with their passwords, from CSV or JSON."`
+	Export        userExport  `cmd:"" help:"Export all accounts to a file that import reads."`
 	ResetPassword userReset   `cmd:"" name:"reset-password" help:"Mail a link to choose a new password."`
 }
 
-// accountFlags are shared by commands on one account.
+// accountFlags are the flags of every command on one account.
 type accountFlags struct {
 	Email string `arg:"" help:"Address of the account."`
 	JSON  bool   `name:"json" help:"Print JSON."`
 }
 
-// find opens the store and finds the account.
+// find opens the store and finds the account. The caller closes the stack if there is no error.
 func (f accountFlags) find(ctx context.Context, p *program) (*stack, watchword.User, error) {
 	s, err := p.openExisting(ctx)
 	if err != nil {
@@ -70,7 +70,7 @@ func (c *userCreate) Run(ctx context.Context, p *program) (err error) {
 	defer s.close()
 	user, err := s.engine.Operator().CreateUser(ctx, account)
 	if watchword.CodeOf(err) == watchword.CodeEmailTaken {
-		return fmt.Errorf("there is an account %s already. `watchword users show %s` shows it", c.Email, c.Email)
+		return fmt.Errorf("the account %s already exists. `watchword users show %s` shows it", c.Email, c.Email)
 	}
 	if err != nil {
 		return err
@@ -78,9 +78,9 @@ func (c *userCreate) Run(ctx context.Context, p *program) (err error) {
 	if c.JSON {
 		return p.printJSON(map[string]any{"user": userJSON(user)})
 	}
-	p.say("Made the account %s, id %s.", user.Email, user.ID)
+	p.say("Created the account %s, id %s.", user.Email, user.ID)
 	if account.Password == "" {
-		p.say("A mail with a link to choose a password goes out while the server runs.")
+		p.say("A mail with a link to choose a password is queued. The server sends it when it runs.")
 	}
 	return nil
 }
@@ -215,7 +215,7 @@ func (c *userRoles) Run(ctx context.Context, p *program) error {
 	return p.changed(ctx, s, changedUser{user.Email, c.JSON, "Set the roles of"})
 }
 
-// changedUser is what to say of an account that was changed.
+// changedUser is the result of a command that changed an account. done is a past participle for the printed line.
 type changedUser struct {
 	email watchword.Address
 	json  bool
@@ -245,7 +245,7 @@ func (c *userDelete) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer s.close()
-	if err := p.confirm(c.confirmation, fmt.Sprintf("Delete %s for ever?", user.Email)); err != nil {
+	if err := p.confirm(c.confirmation, fmt.Sprintf("Delete %s permanently?", user.Email)); err != nil {
 		return err
 	}
 	if err := s.engine.Operator().DeleteUser(ctx, user.ID); err != nil {
@@ -272,10 +272,11 @@ func (c *userReset) Run(ctx context.Context, p *program) error {
 	if c.JSON {
 		return p.printJSON(map[string]any{"mailedTo": user.Email})
 	}
-	p.say("A mail to %s goes out while the server runs.", user.Email)
+	p.say("A mail to %s is queued. The server sends it when it runs.", user.Email)
 	return nil
 }
 
+// userState returns the state in a table: disabled, unverified or active.
 func userState(u watchword.User) string {
 	switch {
 	case u.Disabled():
@@ -286,7 +287,7 @@ func userState(u watchword.User) string {
 	return "active"
 }
 
-// userView is a user in JSON: the shape of the API, and when it was disabled.
+// userView is a user in JSON: the shape of the API plus disabledAt.
 type userView struct {
 	ID            watchword.UserID  `json:"id"`
 	Email         watchword.Address `json:"email"`

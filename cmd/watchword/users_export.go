@@ -10,17 +10,17 @@ import (
 	"github.com/watchword-auth/watchword/cmd/internal/userimport"
 )
 
-// userExport writes every account, in the form that import reads.
+// userExport writes every account with its password hash, in the form that import reads.
 type userExport struct {
-	File   string `arg:"" optional:"" default:"-" help:"File to make, which only its owner can read; - is standard output."`
-	Format string `name:"format" enum:",csv,json" default:"" placeholder:"csv|json" help:"csv or json (an account a line); without it, what the name of the file ends with, or json."`
+	File   string `arg:"" optional:"" default:"-" help:"New file, readable only by its owner; - is standard output."`
+	Format string `name:"format" enum:",csv,json" default:"" placeholder:"csv|json" help:"csv or json (one account a line); default: by the ending of the file name, else json."`
 
-	NoFormulas bool `name:"no-formulas" help:"In CSV, write an apostrophe before an address or a name that a spreadsheet would take for a formula: one that begins with = + - @, a tab or a line end."`
+	NoFormulas bool `name:"no-formulas" help:"In CSV, write an apostrophe before an address or a name that a spreadsheet would evaluate as a formula: one that begins with = + - @, a tab or a line end."`
 }
 
 func (c *userExport) Run(ctx context.Context, p *program) error {
 	if c.NoFormulas && !c.csv() {
-		return faults{{"--no-formulas", "is for CSV: a spreadsheet reads no JSON. Leave it out, or write --format csv."}}
+		return faults{{"--no-formulas", "applies only to CSV. Remove it, or write --format csv."}}
 	}
 	s, err := p.openExisting(ctx)
 	if err != nil {
@@ -30,7 +30,7 @@ func (c *userExport) Run(ctx context.Context, p *program) error {
 	var out io.Writer = p.out
 	var file *newFile
 	if c.File != "-" {
-		// A file that is not kept holds hashes: a signal must not leave it behind.
+		// The temporary file holds hashes, so a signal must not leave it behind.
 		var stop context.CancelFunc
 		ctx, stop = untilSignal(ctx)
 		defer stop()
@@ -40,11 +40,11 @@ func (c *userExport) Run(ctx context.Context, p *program) error {
 		defer file.drop()
 		out = file
 	}
-	pace := p.pace("Exporting", -1)
+	progress := p.fileProgress("Exporting", -1)
 	n, err := userimport.Export(ctx, s.engine.Operator(), out, userimport.ExportOptions{
-		CSV: c.csv(), NoFormulas: c.NoFormulas, Progress: func(accounts int) { pace.at(int64(accounts), accounts) },
+		CSV: c.csv(), NoFormulas: c.NoFormulas, Progress: func(accounts int) { progress.update(int64(accounts), accounts) },
 	})
-	pace.aside()
+	progress.clear()
 	switch {
 	case file != nil && ctx.Err() != nil:
 		err = fmt.Errorf("stopped. %s was not written", c.File)
@@ -59,9 +59,9 @@ func (c *userExport) Run(ctx context.Context, p *program) error {
 	}
 	if file != nil || onTerminal(p.out) {
 		if n.Peppered > 0 {
-			fmt.Fprintf(p.err, "Hashes that need the pepper of the system they came from: %d. Another server imports them with --pepper-file.\n", n.Peppered)
+			fmt.Fprintf(p.err, "Hashes that need the pepper of their original system: %d. Import them with --pepper-file.\n", n.Peppered)
 		}
-		fmt.Fprintln(p.err, "It holds the hashes of passwords: keep it as you keep the database, and delete it when it has served.")
+		fmt.Fprintln(p.err, "The file contains password hashes. Protect it like the database, and delete it after use.")
 	}
 	return nil
 }

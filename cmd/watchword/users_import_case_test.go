@@ -40,7 +40,7 @@ var importCases = []importCase{
 	{file: "casdoor.json", signs: map[string]int{"ada": signedIn, "forbidden": accountOff}},
 	{file: "clerk.json", signs: map[string]int{"ada": signedIn, "ban": accountOff, "other": badLogin}},
 	{file: "fusionauth.json", signs: map[string]int{"ada": signedIn, "change": badLogin}},
-	{file: "unsettled.csv", refused: "membership_standing. Name it with --disabled COLUMN (or --verified COLUMN), or decline it with --ignore membership_standing"},
+	{file: "unsettled.csv", refused: "membership_standing. Name it with --disabled COLUMN (or --verified COLUMN), or exclude it with --ignore membership_standing"},
 	{file: "unsettled.csv", flags: "--disabled=membership_standing=evicted", signs: map[string]int{"ada": signedIn, "bad": accountOff}},
 
 	// Hashes that the engine can compute.
@@ -164,7 +164,7 @@ func TestATriedPasswordNamesTheVariantThatFits(t *testing.T) {
 		{"node-scrypt.csv", "ada", "--pepper-file=pepper.txt", casePassword, 1, "fits with: no --pepper-file."},
 		{"discourse-phc.csv", "salt", "", casePassword, 1, "fits with: --salt-encoding text."},
 		{"discourse-phc.csv", "salt", "--salt-encoding=text", casePassword, 0, "salt as text."},
-		{"discourse-phc.csv", "ada", "", "not " + casePassword, 1, "does not fit, as pbkdf2-sha256 or in any other way that is known"},
+		{"discourse-phc.csv", "ada", "", "not " + casePassword, 1, "does not fit, neither as pbkdf2-sha256 nor in any other known way"},
 		{"drupal.csv", "ada", "", casePassword, 1, "Drupal's $S$"},
 		{"keycloak-more.json", "temp", "", casePassword, 1, "has a temporary password"},
 		{"ban.csv", "nobody", "", casePassword, 1, "no account in ban.csv has the address nobody@example.com"},

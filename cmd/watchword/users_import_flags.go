@@ -94,20 +94,20 @@ func (h importHashing) readPepper() (watchword.Secret, error) {
 func (c *userImport) misuse() error {
 	var wrong faults
 	if c.DryRun && c.IDMap != "" {
-		wrong = append(wrong, fault{"--id-map", "goes with an import, and --dry-run makes no account. Leave one of them out."})
+		wrong = append(wrong, fault{"--id-map", "does not go with --dry-run, which creates no accounts. Remove one of them."})
 	}
 	if c.IDMap == "-" {
-		wrong = append(wrong, fault{"--id-map", "is a file, not standard output. Write a path, such as ids.csv."})
+		wrong = append(wrong, fault{"--id-map", "is not for standard output. Write a path, such as ids.csv."})
 	}
 	if c.Columns != "" && c.Format == userfile.JSON {
-		wrong = append(wrong, fault{"--columns", "is for CSV: the columns of JSON have names already. Leave it out."})
+		wrong = append(wrong, fault{"--columns", "applies only to CSV: the columns of JSON have names. Remove it."})
 	}
 	wrong = append(wrong, c.importHashing.faults()...)
 	if c.From != "" && !userfile.KnowsSystem(c.From) {
-		wrong = append(wrong, fault{"--from", "is no system that is known by name. Write one of " + strings.Join(userfile.Systems(), ", ") + ", or leave it out."})
+		wrong = append(wrong, fault{"--from", "is not a known system. Write one of " + strings.Join(userfile.Systems(), ", ") + ", or leave it out."})
 	}
 	if c.Try != "" && (c.IDMap != "" || c.File == "-") {
-		wrong = append(wrong, fault{"--try", "imports nothing, and reads the password from standard input: write the path of the file, and no --id-map."})
+		wrong = append(wrong, fault{"--try", "imports nothing and reads the password from standard input. Write the path of the file, and remove --id-map."})
 	}
 	if problem := c.importFirebase.problem(); problem != "" {
 		wrong = append(wrong, fault{"--firebase-signer-key", problem})

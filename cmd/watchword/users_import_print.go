@@ -22,8 +22,8 @@ type importPrinter struct {
 	command *userImport
 	size    int64 // of the file; -1: unknown
 
-	pace   *pace
-	listed int // problems in the JSON document so far
+	progress *fileProgress
+	listed   int // problems in the JSON document so far
 }
 
 // maxLines bounds the lines of a section of the summary.
@@ -34,14 +34,14 @@ func (w *importPrinter) Begin(phase userimport.Phase) {
 	if phase == userimport.Importing {
 		doing = "Importing"
 	}
-	w.pace = w.program.pace(doing, w.size)
+	w.progress = w.program.fileProgress(doing, w.size)
 }
 
-func (w *importPrinter) Progress(bytes int64, accounts int) { w.pace.at(bytes, accounts) }
-func (w *importPrinter) End()                               { w.pace.aside() }
+func (w *importPrinter) Progress(bytes int64, accounts int) { w.progress.update(bytes, accounts) }
+func (w *importPrinter) End()                               { w.progress.clear() }
 
 func (w *importPrinter) Problem(at userfile.Place, p userimport.Problem) {
-	w.pace.aside()
+	w.progress.clear()
 	if w.command.JSON {
 		w.problemJSON(at, p)
 		return
@@ -89,7 +89,7 @@ func (w *importPrinter) summary(r *userimport.Report, failed error) {
 	p.say("%s read from %s", userimport.Accounts(r.Accounts), source)
 	w.line(r, r.Done, outcome(r))
 	if r.Existing > 0 {
-		w.line(r, r.Existing, "there already, and left as they are")
+		w.line(r, r.Existing, "already exist, left unchanged")
 	}
 	if r.Bad > 0 {
 		w.line(r, r.Bad, "with problems")
@@ -107,9 +107,9 @@ func (w *importPrinter) summary(r *userimport.Report, failed error) {
 	}{
 		{"Columns used", r.ColumnsUsed},
 		{"Columns not used", r.ColumnsUnused},
-		{"Columns that are not there", r.ColumnsMissing},
+		{"Columns not found", r.ColumnsMissing},
 		{"Columns that may say who is disabled or verified", r.ColumnsUnsettled},
-		{"Columns that look like password hashes, and are not read", r.ColumnsWithHashes},
+		{"Columns that look like password hashes and are not read", r.ColumnsWithHashes},
 	} {
 		if list.names != nil {
 			p.say("%s: %s", list.title, printable(strings.Join(list.names, ", ")))
@@ -152,33 +152,33 @@ func (w *importPrinter) line(r *userimport.Report, n int, what string) {
 func (w *importPrinter) advise(r *userimport.Report) {
 	p, c := w.program, w.command
 	if r.System != "" && c.From == "" {
-		p.say("Read as a file of %s. If another system wrote it, name that with --from.", r.System)
+		p.say("Read as a file of %s. If another system wrote it, name it with --from.", r.System)
 	}
 	if r.Done > r.NoPassword && !r.Imported {
-		p.say("No password was tried. With --try EMAIL, one that you know shows whether they will fit.")
+		p.say("No password was tried. Try one that you know with --try EMAIL.")
 	}
 	if r.System == "devise" && c.PepperFile == "" {
-		p.say("Devise: if config.pepper is set, name a file that holds it with --pepper-file. Without it nobody can sign in.")
+		p.say("Devise: if config.pepper is set, name a file that holds it with --pepper-file. Without it, no user can sign in.")
 	}
 	if r.ColumnsUnsettled != nil {
-		p.say("Name the columns that say who is disabled with --disabled or --verified, or decline them with --ignore %s.",
+		p.say("Name the columns that say who is disabled with --disabled or --verified, or exclude them with --ignore %s.",
 			printable(strings.Join(r.ColumnsUnsettled, ",")))
 	}
 	if r.BadHashes > 0 && !c.NoHash {
 		p.say("With --drop-bad-hashes, accounts whose hash can't be checked are imported without a password.")
 	}
 	if r.NoPassword > 0 {
-		p.say("Without a password: %d. They choose one with \"forgot password\"; no mail is sent by itself.", r.NoPassword)
+		p.say("Without a password: %d. These users choose one with \"forgot password\". No mail is sent now.", r.NoPassword)
 	}
 	if r.IDsNew > 0 && c.IDMap == "" {
-		p.say("With --id-map FILE, a table of old and new ids is written; the same command writes it later, too.")
+		p.say("With --id-map FILE, the command writes a table of old and new ids, also in a later run.")
 	}
 	if r.IDsElsewhere > 0 && c.System == "" {
-		p.say("If those ids are of another system than that of an import before, name it: --system NAME.")
+		p.say("If these ids come from a different system than an earlier import, name it with --system NAME.")
 	}
 	if r.Unverified > 0 && p.settings.Signup == string(watchword.SignupVerified) {
-		p.say("Not verified: %d, who with signup=verified can't sign in before they are. "+
-			"Write --assume-verified if they were elsewhere.", r.Unverified)
+		p.say("Not verified: %d. With signup=verified, these users can't sign in until they verify. "+
+			"If the other system verified them, write --assume-verified.", r.Unverified)
 	}
 	if !r.Imported {
 		p.say("Nothing was changed.")

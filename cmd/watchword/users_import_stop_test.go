@@ -134,7 +134,7 @@ func TestAnImportThatStopsKeepsWhatCameByThen(t *testing.T) {
 			time.Sleep(patience)
 			w.stop(t, syscall.SIGTERM)
 			if n := count(); n == users {
-				w.says(t, fmt.Sprintf("stopped. Imported by now: %d accounts; run the same command again, and it goes on", n))
+				w.says(t, fmt.Sprintf("stopped. Imported so far: %d accounts. Run the same command again to continue", n))
 			}
 		}
 		if n := count(); n != users {
@@ -233,7 +233,7 @@ func TestACommittedBatchIsCountedWhole(t *testing.T) {
 		dir: dir, files: map[string]string{"users.csv": "email\na@example.com\nb@example.com\nc@example.com\n"},
 		args: []string{"users", "import", "users.csv", "--id-map=ids.csv"},
 	})
-	const want = "watchword: line 3 has a problem that it did not have before. Mend it, or leave such accounts out with --skip-bad. Imported by now: 2 accounts; run the same command again, and it goes on\n"
+	const want = "watchword: line 3 has a problem that appeared after the check. Fix it, or skip such accounts with --skip-bad. Imported so far: 2 accounts. Run the same command again to continue\n"
 	if got.code != 1 || got.errors != want || !strings.Contains(got.out, "3 accounts read") || !strings.Contains(got.out, "  2  imported\n") {
 		t.Errorf("exit code %d\n%s%s", got.code, got.out, got.errors)
 	}

@@ -162,7 +162,7 @@ func importInPieces(t *testing.T, arguments []string) {
 			t.Fatalf("after %s %d accounts are there\n%s", piece.signal, there, w.errs.String())
 		}
 		if piece.signal == syscall.SIGINT {
-			w.says(t, fmt.Sprintf("stopped. Imported by now: %d accounts; run the same command again, and it goes on", there))
+			w.says(t, fmt.Sprintf("stopped. Imported so far: %d accounts. Run the same command again to continue", there))
 		}
 		if _, err := os.Stat(filepath.Join(dir, "ids.csv")); err == nil {
 			t.Fatal("half a table of ids has a name")
@@ -172,7 +172,7 @@ func importInPieces(t *testing.T, arguments []string) {
 		t.Fatal(err)
 	}
 	got := run(t, call{dir: dir, files: map[string]string{"users.csv": manyUsers(users)}, args: args})
-	for _, want := range []string{fmt.Sprintf("  %d  imported\n", users-there), fmt.Sprintf("  %d  there already, and left as they are\n", there)} {
+	for _, want := range []string{fmt.Sprintf("  %d  imported\n", users-there), fmt.Sprintf("  %d  already exist, left unchanged\n", there)} {
 		if got.code != 0 || !strings.Contains(strings.ReplaceAll(got.out, "   ", "  "), want) {
 			t.Errorf("exit code %d, and %q is not in\n%s%s", got.code, want, got.out, got.errors)
 		}
@@ -290,7 +290,7 @@ func TestAFileThatComesInBetweenIsNotOverwritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	input.Close()
-	if err := cmd.Wait(); err == nil || !strings.Contains(errs.String(), "ids.csv is there already, and is not overwritten. Write another name, or remove it. Imported by now: 3 accounts") {
+	if err := cmd.Wait(); err == nil || !strings.Contains(errs.String(), "ids.csv already exists and is not overwritten. Write another name, or remove it. Imported so far: 3 accounts") {
 		t.Errorf("%v: %s", err, errs.String())
 	}
 	files, err := filepath.Glob(filepath.Join(dir, "*ids.csv*"))

@@ -43,11 +43,11 @@ func (c *userImport) try(p *program, options userimport.Options) error {
 		p.say("The password of %s fits: %s. It will sign in.", email, verdict.Description)
 		return nil
 	case verdict.Other != nil:
-		p.say("The password of %s fits with: %s. Write the same for the dry run and the import.",
+		p.say("The password of %s fits with: %s. Use the same flags for the dry run and the import.",
 			email, c.variantFlags(*verdict.Other))
 		return errReported
 	}
-	return fmt.Errorf("the password of %s does not fit, as %s or in any other way that is known. Is it the right password? "+
+	return fmt.Errorf("the password of %s does not fit, neither as %s nor in any other known way. Is it the right password? "+
 		"If the system adds a pepper to passwords, name it with --pepper-file", email, verdict.Description)
 }
 

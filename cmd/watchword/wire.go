@@ -18,10 +18,10 @@ import (
 	"github.com/watchword-auth/watchword/mail/smtp"
 )
 
-// From settings to an engine on its store: the one place that knows which
-// package keeps which promise.
+// From settings to a running engine. This is the only place that chooses the implementations of the engine's interfaces:
+// the store (SQLite or PostgreSQL) and the mailer (SMTP or the development mailbox).
 
-// A stack is an opened store and the engine on it.
+// A stack is an open store with its engine and mailer.
 type stack struct {
 	store  database
 	engine *watchword.Engine
@@ -31,15 +31,16 @@ type stack struct {
 
 func (s *stack) close() {
 	s.engine.Close()
-	s.store.Close() //nolint:errcheck // everything was committed
+	s.store.Close() //nolint:errcheck // every transaction has been committed
 }
 
-// open is openWith for commands, which say what they did and log nothing.
+// open is openWith for commands. They print their results and do not log.
 func (p *program) open(ctx context.Context) (*stack, error) {
 	return p.openWith(ctx, slog.New(slog.DiscardHandler))
 }
 
-// openExisting is open, but makes no database.
+// openExisting is open for a command that makes no sense on an empty database. It creates nothing, so that a wrong --data-dir
+// is an error and not a new, empty database.
 func (p *program) openExisting(ctx context.Context) (*stack, error) {
 	if err := p.sources.faults(p.settings); err != nil {
 		return nil, err
@@ -50,7 +51,8 @@ func (p *program) openExisting(ctx context.Context) (*stack, error) {
 	return p.open(ctx)
 }
 
-// openWith makes what is missing, migrates, and starts an engine.
+// openWith checks the settings, creates what is missing (directory, master key, database), migrates and returns an engine.
+// The caller closes the stack.
 func (p *program) openWith(ctx context.Context, log *slog.Logger) (*stack, error) {
 	if err := p.sources.faults(p.settings); err != nil {
 		return nil, err
@@ -68,26 +70,25 @@ func (p *program) openWith(ctx context.Context, log *slog.Logger) (*stack, error
 	}
 	if p.settings.MasterKey == "" {
 		if master, err = watchword.FinishReseal(ctx, s.store, p.settings.masterKeyPath(), master); err != nil {
-			s.store.Close() //nolint:errcheck // the other error says more
+			s.store.Close() //nolint:errcheck // the first error says more
 			return nil, err
 		}
 	}
 	options := p.settings.engine()
 	options.MasterKey, options.Mailer, options.Log = master, s.mailer, log
 	if s.engine, err = watchword.New(ctx, s.store, options); err != nil {
-		s.store.Close() //nolint:errcheck // the other error says more
+		s.store.Close() //nolint:errcheck // the first error says more
 		return nil, err
 	}
 	return s, nil
 }
 
-// prepare makes the directories that these settings need and returns the master key,
-// which it makes if there is neither key nor database: a new key opens no old
-// database.
+// prepare creates the directories that these settings need and returns the master key. It creates a key only if there is no
+// database: a new key can't decrypt the keys of an existing one, and the missing key may still be in a backup.
 func (s *Settings) prepare() (master []byte, err error) {
 	for _, dir := range s.directories() {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return nil, fmt.Errorf("make the data directory: %w", err)
+			return nil, fmt.Errorf("create the data directory: %w", err)
 		}
 	}
 	if s.MasterKey != "" {
@@ -100,8 +101,8 @@ func (s *Settings) prepare() (master []byte, err error) {
 	return master, err
 }
 
-// directories are those that something is written to. With PostgreSQL, a master key
-// and a mail server there is none, and the working directory may be read-only.
+// directories returns the directories that the program writes to. With PostgreSQL, a master key and a mail server the list is
+// empty, and the working directory may be read-only.
 func (s *Settings) directories() (dirs []string) {
 	if s.MasterKey == "" || s.MailURL == "" {
 		dirs = append(dirs, s.DataDir)
@@ -113,14 +114,16 @@ func (s *Settings) directories() (dirs []string) {
 }
 
 func (s *Settings) masterKeyMissing() error {
-	return fmt.Errorf("the master key %s is missing, and no other opens %s. Restore it from a backup, or write --master-key", s.masterKeyPath(), s.databasePath())
+	return fmt.Errorf("the master key %s is missing, and another key does not open %s. Restore it from a backup, or write --master-key", s.masterKeyPath(), s.databasePath())
 }
 
+// missing reports whether nothing exists at path. Any other error counts as existing; opening it will report the error.
 func missing(path string) bool {
 	_, err := os.Stat(path)
 	return errors.Is(err, fs.ErrNotExist)
 }
 
+// openMail sets the mailer: SMTP if mail-url is set, otherwise the development mailbox in the data directory.
 func (s *stack) openMail(settings *Settings) (err error) {
 	renderer, err := mail.NewRenderer(mail.Options{PublicURL: settings.PublicURL})
 	if err != nil {
@@ -145,7 +148,7 @@ func (s *Settings) smtp() (*smtp.Sender, error) {
 
 func (s *Settings) masterKeyPath() string { return filepath.Join(s.DataDir, "master.key") }
 
-// engine is what the settings say about the engine.
+// engine translates settings into options of the engine, without the keys and the mailer.
 func (s *Settings) engine() watchword.Options {
 	return watchword.Options{
 		PublicURL:     s.PublicURL,
@@ -171,7 +174,7 @@ func (s *Settings) engine() watchword.Options {
 	}
 }
 
-// hashWorkers leaves a core to refresh and verification.
+// hashWorkers leaves one core free, so that refreshes and verifications stay fast while passwords are hashed.
 func (s *Settings) hashWorkers() int {
 	if s.HashWorkers > 0 {
 		return s.HashWorkers
@@ -179,6 +182,7 @@ func (s *Settings) hashWorkers() int {
 	return max(runtime.GOMAXPROCS(0)-1, 1)
 }
 
+// claims translates the setting claims; claimProblem has checked it.
 func (s *Settings) claims() watchword.Claims {
 	claims := watchword.Claims{Static: map[string]string{}}
 	for _, claim := range s.Claims {

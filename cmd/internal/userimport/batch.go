@@ -125,9 +125,9 @@ func (i *Importer) settle(a *account) error {
 		case !i.stopsAtProblem():
 			return nil
 		case a.skipped:
-			return fmt.Errorf("%s has problems. Mend it, or leave such accounts out with --skip-bad", a.row.Place)
+			return fmt.Errorf("%s has problems. Fix it, or skip such accounts with --skip-bad", a.row.Place)
 		}
-		return fmt.Errorf("%s has a problem that it did not have before. Mend it, or leave such accounts out with --skip-bad",
+		return fmt.Errorf("%s has a problem that appeared after the check. Fix it, or skip such accounts with --skip-bad",
 			a.row.Place)
 	}
 	i.report.addGood(a)
@@ -159,13 +159,13 @@ func (i *Importer) checkColumns() error {
 	const enough = 10 // so many without an @ are a wrong column, not a few wrong addresses
 	hasAt := func(email string) bool { return strings.Contains(email, "@") }
 	if len(emails) >= enough && !slices.ContainsFunc(emails, hasAt) {
-		return fmt.Errorf("what stands for addresses has no @ in it (columns: %s). Name the right one with --email COLUMN",
+		return fmt.Errorf("the values of the email column contain no @ (columns: %s). Name the right one with --email COLUMN",
 			i.columnNames())
 	}
 	if named[userfile.Email] != "" || emails != nil || i.reader.HasEmail() {
 		return nil
 	}
-	return fmt.Errorf("no column is an address (columns: %s). Name it with --email COLUMN", i.columnNames())
+	return fmt.Errorf("no column holds addresses (columns: %s). Name it with --email COLUMN", i.columnNames())
 }
 
 // maxColumnNames bounds the names in an error.

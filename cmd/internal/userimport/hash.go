@@ -50,7 +50,7 @@ func (h Hashing) hash(row userfile.Row) (watchword.Secret, error) {
 		}
 		encoded, err = source.Adopt()
 		if err != nil && row.Salt != "" && row.Algorithm == "" && passhash.LooksLikeFirebase(text, row.Salt) {
-			err = errors.New("the hash has a salt of its own, as those of Firebase have, for which --firebase-signer-key is needed")
+			err = errors.New("the hash has its own salt, as in Firebase: --firebase-signer-key is needed")
 		}
 	}
 	return watchword.Secret(encoded), err

@@ -20,7 +20,7 @@ type Problem struct {
 	detail string // Kind with a value; empty: Kind says everything
 }
 
-const sameInFile = "the same as that of another account in the file"
+const sameInFile = "duplicate of another account in the file"
 
 // Detail returns the reason, with the value of the file where it is safe to show.
 func (p Problem) Detail() string { return cmp.Or(p.detail, p.Kind) }
@@ -105,13 +105,13 @@ func shorten(text string) string {
 
 // unreadHashesError says what to do about columns that look like password hashes.
 func unreadHashesError(names []string) error {
-	return fmt.Errorf("a column looks like password hashes, and is not read: %s. Name it with --password-hash COLUMN, "+
+	return fmt.Errorf("a column looks like password hashes and is not read: %s. Name it with --password-hash COLUMN, "+
 		"or leave passwords out with --password-hash=-", strings.Join(names, ", "))
 }
 
 // unsettledError says what to do about columns whose names suggest a state.
 func unsettledError(names []string) error {
-	return fmt.Errorf("the name of a column speaks of a state, and it is not known which: %s. "+
-		"Name it with --disabled COLUMN (or --verified COLUMN), or decline it with --ignore %s",
+	return fmt.Errorf("the name of a column suggests a state that the import does not know: %s. "+
+		"Name it with --disabled COLUMN (or --verified COLUMN), or exclude it with --ignore %s",
 		strings.Join(names, ", "), strings.Join(names, ","))
 }

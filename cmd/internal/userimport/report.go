@@ -45,8 +45,8 @@ const maxRoles = 1000
 // Kinds of Passwords for accounts without one.
 const (
 	noHash        = "none"
-	droppedHash   = "none, for the hash was dropped"
-	temporaryHash = "none, for the password was temporary"
+	droppedHash   = "none (hash dropped)"
+	temporaryHash = "none (temporary password)"
 )
 
 func newReport() *Report {

@@ -135,7 +135,7 @@ func (i *Importer) Import(ctx context.Context) (*Report, error) {
 	case err != nil && done == 0:
 		err = fmt.Errorf("%w. Nothing was imported", err)
 	case err != nil:
-		err = fmt.Errorf("%w. Imported by now: %s; run the same command again, and it goes on", err, Accounts(done))
+		err = fmt.Errorf("%w. Imported so far: %s. Run the same command again to continue", err, Accounts(done))
 	}
 	return i.report, err
 }
@@ -157,10 +157,10 @@ func (i *Importer) checkFirst(ctx context.Context) error {
 	case r.ColumnsWithHashes != nil:
 		return fmt.Errorf("%w. Nothing was imported", unreadHashesError(r.ColumnsWithHashes))
 	case r.Bad > 0 && !i.options.SkipBad:
-		return fmt.Errorf("there are problems with %s, and nothing was imported. Mend the file, or leave them out with --skip-bad",
+		return fmt.Errorf("there are problems with %s. Nothing was imported. Fix the file, or skip these accounts with --skip-bad",
 			Accounts(r.Bad))
 	case r.IsEmpty():
-		return errors.New("there are problems with every account, and nothing was imported. Mend the file")
+		return errors.New("there are problems with every account. Nothing was imported. Fix the file")
 	}
 	i.report = newReport()
 	return nil
