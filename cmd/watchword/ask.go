@@ -20,8 +20,8 @@ type confirmation struct {
 	Yes bool `name:"yes" short:"y" help:"Don't ask."`
 }
 
-// confirm asks before something that can't be undone. Without a terminal it refuses unless --yes is given: a script must
-// say explicitly that it means the command. It returns errReported if the operator declines.
+// confirm asks before something that can't be undone. Without a terminal it refuses unless --yes is given: a script
+// must say explicitly that it means the command. It returns errReported if the operator declines.
 func (p *program) confirm(c confirmation, question string) error {
 	if c.Yes {
 		return nil
@@ -45,8 +45,8 @@ func (p *program) confirm(c confirmation, question string) error {
 // maxPasswordBytes bounds the input. It is more than the longest password that the engine accepts.
 const maxPasswordBytes = 8 << 10
 
-// readPassword reads the first line of standard input, without its line end and otherwise unchanged: a password may begin
-// or end with spaces.
+// readPassword reads the first line of standard input, without its line end and otherwise unchanged: a password may
+// begin or end with spaces.
 func (p *program) readPassword() (watchword.Secret, error) {
 	data, err := io.ReadAll(io.LimitReader(p.in, maxPasswordBytes))
 	if err != nil {

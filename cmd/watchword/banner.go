@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// printBanner prints the first screen of serve. It fits into 80 columns and 24 lines, the smallest usual terminal; a test
-// measures it.
+// printBanner prints the first screen of serve. It fits into 80 columns and 24 lines, the smallest usual terminal; a
+// test measures it.
 func printBanner(w io.Writer, s *Settings, took time.Duration, warnings []string) {
 	fmt.Fprintf(w, "\n  Watchword %s is ready after %s.\n\n", thisBuild().Version, took.Round(10*time.Millisecond))
 	line := func(name, value string) { fmt.Fprintf(w, "  %-12s %s\n", name, value) }
@@ -19,7 +19,8 @@ func printBanner(w io.Writer, s *Settings, took time.Duration, warnings []string
 	}
 	line("API", s.PublicURL+"/docs")
 	for _, name := range s.Dialects {
-		line("Dialect", name+"  "+s.PublicURL+map[string]string{"users": "/api/users", "lesson": "/register, /login, /token …"}[name])
+		line("Dialect", name+"  "+s.PublicURL+map[string]string{"users": "/api/users",
+			"lesson": "/register, /login, /token …"}[name])
 	}
 	if s.AdminListen != "" {
 		line("Metrics", "http://"+s.AdminListen+"/metrics")
@@ -48,21 +49,25 @@ func firstSteps(w io.Writer, s *Settings) {
 	fmt.Fprintf(w, "  curl -X POST %s/refresh -b jar.txt -c jar.txt \\\n    -H 'Origin: %s'\n", api, s.PublicURL)
 }
 
-// warnings returns settings that are allowed and still risky. Unlike a fault, a warning does not stop the start. A text may
-// have several lines; each further one begins with two spaces.
+// warnings returns settings that are allowed and still risky. Unlike a fault, a warning does not stop the start. A
+// text may have several lines; each further one begins with two spaces.
 func (s *Settings) warnings() []string {
 	var all []string
 	if s.SigningAlg == "HS256" {
-		all = append(all, "HS256: every service that can verify a token can also forge one,\n  and there is no public key to publish. Prefer ES256.")
+		all = append(all, "HS256: every service that can verify a token can also forge one,\n  and there is no public key "+
+			"to publish. Prefer ES256.")
 	}
 	if s.MailURL == "" && listensBeyond(s.Listen) {
-		all = append(all, "other machines can reach "+s.Listen+", and with it every mail at /dev/mail.\n  Write listen=127.0.0.1:8080 unless a container needs it.")
+		all = append(all, "other machines can reach "+s.Listen+", and with it every mail at /dev/mail.\n  Write "+
+			"listen=127.0.0.1:8080 unless a container needs it.")
 	}
 	if s.AdminListen != "" && listensBeyond(s.AdminListen) {
-		all = append(all, "other machines can reach metrics at "+s.AdminListen+".\n  Write admin-listen=127.0.0.1:9090 unless a firewall stands before it.")
+		all = append(all, "other machines can reach metrics at "+s.AdminListen+".\n  Write admin-listen=127.0.0.1:9090 "+
+			"unless a firewall stands before it.")
 	}
 	if len(s.Dialects) > 0 && len(s.AllowedOrigins) == 0 {
-		all = append(all, "front-ends on other origins can't call the dialects.\n  Write their origins, such as allowed-origins=http://localhost:3000.")
+		all = append(all, "front-ends on other origins can't call the dialects.\n  Write their origins, such as "+
+			"allowed-origins=http://localhost:3000.")
 	}
 	if s.Limits == "off" {
 		all = append(all, "limits are off. Attackers can guess passwords without bound.")

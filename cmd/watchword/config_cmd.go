@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-// configCmd prints the effective settings and the source of each value. It prints them also when they are faulty, because
-// an operator who fixes a fault needs to see where a value comes from. The exit code then says that there are faults.
+// configCmd prints the effective settings and the source of each value. It prints them also when they are faulty,
+// because an operator who fixes a fault needs to see where a value comes from. The exit code then says that there are
+// faults.
 type configCmd struct {
 	JSON     bool `name:"json" xor:"form" help:"Print JSON."`
 	Markdown bool `name:"markdown" xor:"form" help:"Print the documentation of the settings (docs/settings.md)."`
@@ -50,8 +51,8 @@ func printSettings(p *program, rows []settingRow, asJSON bool) error {
 	return p.printTable(t)
 }
 
-// origin returns the source of a setting's value, such as "flag --listen", "environment WATCHWORD_LISTEN", "ww.yaml:3" or
-// "default".
+// origin returns the source of a setting's value, such as "flag --listen", "environment WATCHWORD_LISTEN", the line
+// of the YAML file or "default".
 func (s *sources) origin(name string) string {
 	if origin := s.origins[name]; origin != "" {
 		return origin

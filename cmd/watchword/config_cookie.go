@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Rules about the refresh cookie (RFC 6265bis). A browser drops a cookie that breaks one of them, without a message, and no
-// user can then stay signed in. The program therefore refuses to start.
+// Rules about the refresh cookie (RFC 6265bis). A browser drops a cookie that breaks one of them, without a message,
+// and no user can then stay signed in. The program therefore refuses to start.
 
 func cookieNameProblem(s *Settings) string {
 	name := s.CookieName
@@ -45,9 +45,11 @@ func cookieDomainProblem(s *Settings) string {
 	case notIP == nil || strings.HasPrefix(domain, ".") || !isHostName(domain) || domain != strings.ToLower(domain):
 		return fmt.Sprintf("%q is not a domain. Write it in lower case without a leading dot, such as example.com.", domain)
 	case isPublicSuffix(domain):
-		return fmt.Sprintf("%s is a public suffix: every site below it would share the cookie. Write your own domain, such as your-name.%s.", domain, domain)
+		return fmt.Sprintf("%s is a public suffix: every site below it would share the cookie. Write your own domain, such "+
+			"as your-name.%s.", domain, domain)
 	case host != domain && !strings.HasSuffix(host, "."+domain):
-		return fmt.Sprintf("%s is not the public host, %s, nor a parent of it. Write one of these, or remove it.", domain, host)
+		return fmt.Sprintf("%s is not the public host, %s, nor a parent of it. Write one of these, or remove it.", domain,
+			host)
 	}
 	return ""
 }

@@ -18,9 +18,9 @@ import (
 	"github.com/watchword-auth/watchword/mail/smtp"
 )
 
-// settingRules check settings against each other and against the machine. Each problem function returns "" or sentences for
-// the operator; the last sentence says what to write instead. The rules run in this order, and the setting that a rule names
-// is the one to change.
+// settingRules check settings against each other and against the machine. Each problem function returns "" or
+// sentences for the operator; the last sentence says what to write instead. The rules run in this order, and the
+// setting that a rule names is the one to change.
 var settingRules = []struct {
 	setting string
 	problem func(*Settings) string
@@ -75,7 +75,8 @@ func listenProblem(address string) string {
 	if err == nil && (port == "0" || isPort(port)) && (host == "" || isHostName(host)) {
 		return ""
 	}
-	return fmt.Sprintf("%q is not an address to listen on. Write host:port, such as 127.0.0.1:8080, or :8080 for all.", address)
+	return fmt.Sprintf("%q is not an address to listen on. Write host:port, such as 127.0.0.1:8080, or :8080 for all.",
+		address)
 }
 
 func adminListenProblem(s *Settings) string {
@@ -83,7 +84,8 @@ func adminListenProblem(s *Settings) string {
 		return ""
 	}
 	if s.AdminListen == s.Listen && !strings.HasSuffix(s.Listen, ":0") {
-		return "is the same as listen: metrics would be public. Write another port, or leave it empty to turn the admin listener off."
+		return "is the same as listen: metrics would be public. Write another port, or leave it empty to turn the admin " +
+			"listener off."
 	}
 	return listenProblem(s.AdminListen)
 }
@@ -113,7 +115,8 @@ func publicURLProblem(s *Settings) string {
 		return problem
 	}
 	if !s.https() && !s.local() {
-		return fmt.Sprintf("plain http is for loopback names only: an attacker on the network could read tokens and cookies. Write https://%s.",
+		return fmt.Sprintf("plain http is for loopback names only: an attacker on the network could read tokens and "+
+			"cookies. Write https://%s.",
 			strings.TrimPrefix(s.PublicURL, "http://"))
 	}
 	return ""
@@ -131,7 +134,8 @@ func allowedOriginProblem(origin string) string {
 	}
 	u, _ := url.Parse(origin)
 	if u.Scheme == "http" && !weborigin.IsLoopback(u.Hostname()) {
-		return fmt.Sprintf("%s is plain http: an attacker on the network could act as this front-end. Write https://%s.", origin, u.Host)
+		return fmt.Sprintf("%s is plain http: an attacker on the network could act as this front-end. Write https://%s.",
+			origin, u.Host)
 	}
 	return ""
 }
@@ -145,7 +149,8 @@ func proxyProblem(cidr string) string {
 	case err != nil:
 		return fmt.Sprintf("%q is not a network. Write it as CIDR, such as 10.0.0.0/8.", cidr)
 	case prefix.Bits() == 0:
-		return fmt.Sprintf("%s contains every address: any client could choose its own IP. Write the network of your proxies, such as 10.0.0.0/8.", cidr)
+		return fmt.Sprintf("%s contains every address: any client could choose its own IP. Write the network of your "+
+			"proxies, such as 10.0.0.0/8.", cidr)
 	case prefix != prefix.Masked():
 		return fmt.Sprintf("%s has bits set after its prefix. Write %s.", cidr, prefix.Masked())
 	}
@@ -173,7 +178,8 @@ func dataDirProblem(s *Settings) string {
 
 func masterKeyProblem(s *Settings) string {
 	if s.MasterKey == "" && s.onPostgres() {
-		return "is missing: with PostgreSQL it is not created, because every server needs the same one. Write what `openssl rand -base64 32` prints."
+		return "is missing: with PostgreSQL it is not created, because every server needs the same one. Write what " +
+			"`openssl rand -base64 32` prints."
 	}
 	if s.MasterKey == "" {
 		return ""
@@ -190,7 +196,8 @@ func signingSecretProblem(s *Settings) string {
 	case hs256 && s.SigningSecret == "":
 		return "is missing, but signing-alg is HS256. Write a secret of at least 32 bytes, or signing-alg=ES256."
 	case hs256 && len(s.SigningSecret) < 32:
-		return fmt.Sprintf("has %d bytes, which can be guessed. Write at least 32, such as `openssl rand -hex 32` prints.", len(s.SigningSecret))
+		return fmt.Sprintf("has %d bytes, which can be guessed. Write at least 32, such as `openssl rand -hex 32` prints.",
+			len(s.SigningSecret))
 	case !hs256 && s.SigningSecret != "":
 		return fmt.Sprintf("is for HS256, but signing-alg is %s. Remove it, or write signing-alg=HS256.", s.SigningAlg)
 	}
@@ -282,7 +289,8 @@ func devMailProblem(s *Settings) string {
 	if s.MailURL != "" || s.DevMail == "any" || !s.local() || listenProblem(s.Listen) != "" || !listensBeyond(s.Listen) {
 		return ""
 	}
-	return fmt.Sprintf("other machines can reach %s, and with it the development mailbox, which shows every mail to anybody. "+
+	return fmt.Sprintf("other machines can reach %s, and with it the development mailbox, which shows every mail to "+
+		"anybody. "+
 		"Write listen=127.0.0.1:8080 or a mail-url; or dev-mail=any if a firewall stands before it.", s.Listen)
 }
 

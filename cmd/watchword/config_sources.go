@@ -13,12 +13,12 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// The sources of settings. A flag wins over the environment, then .env in the working directory, then the YAML file, then
-// the default. Kong parses the flags and asks a Resolver for the rest. The variable of a secret can end in _FILE; its value
-// is then read from that file, which keeps secrets out of the environment.
+// The sources of settings. A flag wins over the environment, then .env in the working directory, then the YAML file,
+// then the default. Kong parses the flags and asks a Resolver for the rest. The variable of a secret can end in
+// _FILE; its value is then read from that file, which keeps secrets out of the environment.
 //
-// An unknown name in any source is a fault. A misspelled setting would otherwise keep its default, and the operator would
-// believe that it is set.
+// An unknown name in any source is a fault. A misspelled setting would otherwise keep its default, and the operator
+// would believe that it is set.
 
 // sources is a kong.Resolver that records the origin of each value and every fault.
 type sources struct {
@@ -30,8 +30,8 @@ type sources struct {
 	found      []fault
 }
 
-// commandSecrets are secret flags of commands. They can come from the environment or a file like a secret setting, because
-// other users of the machine can read a command line.
+// commandSecrets are secret flags of commands. They can come from the environment or a file like a secret setting,
+// because other users of the machine can read a command line.
 var commandSecrets = []string{"firebase-signer-key"}
 
 // A layer holds the values of one source, by setting.
@@ -101,8 +101,8 @@ func (l layer) add(s *sources, name string, e entry) {
 	l[name] = e
 }
 
-// secretFile reads a secret from the file that a _FILE variable names. One line end at the end of the file is not part of
-// the secret, because most editors add one.
+// secretFile reads a secret from the file that a _FILE variable names. One line end at the end of the file is not
+// part of the secret, because most editors add one.
 func (s *sources) secretFile(found layer, name, from, path string) {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -119,9 +119,11 @@ func (s *sources) secretFile(found layer, name, from, path string) {
 
 func (s *sources) unknownVariable(name, value string) string {
 	// Kubernetes sets variables for every Service of the namespace. A Service named watchword gives them our prefix.
-	kubernetes := strings.HasPrefix(value, "tcp://") || strings.Contains(name, "_SERVICE_") || strings.Contains(name, "_PORT")
+	kubernetes := strings.HasPrefix(value, "tcp://") || strings.Contains(name, "_SERVICE_") || strings.Contains(name,
+		"_PORT")
 	if kubernetes {
-		return "is not a setting. Kubernetes sets it for a Service named watchword: write enableServiceLinks: false in the pod, or rename the Service."
+		return "is not a setting. Kubernetes sets it for a Service named watchword: write enableServiceLinks: false in the " +
+			"pod, or rename the Service."
 	}
 	key := strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(name, envPrefix)), "_", "-")
 	return "is not a setting. " + s.suggestion(key, variable)
@@ -135,8 +137,8 @@ func (s *sources) suggestion(name string, spell func(string) string) string {
 	return "Remove it; `watchword config` lists the settings."
 }
 
-// Resolve implements kong.Resolver. Kong calls it for each flag that is not on the command line. The YAML file is read at
-// the first call, because only then is the value of --config known.
+// Resolve implements kong.Resolver. Kong calls it for each flag that is not on the command line. The YAML file is
+// read at the first call, because only then is the value of --config known.
 func (s *sources) Resolve(ctx *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 	if !s.fileRead {
 		s.fileRead = true
@@ -208,7 +210,8 @@ func (s *sources) line(found layer, path string, key, value *yaml.Node) {
 		text, ok = sequence(value)
 	}
 	if !ok {
-		s.fault(where, fmt.Sprintf("%s has no readable value. Write %s: %s, or remove the line.", key.Value, key.Value, known.example()))
+		s.fault(where, fmt.Sprintf("%s has no readable value. Write %s: %s, or remove the line.", key.Value, key.Value,
+			known.example()))
 		return
 	}
 	found.add(s, key.Value, entry{text, where})
@@ -271,8 +274,8 @@ func sortedKeys[V any](m map[string]V) []string {
 	return keys
 }
 
-// nearest returns the candidate within a few typing errors of word, or "". It allows one error, and one more for every four
-// bytes of word.
+// nearest returns the candidate within a few typing errors of word, or "". It allows one error, and one more for
+// every four bytes of word.
 func nearest(word string, candidates []string) string {
 	best, least := "", 1+len(word)/4
 	for _, c := range candidates {

@@ -16,22 +16,25 @@ import (
 // URLs and host names in settings. Browsers compare origins byte by byte, so an origin in another spelling would never
 // match. The rules therefore accept exactly one spelling and say which.
 
-// originProblem says why text is not an exact origin, scheme://host[:port], in the spelling that a browser sends. It returns
-// "" for an exact origin.
+// originProblem says why text is not an exact origin, scheme://host[:port], in the spelling that a browser sends. It
+// returns "" for an exact origin.
 func originProblem(text string) string {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-		return fmt.Sprintf("%q is not an origin. Write scheme and host, such as https://app.example.com.", withoutPassword(text))
+		return fmt.Sprintf("%q is not an origin. Write scheme and host, such as https://app.example.com.",
+			withoutPassword(text))
 	}
 	if u.User != nil {
 		return fmt.Sprintf("an origin has no credentials. Write %s://%s.", u.Scheme, u.Host)
 	}
 	plain := u.Scheme + "://" + plainHost(u)
 	if strings.Contains(u.Host, "*") {
-		return fmt.Sprintf("%q has a wildcard, which no browser matches. Write each host, such as https://app.example.com.", text)
+		return fmt.Sprintf("%q has a wildcard, which no browser matches. Write each host, such as https://app.example.com.",
+			text)
 	}
 	if !isHostName(u.Hostname()) {
-		return fmt.Sprintf("%q has no valid host name. Write letters, digits, dots and hyphens; an international name in its xn-- form.", text)
+		return fmt.Sprintf("%q has no valid host name. Write letters, digits, dots and hyphens; an international name in "+
+			"its xn-- form.", text)
 	}
 	if port := u.Port(); strings.HasSuffix(u.Host, ":") || (port != "" && !isPort(port)) {
 		return fmt.Sprintf("%q has no valid port. Write a number from 1 to 65535 after the colon.", text)
@@ -103,8 +106,8 @@ func (s *Settings) publicHost() string {
 
 func (s *Settings) https() bool { return strings.HasPrefix(s.PublicURL, "https://") }
 
-// local reports whether the public URL is a loopback name: a server in development. An invalid URL counts as local, so that
-// the operator gets one fault for it and not a second one about https.
+// local reports whether the public URL is a loopback name: a server in development. An invalid URL counts as local,
+// so that the operator gets one fault for it and not a second one about https.
 func (s *Settings) local() bool {
 	return originProblem(s.PublicURL) != "" || weborigin.IsLoopback(s.publicHost())
 }

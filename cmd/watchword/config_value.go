@@ -14,8 +14,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// Conversion between the text and the value of a setting. An invalid value is recorded as a fault and replaced by the default,
-// so that one run finds all faults.
+// Conversion between the text and the value of a setting. An invalid value is recorded as a fault and replaced by the
+// default, so that one run finds all faults.
 
 // reader decodes one setting for kong.
 type reader struct {

@@ -11,9 +11,9 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// doctorCmd checks everything that can be checked without a running server, and says what to do about each problem. It
-// changes nothing. A failure means that the server or its users have a problem now, and gives exit code 1. A warning means
-// that the operator should look at it, and does not change the exit code.
+// doctorCmd checks everything that can be checked without a running server, and says what to do about each problem.
+// It changes nothing. A failure means that the server or its users have a problem now, and gives exit code 1. A
+// warning means that the operator should look at it, and does not change the exit code.
 type doctorCmd struct {
 	Origin string `name:"origin" placeholder:"URL" help:"Also check cookies and CORS for the front-end at this origin."`
 	JSON   bool   `name:"json" help:"Print JSON."`
@@ -89,12 +89,14 @@ func (d *checkup) settings(p *program) {
 				"Write it to a file of mode 0600 and name that in "+variable(each.Name)+"_FILE.")
 		}
 	}
-	d.ok("settings", fmt.Sprintf("%d settings, %d of them set. `watchword config` shows them.", len(p.settings.list()), set))
+	d.ok("settings", fmt.Sprintf("%d settings, %d of them set. `watchword config` shows them.", len(p.settings.list()),
+		set))
 	for _, warning := range p.settings.warnings() {
 		d.warn("settings", oneLine(warning), "")
 	}
 	if p.settings.AccessTTL > p.settings.SessionIdle {
-		d.warn("settings", "access tokens live longer than an idle session: a client would lose its session before it refreshes.", "Write session-idle larger than access-ttl.")
+		d.warn("settings", "access tokens live longer than an idle session: a client would lose its session before it "+
+			"refreshes.", "Write session-idle larger than access-ttl.")
 	}
 	behindProxy := p.settings.https() && p.settings.TLSCert == ""
 	if behindProxy && len(p.settings.TrustedProxies) == 0 {
@@ -103,15 +105,16 @@ func (d *checkup) settings(p *program) {
 	}
 }
 
-// files checks that other users of the machine can't read the data directory, the database and the master key. With them,
-// a user could read every account and sign tokens.
+// files checks that other users of the machine can't read the data directory, the database and the master key. With
+// them, a user could read every account and sign tokens.
 func (d *checkup) files(s *Settings) {
 	open := 0
 	for _, path := range []string{s.DataDir, s.databasePath(), s.masterKeyPath()} {
 		info, err := os.Stat(path)
 		if err == nil && info.Mode().Perm()&0o077 != 0 {
 			open++
-			d.fail("files", fmt.Sprintf("%s has mode %04o: others on this machine can read it.", path, info.Mode().Perm()), "Run chmod go= "+path)
+			d.fail("files", fmt.Sprintf("%s has mode %04o: others on this machine can read it.", path, info.Mode().Perm()),
+				"Run chmod go= "+path)
 		}
 	}
 	if _, err := os.Stat(s.DataDir); err == nil && open == 0 {
@@ -122,7 +125,8 @@ func (d *checkup) files(s *Settings) {
 // store checks the database, and then the keys and the outbox in it.
 func (d *checkup) store(ctx context.Context, p *program) {
 	if !p.settings.onPostgres() && missing(p.settings.databasePath()) {
-		d.warn("store", "there is no database at "+p.settings.databasePath()+" yet.", "`watchword serve` creates it. If it should exist, correct data-dir.")
+		d.warn("store", "there is no database at "+p.settings.databasePath()+" yet.",
+			"`watchword serve` creates it. If it should exist, correct data-dir.")
 		return
 	}
 	s, err := p.openExisting(ctx)
@@ -131,7 +135,8 @@ func (d *checkup) store(ctx context.Context, p *program) {
 		return
 	}
 	if err != nil {
-		d.fail("store", plain(err), "Check that the data directory and its master key belong together and that this user owns them.")
+		d.fail("store", plain(err), "Check that the data directory and its master key belong together and that this user "+
+			"owns them.")
 		return
 	}
 	defer s.close()
@@ -150,8 +155,8 @@ func (d *checkup) store(ctx context.Context, p *program) {
 // manyKeys is more than any schedule creates for one use. At 255 keys of one use, no further key has a number.
 const manyKeys = 100
 
-// keys checks that each use has an active key, and that the clock was not set back. A server with a clock in the past rejects
-// its own tokens as not yet valid.
+// keys checks that each use has an active key, and that the clock was not set back. A server with a clock in the past
+// rejects its own tokens as not yet valid.
 func (d *checkup) keys(ctx context.Context, engine *watchword.Engine) {
 	keys, err := engine.Operator().Keys(ctx)
 	if err != nil {
@@ -164,30 +169,34 @@ func (d *checkup) keys(ctx context.Context, engine *watchword.Engine) {
 		states[string(k.Use)+" "+k.State]++
 		uses[k.Use]++
 		if k.PublishedAt.After(now.Add(time.Minute)) {
-			d.fail("clock", fmt.Sprintf("a key was published at %s, which is in the future: the clock was set back.", clock(k.PublishedAt)), "Set the clock; use NTP.")
+			d.fail("clock", fmt.Sprintf("a key was published at %s, which is in the future: the clock was set back.",
+				clock(k.PublishedAt)), "Set the clock; use NTP.")
 			return
 		}
 	}
 	d.ok("clock", clock(now)+", not before the last time in the store")
 	if ahead := engine.ClockAhead().Round(time.Millisecond); ahead.Abs() > time.Second {
-		d.warn("clock", fmt.Sprintf("this machine's clock differs by %s from the database's, which the servers follow.", ahead.Abs()), "Set both clocks; use NTP.")
+		d.warn("clock", fmt.Sprintf("this machine's clock differs by %s from the database's, which the servers follow.",
+			ahead.Abs()), "Set both clocks; use NTP.")
 	}
 	for _, use := range []watchword.KeyUse{watchword.KeySign, watchword.KeyRefresh} {
 		if states[string(use)+" active"] == 0 {
-			d.fail("keys", "no key of use "+string(use)+" is active.", "Start the server, which creates keys. Then run the doctor again.")
+			d.fail("keys", "no key of use "+string(use)+" is active.",
+				"Start the server, which creates keys. Then run the doctor again.")
 			return
 		}
 	}
 	for use, n := range uses {
 		if n > manyKeys {
-			d.warn("keys", fmt.Sprintf("there are %d keys of use %s; the limit is 255.", n, use), "Rotate less often: `watchword keys list` shows when they are deleted.")
+			d.warn("keys", fmt.Sprintf("there are %d keys of use %s; the limit is 255.", n, use),
+				"Rotate less often: `watchword keys list` shows when they are deleted.")
 		}
 	}
 	d.ok("keys", fmt.Sprintf("%d keys, one active for each use", len(keys)))
 }
 
-// outbox checks that the server can write, and that mail is sent. A mail that waits for 10 minutes means that the server does
-// not run or that the mail server refuses it.
+// outbox checks that the server can write, and that mail is sent. A mail that waits for 10 minutes means that the
+// server does not run or that the mail server refuses it.
 func (d *checkup) outbox(ctx context.Context, engine *watchword.Engine) {
 	stats, err := engine.Stats(ctx)
 	if stats.Store != nil {
@@ -197,9 +206,11 @@ func (d *checkup) outbox(ctx context.Context, engine *watchword.Engine) {
 	case err != nil:
 		d.fail("outbox", plain(err), "See what the log of the server says.")
 	case stats.MailGivenUp > 0:
-		d.warn("outbox", fmt.Sprintf("%d mails were abandoned.", stats.MailGivenUp), "`watchword mail list` shows why. Then run `watchword mail retry`.")
+		d.warn("outbox", fmt.Sprintf("%d mails were abandoned.", stats.MailGivenUp),
+			"`watchword mail list` shows why. Then run `watchword mail retry`.")
 	case stats.MailWaiting > 0 && time.Since(stats.MailOldest) > 10*time.Minute:
-		d.warn("outbox", fmt.Sprintf("%d mails are waiting, the oldest since %s.", stats.MailWaiting, clock(stats.MailOldest)), "Check that the server runs. `watchword mail list` shows the last error.")
+		d.warn("outbox", fmt.Sprintf("%d mails are waiting, the oldest since %s.", stats.MailWaiting,
+			clock(stats.MailOldest)), "Check that the server runs. `watchword mail list` shows the last error.")
 	default:
 		d.ok("outbox", fmt.Sprintf("%d mails are waiting", stats.MailWaiting))
 	}

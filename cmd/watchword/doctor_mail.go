@@ -18,7 +18,8 @@ func (d *checkup) mailServer(ctx context.Context, p *program) {
 		err = sender.Check(ctx)
 	}
 	if err != nil {
-		d.fail("mail", "the mail server refused the connection or the sign-in: "+oneLine(err.Error()), "Check mail-url: host, port, user and password.")
+		d.fail("mail", "the mail server refused the connection or the sign-in: "+oneLine(err.Error()),
+			"Check mail-url: host, port, user and password.")
 		return
 	}
 	d.ok("mail", "the mail server accepted the sign-in")

@@ -8,8 +8,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/weborigin"
 )
 
-// origins checks, for each front-end, whether a browser sends the refresh cookie and shows the responses to its scripts (CORS;
-// RFC 6265bis, section 5.2 on same-site requests). given is the origin of --origin, or "".
+// origins checks, for each front-end, whether a browser sends the refresh cookie and shows the responses to its
+// scripts (CORS; RFC 6265bis, section 5.2 on same-site requests). given is the origin of --origin, or "".
 func (d *checkup) origins(s *Settings, given string) {
 	origins := slices.Clone(s.AllowedOrigins)
 	if given != "" && !slices.Contains(origins, given) {
@@ -36,7 +36,8 @@ func (d *checkup) origin(s *Settings, origin string) {
 		d.fail("origin", origin+" is not allowed: browsers hide the responses from it.", "Write allowed-origins="+origin)
 	}
 	if front.Scheme != ours.Scheme {
-		d.warn("origin", fmt.Sprintf("%s and %s differ in http and https, so browsers treat them as different sites.", origin, s.PublicURL), "Serve both over https.")
+		d.warn("origin", fmt.Sprintf("%s and %s differ in http and https, so browsers treat them as different sites.", origin,
+			s.PublicURL), "Serve both over https.")
 	}
 	if siteOf(front) == siteOf(ours) {
 		if allowed {
@@ -47,18 +48,21 @@ func (d *checkup) origin(s *Settings, origin string) {
 	d.crossSite(s, front, ours)
 }
 
-// crossSite checks a front-end on another site. It needs https and SameSite=None, and browsers that block third-party cookies
-// drop the cookie even then.
+// crossSite checks a front-end on another site. It needs https and SameSite=None, and browsers that block third-party
+// cookies drop the cookie even then.
 func (d *checkup) crossSite(s *Settings, front, ours *url.URL) {
 	origin := front.Scheme + "://" + front.Host
 	switch {
 	case weborigin.IsLoopback(front.Hostname()) && weborigin.IsLoopback(ours.Hostname()):
-		d.fail("origin", fmt.Sprintf("%s and %s are different sites: browsers do not send the cookie.", front.Hostname(), ours.Hostname()),
+		d.fail("origin", fmt.Sprintf("%s and %s are different sites: browsers do not send the cookie.", front.Hostname(),
+			ours.Hostname()),
 			fmt.Sprintf("Open the front-end under %s as well.", ours.Hostname()))
 	case !s.https():
-		d.fail("origin", origin+" is on another site, where browsers send a cookie only over https.", "Serve both over https, best below one domain.")
+		d.fail("origin", origin+" is on another site, where browsers send a cookie only over https.",
+			"Serve both over https, best below one domain.")
 	case s.CookieSameSite != "none":
-		d.fail("origin", fmt.Sprintf("%s is on another site: with SameSite=%s browsers do not send the cookie.", origin, s.CookieSameSite),
+		d.fail("origin", fmt.Sprintf("%s is on another site: with SameSite=%s browsers do not send the cookie.", origin,
+			s.CookieSameSite),
 			"Serve both below one domain (best), or write cookie-same-site=none.")
 	default:
 		d.warn("origin", origin+" is on another site: browsers send the cookie, except those that block third-party cookies.",

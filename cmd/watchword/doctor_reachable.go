@@ -16,7 +16,8 @@ func (d *checkup) reachable(ctx context.Context, s *Settings) {
 	defer cancel()
 	metadata, err := request(ctx, s.PublicURL+"/.well-known/oauth-authorization-server")
 	if err != nil {
-		d.warn("public url", s.PublicURL+" does not respond: "+err.Error(), "Start `watchword serve`; then check DNS, proxy and certificate.")
+		d.warn("public url", s.PublicURL+" does not respond: "+err.Error(),
+			"Start `watchword serve`; then check DNS, proxy and certificate.")
 		return
 	}
 	account, err := request(ctx, s.PublicURL+"/api/auth/me")
@@ -66,7 +67,8 @@ func request(ctx context.Context, address string) (probe, error) {
 // diagnose returns what is wrong with the responses of the public URL to requests for
 // the metadata and, without a token, for an account. It returns "" if nothing is.
 func diagnose(public string, metadata, account probe) (found, do string) {
-	const host = "Let the proxy pass the Host header on: nginx `proxy_set_header Host $host;`, see docs/operations.md. Or set public-url."
+	const host = "Let the proxy pass the Host header on: nginx `proxy_set_header Host $host;`, see docs/operations.md. " +
+		"Or set public-url."
 	switch {
 	case metadata.code == "MISDIRECTED_REQUEST" || account.code == "MISDIRECTED_REQUEST":
 		return public + " leads to this server, but under another Host: a proxy changes the Host header.", host
@@ -81,9 +83,11 @@ func diagnose(public string, metadata, account probe) (found, do string) {
 		return fmt.Sprintf("%s is the server of %s.", public, metadata.issuer),
 			"Write that to public-url here and there, exactly alike; or point the proxy at the right server."
 	case metadata.issuer == "":
-		return fmt.Sprintf("%s responds with %d, and is not this server.", public, metadata.status), "Point the proxy, or public-url, at the right one."
+		return fmt.Sprintf("%s responds with %d, and is not this server.", public,
+			metadata.status), "Point the proxy, or public-url, at the right one."
 	case account.code != "TOKEN_MISSING":
-		return fmt.Sprintf("the proxy at %s passes /.well-known/ on, but not /api/auth/ (status %d).", public, account.status),
+		return fmt.Sprintf("the proxy at %s passes /.well-known/ on, but not /api/auth/ (status %d).", public,
+				account.status),
 			"Pass all paths on."
 	}
 	return "", ""

@@ -53,7 +53,8 @@ func (d *listeners) install(settings *Settings, s *stack, log *slog.Logger) erro
 	}
 	d.servers = []*http.Server{public}
 	if d.admin != nil {
-		admin := newServer(edge.Admin(server.AdminOptions{AnyHost: listensBeyond(settings.AdminListen), Profiling: settings.Pprof == "on"}), log)
+		admin := newServer(edge.Admin(server.AdminOptions{AnyHost: listensBeyond(settings.AdminListen),
+			Profiling: settings.Pprof == "on"}), log)
 		admin.WriteTimeout = 5 * time.Minute // a CPU profile takes as long as its query says
 		d.servers = append(d.servers, admin)
 	}

@@ -65,9 +65,11 @@ func (c *keyReseal) Run(ctx context.Context, p *program) error {
 	inFile := p.settings.MasterKey == ""
 	switch {
 	case inFile && c.To != "":
-		return faults{{"--to", "is for a master key that is set. This one is in the data directory, and is replaced there. Leave --to out."}}
+		return faults{{"--to", "is for a master key that is set. This one is in the data directory, and is replaced there. " +
+			"Leave --to out."}}
 	case !inFile && c.To == "":
-		return faults{{"--to", "is missing: master-key is set, so the new one has to be handed to you. Write the file that it should be written to."}}
+		return faults{{"--to", "is missing: master-key is set, so the new one has to be handed to you. Write the file that " +
+			"it should be written to."}}
 	}
 	if err := p.refuseInUse(ctx); err != nil {
 		return err
@@ -77,7 +79,8 @@ func (c *keyReseal) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer s.close()
-	if err := p.confirm(c.confirmation, "Replace the master key? Every server on this store has to be stopped."); err != nil {
+	if err := p.confirm(c.confirmation,
+		"Replace the master key? Every server on this store has to be stopped."); err != nil {
 		return err
 	}
 	if !inFile {
@@ -98,7 +101,8 @@ func (c *keyReseal) Run(ctx context.Context, p *program) error {
 	if err := seal.Promote(path); err != nil {
 		return err
 	}
-	p.say("The master key in %s is new. Backups made before need the old one, %s: delete it together with them.", path, kept)
+	p.say("The master key in %s is new. Backups made before need the old one, %s: delete it together with them.", path,
+		kept)
 	return nil
 }
 
@@ -127,7 +131,8 @@ func (c *keyReseal) resealTo(ctx context.Context, p *program, s *stack) error {
 	if err := s.engine.Operator().Reseal(ctx, master); err != nil {
 		return err
 	}
-	p.say("The new master key is in %s. Set master-key to it on every server, then start them. Backups made before need the old one.", c.To)
+	p.say("The new master key is in %s. Set master-key to it on every server, then start them. Backups made before need "+
+		"the old one.", c.To)
 	return nil
 }
 
@@ -153,7 +158,8 @@ func (p *program) printKeys(keys []watchword.KeyInfo, asJSON bool) error {
 	}
 	t := newTable("USE", "NUMBER", "ALG", "STATE", "PUBLISHED", "SIGNS FROM", "DROPPED AT", "ID")
 	for _, k := range keys {
-		t.row(string(k.Use), fmt.Sprint(k.Number), k.Alg, k.State, clock(k.PublishedAt), clock(k.ActiveFrom), clock(k.DropAt), k.ID)
+		t.row(string(k.Use), fmt.Sprint(k.Number), k.Alg, k.State, clock(k.PublishedAt), clock(k.ActiveFrom), clock(k.DropAt),
+			k.ID)
 	}
 	return p.printTable(t)
 }

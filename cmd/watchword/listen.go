@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// listeners are the listeners of serve and the HTTP servers on them. They are opened before the store, so that a taken port
-// is found first.
+// listeners are the listeners of serve and the HTTP servers on them. They are opened before the store, so that a
+// taken port is found first.
 type listeners struct {
 	public, admin net.Listener // admin may be nil
 	servers       []*http.Server
@@ -43,11 +43,14 @@ func listenAt(setting, address string) (net.Listener, error) {
 	case err == nil:
 		return l, nil
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("%s: %s is used by another program. Stop it, or write another port in --%s", setting, address, setting)
+		return nil, fmt.Errorf("%s: %s is used by another program. Stop it, or write another port in --%s", setting, address,
+			setting)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return nil, fmt.Errorf("%s: %s is not an address of this machine. Write one of its addresses, or only :PORT, in --%s", setting, address, setting)
+		return nil, fmt.Errorf("%s: %s is not an address of this machine. Write one of its addresses, or only :PORT, in --%s",
+			setting, address, setting)
 	case errors.Is(err, syscall.EACCES):
-		return nil, fmt.Errorf("%s: %s needs more permissions than this user has. Write a port above 1023 in --%s", setting, address, setting)
+		return nil, fmt.Errorf("%s: %s needs more permissions than this user has. Write a port above 1023 in --%s", setting,
+			address, setting)
 	}
 	return nil, fmt.Errorf("%s: %w", setting, err)
 }
@@ -61,8 +64,8 @@ func (d *listeners) close() {
 	}
 }
 
-// newServer returns a server with timeouts for requests of strangers: a slow or endless request holds one connection, for a
-// bounded time.
+// newServer returns a server with timeouts for requests of strangers: a slow or endless request holds one connection,
+// for a bounded time.
 func newServer(handler http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           handler,
@@ -102,8 +105,8 @@ func (d *listeners) announce(delay time.Duration, failed <-chan error) error {
 	}
 }
 
-// drain closes the listeners and waits up to drainTime for open requests. The admin listener closes last, so that metrics
-// show the progress.
+// drain closes the listeners and waits up to drainTime for open requests. The admin listener closes last, so that
+// metrics show the progress.
 func (d *listeners) drain(log *slog.Logger) {
 	d.draining.Store(true)
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)

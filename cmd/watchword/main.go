@@ -2,15 +2,17 @@
 //
 // A command goes through the same steps:
 //
-//  1. run collects the settings from flags, environment, .env and the YAML file (config_sources.go) and derives defaults.
+//  1. run collects the settings from flags, environment, .env and the YAML file
+//     (config_sources.go) and derives defaults.
 //  2. The command checks them (settingRules) and stops with all faults at once.
-//  3. open connects the engine to a store and a mailer (wire.go). It creates the database and the keys if they are missing.
-//  4. The command makes one call of the engine and prints the result as a table or as JSON. `serve` instead opens the
-//     listeners, installs the HTTP edge and runs until a signal (serve.go).
+//  3. open connects the engine to a store and a mailer (wire.go). It creates the database and the
+//     keys if they are missing.
+//  4. The command makes one call of the engine and prints the result as a table or as JSON. `serve`
+//     instead opens the listeners, installs the HTTP edge and runs until a signal (serve.go).
 //
-// This package knows every other package and has no rule about accounts: rules belong to the engine. Results go to standard
-// output; questions, errors and logs go to standard error. Texts of strangers, such as names and user agents, are printed
-// without control characters (printable).
+// This package knows every other package and has no rule about accounts: rules belong to the engine. Results go to
+// standard output; questions, errors and logs go to standard error. Texts of strangers, such as names and user
+// agents, are printed without control characters (printable).
 package main
 
 //go:generate sh -c "go run . config --markdown >settings.tmp && mv settings.tmp ../../docs/settings.md"
@@ -84,7 +86,8 @@ func run(args []string) int {
 func (p *program) parser(command *cli) *kong.Kong {
 	options := []kong.Option{
 		kong.Name("watchword"),
-		kong.Description("Watchword is an authentication server: accounts, sessions that neither break nor leak, and tokens.\n\n" +
+		kong.Description("Watchword is an authentication server: accounts, sessions that neither break nor leak, and " +
+			"tokens.\n\n" +
 			"A setting is a flag (--public-url), an environment variable (WATCHWORD_PUBLIC_URL), " +
 			"or a line of the YAML file (public-url: …), in this order. `watchword serve --help` lists them."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
@@ -111,8 +114,8 @@ func helpGroups() []kong.Group {
 	return groups
 }
 
-// helpWithoutSettings hides the settings in the help of every command but serve. All commands accept them, but 60 lines of
-// settings would hide the command's own flags.
+// helpWithoutSettings hides the settings in the help of every command but serve. All commands accept them, but 60
+// lines of settings would hide the command's own flags.
 func helpWithoutSettings(options kong.HelpOptions, ctx *kong.Context) error {
 	selected := ctx.Selected()
 	serve := selected != nil && selected.Name == "serve"

@@ -12,9 +12,9 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// moveCmd copies every table from SQLite to PostgreSQL, compares checksums on both sides, and marks the file so that no server
-// opens it again: a server on the old file would accept sign-ins that the new database never sees. It runs with the settings of
-// the new servers, because their master key has to open the moved keys.
+// moveCmd copies every table from SQLite to PostgreSQL, compares checksums on both sides, and marks the file so that
+// no server opens it again: a server on the old file would accept sign-ins that the new database never sees. It runs
+// with the settings of the new servers, because their master key has to open the moved keys.
 type moveCmd struct {
 	From string           `name:"from" default:"sqlite:" help:"Source: sqlite:PATH, without a path the database in the data directory. Stop its server first."`
 	To   watchword.Secret `name:"to" placeholder:"URL" help:"Target, which must be empty: postgres://user:password@host/database; default: the setting store."`
@@ -34,7 +34,8 @@ func (c *moveCmd) Run(ctx context.Context, p *program) error {
 	}
 	source, err := sqlite.OpenSource(ctx, from.databasePath())
 	if errors.Is(err, sqlite.ErrInUse) {
-		return fmt.Errorf("%s is in use: stop its server and every other program that has it open, then run this again", from.databasePath())
+		return fmt.Errorf("%s is in use: stop its server and every other program that has it open, then run this again",
+			from.databasePath())
 	}
 	if err != nil {
 		return err
@@ -52,7 +53,8 @@ func (c *moveCmd) Run(ctx context.Context, p *program) error {
 		return fmt.Errorf("%s: nothing was moved: %w", to.databaseName(), err)
 	}
 	if err := source.Leave(ctx); err != nil {
-		return fmt.Errorf("everything was moved, but the source could not be marked. Start no server on %s again: %w", from.databasePath(), err)
+		return fmt.Errorf("everything was moved, but the source could not be marked. Start no server on %s again: %w",
+			from.databasePath(), err)
 	}
 	return c.print(p, moved{from.databasePath(), to.databaseName(), rows, loaded})
 }
@@ -69,7 +71,8 @@ func (c *moveCmd) endpoints(settings *Settings) (from, to Settings, err error) {
 		wrong = append(wrong, fault{"--from", "is not an SQLite database; only SQLite can be moved. Write sqlite:PATH."})
 	}
 	if !to.onPostgres() || storeProblem(&to) != "" {
-		wrong = append(wrong, fault{"--to", "is not a PostgreSQL URL. Write postgres://user:password@host:5432/database, or set store to it."})
+		wrong = append(wrong, fault{"--to",
+			"is not a PostgreSQL URL. Write postgres://user:password@host:5432/database, or set store to it."})
 	}
 	if wrong != nil {
 		return from, to, wrong
@@ -88,7 +91,8 @@ func (s *Settings) checkSource(ctx context.Context) error {
 		return err
 	}
 	if pending != nil {
-		return fmt.Errorf("%s is of an older release. Bring it up to this one first: watchword migrate --store 'sqlite:%s'", path, path)
+		return fmt.Errorf("%s is of an older release. Bring it up to this one first: watchword migrate --store 'sqlite:%s'",
+			path, path)
 	}
 	master, err := s.existingMasterKey()
 	if err != nil {
@@ -134,7 +138,8 @@ func (c *moveCmd) print(p *program, m moved) error {
 	}
 	p.say("\nMoved %d rows from %s to %s.", m.Rows, m.From, m.To)
 	if p.settings.MasterKey == "" {
-		p.say("Start the servers with WATCHWORD_STORE set to it, and the same master key: WATCHWORD_MASTER_KEY_FILE=%s", p.settings.masterKeyPath())
+		p.say("Start the servers with WATCHWORD_STORE set to it, and the same master key: WATCHWORD_MASTER_KEY_FILE=%s",
+			p.settings.masterKeyPath())
 	} else {
 		p.say("Start the servers with WATCHWORD_STORE set to it, and the master key that this command had.")
 	}

@@ -8,8 +8,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// mailCmd shows and retries the mails of the outbox. A sent mail is no longer in it. The commands send nothing themselves: the
-// running server does, with the mail server that it is configured for.
+// mailCmd shows and retries the mails of the outbox. A sent mail is no longer in it. The commands send nothing
+// themselves: the running server does, with the mail server that it is configured for.
 type mailCmd struct {
 	List  mailList  `cmd:"" help:"List mails that are waiting or were abandoned."`
 	Retry mailRetry `cmd:"" help:"Retry one mail now, or all of them."`
@@ -45,13 +45,15 @@ func (c *mailList) Run(ctx context.Context, p *program) error {
 	if c.JSON {
 		views := make([]mailView, len(mails))
 		for i, m := range mails {
-			views[i] = mailView{m.ID, m.Kind, m.To, mailState(m), m.Attempts, m.LastError, stamp(m.CreatedAt), stamp(nextAttempt(m))}
+			views[i] = mailView{m.ID, m.Kind, m.To, mailState(m), m.Attempts, m.LastError, stamp(m.CreatedAt),
+				stamp(nextAttempt(m))}
 		}
 		return p.printJSON(map[string]any{"mails": views})
 	}
 	t := newTable("ID", "KIND", "TO", "STATE", "ATTEMPTS", "CREATED", "NEXT ATTEMPT", "LAST ERROR")
 	for _, m := range mails {
-		t.row(m.ID, string(m.Kind), string(m.To), mailState(m), fmt.Sprint(m.Attempts), clock(m.CreatedAt), clock(nextAttempt(m)), m.LastError)
+		t.row(m.ID, string(m.Kind), string(m.To), mailState(m), fmt.Sprint(m.Attempts), clock(m.CreatedAt),
+			clock(nextAttempt(m)), m.LastError)
 	}
 	return p.printTable(t)
 }

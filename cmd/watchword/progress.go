@@ -7,12 +7,13 @@ import (
 	"github.com/schollz/progressbar/v3"
 )
 
-// Progress bars for an operator who waits. They are drawn on standard error and only at a terminal, so that scripts and log
-// files do not see them.
+// Progress bars for an operator who waits. They are drawn on standard error and only at a terminal, so that scripts
+// and log files do not see them.
 
 // progress returns a function that advances a bar of the given number of rows. doing names the current step.
 func (p *program) progress(rows int) func(doing string, rows int) {
-	bar := p.bar(int64(rows), progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("rows"),
+	bar := p.bar(int64(rows), progressbar.OptionShowCount(), progressbar.OptionShowIts(),
+		progressbar.OptionSetItsString("rows"),
 		progressbar.OptionOnCompletion(func() { fmt.Fprintln(p.err) }))
 	if bar == nil {
 		return func(string, int) {}
@@ -55,7 +56,8 @@ func (b *fileProgress) update(offset int64, accounts int) {
 	if b.bar == nil {
 		return
 	}
-	b.bar.Describe(fmt.Sprintf("%s %d accounts, %.0f/s", b.doing, accounts, float64(accounts)/time.Since(b.since).Seconds()))
+	b.bar.Describe(fmt.Sprintf("%s %d accounts, %.0f/s", b.doing, accounts,
+		float64(accounts)/time.Since(b.since).Seconds()))
 	if b.size > 0 {
 		offset = min(offset, b.size-1) // the bar ends at size, but the last accounts are not done when their bytes are read
 	}

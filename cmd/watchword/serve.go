@@ -12,12 +12,12 @@ import (
 
 // serveCmd runs the server in this order:
 //
-//  1. Check the settings and open the listeners. A taken port is the most common fault, so it is found before the store
-//     is opened and migrated.
+//  1. Check the settings and open the listeners. A taken port is the most common fault, so it is
+//     found before the store is opened and migrated.
 //  2. Open the store and the engine, and install the HTTP edge on the listeners.
 //  3. Serve requests and run the engine's background work.
-//  4. On SIGTERM or Ctrl-C, report "not ready" for drain-delay, so that load balancers stop sending requests. Then close the
-//     listeners and wait up to drainTime for open requests.
+//  4. On SIGTERM or Ctrl-C, report "not ready" for drain-delay, so that load balancers stop sending
+//     requests. Then close the listeners and wait up to drainTime for open requests.
 //  5. Stop the background work and close the store. A second signal ends the program at once.
 type serveCmd struct{}
 

@@ -85,7 +85,8 @@ func (c *sessionEnd) endEvery(ctx context.Context, p *program) (int, error) {
 		return 0, err
 	}
 	defer s.close()
-	if err := p.confirm(c.confirmation, "End every session of every account? Everybody has to sign in again."); err != nil {
+	if err := p.confirm(c.confirmation,
+		"End every session of every account? Everybody has to sign in again."); err != nil {
 		return 0, err
 	}
 	return s.engine.Operator().EndEverySession(ctx)
@@ -113,7 +114,8 @@ type sessionView struct {
 func sessionsJSON(engine *watchword.Engine, sessions []watchword.Session) []sessionView {
 	views := make([]sessionView, len(sessions))
 	for i, s := range sessions {
-		views[i] = sessionView{s.ID, s.Device, s.Address, stamp(s.CreatedAt), stamp(s.RotatedAt), stamp(engine.SessionExpires(s))}
+		views[i] = sessionView{s.ID, s.Device, s.Address, stamp(s.CreatedAt), stamp(s.RotatedAt),
+			stamp(engine.SessionExpires(s))}
 	}
 	return views
 }

@@ -95,7 +95,8 @@ func storeProblem(s *Settings) string {
 	case strings.HasPrefix(string(s.Store), "sqlite:"):
 		return ""
 	case !s.onPostgres():
-		return "is not a store. Write sqlite: for a database in the data directory, sqlite:PATH, or postgres://user:password@host/database."
+		return "is not a store. Write sqlite: for a database in the data directory, sqlite:PATH, or " +
+			"postgres://user:password@host/database."
 	case postgres.CheckURL(string(s.Store)) != nil:
 		return "is not a PostgreSQL URL. Write postgres://user:password@host:5432/database."
 	}

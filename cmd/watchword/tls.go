@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// certificate is a key pair on disk that is reloaded when its files change, so that a renewal needs no restart. If the new
-// pair can't be read, the old one stays in use: during a renewal, the two files may not match for a moment.
+// certificate is a key pair on disk that is reloaded when its files change, so that a renewal needs no restart. If
+// the new pair can't be read, the old one stays in use: during a renewal, the two files may not match for a moment.
 type certificate struct {
 	certFile, keyFile string
 	log               *slog.Logger

@@ -9,8 +9,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// usersCmd manages accounts. Operators can't see or set the password of an existing account: reset-password mails a link, so
-// that only the owner of the address can choose a new one (AZ-5).
+// usersCmd manages accounts. Operators can't see or set the password of an existing account: reset-password mails a
+// link, so that only the owner of the address can choose a new one (AZ-5).
 type usersCmd struct {
 	Create        userCreate  `cmd:"" help:"Create an account. Without a password, the user chooses one by a mailed link."`
 	List          userList    `cmd:"" help:"List accounts by address."`
@@ -110,7 +110,8 @@ func (c *userList) Run(ctx context.Context, p *program) error {
 	}
 	t := newTable("EMAIL", "NAME", "ROLES", "STATE", "SINCE", "ID")
 	for _, user := range users {
-		t.row(string(user.Email), user.Name, strings.Join(user.Roles, ","), userState(user), clock(user.CreatedAt), string(user.ID))
+		t.row(string(user.Email), user.Name, strings.Join(user.Roles, ","), userState(user), clock(user.CreatedAt),
+			string(user.ID))
 	}
 	return p.printTable(t)
 }

@@ -59,7 +59,8 @@ func (c *userExport) Run(ctx context.Context, p *program) error {
 	}
 	if file != nil || onTerminal(p.out) {
 		if n.Peppered > 0 {
-			fmt.Fprintf(p.err, "Hashes that need the pepper of their original system: %d. Import them with --pepper-file.\n", n.Peppered)
+			fmt.Fprintf(p.err, "Hashes that need the pepper of their original system: %d. Import them with --pepper-file.\n",
+				n.Peppered)
 		}
 		fmt.Fprintln(p.err, "The file contains password hashes. Protect it like the database, and delete it after use.")
 	}

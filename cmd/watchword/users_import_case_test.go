@@ -35,18 +35,22 @@ var importCases = []importCase{
 	{file: "aspnet.csv", signs: map[string]int{"ada": signedIn, "two": signedIn, "locked": accountOff}},
 	{file: "kratos.json", signs: map[string]int{"ada": signedIn, "off": accountOff}},
 	{file: "okta.json", signs: map[string]int{"ada": signedIn, "sus": accountOff, "dep": badLogin}},
-	{file: "supabase.csv", signs: map[string]int{"ada": signedIn, "banned": accountOff, "over": signedIn, "gone": accountOff}},
+	{file: "supabase.csv", signs: map[string]int{"ada": signedIn, "banned": accountOff, "over": signedIn,
+		"gone": accountOff}},
 	{file: "pocketbase.json", signs: map[string]int{"ada": signedIn, "two": signedIn}},
 	{file: "casdoor.json", signs: map[string]int{"ada": signedIn, "forbidden": accountOff}},
 	{file: "clerk.json", signs: map[string]int{"ada": signedIn, "ban": accountOff, "other": badLogin}},
 	{file: "fusionauth.json", signs: map[string]int{"ada": signedIn, "change": badLogin}},
-	{file: "unsettled.csv", refused: "membership_standing. Name it with --disabled COLUMN (or --verified COLUMN), or exclude it with --ignore membership_standing"},
-	{file: "unsettled.csv", flags: "--disabled=membership_standing=evicted", signs: map[string]int{"ada": signedIn, "bad": accountOff}},
+	{file: "unsettled.csv", refused: "membership_standing. Name it with --disabled COLUMN (or --verified COLUMN), or " +
+		"exclude it with --ignore membership_standing"},
+	{file: "unsettled.csv", flags: "--disabled=membership_standing=evicted",
+		signs: map[string]int{"ada": signedIn, "bad": accountOff}},
 
 	// Hashes that the engine can compute.
 	{file: "better-auth.csv", signs: map[string]int{"ada": signedIn, "banned": accountOff}},
 	{file: "node-scrypt.csv", signs: map[string]int{"ada": signedIn}},
-	{file: "rewritten.csv", signs: map[string]int{"better": signedIn, "node": signedIn, "net3": signedIn, "net2": signedIn, "fusion": signedIn}},
+	{file: "rewritten.csv", signs: map[string]int{"better": signedIn, "node": signedIn, "net3": signedIn, "net2": signedIn,
+		"fusion": signedIn}},
 	{file: "label.csv", signs: map[string]int{"a": signedIn, "b": signedIn}},
 	{file: "passlib.csv", signs: map[string]int{"a": signedIn, "b": signedIn, "c": signedIn, "d": accountOff}},
 	{file: "clerk.csv", signs: map[string]int{"vlad": signedIn}},
@@ -59,12 +63,19 @@ var importCases = []importCase{
 	{file: "cognito-list-users.json", signs: map[string]int{"johndoe": badLogin}},
 
 	// Each form that can't be checked is refused by its name; the others sign in.
-	{file: "wordpress.csv", problems: []string{"line 2: passwordHash: phpass ($P$, of WordPress and others) can't be checked"}, signs: map[string]int{"new": signedIn, "old": badLogin}},
-	{file: "drupal.csv", problems: []string{"line 2: passwordHash: Drupal's $S$ (SHA-512) can't be checked"}, signs: map[string]int{"blocked": accountOff, "ada": badLogin}},
-	{file: "phpbb.csv", problems: []string{"line 3: passwordHash: phpass ($H$, of phpBB) can't be checked"}, signs: map[string]int{"ada": signedIn, "inactive": accountOff, "old": badLogin}},
-	{file: "ldap.csv", problems: []string{"line 2: passwordHash: {SSHA} of LDAP or Spring Security can't be checked"}, signs: map[string]int{"ada": badLogin, "b": signedIn, "c": signedIn, "d": signedIn, "e": badLogin}},
-	{file: "discourse-phc.csv", problems: []string{"line 3: passwordHash: the salt of the hash is hexadecimal digits where base64 is expected"}, signs: map[string]int{"ada": signedIn, "salt": badLogin}},
-	{file: "keycloak-more.json", problems: []string{"line 1, account 4: passwordHash: the file holds the password itself and not a hash"}, signs: map[string]int{"temp": badLogin, "hist": signedIn, "oldkc": signedIn, "plain": badLogin}},
+	{file: "wordpress.csv", problems: []string{"line 2: passwordHash: phpass ($P$, of WordPress and others) can't be " +
+		"checked"}, signs: map[string]int{"new": signedIn, "old": badLogin}},
+	{file: "drupal.csv", problems: []string{"line 2: passwordHash: Drupal's $S$ (SHA-512) can't be checked"},
+		signs: map[string]int{"blocked": accountOff, "ada": badLogin}},
+	{file: "phpbb.csv", problems: []string{"line 3: passwordHash: phpass ($H$, of phpBB) can't be checked"},
+		signs: map[string]int{"ada": signedIn, "inactive": accountOff, "old": badLogin}},
+	{file: "ldap.csv", problems: []string{"line 2: passwordHash: {SSHA} of LDAP or Spring Security can't be checked"},
+		signs: map[string]int{"ada": badLogin, "b": signedIn, "c": signedIn, "d": signedIn, "e": badLogin}},
+	{file: "discourse-phc.csv", problems: []string{"line 3: passwordHash: the salt of the hash is hexadecimal digits " +
+		"where base64 is expected"}, signs: map[string]int{"ada": signedIn, "salt": badLogin}},
+	{file: "keycloak-more.json", problems: []string{"line 1, account 4: passwordHash: the file holds the password " +
+		"itself and not a " +
+		"hash"}, signs: map[string]int{"temp": badLogin, "hist": signedIn, "oldkc": signedIn, "plain": badLogin}},
 
 	// NULL is no name, no role and no date.
 	{file: "ssms-null.csv", signs: map[string]int{"a": signedIn, "b": badLogin}},
@@ -86,7 +97,8 @@ func TestFilesOfOtherSystemsAreImportedAndTheirUsersSignIn(t *testing.T) {
 		dir := startServer(t, s, append([]string{"--limits=off"}, arguments...)...)
 		copyCase(t, dir, "pepper.txt", "")
 		for i, c := range importCases {
-			t.Run(fmt.Sprintf("%d %s", i, c.file), func(t *testing.T) { c.run(t, s, dir, fmt.Sprintf("case%d.example", i), arguments) })
+			t.Run(fmt.Sprintf("%d %s", i, c.file),
+				func(t *testing.T) { c.run(t, s, dir, fmt.Sprintf("case%d.example", i), arguments) })
 		}
 	})
 }
@@ -164,7 +176,8 @@ func TestATriedPasswordNamesTheVariantThatFits(t *testing.T) {
 		{"node-scrypt.csv", "ada", "--pepper-file=pepper.txt", casePassword, 1, "fits with: no --pepper-file."},
 		{"discourse-phc.csv", "salt", "", casePassword, 1, "fits with: --salt-encoding text."},
 		{"discourse-phc.csv", "salt", "--salt-encoding=text", casePassword, 0, "salt as text."},
-		{"discourse-phc.csv", "ada", "", "not " + casePassword, 1, "does not fit, neither as pbkdf2-sha256 nor in any other known way"},
+		{"discourse-phc.csv", "ada", "", "not " + casePassword, 1,
+			"does not fit, neither as pbkdf2-sha256 nor in any other known way"},
 		{"drupal.csv", "ada", "", casePassword, 1, "Drupal's $S$"},
 		{"keycloak-more.json", "temp", "", casePassword, 1, "has a temporary password"},
 		{"ban.csv", "nobody", "", casePassword, 1, "no account in ban.csv has the address nobody@example.com"},

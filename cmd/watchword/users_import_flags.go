@@ -68,7 +68,8 @@ func (h importHashing) faults() (wrong faults) {
 	case keyed && h.PepperFile == "":
 		wrong = append(wrong, fault{"--prehash", "needs a secret. Name the file that holds it with --pepper-file."})
 	case h.Prehash != "" && !keyed && h.PepperFile != "":
-		wrong = append(wrong, fault{"--pepper-file", "does not go with this --prehash, which has no secret. Leave one of them out."})
+		wrong = append(wrong, fault{"--pepper-file",
+			"does not go with this --prehash, which has no secret. Leave one of them out."})
 	}
 	return wrong
 }
@@ -86,7 +87,8 @@ func (h importHashing) readPepper() (watchword.Secret, error) {
 	}
 	pepper := strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
 	if pepper == "" || len(pepper) > maxPepper || strings.ContainsAny(pepper, "\n\x00") {
-		return "", faults{{"--pepper-file", fmt.Sprintf("is empty, or not one line of at most %d bytes. Write the pepper into it, and nothing else.", maxPepper)}}
+		return "", faults{{"--pepper-file", fmt.Sprintf("is empty, or not one line of at most %d bytes. Write the pepper "+
+			"into it, and nothing else.", maxPepper)}}
 	}
 	return watchword.Secret(pepper), nil
 }
@@ -104,10 +106,12 @@ func (c *userImport) misuse() error {
 	}
 	wrong = append(wrong, c.importHashing.faults()...)
 	if c.From != "" && !userfile.KnowsSystem(c.From) {
-		wrong = append(wrong, fault{"--from", "is not a known system. Write one of " + strings.Join(userfile.Systems(), ", ") + ", or leave it out."})
+		wrong = append(wrong, fault{"--from",
+			"is not a known system. Write one of " + strings.Join(userfile.Systems(), ", ") + ", or leave it out."})
 	}
 	if c.Try != "" && (c.IDMap != "" || c.File == "-") {
-		wrong = append(wrong, fault{"--try", "imports nothing and reads the password from standard input. Write the path of the file, and remove --id-map."})
+		wrong = append(wrong, fault{"--try",
+			"imports nothing and reads the password from standard input. Write the path of the file, and remove --id-map."})
 	}
 	if problem := c.importFirebase.problem(); problem != "" {
 		wrong = append(wrong, fault{"--firebase-signer-key", problem})
@@ -150,7 +154,8 @@ func (c *userImport) options() (userimport.Options, error) {
 }
 
 func (c *userImport) fileOptions() userfile.Options {
-	o := userfile.Options{Format: c.Format, Names: map[userfile.Field]string{}, Ignore: c.Ignore, From: c.From, List: c.List}
+	o := userfile.Options{Format: c.Format, Names: map[userfile.Field]string{}, Ignore: c.Ignore, From: c.From,
+		List: c.List}
 	switch c.Columns {
 	case "":
 	case "firebase":

@@ -49,8 +49,8 @@ func (w *importPrinter) Problem(at userfile.Place, p userimport.Problem) {
 	w.program.say("%s: %s", at, printable(p.String()))
 }
 
-// problemJSON writes one problem at once, because the whole list may be too long to keep in memory. The list is the first
-// member of the document.
+// problemJSON writes one problem at once, because the whole list may be too long to keep in memory. The list is the
+// first member of the document.
 func (w *importPrinter) problemJSON(at userfile.Place, p userimport.Problem) {
 	line, err := json.Marshal(struct {
 		Line    int    `json:"line"`
@@ -158,7 +158,8 @@ func (w *importPrinter) advise(r *userimport.Report) {
 		p.say("No password was tried. Try one that you know with --try EMAIL.")
 	}
 	if r.System == "devise" && c.PepperFile == "" {
-		p.say("Devise: if config.pepper is set, name a file that holds it with --pepper-file. Without it, no user can sign in.")
+		p.say("Devise: if config.pepper is set, name a file that holds it with --pepper-file. Without it, no user can sign " +
+			"in.")
 	}
 	if r.ColumnsUnsettled != nil {
 		p.say("Name the columns that say who is disabled with --disabled or --verified, or exclude them with --ignore %s.",

@@ -156,7 +156,8 @@ func TestTheJSONOfAStoppedCheckIsWhole(t *testing.T) {
 		Problems []any
 		Error    string
 	}
-	if err := json.Unmarshal(w.out.Bytes(), &got); err != nil || got.Error != "stopped before the end of the file. Nothing was changed" {
+	if err := json.Unmarshal(w.out.Bytes(),
+		&got); err != nil || got.Error != "stopped before the end of the file. Nothing was changed" {
 		t.Errorf("%v: %s", err, w.out.String())
 	}
 }
@@ -188,7 +189,8 @@ func TestASecondSignalEndsAnImportAtOnce(t *testing.T) {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
-	if status := w.ProcessState.Sys().(syscall.WaitStatus); !status.Signaled() || status.Signal() != syscall.SIGINT || signals < 2 {
+	if status := w.ProcessState.Sys().(syscall.WaitStatus); !status.Signaled() || status.Signal() != syscall.SIGINT ||
+		signals < 2 {
 		t.Errorf("it ended by itself after %d signals: %s\n%s", signals, w.ProcessState, w.errs.String())
 	}
 }
@@ -208,7 +210,8 @@ func lockUsers(t *testing.T, database, mode string) {
 
 func openFile(t *testing.T, dir string) *sql.DB {
 	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "watchword-data", "watchword.db")+"?_pragma=busy_timeout(10000)")
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "watchword-data",
+		"watchword.db")+"?_pragma=busy_timeout(10000)")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -233,8 +236,10 @@ func TestACommittedBatchIsCountedWhole(t *testing.T) {
 		dir: dir, files: map[string]string{"users.csv": "email\na@example.com\nb@example.com\nc@example.com\n"},
 		args: []string{"users", "import", "users.csv", "--id-map=ids.csv"},
 	})
-	const want = "watchword: line 3 has a problem that appeared after the check. Fix it, or skip such accounts with --skip-bad. Imported so far: 2 accounts. Run the same command again to continue\n"
-	if got.code != 1 || got.errors != want || !strings.Contains(got.out, "3 accounts read") || !strings.Contains(got.out, "  2  imported\n") {
+	const want = "watchword: line 3 has a problem that appeared after the check. Fix it, or skip such accounts with " +
+		"--skip-bad. Imported so far: 2 accounts. Run the same command again to continue\n"
+	if got.code != 1 || got.errors != want || !strings.Contains(got.out, "3 accounts read") || !strings.Contains(got.out,
+		"  2  imported\n") {
 		t.Errorf("exit code %d\n%s%s", got.code, got.out, got.errors)
 	}
 }
@@ -244,7 +249,8 @@ func TestAnExportThatIsStoppedLeavesNothingBehind(t *testing.T) {
 	t.Parallel()
 	database := pgtest.New(t).Database(t)
 	arguments, dir := onPostgres(database), t.TempDir()
-	if got := run(t, call{dir: dir, input: manyUsers(3), args: append([]string{"users", "import", "-"}, arguments...)}); got.code != 0 {
+	if got := run(t, call{dir: dir, input: manyUsers(3),
+		args: append([]string{"users", "import", "-"}, arguments...)}); got.code != 0 {
 		t.Fatal(got.errors)
 	}
 	lockUsers(t, database, "ACCESS EXCLUSIVE")
@@ -264,7 +270,8 @@ func TestADryRunMigratesNothing(t *testing.T) {
 		dir := t.TempDir()
 		files := map[string]string{"users.csv": manyUsers(3)}
 		check := append([]string{"users", "import", "users.csv", "--dry-run"}, arguments...)
-		if got := run(t, call{dir: dir, files: files, args: check}); got.code != 0 || !strings.Contains(got.out, "  3  ready\n") {
+		if got := run(t, call{dir: dir, files: files, args: check}); got.code != 0 || !strings.Contains(got.out,
+			"  3  ready\n") {
 			t.Errorf("before there is a database: exit code %d\n%s%s", got.code, got.out, got.errors)
 		}
 		if _, err := os.Stat(filepath.Join(dir, "watchword-data")); !errors.Is(err, os.ErrNotExist) {
@@ -280,7 +287,8 @@ func TestADryRunMigratesNothing(t *testing.T) {
 		ask(t, dir, arguments, "DELETE FROM goose_db_version WHERE version_id = "+newest+" RETURNING version_id")
 		older := ask(t, dir, arguments, "SELECT max(version_id) FROM goose_db_version")
 		got := run(t, call{dir: dir, args: check})
-		if got.code != 1 || !strings.Contains(got.errors, " is of an older release, and a dry run does not change it. Run `watchword migrate` first") {
+		if got.code != 1 || !strings.Contains(got.errors,
+			" is of an older release, and a dry run does not change it. Run `watchword migrate` first") {
 			t.Errorf("of an older release: exit code %d\n%s%s", got.code, got.out, got.errors)
 		}
 		if now := ask(t, dir, arguments, "SELECT max(version_id) FROM goose_db_version"); now != older {

@@ -62,5 +62,6 @@ func (p *program) noTables(ctx context.Context) (bool, error) {
 	if strings.HasPrefix(pending[0], "00001_") {
 		return true, nil
 	}
-	return false, fmt.Errorf("%s is of an older release, and a dry run does not change it. Run `watchword migrate` first", p.settings.databaseName())
+	return false, fmt.Errorf("%s is of an older release, and a dry run does not change it. Run `watchword migrate` first",
+		p.settings.databaseName())
 }

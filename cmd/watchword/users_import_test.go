@@ -104,8 +104,10 @@ func TestExportedAccountsAreEqualOnAnotherServer(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, arguments []string) {
 		from, to := t.TempDir(), t.TempDir()
-		users := manyUsers(2500) + "3f0e9bd2-7a0c-4e6f-8a53-1f2d3c4b5a69,zoe@example.com,Zoë \U0001f600,,\"admin,x.y:z\",true,2021-03-04T05:06:07.089Z,true\n"
-		got := run(t, call{dir: from, files: map[string]string{"users.csv": users}, args: []string{"users", "import", "users.csv"}})
+		users := manyUsers(2500) + "3f0e9bd2-7a0c-4e6f-8a53-1f2d3c4b5a69,zoe@example.com,Zoë " +
+			"\U0001f600,,\"admin,x.y:z\",true,2021-03-04T05:06:07.089Z,true\n"
+		got := run(t, call{dir: from, files: map[string]string{"users.csv": users},
+			args: []string{"users", "import", "users.csv"}})
 		if got.code != 0 {
 			t.Fatal(got.out, got.errors)
 		}
@@ -115,7 +117,8 @@ func TestExportedAccountsAreEqualOnAnotherServer(t *testing.T) {
 			t.Fatal(got.out, got.errors)
 		}
 		if after := export(t, to, arguments); after != before || strings.Count(after, "\n") != 2501 {
-			t.Errorf("%d accounts, of which the last are\n%s\nand were\n%s", strings.Count(after, "\n"), after[max(0, len(after)-500):], before[max(0, len(before)-500):])
+			t.Errorf("%d accounts, of which the last are\n%s\nand were\n%s", strings.Count(after, "\n"),
+				after[max(0, len(after)-500):], before[max(0, len(before)-500):])
 		}
 	})
 }
@@ -125,7 +128,9 @@ func manyUsers(n int) string {
 	var file strings.Builder
 	file.WriteString("id,email,name,password,roles,emailVerified,createdAt,disabled\n")
 	for i := range n {
-		fmt.Fprintf(&file, "%d,ada%d@example.com,Ada %d,$2a$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy,editor,%t,2021-03-04 05:06:07,f\n", i, i, i, i%2 == 0)
+		fmt.Fprintf(&file, "%d,ada%d@example.com,Ada "+
+			"%d,$2a$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy,editor,%t,2021-03-04 "+
+			"05:06:07,f\n", i, i, i, i%2 == 0)
 	}
 	return file.String()
 }
@@ -172,12 +177,14 @@ func importInPieces(t *testing.T, arguments []string) {
 		t.Fatal(err)
 	}
 	got := run(t, call{dir: dir, files: map[string]string{"users.csv": manyUsers(users)}, args: args})
-	for _, want := range []string{fmt.Sprintf("  %d  imported\n", users-there), fmt.Sprintf("  %d  already exist, left unchanged\n", there)} {
+	for _, want := range []string{fmt.Sprintf("  %d  imported\n", users-there),
+		fmt.Sprintf("  %d  already exist, left unchanged\n", there)} {
 		if got.code != 0 || !strings.Contains(strings.ReplaceAll(got.out, "   ", "  "), want) {
 			t.Errorf("exit code %d, and %q is not in\n%s%s", got.code, want, got.out, got.errors)
 		}
 	}
-	if all, events := count(), ask(t, dir, arguments, "SELECT count(DISTINCT user_id) FROM events WHERE kind = 'signup' AND detail = 'imported'"); all != users || events != users {
+	if all, events := count(), ask(t, dir, arguments, "SELECT count(DISTINCT user_id) FROM events WHERE kind = 'signup' "+
+		"AND detail = 'imported'"); all != users || events != users {
 		t.Errorf("%d accounts, %d events", all, events)
 	}
 	ids, err := os.ReadFile(filepath.Join(dir, "ids.csv"))
@@ -210,7 +217,8 @@ func pour(t *testing.T, path, text string) {
 func ask(t *testing.T, dir string, arguments []string, question string) (n int) {
 	t.Helper()
 	if arguments == nil {
-		db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "watchword-data", "watchword.db")+"?_pragma=busy_timeout(10000)")
+		db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "watchword-data",
+			"watchword.db")+"?_pragma=busy_timeout(10000)")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -290,11 +298,13 @@ func TestAFileThatComesInBetweenIsNotOverwritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	input.Close()
-	if err := cmd.Wait(); err == nil || !strings.Contains(errs.String(), "ids.csv already exists and is not overwritten. Write another name, or remove it. Imported so far: 3 accounts") {
+	if err := cmd.Wait(); err == nil || !strings.Contains(errs.String(),
+		"ids.csv already exists and is not overwritten. Write another name, or remove it. Imported so far: 3 accounts") {
 		t.Errorf("%v: %s", err, errs.String())
 	}
 	files, err := filepath.Glob(filepath.Join(dir, "*ids.csv*"))
-	if text, failed := os.ReadFile(filepath.Join(dir, "ids.csv")); failed != nil || string(text) != "mine" || err != nil || len(files) != 1 {
+	if text, failed := os.ReadFile(filepath.Join(dir,
+		"ids.csv")); failed != nil || string(text) != "mine" || err != nil || len(files) != 1 {
 		t.Errorf("the file holds %q, %v; there are %q", text, failed, files)
 	}
 }

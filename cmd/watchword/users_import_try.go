@@ -15,8 +15,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/passhash"
 )
 
-// try runs `users import FILE --try EMAIL`. It asks for a known password and verifies it against the hash in the file. If
-// the password does not fit, it names the flags with which it would. It opens no database.
+// try runs `users import FILE --try EMAIL`. It asks for a known password and verifies it against the hash in the
+// file. If the password does not fit, it names the flags with which it would. It opens no database.
 func (c *userImport) try(p *program, options userimport.Options) error {
 	email, err := address.Parse(c.Try)
 	if err != nil {
@@ -47,7 +47,8 @@ func (c *userImport) try(p *program, options userimport.Options) error {
 			email, c.variantFlags(*verdict.Other))
 		return errReported
 	}
-	return fmt.Errorf("the password of %s does not fit, neither as %s nor in any other known way. Is it the right password? "+
+	return fmt.Errorf("the password of %s does not fit, neither as %s nor in any other known way. Is it the right "+
+		"password? "+
 		"If the system adds a pepper to passwords, name it with --pepper-file", email, verdict.Description)
 }
 

@@ -26,8 +26,8 @@ type build struct {
 	Go      string `json:"go"`
 }
 
-// thisBuild returns the version that the linker, or else the Go toolchain, wrote into the binary: a tag, a pseudo-version with
-// the commit, or (devel).
+// thisBuild returns the version that the linker, or else the Go toolchain, wrote into the binary: a tag, a
+// pseudo-version with the commit, or (devel).
 func thisBuild() build {
 	b := build{version, runtime.Version()}
 	if info, ok := debug.ReadBuildInfo(); ok && b.Version == "" {

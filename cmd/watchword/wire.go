@@ -18,8 +18,8 @@ import (
 	"github.com/watchword-auth/watchword/mail/smtp"
 )
 
-// From settings to a running engine. This is the only place that chooses the implementations of the engine's interfaces:
-// the store (SQLite or PostgreSQL) and the mailer (SMTP or the development mailbox).
+// From settings to a running engine. This is the only place that chooses the implementations of the engine's
+// interfaces: the store (SQLite or PostgreSQL) and the mailer (SMTP or the development mailbox).
 
 // A stack is an open store with its engine and mailer.
 type stack struct {
@@ -39,20 +39,21 @@ func (p *program) open(ctx context.Context) (*stack, error) {
 	return p.openWith(ctx, slog.New(slog.DiscardHandler))
 }
 
-// openExisting is open for a command that makes no sense on an empty database. It creates nothing, so that a wrong --data-dir
-// is an error and not a new, empty database.
+// openExisting is open for a command that makes no sense on an empty database. It creates nothing, so that a wrong
+// --data-dir is an error and not a new, empty database.
 func (p *program) openExisting(ctx context.Context) (*stack, error) {
 	if err := p.sources.faults(p.settings); err != nil {
 		return nil, err
 	}
 	if !p.settings.onPostgres() && missing(p.settings.databasePath()) {
-		return nil, fmt.Errorf("there is no database at %s. Start `watchword serve` once, or write the right --data-dir", p.settings.databasePath())
+		return nil, fmt.Errorf("there is no database at %s. Start `watchword serve` once, or write the right --data-dir",
+			p.settings.databasePath())
 	}
 	return p.open(ctx)
 }
 
-// openWith checks the settings, creates what is missing (directory, master key, database), migrates and returns an engine.
-// The caller closes the stack.
+// openWith checks the settings, creates what is missing (directory, master key, database), migrates and returns an
+// engine. The caller closes the stack.
 func (p *program) openWith(ctx context.Context, log *slog.Logger) (*stack, error) {
 	if err := p.sources.faults(p.settings); err != nil {
 		return nil, err
@@ -83,8 +84,8 @@ func (p *program) openWith(ctx context.Context, log *slog.Logger) (*stack, error
 	return s, nil
 }
 
-// prepare creates the directories that these settings need and returns the master key. It creates a key only if there is no
-// database: a new key can't decrypt the keys of an existing one, and the missing key may still be in a backup.
+// prepare creates the directories that these settings need and returns the master key. It creates a key only if there
+// is no database: a new key can't decrypt the keys of an existing one, and the missing key may still be in a backup.
 func (s *Settings) prepare() (master []byte, err error) {
 	for _, dir := range s.directories() {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -101,8 +102,8 @@ func (s *Settings) prepare() (master []byte, err error) {
 	return master, err
 }
 
-// directories returns the directories that the program writes to. With PostgreSQL, a master key and a mail server the list is
-// empty, and the working directory may be read-only.
+// directories returns the directories that the program writes to. With PostgreSQL, a master key and a mail server the
+// list is empty, and the working directory may be read-only.
 func (s *Settings) directories() (dirs []string) {
 	if s.MasterKey == "" || s.MailURL == "" {
 		dirs = append(dirs, s.DataDir)
@@ -114,7 +115,8 @@ func (s *Settings) directories() (dirs []string) {
 }
 
 func (s *Settings) masterKeyMissing() error {
-	return fmt.Errorf("the master key %s is missing, and another key does not open %s. Restore it from a backup, or write --master-key", s.masterKeyPath(), s.databasePath())
+	return fmt.Errorf("the master key %s is missing, and another key does not open %s. Restore it from a backup, or "+
+		"write --master-key", s.masterKeyPath(), s.databasePath())
 }
 
 // missing reports whether nothing exists at path. Any other error counts as existing; opening it will report the error.

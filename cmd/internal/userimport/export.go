@@ -53,8 +53,8 @@ var exportedColumns = []string{
 	"id", "email", "emailVerified", "emailVerifiedAt", "name", "roles", "createdAt", "disabledAt", "passwordHash",
 }
 
-// Export writes every account, with its password hash, in the order of addresses. It reads page by page, so accounts that
-// change meanwhile may appear as they were before or after the change.
+// Export writes every account, with its password hash, in the order of addresses. It reads page by page, so accounts
+// that change meanwhile may appear as they were before or after the change.
 func Export(ctx context.Context, engine Lister, out io.Writer, o ExportOptions) (n Exported, err error) {
 	write, flush := o.writer(out)
 	for after := watchword.Address(""); ; {

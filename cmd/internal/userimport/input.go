@@ -18,8 +18,8 @@ type Input struct {
 // Stdin returns the input that reads in, once.
 func Stdin(in *os.File) *Input { return &Input{File: in, Name: "standard input", Size: -1} }
 
-// Open opens a file or a named pipe, such as <(zcat users.csv.gz). Its errors are those of os.Open, or say that the path
-// is a folder.
+// Open opens a file or a named pipe, such as <(zcat users.csv.gz). Its errors are those of os.Open, or say that the
+// path is a folder.
 func Open(path string) (*Input, error) {
 	file, err := os.Open(path)
 	if err != nil {

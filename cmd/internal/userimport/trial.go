@@ -13,8 +13,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/userfile"
 )
 
-// A Trial verifies a known password against the hash that the file has for one account. It shows whether the options say
-// correctly how the hashes were made, and if not, which options would. It opens no database.
+// A Trial verifies a known password against the hash that the file has for one account. It shows whether the options
+// say correctly how the hashes were made, and if not, which options would. It opens no database.
 type Trial struct {
 	email   string
 	row     userfile.Row
@@ -70,8 +70,8 @@ func find(input *Input, o userfile.Options, email string) (userfile.Row, error) 
 	return userfile.Row{}, input.explain(err)
 }
 
-// Try verifies the password with the given options, and then with every variant that needs no further secret. It returns
-// an error if the hash is unsupported in every variant that could be tried.
+// Try verifies the password with the given options, and then with every variant that needs no further secret. It
+// returns an error if the hash is unsupported in every variant that could be tried.
 func (t *Trial) Try(given watchword.Secret) (Verdict, error) {
 	own := t.hashing.method(t.row)
 	verdict := Verdict{Description: t.describe(own)}

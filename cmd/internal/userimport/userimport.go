@@ -31,8 +31,8 @@ import (
 // account, and small enough that other writers do not notice the wait.
 const batchSize = 500
 
-// batchPause separates two batches. SQLite gives its write lock to the first process that asks; the pause lets a running
-// server ask.
+// batchPause separates two batches. SQLite gives its write lock to the first process that asks; the pause lets a
+// running server ask.
 const batchPause = 5 * time.Millisecond
 
 // Engine is the part of *watchword.Engine that an import uses.
@@ -157,7 +157,8 @@ func (i *Importer) checkFirst(ctx context.Context) error {
 	case r.ColumnsWithHashes != nil:
 		return fmt.Errorf("%w. Nothing was imported", unreadHashesError(r.ColumnsWithHashes))
 	case r.Bad > 0 && !i.options.SkipBad:
-		return fmt.Errorf("there are problems with %s. Nothing was imported. Fix the file, or skip these accounts with --skip-bad",
+		return fmt.Errorf("there are problems with %s. Nothing was imported. Fix the file, or skip these accounts with "+
+			"--skip-bad",
 			Accounts(r.Bad))
 	case r.IsEmpty():
 		return errors.New("there are problems with every account. Nothing was imported. Fix the file")

@@ -86,9 +86,12 @@ func openText(t *testing.T, name, text string) *userimport.Input {
 
 func TestImportAfterCheckCountsTheSameAccounts(t *testing.T) {
 	t.Parallel()
-	engine, options := newEngine(t), userimport.Options{JoinName: users.JoinName, IDMap: &idMap{ids: map[string]watchword.UserID{}}}
-	const file = "id,email,firstName,lastName,password\n1,ada@example.com,Ada,Lovelace," + bcryptHash + "\n2,bob@example.com,Bob,,\n"
-	checked, err := userimport.New(engine.Operator(), openText(t, "users.csv", file), options, &recorder{}).Check(t.Context())
+	engine, options := newEngine(t), userimport.Options{JoinName: users.JoinName,
+		IDMap: &idMap{ids: map[string]watchword.UserID{}}}
+	const file = "id,email,firstName,lastName,password\n1,ada@example.com,Ada,Lovelace," + bcryptHash +
+		"\n2,bob@example.com,Bob,,\n"
+	checked, err := userimport.New(engine.Operator(), openText(t, "users.csv", file), options,
+		&recorder{}).Check(t.Context())
 	if err != nil || checked.Done != 2 || checked.NoPassword != 1 || checked.Passwords["bcrypt"] != 1 || checked.Imported {
 		t.Fatalf("check: %+v, %v", checked, err)
 	}
@@ -107,7 +110,8 @@ func TestImportAfterCheckCountsTheSameAccounts(t *testing.T) {
 	if ids := options.IDMap.(*idMap); !ids.kept || ids.ids["1"] != ada.ID || len(ids.ids) != 2 {
 		t.Errorf("id map %+v, want both ids, kept", ids)
 	}
-	again, err := userimport.New(engine.Operator(), openText(t, "users.csv", file), options, &recorder{}).Import(t.Context())
+	again, err := userimport.New(engine.Operator(), openText(t, "users.csv", file), options,
+		&recorder{}).Import(t.Context())
 	if err != nil || again.Done != 0 || again.Existing != 2 {
 		t.Errorf("second import: %+v, %v", again, err)
 	}
@@ -117,7 +121,8 @@ func TestImportWithAProblemImportsNothing(t *testing.T) {
 	t.Parallel()
 	engine, shown, ids := newEngine(t), &recorder{}, &idMap{ids: map[string]watchword.UserID{}}
 	const file = "email,password\nada@example.com," + bcryptHash + "\nbob@,\nADA@example.com,\n"
-	report, err := userimport.New(engine.Operator(), openText(t, "users.csv", file), userimport.Options{IDMap: ids}, shown).Import(t.Context())
+	report, err := userimport.New(engine.Operator(), openText(t, "users.csv", file), userimport.Options{IDMap: ids},
+		shown).Import(t.Context())
 	if err == nil || report.Bad != 2 || report.Imported || ids.kept {
 		t.Errorf("report %+v, %v, id map kept: %t", report, err, ids.kept)
 	}
@@ -125,10 +130,12 @@ func TestImportWithAProblemImportsNothing(t *testing.T) {
 	if fmt.Sprint(shown.problems) != fmt.Sprint(want) {
 		t.Errorf("problems %q, want %q", shown.problems, want)
 	}
-	if _, err := engine.Operator().FindUser(t.Context(), "ada@example.com"); watchword.CodeOf(err) != watchword.CodeNotFound {
+	if _, err := engine.Operator().FindUser(t.Context(),
+		"ada@example.com"); watchword.CodeOf(err) != watchword.CodeNotFound {
 		t.Errorf("the account without a problem: %v, want none", err)
 	}
-	report, err = userimport.New(engine.Operator(), openText(t, "users.csv", file), userimport.Options{SkipBad: true}, shown).Import(t.Context())
+	report, err = userimport.New(engine.Operator(), openText(t, "users.csv", file), userimport.Options{SkipBad: true},
+		shown).Import(t.Context())
 	if err != nil || report.Done != 1 || report.Bad != 2 {
 		t.Errorf("with SkipBad: %+v, %v", report, err)
 	}
@@ -143,12 +150,14 @@ func TestStoppedCheckSaysThatNothingWasChanged(t *testing.T) {
 	t.Cleanup(func() { read.Close(); write.Close() })
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
-	report, err := userimport.New(newEngine(t).Operator(), userimport.Stdin(read), userimport.Options{}, &recorder{}).Import(ctx)
+	report, err := userimport.New(newEngine(t).Operator(), userimport.Stdin(read), userimport.Options{},
+		&recorder{}).Import(ctx)
 	if !errors.Is(err, userimport.ErrStopped) || !report.IsEmpty() {
 		t.Errorf("a pipe that sends nothing: %+v, %v, want ErrStopped", report, err)
 	}
 	rows := "email\n" + strings.Repeat("ada@example.com\n", 2000)
-	report, err = userimport.New(newEngine(t).Operator(), openText(t, "users.csv", rows), userimport.Options{}, &recorder{}).Check(ctx)
+	report, err = userimport.New(newEngine(t).Operator(), openText(t, "users.csv", rows), userimport.Options{},
+		&recorder{}).Check(ctx)
 	if err == nil || !report.Stopped || report.Accounts != 500 {
 		t.Errorf("a file: %+v, %v, want the first batch and an error", report, err)
 	}
@@ -159,7 +168,8 @@ func TestObjectIDGivesTheCreationTime(t *testing.T) {
 	engine := newEngine(t)
 	const file = "_id,email\n5f4dcc3b5aa765d61d8327de,ada@example.com\nffffffff5aa765d61d8327de,bob@example.com\n"
 	begun := time.Now().Truncate(time.Millisecond)
-	if _, err := userimport.New(engine.Operator(), openText(t, "users.csv", file), userimport.Options{}, &recorder{}).Import(t.Context()); err != nil {
+	if _, err := userimport.New(engine.Operator(), openText(t, "users.csv", file), userimport.Options{},
+		&recorder{}).Import(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	ada, err := engine.Operator().FindUser(t.Context(), "ada@example.com")
@@ -176,7 +186,8 @@ func TestExportIsImportedWithoutProblems(t *testing.T) {
 	t.Parallel()
 	from := newEngine(t)
 	const file = "id,email,name,roles,password,disabled\n0188b0f6-2b6e-7000-8000-000000000001,ada@example.com,=Ada,admin," + bcryptHash + ",true\n"
-	if _, err := userimport.New(from.Operator(), openText(t, "users.csv", file), userimport.Options{}, &recorder{}).Import(t.Context()); err != nil {
+	if _, err := userimport.New(from.Operator(), openText(t, "users.csv", file), userimport.Options{},
+		&recorder{}).Import(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for _, asCSV := range []bool{false, true} {
@@ -186,16 +197,19 @@ func TestExportIsImportedWithoutProblems(t *testing.T) {
 			t.Fatalf("export: %+v, %v", n, err)
 		}
 		to := newEngine(t)
-		if _, err := userimport.New(to.Operator(), openText(t, "all", first.String()), userimport.Options{}, &recorder{}).Import(t.Context()); err != nil {
+		if _, err := userimport.New(to.Operator(), openText(t, "all", first.String()), userimport.Options{},
+			&recorder{}).Import(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := userimport.Export(t.Context(), to.Operator(), &second, options); err != nil || first.String() != second.String() {
+		if _, err := userimport.Export(t.Context(), to.Operator(), &second,
+			options); err != nil || first.String() != second.String() {
 			t.Errorf("exported again:\n%s\nwant\n%s\n%v", second.String(), first.String(), err)
 		}
 	}
 	var protected strings.Builder
 	options := userimport.ExportOptions{CSV: true, NoFormulas: true, Progress: func(int) {}}
-	if _, err := userimport.Export(t.Context(), from.Operator(), &protected, options); err != nil || !strings.Contains(protected.String(), ",'=Ada,") {
+	if _, err := userimport.Export(t.Context(), from.Operator(), &protected,
+		options); err != nil || !strings.Contains(protected.String(), ",'=Ada,") {
 		t.Errorf("with NoFormulas: %s, %v", protected.String(), err)
 	}
 }
@@ -207,7 +221,8 @@ func TestTrialNamesTheVariantThatFits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if verdict, err := trial.Try("a wrong password"); err != nil || verdict.Fits || verdict.Other != nil || verdict.Description != "bcrypt" {
+	if verdict, err := trial.Try("a wrong password"); err != nil || verdict.Fits || verdict.Other != nil ||
+		verdict.Description != "bcrypt" {
 		t.Errorf("a wrong password: %+v, %v", verdict, err)
 	}
 	if _, err := userimport.NewTrial(openText(t, "users.csv", file), userimport.Options{}, "bob@example.com"); err == nil {
