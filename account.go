@@ -119,21 +119,21 @@ func (e *Engine) presents(ctx context.Context, tokens []Secret, id UserID) (bool
 func (i Identity) RequireRoles(roles ...string) error {
 	for _, role := range roles {
 		if !i.User.HasRole(role) {
-			return refuse(CodeInsufficientScope, "Your account does not have the role that this needs. Ask whoever runs the service.")
+			return refuse(CodeInsufficientScope, "Your account lacks the required role. Contact the people who run this service.")
 		}
 	}
 	return nil
 }
 
 func tokenInvalid() *Error {
-	return refuse(CodeTokenInvalid, "This access token is not valid here. Refresh it, or sign in again.")
+	return refuse(CodeTokenInvalid, "This access token is not valid for this server. Refresh it, or sign in again.")
 }
 
 func tokenExpired() *Error {
 	return refuse(CodeTokenExpired, "This access token has expired. Refresh it.")
 }
 
-func notFound() *Error { return refuse(CodeNotFound, "There is nothing here that you may see.") }
+func notFound() *Error { return refuse(CodeNotFound, "Not found, or you are not allowed to see it.") }
 
 // Profile returns one's own account, or anybody's to RoleAdmin. Codes:
 // CodeNotFound, whether it is not there or not theirs to see.

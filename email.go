@@ -31,7 +31,7 @@ const UndoLife = 7 * 24 * time.Hour
 func (e *Engine) ChangeEmail(ctx context.Context, who Identity, newEmail string, password Secret, c Client) error {
 	to, problem := parseEmail("newEmail", newEmail)
 	if problem == nil && to == who.User.Email {
-		problem = &FieldError{"newEmail", FieldInvalid, "This is your address already."}
+		problem = &FieldError{"newEmail", FieldInvalid, "This is already your email address."}
 	}
 	if problem != nil {
 		return unacceptable(*problem)

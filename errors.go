@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// A Code names a refusal. It is stable: clients program against it.
+// A Code identifies a refusal. Codes are stable, because clients depend on them.
 type Code string
 
-// Every refusal that a client can meet. The HTTP status of each stands in
-// server/respond.go, and clients/typescript takes its union from this table.
+// All refusals that a client can receive. server/respond.go maps each to an HTTP
+// status, and the union type in clients/typescript is generated from this list.
 const (
 	// The request itself.
 	CodeBodyInvalid          Code = "BODY_INVALID"
@@ -52,7 +52,7 @@ const (
 	CodeInternal    Code = "INTERNAL"
 )
 
-// Field codes stand in Error.Fields beside CodeValidationFailed.
+// Field codes are the values of FieldError.Code (with CodeValidationFailed).
 const (
 	FieldRequired         = "REQUIRED"
 	FieldTooLong          = "TOO_LONG"
@@ -64,25 +64,23 @@ const (
 	FieldTaken            = "TAKEN" // belongs to another account (imports only)
 )
 
-// An Error is a refusal: the caller did something that the engine will not do,
-// and the text may be shown to them. Every other error is internal.
+// An Error is a refusal: the engine rejects the request. Clients may see its text.
+// Every other error is internal.
 type Error struct {
 	Code   Code
-	Detail string // one plain sentence that says what to do next; never a submitted value
+	Detail string // what is wrong and what to do next; never contains a submitted value
 
-	// Fields says which members of the request are unacceptable
-	// (CodeValidationFailed only).
+	// Fields lists the invalid members of the request (CodeValidationFailed only).
 	Fields []FieldError
 
-	// Ended is why the session ended, where that is known (CodeSessionEnded, and what
-	// a dialect says instead).
+	// Ended is why the session ended; empty if unknown (CodeSessionEnded only).
 	Ended EndReason
 
 	// RetryAfter is how long to wait (CodeRateLimited and CodeTryLater only).
 	RetryAfter time.Duration
 }
 
-// A FieldError is one member of a request that is missing or unacceptable.
+// A FieldError describes one missing or invalid member of a request.
 type FieldError struct {
 	Field   string `json:"field"`
 	Code    string `json:"code"`
@@ -91,7 +89,7 @@ type FieldError struct {
 
 func (e *Error) Error() string { return fmt.Sprintf("%s: %s", e.Code, e.Detail) }
 
-// Is reports two refusals equal when their codes are, so that callers can ask
+// Is reports whether target is an *Error with the same Code, for
 // errors.Is(err, &watchword.Error{Code: …}).
 func (e *Error) Is(target error) bool {
 	t, ok := target.(*Error)
@@ -108,17 +106,18 @@ func CodeOf(err error) Code {
 	return CodeInternal
 }
 
-// Errors that a Store answers with. They are questions answered, not refusals:
-// the engine decides what each means to the caller.
+// Errors that a Store returns. They are not refusals: the engine decides what each
+// means for the client.
 var (
-	// ErrNotFound: no such row.
+	// ErrNotFound means that the row does not exist.
 	ErrNotFound = errors.New("not found")
 
-	// ErrUnavailable: the store can't be reached, is full or is read-only.
-	// Nothing was changed, or it is not known whether it was.
+	// ErrUnavailable means that the store is unreachable, full or read-only. The
+	// transaction either had no effect or has an unknown outcome.
 	ErrUnavailable = errors.New("store unavailable")
 
-	// ErrNotWritable: the store is full or read-only. It wraps ErrUnavailable.
+	// ErrNotWritable means that the store is full or read-only. It wraps
+	// ErrUnavailable.
 	ErrNotWritable = fmt.Errorf("%w: it accepts no writes", ErrUnavailable)
 )
 

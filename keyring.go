@@ -109,7 +109,7 @@ func (k *keyring) parseRefresh(ctx context.Context, token Secret) (refreshtoken.
 		parsed, err = refreshtoken.Parse(string(token), k.refreshSecret)
 	}
 	if err != nil {
-		return refreshtoken.Token{}, refuse(CodeRefreshInvalid, "This is not a refresh token of ours. Sign in again.")
+		return refreshtoken.Token{}, refuse(CodeRefreshInvalid, "This refresh token is not valid. Sign in again.")
 	}
 	return parsed, nil
 }

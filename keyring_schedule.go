@@ -186,7 +186,7 @@ func (k *keyring) withAlgorithm(plan keyschedule.Plan, set *keyset, now time.Tim
 // they are afterwards.
 func (o Operator) RotateKeys(ctx context.Context, use KeyUse) ([]KeyInfo, error) {
 	if !slices.Contains(o.engine.keys.uses(), use) {
-		return nil, refuse(CodeNotFound, "There are no signing keys with HS256: set another signing secret instead.")
+		return nil, refuse(CodeNotFound, "HS256 has no signing keys. Change the signing secret instead.")
 	}
 	if err := o.engine.scheduleKeys(ctx); err != nil && !errors.Is(err, errRingFull) {
 		return nil, err

@@ -139,7 +139,7 @@ func mayLogin(u User, passwordRight bool, mode SignupMode) *Error {
 }
 
 func invalidCredentials() *Error {
-	return refuse(CodeInvalidCredentials, "The e-mail address or the password is wrong.")
+	return refuse(CodeInvalidCredentials, "Wrong email or password.")
 }
 
 // signInOn makes the tokens of a new session, and that of the device.

@@ -26,7 +26,7 @@ func (e *Engine) acceptable(field string, raw Secret, email Address, name string
 	case errors.Is(err, password.ErrTooLong):
 		return "", tooLong(field)
 	case err != nil:
-		return "", &FieldError{field, FieldInvalid, "This password holds characters that can't be used. Choose another."}
+		return "", &FieldError{field, FieldInvalid, "This password contains characters that are not allowed. Choose another."}
 	}
 	switch problem := password.Check(normal, e.opts.PasswordMin, string(email), name); problem {
 	case "":
@@ -37,9 +37,9 @@ func (e *Engine) acceptable(field string, raw Secret, email Address, name string
 	case password.TooLong:
 		return "", tooLong(field)
 	case password.Common:
-		return "", &FieldError{field, FieldPasswordCommon, "This password is known to many. Choose another."}
+		return "", &FieldError{field, FieldPasswordCommon, "This password is too common. Choose another."}
 	default:
-		return "", &FieldError{field, FieldPasswordPersonal, "This password is made of your own address or name. Choose another."}
+		return "", &FieldError{field, FieldPasswordPersonal, "This password contains only your email address or name. Choose another."}
 	}
 }
 
@@ -68,7 +68,7 @@ func (h hashing) do(ctx context.Context, c Client, work func()) error {
 	if errors.As(err, &busy) {
 		return &Error{
 			Code:       CodeTryLater,
-			Detail:     "Too many people are signing in at this moment. Try again shortly.",
+			Detail:     "The server is busy. Try again shortly.",
 			RetryAfter: busy.RetryAfter,
 		}
 	}
@@ -177,11 +177,11 @@ func parseKnownEmail(field, raw string) (Address, *FieldError) {
 
 func parseEmailWith(parse func(string) (string, error), field, raw string) (Address, *FieldError) {
 	if raw == "" {
-		return "", &FieldError{field, FieldRequired, "Enter an e-mail address."}
+		return "", &FieldError{field, FieldRequired, "Enter an email address."}
 	}
 	canonical, err := parse(raw)
 	if err != nil {
-		return "", &FieldError{field, FieldInvalid, "This is not an e-mail address that we can send to, such as name@example.com."}
+		return "", &FieldError{field, FieldInvalid, "Enter a valid email address, such as name@example.com."}
 	}
 	return Address(canonical), nil
 }

@@ -185,5 +185,5 @@ func (e *Engine) setLinkedPassword(ctx context.Context, tx Tx, box mailbox, owne
 }
 
 func mailTokenInvalid() *Error {
-	return refuse(CodeMailTokenInvalid, "This link no longer works: it was used, replaced by a newer one, or is too old. Ask for a new one.")
+	return refuse(CodeMailTokenInvalid, "This link no longer works: it was used, replaced by a newer one, or has expired. Request a new one.")
 }

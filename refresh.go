@@ -16,20 +16,19 @@ import (
 
 // Refresh, in the order of its checks:
 //
-//  1. A token that does not parse, or that we did not make, costs a hash and no
-//     query.
-//  2. The common case is one statement of the store: the newest token of a live
-//     session rotates it.
-//  3. Whatever is left is read and judged. A repeat writes nothing. A late
-//     parent that is forgiven, and a reuse, are claimed by a conditional
-//     statement and committed before the answer.
-//  4. The successor is computed, not stored: whoever asks for one generation
-//     twice gets the same token twice, so a session can't fork.
+//  1. A token that does not parse or has a wrong MAC costs one hash and no query.
+//  2. The newest token of an active session rotates it. This common case is one
+//     statement of the store.
+//  3. For any other token, the session is read and judged (rotation.go). A repeat
+//     writes no row. A late parent and a reuse are written by a conditional
+//     statement, and committed before the response.
+//  4. The successor is computed, not stored. Two requests for one generation get
+//     the same token, so a session can't fork.
 
 // Refresh exchanges a refresh token for its successor and a new access token.
 // Codes: CodeRefreshMissing, CodeRefreshInvalid, CodeSessionEnded,
-// CodeRefreshReused, CodeRateLimited. When the store is away it returns
-// ErrUnavailable, never one of these.
+// CodeRefreshReused, CodeRateLimited. While the store is unavailable it returns
+// ErrUnavailable and none of these codes.
 func (e *Engine) Refresh(ctx context.Context, token Secret, c Client) (*SignIn, error) {
 	if token == "" {
 		return nil, refuse(CodeRefreshMissing, "Sign in first.")
@@ -73,7 +72,7 @@ func (e *Engine) rotateRequest(t refreshtoken.Token, c Client, now time.Time) Ro
 	}
 }
 
-// refreshOld answers a token that is not the newest of a live session.
+// refreshOld handles a token that is not the newest of an active session.
 func (e *Engine) refreshOld(ctx context.Context, r RotateRequest, c Client) (*SignIn, error) {
 	j, err := e.judge(ctx, r)
 	if err != nil {
@@ -99,22 +98,22 @@ func (e *Engine) refreshOld(ctx context.Context, r RotateRequest, c Client) (*Si
 	return nil, sessionEnded(j.why)
 }
 
-// A judgement is what rules 1 to 5 say of a presented token.
+// A judgement is the result of rules 1 to 5 for a presented token.
 type judgement struct {
 	verdict Verdict
-	why     EndReason // of VerdictEnded; empty: there is no session, or the token is newer than it
-	session Session   // as it is after the verdict
+	why     EndReason // of VerdictEnded; empty: the session does not exist, or is older than the token
+	session Session   // its state after the verdict
 	user    User
 }
 
-// judge reads the session and decides, without writing.
+// judge reads the session and decides. It does not write.
 func (e *Engine) judge(ctx context.Context, r RotateRequest) (j judgement, err error) {
 	err = e.store.View(ctx, func(tx Tx) error {
 		j, err = e.judgeIn(ctx, tx, r)
 		return err
 	})
 	if err == nil && j.verdict == VerdictRotate {
-		err = ErrUnavailable // the statement that rotates said no: the store contradicts itself
+		err = ErrUnavailable // Store.Rotate has just refused this token: the store contradicts itself
 	}
 	return j, err
 }
@@ -139,11 +138,10 @@ func (e *Engine) judgeIn(ctx context.Context, tx Tx, r RotateRequest) (judgement
 	return j, nil
 }
 
-// errRaced: a conditional statement found that somebody else had been there
-// since the session was read.
-var errRaced = errors.New("the session changed meanwhile")
+// errRaced means that another request changed the session after it was read.
+var errRaced = errors.New("another request changed the session")
 
-// remember judges again, in the transaction that writes the verdict down.
+// remember judges again, in the transaction that stores the verdict.
 func (e *Engine) remember(ctx context.Context, r RotateRequest, c Client) (j judgement, err error) {
 	for range 3 {
 		if j, err = e.rememberOnce(ctx, r, c); !errors.Is(err, errRaced) {
@@ -190,14 +188,14 @@ func (e *Engine) rememberOnce(ctx context.Context, r RotateRequest, c Client) (j
 	return j, err
 }
 
-// reuseDetail is what a support person needs beside the client who presented the old
-// token, which the event names: the generations, the rule, and the session's own client.
+// reuseDetail returns what support staff need besides the client in the event: the
+// generations, the rule, and the session's own client.
 func reuseDetail(s Session, p Presentation) string {
 	return fmt.Sprintf("presented=%d newest=%d rule=%s superseded=%s session_address=%s session_device=%q",
 		p.Generation, s.Generation, whyReuse(s.Rotation, p), since(s.supersededAt(p.Generation), p.At), cmp.Or(s.Address, "unknown"), s.Device)
 }
 
-// since writes how long ago a moment was.
+// since formats the time from t to now, or "unknown" for the zero time.
 func since(t, now time.Time) string {
 	if t.IsZero() {
 		return "unknown"
@@ -205,7 +203,8 @@ func since(t, now time.Time) string {
 	return now.Sub(t).Round(time.Millisecond).String() + "_ago"
 }
 
-// reuseFound writes down what follows from a reuse.
+// reuseFound records a reuse, posts the notice, and ends the user's other sessions
+// with ReuseEndsAll.
 func (e *Engine) reuseFound(ctx context.Context, tx Tx, u User, event Event) error {
 	if e.opts.ReuseEnds == ReuseEndsAll {
 		if _, err := tx.EndSessions(ctx, u.ID, "", EndedReuse, event.At); err != nil {
@@ -226,9 +225,9 @@ func sessionEnded(why EndReason) *Error {
 	case EndedPassword:
 		detail = "You were signed out because the password was changed. Sign in again."
 	case EndedIdle, EndedExpired:
-		detail = "You were signed out because this session was not used for a while, or was old. Sign in again."
+		detail = "Your session has expired. Sign in again."
 	case EndedReplaced:
-		detail = "A later sign-in in the same browser replaced this session. Sign in again if you are not signed in."
+		detail = "A newer sign-in in this browser replaced this session. Sign in again if you are not signed in."
 	case EndedByUser, EndedLogoutAll:
 		detail = "You signed out from another device. Sign in again."
 	}

@@ -6,25 +6,26 @@ import (
 	"time"
 )
 
-// This file is the judge of refresh tokens: docs/rotation.md in code. It has no
-// clock, no store and no I/O, so that it can be read in five minutes, fuzzed,
-// simulated (lab/rotation) and held against every store (store/storetest).
+// This file decides about refresh tokens, as docs/rotation.md specifies. It has no
+// clock, no store and no I/O. It can therefore be fuzzed, simulated (lab/rotation)
+// and compared with every store (store/storetest).
 //
-// The promise has two halves. An honest client is never signed out by the
-// network: a repeat within the grace is answered, and one lost response is
-// forgiven however late the client comes back. A copied token is found out: two
-// parties that both keep refreshing need forgiving at every step, and the
-// second step in a row is refused.
+// It gives two guarantees. First, the network never signs out an honest client: a
+// repeat within the grace period succeeds, and one lost response is forgiven no
+// matter how late the client returns. Second, a copied token is detected: two
+// parties that both keep refreshing need forgiveness at every step, and the second
+// step in a row is refused.
 
-// SupersededKept is how many superseding times a session remembers.
+// SupersededKept is the number of generations whose supersession times a session
+// stores.
 const SupersededKept = 8
 
-// burst is how many generations back count as within the grace while even the
-// oldest remembered time is within it.
+// burst is how many generations back a token may be if even the oldest stored
+// supersession time is within the grace period.
 const burst = 32
 
-// NeverForgiven is the value of Rotation.Forgiven before any late parent was
-// answered.
+// NeverForgiven is the value of Rotation.Forgiven before the first late token was
+// accepted.
 const NeverForgiven int64 = -1
 
 // A Rotation is the part of a session that changes when it is refreshed.
@@ -32,76 +33,76 @@ type Rotation struct {
 	// Generation is the number of the newest refresh token issued, 0 at sign-in.
 	Generation int64
 
-	// Superseded holds when each of the last generations was superseded,
-	// newest last; Superseded[SupersededKept-1] is when Generation-1 was.
-	// The zero time stands for a generation that never was.
+	// Superseded holds the times at which the last generations were superseded,
+	// newest last: Superseded[SupersededKept-1] belongs to Generation-1. The zero
+	// time means that the generation does not exist.
 	Superseded [SupersededKept]time.Time
 
-	// Forgiven is the last generation for which a late parent was answered,
-	// or NeverForgiven.
+	// Forgiven is the last generation whose parent was accepted late, or
+	// NeverForgiven.
 	Forgiven int64
 
 	// RotatedAt is when Generation was issued.
 	RotatedAt time.Time
 
-	// RotatedBy is the Agent that made Generation.
+	// RotatedBy is the Agent whose request created Generation.
 	RotatedBy Agent
 }
 
-// A RotationPolicy bounds what is forgiven.
+// A RotationPolicy limits which superseded tokens are accepted.
 type RotationPolicy struct {
-	// Grace is how long after its superseding a token is still answered with
-	// its newest successor. 0 to 60 s.
+	// Grace is how long a superseded token is still accepted. The response then
+	// contains the newest token. 0 to 60 s.
 	Grace time.Duration
 
-	// Clean is how many generations must follow the one that was forgiven
-	// before another is. At least 1: with 0, a thief who refreshes as often as
-	// the user is never found out.
+	// Clean is how many generations must follow a forgiven one before another is
+	// forgiven. It is at least 1: with 0, a thief who refreshes as often as the
+	// user would never be detected.
 	Clean int64
 }
 
-// A Presentation is one refresh token held out to its session, genuine by its
-// MAC.
+// A Presentation is one use of a refresh token whose MAC is valid.
 type Presentation struct {
 	Generation int64
 	Agent      Agent
 	At         time.Time
 }
 
-// An Agent is a short hash of a client's User-Agent header: enough to tell
-// clients apart, nothing to read back.
+// An Agent is a short hash of a client's User-Agent header. It distinguishes
+// clients, and the header can't be recovered from it.
 type Agent string
 
-// AgentOf hashes a User-Agent header, however long.
+// AgentOf hashes a User-Agent header of any length.
 func AgentOf(userAgent string) Agent {
 	sum := sha256.Sum256([]byte(userAgent))
 	return Agent(hex.EncodeToString(sum[:8]))
 }
 
-// A Verdict is what becomes of a presented refresh token.
+// A Verdict is the decision about a presented refresh token.
 type Verdict string
 
 const (
-	// VerdictRotate: the newest token. Its successor is issued.
+	// VerdictRotate means that the token is the newest. Its successor is issued.
 	VerdictRotate Verdict = "rotate"
-	// VerdictRepeat: superseded within the grace. Nothing changes, the newest
-	// token is answered again.
+	// VerdictRepeat means that the token was superseded within the grace period.
+	// The session does not change, and the response contains the newest token.
 	VerdictRepeat Verdict = "repeat"
-	// VerdictLate: the parent of a token that may never have arrived. It is
-	// forgiven, which is remembered, and the newest token is answered again.
+	// VerdictLate means that the token is the parent of one that may never have
+	// reached the client. It is forgiven, this is stored, and the response
+	// contains the newest token.
 	VerdictLate Verdict = "late"
-	// VerdictReuse: two parties hold this session. It ends.
+	// VerdictReuse means that two parties hold tokens of this session. It ends.
 	VerdictReuse Verdict = "reuse"
-	// VerdictEnded: there is no live session to refresh.
+	// VerdictEnded means that there is no active session to refresh.
 	VerdictEnded Verdict = "ended"
 )
 
-// Judge decides what becomes of a token that is presented to a live session
-// (rule 1, whether it lives, is Session.Ended), and returns the rotation that
-// the session has afterwards: unchanged unless the verdict is rotate or late.
+// Judge decides about a token that is presented to an active session. The caller
+// checks that the session is active (rule 1, Session.EndedBy). Judge returns the
+// rotation state afterwards: unchanged unless the verdict is rotate or late.
 //
-// A clock that was set back can't make a time earlier than the last rotation:
-// until it has caught up, every presentation counts as made at that moment.
+// Times before the last rotation count as the time of that rotation, so that a
+// clock that was set back can't move a session backwards.
 func Judge(r Rotation, policy RotationPolicy, p Presentation) (Verdict, Rotation) {
 	now := p.At
 	if now.Before(r.RotatedAt) {
@@ -109,7 +110,7 @@ func Judge(r Rotation, policy RotationPolicy, p Presentation) (Verdict, Rotation
 	}
 	switch {
 	case p.Generation > r.Generation:
-		// Genuine, yet from the future: the store was restored from a backup.
+		// The MAC is valid but the session is older: the store was restored from a backup.
 		return VerdictEnded, r
 	case p.Generation == r.Generation:
 		return VerdictRotate, r.next(p.Agent, now)
@@ -122,13 +123,13 @@ func Judge(r Rotation, policy RotationPolicy, p Presentation) (Verdict, Rotation
 	return VerdictReuse, r
 }
 
-// A reuseCause says which condition of rule 4 kept a token from being forgiven.
+// A reuseCause is the condition of rule 4 that prevented forgiveness.
 type reuseCause string
 
 const (
-	reuseTooOld     reuseCause = "older_than_parent"  // the parent of the newest was used already
-	reuseOtherAgent reuseCause = "other_user_agent"   // not the user agent that made the newest
-	reuseNotClean   reuseCause = "forgiven_too_often" // too few generations since the last that was forgiven
+	reuseTooOld     reuseCause = "older_than_parent"  // older than the parent of the newest token
+	reuseOtherAgent reuseCause = "other_user_agent"   // not the user agent that received the newest token
+	reuseNotClean   reuseCause = "forgiven_too_often" // too few generations since the last forgiven one
 )
 
 // whyReuse returns the cause of a VerdictReuse.
@@ -142,7 +143,7 @@ func whyReuse(r Rotation, p Presentation) reuseCause {
 	return reuseNotClean
 }
 
-// next is the rotation after its newest token was used at now.
+// next returns the rotation after its newest token was used at now.
 func (r Rotation) next(by Agent, now time.Time) Rotation {
 	copy(r.Superseded[:], r.Superseded[1:])
 	r.Superseded[SupersededKept-1] = now
@@ -152,10 +153,10 @@ func (r Rotation) next(by Agent, now time.Time) Rotation {
 }
 
 // supersededWithin reports whether generation g was superseded at most grace
-// before now. If even the oldest time remembered is that young, a burst is
-// going on, and a few generations more count as young. The parent that was
-// forgiven is as young as its child: a client that comes back late may have
-// several requests under way, and the first answer must not condemn the others.
+// before now. During a burst, even the oldest stored time is within grace, and up
+// to burst generations count as within it. A forgiven parent is treated like its
+// child: a client that returns late may have several requests in flight, and the
+// first of them must not make the others a reuse.
 func (r Rotation) supersededWithin(grace time.Duration, g int64, now time.Time) bool {
 	if g == r.Forgiven-1 && r.Forgiven < r.Generation {
 		g = r.Forgiven
@@ -168,7 +169,7 @@ func (r Rotation) supersededWithin(grace time.Duration, g int64, now time.Time) 
 	return !at.IsZero() && now.Sub(at) <= grace
 }
 
-// supersededAt is when generation g was superseded; zero: that is not remembered.
+// supersededAt returns when generation g was superseded; zero: not stored.
 func (r Rotation) supersededAt(g int64) time.Time {
 	back := r.Generation - g
 	if back < 1 || back > SupersededKept {
@@ -177,9 +178,9 @@ func (r Rotation) supersededAt(g int64) time.Time {
 	return r.Superseded[SupersededKept-back]
 }
 
-// forgives reports whether a late parent of the newest generation may be
-// answered: its response was lost once already, or enough generations have
-// passed cleanly since the last one forgiven.
+// forgives reports whether a late parent of the newest generation may be accepted:
+// this generation was forgiven before, or more than clean generations have passed
+// since the last forgiven one.
 func (r Rotation) forgives(clean int64) bool {
 	return r.Forgiven == NeverForgiven || r.Forgiven == r.Generation || r.Generation-r.Forgiven > clean
 }

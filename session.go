@@ -3,35 +3,35 @@ package watchword
 import "time"
 
 // A SessionID is a random UUID (version 7) in its canonical text form. It is the
-// `sid` of the access tokens of the session.
+// `sid` claim of the session's access tokens.
 type SessionID string
 
-// A Session is one sign-in on one device: one row for its whole life. No
-// refresh token, nor a hash of one, is part of it: a token is recomputed from
-// ID, Generation and the key RefreshKey.
+// A Session is one sign-in on one device, stored as one row for its whole life. The
+// row contains no refresh token and no hash of one: the engine computes the token
+// from ID, Generation and the key RefreshKey.
 type Session struct {
 	ID     SessionID
 	UserID UserID
 	Rotation
 
-	// RefreshKey is the number of the key that signs the newest refresh token,
-	// so that a generation has the same bytes across a change of keys.
+	// RefreshKey is the number of the key that signs the newest refresh token. It
+	// is stored so that a generation has the same bytes after a key rotation.
 	RefreshKey uint8
 
-	// Persistent: the user asked to be remembered. Otherwise the session has
-	// the shorter idle life, and its cookie ends with the browser.
+	// Persistent is true if the user chose "stay signed in". Otherwise the session
+	// has the shorter idle timeout, and its cookie ends with the browser.
 	Persistent bool
 
-	Device  string // a name for people, from the user agent at sign-in
+	Device  string // display name, from the user agent at sign-in
 	Address string // network address of the last sign-in or rotation
 
 	AuthenticatedAt time.Time // `auth_time`
 	Methods         []string  // `amr`, RFC 8176
 
 	CreatedAt time.Time
-	ExpiresAt time.Time // absolute; fixed at sign-in
+	ExpiresAt time.Time // absolute limit, set at sign-in
 
-	EndedAt  time.Time // zero: not ended by anybody
+	EndedAt  time.Time // when a flow ended the session; zero: active, idle or expired
 	EndedWhy EndReason
 }
 
@@ -42,10 +42,10 @@ const (
 	EndedLogout     EndReason = "logout"           // by its own device
 	EndedByUser     EndReason = "ended_by_user"    // from another device of the user
 	EndedLogoutAll  EndReason = "logout_all"       // signed out everywhere
-	EndedReuse      EndReason = "refresh_reused"   // an old refresh token turned up
-	EndedPassword   EndReason = "password_changed" // changed or reset
+	EndedReuse      EndReason = "refresh_reused"   // an old refresh token was presented
+	EndedPassword   EndReason = "password_changed" // the password was changed or reset
 	EndedEmail      EndReason = "email_changed"    // an address change was undone
-	EndedFirstProof EndReason = "first_proof"      // the owner of the mailbox took the account
+	EndedFirstProof EndReason = "first_proof"      // the mailbox owner took over the account
 	EndedOperator   EndReason = "ended_by_operator"
 	EndedDisabled   EndReason = "account_disabled"
 	EndedDeleted    EndReason = "account_deleted"
@@ -55,24 +55,24 @@ const (
 	EndedExpired    EndReason = "expired"  // computed, never stored
 )
 
-// A SessionPolicy bounds the life of sessions. It is applied at each use, so
-// that a shorter setting also holds for the sessions that are there already.
+// A SessionPolicy limits the life of sessions. It is applied at each use, so a
+// shorter limit also applies to existing sessions.
 type SessionPolicy struct {
 	Idle      time.Duration // longest time between two rotations
 	ShortIdle time.Duration // the same for sessions that are not Persistent
 	Max       time.Duration // longest life
 }
 
-// Cutoffs are the moments that a session's times are held against: the same for
-// the pure rule (Session.EndedBy) and for the statement of a store.
+// Cutoffs are the times with which the times of a session are compared. The pure
+// rule (Session.EndedBy) and the statement of a store use the same cutoffs.
 type Cutoffs struct {
 	Now          time.Time
 	Rotated      time.Time // a persistent session rotated at or before this is idle
-	RotatedShort time.Time // the same for the others
-	Created      time.Time // a session created at or before this is past its life
+	RotatedShort time.Time // the same for a session that is not persistent
+	Created      time.Time // a session created at or before this has expired
 }
 
-// Cutoffs are those of the policy at now.
+// Cutoffs returns the cutoffs of the policy at now.
 func (p SessionPolicy) Cutoffs(now time.Time) Cutoffs {
 	return Cutoffs{
 		Now:          now,
@@ -82,8 +82,8 @@ func (p SessionPolicy) Cutoffs(now time.Time) Cutoffs {
 	}
 }
 
-// EndedBy says why the session is no longer alive at c.Now, and "" while it is
-// (rule 1 of docs/rotation.md). Whether its user may still use it is User.Disabled.
+// EndedBy returns why the session is no longer active at c.Now, or "" if it is
+// active (rule 1 of docs/rotation.md). It does not check User.Disabled.
 func (s Session) EndedBy(c Cutoffs) EndReason {
 	rotatedAfter := c.RotatedShort
 	if s.Persistent {
@@ -100,7 +100,7 @@ func (s Session) EndedBy(c Cutoffs) EndReason {
 	return ""
 }
 
-// idleUntil is when the session dies if it is not refreshed again.
+// idleUntil returns when the session expires unless it is refreshed again.
 func (s Session) idleUntil(p SessionPolicy) time.Time {
 	idle := p.ShortIdle
 	if s.Persistent {

@@ -238,7 +238,7 @@ func parseName(field, raw string) (string, *FieldError) {
 	if !utf8.ValidString(name) || strings.ContainsFunc(name, func(r rune) bool {
 		return unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Bidi_Control)
 	}) {
-		return "", &FieldError{field, FieldInvalid, "A name can't hold control characters."}
+		return "", &FieldError{field, FieldInvalid, "A name can't contain control characters."}
 	}
 	return name, nil
 }
@@ -260,9 +260,9 @@ func (e *Engine) charge(ctx context.Context, c Charge) error {
 }
 
 func signupClosed() *Error {
-	return refuse(CodeSignupClosed, "Accounts are made by the people who run this service.")
+	return refuse(CodeSignupClosed, "Sign-up is closed. Contact the people who run this service.")
 }
 
 func emailTaken() *Error {
-	return refuse(CodeEmailTaken, "There is an account with this e-mail address. Sign in, or choose a new password.")
+	return refuse(CodeEmailTaken, "An account with this email address already exists. Sign in, or reset your password.")
 }

@@ -15,10 +15,10 @@ import (
 	"github.com/watchword-auth/watchword/internal/refreshtoken"
 )
 
-// This file is where tokens are born: the access token, the refresh token, and
-// the token in a mail. None of the three is stored.
+// This file creates the access token, the refresh token and the token in a mail.
+// None of the three is stored.
 
-// A SignIn is a session with the tokens that were just made for it.
+// A SignIn is a session with its newly created tokens.
 type SignIn struct {
 	User         User
 	Session      Session
@@ -26,18 +26,17 @@ type SignIn struct {
 	ExpiresIn    time.Duration // life of AccessToken
 	RefreshToken Secret
 
-	// RefreshExpires is when the session dies if it is not refreshed before.
+	// RefreshExpires is when the session expires unless it is refreshed before.
 	RefreshExpires time.Time
 
-	// DeviceToken makes the client a known device of the account until its
-	// password changes (Client.DeviceToken). It is the presented one while that is
-	// valid. It grants no access. Empty after a refresh.
+	// DeviceToken makes the client a known device of the account until the password
+	// changes (Client.DeviceToken). A valid token that the client presented is
+	// returned unchanged. It grants no access. Empty after a refresh.
 	DeviceToken Secret
 }
 
-// RefreshLife is how long a browser is to keep the refresh token: as long as the
-// session lives without another refresh, or, if it is not persistent, 0: as long
-// as the browser is open.
+// RefreshLife returns how long a browser should keep the refresh token: until
+// RefreshExpires, or 0 (until the browser closes) if the session is not persistent.
 func (in *SignIn) RefreshLife() time.Duration {
 	if !in.Session.Persistent {
 		return 0
@@ -45,8 +44,8 @@ func (in *SignIn) RefreshLife() time.Duration {
 	return max(in.RefreshExpires.Sub(in.Session.RotatedAt), time.Second)
 }
 
-// signIn makes both tokens for a session as it is now. Of one generation it
-// always makes the same refresh token.
+// signIn creates both tokens for the current state of a session. The refresh token
+// of one generation is always the same.
 func (e *Engine) signIn(u User, s Session, now time.Time) (*SignIn, error) {
 	access, life, err := e.accessToken(u, s, now)
 	if err != nil {
@@ -71,14 +70,15 @@ func (e *Engine) signIn(u User, s Session, now time.Time) (*SignIn, error) {
 	}, nil
 }
 
-// notBeforeLead is the number of seconds by which `nbf` precedes `iat`. Verifiers
-// of earlier releases require `nbf`, and most libraries allow no leeway.
+// notBeforeLead is the number of seconds by which `nbf` precedes `iat`. Verifiers of
+// earlier releases require `nbf`, and most libraries tolerate no clock skew.
 const notBeforeLead = 60
 
-// accessToken signs the claims of accesstoken.Claims. A change of roles takes effect at a whole
-// second (User.RolesChangedAt): a token made in the second before is dated at
-// it, so that "issued before the change" can be told from `iat` alone. A token
-// does not outlive its session: the end of one that nobody ends is told to nobody.
+// accessToken signs an access token and returns it with its life. A change of roles
+// takes effect at a whole second (User.RolesChangedAt). A token created in the second
+// before gets that second as its `iat`, so `iat` alone shows which roles it has. A
+// token expires with its session at the latest, because expiry of a session is not
+// published in the revocation feed.
 func (e *Engine) accessToken(u User, s Session, now time.Time) (token string, life time.Duration, err error) {
 	key, err := e.keys.signer(now)
 	if err != nil {
@@ -87,7 +87,7 @@ func (e *Engine) accessToken(u User, s Session, now time.Time) (token string, li
 	issued := now.Unix()
 	dated := max(issued, u.RolesChangedAt.Unix())
 	expires := min(issued+int64(e.opts.AccessTTL/time.Second), s.idleUntil(e.opts.Sessions).Unix())
-	expires = max(expires, dated+1) // in the last second of a session, too
+	expires = max(expires, dated+1) // valid for a second even at the end of a session
 	claims := e.opts.claims(u, s)
 	claims.IssuedAt, claims.NotBefore, claims.Expires = dated, dated-notBeforeLead, expires
 	claims.AuthTime = s.AuthenticatedAt.Unix()
@@ -95,16 +95,16 @@ func (e *Engine) accessToken(u User, s Session, now time.Time) (token string, li
 	return token, time.Duration(expires-issued) * time.Second, err
 }
 
-// mailToken makes the token that goes out with an attempt at a mail. Whoever
-// lacks the master key learns nothing from the outbox, and an attempt that was
-// reported as failed, yet arrived, leaves no second copy of a token.
+// mailToken computes the token for one attempt to send a mail. Tokens need the master
+// key, so a copy of the outbox reveals none. Each attempt has its own token: if an
+// attempt arrived although it was reported as failed, the next mail differs.
 func (e *Engine) mailToken(mailID string, attempt int) Secret {
 	mac := hmac.New(sha256.New, e.keys.secret(KeyMail))
 	mac.Write([]byte(mailID + "/" + strconv.Itoa(attempt)))
 	return Secret("wwm_" + base64.RawURLEncoding.EncodeToString(mac.Sum(nil)))
 }
 
-// hashMailToken is what the store knows of a mailed token.
+// hashMailToken returns the hash that the store keeps of a mailed token.
 func hashMailToken(token Secret) string {
 	sum := sha256.Sum256([]byte(token))
 	return hex.EncodeToString(sum[:])

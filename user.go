@@ -8,15 +8,15 @@ import (
 	"time"
 )
 
-// A UserID is a random UUID (version 7) in its canonical text form, or the UUID
-// that an imported account came with. It is never given out twice.
+// A UserID is a random UUID (version 7) in its canonical text form, or the UUID of
+// an imported account. Ids are never reused.
 type UserID string
 
-// An Address is a canonical e-mail address: lower case, ASCII, made by
-// internal/address and by nothing else.
+// An Address is a canonical email address: lower case, ASCII. Only
+// internal/address creates it.
 type Address string
 
-// RoleAdmin may read other people's profiles.
+// RoleAdmin is the role that may read the profiles of other users.
 const RoleAdmin = "admin"
 
 // A User is one account.
@@ -26,28 +26,28 @@ type User struct {
 	VerifiedAt   time.Time // when Email was proven; zero: not yet
 	Name         string
 	Roles        []string // sorted, no duplicates
-	PasswordHash Secret   // PHC string, or empty: no password signs in
+	PasswordHash Secret   // PHC string; empty: the user has no password
 
 	CreatedAt  time.Time
 	DisabledAt time.Time // zero: enabled
 
-	// RolesChangedAt is a whole second. An access token issued before it is
-	// refused: its roles are out of date.
+	// RolesChangedAt is a whole second. Access tokens issued before it are
+	// rejected, because their roles are out of date.
 	RolesChangedAt time.Time
 }
 
-// Verified reports whether the user has proven to own Email.
+// Verified reports whether the user has proven that Email is theirs.
 func (u User) Verified() bool { return !u.VerifiedAt.IsZero() }
 
-// Disabled reports whether an operator has shut the account.
+// Disabled reports whether an operator has disabled the account.
 func (u User) Disabled() bool { return !u.DisabledAt.IsZero() }
 
 // HasRole reports whether the user holds role.
 func (u User) HasRole(role string) bool { return slices.Contains(u.Roles, role) }
 
-// A Secret is text that must not be seen: passwords, tokens, their hashes. It
-// prints as [redacted] in logs, in every fmt verb and in JSON; string(s) is the
-// one way out, and easy to search for.
+// A Secret is text that must not be shown: a password, a token, or their hashes. It
+// prints as [redacted] in logs, with every fmt verb and in JSON. Only the conversion
+// string(s) returns the text, and conversions are easy to search for.
 type Secret string
 
 const redacted = "[redacted]"

@@ -250,7 +250,7 @@ func (e *Engine) tryPassword(ctx context.Context, box mailbox, t passwordTry) (w
 		return candidate{}, attempt{}, err
 	case !right:
 		a.failure = nil // stays charged
-		return candidate{}, attempt{}, e.loginFailed(ctx, a, refuse(CodePasswordWrong, "This is not the password. Try again, or choose a new one."))
+		return candidate{}, attempt{}, e.loginFailed(ctx, a, refuse(CodePasswordWrong, "Wrong password. Try again, or reset your password."))
 	case box.account.Disabled():
 		return candidate{}, attempt{}, e.loginFailed(ctx, a, accountDisabled())
 	}

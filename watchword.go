@@ -20,27 +20,27 @@ import (
 	"github.com/watchword-auth/watchword/internal/weborigin"
 )
 
-// Options configure an Engine. Of the zero value only PublicURL, MasterKey and
-// Mailer are missing.
+// Options configure an Engine. PublicURL, MasterKey and Mailer are required; the
+// zero value of every other field means its default.
 type Options struct {
-	// PublicURL is the address under which clients reach the server, without a
-	// trailing slash: the issuer of tokens. Required.
+	// PublicURL is the URL at which clients reach the server, without a trailing
+	// slash. It is also the issuer of tokens. Required.
 	PublicURL string
 
-	// LinkOrigins are the front-ends to whose pages the link of a reset may lead
-	// instead of ours: exact, such as "https://app.example.com". Whoever asks for a
-	// mail chooses among them, so each of them is trusted with every account.
+	// LinkOrigins are the front-ends whose pages a reset link may open, as exact
+	// origins such as "https://app.example.com". Anyone who requests a mail can
+	// choose among them, so each origin is trusted with every account.
 	// Default: none.
 	LinkOrigins []string
 
-	// MasterKey seals keys at rest and makes mailed tokens: 32 bytes, such as
-	// LoadOrCreateMasterKey returns. Required.
+	// MasterKey encrypts the keys in the store and derives mailed tokens: 32 bytes,
+	// for example from LoadOrCreateMasterKey. Required.
 	MasterKey []byte
 
-	// Mailer delivers the outbox. Required.
+	// Mailer sends the mails of the outbox. Required.
 	Mailer Mailer
 
-	// Audience is the `aud` of access tokens. Default: PublicURL.
+	// Audience is the `aud` claim of access tokens. Default: PublicURL.
 	Audience string
 
 	// AccessTTL is the life of an access token. Default: 15 minutes.
@@ -52,89 +52,98 @@ type Options struct {
 	// SigningSecret is the shared secret of HS256, at least 32 bytes. Default: none.
 	SigningSecret Secret
 
-	// Claims says what else goes into access tokens. Default: nothing.
+	// Claims selects additional claims of access tokens. Default: none.
 	Claims Claims
 
-	// Rotation bounds what a refresh forgives. Default: grace 10 s, clean 1.
+	// Rotation limits which superseded refresh tokens are accepted.
+	// Default: Grace 10 s, Clean 1.
 	Rotation RotationPolicy
 
-	// ReuseEnds says what a detected reuse ends. Default: ReuseEndsSession.
+	// ReuseEnds selects the sessions that a detected reuse ends.
+	// Default: ReuseEndsSession.
 	ReuseEnds ReuseEnds
 
-	// Sessions bounds their life. Default: idle 7 days (a day if not
-	// persistent), absolute 30 days.
+	// Sessions limits the life of sessions. Default: Idle 7 days, ShortIdle 24 h
+	// or Idle if that is shorter, Max 30 days.
 	Sessions SessionPolicy
 
-	// MaxSessions is how many a user may have; one more ends the oldest.
-	// Default: 100.
+	// MaxSessions is how many sessions a user may have. A sign-in beyond the limit
+	// ends the oldest session. Default: 100.
 	MaxSessions int
 
-	// Signup says who may make an account. Default: SignupOpen.
+	// Signup selects who may create an account. Default: SignupOpen.
 	Signup SignupMode
 
-	// PasswordMin is the least number of code points. Default: 8.
+	// PasswordMin is the minimum length of a password, in code points. Default: 8.
 	PasswordMin int
 
-	// HashAlg is argon2id or bcrypt; HashCost its parameters ("m=19456,t=2,p=1",
-	// or bcrypt's cost). Default: argon2id with those.
-	HashAlg, HashCost string
+	// HashAlg is argon2id or bcrypt. Default: argon2id.
+	HashAlg string
 
-	// HashWorkers is how many passwords are hashed at once. Default: 1.
+	// HashCost has the parameters of HashAlg. Default: "m=19456,t=2,p=1" for
+	// argon2id, "10" for bcrypt.
+	HashCost string
+
+	// HashWorkers is how many passwords are hashed concurrently. Default: 1.
 	HashWorkers int
 
-	// HashQueue is the longest a password waits to be hashed before the request
-	// is refused with CodeTryLater. Default: 2 s.
+	// HashQueue is how long a request waits for a hash worker before it is refused
+	// with CodeTryLater. Default: 2 s.
 	HashQueue time.Duration
 
-	// VerifyTTL and ResetTTL are the lives of mailed tokens. Default: 24 h, 15 min.
-	VerifyTTL, ResetTTL time.Duration
+	// VerifyTTL is the life of verification links. Default: 24 h.
+	VerifyTTL time.Duration
 
-	// Limits on use. Default: see Limits.
+	// ResetTTL is the life of password reset links. Default: 15 min.
+	ResetTTL time.Duration
+
+	// Limits are the rate limits. Each has its own default.
 	Limits Limits
 
-	// KeyPeriod is how long a key signs before its successor does. Default: 90 days.
+	// KeyPeriod is how long a key signs before its successor replaces it.
+	// Default: 90 days.
 	KeyPeriod time.Duration
 
-	// Log receives security events and what went wrong. Default: discards.
+	// Log receives security events and errors. Default: discards them.
 	Log *slog.Logger
 
-	// Now is the clock of this process. It rules unless the store has a clock
-	// of its own that all processes share (Clocked). Default: time.Now.
+	// Now is the clock of this process. It is used unless the store has its own
+	// clock that all processes share (Clocked). Default: time.Now.
 	Now func() time.Time
 }
 
-// SignupMode says who may make an account.
+// SignupMode says who may create an account.
 type SignupMode string
 
 const (
-	SignupOpen     SignupMode = "open"     // anybody, signed in at once; the address is verified later
-	SignupVerified SignupMode = "verified" // anybody who proves the address first
+	SignupOpen     SignupMode = "open"     // everyone; signed in at once, the address is verified later
+	SignupVerified SignupMode = "verified" // everyone; the address is verified first
 	SignupClosed   SignupMode = "closed"   // only an operator
 )
 
-// ReuseEnds says what a detected reuse of a refresh token ends.
+// ReuseEnds says which sessions a detected reuse of a refresh token ends.
 type ReuseEnds string
 
 const (
-	ReuseEndsSession ReuseEnds = "session" // the one concerned
+	ReuseEndsSession ReuseEnds = "session" // the session of the token
 	ReuseEndsAll     ReuseEnds = "all"     // every session of the user
 )
 
-// A Client is where a request comes from.
+// A Client describes the sender of a request.
 type Client struct {
-	Address   netip.Addr // after trusted proxies; invalid: unknown
+	Address   netip.Addr // client IP, after trusted proxies; invalid: unknown
 	UserAgent string
-	Device    string // a name for people, such as "Firefox on Linux"; at most 64 characters; empty: unknown
+	Device    string // display name, such as "Firefox on Linux"; at most 64 characters; empty: unknown
 	RequestID string
 
-	// DeviceToken is the SignIn.DeviceToken that the client kept of an earlier
-	// sign-in. Empty, or not of the account: the device is not known.
+	// DeviceToken is the SignIn.DeviceToken that the client stored after an earlier
+	// sign-in. If it is empty or of another account, the device is not known.
 	DeviceToken Secret
 }
 
-// An Engine carries out the flows. It is safe for concurrent use.
+// An Engine runs the flows. It is safe for concurrent use.
 type Engine struct {
-	store   Store // its failures reach health
+	store   Store // reports its failures to health
 	health  *health
 	clocked Clocked // nil: the store has no clock
 	opts    Options
@@ -148,16 +157,16 @@ type Engine struct {
 	feed       feed
 }
 
-// hashing is how passwords become hashes.
+// hashing holds what is needed to hash passwords.
 type hashing struct {
 	pool   *passhash.Pool
 	params passhash.Params
-	dummy  string // a hash that no password has, for users who do not exist
+	dummy  string // a hash that no password matches, for unknown users
 	level  *passhash.Level
 }
 
-// New makes an Engine on a migrated store and sees to it that there are keys.
-// Call Run for what happens in the background, and Close at the end.
+// New creates an Engine on a migrated store, and creates keys if there are none.
+// Call Run for the background work, and Close at the end.
 func New(ctx context.Context, store Store, opts Options) (*Engine, error) {
 	opts = opts.withDefaults()
 	if opts.PublicURL == "" || opts.Mailer == nil {
@@ -211,15 +220,15 @@ func New(ctx context.Context, store Store, opts Options) (*Engine, error) {
 	return e, nil
 }
 
-// Run does what happens in the background until ctx ends: it sends the outbox,
-// sweeps, follows the revocation feed, and rotates and reloads keys. It returns
-// when all of it has stopped.
+// Run does the background work until ctx ends: it sends mail, deletes expired rows,
+// follows the revocation feed, and rotates and reloads keys. It returns after all
+// workers have stopped.
 func (e *Engine) Run(ctx context.Context) {
 	done := make(chan struct{}, 5)
-	for _, work := range []func(context.Context){e.runOutbox, e.runSweep, e.runKeys, e.runFeed, e.runLevel} {
+	for _, worker := range []func(context.Context){e.runOutbox, e.runSweep, e.runKeys, e.runFeed, e.runLevel} {
 		go func() {
 			defer func() { done <- struct{}{} }()
-			work(ctx)
+			worker(ctx)
 		}()
 	}
 	for range cap(done) {
@@ -227,11 +236,11 @@ func (e *Engine) Run(ctx context.Context) {
 	}
 }
 
-// Close stops the hashing of passwords. The store is the caller's.
+// Close stops the hash workers. It does not close the store.
 func (e *Engine) Close() { e.hashing.pool.Close() }
 
 // Ready returns nil if the store accepts writes and the engine has keys to sign with.
-// It asks the store at most twice a second, however often it is called.
+// It queries the store at most twice a second.
 func (e *Engine) Ready(ctx context.Context) error {
 	if err := e.keys.usable(e.now()); err != nil {
 		return err
@@ -239,21 +248,22 @@ func (e *Engine) Ready(ctx context.Context) error {
 	return e.health.writable(ctx)
 }
 
-// Stats are what an operator watches. Counts are of this process, since its start.
+// Stats are figures for monitoring. Counters belong to this process and begin at
+// its start.
 type Stats struct {
 	Verdicts map[Verdict]uint64
 	Events   map[EventKind]uint64
 	Hashing  HashingStats
 
-	MailSent, MailFailed     uint64    // attempts
-	MailWaiting, MailGivenUp int       // in the outbox, of all processes
-	MailOldest               time.Time // waiting since; zero: none waits
+	MailSent, MailFailed     uint64    // attempts of this process
+	MailWaiting, MailGivenUp int       // mails in the outbox, for all processes
+	MailOldest               time.Time // creation of the oldest waiting mail; zero: the outbox is empty
 
 	Keys []KeyInfo
 
-	Store error // why the store accepts no writes; nil: it does
+	Store error // why the store rejects writes; nil: it accepts them
 
-	// The revocation feed, as this process knows it.
+	// Feed is the state of the revocation feed as this process last read it.
 	Feed FeedState
 }
 
@@ -265,8 +275,8 @@ type HashingStats struct {
 	Waited                   time.Duration // total time in the queue of the requests that ran
 }
 
-// Stats asks the store for the outbox, and whether it accepts writes. An error means
-// that the outbox could not be read; the other figures are there all the same.
+// Stats reads the outbox and checks that the store accepts writes. An error means
+// that the outbox could not be read. The other figures are valid even then.
 func (e *Engine) Stats(ctx context.Context) (Stats, error) {
 	s := Stats{Hashing: HashingStats(e.hashing.pool.Stats()), Keys: e.keys.infos(e.now()), Feed: e.feed.known()}
 	s.Store = e.health.writable(ctx)
@@ -278,41 +288,43 @@ func (e *Engine) Stats(ctx context.Context) (Stats, error) {
 	return s, err
 }
 
-// PublicURL is the address under which clients reach the server.
+// PublicURL returns the URL at which clients reach the server.
 func (e *Engine) PublicURL() string { return e.opts.PublicURL }
 
-// now is the moment of a flow: read once, handed on, in the precision of a store.
+// now returns the current time in the precision of a store (milliseconds). A flow
+// calls it once and passes the result on.
 func (e *Engine) now() time.Time { return e.clock.Now().UTC().Truncate(time.Millisecond) }
 
-// readClock asks the store for the time, if it knows it. Run does so every few
-// seconds, so that no flow has to.
+// readClock samples the clock of the store, if it has one. Run calls it every few
+// seconds, so flows need no query for the time.
 func (e *Engine) readClock(ctx context.Context) error {
 	if e.clocked == nil {
 		return nil
 	}
 	err := e.clock.Sample(func() (time.Time, error) { return e.clocked.Clock(ctx) })
 	if err != nil {
-		return fmt.Errorf("read clock of the store: %w", err)
+		return fmt.Errorf("read the clock of the store: %w", err)
 	}
 	return nil
 }
 
-// ClockAhead is how far Options.Now is ahead of the clock that rules: 0 unless the
+// ClockAhead returns how far Options.Now is ahead of the store's clock: 0 unless the
 // store is Clocked.
 func (e *Engine) ClockAhead() time.Duration { return e.clock.Ahead() }
 
-// newID makes a UUID of version 7. It panics if the system has no randomness:
-// there is nothing safe to do instead.
+// newID creates a UUID of version 7. It panics if the system's random source fails,
+// because there is no safe fallback.
 func newID() string { return uuid.Must(uuid.NewV7()).String() }
 
-// isID reports whether a text could be an id of ours. Databases take offence at
-// some that can't.
+// isID reports whether a text has the form of our ids. PostgreSQL returns an error
+// for some texts that have another form.
 func isID(text string) bool {
 	id, err := uuid.Parse(text)
 	return err == nil && id.String() == text
 }
 
-// key names a client for limits and for the fairness of the hash pool.
+// key identifies the client network for limits and for fair queueing in the hash
+// pool.
 func (c Client) key() string { return clientip.Key(c.Address) }
 
 func (c Client) device() string { return storable(c.Device, maxDevice) }
@@ -321,7 +333,7 @@ func (c Client) address() string {
 	if !c.Address.IsValid() {
 		return ""
 	}
-	return c.Address.WithZone("").String() // a zone may be any text
+	return c.Address.WithZone("").String() // clients may put any text into a zone
 }
 
 func (o Options) withDefaults() Options {

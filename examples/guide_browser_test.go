@@ -62,7 +62,7 @@ func guideLife(t *testing.T, a *application) {
 		t.Errorf("%d cookies remain", len(cookies))
 	}
 	b.signIn(email, "seven purple cats")
-	b.until("The e-mail address or the password is wrong.", "New here?")
+	b.until("Wrong email or password.", "New here?")
 	b.signIn(email, password)
 	b.until("Your account", email, "Sessions\n1")
 

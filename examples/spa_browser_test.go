@@ -94,7 +94,7 @@ func life(t *testing.T, a *application) {
 	b.press("Back to sign in")
 	b.until("New here?")
 	b.signIn(email, password)
-	b.until("The e-mail address or the password is wrong.")
+	b.until("Wrong email or password.")
 	b.signIn(email, other)
 	b.until("Your account", email)
 	b.keepsNothing()

@@ -26,7 +26,7 @@ const (
 	profile    = `{"user":{"id":"{id}","username":"ada","email":"ada@example.com"}}`
 	jsonUTF8   = "application/json; charset=utf-8"
 	textUTF8   = "text/plain; charset=utf-8"
-	wrong      = "The e-mail address or the password is wrong."
+	wrong      = "Wrong email or password."
 )
 
 // Every row of the contract: status, body, cookie, challenge.

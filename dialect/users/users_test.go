@@ -143,7 +143,7 @@ func TestTheMessagesOfTheValidation(t *testing.T) {
 		{Body: signup("F", "L", "ADA@example.com", password), Answer: one("E-mail already in use", "email")},
 		{Body: signup("F", "L", "a@example.com", ""), Answer: one("Password CANNOT be empty", "password")},
 		{Body: signup("F", "L", "a@example.com", "short"), Answer: one("Use at least 8 characters. Several words in a row make a good password.", "password")},
-		{Body: signup("F", "L", "a@example.com", "password1"), Answer: one("This password is known to many. Choose another.", "password")},
+		{Body: signup("F", "L", "a@example.com", "password1"), Answer: one("This password is too common. Choose another.", "password")},
 		{Body: `{}`, Answer: `{"error":[{"msg":"Firstname CANNOT be empty",*},{"msg":"Lastname CANNOT be empty",*},{"msg":"Email CANNOT be empty",*},{"msg":"Password CANNOT be empty",*}],"feedback":"Firstname CANNOT be empty"}`},
 		{Request: "POST /api/users/login", Body: `{"email":"","password":""}`,
 			Answer: `{"error":[{"msg":"Email CANNOT be empty",*},{"msg":"Password CANNOT be empty",*}],"feedback":"Email CANNOT be empty"}`},
