@@ -24,7 +24,7 @@ import (
 // Run runs the suite. open makes an empty store, and closes it when t ends.
 func Run(t *testing.T, open func(t *testing.T) watchword.Store) {
 	for _, group := range []map[string]func(suite){
-		transactions, users, sessions, mailTokens, mails, events, keys, limits, rotations, races, sweeping, feeds, signups,
+		transactions, users, sessions, mailTokens, mails, events, keys, limits, rotations, races, sweeping, feeds, signups, columns,
 	} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) {
