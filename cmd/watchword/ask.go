@@ -13,15 +13,17 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// Questions to the operator. They go to standard error, so that standard output holds only results.
+// Questions to the operator. They go to standard error, so that standard output holds
+// only results.
 
 // confirmation adds --yes to a command that can't be undone.
 type confirmation struct {
 	Yes bool `name:"yes" short:"y" help:"Don't ask."`
 }
 
-// confirm asks before something that can't be undone. Without a terminal it refuses unless --yes is given: a script
-// must say explicitly that it means the command. It returns errReported if the operator declines.
+// confirm asks before something that can't be undone. Without a terminal it refuses
+// unless --yes is given: a script must say explicitly that it means the command. It
+// returns errReported if the operator declines.
 func (p *program) confirm(c confirmation, question string) error {
 	if c.Yes {
 		return nil
@@ -42,11 +44,12 @@ func (p *program) confirm(c confirmation, question string) error {
 	return errReported
 }
 
-// maxPasswordBytes bounds the input. It is more than the longest password that the engine accepts.
+// maxPasswordBytes bounds the input. It is more than the longest password that the
+// engine accepts.
 const maxPasswordBytes = 8 << 10
 
-// readPassword reads the first line of standard input, without its line end and otherwise unchanged: a password may
-// begin or end with spaces.
+// readPassword reads the first line of standard input, without its line end and
+// otherwise unchanged: a password may begin or end with spaces.
 func (p *program) readPassword() (watchword.Secret, error) {
 	data, err := io.ReadAll(io.LimitReader(p.in, maxPasswordBytes))
 	if err != nil {
@@ -60,8 +63,8 @@ func (p *program) readPassword() (watchword.Secret, error) {
 	return watchword.Secret(line), nil
 }
 
-// askPassword asks for a new password twice and does not show it. It needs a terminal, because a password in a script
-// belongs on standard input (readPassword).
+// askPassword asks for a new password twice and does not show it. It needs a terminal,
+// because a password in a script belongs on standard input (readPassword).
 func (p *program) askPassword() (watchword.Secret, error) {
 	if !isTerminal(p.in) {
 		return "", faults{{"--password", "needs a terminal. Write --password-stdin, or neither flag to mail a link."}}

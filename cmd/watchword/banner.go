@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// printBanner prints the first screen of serve. It fits into 80 columns and 24 lines, the smallest usual terminal; a
-// test measures it.
+// printBanner prints the first screen of serve. It fits into 80 columns and 24 lines,
+// the smallest usual terminal; a test measures it.
 func printBanner(w io.Writer, s *Settings, took time.Duration, warnings []string) {
 	fmt.Fprintf(w, "\n  Watchword %s is ready after %s.\n\n", thisBuild().Version, took.Round(10*time.Millisecond))
 	line := func(name, value string) { fmt.Fprintf(w, "  %-12s %s\n", name, value) }
@@ -34,8 +34,9 @@ func printBanner(w io.Writer, s *Settings, took time.Duration, warnings []string
 	fmt.Fprintf(w, "\n  Press Ctrl-C to stop.\n\n")
 }
 
-// firstSteps prints three commands that work when pasted. They appear only in development, because they send a password
-// that everyone can read in the documentation.
+// firstSteps prints three commands that work when pasted. They appear only in
+// development, because they send a password that everyone can read in the
+// documentation.
 func firstSteps(w io.Writer, s *Settings) {
 	const account = `--json '{"email":"ada@example.com","password":"seven purple otters"}'`
 	api := s.PublicURL + "/api/auth"
@@ -49,8 +50,9 @@ func firstSteps(w io.Writer, s *Settings) {
 	fmt.Fprintf(w, "  curl -X POST %s/refresh -b jar.txt -c jar.txt \\\n    -H 'Origin: %s'\n", api, s.PublicURL)
 }
 
-// warnings returns settings that are allowed and still risky. Unlike a fault, a warning does not stop the start. A
-// text may have several lines; each further one begins with two spaces.
+// warnings returns settings that are allowed and still risky. Unlike a fault, a warning
+// does not stop the start. A text may have several lines; each further one begins with
+// two spaces.
 func (s *Settings) warnings() []string {
 	var all []string
 	if s.SigningAlg == "HS256" {

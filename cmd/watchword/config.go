@@ -8,8 +8,9 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// Settings holds every setting of the program. Its struct tags are the only place that defines a setting: flags,
-// environment variables, keys of the file, `watchword config` and docs/settings.md are derived from them.
+// Settings holds every setting of the program. Its struct tags are the only place that
+// defines a setting: flags, environment variables, keys of the file, `watchword config`
+// and docs/settings.md are derived from them.
 //
 //	name     as a flag and in the file; WATCHWORD_NAME in the environment
 //	default  as text
@@ -17,7 +18,8 @@ import (
 //	min max  bounds of a number or a duration, both included
 //	secret   what is never printed: "all" of the value, or the "password" in a URL
 //
-// Rules between settings are in config_rules.go, defaults that depend on other settings in config_faults.go.
+// Rules between settings are in config_rules.go, defaults that depend on other settings
+// in config_faults.go.
 type Settings struct {
 	Listen      string `name:"listen" default:"127.0.0.1:8080" group:"network" help:"Address of the public listener."`
 	AdminListen string `name:"admin-listen" default:"127.0.0.1:9090" group:"network" help:"Address of metrics, profiling and readiness detail; empty switches it off."`
@@ -101,7 +103,8 @@ type setting struct {
 	value                      reflect.Value // the field itself, addressable
 }
 
-// list returns the settings in the order of the struct. Their values are the fields of s, so that decoding one sets it.
+// list returns the settings in the order of the struct. Their values are the fields of
+// s, so that decoding one sets it.
 func (s *Settings) list() []setting {
 	fields := reflect.ValueOf(s).Elem()
 	all := make([]setting, fields.NumField())

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// configCmd prints the effective settings and the source of each value. It prints them also when they are faulty,
-// because an operator who fixes a fault needs to see where a value comes from. The exit code then says that there are
-// faults.
+// configCmd prints the effective settings and the source of each value. It prints them
+// also when they are faulty, because an operator who fixes a fault needs to see where a
+// value comes from. The exit code then says that there are faults.
 type configCmd struct {
 	JSON     bool `name:"json" xor:"form" help:"Print JSON."`
 	Markdown bool `name:"markdown" xor:"form" help:"Print the documentation of the settings (docs/settings.md)."`
@@ -33,6 +33,8 @@ func (c *configCmd) Run(p *program) error {
 	return p.sources.faults(p.settings)
 }
 
+// settingRow is one setting in the table and in the JSON. The value of a secret is
+// redacted in both.
 type settingRow struct {
 	Name    string `json:"name"`
 	Value   string `json:"value"`
@@ -51,8 +53,8 @@ func printSettings(p *program, rows []settingRow, asJSON bool) error {
 	return p.printTable(t)
 }
 
-// origin returns the source of a setting's value, such as "flag --listen", "environment WATCHWORD_LISTEN", the line
-// of the YAML file or "default".
+// origin returns the source of a setting's value, such as "flag --listen", "environment
+// WATCHWORD_LISTEN", the line of the YAML file or "default".
 func (s *sources) origin(name string) string {
 	if origin := s.origins[name]; origin != "" {
 		return origin
@@ -60,7 +62,8 @@ func (s *sources) origin(name string) string {
 	return "default"
 }
 
-// settingsDocument returns docs/settings.md. The file is generated, so that it can't differ from the program.
+// settingsDocument returns docs/settings.md. The file is generated, so that it can't
+// differ from the program.
 func settingsDocument() string {
 	var b strings.Builder
 	b.WriteString(`# Settings
@@ -87,6 +90,7 @@ each fault that says what to write instead. ` + "`watchword config`" + ` prints 
 	return b.String()
 }
 
+// code formats a default for the table of docs/settings.md.
 func code(text string) string {
 	if text == "" {
 		return "none"
@@ -94,7 +98,8 @@ func code(text string) string {
 	return "`" + text + "`"
 }
 
-// meaning returns the help text, extended by the allowed words, the bounds and the note on secrets.
+// meaning returns the help text, extended by the allowed words, the bounds and the note
+// on secrets.
 func (s setting) meaning() string {
 	text := s.Help
 	if s.OneOf != nil {

@@ -6,9 +6,13 @@ import (
 	"strings"
 )
 
-// Rules about the refresh cookie (RFC 6265bis). A browser drops a cookie that breaks one of them, without a message,
-// and no user can then stay signed in. The program therefore refuses to start.
+// Rules about the refresh cookie (RFC 6265bis). A browser drops a cookie that breaks
+// one of them, without a message, and no user can then stay signed in. The program
+// therefore refuses to start.
 
+// cookieNameProblem checks the name against the prefix rules: __Secure- needs https,
+// and __Host- also forbids a domain. A name without a prefix is allowed on http, for
+// development.
 func cookieNameProblem(s *Settings) string {
 	name := s.CookieName
 	bound := strings.HasPrefix(name, "__Host-")
@@ -25,10 +29,13 @@ func cookieNameProblem(s *Settings) string {
 	return ""
 }
 
+// isToken accepts the characters that every browser and proxy keeps unchanged in a
+// cookie name. RFC 6265 allows more.
 func isToken(name string) bool {
 	return strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") == ""
 }
 
+// sameSiteProblem refuses SameSite=None on http, where browsers drop the cookie.
 func sameSiteProblem(s *Settings) string {
 	if s.CookieSameSite == "none" && !s.https() {
 		return "browsers refuse SameSite=None without Secure. Write strict or lax, or public-url with https://."
@@ -36,6 +43,9 @@ func sameSiteProblem(s *Settings) string {
 	return ""
 }
 
+// cookieDomainProblem checks that the domain covers the public host and no one else:
+// a cookie for a public suffix, such as co.uk, would be sent to every site below it,
+// and browsers refuse it.
 func cookieDomainProblem(s *Settings) string {
 	domain, host := s.CookieDomain, s.publicHost()
 	_, notIP := netip.ParseAddr(domain)

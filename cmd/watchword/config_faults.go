@@ -7,15 +7,16 @@ import (
 	"strings"
 )
 
-// A fault is one wrong setting or flag that keeps the program from starting. Its text says what is wrong and what to
-// write instead, and never quotes a secret.
+// A fault is one wrong setting or flag that keeps the program from starting. Its text
+// says what is wrong and what to write instead, and never quotes a secret.
 type fault struct {
 	Where   string // a setting, a variable, or a place in a file
 	Problem string
 }
 
-// faults is an error of wrong use: report prints each fault on its own line and exits with exitMisuse. All faults are
-// found in one run, so that an operator does not start the program once for each.
+// faults is an error of wrong use: report prints each fault on its own line and exits
+// with exitMisuse. All faults are found in one run, so that an operator does not start
+// the program once for each.
 type faults []fault
 
 func (f faults) Error() string {
@@ -26,7 +27,8 @@ func (f faults) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// fault records a fault. A fault that is found again, for example by a second source, is recorded once.
+// fault records a fault. A fault that is found again, for example by a second source,
+// is recorded once.
 func (s *sources) fault(where, problem string) {
 	f := fault{where, problem}
 	if !slices.Contains(s.found, f) {
@@ -34,8 +36,9 @@ func (s *sources) fault(where, problem string) {
 	}
 }
 
-// faults returns the faults found while reading the sources and those found by settingRules, each with the source of
-// the value. It returns nil if there are none. Every command that uses settings calls it first.
+// faults returns the faults found while reading the sources and those found by
+// settingRules, each with the source of the value. It returns nil if there are none.
+// Every command that uses settings calls it first.
 func (s *sources) faults(settings *Settings) error {
 	all := slices.Clone(s.found)
 	for _, rule := range settingRules {
@@ -54,8 +57,9 @@ func (s *sources) faults(settings *Settings) error {
 	return faults(all)
 }
 
-// deriveDefaults sets the defaults that depend on other settings. It runs after all sources are read and before the
-// rules, and changes only settings that no source gives.
+// deriveDefaults sets the defaults that depend on other settings. It runs after all
+// sources are read and before the rules, and changes only settings that no source
+// gives.
 func (s *sources) deriveDefaults(settings *Settings) {
 	if s.origins["public-url"] == "" {
 		if _, port, err := net.SplitHostPort(settings.Listen); err == nil && port != "0" && isPort(port) {

@@ -18,9 +18,10 @@ import (
 	"github.com/watchword-auth/watchword/mail/smtp"
 )
 
-// settingRules check settings against each other and against the machine. Each problem function returns "" or
-// sentences for the operator; the last sentence says what to write instead. The rules run in this order, and the
-// setting that a rule names is the one to change.
+// settingRules check settings against each other and against the machine. Each problem
+// function returns "" or sentences for the operator; the last sentence says what to
+// write instead. The rules run in this order, and the setting that a rule names is the
+// one to change.
 var settingRules = []struct {
 	setting string
 	problem func(*Settings) string
@@ -60,6 +61,8 @@ func firstProblem(list []string, problem func(string) string) string {
 	return ""
 }
 
+// pagesDirProblem checks only that the folder exists. The server checks the files in
+// it when it starts.
 func pagesDirProblem(s *Settings) string {
 	if s.PagesDir == "" {
 		return ""
@@ -70,6 +73,9 @@ func pagesDirProblem(s *Settings) string {
 	return ""
 }
 
+// listenProblem checks the form of a listener address. Port 0 is allowed: tests and
+// containers let the system choose. Whether the address belongs to this machine and
+// is free shows when the listener opens.
 func listenProblem(address string) string {
 	host, port, err := net.SplitHostPort(address)
 	if err == nil && (port == "0" || isPort(port)) && (host == "" || isHostName(host)) {
@@ -79,6 +85,8 @@ func listenProblem(address string) string {
 		address)
 }
 
+// adminListenProblem refuses to put the admin routes on the public listener. Metrics
+// show how many users sign in and fail, and readiness shows errors of the store.
 func adminListenProblem(s *Settings) string {
 	if s.AdminListen == "" {
 		return ""
@@ -90,6 +98,9 @@ func adminListenProblem(s *Settings) string {
 	return listenProblem(s.AdminListen)
 }
 
+// tlsProblem loads the pair once, so that a wrong file is found at the start and not
+// in the first handshake. With a TLS listener the public URL must be https, because
+// the names and flags of cookies follow from it.
 func tlsProblem(s *Settings) string {
 	switch {
 	case s.TLSCert == "" && s.TLSKey == "":
@@ -107,6 +118,9 @@ func tlsProblem(s *Settings) string {
 	return ""
 }
 
+// publicURLProblem checks the setting that most others depend on: the issuer of
+// tokens, the links in mails, and the Secure flag and prefix of cookies. Plain http
+// is allowed only on loopback names, which browsers treat as secure.
 func publicURLProblem(s *Settings) string {
 	if s.PublicURL == "" {
 		return "is empty. Write the address under which clients reach the server, such as https://auth.example.com."
@@ -122,6 +136,9 @@ func publicURLProblem(s *Settings) string {
 	return ""
 }
 
+// allowedOriginProblem checks one front-end origin. A script of that origin can use
+// the refresh cookie of the user, so it must be exact, and an attacker on the
+// network must not be able to write its pages.
 func allowedOriginProblem(origin string) string {
 	switch {
 	case origin == "*":
@@ -140,6 +157,9 @@ func allowedOriginProblem(origin string) string {
 	return ""
 }
 
+// proxyProblem checks one trusted network. Requests from it may state the IP of the
+// client, on which limits and the log depend. A network that contains every address
+// would let each client choose its own IP, and escape the limits.
 func proxyProblem(cidr string) string {
 	prefix, err := netip.ParsePrefix(cidr)
 	if addr, addrErr := netip.ParseAddr(cidr); err != nil && addrErr == nil {
@@ -157,6 +177,8 @@ func proxyProblem(cidr string) string {
 	return ""
 }
 
+// dialectsProblem checks the names of the dialects. The same dialect twice would
+// register its routes twice.
 func dialectsProblem(s *Settings) string {
 	for _, name := range s.Dialects {
 		if name != "users" && name != "lesson" {
@@ -176,6 +198,9 @@ func dataDirProblem(s *Settings) string {
 	return ""
 }
 
+// masterKeyProblem checks the key that encrypts all other keys. On SQLite, the
+// program creates it in the data directory. On PostgreSQL it must be given: every
+// server needs the same one, and servers do not share a directory.
 func masterKeyProblem(s *Settings) string {
 	if s.MasterKey == "" && s.onPostgres() {
 		return "is missing: with PostgreSQL it is not created, because every server needs the same one. Write what " +
@@ -190,6 +215,9 @@ func masterKeyProblem(s *Settings) string {
 	return ""
 }
 
+// signingSecretProblem requires the shared secret for HS256 and refuses it for the
+// other algorithms, where it would have no effect. RFC 7518, section 3.2, requires
+// at least 32 bytes.
 func signingSecretProblem(s *Settings) string {
 	hs256 := s.SigningAlg == "HS256"
 	switch {
@@ -204,6 +232,8 @@ func signingSecretProblem(s *Settings) string {
 	return ""
 }
 
+// claimsProblem checks the form of each claim and then asks the engine, which
+// refuses reserved names and tokens that are too long.
 func claimsProblem(s *Settings) string {
 	if problem := firstProblem(s.Claims, claimProblem); problem != "" {
 		return problem
@@ -217,7 +247,8 @@ func claimsProblem(s *Settings) string {
 	return ""
 }
 
-// duplicateClaimProblem finds a key that occurs twice. Only its last value would count, so one of them is a mistake.
+// duplicateClaimProblem finds a key that occurs twice. Only its last value would count,
+// so one of them is a mistake.
 func duplicateClaimProblem(claims []string) string {
 	var keys []string
 	for _, claim := range claims {
@@ -239,6 +270,7 @@ func sentence(err error) string {
 	return problem + ". " + strings.ToUpper(advice[:1]) + advice[1:] + "."
 }
 
+// claimProblem checks the form of one claim: email, name, or key=value.
 func claimProblem(claim string) string {
 	key, value, static := strings.Cut(claim, "=")
 	switch {
@@ -252,6 +284,7 @@ func claimProblem(claim string) string {
 	return ""
 }
 
+// sessionProblem refuses an idle timeout that can never take effect.
 func sessionProblem(s *Settings) string {
 	if s.SessionIdle > s.SessionMax {
 		return fmt.Sprintf("%s is longer than session-max, %s. Write session-idle=%s or less.",
@@ -260,6 +293,8 @@ func sessionProblem(s *Settings) string {
 	return ""
 }
 
+// passwordMinProblem keeps password-profile=nist true to its name (NIST SP 800-63B:
+// 15 characters without a second factor).
 func passwordMinProblem(s *Settings) string {
 	if s.PasswordProfile == "nist" && s.PasswordMin < 15 {
 		return fmt.Sprintf("%d is less than the 15 of password-profile nist. Remove it, or write 15 or more.", s.PasswordMin)
@@ -267,6 +302,8 @@ func passwordMinProblem(s *Settings) string {
 	return ""
 }
 
+// hashCostProblem bounds the cost. A low cost makes stolen hashes easy to guess, and
+// a high one lets a few sign-ins occupy the server.
 func hashCostProblem(s *Settings) string {
 	if _, err := passhash.ParseParams(s.HashAlg, s.HashCost); err != nil {
 		return err.Error() + "."
@@ -274,6 +311,9 @@ func hashCostProblem(s *Settings) string {
 	return ""
 }
 
+// mailURLProblem requires a mail server in production. Without one, no user could
+// verify an address or reset a password. In development, mails go to a mailbox in
+// the browser.
 func mailURLProblem(s *Settings) string {
 	switch {
 	case s.MailURL != "":
@@ -285,6 +325,8 @@ func mailURLProblem(s *Settings) string {
 	return "is missing: the development mailbox is for loopback public URLs only. Write smtp://user:password@host:587."
 }
 
+// devMailProblem keeps the development mailbox private: it shows links that sign in
+// or reset a password, without any sign-in.
 func devMailProblem(s *Settings) string {
 	if s.MailURL != "" || s.DevMail == "any" || !s.local() || listenProblem(s.Listen) != "" || !listensBeyond(s.Listen) {
 		return ""
@@ -294,6 +336,8 @@ func devMailProblem(s *Settings) string {
 		"Write listen=127.0.0.1:8080 or a mail-url; or dev-mail=any if a firewall stands before it.", s.Listen)
 }
 
+// mailFromProblem requires a sender for a mail server. There is no useful default,
+// because mail servers refuse senders of other domains.
 func mailFromProblem(s *Settings) string {
 	const write = "Write the sender of mails, such as Example <no-reply@example.com>."
 	switch {
@@ -305,7 +349,8 @@ func mailFromProblem(s *Settings) string {
 	return "is missing. " + write
 }
 
-// senderProblem lets the SMTP package judge the address, because that package will send. It opens no connection.
+// senderProblem lets the SMTP package judge the address, because that package will
+// send. It opens no connection.
 func senderProblem(url watchword.Secret, from, write string) string {
 	if _, err := smtp.New(smtp.Options{URL: url, From: from, Renderer: &mail.Renderer{}}); err != nil {
 		_, what, _ := strings.Cut(err.Error(), ": mail-")
@@ -315,6 +360,8 @@ func senderProblem(url watchword.Secret, from, write string) string {
 	return ""
 }
 
+// limitsProblem refuses to turn the limits off in production. A load test runs on a
+// loopback URL.
 func limitsProblem(s *Settings) string {
 	if s.Limits == "off" && !s.local() {
 		return "off is for load tests on a loopback public URL: without limits passwords can be guessed. Write on."

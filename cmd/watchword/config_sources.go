@@ -13,12 +13,13 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// The sources of settings. A flag wins over the environment, then .env in the working directory, then the YAML file,
-// then the default. Kong parses the flags and asks a Resolver for the rest. The variable of a secret can end in
-// _FILE; its value is then read from that file, which keeps secrets out of the environment.
+// The sources of settings. A flag wins over the environment, then .env in the working
+// directory, then the YAML file, then the default. Kong parses the flags and asks a
+// Resolver for the rest. The variable of a secret can end in _FILE; its value is then
+// read from that file, which keeps secrets out of the environment.
 //
-// An unknown name in any source is a fault. A misspelled setting would otherwise keep its default, and the operator
-// would believe that it is set.
+// An unknown name in any source is a fault. A misspelled setting would otherwise keep
+// its default, and the operator would believe that it is set.
 
 // sources is a kong.Resolver that records the origin of each value and every fault.
 type sources struct {
@@ -30,8 +31,9 @@ type sources struct {
 	found      []fault
 }
 
-// commandSecrets are secret flags of commands. They can come from the environment or a file like a secret setting,
-// because other users of the machine can read a command line.
+// commandSecrets are secret flags of commands. They can come from the environment or a
+// file like a secret setting, because other users of the machine can read a command
+// line.
 var commandSecrets = []string{"firebase-signer-key"}
 
 // A layer holds the values of one source, by setting.
@@ -56,7 +58,8 @@ func newSources(settings []setting, environ []string) *sources {
 	return s
 }
 
-// dotEnv reads .env in the working directory, if there is one.
+// dotEnv reads .env in the working directory, if there is one. It is for
+// development; the real environment wins.
 func (s *sources) dotEnv() map[string]string {
 	values, err := godotenv.Read(".env")
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -66,7 +69,8 @@ func (s *sources) dotEnv() map[string]string {
 	return values
 }
 
-// variables returns the values of the variables with the prefix WATCHWORD_. origin names the source in messages.
+// variables returns the values of the variables with the prefix WATCHWORD_. origin
+// names the source in messages.
 func (s *sources) variables(values map[string]string, origin string) layer {
 	result := layer{}
 	for _, name := range sortedKeys(values) {
@@ -94,6 +98,9 @@ func (s *sources) variables(values map[string]string, origin string) layer {
 
 func (s *sources) isKnown(name string) bool { _, ok := s.known[name]; return ok }
 
+// add sets a value and records a fault if the source gives the setting twice, for
+// example as a variable and as a _FILE variable. Which one wins would otherwise
+// depend on their order.
 func (l layer) add(s *sources, name string, e entry) {
 	if other, twice := l[name]; twice {
 		s.fault(name, fmt.Sprintf("is given twice, by %s and by %s. Keep one of them.", other.origin, e.origin))
@@ -101,8 +108,8 @@ func (l layer) add(s *sources, name string, e entry) {
 	l[name] = e
 }
 
-// secretFile reads a secret from the file that a _FILE variable names. One line end at the end of the file is not
-// part of the secret, because most editors add one.
+// secretFile reads a secret from the file that a _FILE variable names. One line end at
+// the end of the file is not part of the secret, because most editors add one.
 func (s *sources) secretFile(found layer, name, from, path string) {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -117,8 +124,11 @@ func (s *sources) secretFile(found layer, name, from, path string) {
 	found.add(s, name, entry{text, "file " + path + " (" + from + ")"})
 }
 
+// unknownVariable says what to do about a variable with our prefix that is not a
+// setting.
 func (s *sources) unknownVariable(name, value string) string {
-	// Kubernetes sets variables for every Service of the namespace. A Service named watchword gives them our prefix.
+	// Kubernetes sets variables for every Service of the namespace. A Service named
+	// watchword gives them our prefix.
 	kubernetes := strings.HasPrefix(value, "tcp://") || strings.Contains(name, "_SERVICE_") || strings.Contains(name,
 		"_PORT")
 	if kubernetes {
@@ -137,8 +147,9 @@ func (s *sources) suggestion(name string, spell func(string) string) string {
 	return "Remove it; `watchword config` lists the settings."
 }
 
-// Resolve implements kong.Resolver. Kong calls it for each flag that is not on the command line. The YAML file is
-// read at the first call, because only then is the value of --config known.
+// Resolve implements kong.Resolver. Kong calls it for each flag that is not on the
+// command line. The YAML file is read at the first call, because only then is the value
+// of --config known.
 func (s *sources) Resolve(ctx *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 	if !s.fileRead {
 		s.fileRead = true
@@ -156,6 +167,8 @@ func (s *sources) Resolve(ctx *kong.Context, _ *kong.Path, flag *kong.Flag) (any
 // Validate implements kong.Resolver. Faults are reported together by faults.
 func (s *sources) Validate(*kong.Application) error { return nil }
 
+// configPath returns the path of the YAML file: the flag --config, else
+// WATCHWORD_CONFIG, else "".
 func (s *sources) configPath(ctx *kong.Context) string {
 	for _, path := range ctx.Path {
 		if path.Flag != nil && path.Flag.Name == "config" {
@@ -217,11 +230,14 @@ func (s *sources) line(found layer, path string, key, value *yaml.Node) {
 	found.add(s, key.Value, entry{text, where})
 }
 
-// scalar returns the text as written, so that 0x10 or 1e3 is read by the setting and not by YAML.
+// scalar returns the text as written, so that 0x10 or 1e3 is read by the setting and
+// not by YAML.
 func scalar(node *yaml.Node) (string, bool) {
 	return node.Value, node.Kind == yaml.ScalarNode && node.Tag != "!!null"
 }
 
+// sequence joins a YAML list with commas, which is how flags and variables write
+// lists.
 func sequence(node *yaml.Node) (string, bool) {
 	var parts []string
 	for _, item := range node.Content {
@@ -234,6 +250,7 @@ func sequence(node *yaml.Node) (string, bool) {
 	return strings.Join(parts, ","), true
 }
 
+// isList reports whether the setting takes several values.
 func (s setting) isList() bool {
 	_, ok := s.value.Interface().([]string)
 	return ok
@@ -247,7 +264,8 @@ func (s setting) example() string {
 	return "…"
 }
 
-// flags records which settings were on the command line. Kong does not ask Resolve for them.
+// flags records which settings were on the command line. Kong does not ask Resolve for
+// them.
 func (s *sources) flags(ctx *kong.Context) {
 	for _, path := range ctx.Path {
 		if path.Flag != nil && !path.Resolved && s.isKnown(path.Flag.Name) {
@@ -265,6 +283,7 @@ func plainFileError(err error) string {
 	return err.Error()
 }
 
+// sortedKeys makes the order of messages the same in every run.
 func sortedKeys[V any](m map[string]V) []string {
 	keys := make([]string, 0, len(m))
 	for key := range m {
@@ -274,8 +293,8 @@ func sortedKeys[V any](m map[string]V) []string {
 	return keys
 }
 
-// nearest returns the candidate within a few typing errors of word, or "". It allows one error, and one more for
-// every four bytes of word.
+// nearest returns the candidate within a few typing errors of word, or "". It allows
+// one error, and one more for every four bytes of word.
 func nearest(word string, candidates []string) string {
 	best, least := "", 1+len(word)/4
 	for _, c := range candidates {

@@ -13,11 +13,12 @@ import (
 	"github.com/watchword-auth/watchword/internal/weborigin"
 )
 
-// URLs and host names in settings. Browsers compare origins byte by byte, so an origin in another spelling would never
-// match. The rules therefore accept exactly one spelling and say which.
+// URLs and host names in settings. Browsers compare origins byte by byte, so an origin
+// in another spelling would never match. The rules therefore accept exactly one
+// spelling and say which.
 
-// originProblem says why text is not an exact origin, scheme://host[:port], in the spelling that a browser sends. It
-// returns "" for an exact origin.
+// originProblem says why text is not an exact origin, scheme://host[:port], in the
+// spelling that a browser sends. It returns "" for an exact origin.
 func originProblem(text string) string {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
@@ -45,7 +46,8 @@ func originProblem(text string) string {
 	return ""
 }
 
-// withoutPassword hides everything before the last @ in a text that is no URL, because it may contain a password.
+// withoutPassword hides everything before the last @ in a text that is no URL, because
+// it may contain a password.
 func withoutPassword(text string) string {
 	if at := strings.LastIndexByte(text, '@'); at >= 0 {
 		return "…" + text[at:]
@@ -53,7 +55,8 @@ func withoutPassword(text string) string {
 	return text
 }
 
-// plainHost returns the host in lower case. It omits the default port of the scheme, as browsers do.
+// plainHost returns the host in lower case. It omits the default port of the scheme, as
+// browsers do.
 func plainHost(u *url.URL) string {
 	host := strings.ToLower(u.Host)
 	switch {
@@ -95,7 +98,8 @@ func listensBeyond(address string) bool {
 	return err == nil && !weborigin.IsLoopback(host)
 }
 
-// publicHost returns the host name of the public URL without its port, or "" if the URL is invalid.
+// publicHost returns the host name of the public URL without its port, or "" if the URL
+// is invalid.
 func (s *Settings) publicHost() string {
 	u, err := url.Parse(s.PublicURL)
 	if err != nil {
@@ -106,8 +110,9 @@ func (s *Settings) publicHost() string {
 
 func (s *Settings) https() bool { return strings.HasPrefix(s.PublicURL, "https://") }
 
-// local reports whether the public URL is a loopback name: a server in development. An invalid URL counts as local,
-// so that the operator gets one fault for it and not a second one about https.
+// local reports whether the public URL is a loopback name: a server in development. An
+// invalid URL counts as local, so that the operator gets one fault for it and not a
+// second one about https.
 func (s *Settings) local() bool {
 	return originProblem(s.PublicURL) != "" || weborigin.IsLoopback(s.publicHost())
 }
@@ -121,7 +126,8 @@ func siteOf(u *url.URL) string {
 	return u.Scheme + "://" + domain
 }
 
-// isPublicSuffix reports whether anyone can register a name below domain, as below com or github.io.
+// isPublicSuffix reports whether anyone can register a name below domain, as below com
+// or github.io.
 func isPublicSuffix(domain string) bool {
 	suffix, _ := publicsuffix.PublicSuffix(domain)
 	return suffix == domain

@@ -14,8 +14,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// Conversion between the text and the value of a setting. An invalid value is recorded as a fault and replaced by the
-// default, so that one run finds all faults.
+// Conversion between the text and the value of a setting. An invalid value is recorded
+// as a fault and replaced by the default, so that one run finds all faults.
 
 // reader decodes one setting for kong.
 type reader struct {
@@ -23,7 +23,8 @@ type reader struct {
 	src     *sources
 }
 
-// Decode implements kong.Mapper. It records an invalid value as a fault and returns no error for it.
+// Decode implements kong.Mapper. It records an invalid value as a fault and returns no
+// error for it.
 func (r reader) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
 	token, err := ctx.Scan.PopValue("value")
 	if err != nil {
@@ -37,7 +38,8 @@ func (r reader) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
 	return nil
 }
 
-// read parses text into target, which has the type of the setting. It returns the problem of an invalid text, or "".
+// read parses text into target, which has the type of the setting. It returns the
+// problem of an invalid text, or "".
 func (s setting) read(text string, target reflect.Value) (problem string) {
 	switch v := target.Addr().Interface().(type) {
 	case *string:
@@ -58,6 +60,8 @@ func (s setting) read(text string, target reflect.Value) (problem string) {
 	return problem
 }
 
+// word checks a text against oneof. A setting without oneof accepts any text; its
+// rule in settingRules checks it.
 func (s setting) word(text string) string {
 	if s.OneOf == nil || slices.Contains(s.OneOf, text) {
 		return ""
@@ -65,6 +69,7 @@ func (s setting) word(text string) string {
 	return fmt.Sprintf("%q is not allowed. Write one of: %s.", text, strings.Join(s.OneOf, ", "))
 }
 
+// number parses a whole number within min and max.
 func (s setting) number(text string) (int, string) {
 	least, most := s.Min, s.Max
 	n, err := strconv.Atoi(text)
@@ -76,6 +81,8 @@ func (s setting) number(text string) (int, string) {
 	return n, ""
 }
 
+// duration parses a Go duration, such as 15m, within min and max. It has no unit for
+// days, so that a day with a clock change is not ambiguous.
 func (s setting) duration(text string) (time.Duration, string) {
 	d, err := time.ParseDuration(text)
 	if err != nil {
@@ -90,6 +97,7 @@ func (s setting) duration(text string) (time.Duration, string) {
 	return d, ""
 }
 
+// limit parses uses/time, such as 10/15m: 1 to 1,000,000 uses in 1 second to 7 days.
 func (s setting) limit(text string) (watchword.Limit, string) {
 	count, per, _ := strings.Cut(text, "/")
 	n, errCount := strconv.Atoi(count)
@@ -100,7 +108,8 @@ func (s setting) limit(text string) (watchword.Limit, string) {
 	return watchword.Limit{Count: n, Per: d}, ""
 }
 
-// split returns the parts of a comma-separated list, without spaces around them and without empty parts.
+// split returns the parts of a comma-separated list, without spaces around them and
+// without empty parts.
 func split(text string) (parts []string) {
 	for part := range strings.SplitSeq(text, ",") {
 		if part = strings.TrimSpace(part); part != "" {
@@ -126,8 +135,8 @@ func (s setting) text() string {
 	}
 }
 
-// redacted hides a secret. Of a URL it hides only the password. It hides the whole text if it can't be sure where the
-// password is.
+// redacted hides a secret. Of a URL it hides only the password. It hides the whole text
+// if it can't be sure where the password is.
 func (s setting) redacted(text string) string {
 	if text == "" || text == s.Default {
 		return text

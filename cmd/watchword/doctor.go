@@ -11,9 +11,10 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// doctorCmd checks everything that can be checked without a running server, and says what to do about each problem.
-// It changes nothing. A failure means that the server or its users have a problem now, and gives exit code 1. A
-// warning means that the operator should look at it, and does not change the exit code.
+// doctorCmd checks everything that can be checked without a running server, and says
+// what to do about each problem. It changes nothing. A failure means that the server or
+// its users have a problem now, and gives exit code 1. A warning means that the
+// operator should look at it, and does not change the exit code.
 type doctorCmd struct {
 	Origin string `name:"origin" placeholder:"URL" help:"Also check cookies and CORS for the front-end at this origin."`
 	JSON   bool   `name:"json" help:"Print JSON."`
@@ -44,6 +45,9 @@ type finding struct {
 	Do     string `json:"do,omitempty"`
 }
 
+// A checkup collects findings in the order of the checks. A check that can't go on
+// adds a failure and returns; the others still run, so that one run shows every
+// problem.
 type checkup struct{ findings []finding }
 
 func (d *checkup) ok(check, found string) { d.add(finding{check, "ok", found, ""}) }
@@ -77,6 +81,9 @@ func (d *checkup) print(p *program, asJSON bool) error {
 	return result
 }
 
+// settings counts the settings and repeats the warnings of the start. It also warns
+// about secrets on the command line, which other users of the machine can read, and
+// about combinations that work but surprise.
 func (d *checkup) settings(p *program) {
 	set := 0
 	for _, each := range p.settings.list() {
@@ -105,8 +112,9 @@ func (d *checkup) settings(p *program) {
 	}
 }
 
-// files checks that other users of the machine can't read the data directory, the database and the master key. With
-// them, a user could read every account and sign tokens.
+// files checks that other users of the machine can't read the data directory, the
+// database and the master key. With them, a user could read every account and sign
+// tokens.
 func (d *checkup) files(s *Settings) {
 	open := 0
 	for _, path := range []string{s.DataDir, s.databasePath(), s.masterKeyPath()} {
@@ -152,11 +160,12 @@ func (d *checkup) store(ctx context.Context, p *program) {
 	d.outbox(ctx, s.engine)
 }
 
-// manyKeys is more than any schedule creates for one use. At 255 keys of one use, no further key has a number.
+// manyKeys is more than any schedule creates for one use. At 255 keys of one use, no
+// further key has a number.
 const manyKeys = 100
 
-// keys checks that each use has an active key, and that the clock was not set back. A server with a clock in the past
-// rejects its own tokens as not yet valid.
+// keys checks that each use has an active key, and that the clock was not set back. A
+// server with a clock in the past rejects its own tokens as not yet valid.
 func (d *checkup) keys(ctx context.Context, engine *watchword.Engine) {
 	keys, err := engine.Operator().Keys(ctx)
 	if err != nil {
@@ -195,8 +204,8 @@ func (d *checkup) keys(ctx context.Context, engine *watchword.Engine) {
 	d.ok("keys", fmt.Sprintf("%d keys, one active for each use", len(keys)))
 }
 
-// outbox checks that the server can write, and that mail is sent. A mail that waits for 10 minutes means that the
-// server does not run or that the mail server refuses it.
+// outbox checks that the server can write, and that mail is sent. A mail that waits for
+// 10 minutes means that the server does not run or that the mail server refuses it.
 func (d *checkup) outbox(ctx context.Context, engine *watchword.Engine) {
 	stats, err := engine.Stats(ctx)
 	if stats.Store != nil {

@@ -8,8 +8,9 @@ import (
 	"github.com/watchword-auth/watchword/internal/weborigin"
 )
 
-// origins checks, for each front-end, whether a browser sends the refresh cookie and shows the responses to its
-// scripts (CORS; RFC 6265bis, section 5.2 on same-site requests). given is the origin of --origin, or "".
+// origins checks, for each front-end, whether a browser sends the refresh cookie and
+// shows the responses to its scripts (CORS; RFC 6265bis, section 5.2 on same-site
+// requests). given is the origin of --origin, or "".
 func (d *checkup) origins(s *Settings, given string) {
 	origins := slices.Clone(s.AllowedOrigins)
 	if given != "" && !slices.Contains(origins, given) {
@@ -24,6 +25,9 @@ func (d *checkup) origins(s *Settings, given string) {
 	}
 }
 
+// origin checks one front-end. The same origin as the public URL needs nothing. The
+// same site gets the cookie, and needs CORS. Another site gets the cookie only with
+// SameSite=None over https.
 func (d *checkup) origin(s *Settings, origin string) {
 	if origin == s.PublicURL {
 		d.ok("origin", origin+" is the public URL: browsers send the cookie, and CORS is not needed")
@@ -48,8 +52,8 @@ func (d *checkup) origin(s *Settings, origin string) {
 	d.crossSite(s, front, ours)
 }
 
-// crossSite checks a front-end on another site. It needs https and SameSite=None, and browsers that block third-party
-// cookies drop the cookie even then.
+// crossSite checks a front-end on another site. It needs https and SameSite=None, and
+// browsers that block third-party cookies drop the cookie even then.
 func (d *checkup) crossSite(s *Settings, front, ours *url.URL) {
 	origin := front.Scheme + "://" + front.Host
 	switch {

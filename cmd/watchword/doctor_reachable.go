@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// reachable asks the server at the public URL, as a client does, and names what is in
-// the way.
+// reachable requests two routes at the public URL, as a client does, through DNS,
+// proxy and certificate. A server that does not run is a warning, because the doctor
+// is often used before the first start. A wrong answer is a failure.
 func (d *checkup) reachable(ctx context.Context, s *Settings) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -44,6 +45,8 @@ type probe struct {
 	code     string    // of an error
 }
 
+// request sends one GET without credentials. It does not follow redirects, because a
+// redirect is one of the faults to find, and reads at most 1 MiB.
 func request(ctx context.Context, address string) (probe, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {

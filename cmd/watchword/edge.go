@@ -14,7 +14,10 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// install builds the HTTP edge from the settings and puts it on the listeners. It serves nothing yet.
+// install builds the HTTP edge from the settings and puts it on the listeners. It
+// serves nothing yet. The listener is wrapped so that the server sees every
+// Content-Length and Transfer-Encoding of a request; net/http alone drops one of
+// them.
 func (d *listeners) install(settings *Settings, s *stack, log *slog.Logger) error {
 	options := server.Options{
 		PublicURL:      settings.PublicURL,
@@ -61,7 +64,8 @@ func (d *listeners) install(settings *Settings, s *stack, log *slog.Logger) erro
 	return nil
 }
 
-// dialects builds the dialects that the settings name. The server does not know them; it gets them from here.
+// dialects builds the dialects that the settings name. The server does not know them;
+// it gets them from here.
 func (s *Settings) dialects(engine *watchword.Engine) (all []server.Dialect, err error) {
 	secure, site := strings.HasPrefix(s.PublicURL, "https:"), sameSite[s.CookieSameSite]
 	for _, name := range s.Dialects {

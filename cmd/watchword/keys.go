@@ -19,6 +19,8 @@ type keysCmd struct {
 	Reseal keyReseal `cmd:"" help:"Replace the master key. Stop every server first."`
 }
 
+// keyList shows every key that the store still has. Retired keys stay until the last
+// token that they signed has expired.
 type keyList struct {
 	JSON bool `name:"json" help:"Print JSON."`
 }
@@ -36,6 +38,9 @@ func (c *keyList) Run(ctx context.Context, p *program) error {
 	return p.printKeys(keys, c.JSON)
 }
 
+// keyRotate lets the next key sign as soon as verifiers have had time to fetch it,
+// usually at once because it was published in advance. It then publishes another
+// one. No token is signed with a key that verifiers do not know.
 type keyRotate struct {
 	Use  string `arg:"" optional:"" enum:"sign,refresh" default:"sign" help:"sign (access tokens) or refresh (refresh tokens)."`
 	JSON bool   `name:"json" help:"Print JSON."`
@@ -148,6 +153,7 @@ type keyView struct {
 	DropAt      *time.Time       `json:"dropAt"`
 }
 
+// printKeys prints keys without their private part, which no command shows.
 func (p *program) printKeys(keys []watchword.KeyInfo, asJSON bool) error {
 	if asJSON {
 		views := make([]keyView, len(keys))

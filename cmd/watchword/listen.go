@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// listeners are the listeners of serve and the HTTP servers on them. They are opened before the store, so that a
-// taken port is found first.
+// listeners are the listeners of serve and the HTTP servers on them. They are opened
+// before the store, so that a taken port is found first.
 type listeners struct {
 	public, admin net.Listener // admin may be nil
 	servers       []*http.Server
@@ -64,8 +64,8 @@ func (d *listeners) close() {
 	}
 }
 
-// newServer returns a server with timeouts for requests of strangers: a slow or endless request holds one connection,
-// for a bounded time.
+// newServer returns a server with timeouts for requests of strangers: a slow or endless
+// request holds one connection, for a bounded time.
 func newServer(handler http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           handler,
@@ -78,7 +78,8 @@ func newServer(handler http.Handler, log *slog.Logger) *http.Server {
 	}
 }
 
-// serve starts to handle requests, until drain. The channel receives an error if a listener fails before.
+// serve starts to handle requests, until drain. The channel receives an error if a
+// listener fails before.
 func (d *listeners) serve() <-chan error {
 	failed := make(chan error, len(d.servers))
 	for i, l := range []net.Listener{d.public, d.admin}[:len(d.servers)] {
@@ -105,8 +106,8 @@ func (d *listeners) announce(delay time.Duration, failed <-chan error) error {
 	}
 }
 
-// drain closes the listeners and waits up to drainTime for open requests. The admin listener closes last, so that
-// metrics show the progress.
+// drain closes the listeners and waits up to drainTime for open requests. The admin
+// listener closes last, so that metrics show the progress.
 func (d *listeners) drain(log *slog.Logger) {
 	d.draining.Store(true)
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)

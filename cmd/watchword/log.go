@@ -10,8 +10,9 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// logger writes to standard error: text at a terminal, otherwise JSON. Both escape control characters (LOG-2) and
-// write a duration as a string such as "1.5s", because a bare number of nanoseconds has no unit.
+// logger writes to standard error: text at a terminal, otherwise JSON. Both escape
+// control characters (LOG-2) and write a duration as a string such as "1.5s", because a
+// bare number of nanoseconds has no unit.
 func (p *program) logger() *slog.Logger {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(p.settings.LogLevel)) // oneof has checked it
@@ -28,8 +29,8 @@ func (p *program) logger() *slog.Logger {
 	return slog.New(slog.NewJSONHandler(p.err, options))
 }
 
-// plain returns an error as one line for the operator. Of a refusal by the engine it returns the sentences for users,
-// without the code.
+// plain returns an error as one line for the operator. Of a refusal by the engine it
+// returns the sentences for users, without the code.
 func plain(err error) string {
 	var refusal *watchword.Error
 	if !errors.As(err, &refusal) {
@@ -44,7 +45,8 @@ func plain(err error) string {
 	return text
 }
 
-// oneLine makes a text fit for a line at a terminal: an error may quote a file or a database.
+// oneLine makes a text fit for a line at a terminal: an error may quote a file or a
+// database.
 func oneLine(text string) string { return printable(strings.Join(strings.Fields(text), " ")) }
 
 // noUser replaces a "not found" of the engine by an error that names the address.

@@ -10,9 +10,10 @@
 //  4. The command makes one call of the engine and prints the result as a table or as JSON. `serve`
 //     instead opens the listeners, installs the HTTP edge and runs until a signal (serve.go).
 //
-// This package knows every other package and has no rule about accounts: rules belong to the engine. Results go to
-// standard output; questions, errors and logs go to standard error. Texts of strangers, such as names and user
-// agents, are printed without control characters (printable).
+// This package knows every other package and has no rule about accounts: rules belong
+// to the engine. Results go to standard output; questions, errors and logs go to
+// standard error. Texts of strangers, such as names and user agents, are printed
+// without control characters (printable).
 package main
 
 //go:generate sh -c "go run . config --markdown >settings.tmp && mv settings.tmp ../../docs/settings.md"
@@ -53,7 +54,8 @@ type program struct {
 	out, err io.Writer
 }
 
-// Exit codes. Scripts rely on them: misuse never changed anything, and repeating the same call can't succeed.
+// Exit codes. Scripts rely on them: misuse never changed anything, and repeating the
+// same call can't succeed.
 const (
 	exitDone   = 0
 	exitFailed = 1
@@ -62,6 +64,8 @@ const (
 
 func main() { os.Exit(run(os.Args[1:])) }
 
+// run parses the arguments and runs one command. It returns the exit code and never
+// exits itself, so that deferred functions run.
 func run(args []string) int {
 	if len(args) == 0 {
 		args = []string{"--help"}
@@ -83,6 +87,8 @@ func run(args []string) int {
 	return p.report(err)
 }
 
+// parser builds the command line. Every setting is decoded by our own reader, which
+// records faults instead of stopping at the first.
 func (p *program) parser(command *cli) *kong.Kong {
 	options := []kong.Option{
 		kong.Name("watchword"),
@@ -103,6 +109,8 @@ func (p *program) parser(command *cli) *kong.Kong {
 	return kong.Must(command, options...)
 }
 
+// helpGroups returns the headings of `watchword --help` and of `watchword serve
+// --help`.
 func helpGroups() []kong.Group {
 	groups := []kong.Group{
 		{Key: "run", Title: "Run:"},
@@ -114,8 +122,8 @@ func helpGroups() []kong.Group {
 	return groups
 }
 
-// helpWithoutSettings hides the settings in the help of every command but serve. All commands accept them, but 60
-// lines of settings would hide the command's own flags.
+// helpWithoutSettings hides the settings in the help of every command but serve. All
+// commands accept them, but 60 lines of settings would hide the command's own flags.
 func helpWithoutSettings(options kong.HelpOptions, ctx *kong.Context) error {
 	selected := ctx.Selected()
 	serve := selected != nil && selected.Name == "serve"
@@ -125,7 +133,8 @@ func helpWithoutSettings(options kong.HelpOptions, ctx *kong.Context) error {
 	return kong.DefaultHelpPrinter(options, ctx)
 }
 
-// report prints an error and returns the exit code. It is the only place that prints errors.
+// report prints an error and returns the exit code. It is the only place that prints
+// errors.
 func (p *program) report(err error) int {
 	var misuse *kong.ParseError
 	var wrong faults
@@ -159,6 +168,7 @@ var (
 	errMisuse   = errors.New("reported as wrong use")
 )
 
+// helpFor names the help of the command that was being parsed.
 func helpFor(ctx *kong.Context) string {
 	if ctx != nil && ctx.Selected() != nil {
 		return "watchword " + ctx.Selected().Path() + " --help"

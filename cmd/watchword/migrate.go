@@ -2,8 +2,8 @@ package main
 
 import "context"
 
-// migrateCmd upgrades the database. Servers do it at their start; the command is for operators who want to do it
-// first, with the rights of another database user.
+// migrateCmd upgrades the database. Servers do it at their start; the command is for
+// operators who want to do it first, with the rights of another database user.
 type migrateCmd struct {
 	JSON bool `name:"json" help:"Print JSON."`
 }

@@ -12,9 +12,10 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// moveCmd copies every table from SQLite to PostgreSQL, compares checksums on both sides, and marks the file so that
-// no server opens it again: a server on the old file would accept sign-ins that the new database never sees. It runs
-// with the settings of the new servers, because their master key has to open the moved keys.
+// moveCmd copies every table from SQLite to PostgreSQL, compares checksums on both
+// sides, and marks the file so that no server opens it again: a server on the old file
+// would accept sign-ins that the new database never sees. It runs with the settings of
+// the new servers, because their master key has to open the moved keys.
 type moveCmd struct {
 	From string           `name:"from" default:"sqlite:" help:"Source: sqlite:PATH, without a path the database in the data directory. Stop its server first."`
 	To   watchword.Secret `name:"to" placeholder:"URL" help:"Target, which must be empty: postgres://user:password@host/database; default: the setting store."`
@@ -80,7 +81,8 @@ func (c *moveCmd) endpoints(settings *Settings) (from, to Settings, err error) {
 	return from, to, nil
 }
 
-// checkSource refuses a database that needs a migration first, and one whose keys the master key does not open.
+// checkSource refuses a database that needs a migration first, and one whose keys the
+// master key does not open.
 func (s *Settings) checkSource(ctx context.Context) error {
 	path := s.databasePath()
 	if missing(path) {
@@ -105,7 +107,8 @@ func (s *Settings) checkSource(ctx context.Context) error {
 	return errors.Join(watchword.CheckKeys(ctx, store, master), store.Close())
 }
 
-// existingMasterKey returns the master key, and an error if it is missing. It creates no key.
+// existingMasterKey returns the master key, and an error if it is missing. It creates
+// no key.
 func (s *Settings) existingMasterKey() (master []byte, err error) {
 	if s.MasterKey != "" {
 		return seal.ParseMaster(string(s.MasterKey))
@@ -125,6 +128,8 @@ type moved struct {
 	Tables []postgres.Loaded `json:"tables"`
 }
 
+// print prints the checksums of every table, equal on both sides, and what to do
+// next.
 func (c *moveCmd) print(p *program, m moved) error {
 	if c.JSON {
 		return p.printJSON(m)

@@ -8,16 +8,16 @@ import (
 	"path/filepath"
 )
 
-// A newFile is written to a temporary file, synced, and then linked into place. A reader therefore never sees half a
-// file, and an existing file is never replaced. Only the owner can read it (mode 0600), because it may hold password
-// hashes.
+// A newFile is written to a temporary file, synced, and then linked into place. A
+// reader therefore never sees half a file, and an existing file is never replaced. Only
+// the owner can read it (mode 0600), because it may hold password hashes.
 type newFile struct {
 	*os.File
 	path string
 }
 
-// createFile creates the temporary file. It refuses an existing path at once, because the command may then run for an
-// hour.
+// createFile creates the temporary file. It refuses an existing path at once, because
+// the command may then run for an hour.
 func createFile(path string) (*newFile, error) {
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		return nil, fileTaken(path)

@@ -8,8 +8,9 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// mailCmd shows and retries the mails of the outbox. A sent mail is no longer in it. The commands send nothing
-// themselves: the running server does, with the mail server that it is configured for.
+// mailCmd shows and retries the mails of the outbox. A sent mail is no longer in it.
+// The commands send nothing themselves: the running server does, with the mail server
+// that it is configured for.
 type mailCmd struct {
 	List  mailList  `cmd:"" help:"List mails that are waiting or were abandoned."`
 	Retry mailRetry `cmd:"" help:"Retry one mail now, or all of them."`
@@ -58,6 +59,7 @@ func (c *mailList) Run(ctx context.Context, p *program) error {
 	return p.printTable(t)
 }
 
+// mailState returns waiting or given-up. Scripts rely on these two words.
 func mailState(m watchword.Mail) string {
 	if !m.GivenUpAt.IsZero() {
 		return "given-up"
@@ -73,6 +75,8 @@ func nextAttempt(m watchword.Mail) time.Time {
 	return m.NextAt
 }
 
+// mailRetry makes mails due now: one that waits for its next attempt, or one that
+// was abandoned after its last.
 type mailRetry struct {
 	ID   string `arg:"" optional:"" help:"Id of the mail; without it, all."`
 	JSON bool   `name:"json" help:"Print JSON."`

@@ -7,10 +7,11 @@ import (
 	"github.com/schollz/progressbar/v3"
 )
 
-// Progress bars for an operator who waits. They are drawn on standard error and only at a terminal, so that scripts
-// and log files do not see them.
+// Progress bars for an operator who waits. They are drawn on standard error and only at
+// a terminal, so that scripts and log files do not see them.
 
-// progress returns a function that advances a bar of the given number of rows. doing names the current step.
+// progress returns a function that advances a bar of the given number of rows. doing
+// names the current step.
 func (p *program) progress(rows int) func(doing string, rows int) {
 	bar := p.bar(int64(rows), progressbar.OptionShowCount(), progressbar.OptionShowIts(),
 		progressbar.OptionSetItsString("rows"),
@@ -27,7 +28,8 @@ func (p *program) progress(rows int) func(doing string, rows int) {
 	}
 }
 
-// bar returns a progress bar, or nil if standard error is not a terminal. A size of -1 means unknown.
+// bar returns a progress bar, or nil if standard error is not a terminal. A size of -1
+// means unknown.
 func (p *program) bar(size int64, more ...progressbar.Option) *progressbar.ProgressBar {
 	if !onTerminal(p.err) {
 		return nil
@@ -37,8 +39,8 @@ func (p *program) bar(size int64, more ...progressbar.Option) *progressbar.Progr
 		progressbar.OptionThrottle(100*time.Millisecond))...)
 }
 
-// fileProgress shows how much of a file is read, the number of accounts and the accounts per second. It shows nothing
-// without a terminal.
+// fileProgress shows how much of a file is read, the number of accounts and the
+// accounts per second. It shows nothing without a terminal.
 type fileProgress struct {
 	bar   *progressbar.ProgressBar
 	size  int64

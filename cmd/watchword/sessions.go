@@ -8,12 +8,15 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// sessionsCmd shows and ends sign-ins.
+// sessionsCmd shows and ends sessions. The commands work on the store, so they need no
+// running server; running servers notice at the next refresh, and publish the end in
+// the revocation feed.
 type sessionsCmd struct {
 	List sessionList `cmd:"" help:"List the live sessions of an account."`
-	End  sessionEnd  `cmd:"" help:"End one session of an account, all of them, or every session of everybody."`
+	End  sessionEnd  `cmd:"" help:"End one session of an account, all of them, or every session of every account."`
 }
 
+// sessionList shows where an account is signed in.
 type sessionList struct{ accountFlags }
 
 func (c *sessionList) Run(ctx context.Context, p *program) error {
@@ -34,7 +37,7 @@ func (c *sessionList) Run(ctx context.Context, p *program) error {
 
 type sessionEnd struct {
 	Email string `arg:"" optional:"" help:"Address of the account."`
-	ID    string `arg:"" optional:"" help:"Id of the session; without it, all of the account end."`
+	ID    string `arg:"" optional:"" help:"Id of the session; without it, all sessions of the account end."`
 	All   bool   `name:"all" help:"End every session of every account, as after a restored backup."`
 	JSON  bool   `name:"json" help:"Print JSON."`
 	confirmation
@@ -52,6 +55,8 @@ func (c *sessionEnd) Run(ctx context.Context, p *program) error {
 	return nil
 }
 
+// end ends what the arguments select. One session is ended without a question; all
+// sessions of an account, or of everyone, need a confirmation.
 func (c *sessionEnd) end(ctx context.Context, p *program) (ended int, err error) {
 	switch {
 	case c.All && c.Email != "":
@@ -79,6 +84,8 @@ func (c *sessionEnd) end(ctx context.Context, p *program) (ended int, err error)
 	return s.engine.Operator().EndUserSessions(ctx, user.ID)
 }
 
+// endEvery is for an incident, or for a backup that was restored: it revives refresh
+// tokens that had been replaced or ended since.
 func (c *sessionEnd) endEvery(ctx context.Context, p *program) (int, error) {
 	s, err := p.openExisting(ctx)
 	if err != nil {
@@ -92,7 +99,8 @@ func (c *sessionEnd) endEvery(ctx context.Context, p *program) (int, error) {
 	return s.engine.Operator().EndEverySession(ctx)
 }
 
-// sessionTable shows the end that comes first: idle or absolute.
+// sessionTable prints sessions. ENDS is the earlier of the idle and the absolute
+// expiry.
 func sessionTable(engine *watchword.Engine, sessions []watchword.Session) *table {
 	t := newTable("ID", "DEVICE", "FROM", "SIGNED IN", "LAST USED", "ENDS")
 	for _, s := range sessions {

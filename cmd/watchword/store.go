@@ -45,6 +45,7 @@ func (s *Settings) databaseName() string {
 	return "PostgreSQL at " + u.Host + u.Path
 }
 
+// openDatabase opens the store and migrates it to this release.
 func (s *Settings) openDatabase(ctx context.Context) (database, error) {
 	if s.onPostgres() {
 		return postgres.Open(ctx, string(s.Store))
@@ -52,7 +53,8 @@ func (s *Settings) openDatabase(ctx context.Context) (database, error) {
 	return sqlite.Open(ctx, s.databasePath())
 }
 
-// storeWarnings returns risks of the database's configuration, as Settings.warnings does for the settings.
+// storeWarnings returns risks of the database's configuration, as Settings.warnings
+// does for the settings.
 func storeWarnings(ctx context.Context, db database) []string {
 	store, ok := db.(*postgres.Store)
 	if !ok {
@@ -67,11 +69,12 @@ func storeWarnings(ctx context.Context, db database) []string {
 		strings.Join(statements, "\n  ")}
 }
 
-// restoreBackup is what to do about a damaged database.
+// restoreBackup says what to do about a damaged database.
 const restoreBackup = "Stop the server, keep a copy of the files, and restore the last backup."
 
-// logDamage reads an SQLite file once and logs damage, as doctor names it. It runs
-// beside the server, since reading a large file takes longer than a start may.
+// logDamage checks an SQLite file once and logs damage with the words of the doctor.
+// It runs beside the server, because reading a large file takes longer than a start
+// may take.
 func logDamage(ctx context.Context, db database, log *slog.Logger) {
 	store, ok := db.(*sqlite.Store)
 	if !ok {
@@ -82,6 +85,7 @@ func logDamage(ctx context.Context, db database, log *slog.Logger) {
 	}
 }
 
+// migrateDatabase applies pending migrations and returns their names.
 func (s *Settings) migrateDatabase(ctx context.Context) (applied []string, err error) {
 	if s.onPostgres() {
 		return postgres.Migrate(ctx, string(s.Store))

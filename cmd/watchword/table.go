@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Output of results: a table for operators, JSON for scripts. The columns of a table may change; the members of the
-// JSON are an interface and only grow.
+// Output of results: a table for operators, JSON for scripts. The columns of a table
+// may change; the members of the JSON are an interface and only grow.
 
 // A table collects rows, of which the first is the header.
 type table struct{ rows [][]string }
@@ -18,8 +18,9 @@ func newTable(header ...string) *table { return &table{rows: [][]string{header}}
 
 func (t *table) row(cells ...string) { t.rows = append(t.rows, cells) }
 
-// printTable aligns the columns and prints "-" for an empty cell. Cells hold texts of strangers, such as user agents,
-// so it replaces control characters, which could move the cursor of the terminal.
+// printTable aligns the columns and prints "-" for an empty cell. Cells hold texts of
+// strangers, such as user agents, so it replaces control characters, which could move
+// the cursor of the terminal.
 func (p *program) printTable(t *table) error {
 	w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
 	for _, row := range t.rows {
@@ -34,7 +35,8 @@ func (p *program) printTable(t *table) error {
 	return w.Flush()
 }
 
-// printable replaces control characters with U+FFFD, so that a text can't contain an escape sequence (LOG-2).
+// printable replaces control characters with U+FFFD, so that a text can't contain an
+// escape sequence (LOG-2).
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || (r >= 0x7f && r < 0xa0) {

@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// certificate is a key pair on disk that is reloaded when its files change, so that a renewal needs no restart. If
-// the new pair can't be read, the old one stays in use: during a renewal, the two files may not match for a moment.
+// certificate is a key pair on disk that is reloaded when its files change, so that a
+// renewal needs no restart. If the new pair can't be read, the old one stays in use:
+// during a renewal, the two files may not match for a moment.
 type certificate struct {
 	certFile, keyFile string
 	log               *slog.Logger
@@ -34,7 +35,8 @@ func (c *certificate) config() *tls.Config {
 	}
 }
 
-// current returns the pair for a handshake. It returns an error only if no pair was ever read.
+// current returns the pair for a handshake. It returns an error only if no pair was
+// ever read.
 func (c *certificate) current(now time.Time) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -61,7 +63,8 @@ func (c *certificate) current(now time.Time) (*tls.Certificate, error) {
 	return c.pair, nil
 }
 
-// lastChange returns the later modification time of the two files, or the zero time if one is missing.
+// lastChange returns the later modification time of the two files, or the zero time if
+// one is missing.
 func (c *certificate) lastChange() time.Time {
 	var last time.Time
 	for _, name := range []string{c.certFile, c.keyFile} {

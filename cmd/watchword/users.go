@@ -9,8 +9,9 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// usersCmd manages accounts. Operators can't see or set the password of an existing account: reset-password mails a
-// link, so that only the owner of the address can choose a new one (AZ-5).
+// usersCmd manages accounts. Operators can't see or set the password of an existing
+// account: reset-password mails a link, so that only the owner of the address can
+// choose a new one (AZ-5).
 type usersCmd struct {
 	Create        userCreate  `cmd:"" help:"Create an account. Without a password, the user chooses one by a mailed link."`
 	List          userList    `cmd:"" help:"List accounts by address."`
@@ -30,7 +31,8 @@ type accountFlags struct {
 	JSON  bool   `name:"json" help:"Print JSON."`
 }
 
-// find opens the store and finds the account. The caller closes the stack if there is no error.
+// find opens the store and finds the account. The caller closes the stack if there is
+// no error.
 func (f accountFlags) find(ctx context.Context, p *program) (*stack, watchword.User, error) {
 	s, err := p.openExisting(ctx)
 	if err != nil {
@@ -44,6 +46,9 @@ func (f accountFlags) find(ctx context.Context, p *program) (*stack, watchword.U
 	return s, user, nil
 }
 
+// userCreate creates an account in every sign-up mode. A password comes from the
+// terminal or from standard input, never from a flag: other users of the machine can
+// read a command line.
 type userCreate struct {
 	accountFlags
 	Name          string   `name:"name" help:"Display name."`
@@ -85,6 +90,8 @@ func (c *userCreate) Run(ctx context.Context, p *program) (err error) {
 	return nil
 }
 
+// userList lists accounts in the order of addresses. The last address of a page,
+// given to --after, continues the list.
 type userList struct {
 	After string `name:"after" help:"Begin after this address."`
 	Max   int    `name:"max" default:"1000" help:"List at most so many."`
@@ -116,6 +123,8 @@ func (c *userList) Run(ctx context.Context, p *program) error {
 	return p.printTable(t)
 }
 
+// userShow prints one account for support: its state, its live sessions and its last
+// events.
 type userShow struct {
 	accountFlags
 	Events int `name:"events" default:"20" help:"How many of the last events to show."`
@@ -165,6 +174,8 @@ func (c *userShow) Run(ctx context.Context, p *program) error {
 	return p.printTable(t)
 }
 
+// userDisable stops an account from signing in and ends its sessions. Access tokens
+// stay valid until they expire, except at services that follow the revocation feed.
 type userDisable struct {
 	accountFlags
 	confirmation
@@ -185,6 +196,7 @@ func (c *userDisable) Run(ctx context.Context, p *program) error {
 	return p.changed(ctx, s, changedUser{user.Email, c.JSON, "Disabled"})
 }
 
+// userEnable lets a disabled account sign in again. Its sessions stay ended.
 type userEnable struct{ accountFlags }
 
 func (c *userEnable) Run(ctx context.Context, p *program) error {
@@ -199,6 +211,9 @@ func (c *userEnable) Run(ctx context.Context, p *program) error {
 	return p.changed(ctx, s, changedUser{user.Email, c.JSON, "Enabled"})
 }
 
+// userRoles replaces all roles at once, so that the command shows the result and not
+// a change. Sessions stay, but access tokens with the old roles are out of date at
+// once.
 type userRoles struct {
 	accountFlags
 	Roles []string `arg:"" optional:"" name:"role" help:"The roles."`
@@ -216,13 +231,16 @@ func (c *userRoles) Run(ctx context.Context, p *program) error {
 	return p.changed(ctx, s, changedUser{user.Email, c.JSON, "Set the roles of"})
 }
 
-// changedUser is the result of a command that changed an account. done is a past participle for the printed line.
+// changedUser is the result of a command that changed an account. done is a past
+// participle for the printed line.
 type changedUser struct {
 	email watchword.Address
 	json  bool
 	done  string
 }
 
+// changed prints the result of a change. For JSON it reads the account again, so
+// that a script sees what was stored.
 func (p *program) changed(ctx context.Context, s *stack, c changedUser) error {
 	if !c.json {
 		p.say("%s %s.", c.done, c.email)
@@ -235,6 +253,8 @@ func (p *program) changed(ctx context.Context, s *stack, c changedUser) error {
 	return p.printJSON(map[string]any{"user": userJSON(user)})
 }
 
+// userDelete removes the account, its sessions and its mails. Its events stay for
+// their retention time.
 type userDelete struct {
 	accountFlags
 	confirmation
@@ -259,6 +279,7 @@ func (c *userDelete) Run(ctx context.Context, p *program) error {
 	return nil
 }
 
+// userReset mails a reset link. The operator never learns the new password.
 type userReset struct{ accountFlags }
 
 func (c *userReset) Run(ctx context.Context, p *program) error {
@@ -306,6 +327,8 @@ func userJSON(u watchword.User) userView {
 	}
 }
 
+// eventView is an event in JSON. Times is the number of equal events that were
+// merged into this one.
 type eventView struct {
 	At        *time.Time          `json:"at"`
 	Kind      watchword.EventKind `json:"event"`

@@ -7,31 +7,23 @@ import (
 	"github.com/watchword-auth/watchword/cmd/internal/userimport"
 )
 
-// Accounts from another system, in the order of the work:
-//
-//  1. The whole file is read and checked, against itself and against the database,
-//     and every problem is said. A dry run ends here. A file with problems is not
-//     begun with, unless --skip-bad leaves those accounts out.
-//  2. It is read again and imported, some hundreds of accounts in a transaction.
-//     Whatever ends it in between, the same command goes on: accounts that are
-//     there count as done.
-//
-// Standard input can be read once, and is imported as it comes.
-
-// userImport is the command.
+// userImport is `watchword users import`. Package userimport does the work: it reads
+// the file, finds the problems and imports. This command translates flags, opens the
+// store, prints problems and the summary, and sets the exit code: 1 if the dry run
+// found something that would stop the import, or if no account could be imported.
 type userImport struct {
 	File string `arg:"" help:"CSV or JSON file; - is standard input."`
 
 	DryRun   bool   `name:"dry-run" help:"Check everything, list all problems, change nothing."`
-	SkipBad  bool   `name:"skip-bad" help:"Leave accounts with problems out and import the others."`
-	IDMap    string `name:"id-map" placeholder:"FILE" help:"Write old id, new id and address of each account to this new CSV file."`
-	Format   string `name:"format" enum:",csv,json" default:"" placeholder:"csv|json" help:"csv or json; without it, told from the content."`
-	Columns  string `name:"columns" placeholder:"NAME,…" help:"Names of the columns of a CSV file without a header; firebase for those of Firebase."`
-	System   string `name:"system" placeholder:"NAME" help:"Name of the other system, if one was imported before whose ids may be the same, such as 1, 2, 3."`
-	AssumeOK bool   `name:"assume-verified" help:"Take all addresses for verified, whatever the file says; where it says since when, that stays."`
-	NoHash   bool   `name:"drop-bad-hashes" help:"Import an account whose hash can't be checked without a password."`
+	SkipBad  bool   `name:"skip-bad" help:"Skip accounts with problems and import the others."`
+	IDMap    string `name:"id-map" placeholder:"FILE" help:"Write the old id, new id and address of each account to this new CSV file."`
+	Format   string `name:"format" enum:",csv,json" default:"" placeholder:"csv|json" help:"csv or json; default: detected from the content."`
+	Columns  string `name:"columns" placeholder:"NAME,…" help:"Column names of a CSV file without a header; firebase for a Firebase export."`
+	System   string `name:"system" placeholder:"NAME" help:"Name of the other system. Needed if an earlier import came from a different system whose ids may be equal, such as 1, 2, 3."`
+	AssumeOK bool   `name:"assume-verified" help:"Treat all addresses as verified, whatever the file says. Dates of verification in the file are kept."`
+	NoHash   bool   `name:"drop-bad-hashes" help:"Import accounts with an unsupported hash without a password."`
 	JSON     bool   `name:"json" help:"Print JSON."`
-	Try      string `name:"try" placeholder:"EMAIL" help:"Ask for this user's password, say how the file keeps it, and import nothing. Without a terminal, the password is a line of standard input."`
+	Try      string `name:"try" placeholder:"EMAIL" help:"Ask for this user's password, check it against the hash in the file, and import nothing. Without a terminal, the password is a line of standard input."`
 	From     string `name:"from" placeholder:"NAME" help:"System that wrote the file, if it is not recognised: ${systems}."`
 	List     string `name:"list" placeholder:"NAME" help:"Array of the accounts in a JSON object; NAME.NAME if it is nested."`
 

@@ -16,33 +16,36 @@ import (
 	"github.com/watchword-auth/watchword/internal/userfile"
 )
 
-// importHashing is how the other system made a hash, where the file does not say it.
+// importHashing says how the other system made its hashes, where the file does not
+// say it.
 type importHashing struct {
-	Prehash      string `name:"prehash" placeholder:"METHOD" help:"What was hashed instead of the password: ${prehashes}; with --pepper-file also ${keyedPrehashes}."`
-	PepperFile   string `name:"pepper-file" placeholder:"FILE" help:"File with the pepper that was mixed into each password (Devise: config.pepper). It is stored, sealed."`
-	SaltEncoding string `name:"salt-encoding" enum:",text,hex,base64" default:"" placeholder:"text|hex|base64" help:"How salts are written, where the form of the hash does not say it."`
+	Prehash      string `name:"prehash" placeholder:"METHOD" help:"What the other system hashed instead of the password: ${prehashes}; with --pepper-file also ${keyedPrehashes}."`
+	PepperFile   string `name:"pepper-file" placeholder:"FILE" help:"File with the pepper that was added to each password (Devise: config.pepper). It is stored encrypted."`
+	SaltEncoding string `name:"salt-encoding" enum:",text,hex,base64" default:"" placeholder:"text|hex|base64" help:"How salts are encoded, where the form of the hash does not say it."`
 }
 
-// importColumns name columns of the file; without them, well-known names are.
+// importColumns name columns of the file. Without them, the import looks for
+// well-known names.
 type importColumns struct {
-	Email         string   `name:"email" placeholder:"COLUMN" help:"Column with the address. Write MEMBER.MEMBER for what is nested in JSON, - for none."`
+	Email         string   `name:"email" placeholder:"COLUMN" help:"Column with the address. Write MEMBER.MEMBER for a nested member in JSON, - for no column."`
 	PasswordHash  string   `name:"password-hash" placeholder:"COLUMN" help:"Column with the hash of the password."`
 	Salt          string   `name:"salt" placeholder:"COLUMN" help:"Column with the salt."`
 	Name          string   `name:"name" placeholder:"COLUMN" help:"Column with the name."`
 	FirstName     string   `name:"first-name" placeholder:"COLUMN" help:"Column with the first name."`
 	LastName      string   `name:"last-name" placeholder:"COLUMN" help:"Column with the last name."`
-	EmailVerified []string `name:"email-verified" aliases:"verified" sep:"none" placeholder:"COLUMN,…" help:"Columns that say whether, or since when, the address is verified; COLUMN=WORD,WORD for words that mean it. Repeatable."`
+	EmailVerified []string `name:"email-verified" aliases:"verified" sep:"none" placeholder:"COLUMN,…" help:"Columns that say whether, or since when, the address is verified. COLUMN=WORD,WORD: these words mean verified. Repeatable."`
 	Roles         string   `name:"roles" placeholder:"COLUMN" help:"Column with the roles."`
 	CreatedAt     string   `name:"created-at" placeholder:"COLUMN" help:"Column with the time of sign-up."`
-	Disabled      []string `name:"disabled" sep:"none" placeholder:"COLUMN,…" help:"Columns that say whether, since when or until when (COLUMN:until) the account is disabled; COLUMN=WORD,WORD for words that mean it; !COLUMN if it says the opposite. Repeatable."`
-	Ignore        []string `name:"ignore" placeholder:"COLUMN,…" help:"Columns that say nothing of the state of an account, whatever their names are."`
-	Temporary     string   `name:"temporary" placeholder:"COLUMN" help:"Column that says whether the password has to be changed. Such an account is imported without a password."`
+	Disabled      []string `name:"disabled" sep:"none" placeholder:"COLUMN,…" help:"Columns that say whether, since when or until when (COLUMN:until) the account is disabled. COLUMN=WORD,WORD: these words mean disabled. !COLUMN: the column means enabled. Repeatable."`
+	Ignore        []string `name:"ignore" placeholder:"COLUMN,…" help:"Columns to ignore, although their names suggest a state of the account."`
+	Temporary     string   `name:"temporary" placeholder:"COLUMN" help:"Column that says whether the password must be changed. Such an account is imported without a password."`
 	Algorithm     string   `name:"hash-algorithm" placeholder:"COLUMN" help:"Column with the algorithm of the hash."`
 	Factor        string   `name:"hash-factor" placeholder:"COLUMN" help:"Column with the iterations or the cost of the hash."`
-	ID            string   `name:"id" placeholder:"COLUMN" help:"Column with the id. A UUID is kept; for others there is --id-map."`
+	ID            string   `name:"id" placeholder:"COLUMN" help:"Column with the id. A UUID is kept; for other ids see --id-map."`
 }
 
-// importFirebase is what a Firebase project hashes with: hash_config in its console.
+// importFirebase are the parameters of a Firebase project: hash_config in its
+// console. The defaults are those of Firebase.
 type importFirebase struct {
 	SignerKey     watchword.Secret `name:"firebase-signer-key" placeholder:"BASE64" help:"base64_signer_key of the Firebase project. Better in a file: WATCHWORD_FIREBASE_SIGNER_KEY_FILE."`
 	SaltSeparator string           `name:"firebase-salt-separator" placeholder:"BASE64" default:"Bw==" help:"base64_salt_separator of the project (${default})."`
@@ -50,7 +53,8 @@ type importFirebase struct {
 	MemCost       uint32           `name:"firebase-mem-cost" default:"14" help:"mem_cost of the project (${default})."`
 }
 
-// importVars are the names in the help of the command.
+// importVars returns the variables in the help of the command, so that the help
+// lists exactly the names that the packages accept.
 func importVars() kong.Vars {
 	return kong.Vars{
 		"systems":        strings.Join(userfile.Systems(), ", "),
@@ -59,6 +63,8 @@ func importVars() kong.Vars {
 	}
 }
 
+// faults checks that --prehash and --pepper-file fit together. A wrong combination
+// would import hashes that no password matches.
 func (h importHashing) faults() (wrong faults) {
 	keyed := slices.Contains(passhash.Methods(true), h.Prehash)
 	switch {
@@ -74,9 +80,11 @@ func (h importHashing) faults() (wrong faults) {
 	return wrong
 }
 
+// maxPepper bounds the pepper, in bytes. A longer file is more likely a wrong path.
 const maxPepper = 1024 // bytes
 
-// readPepper reads the file of --pepper-file, without the line end after the pepper. It returns "" without the flag.
+// readPepper reads the file of --pepper-file, without the line end after the pepper. It
+// returns "" without the flag.
 func (h importHashing) readPepper() (watchword.Secret, error) {
 	if h.PepperFile == "" {
 		return "", nil
@@ -93,6 +101,7 @@ func (h importHashing) readPepper() (watchword.Secret, error) {
 	return watchword.Secret(pepper), nil
 }
 
+// misuse checks the flags before the file is opened. It returns all faults at once.
 func (c *userImport) misuse() error {
 	var wrong faults
 	if c.DryRun && c.IDMap != "" {
@@ -122,8 +131,9 @@ func (c *userImport) misuse() error {
 	return nil
 }
 
-// problem hashes nothing: it looks whether the project's parameters can be used,
-// with the key itself for a hash, which has the right length.
+// problem returns what is wrong with the parameters of the Firebase project, or "".
+// It tries them on a made-up hash with the length of the key, and computes nothing
+// expensive.
 func (f importFirebase) problem() string {
 	if f.SignerKey == "" {
 		return ""
@@ -134,6 +144,7 @@ func (f importFirebase) problem() string {
 	return ""
 }
 
+// project returns the parameters for passhash.
 func (f importFirebase) project() passhash.Firebase {
 	return passhash.Firebase{
 		SignerKey: string(f.SignerKey), SaltSeparator: f.SaltSeparator, Rounds: f.Rounds, MemCost: f.MemCost,
@@ -153,6 +164,8 @@ func (c *userImport) options() (userimport.Options, error) {
 	}, err
 }
 
+// fileOptions translates the flags that say how to read the file. A field without a
+// flag is found by well-known column names.
 func (c *userImport) fileOptions() userfile.Options {
 	o := userfile.Options{Format: c.Format, Names: map[userfile.Field]string{}, Ignore: c.Ignore, From: c.From,
 		List: c.List}

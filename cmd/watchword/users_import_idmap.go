@@ -6,8 +6,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// idMap writes the CSV table of --id-map: old id, new id, address. The file appears when the import is complete.
-// It implements userimport.IDMap.
+// idMap writes the CSV table of --id-map: old id, new id, address. The file appears
+// when the import is complete. It implements userimport.IDMap.
 type idMap struct {
 	file *newFile
 	csv  *csv.Writer

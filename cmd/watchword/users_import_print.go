@@ -15,8 +15,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/userfile"
 )
 
-// importPrinter prints an import: each problem when it is found, and a summary at the end. It shows addresses and never
-// a hash. It implements userimport.Observer.
+// importPrinter prints an import: each problem when it is found, and a summary at the
+// end. It shows addresses and never a hash. It implements userimport.Observer.
 type importPrinter struct {
 	program *program
 	command *userImport
@@ -49,8 +49,8 @@ func (w *importPrinter) Problem(at userfile.Place, p userimport.Problem) {
 	w.program.say("%s: %s", at, printable(p.String()))
 }
 
-// problemJSON writes one problem at once, because the whole list may be too long to keep in memory. The list is the
-// first member of the document.
+// problemJSON writes one problem at once, because the whole list may be too long to
+// keep in memory. The list is the first member of the document.
 func (w *importPrinter) problemJSON(at userfile.Place, p userimport.Problem) {
 	line, err := json.Marshal(struct {
 		Line    int    `json:"line"`
@@ -69,7 +69,8 @@ func (w *importPrinter) problemJSON(at userfile.Place, p userimport.Problem) {
 	fmt.Fprintf(w.program.out, "%s\n    %s", separator, line)
 }
 
-// summary prints the counts. failed is the error that ended the run, or nil; the caller prints it.
+// summary prints the counts. failed is the error that ended the run, or nil; the caller
+// prints it.
 func (w *importPrinter) summary(r *userimport.Report, failed error) {
 	if w.command.JSON {
 		w.summaryJSON(r, failed)

@@ -10,8 +10,9 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// open is for a dry run, too. That makes no tables and changes none: where there are
-// none yet, it works on a database that is thrown away.
+// open opens the store. A dry run must not create or migrate tables. If there are
+// none yet, it checks against an empty SQLite database in a temporary directory,
+// which the returned function deletes.
 func (c *userImport) open(ctx context.Context, p *program) (*stack, func(), error) {
 	throwAway := false
 	if c.DryRun {
@@ -40,8 +41,8 @@ func (c *userImport) open(ctx context.Context, p *program) (*stack, func(), erro
 	return s, func() { s.close(); os.RemoveAll(dir) }, nil //nolint:errcheck // as above
 }
 
-// noTables reports whether the database is yet to be made. One of an older release
-// is an error, for it can't be asked.
+// noTables reports whether the database has no tables yet. A database of an older
+// release is an error, because the statements of this release do not fit it.
 func (p *program) noTables(ctx context.Context) (bool, error) {
 	if err := p.sources.faults(p.settings); err != nil {
 		return false, err

@@ -15,8 +15,9 @@ import (
 	"github.com/watchword-auth/watchword/internal/passhash"
 )
 
-// try runs `users import FILE --try EMAIL`. It asks for a known password and verifies it against the hash in the
-// file. If the password does not fit, it names the flags with which it would. It opens no database.
+// try runs `users import FILE --try EMAIL`. It asks for a known password and verifies
+// it against the hash in the file. If the password does not fit, it names the flags
+// with which it would. It opens no database.
 func (c *userImport) try(p *program, options userimport.Options) error {
 	email, err := address.Parse(c.Try)
 	if err != nil {
@@ -52,7 +53,8 @@ func (c *userImport) try(p *program, options userimport.Options) error {
 		"If the system adds a pepper to passwords, name it with --pepper-file", email, verdict.Description)
 }
 
-// askKnownPassword asks once and does not show the password. Without a terminal, it reads a line of standard input.
+// askKnownPassword asks once and does not show the password. Without a terminal, it
+// reads a line of standard input.
 func (p *program) askKnownPassword(email string) (watchword.Secret, error) {
 	if isTerminal(p.in) {
 		fmt.Fprintf(p.err, "Password of %s: ", email)

@@ -18,7 +18,8 @@ func (c *versionCmd) Run(p *program) error {
 	return nil
 }
 
-// version is set by the linker in a release (make build). Without it, thisBuild reads the module version.
+// version is set by the linker in a release (make build). Without it, thisBuild reads
+// the module version.
 var version string
 
 type build struct {
@@ -26,8 +27,8 @@ type build struct {
 	Go      string `json:"go"`
 }
 
-// thisBuild returns the version that the linker, or else the Go toolchain, wrote into the binary: a tag, a
-// pseudo-version with the commit, or (devel).
+// thisBuild returns the version that the linker, or else the Go toolchain, wrote into
+// the binary: a tag, a pseudo-version with the commit, or (devel).
 func thisBuild() build {
 	b := build{version, runtime.Version()}
 	if info, ok := debug.ReadBuildInfo(); ok && b.Version == "" {

@@ -18,8 +18,9 @@ import (
 	"github.com/watchword-auth/watchword/mail/smtp"
 )
 
-// From settings to a running engine. This is the only place that chooses the implementations of the engine's
-// interfaces: the store (SQLite or PostgreSQL) and the mailer (SMTP or the development mailbox).
+// From settings to a running engine. This is the only place that chooses the
+// implementations of the engine's interfaces: the store (SQLite or PostgreSQL) and the
+// mailer (SMTP or the development mailbox).
 
 // A stack is an open store with its engine and mailer.
 type stack struct {
@@ -39,8 +40,9 @@ func (p *program) open(ctx context.Context) (*stack, error) {
 	return p.openWith(ctx, slog.New(slog.DiscardHandler))
 }
 
-// openExisting is open for a command that makes no sense on an empty database. It creates nothing, so that a wrong
-// --data-dir is an error and not a new, empty database.
+// openExisting is open for a command that makes no sense on an empty database. It
+// creates nothing, so that a wrong --data-dir is an error and not a new, empty
+// database.
 func (p *program) openExisting(ctx context.Context) (*stack, error) {
 	if err := p.sources.faults(p.settings); err != nil {
 		return nil, err
@@ -52,8 +54,8 @@ func (p *program) openExisting(ctx context.Context) (*stack, error) {
 	return p.open(ctx)
 }
 
-// openWith checks the settings, creates what is missing (directory, master key, database), migrates and returns an
-// engine. The caller closes the stack.
+// openWith checks the settings, creates what is missing (directory, master key,
+// database), migrates and returns an engine. The caller closes the stack.
 func (p *program) openWith(ctx context.Context, log *slog.Logger) (*stack, error) {
 	if err := p.sources.faults(p.settings); err != nil {
 		return nil, err
@@ -84,8 +86,9 @@ func (p *program) openWith(ctx context.Context, log *slog.Logger) (*stack, error
 	return s, nil
 }
 
-// prepare creates the directories that these settings need and returns the master key. It creates a key only if there
-// is no database: a new key can't decrypt the keys of an existing one, and the missing key may still be in a backup.
+// prepare creates the directories that these settings need and returns the master key.
+// It creates a key only if there is no database: a new key can't decrypt the keys of an
+// existing one, and the missing key may still be in a backup.
 func (s *Settings) prepare() (master []byte, err error) {
 	for _, dir := range s.directories() {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -102,8 +105,9 @@ func (s *Settings) prepare() (master []byte, err error) {
 	return master, err
 }
 
-// directories returns the directories that the program writes to. With PostgreSQL, a master key and a mail server the
-// list is empty, and the working directory may be read-only.
+// directories returns the directories that the program writes to. With PostgreSQL, a
+// master key and a mail server the list is empty, and the working directory may be
+// read-only.
 func (s *Settings) directories() (dirs []string) {
 	if s.MasterKey == "" || s.MailURL == "" {
 		dirs = append(dirs, s.DataDir)
@@ -114,18 +118,23 @@ func (s *Settings) directories() (dirs []string) {
 	return dirs
 }
 
+// masterKeyMissing is the error for a database without its key. Nothing in the
+// database can be decrypted without it, so the program must not continue with a new
+// one.
 func (s *Settings) masterKeyMissing() error {
 	return fmt.Errorf("the master key %s is missing, and another key does not open %s. Restore it from a backup, or "+
 		"write --master-key", s.masterKeyPath(), s.databasePath())
 }
 
-// missing reports whether nothing exists at path. Any other error counts as existing; opening it will report the error.
+// missing reports whether nothing exists at path. Any other error counts as existing;
+// opening it will report the error.
 func missing(path string) bool {
 	_, err := os.Stat(path)
 	return errors.Is(err, fs.ErrNotExist)
 }
 
-// openMail sets the mailer: SMTP if mail-url is set, otherwise the development mailbox in the data directory.
+// openMail sets the mailer: SMTP if mail-url is set, otherwise the development mailbox
+// in the data directory.
 func (s *stack) openMail(settings *Settings) (err error) {
 	renderer, err := mail.NewRenderer(mail.Options{PublicURL: settings.PublicURL})
 	if err != nil {
@@ -140,6 +149,8 @@ func (s *stack) openMail(settings *Settings) (err error) {
 	return err
 }
 
+// smtp returns the sender for mail-url. It opens no connection; the doctor does, and
+// so does the first mail.
 func (s *Settings) smtp() (*smtp.Sender, error) {
 	renderer, err := mail.NewRenderer(mail.Options{PublicURL: s.PublicURL})
 	if err != nil {
@@ -148,6 +159,7 @@ func (s *Settings) smtp() (*smtp.Sender, error) {
 	return smtp.New(smtp.Options{URL: s.MailURL, From: s.MailFrom, Renderer: renderer})
 }
 
+// masterKeyPath returns the file of a master key that the program created.
 func (s *Settings) masterKeyPath() string { return filepath.Join(s.DataDir, "master.key") }
 
 // engine translates settings into options of the engine, without the keys and the mailer.
@@ -176,7 +188,8 @@ func (s *Settings) engine() watchword.Options {
 	}
 }
 
-// hashWorkers leaves one core free, so that refreshes and verifications stay fast while passwords are hashed.
+// hashWorkers leaves one core free, so that refreshes and verifications stay fast while
+// passwords are hashed.
 func (s *Settings) hashWorkers() int {
 	if s.HashWorkers > 0 {
 		return s.HashWorkers
@@ -201,6 +214,8 @@ func (s *Settings) claims() watchword.Claims {
 	return claims
 }
 
+// limits translates the limits. Each one is a setting of its own, so that an
+// operator can change one and keep the others.
 func (s *Settings) limits() watchword.Limits {
 	if s.Limits == "off" {
 		return watchword.Unlimited()

@@ -60,7 +60,8 @@ func (i *Importer) name(row userfile.Row) string {
 	return row.Name
 }
 
-// timeOf returns the time of a mark: zero if the mark is not set, and now if the file gives no time.
+// timeOf returns the time of a mark: zero if the mark is not set, and now if the file
+// gives no time.
 func timeOf(m userfile.Mark, now time.Time) time.Time {
 	if m.Set && m.At.IsZero() {
 		return now
@@ -68,8 +69,9 @@ func timeOf(m userfile.Mark, now time.Time) time.Time {
 	return m.At
 }
 
-// objectIDTime returns the creation time in the first four bytes of a MongoDB ObjectId. It returns the zero time if the
-// id is no ObjectId, or if the time is before the first MongoDB (2009) or after now.
+// objectIDTime returns the creation time in the first four bytes of a MongoDB ObjectId.
+// It returns the zero time if the id is no ObjectId, or if the time is before the first
+// MongoDB (2009) or after now.
 func objectIDTime(id string, now time.Time) time.Time {
 	raw, err := hex.DecodeString(id)
 	if err != nil || len(raw) != 12 {

@@ -10,8 +10,9 @@ import (
 	"github.com/watchword-auth/watchword/internal/userfile"
 )
 
-// flush checks a batch, imports it in the second pass, and then reports every account of it in the order of the file.
-// It reports the whole batch also when one account of it failed, because the others were committed.
+// flush checks a batch, imports it in the second pass, and then reports every account
+// of it in the order of the file. It reports the whole batch also when one account of
+// it failed, because the others were committed.
 func (i *Importer) flush(ctx context.Context) error {
 	if err := i.examine(ctx); err != nil {
 		return err
@@ -34,15 +35,16 @@ func (i *Importer) flush(ctx context.Context) error {
 // stopsAtProblem reports whether the first problem ends the import.
 func (i *Importer) stopsAtProblem() bool { return i.report.Imported && !i.options.SkipBad }
 
-// examine finds the problems of a batch and marks the accounts to skip. If a problem ends the import, it also drops the
-// accounts after the first problem.
+// examine finds the problems of a batch and marks the accounts to skip. If a problem
+// ends the import, it also drops the accounts after the first problem.
 func (i *Importer) examine(ctx context.Context) error {
 	if i.report.Accounts == 0 {
 		if err := i.checkColumns(); err != nil {
 			return err
 		}
 	}
-	// The check refuses these columns first. They appear here if the input is read once, or has changed since.
+	// The check refuses these columns first. They appear here if the input is read once,
+	// or has changed since.
 	if names := i.reader.Unsettled(); names != nil && i.report.Imported {
 		return unsettledError(names)
 	}
@@ -67,8 +69,9 @@ func (i *Importer) examine(ctx context.Context) error {
 	return nil
 }
 
-// askEngine adds the problems that the engine finds. After a check, it asks only about accounts that had a problem
-// then, because the import itself answers for the others. An account with a problem must not claim its address.
+// askEngine adds the problems that the engine finds. After a check, it asks only about
+// accounts that had a problem then, because the import itself answers for the others.
+// An account with a problem must not claim its address.
 func (i *Importer) askEngine(ctx context.Context) error {
 	checked := i.report.Imported && i.input.rereadable
 	var users []watchword.ImportedUser
@@ -137,8 +140,9 @@ func (i *Importer) settle(a *account) error {
 	return i.options.IDMap.Add(a.row.ID, a.result.User)
 }
 
-// checkColumns looks at the first batch for a mistake in the choice of columns, which would otherwise be reported once
-// for every account. With SkipBad it checks nothing: many accounts at the beginning may have no address.
+// checkColumns looks at the first batch for a mistake in the choice of columns, which
+// would otherwise be reported once for every account. With SkipBad it checks nothing:
+// many accounts at the beginning may have no address.
 func (i *Importer) checkColumns() error {
 	if i.options.SkipBad || !slices.ContainsFunc(i.batch, func(a account) bool { return a.isReadable() }) {
 		return nil
@@ -171,8 +175,8 @@ func (i *Importer) checkColumns() error {
 // maxColumnNames bounds the names in an error.
 const maxColumnNames = 20
 
-// columnNames lists the columns for an error. It hides a text that does not look like a name, because in a file without
-// a header it may be a value.
+// columnNames lists the columns for an error. It hides a text that does not look like a
+// name, because in a file without a header it may be a value.
 func (i *Importer) columnNames() string {
 	used, unused := i.reader.Columns()
 	names := slices.Sorted(slices.Values(slices.Concat(used, unused)))

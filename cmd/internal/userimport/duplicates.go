@@ -8,8 +8,9 @@ import (
 	"github.com/watchword-auth/watchword/internal/userfile"
 )
 
-// duplicates finds accounts that occur twice in the file. It keeps 16 bytes for each address and each id: a hash of 64
-// bits and a position. In a file of a million accounts, a false match has a chance of about one in ten million.
+// duplicates finds accounts that occur twice in the file. It keeps 16 bytes for each
+// address and each id: a hash of 64 bits and a position. In a file of a million
+// accounts, a false match has a chance of about one in ten million.
 type duplicates struct {
 	seed maphash.Seed
 	seen map[uint64]position
@@ -22,8 +23,9 @@ func newDuplicates() duplicates { return duplicates{maphash.MakeSeed(), map[uint
 // reset forgets the accounts before the next pass, and keeps the allocated memory.
 func (d duplicates) reset() { clear(d.seen) }
 
-// problems says where an earlier account has the same address or id. An account without problems claims both. An
-// account with problems claims neither, because it is skipped and a later one may have them.
+// problems says where an earlier account has the same address or id. An account without
+// problems claims both. An account with problems claims neither, because it is skipped
+// and a later one may have them.
 func (d duplicates) problems(a *account) (found []Problem) {
 	if !a.isReadable() {
 		return nil
@@ -53,7 +55,8 @@ func (d duplicates) problems(a *account) (found []Problem) {
 	return found
 }
 
-// from names the position for a message about another account. It adds the number where both are on one line.
+// from names the position for a message about another account. It adds the number where
+// both are on one line.
 func (p position) from(other userfile.Place) string {
 	if int(p.line) == other.Line {
 		return fmt.Sprintf("line %d, account %d", p.line, p.number)

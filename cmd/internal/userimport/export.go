@@ -36,7 +36,8 @@ type Lister interface {
 	Users(ctx context.Context, after watchword.Address, limit int) ([]watchword.User, error)
 }
 
-// exportedUser is an account in JSON. The names of its members are names that an import recognises.
+// exportedUser is an account in JSON. The names of its members are names that an import
+// recognises.
 type exportedUser struct {
 	ID              watchword.UserID  `json:"id"`
 	Email           watchword.Address `json:"email"`
@@ -53,8 +54,9 @@ var exportedColumns = []string{
 	"id", "email", "emailVerified", "emailVerifiedAt", "name", "roles", "createdAt", "disabledAt", "passwordHash",
 }
 
-// Export writes every account, with its password hash, in the order of addresses. It reads page by page, so accounts
-// that change meanwhile may appear as they were before or after the change.
+// Export writes every account, with its password hash, in the order of addresses. It
+// reads page by page, so accounts that change meanwhile may appear as they were before
+// or after the change.
 func Export(ctx context.Context, engine Lister, out io.Writer, o ExportOptions) (n Exported, err error) {
 	write, flush := o.writer(out)
 	for after := watchword.Address(""); ; {
@@ -123,7 +125,8 @@ func (o ExportOptions) values(u watchword.User) []string {
 	}
 }
 
-// cell returns a text that a user chose, protected from evaluation by a spreadsheet if NoFormulas is set.
+// cell returns a text that a user chose, protected from evaluation by a spreadsheet if
+// NoFormulas is set.
 func (o ExportOptions) cell(text string) string {
 	if o.NoFormulas && text != "" && strings.ContainsRune("=+-@\t\r\n", rune(text[0])) {
 		return "'" + text

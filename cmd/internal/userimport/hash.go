@@ -17,7 +17,8 @@ type Hashing struct {
 	Firebase     passhash.Firebase
 }
 
-// method returns what was hashed instead of the password of a row, or "" for the password itself.
+// method returns what was hashed instead of the password of a row, or "" for the
+// password itself.
 func (h Hashing) method(row userfile.Row) string {
 	switch {
 	case h.Prehash != "":
@@ -28,8 +29,9 @@ func (h Hashing) method(row userfile.Row) string {
 	return row.Prehash
 }
 
-// hash returns the hash of a row in a form that the engine imports, without its prehash label. It returns "" for a row
-// without a usable password. Errors contain nothing of the hash.
+// hash returns the hash of a row in a form that the engine imports, without its prehash
+// label. It returns "" for a row without a usable password. Errors contain nothing of
+// the hash.
 func (h Hashing) hash(row userfile.Row) (watchword.Secret, error) {
 	text := strings.TrimSpace(row.Hash)
 	encoded, err := "", error(nil)
@@ -56,7 +58,8 @@ func (h Hashing) hash(row userfile.Row) (watchword.Secret, error) {
 	return watchword.Secret(encoded), err
 }
 
-// HashKind names the kind of a hash in its stored form, such as "bcrypt" or "argon2id", or "none".
+// HashKind names the kind of a hash in its stored form, such as "bcrypt" or "argon2id",
+// or "none".
 func HashKind(hash watchword.Secret) string {
 	label, inner, labelled := strings.Cut(string(hash), "}")
 	if labelled {

@@ -18,8 +18,8 @@ type Input struct {
 // Stdin returns the input that reads in, once.
 func Stdin(in *os.File) *Input { return &Input{File: in, Name: "standard input", Size: -1} }
 
-// Open opens a file or a named pipe, such as <(zcat users.csv.gz). Its errors are those of os.Open, or say that the
-// path is a folder.
+// Open opens a file or a named pipe, such as <(zcat users.csv.gz). Its errors are those
+// of os.Open, or say that the path is a folder.
 func Open(path string) (*Input, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -39,7 +39,8 @@ func Open(path string) (*Input, error) {
 	return &Input{File: file, Name: path, Size: info.Size(), rereadable: true}, nil
 }
 
-// stopAt makes Read return when done is closed, even if a pipe sends nothing. A regular file never blocks.
+// stopAt makes Read return when done is closed, even if a pipe sends nothing. A regular
+// file never blocks.
 func (in *Input) stopAt(done <-chan struct{}) {
 	if !in.rereadable && in.pipe == nil {
 		in.pipe = &interruptible{in: in.File, done: done}
@@ -53,7 +54,8 @@ func (in *Input) Read(p []byte) (int, error) {
 	return in.File.Read(p)
 }
 
-// truncated reports whether reading stopped before the end. The last account may then be incomplete.
+// truncated reports whether reading stopped before the end. The last account may then
+// be incomplete.
 func (in *Input) truncated() bool { return in.pipe != nil && in.pipe.truncated }
 
 // explain adds the name of the file to a reading error.

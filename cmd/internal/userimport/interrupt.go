@@ -2,8 +2,8 @@ package userimport
 
 import "io"
 
-// An interruptible reads from a source that may block for ever, such as a pipe, and stops waiting when done is closed.
-// From then on it returns ErrStopped.
+// An interruptible reads from a source that may block for ever, such as a pipe, and
+// stops waiting when done is closed. From then on it returns ErrStopped.
 type interruptible struct {
 	in        io.Reader
 	done      <-chan struct{}
@@ -31,7 +31,8 @@ func (r *interruptible) Read(p []byte) (int, error) {
 	return 0, r.err
 }
 
-// fill waits for more bytes or for done. After done, the goroutine of a blocked Read stays until the program ends.
+// fill waits for more bytes or for done. After done, the goroutine of a blocked Read
+// stays until the program ends.
 func (r *interruptible) fill() {
 	if r.pending == nil {
 		r.pending = make(chan readResult, 1)

@@ -12,8 +12,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/userfile"
 )
 
-// A Problem is a reason why an account can't be imported. Its texts may contain control characters of the file; the
-// caller removes them before it prints.
+// A Problem is a reason why an account can't be imported. Its texts may contain control
+// characters of the file; the caller removes them before it prints.
 type Problem struct {
 	Field  string // empty: the whole account
 	Kind   string // the reason without values of the file; Report counts by it
@@ -35,8 +35,8 @@ func withField(field, text string) string {
 	return field + ": " + text
 }
 
-// engineProblems converts the engine's sentences for users into phrases of a list, and its fields into those of the
-// file.
+// engineProblems converts the engine's sentences for users into phrases of a list, and
+// its fields into those of the file.
 func engineProblems(fields []watchword.FieldError, u watchword.ImportedUser) (problems []Problem) {
 	for _, f := range fields {
 		p := Problem{Field: f.Field, Kind: asPhrase(f.Message)}
@@ -69,8 +69,8 @@ func asPhrase(sentence string) string {
 	return string(unicode.ToLower(first)) + strings.TrimSuffix(sentence[size:], ".")
 }
 
-// If the operator mixed up columns, a value may be a password or a hash. A value is therefore shown only if it looks
-// like what its column should hold.
+// If the operator mixed up columns, a value may be a password or a hash. A value is
+// therefore shown only if it looks like what its column should hold.
 
 func shownEmail(text string) string {
 	if len(text) > 64 || !strings.Contains(text, "@") || strings.Contains(text, "$") {

@@ -7,7 +7,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/userfile"
 )
 
-// A Report counts the accounts of a run. Column names come from the file and may contain control characters.
+// A Report counts the accounts of a run. Column names come from the file and may
+// contain control characters.
 type Report struct {
 	Imported bool // the accounts were imported; otherwise only checked
 	Stopped  bool // a check ended early, so the counts are incomplete
@@ -55,8 +56,8 @@ func newReport() *Report {
 	}
 }
 
-// IsIncomplete reports whether the operator must choose a column before an import: one that was named is missing, or
-// one that was not named may hold states or hashes.
+// IsIncomplete reports whether the operator must choose a column before an import: one
+// that was named is missing, or one that was not named may hold states or hashes.
 func (r *Report) IsIncomplete() bool {
 	return r.ColumnsMissing != nil || r.ColumnsUnsettled != nil || r.ColumnsWithHashes != nil
 }

@@ -13,8 +13,9 @@ import (
 	"github.com/watchword-auth/watchword/internal/userfile"
 )
 
-// A Trial verifies a known password against the hash that the file has for one account. It shows whether the options
-// say correctly how the hashes were made, and if not, which options would. It opens no database.
+// A Trial verifies a known password against the hash that the file has for one account.
+// It shows whether the options say correctly how the hashes were made, and if not,
+// which options would. It opens no database.
 type Trial struct {
 	email   string
 	row     userfile.Row
@@ -36,8 +37,8 @@ type Verdict struct {
 	Other       *Variant // if it does not fit: a variant that does, or nil
 }
 
-// NewTrial reads the file up to the account of a normalized address. It returns an error if the account is not in the
-// file or has no password to try.
+// NewTrial reads the file up to the account of a normalized address. It returns an
+// error if the account is not in the file or has no password to try.
 func NewTrial(input *Input, o Options, email string) (*Trial, error) {
 	row, err := find(input, o.File, email)
 	if err != nil {
@@ -70,8 +71,9 @@ func find(input *Input, o userfile.Options, email string) (userfile.Row, error) 
 	return userfile.Row{}, input.explain(err)
 }
 
-// Try verifies the password with the given options, and then with every variant that needs no further secret. It
-// returns an error if the hash is unsupported in every variant that could be tried.
+// Try verifies the password with the given options, and then with every variant that
+// needs no further secret. It returns an error if the hash is unsupported in every
+// variant that could be tried.
 func (t *Trial) Try(given watchword.Secret) (Verdict, error) {
 	own := t.hashing.method(t.row)
 	verdict := Verdict{Description: t.describe(own)}
@@ -100,7 +102,8 @@ func (t *Trial) Try(given watchword.Secret) (Verdict, error) {
 // placeholderKeyID stands for the id that the engine will give to the pepper.
 const placeholderKeyID = "00000000-0000-8000-8000-000000000000"
 
-// fits verifies as a sign-in does: the normalized password first, then the password as typed.
+// fits verifies as a sign-in does: the normalized password first, then the password as
+// typed.
 func (t *Trial) fits(hash watchword.Secret, method, given string) bool {
 	encoded := string(hash)
 	if method != "" {
@@ -139,7 +142,8 @@ func (t *Trial) describe(method string) string {
 	return text
 }
 
-// variants lists every combination, except those that need a pepper when none is given. The likelier ones come first.
+// variants lists every combination, except those that need a pepper when none is given.
+// The likelier ones come first.
 func (t *Trial) variants() (all []Variant) {
 	salts := []string{"", passhash.SaltText, passhash.SaltHex, passhash.SaltBase64}
 	methods := append([]string{t.row.Prehash, ""}, passhash.Methods(false)...)

@@ -1,6 +1,8 @@
-// Package userimport imports accounts from a file of another system, and exports accounts in the form that the import
-// reads. It is the work behind `watchword users import` and `watchword users export`. The command owns the flags, the
-// questions at the terminal and the printed text; the engine owns the rules of an import (import.go there).
+// Package userimport imports accounts from a file of another system, and exports
+// accounts in the form that the import reads. It is the work behind `watchword users
+// import` and `watchword users export`. The command owns the flags, the questions at
+// the terminal and the printed text; the engine owns the rules of an import (import.go
+// there).
 //
 // An import reads a file twice:
 //
@@ -9,10 +11,11 @@
 //  2. The second pass imports the accounts in batches, one transaction each. After an interruption at any point, the
 //     same call continues: accounts that already exist count as done.
 //
-// Standard input and pipes can be read only once. They are imported as they arrive, up to the first problem.
+// Standard input and pipes can be read only once. They are imported as they arrive, up
+// to the first problem.
 //
-// Errors and problems are texts for the operator and name the flags of the command. They never contain a hash, a pepper
-// or a value that could be one.
+// Errors and problems are texts for the operator and name the flags of the command.
+// They never contain a hash, a pepper or a value that could be one.
 package userimport
 
 import (
@@ -27,12 +30,13 @@ import (
 	"github.com/watchword-auth/watchword/internal/userfile"
 )
 
-// batchSize is the number of accounts in a transaction. It is large enough that the cost of a commit is small for each
-// account, and small enough that other writers do not notice the wait.
+// batchSize is the number of accounts in a transaction. It is large enough that the
+// cost of a commit is small for each account, and small enough that other writers do
+// not notice the wait.
 const batchSize = 500
 
-// batchPause separates two batches. SQLite gives its write lock to the first process that asks; the pause lets a
-// running server ask.
+// batchPause separates two batches. SQLite gives its write lock to the first process
+// that asks; the pause lets a running server ask.
 const batchPause = 5 * time.Millisecond
 
 // Engine is the part of *watchword.Engine that an import uses.
@@ -58,7 +62,8 @@ type Options struct {
 type IDMap interface {
 	Add(oldID string, user watchword.User) error
 
-	// Keep publishes the table. An import calls it once, after the last account, and never after an error.
+	// Keep publishes the table. An import calls it once, after the last account, and never
+	// after an error.
 	Keep() error
 }
 
@@ -104,7 +109,8 @@ func New(engine Engine, input *Input, options Options, observer Observer) *Impor
 	}
 }
 
-// Check is a dry run: it finds every problem and changes nothing. The report is valid after an error too.
+// Check is a dry run: it finds every problem and changes nothing. The report is valid
+// after an error too.
 func (i *Importer) Check(ctx context.Context) (*Report, error) {
 	err := i.pass(ctx, Checking)
 	if errors.Is(err, ErrStopped) {
@@ -114,8 +120,9 @@ func (i *Importer) Check(ctx context.Context) (*Report, error) {
 	return i.report, err
 }
 
-// Import checks the file, if it can be read twice, and then imports it. Its errors say how many accounts were imported
-// and how to continue. The report is valid after an error too.
+// Import checks the file, if it can be read twice, and then imports it. Its errors say
+// how many accounts were imported and how to continue. The report is valid after an
+// error too.
 func (i *Importer) Import(ctx context.Context) (*Report, error) {
 	if i.input.rereadable {
 		if err := i.checkFirst(ctx); err != nil {
@@ -140,7 +147,8 @@ func (i *Importer) Import(ctx context.Context) (*Report, error) {
 	return i.report, err
 }
 
-// checkFirst is the pass before an import. It leaves an empty report if the import may begin.
+// checkFirst is the pass before an import. It leaves an empty report if the import may
+// begin.
 func (i *Importer) checkFirst(ctx context.Context) error {
 	i.report.Unlisted = i.options.SkipBad // the import lists them when it skips them
 	err := i.pass(ctx, Checking)
@@ -167,7 +175,8 @@ func (i *Importer) checkFirst(ctx context.Context) error {
 	return nil
 }
 
-// pass reads the file once. Every batch that was begun is finished, also when ctx ends meanwhile.
+// pass reads the file once. Every batch that was begun is finished, also when ctx ends
+// meanwhile.
 func (i *Importer) pass(ctx context.Context, phase Phase) (err error) {
 	i.input.stopAt(ctx.Done())
 	if i.reader, err = userfile.New(i.input, i.options.File); err != nil {
