@@ -6,6 +6,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -13,8 +14,11 @@ import (
 func TestDoctorNamesWhatIsInTheWayOfThePublicURL(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, freeAddress(t))
-	var behind http.Handler
-	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { behind.ServeHTTP(w, r) }))
+	var behind atomic.Value // of http.HandlerFunc
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		behind.Load().(http.HandlerFunc)(w, r)
+	}))
+	behind.Store(http.HandlerFunc(http.NotFound))
 	t.Cleanup(front.Close)
 	startServer(t, s, "--public-url="+front.URL)
 	proxy := func(address string, host func(*httputil.ProxyRequest)) http.Handler {
@@ -42,7 +46,7 @@ func TestDoctorNamesWhatIsInTheWayOfThePublicURL(t *testing.T) {
 			http.NotFound(w, r)
 		})},
 	} {
-		behind = c.behind
+		behind.Store(http.HandlerFunc(c.behind.ServeHTTP))
 		got := run(t, call{args: []string{"doctor", "--public-url=" + c.public}})
 		if !strings.Contains(got.out, c.found) || (got.code == 0) != strings.HasPrefix(c.found, "ok") {
 			t.Errorf("%s: exit %d, no %q in\n%s", c.name, got.code, c.found, got.out)
