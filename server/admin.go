@@ -14,10 +14,11 @@ import (
 	"github.com/watchword-auth/watchword/internal/weborigin"
 )
 
-// readyAnswer is /readyz for the people who run the service.
+// readyAnswer is the body of /readyz on the admin listener. It has details that the public
+// listener does not show.
 type readyAnswer struct {
 	Status string         `json:"status"`
-	Store  string         `json:"store"` // "up", or what is wrong
+	Store  string         `json:"store"` // "up", or the error
 	Mails  map[string]int `json:"mails"`
 	Keys   []keyAnswer    `json:"keys"`
 }
@@ -32,9 +33,9 @@ type keyAnswer struct {
 // AdminOptions configure the handler of the admin listener. The zero value is for a
 // listener on the loopback.
 type AdminOptions struct {
-	// AnyHost is for a listener that other machines reach under a name. Without it, a
-	// request must name a loopback host: a page whose name resolves to 127.0.0.1 (DNS
-	// rebinding) reads nothing. Default: loopback hosts only.
+	// AnyHost accepts requests for every host. It is for a listener that other machines
+	// reach by name. Without it, only loopback hosts are accepted, which stops DNS rebinding:
+	// a page of another site whose name resolves to 127.0.0.1. Default: loopback hosts only.
 	AnyHost bool
 
 	// Profiling serves the profiles of net/http/pprof at /debug/pprof/, except the
@@ -42,9 +43,9 @@ type AdminOptions struct {
 	Profiling bool
 }
 
-// Admin is the handler of the admin listener: metrics, readiness in detail, and
-// profiles. It has no authentication: bind it to the loopback. It refuses requests
-// that a page of another site makes.
+// Admin returns the handler of the admin listener: metrics, detailed readiness, and
+// profiles. It has no authentication, so bind it to the loopback. It rejects requests from
+// pages of other sites.
 func (s *Server) Admin(o AdminOptions) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))
@@ -69,12 +70,14 @@ func (s *Server) Admin(o AdminOptions) http.Handler {
 	})
 }
 
-// refuses returns why a request is refused, or "".
+// refuses returns the reason to reject a request and its status, or "". Browsers send
+// Sec-Fetch-Site or Origin from pages; a person who types the address sends "none".
 func (o AdminOptions) refuses(r *http.Request) (status int, why string) {
 	site, origin := r.Header.Get("Sec-Fetch-Site"), r.Header.Get("Origin")
 	switch {
 	case !o.AnyHost && !weborigin.IsLoopback(r.Host):
-		return http.StatusMisdirectedRequest, "The admin listener is on the loopback. Use localhost or 127.0.0.1 as the host."
+		return http.StatusMisdirectedRequest,
+			"The admin listener is on the loopback. Use localhost or 127.0.0.1 as the host."
 	case site != "" && site != "same-origin" && site != "none",
 		origin != "" && origin != "http://"+r.Host:
 		return http.StatusForbidden, "Pages of other sites may not use the admin listener."
@@ -82,21 +85,23 @@ func (o AdminOptions) refuses(r *http.Request) (status int, why string) {
 	return 0, ""
 }
 
+// logAdminRefusal logs at the bounded rate of requests for a wrong host.
 func (s *Server) logAdminRefusal(r *http.Request, status int) {
-	if skipped, ok := s.refusals.misdirected.Allow("admin", time.Now()); ok {
+	if skipped, ok := s.errors.lines.misdirected.Allow("admin", time.Now()); ok {
 		s.log.Info("admin request refused", slog.Int("status", status), slog.String("client", r.RemoteAddr),
 			slog.String("host", shortened(r.Host)), slog.String("origin", shortened(r.Header.Get("Origin"))),
 			slog.String("sec_fetch_site", shortened(r.Header.Get("Sec-Fetch-Site"))), slog.Int("skipped", skipped))
 	}
 }
 
+// readyDetail responds with 503 if the store is unavailable or the server is stopping.
 func (s *Server) readyDetail(w http.ResponseWriter, r *http.Request) {
 	status, answer := http.StatusOK, readyAnswer{Status: "ready", Store: "up", Keys: []keyAnswer{}}
 	stats, err := s.engine.Stats(r.Context())
 	switch {
 	case err != nil || stats.Store != nil:
 		status, answer.Status, answer.Store = http.StatusServiceUnavailable, "not ready", cmp.Or(stats.Store, err).Error()
-	case s.opts.Draining():
+	case s.draining():
 		status, answer.Status = http.StatusServiceUnavailable, "stopping"
 	}
 	answer.Mails = map[string]int{"waiting": stats.MailWaiting, "givenUp": stats.MailGivenUp}
@@ -104,6 +109,6 @@ func (s *Server) readyDetail(w http.ResponseWriter, r *http.Request) {
 		answer.Keys = append(answer.Keys, keyAnswer{key.ID, string(key.Use), key.Alg, key.State})
 	}
 	if err := respond.JSON(w, status, answer); err != nil {
-		s.fail(w, r, watchword.ErrUnavailable)
+		s.errors.fail(w, r, watchword.ErrUnavailable)
 	}
 }

@@ -46,11 +46,11 @@ func userOf(u watchword.User) userBody {
 	}
 }
 
-func (s *Server) me(w http.ResponseWriter, _ *http.Request, who watchword.Identity) error {
+func (a *api) me(w http.ResponseWriter, _ *http.Request, who watchword.Identity) error {
 	return respond.JSON(w, http.StatusOK, userAnswer{userOf(who.User)})
 }
 
-func (s *Server) rename(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+func (a *api) rename(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	body, err := apirequest.Body[renameBody](r)
 	if err != nil {
 		return err
@@ -58,27 +58,27 @@ func (s *Server) rename(w http.ResponseWriter, r *http.Request, who watchword.Id
 	if body.Name == nil {
 		return unacceptable("name", watchword.FieldRequired, "Enter a name; an empty one is one.")
 	}
-	user, err := s.engine.Rename(r.Context(), who, *body.Name)
+	user, err := a.engine.Rename(r.Context(), who, *body.Name)
 	if err != nil {
 		return err
 	}
 	return respond.JSON(w, http.StatusOK, userAnswer{userOf(user)})
 }
 
-func (s *Server) deleteMe(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+func (a *api) deleteMe(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	body, err := apirequest.Body[passwordBody](r)
 	if err != nil {
 		return err
 	}
-	if err := s.engine.DeleteAccount(r.Context(), who, watchword.Secret(body.Password), s.clientOf(w, r)); err != nil {
+	if err := a.engine.DeleteAccount(r.Context(), who, watchword.Secret(body.Password), a.clients.of(w, r)); err != nil {
 		return err
 	}
-	s.clearCookie(w)
+	a.cookies.refresh.Clear(w)
 	return respond.JSON(w, http.StatusOK, messageBody{"The account is deleted."})
 }
 
-func (s *Server) user(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
-	user, err := s.engine.Profile(r.Context(), who, watchword.UserID(r.PathValue("id")))
+func (a *api) user(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	user, err := a.engine.Profile(r.Context(), who, watchword.UserID(r.PathValue("id")))
 	if err != nil {
 		return err
 	}

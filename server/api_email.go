@@ -40,30 +40,30 @@ type changeEmailBody struct {
 	Password string `json:"password"`
 }
 
-func (s *Server) resendVerification(w http.ResponseWriter, r *http.Request) error {
+func (a *api) resendVerification(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.Body[emailBody](r)
 	if err != nil {
 		return err
 	}
-	if err := s.engine.ResendVerification(r.Context(), body.Email, s.clientOf(w, r)); err != nil {
+	if err := a.engine.ResendVerification(r.Context(), body.Email, a.clients.of(w, r)); err != nil {
 		return err
 	}
 	return respond.JSON(w, http.StatusAccepted, mailOnItsWay)
 }
 
-func (s *Server) changeEmail(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+func (a *api) changeEmail(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	body, err := apirequest.Body[changeEmailBody](r)
 	if err != nil {
 		return err
 	}
-	err = s.engine.ChangeEmail(r.Context(), who, body.NewEmail, watchword.Secret(body.Password), s.clientOf(w, r))
+	err = a.engine.ChangeEmail(r.Context(), who, body.NewEmail, watchword.Secret(body.Password), a.clients.of(w, r))
 	if err != nil {
 		return err
 	}
 	return respond.JSON(w, http.StatusAccepted, messageBody{"A mail is on its way to the new address. Nothing changes until you confirm it there."})
 }
 
-func (s *Server) verifyEmail(w http.ResponseWriter, r *http.Request) error {
+func (a *api) verifyEmail(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.Body[verifyBody](r)
 	if err != nil {
 		return err
@@ -71,10 +71,10 @@ func (s *Server) verifyEmail(w http.ResponseWriter, r *http.Request) error {
 	if err := checkDelivery(body.Delivery); err != nil {
 		return err
 	}
-	in, err := s.engine.VerifyEmail(r.Context(), watchword.VerifyRequest{
-		Token: watchword.Secret(body.Token), Presented: s.presented(r), Password: watchword.Secret(body.Password),
-		Persistent: body.Remember == nil || *body.Remember, Client: s.clientOf(w, r),
-		Replaces: s.replacedToken(r, body.Delivery),
+	in, err := a.engine.VerifyEmail(r.Context(), watchword.VerifyRequest{
+		Token: watchword.Secret(body.Token), Presented: a.cookies.presented(r), Password: watchword.Secret(body.Password),
+		Persistent: body.Remember == nil || *body.Remember, Client: a.clients.of(w, r),
+		Replaces: a.cookies.replaced(r, body.Delivery),
 	})
 	if err != nil {
 		return err
@@ -82,17 +82,17 @@ func (s *Server) verifyEmail(w http.ResponseWriter, r *http.Request) error {
 	if in == nil {
 		return respond.JSON(w, http.StatusOK, messageBody{"Your address is confirmed."})
 	}
-	return s.signIn(w, r, http.StatusOK, in, body.Delivery)
+	return a.signIn(w, r, http.StatusOK, in, body.Delivery)
 }
 
-func (s *Server) confirmEmail(w http.ResponseWriter, r *http.Request) error {
+func (a *api) confirmEmail(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.Body[confirmBody](r)
 	if err != nil {
 		return err
 	}
-	_, err = s.engine.ConfirmEmail(r.Context(), watchword.ConfirmRequest{
-		Token: watchword.Secret(body.Token), Presented: s.presented(r),
-		Password: watchword.Secret(body.Password), Client: s.clientOf(w, r),
+	_, err = a.engine.ConfirmEmail(r.Context(), watchword.ConfirmRequest{
+		Token: watchword.Secret(body.Token), Presented: a.cookies.presented(r),
+		Password: watchword.Secret(body.Password), Client: a.clients.of(w, r),
 	})
 	if err != nil {
 		return err
@@ -100,12 +100,12 @@ func (s *Server) confirmEmail(w http.ResponseWriter, r *http.Request) error {
 	return respond.JSON(w, http.StatusOK, messageBody{"The new address is yours. Sign in with it from now on."})
 }
 
-func (s *Server) undoEmail(w http.ResponseWriter, r *http.Request) error {
+func (a *api) undoEmail(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.Body[tokenBody](r)
 	if err != nil {
 		return err
 	}
-	if err := s.engine.UndoEmail(r.Context(), watchword.Secret(body.Token), s.clientOf(w, r)); err != nil {
+	if err := a.engine.UndoEmail(r.Context(), watchword.Secret(body.Token), a.clients.of(w, r)); err != nil {
 		return err
 	}
 	return respond.JSON(w, http.StatusOK, messageBody{"Your address is back, and everybody is signed out. A mail lets you choose a new password."})

@@ -43,14 +43,14 @@ func isForward(path string) bool {
 
 // forward answers gateways that ask at a path of their own choice, with what
 // they require as parameters.
-func (s *Server) forward(w http.ResponseWriter, r *http.Request) error {
-	required, err := s.parseForward(r.URL.RawQuery)
+func (a *api) forward(w http.ResponseWriter, r *http.Request) error {
+	required, err := a.parseForward(r.URL.RawQuery)
 	if err != nil {
 		return err
 	}
-	who, err := s.authenticate(r, required.roles)
+	who, err := authenticate(a.engine, r, required.roles)
 	if required.login != "" && statusOf(watchword.CodeOf(err)) == http.StatusUnauthorized && isNavigation(r) {
-		s.logRefused(w, r, err)
+		a.errors.logRefused(w, r, err)
 		w.Header().Set("Location", required.login)
 		w.WriteHeader(http.StatusFound)
 		return nil
@@ -63,9 +63,9 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request) error {
 
 // forwardBelow answers gateways that put our path before that of the request, as
 // Envoy does. Path and query are the client's, and require nothing.
-func (s *Server) forwardBelow(w http.ResponseWriter, r *http.Request) error {
+func (a *api) forwardBelow(w http.ResponseWriter, r *http.Request) error {
 	r.Pattern = pathPrefix // for metrics: the mux, which would redirect, is passed by
-	who, err := s.authenticate(r, nil)
+	who, err := authenticate(a.engine, r, nil)
 	if err != nil {
 		return err
 	}
@@ -99,7 +99,7 @@ type forwardRule struct {
 	login string   // where browsers go instead of 401; empty: nowhere
 }
 
-func (s *Server) parseForward(query string) (rule forwardRule, err error) {
+func (a *api) parseForward(query string) (rule forwardRule, err error) {
 	values, err := url.ParseQuery(query)
 	if err != nil {
 		return rule, parameterInvalid("The query can't be read.")
@@ -114,7 +114,7 @@ func (s *Server) parseForward(query string) (rule forwardRule, err error) {
 			}
 			rule.roles = given
 		case "login":
-			if len(given) != 1 || !s.mayRedirectTo(given[0]) {
+			if len(given) != 1 || !a.origins.mayRedirectTo(given[0]) {
 				return rule, parameterInvalid("The parameter login is not a URL on the public URL or on one of allowed-origins.")
 			}
 			rule.login = given[0]

@@ -31,18 +31,18 @@ type changePasswordBody struct {
 // mailOnItsWay is the one answer to whoever asks for a mail.
 var mailOnItsWay = messageBody{"If there is an account with this address, a mail is on its way."}
 
-func (s *Server) forgotPassword(w http.ResponseWriter, r *http.Request) error {
+func (a *api) forgotPassword(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.Body[emailBody](r)
 	if err != nil {
 		return err
 	}
-	if err := s.engine.ForgotPassword(r.Context(), body.Email, s.clientOf(w, r)); err != nil {
+	if err := a.engine.ForgotPassword(r.Context(), body.Email, a.clients.of(w, r)); err != nil {
 		return err
 	}
 	return respond.JSON(w, http.StatusAccepted, mailOnItsWay)
 }
 
-func (s *Server) resetPassword(w http.ResponseWriter, r *http.Request) error {
+func (a *api) resetPassword(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.Body[resetBody](r)
 	if err != nil {
 		return err
@@ -50,22 +50,22 @@ func (s *Server) resetPassword(w http.ResponseWriter, r *http.Request) error {
 	if err := checkDelivery(body.Delivery); err != nil {
 		return err
 	}
-	device, err := s.engine.ResetPassword(r.Context(), watchword.Secret(body.Token), watchword.Secret(body.Password), s.clientOf(w, r))
+	device, err := a.engine.ResetPassword(r.Context(), watchword.Secret(body.Token), watchword.Secret(body.Password), a.clients.of(w, r))
 	if err != nil {
 		return err
 	}
 	if body.Delivery != deliveryBody {
-		s.rememberDevice(w, r, device)
+		a.cookies.rememberDevice(w, r, device)
 	}
 	return respond.JSON(w, http.StatusOK, resetAnswer{"The password is changed. You were signed out everywhere: sign in with the new one.", string(device)})
 }
 
-func (s *Server) changePassword(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+func (a *api) changePassword(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	body, err := apirequest.Body[changePasswordBody](r)
 	if err != nil {
 		return err
 	}
-	err = s.engine.ChangePassword(r.Context(), who, watchword.Secret(body.CurrentPassword), watchword.Secret(body.NewPassword), s.clientOf(w, r))
+	err = a.engine.ChangePassword(r.Context(), who, watchword.Secret(body.CurrentPassword), watchword.Secret(body.NewPassword), a.clients.of(w, r))
 	if err != nil {
 		return err
 	}

@@ -62,7 +62,7 @@ type sessionBody struct {
 }
 
 // signIn answers with tokens, the refresh token by cookie or in the body.
-func (s *Server) signIn(w http.ResponseWriter, r *http.Request, status int, in *watchword.SignIn, inBody string) error {
+func (a *api) signIn(w http.ResponseWriter, r *http.Request, status int, in *watchword.SignIn, inBody string) error {
 	body := signedInBody{
 		User:        userOf(in.User),
 		AccessToken: string(in.AccessToken),
@@ -72,10 +72,10 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request, status int, in *
 	if inBody == deliveryBody {
 		body.RefreshToken, body.DeviceToken = string(in.RefreshToken), string(in.DeviceToken)
 	} else {
-		s.setCookie(w, in)
-		s.rememberDevice(w, r, in.DeviceToken)
-		if r.URL.Path != pathRefresh && len(s.pageCookie().Values(r)) > 0 {
-			s.pageCookie().Clear(w) // pages go by the newest sign-in
+		a.cookies.setRefresh(w, in)
+		a.cookies.rememberDevice(w, r, in.DeviceToken)
+		if r.URL.Path != pathRefresh && len(a.cookies.page.Values(r)) > 0 {
+			a.cookies.page.Clear(w) // pages go by the newest sign-in
 		}
 	}
 	return respond.JSON(w, status, body)
@@ -88,7 +88,7 @@ func checkDelivery(delivery string) error {
 	return unacceptable("delivery", watchword.FieldInvalid, `Write "cookie" or "body".`)
 }
 
-func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
+func (a *api) register(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.Body[registerBody](r)
 	if err != nil {
 		return err
@@ -96,9 +96,9 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
 	if err := checkDelivery(body.Delivery); err != nil {
 		return err
 	}
-	in, err := s.engine.SignUp(r.Context(), watchword.SignUpRequest{
-		Email: body.Email, Password: watchword.Secret(body.Password), Name: body.Name, Client: s.clientOf(w, r),
-		Replaces: s.replacedToken(r, body.Delivery),
+	in, err := a.engine.SignUp(r.Context(), watchword.SignUpRequest{
+		Email: body.Email, Password: watchword.Secret(body.Password), Name: body.Name, Client: a.clients.of(w, r),
+		Replaces: a.cookies.replaced(r, body.Delivery),
 	})
 	if err != nil {
 		return err
@@ -106,10 +106,10 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
 	if in == nil {
 		return respond.JSON(w, http.StatusAccepted, messageBody{"Look into your mailbox: a mail tells you how to go on."})
 	}
-	return s.signIn(w, r, http.StatusCreated, in, body.Delivery)
+	return a.signIn(w, r, http.StatusCreated, in, body.Delivery)
 }
 
-func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
+func (a *api) login(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.Body[loginBody](r)
 	if err != nil {
 		return err
@@ -117,46 +117,46 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 	if err := checkDelivery(body.Delivery); err != nil {
 		return err
 	}
-	client := s.clientOf(w, r)
+	client := a.clients.of(w, r)
 	if body.DeviceToken != "" {
 		client.DeviceToken = watchword.Secret(body.DeviceToken)
 	}
-	in, err := s.engine.Login(r.Context(), watchword.LoginRequest{
+	in, err := a.engine.Login(r.Context(), watchword.LoginRequest{
 		Email: body.Email, Password: watchword.Secret(body.Password),
 		Persistent: body.Remember == nil || *body.Remember, Client: client,
-		Replaces: s.replacedToken(r, body.Delivery),
+		Replaces: a.cookies.replaced(r, body.Delivery),
 	})
 	if err != nil {
 		return err
 	}
-	return s.signIn(w, r, http.StatusOK, in, body.Delivery)
+	return a.signIn(w, r, http.StatusOK, in, body.Delivery)
 }
 
-func (s *Server) refresh(w http.ResponseWriter, r *http.Request) error {
+func (a *api) refresh(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.OptionalBody[refreshBody](r)
 	if err != nil {
 		return err
 	}
-	token, byCookie, err := s.refreshToken(r, body.RefreshToken)
+	token, byCookie, err := a.cookies.refreshToken(r, body.RefreshToken)
 	if err != nil {
 		return err
 	}
-	in, err := s.engine.Refresh(r.Context(), token, s.clientOf(w, r))
+	in, err := a.engine.Refresh(r.Context(), token, a.clients.of(w, r))
 	if err != nil {
 		return err
 	}
 	if byCookie {
-		return s.signIn(w, r, http.StatusOK, in, "")
+		return a.signIn(w, r, http.StatusOK, in, "")
 	}
-	return s.signIn(w, r, http.StatusOK, in, deliveryBody)
+	return a.signIn(w, r, http.StatusOK, in, deliveryBody)
 }
 
-func (s *Server) logout(w http.ResponseWriter, r *http.Request) error {
+func (a *api) logout(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.OptionalBody[refreshBody](r)
 	if err != nil {
 		return err
 	}
-	token, _, err := s.refreshToken(r, body.RefreshToken)
+	token, _, err := a.cookies.refreshToken(r, body.RefreshToken)
 	if err != nil {
 		return err
 	}
@@ -164,14 +164,14 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.engine.Logout(r.Context(), token, watchword.Secret(access), s.clientOf(w, r)); err != nil {
+	if err := a.engine.Logout(r.Context(), token, watchword.Secret(access), a.clients.of(w, r)); err != nil {
 		return err
 	}
-	s.clearCookie(w)
+	a.cookies.refresh.Clear(w)
 	return respond.JSON(w, http.StatusOK, messageBody{"You are signed out."})
 }
 
-func (s *Server) logoutAll(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+func (a *api) logoutAll(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	body, err := apirequest.OptionalBody[logoutAllBody](r)
 	if err != nil {
 		return err
@@ -180,19 +180,19 @@ func (s *Server) logoutAll(w http.ResponseWriter, r *http.Request, who watchword
 	if body.KeepCurrent {
 		except = who.Session.ID
 	}
-	ended, err := s.engine.LogoutAll(r.Context(), who, except, s.clientOf(w, r))
+	ended, err := a.engine.LogoutAll(r.Context(), who, except, a.clients.of(w, r))
 	if err != nil {
 		return err
 	}
 	if body.KeepCurrent {
 		return respond.JSON(w, http.StatusOK, logoutAllAnswer{"Your other sessions have ended.", ended})
 	}
-	s.clearCookie(w)
+	a.cookies.refresh.Clear(w)
 	return respond.JSON(w, http.StatusOK, logoutAllAnswer{"All your sessions have ended.", ended})
 }
 
-func (s *Server) sessions(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
-	sessions, err := s.engine.Sessions(r.Context(), who)
+func (a *api) sessions(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	sessions, err := a.engine.Sessions(r.Context(), who)
 	if err != nil {
 		return err
 	}
@@ -200,20 +200,20 @@ func (s *Server) sessions(w http.ResponseWriter, r *http.Request, who watchword.
 	for _, one := range sessions {
 		answer.Sessions = append(answer.Sessions, sessionBody{
 			ID: string(one.ID), Device: one.Device, Address: one.Address,
-			CreatedAt: one.CreatedAt, LastUsedAt: one.RotatedAt, ExpiresAt: s.engine.SessionExpires(one),
+			CreatedAt: one.CreatedAt, LastUsedAt: one.RotatedAt, ExpiresAt: a.engine.SessionExpires(one),
 			Current: one.ID == who.Session.ID,
 		})
 	}
 	return respond.JSON(w, http.StatusOK, answer)
 }
 
-func (s *Server) endSession(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+func (a *api) endSession(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	id := watchword.SessionID(r.PathValue("id"))
-	if err := s.engine.EndSession(r.Context(), who, id, s.clientOf(w, r)); err != nil {
+	if err := a.engine.EndSession(r.Context(), who, id, a.clients.of(w, r)); err != nil {
 		return err
 	}
 	if id == who.Session.ID {
-		s.clearCookie(w)
+		a.cookies.refresh.Clear(w)
 	}
 	return respond.JSON(w, http.StatusOK, messageBody{"The session has ended."})
 }

@@ -30,8 +30,8 @@ type healthAnswer struct {
 	Status string `json:"status"`
 }
 
-func (s *Server) jwks(w http.ResponseWriter, r *http.Request) error {
-	document := s.engine.JWKS()
+func (a *api) jwks(w http.ResponseWriter, r *http.Request) error {
+	document := a.engine.JWKS()
 	sum := sha256.Sum256(document)
 	tag := `"` + hex.EncodeToString(sum[:8]) + `"`
 	w.Header().Set("Cache-Control", fmt.Sprintf("public, max-age=%d", watchword.JWKSMaxAge/time.Second))
@@ -54,29 +54,29 @@ func matches(header, tag string) bool {
 	return false
 }
 
-func (s *Server) metadata(w http.ResponseWriter, _ *http.Request) error {
+func (a *api) metadata(w http.ResponseWriter, _ *http.Request) error {
 	w.Header().Set("Cache-Control", "public, max-age=3600")
 	return respond.JSON(w, http.StatusOK, metadataAnswer{
-		Issuer:                 s.opts.PublicURL,
-		JWKSURI:                s.opts.PublicURL + pathJWKS,
+		Issuer:                 a.origins.publicURL,
+		JWKSURI:                a.origins.publicURL + pathJWKS,
 		ResponseTypesSupported: []string{},
-		ServiceDocumentation:   s.opts.PublicURL + "/docs",
-		RevocationFeed:         s.opts.PublicURL + pathRevocations,
-		RevocationStream:       s.opts.PublicURL + pathStream,
+		ServiceDocumentation:   a.origins.publicURL + "/docs",
+		RevocationFeed:         a.origins.publicURL + pathRevocations,
+		RevocationStream:       a.origins.publicURL + pathStream,
 	})
 }
 
-func (s *Server) health(w http.ResponseWriter, _ *http.Request) error {
+func (a *api) health(w http.ResponseWriter, _ *http.Request) error {
 	w.Header().Set("Cache-Control", "no-store")
 	return respond.JSON(w, http.StatusOK, healthAnswer{"up"})
 }
 
-func (s *Server) ready(w http.ResponseWriter, r *http.Request) error {
+func (a *api) ready(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Cache-Control", "no-store")
-	if s.opts.Draining() {
+	if a.draining() {
 		return &watchword.Error{Code: watchword.CodeTryLater, Detail: "The server is stopping.", RetryAfter: time.Second}
 	}
-	if err := s.engine.Ready(r.Context()); err != nil {
+	if err := a.engine.Ready(r.Context()); err != nil {
 		return err
 	}
 	return respond.JSON(w, http.StatusOK, healthAnswer{"ready"})

@@ -2,27 +2,54 @@ package server
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/apirequest"
 	"github.com/watchword-auth/watchword/internal/tokencookie"
 )
 
-// The refresh token in a browser: a cookie that no script reads. What came by
-// cookie is answered by cookie, and what came in a body in a body, so that a
-// script can never turn the one into the other.
+// Browsers keep the refresh token in a cookie that scripts can't read. A token that came in
+// a cookie is returned in a cookie, and one that came in a body is returned in a body.
+// Otherwise a script could read the token by moving it from the cookie to the body.
 
-// deliveryBody is the value of `delivery` that asks for the token in the body.
+// deliveryBody is the value of `delivery` that requests the refresh token in the body.
 const deliveryBody = "body"
 
-func (s *Server) refreshCookie() tokencookie.Cookie {
-	return tokencookie.Cookie{Name: s.opts.CookieName, Domain: s.opts.CookieDomain, Secure: s.https, SameSite: s.opts.CookieSameSite}
+// cookies reads and writes the server's cookies. All of them are HttpOnly.
+type cookies struct {
+	refresh tokencookie.Cookie
+	// page holds the access token of the session for pages, which saves a rotation on each
+	// click. It is always SameSite=Strict and valid for one host. The API never reads it.
+	page tokencookie.Cookie
+	// notice holds the message that a redirect shows on the next page, such as "why.reused".
+	// Only this server can set it. A link from elsewhere can't raise a false alarm.
+	notice tokencookie.Cookie
+	// device identifies a browser that has signed in before. It is not a credential, so a
+	// request with it alone need not have an Origin.
+	device   tokencookie.Cookie
+	dialects []string // names of the dialects' session cookies
 }
 
-// refreshToken returns the token of a request, and whether it came by cookie.
-func (s *Server) refreshToken(r *http.Request, body string) (token watchword.Secret, byCookie bool, err error) {
-	cookie, err := apirequest.CookieToken(r, s.opts.CookieName)
-	byCookie = len(s.refreshCookie().Values(r)) > 0 // an empty one is one
+func newCookies(o Options, https bool, d dialects) *cookies {
+	prefix := ""
+	if https {
+		prefix = "__Host-"
+	}
+	return &cookies{
+		refresh:  tokencookie.Cookie{Name: o.CookieName, Domain: o.CookieDomain, Secure: https, SameSite: o.CookieSameSite},
+		page:     tokencookie.Cookie{Name: prefix + "watchword-page", Secure: https, SameSite: http.SameSiteStrictMode},
+		notice:   tokencookie.Cookie{Name: prefix + "watchword-notice", Secure: https, SameSite: http.SameSiteLaxMode},
+		device:   tokencookie.KnownDevice(https, o.CookieSameSite),
+		dialects: d.cookieNames(),
+	}
+}
+
+// refreshToken returns the refresh token of a request, and whether it came in the cookie.
+// An empty cookie still counts as a cookie. It rejects a request with two tokens.
+func (c *cookies) refreshToken(r *http.Request, body string) (token watchword.Secret, byCookie bool, err error) {
+	cookie, err := apirequest.CookieToken(r, c.refresh.Name)
+	byCookie = len(c.refresh.Values(r)) > 0
 	switch {
 	case err != nil:
 		return "", false, err
@@ -35,29 +62,79 @@ func (s *Server) refreshToken(r *http.Request, body string) (token watchword.Sec
 	return watchword.Secret(body), false, nil
 }
 
-// setCookie hands out the refresh token.
-func (s *Server) setCookie(w http.ResponseWriter, in *watchword.SignIn) {
-	s.refreshCookie().Set(w, string(in.RefreshToken), in.RefreshLife())
+func (c *cookies) setRefresh(w http.ResponseWriter, in *watchword.SignIn) {
+	c.refresh.Set(w, string(in.RefreshToken), in.RefreshLife())
 }
 
-// knownCookie makes the browser a known device of the account that last signed in
-// there. It is no credential: a request may carry it and not tell where it is from.
-func (s *Server) knownCookie() tokencookie.Cookie {
-	return tokencookie.KnownDevice(s.https, s.opts.CookieSameSite)
+// setSession sets the cookies of a sign-in on a page. They end with the browser unless the
+// session is persistent. With SameSite=None it omits the page cookie: a sign-in from
+// another site changes the refresh cookie but can't change this Strict cookie, and the two
+// would belong to different users.
+func (c *cookies) setSession(w http.ResponseWriter, r *http.Request, in *watchword.SignIn) {
+	c.setRefresh(w, in)
+	c.rememberDevice(w, r, in.DeviceToken)
+	if c.refresh.SameSite == http.SameSiteNoneMode {
+		return
+	}
+	life := in.ExpiresIn
+	if !in.Session.Persistent {
+		life = 0
+	}
+	c.page.Set(w, string(in.AccessToken), life)
 }
 
-// rememberDevice hands out the token of a known device, unless the browser has it.
-func (s *Server) rememberDevice(w http.ResponseWriter, r *http.Request, token watchword.Secret) {
-	s.knownCookie().Renew(w, r, string(token), tokencookie.KnownDeviceLife)
+// clearSession deletes the cookies that setSession sets, except the known-device cookie.
+func (c *cookies) clearSession(w http.ResponseWriter) {
+	c.refresh.Clear(w)
+	c.page.Clear(w)
 }
 
-// replacedToken is the refresh token in the cookie that a sign-in overwrites, if it
-// overwrites one.
-func (s *Server) replacedToken(r *http.Request, delivery string) watchword.Secret {
+// rememberDevice sets the known-device cookie, unless the browser already has this token.
+func (c *cookies) rememberDevice(w http.ResponseWriter, r *http.Request, token watchword.Secret) {
+	c.device.Renew(w, r, string(token), tokencookie.KnownDeviceLife)
+}
+
+// replaced returns the refresh token that a sign-in overwrites in the browser, or "". The
+// engine ends its session, because no client holds the token any more.
+func (c *cookies) replaced(r *http.Request, delivery string) watchword.Secret {
 	if delivery == deliveryBody {
 		return ""
 	}
-	return watchword.Secret(s.refreshCookie().Value(r))
+	return watchword.Secret(c.refresh.Value(r))
 }
 
-func (s *Server) clearCookie(w http.ResponseWriter) { s.refreshCookie().Clear(w) }
+// presented returns all tokens of a request that can identify a session: the bearer token,
+// the refresh cookie and the dialects' cookies. It skips a cookie that occurs twice. The
+// engine decides which token is valid.
+func (c *cookies) presented(r *http.Request) (tokens []watchword.Secret) {
+	if bearer, err := apirequest.BearerToken(r); err == nil && bearer != "" {
+		tokens = append(tokens, watchword.Secret(bearer))
+	}
+	for _, name := range append([]string{c.refresh.Name}, c.dialects...) {
+		if token, err := apirequest.CookieToken(r, name); err == nil && token != "" {
+			tokens = append(tokens, watchword.Secret(token))
+		}
+	}
+	return tokens
+}
+
+// presentedToPage is presented, and the page cookie.
+func (c *cookies) presentedToPage(r *http.Request) []watchword.Secret {
+	tokens := c.presented(r)
+	if values := c.page.Values(r); len(values) == 1 {
+		tokens = append(tokens, watchword.Secret(values[0]))
+	}
+	return tokens
+}
+
+// hasCredentials reports whether a request has a cookie that identifies a user. Browsers
+// attach cookies by themselves, so such a request may be forged by another site.
+func (c *cookies) hasCredentials(r *http.Request) bool {
+	names := append([]string{c.refresh.Name, c.page.Name}, c.dialects...)
+	return slices.ContainsFunc(names, func(name string) bool { return len(r.CookiesNamed(name)) > 0 })
+}
+
+// hasSession reports whether a request has the refresh cookie or the page cookie.
+func (c *cookies) hasSession(r *http.Request) bool {
+	return len(c.refresh.Values(r))+len(c.page.Values(r)) > 0
+}

@@ -2,46 +2,39 @@ package server
 
 import (
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/server/apidoc"
 )
 
-// A Dialect answers the front-ends of other servers in the words they know
-// (packages dialect/...). It stands behind the same door as the API: the check of
-// where a request comes from, CORS, the headers, the limits, the log.
+// A Dialect implements the HTTP API of another authentication server, for front-ends that
+// were written for that server (packages dialect/...). Its requests pass the same
+// middlewares as the API: host check, CORS, CSRF check, security headers and logging.
 type Dialect interface {
-	// Takes reports whether a request is for this dialect: one of its paths,
-	// whatever the method, unless it is for another reader of that path.
+	// Takes reports whether a request is for this dialect. It returns true for all methods
+	// of the dialect's paths, unless another dialect or the API serves the request.
 	Takes(*http.Request) bool
 
-	// Routes are patterns of http.ServeMux and who answers, or returns why not.
+	// Routes maps patterns of http.ServeMux to handlers. A handler that returns an error has
+	// not written a response. The server then calls Refuse.
 	Routes() map[string]func(http.ResponseWriter, *http.Request, watchword.Client) error
 
-	// Refuse says why not. status and the headers that are set are those of our
-	// API, which a dialect may change.
+	// Refuse writes the response for an error. status, and the headers that are already set,
+	// are those of the API. A dialect may change them.
 	Refuse(w http.ResponseWriter, r *http.Request, status int, why *watchword.Error)
 
-	// Cookies are the names of those that let a request in: with one of them it
-	// has to tell where it comes from.
+	// Cookies returns the names of the cookies that can identify a user. The CSRF check
+	// rejects a request that has one of them but neither Origin nor Sec-Fetch-Site.
 	Cookies() []string
 }
 
-// operations are what the dialects say of their routes; one need not.
-func (o Options) operations() (all []apidoc.Operation) {
-	for _, d := range o.Dialects {
-		if described, ok := d.(interface{ Operations() []apidoc.Operation }); ok {
-			all = append(all, described.Operations()...)
-		}
-	}
-	return all
-}
+// dialects are the dialects of a server. The first one that takes a request serves it.
+type dialects []Dialect
 
-// dialectOf is the dialect that a request is for, or nil.
-func (s *Server) dialectOf(r *http.Request) Dialect {
-	for _, d := range s.opts.Dialects {
+// of returns the dialect that serves a request, or nil for the API and the pages.
+func (all dialects) of(r *http.Request) Dialect {
+	for _, d := range all {
 		if d.Takes(r) {
 			return d
 		}
@@ -49,27 +42,35 @@ func (s *Server) dialectOf(r *http.Request) Dialect {
 	return nil
 }
 
-// routesOf are the routes of a dialect as ours.
-func (s *Server) routesOf(d Dialect) (routes []route) {
+// isForFrontEnds reports whether scripts of the allowed origins may send a request.
+func (all dialects) isForFrontEnds(r *http.Request) bool {
+	return isAPI(r.URL.Path) || all.of(r) != nil
+}
+
+func (all dialects) cookieNames() (names []string) {
+	for _, d := range all {
+		names = append(names, d.Cookies()...)
+	}
+	return names
+}
+
+// operations returns the descriptions of the dialects' routes. Describing them is optional.
+func (all dialects) operations() (described []apidoc.Operation) {
+	for _, d := range all {
+		if d, ok := d.(interface{ Operations() []apidoc.Operation }); ok {
+			described = append(described, d.Operations()...)
+		}
+	}
+	return described
+}
+
+// dialectRoutes converts the routes of a dialect to those of the router.
+func dialectRoutes(d Dialect, c *clients) (routes []route) {
 	for pattern, handle := range d.Routes() {
 		method, path, _ := strings.Cut(pattern, " ")
 		routes = append(routes, route{method: method, path: path, handle: func(w http.ResponseWriter, r *http.Request) error {
-			return handle(w, r, s.clientOf(w, r))
+			return handle(w, r, c.of(w, r))
 		}})
 	}
 	return routes
-}
-
-// isForFrontEnds reports whether scripts of the allowed origins may make a request.
-func (s *Server) isForFrontEnds(r *http.Request) bool {
-	return isAPI(r.URL.Path) || s.dialectOf(r) != nil
-}
-
-// hasCredentials reports whether a browser added to a request who its user is.
-func (s *Server) hasCredentials(r *http.Request) bool {
-	cookies := []string{s.refreshCookie().Name, s.pageCookie().Name}
-	for _, d := range s.opts.Dialects {
-		cookies = append(cookies, d.Cookies()...)
-	}
-	return slices.ContainsFunc(cookies, func(name string) bool { return len(r.CookiesNamed(name)) > 0 })
 }

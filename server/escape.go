@@ -2,9 +2,6 @@ package server
 
 import (
 	"bytes"
-	"net/http"
-
-	"github.com/watchword-auth/watchword"
 )
 
 // net/http responds to a path such as "/a/%ZZ" by itself, with a bare text, and
@@ -90,19 +87,4 @@ func (f *framing) stretch(p []byte) int {
 
 func isHex(b byte) bool {
 	return '0' <= b && b <= '9' || 'a' <= b && b <= 'f' || 'A' <= b && b <= 'F'
-}
-
-// badPathKey is set in the context of a request whose path had a malformed escape.
-type badPathKey struct{}
-
-// rejectMalformedPath refuses a path with a malformed escape.
-func (s *Server) rejectMalformedPath(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Context().Value(badPathKey{}) != nil {
-			s.fail(w, r, &watchword.Error{Code: watchword.CodeParameterInvalid,
-				Detail: "The path has a percent sign without two hexadecimal digits. Write %25 for a percent sign."})
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
 }

@@ -47,15 +47,15 @@ func NewStreams() Streams { return Streams{newStreams()} }
 // Enter opens a stream for an address. It returns false for replaced if the stream is
 // open, and leave to close it; or ok false.
 func (s Streams) Enter(addr netip.Addr) (leave func(), replaced func() bool, ok bool) {
-	one := s.s.enter(networkOf(addr))
+	one := s.s.open(networkOf(addr))
 	if one == nil {
 		return nil, nil, false
 	}
-	return func() { s.s.leave(one) }, one.isReplaced, true
+	return func() { s.s.close(one) }, one.isReplaced, true
 }
 
 // Count returns how many streams are open.
 func (s Streams) Count() int { return s.s.count() }
 
 // OpenStreams are those of a server.
-func (s *Server) OpenStreams() Streams { return Streams{s.streams} }
+func (s *Server) OpenStreams() Streams { return Streams{s.api.streams} }

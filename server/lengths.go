@@ -2,8 +2,6 @@ package server
 
 import (
 	"context"
-	"errors"
-	"io"
 	"net"
 	"net/http"
 	"sync"
@@ -80,45 +78,4 @@ func (c *watchedConn) head(r *http.Request) head {
 	h, found := c.seen.take(r.Method + " " + r.RequestURI + " " + r.Proto)
 	h.unclear = h.unclear || !found
 	return h
-}
-
-// rejectAmbiguousLength refuses a body with two lengths. A fault in the framing closes
-// the connection, because the bytes that follow may be meant as another request.
-func (s *Server) rejectAmbiguousLength(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var h head
-		if conn, isWatched := r.Context().Value(watchedKey{}).(*watchedConn); isWatched {
-			h = conn.head(r)
-		}
-		if h.unclear {
-			w.Header().Set("Connection", "close")
-			s.fail(w, r, bodyInvalid("Send Content-Length or Transfer-Encoding, not both."))
-			return
-		}
-		if h.badPath {
-			r = r.WithContext(context.WithValue(r.Context(), badPathKey{}, true))
-		}
-		if r.Body != nil && r.Body != http.NoBody {
-			r.Body = &closingBody{ReadCloser: r.Body, request: r, header: w.Header()}
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-// A closingBody closes the connection after the response if the body can't be read
-// to its end: a malformed chunk, or fewer bytes than Content-Length. Under HTTP/2,
-// "Connection: close" becomes a GOAWAY frame. Canceling a request is not a fault.
-type closingBody struct {
-	io.ReadCloser
-	request *http.Request
-	header  http.Header
-}
-
-func (b *closingBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	var tooLarge *http.MaxBytesError
-	if err != nil && err != io.EOF && !errors.As(err, &tooLarge) && b.request.Context().Err() == nil {
-		b.header.Set("Connection", "close")
-	}
-	return n, err
 }

@@ -1,42 +1,85 @@
 package server
 
 import (
+	"context"
+	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
+	rscors "github.com/rs/cors"
 
 	"github.com/watchword-auth/watchword"
 )
 
 const requestIDHeader = "X-Request-Id"
 
-// identified gives the request its id, of our own making, and every answer its
-// headers; and writes the access log, without query strings.
-func (s *Server) identified(next http.Handler) http.Handler {
+// A middleware wraps a handler. Each one below does one thing. New lists them in the
+// order in which they see a request.
+type middleware func(http.Handler) http.Handler
+
+// A failFunc responds to a request that a middleware rejects (errorResponder.fail).
+type failFunc func(http.ResponseWriter, *http.Request, error)
+
+// chain wraps h in the middlewares. The first one sees a request first.
+func chain(h http.Handler, all ...middleware) http.Handler {
+	for _, m := range slices.Backward(all) {
+		h = m(h)
+	}
+	return h
+}
+
+// headKey is the context key of the request's head as it was on the wire.
+type headKey struct{}
+
+// readHead stores in the context how the client wrote the head of the request. The
+// connection must come from WatchLengths or WatchTLS. Without one, and under HTTP/2, the
+// later checks of the head accept every request.
+//
+// It is the outermost middleware: it copies the request, and the router sets
+// Request.Pattern in the copy, where observe reads it.
+func readHead(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		begun := time.Now()
-		h := w.Header()
-		h.Set(requestIDHeader, uuid.NewString())
-		s.secure(h, r.URL.Path)
-		if s.opts.Draining() {
-			h.Set("Connection", "close") // the client's next request goes to another server
+		if conn, isWatched := r.Context().Value(watchedKey{}).(*watchedConn); isWatched {
+			r = r.WithContext(context.WithValue(r.Context(), headKey{}, conn.head(r)))
 		}
-		answer := &recorder{ResponseWriter: w}
-		next.ServeHTTP(answer, r)
-		took := time.Since(begun)
-		s.metrics.observe(r, answer.status, took)
-		s.log.Debug("request",
-			slog.String("request_id", h.Get(requestIDHeader)), slog.String("method", r.Method),
-			slog.String("route", routeOf(r)), slog.Int("status", answer.status), slog.String("took", took.String()))
+		next.ServeHTTP(w, r)
 	})
 }
 
-// secure sets the headers that every answer has. Only pages load anything, and
-// say so themselves.
-func (s *Server) secure(h http.Header, path string) {
+// headOf returns the head that readHead stored, or the zero head, which passes all checks.
+func headOf(r *http.Request) head {
+	h, _ := r.Context().Value(headKey{}).(head)
+	return h
+}
+
+// requestID gives the response a new random id. An id that the client sends is ignored,
+// because a client could use it to forge lines in the log.
+func requestID(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set(requestIDHeader, uuid.NewString())
+		next.ServeHTTP(w, r)
+	})
+}
+
+// securityHeaders sets the default security headers of each response.
+func securityHeaders(https bool) middleware {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			setSecurityHeaders(w.Header(), https, r.URL.Path)
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
+// setSecurityHeaders sets the strictest value of each header. Handlers that need more
+// replace it: pages set their own Content-Security-Policy (see pages.show), and cacheable
+// documents set Cache-Control.
+func setSecurityHeaders(h http.Header, https bool, path string) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
@@ -46,40 +89,234 @@ func (s *Server) secure(h http.Header, path string) {
 	}
 	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
 	h.Set("X-Frame-Options", "DENY")
-	if s.https {
+	if https {
 		h.Set("Strict-Transport-Security", "max-age=63072000; includeSubDomains")
 	}
-	h.Set("Cache-Control", "no-store") // what may be kept says so
+	h.Set("Cache-Control", "no-store")
 	if isAPI(path) {
 		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 		return
 	}
-	h.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; frame-ancestors 'none'") // pages: see show
+	h.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; frame-ancestors 'none'")
 }
 
-// recovered turns a panic into an answer: no request takes the process down.
-func (s *Server) recovered(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer func() {
-			cause := recover()
-			if cause == nil {
+// closeWhileDraining closes each connection after its response while the server is about
+// to stop. The client's next request then reaches another server.
+func closeWhileDraining(draining func() bool) middleware {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if draining() {
+				w.Header().Set("Connection", "close")
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
+// observe counts and times each request, and writes the access log at level debug. The log
+// has the route instead of the path, because paths and queries can hold tokens.
+func observe(m *metrics, log *slog.Logger) middleware {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			begun := time.Now()
+			recorded := &recorder{ResponseWriter: w}
+			next.ServeHTTP(recorded, r)
+			took := time.Since(begun)
+			m.observe(r, recorded.status, took)
+			log.Debug("request",
+				slog.String("request_id", w.Header().Get(requestIDHeader)), slog.String("method", r.Method),
+				slog.String("route", routeOf(r)), slog.Int("status", recorded.status),
+				slog.String("took", took.String()))
+		})
+	}
+}
+
+// recoverPanics logs a panic and responds with 500, so that one request can't stop the
+// process. It needs the recorder of observe to know whether a response has begun.
+// http.ErrAbortHandler passes through, because net/http handles it.
+func recoverPanics(log *slog.Logger, fail failFunc) middleware {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			defer func() {
+				cause := recover()
+				if cause == nil {
+					return
+				}
+				if cause == http.ErrAbortHandler {
+					panic(cause)
+				}
+				log.Error("a request panicked", slog.String("request_id", w.Header().Get(requestIDHeader)),
+					slog.Any("cause", cause), slog.String("stack", string(debug.Stack())))
+				if recorded, ok := w.(*recorder); ok && recorded.status == 0 {
+					fail(w, r, &watchword.Error{Code: watchword.CodeInternal, Detail: detailInternal})
+				}
+			}()
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
+// rejectAmbiguousLength rejects a request whose length two parsers could read differently,
+// such as one with both Content-Length and Transfer-Encoding (RFC 9112, section 6.3). It
+// closes the connection, because the following bytes may be a smuggled request.
+func rejectAmbiguousLength(fail failFunc) middleware {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if headOf(r).unclear {
+				w.Header().Set("Connection", "close")
+				fail(w, r, bodyInvalid("Send Content-Length or Transfer-Encoding, not both."))
 				return
 			}
-			if cause == http.ErrAbortHandler {
-				panic(cause)
-			}
-			s.log.Error("a request panicked", slog.String("request_id", w.Header().Get(requestIDHeader)),
-				slog.Any("cause", cause), slog.String("stack", string(debug.Stack())))
-			if answer, ok := w.(*recorder); ok && answer.status == 0 {
-				s.fail(w, r, &watchword.Error{Code: watchword.CodeInternal,
-					Detail: "Something went wrong here. Try again; if it stays, tell us the request id."})
-			}
-		}()
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
+// closeAfterBodyError closes the connection after the response if the body can't be read
+// to its end. The position of the next request is unknown then.
+func closeAfterBodyError(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Body != nil && r.Body != http.NoBody {
+			r.Body = &closingBody{ReadCloser: r.Body, request: r, header: w.Header()}
+		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-// A recorder remembers the status of an answer.
+// A closingBody sets "Connection: close" if reading fails: at a malformed chunk, or when
+// fewer bytes than Content-Length arrive. HTTP/2 sends a GOAWAY frame instead. A canceled
+// request and a body over the size limit are not framing errors.
+type closingBody struct {
+	io.ReadCloser
+	request *http.Request
+	header  http.Header
+}
+
+func (b *closingBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	var tooLarge *http.MaxBytesError
+	if err != nil && err != io.EOF && !errors.As(err, &tooLarge) && b.request.Context().Err() == nil {
+		b.header.Set("Connection", "close")
+	}
+	return n, err
+}
+
+// checkHost rejects requests for another host (RFC 9110, section 15.5.20). This stops DNS
+// rebinding, and requests that a proxy sent to the wrong server.
+//
+// Some paths accept every host: load balancers probe by address, gateways pass on the host
+// of the service behind them, and services fetch public documents by an internal name.
+func checkHost(o *origins, fail failFunc) middleware {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			path := r.URL.Path
+			anyHost := path == pathHealth || path == pathReady || isOpen(path) || isForward(path)
+			if !anyHost && !o.isPublicHost(r.Host) {
+				fail(w, r, &watchword.Error{Code: watchword.CodeMisdirected,
+					Detail: "This server responds only under the host of its public URL. " +
+						"A proxy in front must pass the Host header on."})
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
+// cors adds CORS headers (Fetch, section 3.2): for the allowed origins to the API and the
+// dialects, and for every origin to public documents. Pages get none. A request from
+// another origin is still served, but its browser does not show the response to the script.
+func cors(o *origins, d dialects) middleware {
+	return func(next http.Handler) http.Handler {
+		frontEnds := next
+		if len(o.allowed) > 0 {
+			frontEnds = rscors.New(rscors.Options{
+				// A function compares exactly. AllowedOrigins would accept wildcards.
+				AllowOriginFunc: func(origin string) bool { return slices.Contains(o.allowed, origin) },
+				AllowedMethods:  []string{http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete},
+				// X-Reset-Base is a header of dialect/users.
+				AllowedHeaders:   []string{"Authorization", "Content-Type", "X-Reset-Base"},
+				ExposedHeaders:   []string{"WWW-Authenticate", "Retry-After", requestIDHeader},
+				AllowCredentials: true,
+				MaxAge:           int((10 * time.Minute).Seconds()),
+			}).Handler(next)
+		}
+		everyOrigin := rscors.New(rscors.Options{
+			AllowedOrigins: []string{"*"}, AllowedMethods: []string{http.MethodGet},
+		}).Handler(next)
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch {
+			case isOpen(r.URL.Path):
+				everyOrigin.ServeHTTP(w, r)
+			case isForward(r.URL.Path) && r.Method == http.MethodOptions:
+				// This is the preflight of the service behind a gateway. That service decides it.
+				next.ServeHTTP(w, r)
+			case d.isForFrontEnds(r):
+				frontEnds.ServeHTTP(w, r)
+			default:
+				next.ServeHTTP(w, r)
+			}
+		})
+	}
+}
+
+// csrf rejects unsafe requests that a page of another site made. Safe methods change
+// nothing, so they pass.
+func csrf(o *origins, d dialects, c *cookies, fail failFunc) middleware {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Add("Vary", "Origin, Sec-Fetch-Site")
+			if !isSafe(r.Method) && !isSameSite(r, o, d, c) {
+				fail(w, r, &watchword.Error{Code: watchword.CodeCrossOrigin,
+					Detail: "This request came from a page of another site. " +
+						"If that site is yours, add its origin to allowed-origins."})
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
+func isSafe(method string) bool {
+	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
+}
+
+// isSameSite reports whether a request comes from this server's pages, from a front-end of
+// an allowed origin, or from a program. The standard library decides by Sec-Fetch-Site,
+// else by Origin. This adds two rules: an Origin must be known, including its scheme; and a
+// request with a session cookie must have Origin or Sec-Fetch-Site.
+func isSameSite(r *http.Request, o *origins, d dialects, c *cookies) bool {
+	origin, site := r.Header.Get("Origin"), r.Header.Get("Sec-Fetch-Site")
+	if o.crossOrigin.Check(r) != nil {
+		return false
+	}
+	if origin == "null" && site == "same-origin" {
+		return true // forms of this server's pages send null, because of Referrer-Policy: no-referrer
+	}
+	if origin != "" {
+		// Allowed front-ends may use the API and the dialects, but not the forms of pages.
+		return o.isTrusted(origin) &&
+			(d.isForFrontEnds(r) || origin == o.publicURL || !slices.Contains(o.allowed, origin))
+	}
+	return site != "" || !c.hasCredentials(r)
+}
+
+// rejectMalformedPath rejects a path with a percent sign that begins no escape. escape.go
+// explains why net/http does not reject it.
+func rejectMalformedPath(fail failFunc) middleware {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if headOf(r).badPath {
+				fail(w, r, &watchword.Error{Code: watchword.CodeParameterInvalid,
+					Detail: "The path has a percent sign without two hexadecimal digits. Write %25 for a percent sign."})
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
+// A recorder records the status of a response, 0 before it begins. Unwrap gives
+// http.ResponseController access to the connection.
 type recorder struct {
 	http.ResponseWriter
 	status int

@@ -24,7 +24,7 @@ func describe(opts Options, routes []route) ([]byte, error) {
 	for _, r := range routes {
 		put(paths, r.method, r.path, describeRoute(registry, r))
 	}
-	for _, o := range opts.operations() {
+	for _, o := range dialects(opts.Dialects).operations() {
 		method, path, _ := strings.Cut(o.Pattern, " ")
 		put(paths, method, path, describeOperation(registry, o))
 	}
@@ -140,7 +140,7 @@ func describeRoute(registry huma.Registry, r route) *huma.Operation {
 	if strings.Contains(r.path, "{id}") {
 		operation.Parameters = []*huma.Param{{Name: "id", In: "path", Required: true, Schema: &huma.Schema{Type: "string"}}}
 	}
-	if r.path == api+"/register" {
+	if r.path == pathAPI+"/register" {
 		operation.Responses["202"] = content(registry, "application/json", "The rest goes by mail (signup: verified)", messageBody{})
 	}
 	if r.path == pathForward {
@@ -167,7 +167,7 @@ func describeRoute(registry huma.Registry, r route) *huma.Operation {
 // of its kind can answer.
 func refusalsOf(r route) map[int][]string {
 	codes := slices.Concat(r.refusals, []watchword.Code{watchword.CodeInternal, watchword.CodeMisdirected})
-	if strings.HasPrefix(r.path, api) {
+	if strings.HasPrefix(r.path, pathAPI) {
 		codes = append(codes, watchword.CodeTryLater)
 	}
 	if r.method != http.MethodGet {
@@ -212,7 +212,7 @@ func operationID(r route) string {
 
 // tagOf is the part of the API that a path belongs to.
 func tagOf(path string) string {
-	rest, isAPI := strings.CutPrefix(path, api+"/")
+	rest, isAPI := strings.CutPrefix(path, pathAPI+"/")
 	if !isAPI {
 		return "service"
 	}
@@ -225,7 +225,7 @@ func tagOf(path string) string {
 	return "session"
 }
 
-func (s *Server) openAPI(w http.ResponseWriter, _ *http.Request) error {
-	respond.Write(w, http.StatusOK, "application/json", s.document)
+func (p *pages) openAPI(w http.ResponseWriter, _ *http.Request) error {
+	respond.Write(w, http.StatusOK, "application/json", p.document)
 	return nil
 }

@@ -18,7 +18,7 @@ func TestOptionsThatWouldNotWorkAreRefused(t *testing.T) {
 		"none":                   {PublicURL: plain, CookieName: "mine", CookieSameSite: http.SameSiteLaxMode},
 		"not an origin":          {PublicURL: "id.example.com"},
 		"more than an origin":    {PublicURL: https + "/auth"},
-		"write it with https":    {PublicURL: "http://id.example.com"},
+		"use https":              {PublicURL: "http://id.example.com"},
 		"a pattern":              {PublicURL: https, AllowedOrigins: []string{"https://*.example.com"}},
 		"over http":              {PublicURL: plain, CookieName: "__Host-mine"},
 		"with a domain":          {PublicURL: https, CookieName: "__Host-mine", CookieDomain: "example.com"},

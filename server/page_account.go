@@ -34,20 +34,20 @@ type accountEvent struct {
 	Times           int
 }
 
-func (s *Server) accountView(r *http.Request, who watchword.Identity) (*view, error) {
-	sessions, err := s.engine.Sessions(r.Context(), who)
+func (p *pages) accountView(r *http.Request, who watchword.Identity) (*view, error) {
+	sessions, err := p.engine.Sessions(r.Context(), who)
 	if err != nil {
 		return nil, err
 	}
-	events, err := s.engine.Operator().UserEvents(r.Context(), who.User.ID, recentEvents)
+	events, err := p.engine.Operator().UserEvents(r.Context(), who.User.ID, recentEvents)
 	if err != nil {
 		return nil, err
 	}
-	undo, err := s.engine.UndoUntil(r.Context(), who)
+	undo, err := p.engine.UndoUntil(r.Context(), who)
 	if err != nil {
 		return nil, err
 	}
-	v, data := s.newView(r, "account"), accountData{User: userOf(who.User), Undo: undo}
+	v, data := p.newView(r, "account"), accountData{User: userOf(who.User), Undo: undo}
 	for _, one := range sessions {
 		data.Sessions = append(data.Sessions, accountSession{string(one.ID), one.Device, one.Address, one.CreatedAt, one.RotatedAt, one.ID == who.Session.ID})
 	}
@@ -58,43 +58,43 @@ func (s *Server) accountView(r *http.Request, who watchword.Identity) (*view, er
 	return v, nil
 }
 
-func (s *Server) accountPage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
-	v, err := s.accountView(r, who)
+func (p *pages) accountPage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	v, err := p.accountView(r, who)
 	if err != nil {
 		return err
 	}
-	if done := "done." + s.flash(w, r, "done"); v.T(done) != done {
+	if done := "done." + p.flash(w, r, "done"); v.T(done) != done {
 		v.Notice = v.T(done)
 	}
-	return s.show(w, http.StatusOK, v)
+	return p.show(w, http.StatusOK, v)
 }
 
 // An accountForm changes something, or returns why not.
 type accountForm func(r *http.Request, who watchword.Identity, form url.Values, c watchword.Client) error
 
 // change carries out a form of the account, and then leads on.
-func (s *Server) change(name string, do accountForm, then func(http.ResponseWriter)) handler {
-	return s.known(func(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+func (p *pages) change(name string, do accountForm, then func(http.ResponseWriter)) handler {
+	return p.requireSignIn(func(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 		form, err := readForm(w, r)
 		if err != nil {
 			return err
 		}
-		refused := do(r, who, form, s.clientOf(w, r))
+		refused := do(r, who, form, p.clients.of(w, r))
 		if refused == nil {
 			then(w)
 			return nil
 		}
-		v, err := s.accountView(r, who)
+		v, err := p.accountView(r, who)
 		if err != nil {
 			return err
 		}
-		return s.refill(w, r, v.filled(name, form), refused)
+		return p.refill(w, r, v.filled(name, form), refused)
 	})
 }
 
 // accountForms are the addresses of the forms.
-func (s *Server) accountForms() []route {
-	e := s.engine
+func (p *pages) accountForms() []route {
+	e := p.engine
 	forms := []struct {
 		path, name, done string
 		do               accountForm
@@ -120,17 +120,17 @@ func (s *Server) accountForms() []route {
 			return err
 		}},
 	}
-	routes := []route{{method: "POST", path: pathAccount + "/delete", handle: s.change("delete", s.deleteAccount, func(w http.ResponseWriter) {
-		s.goodbye(w, "deleted")
+	routes := []route{{method: "POST", path: pathAccount + "/delete", handle: p.change("delete", p.deleteAccount, func(w http.ResponseWriter) {
+		p.redirectSignedOut(w, "deleted")
 	})}}
 	for _, f := range forms {
-		routes = append(routes, route{method: "POST", path: pathAccount + f.path, handle: s.change(f.name, f.do, func(w http.ResponseWriter) {
-			s.redirect(w, pathAccount, url.Values{"done": {f.done}})
+		routes = append(routes, route{method: "POST", path: pathAccount + f.path, handle: p.change(f.name, f.do, func(w http.ResponseWriter) {
+			p.redirect(w, pathAccount, url.Values{"done": {f.done}})
 		})})
 	}
 	return routes
 }
 
-func (s *Server) deleteAccount(r *http.Request, who watchword.Identity, form url.Values, c watchword.Client) error {
-	return s.engine.DeleteAccount(r.Context(), who, watchword.Secret(form.Get("currentPassword")), c)
+func (p *pages) deleteAccount(r *http.Request, who watchword.Identity, form url.Values, c watchword.Client) error {
+	return p.engine.DeleteAccount(r.Context(), who, watchword.Secret(form.Get("currentPassword")), c)
 }

@@ -24,9 +24,9 @@ type docMember struct {
 	Optional        bool
 }
 
-func (s *Server) docsPage(w http.ResponseWriter, _ *http.Request) error {
+func (p *pages) docsPage(w http.ResponseWriter, _ *http.Request) error {
 	var all []docRoute
-	for _, r := range s.routes() {
+	for _, r := range p.api {
 		doc := docRoute{
 			Method: cmp.Or(r.method, "ANY"), Path: r.path, Summary: r.summary, Guard: string(r.guard), Tag: tagOf(r.path),
 			Status: r.status, Members: membersOf(r.body), Answer: membersOf(r.answer),
@@ -39,7 +39,7 @@ func (s *Server) docsPage(w http.ResponseWriter, _ *http.Request) error {
 		slices.Sort(doc.Refusals)
 		all = append(all, doc)
 	}
-	for _, o := range s.opts.operations() {
+	for _, o := range p.operations {
 		method, path, _ := strings.Cut(o.Pattern, " ")
 		doc := docRoute{Method: method, Path: path, Summary: o.Summary, Tag: "dialect", Status: o.Status,
 			Members: membersOf(o.Body), Answer: membersOf(o.Answer)}
@@ -48,7 +48,7 @@ func (s *Server) docsPage(w http.ResponseWriter, _ *http.Request) error {
 		}
 		all = append(all, doc)
 	}
-	return s.show(w, http.StatusOK, s.inEnglish("docs", "The API", map[string]any{"Routes": all, "URL": s.opts.PublicURL}))
+	return p.show(w, http.StatusOK, p.newEnglishView("docs", "The API", map[string]any{"Routes": all, "URL": p.origins.publicURL}))
 }
 
 func membersOf(body any) []docMember {

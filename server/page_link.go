@@ -23,7 +23,7 @@ type linkPage struct {
 	path, name string
 	kind       watchword.MailKind // of the token, where "This wasn't me" is offered
 	Password   string             // autocomplete of the password that it asks for; "": none
-	consume    func(*Server, http.ResponseWriter, *http.Request, linkInput) error
+	consume    func(*pages, http.ResponseWriter, *http.Request, linkInput) error
 }
 
 // linkInput is what the form of a link sends.
@@ -43,11 +43,11 @@ const (
 
 var linkPages = []linkPage{
 	{path: "/verify", name: "verify", kind: watchword.MailVerify, Password: "current-password",
-		consume: (*Server).verifyLink},
-	{path: "/reset", name: "reset", Password: "new-password", consume: (*Server).resetLink},
+		consume: (*pages).verifyLink},
+	{path: "/reset", name: "reset", Password: "new-password", consume: (*pages).resetLink},
 	{path: "/email/confirm", name: "email-confirm", kind: watchword.MailConfirmAddress, Password: "current-password",
-		consume: (*Server).confirmLink},
-	{path: "/email/undo", name: "email-undo", consume: (*Server).undoLink},
+		consume: (*pages).confirmLink},
+	{path: "/email/undo", name: "email-undo", consume: (*pages).undoLink},
 }
 
 // linkData is what the template of the pages shows.
@@ -65,15 +65,15 @@ type linkData struct {
 }
 
 // linkView is the page for somebody who is signed in, or is not.
-func (s *Server) linkView(r *http.Request, p linkPage, signedIn watchword.Address) *view {
-	v := s.newView(r, "link")
-	data := linkData{Name: p.name, Path: p.path, Text: p.name + ".text", Button: p.name + ".button",
-		Password: p.Password, Disown: p.kind != "", SignedIn: signedIn}
-	title := p.name + ".title"
-	if p.Password == "current-password" && signedIn != "" {
+func (p *pages) linkView(r *http.Request, link linkPage, signedIn watchword.Address) *view {
+	v := p.newView(r, "link")
+	data := linkData{Name: link.name, Path: link.path, Text: link.name + ".text", Button: link.name + ".button",
+		Password: link.Password, Disown: link.kind != "", SignedIn: signedIn}
+	title := link.name + ".title"
+	if link.Password == "current-password" && signedIn != "" {
 		data.Password = ""
 	}
-	switch p.kind {
+	switch link.kind {
 	case watchword.MailVerify:
 		data.Choose = data.Password != ""
 		if data.Choose {
@@ -86,58 +86,49 @@ func (s *Server) linkView(r *http.Request, p linkPage, signedIn watchword.Addres
 	return v
 }
 
-func (s *Server) linkPage(p linkPage) handler {
+func (p *pages) linkPage(link linkPage) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		signedIn, err := s.signedInAs(r)
+		signedIn, err := p.signedInAs(r)
 		if err != nil {
 			return err
 		}
-		v := s.linkView(r, p, signedIn)
+		v := p.linkView(r, link, signedIn)
 		data := v.Data.(linkData)
-		data.Again = p.Password == "current-password" && s.comesFromElsewhere(r)
+		data.Again = link.Password == "current-password" && p.isCrossSiteVisit(r)
 		v.Data = data
-		return s.show(w, http.StatusOK, v)
+		return p.show(w, http.StatusOK, v)
 	}
 }
 
 // signedInAs is whose session the browser has: the first one, "" for none. It is read,
 // and not rotated.
-func (s *Server) signedInAs(r *http.Request) (watchword.Address, error) {
-	live, err := s.engine.LiveSessions(r.Context(), s.presentedToPage(r))
+func (p *pages) signedInAs(r *http.Request) (watchword.Address, error) {
+	live, err := p.engine.LiveSessions(r.Context(), p.cookies.presentedToPage(r))
 	if err != nil || len(live) == 0 {
 		return "", err
 	}
 	return live[0].User.Email, nil
 }
 
-// presentedToPage lists what a browser shows of a session to a page.
-func (s *Server) presentedToPage(r *http.Request) []watchword.Secret {
-	tokens := s.presented(r)
-	if cookies := s.pageCookie().Values(r); len(cookies) == 1 {
-		tokens = append(tokens, watchword.Secret(cookies[0]))
-	}
-	return tokens
-}
-
-func (s *Server) linkForm(p linkPage) handler {
+func (p *pages) linkForm(link linkPage) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		form, err := readForm(w, r)
 		if err != nil {
 			return err
 		}
 		in := linkInput{form: form, token: tokenOf(form.Get("token")), password: watchword.Secret(form.Get("password")),
-			presented: s.presentedToPage(r), client: s.clientOf(w, r)}
+			presented: p.cookies.presentedToPage(r), client: p.clients.of(w, r)}
 		form.Set("token", string(in.token))
 		switch form.Get("action") {
 		case actionChoose:
-			return s.choosePassword(w, r, form)
+			return p.choosePassword(w, r, form)
 		case actionDisown:
-			if p.kind != "" {
-				return s.disownLink(w, r, p, in)
+			if link.kind != "" {
+				return p.disownLink(w, r, link, in)
 			}
 		}
-		if err := p.consume(s, w, r, in); err != nil {
-			return s.refuseLink(w, r, p, in, err)
+		if err := link.consume(p, w, r, in); err != nil {
+			return p.refuseLink(w, r, link, in, err)
 		}
 		return nil
 	}
@@ -145,89 +136,89 @@ func (s *Server) linkForm(p linkPage) handler {
 
 // refuseLink shows the form again. If it was refused because of the password, it asks
 // for one, signed in or not: the session is of another account.
-func (s *Server) refuseLink(w http.ResponseWriter, r *http.Request, p linkPage, in linkInput, why error) error {
+func (p *pages) refuseLink(w http.ResponseWriter, r *http.Request, link linkPage, in linkInput, why error) error {
 	if watchword.CodeOf(why) == watchword.CodeMailTokenInvalid {
 		in.form.Del("token") // the field is there for another one
 	}
-	signedIn, err := s.signedInAs(r)
+	signedIn, err := p.signedInAs(r)
 	if err != nil {
 		return err
 	}
 	if in.password != "" || watchword.CodeOf(why) == watchword.CodePasswordRequired {
 		signedIn = ""
 	}
-	v := s.linkView(r, p, signedIn).filled("link", in.form)
+	v := p.linkView(r, link, signedIn).filled("link", in.form)
 	if in.form.Get("chosen") != "" {
-		s.chosenView(v)
+		p.chosenView(v)
 	}
-	return s.refill(w, r, v, why)
+	return p.refill(w, r, v, why)
 }
 
 // choosePassword shows the page of a reset with the token of a verification link.
 // It consumes nothing.
-func (s *Server) choosePassword(w http.ResponseWriter, r *http.Request, form url.Values) error {
-	v := s.linkView(r, linkPages[1], "").filled("link", form)
-	s.chosenView(v)
-	return s.show(w, http.StatusOK, v)
+func (p *pages) choosePassword(w http.ResponseWriter, r *http.Request, form url.Values) error {
+	v := p.linkView(r, linkPages[1], "").filled("link", form)
+	p.chosenView(v)
+	return p.show(w, http.StatusOK, v)
 }
 
-func (s *Server) chosenView(v *view) {
+func (p *pages) chosenView(v *view) {
 	data := v.Data.(linkData)
 	data.Text, data.Chosen = "verify.choose.text", true
 	v.Data = data
 }
 
-func (s *Server) disownLink(w http.ResponseWriter, r *http.Request, p linkPage, in linkInput) error {
-	if err := s.engine.DisownLink(r.Context(), p.kind, in.token, in.client); err != nil {
-		return s.refuseLink(w, r, p, in, err)
+func (p *pages) disownLink(w http.ResponseWriter, r *http.Request, link linkPage, in linkInput) error {
+	if err := p.engine.DisownLink(r.Context(), link.kind, in.token, in.client); err != nil {
+		return p.refuseLink(w, r, link, in, err)
 	}
-	return s.tell(w, r, p.name+".disowned")
+	return p.showText(w, r, link.name+".disowned")
 }
 
-func (s *Server) verifyLink(w http.ResponseWriter, r *http.Request, in linkInput) error {
-	session, err := s.engine.VerifyEmail(r.Context(), watchword.VerifyRequest{
+func (p *pages) verifyLink(w http.ResponseWriter, r *http.Request, in linkInput) error {
+	session, err := p.engine.VerifyEmail(r.Context(), watchword.VerifyRequest{
 		Token: in.token, Presented: in.presented, Password: in.password,
 		Persistent: in.form.Get("remember") != "", Client: in.client,
-		Replaces: s.replacedToken(r, ""),
+		Replaces: p.cookies.replaced(r, ""),
 	})
 	if err != nil {
 		return err
 	}
 	if session == nil {
-		return s.showTold(w, r, told{Title: "verify.title", Text: "verify.done", SignedIn: true})
+		return p.showMessage(w, r, messagePage{Title: "verify.title", Text: "verify.done", SignedIn: true})
 	}
-	s.enter(w, r, session)
-	s.redirect(w, pathAccount, url.Values{"done": {"verified"}})
+	p.cookies.setSession(w, r, session)
+	p.redirect(w, pathAccount, url.Values{"done": {"verified"}})
 	return nil
 }
 
-func (s *Server) resetLink(w http.ResponseWriter, r *http.Request, in linkInput) error {
-	device, err := s.engine.ResetPassword(r.Context(), in.token, in.password, in.client)
+func (p *pages) resetLink(w http.ResponseWriter, r *http.Request, in linkInput) error {
+	device, err := p.engine.ResetPassword(r.Context(), in.token, in.password, in.client)
 	if err != nil {
 		return err
 	}
-	s.rememberDevice(w, r, device)
+	p.cookies.rememberDevice(w, r, device)
 	if in.form.Get("chosen") != "" {
-		return s.showTold(w, r, told{Title: "reset.title", Text: "verify.chosen"})
+		return p.showMessage(w, r, messagePage{Title: "reset.title", Text: "verify.chosen"})
 	}
-	return s.showTold(w, r, told{Title: "reset.title", Text: "reset.done"})
+	return p.showMessage(w, r, messagePage{Title: "reset.title", Text: "reset.done"})
 }
 
-func (s *Server) confirmLink(w http.ResponseWriter, r *http.Request, in linkInput) error {
-	until, err := s.engine.ConfirmEmail(r.Context(), watchword.ConfirmRequest{
+func (p *pages) confirmLink(w http.ResponseWriter, r *http.Request, in linkInput) error {
+	until, err := p.engine.ConfirmEmail(r.Context(), watchword.ConfirmRequest{
 		Token: in.token, Presented: in.presented, Password: in.password, Client: in.client,
 	})
 	if err != nil {
 		return err
 	}
-	return s.showTold(w, r, told{Title: "email-confirm.title", Text: "email-confirm.done", Undo: until})
+	return p.showMessage(w, r, messagePage{Title: "email-confirm.title", Text: "email-confirm.done", Undo: until})
 }
 
-func (s *Server) undoLink(w http.ResponseWriter, r *http.Request, in linkInput) error {
-	if err := s.engine.UndoEmail(r.Context(), in.token, in.client); err != nil {
+func (p *pages) undoLink(w http.ResponseWriter, r *http.Request, in linkInput) error {
+	if err := p.engine.UndoEmail(r.Context(), in.token, in.client); err != nil {
 		return err
 	}
-	return s.showTold(w, r, told{Title: "email-undo.title", Text: "email-undo.done"})
+	return p.showMessage(w, r, messagePage{Title: "email-undo.title", Text: "email-undo.done"})
 }
 
 // tokenOf is the token in what was pasted: itself, or the link around it.

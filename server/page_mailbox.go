@@ -15,25 +15,25 @@ type Mailbox interface {
 	Mail(id string) (watchword.StoredMail, error)
 }
 
-func (s *Server) mailboxPage(w http.ResponseWriter, _ *http.Request) error {
-	mails, err := s.opts.DevMail.Mails()
+func (p *pages) mailboxPage(w http.ResponseWriter, _ *http.Request) error {
+	mails, err := p.devMail.Mails()
 	if err != nil {
 		return err
 	}
-	return s.show(w, http.StatusOK, s.inEnglish("mailbox", "Mailbox", mails))
+	return p.show(w, http.StatusOK, p.newEnglishView("mailbox", "Mailbox", mails))
 }
 
-func (s *Server) mailPage(w http.ResponseWriter, r *http.Request) error {
-	mail, err := s.mail(r)
+func (p *pages) mailPage(w http.ResponseWriter, r *http.Request) error {
+	mail, err := p.mail(r)
 	if err != nil {
 		return err
 	}
-	return s.show(w, http.StatusOK, s.inEnglish("mail", mail.Subject, mail))
+	return p.show(w, http.StatusOK, p.newEnglishView("mail", mail.Subject, mail))
 }
 
 // mailHTML shows the mail as a mail program would: nothing runs, nothing loads.
-func (s *Server) mailHTML(w http.ResponseWriter, r *http.Request) error {
-	mail, err := s.mail(r)
+func (p *pages) mailHTML(w http.ResponseWriter, r *http.Request) error {
+	mail, err := p.mail(r)
 	if err != nil {
 		return err
 	}
@@ -43,8 +43,8 @@ func (s *Server) mailHTML(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (s *Server) mail(r *http.Request) (watchword.StoredMail, error) {
-	mail, err := s.opts.DevMail.Mail(r.PathValue("id"))
+func (p *pages) mail(r *http.Request) (watchword.StoredMail, error) {
+	mail, err := p.devMail.Mail(r.PathValue("id"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return watchword.StoredMail{}, notFound(nil, r)
 	}

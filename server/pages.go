@@ -19,11 +19,40 @@ import (
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/apirequest"
 	"github.com/watchword-auth/watchword/internal/respond"
+	"github.com/watchword-auth/watchword/server/apidoc"
 )
+
+// pages has the handlers of the HTML pages, in the files page*.go. They make the same
+// engine calls as the API.
+type pages struct {
+	edge
+	theme       *theme
+	passwordMin int     // characters, for the hint of the forms
+	devMail     Mailbox // nil: there is no /dev/mail
+
+	api        []route            // for /docs
+	operations []apidoc.Operation // of the dialects, for /docs
+	document   []byte             // OpenAPI
+}
+
+// newPages reads all templates and texts, so that a faulty file stops the server at its
+// start.
+func newPages(shared edge, opts Options, api []route) (*pages, error) {
+	theme, err := newTheme(opts.Pages)
+	if err != nil {
+		return nil, fmt.Errorf("server: Options.Pages: %w", err)
+	}
+	document, err := describe(opts, api)
+	if err != nil {
+		return nil, err
+	}
+	return &pages{edge: shared, theme: theme, passwordMin: opts.PasswordMin, devMail: opts.DevMail,
+		api: api, operations: dialects(opts.Dialects).operations(), document: document}, nil
+}
 
 // A view is one page for one reader.
 type view struct {
-	*face
+	*theme
 	words int // which of the texts
 
 	Page    string // its name: its texts begin with it
@@ -40,19 +69,19 @@ type view struct {
 	min    int               // characters of a password
 }
 
-func (s *Server) newView(r *http.Request, page string) *view {
-	_, words := language.MatchStrings(s.face.matcher, r.Header.Get("Accept-Language"))
-	return &view{face: s.face, words: words, Page: page, Nonce: rand.Text(), min: s.opts.PasswordMin}
+func (p *pages) newView(r *http.Request, page string) *view {
+	_, words := language.MatchStrings(p.theme.matcher, r.Header.Get("Accept-Language"))
+	return &view{theme: p.theme, words: words, Page: page, Nonce: rand.Text(), min: p.passwordMin}
 }
 
-// inEnglish is a page for developers.
-func (s *Server) inEnglish(page, title string, data any) *view {
-	return &view{face: s.face, Page: page, Title: title, Nonce: rand.Text(), Data: data}
+// newEnglishView is a page for developers.
+func (p *pages) newEnglishView(page, title string, data any) *view {
+	return &view{theme: p.theme, Page: page, Title: title, Nonce: rand.Text(), Data: data}
 }
 
 // show answers with a page. Whatever its content: it is kept nowhere, framed by
 // nobody, and runs only what the nonce names (CSP, level 3).
-func (s *Server) show(w http.ResponseWriter, status int, v *view) error {
+func (p *pages) show(w http.ResponseWriter, status int, v *view) error {
 	found, known := v.templates[v.Page]
 	if !known {
 		return fmt.Errorf("there is no page %q", v.Page)
@@ -69,7 +98,7 @@ func (s *Server) show(w http.ResponseWriter, status int, v *view) error {
 	// A form may lead on to a front-end (return_to), which browsers hold against
 	// form-action as well.
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'nonce-"+v.Nonce+"'; script-src 'nonce-"+v.Nonce+"'; "+
-		"img-src 'self' data:; font-src 'self'; form-action "+strings.Join(append([]string{"'self'"}, s.opts.AllowedOrigins...), " ")+
+		"img-src 'self' data:; font-src 'self'; form-action "+strings.Join(append([]string{"'self'"}, p.origins.allowed...), " ")+
 		"; base-uri 'none'; object-src 'none'; frame-ancestors 'none'")
 	respond.Write(w, status, "text/html", text.Bytes())
 	return nil
@@ -198,15 +227,15 @@ func (v *view) duration(d time.Duration) string {
 
 // refill shows a page again whose form was refused. What is no refusal is not for its
 // reader.
-func (s *Server) refill(w http.ResponseWriter, r *http.Request, v *view, err error) error {
+func (p *pages) refill(w http.ResponseWriter, r *http.Request, v *view, err error) error {
 	var refusal *watchword.Error
 	if !errors.As(err, &refusal) {
 		return err
 	}
-	s.logRefusal(w, r, refusal)
+	p.errors.logRefusal(w, r, refusal)
 	v.refuse(refusal)
-	s.failHeaders(w, r, refusal)
-	return s.show(w, statusOf(refusal.Code), v)
+	p.errors.failHeaders(w, r, refusal)
+	return p.show(w, statusOf(refusal.Code), v)
 }
 
 // readForm reads what a form sends.
@@ -227,12 +256,12 @@ func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	return r.PostForm, nil
 }
 
-// failPage tells people what tells programs in JSON.
-func (s *Server) failPage(w http.ResponseWriter, r *http.Request, refusal *watchword.Error) error {
-	v := s.newView(r, "error")
+// showError tells people what tells programs in JSON.
+func (p *pages) showError(w http.ResponseWriter, r *http.Request, refusal *watchword.Error) error {
+	v := p.newView(r, "error")
 	v.Problem = v.problemOf(refusal)
 	v.Data = w.Header().Get(requestIDHeader)
-	return s.show(w, statusOf(refusal.Code), v)
+	return p.show(w, statusOf(refusal.Code), v)
 }
 
 // wantsPage reports whether a person looks at the answer.
@@ -240,24 +269,24 @@ func wantsPage(r *http.Request) bool {
 	return !isAPI(r.URL.Path) && !isOpen(r.URL.Path) && strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
-func (s *Server) homePage(w http.ResponseWriter, r *http.Request) error {
-	v := s.newView(r, "home")
+func (p *pages) homePage(w http.ResponseWriter, r *http.Request) error {
+	v := p.newView(r, "home")
 	v.Title = v.T("brand")
-	v.Data = map[string]any{"Host": s.public.Host, "Mailbox": s.opts.DevMail != nil}
-	return s.show(w, http.StatusOK, v)
+	v.Data = map[string]any{"Host": p.origins.public.Host, "Mailbox": p.devMail != nil}
+	return p.show(w, http.StatusOK, v)
 }
 
 // asset answers with a style, a picture or whatever else an operator has put
 // there. Its type does not change with its content.
-func (s *Server) asset(w http.ResponseWriter, r *http.Request) error {
+func (p *pages) asset(w http.ResponseWriter, r *http.Request) error {
 	name := r.PathValue("name")
 	kinds := map[string]string{".css": "text/css", ".svg": "image/svg+xml", ".png": "image/png", ".woff2": "font/woff2"}
-	content, err := s.face.read("assets/" + name)
+	content, err := p.theme.read("assets/" + name)
 	if err != nil || kinds[path.Ext(name)] == "" {
 		return notFound(w, r)
 	}
 	if name == "style.css" {
-		content = s.face.style
+		content = p.theme.style
 	}
 	w.Header().Set("Cache-Control", "public, max-age=300")
 	respond.Write(w, http.StatusOK, kinds[path.Ext(name)], content)

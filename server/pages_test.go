@@ -396,12 +396,12 @@ func TestEveryTextIsInTheCatalogues(t *testing.T) {
 func TestAnOperatorsFolderReplacesFiles(t *testing.T) {
 	t.Parallel()
 	own := fstest.MapFS{
-		"texts/en.json":       {Data: []byte(`{"brand": "Acme", "login.title": "Welcome back"}`)},
-		"texts/fr.json":       {Data: []byte(`{"login.title": "Connexion"}`)},
-		"assets/theme.css":    {Data: []byte(`:root { --accent: #00f; }`)},
-		"assets/mark.svg":     {Data: []byte(`<svg xmlns="http://www.w3.org/2000/svg"/>`)},
-		"assets/photo.png":    {Data: []byte("png")},
-		"templates/told.html": {Data: []byte(`{{define "main"}}<p>Acme says: {{.Data}}</p>{{end}}`)},
+		"texts/en.json":          {Data: []byte(`{"brand": "Acme", "login.title": "Welcome back"}`)},
+		"texts/fr.json":          {Data: []byte(`{"login.title": "Connexion"}`)},
+		"assets/theme.css":       {Data: []byte(`:root { --accent: #00f; }`)},
+		"assets/mark.svg":        {Data: []byte(`<svg xmlns="http://www.w3.org/2000/svg"/>`)},
+		"assets/photo.png":       {Data: []byte("png")},
+		"templates/message.html": {Data: []byte(`{{define "main"}}<p>Acme says: {{.Data}}</p>{{end}}`)},
 	}
 	s := start(t, nil, func(o *server.Options) { o.Pages = own })
 	b := s.browser(t)

@@ -12,17 +12,17 @@ import (
 	"github.com/watchword-auth/watchword/internal/lograte"
 )
 
-// Refused requests in the log: one line each at level info, at a bounded rate,
-// because any stranger can cause them. A line that follows on others that were
-// skipped says how many. Refusals that are part of an ordinary day (an expired access
-// token, a form with a mistake) are only counted, and failed passwords are security
-// events (watchword.EventLoginFailed).
+// Refused requests are logged at level info, one line each. The rate is bounded, because
+// anyone can cause such lines. A line says how many were skipped before it.
+//
+// Refusals that occur in normal use are only counted, such as an expired access token or a
+// form with a mistake. Failed passwords are security events (watchword.EventLoginFailed).
 
-// A refusalLog holds the bounds of the lines about refused requests.
+// A refusalLog limits the rate of the lines about refused requests.
 type refusalLog struct {
 	requests    *lograte.Gate // by code, route and client
 	misdirected *lograte.Gate // by host
-	unavailable *lograte.Gate // by nothing
+	unavailable *lograte.Gate // one limit for all
 }
 
 func newRefusalLog() refusalLog {
@@ -33,8 +33,8 @@ func newRefusalLog() refusalLog {
 	}
 }
 
-// isLogged reports whether a refusal tells an operator of an attack, of a client
-// with a fault, or of a wrong setting.
+// isLogged reports whether a refusal can be a sign of an attack, of a faulty client, or of
+// a wrong setting.
 func isLogged(code watchword.Code) bool {
 	switch code {
 	case watchword.CodeRateLimited, watchword.CodeTryLater,
@@ -45,23 +45,24 @@ func isLogged(code watchword.Code) bool {
 	return false
 }
 
-// logRefusal logs a refused request. It logs no path, since paths can hold tokens.
-func (s *Server) logRefusal(w http.ResponseWriter, r *http.Request, refusal *watchword.Error) {
+// logRefusal logs a refused request, if isLogged. It logs the route instead of the path,
+// because paths can hold tokens.
+func (e *errorResponder) logRefusal(w http.ResponseWriter, r *http.Request, refusal *watchword.Error) {
 	if !isLogged(refusal.Code) {
 		return
 	}
-	client := s.clientOf(w, r)
-	route := s.routePattern(r)
-	gate, key := s.refusals.requests, strings.Join([]string{string(refusal.Code), route, clientip.Key(client.Address)}, " ")
+	client := e.clients.of(w, r)
+	route := e.routePattern(r)
+	gate, key := e.lines.requests, strings.Join([]string{string(refusal.Code), route, clientip.Key(client.Address)}, " ")
 	attrs := []slog.Attr{
 		slog.String("code", string(refusal.Code)), slog.Int("status", statusOf(refusal.Code)),
 		slog.String("route", route), slog.String("client", addressOf(client)), slog.String("request_id", client.RequestID),
 	}
 	switch refusal.Code {
 	case watchword.CodeMisdirected:
-		gate, key = s.refusals.misdirected, r.Host
-		attrs = append(attrs, slog.String("host", shortened(r.Host)), slog.String("public_url", s.opts.PublicURL),
-			slog.String("hint", "let the proxy pass the Host of the public URL on, or set public-url"))
+		gate, key = e.lines.misdirected, r.Host
+		attrs = append(attrs, slog.String("host", shortened(r.Host)), slog.String("public_url", e.origins.publicURL),
+			slog.String("hint", "configure the proxy to pass on the Host of the public URL, or set public-url"))
 	case watchword.CodeCrossOrigin:
 		attrs = append(attrs, slog.String("origin", shortened(r.Header.Get("Origin"))),
 			slog.String("sec_fetch_site", shortened(r.Header.Get("Sec-Fetch-Site"))))
@@ -73,20 +74,22 @@ func (s *Server) logRefusal(w http.ResponseWriter, r *http.Request, refusal *wat
 	if skipped > 0 {
 		attrs = append(attrs, slog.Int("skipped", skipped))
 	}
-	s.log.LogAttrs(r.Context(), slog.LevelInfo, "request refused", attrs...)
+	e.log.LogAttrs(r.Context(), slog.LevelInfo, "request refused", attrs...)
 }
 
-// logRefused is logRefusal for an error whose response is a redirect.
-func (s *Server) logRefused(w http.ResponseWriter, r *http.Request, err error) {
+// logRefused is logRefusal for an error of any type. Handlers that redirect instead of
+// calling fail use it.
+func (e *errorResponder) logRefused(w http.ResponseWriter, r *http.Request, err error) {
 	var refusal *watchword.Error
 	if errors.As(err, &refusal) {
-		s.logRefusal(w, r, refusal)
+		e.logRefusal(w, r, refusal)
 	}
 }
 
-// logUnavailable logs that the store failed a request.
-func (s *Server) logUnavailable(w http.ResponseWriter, r *http.Request, err error) {
-	skipped, ok := s.refusals.unavailable.Allow("", time.Now())
+// logUnavailable logs that a request failed because of the store. Its own limit keeps these
+// lines in the log while an attack fills the other one.
+func (e *errorResponder) logUnavailable(w http.ResponseWriter, r *http.Request, err error) {
+	skipped, ok := e.lines.unavailable.Allow("", time.Now())
 	if !ok {
 		return
 	}
@@ -94,10 +97,10 @@ func (s *Server) logUnavailable(w http.ResponseWriter, r *http.Request, err erro
 	if skipped > 0 {
 		attrs = append(attrs, slog.Int("skipped", skipped))
 	}
-	s.log.LogAttrs(r.Context(), slog.LevelError, "the store is unavailable", attrs...)
+	e.log.LogAttrs(r.Context(), slog.LevelError, "the store is unavailable", attrs...)
 }
 
-// addressOf is the network address of a client, or "" if it is unknown.
+// addressOf returns the IP address of a client, or "" if it is unknown.
 func addressOf(c watchword.Client) string {
 	if !c.Address.IsValid() {
 		return ""
@@ -105,14 +108,14 @@ func addressOf(c watchword.Client) string {
 	return c.Address.String()
 }
 
-// shortened bounds what a stranger can write into one line.
+// shortened cuts text that a client controls to 200 bytes, to bound the length of a line.
 func shortened(text string) string { return text[:min(len(text), 200)] }
 
-// routePattern returns the route of a request, also before the router has run: "none"
-// for a path without a route.
-func (s *Server) routePattern(r *http.Request) string {
+// routePattern returns the route of a request, or "none". It also works for requests that a
+// middleware rejects before the router runs.
+func (e *errorResponder) routePattern(r *http.Request) string {
 	if r.Pattern != "" {
 		return r.Pattern
 	}
-	return s.patternOf(r)
+	return e.patternOf(r)
 }

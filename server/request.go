@@ -5,17 +5,27 @@ import (
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/apirequest"
+	"github.com/watchword-auth/watchword/internal/clientip"
+	"github.com/watchword-auth/watchword/internal/device"
 )
 
-// clientOf is where a request comes from: the last that is seen of it.
-func (s *Server) clientOf(w http.ResponseWriter, r *http.Request) watchword.Client {
+// clients describes the client of a request for the engine.
+type clients struct {
+	proxies clientip.Trusted
+	devices *device.Namer
+	cookies *cookies
+}
+
+// of returns the client of a request. X-Forwarded-For counts only from a trusted proxy.
+// The request id comes from the response header that requestID set.
+func (c *clients) of(w http.ResponseWriter, r *http.Request) watchword.Client {
 	return watchword.Client{
-		Address:   s.proxies.Client(r.RemoteAddr, r.Header.Values("X-Forwarded-For")),
+		Address:   c.proxies.Client(r.RemoteAddr, r.Header.Values("X-Forwarded-For")),
 		UserAgent: r.UserAgent(),
-		Device:    s.devices.Name(r.UserAgent()),
+		Device:    c.devices.Name(r.UserAgent()),
 		RequestID: w.Header().Get(requestIDHeader),
 
-		DeviceToken: watchword.Secret(s.knownCookie().Value(r)),
+		DeviceToken: watchword.Secret(c.cookies.device.Value(r)),
 	}
 }
 
@@ -23,49 +33,34 @@ func bodyInvalid(detail string) *watchword.Error {
 	return &watchword.Error{Code: watchword.CodeBodyInvalid, Detail: detail}
 }
 
-// unacceptable refuses one member of a body.
+// unacceptable returns the error for one member of a body. code is a Field constant of the
+// root package.
 func unacceptable(field, code, message string) *watchword.Error {
 	return &watchword.Error{Code: watchword.CodeValidationFailed, Detail: message,
 		Fields: []watchword.FieldError{{Field: field, Code: code, Message: message}}}
 }
 
-// authenticate finds who asks: by a valid access token, on a live session, with
-// all the roles.
-func (s *Server) authenticate(r *http.Request, roles []string) (watchword.Identity, error) {
+// authenticate identifies the caller. It requires a valid access token in the Authorization
+// header, a live session, and all the roles. Cookies don't count.
+func authenticate(engine *watchword.Engine, r *http.Request, roles []string) (watchword.Identity, error) {
 	token, err := apirequest.BearerToken(r)
 	if err != nil {
 		return watchword.Identity{}, err
 	}
-	who, err := s.engine.Authenticate(r.Context(), watchword.Secret(token))
+	who, err := engine.Authenticate(r.Context(), watchword.Secret(token))
 	if err != nil {
 		return watchword.Identity{}, err
 	}
 	return who, who.RequireRoles(roles...)
 }
 
-// presented lists what a request carries of a session: the bearer token, and the
-// refresh cookie and the dialects' cookies. A cookie that is there twice counts as
-// absent. Who asks is for the engine to find out.
-func (s *Server) presented(r *http.Request) (tokens []watchword.Secret) {
-	if bearer, err := apirequest.BearerToken(r); err == nil && bearer != "" {
-		tokens = append(tokens, watchword.Secret(bearer))
-	}
-	cookies := []string{s.refreshCookie().Name}
-	for _, d := range s.opts.Dialects {
-		cookies = append(cookies, d.Cookies()...)
-	}
-	for _, name := range cookies {
-		if token, err := apirequest.CookieToken(r, name); err == nil && token != "" {
-			tokens = append(tokens, watchword.Secret(token))
-		}
-	}
-	return tokens
-}
+// An identityHandler handles a request whose caller is known.
+type identityHandler func(http.ResponseWriter, *http.Request, watchword.Identity) error
 
-// signedIn lets a request pass that is authenticated.
-func (s *Server) signedIn(next func(http.ResponseWriter, *http.Request, watchword.Identity) error) handler {
+// signedIn calls next if the request has a valid access token (authenticate).
+func (a *api) signedIn(next identityHandler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		who, err := s.authenticate(r, nil)
+		who, err := authenticate(a.engine, r, nil)
 		if err != nil {
 			return err
 		}

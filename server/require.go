@@ -9,26 +9,28 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// For programs that embed the server: the same check that stands before
-// /api/auth/*, before routes of their own.
+// Programs that embed the server protect their own routes with Require, which makes the
+// same check as the API.
 
 type identityKey struct{}
 
-// Require returns a middleware that lets requests pass whose access token is
-// valid, on a live session, and whose user has all the roles. It answers others
-// as the API does: 401 or 403 problem+json with WWW-Authenticate (RFC 6750,
-// section 3), 503 if the store is away. Handlers find who asks by FromContext.
+// Require returns a middleware that passes requests on if the access token is valid, the
+// session is live, and the user has all the roles. Handlers get the user from FromContext.
 //
-// Only the Authorization header counts, never the refresh cookie, so that
-// another site's page can't use these routes.
+// It responds to other requests as the API does: 401 or 403 as problem+json with
+// WWW-Authenticate (RFC 6750, section 3), and 503 if the store is unavailable.
+//
+// Only the Authorization header counts, never the refresh cookie. Pages of other sites
+// therefore can't use these routes.
 func (s *Server) Require(roles ...string) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			who, err := s.authenticate(r, roles)
+			who, err := authenticate(s.engine, r, roles)
 			if err != nil {
+				// The request has not passed the server's own middlewares.
 				w.Header().Set(requestIDHeader, uuid.NewString())
-				s.secure(w.Header(), api)
-				s.fail(w, r, err)
+				setSecurityHeaders(w.Header(), s.origins.isHTTPS(), pathAPI)
+				s.errors.fail(w, r, err)
 				return
 			}
 			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), identityKey{}, who)))
@@ -36,7 +38,8 @@ func (s *Server) Require(roles ...string) func(http.Handler) http.Handler {
 	}
 }
 
-// FromContext returns who asks, behind Require.
+// FromContext returns the caller of a request that passed Require. It returns false for ok
+// outside of Require.
 func FromContext(ctx context.Context) (who watchword.Identity, ok bool) {
 	who, ok = ctx.Value(identityKey{}).(watchword.Identity)
 	return who, ok

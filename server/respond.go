@@ -13,7 +13,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
-// statusOf is the HTTP status of every refusal.
+// statusOf returns the HTTP status of an error code. Codes that it does not list are 500.
 func statusOf(code watchword.Code) int {
 	switch code {
 	case watchword.CodeBodyInvalid, watchword.CodeAmbiguousCredentials, watchword.CodeParameterInvalid,
@@ -47,7 +47,7 @@ func statusOf(code watchword.Code) int {
 	return http.StatusInternalServerError
 }
 
-// A problem is an error answer (RFC 9457), with our extension members.
+// A problem is the body of an error response (RFC 9457). Clients program against Code.
 type problem struct {
 	Type      string                 `json:"type" doc:"Always about:blank: program against code."`
 	Title     string                 `json:"title" doc:"The text of the status."`
@@ -59,36 +59,66 @@ type problem struct {
 	Errors    []watchword.FieldError `json:"errors,omitempty" nullable:"false" doc:"With VALIDATION_FAILED: which members are unacceptable."`
 }
 
-// fail answers with a refusal. Whatever is none is logged under the request id,
-// and not shown.
-func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+// detailInternal does not say what went wrong. The log does, under the request id.
+const detailInternal = "Something went wrong here. Try again. If the error persists, send us the request id."
+
+// An errorResponder writes and logs error responses, for the API, the pages and the
+// dialects.
+type errorResponder struct {
+	log      *slog.Logger
+	lines    refusalLog
+	origins  *origins
+	cookies  *cookies
+	clients  *clients
+	dialects dialects
+
+	// page writes an error as an HTML page. If it fails, the response is JSON.
+	page func(http.ResponseWriter, *http.Request, *watchword.Error) error
+	// patternOf returns the route that a request would reach.
+	patternOf func(*http.Request) string
+}
+
+// serve converts a handler that returns its error.
+func (e *errorResponder) serve(h handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := h(w, r); err != nil {
+			e.fail(w, r, err)
+		}
+	})
+}
+
+// fail responds with an error, in the format of the API, a page or a dialect. It shows the
+// text of a *watchword.Error and of an *apirequest.Error. Any other error is logged with
+// the request id and not shown.
+func (e *errorResponder) fail(w http.ResponseWriter, r *http.Request, err error) {
 	var refusal *watchword.Error
 	var unread *apirequest.Error
 	switch {
 	case errors.As(err, &refusal):
-		s.logRefusal(w, r, refusal)
+		e.logRefusal(w, r, refusal)
 	case errors.As(err, &unread):
 		refusal = &watchword.Error{Code: watchword.Code(unread.Code), Detail: unread.Detail}
-		s.logRefusal(w, r, refusal)
+		e.logRefusal(w, r, refusal)
 	case errors.Is(err, watchword.ErrUnavailable):
-		s.logUnavailable(w, r, err)
+		e.logUnavailable(w, r, err)
 		refusal = &watchword.Error{Code: watchword.CodeTryLater, RetryAfter: 2 * time.Second,
 			Detail: "The service is not available at this moment. Try again shortly; you are still signed in."}
 	case r.Context().Err() != nil:
-		// Most likely nobody listens any more. Who does must not take it for done.
+		// The client has usually disconnected. A client behind a proxy may still read the
+		// response, and must not believe that the request succeeded.
 		refusal = &watchword.Error{Code: watchword.CodeTryLater, RetryAfter: time.Second,
-			Detail: "The request was broken off. Try again; you are still signed in."}
+			Detail: "The request was interrupted. Try again; you are still signed in."}
 	default:
-		s.log.Error("a request failed", slog.String("request_id", w.Header().Get(requestIDHeader)), slog.Any("error", err))
+		e.log.Error("a request failed", slog.String("request_id", w.Header().Get(requestIDHeader)), slog.Any("error", err))
 		refusal = &watchword.Error{Code: watchword.CodeInternal,
-			Detail: "Something went wrong here. Try again; if it stays, tell us the request id."}
+			Detail: detailInternal}
 	}
-	s.failHeaders(w, r, refusal)
-	if d := s.dialectOf(r); d != nil {
+	e.failHeaders(w, r, refusal)
+	if d := e.dialects.of(r); d != nil {
 		d.Refuse(w, r, statusOf(refusal.Code), refusal)
 		return
 	}
-	if wantsPage(r) && s.failPage(w, r, refusal) == nil {
+	if wantsPage(r) && e.page(w, r, refusal) == nil {
 		return
 	}
 	status := statusOf(refusal.Code)
@@ -98,20 +128,20 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		RequestID: w.Header().Get(requestIDHeader), Errors: refusal.Fields,
 	})
 	if err != nil {
-		panic(err) // strings and numbers
+		panic(err) // impossible: a problem has only strings and numbers
 	}
 	respond.Write(w, status, "application/problem+json", body)
 }
 
-// failHeaders sets what a refusal says in headers: when to come back, how to
-// authenticate (RFC 6750, section 3), and that a cookie is of no more use.
-func (s *Server) failHeaders(w http.ResponseWriter, r *http.Request, refusal *watchword.Error) {
+// failHeaders sets the headers of an error: Retry-After, WWW-Authenticate (RFC 6750,
+// section 3), and Set-Cookie to delete refresh cookies that no longer work.
+func (e *errorResponder) failHeaders(w http.ResponseWriter, r *http.Request, refusal *watchword.Error) {
 	h, status := w.Header(), statusOf(refusal.Code)
 	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
 		seconds := (refusal.RetryAfter + time.Second - 1) / time.Second
 		h.Set("Retry-After", strconv.FormatInt(max(int64(seconds), 1), 10))
 	}
-	challenge := `Bearer realm="` + s.public.Host + `"`
+	challenge := `Bearer realm="` + e.origins.public.Host + `"`
 	switch refusal.Code {
 	case watchword.CodeTokenExpired, watchword.CodeTokenInvalid:
 		challenge += `, error="invalid_token"`
@@ -127,13 +157,13 @@ func (s *Server) failHeaders(w http.ResponseWriter, r *http.Request, refusal *wa
 	}
 	switch refusal.Code {
 	case watchword.CodeRefreshInvalid, watchword.CodeSessionEnded, watchword.CodeRefreshReused:
-		// After "replaced" the browser may hold the cookie of the later sign-in already.
-		if r.URL.Path == pathRefresh && len(s.refreshCookie().Values(r)) > 0 && refusal.Ended != watchword.EndedReplaced {
-			s.clearCookie(w)
+		// After "replaced", the browser may already have the cookie of the later sign-in.
+		if r.URL.Path == pathRefresh && len(e.cookies.refresh.Values(r)) > 0 && refusal.Ended != watchword.EndedReplaced {
+			e.cookies.refresh.Clear(w)
 		}
 	case watchword.CodeAmbiguousCredentials:
-		if len(s.refreshCookie().Values(r)) > 1 {
-			s.clearCookie(w)
+		if len(e.cookies.refresh.Values(r)) > 1 {
+			e.cookies.refresh.Clear(w)
 		}
 	}
 }

@@ -19,8 +19,8 @@ import (
 
 // A face is what people see: templates, texts, style and script. Ours, and over
 // them the files of an operator's folder (docs/pages.md).
-type face struct {
-	own       fs.FS // nil: none
+type theme struct {
+	overrides fs.FS // nil: none
 	templates map[string]*template.Template
 	languages []language.Tag // the first is for whoever speaks none of them
 	texts     []map[string]string
@@ -32,40 +32,40 @@ type face struct {
 
 const defaultLanguage = "en"
 
-// newFace reads all files once, so that a mistake in one is found at the start.
-func newFace(own fs.FS) (*face, error) {
-	f := &face{own: own, templates: map[string]*template.Template{}}
-	if err := f.readTexts(); err != nil {
+// newTheme reads all files once, so that a mistake in one is found at the start.
+func newTheme(overrides fs.FS) (*theme, error) {
+	t := &theme{overrides: overrides, templates: map[string]*template.Template{}}
+	if err := t.readTexts(); err != nil {
 		return nil, err
 	}
-	if err := f.readTemplates(); err != nil {
+	if err := t.readTemplates(); err != nil {
 		return nil, err
 	}
-	theme, err := f.read("assets/theme.css")
+	extra, err := t.read("assets/theme.css")
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	if f.style, err = f.read("assets/style.css"); err != nil {
+	if t.style, err = t.read("assets/style.css"); err != nil {
 		return nil, err
 	}
-	f.style = append(f.style, theme...)
-	script, err := f.read("assets/page.js")
+	t.style = append(t.style, extra...)
+	script, err := t.read("assets/page.js")
 	if err != nil {
 		return nil, err
 	}
-	f.script = template.JS(script)
-	icon, err := f.read("assets/mark.svg")
+	t.script = template.JS(script)
+	icon, err := t.read("assets/mark.svg")
 	if err != nil {
 		return nil, err
 	}
-	f.icon = template.URL("data:image/svg+xml;base64," + base64.StdEncoding.EncodeToString(icon))
-	return f, nil
+	t.icon = template.URL("data:image/svg+xml;base64," + base64.StdEncoding.EncodeToString(icon))
+	return t, nil
 }
 
 // read prefers the operator's file.
-func (f *face) read(name string) ([]byte, error) {
-	if f.own != nil {
-		content, err := fs.ReadFile(f.own, name)
+func (t *theme) read(name string) ([]byte, error) {
+	if t.overrides != nil {
+		content, err := fs.ReadFile(t.overrides, name)
 		if err == nil || !errors.Is(err, fs.ErrNotExist) {
 			return content, err
 		}
@@ -75,13 +75,13 @@ func (f *face) read(name string) ([]byte, error) {
 
 // readTexts reads a catalogue for each language. What one lacks is said in the
 // default language.
-func (f *face) readTexts() error {
+func (t *theme) readTexts() error {
 	names, err := fs.Glob(web.Files, "texts/*.json")
 	if err != nil {
 		return err
 	}
-	if f.own != nil {
-		more, err := fs.Glob(f.own, "texts/*.json")
+	if t.overrides != nil {
+		more, err := fs.Glob(t.overrides, "texts/*.json")
 		if err != nil {
 			return err
 		}
@@ -97,17 +97,17 @@ func (f *face) readTexts() error {
 			return fmt.Errorf("%s: name it after a language, such as fr.json", name)
 		}
 		texts := map[string]string{}
-		if len(f.texts) > 0 {
-			maps.Copy(texts, f.texts[0])
+		if len(t.texts) > 0 {
+			maps.Copy(texts, t.texts[0])
 		}
-		for _, from := range []fs.FS{web.Files, f.own} {
+		for _, from := range []fs.FS{web.Files, t.overrides} {
 			if err := addTexts(texts, from, name); err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}
 		}
-		f.languages, f.texts = append(f.languages, tag), append(f.texts, texts)
+		t.languages, t.texts = append(t.languages, tag), append(t.texts, texts)
 	}
-	f.matcher = language.NewMatcher(f.languages)
+	t.matcher = language.NewMatcher(t.languages)
 	return nil
 }
 
@@ -138,13 +138,13 @@ func addTexts(texts map[string]string, from fs.FS, name string) error {
 	return nil
 }
 
-func (f *face) readTemplates() error {
+func (t *theme) readTemplates() error {
 	names, err := fs.Glob(web.Files, "templates/*.html")
 	if err != nil {
 		return err
 	}
-	if f.own != nil {
-		theirs, err := fs.Glob(f.own, "templates/*")
+	if t.overrides != nil {
+		theirs, err := fs.Glob(t.overrides, "templates/*")
 		if err != nil {
 			return err
 		}
@@ -161,7 +161,7 @@ func (f *face) readTemplates() error {
 		}
 		all := template.New("")
 		for _, part := range []string{"templates/layout.html", name} {
-			text, err := f.read(part)
+			text, err := t.read(part)
 			if err != nil {
 				return err
 			}
@@ -169,7 +169,7 @@ func (f *face) readTemplates() error {
 				return fmt.Errorf("%s: %w", part, err)
 			}
 		}
-		f.templates[page] = all
+		t.templates[page] = all
 	}
 	return nil
 }

@@ -1,0 +1,105 @@
+package server
+
+import (
+	"cmp"
+	"net/http"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// A router finds the handler of a request in the tables of routes. It never redirects. A
+// path that path.Clean would change is not found, so that proxies and the server agree on
+// the path.
+type router struct {
+	ownMux   *http.ServeMux
+	dialects dialects
+	muxes    []*http.ServeMux // by index in dialects
+
+	forwardBelow, forwardMoved, unclean http.Handler
+}
+
+func newRouter(a *api, p *pages, all dialects) *router {
+	serve := a.errors.serve
+	rt := &router{
+		ownMux: newMux(append(a.routes(), p.routes()...), serve), dialects: all,
+		forwardBelow: serve(a.forwardBelow), forwardMoved: serve(forwardMoved), unclean: serve(notFound),
+	}
+	for _, d := range all {
+		rt.muxes = append(rt.muxes, newMux(dialectRoutes(d, a.clients), serve))
+	}
+	return rt
+}
+
+func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case strings.HasPrefix(r.URL.Path, pathPrefix):
+		rt.forwardBelow.ServeHTTP(w, r)
+	case strings.HasPrefix(r.URL.Path, pathForward+"/"):
+		rt.forwardMoved.ServeHTTP(w, r)
+	case path.Clean(r.URL.Path) != r.URL.Path:
+		rt.unclean.ServeHTTP(w, r)
+	default:
+		rt.muxOf(r).ServeHTTP(w, r)
+	}
+}
+
+// muxOf returns the mux of the dialect that takes a request, or the server's own.
+func (rt *router) muxOf(r *http.Request) *http.ServeMux {
+	if i := slices.IndexFunc(rt.dialects, func(d Dialect) bool { return d.Takes(r) }); i >= 0 {
+		return rt.muxes[i]
+	}
+	return rt.ownMux
+}
+
+// patternOf returns the route of a request without serving it, for the log.
+func (rt *router) patternOf(r *http.Request) string {
+	for _, prefix := range []string{pathPrefix, pathForward + "/"} {
+		if strings.HasPrefix(r.URL.Path, prefix) {
+			return prefix
+		}
+	}
+	if path.Clean(r.URL.Path) != r.URL.Path {
+		return routeOf(r)
+	}
+	_, pattern := rt.muxOf(r).Handler(r)
+	return pattern
+}
+
+// newMux returns a mux for one table. A path that exists responds with 405 to methods that
+// it does not have.
+func newMux(routes []route, serve func(handler) http.Handler) *http.ServeMux {
+	mux := http.NewServeMux()
+	for _, r := range routes {
+		mux.Handle(strings.TrimSpace(r.method+" "+r.path), serve(r.handle))
+	}
+	mux.Handle("/", serve(func(w http.ResponseWriter, r *http.Request) error { return unrouted(mux, w, r) }))
+	return mux
+}
+
+// unrouted says what a path has other than the method of the request.
+func unrouted(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) error {
+	var allowed []string
+	for _, method := range []string{http.MethodDelete, http.MethodGet, http.MethodHead, http.MethodPatch, http.MethodPost} {
+		other := r.WithContext(r.Context())
+		other.Method = method
+		if _, pattern := mux.Handler(other); pattern != "/" {
+			allowed = append(allowed, method)
+		}
+	}
+	if allowed == nil {
+		return notFound(w, r)
+	}
+	allow := strings.Join(allowed, ", ")
+	w.Header().Set("Allow", allow)
+	return &watchword.Error{Code: watchword.CodeMethodNotAllowed, Detail: "This path answers " + allow + "."}
+}
+
+func notFound(http.ResponseWriter, *http.Request) error {
+	return &watchword.Error{Code: watchword.CodeNotFound, Detail: "There is nothing here. The API is described at /docs."}
+}
+
+// routeOf names the route that answered, for logs and metrics.
+func routeOf(r *http.Request) string { return cmp.Or(r.Pattern, "none") }

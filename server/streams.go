@@ -1,0 +1,141 @@
+package server
+
+import (
+	"net/http"
+	"net/netip"
+	"slices"
+	"sync"
+
+	"github.com/watchword-auth/watchword/internal/clientip"
+)
+
+// maxStreams is the maximum number of open streams of a server process.
+const maxStreams = 1000
+
+// streams are the open streams of the revocation feed. Below the maximum, a network may have
+// any number of them. At the maximum, a network with few streams takes one over from the
+// network with the most. An attacker with many connections thus can't shut out others.
+type streams struct {
+	mu    sync.Mutex
+	total int
+	of    map[string][]*openStream // by client network, the oldest first
+	ended chan struct{}            // closed when the server stops
+}
+
+// An openStream is one reader of the feed.
+type openStream struct {
+	network string
+	ended   chan struct{} // closed when another network takes its place
+}
+
+// isReplaced reports whether another network has taken the place of the stream.
+func (o *openStream) isReplaced() bool {
+	select {
+	case <-o.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+func newStreams() *streams {
+	return &streams{of: map[string][]*openStream{}, ended: make(chan struct{})}
+}
+
+// networkOf returns the network of a client, whose streams are counted together: an IPv4
+// address, or an IPv6 /48, which is the size that providers assign to one site.
+func networkOf(addr netip.Addr) string {
+	if addr.Is6() && !addr.Is4In6() {
+		if prefix, err := addr.WithZone("").Prefix(48); err == nil {
+			return prefix.String()
+		}
+	}
+	return clientip.Key(addr)
+}
+
+// open registers a stream of a network. It returns nil if the network has its share already
+// or the server is stopping. The caller must call close.
+func (s *streams) open(network string) *openStream {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-s.ended:
+		return nil
+	default:
+	}
+	if s.total >= maxStreams {
+		most := s.largest()
+		if len(s.of[network])+1 >= len(s.of[most]) {
+			return nil
+		}
+		oldest := s.of[most][0]
+		s.remove(oldest)
+		close(oldest.ended)
+	}
+	stream := &openStream{network, make(chan struct{})}
+	s.total++
+	s.of[network] = append(s.of[network], stream)
+	return stream
+}
+
+// largest returns the network with the most streams. The caller holds s.mu.
+func (s *streams) largest() (most string) {
+	for network, open := range s.of {
+		if len(open) > len(s.of[most]) {
+			most = network
+		}
+	}
+	return most
+}
+
+// close removes a stream. It may have been replaced already.
+func (s *streams) close(o *openStream) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.remove(o)
+}
+
+// remove does nothing for a stream that another network replaced. The caller holds s.mu.
+func (s *streams) remove(o *openStream) {
+	open := s.of[o.network]
+	i := slices.Index(open, o)
+	if i < 0 {
+		return
+	}
+	s.total--
+	s.of[o.network] = slices.Delete(open, i, i+1)
+	if len(open) == 1 {
+		delete(s.of, o.network)
+	}
+}
+
+// count returns the number of open streams.
+func (s *streams) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.total
+}
+
+// wait waits until the feed changes and returns true, or until the stream ends and returns
+// false.
+func (s *streams) wait(r *http.Request, stream *openStream, changed <-chan struct{}) bool {
+	select {
+	case <-changed:
+		return true
+	case <-r.Context().Done():
+	case <-stream.ended:
+	case <-s.ended:
+	}
+	return false
+}
+
+// end ends all streams and makes open return nil from now on. It may be called twice.
+func (s *streams) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-s.ended:
+	default:
+		close(s.ended)
+	}
+}
