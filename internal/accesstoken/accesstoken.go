@@ -1,8 +1,8 @@
-// Package accesstoken is our narrow profile of JWT access tokens (RFC 9068, with
-// RFC 8725): one shape, one type, the algorithm bound to the key.
+// Package accesstoken signs and verifies a narrow profile of JWT access tokens
+// (RFC 9068, with RFC 8725): one shape, one type, the algorithm bound to the key.
 //
-// It knows keys and claims. It knows no sessions: whether the `sid` of a genuine
-// token is alive is decided elsewhere.
+// It does not know sessions. Callers check whether the session of a valid token (`sid`)
+// is still live.
 package accesstoken
 
 import (
@@ -19,24 +19,25 @@ import (
 )
 
 const (
-	maxToken  = 8192           // bytes that Verify reads and Sign makes; see also MaxSize
-	maxLife   = 24 * time.Hour // between iat and exp; ours live for an hour at most
+	maxToken  = 8192           // bytes that Verify accepts and Sign creates; see also MaxSize
+	maxLife   = 24 * time.Hour // between iat and exp; the server signs for an hour at most
 	tokenType = "at+jwt"
 )
 
-// MaxSize is the number of bytes that an access token should not exceed: browsers
-// keep no cookie above 4,096 bytes, name included, and proxies bound headers.
+// MaxSize is the largest size in bytes that an access token should have. Browsers drop
+// cookies above 4,096 bytes, name included, and proxies limit headers.
 const MaxSize = 4000
 
 var (
-	// ErrExpired: everything is right but the time.
+	// ErrExpired means that the token is valid except that it has expired.
 	ErrExpired = errors.New("access token has expired")
 
-	// ErrInvalid: not an access token of ours, for us, at this time.
+	// ErrInvalid means that the text is not an access token of this issuer, for this
+	// audience, at this time.
 	ErrInvalid = errors.New("not a valid access token")
 )
 
-// Claims are what a token says. Times are in seconds since 1970.
+// Claims are the claims of a token. Times are in seconds since 1970.
 type Claims struct {
 	Issuer    string   `json:"iss"`
 	Audience  Audience `json:"aud"`
@@ -51,12 +52,12 @@ type Claims struct {
 	AMR       []string `json:"amr"` // RFC 8176
 	ACR       string   `json:"acr"`
 
-	// Extra are other claims: of no name of ours, see CheckExtra. Verify returns
-	// each as a json.RawMessage.
+	// Extra are all other claims. Their names must pass CheckExtra. Verify returns
+	// each value as a json.RawMessage.
 	Extra map[string]any `json:"-"`
 }
 
-// An Audience is written as a string if it is one (RFC 7519, section 4.1.3).
+// An Audience with one element is written as a string (RFC 7519, section 4.1.3).
 type Audience []string
 
 func (a Audience) MarshalJSON() ([]byte, error) {
@@ -66,10 +67,10 @@ func (a Audience) MarshalJSON() ([]byte, error) {
 	return json.Marshal([]string(a))
 }
 
-// ours are the claims that Sign sets; reserved are others with a meaning of their
-// own in the registry of RFC 7519, section 10.1, that nobody should fake.
+// standard lists the claims that Sign sets. reserved lists claims with a registered
+// meaning (RFC 7519, section 10.1), which a configured claim must not imitate.
 var (
-	ours     = []string{"iss", "aud", "sub", "sid", "jti", "iat", "nbf", "exp", "auth_time", "roles", "amr", "acr"}
+	standard = []string{"iss", "aud", "sub", "sid", "jti", "iat", "nbf", "exp", "auth_time", "roles", "amr", "acr"}
 	reserved = []string{
 		"email", "email_verified", "name", "preferred_username", "phone_number", "phone_number_verified",
 		"azp", "client_id", "scope", "cnf", "act", "may_act", "nonce", "at_hash", "c_hash", "s_hash",
@@ -77,11 +78,11 @@ var (
 	}
 )
 
-// CheckExtra refuses names for claims of a configuration that mean something
-// already, in any case.
+// CheckExtra returns an error if a name of a configured claim is standard or reserved, in
+// any case, or is not 1 to 128 bytes of UTF-8.
 func CheckExtra(names []string) error {
 	for _, name := range names {
-		if isOneOf(ours, name) || isOneOf(reserved, name) {
+		if isOneOf(standard, name) || isOneOf(reserved, name) {
 			return fmt.Errorf("claim %q is reserved: choose another name, such as https://example.com/%s", name, strings.ToLower(name))
 		}
 		if name == "" || len(name) > 128 || !utf8.ValidString(name) {
@@ -91,15 +92,15 @@ func CheckExtra(names []string) error {
 	return nil
 }
 
-// isOneOf reports whether a verifier that is lax about case (encoding/json folds
-// as strings.EqualFold does, so that "ſub" is sub) could take name for one.
+// isOneOf reports whether a verifier that ignores case could read name as one of names.
+// encoding/json folds case as strings.EqualFold does: it reads "ſub" as sub.
 func isOneOf(names []string, name string) bool {
 	return slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) })
 }
 
 // payload returns the claims as JSON.
 func (c Claims) payload() ([]byte, error) {
-	if c.Roles == nil { // a verifier expects arrays, never null
+	if c.Roles == nil { // verifiers expect an array, never null
 		c.Roles = []string{}
 	}
 	if c.AMR == nil {
@@ -112,8 +113,8 @@ func (c Claims) payload() ([]byte, error) {
 	return withExtra(payload, c.Extra)
 }
 
-// Size returns the length of the token that a key of that algorithm makes of the
-// claims.
+// Size returns the length in bytes of the token that Sign creates from the claims with a
+// key of that algorithm. With HS256 it is at most 60 bytes too large.
 func Size(alg string, c Claims) (int, error) {
 	payload, err := c.payload()
 	if err != nil {
@@ -132,7 +133,8 @@ func Size(alg string, c Claims) (int, error) {
 // thumbprint is the length of a `kid` (RFC 7638, with SHA-256).
 const thumbprint = 43
 
-// Sign returns the token. Claims.Extra can't override a claim of ours.
+// Sign returns the token. It returns an error if Claims.Extra contains a standard claim, or
+// if the token has more than 8,192 bytes.
 func Sign(k Key, c Claims) (string, error) {
 	payload, err := c.payload()
 	if err != nil {
@@ -156,13 +158,13 @@ func Sign(k Key, c Claims) (string, error) {
 
 func withExtra(payload []byte, extra map[string]any) ([]byte, error) {
 	for name := range extra {
-		if isOneOf(ours, name) {
-			return nil, fmt.Errorf("claim %q is set by us", name)
+		if isOneOf(standard, name) {
+			return nil, fmt.Errorf("claim %q is set by Watchword: choose another name", name)
 		}
 	}
 	var more bytes.Buffer
 	encoder := json.NewEncoder(&more)
-	encoder.SetEscapeHTML(false) // `<` in a name would take six bytes
+	encoder.SetEscapeHTML(false) // an escaped `<` takes six bytes
 	if err := encoder.Encode(extra); err != nil {
 		return nil, err
 	}
@@ -170,20 +172,22 @@ func withExtra(payload []byte, extra map[string]any) ([]byte, error) {
 	return append(append(payload[:len(payload)-1], ','), text[1:]...), nil
 }
 
-// Expect is whom a token must be from and for, and when.
+// Expect holds the issuer and audience that a token must have, and the time of the check.
 type Expect struct {
 	Issuer   string
 	Audience string
 	Now      time.Time
 
-	// Leeway is how far the issuer's clock may be ahead. It lengthens no life.
+	// Leeway is how far the issuer's clock may be ahead. It does not extend a token's life.
 	Leeway time.Duration
 }
 
-// Verify returns the claims of a token that is right in every respect, or of one
-// that is only too old together with ErrExpired. find returns the key of a `kid`.
-// The order is shape, key, signature, claims (RFC 8725): of an unverified token
-// nothing is used but the name of its key.
+// Verify returns the claims of a valid token. For a token that is valid except that it has
+// expired, it returns the claims and ErrExpired. For any other token it returns ErrInvalid.
+// find returns the key of a `kid`.
+//
+// The order is shape, key, signature, claims (RFC 8725). Before the signature is verified,
+// only the header of a token is used.
 func Verify(token string, find func(kid string) (Key, bool), want Expect) (Claims, error) {
 	jws, ok := split(token)
 	if !ok {
@@ -203,18 +207,18 @@ func Verify(token string, find func(kid string) (Key, bool), want Expect) (Claim
 	return claims, nil
 }
 
-// canonical is unpadded base64url with no stray trailing bits. It is constant.
+// canonical is unpadded base64url that rejects non-zero trailing bits.
 var canonical = base64.RawURLEncoding.Strict()
 
-// compact is a compact JWS taken apart (RFC 7515, section 7.1).
+// A compact is a parsed compact JWS (RFC 7515, section 7.1).
 type compact struct {
-	segment                    string // of the header, as it is written
+	segment                    string // the encoded header
 	header, payload, signature []byte // decoded
-	signed                     []byte // what the signature is over
+	signed                     []byte // the input of the signature
 }
 
-// split takes a token apart. Each part has one spelling only: line breaks, which
-// the decoder would skip, are refused.
+// split parses a token. Each part has exactly one accepted encoding. Line breaks are
+// rejected here because the decoder skips them.
 func split(token string) (jws compact, ok bool) {
 	first, last := strings.IndexByte(token, '.'), strings.LastIndexByte(token, '.')
 	if len(token) > maxToken || strings.Count(token, ".") != 2 || strings.ContainsAny(token, "\r\n") {
@@ -235,9 +239,9 @@ func split(token string) (jws compact, ok bool) {
 	return jws, len(jws.header) > 0 && len(jws.payload) > 0 && len(jws.signature) > 0
 }
 
-// key finds the key that the header names, and insists that the header is one
-// that the key's texts of that type have. For the header that Sign writes, letter
-// by letter, that is seen without reading it as JSON.
+// key returns the key that the header names. It reports false unless the header has the
+// type want, the key's algorithm and no other member. A header exactly as Sign writes it
+// is recognised without parsing JSON, which is faster.
 func (jws compact) key(want string, find func(kid string) (Key, bool)) (Key, bool) {
 	_, rest, _ := bytes.Cut(jws.header, []byte(`","kid":"`))
 	if kid, ok := bytes.CutSuffix(rest, []byte(`","typ":"`+tokenType+`"}`)); ok && want == tokenType {
@@ -255,7 +259,7 @@ func (jws compact) key(want string, find func(kid string) (Key, bool)) (Key, boo
 		case "typ":
 			typ, ok = text(value)
 		}
-		return ok // not crit, jku, jwk, x5u, x5c, zip …: never ours
+		return ok // any other member, such as crit, jku, jwk, x5u, x5c or zip, is rejected
 	})
 	typ = strings.TrimPrefix(strings.ToLower(typ), "application/")
 	if !ok || kid == "" || typ != want {

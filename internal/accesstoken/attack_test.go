@@ -66,8 +66,7 @@ func sign(t testing.TB, k accesstoken.Key, c accesstoken.Claims) string {
 	return token
 }
 
-// An attacker who had the private key's signature over any text: what is refused
-// here is refused for its content.
+// signed signs any text with the private key, so a refusal is due to the content.
 func signed(t testing.TB, k accesstoken.Key, header, payload string) string {
 	t.Helper()
 	der, err := accesstoken.MarshalKey(k)
@@ -89,7 +88,7 @@ func signed(t testing.TB, k accesstoken.Key, header, payload string) string {
 }
 
 // JWT-1, JWT-6, JWT-7
-func TestWhatEachAlgorithmSignsIsVerifiedByOursAndByOthers(t *testing.T) {
+func TestTokensOfEachAlgorithmAreAcceptedByVerifyAndGoJose(t *testing.T) {
 	t.Parallel()
 	for alg, wire := range map[string]jose.SignatureAlgorithm{
 		accesstoken.ES256: jose.ES256, accesstoken.Ed25519: jose.EdDSA, accesstoken.RS256: jose.RS256, accesstoken.HS256: jose.HS256,
@@ -117,13 +116,13 @@ func TestWhatEachAlgorithmSignsIsVerifiedByOursAndByOthers(t *testing.T) {
 			verifier = published[0].Key
 		}
 		if _, err := parsed.Verify(verifier); err != nil {
-			t.Errorf("%s: another library refuses: %v", alg, err)
+			t.Errorf("%s: go-jose rejects it: %v", alg, err)
 		}
 	}
 }
 
 // JWT-1, JWT-2, JWT-3, JWT-4, JWT-6
-func TestAHeaderThatIsNotOursIsRefused(t *testing.T) {
+func TestVerifyRejectsOtherHeaders(t *testing.T) {
 	t.Parallel()
 	k := key(t, accesstoken.ES256)
 	payload, err := json.Marshal(goodClaims())
@@ -178,7 +177,7 @@ func TestAHeaderThatIsNotOursIsRefused(t *testing.T) {
 }
 
 // JWT-2
-func TestThePublicKeyIsNoSecretOfHS256(t *testing.T) {
+func TestVerifyRejectsHS256WithThePublicKeyAsSecret(t *testing.T) {
 	t.Parallel()
 	k := key(t, accesstoken.ES256)
 	payload, err := json.Marshal(goodClaims())
@@ -196,7 +195,7 @@ func TestThePublicKeyIsNoSecretOfHS256(t *testing.T) {
 }
 
 // JWT-7, JWT-8, JWT-14
-func TestClaimsThatAreNotWholeAreRefused(t *testing.T) {
+func TestVerifyRejectsMissingAndMalformedClaims(t *testing.T) {
 	t.Parallel()
 	k := key(t, accesstoken.ES256)
 	header := `{"alg":"ES256","kid":"` + k.ID() + `","typ":"at+jwt"}`
@@ -253,7 +252,7 @@ func TestClaimsThatAreNotWholeAreRefused(t *testing.T) {
 }
 
 // JWT-5, JWT-13
-func TestOnlyTheOneSpellingOfATokenIsAccepted(t *testing.T) {
+func TestVerifyRejectsOtherEncodingsOfAToken(t *testing.T) {
 	t.Parallel()
 	k := key(t, accesstoken.ES256)
 	token := sign(t, k, goodClaims())
@@ -275,7 +274,7 @@ func TestOnlyTheOneSpellingOfATokenIsAccepted(t *testing.T) {
 			t.Errorf("%s: the error holds the signature", name)
 		}
 	}
-	// Each last character that decodes to the same bytes but one.
+	// Other last characters that decode to the same bytes.
 	for _, last := range "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_" {
 		other := token[:len(token)-1] + string(last)
 		if _, err := accesstoken.Verify(other, finder(k), want); err == nil && other != token {
@@ -284,11 +283,11 @@ func TestOnlyTheOneSpellingOfATokenIsAccepted(t *testing.T) {
 	}
 }
 
-// Two signatures of ES256 are valid for one text: so no cache, list or log may
-// know a token by its text.
+// ES256 has two valid signatures for one text, so no cache, list or log may identify a
+// token by its text.
 //
 // JWT-10
-func TestASecondSignatureOfATokenIsTheSameToken(t *testing.T) {
+func TestBothES256SignaturesOfATokenAreAccepted(t *testing.T) {
 	t.Parallel()
 	k := key(t, accesstoken.ES256)
 	token := sign(t, k, goodClaims())
@@ -331,10 +330,10 @@ func TestATokenExpiresOnTheSecond(t *testing.T) {
 }
 
 // JWT-12
-func TestExtraClaimsOverrideNothing(t *testing.T) {
+func TestExtraClaimsCannotReplaceStandardClaims(t *testing.T) {
 	t.Parallel()
 	k := key(t, accesstoken.ES256)
-	// A long s and a Kelvin sign are letters of another case to Go's JSON decoder.
+	// Go's JSON decoder folds a long s to s and a Kelvin sign to k.
 	for _, name := range []string{"sub", "Sub", "SID", "roles", "exp", "iss", "\u017fub", "\u017fID", "role\u017f", "i\u017fs"} {
 		c := goodClaims()
 		c.Extra = map[string]any{name: "eve"}
@@ -342,12 +341,12 @@ func TestExtraClaimsOverrideNothing(t *testing.T) {
 			t.Errorf("%s was overridden", name)
 		}
 		if accesstoken.CheckExtra([]string{name}) == nil {
-			t.Errorf("%s may be configured", name)
+			t.Errorf("CheckExtra accepts %s", name)
 		}
 	}
 	for _, name := range []string{"email", "Name", "scope", "cnf", "\u212aid", "", strings.Repeat("x", 129)} {
 		if accesstoken.CheckExtra([]string{name}) == nil {
-			t.Errorf("%q may be configured", name)
+			t.Errorf("CheckExtra accepts %q", name)
 		}
 	}
 	c := goodClaims()
@@ -357,12 +356,12 @@ func TestExtraClaimsOverrideNothing(t *testing.T) {
 	}
 	c.Extra = map[string]any{"long": strings.Repeat("x", 8192)}
 	if _, err := accesstoken.Sign(k, c); err == nil {
-		t.Error("a token was made that nobody would accept")
+		t.Error("Sign returned a token that Verify rejects")
 	}
 }
 
 // KEY-1
-func TestAKeyKeepsItsNameAndShowsItsPublicHalfOnly(t *testing.T) {
+func TestKeyIDSurvivesMarshalAndJWKSHasOnlyPublicKeys(t *testing.T) {
 	t.Parallel()
 	for _, alg := range []string{accesstoken.ES256, accesstoken.Ed25519, accesstoken.RS256} {
 		k := key(t, alg)
@@ -385,14 +384,14 @@ func TestAKeyKeepsItsNameAndShowsItsPublicHalfOnly(t *testing.T) {
 		}
 		other := map[string]string{accesstoken.ES256: accesstoken.Ed25519, accesstoken.Ed25519: accesstoken.RS256, accesstoken.RS256: accesstoken.ES256}[alg]
 		if _, err := accesstoken.UnmarshalKey(other, der); err == nil {
-			t.Errorf("a key of %s passed for one of %s", alg, other)
+			t.Errorf("a key for %s was accepted for %s", alg, other)
 		}
 	}
 	if _, err := accesstoken.NewHS256(make([]byte, 31)); err == nil {
 		t.Error("a short secret was accepted")
 	}
 	if _, err := accesstoken.GenerateKey("none"); err == nil {
-		t.Error("a key for no algorithm was made")
+		t.Error("a key for an unknown algorithm was created")
 	}
 }
 
@@ -415,7 +414,7 @@ func TestSizeIsTheLengthOfTheToken(t *testing.T) {
 }
 
 // KEY-1
-func TestNewRSAKeyHas3072BitsAndAnOlderOneStillSigns(t *testing.T) {
+func TestNewRSAKeyHas3072BitsAnd2048BitsStaySupported(t *testing.T) {
 	t.Parallel()
 	der, err := accesstoken.MarshalKey(key(t, accesstoken.RS256))
 	if err != nil {

@@ -5,9 +5,8 @@ import (
 	"strconv"
 )
 
-// parseClaims reads a payload. Every claim of ours has to be there, of its own
-// type, except nbf, which is optional; others may be, and are kept as they are
-// written.
+// parseClaims parses a payload. It reports false unless every standard claim is present with
+// its type; only nbf is optional. Other claims are stored in Extra unparsed.
 func parseClaims(payload []byte) (Claims, bool) {
 	var c Claims
 	found := 0
@@ -48,16 +47,16 @@ func parseClaims(payload []byte) (Claims, bool) {
 		}
 		return ok
 	})
-	if c.NotBefore == 0 { // seconds accepts no 0
+	if c.NotBefore == 0 { // absent: seconds rejects 0
 		found++
 	}
-	if !ok || found != len(ours) {
+	if !ok || found != len(standard) {
 		return Claims{}, false
 	}
 	return c, true
 }
 
-// audience reads a string or an array of strings (RFC 7519, section 4.1.3).
+// audience parses a string or an array of strings (RFC 7519, section 4.1.3).
 func audience(value string) (Audience, bool) {
 	if one, ok := text(value); ok {
 		return Audience{one}, true
@@ -65,8 +64,7 @@ func audience(value string) (Audience, bool) {
 	return texts(value)
 }
 
-// seconds reads a whole number of seconds that is neither zero, negative nor
-// absurd.
+// seconds parses a whole number of seconds above zero, with at most 12 digits.
 func seconds(value string) (int64, bool) {
 	if len(value) > 12 || value[0] < '0' || value[0] > '9' {
 		return 0, false

@@ -1,8 +1,7 @@
 package accesstoken
 
-// Signed reports whether a compact JWS of any content is spelled canonically and
-// signed by the key, with its algorithm: the part of Verify that is about
-// signatures.
+// Signed reports whether a compact JWS is encoded canonically and signed by the key with its
+// algorithm, whatever its content. It is the signature check of Verify alone.
 func Signed(token string, k Key) bool {
 	jws, ok := split(token)
 	if !ok {

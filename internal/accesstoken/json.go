@@ -7,13 +7,14 @@ import (
 	"unicode/utf8"
 )
 
-// Decoding into a struct, encoding/json matches names in any case and takes the
-// last of two; through a map it costs more than a signature of RS256. So the
-// library says whether a text is JSON, and these functions walk over what it has
-// approved: they may rely on every string and bracket being closed.
+// A JSON reader that is stricter than encoding/json. When it decodes into a struct,
+// encoding/json ignores the case of names and uses the last of two duplicates. Decoding into
+// a map costs more than verifying an RS256 signature. Therefore encoding/json only checks
+// the syntax. The functions below scan text that passed this check: every string and
+// bracket is closed.
 
 // members calls visit with each member of an object, in order. It reports whether
-// data is one object in UTF-8, with no name twice, and every visit agreed.
+// data is one object in UTF-8 without duplicate names, and every visit returned true.
 func members(data []byte, visit func(name, value string) bool) bool {
 	if !utf8.Valid(data) || !json.Valid(data) {
 		return false
@@ -32,7 +33,7 @@ func members(data []byte, visit func(name, value string) bool) bool {
 			return false
 		}
 		seen = append(seen, name)
-		i = blanks(s, blanks(s, end)+1) // over the colon
+		i = blanks(s, blanks(s, end)+1) // skip the colon
 		end = valueEnd(s, i)
 		if !visit(name, s[i:end]) {
 			return false
@@ -42,7 +43,7 @@ func members(data []byte, visit func(name, value string) bool) bool {
 	return true
 }
 
-// texts reads an array of strings.
+// texts parses an array of strings.
 func texts(value string) ([]string, bool) {
 	if value[0] != '[' {
 		return nil, false
@@ -60,7 +61,7 @@ func texts(value string) ([]string, bool) {
 	return all, true
 }
 
-// text reads a string.
+// text parses a JSON string.
 func text(value string) (string, bool) {
 	if value[0] != '"' {
 		return "", false
@@ -73,7 +74,7 @@ func text(value string) (string, bool) {
 	return s, err == nil
 }
 
-// blanks returns where the white space that may begin at i ends.
+// blanks returns the index after the white space, if any, at i.
 func blanks(s string, i int) int {
 	for i < len(s) && (s[i] == ' ' || s[i] == '\t' || s[i] == '\n' || s[i] == '\r') {
 		i++
@@ -81,7 +82,7 @@ func blanks(s string, i int) int {
 	return i
 }
 
-// separator returns where the next element begins, or the bracket that closes.
+// separator returns the index of the next element or of the closing bracket.
 func separator(s string, i int) int {
 	if i = blanks(s, i); s[i] == ',' {
 		i = blanks(s, i+1)
@@ -89,7 +90,7 @@ func separator(s string, i int) int {
 	return i
 }
 
-// valueEnd returns where the value that begins at i ends.
+// valueEnd returns the index after the value that begins at i.
 func valueEnd(s string, i int) int {
 	if s[i] != '"' && s[i] != '{' && s[i] != '[' { // a number, true, false, null
 		for i < len(s) && s[i] > ' ' && s[i] != ',' && s[i] != ']' && s[i] != '}' {

@@ -10,8 +10,8 @@ import (
 
 const maxKeys = 64 // in a JWKS; an issuer has three
 
-// JWKS is the document of the public keys (RFC 7517, section 5), in the order
-// given. Keys of HS256 are left out.
+// JWKS returns the JWK Set of the public keys (RFC 7517, section 5), in the order given. It
+// omits HS256 keys, because they are secret.
 func JWKS(keys []Key) []byte {
 	set := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
 	for _, k := range keys {
@@ -21,16 +21,16 @@ func JWKS(keys []Key) []byte {
 	}
 	document, err := json.Marshal(set)
 	if err != nil {
-		panic(err) // public keys that wireOf has looked at
+		panic(err) // impossible: wireOf accepted each public key
 	}
 	return document
 }
 
-// ParseJWKS returns the keys of a JWKS that verify access tokens, by `kid`. They
-// can't sign. Left out is every key that we could not use without guessing: of
-// no `kid` or `alg`, of an `alg` that is not the key's, for encryption, of a kind
-// that we don't know, under a `kid` that another has too; and a private one,
-// which is nobody's any more once it was published.
+// ParseJWKS returns the keys of a JWKS that verify access tokens, by `kid`. They can't sign.
+// It returns an error for a document with more than 64 keys. It omits keys that are
+// ambiguous: without `kid` or `alg`, with an `alg` of another key type, for encryption, of an
+// unknown type, or with a `kid` that occurs twice. It also omits private keys, because a
+// published private key is compromised.
 func ParseJWKS(document []byte) (map[string]Key, error) {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`
@@ -60,7 +60,7 @@ func ParseJWKS(document []byte) (map[string]Key, error) {
 }
 
 func publicKey(jwk jose.JSONWebKey) (Key, bool) {
-	wire, fits := wireOf(jwk.Key) // fits no private key, nor a secret
+	wire, fits := wireOf(jwk.Key) // false for a private key or a secret
 	if !fits || jwk.Algorithm != wire || jwk.KeyID == "" || jwk.Use != "" && jwk.Use != "sig" || !jwk.Valid() {
 		return Key{}, false
 	}

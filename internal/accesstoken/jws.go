@@ -6,10 +6,10 @@ import (
 	"slices"
 )
 
-// What other signed texts of the same keys are made of (internal/secevent). Their
-// type is another, so that none passes for an access token, nor one for them.
+// Other texts that the same keys sign (internal/secevent). Their `typ` differs, so neither
+// they nor access tokens are accepted in place of the other.
 
-// SignAs returns a payload as a compact JWS of a type.
+// SignAs signs a payload as a compact JWS with that `typ`.
 func SignAs(k Key, typ string, payload []byte) (string, error) {
 	token := make([]byte, 0, 128+base64.RawURLEncoding.EncodedLen(len(payload))+352)
 	token = append(token, headerOf(k, typ)...)
@@ -23,8 +23,8 @@ func SignAs(k Key, typ string, payload []byte) (string, error) {
 	return string(base64.RawURLEncoding.AppendEncode(token, signature)), nil
 }
 
-// OpenAs returns the payload of a compact JWS of that type, if it is genuine. It
-// is as strict as Verify.
+// OpenAs returns the payload of a compact JWS with that `typ`. It reports false if the
+// signature is invalid. It is as strict as Verify.
 func OpenAs(token, typ string, find func(kid string) (Key, bool)) (payload []byte, ok bool) {
 	jws, ok := split(token)
 	if !ok {
@@ -37,8 +37,8 @@ func OpenAs(token, typ string, find func(kid string) (Key, bool)) (payload []byt
 	return jws.payload, true
 }
 
-// Members returns the members of a JSON object as they are written. It reports
-// false unless data is one object in UTF-8 with no name twice.
+// Members returns the members of a JSON object, unparsed. It reports false unless data is
+// one object in UTF-8 without duplicate names.
 func Members(data []byte) (map[string]string, bool) {
 	all := map[string]string{}
 	ok := members(data, func(name, value string) bool {
@@ -48,7 +48,7 @@ func Members(data []byte) (map[string]string, bool) {
 	return all, ok
 }
 
-// Text reads a string of JSON.
+// Text parses a JSON string.
 func Text(value string) (string, bool) {
 	if value == "" {
 		return "", false
@@ -56,7 +56,7 @@ func Text(value string) (string, bool) {
 	return text(value)
 }
 
-// Seconds reads a time of JSON: whole seconds since 1970.
+// Seconds parses a JSON number of whole seconds since 1970, above zero.
 func Seconds(value string) (int64, bool) {
 	if value == "" {
 		return 0, false
@@ -64,7 +64,7 @@ func Seconds(value string) (int64, bool) {
 	return seconds(value)
 }
 
-// NamesAudience reports whether the value of `aud` is or holds that audience.
+// NamesAudience reports whether the value of `aud` is, or contains, that audience.
 func NamesAudience(value, want string) bool {
 	if value == "" {
 		return false

@@ -19,8 +19,8 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// The algorithms, by the names of the settings. On the wire Ed25519 is "EdDSA"
-// (RFC 8037): libraries that know the newer name of RFC 9864 are few.
+// The algorithms, by their names in the settings. In tokens, Ed25519 is "EdDSA" (RFC 8037),
+// because few libraries know the newer name of RFC 9864.
 const (
 	ES256   = "ES256"
 	Ed25519 = "Ed25519"
@@ -32,14 +32,14 @@ const (
 
 const (
 	rsaBits    = 3072 // of new keys: 128 bits of security (NIST SP 800-57 part 1, table 2)
-	minRSABits = 2048 // of keys made by earlier releases, which sign until they retire
-	maxRSABits = 8192 // a longer one would be work for whoever verifies
+	minRSABits = 2048 // of keys of earlier releases, which sign until they retire
+	maxRSABits = 8192 // verifying with a longer key is too slow
 	minSecret  = 32   // RFC 7518, section 3.2
 	sharedID   = "shared"
 )
 
-// A Key verifies, and signs unless it came from a JWKS. Its algorithm is part of
-// it: no token chooses one.
+// A Key verifies, and also signs unless it came from a JWKS. The algorithm belongs to the
+// key, so a token can't choose one.
 type Key struct {
 	id, alg string
 	public  crypto.PublicKey // nil for HS256
@@ -48,14 +48,14 @@ type Key struct {
 	header  string           // the first segment of its tokens, ready to use
 }
 
-// ID is the `kid`: for an asymmetric key its thumbprint (RFC 7638). That of HS256
-// is a constant, for a hash of the secret would let its finder test guesses.
+// ID returns the `kid`: the thumbprint of an asymmetric key (RFC 7638). For HS256 it is a
+// constant, because a hash of the secret would allow offline guessing.
 func (k Key) ID() string { return k.id }
 
-// Alg is the `alg` on the wire.
+// Alg returns the `alg` that tokens contain.
 func (k Key) Alg() string { return k.alg }
 
-// GenerateKey makes a key for ES256, Ed25519 or RS256.
+// GenerateKey creates a random key for ES256, Ed25519 or RS256.
 func GenerateKey(alg string) (Key, error) {
 	private, err := generate(alg)
 	if err != nil {
@@ -74,14 +74,14 @@ func generate(alg string) (crypto.Signer, error) {
 	case RS256:
 		return rsa.GenerateKey(rand.Reader, rsaBits)
 	}
-	return nil, fmt.Errorf("signing algorithm %q is not known: write ES256, Ed25519, RS256 or HS256", alg)
+	return nil, fmt.Errorf("signing algorithm %q is unknown: write ES256, Ed25519, RS256 or HS256", alg)
 }
 
-// NewHS256 makes a key from a secret that resource servers share. Whoever has it
-// can make tokens.
+// NewHS256 creates a key from a secret of at least 32 bytes that resource servers share.
+// Everyone who has the secret can also sign tokens.
 func NewHS256(secret []byte) (Key, error) {
 	if len(secret) < minSecret {
-		return Key{}, fmt.Errorf("a signing secret for HS256 has at least %d bytes, this one %d", minSecret, len(secret))
+		return Key{}, fmt.Errorf("a signing secret for HS256 needs at least %d bytes; this one has %d", minSecret, len(secret))
 	}
 	k := Key{id: sharedID, alg: HS256, secret: append([]byte(nil), secret...)}
 	k.header = headerOf(k, tokenType)
@@ -91,7 +91,7 @@ func NewHS256(secret []byte) (Key, error) {
 // MarshalKey returns the private key as PKCS #8 (RFC 5208).
 func MarshalKey(k Key) ([]byte, error) {
 	if k.private == nil {
-		return nil, errors.New("only an asymmetric key can be kept")
+		return nil, errors.New("only an asymmetric key can be stored")
 	}
 	return x509.MarshalPKCS8PrivateKey(k.private)
 }
@@ -104,16 +104,16 @@ func UnmarshalKey(alg string, der []byte) (Key, error) {
 	}
 	private, ok := parsed.(crypto.Signer)
 	if !ok {
-		return Key{}, errors.New("not a private key that signs")
+		return Key{}, errors.New("this private key can't sign")
 	}
 	return newKey(alg, private)
 }
 
-// newKey binds a private key to its algorithm, after a look that they match.
+// newKey binds a private key to its algorithm. It returns an error if they do not match.
 func newKey(alg string, private crypto.Signer) (Key, error) {
 	wire, fits := wireOf(private.Public())
 	if !fits || alg != nameOf(wire) {
-		return Key{}, fmt.Errorf("this private key is not one for %s", alg)
+		return Key{}, fmt.Errorf("this is not a private key for %s", alg)
 	}
 	public := jose.JSONWebKey{Key: private.Public()}
 	thumbprint, err := public.Thumbprint(crypto.SHA256)
@@ -125,7 +125,7 @@ func newKey(alg string, private crypto.Signer) (Key, error) {
 	return k, nil
 }
 
-// wireOf is the one `alg` that a public key is good for here.
+// wireOf returns the only `alg` that is accepted with a public key.
 func wireOf(public crypto.PublicKey) (wire string, fits bool) {
 	switch key := public.(type) {
 	case *ecdsa.PublicKey:
@@ -138,7 +138,7 @@ func wireOf(public crypto.PublicKey) (wire string, fits bool) {
 	return "", false
 }
 
-// nameOf is the name in the settings of an `alg`.
+// nameOf returns the name of an `alg` in the settings.
 func nameOf(wire string) string {
 	if wire == edDSA {
 		return Ed25519
@@ -153,12 +153,12 @@ func headerOf(k Key, typ string) string {
 		Typ string `json:"typ"`
 	}{k.alg, k.id, typ})
 	if err != nil {
-		panic(err) // three strings
+		panic(err) // impossible: three strings
 	}
 	return base64.RawURLEncoding.EncodeToString(header)
 }
 
-// sign returns the signature of RFC 7518, section 3, or RFC 8037.
+// sign returns a signature as RFC 7518, section 3, or RFC 8037 define it.
 func (k Key) sign(input []byte) ([]byte, error) {
 	switch private := k.private.(type) {
 	case *ecdsa.PrivateKey:
@@ -183,8 +183,8 @@ func (k Key) sign(input []byte) ([]byte, error) {
 	return k.mac(input), nil
 }
 
-// verifies reports whether the signature is this key's. ES256 has two valid
-// signatures for one text: nothing may be keyed by the text of a token.
+// verifies reports whether this key made the signature. ES256 has two valid signatures for
+// one text, so callers must not use the text of a token as a key.
 func (k Key) verifies(input, signature []byte) bool {
 	switch public := k.public.(type) {
 	case *ecdsa.PublicKey:

@@ -19,8 +19,8 @@ import (
 
 const sharedSecret = "a secret that resource servers share"
 
-// macced is what a holder of the shared secret can make: any text at all.
-func macced(header, payload string) string {
+// signedShared signs any header and payload with the shared secret.
+func signedShared(header, payload string) string {
 	input := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString([]byte(payload))
 	mac := hmac.New(sha256.New, []byte(sharedSecret))
 	mac.Write([]byte(input))
@@ -31,7 +31,7 @@ func sharedHeader(k accesstoken.Key) string {
 	return `{"alg":"HS256","kid":"` + k.ID() + `","typ":"at+jwt"}`
 }
 
-func TestATokenOfAnotherLibraryIsVerified(t *testing.T) {
+func TestVerifyAcceptsTokensOfGoJose(t *testing.T) {
 	t.Parallel()
 	for alg, wire := range map[string]jose.SignatureAlgorithm{
 		accesstoken.ES256: jose.ES256, accesstoken.Ed25519: jose.EdDSA, accesstoken.RS256: jose.RS256, accesstoken.HS256: jose.HS256,
@@ -71,7 +71,7 @@ func TestATokenOfAnotherLibraryIsVerified(t *testing.T) {
 	}
 }
 
-func TestWhatIsSignedIsVerifiedWhateverItHolds(t *testing.T) {
+func TestVerifyAcceptsUnusualClaims(t *testing.T) {
 	t.Parallel()
 	k := key(t, accesstoken.HS256)
 	bare := goodClaims()
@@ -88,7 +88,7 @@ func TestWhatIsSignedIsVerifiedWhateverItHolds(t *testing.T) {
 	}
 }
 
-func TestAPayloadThatIsNotStrictJSONIsRefused(t *testing.T) {
+func TestVerifyRejectsPayloadsThatAreNotStrictJSON(t *testing.T) {
 	t.Parallel()
 	k := key(t, accesstoken.HS256)
 	good, err := json.Marshal(goodClaims())
@@ -113,14 +113,13 @@ func TestAPayloadThatIsNotStrictJSONIsRefused(t *testing.T) {
 		if payload == text {
 			t.Fatalf("%s: nothing was changed", name)
 		}
-		if _, err := accesstoken.Verify(macced(sharedHeader(k), payload), finder(k), want); !errors.Is(err, accesstoken.ErrInvalid) {
+		if _, err := accesstoken.Verify(signedShared(sharedHeader(k), payload), finder(k), want); !errors.Is(err, accesstoken.ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
 
-// Whatever a signed text holds, it is read as the standard library reads it, or
-// refused.
+// FuzzSignedText checks that Verify rejects a signed text or reads it as encoding/json does.
 func FuzzSignedText(f *testing.F) {
 	k, err := accesstoken.NewHS256([]byte(sharedSecret))
 	if err != nil {
@@ -136,7 +135,7 @@ func FuzzSignedText(f *testing.F) {
 	f.Add(`{"kid":"shared","typ":"application/AT+jwt","alg":"HS256"}`, string(good))
 	f.Add(`{"alg":"HS256","kid":"shared","typ":"at+jwt","crit":["exp"]}`, `{"a":"\\","b":[{}],"c":-1.5e3}`)
 	f.Fuzz(func(t *testing.T, header, payload string) {
-		claims, err := accesstoken.Verify(macced(header, payload), finder(k), want)
+		claims, err := accesstoken.Verify(signedShared(header, payload), finder(k), want)
 		if errors.Is(err, accesstoken.ErrInvalid) {
 			if !reflect.DeepEqual(claims, accesstoken.Claims{}) {
 				t.Fatal("claims of an invalid token were returned")
@@ -153,12 +152,12 @@ func FuzzSignedText(f *testing.F) {
 		if err := decoder.Decode(&members); err != nil {
 			t.Fatalf("accepted %q: %v", payload, err)
 		}
-		ours, err := json.Marshal(claims)
+		written, err := json.Marshal(claims)
 		if err != nil {
 			t.Fatal(err)
 		}
 		var again map[string]any
-		decoder = json.NewDecoder(bytes.NewReader(ours))
+		decoder = json.NewDecoder(bytes.NewReader(written))
 		decoder.UseNumber()
 		if err := decoder.Decode(&again); err != nil {
 			t.Fatal(err)

@@ -25,24 +25,24 @@ type vectors struct {
 	}
 }
 
-// Where we differ from the label of a vector, by its number, and why.
+// differs reports whether the expected result differs from the label of a vector.
 func differs(file string, id int) bool {
 	if file != "json_web_signature_test.json" {
 		return false
 	}
 	switch id {
-	case 259: // valid with no payload, which no claims can be in
+	case 259: // "valid" with an empty payload, which has no claims
 		return true
-	case 372, 373: // "valid" with a ? in it, which is no base64url (RFC 7515, section 2)
+	case 372, 373: // "valid" with a "?", which is not base64url (RFC 7515, section 2)
 		return true
-	case 367, 370: // "invalid" for its padding, but there is none: both are one well-formed text
+	case 367, 370: // "invalid" because of padding, but the text has none and is well-formed
 		return true
 	}
 	return false
 }
 
 // JWT-1, JWT-2, JWT-5
-func TestTheVectorsOfProjectWycheproof(t *testing.T) {
+func TestWycheproofVectors(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/wycheproof/*.json")
 	if err != nil || len(files) == 0 {
@@ -59,10 +59,10 @@ func TestTheVectorsOfProjectWycheproof(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, group := range all.TestGroups {
-			k, ours := vectorKey(t, group.Public, group.Private)
+			k, supported := vectorKey(t, group.Public, group.Private)
 			for _, test := range group.Tests {
-				got := ours && accesstoken.Signed(test.JWS, k)
-				if wanted := ours && test.Result == "valid" != differs(filepath.Base(file), test.ID); got != wanted {
+				got := supported && accesstoken.Signed(test.JWS, k)
+				if wanted := supported && test.Result == "valid" != differs(filepath.Base(file), test.ID); got != wanted {
 					t.Errorf("%s %d (%s, %s): accepted %t", filepath.Base(file), test.ID, group.Comment, test.Comment, got)
 				}
 				if got {
@@ -73,7 +73,7 @@ func TestTheVectorsOfProjectWycheproof(t *testing.T) {
 				late := want
 				late.Now = time.Now()
 				if _, err := accesstoken.Verify(test.JWS, finder(k), late); err != accesstoken.ErrInvalid {
-					t.Errorf("%s %d passes for an access token: %v", filepath.Base(file), test.ID, err)
+					t.Errorf("%s %d is accepted as an access token: %v", filepath.Base(file), test.ID, err)
 				}
 			}
 		}
@@ -84,7 +84,7 @@ func TestTheVectorsOfProjectWycheproof(t *testing.T) {
 	}
 }
 
-// vectorKey is the key of a group, if we would use it at all.
+// vectorKey returns the key of a group, or false if this package does not support it.
 func vectorKey(t *testing.T, public, private json.RawMessage) (accesstoken.Key, bool) {
 	t.Helper()
 	if public == nil {

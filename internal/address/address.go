@@ -1,6 +1,6 @@
-// Package address is the one place that decides what an e-mail address is, and
-// when two are the same. It is narrower than RFC 5321: what it accepts can be
-// sent to everywhere and has one spelling.
+// Package address decides which email addresses are valid and when two are equal. It accepts
+// less than RFC 5321: every mail server can send to the accepted addresses, and each has one
+// canonical form.
 package address
 
 import (
@@ -11,19 +11,20 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// ErrInvalid says that a text is not an address that we send to.
+// ErrInvalid means that the text is not an accepted email address.
 var ErrInvalid = errors.New("not an e-mail address")
 
 const (
 	maxAddress = 254 // RFC 5321, section 4.5.3.1.3, as corrected by erratum 1690
 	maxLocal   = 64
-	maxRaw     = 1024 // a domain may shrink when it becomes punycode
+	maxRaw     = 1024 // before conversion: a domain may become shorter as punycode
 )
 
-// Parse returns the canonical form: lower case, ASCII, an international domain
-// as punycode. White space around it is dropped. The local part is a dot-atom
-// (RFC 5322 section 3.2.3); the domain has at least two labels of letters,
-// digits and hyphens. No quoted parts, comments, literals, or trailing dot.
+// Parse returns the canonical form: lower case, ASCII, an international domain as
+// punycode. It removes surrounding white space. The address has at most 254 bytes. The local
+// part is a dot-atom (RFC 5322 section 3.2.3) of at most 64 bytes. The domain has at least two
+// labels of letters, digits and hyphens. Quoted parts, comments, literals and a trailing dot
+// are rejected.
 //
 // Parse also rejects routing characters in the local part: `%` and `!`, by which
 // a relay may forward to another host, and `=?`, which begins an encoded word
@@ -40,8 +41,8 @@ func Parse(raw string) (string, error) {
 	return canonical, nil
 }
 
-// ParseExisting is Parse for looking up an account. It accepts routing
-// characters, because an account may be older than the rule against them.
+// ParseExisting is Parse for looking up an account. It accepts routing characters, because
+// accounts from before that rule may have them.
 func ParseExisting(raw string) (string, error) {
 	if len(raw) > maxRaw || !utf8.ValidString(raw) {
 		return "", ErrInvalid
@@ -83,14 +84,14 @@ func isDotAtom(local string) bool {
 	return previous != '.'
 }
 
-// lookup is IDNA 2008 as browsers apply it (UTS #46).
+// lookup converts domains by IDNA 2008 as browsers do (UTS #46).
 var lookup = idna.New(
 	idna.MapForLookup(), idna.BidiRule(), idna.StrictDomainName(true),
 	idna.VerifyDNSLength(true), idna.Transitional(false),
 )
 
-// canonicalDomain makes a domain ASCII, and insists on what a mail domain looks
-// like.
+// canonicalDomain returns a domain as ASCII, or ErrInvalid if it can't be the domain of an
+// email address.
 func canonicalDomain(domain string) (string, error) {
 	ascii, err := lookup.ToASCII(domain)
 	if err != nil || strings.HasSuffix(ascii, ".") {

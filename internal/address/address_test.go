@@ -7,7 +7,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/address"
 )
 
-func TestOneAddressHasOneSpelling(t *testing.T) {
+func TestParseReturnsOneCanonicalForm(t *testing.T) {
 	t.Parallel()
 	for raw, want := range map[string]string{
 		"ada@example.com":                       "ada@example.com",
@@ -27,7 +27,7 @@ func TestOneAddressHasOneSpelling(t *testing.T) {
 }
 
 // IN-3, IN-4
-func TestWhatIsNoAddressIsRefused(t *testing.T) {
+func TestParseRejectsInvalidAddresses(t *testing.T) {
 	t.Parallel()
 	for name, raw := range map[string]string{
 		"empty": "", "blank": "  ", "no at": "ada", "no local part": "@example.com", "no domain": "ada@",
@@ -49,7 +49,7 @@ func TestWhatIsNoAddressIsRefused(t *testing.T) {
 }
 
 // IN-10
-func TestRoutingCharactersAreRefusedExceptForExistingAccounts(t *testing.T) {
+func TestRoutingCharactersAreRejectedExceptForExistingAccounts(t *testing.T) {
 	t.Parallel()
 	for _, raw := range []string{
 		"ada%elsewhere.example@example.com", "elsewhere.example!ada@example.com", "%@example.com", "!@example.com",
@@ -88,7 +88,7 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 		if local, _, _ := strings.Cut(once, "@"); strings.ContainsAny(local, "%!") || strings.Contains(local, "=?") {
-			t.Fatalf("%q became %q, which a relay may route elsewhere", raw, once)
+			t.Fatalf("%q became %q, which a relay may forward to another host", raw, once)
 		}
 		if len(once) > 254 || strings.Count(once, "@") != 1 {
 			t.Fatalf("%q became %q", raw, once)

@@ -1,12 +1,12 @@
-// Package keyschedule decides what each key of a kind does now, and what is to
-// be done about keys, from their times alone: processes that share a store agree
-// without talking.
+// Package keyschedule decides which key signs now, and when keys are published, changed
+// and dropped. It uses only the times of the keys, so processes that share a store agree
+// without communicating.
 //
-// A key is published, signs from ActiveFrom on until a younger one does, and is
-// kept until nothing that it signed can be alive. There is always a next key
-// published, so that an operator can rotate at once.
+// A key is published first. It signs from ActiveFrom until a younger key becomes active.
+// It is kept until everything that it signed has expired. A next key is always published,
+// so an operator can rotate at once.
 //
-// The package knows no clock, no store and no cryptography.
+// The package uses no clock, no store and no cryptography.
 package keyschedule
 
 import (
@@ -14,33 +14,32 @@ import (
 	"time"
 )
 
-// A Key is the times of one key.
+// A Key holds the times of one key.
 type Key struct {
-	PublishedAt time.Time // others may learn of it from here on
-	ActiveFrom  time.Time // it signs from here on, until a younger one does
-	DropAt      time.Time // nothing that it signed lives beyond; zero: not yet known
+	PublishedAt time.Time // from then on, verifiers can read it
+	ActiveFrom  time.Time // from then on it signs, until a younger key becomes active
+	DropAt      time.Time // everything that it signed has expired by then; zero: not yet known
 }
 
-// A Policy is how keys of a kind are to be changed.
+// A Policy says how keys of one use are rotated.
 type Policy struct {
 	Period   time.Duration // how long a key signs
 	Overlap  time.Duration // how long it is published before it signs
-	Lifetime time.Duration // the longest life of what it signs, and how long a process may sign on before it learns of Rotate
+	Lifetime time.Duration // the longest life of a signed token, plus the delay until every process sees Rotate
 }
 
-// A State is what a key does at a moment.
+// A State is the state of a key at a given time.
 type State string
 
 const (
-	Next    State = "next"    // published, and does not sign yet
+	Next    State = "next"    // published; does not sign yet
 	Active  State = "active"  // signs
-	Retired State = "retired" // what it signed is still accepted
+	Retired State = "retired" // does not sign; its tokens are still accepted
 )
 
-// ActiveAt returns the index of the key that signs at now: the one that became
-// active last. The first key there was signs before its time too, so that a
-// clock which was set back leaves nobody without. It is -1 only if there is no
-// key.
+// ActiveAt returns the index of the key that signs at now: the one that became active
+// last. The earliest key also signs before its ActiveFrom, so there is a signing key after a
+// clock was set back. ActiveAt returns -1 only if keys is empty.
 func ActiveAt(keys []Key, now time.Time) int {
 	active, first := -1, -1
 	for i, k := range keys {
@@ -57,7 +56,7 @@ func ActiveAt(keys []Key, now time.Time) int {
 	return active
 }
 
-// States tells what each key does at now.
+// States returns the state of each key at now.
 func States(keys []Key, now time.Time) []State {
 	states := make([]State, len(keys))
 	active := ActiveAt(keys, now)
@@ -74,17 +73,15 @@ func States(keys []Key, now time.Time) []State {
 	return states
 }
 
-// A Plan is what is to be done at a moment. Carrying it out twice changes nothing
-// more.
+// A Plan lists changes of the keys. Applying it twice has the same effect as once.
 type Plan struct {
-	Publish *Key        // a new key with these times; nil: none is needed
-	Change  map[int]Key // keys whose times are to be set, by index
-	Drop    []int       // keys that can be deleted, by index
+	Publish *Key        // a new key with these times; nil: no new key
+	Change  map[int]Key // new times of existing keys, by index
+	Drop    []int       // indexes of keys to delete
 }
 
-// At plans the ordinary course: the first key signs at once; a next one is
-// always published; a key that another has succeeded is dropped when all that it
-// signed is dead.
+// At plans the regular rotation. The first key signs at once. A next key is always
+// published. A retired key is dropped when everything that it signed has expired.
 func At(keys []Key, now time.Time, p Policy) Plan {
 	plan := Plan{Change: map[int]Key{}}
 	active := ActiveAt(keys, now)
@@ -115,8 +112,8 @@ func At(keys []Key, now time.Time, p Policy) Plan {
 	return plan
 }
 
-// successor is when a key after k became active. Of several that become active at
-// one moment one signs, and the others have been succeeded as they began.
+// successor returns the time at which the key after k became active. Of several keys that
+// become active at the same time, one signs; for the others it returns that time.
 func successor(keys []Key, k Key) time.Time {
 	at := k.ActiveFrom
 	for _, other := range keys {
@@ -127,8 +124,8 @@ func successor(keys []Key, k Key) time.Time {
 	return at
 }
 
-// Rotate plans a change out of turn: the next key becomes active as soon as it
-// has been published for long enough. What At plans follows from it.
+// Rotate plans an early rotation: the next key becomes active as soon as it has been
+// published for Policy.Overlap. Plans of At then do the rest.
 func Rotate(keys []Key, now time.Time, p Policy) Plan {
 	plan := Plan{Change: map[int]Key{}}
 	next := -1
@@ -150,8 +147,8 @@ func Rotate(keys []Key, now time.Time, p Policy) Plan {
 	return plan
 }
 
-// FreeNumber chooses a number from 1 to 255 for a new key, the first after the
-// newest that is not in use, so that a number comes back as late as possible.
+// FreeNumber returns the number of a new key, from 1 to 255: the first unused one after
+// newest, so a number is reused as late as possible. It reports false if all are in use.
 func FreeNumber(used []int, newest int) (int, bool) {
 	for step := range 255 {
 		number := (newest+step)%255 + 1

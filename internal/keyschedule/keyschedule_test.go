@@ -15,7 +15,7 @@ var (
 	policy = keyschedule.Policy{Period: 90 * 24 * time.Hour, Overlap: 10 * time.Minute, Lifetime: time.Hour}
 )
 
-// ring carries plans out.
+// A ring is a list of keys to which plans are applied.
 type ring []keyschedule.Key
 
 func (r *ring) carryOut(p keyschedule.Plan) {
@@ -40,7 +40,7 @@ func (r *ring) at(now time.Time) {
 func states(r ring, now time.Time) (s []keyschedule.State) { return keyschedule.States(r, now) }
 
 // KEY-2
-func TestTheLifeOfAKey(t *testing.T) {
+func TestKeyIsNextThenActiveThenRetiredThenDropped(t *testing.T) {
 	t.Parallel()
 	const next, active, retired = keyschedule.Next, keyschedule.Active, keyschedule.Retired
 	var r ring
@@ -62,7 +62,7 @@ func TestTheLifeOfAKey(t *testing.T) {
 	}
 }
 
-func TestAnOperatorRotatesAtOnceOrAsSoonAsVerifiersCanKnow(t *testing.T) {
+func TestRotateWaitsUntilTheNextKeyWasPublishedForTheOverlap(t *testing.T) {
 	t.Parallel()
 	var r ring
 	r.at(start)
@@ -81,7 +81,7 @@ func TestAnOperatorRotatesAtOnceOrAsSoonAsVerifiersCanKnow(t *testing.T) {
 	}
 }
 
-func TestNumbersComeBackAsLateAsPossible(t *testing.T) {
+func TestFreeNumberReusesNumbersAsLateAsPossible(t *testing.T) {
 	t.Parallel()
 	all := make([]int, 255)
 	for i := range all {
@@ -102,10 +102,10 @@ func TestNumbersComeBackAsLateAsPossible(t *testing.T) {
 	}
 }
 
-// Whatever the clock does, and however often and by how many processes plans are
-// carried out: one key signs, it was published long enough before, and none is
-// dropped that could have signed something that lives.
-func TestNoScheduleLeavesTokensWithoutTheirKey(t *testing.T) {
+// The clock moves at random, and several processes apply plans any number of times. Exactly
+// one key signs, it was published for the overlap before, and a key is dropped only after
+// everything that it signed has expired.
+func TestKeysAreDroppedOnlyAfterTheirTokensExpire(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		var r ring
@@ -141,7 +141,7 @@ func TestNoScheduleLeavesTokensWithoutTheirKey(t *testing.T) {
 				}
 				for _, k := range r {
 					if k != first && k.ActiveFrom.Before(k.PublishedAt.Add(policy.Overlap)) && !k.PublishedAt.Equal(first.PublishedAt) {
-						t.Fatalf("%+v signs before it could be known", k)
+						t.Fatalf("%+v signs before verifiers could read it", k)
 					}
 				}
 				plan := keyschedule.At(r, now, policy)
@@ -153,7 +153,7 @@ func TestNoScheduleLeavesTokensWithoutTheirKey(t *testing.T) {
 						return k.ActiveFrom.After(r[i].ActiveFrom) && !now.Before(k.ActiveFrom.Add(policy.Lifetime))
 					})
 					if !succeeded {
-						t.Fatal("a key would be dropped whose tokens may live")
+						t.Fatal("a key would be dropped whose tokens may still be valid")
 					}
 				}
 			},

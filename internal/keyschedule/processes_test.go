@@ -10,31 +10,31 @@ import (
 	"github.com/watchword-auth/watchword/internal/keyschedule"
 )
 
-// staleness is how long a process works with keys that it has read.
+// staleness is how long a process uses keys before it reads them again.
 const staleness = 5 * time.Second
 
-// A row is a key in a store that knows it by id, and no number twice.
+// A row is a stored key. Its id and number are unique.
 type row struct {
 	keyschedule.Key
 	id, number int
 }
 
-// A store carries plans out as transactions.
+// A store applies each plan as a transaction.
 type store struct {
 	rows []row
 	made int
 }
 
-// A process sees the store as it was when it looked last.
+// A process sees the store as it was at its last read.
 type process struct {
 	seen   []row
-	looked time.Time
+	readAt time.Time
 }
 
-// An issued token is signed by a key, and has to be accepted until it dies.
+// An issued token must be accepted until it expires.
 type issued struct {
-	key  int
-	dies time.Time
+	key     int
+	expires time.Time
 }
 
 func times(rows []row) []keyschedule.Key {
@@ -49,7 +49,7 @@ func (s *store) index(id int) int {
 	return slices.IndexFunc(s.rows, func(r row) bool { return r.id == id })
 }
 
-// carryOut applies a plan that was made from seen, wholly or not at all.
+// carryOut applies a plan that was created from seen, completely or not at all.
 func (s *store) carryOut(seen []row, plan keyschedule.Plan) {
 	rows := slices.Clone(s.rows)
 	for i, k := range plan.Change {
@@ -79,24 +79,23 @@ func (s *store) carryOut(seen []row, plan keyschedule.Plan) {
 	s.rows = rows
 }
 
-func (p *process) look(s *store, now time.Time) { p.seen, p.looked = slices.Clone(s.rows), now }
+func (p *process) read(s *store, now time.Time) { p.seen, p.readAt = slices.Clone(s.rows), now }
 
-// act plans from what the process has seen, however long ago, and looks.
+// act applies a plan from the rows that the process has seen, and then reads the store.
 func (p *process) act(s *store, now time.Time) {
 	s.carryOut(p.seen, keyschedule.At(times(p.seen), now, policy))
-	p.look(s, now)
+	p.read(s, now)
 }
 
-// Of several processes on one store: whatever they do and in whatever
-// order, no token outlives the key that signed it, and no key signs before
-// verifiers could know it.
-func TestNoTokenOutlivesItsKeyWhoeverPlans(t *testing.T) {
+// Several processes share one store and act in any order. No token outlives the key that
+// signed it, and no key signs before verifiers could read it.
+func TestNoTokenOutlivesItsKeyWithSeveralProcesses(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		s, processes := &store{}, make([]process, 3)
 		now := start
-		for i := range processes { // all find an empty store
-			processes[i].look(s, now)
+		for i := range processes { // all read an empty store
+			processes[i].read(s, now)
 		}
 		for i := range processes {
 			processes[i].act(s, now)
@@ -109,15 +108,15 @@ func TestNoTokenOutlivesItsKeyWhoeverPlans(t *testing.T) {
 		sign := func(t *rapid.T, p *process) {
 			k := p.seen[keyschedule.ActiveAt(times(p.seen), now)]
 			if k.id != 1 && now.Before(k.PublishedAt.Add(policy.Overlap)) {
-				t.Fatalf("key %d signs before it could be known", k.id)
+				t.Fatalf("key %d signs before verifiers could read it", k.id)
 			}
 			tokens = append(tokens, issued{k.id, now.Add(policy.Lifetime - staleness)})
 		}
 		pass := func(d time.Duration) {
 			now = now.Add(d)
 			for i := range processes {
-				if now.Sub(processes[i].looked) >= staleness {
-					processes[i].look(s, now)
+				if now.Sub(processes[i].readAt) >= staleness {
+					processes[i].read(s, now)
 					processes[i].act(s, now)
 				}
 			}
@@ -143,16 +142,16 @@ func TestNoTokenOutlivesItsKeyWhoeverPlans(t *testing.T) {
 			"a process acts":  func(t *rapid.T) { one(t).act(s, now) },
 			"an operator rotates": func(t *rapid.T) {
 				p := one(t)
-				p.look(s, now)
+				p.read(s, now)
 				p.act(s, now)
 				s.carryOut(p.seen, keyschedule.Rotate(times(p.seen), now, policy))
-				p.look(s, now)
+				p.read(s, now)
 			},
 			"": func(t *rapid.T) {
-				tokens = slices.DeleteFunc(tokens, func(i issued) bool { return !i.dies.After(now) })
+				tokens = slices.DeleteFunc(tokens, func(i issued) bool { return !i.expires.After(now) })
 				for _, token := range tokens {
 					if s.index(token.key) < 0 {
-						t.Fatalf("key %d is gone, and signed what lives until %s", token.key, token.dies)
+						t.Fatalf("key %d was dropped, but its token is valid until %s", token.key, token.expires)
 					}
 				}
 			},
@@ -160,9 +159,9 @@ func TestNoTokenOutlivesItsKeyWhoeverPlans(t *testing.T) {
 	})
 }
 
-// Keys that become active at one moment: one signs, and the others are kept as
-// long as any that was succeeded then.
-func TestKeysOfOneMomentAreNotDroppedAtOnce(t *testing.T) {
+// Of several keys that become active at the same time, one signs. The others are kept as
+// long as any key that retired at that time.
+func TestKeysWithTheSameActiveFromAreNotDroppedAtOnce(t *testing.T) {
 	t.Parallel()
 	from := start.Add(-time.Minute)
 	r := ring{{PublishedAt: from.Add(-time.Hour), ActiveFrom: from}, {PublishedAt: from.Add(-time.Hour), ActiveFrom: from}}
@@ -175,7 +174,7 @@ func TestKeysOfOneMomentAreNotDroppedAtOnce(t *testing.T) {
 	}
 }
 
-func TestAnOperatorRotatesToTheEarliestOfSeveralNextKeys(t *testing.T) {
+func TestRotateActivatesTheEarliestOfSeveralNextKeys(t *testing.T) {
 	t.Parallel()
 	old := start.Add(-policy.Period)
 	for _, hours := range [][2]time.Duration{{1, 2}, {2, 1}} { // in either order

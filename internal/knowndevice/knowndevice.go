@@ -1,12 +1,11 @@
-// Package knowndevice is the token by which a device that has signed in to an
-// account before is recognised: "wwd_" and unpadded base64url of
+// Package knowndevice signs and parses the token of a device that has signed in to an
+// account before: "wwd_" and unpadded base64url of
 //
 //	device id (16 bytes) | HMAC-SHA-256 (32)
 //
-// The MAC covers the device id, the account and the account's password hash, so
-// that a token is for one account and until its password changes. The token names
-// neither. It is no credential: whoever presents it gets another limit, and no
-// access.
+// The MAC covers the device id, the account and the account's password hash. A token is
+// therefore valid for one account, until its password changes. The token reveals neither.
+// It is not a credential: it selects another limit and grants no access.
 package knowndevice
 
 import (
@@ -23,33 +22,33 @@ const (
 	size   = idSize + sha256.Size
 )
 
-// An ID is random. It names one device of one account.
+// An ID identifies one device of one account. It is random.
 type ID [idSize]byte
 
 // NewID returns a random ID.
 func NewID() (id ID) {
-	rand.Read(id[:]) //nolint:errcheck // never fails: it crashes the process instead
+	rand.Read(id[:]) //nolint:errcheck // never fails: on an error it crashes the process
 	return id
 }
 
 // String returns the ID in base64url.
 func (id ID) String() string { return base64.RawURLEncoding.EncodeToString(id[:]) }
 
-// Sign returns the token of a device for an account with that password hash.
+// Sign returns the token of the device for the account with that password hash.
 func (id ID) Sign(secret []byte, account, passwordHash string) string {
 	sum := mac(secret, id, account, passwordHash)
 	return prefix + base64.RawURLEncoding.EncodeToString(append(id[:], sum...))
 }
 
-// Parse returns the device of a token that Sign made for the account and that
-// password hash, byte for byte. It reports false for any other text. A text that
-// has the shape of a token costs the same time whatever it was made for.
+// Parse returns the device of a token that Sign created for that account and password
+// hash. It reports false for any other text. Every text with the length and prefix of a
+// token takes the same time.
 func Parse(text string, secret []byte, account, passwordHash string) (id ID, ok bool) {
 	if len(text) != len(prefix)+base64.RawURLEncoding.EncodedLen(size) || text[:len(prefix)] != prefix {
 		return ID{}, false
 	}
-	// Strict refuses stray trailing bits. The decoder skips line breaks, which
-	// then leave too few bytes.
+	// Strict rejects non-zero trailing bits. The decoder skips line breaks; a text with one
+	// then has too few bytes.
 	var raw [size]byte
 	n, err := base64.RawURLEncoding.Strict().Decode(raw[:], []byte(text[len(prefix):]))
 	if err != nil || n != size {
@@ -62,7 +61,7 @@ func Parse(text string, secret []byte, account, passwordHash string) (id ID, ok 
 	return id, true
 }
 
-// mac prefixes each text with its length, so that no two pairs of texts are alike.
+// mac writes the length before each text, so different pairs never give the same input.
 func mac(secret []byte, id ID, account, passwordHash string) []byte {
 	h := hmac.New(sha256.New, secret)
 	h.Write(id[:])

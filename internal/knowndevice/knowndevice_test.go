@@ -9,7 +9,7 @@ import (
 
 var secret = []byte("a secret for tests, of 32 bytes!")
 
-func TestTokenIsForOneAccountAndOnePassword(t *testing.T) {
+func TestParseRejectsTokensOfAnotherAccountOrPassword(t *testing.T) {
 	t.Parallel()
 	id := knowndevice.ID{0xff}
 	token := id.Sign(secret, "ada", "hash")
@@ -20,19 +20,19 @@ func TestTokenIsForOneAccountAndOnePassword(t *testing.T) {
 		t.Errorf("got %v, %v", got, ok)
 	}
 	for name, parse := range map[string]func() (knowndevice.ID, bool){
-		"another account":      func() (knowndevice.ID, bool) { return knowndevice.Parse(token, secret, "bob", "hash") },
-		"another password":     func() (knowndevice.ID, bool) { return knowndevice.Parse(token, secret, "ada", "hash2") },
-		"another secret":       func() (knowndevice.ID, bool) { return knowndevice.Parse(token, []byte("other"), "ada", "hash") },
-		"another border":       func() (knowndevice.ID, bool) { return knowndevice.Parse(token, secret, "adah", "ash") },
-		"no account":           func() (knowndevice.ID, bool) { return knowndevice.Parse(token, secret, "", "") },
-		"another device":       func() (knowndevice.ID, bool) { return knowndevice.Parse("wwd_A"+token[5:], secret, "ada", "hash") },
-		"a line break":         func() (knowndevice.ID, bool) { return knowndevice.Parse(token[:67]+"\n", secret, "ada", "hash") },
-		"another prefix":       func() (knowndevice.ID, bool) { return knowndevice.Parse("wwr_"+token[4:], secret, "ada", "hash") },
-		"nothing":              func() (knowndevice.ID, bool) { return knowndevice.Parse("", secret, "ada", "hash") },
-		"a token that is long": func() (knowndevice.ID, bool) { return knowndevice.Parse(token+"A", secret, "ada", "hash") },
+		"another account":       func() (knowndevice.ID, bool) { return knowndevice.Parse(token, secret, "bob", "hash") },
+		"another password":      func() (knowndevice.ID, bool) { return knowndevice.Parse(token, secret, "ada", "hash2") },
+		"another secret":        func() (knowndevice.ID, bool) { return knowndevice.Parse(token, []byte("other"), "ada", "hash") },
+		"another boundary":      func() (knowndevice.ID, bool) { return knowndevice.Parse(token, secret, "adah", "ash") },
+		"no account":            func() (knowndevice.ID, bool) { return knowndevice.Parse(token, secret, "", "") },
+		"another device":        func() (knowndevice.ID, bool) { return knowndevice.Parse("wwd_A"+token[5:], secret, "ada", "hash") },
+		"a line break":          func() (knowndevice.ID, bool) { return knowndevice.Parse(token[:67]+"\n", secret, "ada", "hash") },
+		"another prefix":        func() (knowndevice.ID, bool) { return knowndevice.Parse("wwr_"+token[4:], secret, "ada", "hash") },
+		"empty":                 func() (knowndevice.ID, bool) { return knowndevice.Parse("", secret, "ada", "hash") },
+		"a token with a suffix": func() (knowndevice.ID, bool) { return knowndevice.Parse(token+"A", secret, "ada", "hash") },
 	} {
 		if got, ok := parse(); ok || got != (knowndevice.ID{}) {
-			t.Errorf("%s: recognised", name)
+			t.Errorf("%s: accepted", name)
 		}
 	}
 }
@@ -52,7 +52,7 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text, account, hash string) {
 		id, ok := knowndevice.Parse(text, secret, account, hash)
 		if ok && id.Sign(secret, account, hash) != text {
-			t.Errorf("%q has a second spelling", text)
+			t.Errorf("Parse accepts %q, which Sign does not return", text)
 		}
 	})
 }

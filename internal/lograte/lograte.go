@@ -1,6 +1,6 @@
-// Package lograte bounds how many log lines strangers can cause.
+// Package lograte limits how many log lines requests can cause.
 //
-// It knows keys and times. It does not know what a line says, nor where it goes.
+// It sees only keys and times, not the lines.
 package lograte
 
 import (
@@ -23,7 +23,7 @@ type Gate struct {
 	begun   time.Time      // start of the current window
 	lines   int            // allowed in the current window
 	byKey   map[string]int // the same, by key
-	skipped int            // lines refused since the last one that was allowed
+	skipped int            // lines refused since the last allowed line
 }
 
 // New returns a Gate with the given limit.

@@ -8,7 +8,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/lograte"
 )
 
-func TestLinesOfOneKeyAreBounded(t *testing.T) {
+func TestAllowLimitsLinesPerKey(t *testing.T) {
 	t.Parallel()
 	gate, now := lograte.New(lograte.Limit{Window: time.Minute, Total: 100, PerKey: 2}), time.Unix(1000, 0)
 	for i, want := range []bool{true, true, false, false} {
@@ -25,7 +25,7 @@ func TestLinesOfOneKeyAreBounded(t *testing.T) {
 }
 
 // MEM-1
-func TestLinesAndKeysOfOneWindowAreBounded(t *testing.T) {
+func TestAllowLimitsLinesAndKeysPerWindow(t *testing.T) {
 	t.Parallel()
 	gate, now := lograte.New(lograte.Limit{Window: time.Minute, Total: 10, PerKey: 2}), time.Unix(1000, 0)
 	allowed := 0
@@ -42,7 +42,7 @@ func TestLinesAndKeysOfOneWindowAreBounded(t *testing.T) {
 	}
 }
 
-func TestAClockThatWasSetBackStartsAWindow(t *testing.T) {
+func TestAllowStartsANewWindowAfterTheClockWasSetBack(t *testing.T) {
 	t.Parallel()
 	gate, now := lograte.New(lograte.Limit{Window: time.Minute, Total: 1, PerKey: 1}), time.Unix(1000, 0)
 	gate.Allow("a", now)
