@@ -29,6 +29,19 @@ type Dialect interface {
 	Cookies() []string
 }
 
+// A Describer is a Dialect that describes its routes. They then appear in /openapi.json
+// and on /docs.
+type Describer interface {
+	Operations() []apidoc.Operation
+}
+
+// A HeaderLister is a Dialect whose front-ends send or read headers of their own. CORS
+// then allows scripts of the allowed origins to send the requested ones and to read the
+// exposed ones.
+type HeaderLister interface {
+	Headers() (requested, exposed []string)
+}
+
 // dialects are the dialects of a server. The first one that takes a request serves it.
 type dialects []Dialect
 
@@ -57,7 +70,7 @@ func (all dialects) cookieNames() (names []string) {
 // operations returns the descriptions of the dialects' routes. Describing them is optional.
 func (all dialects) operations() (described []apidoc.Operation) {
 	for _, d := range all {
-		if d, ok := d.(interface{ Operations() []apidoc.Operation }); ok {
+		if d, ok := d.(Describer); ok {
 			described = append(described, d.Operations()...)
 		}
 	}
@@ -73,4 +86,15 @@ func dialectRoutes(d Dialect, c *clients) (routes []route) {
 		}})
 	}
 	return routes
+}
+
+// headers returns the headers that CORS allows besides those of the API.
+func (all dialects) headers() (requested, exposed []string) {
+	for _, d := range all {
+		if d, ok := d.(HeaderLister); ok {
+			more, shown := d.Headers()
+			requested, exposed = append(requested, more...), append(exposed, shown...)
+		}
+	}
+	return requested, exposed
 }

@@ -228,14 +228,14 @@ func checkHost(o *origins, fail failFunc) middleware {
 func cors(o *origins, d dialects) middleware {
 	return func(next http.Handler) http.Handler {
 		frontEnds := next
+		requested, exposed := d.headers()
 		if len(o.allowed) > 0 {
 			frontEnds = rscors.New(rscors.Options{
 				// A function compares exactly. AllowedOrigins would accept wildcards.
-				AllowOriginFunc: func(origin string) bool { return slices.Contains(o.allowed, origin) },
-				AllowedMethods:  []string{http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete},
-				// X-Reset-Base is a header of dialect/users.
-				AllowedHeaders:   []string{"Authorization", "Content-Type", "X-Reset-Base"},
-				ExposedHeaders:   []string{"WWW-Authenticate", "Retry-After", requestIDHeader},
+				AllowOriginFunc:  func(origin string) bool { return slices.Contains(o.allowed, origin) },
+				AllowedMethods:   []string{http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete},
+				AllowedHeaders:   append(requested, "Authorization", "Content-Type"),
+				ExposedHeaders:   append(exposed, "WWW-Authenticate", "Retry-After", requestIDHeader),
 				AllowCredentials: true,
 				MaxAge:           int((10 * time.Minute).Seconds()),
 			}).Handler(next)

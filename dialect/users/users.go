@@ -51,6 +51,9 @@ func (d *Dialect) Takes(r *http.Request) bool {
 // Cookies are the one with the refresh token.
 func (d *Dialect) Cookies() []string { return []string{d.cookie.Name} }
 
+// Headers returns the header by which the tutorial's front-end names its reset page.
+func (d *Dialect) Headers() (requested, exposed []string) { return []string{"X-Reset-Base"}, nil }
+
 type handler = func(http.ResponseWriter, *http.Request, watchword.Client) error
 
 // Routes are those of the tutorial.
