@@ -90,7 +90,7 @@ var importCases = []importCase{
 // sign in.
 //
 // IMP-1, IMP-2, PW-10
-func TestFilesOfOtherSystemsAreImportedAndTheirUsersSignIn(t *testing.T) {
+func TestUsersOfOtherSystemsSignInAfterImport(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, arguments []string) {
 		s := newServer(t, freeAddress(t))
@@ -159,7 +159,7 @@ func (c importCase) run(t *testing.T, s *server, dir, domain string, arguments [
 // A known password shows how the file keeps it, and imports nothing.
 //
 // IMP-2
-func TestATriedPasswordNamesTheVariantThatFits(t *testing.T) {
+func TestTryNamesTheFlagsThatFit(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	for _, c := range []struct {

@@ -102,7 +102,7 @@ func (w *worker) says(t *testing.T, want string) {
 }
 
 // One signal ends an import to which nothing comes any more.
-func TestAnImportThatWaitsForItsInputStops(t *testing.T) {
+func TestSignalStopsAnImportThatWaitsForInput(t *testing.T) {
 	t.Parallel()
 	for _, signal := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
 		w := newWorker(t, t.TempDir(), "users", "import", "-", "--id-map=ids.csv")
@@ -113,7 +113,7 @@ func TestAnImportThatWaitsForItsInputStops(t *testing.T) {
 }
 
 // What had come by then is imported, and half an account is none.
-func TestAnImportThatStopsKeepsWhatCameByThen(t *testing.T) {
+func TestStoppedImportKeepsCompleteAccounts(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, arguments []string) {
 		dir := t.TempDir()
@@ -144,7 +144,7 @@ func TestAnImportThatStopsKeepsWhatCameByThen(t *testing.T) {
 }
 
 // JSON that was begun is ended.
-func TestTheJSONOfAStoppedCheckIsWhole(t *testing.T) {
+func TestStoppedCheckPrintsCompleteJSON(t *testing.T) {
 	t.Parallel()
 	w := newWorker(t, t.TempDir(), "users", "import", "-", "--dry-run", "--json")
 	rows := manyUsers(9_000)
@@ -163,7 +163,7 @@ func TestTheJSONOfAStoppedCheckIsWhole(t *testing.T) {
 }
 
 // A second signal does not wait for a database that hangs.
-func TestASecondSignalEndsAnImportAtOnce(t *testing.T) {
+func TestSecondSignalEndsAnImportAtOnce(t *testing.T) {
 	t.Parallel()
 	database := pgtest.New(t).Database(t)
 	arguments, dir := onPostgres(database), t.TempDir()
@@ -221,7 +221,7 @@ func openFile(t *testing.T, dir string) *sql.DB {
 
 // A batch is counted as it was committed, though one of it was found to be taken
 // only then.
-func TestACommittedBatchIsCountedWhole(t *testing.T) {
+func TestCommittedBatchIsCountedCompletely(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	if got := run(t, call{dir: dir, args: []string{"migrate"}}); got.code != 0 {
@@ -245,7 +245,7 @@ func TestACommittedBatchIsCountedWhole(t *testing.T) {
 }
 
 // An export that is stopped leaves no hashes behind.
-func TestAnExportThatIsStoppedLeavesNothingBehind(t *testing.T) {
+func TestStoppedExportRemovesItsFile(t *testing.T) {
 	t.Parallel()
 	database := pgtest.New(t).Database(t)
 	arguments, dir := onPostgres(database), t.TempDir()
@@ -264,7 +264,7 @@ func TestAnExportThatIsStoppedLeavesNothingBehind(t *testing.T) {
 }
 
 // A dry run changes nothing: it makes no tables, and migrates none.
-func TestADryRunMigratesNothing(t *testing.T) {
+func TestDryRunDoesNotMigrate(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, arguments []string) {
 		dir := t.TempDir()

@@ -34,7 +34,7 @@ const (
 // passwords that they have. The first time, the hash becomes one of ours.
 //
 // PW-7, PW-10
-func TestImportedUsersSignInAndTheirHashesAreUpgraded(t *testing.T) {
+func TestImportedUsersSignInAndHashesAreUpgraded(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, importAndSignIn)
 }
@@ -100,7 +100,7 @@ func export(t *testing.T, dir string, arguments []string, more ...string) string
 
 // What comes out of one server goes into another, on either store, and comes out
 // of that as it was.
-func TestExportedAccountsAreEqualOnAnotherServer(t *testing.T) {
+func TestExportAndImportPreserveAccounts(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, arguments []string) {
 		from, to := t.TempDir(), t.TempDir()
@@ -137,7 +137,7 @@ func manyUsers(n int) string {
 
 // An import is stopped, then killed, then run to its end: every batch that was
 // committed stays, no account is half, and the table of ids is complete.
-func TestAnImportThatWasInterruptedGoesOn(t *testing.T) {
+func TestInterruptedImportContinues(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, importInPieces)
 }
@@ -241,7 +241,7 @@ func ask(t *testing.T, dir string, arguments []string, question string) (n int) 
 
 // A file of any length is imported in little memory: what grows are the 16 bytes
 // by which an address that comes twice is found, and as many for an id.
-func TestAHundredThousandAccountsAreImportedInLittleMemory(t *testing.T) {
+func TestImportOf100000AccountsUsesLittleMemory(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("-short: it takes many seconds")
@@ -270,7 +270,7 @@ func TestAHundredThousandAccountsAreImportedInLittleMemory(t *testing.T) {
 }
 
 // A file that somebody makes while an import runs is not overwritten.
-func TestAFileThatComesInBetweenIsNotOverwritten(t *testing.T) {
+func TestIDMapDoesNotOverwriteANewFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	cmd := exec.Command(os.Getenv(binaryVariable), "users", "import", "-", "--id-map=ids.csv")

@@ -22,7 +22,7 @@ func firebaseProject() passhash.Firebase {
 	}
 }
 
-func TestAPasswordOfFirebaseIsRightAndTheProjectsSecretIsNotKept(t *testing.T) {
+func TestFirebasePasswordVerifiesWithoutTheSignerKey(t *testing.T) {
 	t.Parallel()
 	p := firebaseProject()
 	encoded, err := p.Adopt(firebaseHash, firebaseSalt)
@@ -45,7 +45,7 @@ func TestAPasswordOfFirebaseIsRightAndTheProjectsSecretIsNotKept(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeAdoptedOfFirebaseSaysWhyAndNotWhatItIs(t *testing.T) {
+func TestFirebaseRefusalsExplainWithoutTheHash(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		change     func(*passhash.Firebase)

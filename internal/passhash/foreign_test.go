@@ -112,7 +112,7 @@ func adopt(t testing.TB, text string) string {
 	return encoded
 }
 
-func TestPasswordsOfOtherSystemsAreRight(t *testing.T) {
+func TestPasswordsOfOtherSystemsVerify(t *testing.T) {
 	t.Parallel()
 	for _, b := range brought {
 		encoded := adopt(t, b.text)
@@ -131,7 +131,7 @@ func TestPasswordsOfOtherSystemsAreRight(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeAdoptedSaysWhyAndNotWhatItIs(t *testing.T) {
+func TestRefusalsExplainWithoutTheHash(t *testing.T) {
 	t.Parallel()
 	const salt, tag = "c29tZXNhbHRzb21lc2FsdA", "bIKRw3Ua1pluirFy81fnppmR01EnUxY3hLEBwbWxBG8"
 	const both = "$" + salt + "$" + tag

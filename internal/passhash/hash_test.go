@@ -50,7 +50,7 @@ func verify(t testing.TB, encoded, normal string) bool {
 }
 
 // PW-7
-func TestParametersAreNoWeakerThanOWASPAndNoStrongerThanAServerBears(t *testing.T) {
+func TestParametersStayBetweenOWASPAndTheServersLimit(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		alg, cost string
@@ -102,7 +102,7 @@ func TestParametersAreNoWeakerThanOWASPAndNoStrongerThanAServerBears(t *testing.
 }
 
 // PW-4, PW-7
-func TestAHashIsMadeByItsPasswordAlone(t *testing.T) {
+func TestOnlyTheRightPasswordVerifies(t *testing.T) {
 	t.Parallel()
 	for alg, prefix := range map[string]string{"argon2id": "$argon2id$v=19$m=19456,t=2,p=1$", "bcrypt": "$2a$10$"} {
 		p := params(t, alg, "")
@@ -124,14 +124,14 @@ func TestAHashIsMadeByItsPasswordAlone(t *testing.T) {
 	}
 }
 
-func TestTheZeroParamsMakeNoHash(t *testing.T) {
+func TestZeroParamsReturnAnError(t *testing.T) {
 	t.Parallel()
 	if encoded, err := passhash.Hash(passhash.Params{}, normal); err == nil {
 		t.Errorf("got %q", encoded)
 	}
 }
 
-func TestHashesOfOthersVerify(t *testing.T) {
+func TestHashesOfOtherProgramsVerify(t *testing.T) {
 	t.Parallel()
 	for _, encoded := range foreign {
 		if !verify(t, encoded, normal) {
@@ -144,7 +144,7 @@ func TestHashesOfOthersVerify(t *testing.T) {
 }
 
 // PW-4, PW-10
-func TestBcryptNeverCutsAPassword(t *testing.T) {
+func TestBcryptRefusesPasswordsOver72Bytes(t *testing.T) {
 	t.Parallel()
 	longest := strings.Repeat("0123456789", 7) + "ab"
 	const encoded = "$2a$04$a07rXVLfZFPxZ0zja0Dqb.v4bGeom9w3OcZt5RnRoc91CFtgJiIx2"
@@ -168,7 +168,7 @@ func TestBcryptNeverCutsAPassword(t *testing.T) {
 }
 
 // Whatever these would cost, refusing them costs nothing.
-func TestAHashThatIsNotOursToReadIsRefusedWithoutWork(t *testing.T) {
+func TestUnreadableHashIsRefusedWithoutWork(t *testing.T) {
 	t.Parallel()
 	const salt, tag = "c29tZXNhbHRzb21lc2FsdA", "bIKRw3Ua1pluirFy81fnppmR01EnUxY3hLEBwbWxBG8"
 	argon := func(cost, salt, tag string) string { return "$argon2id$v=19$" + cost + "$" + salt + "$" + tag }
@@ -255,7 +255,7 @@ func TestAHashThatIsNotOursToReadIsRefusedWithoutWork(t *testing.T) {
 }
 
 // PW-7, PW-10
-func TestAHashIsReplacedWhenItIsWeakerAndNeverByAWeakerOne(t *testing.T) {
+func TestNeedsRehashOnlyForWeakerHashes(t *testing.T) {
 	t.Parallel()
 	const salt, tag = "$c29tZXNhbHRzb21lc2FsdA", "$bIKRw3Ua1pluirFy81fnppmR01EnUxY3hLEBwbWxBG8"
 	argon := func(cost string) string { return "$argon2id$v=19$" + cost + salt + tag }
@@ -304,7 +304,7 @@ func TestAHashIsReplacedWhenItIsWeakerAndNeverByAWeakerOne(t *testing.T) {
 	}
 }
 
-func TestADummyIsReadAndNobodysPassword(t *testing.T) {
+func TestDummyIsReadableAndMatchesNoPassword(t *testing.T) {
 	t.Parallel()
 	for _, alg := range []string{"argon2id", "bcrypt"} {
 		p := params(t, alg, "")

@@ -50,7 +50,7 @@ var kept = []struct {
 
 const argon2Data = `{"hashIterations":5,"algorithm":"argon2","additionalParameters":{"hashLength":["32"],"memory":["7168"],"type":["id"],"version":["1.3"],"parallelism":["1"]}}`
 
-func TestPasswordsOfKeycloakAreRight(t *testing.T) {
+func TestKeycloakPasswordsVerify(t *testing.T) {
 	t.Parallel()
 	for _, k := range kept {
 		encoded, err := passhash.AdoptKeycloak(k.data, k.secret)
@@ -70,7 +70,7 @@ func TestPasswordsOfKeycloakAreRight(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeAdoptedOfKeycloakSaysWhyAndNotWhatItIs(t *testing.T) {
+func TestKeycloakRefusalsExplainWithoutTheHash(t *testing.T) {
 	t.Parallel()
 	const value, salt = "f2yJk+Dph1FxQ+yhQ5KLmg1c5wfFtFU14dLQONYBoAE=", "c29tZXNhbHRzb21lc2FsdA=="
 	const data = `{"hashIterations":1000,"algorithm":"pbkdf2-sha256"}`

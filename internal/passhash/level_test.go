@@ -8,7 +8,7 @@ import (
 )
 
 // ID-2, W-26
-func TestFailuresTakeAlikeOnceAnImportedHashWasChecked(t *testing.T) {
+func TestFailuresTakeTheSameTimeAfterAnImportedHash(t *testing.T) {
 	t.Parallel()
 	const ms = time.Millisecond
 	l := &passhash.Level{}
@@ -56,7 +56,7 @@ func TestFailuresTakeAlikeOnceAnImportedHashWasChecked(t *testing.T) {
 	}
 }
 
-func TestARecipeIsAHashWithoutSaltAndTag(t *testing.T) {
+func TestRecipeOmitsSaltAndTag(t *testing.T) {
 	t.Parallel()
 	const tag, crypt = "bIKRw3Ua1pluirFy81fnppmR01EnUxY3hLEBwbWxBG8", "abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e"
 	for encoded, want := range map[string]string{

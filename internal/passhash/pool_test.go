@@ -47,7 +47,7 @@ func shed(err error) bool {
 }
 
 // PW-8
-func TestNoMoreRunsAtOnceThanThereAreWorkers(t *testing.T) {
+func TestPoolRunsAtMostOneJobPerWorker(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 3, time.Hour, func(t *testing.T, pool *passhash.Pool) {
 		var running, most atomic.Int64
@@ -75,7 +75,7 @@ func TestNoMoreRunsAtOnceThanThereAreWorkers(t *testing.T) {
 	})
 }
 
-func TestClientsAreServedInTurn(t *testing.T) {
+func TestPoolServesClientsInTurn(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, time.Hour, func(t *testing.T, pool *passhash.Pool) {
 		var order []string
@@ -104,7 +104,7 @@ func TestClientsAreServedInTurn(t *testing.T) {
 	})
 }
 
-func TestAClientIsServedInTheOrderItAsked(t *testing.T) {
+func TestPoolServesAClientInOrder(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, time.Hour, func(t *testing.T, pool *passhash.Pool) {
 		var order []int
@@ -122,7 +122,7 @@ func TestAClientIsServedInTheOrderItAsked(t *testing.T) {
 }
 
 // PW-8
-func TestWorkThatWouldWaitTooLongIsRefusedAtOnce(t *testing.T) {
+func TestPoolRefusesAtOnceIfTheWaitWouldBeTooLong(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 2, 2200*time.Millisecond, func(t *testing.T, pool *passhash.Pool) {
 		if err := pool.Do(t.Context(), "first", takes(time.Second)); err != nil {
@@ -153,7 +153,7 @@ func TestWorkThatWouldWaitTooLongIsRefusedAtOnce(t *testing.T) {
 }
 
 // One client's sixty connections cost themselves, not others.
-func TestACrowdOfOneClientShedsOnlyItsOwn(t *testing.T) {
+func TestFloodOfOneClientIsShedAlone(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, 5*time.Second, func(t *testing.T, pool *passhash.Pool) {
 		if err := pool.Do(t.Context(), "first", takes(time.Second)); err != nil {
@@ -183,7 +183,7 @@ func TestACrowdOfOneClientShedsOnlyItsOwn(t *testing.T) {
 }
 
 // PW-8
-func TestWorkThatHasWaitedTooLongIsRefused(t *testing.T) {
+func TestPoolRefusesWorkThatWaitedTooLong(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, 2*time.Second, func(t *testing.T, pool *passhash.Pool) {
 		slow := goDo(t.Context(), pool, "slow", takes(time.Minute)) // nobody could know
@@ -202,7 +202,7 @@ func TestWorkThatHasWaitedTooLongIsRefused(t *testing.T) {
 }
 
 // A slow hash must not close the door for good: an idle pool takes whatever comes.
-func TestAnIdlePoolRefusesNothing(t *testing.T) {
+func TestIdlePoolAcceptsWork(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, time.Second, func(t *testing.T, pool *passhash.Pool) {
 		for range 3 {
@@ -214,7 +214,7 @@ func TestAnIdlePoolRefusesNothing(t *testing.T) {
 }
 
 // PW-8
-func TestTheQueueIsBounded(t *testing.T) {
+func TestPoolQueueIsBounded(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, time.Hour, func(t *testing.T, pool *passhash.Pool) {
 		gate := make(chan struct{})
@@ -255,7 +255,7 @@ func TestTheQueueIsBounded(t *testing.T) {
 	})
 }
 
-func TestWhoeverLeavesTheQueueIsNotServed(t *testing.T) {
+func TestCancelledWorkIsNotRun(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, time.Hour, func(t *testing.T, pool *passhash.Pool) {
 		ended, end := context.WithCancel(t.Context())
@@ -285,7 +285,7 @@ func TestWhoeverLeavesTheQueueIsNotServed(t *testing.T) {
 	})
 }
 
-func TestWorkThatHasBegunIsWaitedFor(t *testing.T) {
+func TestDoWaitsForStartedWork(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, time.Second, func(t *testing.T, pool *passhash.Pool) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -301,7 +301,7 @@ func TestWorkThatHasBegunIsWaitedFor(t *testing.T) {
 	})
 }
 
-func TestAPanicReachesWhoAskedAndTheWorkerLivesOn(t *testing.T) {
+func TestPanicReachesTheCallerAndTheWorkerContinues(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, time.Hour, func(t *testing.T, pool *passhash.Pool) {
 		for range 3 {
@@ -328,7 +328,7 @@ func TestAPanicReachesWhoAskedAndTheWorkerLivesOn(t *testing.T) {
 	})
 }
 
-func TestCloseWaitsForWhatRunsAndTurnsAwayWhatWaits(t *testing.T) {
+func TestCloseWaitsForRunningAndRefusesQueuedWork(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		pool := passhash.NewPool(1, time.Hour)
@@ -352,7 +352,7 @@ func TestCloseWaitsForWhatRunsAndTurnsAwayWhatWaits(t *testing.T) {
 	})
 }
 
-func TestAPoolHasAtLeastOneWorker(t *testing.T) {
+func TestPoolHasAtLeastOneWorker(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 0, time.Second, func(t *testing.T, pool *passhash.Pool) {
 		if err := pool.Do(t.Context(), "client", func() {}); err != nil || pool.Stats().Workers != 1 {

@@ -15,7 +15,7 @@ import (
 
 // It counts the threads of the whole process, so no other pool may be there: it
 // is not parallel.
-func TestWorkRunsAtLowPriorityAndNothingElseDoes(t *testing.T) {
+func TestOnlyPoolThreadsHaveLowPriority(t *testing.T) {
 	before := threadsAtNice19(t, nil) // of pools that other tests have closed
 	const workers = 2
 	pool := passhash.NewPool(workers, time.Minute)

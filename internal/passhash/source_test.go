@@ -17,7 +17,7 @@ const (
 
 // Other systems keep the parts of a hash in columns of their own. The hashes are made
 // with Node.js and crypt(3) of glibc.
-func TestPasswordsWhosePartsAreApartAreRight(t *testing.T) {
+func TestPasswordsInSeveralColumnsVerify(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		source string
@@ -47,7 +47,7 @@ func TestPasswordsWhosePartsAreApartAreRight(t *testing.T) {
 }
 
 // IMP-2
-func TestASaltThatHasTwoReadingsIsRefused(t *testing.T) {
+func TestAmbiguousSaltIsRefused(t *testing.T) {
 	t.Parallel()
 	const tag = "$YgbxZSMC78lFv9W3fvC+VyylpOYvBdwDiNGh086HPrU" // base64 of discourseTag
 	text := "$pbkdf2-sha256$i=1000,l=32$" + hexSalt + tag
@@ -62,7 +62,7 @@ func TestASaltThatHasTwoReadingsIsRefused(t *testing.T) {
 	}
 }
 
-func TestARefusalNamesTheAlgorithmOfAnotherColumn(t *testing.T) {
+func TestRefusalNamesTheAlgorithmColumn(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		kept    passhash.Source
@@ -85,7 +85,7 @@ const keyID = "8c1f54a0-90d3-8da0-aa35-15a253f16202"
 
 // Meteor hashes the SHA-256 of a password, Devise appends a pepper. The hashes are made
 // with crypt(3) of glibc, which looks at 72 bytes.
-func TestAPrehashedPasswordIsRight(t *testing.T) {
+func TestPrehashedPasswordVerifies(t *testing.T) {
 	t.Parallel()
 	pepper := []byte(strings.Repeat("pepper", 20))
 	for _, c := range []struct {
@@ -115,7 +115,7 @@ func TestAPrehashedPasswordIsRight(t *testing.T) {
 	}
 }
 
-func TestAMethodThatDoesNotFitIsRefused(t *testing.T) {
+func TestUnsuitableMethodIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ text, method, key, problem string }{
 		{foreign[3], "sha3", "", "there is no method"},

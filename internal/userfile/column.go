@@ -8,43 +8,43 @@ import (
 	"time"
 )
 
-// Which column is what. names.go has the names, state.go what they say of the account,
-// nested.go what lies within JSON.
+// The assignment of columns to fields. names.go has the well-known names, state.go the
+// columns about the state of an account, and nested.go the nested values of JSON.
 
-// credentials is where Keycloak keeps passwords.
+// credentials is the member of a Keycloak user that holds the passwords.
 const credentials = "credentials"
 
-// columns tells the columns of one file apart.
+// columns assigns the columns of one file to fields, and records which were used.
 type columns struct {
 	wanted    map[Field]string // by Options.Names
-	rules     []rule           // by Options.Names, of Disabled; nil: what is known
+	rules     []rule           // by Options.Names, for Disabled; nil: well-known columns
 	ignored   map[string]bool  // by Options.Ignore
 	now       time.Time
 	rows      int
 	system    *system
 	known     map[string]use  // a cache of lookUp
-	seen      map[string]bool // the names that the file has, without those that are nested
+	seen      map[string]bool // top-level names in the file
 	used      map[string]bool
-	marked    map[Field]bool  // whose other columns say the same
-	found     map[string]bool // of the columns that were named, those that are there
-	unsettled map[string]bool // columns that may say who is disabled or verified
-	hashes    map[string]bool // columns that look like password hashes, if none was read
+	marked    map[Field]bool  // fields that were read, so that other columns of them count as used
+	found     map[string]bool // named columns that exist
+	unsettled map[string]bool // unused columns that may say who is disabled or verified
+	hashes    map[string]bool // unused columns that look like password hashes
 }
 
-// A use is what a column may be used for: the lower rank the better.
+// A use is the possible use of a column. A lower rank is preferred.
 type use struct {
-	field    Field // empty: none
-	at       int   // of the field in wellKnown
+	field    Field // empty: the name is not well known
+	at       int   // index of the field in wellKnown
 	rank     int
-	state    meaning // of a column that says who is disabled; 0: it is not known to
-	speaks   bool    // of a state
-	verified bool    // it speaks of what is verified
+	state    meaning // how the column says who is disabled; 0: it is not a known one
+	suggests bool    // the name suggests a state
+	verified bool    // the name suggests a verified address
 }
 
-// maxNames is how many names are kept: JSON may have new ones in each account.
+// maxNames bounds the memory for names: JSON may have new ones in each account.
 const maxNames = 1000
 
-// rowsToRecognise is how many accounts are looked at to recognise the system.
+// rowsToRecognise is the number of accounts in which the system may be recognised.
 const rowsToRecognise = 100
 
 func newColumns(o Options) *columns {
@@ -66,8 +66,8 @@ func newColumns(o Options) *columns {
 	return c
 }
 
-// announce takes note of the names in a header.
-func (c *columns) announce(header []string) {
+// addHeader records the names in a CSV header.
+func (c *columns) addHeader(header []string) {
 	for _, name := range header {
 		if name != "" {
 			c.see(name)
@@ -82,7 +82,7 @@ func (c *columns) see(name string) {
 	}
 }
 
-// serves reports whether a field may be read from a column.
+// serves reports whether the column is read for the field.
 func (c *columns) serves(name string, f Field) bool {
 	if wanted, ok := c.wanted[f]; ok {
 		return wanted == name
@@ -90,13 +90,13 @@ func (c *columns) serves(name string, f Field) bool {
 	return c.use(name).field == f
 }
 
-// use looks up a name, once.
+// use returns the possible use of a name, from a cache.
 func (c *columns) use(name string) use {
 	u, ok := c.known[name]
 	if !ok {
 		u = lookUp(name)
-		u.state, u.verified = meaningOf(name), speaksOfVerified(name)
-		u.speaks = u.state != 0 || speaksOfState(name, nil)
+		u.state, u.verified = meaningOf(name), suggestsVerified(name)
+		u.suggests = u.state != 0 || suggestsState(name, nil)
 		if len(c.known) < maxNames {
 			c.known[name] = u
 		}
@@ -104,30 +104,31 @@ func (c *columns) use(name string) use {
 	return u
 }
 
-// A pick is the column that a field of an account is read from; without a name
-// there is none.
+// A pick is the column that a field of one account is read from. Its name is empty if the
+// field has no column.
 type pick struct {
-	name  string // as in the file, with dots for what is nested
+	name  string // as in the file, with dots if nested
 	value any
 	rank  int
 }
 
-// picks are in the order of wellKnown.
+// picks has one pick for each field, in the order of wellKnown.
 type picks [len(wellKnown)]pick
 
 func (p *picks) of(f Field) *pick {
 	return &p[slices.IndexFunc(wellKnown[:], func(k known) bool { return k.field == f })]
 }
 
-// picks finds a column for each field.
+// picks chooses a column for each field by its well-known names.
 func (c *columns) picks(values map[string]any) (found picks) {
 	for name, value := range values {
 		u := c.use(name)
 		if _, wanted := c.wanted[u.field]; wanted || u.field == "" || c.ignored[name] {
 			continue
 		}
-		if _, object := unwrapped(value).(map[string]any); object && u.field != CreatedAt && u.field != ID && u.field != Roles {
-			continue // its members have names of their own
+		if _, object := unwrapped(value).(map[string]any); object && u.field != CreatedAt && u.field != ID &&
+			u.field != Roles {
+			continue // its members are columns themselves
 		}
 		best := &found[u.at]
 		if best.name == "" || c.better(u, value, best) {
@@ -137,9 +138,10 @@ func (c *columns) picks(values map[string]any) (found picks) {
 	return found
 }
 
-// better reports whether a column says more than the one that was found before.
+// better reports whether a column is preferred to the one found before: a column with a
+// value to one without, and then the lower rank.
 func (c *columns) better(u use, value any, than *pick) bool {
-	least := 0 // the rank of names that count only where no better one is there
+	least := 0 // names from this rank on count only without a lower one
 	switch u.field {
 	case EmailVerified:
 		least = 2 * len(emailVerifiedNames)
@@ -152,7 +154,7 @@ func (c *columns) better(u use, value any, than *pick) bool {
 	return absent(than.value) && !absent(value) || absent(than.value) == absent(value) && u.rank < than.rank
 }
 
-// choose reads the fields that were named from the columns that were named for them.
+// choose replaces picks by the columns in the options, and then by those of the system.
 func (c *columns) choose(found *picks, all, values map[string]any) {
 	for field, name := range c.wanted {
 		if field == Disabled || field == EmailVerified {
@@ -181,7 +183,7 @@ func (c *columns) choose(found *picks, all, values map[string]any) {
 	}
 }
 
-// named finds the value of a column that was named, or of what is nested in one.
+// named returns the value of a column in the options, which may be nested.
 func (c *columns) named(name string, all, values map[string]any) (value any, ok bool) {
 	if value, _, ok = member(values, name); !ok {
 		value, ok = all[name]
@@ -190,8 +192,7 @@ func (c *columns) named(name string, all, values map[string]any) (value any, ok 
 	return value, ok
 }
 
-// member finds a value by a name, or by a path with dots, and the name of the
-// member that it lies in.
+// member returns the value at a name or a path with dots, and its top-level name.
 func member(values map[string]any, path string) (value any, top string, ok bool) {
 	if value, ok = values[path]; ok {
 		return value, path, true
@@ -213,14 +214,14 @@ func member(values map[string]any, path string) (value any, top string, ok bool)
 	return value, top, ok
 }
 
-// read makes a row of the values of an account.
+// read converts the values of an account into a Row.
 func (c *columns) read(values map[string]any) Row {
 	for name, value := range values {
 		values[name] = withoutNull(value)
 		c.see(name)
 		c.found[name] = c.found[name] || c.ignored[name]
 	}
-	all := flat(values)
+	all := withNested(values)
 	if c.rows++; c.system == nil && c.rows <= rowsToRecognise {
 		c.system = recogniseSystem(all)
 	}
@@ -243,7 +244,8 @@ func (c *columns) read(values map[string]any) Row {
 	return r.row
 }
 
-func (c *columns) told() (used, unused []string) {
+// usage returns the used and the unused columns, sorted.
+func (c *columns) usage() (used, unused []string) {
 	for _, name := range slices.Sorted(maps.Keys(c.seen)) {
 		if c.used[name] || c.marked[c.use(name).field] {
 			used = append(used, name)
@@ -254,6 +256,7 @@ func (c *columns) told() (used, unused []string) {
 	return used, unused
 }
 
+// missing returns the columns in the options that no account had, sorted, or nil.
 func (c *columns) missing() (names []string) {
 	for field, name := range c.wanted {
 		switch {

@@ -11,24 +11,24 @@ import (
 	"unicode/utf8"
 )
 
-// CSV, as RFC 4180 has it. encoding/csv reads one record after the other; which
-// lines a record has is found out here, so that a quotation mark that is never
-// closed costs its own line and not the rest of the file.
+// CSV (RFC 4180). encoding/csv parses one record at a time. csvSource decides which lines
+// belong to a record, so that a missing closing quotation mark costs one line and not the
+// rest of the file.
 //
-// A record over several lines that is none (the quotation mark is not closed, the
-// number of values is wrong) costs its first line, and the others are read on their
-// own. One that is right and has rows within a value is a problem, and so is each of
-// these rows. They are not read on their own: nothing tells a file that lacks a
-// quotation mark from one in which somebody has written "eve@example.com,admin" about
-// themselves, and that must not become an account.
+// If a record over several lines is invalid (its quotation mark is not closed, or the
+// number of values is wrong), only its first line is a problem, and the other lines are
+// read as records. If it is valid and a value contains lines that look like rows, the
+// record and each of these lines is a problem. These lines are not read as records: the
+// file may lack a quotation mark, or a user may have written "eve@example.com,admin" into
+// a text about themselves, which must not become an account.
 
 type csvSource struct {
 	lines  lines
-	held   []csvLine // that were read, and may be read again
-	at     int       // of held, the line to be read next
-	also   []raw     // that were found within the last record
-	header []string  // an empty name is passed over
-	emails []int     // of header
+	held   []csvLine // lines that may be read a second time
+	at     int       // index in held of the next line
+	rows   []raw     // problems found within the last record, to be returned next
+	header []string  // a column with an empty name is skipped
+	emails []int     // indexes in header of the columns with an address
 	exact  bool      // a record may not have more values than the header
 	feed   *csvFeed
 	parser *csv.Reader
@@ -43,8 +43,8 @@ type csvLine struct {
 
 const (
 	notClosed = "a quotation mark is not closed"
-	holdsRows = "whole rows lie within its quotation marks. Is one of them missing?"
-	heldRow   = "within the quotation marks of a row before it"
+	holdsRows = "its quotation marks contain whole rows. Is a quotation mark missing?"
+	heldRow   = "within the quotation marks of an earlier row"
 )
 
 func newCSV(in *bufio.Reader, names []string, columns *columns) (*csvSource, error) {
@@ -56,7 +56,7 @@ func newCSV(in *bufio.Reader, names []string, columns *columns) (*csvSource, err
 	if err != nil {
 		return nil, err
 	}
-	columns.announce(c.header)
+	columns.addHeader(c.header)
 	for i, name := range c.header {
 		if name != "" && columns.serves(name, Email) {
 			c.emails = append(c.emails, i)
@@ -65,8 +65,8 @@ func newCSV(in *bufio.Reader, names []string, columns *columns) (*csvSource, err
 	return c, nil
 }
 
-// readSeparator passes over a first line that says for Excel what separates values:
-// sep=;
+// readSeparator reads a first line that tells Excel the separator, such as sep=; and
+// leaves any other line for readHeader.
 func (c *csvSource) readSeparator() error {
 	first, err := c.line()
 	if err != nil {
@@ -106,8 +106,8 @@ func (c *csvSource) readHeader() error {
 	return checkHeader(c.header, first.n)
 }
 
-// FirebaseColumns are those of `firebase auth:export users.csv`, which has no
-// header: with four for each of four other providers in the middle.
+// FirebaseColumns returns the columns of `firebase auth:export users.csv`, which has no
+// header. In the middle are four columns for each of four other providers.
 func FirebaseColumns() []string {
 	names := []string{"localId", "email", "emailVerified", "passwordHash", "salt", "displayName", "photoUrl"}
 	names = append(names, make([]string, 4*4)...)
@@ -116,8 +116,8 @@ func FirebaseColumns() []string {
 
 const separators = ",;\t"
 
-// separator is the comma, unless the header has none and something else that
-// spreadsheets write.
+// separator returns the comma, or another separator of spreadsheets if the header has no
+// comma.
 func separator(header string) rune {
 	for _, each := range separators {
 		if strings.ContainsRune(header, each) {
@@ -127,12 +127,14 @@ func separator(header string) rune {
 	return ','
 }
 
-// checkHeader refuses what are no names, without saying what it is.
+// checkHeader refuses a first line that is an account, without showing it, and duplicate
+// names.
 func checkHeader(header []string, line int) error {
 	seen := map[string]bool{}
 	for _, name := range header {
 		if strings.ContainsAny(name, "@$") {
-			return fmt.Errorf("line %d has an account and no names of columns. Name them, as in: --columns id,email,password", line)
+			return fmt.Errorf("line %d has an account and no column names. Name the columns, as in: --columns id,email,password",
+				line)
 		}
 		if seen[name] && name != "" {
 			return fmt.Errorf("line %d has two columns %q. Rename one of them", line, name)
@@ -143,9 +145,9 @@ func checkHeader(header []string, line int) error {
 }
 
 func (c *csvSource) next() (raw, error) {
-	if len(c.also) > 0 {
-		got := c.also[0]
-		c.also = c.also[1:]
+	if len(c.rows) > 0 {
+		got := c.rows[0]
+		c.rows = c.rows[1:]
 		return got, nil
 	}
 	first, err := c.content()
@@ -155,11 +157,11 @@ func (c *csvSource) next() (raw, error) {
 	return c.record(first), nil
 }
 
-// content returns the next line that holds more than separators: of empty rows
-// spreadsheets write those.
+// content returns the next line with a value. Spreadsheets write an empty row as a line of
+// separators.
 func (c *csvSource) content() (csvLine, error) {
 	for {
-		c.forget()
+		c.discardRead()
 		line, err := c.line()
 		if err != nil || strings.TrimFunc(line.text, func(r rune) bool { return unicode.IsSpace(r) || r == c.comma }) != "" {
 			return line, err
@@ -167,8 +169,8 @@ func (c *csvSource) content() (csvLine, error) {
 	}
 }
 
-// record reads the record that begins with a line. If it goes on over others and
-// comes to nothing, they are lines of their own.
+// record reads the record that begins with a line. If it continues on further lines and is
+// invalid, these lines are read again as records.
 func (c *csvSource) record(first csvLine) raw {
 	got := raw{line: first.n}
 	second := c.at
@@ -193,7 +195,7 @@ func (c *csvSource) record(first csvLine) raw {
 	for _, line := range c.held[second:c.at] {
 		if c.isRow(line.text) {
 			got.problem = holdsRows
-			c.also = append(c.also, raw{line: line.n, problem: heldRow})
+			c.rows = append(c.rows, raw{line: line.n, problem: heldRow})
 		}
 	}
 	if got.problem == "" && !utf8.ValidString(whole) {
@@ -222,9 +224,9 @@ func (c *csvSource) named(values []string) map[string]any {
 	return byName
 }
 
-// isRow reports whether a line within a value looks like a record: it has as many
-// values, and an address where one belongs. Its last value may have the quotation
-// mark that closes the one before.
+// isRow reports whether a line within a value looks like a record: it has the right number
+// of values, and an address in the right column. Its last value may contain the quotation
+// mark that closes the surrounding value.
 func (c *csvSource) isRow(text string) bool {
 	if !strings.Contains(text, "@") || strings.Count(text, string(c.comma)) < len(c.header)-1 {
 		return false
@@ -238,10 +240,9 @@ func (c *csvSource) isRow(text string) bool {
 	})
 }
 
-// rest gathers the lines of a record: while a quotation mark is open, there is
-// another.
+// rest joins the lines of a record: it continues while a quotation mark is open.
 func (c *csvSource) rest(first csvLine) (whole string, closed bool) {
-	if closed = even(first.text); closed || first.long {
+	if closed = hasEvenQuotes(first.text); closed || first.long {
 		return first.text, closed
 	}
 	size := len(first.text)
@@ -249,20 +250,20 @@ func (c *csvSource) rest(first csvLine) (whole string, closed bool) {
 	for !closed {
 		line, err := c.line()
 		if err != nil {
-			break // if it is not the end of the file, it comes again
+			break // a read error is returned by the next call, too
 		}
 		if size += len(line.text) + 1; line.long || size > MaxAccount {
 			break
 		}
 		texts = append(texts, line.text)
-		closed = !even(line.text)
+		closed = !hasEvenQuotes(line.text)
 	}
 	return strings.Join(texts, "\n"), closed
 }
 
-func even(text string) bool { return strings.Count(text, `"`)%2 == 0 }
+func hasEvenQuotes(text string) bool { return strings.Count(text, `"`)%2 == 0 }
 
-// line returns the next line and keeps it: to set c.at back is to read again.
+// line returns the next line and keeps it. Setting c.at back reads it again.
 func (c *csvSource) line() (csvLine, error) {
 	if c.at == len(c.held) {
 		text, long, err := c.lines.next()
@@ -275,15 +276,15 @@ func (c *csvSource) line() (csvLine, error) {
 	return c.held[c.at-1], nil
 }
 
-// forget lets the lines go that will not be read again, when they are half of those
-// that are kept: each is moved once, however many are read again.
-func (c *csvSource) forget() {
+// discardRead removes the lines that will not be read again, once they are half of the held
+// ones. Each line is then moved at most once.
+func (c *csvSource) discardRead() {
 	if 2*c.at >= len(c.held) {
 		c.held, c.at = slices.Delete(c.held, 0, c.at), 0
 	}
 }
 
-// parse takes one record apart. The values are good until the next one.
+// parse returns the values of one record. They are valid until the next call.
 func (c *csvSource) parse(record string) (values []string, problem string) {
 	if c.parser == nil {
 		c.parser = csv.NewReader(c.feed)
@@ -292,7 +293,7 @@ func (c *csvSource) parse(record string) (values []string, problem string) {
 	c.feed.rest.Reset(record + "\n")
 	values, err := c.parser.Read()
 	if err != nil {
-		c.parser = nil // it has seen a part of it
+		c.parser = nil // it may have buffered a part of the record
 		return nil, "not CSV: a quotation mark within a value has to be doubled, and the value quoted"
 	}
 	return values, ""
@@ -309,7 +310,7 @@ func (f *csvFeed) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// csvValue undoes how some programs write null and an ObjectId.
+// csvValue returns the text of a value: "" for \N, and the digits of ObjectId(…).
 func csvValue(text string) string {
 	if text == `\N` {
 		return ""

@@ -10,13 +10,12 @@ import (
 	"strings"
 )
 
-// What a file is, told from how it begins.
-
+// format is the format of a file, recognised by its first MaxAccount bytes.
 type format int
 
 const (
 	formatCSV    format = iota
-	formatLines         // JSON: an account a line
+	formatLines         // JSON: one account a line
 	formatValues        // JSON: one account after the other, over several lines
 	formatArray         // JSON: [ account, … ]
 	formatObject        // JSON: { …, "users": [ account, … ], … }
@@ -24,7 +23,8 @@ const (
 
 var byteOrderMark = []byte("\xef\xbb\xbf")
 
-// recognise looks at the head of a file, of which an account is the smallest part.
+// recognise returns the format of a file that begins with head. Its errors name a format
+// that is not supported, and say how to get a supported one.
 func recognise(head []byte, o Options) (format, error) {
 	switch {
 	case bytes.HasPrefix(head, []byte{0xff, 0xfe}), bytes.HasPrefix(head, []byte{0xfe, 0xff}):
@@ -32,11 +32,12 @@ func recognise(head []byte, o Options) (format, error) {
 	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
 		return 0, errors.New("the file is compressed. Unpack it, as in: zcat FILE | watchword users import -")
 	case bytes.HasPrefix(head, []byte("SQLite format 3")):
-		return 0, errors.New("the file is a database of SQLite. Export the table of users, as in: sqlite3 -header -csv FILE 'SELECT * FROM users' >users.csv; it is binary, and no text")
+		return 0, errors.New("the file is an SQLite database. Export the table of users, as in: sqlite3 -header -csv FILE " +
+			"'SELECT * FROM users' >users.csv")
 	case bytes.HasPrefix(head, []byte("PK\x03\x04")):
 		return 0, errors.New("the file is a ZIP archive or a spreadsheet. Unpack it, or save the sheet as CSV in UTF-8")
 	case bytes.IndexByte(head[:min(len(head), 1024)], 0) >= 0:
-		return 0, errors.New("the file is no text. Write CSV or JSON")
+		return 0, errors.New("the file is binary. Write CSV or JSON")
 	}
 	text := bytes.TrimSpace(bytes.TrimPrefix(head, byteOrderMark))
 	if problem := otherFormat(text, o); problem != "" {
@@ -49,30 +50,30 @@ func recognise(head []byte, o Options) (format, error) {
 	case o.Format == CSV, o.Format == "" && !looksJSON:
 		return formatCSV, nil
 	case !looksJSON:
-		return 0, fmt.Errorf("the file is no JSON: it begins with %q, not with { or [", text[:1])
+		return 0, fmt.Errorf("the file is not JSON: it begins with %q, not with { or [", text[:1])
 	case o.Columns != nil:
-		return 0, errors.New("the columns of JSON have names already. Write no --columns")
+		return 0, errors.New("the columns of JSON have names. Remove --columns")
 	case text[0] == '[':
 		return formatArray, nil
 	}
 	f, known := recogniseObject(text, o)
 	if !known && len(head) == MaxAccount && !bytes.ContainsRune(text, '\n') {
-		f = formatLines // and the first is too long
+		f = formatLines // the first line is too long
 	}
 	return f, nil
 }
 
-// recogniseObject tells JSON that begins with an object apart: is it the first
-// account, or does it hold all of them? If it is cut off or broken before that can
-// be known, the others decide.
+// recogniseObject decides about JSON that begins with an object: the object is the first
+// account, or it contains the array of accounts. If it is cut off or invalid before the
+// decision, the following lines decide.
 func recogniseObject(text []byte, o Options) (f format, known bool) {
 	if o.List != "" {
 		return formatObject, true
 	}
 	dec := json.NewDecoder(bytes.NewReader(text))
-	arrays := false            // of objects
-	names := map[string]bool{} // of the members at the top
-	var path []json.Token      // the name before each value that is open; nil in an array
+	arrays := false            // an array of objects was seen
+	names := map[string]bool{} // of top-level members
+	var path []json.Token      // the name of each open value; nil in an array
 	for {
 		token, err := dec.Token()
 		if err != nil {
@@ -93,7 +94,7 @@ func recogniseObject(text []byte, o Options) (f format, known bool) {
 		case json.Delim('}'), json.Delim(']'):
 			if path = path[:len(path)-1]; len(path) == 0 {
 				if arrays && !nameFields(names) {
-					return formatObject, true // no account; enter says what it is
+					return formatObject, true // not an account; enter returns the error
 				}
 				if bytes.ContainsRune(text[:dec.InputOffset()], '\n') {
 					return formatValues, true
@@ -110,13 +111,13 @@ func recogniseObject(text []byte, o Options) (f format, known bool) {
 	}
 	for line := range bytes.Lines(text) {
 		if line = bytes.TrimSpace(line); len(line) > 2 && line[0] == '{' && json.Valid(line) {
-			return formatLines, true // the first line is broken, and others are not
+			return formatLines, true // the first line is invalid, and others are valid
 		}
 	}
 	return formatObject, false
 }
 
-// named keeps the name of a member until its value has passed.
+// named updates the path: a name stays in it until its value has been read.
 func named(path []json.Token, token json.Token) []json.Token {
 	top := len(path) - 1
 	if path[top] == nil {
@@ -127,11 +128,11 @@ func named(path []json.Token, token json.Token) []json.Token {
 	return path
 }
 
-// listNames are the names of arrays of accounts, at the top of an object or in its data.
-var listNames = []string{"users", "identities", "accounts", "members", "people", "data", "items", "results", "records", "rows", "resources", "entries", "documents", "value", "hits"}
+// listNames are usual names of an array of accounts, at the top level or one level below.
+var listNames = []string{"users", "identities", "accounts", "members", "people", "data", "items", "results", "records",
+	"rows", "resources", "entries", "documents", "value", "hits"}
 
-// isList reports whether a path of names leads to an array of accounts by its name:
-// users, or data.users.
+// isList reports whether a path, such as users or data.users, has usual names.
 func isList(path []json.Token) bool {
 	if len(path) > 2 || len(path) == 2 && !listed(path[0]) {
 		return false
@@ -144,15 +145,15 @@ func listed(name json.Token) bool {
 	return ok && slices.Contains(listNames, strings.ToLower(text))
 }
 
-// listsAccounts reports whether an array that begins here is that of the accounts, and
-// not a member of the first of them: it holds objects, and no address stands before it.
+// listsAccounts reports whether an array is the array of accounts and not a member of the
+// first account: it contains objects, and no member of an account comes before it.
 func listsAccounts(path []json.Token, rest []byte, names map[string]bool) bool {
 	return isList(path) && holdsObjects(rest) && !nameAccount(names)
 }
 
 func holdsObjects(rest []byte) bool { return bytes.HasPrefix(bytes.TrimSpace(rest), []byte("{")) }
 
-// nameAccount reports whether the names of members are those of an account.
+// nameAccount reports whether a name is the address, the hash or the id of an account.
 func nameAccount(names map[string]bool) bool {
 	for name := range names {
 		if u := lookUp(name); u.field == Email || u.field == PasswordHash || u.field == ID {
@@ -162,10 +163,11 @@ func nameAccount(names map[string]bool) bool {
 	return false
 }
 
-// nameFields reports whether a name is that of any field of an account.
+// nameFields reports whether a name is any field of an account.
 func nameFields(names map[string]bool) bool {
 	for name := range names {
-		if lookUp(name).field != "" || meaningOf(name) != 0 || name == credentials || name == "attributes" || name == "traits" || name == "profile" {
+		if lookUp(name).field != "" || meaningOf(name) != 0 || name == credentials || name == "attributes" ||
+			name == "traits" || name == "profile" {
 			return true
 		}
 	}
@@ -178,16 +180,19 @@ var (
 	yamlLine = regexp.MustCompile(`^(---\s*\n|#[^\n]*\n)*(- )?["']?[A-Za-z_][\w-]*["']?:( [^\n,;\t]*)?\r?\n`)
 )
 
-// otherFormat names a format that is not read, and says how to come by one that is.
+// otherFormat recognises an unsupported text format. It returns what it is and how to
+// convert it, or "".
 func otherFormat(text []byte, o Options) string {
 	head := text[:min(len(text), 64<<10)]
 	switch {
 	case o.Format != "" || o.Columns != nil || len(head) == 0 || head[0] == '{' || head[0] == '[':
 		return ""
 	case dumpLine.Match(head):
-		return "the file is a dump of SQL (COPY or INSERT), not CSV. Export the table of users, as in: psql app -c \"\\copy (SELECT * FROM users) TO users.csv CSV HEADER\""
+		return "the file is an SQL dump (COPY or INSERT), not CSV. Export the table of users, as in: psql app -c \"\\copy " +
+			"(SELECT * FROM users) TO users.csv CSV HEADER\""
 	case ldifLine.Match(head):
-		return "the file is LDIF, of an LDAP server. Write the entries as CSV or JSON, with the columns mail, cn, userPassword"
+		return "the file is LDIF, of an LDAP server. Write the entries as CSV or JSON, with the columns mail, cn, " +
+			"userPassword"
 	case head[0] == '<':
 		return "the file is XML or HTML. Write CSV or JSON"
 	case yamlLine.Match(head):

@@ -15,13 +15,13 @@ import (
 	"github.com/watchword-auth/watchword/internal/strictjson"
 )
 
-// JSON in its three shapes. In lines, a broken account costs its line. In an array
-// or an object, what follows a fault of the syntax can't be told apart: that ends
-// the reading.
+// JSON lines, arrays and objects with an array. In JSON lines, an invalid account costs one
+// line. In an array or an object, a syntax error ends the reading, because the start of
+// the next account is unknown.
 
 const notObject = "not a JSON object"
 
-// jsonLines has an account a line.
+// jsonLines reads one account a line.
 type jsonLines struct{ lines lines }
 
 func (j *jsonLines) next() (raw, error) {
@@ -44,34 +44,34 @@ func (j *jsonLines) next() (raw, error) {
 	}
 }
 
-// object reads one account.
+// object decodes one account. It is as strict as the API: no duplicate names, and no
+// invalid UTF-8.
 func object(text []byte) (values map[string]any, problem string) {
 	if !utf8.Valid(text) {
 		return nil, notUTF8
 	}
 	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.UseNumber() // a date in milliseconds is no float
+	dec.UseNumber() // a float would lose digits of an id
 	if err := dec.Decode(&values); err != nil || values == nil {
 		return nil, notObject
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return nil, notObject
 	}
-	if err := strictjson.Check(text); err != nil { // as strict as the API
+	if err := strictjson.Check(text); err != nil {
 		return nil, err.Error()
 	}
 	return values, ""
 }
 
-// jsonSource has accounts in an array, in an array of an object, or one after the
-// other.
+// jsonSource reads accounts in an array, in an array within an object, or in sequence.
 type jsonSource struct {
 	dec    *json.Decoder
 	feed   *jsonFeed
 	format format
-	inside bool   // the array
-	list   string // the name of the array; empty: a usual one
-	depth  int    // of the array, in objects
+	inside bool   // the array has begun
+	list   string // name of the array; empty: a usual name
+	depth  int    // number of objects around the array
 }
 
 func newJSON(in *bufio.Reader, f format, list string) *jsonSource {
@@ -103,7 +103,7 @@ func (j *jsonSource) next() (raw, error) {
 	return got, nil
 }
 
-// enter goes to the first account.
+// enter moves to the first account.
 func (j *jsonSource) enter() error {
 	if _, err := j.dec.Token(); err != nil || j.format == formatArray {
 		return err
@@ -111,8 +111,8 @@ func (j *jsonSource) enter() error {
 	return j.find(nil)
 }
 
-// find goes into the array of the accounts, which is in the object that is open or in an
-// object of that.
+// find moves into the array of accounts, which is in the open object or in an object
+// within it.
 func (j *jsonSource) find(path []json.Token) error {
 	var arrays []string
 	for j.dec.More() {
@@ -132,14 +132,14 @@ func (j *jsonSource) find(path []json.Token) error {
 			if err := j.find(here); !errors.Is(err, errNoUsers) {
 				return err
 			}
-			if _, err := j.dec.Token(); err != nil { // its end
+			if _, err := j.dec.Token(); err != nil { // the end of the object
 				return err
 			}
 		case token == json.Delim('{'), token == json.Delim('['):
 			if token == json.Delim('[') && len(path) == 0 {
 				arrays = append(arrays, fmt.Sprint(name))
 			}
-			if err := j.passFrom(1); err != nil {
+			if err := j.skipOpen(1); err != nil {
 				return err
 			}
 		}
@@ -148,9 +148,11 @@ func (j *jsonSource) find(path []json.Token) error {
 		return fmt.Errorf("%w `%s`. Name another array with --list", errNoUsers, j.list)
 	}
 	if len(arrays) > 0 {
-		return fmt.Errorf("%w `users`. It has %s: name the one with the accounts, as in: --list NAME", errNoUsers, shownNames(arrays))
+		return fmt.Errorf("%w `users`. It has %s: name the one with the accounts, as in: --list NAME", errNoUsers,
+			shownNames(arrays))
 	}
-	return fmt.Errorf("%w `users`. Write one account a line, or an array of accounts; or name the array, as in: --list NAME", errNoUsers)
+	return fmt.Errorf("%w `users`. Write one account a line, or an array of accounts; or name the array, as in: --list "+
+		"NAME", errNoUsers)
 }
 
 func (j *jsonSource) isList(path []json.Token) bool {
@@ -175,7 +177,7 @@ func pathText(path []json.Token) string {
 	return strings.Join(names, ".")
 }
 
-// shownNames are names of members that may be shown.
+// shownNames joins up to five names of members. It hides a name that may be a value.
 func shownNames(names []string) string {
 	names = names[:min(len(names), 5)]
 	for i, name := range names {
@@ -188,13 +190,13 @@ func shownNames(names []string) string {
 
 var shownName = regexp.MustCompile(`^[\pL_][\w.:-]{0,39}$`)
 
-var errNoUsers = errors.New("the file holds one object, and no array")
+var errNoUsers = errors.New("the file has one object and no array")
 
-// pass skips a value without keeping it.
-func (j *jsonSource) pass() error { return j.passFrom(0) }
+// skip skips a value.
+func (j *jsonSource) skip() error { return j.skipOpen(0) }
 
-// passFrom skips the rest of a value of which depth objects and arrays are open.
-func (j *jsonSource) passFrom(depth int) error {
+// skipOpen skips the rest of a value in which depth objects and arrays are open.
+func (j *jsonSource) skipOpen(depth int) error {
 	for {
 		j.feed.allow(maxValue)
 		token, err := j.dec.Token()
@@ -207,15 +209,15 @@ func (j *jsonSource) passFrom(depth int) error {
 		case json.Delim('}'), json.Delim(']'):
 			depth--
 		}
-		j.feed.lineAt(j.dec.InputOffset()) // forgets the line ends before it
+		j.feed.lineAt(j.dec.InputOffset()) // discards the line ends before it
 		if depth == 0 {
 			return nil
 		}
 	}
 }
 
-// end sees to it that the file ends where it should: what is cut off looks like
-// the end, too.
+// end reads what follows the last account. It returns io.EOF only if every object is
+// closed, because a truncated file must not look complete.
 func (j *jsonSource) end() error {
 	for open := j.depth; j.format != formatValues; {
 		if !j.dec.More() {
@@ -234,7 +236,7 @@ func (j *jsonSource) end() error {
 		if _, err := j.dec.Token(); err != nil { // the name of another member
 			return j.broken(err)
 		}
-		if err := j.pass(); err != nil {
+		if err := j.skip(); err != nil {
 			return j.broken(err)
 		}
 	}
@@ -244,39 +246,40 @@ func (j *jsonSource) end() error {
 	case err != nil:
 		return j.broken(err)
 	}
-	return fmt.Errorf("line %d: there is more after the end of the accounts. Write one array", j.feed.lineAt(j.dec.InputOffset()))
+	return fmt.Errorf("line %d: more text follows the array of accounts. Write one array",
+		j.feed.lineAt(j.dec.InputOffset()))
 }
 
-// broken says where the reading ended.
+// broken returns an error with the line where the reading ended.
 func (j *jsonSource) broken(err error) error {
 	var syntax *json.SyntaxError
 	switch line := j.feed.lineAt(j.dec.InputOffset()); {
 	case errors.Is(err, errNoUsers):
 		return err
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return errors.New("the file ends within an account: it was cut off")
+		return errors.New("the file ends within an account: it is truncated")
 	case errors.Is(err, errHuge):
 		return fmt.Errorf("line %d: %w", line, err)
 	case errors.As(err, &syntax):
-		return fmt.Errorf("line %d or soon after: not JSON, and what follows can't be read", line)
+		return fmt.Errorf("line %d or soon after: not JSON. The rest of the file can't be read", line)
 	}
 	return err
 }
 
-// maxValue is where memory ends, and MaxAccount where sense does: what lies between
-// is read, and told of as a problem of that account.
+// maxValue bounds the memory for one value. An account between MaxAccount and maxValue is
+// read, and is a problem of that account only.
 const maxValue = 16 * MaxAccount
 
-var errHuge = errors.New("an account or value is longer than 16 MiB, and what follows can't be read")
+var errHuge = errors.New("an account or value is longer than 16 MiB. The rest of the file can't be read")
 
-// A jsonFeed gives the decoder no more than is allowed, and knows where lines end.
+// A jsonFeed limits the bytes that the decoder reads, and counts lines.
 type jsonFeed struct {
 	in      io.Reader
 	allowed int
-	passed  int64   // bytes
+	passed  int64   // bytes read
 	ends    []int64 // offsets of line ends
-	asked   int     // of ends, those that lie before what was asked for last
-	line    int     // of what was asked for last
+	asked   int     // number of ends before the last offset given to lineAt
+	line    int     // line of that offset
 }
 
 func (f *jsonFeed) allow(n int) { f.allowed = n }
@@ -296,13 +299,13 @@ func (f *jsonFeed) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// lineAt says in which line an offset is. Offsets only rise.
+// lineAt returns the line of an offset. Offsets must not decrease.
 func (f *jsonFeed) lineAt(offset int64) int {
 	for f.asked < len(f.ends) && f.ends[f.asked] < offset {
 		f.asked++
 		f.line++
 	}
-	if 2*f.asked >= len(f.ends) { // so that each is moved once
+	if 2*f.asked >= len(f.ends) { // each end is moved at most once
 		f.ends, f.asked = f.ends[:copy(f.ends, f.ends[f.asked:])], 0
 	}
 	return f.line

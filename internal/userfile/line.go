@@ -7,21 +7,21 @@ import (
 	"io"
 )
 
-// What is wrong with a line whatever its format is.
+// Problems of a line in any format.
 const (
 	tooLong = "longer than 1 MiB"
 	notUTF8 = "not UTF-8. Was the file saved as Latin-1? Try: iconv -f latin1 -t utf-8"
 )
 
-// lines reads line by line and keeps no more than MaxAccount of one.
+// lines reads line by line and keeps at most MaxAccount bytes of one.
 type lines struct {
 	in   *bufio.Reader
-	n    int // of the line that was read last
+	n    int // number of the last line read
 	text []byte
 }
 
-// next returns a line without its end, good until the next one is read, and
-// whether it was too long, of which the rest was passed over.
+// next returns a line without its end. The slice is valid until the next call. long
+// reports that the line was cut at MaxAccount and its rest was skipped.
 func (l *lines) next() (text []byte, long bool, err error) {
 	l.text = l.text[:0]
 	for {
@@ -50,8 +50,8 @@ func withoutEnd(line []byte) []byte {
 	return bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
 }
 
-// endsInReturns reports whether the first line ends with a carriage return and
-// nothing else, as in Excel for the Mac. One within quotation marks ends no line.
+// endsInReturns reports whether the first line ends with a carriage return alone, as in
+// files of Excel for the Mac. A carriage return within quotation marks does not count.
 func endsInReturns(head []byte) bool {
 	quoted := false
 	for i, c := range head {
@@ -68,10 +68,10 @@ func endsInReturns(head []byte) bool {
 	return false
 }
 
-// returns reads carriage returns as line ends.
-type returns struct{ in io.Reader }
+// carriageReturns replaces carriage returns with line feeds.
+type carriageReturns struct{ in io.Reader }
 
-func (r returns) Read(p []byte) (int, error) {
+func (r carriageReturns) Read(p []byte) (int, error) {
 	n, err := r.in.Read(p)
 	for i, c := range p[:n] {
 		if c == '\r' {

@@ -6,18 +6,17 @@ import (
 	"unicode"
 )
 
-// The names that other systems give to columns. They are compared as they are first,
-// and then folded: "Password Hash" is password_hash. A dot stands for a member of a
-// JSON object.
+// The column names of other systems. A name is compared exactly first and then folded:
+// "Password Hash" equals password_hash. A dot separates the members of JSON objects.
 
-// A known column is what others call a field.
+// known lists the names of a field in other systems.
 type known struct {
 	field Field
-	names []string // the better ones first; of a row the first that says something is taken
+	names []string // in order of preference; the first one with a value counts
 }
 
-// wellKnown are the names that need no flag. First and last names come before
-// whole ones, which are often the name at sign-in.
+// wellKnown are the names that need no flag. First and last name take precedence over a
+// whole name, because a column "name" often holds the login name.
 var wellKnown = [...]known{
 	{ID, []string{"id", "_id", "localId", "uid", "userId", "uuid", "sub"}},
 	{Email, []string{
@@ -26,7 +25,8 @@ var wellKnown = [...]known{
 		"human.email.email", "profile.login",
 	}},
 	{PasswordHash, slices.Concat(passwordNames, []string{"hash"})},
-	{Salt, []string{"salt", "passwordSalt", "hashSalt", "credentials.password.hash.salt", "custom_password_hash.salt.value"}},
+	{Salt, []string{"salt", "passwordSalt", "hashSalt", "credentials.password.hash.salt",
+		"custom_password_hash.salt.value"}},
 	{Algorithm, []string{
 		"passwordAlgorithm", "encryptionScheme", "passwordHasher", "passwordEncryptionMethod", "passwordType", "hashAlgorithm",
 		"passwordHashAlgorithm", "hashType", "credentials.password.hash.algorithm", "custom_password_hash.algorithm",
@@ -41,9 +41,12 @@ var wellKnown = [...]known{
 		"requirePasswordChange", "requirePasswordReset", "needsPasswordReset", "forcePasswordReset", "needsNewPassword", "pwdReset",
 		"mustChangePasswordOnNextLogin", "userMustChangePassword", "resetPasswordRequired", "passwordNeedsReset",
 	}},
-	{FirstName, []string{"firstName", "givenName", "profile.firstName", "traits.name.first", "traits.firstName", "name.first", "name.givenName"}},
-	{LastName, []string{"lastName", "familyName", "surname", "profile.lastName", "traits.name.last", "traits.lastName", "name.last", "name.familyName"}},
-	{Name, []string{"name", "displayName", "fullName", "cn", "profile.displayName", "profile.name", "traits.name", "username", "userLogin", "traits.username"}},
+	{FirstName, []string{"firstName", "givenName", "profile.firstName", "traits.name.first", "traits.firstName",
+		"name.first", "name.givenName"}},
+	{LastName, []string{"lastName", "familyName", "surname", "profile.lastName", "traits.name.last", "traits.lastName",
+		"name.last", "name.familyName"}},
+	{Name, []string{"name", "displayName", "fullName", "cn", "profile.displayName", "profile.name", "traits.name",
+		"username", "userLogin", "traits.username"}},
 	{EmailVerified, slices.Concat(emailVerifiedNames, verifiedNames)},
 	{Roles, []string{"roles", "role", "realmRoles"}},
 	{CreatedAt, []string{
@@ -53,8 +56,8 @@ var wellKnown = [...]known{
 	}},
 }
 
-// passwordNames are those of password hashes. A column hash counts only where none of
-// them is there: it may be anything.
+// passwordNames are names of password hashes. A column "hash" counts only without any of
+// them, because it may hold another kind of hash.
 var passwordNames = []string{
 	"passwordHash", "hashedPassword", "encryptedPassword", "passwordDigest", "passwordEncrypted", "cryptedPassword",
 	"userPassword", "userPass", "password", "pass", "passwd",
@@ -62,8 +65,8 @@ var passwordNames = []string{
 	"services.password.bcrypt", "services.password.argon2", "hashedPassword.value", "hashedPassword.hash",
 }
 
-// emailVerifiedNames speak of the address. Where one of them is there, the others,
-// which may speak of the person, are not asked.
+// emailVerifiedNames are about the address. If one of them exists, verifiedNames are not
+// used, because they may be about the person.
 var emailVerifiedNames = []string{
 	"emailVerifiedAt", "emailVerified", "isEmailVerified", "emailConfirmedAt", "emailConfirmed", "isEmailConfirmed", "mailVerified",
 	"emailIsVerified", "emailVerifiedOn", "emailVerifiedDate", "emailValidated", "isEmailValidated", "verifiedEmail", "emailVerification",
@@ -71,13 +74,14 @@ var emailVerifiedNames = []string{
 	"email_addresses.verification.status", "verifiedEmailAddresses", "human.email.isEmailVerified", "email.verified", "email.isEmailVerified",
 }
 
-var verifiedNames = []string{"verifiedAt", "verified", "isVerified", "confirmedAt", "confirmed", "isConfirmed", "userVerified", "accountVerified"}
+var verifiedNames = []string{"verifiedAt", "verified", "isVerified", "confirmedAt", "confirmed", "isConfirmed",
+	"userVerified", "accountVerified"}
 
 var plainName = strings.NewReplacer("_", "", "-", "", " ", "", ":", "")
 
 func folded(name string) string { return strings.ToLower(plainName.Replace(name)) }
 
-// lookUp finds the field of a name that needs no flag.
+// lookUp returns the field of a well-known name, or the zero use.
 func lookUp(name string) use {
 	for worse, fold := range []func(string) string{strings.Clone, folded} {
 		for at, k := range &wellKnown {
@@ -91,8 +95,8 @@ func lookUp(name string) use {
 	return use{}
 }
 
-// wordsOf splits a name into its words in lower case: bannedUntil, banned_until and
-// "Banned Until" are two each. A run of capitals is one word.
+// wordsOf splits a name into lower-case words: bannedUntil, banned_until and "Banned
+// Until" are the same two words. A run of capitals is one word.
 func wordsOf(name string) (words []string) {
 	var word []rune
 	end := func() {
@@ -106,7 +110,8 @@ func wordsOf(name string) (words []string) {
 		case !unicode.IsLetter(r) && !unicode.IsDigit(r):
 			end()
 			continue
-		case unicode.IsUpper(r) && i > 0 && (unicode.IsLower(runes[i-1]) || unicode.IsUpper(runes[i-1]) && i+1 < len(runes) && unicode.IsLower(runes[i+1])):
+		case unicode.IsUpper(r) && i > 0 &&
+			(unicode.IsLower(runes[i-1]) || unicode.IsUpper(runes[i-1]) && i+1 < len(runes) && unicode.IsLower(runes[i+1])):
 			end()
 		}
 		word = append(word, r)

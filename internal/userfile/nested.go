@@ -5,13 +5,13 @@ import (
 	"strings"
 )
 
-// What lies within the values of a JSON object, and what some systems write as lists.
+// Values nested in JSON objects, and lists of objects that some systems write.
 
-// maxNesting is how deep a name may lie: user.account.state.name.
+// maxNesting bounds the depth of a name, such as user.account.state.name.
 const maxNesting = 4
 
-// flat gives what is nested in objects names with dots, beside the values themselves.
-func flat(values map[string]any) map[string]any {
+// withNested returns the values, and the nested ones under names with dots.
+func withNested(values map[string]any) map[string]any {
 	all := make(map[string]any, len(values))
 	for name, value := range values {
 		all[name] = value
@@ -39,7 +39,7 @@ func flatten(all map[string]any, path string, value any, depth int) {
 		return
 	}
 	for name, value := range object {
-		if strings.HasPrefix(name, "$") { // extended JSON
+		if strings.HasPrefix(name, "$") { // MongoDB extended JSON, not a member
 			continue
 		}
 		path := path + "." + name
@@ -57,7 +57,7 @@ func first(list []any) any {
 	return list[0]
 }
 
-// primary is the object of a list of addresses that is the address of the account.
+// primary returns the object in a list of addresses that holds the account's address.
 func primary(list []any, all map[string]any) map[string]any {
 	var objects []map[string]any
 	for _, each := range list {
@@ -85,7 +85,7 @@ func sameText(a, b any) bool {
 	return ok && ok2 && strings.EqualFold(one, other)
 }
 
-// attributes takes the list of Cognito apart: [{"Name": "email", "Value": "…"}].
+// attributes adds the attributes of Cognito: [{"Name": "email", "Value": "…"}].
 func attributes(all, values map[string]any) {
 	for _, name := range []string{"Attributes", "UserAttributes"} {
 		list, _ := values[name].([]any)
@@ -100,9 +100,9 @@ func attributes(all, values map[string]any) {
 	}
 }
 
-// top is the name of the member that a name with dots lies in; that of an attribute is
-// its list.
-func top(name string, values map[string]any) string {
+// topLevel returns the top-level member that contains a name with dots. For a Cognito
+// attribute it is the list of attributes.
+func topLevel(name string, values map[string]any) string {
 	if _, ok := values[name]; ok {
 		return name
 	}

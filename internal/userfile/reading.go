@@ -6,16 +6,14 @@ import (
 	"strings"
 )
 
-// How an account of a file becomes a row.
-
-// reading is an account that becomes a row.
+// reading converts the values of one account into a Row.
 type reading struct {
 	columns *columns
 	values  map[string]any // as in the file
-	all     map[string]any // and what lies within them
+	all     map[string]any // with nested values (withNested)
 	picks   picks
 	row     Row
-	stated  bool // a column says whether it is disabled
+	stated  bool // some column says whether the account is disabled
 }
 
 func (r *reading) pick(f Field) (*pick, bool) {
@@ -29,13 +27,15 @@ func (r *reading) pick(f Field) (*pick, bool) {
 
 func (r *reading) use(name string) {
 	r.columns.used[name] = true
-	r.columns.used[top(name, r.values)] = true
+	r.columns.used[topLevel(name, r.values)] = true
 }
 
 func (r *reading) problem(f Field, text string) {
 	r.row.Problems = append(r.row.Problems, Problem{f, text})
 }
 
+// take reads a field from its column. If the value can't be read, it adds a problem with
+// the text otherwise.
 func take[T any](r *reading, f Field, read func(any) (T, bool), otherwise string) (value T) {
 	pick, ok := r.pick(f)
 	if !ok {
@@ -49,8 +49,8 @@ func take[T any](r *reading, f Field, read func(any) (T, bool), otherwise string
 
 func (r *reading) text(f Field) string { return take(r, f, textOf, notText) }
 
-// names reads either a first and a last name or a whole one, unless both were
-// asked for.
+// names reads the first and last name, or else the whole name. It reads both if the
+// options name both.
 func (r *reading) names() {
 	_, whole := r.columns.wanted[Name]
 	_, first := r.columns.wanted[FirstName]
@@ -63,7 +63,8 @@ func (r *reading) names() {
 	}
 }
 
-// password reads the hash, and what stands beside it.
+// password reads the hash with its salt, algorithm and cost, and whether the password is
+// temporary.
 func (r *reading) password() {
 	c := r.columns
 	r.row.Hash = r.text(PasswordHash)
@@ -93,8 +94,8 @@ func (r *reading) password() {
 	}
 }
 
-// verified reads whether the address is verified, from the columns that were named, of
-// which one is enough, or from the best one that is known.
+// verified reads whether the address is verified. If the options name columns, one of
+// them is enough; otherwise the best well-known column decides.
 func (r *reading) verified() {
 	c := r.columns
 	text, named := c.wanted[EmailVerified]
@@ -159,7 +160,7 @@ func (r *reading) verifiedBy(from rule, value any) Mark {
 	return mark
 }
 
-// disabled reads whether the account is, from all the columns that say it.
+// disabled reads whether the account is disabled. Every column that says so counts.
 func (r *reading) disabled() {
 	c := r.columns
 	if c.wanted[Disabled] == "-" {
@@ -173,7 +174,7 @@ func (r *reading) disabled() {
 		rules = c.system.rules(r.all)
 		for name := range r.all {
 			m := meaning(0)
-			if c.seen[name] || r.attribute(name) { // what is nested may be about something else
+			if c.seen[name] || r.attribute(name) { // a nested state may be about something else
 				m = c.use(name).state
 			}
 			taken := slices.ContainsFunc(rules, func(from rule) bool { return from.column == name })
@@ -196,22 +197,22 @@ func (r *reading) disabled() {
 	}
 }
 
-// attribute reports whether a name is that of one of Cognito's attributes.
+// attribute reports whether a name is a Cognito attribute.
 func (r *reading) attribute(name string) bool {
 	_, own := r.values[name]
 	return !own && !strings.Contains(name, ".")
 }
 
-// hashLike is a password hash by how it begins.
+// hashLike matches texts that begin like a password hash.
 var hashLike = regexp.MustCompile(`^(\$(2[abxy]|argon2[a-z]*|scrypt|pbkdf2[a-z0-9-]*|wp|P|H|S|5|6|bcrypt-sha256)\$|pbkdf2[_:]|bcrypt(_sha256)?\$|argon2\$|scrypt[:$]|\{[A-Za-z0-9-]+\}.{20})`)
 
-// unsettled takes note of the columns that were not read, say something, and may say who
-// is disabled or verified.
+// unsettled records unused columns with a value that may say that the account is disabled
+// or verified, and unused columns that look like password hashes.
 func (r *reading) unsettled() {
 	c := r.columns
 	var stems []string
 	for name := range r.all {
-		if c.used[name] && c.use(name).speaks && stemOf(name) != "" {
+		if c.used[name] && c.use(name).suggests && stemOf(name) != "" {
 			stems = append(stems, stemOf(name))
 		}
 	}
@@ -220,7 +221,8 @@ func (r *reading) unsettled() {
 	}
 	if _, named := c.wanted[PasswordHash]; !named && r.picks.of(PasswordHash).name == "" && r.row.Keycloak == nil {
 		for name, value := range r.all {
-			if text, ok := value.(string); ok && hashLike.MatchString(text) && !c.used[name] && !c.ignores(name) && len(c.hashes) < maxNames {
+			if text, ok := value.(string); ok && hashLike.MatchString(text) && !c.used[name] && !c.ignores(name) &&
+				len(c.hashes) < maxNames {
 				c.hashes[name] = true
 			}
 		}
@@ -228,21 +230,23 @@ func (r *reading) unsettled() {
 	_, named := c.wanted[EmailVerified]
 	verified := named || r.picks.of(EmailVerified).name != ""
 	for name, value := range r.all {
-		if u := c.use(name); !u.speaks && !u.verified {
+		if u := c.use(name); !u.suggests && !u.verified {
 			continue
 		}
 		_, object := unwrapped(value).(map[string]any)
 		_, list := value.([]any)
-		if absent(value) || object || list || c.used[name] || c.unsettled[name] || c.ignores(name) || len(c.unsettled) == maxNames {
+		if absent(value) || object || list || c.used[name] || c.unsettled[name] || c.ignores(name) ||
+			len(c.unsettled) == maxNames {
 			continue
 		}
-		if c.wanted[Disabled] != "-" && (c.known[name].state != 0 && c.seen[name] || speaksOfState(name, stems)) || !verified && c.use(name).verified {
+		if c.wanted[Disabled] != "-" && (c.known[name].state != 0 && c.seen[name] || suggestsState(name,
+			stems)) || !verified && c.use(name).verified {
 			c.unsettled[name] = true
 		}
 	}
 }
 
-// ignores reports whether a column, or what it lies in, was declined.
+// ignores reports whether the options or the system exclude a column or its object.
 func (c *columns) ignores(name string) bool {
 	first, _, _ := strings.Cut(name, ".")
 	return c.ignored[name] || c.ignored[first] || c.system.ignores(name)

@@ -9,16 +9,16 @@ import (
 	"time"
 )
 
-// Which accounts are disabled. An account that was disabled elsewhere must not become
-// enabled here because of the name of a column, so
+// Disabled accounts. An account that is disabled in the other system must not become
+// enabled because its column has an unusual name. Therefore:
 //
-//   - every column that is known to say it counts, and one is enough;
-//   - a column whose name speaks of a state and that is not known is unsettled, until
-//     it is named or declined (Reader.Unsettled);
-//   - a value that can't be read, or an empty one where "true" means enabled, is a
-//     problem.
+//   - Every known column about the state counts, and one is enough.
+//   - An unknown column whose name suggests a state is unsettled, until the operator names
+//     or ignores it (Reader.Unsettled).
+//   - A value that can't be read is a problem. So is an empty value where "true" means
+//     enabled.
 
-// A meaning is how the values of a column are to be read.
+// A meaning says how to read the values of a column.
 type meaning int
 
 const (
@@ -26,7 +26,7 @@ const (
 	enabledIf                         // the opposite
 	disabledUntil                     // a date: in the future, the account is disabled
 	enabledUntil                      // a date: in the past, the account is disabled
-	word                              // one of the words below, or of rule.words
+	word                              // one of the words below, or one of rule.words
 	accountControl                    // userAccountControl of Active Directory
 )
 
@@ -34,11 +34,11 @@ const (
 type rule struct {
 	column  string
 	meaning meaning
-	words   []string // of word; nil: the words that are known
-	negated bool     // of word: any other word disables
+	words   []string // for word; nil: the known words
+	negated bool     // for word: every other word disables
 }
 
-// stateNames are the names that are known, folded.
+// stateNames are the known columns about the state. They are compared folded.
 var stateNames = map[meaning][]string{
 	disabledIf: {
 		"disabled", "isDisabled", "disabledAt", "banned", "isBanned", "bannedAt", "blocked", "isBlocked", "block", "blockedAt", "suspended",
@@ -68,7 +68,7 @@ var stateNames = map[meaning][]string{
 	accountControl: {"userAccountControl"},
 }
 
-// meaningOf is the meaning of a name that is known, or 0.
+// meaningOf returns the meaning of a known name, or 0.
 func meaningOf(name string) meaning {
 	plain := folded(name)
 	for m, names := range stateNames {
@@ -79,34 +79,42 @@ func meaningOf(name string) meaning {
 	return 0
 }
 
-// Words of a column like status.
+// Words in a column such as status.
 var (
-	disabledWords = strings.Fields("suspended deprovisioned disabled inactive blocked banned locked lockedout deleted deactivated archived closed " +
-		"terminated revoked removed frozen forbidden rejected denied cancelled canceled expired softdeleted compromised staged onhold paused " +
+	disabledWords = strings.Fields("suspended deprovisioned disabled inactive blocked banned locked lockedout deleted " +
+		"deactivated archived closed " +
+		"terminated revoked removed frozen forbidden rejected denied cancelled canceled expired softdeleted compromised " +
+		"staged onhold paused " +
 		"withdrawn dormant retired barred trashed spam quarantined blacklisted unapproved locked_out stopped quit left")
-	enabledWords = strings.Fields("active enabled ok normal confirmed verified open live approved current valid registered published provisioned " +
-		"passwordexpired recovery resetrequired forcechangepassword externalprovider activated unlocked unverified unconfirmed")
+	enabledWords = strings.Fields("active enabled ok normal confirmed verified open live approved current valid " +
+		"registered published provisioned " +
+		"passwordexpired recovery resetrequired forcechangepassword externalprovider activated unlocked unverified " +
+		"unconfirmed")
 	temporaryWords = strings.Fields("resetrequired forcechangepassword")
 )
 
-// What can be wrong with a state.
+// Problems of a state.
 const (
-	emptyState = "is empty, and so says neither enabled nor disabled. Fill it in, or name the values that mean disabled, as in --disabled '%[1]s=false' (or '%[1]s=' for the empty one); --ignore %[1]s if it is about something else"
-	oddState   = "is neither true nor false nor a date. Name the values that mean disabled: --disabled '%[1]s=VALUE,VALUE'; --ignore %[1]s if it is about something else"
-	oddUntil   = "is not a date until when. Name the values that mean disabled: --disabled '%[1]s=VALUE,VALUE'; --ignore %[1]s if it is about something else"
-	oddWord    = "has %s, which is not known to mean enabled or disabled. Name the words that mean disabled: --disabled '%[2]s=WORD,WORD'; --ignore %[2]s if it is about something else"
+	emptyState = "is empty, which is neither enabled nor disabled. Fill it in, or name the values that mean disabled, " +
+		"as in --disabled '%[1]s=false' (or '%[1]s=' for the empty one); --ignore %[1]s if it is about something else"
+	oddState = "is neither true nor false nor a date. Name the values that mean disabled: --disabled " +
+		"'%[1]s=VALUE,VALUE'; --ignore %[1]s if it is about something else"
+	oddUntil = "is not an end date. Name the values that mean disabled: --disabled '%[1]s=VALUE,VALUE'; --ignore " +
+		"%[1]s if it is about something else"
+	oddWord = "has %s, which is not a known word for enabled or disabled. Name the words that mean disabled: " +
+		"--disabled '%[2]s=WORD,WORD'; --ignore %[2]s if it is about something else"
 )
 
-// A state is what one column says.
+// A state is the content of one column.
 type state struct {
 	disabled  bool
 	at        time.Time // since when
-	over      bool      // it was until a time that has passed
-	temporary bool      // the password has to be changed
+	over      bool      // it was disabled until a time that has passed
+	temporary bool      // the password must be changed
 	problem   string
 }
 
-// read judges the value of a column at now.
+// read returns the state that a value means at the time now.
 func (r rule) read(value any, now time.Time) state {
 	if r.words != nil {
 		text, ok := textOf(value)
@@ -157,7 +165,7 @@ func (r rule) mark(value any) state {
 	return state{disabled: mark.Set, at: mark.At}
 }
 
-// lockedForever is what LDAP servers write for an account that an administrator locked
+// lockedForever is the value in LDAP for an account that an administrator locked
 // (draft-behera-ldap-password-policy, section 5.3.3).
 const lockedForever = "000001010000Z"
 
@@ -192,7 +200,7 @@ func earlier(at, now time.Time) time.Time {
 	return at
 }
 
-// shownWord is what may be shown of a file: one short word.
+// shownWord matches a value that a message may show: one short word or number.
 var shownWord = regexp.MustCompile(`^\pL[\pL _-]{0,29}$|^\d{1,3}$`)
 
 func (r rule) word(value any) state {
@@ -214,7 +222,7 @@ func (r rule) word(value any) state {
 	return state{problem: fmt.Sprintf(oddWord, shown, r.column)}
 }
 
-// stems join a column to the one that says until when: banned and banExpires.
+// stems connect a column with its end date, such as banned and banExpires.
 var stems = strings.Fields("ban block suspend suspens lock disab delet deactiv")
 
 func stemOf(name string) string {
@@ -227,7 +235,8 @@ func stemOf(name string) string {
 	return ""
 }
 
-// disabledBy judges an account by all its columns. used is told the names.
+// disabledBy combines the columns of an account. A flag does not count if its end date, a
+// column with the same stem, has passed.
 func disabledBy(rules []rule, values map[string]any, now time.Time) (mark Mark, temporary bool, problems []string) {
 	over := map[string]bool{}
 	var read []state
@@ -255,11 +264,10 @@ func disabledBy(rules []rule, values map[string]any, now time.Time) (mark Mark, 
 	return mark, temporary, problems
 }
 
-// parseRules reads what --disabled or --verified was given: names with commas between
-// them; NAME=WORD,WORD for the words that count; ! before a name for the opposite;
-// NAME:until for a date until when.
+// parseRules parses --disabled and --verified: names separated by commas; NAME=WORD,WORD
+// for the words that count; !NAME for the opposite; NAME:until for an end date.
 func parseRules(text string) (rules []rule) {
-	open := false // words follow
+	open := false // the next parts may be words of the last rule
 	for part := range strings.SplitSeq(text, ",") {
 		name, first, hasWords := strings.Cut(part, "=")
 		if open && !hasWords {
@@ -296,33 +304,39 @@ func untilName(name string) bool {
 	})
 }
 
-// Names that speak of a state, though it is not known which: a word of theirs is one of
-// shortWords or holds one of stateStems, and none is one of otherWords.
+// Names that suggest a state: a word of the name is in shortWords or contains one of
+// stateStems, and no word is in otherWords.
 var (
-	shortWords = strings.Fields("ban bans banned lock locks locked lockout locking state states valid left hold del live dead spam spammer isspam")
-	stateStems = strings.Fields("block suspen disab enabl activ delet archiv deprov status expir forbid terminat revok removed closed frozen " +
-		"approv blacklist denylist denied quarantin trash discard retired barred restrict kicked standing nonlocked nonexpired lifecycle banned locked flagged offboard withdrawn cancel reject " +
+	shortWords = strings.Fields("ban bans banned lock locks locked lockout locking state states valid left hold del " +
+		"live dead spam spammer isspam")
+	stateStems = strings.Fields("block suspen disab enabl activ delet archiv deprov status expir forbid terminat revok " +
+		"removed closed frozen " +
+		"approv blacklist denylist denied quarantin trash discard retired barred restrict kicked standing nonlocked " +
+		"nonexpired lifecycle banned locked flagged offboard withdrawn cancel reject " +
 		"purged erased anonymis anonymiz resign stopped paused muted silenced gesperrt aktiv actif delflag")
-	otherWords = strings.Fields("activity activities activation interactive token code key attempts last twofactor two mfa totp otp 2fa phone sms " +
-		"notification notifications newsletter marketing subscription subscriptions subscribe push webauthn passkey password reset recovery unlock " +
+	otherWords = strings.Fields("activity activities activation interactive token code key attempts last twofactor two " +
+		"mfa totp otp 2fa phone sms " +
+		"notification notifications newsletter marketing subscription subscriptions subscribe push webauthn passkey " +
+		"password reset recovery unlock " +
 		"email emails mail address addresses verifiable billing shipping country city zip marital plan payment stripe " +
 		"avatar image theme beta feature features session refresh access api oauth provider blocks organization")
 	otherStems = strings.Fields("token password notif newsletter subscri session twofactor activation activity payment")
 )
 
-// besides are words of columns that go along with another one: deleted_by tells no more
-// than deleted_at does. Those of afterwards go along with any.
+// A column with one of detailWords adds nothing to another column with the same stem:
+// deleted_by says no more than deleted_at. A column with one of changeWords adds nothing to
+// any column about the state.
 var (
-	besides    = strings.Fields("by reason comment note message")
-	afterwards = strings.Fields("changed updated modified")
+	detailWords = strings.Fields("by reason comment note message")
+	changeWords = strings.Fields("changed updated modified")
 )
 
-// anyStem stands for a column that is read and has no stem, such as status.
+// anyStem stands for a column about the state without a stem, such as status.
 const anyStem = "*"
 
-// speaksOfState reports whether a column may say who is disabled; beside are the stems of
-// the columns that are read for it.
-func speaksOfState(name string, beside []string) bool {
+// suggestsState reports whether a column may say who is disabled. stemsRead are the stems
+// of the columns that are read for it.
+func suggestsState(name string, stemsRead []string) bool {
 	words := wordsOf(name)
 	has := func(list []string) bool {
 		return slices.ContainsFunc(words, func(w string) bool { return slices.Contains(list, w) })
@@ -334,21 +348,24 @@ func speaksOfState(name string, beside []string) bool {
 		return slices.ContainsFunc(otherStems, func(stem string) bool { return strings.Contains(w, stem) })
 	})
 	switch {
-	case !speaks, about, has(otherWords), folded(name) == "lockoutenabled": // of ASP.NET: whether failures lock the account
+	// ASP.NET: whether failed sign-ins may lock the account
+	case !speaks, about, has(otherWords), folded(name) == "lockoutenabled":
 		return false
-	case has(besides) && slices.Contains(beside, stemOf(name)), has(afterwards) && slices.Contains(beside, anyStem):
+	case has(detailWords) && slices.Contains(stemsRead, stemOf(name)), has(changeWords) && slices.Contains(stemsRead,
+		anyStem):
 		return false
 	}
 	return true
 }
 
-// speaksOfVerified reports whether a column may say whose address is verified.
-func speaksOfVerified(name string) bool {
+// suggestsVerified reports whether a column may say that the address is verified.
+func suggestsVerified(name string) bool {
 	words := wordsOf(name)
 	speaks := slices.ContainsFunc(words, func(w string) bool {
 		return strings.HasPrefix(w, "verif") || strings.HasPrefix(w, "confirm") || strings.HasPrefix(w, "validat")
 	})
 	return speaks && !slices.ContainsFunc(words, func(w string) bool {
-		return slices.Contains(otherWords, w) && w != "email" && w != "emails" && w != "mail" && w != "address" || w == "sent" || w == "identity" || w == "unverified" || w == "verifier"
+		return slices.Contains(otherWords, w) && w != "email" && w != "emails" && w != "mail" && w != "address" ||
+			w == "sent" || w == "identity" || w == "unverified" || w == "verifier"
 	})
 }

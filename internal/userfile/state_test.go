@@ -12,7 +12,7 @@ import (
 var someDay = time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
 
 // IMP-1
-func TestEveryColumnThatSaysWhoIsDisabledCounts(t *testing.T) {
+func TestEveryColumnAboutTheStateCanDisable(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		columns, values string
@@ -44,13 +44,13 @@ func TestEveryColumnThatSaysWhoIsDisabledCounts(t *testing.T) {
 }
 
 // IMP-1
-func TestAStateThatCannotBeReadIsAProblem(t *testing.T) {
+func TestUnreadableStateIsAProblem(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ column, value, want string }{
-		{"status", "on leave", `the column status has "on leave", which is not known to mean enabled or disabled. Name the words that mean disabled: --disabled 'status=WORD,WORD'; --ignore status`},
-		{"status", "1", `has "1"`}, {"status", "", "is empty, and so says neither"}, {"is_active", "", "is empty, and so says neither"}, {"is_active", "NULL", "is empty, and so says neither"},
-		{"banned", "perhaps", "is neither true nor false nor a date"}, {"banned_until", "soon", "is not a date until when"}, {"userAccountControl", "x", "is neither true nor false"},
-		{"status", strings.Repeat("x", 40), "has a word, which is not known"},
+		{"status", "on leave", `the column status has "on leave", which is not a known word for enabled or disabled. Name the words that mean disabled: --disabled 'status=WORD,WORD'; --ignore status`},
+		{"status", "1", `has "1"`}, {"status", "", "is empty, which is neither"}, {"is_active", "", "is empty, which is neither"}, {"is_active", "NULL", "is empty, which is neither"},
+		{"banned", "perhaps", "is neither true nor false nor a date"}, {"banned_until", "soon", "is not an end date"}, {"userAccountControl", "x", "is neither true nor false"},
+		{"status", strings.Repeat("x", 40), "has a word, which is not a known word"},
 	} {
 		rows, _ := readAll(t, "email,"+c.column+"\nada@example.com,"+c.value+"\n", userfile.Options{Now: someDay})
 		if p := rows[0].Problems; len(p) != 1 || p[0].Field != userfile.Disabled || !strings.Contains(p[0].Text, c.want) {
@@ -60,7 +60,7 @@ func TestAStateThatCannotBeReadIsAProblem(t *testing.T) {
 }
 
 // IMP-1
-func TestAFlagSaysWhatTheColumnsOfAStateMean(t *testing.T) {
+func TestDisabledOptionSetsTheMeaningOfColumns(t *testing.T) {
 	t.Parallel()
 	const header = "email,status,gone,until_when,ok\n"
 	for _, c := range []struct {
@@ -87,7 +87,7 @@ func TestAFlagSaysWhatTheColumnsOfAStateMean(t *testing.T) {
 }
 
 // IMP-1
-func TestAColumnWhoseNameSpeaksOfAStateIsUnsettledUntilItIsNamedOrDeclined(t *testing.T) {
+func TestUnknownStateColumnIsUnsettledUntilNamedOrIgnored(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{
 		"membership_standing", "shadow_banned", "accountRestricted", "login_forbidden", "kicked_at", "isTerminatedEmployee", "access_revoked_on", "user_is_locked_now",
@@ -128,7 +128,7 @@ func TestAColumnWhoseNameSpeaksOfAStateIsUnsettledUntilItIsNamedOrDeclined(t *te
 	}
 }
 
-func TestWhetherAnAddressIsVerifiedHasOtherNames(t *testing.T) {
+func TestVerifiedColumnsOfOtherSystemsAreRead(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		columns, values string
@@ -155,7 +155,7 @@ func TestWhetherAnAddressIsVerifiedHasOtherNames(t *testing.T) {
 }
 
 // A password that has to be changed is none that may be used.
-func TestATemporaryPasswordIsMarked(t *testing.T) {
+func TestTemporaryPasswordIsMarked(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		file string
@@ -172,7 +172,7 @@ func TestATemporaryPasswordIsMarked(t *testing.T) {
 }
 
 // One rule for every field.
-func TestNullIsNoValueInAnyField(t *testing.T) {
+func TestNullIsEmptyInEveryField(t *testing.T) {
 	t.Parallel()
 	for _, null := range []string{"NULL", "null", `\N`, "(null)", "<null>", "[NULL]"} {
 		rows, reader := readAll(t, "id,email,password,salt,name,firstName,lastName,roles,emailVerified,createdAt,disabled,deleted_at,banned_until,temporary\n"+
@@ -194,7 +194,7 @@ func TestNullIsNoValueInAnyField(t *testing.T) {
 }
 
 // An object of a file has one reading, as the body of a request has.
-func TestAnObjectHasOneReading(t *testing.T) {
+func TestAmbiguousJSONObjectIsAProblem(t *testing.T) {
 	t.Parallel()
 	for _, line := range []string{
 		`{"email":"ada@example.com","email":"eve@example.com"}`, `{"email":"ada@example.com","a":{"b":1,"b":2}}`, `{"email":"ada@example.com","name":"\ud800"}`,
@@ -209,12 +209,12 @@ func TestAnObjectHasOneReading(t *testing.T) {
 	}
 }
 
-func TestAFormatThatIsNotReadIsNamed(t *testing.T) {
+func TestUnsupportedFormatIsNamed(t *testing.T) {
 	t.Parallel()
 	for file, want := range map[string]string{
-		"COPY public.users (id, email) FROM stdin;\n1\ta@example.com\n\\.\n": "a dump of SQL",
-		"--\n-- PostgreSQL database dump\n--\n":                              "a dump of SQL",
-		"INSERT INTO `users` VALUES (1,'a@example.com');\n":                  "a dump of SQL",
+		"COPY public.users (id, email) FROM stdin;\n1\ta@example.com\n\\.\n": "an SQL dump",
+		"--\n-- PostgreSQL database dump\n--\n":                              "an SQL dump",
+		"INSERT INTO `users` VALUES (1,'a@example.com');\n":                  "an SQL dump",
 		"# comment\ndn: uid=ada,dc=example,dc=com\nmail: a@example.com\n":    "LDIF",
 		"version: 1\n\ndn: uid=ada,dc=example,dc=com\n":                      "LDIF",
 		"users:\n  ada:\n    email: a@example.com\n":                         "YAML",
@@ -234,7 +234,7 @@ func TestAFormatThatIsNotReadIsNamed(t *testing.T) {
 	}
 }
 
-func TestTheArrayOfAccountsMayHaveAnotherName(t *testing.T) {
+func TestArrayOfAccountsIsFoundByOtherNames(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ file, list string }{
 		{`{"total":1,"identities":[{"email":"a@example.com"}],"x":[1]}`, ""}, {`{"Users":[{"email":"a@example.com"}]}`, ""},
@@ -248,7 +248,7 @@ func TestTheArrayOfAccountsMayHaveAnotherName(t *testing.T) {
 	}
 }
 
-func TestMoreProgramsSpellADate(t *testing.T) {
+func TestDatesOfDatabasesAreRead(t *testing.T) {
 	t.Parallel()
 	want := time.Date(2021, 3, 5, 16, 35, 0, 0, time.UTC)
 	for _, text := range []string{

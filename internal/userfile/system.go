@@ -5,29 +5,32 @@ import (
 	"strings"
 )
 
-// Systems whose files need to be told apart, because a name means something else there
-// than elsewhere: 1 is enabled in Drupal's status, and 0 in WordPress's user_status.
+// Systems in whose files a name has a special meaning. For example, 1 means enabled in
+// Drupal's status, and 0 means enabled in WordPress's user_status.
 
-// A system is recognised by its columns.
+// A system is a program whose files are recognised by their columns.
 type system struct {
 	name     string
-	marks    []string         // one of these lists, with commas in it, is in the file
-	disabled []string         // as --disabled takes it
-	ignore   []string         // columns that speak of no state of the account
-	names    map[Field]string // what is not as elsewhere
+	marks    []string         // lists of columns, separated by commas; the file has all of one list
+	disabled []string         // in the form of parseRules
+	ignore   []string         // columns that do not describe the state, although their names suggest it
+	names    map[Field]string // columns that differ from the well-known ones
 }
 
 var systems = [...]system{
-	{name: "wordpress", marks: []string{"user_pass,user_login"}, disabled: []string{"!user_status=0,", "spam", "deleted"}, names: map[Field]string{Name: "display_name"}},
+	{name: "wordpress", marks: []string{"user_pass,user_login"}, disabled: []string{"!user_status=0,", "spam", "deleted"},
+		names: map[Field]string{Name: "display_name"}},
 	{name: "aspnet", marks: []string{"SecurityStamp", "LockoutEnd,PasswordHash"}, ignore: []string{"LockoutEnabled"}},
 	{name: "auth0", marks: []string{"custom_password_hash", "email_verified,user_id,tenant"}},
 	{name: "better-auth", marks: []string{"banExpires", "ban_expires,emailVerified"}},
-	{name: "casdoor", marks: []string{"isForbidden", "passwordType,signupApplication"}, names: map[Field]string{Name: "displayName", CreatedAt: "createdTime"}},
+	{name: "casdoor", marks: []string{"isForbidden", "passwordType,signupApplication"},
+		names: map[Field]string{Name: "displayName", CreatedAt: "createdTime"}},
 	{name: "clerk", marks: []string{"primary_email_address", "primary_email_address_id"},
 		ignore: []string{"delete_self_enabled", "create_organization_enabled", "lockout_expires_in_seconds"}},
 	{name: "cognito", marks: []string{"UserStatus,UserCreateDate", "UserStatus,Attributes", "cognito:username"}},
 	{name: "devise", marks: []string{"encrypted_password,reset_password_token"}},
-	{name: "discourse", marks: []string{"trust_level,suspended_till"}, ignore: []string{"approved", "approved_at", "approved_by_id", "silenced_till"}},
+	{name: "discourse", marks: []string{"trust_level,suspended_till"},
+		ignore: []string{"approved", "approved_at", "approved_by_id", "silenced_till"}},
 	{name: "django", marks: []string{"is_staff,is_superuser"}},
 	{name: "drupal", marks: []string{"pass,mail,uid"}, disabled: []string{"status=0"}},
 	{name: "firebase", marks: []string{"localId,providerUserInfo"}},
@@ -38,13 +41,15 @@ var systems = [...]system{
 	{name: "logto", marks: []string{"password_encrypted", "passwordEncryptionMethod"}},
 	{name: "meteor", marks: []string{"services,emails", "services.password.bcrypt"}},
 	{name: "okta", marks: []string{"profile,credentials", "profile,status"}, ignore: []string{"activated"}},
-	{name: "phpbb", marks: []string{"user_regdate,user_type"}, disabled: []string{"user_type=1"}, ignore: []string{"user_inactive_reason", "user_inactive_time"}},
+	{name: "phpbb", marks: []string{"user_regdate,user_type"}, disabled: []string{"user_type=1"},
+		ignore: []string{"user_inactive_reason", "user_inactive_time"}},
 	{name: "pocketbase", marks: []string{"tokenKey", "emailVisibility"}},
-	{name: "supabase", marks: []string{"encrypted_password,raw_app_meta_data", "encrypted_password,raw_user_meta_data", "encrypted_password,instance_id"},
+	{name: "supabase", marks: []string{"encrypted_password,raw_app_meta_data", "encrypted_password,raw_user_meta_data",
+		"encrypted_password,instance_id"},
 		ignore: []string{"email_change_confirm_status"}, names: map[Field]string{Roles: "-"}},
 }
 
-// Systems lists the names that Options.From takes.
+// Systems lists the names for Options.From.
 func Systems() (names []string) {
 	for _, s := range systems {
 		names = append(names, s.name)
@@ -52,13 +57,14 @@ func Systems() (names []string) {
 	return names
 }
 
-// KnowsSystem reports whether Options.From may be this name. Case, spaces and marks make
-// no difference: ASP.NET is aspnet.
+// KnowsSystem reports whether Options.From accepts a name. Case, spaces and punctuation are
+// ignored: ASP.NET is aspnet.
 func KnowsSystem(name string) bool { return systemCalled(name) != nil }
 
 func plainSystem(name string) string {
 	plain := strings.ReplaceAll(folded(name), ".", "")
-	for _, short := range []struct{ long, name string }{{"orykratos", "kratos"}, {"aspnetidentity", "aspnet"}, {"aspnetcoreidentity", "aspnet"}, {"rails", "devise"}} {
+	for _, short := range []struct{ long, name string }{{"orykratos", "kratos"}, {"aspnetidentity", "aspnet"},
+		{"aspnetcoreidentity", "aspnet"}, {"rails", "devise"}} {
 		if plain == short.long {
 			return short.name
 		}
@@ -90,7 +96,7 @@ func recogniseSystem(values map[string]any) *system {
 	return nil
 }
 
-// rules are those of a system for the columns that an account has.
+// rules returns the rules of the system for the columns of an account.
 func (s *system) rules(values map[string]any) (rules []rule) {
 	if s == nil {
 		return nil

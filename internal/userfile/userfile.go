@@ -2,8 +2,8 @@
 // JSON lines, a JSON array, or an object with an array `users` in it (Firebase,
 // Keycloak). It goes through a file once and holds one account at a time.
 //
-// It knows formats, the names that columns have elsewhere, and how dates and
-// truths are spelled. It does not know what a good address, role or hash is.
+// It knows formats, the column names of other systems, and their spellings of dates
+// and booleans. It does not validate addresses, roles or hashes.
 package userfile
 
 import (
@@ -17,12 +17,12 @@ import (
 	"time"
 )
 
-// MaxAccount is how long one account of a file may be, in bytes. A longer one is
-// a problem of that account; a JSON value that is many times longer ends the
-// reading.
+// MaxAccount bounds the length of one account in the file, in bytes. A longer account
+// has a problem and is skipped. A JSON value of more than 16 times this length ends the
+// reading, because the decoder would keep all of it in memory.
 const MaxAccount = 1 << 20
 
-// A Field is what a column of a file may be used for.
+// A Field is the meaning of a column.
 type Field string
 
 const (
@@ -30,8 +30,8 @@ const (
 	Email         Field = "email"
 	PasswordHash  Field = "passwordHash"
 	Salt          Field = "salt"
-	Algorithm     Field = "hashAlgorithm" // of PasswordHash, where the hash does not say it
-	Factor        Field = "hashFactor"    // iterations or cost, where the hash does not say it
+	Algorithm     Field = "hashAlgorithm" // of PasswordHash, if the hash itself does not name it
+	Factor        Field = "hashFactor"    // iterations or cost, if the hash itself does not name them
 	Temporary     Field = "temporaryPassword"
 	Name          Field = "name"
 	FirstName     Field = "firstName"
@@ -50,41 +50,41 @@ const (
 
 // Options say how to read a file.
 type Options struct {
-	// Format is CSV or JSON. Default: what the content looks like.
+	// Format is CSV or JSON. Default: detected from the content.
 	Format string
 
-	// Columns names the columns of a CSV file that has no header; an empty name is
-	// a column that is passed over. Default: the first line is the header.
+	// Columns names the columns of a CSV file that has no header; a column with an
+	// empty name is skipped. Default: the first line is the header.
 	Columns []string
 
-	// Names says which column a field is read from: of JSON the name of a member,
-	// with dots for one that is nested. "-" is none. Disabled and EmailVerified take
-	// several, in lines, each as parseRules reads it. Default: well-known names, see
-	// names.go and state.go.
+	// Names says which column a field is read from. In JSON it is the name of a
+	// member, with dots for a nested one. "-" means that the field is not read.
+	// Disabled and EmailVerified take several columns, one a line, each in the form
+	// of parseRules. Default: the well-known names in names.go and state.go.
 	Names map[Field]string
 
-	// Ignore names columns that are not read, and say nothing of an account's state.
+	// Ignore names columns that are not read and do not describe the account's state.
 	Ignore []string
 
-	// From is one of Systems. Default: the one whose columns the file has, if any.
+	// From is one of Systems. Default: recognised by the columns of the file.
 	From string
 
-	// List is the name of the array of accounts in a JSON object; with dots for one
-	// that is nested. Default: users, or another usual name.
+	// List is the name of the array of accounts in a JSON object, with dots for a
+	// nested one. Default: users, or another usual name.
 	List string
 
-	// Now is when the file is read: a ban until yesterday is over. Default: time.Now.
+	// Now decides whether a temporary ban is over. Default: time.Now.
 	Now time.Time
 }
 
-// A Row is one account, as far as it could be read.
+// A Row is one account. A field that could not be read is empty and has a problem.
 type Row struct {
 	Place
 	ID, Email          string
 	Hash, Salt         string
 	Algorithm, Factor  string
-	Prehash            string    // what of the password was hashed (passhash.Methods); empty: itself
-	Temporary          bool      // the password has to be changed before it is used
+	Prehash            string    // what was hashed instead of the password (passhash.Methods); empty: the password
+	Temporary          bool      // the password must be changed at the next sign-in
 	Keycloak           *Keycloak // instead of Hash
 	Name               string    // or
 	First, Last        string
@@ -94,40 +94,40 @@ type Row struct {
 	Problems           []Problem
 }
 
-// A Mark is something that is so or is not; At is since when, if that is known.
+// A Mark is a boolean with the time since when it is true; At is zero if unknown.
 type Mark struct {
 	Set bool
 	At  time.Time
 }
 
-// Keycloak is a password as Keycloak keeps it: two texts of JSON.
+// Keycloak is a password in the two JSON texts of a Keycloak credential.
 type Keycloak struct {
 	CredentialData, SecretData string
 	Plain                      bool // the file holds the password itself
 }
 
-// A Problem is something that could not be read. It holds no value of the file.
+// A Problem says what could not be read. It contains no value of the file.
 type Problem struct {
 	Field Field // empty: the whole account
 	Text  string
 }
 
-// A Place is where in the file an account begins.
+// A Place is the position in the file where an account begins.
 type Place struct {
-	Line   int // from 1
-	Number int // of the account, from 1
-	crowd  bool
+	Line   int  // from 1
+	Number int  // of the account, from 1
+	shared bool // another account begins on the same line
 }
 
 // String is "line 17", or "line 1, account 3" where a line has several.
 func (p Place) String() string {
-	if p.crowd {
+	if p.shared {
 		return fmt.Sprintf("line %d, account %d", p.Line, p.Number)
 	}
 	return fmt.Sprintf("line %d", p.Line)
 }
 
-// A Reader goes through a file.
+// A Reader reads the accounts of a file in their order.
 type Reader struct {
 	source  source
 	columns *columns
@@ -135,29 +135,29 @@ type Reader struct {
 	last    Place
 }
 
-// source yields the accounts of one format.
+// source reads the accounts of one format.
 type source interface {
-	// next returns io.EOF after the last account, and another error if what
-	// follows can't be read.
+	// next returns io.EOF after the last account. Any other error means that the rest
+	// of the file can't be read.
 	next() (raw, error)
 }
 
-// raw is an account before its columns are told apart.
+// raw is an account before its columns are assigned to fields.
 type raw struct {
 	line    int
-	values  map[string]any // of CSV strings, of JSON what encoding/json makes of it
+	values  map[string]any // strings from CSV, decoded values from JSON
 	problem string         // instead of values
 }
 
-// New begins to read. Its errors, and those of Next, say what to do about the
-// file; they hold no value of it.
+// New recognises the format and reads the header. Its errors, and those of Next, say
+// what to do about the file. They contain no value of it.
 func New(file io.Reader, o Options) (*Reader, error) {
 	count := &counter{in: file}
 	r := &Reader{count: count, columns: newColumns(o)}
 	in := bufio.NewReaderSize(count, MaxAccount)
 	head, err := in.Peek(MaxAccount)
 	if endsInReturns(head) {
-		in = bufio.NewReaderSize(returns{in}, MaxAccount)
+		in = bufio.NewReaderSize(carriageReturns{in}, MaxAccount)
 		head, err = in.Peek(MaxAccount)
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -168,7 +168,7 @@ func New(file io.Reader, o Options) (*Reader, error) {
 		return nil, err
 	}
 	if bytes.HasPrefix(head, byteOrderMark) {
-		in.Discard(len(byteOrderMark)) //nolint:errcheck // it has been seen
+		in.Discard(len(byteOrderMark)) //nolint:errcheck // Peek has buffered these bytes
 	}
 	switch format {
 	case formatCSV:
@@ -184,14 +184,14 @@ func New(file io.Reader, o Options) (*Reader, error) {
 	return r, nil
 }
 
-// Next returns the next account, or io.EOF after the last one. An account that
-// can't be read has Problems; another error is about all that follows.
+// Next returns the next account, or io.EOF after the last one. An account that can't be
+// read has Problems. Any other error means that the rest of the file can't be read.
 func (r *Reader) Next() (Row, error) {
 	raw, err := r.source.next()
 	if err != nil {
 		return Row{}, err
 	}
-	place := Place{Line: raw.line, Number: r.last.Number + 1, crowd: raw.line == r.last.Line}
+	place := Place{Line: raw.line, Number: r.last.Number + 1, shared: raw.line == r.last.Line}
 	r.last = place
 	if raw.problem != "" {
 		return Row{Place: place, Problems: []Problem{{"", raw.problem}}}, nil
@@ -201,26 +201,27 @@ func (r *Reader) Next() (Row, error) {
 	return row, nil
 }
 
-// Offset is how many bytes of the file have been taken in.
+// Offset returns the number of bytes read from the file, for a progress bar. The last
+// account may end before it, because the reader buffers.
 func (r *Reader) Offset() int64 { return r.count.n }
 
-// Columns tells, when the file has been read, which of its columns were used and
-// which were not, in the order of their names.
-func (r *Reader) Columns() (used, unused []string) { return r.columns.told() }
+// Columns returns the columns that were used and those that were not, sorted by name.
+// They are complete after io.EOF.
+func (r *Reader) Columns() (used, unused []string) { return r.columns.usage() }
 
-// Missing lists the columns that Options.Names speaks of and no account had.
+// Missing lists the columns in Options.Names and Options.Ignore that no account had.
 func (r *Reader) Missing() []string { return r.columns.missing() }
 
-// Unsettled lists the columns of the accounts read so far that were not used and whose
-// names speak of a state: an account may be disabled or verified because of them. An
-// account must not be imported before each is named or declined (Options.Ignore).
+// Unsettled lists the unused columns, so far, whose names suggest a state: they may say
+// that an account is disabled or verified. No account should be imported before each of
+// them is named in Options.Names or Options.Ignore.
 func (r *Reader) Unsettled() []string { return slices.Sorted(maps.Keys(r.columns.unsettled)) }
 
-// Hashes lists the columns that hold password hashes by their looks and were not read,
-// of accounts that have no other.
+// Hashes lists the unused columns whose values look like password hashes, in accounts
+// without a password hash.
 func (r *Reader) Hashes() []string { return slices.Sorted(maps.Keys(r.columns.hashes)) }
 
-// System is the name of the system that the file was recognised as, or "".
+// System returns the name of the system that wrote the file, or "" if it is unknown.
 func (r *Reader) System() string {
 	if r.columns.system == nil {
 		return ""
@@ -228,8 +229,8 @@ func (r *Reader) System() string {
 	return r.columns.system.name
 }
 
-// HasEmail reports whether an account that was read had a column that is looked for an
-// address in.
+// HasEmail reports whether an account so far had a column with a well-known name for
+// the address.
 func (r *Reader) HasEmail() bool {
 	for name := range r.columns.known {
 		if r.columns.use(name).field == Email {
@@ -239,7 +240,7 @@ func (r *Reader) HasEmail() bool {
 	return false
 }
 
-// counter counts what is read.
+// counter counts the bytes that are read.
 type counter struct {
 	in io.Reader
 	n  int64

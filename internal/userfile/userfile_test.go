@@ -25,7 +25,7 @@ const (
 var createdAt = time.Date(2021, 3, 4, 5, 6, 7, 89e6, time.UTC)
 
 // Each sample is as the named program writes it. Nothing but the sample is given.
-func TestFilesOfOthersNeedNoFlags(t *testing.T) {
+func TestFilesOfOtherSystemsAreReadWithoutOptions(t *testing.T) {
 	t.Parallel()
 	ada := userfile.Row{
 		ID: "5f4dcc3b5aa765d61d8327de", First: "Ada", Last: "Lovelace", Email: "Ada@example.com", Hash: bcrypt,
@@ -174,7 +174,7 @@ func TestFilesOfOthersNeedNoFlags(t *testing.T) {
 	}
 }
 
-func TestAFlagSaysWhichColumnIsMeant(t *testing.T) {
+func TestNamedColumnIsRead(t *testing.T) {
 	t.Parallel()
 	const file = `{"user":{"mail":"ada@example.com","since":{"$date":"2021-03-04T05:06:07.089Z"}},"emails":[{"address":"second@example.com"}],"pwd":"x","name":"Ada","firstName":"Not","active":"no","role":"admin"}`
 	rows, reader := readAll(t, file, userfile.Options{Names: map[userfile.Field]string{
@@ -202,7 +202,7 @@ func TestAFlagSaysWhichColumnIsMeant(t *testing.T) {
 }
 
 // What is wrong with an account is said of it, and the next one is read.
-func TestAProblemCostsOneAccount(t *testing.T) {
+func TestProblemSkipsOneAccount(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", userfile.MaxAccount)
 	for _, c := range []struct{ name, file, want string }{
@@ -226,7 +226,7 @@ func TestAProblemCostsOneAccount(t *testing.T) {
 		{"an array: no object", "[\n17,\n{\"email\":\"good@example.com\"}]", "line 2: not a JSON object"},
 		{"an array: a long one", "[\n\n{\"email\":\"" + long + "\"},\n{\"email\":\"good@example.com\"}]", "line 3: longer than 1 MiB"},
 		{"an array: not UTF-8", "[{\"email\":\"bad\xe4\"},{\"email\":\"good@example.com\"}]", "line 1: not UTF-8"},
-		{"an array on one line", `[{"email":"x"},{"email":["bad"]},{"email":"good@example.com"}]`, "line 1, account 2: email: not a text"},
+		{"an array on one line", `[{"email":"x"},{"email":["bad"]},{"email":"good@example.com"}]`, "line 1, account 2: email: not text"},
 		{"a date", `[{"createdAt":"yesterday"},{"email":"good@example.com"}]`, "line 1: createdAt: not a date"},
 		{"a truth", `[{"emailVerified":"perhaps"},{"email":"good@example.com"}]`, "line 1: emailVerified: neither true nor false"},
 		{"roles of another collection", `[{"roles":[{"$oid":"5f4dcc3b5aa765d61d8327de"}]},{"email":"good@example.com"}]`, "line 1: roles: refers to documents"},
@@ -272,12 +272,12 @@ func told(rows []userfile.Row) (all []string) {
 }
 
 // However a quotation mark goes wrong, each line after it is read or named.
-func TestAQuotationMarkHidesNoLine(t *testing.T) {
+func TestUnclosedQuotationMarkSkipsOneLine(t *testing.T) {
 	t.Parallel()
 	const (
 		open  = "a quotation mark is not closed"
-		holds = "whole rows lie within its quotation marks. Is one of them missing?"
-		held  = "within the quotation marks of a row before it"
+		holds = "its quotation marks contain whole rows. Is a quotation mark missing?"
+		held  = "within the quotation marks of an earlier row"
 	)
 	for _, c := range []struct {
 		name, file string
@@ -327,7 +327,7 @@ func TestAQuotationMarkHidesNoLine(t *testing.T) {
 // A text of several lines is somebody's own words. If they look like rows they are
 // named, and never accounts: who writes "eve@example.com,admin" about themselves
 // would be one.
-func TestRowsInATextBecomeNoAccounts(t *testing.T) {
+func TestRowsWithinAValueAreProblems(t *testing.T) {
 	t.Parallel()
 	for _, bio := range []string{"x", "\xe4"} {
 		rows, _ := readAll(t, "email,role,bio\nada@example.com,user,\""+bio+"\neve@example.com,admin,x\ny\"\nsix@example.com,user,s\n", userfile.Options{})
@@ -337,7 +337,7 @@ func TestRowsInATextBecomeNoAccounts(t *testing.T) {
 	}
 }
 
-func TestLinesOfSpreadsheetsThatHoldNothingArePassedOver(t *testing.T) {
+func TestEmptyRowsAreSkipped(t *testing.T) {
 	t.Parallel()
 	two := []string{"ada@example.com", "six@example.com"}
 	named := userfile.Options{Columns: []string{"email", "name"}}
@@ -362,7 +362,7 @@ func TestLinesOfSpreadsheetsThatHoldNothingArePassedOver(t *testing.T) {
 }
 
 // What can't be read to its end says so: half a file is no file.
-func TestAFileThatCannotBeReadIsRefused(t *testing.T) {
+func TestUnreadableFileIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name, file, want string
@@ -371,18 +371,18 @@ func TestAFileThatCannotBeReadIsRefused(t *testing.T) {
 		{"empty", " \n", "the file is empty", userfile.Options{}},
 		{"UTF-16", "\xff\xfee\x00", "Save it as UTF-8", userfile.Options{}},
 		{"compressed", "\x1f\x8b\x08", "zcat", userfile.Options{}},
-		{"binary", "SQLite format 3\x00", "no text", userfile.Options{}},
+		{"binary", "SQLite format 3\x00", "is an SQLite database", userfile.Options{}},
 		{"CSV that is said to be JSON", "email\nada@example.com\n", "it begins with \"e\"", userfile.Options{Format: userfile.JSON}},
-		{"JSON with columns", "{}", "Write no --columns", userfile.Options{Columns: []string{"email"}}},
+		{"JSON with columns", "{}", "Remove --columns", userfile.Options{Columns: []string{"email"}}},
 		{"no header", "ada@example.com," + bcrypt + "\n", "--columns", userfile.Options{}},
 		{"two columns of one name", "email,email\n", `two columns "email"`, userfile.Options{}},
 		{"two columns of one name, below", "sep=;\nemail;email\n", `line 2 has two columns "email"`, userfile.Options{}},
-		{"an array that is cut off", `[{"email":"a@example.com"},`, "cut off", userfile.Options{}},
-		{"an array that is cut off within an account", `[{"email":"a@exam`, "cut off", userfile.Options{}},
-		{"an array that is not closed", `[{"email":"a@example.com"}`, "cut off", userfile.Options{}},
-		{"an object that is not closed", `{"users":[{"email":"a@example.com"}]`, "cut off", userfile.Options{}},
+		{"an array that is cut off", `[{"email":"a@example.com"},`, "truncated", userfile.Options{}},
+		{"an array that is cut off within an account", `[{"email":"a@exam`, "truncated", userfile.Options{}},
+		{"an array that is not closed", `[{"email":"a@example.com"}`, "truncated", userfile.Options{}},
+		{"an object that is not closed", `{"users":[{"email":"a@example.com"}]`, "truncated", userfile.Options{}},
 		{"an array that breaks", "[{\"email\":\"a@example.com\"},\n{\"email\"}]", "line 1 or soon after: not JSON", userfile.Options{}},
-		{"more than an array", "[{\"email\":\"a@example.com\"}]\n[]", "line 2: there is more", userfile.Options{}},
+		{"more than an array", "[{\"email\":\"a@example.com\"}]\n[]", "line 2: more text follows", userfile.Options{}},
 		{"no users", "{\n" + `"realm":"` + strings.Repeat("x", userfile.MaxAccount) + `"}`, "no array `users`", userfile.Options{}},
 		{"a huge value", `[{"x":"` + strings.Repeat("x", 17*userfile.MaxAccount) + `"}]`, "longer than 16 MiB", userfile.Options{}},
 	} {
@@ -402,7 +402,7 @@ func TestAFileThatCannotBeReadIsRefused(t *testing.T) {
 	}
 }
 
-func TestHowOthersSpellADate(t *testing.T) {
+func TestDateSpellings(t *testing.T) {
 	t.Parallel()
 	exact, second := createdAt, createdAt.Truncate(time.Second)
 	for text, want := range map[string]time.Time{
@@ -426,7 +426,7 @@ func TestHowOthersSpellADate(t *testing.T) {
 	}
 }
 
-func TestHowOthersSpellRolesAndTruths(t *testing.T) {
+func TestRoleAndBooleanSpellings(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string][]string{
 		`"Admin"`: {"admin"}, `"admin, editor;x"`: {"admin", "editor", "x"}, `["Admin","editor"]`: {"admin", "editor"},
@@ -455,14 +455,14 @@ func TestHowOthersSpellRolesAndTruths(t *testing.T) {
 	}
 	for _, text := range []string{`null`, `""`, `"NULL"`} {
 		rows, _ := readAll(t, `{"enabled":`+text+`}`, userfile.Options{})
-		if got := rows[0]; len(got.Problems) != 1 || !strings.Contains(got.Problems[0].Text, "says neither enabled nor disabled") {
+		if got := rows[0]; len(got.Problems) != 1 || !strings.Contains(got.Problems[0].Text, "is neither enabled nor disabled") {
 			t.Errorf("enabled %s: disabled %v, %v", text, got.Disabled, got.Problems)
 		}
 	}
 }
 
 // Excel for the Mac ends lines with a carriage return alone.
-func TestLinesEndAsTheyLike(t *testing.T) {
+func TestEveryLineEndIsRead(t *testing.T) {
 	t.Parallel()
 	for _, file := range []string{
 		"email,name\nada@example.com,A\n\nsix@example.com,\"S\n\ns\"\nlast@example.com\n",
@@ -503,7 +503,7 @@ func placed(file string) (all []string) {
 	return append(all, err.Error())
 }
 
-func TestHowOthersSpellAnID(t *testing.T) {
+func TestIDSpellings(t *testing.T) {
 	t.Parallel()
 	const id = "3f0e9bd2-7a0c-4e6f-8a53-1f2d3c4b5a69"
 	for text, want := range map[string]string{
@@ -541,7 +541,7 @@ func TestHowOthersSpellAnID(t *testing.T) {
 }
 
 // Neither of Keycloak nor of Django: a group called admin would give the role.
-func TestGroupsAreNoRoles(t *testing.T) {
+func TestKeycloakGroupsAreNotRoles(t *testing.T) {
 	t.Parallel()
 	rows, reader := readAll(t, `{"email":"ada@example.com","groups":["/staff","admin"]}`, userfile.Options{})
 	if _, unused := reader.Columns(); rows[0].Roles != nil || rows[0].Problems != nil || !slices.Equal(unused, []string{"groups"}) {
@@ -554,7 +554,7 @@ func TestGroupsAreNoRoles(t *testing.T) {
 }
 
 // 2 is no date of 1970, and a mark that is one is not set.
-func TestANumberIsADateOrATruthOrAProblem(t *testing.T) {
+func TestNumberIsADateABooleanOrAProblem(t *testing.T) {
 	t.Parallel()
 	at := func(text string) userfile.Mark {
 		at, err := time.Parse(time.RFC3339, text)
@@ -582,7 +582,7 @@ func TestANumberIsADateOrATruthOrAProblem(t *testing.T) {
 			}
 			if want == nil || want.Set && want.At.IsZero() { // 1 is no date
 				problems = append(problems,
-					userfile.Problem{Field: userfile.CreatedAt, Text: "not a date: write RFC 3339, or seconds or milliseconds since 1970, or leave dates out with --created-at=-"})
+					userfile.Problem{Field: userfile.CreatedAt, Text: "not a date: write RFC 3339, or seconds or milliseconds since 1970, or skip dates with --created-at=-"})
 			}
 			if diff := cmp.Diff(problems, rows[0].Problems); diff != "" {
 				t.Errorf("%s: want, got:\n%s", text, diff)
@@ -595,7 +595,7 @@ func TestANumberIsADateOrATruthOrAProblem(t *testing.T) {
 }
 
 // A file of any length is read in the memory of one account.
-func TestReadingTakesNoMemoryThatGrows(t *testing.T) {
+func TestMemoryStaysConstant(t *testing.T) {
 	for name, file := range map[string]io.Reader{
 		"CSV":   endless("email,name,password\n", "ada%d@example.com,Ada,"+bcrypt+"\n", ""),
 		"lines": endless("", `{"email":"ada%d@example.com","name":"Ada","password":"`+bcrypt+"\"}\n", ""),
@@ -630,7 +630,7 @@ func TestReadingTakesNoMemoryThatGrows(t *testing.T) {
 
 // Behind a long account the decoder takes in much at once. Whoever looks at all of its
 // line ends for each account takes most of a minute here, and not a fraction of a second.
-func TestLinesAreRightBehindALongAccount(t *testing.T) {
+func TestLineNumbersAreRightAfterALongAccount(t *testing.T) {
 	t.Parallel()
 	const accounts = 20_000
 	var file strings.Builder

@@ -12,21 +12,21 @@ import (
 	"github.com/google/uuid"
 )
 
-// How others spell texts, truths, times and lists. A value is a string of CSV, or
-// what encoding/json makes of JSON; MongoDB's extended JSON
+// Texts, booleans, times and lists in the spellings of other systems. A value is a string
+// from CSV, or a decoded value from JSON. MongoDB's extended JSON
 // (https://www.mongodb.com/docs/manual/reference/mongodb-extended-json/) is
 // unwrapped first.
 
-// What can be wrong with a value.
+// Problems of a value.
 const (
-	notText  = "not a text"
+	notText  = "not text"
 	notBool  = "neither true nor false"
-	notTime  = "not a date: write RFC 3339, or seconds or milliseconds since 1970, or leave dates out with --created-at=-"
+	notTime  = "not a date: write RFC 3339, or seconds or milliseconds since 1970, or skip dates with --created-at=-"
 	notRoles = "not a list of names"
-	onlyRefs = "refers to documents of another collection. Put their names in, or leave roles out with --roles=-"
+	onlyRefs = "refers to documents of another collection. Write their names instead, or skip roles with --roles=-"
 )
 
-// unwrapped takes the wrapping of extended JSON off.
+// unwrapped returns the value inside extended JSON, or the value itself.
 func unwrapped(value any) any {
 	object, ok := value.(map[string]any)
 	if !ok || len(object) == 0 || len(object) > 2 {
@@ -49,9 +49,8 @@ func unwrapped(value any) any {
 	return value
 }
 
-// binaryUUID reads a UUID that MongoDB keeps as 16 bytes of subtype 4: of today's
-// extended JSON or of that before version 2. Subtype 3 has the bytes in an order
-// that only the program knows that wrote them.
+// binaryUUID reads a UUID in 16 bytes of subtype 4, in extended JSON of version 1 or 2. It
+// does not read subtype 3, whose byte order depends on the driver that wrote it.
 func binaryUUID(object map[string]any) (string, bool) {
 	text, kind := object["$binary"], object["$type"]
 	if inner, ok := text.(map[string]any); ok {
@@ -69,8 +68,8 @@ func binaryUUID(object map[string]any) (string, bool) {
 	return id.String(), err == nil
 }
 
-// idOf reads an id. A UUID becomes what RFC 9562 writes, in lower case, however it
-// is spelled; any other id stays as it is.
+// idOf reads an id. It returns a UUID in lower case with hyphens (RFC 9562), whatever its
+// spelling, and any other id unchanged.
 func idOf(value any) (string, bool) {
 	const urn = "urn:uuid:"
 	text, ok := textOf(value)
@@ -87,7 +86,7 @@ func idOf(value any) (string, bool) {
 	return text, ok
 }
 
-// absent reports whether a column says nothing.
+// absent reports whether a value is null or empty.
 func absent(value any) bool {
 	switch v := value.(type) {
 	case nil:
@@ -100,7 +99,7 @@ func absent(value any) bool {
 	return false
 }
 
-// textOf takes numbers and truths too: an id may be 17.
+// textOf accepts numbers and booleans too: an id may be 17.
 func textOf(value any) (string, bool) {
 	switch v := unwrapped(value).(type) {
 	case nil:
@@ -115,7 +114,7 @@ func textOf(value any) (string, bool) {
 	return "", false
 }
 
-// boolOf reads a truth as JSON, SQL, Python and people spell it.
+// boolOf reads a boolean in the spellings of JSON, SQL and Python, and yes, no, on, off.
 func boolOf(value any) (is, ok bool) {
 	text, ok := textOf(value)
 	if !ok {
@@ -130,8 +129,8 @@ func boolOf(value any) (is, ok bool) {
 	return false, false
 }
 
-// markOf reads a truth, or since when it is one. Of numbers 0 and 1 are truths, as
-// 0.0 and 1.0, too.
+// markOf reads a boolean, or the time since when it is true. The numbers 0 and 1, also 0.0
+// and 1.0, are booleans and not times.
 func markOf(value any) (Mark, bool) {
 	if is, ok := boolOf(value); ok {
 		return Mark{Set: is}, true
@@ -145,26 +144,30 @@ func markOf(value any) (Mark, bool) {
 	return Mark{Set: ok && !at.IsZero(), At: at}, ok
 }
 
-// layouts are what databases and ECMAScript write, and what lacks a zone is UTC.
-// A fraction of a second needs no mention.
+// layouts are the formats of databases and ECMAScript. A time without a zone is UTC.
+// time.Parse accepts a fraction of a second in each of them.
 var layouts = []string{
 	time.RFC3339, "2006-01-02T15:04:05Z0700", "2006-01-02T15:04:05",
-	"2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05Z07", "2006-01-02 15:04:05 Z0700 MST", "2006-01-02 15:04:05", "2006-01-02",
-	"2006-01-02 15:04:05 Z07:00", "2006-01-02 15:04:05 Z0700", "2006-01-02 15:04:05 Z07", "2006-01-02 15:04:05 UTC", "2006-01-02 15:04:05 GMT", // Rails, SQL Server
-	"Mon, 02 Jan 2006 15:04:05 UTC Z07:00", "Mon, 02 Jan 2006 15:04:05 GMT", time.RFC1123Z, "Mon Jan _2 15:04:05 2006", "2006-01-02T15:04Z07:00", "2006-01-02 15:04",
+	"2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05Z07", "2006-01-02 15:04:05 Z0700 MST", "2006-01-02 " +
+		"15:04:05", "2006-01-02",
+	// Rails, SQL Server
+	"2006-01-02 15:04:05 Z07:00", "2006-01-02 15:04:05 Z0700", "2006-01-02 15:04:05 Z07", "2006-01-02 15:04:05 " +
+		"UTC", "2006-01-02 15:04:05 GMT",
+	"Mon, 02 Jan 2006 15:04:05 UTC Z07:00", "Mon, 02 Jan 2006 15:04:05 GMT", time.RFC1123Z, "Mon Jan _2 15:04:05 " +
+		"2006", "2006-01-02T15:04Z07:00", "2006-01-02 15:04",
 	"Mon Jan 02 2006 15:04:05 GMT-0700",           // ECMAScript, without the name of the zone
 	"Jan _2 2006  3:04PM", "Jan _2 2006 15:04:05", // SQL Server
 	"20060102150405Z", "20060102150405.0Z", // LDAP
 }
 
-// timeOf returns the zero time for none.
+// timeOf reads a time. An empty value, 0 and a zero date are the zero time.
 func timeOf(value any) (time.Time, bool) {
 	text, ok := textOf(value)
 	text = strings.TrimSpace(text)
 	if !ok || text == "" || zeroDate(text) {
 		return time.Time{}, ok
 	}
-	text, _, _ = strings.Cut(text, " (") // of ECMAScript: (Coordinated Universal Time)
+	text, _, _ = strings.Cut(text, " (") // ECMAScript appends the name of the zone
 	if n, err := strconv.ParseFloat(text, 64); err == nil {
 		return numbered(text, n)
 	}
@@ -177,15 +180,15 @@ func timeOf(value any) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// zeroDate reports whether a date is the one that MySQL and .NET write for none.
+// zeroDate reports whether a date is the zero value of MySQL or .NET.
 func zeroDate(text string) bool {
 	return strings.HasPrefix(text, "0000-00-00") || strings.HasPrefix(text, "0001-01-01")
 }
 
-// nulls are how programs write a value that is none, in every field alike.
+// nulls are spellings of null in database clients. They are the same for every field.
 var nulls = []string{"NULL", "null", `\N`, "(null)", "<null>", "[NULL]"}
 
-// withoutNull turns them into nil, also within a value.
+// withoutNull replaces nulls with nil, also in nested values.
 func withoutNull(value any) any {
 	switch v := value.(type) {
 	case string:
@@ -204,19 +207,19 @@ func withoutNull(value any) any {
 	return value
 }
 
-// milliseconds since 1970 have been more than this since 1973, and seconds will
-// not be until the year 5138.
+// leastMillis separates seconds from milliseconds since 1970: as milliseconds it is in the
+// year 1973, as seconds in the year 5138.
 const leastMillis = 100_000_000_000
 
-// Numbers before 1990 are no dates: 2 is not two seconds after 1970, and 2021 is not
-// half an hour.
+// Numbers outside these years are not dates: 2 is not two seconds after 1970, and 2021 is
+// not half an hour after it.
 var (
 	firstYear = time.Date(1990, 1, 1, 0, 0, 0, 0, time.UTC)
 	lastYear  = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
 )
 
-// numbered reads a date that is a number: seconds or milliseconds since 1970, or a
-// day as 20210304, which as seconds would be before 1990. 0 is none.
+// numbered reads a number as a date: seconds or milliseconds since 1970, or a day such as
+// 20210304, which as seconds would be before 1990. 0 is the zero time.
 func numbered(text string, n float64) (time.Time, bool) {
 	if day, err := time.Parse("20060102", text); err == nil && !day.Before(firstYear) && day.Year() <= 2100 {
 		return day, true
@@ -227,15 +230,14 @@ func numbered(text string, n float64) (time.Time, bool) {
 	if n < leastMillis {
 		n *= 1000
 	}
-	if n >= float64(firstYear.UnixMilli()) && n < float64(lastYear.UnixMilli()) { // NaN is not
+	if n >= float64(firstYear.UnixMilli()) && n < float64(lastYear.UnixMilli()) { // false for NaN
 		return time.UnixMilli(int64(math.Round(n))).UTC(), true
 	}
 	return time.Time{}, false
 }
 
-// rolesOf reads a list of names, of objects with a name, or one text with commas
-// in it. A role is lower case here, however it was spelled there. problem is empty
-// if it is one.
+// rolesOf reads a list of names, a list of objects with a name, or a text with commas. It
+// returns roles in lower case. problem is empty if the value could be read.
 func rolesOf(value any) (roles []string, problem string) {
 	switch v := unwrapped(value).(type) {
 	case nil:
@@ -264,7 +266,7 @@ func rolesOfText(text string) (roles []string, problem string) {
 		}
 		return rolesOf(list)
 	}
-	if strings.HasPrefix(text, "{") && strings.HasSuffix(text, "}") { // an array of PostgreSQL
+	if strings.HasPrefix(text, "{") && strings.HasSuffix(text, "}") { // a PostgreSQL array
 		text = text[1 : len(text)-1]
 	}
 	for part := range strings.FieldsFuncSeq(text, func(r rune) bool { return strings.ContainsRune(",;|", r) }) {
@@ -275,7 +277,7 @@ func rolesOfText(text string) (roles []string, problem string) {
 	return roles, ""
 }
 
-// roleOf reads one of a list.
+// roleOf reads one item of a list.
 func roleOf(value any) (name, problem string) {
 	object, ok := value.(map[string]any)
 	if ok && object["$oid"] != nil {
@@ -294,8 +296,8 @@ func roleOf(value any) (name, problem string) {
 	return strings.ToLower(strings.TrimSpace(text)), ""
 }
 
-// keycloakOf finds the password among the credentials of a realm's export, and whether
-// it is temporary. Earlier ones (password-history) do not count.
+// keycloakOf returns the password in the credentials of a Keycloak user, and whether it is
+// temporary. It skips earlier passwords (password-history).
 func keycloakOf(value any) (found *Keycloak, temporary bool) {
 	list, _ := value.([]any)
 	for _, each := range list {
@@ -320,7 +322,7 @@ func keycloakOf(value any) (found *Keycloak, temporary bool) {
 func jsonText(object map[string]any) string {
 	text, err := json.Marshal(object)
 	if err != nil {
-		return "" // what is read is JSON, and can be written
+		return "" // can't happen: the values were decoded from JSON
 	}
 	return string(text)
 }
