@@ -1,65 +1,65 @@
-# `make` alone lists the targets. Whatever a check needs it sets up itself: Go is
-# the only thing to install (and a C compiler for the race detector).
+# `make` without a target lists the targets. CONTRIBUTING.md lists the programs that the
+# tests use.
 
 SHELL   := /bin/bash
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-ARGS     ?=     # of the program:              make run ARGS='--listen 127.0.0.1:8000'
+ARGS     ?=     # of the server:               make run ARGS='--listen 127.0.0.1:8000'
 BENCH    ?= .   # which benchmarks:            make bench BENCH=Rotate
 COUNT    ?= 3   # runs of each benchmark
-FAULT    ?= Crash|Cut|Failover|LostAnswer|FullDisk # which: make faults FAULT=Failover ROUNDS=20
-ROUNDS   ?=     # of each fault; of the soak 500:  make soak ROUNDS=5000
-FUZZTIME ?= 60s # of each target:              make fuzz FUZZTIME=10m
+FAULT    ?= Crash|Cut|Failover|LostAnswer|FullDisk # which faults: make faults FAULT=Failover ROUNDS=20
+ROUNDS   ?=     # per fault; for the soak 500: make soak ROUNDS=5000
+FUZZTIME ?= 60s # per fuzz target:              make fuzz FUZZTIME=10m
 
 .DEFAULT_GOAL := help
 .PHONY: help run build test lint generate fuzz pictures faults soak revocation timing try bench cover clean
 
-help: ## this list
+help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## start the server with its data in ./watchword-data
 	go run ./cmd/watchword serve $(ARGS)
 
-build: ## one static binary, bin/watchword
+build: ## build one static binary, bin/watchword
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/watchword ./cmd/watchword
 
-test: ## everything that must hold before a change goes in (under 10 minutes on 2 cores)
+test: ## all checks that a change must pass (under 10 minutes on 2 cores)
 	@.ci/check
 
-lint: ## the quick part of it: format, vet, staticcheck, tidy
+lint: ## the quick checks: format, vet, staticcheck, tidy
 	@.ci/check format vet staticcheck tidy
 
-generate: ## write again what is made from the code (every //go:generate line)
+generate: ## update all generated files (every //go:generate line)
 	go generate ./...
 
-fuzz: ## every fuzz target for a minute
+fuzz: ## run every fuzz target for a minute
 	@FUZZTIME=$(strip $(FUZZTIME)) .ci/check fuzz
 
-pictures: ## of every page, in build/screenshots, for you to look at
+pictures: ## save a picture of every page in build/screenshots
 	WATCHWORD_TEST_PICTURES='$(CURDIR)/build/screenshots' go test -run 'EveryPage|TheFrontEnd|ThePageOf|TheGuide' -count=1 ./server ./examples
 
-faults: ## what each fault does to clients, as the table of docs/faults.md
+faults: ## measure the effect of each fault on clients (the table of docs/faults.md)
 	SOAK_ROUNDS=$(strip $(ROUNDS)) go -C cmd/watchword test -run '$(strip $(FAULT))' -count=1 -timeout=0
 
-soak: ## every fault 500 times under load, and histories checked
+soak: ## run every fault 500 times under load and check the histories
 	SOAK_ROUNDS=$(or $(strip $(ROUNDS)),500) go test -run '$(strip $(FAULT))|Linearizable|Bouncer' -count=1 -timeout=0 -v ./cmd/... ./store/...
 
-revocation: ## how long after a logout services refuse, with one and three servers
+revocation: ## measure how long after a logout services reject a token, with one and three servers
 	SOAK_ROUNDS=$(or $(strip $(ROUNDS)),1000) go test -run Revoked -count=1 -timeout=0 -v ./cmd/watchword
 
-timing: ## whether the time of an answer tells who has an account
+timing: ## measure whether response times reveal that an account exists
 	go run ./lab/timing/cmd -samples $(or $(strip $(ROUNDS)),1000)
 
-try: ## run deploy/ on the loopback, with Patroni, and kill the primary
+try: ## run deploy/ on loopback, with Patroni, and kill the primary
 	deploy/try
 
-bench: ## the benchmarks, three runs of each
+bench: ## run each benchmark three times
 	go test -run '^$$' -bench '$(strip $(BENCH))' -benchmem -count=$(strip $(COUNT)) ./...
 
-cover: ## which lines the tests reach, in cover.html
+cover: ## write test coverage to cover.html
 	go test -coverpkg=./... -coverprofile=cover.out ./...
 	go tool cover -html=cover.out -o cover.html
 	@go tool cover -func=cover.out | tail -1
 
-clean: ## remove what these targets made, not your data
+clean: ## remove the files that these targets create, not your data
 	rm -rf bin cover.out cover.html

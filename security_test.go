@@ -88,14 +88,14 @@ func upToDate(t *testing.T, file string, want func(have string) string) {
 	}
 }
 
-const securityIntro = `# Security: what is required, and which test shows it
+const securityIntro = `# Security: the requirements and their tests
 
 This file is generated from the comments above the tests and from
 docs/requirements.txt: run ` + "`make generate`" + `. How to report a vulnerability is in
 [SECURITY.md](../SECURITY.md).
 
-A requirement without a test says why: it holds by construction, or what it is
-about is not built yet.
+Where a requirement has no test, the table says why: it holds by construction, or
+the feature does not exist yet.
 `
 
 // coveringTests maps each requirement to the tests whose comment names it.
