@@ -9,20 +9,19 @@ import (
 	"github.com/google/uuid"
 )
 
-// What a signed-in user sees and does: who the bearer of an access token is, the
-// profile, the list of sessions, the end of the account.
+// Operations of a signed-in user: authentication by access token, profile, list of
+// sessions, and deletion of the account.
 
-// An Identity is whom a verified access token speaks for, on a live session.
+// An Identity is the user and the active session of a verified access token.
 type Identity struct {
 	User    User
 	Session Session
 }
 
-// Authenticate verifies an access token (RFC 9068 section 4), and that its
-// session is alive: here, unlike at other services, a signature is not enough. A
-// token whose roles are out of date counts as expired, so that the client
-// refreshes. Codes: CodeTokenMissing, CodeTokenInvalid, CodeTokenExpired,
-// CodeSessionEnded.
+// Authenticate verifies an access token (RFC 9068 section 4) and, unlike other
+// services, checks that its session is active. A token with outdated roles counts as
+// expired, so that the client refreshes. Codes: CodeTokenMissing, CodeTokenInvalid,
+// CodeTokenExpired, CodeSessionEnded.
 func (e *Engine) Authenticate(ctx context.Context, access Secret) (Identity, error) {
 	if access == "" {
 		return Identity{}, refuse(CodeTokenMissing, "Sign in first: send an access token as `Authorization: Bearer …`.")
@@ -57,9 +56,9 @@ func (e *Engine) Authenticate(ctx context.Context, access Secret) (Identity, err
 	return who, nil
 }
 
-// LiveSessions returns the live sessions that access or refresh tokens prove. It
-// only reads: a refresh token is neither rotated nor judged, and has to be of the
-// newest generation or its predecessor. Any other token counts as absent.
+// LiveSessions returns the active sessions of access and refresh tokens. It only reads:
+// refresh tokens are neither rotated nor judged, and must be of the newest generation
+// or its predecessor. Other tokens are ignored.
 func (e *Engine) LiveSessions(ctx context.Context, tokens []Secret) (live []Identity, err error) {
 	for _, token := range tokens {
 		if token == "" {
@@ -76,7 +75,7 @@ func (e *Engine) LiveSessions(ctx context.Context, tokens []Secret) (live []Iden
 	return live, nil
 }
 
-// sessionOf is the session of one token, or a refusal.
+// sessionOf returns the session of one token, or a refusal.
 func (e *Engine) sessionOf(ctx context.Context, token Secret) (who Identity, err error) {
 	if strings.Contains(string(token), ".") {
 		return e.Authenticate(ctx, token)
@@ -103,7 +102,7 @@ func (e *Engine) sessionOf(ctx context.Context, token Secret) (who Identity, err
 	return who, nil
 }
 
-// presents reports whether one of the tokens proves a live session of the user.
+// presents reports whether one of the tokens belongs to an active session of the user.
 func (e *Engine) presents(ctx context.Context, tokens []Secret, id UserID) (bool, error) {
 	live, err := e.LiveSessions(ctx, tokens)
 	for _, who := range live {
@@ -114,7 +113,7 @@ func (e *Engine) presents(ctx context.Context, tokens []Secret, id UserID) (bool
 	return false, err
 }
 
-// RequireRoles refuses whoever lacks one of the roles. Codes:
+// RequireRoles returns a refusal if the user lacks one of the roles. Codes:
 // CodeInsufficientScope.
 func (i Identity) RequireRoles(roles ...string) error {
 	for _, role := range roles {
@@ -135,8 +134,8 @@ func tokenExpired() *Error {
 
 func notFound() *Error { return refuse(CodeNotFound, "Not found, or you are not allowed to see it.") }
 
-// Profile returns one's own account, or anybody's to RoleAdmin. Codes:
-// CodeNotFound, whether it is not there or not theirs to see.
+// Profile returns the caller's account, or any account if the caller has RoleAdmin.
+// Codes: CodeNotFound (does not exist, or not allowed).
 func (e *Engine) Profile(ctx context.Context, who Identity, id UserID) (u User, err error) {
 	if id == who.User.ID {
 		return who.User, nil
@@ -147,7 +146,7 @@ func (e *Engine) Profile(ctx context.Context, who Identity, id UserID) (u User, 
 	return e.user(ctx, func(tx Tx) (User, error) { return tx.User(ctx, id) })
 }
 
-// user runs one question about a user.
+// user runs a query for one user. Codes: CodeNotFound.
 func (e *Engine) user(ctx context.Context, ask func(Tx) (User, error)) (u User, err error) {
 	err = e.store.View(ctx, func(tx Tx) error {
 		u, err = ask(tx)
@@ -159,7 +158,7 @@ func (e *Engine) user(ctx context.Context, ask func(Tx) (User, error)) (u User, 
 	return u, err
 }
 
-// Rename sets one's name. Codes: CodeValidationFailed (name).
+// Rename sets the caller's name. Codes: CodeValidationFailed (name), CodeSessionEnded.
 func (e *Engine) Rename(ctx context.Context, who Identity, name string) (User, error) {
 	name, problem := parseName("name", name)
 	if problem != nil {
@@ -196,8 +195,8 @@ func (e *Engine) DeleteAccount(ctx context.Context, who Identity, password Secre
 	return err
 }
 
-// holdPassword locks the account while its password is still the one that was
-// given a moment ago.
+// holdPassword locks the account. It returns CodePasswordWrong if the password changed
+// after it was checked.
 func (e *Engine) holdPassword(ctx context.Context, tx Tx, u User) error {
 	unchanged, err := tx.ReplacePassword(ctx, u.ID, u.PasswordHash, u.PasswordHash)
 	if err == nil && !unchanged {
@@ -206,8 +205,9 @@ func (e *Engine) holdPassword(ctx context.Context, tx Tx, u User) error {
 	return err
 }
 
-// deleteUser leaves of an account that it was deleted, and its sessions, ended,
-// until they are swept: their tokens are answered as ended meanwhile.
+// deleteUser deletes an account. Its EventDeleted stays, without network address and
+// device. Its ended sessions stay until they are swept, so that their tokens get
+// CodeSessionEnded.
 func deleteUser(ctx context.Context, tx Tx, event Event) error {
 	if _, err := tx.EndSessions(ctx, event.UserID, "", EndedDeleted, event.At); err != nil {
 		return err
@@ -222,16 +222,16 @@ func deleteUser(ctx context.Context, tx Tx, event Event) error {
 	return tx.InsertEvent(ctx, event)
 }
 
-// Sessions lists one's live sessions, the last used first.
+// Sessions lists the caller's active sessions, the most recently used first.
 func (e *Engine) Sessions(ctx context.Context, who Identity) ([]Session, error) {
 	return e.Operator().UserSessions(ctx, who.User.ID)
 }
 
-// SessionExpires is when a session dies if it is not refreshed before.
+// SessionExpires returns when a session expires unless it is refreshed before.
 func (e *Engine) SessionExpires(s Session) time.Time { return s.idleUntil(e.opts.Sessions) }
 
-// EndSession ends one of one's own sessions. Codes: CodeNotFound for any other,
-// and for one that has ended.
+// EndSession ends one of the caller's sessions. Codes: CodeNotFound (not the caller's,
+// or already ended).
 func (e *Engine) EndSession(ctx context.Context, who Identity, id SessionID, c Client) error {
 	if !isID(string(id)) {
 		return notFound()
@@ -240,31 +240,12 @@ func (e *Engine) EndSession(ctx context.Context, who Identity, id SessionID, c C
 	return e.endOwnSession(ctx, id, EndedByUser, event)
 }
 
-// endOwnSession ends a session of the user of the event.
+// endOwnSession ends a session of the event's user. Codes: CodeNotFound (not a session
+// of this user, or already ended).
 func (e *Engine) endOwnSession(ctx context.Context, id SessionID, why EndReason, event Event) error {
-	event = event.on(id).because(string(why))
-	err := e.store.Update(ctx, func(tx Tx) error {
-		session, _, err := tx.Session(ctx, id)
-		if err != nil {
-			return err
-		}
-		if session.UserID != event.UserID {
-			return notFound()
-		}
-		ended, err := tx.EndSession(ctx, id, why, event.At)
-		if err != nil {
-			return err
-		}
-		if !ended {
-			return notFound()
-		}
-		return tx.InsertEvent(ctx, event)
-	})
-	if errors.Is(err, ErrNotFound) {
+	ended, err := e.endSession(ctx, id, event.UserID, why, event.because(string(why)))
+	if err == nil && !ended {
 		return notFound()
-	}
-	if err == nil {
-		e.announce(event)
 	}
 	return err
 }

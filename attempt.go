@@ -36,7 +36,7 @@ type attempt struct {
 func (e *Engine) attempt(ctx context.Context, email Address, c Client, now time.Time) (attempt, error) {
 	var a attempt
 	var wait time.Duration
-	own := charges(e.opts.Limits.LoginPerClient.charge("login", c.key(), now))
+	own := charges(e.opts.Limits.LoginPerClient.charge(limitLoginPerClient, c.key(), now))
 	err := e.store.Update(ctx, func(tx Tx) (err error) {
 		a = attempt{at: now, client: c}
 		if wait, err = take(ctx, tx, own); err != nil || wait > 0 {
@@ -60,13 +60,13 @@ func (e *Engine) attempt(ctx context.Context, email Address, c Client, now time.
 func (l Limits) failure(email Address, device knowndevice.ID, c Client, now time.Time) []Charge {
 	if device == (knowndevice.ID{}) {
 		return charges(
-			l.UnknownDevices.charge("password_unknown", string(email), now),
-			l.FailedPasswords.charge("password_client", string(email)+" "+c.key(), now),
+			l.UnknownDevices.charge(limitUnknownDevices, string(email), now),
+			l.FailedPasswords.charge(limitFailedPasswords, string(email)+" "+c.key(), now),
 		)
 	}
 	return charges(
-		l.KnownDevices.charge("password_known", string(email), now),
-		l.KnownDevice.charge("password_device", device.String(), now),
+		l.KnownDevices.charge(limitKnownDevices, string(email), now),
+		l.KnownDevice.charge(limitKnownDevice, device.String(), now),
 	)
 }
 

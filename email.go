@@ -6,24 +6,24 @@ import (
 	"time"
 )
 
-// A change of address, in three steps, because an address is the key to the
-// account: whoever has it can choose a new password.
+// A change of address, in three steps, because the owner of an address can reset the
+// password of its account.
 //
-// Change: asked for with the password; nothing changes yet. The answer does not
-// tell whether the new address is somebody's.
+// Change: the user requests it with the password. The account does not change yet. The
+// response does not reveal whether another account has the new address.
 //
-// Confirm: the mail to the new address proves that mailbox. A session of the
-// account or its password proves the account: without either, somebody could
-// move an account to a stranger's mailbox by the stranger's click, and take it
-// back later. The old address is told, and if it had been proven it can take the
-// account back for a week, whatever the new address does meanwhile.
+// Confirm: the mail to the new address proves that mailbox. The request must also carry
+// a session of the account or its password. Otherwise an attacker could move an account
+// to a stranger's mailbox when the stranger clicks, and restore it later. A mail informs
+// the old address if it was proven. For a week it can then restore the account, even if
+// the address changes again.
 //
-// Undo: the old address is restored, every session ends and the password is
-// gone, for whoever made the change knew it; a mail lets the owner choose
-// another. The undo survives what a thief would do next, a change of password or
-// of address. What it restores stays reserved meanwhile (Tx.InsertUser).
+// Undo: it restores the old address, ends every session and removes the password,
+// because the person who made the change knew it. A mail lets the owner choose a new
+// password. The undo link survives later changes of password and address by a thief.
+// The old address stays reserved while the link is valid (UserTx.InsertUser).
 
-// UndoLife is how long the previous address can take an account back after a change.
+// UndoLife is how long the previous address can restore an account after a change.
 const UndoLife = 7 * 24 * time.Hour
 
 // ChangeEmail mails a confirmation to the new address. Codes: CodePasswordWrong,
@@ -40,7 +40,7 @@ func (e *Engine) ChangeEmail(ctx context.Context, who Identity, newEmail string,
 		return required("password")
 	}
 	now := e.now()
-	if err := e.charge(ctx, e.opts.Limits.MailPerClient.charge("mail_client", c.key(), now)); err != nil {
+	if err := e.charge(ctx, e.opts.Limits.MailPerClient.charge(limitMailPerClient, c.key(), now)); err != nil {
 		return err
 	}
 	charge, err := e.reauthenticate(ctx, who, password, c, now)
@@ -67,9 +67,9 @@ func (e *Engine) ChangeEmail(ctx context.Context, who Identity, newEmail string,
 	return err
 }
 
-// askForConfirmation posts the mail to a new address, with the token that confirms
-// it, in place of any earlier one. If the address had too many mails already, the
-// earlier link to it keeps working, and those to other addresses end.
+// askForConfirmation posts a confirmation mail to a new address. Its token replaces any
+// earlier token. If the mail budget of the address is used up, no mail is sent: the
+// earlier link to this address stays valid, and links to other addresses are deleted.
 func (e *Engine) askForConfirmation(ctx context.Context, tx Tx, mail Mail, now time.Time) error {
 	wait, err := take(ctx, tx, e.mailBudget(mail.Kind, mail.To, now))
 	if err != nil {
@@ -96,7 +96,7 @@ func (e *Engine) askForConfirmation(ctx context.Context, tx Tx, mail Mail, now t
 	return e.post(ctx, tx, mail)
 }
 
-// A ConfirmRequest consumes the link that a new address was mailed.
+// A ConfirmRequest consumes the link that was mailed to a new address.
 type ConfirmRequest struct {
 	Token     Secret
 	Presented []Secret // access and refresh tokens that the request carries; may be expired or garbage
@@ -104,8 +104,8 @@ type ConfirmRequest struct {
 	Client    Client
 }
 
-// ConfirmEmail makes the new address the account's. It returns until when the
-// previous address can take the account back: the zero time if it can't. Codes:
+// ConfirmEmail gives the account its new address. It returns until when the previous
+// address can restore the account, or the zero time if it can't. Codes:
 // CodeMailTokenInvalid, CodePasswordRequired (the token stays valid),
 // CodePasswordWrong, CodeAccountDisabled, CodeEmailTaken, CodeRateLimited,
 // CodeTryLater.
@@ -138,8 +138,8 @@ func (e *Engine) ConfirmEmail(ctx context.Context, r ConfirmRequest) (undoUntil 
 	return undoUntil, nil
 }
 
-// ownsAccount wants a live session of the account, or its password. It returns the
-// charges to refund.
+// ownsAccount requires an active session of the account, or its password. It returns
+// the charges to refund.
 func (e *Engine) ownsAccount(ctx context.Context, box mailbox, r ConfirmRequest, now time.Time) ([]Charge, error) {
 	signedIn, err := e.presents(ctx, r.Presented, box.account.ID)
 	if err != nil || signedIn {
@@ -153,8 +153,8 @@ func (e *Engine) ownsAccount(ctx context.Context, box mailbox, r ConfirmRequest,
 	return a.failure, err
 }
 
-// moveAccount gives the account its new address, in the transaction of the caller,
-// and returns until when the previous one can take it back.
+// moveAccount gives the account its new address in the caller's transaction. It returns
+// until when the previous address can restore the account.
 func (e *Engine) moveAccount(
 	ctx context.Context, tx Tx, u User, granted MailToken, event Event,
 ) (undoUntil time.Time, err error) {
@@ -172,7 +172,7 @@ func (e *Engine) moveAccount(
 	if err := addressProven(ctx, tx, granted.Email); err != nil {
 		return undoUntil, err
 	}
-	if u.Verified() { // an address that nobody proved gets no mail
+	if u.Verified() { // unproven addresses get no notice and can't undo
 		undoUntil = event.At.Add(UndoLife)
 		if err := e.grantToken(ctx, tx, notice, u.Email, undoUntil); err != nil {
 			return undoUntil, err
@@ -184,8 +184,8 @@ func (e *Engine) moveAccount(
 	return undoUntil, tx.InsertEvent(ctx, event)
 }
 
-// UndoUntil returns until when a previous address can take the account back: the
-// zero time if none can.
+// UndoUntil returns until when a previous address can restore the account, or the zero
+// time if none can.
 func (e *Engine) UndoUntil(ctx context.Context, who Identity) (until time.Time, err error) {
 	err = e.store.View(ctx, func(tx Tx) error {
 		until, err = tx.LastMailToken(ctx, who.User.ID, MailAddressChanged, e.now())
@@ -194,7 +194,7 @@ func (e *Engine) UndoUntil(ctx context.Context, who Identity) (until time.Time, 
 	return until, err
 }
 
-// UndoEmail gives the account back to the address that it had. Codes:
+// UndoEmail restores the previous address of the account. Codes:
 // CodeMailTokenInvalid, CodeEmailTaken.
 func (e *Engine) UndoEmail(ctx context.Context, token Secret, c Client) error {
 	now := e.now()
@@ -217,7 +217,7 @@ func (e *Engine) UndoEmail(ctx context.Context, token Secret, c Client) error {
 		if err := tx.DeleteMailTokens(ctx, user.ID, MailVerify, MailReset, MailConfirmAddress); err != nil {
 			return err
 		}
-		// What undoes a later change would give the account back to the thief.
+		// The undo link of a later change would return the account to the thief.
 		if err := tx.DeleteMailTokensAfter(ctx, user.ID, MailAddressChanged, granted.ExpiresAt); err != nil {
 			return err
 		}
@@ -234,7 +234,7 @@ func (e *Engine) UndoEmail(ctx context.Context, token Secret, c Client) error {
 	return nil
 }
 
-// setEmail spends the token and gives the user the address that it speaks for.
+// setEmail consumes the token and gives the user its address.
 func setEmail(ctx context.Context, tx Tx, u User, granted MailToken, now time.Time) error {
 	free, err := tx.SetEmail(ctx, u.ID, u.Email, granted.Email, now)
 	if err != nil {
@@ -253,8 +253,8 @@ func setEmail(ctx context.Context, tx Tx, u User, granted MailToken, now time.Ti
 	switch {
 	case err != nil:
 		return err
-	case current.Email != u.Email: // another link was used at the same moment
-		return fmt.Errorf("%w: the address changed meanwhile", ErrUnavailable)
+	case current.Email != u.Email: // another link was used concurrently
+		return fmt.Errorf("%w: another request changed the address", ErrUnavailable)
 	}
 	return emailTaken()
 }

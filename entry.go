@@ -2,7 +2,6 @@ package watchword
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -119,21 +118,14 @@ func (e *Engine) newSession(n entry, methods []string) Session {
 }
 
 // endReplaced ends the session whose cookie a sign-in overwrites, unless it has ended.
-// The event of the sign-in says who and when.
+// The event of the sign-in has the client and the time.
 func (e *Engine) endReplaced(ctx context.Context, tx Tx, id SessionID, event Event) ([]Event, error) {
-	old, _, err := tx.Session(ctx, id)
-	if errors.Is(err, ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	ended, err := tx.EndSession(ctx, id, EndedReplaced, event.At)
+	event.ID, event.Kind = newID(), EventSessionEnded
+	event, ended, err := endSessionIn(ctx, tx, id, "", EndedReplaced, event.because(string(EndedReplaced)))
 	if err != nil || !ended {
 		return nil, err
 	}
-	event.ID, event.Kind = newID(), EventSessionEnded
-	return []Event{event.of(old.UserID).on(id).because(string(EndedReplaced))}, nil
+	return []Event{event}, nil
 }
 
 func accountDisabled() *Error {

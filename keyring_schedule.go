@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword/internal/keyschedule"
+	"github.com/watchword-auth/watchword/internal/sleep"
 )
 
 // The schedule of the keys: what is due (internal/keyschedule) is carried out at
@@ -222,7 +223,7 @@ func tooManyKeys(rows []Key, use KeyUse, now time.Time) *Error {
 // runKeys keeps to the schedule, learns of what other processes did, and keeps the
 // time of the store.
 func (e *Engine) runKeys(ctx context.Context) {
-	for sleep(ctx, keysPoll) {
+	for sleep.For(ctx, keysPoll) == nil {
 		err := e.readClock(ctx)
 		if err == nil {
 			err = e.scheduleKeys(ctx)

@@ -9,34 +9,34 @@ import (
 	"github.com/watchword-auth/watchword/internal/ratelimit"
 )
 
-// A Limit allows Count uses in Per, refilled evenly (GCRA). A negative Count is
-// no limit.
+// A Limit allows Count uses in Per, refilled evenly (GCRA). A negative Count means
+// unlimited.
 type Limit struct {
 	Count int
 	Per   time.Duration
 }
 
-// Limits on use. They are counted in the store, so that they survive a restart
-// and hold over all processes. A zero Limit stands for its default.
+// Limits are the rate limits. The store counts uses, so counts survive a restart and
+// apply across all processes. A zero Limit means its default.
 type Limits struct {
-	// Failed passwords of one account, over all entry points. A device is known
-	// if it presents Client.DeviceToken.
+	// Failed passwords of one account, in all flows. A device is known if it presents
+	// a valid Client.DeviceToken.
 	FailedPasswords  Limit // of one client network, unknown devices. Default: 10 in 15 minutes
 	UnknownDevices   Limit // of all unknown devices together. Default: 50 in 15 minutes
 	KnownDevice      Limit // of one known device. Default: FailedPasswords
 	KnownDevices     Limit // of all known devices together. Default: 50 in 15 minutes
-	Reauthentication Limit // of one live session. Default: FailedPasswords
+	Reauthentication Limit // of one session. Default: FailedPasswords
 
 	LoginPerClient    Limit // Default: 100 in 15 minutes
 	SignupPerClient   Limit // Default: 20 in 15 minutes
 	MailPerClient     Limit // Default: 30 in 15 minutes
-	MailPerAddress    Limit // per address and kind of mail; exceeded silently. Default: 3 in an hour
-	NoticesPerAccount Limit // mails without a link that tell of a change. Default: 5 in 24 hours
-	RefreshPerSession Limit // Default: 60 in a minute
-	RefreshPerClient  Limit // Default: 1,200 in a minute
+	MailPerAddress    Limit // per address and kind of mail; mails above it are dropped silently. Default: 3 in 1 hour
+	NoticesPerAccount Limit // mails without a link, such as "password changed". Default: 5 in 24 hours
+	RefreshPerSession Limit // Default: 60 in 1 minute
+	RefreshPerClient  Limit // Default: 1200 in 1 minute
 }
 
-// Unlimited is for load tests.
+// Unlimited returns Limits that refuse no request, for load tests.
 func Unlimited() Limits {
 	none := Limit{Count: -1}
 	return Limits{none, none, none, none, none, none, none, none, none, none, none, none}
@@ -61,20 +61,41 @@ func (l Limits) withDefaults() Limits {
 	}
 }
 
-// charge is one use of the limit by a subject; the zero Charge if there is none.
-func (l Limit) charge(purpose, subject string, at time.Time) Charge {
+// A limitPurpose separates the counters of the limits. The store keeps a hash of it, so
+// a changed purpose resets its counters.
+type limitPurpose string
+
+const (
+	limitUnknownDevices    limitPurpose = "password_unknown" // subject: address
+	limitFailedPasswords   limitPurpose = "password_client"  // address and client network
+	limitKnownDevices      limitPurpose = "password_known"   // address
+	limitKnownDevice       limitPurpose = "password_device"  // device
+	limitReauthentication  limitPurpose = "reauth"           // session
+	limitLoginPerClient    limitPurpose = "login"            // client network
+	limitSignupPerClient   limitPurpose = "signup"           // client network
+	limitMailPerClient     limitPurpose = "mail_client"      // client network
+	limitMailPerAddress    limitPurpose = "mail_"            // address; followed by the kind of mail
+	limitNotices           limitPurpose = "notice"           // user
+	limitReuseNotice       limitPurpose = "notice_reuse"     // user
+	limitSummaryNotice     limitPurpose = "notice_summary"   // user
+	limitRefreshPerSession limitPurpose = "refresh"          // session
+	limitRefreshPerClient  limitPurpose = "refresh_client"   // client network
+)
+
+// charge returns one use of the limit by a subject, or the zero Charge if unlimited.
+func (l Limit) charge(purpose limitPurpose, subject string, at time.Time) Charge {
 	if l.Count < 0 {
 		return Charge{}
 	}
 	return Charge{
-		Key:  ratelimit.Key(purpose, subject),
+		Key:  ratelimit.Key(string(purpose), subject),
 		Cost: l.Per / time.Duration(l.Count),
 		Span: l.Per,
 		At:   at,
 	}
 }
 
-// charges drops those that are no limit.
+// charges drops zero charges.
 func charges(all ...Charge) []Charge {
 	var some []Charge
 	for _, c := range all {
@@ -85,8 +106,8 @@ func charges(all ...Charge) []Charge {
 	return some
 }
 
-// take charges in order. The first refusal ends it and gives back what was charged
-// before: wait is then above 0, and nothing is charged.
+// take takes the charges in order. If one is refused, the earlier ones are refunded,
+// and wait is the positive time after which to retry.
 func take(ctx context.Context, tx Tx, charges []Charge) (wait time.Duration, err error) {
 	for i, c := range charges {
 		if wait, err = tx.Charge(ctx, c); err != nil {
@@ -99,7 +120,7 @@ func take(ctx context.Context, tx Tx, charges []Charge) (wait time.Duration, err
 	return 0, nil
 }
 
-// refund gives charges back. The zero Charge is none.
+// refund returns charges to their limits. It skips zero charges.
 func refund(ctx context.Context, tx Tx, charges ...Charge) error {
 	for _, c := range charges {
 		if c == (Charge{}) {
@@ -120,7 +141,7 @@ func limited(wait time.Duration) *Error {
 	}
 }
 
-// inWords rounds a wait up: to seconds below a minute, else to minutes.
+// inWords formats a wait, rounded up: in seconds below a minute, else in minutes.
 func inWords(wait time.Duration) string {
 	n, unit := int((wait+time.Second-1)/time.Second), "second"
 	if n >= 60 {

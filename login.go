@@ -8,32 +8,32 @@ import (
 	"github.com/watchword-auth/watchword/internal/knowndevice"
 	"github.com/watchword-auth/watchword/internal/passhash"
 	"github.com/watchword-auth/watchword/internal/password"
+	"github.com/watchword-auth/watchword/internal/sleep"
 )
 
 // Login, in the order of its checks:
 //
-//  1. The address is made canonical, so that one account has one counter
-//     however it is spelled.
-//  2. The limits are charged, committed, and only then is a password looked at
-//     (attempt.go). A limited account says so whether it exists or not.
-//  3. The password is verified in the pool, in its normal form and then as it was
-//     typed. An unknown address costs the same time, against a hash that no
-//     password has, and leaves the same rows.
-//  4. What is known of the account (disabled, not verified) is said only to
-//     somebody who has just given the right password.
-//  5. The session is inserted in the transaction that locks the password it was
-//     opened with: a change of password, or a disabling, that came in between
-//     wins.
+//  1. The address is normalized, so an account has one counter for all spellings.
+//  2. The limits are charged and committed before the password is checked
+//     (attempt.go). The response is the same whether or not the account exists.
+//  3. A worker verifies the password in its normal form, then as it was typed. An
+//     unknown address is checked against a dummy hash: it takes the same time and
+//     leaves the same rows.
+//  4. The state of the account (disabled, not verified) is revealed only after the
+//     right password.
+//  5. The session is inserted in the transaction that locks the verified password. A
+//     concurrent change of password or a concurrent disabling wins.
 
 // A LoginRequest asks for a session.
 type LoginRequest struct {
 	Email      string
 	Password   Secret
-	Persistent bool // survive the browser, and have the longer idle life
+	Persistent bool // the session outlives the browser and has the longer idle timeout
 	Client     Client
 
-	// Replaces is the refresh token in the cookie that the sign-in overwrites. Its
-	// session ends, whatever its generation. Empty, or garbage: none does.
+	// Replaces is the refresh token in the cookie that the sign-in overwrites. The
+	// sign-in ends its session, even if the token is old. An empty or invalid token
+	// is ignored.
 	Replaces Secret
 }
 
@@ -64,7 +64,7 @@ func (e *Engine) Login(ctx context.Context, r LoginRequest) (*SignIn, error) {
 	return e.loginRight(ctx, a, r)
 }
 
-// loginRight opens a session after a right password.
+// loginRight opens a session after the right password.
 func (e *Engine) loginRight(ctx context.Context, a attempt, r LoginRequest) (*SignIn, error) {
 	hash, err := e.upgradedHash(ctx, r.Client, a.user.PasswordHash, r.Password)
 	if err != nil {
@@ -99,7 +99,7 @@ func (e *Engine) loginRight(ctx context.Context, a attempt, r LoginRequest) (*Si
 	return e.signInOn(a.device, user, session)
 }
 
-// loginFields returns the canonical address, or says what is missing.
+// loginFields returns the canonical address, or a refusal that lists missing fields.
 func loginFields(r LoginRequest) (Address, error) {
 	var missing []FieldError
 	email, problem := parseKnownEmail("email", r.Email)
@@ -115,19 +115,19 @@ func loginFields(r LoginRequest) (Address, error) {
 	return email, nil
 }
 
-// knownPassword is the hash that a login is compared with: that of the account,
-// else of the newest waiting sign-up; empty if there is neither. It is one hash in
-// any case.
+// knownPassword returns the hash that a login is compared with: of the account, or
+// else of the newest waiting sign-up, or "". A login is always compared with one hash,
+// so that its duration does not depend on the number of sign-ups.
 func (e *Engine) knownPassword(u User, waiting []Signup) Secret {
 	if u.ID != "" || len(waiting) == 0 {
 		return u.PasswordHash
 	}
-	details, _ := e.openSignup(waiting[0]) // one that can't be opened has no password
+	details, _ := e.openSignup(waiting[0]) // after an error, the password is empty and never matches
 	return details.PasswordHash
 }
 
-// mayLogin decides whether an attempt gets a session. What is known of the
-// account is told only to somebody who knows its password.
+// mayLogin decides whether an attempt may open a session. It reveals the state of the
+// account only if the password is right.
 func mayLogin(u User, passwordRight bool, mode SignupMode) *Error {
 	switch {
 	case !passwordRight:
@@ -142,7 +142,7 @@ func invalidCredentials() *Error {
 	return refuse(CodeInvalidCredentials, "Wrong email or password.")
 }
 
-// signInOn makes the tokens of a new session, and that of the device.
+// signInOn creates the tokens of a new session and the device token.
 func (e *Engine) signInOn(device knowndevice.ID, u User, s Session) (*SignIn, error) {
 	in, err := e.signIn(u, s, s.CreatedAt)
 	if err != nil {
@@ -152,13 +152,12 @@ func (e *Engine) signInOn(device knowndevice.ID, u User, s Session) (*SignIn, er
 	return in, nil
 }
 
-// passwordMatches verifies in the pool. An empty hash is nobody's password, and
-// takes as long to find out.
+// passwordMatches verifies a password in the hash pool. An empty hash matches no
+// password and takes the same time.
 //
-// We hash the normal form of a password; who made an imported hash may have
-// hashed what was typed. That is tried second where it differs, with every hash
-// and with none, so that the time says nothing of the account. It opens no hash
-// of ours: what was typed is then not in the normal form.
+// Our hashes are of the normal form (Unicode NFKC) of the password. Imported hashes may
+// be of the typed form. If the two forms differ, the typed form is tried second. This
+// is done with every hash, and with an empty one, so that the time reveals no account.
 func (e *Engine) passwordMatches(ctx context.Context, c Client, hash, given Secret) (bool, error) {
 	encoded := string(hash)
 	if encoded == "" {
@@ -167,7 +166,7 @@ func (e *Engine) passwordMatches(ctx context.Context, c Client, hash, given Secr
 	typed := string(given)
 	normal, problem := password.Normalize(typed)
 	if problem != nil {
-		typed, normal = "", "" // never the password of anybody, but hashed all the same
+		typed, normal = "", "" // matches no account, and takes the time of a hash
 	}
 	pepper, err := e.keys.pepper(ctx, encoded)
 	if err != nil {
@@ -192,27 +191,14 @@ func (e *Engine) passwordMatches(ctx context.Context, c Client, hash, given Secr
 	ok = ok && problem == nil && hash != ""
 	wait := e.hashing.level.Wait(took, !passhash.CostsAs(encoded, e.hashing.params))
 	if !ok {
-		err = pause(ctx, wait*tries)
+		err = sleep.For(ctx, wait*tries)
 	}
 	return ok, err
 }
 
-// pause waits, unless ctx ends before.
-func pause(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return nil
-	}
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// upgradedHash returns the hash that the account should have after this sign-in:
-// a new one if the parameters have risen since it was made, or others made it. A
-// password that is too long for bcrypt keeps the hash that could take it.
+// upgradedHash returns the hash that the account gets at this sign-in: a new one if
+// the hash has other parameters or was imported. If the password is too long for
+// bcrypt, the account keeps its hash.
 func (e *Engine) upgradedHash(ctx context.Context, c Client, hash, given Secret) (Secret, error) {
 	if !passhash.NeedsRehash(string(hash), e.hashing.params) {
 		return hash, nil

@@ -7,13 +7,12 @@ import (
 	"github.com/google/uuid"
 )
 
-// Logout ends the session of whatever token still names one. Any genuine refresh
-// token does, however old, and an access token that has expired: to sign out is
-// never refused, and asking twice is no error. A token that is garbage names no
-// session, and ends none.
+// Sign-out accepts every genuine refresh token, however old, and expired access tokens.
+// It is never refused, and signing out twice is not an error. Invalid tokens are
+// ignored.
 
-// Logout ends the sessions of a refresh and of an access token; either may be
-// empty, expired or garbage. It fails only when the store does.
+// Logout ends the sessions of a refresh token and an access token. Either may be
+// empty, expired or invalid. Errors come only from the store.
 func (e *Engine) Logout(ctx context.Context, refresh, access Secret, c Client) error {
 	now := e.now()
 	var named []SessionID
@@ -28,42 +27,57 @@ func (e *Engine) Logout(ctx context.Context, refresh, access Secret, c Client) e
 		return err
 	}
 	for _, id := range named {
-		if err := e.endSession(ctx, id, EndedLogout, e.event(EventLogout, c, now)); err != nil {
+		if _, err := e.endSession(ctx, id, "", EndedLogout, e.event(EventLogout, c, now)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// endSession ends one session and records it, unless it has ended.
-func (e *Engine) endSession(ctx context.Context, id SessionID, why EndReason, event Event) error {
-	var ended bool
-	err := e.store.Update(ctx, func(tx Tx) error {
-		session, _, err := tx.Session(ctx, id)
-		if err != nil {
+// endSession ends one session in its own transaction, records and announces it. A
+// non-empty owner is the user that the session must have. It returns false if there is
+// no such session or it has already ended.
+func (e *Engine) endSession(ctx context.Context, id SessionID, owner UserID, why EndReason, event Event) (ended bool, err error) {
+	recorded := event
+	err = e.store.Update(ctx, func(tx Tx) error {
+		if recorded, ended, err = endSessionIn(ctx, tx, id, owner, why, event); err != nil || !ended {
 			return err
 		}
-		if ended, err = tx.EndSession(ctx, id, why, event.At); err != nil || !ended {
-			return err
-		}
-		event = event.of(session.UserID).on(id)
-		return tx.InsertEvent(ctx, event)
+		return tx.InsertEvent(ctx, recorded)
 	})
 	if errors.Is(err, ErrNotFound) {
-		return nil
+		return false, nil
 	}
 	if err == nil && ended {
-		e.announce(event)
+		e.announce(recorded)
 	}
-	return err
+	return ended, err
 }
 
-// LogoutAll ends the user's sessions except one ("": none) and says how many.
+// endSessionIn is endSession in the caller's transaction. It returns the event with the
+// user and the session; the caller stores and announces it.
+func endSessionIn(
+	ctx context.Context, tx Tx, id SessionID, owner UserID, why EndReason, event Event,
+) (recorded Event, ended bool, err error) {
+	session, _, err := tx.Session(ctx, id)
+	if errors.Is(err, ErrNotFound) || err == nil && owner != "" && session.UserID != owner {
+		return event, false, nil
+	}
+	if err != nil {
+		return event, false, err
+	}
+	ended, err = tx.EndSession(ctx, id, why, event.At)
+	return event.of(session.UserID).on(id), ended, err
+}
+
+// LogoutAll ends the user's sessions except one ("": ends all) and returns the number
+// of ended sessions.
 func (e *Engine) LogoutAll(ctx context.Context, who Identity, except SessionID, c Client) (ended int, err error) {
 	event := e.event(EventLogoutAll, c, e.now()).of(who.User.ID).on(who.Session.ID)
 	return e.endSessions(ctx, except, EndedLogoutAll, event)
 }
 
+// endSessions ends the sessions of the event's user except one ("": ends all).
 func (e *Engine) endSessions(ctx context.Context, except SessionID, why EndReason, event Event) (ended int, err error) {
 	err = e.store.Update(ctx, func(tx Tx) error {
 		if ended, err = tx.EndSessions(ctx, event.UserID, except, why, event.At); err != nil {

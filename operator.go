@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/watchword-auth/watchword/internal/sleep"
 )
 
 // What the people who run the service do (cmd/watchword). The machine has already
@@ -126,7 +128,7 @@ func (o Operator) SetRoles(ctx context.Context, id UserID, roles []string) (User
 	if err != nil {
 		return User{}, err
 	}
-	if err := pause(ctx, rolesWait(user.RolesChangedAt, o.engine.now())); err != nil {
+	if err := sleep.For(ctx, rolesWait(user.RolesChangedAt, o.engine.now())); err != nil {
 		return User{}, err
 	}
 	err = o.engine.operate(ctx, EventRolesChanged, id, func(tx Tx, now time.Time) (err error) {

@@ -95,12 +95,12 @@ func (e *Engine) noticeKind(ctx context.Context, tx Tx, m Mail) (MailKind, error
 	daily := Limit{1, 24 * time.Hour}
 	tries := []struct {
 		limit   Limit
-		purpose string
+		purpose limitPurpose
 		kind    MailKind
 	}{
-		{daily, "notice_reuse", m.Kind},
-		{e.opts.Limits.NoticesPerAccount, "notice", m.Kind},
-		{daily, "notice_summary", MailMoreHappened},
+		{daily, limitReuseNotice, m.Kind},
+		{e.opts.Limits.NoticesPerAccount, limitNotices, m.Kind},
+		{daily, limitSummaryNotice, MailMoreHappened},
 	}
 	if m.Kind != MailReuseDetected {
 		tries = tries[1:]
@@ -116,7 +116,7 @@ func (e *Engine) noticeKind(ctx context.Context, tx Tx, m Mail) (MailKind, error
 
 // mailBudget is one mail of a kind to an address.
 func (e *Engine) mailBudget(kind MailKind, to Address, now time.Time) []Charge {
-	return charges(e.opts.Limits.MailPerAddress.charge("mail_"+string(kind), string(to), now))
+	return charges(e.opts.Limits.MailPerAddress.charge(limitMailPerAddress+limitPurpose(kind), string(to), now))
 }
 
 // wakeOutbox tells the worker that there may be mail.

@@ -10,13 +10,14 @@ import (
 	"github.com/watchword-auth/watchword/internal/address"
 	"github.com/watchword-auth/watchword/internal/passhash"
 	"github.com/watchword-auth/watchword/internal/password"
+	"github.com/watchword-auth/watchword/internal/sleep"
 )
 
-// Passwords: which are acceptable, how they become hashes, and the change of one
-// by its owner. Every path that sets a password goes through acceptable.
+// Passwords: validation, hashing, and the change by the owner. Every flow that sets a
+// password calls acceptable.
 
-// acceptable returns the password as it is to be hashed, or what is wrong with
-// it. The owner's address and name may not be the password.
+// acceptable returns the password in the form to hash, or its problem. Passwords made
+// of the owner's address and name only are refused.
 func (e *Engine) acceptable(field string, raw Secret, email Address, name string) (string, *FieldError) {
 	if raw == "" {
 		return "", &FieldError{field, FieldRequired, "Choose a password."}
@@ -47,7 +48,8 @@ func tooLong(field string) *FieldError {
 	return &FieldError{field, FieldPasswordLong, "Use at most 256 characters."}
 }
 
-// hash makes a new hash in the pool.
+// hash creates a new hash in the pool. Codes: CodeValidationFailed (password too long
+// for bcrypt), CodeTryLater.
 func (e *Engine) hash(ctx context.Context, c Client, normal string) (hash Secret, err error) {
 	var failed error
 	err = e.hashing.do(ctx, c, func() {
@@ -61,7 +63,7 @@ func (e *Engine) hash(ctx context.Context, c Client, normal string) (hash Secret
 	return hash, errors.Join(err, failed)
 }
 
-// do runs work in the pool, or refuses when the queue is too long.
+// do runs work in the pool. Codes: CodeTryLater (the queue is too long).
 func (h hashing) do(ctx context.Context, c Client, work func()) error {
 	err := h.pool.Do(ctx, c.key(), work)
 	var busy *passhash.BusyError
@@ -75,16 +77,16 @@ func (h hashing) do(ctx context.Context, c Client, work func()) error {
 	return err
 }
 
-// required says that a member of a request is missing.
+// required refuses a request whose password field is missing.
 func required(field string) error {
 	return unacceptable(FieldError{field, FieldRequired, "Enter your password."})
 }
 
-// reauthenticate asks a signed-in user for the password. Failures count per session,
-// so that nobody else can use up its attempts. It returns the charge to give back with
-// what follows.
+// reauthenticate checks the password of a signed-in user. Failures count per session,
+// so other clients can't use up its attempts. The caller refunds the returned charge in
+// its own transaction.
 func (e *Engine) reauthenticate(ctx context.Context, who Identity, given Secret, c Client, now time.Time) (Charge, error) {
-	failure := e.opts.Limits.Reauthentication.charge("reauth", string(who.Session.ID), now)
+	failure := e.opts.Limits.Reauthentication.charge(limitReauthentication, string(who.Session.ID), now)
 	if err := e.charge(ctx, failure); err != nil {
 		return Charge{}, err
 	}
@@ -102,11 +104,10 @@ func passwordWrong() *Error {
 	return refuse(CodePasswordWrong, "The current password is wrong.")
 }
 
-// ChangePassword sets a new password and ends the user's other sessions. It
-// kills every mailed token but the one that undoes a change of address: whoever
-// took the account over could otherwise shut the owner out by changing both.
-// Codes: CodePasswordWrong, CodeValidationFailed (newPassword),
-// CodeRateLimited, CodeTryLater.
+// ChangePassword sets a new password and ends the user's other sessions. It deletes
+// every mailed token except the one that undoes a change of address. Otherwise a thief
+// could lock the owner out by changing both. Codes: CodePasswordWrong,
+// CodeValidationFailed (newPassword), CodeRateLimited, CodeTryLater.
 func (e *Engine) ChangePassword(ctx context.Context, who Identity, current, next Secret, c Client) error {
 	if current == "" {
 		return required("currentPassword")
@@ -116,7 +117,7 @@ func (e *Engine) ChangePassword(ctx context.Context, who Identity, current, next
 	if problem != nil {
 		return unacceptable(*problem)
 	}
-	if err := e.charge(ctx, e.opts.Limits.LoginPerClient.charge("login", c.key(), now)); err != nil {
+	if err := e.charge(ctx, e.opts.Limits.LoginPerClient.charge(limitLoginPerClient, c.key(), now)); err != nil {
 		return err
 	}
 	charge, err := e.reauthenticate(ctx, who, current, c, now)
@@ -134,7 +135,7 @@ func (e *Engine) ChangePassword(ctx context.Context, who Identity, current, next
 			return err
 		}
 		if !unchanged {
-			return passwordWrong() // somebody was faster
+			return passwordWrong() // another request changed it first
 		}
 		if err := refund(ctx, tx, charge); err != nil {
 			return err
@@ -149,7 +150,8 @@ func (e *Engine) ChangePassword(ctx context.Context, who Identity, current, next
 	return nil
 }
 
-// passwordChanged is what follows from a new password, in its transaction.
+// passwordChanged ends all sessions except spare, deletes mailed tokens, posts the
+// notice and stores the event, in the transaction that sets the password.
 func (e *Engine) passwordChanged(ctx context.Context, tx Tx, u User, spare SessionID, event Event) error {
 	if _, err := tx.EndSessions(ctx, u.ID, spare, EndedPassword, event.At); err != nil {
 		return err
@@ -163,14 +165,13 @@ func (e *Engine) passwordChanged(ctx context.Context, tx Tx, u User, spare Sessi
 	return tx.InsertEvent(ctx, event)
 }
 
-// parseEmail makes an address canonical that an account is to have, or that mail
-// is to be sent to.
+// parseEmail returns the canonical form of an address for an account or a mail.
 func parseEmail(field, raw string) (Address, *FieldError) {
 	return parseEmailWith(address.Parse, field, raw)
 }
 
-// parseKnownEmail makes an address canonical that an account is looked up by. An
-// account whose address is refused today can still sign in.
+// parseKnownEmail returns the canonical form of an address for a look-up. It accepts
+// addresses that parseEmail refuses today, so that their accounts can still sign in.
 func parseKnownEmail(field, raw string) (Address, *FieldError) {
 	return parseEmailWith(address.ParseExisting, field, raw)
 }
@@ -192,22 +193,23 @@ const (
 	levelKinds  = 8    // of hashes
 )
 
-// runLevel learns the level from what is stored, before somebody's first attempt
-// would teach it. Accounts that came by an import mostly have hashes of one kind.
+// runLevel measures the cost of the stored kinds of hashes, at the start and every
+// hour. Responses then take the same time from the first attempt on, also for
+// imported accounts, whose hashes can cost more than ours.
 func (e *Engine) runLevel(ctx context.Context) {
 	for ctx.Err() == nil {
 		e.hashing.level.Renew()
 		if err := e.learnLevel(ctx); err != nil && ctx.Err() == nil {
-			e.log.Warn("the accounts can't be read for the kinds of their password hashes", slog.Any("error", err))
+			e.log.Warn("can't read accounts to measure their kinds of password hashes", slog.Any("error", err))
 		}
-		if pause(ctx, levelPeriod) != nil {
+		if sleep.For(ctx, levelPeriod) != nil {
 			return
 		}
 	}
 }
 
-// learnLevel checks one hash of each kind. One that can't be read, or not now, keeps
-// nothing from being learnt of the others.
+// learnLevel checks one hash of each kind. An error with one kind is logged, and the
+// others are still measured.
 func (e *Engine) learnLevel(ctx context.Context) error {
 	users, err := e.Operator().Users(ctx, "", levelSample)
 	if err != nil {
@@ -222,7 +224,7 @@ func (e *Engine) learnLevel(ctx context.Context) error {
 		}
 		tried[recipe] = true
 		if _, err := e.passwordMatches(ctx, Client{}, user.PasswordHash, ""); err != nil {
-			e.log.Warn("a password hash can't be checked", slog.String("user", string(user.ID)), slog.Any("error", err))
+			e.log.Warn("can't check a password hash", slog.String("user", string(user.ID)), slog.Any("error", err))
 		}
 	}
 	return nil

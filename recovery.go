@@ -12,37 +12,36 @@ import (
 
 // A forgotten password, in two steps.
 //
-// Forgot: whoever asks, and whatever is known of the address, one row is
-// written and one answer given. The worker looks afterwards who owns the
-// address, so neither text nor time tells.
+// Forgot: every request writes one row and gets the same response. The outbox worker
+// looks up the owner of the address later. Therefore neither the text nor the time of
+// a response reveals an account.
 //
-// Reset: the token is looked up, then the password checked and hashed, and only
-// then the token is taken: a refused password keeps it. Taking it, the new hash,
-// the end of every session and the death of the other mailed tokens are one
-// transaction. It does not sign in: whoever reads a mailbox for a minute should
-// have to leave a trace. A verification link works here, too, while its address is
-// not proven: its reader may not know the password of the sign-up.
+// Reset: the token is looked up, and the password is checked and hashed. Only then is
+// the token consumed, so a refused password does not consume it. One transaction
+// consumes the token, stores the hash, ends every session and deletes the other mailed
+// tokens. A reset does not sign in: an intruder with brief access to a mailbox then
+// leaves a trace, the changed password. A verification link also works here until its
+// address is proven, because its reader may not know the password of the sign-up.
 
-// ForgotPassword mails a link to the owner of an address, if it has one. Codes:
+// ForgotPassword mails a reset link to the owner of an address, if any. Codes:
 // CodeValidationFailed (email), CodeRateLimited.
 func (e *Engine) ForgotPassword(ctx context.Context, email string, c Client) error {
 	return e.mailOwnerOf(ctx, MailReset, email, "", c)
 }
 
-// ForgotPasswordAt is ForgotPassword for a front-end that has a page of its own for
-// the link: the page's URL, to which "/" and the token are added. One that is not
-// on Options.LinkOrigins is passed over without a word, and the link leads to our
-// page, as ever.
+// ForgotPasswordAt is ForgotPassword for a front-end with its own reset page: the link
+// is page, "/" and the token. If the origin of page is not one of Options.LinkOrigins,
+// page is ignored and the link opens the server's page.
 func (e *Engine) ForgotPasswordAt(ctx context.Context, email, page string, c Client) error {
 	return e.mailOwnerOf(ctx, MailReset, email, linkPage(page, e.opts.LinkOrigins), c)
 }
 
-// pagePath is the path of a page: plain segments, so that nothing in it leads
-// anywhere else.
+// pagePath matches the path of a page: plain segments only, so that it can't escape
+// its origin.
 var pagePath = regexp.MustCompile(`^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,99}){0,8}$`)
 
-// linkPage returns a page that a mail may lead to, or "" for one that it may not:
-// who asks for a mail is a stranger, and who reads it trusts us.
+// linkPage returns the page if a mail may link to it, else "". Strangers can request a
+// mail, and its reader trusts the link.
 func linkPage(page string, origins []string) string {
 	page = strings.TrimSuffix(page, "/")
 	for _, origin := range origins {
@@ -53,7 +52,7 @@ func linkPage(page string, origins []string) string {
 	return ""
 }
 
-// mailOwnerOf posts a mail that anybody may ask for.
+// mailOwnerOf posts a mail that any client may request.
 func (e *Engine) mailOwnerOf(ctx context.Context, kind MailKind, email, page string, c Client) error {
 	to, problem := parseEmail("email", email)
 	if problem != nil {
@@ -63,7 +62,7 @@ func (e *Engine) mailOwnerOf(ctx context.Context, kind MailKind, email, page str
 	cause := e.event("", c, now)
 	mail := mailTo(kind, User{Email: to}, cause)
 	mail.Facts.Page, mail.Facts.Request = page, cause.RequestID
-	limit := charges(e.opts.Limits.MailPerClient.charge("mail_client", c.key(), now))
+	limit := charges(e.opts.Limits.MailPerClient.charge(limitMailPerClient, c.key(), now))
 	var wait time.Duration
 	err := e.store.Update(ctx, func(tx Tx) (err error) {
 		if wait, err = take(ctx, tx, limit); err != nil || wait > 0 {
@@ -81,9 +80,9 @@ func (e *Engine) mailOwnerOf(ctx context.Context, kind MailKind, email, page str
 	return nil
 }
 
-// recordReset writes the event of a reset that somebody asked for. Only the worker
-// does, on the first attempt to send: it knows the owner. An address without an account
-// therefore costs the same at the request, and a flood leaves no more events than mails.
+// recordReset stores the event of a requested reset. The outbox worker calls it on the
+// first attempt to send, when the owner is known. Requests therefore cost the same with
+// and without an account, and a flood leaves no more events than mails.
 func recordReset(ctx context.Context, tx Tx, m Mail, owner User) (Event, error) {
 	if m.Attempts > 1 {
 		return Event{}, nil
@@ -101,20 +100,19 @@ func recordReset(ctx context.Context, tx Tx, m Mail, owner User) (Event, error) 
 }
 
 // ResendVerification mails a new link to the owner of an address that is not yet
-// proven. It responds alike whoever owns the address. Codes:
-// CodeValidationFailed (email), CodeRateLimited.
+// proven. The result is the same for every address. Codes: CodeValidationFailed
+// (email), CodeRateLimited.
 func (e *Engine) ResendVerification(ctx context.Context, email string, c Client) error {
 	return e.mailOwnerOf(ctx, MailVerify, email, "", c)
 }
 
-// ResetPassword sets a password with a mailed token: one of a reset, or one of a
-// verification link while its address is not proven. Having read the mail proves
-// the address; if it is the first proof, whoever created the account loses it. An
-// address with waiting sign-ups and no account gets its account now. It returns the
-// SignIn.DeviceToken of the client: whoever resets a password signs in next, while
-// strangers may have used up the limits of unknown devices. Codes:
-// CodeMailTokenInvalid, CodeValidationFailed (password), CodeSignupClosed,
-// CodeEmailTaken, CodeTryLater.
+// ResetPassword sets a password with the token of a reset link, or of a verification
+// link while its address is not proven. The token proves the address. If this is the
+// first proof, the creator of the account loses access. An address with waiting
+// sign-ups and no account gets an account. ResetPassword returns a SignIn.DeviceToken:
+// the client signs in next, and strangers may have used up the limits of unknown
+// devices. Codes: CodeMailTokenInvalid, CodeValidationFailed (password),
+// CodeSignupClosed, CodeEmailTaken, CodeTryLater.
 func (e *Engine) ResetPassword(ctx context.Context, token, password Secret, c Client) (deviceToken Secret, err error) {
 	now := e.now()
 	box, err := e.openLink(ctx, token, now, MailReset, MailVerify)
@@ -140,7 +138,7 @@ func (e *Engine) ResetPassword(ctx context.Context, token, password Secret, c Cl
 		if err != nil {
 			return err
 		}
-		if box.account.ID == "" { // nothing to notify of: the account begins with this password
+		if box.account.ID == "" { // a new account needs no notice of a changed password
 			return tx.InsertEvent(ctx, event)
 		}
 		return e.passwordChanged(ctx, tx, owner, "", event)
@@ -153,7 +151,7 @@ func (e *Engine) ResetPassword(ctx context.Context, token, password Secret, c Cl
 	return e.deviceToken(knowndevice.ID{}, owner), nil
 }
 
-// mailTokenOf looks a mailed token up without spending it.
+// mailTokenOf looks up a mailed token without consuming it.
 func (e *Engine) mailTokenOf(ctx context.Context, token Secret, kind MailKind, now time.Time) (granted MailToken, u User, err error) {
 	err = e.store.View(ctx, func(tx Tx) error {
 		if granted, err = tx.MailToken(ctx, hashMailToken(token), kind, now); err != nil {
@@ -168,8 +166,8 @@ func (e *Engine) mailTokenOf(ctx context.Context, token Secret, kind MailKind, n
 	return granted, u, err
 }
 
-// setLinkedPassword consumes a link and sets the new password of its account, if the
-// address of the account is still the one that the link was mailed to.
+// setLinkedPassword consumes a link and sets the new password of its account. The
+// account must still have the address that the link was mailed to.
 func (e *Engine) setLinkedPassword(ctx context.Context, tx Tx, box mailbox, owner User) error {
 	locked, err := tx.LockUser(ctx, owner.ID, box.link.Email)
 	if err == nil && !locked {

@@ -66,8 +66,8 @@ func (e *Engine) rotateRequest(t refreshtoken.Token, c Client, now time.Time) Ro
 		RefreshKey: e.keys.refreshNumber(now),
 		Address:    c.address(),
 		Charges: charges(
-			e.opts.Limits.RefreshPerSession.charge("refresh", string(id), now),
-			e.opts.Limits.RefreshPerClient.charge("refresh_client", c.key(), now),
+			e.opts.Limits.RefreshPerSession.charge(limitRefreshPerSession, string(id), now),
+			e.opts.Limits.RefreshPerClient.charge(limitRefreshPerClient, c.key(), now),
 		),
 	}
 }

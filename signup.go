@@ -15,18 +15,16 @@ import (
 
 // Sign-up, in the order of its checks:
 //
-//  1. Is it open at all.
-//  2. Address, password and name are acceptable: said at once and in full, for
-//     it tells nothing about anybody else.
+//  1. Sign-up must be open.
+//  2. Address, password and name must be valid. The response lists all problems,
+//     because they reveal nothing about other accounts.
 //  3. The client's limit is charged before the password is hashed.
-//  4. The address is claimed by one statement: of any number of sign-ups at
-//     once, one has it.
+//  4. One statement claims the address, so one of several concurrent sign-ups wins.
 //
-// SignupOpen signs in at once and says when an address is taken. SignupVerified
-// creates no account: the sign-up waits, beside those of others with the same
-// address, until the owner of the mailbox chooses one (verification.go). The
-// response and the work are the same if the address is taken, and a mail tells its
-// owner.
+// SignupOpen signs in at once and reveals that an address is taken. SignupVerified
+// creates no account yet. Several sign-ups can wait for the same address until the
+// owner of the mailbox chooses one (verification.go). If the address is taken, the
+// response and the work are the same, and a mail informs the owner.
 
 // A SignUpRequest asks for an account.
 type SignUpRequest struct {
@@ -40,9 +38,9 @@ type SignUpRequest struct {
 }
 
 // SignUp creates an account and opens its first session. It returns nil without
-// an error if the sign-up waits for its address (SignupVerified). Codes: CodeSignupClosed,
-// CodeValidationFailed (email, password, name), CodeEmailTaken,
-// CodeRateLimited, CodeTryLater.
+// an error if the sign-up waits for the verification of its address (SignupVerified).
+// Codes: CodeSignupClosed, CodeValidationFailed (email, password, name),
+// CodeEmailTaken, CodeRateLimited, CodeTryLater.
 func (e *Engine) SignUp(ctx context.Context, r SignUpRequest) (*SignIn, error) {
 	if e.opts.Signup == SignupClosed {
 		return nil, signupClosed()
@@ -56,7 +54,7 @@ func (e *Engine) SignUp(ctx context.Context, r SignUpRequest) (*SignIn, error) {
 	if len(problems) > 0 {
 		return nil, unacceptable(problems...)
 	}
-	err := e.charge(ctx, e.opts.Limits.SignupPerClient.charge("signup", r.Client.key(), now))
+	err := e.charge(ctx, e.opts.Limits.SignupPerClient.charge(limitSignupPerClient, r.Client.key(), now))
 	if err != nil {
 		return nil, err
 	}
@@ -96,15 +94,15 @@ func (e *Engine) SignUp(ctx context.Context, r SignUpRequest) (*SignIn, error) {
 	return e.signInOn(knowndevice.ID{}, user, session)
 }
 
-// A Signup waits for its address to be proven (SignupVerified). It is no account.
+// A Signup waits until its address is proven (SignupVerified). It is not an account.
 type Signup struct {
 	ID        string // UUID version 7
 	Email     Address
 	CreatedAt time.Time // it expires VerifyTTL later
-	Sealed    []byte    // name and password hash, under the master key
+	Sealed    []byte    // name and password hash, encrypted with the master key
 }
 
-// signUpByMail records the sign-up, or lets the owner of the address know of it.
+// signUpByMail stores the sign-up, or mails the owner of the address if it is taken.
 func (e *Engine) signUpByMail(ctx context.Context, user User, c Client, now time.Time) error {
 	waiting, err := e.sealSignup(user.Email, signupDetails{user.Name, user.PasswordHash}, now)
 	if err != nil {
@@ -125,7 +123,7 @@ func (e *Engine) signUpByMail(ctx context.Context, user User, c Client, now time
 			mail = mailTo(MailSignupExisting, User{Email: user.Email}, event)
 			err = e.post(ctx, tx, mail)
 		} else if err = tx.InsertSignup(ctx, waiting); err == nil {
-			err = tx.InsertMail(ctx, mail) // its budget is charged when it is sent
+			err = tx.InsertMail(ctx, mail) // the outbox charges its budget
 		}
 		if err != nil {
 			return err
@@ -140,8 +138,8 @@ func (e *Engine) signUpByMail(ctx context.Context, user User, c Client, now time
 	return nil
 }
 
-// isTaken reports whether no sign-up can wait for an address: its account has
-// proven it or is disabled, or its last owner can still take it back.
+// isTaken reports whether an address rejects sign-ups: its account has proven it or is
+// disabled, or its previous owner can still restore it.
 func (e *Engine) isTaken(ctx context.Context, tx Tx, email Address, now time.Time) (bool, error) {
 	account, err := tx.UserByEmail(ctx, email)
 	if err != nil && !errors.Is(err, ErrNotFound) {
@@ -151,23 +149,23 @@ func (e *Engine) isTaken(ctx context.Context, tx Tx, email Address, now time.Tim
 	return reserved || account.Verified() || account.Disabled(), err
 }
 
-// signupDetails are what a waiting sign-up keeps sealed.
+// signupDetails is the sealed part of a waiting sign-up.
 type signupDetails struct {
 	Name         string
 	PasswordHash Secret
 }
 
-// sealedSignup is their form at rest: a Secret would hide itself from JSON.
+// sealedSignup is the JSON form of signupDetails. Its hash is a plain string, because
+// a Secret encodes as [redacted].
 type sealedSignup struct {
 	Name         string `json:"name"`
 	PasswordHash string `json:"passwordHash"`
 }
 
-// signupContext binds a sealed value to its row. Whatever re-seals values under
-// another master key needs it.
+// signupContext binds a sealed value to its row. Reseal uses it as well.
 func signupContext(id string) string { return "signup/" + id }
 
-// sealSignup makes a waiting sign-up.
+// sealSignup creates a waiting sign-up.
 func (e *Engine) sealSignup(email Address, d signupDetails, now time.Time) (Signup, error) {
 	plain, err := json.Marshal(sealedSignup{d.Name, string(d.PasswordHash)})
 	if err != nil {
@@ -181,7 +179,7 @@ func (e *Engine) sealSignup(email Address, d signupDetails, now time.Time) (Sign
 	return s, nil
 }
 
-// openSignup reads what a waiting sign-up keeps sealed.
+// openSignup decrypts the details of a waiting sign-up.
 func (e *Engine) openSignup(s Signup) (signupDetails, error) {
 	var sealed sealedSignup
 	plain, err := e.keys.box.Open(signupContext(s.ID), s.Sealed)
@@ -195,9 +193,9 @@ func (e *Engine) openSignup(s Signup) (signupDetails, error) {
 }
 
 // prepareSignupMail turns a mail to an address without an account into a link for
-// the sign-ups that wait for it. A request for a reset gets the same link. The mail
-// is dropped if none waits. Over the budget it is dropped only while another link of
-// the address works, because that link works for every waiting sign-up.
+// the waiting sign-ups. A reset request gets the same link. The mail is dropped if no
+// sign-up waits. A mail over the budget is dropped only while an earlier link to the
+// address works, because a link is valid for every waiting sign-up.
 func (e *Engine) prepareSignupMail(ctx context.Context, tx Tx, m Mail, d *delivery, now time.Time) error {
 	if m.UserID != "" || m.Kind != MailVerify && m.Kind != MailReset {
 		return nil
@@ -213,7 +211,7 @@ func (e *Engine) prepareSignupMail(ctx context.Context, tx Tx, m Mail, d *delive
 	return e.freshToken(ctx, tx, m, d, now)
 }
 
-// newUser makes an account without a password, and says what is wrong with it.
+// newUser returns an account without a password, and the problems of its fields.
 func newUser(n NewUser, now time.Time) (User, []FieldError) {
 	var problems []FieldError
 	email, problem := parseEmail("email", n.Email)
@@ -229,7 +227,8 @@ func newUser(n NewUser, now time.Time) (User, []FieldError) {
 
 const maxName = 200
 
-// parseName trims a name and refuses what no name holds.
+// parseName trims a name. It refuses more than maxName code points, invalid UTF-8,
+// control characters, line separators and bidirectional controls.
 func parseName(field, raw string) (string, *FieldError) {
 	name := strings.TrimSpace(raw)
 	if len(raw) > 4*maxName || utf8.RuneCountInString(name) > maxName {
@@ -243,7 +242,7 @@ func parseName(field, raw string) (string, *FieldError) {
 	return name, nil
 }
 
-// charge takes one use of a limit, committed, or refuses.
+// charge takes one use of a limit and commits it. Codes: CodeRateLimited.
 func (e *Engine) charge(ctx context.Context, c Charge) error {
 	if c == (Charge{}) {
 		return nil

@@ -4,24 +4,26 @@ import (
 	"context"
 	"log/slog"
 	"time"
+
+	"github.com/watchword-auth/watchword/internal/sleep"
 )
 
-// Nothing grows for ever: what died of age is deleted in small batches, with a
-// pause after each, so that nobody waits long behind one.
+// Sweeping deletes expired rows in small batches, with a pause after each, so that
+// other writers wait only briefly.
 
 const (
 	sweepEvery = time.Minute
 	sweepBatch = 200
-	sweepLook  = 500 // counters that a batch looks at
+	sweepLook  = 500 // counters that a batch reads
 	sweepPause = 20 * time.Millisecond
 
-	keepEnded   = 7 * 24 * time.Hour // a token of an ended session is answered with the reason meanwhile
+	keepEnded   = 7 * 24 * time.Hour // until then, tokens of an ended session get the reason
 	keepEvents  = 90 * 24 * time.Hour
 	keepGivenUp = 30 * 24 * time.Hour
 )
 
-// sweepBefore says, for each kind of row, from when on back it is not needed. A
-// session that is merely idle goes when its absolute life has ended, too.
+// sweepBefore returns, for each kind of row, the time before which rows are deleted.
+// Idle sessions are deleted keepEnded after their absolute limit.
 func sweepBefore(now time.Time, verifyTTL time.Duration) map[Sweep]time.Time {
 	return map[Sweep]time.Time{
 		SweepSessions:   now.Add(-keepEnded),
@@ -36,19 +38,18 @@ func (e *Engine) runSweep(ctx context.Context) {
 	for {
 		swept, err := e.Sweep(ctx)
 		if err != nil && ctx.Err() == nil {
-			e.log.Error("sweeping failed, and is tried again in a minute", slog.Any("error", err))
+			e.log.Error("deleting expired rows failed; next try in a minute", slog.Any("error", err))
 		}
 		if swept > 0 {
 			e.log.Debug("swept", slog.Int("rows", swept))
 		}
-		if !sleep(ctx, sweepEvery) {
+		if sleep.For(ctx, sweepEvery) != nil {
 			return
 		}
 	}
 }
 
-// Sweep deletes everything that died of age, and says how many rows. Run calls
-// it every minute.
+// Sweep deletes all expired rows and returns their number. Run calls it every minute.
 func (e *Engine) Sweep(ctx context.Context) (rows int, err error) {
 	for what, before := range sweepBefore(e.now(), e.opts.VerifyTTL) {
 		for {
@@ -64,7 +65,7 @@ func (e *Engine) Sweep(ctx context.Context) (rows int, err error) {
 			if n < sweepBatch {
 				break
 			}
-			if !sleep(ctx, sweepPause) {
+			if sleep.For(ctx, sweepPause) != nil {
 				return rows, ctx.Err()
 			}
 		}
@@ -73,8 +74,8 @@ func (e *Engine) Sweep(ctx context.Context) (rows int, err error) {
 	return rows + n, err
 }
 
-// sweepLimits goes once through all counters that may have run out. A batch is bounded
-// by the counters that it looks at, since most of them may be in use.
+// sweepLimits reads all counters that may have expired, once. A batch is limited by the
+// counters that it reads, because most of them may still be in use.
 func (e *Engine) sweepLimits(ctx context.Context) (rows int, err error) {
 	before := e.now()
 	for mark := (LimitMark{}); ; {
@@ -88,18 +89,8 @@ func (e *Engine) sweepLimits(ctx context.Context) (rows int, err error) {
 		if mark = next; err != nil || mark == (LimitMark{}) {
 			return rows, err
 		}
-		if !sleep(ctx, sweepPause) {
+		if sleep.For(ctx, sweepPause) != nil {
 			return rows, ctx.Err()
 		}
-	}
-}
-
-// sleep waits, and reports whether it did to the end.
-func sleep(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(d):
-		return true
 	}
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/watchword-auth/watchword/internal/accesstoken"
 	"github.com/watchword-auth/watchword/internal/secevent"
+	"github.com/watchword-auth/watchword/internal/sleep"
 )
 
 // This file follows the revocation feed (docs/revocation.md). The network between the
@@ -77,7 +78,7 @@ func (f *follower) run(ctx context.Context) {
 		if about.RevocationFeed != "" {
 			if pollErr := f.poll(ctx, about.RevocationFeed); pollErr == nil {
 				failed = 0
-				sleep(ctx, pollEvery)
+				_ = sleep.For(ctx, pollEvery)
 				continue
 			} else {
 				err = errors.Join(err, pollErr)
@@ -101,14 +102,7 @@ func (f *follower) run(ctx context.Context) {
 // nanoseconds of the clock, spreads verifiers that were disconnected at the same time.
 func pause(ctx context.Context, times int) {
 	longest := min(firstPause<<min(times, 10), lastPause)
-	sleep(ctx, longest/2+time.Duration(time.Now().UnixNano())%(longest/2))
-}
-
-func sleep(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
-	}
+	_ = sleep.For(ctx, longest/2+time.Duration(time.Now().UnixNano())%(longest/2))
 }
 
 // stream reads the stream until it ends. received reports whether an event arrived.

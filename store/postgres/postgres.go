@@ -21,6 +21,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/sleep"
 	"github.com/watchword-auth/watchword/store/internal/sqlstore"
 )
 
@@ -163,7 +164,7 @@ func (s *Store) run(ctx context.Context, options pgx.TxOptions, fn func(watchwor
 		if !inTheWay(err) && !errors.Is(err, errNotBegun) && !s.leaveStandby(err) && !s.replan(err) {
 			return err
 		}
-		if !sleep(ctx, pause(attempt)) {
+		if sleep.For(ctx, backoff(attempt)) != nil {
 			return unavailable(ctx.Err())
 		}
 	}
@@ -204,9 +205,9 @@ func (s *Store) replan(err error) bool {
 	return true
 }
 
-// pause grows, and differs between those that were in each other's way: the clock
-// is noise enough for that.
-func pause(attempt int) time.Duration {
+// backoff grows with each attempt and differs between conflicting transactions. The
+// clock is random enough for that.
+func backoff(attempt int) time.Duration {
 	longest := time.Millisecond << attempt
 	return longest/2 + time.Duration(time.Now().UnixNano())%(longest/2)
 }
@@ -246,7 +247,7 @@ func (s *Store) Rotate(ctx context.Context, r watchword.RotateRequest) (watchwor
 		if !inTheWay(err) && !pgconn.SafeToRetry(err) && !s.leaveStandby(err) && !s.replan(err) {
 			break
 		}
-		if !sleep(limited, pause(attempt)) {
+		if sleep.For(limited, backoff(attempt)) != nil {
 			break
 		}
 	}
@@ -289,16 +290,6 @@ func (s *Store) refused(ctx context.Context, r watchword.RotateRequest) (result 
 		return nil
 	})
 	return result, err
-}
-
-// sleep waits, and reports whether it did to the end.
-func sleep(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(d):
-		return true
-	}
 }
 
 // Clock is the time of the database: the same for all processes.

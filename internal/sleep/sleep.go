@@ -1,0 +1,26 @@
+// Package sleep waits with a context.
+package sleep
+
+import (
+	"context"
+	"time"
+)
+
+// For waits for d. It returns the error of ctx if ctx ends before, or had ended when
+// For was called. If d is not positive, it returns nil at once.
+func For(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
