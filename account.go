@@ -243,7 +243,7 @@ func (e *Engine) EndSession(ctx context.Context, who Identity, id SessionID, c C
 // endOwnSession ends a session of the event's user. Codes: CodeNotFound (not a session
 // of this user, or already ended).
 func (e *Engine) endOwnSession(ctx context.Context, id SessionID, why EndReason, event Event) error {
-	ended, err := e.endSession(ctx, id, event.UserID, why, event.because(string(why)))
+	ended, err := e.endSession(ctx, id, why, event.because(string(why)))
 	if err == nil && !ended {
 		return notFound()
 	}

@@ -27,20 +27,20 @@ func (e *Engine) Logout(ctx context.Context, refresh, access Secret, c Client) e
 		return err
 	}
 	for _, id := range named {
-		if _, err := e.endSession(ctx, id, "", EndedLogout, e.event(EventLogout, c, now)); err != nil {
+		if _, err := e.endSession(ctx, id, EndedLogout, e.event(EventLogout, c, now)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// endSession ends one session in its own transaction, records and announces it. A
-// non-empty owner is the user that the session must have. It returns false if there is
+// endSession ends one session in its own transaction, records and announces it. If the
+// event names a user, the session must belong to that user. It returns false if there is
 // no such session or it has already ended.
-func (e *Engine) endSession(ctx context.Context, id SessionID, owner UserID, why EndReason, event Event) (ended bool, err error) {
+func (e *Engine) endSession(ctx context.Context, id SessionID, why EndReason, event Event) (ended bool, err error) {
 	recorded := event
 	err = e.store.Update(ctx, func(tx Tx) error {
-		if recorded, ended, err = endSessionIn(ctx, tx, id, owner, why, event); err != nil || !ended {
+		if recorded, ended, err = endSessionIn(ctx, tx, id, why, event); err != nil || !ended {
 			return err
 		}
 		return tx.InsertEvent(ctx, recorded)
@@ -57,10 +57,10 @@ func (e *Engine) endSession(ctx context.Context, id SessionID, owner UserID, why
 // endSessionIn is endSession in the caller's transaction. It returns the event with the
 // user and the session; the caller stores and announces it.
 func endSessionIn(
-	ctx context.Context, tx Tx, id SessionID, owner UserID, why EndReason, event Event,
+	ctx context.Context, tx Tx, id SessionID, why EndReason, event Event,
 ) (recorded Event, ended bool, err error) {
 	session, _, err := tx.Session(ctx, id)
-	if errors.Is(err, ErrNotFound) || err == nil && owner != "" && session.UserID != owner {
+	if errors.Is(err, ErrNotFound) || err == nil && event.UserID != "" && session.UserID != event.UserID {
 		return event, false, nil
 	}
 	if err != nil {
