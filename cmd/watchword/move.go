@@ -53,7 +53,7 @@ func (c *moveCmd) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return fmt.Errorf("%s: nothing was moved: %w", to.databaseName(), err)
 	}
-	if err := source.Leave(ctx); err != nil {
+	if err := source.MarkMoved(ctx); err != nil {
 		return fmt.Errorf("everything was moved, but the source could not be marked. Start no server on %s again: %w",
 			from.databasePath(), err)
 	}

@@ -59,7 +59,7 @@ func TestSessionsGoOnAfterAMoveToPostgres(t *testing.T) {
 			t.Errorf("%v on the old database: exit code %d\n%s", args, got.code, got.errors)
 		}
 	}
-	move(t, newData(t), 1, "it is not empty: there are rows in keys, users, sessions, mail_tokens, mails, events, limits", "--to="+target)
+	move(t, newData(t), 1, "the database is not empty: it has rows in keys, users, sessions, mail_tokens, mails, events, limits", "--to="+target)
 
 	if err := s.start(dir, []string{"HOME=" + dir, masterKeyFile}, []string{"--refresh-grace=0s", "--store=" + target}); err != nil {
 		t.Fatal(err)
@@ -183,7 +183,7 @@ func TestAMoveIsRefusedBeforeItBegins(t *testing.T) {
 		}, 1, "is of an older release. Bring it up to this one first: watchword migrate --store 'sqlite:watchword-data/watchword.db'", []string{nowhere}},
 		{"a newer release's database", func(t *testing.T, dir string) {
 			change(t, dir, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, TRUE)")
-		}, 1, "made by a newer watchword", []string{nowhere}},
+		}, 1, "a newer watchword has migrated", []string{nowhere}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -10,29 +10,28 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// neverCancel keeps a connection from asking for the end of its statement.
+// neverCancel prevents pgx from sending a cancel request for a running statement.
 //
-// pgx asks for it when a caller leaves in the middle. If the statement is a commit
-// that waits for the synchronous standby, PostgreSQL then stops waiting, and
-// shows to everybody what the standby may never get: whoever is answered from it
-// loses the answer in a failover. Without the request the commit stays hidden
-// until the standby has it. A statement that takes too long is ended by
-// statement_timeout, which spares commits.
+// pgx sends one when the caller's context ends. If the statement is a commit that waits for
+// the synchronous standby, PostgreSQL then stops waiting and makes the commit visible. The
+// standby may never receive it, so a response that was based on it would be lost in a
+// failover. Without the cancel request, the commit stays invisible until the standby has it.
+// statement_timeout ends a statement that takes too long; it does not apply to commits.
 //
-// The request is the one time that pgx dials for a connection that it has. An
-// attempt to connect that was given up asks, too, beside the attempt after it:
-// that is let through, for it has nothing to commit.
+// A cancel request is the only case in which pgx dials for a connection that is already
+// established. An abandoned attempt to connect also sends a cancel request. That one is let
+// through, because such a connection has nothing to commit.
 func neverCancel(_ context.Context, config *pgx.ConnConfig) error {
-	var made atomic.Pointer[pgconn.PgConn]
+	var established atomic.Pointer[pgconn.PgConn]
 	dial := config.DialFunc
 	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
-		if c := made.Load(); c != nil && (network == "unix" || address == c.Conn().RemoteAddr().String()) {
+		if c := established.Load(); c != nil && (network == "unix" || address == c.Conn().RemoteAddr().String()) {
 			return nil, errors.Join(errors.New("statements are not cancelled"), c.Conn().Close())
 		}
 		return dial(ctx, network, address)
 	}
 	config.AfterConnect = func(_ context.Context, c *pgconn.PgConn) error {
-		made.Store(c)
+		established.Store(c)
 		return nil
 	}
 	return nil

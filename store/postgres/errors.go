@@ -13,25 +13,26 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// unavailable marks the errors after which it may work again without a change of
-// program: whatever is no answer of the database at all, and the answers by which
-// it says that it can't at this moment (PostgreSQL, appendix A). A cancellation
-// by the caller stays what it is.
+// unavailable wraps err in watchword.ErrUnavailable if a retry may succeed without a change
+// of the program: the database did not respond, or it responded with an error class that is
+// temporary (PostgreSQL documentation, appendix A). A database that accepts no writes is
+// watchword.ErrNotWritable. A cancellation by the caller is returned unchanged.
 func unavailable(err error) error {
-	if err == nil || errors.Is(err, watchword.ErrUnavailable) || errors.Is(err, context.Canceled) || errors.Is(err, pgx.ErrNoRows) {
+	if err == nil || errors.Is(err, watchword.ErrUnavailable) ||
+		errors.Is(err, context.Canceled) || errors.Is(err, pgx.ErrNoRows) {
 		return err
 	}
 	var answer *pgconn.PgError
 	if errors.As(err, &answer) {
-		if inTheWay(err) {
-			return err // Update tries again
+		if isConflict(err) {
+			return err // Update retries
 		}
-		if readOnly(err) || answer.Code == "53100" { // no disk space left
+		if isReadOnly(err) || answer.Code == "53100" { // no disk space left
 			return fmt.Errorf("%w: %w", watchword.ErrNotWritable, err)
 		}
 		switch answer.Code[:2] {
 		case "08", "53", "55", "57", "58", "XX": // connection, resources, locks, operator, system, corruption
-		case "25": // a read-only transaction: this is a standby
+		case "25": // a read-only transaction: the server is a standby
 		default:
 			return err
 		}
@@ -39,33 +40,32 @@ func unavailable(err error) error {
 	return fmt.Errorf("%w: %w", watchword.ErrUnavailable, err)
 }
 
-// readOnly reports that the server takes no writes any more: it was the primary,
-// and is a standby now.
-func readOnly(err error) bool {
+// isReadOnly reports whether the server refuses writes: it was the primary and is now a
+// standby.
+func isReadOnly(err error) bool {
 	var answer *pgconn.PgError
 	return errors.As(err, &answer) && answer.Code == "25006"
 }
 
-// isUnprepared reports that a prepared statement is not there, or is there already:
-// one connection of ours is several of the server.
+// isUnprepared reports whether a prepared statement is missing or exists already. The cause
+// is a proxy that uses several server connections for one client connection.
 func isUnprepared(err error) bool {
 	var answer *pgconn.PgError
 	return errors.As(err, &answer) && (answer.Code == "26000" || answer.Code == "42P05")
 }
 
-// isOutdatedPlan reports that a prepared statement would answer other columns now
-// than when it was prepared. (The code is shared with other errors, the text is
-// translated.)
+// isOutdatedPlan reports whether a prepared statement would return other columns than when
+// it was prepared, because a migration changed the table. It checks the routine, because
+// other errors share the code, and the message is translated.
 func isOutdatedPlan(err error) bool {
 	var answer *pgconn.PgError
 	return errors.As(err, &answer) && answer.Code == "0A000" && answer.Routine == "RevalidateCachedQuery"
 }
 
-// inTheWay reports whether another transaction was, so that the same one may
-// succeed when it is run again: serialization, deadlock, and a unique value that
-// somebody else was just about to insert. Who waited for a lock in vain has waited
-// long enough.
-func inTheWay(err error) bool {
+// isConflict reports whether the transaction failed because of a concurrent one, so that a
+// retry may succeed: a serialization failure, a deadlock, or a unique value that the other
+// transaction inserted. A lock timeout is not a conflict: the caller has waited long enough.
+func isConflict(err error) bool {
 	var answer *pgconn.PgError
 	if !errors.As(err, &answer) {
 		return false
@@ -77,8 +77,8 @@ func inTheWay(err error) bool {
 	return false
 }
 
-// A connectError says each thing once and in one line: hosts are tried one by one,
-// and each with TLS and without.
+// A connectError removes repeated lines and prints the rest in one line. pgx tries each host
+// with and without TLS, and reports the same cause for each attempt.
 type connectError struct{ err error }
 
 func (e connectError) Unwrap() error { return e.err }

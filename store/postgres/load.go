@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
@@ -11,28 +12,37 @@ import (
 	"github.com/watchword-auth/watchword/store/internal/sqlstore"
 )
 
-// ErrNotEmpty: there is something in the database already.
-var ErrNotEmpty = errors.New("it is not empty")
+// ErrNotEmpty means that the database contains rows already.
+var ErrNotEmpty = errors.New("the database is not empty")
 
-// A Loaded is what was moved of one table.
+// A Source is a database whose tables Load copies, such as a sqlite.Source. Load closes the
+// rows before it calls the Source again.
+type Source interface {
+	Columns(ctx context.Context, table string) ([]string, error)
+	Rows(ctx context.Context, table string, columns []string) (*sql.Rows, error)
+}
+
+// A Loaded reports the copy of one table.
 type Loaded struct {
 	Table    string `json:"table"`
 	Rows     int    `json:"rows"`
-	Checksum string `json:"checksum"` // of the rows on either side, see sqlstore.Sum
+	Checksum string `json:"checksum"` // sum of the SHA-256 of its rows, the same on both sides
 }
 
-// Load makes the tables, and fills them with everything that a source holds: all
-// of it or, if anything goes wrong, nothing. What was written is read again and
-// compared before it is committed. seen is told of rows that were written or
-// compared: each row is, once.
+// Load creates the tables and copies all rows of a source in one transaction. Before the
+// commit, it reads the rows back and compares checksums. If anything fails, no row is
+// copied. The error wraps ErrNotEmpty if the database contains rows already.
 //
-// No server may work on the database meanwhile; if one does, Load fails.
-func Load(ctx context.Context, url string, from sqlstore.Source, seen func(doing string, rows int)) ([]Loaded, error) {
+// Load calls done with a number of rows that were copied or compared since the previous
+// call. Each row counts twice, once for each step.
+//
+// No server may use the database at the same time; if one writes to it, Load fails.
+func Load(ctx context.Context, url string, from Source, done func(step string, rows int)) ([]Loaded, error) {
 	config, err := parse(url)
 	if err != nil {
 		return nil, err
 	}
-	for _, timeout := range timeouts { // a table takes as long as it takes
+	for _, timeout := range timeouts { // copying a large table takes longer
 		delete(config.ConnConfig.RuntimeParams, timeout.name)
 	}
 	if _, err := migrate(ctx, config.ConnConfig); err != nil {
@@ -48,18 +58,19 @@ func Load(ctx context.Context, url string, from sqlstore.Source, seen func(doing
 		return nil, unavailable(err)
 	}
 	defer tx.Rollback(context.WithoutCancel(ctx)) //nolint:errcheck // after a commit it does nothing
-	all, err := load(ctx, tx, from, seen)
+	all, err := load(ctx, tx, from, done)
 	if err != nil {
-		return nil, disturbed(err)
+		return nil, explainConflict(err)
 	}
 	if err := tx.Commit(ctx); err != nil {
-		return nil, fmt.Errorf("commit: whether it took place is not known; if it did, another try is refused because this is not empty any more: %w", unavailable(err))
+		return nil, fmt.Errorf("commit: its outcome is unknown; if it succeeded, "+
+			"another attempt reports that the database is not empty: %w", unavailable(err))
 	}
 	return all, nil
 }
 
-func load(ctx context.Context, tx pgx.Tx, from sqlstore.Source, seen func(doing string, rows int)) (all []Loaded, err error) {
-	if err := makeRoom(ctx, tx); err != nil {
+func load(ctx context.Context, tx pgx.Tx, from Source, done func(step string, rows int)) (all []Loaded, err error) {
+	if err := requireEmpty(ctx, tx); err != nil {
 		return nil, err
 	}
 	columns := map[string][]string{}
@@ -68,32 +79,35 @@ func load(ctx context.Context, tx pgx.Tx, from sqlstore.Source, seen func(doing 
 		if columns[table], err = from.Columns(ctx, table); err != nil {
 			return nil, fmt.Errorf("read columns of %s: %w", table, err)
 		}
-		copied := func(rows int) { seen("copy "+table, rows) }
+		copied := func(rows int) { done("copy "+table, rows) }
 		if sums[table], err = copyTable(ctx, tx, from, tableOf{table, columns[table]}, copied); err != nil {
 			return nil, fmt.Errorf("copy %s: %w", table, err)
 		}
 	}
 	for _, table := range sqlstore.Tables() {
-		compared := func(rows int) { seen("compare "+table, rows) }
+		compared := func(rows int) { done("compare "+table, rows) }
 		sum, err := sumTable(ctx, tx, tableOf{table, columns[table]}, compared)
 		if err != nil {
 			return nil, fmt.Errorf("compare %s: %w", table, err)
 		}
 		if sum != sums[table] {
-			return nil, fmt.Errorf("%s differs from what was copied: %d rows, checksum %s, should be %d, %s", table, sum.Rows, sum, sums[table].Rows, sums[table])
+			return nil, fmt.Errorf("table %s differs from the source: got %d rows with checksum %s, want %d with %s",
+				table, sum.Rows, sum, sums[table].Rows, sums[table])
 		}
 		all = append(all, Loaded{table, sum.Rows, sum.String()})
 	}
 	return all, nil
 }
 
+// A tableOf names a table and the columns to copy.
 type tableOf struct {
 	name    string
 	columns []string
 }
 
-// makeRoom takes away what migrations put in, and refuses a database with more.
-func makeRoom(ctx context.Context, tx pgx.Tx) error {
+// requireEmpty deletes the rows that migrations inserted. It returns ErrNotEmpty if the
+// database contains any other row.
+func requireEmpty(ctx context.Context, tx pgx.Tx) error {
 	for _, table := range sqlstore.Seeded() {
 		if _, err := tx.Exec(ctx, "DELETE FROM "+table); err != nil {
 			return fmt.Errorf("clear %s: %w", table, unavailable(err))
@@ -103,48 +117,52 @@ func makeRoom(ctx context.Context, tx pgx.Tx) error {
 	for _, table := range sqlstore.Tables() {
 		var found bool
 		if err := tx.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM "+table+")").Scan(&found); err != nil {
-			return fmt.Errorf("look into %s: %w", table, unavailable(err))
+			return fmt.Errorf("query %s: %w", table, unavailable(err))
 		}
 		if found {
 			full = append(full, table)
 		}
 	}
 	if full != nil {
-		return fmt.Errorf("%w: there are rows in %s", ErrNotEmpty, strings.Join(full, ", "))
+		return fmt.Errorf("%w: it has rows in %s", ErrNotEmpty, strings.Join(full, ", "))
 	}
 	return nil
 }
 
-func copyTable(ctx context.Context, tx pgx.Tx, from sqlstore.Source, table tableOf, seen func(rows int)) (sqlstore.Sum, error) {
-	answer, err := from.Rows(ctx, table.name, table.columns)
+// copyTable streams the rows with COPY and returns the checksum of what it read.
+func copyTable(
+	ctx context.Context, tx pgx.Tx, from Source, table tableOf, done func(rows int),
+) (sqlstore.Sum, error) {
+	result, err := from.Rows(ctx, table.name, table.columns)
 	if err != nil {
 		return sqlstore.Sum{}, err
 	}
-	defer answer.Close() //nolint:errcheck // Err tells
-	reading := sqlstore.NewReading(answer, table.columns, seen)
-	_, err = tx.CopyFrom(ctx, pgx.Identifier{table.name}, table.columns, reading)
-	if cause := reading.Err(); cause != nil {
-		return reading.Sum, cause // the database only says that it was broken off
+	defer result.Close() //nolint:errcheck // Err returns the error
+	reader := sqlstore.NewReader(result, table.columns, done)
+	_, err = tx.CopyFrom(ctx, pgx.Identifier{table.name}, table.columns, reader)
+	if cause := reader.Err(); cause != nil {
+		return reader.Sum, cause // PostgreSQL reports only that COPY was aborted
 	}
-	return reading.Sum, unavailable(err)
+	return reader.Sum, unavailable(err)
 }
 
-func sumTable(ctx context.Context, tx pgx.Tx, table tableOf, seen func(rows int)) (sqlstore.Sum, error) {
-	answer, err := tx.Query(ctx, sqlstore.SelectRows(table.name, table.columns))
+// sumTable reads the copied rows back and returns their checksum.
+func sumTable(ctx context.Context, tx pgx.Tx, table tableOf, done func(rows int)) (sqlstore.Sum, error) {
+	result, err := tx.Query(ctx, sqlstore.SelectRows(table.name, table.columns))
 	if err != nil {
 		return sqlstore.Sum{}, unavailable(err)
 	}
-	defer answer.Close()
-	reading := sqlstore.NewReading(rows{answer, func() {}}, table.columns, seen)
-	for reading.Next() {
+	defer result.Close()
+	reader := sqlstore.NewReader(rows{result, func() {}}, table.columns, done)
+	for reader.Next() {
 	}
-	return reading.Sum, reading.Err()
+	return reader.Sum, reader.Err()
 }
 
-// disturbed says of an error that another program caused it, if one did.
-func disturbed(err error) error {
-	if inTheWay(err) {
-		return fmt.Errorf("another program writes to the database: stop it, and try again: %w", err)
+// explainConflict adds what to do if another program caused the error.
+func explainConflict(err error) error {
+	if isConflict(err) {
+		return fmt.Errorf("another program writes to the database: stop it and try again: %w", err)
 	}
 	return err
 }

@@ -106,12 +106,12 @@ func aFailureLeavesNothing(t *testing.T, server *pgtest.Server) {
 		"a row is changed on its way": {
 			`CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.device := 'x'; RETURN NEW; END $$;
 			 CREATE TRIGGER meddle BEFORE INSERT ON sessions FOR EACH ROW EXECUTE FUNCTION meddle()`,
-			`DROP TRIGGER meddle ON sessions`, "sessions differs from what was copied: 20 rows, checksum",
+			`DROP TRIGGER meddle ON sessions`, "table sessions differs from the source: got 20 rows with checksum",
 		},
 		"a row is dropped on its way": {
 			`CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
 			 CREATE TRIGGER meddle BEFORE INSERT ON limits FOR EACH ROW EXECUTE FUNCTION meddle()`,
-			`DROP TRIGGER meddle ON limits`, "limits differs from what was copied: 0 rows",
+			`DROP TRIGGER meddle ON limits`, "table limits differs from the source: got 0 rows",
 		},
 		"a column is missing": {
 			`ALTER TABLE events RENAME detail TO details`, `ALTER TABLE events RENAME details TO detail`, "copy events",

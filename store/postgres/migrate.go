@@ -18,32 +18,32 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// A process that comes second looks so often, and waits five minutes at most.
+// A second process that migrates tries to get the lock every 250 ms, for at most 5 minutes.
 const (
-	lockPause = 250 * time.Millisecond
-	lockTries = 1200
+	lockInterval = 250 * time.Millisecond
+	lockAttempts = 1200
 )
 
-// Migrate brings the tables of the database up to date, and names what it did.
+// Migrate applies pending migrations and returns their file names.
 func Migrate(ctx context.Context, url string) (applied []string, err error) {
 	config, err := parse(url)
 	if err != nil {
 		return nil, err
 	}
-	if err := knock(ctx, config.ConnConfig); err != nil {
+	if err := probe(ctx, config.ConnConfig); err != nil {
 		return nil, err
 	}
 	applied, err = migrate(ctx, config.ConnConfig)
 	return applied, unavailable(err)
 }
 
-// Status names the migrations that Migrate would carry out, and changes nothing.
+// Status returns the file names of the pending migrations. It changes nothing.
 func Status(ctx context.Context, url string) (pending []string, err error) {
 	config, err := parse(url)
 	if err != nil {
 		return nil, err
 	}
-	if err := knock(ctx, config.ConnConfig); err != nil {
+	if err := probe(ctx, config.ConnConfig); err != nil {
 		return nil, err
 	}
 	applied, err := versions(ctx, config.ConnConfig)
@@ -63,8 +63,8 @@ func Status(ctx context.Context, url string) (pending []string, err error) {
 	return pending, err
 }
 
-// versions are the numbers of the migrations that were carried out. A goose.Provider
-// would make its table in order to say so.
+// versions returns the numbers of the applied migrations. It reads goose's table itself,
+// because a goose.Provider would create the table first.
 func versions(ctx context.Context, config *pgx.ConnConfig) ([]int64, error) {
 	config = config.Copy()
 	config.DefaultQueryExecMode = unprepared
@@ -72,9 +72,10 @@ func versions(ctx context.Context, config *pgx.ConnConfig) ([]int64, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close(ctx) //nolint:errcheck // it was only asked
-	var made bool
-	if err := conn.QueryRow(ctx, "SELECT to_regclass('"+goose.DefaultTablename+"') IS NOT NULL").Scan(&made); err != nil || !made {
+	defer conn.Close(ctx) //nolint:errcheck // it only read
+	var exists bool
+	query := "SELECT to_regclass('" + goose.DefaultTablename + "') IS NOT NULL"
+	if err := conn.QueryRow(ctx, query).Scan(&exists); err != nil || !exists {
 		return nil, err
 	}
 	rows, err := conn.Query(ctx, "SELECT version_id FROM "+goose.DefaultTablename+" WHERE is_applied")
@@ -84,13 +85,13 @@ func versions(ctx context.Context, config *pgx.ConnConfig) ([]int64, error) {
 	return pgx.CollectRows(rows, pgx.RowTo[int64])
 }
 
-// migrate lets one process at a time do the work. The lock is a row with a lease:
-// it needs no session, so it works through a proxy too.
+// migrate applies pending migrations, in one process at a time. The lock is a row with a
+// lease. An advisory lock would need a session of its own, which a proxy does not provide.
 func migrate(ctx context.Context, config *pgx.ConnConfig) (applied []string, err error) {
 	config = config.Copy()
 	config.DefaultQueryExecMode = unprepared
 	if config.RuntimeParams["statement_timeout"] != "" {
-		config.RuntimeParams["statement_timeout"] = "0" // an index takes as long as it takes
+		config.RuntimeParams["statement_timeout"] = "0" // creating an index on a large table takes longer
 	}
 	db := stdlib.OpenDB(*config)
 	defer db.Close() //nolint:errcheck // the migrations are committed
@@ -98,7 +99,7 @@ func migrate(ctx context.Context, config *pgx.ConnConfig) (applied []string, err
 	if err != nil {
 		return nil, err
 	}
-	locker, err := lock.NewPostgresTableLocker(lock.WithTableLockTimeout(lockPause, lockTries))
+	locker, err := lock.NewPostgresTableLocker(lock.WithTableLockTimeout(lockInterval, lockAttempts))
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +116,8 @@ func migrate(ctx context.Context, config *pgx.ConnConfig) (applied []string, err
 		return nil, fmt.Errorf("read version of tables: %w", err)
 	}
 	if have > want {
-		return nil, fmt.Errorf("its tables were made by a newer watchword (version %d, this program knows %d): use that one, or a newer one", have, want)
+		return nil, fmt.Errorf("a newer watchword has migrated the database "+
+			"(schema version %d, this program supports %d): use that version or a newer one", have, want)
 	}
 	for _, result := range results {
 		applied = append(applied, path.Base(result.Source.Path))

@@ -1,8 +1,13 @@
-// Package postgres keeps everything in a PostgreSQL database: the store of any
-// number of servers.
+// Package postgres is a store in a PostgreSQL database, for any number of servers.
 //
-// Statements are those of sqlstore. A transaction that the database refused
-// because another was in the way is run again.
+// It retries a transaction that failed because of a concurrent one, and an operation that
+// met a failover before anything was done. Every operation ends after the statement timeout
+// at the latest (15 seconds by default).
+//
+// An embedding program needs only Open and Store. The remaining identifiers are for the
+// program watchword: Migrate and Status (`watchword migrate`), Load, Loaded, Source and
+// ErrNotEmpty (`watchword move`), CheckURL (checks of settings), and Store.Check and
+// Store.TimeoutsOff (`watchword doctor`).
 package postgres
 
 import (
@@ -25,44 +30,46 @@ import (
 	"github.com/watchword-auth/watchword/store/internal/sqlstore"
 )
 
-const attempts = 8 // of one transaction
+// maxAttempts bounds the attempts of one transaction.
+const maxAttempts = 8
 
-// A Store is a pool of connections. It implements watchword.Store.
+// A Store is a pool of connections. It is safe for concurrent use and implements watchword.Store.
 type Store struct {
-	pool     *pgxpool.Pool
-	patience time.Duration          // with one operation
-	rotate   [maxCharges + 1]string // the statement for so many charges
-	proxied  atomic.Bool            // see replan
+	pool    *pgxpool.Pool
+	timeout time.Duration          // of one operation, all attempts included
+	rotate  [maxCharges + 1]string // RotateStatement, by number of charges
+	proxied atomic.Bool            // see replan
 }
 
-const maxCharges = 4 // of one rotation; the engine has two
+// maxCharges bounds the charges of one rotation. The engine uses two.
+const maxCharges = 4
 
 var (
 	_ watchword.Store   = (*Store)(nil)
 	_ watchword.Clocked = (*Store)(nil)
 )
 
-// Open connects and brings the tables up to date; any number of processes may do
-// so at once. The URL is that of libpq, with several hosts if need be:
+// Open connects and applies pending migrations. Any number of processes may call it at the
+// same time. The URL has the format of libpq and may name several hosts:
 //
 //	postgres://user:password@host1,host2/database?target_session_attrs=read-write&pool_max_conns=20
 //
-// Its errors do not hold the password.
+// Its errors do not contain the password. The caller closes the store.
 func Open(ctx context.Context, url string) (*Store, error) {
 	config, err := parse(url)
 	if err != nil {
 		return nil, err
 	}
-	if err := knock(ctx, config.ConnConfig); err != nil {
+	if err := probe(ctx, config.ConnConfig); err != nil {
 		return nil, err
 	}
 	return open(ctx, config)
 }
 
-// knock connects once, so that what is wrong with the URL is said in a line. A
-// proxy that lends connections out by transaction (PgBouncer) refuses parameters
-// of a session: the timeouts are left out, and TimeoutsOff tells.
-func knock(ctx context.Context, config *pgx.ConnConfig) error {
+// probe connects once, so that a mistake in the URL gives a short error before any other
+// work. A proxy that pools by transaction (PgBouncer) rejects session parameters. probe then
+// removes the timeouts from config; Store.TimeoutsOff reports that they are missing.
+func probe(ctx context.Context, config *pgx.ConnConfig) error {
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil && strings.Contains(err.Error(), "unsupported startup parameter") {
 		for _, timeout := range timeouts {
@@ -76,19 +83,23 @@ func knock(ctx context.Context, config *pgx.ConnConfig) error {
 	return conn.Close(ctx)
 }
 
-// timeouts are the parameters that keep one statement from holding all others.
+// timeouts are session parameters. They prevent that one statement or one abandoned
+// transaction blocks all others.
 var timeouts = []struct{ name, milliseconds string }{
 	{"statement_timeout", "15000"},
 	{"lock_timeout", "5000"},
 	{"idle_in_transaction_session_timeout", "30000"},
 }
 
-// CheckURL says whether Open could make sense of a URL.
+// CheckURL returns an error if url is not a PostgreSQL URL. It does not connect.
 func CheckURL(url string) error {
 	_, err := parse(url)
 	return err
 }
 
+// parse adds defaults where the URL gives none: the timeouts, application_name, a pool of
+// 4 connections per CPU (at least 8) and 5 seconds to connect. Its error omits the cause,
+// because that may contain the password.
 func parse(url string) (*pgxpool.Config, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
@@ -113,10 +124,10 @@ func parse(url string) (*pgxpool.Config, error) {
 	return config, nil
 }
 
-// patience is how long one operation waits for the database in all: as long as it
-// lets a statement run. A database that is gone without a word, or hangs, does not
-// tell when the time is up.
-func patience(config *pgxpool.Config) time.Duration {
+// operationTimeout returns how long one operation may take in total: the statement timeout,
+// or 15 seconds. The client needs its own limit, because a database that hangs or is cut off
+// does not report a timeout.
+func operationTimeout(config *pgxpool.Config) time.Duration {
 	ms, err := strconv.Atoi(config.ConnConfig.RuntimeParams["statement_timeout"])
 	if err != nil || ms <= 0 {
 		return 15 * time.Second
@@ -132,36 +143,37 @@ func open(ctx context.Context, config *pgxpool.Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", config.ConnConfig.Database, unavailable(err))
 	}
-	s := &Store{pool: pool, patience: patience(config)}
+	s := &Store{pool: pool, timeout: operationTimeout(config)}
 	for charges := range s.rotate {
 		s.rotate[charges] = sqlstore.RotateStatement(charges)
 	}
 	return s, nil
 }
 
-// View runs fn on one consistent state.
+// View runs fn on one consistent snapshot.
 func (s *Store) View(ctx context.Context, fn func(watchword.Tx) error) error {
 	return s.run(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, fn)
 }
 
-// Update runs fn in a transaction, again if another was in its way. Each statement
-// sees what was committed before it began, whatever the database's default is: a
-// condition after a lock has to see what the lock waited for.
+// Update runs fn in a transaction and commits. It runs fn again after a conflict with another
+// transaction. The isolation level is READ COMMITTED, whatever the database's default is: a
+// statement after a lock must see what was committed while the lock waited.
 func (s *Store) Update(ctx context.Context, fn func(watchword.Tx) error) error {
 	return s.run(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, fn)
 }
 
-// errNotBegun: nothing was asked of the database yet. After it was away, a pool
-// finds out one by one that its connections are broken.
+// errNotBegun means that the transaction did not begin, so a retry is safe. After an outage,
+// the pool finds its broken connections one at a time.
 var errNotBegun = errors.New("transaction not begun")
 
+// run retries fn until it succeeds, fails for good, or the time is up.
 func (s *Store) run(ctx context.Context, options pgx.TxOptions, fn func(watchword.Tx) error) error {
-	ctx, cancel := context.WithTimeout(ctx, s.patience)
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	var err error
-	for attempt := range attempts {
+	for attempt := range maxAttempts {
 		err = s.try(ctx, options, fn)
-		if !inTheWay(err) && !errors.Is(err, errNotBegun) && !s.leaveStandby(err) && !s.replan(err) {
+		if !isConflict(err) && !errors.Is(err, errNotBegun) && !s.resetIfStandby(err) && !s.replan(err) {
 			return err
 		}
 		if sleep.For(ctx, backoff(attempt)) != nil {
@@ -171,28 +183,29 @@ func (s *Store) run(ctx context.Context, options pgx.TxOptions, fn func(watchwor
 	return fmt.Errorf("%w: %w", watchword.ErrUnavailable, err)
 }
 
-// leaveStandby reports whether err tells that the server is no longer the
-// primary: nothing was done there. It gives up every connection, so that the next
-// ones look for the primary.
-func (s *Store) leaveStandby(err error) bool {
-	if !readOnly(err) {
+// resetIfStandby reports whether err means that the server is no longer the primary. Nothing
+// was changed there, so a retry is safe. It closes all connections, so that the next ones
+// look for the primary among the hosts of the URL.
+func (s *Store) resetIfStandby(err error) bool {
+	if !isReadOnly(err) {
 		return false
 	}
 	s.pool.Reset()
 	return true
 }
 
-// unprepared statements are sent without a name: they survive a proxy that hands
-// each transaction to another connection.
+// unprepared is the execution mode without named prepared statements. It works through a
+// proxy that uses another server connection for each transaction.
 const unprepared = pgx.QueryExecModeCacheDescribe
 
-// replan reports whether err tells that a prepared statement could not be run:
-// nothing was done.
+// replan reports whether err means that a prepared statement could not run. Nothing was
+// changed, so a retry is safe. There are two causes:
 //
-// Either there is such a proxy, and the statement was prepared on another connection
-// than that on which it was run. From then on statements are planned each time, which
-// takes a rotation four fifths of its time. Or the tables were changed by a newer
-// program, and every connection has plans of before.
+//   - A proxy pools by transaction, and the statement was prepared on another server
+//     connection. From then on, the store plans statements at each use. Planning takes four
+//     fifths of the time of a rotation.
+//   - A newer program migrated the tables, and the plans of all connections are outdated.
+//     The store then closes the connections.
 func (s *Store) replan(err error) bool {
 	switch {
 	case isUnprepared(err):
@@ -205,21 +218,23 @@ func (s *Store) replan(err error) bool {
 	return true
 }
 
-// backoff grows with each attempt and differs between conflicting transactions. The
-// clock is random enough for that.
+// backoff returns the time to wait before the next attempt. It doubles with each attempt and
+// is random between half and all of it, so that transactions that conflicted do not meet
+// again. The nanoseconds of the clock are random enough.
 func backoff(attempt int) time.Duration {
 	longest := time.Millisecond << attempt
 	return longest/2 + time.Duration(time.Now().UnixNano())%(longest/2)
 }
 
+// try is one attempt of run.
 func (s *Store) try(ctx context.Context, options pgx.TxOptions, fn func(watchword.Tx) error) error {
 	tx, err := s.pool.BeginTx(ctx, options)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNotBegun, unavailable(err))
 	}
-	until, _ := ctx.Deadline()
-	defer rollback(tx, until)
-	if err := fn(sqlstore.NewTx(conn{tx, until, s.proxied.Load()})); err != nil {
+	deadline, _ := ctx.Deadline()
+	defer rollback(tx, deadline)
+	if err := fn(sqlstore.NewTx(conn{tx, deadline, s.proxied.Load()})); err != nil {
 		return err
 	}
 	if err := tx.Commit(ctx); err != nil {
@@ -228,23 +243,25 @@ func (s *Store) try(ctx context.Context, options pgx.TxOptions, fn func(watchwor
 	return nil
 }
 
-// rollback does nothing after a commit.
-func rollback(tx pgx.Tx, until time.Time) {
-	ctx, cancel := context.WithDeadline(context.Background(), until)
+// rollback does nothing after a commit. It ignores the caller's cancellation, because the
+// connection goes back to the pool only after the rollback.
+func rollback(tx pgx.Tx, deadline time.Time) {
+	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
-	tx.Rollback(ctx) //nolint:errcheck // a connection that can't is given up
+	tx.Rollback(ctx) //nolint:errcheck // pgx closes a connection that fails here
 }
 
-// Rotate charges and rotates in one statement and one round trip.
+// Rotate charges and rotates in one statement and one round trip. It retries only if the
+// statement was not sent, or was rolled back.
 func (s *Store) Rotate(ctx context.Context, r watchword.RotateRequest) (watchword.RotateResult, error) {
-	limited, cancel := context.WithTimeout(ctx, s.patience)
+	limited, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	var taken int
 	var result watchword.RotateResult
 	var err error
-	for attempt := range attempts {
+	for attempt := range maxAttempts {
 		taken, result, err = s.rotateOnce(limited, r)
-		if !inTheWay(err) && !pgconn.SafeToRetry(err) && !s.leaveStandby(err) && !s.replan(err) {
+		if !isConflict(err) && !pgconn.SafeToRetry(err) && !s.resetIfStandby(err) && !s.replan(err) {
 			break
 		}
 		if sleep.For(limited, backoff(attempt)) != nil {
@@ -257,27 +274,31 @@ func (s *Store) Rotate(ctx context.Context, r watchword.RotateRequest) (watchwor
 	if taken == len(r.Charges) {
 		return result, nil
 	}
-	return s.refused(ctx, r)
+	return s.waitTime(ctx, r)
 }
 
-func (s *Store) rotateOnce(ctx context.Context, r watchword.RotateRequest) (taken int, result watchword.RotateResult, err error) {
-	answer, err := s.pool.Query(ctx, s.rotate[len(r.Charges)], asking(s.proxied.Load(), sqlstore.RotateArgs(r))...)
+// rotateOnce is one attempt of Rotate. taken is the number of charges that were counted.
+func (s *Store) rotateOnce(
+	ctx context.Context, r watchword.RotateRequest,
+) (taken int, result watchword.RotateResult, err error) {
+	answer, err := s.pool.Query(ctx, s.rotate[len(r.Charges)], queryArgs(s.proxied.Load(), sqlstore.RotateArgs(r))...)
 	if err != nil {
 		return 0, result, err
 	}
 	defer answer.Close()
 	if !answer.Next() {
-		return 0, result, cmp.Or(answer.Err(), errors.New("the statement has no answer"))
+		return 0, result, cmp.Or(answer.Err(), errors.New("the statement returned no row"))
 	}
 	if taken, result, err = sqlstore.ScanRotate(answer); err != nil {
 		return 0, result, err
 	}
-	answer.Close() // only now is it known that it was committed
+	answer.Close() // waits for the commit, whose failure Err returns
 	return taken, result, answer.Err()
 }
 
-// refused finds out how long a request has to wait that was one too many.
-func (s *Store) refused(ctx context.Context, r watchword.RotateRequest) (result watchword.RotateResult, err error) {
+// waitTime returns how long a rate-limited request must wait. It is a transaction of its
+// own, after the charges were committed.
+func (s *Store) waitTime(ctx context.Context, r watchword.RotateRequest) (result watchword.RotateResult, err error) {
 	result.Wait = time.Millisecond
 	err = s.View(ctx, func(tx watchword.Tx) error {
 		for _, c := range r.Charges {
@@ -292,17 +313,18 @@ func (s *Store) refused(ctx context.Context, r watchword.RotateRequest) (result 
 	return result, err
 }
 
-// Clock is the time of the database: the same for all processes.
+// Clock returns the time of the database, which is the same for all processes. It implements
+// watchword.Clocked.
 func (s *Store) Clock(ctx context.Context) (now time.Time, err error) {
-	ctx, cancel := context.WithTimeout(ctx, s.patience)
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	err = s.pool.QueryRow(ctx, "SELECT clock_timestamp()", unprepared).Scan(&now)
 	return now, unavailable(err)
 }
 
-// Check asks the database whether it can be written to.
+// Check returns an error if the database is unreachable or is a standby.
 func (s *Store) Check(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, s.patience)
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	var readOnly bool
 	err := s.pool.QueryRow(ctx, "SELECT pg_is_in_recovery()", unprepared).Scan(&readOnly)
@@ -310,26 +332,28 @@ func (s *Store) Check(ctx context.Context) error {
 		return fmt.Errorf("check database: %w", unavailable(err))
 	}
 	if readOnly {
-		return errors.New("the database is a standby that can't be written to: name all hosts in the URL, with target_session_attrs=read-write")
+		return errors.New("the database is a standby and accepts no writes: " +
+			"name all hosts in the URL, with target_session_attrs=read-write")
 	}
 	return nil
 }
 
-// TimeoutsOff is empty if something cuts off what hangs. Otherwise nothing does,
-// for a proxy did not pass the timeouts on, and it holds the statements that set
-// them in the database instead; connections made from then on have them.
-func (s *Store) TimeoutsOff(ctx context.Context) (mend []string, err error) {
+// TimeoutsOff returns nothing if the session timeouts are in effect. If a proxy did not pass
+// them on, it returns the SQL statements that set them for the database role instead. They
+// apply to new connections.
+func (s *Store) TimeoutsOff(ctx context.Context) (fixes []string, err error) {
 	for _, timeout := range timeouts {
 		var role, value string
-		err := s.pool.QueryRow(ctx, "SELECT quote_ident(current_user), current_setting($1)", unprepared, timeout.name).Scan(&role, &value)
+		query := "SELECT quote_ident(current_user), current_setting($1)"
+		err := s.pool.QueryRow(ctx, query, unprepared, timeout.name).Scan(&role, &value)
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", timeout.name, unavailable(err))
 		}
 		if value == "0" {
-			mend = append(mend, fmt.Sprintf("ALTER ROLE %s SET %s = %s;", role, timeout.name, timeout.milliseconds))
+			fixes = append(fixes, fmt.Sprintf("ALTER ROLE %s SET %s = %s;", role, timeout.name, timeout.milliseconds))
 		}
 	}
-	return mend, nil
+	return fixes, nil
 }
 
 // Close waits for running operations.
@@ -338,15 +362,16 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// A conn is a transaction as sqlstore wants it, until its time is up.
+// A conn implements sqlstore.Conn on a transaction. Each statement ends at the deadline of
+// the operation, whatever context the caller passes.
 type conn struct {
-	tx      pgx.Tx
-	until   time.Time
-	proxied bool
+	tx       pgx.Tx
+	deadline time.Time
+	proxied  bool
 }
 
-// asking puts before the values of a statement how it is to be run.
-func asking(proxied bool, args []any) []any {
+// queryArgs prepends the pgx execution mode to the arguments.
+func queryArgs(proxied bool, args []any) []any {
 	if proxied {
 		return append([]any{unprepared}, args...)
 	}
@@ -354,21 +379,22 @@ func asking(proxied bool, args []any) []any {
 }
 
 func (c conn) Exec(ctx context.Context, text string, args ...any) (int, error) {
-	ctx, cancel := context.WithDeadline(ctx, c.until)
+	ctx, cancel := context.WithDeadline(ctx, c.deadline)
 	defer cancel()
-	tag, err := c.tx.Exec(ctx, text, asking(c.proxied, args)...)
+	tag, err := c.tx.Exec(ctx, text, queryArgs(c.proxied, args)...)
 	return int(tag.RowsAffected()), unavailable(err)
 }
 
 func (c conn) Query(ctx context.Context, text string, args ...any) (sqlstore.Rows, error) {
-	ctx, cancel := context.WithDeadline(ctx, c.until)
-	answer, err := c.tx.Query(ctx, text, asking(c.proxied, args)...)
+	ctx, cancel := context.WithDeadline(ctx, c.deadline)
+	answer, err := c.tx.Query(ctx, text, queryArgs(c.proxied, args)...)
 	if err != nil {
 		cancel()
 	}
 	return rows{answer, cancel}, unavailable(err)
 }
 
+// rows implements sqlstore.Rows. Close also releases the context of the query.
 type rows struct {
 	pgx.Rows
 	cancel context.CancelFunc

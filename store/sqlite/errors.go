@@ -14,18 +14,19 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// ErrDamaged says that the file contradicts itself: only a backup helps.
+// ErrDamaged means that the database file is corrupt. Restore a backup.
 var ErrDamaged = errors.New("the database is damaged")
 
-// unavailable marks the errors after which it may work again without a change of
-// program: the file is busy, full, read-only, damaged or gone, or the caller's
-// time was up. A cancellation by the caller stays what it is.
+// unavailable wraps err in watchword.ErrUnavailable if a retry may succeed without a change
+// of the program: the file is busy, full, read-only, damaged or missing, or the caller's
+// deadline passed. A full or read-only file is watchword.ErrNotWritable. A cancellation by
+// the caller is returned as context.Canceled.
 func unavailable(ctx context.Context, err error) error {
 	switch {
 	case err == nil, errors.Is(err, watchword.ErrUnavailable):
 		return err
 	case ctx.Err() != nil && interrupted(err):
-		// However far the interruption got: the cause is the caller's context.
+		// The driver reports an interruption in several ways. ctx.Err() is the cause of all.
 		if err = ctx.Err(); errors.Is(err, context.Canceled) {
 			return err
 		}
@@ -39,13 +40,14 @@ func unavailable(ctx context.Context, err error) error {
 	return fmt.Errorf("%w: %w", watchword.ErrUnavailable, err)
 }
 
-// interrupted reports whether err is how a transaction fails whose context ended.
+// interrupted reports whether err is one of the errors with which a transaction fails after
+// its context ended.
 func interrupted(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||
 		errors.Is(err, sql.ErrTxDone) || code(err) == sqlite3.SQLITE_INTERRUPT
 }
 
-// isFault reports whether the database failed, rather than the statement.
+// isFault reports whether the database failed. Other errors are mistakes in a statement.
 func isFault(err error) bool {
 	switch code(err) {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_INTERRUPT,
@@ -57,7 +59,7 @@ func isFault(err error) bool {
 	return errors.As(err, &path) || errors.Is(err, sql.ErrTxDone) || errors.Is(err, driver.ErrBadConn)
 }
 
-// isNotWritable reports whether there is no room, or no permission to write.
+// isNotWritable reports whether the disk is full or the file is read-only. Reads still work.
 func isNotWritable(err error) bool {
 	switch code(err) {
 	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY:
@@ -66,11 +68,11 @@ func isNotWritable(err error) bool {
 	return false
 }
 
-// code is the primary result code of SQLite, 0 for an error that has none.
+// code returns the primary result code of SQLite, or 0 (SQLITE_OK) for any other error.
 func code(err error) int {
 	var fault *sqlite.Error
 	if errors.As(err, &fault) {
-		return fault.Code() & 0xff // the rest says more exactly why
+		return fault.Code() & 0xff // the higher bits are the extended code
 	}
 	return sqlite3.SQLITE_OK
 }

@@ -14,15 +14,15 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// busyTimeout is how long to wait for another program that writes.
+// busyTimeout is how long a write waits for the lock of another process.
 const busyTimeout = 5 * time.Second
 
-// prepareFile makes the file readable by its owner only. SQLite gives the files
-// beside it the same mode.
+// prepareFile creates the file if it is missing, and removes access for group and others.
+// SQLite gives the files next to it (-wal, -shm) the same mode.
 func prepareFile(path string) error {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: is %s a directory that this user may write to?", err, filepath.Dir(path))
+		return fmt.Errorf("%w: check that %s is a directory and that this user can write to it", err, filepath.Dir(path))
 	}
 	if err != nil {
 		return err
@@ -34,12 +34,14 @@ func prepareFile(path string) error {
 	return errors.Join(err, file.Close())
 }
 
-// openPool opens a pool of one connection, that is made. FULL means that a commit
-// is on disk.
+// openPool opens a pool of one connection, and connects. synchronous(FULL) means that each
+// commit is on disk before it returns. txlock is "immediate" for a pool that writes: a
+// transaction then takes the write lock at its beginning and can't fail in the middle.
 func openPool(ctx context.Context, path, txlock string, pragmas ...string) (*sql.DB, error) {
 	return openWith(ctx, path, txlock, append([]string{"journal_mode(WAL)", "synchronous(FULL)"}, pragmas...))
 }
 
+// openWith is openPool with all pragmas given by the caller.
 func openWith(ctx context.Context, path, txlock string, pragmas []string) (*sql.DB, error) {
 	busy := fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds())
 	query := url.Values{"_pragma": append([]string{busy}, pragmas...), "_txlock": {txlock}}
@@ -50,7 +52,7 @@ func openWith(ctx context.Context, path, txlock string, pragmas []string) (*sql.
 	}
 	pool.SetMaxOpenConns(1)
 	if err = connect(ctx, pool); err == nil {
-		err = refuseIfLeft(ctx, pool, path)
+		err = refuseMoved(ctx, pool, path)
 	}
 	if err != nil {
 		return nil, errors.Join(err, pool.Close())
@@ -58,13 +60,14 @@ func openWith(ctx context.Context, path, txlock string, pragmas []string) (*sql.
 	return pool, nil
 }
 
-// connect makes the first connection. SQLite does not wait for another program
-// that switches the same new file to WAL, it only says that it is busy.
+// connect opens the first connection. While another process switches the same new file to
+// WAL, SQLite returns SQLITE_BUSY at once and ignores the busy timeout. So connect retries,
+// every 10 ms for up to busyTimeout.
 func connect(ctx context.Context, pool *sql.DB) error {
-	patience := time.Now().Add(busyTimeout)
+	deadline := time.Now().Add(busyTimeout)
 	for {
 		err := pool.PingContext(ctx)
-		if code(err) != sqlite3.SQLITE_BUSY || time.Now().After(patience) || ctx.Err() != nil {
+		if code(err) != sqlite3.SQLITE_BUSY || time.Now().After(deadline) || ctx.Err() != nil {
 			return err
 		}
 		time.Sleep(10 * time.Millisecond)

@@ -16,8 +16,8 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// Migrate brings the tables of the file up to date, and names what it did. The
-// file is made if it is not there.
+// Migrate applies pending migrations and returns their file names. It creates a missing
+// file.
 func Migrate(ctx context.Context, file string) (applied []string, err error) {
 	if err := prepareFile(file); err != nil {
 		return nil, fmt.Errorf("open database %s: %w", file, unavailable(ctx, err))
@@ -29,8 +29,8 @@ func Migrate(ctx context.Context, file string) (applied []string, err error) {
 	return applied, err
 }
 
-// Status names the migrations that Migrate would carry out, and does not make
-// the file if it is not there.
+// Status returns the file names of the pending migrations. It fails if the file is missing,
+// instead of creating it.
 func Status(ctx context.Context, file string) (pending []string, err error) {
 	if _, err := os.Stat(file); err != nil {
 		return nil, fmt.Errorf("open database %s: %w", file, unavailable(ctx, err))
@@ -40,8 +40,8 @@ func Status(ctx context.Context, file string) (pending []string, err error) {
 		if err != nil {
 			return err
 		}
-		known, err := provider.Status(ctx)
-		for _, migration := range known {
+		all, err := provider.Status(ctx)
+		for _, migration := range all {
 			if migration.State == goose.StatePending {
 				pending = append(pending, path.Base(migration.Source.Path))
 			}
@@ -51,6 +51,7 @@ func Status(ctx context.Context, file string) (pending []string, err error) {
 	return pending, err
 }
 
+// withPool runs fn on a pool that writes, and closes it.
 func withPool(ctx context.Context, file string, fn func(*sql.DB) error) error {
 	pool, err := openPool(ctx, file, "immediate")
 	if err != nil {
@@ -79,14 +80,15 @@ func migrate(ctx context.Context, pool *sql.DB) (applied []string, err error) {
 		if err == nil {
 			return applied, nil
 		}
-		// Of programs that start at once on a new file, each step is made by one.
+		// If several processes start at the same time, each migration succeeds in one of
+		// them. The others fail here and continue if the version has advanced.
 		if now, _, again := provider.GetVersions(ctx); again != nil || now == before {
 			return applied, fmt.Errorf("migrate: %w", err)
 		}
 	}
 }
 
-// newProvider refuses tables that a newer program made.
+// newProvider returns an error if a newer program has migrated the tables.
 func newProvider(ctx context.Context, pool *sql.DB) (*goose.Provider, error) {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
@@ -101,7 +103,8 @@ func newProvider(ctx context.Context, pool *sql.DB) (*goose.Provider, error) {
 		return nil, fmt.Errorf("read version of tables: %w", err)
 	}
 	if have > want {
-		return nil, fmt.Errorf("its tables were made by a newer watchword (version %d, this program knows %d): use that one, or a newer one", have, want)
+		return nil, fmt.Errorf("a newer watchword has migrated the database "+
+			"(schema version %d, this program supports %d): use that version or a newer one", have, want)
 	}
 	return provider, nil
 }

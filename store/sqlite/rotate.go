@@ -9,16 +9,16 @@ import (
 	"github.com/watchword-auth/watchword/store/internal/sqlstore"
 )
 
-// Rotations share commits. A commit waits for the disk; one goroutine takes all
-// rotations that have queued up until it is its turn to write, and commits them
-// together. A lone one is never delayed: nothing is waited for but the turn.
+// Rotations share commits (group commit), because each commit waits for the disk. One
+// goroutine takes the write lock, then all rotations that are queued by then, and commits
+// them together. A single rotation is never delayed: the goroutine waits only for the lock.
 
 const (
-	maxQueue = 1024
-	maxBatch = 256
+	maxQueue = 1024 // further callers wait for a place in the queue
+	maxBatch = 256  // bounds how long an Update waits for one batch
 )
 
-// A rotation is one request that waits for its outcome.
+// A rotation is one queued request. result and err are valid after done is closed.
 type rotation struct {
 	ctx     context.Context
 	request watchword.RotateRequest
@@ -27,11 +27,11 @@ type rotation struct {
 	done    chan struct{}
 }
 
-// Rotate queues the request and waits for its commit. When ctx ends while the
-// commit is under way, the rotation may or may not take place: both are states
-// from which a client recovers.
+// Rotate queues the request and waits for its commit. If ctx ends during the commit, the
+// rotation may or may not take place. A client recovers from both: it presents the same
+// token again, which is then a repeat or a first use.
 func (s *Store) Rotate(ctx context.Context, r watchword.RotateRequest) (watchword.RotateResult, error) {
-	if err := s.enter(); err != nil {
+	if err := s.begin(); err != nil {
 		return watchword.RotateResult{}, err
 	}
 	defer s.running.Done()
@@ -56,18 +56,18 @@ func (s *Store) Rotate(ctx context.Context, r watchword.RotateRequest) (watchwor
 func (s *Store) rotateQueued() {
 	batch := make([]*rotation, 0, maxBatch)
 	for one := range s.rotations {
-		s.turn <- struct{}{}
+		s.writeLock <- struct{}{}
 		batch = s.gather(append(batch[:0], one))
 		s.rotateBatch(batch)
-		<-s.turn
+		<-s.writeLock
 		for _, one := range batch {
 			close(one.done)
 		}
-		clear(batch)
+		clear(batch) // keeps no request alive while the queue is empty
 	}
 }
 
-// gather adds what has queued up.
+// gather adds the queued rotations without waiting for more.
 func (s *Store) gather(batch []*rotation) []*rotation {
 	for len(batch) < maxBatch {
 		select {
@@ -83,10 +83,10 @@ func (s *Store) gather(batch []*rotation) []*rotation {
 	return batch
 }
 
-// rotateBatch commits the batch and gives each rotation its outcome. When the
-// database fails, that is the outcome of all, and a commit that failed may yet
-// have taken place. When one statement fails, each is tried alone, so that one
-// can't spoil the others.
+// rotateBatch commits the batch and sets the result or error of each rotation. If the
+// database fails, all rotations get the error, because a failed commit may nevertheless have
+// taken place. If one statement fails, nothing was committed. Each rotation is then retried
+// alone, so that one bad request can't fail the others.
 func (s *Store) rotateBatch(batch []*rotation) {
 	err := unavailable(context.Background(), s.commit(batch))
 	if err == nil {
@@ -100,7 +100,8 @@ func (s *Store) rotateBatch(batch []*rotation) {
 	}
 }
 
-// commit carries out the rotations whose callers still wait, in one transaction.
+// commit runs the rotations in one transaction. It skips those whose callers have gone. It
+// uses no caller's context, because one caller must not cancel the others' rotations.
 func (s *Store) commit(batch []*rotation) error {
 	ctx := context.Background()
 	tx, err := s.writer.BeginTx(ctx, nil)
@@ -108,12 +109,12 @@ func (s *Store) commit(batch []*rotation) error {
 		return err
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit it does nothing
-	work := sqlstore.NewTx(conn{tx, s.writing})
+	shared := sqlstore.NewTx(conn{tx, s.writing})
 	for _, one := range batch {
 		if one.err = one.ctx.Err(); one.err != nil {
 			continue
 		}
-		if one.result, err = work.Rotate(ctx, one.request); err != nil {
+		if one.result, err = shared.Rotate(ctx, one.request); err != nil {
 			return err
 		}
 	}

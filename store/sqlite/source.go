@@ -11,24 +11,23 @@ import (
 	"github.com/watchword-auth/watchword/store/internal/sqlstore"
 )
 
-// A Source is a file that everything is moved away from. Until it is closed no
-// other program has the file open, so that nothing changes behind the move.
+// A Source is a database file whose tables are copied to another database. No other program
+// can open the file until the Source is closed, so nothing changes during the copy. It
+// implements postgres.Source.
 type Source struct {
 	pool *sql.DB
 	path string
 }
 
-var _ sqlstore.Source = (*Source)(nil)
-
-// ErrInUse: another program has the file open.
+// ErrInUse means that another program has the file open.
 var ErrInUse = errors.New("another program has it open")
 
-// OpenSource opens a file whose tables are up to date (see Status) for this
-// program alone.
+// OpenSource opens a file exclusively. Its error wraps ErrInUse if another program has the
+// file open. The tables must be up to date (see Status).
 func OpenSource(ctx context.Context, path string) (*Source, error) {
-	// Of a file in WAL mode whoever is the first to say so has it for itself, if
-	// nobody has it open: even those who do nothing hold a lock. To name the mode
-	// again would take this back.
+	// In WAL mode, each open connection holds a shared lock, even when idle. With
+	// locking_mode(EXCLUSIVE), the first access therefore fails if another connection
+	// exists. Setting journal_mode again would end the exclusive lock.
 	pool, err := openWith(ctx, path, "deferred", []string{"locking_mode(EXCLUSIVE)", "synchronous(FULL)"})
 	if code(err) == sqlite3.SQLITE_BUSY {
 		err = ErrInUse
@@ -39,7 +38,7 @@ func OpenSource(ctx context.Context, path string) (*Source, error) {
 	return &Source{pool, path}, nil
 }
 
-// Count is how many rows there are, of all tables.
+// Count returns the number of rows of all tables, for a progress display.
 func (s *Source) Count(ctx context.Context) (rows int, err error) {
 	for _, table := range sqlstore.Tables() {
 		var n int
@@ -51,13 +50,13 @@ func (s *Source) Count(ctx context.Context) (rows int, err error) {
 	return rows, nil
 }
 
-// Columns names the columns of a table.
+// Columns returns the names of the columns of a table.
 func (s *Source) Columns(ctx context.Context, table string) (columns []string, err error) {
 	rows, err := s.pool.QueryContext(ctx, "SELECT name FROM pragma_table_info($1)", table)
 	if err != nil {
 		return nil, unavailable(ctx, err)
 	}
-	defer rows.Close() //nolint:errcheck // Err tells
+	defer rows.Close() //nolint:errcheck // Err returns the error
 	for rows.Next() {
 		var name string
 		if err := rows.Scan(&name); err != nil {
@@ -68,36 +67,39 @@ func (s *Source) Columns(ctx context.Context, table string) (columns []string, e
 	return columns, unavailable(ctx, rows.Err())
 }
 
-// Rows reads a whole table. The answer has to be closed before the next question.
-func (s *Source) Rows(ctx context.Context, table string, columns []string) (sqlstore.Rows, error) {
+// Rows returns all rows of a table, in no particular order. The caller closes them before
+// the next call, because the Source has one connection.
+func (s *Source) Rows(ctx context.Context, table string, columns []string) (*sql.Rows, error) {
 	rows, err := s.pool.QueryContext(ctx, sqlstore.SelectRows(table, columns))
 	return rows, unavailable(ctx, err)
 }
 
-// Leave marks the file as moved away from: no program opens it any more. Two
-// servers that go on from the same sessions would take each other's clients for
-// thieves.
-func (s *Source) Leave(ctx context.Context) error {
-	if _, err := s.pool.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", movedAway)); err != nil {
-		return fmt.Errorf("mark %s as moved away from: %w", s.path, unavailable(ctx, err))
+// MarkMoved marks the file as moved to another database. From then on, Open refuses it. If
+// two servers continued with copies of the same sessions, each would see the refresh tokens
+// of the other as reused, and end the sessions.
+func (s *Source) MarkMoved(ctx context.Context) error {
+	if _, err := s.pool.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", movedVersion)); err != nil {
+		return fmt.Errorf("mark %s as moved: %w", s.path, unavailable(ctx, err))
 	}
 	return nil
 }
 
 func (s *Source) Close() error { return s.pool.Close() }
 
-// movedAway is the user_version of a file that was left.
-const movedAway = 1
+// Close releases the file for other programs.
+// movedVersion is the user_version of a file that MarkMoved marked.
+const movedVersion = 1
 
-// refuseIfLeft refuses such a file, to all who open one.
-func refuseIfLeft(ctx context.Context, pool *sql.DB, path string) error {
+// refuseMoved returns an error if the file was moved to another database. Every way to open a
+// file calls it.
+func refuseMoved(ctx context.Context, pool *sql.DB, path string) error {
 	var version int
 	if err := pool.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
 		return err
 	}
-	if version == movedAway {
-		return fmt.Errorf("everything in it was moved to another database: start servers with that store. "+
-			"If that one is given up, `sqlite3 %s 'PRAGMA user_version = 0'` opens this one as it was then", path)
+	if version == movedVersion {
+		return fmt.Errorf("its data was moved to another database: start servers with that store. "+
+			"To return to this file as it was before the move, run: sqlite3 %s 'PRAGMA user_version = 0'", path)
 	}
 	return nil
 }

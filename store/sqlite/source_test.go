@@ -51,7 +51,7 @@ func TestAFileThatWasLeftOpensForNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	source := openSource(t, path)
-	if err := errors.Join(source.Leave(t.Context()), source.Close()); err != nil {
+	if err := errors.Join(source.MarkMoved(t.Context()), source.Close()); err != nil {
 		t.Fatal(err)
 	}
 	_, opened := sqlite.Open(t.Context(), path)

@@ -1,8 +1,13 @@
-// Package sqlite keeps everything in one SQLite file: the store of a single
-// server. Every commit is on disk before it is answered.
+// Package sqlite is a store in one SQLite file, for a single server. A method that changes
+// data returns after the commit is on disk.
 //
-// One connection writes, a few read beside it (WAL). Rotations that arrive
-// together leave together, see rotate.go.
+// One connection writes, and up to four read at the same time (WAL). Concurrent rotations
+// share a commit, see rotate.go.
+//
+// An embedding program needs only Open and Store. The remaining identifiers are for the
+// program watchword: Migrate and Status (`watchword migrate`), OpenSource, Source and
+// ErrInUse (`watchword move` and offline changes of keys), and Store.Check,
+// Store.CheckQuickly and ErrDamaged (`watchword doctor`).
 package sqlite
 
 import (
@@ -16,36 +21,37 @@ import (
 	"github.com/watchword-auth/watchword/store/internal/sqlstore"
 )
 
+// readers is the number of connections that read.
 const readers = 4
 
-// A Store is an open file. It implements watchword.Store.
+// A Store is an open database file. It is safe for concurrent use and implements watchword.Store.
 type Store struct {
 	writer, reader   *sql.DB
 	writing, reading statements
 
-	// Whoever holds the turn writes. Updates queue up for updating first, so
-	// that only one of them asks for the turn: then the rotations that have
-	// gathered come after every single Update, however many wait. (A send to a
-	// channel is first come, first served; a pool of connections is not.)
-	updating, turn chan struct{}
+	// writeLock is the right to write. An Update first takes updateLock, so that at most one
+	// Update waits for writeLock. A batch of rotations therefore waits for one Update at
+	// most, however many are queued. The locks are channels, because senders to a channel
+	// are served in order; a sql.DB promises no order.
+	updateLock, writeLock chan struct{}
 
 	rotations chan *rotation // see rotate.go
 	rotating  sync.WaitGroup
 
-	mu      sync.Mutex // guards closed, and running against it
+	mu      sync.Mutex // guards closed, and running.Add against a concurrent Close
 	closed  bool
 	running sync.WaitGroup
 }
 
 var _ watchword.Store = (*Store)(nil)
 
-// Open opens the file, made with mode 0600 if it is not there, and brings its
-// tables up to date. Several processes may open one file.
+// Open opens the file and applies pending migrations. It creates a missing file with mode
+// 0600. Several processes may open one file. The caller closes the store.
 func Open(ctx context.Context, path string) (*Store, error) {
 	s := &Store{
-		updating:  make(chan struct{}, 1),
-		turn:      make(chan struct{}, 1),
-		rotations: make(chan *rotation, maxQueue),
+		updateLock: make(chan struct{}, 1),
+		writeLock:  make(chan struct{}, 1),
+		rotations:  make(chan *rotation, maxQueue),
 	}
 	if err := s.open(ctx, path); err != nil {
 		return nil, fmt.Errorf("open database %s: %w", path, errors.Join(unavailable(ctx, err), s.closePools()))
@@ -76,37 +82,38 @@ func (s *Store) open(ctx context.Context, path string) (err error) {
 	return err
 }
 
-// View runs fn on one consistent state.
+// View runs fn on one consistent snapshot. fn can't write: the connection has query_only.
 func (s *Store) View(ctx context.Context, fn func(watchword.Tx) error) error {
-	if err := s.enter(); err != nil {
+	if err := s.begin(); err != nil {
 		return err
 	}
 	defer s.running.Done()
 	tx, err := s.reader.BeginTx(ctx, nil)
 	if err != nil {
-		return fmt.Errorf("begin reading: %w", unavailable(ctx, err))
+		return fmt.Errorf("begin read transaction: %w", unavailable(ctx, err))
 	}
 	defer tx.Rollback() //nolint:errcheck // nothing was written
 	return unavailable(ctx, fn(sqlstore.NewTx(conn{tx, s.reading})))
 }
 
-// Update runs fn alone, and commits.
+// Update runs fn in a transaction and commits. No other write runs at the same time, so fn
+// runs once.
 func (s *Store) Update(ctx context.Context, fn func(watchword.Tx) error) error {
-	if err := s.enter(); err != nil {
+	if err := s.begin(); err != nil {
 		return err
 	}
 	defer s.running.Done()
-	for _, gate := range []chan struct{}{s.updating, s.turn} {
+	for _, lock := range []chan struct{}{s.updateLock, s.writeLock} {
 		select {
-		case gate <- struct{}{}:
-			defer func() { <-gate }()
+		case lock <- struct{}{}:
+			defer func() { <-lock }()
 		case <-ctx.Done():
-			return fmt.Errorf("wait to write: %w", unavailable(ctx, ctx.Err()))
+			return fmt.Errorf("wait for the write lock: %w", unavailable(ctx, ctx.Err()))
 		}
 	}
 	tx, err := s.writer.BeginTx(ctx, nil)
 	if err != nil {
-		return fmt.Errorf("begin writing: %w", unavailable(ctx, err))
+		return fmt.Errorf("begin write transaction: %w", unavailable(ctx, err))
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit it does nothing
 	if err := fn(sqlstore.NewTx(conn{tx, s.writing})); err != nil {
@@ -118,30 +125,31 @@ func (s *Store) Update(ctx context.Context, fn func(watchword.Tx) error) error {
 	return nil
 }
 
-// Check reads the whole file and compares it with itself. Damage is ErrDamaged.
+// Check verifies the whole file (PRAGMA integrity_check). If it is damaged, the error wraps
+// ErrDamaged. It takes time in proportion to the size of the file.
 func (s *Store) Check(ctx context.Context) error { return s.check(ctx, "PRAGMA integrity_check(1)") }
 
-// CheckQuickly is Check without comparing indexes with their tables.
+// CheckQuickly is Check without the comparison of indexes with tables (PRAGMA quick_check).
 func (s *Store) CheckQuickly(ctx context.Context) error { return s.check(ctx, "PRAGMA quick_check(1)") }
 
 func (s *Store) check(ctx context.Context, pragma string) error {
-	if err := s.enter(); err != nil {
+	if err := s.begin(); err != nil {
 		return err
 	}
 	defer s.running.Done()
-	var verdict string
-	if err := s.reader.QueryRowContext(ctx, pragma).Scan(&verdict); err != nil {
+	var result string
+	if err := s.reader.QueryRowContext(ctx, pragma).Scan(&result); err != nil {
 		return fmt.Errorf("check database: %w", unavailable(ctx, err))
 	}
-	if verdict != "ok" {
-		return fmt.Errorf("%w: %s", ErrDamaged, verdict)
+	if result != "ok" {
+		return fmt.Errorf("%w: %s", ErrDamaged, result)
 	}
 	return nil
 }
 
-// enter counts an operation that runs, for Close to wait for; its end is
-// s.running.Done.
-func (s *Store) enter() error {
+// begin counts a running operation, for which Close waits. It fails once the store is closed.
+// The caller ends the operation with s.running.Done.
+func (s *Store) begin() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -151,7 +159,8 @@ func (s *Store) enter() error {
 	return nil
 }
 
-// Close waits for running operations and folds the log into the file.
+// Close waits for running operations and checkpoints the write-ahead log into the file. A
+// second call does nothing.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	first := !s.closed
@@ -166,6 +175,7 @@ func (s *Store) Close() error {
 	return s.closePools()
 }
 
+// closePools also closes what a failed Open left behind.
 func (s *Store) closePools() error {
 	var errs []error
 	s.writing.close()

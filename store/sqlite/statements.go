@@ -8,11 +8,11 @@ import (
 	"github.com/watchword-auth/watchword/store/internal/sqlstore"
 )
 
-// statements are prepared once for each pool of connections.
+// statements maps the text of a statement to its prepared form on one pool.
 type statements map[string]*sql.Stmt
 
-// prepare prepares all statements on a pool: up front, for a pool whose
-// connections are all in transactions could not prepare one more.
+// prepare prepares all statements in advance. Preparing needs a free connection, so doing it
+// later could deadlock: all connections may be in transactions that wait for it.
 func prepare(ctx context.Context, pool *sql.DB) (statements, error) {
 	all := statements{}
 	for _, text := range sqlstore.All() {
@@ -32,7 +32,8 @@ func (s statements) close() {
 	}
 }
 
-// A conn is a transaction as sqlstore wants it.
+// A conn implements sqlstore.Conn on a transaction. Its errors are classified by View, Update
+// and Rotate, which know the context.
 type conn struct {
 	tx       *sql.Tx
 	prepared statements

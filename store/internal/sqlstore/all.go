@@ -1,38 +1,39 @@
 package sqlstore
 
-// A Statement is one text, and what its rows are found by: what a shard would
-// have to be found by.
+// A Statement is the text of one SQL statement and the key by which it finds its rows. In a
+// sharded deployment, the same key would choose the shard. docs/scale.md lists them all.
 type Statement struct {
 	Name, Text string
 	By         Key
 }
 
-// A Key is what a statement gives to find its rows.
+// A Key describes how a statement finds its rows, as text for docs/scale.md.
 type Key string
 
 const (
 	ByUser           Key = "user id"
-	ByUserAndAddress Key = "user id; the address has to be free everywhere"
+	ByUserAndAddress Key = "user id; the address must be free on every shard"
 	ByAddress        Key = "address"
 	BySession        Key = "session id"
-	BySessionAndUser Key = "session id, then the id of its user"
+	BySessionAndUser Key = "session id, then the user id of the session"
 	ByHash           Key = "hash of a mailed token"
 	ByMail           Key = "id of the mail"
 	ByLimit          Key = "key of the limit"
 	ByAge            Key = "in the background, by age"
 	ByOperator       Key = "by an operator, in order of address"
 	ByNumber         Key = "in the background, by number of the feed"
-	OfFeed           Key = "nothing: the one row of the feed"
-	OfKeys           Key = "nothing: the keys, a handful"
+	FeedRow          Key = "the only row of the table"
+	AllKeys          Key = "all keys (few rows)"
 	AllSignups       Key = "by an operator, in order of address and id"
-	AllSessions      Key = "by an operator, in order of ids"
-	OfOutbox         Key = "nothing: the mail that waits, all of it"
+	AllSessions      Key = "by an operator, in order of id"
+	AllMails         Key = "the outbox (unsent mail only)"
 )
 
-// Statements lists them all.
+// Statements lists all statements. The stores prepare exactly these, so a statement that is
+// missing here fails. A test compares the list with the constants of the package.
 func Statements() []Statement { return append(accountStatements(), serviceStatements()...) }
 
-// accountStatements are those of accounts, sessions and mail.
+// accountStatements lists the statements of accounts, sessions and mail.
 func accountStatements() []Statement {
 	return []Statement{
 		{"insertUser", insertUser, ByUserAndAddress},
@@ -87,28 +88,28 @@ func accountStatements() []Statement {
 		{"claimMail", claimMail, ByAge},
 		{"postponeMail", postponeMail, ByMail},
 		{"deleteMail", deleteMail, ByMail},
-		{"selectMails", selectMails, OfOutbox},
+		{"selectMails", selectMails, AllMails},
 		{"retryMail", retryMail, ByMail},
-		{"retryMails", retryMails, OfOutbox},
-		{"outbox", outbox, OfOutbox},
+		{"retryMails", retryMails, AllMails},
+		{"outbox", outbox, AllMails},
 
 		{"insertEvent", insertEvent, ByUser},
 		{"selectEvents", selectEvents, ByUser},
 	}
 }
 
-// serviceStatements are those that belong to no account.
+// serviceStatements lists the statements that are independent of accounts.
 func serviceStatements() []Statement {
 	return []Statement{
-		{"insertKey", insertKey, OfKeys},
-		{"selectKeys", selectKeys, OfKeys},
-		{"updateKey", updateKey, OfKeys},
-		{"deleteKey", deleteKey, OfKeys},
-		{"holdKey", holdKey, OfKeys},
-		{"sealKey", sealKey, OfKeys},
+		{"insertKey", insertKey, AllKeys},
+		{"selectKeys", selectKeys, AllKeys},
+		{"updateKey", updateKey, AllKeys},
+		{"deleteKey", deleteKey, AllKeys},
+		{"holdKey", holdKey, AllKeys},
+		{"sealKey", sealKey, AllKeys},
 
-		{"lockFeed", lockFeed, OfFeed},
-		{"advanceFeed", advanceFeed, OfFeed},
+		{"lockFeed", lockFeed, FeedRow},
+		{"advanceFeed", advanceFeed, FeedRow},
 		{"numberSessions", numberSessions, ByAge},
 		{"numberUsers", numberUsers, ByAge},
 		{"selectFeedState", selectFeedState, ByAge},
@@ -128,7 +129,7 @@ func serviceStatements() []Statement {
 	}
 }
 
-// All lists their texts.
+// All returns the texts of Statements.
 func All() (texts []string) {
 	for _, s := range Statements() {
 		texts = append(texts, s.Text)

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// What is not listed is never prepared, and no other test here sees it.
+// A statement that is missing in the list is not prepared and not seen by the other tests.
 func TestEveryStatementIsListedUnderItsName(t *testing.T) {
 	t.Parallel()
 	var written, listed []string
@@ -38,7 +38,7 @@ func TestEveryStatementIsListedUnderItsName(t *testing.T) {
 	}
 	for _, name := range listed {
 		if !slices.Contains(written, name) {
-			t.Errorf("%s is listed, and no statement that this test knows", name)
+			t.Errorf("%s is listed but is not a statement of the package", name)
 		}
 	}
 }
@@ -63,8 +63,8 @@ func parsePackage(t *testing.T) (files []*ast.File) {
 	return files
 }
 
-// statementsOf names the constants and variables whose text begins with a verb
-// of SQL or is built.
+// statementsOf returns the names of constants and variables whose text begins with an SQL
+// verb or is built from a column list.
 func statementsOf(decl *ast.GenDecl) (names []string) {
 	verb := regexp.MustCompile("^[`\"]\\s*(?i:SELECT|INSERT|UPDATE|DELETE|WITH)\\b")
 	for _, spec := range decl.Specs {
@@ -91,7 +91,7 @@ func isBuilt(expr ast.Expr) bool {
 	return ok && strings.HasPrefix(name.Name, "insert")
 }
 
-// leftmost is the literal that a sum of strings begins with.
+// leftmost returns the first literal of a concatenation of strings.
 func leftmost(expr ast.Expr) *ast.BasicLit {
 	for {
 		switch e := expr.(type) {
@@ -107,8 +107,8 @@ func leftmost(expr ast.Expr) *ast.BasicLit {
 	}
 }
 
-// listedNames are those of the constants and variables in the list that a function
-// returns; each stands behind its name.
+// listedNames returns the names in the list that a function returns. It fails if a name
+// differs from the identifier next to it.
 func listedNames(t *testing.T, body *ast.BlockStmt) (names []string) {
 	t.Helper()
 	ast.Inspect(body, func(n ast.Node) bool {

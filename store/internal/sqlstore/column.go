@@ -7,16 +7,18 @@ import (
 	"strings"
 )
 
-// A column is one column of a table and the field of a row that it stores. A list of
-// columns is the only place that names them: the columns of a query, the parameters of
-// an insert and the destinations of a scan all follow from it. A new field of an
-// account is one line in the list (and a migration).
+// A column is one column of a table and the struct field that it stores. A list of
+// columns (userRow, sessionRow, …) is the only place that names them: the columns of a
+// query, the parameters of an insert and the destinations of a scan all follow from the
+// list. A new field is one line in the list, and a migration. The suite storetest fails
+// if the line is missing.
 type column struct {
 	name  string
-	field any // a pointer to the field, or a scanner around one: moment, flag, listColumn, superseded
+	field any // a pointer to the field, or a scanner around one: timeColumn, boolColumn, listColumn, supersededColumn
 }
 
-// names lists the columns for a SELECT, each with its table.
+// names returns the column list of a SELECT. Each name has its table as prefix, because
+// sessions and users are joined and share names such as id and created_at.
 func names(table string, columns []column) string {
 	all := make([]string, len(columns))
 	for i, c := range columns {
@@ -25,26 +27,29 @@ func names(table string, columns []column) string {
 	return strings.Join(all, ", ")
 }
 
-// insertInto is an INSERT with a source: "VALUES (%s)", or a SELECT of them. A time gets a
-// cast, because PostgreSQL takes a parameter of a SELECT for text.
+// insertInto returns an INSERT into the table. source is "VALUES (%s)" or "SELECT %s …",
+// where %s becomes the parameters $1, $2, … in the order of columns. A time gets a cast,
+// because PostgreSQL treats an untyped parameter of a SELECT as text.
 func insertInto(table string, columns []column, source string) string {
 	bare, parameters := make([]string, len(columns)), make([]string, len(columns))
 	for i, c := range columns {
 		bare[i] = c.name
 		parameters[i] = fmt.Sprintf("$%d", i+1)
-		if _, isTime := c.field.(moment); isTime {
+		if _, isTime := c.field.(timeColumn); isTime {
 			parameters[i] = fmt.Sprintf("CAST($%d AS BIGINT)", i+1)
 		}
 	}
-	return "INSERT INTO " + table + " (" + strings.Join(bare, ", ") + ") " + fmt.Sprintf(source, strings.Join(parameters, ", "))
+	return "INSERT INTO " + table + " (" + strings.Join(bare, ", ") + ") " +
+		fmt.Sprintf(source, strings.Join(parameters, ", "))
 }
 
-// parameterOf is the parameter of a column in insertInto.
+// parameterOf returns the parameter ($n) that insertInto gives to the named column. Other
+// clauses use it instead of a number that a new column would shift.
 func parameterOf(columns []column, name string) string {
 	return fmt.Sprintf("$%d", 1+slices.IndexFunc(columns, func(c column) bool { return c.name == name }))
 }
 
-// values are the parameters of insertInto.
+// values returns the arguments for insertInto, in the same order.
 func values(columns []column) []any {
 	all := make([]any, len(columns))
 	for i, c := range columns {
@@ -53,28 +58,31 @@ func values(columns []column) []any {
 	return all
 }
 
+// value returns what the database stores for a field. Named string types become string, so
+// that no driver calls a method of the type: watchword.Secret, for example, prints itself
+// redacted.
 func value(field any) any {
 	switch f := field.(type) {
-	case moment:
-		return ms(*f.Time)
-	case flag:
+	case timeColumn:
+		return millis(*f.Time)
+	case boolColumn:
 		if *f.into {
 			return 1
 		}
 		return 0
 	case listColumn:
 		return list(*f.into)
-	case superseded:
+	case supersededColumn:
 		return f.String()
 	}
 	v := reflect.ValueOf(field).Elem()
-	if v.Kind() == reflect.String { // of any type, a secret included
+	if v.Kind() == reflect.String {
 		return v.String()
 	}
 	return v.Interface()
 }
 
-// fields are the destinations of a scan.
+// fields returns the destinations for a scan of names, in the same order.
 func fields(columns []column) []any {
 	all := make([]any, len(columns))
 	for i, c := range columns {

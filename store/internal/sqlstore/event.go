@@ -11,7 +11,7 @@ func eventRow(e *watchword.Event) []column {
 	return []column{
 		{"id", &e.ID},
 		{"kind", &e.Kind},
-		{"at", moment{&e.At}},
+		{"at", timeColumn{&e.At}},
 		{"user_id", &e.UserID},
 		{"session_id", &e.SessionID},
 		{"address", &e.Address},
@@ -25,13 +25,19 @@ func eventRow(e *watchword.Event) []column {
 var (
 	eventColumns = names("events", eventRow(new(watchword.Event)))
 
+	// insertEvent counts repetitions in one row: repeated failed sign-ins have the same id,
+	// so concurrent inserts add up and none is lost. The later time wins, because the
+	// transactions may commit in another order than their events happened.
 	insertEvent = insertInto("events", eventRow(new(watchword.Event)), `VALUES (%s)
 		ON CONFLICT (id) DO UPDATE SET times = events.times + excluded.times,
 			at = CASE WHEN events.at > excluded.at THEN events.at ELSE excluded.at END,
 			address = excluded.address, device = excluded.device, request_id = excluded.request_id`)
-	selectEvents = `SELECT ` + eventColumns + ` FROM events WHERE user_id = $1 ORDER BY at DESC, id DESC LIMIT $2`
+	// The id breaks ties between events of the same millisecond.
+	selectEvents = `SELECT ` + eventColumns + ` FROM events WHERE user_id = $1
+		ORDER BY at DESC, id DESC LIMIT $2`
 )
 
+// InsertEvent counts an event without Times as one.
 func (t Tx) InsertEvent(ctx context.Context, e watchword.Event) error {
 	e.Times = max(e.Times, 1)
 	_, err := t.exec(ctx, insertEvent, values(eventRow(&e))...)

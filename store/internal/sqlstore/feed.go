@@ -8,28 +8,41 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// The one row of feed is the lock of whoever numbers: numbers come into sight in
-// their order, for the next to number waits until the last has committed. No flow
-// of a user takes it.
+// The table feed has one row: the last number that was assigned. Assigning numbers locks
+// this row until the commit, so one process at a time assigns them, and readers see
+// numbers appear in order. Users' requests never lock the row: ending a session only
+// leaves feed_number at 0, and a background task assigns the number later.
 const (
+	// lockFeed changes nothing. It locks the row and returns the last number as the
+	// previous lock holder committed it.
 	lockFeed    = `UPDATE feed SET last = last WHERE id = 1 RETURNING last`
 	advanceFeed = `UPDATE feed SET last = $1 WHERE id = 1`
 
+	// numberSessions numbers ended sessions from $1 + 1 on, oldest end first. The repeated
+	// condition feed_number = 0 matters if the row changed after the sub-select read it:
+	// a number that was assigned never changes.
 	numberSessions = `UPDATE sessions SET feed_number = CAST($1 AS BIGINT) + due.n
 		FROM (SELECT id, row_number() OVER (ORDER BY ended_at, id) AS n
 			FROM sessions WHERE ended_at > 0 AND feed_number = 0 ORDER BY ended_at, id LIMIT $2) AS due
 		WHERE sessions.id = due.id AND sessions.feed_number = 0
 		RETURNING feed_number`
+	// numberUsers does the same for users whose roles changed. SetRoles sets feed_number
+	// back to 0, so each change gets a number of its own.
 	numberUsers = `UPDATE users SET feed_number = CAST($1 AS BIGINT) + due.n
 		FROM (SELECT id, row_number() OVER (ORDER BY roles_changed_at, id) AS n
 			FROM users WHERE roles_changed_at > 0 AND feed_number = 0 ORDER BY roles_changed_at, id LIMIT $2) AS due
 		WHERE users.id = due.id AND users.feed_number = 0
 		RETURNING feed_number`
 
+	// selectFeedState reads one index entry for each time, however long the backlog is. A
+	// time is NULL when no row waits for a number.
 	selectFeedState = `SELECT last,
 			(SELECT ended_at FROM sessions WHERE ended_at > 0 AND feed_number = 0 ORDER BY ended_at LIMIT 1),
-			(SELECT roles_changed_at FROM users WHERE roles_changed_at > 0 AND feed_number = 0 ORDER BY roles_changed_at LIMIT 1)
+			(SELECT roles_changed_at FROM users WHERE roles_changed_at > 0 AND feed_number = 0
+				ORDER BY roles_changed_at LIMIT 1)
 		FROM feed WHERE id = 1`
+	// selectFeed repeats ended_at > 0 and roles_changed_at > 0, because the indexes are
+	// partial and the databases use them only if the query has their condition.
 	selectFeed = `SELECT feed_number, id, '', ended_at, ended_why FROM sessions
 			WHERE ended_at > 0 AND feed_number > $1 AND ended_at > $2
 		UNION ALL
@@ -42,6 +55,8 @@ func scanNumber(row scanner) (n int64, err error) {
 	return n, row.Scan(&n)
 }
 
+// NumberFeed starts above the larger of the stored number and above. The engine passes the
+// time in microseconds, so numbers keep rising when a backup was restored.
 func (t Tx) NumberFeed(ctx context.Context, above int64, limit int) (int, error) {
 	last, err := row(ctx, t, scanNumber, lockFeed)
 	if err != nil {
@@ -55,16 +70,17 @@ func (t Tx) NumberFeed(ctx context.Context, above int64, limit int) (int, error)
 			return 0, err
 		}
 		numbered += len(given)
-		for _, number := range given { // a row that went meanwhile leaves a gap
+		for _, number := range given { // a row that was deleted in the meantime leaves a gap
 			last = max(last, number)
 		}
 	}
 	if numbered == 0 {
 		return 0, nil
 	}
-	return numbered, t.must(ctx, advanceFeed, last)
+	return numbered, t.changeRow(ctx, advanceFeed, last)
 }
 
+// FeedState returns the older of the two waiting times as Unnumbered.
 func (t Tx) FeedState(ctx context.Context) (watchword.FeedState, error) {
 	return row(ctx, t, func(s scanner) (state watchword.FeedState, err error) {
 		var session, user *int64
@@ -83,6 +99,6 @@ func (t Tx) FeedState(ctx context.Context) (watchword.FeedState, error) {
 
 func (t Tx) Feed(ctx context.Context, after int64, since time.Time, limit int) ([]watchword.FeedItem, error) {
 	return rows(ctx, t, func(s scanner) (item watchword.FeedItem, err error) {
-		return item, s.Scan(&item.Number, &item.Session, &item.User, moment{&item.At}, &item.Why)
-	}, selectFeed, after, ms(since), limit)
+		return item, s.Scan(&item.Number, &item.Session, &item.User, timeColumn{&item.At}, &item.Why)
+	}, selectFeed, after, millis(since), limit)
 }

@@ -15,18 +15,24 @@ func keyRow(k *watchword.Key) []column {
 		{"alg", &k.Alg},
 		{"number", &k.Number},
 		{"sealed", &k.Sealed},
-		{"published_at", moment{&k.PublishedAt}},
-		{"active_from", moment{&k.ActiveFrom}},
-		{"drop_at", moment{&k.DropAt}},
+		{"published_at", timeColumn{&k.PublishedAt}},
+		{"active_from", timeColumn{&k.ActiveFrom}},
+		{"drop_at", timeColumn{&k.DropAt}},
 	}
 }
 
 var (
 	keyColumns = names("keys", keyRow(new(watchword.Key)))
 
+	// insertKey settles the race between processes that create the same key at the same
+	// time: the key with the same id, or the same use and number, is created once. The
+	// loser reads the winner's key.
 	insertKey  = insertInto("keys", keyRow(new(watchword.Key)), "VALUES (%s) ON CONFLICT DO NOTHING")
 	selectKeys = `SELECT ` + keyColumns + ` FROM keys ORDER BY purpose, active_from, id`
-	holdKey    = `UPDATE keys SET number = number WHERE purpose = $1 AND number = 1 RETURNING ` + keyColumns
+
+	// holdKey changes nothing. Its row lock serializes processes that replace the sealed
+	// secret of a use: the second one waits, and RETURNING shows what the first one wrote.
+	holdKey = `UPDATE keys SET number = number WHERE purpose = $1 AND number = 1 RETURNING ` + keyColumns
 )
 
 const (
@@ -35,6 +41,7 @@ const (
 	sealKey   = `UPDATE keys SET sealed = $1 WHERE id = $2`
 )
 
+// InsertKey reports false if the key exists already.
 func (t Tx) InsertKey(ctx context.Context, k watchword.Key) (bool, error) {
 	return t.change(ctx, insertKey, values(keyRow(&k))...)
 }
@@ -52,11 +59,11 @@ func (t Tx) HoldKey(ctx context.Context, use watchword.KeyUse) (watchword.Key, e
 }
 
 func (t Tx) SetSealedKey(ctx context.Context, id string, sealed []byte) error {
-	return t.must(ctx, sealKey, sealed, id)
+	return t.changeRow(ctx, sealKey, sealed, id)
 }
 
 func (t Tx) SetKeyTimes(ctx context.Context, id string, activeFrom, dropAt time.Time) error {
-	return t.must(ctx, updateKey, ms(activeFrom), ms(dropAt), id)
+	return t.changeRow(ctx, updateKey, millis(activeFrom), millis(dropAt), id)
 }
 
 func (t Tx) DeleteKey(ctx context.Context, id string) error {

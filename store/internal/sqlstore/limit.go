@@ -8,42 +8,61 @@ import (
 	"github.com/watchword-auth/watchword/internal/ratelimit"
 )
 
-// A counter is the theoretical arrival time of internal/ratelimit, in
-// nanoseconds: one use of a limit of thousands would not fit milliseconds.
+// The column tat is the theoretical arrival time of internal/ratelimit (GCRA), in
+// nanoseconds since 1970. Milliseconds are too coarse: one use of a large limit
+// costs less than one millisecond.
 const (
-	// charge is ratelimit.Decide. $2 is now and one use, $3 now and the span, $4
-	// now, $5 too far ahead, $6 one use, $7 the latest that has room for another.
+	// charge is ratelimit.Decide in SQL. One statement decides and counts, so concurrent
+	// requests can't all see the same free place. Parameters:
 	//
-	// Too far ahead is what would lock somebody out for longer than the span. Only
-	// a clock that was set back leaves such a counter, and it counts as having
-	// room for one use more. The clocks of two processes may well differ by less.
+	//	$2  now + one use     the new tat of an unused counter
+	//	$3  now + span        also the initial sweep_from
+	//	$4  now               below: the counter has run out, so it starts again
+	//	$5  now + 2 spans - one use
+	//	                      above: too far ahead, see below
+	//	$6  one use
+	//	$7  now + span - one use
+	//	                      up to here there is room for one more use
 	//
-	// sweep_from never changes: a use should not cost an index anything.
+	// A counter too far ahead would lock somebody out for longer than the span. Only a
+	// clock that was set back leaves such a counter. It counts as having room for one use
+	// more. The clocks of two processes may differ by less than that.
+	//
+	// sweep_from never changes, so that a use updates no index.
 	charge = `INSERT INTO limits (key, tat, sweep_from) VALUES ($1, $2, $3)
 		ON CONFLICT (key) DO UPDATE SET tat = CASE
 			WHEN limits.tat < $4 THEN $2 WHEN limits.tat > $5 THEN $3 ELSE limits.tat + $6 END
 		WHERE limits.tat <= $7 OR limits.tat > $5`
 	selectLimit = `SELECT tat FROM limits WHERE key = $1`
-	refund      = `UPDATE limits SET tat = CASE WHEN tat - $1 < $2 THEN $2 ELSE tat - $1 END WHERE tat > $2 AND key = $3`
+
+	// refund takes one use back, but never below now: a counter in the past would allow
+	// more uses than the limit.
+	refund = `UPDATE limits SET tat = CASE WHEN tat - $1 < $2 THEN $2 ELSE tat - $1 END
+		WHERE tat > $2 AND key = $3`
 )
 
+// Charge returns 0 if the use was counted. Otherwise nothing changed, and it returns how
+// long to wait.
 func (t Tx) Charge(ctx context.Context, c watchword.Charge) (time.Duration, error) {
-	allowed, err := t.change(ctx, charge, argsOfCharge(c)...)
+	allowed, err := t.change(ctx, charge, chargeArgs(c)...)
 	if err != nil || allowed {
 		return 0, err
 	}
 	return t.Wait(ctx, c)
 }
 
-const chargeArgs = 7
+// chargeArgCount is the number of parameters of charge. RotateStatement numbers the
+// statements that follow from there.
+const chargeArgCount = 7
 
-func argsOfCharge(c watchword.Charge) []any {
+func chargeArgs(c watchword.Charge) []any {
 	now, cost, span := c.At.UnixNano(), int64(c.Cost), int64(c.Span)
 	return []any{c.Key, now + cost, now + span, now, now + 2*span - cost, cost, now + span - cost}
 }
 
-// Wait is how long a charge that was refused has to wait: above 0, though by now
-// it might be taken.
+// Wait returns how long a refused charge has to wait: at least a millisecond. The counter
+// is read after the refusal, so it may have room again by then. The result is above 0
+// even then, because 0 means that the charge was counted.
 func (t Tx) Wait(ctx context.Context, c watchword.Charge) (time.Duration, error) {
 	tat, err := row(ctx, t, func(s scanner) (n int64, err error) { return n, s.Scan(&n) }, selectLimit, c.Key)
 	if err != nil {

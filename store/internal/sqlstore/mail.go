@@ -10,24 +10,39 @@ import (
 )
 
 const (
-	insertMailToken = `INSERT INTO mail_tokens (hash, kind, user_id, email, expires_at, signup_id) VALUES ($1, $2, $3, $4, $5, $6)
+	// insertMailToken replaces a token of the same hash, because another attempt to
+	// send a mail may contain the same token. The expiry of the later attempt counts.
+	insertMailToken = `INSERT INTO mail_tokens (hash, kind, user_id, email, expires_at, signup_id)
+		VALUES ($1, $2, $3, $4, $5, $6)
 		ON CONFLICT (hash) DO UPDATE SET kind = excluded.kind, user_id = excluded.user_id,
 			email = excluded.email, expires_at = excluded.expires_at, signup_id = excluded.signup_id`
 	selectMailToken = `SELECT hash, kind, user_id, email, expires_at, signup_id FROM mail_tokens
 		WHERE hash = $1 AND kind = $2 AND expires_at > $3`
 	selectMailTokens = `SELECT hash, kind, user_id, email, expires_at, signup_id FROM mail_tokens
 		WHERE user_id = $1 AND kind = $2 AND expires_at > $3 ORDER BY expires_at, hash`
-	extendMailToken  = `UPDATE mail_tokens SET expires_at = $1 WHERE hash = $2`
+	extendMailToken = `UPDATE mail_tokens SET expires_at = $1 WHERE hash = $2`
+
+	// takeMailToken settles the race between two requests with the same token: the
+	// deletion succeeds once. It also checks kind and expiry, so no query before it is
+	// needed.
 	takeMailToken    = `DELETE FROM mail_tokens WHERE hash = $1 AND kind = $2 AND expires_at > $3`
 	deleteMailTokens = `DELETE FROM mail_tokens WHERE user_id = $1 AND kind = $2`
 	deleteLaterMails = `DELETE FROM mail_tokens WHERE user_id = $1 AND kind = $2 AND expires_at > $3`
 	deleteSentTokens = `DELETE FROM mail_tokens WHERE email = $1 AND kind = $2`
-	lastMailToken    = `SELECT COALESCE(MAX(expires_at), 0) FROM mail_tokens WHERE user_id = $1 AND kind = $2 AND expires_at > $3`
-	selectSentTokens = `SELECT EXISTS (SELECT 1 FROM mail_tokens WHERE email = $1 AND kind = $2 AND expires_at > $3)`
+	lastMailToken    = `SELECT COALESCE(MAX(expires_at), 0) FROM mail_tokens
+		WHERE user_id = $1 AND kind = $2 AND expires_at > $3`
+	selectSentTokens = `SELECT EXISTS (SELECT 1 FROM mail_tokens
+		WHERE email = $1 AND kind = $2 AND expires_at > $3)`
 
 	mailColumns = `id, kind, recipient, user_id, facts, created_at, next_at, attempts, last_error, given_up_at`
-	insertMail  = `INSERT INTO mails (id, kind, recipient, user_id, facts, created_at, next_at, attempts, last_error, given_up_at)
+	insertMail  = `INSERT INTO mails (id, kind, recipient, user_id, facts, created_at, next_at,
+			attempts, last_error, given_up_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
+
+	// claimMail settles the race between processes that send mail. The sub-selects of
+	// two processes may choose the same mail. The outer condition is checked again after waiting for
+	// the row, and next_at then lies in the future, so the second process claims nothing
+	// and tries again. A claim expires by itself if its process ends.
 	claimMail = `UPDATE mails SET next_at = $1, attempts = attempts + 1
 		WHERE next_at <= $2 AND given_up_at = 0
 			AND id = (SELECT id FROM mails WHERE given_up_at = 0 AND next_at <= $2 ORDER BY next_at, id LIMIT 1)
@@ -35,9 +50,13 @@ const (
 	postponeMail = `UPDATE mails SET next_at = $1, last_error = $2, given_up_at = $3 WHERE id = $4`
 	deleteMail   = `DELETE FROM mails WHERE id = $1`
 	selectMails  = `SELECT ` + mailColumns + ` FROM mails ORDER BY created_at, id LIMIT $1`
-	retryMail    = `UPDATE mails SET next_at = $1, attempts = 0, given_up_at = 0 WHERE id = $2`
-	retryMails   = `UPDATE mails SET next_at = $1, attempts = 0, given_up_at = 0`
-	// Counting stops at $1, so that a long outbox costs no more.
+
+	// retryMail and retryMails also reset the number of attempts, so that the backoff
+	// starts again.
+	retryMail  = `UPDATE mails SET next_at = $1, attempts = 0, given_up_at = 0 WHERE id = $2`
+	retryMails = `UPDATE mails SET next_at = $1, attempts = 0, given_up_at = 0`
+
+	// outbox stops counting at $1: a long outbox costs no more than a full one.
 	outbox = `SELECT
 		(SELECT COUNT(*) FROM (SELECT 1 FROM mails WHERE given_up_at = 0 ORDER BY created_at LIMIT $1) AS waiting),
 		(SELECT COUNT(*) FROM (SELECT 1 FROM mails WHERE given_up_at > 0 ORDER BY given_up_at LIMIT $1) AS given_up),
@@ -45,30 +64,39 @@ const (
 )
 
 func (t Tx) InsertMailToken(ctx context.Context, m watchword.MailToken) error {
-	_, err := t.exec(ctx, insertMailToken, m.Hash, m.Kind, m.UserID, m.Email, ms(m.ExpiresAt), m.SignupID)
+	_, err := t.exec(ctx, insertMailToken, m.Hash, m.Kind, m.UserID, m.Email, millis(m.ExpiresAt), m.SignupID)
 	return err
 }
 
-func (t Tx) MailToken(ctx context.Context, hash string, kind watchword.MailKind, now time.Time) (watchword.MailToken, error) {
-	return row(ctx, t, scanMailToken, selectMailToken, hash, kind, ms(now))
+func (t Tx) MailToken(
+	ctx context.Context, hash string, kind watchword.MailKind, now time.Time,
+) (watchword.MailToken, error) {
+	return row(ctx, t, scanMailToken, selectMailToken, hash, kind, millis(now))
 }
 
 func scanMailToken(s scanner) (m watchword.MailToken, err error) {
-	return m, s.Scan(&m.Hash, &m.Kind, &m.UserID, &m.Email, moment{&m.ExpiresAt}, &m.SignupID)
+	return m, s.Scan(&m.Hash, &m.Kind, &m.UserID, &m.Email, timeColumn{&m.ExpiresAt}, &m.SignupID)
 }
 
-func (t Tx) MailTokens(ctx context.Context, id watchword.UserID, kind watchword.MailKind, now time.Time) ([]watchword.MailToken, error) {
-	return rows(ctx, t, scanMailToken, selectMailTokens, id, kind, ms(now))
+func (t Tx) MailTokens(
+	ctx context.Context, id watchword.UserID, kind watchword.MailKind, now time.Time,
+) ([]watchword.MailToken, error) {
+	return rows(ctx, t, scanMailToken, selectMailTokens, id, kind, millis(now))
 }
 
+// ExtendMailToken reports false if the token was taken in the meantime: an extension never
+// brings a token back.
 func (t Tx) ExtendMailToken(ctx context.Context, hash string, expires time.Time) (bool, error) {
-	return t.change(ctx, extendMailToken, ms(expires), hash)
+	return t.change(ctx, extendMailToken, millis(expires), hash)
 }
 
+// TakeMailToken reports true to one caller only, see takeMailToken.
 func (t Tx) TakeMailToken(ctx context.Context, hash string, kind watchword.MailKind, now time.Time) (bool, error) {
-	return t.change(ctx, takeMailToken, hash, kind, ms(now))
+	return t.change(ctx, takeMailToken, hash, kind, millis(now))
 }
 
+// DeleteMailTokens runs one statement for each kind, because the drivers have no common
+// form for a list of parameters.
 func (t Tx) DeleteMailTokens(ctx context.Context, id watchword.UserID, kinds ...watchword.MailKind) error {
 	for _, kind := range kinds {
 		if _, err := t.exec(ctx, deleteMailTokens, id, kind); err != nil {
@@ -78,8 +106,10 @@ func (t Tx) DeleteMailTokens(ctx context.Context, id watchword.UserID, kinds ...
 	return nil
 }
 
-func (t Tx) DeleteMailTokensAfter(ctx context.Context, id watchword.UserID, kind watchword.MailKind, expires time.Time) error {
-	_, err := t.exec(ctx, deleteLaterMails, id, kind, ms(expires))
+func (t Tx) DeleteMailTokensAfter(
+	ctx context.Context, id watchword.UserID, kind watchword.MailKind, expires time.Time,
+) error {
+	_, err := t.exec(ctx, deleteLaterMails, id, kind, millis(expires))
 	return err
 }
 
@@ -88,37 +118,47 @@ func (t Tx) DeleteSentTokens(ctx context.Context, email watchword.Address, kind 
 	return err
 }
 
-func (t Tx) SentTokenWorks(ctx context.Context, email watchword.Address, kind watchword.MailKind, now time.Time) (bool, error) {
-	return row(ctx, t, func(s scanner) (yes bool, err error) { return yes, s.Scan(&yes) }, selectSentTokens, email, kind, ms(now))
+func (t Tx) SentTokenWorks(
+	ctx context.Context, email watchword.Address, kind watchword.MailKind, now time.Time,
+) (bool, error) {
+	return row(ctx, t, scanBool, selectSentTokens, email, kind, millis(now))
 }
 
-func (t Tx) LastMailToken(ctx context.Context, id watchword.UserID, kind watchword.MailKind, now time.Time) (time.Time, error) {
+// LastMailToken returns the zero time if no token is valid: MAX of no rows is NULL, and the
+// statement turns NULL into 0.
+func (t Tx) LastMailToken(
+	ctx context.Context, id watchword.UserID, kind watchword.MailKind, now time.Time,
+) (time.Time, error) {
 	return row(ctx, t, func(s scanner) (expires time.Time, err error) {
-		return expires, s.Scan(moment{&expires})
-	}, lastMailToken, id, kind, ms(now))
+		return expires, s.Scan(timeColumn{&expires})
+	}, lastMailToken, id, kind, millis(now))
 }
 
 func scanMail(s scanner) (m watchword.Mail, err error) {
 	return m, s.Scan(&m.ID, &m.Kind, &m.To, &m.UserID, jsonColumn{&m.Facts},
-		moment{&m.CreatedAt}, moment{&m.NextAt}, &m.Attempts, &m.LastError, moment{&m.GivenUpAt})
+		timeColumn{&m.CreatedAt}, timeColumn{&m.NextAt}, &m.Attempts, &m.LastError, timeColumn{&m.GivenUpAt})
 }
 
+// InsertMail stores the facts as JSON: each kind of mail has other facts, and no statement
+// searches for them.
 func (t Tx) InsertMail(ctx context.Context, m watchword.Mail) error {
 	facts, err := json.Marshal(m.Facts)
 	if err != nil {
-		return fmt.Errorf("write facts of mail: %w", err)
+		return fmt.Errorf("encode facts of mail: %w", err)
 	}
 	_, err = t.exec(ctx, insertMail, m.ID, m.Kind, m.To, m.UserID, string(facts),
-		ms(m.CreatedAt), ms(m.NextAt), m.Attempts, m.LastError, ms(m.GivenUpAt))
+		millis(m.CreatedAt), millis(m.NextAt), m.Attempts, m.LastError, millis(m.GivenUpAt))
 	return err
 }
 
+// ClaimMail returns ErrNotFound if no mail is due, or if another process just claimed the
+// first one that is due.
 func (t Tx) ClaimMail(ctx context.Context, now, until time.Time) (watchword.Mail, error) {
-	return row(ctx, t, scanMail, claimMail, ms(until), ms(now))
+	return row(ctx, t, scanMail, claimMail, millis(until), millis(now))
 }
 
 func (t Tx) PostponeMail(ctx context.Context, id string, next time.Time, why string, givenUp time.Time) error {
-	_, err := t.exec(ctx, postponeMail, ms(next), why, ms(givenUp), id)
+	_, err := t.exec(ctx, postponeMail, millis(next), why, millis(givenUp), id)
 	return err
 }
 
@@ -133,9 +173,9 @@ func (t Tx) Mails(ctx context.Context, limit int) ([]watchword.Mail, error) {
 
 func (t Tx) RetryMail(ctx context.Context, id string, now time.Time) (int, error) {
 	if id == "" {
-		return t.exec(ctx, retryMails, ms(now))
+		return t.exec(ctx, retryMails, millis(now))
 	}
-	return t.exec(ctx, retryMail, ms(now), id)
+	return t.exec(ctx, retryMail, millis(now), id)
 }
 
 func (t Tx) Outbox(ctx context.Context) (waiting, givenUp int, oldest time.Time, err error) {
@@ -144,7 +184,7 @@ func (t Tx) Outbox(ctx context.Context) (waiting, givenUp int, oldest time.Time,
 		oldest           time.Time
 	}
 	c, err := row(ctx, t, func(s scanner) (c counts, err error) {
-		return c, s.Scan(&c.waiting, &c.givenUp, moment{&c.oldest})
+		return c, s.Scan(&c.waiting, &c.givenUp, timeColumn{&c.oldest})
 	}, outbox, watchword.OutboxCounted)
 	return c.waiting, c.givenUp, c.oldest, err
 }

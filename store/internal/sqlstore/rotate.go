@@ -9,24 +9,29 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// One round trip: for a database that lets a query change rows (PostgreSQL), the
-// charges, the rotation and the user are one statement. Its parts are the
-// statements that SQLite runs one after the other.
+// On PostgreSQL, a refresh is one round trip. A WITH clause may change rows there, so the
+// charges, the rotation and the query for the user are one statement. It is built from the
+// statements that Tx.Rotate runs one after the other on SQLite, so both databases decide
+// alike.
 
-// RotateStatement is that statement for a number of charges. It answers with one
-// row: how many charges were taken, whether the session was rotated, and then the
-// session and the user, null if it was not.
+// RotateStatement returns the statement for a number of charges. Its result is one row:
+// how many charges were counted, whether the session was rotated, the columns of the
+// session and the columns of the user. The latter two are NULL if it was not rotated.
+//
+// The rotation has the condition that each charge was counted. A part of the statement
+// sees the RETURNING rows of the others, but not their changes to tables.
 func RotateStatement(charges int) string {
 	var with, taken strings.Builder
-	condition := ""
+	condition := "" // on each charge, in front of RETURNING
 	taken.WriteString("0")
 	for i := range charges {
-		fmt.Fprintf(&with, "charge%d AS (%s RETURNING 1), ", i, shifted(charge, i*chargeArgs))
+		fmt.Fprintf(&with, "charge%d AS (%s RETURNING 1), ", i, shifted(charge, i*chargeArgCount))
 		fmt.Fprintf(&taken, " + (SELECT COUNT(*) FROM charge%d)", i)
 		condition += fmt.Sprintf(" AND (SELECT COUNT(*) FROM charge%d) = 1", i)
 	}
-	rotate := shifted(rotateSession, charges*chargeArgs)
+	rotate := shifted(rotateSession, charges*chargeArgCount)
 	rotate = strings.Replace(rotate, "RETURNING", condition+" RETURNING", 1)
+	// The LEFT JOIN on one constant row gives a result even if nothing was rotated.
 	columns := strings.ReplaceAll(sessionColumns, "sessions.", "rotated.")
 	return "WITH " + with.String() + "rotated AS (" + rotate + ") SELECT " + taken.String() +
 		", rotated.id IS NOT NULL, " + columns + ", " + userColumns +
@@ -35,27 +40,30 @@ func RotateStatement(charges int) string {
 
 var parameter = regexp.MustCompile(`\$(\d+)`)
 
-// shifted numbers the parameters of a statement from further on.
+// shifted adds by to the number of each parameter, because the parts of the combined
+// statement share one list of arguments.
 func shifted(text string, by int) string {
 	return parameter.ReplaceAllStringFunc(text, func(p string) string {
 		n, err := strconv.Atoi(p[1:])
 		if err != nil {
-			panic(err) // digits
+			panic(err) // unreachable: the expression matches digits only
 		}
 		return "$" + strconv.Itoa(n+by)
 	})
 }
 
-// RotateArgs are the parameters of RotateStatement(len(r.Charges)).
+// RotateArgs returns the arguments of RotateStatement(len(r.Charges)).
 func RotateArgs(r watchword.RotateRequest) []any {
 	var args []any
 	for _, c := range r.Charges {
-		args = append(args, argsOfCharge(c)...)
+		args = append(args, chargeArgs(c)...)
 	}
 	return append(args, rotateArgs(r)...)
 }
 
-// ScanRotate reads the answer. taken is how many charges were.
+// ScanRotate reads the row of RotateStatement. taken is the number of charges that were
+// counted. It scans twice: the NULL columns of a session that was not rotated fit no
+// field, so the first scan skips them.
 func ScanRotate(row interface{ Scan(...any) error }) (taken int, result watchword.RotateResult, err error) {
 	into := fields(append(sessionRow(&result.Session), userRow(&result.User)...))
 	skipped := append([]any{&taken, &result.Rotated}, make([]any, len(into))...)

@@ -18,19 +18,19 @@ func sessionRow(s *watchword.Session) []column {
 		{"id", &s.ID},
 		{"user_id", &s.UserID},
 		{"generation", &s.Generation},
-		{"superseded", superseded{&s.Superseded}},
+		{"superseded", supersededColumn{&s.Superseded}},
 		{"forgiven", &s.Forgiven},
-		{"rotated_at", moment{&s.RotatedAt}},
+		{"rotated_at", timeColumn{&s.RotatedAt}},
 		{"rotated_by", &s.RotatedBy},
 		{"refresh_key", &s.RefreshKey},
-		{"persistent", flag{&s.Persistent}},
+		{"persistent", boolColumn{&s.Persistent}},
 		{"device", &s.Device},
 		{"address", &s.Address},
-		{"authenticated_at", moment{&s.AuthenticatedAt}},
+		{"authenticated_at", timeColumn{&s.AuthenticatedAt}},
 		{"methods", listColumn{&s.Methods}},
-		{"created_at", moment{&s.CreatedAt}},
-		{"expires_at", moment{&s.ExpiresAt}},
-		{"ended_at", moment{&s.EndedAt}},
+		{"created_at", timeColumn{&s.CreatedAt}},
+		{"expires_at", timeColumn{&s.ExpiresAt}},
+		{"ended_at", timeColumn{&s.EndedAt}},
 		{"ended_why", &s.EndedWhy},
 	}
 }
@@ -44,23 +44,40 @@ var (
 )
 
 const (
-	forgive     = `UPDATE sessions SET forgiven = $1 WHERE id = $2 AND generation = $1 AND ended_at = 0`
+	// forgive settles the race of a late parent token with a rotation: once the session has
+	// a newer generation, or has ended, no earlier generation is forgiven.
+	forgive = `UPDATE sessions SET forgiven = $1 WHERE id = $2 AND generation = $1 AND ended_at = 0`
+
+	// The statements that end sessions require ended_at = 0. Of two concurrent reasons (a
+	// logout and a reuse, for example), the first is kept, and each end is counted once.
 	endSession  = `UPDATE sessions SET ended_at = $1, ended_why = $2 WHERE id = $3 AND ended_at = 0`
-	endSessions = `UPDATE sessions SET ended_at = $1, ended_why = $2 WHERE user_id = $3 AND id <> $4 AND ended_at = 0`
-	endOldest   = `UPDATE sessions SET ended_at = $1, ended_why = $2 WHERE user_id = $3 AND ended_at = 0
-		AND id NOT IN (SELECT id FROM sessions WHERE user_id = $3 AND ended_at = 0 ORDER BY created_at DESC, id DESC LIMIT $4)`
+	endSessions = `UPDATE sessions SET ended_at = $1, ended_why = $2
+		WHERE user_id = $3 AND id <> $4 AND ended_at = 0`
+
+	// endOldest keeps the newest sign-ins, not the last used sessions. The caller holds the
+	// lock of a sign-in, so no other sign-in adds a session between the two selects.
+	endOldest = `UPDATE sessions SET ended_at = $1, ended_why = $2 WHERE user_id = $3 AND ended_at = 0
+		AND id NOT IN (SELECT id FROM sessions WHERE user_id = $3 AND ended_at = 0
+			ORDER BY created_at DESC, id DESC LIMIT $4)`
+
+	// endNext ends one batch of all sessions. Small batches keep the row locks short.
 	endNext = `UPDATE sessions SET ended_at = $1, ended_why = $2 WHERE ended_at = 0
 		AND id IN (SELECT id FROM sessions WHERE id > $3 AND ended_at = 0 ORDER BY id LIMIT $4) RETURNING id`
 )
 
-// The statements that hold rule 1 of rotation.md.
+// The statements that contain rule 1 of docs/rotation.md: which sessions are alive.
 var (
 	selectSessions = `SELECT ` + sessionColumns + ` FROM sessions
 		WHERE user_id = $1 AND ` + alive(2) + ` ORDER BY rotated_at DESC, id DESC`
 
-	// rotateSession is rules 1 and 2. A time that lies before the last rotation
-	// counts as that one, as in Judge. A superseding time is 13 digits: adding
-	// ten to the thirteenth gives it leading zeros, and one digit to cut off.
+	// rotateSession is rules 1 and 2. It settles the race between two requests with the
+	// same token: the condition on generation holds for the first one only. The second
+	// one waits for the row and then sees the next generation.
+	//
+	// If the clock went back, the time of the last rotation counts, as in Judge. The
+	// column superseded is a queue: substr drops the oldest time, and the new one is
+	// appended. A time has 13 digits. Adding 10^13 produces the leading zeros and one
+	// more digit, which the second substr cuts off.
 	rotateSession = `UPDATE sessions SET generation = generation + 1,
 			rotated_at = CASE WHEN rotated_at > $1 THEN rotated_at ELSE $1 END,
 			superseded = substr(superseded, 14) ||
@@ -71,43 +88,48 @@ var (
 		RETURNING ` + sessionColumns
 )
 
-// alive is rule 1 but for the user: Session.EndedBy in SQL. Its four parameters
-// are those of aliveArgs, from $n on.
+// alive is rule 1 without the condition on the user: Session.EndedBy in SQL. Its four
+// parameters start at $n, and aliveArgs returns their values. A test of storetest compares
+// it with Session.EndedBy.
 func alive(n int) string {
 	return fmt.Sprintf(`ended_at = 0 AND expires_at > $%d AND created_at > $%d
 		AND rotated_at > CASE WHEN persistent = 1 THEN CAST($%d AS BIGINT) ELSE CAST($%d AS BIGINT) END`, n, n+1, n+2, n+3)
 }
 
-const digits = 13 // of one superseding time, in milliseconds: until the year 2286
+// digits is the length of one time in the column superseded, in milliseconds. 13 digits
+// last until the year 2286.
+const digits = 13
 
 func aliveArgs(c watchword.Cutoffs) []any {
-	return []any{ms(c.Now), ms(c.Created), ms(c.Rotated), ms(c.RotatedShort)}
+	return []any{millis(c.Now), millis(c.Created), millis(c.Rotated), millis(c.RotatedShort)}
 }
 
-// superseded is the column of Rotation.Superseded, oldest first.
-type superseded struct {
+// supersededColumn stores Rotation.Superseded as text of a fixed width, oldest first, so
+// that rotateSession can move it in SQL without a read before.
+type supersededColumn struct {
 	times *[watchword.SupersededKept]time.Time
 }
 
-func (s superseded) String() string {
+// String returns the value of the column. The zero time is 13 zeros.
+func (s supersededColumn) String() string {
 	var text strings.Builder
 	for _, t := range s.times {
-		fmt.Fprintf(&text, "%0*d", digits, ms(t))
+		fmt.Fprintf(&text, "%0*d", digits, millis(t))
 	}
 	return text.String()
 }
 
-func (s superseded) Scan(src any) error {
+func (s supersededColumn) Scan(src any) error {
 	text, ok := src.(string)
 	if !ok || len(text) != digits*len(s.times) {
-		return fmt.Errorf("superseding times are %d digits", digits*len(s.times))
+		return fmt.Errorf("scan superseded: want %d digits", digits*len(s.times))
 	}
 	for i := range s.times {
 		n, err := strconv.ParseInt(text[i*digits:(i+1)*digits], 10, 64)
 		if err != nil {
 			return err
 		}
-		if err := (moment{&s.times[i]}).Scan(n); err != nil {
+		if err := (timeColumn{&s.times[i]}).Scan(n); err != nil {
 			return err
 		}
 	}
@@ -132,6 +154,8 @@ func (t Tx) InsertSession(ctx context.Context, s watchword.Session) error {
 	return err
 }
 
+// Session joins the user. Without a foreign key (see DeleteUser), the session of a deleted
+// user exists until it is swept. The join hides it.
 func (t Tx) Session(ctx context.Context, id watchword.SessionID) (watchword.Session, watchword.User, error) {
 	both, err := row(ctx, t, scanSessionAndUser, selectSession, id)
 	return both.Session, both.User, err
@@ -141,12 +165,15 @@ func (t Tx) Sessions(ctx context.Context, id watchword.UserID, c watchword.Cutof
 	return rows(ctx, t, scanSession, selectSessions, append([]any{id}, aliveArgs(c)...)...)
 }
 
+// rotateArgs returns the arguments of rotateSession.
 func rotateArgs(r watchword.RotateRequest) []any {
-	args := []any{ms(r.At), r.Agent, r.RefreshKey, r.Address, r.Session, r.Generation}
+	args := []any{millis(r.At), r.Agent, r.RefreshKey, r.Address, r.Session, r.Generation}
 	return append(args, aliveArgs(r.Cutoffs)...)
 }
 
-// Rotate is the work of watchword.Store.Rotate, in a transaction of the caller.
+// Rotate implements watchword.Store.Rotate inside a transaction of the caller. A refused
+// charge is a result and not an error, because the caller commits the charges before it.
+// The user is read after the rotation, in the same transaction.
 func (t Tx) Rotate(ctx context.Context, r watchword.RotateRequest) (result watchword.RotateResult, err error) {
 	for _, c := range r.Charges {
 		wait, err := t.Charge(ctx, c)
@@ -170,27 +197,41 @@ func (t Tx) Rotate(ctx context.Context, r watchword.RotateRequest) (result watch
 	return result, err
 }
 
+// Forgive reports false if the generation is no longer the newest.
 func (t Tx) Forgive(ctx context.Context, id watchword.SessionID, generation int64) (bool, error) {
 	return t.change(ctx, forgive, generation, id)
 }
 
-func (t Tx) EndSession(ctx context.Context, id watchword.SessionID, why watchword.EndReason, at time.Time) (bool, error) {
-	return t.change(ctx, endSession, ms(at), why, id)
+// EndSession reports false if the session had ended already; the first reason stays.
+func (t Tx) EndSession(
+	ctx context.Context, id watchword.SessionID, why watchword.EndReason, at time.Time,
+) (bool, error) {
+	return t.change(ctx, endSession, millis(at), why, id)
 }
 
-func (t Tx) EndSessions(ctx context.Context, id watchword.UserID, except watchword.SessionID, why watchword.EndReason, at time.Time) (int, error) {
-	return t.exec(ctx, endSessions, ms(at), why, id, except)
+// EndSessions does not see a session that a concurrent transaction inserts. Callers exclude
+// sign-ins first (ReplacePassword, LockUser).
+func (t Tx) EndSessions(
+	ctx context.Context, id watchword.UserID, except watchword.SessionID, why watchword.EndReason, at time.Time,
+) (int, error) {
+	return t.exec(ctx, endSessions, millis(at), why, id, except)
 }
 
-func (t Tx) EndOldestSessions(ctx context.Context, id watchword.UserID, keep int, why watchword.EndReason, at time.Time) (int, error) {
-	return t.exec(ctx, endOldest, ms(at), why, id, keep)
+func (t Tx) EndOldestSessions(
+	ctx context.Context, id watchword.UserID, keep int, why watchword.EndReason, at time.Time,
+) (int, error) {
+	return t.exec(ctx, endOldest, millis(at), why, id, keep)
 }
 
-func (t Tx) EndNextSessions(ctx context.Context, after watchword.SessionID, limit int, why watchword.EndReason, at time.Time) (watchword.SessionID, int, error) {
+// EndNextSessions returns after itself and 0 when no session is left.
+func (t Tx) EndNextSessions(
+	ctx context.Context, after watchword.SessionID, limit int, why watchword.EndReason, at time.Time,
+) (watchword.SessionID, int, error) {
 	ids, err := rows(ctx, t, func(s scanner) (id watchword.SessionID, err error) { return id, s.Scan(&id) },
-		endNext, ms(at), why, after, limit)
+		endNext, millis(at), why, after, limit)
 	if err != nil || len(ids) == 0 {
 		return after, 0, err
 	}
-	return slices.Max(ids), len(ids), nil // UUIDs of one form have the same order in each collation
+	// RETURNING has no order. Lower-case UUIDs sort alike in Go and in every collation.
+	return slices.Max(ids), len(ids), nil
 }

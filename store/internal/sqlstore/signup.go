@@ -8,47 +8,59 @@ import (
 )
 
 const (
-	// insertSignup takes a free slot of the address, else that of the oldest
-	// sign-up. Two at once may choose the same slot: the later one then replaces
-	// the other, so that the bound holds on every isolation level.
+	// insertSignup uses a free slot of the address, or else the slot of the oldest
+	// sign-up. The unique (email, slot) bounds the sign-ups of an address to five. Two
+	// concurrent inserts may choose the same slot. The later one then replaces the other,
+	// so the bound holds on every isolation level, and neither insert fails.
 	insertSignup = `INSERT INTO signups (id, email, slot, created_at, sealed)
 		VALUES ($1, $2, (SELECT slots.n
 			FROM (SELECT 0 AS n UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4) AS slots
 			LEFT JOIN signups AS held ON held.email = $2 AND held.slot = slots.n
 			ORDER BY COALESCE(held.created_at, 0), slots.n LIMIT 1), $3, $4)
-		ON CONFLICT (email, slot) DO UPDATE SET id = excluded.id, created_at = excluded.created_at, sealed = excluded.sealed`
+		ON CONFLICT (email, slot) DO UPDATE SET id = excluded.id,
+			created_at = excluded.created_at, sealed = excluded.sealed`
 	selectSignups = `SELECT id, email, created_at, sealed FROM signups WHERE email = $1 AND created_at > $2
 		ORDER BY created_at DESC, id DESC`
+
+	// nextSignups compares email twice: the first condition is a range of the primary key,
+	// and the second excludes the sign-ups up to the given one.
 	nextSignups = `SELECT id, email, created_at, sealed FROM signups WHERE email >= $1 AND (email > $1 OR id > $2)
 		ORDER BY email, id LIMIT $3`
-	sealSignup        = `UPDATE signups SET sealed = $1 WHERE email = $2 AND id = $3`
-	takeSignup        = `DELETE FROM signups WHERE email = $1 AND id = $2`
-	deleteSignups     = `DELETE FROM signups WHERE email = $1`
+
+	sealSignup = `UPDATE signups SET sealed = $1 WHERE email = $2 AND id = $3`
+	// takeSignup settles the race between two confirmations of one sign-up: the deletion
+	// succeeds once, so one account is created.
+	takeSignup    = `DELETE FROM signups WHERE email = $1 AND id = $2`
+	deleteSignups = `DELETE FROM signups WHERE email = $1`
+	// deleteUserSignups runs before deleteUser, because it reads the user's address.
 	deleteUserSignups = `DELETE FROM signups WHERE email = (SELECT email FROM users WHERE id = $1)`
 )
 
 func (t Tx) InsertSignup(ctx context.Context, s watchword.Signup) error {
-	_, err := t.exec(ctx, insertSignup, s.ID, s.Email, ms(s.CreatedAt), s.Sealed)
+	_, err := t.exec(ctx, insertSignup, s.ID, s.Email, millis(s.CreatedAt), s.Sealed)
 	return err
 }
 
 func (t Tx) Signups(ctx context.Context, email watchword.Address, after time.Time) ([]watchword.Signup, error) {
-	return rows(ctx, t, scanSignup, selectSignups, email, ms(after))
+	return rows(ctx, t, scanSignup, selectSignups, email, millis(after))
 }
 
 func scanSignup(row scanner) (s watchword.Signup, err error) {
-	return s, row.Scan(&s.ID, &s.Email, moment{&s.CreatedAt}, &s.Sealed)
+	return s, row.Scan(&s.ID, &s.Email, timeColumn{&s.CreatedAt}, &s.Sealed)
 }
 
 func (t Tx) NextSignups(ctx context.Context, after watchword.Signup, limit int) ([]watchword.Signup, error) {
 	return rows(ctx, t, scanSignup, nextSignups, after.Email, after.ID, limit)
 }
 
+// SetSealedSignup changes no row if the sign-up has been taken, and reports no error then:
+// the secret that it replaces is gone with the sign-up.
 func (t Tx) SetSealedSignup(ctx context.Context, email watchword.Address, id string, sealed []byte) error {
 	_, err := t.exec(ctx, sealSignup, sealed, email, id)
 	return err
 }
 
+// TakeSignup reports true to one caller only, see takeSignup.
 func (t Tx) TakeSignup(ctx context.Context, email watchword.Address, id string) (bool, error) {
 	return t.change(ctx, takeSignup, email, id)
 }

@@ -1,12 +1,22 @@
-// Package sqlstore is the statements that both databases share: one method of
-// watchword.Tx is one statement and a scan.
+// Package sqlstore holds the SQL statements that SQLite and PostgreSQL share. Each
+// method of watchword.Tx runs one statement and scans its rows.
 //
-// It knows tables and no rules. Opening, transactions, migrations and the shape
-// of errors belong to the package of each database.
+// The package contains no rules: the engine decides. The packages sqlite and postgres
+// open the database, run transactions and migrations, and classify errors.
 //
-// The text of a statement is the same for both: parameters are $1, $2, … in the
-// order of their first appearance (SQLite numbers them so), times are
-// milliseconds since 1970 (0 for none), lists are JSON.
+// Both databases run the same text:
+//
+//   - Parameters are $1, $2, … in the order of their first appearance, because SQLite
+//     numbers them in that order and PostgreSQL uses the number.
+//   - A time is a BIGINT, in milliseconds since 1970. 0 is the zero time.
+//   - A bool is 0 or 1. A list is JSON.
+//
+// A conditional statement (UPDATE … WHERE, INSERT … ON CONFLICT) settles each race: of
+// two concurrent transactions, only one changes a row. The comment at a statement names
+// the race. On PostgreSQL, a statement that waited for a row lock checks its WHERE
+// clause against the new version of that row. Its sub-selects, however, still read the
+// snapshot from before the wait. Where a sub-select matters, a second statement repeats
+// the check.
 package sqlstore
 
 import (
@@ -18,14 +28,15 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// A Conn is one transaction of a database. What it prepares, and how, is its own
-// business; so is what its errors mean.
+// A Conn is one transaction of a database. It may prepare the statements that
+// Statements lists; every text that it receives is one of them. Its errors are already
+// classified (watchword.ErrUnavailable), because this package returns them unchanged.
 type Conn interface {
 	Exec(ctx context.Context, text string, args ...any) (rows int, err error)
 	Query(ctx context.Context, text string, args ...any) (Rows, error)
 }
 
-// Rows are an answer, as in database/sql.
+// Rows iterates over the rows of a query. The methods behave as in database/sql.
 type Rows interface {
 	Next() bool
 	Scan(...any) error
@@ -33,12 +44,13 @@ type Rows interface {
 	Close() error
 }
 
-// A Tx carries out the methods of watchword.Tx in one transaction.
+// A Tx implements watchword.Tx on one transaction. It is valid until the transaction
+// ends, and only one goroutine may use it.
 type Tx struct{ conn Conn }
 
 var _ watchword.Tx = Tx{}
 
-// NewTx works in a transaction of the caller.
+// NewTx returns a Tx on conn. The caller begins and ends the transaction.
 func NewTx(conn Conn) Tx { return Tx{conn} }
 
 // exec runs a statement and returns how many rows it changed.
@@ -46,14 +58,18 @@ func (t Tx) exec(ctx context.Context, text string, args ...any) (int, error) {
 	return t.conn.Exec(ctx, text, args...)
 }
 
-// change runs a conditional statement and reports whether its condition held.
+// change runs a conditional statement and reports whether its condition held. The
+// number of changed rows is the answer: a query before the statement could be out of
+// date when the statement runs.
 func (t Tx) change(ctx context.Context, text string, args ...any) (bool, error) {
 	n, err := t.exec(ctx, text, args...)
 	return n > 0, err
 }
 
-// must runs a statement on a row that has to be there.
-func (t Tx) must(ctx context.Context, text string, args ...any) error {
+// changeRow runs a statement on a row that must exist. It returns ErrNotFound if the
+// statement changed no row, because the engine would otherwise report a success to a
+// user whose account was deleted in the meantime.
+func (t Tx) changeRow(ctx context.Context, text string, args ...any) error {
 	n, err := t.exec(ctx, text, args...)
 	if err == nil && n == 0 {
 		err = watchword.ErrNotFound
@@ -61,26 +77,31 @@ func (t Tx) must(ctx context.Context, text string, args ...any) error {
 	return err
 }
 
-// rows runs a question and reads each row of its answer.
-func rows[T any](ctx context.Context, t Tx, read func(scanner) (T, error), text string, args ...any) ([]T, error) {
-	answer, err := t.conn.Query(ctx, text, args...)
+// rows runs a query and scans each of its rows with read. It reads all rows before it
+// returns, because a connection runs one statement at a time.
+func rows[T any](
+	ctx context.Context, t Tx, read func(scanner) (T, error), text string, args ...any,
+) ([]T, error) {
+	result, err := t.conn.Query(ctx, text, args...)
 	if err != nil {
 		return nil, err
 	}
-	defer answer.Close() //nolint:errcheck // Err tells
+	defer result.Close() //nolint:errcheck // Err returns the error
 	var all []T
-	for answer.Next() {
-		one, err := read(answer)
+	for result.Next() {
+		one, err := read(result)
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, one)
 	}
-	return all, answer.Err()
+	return all, result.Err()
 }
 
-// row runs a question that has one row for an answer, or ErrNotFound.
-func row[T any](ctx context.Context, t Tx, read func(scanner) (T, error), text string, args ...any) (one T, err error) {
+// row runs a query for one row. It returns ErrNotFound if there is none.
+func row[T any](
+	ctx context.Context, t Tx, read func(scanner) (T, error), text string, args ...any,
+) (one T, err error) {
 	all, err := rows(ctx, t, read, text, args...)
 	if err != nil {
 		return one, err
@@ -91,23 +112,28 @@ func row[T any](ctx context.Context, t Tx, read func(scanner) (T, error), text s
 	return all[0], nil
 }
 
+// A scanner is one row of a result.
 type scanner interface{ Scan(...any) error }
 
-// ms is a time as a column has it.
-func ms(t time.Time) int64 {
+// scanBool reads a row of one column, such as the result of EXISTS.
+func scanBool(s scanner) (yes bool, err error) { return yes, s.Scan(&yes) }
+
+// millis returns the value of a time column: milliseconds since 1970, or 0 for the zero
+// time.
+func millis(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
 	}
 	return t.UnixMilli()
 }
 
-// moment scans such a column.
-type moment struct{ *time.Time }
+// timeColumn scans a time column (see millis) as UTC.
+type timeColumn struct{ *time.Time }
 
-func (m moment) Scan(src any) error {
+func (m timeColumn) Scan(src any) error {
 	n, ok := src.(int64)
 	if !ok {
-		return fmt.Errorf("a time is a number, not %T", src)
+		return fmt.Errorf("scan a time: got %T, want a number", src)
 	}
 	*m.Time = time.Time{}
 	if n != 0 {
@@ -116,36 +142,38 @@ func (m moment) Scan(src any) error {
 	return nil
 }
 
-// flag scans a column that is 0 or 1.
-type flag struct{ into *bool }
+// boolColumn scans a column that holds 0 or 1. Neither database has a type that both
+// drivers return as bool.
+type boolColumn struct{ into *bool }
 
-func (f flag) Scan(src any) error {
+func (f boolColumn) Scan(src any) error {
 	n, ok := src.(int64)
 	if !ok {
-		return fmt.Errorf("a flag is a number, not %T", src)
+		return fmt.Errorf("scan a bool: got %T, want a number", src)
 	}
 	*f.into = n != 0
 	return nil
 }
 
-// list is a column of strings.
+// list returns the value of a column of strings, as JSON. nil and an empty list are
+// both [], so a reader can't tell them apart.
 func list(values []string) string {
 	if len(values) == 0 {
 		return "[]"
 	}
 	text, err := json.Marshal(values)
 	if err != nil {
-		panic(err) // strings always can be
+		panic(err) // unreachable: every string can be encoded
 	}
 	return string(text)
 }
 
-// listColumn scans a column of strings.
+// listColumn scans a column that list wrote.
 type listColumn struct{ into *[]string }
 
 func (c listColumn) Scan(src any) error { return jsonColumn{c.into}.Scan(src) }
 
-// jsonColumn scans a column of JSON.
+// jsonColumn scans a column of JSON: text from one driver, bytes from the other.
 type jsonColumn struct{ into any }
 
 func (c jsonColumn) Scan(src any) error {
@@ -155,5 +183,5 @@ func (c jsonColumn) Scan(src any) error {
 	case []byte:
 		return json.Unmarshal(text, c.into)
 	}
-	return fmt.Errorf("JSON is text, not %T", src)
+	return fmt.Errorf("scan JSON: got %T, want text", src)
 }

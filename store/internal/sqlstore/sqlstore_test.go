@@ -9,8 +9,8 @@ import (
 	"github.com/watchword-auth/watchword/store/internal/sqlstore"
 )
 
-// SQLite numbers $1, $2, … by their first appearance, whatever they are called;
-// PostgreSQL goes by the number. Rising numbers mean the same to both.
+// SQLite numbers $1, $2, … by their first appearance and ignores the digits; PostgreSQL uses
+// the digits. Rising numbers mean the same to both.
 func TestParametersAreNumberedAsTheyAppear(t *testing.T) {
 	t.Parallel()
 	for _, text := range sqlstore.All() {
@@ -25,21 +25,22 @@ func TestParametersAreNumberedAsTheyAppear(t *testing.T) {
 	}
 }
 
-func TestAStatementIsListedOnce(t *testing.T) {
+func TestEveryStatementIsListedOnce(t *testing.T) {
 	t.Parallel()
 	all := sqlstore.All()
 	slices.Sort(all)
 	for i := range all[1:] {
 		if all[i] == all[i+1] {
-			t.Errorf("twice:\n%s", all[i])
+			t.Errorf("listed twice:\n%s", all[i])
 		}
 	}
 }
 
-// A statement written for one database would need a second text for the other.
-func TestStatementsAreWrittenForBothDatabases(t *testing.T) {
+// A statement that only one database understands would need a second text.
+func TestStatementsUseOnlySharedSQL(t *testing.T) {
 	t.Parallel()
-	foreign := regexp.MustCompile(`(?i)\b(OR REPLACE|OR IGNORE|ROWID|PRAGMA|GLOB|IFNULL|STRFTIME|ILIKE|ANY|UNNEST|FOR UPDATE|SKIP LOCKED|NOW)\b|::|\?|"`)
+	foreign := regexp.MustCompile(`(?i)\b(OR REPLACE|OR IGNORE|ROWID|PRAGMA|GLOB|IFNULL|STRFTIME|ILIKE|` +
+		`ANY|UNNEST|FOR UPDATE|SKIP LOCKED|NOW)\b|::|\?|"`)
 	for _, text := range sqlstore.All() {
 		if found := foreign.FindString(text); found != "" {
 			t.Errorf("%q in:\n%s", found, text)

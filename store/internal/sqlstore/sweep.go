@@ -9,25 +9,40 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
+// Each statement deletes one batch of at most $2 rows, so that it holds its locks for
+// milliseconds and requests get in between. PostgreSQL has no DELETE … LIMIT, so a
+// sub-select chooses the rows. Two processes that sweep at the same time may choose the same
+// rows; each row is deleted once.
 const (
 	sweepSessions = `DELETE FROM sessions WHERE id IN (SELECT id FROM sessions
 		WHERE (ended_at > 0 AND ended_at < $1) OR expires_at < $1 LIMIT $2)`
-	sweepMailTokens = `DELETE FROM mail_tokens WHERE hash IN (SELECT hash FROM mail_tokens WHERE expires_at < $1 LIMIT $2)`
-	sweepEvents     = `DELETE FROM events WHERE id IN (SELECT id FROM events WHERE at < $1 LIMIT $2)`
-	sweepMails      = `DELETE FROM mails WHERE id IN (SELECT id FROM mails WHERE given_up_at > 0 AND given_up_at < $1 LIMIT $2)`
-	sweepSignups    = `DELETE FROM signups WHERE (email, slot) IN (SELECT email, slot FROM signups WHERE created_at < $1 LIMIT $2)`
+	sweepMailTokens = `DELETE FROM mail_tokens WHERE hash IN (SELECT hash FROM mail_tokens
+		WHERE expires_at < $1 LIMIT $2)`
+	sweepEvents = `DELETE FROM events WHERE id IN (SELECT id FROM events WHERE at < $1 LIMIT $2)`
+	sweepMails  = `DELETE FROM mails WHERE id IN (SELECT id FROM mails
+		WHERE given_up_at > 0 AND given_up_at < $1 LIMIT $2)`
+	sweepSignups = `DELETE FROM signups WHERE (email, slot) IN (SELECT email, slot FROM signups
+		WHERE created_at < $1 LIMIT $2)`
 )
 
-// A counter that is in use stays where it is in the order, because a use changes no
-// index: a sweep passes many of them by. So each batch covers a range of the order,
-// and costs the same however few counters of it have run out.
+// Counters are swept in the order of (sweep_from, key). A use changes no index, so a counter
+// in use keeps its place, and a sweep passes many such counters. Each batch therefore covers
+// a range of the order. Its cost does not depend on how many counters have run out.
 const (
+	// selectLimitMark returns the last counter of the batch: the one at offset $4.
 	selectLimitMark = `SELECT sweep_from, key FROM limits WHERE sweep_from < $1 AND (sweep_from, key) > ($2, $3)
 		ORDER BY sweep_from, key LIMIT 1 OFFSET $4`
-	sweepLimits = `DELETE FROM limits WHERE (sweep_from, key) > ($1, $2) AND (sweep_from, key) <= ($3, $4) AND tat < $5`
+	// sweepLimits checks tat in the DELETE itself, so a counter that was used again in the
+	// meantime stays.
+	sweepLimits = `DELETE FROM limits
+		WHERE (sweep_from, key) > ($1, $2) AND (sweep_from, key) <= ($3, $4) AND tat < $5`
 )
 
-func (t Tx) SweepLimits(ctx context.Context, after watchword.LimitMark, before time.Time, limit int) (watchword.LimitMark, int, error) {
+// SweepLimits looks at limit counters. If fewer remain, the batch ends at before, and the
+// returned mark is zero: the next sweep starts from the beginning.
+func (t Tx) SweepLimits(
+	ctx context.Context, after watchword.LimitMark, before time.Time, limit int,
+) (watchword.LimitMark, int, error) {
 	now := before.UnixNano()
 	next, err := row(ctx, t, func(s scanner) (m watchword.LimitMark, err error) {
 		return m, s.Scan(&m.SweepFrom, &m.Key)
@@ -43,18 +58,19 @@ func (t Tx) SweepLimits(ctx context.Context, after watchword.LimitMark, before t
 	return next, n, err
 }
 
+// Sweep deletes one batch. A result below limit means that no more rows are left.
 func (t Tx) Sweep(ctx context.Context, what watchword.Sweep, before time.Time, limit int) (int, error) {
 	switch what {
 	case watchword.SweepSessions:
-		return t.exec(ctx, sweepSessions, ms(before), limit)
+		return t.exec(ctx, sweepSessions, millis(before), limit)
 	case watchword.SweepMailTokens:
-		return t.exec(ctx, sweepMailTokens, ms(before), limit)
+		return t.exec(ctx, sweepMailTokens, millis(before), limit)
 	case watchword.SweepEvents:
-		return t.exec(ctx, sweepEvents, ms(before), limit)
+		return t.exec(ctx, sweepEvents, millis(before), limit)
 	case watchword.SweepMails:
-		return t.exec(ctx, sweepMails, ms(before), limit)
+		return t.exec(ctx, sweepMails, millis(before), limit)
 	case watchword.SweepSignups:
-		return t.exec(ctx, sweepSignups, ms(before), limit)
+		return t.exec(ctx, sweepSignups, millis(before), limit)
 	}
-	return 0, fmt.Errorf("nothing is called %q", what)
+	return 0, fmt.Errorf("unknown sweep %q", what)
 }

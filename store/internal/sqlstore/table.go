@@ -1,7 +1,6 @@
 package sqlstore
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -11,38 +10,36 @@ import (
 	"unicode/utf8"
 )
 
-// Whole tables, to move everything from one database to another. Which columns a
-// table has is asked of the database, so that a migration can't forget a move.
+// This file copies whole tables from one database to another (`watchword move`). The
+// columns are read from the database and not listed here, so a new column needs no change.
 
-// Tables names all tables, in the order in which they are moved.
+// Tables returns the names of all tables, in the order in which they are copied. A migration
+// that creates a table adds its name here; a test of store/postgres compares the list with
+// the database.
 func Tables() []string {
-	return append([]string{"keys", "users", "sessions", "signups", "mail_tokens", "mails", "events", "limits"}, Seeded()...)
+	tables := []string{"keys", "users", "sessions", "signups", "mail_tokens", "mails", "events", "limits"}
+	return append(tables, Seeded()...)
 }
 
-// Seeded names the tables that have rows from the beginning, given by a migration.
-// A move replaces them.
+// Seeded returns the names of the tables into which a migration inserts rows. A copy deletes
+// these rows first.
 func Seeded() []string { return []string{"feed"} }
 
-// A Source is a database that everything is moved away from.
-type Source interface {
-	Columns(ctx context.Context, table string) ([]string, error)
-	Rows(ctx context.Context, table string, columns []string) (Rows, error)
-}
-
-// SelectRows asks for all rows of a table, in whatever order is the cheapest.
+// SelectRows returns the query for all rows of a table. It has no order, because sorting a
+// large table is slow and Sum does not depend on the order.
 func SelectRows(table string, columns []string) string {
 	return "SELECT " + strings.Join(columns, ", ") + " FROM " + table
 }
 
-// A Sum tells what a table holds from what it should hold: the number of its rows
-// and the sum of their hashes. The order of rows is of no account, for databases
-// sort text differently.
+// A Sum is a checksum of a table: the number of rows and the sum of their hashes. It does
+// not depend on the order of rows, because the two databases sort text differently. Adding,
+// unlike XOR, also detects a row that exists twice.
 type Sum struct {
 	Rows int
-	hash [4]uint64 // modulo 2^256, the lowest first
+	hash [4]uint64 // modulo 2^256, lowest word first
 }
 
-// String is the sum of hashes in hex.
+// String returns the sum of the hashes, 64 hex digits.
 func (s Sum) String() string {
 	var bytes []byte
 	for _, word := range s.hash {
@@ -51,7 +48,8 @@ func (s Sum) String() string {
 	return hex.EncodeToString(bytes)
 }
 
-// add counts one row: SHA-256 of its values, each with its type and length.
+// add adds one row: the SHA-256 of its values, each with its type and length, so that moving
+// a byte from one value to the next changes the hash.
 func (s *Sum) add(row []any) error {
 	var text []byte
 	for _, value := range row {
@@ -63,7 +61,7 @@ func (s *Sum) add(row []any) error {
 		case []byte:
 			text = append(binary.AppendUvarint(append(text, 'b'), uint64(len(v))), v...)
 		default:
-			return fmt.Errorf("a column holds a %T, which no column of ours does", value)
+			return fmt.Errorf("a column contains a %T, want a number, text or bytes", value)
 		}
 	}
 	digest := sha256.Sum256(text)
@@ -75,73 +73,77 @@ func (s *Sum) add(row []any) error {
 	return nil
 }
 
-// A Reading goes through the rows of a table once and sums them up. It is a
-// pgx.CopyFromSource.
-type Reading struct {
+// A Reader reads the rows of a table once and computes their Sum. It implements
+// pgx.CopyFromSource, so rows stream from one database to the other and only one is in
+// memory.
+type Reader struct {
 	Sum     Sum
 	rows    Rows
 	columns []string
 	row     []any // of int64, string and []byte
-	into    []any
-	seen    func(rows int)
+	into    []any // pointers to the elements of row
+	done    func(rows int)
 	err     error
 }
 
-// NewReading reads rows of these columns. seen is told of rows now and then, and
-// of the last ones at the end.
-func NewReading(rows Rows, columns []string, seen func(rows int)) *Reading {
-	r := &Reading{rows: rows, columns: columns, row: make([]any, len(columns)), into: make([]any, len(columns)), seen: seen}
+// NewReader returns a Reader of rows that have these columns. It calls done with the number
+// of rows since the previous call: after each 1,000 rows, and after the last one.
+func NewReader(rows Rows, columns []string, done func(rows int)) *Reader {
+	r := &Reader{rows: rows, columns: columns, done: done}
+	r.row, r.into = make([]any, len(columns)), make([]any, len(columns))
 	for i := range r.row {
 		r.into[i] = &r.row[i]
 	}
 	return r
 }
 
-const seenEvery = 1000
+const doneEvery = 1000
 
-// Next reads a row. Without one, Err says whether that is the end.
-func (r *Reading) Next() bool {
+// Next reads a row. After it returns false, Err returns nil if that was the end.
+func (r *Reader) Next() bool {
 	if r.err != nil {
 		return false
 	}
 	if !r.rows.Next() {
-		r.seen(r.Sum.Rows % seenEvery)
+		r.done(r.Sum.Rows % doneEvery)
 		return false
 	}
 	if r.err = r.read(); r.err != nil {
 		return false
 	}
-	if r.Sum.Rows%seenEvery == 0 {
-		r.seen(seenEvery)
+	if r.Sum.Rows%doneEvery == 0 {
+		r.done(doneEvery)
 	}
 	return true
 }
 
-func (r *Reading) read() error {
+func (r *Reader) read() error {
 	if err := r.rows.Scan(r.into...); err != nil {
 		return err
 	}
-	for i, value := range r.row {
+	for i, value := range r.row { // to the types that Sum knows, the same for both databases
 		switch v := value.(type) {
-		case int32: // INTEGER of PostgreSQL
+		case int32: // type INTEGER of PostgreSQL
 			r.row[i] = int64(v)
 		case []byte:
-			if v == nil { // no bytes, from SQLite
+			if v == nil { // SQLite returns nil for an empty BLOB
 				r.row[i] = []byte{}
 			}
-		case string: // SQLite takes any bytes, PostgreSQL does not
+		case string: // SQLite stores any bytes as text, PostgreSQL only UTF-8 without NUL
 			if !utf8.ValidString(v) || strings.ContainsRune(v, 0) {
-				return fmt.Errorf("column %s of the row with %s %q has bytes that are no text, which only SQLite can keep: mend it first", r.columns[i], r.columns[0], r.row[0])
+				return fmt.Errorf("column %s of the row with %s %q is not valid UTF-8 text, which PostgreSQL rejects: "+
+					"correct the row first", r.columns[i], r.columns[0], r.row[0])
 			}
 		}
 	}
 	return r.Sum.add(r.row)
 }
 
-// Values are the row that was read, until the next is.
-func (r *Reading) Values() ([]any, error) { return r.row, nil }
+// Values returns the row that Next read. It is valid until the next call of Next.
+func (r *Reader) Values() ([]any, error) { return r.row, nil }
 
-func (r *Reading) Err() error {
+// Err returns the first error of reading or of the rows themselves.
+func (r *Reader) Err() error {
 	if r.err != nil {
 		return r.err
 	}

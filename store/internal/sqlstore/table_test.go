@@ -8,20 +8,20 @@ import (
 	"github.com/watchword-auth/watchword/store/internal/sqlstore"
 )
 
-func TestASumTellsTablesApart(t *testing.T) {
+func TestSumDiffersForDifferentTables(t *testing.T) {
 	t.Parallel()
 	rows := [][]any{{"a", int64(1), []byte{0}}, {"b", int64(-1), []byte{}}}
 	want := sum(t, rows...)
 	if got := sum(t, rows[1], rows[0]); got != want {
-		t.Error("the order of rows counts")
+		t.Error("the sum depends on the order of rows")
 	}
 	if got := sum(t, []any{"a", int32(1), []byte{0}}, rows[1]); got != want {
-		t.Error("the width of a number counts")
+		t.Error("the sum depends on the width of a number")
 	}
 	for name, other := range map[string][][]any{
-		"a row less":             {rows[0]},
+		"a missing row":          {rows[0]},
 		"a row twice":            {rows[0], rows[0]},
-		"two rows too many":      {rows[0], rows[1], rows[0], rows[0]},
+		"two more rows":          {rows[0], rows[1], rows[0], rows[0]},
 		"another text":           {{"a ", int64(1), []byte{0}}, rows[1]},
 		"another number":         {{"a", int64(2), []byte{0}}, rows[1]},
 		"other bytes":            {{"a", int64(1), []byte{1}}, rows[1]},
@@ -33,71 +33,75 @@ func TestASumTellsTablesApart(t *testing.T) {
 		}
 	}
 	if sum(t, []any{"ab", "c"}) == sum(t, []any{"a", "bc"}) {
-		t.Error("where one text ends and the next begins does not count")
+		t.Error("the sum does not depend on where one text ends")
 	}
 }
 
-// Whatever only SQLite can keep is found before it is sent.
-func TestAReadingStopsAtWhatIsNoText(t *testing.T) {
+// Values that only SQLite can store are found before they are sent to PostgreSQL.
+func TestReaderRejectsInvalidText(t *testing.T) {
 	t.Parallel()
-	for name, value := range map[string]any{"a byte 0": "a\x00b", "no UTF-8": "a\xff", "no value": nil, "a fraction": 0.5} {
-		answer := &answer{rows: [][]any{{"id-1", "fine"}, {"id-2", value}, {"id-3", "fine"}}}
-		reading := sqlstore.NewReading(answer, []string{"id", "name"}, func(int) {})
-		for reading.Next() {
+	for name, value := range map[string]any{
+		"NUL": "a\x00b", "invalid UTF-8": "a\xff", "NULL": nil, "a float": 0.5,
+	} {
+		result := &fakeRows{rows: [][]any{{"id-1", "fine"}, {"id-2", value}, {"id-3", "fine"}}}
+		reader := sqlstore.NewReader(result, []string{"id", "name"}, func(int) {})
+		for reader.Next() {
 		}
-		if reading.Err() == nil || reading.Sum.Rows != 1 || reading.Next() {
-			t.Errorf("%s: read %d rows, error %v", name, reading.Sum.Rows, reading.Err())
+		if reader.Err() == nil || reader.Sum.Rows != 1 || reader.Next() {
+			t.Errorf("%s: read %d rows, error %v", name, reader.Sum.Rows, reader.Err())
 		}
-		if _, isText := value.(string); isText && !strings.Contains(reading.Err().Error(), `column name of the row with id "id-2"`) {
-			t.Errorf("%s: %v", name, reading.Err())
+		const where = `column name of the row with id "id-2"`
+		if _, isText := value.(string); isText && !strings.Contains(reader.Err().Error(), where) {
+			t.Errorf("%s: %v", name, reader.Err())
 		}
 	}
 }
 
-func TestAReadingTellsOfEveryRowAndOfAnError(t *testing.T) {
+func TestReaderReportsProgressAndErrors(t *testing.T) {
 	t.Parallel()
 	rows := make([][]any, 2345)
 	for i := range rows {
 		rows[i] = []any{int64(i)}
 	}
 	seen, calls := 0, 0
-	reading := sqlstore.NewReading(&answer{rows: rows, err: errors.New("cut")}, []string{"id"}, func(rows int) { seen += rows; calls++ })
-	for reading.Next() {
+	result := &fakeRows{rows: rows, err: errors.New("cut")}
+	reader := sqlstore.NewReader(result, []string{"id"}, func(rows int) { seen += rows; calls++ })
+	for reader.Next() {
 	}
-	if seen != len(rows) || calls != 3 || reading.Sum.Rows != len(rows) {
-		t.Errorf("told of %d rows in %d calls, read %d", seen, calls, reading.Sum.Rows)
+	if seen != len(rows) || calls != 3 || reader.Sum.Rows != len(rows) {
+		t.Errorf("progress of %d rows in %d calls, read %d", seen, calls, reader.Sum.Rows)
 	}
-	if err := reading.Err(); err == nil || err.Error() != "cut" {
+	if err := reader.Err(); err == nil || err.Error() != "cut" {
 		t.Errorf("the error is %v", err)
 	}
 }
 
 func sum(t *testing.T, rows ...[]any) sqlstore.Sum {
 	t.Helper()
-	reading := sqlstore.NewReading(&answer{rows: rows}, make([]string, len(rows[0])), func(int) {})
-	for reading.Next() {
+	reader := sqlstore.NewReader(&fakeRows{rows: rows}, make([]string, len(rows[0])), func(int) {})
+	for reader.Next() {
 	}
-	if err := reading.Err(); err != nil {
+	if err := reader.Err(); err != nil {
 		t.Fatal(err)
 	}
-	return reading.Sum
+	return reader.Sum
 }
 
-// An answer holds rows as a database gives them.
-type answer struct {
+// fakeRows implements sqlstore.Rows on a slice.
+type fakeRows struct {
 	rows [][]any
 	next int
 	err  error // after the last row
 }
 
-func (a *answer) Next() bool { a.next++; return a.next <= len(a.rows) }
+func (r *fakeRows) Next() bool { r.next++; return r.next <= len(r.rows) }
 
-func (a *answer) Scan(into ...any) error {
-	for i, value := range a.rows[a.next-1] {
+func (r *fakeRows) Scan(into ...any) error {
+	for i, value := range r.rows[r.next-1] {
 		*into[i].(*any) = value
 	}
 	return nil
 }
 
-func (a *answer) Err() error   { return a.err }
-func (a *answer) Close() error { return nil }
+func (r *fakeRows) Err() error   { return r.err }
+func (r *fakeRows) Close() error { return nil }

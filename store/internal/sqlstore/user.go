@@ -8,18 +8,19 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// userRow lists the columns of an account.
+// userRow lists the columns of an account. feed_number is missing: only the statements of
+// feed.go and updateRoles use it.
 func userRow(u *watchword.User) []column {
 	return []column{
 		{"id", &u.ID},
 		{"email", &u.Email},
-		{"verified_at", moment{&u.VerifiedAt}},
+		{"verified_at", timeColumn{&u.VerifiedAt}},
 		{"name", &u.Name},
 		{"roles", listColumn{&u.Roles}},
 		{"password_hash", &u.PasswordHash},
-		{"created_at", moment{&u.CreatedAt}},
-		{"disabled_at", moment{&u.DisabledAt}},
-		{"roles_changed_at", moment{&u.RolesChangedAt}},
+		{"created_at", timeColumn{&u.CreatedAt}},
+		{"disabled_at", timeColumn{&u.DisabledAt}},
+		{"roles_changed_at", timeColumn{&u.RolesChangedAt}},
 	}
 }
 
@@ -34,29 +35,54 @@ var (
 )
 
 const (
+	// selectReserved finds the token with which the previous owner of an address can take
+	// it back. The address counts as taken until the token expires.
 	selectReserved = `SELECT EXISTS (SELECT 1 FROM mail_tokens
 			WHERE mail_tokens.email = $1 AND mail_tokens.kind = 'address_changed' AND mail_tokens.expires_at > $2)`
 
-	// lockUser changes nothing. A transaction that changes the row waits for it, and
-	// it waits for such a transaction and then sees what that one left.
+	// lockUser changes nothing; it takes the row lock. Other transactions that change the
+	// row wait for this one. If another transaction holds the lock, lockUser waits, and
+	// its condition is then checked against the row that was committed.
 	lockUser = `UPDATE users SET name = name WHERE id = $1 AND email = $2`
 
-	updateName  = `UPDATE users SET name = $1 WHERE id = $2`
+	updateName = `UPDATE users SET name = $1 WHERE id = $2`
+
+	// updateRoles moves roles_changed_at by a whole second, because tokens carry their time
+	// in seconds. feed_number = 0 publishes the change in the revocation feed.
 	updateRoles = `UPDATE users SET roles = $1, feed_number = 0,
 			roles_changed_at = CASE WHEN roles_changed_at < $2 THEN $2 ELSE roles_changed_at + 1000 END WHERE id = $3`
-	updateDisabled  = `UPDATE users SET disabled_at = $1 WHERE id = $2`
-	updatePassword  = `UPDATE users SET password_hash = $1 WHERE id = $2`
-	replacePassword = `UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3 AND disabled_at = 0`
-	updateEmail     = `UPDATE users SET email = $1, verified_at = $2 WHERE id = $3 AND email = $4
+
+	updateDisabled = `UPDATE users SET disabled_at = $1 WHERE id = $2`
+	updatePassword = `UPDATE users SET password_hash = $1 WHERE id = $2`
+
+	// replacePassword settles the race of a sign-in with a change of password and with
+	// disabling the account. The hash that was verified must still be the current one,
+	// because hashing happens outside the transaction and takes long.
+	replacePassword = `UPDATE users SET password_hash = $1
+		WHERE id = $2 AND password_hash = $3 AND disabled_at = 0`
+
+	// updateEmail settles the race of two changes of one address by email = $4. Its
+	// sub-selects only refuse early: the unique index on email settles the race for a free
+	// address, and SetEmail checks reservations again.
+	updateEmail = `UPDATE users SET email = $1, verified_at = $2 WHERE id = $3 AND email = $4
 		AND NOT EXISTS (SELECT 1 FROM users AS other WHERE other.email = $1 AND other.id <> $3)
 		AND NOT EXISTS (SELECT 1 FROM mail_tokens
 			WHERE mail_tokens.email = $1 AND mail_tokens.kind = 'address_changed'
 			AND mail_tokens.expires_at > $2 AND mail_tokens.user_id <> $3)`
+
+	// selectReservedElse is selectReserved without the tokens of one user: users may take
+	// their own previous address back.
 	selectReservedElse = `SELECT EXISTS (SELECT 1 FROM mail_tokens
 			WHERE mail_tokens.email = $1 AND mail_tokens.kind = 'address_changed'
 			AND mail_tokens.expires_at > $2 AND mail_tokens.user_id <> $3)`
+
+	// updateVerified settles the race of a confirmation with a change of the address: the
+	// link proves only the address that it was mailed to.
 	updateVerified = `UPDATE users SET verified_at = $1 WHERE id = $2 AND email = $3`
-	proveFirst     = `UPDATE users SET verified_at = $1, password_hash = $2, name = $3
+
+	// proveFirst settles the race between several proofs of a new account's address. The
+	// first one sets the password; verified_at = 0 fails for the others.
+	proveFirst = `UPDATE users SET verified_at = $1, password_hash = $2, name = $3
 		WHERE id = $4 AND email = $5 AND verified_at = 0 AND disabled_at = 0`
 
 	deleteUser       = `DELETE FROM users WHERE id = $1`
@@ -64,8 +90,9 @@ const (
 	deleteUserMails  = `DELETE FROM mails WHERE user_id = $1`
 )
 
-// insertUserUnlessReserved inserts an account unless its address is reserved. The last
-// parameter is the current time.
+// insertUserUnlessReserved returns the INSERT of an account whose address is not reserved.
+// The last parameter is the current time. The unique index on email settles the race
+// between two sign-ups with one address: ON CONFLICT DO NOTHING then inserts no row.
 func insertUserUnlessReserved(row []column) string {
 	return insertInto("users", row, `SELECT %s WHERE NOT EXISTS (SELECT 1 FROM mail_tokens
 			WHERE mail_tokens.email = `+parameterOf(row, "email")+` AND mail_tokens.kind = 'address_changed'
@@ -77,13 +104,14 @@ func scanUser(s scanner) (u watchword.User, err error) {
 	return u, s.Scan(fields(userRow(&u))...)
 }
 
-// InsertUser asks twice whether the address is reserved. The row of the last owner
-// settles the race: an insert waits until a transaction that moves that row to
-// another address has committed, and with it the token that reserves the address.
-// The condition in insertUser may be older than that commit. The second question is
-// a statement of its own and sees it (READ COMMITTED).
+// InsertUser checks twice whether the address is reserved. The race is with a transaction
+// that moves the previous owner to another address and creates the token that reserves the
+// old one. The insert waits for that transaction, because both write the unique index. The
+// condition in insertUser, however, may have read the snapshot from before the wait. The
+// second check is a statement of its own and sees the commit (READ COMMITTED). If it finds
+// a token, the new row is deleted in the same transaction.
 func (t Tx) InsertUser(ctx context.Context, u watchword.User, now time.Time) (bool, error) {
-	inserted, err := t.change(ctx, insertUser, append(values(userRow(&u)), ms(now))...)
+	inserted, err := t.change(ctx, insertUser, append(values(userRow(&u)), millis(now))...)
 	if err != nil || !inserted {
 		return false, err
 	}
@@ -91,11 +119,11 @@ func (t Tx) InsertUser(ctx context.Context, u watchword.User, now time.Time) (bo
 	if err != nil || !reserved {
 		return err == nil, err
 	}
-	return false, t.must(ctx, deleteUser, u.ID)
+	return false, t.changeRow(ctx, deleteUser, u.ID)
 }
 
 func (t Tx) Reserved(ctx context.Context, email watchword.Address, now time.Time) (bool, error) {
-	return row(ctx, t, func(s scanner) (yes bool, err error) { return yes, s.Scan(&yes) }, selectReserved, email, ms(now))
+	return row(ctx, t, scanBool, selectReserved, email, millis(now))
 }
 
 func (t Tx) User(ctx context.Context, id watchword.UserID) (watchword.User, error) {
@@ -106,26 +134,30 @@ func (t Tx) UserByEmail(ctx context.Context, email watchword.Address) (watchword
 	return row(ctx, t, scanUser, selectUserByEmail, email)
 }
 
+// Users continues after an address instead of at an offset: a page costs the same wherever it
+// is, and accounts that are created or deleted in the meantime shift nothing.
 func (t Tx) Users(ctx context.Context, after watchword.Address, limit int) ([]watchword.User, error) {
 	return rows(ctx, t, scanUser, selectUsers, after, limit)
 }
 
 func (t Tx) SetName(ctx context.Context, id watchword.UserID, name string) error {
-	return t.must(ctx, updateName, name, id)
+	return t.changeRow(ctx, updateName, name, id)
 }
 
 func (t Tx) SetRoles(ctx context.Context, id watchword.UserID, roles []string, changed time.Time) error {
-	return t.must(ctx, updateRoles, list(roles), ms(changed), id)
+	return t.changeRow(ctx, updateRoles, list(roles), millis(changed), id)
 }
 
 func (t Tx) SetDisabled(ctx context.Context, id watchword.UserID, at time.Time) error {
-	return t.must(ctx, updateDisabled, ms(at), id)
+	return t.changeRow(ctx, updateDisabled, millis(at), id)
 }
 
+// SetPassword converts the hash to string, because watchword.Secret prints itself redacted.
 func (t Tx) SetPassword(ctx context.Context, id watchword.UserID, hash watchword.Secret) error {
-	return t.must(ctx, updatePassword, string(hash), id)
+	return t.changeRow(ctx, updatePassword, string(hash), id)
 }
 
+// ReplacePassword with to equal to from changes nothing and still takes the row lock.
 func (t Tx) ReplacePassword(ctx context.Context, id watchword.UserID, from, to watchword.Secret) (bool, error) {
 	return t.change(ctx, replacePassword, string(to), id, string(from))
 }
@@ -134,35 +166,40 @@ func (t Tx) LockUser(ctx context.Context, id watchword.UserID, email watchword.A
 	return t.change(ctx, lockUser, id, email)
 }
 
-// SetEmail locks the row first, so that the conditions of updateEmail are not older
-// than its turn. It asks a second time whether the new address is reserved, for the
-// reason that InsertUser has.
-func (t Tx) SetEmail(ctx context.Context, id watchword.UserID, from, to watchword.Address, verified time.Time) (bool, error) {
+// SetEmail locks the row first, so that the sub-selects of updateEmail read a snapshot from
+// after the wait for the lock. It checks a second time whether the new address is reserved,
+// for the reason given at InsertUser. A reservation that appeared in between is
+// ErrUnavailable, which rolls the transaction back; a retry then reports false.
+func (t Tx) SetEmail(
+	ctx context.Context, id watchword.UserID, from, to watchword.Address, verified time.Time,
+) (bool, error) {
 	held, err := t.LockUser(ctx, id, from)
 	if err != nil || !held {
 		return false, err
 	}
-	changed, err := t.change(ctx, updateEmail, to, ms(verified), id, from)
+	changed, err := t.change(ctx, updateEmail, to, millis(verified), id, from)
 	if err != nil || !changed {
 		return false, err
 	}
-	reserved, err := row(ctx, t, func(s scanner) (yes bool, err error) { return yes, s.Scan(&yes) },
-		selectReservedElse, to, ms(verified), id)
+	reserved, err := row(ctx, t, scanBool, selectReservedElse, to, millis(verified), id)
 	if err == nil && reserved {
-		err = fmt.Errorf("%w: the address was given up while it was being taken", watchword.ErrUnavailable)
+		err = fmt.Errorf("%w: the address was reserved by a concurrent change", watchword.ErrUnavailable)
 	}
 	return err == nil, err
 }
 
-func (t Tx) SetVerified(ctx context.Context, id watchword.UserID, email watchword.Address, at time.Time) (bool, error) {
-	return t.change(ctx, updateVerified, ms(at), id, email)
+func (t Tx) SetVerified(
+	ctx context.Context, id watchword.UserID, email watchword.Address, at time.Time,
+) (bool, error) {
+	return t.change(ctx, updateVerified, millis(at), id, email)
 }
 
 func (t Tx) ProveFirst(ctx context.Context, u watchword.User) (bool, error) {
-	return t.change(ctx, proveFirst, ms(u.VerifiedAt), string(u.PasswordHash), u.Name, u.ID, u.Email)
+	return t.change(ctx, proveFirst, millis(u.VerifiedAt), string(u.PasswordHash), u.Name, u.ID, u.Email)
 }
 
-// DeleteUser takes four statements: a foreign key would cost every insert.
+// DeleteUser deletes in four statements. Foreign keys with ON DELETE CASCADE would add a
+// lookup to every insert of a session, an event and a mail.
 func (t Tx) DeleteUser(ctx context.Context, id watchword.UserID) (bool, error) {
 	for _, text := range []string{deleteUserEvents, deleteUserMails, deleteUserSignups} {
 		if _, err := t.exec(ctx, text, id); err != nil {
