@@ -9,6 +9,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
+// userBody is a user in the responses of the API. It has no field of the security state, such
+// as the password hash.
 type userBody struct {
 	ID            string    `json:"id" format:"uuid"`
 	Email         string    `json:"email" format:"email"`
@@ -34,7 +36,7 @@ type passwordBody struct {
 	Password string `json:"password"`
 }
 
-// userOf is what of an account leaves the server.
+// userOf converts a user. Roles is never null in JSON, because clients call array methods.
 func userOf(u watchword.User) userBody {
 	roles := u.Roles
 	if roles == nil {
@@ -46,17 +48,20 @@ func userOf(u watchword.User) userBody {
 	}
 }
 
+// me responds with the account as it is now, not as it was when the token was issued.
 func (a *api) me(w http.ResponseWriter, _ *http.Request, who watchword.Identity) error {
 	return respond.JSON(w, http.StatusOK, userAnswer{userOf(who.User)})
 }
 
+// rename changes the name. A missing name is an error, so that a misspelt member does not
+// delete the name. An empty name is valid.
 func (a *api) rename(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	body, err := apirequest.Body[renameBody](r)
 	if err != nil {
 		return err
 	}
 	if body.Name == nil {
-		return unacceptable("name", watchword.FieldRequired, "Enter a name; an empty one is one.")
+		return unacceptable("name", watchword.FieldRequired, "Enter a name. It may be empty.")
 	}
 	user, err := a.engine.Rename(r.Context(), who, *body.Name)
 	if err != nil {
@@ -65,6 +70,8 @@ func (a *api) rename(w http.ResponseWriter, r *http.Request, who watchword.Ident
 	return respond.JSON(w, http.StatusOK, userAnswer{userOf(user)})
 }
 
+// deleteMe deletes the account and clears the refresh cookie. It asks for the password, because
+// a stolen access token must not be enough.
 func (a *api) deleteMe(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	body, err := apirequest.Body[passwordBody](r)
 	if err != nil {
@@ -77,6 +84,8 @@ func (a *api) deleteMe(w http.ResponseWriter, r *http.Request, who watchword.Ide
 	return respond.JSON(w, http.StatusOK, messageBody{"The account is deleted."})
 }
 
+// user responds with another account. The engine checks that the caller is an admin, and returns
+// not found otherwise.
 func (a *api) user(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	user, err := a.engine.Profile(r.Context(), who, watchword.UserID(r.PathValue("id")))
 	if err != nil {

@@ -12,11 +12,13 @@ type tokenBody struct {
 	Token string `json:"token" doc:"From the link in the mail"`
 }
 
+// verifyBody needs a password unless the request has a live session of the account. A link
+// alone must not sign in, because mail scanners and forwarded mails also open it.
 type verifyBody struct {
 	Token    string `json:"token" doc:"From the link in the mail"`
-	Password string `json:"password,omitempty" doc:"Of a sign-up with this address. Not needed with a live session of the account"`
+	Password string `json:"password,omitempty" doc:"The sign-up's. Not needed with a live session of the account"`
 	Remember *bool  `json:"remember,omitempty" doc:"As in a login. Default: true"`
-	Delivery string `json:"delivery,omitempty" enum:"cookie,body" doc:"Where the refresh token is to go. Default: cookie"`
+	Delivery string `json:"delivery,omitempty" enum:"cookie,body" doc:"Where to return the refresh token. Default: cookie"`
 }
 
 type confirmBody struct {
@@ -24,10 +26,11 @@ type confirmBody struct {
 	Password string `json:"password,omitempty" doc:"The account's. Not needed with a live session of the account"`
 }
 
-// verifiedAnswer describes both answers: a message, or a sign-in.
+// verifiedAnswer describes the two possible responses: a message, or a sign-in. It is used
+// only for the documentation.
 type verifiedAnswer struct {
-	Message      string    `json:"message,omitempty" doc:"With a live session, and nothing else then"`
-	User         *userBody `json:"user,omitempty" doc:"With a password: the members of a login's answer"`
+	Message      string    `json:"message,omitempty" doc:"With a live session: the only member"`
+	User         *userBody `json:"user,omitempty" doc:"With a password: this and the following members"`
 	AccessToken  string    `json:"accessToken,omitempty" doc:"JWT (RFC 9068)"`
 	TokenType    string    `json:"tokenType,omitempty" enum:"Bearer"`
 	ExpiresIn    int64     `json:"expiresIn,omitempty" doc:"Seconds"`
@@ -40,6 +43,7 @@ type changeEmailBody struct {
 	Password string `json:"password"`
 }
 
+// resendVerification responds in the same way whether or not the account exists.
 func (a *api) resendVerification(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.Body[emailBody](r)
 	if err != nil {
@@ -51,6 +55,7 @@ func (a *api) resendVerification(w http.ResponseWriter, r *http.Request) error {
 	return respond.JSON(w, http.StatusAccepted, mailOnItsWay)
 }
 
+// changeEmail sends a link to the new address. The address changes in confirmEmail.
 func (a *api) changeEmail(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	body, err := apirequest.Body[changeEmailBody](r)
 	if err != nil {
@@ -60,9 +65,11 @@ func (a *api) changeEmail(w http.ResponseWriter, r *http.Request, who watchword.
 	if err != nil {
 		return err
 	}
-	return respond.JSON(w, http.StatusAccepted, messageBody{"A mail is on its way to the new address. Nothing changes until you confirm it there."})
+	return respond.JSON(w, http.StatusAccepted, messageBody{
+		"We emailed a link to the new address. Your address changes when you confirm it there."})
 }
 
+// verifyEmail confirms the address of an account. With a password it also signs in.
 func (a *api) verifyEmail(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.Body[verifyBody](r)
 	if err != nil {
@@ -85,6 +92,7 @@ func (a *api) verifyEmail(w http.ResponseWriter, r *http.Request) error {
 	return a.signIn(w, r, http.StatusOK, in, body.Delivery)
 }
 
+// confirmEmail completes changeEmail with the token from the new mailbox.
 func (a *api) confirmEmail(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.Body[confirmBody](r)
 	if err != nil {
@@ -97,9 +105,11 @@ func (a *api) confirmEmail(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return respond.JSON(w, http.StatusOK, messageBody{"The new address is yours. Sign in with it from now on."})
+	return respond.JSON(w, http.StatusOK, messageBody{"Your address is changed. Use the new address to sign in."})
 }
 
+// undoEmail restores the previous address with the token from the old mailbox. It needs no
+// session: the owner may have lost the account to an attacker.
 func (a *api) undoEmail(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.Body[tokenBody](r)
 	if err != nil {
@@ -108,5 +118,6 @@ func (a *api) undoEmail(w http.ResponseWriter, r *http.Request) error {
 	if err := a.engine.UndoEmail(r.Context(), watchword.Secret(body.Token), a.clients.of(w, r)); err != nil {
 		return err
 	}
-	return respond.JSON(w, http.StatusOK, messageBody{"Your address is back, and everybody is signed out. A mail lets you choose a new password."})
+	return respond.JSON(w, http.StatusOK, messageBody{
+		"Your previous address is restored, and all sessions have ended. We emailed a link to choose a new password."})
 }

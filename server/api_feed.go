@@ -29,10 +29,12 @@ const (
 // position of the next poll.
 type feedAnswer struct {
 	SETs          map[string]string `json:"sets" nullable:"false" doc:"Security Event Tokens (RFC 8417) by their jti"`
-	MoreAvailable bool              `json:"moreAvailable" doc:"Ask again at once"`
-	Next          int64             `json:"next" doc:"The after of the next question"`
+	MoreAvailable bool              `json:"moreAvailable" doc:"More events are available: poll again at once"`
+	Next          int64             `json:"next" doc:"The parameter after of the next poll"`
 }
 
+// revocations responds to a poll. The ETag covers the events, so that a poll without news is a
+// 304. Caches may keep the response for one second, which bounds the load of many readers.
 func (a *api) revocations(w http.ResponseWriter, r *http.Request) error {
 	after, err := parseAfter(queryAfter(r))
 	if err != nil {
@@ -62,8 +64,8 @@ func (a *api) revocations(w http.ResponseWriter, r *http.Request) error {
 	return respond.JSON(w, http.StatusOK, answer)
 }
 
-// queryAfter returns the parameter after. A query that can't be read returns a text
-// that parseAfter refuses: a reader must not start over at 0 unnoticed.
+// queryAfter returns the parameter after. For a malformed query it returns text that
+// parseAfter rejects, because a reader must not silently start again at 0.
 func queryAfter(r *http.Request) string {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -72,21 +74,21 @@ func queryAfter(r *http.Request) string {
 	return values.Get("after")
 }
 
-// parseAfter reads the number of an event; none is 0.
+// parseAfter parses the number of an event. An empty text is 0: all events that still matter.
 func parseAfter(text string) (int64, error) {
 	if text == "" {
 		return 0, nil
 	}
 	after, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || after < 0 {
-		return 0, unacceptable("after", watchword.FieldInvalid, "Write the number of an event, or nothing.")
+		return 0, unacceptable("after", watchword.FieldInvalid, "Send the number of an event, or omit the parameter.")
 	}
 	return after, nil
 }
 
-// revocationStream sends events as they happen, as server-sent events (HTML,
-// section 9.2). It ends when the reader leaves, or is too slow, or the server
-// stops; the reader comes back with the last number that it has seen.
+// revocationStream sends events as they happen, as server-sent events (HTML, section 9.2). It
+// ends when the reader disconnects or is too slow, or when the server stops. The reader then
+// reconnects with Last-Event-ID. HEAD requests take no stream.
 func (a *api) revocationStream(w http.ResponseWriter, r *http.Request) error {
 	from := r.Header.Get("Last-Event-ID")
 	if from == "" {
@@ -100,7 +102,7 @@ func (a *api) revocationStream(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodHead {
 		if stream = a.streams.open(networkOf(a.clients.of(w, r).Address)); stream == nil {
 			return &watchword.Error{Code: watchword.CodeTryLater, RetryAfter: 5 * time.Second,
-				Detail: "There are too many streams here. Poll instead, or try again."}
+				Detail: "Too many streams are open. Poll instead, or try again."}
 		}
 		defer a.streams.close(stream)
 	}
@@ -111,15 +113,15 @@ func (a *api) revocationStream(w http.ResponseWriter, r *http.Request) error {
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
-	h.Set("X-Accel-Buffering", "no") // a proxy is not to collect what is urgent
+	h.Set("X-Accel-Buffering", "no") // nginx would buffer the events otherwise
 	if stream != nil {
 		a.stream(w, r, stream, page)
 	}
 	return nil
 }
 
-// stream writes page after page until something ends it. The deadlines of the
-// server are for requests that end by themselves.
+// stream writes events until the stream ends. It removes the read deadline of the server and
+// sets a write deadline for each write, because the server's deadlines limit the whole request.
 func (a *api) stream(w http.ResponseWriter, r *http.Request, stream *openStream, page watchword.FeedPage) {
 	conn := http.NewResponseController(w)
 	_ = conn.SetReadDeadline(time.Time{})
@@ -142,7 +144,8 @@ func (a *api) stream(w http.ResponseWriter, r *http.Request, stream *openStream,
 	}
 }
 
-// eventsOf writes a page down, with its heartbeat if that was not lastHeartbeat before.
+// eventsOf formats a page as server-sent events. It adds the heartbeat unless its id is
+// lastHeartbeat.
 func eventsOf(page watchword.FeedPage, lastHeartbeat string) string {
 	var text strings.Builder
 	for _, event := range page.Events {

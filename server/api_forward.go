@@ -12,37 +12,37 @@ import (
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
-// A gateway asks here, about each request that it was sent, whether to let it
-// through and as whom (docs/gateways.md: nginx, Caddy, Traefik, Envoy).
+// Forward authentication: a gateway sends a subrequest for each request that it receives,
+// to learn whether to pass it on, and for which user (docs/gateways.md: nginx, Caddy, Traefik,
+// Envoy).
 //
-//  1. The parameters are checked. They come from the configuration of a gateway,
-//     where a misspelt one must not open a door: unknown ones are refused.
-//  2. The access token is verified, and its session has to live, as for all of
-//     /api/auth. The refresh cookie does not count: it would let another site's
-//     page act through the gateway, and spend a token that works once.
-//  3. The roles that are asked for are looked for in the account as it is now.
-//  4. The answer names who asks in headers, all of them, always: a gateway copies
-//     them over what the client sent, and an empty one erases.
+//  1. The server checks the parameters, which come from the gateway's configuration. It rejects
+//     unknown ones, because a misspelt requirement would otherwise let everyone in.
+//  2. It verifies the access token and requires a live session, as for all of /api/auth. The
+//     refresh cookie does not count: with it, a page of another site could act through the
+//     gateway, and each request would rotate the token.
+//  3. It compares the required roles with those of the account now.
+//  4. It always sets all identity headers. The gateway copies them over headers that the client
+//     sent, and an empty header removes the client's value.
 //
-// Nothing of the request is trusted but its access token: anybody may ask, and
-// learns about themselves only. So its Host may be that of the service behind the
-// gateway, and its body is not read.
+// Only the access token is trusted. Callers learn only about their own account, so everyone may
+// call this. Host may be the service's behind the gateway, and the body is not read.
 
-// Who asks. The values are printable ASCII.
+// The headers that identify the user. The values are printable ASCII.
 const (
 	headerSubject = "X-Auth-Subject" // `sub`
 	headerSession = "X-Auth-Session" // `sid`
 	headerRoles   = "X-Auth-Roles"   // comma separated, sorted; no role has a comma
-	headerEmail   = "X-Auth-Email"   // only a proven address: another says who one would like to be
+	headerEmail   = "X-Auth-Email"   // empty unless verified: anyone can sign up with another's address
 )
 
-// isForward reports whether a gateway asks, at the path or below a prefix.
+// isForward reports whether a path is for gateways: pathForward, below it, or below pathPrefix.
 func isForward(path string) bool {
 	return path == pathForward || strings.HasPrefix(path, pathForward+"/") || strings.HasPrefix(path, pathPrefix)
 }
 
-// forward answers gateways that ask at a path of their own choice, with what
-// they require as parameters.
+// forward handles subrequests whose path and query the gateway's configuration sets. The query
+// has the requirements. A browser that opens a page is redirected to login instead of 401.
 func (a *api) forward(w http.ResponseWriter, r *http.Request) error {
 	required, err := a.parseForward(r.URL.RawQuery)
 	if err != nil {
@@ -61,10 +61,10 @@ func (a *api) forward(w http.ResponseWriter, r *http.Request) error {
 	return identify(w, who)
 }
 
-// forwardBelow answers gateways that put our path before that of the request, as
-// Envoy does. Path and query are the client's, and require nothing.
+// forwardBelow handles subrequests of gateways that append the client's path, as Envoy does.
+// The client controls path and query, so both are ignored and no role can be required.
 func (a *api) forwardBelow(w http.ResponseWriter, r *http.Request) error {
-	r.Pattern = pathPrefix // for metrics: the mux, which would redirect, is passed by
+	r.Pattern = pathPrefix // for metrics: the router bypasses the mux, which would redirect
 	who, err := authenticate(a.engine, r, nil)
 	if err != nil {
 		return err
@@ -72,14 +72,15 @@ func (a *api) forwardBelow(w http.ResponseWriter, r *http.Request) error {
 	return identify(w, who)
 }
 
-// forwardMoved refuses every path below /api/auth/forward/. A query there looks like a
-// requirement, and prefix mode would ignore it and let everybody in.
+// forwardMoved rejects all paths below /api/auth/forward/. A query there looks like a
+// requirement, but a handler that ignores it would let everyone in.
 func forwardMoved(_ http.ResponseWriter, r *http.Request) error {
 	r.Pattern = pathForward + "/"
 	return &watchword.Error{Code: watchword.CodeNotFound, Detail: "Set the requirements in the query of " + pathForward +
 		", without a slash at the end. A gateway that appends the client's path uses the prefix " + pathPrefix + "."}
 }
 
+// identify sets the identity headers and responds with 200.
 func identify(w http.ResponseWriter, who watchword.Identity) error {
 	email := ""
 	if who.User.Verified() {
@@ -90,36 +91,40 @@ func identify(w http.ResponseWriter, who watchword.Identity) error {
 	h.Set(headerSession, string(who.Session.ID))
 	h.Set(headerRoles, strings.Join(who.User.Roles, ","))
 	h.Set(headerEmail, email)
-	return respond.JSON(w, http.StatusOK, messageBody{"This request may pass."})
+	return respond.JSON(w, http.StatusOK, messageBody{"The request is authenticated."})
 }
 
-// A forwardRule is what a gateway requires.
+// A forwardRule holds the requirements of a gateway.
 type forwardRule struct {
-	roles []string // all of them
-	login string   // where browsers go instead of 401; empty: nowhere
+	roles []string // the user must have all of them
+	login string   // redirect target for browsers instead of 401; empty: no redirect
 }
 
+// parseForward rejects unknown and empty parameters, and a login URL that would make the server
+// an open redirector.
 func (a *api) parseForward(query string) (rule forwardRule, err error) {
 	values, err := url.ParseQuery(query)
 	if err != nil {
-		return rule, parameterInvalid("The query can't be read.")
+		return rule, parameterInvalid("The query is malformed.")
 	}
 	for name, given := range values {
 		switch name {
 		case "role":
 			for _, role := range given {
 				if role == "" {
-					return rule, parameterInvalid("The parameter role is empty: name a role, or leave it out.")
+					return rule, parameterInvalid("The parameter role is empty. Name a role, or omit it.")
 				}
 			}
 			rule.roles = given
 		case "login":
 			if len(given) != 1 || !a.origins.mayRedirectTo(given[0]) {
-				return rule, parameterInvalid("The parameter login is not a URL on the public URL or on one of allowed-origins.")
+				return rule, parameterInvalid(
+					"The parameter login is not a URL on the public URL or on one of allowed-origins.")
 			}
 			rule.login = given[0]
 		default:
-			return rule, parameterInvalid("There are two parameters: role, as often as needed, and login.")
+			return rule, parameterInvalid(
+				"The only parameters are role, which may occur several times, and login.")
 		}
 	}
 	return rule, nil
@@ -129,8 +134,8 @@ func parameterInvalid(detail string) *watchword.Error {
 	return &watchword.Error{Code: watchword.CodeParameterInvalid, Detail: detail}
 }
 
-// isNavigation reports whether a person opened the page that the gateway asks
-// about: a script would take a login page for its answer.
+// isNavigation reports whether a browser opens a page. A script must get the 401, because it
+// would mistake the login page for its response.
 func isNavigation(r *http.Request) bool {
 	return r.Method == http.MethodGet &&
 		cmp.Or(r.Header.Get("X-Forwarded-Method"), http.MethodGet) == http.MethodGet &&
@@ -138,19 +143,23 @@ func isNavigation(r *http.Request) bool {
 		strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
-// describeForward adds to the document what only this route has.
+// describeForward adds the parameters, headers and redirect of this route to the OpenAPI document.
 func describeForward(operation *huma.Operation) {
 	text := &huma.Schema{Type: "string"}
-	operation.Description = "Any method will do, and a body is not read. For gateways that append the client's path there is " + pathPrefix + ": it requires no role, and ignores query and rest of the path."
+	operation.Description = "Accepts every method and does not read the body. " +
+		"Gateways that append the client's path use " + pathPrefix +
+		", which ignores the query and the rest of the path, and requires no role."
 	operation.Parameters = []*huma.Param{
-		{Name: "role", In: "query", Description: "A role that is required; of several, all are", Schema: &huma.Schema{Type: "array", Items: text}},
-		{Name: "login", In: "query", Description: "Where a browser that opens a page is sent instead of 401: on the public URL or an allowed origin", Schema: text},
+		{Name: "role", In: "query", Description: "A required role. With several, the user needs all of them",
+			Schema: &huma.Schema{Type: "array", Items: text}},
+		{Name: "login", In: "query", Schema: text, Description: "Where to redirect a browser that opens a page, " +
+			"instead of 401. A URL on the public URL or an allowed origin"},
 	}
 	operation.Responses["200"].Headers = map[string]*huma.Param{
 		headerSubject: {Description: "Id of the user", Schema: text},
 		headerSession: {Description: "Id of the session", Schema: text},
 		headerRoles:   {Description: "Roles, separated by commas; may be empty", Schema: text},
-		headerEmail:   {Description: "The address, if it is proven; or empty", Schema: text},
+		headerEmail:   {Description: "The verified email address, or empty", Schema: text},
 	}
-	operation.Responses["302"] = &huma.Response{Description: "To login"}
+	operation.Responses["302"] = &huma.Response{Description: "Redirect to login"}
 }

@@ -11,40 +11,42 @@ import (
 
 type registerBody struct {
 	Email    string `json:"email" format:"email"`
-	Password string `json:"password" doc:"8 to 256 characters, not a common one, not one's own address or name"`
+	Password string `json:"password" doc:"8 to 256 characters; not common; not the address or the name"`
 	Name     string `json:"name,omitempty" doc:"At most 200 characters"`
-	Delivery string `json:"delivery,omitempty" enum:"cookie,body" doc:"Where the refresh token is to go. Default: cookie"`
+	Delivery string `json:"delivery,omitempty" enum:"cookie,body" doc:"Where to return the refresh token. Default: cookie"`
 }
 
 type loginBody struct {
 	Email    string `json:"email" format:"email"`
 	Password string `json:"password"`
-	Remember *bool  `json:"remember,omitempty" doc:"false: the session ends with the browser, and sooner if unused. Default: true"`
-	Delivery string `json:"delivery,omitempty" enum:"cookie,body" doc:"Where the refresh token is to go. Default: cookie"`
+	Remember *bool  `json:"remember,omitempty" doc:"false: a shorter session that ends with the browser. Default: true"`
+	Delivery string `json:"delivery,omitempty" enum:"cookie,body" doc:"Where to return the refresh token. Default: cookie"`
 
-	DeviceToken string `json:"deviceToken,omitempty" doc:"Of an earlier sign-in or reset: a known device has its own limit of failed passwords"`
+	// A known device has its own limit of failed passwords.
+	DeviceToken string `json:"deviceToken,omitempty" doc:"From an earlier sign-in or reset"`
 }
 
 type refreshBody struct {
-	RefreshToken string `json:"refreshToken,omitempty" doc:"For clients that were given it in a body"`
+	RefreshToken string `json:"refreshToken,omitempty" doc:"For clients that received it in a body"`
 }
 
 type logoutAllBody struct {
-	KeepCurrent bool `json:"keepCurrent,omitempty" doc:"Spare this session"`
+	KeepCurrent bool `json:"keepCurrent,omitempty" doc:"Do not end this session"`
 }
 
+// signedInBody is the response to each request that issues tokens.
 type signedInBody struct {
 	User         userBody `json:"user"`
 	AccessToken  string   `json:"accessToken" doc:"JWT (RFC 9068)"`
 	TokenType    string   `json:"tokenType" enum:"Bearer"`
-	ExpiresIn    int64    `json:"expiresIn" doc:"Seconds until the access token expires: at most until the session does"`
+	ExpiresIn    int64    `json:"expiresIn" doc:"Seconds until the access token expires"`
 	RefreshToken string   `json:"refreshToken,omitempty" doc:"Only with delivery: body"`
-	DeviceToken  string   `json:"deviceToken,omitempty" doc:"Only with delivery: body, after a sign-in. Send it with the next login. It grants no access"`
+	DeviceToken  string   `json:"deviceToken,omitempty" doc:"Only with delivery: body. Send it with the next login"`
 }
 
 type logoutAllAnswer struct {
 	Message string `json:"message"`
-	Ended   int    `json:"ended" doc:"How many sessions ended"`
+	Ended   int    `json:"ended" doc:"Number of sessions that ended"`
 }
 
 type sessionsAnswer struct {
@@ -54,40 +56,45 @@ type sessionsAnswer struct {
 type sessionBody struct {
 	ID         string    `json:"id" format:"uuid"`
 	Device     string    `json:"device" doc:"A name from the user agent at sign-in"`
-	Address    string    `json:"address" doc:"Where it was used last"`
+	Address    string    `json:"address" doc:"IP address of the last use"`
 	CreatedAt  time.Time `json:"createdAt"`
 	LastUsedAt time.Time `json:"lastUsedAt"`
-	ExpiresAt  time.Time `json:"expiresAt" doc:"If it is not used before"`
-	Current    bool      `json:"current" doc:"The session that asks"`
+	ExpiresAt  time.Time `json:"expiresAt" doc:"Unless it is used before"`
+	Current    bool      `json:"current" doc:"Whether this request belongs to the session"`
 }
 
-// signIn answers with tokens, the refresh token by cookie or in the body.
-func (a *api) signIn(w http.ResponseWriter, r *http.Request, status int, in *watchword.SignIn, inBody string) error {
+// signIn responds with tokens. The refresh token goes into the cookie, or with delivery body
+// into the body. A sign-in by cookie replaces the session that the pages show.
+func (a *api) signIn(w http.ResponseWriter, r *http.Request, status int, in *watchword.SignIn, delivery string) error {
 	body := signedInBody{
 		User:        userOf(in.User),
 		AccessToken: string(in.AccessToken),
 		TokenType:   "Bearer",
 		ExpiresIn:   int64(in.ExpiresIn / time.Second),
 	}
-	if inBody == deliveryBody {
+	if delivery == deliveryBody {
 		body.RefreshToken, body.DeviceToken = string(in.RefreshToken), string(in.DeviceToken)
 	} else {
 		a.cookies.setRefresh(w, in)
 		a.cookies.rememberDevice(w, r, in.DeviceToken)
 		if r.URL.Path != pathRefresh && len(a.cookies.page.Values(r)) > 0 {
-			a.cookies.page.Clear(w) // pages go by the newest sign-in
+			a.cookies.page.Clear(w) // it belongs to the previous session
 		}
 	}
 	return respond.JSON(w, status, body)
 }
 
+// checkDelivery rejects unknown values, because a typing error would put the token where the
+// client does not look for it.
 func checkDelivery(delivery string) error {
 	if delivery == "" || delivery == "cookie" || delivery == deliveryBody {
 		return nil
 	}
-	return unacceptable("delivery", watchword.FieldInvalid, `Write "cookie" or "body".`)
+	return unacceptable("delivery", watchword.FieldInvalid, `Use "cookie" or "body".`)
 }
 
+// register creates an account. It signs in, unless signup=verified: then it responds with 202, the
+// same for new and existing addresses.
 func (a *api) register(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.Body[registerBody](r)
 	if err != nil {
@@ -104,11 +111,12 @@ func (a *api) register(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if in == nil {
-		return respond.JSON(w, http.StatusAccepted, messageBody{"Look into your mailbox: a mail tells you how to go on."})
+		return respond.JSON(w, http.StatusAccepted, messageBody{"Check your inbox. We emailed you the next step."})
 	}
 	return a.signIn(w, r, http.StatusCreated, in, body.Delivery)
 }
 
+// login accepts a device token in the body, for clients without cookies.
 func (a *api) login(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.Body[loginBody](r)
 	if err != nil {
@@ -132,6 +140,7 @@ func (a *api) login(w http.ResponseWriter, r *http.Request) error {
 	return a.signIn(w, r, http.StatusOK, in, body.Delivery)
 }
 
+// refresh returns the new refresh token in the same way in which the old one came.
 func (a *api) refresh(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.OptionalBody[refreshBody](r)
 	if err != nil {
@@ -151,6 +160,8 @@ func (a *api) refresh(w http.ResponseWriter, r *http.Request) error {
 	return a.signIn(w, r, http.StatusOK, in, deliveryBody)
 }
 
+// logout also succeeds if the tokens are invalid or missing, and clears the cookie. A client that
+// signs out must not be left with an error that it can't resolve.
 func (a *api) logout(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.OptionalBody[refreshBody](r)
 	if err != nil {
@@ -171,6 +182,8 @@ func (a *api) logout(w http.ResponseWriter, r *http.Request) error {
 	return respond.JSON(w, http.StatusOK, messageBody{"You are signed out."})
 }
 
+// logoutAll ends all sessions, or with keepCurrent all others. The cookie is kept only in the
+// second case.
 func (a *api) logoutAll(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	body, err := apirequest.OptionalBody[logoutAllBody](r)
 	if err != nil {
@@ -191,6 +204,7 @@ func (a *api) logoutAll(w http.ResponseWriter, r *http.Request, who watchword.Id
 	return respond.JSON(w, http.StatusOK, logoutAllAnswer{"All your sessions have ended.", ended})
 }
 
+// sessions lists the live sessions of the account.
 func (a *api) sessions(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	sessions, err := a.engine.Sessions(r.Context(), who)
 	if err != nil {
@@ -207,6 +221,7 @@ func (a *api) sessions(w http.ResponseWriter, r *http.Request, who watchword.Ide
 	return respond.JSON(w, http.StatusOK, answer)
 }
 
+// endSession ends one session of the caller. Sessions of other users are not found.
 func (a *api) endSession(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	id := watchword.SessionID(r.PathValue("id"))
 	if err := a.engine.EndSession(r.Context(), who, id, a.clients.of(w, r)); err != nil {

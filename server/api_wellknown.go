@@ -16,20 +16,23 @@ type jwksAnswer struct {
 	Keys []map[string]any `json:"keys" nullable:"false" doc:"JSON Web Keys: next, active, retired"`
 }
 
-// metadataAnswer is what is true today of RFC 8414 and OpenID Connect Discovery.
+// metadataAnswer has the members of RFC 8414 and OpenID Connect Discovery that apply. There
+// is no authorization endpoint.
 type metadataAnswer struct {
 	Issuer                 string   `json:"issuer"`
 	JWKSURI                string   `json:"jwks_uri"`
-	ResponseTypesSupported []string `json:"response_types_supported" nullable:"false" doc:"None: this is not an authorization endpoint"`
+	ResponseTypesSupported []string `json:"response_types_supported" nullable:"false" doc:"Always empty"`
 	ServiceDocumentation   string   `json:"service_documentation"`
-	RevocationFeed         string   `json:"revocation_feed_endpoint" doc:"Which sessions ended lately, by polling"`
-	RevocationStream       string   `json:"revocation_stream_endpoint" doc:"The same, as server-sent events"`
+	RevocationFeed         string   `json:"revocation_feed_endpoint" doc:"The revocation feed, by polling"`
+	RevocationStream       string   `json:"revocation_stream_endpoint" doc:"The revocation feed, as server-sent events"`
 }
 
 type healthAnswer struct {
 	Status string `json:"status"`
 }
 
+// jwks responds with the public keys. Services may cache them for watchword.JWKSMaxAge. The
+// engine publishes a new key for longer than that before it signs.
 func (a *api) jwks(w http.ResponseWriter, r *http.Request) error {
 	document := a.engine.JWKS()
 	sum := sha256.Sum256(document)
@@ -44,7 +47,8 @@ func (a *api) jwks(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// matches is If-None-Match (RFC 9110, section 13.1.2), by weak comparison.
+// matches reports whether an If-None-Match header contains the tag, by weak comparison (RFC
+// 9110, section 13.1.2).
 func matches(header, tag string) bool {
 	for one := range strings.SplitSeq(header, ",") {
 		if one = strings.TrimPrefix(strings.TrimSpace(one), "W/"); one == tag || one == "*" {
@@ -54,6 +58,7 @@ func matches(header, tag string) bool {
 	return false
 }
 
+// metadata responds in the same way at both well-known paths.
 func (a *api) metadata(w http.ResponseWriter, _ *http.Request) error {
 	w.Header().Set("Cache-Control", "public, max-age=3600")
 	return respond.JSON(w, http.StatusOK, metadataAnswer{
@@ -66,11 +71,15 @@ func (a *api) metadata(w http.ResponseWriter, _ *http.Request) error {
 	})
 }
 
+// health reports that the process serves requests. It does not use the store: restarting the
+// process would not repair a store.
 func (a *api) health(w http.ResponseWriter, _ *http.Request) error {
 	w.Header().Set("Cache-Control", "no-store")
 	return respond.JSON(w, http.StatusOK, healthAnswer{"up"})
 }
 
+// ready reports whether the server should receive traffic: the store accepts writes, and the
+// server is not stopping.
 func (a *api) ready(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Cache-Control", "no-store")
 	if a.draining() {

@@ -4,20 +4,21 @@ import (
 	"bytes"
 )
 
-// net/http responds to a path such as "/a/%ZZ" by itself, with a bare text, and
-// closes the connection. Front-ends and people would see that text. Therefore the
-// stray percent sign is escaped before net/http reads it, and the request is refused
-// by the server's own handlers, in the shape of an API, a page or a dialect.
+// net/http itself responds to a path such as "/a/%ZZ", with plain text, and closes the
+// connection. Front-ends expect JSON, and people expect a page. Therefore a watched connection
+// escapes the stray percent sign before net/http reads it, and marks the request. The middleware
+// rejectMalformedPath then rejects it in the right format.
 
-// A target follows one request line: method, target and protocol, with one space
+// A target is the position in a request line: method, target and protocol, with one space
 // between them (RFC 9112, section 3).
 type target struct {
 	spaces  int
-	query   bool   // the target's question mark is behind
-	pending []byte // an escape of the path that is not complete yet
-	bad     bool   // a percent sign of the path was escaped
+	query   bool   // the position is after the question mark
+	pending []byte // beginning of an escape, not yet passed on
+	bad     bool   // the path had a malformed escape
 }
 
+// follow advances over part, which does not contain the end of the line.
 func (t *target) follow(part []byte) {
 	if t.spaces == 1 && !t.query {
 		path, _, ended := bytes.Cut(part, []byte(" "))
@@ -31,9 +32,9 @@ func (t *target) follow(part []byte) {
 
 func (t *target) inPath() bool { return t.spaces == 1 && !t.query }
 
-// pass follows what was read, and returns what net/http is to read in its place:
-// the same bytes, with each malformed escape of a path made literal ("%25ZZ").
-// It may keep back the beginning of an escape until the next call.
+// pass processes bytes from the network and returns the bytes for net/http: the same ones, but
+// each malformed escape in a path has its percent sign escaped ("%25ZZ"). It may hold back the
+// beginning of an escape until the next call. The result may share memory with p.
 func (f *framing) pass(p []byte) []byte {
 	if len(f.target.pending) == 0 && bytes.IndexByte(p, '%') < 0 {
 		f.feed(p)
@@ -53,7 +54,7 @@ func (f *framing) pass(p []byte) []byte {
 			literal := append([]byte("%25"), t.pending[1:]...)
 			t.pending, t.bad = nil, true
 			emit(literal)
-			continue // p[0] has its own meaning
+			continue // p[0] may begin another escape
 		case len(t.pending) == 2:
 			escape := append(t.pending, p[0])
 			t.pending = nil
@@ -68,8 +69,8 @@ func (f *framing) pass(p []byte) []byte {
 	return out
 }
 
-// stretch returns how many bytes of p can be followed at once: those before the
-// state may change to another in which bytes are escaped.
+// stretch returns how many bytes of p can be processed together: those before which the state
+// can't change to inRequestLine.
 func (f *framing) stretch(p []byte) int {
 	switch f.state {
 	case lost:

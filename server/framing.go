@@ -6,31 +6,31 @@ import (
 	"strings"
 )
 
-// A framing follows the requests on a connection (RFC 9112, section 6) as far as
-// one has to for knowing where each head begins. It reads as net/http does, which
-// refuses most of what is malformed and closes the connection; what it does
-// not follow is refused, never guessed.
+// A framing parses the requests on an HTTP/1 connection (RFC 9112, section 6), to find where
+// each head begins. It must agree with net/http, which rejects most malformed requests and
+// closes the connection. It marks a request that it can't parse as unclear and never guesses.
 type framing struct {
-	heads []head // seen, and not yet taken
+	heads []head // parsed, and not yet taken by a request
 
 	state   frameState
-	line    []byte // the line so far, cut at maxLine
-	left    int64  // bytes until the body or the chunk ends
-	target  target // where in a request line the next byte is
+	line    []byte // beginning of the current line, cut at maxLine
+	left    int64  // bytes to the end of the body or chunk
+	target  target // position in the request line
 	current head
 }
 
-// A head is what was said of a request.
+// A head holds the parts of a request's head that matter for its length.
 type head struct {
 	line    string // "POST /path HTTP/1.1", cut at maxLine
-	length  int64  // of Content-Length, or -1
+	length  int64  // Content-Length, or -1 without one
 	chunked bool
-	unclear bool // both lengths, or one that net/http would read in another way than others
+	unclear bool // two lengths, or one that parsers read differently
 	badPath bool // the path had a percent sign without two hexadecimal digits
 }
 
 type frameState int
 
+// The part of a request that comes next. After lost, the rest of the connection is unknown.
 const (
 	inRequestLine frameState = iota
 	inFields
@@ -41,10 +41,10 @@ const (
 	lost
 )
 
-// maxLine is how much of a line is kept: more than any that matters has.
+// maxLine is how many bytes of a line are kept. The fields that matter are shorter.
 const maxLine = 1 << 10
 
-// feed goes on with what was read next.
+// feed parses the next bytes of the connection. They may end anywhere.
 func (f *framing) feed(p []byte) {
 	for len(p) > 0 && f.state != lost {
 		if f.state == inBody || f.state == inChunk {
@@ -73,6 +73,7 @@ func (f *framing) feed(p []byte) {
 	}
 }
 
+// endLine processes a complete line without its line break.
 func (f *framing) endLine(line string) {
 	switch f.state {
 	case inRequestLine:
@@ -93,7 +94,7 @@ func (f *framing) endLine(line string) {
 		case size == 0:
 			f.state = inTrailer
 		default:
-			f.state, f.left = inChunk, size+2 // and CRLF
+			f.state, f.left = inChunk, size+2 // the CRLF after the chunk counts as part of it
 		}
 	case inTrailer:
 		if line == "" {
@@ -102,10 +103,10 @@ func (f *framing) endLine(line string) {
 	}
 }
 
-// field reads one line of a head.
+// field parses one header line. Two equal Content-Length fields are clear, as in net/http.
 func (h *head) field(line string) {
 	if line[0] == ' ' || line[0] == '\t' {
-		// A folded line belongs to the one before, which may be a length.
+		// A folded line continues the previous one, which may be a length.
 		h.unclear = h.unclear || h.chunked || h.length >= 0
 		return
 	}
@@ -121,14 +122,14 @@ func (h *head) field(line string) {
 	}
 }
 
-// endHead knows how long the body is.
+// endHead decides how long the body is, after the last header line.
 func (f *framing) endHead() {
 	h := &f.current
 	h.unclear = h.unclear || h.chunked && h.length >= 0
 	f.heads = append(f.heads, *h)
 	switch {
 	case h.unclear:
-		f.state = lost // the connection closes
+		f.state = lost // rejectAmbiguousLength closes the connection
 	case h.chunked:
 		f.state = inChunkSize
 	case h.length > 0:
@@ -138,7 +139,8 @@ func (f *framing) endHead() {
 	}
 }
 
-// take removes the heads up to the one of this request line and returns it.
+// take removes the heads up to the one with this request line, and returns that one. net/http
+// rejects some requests without calling a handler, so earlier heads may be left over.
 func (f *framing) take(line string) (h head, found bool) {
 	line = line[:min(len(line), maxLine)]
 	for i, h := range f.heads {

@@ -7,17 +7,20 @@ import (
 	"sync"
 )
 
-// A request with both Content-Length and Transfer-Encoding is how requests are
-// smuggled past a proxy that believes the other one (RFC 9112, section 6.3).
-// net/http believes the second and forgets the first, so the heads of requests
-// are looked at as they come from the network. Serve plain HTTP through
-// WatchLengths, TLS through WatchTLS, and both with WithLengths. HTTP/2 frames
-// have one length each, and net/http compares them with Content-Length.
+// Attackers smuggle a request past a proxy by sending both Content-Length and
+// Transfer-Encoding, if proxy and server use different ones (RFC 9112, section 6.3). net/http
+// uses Transfer-Encoding and drops the other field before a handler runs. Therefore the server
+// parses the heads of requests as they arrive from the network.
+//
+// Serve plain HTTP through WatchLengths, TLS through WatchTLS, and set WithLengths for both.
+// HTTP/2 is not affected: each frame has one length, and net/http compares it with
+// Content-Length.
 
-// WatchLengths wraps the connections of a listener.
+// WatchLengths returns a listener whose connections record the heads of requests. Set
+// http.Server.ConnContext to WithLengths, too.
 func WatchLengths(l net.Listener) net.Listener { return watchedListener{l} }
 
-// WithLengths is for http.Server.ConnContext.
+// WithLengths is for http.Server.ConnContext. It gives the middleware readHead the connection.
 func WithLengths(ctx context.Context, conn net.Conn) context.Context {
 	if secure, isTLS := conn.(*watchedTLSConn); isTLS {
 		conn = secure.watchedConn
@@ -25,6 +28,7 @@ func WithLengths(ctx context.Context, conn net.Conn) context.Context {
 	return context.WithValue(ctx, watchedKey{}, conn)
 }
 
+// watchedKey is the context key of the connection.
 type watchedKey struct{}
 
 type watchedListener struct{ net.Listener }
@@ -37,16 +41,17 @@ func (l watchedListener) Accept() (net.Conn, error) {
 	return &watchedConn{Conn: conn}, nil
 }
 
-// A watchedConn remembers the heads of requests that were read.
+// A watchedConn records the heads of the requests that net/http reads.
 type watchedConn struct {
 	net.Conn
-	unread []byte // followed, and not yet read by net/http
+	unread []byte // processed, and not yet read by net/http
 
-	mu   sync.Mutex
+	mu   sync.Mutex // guards seen: net/http reads in the background while a handler runs
 	seen framing
 }
 
-// Read is called by one goroutine at a time.
+// Read returns the bytes of the connection as pass changes them. Only one goroutine may call it
+// at a time.
 func (c *watchedConn) Read(p []byte) (n int, err error) {
 	for len(c.unread) == 0 && err == nil && len(p) > 0 {
 		n, err = c.Conn.Read(p)
@@ -56,14 +61,14 @@ func (c *watchedConn) Read(p []byte) (n int, err error) {
 	}
 	n = copy(p, c.unread)
 	if c.unread = c.unread[n:]; len(c.unread) > 0 {
-		return n, nil // the error comes again after them
+		return n, nil // the next read of the connection returns the error again
 	}
-	c.unread = nil // it may be the caller's memory
+	c.unread = nil // it may share memory with p
 	return n, err
 }
 
-// CloseWrite lets net/http deliver its last response before it closes the
-// connection of a client that is still sending.
+// CloseWrite closes the writing side, if the connection can. net/http uses it to deliver its
+// last response to a client that is still sending.
 func (c *watchedConn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
@@ -71,7 +76,8 @@ func (c *watchedConn) CloseWrite() error {
 	return nil
 }
 
-// head returns the head of a request. It is not clear if it was not seen.
+// head returns the head of a request. If it was not recorded, head is unclear and the request
+// is rejected.
 func (c *watchedConn) head(r *http.Request) head {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -12,13 +12,12 @@ import (
 	"github.com/watchword-auth/watchword/internal/lograte"
 )
 
-// handshakeTime bounds how long a client may take to negotiate TLS.
+// handshakeTime is the timeout of a TLS handshake.
 const handshakeTime = 5 * time.Second
 
-// WatchTLS serves TLS on the connections of a listener and watches the requests
-// inside, as WatchLengths does. The config must name "h2" in NextProtos for HTTP/2.
-// Pass the listener to http.Server.Serve, not to ServeTLS, with the same config in
-// http.Server.TLSConfig.
+// WatchTLS returns a listener that serves TLS and records the heads of requests, as
+// WatchLengths does. HTTP/2 needs "h2" in NextProtos of the config. Pass the listener to
+// http.Server.Serve, not to ServeTLS, and the same config to http.Server.TLSConfig.
 //
 // Failed handshakes are logged at level warn, at a bounded rate.
 func WatchTLS(l net.Listener, config *tls.Config, log *slog.Logger) net.Listener {
@@ -34,9 +33,9 @@ func WatchTLS(l net.Listener, config *tls.Config, log *slog.Logger) net.Listener
 	return w
 }
 
-// A tlsListener negotiates on each connection before it returns it from Accept,
-// because net/http serves HTTP/2 only on a *tls.Conn, and HTTP/1.1 has to be read
-// through a watchedConn.
+// A tlsListener completes the handshake before Accept returns a connection. Only then is the
+// protocol known: net/http serves HTTP/2 only on a *tls.Conn, but HTTP/1.1 must be read through
+// a watchedConn.
 type tlsListener struct {
 	net.Listener
 	config *tls.Config
@@ -49,6 +48,7 @@ type tlsListener struct {
 	cancel func()
 }
 
+// acceptAll starts a goroutine for each handshake, so that a silent client delays only itself.
 func (l *tlsListener) acceptAll() {
 	for {
 		conn, err := l.Listener.Accept()
@@ -81,6 +81,7 @@ func (l *tlsListener) Close() error {
 	return err
 }
 
+// negotiate completes the handshake and hands the connection to Accept.
 func (l *tlsListener) negotiate(raw net.Conn) {
 	ctx, cancel := context.WithTimeout(l.closed, handshakeTime)
 	defer cancel()
@@ -101,12 +102,13 @@ func (l *tlsListener) negotiate(raw net.Conn) {
 	}
 }
 
-// fail logs why there is no connection. A client that speaks plain HTTP can read why.
+// fail logs a failed handshake. A client that sends plain HTTP gets a readable response.
 func (l *tlsListener) fail(raw net.Conn, err error) {
 	var record tls.RecordHeaderError
 	if errors.As(err, &record) && record.Conn != nil {
 		raw.SetDeadline(time.Now().Add(handshakeTime)) //nolint:errcheck // the write fails then
-		io.WriteString(raw, "HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"+
+		io.WriteString(raw, "HTTP/1.0 400 Bad Request\r\n"+
+			"Content-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"+
 			"This port speaks HTTPS. Use https:// in the address.\n") //nolint:errcheck // the client may be gone
 	}
 	if skipped, ok := l.lines.Allow("", time.Now()); ok && l.closed.Err() == nil {
@@ -114,7 +116,7 @@ func (l *tlsListener) fail(raw net.Conn, err error) {
 	}
 }
 
-// A watchedTLSConn is a watchedConn of which net/http learns that it is encrypted.
+// A watchedTLSConn is a watchedConn that tells net/http about TLS.
 type watchedTLSConn struct {
 	*watchedConn
 	tls *tls.Conn

@@ -12,7 +12,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// metrics are what the admin listener shows. Labels are routes, never users.
+// metrics are the metrics of the admin listener. Labels are routes and never users or paths, so
+// that their number is bounded.
 type metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.CounterVec
@@ -26,25 +27,26 @@ func newMetrics(engine *watchword.Engine, open *streams) *metrics {
 			Name: "watchword_http_requests_total", Help: "Requests by route and status.",
 		}, []string{"route", "status"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "watchword_http_request_seconds", Help: "Time to answer, by route.",
+			Name: "watchword_http_request_seconds", Help: "Response time by route.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
 		}, []string{"route"}),
 	}
 	streaming := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "watchword_feed_streams", Help: "Streams of the revocation feed that are open.",
+		Name: "watchword_feed_streams", Help: "Open streams of the revocation feed.",
 	}, func() float64 { return float64(open.count()) })
 	m.registry.MustRegister(m.requests, m.seconds, streaming, engineCollector{engine},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
+// observe counts a response. A status of 0 means that the handler wrote none.
 func (m *metrics) observe(r *http.Request, status int, took time.Duration) {
 	route := routeOf(r)
 	m.requests.WithLabelValues(route, strconv.Itoa(status)).Inc()
 	m.seconds.WithLabelValues(route).Observe(took.Seconds())
 }
 
-// An engineCollector asks the engine when it is scraped.
+// An engineCollector reads the engine's statistics at each scrape.
 type engineCollector struct{ engine *watchword.Engine }
 
 func describeMetric(name, help string, labels ...string) *prometheus.Desc {
@@ -52,22 +54,23 @@ func describeMetric(name, help string, labels ...string) *prometheus.Desc {
 }
 
 var (
-	descVerdicts    = describeMetric("refresh_verdicts_total", "What became of presented refresh tokens.", "verdict")
+	descVerdicts    = describeMetric("refresh_verdicts_total", "Decisions on refresh tokens.", "verdict")
 	descEvents      = describeMetric("events_total", "Security events.", "event")
-	descHashQueued  = describeMetric("hash_queued", "Passwords that wait to be hashed.")
-	descHashRunning = describeMetric("hash_running", "Passwords that are being hashed.")
+	descHashQueued  = describeMetric("hash_queued", "Passwords waiting to be hashed.")
+	descHashRunning = describeMetric("hash_running", "Passwords being hashed.")
 	descHashDone    = describeMetric("hash_done_total", "Passwords hashed.")
 	descHashShed    = describeMetric("hash_shed_total", "Requests refused because the queue was too long.")
 	descHashWaited  = describeMetric("hash_wait_seconds_total", "Time that passwords waited to be hashed.")
 	descMails       = describeMetric("outbox_mails", "Mails in the outbox.", "state")
-	descMailAge     = describeMetric("outbox_oldest_seconds", "How long the oldest mail has waited.")
+	descMailAge     = describeMetric("outbox_oldest_seconds", "Age of the oldest waiting mail.")
 	descMailTries   = describeMetric("mail_attempts_total", "Attempts to send a mail.", "result")
-	descKeyAge      = describeMetric("key_age_seconds", "Since when the active key signs.", "use")
+	descKeyAge      = describeMetric("key_age_seconds", "Time since the active key began to sign.", "use")
 	descFeedHead    = describeMetric("feed_head", "Number of the last event of the revocation feed.")
-	descFeedAge     = describeMetric("feed_unnumbered_seconds", "How long the oldest ended session has waited for its number.")
+	descFeedAge     = describeMetric("feed_unnumbered_seconds", "Age of the oldest ended session without a number.")
 	descUp          = describeMetric("store_up", "1 if the store accepts writes.")
 )
 
+// Describe sends the descriptions of all metrics of the engine.
 func (c engineCollector) Describe(all chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descVerdicts, descEvents, descHashQueued, descHashRunning, descHashDone, descHashShed, descHashWaited,
@@ -77,6 +80,8 @@ func (c engineCollector) Describe(all chan<- *prometheus.Desc) {
 	}
 }
 
+// Collect waits up to 5 s for the store. If it is unavailable, the metrics of the store are omitted
+// and store_up is 0.
 func (c engineCollector) Collect(all chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
@@ -117,7 +122,7 @@ func (c engineCollector) Collect(all chan<- prometheus.Metric) {
 	send(descMailAge, prometheus.GaugeValue, secondsSince(stats.MailOldest))
 }
 
-// secondsSince is 0 for the zero time.
+// secondsSince returns the seconds since t, or 0 for the zero time.
 func secondsSince(t time.Time) float64 {
 	if t.IsZero() {
 		return 0

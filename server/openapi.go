@@ -17,7 +17,7 @@ import (
 	"github.com/watchword-auth/watchword/server/apidoc"
 )
 
-// describe makes the OpenAPI 3.1 document of the routes.
+// describe returns the OpenAPI 3.1 document of the API and of the dialects' routes.
 func describe(opts Options, routes []route) ([]byte, error) {
 	registry := huma.NewMapRegistry("#/components/schemas/", schemaName)
 	paths := map[string]*huma.PathItem{}
@@ -31,7 +31,7 @@ func describe(opts Options, routes []route) ([]byte, error) {
 	document, err := json.Marshal(&huma.OpenAPI{
 		OpenAPI: "3.1.0",
 		Info: &huma.Info{Title: "Watchword", Version: "1",
-			Description: "Accounts, sessions that can be called back, and refresh tokens that rotate without signing honest people out. " +
+			Description: "Accounts, revocable sessions, and refresh tokens that rotate without signing honest users out. " +
 				"Errors are problem+json (RFC 9457): program against `code`."},
 		Servers: []*huma.Server{{URL: opts.PublicURL}},
 		Paths:   paths,
@@ -49,6 +49,7 @@ func describe(opts Options, routes []route) ([]byte, error) {
 	return document, nil
 }
 
+// put adds an operation. A route for every method is documented as GET.
 func put(paths map[string]*huma.PathItem, method, path string, operation *huma.Operation) {
 	item := paths[path]
 	if item == nil {
@@ -67,8 +68,8 @@ func put(paths map[string]*huma.PathItem, method, path string, operation *huma.O
 	}
 }
 
-// schemaName drops a suffix that only Go needs. The types of a dialect have its
-// name before theirs.
+// schemaName names the schema of a Go type: without the suffix Body, and with the name of the
+// dialect as a prefix, because dialects have types of the same name.
 func schemaName(t reflect.Type, hint string) string {
 	for t.Kind() == reflect.Slice || t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -81,7 +82,7 @@ func schemaName(t reflect.Type, hint string) string {
 	return dialect + strings.ToUpper(name[:1]) + name[1:]
 }
 
-// describeOperation describes a route of a dialect.
+// describeOperation describes a route of a dialect. Its error responses have one format.
 func describeOperation(registry huma.Registry, o apidoc.Operation) *huma.Operation {
 	refusal := "application/json"
 	if _, isText := o.Refusal.(string); isText {
@@ -98,7 +99,8 @@ func describeOperation(registry huma.Registry, o apidoc.Operation) *huma.Operati
 		},
 	}
 	if o.Answer != nil {
-		operation.Responses[strconv.Itoa(o.Status)] = content(registry, "application/json", http.StatusText(o.Status), o.Answer)
+		operation.Responses[strconv.Itoa(o.Status)] =
+			content(registry, "application/json", http.StatusText(o.Status), o.Answer)
 	}
 	if o.Body != nil {
 		operation.RequestBody = &huma.RequestBody{Content: content(registry, "application/json", "", o.Body).Content}
@@ -114,6 +116,7 @@ func describeOperation(registry huma.Registry, o apidoc.Operation) *huma.Operati
 	return operation
 }
 
+// describeRoute describes a route of the API.
 func describeRoute(registry huma.Registry, r route) *huma.Operation {
 	operation := &huma.Operation{
 		Summary:     r.summary,
@@ -141,30 +144,33 @@ func describeRoute(registry huma.Registry, r route) *huma.Operation {
 		operation.Parameters = []*huma.Param{{Name: "id", In: "path", Required: true, Schema: &huma.Schema{Type: "string"}}}
 	}
 	if r.path == pathAPI+"/register" {
-		operation.Responses["202"] = content(registry, "application/json", "The rest goes by mail (signup: verified)", messageBody{})
+		operation.Responses["202"] = content(registry, "application/json",
+			"Continue by mail (signup: verified)", messageBody{})
 	}
 	if r.path == pathForward {
 		describeForward(operation)
 	}
 	if r.path == pathRevocations || r.path == pathStream {
 		operation.Parameters = []*huma.Param{{Name: "after", In: "query", Schema: &huma.Schema{Type: "integer"},
-			Description: "The number of the last event that is known; 0: all that still matter"}}
+			Description: "The number of the last event that the caller knows; 0: all events that still matter"}}
 	}
 	if r.path == pathStream {
-		operation.Responses["200"] = content(registry, "text/event-stream", "id: number, event: set or heartbeat, data: a Security Event Token", r.answer)
+		operation.Responses["200"] = content(registry, "text/event-stream",
+			"id: number, event: set or heartbeat, data: a Security Event Token", r.answer)
 	}
 	if r.path == pathJWKS || r.path == pathRevocations {
 		operation.Responses["304"] = &huma.Response{Description: "Unchanged"}
 	}
 	for status, codes := range refusalsOf(r) {
 		slices.Sort(codes)
-		operation.Responses[strconv.Itoa(status)] = content(registry, "application/problem+json", strings.Join(codes, ", "), problem{})
+		operation.Responses[strconv.Itoa(status)] = content(registry,
+			"application/problem+json", strings.Join(codes, ", "), problem{})
 	}
 	return operation
 }
 
-// refusalsOf groups the codes of a route by status, with those that every route
-// of its kind can answer.
+// refusalsOf groups the error codes of a route by status. It adds the codes that follow from the
+// route's path, method, body and guard.
 func refusalsOf(r route) map[int][]string {
 	codes := slices.Concat(r.refusals, []watchword.Code{watchword.CodeInternal, watchword.CodeMisdirected})
 	if strings.HasPrefix(r.path, pathAPI) {
@@ -188,12 +194,13 @@ func refusalsOf(r route) map[int][]string {
 	return byStatus
 }
 
+// content returns a response or a body of one media type.
 func content(registry huma.Registry, kind, description string, body any) *huma.Response {
 	schema := registry.Schema(reflect.TypeOf(body), true, "")
 	return &huma.Response{Description: description, Content: map[string]*huma.MediaType{kind: {Schema: schema}}}
 }
 
-// requiredOf are the members that a body has to have.
+// requiredOf returns the names of the required members of a body.
 func requiredOf(body any) (required []string) {
 	t := reflect.TypeOf(body)
 	for i := range t.NumField() {
@@ -204,13 +211,13 @@ func requiredOf(body any) (required []string) {
 	return required
 }
 
-// operationID is the method and the path in one word.
+// operationID returns method and path in one word. Generated clients use it as a function name.
 func operationID(r route) string {
 	path := strings.NewReplacer("/api/auth", "", "/.well-known", "", ".json", "", "{", "by-", "}", "").Replace(r.path)
 	return strings.ToLower(cmp.Or(r.method, http.MethodGet)) + strings.ReplaceAll(path, "/", "-")
 }
 
-// tagOf is the part of the API that a path belongs to.
+// tagOf returns the section of the API that a path belongs to.
 func tagOf(path string) string {
 	rest, isAPI := strings.CutPrefix(path, pathAPI+"/")
 	if !isAPI {
@@ -225,6 +232,7 @@ func tagOf(path string) string {
 	return "session"
 }
 
+// openAPI serves the document, which New created.
 func (p *pages) openAPI(w http.ResponseWriter, _ *http.Request) error {
 	respond.Write(w, http.StatusOK, "application/json", p.document)
 	return nil

@@ -8,25 +8,28 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// The account on one page: name, address, password, sessions, what happened, and
-// the end of it. Each form has an address of its own and leads back here.
+// The account page shows and changes name, address, password and sessions, shows recent events,
+// and deletes the account. Each form has its own path and redirects back to the page.
 
+// recentEvents is how many security events the page shows.
 const recentEvents = 20
 
-// accountData is what the page shows.
+// accountData is the data of the template. Operators' templates use its fields.
 type accountData struct {
 	User     userBody
 	Sessions []accountSession
 	Events   []accountEvent
-	Undo     time.Time // until when a previous address can take the account back; zero: none can
+	Undo     time.Time // until when a previous address can restore itself; zero: it can't
 }
 
+// accountSession is one row of the list of sessions.
 type accountSession struct {
 	ID, Device, Address string
 	Since, Used         time.Time
 	Current             bool
 }
 
+// accountEvent is one row of the list of events. Times counts equal events in a row.
 type accountEvent struct {
 	Kind            watchword.EventKind
 	At              time.Time
@@ -34,6 +37,7 @@ type accountEvent struct {
 	Times           int
 }
 
+// accountView reads the data of the account page.
 func (p *pages) accountView(r *http.Request, who watchword.Identity) (*view, error) {
 	sessions, err := p.engine.Sessions(r.Context(), who)
 	if err != nil {
@@ -49,7 +53,10 @@ func (p *pages) accountView(r *http.Request, who watchword.Identity) (*view, err
 	}
 	v, data := p.newView(r, "account"), accountData{User: userOf(who.User), Undo: undo}
 	for _, one := range sessions {
-		data.Sessions = append(data.Sessions, accountSession{string(one.ID), one.Device, one.Address, one.CreatedAt, one.RotatedAt, one.ID == who.Session.ID})
+		data.Sessions = append(data.Sessions, accountSession{
+			ID: string(one.ID), Device: one.Device, Address: one.Address,
+			Since: one.CreatedAt, Used: one.RotatedAt, Current: one.ID == who.Session.ID,
+		})
 	}
 	for _, one := range events {
 		data.Events = append(data.Events, accountEvent{one.Kind, one.At, one.Device, one.Address, one.Times})
@@ -58,6 +65,8 @@ func (p *pages) accountView(r *http.Request, who watchword.Identity) (*view, err
 	return v, nil
 }
 
+// accountPage shows the account, and once the notice of a redirect. A done value without a text
+// is ignored.
 func (p *pages) accountPage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	v, err := p.accountView(r, who)
 	if err != nil {
@@ -69,10 +78,11 @@ func (p *pages) accountPage(w http.ResponseWriter, r *http.Request, who watchwor
 	return p.show(w, http.StatusOK, v)
 }
 
-// An accountForm changes something, or returns why not.
+// An accountForm carries out a form, or returns the error to show with it.
 type accountForm func(r *http.Request, who watchword.Identity, form url.Values, c watchword.Client) error
 
-// change carries out a form of the account, and then leads on.
+// change returns the handler of a form. After a success it calls then, which redirects. After an
+// error it shows the page again with the values that the user entered.
 func (p *pages) change(name string, do accountForm, then func(http.ResponseWriter)) handler {
 	return p.requireSignIn(func(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 		form, err := readForm(w, r)
@@ -92,45 +102,50 @@ func (p *pages) change(name string, do accountForm, then func(http.ResponseWrite
 	})
 }
 
-// accountForms are the addresses of the forms.
+// accountForms returns the routes of the forms.
 func (p *pages) accountForms() []route {
 	e := p.engine
+	type identity = watchword.Identity
+	type client = watchword.Client
 	forms := []struct {
 		path, name, done string
 		do               accountForm
 	}{
-		{"/name", "profile", "name", func(r *http.Request, who watchword.Identity, form url.Values, _ watchword.Client) error {
+		{"/name", "profile", "name", func(r *http.Request, who identity, form url.Values, _ client) error {
 			_, err := e.Rename(r.Context(), who, form.Get("name"))
 			return err
 		}},
-		{"/email", "address", "address", func(r *http.Request, who watchword.Identity, form url.Values, c watchword.Client) error {
+		{"/email", "address", "address", func(r *http.Request, who identity, form url.Values, c client) error {
 			return e.ChangeEmail(r.Context(), who, form.Get("newEmail"), watchword.Secret(form.Get("currentPassword")), c)
 		}},
-		{"/email/resend", "address", "resend", func(r *http.Request, who watchword.Identity, _ url.Values, c watchword.Client) error {
+		{"/email/resend", "address", "resend", func(r *http.Request, who identity, _ url.Values, c client) error {
 			return e.ResendVerification(r.Context(), string(who.User.Email), c)
 		}},
-		{"/password", "password", "password", func(r *http.Request, who watchword.Identity, form url.Values, c watchword.Client) error {
-			return e.ChangePassword(r.Context(), who, watchword.Secret(form.Get("currentPassword")), watchword.Secret(form.Get("newPassword")), c)
+		{"/password", "password", "password", func(r *http.Request, who identity, form url.Values, c client) error {
+			return e.ChangePassword(r.Context(), who,
+				watchword.Secret(form.Get("currentPassword")), watchword.Secret(form.Get("newPassword")), c)
 		}},
-		{"/sessions/{id}", "sessions", "session", func(r *http.Request, who watchword.Identity, _ url.Values, c watchword.Client) error {
+		{"/sessions/{id}", "sessions", "session", func(r *http.Request, who identity, _ url.Values, c client) error {
 			return e.EndSession(r.Context(), who, watchword.SessionID(r.PathValue("id")), c)
 		}},
-		{"/sessions", "sessions", "others", func(r *http.Request, who watchword.Identity, _ url.Values, c watchword.Client) error {
+		{"/sessions", "sessions", "others", func(r *http.Request, who identity, _ url.Values, c client) error {
 			_, err := e.LogoutAll(r.Context(), who, who.Session.ID, c)
 			return err
 		}},
 	}
-	routes := []route{{method: "POST", path: pathAccount + "/delete", handle: p.change("delete", p.deleteAccount, func(w http.ResponseWriter) {
-		p.redirectSignedOut(w, "deleted")
-	})}}
+	signOut := func(w http.ResponseWriter) { p.redirectSignedOut(w, "deleted") }
+	routes := []route{
+		{method: "POST", path: pathAccount + "/delete", handle: p.change("delete", p.deleteAccount, signOut)},
+	}
 	for _, f := range forms {
-		routes = append(routes, route{method: "POST", path: pathAccount + f.path, handle: p.change(f.name, f.do, func(w http.ResponseWriter) {
-			p.redirect(w, pathAccount, url.Values{"done": {f.done}})
-		})})
+		showDone := func(w http.ResponseWriter) { p.redirect(w, pathAccount, url.Values{"done": {f.done}}) }
+		routes = append(routes, route{method: "POST", path: pathAccount + f.path, handle: p.change(f.name, f.do, showDone)})
 	}
 	return routes
 }
 
-func (p *pages) deleteAccount(r *http.Request, who watchword.Identity, form url.Values, c watchword.Client) error {
+func (p *pages) deleteAccount(
+	r *http.Request, who watchword.Identity, form url.Values, c watchword.Client,
+) error {
 	return p.engine.DeleteAccount(r.Context(), who, watchword.Secret(form.Get("currentPassword")), c)
 }

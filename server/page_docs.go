@@ -9,21 +9,24 @@ import (
 	"strings"
 )
 
-// The readable page of the API, from the table of routes.
+// The documentation page /docs comes from the same table of routes as the OpenAPI document.
 
+// docRoute is the data of one route for the template.
 type docRoute struct {
 	Method, Path, Summary, Guard, Tag string
-	Members                           []docMember // of the body
+	Members                           []docMember // of the request body
 	Status                            int
 	Answer                            []docMember
 	Refusals                          []string // "401 TOKEN_MISSING"
 }
 
+// docMember is one member of a JSON body.
 type docMember struct {
 	Name, Type, Doc string
 	Optional        bool
 }
 
+// docsPage documents the routes of the API and those that dialects describe.
 func (p *pages) docsPage(w http.ResponseWriter, _ *http.Request) error {
 	var all []docRoute
 	for _, r := range p.api {
@@ -48,12 +51,14 @@ func (p *pages) docsPage(w http.ResponseWriter, _ *http.Request) error {
 		}
 		all = append(all, doc)
 	}
-	return p.show(w, http.StatusOK, p.newEnglishView("docs", "The API", map[string]any{"Routes": all, "URL": p.origins.publicURL}))
+	data := map[string]any{"Routes": all, "URL": p.origins.publicURL}
+	return p.show(w, http.StatusOK, p.newEnglishView("docs", "The API", data))
 }
 
+// membersOf returns the members of a body. A body that is not a struct, such as a stream, has none.
 func membersOf(body any) []docMember {
 	t := reflect.TypeOf(body)
-	if t == nil || t.Kind() != reflect.Struct { // none, or a stream
+	if t == nil || t.Kind() != reflect.Struct {
 		return nil
 	}
 	members := make([]docMember, t.NumField())
@@ -65,7 +70,7 @@ func membersOf(body any) []docMember {
 	return members
 }
 
-// typeName is the JSON type of a member, in a word.
+// typeName returns the JSON type of a member in words.
 func typeName(t reflect.Type) string {
 	switch t.Kind() {
 	case reflect.Pointer:

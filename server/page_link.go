@@ -9,24 +9,24 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// The pages that mails lead to. The token is in the fragment of the link, which no
-// browser sends: a script moves it into the form, and without one it is pasted
-// there. A visit alone consumes nothing, because mail scanners visit every link.
+// The pages behind the links in mails. The token is in the fragment of the link, which browsers
+// don't send. A script moves it into the form; without the script the user pastes it. Opening the
+// page does not consume the token, because mail scanners open every link.
 //
-// The pages that prove an address ask for a password unless the browser has a
-// session. A link from a mail is a cross-site navigation, to which browsers add no
-// SameSite=Strict cookie: the script then asks for the page again, from here, with
-// the cookies. Without the script such a page asks for the password.
+// The pages that verify an address ask for a password unless the browser has a session. A link
+// from a mail is a cross-site navigation, for which browsers omit SameSite=Strict cookies. The
+// script therefore loads the page a second time, with the cookies. Without the script the page
+// asks for the password.
 
-// A linkPage is the page of one kind of mail.
+// A linkPage describes the page of one kind of mail.
 type linkPage struct {
 	path, name string
-	kind       watchword.MailKind // of the token, where "This wasn't me" is offered
-	Password   string             // autocomplete of the password that it asks for; "": none
+	kind       watchword.MailKind // of the token; set only for pages that offer "This wasn't me"
+	Password   string             // autocomplete attribute of the password field; "": no field
 	consume    func(*pages, http.ResponseWriter, *http.Request, linkInput) error
 }
 
-// linkInput is what the form of a link sends.
+// linkInput holds the values that the form sends.
 type linkInput struct {
 	form      url.Values
 	token     watchword.Secret
@@ -35,7 +35,7 @@ type linkInput struct {
 	client    watchword.Client
 }
 
-// The values of the field "action": other buttons of the form.
+// The values of the field "action", which the secondary buttons of the form send.
 const (
 	actionChoose = "choose" // I don't know the password
 	actionDisown = "disown" // this wasn't me
@@ -50,21 +50,21 @@ var linkPages = []linkPage{
 	{path: "/email/undo", name: "email-undo", consume: (*pages).undoLink},
 }
 
-// linkData is what the template of the pages shows.
+// linkData is the data of the template. Operators' templates use its fields.
 type linkData struct {
 	Name, Path string
 	Text       string    // key of the text
 	Button     string    // key of the text
-	Password   string    // autocomplete; "": no password is asked for
-	Undo       time.Time // until when the previous address could take the account back; zero: says nothing
+	Password   string    // autocomplete attribute; "": no password field
+	Undo       time.Time // until when the previous address can restore itself; zero: not shown
 	Disown     bool      // offers "This wasn't me"
-	Choose     bool      // offers "I don't know the password", and to stay signed in
-	Chosen     bool      // the new password takes the place of an unknown one
-	Again      bool      // a script asks again, with cookies
+	Choose     bool      // offers "I don't know the password" and "stay signed in"
+	Chosen     bool      // the form sets a new password instead of the unknown one
+	Again      bool      // the script loads the page again, with cookies
 	SignedIn   watchword.Address
 }
 
-// linkView is the page for somebody who is signed in, or is not.
+// linkView returns the page. signedIn is the address of the signed-in user, or "".
 func (p *pages) linkView(r *http.Request, link linkPage, signedIn watchword.Address) *view {
 	v := p.newView(r, "link")
 	data := linkData{Name: link.name, Path: link.path, Text: link.name + ".text", Button: link.name + ".button",
@@ -86,6 +86,7 @@ func (p *pages) linkView(r *http.Request, link linkPage, signedIn watchword.Addr
 	return v
 }
 
+// linkPage returns the handler that shows the form.
 func (p *pages) linkPage(link linkPage) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		signedIn, err := p.signedInAs(r)
@@ -100,8 +101,8 @@ func (p *pages) linkPage(link linkPage) handler {
 	}
 }
 
-// signedInAs is whose session the browser has: the first one, "" for none. It is read,
-// and not rotated.
+// signedInAs returns the address of the user whose session the browser has, or "". It does not
+// rotate the refresh token.
 func (p *pages) signedInAs(r *http.Request) (watchword.Address, error) {
 	live, err := p.engine.LiveSessions(r.Context(), p.cookies.presentedToPage(r))
 	if err != nil || len(live) == 0 {
@@ -110,6 +111,7 @@ func (p *pages) signedInAs(r *http.Request) (watchword.Address, error) {
 	return live[0].User.Email, nil
 }
 
+// linkForm returns the handler of the form: one of the secondary buttons, or the page's consume.
 func (p *pages) linkForm(link linkPage) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		form, err := readForm(w, r)
@@ -134,11 +136,11 @@ func (p *pages) linkForm(link linkPage) handler {
 	}
 }
 
-// refuseLink shows the form again. If it was refused because of the password, it asks
-// for one, signed in or not: the session is of another account.
+// refuseLink shows the form again with the error. If the password was the reason, the form asks for
+// it even when the user is signed in: the session belongs to another account.
 func (p *pages) refuseLink(w http.ResponseWriter, r *http.Request, link linkPage, in linkInput, why error) error {
 	if watchword.CodeOf(why) == watchword.CodeMailTokenInvalid {
-		in.form.Del("token") // the field is there for another one
+		in.form.Del("token") // the user must enter another token
 	}
 	signedIn, err := p.signedInAs(r)
 	if err != nil {
@@ -154,20 +156,22 @@ func (p *pages) refuseLink(w http.ResponseWriter, r *http.Request, link linkPage
 	return p.refill(w, r, v, why)
 }
 
-// choosePassword shows the page of a reset with the token of a verification link.
-// It consumes nothing.
+// choosePassword shows the form of a password reset with the token of a verification link, for
+// users who don't know the password of the sign-up. It does not consume the token.
 func (p *pages) choosePassword(w http.ResponseWriter, r *http.Request, form url.Values) error {
 	v := p.linkView(r, linkPages[1], "").filled("link", form)
 	p.chosenView(v)
 	return p.show(w, http.StatusOK, v)
 }
 
+// chosenView changes a reset page so that it explains that a new password replaces the unknown one.
 func (p *pages) chosenView(v *view) {
 	data := v.Data.(linkData)
 	data.Text, data.Chosen = "verify.choose.text", true
 	v.Data = data
 }
 
+// disownLink handles "This wasn't me".
 func (p *pages) disownLink(w http.ResponseWriter, r *http.Request, link linkPage, in linkInput) error {
 	if err := p.engine.DisownLink(r.Context(), link.kind, in.token, in.client); err != nil {
 		return p.refuseLink(w, r, link, in, err)
@@ -175,6 +179,7 @@ func (p *pages) disownLink(w http.ResponseWriter, r *http.Request, link linkPage
 	return p.showText(w, r, link.name+".disowned")
 }
 
+// verifyLink verifies the address. With a password it also signs in.
 func (p *pages) verifyLink(w http.ResponseWriter, r *http.Request, in linkInput) error {
 	session, err := p.engine.VerifyEmail(r.Context(), watchword.VerifyRequest{
 		Token: in.token, Presented: in.presented, Password: in.password,
@@ -192,6 +197,7 @@ func (p *pages) verifyLink(w http.ResponseWriter, r *http.Request, in linkInput)
 	return nil
 }
 
+// resetLink sets the new password and does not sign in, like the API.
 func (p *pages) resetLink(w http.ResponseWriter, r *http.Request, in linkInput) error {
 	device, err := p.engine.ResetPassword(r.Context(), in.token, in.password, in.client)
 	if err != nil {
@@ -204,6 +210,7 @@ func (p *pages) resetLink(w http.ResponseWriter, r *http.Request, in linkInput) 
 	return p.showMessage(w, r, messagePage{Title: "reset.title", Text: "reset.done"})
 }
 
+// confirmLink completes a change of the address, and shows until when it can be undone.
 func (p *pages) confirmLink(w http.ResponseWriter, r *http.Request, in linkInput) error {
 	until, err := p.engine.ConfirmEmail(r.Context(), watchword.ConfirmRequest{
 		Token: in.token, Presented: in.presented, Password: in.password, Client: in.client,
@@ -214,6 +221,7 @@ func (p *pages) confirmLink(w http.ResponseWriter, r *http.Request, in linkInput
 	return p.showMessage(w, r, messagePage{Title: "email-confirm.title", Text: "email-confirm.done", Undo: until})
 }
 
+// undoLink restores the previous address.
 func (p *pages) undoLink(w http.ResponseWriter, r *http.Request, in linkInput) error {
 	if err := p.engine.UndoEmail(r.Context(), in.token, in.client); err != nil {
 		return err
@@ -221,7 +229,7 @@ func (p *pages) undoLink(w http.ResponseWriter, r *http.Request, in linkInput) e
 	return p.showMessage(w, r, messagePage{Title: "email-undo.title", Text: "email-undo.done"})
 }
 
-// tokenOf is the token in what was pasted: itself, or the link around it.
+// tokenOf returns the token from pasted text, which is the token or the whole link.
 func tokenOf(pasted string) watchword.Secret {
 	if _, after, found := strings.Cut(pasted, "token="); found {
 		pasted, _, _ = strings.Cut(after, "&")

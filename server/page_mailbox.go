@@ -9,12 +9,14 @@ import (
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
-// A Mailbox is where mails stay in development.
+// A Mailbox stores mails during development instead of sending them. Mail returns an error that
+// wraps fs.ErrNotExist for an unknown id.
 type Mailbox interface {
 	Mails() ([]watchword.StoredMail, error) // newest first
 	Mail(id string) (watchword.StoredMail, error)
 }
 
+// mailboxPage lists the mails. Developers' pages are in English only.
 func (p *pages) mailboxPage(w http.ResponseWriter, _ *http.Request) error {
 	mails, err := p.devMail.Mails()
 	if err != nil {
@@ -31,18 +33,20 @@ func (p *pages) mailPage(w http.ResponseWriter, r *http.Request) error {
 	return p.show(w, http.StatusOK, p.newEnglishView("mail", mail.Subject, mail))
 }
 
-// mailHTML shows the mail as a mail program would: nothing runs, nothing loads.
+// mailHTML shows the HTML of a mail as a mail program does: without scripts and external content.
 func (p *pages) mailHTML(w http.ResponseWriter, r *http.Request) error {
 	mail, err := p.mail(r)
 	if err != nil {
 		return err
 	}
 	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox allow-top-navigation allow-popups")
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; "+
+		"frame-ancestors 'none'; sandbox allow-top-navigation allow-popups")
 	respond.Write(w, http.StatusOK, "text/html", []byte(mail.HTML))
 	return nil
 }
 
+// mail returns the mail of the path, or the error for 404.
 func (p *pages) mail(r *http.Request) (watchword.StoredMail, error) {
 	mail, err := p.devMail.Mail(r.PathValue("id"))
 	if errors.Is(err, fs.ErrNotExist) {

@@ -10,33 +10,32 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// Who looks at a page. Pages know the session by the refresh cookie, as the API
-// does, and by a second cookie with the access token of that session: it saves a
-// rotation at every click, and dies within access-ttl. Both are HttpOnly; the second
-// one is always SameSite=Strict and bound to this host, and the API never reads it
-// (docs/pages.md).
+// Sessions on pages. Pages identify the session by the refresh cookie, as the API does, and by the
+// page cookie (cookies.page), which holds an access token and expires with it. The page cookie
+// saves a rotation of the refresh token on each click (docs/pages.md).
 
 const (
 	pathAccount = "/account"
 	pathLogin   = "/login"
 )
 
-// redirectSignedOut leaves nothing of somebody in the browser, and says why.
+// redirectSignedOut clears the cookies and the browser's cache, so that the back button shows no
+// page of the account. It redirects to the login page, which shows why.
 func (p *pages) redirectSignedOut(w http.ResponseWriter, why string) {
 	p.cookies.clearSession(w)
 	w.Header().Set("Clear-Site-Data", `"cache"`)
 	p.redirect(w, pathLogin, url.Values{"why": {why}})
 }
 
-// A visitor is who looks at a page. One who is not signed in may have a reason.
+// A visitor is the user of a page, signed in or not.
 type visitor struct {
 	watchword.Identity
 	signedIn bool
-	why      string // "", "ended" or "reused"
+	why      string // reason why the user is signed out: "", "ended" or "reused"
 }
 
-// visitor finds out who asks: by the page's cookie, else by the refresh cookie,
-// which rotates. Two tabs that do so at once get the same successor.
+// visitor identifies the user by the page cookie, falling back to the refresh cookie, which it
+// rotates. Two tabs that do so at the same time get the same successor.
 func (p *pages) visitor(w http.ResponseWriter, r *http.Request) (visitor, error) {
 	if cookies := p.cookies.page.Values(r); len(cookies) == 1 {
 		who, err := p.engine.Authenticate(r.Context(), watchword.Secret(cookies[0]))
@@ -55,7 +54,7 @@ func (p *pages) visitor(w http.ResponseWriter, r *http.Request) (visitor, error)
 	}
 	in, err := p.engine.Refresh(r.Context(), token, p.clients.of(w, r))
 	if isReplaced(err) {
-		return visitor{}, nil // the browser may hold the cookies of the later sign-in already
+		return visitor{}, nil // the browser may already have the cookies of the later sign-in
 	}
 	if why := signOutReason(err); why != "" {
 		p.errors.logRefused(w, r, err)
@@ -69,7 +68,7 @@ func (p *pages) visitor(w http.ResponseWriter, r *http.Request) (visitor, error)
 	if isReplaced(err) {
 		return visitor{}, nil
 	}
-	if why := signOutReason(err); why != "" { // this very moment
+	if why := signOutReason(err); why != "" { // the session ended after the refresh
 		p.cookies.clearSession(w)
 		return visitor{why: why}, nil
 	}
@@ -80,9 +79,8 @@ func (p *pages) visitor(w http.ResponseWriter, r *http.Request) (visitor, error)
 	return visitor{Identity: who, signedIn: true}, nil
 }
 
-// signOutReason is why somebody is signed out; empty: that is not what err says. Of two who
-// held one session, one makes the reuse known; the other is told as well, for either
-// may be the owner.
+// signOutReason returns why err signs the user out, or "". After a reuse both holders of the
+// session see "reused", because the server can't know which of them is the owner.
 func signOutReason(err error) string {
 	var refusal *watchword.Error
 	if !errors.As(err, &refusal) {
@@ -91,7 +89,8 @@ func signOutReason(err error) string {
 	switch refusal.Code {
 	case watchword.CodeRefreshReused:
 		return "reused"
-	case watchword.CodeSessionEnded, watchword.CodeRefreshInvalid, watchword.CodeRefreshMissing: // an empty cookie
+	case watchword.CodeSessionEnded, watchword.CodeRefreshInvalid,
+		watchword.CodeRefreshMissing: // the cookie is empty
 		if refusal.Ended == watchword.EndedReuse {
 			return "reused"
 		}
@@ -100,13 +99,13 @@ func signOutReason(err error) string {
 	return ""
 }
 
-// isReplaced reports whether a sign-in over its cookie ended the session.
+// isReplaced reports whether a later sign-in in the same browser ended the session.
 func isReplaced(err error) bool {
 	var refusal *watchword.Error
 	return errors.As(err, &refusal) && refusal.Ended == watchword.EndedReplaced
 }
 
-// known lets a request pass that is signed in, and sends others to sign in.
+// requireSignIn calls next for a signed-in user, and redirects others to the login page.
 func (p *pages) requireSignIn(next identityHandler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if p.isCrossSiteVisit(r) {
@@ -124,14 +123,15 @@ func (p *pages) requireSignIn(next identityHandler) handler {
 	}
 }
 
-// isCrossSiteVisit reports whether a link of another site led here: then the
-// browser has kept our cookies to itself (SameSite=Strict), signed in or not. It may
-// have sent others, of the domain above.
+// isCrossSiteVisit reports whether the user followed a link from another site. The browser then
+// omits this server's SameSite=Strict cookies, so the user may be signed in. Other cookies of the
+// domain don't matter.
 func (p *pages) isCrossSiteVisit(r *http.Request) bool {
 	return r.Method == http.MethodGet && r.Header.Get("Sec-Fetch-Site") == "cross-site" && !p.cookies.hasSession(r)
 }
 
-// reload lets the browser ask again by itself: from a page of ours.
+// reload shows a page that loads the same URL again. That request comes from this server's page, so
+// the browser adds the cookies. It drops done and why, which a foreign link could have set.
 func (p *pages) reload(w http.ResponseWriter, r *http.Request) error {
 	v := p.newView(r, "again")
 	again, query := *r.URL, r.URL.Query()
@@ -145,7 +145,8 @@ func (p *pages) reload(w http.ResponseWriter, r *http.Request) error {
 // noticeLife is how long a browser may take to follow a redirect.
 const noticeLife = time.Minute
 
-// flash returns what the query says, once, if a redirect of this server said so too.
+// flash returns the value of a query parameter if the notice cookie has the same value, else "".
+// It clears the cookie, so that a message is shown once.
 func (p *pages) flash(w http.ResponseWriter, r *http.Request, name string) string {
 	cookie := p.cookies.notice
 	said, isSaid := strings.CutPrefix(cookie.Value(r), name+".")
@@ -159,7 +160,8 @@ func (p *pages) flash(w http.ResponseWriter, r *http.Request, name string) strin
 	return said
 }
 
-// redirect leads on after a form (RFC 9110, section 15.4.4).
+// redirect redirects to target with GET (303, RFC 9110, section 15.4.4). It repeats why and done of
+// the query in the notice cookie, which flash compares.
 func (p *pages) redirect(w http.ResponseWriter, target string, query url.Values) {
 	if query.Get("why") == "" {
 		query.Del("why")
@@ -177,7 +179,8 @@ func (p *pages) redirect(w http.ResponseWriter, target string, query url.Values)
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// returnTo is where a sign-in leads: to a front-end of the list, or to the account.
+// returnTo returns the target of a redirect after a sign-in: target if mayRedirectTo allows it, else
+// the account page.
 func (p *pages) returnTo(target string) string {
 	if target != "" && p.origins.mayRedirectTo(target) {
 		return target

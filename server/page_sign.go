@@ -9,8 +9,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// Signing in, up and out, and a forgotten password, on pages. They do what the API
-// does, by the same calls.
+// The pages to sign in, sign up, sign out and request a password reset. They make the same engine
+// calls as the API.
 
 func (p *pages) loginPage(w http.ResponseWriter, r *http.Request) error {
 	return p.signPage(w, r, "login")
@@ -20,7 +20,7 @@ func (p *pages) signupPage(w http.ResponseWriter, r *http.Request) error {
 	return p.signPage(w, r, "signup")
 }
 
-// signPage shows a form to sign in or up, unless that is done already.
+// signPage shows the form to sign in or up. A user who is already signed in is redirected.
 func (p *pages) signPage(w http.ResponseWriter, r *http.Request, page string) error {
 	if p.isCrossSiteVisit(r) {
 		return p.reload(w, r)
@@ -44,7 +44,7 @@ func (p *pages) signPage(w http.ResponseWriter, r *http.Request, page string) er
 	return p.show(w, http.StatusOK, v)
 }
 
-// signView carries on where to go afterwards, if that is a place to go to.
+// signView passes return_to on to the form, if it is an allowed target.
 func (p *pages) signView(r *http.Request, page string, values url.Values) *view {
 	v := p.newView(r, page)
 	target := values.Get("return_to")
@@ -55,6 +55,7 @@ func (p *pages) signView(r *http.Request, page string, values url.Values) *view 
 	return v
 }
 
+// loginForm signs in and redirects to return_to.
 func (p *pages) loginForm(w http.ResponseWriter, r *http.Request) error {
 	form, err := readForm(w, r)
 	if err != nil {
@@ -73,13 +74,16 @@ func (p *pages) loginForm(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// signupForm creates an account. With signup=verified it shows the same message for new and existing
+// addresses.
 func (p *pages) signupForm(w http.ResponseWriter, r *http.Request) error {
 	form, err := readForm(w, r)
 	if err != nil {
 		return err
 	}
 	in, err := p.engine.SignUp(r.Context(), watchword.SignUpRequest{
-		Email: form.Get("email"), Password: watchword.Secret(form.Get("password")), Name: form.Get("name"), Client: p.clients.of(w, r),
+		Email: form.Get("email"), Password: watchword.Secret(form.Get("password")),
+		Name: form.Get("name"), Client: p.clients.of(w, r),
 		Replaces: p.cookies.replaced(r, ""),
 	})
 	if err != nil {
@@ -108,6 +112,7 @@ func (p *pages) showText(w http.ResponseWriter, r *http.Request, key string) err
 	return p.showMessage(w, r, messagePage{Title: key + ".title", Text: key + ".text"})
 }
 
+// showMessage shows the message page in the reader's language.
 func (p *pages) showMessage(w http.ResponseWriter, r *http.Request, m messagePage) error {
 	v := p.newView(r, "message")
 	m.Title, m.Text = v.T(m.Title), v.T(m.Text)
@@ -115,6 +120,7 @@ func (p *pages) showMessage(w http.ResponseWriter, r *http.Request, m messagePag
 	return p.show(w, http.StatusOK, v)
 }
 
+// logoutForm ends the session of either cookie.
 func (p *pages) logoutForm(w http.ResponseWriter, r *http.Request) error {
 	token, _, err := p.cookies.refreshToken(r, "")
 	if err != nil {
@@ -135,6 +141,7 @@ func (p *pages) forgotPage(w http.ResponseWriter, r *http.Request) error {
 	return p.show(w, http.StatusOK, p.newView(r, "forgot"))
 }
 
+// forgotForm shows the same message whether or not the account exists.
 func (p *pages) forgotForm(w http.ResponseWriter, r *http.Request) error {
 	form, err := readForm(w, r)
 	if err != nil {

@@ -50,37 +50,40 @@ func newPages(shared edge, opts Options, api []route) (*pages, error) {
 		api: api, operations: dialects(opts.Dialects).operations(), document: document}, nil
 }
 
-// A view is one page for one reader.
+// A view is one page for one reader: the data of the layout template and its methods. Operators'
+// templates use the exported names.
 type view struct {
 	*theme
-	words int // which of the texts
+	lang int // index in theme.texts and theme.languages
 
-	Page    string // its name: its texts begin with it
+	Page    string // name of the template, and prefix of its texts
 	Title   string // default: the text Page.title
-	Nonce   string // of the one script and the one style
-	Problem string // what is wrong with all of it
-	Notice  string // what was done
+	Nonce   string // allows the script and the style in the Content-Security-Policy
+	Problem string // error message for the whole page
+	Notice  string // success message
 	Data    any
 
-	Form   string // which form of the page was refused
-	typed  url.Values
-	faults map[string]string // by the name of a field
-	blamed []string          // fields of which one is wrong, and nobody says which
-	min    int               // characters of a password
+	Form   string            // the form that had an error
+	typed  url.Values        // values that the user entered
+	faults map[string]string // error messages by field
+	blamed []string          // fields of which one is wrong, without saying which
+	min    int               // minimum length of a password in characters
 }
 
+// newView returns a view in the best language for Accept-Language.
 func (p *pages) newView(r *http.Request, page string) *view {
-	_, words := language.MatchStrings(p.theme.matcher, r.Header.Get("Accept-Language"))
-	return &view{theme: p.theme, words: words, Page: page, Nonce: rand.Text(), min: p.passwordMin}
+	_, lang := language.MatchStrings(p.theme.matcher, r.Header.Get("Accept-Language"))
+	return &view{theme: p.theme, lang: lang, Page: page, Nonce: rand.Text(), min: p.passwordMin}
 }
 
-// newEnglishView is a page for developers.
+// newEnglishView returns a view in the default language. Pages for developers are not translated.
 func (p *pages) newEnglishView(page, title string, data any) *view {
 	return &view{theme: p.theme, Page: page, Title: title, Nonce: rand.Text(), Data: data}
 }
 
-// show answers with a page. Whatever its content: it is kept nowhere, framed by
-// nobody, and runs only what the nonce names (CSP, level 3).
+// show responds with a page. The page is not cached and can't be framed. It runs only the script
+// with the nonce (CSP, level 3), so injected markup runs nothing. An error means that nothing was
+// written.
 func (p *pages) show(w http.ResponseWriter, status int, v *view) error {
 	found, known := v.templates[v.Page]
 	if !known {
@@ -95,18 +98,18 @@ func (p *pages) show(w http.ResponseWriter, status int, v *view) error {
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Language", v.Lang())
 	h.Add("Vary", "Accept-Language")
-	// A form may lead on to a front-end (return_to), which browsers hold against
-	// form-action as well.
+	// Browsers apply form-action to redirects, too. A form may redirect to a front-end (return_to).
+	formTargets := strings.Join(append([]string{"'self'"}, p.origins.allowed...), " ")
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'nonce-"+v.Nonce+"'; script-src 'nonce-"+v.Nonce+"'; "+
-		"img-src 'self' data:; font-src 'self'; form-action "+strings.Join(append([]string{"'self'"}, p.origins.allowed...), " ")+
+		"img-src 'self' data:; font-src 'self'; form-action "+formTargets+
 		"; base-uri 'none'; object-src 'none'; frame-ancestors 'none'")
 	respond.Write(w, status, "text/html", text.Bytes())
 	return nil
 }
 
-// T is a text in the reader's language.
+// T returns a text in the reader's language, or the key if there is no such text.
 func (v *view) T(key string, args ...any) string {
-	text, known := v.texts[v.words][key]
+	text, known := v.texts[v.lang][key]
 	if !known {
 		return key
 	}
@@ -116,24 +119,27 @@ func (v *view) T(key string, args ...any) string {
 	return text
 }
 
-// Lang is the reader's language (RFC 5646).
-func (v *view) Lang() string { return v.languages[v.words].String() }
+// Lang returns the language tag of the page (RFC 5646).
+func (v *view) Lang() string { return v.languages[v.lang].String() }
 
-// When is a moment. A script writes it in the reader's own time zone.
+// When formats a time in UTC. A script replaces it by the reader's time zone.
 func (v *view) When(t time.Time) template.HTML {
 	t = t.UTC()
-	return template.HTML(fmt.Sprintf(`<time datetime="%s">%s</time>`, t.Format(time.RFC3339), template.HTMLEscapeString(t.Format(v.T("time")))))
+	text := template.HTMLEscapeString(t.Format(v.T("time")))
+	return template.HTML(fmt.Sprintf(`<time datetime="%s">%s</time>`, t.Format(time.RFC3339), text))
 }
 
-// Say is a text with a moment in the place of its %s.
+// Say returns a text whose %s is replaced by a time (When).
 func (v *view) Say(key string, t time.Time) template.HTML {
 	return template.HTML(strings.Replace(template.HTMLEscapeString(v.T(key)), "%s", string(v.When(t)), 1))
 }
 
+// Script and Icon return trusted content of the theme.
 func (v *view) Script() template.JS { return v.script }
 func (v *view) Icon() template.URL  { return v.icon }
 
-// A field is an input with its label, its hint and what is wrong with it.
+// A field is the data of an input with its label, hint and error message. Operators' templates use
+// its fields.
 type field struct {
 	ID, Name, Type, Autocomplete string
 	Label, Hint, Value, Fault    string
@@ -142,7 +148,8 @@ type field struct {
 	Optional, Blamed, Focus      bool
 }
 
-// Field is an input of a form of the page.
+// Field returns an input of a form. It repeats the value that the user entered, except for passwords,
+// and sets the focus to the first fault.
 func (v *view) Field(form, name, kind, autocomplete string) field {
 	f := field{ID: form + "-" + name, Name: name, Type: kind, Autocomplete: autocomplete,
 		Label: v.T("field." + name), Show: v.T("show"), Hide: v.T("hide"), Optional: name == "name"}
@@ -152,7 +159,7 @@ func (v *view) Field(form, name, kind, autocomplete string) field {
 		if form == "signup" {
 			f.Label = v.T("field.password")
 		}
-	} else if _, hinted := v.texts[v.words][hint]; hinted {
+	} else if _, hinted := v.texts[v.lang][hint]; hinted {
 		f.Hint = v.T(hint)
 	}
 	if v.Form == form {
@@ -165,33 +172,34 @@ func (v *view) Field(form, name, kind, autocomplete string) field {
 	return f
 }
 
-// With is the field with a value, where nothing was typed.
+// With returns the field with a default value.
 func (f field) With(value string) field {
 	f.Value = cmp.Or(f.Value, value)
 	return f
 }
 
-// filled is the page with a form filled in again, but for passwords.
+// filled returns the view with the values that the user entered in a form. Field omits passwords.
 func (v *view) filled(form string, typed url.Values) *view {
 	v.Form, v.typed = form, typed
 	return v
 }
 
-// refuse says what is wrong with what was typed.
+// refuse sets the error messages of the page and of its fields.
 func (v *view) refuse(refusal *watchword.Error) {
 	v.faults = map[string]string{}
 	v.Problem = v.problemOf(refusal)
 	for _, fault := range refusal.Fields {
-		text, special := v.texts[v.words]["fault."+fault.Field+"."+fault.Code]
+		text, special := v.texts[v.lang]["fault."+fault.Field+"."+fault.Code]
 		if !special {
 			text = v.T("fault." + fault.Code)
 		}
 		v.faults[fault.Field] = text
-		if fault.Field == "password" { // as the API calls it in the forms of the account
+		if fault.Field == "password" { // the forms of the account call it currentPassword
 			v.faults["currentPassword"] = text
 		}
 	}
-	if v.Page == "link" && (refusal.Code == watchword.CodePasswordWrong || refusal.Code == watchword.CodePasswordRequired) {
+	wantsPassword := refusal.Code == watchword.CodePasswordWrong || refusal.Code == watchword.CodePasswordRequired
+	if v.Page == "link" && wantsPassword {
 		v.faults["password"] = v.T("fault.link." + string(refusal.Code))
 		v.Problem = v.T("error." + string(watchword.CodeValidationFailed))
 	}
@@ -206,14 +214,14 @@ func (v *view) refuse(refusal *watchword.Error) {
 	}
 }
 
-// problemOf says what is wrong, and after a limit when to try again.
+// problemOf returns the message of an error. After a limit it says when to try again.
 func (v *view) problemOf(refusal *watchword.Error) string {
 	text := v.T("error." + string(refusal.Code))
 	return strings.Replace(text, "{wait}", v.duration(refusal.RetryAfter), 1)
 }
 
-// duration writes a wait in words, rounded up: in seconds below a minute, else in
-// minutes.
+// duration formats a waiting time in words, rounded up to seconds below a minute and to minutes
+// above.
 func (v *view) duration(d time.Duration) string {
 	n, unit := max(int((d+time.Second-1)/time.Second), 1), "second"
 	if n >= 60 {
@@ -225,8 +233,8 @@ func (v *view) duration(d time.Duration) string {
 	return v.T("duration."+unit+"s", n)
 }
 
-// refill shows a page again whose form was refused. What is no refusal is not for its
-// reader.
+// refill shows a page again after an error in its form. It returns any error that is not a
+// *watchword.Error, which users must not see.
 func (p *pages) refill(w http.ResponseWriter, r *http.Request, v *view, err error) error {
 	var refusal *watchword.Error
 	if !errors.As(err, &refusal) {
@@ -238,11 +246,13 @@ func (p *pages) refill(w http.ResponseWriter, r *http.Request, v *view, err erro
 	return p.show(w, statusOf(refusal.Code), v)
 }
 
-// readForm reads what a form sends.
+// readForm parses the body of a form, at most apirequest.MaxBody bytes. It ignores the query, because
+// a link must not fill in a form.
 func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
 	if kind != "application/x-www-form-urlencoded" {
-		return nil, &watchword.Error{Code: watchword.CodeContentType, Detail: "Send the form as application/x-www-form-urlencoded."}
+		return nil, &watchword.Error{Code: watchword.CodeContentType,
+			Detail: "Send the form as application/x-www-form-urlencoded."}
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, apirequest.MaxBody)
 	err := r.ParseForm()
@@ -256,7 +266,7 @@ func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	return r.PostForm, nil
 }
 
-// showError tells people what tells programs in JSON.
+// showError responds with an error page. It shows the request id, under which the log has details.
 func (p *pages) showError(w http.ResponseWriter, r *http.Request, refusal *watchword.Error) error {
 	v := p.newView(r, "error")
 	v.Problem = v.problemOf(refusal)
@@ -264,11 +274,13 @@ func (p *pages) showError(w http.ResponseWriter, r *http.Request, refusal *watch
 	return p.show(w, statusOf(refusal.Code), v)
 }
 
-// wantsPage reports whether a person looks at the answer.
+// wantsPage reports whether an error should be a page: the path is not of the API, and the client
+// accepts HTML.
 func wantsPage(r *http.Request) bool {
 	return !isAPI(r.URL.Path) && !isOpen(r.URL.Path) && strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
+// homePage shows links for users and for developers.
 func (p *pages) homePage(w http.ResponseWriter, r *http.Request) error {
 	v := p.newView(r, "home")
 	v.Title = v.T("brand")
@@ -276,8 +288,8 @@ func (p *pages) homePage(w http.ResponseWriter, r *http.Request) error {
 	return p.show(w, http.StatusOK, v)
 }
 
-// asset answers with a style, a picture or whatever else an operator has put
-// there. Its type does not change with its content.
+// asset serves a file of the folder assets. The media type depends only on the extension, so that an
+// operator's file is never run as a script.
 func (p *pages) asset(w http.ResponseWriter, r *http.Request) error {
 	name := r.PathValue("name")
 	kinds := map[string]string{".css": "text/css", ".svg": "image/svg+xml", ".png": "image/png", ".woff2": "font/woff2"}

@@ -39,7 +39,8 @@ func isLogged(code watchword.Code) bool {
 	switch code {
 	case watchword.CodeRateLimited, watchword.CodeTryLater,
 		watchword.CodeCrossOrigin, watchword.CodeMisdirected, watchword.CodeAmbiguousCredentials,
-		watchword.CodeInsufficientScope, watchword.CodeTokenInvalid, watchword.CodeRefreshInvalid, watchword.CodeMailTokenInvalid:
+		watchword.CodeInsufficientScope, watchword.CodeTokenInvalid, watchword.CodeRefreshInvalid,
+		watchword.CodeMailTokenInvalid:
 		return true
 	}
 	return false

@@ -19,10 +19,12 @@ func statusOf(code watchword.Code) int {
 	case watchword.CodeBodyInvalid, watchword.CodeAmbiguousCredentials, watchword.CodeParameterInvalid,
 		watchword.CodeMailTokenInvalid:
 		return http.StatusBadRequest
-	case watchword.CodeInvalidCredentials, watchword.CodeTokenMissing, watchword.CodeTokenExpired, watchword.CodeTokenInvalid,
+	case watchword.CodeInvalidCredentials, watchword.CodeTokenMissing, watchword.CodeTokenExpired,
+		watchword.CodeTokenInvalid,
 		watchword.CodeRefreshMissing, watchword.CodeRefreshInvalid, watchword.CodeRefreshReused, watchword.CodeSessionEnded:
 		return http.StatusUnauthorized
-	case watchword.CodeEmailNotVerified, watchword.CodeAccountDisabled, watchword.CodePasswordWrong, watchword.CodePasswordRequired,
+	case watchword.CodeEmailNotVerified, watchword.CodeAccountDisabled, watchword.CodePasswordWrong,
+		watchword.CodePasswordRequired,
 		watchword.CodeInsufficientScope, watchword.CodeSignupClosed, watchword.CodeCrossOrigin:
 		return http.StatusForbidden
 	case watchword.CodeNotFound:
@@ -49,14 +51,14 @@ func statusOf(code watchword.Code) int {
 
 // A problem is the body of an error response (RFC 9457). Clients program against Code.
 type problem struct {
-	Type      string                 `json:"type" doc:"Always about:blank: program against code."`
-	Title     string                 `json:"title" doc:"The text of the status."`
+	Type      string                 `json:"type" doc:"Always about:blank. Program against code"`
+	Title     string                 `json:"title" doc:"The text of the status"`
 	Status    int                    `json:"status"`
-	Detail    string                 `json:"detail" doc:"One sentence for people."`
-	Code      watchword.Code         `json:"code" doc:"Stable: what to program against."`
-	Error     string                 `json:"error" doc:"The same as detail."`
-	RequestID string                 `json:"requestId" doc:"Stands in the log of the server, too."`
-	Errors    []watchword.FieldError `json:"errors,omitempty" nullable:"false" doc:"With VALIDATION_FAILED: which members are unacceptable."`
+	Detail    string                 `json:"detail" doc:"One sentence for people"`
+	Code      watchword.Code         `json:"code" doc:"Stable. Program against this member"`
+	Error     string                 `json:"error" doc:"The same as detail"`
+	RequestID string                 `json:"requestId" doc:"Also in the log of the server"`
+	Errors    []watchword.FieldError `json:"errors,omitempty" nullable:"false" doc:"With VALIDATION_FAILED"`
 }
 
 // detailInternal does not say what went wrong. The log does, under the request id.

@@ -79,10 +79,11 @@ func newMux(routes []route, serve func(handler) http.Handler) *http.ServeMux {
 	return mux
 }
 
-// unrouted says what a path has other than the method of the request.
+// unrouted responds with 405 and Allow if the path has a route for another method, else with 404.
 func unrouted(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) error {
 	var allowed []string
-	for _, method := range []string{http.MethodDelete, http.MethodGet, http.MethodHead, http.MethodPatch, http.MethodPost} {
+	methods := []string{http.MethodDelete, http.MethodGet, http.MethodHead, http.MethodPatch, http.MethodPost}
+	for _, method := range methods {
 		other := r.WithContext(r.Context())
 		other.Method = method
 		if _, pattern := mux.Handler(other); pattern != "/" {
@@ -97,9 +98,11 @@ func unrouted(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) error 
 	return &watchword.Error{Code: watchword.CodeMethodNotAllowed, Detail: "This path answers " + allow + "."}
 }
 
+// notFound is the handler of unknown paths.
 func notFound(http.ResponseWriter, *http.Request) error {
-	return &watchword.Error{Code: watchword.CodeNotFound, Detail: "There is nothing here. The API is described at /docs."}
+	return &watchword.Error{Code: watchword.CodeNotFound, Detail: "Not found. The API is described at /docs."}
 }
 
-// routeOf names the route that answered, for logs and metrics.
+// routeOf returns the route that served a request, or "none". It has no ids and tokens of the path,
+// so logs and metrics may show it.
 func routeOf(r *http.Request) string { return cmp.Or(r.Pattern, "none") }

@@ -8,14 +8,14 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// All routes stand on this screen. The mux and the OpenAPI document are both
-// made from the table, so that neither can drift.
+// This file has all routes. The router and the OpenAPI document use the same table, so that the
+// document can't differ from the routes.
 
 const (
 	pathAPI     = "/api/auth"
 	pathRefresh = pathAPI + "/refresh"
 	pathForward = pathAPI + "/forward"
-	pathPrefix  = pathAPI + "/forward-path/" // and the path of the client's request
+	pathPrefix  = pathAPI + "/forward-path/" // followed by the path of the client's request
 
 	pathJWKS                = "/.well-known/jwks.json"
 	pathOpenIDConfiguration = "/.well-known/openid-configuration"
@@ -26,9 +26,10 @@ const (
 	pathReady               = "/readyz"
 )
 
+// isAPI reports whether programs use a path. Other paths are pages or public documents.
 func isAPI(path string) bool { return strings.HasPrefix(path, "/api/") }
 
-// isOpen reports whether a document is for everybody's scripts.
+// isOpen reports whether a path is a public document, which scripts of every origin may read.
 func isOpen(path string) bool {
 	switch path {
 	case pathJWKS, pathOpenIDConfiguration, pathServerMetadata, pathRevocations, pathStream:
@@ -37,32 +38,32 @@ func isOpen(path string) bool {
 	return false
 }
 
-// A handler answers, or returns why not.
+// A handler writes a response, or returns an error and has written nothing.
 type handler func(http.ResponseWriter, *http.Request) error
 
-// A guard is what a route asks for.
+// A guard is the credential that a route requires. It is documentation: the handlers check it.
 type guard string
 
 const (
-	public  guard = ""                  // nothing
-	bearer  guard = "access token"      // Authorization: Bearer
-	refresh guard = "refresh token"     // in the cookie or the body
-	mailed  guard = "mailed token"      // in the body
-	either  guard = "any of our tokens" // refresh or access token, or neither
+	public  guard = ""              // nothing
+	bearer  guard = "access token"  // Authorization: Bearer
+	refresh guard = "refresh token" // in the cookie or the body
+	mailed  guard = "mailed token"  // in the body
+	either  guard = "any token"     // refresh or access token, or neither
 )
 
-// anyMethod is the method of a route that takes all of them.
+// anyMethod is the method of a route that accepts every method.
 const anyMethod = ""
 
-// A route is one line of the table.
+// A route is one row of the table. Pages and dialects set only method, path and handle.
 type route struct {
 	method, path string
 	handle       handler
 	guard        guard
 	summary      string
-	body         any // what a request looks like; nil: it has no body
-	status       int
-	answer       any // what a good answer looks like
+	body         any // zero value of the request body; nil: no body
+	status       int // of a success
+	answer       any // zero value of the response body
 	refusals     []watchword.Code
 }
 
@@ -78,58 +79,75 @@ func (a *api) routes() []route {
 	var (
 		again   = []watchword.Code{watchword.CodeRateLimited, watchword.CodeTryLater}
 		invalid = []watchword.Code{watchword.CodeValidationFailed}
-		spent   = []watchword.Code{watchword.CodeMailTokenInvalid}
+		used    = []watchword.Code{watchword.CodeMailTokenInvalid}
 		wrong   = []watchword.Code{watchword.CodePasswordWrong, watchword.CodeRateLimited, watchword.CodeTryLater}
 		proof   = append(wrong, watchword.CodePasswordRequired, watchword.CodeMailTokenInvalid)
 	)
 	return []route{
-		{"POST", pathAPI + "/register", a.register, public, "Make an account and sign in", registerBody{}, 201, signedInBody{},
-			join(invalid, again, watchword.CodeEmailTaken, watchword.CodeSignupClosed)},
+		{"POST", pathAPI + "/register", a.register, public, "Create an account and sign in",
+			registerBody{}, 201, signedInBody{}, join(invalid, again, watchword.CodeEmailTaken, watchword.CodeSignupClosed)},
 		{"POST", pathAPI + "/login", a.login, public, "Sign in", loginBody{}, 200, signedInBody{},
-			join(invalid, again, watchword.CodeInvalidCredentials, watchword.CodeEmailNotVerified, watchword.CodeAccountDisabled)},
-		{"POST", pathRefresh, a.refresh, refresh, "Exchange the refresh token for a new one and an access token", refreshBody{}, 200, signedInBody{},
-			join(again, nil, watchword.CodeRefreshMissing, watchword.CodeRefreshInvalid, watchword.CodeSessionEnded, watchword.CodeRefreshReused, watchword.CodeAmbiguousCredentials)},
+			join(invalid, again, watchword.CodeInvalidCredentials, watchword.CodeEmailNotVerified,
+				watchword.CodeAccountDisabled)},
+		{"POST", pathRefresh, a.refresh, refresh, "Exchange the refresh token for a new one and an access token",
+			refreshBody{}, 200, signedInBody{},
+			join(again, nil, watchword.CodeRefreshMissing, watchword.CodeRefreshInvalid, watchword.CodeSessionEnded,
+				watchword.CodeRefreshReused, watchword.CodeAmbiguousCredentials)},
 		{"POST", pathAPI + "/logout", a.logout, either, "End this session", refreshBody{}, 200, messageBody{},
 			join(nil, nil, watchword.CodeAmbiguousCredentials, watchword.CodeTryLater)},
-		{"POST", pathAPI + "/logout-all", a.signedIn(a.logoutAll), bearer, "End all sessions", logoutAllBody{}, 200, logoutAllAnswer{}, nil},
+		{"POST", pathAPI + "/logout-all", a.signedIn(a.logoutAll), bearer, "End all sessions",
+			logoutAllBody{}, 200, logoutAllAnswer{}, nil},
 
-		{"GET", pathAPI + "/me", a.signedIn(a.me), bearer, "Read one's own account", nil, 200, userAnswer{}, nil},
-		{"PATCH", pathAPI + "/me", a.signedIn(a.rename), bearer, "Change one's name", renameBody{}, 200, userAnswer{}, invalid},
-		{"DELETE", pathAPI + "/me", a.signedIn(a.deleteMe), bearer, "Delete one's account", passwordBody{}, 200, messageBody{}, join(invalid, wrong)},
-		{"GET", pathAPI + "/users/{id}", a.signedIn(a.user), bearer, "Read an account: one's own, or with the role admin any", nil, 200, userAnswer{},
-			join(nil, nil, watchword.CodeNotFound)},
+		{"GET", pathAPI + "/me", a.signedIn(a.me), bearer, "Read your account", nil, 200, userAnswer{}, nil},
+		{"PATCH", pathAPI + "/me", a.signedIn(a.rename), bearer, "Change your name",
+			renameBody{}, 200, userAnswer{}, invalid},
+		{"DELETE", pathAPI + "/me", a.signedIn(a.deleteMe), bearer, "Delete your account",
+			passwordBody{}, 200, messageBody{}, join(invalid, wrong)},
+		{"GET", pathAPI + "/users/{id}", a.signedIn(a.user), bearer, "Read your account, or with the role admin any account",
+			nil, 200, userAnswer{}, join(nil, nil, watchword.CodeNotFound)},
 
-		{"POST", pathAPI + "/password/forgot", a.forgotPassword, public, "Have a mail sent to choose a new password", emailBody{}, 202, messageBody{}, join(invalid, again)},
-		{"POST", pathAPI + "/password/reset", a.resetPassword, mailed, "Choose a new password", resetBody{}, 200, resetAnswer{}, join(invalid, spent, watchword.CodeTryLater, watchword.CodeSignupClosed, watchword.CodeEmailTaken)},
-		{"POST", pathAPI + "/password/change", a.signedIn(a.changePassword), bearer, "Change the password; other sessions end", changePasswordBody{}, 200, messageBody{}, join(invalid, wrong)},
+		{"POST", pathAPI + "/password/forgot", a.forgotPassword, public, "Request a mail to choose a new password",
+			emailBody{}, 202, messageBody{}, join(invalid, again)},
+		{"POST", pathAPI + "/password/reset", a.resetPassword, mailed, "Choose a new password",
+			resetBody{}, 200, resetAnswer{},
+			join(invalid, used, watchword.CodeTryLater, watchword.CodeSignupClosed, watchword.CodeEmailTaken)},
+		{"POST", pathAPI + "/password/change", a.signedIn(a.changePassword), bearer,
+			"Change the password and end all other sessions", changePasswordBody{}, 200, messageBody{}, join(invalid, wrong)},
 
-		{"POST", pathAPI + "/email/verify", a.verifyEmail, mailed, "Prove one's address: with a live session, or with a password, which signs in", verifyBody{}, 200, verifiedAnswer{},
+		{"POST", pathAPI + "/email/verify", a.verifyEmail, mailed,
+			"Verify the address: with a live session, or with a password, which signs in", verifyBody{}, 200, verifiedAnswer{},
 			join(invalid, proof, watchword.CodeAccountDisabled, watchword.CodeSignupClosed, watchword.CodeEmailTaken)},
-		{"POST", pathAPI + "/email/verify/resend", a.resendVerification, public, "Have the mail sent again", emailBody{}, 202, messageBody{}, join(invalid, again)},
-		{"POST", pathAPI + "/email/change", a.signedIn(a.changeEmail), bearer, "Ask for another address", changeEmailBody{}, 202, messageBody{}, join(invalid, wrong)},
-		{"POST", pathAPI + "/email/change/confirm", a.confirmEmail, mailed, "Confirm the new address: with a live session, or with the password", confirmBody{}, 200, messageBody{},
+		{"POST", pathAPI + "/email/verify/resend", a.resendVerification, public, "Request another verification mail",
+			emailBody{}, 202, messageBody{}, join(invalid, again)},
+		{"POST", pathAPI + "/email/change", a.signedIn(a.changeEmail), bearer, "Request a change of the address",
+			changeEmailBody{}, 202, messageBody{}, join(invalid, wrong)},
+		{"POST", pathAPI + "/email/change/confirm", a.confirmEmail, mailed,
+			"Confirm the new address: with a live session, or with the password", confirmBody{}, 200, messageBody{},
 			join(proof, nil, watchword.CodeAccountDisabled, watchword.CodeEmailTaken)},
-		{"POST", pathAPI + "/email/change/undo", a.undoEmail, mailed, "Take the old address back", tokenBody{}, 200, messageBody{}, join(spent, nil, watchword.CodeEmailTaken)},
+		{"POST", pathAPI + "/email/change/undo", a.undoEmail, mailed, "Restore the previous address",
+			tokenBody{}, 200, messageBody{}, join(used, nil, watchword.CodeEmailTaken)},
 
-		{"GET", pathAPI + "/sessions", a.signedIn(a.sessions), bearer, "List one's sessions", nil, 200, sessionsAnswer{}, nil},
-		{"DELETE", pathAPI + "/sessions/{id}", a.signedIn(a.endSession), bearer, "End one of one's sessions", nil, 200, messageBody{}, join(nil, nil, watchword.CodeNotFound)},
+		{"GET", pathAPI + "/sessions", a.signedIn(a.sessions), bearer, "List your sessions", nil, 200, sessionsAnswer{}, nil},
+		{"DELETE", pathAPI + "/sessions/{id}", a.signedIn(a.endSession), bearer, "End one of your sessions",
+			nil, 200, messageBody{}, join(nil, nil, watchword.CodeNotFound)},
 
-		{anyMethod, pathForward, a.forward, bearer, "Ask, as a gateway, whether a request may pass, and as whom", nil, 200, messageBody{},
-			join(nil, nil, watchword.CodeParameterInvalid, watchword.CodeInsufficientScope)},
+		{anyMethod, pathForward, a.forward, bearer, "Check, for a gateway, whether a request may pass, and for which user",
+			nil, 200, messageBody{}, join(nil, nil, watchword.CodeParameterInvalid, watchword.CodeInsufficientScope)},
 
 		{"GET", pathJWKS, a.jwks, public, "Public keys for verifying access tokens (RFC 7517)", nil, 200, jwksAnswer{}, nil},
 		{"GET", pathOpenIDConfiguration, a.metadata, public, "Issuer metadata", nil, 200, metadataAnswer{}, nil},
 		{"GET", pathServerMetadata, a.metadata, public, "Issuer metadata (RFC 8414)", nil, 200, metadataAnswer{}, nil},
-		{"GET", pathRevocations, a.revocations, public, "Which sessions ended lately (RFC 8417, CAEP)", nil, 200, feedAnswer{},
+		{"GET", pathRevocations, a.revocations, public, "Recently ended sessions (RFC 8417, CAEP)", nil, 200, feedAnswer{},
 			join(invalid, nil, watchword.CodeTryLater)},
-		{"GET", pathStream, a.revocationStream, public, "The same, as server-sent events", nil, 200, "",
+		{"GET", pathStream, a.revocationStream, public, "Recently ended sessions, as server-sent events", nil, 200, "",
 			join(invalid, nil, watchword.CodeTryLater)},
-		{"GET", pathHealth, a.health, public, "Is the process up", nil, 200, healthAnswer{}, nil},
-		{"GET", pathReady, a.ready, public, "Does the store accept writes", nil, 200, healthAnswer{}, join(nil, nil, watchword.CodeTryLater)},
+		{"GET", pathHealth, a.health, public, "Whether the process is up", nil, 200, healthAnswer{}, nil},
+		{"GET", pathReady, a.ready, public, "Whether the store accepts writes", nil, 200, healthAnswer{},
+			join(nil, nil, watchword.CodeTryLater)},
 	}
 }
 
-// pages are for people, and are not part of the API.
+// routes returns the table of the pages. They are not in the OpenAPI document.
 func (p *pages) routes() []route {
 	all := []route{
 		{method: "GET", path: "/{$}", handle: p.homePage},
@@ -159,6 +177,7 @@ func (p *pages) routes() []route {
 	return all
 }
 
+// join concatenates lists of error codes.
 func join(a, b []watchword.Code, more ...watchword.Code) []watchword.Code {
 	return slices.Concat(a, b, more)
 }

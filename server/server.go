@@ -98,8 +98,8 @@ func New(engine *watchword.Engine, opts Options) (*Server, error) {
 		return nil, err
 	}
 	if opts.DevMail != nil && !weborigin.IsLoopback(o.public.Hostname()) {
-		return nil, fmt.Errorf("server: Options.DevMail shows every mail to everyone and needs a loopback public URL, not %s: "+
-			"use a Mailer that sends", opts.PublicURL)
+		return nil, fmt.Errorf("server: Options.DevMail shows every mail to everyone "+
+			"and needs a loopback public URL, not %s: use a Mailer that sends", opts.PublicURL)
 	}
 	opts = opts.withDefaults(o.isHTTPS())
 	shared, err := newEdge(engine, opts, o)

@@ -17,12 +17,12 @@ import (
 	"github.com/watchword-auth/watchword/web"
 )
 
-// A face is what people see: templates, texts, style and script. Ours, and over
-// them the files of an operator's folder (docs/pages.md).
+// A theme holds the templates, texts, style and script of the pages. An operator's files
+// replace those of package web (docs/pages.md).
 type theme struct {
 	overrides fs.FS // nil: none
 	templates map[string]*template.Template
-	languages []language.Tag // the first is for whoever speaks none of them
+	languages []language.Tag // the first is the fallback
 	texts     []map[string]string
 	matcher   language.Matcher
 	style     []byte
@@ -30,9 +30,10 @@ type theme struct {
 	icon      template.URL
 }
 
+// defaultLanguage has all texts. Other languages fall back to it.
 const defaultLanguage = "en"
 
-// newTheme reads all files once, so that a mistake in one is found at the start.
+// newTheme reads all files. A faulty file is an error now, and not when a page is shown.
 func newTheme(overrides fs.FS) (*theme, error) {
 	t := &theme{overrides: overrides, templates: map[string]*template.Template{}}
 	if err := t.readTexts(); err != nil {
@@ -62,7 +63,7 @@ func newTheme(overrides fs.FS) (*theme, error) {
 	return t, nil
 }
 
-// read prefers the operator's file.
+// read returns the operator's file, or else the one of package web.
 func (t *theme) read(name string) ([]byte, error) {
 	if t.overrides != nil {
 		content, err := fs.ReadFile(t.overrides, name)
@@ -73,8 +74,8 @@ func (t *theme) read(name string) ([]byte, error) {
 	return fs.ReadFile(web.Files, name)
 }
 
-// readTexts reads a catalogue for each language. What one lacks is said in the
-// default language.
+// readTexts reads a catalog for each language. A text that a language lacks is in the default
+// language.
 func (t *theme) readTexts() error {
 	names, err := fs.Glob(web.Files, "texts/*.json")
 	if err != nil {
@@ -94,7 +95,7 @@ func (t *theme) readTexts() error {
 	for _, name := range names {
 		tag, err := language.Parse(strings.TrimSuffix(path.Base(name), ".json"))
 		if err != nil {
-			return fmt.Errorf("%s: name it after a language, such as fr.json", name)
+			return fmt.Errorf("%s: the file name must be a language, such as fr.json", name)
 		}
 		texts := map[string]string{}
 		if len(t.texts) > 0 {
@@ -111,8 +112,8 @@ func (t *theme) readTexts() error {
 	return nil
 }
 
-// addTexts replaces texts by those of a file, if there is one. Only the first file
-// of all, when there are none, makes new ones: a key that nothing uses is a mistake.
+// addTexts replaces texts by those of a file, if it exists. Only the first file may add keys.
+// An unknown key in another file is a typing error.
 func addTexts(texts map[string]string, from fs.FS, name string) error {
 	if from == nil {
 		return nil
@@ -131,26 +132,28 @@ func addTexts(texts map[string]string, from fs.FS, name string) error {
 	first := len(texts) == 0
 	for key, text := range more {
 		if _, known := texts[key]; !known && !first {
-			return fmt.Errorf("there is no text %q: web/texts/en.json has them all", key)
+			return fmt.Errorf("unknown text %q: web/texts/en.json has all keys", key)
 		}
 		texts[key] = text
 	}
 	return nil
 }
 
+// readTemplates parses each page together with the layout. An operator's file that replaces no
+// template is an error, because its name is probably misspelt.
 func (t *theme) readTemplates() error {
 	names, err := fs.Glob(web.Files, "templates/*.html")
 	if err != nil {
 		return err
 	}
 	if t.overrides != nil {
-		theirs, err := fs.Glob(t.overrides, "templates/*")
+		replacements, err := fs.Glob(t.overrides, "templates/*")
 		if err != nil {
 			return err
 		}
-		for _, name := range theirs {
+		for _, name := range replacements {
 			if !slices.Contains(names, name) {
-				return fmt.Errorf("%s replaces no template of ours: there are %s", name, strings.Join(names, ", "))
+				return fmt.Errorf("%s is not the name of a template. The templates are %s", name, strings.Join(names, ", "))
 			}
 		}
 	}
