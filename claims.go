@@ -12,16 +12,15 @@ import (
 	"github.com/watchword-auth/watchword/internal/accesstoken"
 )
 
-// What an access token says of a user, and how long it may get. A token that is too
-// long would be refused by proxies and browsers, or could not be made at all. So the
-// parts are bounded when they are written: constants and addresses of the server at
-// the start, roles and names by the flows that set them.
+// The claims of an access token, and their size. Proxies and browsers reject tokens that
+// are too long. Therefore the size of each part is checked early: constants and URLs of
+// the server at the start, roles and names by the flows that set them.
 
 // Claims are the optional claims of an access token.
 type Claims struct {
 	Email  bool              // `email` and `email_verified`
 	Name   bool              // `name`
-	Static map[string]string // the same in every token; see Options.CheckTokens
+	Static map[string]string // constant claims of every token; see Options.CheckTokens
 }
 
 // of returns the optional claims for a user.
@@ -42,17 +41,17 @@ func (c Claims) of(u User) map[string]any {
 	return extra
 }
 
-// computed are the values that a constant can't have: a later release computes them
-// of the user, written with an @ before them.
+// computed are values that constants can't have. A later release will compute them from
+// the user, written with a leading @.
 var computed = []string{"id", "role", "roles", "email", "name", "sid"}
 
-// check refuses constants that take the name of a claim with a meaning, and values
-// that look like computed ones.
+// check refuses constants with the name of a standard claim, and values that look
+// computed.
 func (c Claims) check() error {
 	var names []string
 	for name, value := range c.Static {
 		if slices.ContainsFunc(names, func(other string) bool { return strings.EqualFold(name, other) }) {
-			return fmt.Errorf("claim %q is there twice, in another case: write each claim once", name)
+			return fmt.Errorf("claim %q appears twice with different case: write each claim once", name)
 		}
 		names = append(names, name)
 		if strings.HasPrefix(value, "@") || slices.Contains(computed, value) {
@@ -69,10 +68,10 @@ const (
 	maxAddress   = 254 // internal/address
 	maxRoles     = 32
 	maxRoleName  = 64
-	minRolesRoom = 8 // roles of the longest name that each configuration leaves room for
+	minRolesRoom = 8 // roles of maximum length that fit into a token with every valid configuration
 )
 
-// claims returns what the token of a user on a session says, without its times.
+// claims returns the claims of a user's token for a session, without the times.
 func (o Options) claims(u User, s Session) accesstoken.Claims {
 	return accesstoken.Claims{
 		Issuer:    o.PublicURL,
@@ -87,14 +86,14 @@ func (o Options) claims(u User, s Session) accesstoken.Claims {
 	}
 }
 
-// tokenSize is the length of the access token of a user with these roles, if the
-// other parts are as long as they can be.
+// tokenSize returns the length, in bytes, of an access token with these roles if all
+// other parts have their maximum length.
 func (o Options) tokenSize(roles []string) (int, error) {
-	const latest = 9_999_999_999 // of times with ten digits
+	const latest = 9_999_999_999 // the largest time with ten digits
 	user := User{
 		ID:    UserID(newID()),
 		Email: Address(strings.Repeat("x", maxAddress)),
-		Name:  strings.Repeat("\U0001F9A6", maxName), // no character takes more than its four bytes
+		Name:  strings.Repeat("\U0001F9A6", maxName), // four bytes each, the maximum of UTF-8
 		Roles: roles,
 	}
 	claims := o.claims(user, Session{ID: SessionID(newID()), Methods: []string{"pwd", "otp", "hwk", "mfa"}})
@@ -102,10 +101,10 @@ func (o Options) tokenSize(roles []string) (int, error) {
 	return accesstoken.Size(o.SigningAlg, claims)
 }
 
-// CheckTokens reports what keeps these options from making an access token for every
-// user: an unknown algorithm, a claim with a reserved name (in any case) or with a
-// value that looks computed, constants and addresses that are too long, a lifetime
-// that no verifier accepts. New refuses such options.
+// CheckTokens returns an error if these options can't create access tokens for all users.
+// Reasons: an unknown algorithm; a constant with a reserved name (in any case) or a value
+// that looks computed; constants, audience or URL too long; a lifetime below 1 s or above
+// 1 h. New refuses such options.
 func (o Options) CheckTokens() error {
 	o = o.withDefaults()
 	if !slices.Contains([]string{accesstoken.ES256, accesstoken.Ed25519, accesstoken.RS256, accesstoken.HS256}, o.SigningAlg) {
@@ -115,35 +114,35 @@ func (o Options) CheckTokens() error {
 		return err
 	}
 	if o.AccessTTL < time.Second || o.AccessTTL > maxAccessTTL {
-		return fmt.Errorf("access tokens can't live for %s: write 1 s to %s", o.AccessTTL, maxAccessTTL)
+		return fmt.Errorf("access tokens can't be valid for %s: write 1 s to %s", o.AccessTTL, maxAccessTTL)
 	}
 	if !utf8.ValidString(o.PublicURL) || !utf8.ValidString(o.Audience) {
-		return errors.New("the public URL and the audience have to be UTF-8")
+		return errors.New("the public URL and the audience must be UTF-8")
 	}
 	size, err := o.tokenSize(slices.Repeat([]string{strings.Repeat("x", maxRoleName)}, minRolesRoom))
 	if err != nil {
 		return err
 	}
 	if size > accesstoken.MaxSize {
-		return fmt.Errorf("an access token could have %d bytes, of at most %d: write shorter claims, or a shorter audience or public URL",
+		return fmt.Errorf("an access token could have %d bytes, the limit is %d: write shorter claims, or a shorter audience or public URL",
 			size, accesstoken.MaxSize)
 	}
 	return nil
 }
 
-// parseRoles sorts, drops duplicates, and refuses what is not a name, and roles that
-// make an access token too long.
+// parseRoles sorts roles and drops duplicates. It refuses invalid names, more than
+// maxRoles, and roles that make an access token too long.
 func (o Options) parseRoles(raw []string) ([]string, *FieldError) {
 	roles := slices.Compact(slices.Sorted(slices.Values(raw)))
 	if len(roles) > maxRoles {
-		return nil, &FieldError{"roles", FieldTooLong, "A user can have 32 roles."}
+		return nil, &FieldError{"roles", FieldTooLong, "A user can have at most 32 roles."}
 	}
 	length := 0
 	for _, role := range roles {
 		length += len(role) + len(`"",`)
 		if !roleName.MatchString(role) {
 			return nil, &FieldError{"roles", FieldInvalid,
-				"A role is up to 64 lower-case letters, digits, and . _ : - and begins with a letter or digit."}
+				"A role has up to 64 lower-case letters, digits and . _ : - and begins with a letter or digit."}
 		}
 	}
 	if length <= minRolesRoom*maxRoleName { // CheckTokens found room for that
@@ -151,7 +150,7 @@ func (o Options) parseRoles(raw []string) ([]string, *FieldError) {
 	}
 	if size, err := o.tokenSize(roles); err != nil || size > accesstoken.MaxSize {
 		return nil, &FieldError{"roles", FieldTooLong,
-			"Together these roles make an access token too long. Use fewer roles, or shorter names."}
+			"These roles make access tokens too long. Use fewer roles, or shorter names."}
 	}
 	return roles, nil
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// An EventKind names something that matters to the safety of an account.
+// An EventKind is the kind of a security event.
 type EventKind string
 
 const (
@@ -35,14 +35,14 @@ const (
 	EventDeleted         EventKind = "account_deleted"
 )
 
-// An Event is one entry of an account's security log. It is written in the
-// transaction of the change it tells of, and as a log line after the commit.
+// An Event is one entry of an account's security log. It is stored in the transaction of
+// the change that it reports, and logged after the commit.
 type Event struct {
 	ID        string // UUID version 7, or 8 if one row counts several
 	Kind      EventKind
 	At        time.Time
 	UserID    UserID
-	SessionID SessionID // empty where none is concerned
+	SessionID SessionID // empty: the event concerns no single session
 	Address   string    // network address of the client; empty for an operator
 	Device    string    // name of the client's device
 	RequestID string
@@ -50,14 +50,14 @@ type Event struct {
 	Times     int    // above 1 if one row counts several (EventLoginFailed)
 }
 
-// Bytes of what a program that embeds the engine may set itself: the server's request
-// id has 36, its device names have at most 64.
+// The stored length, in bytes, of texts that an embedding program may choose. The
+// server's own request ids have 36, its device names at most 64.
 const (
 	maxRequestID = 128
 	maxDevice    = 128
 )
 
-// event starts an Event of a client at now.
+// event returns an Event of a client at now.
 func (e *Engine) event(kind EventKind, c Client, now time.Time) Event {
 	return Event{
 		ID: newID(), Kind: kind, At: now, Address: c.address(), Device: c.device(),
@@ -65,13 +65,13 @@ func (e *Engine) event(kind EventKind, c Client, now time.Time) Event {
 	}
 }
 
-// failuresPer is how long the failed sign-ins of one account and client network
+// failuresPer is the period in which failed sign-ins of one account and client network
 // share one row.
 const failuresPer = time.Hour
 
-// counted gives the event an id that it shares with others of its kind, reason,
-// account and client network in the same hour: together they are one row, so that
-// a flood leaves few rows and loses no count.
+// counted gives the event the same id as others of its kind, reason, account and client
+// network in the same hour. The store counts them in one row, so a flood leaves few
+// rows and an exact count.
 func (ev Event) counted(c Client) Event {
 	what := fmt.Sprint(ev.Kind, "\n", ev.Detail, "\n", ev.UserID, "\n", c.key(), "\n", ev.At.Truncate(failuresPer).Unix())
 	ev.ID = uuid.NewHash(sha256.New(), uuid.Nil, []byte(what), 8).String()
@@ -82,8 +82,8 @@ func (ev Event) of(id UserID) Event       { ev.UserID = id; return ev }
 func (ev Event) on(id SessionID) Event    { ev.SessionID = id; return ev }
 func (ev Event) because(why string) Event { ev.Detail = why; return ev }
 
-// endsTokens reports whether access tokens may have been called back. What it
-// forgets is found a moment later.
+// endsTokens reports whether the event may have revoked access tokens. The feed finds
+// other revocations at its next poll.
 func (ev Event) endsTokens() bool {
 	switch ev.Kind {
 	case EventLogout, EventLogoutAll, EventSessionEnded, EventRefreshReused, EventPasswordChanged, EventPasswordReset,

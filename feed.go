@@ -14,53 +14,53 @@ import (
 	"github.com/watchword-auth/watchword/internal/secevent"
 )
 
-// The revocation feed (docs/revocation.md) tells those who verify access tokens
-// themselves which sessions have ended, and whose roles have changed, for as long
-// as a token from before can be alive.
+// The revocation feed (docs/revocation.md) informs services that verify access tokens
+// themselves. It lists ended sessions and users whose roles changed, until all access
+// tokens from before the change have expired.
 //
-// Its source are the rows of sessions and users, so that no flow can forget it: an
-// ended session that has no number yet is news. Every process numbers what it
-// finds, competing; a number never comes into sight after a larger one, so "all
-// after N" is all that a reader has to ask.
+// Its source are the rows of sessions and users, so a flow can't forget to publish: an
+// ended session without a number is a new item. All processes compete to number new
+// items. An item never becomes visible after one with a larger number, so a reader only
+// needs "all items after N".
 //
-// The newest of them are kept in memory, and each is signed once, when a reader first
-// asks for it. Older ones are read from the store, page by page: one page at a time,
-// with a pause as long as its signing took, so that readers from 0 take half a core at
-// most. A few such pages are kept for readers who start together.
+// The newest items are kept in memory. Each is signed once, on the first read. Older
+// items are read from the store, one page at a time, with a pause as long as its signing
+// took. Readers from 0 therefore use at most half a core. Some of these pages are cached
+// for readers that start at the same time.
 
 const (
-	feedPoll      = 200 * time.Millisecond // how soon what another process ended is seen
+	feedPoll      = 200 * time.Millisecond // how soon a process sees sessions that another process ended
 	feedHeartbeat = 2 * time.Second
 	feedBatch     = 1000
-	feedWindow    = maxAccessTTL + 5*time.Minute // clocks differ a little
-	feedWait      = 3 * feedPoll                 // for what a reader knows, and we do not yet
+	feedWindow    = maxAccessTTL + 5*time.Minute // 5 minutes of tolerance cover clock skew
+	feedWait      = 3 * feedPoll                 // how long to wait for items that a reader got from another process
 
 	feedKept      = 20_000 // items in memory, with their tokens about 20 MB
-	feedPagesKept = 8      // pages of older items
+	feedPagesKept = 8      // cached pages of older items
 )
 
 // A FeedItem is a session that has ended, or a user whose roles have changed.
 type FeedItem struct {
 	Number  int64
-	Session SessionID // that ended; or
-	User    UserID    // whose tokens issued before At are out of date
+	Session SessionID // the ended session; empty: the item concerns User
+	User    UserID    // the user whose tokens issued before At are outdated
 	At      time.Time
-	Why     EndReason // of a session
+	Why     EndReason // why Session ended
 }
 
-// A FeedState is how far the numbering has come.
+// A FeedState is the progress of the numbering.
 type FeedState struct {
-	Last       int64     // number given
-	Unnumbered time.Time // since when the oldest item waits for one; zero: none does
+	Last       int64     // the largest number
+	Unnumbered time.Time // since when the oldest item has waited for a number; zero: all have one
 }
 
 // A FeedPage is a part of the feed.
 type FeedPage struct {
 	Events    []FeedEvent
-	Next      int64           // go on after this number
-	More      bool            // there is more after them
-	Heartbeat FeedEvent       // everything until it was issued is in the feed
-	Changed   <-chan struct{} // closed when there is another page or another heartbeat
+	Next      int64           // continue after this number
+	More      bool            // another page is available now
+	Heartbeat FeedEvent       // all changes before it was issued are in the feed
+	Changed   <-chan struct{} // closed when there is a new item or a new heartbeat
 }
 
 // A FeedEvent is a Security Event Token (RFC 8417).
@@ -70,20 +70,20 @@ type FeedEvent struct {
 	Token  string
 }
 
-// feed is what one process knows of the feed.
+// feed is the state of the feed in one process.
 type feed struct {
 	wake chan struct{}
 
-	signing sync.Mutex    // of items in memory; taken before mu
-	older   chan struct{} // held by the one who reads and signs an older page
+	signing sync.Mutex    // guards the signing of items in memory; locked before mu
+	older   chan struct{} // semaphore of the reader that reads and signs an older page
 
 	mu        sync.Mutex
-	items     []signedItem // the newest of the window, by number
-	dropped   FeedItem     // the newest of the window that is no longer in memory; zero: none
-	pages     []signedPage // of older items, the oldest page first
+	items     []signedItem // the newest items of the window, by number
+	dropped   FeedItem     // the newest item of the window that is not in memory; zero: none
+	pages     []signedPage // cached pages of older items, first cached first
 	state     FeedState
-	heartbeat FeedEvent // none until all was read once
-	issued    time.Time // of the heartbeat, measured
+	heartbeat FeedEvent // zero until the first complete read
+	issued    time.Time // when heartbeat was issued (monotonic)
 	changed   chan struct{}
 }
 
@@ -93,7 +93,7 @@ type signedItem struct {
 	event FeedEvent
 }
 
-// A signedPage is an answer to a reader who is behind.
+// A signedPage is a page of items that are no longer in memory.
 type signedPage struct {
 	after  int64
 	limit  int
@@ -109,11 +109,11 @@ func newFeed() feed {
 func (e *Engine) wakeFeed() {
 	select {
 	case e.feed.wake <- struct{}{}:
-	default: // it has been told
+	default: // it is already awake
 	}
 }
 
-// runFeed follows and numbers what ends, until ctx does.
+// runFeed numbers and reads new items until ctx ends.
 func (e *Engine) runFeed(ctx context.Context) {
 	poll := time.NewTicker(feedPoll)
 	defer poll.Stop()
@@ -121,7 +121,7 @@ func (e *Engine) runFeed(ctx context.Context) {
 	for ctx.Err() == nil {
 		more, err := e.readFeed(ctx)
 		if err != nil && ctx.Err() == nil && !failing {
-			e.log.Error("the revocation feed can't be read or numbered: verifiers learn of nothing meanwhile", slog.Any("error", err))
+			e.log.Error("can't read or number the revocation feed: verifiers receive no revocations", slog.Any("error", err))
 		}
 		failing = err != nil
 		if more {
@@ -135,16 +135,16 @@ func (e *Engine) runFeed(ctx context.Context) {
 	}
 }
 
-// readFeed numbers what is new, takes in what has a number, and reports whether
-// there may be more to do at once. What happened before it began is in the feed
-// when it is through: that is what a heartbeat says.
+// readFeed numbers new items, reads numbered ones, and reports whether there may be
+// more at once. After the last batch it issues a heartbeat: all changes from before
+// this call are then in the feed.
 func (e *Engine) readFeed(ctx context.Context) (more bool, err error) {
 	now := e.now()
 	more, err = e.numberFeed(ctx, now)
 	if err != nil {
 		return false, err
 	}
-	last := e.feed.known().Last
+	last := e.feed.progress().Last
 	var state FeedState
 	var items []FeedItem
 	err = e.store.View(ctx, func(tx Tx) (err error) {
@@ -158,7 +158,7 @@ func (e *Engine) readFeed(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	if state.Last < last {
-		e.log.Error("the revocation feed went back: was the store restored from a backup?")
+		e.log.Error("the numbers of the revocation feed went backwards: was the store restored from a backup?")
 		e.feed.reset()
 		return true, nil
 	}
@@ -169,13 +169,12 @@ func (e *Engine) readFeed(ctx context.Context) (more bool, err error) {
 	if more {
 		return true, nil
 	}
-	return false, e.beat(now, state)
+	return false, e.issueHeartbeat(now, state)
 }
 
-// numberFeed numbers what has no number, and reports whether there may be more. A
-// number is as large as the time in microseconds: a store that has lost its latest
-// commits, by a failover or a backup, then gives no number again that readers know,
-// and would pass over.
+// numberFeed numbers items that have no number, and reports whether there may be more.
+// Numbers are at least the time in microseconds. A store that lost its latest commits
+// (failover, backup) therefore never reuses a number, and readers skip no item.
 func (e *Engine) numberFeed(ctx context.Context, now time.Time) (more bool, err error) {
 	var state FeedState
 	err = e.store.View(ctx, func(tx Tx) (err error) {
@@ -185,7 +184,7 @@ func (e *Engine) numberFeed(ctx context.Context, now time.Time) (more bool, err 
 	if err != nil || state.Unnumbered.IsZero() {
 		return false, err
 	}
-	e.feed.waits(state.Unnumbered)
+	e.feed.setUnnumbered(state.Unnumbered)
 	err = e.store.Update(ctx, func(tx Tx) error {
 		n, err := tx.NumberFeed(ctx, now.UnixMicro(), feedBatch)
 		more = n >= feedBatch
@@ -194,15 +193,15 @@ func (e *Engine) numberFeed(ctx context.Context, now time.Time) (more bool, err 
 	return more, err
 }
 
-// known is how far everything has been read.
-func (f *feed) known() FeedState {
+// progress returns how far this process has read the feed.
+func (f *feed) progress() FeedState {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.state
 }
 
-// waits notes since when the oldest item waits for its number.
-func (f *feed) waits(since time.Time) {
+// setUnnumbered stores since when the oldest item has waited for a number.
+func (f *feed) setUnnumbered(since time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.state.Unnumbered = since
@@ -214,8 +213,8 @@ func (f *feed) reset() {
 	f.items, f.dropped, f.pages, f.state, f.heartbeat = nil, FeedItem{}, nil, FeedState{}, FeedEvent{}
 }
 
-// add takes in items that were read. It drops those that are over, and from memory
-// those that are too many.
+// add appends items that were read. It drops items older than feedWindow, and the oldest
+// above feedKept.
 func (f *feed) add(items []FeedItem, state FeedState, now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -235,18 +234,19 @@ func (f *feed) add(items []FeedItem, state FeedState, now time.Time) {
 		f.dropped, f.pages = FeedItem{}, nil
 	}
 	if len(items) > 0 {
-		f.announce()
+		f.wakeReaders()
 	}
 }
 
-// announce lets go those who wait for news.
-func (f *feed) announce() {
+// wakeReaders wakes the readers that wait on changed. The caller holds mu.
+func (f *feed) wakeReaders() {
 	close(f.changed)
 	f.changed = make(chan struct{})
 }
 
-// beat says that everything until now has been read. One is enough for a while.
-func (e *Engine) beat(now time.Time, state FeedState) error {
+// issueHeartbeat signs a heartbeat: all changes before now are in the feed. It issues at
+// most one per feedHeartbeat.
+func (e *Engine) issueHeartbeat(now time.Time, state FeedState) error {
 	f := &e.feed
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -266,14 +266,13 @@ func (e *Engine) beat(now time.Time, state FeedState) error {
 		return err
 	}
 	f.heartbeat, f.issued = FeedEvent{ID: id, Token: token}, time.Now()
-	f.announce()
+	f.wakeReaders()
 	return nil
 }
 
-// Revocations returns up to limit events of the feed after a number. A number
-// that was never given is that of a store from before a backup was restored: the
-// feed begins again, at its beginning. It is ErrUnavailable while not everything
-// has been read, which takes Run a moment.
+// Revocations returns up to limit events (at most 1000) after a number. A number above
+// the last one comes from before a backup was restored: the feed then starts again at
+// its beginning. It returns ErrUnavailable until Run has read the feed once.
 func (e *Engine) Revocations(ctx context.Context, after int64, limit int) (FeedPage, error) {
 	f := &e.feed
 	f.await(ctx, after)
@@ -298,13 +297,13 @@ func (e *Engine) Revocations(ctx context.Context, after int64, limit int) (FeedP
 	return page, err
 }
 
-// page returns a page without its events, and the items that they are made from. Items
-// that are no longer in memory are nil: then there is more, and it has to be read.
+// page returns a page without its events, and the items of the events. If these items
+// are no longer in memory, the items are nil and More is true.
 func (f *feed) page(after int64, limit int) (FeedPage, []signedItem, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.heartbeat.ID == "" {
-		return FeedPage{}, nil, fmt.Errorf("%w: the revocation feed is not read yet", ErrUnavailable)
+		return FeedPage{}, nil, fmt.Errorf("%w: the revocation feed has not been read yet", ErrUnavailable)
 	}
 	if after > f.state.Last {
 		after = 0
@@ -326,7 +325,7 @@ func (f *feed) lastDropped() int64 {
 	return f.dropped.Number
 }
 
-// find returns the place of the first item with that number or a larger one.
+// find returns the index of the first item with that number or a larger one.
 func (f *feed) find(number int64) int {
 	i, _ := slices.BinarySearchFunc(f.items, number, func(item signedItem, number int64) int {
 		return cmp.Compare(item.Number, number)
@@ -334,7 +333,7 @@ func (f *feed) find(number int64) int {
 	return i
 }
 
-// signItems returns the events of items in memory, and keeps what it signs.
+// signItems returns the events of items in memory, and caches new signatures.
 func (e *Engine) signItems(items []signedItem, key accesstoken.Key) ([]FeedEvent, error) {
 	f := &e.feed
 	if slices.ContainsFunc(items, func(item signedItem) bool { return item.key != key.ID() }) {
@@ -360,7 +359,7 @@ func (e *Engine) signItems(items []signedItem, key accesstoken.Key) ([]FeedEvent
 	return events, nil
 }
 
-// refresh takes over what was signed meanwhile.
+// refresh copies signatures that other readers have cached.
 func (f *feed) refresh(items []signedItem) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -371,7 +370,7 @@ func (f *feed) refresh(items []signedItem) {
 	}
 }
 
-// keep stores what was signed.
+// keep caches signed items.
 func (f *feed) keep(items []signedItem) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -396,7 +395,7 @@ func (e *Engine) olderPage(ctx context.Context, after int64, limit int, key acce
 	begun := time.Now()
 	defer func() { time.AfterFunc(time.Since(begun), func() { <-f.older }) }()
 	if events, found := f.kept(after, limit, key.ID()); found {
-		begun = time.Now() // no pause
+		begun = time.Now() // a cached page needs no pause
 		return events, nil
 	}
 	var items []FeedItem
@@ -428,7 +427,7 @@ func (f *feed) keepPage(p signedPage) {
 	f.pages = append(f.pages, p)
 }
 
-// kept returns a page of older items that was signed before.
+// kept returns a cached page of older items.
 func (f *feed) kept(after int64, limit int, key string) ([]FeedEvent, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -440,8 +439,8 @@ func (f *feed) kept(after int64, limit int, key string) ([]FeedEvent, bool) {
 	return nil, false
 }
 
-// await waits a moment for what a reader knows and we do not: another process may
-// be ahead of us.
+// await waits up to feedWait for items that a reader has already seen from another
+// process.
 func (f *feed) await(ctx context.Context, after int64) {
 	patience := time.NewTimer(feedWait)
 	defer patience.Stop()
@@ -462,7 +461,7 @@ func (f *feed) await(ctx context.Context, after int64) {
 	}
 }
 
-// signItem signs an item with the key of the day.
+// signItem signs an item.
 func (e *Engine) signItem(item FeedItem, key accesstoken.Key) (FeedEvent, error) {
 	event := secevent.Event{
 		Issuer: e.opts.PublicURL, Audience: e.opts.Audience, IssuedAt: e.now().Unix(),
@@ -482,7 +481,7 @@ func (e *Engine) signItem(item FeedItem, key accesstoken.Key) (FeedEvent, error)
 	return FeedEvent{Number: item.Number, ID: event.ID, Token: token}, nil
 }
 
-// initiator is who ended a session, in the words of CAEP 1.0, section 2.
+// initiator returns who ended a session, in the terms of CAEP 1.0, section 2.
 func initiator(why EndReason) string {
 	switch why {
 	case EndedLogout, EndedByUser, EndedLogoutAll, EndedPassword, EndedEmail, EndedFirstProof, EndedReplaced,

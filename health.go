@@ -10,26 +10,26 @@ import (
 	"time"
 )
 
-// Readiness follows writes: a store that is full or read-only still responds to
-// reads, but nobody can sign in. Two sources say whether the store accepts writes:
+// Readiness depends on writes: a store that is full or read-only still responds to
+// reads, but sign-ins fail. Two sources show whether the store accepts writes:
 //
-//  1. A probing write, made when somebody asks and the last one is too old. Many who
-//     ask at once share one probe, so that strangers cause a bounded number of writes.
-//  2. The last write that the store refused because it is full or read-only
-//     (ErrNotWritable). It counts for a few seconds even if a probe succeeds, since a
-//     probe can be luckier than a sign-in.
+//  1. A probing write, when readiness is queried and the last probe is too old.
+//     Concurrent queries share one probe, so strangers cause a bounded number of writes.
+//  2. The last write that failed because the store is full or read-only
+//     (ErrNotWritable). It counts for a few seconds even if a probe succeeds, because a
+//     probe can succeed where a sign-in fails.
 //
-// A write that failed for another reason, such as contention, only makes the next
-// probe earlier: a stranger who causes contention can't take the server out of
-// service.
+// After a write that failed for another reason, such as contention, the next probe only
+// comes earlier. A stranger who causes contention therefore can't make the server
+// unready.
 
 const (
 	probeKept    = 2 * time.Second        // how long a successful probe counts
-	probePause   = 500 * time.Millisecond // between two probes, whatever happens
+	probePause   = 500 * time.Millisecond // minimum time between two probes
 	probeTimeout = 5 * time.Second
-	refusalKept  = 5 * time.Second // how long a write refused by a full or read-only store counts
+	refusalKept  = 5 * time.Second // how long a write counts that a full or read-only store refused
 
-	probeSize = 8 << 10 // larger than a page of both stores, so that a probe needs room
+	probeSize = 8 << 10 // bytes; larger than a page of both stores, so a probe needs free space
 )
 
 // health is what this process knows about the store.
@@ -37,8 +37,8 @@ type health struct {
 	store Store
 
 	mu      sync.Mutex
-	running *probe // nil: none runs
-	last    *probe // nil: there was none
+	running *probe // nil: no probe is running
+	last    *probe // nil: before the first probe
 	suspect bool   // an operation failed after the last probe
 	refused time.Time
 	refusal error
@@ -47,11 +47,11 @@ type health struct {
 // A probe is one probing write.
 type probe struct {
 	done  chan struct{} // closed at the end
-	ended time.Time     // measured
+	ended time.Time     // monotonic
 	err   error
 }
 
-// watchedStore is a Store whose failures health learns of.
+// watchedStore is a Store that reports its failures to health.
 type watchedStore struct {
 	Store
 	health *health
@@ -75,8 +75,8 @@ func (s watchedStore) Rotate(ctx context.Context, r RotateRequest) (RotateResult
 	return result, err
 }
 
-// observe notes how an operation ended. A caller whose time was up says nothing about
-// the store.
+// observe records the result of an operation. It ignores operations whose context has
+// ended, because they don't show the state of the store.
 func (h *health) observe(ctx context.Context, err error) {
 	if !errors.Is(err, ErrUnavailable) || ctx.Err() != nil {
 		return
@@ -124,7 +124,7 @@ func (h *health) isFresh(now time.Time) bool {
 	return age < probePause || age < probeKept && h.last.err == nil && !h.suspect
 }
 
-// run makes one probing write. It does not depend on the caller who asked first.
+// run performs one probing write. It continues if the first caller goes away.
 func (h *health) run(ctx context.Context, p *probe) {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
@@ -136,8 +136,8 @@ func (h *health) run(ctx context.Context, p *probe) {
 	close(p.done)
 }
 
-// probeWrite inserts a mail and deletes it in the same transaction: nobody sees it.
-// Its text is random, because a database may compress.
+// probeWrite inserts a mail and deletes it in the same transaction, so it is never
+// visible. Its text is random, because a database may compress.
 func probeWrite(ctx context.Context, store Store) error {
 	text := make([]byte, probeSize/2)
 	rand.Read(text)

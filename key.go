@@ -12,27 +12,26 @@ import (
 	"github.com/watchword-auth/watchword/internal/seal"
 )
 
-// A KeyUse is what a key is for.
+// A KeyUse is the purpose of a key.
 type KeyUse string
 
 const (
 	KeySign    KeyUse = "sign"    // signs access tokens; its public half is in the JWKS
-	KeyRefresh KeyUse = "refresh" // authenticates refresh tokens; secret throughout
+	KeyRefresh KeyUse = "refresh" // authenticates refresh tokens; has no public half
 
 	// KeyPepper is a secret that another system mixed into the passwords of imported
-	// accounts. It signs nothing, has no schedule, and stays.
+	// accounts. It is never rotated.
 	KeyPepper KeyUse = "pepper"
 
-	// The secrets of MACs that outlive every rotation. Each has one key, with number
-	// 1. It has no schedule: another secret would make outstanding MACs invalid.
-	KeyMail   KeyUse = "mail"   // makes the tokens in mails
-	KeyImport KeyUse = "import" // makes the ids of imported accounts and of peppers
-	KeyDevice KeyUse = "device" // recognises known devices
+	// The secrets of MACs that outlive every rotation. Each use has one key, with number
+	// 1. It is never rotated, because another secret would invalidate existing MACs.
+	KeyMail   KeyUse = "mail"   // computes the tokens in mails
+	KeyImport KeyUse = "import" // computes the ids of imported accounts and of peppers
+	KeyDevice KeyUse = "device" // computes the tokens of known devices
 )
 
-// A Key is a row of the store: a secret that is sealed under the master key. When a
-// signing or refresh key signs follows from its times alone, so that all processes
-// agree (internal/keyschedule).
+// A Key is a row of the store: a secret that is sealed under the master key. Its times
+// alone decide when it signs, so all processes agree (internal/keyschedule).
 type Key struct {
 	ID     string // `kid` (RFC 7638 thumbprint) for KeySign, a UUID for the others
 	Use    KeyUse
@@ -40,25 +39,25 @@ type Key struct {
 	Number int    // unique within Use among the keys that exist; 1 to 255 for KeyRefresh
 	Sealed []byte // the private key or secret, see internal/seal
 
-	PublishedAt time.Time // others may learn of it from here on
-	ActiveFrom  time.Time // it signs from here on, until a younger one does
-	DropAt      time.Time // nothing that it signed lives beyond; zero: not yet succeeded
+	PublishedAt time.Time // from then on, it is in the JWKS
+	ActiveFrom  time.Time // from then on, it signs, until a newer key does
+	DropAt      time.Time // everything that it signed has expired by then; zero: has no successor yet
 }
 
-// LoadOrCreateMasterKey reads the master key of a file, or makes one (mode 0600)
-// if there is none, and its folder. Of several processes that start at once one
-// makes it. A file that others may read is refused.
+// LoadOrCreateMasterKey reads the master key from a file. If the file does not exist, it
+// creates it (mode 0600) and its directory. If several processes start at the same time,
+// one creates the key and all return it. It refuses a file that other users can read.
 func LoadOrCreateMasterKey(path string) ([]byte, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fmt.Errorf("make the folder of the master key: %w", err)
+		return nil, fmt.Errorf("create the directory of the master key: %w", err)
 	}
 	key, _, err := seal.LoadOrCreate(path)
 	return key, err
 }
 
-// FinishReseal returns the master key that opens the store: master, which was read
-// from the file, or its successor beside it, if a replacement was interrupted after
-// the store was sealed again. Then the successor takes the name of the file.
+// FinishReseal returns the master key that opens the store. This is master, as read from
+// the file at path, or its successor, if a replacement was interrupted after the store
+// was resealed. In that case FinishReseal renames the file of the successor to path.
 func FinishReseal(ctx context.Context, store Store, path string, master []byte) ([]byte, error) {
 	next, err := seal.LoadNext(path)
 	if errors.Is(err, fs.ErrNotExist) {

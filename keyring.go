@@ -16,42 +16,42 @@ import (
 	"github.com/watchword-auth/watchword/internal/seal"
 )
 
-// The keys of all processes on one store. They live there, sealed; what each
-// does follows from its times (internal/keyschedule), so that processes agree
-// without talking. A process reads them again every few seconds, and at once
-// when it meets a token of a key that it does not know.
+// The keys of all processes on one store. The store holds them sealed. The state of a key
+// follows from its times alone (internal/keyschedule), so processes agree without
+// communication. A process reloads the keys every few seconds, and at once when a token
+// names an unknown key.
 
 const (
-	// JWKSMaxAge is how long others may keep the JWKS. A key is published for
-	// longer than that before it signs.
+	// JWKSMaxAge is how long clients may cache the JWKS. A key is published for longer
+	// than this before it signs.
 	JWKSMaxAge = 5 * time.Minute
 
 	keysPublishedBefore = 2 * JWKSMaxAge
 	keysPoll            = 5 * time.Second
-	maxAccessTTL        = time.Hour // of any setting that the service ever had
+	maxAccessTTL        = time.Hour // upper bound of Options.AccessTTL in every release
 	clockLeeway         = 2 * time.Second
 )
 
-// A keyring holds the keys as they were read last. Signing takes no lock.
+// A keyring holds the most recently read keys. Signing takes no lock.
 type keyring struct {
 	store  Store
 	box    *seal.Box
 	opts   Options
-	shared *accesstoken.Key // of HS256, which has no rows
+	shared *accesstoken.Key // the HS256 key, which is not in the store
 
 	reloading sync.Mutex
-	replaced  atomic.Bool  // the last reading found keys that this master key does not open
-	reloaded  atomic.Int64 // when the last reading succeeded, in nanoseconds since 1970
-	asked     singleflight.Group
-	failed    time.Time // of the last failed reading because of a token; only inside asked
-	failure   error     // the same
+	replaced  atomic.Bool  // the last reload found keys that this master key does not open
+	reloaded  atomic.Int64 // when the last reload succeeded, in nanoseconds since 1970
+	byToken   singleflight.Group
+	failed    time.Time // of the last failed reload by reloadFor; only accessed inside byToken
+	failure   error     // its error
 	current   atomic.Pointer[keyset]
 }
 
-// A keyset is what lies in the store, opened.
+// A keyset holds the unsealed keys of the store.
 type keyset struct {
 	rows    map[KeyUse][]Key
-	times   map[KeyUse][]keyschedule.Key // of rows, one for one
+	times   map[KeyUse][]keyschedule.Key // parallel to rows
 	signing map[string]accesstoken.Key   // by kid
 	refresh map[uint8][]byte             // by number
 	peppers map[string][]byte            // by id
@@ -71,7 +71,7 @@ func newKeyring(store Store, box *seal.Box, opts Options) (*keyring, error) {
 	return k, nil
 }
 
-// signer is the key that signs access tokens at now.
+// signer returns the key that signs access tokens at now.
 func (k *keyring) signer(now time.Time) (accesstoken.Key, error) {
 	if k.shared != nil {
 		return *k.shared, nil
@@ -79,17 +79,17 @@ func (k *keyring) signer(now time.Time) (accesstoken.Key, error) {
 	set := k.current.Load()
 	i := keyschedule.ActiveAt(set.times[KeySign], now)
 	if i < 0 {
-		return accesstoken.Key{}, errors.New("there is no key to sign with")
+		return accesstoken.Key{}, errors.New("no key is active for signing access tokens")
 	}
 	return set.signing[set.rows[KeySign][i].ID], nil
 }
 
-// refreshNumber is the number of the key that signs refresh tokens at now.
+// refreshNumber returns the number of the key that signs refresh tokens at now.
 func (k *keyring) refreshNumber(now time.Time) uint8 {
 	set := k.current.Load()
 	i := keyschedule.ActiveAt(set.times[KeyRefresh], now)
 	if i < 0 {
-		return 0 // of no key
+		return 0 // no key has this number
 	}
 	return uint8(set.rows[KeyRefresh][i].Number)
 }
@@ -99,7 +99,7 @@ func (k *keyring) refreshSecret(number uint8) ([]byte, bool) {
 	return secret, ok
 }
 
-// parseRefresh returns what a refresh token that we made says.
+// parseRefresh parses a refresh token and checks its MAC. Codes: CodeRefreshInvalid.
 func (k *keyring) parseRefresh(ctx context.Context, token Secret) (refreshtoken.Token, error) {
 	parsed, err := refreshtoken.Parse(string(token), k.refreshSecret)
 	if errors.Is(err, refreshtoken.ErrUnknownKey) {
@@ -114,7 +114,8 @@ func (k *keyring) parseRefresh(ctx context.Context, token Secret) (refreshtoken.
 	return parsed, nil
 }
 
-// verify returns the claims of an access token that is valid at now.
+// verify returns the claims of an access token that is valid at now. Codes:
+// CodeTokenExpired, CodeTokenInvalid.
 func (k *keyring) verify(ctx context.Context, token Secret, now time.Time) (accesstoken.Claims, error) {
 	claims, err := k.check(ctx, token, now)
 	switch {
@@ -126,7 +127,7 @@ func (k *keyring) verify(ctx context.Context, token Secret, now time.Time) (acce
 	return claims, err
 }
 
-// verifyExpired is like verify, and lets pass what is only too old.
+// verifyExpired is like verify, but accepts expired tokens.
 func (k *keyring) verifyExpired(ctx context.Context, token Secret, now time.Time) (accesstoken.Claims, error) {
 	claims, err := k.check(ctx, token, now)
 	switch {
@@ -138,7 +139,7 @@ func (k *keyring) verifyExpired(ctx context.Context, token Secret, now time.Time
 	return claims, err
 }
 
-// check verifies, and looks for keys once if the token names one that is new.
+// check verifies a token. It reloads the keys once if the token names an unknown key.
 func (k *keyring) check(ctx context.Context, token Secret, now time.Time) (accesstoken.Claims, error) {
 	want := accesstoken.Expect{Issuer: k.opts.PublicURL, Audience: k.opts.Audience, Now: now, Leeway: clockLeeway}
 	unknown := false
@@ -173,14 +174,14 @@ func (k *keyring) verifier(kid string) (accesstoken.Key, bool) {
 	return key, ok
 }
 
-// reloadFor reads the keys again because of a token: at most once a second, whatever
-// tokens there are and whether or not the store responds. Requests that come while the
-// keys are read wait for that reading, and a failure counts for a second.
+// reloadFor reloads the keys because of a token with an unknown key. Tokens cause at most
+// one reload a second, even if the store does not respond. Concurrent requests share a
+// reload, and its failure is returned for a second.
 func (k *keyring) reloadFor(ctx context.Context) error {
 	if isRecent(time.Unix(0, k.reloaded.Load())) {
 		return nil
 	}
-	reading := k.asked.DoChan("", func() (any, error) {
+	reading := k.byToken.DoChan("", func() (any, error) {
 		if isRecent(k.failed) {
 			return nil, k.failure
 		}
@@ -208,7 +209,7 @@ func (k *keyring) reloadFor(ctx context.Context) error {
 
 func isRecent(t time.Time) bool { return time.Since(t) < time.Second }
 
-// reload reads and opens the keys.
+// reload reads and unseals the keys.
 func (k *keyring) reload(ctx context.Context) error {
 	k.reloading.Lock()
 	defer k.reloading.Unlock()
@@ -276,14 +277,14 @@ func CheckKeys(ctx context.Context, store Store, master []byte) error {
 	return (&keyring{store: store, box: box}).reload(ctx)
 }
 
-// sealContext binds a sealed secret to its row: one can't be moved to another.
+// sealContext binds a sealed secret to its row, so that it can't be moved to another.
 func sealContext(row Key) string { return string(row.Use) + " " + row.Alg + " " + row.ID }
 
 func (row Key) times() keyschedule.Key {
 	return keyschedule.Key{PublishedAt: row.PublishedAt, ActiveFrom: row.ActiveFrom, DropAt: row.DropAt}
 }
 
-// newKey makes a key of that use, sealed.
+// newKey generates and seals a key of that use.
 func (k *keyring) newKey(use KeyUse, number int, published, active time.Time) (Key, error) {
 	row := Key{Use: use, Number: number, PublishedAt: published, ActiveFrom: active}
 	var secret []byte
@@ -313,8 +314,8 @@ type KeyInfo struct {
 	PublishedAt, ActiveFrom, DropAt time.Time
 }
 
-// Keys does what is due, and lists the keys by use and ActiveFrom. It lists them
-// also if no number is free for a key that should be published.
+// Keys applies the schedule and lists the keys by use and ActiveFrom. It also lists them
+// if no number is free for the next key.
 func (o Operator) Keys(ctx context.Context) ([]KeyInfo, error) {
 	if err := o.engine.scheduleKeys(ctx); err != nil && !errors.Is(err, errRingFull) {
 		return nil, err
@@ -336,6 +337,6 @@ func (k *keyring) infos(now time.Time) (infos []KeyInfo) {
 	return infos
 }
 
-// JWKS is the JSON document of public keys: next, active, retired (RFC 7517
-// section 5). It is empty with HS256.
+// JWKS returns the JSON document of public keys: next, active, retired (RFC 7517
+// section 5). It has no keys with HS256.
 func (e *Engine) JWKS() []byte { return e.keys.current.Load().jwks }

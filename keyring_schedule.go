@@ -12,14 +12,14 @@ import (
 	"github.com/watchword-auth/watchword/internal/sleep"
 )
 
-// The schedule of the keys: what is due (internal/keyschedule) is carried out at
-// the start, every few seconds, and when an operator asks for a rotation.
+// The schedule of the keys (internal/keyschedule) is applied at the start, every few
+// seconds, and when an operator rotates keys.
 
-// maxKeysByHand is the number of keys of one use up to which RotateKeys makes
-// more. It leaves numbers for the keys that the schedule makes.
+// maxKeysByHand is the number of keys of one use above which RotateKeys refuses. It
+// reserves numbers for scheduled keys.
 const maxKeysByHand = 100
 
-// policy is how keys of a use are to be changed.
+// policy returns the rotation policy of a use.
 func (k *keyring) policy(use KeyUse) keyschedule.Policy {
 	p := keyschedule.Policy{Period: k.opts.KeyPeriod, Overlap: keysPublishedBefore, Lifetime: maxAccessTTL}
 	if use == KeyRefresh {
@@ -28,13 +28,13 @@ func (k *keyring) policy(use KeyUse) keyschedule.Policy {
 	return p
 }
 
-// errRingFull says that every number of a use is taken.
+// errRingFull means that every number of a use is taken.
 var errRingFull = errors.New("no number is free for another key")
 
-// carryOut carries out the plan for the keys of a use. A key is generated outside
-// the transaction. Several processes may publish one at once: the unique number
-// lets one win. Due keys are dropped first, which frees their numbers. Without a
-// free number the rest of the plan is carried out, and the error is errRingFull.
+// carryOut applies a plan to the keys of a use. It generates a key outside the
+// transaction. If several processes publish one at the same time, the unique number lets
+// one win. Expired keys are deleted first, which frees their numbers. Without a free
+// number it applies the rest of the plan and returns errRingFull.
 func (k *keyring) carryOut(ctx context.Context, use KeyUse, rows []Key, plan keyschedule.Plan) error {
 	if plan.Publish == nil && len(plan.Change) == 0 && len(plan.Drop) == 0 {
 		return nil
@@ -79,8 +79,8 @@ func (k *keyring) carryOut(ctx context.Context, use KeyUse, rows []Key, plan key
 	return errors.Join(k.reload(ctx), full)
 }
 
-// nextNumber is the number of a key that joins rows, without those dropped. It
-// reports false if there is none.
+// nextNumber returns the number for a key that is added to rows, after the dropped rows
+// are deleted. It returns false if no number is free.
 func nextNumber(rows []Key, dropped []int) (number int, ok bool) {
 	var used []int
 	newest := -1
@@ -99,9 +99,8 @@ func nextNumber(rows []Key, dropped []int) (number int, ok bool) {
 	return keyschedule.FreeNumber(used, last)
 }
 
-// prepareKeys reads the keys and does what is due. It fails only if there is no
-// key to sign with afterwards: a running server logs any other error and goes on,
-// and so does one that starts.
+// prepareKeys reads the keys and applies the schedule. It fails only if no key can sign
+// afterwards. It logs any other error and continues, as a running server does.
 func (e *Engine) prepareKeys(ctx context.Context) error {
 	err := e.readClock(ctx)
 	if err == nil {
@@ -117,8 +116,8 @@ func (e *Engine) prepareKeys(ctx context.Context) error {
 	return nil
 }
 
-// usable returns nil if both kinds of token can be signed at now, with keys that are
-// up to date.
+// usable returns nil if keys are active at now for both kinds of token, and the master
+// key is still the one of the store.
 func (k *keyring) usable(now time.Time) error {
 	if k.replaced.Load() {
 		return fmt.Errorf("%w: restart with the right one", ErrMasterKey)
@@ -127,13 +126,13 @@ func (k *keyring) usable(now time.Time) error {
 		return err
 	}
 	if _, ok := k.refreshSecret(k.refreshNumber(now)); !ok {
-		return errors.New("there is no key for refresh tokens")
+		return errors.New("no key is active for signing refresh tokens")
 	}
 	return nil
 }
 
-// scheduleKeys does what is due: at the start, and every few seconds. What fails
-// for one use does not keep the other from its schedule.
+// scheduleKeys reloads the keys and applies the schedule. If it fails for one use, it
+// still processes the other.
 func (e *Engine) scheduleKeys(ctx context.Context) error {
 	if err := e.keys.reload(ctx); err != nil {
 		return err
@@ -141,7 +140,7 @@ func (e *Engine) scheduleKeys(ctx context.Context) error {
 	now := e.now()
 	errs := []error{e.keys.storeSecrets(ctx)}
 	for _, use := range e.keys.uses() {
-		for range 2 { // the first key, and the one after it
+		for range 2 { // an empty store needs two keys: the first and its successor
 			set := e.keys.current.Load()
 			plan := keyschedule.At(set.times[use], now, e.keys.policy(use))
 			if use == KeySign {
@@ -156,7 +155,7 @@ func (e *Engine) scheduleKeys(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// uses are the kinds of keys that this engine keeps in the store.
+// uses returns the uses of the keys that rotate and are in the store.
 func (k *keyring) uses() []KeyUse {
 	if k.shared != nil {
 		return []KeyUse{KeyRefresh}
@@ -164,9 +163,9 @@ func (k *keyring) uses() []KeyUse {
 	return []KeyUse{KeySign, KeyRefresh}
 }
 
-// withAlgorithm adds to a plan what follows from a change of the signing
-// algorithm: keys of another that have not signed yet never will, and one of the
-// new algorithm takes over as soon as everybody can know of it.
+// withAlgorithm extends a plan after a change of the signing algorithm. Future keys of
+// the old algorithm are dropped. A key of the new algorithm becomes active as soon as
+// caches of the JWKS have expired.
 func (k *keyring) withAlgorithm(plan keyschedule.Plan, set *keyset, now time.Time) keyschedule.Plan {
 	takesOver := false
 	for i, state := range keyschedule.States(set.times[KeySign], now) {
@@ -182,9 +181,9 @@ func (k *keyring) withAlgorithm(plan keyschedule.Plan, set *keyset, now time.Tim
 	return plan
 }
 
-// RotateKeys lets the next key of that use sign as soon as it has been published
-// for long enough, mostly at once, and publishes another. It returns the keys as
-// they are afterwards.
+// RotateKeys activates the next key of a use as soon as it has been published for long
+// enough, usually at once, and publishes another. It returns the resulting keys. Codes:
+// CodeNotFound (KeySign with HS256), CodeRateLimited (too many keys).
 func (o Operator) RotateKeys(ctx context.Context, use KeyUse) ([]KeyInfo, error) {
 	if !slices.Contains(o.engine.keys.uses(), use) {
 		return nil, refuse(CodeNotFound, "HS256 has no signing keys. Change the signing secret instead.")
@@ -204,7 +203,7 @@ func (o Operator) RotateKeys(ctx context.Context, use KeyUse) ([]KeyInfo, error)
 	return o.Keys(ctx)
 }
 
-// tooManyKeys refuses to rotate until the first of the keys is dropped.
+// tooManyKeys refuses a rotation until the first key is dropped.
 func tooManyKeys(rows []Key, use KeyUse, now time.Time) *Error {
 	var first time.Time
 	for _, row := range rows {
@@ -214,14 +213,14 @@ func tooManyKeys(rows []Key, use KeyUse, now time.Time) *Error {
 	}
 	return &Error{
 		Code: CodeRateLimited,
-		Detail: fmt.Sprintf("There are %d %s keys, because keys were rotated often. The first of them is dropped at %s: rotate again after that.",
+		Detail: fmt.Sprintf("There are %d %s keys, because keys were rotated often. The first one is dropped at %s. Rotate again after that.",
 			len(rows), use, first.UTC().Format("2006-01-02 15:04 UTC")),
 		RetryAfter: max(first.Sub(now), time.Second),
 	}
 }
 
-// runKeys keeps to the schedule, learns of what other processes did, and keeps the
-// time of the store.
+// runKeys samples the clock of the store, reloads the keys and applies the schedule,
+// every few seconds until ctx ends.
 func (e *Engine) runKeys(ctx context.Context) {
 	for sleep.For(ctx, keysPoll) == nil {
 		err := e.readClock(ctx)
@@ -235,5 +234,5 @@ func (e *Engine) runKeys(ctx context.Context) {
 }
 
 func (e *Engine) logKeys(err error) {
-	e.log.Error("the keys can't be read or rotated, and are tried again", slog.Any("error", err))
+	e.log.Error("can't read or rotate the keys; next try in a few seconds", slog.Any("error", err))
 }

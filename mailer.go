@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// A Mailer delivers one mail. It writes the words (package mail) and speaks to
-// the mail server (package mail/smtp). An error means "try again later".
+// A Mailer renders one mail (package mail) and sends it to the mail server (package
+// mail/smtp). After an error, the outbox retries later.
 type Mailer interface {
 	Send(context.Context, Message) error
 }
 
-// A MailKind says what a mail is about.
+// A MailKind is the purpose of a mail.
 type MailKind string
 
 const (
@@ -25,69 +25,68 @@ const (
 	MailSignupExisting  MailKind = "signup_existing"  // somebody signed up with your address
 )
 
-// mailedTokens are the kinds whose mails carry one.
+// mailedTokens are the kinds of mail that contain a token.
 var mailedTokens = []MailKind{MailVerify, MailReset, MailConfirmAddress, MailAddressChanged}
 
-// A Message is what a Mailer is to say.
+// A Message is the content of one mail for a Mailer.
 type Message struct {
 	ID   string // the same on every attempt
 	Kind MailKind
 	To   Address
 	Name string // of the user; may be empty
 
-	// Token goes into the fragment of the link, for the kinds that have one, or
-	// behind Page; it works until Expires.
+	// Token belongs into the fragment of the link, or after Page. It is empty for kinds
+	// without a link, and valid until Expires.
 	Token   Secret
 	Expires time.Time
 
 	MailFacts
 }
 
-// MailFacts are the particulars that a mail tells.
+// MailFacts are the details that a mail mentions.
 type MailFacts struct {
 	At       time.Time `json:"at"`                 // when it happened
 	Device   string    `json:"device,omitempty"`   // on which device
 	Address  string    `json:"address,omitempty"`  // from which network address
 	NewEmail Address   `json:"newEmail,omitempty"` // the address it was changed to
 	Request  string    `json:"request,omitempty"`  // id of the request that caused the mail; not for its text
-	Page     string    `json:"page,omitempty"`     // of a front-end that the link leads to; empty: ours
+	Page     string    `json:"page,omitempty"`     // page of a front-end that the link opens; empty: the server's page
 	SignupID string    `json:"signupId,omitempty"` // the waiting sign-up that the mail belongs to; empty: none
 
-	// UndoUntil is until when the previous address can take the account back if
-	// the new one is confirmed in time (MailConfirmAddress only). Zero: it can't.
+	// UndoUntil is until when the previous address can restore the account after a
+	// confirmation (MailConfirmAddress only). Zero: it can't.
 	UndoUntil time.Time `json:"undoUntil,omitzero"`
 }
 
-// A Mail is one row of the outbox: written in the transaction of the change
-// that it tells of, sent afterwards. It holds no token: a token is computed from
-// the ID of its mail, and mostly the attempt, under the master key when the mail
-// is sent.
+// A Mail is one row of the outbox. It is inserted in the transaction of the change that
+// it reports, and sent after the commit. It holds no token: the token is computed when
+// the mail is sent, from the secret of KeyMail, the ID and, for most kinds, the attempt.
 type Mail struct {
 	ID     string // UUID version 7
 	Kind   MailKind
-	To     Address // MailReset and MailVerify go to whoever owns this address now, or to nobody
-	UserID UserID  // empty where the owner is to be looked up
+	To     Address // for MailReset and MailVerify, the outbox looks up the current owner of the address
+	UserID UserID  // empty: the outbox looks up the owner of To
 	Facts  MailFacts
 
 	CreatedAt time.Time
-	NextAt    time.Time // not to be tried before; while it is being sent, the end of the sender's claim
+	NextAt    time.Time // earliest next attempt; while it is being sent, the end of the sender's claim
 	Attempts  int
 	LastError string
 	GivenUpAt time.Time // zero: still being tried
 }
 
-// A MailToken is what the receiver of a mail can present, once.
+// A MailToken is the stored half of a single-use token that was mailed.
 type MailToken struct {
-	Hash      string // SHA-256, hex; the token itself is nowhere
+	Hash      string // SHA-256, hex; the token itself is not stored
 	Kind      MailKind
 	UserID    UserID  // empty: no account had the address (SignupVerified)
-	Email     Address // the address that the token was mailed to, and speaks for
+	Email     Address // the address that the token proves
 	ExpiresAt time.Time
 	SignupID  string // the waiting sign-up that a verification link was mailed for; empty: none
 }
 
-// A StoredMail is a rendered mail that a development mailbox keeps instead of sending
-// it. Text, HTML and Link contain the token.
+// A StoredMail is a rendered mail that a development mailbox stores instead of sending.
+// Text, HTML and Link contain the token.
 type StoredMail struct {
 	ID      string    `json:"id"` // of its Message
 	At      time.Time `json:"at"` // when it was stored

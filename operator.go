@@ -9,9 +9,9 @@ import (
 	"github.com/watchword-auth/watchword/internal/sleep"
 )
 
-// What the people who run the service do (cmd/watchword). The machine has already
-// authenticated them, so these methods take no identity, and their events have no
-// network address. A user that does not exist gets CodeNotFound.
+// Operations of the people who run the service (cmd/watchword). The operating system has
+// authenticated them, so these methods take no identity, and their events have no network
+// address. For a user that does not exist, they return CodeNotFound.
 
 // An Operator does what the people who run the service may do. It checks no
 // permission: give it only to code that they run.
@@ -20,15 +20,15 @@ type Operator struct{ engine *Engine }
 // Operator returns the operations of the people who run the service.
 func (e *Engine) Operator() Operator { return Operator{e} }
 
-// A NewUser is an account that an operator makes.
+// A NewUser is an account that an operator creates.
 type NewUser struct {
 	Email    string
 	Name     string
 	Roles    []string
-	Password Secret // empty: a mail lets the user choose one
+	Password Secret // empty: a mail with a link lets the user choose one
 }
 
-// CreateUser makes an account, whatever the sign-up mode. Codes:
+// CreateUser creates an account, in every sign-up mode. Codes:
 // CodeValidationFailed (email, password, name, roles), CodeEmailTaken.
 func (o Operator) CreateUser(ctx context.Context, n NewUser) (User, error) {
 	now := o.engine.now()
@@ -78,7 +78,8 @@ func (o Operator) CreateUser(ctx context.Context, n NewUser) (User, error) {
 	return user, nil
 }
 
-// FindUser returns the account of an address, however it is spelled.
+// FindUser returns the account of an address in any spelling. Codes:
+// CodeValidationFailed (email), CodeNotFound.
 func (o Operator) FindUser(ctx context.Context, email string) (User, error) {
 	canonical, problem := parseKnownEmail("email", email)
 	if problem != nil {
@@ -87,8 +88,8 @@ func (o Operator) FindUser(ctx context.Context, email string) (User, error) {
 	return o.engine.user(ctx, func(tx Tx) (User, error) { return tx.UserByEmail(ctx, canonical) })
 }
 
-// Users lists up to limit accounts in the order of their addresses, beginning
-// after the given one ("": at the first).
+// Users lists up to limit accounts with addresses after the given one (""
+// starts at the first), in the order of addresses.
 func (o Operator) Users(ctx context.Context, after Address, limit int) (users []User, err error) {
 	err = o.engine.store.View(ctx, func(tx Tx) error {
 		users, err = tx.Users(ctx, after, limit)
@@ -97,7 +98,7 @@ func (o Operator) Users(ctx context.Context, after Address, limit int) (users []
 	return users, err
 }
 
-// DisableUser shuts the account: its sessions end, its mailed tokens die.
+// DisableUser disables the account, ends its sessions and deletes its mailed tokens.
 func (o Operator) DisableUser(ctx context.Context, id UserID) error {
 	return o.engine.operate(ctx, EventDisabled, id, func(tx Tx, now time.Time) error {
 		if err := tx.SetDisabled(ctx, id, now); err != nil {
@@ -110,15 +111,16 @@ func (o Operator) DisableUser(ctx context.Context, id UserID) error {
 	})
 }
 
-// EnableUser opens the account again. Its sessions stay ended.
+// EnableUser enables a disabled account. Its sessions stay ended.
 func (o Operator) EnableUser(ctx context.Context, id UserID) error {
 	return o.engine.operate(ctx, EventEnabled, id, func(tx Tx, _ time.Time) error {
 		return tx.SetDisabled(ctx, id, time.Time{})
 	})
 }
 
-// SetRoles replaces the roles. It ends no session: access tokens made before are
-// out of date at once (User.RolesChangedAt). Codes: CodeValidationFailed (roles).
+// SetRoles replaces the roles. It ends no session, but earlier access tokens are outdated
+// at once (User.RolesChangedAt). It can wait up to 5 s after a recent change. Codes:
+// CodeValidationFailed (roles).
 func (o Operator) SetRoles(ctx context.Context, id UserID, roles []string) (User, error) {
 	parsed, problem := o.engine.opts.parseRoles(roles)
 	if problem != nil {
@@ -140,10 +142,10 @@ func (o Operator) SetRoles(ctx context.Context, id UserID, roles []string) (User
 	return user, err
 }
 
-// rolesWait is how long to wait with a change of roles. Each takes effect at a second
-// of its own, and new tokens are dated at it: three changes within a second would
-// date them further ahead than anybody's clock is taken to be wrong. A change that
-// lies far ahead was made by a clock that was wrong: it is not waited for.
+// rolesWait returns how long to wait before a change of roles. Each change takes effect
+// at its own whole second, which becomes the `iat` of new tokens. Three changes within a
+// second would date tokens further into the future than verifiers tolerate. A last change
+// that is more than 5 s ahead comes from a wrong clock, and there is no wait.
 func rolesWait(changed, now time.Time) time.Duration {
 	wait := changed.Add(-time.Second).Sub(now)
 	if wait < 0 || wait > 5*time.Second {
@@ -152,10 +154,10 @@ func rolesWait(changed, now time.Time) time.Duration {
 	return wait
 }
 
-// nextSecond is the one after that of t: `iat` has no fractions.
+// nextSecond returns the next whole second after t, because `iat` has no fractions.
 func nextSecond(t time.Time) time.Time { return t.Truncate(time.Second).Add(time.Second) }
 
-// DeleteUser removes the account.
+// DeleteUser deletes the account and ends its sessions.
 func (o Operator) DeleteUser(ctx context.Context, id UserID) error {
 	if _, err := o.engine.user(ctx, func(tx Tx) (User, error) { return tx.User(ctx, id) }); err != nil {
 		return err
@@ -180,7 +182,7 @@ func (o Operator) SendReset(ctx context.Context, id UserID) error {
 	return err
 }
 
-// UserSessions lists the user's live sessions, the last used first.
+// UserSessions lists the user's active sessions, the most recently used first.
 func (o Operator) UserSessions(ctx context.Context, id UserID) (sessions []Session, err error) {
 	cutoffs := o.engine.opts.Sessions.Cutoffs(o.engine.now())
 	err = o.engine.store.View(ctx, func(tx Tx) error {
@@ -190,7 +192,8 @@ func (o Operator) UserSessions(ctx context.Context, id UserID) (sessions []Sessi
 	return sessions, err
 }
 
-// EndUserSession ends one session of the user. Codes: CodeNotFound.
+// EndUserSession ends one session of the user. Codes: CodeNotFound (not a session of this
+// user, or already ended).
 func (o Operator) EndUserSession(ctx context.Context, id UserID, s SessionID) error {
 	if !isID(string(s)) {
 		return notFound()
@@ -199,14 +202,14 @@ func (o Operator) EndUserSession(ctx context.Context, id UserID, s SessionID) er
 	return o.engine.endOwnSession(ctx, s, EndedOperator, event)
 }
 
-// EndUserSessions ends all of the user's sessions and says how many.
+// EndUserSessions ends all of the user's sessions and returns their number.
 func (o Operator) EndUserSessions(ctx context.Context, id UserID) (int, error) {
 	event := o.engine.event(EventLogoutAll, Client{}, o.engine.now()).of(id).because("by an operator")
 	return o.engine.endSessions(ctx, "", EndedOperator, event)
 }
 
-// endBatch is how many sessions EndEverySession ends in one transaction, so that a
-// running server can write in between.
+// endBatch is how many sessions EndEverySession ends per transaction. A running server
+// can write between two of them.
 const endBatch = 1000
 
 // EndEverySession ends the sessions of all users and returns their number. It also
@@ -231,7 +234,7 @@ func (o Operator) EndEverySession(ctx context.Context) (ended int, err error) {
 	return ended, nil
 }
 
-// UserEvents lists the newest events of the user.
+// UserEvents lists up to limit events of the user, the newest first.
 func (o Operator) UserEvents(ctx context.Context, id UserID, limit int) (events []Event, err error) {
 	err = o.engine.store.View(ctx, func(tx Tx) error {
 		events, err = tx.Events(ctx, id, limit)
@@ -240,7 +243,7 @@ func (o Operator) UserEvents(ctx context.Context, id UserID, limit int) (events 
 	return events, err
 }
 
-// operate changes an account in one transaction that records it.
+// operate changes an account and stores the event in one transaction.
 func (e *Engine) operate(ctx context.Context, kind EventKind, id UserID, change func(Tx, time.Time) error) error {
 	event := e.event(kind, Client{}, e.now()).of(id)
 	err := e.store.Update(ctx, func(tx Tx) error {

@@ -13,40 +13,40 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// The outbox: a mail is written in the transaction of the change that it tells
-// of, and sent afterwards, at least once.
+// The outbox: a mail is inserted in the transaction of the change that it reports, and
+// sent at least once after the commit.
 //
-// A mail that a stranger can ask for has a budget per address and kind. The worker
-// charges it on the first attempt, in the transaction that activates the token, and
-// says nothing when it is used up: the response to the stranger stays the same. A
-// request for an address without an account costs nothing.
+// A mail that a stranger can request has a budget per address and kind. The worker
+// charges it on the first attempt, in the transaction that activates the token. Above
+// the budget it drops the mail silently, because the response to the stranger must stay
+// the same. A request for an address without an account is not charged.
 //
-// No stranger can keep a reset from the owner. A reset over its budget is sent
-// unless an earlier link works for some minutes more. A new link works for these
-// minutes only until its mail is sent; then its life begins, and older links end.
-// So a mail that fails takes no working link away, and does not count as one.
+// A stranger can't prevent the owner's reset. A reset above the budget is still sent
+// unless an earlier link remains valid for some minutes. A new link is valid for only
+// these minutes until its mail is sent. Then its full life begins, and older links end.
+// A mail that fails therefore removes no working link.
 
 const (
-	outboxPoll  = 2 * time.Second  // how soon mail that another process posted is seen
-	sendTimeout = 30 * time.Second // for one conversation with the mail server
-	sendLease   = 2 * time.Minute  // how long a mail belongs to the process that sends it
-	sendDrain   = 5 * time.Second  // how long a mail that is under way is waited for at the end
-	sendAtOnce  = 4
+	outboxPoll  = 2 * time.Second  // how soon a process sees mail that another process posted
+	sendTimeout = 30 * time.Second // for one delivery to the mail server
+	sendLease   = 2 * time.Minute  // how long a claimed mail belongs to the process that sends it
+	sendDrain   = 5 * time.Second  // how long a shutdown waits for a mail that is being sent
+	sendAtOnce  = 4                // mails that a process sends concurrently
 
 	maxMailError = 500 // bytes of an error that are stored with its mail
 
 	unsentLink = 5 * time.Minute // how long a link works at most before its mail is known to be sent
 )
 
-// retries are the waits after each failed attempt, counted from its start: a day
-// and a bit in all.
+// retries are the waits after each failed attempt, counted from its start. Together
+// they are about 27 hours.
 var retries = []time.Duration{
 	10 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour,
 	2 * time.Hour, 4 * time.Hour, 8 * time.Hour, 12 * time.Hour,
 }
 
-// retryAfter is how long to wait after a number of failed attempts, and false
-// when it is time to give up.
+// retryAfter returns how long to wait after a number of failed attempts, and false if
+// there are no more retries.
 func retryAfter(attempts int) (time.Duration, bool) {
 	if attempts < 1 || attempts > len(retries) {
 		return 0, false
@@ -54,7 +54,7 @@ func retryAfter(attempts int) (time.Duration, bool) {
 	return retries[attempts-1], true
 }
 
-// mailTo is a mail to a user about an event.
+// mailTo returns a mail to a user about an event.
 func mailTo(kind MailKind, u User, ev Event) Mail {
 	return Mail{
 		ID:        newID(),
@@ -67,8 +67,8 @@ func mailTo(kind MailKind, u User, ev Event) Mail {
 	}
 }
 
-// post puts a mail into the outbox. A notice without a link is posted only to a
-// proven address and within the account's budget.
+// post inserts a mail into the outbox. It drops a notice without a link if the address
+// is not proven or the account's budget is used up.
 func (e *Engine) post(ctx context.Context, tx Tx, m Mail) error {
 	if m.Kind != MailPasswordChanged && m.Kind != MailReuseDetected {
 		return tx.InsertMail(ctx, m)
@@ -88,9 +88,9 @@ func (e *Engine) post(ctx context.Context, tx Tx, m Mail) error {
 	return tx.InsertMail(ctx, m)
 }
 
-// noticeKind charges a notice and returns the kind that is sent: its own, the
-// summary when the budget of the account has just run out, or "" for none. The
-// first detected reuse of a day is always sent and costs nothing of that budget.
+// noticeKind charges a notice and returns the kind to send: its own kind, the summary
+// once a day if the budget of the account is used up, or "" for none. The first detected
+// reuse of a day is always sent and is not charged to that budget.
 func (e *Engine) noticeKind(ctx context.Context, tx Tx, m Mail) (MailKind, error) {
 	daily := Limit{1, 24 * time.Hour}
 	tries := []struct {
@@ -114,7 +114,7 @@ func (e *Engine) noticeKind(ctx context.Context, tx Tx, m Mail) (MailKind, error
 	return "", nil
 }
 
-// mailBudget is one mail of a kind to an address.
+// mailBudget returns the charge for one mail of a kind to an address.
 func (e *Engine) mailBudget(kind MailKind, to Address, now time.Time) []Charge {
 	return charges(e.opts.Limits.MailPerAddress.charge(limitMailPerAddress+limitPurpose(kind), string(to), now))
 }
@@ -123,7 +123,7 @@ func (e *Engine) mailBudget(kind MailKind, to Address, now time.Time) []Charge {
 func (e *Engine) wakeOutbox() {
 	select {
 	case e.mailPosted <- struct{}{}:
-	default: // it has been told
+	default: // it is already awake
 	}
 }
 
@@ -146,7 +146,7 @@ func (e *Engine) runOutbox(ctx context.Context) {
 			continue
 		}
 		if !errors.Is(err, ErrNotFound) && ctx.Err() == nil {
-			e.log.Error("the outbox can't be read", slog.Any("error", err))
+			e.log.Error("can't read the outbox", slog.Any("error", err))
 		}
 		select {
 		case <-ctx.Done():
@@ -176,7 +176,7 @@ func (e *Engine) sendMail(ctx context.Context, m Mail, now time.Time) {
 		err = e.postpone(finishing, m, err, now)
 	}
 	if err != nil {
-		e.log.Error("the result of an attempt to send a mail could not be stored: the mail may be sent again",
+		e.log.Error("can't store the result of sending a mail: the mail may be sent again",
 			slog.String("mail", m.ID), slog.Any("error", err))
 	}
 }
@@ -196,15 +196,15 @@ func (e *Engine) postpone(ctx context.Context, m Mail, why error, now time.Time)
 	log := e.log.With(slog.String("mail", m.ID), slog.String("kind", string(m.Kind)),
 		slog.Int("attempt", m.Attempts), slog.Any("error", why))
 	if again {
-		log.Warn("a mail could not be sent", slog.String("next_try_in", wait.String()))
+		log.Warn("can't send a mail", slog.String("next_try_in", wait.String()))
 	} else {
-		log.Error("a mail could not be sent, and is given up: see `watchword mail list`")
+		log.Error("can't send a mail, no more retries: see `watchword mail list`")
 	}
 	return nil
 }
 
-// storable returns at most size bytes of a text, cut between two characters and
-// without what PostgreSQL refuses in a text: bytes that are not UTF-8, and NUL.
+// storable returns at most size bytes of a text, cut between two characters. It removes
+// invalid UTF-8 and NUL, because PostgreSQL rejects them.
 func storable(text string, size int) string {
 	if len(text) > size {
 		end := size
@@ -216,17 +216,17 @@ func storable(text string, size int) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(text, ""), "\x00", "")
 }
 
-// A delivery is a mail that was claimed.
+// A delivery is a claimed mail that is being sent.
 type delivery struct {
 	owner    UserID
 	message  Message
 	due      bool        // false: it is dropped
-	fresh    bool        // message.Token was made for this attempt
-	replaced []MailToken // that end when the message was sent
+	fresh    bool        // message.Token was created for this attempt
+	replaced []MailToken // earlier tokens, which end after the message was sent
 	asked    Event       // EventResetRequested; the zero Event: none
 }
 
-// prepareMail makes the message and activates its token, unless the mail is to be
+// prepareMail creates the message and activates its token. A mail with due false is
 // dropped.
 func (e *Engine) prepareMail(ctx context.Context, m Mail, now time.Time) (d delivery, err error) {
 	err = e.store.Update(ctx, func(tx Tx) error {
@@ -268,9 +268,10 @@ func (e *Engine) prepareMail(ctx context.Context, m Mail, now time.Time) (d deli
 	return d, nil
 }
 
-// mailOwner is whom a mail is for: for mails that anybody can ask for, whoever
-// owns the address now. A disabled account gets none. The row of an owner who gets
-// a new token is locked, so that whatever revokes tokens comes before or after.
+// mailOwner returns the account that a mail is for, or ErrNotFound. For mails that a
+// stranger can request, it is the current owner of the address. Disabled accounts get no
+// mail. If the owner gets a new token, the row is locked, so that no concurrent
+// transaction revokes tokens meanwhile.
 func mailOwner(ctx context.Context, tx Tx, m Mail) (User, error) {
 	fresh := m.Kind == MailVerify || m.Kind == MailReset
 	var owner User
@@ -278,7 +279,7 @@ func mailOwner(ctx context.Context, tx Tx, m Mail) (User, error) {
 	if fresh || m.UserID == "" {
 		owner, err = tx.UserByEmail(ctx, m.To)
 		if err == nil && m.UserID != "" && owner.ID != m.UserID {
-			return User{}, ErrNotFound // the address has another owner since
+			return User{}, ErrNotFound // the address now has another owner
 		}
 	} else {
 		owner, err = tx.User(ctx, m.UserID)
@@ -304,8 +305,8 @@ func lockedUser(ctx context.Context, tx Tx, id UserID, email Address) (User, err
 	return tx.User(ctx, id)
 }
 
-// withinBudget charges the first attempt at a mail to the budget of its address and
-// kind. A forgotten password may be a verification link instead: see prepareSignupMail.
+// withinBudget charges the first attempt to the budget of the address and kind. The kind
+// can differ from m.Kind: prepareSignupMail turns a reset into a verification link.
 func (e *Engine) withinBudget(ctx context.Context, tx Tx, m Mail, kind MailKind, now time.Time) (bool, error) {
 	if m.Attempts > 1 {
 		return true, nil
@@ -314,9 +315,9 @@ func (e *Engine) withinBudget(ctx context.Context, tx Tx, m Mail, kind MailKind,
 	return err == nil && wait == 0, err
 }
 
-// freshToken activates a token for this attempt, or drops the mail. A mail that was
-// posted for an account (by an operator, or by an undo) has no budget for resets. A
-// link that belongs to a waiting sign-up replaces no other: each of them works.
+// freshToken activates a token for this attempt, or drops the mail. A reset that was
+// posted for an account (by an operator, or by an undo) has no budget. A link for a
+// waiting sign-up replaces no other link.
 func (e *Engine) freshToken(ctx context.Context, tx Tx, m Mail, d *delivery, now time.Time) error {
 	kind, life := d.message.Kind, e.opts.VerifyTTL
 	if kind == MailReset {
@@ -343,7 +344,7 @@ func (e *Engine) freshToken(ctx context.Context, tx Tx, m Mail, d *delivery, now
 		if d.replaced, err = tx.MailTokens(ctx, d.owner, kind, now); err != nil {
 			return err
 		}
-		// After RetryMail, an attempt has the token of an earlier one.
+		// RetryMail restarts the count of attempts, so a token can be the same as before.
 		d.replaced = slices.DeleteFunc(d.replaced, func(t MailToken) bool { return t.Hash == hash })
 	}
 	return tx.InsertMailToken(ctx, MailToken{
@@ -356,12 +357,12 @@ func (e *Engine) freshToken(ctx context.Context, tx Tx, m Mail, d *delivery, now
 	})
 }
 
-// unsentLife is how long a link works before its mail is known to be sent.
+// unsentLife returns how long a link is valid until its mail was sent.
 func unsentLife(life time.Duration) time.Duration { return min(unsentLink, life/3) }
 
-// sentSince is what the expiry of a token exceeds if its link is a substitute for a
-// mail: the link was sent and works for some minutes more. For a retry the link has
-// to be newer than the request.
+// sentSince returns the expiry above which an earlier link makes a mail unnecessary:
+// that link was sent and remains valid for some minutes. For a retry, the earlier link
+// must also be newer than the request.
 func sentSince(m Mail, life time.Duration, now time.Time) time.Time {
 	since := now.Add(unsentLife(life))
 	if m.Attempts > 1 {
@@ -370,10 +371,11 @@ func sentSince(m Mail, life time.Duration, now time.Time) time.Time {
 	return since
 }
 
-// linkDue decides whether a mail with a new link is sent. works: there is a
-// substitute for it (sentSince). needed: the owner must not be left without one.
+// linkDue decides whether a mail with a new link is sent. works: an earlier link makes
+// it unnecessary (sentSince). needed: the owner must have a working link, even above the
+// budget.
 //
-// Retries pile up while the mail server is away, and then one new link is enough.
+// While the mail server is unavailable, retries accumulate. One new link is then enough.
 func linkDue(attempts int, within, needed, works bool) bool {
 	if attempts == 1 && within {
 		return true
@@ -389,8 +391,8 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// sent removes a mail that was sent or dropped. A new link gets its full life, unless
-// it was revoked meanwhile, and replaces the links that were there before it.
+// sent deletes a mail that was sent or dropped. A new link gets its full life, unless it
+// has been revoked, and the links in replaced end.
 func (d delivery) sent(ctx context.Context, tx Tx, now time.Time) error {
 	if err := tx.DeleteMail(ctx, d.message.ID); err != nil || !d.fresh {
 		return err
@@ -406,8 +408,8 @@ func (d delivery) sent(ctx context.Context, tx Tx, now time.Time) error {
 	return nil
 }
 
-// grantToken makes the token that a mail of a signed-in user carries: in force
-// from the transaction that posts the mail, and gone with whatever revokes it.
+// grantToken stores the token of a mail in the transaction that posts the mail. The
+// token is valid from that commit until it expires or is revoked.
 func (e *Engine) grantToken(ctx context.Context, tx Tx, m Mail, email Address, expires time.Time) error {
 	return tx.InsertMailToken(ctx, MailToken{
 		Hash:      hashMailToken(e.mailToken(m.ID, 0)),
@@ -418,7 +420,8 @@ func (e *Engine) grantToken(ctx context.Context, tx Tx, m Mail, email Address, e
 	})
 }
 
-// fixedToken adds the token that was granted, and reports whether it still is.
+// fixedToken adds the granted token to the message. It reports false if the token has
+// expired or was revoked.
 func (e *Engine) fixedToken(ctx context.Context, tx Tx, m Mail, now time.Time, message *Message) (bool, error) {
 	token := e.mailToken(m.ID, 0)
 	row, err := tx.MailToken(ctx, hashMailToken(token), m.Kind, now)
@@ -429,7 +432,7 @@ func (e *Engine) fixedToken(ctx context.Context, tx Tx, m Mail, now time.Time, m
 	return err == nil, err
 }
 
-// Mails lists up to limit mails that wait or were given up, the oldest first.
+// Mails lists up to limit waiting and abandoned mails, the oldest first.
 func (o Operator) Mails(ctx context.Context, limit int) (mails []Mail, err error) {
 	err = o.engine.store.View(ctx, func(tx Tx) error {
 		mails, err = tx.Mails(ctx, limit)
@@ -438,7 +441,8 @@ func (o Operator) Mails(ctx context.Context, limit int) (mails []Mail, err error
 	return mails, err
 }
 
-// RetryMail makes a mail due now, or all of them (""), and says how many.
+// RetryMail reschedules one mail (id) or all ("") for now, including abandoned ones. It
+// returns their number.
 func (o Operator) RetryMail(ctx context.Context, id string) (n int, err error) {
 	if id != "" && !isID(id) {
 		return 0, nil

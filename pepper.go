@@ -14,17 +14,19 @@ import (
 )
 
 // Peppers of other systems. A pepper is a secret that another system mixed into each
-// password before it hashed it (Devise: config.pepper). The hash of an imported account
-// names it by an id; the pepper itself is a row of keys, sealed under the master key:
+// password before hashing (Devise: config.pepper). The hash of an imported account
+// contains the id of its pepper. The pepper itself is a key (KeyPepper), sealed under the
+// master key:
 //
-//   - It is not in the hash, so a copy of the database does not contain it in clear.
-//   - Every server of the store finds it. No setting can be forgotten at the start, and
-//     replacing the master key seals it again like any other key.
-//   - Its id is a MAC of it with the secret of imports. The same pepper is stored once.
+//   - The hash does not contain it, so a copy of the database does not reveal it.
+//   - Every server on the store finds it. There is no setting to forget, and Reseal
+//     includes it.
+//   - Its id is a MAC of the pepper with the secret of KeyImport, so each pepper is
+//     stored once.
 //
-// At the first sign-in a hash of ours replaces the imported one, and no pepper is needed.
+// At the first sign-in, a new hash without pepper replaces the imported one.
 
-// importedHash is the hash of an imported account in the form that it is stored in.
+// importedHash returns the hash of an imported account in its stored form.
 func (e *Engine) importedHash(from ImportedUser) (Secret, *FieldError) {
 	refused := func(why string) (Secret, *FieldError) {
 		return "", &FieldError{"passwordHash", FieldInvalid, why}
@@ -46,7 +48,7 @@ func (e *Engine) importedHash(from ImportedUser) (Secret, *FieldError) {
 		}
 	}
 	if id := passhash.KeyID(hash); id != key && e.keys.current.Load().peppers[id] == nil {
-		return refused("the hash was made with a pepper that is not here: name the file that holds it with --pepper-file")
+		return refused("the hash needs a pepper that the store does not have: give its file with --pepper-file")
 	}
 	return Secret(hash), nil
 }
@@ -55,7 +57,7 @@ func (e *Engine) pepperID(pepper Secret) string {
 	return string(madeID(e.keys.secret(KeyImport), "", "pepper", string(pepper)))
 }
 
-// newPeppers are the keys of the peppers that the store does not have yet, sealed.
+// newPeppers returns sealed keys for the peppers that the store does not have yet.
 func (e *Engine) newPeppers(users []ImportedUser, now time.Time) (keys []Key) {
 	known := e.keys.current.Load().peppers
 	for _, user := range users {
@@ -67,7 +69,7 @@ func (e *Engine) newPeppers(users []ImportedUser, now time.Time) (keys []Key) {
 		parsed := uuid.MustParse(id)
 		key := Key{
 			ID: id, Use: KeyPepper, Alg: passhash.Pepper, PublishedAt: now, ActiveFrom: now,
-			Number: int(binary.BigEndian.Uint32(parsed[:4]) >> 1), // unique enough, and the same on each server
+			Number: int(binary.BigEndian.Uint32(parsed[:4]) >> 1), // 31 bits of the id: the same on each server
 		}
 		key.Sealed = e.keys.box.Seal(sealContext(key), []byte(user.Pepper))
 		keys = append(keys, key)
@@ -75,8 +77,8 @@ func (e *Engine) newPeppers(users []ImportedUser, now time.Time) (keys []Key) {
 	return keys
 }
 
-// insertPeppers inserts the keys that are not there yet: another import may have been
-// faster.
+// insertPeppers inserts the keys that do not exist yet. A concurrent import may have
+// inserted some.
 func (e *Engine) insertPeppers(ctx context.Context, tx Tx, keys []Key) error {
 	if len(keys) > 0 {
 		if err := e.keys.holdMaster(ctx, tx); err != nil {
@@ -96,13 +98,13 @@ func (e *Engine) insertPeppers(ctx context.Context, tx Tx, keys []Key) error {
 			return err
 		}
 		if !slices.ContainsFunc(rows, func(row Key) bool { return row.ID == key.ID }) {
-			return errors.New("another pepper has the number of this one")
+			return errors.New("another pepper has the same number")
 		}
 	}
 	return nil
 }
 
-// pepper returns the pepper that a hash names, or nil if it names none.
+// pepper returns the pepper that a hash needs, or nil if it needs none.
 func (k *keyring) pepper(ctx context.Context, hash string) ([]byte, error) {
 	id := passhash.KeyID(hash)
 	if id == "" {
@@ -111,7 +113,7 @@ func (k *keyring) pepper(ctx context.Context, hash string) ([]byte, error) {
 	if pepper := k.current.Load().peppers[id]; pepper != nil {
 		return pepper, nil
 	}
-	if err := k.reload(ctx); err != nil { // imported a moment ago, by another process
+	if err := k.reload(ctx); err != nil { // another process may have just imported it
 		return nil, err
 	}
 	if pepper := k.current.Load().peppers[id]; pepper != nil {

@@ -11,17 +11,17 @@ import (
 
 // Secrets of long-lived MACs, and the replacement of the master key.
 //
-// A MAC in a mail, the id of an imported account and a known device live longer than
-// a master key may. So each purpose has a secret of its own in keys, sealed under the
-// master key and never rotated. Until this release the secrets were derived from the
-// master key: the first start stores just these, so that outstanding MACs stay valid.
+// MACs in mails, ids of imported accounts and tokens of known devices can outlive a master
+// key. Therefore each use has its own secret among the keys, sealed under the master key
+// and never rotated. Earlier releases derived these secrets from the master key. The first
+// start of this release stores the derived secrets, so existing MACs stay valid.
 //
-// Reseal seals every value again, under another master key, in one transaction. No
-// secret changes, and so no MAC. A transaction that adds a sealed key first locks the
-// one of KeyMail and looks whether its own master key still opens it. Reseal takes
-// the same lock: no key is added under the old master key behind its back.
+// Reseal seals every value under another master key, in one transaction. Secrets and MACs
+// do not change. A transaction that adds a sealed key first locks the key of KeyMail and
+// checks that its master key still opens it. Reseal takes the same lock, so no concurrent
+// transaction adds a key under the old master key.
 
-// derivedFrom is the purpose from which earlier releases derived a secret.
+// derivedFrom returns the label from which earlier releases derived a secret.
 func derivedFrom(use KeyUse) string {
 	switch use {
 	case KeyMail:
@@ -33,8 +33,8 @@ func derivedFrom(use KeyUse) string {
 	}
 }
 
-// secret is the secret of a purpose: the stored one, or, while the store accepted no
-// write yet, the derived one, which will be stored.
+// secret returns the secret of a use. Until the store accepts a write, this is the
+// derived secret, which will be stored.
 func (k *keyring) secret(use KeyUse) []byte {
 	if stored := k.current.Load().secrets[use]; stored != nil {
 		return stored
@@ -42,11 +42,11 @@ func (k *keyring) secret(use KeyUse) []byte {
 	return k.box.Derive(derivedFrom(use))
 }
 
-// storeSecrets stores the secrets that the store does not have yet. Several processes
-// may do so at once: the unique number lets one win, and all have the same secret.
+// storeSecrets stores missing secrets. If several processes do so at the same time, the
+// unique number lets one win, and all have the same secret.
 func (k *keyring) storeSecrets(ctx context.Context) error {
 	var missing []Key
-	for _, use := range []KeyUse{KeyMail, KeyImport, KeyDevice} { // one order, so that no two wait for each other
+	for _, use := range []KeyUse{KeyMail, KeyImport, KeyDevice} { // a fixed order avoids deadlocks
 		if k.current.Load().secrets[use] != nil {
 			continue
 		}
@@ -74,21 +74,21 @@ func (k *keyring) storeSecrets(ctx context.Context) error {
 	return k.reload(ctx)
 }
 
-// ErrMasterKey says that this master key does not open the keys of the store.
+// ErrMasterKey means that the master key does not open the keys of the store.
 var ErrMasterKey = errors.New("this is not the master key that the keys were sealed with")
 
-// holdMaster keeps the master key from being replaced until the transaction ends. It
-// returns ErrMasterKey if it has been.
+// holdMaster prevents a replacement of the master key until the transaction ends. It
+// returns ErrMasterKey if the key has already been replaced.
 func (k *keyring) holdMaster(ctx context.Context, tx Tx) error {
 	held, err := tx.HoldKey(ctx, KeyMail)
 	if errors.Is(err, ErrNotFound) {
-		return nil // before the first start of this release has stored it
+		return nil // the first start of this release has not stored it yet
 	}
 	if err != nil {
 		return err
 	}
 	if _, err := k.box.Open(sealContext(held), held.Sealed); err != nil {
-		return fmt.Errorf("%w: it was replaced, restart with the new one", ErrMasterKey)
+		return fmt.Errorf("%w: the key was replaced, restart with the new one", ErrMasterKey)
 	}
 	return nil
 }
@@ -96,11 +96,11 @@ func (k *keyring) holdMaster(ctx context.Context, tx Tx) error {
 // resealBatch is how many waiting sign-ups are read at a time.
 const resealBatch = 500
 
-// Reseal replaces the master key: it seals every sealed value under another one, in
-// one transaction. No secret changes: tokens, mailed links, ids of imports and known
-// devices stay valid. Servers that run with the old master key go on with the keys
-// that they have read and are not ready any more: stop them first. The engine itself
-// keeps the old master key: close it afterwards.
+// Reseal replaces the master key: it seals every sealed value under another one, in one
+// transaction. Tokens, mailed links, ids of imports and known devices stay valid, because
+// no secret changes. Stop the servers first: with the old master key they are no longer
+// ready, and continue with the keys in memory. Close this engine afterwards, because it
+// has the old master key.
 func (o Operator) Reseal(ctx context.Context, master []byte) error {
 	box, err := seal.New(master)
 	if err != nil {
@@ -144,7 +144,8 @@ func (k *keyring) reseal(ctx context.Context, tx Tx, box *seal.Box) error {
 	return nil
 }
 
-// resealSignups deletes a waiting sign-up that can't be opened: nobody could use it.
+// resealSignups reseals the waiting sign-ups. It deletes those that can't be opened,
+// because they are unusable.
 func (e *Engine) resealSignups(ctx context.Context, tx Tx, box *seal.Box) error {
 	for last := (Signup{}); ; {
 		waiting, err := tx.NextSignups(ctx, last, resealBatch)

@@ -257,7 +257,7 @@ type Stats struct {
 
 	MailSent, MailFailed     uint64    // attempts of this process
 	MailWaiting, MailGivenUp int       // mails in the outbox, for all processes
-	MailOldest               time.Time // creation of the oldest waiting mail; zero: the outbox is empty
+	MailOldest               time.Time // since when the oldest mail has waited; zero: none waits
 
 	Keys []KeyInfo
 
@@ -278,7 +278,7 @@ type HashingStats struct {
 // Stats reads the outbox and checks that the store accepts writes. An error means
 // that the outbox could not be read. The other figures are valid even then.
 func (e *Engine) Stats(ctx context.Context) (Stats, error) {
-	s := Stats{Hashing: HashingStats(e.hashing.pool.Stats()), Keys: e.keys.infos(e.now()), Feed: e.feed.known()}
+	s := Stats{Hashing: HashingStats(e.hashing.pool.Stats()), Keys: e.keys.infos(e.now()), Feed: e.feed.progress()}
 	s.Store = e.health.writable(ctx)
 	e.count.read(&s)
 	err := e.store.View(ctx, func(tx Tx) (err error) {

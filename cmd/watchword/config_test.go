@@ -130,7 +130,7 @@ var refusals = []struct {
 	{name: "claim with a long s", args: "--claims=\u017fub=x", want: []string{"claims…is reserved…"}},
 	{name: "claim twice", args: "--claims=tier=a,tier=b", want: []string{"claims…names \"tier\" twice…"}},
 	{name: "claim twice in another case", args: "--claims=tier=a,Tier=b",
-		want: []string{"claims…is there twice, in another case…"}},
+		want: []string{"claims…appears twice with different case…"}},
 	{name: "claim that looks computed", args: "--claims=user=@id", want: []string{"claims…the constant of claim " +
 		"\"user\" begins with @ or is one of…Such a value stands for data of the user, choose another."}},
 	{name: "claim that names a value of the user", args: "--claims=user=roles",
