@@ -6,10 +6,10 @@ import (
 	"fmt"
 )
 
-// readASPNET reads what the PasswordHasher of ASP.NET Core Identity writes, base64 of
-// bytes: 0, 16 of salt, 32 of PBKDF2 with SHA-1 and 1000 iterations (version 2); or 1,
-// the digest, the iterations, the length of the salt, the salt, the rest of PBKDF2
-// (version 3). ok is false if the text is neither.
+// readASPNET reads a hash of the PasswordHasher of ASP.NET Core Identity, in base64.
+// Version 2: the byte 0, 16 bytes of salt, 32 bytes of PBKDF2 with SHA-1 and 1000
+// iterations. Version 3: the byte 1, the digest, the iterations, the length of the salt,
+// the salt, the output of PBKDF2. ok is false for any other text.
 func readASPNET(text string) (h stored, ok bool, err error) {
 	raw, failed := base64.StdEncoding.DecodeString(text)
 	if failed != nil || len(raw) < 49 {
@@ -32,15 +32,17 @@ func readASPNET(text string) (h stored, ok bool, err error) {
 	return h, true, err
 }
 
-// readSpringPBKDF2 reads what the Pbkdf2PasswordEncoder of Spring Security writes by
-// default: salt and hash in one hexadecimal text.
+// readSpringPBKDF2 reads salt and hash in one sequence of bytes, with the default
+// parameters of Spring Security's Pbkdf2PasswordEncoder. version58 selects the defaults
+// since Spring Security 5.8.
 func readSpringPBKDF2(raw []byte, version58 bool) (stored, error) {
 	digest, iterations, salt := "sha1", uint32(185000), 8
 	if version58 {
 		digest, iterations, salt = "sha256", 310000, 16
 	}
 	if len(raw) != salt+32 {
-		return nil, fmt.Errorf("{pbkdf2} has %d bytes, not the %d that Spring Security writes by default: %s", len(raw), salt+32, setAside)
+		return nil, fmt.Errorf("{pbkdf2} has %d bytes, not the %d that Spring Security writes by default: %s", len(raw),
+			salt+32, resetByMail)
 	}
 	return newPBKDF2(digest, iterations, raw[:salt], raw[salt:])
 }

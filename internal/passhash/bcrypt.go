@@ -10,17 +10,17 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-const bcryptBytes = 72 // of a password, the rest bcrypt ignores
+const bcryptBytes = 72 // bcrypt ignores the rest of a password
 
-// bcryptHash is a crypt(3) string: $2a$, $2b$ and $2y$ differ in the bugs of
-// those who made them and not in what they mean.
+// bcryptHash is a crypt(3) string. $2a$, $2b$ and $2y$ have the same meaning; the letters
+// tell which bugs the library that created the hash had fixed.
 type bcryptHash struct {
 	crypt  string
 	log2   int
-	sha256 bool // made of the hexadecimal SHA-256 of the password, as Django does
+	sha256 bool // of the hexadecimal SHA-256 of the password, as in Django
 }
 
-// djangoSHA256 stands before the crypt(3) string in Django's text, and in ours.
+// djangoSHA256 is the prefix of the crypt(3) string, in Django and in the stored form.
 const djangoSHA256 = "bcrypt_sha256$"
 
 func (h bcryptHash) String() string {
@@ -54,7 +54,8 @@ func (h bcryptHash) verify(password string) (bool, error) {
 // readBcrypt reads a crypt(3) string.
 func readBcrypt(crypt string) (bcryptHash, error) {
 	notBcrypt := malformed("$2b$12$ and 53 characters more")
-	if len(crypt) != 60 || crypt[:2] != "$2" || !strings.ContainsRune("aby", rune(crypt[2])) || crypt[3] != '$' || crypt[6] != '$' {
+	if len(crypt) != 60 || crypt[:2] != "$2" || !strings.ContainsRune("aby",
+		rune(crypt[2])) || crypt[3] != '$' || crypt[6] != '$' {
 		return bcryptHash{}, notBcrypt
 	}
 	for _, c := range []byte(crypt[7:]) {
@@ -67,7 +68,7 @@ func readBcrypt(crypt string) (bcryptHash, error) {
 		return bcryptHash{}, notBcrypt
 	}
 	if log2 < uint64(bcrypt.MinCost) || log2 > maxLog2 {
-		return bcryptHash{}, unbearable("bcrypt with cost " + crypt[4:6])
+		return bcryptHash{}, tooCostly("bcrypt with cost " + crypt[4:6])
 	}
 	return bcryptHash{crypt: crypt, log2: int(log2)}, nil
 }

@@ -1,11 +1,12 @@
-// Package passhash makes and checks password hashes, and runs that slow work in
-// a bounded pool.
+// Package passhash creates and verifies password hashes, and runs this slow work in a
+// bounded pool.
 //
-// It makes Argon2id (RFC 9106) in PHC strings and bcrypt in crypt(3) strings. It
-// checks these, and what accounts bring along from other systems: Argon2i,
-// scrypt, PBKDF2, Django's bcrypt of a SHA-256, and Firebase's scrypt. Adopt,
-// AdoptKeycloak and Firebase turn the text of those systems into the one form of
-// each kind that Verify reads. It does not know whose password it is, whether it
-// is a good one, or how it was normalised (internal/password): a password comes
-// in as the bytes to hash.
+// It creates Argon2id hashes (RFC 9106) as PHC strings and bcrypt hashes as crypt(3)
+// strings. It verifies these, and hashes of other systems: Argon2i, scrypt, PBKDF2,
+// crypt(3) with SHA-2, Django's bcrypt of a SHA-256, and Firebase's scrypt. Adopt,
+// AdoptKeycloak, Firebase and Source convert the texts of other systems into the one
+// form of each kind that Verify reads.
+//
+// The package does not know whose password it is and does not judge it. A password is
+// the bytes to hash; internal/password normalizes it.
 package passhash

@@ -5,19 +5,18 @@ import (
 	"fmt"
 )
 
-// Firebase is what a Firebase project hashes passwords with: the hash_config in
-// its console (https://firebase.google.com/docs/cli/auth). A wrong one is not
-// noticed before nobody can sign in: check it with a password that you know.
+// Firebase holds the parameters with which a Firebase project hashes passwords: the
+// hash_config in its console (https://firebase.google.com/docs/cli/auth). A wrong value
+// can't be detected; its hashes match no password. Try a password that you know.
 type Firebase struct {
-	SignerKey     string // base64_signer_key: a secret, which no hash that we keep holds
+	SignerKey     string // base64_signer_key: a secret; stored hashes do not contain it
 	SaltSeparator string // base64_salt_separator
-	Rounds        uint32 // rounds, r of scrypt: 8
-	MemCost       uint32 // mem_cost, the logarithm of N: 14
+	Rounds        uint32 // rounds: r of scrypt; usually 8
+	MemCost       uint32 // mem_cost: log2 of N; usually 14
 }
 
-// Adopt turns the passwordHash and the salt of an exported account, both in
-// base64, into the form that Verify reads. An error holds nothing of either, nor
-// of the signer key.
+// Adopt converts the passwordHash and the salt of an exported account, both in base64,
+// into the form that Verify reads. Errors contain nothing of them or of the signer key.
 func (p Firebase) Adopt(passwordHash, salt string) (encoded string, err error) {
 	key, ok := decodeBase64(p.SignerKey)
 	if !ok || len(key) == 0 {
@@ -36,7 +35,8 @@ func (p Firebase) Adopt(passwordHash, salt string) (encoded string, err error) {
 		return "", malformedFirebase("salt")
 	}
 	if len(tag) != len(key) {
-		return "", fmt.Errorf("the passwordHash has %d bytes and the signer key %d: see whether it is the key of this project", len(tag), len(key))
+		return "", fmt.Errorf("the passwordHash has %d bytes and the signer key %d: check that it is the key of this project",
+			len(tag), len(key))
 	}
 	subtle.XORBytes(tag, tag, key) // leaves the key stream
 	f := firebaseFunc{scryptFunc{log2: p.MemCost, block: p.Rounds, lanes: 1}}
@@ -47,8 +47,8 @@ func (p Firebase) Adopt(passwordHash, salt string) (encoded string, err error) {
 	return h.String(), nil
 }
 
-// LooksLikeFirebase reports whether a hash and a salt have the form of Firebase's export:
-// base64 of 64 bytes, and of a few.
+// LooksLikeFirebase reports whether a hash and a salt look like a Firebase export: base64
+// of 64 bytes, and base64 of 1 to 64 bytes.
 func LooksLikeFirebase(passwordHash, salt string) bool {
 	const firebaseBytes = 64
 	tag, ok := decodeBase64(passwordHash)
@@ -72,8 +72,8 @@ func readFirebase(parts []string) (stored, error) {
 	return readPHC(firebaseFunc{scryptFunc{log2: n[0], block: n[1], lanes: 1}}, parts[1], parts[2], form)
 }
 
-// readKratosFirebase reads what Ory Kratos imports of Firebase: ln=14,r=8,p=1, the salt,
-// the hash, the salt separator and the signer key.
+// readKratosFirebase reads the form of Firebase hashes in Ory Kratos: ln=14,r=8,p=1, the
+// salt, the hash, the salt separator and the signer key.
 func readKratosFirebase(parts []string) (stored, error) {
 	const form = "$firescrypt$ln=14,r=8,p=1$salt$hash$separator$key"
 	if len(parts) != 5 {

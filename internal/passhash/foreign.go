@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Adopt turns the text of a hash in another system into the form that Verify
-// reads. It takes
+// Adopt converts the text of a hash in another system into the form that Verify reads.
+// It accepts
 //
 //   - bcrypt: $2a$, $2b$, $2y$, and Django's bcrypt$… and bcrypt_sha256$…,
 //     passlib's $bcrypt-sha256$…, WordPress's $wp$2y$…
@@ -21,9 +21,9 @@ import (
 //     pbkdf2:sha256:600000$…, ASP.NET Core Identity, versions 2 and 3
 //   - crypt(3) with SHA-256 and SHA-512: $5$…, $6$…
 //   - these after a label of Spring Security, LDAP or Dovecot: {bcrypt}$2a$…
-//   - what it returned, also after Prehashed
+//   - the results of Adopt and Prehashed
 //
-// An error says what is wrong and what to do, and holds nothing of the hash.
+// Errors say what is wrong and what to do. They contain nothing of the hash.
 func Adopt(text string) (encoded string, err error) {
 	h, err := read(text)
 	if err != nil {
@@ -32,8 +32,8 @@ func Adopt(text string) (encoded string, err error) {
 	return h.String(), nil
 }
 
-// read knows every form of text: ours, which parse then compares, and foreign
-// ones.
+// read reads every form of hash: the stored one and those of other systems. parse accepts
+// only the stored form.
 func read(text string) (stored, error) {
 	if h, ok, err := readPrehashed(text); ok {
 		return h, err
@@ -61,13 +61,13 @@ func read(text string) (stored, error) {
 		return readSpringScrypt(append([]string{name[1:]}, parts...))
 	}
 	if kind := digestKind(text); kind != "" {
-		return nil, fmt.Errorf("%s can't be checked: %s", kind, setAside)
+		return nil, fmt.Errorf("%s can't be checked: %s", kind, resetByMail)
 	}
 	return nil, unknown(name)
 }
 
-// cutName returns what stands before the second dollar sign, or before the first one
-// if the text does not begin with it, and what follows.
+// cutName returns the name of the function and the parts after it. The name ends at the
+// first dollar sign, or at the second one if the text begins with a dollar sign.
 func cutName(text string) (name, rest string, parts []string) {
 	name, rest, _ = strings.Cut(text, "$")
 	if name == "" {
@@ -77,7 +77,7 @@ func cutName(text string) (name, rest string, parts []string) {
 	return name, rest, strings.Split(rest, "$")
 }
 
-// readCrypt reads what a name and a dollar sign begin.
+// readCrypt reads a hash that begins with the name of its function and a dollar sign.
 func readCrypt(name, text, rest string, parts []string) (h stored, ok bool, err error) {
 	switch name {
 	case "$2a", "$2b", "$2y":
@@ -111,7 +111,7 @@ func readCrypt(name, text, rest string, parts []string) (h stored, ok bool, err 
 		h, err = readKratosFirebase(parts)
 	case "$5", "$6":
 		h, err = readSHACrypt(name[1:], parts)
-	case "$pbkdf2": // of SHA-1
+	case "$pbkdf2": // with SHA-1
 		h, err = readPBKDF2("sha1", parts)
 	case "$pbkdf2-sha1", "$pbkdf2-sha256", "$pbkdf2-sha512":
 		h, err = readPBKDF2(strings.TrimPrefix(name, "$pbkdf2-"), parts)
@@ -126,7 +126,7 @@ func readCrypt(name, text, rest string, parts []string) (h stored, ok bool, err 
 func readArgon(variant string, parts []string) (stored, error) {
 	form := "$" + variant + "$v=19$m=65536,t=3,p=4$salt$hash"
 	if _, unversioned := readArgonCost(parts[0]); unversioned || parts[0] == "v=16" {
-		return nil, fmt.Errorf("Argon2 before version 19 can't be checked: %s", setAside)
+		return nil, fmt.Errorf("Argon2 before version 19 can't be checked: %s", resetByMail)
 	}
 	if len(parts) != 4 || parts[0] != "v=19" {
 		return nil, malformed(form)
@@ -153,7 +153,7 @@ func readScrypt(parts []string) (stored, error) {
 	return readPHC(scryptFunc{log2: n[0], block: n[1], lanes: n[2]}, parts[1], parts[2], form)
 }
 
-// readDjangoScrypt reads scrypt$N$salt$r$p$hash, with the salt as it is.
+// readDjangoScrypt reads scrypt$N$salt$r$p$hash. The salt is text, not base64.
 func readDjangoScrypt(parts []string) (stored, error) {
 	const form = "scrypt$16384$salt$8$5$hash"
 	if len(parts) != 5 {
@@ -167,8 +167,7 @@ func readDjangoScrypt(parts []string) (stored, error) {
 	return newPHC(f, []byte(parts[1]), tag)
 }
 
-// readWerkzeugScrypt reads scrypt:N:r:p$salt$hash, with the salt as it is and the
-// hash in hexadecimal.
+// readWerkzeugScrypt reads scrypt:N:r:p$salt$hash. The salt is text, the hash hexadecimal.
 func readWerkzeugScrypt(args string, parts []string) (stored, error) {
 	const form = "scrypt:32768:8:1$salt$hash"
 	numbers := strings.Split(args, ":")
@@ -183,7 +182,7 @@ func readWerkzeugScrypt(args string, parts []string) (stored, error) {
 	return newPHC(f, []byte(parts[0]), tag)
 }
 
-// readScryptNumbers reads N, a power of two, and r and p.
+// readScryptNumbers reads N, which must be a power of two, r and p.
 func readScryptNumbers(n, r, p string) (scryptFunc, bool) {
 	power, ok := readNumber(n)
 	block, ok2 := readNumber(r)
@@ -192,8 +191,8 @@ func readScryptNumbers(n, r, p string) (scryptFunc, bool) {
 	return f, ok && ok2 && ok3 && bits.OnesCount32(power) == 1
 }
 
-// readPBKDF2 reads the iterations in passlib's way, a number, or in that of PHC
-// strings: i=600000 and perhaps ,l=32, the length of the hash.
+// readPBKDF2 reads iterations, salt and hash. The iterations are a number (passlib), or
+// i=600000 with an optional ,l=32, the length of the hash (PHC).
 func readPBKDF2(digest string, parts []string) (stored, error) {
 	form := "$pbkdf2-" + digest + "$600000$salt$hash"
 	if len(parts) != 3 {
@@ -214,8 +213,7 @@ func readPBKDF2(digest string, parts []string) (stored, error) {
 	return newPBKDF2(digest, iterations, salt, tag)
 }
 
-// readDjangoPBKDF2 reads pbkdf2_sha256$iterations$salt$hash, with the salt as it
-// is.
+// readDjangoPBKDF2 reads pbkdf2_sha256$iterations$salt$hash. The salt is text, not base64.
 func readDjangoPBKDF2(digest string, parts []string) (stored, error) {
 	form := "pbkdf2_" + digest + "$600000$salt$hash"
 	if len(parts) != 3 {
@@ -229,8 +227,8 @@ func readDjangoPBKDF2(digest string, parts []string) (stored, error) {
 	return newPBKDF2(digest, iterations, []byte(parts[1]), tag)
 }
 
-// readWerkzeugPBKDF2 reads pbkdf2:sha256:iterations$salt$hash, with the salt as
-// it is and the hash in hexadecimal.
+// readWerkzeugPBKDF2 reads pbkdf2:sha256:iterations$salt$hash. The salt is text, the hash
+// hexadecimal.
 func readWerkzeugPBKDF2(args string, parts []string) (stored, error) {
 	const form = "pbkdf2:sha256:600000$salt$hash"
 	digest, n, _ := strings.Cut(args, ":")
@@ -245,12 +243,12 @@ func readWerkzeugPBKDF2(args string, parts []string) (stored, error) {
 	return newPBKDF2(digest, iterations, []byte(parts[0]), tag)
 }
 
-// newPBKDF2 keeps the first block of a longer hash: each costs all the iterations
-// again, and whoever guesses looks at one only.
+// newPBKDF2 keeps only the first block of a longer hash. Each block costs all iterations
+// again, and an attacker needs to compute only one.
 func newPBKDF2(digest string, iterations uint32, salt, tag []byte) (stored, error) {
 	f := pbkdf2Func{digest, iterations}
 	if f.hash() == nil {
-		return nil, fmt.Errorf("PBKDF2 can be checked with SHA-1, SHA-256 and SHA-512 only: %s", setAside)
+		return nil, fmt.Errorf("PBKDF2 can be checked with SHA-1, SHA-256 and SHA-512 only: %s", resetByMail)
 	}
 	return newPHC(f, salt, tag[:min(len(tag), f.hash()().Size())])
 }

@@ -22,7 +22,7 @@ type argon struct {
 
 func (f argon) String() string { return "$" + f.variant + "$v=19$" + f.cost.String() }
 
-func (f argon) bearable() bool { return f.cost.bearable() }
+func (f argon) affordable() bool { return f.cost.affordable() }
 
 func (f argon) derive(password string, salt []byte, size int) ([]byte, error) {
 	c := f.cost
@@ -43,8 +43,8 @@ func (f scryptFunc) String() string {
 	return fmt.Sprintf("$scrypt$ln=%d,r=%d,p=%d", f.log2, f.block, f.lanes)
 }
 
-// bearable looks at the work, r N p, which bounds the memory too: 128 r N bytes.
-func (f scryptFunc) bearable() bool {
+// affordable bounds the work, r N p, and with it the memory, which is 128 r N bytes.
+func (f scryptFunc) affordable() bool {
 	if f.log2 < 1 || f.log2 > 31 || f.block < 1 || f.block > maxBlock || f.lanes < 1 || f.lanes > maxLanes {
 		return false
 	}
@@ -65,9 +65,9 @@ func (f pbkdf2Func) String() string {
 	return fmt.Sprintf("$pbkdf2-%s$i=%d", f.digest, f.iterations)
 }
 
-func (f pbkdf2Func) bearable() bool {
+func (f pbkdf2Func) affordable() bool {
 	most := uint32(maxIterations)
-	if f.digest == "sha512" { // takes thrice as long
+	if f.digest == "sha512" { // an iteration takes three times as long
 		most /= 2
 	}
 	return f.iterations >= 1 && f.iterations <= most
@@ -77,7 +77,7 @@ func (f pbkdf2Func) derive(password string, salt []byte, size int) ([]byte, erro
 	return pbkdf2.Key(f.hash(), password, salt, int(f.iterations), size)
 }
 
-// hash returns nil for a digest that we don't know.
+// hash returns nil for an unknown digest.
 func (f pbkdf2Func) hash() func() hash.Hash {
 	switch f.digest {
 	case "sha1":
@@ -91,9 +91,9 @@ func (f pbkdf2Func) hash() func() hash.Hash {
 }
 
 // firebaseFunc is the key stream of Firebase's scrypt
-// (https://github.com/firebase/scrypt): AES-256 in counter mode under a key from
-// scrypt. Firebase encrypts a secret of the project with it; we keep the stream
-// itself, which proves as much and holds nothing of the project.
+// (https://github.com/firebase/scrypt): AES-256 in counter mode with a key from scrypt.
+// Firebase encrypts its signer key with the stream. The stored form keeps the stream,
+// which verifies a password as well and reveals nothing about the signer key.
 type firebaseFunc struct {
 	scryptFunc // with one lane
 }

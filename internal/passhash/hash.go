@@ -10,28 +10,29 @@ import (
 )
 
 var (
-	// ErrTooLong says that bcrypt would look at the first 72 bytes only.
+	// ErrTooLong refuses a password of which bcrypt would ignore the end.
 	ErrTooLong = errors.New("password is longer than the 72 bytes that bcrypt can hash")
 
-	// errUnreadable never says what the hash was.
-	errUnreadable = errors.New("password hash is of no kind that we read, not as we write it, or costs too much")
+	// errUnreadable contains nothing of the hash.
+	errUnreadable = errors.New("password hash has an unknown or invalid form, or costs too much")
 )
 
-// stored is a hash that Verify can check. String is how it is kept.
+// stored is a hash that Verify can check. String returns its stored form.
 type stored interface {
 	fmt.Stringer
-	recipe() string // how it was made: what stands before the salt, and nothing of the password
+	recipe() string // function and parameters, without salt and tag
 	verify(password string) (bool, error)
 }
 
-// Hash makes a hash of a normalised password with a new salt.
+// Hash returns the hash of a normalized password with a new random salt. It returns
+// ErrTooLong for more than 72 bytes with bcrypt.
 func Hash(p Params, normal string) (string, error) {
 	switch p.alg {
 	case algArgon2id:
 		h := phc{function: argon{algArgon2id, p.cost}, salt: randomBytes(saltBytes)}
 		var err error
 		if h.tag, err = h.derive(normal, h.salt, tagBytes); err != nil {
-			return "", fmt.Errorf("make an Argon2id hash: %w", err)
+			return "", fmt.Errorf("create an Argon2id hash: %w", err)
 		}
 		return h.String(), nil
 	case algBcrypt:
@@ -40,16 +41,16 @@ func Hash(p Params, normal string) (string, error) {
 		}
 		encoded, err := bcrypt.GenerateFromPassword([]byte(normal), p.log2)
 		if err != nil {
-			return "", fmt.Errorf("make a bcrypt hash: %w", err)
+			return "", fmt.Errorf("create a bcrypt hash: %w", err)
 		}
 		return string(encoded), nil
 	}
 	return "", errors.New("hash parameters are not set")
 }
 
-// Verify reports whether the password made the hash. An error says that the hash
-// can't be read, never what it is. With a bcrypt hash, a password of more than 72
-// bytes costs the work and is wrong.
+// Verify reports whether the password matches the hash. It returns an error, without the
+// hash, if the hash can't be read. With bcrypt, a password of more than 72 bytes never
+// matches, and takes the same time.
 func Verify(encoded, password string) (bool, error) {
 	h, ok := parse(encoded)
 	if !ok {
@@ -58,12 +59,11 @@ func Verify(encoded, password string) (bool, error) {
 	return h.verify(password)
 }
 
-// NeedsRehash reports whether a password that has just been verified should be
-// hashed anew. With argon2id, everything else is replaced, and what is weaker
-// than p in memory, work, salt or tag; with bcrypt, a cheaper bcrypt, and what
-// others made with scrypt or PBKDF2. A hash that can't be read needs it too. An
-// Argon2 hash is never replaced with a bcrypt one, nor any with a weaker one of
-// its kind.
+// NeedsRehash reports whether a password that has just been verified should be hashed
+// again with p. If p is argon2id, it replaces every other kind, and Argon2id hashes with
+// less memory, work, salt or tag. If p is bcrypt, it replaces bcrypt hashes of a lower
+// cost, scrypt and PBKDF2. It also replaces a hash that can't be read. It never replaces
+// an Argon2 hash with bcrypt, or a hash with a weaker one of the same kind.
 func NeedsRehash(encoded string, p Params) bool {
 	h, ok := parse(encoded)
 	if !ok {
@@ -81,8 +81,8 @@ func NeedsRehash(encoded string, p Params) bool {
 	return true
 }
 
-// Recipe is how a hash was made, and holds nothing of its salt or of the password: of
-// bcrypt, kind and cost. It is empty for a hash that can't be read.
+// Recipe returns the function and the parameters of a hash, without its salt and its tag.
+// Hashes with the same recipe cost the same. It is "" for a hash that can't be read.
 func Recipe(encoded string) string {
 	h, ok := parse(encoded)
 	if !ok {
@@ -91,7 +91,7 @@ func Recipe(encoded string) string {
 	return h.recipe()
 }
 
-// CostsAs reports whether checking a hash costs what it does with one made with p.
+// CostsAs reports whether a hash takes as long to verify as one created with p.
 func CostsAs(encoded string, p Params) bool {
 	h, ok := parse(encoded)
 	if !ok {
@@ -107,8 +107,8 @@ func CostsAs(encoded string, p Params) bool {
 	return false
 }
 
-// Dummy returns a hash that costs as much to verify as one made with p, and that
-// nobody has the password of. It is cheap to make.
+// Dummy returns a hash that takes as long to verify as one created with p, and that no
+// known password matches. Creating it is cheap.
 func Dummy(p Params) string {
 	if p.alg == algBcrypt {
 		const alphabet = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
@@ -118,7 +118,7 @@ func Dummy(p Params) string {
 	return phc{argon{algArgon2id, p.cost}, randomBytes(saltBytes), randomBytes(tagBytes)}.String()
 }
 
-// parse reads what Hash and Adopt return, byte for byte, and nothing else.
+// parse reads only the stored form, as Hash and Adopt return it, byte for byte.
 func parse(encoded string) (stored, bool) {
 	h, err := read(encoded)
 	return h, err == nil && h.String() == encoded

@@ -7,12 +7,12 @@ import (
 	"strings"
 )
 
-// keycloakData is the credentialData of a password in Keycloak, and keycloakSecret
-// its secretData.
+// keycloakData is the credentialData of a password in Keycloak. keycloakSecret is its
+// secretData.
 type keycloakData struct {
 	Algorithm            string              `json:"algorithm"`
 	HashIterations       uint32              `json:"hashIterations"`
-	AdditionalParameters map[string][]string `json:"additionalParameters"` // of Argon2
+	AdditionalParameters map[string][]string `json:"additionalParameters"` // for Argon2
 }
 
 type keycloakSecret struct {
@@ -20,13 +20,13 @@ type keycloakSecret struct {
 	Salt  string `json:"salt"`
 }
 
-// AdoptKeycloak turns a credential of the type "password" in a realm's export,
-// two texts of JSON, into the form that Verify reads. It takes the algorithms
-// pbkdf2, pbkdf2-sha256, pbkdf2-sha512 and argon2. An error says what is wrong
-// and what to do, and holds nothing of the hash.
+// AdoptKeycloak converts a credential of the type "password" in a realm export, two JSON
+// texts, into the form that Verify reads. It accepts the algorithms pbkdf2,
+// pbkdf2-sha256, pbkdf2-sha512 and argon2. Errors say what is wrong and what to do. They
+// contain nothing of the hash.
 func AdoptKeycloak(credentialData, secretData string) (encoded string, err error) {
 	var data keycloakData
-	if json.Unmarshal([]byte(credentialData), &data) != nil { // whose error may quote
+	if json.Unmarshal([]byte(credentialData), &data) != nil { // the JSON error may quote the text
 		return "", errors.New("credentialData is not the JSON that Keycloak writes: " + checkExport)
 	}
 	var secret keycloakSecret
@@ -54,7 +54,8 @@ func (d keycloakData) stored(salt, tag []byte) (stored, error) {
 	case "argon2":
 		return d.argon(salt, tag)
 	}
-	return nil, fmt.Errorf("the algorithm of credentialData is not pbkdf2, pbkdf2-sha256, pbkdf2-sha512 or argon2: %s", setAside)
+	return nil, fmt.Errorf("the algorithm of credentialData is not pbkdf2, pbkdf2-sha256, pbkdf2-sha512 or argon2: %s",
+		resetByMail)
 }
 
 func (d keycloakData) argon(salt, tag []byte) (stored, error) {
@@ -64,14 +65,15 @@ func (d keycloakData) argon(salt, tag []byte) (stored, error) {
 	size, ok3 := readNumber(d.parameter("hashLength"))
 	switch {
 	case !ok || !ok2 || !ok3 || int64(size) != int64(len(tag)):
-		return nil, errors.New("credentialData lacks memory, parallelism or hashLength, or the value has another length: " + checkExport)
+		return nil, errors.New("credentialData lacks memory, parallelism or hashLength, or the value has another length: " +
+			checkExport)
 	case variant != algArgon2id && variant != algArgon2i || version != "1.3":
-		return nil, fmt.Errorf("Argon2 can be checked with the type id or i and the version 1.3 only: %s", setAside)
+		return nil, fmt.Errorf("Argon2 can be checked with the type id or i and the version 1.3 only: %s", resetByMail)
 	}
 	return newPHC(argon{variant, argonCost{memory: memory, time: d.HashIterations, lanes: lanes}}, salt, tag)
 }
 
-// parameter returns the first of the values, as Keycloak does.
+// parameter returns the first value of a parameter, as Keycloak does.
 func (d keycloakData) parameter(name string) string {
 	if values := d.AdditionalParameters[name]; len(values) > 0 {
 		return values[0]

@@ -7,10 +7,9 @@ import (
 	"strings"
 )
 
-// Labels in braces that name the scheme of the hash behind them: those of Spring
-// Security's DelegatingPasswordEncoder, of LDAP servers (RFC 2307) and of Dovecot.
-
-// readLabelled reads a hash behind a label. ok is false if there is none.
+// readLabelled reads a hash after a label in braces that names its scheme: a label of
+// Spring Security's DelegatingPasswordEncoder, of LDAP servers (RFC 2307) or of Dovecot.
+// ok is false if the text has no such label.
 func readLabelled(text string) (h stored, ok bool, err error) {
 	label, rest, cut := strings.Cut(text, "}")
 	if !cut || !strings.HasPrefix(label, "{") {
@@ -18,21 +17,23 @@ func readLabelled(text string) (h stored, ok bool, err error) {
 	}
 	label, version58 := strings.CutSuffix(label[1:], "@SpringSecurity_v5_8")
 	switch name := strings.ToUpper(label); name {
-	case "BCRYPT", "ARGON2", "ARGON2I", "ARGON2ID", "BLF-CRYPT", "CRYPT", "SHA256-CRYPT", "SHA512-CRYPT", "PBKDF2", "SCRYPT",
+	case "BCRYPT", "ARGON2", "ARGON2I", "ARGON2ID", "BLF-CRYPT", "CRYPT", "SHA256-CRYPT", "SHA512-CRYPT", "PBKDF2",
+		"SCRYPT",
 		"PBKDF2-SHA1", "PBKDF2-SHA256", "PBKDF2-SHA512":
-		h, err = readBehind(name, rest, version58)
+		h, err = readAfterLabel(name, rest, version58)
 	case "NOOP", "PLAIN", "CLEAR", "CLEARTEXT":
 		err = errPlain
 	case "MD5", "SMD5", "SHA", "SSHA", "SHA1", "SHA256", "SSHA256", "SHA384", "SSHA384", "SHA512", "SSHA512",
 		"SHA-1", "SHA-224", "SHA-256", "SHA-384", "SHA-512", "LDAP", "MD4", "NTLM", "LANMAN", "SASL", "KERBEROS":
-		err = fmt.Errorf("{%s} of LDAP or Spring Security can't be checked: %s", name, setAside)
+		err = fmt.Errorf("{%s} of LDAP or Spring Security can't be checked: %s", name, resetByMail)
 	default:
 		return nil, false, nil
 	}
 	return h, true, err
 }
 
-func readBehind(name, rest string, version58 bool) (stored, error) {
+// readAfterLabel reads the hash after the label name.
+func readAfterLabel(name, rest string, version58 bool) (stored, error) {
 	if digest, ok := strings.CutPrefix(name, "PBKDF2"); ok {
 		if raw, err := hex.DecodeString(rest); err == nil && rest != "" && digest == "" {
 			return readSpringPBKDF2(raw, version58)
@@ -54,7 +55,7 @@ func readBehind(name, rest string, version58 bool) (stored, error) {
 	return read(rest)
 }
 
-// readSpringScrypt reads $e0801$salt$hash: log2 of N, r and p as hexadecimal digits.
+// readSpringScrypt reads $e0801$salt$hash: log2 of N, r and p in hexadecimal digits.
 func readSpringScrypt(parts []string) (stored, error) {
 	const form = "$e0801$salt$hash"
 	if len(parts) != 3 || !isSpringScrypt(parts[0]) {
@@ -64,7 +65,8 @@ func readSpringScrypt(parts []string) (stored, error) {
 	if err != nil {
 		return nil, malformed(form)
 	}
-	return readPHC(scryptFunc{log2: uint32(n >> 16), block: uint32(n >> 8 & 0xff), lanes: uint32(n & 0xff)}, parts[1], parts[2], form)
+	return readPHC(scryptFunc{log2: uint32(n >> 16), block: uint32(n >> 8 & 0xff), lanes: uint32(n & 0xff)}, parts[1],
+		parts[2], form)
 }
 
 func isSpringScrypt(parameters string) bool {

@@ -5,20 +5,22 @@ import (
 	"time"
 )
 
-// A Level makes failed sign-ins take alike where hashes do not: one that another
-// system made takes more time to check than ours, or less, and would tell that
-// there is an account. Failures take as long as the dearest of those, and as the
-// longest of late. Without any of them nothing waits.
+// A Level makes failed sign-ins take the same time although hashes do not. A hash of
+// another system takes more or less time than one of this server, and the difference
+// would reveal that an account exists. Failures wait until they took as long as the
+// slowest check of a foreign hash and as the longest recent check. Without foreign
+// hashes nothing waits.
 type Level struct {
 	mu      sync.Mutex
-	foreign [2]time.Duration // the longest check of one, in this period and the last; 0: there was none
-	longest time.Duration    // of late, of any
+	foreign [2]time.Duration // longest check of a foreign hash in this and the last period; 0: none
+	longest time.Duration    // longest recent check of any hash
 }
 
+// maxLevel bounds the wait, so that one slow check does not delay every failure.
 const maxLevel = time.Second
 
-// Wait is how much longer a failure has to take than it took; foreign says that it
-// was with a hash that another system made.
+// Wait returns how much longer a failure must take. took is the time of the check; foreign
+// says that the hash came from another system.
 func (l *Level) Wait(took time.Duration, foreign bool) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -26,16 +28,16 @@ func (l *Level) Wait(took time.Duration, foreign bool) time.Duration {
 	if foreign {
 		l.foreign[0] = max(l.foreign[0], bounded)
 	}
-	dearest := max(l.foreign[0], l.foreign[1])
-	l.longest = max(l.longest-l.longest/64, dearest, bounded)
-	if dearest == 0 {
+	slowest := max(l.foreign[0], l.foreign[1])
+	l.longest = max(l.longest-l.longest/64, slowest, bounded)
+	if slowest == 0 {
 		return 0
 	}
 	return max(l.longest-took, 0)
 }
 
-// Renew begins a period. So a check in a bad moment of the machine does not make
-// failures slow for ever.
+// Renew begins a period. A check that was slow because the machine was busy is forgotten
+// after two periods.
 func (l *Level) Renew() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

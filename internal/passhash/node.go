@@ -9,11 +9,11 @@ import (
 	"golang.org/x/crypto/scrypt"
 )
 
-// scrypt as programs in Node.js write it: two hexadecimal texts, of which the salt is
-// used as text and not decoded. Better Auth and Lucia write salt:hash and take r=16;
-// programs that follow the documentation of Node.js write the same and take its
-// default, r=8. The text does not say which, so both are tried. hash.salt is only
-// written by the latter.
+// scrypt hashes of Node.js programs: two hexadecimal texts. The salt is used as text
+// and not decoded. Better Auth and Lucia write salt:hash with r=16. Programs that
+// follow the documentation of Node.js write the same with its default, r=8. The text
+// does not say which, so verify tries both. Only the second kind of program writes
+// hash.salt.
 
 const (
 	nodeLog2       = 14
@@ -23,7 +23,7 @@ const (
 	nodeSaltDigits = 16 // at least
 )
 
-// nodeScrypt is salt:hash.
+// nodeScrypt is a hash in the form salt:hash. Its r is unknown, 8 or 16.
 type nodeScrypt struct{ salt, tag []byte }
 
 func (h nodeScrypt) String() string {
@@ -45,7 +45,7 @@ func (h nodeScrypt) verify(password string) (bool, error) {
 	return matches == 1, nil
 }
 
-// readNodeScrypt reads our own form.
+// readNodeScrypt reads the stored form.
 func readNodeScrypt(parts []string) (stored, error) {
 	const form = "$scrypt-node$salt$hash"
 	if len(parts) != 2 {
@@ -59,8 +59,8 @@ func readNodeScrypt(parts []string) (stored, error) {
 	return nodeScrypt{salt, tag}, nil
 }
 
-// readHexPair reads salt:hash, s2:salt:hash (Lucia) and hash.salt. ok is false if the
-// text is none of these.
+// readHexPair reads salt:hash, s2:salt:hash (Lucia) and hash.salt. ok is false for any
+// other text.
 func readHexPair(text, saltEncoding string) (h stored, ok bool) {
 	text, lucia := strings.CutPrefix(text, "s2:")
 	salt, tag, colon := strings.Cut(text, ":")

@@ -7,28 +7,28 @@ import (
 
 const (
 	algArgon2id = "argon2id"
-	algArgon2i  = "argon2i" // is checked, not made
+	algArgon2i  = "argon2i" // only verified, never created
 	algBcrypt   = "bcrypt"
 )
 
-// Params say how a new hash is made. They come from ParseParams and can be
-// compared with ==; the zero value makes no hash.
+// Params say how to create a hash. They come from ParseParams and can be compared with ==.
+// With the zero value, Hash returns an error.
 type Params struct {
 	alg  string
-	cost argonCost // of argon2id
-	log2 int       // of bcrypt: 2^log2 rounds
+	cost argonCost // for argon2id
+	log2 int       // for bcrypt: 2^log2 rounds
 }
 
-// argonCost is what one Argon2 hash costs.
+// argonCost is the cost of an Argon2 hash.
 type argonCost struct {
 	memory uint32 // KiB
 	time   uint32 // passes over the memory
 	lanes  uint32
 }
 
-// What we make is at least what the OWASP Password Storage Cheat Sheet asks for.
-// What we make or check is at most what a server can spend on a stranger's
-// request: a hash may come from somebody else's database.
+// Bounds of the cost. New hashes have at least the cost of the OWASP Password Storage Cheat
+// Sheet. New and imported hashes have at most the cost that a server can spend on a request
+// of a stranger; an imported hash may come from an untrusted database.
 const (
 	defaultLog2 = 10
 	maxLog2     = 15
@@ -39,13 +39,13 @@ const (
 	maxWork   = 1 << 20 // KiB times passes: a second or two on one core
 
 	maxBlock      = 32      // r of scrypt
-	maxRows       = 1 << 21 // r N p of scrypt: about a second, and maxMemory
+	maxRows       = 1 << 21 // r N p of scrypt: about a second, and at most maxMemory
 	maxIterations = 1 << 21 // of PBKDF2: about a second
 )
 
-// ParseParams reads an algorithm and its cost. For argon2id the cost is
-// "m=19456,t=2,p=1" (KiB, passes, lanes), which is also what an empty one means;
-// for bcrypt it is a number from 10, the default, to 15.
+// ParseParams parses an algorithm and its cost. For argon2id the cost has the form
+// "m=19456,t=2,p=1" (KiB, passes, lanes), which is also the default for "". For bcrypt
+// it is a number from 10, the default, to 15.
 func ParseParams(alg, cost string) (Params, error) {
 	switch alg {
 	case algArgon2id:
@@ -68,8 +68,9 @@ func parseArgonParams(cost string) (Params, error) {
 	if !strong || c.lanes < 1 {
 		return Params{}, fmt.Errorf("argon2id cost %q is too low: write at least m=19456,t=2,p=1 or m=47104,t=1,p=1", cost)
 	}
-	if !c.bearable() {
-		return Params{}, fmt.Errorf("argon2id cost %q is more than a server can bear: write at most m=%d, t=%d, p=%d, and m times t at most %d",
+	if !c.affordable() {
+		return Params{}, fmt.Errorf("argon2id cost %q is too high for a server: write at most m=%d, t=%d, p=%d, and m "+
+			"times t at most %d",
 			cost, maxMemory, maxPasses, maxLanes, maxWork)
 	}
 	return Params{alg: algArgon2id, cost: c}, nil
@@ -86,13 +87,13 @@ func parseBcryptParams(cost string) (Params, error) {
 	return Params{alg: algBcrypt, log2: n}, nil
 }
 
-// parseArgonCost reads "m=19456,t=2,p=1", in this order and with nothing else.
+// parseArgonCost parses exactly "m=19456,t=2,p=1", in this order.
 func parseArgonCost(text string) (argonCost, bool) {
 	c, ok := readArgonCost(text)
 	return c, ok && c.String() == text
 }
 
-// readArgonCost reads the same in any order.
+// readArgonCost parses the same parameters in any order.
 func readArgonCost(text string) (argonCost, bool) {
 	n, ok := readParameters(text, "m", "t", "p")
 	if !ok {
@@ -105,17 +106,17 @@ func (c argonCost) String() string {
 	return fmt.Sprintf("m=%d,t=%d,p=%d", c.memory, c.time, c.lanes)
 }
 
-// bearable reports whether a hash of this cost can be made at all (RFC 9106,
-// section 3.1) and by us.
-func (c argonCost) bearable() bool {
+// affordable reports whether the cost is valid (RFC 9106, section 3.1) and within the
+// bounds of this package.
+func (c argonCost) affordable() bool {
 	return c.lanes >= 1 && c.lanes <= maxLanes &&
 		c.time >= 1 && c.time <= maxPasses &&
 		c.memory >= 8*c.lanes && c.memory <= maxMemory &&
 		uint64(c.memory)*uint64(c.time) <= maxWork
 }
 
-// weakerThan reports whether guessing costs less memory, or less work in all.
-// Lanes make no difference to that.
+// weakerThan reports whether a guess costs less memory or less work than with want.
+// Lanes do not change either.
 func (c argonCost) weakerThan(want argonCost) bool {
 	return c.memory < want.memory || c.memory*c.time < want.memory*want.time
 }

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// passlibBcrypt is passlib's bcrypt_sha256: bcrypt of the base64 of the HMAC-SHA256 of
-// the password under the salt (version 2), or of its SHA-256 (version 1).
+// passlibBcrypt is passlib's bcrypt_sha256: bcrypt of a digest in base64. The digest is the
+// HMAC-SHA256 of the password with the salt as key (version 2), or its SHA-256 (version 1).
 type passlibBcrypt struct {
 	version int
 	bcrypt  bcryptHash

@@ -10,18 +10,18 @@ import (
 )
 
 const (
-	saltBytes = 16 // of the hashes we make; others have minSalt to maxSalt
+	saltBytes = 16 // of new hashes; imported ones have minSalt to maxSalt
 	tagBytes  = 32
 
-	minSalt, maxSalt = 1, 64 // a short salt is worse, and no reason to lose a password
+	minSalt, maxSalt = 1, 64 // a short salt is weak, but better than losing the password
 	minTag, maxTag   = 16, 64
 )
 
-// function makes a tag of a password and a salt. String is what stands before
-// the salt, "$argon2id$v=19$m=64,t=1,p=1"; it holds nothing of either.
+// function derives a tag from a password and a salt. String returns its name and
+// parameters, the part of a PHC string before the salt: "$argon2id$v=19$m=64,t=1,p=1".
 type function interface {
 	fmt.Stringer
-	bearable() bool // can be computed at all, and by us: see params.go
+	affordable() bool // valid, and within the bounds in params.go
 	derive(password string, salt []byte, size int) ([]byte, error)
 }
 
@@ -47,21 +47,22 @@ func (h phc) verify(password string) (bool, error) {
 	return subtle.ConstantTimeCompare(tag, h.tag) == 1, nil
 }
 
-// newPHC puts a hash together, within our bounds.
+// newPHC returns a hash, or an error if it is out of bounds.
 func newPHC(f function, salt, tag []byte) (phc, error) {
-	if !f.bearable() {
-		return phc{}, unbearable(f.String())
+	if !f.affordable() {
+		return phc{}, tooCostly(f.String())
 	}
 	if len(salt) < minSalt || len(salt) > maxSalt {
-		return phc{}, fmt.Errorf("the salt of the hash has %d bytes, not %d to %d: %s", len(salt), minSalt, maxSalt, setAside)
+		return phc{}, fmt.Errorf("the salt of the hash has %d bytes, not %d to %d: %s", len(salt), minSalt, maxSalt,
+			resetByMail)
 	}
 	if len(tag) < minTag || len(tag) > maxTag {
-		return phc{}, fmt.Errorf("the hash has %d bytes, not %d to %d: %s", len(tag), minTag, maxTag, setAside)
+		return phc{}, fmt.Errorf("the hash has %d bytes, not %d to %d: %s", len(tag), minTag, maxTag, resetByMail)
 	}
 	return phc{f, salt, tag}, nil
 }
 
-// readPHC reads what stands behind the parameters: the salt and the tag.
+// readPHC decodes the salt and the tag.
 func readPHC(f function, salt, tag, form string) (stored, error) {
 	s, ok := decodeBase64(salt)
 	t, ok2 := decodeBase64(tag)
@@ -71,8 +72,8 @@ func readPHC(f function, salt, tag, form string) (stored, error) {
 	return newPHC(f, s, t)
 }
 
-// readParameters reads "m=64,t=1,p=1": each of the names once, in any order, and
-// no other.
+// readParameters parses "m=64,t=1,p=1": exactly the given names, each once, in any order.
+// The values are in the order of names.
 func readParameters(text string, names ...string) ([]uint32, bool) {
 	parts := strings.Split(text, ",")
 	if len(parts) != len(names) {
@@ -98,8 +99,8 @@ func readNumber(digits string) (uint32, bool) {
 	return uint32(n), err == nil
 }
 
-// decodeBase64 takes the standard alphabet, that of URLs and passlib's, which has
-// a dot for the plus, with and without padding.
+// decodeBase64 accepts the standard alphabet, the URL alphabet and passlib's, which has
+// a dot instead of the plus, with and without padding.
 func decodeBase64(text string) ([]byte, bool) {
 	standard := strings.Map(func(r rune) rune {
 		switch r {

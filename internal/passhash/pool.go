@@ -11,11 +11,10 @@ import (
 	"time"
 )
 
-// ErrClosed says that the pool takes no more work.
+// ErrClosed reports that the pool is closed and accepts no work.
 var ErrClosed = errors.New("hash pool is closed")
 
-// A BusyError says that the work was not done, because it would have waited for
-// too long.
+// A BusyError reports that the work was refused, because it would have waited too long.
 type BusyError struct {
 	RetryAfter time.Duration // whole seconds, at least one
 }
@@ -25,13 +24,13 @@ func (e *BusyError) Error() string {
 }
 
 const (
-	maxQueued          = 1024 // work waiting, of all clients
+	maxQueued          = 1024 // waiting jobs of all clients
 	maxQueuedPerClient = 256
 )
 
-// A Pool runs work on a fixed number of threads, at low priority where the
-// system lets a thread have its own. Those who wait are served in turn: one of
-// each client, then the next of each.
+// A Pool runs work on a fixed number of threads, with low priority where the system
+// supports a priority for each thread. It serves clients in turn, one job of each, so
+// that a flood of one client does not delay the others.
 type Pool struct {
 	longest time.Duration
 	exited  sync.WaitGroup
@@ -39,13 +38,13 @@ type Pool struct {
 	mu     sync.Mutex
 	ready  *sync.Cond // a job was queued, or the pool closed
 	queues map[string]*queue
-	turns  []*queue // those with jobs, the next to be served first
+	turns  []*queue // queues with jobs, in the order of service
 	mean   time.Duration
 	closed bool
 	stats  Stats
 }
 
-// A queue holds what waits of one client, oldest first. It is never empty.
+// A queue holds the waiting jobs of one client, oldest first. It is never empty.
 type queue struct {
 	client string
 	jobs   []*job
@@ -55,19 +54,19 @@ type job struct {
 	work     func()
 	queuedAt time.Time
 	done     chan struct{}
-	err      error     // why the work was not done; read after done
-	panicked *Panicked // what the work panicked with; read after done
+	err      error     // why the work was not run; read after done
+	panicked *Panicked // panic of the work; read after done
 }
 
-// Stats are what a pool does now (Queued, Running) and has done since its start.
+// Stats are the current state of a pool (Queued, Running) and its counters since the start.
 type Stats struct {
 	Workers, Queued, Running int
 	Done                     uint64
 	Shed                     uint64        // refused with a BusyError
-	Waited                   time.Duration // in the queue, in sum, of the work that was begun
+	Waited                   time.Duration // total time in the queue of started work
 }
 
-// Panicked is what Do panics with when the work did.
+// Panicked is the value with which Do panics after the work panicked.
 type Panicked struct {
 	Value any
 	Stack []byte // of the work
@@ -81,8 +80,8 @@ func (p *Panicked) Unwrap() error {
 	return err
 }
 
-// NewPool starts workers threads, at least one. Work that would wait for more
-// than longest before it begins is refused.
+// NewPool starts a pool with the given number of workers, at least one. It refuses work
+// that would wait for more than longest. The caller closes the pool.
 func NewPool(workers int, longest time.Duration) *Pool {
 	p := &Pool{longest: longest, queues: map[string]*queue{}}
 	p.ready = sync.NewCond(&p.mu)
@@ -93,13 +92,13 @@ func NewPool(workers int, longest time.Duration) *Pool {
 	return p
 }
 
-// Do runs work and returns when it has ended. It returns a *BusyError when the
-// wait is too long, at once if that can be foreseen; the error of ctx if that
-// ends while the work waits; ErrClosed. Only then was the work not done: once
-// begun it is not left alone, so that it may write to the caller's variables.
+// Do runs work and returns when it has ended. If it returns an error, the work was not
+// run: a *BusyError if the wait is or would be too long, the error of ctx if ctx ended
+// during the wait, or ErrClosed. Do never returns while the work runs, so the work may
+// write to variables of the caller.
 //
-// client names who asks, for the order of service. A panic of work comes out of
-// Do, as a *Panicked.
+// client identifies the client for the order of service. If the work panics, Do panics with
+// a *Panicked.
 func (p *Pool) Do(ctx context.Context, client string, work func()) error {
 	j := &job{work: work, queuedAt: time.Now(), done: make(chan struct{})}
 	if err := p.enqueue(ctx, client, j); err != nil {
@@ -149,14 +148,14 @@ func (p *Pool) enqueue(ctx context.Context, client string, j *job) error {
 	return nil
 }
 
-// estimate foresees how long the next job of q waits: each of its jobs that wait
-// already lets one of every other client go first. While nothing has been done
-// yet, the estimate is 0.
+// estimate returns the expected wait of a new job of q. Before each job of q that waits
+// already, one job of every other client runs. The estimate is 0 until a first job has been
+// timed.
 func (p *Pool) estimate(q *queue) time.Duration {
 	if p.stats.Queued+p.stats.Running < p.stats.Workers {
 		return 0
 	}
-	ahead := 1 + len(q.jobs) // 1 is the one that runs
+	ahead := 1 + len(q.jobs) // the running job counts as one
 	for _, other := range p.turns {
 		if other != q {
 			ahead += min(len(other.jobs), len(q.jobs)+1)
@@ -169,9 +168,9 @@ func retryAfter(wait time.Duration) time.Duration {
 	return max(time.Second, (wait + time.Second - 1).Truncate(time.Second))
 }
 
-// withdraw takes a job out of the queue for the reason given; one that has begun
-// it leaves alone.
-func (p *Pool) withdraw(client string, j *job, why error) {
+// withdraw removes a job from the queue and sets its error. It has no effect on a job that
+// has started.
+func (p *Pool) withdraw(client string, j *job, reason error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	q := p.queues[client]
@@ -188,27 +187,27 @@ func (p *Pool) withdraw(client string, j *job, why error) {
 		p.turns = slices.DeleteFunc(p.turns, func(other *queue) bool { return other == q })
 	}
 	p.stats.Queued--
-	if _, busy := why.(*BusyError); busy {
+	if _, busy := reason.(*BusyError); busy {
 		p.stats.Shed++
 	}
-	j.err = why
+	j.err = reason
 	close(j.done)
 }
 
-// serve is one worker. Its thread is its own and dies with it, so that nobody
-// inherits the low priority.
+// serve is one worker. It never unlocks its thread, so the Go runtime ends the thread
+// with the goroutine and no other goroutine runs with the low priority.
 func (p *Pool) serve() {
 	runtime.LockOSThread()
 	lowerPriority()
 	for j := p.next(); j != nil; j = p.next() {
-		begun := time.Now()
+		started := time.Now()
 		j.run()
-		p.finished(time.Since(begun))
+		p.finished(time.Since(started))
 		close(j.done)
 	}
 }
 
-// next waits for a job whose turn it is; nil when the pool is closed.
+// next waits for the next job. It returns nil when the pool is closed.
 func (p *Pool) next() *job {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -242,7 +241,7 @@ func (j *job) run() {
 	j.work()
 }
 
-// finished counts, and moves the mean by an eighth of the difference.
+// finished counts a job and moves the mean by an eighth of the difference.
 func (p *Pool) finished(took time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -255,15 +254,14 @@ func (p *Pool) finished(took time.Duration) {
 	}
 }
 
-// Stats returns what the pool does and did.
+// Stats returns a snapshot.
 func (p *Pool) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.stats
 }
 
-// Close turns away what waits, with ErrClosed, and returns when what runs has
-// ended.
+// Close refuses waiting work with ErrClosed and returns when running work has ended.
 func (p *Pool) Close() {
 	p.mu.Lock()
 	p.closed = true

@@ -14,27 +14,35 @@ import (
 	"strings"
 )
 
-// Some systems hash something made of the password instead of the password itself:
-// Meteor hashes its SHA-256, Devise appends a pepper. The stored form then begins
-// with a label that names the method: {sha256-hex}$2b$10$…. A method with a secret
-// key names the key by its id: {pepper:ID}$2a$10$…. The key itself is never part of
-// a hash; the caller keeps it (VerifyKeyed).
+// Some systems do not hash the password itself: Meteor hashes its SHA-256, and Devise
+// appends a pepper. The stored form then begins with a label that names the method:
+// {sha256-hex}$2b$10$…. For a method with a secret key, the label has the id of the
+// key: {pepper:ID}$2a$10$…. A hash never contains the key itself; the caller stores it
+// (VerifyKeyed).
 
 // Pepper is the method of Devise: the key is appended to the password.
 const Pepper = "pepper"
 
-// A method computes the text that the hash function receives.
+// A method computes the text that is hashed instead of the password.
 type method struct {
 	name  string
 	keyed bool
 	apply func(password string, key []byte) string
 }
 
-// methods are all that exist, in the order in which they are tried and listed.
+// methods are all methods, in the order in which they are listed and tried.
 var methods = [...]method{
-	{"sha256-hex", false, func(p string, _ []byte) string { s := sha256.Sum256([]byte(p)); return hex.EncodeToString(s[:]) }},
+	{"sha256-hex", false, func(p string,
+		_ []byte) string {
+		s := sha256.Sum256([]byte(p))
+		return hex.EncodeToString(s[:])
+	}},
 	{"sha256-base64", false, func(p string, _ []byte) string { s := sha256.Sum256([]byte(p)); return encode64(s[:]) }},
-	{"sha512-hex", false, func(p string, _ []byte) string { s := sha512.Sum512([]byte(p)); return hex.EncodeToString(s[:]) }},
+	{"sha512-hex", false, func(p string,
+		_ []byte) string {
+		s := sha512.Sum512([]byte(p))
+		return hex.EncodeToString(s[:])
+	}},
 	{"sha512-base64", false, func(p string, _ []byte) string { s := sha512.Sum512([]byte(p)); return encode64(s[:]) }},
 	{"sha384-base64", false, func(p string, _ []byte) string { s := sha512.Sum384([]byte(p)); return encode64(s[:]) }},
 	{"sha1-hex", false, func(p string, _ []byte) string { s := sha1.Sum([]byte(p)); return hex.EncodeToString(s[:]) }},
@@ -65,8 +73,7 @@ func mac256(p string, key []byte) []byte {
 	return mac.Sum(nil)
 }
 
-// Methods lists the names that Prehashed takes: those that need a key, or those that
-// need none.
+// Methods lists the names for Prehashed: the methods with a key, or those without.
 func Methods(keyed bool) (names []string) {
 	for _, m := range methods {
 		if m.keyed == keyed && m.name != wordPress {
@@ -76,10 +83,10 @@ func Methods(keyed bool) (names []string) {
 	return names
 }
 
-// prehashed is a hash of something made of the password.
+// prehashed is a hash of the result of a method.
 type prehashed struct {
 	method method
-	key    string // its id; empty: the method has none
+	key    string // id of the key; empty if the method has no key
 	inner  stored
 }
 
@@ -97,7 +104,7 @@ func (h prehashed) label() string {
 	return "{" + h.method.name + "}"
 }
 
-// verify needs a key where the method does; without it the password is wrong.
+// verify returns an error for a method with a key; see verifyKeyed.
 func (h prehashed) verify(password string) (bool, error) {
 	if h.method.keyed {
 		return false, errors.New("the key that the password was hashed with is missing")
@@ -105,8 +112,8 @@ func (h prehashed) verify(password string) (bool, error) {
 	return h.verifyKeyed(password, nil)
 }
 
-// verifyKeyed cuts the text to what bcrypt looks at, as the other systems do. The
-// password itself is never cut.
+// verifyKeyed truncates the text to the 72 bytes that bcrypt reads, as the other
+// systems do. With a pepper, a password that is itself longer never matches.
 func (h prehashed) verifyKeyed(password string, key []byte) (bool, error) {
 	text := h.method.apply(password, key)
 	_, isBcrypt := h.inner.(bcryptHash)
@@ -118,12 +125,13 @@ func (h prehashed) verifyKeyed(password string, key []byte) (bool, error) {
 	return ok && whole, err
 }
 
-// Prehashed labels a hash that Adopt returned with the method, and the id of the key
-// if the method needs one. An error names the methods.
+// Prehashed adds the label of a method, with the id of its key if it has one, to a hash
+// that Adopt returned. The error for an unknown method lists the methods.
 func Prehashed(encoded, name, keyID string) (string, error) {
 	i := slices.IndexFunc(methods[:], func(m method) bool { return m.name == name })
 	if i < 0 || name == wordPress {
-		return "", fmt.Errorf("there is no method %q: write %s", name, strings.Join(append(Methods(false), Methods(true)...), ", "))
+		return "", fmt.Errorf("there is no method %q: write %s", name,
+			strings.Join(append(Methods(false), Methods(true)...), ", "))
 	}
 	if methods[i].keyed != (keyID != "") {
 		return "", fmt.Errorf("the method %s needs a key, or has none", name)
@@ -134,9 +142,9 @@ func Prehashed(encoded, name, keyID string) (string, error) {
 	}
 	if labelled, ok := h.(prehashed); ok {
 		if !labelled.method.keyed || labelled.method.name != name {
-			return "", errors.New("the hash says itself what was made of the password: leave the method out")
+			return "", errors.New("the hash itself names the method: remove the method")
 		}
-		h = labelled.inner // exported from another server, where the key has another id
+		h = labelled.inner // an export of another server, where the key has another id
 	}
 	if !isKeyID(keyID) {
 		return "", errors.New("the id of the key is not a UUID")
@@ -146,7 +154,7 @@ func Prehashed(encoded, name, keyID string) (string, error) {
 
 func isKeyID(id string) bool { return id == "" || len(id) == 36 && !strings.ContainsAny(id, "{}:$") }
 
-// KeyID returns the id of the key that a stored hash needs, or "".
+// KeyID returns the id of the key that a stored hash needs, or "" if it needs none.
 func KeyID(encoded string) string {
 	if h, ok := parse(encoded); ok {
 		if h, ok := h.(prehashed); ok {
@@ -156,7 +164,7 @@ func KeyID(encoded string) string {
 	return ""
 }
 
-// VerifyKeyed is Verify for a hash with a KeyID. The key is not used for others.
+// VerifyKeyed is Verify with the key that KeyID names. Other hashes do not use the key.
 func VerifyKeyed(encoded, password string, key []byte) (bool, error) {
 	h, ok := parse(encoded)
 	if !ok {
@@ -168,7 +176,8 @@ func VerifyKeyed(encoded, password string, key []byte) (bool, error) {
 	return h.verify(password)
 }
 
-// readPrehashed reads our own labels. ok is false if the text begins with none.
+// readPrehashed reads a stored form with a label. ok is false if the text has no such
+// label.
 func readPrehashed(text string) (h stored, ok bool, err error) {
 	name, rest, ok := "", "", false
 	if strings.HasPrefix(text, wordPress+"$2") {

@@ -2,5 +2,5 @@
 
 package passhash
 
-// lowerPriority does nothing where a thread has no priority of its own.
+// lowerPriority has no effect, because threads share the priority of the process.
 func lowerPriority() {}

@@ -7,41 +7,45 @@ import (
 	"strings"
 )
 
-// Refusals. Each names the kind of hash where that is certain, says what to do, and
-// holds nothing of the hash.
+// Errors for hashes that can't be imported. Each one names the kind of hash if that is
+// certain, and says what to do. None contains a part of the hash.
 
-// What to do about a hash that can't be taken.
+// Advice at the end of an error.
 const (
-	setAside    = "import the user without a password, who then asks for a new one by mail"
-	checkExport = "see whether the export has cut it off or changed it"
+	resetByMail = "import the user without a password; they can reset it by mail"
+	checkExport = "check whether the export truncated or changed it"
 )
 
-var errPlain = errors.New("the file holds the password itself and not a hash: " + setAside)
+var errPlain = errors.New("the file holds the password itself and not a hash: " + resetByMail)
 
 func malformed(form string) error {
 	return fmt.Errorf("the hash does not have the form %s: %s", form, checkExport)
 }
 
-// unbearable gets a cost, not the hash.
-func unbearable(cost string) error {
-	return fmt.Errorf("the cost of the hash is impossible, or more than a server can bear (%s): %s", cost, setAside)
+// tooCostly is the error for a cost out of bounds. cost must not contain the hash.
+func tooCostly(cost string) error {
+	return fmt.Errorf("the cost of the hash is invalid or too high for a server (%s): %s", cost, resetByMail)
 }
 
-// kinds are the names of what can't be checked, by what stands before the first or
-// second dollar sign.
+// kinds names the unsupported kinds of hashes, by the text before the first or second
+// dollar sign.
 var kinds = map[string]string{
 	"$1": "crypt(3) with $1$ (MD5)", "$y": "crypt(3) with $y$ (yescrypt)", "$gy": "crypt(3) with $gy$ (yescrypt)",
-	"$7": "crypt(3) with $7$ (scrypt)", "$md5": "crypt(3) with $md5$", "$sha1": "crypt(3) with $sha1$", "$3": "crypt(3) with $3$ (NT)",
+	"$7": "crypt(3) with $7$ (scrypt)", "$md5": "crypt(3) with $md5$", "$sha1": "crypt(3) with $sha1$",
+	"$3": "crypt(3) with $3$ (NT)",
 	"$2": "bcrypt of the kind $2$", "$2x": "bcrypt of the kind $2x$", "$2z": "bcrypt of the kind $2z$",
 	"argon2": "Argon2 other than Argon2id and Argon2i", "$argon2d": "Argon2 other than Argon2id and Argon2i",
-	"$P": "phpass ($P$, of WordPress and others)", "$H": "phpass ($H$, of phpBB)", "$S": "Drupal's $S$ (SHA-512)", "U$S": "Drupal's U$S$ (SHA-512 of MD5)",
-	"$apr1": "Apache's $apr1$ (MD5)", "$B": "MediaWiki's :B:", "$ssha": "a salted SHA-1", "$sha256": "a salted sha256", "$sha512": "a salted sha512",
-	"md5": "a salted md5", "sha1": "a salted sha1", "unsalted_md5": "a salted unsalted_md5", "unsalted_sha1": "a salted unsalted_sha1",
-	"sha256": "a salted sha256", "sha512": "a salted sha512", "$md5-crypt": "crypt(3) with $1$ (MD5)",
+	"$P": "phpass ($P$, of WordPress and others)", "$H": "phpass ($H$, of phpBB)", "$S": "Drupal's $S$ (SHA-512)",
+	"U$S":   "Drupal's U$S$ (SHA-512 of MD5)",
+	"$apr1": "Apache's $apr1$ (MD5)", "$B": "MediaWiki's :B:", "$ssha": "a salted SHA-1", "$sha256": "a salted sha256",
+	"$sha512": "a salted sha512",
+	"md5":     "a salted md5", "sha1": "a salted sha1", "unsalted_md5": "a salted unsalted_md5",
+	"unsalted_sha1": "a salted unsalted_sha1",
+	"sha256":        "a salted sha256", "sha512": "a salted sha512", "$md5-crypt": "crypt(3) with $1$ (MD5)",
 }
 
-// unknown names the kind where that is certain; else the text may be anything,
-// even a password.
+// unknown names the kind if it is certain. Otherwise it shows nothing, because the text
+// may be anything, even a password.
 func unknown(name string) error {
 	kind, known := kinds[name]
 	if strings.HasPrefix(name, "$hmac") {
@@ -49,13 +53,13 @@ func unknown(name string) error {
 	}
 	switch {
 	case known:
-		return fmt.Errorf("%s can't be checked: %s", kind, setAside)
+		return fmt.Errorf("%s can't be checked: %s", kind, resetByMail)
 	case name == "$" || name == "":
-		return errors.New("there is no hash: " + setAside)
+		return errors.New("the hash is empty: " + resetByMail)
 	case strings.HasPrefix(name, "!"):
-		return errors.New("the hash says that there is no password: " + setAside)
+		return errors.New("the hash says that there is no password: " + resetByMail)
 	}
-	return errors.New("the hash is not bcrypt, Argon2, scrypt or PBKDF2 in any form that we know: " + setAside)
+	return errors.New("the hash is not bcrypt, Argon2, scrypt or PBKDF2 in a known form: " + resetByMail)
 }
 
 var (
@@ -64,7 +68,7 @@ var (
 	mysqlHash = regexp.MustCompile(`^\*[0-9A-F]{40}$`)
 )
 
-// digestKind names a bare digest by its length, or returns "".
+// digestKind names a digest without a password function by its length, or returns "".
 func digestKind(text string) string {
 	bare := map[int]string{32: "MD5", 40: "SHA-1", 56: "SHA-224", 64: "SHA-256", 96: "SHA-384", 128: "SHA-512"}
 	digits := strings.TrimPrefix(text, "0x")
@@ -74,7 +78,7 @@ func digestKind(text string) string {
 	case hexOnly.MatchString(text) && bare[len(digits)] != "":
 		return fmt.Sprintf("a bare digest of %d hexadecimal digits, such as %s,", len(digits), bare[len(digits)])
 	case hexSalted.MatchString(text):
-		return "a digest with its salt behind a colon"
+		return "a digest and a salt, separated by a colon"
 	}
 	return ""
 }

@@ -15,7 +15,7 @@ import (
 // (https://www.akkadia.org/drepper/SHA-crypt.txt).
 type shaCrypt struct {
 	id     string // 5 or 6
-	rounds int    // 0: not written, which means 5000
+	rounds int    // 0: not in the text, which means 5000
 	salt   string
 	tag    string
 }
@@ -25,8 +25,8 @@ const (
 	maxRounds     = 1 << 20 // about a second
 	maxCryptSalt  = 16
 
-	// The work grows with the length of the password, unlike that of other functions.
-	// A longer one costs this much, and is wrong.
+	// maxCryptPassword bounds the work, which grows with the length of the password, unlike
+	// with other functions. A longer password takes as long as this, and never matches.
 	maxCryptPassword = 256
 )
 
@@ -56,7 +56,7 @@ func (h shaCrypt) verify(password string) (bool, error) {
 	return whole && subtle.ConstantTimeCompare(tag, []byte(h.tag)) == 1, nil
 }
 
-// readSHACrypt reads what follows $5$ or $6$: perhaps rounds=N, then salt and hash.
+// readSHACrypt reads the parts after $5$ or $6$: an optional rounds=N, the salt, the hash.
 func readSHACrypt(id string, parts []string) (stored, error) {
 	form := "$" + id + "$rounds=5000$salt$hash"
 	h := shaCrypt{id: id}
@@ -66,12 +66,13 @@ func readSHACrypt(id string, parts []string) (stored, error) {
 			return nil, malformed(form)
 		}
 		if n < 1000 || n > maxRounds {
-			return nil, unbearable("crypt(3) with rounds=" + digits)
+			return nil, tooCostly("crypt(3) with rounds=" + digits)
 		}
 		h.rounds, parts = int(n), parts[1:]
 	}
 	size := map[string]int{"5": 43, "6": 86}[id]
-	if len(parts) != 2 || len(parts[0]) > maxCryptSalt || len(parts[1]) != size || !isCryptText(parts[1]) || !isSalt(parts[0]) {
+	if len(parts) != 2 || len(parts[0]) > maxCryptSalt || len(parts[1]) != size || !isCryptText(parts[1]) ||
+		!isSalt(parts[0]) {
 		return nil, malformed(form)
 	}
 	h.salt, h.tag = parts[0], parts[1]
@@ -84,7 +85,7 @@ func isCryptText(text string) bool {
 	})
 }
 
-// isSalt takes what crypt(3) does, which is more than its own alphabet.
+// isSalt accepts every salt that crypt(3) accepts, which is more than its own alphabet.
 func isSalt(text string) bool {
 	return !strings.ContainsFunc(text, func(c rune) bool { return c <= ' ' || c >= 0x7f || c == ':' })
 }

@@ -9,27 +9,26 @@ import (
 	"strings"
 )
 
-// How the salt of a Source is written.
+// Encodings of the salt of a Source.
 const (
 	SaltBase64 = "base64"
 	SaltHex    = "hex"
-	SaltText   = "text" // the characters themselves are the salt
+	SaltText   = "text" // the text itself is the salt
 )
 
-// A Source is a password of another system that keeps the parts of a hash apart.
+// A Source is a hash of another system that stores its parts separately.
 type Source struct {
 	Text         string // the hash
-	Salt         string // empty: Text holds it
-	Algorithm    string // as the other system calls it; empty: Text says it
+	Salt         string // empty: Text contains it
+	Algorithm    string // name in the other system; empty: Text names it
 	Factor       string // iterations, or the cost of bcrypt; empty: the default of the other system
-	SaltEncoding string // SaltBase64, SaltHex or SaltText; empty: what the form or the algorithm says
+	SaltEncoding string // SaltBase64, SaltHex or SaltText; empty: as the form or the algorithm implies
 }
 
-// Adopt turns a Source into the form that Verify reads. In addition to what the
-// function Adopt takes, it reads Okta's and FusionAuth's bcrypt, and the PBKDF2 of
-// FusionAuth, Okta, Casdoor, Discourse and passport-local-mongoose. It refuses a salt
-// that may be hexadecimal digits or base64 unless SaltEncoding says which. An error
-// holds nothing of the hash.
+// Adopt converts a Source into the form that Verify reads. In addition to the forms of the
+// function Adopt, it reads bcrypt of Okta and FusionAuth, and PBKDF2 of FusionAuth, Okta,
+// Casdoor, Discourse and passport-local-mongoose. It refuses a salt that may be hexadecimal
+// or base64, unless SaltEncoding decides. Errors contain nothing of the hash.
 func (s Source) Adopt() (string, error) {
 	algorithm := strings.ToLower(strings.NewReplacer("_", "-", " ", "-").Replace(strings.TrimSpace(s.Algorithm)))
 	if parts, ok := phcSalt(s.Text); ok {
@@ -56,18 +55,19 @@ func (s Source) Adopt() (string, error) {
 	case whole == nil:
 		return encoded, nil
 	case s.Salt != "" && algorithm == "":
-		return "", fmt.Errorf("the salt is in a column of its own, and the file does not say which function made the hash: %s", setAside)
+		return "", fmt.Errorf("the salt is in a separate column, and the file does not name the function of the hash: %s",
+			resetByMail)
 	case algorithmName.MatchString(algorithm):
-		return "", fmt.Errorf("the algorithm %s can't be checked: %s", algorithm, setAside)
+		return "", fmt.Errorf("the algorithm %s can't be checked: %s", algorithm, resetByMail)
 	}
 	return "", whole
 }
 
-// algorithmName is what a refusal may show: if columns were mixed up, the text may be a
-// password or a hash.
+// algorithmName matches a name that an error may show. If columns were mixed up, the
+// text may be a password or a hash.
 var algorithmName = regexp.MustCompile(`^(salted-)?(md[45]|sha-?\d*|hmac|phpass|ldap|ssha|legacy|salt|scrypt|aws-?cognito)(-[a-z0-9]{1,10}){0,3}$`)
 
-// phcSalt finds the salt of a PHC string whose salt is base64 by its form.
+// phcSalt splits a PHC string whose salt is in base64 according to its form.
 func phcSalt(text string) (parts []string, ok bool) {
 	for _, prefix := range []string{"$argon2id$v=", "$argon2i$v=", "$scrypt$ln=", "$pbkdf2"} {
 		if strings.HasPrefix(text, prefix) {
@@ -78,10 +78,11 @@ func phcSalt(text string) (parts []string, ok bool) {
 	return nil, false
 }
 
-// hexSalt is what no base64 of random bytes looks like.
+// hexSalt matches hexadecimal digits, which the base64 of random bytes practically
+// never is.
 var hexSalt = regexp.MustCompile(`^[0-9a-f]{20,}$|^[0-9A-F]{20,}$`)
 
-// adoptPHC puts the salt into the form that a PHC string has.
+// adoptPHC re-encodes the salt in base64 and adopts the string.
 func (s Source) adoptPHC(parts []string) (string, error) {
 	salt := &parts[len(parts)-2]
 	raw := []byte(*salt)
@@ -89,20 +90,20 @@ func (s Source) adoptPHC(parts []string) (string, error) {
 	case s.SaltEncoding == SaltHex:
 		var err error
 		if raw, err = hex.DecodeString(*salt); err != nil {
-			return "", errors.New("the salt of the hash is not hexadecimal: leave --salt-encoding out")
+			return "", errors.New("the salt of the hash is not hexadecimal: remove --salt-encoding")
 		}
 		*salt = strings.TrimRight(encode64(raw), "=")
 	case s.SaltEncoding == SaltText:
 		*salt = strings.TrimRight(encode64(raw), "=")
 	case s.SaltEncoding == "" && hexSalt.MatchString(*salt):
 		return "", errors.New("the salt of the hash is hexadecimal digits where base64 is expected. " +
-			"Write --salt-encoding text, hex or base64; --try with a password that you know says which")
+			"Write --salt-encoding text, hex or base64; --try with a password that you know shows which")
 	}
 	return Adopt(strings.Join(parts, "$"))
 }
 
-// readParts reads a hash of which the file names the algorithm, or whose parts have
-// the lengths that only one program writes. known is false for any other.
+// readParts reads a hash whose algorithm the file names, or whose parts have lengths that
+// only one program writes. known is false for any other hash.
 func (s Source) readParts(algorithm string) (h stored, known bool, err error) {
 	const passportDigits, passportIterations = 1024, 25000
 	switch {
@@ -141,8 +142,8 @@ func (s Source) readDiscourse(algorithm string) (stored, error) {
 
 var digestName = regexp.MustCompile(`sha-?(1|256|512)`)
 
-// readPBKDF2 reads salt and hash in base64, as FusionAuth, Okta and Casdoor write them.
-// The iterations are those that the file names, or Casdoor's.
+// readPBKDF2 reads salt and hash in base64, as FusionAuth, Okta and Casdoor write them. The
+// iterations come from the file, or are those of Casdoor.
 func (s Source) readPBKDF2(algorithm string) (stored, error) {
 	const casdoorIterations = 27500
 	digest := "sha256"
@@ -159,12 +160,13 @@ func (s Source) readPBKDF2(algorithm string) (stored, error) {
 	}
 	salt, ok2 := s.salt(SaltBase64)
 	if err != nil || !ok || !ok2 {
-		return nil, errors.New("PBKDF2 needs its iterations, and salt and hash in base64, in columns of their own: " + checkExport)
+		return nil, errors.New("PBKDF2 needs iterations, salt and hash in separate columns, salt and hash in base64: " +
+			checkExport)
 	}
 	return newPBKDF2(digest, uint32(iterations), salt, tag)
 }
 
-// salt decodes the salt, by default in the encoding that is usual.
+// salt decodes the salt. The encoding defaults to usual.
 func (s Source) salt(usual string) ([]byte, bool) {
 	encoding := s.SaltEncoding
 	if encoding == "" {

@@ -68,7 +68,7 @@ func TestRefusalNamesTheAlgorithmColumn(t *testing.T) {
 		kept    passhash.Source
 		problem string
 	}{
-		{passhash.Source{Text: discourseTag, Salt: hexSalt}, "does not say which function made the hash"},
+		{passhash.Source{Text: discourseTag, Salt: hexSalt}, "does not name the function of the hash"},
 		{passhash.Source{Text: discourseTag, Algorithm: "SHA256"}, "the algorithm sha256 can't be checked"},
 		{passhash.Source{Text: discourseTag, Salt: hexSalt, Algorithm: "salted-sha256"}, "the algorithm salted-sha256 can't be checked"},
 		{passhash.Source{Text: normal, Algorithm: "plain"}, "the password itself and not a hash"},
@@ -122,7 +122,7 @@ func TestUnsuitableMethodIsRefused(t *testing.T) {
 		{foreign[3], "$wp", "", "there is no method"},
 		{foreign[3], "sha256-hex", keyID, "needs a key, or has none"},
 		{foreign[3], passhash.Pepper, "", "needs a key, or has none"},
-		{"$wp$2y$04$abcdefghijklmnopqrstuujv/86KBUqWwIdPp0uRATkCcvgptl1Pm", "sha256-hex", "", "says itself"},
+		{"$wp$2y$04$abcdefghijklmnopqrstuujv/86KBUqWwIdPp0uRATkCcvgptl1Pm", "sha256-hex", "", "itself names"},
 	} {
 		if encoded, err := passhash.Prehashed(c.text, c.method, c.key); err == nil || !strings.Contains(err.Error(), c.problem) {
 			t.Errorf("%+v: %q, %v", c, encoded, err)

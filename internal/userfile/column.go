@@ -49,8 +49,10 @@ const rowsToRecognise = 100
 
 func newColumns(o Options) *columns {
 	c := &columns{
-		wanted: o.Names, ignored: map[string]bool{}, now: o.Now, system: systemCalled(o.From), known: map[string]use{}, seen: map[string]bool{},
-		used: map[string]bool{}, marked: map[Field]bool{}, found: map[string]bool{}, unsettled: map[string]bool{}, hashes: map[string]bool{},
+		wanted: o.Names, ignored: map[string]bool{}, now: o.Now, system: systemCalled(o.From), known: map[string]use{},
+		seen: map[string]bool{},
+		used: map[string]bool{}, marked: map[Field]bool{}, found: map[string]bool{}, unsettled: map[string]bool{},
+		hashes: map[string]bool{},
 	}
 	if c.now.IsZero() {
 		c.now = time.Now()

@@ -21,25 +21,27 @@ var wellKnown = [...]known{
 	{ID, []string{"id", "_id", "localId", "uid", "userId", "uuid", "sub"}},
 	{Email, []string{
 		"email", "emailAddress", "mail", "userEmail", "primaryEmail", "primaryEmailAddress", "userEmailAddress", "userMail",
-		"profile.email", "traits.email", "emails.address", "emails.0.address", "emails.value", "emails.email", "emails", "email_addresses.email_address", "email.email",
-		"human.email.email", "profile.login",
+		"profile.email", "traits.email", "emails.address", "emails.0.address", "emails.value", "emails.email", "emails",
+		"email_addresses.email_address", "email.email", "human.email.email", "profile.login",
 	}},
 	{PasswordHash, slices.Concat(passwordNames, []string{"hash"})},
 	{Salt, []string{"salt", "passwordSalt", "hashSalt", "credentials.password.hash.salt",
 		"custom_password_hash.salt.value"}},
 	{Algorithm, []string{
-		"passwordAlgorithm", "encryptionScheme", "passwordHasher", "passwordEncryptionMethod", "passwordType", "hashAlgorithm",
-		"passwordHashAlgorithm", "hashType", "credentials.password.hash.algorithm", "custom_password_hash.algorithm",
+		"passwordAlgorithm", "encryptionScheme", "passwordHasher", "passwordEncryptionMethod", "passwordType",
+		"hashAlgorithm", "passwordHashAlgorithm", "hashType", "credentials.password.hash.algorithm",
+		"custom_password_hash.algorithm",
 	}},
 	{Factor, []string{
 		"factor", "iterations", "workFactor", "hashIterations", "passwordIterations",
 		"credentials.password.hash.workFactor", "credentials.password.hash.iterationCount",
 	}},
 	{Temporary, []string{
-		"temporary", "passwordTemporary", "isTemporaryPassword", "passwordChangeRequired", "mustChangePassword", "forcePasswordChange",
-		"forceChangePassword", "needUpdatePassword", "passwordResetRequired", "changePasswordRequired", "mustResetPassword",
-		"requirePasswordChange", "requirePasswordReset", "needsPasswordReset", "forcePasswordReset", "needsNewPassword", "pwdReset",
-		"mustChangePasswordOnNextLogin", "userMustChangePassword", "resetPasswordRequired", "passwordNeedsReset",
+		"temporary", "passwordTemporary", "isTemporaryPassword", "passwordChangeRequired", "mustChangePassword",
+		"forcePasswordChange", "forceChangePassword", "needUpdatePassword", "passwordResetRequired",
+		"changePasswordRequired", "mustResetPassword", "requirePasswordChange", "requirePasswordReset",
+		"needsPasswordReset", "forcePasswordReset", "needsNewPassword", "pwdReset", "mustChangePasswordOnNextLogin",
+		"userMustChangePassword", "resetPasswordRequired", "passwordNeedsReset",
 	}},
 	{FirstName, []string{"firstName", "givenName", "profile.firstName", "traits.name.first", "traits.firstName",
 		"name.first", "name.givenName"}},
@@ -50,9 +52,10 @@ var wellKnown = [...]known{
 	{EmailVerified, slices.Concat(emailVerifiedNames, verifiedNames)},
 	{Roles, []string{"roles", "role", "realmRoles"}},
 	{CreatedAt, []string{
-		"createdAt", "createdTimestamp", "dateJoined", "created", "createdTime", "createdOn", "createdDate", "dateCreated", "creationDate",
-		"creationTime", "createDate", "createTime", "registeredAt", "userRegistered", "userRegdate", "registrationDate", "registerDate", "regdate",
-		"joinedAt", "signupDate", "signedUpAt", "userCreateDate", "insertInstant", "createTimestamp", "whenCreated", "accountCreated",
+		"createdAt", "createdTimestamp", "dateJoined", "created", "createdTime", "createdOn", "createdDate", "dateCreated",
+		"creationDate", "creationTime", "createDate", "createTime", "registeredAt", "userRegistered", "userRegdate",
+		"registrationDate", "registerDate", "regdate", "joinedAt", "signupDate", "signedUpAt", "userCreateDate",
+		"insertInstant", "createTimestamp", "whenCreated", "accountCreated",
 	}},
 }
 
@@ -60,18 +63,20 @@ var wellKnown = [...]known{
 // them, because it may hold another kind of hash.
 var passwordNames = []string{
 	"passwordHash", "hashedPassword", "encryptedPassword", "passwordDigest", "passwordEncrypted", "cryptedPassword",
-	"userPassword", "userPass", "password", "pass", "passwd",
-	"credentials.password.config.hashed_password", "credentials.password.hash.value", "custom_password_hash.hash.value",
-	"services.password.bcrypt", "services.password.argon2", "hashedPassword.value", "hashedPassword.hash",
+	"userPassword", "userPass", "password", "pass", "passwd", "credentials.password.config.hashed_password",
+	"credentials.password.hash.value", "custom_password_hash.hash.value", "services.password.bcrypt",
+	"services.password.argon2", "hashedPassword.value", "hashedPassword.hash",
 }
 
 // emailVerifiedNames are about the address. If one of them exists, verifiedNames are not
 // used, because they may be about the person.
 var emailVerifiedNames = []string{
-	"emailVerifiedAt", "emailVerified", "isEmailVerified", "emailConfirmedAt", "emailConfirmed", "isEmailConfirmed", "mailVerified",
-	"emailIsVerified", "emailVerifiedOn", "emailVerifiedDate", "emailValidated", "isEmailValidated", "verifiedEmail", "emailVerification",
-	"emailVerificationStatus", "emailStatus", "primaryEmailVerified", "userEmailVerified", "mailConfirmed", "emailConfirmationDate", "profile.emailVerified", "emails.verified", "emails.0.verified", "emails.isVerified", "verifiable_addresses.verified",
-	"email_addresses.verification.status", "verifiedEmailAddresses", "human.email.isEmailVerified", "email.verified", "email.isEmailVerified",
+	"emailVerifiedAt", "emailVerified", "isEmailVerified", "emailConfirmedAt", "emailConfirmed", "isEmailConfirmed",
+	"mailVerified", "emailIsVerified", "emailVerifiedOn", "emailVerifiedDate", "emailValidated", "isEmailValidated",
+	"verifiedEmail", "emailVerification", "emailVerificationStatus", "emailStatus", "primaryEmailVerified",
+	"userEmailVerified", "mailConfirmed", "emailConfirmationDate", "profile.emailVerified", "emails.verified",
+	"emails.0.verified", "emails.isVerified", "verifiable_addresses.verified", "email_addresses.verification.status",
+	"verifiedEmailAddresses", "human.email.isEmailVerified", "email.verified", "email.isEmailVerified",
 }
 
 var verifiedNames = []string{"verifiedAt", "verified", "isVerified", "confirmedAt", "confirmed", "isConfirmed",
