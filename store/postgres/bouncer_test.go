@@ -17,9 +17,9 @@ import (
 	"github.com/watchword-auth/watchword/store/storetest"
 )
 
-// Behind a proxy that lends connections out for one transaction each. This is the
-// long form: the short one is that servers work behind it (cmd/watchword).
-func TestEveryPromiseOfAStoreHoldsBehindABouncer(t *testing.T) {
+// The whole suite runs behind a proxy that pools by transaction. cmd/watchword has a shorter
+// test with servers behind the proxy.
+func TestStoreSuiteBehindTransactionPooler(t *testing.T) {
 	t.Parallel()
 	if os.Getenv("SOAK_ROUNDS") == "" {
 		t.Skip("it takes long: make soak runs it")
@@ -31,7 +31,7 @@ func TestEveryPromiseOfAStoreHoldsBehindABouncer(t *testing.T) {
 	})
 }
 
-func TestManyStoresOpenAnEmptyDatabaseAtOnce(t *testing.T) {
+func TestConcurrentOpensOfAnEmptyDatabaseSucceed(t *testing.T) {
 	t.Parallel()
 	server := pgtest.New(t)
 	bouncer := pgtest.NewBouncer(t, server)
@@ -60,9 +60,9 @@ func TestManyStoresOpenAnEmptyDatabaseAtOnce(t *testing.T) {
 	}
 }
 
-// Statements are prepared on each connection, and planned anew where that no longer fits: what
-// a later release changes about the tables disturbs no store that is open.
-func TestTablesMayChangeUnderAnOpenStore(t *testing.T) {
+// Prepared statements become outdated when a newer release migrates the tables. An open store
+// prepares them again and returns no error.
+func TestOpenStoreSurvivesSchemaChanges(t *testing.T) {
 	t.Parallel()
 	server := pgtest.New(t)
 	direct := server.Database(t)
@@ -103,7 +103,7 @@ func useTables(ctx context.Context, store watchword.Store, n int) error {
 	return errors.Join(insert, read, rotate)
 }
 
-func TestABouncerDoesNotHideThatTimeoutsAreOff(t *testing.T) {
+func TestTimeoutsOffReportsMissingTimeoutsBehindPooler(t *testing.T) {
 	t.Parallel()
 	server := pgtest.New(t)
 	direct := server.Database(t)
@@ -128,14 +128,14 @@ func TestABouncerDoesNotHideThatTimeoutsAreOff(t *testing.T) {
 	wantCutOff(t, direct, pgtest.NewBouncer(t, server).URL(direct))
 }
 
-func TestAStatementThatHangsIsCutOff(t *testing.T) {
+func TestHangingStatementIsCanceled(t *testing.T) {
 	t.Parallel()
 	direct := pgtest.New(t).Database(t)
 	wantCutOff(t, direct, direct+"&lock_timeout=200")
 	wantCutOff(t, direct, direct+"&lock_timeout=0&statement_timeout=200")
 }
 
-// wantCutOff lets a store wait for a lock that nobody gives back.
+// wantCutOff fails unless a store gives up waiting for a lock that is never released.
 func wantCutOff(t *testing.T, direct, url string) {
 	t.Helper()
 	store := open(t, url)

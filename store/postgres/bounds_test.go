@@ -12,7 +12,7 @@ import (
 	"github.com/watchword-auth/watchword/store/storetest"
 )
 
-// filled is a store on a database in which a statement was run.
+// filled returns a store on a database in which the statement was run.
 func filled(t *testing.T, text string, args ...any) *postgres.Store {
 	t.Helper()
 	database := pgtest.New(t, "fsync = off").Database(t)
@@ -32,7 +32,7 @@ func filled(t *testing.T, text string, args ...any) *postgres.Store {
 }
 
 // MEM-1
-func TestSweepingManyCountersInUseTakesSmallSteps(t *testing.T) {
+func TestSweepOfManyUsedCountersTakesShortBatches(t *testing.T) {
 	t.Parallel()
 	many := storetest.Many()
 	store := filled(t, `INSERT INTO limits (key, tat, sweep_from)
@@ -42,7 +42,7 @@ func TestSweepingManyCountersInUseTakesSmallSteps(t *testing.T) {
 }
 
 // MEM-1
-func TestCountingALongOutboxIsBounded(t *testing.T) {
+func TestCountOfLongOutboxIsBounded(t *testing.T) {
 	t.Parallel()
 	store := filled(t, `INSERT INTO mails (id, kind, recipient, user_id, facts, created_at, next_at, attempts, last_error, given_up_at)
 		SELECT n::text, 'reset', 'ada@example.com', '', '{}', n, n, 1, 'no route to host', (n % 2) * n FROM generate_series(1, $1::bigint) AS n`,

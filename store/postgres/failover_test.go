@@ -12,7 +12,7 @@ import (
 	"github.com/watchword-auth/watchword/store/postgres"
 )
 
-// open opens a store whose tables are there already, or makes them.
+// open opens a store and creates missing tables.
 func open(t *testing.T, url string) *postgres.Store {
 	t.Helper()
 	store, err := postgres.Open(t.Context(), url)
@@ -23,7 +23,7 @@ func open(t *testing.T, url string) *postgres.Store {
 	return store
 }
 
-// bothHosts is a URL of a database on two servers.
+// bothHosts returns a URL that names two servers.
 func bothHosts(t *testing.T, database string, other *pgtest.Server) string {
 	t.Helper()
 	first, err := url.Parse(database)
@@ -38,7 +38,7 @@ func bothHosts(t *testing.T, database string, other *pgtest.Server) string {
 	return first.String() + "&target_session_attrs=read-write&connect_timeout=2"
 }
 
-// post writes a mail, and posted says how many there are.
+// post inserts a mail; posted returns the number of mails.
 func post(ctx context.Context, s *postgres.Store, id string) error {
 	return s.Update(ctx, func(tx watchword.Tx) error { return tx.InsertMail(ctx, watchword.Mail{ID: id}) })
 }
@@ -56,9 +56,9 @@ func posted(t *testing.T, s *postgres.Store) (n int) {
 	return n
 }
 
-// A caller leaves while a commit waits for the synchronous standby. Nobody may see
-// what a failover would lose, or be answered from it.
-func TestACommitThatItsStandbyLacksIsSeenByNobody(t *testing.T) {
+// The caller's context ends while a commit waits for the synchronous standby. The commit
+// stays invisible, because a failover could still lose it.
+func TestCommitStaysInvisibleUntilStandbyHasIt(t *testing.T) {
 	t.Parallel()
 	primary := pgtest.New(t, "fsync = off")
 	store := open(t, primary.Database(t))
@@ -81,9 +81,9 @@ func TestACommitThatItsStandbyLacksIsSeenByNobody(t *testing.T) {
 	}
 }
 
-// The primary becomes a standby under open connections, as after a switch that
-// breaks none: the next operation finds the new one.
-func TestAPrimaryThatBecameAStandbyIsLeft(t *testing.T) {
+// The primary becomes a standby and keeps its connections open. The next operation finds the
+// new primary.
+func TestStoreLeavesPrimaryThatBecameStandby(t *testing.T) {
 	t.Parallel()
 	first := pgtest.New(t, "fsync = off")
 	database := first.Database(t)
@@ -111,9 +111,9 @@ func TestAPrimaryThatBecameAStandbyIsLeft(t *testing.T) {
 	}
 }
 
-// The first host hangs, as a primary may that was replaced: the other one is
-// found, and asking the first to stop what it is at disturbs nothing.
-func TestAHostThatHangsIsPassedOver(t *testing.T) {
+// The first host hangs, as a replaced primary may. The store connects to the other host. The
+// cancel request to the first one has no effect on it.
+func TestHangingHostIsSkipped(t *testing.T) {
 	t.Parallel()
 	first := pgtest.New(t, "fsync = off")
 	database := first.Database(t)
@@ -134,9 +134,9 @@ func TestAHostThatHangsIsPassedOver(t *testing.T) {
 	}
 }
 
-// A database that neither answers nor breaks its connections is unavailable when
-// the time for a statement is up.
-func TestADatabaseThatHangsIsUnavailableInTime(t *testing.T) {
+// A database that hangs without closing its connections is reported as unavailable after the
+// statement timeout.
+func TestHangingDatabaseReturnsErrUnavailableInTime(t *testing.T) {
 	t.Parallel()
 	server := pgtest.New(t, "fsync = off")
 	store := open(t, server.Database(t)+"&statement_timeout=1000")

@@ -14,9 +14,9 @@ import (
 	"github.com/watchword-auth/watchword/store/storetest"
 )
 
-// A rotation changes no index: the new row goes beside the old one (a HOT update).
-// An index on what a rotation or a charge changes would make each write every
-// index of the table, and leave the rest to vacuum.
+// A rotation changes no index (a HOT update: the new row version is on the same page). An
+// index on a column that a rotation or a charge changes would make each of them write all
+// indexes of the table, and would leave more work for vacuum.
 func TestRotationsChangeNoIndex(t *testing.T) {
 	t.Parallel()
 	const sessions, rounds = 50, 10
@@ -61,7 +61,7 @@ func TestRotationsChangeNoIndex(t *testing.T) {
 	}
 }
 
-// hotShare waits until so many updates of a table are counted.
+// hotShare waits until the statistics count the updates, and returns the share of HOT updates.
 func hotShare(t *testing.T, url, table string, updates int) float64 {
 	t.Helper()
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)

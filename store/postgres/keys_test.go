@@ -11,11 +11,11 @@ import (
 	"github.com/watchword-auth/watchword/store/storetest"
 )
 
-// Tokens with unknown key ids, while the database hangs: they wait for one reading of
-// the keys, and not one after the other.
+// While the database hangs, tokens with unknown key ids wait for one shared read of the keys,
+// and not one after the other.
 //
 // KEY-3, MEM-1
-func TestTokensOfUnknownKeysWaitForOneReadingOfTheKeys(t *testing.T) {
+func TestTokensWithUnknownKeysShareOneReadOfTheKeys(t *testing.T) {
 	t.Parallel()
 	server, other := pgtest.New(t, "fsync = off"), pgtest.New(t, "fsync = off")
 	const timeout = 2 * time.Second

@@ -18,7 +18,7 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// Everything is moved, or nothing is.
+// Load copies everything or nothing.
 func TestLoad(t *testing.T) {
 	t.Parallel()
 	server := pgtest.New(t, "fsync = off")
@@ -36,8 +36,8 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-// Both databases have the tables that are moved, with the same columns: a table
-// or a column of a later migration can't be forgotten.
+// Both databases have the tables of sqlstore.Tables, with the same columns. The test fails if
+// a migration adds a table or a column to one database only, or not to the list.
 func everyColumnIsMoved(t *testing.T, server *pgtest.Server) {
 	path, url := newFile(t), server.Database(t)
 	if _, err := postgres.Migrate(t.Context(), url); err != nil {
@@ -63,7 +63,7 @@ func everyColumnIsMoved(t *testing.T, server *pgtest.Server) {
 	}
 }
 
-// Every column of every table arrives, with the values that are hard to carry.
+// Every column of every table is copied, with values that are difficult to transfer.
 func whatIsLoadedIsWhatTheSourceHolds(t *testing.T, server *pgtest.Server) {
 	path, url := newFile(t), server.Database(t)
 	const each = 1500 // more than are told of at once
@@ -100,7 +100,7 @@ func whatIsLoadedIsWhatTheSourceHolds(t *testing.T, server *pgtest.Server) {
 	}
 }
 
-// What goes wrong leaves an empty database, which the next try fills.
+// A failed Load leaves an empty database, and another attempt fills it.
 func aFailureLeavesNothing(t *testing.T, server *pgtest.Server) {
 	for name, c := range map[string]struct{ breakIt, mendIt, want string }{
 		"a row is changed on its way": {
@@ -162,7 +162,7 @@ func onlyAnEmptyDatabase(t *testing.T, server *pgtest.Server) {
 	}
 }
 
-// Another program wrote to the database while it was being filled.
+// The error names the cause if another program wrote to the database during Load.
 func aDisturbanceIsNamed(t *testing.T, server *pgtest.Server) {
 	path, url := newFile(t), server.Database(t)
 	fill(t, path, 20)
@@ -183,7 +183,7 @@ func load(t *testing.T, url string, from *sqlite.Source) error {
 	return err
 }
 
-// newFile is a SQLite file with empty tables.
+// newFile returns the path of a SQLite file with empty tables.
 func newFile(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "watchword.db")
@@ -213,7 +213,7 @@ func openFile(t *testing.T, path string) *sql.DB {
 	return db
 }
 
-// fill gives every table rows in which each column has a value of its own kind.
+// fill inserts rows into every table, with different values in each column.
 func fill(t *testing.T, path string, rows int) {
 	t.Helper()
 	db := openFile(t, path)
@@ -258,7 +258,7 @@ func fill(t *testing.T, path string, rows int) {
 	}
 }
 
-// printed are the rows of an answer as text, sorted.
+// printed returns the rows of a result as text, sorted.
 func printed(t *testing.T, answer interface {
 	Next() bool
 	Scan(...any) error
@@ -295,7 +295,7 @@ type questioner interface {
 	Query(text string, args ...any) (*sql.Rows, error)
 }
 
-// column is the one column of an answer.
+// column returns the only column of a result.
 func column(t *testing.T, db questioner, text string) (all []string) {
 	t.Helper()
 	rows, err := db.Query(text)

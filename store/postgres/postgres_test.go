@@ -9,7 +9,7 @@ import (
 	"github.com/watchword-auth/watchword/store/storetest"
 )
 
-func TestEveryPromiseOfAStore(t *testing.T) {
+func TestStoreSuite(t *testing.T) {
 	t.Parallel()
 	server := pgtest.New(t, "fsync = off", "max_connections = 500")
 	storetest.Run(t, func(t *testing.T) watchword.Store {

@@ -21,10 +21,10 @@ import (
 
 var update = flag.Bool("update", false, "write the table of docs/scale.md again")
 
-// Among a hundred million users nothing may read a table, and what a flow touches
-// has to be found by a key that says on which shard it is. The table of
-// docs/scale.md shows it for each statement, with the indexes that PostgreSQL uses.
-func TestEveryStatementReachesItsRowsByAnIndex(t *testing.T) {
+// With a hundred million users, no statement may scan a table. The rows of a request must be
+// found by a key that also gives the shard. The table in docs/scale.md shows the key of each
+// statement and the indexes that PostgreSQL uses.
+func TestEveryStatementUsesAnIndex(t *testing.T) {
 	t.Parallel()
 	conn := migrated(t, pgtest.New(t, "fsync = off"))
 	var table strings.Builder
@@ -47,11 +47,11 @@ func TestEveryStatementReachesItsRowsByAnIndex(t *testing.T) {
 	holdTable(t, "../../docs/scale.md", table.String())
 }
 
-// handful are the tables that do not grow with use: keys, the one row of the feed,
-// and mail that could not be sent yet.
+// handful lists the tables that do not grow with use: keys, the row of the feed, and mail that
+// was not sent yet.
 var handful = []string{"keys", "feed", "mails"}
 
-// holdTable wants the table in the document, or writes it there.
+// holdTable fails unless the document contains the table. With -update it writes the table.
 func holdTable(t *testing.T, path, table string) {
 	t.Helper()
 	const begin, end = "<!-- statements -->\n\n", "\n<!-- end of statements -->\n"
@@ -67,15 +67,15 @@ func holdTable(t *testing.T, path, table string) {
 	case *update:
 		err = os.WriteFile(path, []byte(before+begin+table+end+after), 0o644)
 	case have != table:
-		err = fmt.Errorf("its table is out of date: run go test -run EveryStatementReaches ./store/postgres -update")
+		err = fmt.Errorf("its table is out of date: run go test -run EveryStatementUsesAnIndex ./store/postgres -update")
 	}
 	if err != nil {
 		t.Errorf("%s: %v", path, err)
 	}
 }
 
-// migrated is a connection to a database with all tables. It prefers any index to
-// none, as PostgreSQL does once tables are large, and plans for any parameters.
+// migrated returns a connection to a database with all tables. The planner prefers any index to
+// a scan, as it does with large tables, and plans for unknown parameters.
 func migrated(t *testing.T, server *pgtest.Server) *pgx.Conn {
 	t.Helper()
 	url := server.Database(t)
@@ -104,7 +104,7 @@ type step struct {
 	Plans     []step   `json:"Plans"`
 }
 
-// plan is how PostgreSQL carries out a statement, each step of it.
+// plan returns the steps of the query plan of a statement.
 func plan(t *testing.T, conn *pgx.Conn, text string) (steps []step) {
 	t.Helper()
 	highest := len(slices.Compact(slices.Sorted(slices.Values(regexp.MustCompile(`\$\d+`).FindAllString(text, -1)))))

@@ -37,8 +37,8 @@ func TestReadinessFollowsADatabaseThatHangs(t *testing.T) {
 	storetest.WantReady(t, engine, true)
 }
 
-// A table can't grow, while a probing write still finds room in another: the write
-// that was refused counts.
+// One table can't grow, but the probing write to another table succeeds. The refused write
+// decides.
 //
 // OPS-1
 func TestReadinessFollowsTheLastRefusedWrite(t *testing.T) {

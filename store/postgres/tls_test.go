@@ -19,9 +19,8 @@ import (
 	"github.com/watchword-auth/watchword/store/postgres"
 )
 
-// The server demands TLS of one user; its certificate is of an authority that the
-// client has to be told of.
-func TestTLSSettingsAreHonoured(t *testing.T) {
+// The server requires TLS for one user. The client must be given the certificate authority.
+func TestTLSSettingsAreApplied(t *testing.T) {
 	t.Parallel()
 	const secret = "correct-horse"
 	server := pgtest.New(t)
@@ -75,7 +74,7 @@ func TestTLSSettingsAreHonoured(t *testing.T) {
 	}
 }
 
-// An authority signs certificates of 127.0.0.1.
+// An authority signs certificates for 127.0.0.1.
 type authority struct {
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey

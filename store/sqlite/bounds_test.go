@@ -10,7 +10,7 @@ import (
 const count = `WITH RECURSIVE count(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM count WHERE n < $1) `
 
 // MEM-1
-func TestSweepingManyCountersInUseTakesSmallSteps(t *testing.T) {
+func TestSweepOfManyUsedCountersTakesShortBatches(t *testing.T) {
 	t.Parallel()
 	store, many := open(t, newPath(t)), storetest.Many()
 	err := store.Exec(t.Context(), count+`INSERT INTO limits (key, tat, sweep_from) SELECT printf('%064x', n * 7919 % 1000003), $2, n FROM count`,
@@ -22,7 +22,7 @@ func TestSweepingManyCountersInUseTakesSmallSteps(t *testing.T) {
 }
 
 // MEM-1
-func TestCountingALongOutboxIsBounded(t *testing.T) {
+func TestCountOfLongOutboxIsBounded(t *testing.T) {
 	t.Parallel()
 	store := open(t, newPath(t))
 	err := store.Exec(t.Context(), count+`INSERT INTO mails (id, kind, recipient, user_id, facts, created_at, next_at, attempts, last_error, given_up_at)

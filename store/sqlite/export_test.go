@@ -2,8 +2,8 @@ package sqlite
 
 import "context"
 
-// FillUp makes the disk full for the writer, until MakeRoom: SQLite refuses a
-// page beyond this number just as it refuses one that the disk has no room for.
+// FillUp simulates a full disk for writes until MakeRoom. A limit of pages gives the same
+// error (SQLITE_FULL) as a full disk.
 func (s *Store) FillUp(ctx context.Context) error {
 	_, err := s.writer.ExecContext(ctx, "PRAGMA max_page_count = 1")
 	return err
@@ -15,19 +15,19 @@ func (s *Store) MakeRoom(ctx context.Context) error {
 	return err
 }
 
-// Exec changes what no method of a store can.
+// Exec runs SQL that no method of a store runs.
 func (s *Store) Exec(ctx context.Context, text string, args ...any) error {
 	_, err := s.writer.ExecContext(ctx, text, args...)
 	return err
 }
 
-// Plan says how SQLite carries out a statement.
+// Plan returns the query plan of a statement.
 func (s *Store) Plan(ctx context.Context, text string) (steps []string, err error) {
 	rows, err := s.reader.QueryContext(ctx, "EXPLAIN QUERY PLAN "+text, make([]any, 20)...)
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close() //nolint:errcheck // Err tells
+	defer rows.Close() //nolint:errcheck // Err returns the error
 	for rows.Next() {
 		var id, parent, unused int
 		var step string
@@ -39,5 +39,5 @@ func (s *Store) Plan(ctx context.Context, text string) (steps []string, err erro
 	return steps, rows.Err()
 }
 
-// Queued counts the rotations that wait for the turn.
+// Queued returns the number of rotations that wait for the write lock.
 func (s *Store) Queued() int { return len(s.rotations) }

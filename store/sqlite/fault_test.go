@@ -13,7 +13,7 @@ import (
 )
 
 // RT-9
-func TestAFullDiskIsUnavailableAndHarmless(t *testing.T) {
+func TestFullDiskReturnsErrUnavailableAndLosesNothing(t *testing.T) {
 	t.Parallel()
 	store := open(t, newPath(t))
 	if err := insertUser(t, store, 0); err != nil {
@@ -53,7 +53,7 @@ func TestAFullDiskIsUnavailableAndHarmless(t *testing.T) {
 	wantUsers(t, store, users+1)
 }
 
-func TestADatabaseThatBecomesReadOnlyIsUnavailable(t *testing.T) {
+func TestReadOnlyDatabaseReturnsErrUnavailable(t *testing.T) {
 	t.Parallel()
 	store := open(t, newPath(t))
 	if err := store.Exec(t.Context(), "PRAGMA query_only = 1"); err != nil {
@@ -65,7 +65,7 @@ func TestADatabaseThatBecomesReadOnlyIsUnavailable(t *testing.T) {
 	wantUsers(t, store, 0)
 }
 
-func TestDamageIsFound(t *testing.T) {
+func TestCheckFindsDamage(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)
 	store, err := sqlite.Open(t.Context(), path)

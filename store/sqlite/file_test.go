@@ -47,7 +47,7 @@ func wantUnavailable(t *testing.T, what string, err error) {
 	}
 }
 
-func TestOnlyTheOwnerReadsTheFiles(t *testing.T) {
+func TestFilesAreReadableByOwnerOnly(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)
 	if err := os.WriteFile(path, nil, 0o644); err != nil { // as touch leaves it
@@ -68,7 +68,7 @@ func TestOnlyTheOwnerReadsTheFiles(t *testing.T) {
 	}
 }
 
-func TestReopeningFindsEverything(t *testing.T) {
+func TestReopenedStoreHasAllData(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)
 	for n := range 3 {
@@ -89,7 +89,7 @@ func TestReopeningFindsEverything(t *testing.T) {
 	}
 }
 
-func TestAnyNameOfAFileWillDo(t *testing.T) {
+func TestFileNamesWithSpecialCharactersOpen(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	names := []string{"with space.db", "100%.db", "a?b=c&d.db", "a#b.db", "ünï.db", "%41.db", "a:b.db", "a;b.db"}
@@ -110,7 +110,7 @@ func TestAnyNameOfAFileWillDo(t *testing.T) {
 	}
 }
 
-func TestAMissingDirectoryIsNamed(t *testing.T) {
+func TestOpenErrorNamesMissingDirectory(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "nowhere", "watchword.db")
 	_, err := sqlite.Open(t.Context(), path)
@@ -124,7 +124,7 @@ func TestAMissingDirectoryIsNamed(t *testing.T) {
 	wantUnavailable(t, "status", err)
 }
 
-func TestAFileOfSomethingElseIsLeftAsItIs(t *testing.T) {
+func TestOpenLeavesForeignFileUnchanged(t *testing.T) {
 	t.Parallel()
 	path, text := newPath(t), strings.Repeat("Not a database. ", 1000)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -137,7 +137,7 @@ func TestAFileOfSomethingElseIsLeftAsItIs(t *testing.T) {
 	}
 }
 
-func TestProgramsMayStartAtOnceOnANewFile(t *testing.T) {
+func TestConcurrentOpensOfANewFileSucceed(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)
 	var all sync.WaitGroup
@@ -157,7 +157,7 @@ func TestProgramsMayStartAtOnceOnANewFile(t *testing.T) {
 	wantUsers(t, open(t, path), 4)
 }
 
-func TestMigrateNamesWhatItDid(t *testing.T) {
+func TestMigrateReturnsAppliedFileNames(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)
 	if _, err := sqlite.Status(t.Context(), path); err == nil {
@@ -184,7 +184,7 @@ func TestMigrateNamesWhatItDid(t *testing.T) {
 	}
 }
 
-func TestTablesOfANewerProgramAreRefused(t *testing.T) {
+func TestNewerSchemaIsRefused(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)
 	if _, err := sqlite.Migrate(t.Context(), path); err != nil {

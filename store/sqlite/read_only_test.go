@@ -19,7 +19,7 @@ import (
 // the modes of files bind. They don't bind root, who runs tests in containers.
 const readOnlyFile = "WATCHWORD_TEST_READ_ONLY_FILE"
 
-func TestAFileThatCanNotBeWrittenIsUnavailable(t *testing.T) {
+func TestUnwritableFileReturnsErrUnavailable(t *testing.T) {
 	if path := os.Getenv(readOnlyFile); path != "" {
 		_, err := sqlite.Open(t.Context(), path)
 		wantUnavailable(t, "open", err)
@@ -57,7 +57,7 @@ func TestAFileThatCanNotBeWrittenIsUnavailable(t *testing.T) {
 	}
 }
 
-// openDir is a directory that any user can reach.
+// openDir returns a directory that any user can enter.
 func openDir(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -70,7 +70,7 @@ func openDir(t *testing.T) string {
 	return dir
 }
 
-// copyOfTest is this program where any user can run it.
+// copyOfTest copies the test program to a place where any user can run it.
 func copyOfTest(t *testing.T) string {
 	t.Helper()
 	self, err := os.Executable()

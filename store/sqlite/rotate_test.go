@@ -17,7 +17,7 @@ import (
 	"github.com/watchword-auth/watchword/store/storetest"
 )
 
-// withSessions opens a store with a user and so many sessions.
+// withSessions opens a store with one user and n sessions.
 func withSessions(t *testing.T, n int) *sqlite.Store {
 	t.Helper()
 	store := open(t, newPath(t))
@@ -34,7 +34,7 @@ func withSessions(t *testing.T, n int) *sqlite.Store {
 	return store
 }
 
-// whileWriting runs fn while an Update holds the turn.
+// whileWriting runs fn while an Update holds the write lock.
 func whileWriting(t *testing.T, store *sqlite.Store, fn func()) {
 	t.Helper()
 	if err := store.Update(t.Context(), func(watchword.Tx) error { fn(); return nil }); err != nil {
@@ -42,7 +42,7 @@ func whileWriting(t *testing.T, store *sqlite.Store, fn func()) {
 	}
 }
 
-// waitUntil waits for something that is bound to happen.
+// waitUntil polls until the condition holds.
 func waitUntil(happened func() bool) {
 	for !happened() {
 		time.Sleep(time.Millisecond)
@@ -53,7 +53,7 @@ func rotateNth(ctx context.Context, store *sqlite.Store, n int) (watchword.Rotat
 	return store.Rotate(ctx, storetest.Rotate(storetest.Session("", n), storetest.Start))
 }
 
-func TestARotationThatFailsSparesItsNeighbours(t *testing.T) {
+func TestFailedRotationDoesNotFailItsBatch(t *testing.T) {
 	t.Parallel()
 	const many = 32
 	store := withSessions(t, many)
@@ -82,7 +82,7 @@ func TestARotationThatFailsSparesItsNeighbours(t *testing.T) {
 	}
 }
 
-func TestAQueuedRotationIsDroppedWithItsCaller(t *testing.T) {
+func TestQueuedRotationOfCanceledCallerIsSkipped(t *testing.T) {
 	t.Parallel()
 	store := withSessions(t, 2)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -106,8 +106,8 @@ func TestAQueuedRotationIsDroppedWithItsCaller(t *testing.T) {
 	}
 }
 
-// However many Updates wait, rotations wait for one of them, and share a commit.
-func TestUpdatesAndRotationsTakeTurns(t *testing.T) {
+// Rotations wait for one Update, however many Updates are queued, and share a commit.
+func TestRotationsWaitForAtMostOneUpdate(t *testing.T) {
 	t.Parallel()
 	const updates, rotations = 50, 100
 	store := withSessions(t, rotations)
@@ -147,7 +147,7 @@ func TestUpdatesAndRotationsTakeTurns(t *testing.T) {
 	}
 }
 
-// generations are those of the sessions, each once, in rising order.
+// generations returns the distinct generations of the sessions in rising order.
 func generations(ctx context.Context, tx watchword.Tx) (all []int64, err error) {
 	sessions, err := tx.Sessions(ctx, storetest.User(1).ID, storetest.Policy().Cutoffs(storetest.Start))
 	for _, one := range sessions {
@@ -157,8 +157,8 @@ func generations(ctx context.Context, tx watchword.Tx) (all []int64, err error) 
 	return slices.Compact(all), err
 }
 
-// A table that grows with use is read by an index.
-func TestNoStatementReadsAWholeTable(t *testing.T) {
+// Statements read tables that grow with use through an index.
+func TestNoStatementScansAWholeTable(t *testing.T) {
 	t.Parallel()
 	store := open(t, newPath(t))
 	// A handful; the outbox, for operators; what a subquery with a limit found; five constants.

@@ -10,11 +10,11 @@ import (
 	"github.com/watchword-auth/watchword/store/storetest"
 )
 
-// A second program (the command line beside the server) is bound by the same
-// conditional statements, and by nothing in the memory of the first.
+// Races between two processes (a server and a command) are settled by conditional statements
+// in the file, and not by locks in the memory of one process.
 //
 // RT-3
-func TestTwoProgramsShareOneFile(t *testing.T) {
+func TestTwoProcessesShareOneFile(t *testing.T) {
 	t.Parallel()
 	const rounds = 200
 	path := newPath(t)

@@ -8,8 +8,8 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// A server that runs has the file open even when it does nothing.
-func TestASourceHasItsFileForItselfAlone(t *testing.T) {
+// An idle server also holds a lock on the file.
+func TestSourceHoldsExclusiveLock(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("-short: it takes many seconds")
@@ -30,7 +30,7 @@ func TestASourceHasItsFileForItselfAlone(t *testing.T) {
 	}
 
 	source := openSource(t, path)
-	// Two users, and the one row of the feed.
+	// Two users and the row of the feed.
 	if rows, err := source.Count(t.Context()); rows != 3 || err != nil {
 		t.Fatalf("%d rows, %v", rows, err)
 	}
@@ -43,7 +43,7 @@ func TestASourceHasItsFileForItselfAlone(t *testing.T) {
 	wantUsers(t, open(t, path), 2)
 }
 
-func TestAFileThatWasLeftOpensForNobody(t *testing.T) {
+func TestMovedFileIsRefused(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)
 	store := open(t, path)

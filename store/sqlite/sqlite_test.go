@@ -14,7 +14,7 @@ import (
 // No goroutine outlives the store that started it.
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func TestEveryPromiseOfAStore(t *testing.T) {
+func TestStoreSuite(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T) watchword.Store { return open(t, newPath(t)) })
 }

@@ -10,10 +10,10 @@ import (
 	"github.com/watchword-auth/watchword/store/storetest"
 )
 
-// A refresh waits for one small batch of a long sweep, not for the sweep.
+// A refresh waits for at most one batch of a long sweep.
 //
 // RT-15
-func TestSweepingAHundredThousandLetsRotationsThrough(t *testing.T) {
+func TestRotationsProceedDuringLongSweep(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("-short: it takes many seconds")
@@ -25,7 +25,7 @@ func TestSweepingAHundredThousandLetsRotationsThrough(t *testing.T) {
 	}
 	store := withSessions(t, 1)
 	one := storetest.Session(storetest.User(1).ID, 0)
-	// The living session in many dead copies.
+	// Many ended copies of the live session.
 	err := store.Exec(t.Context(), `INSERT INTO sessions
 		SELECT printf('%08x', n), user_id, generation, superseded, forgiven, rotated_at, rotated_by, refresh_key, persistent,
 			device, address, authenticated_at, methods, created_at, expires_at, $1, 'logout', 0

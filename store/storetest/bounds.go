@@ -8,7 +8,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// Many is how many rows the tests of bounds insert: fewer under the race detector.
+// Many returns how many rows the tests of bounds insert: 300,000, or 30,000 under the race
+// detector.
 func Many() int {
 	if RaceDetector() {
 		return 30_000
@@ -16,8 +17,8 @@ func Many() int {
 	return 300_000
 }
 
-// WantBoundedSweep goes once through the counters of a store, all of them in use, and
-// fails if batches take long. The median counts, since other tests run at the same time.
+// WantBoundedSweep sweeps a store whose counters are all in use. It fails if the median batch
+// takes over 20 ms. The median is robust against other tests that run at the same time.
 func WantBoundedSweep(t *testing.T, store watchword.Store, counters int) {
 	t.Helper()
 	const look = 500
@@ -44,7 +45,8 @@ func WantBoundedSweep(t *testing.T, store watchword.Store, counters int) {
 	wantMedian(t, "a batch of the sweep", took, 20*time.Millisecond)
 }
 
-// WantBoundedOutbox counts the mails of a store that has more than are counted.
+// WantBoundedOutbox calls Outbox on a store with more than OutboxCounted mails. It fails if
+// the median call takes over 60 ms.
 func WantBoundedOutbox(t *testing.T, store watchword.Store) {
 	t.Helper()
 	var took []time.Duration

@@ -9,7 +9,7 @@ import (
 )
 
 var events = map[string]func(suite){
-	"EventsComeBackTheNewestFirst": func(s suite) {
+	"EventsAreListedNewestFirst": func(s suite) {
 		bare := watchword.Event{ID: "bare", Kind: watchword.EventDisabled, At: after(-time.Hour), UserID: User(1).ID, Times: 1}
 		s.update(func(ctx context.Context, tx watchword.Tx) error {
 			return firstError(
@@ -23,7 +23,7 @@ var events = map[string]func(suite){
 	},
 
 	// MEM-1
-	"EventsOfOneIdAreCountedInOneRow": func(s suite) {
+	"EventsWithOneIDAreCountedInOneRow": func(s suite) {
 		first := eventOf(User(1).ID, 1)
 		const parallel, each = 8, 5
 		counts := s.wins(func(ctx context.Context, tx watchword.Tx) (bool, error) { return true, tx.InsertEvent(ctx, first) })
@@ -51,7 +51,7 @@ var events = map[string]func(suite){
 }
 
 var keys = map[string]func(suite){
-	"KeysComeBackByUseAndAge": func(s suite) {
+	"KeysAreListedByUseAndAge": func(s suite) {
 		old, young, refresh := keyOf(watchword.KeySign, 1), keyOf(watchword.KeySign, 2), keyOf(watchword.KeyRefresh, 1)
 		old.DropAt = after(time.Hour)
 		for _, k := range []watchword.Key{young, refresh, old} {
@@ -60,7 +60,7 @@ var keys = map[string]func(suite){
 		same(s, "keys", s.keys(), []watchword.Key{refresh, old, young})
 	},
 
-	"ANumberNamesOneKeyOfItsUse": func(s suite) {
+	"KeyNumberIsUniqueWithinItsUse": func(s suite) {
 		k := keyOf(watchword.KeyRefresh, 1)
 		twin := k
 		twin.ID = "another"
@@ -72,7 +72,7 @@ var keys = map[string]func(suite){
 		same(s, "keys", s.keys(), []watchword.Key{twin, keyOf(watchword.KeySign, 1)})
 	},
 
-	"AKeyIsHeldAndSealedAgain": func(s suite) {
+	"SealedKeyIsReplacedUnderHoldKey": func(s suite) {
 		k, other := keyOf(watchword.KeyMail, 1), keyOf(watchword.KeyMail, 2)
 		s.update(func(ctx context.Context, tx watchword.Tx) error {
 			_, err := tx.HoldKey(ctx, watchword.KeyMail)
@@ -91,7 +91,7 @@ var keys = map[string]func(suite){
 		same(s, "keys", s.keys(), []watchword.Key{k, other})
 	},
 
-	"TheTimesOfAKeyAreSet": func(s suite) {
+	"SetKeyTimesChangesOneKey": func(s suite) {
 		k, other := keyOf(watchword.KeySign, 1), keyOf(watchword.KeySign, 2)
 		s.wantHeld(true, "insert", insertKey(k))
 		s.wantHeld(true, "insert another", insertKey(other))
@@ -104,7 +104,7 @@ var keys = map[string]func(suite){
 	},
 }
 
-// eventOf is an event of the user, a younger one for each n.
+// eventOf returns an event of the user. A larger n is a later event.
 func eventOf(id watchword.UserID, n int) watchword.Event {
 	return watchword.Event{
 		ID: uuidOf("0004", n), Kind: watchword.EventLogin, At: after(time.Duration(n) * time.Second), UserID: id,
@@ -121,7 +121,7 @@ func (s suite) events(id watchword.UserID, limit int) (all []watchword.Event) {
 	return all
 }
 
-// keyOf is key number n of a use, a younger one for each n.
+// keyOf returns key number n of a use. A larger n is a later key.
 func keyOf(use watchword.KeyUse, n int) watchword.Key {
 	return watchword.Key{
 		ID: string(use) + uuidOf("0005", n), Use: use, Alg: "ES256", Number: n, Sealed: []byte{0, 1, 2, 0xff, byte(n)},

@@ -11,7 +11,7 @@ import (
 )
 
 var feeds = map[string]func(suite){
-	"WhatHasEndedIsNumberedOnce": func(s suite) {
+	"EndedSessionsAreNumberedOnce": func(s suite) {
 		u := s.addFed(1)
 		alive, first, second := s.addSession(Session(u.ID, 1)), s.addSession(Session(u.ID, 2)), s.addSession(Session(u.ID, 3))
 		same(s, "state of nothing", s.feedState(), watchword.FeedState{})
@@ -37,7 +37,7 @@ var feeds = map[string]func(suite){
 			[]watchword.FeedItem{{Number: 3, Session: alive.ID, At: after(time.Second), Why: watchword.EndedLogout}})
 	},
 
-	"NumbersAreAboveTheLastAndAboveWhatIsAskedFor": func(s suite) {
+	"FeedNumbersExceedTheLastAndTheGivenNumber": func(s suite) {
 		u := s.addFed(1)
 		for n, c := range []struct{ above, want int64 }{{1 << 50, 1<<50 + 1}, {5, 1<<50 + 2}, {1<<50 + 2, 1<<50 + 3}} {
 			ended := s.addSession(Session(u.ID, n))
@@ -48,7 +48,7 @@ var feeds = map[string]func(suite){
 	},
 
 	// JWT-15
-	"AUserIsNumberedWithEachChangeOfRoles": func(s suite) {
+	"EachChangeOfRolesIsNumbered": func(s suite) {
 		u, unchanged := s.addFed(1), s.addFed(2)
 		for n := range int64(3) {
 			at := after(time.Duration(n) * time.Second)
@@ -60,7 +60,7 @@ var feeds = map[string]func(suite){
 		same(s, "others", s.user(unchanged.ID), unchanged)
 	},
 
-	"ARotationAndASweepLeaveTheFeedAlone": func(s suite) {
+	"RotationAndSweepDoNotChangeTheFeed": func(s suite) {
 		u := s.addFed(1)
 		one, other := s.addSession(Session(u.ID, 1)), s.addSession(Session(u.ID, 2))
 		s.wantHeld(true, "end", endSession(one, watchword.EndedLogout, Start))
@@ -75,7 +75,7 @@ var feeds = map[string]func(suite){
 	},
 
 	// RL-8
-	"ThousandsAreNumberedInBatches": func(s suite) {
+	"ManyEndedSessionsAreNumberedInBatches": func(s suite) {
 		const many, batch = 2000, 500
 		u := s.addFed(1)
 		s.update(func(ctx context.Context, tx watchword.Tx) error {
@@ -109,9 +109,9 @@ var feeds = map[string]func(suite){
 		same(s, "sessions in the feed", len(seen), many)
 	},
 
-	// However many number at once: no number is given twice, and a reader who has
-	// seen one never sees a smaller one appear.
-	"NumbersAppearInTheirOrder": func(s suite) {
+	// Several processes assign numbers at the same time. No number is assigned twice, and a
+	// reader that has seen a number never sees a smaller one appear.
+	"FeedNumbersBecomeVisibleInOrder": func(s suite) {
 		const sessions, processes = 120, 3
 		users := []watchword.User{s.addFed(1), s.addFed(2)}
 		for n := range sessions {
@@ -136,7 +136,7 @@ var feeds = map[string]func(suite){
 			working.Go(func() {
 				last := int64(0)
 				for over := false; !over; {
-					over = ended.Load() && s.number(7) == 0 // the last look comes after the last number
+					over = ended.Load() && s.number(7) == 0 // the last read comes after the last number
 					if !over {
 						s.number(7)
 					}
@@ -167,7 +167,7 @@ var feeds = map[string]func(suite){
 	},
 }
 
-// addFed is addUser for one whose roles never changed.
+// addFed inserts a user whose roles never changed, so that the feed has no entry for it.
 func (s suite) addFed(n int) watchword.User {
 	s.Helper()
 	u := User(n)

@@ -12,7 +12,7 @@ import (
 )
 
 var limits = map[string]func(suite){
-	"ChargesDecideAsThePureLimiter": func(s suite) {
+	"ChargeMatchesRatelimitDecide": func(s suite) {
 		n := 0
 		checkOften(s, 5, func(t *rapid.T) {
 			n++
@@ -20,7 +20,7 @@ var limits = map[string]func(suite){
 		})
 	},
 
-	"ALimitAllowsAsManyUsesAsItSays": func(s suite) {
+	"LimitAllowsItsNumberOfUses": func(s suite) {
 		for _, c := range []struct {
 			count int
 			per   time.Duration
@@ -51,7 +51,7 @@ var limits = map[string]func(suite){
 		}
 	},
 
-	"TheWaitOfARefusalIsLongEnough": func(s suite) {
+	"ChargeSucceedsAfterTheReturnedWait": func(s suite) {
 		one := chargeOf("key", 7, time.Minute)
 		for s.charge(one) == 0 {
 		}
@@ -59,7 +59,7 @@ var limits = map[string]func(suite){
 		same(s, "wait after the wait", s.charge(one), 0)
 	},
 
-	"ARefundGivesOneUseBack": func(s suite) {
+	"RefundRestoresOneUse": func(s suite) {
 		one := chargeOf("key", 3, time.Hour)
 		refund := func() { s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.Refund(ctx, one) }) }
 		refund() // of nothing
@@ -78,8 +78,8 @@ var limits = map[string]func(suite){
 		same(s, "a limit that was refunded more than it was used is used up", s.charge(one) > 0, true)
 	},
 
-	// RT-5: and a limit too survives a step of the clock
-	"AClockSetBackLocksNobodyOutForLongerThanTheSpan": func(s suite) {
+	// RT-5: limits survive a step of the clock
+	"ClockSetBackBlocksAtMostOneSpan": func(s suite) {
 		for i, back := range []time.Duration{time.Millisecond, time.Minute, time.Hour, 24 * time.Hour, 10 * 365 * 24 * time.Hour} {
 			one := chargeOf(fmt.Sprint(i), 3, time.Hour)
 			for s.charge(one) == 0 {
@@ -105,7 +105,7 @@ var limits = map[string]func(suite){
 	},
 }
 
-// chargeOf is one use at Start of a limit of count uses per span.
+// chargeOf returns one use, at Start, of a limit of count uses per span.
 func chargeOf(key string, count int, span time.Duration) watchword.Charge {
 	return watchword.Charge{Key: key, Cost: span / time.Duration(count), Span: span, At: Start}
 }
@@ -119,8 +119,8 @@ func (s suite) charge(c watchword.Charge) (wait time.Duration) {
 	return wait
 }
 
-// holdCharges holds one counter of the store against ratelimit.Decide, through
-// charges and refunds of a clock that mostly goes forward.
+// holdCharges compares one counter of the store with ratelimit.Decide, through random charges
+// and refunds. The clock mostly goes forward.
 func holdCharges(s suite, t *rapid.T, key string) {
 	count := rapid.IntRange(1, 8).Draw(t, "count")
 	cost := time.Duration(rapid.Int64Range(1, int64(5*time.Second)).Draw(t, "cost"))

@@ -10,7 +10,7 @@ import (
 )
 
 var mailTokens = map[string]func(suite){
-	"AMailTokenIsFoundByItsHashAndKindUntilItExpires": func(s suite) {
+	"MailTokenIsFoundByHashAndKindUntilExpiry": func(s suite) {
 		m := s.addMailToken(mailTokenOf(1))
 		find := func(hash string, kind watchword.MailKind, now time.Time) (got watchword.MailToken, err error) {
 			err = s.View(s.Context(), func(tx watchword.Tx) error {
@@ -32,7 +32,7 @@ var mailTokens = map[string]func(suite){
 		s.wantNotFound("of another hash", err)
 	},
 
-	"AMailTokenIsTakenOnce": func(s suite) {
+	"MailTokenIsTakenOnce": func(s suite) {
 		m := s.addMailToken(mailTokenOf(1))
 		s.wantHeld(false, "as another kind", take(m.Hash, watchword.MailVerify, Start))
 		s.wantHeld(false, "expired", take(m.Hash, m.Kind, m.ExpiresAt))
@@ -40,14 +40,14 @@ var mailTokens = map[string]func(suite){
 		s.wantHeld(false, "again", take(m.Hash, m.Kind, Start))
 	},
 
-	"AMailTokenReplacesOneOfTheSameHash": func(s suite) {
+	"InsertMailTokenReplacesTheSameHash": func(s suite) {
 		m := s.addMailToken(mailTokenOf(1))
 		m.Kind, m.UserID, m.Email, m.ExpiresAt = watchword.MailVerify, User(2).ID, User(2).Email, after(2*time.Hour)
 		s.addMailToken(m)
 		same(s, "tokens", s.mailTokens(mailTokenOf(1), m), []watchword.MailToken{m})
 	},
 
-	"MailTokensOfAUserAreListedUntilTheyExpire": func(s suite) {
+	"MailTokensAreListedUntilExpiry": func(s suite) {
 		var all []watchword.MailToken
 		for n := range 3 {
 			m := mailTokenOf(n)
@@ -65,7 +65,7 @@ var mailTokens = map[string]func(suite){
 		})
 	},
 
-	"AMailTokenIsExtendedUnlessItWasTaken": func(s suite) {
+	"ExtendMailTokenFailsAfterTake": func(s suite) {
 		m := s.addMailToken(mailTokenOf(1))
 		extend := func(ctx context.Context, tx watchword.Tx) (bool, error) {
 			return tx.ExtendMailToken(ctx, m.Hash, after(9*time.Hour))
@@ -94,7 +94,7 @@ var mailTokens = map[string]func(suite){
 		same(s, "tokens", s.mailTokens(all...), all[3:])
 	},
 
-	"MailTokensThatExpireLaterAreDeleted": func(s suite) {
+	"DeleteMailTokensAfterKeepsEarlierTokens": func(s suite) {
 		var all []watchword.MailToken
 		for n := range 4 {
 			m := mailTokenOf(n)
@@ -112,7 +112,7 @@ var mailTokens = map[string]func(suite){
 }
 
 var mails = map[string]func(suite){
-	"AMailComesBackAsItWas": func(s suite) {
+	"MailIsReadAsInserted": func(s suite) {
 		full := mailOf(User(1), 1)
 		full.Facts.NewEmail, full.Attempts, full.LastError, full.GivenUpAt = "new@example.com", 3, "550 no such mailbox", after(time.Hour)
 		bare := watchword.Mail{ID: "bare", Kind: watchword.MailReset, To: "a@example.com", CreatedAt: Start.Add(-time.Second), NextAt: Start}
@@ -122,7 +122,7 @@ var mails = map[string]func(suite){
 		same(s, "mails, the oldest first", s.mails(), []watchword.Mail{bare, full})
 	},
 
-	"TheMailThatHasBeenDueLongestIsClaimed": func(s suite) {
+	"ClaimMailReturnsTheMailDueLongest": func(s suite) {
 		now, until := after(time.Hour), after(time.Hour+time.Minute)
 		add := func(n int, next, givenUp time.Time) watchword.Mail {
 			m := mailOf(User(1), n)
@@ -150,7 +150,7 @@ var mails = map[string]func(suite){
 		}
 	},
 
-	"AMailIsPostponedAndGivenUp": func(s suite) {
+	"MailIsPostponedAndAbandoned": func(s suite) {
 		m := mailOf(User(1), 1)
 		s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.InsertMail(ctx, m) })
 		postpone := func(next time.Time, why string, givenUp time.Time) {
@@ -170,7 +170,7 @@ var mails = map[string]func(suite){
 		same(s, "deleted", s.mails(), nil)
 	},
 
-	"MailsAreMadeDueAgain": func(s suite) {
+	"RetryMailReschedulesMails": func(s suite) {
 		for n := range 3 {
 			m := mailOf(User(1), n)
 			m.NextAt = after(9 * time.Hour)
@@ -200,7 +200,7 @@ var mails = map[string]func(suite){
 		}
 	},
 
-	"TheOutboxIsCounted": func(s suite) {
+	"OutboxCountsWaitingAndAbandonedMails": func(s suite) {
 		count := func(waiting, givenUp int, oldest time.Time) {
 			s.Helper()
 			s.view(func(ctx context.Context, tx watchword.Tx) error {
@@ -222,7 +222,7 @@ var mails = map[string]func(suite){
 		count(3, 1, mailOf(User(1), 1).CreatedAt)
 	},
 
-	"MailsAreListedUpToALimit": func(s suite) {
+	"MailsAreListedUpToTheLimit": func(s suite) {
 		for n := range 3 {
 			s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.InsertMail(ctx, mailOf(User(1), n)) })
 		}
@@ -234,7 +234,7 @@ var mails = map[string]func(suite){
 	},
 }
 
-// mailOf is a mail to the user that is due at once, a younger one for each n.
+// mailOf returns a mail to the user that is due when it is created. A larger n is later.
 func mailOf(u watchword.User, n int) watchword.Mail {
 	at := after(time.Duration(n) * time.Second)
 	return watchword.Mail{
@@ -244,7 +244,7 @@ func mailOf(u watchword.User, n int) watchword.Mail {
 	}
 }
 
-// mailTokenOf is a token to reset the password of user n, for an hour.
+// mailTokenOf returns a token that resets the password of user n and is valid for an hour.
 func mailTokenOf(n int) watchword.MailToken {
 	u := User(n)
 	return watchword.MailToken{
@@ -259,7 +259,7 @@ func (s suite) addMailToken(m watchword.MailToken) watchword.MailToken {
 	return m
 }
 
-// mailTokens returns those of the tokens that are there.
+// mailTokens returns those of the given tokens that exist.
 func (s suite) mailTokens(all ...watchword.MailToken) (there []watchword.MailToken) {
 	s.Helper()
 	for _, m := range all {

@@ -12,11 +12,11 @@ import (
 
 const rounds = 200
 
-// Each race is run again and again: contenders start at once, and each wins or
-// does not.
+// Each test repeats a race: the contenders start at the same time, and the test counts those
+// that succeed.
 var races = map[string]func(suite){
 	// RT-3
-	"OfTwoRotationsOfOneGenerationOneTakesPlace": func(s suite) {
+	"ConcurrentRotationsOfOneGenerationSucceedOnce": func(s suite) {
 		one := s.addSession(Session(s.addUser(1).ID, 1))
 		for range rounds {
 			r := Rotate(one, Start)
@@ -26,7 +26,7 @@ var races = map[string]func(suite){
 		same(s, "generation", s.session(one.ID).Generation, one.Generation)
 	},
 
-	"RotationsOfManySessionsAtOnceAllTakePlace": func(s suite) {
+	"ConcurrentRotationsOfManySessionsAllSucceed": func(s suite) {
 		u := s.addUser(1)
 		var all []func() bool
 		const many = 64
@@ -49,7 +49,7 @@ var races = map[string]func(suite){
 	},
 
 	// RT-8, RT-9
-	"ASessionThatHasEndedDoesNotRotate": func(s suite) {
+	"EndedSessionDoesNotRotate": func(s suite) {
 		u := s.addUser(1)
 		for n := range rounds {
 			one := s.addSession(Session(u.ID, n))
@@ -72,7 +72,7 @@ var races = map[string]func(suite){
 	},
 
 	// RT-11
-	"TheSessionOfADisabledUserDoesNotRotate": func(s suite) {
+	"SessionOfDisabledUserDoesNotRotate": func(s suite) {
 		for n := range rounds {
 			u := s.addUser(n)
 			one := s.addSession(Session(u.ID, n))
@@ -94,7 +94,7 @@ var races = map[string]func(suite){
 		}
 	},
 
-	"AGenerationIsForgivenOrRotated": func(s suite) {
+	"GenerationIsEitherForgivenOrRotated": func(s suite) {
 		u := s.addUser(1)
 		for n := range rounds {
 			one := s.addSession(Session(u.ID, n))
@@ -109,7 +109,7 @@ var races = map[string]func(suite){
 		}
 	},
 
-	"APasswordIsReplacedOnce": func(s suite) {
+	"ConcurrentReplacePasswordSucceedsOnce": func(s suite) {
 		u := s.addUser(1)
 		for n := range rounds {
 			replace := func(who string) func() bool {
@@ -122,14 +122,14 @@ var races = map[string]func(suite){
 		}
 	},
 
-	"AMailTokenIsTakenByOne": func(s suite) {
+	"ConcurrentTakeMailTokenSucceedsOnce": func(s suite) {
 		for n := range rounds {
 			m := s.addMailToken(mailTokenOf(n))
 			s.wantWinners(1, s.wins(take(m.Hash, m.Kind, Start)), s.wins(take(m.Hash, m.Kind, Start)))
 		}
 	},
 
-	"AnAddressIsGivenToOne": func(s suite) {
+	"ConcurrentSignUpsWithOneAddressSucceedOnce": func(s suite) {
 		for n := range rounds {
 			u, twin, mover := User(3*n), User(3*n+1), s.addUser(3*n+2)
 			twin.Email = u.Email
@@ -138,7 +138,7 @@ var races = map[string]func(suite){
 	},
 
 	// ID-12
-	"AnAddressGivenUpInAChangeIsNotTakenMeanwhile": func(s suite) {
+	"ReservedAddressIsNotTakenByConcurrentSignUp": func(s suite) {
 		for n := range rounds {
 			owner, other := s.addUser(10*n), s.addUser(10*n+1)
 			undo := watchword.MailToken{
@@ -163,7 +163,7 @@ var races = map[string]func(suite){
 	},
 
 	// PW-13
-	"ATokenInsertedUnderTheLockOfItsUserIsSeenByWhatRevokesIt": func(s suite) {
+	"RevocationSeesTokenInsertedUnderUserLock": func(s suite) {
 		for n := range rounds {
 			u := s.addUser(n)
 			m := mailTokenOf(n)
@@ -185,7 +185,7 @@ var races = map[string]func(suite){
 		}
 	},
 
-	"ASessionIsEndedByOne": func(s suite) {
+	"ConcurrentEndSessionSucceedsOnce": func(s suite) {
 		u := s.addUser(1)
 		for n := range rounds {
 			one := s.addSession(Session(u.ID, n))
@@ -194,7 +194,7 @@ var races = map[string]func(suite){
 	},
 
 	// RT-12
-	"SignInsAtOnceKeepTheBound": func(s suite) {
+	"ConcurrentSignInsKeepTheSessionLimit": func(s suite) {
 		u, keep, n := s.addUser(1), 3, 0
 		for range rounds / 4 {
 			var all []func() bool
@@ -216,7 +216,7 @@ var races = map[string]func(suite){
 		}
 	},
 
-	"AMailIsClaimedByOne": func(s suite) {
+	"ConcurrentClaimMailSucceedsOnce": func(s suite) {
 		for n := range rounds {
 			s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.InsertMail(ctx, mailOf(User(1), n)) })
 			claim := func() bool {
@@ -227,7 +227,7 @@ var races = map[string]func(suite){
 		}
 	},
 
-	"AKeyNumberIsGivenToOne": func(s suite) {
+	"ConcurrentInsertKeySucceedsOnce": func(s suite) {
 		for n := range rounds {
 			k, twin := keyOf(watchword.KeySign, n), keyOf(watchword.KeySign, n)
 			twin.ID += "twin"
@@ -235,7 +235,7 @@ var races = map[string]func(suite){
 		}
 	},
 
-	"TheLastUsesOfALimitAreGivenToAsMany": func(s suite) {
+	"ConcurrentChargesNeverExceedTheLimit": func(s suite) {
 		for n := range rounds {
 			use := func() bool { return s.charge(chargeOf(fmt.Sprint(n), 2, time.Minute)) == 0 }
 			s.wantWinners(2, use, use, use, use)
@@ -243,7 +243,8 @@ var races = map[string]func(suite){
 	},
 }
 
-// wantWinners starts the contenders at once and counts those that report true.
+// wantWinners starts the contenders at the same time and fails unless want of them report
+// true.
 func (s suite) wantWinners(want int32, contenders ...func() bool) {
 	s.Helper()
 	var all sync.WaitGroup
@@ -264,8 +265,7 @@ func (s suite) wantWinners(want int32, contenders ...func() bool) {
 	}
 }
 
-// wins is a contender that runs a conditional statement, and sets the flags when
-// it is done.
+// wins returns a contender that runs a conditional statement and then sets the flags.
 func (s suite) wins(fn func(context.Context, watchword.Tx) (bool, error), done ...*atomic.Bool) func() bool {
 	return func() (held bool) {
 		err := s.Update(s.Context(), func(tx watchword.Tx) (err error) {
@@ -282,7 +282,7 @@ func (s suite) wins(fn func(context.Context, watchword.Tx) (bool, error), done .
 	}
 }
 
-// rotates is a contender that presents a refresh token.
+// rotates returns a contender that presents a refresh token.
 func (s suite) rotates(r watchword.RotateRequest) func() bool {
 	return func() bool {
 		got, err := s.Rotate(s.Context(), r)

@@ -13,7 +13,7 @@ import (
 
 var rotations = map[string]func(suite){
 	// RT-3, RT-4
-	"RotateTakesTheNewestTokenOfALivingSession": func(s suite) {
+	"RotateAcceptsTheNewestTokenOfALiveSession": func(s suite) {
 		u := s.addUser(1)
 		one, bystander := s.addSession(Session(u.ID, 1)), s.addSession(Session(u.ID, 2))
 		r := Rotate(one, after(time.Hour))
@@ -30,7 +30,7 @@ var rotations = map[string]func(suite){
 	},
 
 	// RT-3, RT-4, RT-5, RT-11
-	"RotateGivesTheVerdictOfJudge": func(s suite) {
+	"RotateMatchesJudge": func(s suite) {
 		n := 0
 		checkOften(s, 20, func(t *rapid.T) {
 			n++
@@ -39,7 +39,7 @@ var rotations = map[string]func(suite){
 	},
 
 	// RT-11
-	"TheSessionOfADeletedUserDoesNotRotate": func(s suite) {
+	"SessionOfDeletedUserDoesNotRotate": func(s suite) {
 		u := s.addUser(1)
 		one := s.addSession(Session(u.ID, 1))
 		s.wantHeld(true, "delete", func(ctx context.Context, tx watchword.Tx) (bool, error) { return tx.DeleteUser(ctx, u.ID) })
@@ -50,7 +50,7 @@ var rotations = map[string]func(suite){
 		same(s, "result", got, watchword.RotateResult{})
 	},
 
-	"ARefusedChargeKeepsTheSessionAsItIs": func(s suite) {
+	"RefusedChargeDoesNotChangeTheSession": func(s suite) {
 		one := s.addSession(Session(s.addUser(1).ID, 1))
 		r := Rotate(one, after(time.Hour))
 		first, tight := chargeOf("first", 2, time.Minute), chargeOf("tight", 1, time.Minute)
@@ -70,7 +70,7 @@ var rotations = map[string]func(suite){
 		same(s, "the other limit was charged each time, wait", s.charge(first) > 0, true)
 	},
 
-	"AChargeIsTakenEvenIfNothingRotates": func(s suite) {
+	"ChargeIsCountedWithoutRotation": func(s suite) {
 		one := Session(s.addUser(1).ID, 1)
 		one.Generation = 3
 		s.addSession(one)
@@ -88,7 +88,7 @@ var rotations = map[string]func(suite){
 		same(s, "the limit is used up", s.charge(limit) > 0, true)
 	},
 
-	"ARotationOfACanceledCallerDoesNotTakePlace": func(s suite) {
+	"RotateWithCanceledContextChangesNothing": func(s suite) {
 		one := s.addSession(Session(s.addUser(1).ID, 1))
 		canceled, cancel := context.WithCancel(s.Context())
 		cancel()
@@ -107,7 +107,7 @@ var rotations = map[string]func(suite){
 	},
 }
 
-// checkOften runs a property so many hundred times, or a quarter of that under the race
+// checkOften runs a property hundreds × 100 times, or a quarter of that under the race
 // detector.
 func checkOften(s suite, hundreds int, property func(*rapid.T)) {
 	s.Helper()
@@ -119,8 +119,8 @@ func checkOften(s suite, hundreds int, property func(*rapid.T)) {
 	}
 }
 
-// holdRotation holds Rotate against the pure rules, and Forgive and EndSession
-// against what they leave behind, on session number n in any state.
+// holdRotation compares Rotate with the pure rules, on session number n in a random state. It
+// also checks what Forgive and EndSession store.
 func holdRotation(s suite, t *rapid.T, n int) {
 	u, one, r := drawUser(t, n), drawSession(t, n), watchword.RotateRequest{}
 	if !s.settled(insertUser(u, Start)) {
@@ -168,12 +168,12 @@ func holdRotation(s suite, t *rapid.T, n int) {
 	}
 }
 
-// drawFrom is rapid.SampledFrom of what is listed.
+// drawFrom draws one of the values.
 func drawFrom[T any](t *rapid.T, label string, values ...T) T {
 	return rapid.SampledFrom(values).Draw(t, label)
 }
 
-// near is a distance that means something: at an edge, or just beside it.
+// near draws a duration at a boundary of the rules, or one millisecond next to it.
 func near(t *rapid.T, label string) time.Duration {
 	edge := drawFrom(t, label, 0, 0, time.Second, 10*time.Second, time.Minute, 12*time.Hour, 7*24*time.Hour, 30*24*time.Hour)
 	beside := drawFrom(t, label+", beside", -time.Millisecond, 0, time.Millisecond)
@@ -194,7 +194,7 @@ func drawUser(t *rapid.T, n int) watchword.User {
 func drawSession(t *rapid.T, n int) watchword.Session {
 	one := Session(User(n).ID, n)
 	one.Persistent = rapid.Bool().Draw(t, "persistent")
-	// In 2001 milliseconds came to 13 digits; before, a column of them needs zeros.
+	// Times before 2001 have fewer than 13 digits in milliseconds and need leading zeros.
 	now := drawFrom(t, "now", Start, time.UnixMilli(1e12).UTC(), time.UnixMilli(1e10).UTC())
 	one.RotatedAt = now.Add(near(t, "rotated"))
 	one.CreatedAt = one.RotatedAt.Add(-drawFrom(t, "age", 0, time.Minute, 30*24*time.Hour))

@@ -9,7 +9,7 @@ import (
 )
 
 var sessions = map[string]func(suite){
-	"ASessionComesBackAsItWas": func(s suite) {
+	"SessionIsReadAsInserted": func(s suite) {
 		u := s.addUser(1)
 		young := s.addSession(Session(u.ID, 1))
 		old := Session(u.ID, 2)
@@ -30,7 +30,7 @@ var sessions = map[string]func(suite){
 		}
 	},
 
-	"AbsentSessionsAreNotFound": func(s suite) {
+	"UnknownSessionReturnsErrNotFound": func(s suite) {
 		nothing := Session(User(1).ID, 1)
 		s.view(func(ctx context.Context, tx watchword.Tx) error {
 			_, _, err := tx.Session(ctx, nothing.ID)
@@ -41,8 +41,8 @@ var sessions = map[string]func(suite){
 		s.wantHeld(false, "forgive it", forgive(nothing, 0))
 	},
 
-	// RT-10: only one's own, only those that live
-	"SessionsListsTheLivingTheLastUsedFirst": func(s suite) {
+	// RT-10: only the user's own sessions that are alive
+	"SessionsListsLiveSessionsLastUsedFirst": func(s suite) {
 		now := after(10 * 24 * time.Hour)
 		c := Policy().Cutoffs(now)
 		u, other := s.addUser(1), s.addUser(2)
@@ -70,7 +70,7 @@ var sessions = map[string]func(suite){
 		same(s, "sessions of nobody", s.living(User(3).ID, c), nil)
 	},
 
-	"ASessionEndsOnce": func(s suite) {
+	"SessionEndsOnce": func(s suite) {
 		one := s.addSession(Session(s.addUser(1).ID, 1))
 		bystander := s.addSession(Session(one.UserID, 2))
 		s.wantHeld(true, "end", endSession(one, watchword.EndedReuse, after(time.Hour)))
@@ -80,7 +80,7 @@ var sessions = map[string]func(suite){
 		same(s, "another", s.session(bystander.ID), bystander)
 	},
 
-	"EndSessionsEndsAllOfAUserButOne": func(s suite) {
+	"EndSessionsKeepsTheException": func(s suite) {
 		u, other := s.addUser(1), s.addUser(2)
 		var own []watchword.Session
 		for n := range 4 {
@@ -162,7 +162,7 @@ var sessions = map[string]func(suite){
 		}
 	},
 
-	"OnlyTheNewestGenerationOfALivingSessionIsForgiven": func(s suite) {
+	"ForgiveAcceptsOnlyTheNewestGeneration": func(s suite) {
 		one := Session(s.addUser(1).ID, 1)
 		one.Generation = 5
 		s.addSession(one)

@@ -13,7 +13,7 @@ import (
 const waitingFor = watchword.Address("waiting@example.com")
 
 var signups = map[string]func(suite){
-	"AWaitingSignUpComesBackAsItWas": func(s suite) {
+	"SignupIsReadAsInserted": func(s suite) {
 		one := s.addSignup(waitingFor, 1)
 		s.addSignup("other@example.com", 2)
 		same(s, "sign-ups", s.signups(waitingFor, Start), []watchword.Signup{one})
@@ -21,7 +21,7 @@ var signups = map[string]func(suite){
 		same(s, "created later by a millisecond", s.signups(waitingFor, one.CreatedAt.Add(-time.Millisecond)), []watchword.Signup{one})
 	},
 
-	"TheSixthSignUpOfAnAddressReplacesTheOldest": func(s suite) {
+	"SixthSignupReplacesTheOldest": func(s suite) {
 		var all []watchword.Signup
 		for n := range 8 {
 			all = append([]watchword.Signup{s.addSignup(waitingFor, n)}, all...)
@@ -33,7 +33,7 @@ var signups = map[string]func(suite){
 			[]watchword.Signup{newest, all[0], all[1], all[3], all[4]})
 	},
 
-	"AnAddressHasNoMoreThanFiveSignUpsHoweverManyComeAtOnce": func(s suite) {
+	"ConcurrentSignupsStayWithinFivePerAddress": func(s suite) {
 		var wg sync.WaitGroup
 		for n := range 24 {
 			wg.Go(func() { s.addSignup(waitingFor, n) })
@@ -44,7 +44,7 @@ var signups = map[string]func(suite){
 		}
 	},
 
-	"AllSignUpsAreListedInBatchesAndSealedAgain": func(s suite) {
+	"NextSignupsListsAllInBatches": func(s suite) {
 		all := []watchword.Signup{s.addSignup("ada@example.com", 2), s.addSignup("ada@example.com", 5), s.addSignup("bob@example.com", 1)}
 		s.update(func(ctx context.Context, tx watchword.Tx) error {
 			first, err := tx.NextSignups(ctx, watchword.Signup{}, 2)
@@ -60,14 +60,14 @@ var signups = map[string]func(suite){
 		same(s, "sealed again", s.signups("ada@example.com", Start), []watchword.Signup{all[1], all[0]})
 	},
 
-	"AWaitingSignUpIsTakenOnce": func(s suite) {
+	"SignupIsTakenOnce": func(s suite) {
 		one := s.addSignup(waitingFor, 1)
 		s.wantHeld(false, "of another address", takeSignup("other@example.com", one.ID))
 		s.wantHeld(true, "the first time", takeSignup(waitingFor, one.ID))
 		s.wantHeld(false, "again", takeSignup(waitingFor, one.ID))
 	},
 
-	"SignUpsAreDeletedByAddressAndWithTheUser": func(s suite) {
+	"SignupsAreDeletedByAddressAndWithTheUser": func(s suite) {
 		u := s.addUser(1)
 		s.addSignup(waitingFor, 1)
 		s.addSignup(u.Email, 2)
@@ -80,14 +80,14 @@ var signups = map[string]func(suite){
 		same(s, "of another address", s.signups(kept.Email, Start), []watchword.Signup{kept})
 	},
 
-	"SignUpsAreSweptByAge": func(s suite) {
+	"SignupsAreSweptByAge": func(s suite) {
 		s.addSignup(waitingFor, 1)
 		kept := s.addSignup(waitingFor, 2)
 		s.wantSwept(watchword.SweepSignups, kept.CreatedAt, 1)
 		same(s, "left", s.signups(waitingFor, Start), []watchword.Signup{kept})
 	},
 
-	"AFirstProofIsMadeOnce": func(s suite) {
+	"ProveFirstSucceedsOnce": func(s suite) {
 		u := User(1)
 		u.VerifiedAt = time.Time{}
 		s.wantHeld(true, "insert", insertUser(u, Start))
@@ -105,7 +105,7 @@ var signups = map[string]func(suite){
 		same(s, "user at last", s.user(u.ID), proven)
 	},
 
-	"ADisabledAccountIsNotProven": func(s suite) {
+	"ProveFirstRefusesDisabledAccount": func(s suite) {
 		u := User(1)
 		u.VerifiedAt, u.DisabledAt = time.Time{}, Start
 		s.wantHeld(true, "insert", insertUser(u, Start))
@@ -113,7 +113,7 @@ var signups = map[string]func(suite){
 		s.wantHeld(false, "disabled", proveFirst(u))
 	},
 
-	"OfManyFirstProofsAtOnceOneIsMade": func(s suite) {
+	"ConcurrentProveFirstSucceedsOnce": func(s suite) {
 		u := User(1)
 		u.VerifiedAt = time.Time{}
 		s.wantHeld(true, "insert", insertUser(u, Start))
@@ -137,7 +137,7 @@ var signups = map[string]func(suite){
 		same(s, "winners", won, 1)
 	},
 
-	"TokensAreFoundAndDeletedByTheAddressTheyWereMailedTo": func(s suite) {
+	"SentTokensAreFoundAndDeletedByAddress": func(s suite) {
 		m := mailTokenOf(1)
 		m.Kind, m.UserID, m.SignupID = watchword.MailVerify, "", "a sign-up"
 		other := mailTokenOf(2)
@@ -162,7 +162,7 @@ var signups = map[string]func(suite){
 		same(s, "tokens left", s.mailTokens(m, other, reset), []watchword.MailToken{other, reset})
 	},
 
-	"TheLastTokenOfAUserTellsWhenItExpires": func(s suite) {
+	"LastMailTokenReturnsTheLatestExpiry": func(s suite) {
 		last := func(now time.Time) (expires time.Time) {
 			s.view(func(ctx context.Context, tx watchword.Tx) (err error) {
 				expires, err = tx.LastMailToken(ctx, User(1).ID, watchword.MailReset, now)
@@ -181,7 +181,7 @@ var signups = map[string]func(suite){
 	},
 }
 
-// addSignup inserts sign-up number n of an address; a larger n is a later one.
+// addSignup inserts sign-up number n of an address. A larger n is later.
 func (s suite) addSignup(email watchword.Address, n int) watchword.Signup {
 	s.Helper()
 	one := watchword.Signup{ID: uuidOf("0009", n), Email: email, CreatedAt: after(time.Duration(n+1) * time.Second), Sealed: []byte{1, 0, byte(n), 255}}

@@ -1,9 +1,9 @@
-// Package storetest is the suite that every store must pass: what each method
-// promises, transactions, races, and that a store's rotation and limits decide as
-// the pure functions do.
+// Package storetest is the test suite that every watchword.Store must pass. It tests the
+// documented behaviour of each method, transactions and races. It compares Rotate and Charge
+// with the pure functions of the engine, and it checks that every field is stored.
 //
-// It knows watchword.Store and nothing of databases; what a file, a server or a
-// driver does is tested beside each store.
+// A test of another store calls Run. Tests of a particular file format, server or driver
+// belong to the package of the store.
 package storetest
 
 import (
@@ -21,7 +21,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// Run runs the suite. open makes an empty store, and closes it when t ends.
+// Run runs the suite. open returns an empty store and closes it when t ends. Tests run in
+// parallel, each with a store of its own.
 func Run(t *testing.T, open func(t *testing.T) watchword.Store) {
 	for _, group := range []map[string]func(suite){
 		transactions, users, sessions, mailTokens, mails, events, keys, limits, rotations, races, sweeping, feeds, signups, columns,
@@ -35,7 +36,7 @@ func Run(t *testing.T, open func(t *testing.T) watchword.Store) {
 	}
 }
 
-// A suite is one test with a store of its own.
+// A suite is one test and its store.
 type suite struct {
 	*testing.T
 	watchword.Store
@@ -49,7 +50,7 @@ func (s suite) update(fn func(context.Context, watchword.Tx) error) {
 	}
 }
 
-// view is update for questions.
+// view runs fn in a read transaction that must succeed.
 func (s suite) view(fn func(context.Context, watchword.Tx) error) {
 	s.Helper()
 	if err := s.View(s.Context(), func(tx watchword.Tx) error { return fn(s.Context(), tx) }); err != nil {
@@ -57,7 +58,8 @@ func (s suite) view(fn func(context.Context, watchword.Tx) error) {
 	}
 }
 
-// settled runs one conditional statement in a transaction of its own.
+// settled runs one conditional statement in a transaction of its own, and reports whether its
+// condition held.
 func (s suite) settled(fn func(context.Context, watchword.Tx) (bool, error)) (held bool) {
 	s.Helper()
 	s.update(func(ctx context.Context, tx watchword.Tx) (err error) {
@@ -67,7 +69,7 @@ func (s suite) settled(fn func(context.Context, watchword.Tx) (bool, error)) (he
 	return held
 }
 
-// wantHeld runs a conditional statement whose condition has to hold, or not to.
+// wantHeld runs a conditional statement and fails unless it reports want.
 func (s suite) wantHeld(want bool, what string, fn func(context.Context, watchword.Tx) (bool, error)) {
 	s.Helper()
 	if got := s.settled(fn); got != want {
@@ -109,7 +111,7 @@ func (s suite) addSession(one watchword.Session) watchword.Session {
 	return one
 }
 
-// wantNotFound wants ErrNotFound of a question about nothing.
+// wantNotFound fails unless err is ErrNotFound.
 func (s suite) wantNotFound(what string, err error) {
 	s.Helper()
 	if !errors.Is(err, watchword.ErrNotFound) {
@@ -117,24 +119,25 @@ func (s suite) wantNotFound(what string, err error) {
 	}
 }
 
-// same compares a row with what it should be. An empty list and none are one.
+// same compares a value with the expected one. nil and an empty list are equal. Secrets are
+// compared by content.
 func same[T any](s suite, what string, got, want T) {
 	s.Helper()
-	unveiled := cmp.Transformer("unveil", func(secret watchword.Secret) string { return string(secret) })
-	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty(), unveiled); diff != "" {
+	revealed := cmp.Transformer("reveal", func(secret watchword.Secret) string { return string(secret) })
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty(), revealed); diff != "" {
 		s.Errorf("%s (-want +got):\n%s", what, diff)
 	}
 }
 
-const start = 1795521600123 // 2026-11-24, 12:00 and some milliseconds
+const start = 1795521600123 // 2026-11-24 12:00:00.123
 
-// Start is when the fixtures begin.
+// Start is the time at which fixtures are created.
 var Start = time.UnixMilli(start).UTC()
 
-// after is a moment after Start.
+// after returns the time d after Start.
 func after(d time.Duration) time.Time { return Start.Add(d) }
 
-// User is a verified user, another one for each n.
+// User returns a verified user. Each n gives another user.
 func User(n int) watchword.User {
 	return watchword.User{
 		ID:             watchword.UserID(uuidOf("0001", n)),
@@ -148,8 +151,8 @@ func User(n int) watchword.User {
 	}
 }
 
-// Session is a live session of the user as it is right after its sign-in at
-// Start, another one for each n.
+// Session returns a session of the user as it is after a sign-in at Start. Each n gives
+// another session.
 func Session(of watchword.UserID, n int) watchword.Session {
 	return watchword.Session{
 		ID:     watchword.SessionID(uuidOf("0002", n)),
@@ -170,12 +173,12 @@ func Session(of watchword.UserID, n int) watchword.Session {
 	}
 }
 
-// Policy is what the fixtures live under.
+// Policy returns the session policy that the fixtures assume.
 func Policy() watchword.SessionPolicy {
 	return watchword.SessionPolicy{Idle: 7 * 24 * time.Hour, ShortIdle: 12 * time.Hour, Max: 30 * 24 * time.Hour}
 }
 
-// Rotate presents the newest token of a session at a moment.
+// Rotate returns a request that presents the newest token of the session.
 func Rotate(one watchword.Session, at time.Time) watchword.RotateRequest {
 	return watchword.RotateRequest{
 		Session:      one.ID,
@@ -186,13 +189,13 @@ func Rotate(one watchword.Session, at time.Time) watchword.RotateRequest {
 	}
 }
 
-// uuidOf is the text of a UUID (version 7), another one for each kind and n.
+// uuidOf returns a UUID of version 7. Each kind and n gives another one.
 func uuidOf(kind string, n int) string {
 	return fmt.Sprintf("019355c1-%s-7000-8000-%012x", kind, n)
 }
 
-// RaceDetector reports whether it watches this run: then SQLite, which is Go, is
-// twenty times slower.
+// RaceDetector reports whether the race detector is on. SQLite, which is compiled to Go, is
+// then about twenty times slower.
 func RaceDetector() bool {
 	info, _ := debug.ReadBuildInfo()
 	return info != nil && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})

@@ -10,7 +10,7 @@ import (
 
 // RT-15
 var sweeping = map[string]func(suite){
-	"DeadSessionsAreSwept": func(s suite) {
+	"EndedAndExpiredSessionsAreSwept": func(s suite) {
 		before, u := after(10*24*time.Hour), s.addUser(1)
 		const ms = time.Millisecond
 		add := func(n int, change func(*watchword.Session)) watchword.Session {
@@ -61,7 +61,7 @@ var sweeping = map[string]func(suite){
 		same(s, "events of another", s.events(User(1).ID, 9), []watchword.Event{eventOf(User(1).ID, 1)})
 	},
 
-	"LimitsThatNobodyUsesAreSwept": func(s suite) {
+	"UnusedLimitsAreSwept": func(s suite) {
 		used, once := chargeOf("used", 2, time.Minute), chargeOf("once", 6, time.Second)
 		s.charge(once)
 		s.charge(used)
@@ -73,7 +73,7 @@ var sweeping = map[string]func(suite){
 		same(s, "swept an hour later", s.sweepLimits(used.At.Add(time.Hour), 100), []int{1})
 	},
 
-	"ASweepOfLimitsGoesThroughAllOfThem": func(s suite) {
+	"SweepLimitsVisitsEveryCounter": func(s suite) {
 		now := after(time.Hour)
 		for n := range 10 { // every third has run out
 			one := chargeOf(fmt.Sprint("key", n), 2, time.Minute)
@@ -88,7 +88,7 @@ var sweeping = map[string]func(suite){
 		same(s, "swept at the end", s.sweepLimits(now.Add(time.Hour), 6), []int{0})
 	},
 
-	"MailsGivenUpAreSwept": func(s suite) {
+	"AbandonedMailsAreSwept": func(s suite) {
 		for n := range 3 {
 			m := mailOf(User(1), n)
 			if n > 0 {
@@ -102,7 +102,7 @@ var sweeping = map[string]func(suite){
 		}
 	},
 
-	"ASweepTakesNoMoreThanItsLimit": func(s suite) {
+	"SweepDeletesAtMostItsLimit": func(s suite) {
 		const rows = 5
 		for n := range rows {
 			one, m := Session(User(1).ID, n), mailOf(User(1), n)
@@ -130,7 +130,7 @@ var sweeping = map[string]func(suite){
 		}
 	},
 
-	"NothingElseCanBeSwept": func(s suite) {
+	"UnknownSweepFails": func(s suite) {
 		err := s.Update(s.Context(), func(tx watchword.Tx) error {
 			_, err := tx.Sweep(s.Context(), "users", Start, 1)
 			return err
@@ -141,7 +141,7 @@ var sweeping = map[string]func(suite){
 	},
 }
 
-// sweepLimits goes once through all counters, and returns how many each batch deleted.
+// sweepLimits sweeps all counters once and returns how many each batch deleted.
 func (s suite) sweepLimits(before time.Time, limit int) (deleted []int) {
 	s.Helper()
 	for mark := (watchword.LimitMark{}); ; {

@@ -10,7 +10,7 @@ import (
 )
 
 var transactions = map[string]func(suite){
-	"AFailedUpdateChangesNothing": func(s suite) {
+	"FailedUpdateChangesNothing": func(s suite) {
 		u, failed := s.addUser(1), errors.New("the flow failed")
 		err := s.Update(s.Context(), func(tx watchword.Tx) error {
 			if err := tx.SetName(s.Context(), u.ID, "changed"); err != nil {
@@ -27,7 +27,7 @@ var transactions = map[string]func(suite){
 		same(s, "user", s.user(u.ID), u)
 	},
 
-	"AViewWritesNothing": func(s suite) {
+	"ViewCannotWrite": func(s suite) {
 		u := s.addUser(1)
 		err := s.View(s.Context(), func(tx watchword.Tx) error { return tx.SetName(s.Context(), u.ID, "changed") })
 		if err == nil {
@@ -36,7 +36,7 @@ var transactions = map[string]func(suite){
 		same(s, "user", s.user(u.ID), u)
 	},
 
-	"AViewSeesOneState": func(s suite) {
+	"ViewSeesOneSnapshot": func(s suite) {
 		u := s.addUser(1)
 		s.view(func(ctx context.Context, tx watchword.Tx) error {
 			before, err := tx.User(ctx, u.ID)
@@ -53,7 +53,7 @@ var transactions = map[string]func(suite){
 		}
 	},
 
-	"UpdatesAtOnceAllHappen": func(s suite) {
+	"ConcurrentUpdatesAllCommit": func(s suite) {
 		const writers, each = 16, 25
 		var all sync.WaitGroup
 		for w := range writers {
@@ -71,7 +71,7 @@ var transactions = map[string]func(suite){
 		}
 	},
 
-	"AnUpdateOfACanceledCallerDoesNothing": func(s suite) {
+	"UpdateWithCanceledContextChangesNothing": func(s suite) {
 		u := s.addUser(1)
 		ctx, cancel := context.WithCancel(s.Context())
 		cancel()
@@ -85,7 +85,7 @@ var transactions = map[string]func(suite){
 		same(s, "user", s.user(u.ID), u)
 	},
 
-	"ACallerWhoseTimeIsUpIsToldThatTheStoreIsUnavailable": func(s suite) {
+	"ExpiredDeadlineReturnsErrUnavailable": func(s suite) {
 		u := s.addUser(1)
 		ctx, cancel := context.WithDeadline(s.Context(), time.Now().Add(-time.Second))
 		defer cancel()
@@ -95,7 +95,7 @@ var transactions = map[string]func(suite){
 		same(s, "user", s.user(u.ID), u)
 	},
 
-	"ACancellationInTheMiddleRollsBack": func(s suite) {
+	"CancellationDuringUpdateRollsBack": func(s suite) {
 		u := s.addUser(1)
 		ctx, cancel := context.WithCancel(s.Context())
 		err := s.Update(ctx, func(tx watchword.Tx) error {
@@ -113,7 +113,7 @@ var transactions = map[string]func(suite){
 	},
 
 	// RT-9
-	"AClosedStoreIsUnavailable": func(s suite) {
+	"ClosedStoreReturnsErrUnavailable": func(s suite) {
 		one := s.addSession(Session(s.addUser(1).ID, 1))
 		if err := errors.Join(s.Close(), s.Close()); err != nil {
 			s.Errorf("close, twice: %v", err)
@@ -125,7 +125,7 @@ var transactions = map[string]func(suite){
 		s.wantUnavailable("rotate", err)
 	},
 
-	"CloseWaitsForWhatRuns": func(s suite) {
+	"CloseWaitsForRunningUpdate": func(s suite) {
 		u := s.addUser(1)
 		inside, closed, updated := make(chan struct{}), make(chan error, 1), make(chan error, 1)
 		go func() {

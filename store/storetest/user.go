@@ -8,7 +8,7 @@ import (
 )
 
 var users = map[string]func(suite){
-	"AUserComesBackAsItWas": func(s suite) {
+	"UserIsReadAsInserted": func(s suite) {
 		full := s.addUser(1)
 		bare := watchword.User{ID: User(2).ID, Email: User(2).Email, CreatedAt: Start}
 		s.wantHeld(true, "insert", insertUser(bare, Start))
@@ -21,7 +21,7 @@ var users = map[string]func(suite){
 		})
 	},
 
-	"AbsentUsersAreNotFound": func(s suite) {
+	"UnknownUserReturnsErrNotFound": func(s suite) {
 		nobody := User(9)
 		s.update(func(ctx context.Context, tx watchword.Tx) error {
 			_, err := tx.User(ctx, nobody.ID)
@@ -42,7 +42,7 @@ var users = map[string]func(suite){
 		})
 	},
 
-	"UsersAreListedByAddressPageByPage": func(s suite) {
+	"UsersAreListedByAddressInPages": func(s suite) {
 		for n := range 5 {
 			s.addUser(n)
 		}
@@ -63,7 +63,7 @@ var users = map[string]func(suite){
 	},
 
 	// JWT-15
-	"EachChangeOfRolesHasASecondOfItsOwn": func(s suite) {
+	"EachChangeOfRolesGetsItsOwnSecond": func(s suite) {
 		u := s.addUser(1)
 		for _, c := range []struct{ at, want time.Duration }{{5, 5}, {5, 6}, {5, 7}, {9, 9}, {3, 10}} {
 			s.update(func(ctx context.Context, tx watchword.Tx) error {
@@ -73,7 +73,7 @@ var users = map[string]func(suite){
 		}
 	},
 
-	"WhatIsSetIsSetAndNothingElse": func(s suite) {
+	"SettersChangeOneUserOnly": func(s suite) {
 		u, other := s.addUser(1), s.addUser(2)
 		u.Name, u.Roles, u.RolesChangedAt = `"; DROP TABLE users; --`, []string{"teacher"}, after(time.Hour)
 		u.DisabledAt, u.PasswordHash = after(time.Minute), "another hash"
@@ -90,7 +90,7 @@ var users = map[string]func(suite){
 		}
 	},
 
-	"APasswordIsReplacedOnlyIfItIsStillThatOne": func(s suite) {
+	"ReplacePasswordRequiresTheCurrentHash": func(s suite) {
 		u := s.addUser(1)
 		replace := func(from, to watchword.Secret) func(context.Context, watchword.Tx) (bool, error) {
 			return func(ctx context.Context, tx watchword.Tx) (bool, error) {
@@ -108,7 +108,7 @@ var users = map[string]func(suite){
 		same(s, "user at the end", s.user(u.ID), u)
 	},
 
-	"AnAddressBelongsToOneUser": func(s suite) {
+	"AddressIsUnique": func(s suite) {
 		u, twin := s.addUser(1), User(2)
 		twin.Email = u.Email
 		s.wantHeld(false, "insert", insertUser(twin, Start))
@@ -117,7 +117,7 @@ var users = map[string]func(suite){
 		same(s, "other", s.user(other.ID), other)
 	},
 
-	"AnAddressThatCanBeTakenBackIsNotFree": func(s suite) {
+	"ReservedAddressIsNotFree": func(s suite) {
 		former, other, newcomer := s.addUser(1), s.addUser(2), User(3)
 		undo := watchword.MailToken{
 			Hash: "undo", Kind: watchword.MailAddressChanged, UserID: former.ID,
@@ -139,7 +139,7 @@ var users = map[string]func(suite){
 		s.wantHeld(true, "sign up with it when the token has expired", insertUser(newcomer, undo.ExpiresAt))
 	},
 
-	"OnlyATokenOfThatKindReservesAnAddress": func(s suite) {
+	"OnlyAddressChangedTokenReservesAnAddress": func(s suite) {
 		newcomer := User(3)
 		s.addMailToken(watchword.MailToken{
 			Hash: "reset", Kind: watchword.MailReset, UserID: User(1).ID,
@@ -149,7 +149,7 @@ var users = map[string]func(suite){
 		s.wantHeld(true, "sign up", insertUser(newcomer, Start))
 	},
 
-	"AnAddressChangesOnlyIfItIsStillThatOne": func(s suite) {
+	"SetEmailRequiresTheCurrentAddress": func(s suite) {
 		u := s.addUser(1)
 		stale := u
 		stale.Email = "older@example.com"
@@ -160,7 +160,7 @@ var users = map[string]func(suite){
 		same(s, "user after", s.user(u.ID), u)
 	},
 
-	"OnlyAUserWithThatAddressIsLocked": func(s suite) {
+	"LockUserRequiresTheAddress": func(s suite) {
 		u := s.addUser(1)
 		lock := func(id watchword.UserID, email watchword.Address) func(context.Context, watchword.Tx) (bool, error) {
 			return func(ctx context.Context, tx watchword.Tx) (bool, error) { return tx.LockUser(ctx, id, email) }
@@ -171,7 +171,7 @@ var users = map[string]func(suite){
 		same(s, "user", s.user(u.ID), u)
 	},
 
-	"OnlyTheAddressThatWasProvenIsVerified": func(s suite) {
+	"SetVerifiedRequiresTheProvenAddress": func(s suite) {
 		u := User(1)
 		u.VerifiedAt = time.Time{}
 		s.wantHeld(true, "insert", insertUser(u, Start))
@@ -187,7 +187,7 @@ var users = map[string]func(suite){
 		same(s, "user after", s.user(u.ID), u)
 	},
 
-	"ADeletedUserTakesItsEventsAndMailsAlong": func(s suite) {
+	"DeleteUserDeletesEventsAndMails": func(s suite) {
 		u, other := s.addUser(1), s.addUser(2)
 		one := s.addSession(Session(u.ID, 1))
 		s.update(func(ctx context.Context, tx watchword.Tx) error {
