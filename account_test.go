@@ -9,7 +9,7 @@ import (
 )
 
 // PW-9
-func TestAChangeOfPasswordEndsTheOtherSessions(t *testing.T) {
+func TestPasswordChangeEndsTheOtherSessions(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	here := r.signUp(t, "ada@example.com")
@@ -48,7 +48,7 @@ func TestTheUserSeesAndEndsOwnSessionsOnly(t *testing.T) {
 	wantCode(t, err, watchword.CodeSessionEnded)
 }
 
-func TestLogoutEverywhereMaySpareThisSession(t *testing.T) {
+func TestLogoutAllCanKeepThisSession(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	here := r.signUp(t, "ada@example.com")
@@ -69,7 +69,7 @@ func TestLogoutEverywhereMaySpareThisSession(t *testing.T) {
 }
 
 // JWT-15
-func TestAChangeOfRolesOutdatesAccessTokensAndEndsNoSession(t *testing.T) {
+func TestRoleChangeOutdatesAccessTokensAndEndsNoSession(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	r.clock.advance(300 * time.Millisecond)
@@ -88,7 +88,7 @@ func TestAChangeOfRolesOutdatesAccessTokensAndEndsNoSession(t *testing.T) {
 	wantField(t, err, "roles", watchword.FieldInvalid)
 }
 
-func TestManyChangesOfRolesAtOnceOutdateNoTokenThatIsToCome(t *testing.T) {
+func TestConcurrentRoleChangesOutdateNoLaterToken(t *testing.T) {
 	t.Parallel()
 	r := start(t, func(o *watchword.Options) { o.Now = time.Now }) // which is what is waited for
 	in := r.signUp(t, "ada@example.com")
@@ -104,7 +104,7 @@ func TestManyChangesOfRolesAtOnceOutdateNoTokenThatIsToCome(t *testing.T) {
 }
 
 // AZ-2
-func TestOnlyOneselfAndAdministratorsSeeAProfile(t *testing.T) {
+func TestProfileIsVisibleToItsUserAndAdministratorsOnly(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	ada, bob := r.signUp(t, "ada@example.com"), r.signUp(t, "bob@example.com")
@@ -125,7 +125,7 @@ func TestOnlyOneselfAndAdministratorsSeeAProfile(t *testing.T) {
 }
 
 // ID-6
-func TestADeletedAccountIsGoneAndItsSessionsToo(t *testing.T) {
+func TestDeletingAnAccountEndsItsSessions(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	in := r.signUp(t, "ada@example.com")
@@ -143,7 +143,7 @@ func TestADeletedAccountIsGoneAndItsSessionsToo(t *testing.T) {
 }
 
 // RL-11, RT-11
-func TestADisabledAccountIsOutAtOnce(t *testing.T) {
+func TestDisablingAnAccountRejectsItsTokensAtOnce(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	in := r.signUp(t, "ada@example.com")
@@ -159,7 +159,7 @@ func TestADisabledAccountIsOutAtOnce(t *testing.T) {
 }
 
 // AZ-5
-func TestAnAccountOfAnOperatorBeginsWithAMail(t *testing.T) {
+func TestAccountCreatedByAnOperatorGetsAMail(t *testing.T) {
 	t.Parallel()
 	r := start(t, func(o *watchword.Options) { o.Signup = watchword.SignupClosed })
 	_, err := r.SignUp(t.Context(), watchword.SignUpRequest{Email: "ada@example.com", Password: goodPassword, Client: laptop})

@@ -37,7 +37,7 @@ func TestTheExportedAPIIsListed(t *testing.T) {
 	}
 }
 
-func TestTheListHasWhatIsExportedAndNothingElse(t *testing.T) {
+func TestAPIListContainsExactlyTheExportedAPI(t *testing.T) {
 	t.Parallel()
 	const source = `// Package tea makes tea.
 package tea

@@ -9,30 +9,30 @@ import (
 
 // An attempt at an account's password, in the order of its checks:
 //
-//  1. The client's own limit. Its refusal costs the account nothing and adds no
-//     row, so that one client can't use up what others have.
-//  2. The account is read, and whether the device is known: whether it presents
-//     the token of an earlier sign-in to this account with this password. An
-//     address without an account takes the same statements.
-//  3. The limit of all devices of the same kind together, then the device's own.
-//     For an unknown device its own is that of its client network. Strangers use
-//     up the limits of unknown devices only, and never those of a known device.
+//  1. The client's own limit is charged. If it refuses, the account is not charged and
+//     no row is added, so one client can't use up the attempts of others.
+//  2. The account is read. The device is known if it presents the token of an earlier
+//     sign-in to this account with this password. An address without an account takes
+//     the same statements.
+//  3. The limit of all known or all unknown devices is charged, then the device's own
+//     limit. An unknown device shares the limit of its client network. Strangers can
+//     use up the limits of unknown devices, but never those of a known device.
 //
-// All of it is committed before a password is looked at: parallel guesses each
-// cost one. A right password gives back its own charges and no others.
+// All charges are committed before the password is checked, so each of several
+// concurrent guesses is charged. A right password refunds only its own charges.
 
-// An attempt is one try at a password.
+// An attempt is one check of a password.
 type attempt struct {
 	at      time.Time
 	client  Client
-	user    User     // the zero User, with no password: there is no account
+	user    User     // the zero User, without a password, if there is no account
 	waiting []Signup // sign-ups that wait for the address
 
-	device  knowndevice.ID // the zero ID: not known
-	failure []Charge       // what a wrong password costs
+	device  knowndevice.ID // the zero ID: the device is not known
+	failure []Charge       // refunded unless the password is wrong
 }
 
-// attempt charges for a try at the password of an address. Codes: CodeRateLimited.
+// attempt charges for one check of the password of an address. Codes: CodeRateLimited.
 func (e *Engine) attempt(ctx context.Context, email Address, c Client, now time.Time) (attempt, error) {
 	var a attempt
 	var wait time.Duration
@@ -56,7 +56,7 @@ func (e *Engine) attempt(ctx context.Context, email Address, c Client, now time.
 	return a, err
 }
 
-// failure is what a wrong password of an account costs a device.
+// failure returns the charges for a wrong password of an account from a device.
 func (l Limits) failure(email Address, device knowndevice.ID, c Client, now time.Time) []Charge {
 	if device == (knowndevice.ID{}) {
 		return charges(
@@ -70,8 +70,8 @@ func (l Limits) failure(email Address, device knowndevice.ID, c Client, now time
 	)
 }
 
-// loginFailed commits that a password was asked for in vain, and then returns the
-// refusal. It gives back a.failure, which is empty after a wrong password.
+// loginFailed stores the event of a failed sign-in, refunds a.failure (empty after a wrong
+// password) and returns the refusal.
 func (e *Engine) loginFailed(ctx context.Context, a attempt, refusal *Error) error {
 	event := e.event(EventLoginFailed, a.client, a.at).of(a.user.ID).because(string(refusal.Code)).counted(a.client)
 	err := e.store.Update(ctx, func(tx Tx) error {
@@ -87,15 +87,15 @@ func (e *Engine) loginFailed(ctx context.Context, a attempt, refusal *Error) err
 	return refusal
 }
 
-// knownDevice returns the device whose token was presented, if it is of this
-// account and its password. The zero ID: it is not known.
+// knownDevice returns the device whose token was presented, if the token belongs to this
+// account and its current password; else the zero ID.
 func (e *Engine) knownDevice(u User, presented Secret) knowndevice.ID {
 	device, _ := knowndevice.Parse(string(presented), e.keys.secret(KeyDevice), string(u.ID), string(u.PasswordHash))
 	return device
 }
 
-// deviceToken is the token by which a device is known from now on: the one that it
-// presented, while that is valid. u has the password that the sign-in leaves behind.
+// deviceToken returns the token of a known device, or of a new device if device is zero.
+// u must have the password hash that the sign-in stores.
 func (e *Engine) deviceToken(device knowndevice.ID, u User) Secret {
 	if device == (knowndevice.ID{}) {
 		device = knowndevice.NewID()

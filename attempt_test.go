@@ -92,7 +92,7 @@ func TestClientOverItsLimitCostsTheAccountNothingAndAddsNoRow(t *testing.T) {
 }
 
 // RL-12
-func TestRefusalOfOneNetworkCostsTheOthersNothing(t *testing.T) {
+func TestRefusedNetworkIsNotChargedToOthers(t *testing.T) {
 	t.Parallel()
 	r := start(t, func(o *watchword.Options) { o.Limits.UnknownDevices = watchword.Limit{Count: 13, Per: time.Hour} })
 	r.signUp(t, "ada@example.com")

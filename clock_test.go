@@ -60,7 +60,7 @@ func (f *fleet) close() {
 }
 
 // RT-3, RT-5, RT-6
-func TestServersWhoseClocksDifferJudgeAlike(t *testing.T) {
+func TestServersWithDifferentClocksGiveTheSameVerdict(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("-short: it takes many seconds")
@@ -123,7 +123,7 @@ func TestServersWhoseClocksDifferJudgeAlike(t *testing.T) {
 }
 
 // The same on PostgreSQL and by its real clock.
-func TestServersOnPostgresGoByItsClock(t *testing.T) {
+func TestServersOnPostgresUseTheClockOfTheDatabase(t *testing.T) {
 	t.Parallel()
 	store, err := postgres.Open(t.Context(), pgtest.New(t, "fsync = off").Database(t))
 	if err != nil {

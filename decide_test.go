@@ -8,7 +8,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/passhash"
 )
 
-func TestAChangeOfRolesWaitsForTheOnesBeforeIt(t *testing.T) {
+func TestThirdRoleChangeInASecondWaits(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
 	for name, c := range map[string]struct {
@@ -28,7 +28,7 @@ func TestAChangeOfRolesWaitsForTheOnesBeforeIt(t *testing.T) {
 }
 
 // ID-2, W-26
-func TestAFailureTakesAsLongAsTheDearestHash(t *testing.T) {
+func TestFailedSignInTakesAsLongAsTheSlowestHash(t *testing.T) {
 	t.Parallel()
 	params, err := passhash.ParseParams("argon2id", "")
 	if err != nil {
@@ -94,7 +94,7 @@ func TestALinkWorksForTheAccountOfItsAddressOnly(t *testing.T) {
 }
 
 // ID-1, ID-3
-func TestWhatIsKnownOfAnAccountIsSaidAfterTheRightPasswordOnly(t *testing.T) {
+func TestAccountStateIsRevealedOnlyAfterTheRightPassword(t *testing.T) {
 	t.Parallel()
 	proven := User{ID: "ada", VerifiedAt: time.Unix(1, 0)}
 	disabled := proven
@@ -145,7 +145,7 @@ func TestTheFirstProofKeepsIDAndRoles(t *testing.T) {
 }
 
 // RL-11, EV-5
-func TestEntryNeedsAProofAndAnAccountInGoodStanding(t *testing.T) {
+func TestSessionNeedsAProofAndAnEnabledAccount(t *testing.T) {
 	t.Parallel()
 	verified := User{ID: "ada", VerifiedAt: time.Unix(1, 0)}
 	disabled := verified

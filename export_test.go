@@ -29,3 +29,6 @@ func (e *Engine) FeedMemory() (items, tokens, bytes int) {
 	}
 	return len(f.items), tokens, bytes
 }
+
+// DefaultsOf returns the options with their defaults filled in.
+func DefaultsOf(o Options) Options { return o.withDefaults() }

@@ -185,7 +185,7 @@ func storedReasons(t *testing.T) (reasons []string) {
 	return reasons
 }
 
-func TestAChangeOfRolesIsInTheFeed(t *testing.T) {
+func TestRoleChangeIsPublishedInTheFeed(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	in := r.signUp(t, "ada@example.com")
@@ -214,7 +214,7 @@ func (r *rig) issued(t *testing.T, in *watchword.SignIn) int64 {
 }
 
 // Two processes on one database tell the same story, and take turns in writing it.
-func TestProcessesTellTheSameFeed(t *testing.T) {
+func TestAllProcessesServeTheSameFeed(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "watchword.db")
 	one, two := startOn(t, path, unlimited), startOn(t, path, unlimited)
@@ -239,7 +239,7 @@ func TestProcessesTellTheSameFeed(t *testing.T) {
 
 // A failover, or a backup that is restored, has lost what was committed last. A reader
 // who has heard that hears what happens next all the same.
-func TestNoNumberIsGivenAgainByAStoreThatHasLostCommits(t *testing.T) {
+func TestStoreThatLostCommitsReusesNoFeedNumber(t *testing.T) {
 	t.Parallel()
 	path, copied := filepath.Join(t.TempDir(), "watchword.db"), filepath.Join(t.TempDir(), "watchword.db")
 	before := startOn(t, path, unlimited)

@@ -86,7 +86,7 @@ const (
 	orChangeThePlan = "or change ARCHITECTURE.md and the table in house_test.go together"
 )
 
-func TestImportsPointInward(t *testing.T) {
+func TestPackagesImportOnlyAllowedPackages(t *testing.T) {
 	t.Parallel()
 	reportFaults(t, importFaults(readHouse(t, os.DirFS("."))))
 }

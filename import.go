@@ -15,49 +15,48 @@ import (
 
 // Import, in the order of its checks:
 //
-//  1. Each account is judged by itself, and all that is wrong with it is said.
-//  2. Its address is claimed by the statement that sign-up has: of an import and
-//     a sign-up at once, one has it.
-//  3. An account has the same id whenever it is imported: the one that it keeps, or
-//     one made of what the other system calls it. So a file that is imported again
-//     does not undo what its users did: one that was deleted here does not come back,
-//     as long as its events are kept, and one with a new address has no twin.
-//  4. An account that is there is never changed. It counts as done, so that an
-//     import can be run again, if it is surely the one that was meant: it has the
-//     same id; or no id was to be kept, and it came by an import or has proven the
-//     address. Anybody else may have signed up with the address beforehand, to be
-//     taken for its owner.
+//  1. Each account is checked separately, and all its problems are reported.
+//  2. The address is claimed by the statement that sign-up uses. Of a concurrent import
+//     and sign-up, one wins.
+//  3. An account gets the same id in every import: its kept id, or one computed from its
+//     id or address in the other system. Importing a file again therefore does not undo
+//     the changes of its users. An account that was deleted here does not return while
+//     its events are stored, and one with a new address gets no duplicate.
+//  4. An existing account is never changed. It counts as imported, so that an import can
+//     be repeated, if it is certainly the same account: it has the same id, or no id is
+//     kept and it was imported or has proven the address. Otherwise an attacker may have
+//     signed up with the address before the import, to be taken for its owner.
 
-// An ImportedUser is an account that comes from elsewhere.
+// An ImportedUser is an account of another system.
 type ImportedUser struct {
-	ID           string // see KeptID; empty: the other system calls it by its address
-	System       string // name of the other system, if there are several: their IDs may be the same
+	ID           string // see KeptID; empty: the other system identifies accounts by address
+	System       string // name of the other system; needed if several systems may use the same IDs
 	Email        string
 	VerifiedAt   time.Time // when Email was proven; zero: not yet
 	Name         string
 	Roles        []string
-	PasswordHash Secret    // in any form that docs/import.md lists; empty: no password signs in
+	PasswordHash Secret    // in a form that docs/import.md lists; empty: the user has no password
 	Prehash      string    // what was hashed instead of the password, such as sha256-hex (docs/import.md); empty: the password, with Pepper if there is one
 	Pepper       Secret    // the secret that Prehash needs; it is stored sealed, and only once
 	CreatedAt    time.Time // zero: now
 	DisabledAt   time.Time // zero: enabled
 }
 
-// KeptID is the id that the account keeps, in the form that it is kept in: any UUID.
-// Otherwise ok is false, and it gets one that is made of System and ID.
+// KeptID returns the id that the account keeps, in its stored form, if ID is a UUID.
+// Otherwise ok is false, and the account gets an id computed from System and ID.
 func (u ImportedUser) KeptID() (id UserID, ok bool) {
 	text := strings.ToLower(u.ID)
 	return UserID(text), isID(text)
 }
 
-// An ImportResult says what became, or would become, of an ImportedUser.
+// An ImportResult is the result of importing, or of checking, an ImportedUser.
 type ImportResult struct {
-	User     User         // as it is kept; the zero User if there are problems
-	There    bool         // User was there before, and is left as it is
-	Problems []FieldError // for which the account is left out: id, email, name, roles, passwordHash, createdAt, …
+	User     User         // the stored account; the zero User if there are problems
+	There    bool         // User existed before and is unchanged
+	Problems []FieldError // why the account is not imported: id, email, name, roles, passwordHash, createdAt, …
 }
 
-// CheckImport says of each account what ImportUsers would do, and changes nothing.
+// CheckImport returns what ImportUsers would do with each account. It changes no data.
 func (o Operator) CheckImport(ctx context.Context, users []ImportedUser) (results []ImportResult, err error) {
 	now := o.engine.now()
 	err = o.engine.store.View(ctx, func(tx Tx) error {
@@ -75,9 +74,9 @@ func (o Operator) CheckImport(ctx context.Context, users []ImportedUser) (result
 	return results, err
 }
 
-// ImportUsers makes accounts in one transaction; some hundreds at once are best.
-// Those with problems are left out. No mail is sent, and no password is looked at,
-// for there are only hashes.
+// ImportUsers creates accounts in one transaction; batches of some hundred are best. It
+// skips accounts with problems. It sends no mail, and does not check the strength of
+// passwords, because it has only their hashes.
 func (o Operator) ImportUsers(ctx context.Context, users []ImportedUser) (results []ImportResult, err error) {
 	now := o.engine.now()
 	var events []Event
@@ -111,7 +110,7 @@ func (o Operator) ImportUsers(ctx context.Context, users []ImportedUser) (result
 	return results, err
 }
 
-// importUser makes one account, or says why not.
+// importUser creates one account, or returns its problems.
 func importUser(ctx context.Context, tx Tx, wanted importing, event Event) (ImportResult, error) {
 	if wanted.problems != nil {
 		return judgeImport(wanted, occupants{}), nil
@@ -131,7 +130,7 @@ func importUser(ctx context.Context, tx Tx, wanted importing, event Event) (Impo
 	}
 	there, err := wanted.whoIsThere(ctx, tx, event.At)
 	if there == (occupants{}) {
-		there.lastOwner = true // or somebody who left a moment ago
+		there.lastOwner = true // or an account that was deleted concurrently
 	}
 	return judgeImport(wanted, there), err
 }
@@ -139,11 +138,11 @@ func importUser(ctx context.Context, tx Tx, wanted importing, event Event) (Impo
 // byImport is the detail of the event of an imported account.
 const byImport = "imported"
 
-// importing is an ImportedUser that has been read.
+// importing is a parsed ImportedUser.
 type importing struct {
 	user     User
 	keptID   bool
-	called   string // what the other system calls it by: its id or its email
+	called   string // what identifies it in the other system: "id" or "email"
 	problems []FieldError
 }
 
@@ -180,8 +179,8 @@ func (e *Engine) parseImport(from ImportedUser, now time.Time) importing {
 	return wanted
 }
 
-// madeID is a UUID of version 8 (RFC 9562, section 5.8), and the same one for the same
-// names. It tells nothing about them.
+// madeID computes a UUID of version 8 (RFC 9562, section 5.8) from names. The same names
+// give the same UUID, which does not reveal them.
 func madeID(secret []byte, names ...string) UserID {
 	mac := hmac.New(sha256.New, secret)
 	_, _ = fmt.Fprintf(mac, "%q", names)
@@ -190,8 +189,8 @@ func madeID(secret []byte, names ...string) UserID {
 	return UserID(id.String())
 }
 
-// parseDate leaves what it should set as it is for the zero time. A day is for
-// clocks and time zones of others.
+// parseDate sets into, unless from is zero. One day of tolerance covers clock skew and
+// missing time zones.
 func parseDate(field string, from, now time.Time, into *time.Time) *FieldError {
 	switch {
 	case from.IsZero():
@@ -203,14 +202,14 @@ func parseDate(field string, from, now time.Time, into *time.Time) *FieldError {
 	return nil
 }
 
-// occupants are who has the address or the id already, or can have it back.
+// occupants describes who already has the address or the id, or can restore it.
 type occupants struct {
-	byEmail   UserID // empty: nobody
-	user      *User  // byEmail
-	trusted   bool   // byEmail came by an import, or has proven the address
+	byEmail   UserID // the account with the address; empty: there is none
+	user      *User  // the account byEmail
+	trusted   bool   // byEmail was imported, or has proven the address
 	moved     bool   // the account with the id has another address
-	deleted   bool   // the account with the id was, here
-	lastOwner bool   // gave the address up, and can take it back
+	deleted   bool   // the account with the id was deleted here
+	lastOwner bool   // the previous owner of the address can restore it
 }
 
 func (wanted importing) whoIsThere(ctx context.Context, tx Tx, now time.Time) (there occupants, err error) {
@@ -246,8 +245,8 @@ func (wanted importing) whoIsThere(ctx context.Context, tx Tx, now time.Time) (t
 	return there, err
 }
 
-// wasDeleted looks at a few events: after that of the deletion there are none but
-// of what was under way.
+// wasDeleted reports whether the account was deleted here. It reads the newest events
+// only: after a deletion, at most a few concurrent requests add events.
 func wasDeleted(ctx context.Context, tx Tx, id UserID) (bool, error) {
 	const few = 20
 	events, err := tx.Events(ctx, id, few)
@@ -260,7 +259,7 @@ func cameByImport(ctx context.Context, tx Tx, id UserID) (bool, error) {
 	return slices.ContainsFunc(events, func(ev Event) bool { return ev.Kind == EventSignup && ev.Detail == byImport }), err
 }
 
-// judgeImport decides what becomes of an account.
+// judgeImport decides whether an account is imported, exists already, or is refused.
 func judgeImport(wanted importing, there occupants) ImportResult {
 	refused := func(field, why string) ImportResult {
 		return ImportResult{Problems: []FieldError{{field, FieldTaken, why}}}

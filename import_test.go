@@ -97,7 +97,7 @@ func TestAnImportCanBeRunAgain(t *testing.T) {
 
 // An account that came by an import is known by its event, however much has happened
 // since.
-func TestAnAccountThatCameByAnImportIsKnownAfterOtherEvents(t *testing.T) {
+func TestImportedAccountIsRecognizedAfterOtherEvents(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	user := watchword.ImportedUser{ID: mongoID, Email: someEmail}
@@ -157,7 +157,7 @@ func TestAnImportUndoesNothingThatItsUsersDid(t *testing.T) {
 }
 
 // Two systems may count their users from 1. What the ids are made of is told by nothing.
-func TestAnIDOfAnotherSystemIsAnotherAccount(t *testing.T) {
+func TestSameIDFromAnotherSystemIsAnotherAccount(t *testing.T) {
 	t.Parallel()
 	r, other := start(t, nil), start(t, func(o *watchword.Options) { o.MasterKey = []byte("another master key, of 32 bytes.") })
 	shop := r.imports(t, watchword.ImportedUser{ID: "1", Email: "shop@example.com"}).User.ID
@@ -170,7 +170,7 @@ func TestAnIDOfAnotherSystemIsAnotherAccount(t *testing.T) {
 }
 
 // IMP-3
-func TestWhatIsWrongWithAnImportedAccountIsSaid(t *testing.T) {
+func TestProblemsOfAnImportedAccountAreReported(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	now := r.clock.Now()
@@ -223,7 +223,7 @@ func TestWhatIsWrongWithAnImportedAccountIsSaid(t *testing.T) {
 }
 
 // Whoever proves an address is its owner, however the account came about.
-func TestAnAccountThatHasProvenTheAddressIsTheOneThatIsMeant(t *testing.T) {
+func TestImportAcceptsAnExistingAccountThatProvedTheAddress(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	in := r.signUp(t, someEmail)
@@ -234,7 +234,7 @@ func TestAnAccountThatHasProvenTheAddressIsTheOneThatIsMeant(t *testing.T) {
 	}
 }
 
-func TestAnAddressThatCanBeTakenBackIsNotImported(t *testing.T) {
+func TestImportRefusesAnAddressThatItsPreviousOwnerCanRestore(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	in := r.signUp(t, someEmail)
@@ -256,7 +256,7 @@ func TestAnAddressThatCanBeTakenBackIsNotImported(t *testing.T) {
 }
 
 // ID-9
-func TestOfImportsAndSignUpsAtOnceOneHasTheAddress(t *testing.T) {
+func TestOneOfConcurrentImportsAndSignUpsGetsTheAddress(t *testing.T) {
 	t.Parallel()
 	r := start(t, func(o *watchword.Options) { o.Limits = watchword.Unlimited() })
 	var all sync.WaitGroup

@@ -122,7 +122,7 @@ func (readOnly) Update(context.Context, func(watchword.Tx) error) error {
 }
 
 // KEY-9
-func TestStartOnAReadOnlyStoreServesWithTheKeysThatAreThere(t *testing.T) {
+func TestStartOnAReadOnlyStoreServesWithTheExistingKeys(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	r.clock.advance(91 * 24 * time.Hour) // a key has to be published, and can't be

@@ -150,7 +150,7 @@ func TestKeysRotateLiveWithoutAFailedVerification(t *testing.T) {
 }
 
 // KEY-4
-func TestKeysLieSealedInTheStore(t *testing.T) {
+func TestStoredKeysAreSealed(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "watchword.db")
 	r := startOn(t, path, nil)
@@ -228,7 +228,7 @@ func (t keyReadsTx) Keys(ctx context.Context) ([]watchword.Key, error) {
 }
 
 // KEY-3
-func TestTokensOfUnknownKeysDoNotMakeTheServerReadKeysForEver(t *testing.T) {
+func TestTokensOfUnknownKeysReloadKeysAtMostOnceASecond(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	other := start(t, nil)

@@ -29,7 +29,7 @@ func TestSignUpOpensASession(t *testing.T) {
 }
 
 // ID-9
-func TestOneOfManySignUpsAtOnceHasTheAddress(t *testing.T) {
+func TestOneOfConcurrentSignUpsGetsTheAddress(t *testing.T) {
 	t.Parallel()
 	r := start(t, func(o *watchword.Options) { o.Limits = watchword.Unlimited() })
 	var wg sync.WaitGroup
@@ -189,7 +189,7 @@ func (r *rig) guesses(t *testing.T, c watchword.Client) map[watchword.Code]int {
 }
 
 // RL-10
-func TestASuccessGivesBackOnlyItsOwnAttempt(t *testing.T) {
+func TestSuccessfulSignInRefundsOnlyItsOwnCharge(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	r.signUp(t, "ada@example.com")
@@ -256,7 +256,7 @@ func (r *rig) mailed(t *testing.T) string {
 	return string(r.post.last(t, watchword.MailReset).Token)
 }
 
-func TestARightPasswordCostsNoAttempt(t *testing.T) {
+func TestRightPasswordIsNotChargedAsAnAttempt(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	r.signUp(t, "ada@example.com")
@@ -282,7 +282,7 @@ func TestAHashIsUpgradedAtLogin(t *testing.T) {
 	now.login(t, "ada@example.com", laptop)
 }
 
-func TestAPasswordFromAnotherSystemSignsInAndIsHashedAnew(t *testing.T) {
+func TestImportedPasswordSignsInAndIsRehashed(t *testing.T) {
 	t.Parallel()
 	const composed, decomposed = "caf\u00e9 au lait", "cafe\u0301 au lait"
 	long := strings.Repeat("0123456789", 8)
@@ -331,7 +331,7 @@ func TestAPasswordFromAnotherSystemSignsInAndIsHashedAnew(t *testing.T) {
 	}
 }
 
-func TestTheOldestSessionMakesRoom(t *testing.T) {
+func TestSignInAboveMaxSessionsEndsTheOldest(t *testing.T) {
 	t.Parallel()
 	r := start(t, func(o *watchword.Options) { o.MaxSessions = 2 })
 	first := r.signUp(t, "ada@example.com")
@@ -344,7 +344,7 @@ func TestTheOldestSessionMakesRoom(t *testing.T) {
 }
 
 // ID-2
-func TestTheTimeOfFailuresIsLearntFromWhatIsStored(t *testing.T) {
+func TestDurationOfFailuresIsLearnedFromStoredHashes(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	r.signUp(t, "ada@example.com")

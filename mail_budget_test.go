@@ -19,7 +19,7 @@ func (r *rig) worksAsReset(t *testing.T, token watchword.Secret) bool {
 // asks, the newest link in the inbox works, and goes on working for minutes.
 //
 // RL-14, RL-7
-func TestNoStrangerSilencesAResetInADay(t *testing.T) {
+func TestStrangersCannotSuppressAResetForADay(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []watchword.SignupMode{watchword.SignupOpen, watchword.SignupVerified} {
 		t.Run(string(mode), func(t *testing.T) {
@@ -74,7 +74,7 @@ func TestNoStrangerSilencesAResetInADay(t *testing.T) {
 // the owner asks, the newest link in the inbox works.
 //
 // RL-14, ID-11
-func TestNoStrangerSilencesTheLinkOfAWaitingSignup(t *testing.T) {
+func TestStrangersCannotSuppressTheLinkOfAWaitingSignUp(t *testing.T) {
 	t.Parallel()
 	r := start(t, func(o *watchword.Options) { o.Signup, o.VerifyTTL = watchword.SignupVerified, 2*time.Hour })
 	const step = 20 * time.Minute
@@ -123,7 +123,7 @@ func TestEachKindOfMailHasABudgetOfItsOwn(t *testing.T) {
 }
 
 // RL-14
-func TestARequestForAnUnknownAddressCostsNothing(t *testing.T) {
+func TestMailRequestForAnUnknownAddressIsNotCharged(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	for n := range 8 {
@@ -161,7 +161,7 @@ func TestAResetOverItsBudgetIsSentWhenNoLinkWorks(t *testing.T) {
 }
 
 // RL-14
-func TestAMailThatFailsTakesNoWorkingLinkAway(t *testing.T) {
+func TestFailedMailKeepsTheEarlierLinkValid(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	verified(t, r, "ada@example.com")
@@ -279,7 +279,7 @@ func TestNoticesOfAnAccountAreBounded(t *testing.T) {
 }
 
 // RL-15
-func TestAChangeOfPasswordCostsTheClientAlsoWhenThePasswordIsRight(t *testing.T) {
+func TestPasswordChangeWithTheRightPasswordIsChargedToTheClient(t *testing.T) {
 	t.Parallel()
 	r := start(t, func(o *watchword.Options) { o.Limits.LoginPerClient = watchword.Limit{Count: 4, Per: time.Hour} })
 	who := verified(t, r, "ada@example.com")

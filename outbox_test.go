@@ -9,7 +9,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-func TestAMailThatFailsIsTriedAgainAndAtLastGivenUp(t *testing.T) {
+func TestFailedMailIsRetriedAndFinallyAbandoned(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	r.post.refuse(errors.New("the mail server is asleep"))
@@ -71,7 +71,7 @@ func TestTheOutboxHoldsNoToken(t *testing.T) {
 	}
 }
 
-func TestAMailForAnAccountThatIsGoneIsNotSent(t *testing.T) {
+func TestMailForADeletedAccountIsNotSent(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	user := r.signUp(t, "ada@example.com").User

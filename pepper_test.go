@@ -75,7 +75,7 @@ func TestAPepperedHashSignsInAndThePepperIsStoredSealed(t *testing.T) {
 // A hash that names a pepper is no use without it.
 //
 // IMP-2
-func TestAHashWhosePepperIsNotHereIsRefused(t *testing.T) {
+func TestHashWithAnUnknownPepperIsRefused(t *testing.T) {
 	t.Parallel()
 	from, to := start(t, nil), start(t, nil)
 	from.imports(t, watchword.ImportedUser{ID: "1", Email: someEmail, PasswordHash: peppered(t, somePepper), Pepper: somePepper})

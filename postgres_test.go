@@ -34,7 +34,7 @@ func startOnURL(t *testing.T, url string, wrap func(watchword.Store) watchword.S
 func clockless(store watchword.Store) watchword.Store { return struct{ watchword.Store }{store} }
 
 // PostgreSQL refuses a text that is not UTF-8 or holds NUL. Mail servers send both.
-func TestAMailBacksOffWhateverTheErrorTextIs(t *testing.T) {
+func TestMailIsRetriedWithBackoffForAnyErrorText(t *testing.T) {
 	t.Parallel()
 	server := pgtest.New(t, "fsync = off")
 	for name, text := range map[string]string{
@@ -61,7 +61,7 @@ func TestAMailBacksOffWhateverTheErrorTextIs(t *testing.T) {
 }
 
 // A program that embeds the engine chooses the request id and the address.
-func TestTextOfAClientNeverStopsAFlow(t *testing.T) {
+func TestInvalidTextOfAClientDoesNotFailAFlow(t *testing.T) {
 	t.Parallel()
 	r := startOnURL(t, pgtest.New(t, "fsync = off").Database(t), clockless)
 	odd := watchword.Client{
@@ -172,7 +172,7 @@ func waitUntilBlocked(t *testing.T, url string, done chan error) {
 // the owner's undo works, whatever isolation the database has by default.
 //
 // ID-12
-func TestNobodyTakesAnAddressWhileItsOwnerMovesAway(t *testing.T) {
+func TestAddressIsNotTakenDuringAConcurrentChange(t *testing.T) {
 	t.Parallel()
 	for _, isolation := range []string{"read committed", "serializable"} {
 		t.Run(isolation, func(t *testing.T) {

@@ -147,7 +147,7 @@ func TestTheEngineSignsNoHonestClientOut(t *testing.T) {
 }
 
 // RT-3, RT-13
-func TestTheEngineFindsTwoPartiesOnOneSession(t *testing.T) {
+func TestEngineDetectsTwoPartiesOnOneSession(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("-short: it takes many seconds")

@@ -44,7 +44,7 @@ func TestAResetEndsEverySessionAndWorksOnce(t *testing.T) {
 }
 
 // RST-3, EV-4
-func TestAMailedTokenDiesOfAgeOfASuccessorAndOfEveryChange(t *testing.T) {
+func TestMailedTokenEndsByExpirySuccessorOrAccountChange(t *testing.T) {
 	t.Parallel()
 	for name, kill := range map[string]func(*testing.T, *rig, watchword.Identity){
 		"age":       func(_ *testing.T, r *rig, _ watchword.Identity) { r.clock.advance(15 * time.Minute) },
@@ -79,7 +79,7 @@ func TestAMailedTokenDiesOfAgeOfASuccessorAndOfEveryChange(t *testing.T) {
 
 // EV-1
 // RST-2
-func TestOfTwoResetsAtOnceOneSucceeds(t *testing.T) {
+func TestOneOfTwoConcurrentResetsSucceeds(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	r.signUp(t, "ada@example.com")
@@ -114,7 +114,7 @@ func TestAResetLinkWorksOnlyForTheAddressThatItWasMailedTo(t *testing.T) {
 }
 
 // RST-5
-func TestToAskForAResetChangesNothing(t *testing.T) {
+func TestResetRequestChangesNoAccount(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	in := r.signUp(t, "ada@example.com")
@@ -124,7 +124,7 @@ func TestToAskForAResetChangesNothing(t *testing.T) {
 }
 
 // ID-5
-func TestATokenOfAnAccountThatIsGoneLooksLikeAnyOther(t *testing.T) {
+func TestTokenOfADeletedAccountGetsTheSameRefusal(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	user := r.signUp(t, "ada@example.com").User
@@ -169,7 +169,7 @@ func TestATokenOfOneKindIsNoTokenOfAnother(t *testing.T) {
 }
 
 // ID-4, RL-7
-func TestAskingForMailTellsNothingAndFloodsNobody(t *testing.T) {
+func TestMailRequestsRevealNoAccountAndAreLimited(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	user := r.signUp(t, "ada@example.com").User
@@ -285,7 +285,7 @@ func TestAnUndoIsPossibleForAWeek(t *testing.T) {
 	r.signUp(t, "ada@example.com") // and the address is free again
 }
 
-func TestAnOriginThatNoPageHasIsRefused(t *testing.T) {
+func TestInvalidLinkOriginIsRefused(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	for _, origin := range []string{"https://app.example.com/", "https://*.example.com", ""} {

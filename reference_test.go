@@ -28,12 +28,12 @@ var (
 	symbolName = regexp.MustCompile(`\b([A-Za-z]\w*)[.]([A-Z]\w*)\b`)
 )
 
-func TestCommentsNameWhatExists(t *testing.T) {
+func TestCommentsNameExistingFilesAndSymbols(t *testing.T) {
 	t.Parallel()
 	reportFaults(t, referenceFaults(t, os.DirFS(".")))
 }
 
-func TestACommentThatNamesNothingIsFound(t *testing.T) {
+func TestCommentThatNamesAMissingSymbolIsFound(t *testing.T) {
 	t.Parallel()
 	const good = "package tea\n\n// Cup holds tea. See pot.go and docs/tea.md. Cup.Pour and tea.Cup exist; so does http.Handler.\ntype Cup struct{}\n\nfunc (Cup) Pour() {}\n"
 	for comment, want := range map[string]string{

@@ -10,7 +10,7 @@ import (
 )
 
 // RT-6
-func TestARefreshTokenWorksOnceAndItsRepeatIsAnsweredWithTheSame(t *testing.T) {
+func TestRepeatedRefreshReturnsTheSameSuccessor(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	in := r.signUp(t, "ada@example.com")
@@ -53,7 +53,7 @@ func TestTenRequestsWithOneCookieGetOneSuccessor(t *testing.T) {
 	}
 }
 
-func TestALostResponseIsForgivenHoweverLate(t *testing.T) {
+func TestLostResponseIsForgivenAfterAnyTime(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	in := r.signUp(t, "ada@example.com")
@@ -77,7 +77,7 @@ func TestALostResponseIsForgivenHoweverLate(t *testing.T) {
 }
 
 // RT-3
-func TestACopiedTokenIsFoundOutAndTheUserIsTold(t *testing.T) {
+func TestReuseOfACopiedTokenEndsTheSessionAndMailsTheUser(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	verified(t, r, "ada@example.com")
@@ -112,7 +112,7 @@ func TestACopiedTokenIsFoundOutAndTheUserIsTold(t *testing.T) {
 	}
 }
 
-func TestReuseCanEndEverything(t *testing.T) {
+func TestReuseCanEndAllSessions(t *testing.T) {
 	t.Parallel()
 	r := start(t, func(o *watchword.Options) { o.ReuseEnds = watchword.ReuseEndsAll })
 	in := r.signUp(t, "ada@example.com")
@@ -133,7 +133,7 @@ func TestReuseCanEndEverything(t *testing.T) {
 }
 
 // RT-4
-func TestASessionDiesOfIdlenessAndOfAge(t *testing.T) {
+func TestSessionExpiresByIdleTimeAndByAge(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	in := r.signUp(t, "ada@example.com")
@@ -156,7 +156,7 @@ func TestASessionDiesOfIdlenessAndOfAge(t *testing.T) {
 	wantCode(t, err, watchword.CodeSessionEnded)
 }
 
-func TestASessionThatIsNotRememberedDiesSooner(t *testing.T) {
+func TestSessionThatIsNotPersistentExpiresSooner(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	r.signUp(t, "ada@example.com")
@@ -170,7 +170,7 @@ func TestASessionThatIsNotRememberedDiesSooner(t *testing.T) {
 }
 
 // RT-1, RT-8
-func TestGarbageIsRefusedAndEndsNothing(t *testing.T) {
+func TestInvalidRefreshTokenIsRefusedAndEndsNoSession(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	in := r.signUp(t, "ada@example.com")

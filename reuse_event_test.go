@@ -24,7 +24,7 @@ func eventOf(t *testing.T, r *rig, id watchword.UserID, kind watchword.EventKind
 }
 
 // OPS-3
-func TestTheReuseEventSaysWhatASupportPersonNeeds(t *testing.T) {
+func TestReuseEventHasTheDetailsForSupport(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	r := start(t, func(o *watchword.Options) { o.Log = slog.New(slog.NewTextHandler(&log, nil)) })
@@ -51,7 +51,7 @@ func TestTheReuseEventSaysWhatASupportPersonNeeds(t *testing.T) {
 	}
 }
 
-func TestWhyAReuseWasNotForgiven(t *testing.T) {
+func TestCauseOfAReuse(t *testing.T) {
 	t.Parallel()
 	laptopAgent, phoneAgent := watchword.AgentOf("laptop"), watchword.AgentOf("phone")
 	r := watchword.Rotation{Generation: 7, Forgiven: 6, RotatedBy: laptopAgent}

@@ -201,7 +201,7 @@ func (s *sharing) refresh(t *rapid.T, who int, answerArrives bool) (found bool) 
 }
 
 // RT-3
-func TestTwoPartiesThatBothKeepRefreshingAreFoundWithinThreeRotations(t *testing.T) {
+func TestTwoPartiesThatRefreshAreDetectedWithinThreeRotations(t *testing.T) {
 	t.Parallel()
 	checkOften(t, func(t *rapid.T) {
 		b := newBrowsing(t)
@@ -232,7 +232,7 @@ func TestTwoPartiesThatBothKeepRefreshingAreFoundWithinThreeRotations(t *testing
 }
 
 // RT-3, RT-13
-func TestAThiefWithAnotherUserAgentIsNeverForgiven(t *testing.T) {
+func TestLateTokenOfAnotherUserAgentIsReuse(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		b := newBrowsing(t)

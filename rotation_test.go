@@ -149,7 +149,7 @@ func stateAfter(v watchword.Verdict, r watchword.Rotation, p watchword.Presentat
 }
 
 // RT-13
-func TestUserAgentsAreToldApartAndNotKept(t *testing.T) {
+func TestUserAgentsAreDistinguishedAndNotStored(t *testing.T) {
 	t.Parallel()
 	const firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"
 	if again := strings.Clone(firefox); watchword.AgentOf(firefox) != watchword.AgentOf(again) {

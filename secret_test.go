@@ -45,7 +45,7 @@ func (r *rig) resealed(t *testing.T) *rig {
 }
 
 // KEY-4
-func TestTokensOfBeforeAResealStayValid(t *testing.T) {
+func TestTokensStayValidAfterAReseal(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
 		r := start(t, nil)

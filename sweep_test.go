@@ -13,7 +13,7 @@ import (
 	"github.com/watchword-auth/watchword/store/storetest"
 )
 
-func TestSweepingTakesWhatIsDeadAndLeavesWhatLives(t *testing.T) {
+func TestSweepDeletesExpiredRowsOnly(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	gone := r.signUp(t, "ada@example.com")
@@ -43,7 +43,7 @@ func TestSweepingTakesWhatIsDeadAndLeavesWhatLives(t *testing.T) {
 }
 
 // RL-8
-func TestCountersThatAreUsedUpNoMoreAreSwept(t *testing.T) {
+func TestExpiredLimitCountersAreSwept(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	for i := range 30 {

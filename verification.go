@@ -8,20 +8,20 @@ import (
 
 // Verification of an address, in the order of its checks:
 //
-//  1. The token is looked up and not consumed. A link proves the mailbox and
-//     nothing else: somebody may have signed up with another person's address
-//     and now waits for that person's click.
+//  1. The token is looked up and not consumed. A link proves only the mailbox: an
+//     attacker may have signed up with another person's address and wait for that
+//     person's click.
 //  2. The request must therefore also carry a live session of the account, or
 //     the password of a sign-up for the address. A session is only read here:
 //     it is neither rotated nor judged.
-//  3. A password costs what a login costs, and is charged before it is hashed.
+//  3. A password is charged like a login, before it is hashed.
 //  4. One transaction creates or proves the account, deletes the other waiting
-//     sign-ups and consumes the token. The statements' conditions settle races.
+//     sign-ups and consumes the token. Conditional statements settle races.
 //
-// A new password instead of a known one takes the same way (ResetPassword).
-// Whenever somebody other than the account's creator may have proven the
-// mailbox, it is the first proof: the account keeps its id and roles, and loses
-// the password, sessions and mailed tokens that it had before.
+// ResetPassword takes the same path with a new password instead of a known one. If the
+// mailbox may have been proven by someone other than the account's creator, this is the
+// first proof: the account keeps its id and roles, and loses its previous password,
+// sessions and mailed tokens.
 
 // A VerifyRequest consumes a mailed verification link.
 type VerifyRequest struct {
@@ -98,9 +98,8 @@ func (e *Engine) openLink(
 	return box, err
 }
 
-// ownersOf returns the account with an address (the zero User if there is none)
-// and the sign-ups that wait for it. It asks for both in any case, so that its
-// time does not tell which there are.
+// ownersOf returns the account with an address (or the zero User) and the sign-ups that
+// wait for it. It always queries both, so that its duration reveals neither.
 func (e *Engine) ownersOf(ctx context.Context, tx Tx, email Address, now time.Time) (User, []Signup, error) {
 	account, err := tx.UserByEmail(ctx, email)
 	if errors.Is(err, ErrNotFound) {
@@ -199,7 +198,7 @@ type candidate struct {
 	signupDetails
 }
 
-// candidates lists them: the account's first, then the newest sign-up.
+// candidates lists the password of the account, then those of sign-ups, newest first.
 func (e *Engine) candidates(box mailbox) (all []candidate) {
 	if box.account.PasswordHash != "" {
 		all = append(all, candidate{"", signupDetails{box.account.Name, box.account.PasswordHash}})
@@ -207,14 +206,14 @@ func (e *Engine) candidates(box mailbox) (all []candidate) {
 	for _, waiting := range box.waiting {
 		details, err := e.openSignup(waiting)
 		if err != nil {
-			continue // sealed under another master key: it has no password that could match
+			continue // sealed under another master key: no password can match
 		}
 		all = append(all, candidate{waiting.ID, details})
 	}
 	return all
 }
 
-// A passwordTry is a password that comes with a link instead of a login.
+// A passwordTry is a password that is submitted with a link.
 type passwordTry struct {
 	candidates []candidate
 	given      Secret
@@ -222,10 +221,9 @@ type passwordTry struct {
 	at         time.Time
 }
 
-// tryPassword finds the candidate that a password belongs to, and the attempt, whose
-// charges are to be refunded with what follows. A try is charged and recorded as a
-// login is. Codes: CodePasswordWrong, CodeAccountDisabled, CodeRateLimited,
-// CodeTryLater.
+// tryPassword returns the candidate with the given password, and the attempt, whose
+// charges the caller refunds in its own transaction. It charges and records like a login.
+// Codes: CodePasswordWrong, CodeAccountDisabled, CodeRateLimited, CodeTryLater.
 func (e *Engine) tryPassword(ctx context.Context, box mailbox, t passwordTry) (winner candidate, a attempt, err error) {
 	email := box.link.Email
 	if box.account.ID != "" {
@@ -234,7 +232,7 @@ func (e *Engine) tryPassword(ctx context.Context, box mailbox, t passwordTry) (w
 	if a, err = e.attempt(ctx, email, t.client, t.at); err != nil {
 		return candidate{}, attempt{}, err
 	}
-	a.user = box.account // which the candidates are of
+	a.user = box.account // the owner of the candidates
 	if len(t.candidates) == 0 {
 		t.candidates = []candidate{{}} // costs a hash and matches no password
 	}
@@ -257,8 +255,8 @@ func (e *Engine) tryPassword(ctx context.Context, box mailbox, t passwordTry) (w
 	return winner, a, nil
 }
 
-// ownerAfter is the account as the winner of its address leaves it. A sign-up that
-// creates it gives it a new id; one that takes it over keeps id and roles.
+// ownerAfter returns the account after the winner has proven the address. A sign-up that
+// creates the account gives it a new id. One that takes it over keeps the id and roles.
 func ownerAfter(account User, winner candidate, email Address, now time.Time) User {
 	owner := account
 	if owner.ID == "" {
@@ -271,7 +269,7 @@ func ownerAfter(account User, winner candidate, email Address, now time.Time) Us
 	return owner
 }
 
-// settle gives the address to the winner: one conditional statement each for the
+// settle gives the address to the winner, with one conditional statement each for the
 // account, the sign-up and the token.
 func (e *Engine) settle(ctx context.Context, tx Tx, box mailbox, winner candidate, owner User) error {
 	if winner.SignupID == "" { // the account's own password
@@ -294,8 +292,8 @@ func (e *Engine) settle(ctx context.Context, tx Tx, box mailbox, winner candidat
 	return e.proveFirst(ctx, tx, box, owner)
 }
 
-// proveFirst is the first proof of an address. It creates the account, or takes it
-// from whoever created it without reading its mail.
+// proveFirst records the first proof of an address. It creates the account, or takes an
+// existing account from a creator who never proved the address.
 func (e *Engine) proveFirst(ctx context.Context, tx Tx, box mailbox, owner User) error {
 	now := owner.VerifiedAt
 	if err := claimAddress(ctx, tx, box, owner); err != nil {
@@ -310,8 +308,8 @@ func (e *Engine) proveFirst(ctx context.Context, tx Tx, box mailbox, owner User)
 	return tx.DeleteMailTokens(ctx, owner.ID, mailedTokens...)
 }
 
-// claimAddress makes owner the account of the address. Of two claims at once, one
-// is refused by its statement.
+// claimAddress makes owner the account of the address. Of two concurrent claims, one is
+// refused.
 func claimAddress(ctx context.Context, tx Tx, box mailbox, owner User) error {
 	if box.account.ID != "" {
 		proven, err := tx.ProveFirst(ctx, owner)
@@ -331,11 +329,11 @@ func claimAddress(ctx context.Context, tx Tx, box mailbox, owner User) error {
 	case reserved:
 		return emailTaken()
 	}
-	return mailTokenInvalid() // another link was faster
+	return mailTokenInvalid() // another link was used first
 }
 
-// closeLink consumes the token, and deletes everything else that waited for the
-// proof of the address.
+// closeLink consumes the token and deletes the other links and the sign-ups that waited
+// for the proof of the address.
 func closeLink(ctx context.Context, tx Tx, box mailbox, now time.Time) error {
 	taken, err := tx.TakeMailToken(ctx, box.link.Hash, box.link.Kind, now)
 	if err == nil && !taken {
@@ -347,7 +345,7 @@ func closeLink(ctx context.Context, tx Tx, box mailbox, now time.Time) error {
 	return addressProven(ctx, tx, box.link.Email)
 }
 
-// addressProven deletes what waited for the proof of an address.
+// addressProven deletes the verification links and the waiting sign-ups of an address.
 func addressProven(ctx context.Context, tx Tx, email Address) error {
 	if err := tx.DeleteSentTokens(ctx, email, MailVerify); err != nil {
 		return err
@@ -355,9 +353,8 @@ func addressProven(ctx context.Context, tx Tx, email Address) error {
 	return tx.DeleteSignups(ctx, email)
 }
 
-// DisownLink deletes a token that somebody was mailed and did not ask for, and
-// the waiting sign-up that it was mailed for. The kind is MailVerify or
-// MailConfirmAddress. Codes: CodeMailTokenInvalid.
+// DisownLink deletes an unwanted token ("this wasn't me") and its waiting sign-up. The
+// kind is MailVerify or MailConfirmAddress. Codes: CodeMailTokenInvalid.
 func (e *Engine) DisownLink(ctx context.Context, kind MailKind, token Secret, c Client) error {
 	now := e.now()
 	var event Event

@@ -284,7 +284,7 @@ func TestAnotherAccountsSessionVerifiesNothing(t *testing.T) {
 
 // A refresh token proves a session without being judged: the newest, or the one
 // before it, because another tab may just have rotated.
-func TestAPresentedRefreshTokenIsReadAndNotRotated(t *testing.T) {
+func TestRefreshTokenBesideALinkIsNotRotated(t *testing.T) {
 	t.Parallel()
 	for back, want := range []watchword.Code{"", "", watchword.CodePasswordRequired} {
 		r := start(t, nil)
@@ -314,7 +314,7 @@ func TestAPresentedRefreshTokenIsReadAndNotRotated(t *testing.T) {
 
 // ID-13: an attacker moves his own account to a stranger's mailbox, hopes for the
 // stranger's click, and undoes the change once the stranger uses the account.
-func TestAStrangersClickMovesNoAccountToTheStranger(t *testing.T) {
+func TestStrangersClickDoesNotMoveTheAccount(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
 		r := start(t, nil)
@@ -403,7 +403,7 @@ func TestALoginIsComparedWithTheNewestWaitingSignUp(t *testing.T) {
 }
 
 // ID-11
-func TestADisownedLinkTakesItsSignUpAlong(t *testing.T) {
+func TestDisowningALinkDeletesItsSignUp(t *testing.T) {
 	t.Parallel()
 	r := start(t, verifiedMode)
 	theirs := r.waits(t, victim, "Mallory", attackersPassword)
@@ -490,7 +490,7 @@ func TestAPasswordBesideALinkIsLimitedAsALoginIs(t *testing.T) {
 }
 
 // EV-1, ID-9
-func TestOfManyLinksOpenedAtOnceOneCreatesTheAccount(t *testing.T) {
+func TestOneOfConcurrentLinksCreatesTheAccount(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
 		for _, account := range []bool{false, true} {

@@ -1,0 +1,140 @@
+package watchword_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/passhash"
+)
+
+// defaultText finds "Default: …" in a comment, up to a full stop that ends a sentence.
+var defaultText = regexp.MustCompile(`(?s)Default: (.*?)\.?(\s*$|\.\s)`)
+
+// unchecked are defaults that are no text of a value: the test reads them itself.
+var unchecked = map[string]string{"Log": "discards them", "Now": "time.Now"}
+
+func TestCommentsOfOptionsStateTheDefaults(t *testing.T) {
+	t.Parallel()
+	const url = "https://id.example.com"
+	defaults := watchword.DefaultsOf(watchword.Options{PublicURL: url})
+	if defaults.Log == nil || defaults.Now == nil {
+		t.Error("Log and Now have no default")
+	}
+	checkDefaults(t, "watchword.go", "Options", reflect.ValueOf(defaults))
+	checkDefaults(t, "limits.go", "Limits", reflect.ValueOf(defaults.Limits))
+}
+
+// checkDefaults compares the comments of a struct's fields with values.
+func checkDefaults(t *testing.T, file, name string, values reflect.Value) {
+	t.Helper()
+	checked := 0
+	for field, comment := range fieldComments(t, file, name) {
+		if strings.Contains(comment, "Required.") || field == "Limits" {
+			continue
+		}
+		found := defaultText.FindStringSubmatch(comment)
+		switch text := ""; {
+		case found == nil:
+			t.Errorf("the comment of %s.%s states no default", name, field)
+		default:
+			text = strings.Join(strings.Fields(found[1]), " ")
+			if unchecked[field] != text && !isDefault(values, field, text) {
+				t.Errorf("%s.%s: the comment says %q, the default is %v", name, field, text, values.FieldByName(field))
+			}
+			checked++
+		}
+	}
+	if checked < 10 {
+		t.Errorf("%s: only %d defaults were found", name, checked)
+	}
+}
+
+// fieldComments returns the comments of a struct's fields by name.
+func fieldComments(t *testing.T, file, name string) map[string]string {
+	t.Helper()
+	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments)
+	must(t, err)
+	comments := map[string]string{}
+	ast.Inspect(parsed, func(n ast.Node) bool {
+		spec, ok := n.(*ast.TypeSpec)
+		if !ok || spec.Name.Name != name {
+			return true
+		}
+		for _, field := range spec.Type.(*ast.StructType).Fields.List {
+			for _, id := range field.Names {
+				comments[id.Name] = field.Doc.Text() + field.Comment.Text()
+			}
+		}
+		return false
+	})
+	return comments
+}
+
+// isDefault reports whether text states the value of a field.
+func isDefault(values reflect.Value, field, text string) bool {
+	value := values.FieldByName(field)
+	if other := values.FieldByName(text); other.IsValid() {
+		return reflect.DeepEqual(value.Interface(), other.Interface())
+	}
+	switch v := value.Interface().(type) {
+	case time.Duration:
+		return duration(text) == v
+	case int:
+		return text == strconv.Itoa(v)
+	case watchword.Limit:
+		count, per, _ := strings.Cut(text, " in ")
+		return count == strconv.Itoa(v.Count) && duration(per) == v.Per
+	case watchword.RotationPolicy:
+		return text == "Grace "+strconv.Itoa(int(v.Grace.Seconds()))+" s, Clean "+strconv.FormatInt(v.Clean, 10)
+	case watchword.SessionPolicy:
+		idle, rest, _ := strings.Cut(strings.TrimPrefix(text, "Idle "), ", ShortIdle ")
+		short, longest, _ := strings.Cut(rest, " or Idle if that is shorter, Max ")
+		return duration(idle) == v.Idle && duration(short) == v.ShortIdle && duration(longest) == v.Max
+	}
+	if field == "HashCost" {
+		return isHashCost(text)
+	}
+	if text == "none" {
+		return value.IsZero()
+	}
+	// The name of a constant ends with its value.
+	return value.String() != "" && strings.HasSuffix(strings.ToLower(text), strings.ToLower(value.String()))
+}
+
+// isHashCost reports whether text states what an empty HashCost means.
+func isHashCost(text string) bool {
+	match := regexp.MustCompile(`^"(.*)" for argon2id, "(.*)" for bcrypt$`).FindStringSubmatch(text)
+	for i, alg := range []string{"argon2id", "bcrypt"} {
+		if match == nil {
+			return false
+		}
+		stated, err := passhash.ParseParams(alg, match[i+1])
+		meant, err2 := passhash.ParseParams(alg, "")
+		if err != nil || err2 != nil || stated != meant {
+			return false
+		}
+	}
+	return true
+}
+
+// duration reads "15 min", "7 days" and the like; -1 if it is something else.
+func duration(text string) time.Duration {
+	count, unit, _ := strings.Cut(text, " ")
+	n, err := strconv.Atoi(count)
+	of := map[string]time.Duration{
+		"s": time.Second, "min": time.Minute, "minute": time.Minute, "minutes": time.Minute,
+		"h": time.Hour, "hour": time.Hour, "hours": time.Hour, "days": 24 * time.Hour,
+	}[unit]
+	if err != nil || of == 0 {
+		return -1
+	}
+	return time.Duration(n) * of
+}
