@@ -14,7 +14,7 @@ import (
 )
 
 // CFG-4
-func TestTheAdminListenerTellsHowItGoes(t *testing.T) {
+func TestAdminListenerServesMetricsAndReadiness(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	b := s.browser(t)
@@ -66,7 +66,7 @@ func TestTheAdminListenerTellsHowItGoes(t *testing.T) {
 }
 
 // ADM-1
-func TestTheAdminListenerRefusesOtherHostsAndSites(t *testing.T) {
+func TestAdminListenerRejectsOtherHostsAndSites(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	for _, c := range []struct {

@@ -12,9 +12,9 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// The whole life of an account in a browser.
+// This covers the API from sign-up to deletion, in the order in which a front-end uses it.
 // W-23
-func TestAnAccountLivesItsLife(t *testing.T) {
+func TestAccountFromSignUpToDeletion(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	b := s.browser(t)
@@ -74,7 +74,7 @@ func TestAnAccountLivesItsLife(t *testing.T) {
 	want(t, b.do("GET", "/api/auth/me", "", authorized(access)...), 401, watchword.CodeSessionEnded)
 }
 
-func TestAnAccountCanBeDeletedAndEveryoneSignedOut(t *testing.T) {
+func TestDeleteAccountAndLogoutAllEndSessions(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	b := s.browser(t)
@@ -105,7 +105,7 @@ func cleared(a answer, name string) bool {
 }
 
 // RT-14, CK-1
-func TestWhatCameByCookieIsAnsweredByCookieAndWhatCameInABodyInABody(t *testing.T) {
+func TestRefreshTokenIsReturnedInTheWayItCame(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	b := s.browser(t)
@@ -145,7 +145,7 @@ func TestWhatCameByCookieIsAnsweredByCookieAndWhatCameInABodyInABody(t *testing.
 }
 
 // CK-1, CK-2, CK-6, HTTP-2
-func TestOnHTTPSTheCookieIsBoundToTheHost(t *testing.T) {
+func TestOnHTTPSTheCookieHasTheHostPrefix(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(o *watchword.Options) { o.PublicURL = "https://id.example.com" }, nil)
 	b := s.browser(t)
@@ -177,7 +177,7 @@ func TestOnHTTPSTheCookieIsBoundToTheHost(t *testing.T) {
 }
 
 // CK-3
-func TestTwoSessionCookiesAreRefusedAndCleared(t *testing.T) {
+func TestTwoRefreshCookiesAreRejectedAndCleared(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	b := s.browser(t)
@@ -188,7 +188,7 @@ func TestTwoSessionCookiesAreRefusedAndCleared(t *testing.T) {
 	}
 }
 
-func TestRefreshSaysWhyAndClearsTheCookie(t *testing.T) {
+func TestFailedRefreshReturnsTheCodeAndClearsTheCookie(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	b := s.browser(t)
@@ -208,7 +208,7 @@ func TestRefreshSaysWhyAndClearsTheCookie(t *testing.T) {
 }
 
 // RT-8
-func TestLogoutIsNeverRefused(t *testing.T) {
+func TestLogoutSucceedsWithInvalidTokens(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	b := s.browser(t)
@@ -223,7 +223,7 @@ func TestLogoutIsNeverRefused(t *testing.T) {
 }
 
 // JWT-16
-func TestTheAccessTokenComesAsABearerAndNowhereElse(t *testing.T) {
+func TestAccessTokenIsAcceptedOnlyAsBearer(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	b := s.browser(t)
@@ -248,7 +248,7 @@ func TestTheAccessTokenComesAsABearerAndNowhereElse(t *testing.T) {
 }
 
 // JWT-9
-func TestTheAccessTokenHasTheProfileOfRFC9068(t *testing.T) {
+func TestAccessTokenHasTheClaimsOfRFC9068(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	access := s.browser(t).register("ada@example.com")
@@ -274,7 +274,7 @@ func TestTheAccessTokenHasTheProfileOfRFC9068(t *testing.T) {
 }
 
 // ID-1
-func TestAFailedLoginLooksAlikeWhateverTheCause(t *testing.T) {
+func TestFailedLoginResponseDoesNotRevealTheCause(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	b := s.browser(t)
@@ -297,7 +297,7 @@ func TestAFailedLoginLooksAlikeWhateverTheCause(t *testing.T) {
 }
 
 // ID-3, EV-5
-func TestSignUpWithVerificationTellsNobodyWhoHasAnAccount(t *testing.T) {
+func TestVerifiedSignUpDoesNotRevealAccounts(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(o *watchword.Options) { o.Signup = watchword.SignupVerified }, nil)
 	b := s.browser(t)
@@ -324,13 +324,13 @@ func TestSignUpWithVerificationTellsNobodyWhoHasAnAccount(t *testing.T) {
 	want(t, b.post("/login", body), 200, "")
 }
 
-func TestSignUpCanBeClosed(t *testing.T) {
+func TestClosedSignUpReturns403(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(o *watchword.Options) { o.Signup = watchword.SignupClosed }, nil)
 	want(t, s.browser(t).post("/register", map[string]any{"email": "ada@example.com", "password": goodPassword}), 403, watchword.CodeSignupClosed)
 }
 
-func TestATakenAddressIsAConflict(t *testing.T) {
+func TestSignUpWithATakenAddressReturns409(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	b := s.browser(t)
@@ -339,7 +339,7 @@ func TestATakenAddressIsAConflict(t *testing.T) {
 }
 
 // RL-9
-func TestALimitSaysWhenToComeBack(t *testing.T) {
+func TestRateLimitSetsRetryAfter(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(o *watchword.Options) { o.Limits = watchword.Limits{} }, nil)
 	b := s.browser(t)
@@ -354,7 +354,7 @@ func TestALimitSaysWhenToComeBack(t *testing.T) {
 }
 
 // RT-9, CFG-8
-func TestAStoreThatIsAwayIsNeverASessionThatEnded(t *testing.T) {
+func TestUnavailableStoreReturns503AndKeepsTheSession(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	b := s.browser(t)
@@ -375,7 +375,7 @@ func TestAStoreThatIsAwayIsNeverASessionThatEnded(t *testing.T) {
 	want(t, b.do("GET", "/healthz", ""), 200, "")
 }
 
-func TestReadinessGoesDownFirst(t *testing.T) {
+func TestReadyzReturns503WhileDraining(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, func(o *server.Options) { o.Draining = func() bool { return true } })
 	b := s.browser(t)
@@ -388,7 +388,7 @@ func TestReadinessGoesDownFirst(t *testing.T) {
 }
 
 // OPS-2
-func TestADrainingServerEndsHTTP2ConnectionsGently(t *testing.T) {
+func TestDrainingServerCompletesHTTP2RequestsBeforeClosing(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, func(o *server.Options) { o.Draining = func() bool { return true } })
 	c := s.two(t, s.secured(t))

@@ -18,8 +18,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// What a thief, another site and the next person at the machine get out of the pages,
-// in a browser.
+// Attacks on the pages in a browser: by a thief of cookies, by another site, and by the next
+// user of the machine.
 
 const reused = "You were signed out because an old copy of your session was used. Somebody may have copied it."
 
@@ -39,7 +39,7 @@ func (s *service) prove(t *testing.T, email watchword.Address) {
 }
 
 // RT-3
-func TestAStolenCookieIsFoundOutAndBothAreTold(t *testing.T) {
+func TestStolenCookieIsDetectedAndBothUsersSeeIt(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name  string
@@ -88,7 +88,7 @@ func TestAStolenCookieIsFoundOutAndBothAreTold(t *testing.T) {
 	}
 }
 
-// steal copies the cookie that keeps the session alive.
+// steal copies the refresh cookie.
 func (b *tab) steal(from *tab) {
 	b.t.Helper()
 	cookie := from.cookies()["watchword"]
@@ -97,14 +97,14 @@ func (b *tab) steal(from *tab) {
 		HTTPOnly: &httpOnly, SameSite: cookie.SameSite})
 }
 
-// forgetPage lets go of the cookie that saves a rotation at every click.
+// forgetPage deletes the page cookie, so that the next click rotates the refresh token.
 func (b *tab) forgetPage() {
 	b.t.Helper()
 	command(b, network.DeleteCookies, network.DeleteCookiesParams{Name: "watchword-page", URL: b.url})
 }
 
 // CK-1
-func TestAScriptCanNotReadTheCookies(t *testing.T) {
+func TestScriptsCannotReadTheCookies(t *testing.T) {
 	t.Parallel()
 	b := start(t, nil, nil).tab(t)
 	b.signUp("ada@example.com")
@@ -122,11 +122,11 @@ func TestAScriptCanNotReadTheCookies(t *testing.T) {
 	}
 }
 
-// On https the cookies are bound to this host: even a page of the same name without TLS,
-// which anybody on the way can write, neither gets them nor puts others in their place.
+// A network attacker can serve a page of the same host over plain http. That page must neither
+// receive the cookies nor replace them.
 //
 // CK-1, CK-6
-func TestOnHTTPSNobodyOnTheWayGetsOrSetsTheCookies(t *testing.T) {
+func TestOnHTTPSANetworkAttackerCannotReadOrSetTheCookies(t *testing.T) {
 	t.Parallel()
 	const host = "id.test"
 	front := httptest.NewUnstartedServer(nil)
@@ -172,7 +172,7 @@ func TestOnHTTPSNobodyOnTheWayGetsOrSetsTheCookies(t *testing.T) {
 	}
 }
 
-// elsewhere is another site: to a browser localhost and 127.0.0.1 are two.
+// elsewhere returns a server on another site. Browsers treat localhost and 127.0.0.1 as two sites.
 func elsewhere(t *testing.T, page string) (url string) {
 	t.Helper()
 	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -184,7 +184,7 @@ func elsewhere(t *testing.T, page string) (url string) {
 }
 
 // CSRF-1, CSRF-6
-func TestAFormOfAnotherSiteChangesNothing(t *testing.T) {
+func TestCrossSiteFormChangesNothingInABrowser(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	b := s.tab(t)
@@ -217,9 +217,9 @@ func TestAFormOfAnotherSiteChangesNothing(t *testing.T) {
 	b.reads("Signed in as ada@example.com")
 }
 
-// A link of another site carries no cookie of ours, yet leads to the account: the page
-// between asks again. Other cookies of the domain do not hide that.
-func TestALinkOfAnotherSiteLeadsToTheAccount(t *testing.T) {
+// The browser omits the cookies when the user follows a link from another site. The page in
+// between loads the account again. Other cookies of the domain must not prevent this.
+func TestCrossSiteLinkLeadsToTheAccount(t *testing.T) {
 	t.Parallel()
 	for name, kind := range map[string]func(*tab) *tab{"with a script": (*tab).same, "without a script": (*tab).withoutScript} {
 		t.Run(name, func(t *testing.T) {
@@ -241,7 +241,7 @@ func TestALinkOfAnotherSiteLeadsToTheAccount(t *testing.T) {
 	}
 }
 
-func TestTheBackButtonShowsNothingOfWhoHasSignedOut(t *testing.T) {
+func TestBackButtonShowsNoAccountAfterSignOut(t *testing.T) {
 	t.Parallel()
 	for name, kind := range map[string]func(*tab) *tab{"with a script": (*tab).same, "without a script": (*tab).withoutScript} {
 		t.Run(name, func(t *testing.T) {

@@ -15,10 +15,9 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// Forms: what is wrong stands beside its field, keys are enough, and the first page is
-// light.
+// Forms in a browser: error messages, keyboard use, and the size of the sign-in page.
 
-// A fieldState is what an input says of itself to whoever sees, or hears, the page.
+// A fieldState is the state of an input as sighted users and screen readers perceive it.
 type fieldState struct {
 	Value, Note    string
 	Invalid, Focus bool
@@ -33,20 +32,19 @@ func (b *tab) field(id string) fieldState {
   }`, id)
 }
 
-// unchecked lets the browser send what it would hold back itself, as an old one does.
+// unchecked disables the validation of the browser, so that the server must validate.
 func (b *tab) unchecked() {
 	b.t.Helper()
 	see[bool](b, `() => { for (const form of document.forms) form.noValidate = true; return true }`)
 }
 
-// focused waits until a browser has done what autofocus says, which it does once it
-// has drawn the page.
+// focused waits for autofocus, which the browser applies after it has drawn the page.
 func (b *tab) focused(id string) {
 	b.t.Helper()
 	b.until("the focus is on "+id, `(id) => document.activeElement?.id === id`, id)
 }
 
-func TestWhatIsWrongStandsBesideItsField(t *testing.T) {
+func TestErrorsAreShownBesideTheirFields(t *testing.T) {
 	t.Parallel()
 	const short, common = "The password is too short.", "This password is too common"
 	b := start(t, nil, nil).tab(t)
@@ -110,8 +108,8 @@ func TestWhatIsWrongStandsBesideItsField(t *testing.T) {
 	}
 }
 
-// Nobody is told which of the two is wrong.
-func TestAWrongSignInSaysSoAndKeepsTheAddress(t *testing.T) {
+// The message must not say whether the address or the password is wrong.
+func TestFailedSignInShowsTheErrorAndKeepsTheAddress(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	s.browser(t).register("ada@example.com")
@@ -130,7 +128,7 @@ func TestAWrongSignInSaysSoAndKeepsTheAddress(t *testing.T) {
 	}
 }
 
-func TestKeysAreEnoughToSignIn(t *testing.T) {
+func TestSignInWorksByKeyboard(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	s.browser(t).register("ada@example.com")
@@ -165,7 +163,7 @@ func TestKeysAreEnoughToSignIn(t *testing.T) {
 	b.reads("Signed in as ada@example.com")
 }
 
-func TestAFormIsSentOnceHoweverOftenItsButtonIsPressed(t *testing.T) {
+func TestRepeatedClicksSendAFormOnce(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(o *watchword.Options) { o.HashCost = "m=65536,t=10,p=1" }, nil) // slow enough to press again
 	b := s.tab(t)
@@ -186,7 +184,7 @@ func TestAFormIsSentOnceHoweverOftenItsButtonIsPressed(t *testing.T) {
 	}
 }
 
-func TestTheSignInPageIsLight(t *testing.T) {
+func TestSignInPageStaysSmall(t *testing.T) {
 	t.Parallel()
 	b := start(t, nil, nil).tab(t)
 	var (

@@ -16,10 +16,9 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// Every page as it is seen: by axe-core, which knows the rules of accessibility (WCAG
-// 2.2), and by us, in pictures.
+// Screenshots of every page, and a check of each one with axe-core (WCAG 2.2).
 
-// A sight is a page in a state that it can be in.
+// A sight is a page in one of its states.
 type sight struct {
 	name string
 	open func(b *tab)
@@ -35,7 +34,7 @@ func afterRedirect(path, name, said string) func(*tab) {
 	}
 }
 
-// sights are all of them, in an order that a browser can go through.
+// sights returns all states, in an order in which a browser can visit them.
 func sights(s *service) []sight {
 	var link watchword.Message
 	return []sight{
@@ -132,7 +131,7 @@ func (letterbox) Mail(id string) (watchword.StoredMail, error) {
 		At: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)}, nil
 }
 
-// everyPage looks at all of them, at an account with two devices.
+// everyPage visits all states with an account that has two devices.
 func everyPage(t *testing.T, look func(b *tab, name string)) {
 	t.Helper()
 	s := start(t, nil, func(o *server.Options) { o.DevMail = letterbox{} })
@@ -152,8 +151,8 @@ func everyPage(t *testing.T, look func(b *tab, name string)) {
 	}
 }
 
-// Nothing is cut off, and axe-core finds nothing.
-func TestEveryPageFitsAndIsForEverybody(t *testing.T) {
+// No text is cut off, and axe-core reports no fault.
+func TestEveryPageFitsAndIsAccessible(t *testing.T) {
 	t.Parallel()
 	axe := installAxe(t)
 	everyPage(t, func(b *tab, name string) {

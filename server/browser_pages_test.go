@@ -7,7 +7,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// What a person can do on the pages, in a browser.
+// Journeys of a user through the pages, in a browser.
 
 func TestAWholeLifeOnThePages(t *testing.T) {
 	t.Parallel()
@@ -22,7 +22,7 @@ func TestAWholeLifeOnThePagesWithoutAScript(t *testing.T) {
 
 func (b *tab) same() *tab { return b }
 
-// aPhone is the name that another device gives itself.
+// aPhone is the user agent of another device.
 const aPhone = "Mozilla/5.0 (iPhone; CPU iPhone OS 26_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.1 Mobile/15E148 Safari/604.1"
 
 func wholeLife(t *testing.T, kind func(*tab) *tab) {
@@ -63,7 +63,7 @@ func (b *tab) openDelete() {
 	b.push("Delete account", "I want to delete my account")
 }
 
-// row is the text of the list entry of a device.
+// row returns the text of the entry of a device in the list of sessions.
 func (b *tab) row(device string) string {
 	b.t.Helper()
 	return see[string](b, `(device) => [...document.querySelectorAll(".rows li")].filter((li) => li.closest("section")
@@ -165,7 +165,7 @@ func addresses(t *testing.T, s *service, b, phone *tab) {
 }
 
 // A tab that shows the page already loads nothing when only the fragment changes.
-func TestALinkThatIsOpenedWhereItsPageIsOpenIsTaken(t *testing.T) {
+func TestLinkOpenedInATabWithItsPageIsUsed(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	s.browser(t).register("ada@example.com")

@@ -19,14 +19,13 @@ import (
 	"github.com/watchword-auth/watchword/internal/browsertest"
 )
 
-// The pages in a real Chromium. A tab does what a person does: it looks for a
-// field by its label and for a button by its words, and it clicks and types where
-// they are on the screen.
+// Tests of the pages in a real Chromium. A tab acts as a user does: it finds a field by its label
+// and a button by its text, and it clicks and types at their position on the screen.
 
-// patience is how long a page may take.
+// patience is the timeout for a page.
 const patience = browsertest.Timeout
 
-// The one thing that tests share; TestMain ends it.
+// All tests share one Chromium. TestMain ends it.
 var theChromium browsertest.Chromium
 
 func TestMain(m *testing.M) {
@@ -35,7 +34,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// A tab is one page of a person's browser.
+// A tab is one page of a browser.
 type tab struct {
 	t    *testing.T
 	ctx  context.Context
@@ -43,27 +42,26 @@ type tab struct {
 	left int // how many pages were left
 }
 
-// tab opens one in a browser that has not been here before.
+// tab opens a tab in a new browser profile.
 func (s *service) tab(t *testing.T) *tab {
 	t.Helper()
 	return &tab{t: t, ctx: theChromium.Open(t), url: s.url}
 }
 
-// command is one command of the DevTools protocol.
+// command sends a command of the DevTools protocol.
 func command[P, R any](b *tab, c cdp.Command[P, R], params P) R {
 	b.t.Helper()
 	return browsertest.Command(b.t, b.ctx, c, params)
 }
 
-// withoutScript is a browser that runs none. What the test itself asks the page
-// still runs.
+// withoutScript disables the scripts of pages. Expressions of the test still run.
 func (b *tab) withoutScript() *tab {
 	b.t.Helper()
 	command(b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
 	return b
 }
 
-// speaking is a browser of that language, and of that name.
+// speaking sets the language and the user agent of the browser.
 func (b *tab) speaking(language, agent string) *tab {
 	b.t.Helper()
 	command(b, emulation.SetUserAgentOverride, emulation.SetUserAgentOverrideParams{UserAgent: agent, AcceptLanguage: language})
@@ -84,8 +82,7 @@ func see[T any](b *tab, expression string, args ...any) T {
 	return value
 }
 
-// until waits for what an expression says. A page that goes away meanwhile is asked
-// again when the next one is there.
+// until waits until an expression is true. It retries when the page changes meanwhile.
 func (b *tab) until(what, expression string, args ...any) {
 	b.t.Helper()
 	var (
@@ -97,10 +94,10 @@ func (b *tab) until(what, expression string, args ...any) {
 			return
 		}
 	}
-	b.t.Fatalf("it did not come to pass: %s (%v). %s shows:\n%s", what, err, b.address(), b.text())
+	b.t.Fatalf("timeout while waiting for: %s (%v). %s shows:\n%s", what, err, b.address(), b.text())
 }
 
-// visit goes to a path of ours, or to a whole URL.
+// visit opens a path of the server, or a whole URL.
 func (b *tab) visit(path string) {
 	b.t.Helper()
 	if strings.HasPrefix(path, "/") {
@@ -109,7 +106,7 @@ func (b *tab) visit(path string) {
 	b.leave(func(ctx context.Context) error { return chromedp.Do(ctx, chromedp.Navigate(path)) })
 }
 
-// leave does something that leads to another page, and waits for that.
+// leave runs an action that leads to another page, and waits for that page.
 func (b *tab) leave(do func(context.Context) error) {
 	b.t.Helper()
 	b.left++ // a page that comes back from memory has a smaller number
@@ -120,7 +117,7 @@ func (b *tab) leave(do func(context.Context) error) {
 	b.until("another page", `(number) => document.readyState === "complete" && window.left !== number`, b.left)
 }
 
-// back is the back button.
+// back presses the back button.
 func (b *tab) back() {
 	b.t.Helper()
 	history := command(b, page.GetNavigationHistory, struct{}{})
@@ -131,7 +128,7 @@ func (b *tab) back() {
 	})
 }
 
-// address is what the address bar shows, but for the host and for tokens.
+// address returns the URL in the address bar without the host and tokens.
 func (b *tab) address() string {
 	at, err := look[string](b, `() => location.href.slice(location.origin.length).replace(/token=.*/, "token")`)
 	if err != nil {
@@ -140,7 +137,7 @@ func (b *tab) address() string {
 	return at
 }
 
-// text is what is there to read.
+// text returns the visible text of the page.
 func (b *tab) text() string {
 	text, err := look[string](b, `() => document.body?.innerText ?? ""`)
 	if err != nil {
@@ -170,8 +167,8 @@ func (b *tab) readsNot(texts ...string) {
 	}
 }
 
-// finder finds what can be seen, in a section of the page if one is named: a field by
-// its label, a button or a link by its words or by its name for screen readers.
+// finder finds a visible element, optionally in a named section: a field by its label, a button or a
+// link by its text or its accessible name.
 const finder = `
   const find = (part, kind, words) => {
     const root = part ? [...document.querySelectorAll("section")].find((s) => s.querySelector("h2")?.innerText === part) : document;
@@ -182,7 +179,7 @@ const finder = `
     return all.find((e) => e.checkVisibility());
   };`
 
-// click clicks in the middle of something, after scrolling to it.
+// click scrolls to an element and clicks in its middle.
 func (b *tab) click(part, kind, words string) func(context.Context) error {
 	b.t.Helper()
 	point := see[[]float64](b, `(...which) => {`+finder+`
@@ -213,7 +210,7 @@ func (b *tab) push(part, words string) {
 	must(b.t, b.click(part, "button", words)(b.ctx))
 }
 
-// fill types into a field, in place of what is there.
+// fill replaces the value of a field by typing.
 func (b *tab) fill(label, text string) { b.t.Helper(); b.fillIn("", label, text) }
 
 func (b *tab) fillIn(part, label, text string) {
@@ -234,7 +231,7 @@ func (b *tab) key(keys string) {
 	must(b.t, chromedp.Do(ctx, chromedp.KeyEvent(keys)))
 }
 
-// cookies are those of the server, by their names.
+// cookies returns the cookies of the server by name.
 func (b *tab) cookies() map[string]*network.Cookie {
 	b.t.Helper()
 	all := map[string]*network.Cookie{}
@@ -244,7 +241,7 @@ func (b *tab) cookies() map[string]*network.Cookie {
 	return all
 }
 
-// signUp makes an account on the page.
+// signUp creates an account on the page.
 func (b *tab) signUp(email string) {
 	b.t.Helper()
 	b.visit("/signup")
@@ -263,8 +260,7 @@ func (b *tab) signIn(email, password string) {
 	b.press("Sign in")
 }
 
-// follow opens the link of a mail; where no script runs, the person copies it into
-// the field.
+// follow opens the link of a mail. Without scripts it pastes the link into the field.
 func (b *tab) follow(path string, m watchword.Message) {
 	b.t.Helper()
 	link := b.url + path + "#token=" + string(m.Token)
@@ -276,8 +272,7 @@ func (b *tab) follow(path string, m watchword.Message) {
 	}
 }
 
-// take takes the newest mail of that kind to an address out of the box, once it is
-// there.
+// take waits for a mail of a kind to an address, and removes the newest one from the box.
 func (p *postbox) take(t *testing.T, kind watchword.MailKind, to string) watchword.Message {
 	t.Helper()
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {

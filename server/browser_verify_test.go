@@ -9,14 +9,14 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// The page of a verification link, in a browser: with and without a script.
+// The page of a verification link in a browser, with and without scripts.
 
-func TestThePageOfAVerificationLink(t *testing.T) {
+func TestVerificationPage(t *testing.T) {
 	t.Parallel()
 	verificationPage(t, (*tab).same)
 }
 
-func TestThePageOfAVerificationLinkWithoutAScript(t *testing.T) {
+func TestVerificationPageWithoutAScript(t *testing.T) {
 	t.Parallel()
 	verificationPage(t, (*tab).withoutScript)
 }
@@ -33,7 +33,7 @@ func verificationPage(t *testing.T, kind func(*tab) *tab) {
 	owner.press("Create account")
 	own := s.post.take(t, watchword.MailVerify, "ada@example.com")
 
-	// The link of the other sign-up is disowned; the own one asks for the password once.
+	// The link of another user's sign-up is disowned. The user's own link asks for the password once.
 	owner.follow("/verify", theirs)
 	owner.reads("Confirm your address and sign in", "I don't know the password", "This wasn't me")
 	owner.press("This wasn't me")
@@ -47,7 +47,7 @@ func verificationPage(t *testing.T, kind func(*tab) *tab) {
 	owner.press("Confirm and sign in")
 	owner.reads("Your address is confirmed, and you are signed in.", "Signed in as ada@example.com")
 
-	// Somebody else's sign-up only: a new password takes its place.
+	// Only another user has signed up with the address. A new password replaces theirs.
 	attacker.post("/register", map[string]any{"email": "eve@example.com", "password": otherPassword})
 	owner.press("Sign out")
 	link := s.post.take(t, watchword.MailVerify, "eve@example.com")
@@ -67,8 +67,8 @@ func verificationPage(t *testing.T, kind func(*tab) *tab) {
 	owner.reads("Signed in as eve@example.com")
 }
 
-// A link in webmail is a link of another site: browsers keep the cookies back, and the
-// script asks for the page again. Who is signed in then needs no password.
+// A link in webmail is a cross-site link, for which browsers omit the cookies. The script loads the
+// page again, and a signed-in user needs no password.
 func TestALinkInWebmailFindsTheSession(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)

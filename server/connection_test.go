@@ -11,10 +11,10 @@ import (
 	"testing"
 )
 
-// What comes over the wire as no client of net/http would send it.
+// Requests that a client of net/http does not send.
 
 // RT-9
-func TestARequestThatBreaksOffIsNotTakenForDone(t *testing.T) {
+func TestCanceledRequestReturns503(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	s.browser(t).register("ada@example.com")
@@ -39,7 +39,7 @@ func TestARequestThatBreaksOffIsNotTakenForDone(t *testing.T) {
 	}
 }
 
-func TestABodyOfNoChunksIsNone(t *testing.T) {
+func TestEmptyChunkedBodyCountsAsNoBody(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	head := "POST %s HTTP/1.1\r\nHost: " + strings.TrimPrefix(s.url, "http://") + "\r\nTransfer-Encoding: chunked\r\n%s\r\n"

@@ -16,10 +16,10 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// The rules that hold for every endpoint, over real HTTP.
+// Rules for all endpoints, tested over HTTP.
 
 // IN-1, IN-2, IN-3, IN-8, HTTP-4
-func TestABodyThatIsNotWhatItShouldBeIsRefused(t *testing.T) {
+func TestMalformedBodyIsRejected(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	b := s.browser(t)
@@ -48,7 +48,7 @@ func TestABodyThatIsNotWhatItShouldBeIsRefused(t *testing.T) {
 }
 
 // IN-4, HTTP-7
-func TestALargeBodyIsRefused(t *testing.T) {
+func TestLargeBodyReturns413(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	b := s.browser(t)
@@ -60,7 +60,7 @@ func TestALargeBodyIsRefused(t *testing.T) {
 	want(t, b.do("POST", "/api/auth/login", body(16<<10+1)), 413, watchword.CodeBodyTooLarge)
 }
 
-func TestWhatIsMissingIsNamed(t *testing.T) {
+func TestValidationErrorNamesTheMissingFields(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	b := s.browser(t)
@@ -94,7 +94,7 @@ func TestWhatIsMissingIsNamed(t *testing.T) {
 }
 
 // RST-8, EV-1
-func TestNoStepOfAResetCanBeSkipped(t *testing.T) {
+func TestPasswordResetNeedsAValidToken(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	b := s.browser(t)
@@ -111,7 +111,7 @@ func TestNoStepOfAResetCanBeSkipped(t *testing.T) {
 }
 
 // HTTP-5, HTTP-6, RL-6, IN-9
-func TestPathsAndMethodsAreWhatTheyAre(t *testing.T) {
+func TestUnknownPathsReturn404AndOtherMethods405(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	b := s.browser(t)
@@ -144,7 +144,7 @@ func TestPathsAndMethodsAreWhatTheyAre(t *testing.T) {
 }
 
 // AZ-1
-func TestWhoeverIsNotSignedInGetsNothing(t *testing.T) {
+func TestRoutesWithoutAnAccessTokenReturn401(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	b := s.browser(t)
@@ -156,7 +156,7 @@ func TestWhoeverIsNotSignedInGetsNothing(t *testing.T) {
 	}
 }
 
-// raw writes text to the server and reads one answer.
+// raw writes text to the server and reads one response.
 func raw(t *testing.T, s *service, text string) *http.Response {
 	t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
@@ -171,7 +171,7 @@ func raw(t *testing.T, s *service, text string) *http.Response {
 }
 
 // HTTP-8
-func TestABodyThatBreaksOffIsRefused(t *testing.T) {
+func TestIncompleteBodyIsRejected(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	host := strings.TrimPrefix(s.url, "http://")
@@ -203,7 +203,7 @@ func TestABodyThatBreaksOffIsRefused(t *testing.T) {
 	}
 }
 
-func TestAMalformedEscapeIsRefusedInTheShapeOfTheRoute(t *testing.T) {
+func TestMalformedEscapeIsRejectedInTheFormatOfTheRoute(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	host := strings.TrimPrefix(s.url, "http://")
@@ -241,7 +241,7 @@ func TestAMalformedEscapeIsRefusedInTheShapeOfTheRoute(t *testing.T) {
 }
 
 // CK-7, HTTP-7
-func TestAFloodOfHeadersIsRefused(t *testing.T) {
+func TestTooManyHeadersAreRejected(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	host := strings.TrimPrefix(s.url, "http://")
@@ -253,7 +253,7 @@ func TestAFloodOfHeadersIsRefused(t *testing.T) {
 }
 
 // HTTP-1, HTTP-3, HTTP-10
-func TestEveryAnswerHasItsHeaders(t *testing.T) {
+func TestEveryResponseHasSecurityHeaders(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	b := s.browser(t)
@@ -294,7 +294,7 @@ func TestEveryAnswerHasItsHeaders(t *testing.T) {
 	}
 }
 
-func TestTheJWKSMayBeCachedAndAskedForAgain(t *testing.T) {
+func TestJWKSIsCacheableAndRevalidates(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	b := s.browser(t)
@@ -313,7 +313,7 @@ func TestTheJWKSMayBeCachedAndAskedForAgain(t *testing.T) {
 }
 
 // RL-5
-func TestTheAddressOfAClientComesThroughTrustedProxiesOnly(t *testing.T) {
+func TestForwardedAddressCountsOnlyFromTrustedProxies(t *testing.T) {
 	t.Parallel()
 	address := func(edge func(*server.Options), header string) string {
 		s := start(t, nil, edge)
@@ -336,7 +336,7 @@ func TestTheAddressOfAClientComesThroughTrustedProxiesOnly(t *testing.T) {
 }
 
 // CK-4, CK-5
-func TestTheCookieLivesAsLongAsTheSessionWould(t *testing.T) {
+func TestCookieExpiresWithTheSession(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(o *watchword.Options) { o.Sessions = watchword.SessionPolicy{Idle: 1e12, Max: 15e11} }, nil)
 	b := s.browser(t)
@@ -347,7 +347,7 @@ func TestTheCookieLivesAsLongAsTheSessionWould(t *testing.T) {
 }
 
 // RST-6
-func TestToVisitALinkSpendsNothing(t *testing.T) {
+func TestOpeningALinkDoesNotConsumeItsToken(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	b := s.browser(t)
@@ -363,7 +363,7 @@ func TestToVisitALinkSpendsNothing(t *testing.T) {
 }
 
 // LOG-3, LOG-4, PW-11
-func TestLogLinesOfTheEdgeHoldNoSecret(t *testing.T) {
+func TestLogLinesOfTheServerHaveNoSecrets(t *testing.T) {
 	t.Parallel()
 	log := &transcript.Transcript{}
 	s := start(t, nil, func(o *server.Options) {
@@ -386,7 +386,7 @@ func TestLogLinesOfTheEdgeHoldNoSecret(t *testing.T) {
 	}
 }
 
-// A mailbox whose program has a bug.
+// A mailbox that panics.
 type brokenMailbox struct{}
 
 func (brokenMailbox) Mails() ([]watchword.StoredMail, error) { panic("a bug") }
@@ -395,7 +395,7 @@ func (brokenMailbox) Mail(string) (watchword.StoredMail, error) {
 }
 
 // HTTP-11, LOG-4
-func TestABugIsAnAnswerAndNotTheEnd(t *testing.T) {
+func TestPanicReturns500AndTheServerContinues(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, func(o *server.Options) { o.DevMail = brokenMailbox{} })
 	b := s.browser(t)
@@ -409,7 +409,7 @@ func TestABugIsAnAnswerAndNotTheEnd(t *testing.T) {
 	want(t, b.do("GET", "/healthz", ""), 200, "")
 }
 
-func TestTheDocumentDescribesEveryRoute(t *testing.T) {
+func TestOpenAPIDocumentDescribesEveryRoute(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	b := s.browser(t)

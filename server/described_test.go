@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// A document is what /openapi.json promises. Every answer that a test gets over
-// HTTP is held against it, so that it can't promise less or more than there is.
+// A document is the parsed /openapi.json. Each response in these tests is compared with it, so
+// that the document can't differ from the responses.
 type document struct {
 	Paths      map[string]map[string]operation
 	Components struct{ Schemas map[string]schema }
@@ -42,7 +42,7 @@ func readDocument(t *testing.T, h http.Handler, publicURL string) *document {
 	return &d
 }
 
-// operationOf finds what is promised of a request, if anything is.
+// operationOf returns the description of a request, if there is one.
 func (d *document) operationOf(r *http.Request) (found operation, described bool) {
 	for _, name := range []string{r.URL.Path, path.Dir(r.URL.Path) + "/{id}"} {
 		if found, described = d.Paths[name][strings.ToLower(r.Method)]; described {
@@ -52,7 +52,7 @@ func (d *document) operationOf(r *http.Request) (found operation, described bool
 	return found, described
 }
 
-// check holds an answer against the promise.
+// check compares a response with its description.
 func (d *document) check(t *testing.T, a answer) {
 	t.Helper()
 	operation, described := d.operationOf(a.Request)
@@ -78,8 +78,7 @@ func (d *document) check(t *testing.T, a answer) {
 	}
 }
 
-// match holds a value against its schema: its type, that nothing is missing, and
-// that nothing is there besides.
+// match compares a value with its schema: the type, the required members, and no other members.
 func (d *document) match(t *testing.T, name string, s schema, value any) {
 	t.Helper()
 	if s.Ref != "" {

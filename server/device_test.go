@@ -56,7 +56,7 @@ func TestSignInSetsTheCookieOfAKnownDeviceOnce(t *testing.T) {
 }
 
 // RL-13
-func TestDeviceTokenOfABodyMakesAProgramKnown(t *testing.T) {
+func TestDeviceTokenInABodyIdentifiesAKnownDevice(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(o *watchword.Options) {
 		few := watchword.Limit{Count: 2, Per: time.Hour}
@@ -102,7 +102,7 @@ func TestDeviceTokenOfABodyMakesAProgramKnown(t *testing.T) {
 	want(t, b.post("/login", map[string]any{"email": "ada@example.com", "password": goodPassword}), 200, "")
 }
 
-// forgot asks for a reset and returns the token of its mail.
+// forgot requests a password reset and returns the token from the mail.
 func (s *service) forgot(t *testing.T, email string) string {
 	t.Helper()
 	want(t, s.browser(t).post("/password/forgot", map[string]any{"email": email}), 202, "")

@@ -19,7 +19,7 @@ import (
 	"github.com/watchword-auth/watchword/store/storetest"
 )
 
-// end ends sessions of one user, many at once.
+// end ends many sessions of one user together.
 func (s *service) end(t *testing.T, sessions int) {
 	t.Helper()
 	u := storetest.User(1)
@@ -34,7 +34,7 @@ func (s *service) end(t *testing.T, sessions int) {
 	}))
 }
 
-// feed polls until there are as many events after a number.
+// feed polls until the feed has that many events after a number.
 func (s *service) feed(t *testing.T, b *browser, after int64, events int) answer {
 	t.Helper()
 	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
@@ -48,10 +48,10 @@ func (s *service) feed(t *testing.T, b *browser, after int64, events int) answer
 	}
 }
 
-// next is the number after which a page of the feed says to go on.
+// next returns the position for the next poll.
 func (a answer) next() int64 { return int64(a.body["next"].(float64)) }
 
-// A line is a stream that is open.
+// A line is an open stream.
 type line struct {
 	*bufio.Scanner
 	answer *http.Response
@@ -70,7 +70,7 @@ func (b *browser) stream(path string, headers ...string) *line {
 	return &line{bufio.NewScanner(answer.Body), answer}
 }
 
-// next is the next event, without what is empty.
+// next returns the next event and skips empty lines.
 func (l *line) next() (event map[string]string) {
 	event = map[string]string{}
 	for l.Scan() && l.Text() != "" {
@@ -80,7 +80,7 @@ func (l *line) next() (event map[string]string) {
 	return event
 }
 
-// numbered waits until all that has ended has a number, and returns the last.
+// numbered waits until each ended session has a number, and returns the last one.
 func (s *service) numbered(t *testing.T) int64 {
 	t.Helper()
 	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
@@ -94,7 +94,7 @@ func (s *service) numbered(t *testing.T) int64 {
 	return 0
 }
 
-func TestTheFeedCanBePolled(t *testing.T) {
+func TestFeedCanBePolled(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	b := s.browser(t)
@@ -124,7 +124,7 @@ func TestTheFeedCanBePolled(t *testing.T) {
 	t.Error("the same answer is sent again and again")
 }
 
-func TestThousandsAreToldPageByPage(t *testing.T) {
+func TestFeedReturnsManyEventsInPages(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	b := s.browser(t)
@@ -147,7 +147,7 @@ func TestThousandsAreToldPageByPage(t *testing.T) {
 	}
 }
 
-func TestTheStreamTellsWhatHappensAndGoesOn(t *testing.T) {
+func TestStreamSendsEventsAndResumes(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	b := s.browser(t)
@@ -194,8 +194,8 @@ func TestTheStreamTellsWhatHappensAndGoesOn(t *testing.T) {
 	}
 }
 
-// RL-8. Whoever does not read what is sent is cut off, and delays nobody.
-func TestAReaderThatIsTooSlowIsCutOff(t *testing.T) {
+// RL-8. A reader that does not read is disconnected and delays no other reader.
+func TestSlowReaderOfTheStreamIsDisconnected(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("-short: it takes many seconds")
@@ -293,7 +293,7 @@ func TestEachNetworkGetsItsShareOfTheStreams(t *testing.T) {
 	}
 }
 
-func TestAStreamThatWasReplacedLeavesOnce(t *testing.T) {
+func TestReplacedStreamIsCountedOnce(t *testing.T) {
 	t.Parallel()
 	streams := server.NewStreams()
 	first, replaced, _ := streams.Enter(netip.MustParseAddr("192.0.2.1"))
@@ -316,7 +316,7 @@ func TestAStreamThatWasReplacedLeavesOnce(t *testing.T) {
 }
 
 // RL-8
-func TestAStreamWhosePlaceIsTakenOverEnds(t *testing.T) {
+func TestReplacedStreamEnds(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	stream := s.browser(t).stream("/revocations/stream")

@@ -10,7 +10,7 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// What gateways are told. The gateways themselves are tested in cmd/watchword.
+// Responses to gateways. The gateways themselves are tested in cmd/watchword.
 
 var identityHeaders = []string{"X-Auth-Subject", "X-Auth-Session", "X-Auth-Roles", "X-Auth-Email"}
 
@@ -38,7 +38,7 @@ func wantNobody(t *testing.T, a answer) {
 	}
 }
 
-func TestAGatewayLearnsWhoAsks(t *testing.T) {
+func TestForwardReturnsTheIdentity(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	b := s.browser(t)
@@ -73,7 +73,7 @@ func TestAGatewayLearnsWhoAsks(t *testing.T) {
 	}
 }
 
-func TestAGatewayIsToldNoWithoutAnAccessTokenOfALiveSession(t *testing.T) {
+func TestForwardWithoutALiveAccessTokenReturns401(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, func(o *server.Options) { o.AllowedOrigins = []string{"https://app.example.com"} })
 	b := s.browser(t)
@@ -103,7 +103,7 @@ func TestAGatewayIsToldNoWithoutAnAccessTokenOfALiveSession(t *testing.T) {
 	}
 }
 
-func TestAGatewayAsksUnderAnyHost(t *testing.T) {
+func TestForwardAcceptsAnyHost(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	b := s.browser(t)
@@ -117,8 +117,8 @@ func TestAGatewayAsksUnderAnyHost(t *testing.T) {
 	}
 }
 
-// A misspelt requirement must not be one that everybody meets.
-func TestAMisspeltParameterOpensNoDoor(t *testing.T) {
+// A misspelt requirement must not let everyone in.
+func TestForwardRejectsUnknownParameters(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	b := s.browser(t)
@@ -130,8 +130,8 @@ func TestAMisspeltParameterOpensNoDoor(t *testing.T) {
 	}
 }
 
-// A slash too many must not turn a requirement into a path, which requires nothing.
-func TestBelowTheForwardPathNobodyPasses(t *testing.T) {
+// An extra slash must not turn a requirement into a path, which would require no role.
+func TestPathsBelowForwardReturn404(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	b := s.browser(t)
@@ -150,7 +150,7 @@ func TestBelowTheForwardPathNobodyPasses(t *testing.T) {
 }
 
 // HTTP-12
-func TestABrowserIsSentOnlyToPlacesOfTheList(t *testing.T) {
+func TestForwardRedirectsOnlyToAllowedOrigins(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, func(o *server.Options) {
 		o.PublicURL = "https://id.example.com"

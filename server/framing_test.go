@@ -14,7 +14,7 @@ import (
 )
 
 // HTTP-8
-func TestARequestOfTwoLengthsIsTold(t *testing.T) {
+func TestFramingDetectsTwoLengths(t *testing.T) {
 	t.Parallel()
 	const (
 		plain   = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -46,7 +46,7 @@ func TestARequestOfTwoLengthsIsTold(t *testing.T) {
 }
 
 // HTTP-8
-func TestAKeptConnectionTakesEitherLength(t *testing.T) {
+func TestKeepAliveConnectionAcceptsEitherLength(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	host := strings.TrimPrefix(s.url, "http://")
@@ -69,7 +69,7 @@ func TestAKeptConnectionTakesEitherLength(t *testing.T) {
 	}
 }
 
-func TestAMalformedEscapeOfAPathIsMadeLiteral(t *testing.T) {
+func TestMalformedEscapeInAPathIsEscaped(t *testing.T) {
 	t.Parallel()
 	const end = " HTTP/1.1\r\nHost: a\r\nX: %ZZ\r\n"
 	for target, want := range map[string]string{
@@ -102,7 +102,7 @@ func TestAMalformedEscapeOfAPathIsMadeLiteral(t *testing.T) {
 	}
 }
 
-// What net/http reads as a request begins where we say that one begins.
+// framing must find the same requests as net/http.
 func FuzzFraming(f *testing.F) {
 	for _, seed := range []string{
 		"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /b HTTP/1.1\r\nHost: a\r\n\r\n",

@@ -9,7 +9,7 @@ import (
 )
 
 // CK-6, CFG-1
-func TestOptionsThatWouldNotWorkAreRefused(t *testing.T) {
+func TestInvalidOptionsAreRejected(t *testing.T) {
 	t.Parallel()
 	engine := start(t, nil, nil).engine
 	const https, plain = "https://id.example.com", "http://localhost:8080"

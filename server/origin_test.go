@@ -11,10 +11,10 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// Which sites and hosts a request may be from and for.
+// Checks of the Host and of the origin of a request.
 
 // CSRF-1, CSRF-2, CSRF-3, CSRF-6, CSRF-7, W-67
-func TestAnotherSitesPageChangesNothing(t *testing.T) {
+func TestCrossSiteRequestChangesNothing(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, func(o *server.Options) { o.AllowedOrigins = []string{"https://app.example.com"} })
 	s.browser(t).register("ada@example.com")
@@ -86,7 +86,7 @@ func TestOnTheLoopbackOriginIsComparedExactly(t *testing.T) {
 }
 
 // CORS-1, CORS-2, CORS-4, CSRF-8
-func TestOnlyOriginsOfTheListMayReadAnswers(t *testing.T) {
+func TestOnlyAllowedOriginsMayReadResponses(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, func(o *server.Options) { o.AllowedOrigins = []string{"https://app.example.com"} })
 	b := s.browser(t)
@@ -132,7 +132,7 @@ func TestOnlyOriginsOfTheListMayReadAnswers(t *testing.T) {
 }
 
 // CORS-3
-func TestAPreflightIsAnsweredWhateverItAsks(t *testing.T) {
+func TestPreflightFromAnotherOriginAllowsNothing(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, func(o *server.Options) { o.AllowedOrigins = []string{"https://app.example.com"} })
 	b := s.browser(t)
@@ -151,7 +151,7 @@ func TestAPreflightIsAnsweredWhateverItAsks(t *testing.T) {
 }
 
 // HTTP-9
-func TestARequestForAnotherHostIsMisdirected(t *testing.T) {
+func TestRequestForAnotherHostReturns421(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	b := s.browser(t)
@@ -179,7 +179,7 @@ func TestARequestForAnotherHostIsMisdirected(t *testing.T) {
 }
 
 // HTTP-9, HTTP-14
-func TestOnlyPublicDocumentsProbesAndGatewaysUseAnyHost(t *testing.T) {
+func TestOnlyPublicDocumentsProbesAndForwardAcceptAnyHost(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, func(o *server.Options) { o.DevMail = letterbox{} })
 	b := s.browser(t)

@@ -20,7 +20,7 @@ import (
 	"github.com/watchword-auth/watchword/web"
 )
 
-// submit sends a form as a browser does that tells nobody where it is.
+// submit sends a form as a browser does with Referrer-Policy: no-referrer.
 func (b *browser) submit(path string, form map[string]string, headers ...string) answer {
 	b.t.Helper()
 	values := url.Values{}
@@ -36,7 +36,7 @@ func (b *browser) visit(path string, headers ...string) answer {
 	return b.do("GET", path, "", append([]string{"Accept", "text/html", "Sec-Fetch-Site", "none"}, headers...)...)
 }
 
-// wantPage wants a status, and words on the page or the address that it leads to.
+// wantPage checks the status, and that the page or the redirect contains the words.
 func wantPage(t *testing.T, a answer, status int, words ...string) {
 	t.Helper()
 	if a.StatusCode != status {
@@ -65,7 +65,7 @@ func TestPasswordManagersKnowTheFields(t *testing.T) {
 	}
 }
 
-func TestALinkMakesNoPageSayThatSomethingHappened(t *testing.T) {
+func TestForeignLinkShowsNoNotice(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	const changed, copied, ended, out = "Password changed.", "an old copy of your session was used", "Sign in again to continue.", "You are signed out"
@@ -101,7 +101,7 @@ func TestALinkMakesNoPageSayThatSomethingHappened(t *testing.T) {
 	wantSilence(b, "/login?why=out")    // and then none
 }
 
-func TestAnAccountLivesItsLifeOnPages(t *testing.T) {
+func TestAccountOnPagesFromSignUpToDeletion(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	b, phone := s.browser(t), s.browser(t)
@@ -150,7 +150,7 @@ func TestAnAccountLivesItsLifeOnPages(t *testing.T) {
 }
 
 // ID-3
-func TestSigningUpSaysWhatTheModeAllows(t *testing.T) {
+func TestSignUpPageShowsTheSignUpMode(t *testing.T) {
 	t.Parallel()
 	form := map[string]string{"email": "ada@example.com", "password": goodPassword}
 	for mode, want := range map[watchword.SignupMode][]struct {
@@ -168,7 +168,7 @@ func TestSigningUpSaysWhatTheModeAllows(t *testing.T) {
 	}
 }
 
-// A page of the API and a page for people see the same session.
+// The API and the pages use the same session.
 func TestPagesAndTheAPIShareASession(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
@@ -188,15 +188,15 @@ func TestPagesAndTheAPIShareASession(t *testing.T) {
 	wantPage(t, b.submit("/logout", nil), 303)
 	want(t, b.do("POST", "/api/auth/refresh", ""), 401, watchword.CodeRefreshMissing)
 
-	// Whoever signed in last is whom pages show.
+	// Pages show the user who signed in last.
 	wantPage(t, b.submit("/login", map[string]string{"email": "ada@example.com", "password": goodPassword}), 303)
 	wantPage(t, b.visit("/account"), 200, "ada@example.com")
 	b.register("bob@example.com")
 	wantPage(t, b.visit("/account"), 200, "bob@example.com")
 }
 
-// CSRF-1. An Origin of null counts only beside what no page can set.
-func TestAFormOfAnotherSiteIsRefused(t *testing.T) {
+// CSRF-1. An Origin of null is accepted only with Sec-Fetch-Site: same-origin, which pages can't set.
+func TestCrossSiteFormIsRejected(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	b := s.browser(t)
@@ -227,8 +227,8 @@ func TestAFormOfAnotherSiteIsRefused(t *testing.T) {
 	}
 }
 
-// Nobody stays signed in on a machine of others.
-func TestWhoDoesNotWantToBeRememberedIsNot(t *testing.T) {
+// Users of a shared machine must not stay signed in.
+func TestCookiesWithoutRememberEndWithTheBrowser(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	s.browser(t).register("ada@example.com")
@@ -244,7 +244,7 @@ func TestWhoDoesNotWantToBeRememberedIsNot(t *testing.T) {
 	}
 }
 
-func TestACookieThatIsEmptyIsNone(t *testing.T) {
+func TestEmptyCookieIsClearedOnPages(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	for _, path := range []string{"/login", "/signup"} {
@@ -257,7 +257,7 @@ func TestACookieThatIsEmptyIsNone(t *testing.T) {
 	wantPage(t, s.browser(t).visit("/account", "Cookie", "watchword="), 303, "/login")
 }
 
-func TestASignInLeadsOnlyToPlacesOfTheList(t *testing.T) {
+func TestSignInRedirectsOnlyToAllowedOrigins(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, func(o *server.Options) { o.AllowedOrigins = []string{"https://app.example.com"} })
 	s.browser(t).register("ada@example.com")
@@ -292,8 +292,8 @@ func TestASignInLeadsOnlyToPlacesOfTheList(t *testing.T) {
 	}
 }
 
-// A browser keeps its cookies to itself when a link of another site leads here.
-func TestALinkOfAnotherSiteFindsTheSession(t *testing.T) {
+// The browser omits the cookies when the user follows a link from another site.
+func TestCrossSiteLinkReloadsWithTheSession(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	b := s.browser(t)
@@ -304,7 +304,7 @@ func TestALinkOfAnotherSiteFindsTheSession(t *testing.T) {
 	wantPage(t, s.browser(t).visit("/account", "Sec-Fetch-Site", "same-origin"), 303, "/login")
 }
 
-func TestACopiedCookieIsFoundOutOnPages(t *testing.T) {
+func TestCopiedCookieIsDetectedOnPages(t *testing.T) {
 	t.Parallel()
 	var ahead atomic.Int64 // of time
 	s := start(t, func(o *watchword.Options) {
@@ -332,7 +332,7 @@ func TestACopiedCookieIsFoundOutOnPages(t *testing.T) {
 	t.Error("both go on")
 }
 
-func TestPagesSpeakTheReadersLanguage(t *testing.T) {
+func TestPagesUseTheLanguageOfTheReader(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	b := s.browser(t)
@@ -349,7 +349,7 @@ func TestPagesSpeakTheReadersLanguage(t *testing.T) {
 	wantPage(t, b.visit("/nothing", "Accept-Language", "de"), 404, "Diese Seite gibt es nicht.")
 }
 
-// texts reads a catalogue.
+// texts reads a catalog.
 func texts(t *testing.T, name string) (all map[string]string) {
 	t.Helper()
 	content, err := fs.ReadFile(web.Files, "texts/"+name)
@@ -359,7 +359,7 @@ func texts(t *testing.T, name string) (all map[string]string) {
 }
 
 // A text that is missing would show its key.
-func TestEveryTextIsInTheCatalogues(t *testing.T) {
+func TestEveryTextIsInEachCatalog(t *testing.T) {
 	t.Parallel()
 	english, german := texts(t, "en.json"), texts(t, "de.json")
 	german["brand"] = english["brand"]
@@ -393,7 +393,7 @@ func TestEveryTextIsInTheCatalogues(t *testing.T) {
 	}
 }
 
-func TestAnOperatorsFolderReplacesFiles(t *testing.T) {
+func TestOperatorsFilesReplacePages(t *testing.T) {
 	t.Parallel()
 	own := fstest.MapFS{
 		"texts/en.json":          {Data: []byte(`{"brand": "Acme", "login.title": "Welcome back"}`)},

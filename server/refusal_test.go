@@ -26,7 +26,7 @@ func startLogging(t *testing.T, engine func(*watchword.Options)) (*service, *tra
 	return s, log
 }
 
-// linesOf returns the lines of a JSON log with that message.
+// linesOf returns the lines of a JSON log with a message.
 func linesOf(t *testing.T, log *transcript.Transcript, message string) (lines []map[string]any) {
 	t.Helper()
 	for text := range strings.Lines(log.String()) {
@@ -40,7 +40,7 @@ func linesOf(t *testing.T, log *transcript.Transcript, message string) (lines []
 }
 
 // OPS-3
-func TestEachKindOfRefusalIsLogged(t *testing.T) {
+func TestEachKindOfRejectionIsLogged(t *testing.T) {
 	t.Parallel()
 	s, log := startLogging(t, func(o *watchword.Options) {
 		o.Limits.SignupPerClient = watchword.Limit{Count: 2, Per: time.Hour}
@@ -117,7 +117,7 @@ func TestEachKindOfRefusalIsLogged(t *testing.T) {
 }
 
 // OPS-3, MEM-1
-func TestRefusalsAreLoggedAtABoundedRate(t *testing.T) {
+func TestRejectionsAreLoggedAtABoundedRate(t *testing.T) {
 	t.Parallel()
 	s, log := startLogging(t, nil)
 	b := s.browser(t)
@@ -148,7 +148,7 @@ func TestRefusalsAreLoggedAtABoundedRate(t *testing.T) {
 	}
 }
 
-func TestOrdinaryRefusalsAreNotLogged(t *testing.T) {
+func TestExpectedErrorsAreNotLogged(t *testing.T) {
 	t.Parallel()
 	s, log := startLogging(t, nil)
 	b := s.browser(t)

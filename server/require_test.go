@@ -11,7 +11,7 @@ import (
 )
 
 // AZ-1
-func TestRoutesOfAnEmbeddingProgramAnswerAsTheAPIDoes(t *testing.T) {
+func TestRequireRespondsAsTheAPIDoes(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	b := s.browser(t)
@@ -78,6 +78,6 @@ func TestRoutesOfAnEmbeddingProgramAnswerAsTheAPIDoes(t *testing.T) {
 		t.Errorf("%d %s", w.Code, code)
 	}
 	if _, ok := server.FromContext(t.Context()); ok {
-		t.Error("somebody asks where nobody does")
+		t.Error("FromContext returns an identity without Require")
 	}
 }

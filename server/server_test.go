@@ -25,7 +25,7 @@ const (
 	otherPassword = "a rainbow over the bay"
 )
 
-// A service is a whole server on a real port and a real SQLite file.
+// A service is a complete server on a real port and a real SQLite file.
 type service struct {
 	url    string
 	engine *watchword.Engine
@@ -90,7 +90,7 @@ func (s *service) browser(t *testing.T) *browser {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 }
 
-// An answer is a response that was read.
+// An answer is a response with its body.
 type answer struct {
 	*http.Response
 	raw  []byte
@@ -102,7 +102,7 @@ func (a answer) text(name string) string {
 	return text
 }
 
-// do sends a request; headers come in pairs. Requests look as a browser's do.
+// do sends a request with the headers of a browser. headers are pairs of name and value.
 func (b *browser) do(method, path, body string, headers ...string) answer {
 	b.t.Helper()
 	r, err := http.NewRequestWithContext(b.t.Context(), method, b.url+path, strings.NewReader(body))
@@ -157,7 +157,7 @@ func (b *browser) register(email string) (accessToken string) {
 
 func authorized(token string) []string { return []string{"Authorization", "Bearer " + token} }
 
-// want checks the status and, of a refusal, the code and the shape.
+// want checks the status, and the code and the format of an error.
 func want(t *testing.T, a answer, status int, code watchword.Code) {
 	t.Helper()
 	if a.StatusCode != status || a.text("code") != string(code) {
@@ -182,7 +182,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// A postbox keeps the mails.
+// A postbox stores the mails.
 type postbox struct {
 	mu    sync.Mutex
 	mails []watchword.Message
@@ -195,8 +195,7 @@ func (p *postbox) Send(_ context.Context, m watchword.Message) error {
 	return nil
 }
 
-// wait returns the newest mail of that kind, once it is there; not those that
-// were there before.
+// wait waits for a mail of a kind and returns the newest one. It ignores the given tokens.
 func (p *postbox) wait(t *testing.T, kind watchword.MailKind, before ...watchword.Secret) watchword.Message {
 	t.Helper()
 	for range 2000 {

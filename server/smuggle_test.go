@@ -22,7 +22,7 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// secured serves a service by TLS as well, and returns the address.
+// secured also serves a service over TLS, and returns the address.
 func (s *service) secured(t *testing.T) string {
 	t.Helper()
 	lender := httptest.NewTLSServer(http.NotFoundHandler())
@@ -53,7 +53,7 @@ func dialTLS(t *testing.T, address string, protocols ...string) *tls.Conn {
 }
 
 // HTTP-8, HTTP-13
-func TestAFramingErrorClosesTheConnection(t *testing.T) {
+func TestFramingErrorClosesTheConnection(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	secured, host := s.secured(t), strings.TrimPrefix(s.url, "http://")
@@ -125,7 +125,7 @@ func readResponse(t *testing.T, in *bufio.Reader) *http.Response {
 }
 
 // HTTP-13
-func TestOverTLSAKeptConnectionTakesEitherLength(t *testing.T) {
+func TestKeepAliveConnectionOverTLSAcceptsEitherLength(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	conn := dialTLS(t, s.secured(t))
@@ -141,7 +141,7 @@ func TestOverTLSAKeptConnectionTakesEitherLength(t *testing.T) {
 	}
 }
 
-// A twoConn speaks HTTP/2 frame by frame, as no well-behaved client does.
+// A twoConn sends HTTP/2 frames one by one, including invalid ones.
 type twoConn struct {
 	t      *testing.T
 	frames *http2.Framer
@@ -207,7 +207,7 @@ func (c *twoConn) readAll(streams int) (outcomes []string, closed bool) {
 }
 
 // HTTP-13
-func TestALengthThatLiesOverHTTP2ClosesTheConnection(t *testing.T) {
+func TestWrongContentLengthOverHTTP2ClosesTheConnection(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	secured := s.secured(t)
@@ -227,9 +227,9 @@ func TestALengthThatLiesOverHTTP2ClosesTheConnection(t *testing.T) {
 		t.Errorf("fewer bytes than said: %v, closed: %v", outcomes, closed)
 	}
 
-	// More bytes than said reset the stream before there is a response, and net/http
-	// refuses the fields of HTTP/1.1 before a handler runs. Bytes of a body never
-	// become a request, because each frame has one length.
+	// With more bytes than announced, net/http resets the stream before a response. It rejects the
+	// fields of HTTP/1.1 before a handler runs. Bytes of a body never become a request, because
+	// each frame has one length.
 	for name, fields := range map[string][]string{
 		"more bytes than said": {"content-length", "2"},
 		"a transfer encoding":  {"transfer-encoding", "chunked"},
@@ -250,7 +250,7 @@ func TestALengthThatLiesOverHTTP2ClosesTheConnection(t *testing.T) {
 }
 
 // HTTP-13
-func TestATLSListenerServesOthersWhileOneClientIsSilent(t *testing.T) {
+func TestSilentTLSClientDelaysNoOtherClient(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	secured := s.secured(t)
