@@ -136,7 +136,7 @@ var refusals = []struct {
 	{name: "claim that names a value of the user", args: "--claims=user=roles",
 		want: []string{"claims…begins with @ or is one of id, role, roles, email, name, sid…"}},
 	{name: "claim that is long", args: "--claims=a=" + strings.Repeat("x", 3000),
-		want: []string{"claims…an access token could have…of at most 4000. Write shorter claims…"}},
+		want: []string{"claims…an access token could have…the limit is 4000. Write shorter claims…"}},
 	{name: "audience that is long", args: "--audience=" + strings.Repeat("x", 3000),
 		want: []string{"claims…an access token could have…a shorter audience…"}},
 	{name: "claim that says nothing", args: "--claims=phone",
