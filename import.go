@@ -63,7 +63,7 @@ func (o Operator) CheckImport(ctx context.Context, users []ImportedUser) (result
 		results = make([]ImportResult, len(users))
 		for i, user := range users {
 			wanted := o.engine.parseImport(user, now)
-			there, err := wanted.whoIsThere(ctx, tx, now)
+			there, err := wanted.findOccupants(ctx, tx, now)
 			if err != nil {
 				return err
 			}
@@ -120,15 +120,15 @@ func importUser(ctx context.Context, tx Tx, wanted importing, event Event) (Impo
 		return ImportResult{}, err
 	}
 	if !deleted {
-		ours, err := tx.InsertUser(ctx, wanted.user, event.At)
+		inserted, err := tx.InsertUser(ctx, wanted.user, event.At)
 		if err != nil {
 			return ImportResult{}, err
 		}
-		if ours {
+		if inserted {
 			return ImportResult{User: wanted.user}, tx.InsertEvent(ctx, event.of(wanted.user.ID))
 		}
 	}
-	there, err := wanted.whoIsThere(ctx, tx, event.At)
+	there, err := wanted.findOccupants(ctx, tx, event.At)
 	if there == (occupants{}) {
 		there.lastOwner = true // or an account that was deleted concurrently
 	}
@@ -159,10 +159,10 @@ func (e *Engine) parseImport(from ImportedUser, now time.Time) importing {
 	switch {
 	case wanted.keptID:
 	case from.ID != "":
-		user.ID = madeID(secret, from.System, "id", from.ID)
+		user.ID = deriveID(secret, from.System, "id", from.ID)
 	default:
 		wanted.called = "email"
-		user.ID = madeID(secret, from.System, "email", string(user.Email))
+		user.ID = deriveID(secret, from.System, "email", string(user.Email))
 	}
 	var problem *FieldError
 	user.Roles, problem = e.opts.parseRoles(from.Roles)
@@ -179,9 +179,9 @@ func (e *Engine) parseImport(from ImportedUser, now time.Time) importing {
 	return wanted
 }
 
-// madeID computes a UUID of version 8 (RFC 9562, section 5.8) from names. The same names
+// deriveID computes a UUID of version 8 (RFC 9562, section 5.8) from names. The same names
 // give the same UUID, which does not reveal them.
-func madeID(secret []byte, names ...string) UserID {
+func deriveID(secret []byte, names ...string) UserID {
 	mac := hmac.New(sha256.New, secret)
 	_, _ = fmt.Fprintf(mac, "%q", names)
 	id := uuid.UUID(mac.Sum(nil))
@@ -212,7 +212,7 @@ type occupants struct {
 	lastOwner bool   // the previous owner of the address can restore it
 }
 
-func (wanted importing) whoIsThere(ctx context.Context, tx Tx, now time.Time) (there occupants, err error) {
+func (wanted importing) findOccupants(ctx context.Context, tx Tx, now time.Time) (there occupants, err error) {
 	if wanted.problems != nil {
 		return there, nil
 	}
@@ -226,7 +226,7 @@ func (wanted importing) whoIsThere(ctx context.Context, tx Tx, now time.Time) (t
 			return there, nil
 		}
 		if !there.trusted {
-			if there.trusted, err = cameByImport(ctx, tx, user.ID); err != nil {
+			if there.trusted, err = wasImported(ctx, tx, user.ID); err != nil {
 				return there, err
 			}
 		}
@@ -253,7 +253,7 @@ func wasDeleted(ctx context.Context, tx Tx, id UserID) (bool, error) {
 	return slices.ContainsFunc(events, func(ev Event) bool { return ev.Kind == EventDeleted }), err
 }
 
-func cameByImport(ctx context.Context, tx Tx, id UserID) (bool, error) {
+func wasImported(ctx context.Context, tx Tx, id UserID) (bool, error) {
 	const enough = 1000 // older ones are soon swept
 	events, err := tx.Events(ctx, id, enough)
 	return slices.ContainsFunc(events, func(ev Event) bool { return ev.Kind == EventSignup && ev.Detail == byImport }), err

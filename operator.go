@@ -58,11 +58,11 @@ func (o Operator) CreateUser(ctx context.Context, n NewUser) (User, error) {
 	}
 	event := o.engine.event(EventSignup, Client{}, now).of(user.ID).because("by an operator")
 	err := o.engine.store.Update(ctx, func(tx Tx) error {
-		ours, err := tx.InsertUser(ctx, user, now)
+		inserted, err := tx.InsertUser(ctx, user, now)
 		if err != nil {
 			return err
 		}
-		if !ours {
+		if !inserted {
 			return emailTaken()
 		}
 		if err := tx.InsertMail(ctx, mailTo(kind, user, event)); err != nil {

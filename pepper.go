@@ -24,7 +24,7 @@ import (
 //   - Its id is a MAC of the pepper with the secret of KeyImport, so each pepper is
 //     stored once.
 //
-// At the first sign-in, a new hash without pepper replaces the imported one.
+// At the first sign-in, a new hash without the pepper replaces the imported one.
 
 // importedHash returns the hash of an imported account in its stored form.
 func (e *Engine) importedHash(from ImportedUser) (Secret, *FieldError) {
@@ -54,7 +54,7 @@ func (e *Engine) importedHash(from ImportedUser) (Secret, *FieldError) {
 }
 
 func (e *Engine) pepperID(pepper Secret) string {
-	return string(madeID(e.keys.secret(KeyImport), "", "pepper", string(pepper)))
+	return string(deriveID(e.keys.secret(KeyImport), "", "pepper", string(pepper)))
 }
 
 // newPeppers returns sealed keys for the peppers that the store does not have yet.

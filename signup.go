@@ -73,11 +73,11 @@ func (e *Engine) SignUp(ctx context.Context, r SignUpRequest) (*SignIn, error) {
 	var events []Event
 	event := e.event(EventSignup, r.Client, now).of(user.ID)
 	err = e.store.Update(ctx, func(tx Tx) error {
-		ours, err := tx.InsertUser(ctx, user, now)
+		inserted, err := tx.InsertUser(ctx, user, now)
 		if err != nil {
 			return err
 		}
-		if !ours {
+		if !inserted {
 			return emailTaken()
 		}
 		if err := e.post(ctx, tx, mailTo(MailVerify, user, event)); err != nil {

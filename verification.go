@@ -318,8 +318,8 @@ func claimAddress(ctx context.Context, tx Tx, box mailbox, owner User) error {
 		}
 		return err
 	}
-	ours, err := tx.InsertUser(ctx, owner, owner.VerifiedAt)
-	if err != nil || ours {
+	inserted, err := tx.InsertUser(ctx, owner, owner.VerifiedAt)
+	if err != nil || inserted {
 		return err
 	}
 	reserved, err := tx.Reserved(ctx, owner.Email, owner.VerifiedAt)
