@@ -1,9 +1,8 @@
-// Package mail renders the emails: subject, plain text and
-// HTML. It knows the pages that links lead to, and what of a user's words may
-// stand in a mail; it does not know how a mail is sent (mail/smtp, mail/devbox)
-// or when.
+// Package mail renders emails: subject, plain text and HTML. It knows the pages that links
+// lead to, and it decides which text from users may appear in a mail. Packages mail/smtp and
+// mail/devbox deliver mails, and the engine decides when.
 //
-// A mail loads nothing from anywhere, and counts nobody who reads it.
+// A mail loads no remote content and contains no tracking.
 package mail
 
 import (
@@ -20,10 +19,10 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// The pages that the links of mails lead to, below the public URL, unless a
-// front-end has one of its own (watchword.MailFacts). The token is in the fragment,
-// as in /verify#token=…: a browser sends it to no server, and the page posts it
-// after a click (RST-6).
+// The pages that links in mails lead to, below the public URL. A front-end may have a page of
+// its own (watchword.MailFacts.Page). The token is in the fragment, as in /verify#token=…,
+// because browsers do not send the fragment to a server. The page posts it after a click
+// (RST-6).
 const (
 	PathVerify       = "/verify"
 	PathReset        = "/reset"
@@ -31,7 +30,7 @@ const (
 	PathUndoEmail    = "/email/undo"
 )
 
-// pages are the kinds, each with the page of its link; "" if it has none.
+// pages maps each kind of mail to the page of its link, or "" if it has no link.
 var pages = map[watchword.MailKind]string{
 	watchword.MailVerify:          PathVerify,
 	watchword.MailReset:           PathReset,
@@ -46,15 +45,14 @@ var pages = map[watchword.MailKind]string{
 //go:embed templates
 var templates embed.FS
 
-// Options are what a Renderer is made of.
+// Options configure a Renderer.
 type Options struct {
 	PublicURL string           // all links begin with it: http or https, without query or fragment; required
 	Product   string           // what the mails call the service; default: the host of PublicURL
 	Now       func() time.Time // default: time.Now
 }
 
-// A Renderer writes mails. Make one with NewRenderer; it is safe for concurrent
-// use.
+// A Renderer renders mails. Create one with NewRenderer. It is safe for concurrent use.
 type Renderer struct {
 	base    string
 	product string
@@ -63,16 +61,16 @@ type Renderer struct {
 	htmls   map[watchword.MailKind]*htmltemplate.Template
 }
 
-// Rendered is a mail in words. Text, HTML and Link hold the token.
+// Rendered is a rendered mail. Text, HTML and Link contain the token.
 type Rendered struct {
-	Subject string // one line; nothing in it was chosen by a user
+	Subject string // one line, without text from users
 	Text    string
 	HTML    string // a whole document
-	Link    string // where the mail leads to; empty if nowhere
+	Link    string // the link of the mail; empty if it has none
 }
 
-// NewRenderer makes a Renderer. It fails on a PublicURL that no link can begin
-// with, and on a Product that is more than a line.
+// NewRenderer returns a Renderer. It fails if PublicURL is not an http or https URL without
+// user, query and fragment, or if Product has more than one line.
 func NewRenderer(o Options) (*Renderer, error) {
 	u, err := url.Parse(o.PublicURL)
 	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" ||
@@ -107,19 +105,19 @@ func NewRenderer(o Options) (*Renderer, error) {
 	return r, nil
 }
 
-// words are what the templates may use.
+// words are the values that templates can use.
 type words struct {
 	Product, Subject, To string
-	Name                 string // empty unless it is nothing but a name
+	Name                 string // empty unless personName accepts it
 	Link                 string
 	For, Until           string // how long the link works
 	At, Device, Address  string
 	NewEmail             string
-	UndoUntil            string // until when the previous address can take the account back; empty: it can't
+	UndoUntil            string // end of the time in which the previous address can take the account back, or empty
 }
 
-// Render writes a mail. It fails on a kind that it does not know, and on a link
-// without a token.
+// Render renders a mail. It fails if the kind is unknown, or if the mail has a link and no
+// token.
 func (r *Renderer) Render(m watchword.Message) (Rendered, error) {
 	page, known := pages[m.Kind]
 	if !known {
@@ -134,11 +132,11 @@ func (r *Renderer) Render(m watchword.Message) (Rendered, error) {
 
 		UndoUntil: clock(m.UndoUntil),
 	}
-	if m.Kind != watchword.MailVerify { // until then anybody may have chosen the name
+	if m.Kind != watchword.MailVerify { // before that, a stranger may have chosen the name
 		w.Name = personName(m.Name)
 	}
 	if addr, err := netip.ParseAddr(m.MailFacts.Address); err == nil {
-		w.Address = addr.WithZone("").String() // a zone may be any text
+		w.Address = addr.WithZone("").String() // a zone can contain any text
 	}
 	switch {
 	case page != "" && m.Token != "":
@@ -153,7 +151,7 @@ func (r *Renderer) Render(m watchword.Message) (Rendered, error) {
 	return r.fill(m.Kind, w)
 }
 
-// fill fills in the templates of a kind.
+// fill executes the templates of a kind.
 func (r *Renderer) fill(kind watchword.MailKind, w words) (Rendered, error) {
 	var subject, text, html strings.Builder
 	if err := r.texts[kind].ExecuteTemplate(&subject, "subject", w); err != nil {

@@ -8,25 +8,25 @@ import (
 	"unicode/utf8"
 )
 
-// Anybody can sign up with somebody else's address and any name, and calls a
-// browser what they like. A mail repeats such words only if they can't carry a
-// message or a link of their own: mail programs make links of "evil.example"
-// and of telephone numbers. What is more than a name is left out, not repaired.
+// A stranger can sign up with another person's address, choose any name and send any user
+// agent. A mail contains such text only if it can't be a message or a link: mail programs turn
+// "evil.example" and telephone numbers into links. Text that is rejected is left out and not
+// repaired.
 
 const (
 	maxName   = 60 // code points
 	maxDevice = 64
 )
 
-// personName returns name if it is nothing but a name: letters, spaces, hyphens
-// and apostrophes, and dots at the end of words. Otherwise "".
+// personName returns name if it consists of letters, spaces, hyphens, apostrophes, and dots at
+// the end of words. Otherwise it returns "".
 func personName(name string) string {
 	return onlyIf(name, maxName, func(r rune) bool {
 		return unicode.IsLetter(r) || unicode.IsMark(r) || strings.ContainsRune(" \u00a0-'’.", r)
 	})
 }
 
-// deviceName returns device if it is what internal/device makes of a browser.
+// deviceName returns device if it has the form of a name from internal/device.
 func deviceName(device string) string {
 	return onlyIf(device, maxDevice, func(r rune) bool {
 		return r < utf8.RuneSelf && (unicode.IsLetter(r) || unicode.IsDigit(r)) || strings.ContainsRune(" -_.", r)
@@ -50,7 +50,7 @@ func onlyIf(text string, most int, allowed func(rune) bool) string {
 
 func isControl(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' }
 
-// clock is a time for people anywhere.
+// clock formats a time in UTC, because the reader's time zone is unknown.
 func clock(t time.Time) string {
 	if t.IsZero() {
 		return ""
@@ -58,7 +58,7 @@ func clock(t time.Time) string {
 	return t.UTC().Format("2 January 2006, 15:04 UTC")
 }
 
-// span is how long something lasts, in people's words.
+// span formats a duration in words.
 func span(d time.Duration) string {
 	const day = 24 * time.Hour
 	count, unit := int(d.Round(time.Minute)/time.Minute), "minute"

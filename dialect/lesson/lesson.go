@@ -1,10 +1,10 @@
-// Package lesson speaks the API of an introductory lesson on JWT with Express, so
-// that front-ends written for it run unchanged (docs/dialects.md). Base path /, the
-// refresh token in bodies, the access token as a bearer or in the cookie jwt,
-// errors as plain text.
+// Package lesson implements the API of an introductory lesson on JWT with Express, so that
+// front-ends written for it work unchanged (docs/dialects.md). The base path is /. The refresh
+// token is in bodies, the access token is a bearer token or in the cookie jwt, and errors are
+// plain text.
 //
-// It keeps the lesson's paths, statuses and names, and none of its faults: every
-// rule is the engine's.
+// The package keeps the paths, statuses and names of the lesson. The engine makes all
+// decisions, so the faults of the lesson do not occur.
 package lesson
 
 import (
@@ -19,28 +19,28 @@ import (
 	"github.com/watchword-auth/watchword/server/apidoc"
 )
 
-// Options configure a Dialect. The zero value will do on plain http.
+// Options configure a Dialect. The zero value works with plain http.
 type Options struct {
 	Secure         bool          // clients reach the server by https
 	CookieSameSite http.SameSite // of the cookie jwt, which is for this host only. Default: Strict
 }
 
-// A Dialect is a server.Dialect. Make one with New.
+// A Dialect implements server.Dialect. Create one with New.
 type Dialect struct {
 	engine *watchword.Engine
 	cookie tokencookie.Cookie
 	known  tokencookie.Cookie // of a known device
 }
 
-// New makes the dialect. It fails on a cookie that browsers would not keep.
+// New returns the dialect. It fails if browsers would reject its cookies.
 func New(engine *watchword.Engine, o Options) (*Dialect, error) {
 	cookie := tokencookie.Cookie{Name: "jwt", Secure: o.Secure,
 		SameSite: cmp.Or(o.CookieSameSite, http.SameSiteStrictMode)}
 	return &Dialect{engine, cookie, tokencookie.KnownDevice(o.Secure, cookie.SameSite)}, cookie.Check()
 }
 
-// Takes reports whether a request is for one of the lesson's five paths. Two of them
-// are pages as well: a page is read, and sends forms.
+// Takes reports whether a request is for one of the lesson's five paths. Two of them are also
+// pages of the server, which receive GET requests and forms.
 func (d *Dialect) Takes(r *http.Request) bool {
 	switch r.URL.Path {
 	case "/register", "/token", "/profile":
@@ -56,12 +56,12 @@ func isForm(r *http.Request) bool {
 	return kind == "application/x-www-form-urlencoded" || kind == "multipart/form-data"
 }
 
-// Cookies are the one with the access token.
+// Cookies returns the name of the cookie that contains the access token.
 func (d *Dialect) Cookies() []string { return []string{d.cookie.Name} }
 
 type handler = func(http.ResponseWriter, *http.Request, watchword.Client) error
 
-// Routes are those of the lesson.
+// Routes returns the routes of the lesson.
 func (d *Dialect) Routes() map[string]handler {
 	return map[string]handler{
 		"POST /register": d.register,
@@ -72,7 +72,7 @@ func (d *Dialect) Routes() map[string]handler {
 	}
 }
 
-// Operations describe them.
+// Operations describes the routes for the OpenAPI document.
 func (d *Dialect) Operations() []apidoc.Operation {
 	return []apidoc.Operation{
 		{Pattern: "POST /register", Summary: "Make an account and sign in", Body: registerBody{}, Status: 201, Answer: signedInAnswer{}, Refusal: ""},
@@ -119,8 +119,8 @@ type tokenBody struct {
 	Token string `json:"token"`
 }
 
-// signIn answers with both tokens. The cookie outlives the access token in it: by
-// one that has expired nobody is let in, but can still sign out.
+// signIn responds with both tokens. The cookie outlives the access token in it, because an
+// expired access token can still sign out.
 func (d *Dialect) signIn(w http.ResponseWriter, r *http.Request, status int, in *watchword.SignIn) error {
 	d.cookie.Set(w, string(in.AccessToken), in.RefreshLife())
 	d.known.Renew(w, r, string(in.DeviceToken), tokencookie.KnownDeviceLife)
@@ -175,8 +175,8 @@ func (d *Dialect) renew(w http.ResponseWriter, r *http.Request, c watchword.Clie
 	return respond.JSON(w, http.StatusOK, renewedAnswer{string(in.AccessToken), string(in.RefreshToken)})
 }
 
-// logout ends the session of everything that names one, and passes over what can't
-// be read: the lesson's client forgets its refresh token before it sends it.
+// logout ends the session of each credential in the request and ignores unreadable ones: the
+// lesson's client deletes its refresh token before it sends it.
 func (d *Dialect) logout(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
 	body, _ := apirequest.LenientBody[tokenBody](r)
 	bearer, _ := apirequest.BearerToken(r)
@@ -190,8 +190,8 @@ func (d *Dialect) logout(w http.ResponseWriter, r *http.Request, c watchword.Cli
 	return nil
 }
 
-// profile goes by the bearer. Only a request without one is asked for the cookie,
-// which the browser adds whether or not the page meant to.
+// profile uses the bearer token. It uses the cookie only without a bearer token, because the
+// browser adds the cookie to every request.
 func (d *Dialect) profile(w http.ResponseWriter, r *http.Request, _ watchword.Client) error {
 	access, err := apirequest.BearerToken(r)
 	if err == nil && access == "" {
@@ -207,7 +207,7 @@ func (d *Dialect) profile(w http.ResponseWriter, r *http.Request, _ watchword.Cl
 	return respond.JSON(w, http.StatusOK, profileAnswer{userBody{string(who.User.ID), who.User.Name, string(who.User.Email)}})
 }
 
-// Refuse answers with a text.
+// Refuse responds with plain text.
 func (d *Dialect) Refuse(w http.ResponseWriter, r *http.Request, status int, why *watchword.Error) {
 	if why.Code == watchword.CodeAmbiguousCredentials && len(d.cookie.Values(r)) > 1 {
 		d.cookie.Clear(w)
@@ -219,7 +219,7 @@ func (d *Dialect) Refuse(w http.ResponseWriter, r *http.Request, status int, why
 	respond.Write(w, status, "text/plain", []byte(text))
 }
 
-// wordsOf says a refusal, and with which status.
+// wordsOf returns the message and the status of a refusal.
 func wordsOf(status int, why *watchword.Error) (int, string) {
 	switch why.Code {
 	case watchword.CodeEmailTaken:

@@ -9,7 +9,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
-// The tutorial's words for what is refused.
+// The error messages of the tutorial.
 
 type errorAnswer struct {
 	Error    any    `json:"error"`
@@ -22,10 +22,10 @@ type validationError struct {
 	Location string `json:"location"`
 }
 
-// Refuse answers with {error, feedback}.
+// Refuse responds with {error, feedback}.
 func (d *Dialect) Refuse(w http.ResponseWriter, r *http.Request, status int, why *watchword.Error) {
 	if why.Code == watchword.CodeParameterInvalid && strings.HasPrefix(r.URL.Path, base+"/resetpass/") {
-		why = &watchword.Error{Code: watchword.CodeMailTokenInvalid} // a link whose end was garbled
+		why = &watchword.Error{Code: watchword.CodeMailTokenInvalid} // a link that was cut off or altered
 	}
 	if clears(why, len(d.cookie.Values(r))) {
 		d.cookie.Clear(w)
@@ -41,7 +41,7 @@ func (d *Dialect) Refuse(w http.ResponseWriter, r *http.Request, status int, why
 	}
 }
 
-// wordsOf says a refusal, and with which status.
+// wordsOf returns the message and the status of a refusal.
 func wordsOf(status int, why *watchword.Error) (int, errorAnswer) {
 	switch why.Code {
 	case watchword.CodeValidationFailed:
@@ -63,8 +63,8 @@ func wordsOf(status int, why *watchword.Error) (int, errorAnswer) {
 	return status, errorAnswer{why.Detail, why.Detail}
 }
 
-// challengeOf is the WWW-Authenticate of a refusal (RFC 9110, section 11.6.1), by
-// which the front-end knows that it has to refresh; "" if it is not for us to say.
+// challengeOf returns the WWW-Authenticate header of a refusal (RFC 9110, section 11.6.1), or
+// "". The front-end recognizes by it that it must refresh.
 func challengeOf(code watchword.Code) string {
 	realm, name, description := "apps", "invalid_access_token", ""
 	switch code {
@@ -98,14 +98,13 @@ func clears(why *watchword.Error, cookies int) bool {
 	return false
 }
 
-// validation lists what is unacceptable as express-validator does, but for the
-// values.
+// validation lists invalid members in the format of express-validator, without their values.
 func validation(fields []watchword.FieldError) errorAnswer {
 	list := make([]validationError, len(fields))
 	for i, f := range fields {
 		path := f.Field
 		if path == "name" {
-			path = "firstName" // what the engine says of the two as one
+			path = "firstName" // the engine checks both names as one
 		}
 		list[i] = validationError{messageOf(f), path, "body"}
 	}
@@ -125,7 +124,7 @@ func messageOf(f watchword.FieldError) string {
 // A member of a body.
 type member struct{ name, value string }
 
-// required refuses members that are empty.
+// required refuses empty members.
 func required(members ...member) error {
 	var missing []watchword.FieldError
 	for _, m := range members {

@@ -1,10 +1,10 @@
-// Package users speaks the API of a widely read tutorial on authentication with
-// Express, MongoDB and React, so that front-ends written for it run unchanged
-// (docs/dialects.md). Base path /api/users, refresh token in the cookie refreshTkn,
-// answers {success, …}, errors {error, feedback?}.
+// Package users implements the API of a widely read tutorial on authentication with Express,
+// MongoDB and React, so that front-ends written for it work unchanged (docs/dialects.md). The
+// base path is /api/users, and the refresh token is in the cookie refreshTkn. Responses are
+// {success, …}, and errors are {error, feedback?}.
 //
-// It keeps the tutorial's paths, statuses, names and messages, and none of its
-// faults: every rule is the engine's.
+// The package keeps the paths, statuses, names and messages of the tutorial. The engine makes
+// all decisions, so the faults of the tutorial do not occur.
 package users
 
 import (
@@ -22,21 +22,21 @@ import (
 
 const base = "/api/users"
 
-// Options configure a Dialect. The zero value will do on plain http.
+// Options configure a Dialect. The zero value works with plain http.
 type Options struct {
 	Secure         bool          // clients reach the server by https
 	CookieSameSite http.SameSite // of the refresh cookie. Default: Strict
 	CookieDomain   string        // Default: none, this host only
 }
 
-// A Dialect is a server.Dialect. Make one with New.
+// A Dialect implements server.Dialect. Create one with New.
 type Dialect struct {
 	engine *watchword.Engine
 	cookie tokencookie.Cookie
 	known  tokencookie.Cookie // of a known device
 }
 
-// New makes the dialect. It fails on a cookie that browsers would not keep.
+// New returns the dialect. It fails if browsers would reject its cookies.
 func New(engine *watchword.Engine, o Options) (*Dialect, error) {
 	cookie := tokencookie.Cookie{Name: "refreshTkn", Domain: o.CookieDomain, Secure: o.Secure,
 		SameSite: cmp.Or(o.CookieSameSite, http.SameSiteStrictMode)}
@@ -48,7 +48,7 @@ func (d *Dialect) Takes(r *http.Request) bool {
 	return r.URL.Path == base || strings.HasPrefix(r.URL.Path, base+"/")
 }
 
-// Cookies are the one with the refresh token.
+// Cookies returns the name of the cookie that contains the refresh token.
 func (d *Dialect) Cookies() []string { return []string{d.cookie.Name} }
 
 // Headers returns the header by which the tutorial's front-end names its reset page.
@@ -56,7 +56,7 @@ func (d *Dialect) Headers() (requested, exposed []string) { return []string{"X-R
 
 type handler = func(http.ResponseWriter, *http.Request, watchword.Client) error
 
-// Routes are those of the tutorial.
+// Routes returns the routes of the tutorial.
 func (d *Dialect) Routes() map[string]handler {
 	return map[string]handler{
 		"POST " + base + "/login":              d.login,
@@ -71,7 +71,7 @@ func (d *Dialect) Routes() map[string]handler {
 	}
 }
 
-// Operations describe them.
+// Operations describes the routes for the OpenAPI document.
 func (d *Dialect) Operations() []apidoc.Operation {
 	refused := errorAnswer{}
 	return []apidoc.Operation{
@@ -110,7 +110,7 @@ type resetBody struct {
 
 type userBody struct {
 	ID        string `json:"id"`
-	MongoID   string `json:"_id"` // the same: the name that its front-ends know from MongoDB
+	MongoID   string `json:"_id"` // the same id, under the name from MongoDB that the front-ends use
 	FirstName string `json:"firstName"`
 	LastName  string `json:"lastName"`
 	Email     string `json:"email"`
@@ -138,8 +138,8 @@ type messageAnswer struct {
 	Success  bool   `json:"success"`
 }
 
-// waitingAnswer says that a sign-up waits for its address. It is an error because the
-// front-ends show the feedback of errors only.
+// waitingAnswer tells that a sign-up waits for the verification of its address. It has the form
+// of an error, because the front-ends show the feedback of errors only.
 type waitingAnswer struct {
 	Success  bool   `json:"success"`
 	Error    string `json:"error"`
@@ -211,8 +211,8 @@ func (d *Dialect) renew(r *http.Request, c watchword.Client) (*watchword.SignIn,
 	return in, err
 }
 
-// reauth exchanges the cookie. An access token that comes along is not looked at:
-// the front-end sends the one that has expired.
+// reauth exchanges the cookie. It ignores the access token, because the front-end sends the
+// expired one.
 func (d *Dialect) reauth(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
 	in, err := d.renew(r, c)
 	if err != nil {
@@ -222,10 +222,10 @@ func (d *Dialect) reauth(w http.ResponseWriter, r *http.Request, c watchword.Cli
 	return respond.JSON(w, http.StatusCreated, renewedAnswer{true, string(in.AccessToken)})
 }
 
-// logout ends the session of everything that names one. The body is not read: one
-// version of the tutorial's client sends its options there, and so neither token
-// nor cookie. That is 401, for nothing has ended; the client then renews its access
-// token and asks again.
+// logout ends the session of the access token and of the cookie. It does not read the body: one
+// version of the tutorial's client sends its options there by mistake, and sends no credential.
+// The response is then 401, because no session ended. The client renews its access token and
+// repeats the request.
 func (d *Dialect) logout(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
 	access, err := apirequest.BearerToken(r)
 	if err != nil {
@@ -264,8 +264,7 @@ func (d *Dialect) gone(w http.ResponseWriter) error {
 	return nil
 }
 
-// holder is who sends an access token or, where that is of no use any more, the
-// refresh cookie.
+// holder identifies the caller by access token, falling back to the refresh cookie.
 func (d *Dialect) holder(r *http.Request, c watchword.Client) (watchword.Identity, error) {
 	who, err := d.bearer(r)
 	switch watchword.CodeOf(err) {
@@ -291,9 +290,9 @@ func (d *Dialect) bearer(r *http.Request) (watchword.Identity, error) {
 	return d.engine.Authenticate(r.Context(), watchword.Secret(token))
 }
 
-// forgotpass has a link mailed to the front-end's own page: the one it names in
-// X-reset-base, else /resetpass on its origin. Which of them a mail may lead to is
-// the engine's to say.
+// forgotpass requests a mail with a link to the front-end's own page: the page in X-reset-base,
+// or else /resetpass on the front-end's origin. The engine decides whether a mail may link to
+// that page.
 func (d *Dialect) forgotpass(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
 	body, err := apirequest.LenientBody[forgotBody](r)
 	if err != nil {

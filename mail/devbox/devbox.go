@@ -1,7 +1,6 @@
-// Package devbox is the development mailbox: mails stay in a folder, one file
-// each, instead of being sent. Several processes can write and read the same
-// folder. It does not know who looks at the mails; they hold working tokens, so
-// only the owner of the folder can.
+// Package devbox is the development mailbox: it stores mails in a folder, one file each,
+// instead of sending them. Several processes can use the same folder. Mails contain valid
+// tokens, so only the owner of the folder can read them.
 package devbox
 
 import (
@@ -25,8 +24,7 @@ const (
 	suffix  = ".json"
 )
 
-// A Box is a mailbox in a folder. Make one with Open; it is safe for concurrent
-// use.
+// A Box is a mailbox in a folder. Create one with Open. It is safe for concurrent use.
 type Box struct {
 	dir      string
 	renderer *mail.Renderer
@@ -34,7 +32,7 @@ type Box struct {
 
 var _ watchword.Mailer = (*Box)(nil)
 
-// Open makes the folder if it is missing, and shuts it to everybody else.
+// Open creates the folder if it is missing, and removes access for group and others.
 func Open(dir string, r *mail.Renderer) (*Box, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open the development mailbox: %w", err)
@@ -45,8 +43,7 @@ func Open(dir string, r *mail.Renderer) (*Box, error) {
 	return &Box{dir: dir, renderer: r}, nil
 }
 
-// Send puts a mail into the box; one with the same ID is replaced. The newest
-// 200 are kept.
+// Send stores a mail and replaces one with the same ID. The box keeps the newest 200 mails.
 func (b *Box) Send(_ context.Context, m watchword.Message) error {
 	words, err := b.renderer.Render(m)
 	if err != nil {
@@ -71,11 +68,10 @@ func (b *Box) Send(_ context.Context, m watchword.Message) error {
 	if err := replaceFile(b.path(m.ID), content); err != nil {
 		return fmt.Errorf("keep mail: %w", err)
 	}
-	return b.dropOldest()
+	return b.deleteOldest()
 }
 
-// Mails returns all mails, the newest first: their IDs are UUIDs of version 7,
-// whose order is that of time.
+// Mails returns all mails, newest first. IDs are UUIDs of version 7, which sort by time.
 func (b *Box) Mails() ([]watchword.StoredMail, error) {
 	ids, err := b.ids()
 	if err != nil {
@@ -85,7 +81,7 @@ func (b *Box) Mails() ([]watchword.StoredMail, error) {
 	for _, id := range slices.Backward(ids) {
 		m, err := b.Mail(id)
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // another process has just dropped it
+			continue // another process has just deleted it
 		}
 		if err != nil {
 			return nil, err
@@ -95,7 +91,7 @@ func (b *Box) Mails() ([]watchword.StoredMail, error) {
 	return mails, nil
 }
 
-// Mail returns one mail, or fs.ErrNotExist. The id may be anybody's input.
+// Mail returns one mail, or an error that wraps fs.ErrNotExist. id may be untrusted input.
 func (b *Box) Mail(id string) (watchword.StoredMail, error) {
 	if !isID(id) {
 		return watchword.StoredMail{}, fmt.Errorf("read mail: %w", fs.ErrNotExist)
@@ -113,12 +109,12 @@ func (b *Box) Mail(id string) (watchword.StoredMail, error) {
 
 func (b *Box) path(id string) string { return filepath.Join(b.dir, id+suffix) }
 
-// isID keeps an ID from leading out of the folder.
+// isID reports whether id is safe as a file name: it can't lead out of the folder.
 func isID(id string) bool {
 	return id != "" && len(id) <= 64 && strings.Trim(id, "0123456789abcdefghijklmnopqrstuvwxyz-") == ""
 }
 
-// ids are those in the box, the oldest first.
+// ids returns the IDs of the mails in the box, oldest first.
 func (b *Box) ids() ([]string, error) {
 	files, err := os.ReadDir(b.dir)
 	if err != nil {
@@ -134,26 +130,27 @@ func (b *Box) ids() ([]string, error) {
 	return ids, nil
 }
 
-func (b *Box) dropOldest() error {
+func (b *Box) deleteOldest() error {
 	ids, err := b.ids()
 	if err != nil {
 		return err
 	}
 	for _, id := range ids[:max(len(ids)-maxKept, 0)] {
 		if err := os.Remove(b.path(id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("drop old mail: %w", err)
+			return fmt.Errorf("delete old mail: %w", err)
 		}
 	}
 	return nil
 }
 
-// replaceFile writes a file that nobody sees half of, or can read but its owner.
+// replaceFile writes to a temporary file and renames it, so that readers never see a partial
+// file. Only the owner can read the file.
 func replaceFile(path string, content []byte) error {
 	part, err := os.CreateTemp(filepath.Dir(path), ".part-*") // mode 0600
 	if err != nil {
 		return err
 	}
-	defer os.Remove(part.Name()) //nolint:errcheck // it is gone unless something failed
+	defer os.Remove(part.Name()) //nolint:errcheck // it was renamed unless an error occurred
 	_, err = part.Write(content)
 	if err := errors.Join(err, part.Close()); err != nil {
 		return err

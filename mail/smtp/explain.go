@@ -12,9 +12,9 @@ import (
 	gomail "github.com/wneessen/go-mail"
 )
 
-// explain turns what went wrong into one line for the operator: whether trying
-// again can help (RFC 5321 section 4.2.1), and what the server said. A server
-// may repeat what was said to it, so the password is taken out.
+// explain converts an error to one line for the operator: whether a retry can help (RFC 5321,
+// section 4.2.1), and the reply of the server. It removes the password, because a server may
+// repeat what it received.
 func (s *Sender) explain(err error) error {
 	if err == nil {
 		return nil
@@ -34,8 +34,7 @@ func (s *Sender) explain(err error) error {
 	return errors.New(text)
 }
 
-// replyCode is the three digits of the server's answer, or 0 if it is not the
-// server that failed.
+// replyCode returns the three-digit code of the server's reply, or 0 for other errors.
 func replyCode(err error) int {
 	var refused *gomail.SendError
 	if errors.As(err, &refused) {
@@ -48,7 +47,7 @@ func replyCode(err error) int {
 	return 0
 }
 
-// withoutPassword takes the password out, also as PLAIN and LOGIN send it and as
+// withoutPassword removes the password, also in the encodings of PLAIN and LOGIN and as
 // net/textproto quotes it.
 func (r relay) withoutPassword(text string) string {
 	const gone = "[redacted]"

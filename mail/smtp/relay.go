@@ -11,17 +11,17 @@ import (
 	"github.com/watchword-auth/watchword/internal/address"
 )
 
-// A relay is the mail server that takes our mails.
+// A relay is the mail server to which mails are submitted.
 type relay struct {
 	host     string
 	port     int
-	tls      bool // from the first byte; otherwise by STARTTLS
+	tls      bool // from the first byte; otherwise with STARTTLS
 	user     string
 	password string
 }
 
-// parseRelay reads a mail-url. Its errors repeat nothing of it, for there is a
-// password in it.
+// parseRelay parses the setting mail-url. Its errors do not quote the URL, because it contains
+// a password.
 func parseRelay(text watchword.Secret) (relay, error) {
 	u, err := url.Parse(string(text))
 	if err != nil {
@@ -54,11 +54,11 @@ func parseRelay(text watchword.Secret) (relay, error) {
 	return r, nil
 }
 
-// name is the relay as errors call it.
+// name returns host and port, for error messages.
 func (r relay) name() string { return r.host + " port " + strconv.Itoa(r.port) }
 
-// parseFrom reads a mail-from, such as "Example <no-reply@example.com>", and
-// returns the domain with it.
+// parseFrom parses the setting mail-from, such as "Example <no-reply@example.com>", and returns
+// the address and its domain.
 func parseFrom(text string) (from *mail.Address, domain string, err error) {
 	from, err = mail.ParseAddress(text)
 	if err == nil {

@@ -1,6 +1,6 @@
-// Package smtp sends mails through one mail server (RFC 5321, RFC 6409). It
-// knows TLS, sign-in and what the server's answers mean; the words are package
-// mail's, and when to try again is the engine's.
+// Package smtp sends mails through one mail server (RFC 5321, RFC 6409). It handles TLS,
+// authentication and the replies of the server. Package mail renders the text, and the engine
+// decides when to retry.
 package smtp
 
 import (
@@ -22,24 +22,24 @@ import (
 	"github.com/watchword-auth/watchword/mail"
 )
 
-// timeout bounds a conversation whose context has no shorter one.
+// timeout bounds an SMTP session whose context has no earlier deadline.
 const timeout = 30 * time.Second
 
-// Options are what a Sender is made of.
+// Options configure a Sender.
 type Options struct {
 	// URL is smtp://user:password@host:587 or smtps://user:password@host:465;
-	// required. Without user and password there is no sign-in. For smtp, TLS by
-	// STARTTLS is a must, unless the host is loopback: there it is used if the
-	// server has it and a password is to be sent.
+	// required. Without user and password, the sender does not authenticate. With smtp,
+	// STARTTLS is required unless the host is loopback. On loopback, it is used if the
+	// server offers it and a password is sent.
 	URL watchword.Secret
 
 	From     string         // sender, as in "Example <no-reply@example.com>"; required
-	Renderer *mail.Renderer // writes the words; required
-	RootCAs  *x509.CertPool // who may vouch for the server; default: those of the system
+	Renderer *mail.Renderer // renders the mails; required
+	RootCAs  *x509.CertPool // certificate authorities; default: those of the system
 }
 
-// A Sender sends mails. Make one with New; it is safe for concurrent use. Each
-// mail is a conversation of its own.
+// A Sender sends mails, each over a new connection. Create one with New. It is safe for
+// concurrent use.
 type Sender struct {
 	relay    relay
 	client   []gomail.Option
@@ -52,8 +52,8 @@ type Sender struct {
 
 var _ watchword.Mailer = (*Sender)(nil)
 
-// New makes a Sender and connects to nothing. Its errors say which part of the
-// options is wrong, and never show the password.
+// New returns a Sender and does not connect. Its errors name the invalid option and never
+// contain the password.
 func New(o Options) (*Sender, error) {
 	if o.Renderer == nil {
 		return nil, errors.New("smtp: a renderer is required")
@@ -81,7 +81,7 @@ func New(o Options) (*Sender, error) {
 		gomail.WithTLSConfig(s.tls),
 		gomail.WithTLSPolicy(relay.policy()),
 		gomail.WithoutNoop(),
-		gomail.WithoutSMTPUTF8(), // our addresses are ASCII
+		gomail.WithoutSMTPUTF8(), // watchword.Address is ASCII
 	}
 	if relay.user != "" {
 		s.client = append(s.client, gomail.WithUsername(relay.user), gomail.WithPassword(relay.password),
@@ -90,11 +90,11 @@ func New(o Options) (*Sender, error) {
 	return s, nil
 }
 
-// policy says what to do about STARTTLS. On loopback there is nobody to hide
-// from, and the certificate of a local relay is rarely one that verifies.
+// policy returns the STARTTLS policy. On loopback, TLS protects little, and the certificate of
+// a local relay is rarely valid.
 func (r relay) policy() gomail.TLSPolicy {
 	switch {
-	case r.tls: // it is on already
+	case r.tls: // TLS is already active
 		return gomail.NoTLS
 	case !weborigin.IsLoopback(r.host):
 		return gomail.TLSMandatory
@@ -104,8 +104,8 @@ func (r relay) policy() gomail.TLSPolicy {
 	return gomail.NoTLS
 }
 
-// Send sends a mail. It returns nil as soon as the server has taken the mail,
-// however the conversation ends afterwards.
+// Send sends a mail. It returns nil once the server has accepted the mail, even if the
+// connection fails afterwards: a retry would send the mail twice.
 func (s *Sender) Send(ctx context.Context, m watchword.Message) error {
 	message, err := s.compose(m)
 	if err != nil {
@@ -120,8 +120,7 @@ func (s *Sender) Send(ctx context.Context, m watchword.Message) error {
 	return nil
 }
 
-// Check goes as far as a mail would, without sending one: connection, TLS,
-// sign-in.
+// Check connects, starts TLS and authenticates, without sending a mail.
 func (s *Sender) Check(ctx context.Context) error {
 	err := s.converse(ctx, func(_ *gomail.Client, server *smtp.Client) error { return server.Noop() })
 	if err != nil {
@@ -130,7 +129,7 @@ func (s *Sender) Check(ctx context.Context) error {
 	return nil
 }
 
-// compose makes the mail as it goes over the wire.
+// compose returns the message with its headers and bodies.
 func (s *Sender) compose(m watchword.Message) (*gomail.Msg, error) {
 	if to, err := address.Parse(string(m.To)); err != nil || to != string(m.To) {
 		return nil, errors.New("the receiver's address is not canonical")
@@ -145,15 +144,15 @@ func (s *Sender) compose(m watchword.Message) (*gomail.Msg, error) {
 	}
 	message.Subject(words.Subject)
 	message.SetDate()
-	message.SetMessageIDWithValue(m.ID + "@" + s.domain)     // a second copy is recognised as one
-	message.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834 section 5: no answer from robots
+	message.SetMessageIDWithValue(m.ID + "@" + s.domain)     // receivers can recognize a duplicate
+	message.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834, section 5: no automatic replies
 	message.SetBodyString(gomail.TypeTextPlain, words.Text)
 	message.AddAlternativeString(gomail.TypeTextHTML, words.HTML)
 	return message, nil
 }
 
-// converse connects, greets and signs in, talks, and says goodbye. The
-// connection lives no longer than ctx.
+// converse connects, authenticates, calls talk and quits. The connection ends with ctx at the
+// latest.
 func (s *Sender) converse(ctx context.Context, talk func(*gomail.Client, *smtp.Client) error) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -174,14 +173,14 @@ func (s *Sender) converse(ctx context.Context, talk func(*gomail.Client, *smtp.C
 	return s.explain(err)
 }
 
-// connect opens a connection that is cut when ctx ends: the library knows
-// deadlines only.
+// connect opens a connection that is closed when ctx ends. The library supports deadlines only,
+// and no cancellation.
 func (s *Sender) connect(ctx context.Context) (net.Conn, error) {
 	conn, err := s.dial(ctx, "tcp", net.JoinHostPort(s.relay.host, strconv.Itoa(s.relay.port)))
 	if err != nil {
 		return nil, err
 	}
-	context.AfterFunc(ctx, func() { conn.Close() }) //nolint:errcheck // nobody reads from it any more
+	context.AfterFunc(ctx, func() { conn.Close() }) //nolint:errcheck // the connection is no longer used
 	if !s.relay.tls {
 		return conn, nil
 	}

@@ -1,5 +1,5 @@
-// Package dialecttest starts a server with both dialects, for their tests, and
-// holds its answers against tables.
+// Package dialecttest starts a server with both dialects for tests, and compares its responses
+// with tables.
 package dialecttest
 
 import (
@@ -27,7 +27,7 @@ import (
 // FrontEnd is the origin that may call the server.
 const FrontEnd = "http://localhost:3000"
 
-// A Service is a whole server on a real port and a real SQLite file.
+// A Service is a complete server on a real port with a real SQLite file.
 type Service struct {
 	URL    string
 	Engine *watchword.Engine
@@ -36,7 +36,7 @@ type Service struct {
 	Folder string // of the database
 }
 
-// Start starts a server with both dialects; change, unless nil, changes the engine.
+// Start starts a server with both dialects. change may be nil; it changes the engine options.
 func Start(t *testing.T, change func(*watchword.Options)) *Service {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -76,7 +76,7 @@ func Start(t *testing.T, change func(*watchword.Options)) *Service {
 	return s
 }
 
-// Prove marks an address as proven: only a proven address gets notices.
+// Prove marks an address as verified. Only verified addresses receive notices.
 func (s *Service) Prove(t *testing.T, email watchword.Address) {
 	t.Helper()
 	must(t, s.Store.Update(t.Context(), func(tx watchword.Tx) error {
@@ -99,7 +99,7 @@ type Client struct {
 	Vars map[string]string
 }
 
-// Client returns one with no cookies.
+// Client returns a Client without cookies.
 func (s *Service) Client(t *testing.T) *Client {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
@@ -107,7 +107,7 @@ func (s *Service) Client(t *testing.T) *Client {
 	return &Client{Client: http.Client{Jar: jar}, t: t, service: s, Vars: map[string]string{"url": s.URL}}
 }
 
-// Cookie is the value that the browser has of a cookie, and "" if it has none.
+// Cookie returns the value of a cookie in the browser, or "".
 func (c *Client) Cookie(name string) string {
 	c.t.Helper()
 	url, err := url.Parse(c.service.URL)
@@ -120,7 +120,7 @@ func (c *Client) Cookie(name string) string {
 	return ""
 }
 
-// An Exchange is one row of a table: a request of the front-end and its answer.
+// An Exchange is one row of a table: a request and the expected response.
 type Exchange struct {
 	Name    string
 	Request string   // method and path
@@ -132,7 +132,7 @@ type Exchange struct {
 	Want   map[string]string // headers, whole; "" for one that is not there
 }
 
-// An Answer is a response that was read.
+// An Answer is a response and its body.
 type Answer struct {
 	*http.Response
 	Body string
@@ -163,7 +163,7 @@ func (c *Client) Do(x Exchange) Answer {
 	return Answer{response, string(body)}
 }
 
-// Run makes the exchanges in turn and holds each answer against its row.
+// Run sends the requests in order and compares each response with its row.
 func (c *Client) Run(exchanges ...Exchange) {
 	c.t.Helper()
 	for _, x := range exchanges {
@@ -191,7 +191,7 @@ func (c *Client) Run(exchanges ...Exchange) {
 
 var secret = regexp.MustCompile(`(wwr_|wwm_|wwd_|eyJ)[A-Za-z0-9._-]+`)
 
-// unsaid leaves tokens out of what a test prints.
+// unsaid removes tokens from the output of a test.
 func unsaid(text string) string { return secret.ReplaceAllString(text, "$1…") }
 
 var (
@@ -227,13 +227,13 @@ func (c *Client) matches(pattern, text string) bool {
 	return found != nil
 }
 
-// A Postbox keeps the mails.
+// A Postbox is a mailer that stores mails.
 type Postbox struct {
 	mu    sync.Mutex
 	mails []watchword.Message
 }
 
-// Send keeps a mail.
+// Send stores a mail.
 func (p *Postbox) Send(_ context.Context, m watchword.Message) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -262,7 +262,7 @@ func (p *Postbox) Wait(t *testing.T, kind watchword.MailKind, to string, count i
 	return watchword.Message{}
 }
 
-// Kinds are those of the mails to an address, in order.
+// Kinds returns the kinds of the mails to an address, in order.
 func (p *Postbox) Kinds(to string) (kinds []watchword.MailKind) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
