@@ -12,6 +12,7 @@ import (
 	"os"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -37,7 +38,95 @@ func TestTheExportedAPIIsListed(t *testing.T) {
 	}
 }
 
+<<<<<<< HEAD
 func TestAPIListContainsExactlyTheExportedAPI(t *testing.T) {
+=======
+// An importer can't name a type of an internal package, so no exported declaration uses one.
+func TestNoExportedSignatureNamesAnInternalType(t *testing.T) {
+	t.Parallel()
+	reportFaults(t, internalTypeFaults(readHouse(t, os.DirFS("."))))
+	const leaking = "package tea\nimport \"" + module + "/internal/leaf\"\n"
+	for source, want := range map[string]int{
+		leaking + "func Pour(l leaf.Leaf) {}\n":                                          1,
+		leaking + "type Cup struct{ Leaf leaf.Leaf; hidden leaf.Leaf }\n":                1,
+		leaking + "type Cup struct{ leaf.Leaf }\n":                                       1,
+		leaking + "type Pot interface{ Steep(leaf.Leaf) }\n":                             1,
+		leaking + "func pour(l leaf.Leaf) {}\nfunc Drink() { var l leaf.Leaf; _ = l }\n": 0,
+	} {
+		tree := fstest.MapFS{"tea/tea.go": {Data: []byte(source)}, "internal/leaf/leaf.go": {Data: []byte("package leaf\n")}}
+		if faults := internalTypeFaults(readHouse(t, tree)); len(faults) != want {
+			t.Errorf("%s: got %q, want %d", source, faults, want)
+		}
+	}
+}
+
+func internalTypeFaults(files []file) (faults []string) {
+	for _, f := range files {
+		if f.test || !isPublic(f) {
+			continue
+		}
+		internal := map[string]bool{}
+		for _, spec := range f.syntax.Imports {
+			if p, err := strconv.Unquote(spec.Path.Value); err == nil && strings.Contains(p, "/internal/") {
+				internal[path.Base(p)] = true
+			}
+		}
+		check := func(n ast.Node) {
+			ast.Inspect(n, func(n ast.Node) bool {
+				sel, ok := n.(*ast.SelectorExpr)
+				if !ok {
+					return true
+				}
+				if pkg, ok := sel.X.(*ast.Ident); ok && internal[pkg.Name] {
+					faults = append(faults, fmt.Sprintf("%s names %s.%s", f.at(sel), pkg.Name, sel.Sel.Name))
+				}
+				return true
+			})
+		}
+		for _, d := range f.syntax.Decls {
+			switch d := d.(type) {
+			case *ast.FuncDecl:
+				if d.Name.IsExported() && (d.Recv == nil || ast.IsExported(receiver(d.Recv.List[0].Type))) {
+					check(d.Type)
+				}
+			case *ast.GenDecl:
+				for _, spec := range d.Specs {
+					if kind, ok := spec.(*ast.TypeSpec); ok && kind.Name.IsExported() {
+						checkExported(kind.Type, check)
+					}
+				}
+			}
+		}
+	}
+	return faults
+}
+
+// checkExported checks what an importer sees of a type: not the unexported fields.
+func checkExported(kind ast.Expr, check func(ast.Node)) {
+	fields, ok := kind.(*ast.StructType)
+	if !ok {
+		check(kind)
+		return
+	}
+	for _, field := range fields.Fields.List {
+		exported := len(field.Names) == 0 // embedded
+		for _, name := range field.Names {
+			exported = exported || name.IsExported()
+		}
+		if exported {
+			check(field.Type)
+		}
+	}
+}
+
+// isPublic reports whether other modules may import a file's package.
+func isPublic(f file) bool {
+	hidden := covers("lab/* examples/*", f.pkg) || slices.Contains(strings.Split(f.pkg, "/"), "internal")
+	return !hidden && f.syntax.Name.Name != "main"
+}
+
+func TestTheListHasWhatIsExportedAndNothingElse(t *testing.T) {
+>>>>>>> 1d94241 (api: a test refuses exported signatures with internal types)
 	t.Parallel()
 	const source = `// Package tea makes tea.
 package tea
@@ -95,8 +184,7 @@ func listAPI(t *testing.T, tree fs.FS) string {
 	t.Helper()
 	files := map[string][]string{} // by import path
 	for _, f := range readHouse(t, tree) {
-		hidden := covers("lab/* examples/*", f.pkg) || slices.Contains(strings.Split(f.pkg, "/"), "internal")
-		if !f.test && !hidden && f.syntax.Name.Name != "main" {
+		if !f.test && isPublic(f) {
 			importPath := path.Join(module, path.Dir(f.path))
 			files[importPath] = append(files[importPath], f.path)
 		}
