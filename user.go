@@ -45,6 +45,25 @@ func (u User) Disabled() bool { return !u.DisabledAt.IsZero() }
 // HasRole reports whether the user holds role.
 func (u User) HasRole(role string) bool { return slices.Contains(u.Roles, role) }
 
+// A Profile is what may be shown of an account: its one JSON shape in the API and in the
+// command line. It has no password hash.
+type Profile struct {
+	ID            UserID    `json:"id" format:"uuid"`
+	Email         Address   `json:"email" format:"email"`
+	EmailVerified bool      `json:"emailVerified"`
+	Name          string    `json:"name"`
+	Roles         []string  `json:"roles" nullable:"false"` // never nil
+	CreatedAt     time.Time `json:"createdAt"`
+}
+
+// Profile returns the profile of the account.
+func (u User) Profile() Profile {
+	return Profile{
+		ID: u.ID, Email: u.Email, EmailVerified: u.Verified(), Name: u.Name,
+		Roles: append([]string{}, u.Roles...), CreatedAt: u.CreatedAt,
+	}
+}
+
 // A Secret is text that must not be shown: a password, a token, or their hashes. It
 // prints as [redacted] in logs, with every fmt verb and in JSON. Only the conversion
 // string(s) returns the text, and conversions are easy to search for.

@@ -2,26 +2,14 @@ package server
 
 import (
 	"net/http"
-	"time"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/apirequest"
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
-// userBody is a user in the responses of the API. It has no field of the security state, such
-// as the password hash.
-type userBody struct {
-	ID            string    `json:"id" format:"uuid"`
-	Email         string    `json:"email" format:"email"`
-	EmailVerified bool      `json:"emailVerified"`
-	Name          string    `json:"name"`
-	Roles         []string  `json:"roles" nullable:"false"`
-	CreatedAt     time.Time `json:"createdAt"`
-}
-
 type userAnswer struct {
-	User userBody `json:"user"`
+	User watchword.Profile `json:"user"`
 }
 
 type messageBody struct {
@@ -36,21 +24,9 @@ type passwordBody struct {
 	Password string `json:"password"`
 }
 
-// userOf converts a user. Roles is never null in JSON, because clients call array methods.
-func userOf(u watchword.User) userBody {
-	roles := u.Roles
-	if roles == nil {
-		roles = []string{}
-	}
-	return userBody{
-		ID: string(u.ID), Email: string(u.Email), EmailVerified: u.Verified(),
-		Name: u.Name, Roles: roles, CreatedAt: u.CreatedAt,
-	}
-}
-
 // me responds with the account as it is now, not as it was when the token was issued.
 func (a *api) me(w http.ResponseWriter, _ *http.Request, who watchword.Identity) error {
-	return respond.JSON(w, http.StatusOK, userAnswer{userOf(who.User)})
+	return respond.JSON(w, http.StatusOK, userAnswer{who.User.Profile()})
 }
 
 // rename changes the name. A missing name is an error, so that a misspelt member does not
@@ -67,7 +43,7 @@ func (a *api) rename(w http.ResponseWriter, r *http.Request, who watchword.Ident
 	if err != nil {
 		return err
 	}
-	return respond.JSON(w, http.StatusOK, userAnswer{userOf(user)})
+	return respond.JSON(w, http.StatusOK, userAnswer{user.Profile()})
 }
 
 // deleteMe deletes the account and clears the refresh cookie. It asks for the password, because
@@ -91,5 +67,5 @@ func (a *api) user(w http.ResponseWriter, r *http.Request, who watchword.Identit
 	if err != nil {
 		return err
 	}
-	return respond.JSON(w, http.StatusOK, userAnswer{userOf(user)})
+	return respond.JSON(w, http.StatusOK, userAnswer{user.Profile()})
 }

@@ -29,13 +29,13 @@ type confirmBody struct {
 // verifiedAnswer describes the two possible responses: a message, or a sign-in. It is used
 // only for the documentation.
 type verifiedAnswer struct {
-	Message      string    `json:"message,omitempty" doc:"With a live session: the only member"`
-	User         *userBody `json:"user,omitempty" doc:"With a password: this and the following members"`
-	AccessToken  string    `json:"accessToken,omitempty" doc:"JWT (RFC 9068)"`
-	TokenType    string    `json:"tokenType,omitempty" enum:"Bearer"`
-	ExpiresIn    int64     `json:"expiresIn,omitempty" doc:"Seconds"`
-	RefreshToken string    `json:"refreshToken,omitempty" doc:"Only with delivery: body"`
-	DeviceToken  string    `json:"deviceToken,omitempty" doc:"Only with delivery: body. As in a login"`
+	Message      string             `json:"message,omitempty" doc:"With a live session: the only member"`
+	User         *watchword.Profile `json:"user,omitempty" doc:"With a password: this and the following members"`
+	AccessToken  string             `json:"accessToken,omitempty" doc:"JWT (RFC 9068)"`
+	TokenType    string             `json:"tokenType,omitempty" enum:"Bearer"`
+	ExpiresIn    int64              `json:"expiresIn,omitempty" doc:"Seconds"`
+	RefreshToken string             `json:"refreshToken,omitempty" doc:"Only with delivery: body"`
+	DeviceToken  string             `json:"deviceToken,omitempty" doc:"Only with delivery: body. As in a login"`
 }
 
 type changeEmailBody struct {

@@ -36,12 +36,12 @@ type logoutAllBody struct {
 
 // signedInBody is the response to each request that issues tokens.
 type signedInBody struct {
-	User         userBody `json:"user"`
-	AccessToken  string   `json:"accessToken" doc:"JWT (RFC 9068)"`
-	TokenType    string   `json:"tokenType" enum:"Bearer"`
-	ExpiresIn    int64    `json:"expiresIn" doc:"Seconds until the access token expires"`
-	RefreshToken string   `json:"refreshToken,omitempty" doc:"Only with delivery: body"`
-	DeviceToken  string   `json:"deviceToken,omitempty" doc:"Only with delivery: body. Send it with the next login"`
+	User         watchword.Profile `json:"user"`
+	AccessToken  string            `json:"accessToken" doc:"JWT (RFC 9068)"`
+	TokenType    string            `json:"tokenType" enum:"Bearer"`
+	ExpiresIn    int64             `json:"expiresIn" doc:"Seconds until the access token expires"`
+	RefreshToken string            `json:"refreshToken,omitempty" doc:"Only with delivery: body"`
+	DeviceToken  string            `json:"deviceToken,omitempty" doc:"Only with delivery: body. Send it with the next login"`
 }
 
 type logoutAllAnswer struct {
@@ -67,7 +67,7 @@ type sessionBody struct {
 // into the body. A sign-in by cookie replaces the session that the pages show.
 func (a *api) signIn(w http.ResponseWriter, r *http.Request, status int, in *watchword.SignIn, delivery string) error {
 	body := signedInBody{
-		User:        userOf(in.User),
+		User:        in.User.Profile(),
 		AccessToken: string(in.AccessToken),
 		TokenType:   "Bearer",
 		ExpiresIn:   int64(in.ExpiresIn / time.Second),

@@ -16,7 +16,7 @@ const recentEvents = 20
 
 // accountData is the data of the template. Operators' templates use its fields.
 type accountData struct {
-	User     userBody
+	User     watchword.Profile
 	Sessions []accountSession
 	Events   []accountEvent
 	Undo     time.Time // until when a previous address can restore itself; zero: it can't
@@ -51,7 +51,7 @@ func (p *pages) accountView(r *http.Request, who watchword.Identity) (*view, err
 	if err != nil {
 		return nil, err
 	}
-	v, data := p.newView(r, "account"), accountData{User: userOf(who.User), Undo: undo}
+	v, data := p.newView(r, "account"), accountData{User: who.User.Profile(), Undo: undo}
 	for _, one := range sessions {
 		data.Sessions = append(data.Sessions, accountSession{
 			ID: string(one.ID), Device: one.Device, Address: one.Address,

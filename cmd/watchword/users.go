@@ -311,21 +311,11 @@ func userState(u watchword.User) string {
 
 // userView is a user in JSON: the shape of the API plus disabledAt.
 type userView struct {
-	ID            watchword.UserID  `json:"id"`
-	Email         watchword.Address `json:"email"`
-	EmailVerified bool              `json:"emailVerified"`
-	Name          string            `json:"name"`
-	Roles         []string          `json:"roles"`
-	CreatedAt     *time.Time        `json:"createdAt"`
-	DisabledAt    *time.Time        `json:"disabledAt"`
+	watchword.Profile
+	DisabledAt *time.Time `json:"disabledAt"`
 }
 
-func userJSON(u watchword.User) userView {
-	return userView{
-		ID: u.ID, Email: u.Email, EmailVerified: u.Verified(), Name: u.Name,
-		Roles: append([]string{}, u.Roles...), CreatedAt: stamp(u.CreatedAt), DisabledAt: stamp(u.DisabledAt),
-	}
-}
+func userJSON(u watchword.User) userView { return userView{u.Profile(), stamp(u.DisabledAt)} }
 
 // eventView is an event in JSON. Times is the number of equal events that were
 // merged into this one.
