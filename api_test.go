@@ -38,9 +38,6 @@ func TestTheExportedAPIIsListed(t *testing.T) {
 	}
 }
 
-<<<<<<< HEAD
-func TestAPIListContainsExactlyTheExportedAPI(t *testing.T) {
-=======
 // An importer can't name a type of an internal package, so no exported declaration uses one.
 func TestNoExportedSignatureNamesAnInternalType(t *testing.T) {
 	t.Parallel()
@@ -125,8 +122,7 @@ func isPublic(f file) bool {
 	return !hidden && f.syntax.Name.Name != "main"
 }
 
-func TestTheListHasWhatIsExportedAndNothingElse(t *testing.T) {
->>>>>>> 1d94241 (api: a test refuses exported signatures with internal types)
+func TestAPIListContainsExactlyTheExportedAPI(t *testing.T) {
 	t.Parallel()
 	const source = `// Package tea makes tea.
 package tea
