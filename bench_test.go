@@ -91,7 +91,7 @@ func BenchmarkRefreshTogether(b *testing.B) {
 	})
 }
 
-// What 64 people who sign in all the time do to one who refreshes.
+// Measures a refresh while 64 clients sign in continuously.
 func BenchmarkRefreshInAStorm(b *testing.B) {
 	for _, c := range []struct {
 		name  string

@@ -24,7 +24,7 @@ const (
 	CodeParameterInvalid     Code = "PARAMETER_INVALID"
 	CodeValidationFailed     Code = "VALIDATION_FAILED"
 
-	// Who is asking.
+	// Authentication.
 	CodeInvalidCredentials Code = "INVALID_CREDENTIALS"
 	CodeEmailNotVerified   Code = "EMAIL_NOT_VERIFIED"
 	CodeAccountDisabled    Code = "ACCOUNT_DISABLED"

@@ -108,7 +108,7 @@ func TestFilesAndFunctionsStayReadable(t *testing.T) {
 	reportFaults(t, budgetFaults(readHouse(t, os.DirFS("."))))
 }
 
-// A guard that cannot bark guards nothing: each rule is broken once on paper.
+// A rule that can't fail is useless: each rule is broken once in a made-up file system.
 func TestEveryRuleOfTheHouseCanFail(t *testing.T) {
 	t.Parallel()
 	const ours = module + "/"

@@ -109,8 +109,8 @@ func TestImportedAccountIsRecognizedAfterOtherEvents(t *testing.T) {
 	}
 }
 
-// Whoever has deleted an account does not want it back with the next import of the
-// same file, nor a twin under the address that they have given up.
+// A repeated import neither restores a deleted account nor creates a duplicate under an
+// address that its user has changed.
 //
 // IMP-3
 func TestAnImportUndoesNothingThatItsUsersDid(t *testing.T) {
@@ -156,7 +156,7 @@ func TestAnImportUndoesNothingThatItsUsersDid(t *testing.T) {
 	}
 }
 
-// Two systems may count their users from 1. What the ids are made of is told by nothing.
+// Two systems may both count their users from 1. The computed ids reveal neither.
 func TestSameIDFromAnotherSystemIsAnotherAccount(t *testing.T) {
 	t.Parallel()
 	r, other := start(t, nil), start(t, func(o *watchword.Options) { o.MasterKey = []byte("another master key, of 32 bytes.") })
@@ -222,7 +222,7 @@ func TestProblemsOfAnImportedAccountAreReported(t *testing.T) {
 	}
 }
 
-// Whoever proves an address is its owner, however the account came about.
+// The user who has proven an address is its owner, even if they signed up themselves.
 func TestImportAcceptsAnExistingAccountThatProvedTheAddress(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)

@@ -22,8 +22,8 @@ var update = flag.Bool("update", false, "write the generated file again")
 var requirementComment = regexp.MustCompile(`^// ((?:[A-Z]+-[0-9]+)(?:, [A-Z]+-[0-9]+)*)$`)
 
 // The tables of docs/security.md and docs/dialects.md are made of lists beside them
-// and of the comments above tests. What is listed has a test, or says why it has
-// none; a test names nothing that is not listed.
+// and of the comments above tests. Each listed requirement has a test, or the reason why
+// it has none. Tests name listed requirements only.
 func TestTheSecurityTableIsUpToDate(t *testing.T) {
 	t.Parallel()
 	covered := coveringTests(t)

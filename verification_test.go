@@ -354,8 +354,8 @@ func TestANewAddressIsConfirmedWithASessionOfTheAccount(t *testing.T) {
 	r.login(t, "ada@example.org", laptop)
 }
 
-// Whatever the new address does, the previous one can take the account back, and
-// people are told.
+// The previous address can restore the account after any action of the new one, and
+// the users are informed.
 func TestTheUndoOfAnAddressSurvivesAResetByTheNewOne(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
