@@ -27,8 +27,8 @@ var requirementComment = regexp.MustCompile(`^// ((?:[A-Z]+-[0-9]+)(?:, [A-Z]+-[
 func TestTheSecurityTableIsUpToDate(t *testing.T) {
 	t.Parallel()
 	covered := coveringTests(t)
-	requirements := tableOf(t, "docs/requirements.txt", covered, "requirement", "state")
-	faults := tableOf(t, "docs/tutorials.txt", covered, "the original", "here", "test")
+	requirements := tableOf(t, "testdata/requirements.txt", covered, "requirement", "state")
+	faults := tableOf(t, "testdata/tutorials.txt", covered, "the original", "here", "test")
 	for id, tests := range covered {
 		t.Errorf("%v cover %s, which is not listed", tests, id)
 	}
@@ -43,7 +43,7 @@ func TestTheSecurityTableIsUpToDate(t *testing.T) {
 }
 
 // faultsMark is where the table of docs/dialects.md begins.
-const faultsMark = "<!-- made of docs/tutorials.txt and of the tests by `make generate` -->\n"
+const faultsMark = "<!-- made of testdata/tutorials.txt and of the tests by `make generate` -->\n"
 
 // tableOf lists what is in a file, `ID | column | … | reason`, with the tests that
 // cover it, which it takes out of covered.
@@ -91,7 +91,7 @@ func upToDate(t *testing.T, file string, want func(have string) string) {
 const securityIntro = `# Security: the requirements and their tests
 
 This file is generated from the comments above the tests and from
-docs/requirements.txt: run ` + "`make generate`" + `. How to report a vulnerability is in
+testdata/requirements.txt: run ` + "`make generate`" + `. How to report a vulnerability is in
 [SECURITY.md](../SECURITY.md).
 
 Where a requirement has no test, the table says why: it holds by construction, or

@@ -17,7 +17,7 @@ import (
 	"github.com/watchword-auth/watchword/mail"
 )
 
-// The faults of the tutorials, by their numbers in docs/tutorials.txt: none of them
+// The faults of the tutorials, by their numbers in testdata/tutorials.txt: none of them
 // came along with the contracts.
 
 type (
