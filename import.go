@@ -13,7 +13,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// Import, in the order of its checks:
+// The rules of an import:
 //
 //  1. Each account is checked separately, and all its problems are reported.
 //  2. The address is claimed by the statement that sign-up uses. Of a concurrent import
@@ -32,7 +32,7 @@ type ImportedUser struct {
 	ID           string // see KeptID; empty: the other system identifies accounts by address
 	System       string // name of the other system; needed if several systems may use the same IDs
 	Email        string
-	VerifiedAt   time.Time // when Email was proven; zero: not yet
+	VerifiedAt   time.Time // when Email was verified; zero: not yet
 	Name         string
 	Roles        []string
 	PasswordHash Secret    // in a form that docs/import.md lists; empty: the user has no password
@@ -135,7 +135,7 @@ func importUser(ctx context.Context, tx Tx, wanted importing, event Event) (Impo
 	return judgeImport(wanted, there), err
 }
 
-// byImport is the detail of the event of an imported account.
+// byImport is the detail of the sign-up event of an imported account.
 const byImport = "imported"
 
 // importing is a parsed ImportedUser.
@@ -196,7 +196,8 @@ func parseDate(field string, from, now time.Time, into *time.Time) *FieldError {
 	case from.IsZero():
 		return nil
 	case from.UnixMilli() <= 0 || from.After(now.AddDate(0, 0, 1)):
-		return &FieldError{field, FieldInvalid, "This date is before 1970 or in the future: write RFC 3339, or seconds or milliseconds since 1970."}
+		return &FieldError{field, FieldInvalid, "This date is before 1970 or in the future: " +
+			"write RFC 3339, or seconds or milliseconds since 1970."}
 	}
 	*into = from.UTC().Truncate(time.Millisecond)
 	return nil
@@ -266,7 +267,7 @@ func judgeImport(wanted importing, there occupants) ImportResult {
 	}
 	account := "The account with this id"
 	if wanted.called == "email" {
-		account = "The account that came with this address"
+		account = "The account imported with this address"
 	}
 	switch {
 	case wanted.problems != nil:
@@ -274,17 +275,20 @@ func judgeImport(wanted importing, there occupants) ImportResult {
 	case there.byEmail == wanted.user.ID:
 		return ImportResult{User: *there.user, There: true}
 	case there.byEmail != "" && wanted.keptID:
-		return refused("email", "The account with this address has another id here: delete that one if nobody knows it, or leave this one out.")
+		return refused("email", "The account with this address has another id here: "+
+			"delete that account if it is unknown, or leave this one out.")
 	case there.moved:
 		return refused(wanted.called, account+" has another address now: leave this one out.")
 	case there.byEmail != "" && there.trusted:
 		return ImportResult{User: *there.user, There: true}
 	case there.byEmail != "":
-		return refused("email", "Somebody has signed up with this address, and not proven that it is theirs: delete that account if nobody knows it, or leave this one out.")
+		return refused("email", "An account has signed up with this address and has not verified it: "+
+			"delete that account if it is unknown, or leave this one out.")
 	case there.deleted:
 		return refused(wanted.called, account+" was deleted here: leave this one out.")
 	case there.lastOwner:
-		return refused("email", "The last owner of this address can take it back within a week: import this one later, or leave it out.")
+		return refused("email", "The last owner of this address can take it back within a week: "+
+			"import this one later, or leave it out.")
 	}
 	return ImportResult{User: wanted.user}
 }

@@ -83,7 +83,7 @@ func TestHashWithAnUnknownPepperIsRefused(t *testing.T) {
 	wantHashRefused(t, to, watchword.ImportedUser{ID: "1", Email: someEmail, PasswordHash: exported}, "--pepper-file")
 	to.imports(t, watchword.ImportedUser{ID: "1", Email: someEmail, PasswordHash: exported, Pepper: somePepper})
 	to.login(t, someEmail, laptop)
-	wantHashRefused(t, to, watchword.ImportedUser{ID: "2", Email: "b@example.com", PasswordHash: exported, Prehash: "sha256-hex"}, "leave the method out")
+	wantHashRefused(t, to, watchword.ImportedUser{ID: "2", Email: "b@example.com", PasswordHash: exported, Prehash: "sha256-hex"}, "remove the method")
 	wantHashRefused(t, to, watchword.ImportedUser{ID: "2", Email: "b@example.com", PasswordHash: peppered(t, ""), Prehash: "sha3"}, "there is no method")
 }
 
