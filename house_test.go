@@ -16,17 +16,17 @@ import (
 )
 
 // The plan of the house (ARCHITECTURE.md), as a test that reads the files itself:
-// which package may import which of ours, which names and calls are not wanted,
+// which package may import which of the module's, which names and calls are not wanted,
 // and how long things may get. A package that is not there yet breaks no rule; a
 // package that stands in no row of the table does.
 
 const module = "github.com/watchword-auth/watchword"
 
 // row is one line of the import table. A name is a folder; "root" is the engine,
-// "x/*" is every folder below x, "*" is everything of ours.
+// "x/*" is every folder below x, "*" is everything in the module.
 type row struct {
 	packages string // whom the row is about
-	may      string // what of ours they may import
+	may      string // which packages of the module they may import
 	never    string // what they never import, ours or not
 }
 
@@ -40,8 +40,8 @@ const (
 )
 
 // The rows bind the files of a package. Test files of internal/* are bound too: a
-// mechanism is tested without users. Other test files may import all of ours, for
-// they run on the real store and the real mailbox.
+// mechanism is tested without users. Other test files may import everything: they run on
+// the real store and mailbox.
 var importTable = []row{
 	{"internal/*", "internal/*", ""},
 	{"root", "internal/*", edges},
@@ -238,7 +238,7 @@ type file struct {
 	fset   *token.FileSet
 }
 
-// name shortens an import path of ours to how the table calls it.
+// name shortens an import path of the module to its name in the table.
 func name(importPath string) (short string, ours bool) {
 	if importPath == module {
 		return "root", true

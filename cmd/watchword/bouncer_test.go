@@ -73,8 +73,7 @@ func TestServersWorkBehindABouncer(t *testing.T) {
 	})
 }
 
-// What is wrong with the way to the database is said in one line, without the
-// password.
+// One line names the fault on the way to the database, without the password.
 func TestAWrongStoreIsToldInOneLine(t *testing.T) {
 	t.Parallel()
 	const secret = "correct-horse"

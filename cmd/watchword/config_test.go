@@ -408,7 +408,7 @@ func TestASecretComesFromAFileAndIsNotShown(t *testing.T) {
 	}
 }
 
-// What looks near to a refusal and is none.
+// Settings that resemble a refused one and are accepted.
 func TestASafeSettingIsAccepted(t *testing.T) {
 	t.Parallel()
 	certificate, key := certificateFor(t)

@@ -9,7 +9,7 @@ import (
 
 // The connections to the database are cut again and again, in the middle of
 // whatever they are at: before a statement, within a commit, after it and before
-// the answer. What was acknowledged holds, and nobody is signed out.
+// the answer. Acknowledged changes hold, and nobody is signed out.
 func TestCutConnectionsLoseNothingThatWasAcknowledged(t *testing.T) {
 	t.Parallel()
 	database, err := url.Parse(pgtest.New(t).Database(t))

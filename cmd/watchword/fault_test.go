@@ -47,7 +47,7 @@ func TestAFullDiskSignsNobodyOut(t *testing.T) {
 			continue
 		}
 		wantTryLater(t, got)
-		// What is small may still find room.
+		// Small writes may still succeed.
 		if got, err = phone.send(t.Context(), http.MethodPost, "/refresh", body{"refreshToken": kept}); err != nil {
 			t.Fatal(err)
 		}

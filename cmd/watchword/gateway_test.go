@@ -58,7 +58,7 @@ func caddy() gateway {
 	}}
 }
 
-// What readers copy is what was tested.
+// Readers copy the files that are tested.
 func TestTheDocumentShowsTheExamples(t *testing.T) {
 	t.Parallel()
 	document, err := os.ReadFile("../../docs/gateways.md")

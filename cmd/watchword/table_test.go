@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// What each fault did to clients, as one table at the end of the run
+// The effect of each fault on clients, as one table at the end of the run
 // (docs/faults.md). `make faults` prints it.
 
 // tableVariable carries the path of the file in which the lines gather.

@@ -27,7 +27,7 @@ type importCase struct {
 const signedIn, accountOff, badLogin = 200, 403, 401
 
 var importCases = []importCase{
-	// Whoever is disabled elsewhere is disabled here.
+	// An account that is disabled elsewhere is disabled here.
 	{file: "ban.csv", signs: map[string]int{"x": accountOff}},
 	{file: "logto.csv", signs: map[string]int{"ada": signedIn, "sus": accountOff}},
 	{file: "better-auth-bcrypt.csv", signs: map[string]int{"ada": signedIn, "banned": accountOff}},

@@ -112,7 +112,7 @@ func TestSignalStopsAnImportThatWaitsForInput(t *testing.T) {
 	}
 }
 
-// What had come by then is imported, and half an account is none.
+// The accounts read by then are imported, and no half of an account.
 func TestStoppedImportKeepsCompleteAccounts(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, arguments []string) {

@@ -31,7 +31,7 @@ const (
 )
 
 // Accounts are imported into a running server, and their users sign in with the
-// passwords that they have. The first time, the hash becomes one of ours.
+// passwords that they have. The first time, the hash is replaced by one with our parameters.
 //
 // PW-7, PW-10
 func TestImportedUsersSignInAndHashesAreUpgraded(t *testing.T) {
@@ -98,8 +98,8 @@ func export(t *testing.T, dir string, arguments []string, more ...string) string
 	return got.out
 }
 
-// What comes out of one server goes into another, on either store, and comes out
-// of that as it was.
+// One server's export is imported into another, on either store, and its export is
+// equal to the first.
 func TestExportAndImportPreserveAccounts(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, arguments []string) {

@@ -18,7 +18,7 @@ type wire struct {
 }
 
 // A loss is an answer that never arrives: that to the next message with the text
-// `to`, from a client that has sent `after` by then. What was asked for is done.
+// `to`, from a client that has sent `after` by then. The settings take effect.
 type loss struct {
 	after, to []byte
 	done      chan struct{}

@@ -255,7 +255,7 @@ func FuzzAdopt(f *testing.F) {
 	})
 }
 
-// What a sign-in with a hash of somebody else costs, at its usual cost.
+// The cost of a sign-in with a hash of another system, with its usual parameters.
 func BenchmarkVerify(b *testing.B) {
 	const salt, tag = "c29tZXNhbHRzb21lc2FsdA", "bIKRw3Ua1pluirFy81fnppmR01EnUxY3hLEBwbWxBG8"
 	for _, function := range []string{

@@ -167,7 +167,7 @@ func TestBcryptRefusesPasswordsOver72Bytes(t *testing.T) {
 	}
 }
 
-// Whatever these would cost, refusing them costs nothing.
+// Refusing these hashes costs nothing, however much they would cost.
 func TestUnreadableHashIsRefusedWithoutWork(t *testing.T) {
 	t.Parallel()
 	const salt, tag = "c29tZXNhbHRzb21lc2FsdA", "bIKRw3Ua1pluirFy81fnppmR01EnUxY3hLEBwbWxBG8"

@@ -361,7 +361,7 @@ func TestPoolHasAtLeastOneWorker(t *testing.T) {
 	})
 }
 
-// What the pool adds to work that is nothing, with more clients than workers.
+// The overhead of the pool for empty work, with more clients than workers.
 func BenchmarkPoolUnderContention(b *testing.B) {
 	pool := passhash.NewPool(1, time.Hour)
 	defer pool.Close()

@@ -201,7 +201,7 @@ func TestNamedColumnIsRead(t *testing.T) {
 	}
 }
 
-// What is wrong with an account is said of it, and the next one is read.
+// A problem is reported with its account, and the next account is read.
 func TestProblemSkipsOneAccount(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", userfile.MaxAccount)
@@ -361,7 +361,7 @@ func TestEmptyRowsAreSkipped(t *testing.T) {
 	}
 }
 
-// What can't be read to its end says so: half a file is no file.
+// A file that can't be read to its end is an error: half a file does not count.
 func TestUnreadableFileIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -628,8 +628,8 @@ func TestMemoryStaysConstant(t *testing.T) {
 	}
 }
 
-// Behind a long account the decoder takes in much at once. Whoever looks at all of its
-// line ends for each account takes most of a minute here, and not a fraction of a second.
+// After a long account the decoder's buffer is large. A reader that scans the whole buffer
+// for each account takes most of a minute here instead of a fraction of a second.
 func TestLineNumbersAreRightAfterALongAccount(t *testing.T) {
 	t.Parallel()
 	const accounts = 20_000

@@ -162,8 +162,8 @@ func TestALinkGivesTheAddressToTheOwnersSignUpWhereverTheAttackerSignedUp(t *tes
 	}
 }
 
-// ID-10: whoever signed up in this browser needs no password again, by whatever the
-// browser keeps of the session. It is read, and not rotated.
+// ID-10: a person who signed up in this browser needs no password again, with any cookie
+// of the session. It is read, and not rotated.
 func TestALiveSessionOfEveryEntranceVerifiesTheAddress(t *testing.T) {
 	t.Parallel()
 	for from, entry := range entrances() {

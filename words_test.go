@@ -1,0 +1,132 @@
+package watchword_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// The measures of plain language, over the comments of Go and TypeScript and over
+// Markdown. A number above its bound means that a change added sentences that a reader has
+// to decipher. `go test -run TestSentencesStayPlain -v .` prints the numbers. The bounds
+// only go down: the aim for "nobody, nothing" is 120, and for long sentences 74.
+var wordMeasures = []struct {
+	name  string
+	bound int
+	match func(sentence string) bool
+}{
+	{"sentences that begin with What, Who, Whoever, Whatever", 15, matching(`^(What|Who|Whoever|Whatever)\b[^?]*$`)},
+	{"sentences with nobody, nothing, none, no one", 235, matching(`(?i)\b(nobody|nothing|none|no one)\b`)},
+	{"of ours, of theirs, is of no, for it is, whoever", 0, matching(`(?i)\b(of ours|of theirs|is of no|for it is|whoever)\b`)},
+	{"sentences over 30 words", 115, func(s string) bool { return len(strings.Fields(s)) > 30 }},
+}
+
+func matching(pattern string) func(string) bool { return regexp.MustCompile(pattern).MatchString }
+
+func TestSentencesStayPlain(t *testing.T) {
+	t.Parallel()
+	sentences := map[string][]string{} // by file
+	total := 0
+	must(t, filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() {
+			switch entry.Name() {
+			case "node_modules", "testdata", ".git", "dist", "build":
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		switch filepath.Ext(path) {
+		case ".go":
+			sentences[path] = goSentences(t, path)
+		case ".ts", ".tsx":
+			sentences[path] = scriptSentences(t, path)
+		case ".md":
+			sentences[path] = proseSentences(read(t, path))
+		}
+		total += len(sentences[path])
+		return nil
+	}))
+	t.Logf("%d sentences in %d files", total, len(sentences))
+	for _, m := range wordMeasures {
+		var found []string
+		for path, list := range sentences {
+			for _, s := range list {
+				if m.match(s) {
+					found = append(found, path+": "+s)
+				}
+			}
+		}
+		t.Logf("%5d (bound %d) %s", len(found), m.bound, m.name)
+		if len(found) > m.bound {
+			t.Errorf("%d %s; at most %d:\n%s", len(found), m.name, m.bound, strings.Join(found, "\n"))
+		}
+	}
+}
+
+// goSentences returns the sentences of a file's comments, directives left out.
+func goSentences(t *testing.T, path string) (all []string) {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments|parser.SkipObjectResolution)
+	must(t, err)
+	if ast.IsGenerated(file) {
+		return nil
+	}
+	for _, group := range file.Comments {
+		all = append(all, proseSentences(group.Text())...)
+	}
+	return all
+}
+
+var scriptComment = regexp.MustCompile(`(?s)/\*.*?\*/|(?m)(?:^\s*//.*\n)+|//[^\n"'` + "`" + `]*$`)
+
+// scriptSentences returns the sentences of a TypeScript file's comments.
+func scriptSentences(t *testing.T, path string) (all []string) {
+	t.Helper()
+	for _, comment := range scriptComment.FindAllString(read(t, path), -1) {
+		var text strings.Builder
+		for line := range strings.Lines(comment) {
+			text.WriteString(strings.TrimSpace(strings.Trim(strings.TrimSpace(line), "/*")) + "\n")
+		}
+		all = append(all, proseSentences(text.String())...)
+	}
+	return all
+}
+
+var (
+	fencedCode  = regexp.MustCompile("(?s)```.*?```|(?m)^( {4}|\t).*$")
+	blockBreak  = regexp.MustCompile(`\n\s*\n|\n\s*[-*#>|]|\n\s*\d+\.\s|\|`)
+	sentenceEnd = regexp.MustCompile(`[.!?]["')*_` + "`" + `]*\s+`)
+)
+
+// proseSentences splits text into sentences. Code blocks are left out; a table's
+// cell and a list's item end a sentence.
+func proseSentences(text string) (all []string) {
+	text = fencedCode.ReplaceAllString(text, "\n")
+	for _, block := range blockBreak.Split("\n"+text, -1) {
+		block = strings.Join(strings.Fields(strings.TrimLeft(block, "-*#>| ")), " ")
+		start := 0
+		for _, end := range append(sentenceEnd.FindAllStringIndex(block, -1), []int{len(block), len(block)}) {
+			if s := strings.TrimSpace(block[start:end[0]]); s != "" {
+				all = append(all, s)
+			}
+			start = end[1]
+		}
+	}
+	return all
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	must(t, err)
+	return string(content)
+}
