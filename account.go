@@ -118,7 +118,10 @@ func (e *Engine) presents(ctx context.Context, tokens []Secret, id UserID) (bool
 func (i Identity) RequireRoles(roles ...string) error {
 	for _, role := range roles {
 		if !i.User.HasRole(role) {
-			return refuse(CodeInsufficientScope, "Your account lacks the required role. Contact the people who run this service.")
+			return refuse(
+				CodeInsufficientScope,
+				"Your account lacks the required role. Contact the people who run this service.",
+			)
 		}
 	}
 	return nil

@@ -55,8 +55,11 @@ func (c Claims) check() error {
 		}
 		names = append(names, name)
 		if strings.HasPrefix(value, "@") || slices.Contains(computed, value) {
-			return fmt.Errorf("the constant of claim %q begins with @ or is one of %s: such a value stands for data of the user, choose another",
-				name, strings.Join(computed, ", "))
+			return fmt.Errorf(
+				"the constant of claim %q begins with @ or is one of %s: such a value stands for data of the user, choose another",
+				name,
+				strings.Join(computed, ", "),
+			)
 		}
 	}
 	return accesstoken.CheckExtra(names)
@@ -107,7 +110,10 @@ func (o Options) tokenSize(roles []string) (int, error) {
 // 1 h. New refuses such options.
 func (o Options) CheckTokens() error {
 	o = o.withDefaults()
-	if !slices.Contains([]string{accesstoken.ES256, accesstoken.Ed25519, accesstoken.RS256, accesstoken.HS256}, o.SigningAlg) {
+	if !slices.Contains(
+		[]string{accesstoken.ES256, accesstoken.Ed25519, accesstoken.RS256, accesstoken.HS256},
+		o.SigningAlg,
+	) {
 		return fmt.Errorf("signing algorithm %q is not known: write ES256, Ed25519, RS256 or HS256", o.SigningAlg)
 	}
 	if err := o.Claims.check(); err != nil {
@@ -124,8 +130,11 @@ func (o Options) CheckTokens() error {
 		return err
 	}
 	if size > accesstoken.MaxSize {
-		return fmt.Errorf("an access token could have %d bytes, the limit is %d: write shorter claims, or a shorter audience or public URL",
-			size, accesstoken.MaxSize)
+		return fmt.Errorf(
+			"an access token could have %d bytes, the limit is %d: write shorter claims, or a shorter audience or public URL",
+			size,
+			accesstoken.MaxSize,
+		)
 	}
 	return nil
 }

@@ -36,7 +36,7 @@ type ImportedUser struct {
 	Name         string
 	Roles        []string
 	PasswordHash Secret    // in a form that docs/import.md lists; empty: the user has no password
-	Prehash      string    // what was hashed instead of the password, such as sha256-hex (docs/import.md); empty: the password, with Pepper if there is one
+	Prehash      string    // what was hashed instead of the password (docs/import.md); empty: the password
 	Pepper       Secret    // the secret that Prehash needs; it is stored sealed, and only once
 	CreatedAt    time.Time // zero: now
 	DisabledAt   time.Time // zero: enabled

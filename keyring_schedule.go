@@ -213,8 +213,12 @@ func tooManyKeys(rows []Key, use KeyUse, now time.Time) *Error {
 	}
 	return &Error{
 		Code: CodeRateLimited,
-		Detail: fmt.Sprintf("There are %d %s keys, because keys were rotated often. The first one is dropped at %s. Rotate again after that.",
-			len(rows), use, first.UTC().Format("2006-01-02 15:04 UTC")),
+		Detail: fmt.Sprintf(
+			"There are %d %s keys, because keys were rotated often. The first one is dropped at %s. Rotate again after that.",
+			len(rows),
+			use,
+			first.UTC().Format("2006-01-02 15:04 UTC"),
+		),
 		RetryAfter: max(first.Sub(now), time.Second),
 	}
 }

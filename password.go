@@ -40,7 +40,11 @@ func (e *Engine) acceptable(field string, raw Secret, email Address, name string
 	case password.Common:
 		return "", &FieldError{field, FieldPasswordCommon, "This password is too common. Choose another."}
 	default:
-		return "", &FieldError{field, FieldPasswordPersonal, "This password contains only your email address or name. Choose another."}
+		return "", &FieldError{
+			field,
+			FieldPasswordPersonal,
+			"This password contains only your email address or name. Choose another.",
+		}
 	}
 }
 
@@ -85,7 +89,13 @@ func required(field string) error {
 // reauthenticate checks the password of a signed-in user. Failures count per session,
 // so other clients can't use up its attempts. The caller refunds the returned charge in
 // its own transaction.
-func (e *Engine) reauthenticate(ctx context.Context, who Identity, given Secret, c Client, now time.Time) (Charge, error) {
+func (e *Engine) reauthenticate(
+	ctx context.Context,
+	who Identity,
+	given Secret,
+	c Client,
+	now time.Time,
+) (Charge, error) {
 	failure := e.opts.Limits.Reauthentication.charge(limitReauthentication, string(who.Session.ID), now)
 	if err := e.charge(ctx, failure); err != nil {
 		return Charge{}, err

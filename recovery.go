@@ -152,7 +152,12 @@ func (e *Engine) ResetPassword(ctx context.Context, token, password Secret, c Cl
 }
 
 // mailTokenOf looks up a mailed token without consuming it.
-func (e *Engine) mailTokenOf(ctx context.Context, token Secret, kind MailKind, now time.Time) (granted MailToken, u User, err error) {
+func (e *Engine) mailTokenOf(
+	ctx context.Context,
+	token Secret,
+	kind MailKind,
+	now time.Time,
+) (granted MailToken, u User, err error) {
 	err = e.store.View(ctx, func(tx Tx) error {
 		if granted, err = tx.MailToken(ctx, hashMailToken(token), kind, now); err != nil {
 			return err
@@ -183,5 +188,8 @@ func (e *Engine) setLinkedPassword(ctx context.Context, tx Tx, box mailbox, owne
 }
 
 func mailTokenInvalid() *Error {
-	return refuse(CodeMailTokenInvalid, "This link no longer works: it was used, replaced by a newer one, or has expired. Request a new one.")
+	return refuse(
+		CodeMailTokenInvalid,
+		"This link no longer works: it was used, replaced by a newer one, or has expired. Request a new one.",
+	)
 }

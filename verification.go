@@ -163,7 +163,11 @@ func (e *Engine) verifyByPassword(ctx context.Context, box mailbox, r VerifyRequ
 		return nil, err
 	}
 	owner := ownerAfter(box.account, winner, box.link.Email, now)
-	entry, err := e.newEntry(ctx, entry{user: owner, proofs: []proof{proofPassword}, persistent: r.Persistent, client: r.Client, at: now}, r.Replaces)
+	entry, err := e.newEntry(
+		ctx,
+		entry{user: owner, proofs: []proof{proofPassword}, persistent: r.Persistent, client: r.Client, at: now},
+		r.Replaces,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -248,7 +252,11 @@ func (e *Engine) tryPassword(ctx context.Context, box mailbox, t passwordTry) (w
 		return candidate{}, attempt{}, err
 	case !right:
 		a.failure = nil // stays charged
-		return candidate{}, attempt{}, e.loginFailed(ctx, a, refuse(CodePasswordWrong, "Wrong password. Try again, or reset your password."))
+		return candidate{}, attempt{}, e.loginFailed(
+			ctx,
+			a,
+			refuse(CodePasswordWrong, "Wrong password. Try again, or reset your password."),
+		)
 	case box.account.Disabled():
 		return candidate{}, attempt{}, e.loginFailed(ctx, a, accountDisabled())
 	}

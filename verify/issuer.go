@@ -216,7 +216,8 @@ func checkIssuer(name string) (host string, err error) {
 // isOrigin reports whether an address is scheme and host, and nothing else.
 func isOrigin(address string) bool {
 	u, err := url.Parse(address)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && u.Scheme+"://"+u.Host == address
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" &&
+		u.Scheme+"://"+u.Host == address
 }
 
 // withoutUser hides what may be a password in an address.

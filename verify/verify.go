@@ -178,7 +178,10 @@ func (o Options) check() error {
 	case o.StaleAfter < 0:
 		return fmt.Errorf("Options.StaleAfter is %s: write a duration of 0 or more", o.StaleAfter)
 	case o.FetchFrom != "" && !isOrigin(o.FetchFrom):
-		return fmt.Errorf("Options.FetchFrom is %q: write scheme and host, such as http://watchword:8080", withoutUser(o.FetchFrom))
+		return fmt.Errorf(
+			"Options.FetchFrom is %q: write scheme and host, such as http://watchword:8080",
+			withoutUser(o.FetchFrom),
+		)
 	case o.CacheSize > 1<<20:
 		return fmt.Errorf("Options.CacheSize is %d: write at most %d", o.CacheSize, 1<<20)
 	case strings.ContainsFunc(o.Realm, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }):

@@ -9,7 +9,7 @@ import (
 // also when they are faulty, because an operator who fixes a fault needs to see where a
 // value comes from. The exit code then says that there are faults.
 type configCmd struct {
-	JSON     bool `name:"json" xor:"form" help:"Print JSON."`
+	JSON     bool `name:"json"     xor:"form" help:"Print JSON."`
 	Markdown bool `name:"markdown" xor:"form" help:"Print the documentation of the settings (docs/settings.md)."`
 }
 

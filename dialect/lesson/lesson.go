@@ -75,11 +75,32 @@ func (d *Dialect) Routes() map[string]handler {
 // Operations describes the routes for the OpenAPI document.
 func (d *Dialect) Operations() []apidoc.Operation {
 	return []apidoc.Operation{
-		{Pattern: "POST /register", Summary: "Make an account and sign in", Body: registerBody{}, Status: 201, Answer: signedInAnswer{}, Refusal: ""},
+		{
+			Pattern: "POST /register",
+			Summary: "Make an account and sign in",
+			Body:    registerBody{},
+			Status:  201,
+			Answer:  signedInAnswer{},
+			Refusal: "",
+		},
 		{Pattern: "POST /login", Summary: "Sign in", Body: loginBody{}, Status: 200, Answer: signedInAnswer{}, Refusal: ""},
-		{Pattern: "POST /token", Summary: "Exchange the refresh token for a new one and an access token", Body: tokenBody{}, Status: 200, Answer: renewedAnswer{}, Refusal: ""},
+		{
+			Pattern: "POST /token",
+			Summary: "Exchange the refresh token for a new one and an access token",
+			Body:    tokenBody{},
+			Status:  200,
+			Answer:  renewedAnswer{},
+			Refusal: "",
+		},
 		{Pattern: "POST /logout", Summary: "End this session", Bearer: true, Body: tokenBody{}, Status: 204, Refusal: ""},
-		{Pattern: "GET /profile", Summary: "Read one's own account", Bearer: true, Status: 200, Answer: profileAnswer{}, Refusal: ""},
+		{
+			Pattern: "GET /profile",
+			Summary: "Read one's own account",
+			Bearer:  true,
+			Status:  200,
+			Answer:  profileAnswer{},
+			Refusal: "",
+		},
 	}
 }
 
@@ -204,7 +225,11 @@ func (d *Dialect) profile(w http.ResponseWriter, r *http.Request, _ watchword.Cl
 	if err != nil {
 		return err
 	}
-	return respond.JSON(w, http.StatusOK, profileAnswer{userBody{string(who.User.ID), who.User.Name, string(who.User.Email)}})
+	return respond.JSON(
+		w,
+		http.StatusOK,
+		profileAnswer{userBody{string(who.User.ID), who.User.Name, string(who.User.Email)}},
+	)
 }
 
 // Refuse responds with plain text.

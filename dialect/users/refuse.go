@@ -47,7 +47,9 @@ func wordsOf(status int, why *watchword.Error) (int, errorAnswer) {
 	case watchword.CodeValidationFailed:
 		return status, validation(why.Fields)
 	case watchword.CodeEmailTaken:
-		return http.StatusUnprocessableEntity, validation([]watchword.FieldError{{Field: "email", Message: "E-mail already in use"}})
+		return http.StatusUnprocessableEntity, validation(
+			[]watchword.FieldError{{Field: "email", Message: "E-mail already in use"}},
+		)
 	case watchword.CodeInvalidCredentials:
 		return http.StatusBadRequest, errorAnswer{"Wrong credentials!", "Email or password is wrong!"}
 	case watchword.CodeMailTokenInvalid:

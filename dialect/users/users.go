@@ -75,15 +75,69 @@ func (d *Dialect) Routes() map[string]handler {
 func (d *Dialect) Operations() []apidoc.Operation {
 	refused := errorAnswer{}
 	return []apidoc.Operation{
-		{Pattern: "POST " + base + "/login", Summary: "Sign in", Body: loginBody{}, Status: 200, Answer: signedInAnswer{}, Refusal: refused},
-		{Pattern: "POST " + base + "/signup", Summary: "Make an account and sign in", Body: signupBody{}, Status: 201, Answer: signedInAnswer{}, Refusal: refused},
+		{
+			Pattern: "POST " + base + "/login",
+			Summary: "Sign in",
+			Body:    loginBody{},
+			Status:  200,
+			Answer:  signedInAnswer{},
+			Refusal: refused,
+		},
+		{
+			Pattern: "POST " + base + "/signup",
+			Summary: "Make an account and sign in",
+			Body:    signupBody{},
+			Status:  201,
+			Answer:  signedInAnswer{},
+			Refusal: refused,
+		},
 		{Pattern: "POST " + base + "/logout", Summary: "End this session", Bearer: true, Status: 205, Refusal: refused},
-		{Pattern: "POST " + base + "/master-logout", Summary: "End all sessions", Bearer: true, Status: 205, Refusal: refused},
-		{Pattern: "POST " + base + "/reauth", Summary: "Exchange the cookie for the next one and an access token", Status: 201, Answer: renewedAnswer{}, Refusal: refused},
-		{Pattern: "POST " + base + "/forgotpass", Summary: "Have a mail sent to choose a new password", Body: forgotBody{}, Status: 200, Answer: messageAnswer{}, Refusal: refused},
-		{Pattern: "PATCH " + base + "/resetpass/{token}", Summary: "Choose a new password", Body: resetBody{}, Status: 200, Answer: messageAnswer{}, Refusal: refused},
-		{Pattern: "GET " + base + "/me", Summary: "Read one's own account", Bearer: true, Status: 200, Answer: userAnswer{}, Refusal: refused},
-		{Pattern: "GET " + base + "/{id}", Summary: "Read an account: one's own, or with the role admin any", Bearer: true, Status: 200, Answer: userAnswer{}, Refusal: refused},
+		{
+			Pattern: "POST " + base + "/master-logout",
+			Summary: "End all sessions",
+			Bearer:  true,
+			Status:  205,
+			Refusal: refused,
+		},
+		{
+			Pattern: "POST " + base + "/reauth",
+			Summary: "Exchange the cookie for the next one and an access token",
+			Status:  201,
+			Answer:  renewedAnswer{},
+			Refusal: refused,
+		},
+		{
+			Pattern: "POST " + base + "/forgotpass",
+			Summary: "Have a mail sent to choose a new password",
+			Body:    forgotBody{},
+			Status:  200,
+			Answer:  messageAnswer{},
+			Refusal: refused,
+		},
+		{
+			Pattern: "PATCH " + base + "/resetpass/{token}",
+			Summary: "Choose a new password",
+			Body:    resetBody{},
+			Status:  200,
+			Answer:  messageAnswer{},
+			Refusal: refused,
+		},
+		{
+			Pattern: "GET " + base + "/me",
+			Summary: "Read one's own account",
+			Bearer:  true,
+			Status:  200,
+			Answer:  userAnswer{},
+			Refusal: refused,
+		},
+		{
+			Pattern: "GET " + base + "/{id}",
+			Summary: "Read an account: one's own, or with the role admin any",
+			Bearer:  true,
+			Status:  200,
+			Answer:  userAnswer{},
+			Refusal: refused,
+		},
 	}
 }
 
@@ -184,7 +238,10 @@ func (d *Dialect) signup(w http.ResponseWriter, r *http.Request, c watchword.Cli
 		return err
 	}
 	in, err := d.engine.SignUp(r.Context(), watchword.SignUpRequest{
-		Email: body.Email, Password: watchword.Secret(body.Password), Name: JoinName(body.FirstName, body.LastName), Client: c,
+		Email:    body.Email,
+		Password: watchword.Secret(body.Password),
+		Name:     JoinName(body.FirstName, body.LastName),
+		Client:   c,
 		Replaces: watchword.Secret(d.cookie.Value(r)),
 	})
 	if err != nil {
@@ -206,7 +263,11 @@ func (d *Dialect) renew(r *http.Request, c watchword.Client) (*watchword.SignIn,
 	in, err := d.engine.Refresh(r.Context(), watchword.Secret(token), c)
 	var refusal *watchword.Error
 	if errors.As(err, &refusal) && refusal.Code == watchword.CodeSessionEnded {
-		err = &watchword.Error{Code: watchword.CodeRefreshInvalid, Detail: "This session has ended. Sign in again.", Ended: refusal.Ended}
+		err = &watchword.Error{
+			Code:   watchword.CodeRefreshInvalid,
+			Detail: "This session has ended. Sign in again.",
+			Ended:  refusal.Ended,
+		}
 	}
 	return in, err
 }
@@ -318,9 +379,16 @@ func (d *Dialect) resetpass(w http.ResponseWriter, r *http.Request, c watchword.
 		return err
 	}
 	if body.Password != body.PasswordConfirm {
-		return unacceptable(watchword.FieldError{Field: "passwordConfirm", Code: watchword.FieldInvalid, Message: "Passwords DO NOT match"})
+		return unacceptable(
+			watchword.FieldError{Field: "passwordConfirm", Code: watchword.FieldInvalid, Message: "Passwords DO NOT match"},
+		)
 	}
-	device, err := d.engine.ResetPassword(r.Context(), watchword.Secret(r.PathValue("token")), watchword.Secret(body.Password), c)
+	device, err := d.engine.ResetPassword(
+		r.Context(),
+		watchword.Secret(r.PathValue("token")),
+		watchword.Secret(body.Password),
+		c,
+	)
 	if err != nil {
 		return err
 	}

@@ -83,7 +83,11 @@ var (
 func CheckExtra(names []string) error {
 	for _, name := range names {
 		if isOneOf(standard, name) || isOneOf(reserved, name) {
-			return fmt.Errorf("claim %q is reserved: choose another name, such as https://example.com/%s", name, strings.ToLower(name))
+			return fmt.Errorf(
+				"claim %q is reserved: choose another name, such as https://example.com/%s",
+				name,
+				strings.ToLower(name),
+			)
 		}
 		if name == "" || len(name) > 128 || !utf8.ValidString(name) {
 			return errors.New("a claim has a name of 1 to 128 bytes of UTF-8")
@@ -127,7 +131,13 @@ func Size(alg string, c Claims) (int, error) {
 	case HS256:
 		signature = sha256.Size
 	}
-	return len(header) + 1 + base64.RawURLEncoding.EncodedLen(len(payload)) + 1 + base64.RawURLEncoding.EncodedLen(signature), nil
+	return len(
+		header,
+	) + 1 + base64.RawURLEncoding.EncodedLen(
+		len(payload),
+	) + 1 + base64.RawURLEncoding.EncodedLen(
+		signature,
+	), nil
 }
 
 // thumbprint is the length of a `kid` (RFC 7638, with SHA-256).
@@ -151,7 +161,10 @@ func Sign(k Key, c Claims) (string, error) {
 	token = append(token, '.')
 	token = base64.RawURLEncoding.AppendEncode(token, signature)
 	if len(token) > maxToken {
-		return "", fmt.Errorf("an access token of %d bytes is too long: give the user fewer roles, or the token fewer claims", len(token))
+		return "", fmt.Errorf(
+			"an access token of %d bytes is too long: give the user fewer roles, or the token fewer claims",
+			len(token),
+		)
 	}
 	return string(token), nil
 }

@@ -81,7 +81,11 @@ func generate(alg string) (crypto.Signer, error) {
 // Everyone who has the secret can also sign tokens.
 func NewHS256(secret []byte) (Key, error) {
 	if len(secret) < minSecret {
-		return Key{}, fmt.Errorf("a signing secret for HS256 needs at least %d bytes; this one has %d", minSecret, len(secret))
+		return Key{}, fmt.Errorf(
+			"a signing secret for HS256 needs at least %d bytes; this one has %d",
+			minSecret,
+			len(secret),
+		)
 	}
 	k := Key{id: sharedID, alg: HS256, secret: append([]byte(nil), secret...)}
 	k.header = headerOf(k, tokenType)

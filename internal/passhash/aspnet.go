@@ -23,7 +23,13 @@ func readASPNET(text string) (h stored, ok bool, err error) {
 	case raw[0] != 1:
 		return nil, false, nil
 	}
-	prf, iterations, size := binary.BigEndian.Uint32(raw[1:]), binary.BigEndian.Uint32(raw[5:]), binary.BigEndian.Uint32(raw[9:])
+	prf, iterations, size := binary.BigEndian.Uint32(
+		raw[1:],
+	), binary.BigEndian.Uint32(
+		raw[5:],
+	), binary.BigEndian.Uint32(
+		raw[9:],
+	)
 	if prf > 2 || size < 8 || size > maxSalt || head+int(size)+minTag > len(raw) || len(raw) > head+maxSalt+maxTag {
 		return nil, false, nil
 	}

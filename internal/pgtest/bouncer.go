@@ -49,7 +49,8 @@ func NewBouncer(t testing.TB, s *Server, settings ...string) *Bouncer {
 		"listen_addr = 127.0.0.1", fmt.Sprintf("listen_port = %d", b.port), "unix_socket_dir =",
 		"auth_type = trust", "auth_file = " + users,
 	}, settings...)
-	for name, text := range map[string]string{users: fmt.Sprintf("%q \"\"\n", superuser), config: strings.Join(lines, "\n") + "\n"} {
+	files := map[string]string{users: fmt.Sprintf("%q \"\"\n", superuser), config: strings.Join(lines, "\n") + "\n"}
+	for name, text := range files {
 		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}

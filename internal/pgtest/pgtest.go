@@ -98,7 +98,8 @@ func prepare(t testing.TB) (*Server, error) {
 }
 
 func (s *Server) create(settings []string) error {
-	out, err := s.command("initdb", "-D", s.Dir, "-U", superuser, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync").CombinedOutput()
+	out, err := s.command("initdb", "-D", s.Dir, "-U", superuser, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync").
+		CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("initdb: %w\n%s", err, out)
 	}
@@ -159,7 +160,10 @@ func (s *Server) start(ctx context.Context) error {
 		}
 		select {
 		case <-ended:
-			return fmt.Errorf("PostgreSQL exited at startup: run `%s -D DIR` to see the reason", filepath.Join(s.bin, "postgres"))
+			return fmt.Errorf(
+				"PostgreSQL exited at startup: run `%s -D DIR` to see the reason",
+				filepath.Join(s.bin, "postgres"),
+			)
 		case <-time.After(50 * time.Millisecond):
 		}
 	}

@@ -33,8 +33,16 @@ func (s *Server) Follow(t testing.TB, primary *Server) {
 	if err := os.RemoveAll(s.Dir); err != nil {
 		t.Fatal(err)
 	}
-	out, err := s.command("pg_basebackup", "-D", s.Dir, "--checkpoint=fast", "--no-sync", "--write-recovery-conf",
-		"-d", fmt.Sprintf("host=127.0.0.1 port=%d user=%s application_name=standby", primary.Port, superuser)).CombinedOutput()
+	out, err := s.command(
+		"pg_basebackup",
+		"-D",
+		s.Dir,
+		"--checkpoint=fast",
+		"--no-sync",
+		"--write-recovery-conf",
+		"-d",
+		fmt.Sprintf("host=127.0.0.1 port=%d user=%s application_name=standby", primary.Port, superuser),
+	).CombinedOutput()
 	if err != nil {
 		t.Fatalf("pg_basebackup: %v\n%s", err, out)
 	}

@@ -64,7 +64,8 @@ func meanOf(sample []float64) (mean, squared float64) {
 }
 
 // Header is the Markdown header of the table of rows.
-const Header = "| call | without an account | with an account | calls of each kind | t |\n| --- | --- | --- | --- | --- |\n"
+const Header = "| call | without an account | with an account | calls of each kind | t |\n" +
+	"| --- | --- | --- | --- | --- |\n"
 
 // String returns a line of the table.
 func (r Row) String() string {

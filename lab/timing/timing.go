@@ -46,13 +46,19 @@ func Trials() ([]Trial, error) {
 			Code: watchword.CodeInvalidCredentials},
 		{Name: "sign in, bcrypt hash of another system", Try: signIn("wrong password"),
 			Code: watchword.CodeInvalidCredentials, Hash: watchword.Secret(foreign)},
-		{Name: "sign up by mail", Try: func(ctx context.Context, e *watchword.Engine, email string, c watchword.Client) error {
-			_, err := e.SignUp(ctx, watchword.SignUpRequest{Email: email, Password: password, Client: c})
-			return err
-		}},
-		{Name: "request a password reset", Try: func(ctx context.Context, e *watchword.Engine, email string, c watchword.Client) error {
-			return e.ForgotPassword(ctx, email, c)
-		}},
+		{
+			Name: "sign up by mail",
+			Try: func(ctx context.Context, e *watchword.Engine, email string, c watchword.Client) error {
+				_, err := e.SignUp(ctx, watchword.SignUpRequest{Email: email, Password: password, Client: c})
+				return err
+			},
+		},
+		{
+			Name: "request a password reset",
+			Try: func(ctx context.Context, e *watchword.Engine, email string, c watchword.Client) error {
+				return e.ForgotPassword(ctx, email, c)
+			},
+		},
 	}
 	return trials, nil
 }

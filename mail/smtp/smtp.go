@@ -157,7 +157,9 @@ func (s *Sender) converse(ctx context.Context, talk func(*gomail.Client, *smtp.C
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	connect := func(context.Context, string, string) (net.Conn, error) { return s.connect(ctx) }
-	client, err := gomail.NewClient(s.relay.host, append(s.client[:len(s.client):len(s.client)], gomail.WithDialContextFunc(connect))...)
+	client, err := gomail.NewClient(
+		s.relay.host,
+		append(s.client[:len(s.client):len(s.client)], gomail.WithDialContextFunc(connect))...)
 	if err != nil {
 		return err
 	}

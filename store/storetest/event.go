@@ -10,7 +10,13 @@ import (
 
 var events = map[string]func(suite){
 	"EventsAreListedNewestFirst": func(s suite) {
-		bare := watchword.Event{ID: "bare", Kind: watchword.EventDisabled, At: after(-time.Hour), UserID: User(1).ID, Times: 1}
+		bare := watchword.Event{
+			ID:     "bare",
+			Kind:   watchword.EventDisabled,
+			At:     after(-time.Hour),
+			UserID: User(1).ID,
+			Times:  1,
+		}
 		s.update(func(ctx context.Context, tx watchword.Tx) error {
 			return firstError(
 				tx.InsertEvent(ctx, eventOf(User(1).ID, 1)), tx.InsertEvent(ctx, bare),
@@ -107,8 +113,19 @@ var keys = map[string]func(suite){
 // eventOf returns an event of the user. A larger n is a later event.
 func eventOf(id watchword.UserID, n int) watchword.Event {
 	return watchword.Event{
-		ID: uuidOf("0004", n), Kind: watchword.EventLogin, At: after(time.Duration(n) * time.Second), UserID: id,
-		SessionID: Session(id, n).ID, Address: "203.0.113.7", Device: "Firefox on Linux", RequestID: "r-1", Detail: "why", Times: 1,
+		ID:     uuidOf("0004", n),
+		Kind:   watchword.EventLogin,
+		At:     after(time.Duration(n) * time.Second),
+		UserID: id,
+		SessionID: Session(
+			id,
+			n,
+		).ID,
+		Address:   "203.0.113.7",
+		Device:    "Firefox on Linux",
+		RequestID: "r-1",
+		Detail:    "why",
+		Times:     1,
 	}
 }
 

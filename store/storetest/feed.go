@@ -43,7 +43,12 @@ var feeds = map[string]func(suite){
 			ended := s.addSession(Session(u.ID, n))
 			s.wantHeld(true, "end", endSession(ended, watchword.EndedLogout, Start))
 			same(s, "numbered", s.numberAbove(c.above, 9), 1)
-			same(s, "items", s.feed(c.want-1, time.Time{}, 9), []watchword.FeedItem{{Number: c.want, Session: ended.ID, At: Start, Why: watchword.EndedLogout}})
+			same(
+				s,
+				"items",
+				s.feed(c.want-1, time.Time{}, 9),
+				[]watchword.FeedItem{{Number: c.want, Session: ended.ID, At: Start, Why: watchword.EndedLogout}},
+			)
 		}
 	},
 

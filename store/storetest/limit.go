@@ -80,7 +80,8 @@ var limits = map[string]func(suite){
 
 	// RT-5: limits survive a step of the clock
 	"ClockSetBackBlocksAtMostOneSpan": func(s suite) {
-		for i, back := range []time.Duration{time.Millisecond, time.Minute, time.Hour, 24 * time.Hour, 10 * 365 * 24 * time.Hour} {
+		const day = 24 * time.Hour
+		for i, back := range []time.Duration{time.Millisecond, time.Minute, time.Hour, day, 10 * 365 * day} {
 			one := chargeOf(fmt.Sprint(i), 3, time.Hour)
 			for s.charge(one) == 0 {
 			}

@@ -80,7 +80,10 @@ var mailTokens = map[string]func(suite){
 
 	"MailTokensAreDeletedByUserAndKind": func(s suite) {
 		var all []watchword.MailToken
-		for n, kind := range []watchword.MailKind{watchword.MailReset, watchword.MailReset, watchword.MailVerify, watchword.MailAddressChanged} {
+		kinds := []watchword.MailKind{
+			watchword.MailReset, watchword.MailReset, watchword.MailVerify, watchword.MailAddressChanged,
+		}
+		for n, kind := range kinds {
 			m := mailTokenOf(n)
 			m.Kind, m.UserID = kind, User(1).ID
 			all = append(all, s.addMailToken(m))
@@ -114,8 +117,15 @@ var mailTokens = map[string]func(suite){
 var mails = map[string]func(suite){
 	"MailIsReadAsInserted": func(s suite) {
 		full := mailOf(User(1), 1)
-		full.Facts.NewEmail, full.Attempts, full.LastError, full.GivenUpAt = "new@example.com", 3, "550 no such mailbox", after(time.Hour)
-		bare := watchword.Mail{ID: "bare", Kind: watchword.MailReset, To: "a@example.com", CreatedAt: Start.Add(-time.Second), NextAt: Start}
+		full.Facts.NewEmail, full.Attempts = "new@example.com", 3
+		full.LastError, full.GivenUpAt = "550 no such mailbox", after(time.Hour)
+		bare := watchword.Mail{
+			ID:        "bare",
+			Kind:      watchword.MailReset,
+			To:        "a@example.com",
+			CreatedAt: Start.Add(-time.Second),
+			NextAt:    Start,
+		}
 		s.update(func(ctx context.Context, tx watchword.Tx) error {
 			return firstError(tx.InsertMail(ctx, full), tx.InsertMail(ctx, bare))
 		})

@@ -66,7 +66,12 @@ var races = map[string]func(suite){
 			})
 			got := s.session(one.ID)
 			if rotatedLater.Load() || got.EndedWhy != watchword.EndedLogout || got.Generation != one.Generation {
-				s.Fatalf("it rotated after its end: %t; it is %+v, its client knows generation %d", rotatedLater.Load(), got, one.Generation)
+				s.Fatalf(
+					"it rotated after its end: %t; it is %+v, its client knows generation %d",
+					rotatedLater.Load(),
+					got,
+					one.Generation,
+				)
 			}
 		}
 	},
@@ -133,7 +138,12 @@ var races = map[string]func(suite){
 		for n := range rounds {
 			u, twin, mover := User(3*n), User(3*n+1), s.addUser(3*n+2)
 			twin.Email = u.Email
-			s.wantWinners(1, s.wins(insertUser(u, Start)), s.wins(insertUser(twin, Start)), s.wins(setEmail(mover, u.Email, Start)))
+			s.wantWinners(
+				1,
+				s.wins(insertUser(u, Start)),
+				s.wins(insertUser(twin, Start)),
+				s.wins(setEmail(mover, u.Email, Start)),
+			)
 		}
 	},
 
@@ -189,7 +199,11 @@ var races = map[string]func(suite){
 		u := s.addUser(1)
 		for n := range rounds {
 			one := s.addSession(Session(u.ID, n))
-			s.wantWinners(1, s.wins(endSession(one, watchword.EndedReuse, Start)), s.wins(endSession(one, watchword.EndedLogout, Start)))
+			s.wantWinners(
+				1,
+				s.wins(endSession(one, watchword.EndedReuse, Start)),
+				s.wins(endSession(one, watchword.EndedLogout, Start)),
+			)
 		}
 	},
 

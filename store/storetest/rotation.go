@@ -42,7 +42,11 @@ var rotations = map[string]func(suite){
 	"SessionOfDeletedUserDoesNotRotate": func(s suite) {
 		u := s.addUser(1)
 		one := s.addSession(Session(u.ID, 1))
-		s.wantHeld(true, "delete", func(ctx context.Context, tx watchword.Tx) (bool, error) { return tx.DeleteUser(ctx, u.ID) })
+		s.wantHeld(
+			true,
+			"delete",
+			func(ctx context.Context, tx watchword.Tx) (bool, error) { return tx.DeleteUser(ctx, u.ID) },
+		)
 		got, err := s.Rotate(s.Context(), Rotate(one, Start))
 		if err != nil {
 			s.Fatal(err)
@@ -175,7 +179,18 @@ func drawFrom[T any](t *rapid.T, label string, values ...T) T {
 
 // near draws a duration at a boundary of the rules, or one millisecond next to it.
 func near(t *rapid.T, label string) time.Duration {
-	edge := drawFrom(t, label, 0, 0, time.Second, 10*time.Second, time.Minute, 12*time.Hour, 7*24*time.Hour, 30*24*time.Hour)
+	edge := drawFrom(
+		t,
+		label,
+		0,
+		0,
+		time.Second,
+		10*time.Second,
+		time.Minute,
+		12*time.Hour,
+		7*24*time.Hour,
+		30*24*time.Hour,
+	)
 	beside := drawFrom(t, label+", beside", -time.Millisecond, 0, time.Millisecond)
 	if rapid.Bool().Draw(t, label+", before") {
 		return beside - edge

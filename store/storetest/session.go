@@ -191,7 +191,11 @@ func (s suite) living(id watchword.UserID, c watchword.Cutoffs) (all []watchword
 	return slices.Clip(all)
 }
 
-func endSession(one watchword.Session, why watchword.EndReason, at time.Time) func(context.Context, watchword.Tx) (bool, error) {
+func endSession(
+	one watchword.Session,
+	why watchword.EndReason,
+	at time.Time,
+) func(context.Context, watchword.Tx) (bool, error) {
 	return func(ctx context.Context, tx watchword.Tx) (bool, error) { return tx.EndSession(ctx, one.ID, why, at) }
 }
 

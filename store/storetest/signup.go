@@ -18,7 +18,12 @@ var signups = map[string]func(suite){
 		s.addSignup("other@example.com", 2)
 		same(s, "sign-ups", s.signups(waitingFor, Start), []watchword.Signup{one})
 		same(s, "created no later", s.signups(waitingFor, one.CreatedAt), nil)
-		same(s, "created later by a millisecond", s.signups(waitingFor, one.CreatedAt.Add(-time.Millisecond)), []watchword.Signup{one})
+		same(
+			s,
+			"created later by a millisecond",
+			s.signups(waitingFor, one.CreatedAt.Add(-time.Millisecond)),
+			[]watchword.Signup{one},
+		)
 	},
 
 	"SixthSignupReplacesTheOldest": func(s suite) {
@@ -45,7 +50,11 @@ var signups = map[string]func(suite){
 	},
 
 	"NextSignupsListsAllInBatches": func(s suite) {
-		all := []watchword.Signup{s.addSignup("ada@example.com", 2), s.addSignup("ada@example.com", 5), s.addSignup("bob@example.com", 1)}
+		all := []watchword.Signup{
+			s.addSignup("ada@example.com", 2),
+			s.addSignup("ada@example.com", 5),
+			s.addSignup("bob@example.com", 1),
+		}
 		s.update(func(ctx context.Context, tx watchword.Tx) error {
 			first, err := tx.NextSignups(ctx, watchword.Signup{}, 2)
 			same(s, "first batch", first, all[:2])
@@ -73,7 +82,11 @@ var signups = map[string]func(suite){
 		s.addSignup(u.Email, 2)
 		kept := s.addSignup("other@example.com", 3)
 		s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.DeleteSignups(ctx, waitingFor) })
-		s.wantHeld(true, "delete the user", func(ctx context.Context, tx watchword.Tx) (bool, error) { return tx.DeleteUser(ctx, u.ID) })
+		s.wantHeld(
+			true,
+			"delete the user",
+			func(ctx context.Context, tx watchword.Tx) (bool, error) { return tx.DeleteUser(ctx, u.ID) },
+		)
 		for _, email := range []watchword.Address{waitingFor, u.Email} {
 			same(s, string(email), s.signups(email, Start), nil)
 		}
@@ -184,7 +197,12 @@ var signups = map[string]func(suite){
 // addSignup inserts sign-up number n of an address. A larger n is later.
 func (s suite) addSignup(email watchword.Address, n int) watchword.Signup {
 	s.Helper()
-	one := watchword.Signup{ID: uuidOf("0009", n), Email: email, CreatedAt: after(time.Duration(n+1) * time.Second), Sealed: []byte{1, 0, byte(n), 255}}
+	one := watchword.Signup{
+		ID:        uuidOf("0009", n),
+		Email:     email,
+		CreatedAt: after(time.Duration(n+1) * time.Second),
+		Sealed:    []byte{1, 0, byte(n), 255},
+	}
 	s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.InsertSignup(ctx, one) })
 	return one
 }

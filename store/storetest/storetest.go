@@ -25,7 +25,8 @@ import (
 // parallel, each with a store of its own.
 func Run(t *testing.T, open func(t *testing.T) watchword.Store) {
 	for _, group := range []map[string]func(suite){
-		transactions, users, sessions, mailTokens, mails, events, keys, limits, rotations, races, sweeping, feeds, signups, columns,
+		transactions, users, sessions, mailTokens, mails, events, keys, limits, rotations, races, sweeping, feeds,
+		signups, columns,
 	} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) {

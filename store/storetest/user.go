@@ -59,7 +59,12 @@ var users = map[string]func(suite){
 				after = page[len(page)-1].Email
 			}
 		})
-		same(s, "addresses", seen, []watchword.Address{User(0).Email, User(1).Email, User(2).Email, User(3).Email, User(4).Email})
+		same(
+			s,
+			"addresses",
+			seen,
+			[]watchword.Address{User(0).Email, User(1).Email, User(2).Email, User(3).Email, User(4).Email},
+		)
 	},
 
 	// JWT-15
@@ -195,7 +200,11 @@ var users = map[string]func(suite){
 				tx.InsertEvent(ctx, eventOf(u.ID, 1)), tx.InsertEvent(ctx, eventOf(other.ID, 2)),
 				tx.InsertMail(ctx, mailOf(u, 1)), tx.InsertMail(ctx, mailOf(other, 2)))
 		})
-		s.wantHeld(true, "delete", func(ctx context.Context, tx watchword.Tx) (bool, error) { return tx.DeleteUser(ctx, u.ID) })
+		s.wantHeld(
+			true,
+			"delete",
+			func(ctx context.Context, tx watchword.Tx) (bool, error) { return tx.DeleteUser(ctx, u.ID) },
+		)
 		s.view(func(ctx context.Context, tx watchword.Tx) error {
 			_, err := tx.User(ctx, u.ID)
 			s.wantNotFound("user", err)

@@ -45,8 +45,13 @@ func Start(t *testing.T, change func(*watchword.Options)) *Service {
 	s.Store, err = sqlite.Open(t.Context(), filepath.Join(s.Folder, "watchword.db"))
 	must(t, err)
 	options := watchword.Options{
-		PublicURL: s.URL, LinkOrigins: []string{FrontEnd}, Mailer: s.Mails, MasterKey: []byte("a master key for tests, 32 bytes"),
-		Limits: watchword.Unlimited(), HashWorkers: 2, HashQueue: time.Minute,
+		PublicURL:   s.URL,
+		LinkOrigins: []string{FrontEnd},
+		Mailer:      s.Mails,
+		MasterKey:   []byte("a master key for tests, 32 bytes"),
+		Limits:      watchword.Unlimited(),
+		HashWorkers: 2,
+		HashQueue:   time.Minute,
 	}
 	if change != nil {
 		change(&options)
@@ -58,7 +63,10 @@ func Start(t *testing.T, change func(*watchword.Options)) *Service {
 	other, err := lesson.New(s.Engine, lesson.Options{})
 	must(t, err)
 	edge, err := server.New(s.Engine, server.Options{
-		PublicURL: options.PublicURL, AllowedOrigins: []string{FrontEnd}, Dialects: []server.Dialect{one, other}, Log: options.Log,
+		PublicURL:      options.PublicURL,
+		AllowedOrigins: []string{FrontEnd},
+		Dialects:       []server.Dialect{one, other},
+		Log:            options.Log,
 	})
 	must(t, err)
 	ctx, stop := context.WithCancel(context.Background())

@@ -80,7 +80,14 @@ func run(lists, out string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s: %d passwords of at least %d characters and %d shorter words, %d bytes\n", out, long, minLength, len(keys)-long, size)
+	fmt.Printf(
+		"%s: %d passwords of at least %d characters and %d shorter words, %d bytes\n",
+		out,
+		long,
+		minLength,
+		len(keys)-long,
+		size,
+	)
 	return nil
 }
 

@@ -2,7 +2,8 @@
 // costs with many sessions.
 //
 //	go run ./lab/scale/cmd -store sqlite:/var/tmp -sessions 10000,1000000
-//	go run ./lab/scale/cmd -store 'postgres://localhost/postgres?pool_max_conns=32' -sessions 100000 -fill-factors 100,90,70,50
+//	go run ./lab/scale/cmd -store 'postgres://localhost/postgres?pool_max_conns=32' \
+//		-sessions 100000 -fill-factors 100,90,70,50
 //
 // It creates databases called watchword_scale_… and drops them at the end, also after
 // Ctrl-C. A million sessions need 1 GB of disk.
