@@ -10,7 +10,7 @@ import (
 )
 
 // ADM-1
-func TestSecretsOfTheCommandLineAreNotOnTheAdminListener(t *testing.T) {
+func TestAdminListenerHidesSecretsOfTheCommandLine(t *testing.T) {
 	t.Parallel()
 	const signing = "a-signing-secret-of-the-command-line-0123456789"
 	s, admin := newServer(t, freeAddress(t)), freeAddress(t)

@@ -11,9 +11,9 @@ import (
 	"github.com/watchword-auth/watchword/internal/pgtest"
 )
 
-// Everything works behind a proxy that lends connections out for one transaction
-// each (PgBouncer as it comes, pool_mode = transaction).
-func TestServersWorkBehindABouncer(t *testing.T) {
+// PgBouncer, in its default configuration with pool_mode = transaction, gives a server
+// another connection for each transaction.
+func TestServersWorkBehindPgBouncer(t *testing.T) {
 	t.Parallel()
 	database := pgtest.New(t)
 	bouncer := pgtest.NewBouncer(t, database, "default_pool_size = 6")
@@ -73,8 +73,8 @@ func TestServersWorkBehindABouncer(t *testing.T) {
 	})
 }
 
-// One line names the fault on the way to the database, without the password.
-func TestAWrongStoreIsToldInOneLine(t *testing.T) {
+// The error about a database that can't be reached is one line without the password.
+func TestWrongStoreIsReportedInOneLine(t *testing.T) {
 	t.Parallel()
 	const secret = "correct-horse"
 	server := pgtest.New(t)

@@ -285,7 +285,7 @@ var refusals = []struct {
 }
 
 // W-13, W-50, W-59, W-68
-func TestADangerousSettingStopsTheStart(t *testing.T) {
+func TestDangerousSettingStopsTheStart(t *testing.T) {
 	t.Parallel()
 	for _, c := range refusals {
 		t.Run(c.name, func(t *testing.T) {
@@ -353,7 +353,7 @@ func effective(t *testing.T, c call) map[string][2]string {
 	return values
 }
 
-func TestEachSourceOfSettingsYieldsToTheOneAbove(t *testing.T) {
+func TestSourcesOfSettingsHavePrecedence(t *testing.T) {
 	t.Parallel()
 	c := call{
 		env: []string{"WATCHWORD_CONFIG=ww.yaml", "WATCHWORD_ACCESS_TTL=11m", "WATCHWORD_SESSION_IDLE=11h"},
@@ -379,7 +379,7 @@ func TestEachSourceOfSettingsYieldsToTheOneAbove(t *testing.T) {
 }
 
 // PW-1
-func TestSomeDefaultsFollowFromOtherSettings(t *testing.T) {
+func TestDefaultsDeriveFromOtherSettings(t *testing.T) {
 	t.Parallel()
 	got := effective(t, call{args: []string{"--listen=127.0.0.1:9000", "--password-profile=nist"}})
 	if got["public-url"][0] != "http://localhost:9000" || got["password-min"][0] != "15" {
@@ -388,7 +388,7 @@ func TestSomeDefaultsFollowFromOtherSettings(t *testing.T) {
 }
 
 // CFG-3
-func TestASecretComesFromAFileAndIsNotShown(t *testing.T) {
+func TestSecretFromAFileIsNotShown(t *testing.T) {
 	t.Parallel()
 	got := effective(t, call{
 		env: []string{
@@ -408,8 +408,8 @@ func TestASecretComesFromAFileAndIsNotShown(t *testing.T) {
 	}
 }
 
-// Settings that resemble a refused one and are accepted.
-func TestASafeSettingIsAccepted(t *testing.T) {
+// These settings are close to ones that are refused.
+func TestSafeSettingIsAccepted(t *testing.T) {
 	t.Parallel()
 	certificate, key := certificateFor(t)
 	for _, c := range []struct {
@@ -442,7 +442,7 @@ func TestASafeSettingIsAccepted(t *testing.T) {
 	}
 }
 
-func TestConfigPrintsWhatIsFaultyToo(t *testing.T) {
+func TestConfigPrintsFaultySettings(t *testing.T) {
 	t.Parallel()
 	got := run(t, call{args: []string{"config", "--signup=maybe", "--reuse-ends=all"}})
 	if got.code != 2 || !strings.Contains(got.errors, "signup") || !strings.Contains(got.out, "flag --reuse-ends") {

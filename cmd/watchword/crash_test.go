@@ -9,10 +9,9 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// The server is killed again and again in the middle of its work. What it had
-// acknowledged holds afterwards, no client that asks again loses its session, and
-// no thief keeps one. SOAK_ROUNDS makes it longer.
-func TestACrashLosesNothingThatWasAcknowledged(t *testing.T) {
+// The server is killed repeatedly while it works. Acknowledged changes survive, a client
+// that retries keeps its session, and a thief loses it. SOAK_ROUNDS makes the test longer.
+func TestCrashLosesNoAcknowledgedChange(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, crashAndLook)
 }
@@ -55,8 +54,8 @@ func checkDatabase(t *testing.T, path string, crash int) {
 	}
 }
 
-// One of several servers is killed; its clients move on to the others.
-func TestACrashOfOneOfSeveralServersLosesNothing(t *testing.T) {
+// One of several servers is killed, and its clients use the others.
+func TestCrashOfOneServerLosesNoAcknowledgedChange(t *testing.T) {
 	t.Parallel()
 	f := newFault(t, "one of three servers killed")
 	f.serversDie = true

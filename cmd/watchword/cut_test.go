@@ -7,10 +7,10 @@ import (
 	"github.com/watchword-auth/watchword/internal/pgtest"
 )
 
-// The connections to the database are cut again and again, in the middle of
-// whatever they are at: before a statement, within a commit, after it and before
-// the answer. Acknowledged changes hold, and nobody is signed out.
-func TestCutConnectionsLoseNothingThatWasAcknowledged(t *testing.T) {
+// The connections to the database are cut repeatedly at random moments: before a statement,
+// during a commit, and after it but before the response. Acknowledged changes survive, and
+// users stay signed in.
+func TestCutConnectionsLoseNoAcknowledgedChange(t *testing.T) {
 	t.Parallel()
 	database, err := url.Parse(pgtest.New(t).Database(t))
 	if err != nil {

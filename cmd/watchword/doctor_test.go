@@ -11,7 +11,7 @@ import (
 )
 
 // HTTP-14
-func TestDoctorNamesWhatIsInTheWayOfThePublicURL(t *testing.T) {
+func TestDoctorNamesFaultsOfThePublicURL(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, freeAddress(t))
 	var behind atomic.Value // of http.HandlerFunc

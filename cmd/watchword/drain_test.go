@@ -111,7 +111,7 @@ func oneRequest(conn net.Conn, s *server, path string) (status int, err error) {
 	return response.StatusCode, nil
 }
 
-func TestASecondSIGTERMEndsTheDrainDelay(t *testing.T) {
+func TestSecondSIGTERMEndsTheDrainDelay(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, freeAddress(t))
 	startServer(t, s, "--drain-delay=5m")
@@ -140,7 +140,7 @@ func TestASecondSIGTERMEndsTheDrainDelay(t *testing.T) {
 	}
 }
 
-func TestTheDrainDelayIsZeroOnTheLoopback(t *testing.T) {
+func TestDrainDelayIsZeroOnLoopback(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		args []string

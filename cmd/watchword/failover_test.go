@@ -7,12 +7,12 @@ import (
 	"github.com/watchword-auth/watchword/internal/pgtest"
 )
 
-// A primary, a synchronous standby, and three servers that know both. Each round
-// the primary is lost and the standby promoted; the servers find it by
-// themselves. Then what was lost comes back as the next standby.
+// A primary, a synchronous standby, and three servers that know both. In each round the
+// primary is lost and the standby is promoted, and the servers find it. The lost machine
+// then returns as the next standby.
 
-// The primary's machine dies: all of its processes at once.
-func TestAFailoverLosesNothingThatWasAcknowledged(t *testing.T) {
+// All processes of the primary are killed at once.
+func TestFailoverLosesNoAcknowledgedChange(t *testing.T) {
 	t.Parallel()
 	failOver(t, newFault(t, "failover: primary killed, standby promoted"), func(primary, standby *pgtest.Server) {
 		primary.Freeze(t) // none of them outlives another
@@ -21,9 +21,9 @@ func TestAFailoverLosesNothingThatWasAcknowledged(t *testing.T) {
 	})
 }
 
-// The primary accepts connections and never answers. It is fenced, as it has to
-// be, only when the servers have long moved on.
-func TestAFailoverFromAPrimaryThatHangsLosesNothing(t *testing.T) {
+// The primary accepts connections and never responds. It is fenced, as it must be, long
+// after the servers have switched to the new primary.
+func TestFailoverFromAHangingPrimaryLosesNoAcknowledgedChange(t *testing.T) {
 	t.Parallel()
 	failOver(t, newFault(t, "failover: primary hangs, standby promoted"), func(primary, standby *pgtest.Server) {
 		primary.Freeze(t)

@@ -12,12 +12,11 @@ import (
 	"time"
 )
 
-// A file may not grow, as on a full disk: writes are refused with 503, reads go
-// on, nobody is signed out, and when there is room again all that was
-// acknowledged is there.
+// The database file can't grow, as on a full disk. Writes are refused with 503, reads work,
+// and users stay signed in. When there is space again, all acknowledged changes are there.
 //
 // CFG-8, OPS-1
-func TestAFullDiskSignsNobodyOut(t *testing.T) {
+func TestFullDiskKeepsUsersSignedIn(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, freeAddress(t))
 	dir, program := t.TempDir(), s.binary

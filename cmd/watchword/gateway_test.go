@@ -29,7 +29,7 @@ type gateway struct {
 }
 
 // AZ-6
-func TestNginxLetsThroughWhomTheServerKnows(t *testing.T) {
+func TestNginxPassesOnlyAuthenticatedRequests(t *testing.T) {
 	t.Parallel()
 	guards(t, nginx())
 }
@@ -46,7 +46,7 @@ func nginx() gateway {
 }
 
 // AZ-6
-func TestCaddyLetsThroughWhomTheServerKnows(t *testing.T) {
+func TestCaddyPassesOnlyAuthenticatedRequests(t *testing.T) {
 	t.Parallel()
 	guards(t, caddy())
 }
@@ -58,8 +58,8 @@ func caddy() gateway {
 	}}
 }
 
-// Readers copy the files that are tested.
-func TestTheDocumentShowsTheExamples(t *testing.T) {
+// Readers copy the examples from the document, so it must show the tested files.
+func TestGatewaysDocumentShowsTheExamples(t *testing.T) {
 	t.Parallel()
 	document, err := os.ReadFile("../../docs/gateways.md")
 	if err != nil {

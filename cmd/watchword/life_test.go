@@ -13,12 +13,11 @@ const (
 	nextSecret  = "eight yellow badgers"
 )
 
-// The whole life of an account against the built program, as a browser and a
-// phone would live it. The grace is 0, so that a lost response is forgiven by
-// the rule for late clients and by nothing else.
+// The life of an account with the built program, a browser and a phone. The grace period is
+// 0, so only the rule for late clients can forgive a lost response.
 //
 // RT-6, RST-4
-func TestTheLifeOfAnAccount(t *testing.T) {
+func TestLifeOfAnAccount(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, liveALife)
 }
@@ -96,7 +95,7 @@ func liveALife(t *testing.T, arguments []string) {
 }
 
 // RT-5
-func TestAReuseIsFoundOutAfterACrash(t *testing.T) {
+func TestReuseIsDetectedAfterACrash(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, freeAddress(t))
 	dir := startServer(t, s, "--refresh-grace=0s")

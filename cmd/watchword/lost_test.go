@@ -47,7 +47,7 @@ type doubtful struct {
 }
 
 // RT-6, RST-4
-func TestTheLostAnswerOfACommitDoesNoHarm(t *testing.T) {
+func TestLostCommitResponseDoesNoHarm(t *testing.T) {
 	t.Parallel()
 	database, err := url.Parse(pgtest.New(t, "fsync = off").Database(t))
 	if err != nil {

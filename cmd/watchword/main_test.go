@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// These tests use the program as its users do: they build it once and run it.
+// These tests build the program once and run it, as users do.
 
 func TestMain(m *testing.M) { os.Exit(buildAndTest(m)) }
 

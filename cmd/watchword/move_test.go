@@ -21,7 +21,7 @@ import (
 const masterKeyFile = "WATCHWORD_MASTER_KEY_FILE=watchword-data/master.key"
 
 // RT-5
-func TestSessionsGoOnAfterAMoveToPostgres(t *testing.T) {
+func TestSessionsContinueAfterAMoveToPostgres(t *testing.T) {
 	t.Parallel()
 	target := pgtest.New(t).Database(t)
 	s := newServer(t, freeAddress(t))
@@ -73,9 +73,9 @@ func TestSessionsGoOnAfterAMoveToPostgres(t *testing.T) {
 	laptop.post(t, "/login", body{"email": ada, "password": firstSecret}, 200)
 }
 
-// A move that is killed, and one whose connection is cut, leave the target empty
-// and the source as it was. The third goes through.
-func TestAMoveThatWasInterruptedCanBeRepeated(t *testing.T) {
+// A killed move, and a move whose connection is cut, leave the target empty and the source
+// unchanged. The third attempt succeeds.
+func TestInterruptedMoveCanBeRepeated(t *testing.T) {
 	t.Parallel()
 	target := pgtest.New(t).Database(t)
 	dir := newData(t)
@@ -156,7 +156,7 @@ func interrupt(t *testing.T, target string, cmd *exec.Cmd, dir string, how func(
 	return errs.String()
 }
 
-func TestAMoveIsRefusedBeforeItBegins(t *testing.T) {
+func TestImpossibleMoveIsRefusedBeforeItBegins(t *testing.T) {
 	t.Parallel()
 	const nowhere = "--to=postgres://me:" + weak + "@127.0.0.1:1/auth?sslmode=disable"
 	for _, c := range []struct {

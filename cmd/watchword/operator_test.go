@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// One process answers requests, another acts on the same database.
-func TestAnOperatorActsOnARunningServer(t *testing.T) {
+// One process serves requests, and another one changes the same database.
+func TestOperatorCommandsAffectARunningServer(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, freeAddress(t))
 	dir := startServer(t, s)
@@ -68,10 +68,10 @@ func TestTwoServersShareOneDatabase(t *testing.T) {
 	newDevice(t, other.address).post(t, "/login", account, 200)
 }
 
-// A session that is not used ends before its absolute end: that is what operators see.
+// An unused session expires before its absolute end. Operators see the earlier time.
 //
 // OPS-3
-func TestOperatorsSeeTheEndThatComesFirst(t *testing.T) {
+func TestOperatorsSeeTheEarlierExpiry(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, freeAddress(t))
 	dir := startServer(t, s)

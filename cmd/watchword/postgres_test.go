@@ -7,10 +7,10 @@ import (
 	"github.com/watchword-auth/watchword/internal/pgtest"
 )
 
-// PostgreSQL is killed again and again while the server works, and started again.
-// The server says 503 in between and finds back by itself; what was acknowledged
-// holds, and nobody is signed out.
-func TestACrashOfPostgresLosesNothingThatWasAcknowledged(t *testing.T) {
+// PostgreSQL is killed and restarted repeatedly while the server works. The server
+// responds with 503 meanwhile and reconnects. Acknowledged changes survive, and users
+// stay signed in.
+func TestCrashOfPostgresLosesNoAcknowledgedChange(t *testing.T) {
 	t.Parallel()
 	database := pgtest.New(t)
 	s := newServer(t, freeAddress(t))
@@ -27,8 +27,8 @@ func TestACrashOfPostgresLosesNothingThatWasAcknowledged(t *testing.T) {
 	}
 }
 
-// The name of such a folder would hold the password.
-func TestNoFolderIsMadeFromAPostgresURL(t *testing.T) {
+// The name of the folder would contain the password.
+func TestPostgresURLCreatesNoFolder(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	arguments := onPostgres("postgres://me:" + weak + "@127.0.0.1:1/auth?sslmode=disable")

@@ -11,7 +11,7 @@ import (
 )
 
 // KEY-4
-func TestResealReplacesTheMasterKeyAndEverybodyStaysSignedIn(t *testing.T) {
+func TestResealReplacesTheMasterKeyAndKeepsSessions(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, freeAddress(t))
 	dir := startServer(t, s, "--refresh-grace=0s")
@@ -70,7 +70,7 @@ func TestResealReplacesTheMasterKeyAndEverybodyStaysSignedIn(t *testing.T) {
 }
 
 // KEY-4
-func TestResealOfAMasterKeyThatIsSetWritesTheNewOneToAFile(t *testing.T) {
+func TestResealWritesANewMasterKeyToAFileIfItIsSet(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	store := "WATCHWORD_STORE=" + pgtest.New(t, "fsync = off").Database(t)

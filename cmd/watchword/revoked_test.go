@@ -15,10 +15,10 @@ import (
 	"github.com/watchword-auth/watchword/verify"
 )
 
-// How long after the answer to a logout services still accept the access token of
-// the session: real servers, and a service behind each that follows its feed.
-// `make revocation` prints the figures of docs/revocation.md.
-func TestAnEndedSessionIsRevokedEverywhere(t *testing.T) {
+// This test measures how long after the response to a logout services still accept the
+// access token of the session. It uses real servers, each with a service that follows
+// its feed. `make revocation` prints the figures of docs/revocation.md.
+func TestEndedSessionIsRevokedEverywhere(t *testing.T) {
 	t.Parallel()
 	t.Run("one server, SQLite", func(t *testing.T) {
 		t.Parallel()

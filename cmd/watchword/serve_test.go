@@ -25,7 +25,7 @@ func startServer(t *testing.T, s *server, args ...string) (dir string) {
 }
 
 // CFG-2
-func TestAChangedCertificateIsServedWithoutARestart(t *testing.T) {
+func TestChangedCertificateIsServedWithoutARestart(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, freeAddress(t))
 	s.https = true
@@ -139,7 +139,7 @@ func waitUntilRead(t *testing.T, s *server) {
 	}
 }
 
-func TestTheFirstScreenFitsOnOne(t *testing.T) {
+func TestFirstScreenFitsATerminal(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, freeAddress(t))
 	s.onTerminal = true

@@ -12,8 +12,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/transcript"
 )
 
-// A file with the name of the data directory keeps everybody from making it, root too.
-func TestStartThatNeedsNoDataDirectoryMakesNone(t *testing.T) {
+// A file with the name of the data directory prevents its creation, even by root.
+func TestStartCreatesNoUnneededDataDirectory(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	must(t, os.WriteFile(filepath.Join(dir, "watchword-data"), nil, 0o600))
@@ -68,7 +68,7 @@ func TestServeNamesDamagedPagesAsDoctorDoes(t *testing.T) {
 	}
 }
 
-func TestStartThatDamagePreventsNamesIt(t *testing.T) {
+func TestStartOnADamagedFileNamesTheDamage(t *testing.T) {
 	t.Parallel()
 	dir := newData(t)
 	damage(t, dir, func(pages int) (all []int) {

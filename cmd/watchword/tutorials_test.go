@@ -14,9 +14,9 @@ import (
 	"time"
 )
 
-// docs/migrate.md is followed as written: its files are written, its commands are run,
-// section by section, each in a folder of its own. Only the port is another one.
-func TestTheMigrationsWorkAsWritten(t *testing.T) {
+// The test follows docs/migrate.md as written: it writes the files and runs the
+// commands of each section in a separate folder. Only the port differs.
+func TestMigrationTutorialsWorkAsWritten(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../docs/migrate.md")
 	if err != nil {

@@ -14,20 +14,19 @@ import (
 // write them, and made up.
 const casePassword = "violet Kettle 93 harbour"
 
-// An importCase is a file, and what becomes of its accounts.
+// An importCase is a file and the expected state of its accounts.
 type importCase struct {
 	file     string
 	flags    string         // of the dry run and the import
-	problems []string       // that the dry run lists
-	refused  string         // the error that ends both; nothing is imported
-	signs    map[string]int // by account, the status of a sign-in
-
+	problems []string       // listed by the dry run
+	refused  string         // the error of the dry run and the import
+	signs    map[string]int // status of a sign-in, by account
 }
 
 const signedIn, accountOff, badLogin = 200, 403, 401
 
 var importCases = []importCase{
-	// An account that is disabled elsewhere is disabled here.
+	// Accounts that are disabled in the other system stay disabled.
 	{file: "ban.csv", signs: map[string]int{"x": accountOff}},
 	{file: "logto.csv", signs: map[string]int{"ada": signedIn, "sus": accountOff}},
 	{file: "better-auth-bcrypt.csv", signs: map[string]int{"ada": signedIn, "banned": accountOff}},
@@ -46,7 +45,7 @@ var importCases = []importCase{
 	{file: "unsettled.csv", flags: "--disabled=membership_standing=evicted",
 		signs: map[string]int{"ada": signedIn, "bad": accountOff}},
 
-	// Hashes that the engine can compute.
+	// Supported hashes.
 	{file: "better-auth.csv", signs: map[string]int{"ada": signedIn, "banned": accountOff}},
 	{file: "node-scrypt.csv", signs: map[string]int{"ada": signedIn}},
 	{file: "rewritten.csv", signs: map[string]int{"better": signedIn, "node": signedIn, "net3": signedIn, "net2": signedIn,
@@ -62,7 +61,7 @@ var importCases = []importCase{
 	{file: "wrapped.json", signs: map[string]int{"a": signedIn}},
 	{file: "cognito-list-users.json", signs: map[string]int{"johndoe": badLogin}},
 
-	// Each form that can't be checked is refused by its name; the others sign in.
+	// Each unsupported hash is refused by name. The other users sign in.
 	{file: "wordpress.csv", problems: []string{"line 2: passwordHash: phpass ($P$, of WordPress and others) can't be " +
 		"checked"}, signs: map[string]int{"new": signedIn, "old": badLogin}},
 	{file: "drupal.csv", problems: []string{"line 2: passwordHash: Drupal's $S$ (SHA-512) can't be checked"},
@@ -77,7 +76,7 @@ var importCases = []importCase{
 		"itself and not a " +
 		"hash"}, signs: map[string]int{"temp": badLogin, "hist": signedIn, "oldkc": signedIn, "plain": badLogin}},
 
-	// NULL is no name, no role and no date.
+	// NULL is not a name, a role or a date.
 	{file: "ssms-null.csv", signs: map[string]int{"a": signedIn, "b": badLogin}},
 	{file: "mssql.csv", signs: map[string]int{"ada": signedIn, "bob": signedIn}},
 	{file: "mysql-batch.tsv", signs: map[string]int{"ada": signedIn, "bob": signedIn}},
@@ -86,8 +85,8 @@ var importCases = []importCase{
 	{file: "ldap.ldif", refused: "the file is LDIF"},
 }
 
-// Files of other systems are checked, imported while the server runs, and their users
-// sign in.
+// Files of other systems are checked and imported while the server runs. Then their
+// users sign in.
 //
 // IMP-1, IMP-2, PW-10
 func TestUsersOfOtherSystemsSignInAfterImport(t *testing.T) {
@@ -103,7 +102,7 @@ func TestUsersOfOtherSystemsSignInAfterImport(t *testing.T) {
 	})
 }
 
-// copyCase puts a file of testdata into a folder, with addresses of its own.
+// copyCase copies a file of testdata into a folder and gives its accounts another domain.
 func copyCase(t *testing.T, dir, name, domain string) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("testdata", "import", name))
@@ -146,7 +145,7 @@ func (c importCase) run(t *testing.T, s *server, dir, domain string, arguments [
 	for i, name := range slices.Sorted(maps.Keys(c.signs)) {
 		want := c.signs[name]
 		device := newDevice(t, s.address)
-		if i == 0 { // one is enough: it takes as long as the slowest hash
+		if i == 0 { // only once, because it takes as long as the slowest hash
 			device.post(t, "/login", body{"email": name + "@" + domain, "password": "not " + casePassword}, badLogin)
 		}
 		answer := device.must(t, "POST", "/login", body{"email": name + "@" + domain, "password": casePassword})
@@ -156,7 +155,7 @@ func (c importCase) run(t *testing.T, s *server, dir, domain string, arguments [
 	}
 }
 
-// A known password shows how the file keeps it, and imports nothing.
+// --try verifies a known password and imports nothing.
 //
 // IMP-2
 func TestTryNamesTheFlagsThatFit(t *testing.T) {

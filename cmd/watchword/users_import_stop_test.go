@@ -21,7 +21,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/pgtest"
 )
 
-// A worker is the program at work, to which a test does something meanwhile.
+// A worker is a running program that a test can signal.
 type worker struct {
 	*exec.Cmd
 	dir       string
@@ -46,7 +46,7 @@ func newWorker(t *testing.T, dir string, args ...string) *worker {
 	return w
 }
 
-// eventually waits until something is so, and fails if the program ends before.
+// eventually waits until the condition holds, and fails if the program ends before.
 func (w *worker) eventually(t *testing.T, what string, so func() bool) {
 	t.Helper()
 	for begun := time.Now(); !so(); time.Sleep(5 * time.Millisecond) {
@@ -61,7 +61,7 @@ func (w *worker) eventually(t *testing.T, what string, so func() bool) {
 	}
 }
 
-// begins waits for the file without a name that is made when signals are heeded.
+// begins waits for the temporary file, which is created after the signals are handled.
 func (w *worker) begins(t *testing.T, name string) {
 	t.Helper()
 	w.eventually(t, "it began to write "+name, func() bool { return len(w.hidden(t)) > 0 })
@@ -101,7 +101,6 @@ func (w *worker) says(t *testing.T, want string) {
 	}
 }
 
-// One signal ends an import to which nothing comes any more.
 func TestSignalStopsAnImportThatWaitsForInput(t *testing.T) {
 	t.Parallel()
 	for _, signal := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
@@ -112,7 +111,7 @@ func TestSignalStopsAnImportThatWaitsForInput(t *testing.T) {
 	}
 }
 
-// The accounts read by then are imported, and no half of an account.
+// The complete accounts read so far are imported. The incomplete one is not.
 func TestStoppedImportKeepsCompleteAccounts(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, arguments []string) {
@@ -143,7 +142,6 @@ func TestStoppedImportKeepsCompleteAccounts(t *testing.T) {
 	})
 }
 
-// JSON that was begun is ended.
 func TestStoppedCheckPrintsCompleteJSON(t *testing.T) {
 	t.Parallel()
 	w := newWorker(t, t.TempDir(), "users", "import", "-", "--dry-run", "--json")
@@ -162,7 +160,7 @@ func TestStoppedCheckPrintsCompleteJSON(t *testing.T) {
 	}
 }
 
-// A second signal does not wait for a database that hangs.
+// A second signal does not wait for a hanging database.
 func TestSecondSignalEndsAnImportAtOnce(t *testing.T) {
 	t.Parallel()
 	database := pgtest.New(t).Database(t)
@@ -195,7 +193,7 @@ func TestSecondSignalEndsAnImportAtOnce(t *testing.T) {
 	}
 }
 
-// lockUsers keeps others from the accounts until the test ends.
+// lockUsers locks the table of accounts until the test ends.
 func lockUsers(t *testing.T, database, mode string) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), database)
@@ -219,8 +217,8 @@ func openFile(t *testing.T, dir string) *sql.DB {
 	return db
 }
 
-// A batch is counted as it was committed, though one of it was found to be taken
-// only then.
+// A batch is counted as committed, although one of its accounts turned out to be taken
+// during the commit.
 func TestCommittedBatchIsCountedCompletely(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -244,7 +242,7 @@ func TestCommittedBatchIsCountedCompletely(t *testing.T) {
 	}
 }
 
-// An export that is stopped leaves no hashes behind.
+// A stopped export leaves no file with hashes.
 func TestStoppedExportRemovesItsFile(t *testing.T) {
 	t.Parallel()
 	database := pgtest.New(t).Database(t)
@@ -263,7 +261,6 @@ func TestStoppedExportRemovesItsFile(t *testing.T) {
 	}
 }
 
-// A dry run changes nothing: it makes no tables, and migrates none.
 func TestDryRunDoesNotMigrate(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, arguments []string) {

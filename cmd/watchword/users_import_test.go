@@ -30,8 +30,8 @@ const (
 	firebaseSalt = "42xEC+ixf3L2lw=="
 )
 
-// Accounts are imported into a running server, and their users sign in with the
-// passwords that they have. The first time, the hash is replaced by one with our parameters.
+// Accounts are imported into a running server, and their users sign in with their
+// passwords. The first sign-in replaces the hash with one of the server.
 //
 // PW-7, PW-10
 func TestImportedUsersSignInAndHashesAreUpgraded(t *testing.T) {
@@ -75,7 +75,7 @@ func importAndSignIn(t *testing.T, arguments []string) {
 	newDevice(t, s.address).post(t, "/login", body{"email": "n@example.com", "password": firstSecret}, 401)
 }
 
-// exportedHashes are the hashes of all accounts, as they are stored.
+// exportedHashes returns the stored hashes of all accounts, by address.
 func exportedHashes(t *testing.T, dir string, arguments []string) map[string]string {
 	t.Helper()
 	lines, err := csv.NewReader(strings.NewReader(export(t, dir, arguments, "--format=csv"))).ReadAll()
@@ -98,8 +98,8 @@ func export(t *testing.T, dir string, arguments []string, more ...string) string
 	return got.out
 }
 
-// One server's export is imported into another, on either store, and its export is
-// equal to the first.
+// The export of a server is imported into another one, on both stores, and exported again
+// without a difference.
 func TestExportAndImportPreserveAccounts(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, arguments []string) {
@@ -123,7 +123,7 @@ func TestExportAndImportPreserveAccounts(t *testing.T) {
 	})
 }
 
-// manyUsers is a file of accounts that have everything but a password.
+// manyUsers returns a CSV file of n accounts with a hash and every common field.
 func manyUsers(n int) string {
 	var file strings.Builder
 	file.WriteString("id,email,name,password,roles,emailVerified,createdAt,disabled\n")
@@ -135,8 +135,8 @@ func manyUsers(n int) string {
 	return file.String()
 }
 
-// An import is stopped, then killed, then run to its end: every batch that was
-// committed stays, no account is half, and the table of ids is complete.
+// An import is stopped, then killed, then run to its end. Every committed batch stays, no
+// account is incomplete, and the table of ids is complete.
 func TestInterruptedImportContinues(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, importInPieces)
@@ -153,7 +153,7 @@ func importInPieces(t *testing.T, arguments []string) {
 	there := 0
 	for _, piece := range []struct {
 		signal syscall.Signal
-		come   int // of the accounts; the others are held back
+		come   int // number of accounts that arrive; the others are held back
 	}{{syscall.SIGINT, 9_500}, {syscall.SIGKILL, 11_500}} {
 		pour(t, filepath.Join(dir, "users.csv"), manyUsers(piece.come))
 		w := newWorker(t, dir, args...)
@@ -196,7 +196,7 @@ func importInPieces(t *testing.T, arguments []string) {
 	}
 }
 
-// pour makes a pipe from which comes a text, and then nothing, and no end.
+// pour creates a named pipe that delivers a text and then blocks without an end.
 func pour(t *testing.T, path, text string) {
 	t.Helper()
 	os.Remove(path) //nolint:errcheck // it may not be there
@@ -213,7 +213,7 @@ func pour(t *testing.T, path, text string) {
 	}()
 }
 
-// ask is a question to the database itself that a number answers.
+// ask runs a query that returns a number on the database.
 func ask(t *testing.T, dir string, arguments []string, question string) (n int) {
 	t.Helper()
 	if arguments == nil {
@@ -239,8 +239,7 @@ func ask(t *testing.T, dir string, arguments []string, question string) (n int) 
 	return n
 }
 
-// A file of any length is imported in little memory: what grows are the 16 bytes
-// by which an address that comes twice is found, and as many for an id.
+// Memory grows only by the 16 bytes that find a duplicate address, and 16 bytes for an id.
 func TestImportOf100000AccountsUsesLittleMemory(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -269,7 +268,7 @@ func TestImportOf100000AccountsUsesLittleMemory(t *testing.T) {
 	t.Logf("%d accounts in %s, %d KiB", users, time.Since(begun), used)
 }
 
-// A file that somebody makes while an import runs is not overwritten.
+// The file is created by another program while the import runs.
 func TestIDMapDoesNotOverwriteANewFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
