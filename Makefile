@@ -7,7 +7,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 ARGS     ?=     # of the server:               make run ARGS='--listen 127.0.0.1:8000'
 BENCH    ?= .   # which benchmarks:            make bench BENCH=Rotate
 COUNT    ?= 3   # runs of each benchmark
-FAULT    ?= Crash|Cut|Failover|LostAnswer|FullDisk # which faults: make faults FAULT=Failover ROUNDS=20
+FAULT    ?= Crash|Cut|Failover|LostCommit|FullDisk # which faults: make faults FAULT=Failover ROUNDS=20
 ROUNDS   ?=     # per fault; for the soak 500: make soak ROUNDS=5000
 FUZZTIME ?= 60s # per fuzz target:              make fuzz FUZZTIME=10m
 
@@ -42,7 +42,7 @@ faults: ## measure the effect of each fault on clients (the table of docs/faults
 	SOAK_ROUNDS=$(strip $(ROUNDS)) go -C cmd/watchword test -run '$(strip $(FAULT))' -count=1 -timeout=0
 
 soak: ## run every fault 500 times under load and check the histories
-	SOAK_ROUNDS=$(or $(strip $(ROUNDS)),500) go test -run '$(strip $(FAULT))|Linearizable|Bouncer' -count=1 -timeout=0 -v ./cmd/... ./store/...
+	SOAK_ROUNDS=$(or $(strip $(ROUNDS)),500) go test -run '$(strip $(FAULT))|Linearizable|Bouncer|Pooler' -count=1 -timeout=0 -v ./cmd/... ./store/...
 
 revocation: ## measure how long after a logout services reject a token, with one and three servers
 	SOAK_ROUNDS=$(or $(strip $(ROUNDS)),1000) go test -run Revoked -count=1 -timeout=0 -v ./cmd/watchword
