@@ -46,8 +46,8 @@ type Accounts struct {
 
 // Open opens the store, migrates it, starts the engine's background work and returns
 // the handler. The place is a directory, which holds an SQLite database, or a URL
-// postgres://user:password@host/database. A URL has no directory, so it needs
-// its MasterKey and Mailer in the options.
+// postgres://user:password@host/database. With a URL, the options must contain the master
+// key and the mailer, because there is no directory to keep them in.
 //
 // The background work (mail, sweeping, keys, the revocation feed) ends with ctx or
 // with Close. Open returns an error if an option is missing or unusable, or if the

@@ -120,7 +120,7 @@ async function validToken(session: Session, renew: () => Promise<void>, user?: U
   if (user && user.id !== snapshot.user?.id) {
     throw new WatchwordError("SESSION_ENDED", "Another user has signed in. Reload the page.", { status: 401 })
   }
-  // A token that is new counts whatever its lifetime: the last one of a session lives for seconds.
+  // A new token is used even if it expires soon: the last one of a session lives for seconds.
   if (token && token !== refused && (token !== before || has("expiresAt"))) return token
   throw new WatchwordError("TOKEN_MISSING", "The session changed during the request. Try again.", { status: 401 })
 }

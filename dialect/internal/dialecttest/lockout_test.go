@@ -132,7 +132,7 @@ func endings(t *testing.T, s *dialecttest.Service) string {
 	return strings.Join(all, ",")
 }
 
-// The cookie of a known device lets nobody in: a program may send it and no Origin.
+// The known-device cookie grants no access, so a program may send it without Origin.
 //
 // CSRF-3, RL-13
 func TestKnownDeviceCookieNeedsNoOrigin(t *testing.T) {
