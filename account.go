@@ -32,10 +32,7 @@ func (e *Engine) Authenticate(ctx context.Context, access Secret) (Identity, err
 		return Identity{}, err
 	}
 	var who Identity
-	err = e.store.View(ctx, func(tx Tx) error {
-		who.Session, who.User, err = tx.Session(ctx, SessionID(claims.SessionID))
-		return err
-	})
+	who.Session, who.User, err = e.store.Live(ctx, SessionID(claims.SessionID))
 	if errors.Is(err, ErrNotFound) {
 		return Identity{}, sessionEnded("")
 	}
@@ -84,10 +81,7 @@ func (e *Engine) sessionOf(ctx context.Context, token Secret) (who Identity, err
 	if err != nil {
 		return Identity{}, err
 	}
-	err = e.store.View(ctx, func(tx Tx) error {
-		who.Session, who.User, err = tx.Session(ctx, SessionID(uuid.UUID(presented.Session).String()))
-		return err
-	})
+	who.Session, who.User, err = e.store.Live(ctx, SessionID(uuid.UUID(presented.Session).String()))
 	if errors.Is(err, ErrNotFound) {
 		return Identity{}, sessionEnded("")
 	}

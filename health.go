@@ -75,6 +75,12 @@ func (s watchedStore) Rotate(ctx context.Context, r RotateRequest) (RotateResult
 	return result, err
 }
 
+func (s watchedStore) Live(ctx context.Context, id SessionID) (Session, User, error) {
+	session, user, err := s.Store.Live(ctx, id)
+	s.health.observe(ctx, err)
+	return session, user, err
+}
+
 // observe records the result of an operation. It ignores operations whose context has
 // ended, because they don't show the state of the store.
 func (h *health) observe(ctx context.Context, err error) {

@@ -27,6 +27,13 @@ type Store interface {
 	// gives the verdict of Judge for every input.
 	Rotate(ctx context.Context, r RotateRequest) (RotateResult, error)
 
+	// Live returns a session, alive or ended, with its user, as SessionTx.Session does. It
+	// is one statement without a transaction, because every signed-in request calls it. It
+	// returns ErrNotFound if the session or its user does not exist. A call that begins
+	// after a change was committed sees the change, whichever process made it. The caller
+	// owns the slices of the result.
+	Live(ctx context.Context, id SessionID) (Session, User, error)
+
 	// Close waits for running operations.
 	Close() error
 }

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 
 	"github.com/watchword-auth/watchword/store/internal/sqlstore"
@@ -46,6 +47,17 @@ func (c conn) Exec(ctx context.Context, text string, args ...any) (int, error) {
 	}
 	n, err := result.RowsAffected()
 	return int(n), err
+}
+
+// A poolConn runs queries without a transaction. It can't write.
+type poolConn struct{ prepared statements }
+
+func (c poolConn) Exec(context.Context, string, ...any) (int, error) {
+	return 0, errors.New("a write needs a transaction")
+}
+
+func (c poolConn) Query(ctx context.Context, text string, args ...any) (sqlstore.Rows, error) {
+	return c.prepared[text].QueryContext(ctx, args...)
 }
 
 func (c conn) Query(ctx context.Context, text string, args ...any) (sqlstore.Rows, error) {

@@ -1,0 +1,124 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// Each change in this file is made after Live has read the session, so a store that
+// keeps rows in memory is tested, too.
+var lives = map[string]func(suite){
+	"LiveReturnsSessionAndUser": func(s suite) {
+		u := s.addUser(1)
+		one, other := s.addSession(Session(u.ID, 1)), s.addSession(Session(u.ID, 2))
+		for range 3 {
+			s.wantLive(one, u)
+			s.wantLive(other, u)
+		}
+	},
+
+	"LiveReturnsErrNotFoundForUnknownSessionsAndDeletedUsers": func(s suite) {
+		u := s.addUser(1)
+		one := Session(u.ID, 1)
+		s.wantNotLive("before the sign-in", one)
+		s.addSession(one)
+		s.wantLive(one, u)
+		s.wantHeld(true, "delete", func(ctx context.Context, tx watchword.Tx) (bool, error) {
+			return tx.DeleteUser(ctx, u.ID)
+		})
+		s.wantNotLive("of a deleted user", one)
+	},
+
+	// RT-11
+	"LiveSeesEveryChangeOfTheSession": func(s suite) {
+		u := s.addUser(1)
+		one, other := s.addSession(Session(u.ID, 1)), s.addSession(Session(u.ID, 2))
+		s.wantLive(one, u)
+		s.wantLive(other, u)
+		r := Rotate(one, after(time.Hour))
+		r.RefreshKey, r.Address = 8, "198.51.100.1"
+		got, err := s.Rotate(s.Context(), r)
+		if err != nil || !got.Rotated {
+			s.Fatalf("rotate: %+v, %v", got, err)
+		}
+		one = got.Session
+		s.wantLive(one, u)
+		s.wantHeld(true, "forgive", forgive(one, one.Generation))
+		one.Forgiven = one.Generation
+		s.wantLive(one, u)
+		s.wantHeld(true, "end", endSession(one, watchword.EndedLogout, after(2*time.Hour)))
+		one.EndedAt, one.EndedWhy = after(2*time.Hour), watchword.EndedLogout
+		s.wantLive(one, u)
+		s.wantLive(other, u)
+	},
+
+	// RT-11
+	"LiveSeesEveryChangeOfTheUser": func(s suite) {
+		u := s.addUser(1)
+		one := s.addSession(Session(u.ID, 1))
+		for _, change := range []struct {
+			name string
+			make func(context.Context, watchword.Tx) error
+			want func(*watchword.User)
+		}{
+			{"roles", func(ctx context.Context, tx watchword.Tx) error {
+				return tx.SetRoles(ctx, u.ID, nil, after(time.Hour).Truncate(time.Second))
+			}, func(u *watchword.User) { u.Roles, u.RolesChangedAt = nil, after(time.Hour).Truncate(time.Second) }},
+			{"name", func(ctx context.Context, tx watchword.Tx) error { return tx.SetName(ctx, u.ID, "Eve") },
+				func(u *watchword.User) { u.Name = "Eve" }},
+			{"password", func(ctx context.Context, tx watchword.Tx) error { return tx.SetPassword(ctx, u.ID, "new") },
+				func(u *watchword.User) { u.PasswordHash = "new" }},
+			{"disabled", func(ctx context.Context, tx watchword.Tx) error {
+				return tx.SetDisabled(ctx, u.ID, after(time.Hour))
+			}, func(u *watchword.User) { u.DisabledAt = after(time.Hour) }},
+		} {
+			s.wantLive(one, u)
+			s.update(change.make)
+			change.want(&u)
+			s.wantLive(one, u)
+		}
+	},
+
+	"LiveResultIsTheCallersOwn": func(s suite) {
+		u := s.addUser(1)
+		one := s.addSession(Session(u.ID, 1))
+		for range 2 {
+			session, user, err := s.Live(s.Context(), one.ID)
+			if err != nil {
+				s.Fatal(err)
+			}
+			session.Methods[0], user.Roles[0] = "forged", "forged"
+		}
+		s.wantLive(one, u)
+	},
+
+	"LiveWithCanceledContextFails": func(s suite) {
+		one := s.addSession(Session(s.addUser(1).ID, 1))
+		canceled, cancel := context.WithCancel(s.Context())
+		cancel()
+		_, _, err := s.Live(canceled, one.ID)
+		if !errors.Is(err, context.Canceled) || errors.Is(err, watchword.ErrUnavailable) {
+			s.Errorf("canceled: got error %v, want context.Canceled alone", err)
+		}
+	},
+}
+
+// wantLive fails unless Live returns this session and this user.
+func (s suite) wantLive(session watchword.Session, user watchword.User) {
+	s.Helper()
+	gotSession, gotUser, err := s.Live(s.Context(), session.ID)
+	if err != nil {
+		s.Fatalf("live: %v", err)
+	}
+	same(s, "session", gotSession, session)
+	same(s, "its user", gotUser, user)
+}
+
+func (s suite) wantNotLive(what string, session watchword.Session) {
+	s.Helper()
+	_, _, err := s.Live(s.Context(), session.ID)
+	s.wantNotFound(what, err)
+}
