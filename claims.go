@@ -108,6 +108,8 @@ func (o Options) tokenSize(roles []string) (int, error) {
 // Reasons: an unknown algorithm; a constant with a reserved name (in any case) or a value
 // that looks computed; constants, audience or URL too long; a lifetime below 1 s or above
 // 1 h. New refuses such options.
+//
+// Unstable: for the program watchword.
 func (o Options) CheckTokens() error {
 	o = o.withDefaults()
 	if !slices.Contains(

@@ -40,6 +40,8 @@ const (
 )
 
 // A FeedItem is a session that has ended, or a user whose roles have changed.
+//
+// Unstable: only stores use it.
 type FeedItem struct {
 	Number  int64
 	Session SessionID // the ended session; empty: the item concerns User

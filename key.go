@@ -32,6 +32,8 @@ const (
 
 // A Key is a row of the store: a secret that is sealed under the master key. Its times
 // alone decide when it signs, so all processes agree (internal/keyschedule).
+//
+// Unstable: only stores use it.
 type Key struct {
 	ID     string // `kid` (RFC 7638 thumbprint) for KeySign, a UUID for the others
 	Use    KeyUse
@@ -58,6 +60,8 @@ func LoadOrCreateMasterKey(path string) ([]byte, error) {
 // FinishReseal returns the master key that opens the store. This is master, as read from
 // the file at path, or its successor, if a replacement was interrupted after the store
 // was resealed. In that case FinishReseal renames the file of the successor to path.
+//
+// Unstable: for the program watchword.
 func FinishReseal(ctx context.Context, store Store, path string, master []byte) ([]byte, error) {
 	next, err := seal.LoadNext(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -269,6 +269,8 @@ func (k *keyring) open(rows []Key) (*keyset, error) {
 }
 
 // CheckKeys reports whether a master key opens all keys of a store.
+//
+// Unstable: for the program watchword.
 func CheckKeys(ctx context.Context, store Store, master []byte) error {
 	box, err := seal.New(master)
 	if err != nil {

@@ -76,6 +76,8 @@ type Mail struct {
 }
 
 // A MailToken is the stored half of a single-use token that was mailed.
+//
+// Unstable: only stores use it.
 type MailToken struct {
 	Hash      string // SHA-256, hex; the token itself is not stored
 	Kind      MailKind

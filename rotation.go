@@ -26,6 +26,8 @@ const burst = 32
 
 // NeverForgiven is the value of Rotation.Forgiven before the first late token was
 // accepted.
+//
+// Unstable: only stores use it.
 const NeverForgiven int64 = -1
 
 // A Rotation is the part of a session that changes when it is refreshed.
@@ -62,6 +64,8 @@ type RotationPolicy struct {
 }
 
 // A Presentation is one use of a refresh token whose MAC is valid.
+//
+// Unstable: only stores use it.
 type Presentation struct {
 	Generation int64
 	Agent      Agent
@@ -73,6 +77,8 @@ type Presentation struct {
 type Agent string
 
 // AgentOf hashes a User-Agent header of any length.
+//
+// Unstable: only stores use it.
 func AgentOf(userAgent string) Agent {
 	sum := sha256.Sum256([]byte(userAgent))
 	return Agent(hex.EncodeToString(sum[:8]))
@@ -103,6 +109,8 @@ const (
 //
 // Times before the last rotation count as the time of that rotation, so that a
 // clock that was set back can't move a session backwards.
+//
+// Unstable: only stores use it.
 func Judge(r Rotation, policy RotationPolicy, p Presentation) (Verdict, Rotation) {
 	now := p.At
 	if now.Before(r.RotatedAt) {

@@ -65,6 +65,8 @@ type SessionPolicy struct {
 
 // Cutoffs are the times with which the times of a session are compared. The pure
 // rule (Session.EndedBy) and the statement of a store use the same cutoffs.
+//
+// Unstable: only stores use it.
 type Cutoffs struct {
 	Now          time.Time
 	Rotated      time.Time // a persistent session rotated at or before this is idle
@@ -73,6 +75,8 @@ type Cutoffs struct {
 }
 
 // Cutoffs returns the cutoffs of the policy at now.
+//
+// Unstable: only stores use it.
 func (p SessionPolicy) Cutoffs(now time.Time) Cutoffs {
 	return Cutoffs{
 		Now:          now,
@@ -84,6 +88,8 @@ func (p SessionPolicy) Cutoffs(now time.Time) Cutoffs {
 
 // EndedBy returns why the session is no longer active at c.Now, or "" if it is
 // active (rule 1 of docs/rotation.md). It does not check User.Disabled.
+//
+// Unstable: only stores use it.
 func (s Session) EndedBy(c Cutoffs) EndReason {
 	rotatedAfter := c.RotatedShort
 	if s.Persistent {

@@ -99,6 +99,8 @@ func (e *Engine) SignUp(ctx context.Context, r SignUpRequest) (*SignIn, error) {
 }
 
 // A Signup waits until its address is proven (SignupVerified). It is not an account.
+//
+// Unstable: only stores use it.
 type Signup struct {
 	ID        string // UUID version 7
 	Email     Address

@@ -11,8 +11,8 @@ import (
 // An operation returns an error that wraps ErrUnavailable if the store is unreachable,
 // full, read-only or too busy. All times are UTC with millisecond precision.
 //
-// Store, Tx and the interfaces that Tx embeds may grow in a minor version: semantic
-// versioning does not cover programs that implement them. Run store/storetest.
+// Unstable: Store, Tx and the interfaces that Tx embeds may grow in a minor version.
+// Semantic versioning does not cover programs that implement them. Run store/storetest.
 type Store interface {
 	// View runs fn on one consistent state.
 	View(ctx context.Context, fn func(Tx) error) error
@@ -41,11 +41,15 @@ type Store interface {
 // A Clocked store has a clock that all processes on it share. That clock decides:
 // servers whose own clocks differ agree on the age of a token, and no server refuses a
 // token that another has just signed.
+//
+// Unstable: stores implement it.
 type Clocked interface {
 	Clock(context.Context) (time.Time, error)
 }
 
 // A RotateRequest is the common case of a refresh.
+//
+// Unstable: stores implement it.
 type RotateRequest struct {
 	Session SessionID
 	Presentation
@@ -57,6 +61,8 @@ type RotateRequest struct {
 
 // A RotateResult says what Rotate did. The zero value means that the session must be
 // read and judged.
+//
+// Unstable: stores implement it.
 type RotateResult struct {
 	Wait    time.Duration // above 0: a charge was refused; retry after this time
 	Rotated bool
@@ -65,6 +71,8 @@ type RotateResult struct {
 }
 
 // A Charge is one use of a limit (GCRA, see internal/ratelimit).
+//
+// Unstable: stores implement it.
 type Charge struct {
 	Key  string
 	Cost time.Duration // the part of Span that one use takes
@@ -76,6 +84,8 @@ type Charge struct {
 // returns a bool is a conditional statement that settles a race: false means that the
 // condition did not hold and nothing changed. A query for a row that does not exist
 // returns ErrNotFound.
+//
+// Unstable: stores implement it.
 type Tx interface {
 	UserTx
 	CredentialTx
@@ -91,6 +101,8 @@ type Tx interface {
 }
 
 // UserTx stores accounts.
+//
+// Unstable: stores implement it.
 type UserTx interface {
 	// InsertUser reports false if an account has the address, or if the previous owner
 	// of the address can still take it back (an unexpired MailAddressChanged token).
@@ -115,6 +127,8 @@ type UserTx interface {
 }
 
 // CredentialTx changes the password and the address of an account.
+//
+// Unstable: stores implement it.
 type CredentialTx interface {
 	SetPassword(context.Context, UserID, Secret) error
 	// ReplacePassword sets the hash if it is still from and the account is enabled. It is
@@ -136,6 +150,8 @@ type CredentialTx interface {
 
 // SignupTx stores the sign-ups that wait for the proof of their address
 // (SignupVerified).
+//
+// Unstable: stores implement it.
 type SignupTx interface {
 	// InsertSignup replaces the oldest sign-up of the address if it has five already. Of
 	// two calls at the same time, the later may replace the other's sign-up instead.
@@ -153,6 +169,8 @@ type SignupTx interface {
 }
 
 // SessionTx stores sessions.
+//
+// Unstable: stores implement it.
 type SessionTx interface {
 	InsertSession(context.Context, Session) error
 	// Session returns a session, alive or ended, with its user. The session of a deleted
@@ -174,6 +192,8 @@ type SessionTx interface {
 }
 
 // FeedTx numbers and reads the revocation feed.
+//
+// Unstable: stores implement it.
 type FeedTx interface {
 	// NumberFeed numbers up to limit ended sessions and as many users whose roles
 	// changed, with numbers above the given one, and returns how many it numbered. A
@@ -186,6 +206,8 @@ type FeedTx interface {
 }
 
 // MailTokenTx stores mailed tokens by their hashes.
+//
+// Unstable: stores implement it.
 type MailTokenTx interface {
 	InsertMailToken(context.Context, MailToken) error // replaces a token of the same hash
 	MailToken(ctx context.Context, hash string, kind MailKind, now time.Time) (MailToken, error)
@@ -209,6 +231,8 @@ type MailTokenTx interface {
 }
 
 // MailTx stores the outbox.
+//
+// Unstable: stores implement it.
 type MailTx interface {
 	InsertMail(context.Context, Mail) error
 	// ClaimMail claims the mail that has been due longest at now, for the caller alone
@@ -226,6 +250,8 @@ type MailTx interface {
 }
 
 // EventTx stores security events.
+//
+// Unstable: stores implement it.
 type EventTx interface {
 	// InsertEvent adds to the event with the same id, if one exists, and keeps time,
 	// address, device and request of the later.
@@ -234,6 +260,8 @@ type EventTx interface {
 }
 
 // KeyTx stores keys and secrets, sealed.
+//
+// Unstable: stores implement it.
 type KeyTx interface {
 	// InsertKey reports false if a key of that use and number exists.
 	InsertKey(context.Context, Key) (bool, error)
@@ -247,6 +275,8 @@ type KeyTx interface {
 }
 
 // LimitTx counts uses of limits.
+//
+// Unstable: stores implement it.
 type LimitTx interface {
 	// Charge takes one use and returns 0. If the limit is used up, it changes nothing and
 	// returns how long to wait.
@@ -255,6 +285,8 @@ type LimitTx interface {
 }
 
 // SweepTx deletes rows that are no longer needed, in small batches.
+//
+// Unstable: stores implement it.
 type SweepTx interface {
 	// Sweep deletes up to limit rows and returns their number.
 	Sweep(ctx context.Context, what Sweep, before time.Time, limit int) (int, error)
@@ -265,15 +297,21 @@ type SweepTx interface {
 }
 
 // OutboxCounted is where MailTx.Outbox stops counting.
+//
+// Unstable: only stores use it.
 const OutboxCounted = 10_000
 
 // A LimitMark is a position in the order in which SweepTx.SweepLimits reads counters.
+//
+// Unstable: only stores use it.
 type LimitMark struct {
 	SweepFrom int64 // nanoseconds since 1970
 	Key       string
 }
 
 // A Sweep names rows that are deleted by age.
+//
+// Unstable: only stores use it.
 type Sweep string
 
 const (

@@ -310,6 +310,8 @@ func (e *Engine) readClock(ctx context.Context) error {
 
 // ClockAhead returns how far Options.Now is ahead of the store's clock: 0 unless the
 // store is Clocked.
+//
+// Unstable: for the program watchword.
 func (e *Engine) ClockAhead() time.Duration { return e.clock.Ahead() }
 
 // newID creates a UUID of version 7. It panics if the system's random source fails,

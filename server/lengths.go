@@ -18,9 +18,13 @@ import (
 
 // WatchLengths returns a listener whose connections record the heads of requests. Set
 // http.Server.ConnContext to WithLengths, too.
+//
+// Unstable: for the program watchword.
 func WatchLengths(l net.Listener) net.Listener { return watchedListener{l} }
 
 // WithLengths is for http.Server.ConnContext. It gives the middleware readHead the connection.
+//
+// Unstable: for the program watchword.
 func WithLengths(ctx context.Context, conn net.Conn) context.Context {
 	if secure, isTLS := conn.(*watchedTLSConn); isTLS {
 		conn = secure.watchedConn

@@ -20,6 +20,8 @@ const handshakeTime = 5 * time.Second
 // http.Server.Serve, not to ServeTLS, and the same config to http.Server.TLSConfig.
 //
 // Failed handshakes are logged at level warn, at a bounded rate.
+//
+// Unstable: for the program watchword.
 func WatchTLS(l net.Listener, config *tls.Config, log *slog.Logger) net.Listener {
 	ctx, cancel := context.WithCancel(context.Background())
 	w := &tlsListener{

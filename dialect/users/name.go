@@ -9,6 +9,8 @@ import "strings"
 const noBreakSpace = "\u00a0"
 
 // JoinName joins first and last name.
+//
+// Unstable: for the program watchword.
 func JoinName(first, last string) string {
 	last = strings.Join(strings.Fields(last), noBreakSpace)
 	return strings.TrimSpace(strings.Join(strings.Fields(first), " ") + " " + last)
@@ -16,6 +18,8 @@ func JoinName(first, last string) string {
 
 // SplitName is the inverse of JoinName. A name that was entered as one is split at its last
 // space. A single word is a first name.
+//
+// Unstable: for the program watchword.
 func SplitName(name string) (first, last string) {
 	if cut := strings.LastIndexByte(name, ' '); cut >= 0 {
 		first, last = name[:cut], name[cut+1:]

@@ -13,16 +13,22 @@ import (
 )
 
 // ErrNotEmpty means that the database contains rows already.
+//
+// Unstable: for the program watchword.
 var ErrNotEmpty = errors.New("the database is not empty")
 
 // A Source is a database whose tables Load copies, such as a sqlite.Source. Load closes the
 // rows before it calls the Source again.
+//
+// Unstable: for the program watchword.
 type Source interface {
 	Columns(ctx context.Context, table string) ([]string, error)
 	Rows(ctx context.Context, table string, columns []string) (*sql.Rows, error)
 }
 
 // A Loaded reports the copy of one table.
+//
+// Unstable: for the program watchword.
 type Loaded struct {
 	Table    string `json:"table"`
 	Rows     int    `json:"rows"`
@@ -37,6 +43,8 @@ type Loaded struct {
 // call. Each row counts twice, once for each step.
 //
 // No server may use the database at the same time; if one writes to it, Load fails.
+//
+// Unstable: for the program watchword.
 func Load(ctx context.Context, url string, from Source, done func(step string, rows int)) ([]Loaded, error) {
 	config, err := parse(url)
 	if err != nil {

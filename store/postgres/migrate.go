@@ -25,6 +25,8 @@ const (
 )
 
 // Migrate applies pending migrations and returns their file names.
+//
+// Unstable: for the program watchword.
 func Migrate(ctx context.Context, url string) (applied []string, err error) {
 	config, err := parse(url)
 	if err != nil {
@@ -38,6 +40,8 @@ func Migrate(ctx context.Context, url string) (applied []string, err error) {
 }
 
 // Status returns the file names of the pending migrations. It changes nothing.
+//
+// Unstable: for the program watchword.
 func Status(ctx context.Context, url string) (pending []string, err error) {
 	config, err := parse(url)
 	if err != nil {

@@ -4,10 +4,8 @@
 // met a failover before anything was done. Every operation ends after the statement timeout
 // at the latest (15 seconds by default).
 //
-// An embedding program needs only Open and Store. The remaining identifiers are for the
-// program watchword: Migrate and Status (`watchword migrate`), Load, Loaded, Source and
-// ErrNotEmpty (`watchword move`), CheckURL (checks of settings), and Store.Check and
-// Store.TimeoutsOff (`watchword doctor`).
+// An embedding program needs only Open and Store. The remaining identifiers are marked as
+// unstable, because only the program watchword uses them.
 package postgres
 
 import (
@@ -92,6 +90,8 @@ var timeouts = []struct{ name, milliseconds string }{
 }
 
 // CheckURL returns an error if url is not a PostgreSQL URL. It does not connect.
+//
+// Unstable: for the program watchword.
 func CheckURL(url string) error {
 	_, err := parse(url)
 	return err
@@ -323,6 +323,8 @@ func (s *Store) Clock(ctx context.Context) (now time.Time, err error) {
 }
 
 // Check returns an error if the database is unreachable or is a standby.
+//
+// Unstable: for the program watchword.
 func (s *Store) Check(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
@@ -341,6 +343,8 @@ func (s *Store) Check(ctx context.Context) error {
 // TimeoutsOff returns nothing if the session timeouts are in effect. If a proxy did not pass
 // them on, it returns the SQL statements that set them for the database role instead. They
 // apply to new connections.
+//
+// Unstable: for the program watchword.
 func (s *Store) TimeoutsOff(ctx context.Context) (fixes []string, err error) {
 	for _, timeout := range timeouts {
 		var role, value string

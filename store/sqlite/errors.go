@@ -15,6 +15,8 @@ import (
 )
 
 // ErrDamaged means that the database file is corrupt. Restore a backup.
+//
+// Unstable: for the program watchword.
 var ErrDamaged = errors.New("the database is damaged")
 
 // unavailable wraps err in watchword.ErrUnavailable if a retry may succeed without a change

@@ -18,6 +18,8 @@ var migrations embed.FS
 
 // Migrate applies pending migrations and returns their file names. It creates a missing
 // file.
+//
+// Unstable: for the program watchword.
 func Migrate(ctx context.Context, file string) (applied []string, err error) {
 	if err := prepareFile(file); err != nil {
 		return nil, fmt.Errorf("open database %s: %w", file, unavailable(ctx, err))
@@ -31,6 +33,8 @@ func Migrate(ctx context.Context, file string) (applied []string, err error) {
 
 // Status returns the file names of the pending migrations. It fails if the file is missing,
 // instead of creating it.
+//
+// Unstable: for the program watchword.
 func Status(ctx context.Context, file string) (pending []string, err error) {
 	if _, err := os.Stat(file); err != nil {
 		return nil, fmt.Errorf("open database %s: %w", file, unavailable(ctx, err))

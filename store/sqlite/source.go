@@ -14,16 +14,22 @@ import (
 // A Source is a database file whose tables are copied to another database. No other program
 // can open the file until the Source is closed, so nothing changes during the copy. It
 // implements postgres.Source.
+//
+// Unstable: for the program watchword.
 type Source struct {
 	pool *sql.DB
 	path string
 }
 
 // ErrInUse means that another program has the file open.
+//
+// Unstable: for the program watchword.
 var ErrInUse = errors.New("another program has it open")
 
 // OpenSource opens a file exclusively. Its error wraps ErrInUse if another program has the
 // file open. The tables must be up to date (see Status).
+//
+// Unstable: for the program watchword.
 func OpenSource(ctx context.Context, path string) (*Source, error) {
 	// In WAL mode, each open connection holds a shared lock, even when idle. With
 	// locking_mode(EXCLUSIVE), the first access therefore fails if another connection

@@ -4,10 +4,8 @@
 // One connection writes, and up to four read at the same time (WAL). Concurrent rotations
 // share a commit, see rotate.go.
 //
-// An embedding program needs only Open and Store. The remaining identifiers are for the
-// program watchword: Migrate and Status (`watchword migrate`), OpenSource, Source and
-// ErrInUse (`watchword move` and offline changes of keys), and Store.Check,
-// Store.CheckQuickly and ErrDamaged (`watchword doctor`).
+// An embedding program needs only Open and Store. The remaining identifiers are marked as
+// unstable, because only the program watchword uses them.
 package sqlite
 
 import (
@@ -127,9 +125,13 @@ func (s *Store) Update(ctx context.Context, fn func(watchword.Tx) error) error {
 
 // Check verifies the whole file (PRAGMA integrity_check). If it is damaged, the error wraps
 // ErrDamaged. It takes time in proportion to the size of the file.
+//
+// Unstable: for the program watchword.
 func (s *Store) Check(ctx context.Context) error { return s.check(ctx, "PRAGMA integrity_check(1)") }
 
 // CheckQuickly is Check without the comparison of indexes with tables (PRAGMA quick_check).
+//
+// Unstable: for the program watchword.
 func (s *Store) CheckQuickly(ctx context.Context) error { return s.check(ctx, "PRAGMA quick_check(1)") }
 
 func (s *Store) check(ctx context.Context, pragma string) error {

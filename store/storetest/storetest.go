@@ -4,6 +4,8 @@
 //
 // A test of another store calls Run. Tests of a particular file format, server or driver
 // belong to the package of the store.
+//
+// Unstable: the store interfaces may grow, and the suite grows with them.
 package storetest
 
 import (
