@@ -9,10 +9,12 @@ BENCH    ?= .   # which benchmarks:            make bench BENCH=Rotate
 COUNT    ?= 3   # runs of each benchmark
 FAULT    ?= Crash|Cut|Failover|LostCommit|FullDisk # which faults: make faults FAULT=Failover ROUNDS=20
 ROUNDS   ?=     # per fault; for the soak 500: make soak ROUNDS=5000
+SCENARIOS ?=    # of make compare; its targets and scenarios are separated by commas
+TARGETS  ?=     # of make compare, see lab/bench/README.md
 FUZZTIME ?= 60s # per fuzz target:              make fuzz FUZZTIME=10m
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint generate fuzz pictures faults soak revocation timing try bench cover clean
+.PHONY: help run build test lint generate fuzz pictures faults soak revocation timing try compare bench cover clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +54,9 @@ timing: ## measure whether response times reveal that an account exists
 
 try: ## run deploy/ on loopback, with Patroni, and kill the primary
 	deploy/try
+
+compare: ## compare with other servers: make compare TARGETS=ours-sqlite,bare SCENARIOS=refresh,me ROUNDS=1
+	go run ./lab/bench/cmd $(if $(strip $(TARGETS)),-targets '$(strip $(TARGETS))') $(if $(strip $(SCENARIOS)),-scenarios '$(strip $(SCENARIOS))') $(if $(strip $(ROUNDS)),-rounds $(strip $(ROUNDS))) $(ARGS)
 
 bench: ## run each benchmark three times
 	go test -run '^$$' -bench '$(strip $(BENCH))' -benchmem -count=$(strip $(COUNT)) ./...

@@ -52,10 +52,11 @@ type Server struct {
 func New(t testing.TB, settings ...string) *Server {
 	t.Helper()
 	skip(t)
-	s, err := prepare(t)
+	s, err := prepare("")
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(s.Remove)
 	if err := s.create(settings); err != nil {
 		t.Fatal(err)
 	}
@@ -63,6 +64,29 @@ func New(t testing.TB, settings ...string) *Server {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// Launch creates and starts a cluster in a new folder of dir, for programs that are not
+// tests. The caller must call Remove.
+func Launch(ctx context.Context, dir string, settings ...string) (*Server, error) {
+	s, err := prepare(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err = s.create(settings); err == nil {
+		err = s.Start(ctx)
+	}
+	if err != nil {
+		s.Remove()
+		return nil, err
+	}
+	return s, nil
+}
+
+// Remove kills the cluster and deletes its files.
+func (s *Server) Remove() {
+	s.Kill()
+	_ = os.RemoveAll(filepath.Dir(s.Dir))
 }
 
 func skip(t testing.TB) {
@@ -75,26 +99,29 @@ func skip(t testing.TB) {
 	}
 }
 
-// prepare creates the folder and selects an unprivileged user and a port.
-func prepare(t testing.TB) (*Server, error) {
+// prepare creates a folder in dir ("": the default one for temporary files) and selects an
+// unprivileged user and a port.
+func prepare(dir string) (*Server, error) {
 	initdb, err := find("initdb")
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{bin: filepath.Dir(initdb)}
-	root, err := os.MkdirTemp("", "pgtest-")
+	root, err := os.MkdirTemp(dir, "pgtest-")
 	if err != nil {
 		return nil, err
 	}
-	t.Cleanup(func() { s.Kill(); _ = os.RemoveAll(root) })
+	s := &Server{bin: filepath.Dir(initdb), Dir: filepath.Join(root, "data")}
 	if os.Geteuid() == 0 {
-		if s.owner, err = unprivileged(root); err != nil {
-			return nil, err
-		}
+		s.owner, err = unprivileged(root)
 	}
-	s.Dir = filepath.Join(root, "data")
-	s.Port, err = freePort()
-	return s, err
+	if err == nil {
+		s.Port, err = freePort()
+	}
+	if err != nil {
+		s.Remove()
+		return nil, err
+	}
+	return s, nil
 }
 
 func (s *Server) create(settings []string) error {

@@ -18,10 +18,11 @@ import (
 // only after the standby has received them.
 func (s *Server) Standby(t testing.TB) *Server {
 	t.Helper()
-	standby, err := prepare(t)
+	standby, err := prepare("")
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(standby.Remove)
 	standby.Follow(t, s)
 	return standby
 }

@@ -1,0 +1,207 @@
+// Package bench compares Watchword with other authentication servers. It builds and starts
+// each one, measures the same scenarios in turn, and prints a table of ratios.
+//
+// lab/bench/README.md says what each figure means and which settings the servers have.
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/watchword-auth/watchword/internal/pgtest"
+)
+
+// A Plan describes a comparison.
+type Plan struct {
+	Targets     []string // specs, see Names; ratios refer to the first
+	Scenarios   []string // empty: all
+	Rounds      int
+	For         time.Duration // duration of one load; some scenarios use a multiple
+	Connections int           // for refresh and me; at least 2
+	Logins      int           // connections for sign-up and login
+	Rate        float64       // operations per second for sign-up, login, refresh and me; 0: closed loop
+	Dir         string        // a folder on a disk, for databases and binaries
+}
+
+// A Result is the result of one target.
+type Result struct {
+	Target string  `json:"target"`
+	About  string  `json:"about"`
+	Store  string  `json:"store"`
+	Hash   string  `json:"hash"`
+	Rounds []Round `json:"rounds"`
+	Median Round   `json:"median"`
+	Ratio  Round   `json:"ratio"` // medians of the ratios to the first target in the same round
+	Error  string  `json:"error,omitempty"`
+}
+
+// Check returns an error if the plan cannot be measured.
+func (p Plan) Check() error {
+	for _, name := range p.Scenarios {
+		if !slices.Contains(Scenarios(), name) {
+			return fmt.Errorf("unknown scenario %q; the scenarios are: %s", name, strings.Join(Scenarios(), " "))
+		}
+	}
+	for _, spec := range p.Targets {
+		if _, err := parseTarget(spec); err != nil {
+			return err
+		}
+	}
+	switch {
+	case len(p.Targets) == 0:
+		return errors.New("no target")
+	case p.Rounds < 1 || p.For <= 0 || p.Connections < 2 || p.Logins < 1 || p.Rate < 0:
+		return errors.New("rounds, for, connections and logins must be positive, connections at least 2")
+	}
+	return checkDisk(p.Dir)
+}
+
+func (p Plan) runs(scenario string) bool {
+	return len(p.Scenarios) == 0 || slices.Contains(p.Scenarios, scenario)
+}
+
+// A runner holds what the trials share.
+type runner struct {
+	plan     Plan
+	dir      string
+	progress func(string)
+	targets  []target
+	programs []program
+	results  []Result
+	cluster  *pgtest.Server
+}
+
+// Run builds all targets and measures them in turn in each round. It skips a target whose
+// program is missing and tells warn. An error of one target does not end the others: its
+// Result has the error. Run stops all servers and removes all files before it returns.
+func Run(ctx context.Context, plan Plan, progress, warn func(string)) (results []Result, err error) {
+	r := &runner{plan: plan, progress: progress}
+	if r.dir, err = os.MkdirTemp(plan.Dir, "watchword-bench-"); err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(r.dir)) }()
+	if err := r.build(ctx, warn); err != nil {
+		return nil, err
+	}
+	if slices.ContainsFunc(r.targets, func(t target) bool { return t.kind.store == postgreSQL }) {
+		progress("start PostgreSQL")
+		if r.cluster, err = pgtest.Launch(ctx, plan.Dir); err != nil {
+			return nil, err
+		}
+		defer r.cluster.Remove()
+	}
+	for round := range plan.Rounds {
+		for i, t := range r.targets {
+			if r.results[i].Error != "" {
+				continue
+			}
+			step := fmt.Sprintf("round %d of %d, %s: ", round+1, plan.Rounds, t.spec)
+			got, err := r.trial(ctx, i, round, func(s string) { progress(step + s) })
+			if ctx.Err() != nil {
+				return nil, context.Cause(ctx)
+			}
+			if err != nil {
+				r.results[i].Error = err.Error()
+				warn(fmt.Sprintf("%s failed: %v", t.spec, err))
+				continue
+			}
+			r.results[i].Rounds = append(r.results[i].Rounds, got)
+		}
+	}
+	summarize(r.results)
+	return r.results, nil
+}
+
+// build prepares the programs of all targets that can run here.
+func (r *runner) build(ctx context.Context, warn func(string)) error {
+	root, err := moduleRoot(ctx)
+	if err != nil {
+		return err
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return err
+	}
+	b := &builder{ctx: ctx, root: root, dir: r.dir, cache: filepath.Join(cache, "watchword-bench")}
+	for _, spec := range r.plan.Targets {
+		t, err := parseTarget(spec)
+		if err != nil {
+			return err
+		}
+		if missing := t.kind.missing(); missing != "" {
+			warn(fmt.Sprintf("skip %s: it needs %s", spec, missing))
+			continue
+		}
+		r.progress("build " + spec)
+		built, err := t.kind.build(b, t)
+		if err != nil {
+			return fmt.Errorf("build %s: %w", spec, err)
+		}
+		r.targets, r.programs = append(r.targets, t), append(r.programs, built)
+		r.results = append(r.results, Result{
+			Target: spec, About: t.kind.about, Store: string(t.kind.store), Hash: t.kind.hash,
+		})
+	}
+	if len(r.targets) == 0 {
+		return errors.New("no target can run here")
+	}
+	return nil
+}
+
+// trial measures one target in one round, on an empty database.
+func (r *runner) trial(ctx context.Context, index, round int, progress func(string)) (got Round, err error) {
+	t := &trial{plan: r.plan, target: r.targets[index], program: r.programs[index]}
+	t.at.dir = filepath.Join(r.dir, fmt.Sprintf("%d-%d", index, round))
+	if err := os.Mkdir(t.at.dir, 0o700); err != nil {
+		return got, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(t.at.dir)) }()
+	if t.at.port, err = freePort(); err != nil {
+		return got, err
+	}
+	t.at.address = net.JoinHostPort("127.0.0.1", t.at.port)
+	if t.target.kind.store == postgreSQL {
+		if t.database, err = newDatabase(ctx, r.cluster, fmt.Sprintf("bench%d_%d", index, round)); err != nil {
+			return got, err
+		}
+		t.at.database = t.database.url()
+		defer func() { err = errors.Join(err, t.database.drop(context.WithoutCancel(ctx))) }()
+	}
+	return t.run(ctx, progress)
+}
+
+func freePort() (string, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	port := strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
+	return port, listener.Close()
+}
+
+// A Machine describes where the figures come from.
+type Machine struct {
+	CPUs     int    `json:"cpus"`
+	Model    string `json:"model"`
+	Go       string `json:"go"`
+	Revision string `json:"revision"`
+}
+
+// ThisMachine describes the machine and the revision of the files.
+func ThisMachine(ctx context.Context) Machine {
+	info, _ := os.ReadFile("/proc/cpuinfo")
+	_, rest, _ := strings.Cut(string(info), "model name\t: ")
+	model, _, _ := strings.Cut(rest, "\n")
+	revision, _ := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty").Output()
+	return Machine{runtime.NumCPU(), model, runtime.Version(), strings.TrimSpace(string(revision))}
+}

@@ -1,0 +1,211 @@
+package bench
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"time"
+)
+
+// A conn is a kept-alive HTTP/1.1 connection to a server on loopback. It shares the
+// processors with the server that it measures. net/http's client would take more processor
+// time for each request than a fast server does, so this one does only what is necessary.
+type conn struct {
+	address string
+	net     net.Conn
+	in      *bufio.Reader
+	out     []byte
+	body    []byte
+	stop    func() bool
+}
+
+// A request is what a target's API needs. client is the address in X-Forwarded-For.
+type request struct {
+	method, path, body string
+	authorization      string
+	cookie             string
+}
+
+// A response is valid until the next request on its connection.
+type response struct {
+	status int
+	cookie []byte // name=value of the first Set-Cookie
+	body   []byte
+}
+
+const requestTimeout = 60 * time.Second
+
+func (c *conn) open(ctx context.Context) error {
+	var dialer net.Dialer
+	connection, err := dialer.DialContext(ctx, "tcp", c.address)
+	if err != nil {
+		return err
+	}
+	c.net, c.in = connection, bufio.NewReaderSize(connection, 16<<10)
+	c.stop = context.AfterFunc(ctx, func() { _ = connection.SetDeadline(time.Unix(1, 0)) })
+	return nil
+}
+
+func (c *conn) close() {
+	if c.net != nil {
+		c.stop()
+		_ = c.net.Close()
+		c.net = nil
+	}
+}
+
+// do sends a request and reads its response. It opens the connection if necessary. After
+// an error the connection is closed.
+func (c *conn) do(ctx context.Context, r request, client string) (got response, err error) {
+	if c.net == nil {
+		if err := c.open(ctx); err != nil {
+			return response{}, err
+		}
+	}
+	_ = c.net.SetDeadline(time.Now().Add(requestTimeout))
+	if ctx.Err() != nil {
+		return response{}, ctx.Err() // the deadline of the cancellation was overwritten
+	}
+	c.encode(r, client)
+	closes := false
+	if _, err = c.net.Write(c.out); err == nil {
+		got, closes, err = c.read()
+	}
+	if err != nil || closes {
+		c.close()
+	}
+	if err != nil {
+		return response{}, fmt.Errorf("%s %s: %w", r.method, r.path, err)
+	}
+	return got, nil
+}
+
+func (c *conn) encode(r request, client string) {
+	out := append(c.out[:0], r.method...)
+	out = append(append(append(out, ' '), r.path...), " HTTP/1.1\r\nHost: "...)
+	out = append(append(out, c.address...), "\r\nAccept: application/json\r\nX-Forwarded-For: "...)
+	out = append(append(out, client...), "\r\n"...)
+	if r.authorization != "" {
+		out = append(append(append(out, "Authorization: "...), r.authorization...), "\r\n"...)
+	}
+	if r.cookie != "" {
+		out = append(append(append(out, "Cookie: "...), r.cookie...), "\r\nOrigin: http://"...)
+		out = append(append(out, c.address...), "\r\n"...)
+	}
+	if r.method == "POST" {
+		if r.body != "" {
+			out = append(out, "Content-Type: application/json\r\n"...)
+		}
+		out = append(strconv.AppendInt(append(out, "Content-Length: "...), int64(len(r.body)), 10), "\r\n"...)
+	}
+	c.out = append(append(out, "\r\n"...), r.body...)
+}
+
+var errMalformed = errors.New("malformed response")
+
+func (c *conn) read() (got response, closes bool, err error) {
+	line, err := c.line()
+	if err != nil {
+		return got, false, err
+	}
+	if len(line) < 12 || !bytes.HasPrefix(line, []byte("HTTP/1.1 ")) {
+		return got, false, errMalformed
+	}
+	if got.status, err = strconv.Atoi(string(line[9:12])); err != nil {
+		return got, false, errMalformed
+	}
+	length, chunked := 0, false
+	for {
+		if line, err = c.line(); err != nil || len(line) == 0 {
+			break
+		}
+		name, value, _ := bytes.Cut(line, []byte(":"))
+		value = bytes.TrimSpace(value)
+		switch {
+		case bytes.EqualFold(name, []byte("Content-Length")):
+			if length, err = strconv.Atoi(string(value)); err != nil || length < 0 {
+				return got, false, errMalformed
+			}
+		case bytes.EqualFold(name, []byte("Transfer-Encoding")):
+			chunked = true
+		case bytes.EqualFold(name, []byte("Connection")):
+			closes = bytes.EqualFold(value, []byte("close"))
+		case bytes.EqualFold(name, []byte("Set-Cookie")) && got.cookie == nil:
+			cookie, _, _ := bytes.Cut(value, []byte(";"))
+			got.cookie = bytes.Clone(cookie)
+		}
+	}
+	if err != nil {
+		return got, false, err
+	}
+	c.body = c.body[:0]
+	if chunked {
+		err = c.readChunks()
+	} else {
+		err = c.append(length)
+	}
+	got.body = c.body
+	return got, closes, err
+}
+
+func (c *conn) readChunks() error {
+	for {
+		line, err := c.line()
+		if err != nil {
+			return err
+		}
+		size, err := strconv.ParseUint(string(line), 16, 31)
+		if err != nil {
+			return errMalformed
+		}
+		if err := c.append(int(size)); err != nil {
+			return err
+		}
+		if line, err = c.line(); err != nil || len(line) > 0 {
+			return errors.Join(err, errMalformedUnless(len(line) == 0))
+		}
+		if size == 0 {
+			return nil
+		}
+	}
+}
+
+func errMalformedUnless(ok bool) error {
+	if ok {
+		return nil
+	}
+	return errMalformed
+}
+
+// append reads n bytes to the end of the body.
+func (c *conn) append(n int) error {
+	begin := len(c.body)
+	c.body = append(c.body, make([]byte, n)...)
+	_, err := io.ReadFull(c.in, c.body[begin:])
+	return err
+}
+
+// line reads a line without its end. It is valid until the next read.
+func (c *conn) line() ([]byte, error) {
+	line, err := c.in.ReadSlice('\n')
+	if err != nil {
+		return nil, err
+	}
+	return bytes.TrimRight(line, "\r\n"), nil
+}
+
+// field returns the value of a JSON string without escapes, such as a token, or "". It
+// does not parse the document, because that would take longer than the rest.
+func field(document []byte, name string) string {
+	_, rest, found := bytes.Cut(document, []byte(`"`+name+`":"`))
+	if !found {
+		return ""
+	}
+	value, _, _ := bytes.Cut(rest, []byte{'"'})
+	return string(value)
+}

@@ -1,0 +1,84 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/watchword-auth/watchword/internal/pgtest"
+)
+
+// A database is an empty database of a cluster that the runner started, for one trial.
+type database struct {
+	cluster *pgtest.Server
+	name    string
+}
+
+func (d *database) url() string { return d.cluster.URL(d.name) }
+
+// newDatabase creates a database and checks that the cluster commits durably.
+func newDatabase(ctx context.Context, cluster *pgtest.Server, name string) (*database, error) {
+	conn, err := pgx.Connect(ctx, cluster.URL("postgres"))
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close(ctx) //nolint:errcheck // nothing depends on it
+	reported := map[string]string{}
+	for setting := range required[postgreSQL] {
+		var value string
+		if err := conn.QueryRow(ctx, "SELECT current_setting($1)", setting).Scan(&value); err != nil {
+			return nil, err
+		}
+		reported[setting] = value
+	}
+	if err := checkRequired(postgreSQL, reported); err != nil {
+		return nil, fmt.Errorf("PostgreSQL: %w", err)
+	}
+	_, err = conn.Exec(ctx, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize())
+	return &database{cluster, name}, err
+}
+
+func (d *database) drop(ctx context.Context) error {
+	conn, err := pgx.Connect(ctx, d.cluster.URL("postgres"))
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx) //nolint:errcheck // nothing depends on it
+	_, err = conn.Exec(ctx, "DROP DATABASE "+pgx.Identifier{d.name}.Sanitize()+" WITH (FORCE)")
+	return err
+}
+
+// backends returns the processes of the cluster that serve connections to this database.
+// The title of such a process has the name of the database.
+func (d *database) backends() (pids []int) {
+	files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, file := range files {
+		title, _ := os.ReadFile(file)
+		if strings.HasPrefix(string(title), "postgres: ") && strings.Contains(string(title), " "+d.name+" ") {
+			if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file))); err == nil {
+				pids = append(pids, pid)
+			}
+		}
+	}
+	return pids
+}
+
+// extraConnections are allowed beside the pool, for a listener or a lock.
+const extraConnections = 2
+
+// checkPool returns an error if a server has more connections than the pool that all targets
+// get.
+func (t *trial) checkPool(context.Context) error {
+	if t.database == nil {
+		return nil
+	}
+	if n := len(t.database.backends()); n > poolSize+extraConnections {
+		return fmt.Errorf("the server has %d connections to PostgreSQL, want at most %d", n, poolSize+extraConnections)
+	}
+	return nil
+}

@@ -1,0 +1,124 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A comparison of servers is fair only if all of them wait for the disk at each commit. This
+// file checks it at run time, for each target and each round, in three ways:
+//
+//   - The folder is on a disk, not in memory.
+//   - The settings that a server or PostgreSQL reports are the durable ones.
+//   - While accounts are created, the server, or its backend in PostgreSQL, is seen inside
+//     fsync or fdatasync. This holds also for servers that report no settings.
+
+// required has the settings that a store must report.
+var required = map[store]map[string]string{
+	sqliteFile: {"journal_mode": "wal", "synchronous": "2"}, // 2 is FULL
+	postgreSQL: {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"},
+}
+
+// checkDisk returns an error if a folder is in memory, where fsync costs nothing.
+func checkDisk(dir string) error {
+	var stat unix.Statfs_t
+	if err := unix.Statfs(dir, &stat); err != nil {
+		return err
+	}
+	if stat.Type == unix.TMPFS_MAGIC || stat.Type == unix.RAMFS_MAGIC {
+		return fmt.Errorf("%s is in memory; name a folder on a disk with -dir", dir)
+	}
+	return nil
+}
+
+// checkSettings compares the settings that the server reports with the required ones.
+func (t *trial) checkSettings(ctx context.Context) error {
+	if t.target.kind.settings == "" {
+		return nil
+	}
+	c := conn{address: t.at.address}
+	defer c.close()
+	got, err := t.call(ctx, &c, request{method: "GET", path: t.target.kind.settings}, clientOf(0))
+	if err != nil {
+		return err
+	}
+	reported := map[string]string{}
+	if err := json.Unmarshal(got.body, &reported); err != nil {
+		return fmt.Errorf("settings %s: %w", got.body, err)
+	}
+	return errors.Join(checkRequired(t.target.kind.store, reported), checkPoolSize(t.target.kind.store, reported["pool"]))
+}
+
+func checkRequired(on store, reported map[string]string) error {
+	for name, want := range maps.All(required[on]) {
+		if got := reported[name]; got != want {
+			return fmt.Errorf("setting %s is %q, want %q", name, got, want)
+		}
+	}
+	return nil
+}
+
+func checkPoolSize(on store, size string) error {
+	if on == postgreSQL && size != strconv.Itoa(poolSize) {
+		return fmt.Errorf("the pool has %q connections, want %d", size, poolSize)
+	}
+	return nil
+}
+
+// A syncWatch watches the system calls of the process that commits.
+type syncWatch struct {
+	seen atomic.Bool // whether one was fsync or fdatasync
+	stop context.CancelFunc
+}
+
+// watchSyncs watches until the watch is stopped or has seen the process wait for the disk.
+func (t *trial) watchSyncs(ctx context.Context) *syncWatch {
+	w := &syncWatch{}
+	ctx, w.stop = context.WithCancel(ctx)
+	go func() {
+		for ctx.Err() == nil && !w.seen.Load() {
+			w.seen.Store(t.isSyncing())
+			time.Sleep(50 * time.Microsecond) // it shares the processors with the server
+		}
+	}()
+	return w
+}
+
+func (w *syncWatch) err() error {
+	if w.seen.Load() {
+		return nil
+	}
+	return errors.New("the server created accounts and was never seen waiting for the disk " +
+		"(fsync or fdatasync in /proc/PID/task/*/syscall)")
+}
+
+// isSyncing reports whether a thread that commits is inside fsync or fdatasync.
+func (t *trial) isSyncing() bool {
+	pids := []int{t.process.cmd.Process.Pid}
+	if t.target.kind.store == postgreSQL {
+		pids = t.database.backends()
+	}
+	for _, pid := range pids {
+		files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/syscall", pid))
+		for _, file := range files {
+			text, _ := os.ReadFile(file)
+			number, _, _ := strings.Cut(string(text), " ")
+			if n, err := strconv.Atoi(number); err == nil && (n == syscall.SYS_FSYNC || n == syscall.SYS_FDATASYNC) {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,71 @@
+package bench
+
+import (
+	"math/bits"
+	"time"
+)
+
+// A Histogram counts durations in log-linear buckets, as HdrHistogram does. Each power of
+// two has 128 buckets, so that a percentile is at most 1/128 (0.8 %) too high. The zero
+// value is empty. It is not safe for concurrent use: each connection has its own.
+type Histogram struct {
+	counts [buckets]uint32
+	total  int
+	max    time.Duration
+}
+
+const (
+	subBits = 7
+	sub     = 1 << subBits
+	buckets = (64 - subBits) * sub
+)
+
+// Record counts one duration. It counts a negative one as 0.
+func (h *Histogram) Record(d time.Duration) {
+	d = max(d, 0)
+	h.counts[bucketOf(uint64(d))]++
+	h.total++
+	h.max = max(h.max, d)
+}
+
+// Add counts everything that other has counted.
+func (h *Histogram) Add(other *Histogram) {
+	for i, n := range other.counts {
+		h.counts[i] += n
+	}
+	h.total += other.total
+	h.max = max(h.max, other.max)
+}
+
+// Count returns the number of recorded durations.
+func (h *Histogram) Count() int { return h.total }
+
+// Max returns the longest recorded duration, exactly.
+func (h *Histogram) Max() time.Duration { return h.max }
+
+// Percentile returns the smallest bucket bound that at least p percent of the durations do
+// not exceed; 0 if the histogram is empty. It never exceeds Max.
+func (h *Histogram) Percentile(p float64) time.Duration {
+	rank := max(1, int(p/100*float64(h.total)+0.999999))
+	seen := 0
+	for i, n := range h.counts {
+		if seen += int(n); seen >= rank {
+			return min(upperBound(i), h.max)
+		}
+	}
+	return h.max
+}
+
+// bucketOf keeps the highest 8 bits of a value: 7 bits select the bucket within a power of
+// two. Values under 256 have a bucket each.
+func bucketOf(v uint64) int {
+	shift := max(0, bits.Len64(v)-subBits-1)
+	return min(shift<<subBits+int(v>>shift), buckets-1)
+}
+
+// upperBound returns the largest duration of a bucket.
+func upperBound(bucket int) time.Duration {
+	shift := max(0, bucket>>subBits-1)
+	mantissa := uint64(bucket - shift<<subBits)
+	return time.Duration((mantissa+1)<<shift - 1)
+}

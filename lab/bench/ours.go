@@ -1,0 +1,167 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// poolSize is the number of database connections of each target with PostgreSQL.
+const poolSize = 16
+
+// signingSecret is used by the targets that sign with HS256.
+const signingSecret = "a secret of thirty-two bytes or more"
+
+// ours describes Watchword. The API delivers the refresh token in the body, as the other
+// targets do.
+func ours(on store) kind {
+	k := kind{
+		about: "Watchword, cmd/watchword, limits off",
+		hash:  "Argon2id m=19456 KiB t=2 p=1",
+		store: on,
+		ready: "/readyz",
+		api: api{
+			signUp: func(u user) request {
+				return post("/api/auth/register", `{"email":"`+u.email+`","password":"`+u.password+`","delivery":"body"}`)
+			},
+			login: func(u user) request {
+				return post("/api/auth/login", `{"email":"`+u.email+`","password":"`+u.password+`","delivery":"body"}`)
+			},
+			refresh: func(s *session) request { return post("/api/auth/refresh", `{"refreshToken":"`+s.refresh+`"}`) },
+			logout:  func(s *session) request { return post("/api/auth/logout", `{"refreshToken":"`+s.refresh+`"}`) },
+			me:      func(s *session) request { return get("/api/auth/me", s) },
+			adopt:   adoptFields("accessToken", "refreshToken"), signUpSignsIn: true,
+		},
+	}
+	k.missing = func() string { return "" }
+	k.build = func(b *builder, t target) (program, error) {
+		binary, err := b.watchword(t.revision)
+		return program{
+			argv: []string{binary, "serve", "--admin-listen=", "--limits=off", "--log-format=json", "--log-level=info",
+				"--trusted-proxies=127.0.0.0/8", "--signing-secret=" + secretFor(t.settings)},
+			env: t.env,
+			arguments: func(at place) (argv, env []string) {
+				argv = []string{"--listen=" + at.address, "--public-url=http://" + at.address, "--data-dir=" + at.dir}
+				if on == postgreSQL {
+					argv = append(argv, fmt.Sprintf("--store=%s&pool_max_conns=%d", at.database, poolSize))
+				}
+				for _, setting := range t.settings {
+					argv = append(argv, "--"+setting)
+				}
+				return argv, nil
+			},
+		}, err
+	}
+	return k
+}
+
+// secretFor returns the secret of HS256. The server refuses one for other algorithms.
+func secretFor(settings []string) string {
+	for _, s := range settings {
+		if s == "signing-alg=HS256" {
+			return signingSecret
+		}
+	}
+	return ""
+}
+
+// bare describes the fixed response of net/http, the ceiling.
+func bare() kind {
+	s := &session{}
+	return kind{
+		about: "a fixed response of net/http (lab/bench/bare), the ceiling", hash: "none", store: noStore, ready: "/",
+		missing: func() string { return "" }, withoutPasswords: true,
+		api: api{
+			refresh: func(*session) request { return post("/refresh", `{"refreshToken":"`+strings.Repeat("x", 120)+`"}`) },
+			me:      func(*session) request { return get("/me", s) },
+			adopt:   func(*session, response) error { return nil },
+		},
+		build: func(b *builder, _ target) (program, error) {
+			binary, err := b.goBuild(b.root, "./lab/bench/bare", "bare")
+			return program{argv: []string{binary}, arguments: func(at place) (argv, env []string) {
+				return []string{at.address}, nil
+			}}, err
+		},
+	}
+}
+
+func post(path, body string) request { return request{method: "POST", path: path, body: body} }
+
+func get(path string, s *session) request {
+	return request{method: "GET", path: path, authorization: "Bearer " + s.access}
+}
+
+// adoptFields returns an adopt function for tokens in JSON strings.
+func adoptFields(access, refresh string) func(*session, response) error {
+	return func(s *session, got response) error {
+		s.access, s.refresh = field(got.body, access), field(got.body, refresh)
+		if s.access == "" || s.refresh == "" {
+			return fmt.Errorf("the response has no %s or %s: %.300s", access, refresh, got.body)
+		}
+		return nil
+	}
+}
+
+// A builder builds targets. Its binaries are in a folder that it removes at the end.
+type builder struct {
+	ctx   context.Context
+	root  string // of this repository
+	dir   string // for binaries, temporary
+	cache string // for what is expensive to build, kept
+}
+
+// moduleRoot returns the folder of this module's go.mod.
+func moduleRoot(ctx context.Context) (string, error) {
+	cmd := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/watchword-auth/watchword")
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("run this inside the repository: %w", err)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+// goBuild builds a package in the way of `make build` and returns the path of the binary.
+func (b *builder) goBuild(module, pkg, name string) (string, error) {
+	binary := filepath.Join(b.dir, name)
+	cmd := exec.CommandContext(b.ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", binary, pkg)
+	cmd.Dir, cmd.Env = module, append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build %s: %w\n%s", pkg, err, out)
+	}
+	return binary, nil
+}
+
+// watchword builds the server of a revision, or of the files of this folder ("").
+func (b *builder) watchword(revision string) (string, error) {
+	name := "watchword"
+	if revision == "" {
+		return b.goBuild(b.root, "./cmd/watchword", name)
+	}
+	name += "-" + strings.Map(func(r rune) rune {
+		if r == '/' || r == '~' || r == '^' {
+			return '_'
+		}
+		return r
+	}, revision)
+	tree := filepath.Join(b.dir, name+"-source")
+	if err := b.git("worktree", "add", "--detach", tree, revision); err != nil {
+		return "", err
+	}
+	binary, err := b.goBuild(tree, "./cmd/watchword", name)
+	if removed := b.git("worktree", "remove", "--force", tree); err == nil {
+		err = removed
+	}
+	return binary, err
+}
+
+func (b *builder) git(args ...string) error {
+	// Ctrl-C must not interrupt the removal of a worktree.
+	cmd := exec.CommandContext(context.WithoutCancel(b.ctx), "git", append([]string{"-C", b.root}, args...)...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("git %s: %w\n%s", args[0], err, out)
+	}
+	return nil
+}

@@ -1,0 +1,162 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// A process is a started server. All its figures include its descendants.
+type process struct {
+	cmd   *exec.Cmd
+	log   string
+	ended chan struct{}
+}
+
+// launch starts a server whose output goes to the file log. The server has a process group
+// of its own, so that Ctrl-C reaches only this program, which then stops the server. If
+// this program is killed, the kernel kills the server.
+func launch(cmd *exec.Cmd, log string) (*process, error) {
+	file, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close() //nolint:errcheck // the server has its own descriptor
+	cmd.Stdout, cmd.Stderr = file, file
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	p := &process{cmd: cmd, log: log, ended: make(chan struct{})}
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread() // the kernel sends Pdeathsig when this thread exits
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			_ = cmd.Wait()
+		}
+		close(p.ended)
+	}()
+	return p, <-started
+}
+
+// stop sends SIGTERM and, after ten seconds, SIGKILL to the whole group.
+func (p *process) stop() {
+	_ = syscall.Kill(p.cmd.Process.Pid, syscall.SIGTERM)
+	select {
+	case <-p.ended:
+	case <-time.After(10 * time.Second):
+	}
+	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+	<-p.ended
+}
+
+// waitReady returns when GET path responds with a status under 400.
+func (p *process) waitReady(ctx context.Context, address, path string) error {
+	deadline := time.Now().Add(time.Minute)
+	c := conn{address: address}
+	defer c.close()
+	for {
+		got, err := c.do(ctx, request{method: "GET", path: path}, "127.0.0.1")
+		if err == nil && got.status < 400 {
+			return nil
+		}
+		select {
+		case <-p.ended:
+			return fmt.Errorf("the server exited at startup:\n%s", p.logTail())
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("the server is not ready after a minute: status %d, %w\n%s", got.status, err, p.logTail())
+		}
+	}
+}
+
+// logTail returns the last lines of the server's output, for error messages.
+func (p *process) logTail() string {
+	text, _ := os.ReadFile(p.log)
+	return string(text[max(0, len(text)-2000):])
+}
+
+// pids returns the process and its descendants.
+func (p *process) pids() []int {
+	all := []int{p.cmd.Process.Pid}
+	for i := 0; i < len(all); i++ {
+		files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", all[i]))
+		for _, file := range files {
+			text, _ := os.ReadFile(file)
+			for word := range strings.FieldsSeq(string(text)) {
+				if pid, err := strconv.Atoi(word); err == nil {
+					all = append(all, pid)
+				}
+			}
+		}
+	}
+	return all
+}
+
+// clockTick is the unit of times in /proc/PID/stat. It is 10 ms on every Linux.
+const clockTick = 10 * time.Millisecond
+
+// cpu returns the processor time that the process and its descendants have used.
+func (p *process) cpu() (sum time.Duration, err error) {
+	for _, pid := range p.pids() {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil {
+			return 0, err
+		}
+		ticks, err := cpuTicks(text)
+		if err != nil {
+			return 0, err
+		}
+		sum += time.Duration(ticks) * clockTick
+	}
+	return sum, nil
+}
+
+// cpuTicks returns the sum of utime, stime, cutime and cstime (proc(5)). The name of the
+// process, in parentheses, can contain spaces.
+func cpuTicks(stat []byte) (sum int, err error) {
+	end := bytes.LastIndexByte(stat, ')')
+	fields := strings.Fields(string(stat[end+1:]))
+	if end < 0 || len(fields) < 15 {
+		return 0, errors.New("/proc/PID/stat has an unknown form")
+	}
+	for _, text := range fields[11:15] {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			return 0, err
+		}
+		sum += n
+	}
+	return sum, nil
+}
+
+// memory returns the resident memory in bytes now, and the sum of the highest values of
+// each process.
+func (p *process) memory() (now, peak int64, err error) {
+	for _, pid := range p.pids() {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		if err != nil {
+			return 0, 0, err
+		}
+		now += statusKiB(string(text), "VmRSS:") << 10
+		peak += statusKiB(string(text), "VmHWM:") << 10
+	}
+	return now, peak, nil
+}
+
+func statusKiB(status, name string) int64 {
+	_, rest, _ := strings.Cut(status, name)
+	n, _ := strconv.ParseInt(strings.Fields(rest + " 0")[0], 10, 64)
+	return n
+}

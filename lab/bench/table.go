@@ -1,0 +1,200 @@
+package bench
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// summarize computes the median of each figure, and the median of its ratio to the first
+// target in the same round.
+func summarize(results []Result) {
+	for i := range results {
+		rounds, first := results[i].Rounds, results[0].Rounds
+		if len(rounds) == 0 || results[i].Error != "" {
+			continue
+		}
+		results[i].Median = combine(rounds, nil)
+		if len(first) == len(rounds) {
+			results[i].Ratio = combine(rounds, first)
+		}
+	}
+}
+
+// combine returns the medians of rounds, or of their ratios to base.
+func combine(rounds, base []Round) Round {
+	over := func(value func(Round) float64) float64 {
+		values := make([]float64, 0, len(rounds))
+		for i, r := range rounds {
+			v := value(r)
+			if base != nil {
+				if v == 0 || value(base[i]) == 0 {
+					continue // it was not measured
+				}
+				v /= value(base[i])
+			}
+			values = append(values, v)
+		}
+		return median(values)
+	}
+	all := Round{
+		Figures:    map[string]Figures{},
+		ReadyFirst: over(func(r Round) float64 { return r.ReadyFirst }),
+		ReadyAgain: over(func(r Round) float64 { return r.ReadyAgain }),
+		Idle:       over(func(r Round) float64 { return r.Idle }),
+		Loaded:     over(func(r Round) float64 { return r.Loaded }),
+		Peak:       over(func(r Round) float64 { return r.Peak }),
+	}
+	for name := range rounds[0].Figures {
+		of := func(value func(Figures) float64) float64 {
+			return over(func(r Round) float64 { return value(r.Figures[name]) })
+		}
+		all.Figures[name] = Figures{
+			PerSecond: of(func(f Figures) float64 { return f.PerSecond }),
+			P50:       of(func(f Figures) float64 { return f.P50 }),
+			P99:       of(func(f Figures) float64 { return f.P99 }),
+			CPU:       of(func(f Figures) float64 { return f.CPU }),
+			Count:     int(of(func(f Figures) float64 { return float64(f.Count) })),
+			Refused:   int(of(func(f Figures) float64 { return float64(f.Refused) })),
+		}
+	}
+	return all
+}
+
+// median returns 0 for no values.
+func median(values []float64) float64 {
+	if len(values) == 0 {
+		return 0
+	}
+	slices.Sort(values)
+	return values[len(values)/2]
+}
+
+// A column is one figure of the tables. The text of its cell is "" if it was not measured.
+type column struct {
+	title string
+	value func(Round) []float64 // several values share a cell, separated by " / "
+}
+
+func figures(title, value string, names ...string) column {
+	return column{title, func(r Round) (values []float64) {
+		for _, name := range names {
+			f := r.Figures[name]
+			values = append(values, map[string]float64{
+				"rate": f.PerSecond, "p50": f.P50, "p99": f.P99, "cpu": f.CPU,
+			}[value])
+		}
+		return values
+	}}
+}
+
+// columns are the tables' columns: rates, latencies, costs.
+var columns = [][]column{{
+	figures("sign-up /s", "rate", "sign-up"),
+	figures("login /s", "rate", "login"),
+	figures("refresh /s", "rate", "refresh"),
+	figures("me /s", "rate", "me"),
+	figures("logout /s", "rate", "logout"),
+	figures("storm: login /s", "rate", "storm login"),
+}, {
+	figures("login p50", "p50", "login"),
+	figures("refresh p50", "p50", "refresh"),
+	figures("refresh p99", "p99", "refresh"),
+	figures("me p50", "p50", "me"),
+	figures("me p99", "p99", "me"),
+	figures("lone refresh / me p50", "p50", "lone refresh", "lone me"),
+	figures("storm: refresh / me p99", "p99", "storm refresh", "storm me"),
+	figures("fairness: login alone / beside p50", "p50", "fairness alone", "fairness beside"),
+}, {
+	figures("CPU s per 1,000: login / refresh / me", "cpu", "login", "refresh", "me"),
+	{"MiB idle / loaded / peak", func(r Round) []float64 { return []float64{r.Idle, r.Loaded, r.Peak} }},
+	{"ms to ready: first / again", func(r Round) []float64 { return []float64{r.ReadyFirst, r.ReadyAgain} }},
+}}
+
+// Markdown returns the tables of medians and of ratios. Columns without figures are left out.
+func Markdown(results []Result) string {
+	var b strings.Builder
+	titles := []string{"Operations per second", "Milliseconds", "Costs"}
+	for i, title := range titles {
+		writeTable(&b, title, columns[i], results, func(r Result) Round { return r.Median })
+	}
+	for i, title := range titles {
+		title += ", as ratios to " + results[0].Target + " (medians of the rounds' ratios)"
+		writeTable(&b, title, columns[i], results[1:], func(r Result) Round { return r.Ratio })
+	}
+	writeRefused(&b, results)
+	return b.String()
+}
+
+func writeTable(b *strings.Builder, title string, all []column, results []Result, of func(Result) Round) {
+	if len(results) == 0 {
+		return
+	}
+	var used []column
+	for _, c := range all {
+		if slices.ContainsFunc(results, func(r Result) bool { return slices.Max(c.value(of(r))) > 0 }) {
+			used = append(used, c)
+		}
+	}
+	if len(used) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "\n%s\n\n| target |", title)
+	for _, c := range used {
+		fmt.Fprintf(b, " %s |", c.title)
+	}
+	b.WriteString("\n|" + strings.Repeat(" --- |", len(used)+1) + "\n")
+	for _, r := range results {
+		fmt.Fprintf(b, "| %s |", r.Target)
+		for _, c := range used {
+			fmt.Fprintf(b, " %s |", cell(c.value(of(r))))
+		}
+		b.WriteString("\n")
+	}
+}
+
+func cell(values []float64) string {
+	texts := make([]string, len(values))
+	for i, v := range values {
+		texts[i] = number(v)
+	}
+	if slices.Max(values) == 0 {
+		return ""
+	}
+	return strings.Join(texts, " / ")
+}
+
+// number formats with three significant digits, or all digits before the point.
+func number(v float64) string {
+	switch {
+	case v == 0:
+		return "–"
+	case v >= 100:
+		return thousands(int(v + 0.5))
+	case v >= 10:
+		return strconv.FormatFloat(v, 'f', 1, 64)
+	}
+	return strconv.FormatFloat(v, 'g', 3, 64)
+}
+
+// thousands formats a number with commas, as 1,234,567.
+func thousands(n int) string {
+	digits := strconv.Itoa(n)
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
+}
+
+// writeRefused lists the loads with refusals, because their rates count successes only.
+func writeRefused(b *strings.Builder, results []Result) {
+	for _, r := range results {
+		for _, name := range slices.Sorted(maps.Keys(r.Median.Figures)) {
+			if f := r.Median.Figures[name]; f.Refused > 0 {
+				fmt.Fprintf(b, "\n%s refused %d of %d in %q (429 or 503).\n", r.Target, f.Refused, f.Refused+f.Count, name)
+			}
+		}
+	}
+}

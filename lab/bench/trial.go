@@ -1,0 +1,262 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// A trial is one round of one target: its server, started on an empty database.
+type trial struct {
+	plan     Plan
+	target   target
+	program  program
+	at       place
+	process  *process
+	database *database
+
+	sessions []*session // one for each connection
+	mu       sync.Mutex
+	spare    []*session // signed in by the scenarios; the scenario logout ends them
+	next     int        // number of accounts
+}
+
+// Figures are the results of one load. Times are in milliseconds.
+type Figures struct {
+	PerSecond float64 `json:"perSecond"`
+	P50       float64 `json:"p50"`
+	P99       float64 `json:"p99"`
+	CPU       float64 `json:"cpuPer1000"` // seconds of the server for 1,000 operations; 0: not measured
+	Count     int     `json:"count"`
+	Refused   int     `json:"refused"` // with 429 or 503
+}
+
+// A Round is the result of one trial. Times to ready are in milliseconds, memory is in MiB.
+type Round struct {
+	Figures    map[string]Figures `json:"figures"`
+	ReadyFirst float64            `json:"readyFirst"` // with an empty database
+	ReadyAgain float64            `json:"readyAgain"` // with the database of the first start
+	Idle       float64            `json:"memoryIdle"` // a moment after the second start
+	Loaded     float64            `json:"memoryLoaded"`
+	Peak       float64            `json:"memoryPeak"`
+}
+
+// run starts the server, checks its settings, creates accounts, starts it again, and runs
+// the scenarios.
+func (t *trial) run(ctx context.Context, progress func(string)) (r Round, err error) {
+	progress("start")
+	if r.ReadyFirst, err = t.start(ctx); err != nil {
+		return r, err
+	}
+	defer func() { t.process.stop() }()
+	progress("create accounts and check that they are durable")
+	if err := t.createSessions(ctx); err != nil {
+		return r, err
+	}
+	t.process.stop()
+	if r.ReadyAgain, err = t.start(ctx); err != nil {
+		return r, err
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(300 * time.Millisecond):
+	}
+	now, _, err := t.process.memory()
+	r.Idle = mebibytes(now)
+	r.Figures = map[string]Figures{}
+	for _, s := range scenarios {
+		if err != nil || ctx.Err() != nil {
+			return r, errors.Join(err, ctx.Err())
+		}
+		if !t.plan.runs(s.name) || s.passwords && t.target.kind.withoutPasswords {
+			continue
+		}
+		progress(s.name)
+		if err = s.run(ctx, t, r.Figures); err != nil {
+			return r, fmt.Errorf("scenario %s: %w\n%s", s.name, err, t.process.logTail())
+		}
+	}
+	if err := t.checkPool(ctx); err != nil {
+		return r, err
+	}
+	now, peak, err := t.process.memory()
+	r.Loaded, r.Peak = mebibytes(now), mebibytes(peak)
+	return r, err
+}
+
+func mebibytes(n int64) float64 { return float64(n) / (1 << 20) }
+
+// start starts the server and returns the time until it was ready, in milliseconds.
+func (t *trial) start(ctx context.Context) (ready float64, err error) {
+	argv, env := t.program.arguments(t.at)
+	argv = append(append([]string{}, t.program.argv...), argv...)
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Dir = t.at.dir
+	cmd.Env = append(append(os.Environ(), t.program.env...), env...)
+	began := time.Now()
+	if t.process, err = launch(cmd, filepath.Join(t.at.dir, "server.log")); err != nil {
+		return 0, err
+	}
+	if err = t.process.waitReady(ctx, t.at.address, t.target.kind.ready); err != nil {
+		t.process.stop()
+		return 0, err
+	}
+	ready = millis(time.Since(began))
+	if err := t.checkSettings(ctx); err != nil {
+		t.process.stop()
+		return 0, err
+	}
+	return ready, nil
+}
+
+func millis(d time.Duration) float64 { return math.Round(d.Seconds()*1e6) / 1e3 }
+
+// newUser returns a user that no trial has registered before.
+func (t *trial) newUser() user {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.next++
+	return user{"user" + strconv.Itoa(t.next) + "@example.com", password}
+}
+
+// createSessions signs up one user for each connection, and checks meanwhile that the
+// server, or its database, waits for the disk.
+func (t *trial) createSessions(ctx context.Context) error {
+	t.sessions = make([]*session, t.plan.Connections)
+	if t.target.kind.withoutPasswords {
+		for i := range t.sessions {
+			t.sessions[i] = &session{}
+		}
+		return nil
+	}
+	watch := t.watchSyncs(ctx)
+	defer watch.stop()
+	conns := make([]conn, min(len(t.sessions), t.plan.Logins))
+	l := load{connections: len(conns), duration: time.Hour, limit: len(t.sessions)}
+	l.operation = func(ctx context.Context, connection, n int) (err error) {
+		t.sessions[n], err = t.signUp(ctx, &conns[connection], clientOf(n))
+		return err
+	}
+	defer t.connect(conns)()
+	_, err := l.run(ctx)
+	for n := 0; err == nil && n < moreSignUps && !watch.seen.Load(); n++ {
+		_, err = t.signUp(ctx, &conns[0], clientOf(n))
+	}
+	if err != nil {
+		return fmt.Errorf("create accounts: %w\n%s", err, t.process.logTail())
+	}
+	return watch.err()
+}
+
+// moreSignUps is how many further users sign up until the server is seen waiting for the
+// disk. A commit is short, so one can be missed.
+const moreSignUps = 200
+
+// connect sets the address of connections, which open at their first request. It returns
+// the function that closes them.
+func (t *trial) connect(conns []conn) (closeAll func()) {
+	for i := range conns {
+		conns[i].address = t.at.address
+	}
+	return func() {
+		for i := range conns {
+			conns[i].close()
+		}
+	}
+}
+
+// measure runs a load whose operations are calls on connections of their own.
+func (t *trial) measure(ctx context.Context, l load,
+	call func(ctx context.Context, c *conn, connection, n int) error) (f Figures, err error) {
+	conns := make([]conn, l.connections)
+	defer t.connect(conns)()
+	l.operation = func(ctx context.Context, connection, n int) error {
+		err := call(ctx, &conns[connection], connection, n)
+		if errors.Is(err, errRefused) {
+			sleepUntil(ctx, time.Now().Add(refusedPause))
+		}
+		return err
+	}
+	before, err := t.process.cpu()
+	if err != nil {
+		return f, err
+	}
+	got, err := l.run(ctx)
+	if err != nil {
+		return f, err
+	}
+	after, err := t.process.cpu()
+	if got.Count() > 0 {
+		f.CPU = (after - before).Seconds() / float64(got.Count()) * 1000
+	}
+	f.PerSecond, f.Count, f.Refused = got.perSecond(), got.Count(), got.refused
+	f.P50, f.P99 = millis(got.Percentile(50)), millis(got.Percentile(99))
+	return f, err
+}
+
+// refusedPause is how long a connection waits after a refusal. Clients that obey
+// Retry-After wait longer.
+const refusedPause = 250 * time.Millisecond
+
+// call sends a request and checks that it succeeded.
+func (t *trial) call(ctx context.Context, c *conn, r request, client string) (response, error) {
+	got, err := c.do(ctx, r, client)
+	switch {
+	case err != nil:
+		return got, err
+	case got.status == 429 || got.status == 503:
+		return got, errRefused
+	case got.status >= 300:
+		return got, fmt.Errorf("%s %s: status %d: %.300s", r.method, r.path, got.status, got.body)
+	}
+	return got, nil
+}
+
+// signUp creates an account and signs in. Targets whose sign-up returns no tokens need a
+// second request.
+func (t *trial) signUp(ctx context.Context, c *conn, client string) (*session, error) {
+	s := &session{user: t.newUser()}
+	got, err := t.call(ctx, c, t.target.kind.api.signUp(s.user), client)
+	if err != nil {
+		return nil, err
+	}
+	if !t.target.kind.api.signUpSignsIn {
+		return t.login(ctx, c, s.user, client)
+	}
+	return s, t.target.kind.api.adopt(s, got)
+}
+
+func (t *trial) login(ctx context.Context, c *conn, u user, client string) (*session, error) {
+	s := &session{user: u}
+	got, err := t.call(ctx, c, t.target.kind.api.login(u), client)
+	if err != nil {
+		return nil, err
+	}
+	return s, t.target.kind.api.adopt(s, got)
+}
+
+func (t *trial) refresh(ctx context.Context, c *conn, s *session, client string) error {
+	got, err := t.call(ctx, c, t.target.kind.api.refresh(s), client)
+	if err != nil {
+		return err
+	}
+	return t.target.kind.api.adopt(s, got)
+}
+
+// keep stores a session for the scenario logout.
+func (t *trial) keep(s *session) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.spare = append(t.spare, s)
+}
+
+// clientOf returns an address for X-Forwarded-For. Each connection is a client of its own,
+// unless a scenario says otherwise.
+func clientOf(n int) string { return "10.1." + strconv.Itoa(n>>8&255) + "." + strconv.Itoa(n&255) }
