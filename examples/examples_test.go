@@ -33,18 +33,39 @@ func TestExpressVerifiesWithExpressOAuth2JWTBearer(t *testing.T) {
 // JWT-18
 func TestPythonVerifiesWithPyJWT(t *testing.T) {
 	t.Parallel()
-	verifies(t, "python", python)
+	p, i := verifies(t, "python", python)
+	fresh := i.signIn(t, func(*watchword.Options) {})
+	if status, _, body := p.ask(t, "/", fresh); status != 200 {
+		t.Fatalf("before the session ends: %d %s", status, body)
+	}
+	process{i.url}.post(t, "/api/auth/logout", fresh, "{}", nil)
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		status, challenge, body := p.ask(t, "/", fresh)
+		if status == 401 && strings.Contains(challenge, "invalid_token") {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("after the session ended: %d %s", status, body)
+		}
+	}
+	if status, _, body := p.ask(t, "/", string(i.session.AccessToken)); status != 200 {
+		t.Errorf("another session: %d %s", status, body)
+	}
 }
 
-// verifies starts an example that knows only the URL of the issuer.
-func verifies(t *testing.T, example string, command func(t *testing.T, dir string) (program string, args []string)) {
+// verifies starts an example that knows only the URL of the issuer, and returns both.
+func verifies(
+	t *testing.T, example string, command func(t *testing.T, dir string) (program string, args []string),
+) (process, *issuer) {
 	t.Helper()
 	dir := copyOf(t, example)
 	program, args := command(t, dir)
 	i := newIssuer(t)
 	env := []string{"PORT=0", "ISSUER=" + i.url, "AUDIENCE=" + i.url}
-	checksTokens(t, run(t, dir, env, program, args...), i)
+	p := run(t, dir, env, program, args...)
+	checksTokens(t, p, i)
 	acceptsBehind(t, i, runBehind(t, dir, env, program, args...))
+	return p, i
 }
 
 // runBehind starts an example on a machine whose clock is 2 s behind. It asks

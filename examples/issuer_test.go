@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -43,6 +44,10 @@ func newIssuer(t *testing.T, changes ...func(*watchword.Options)) *issuer {
 	must(t, err)
 	edge, err := server.New(engine, server.Options{})
 	must(t, err)
+	var background sync.WaitGroup // the revocation feed
+	ctx, cancel := context.WithCancel(context.Background())
+	background.Go(func() { engine.Run(ctx) })
+	t.Cleanup(func() { cancel(); background.Wait() })
 	web := &http.Server{Handler: edge}
 	go func() { _ = web.Serve(listener) }()
 	t.Cleanup(func() { _ = web.Close() })

@@ -8,11 +8,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import jwt  # PyJWT with cryptography
 
+from feed import Feed
+
 issuer = os.environ.get("ISSUER", "http://localhost:8080")
 audience = os.environ.get("AUDIENCE", issuer)
 
 with urllib.request.urlopen(issuer + "/.well-known/openid-configuration", timeout=5) as response:
-    keys = jwt.PyJWKClient(json.load(response)["jwks_uri"])  # cached, and fetched again for an unknown key
+    metadata = json.load(response)
+keys = jwt.PyJWKClient(metadata["jwks_uri"])  # cached, and fetched again for an unknown key
+feed = Feed(metadata["revocation_stream_endpoint"], keys, issuer, audience)
 
 
 def verify(token):
@@ -36,6 +40,8 @@ class Handler(BaseHTTPRequestHandler):
                 # Without keys the token can't be checked. A 401 would sign the user out, so respond 503.
                 return self.respond(503, {"error": "Try again shortly."})
             return self.respond(401, {"error": "This token is not valid here."}, 'Bearer error="invalid_token"')
+        if feed.rejects(claims):
+            return self.respond(401, {"error": "This session has ended."}, 'Bearer error="invalid_token"')
         self.respond(200, {"sub": claims["sub"], "roles": claims["roles"]})
 
     def respond(self, status, body, challenge=None):

@@ -34,9 +34,9 @@ function blockLength(lines: string[], start: number): number {
   return end - start + 1
 }
 
-test.each(["src"])("functions and lines of %s stay within their limits", (folder) => {
+test.each(["src", "../verify/src", "../verify/test"])("functions and lines of %s stay within their limits", (folder) => {
   const names = readdirSync(folder).filter((name) => name.endsWith(".ts"))
-  expect(names.length).toBeGreaterThan(5)
+  expect(names.length).toBeGreaterThan(4)
   expect(names.flatMap((name) => faultsIn(join(folder, name), readFileSync(join(folder, name), "utf8")))).toEqual([])
 })
 

@@ -1,0 +1,34 @@
+/**
+ * Why a token was not accepted:
+ *
+ * - `TOKEN_EXPIRED`: it has expired, or was issued before the user's roles changed. The client should refresh.
+ * - `TOKEN_INVALID`: it is not an access token of this issuer, for this audience, now.
+ * - `SESSION_ENDED`: its session has ended. The user must sign in again.
+ * - `TRY_LATER`: it can't be checked, because the issuer's keys (or, with `onStale: "closed"`, its
+ *   revocations) could not be read. Respond with 503, because a 401 would sign the user out.
+ */
+export type TokenErrorCode = "TOKEN_EXPIRED" | "TOKEN_INVALID" | "SESSION_ENDED" | "TRY_LATER"
+
+const messages: Record<TokenErrorCode, string> = {
+  TOKEN_EXPIRED: "The access token has expired.",
+  TOKEN_INVALID: "This is not a valid access token.",
+  SESSION_ENDED: "The session of the access token has ended.",
+  TRY_LATER: "Access tokens can't be verified right now.",
+}
+
+/** The only error of `verify` and `ready`. It never contains the token. */
+export class TokenError extends Error {
+  override readonly name = "TokenError"
+  readonly code: TokenErrorCode
+
+  /** `cause` is set for `TRY_LATER` only. */
+  constructor(code: TokenErrorCode, cause?: unknown) {
+    super(messages[code], cause === undefined ? undefined : { cause })
+    this.code = code
+  }
+}
+
+/** Returns the error of a verifier that can't check tokens. */
+export function unavailable(cause: unknown): TokenError {
+  return cause instanceof TokenError ? cause : new TokenError("TRY_LATER", cause)
+}

@@ -1,0 +1,92 @@
+// JSON.parse takes the last of two members with one name, and another reader may take the
+// first. A signed text with duplicates could therefore mean two things, so it is rejected.
+
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+
+/** Returns the members of a JSON object with their raw values, or undefined. Names occur once. */
+export function members(json: string): Map<string, string> | undefined {
+  if (!isObject(json)) return undefined
+  const found = new Map<string, string>()
+  let i = blanks(json, blanks(json, 0) + 1)
+  while (json[i] !== "}") {
+    const nameEnd = valueEnd(json, i)
+    const name = JSON.parse(json.slice(i, nameEnd)) as string
+    if (found.has(name)) return undefined
+    const start = blanks(json, blanks(json, nameEnd) + 1) // after the colon
+    const end = valueEnd(json, start)
+    found.set(name, json.slice(start, end))
+    i = blanks(json, end)
+    if (json[i] === ",") i = blanks(json, i + 1)
+  }
+  return found
+}
+
+/** The scanner below relies on valid JSON: every string and bracket is closed. */
+function isObject(json: string): boolean {
+  try {
+    const value: unknown = JSON.parse(json)
+    return typeof value === "object" && value !== null && !Array.isArray(value)
+  } catch {
+    return false
+  }
+}
+
+function blanks(json: string, i: number): number {
+  while (" \t\n\r".includes(json[i] ?? "x")) i++
+  return i
+}
+
+/** Returns the index after the value that begins at i. */
+function valueEnd(json: string, i: number): number {
+  if (!'"{['.includes(json[i] ?? "")) {
+    while (i < json.length && !" \t\n\r,]}".includes(json[i] ?? "")) i++
+    return i
+  }
+  for (let depth = 0; ; i++) {
+    const c = json[i]
+    if (c === '"') i = stringEnd(json, i)
+    else if (c === "{" || c === "[") depth++
+    else if (c === "}" || c === "]") depth--
+    else continue
+    if (depth === 0) return i + 1
+  }
+}
+
+/** Returns the index of the closing quote. */
+function stringEnd(json: string, i: number): number {
+  for (i++; json[i] !== '"'; i++) if (json[i] === "\\") i++
+  return i
+}
+
+/** Returns a JSON string, or undefined for any other value. */
+export function text(raw: string | undefined): string | undefined {
+  return raw?.startsWith('"') ? (JSON.parse(raw) as string) : undefined
+}
+
+/** Returns an array of strings, or undefined for any other value. */
+export function texts(raw: string | undefined): string[] | undefined {
+  if (!raw?.startsWith("[")) return undefined
+  const values = JSON.parse(raw) as unknown[]
+  return values.every((value) => typeof value === "string") ? values : undefined
+}
+
+/** Returns a whole number of seconds above zero with at most 12 digits, or undefined. */
+export function seconds(raw: string | undefined): number | undefined {
+  return raw !== undefined && /^[1-9][0-9]{0,11}$/.test(raw) ? Number(raw) : undefined
+}
+
+/** Decodes base64url. It accepts the one canonical encoding only, and the text must be UTF-8. */
+export function decodeText(segment: string): string | undefined {
+  const bytes = decode(segment)
+  try {
+    return bytes && utf8.decode(bytes)
+  } catch {
+    return undefined
+  }
+}
+
+/** Decodes canonical, unpadded base64url (RFC 7515, section 2). Empty text gives undefined. */
+export function decode(segment: string): Buffer | undefined {
+  const bytes = Buffer.from(segment, "base64url")
+  return bytes.length > 0 && bytes.toString("base64url") === segment ? bytes : undefined
+}

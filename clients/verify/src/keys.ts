@@ -1,0 +1,157 @@
+import { importJWK, type CryptoKey, type JWK } from "jose"
+import { unavailable } from "./error.js"
+import { parseObject, type Issuer } from "./issuer.js"
+import { monotonic } from "./sleep.js"
+
+const maxJwks = 256 << 10 // bytes
+const maxKeys = 64
+const minSecret = 32 // bytes (RFC 7518, section 3.2)
+
+// A JWKS stays fresh as long as its Cache-Control says, within these bounds (ms).
+const defaultFreshness = 5 * 60_000
+const minFreshness = 60_000
+const maxFreshness = 60 * 60_000
+
+// A flood of tokens with unknown keys must not cause a flood of requests. After a success the
+// JWKS is read again after rereadInterval at the earliest, after a failure after a backoff.
+const rereadInterval = 10_000
+const firstBackoff = 1_000
+const lastBackoff = 30_000
+
+/** How long the last keys stay in use without the issuer, so that a blocked network can't keep a retired key. */
+const maxOutage = 24 * 60 * 60_000
+
+/** A key with the only algorithm that is accepted with it. */
+export interface Key {
+  alg: string
+  key: CryptoKey | Uint8Array
+}
+
+/** The keys of one JWKS, by `kid`. The object stays the same while the document does. */
+export type KeySet = ReadonlyMap<string, Key>
+
+/** Holds the issuer's keys, and reads them again before they become stale and for unknown key ids. */
+export class Keys {
+  private set: KeySet | undefined
+  private document = ""
+  private readonly shared: boolean
+
+  private reading: Promise<void> | undefined
+  private failure: unknown
+  private allowedAt = -Infinity // the earliest time of the next read
+  private backoff = 0
+  private lastSuccess = monotonic()
+  private timer: NodeJS.Timeout | undefined
+
+  constructor(
+    private readonly issuer: Issuer,
+    secret: Uint8Array | undefined,
+    private readonly closed: AbortSignal,
+    private readonly warn: (message: string, error: unknown) => void,
+  ) {
+    if (secret && secret.length < minSecret) {
+      throw new RangeError(`signingSecret has ${secret.length} bytes: write at least ${minSecret}`)
+    }
+    this.shared = secret !== undefined
+    if (secret) this.set = new Map([["shared", { alg: "HS256", key: Uint8Array.from(secret) }]])
+    closed.addEventListener("abort", () => clearTimeout(this.timer))
+  }
+
+  /** Returns the keys. It waits only until the first JWKS has been read. */
+  current(): KeySet | Promise<KeySet> {
+    return this.set ?? this.reread()
+  }
+
+  /** Returns the keys after another read, which it skips if the last one is recent. It throws if that one failed. */
+  async reread(): Promise<KeySet> {
+    if (!this.shared && monotonic() >= this.allowedAt) await this.read()
+    if (this.failure !== undefined || !this.set) throw unavailable(this.failure)
+    return this.set
+  }
+
+  /** Reads the JWKS once for all callers, and plans the next read. It never rejects. */
+  private read(): Promise<void> {
+    clearTimeout(this.timer)
+    this.reading ??= this.readOnce().finally(() => (this.reading = undefined))
+    return this.reading
+  }
+
+  private async readOnce(): Promise<void> {
+    const began = monotonic()
+    let next: number
+    try {
+      const freshness = await this.fetch()
+      ;[this.failure, this.backoff, this.lastSuccess] = [undefined, 0, monotonic()]
+      this.allowedAt = began + rereadInterval
+      next = began + (freshness * 3) / 4
+    } catch (error) {
+      this.failure = error
+      if (monotonic() - this.lastSuccess > maxOutage) this.set = undefined
+      this.backoff = Math.min(Math.max(2 * this.backoff, firstBackoff), lastBackoff)
+      next = this.allowedAt = monotonic() + this.backoff
+      const message = "can't read the issuer's keys; the last keys stay in use for up to 24 h"
+      if (!this.closed.aborted) this.warn(message, error)
+    }
+    if (this.closed.aborted) return
+    this.timer = setTimeout(() => void this.read(), next - monotonic())
+    this.timer.unref()
+  }
+
+  /** Fetches the JWKS and replaces the keys. A key that is missing from a valid JWKS was retired. */
+  private async fetch(): Promise<number> {
+    const { jwks } = await this.issuer.metadata()
+    const { body, headers } = await this.issuer.get(jwks, maxJwks).catch((error: unknown) => {
+      this.issuer.invalidate()
+      throw error
+    })
+    if (!this.set || body !== this.document) {
+      const found = await parseJwks(body, jwks)
+      if (found.size === 0) throw new Error(`${jwks} has no usable key; for an issuer with HS256, set signingSecret`)
+      ;[this.set, this.document] = [found, body]
+    }
+    return freshness(headers.get("cache-control") ?? "")
+  }
+}
+
+/**
+ * Returns the keys that verify access tokens. It omits ambiguous keys: without `kid` or `alg`, for
+ * encryption, with a `kid` that occurs twice, and private keys, which are compromised.
+ */
+async function parseJwks(document: string, address: string): Promise<KeySet> {
+  const { keys } = parseObject(document, address)
+  if (!Array.isArray(keys)) throw new Error(`${address} is not a JWKS`)
+  if (keys.length > maxKeys) throw new Error(`${address} has ${keys.length} keys: ${maxKeys} are read`)
+  const jwks = keys.filter((key): key is JWK => typeof key === "object" && key !== null)
+  const found = new Map<string, Key>()
+  for (const jwk of jwks) {
+    const isUnique = jwks.filter(({ kid }) => kid === jwk.kid).length === 1
+    const alg = algorithmOf(jwk)
+    if (!isUnique || !alg || !jwk.kid || typeof jwk.kid !== "string" || (jwk.use ?? "sig") !== "sig") continue
+    const { kty, crv, x, y, n, e } = jwk
+    const key = await importJWK({ kty, crv, x, y, n, e } as JWK, alg).catch(() => undefined)
+    if (key) found.set(jwk.kid, { alg, key })
+  }
+  return found
+}
+
+/** Returns the only `alg` that is accepted with a public key, or undefined. */
+function algorithmOf({ kty, crv, alg, d, n }: JWK): string | undefined {
+  const bits = 8 * Buffer.from(n ?? "", "base64url").length
+  const found =
+    kty === "EC" && crv === "P-256"
+      ? "ES256"
+      : kty === "OKP" && crv === "Ed25519"
+        ? "EdDSA"
+        : kty === "RSA" && bits >= 2048 && bits <= 8192
+          ? "RS256"
+          : undefined
+  return d === undefined && alg === found ? found : undefined
+}
+
+/** Returns how long a response may be used (RFC 9111, section 5.2.2.1), in ms. */
+function freshness(cacheControl: string): number {
+  if (/\bno-(store|cache)\b/i.test(cacheControl)) return minFreshness
+  const seconds = /\bmax-age="?(\d{1,9})\b/i.exec(cacheControl)?.[1]
+  const fresh = seconds === undefined ? defaultFreshness : Number(seconds) * 1000
+  return Math.min(Math.max(fresh, minFreshness), maxFreshness)
+}

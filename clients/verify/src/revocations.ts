@@ -1,0 +1,61 @@
+import { TokenError } from "./error.js"
+import type { Identity } from "./identity.js"
+
+/** Revocations are kept until all tokens from before them have expired, whatever the clocks say. */
+const retention = 65 * 60_000 // ms
+
+/** Bounds the memory. Once it is reached, revocations may be missing: the feed counts as silent. */
+const maxRevocations = 500_000
+
+/** The contents of the feed: ended sessions, and users whose older tokens are out of date. */
+export class Revocations {
+  private readonly sessions = new Map<string, number>() // sid → when the event arrived
+  private readonly users = new Map<string, { before: number; received: number }>() // by sub
+  private currentAt = -Infinity
+  private overflow = false
+
+  constructor(private readonly limit = maxRevocations) {}
+
+  endSession(session: string, now: number): void {
+    if (!this.sessions.has(session) && this.hasRoom()) this.sessions.set(session, now)
+  }
+
+  /** Tokens of the user that were issued before a Unix second are out of date. */
+  changeClaims(user: string, before: number, now: number): void {
+    const known = this.users.get(user)
+    if (before > (known?.before ?? 0) && (known || this.hasRoom())) this.users.set(user, { before, received: now })
+  }
+
+  private hasRoom(): boolean {
+    if (this.sessions.size + this.users.size < this.limit) return true
+    this.overflow = true
+    return false
+  }
+
+  deleteExpired(now: number): void {
+    for (const [session, received] of this.sessions) if (now - received > retention) this.sessions.delete(session)
+    for (const [user, { received }] of this.users) if (now - received > retention) this.users.delete(user)
+  }
+
+  /** Records that all revocations up to now have been received. */
+  markCurrent(now: number): void {
+    if (!this.overflow) this.currentAt = Math.max(this.currentAt, now)
+  }
+
+  /** Reports, once per overflow and when there is room again, that the feed must be read from its beginning. */
+  takeOverflow(): boolean {
+    if (!this.overflow || this.sessions.size + this.users.size >= this.limit) return false
+    this.overflow = false
+    return true
+  }
+
+  /** Returns for how many ms the revocations may have been incomplete. */
+  age(now: number): number {
+    return now - this.currentAt
+  }
+
+  check(identity: Identity): void {
+    if (this.sessions.has(identity.sessionId)) throw new TokenError("SESSION_ENDED")
+    if (identity.issuedAt < (this.users.get(identity.subject)?.before ?? 0)) throw new TokenError("TOKEN_EXPIRED")
+  }
+}

@@ -1,0 +1,181 @@
+import { TokenError, unavailable } from "./error.js"
+import { Feed } from "./feed.js"
+import { isTimely, readIdentity, type Expected, type Identity } from "./identity.js"
+import { checkIssuer, isOrigin, Issuer } from "./issuer.js"
+import { hasValidSignature, parse } from "./jws.js"
+import { Keys, type KeySet } from "./keys.js"
+import { Revocations } from "./revocations.js"
+import { monotonic, sleep } from "./sleep.js"
+
+const tokenType = "at+jwt"
+
+/** Options of a Verifier. All are optional, and the defaults are safe. */
+export interface VerifierOptions {
+  /** The `aud` that tokens must name: the setting `audience` of the server. Default: the issuer. */
+  audience?: string
+  /** The issuer's secret of at least 32 bytes, if it signs with HS256. No other algorithm is then accepted. */
+  signingSecret?: string | Uint8Array
+  /** Seconds that the issuer's clock may be ahead, at most 60. It does not extend a token's life. Default: 5. */
+  leeway?: number
+  /**
+   * Whether tokens are accepted ("open") or rejected with `TRY_LATER` ("closed") while the
+   * revocation feed has been silent for more than `staleAfter` seconds. Default: "open", 10 s.
+   */
+  onStale?: "open" | "closed"
+  staleAfter?: number
+  /** How many verified tokens are cached, at about 2 kB each. 0: none. Default: 8192. */
+  cacheSize?: number
+  /**
+   * Another address of the server, such as "http://watchword:8080". Metadata, keys and feed are
+   * fetched from there; the metadata must still name the issuer. With http, that network must be trusted.
+   */
+  fetchFrom?: string
+  /** The protection space in WWW-Authenticate. Default: the host of the issuer. */
+  realm?: string
+  /** Receives a warning when keys or revocations can't be read. Default: discards it. */
+  warn?: (message: string, error: unknown) => void
+  /** Sends the requests to the issuer. Default: `fetch`. */
+  fetch?: typeof fetch
+  /** The clock for the times in tokens, in ms. Default: `Date.now`. */
+  now?: () => number
+}
+
+/**
+ * Verifies the access tokens of one issuer, and follows its revocation feed. Create one, and keep
+ * it until the program ends. Background requests keep the process alive until `close`.
+ */
+export class Verifier {
+  readonly realm: string
+  private readonly expected: Expected
+  private readonly options: VerifierOptions
+  private readonly now: () => number
+  private readonly closing = new AbortController()
+  private readonly keys: Keys
+  private readonly revocations = new Revocations()
+  private readonly feed: Feed
+  private readonly cache = new Map<string, { set: KeySet; identity: Identity }>()
+  private running: Promise<void> | undefined
+
+  /**
+   * @param issuer exactly the `iss` of the tokens, such as "https://id.example.com"
+   * @throws TypeError or RangeError for an option that can't work. The network is not touched.
+   */
+  constructor(issuer: string, options: VerifierOptions = {}) {
+    checkIssuer(issuer)
+    checkOptions(options)
+    this.options = options
+    this.realm = options.realm ?? new URL(issuer).host
+    this.now = options.now ?? Date.now
+    this.expected = { issuer, audience: options.audience ?? issuer, leeway: options.leeway ?? 5 }
+    const { signingSecret: secret, fetchFrom, warn = () => undefined } = options
+    const closed = this.closing.signal
+    const source = new Issuer(issuer, fetchFrom, options.fetch ?? ((...args) => fetch(...args)), closed)
+    this.keys = new Keys(source, typeof secret === "string" ? Buffer.from(secret) : secret, closed, warn)
+    const { revocations, keys, now } = this
+    const { audience, leeway } = this.expected
+    this.feed = new Feed({ issuer: source, keys, revocations, audience, leeway, closed, now, warn })
+  }
+
+  /**
+   * Returns the identity that a token proves. It waits for the network only for the first token
+   * and for an unknown key; the keys are then read again, at most once in ten seconds.
+   * @throws TokenError
+   */
+  async verify(token: string): Promise<Identity> {
+    this.start()
+    const current = this.keys.current()
+    const set = current instanceof Promise ? await current : current
+    const identity = this.cached(token, set) ?? (await this.check(token, set))
+    // A session can end at any time, so this check also runs for cached tokens.
+    if (this.isStale()) throw new TokenError("TRY_LATER", new Error("the revocation feed is silent"))
+    this.revocations.check(identity)
+    return identity
+  }
+
+  /**
+   * Returns once tokens can be verified: for a readiness probe, or before a program starts to
+   * listen. With `onStale: "closed"` it also waits for the revocations.
+   * @throws TokenError `TRY_LATER` after the timeout (ms)
+   */
+  async ready(timeout = 10_000): Promise<void> {
+    this.start()
+    const end = monotonic() + timeout
+    for (;;) {
+      const failure = await Promise.resolve(this.keys.current()).then(
+        () => undefined,
+        (error: unknown) => error,
+      )
+      if (failure === undefined && !this.isStale()) return
+      if (this.closing.signal.aborted || monotonic() >= end) {
+        throw unavailable(failure ?? new Error("the revocation feed is silent"))
+      }
+      await sleep(20, this.closing.signal)
+    }
+  }
+
+  /** Stops the background requests and waits for them. Afterwards `verify` always throws `TRY_LATER`. */
+  async close(): Promise<void> {
+    this.closing.abort(new Error("the verifier is closed"))
+    await this.running
+  }
+
+  /** Returns how many seconds ago a time of a token was. */
+  age(time: number): number {
+    return this.now() / 1000 - time
+  }
+
+  private start(): void {
+    if (this.closing.signal.aborted) throw unavailable(new Error("the verifier is closed"))
+    this.running ??= this.feed.run()
+  }
+
+  private isStale(): boolean {
+    const { onStale = "open", staleAfter = 10 } = this.options
+    return onStale === "closed" && this.revocations.age(monotonic()) > staleAfter * 1000
+  }
+
+  /** Returns the identity of a token that was verified with these keys, if its times still allow its use. */
+  private cached(token: string, set: KeySet): Identity | undefined {
+    const entry = this.cache.get(token)
+    const now = this.now() / 1000
+    const isValid = entry?.set === set && entry.identity.expiresAt > now
+    return isValid && isTimely(entry.identity.claims, now, this.expected.leeway) ? entry.identity : undefined
+  }
+
+  /** Verifies a token that is not in the cache: format, key, signature, claims. */
+  private async check(token: string, set: KeySet): Promise<Identity> {
+    const parsed = parse(token, tokenType)
+    if (!parsed) throw new TokenError("TOKEN_INVALID")
+    if (!set.has(parsed.kid)) set = await this.keys.reread()
+    const key = set.get(parsed.kid)
+    if (!key || !(await hasValidSignature(parsed, key))) throw new TokenError("TOKEN_INVALID")
+    const now = this.now() / 1000
+    const identity = readIdentity(parsed.payload, this.expected, now)
+    if (!identity) throw new TokenError("TOKEN_INVALID")
+    if (identity.expiresAt <= now) throw new TokenError("TOKEN_EXPIRED")
+    this.store(token, set, identity)
+    return identity
+  }
+
+  /** Only valid tokens are stored, so forged tokens can't evict entries. The oldest entry makes room. */
+  private store(token: string, set: KeySet, identity: Identity): void {
+    const { cacheSize = 8192 } = this.options
+    this.cache.delete(token)
+    if (this.cache.size >= cacheSize) this.cache.delete(this.cache.keys().next().value ?? "")
+    if (cacheSize > 0) this.cache.set(token, { set, identity })
+  }
+}
+
+function checkOptions({ leeway = 5, onStale = "open", staleAfter = 10, ...options }: VerifierOptions): void {
+  const { cacheSize = 0, fetchFrom, realm = "" } = options
+  if (!(leeway >= 0 && leeway <= 60)) throw new RangeError(`leeway is ${leeway}: write seconds from 0 to 60`)
+  if (!["open", "closed"].includes(onStale)) throw new TypeError(`onStale is ${onStale}: write "open" or "closed"`)
+  if (!(staleAfter >= 0)) throw new RangeError(`staleAfter is ${staleAfter}: write seconds from 0`)
+  if (!(Number.isInteger(cacheSize) && cacheSize >= 0 && cacheSize <= 1 << 20)) {
+    throw new RangeError(`cacheSize is ${cacheSize}: write 0 to ${1 << 20}`)
+  }
+  if (fetchFrom !== undefined && !isOrigin(fetchFrom)) {
+    throw new TypeError("fetchFrom is not an origin: write scheme and host, such as http://watchword:8080")
+  }
+  if (/[^ -~]|["\\]/.test(realm)) throw new TypeError("realm: write printable ASCII without quotes and backslashes")
+}
