@@ -14,6 +14,9 @@ import (
 	"github.com/watchword-auth/watchword/internal/weborigin"
 )
 
+// The admin listener is for the operator and for monitoring. It has a port of its own, so that a
+// proxy that publishes the API by mistake doesn't publish the metrics as well.
+
 // readyAnswer is the body of /readyz on the admin listener. It has details that the public
 // listener does not show.
 type readyAnswer struct {
@@ -23,6 +26,8 @@ type readyAnswer struct {
 	Keys   []keyAnswer    `json:"keys"`
 }
 
+// A keyAnswer describes one key without its secret. An alert can watch for a use without an active
+// key.
 type keyAnswer struct {
 	ID    string `json:"id"`
 	Use   string `json:"use"`
@@ -47,6 +52,8 @@ type AdminOptions struct {
 // profiles. It has no authentication, so bind it to the loopback. It rejects requests from
 // pages of other sites.
 func (s *Server) Admin(o AdminOptions) http.Handler {
+	// A mux of its own: the default one gets the routes of net/http/pprof as soon as a package
+	// imports it, even with Profiling off.
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /readyz", s.readyDetail)
@@ -61,6 +68,7 @@ func (s *Server) Admin(o AdminOptions) http.Handler {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("X-Frame-Options", "DENY")
 		w.Header().Set("Cross-Origin-Resource-Policy", "same-origin")
+		// The check comes after the headers, because a refusal needs them as well.
 		if status, why := o.refuses(r); why != "" {
 			s.logAdminRefusal(r, status)
 			http.Error(w, why, status)
@@ -75,9 +83,11 @@ func (s *Server) Admin(o AdminOptions) http.Handler {
 func (o AdminOptions) refuses(r *http.Request) (status int, why string) {
 	site, origin := r.Header.Get("Sec-Fetch-Site"), r.Header.Get("Origin")
 	switch {
+	// The Host is checked first: after DNS rebinding, the browser itself reports same-origin.
 	case !o.AnyHost && !weborigin.IsLoopback(r.Host):
 		return http.StatusMisdirectedRequest,
 			"The admin listener is on the loopback. Use localhost or 127.0.0.1 as the host."
+	// Monitoring systems send neither header. They have no cookies that a page could abuse.
 	case site != "" && site != "same-origin" && site != "none",
 		origin != "" && origin != "http://"+r.Host:
 		return http.StatusForbidden, "Pages of other sites may not use the admin listener."
@@ -85,7 +95,8 @@ func (o AdminOptions) refuses(r *http.Request) (status int, why string) {
 	return 0, ""
 }
 
-// logAdminRefusal logs at the bounded rate of requests for a wrong host.
+// logAdminRefusal logs at the bounded rate of requests for a wrong host. A page that tries many
+// ports would otherwise fill the log.
 func (s *Server) logAdminRefusal(r *http.Request, status int) {
 	if skipped, ok := s.errors.lines.misdirected.Allow("admin", time.Now()); ok {
 		s.log.Info("admin request refused", slog.Int("status", status), slog.String("client", r.RemoteAddr),
@@ -94,7 +105,8 @@ func (s *Server) logAdminRefusal(r *http.Request, status int) {
 	}
 }
 
-// readyDetail responds with 503 if the store is unavailable or the server is stopping.
+// readyDetail responds with 503 if the store is unavailable or the server is stopping. It responds
+// with the body in both cases: the details are most useful when the server is not ready.
 func (s *Server) readyDetail(w http.ResponseWriter, r *http.Request) {
 	status, answer := http.StatusOK, readyAnswer{Status: "ready", Store: "up", Keys: []keyAnswer{}}
 	stats, err := s.engine.Stats(r.Context())
@@ -108,6 +120,7 @@ func (s *Server) readyDetail(w http.ResponseWriter, r *http.Request) {
 	for _, key := range stats.Keys {
 		answer.Keys = append(answer.Keys, keyAnswer{key.ID, string(key.Use), key.Alg, key.State})
 	}
+	// An encoding error can only come from a value that this function built.
 	if err := respond.JSON(w, status, answer); err != nil {
 		s.errors.fail(w, r, watchword.ErrUnavailable)
 	}

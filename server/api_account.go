@@ -8,23 +8,34 @@ import (
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
+// The account of the caller, and of other users for administrators. Every response has the same
+// shape of a user, watchword.Profile. It never contains the password hash.
+
+// A userAnswer wraps the account in a member, so that later versions can add members beside it
+// without a conflict with the names of an account.
 type userAnswer struct {
 	User watchword.Profile `json:"user"`
 }
 
+// A messageBody is the response to a request that returns no data. Its text is for people and may
+// change. Programs use the status.
 type messageBody struct {
 	Message string `json:"message"`
 }
 
+// A renameBody has a pointer, because a missing name and an empty name differ (see rename).
 type renameBody struct {
 	Name *string `json:"name" nullable:"false" doc:"At most 200 characters; may be empty"`
 }
 
+// A passwordBody repeats the password before an action that can't be undone.
 type passwordBody struct {
 	Password string `json:"password"`
 }
 
-// me responds with the account as it is now, not as it was when the token was issued.
+// me responds with the account as it is now, not as it was when the token was issued. Roles and
+// address may have changed since. The engine reads the account in any case, to check that the
+// session is live.
 func (a *api) me(w http.ResponseWriter, _ *http.Request, who watchword.Identity) error {
 	return respond.JSON(w, http.StatusOK, userAnswer{who.User.Profile()})
 }
@@ -61,7 +72,7 @@ func (a *api) deleteMe(w http.ResponseWriter, r *http.Request, who watchword.Ide
 }
 
 // user responds with another account. The engine checks that the caller is an admin, and returns
-// not found otherwise.
+// not found otherwise. A 403 would tell a caller which ids exist.
 func (a *api) user(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	user, err := a.engine.Profile(r.Context(), who, watchword.UserID(r.PathValue("id")))
 	if err != nil {

@@ -8,6 +8,12 @@ import (
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
+// Verification and change of the address. Each step that a mailed link completes also needs a live
+// session or the password of the account, except an undo, which must work for a user who has lost
+// the account.
+
+// A tokenBody has the token in the body and never in the query. URLs are kept in logs, histories
+// and Referer headers.
 type tokenBody struct {
 	Token string `json:"token" doc:"From the link in the mail"`
 }
@@ -21,6 +27,8 @@ type verifyBody struct {
 	Delivery string `json:"delivery,omitempty" enum:"cookie,body" doc:"Where to return the refresh token. Default: cookie"`
 }
 
+// A confirmBody asks for proof for the same reason as a verifyBody: a click alone must not change
+// an address.
 type confirmBody struct {
 	Token    string `json:"token" doc:"From the link in the mail"`
 	Password string `json:"password,omitempty" doc:"The account's. Not needed with a live session of the account"`
@@ -38,12 +46,15 @@ type verifiedAnswer struct {
 	DeviceToken  string             `json:"deviceToken,omitempty" doc:"Only with delivery: body. As in a login"`
 }
 
+// A changeEmailBody needs the password. With a stolen access token alone, a thief could otherwise
+// take the account over through the new address.
 type changeEmailBody struct {
 	NewEmail string `json:"newEmail" format:"email"`
 	Password string `json:"password"`
 }
 
-// resendVerification responds in the same way whether or not the account exists.
+// resendVerification responds in the same way whether or not the account exists. The mail is sent
+// in the background, so the response time doesn't reveal it either.
 func (a *api) resendVerification(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.Body[emailBody](r)
 	if err != nil {
@@ -55,7 +66,8 @@ func (a *api) resendVerification(w http.ResponseWriter, r *http.Request) error {
 	return respond.JSON(w, http.StatusAccepted, mailOnItsWay)
 }
 
-// changeEmail sends a link to the new address. The address changes in confirmEmail.
+// changeEmail sends a link to the new address. The address changes in confirmEmail. Until then,
+// the old address stays in effect. A mistyped address therefore does no harm.
 func (a *api) changeEmail(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	body, err := apirequest.Body[changeEmailBody](r)
 	if err != nil {
@@ -69,7 +81,9 @@ func (a *api) changeEmail(w http.ResponseWriter, r *http.Request, who watchword.
 		"We emailed a link to the new address. Your address changes when you confirm it there."})
 }
 
-// verifyEmail confirms the address of an account. With a password it also signs in.
+// verifyEmail confirms the address of an account. With a password it also signs in. The delivery
+// is checked before the token is consumed. After an error, the client can repeat the request with
+// the same token.
 func (a *api) verifyEmail(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.Body[verifyBody](r)
 	if err != nil {
@@ -86,13 +100,16 @@ func (a *api) verifyEmail(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	// A live session of the account was proof enough. The client has its tokens already.
 	if in == nil {
 		return respond.JSON(w, http.StatusOK, messageBody{"Your address is confirmed."})
 	}
 	return a.signIn(w, r, http.StatusOK, in, body.Delivery)
 }
 
-// confirmEmail completes changeEmail with the token from the new mailbox.
+// confirmEmail completes changeEmail with the token from the new mailbox. The engine also returns
+// until when the change can be undone. Only the page shows it, because the mail to the previous
+// address states the time.
 func (a *api) confirmEmail(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.Body[confirmBody](r)
 	if err != nil {
@@ -109,7 +126,8 @@ func (a *api) confirmEmail(w http.ResponseWriter, r *http.Request) error {
 }
 
 // undoEmail restores the previous address with the token from the old mailbox. It needs no
-// session: the owner may have lost the account to an attacker.
+// session: the owner may have lost the account to an attacker. An undo also ends all sessions,
+// because the attacker may hold one of them.
 func (a *api) undoEmail(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.Body[tokenBody](r)
 	if err != nil {

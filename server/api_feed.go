@@ -50,11 +50,15 @@ func (a *api) revocations(w http.ResponseWriter, r *http.Request) error {
 		answer.SETs[event.ID] = event.Token
 		fmt.Fprintln(tag, event.Token)
 	}
+	// A heartbeat tells that the list is complete up to its time. A reader that gets none for too
+	// long treats its state as stale. With more events to come, the list is not complete.
 	if !page.More {
 		answer.SETs[page.Heartbeat.ID] = page.Heartbeat.Token
 		fmt.Fprintln(tag, page.Heartbeat.Token)
 	}
 	etag := `"` + hex.EncodeToString(tag.Sum(nil)[:8]) + `"`
+	// The headers are set before a 304 as well, because it updates the stored response (RFC 9111,
+	// section 4.3.4).
 	w.Header().Set("Cache-Control", "public, max-age=1")
 	w.Header().Set("ETag", etag)
 	if matches(r.Header.Get("If-None-Match"), etag) {
@@ -74,7 +78,9 @@ func queryAfter(r *http.Request) string {
 	return values.Get("after")
 }
 
-// parseAfter parses the number of an event. An empty text is 0: all events that still matter.
+// parseAfter parses the number of an event. An empty text is 0: all events that still matter. A
+// reader that starts without a position gets every event that can still affect a valid access
+// token.
 func parseAfter(text string) (int64, error) {
 	if text == "" {
 		return 0, nil
@@ -90,6 +96,8 @@ func parseAfter(text string) (int64, error) {
 // ends when the reader disconnects or is too slow, or when the server stops. The reader then
 // reconnects with Last-Event-ID. HEAD requests take no stream.
 func (a *api) revocationStream(w http.ResponseWriter, r *http.Request) error {
+	// Browsers send the header when they reconnect. It wins over the query, which still has the
+	// position of the first connection.
 	from := r.Header.Get("Last-Event-ID")
 	if from == "" {
 		from = queryAfter(r)
@@ -98,6 +106,7 @@ func (a *api) revocationStream(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	// A HEAD request passes the same checks and gets the headers, but it must not hold a place.
 	var stream *openStream
 	if r.Method != http.MethodHead {
 		if stream = a.streams.open(networkOf(a.clients.of(w, r).Address)); stream == nil {
@@ -106,6 +115,8 @@ func (a *api) revocationStream(w http.ResponseWriter, r *http.Request) error {
 		}
 		defer a.streams.close(stream)
 	}
+	// The first read happens before the headers are sent: an unavailable store is a 503 and not an
+	// empty stream.
 	page, err := a.engine.Revocations(r.Context(), after, streamPage)
 	if err != nil {
 		return err
@@ -120,8 +131,10 @@ func (a *api) revocationStream(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// stream writes events until the stream ends. It removes the read deadline of the server and
-// sets a write deadline for each write, because the server's deadlines limit the whole request.
+// stream writes events until the stream ends. It removes the read deadline of the server and sets
+// a write deadline for each write, because the server's deadlines limit the whole request. A
+// reader that can't follow is cut off after streamWriteTimeout, so its goroutine and its place are
+// bounded.
 func (a *api) stream(w http.ResponseWriter, r *http.Request, stream *openStream, page watchword.FeedPage) {
 	conn := http.NewResponseController(w)
 	_ = conn.SetReadDeadline(time.Time{})
@@ -133,6 +146,8 @@ func (a *api) stream(w http.ResponseWriter, r *http.Request, stream *openStream,
 		}
 		if !page.More {
 			lastHeartbeat = page.Heartbeat.ID
+			// Changed belongs to the same state of the feed as the page. An event between the read
+			// and the wait is not missed.
 			if !a.streams.wait(r, stream, page.Changed) {
 				return
 			}
@@ -145,7 +160,8 @@ func (a *api) stream(w http.ResponseWriter, r *http.Request, stream *openStream,
 }
 
 // eventsOf formats a page as server-sent events. It adds the heartbeat unless its id is
-// lastHeartbeat.
+// lastHeartbeat. A heartbeat has no id, so Last-Event-ID stays the number of the last event.
+// Tokens are base64url and have no line breaks, so they need no escaping.
 func eventsOf(page watchword.FeedPage, lastHeartbeat string) string {
 	var text strings.Builder
 	for _, event := range page.Events {

@@ -50,6 +50,7 @@ func (a *api) forward(w http.ResponseWriter, r *http.Request) error {
 	}
 	who, err := authenticate(a.engine, r, required.roles)
 	if required.login != "" && statusOf(watchword.CodeOf(err)) == http.StatusUnauthorized && isNavigation(r) {
+		// fail would log the refusal. This path does not reach it.
 		a.errors.logRefused(w, r, err)
 		w.Header().Set("Location", required.login)
 		w.WriteHeader(http.StatusFound)
@@ -82,6 +83,7 @@ func forwardMoved(_ http.ResponseWriter, r *http.Request) error {
 
 // identify sets the identity headers and responds with 200.
 func identify(w http.ResponseWriter, who watchword.Identity) error {
+	// A service that grants rights by address must not trust an address that is not proven.
 	email := ""
 	if who.User.Verified() {
 		email = string(who.User.Email)
@@ -109,6 +111,8 @@ func (a *api) parseForward(query string) (rule forwardRule, err error) {
 	}
 	for name, given := range values {
 		switch name {
+		// No account has an empty role. The gateway probably filled in a variable that is
+		// not set.
 		case "role":
 			for _, role := range given {
 				if role == "" {
@@ -116,6 +120,7 @@ func (a *api) parseForward(query string) (rule forwardRule, err error) {
 				}
 			}
 			rule.roles = given
+		// With two targets, it would depend on the parser which one is used.
 		case "login":
 			if len(given) != 1 || !a.origins.mayRedirectTo(given[0]) {
 				return rule, parameterInvalid(
@@ -137,6 +142,8 @@ func parameterInvalid(detail string) *watchword.Error {
 // isNavigation reports whether a browser opens a page. A script must get the 401, because it
 // would mistake the login page for its response.
 func isNavigation(r *http.Request) bool {
+	// X-Forwarded-Method is the client's method for gateways that always send GET. Older browsers
+	// send no Sec-Fetch-Mode; the Accept header decides for them.
 	return r.Method == http.MethodGet &&
 		cmp.Or(r.Header.Get("X-Forwarded-Method"), http.MethodGet) == http.MethodGet &&
 		cmp.Or(r.Header.Get("Sec-Fetch-Mode"), "navigate") == "navigate" &&

@@ -8,21 +8,32 @@ import (
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
+// Forgotten, reset and changed passwords. A reset needs only the token of a mail, because its user
+// may be signed in nowhere. A change needs the current password and ends the other sessions.
+// Requests for mails respond the same way for all addresses.
+
+// An emailBody has an address and no proof of it. Every response to it is the same for all
+// addresses.
 type emailBody struct {
 	Email string `json:"email" format:"email"`
 }
 
+// A resetBody has a delivery, although a reset returns no refresh token. It decides where the
+// device token goes.
 type resetBody struct {
 	Token    string `json:"token" doc:"From the link in the mail"`
 	Password string `json:"password"`
 	Delivery string `json:"delivery,omitempty" enum:"cookie,body" doc:"body: set no cookie. Default: cookie"`
 }
 
+// A resetAnswer makes the next login from this device count as known, so that an attack on the
+// account can't lock its owner out.
 type resetAnswer struct {
 	Message     string `json:"message"`
 	DeviceToken string `json:"deviceToken" doc:"Identifies a known device in the next login. It grants no access"`
 }
 
+// A changePasswordBody proves that the caller is the owner, and not a thief with an access token.
 type changePasswordBody struct {
 	CurrentPassword string `json:"currentPassword"`
 	NewPassword     string `json:"newPassword"`
@@ -32,7 +43,8 @@ type changePasswordBody struct {
 // account exists, so that it does not reveal who has an account.
 var mailOnItsWay = messageBody{"If there is an account with this address, we emailed a link to it."}
 
-// forgotPassword sends a link to choose a new password, if the account exists.
+// forgotPassword sends a link to choose a new password, if the account exists. The engine writes
+// the mail to the outbox. A slow mail server doesn't delay the response.
 func (a *api) forgotPassword(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.Body[emailBody](r)
 	if err != nil {
@@ -51,6 +63,7 @@ func (a *api) resetPassword(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	// This comes before the engine consumes the token, which works only once.
 	if err := checkDelivery(body.Delivery); err != nil {
 		return err
 	}
@@ -67,6 +80,7 @@ func (a *api) resetPassword(w http.ResponseWriter, r *http.Request) error {
 }
 
 // changePassword ends all other sessions of the account, because one of them may be an attacker's.
+// The caller's own session continues, and its refresh token stays valid.
 func (a *api) changePassword(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	body, err := apirequest.Body[changePasswordBody](r)
 	if err != nil {

@@ -9,6 +9,13 @@ import (
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
+// Sign-up, sign-in, refresh, sign-out, and the list of sessions. The rules are in the engine
+// (signup.go, login.go, refresh.go, logout.go). These handlers decide only where tokens travel: a
+// browser gets the refresh token in a cookie that scripts can't read, and other clients ask for it
+// in the body (`delivery`). The access token is always in the body.
+
+// A registerBody has the fields of a sign-up. Unknown members are an error in every body, so that
+// a misspelt name is not ignored.
 type registerBody struct {
 	Email    string `json:"email" format:"email"`
 	Password string `json:"password" doc:"8 to 256 characters; not common; not the address or the name"`
@@ -16,6 +23,8 @@ type registerBody struct {
 	Delivery string `json:"delivery,omitempty" enum:"cookie,body" doc:"Where to return the refresh token. Default: cookie"`
 }
 
+// A loginBody has a pointer for remember, because its default is true. A plain bool can't tell a
+// missing member from false.
 type loginBody struct {
 	Email    string `json:"email" format:"email"`
 	Password string `json:"password"`
@@ -26,10 +35,13 @@ type loginBody struct {
 	DeviceToken string `json:"deviceToken,omitempty" doc:"From an earlier sign-in or reset"`
 }
 
+// A refreshBody is optional: browsers send the token in the cookie. The engine never sees which of
+// the two ways the client used.
 type refreshBody struct {
 	RefreshToken string `json:"refreshToken,omitempty" doc:"For clients that received it in a body"`
 }
 
+// A logoutAllBody is optional. Without it, this session ends too.
 type logoutAllBody struct {
 	KeepCurrent bool `json:"keepCurrent,omitempty" doc:"Do not end this session"`
 }
@@ -44,15 +56,20 @@ type signedInBody struct {
 	DeviceToken  string            `json:"deviceToken,omitempty" doc:"Only with delivery: body. Send it with the next login"`
 }
 
+// A logoutAllAnswer has the number, so that a front-end can say that there was nothing else to
+// end.
 type logoutAllAnswer struct {
 	Message string `json:"message"`
 	Ended   int    `json:"ended" doc:"Number of sessions that ended"`
 }
 
+// A sessionsAnswer has no cursor. The setting max-sessions bounds the number of sessions.
 type sessionsAnswer struct {
 	Sessions []sessionBody `json:"sessions" nullable:"false"`
 }
 
+// A sessionBody describes a session to its user, who should recognize devices and end unknown
+// ones. It has no token, and the id alone grants no access.
 type sessionBody struct {
 	ID         string    `json:"id" format:"uuid"`
 	Device     string    `json:"device" doc:"A name from the user agent at sign-in"`
@@ -65,6 +82,9 @@ type sessionBody struct {
 
 // signIn responds with tokens. The refresh token goes into the cookie, or with delivery body
 // into the body. A sign-in by cookie replaces the session that the pages show.
+//
+// With delivery body, it sets no cookie at all. Otherwise a native client that shares a cookie jar
+// with a web view would sign the web view in.
 func (a *api) signIn(w http.ResponseWriter, r *http.Request, status int, in *watchword.SignIn, delivery string) error {
 	body := signedInBody{
 		User:        in.User.Profile(),
@@ -94,7 +114,8 @@ func checkDelivery(delivery string) error {
 }
 
 // register creates an account. It signs in, unless signup=verified: then it responds with 202, the
-// same for new and existing addresses.
+// same for new and existing addresses. The response time does not differ either: the engine hashes
+// the password in both cases.
 func (a *api) register(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.Body[registerBody](r)
 	if err != nil {
@@ -116,7 +137,9 @@ func (a *api) register(w http.ResponseWriter, r *http.Request) error {
 	return a.signIn(w, r, http.StatusCreated, in, body.Delivery)
 }
 
-// login accepts a device token in the body, for clients without cookies.
+// login accepts a device token in the body, for clients without cookies. The engine takes the same
+// time for unknown addresses and wrong passwords, and returns the same error. The handler must not
+// distinguish them either.
 func (a *api) login(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.Body[loginBody](r)
 	if err != nil {
@@ -125,6 +148,7 @@ func (a *api) login(w http.ResponseWriter, r *http.Request) error {
 	if err := checkDelivery(body.Delivery); err != nil {
 		return err
 	}
+	// A token in the body wins over the cookie, because the client sent it on purpose.
 	client := a.clients.of(w, r)
 	if body.DeviceToken != "" {
 		client.DeviceToken = watchword.Secret(body.DeviceToken)
@@ -140,7 +164,9 @@ func (a *api) login(w http.ResponseWriter, r *http.Request) error {
 	return a.signIn(w, r, http.StatusOK, in, body.Delivery)
 }
 
-// refresh returns the new refresh token in the same way in which the old one came.
+// refresh returns the new refresh token in the same way in which the old one came. A client that
+// repeats a refresh after a lost response gets the same successor (docs/rotation.md). It need not
+// remember that it has tried before.
 func (a *api) refresh(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.OptionalBody[refreshBody](r)
 	if err != nil {
@@ -183,7 +209,8 @@ func (a *api) logout(w http.ResponseWriter, r *http.Request) error {
 }
 
 // logoutAll ends all sessions, or with keepCurrent all others. The cookie is kept only in the
-// second case.
+// second case. Other devices notice at their next request, because each request checks that its
+// session is live.
 func (a *api) logoutAll(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	body, err := apirequest.OptionalBody[logoutAllBody](r)
 	if err != nil {
@@ -210,6 +237,7 @@ func (a *api) sessions(w http.ResponseWriter, r *http.Request, who watchword.Ide
 	if err != nil {
 		return err
 	}
+	// An empty list must be [] in JSON and not null, which clients would have to handle as well.
 	answer := sessionsAnswer{Sessions: []sessionBody{}}
 	for _, one := range sessions {
 		answer.Sessions = append(answer.Sessions, sessionBody{

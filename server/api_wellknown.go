@@ -12,6 +12,12 @@ import (
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
+// Public documents: keys, issuer metadata, health and readiness. They need no credentials and
+// respond under every host, because they contain nothing secret. Scripts of every origin may read
+// keys and metadata.
+
+// A jwksAnswer describes the document for OpenAPI. The engine builds the document itself, once per
+// change of the keys.
 type jwksAnswer struct {
 	Keys []map[string]any `json:"keys" nullable:"false" doc:"JSON Web Keys: next, active, retired"`
 }
@@ -27,12 +33,16 @@ type metadataAnswer struct {
 	RevocationStream       string   `json:"revocation_stream_endpoint" doc:"The revocation feed, as server-sent events"`
 }
 
+// A healthAnswer says nothing about the cause. The public listener must not reveal how the store
+// fails.
 type healthAnswer struct {
 	Status string `json:"status"`
 }
 
-// jwks responds with the public keys. Services may cache them for watchword.JWKSMaxAge. The
-// engine publishes a new key for longer than that before it signs.
+// jwks responds with the public keys. Services may cache them for watchword.JWKSMaxAge. The engine
+// publishes a new key for longer than that before it signs. Retired keys stay in the document
+// until the last token that they signed has expired. A service therefore needs no key of its own
+// configuration.
 func (a *api) jwks(w http.ResponseWriter, r *http.Request) error {
 	document := a.engine.JWKS()
 	sum := sha256.Sum256(document)
@@ -58,7 +68,9 @@ func matches(header, tag string) bool {
 	return false
 }
 
-// metadata responds in the same way at both well-known paths.
+// metadata responds in the same way at both well-known paths. Some libraries look for RFC 8414 and
+// others for OpenID Connect. Both documents have the same members. They change only with a
+// release, so an hour in caches is short enough.
 func (a *api) metadata(w http.ResponseWriter, _ *http.Request) error {
 	w.Header().Set("Cache-Control", "public, max-age=3600")
 	return respond.JSON(w, http.StatusOK, metadataAnswer{
@@ -79,7 +91,8 @@ func (a *api) health(w http.ResponseWriter, _ *http.Request) error {
 }
 
 // ready reports whether the server should receive traffic: the store accepts writes, and the
-// server is not stopping.
+// server is not stopping. It asks the store for a write, and not only for a read. A database that
+// became a standby still answers reads, and every sign-in and refresh on it would fail.
 func (a *api) ready(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Cache-Control", "no-store")
 	if a.draining() {

@@ -31,6 +31,9 @@ type cookies struct {
 	dialects []string // names of the dialects' session cookies
 }
 
+// The prefix __Host- makes the browser check Secure, Path and Domain (RFC 6265bis). A subdomain
+// then can't set a cookie with the name. Browsers accept the prefix only from https, so a
+// development server on http has none.
 func newCookies(o Options, https bool, d dialects) *cookies {
 	prefix := ""
 	if https {
@@ -62,6 +65,8 @@ func (c *cookies) refreshToken(r *http.Request, body string) (token watchword.Se
 	return watchword.Secret(body), false, nil
 }
 
+// setRefresh is called for every new refresh token. The life of the cookie is the session's, so a
+// browser does not send tokens that can't work any more.
 func (c *cookies) setRefresh(w http.ResponseWriter, in *watchword.SignIn) {
 	c.refresh.Set(w, string(in.RefreshToken), in.RefreshLife())
 }
@@ -83,7 +88,8 @@ func (c *cookies) setSession(w http.ResponseWriter, r *http.Request, in *watchwo
 	c.page.Set(w, string(in.AccessToken), life)
 }
 
-// clearSession deletes the cookies that setSession sets, except the known-device cookie.
+// clearSession deletes the cookies that setSession sets, except the known-device cookie. The
+// device is still known after a sign-out. Its token grants no access.
 func (c *cookies) clearSession(w http.ResponseWriter) {
 	c.refresh.Clear(w)
 	c.page.Clear(w)
@@ -103,9 +109,10 @@ func (c *cookies) replaced(r *http.Request, delivery string) watchword.Secret {
 	return watchword.Secret(c.refresh.Value(r))
 }
 
-// presented returns all tokens of a request that can identify a session: the bearer token,
-// the refresh cookie and the dialects' cookies. It skips a cookie that occurs twice. The
-// engine decides which token is valid.
+// presented returns all tokens of a request that can identify a session: the bearer token, the
+// refresh cookie and the dialects' cookies. It skips a cookie that occurs twice. The engine
+// decides which token is valid. A verification link uses them: the link counts if any of the
+// tokens belongs to a live session of the account.
 func (c *cookies) presented(r *http.Request) (tokens []watchword.Secret) {
 	if bearer, err := apirequest.BearerToken(r); err == nil && bearer != "" {
 		tokens = append(tokens, watchword.Secret(bearer))
@@ -127,8 +134,9 @@ func (c *cookies) presentedToPage(r *http.Request) []watchword.Secret {
 	return tokens
 }
 
-// hasCredentials reports whether a request has a cookie that identifies a user. Browsers
-// attach cookies by themselves, so such a request may be forged by another site.
+// hasCredentials reports whether a request has a cookie that identifies a user. Browsers attach
+// cookies by themselves, so such a request may be forged by another site. The value doesn't
+// matter. An invalid cookie may come from a sign-in that this process can't verify at the moment.
 func (c *cookies) hasCredentials(r *http.Request) bool {
 	names := append([]string{c.refresh.Name, c.page.Name}, c.dialects...)
 	return slices.ContainsFunc(names, func(name string) bool { return len(r.CookiesNamed(name)) > 0 })

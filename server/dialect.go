@@ -55,11 +55,13 @@ func (all dialects) of(r *http.Request) Dialect {
 	return nil
 }
 
-// isForFrontEnds reports whether scripts of the allowed origins may send a request.
+// isForFrontEnds reports whether scripts of the allowed origins may send a request. Forms of the
+// pages are not for front-ends: they are sent only by the pages themselves.
 func (all dialects) isForFrontEnds(r *http.Request) bool {
 	return isAPI(r.URL.Path) || all.of(r) != nil
 }
 
+// cookieNames returns the names for the CSRF check, which treats them like the refresh cookie.
 func (all dialects) cookieNames() (names []string) {
 	for _, d := range all {
 		names = append(names, d.Cookies()...)
@@ -77,7 +79,8 @@ func (all dialects) operations() (described []apidoc.Operation) {
 	return described
 }
 
-// dialectRoutes converts the routes of a dialect to those of the router.
+// dialectRoutes converts the routes of a dialect to those of the router. A dialect gets the client
+// ready made. It can't forget to check whether a proxy is trusted.
 func dialectRoutes(d Dialect, c *clients) (routes []route) {
 	for pattern, handle := range d.Routes() {
 		method, path, _ := strings.Cut(pattern, " ")

@@ -9,6 +9,10 @@ import (
 // A framing parses the requests on an HTTP/1 connection (RFC 9112, section 6), to find where
 // each head begins. It must agree with net/http, which rejects most malformed requests and
 // closes the connection. It marks a request that it can't parse as unclear and never guesses.
+//
+// It keeps no header except the two that determine the length. Its memory per connection is
+// bounded: one line of maxLine bytes and the heads that no handler has taken yet. With pipelining,
+// net/http reads ahead at most one buffer, which bounds the heads.
 type framing struct {
 	heads []head // parsed, and not yet taken by a request
 
@@ -28,9 +32,10 @@ type head struct {
 	badPath bool // the path had a percent sign without two hexadecimal digits
 }
 
+// A frameState is the part of a request that comes next.
 type frameState int
 
-// The part of a request that comes next. After lost, the rest of the connection is unknown.
+// After lost, the rest of the connection is unknown.
 const (
 	inRequestLine frameState = iota
 	inFields
@@ -47,6 +52,8 @@ const maxLine = 1 << 10
 // feed parses the next bytes of the connection. They may end anywhere.
 func (f *framing) feed(p []byte) {
 	for len(p) > 0 && f.state != lost {
+		// Bytes of a body are only counted. A body that looks like a request line must not start a
+		// head.
 		if f.state == inBody || f.state == inChunk {
 			n := min(f.left, int64(len(p)))
 			p, f.left = p[n:], f.left-n
@@ -60,6 +67,7 @@ func (f *framing) feed(p []byte) {
 			continue
 		}
 		part, rest, ended := bytes.Cut(p, []byte("\n"))
+		// The target needs every byte of the line, also beyond maxLine.
 		if f.state == inRequestLine {
 			f.target.follow(part)
 		}
@@ -67,6 +75,7 @@ func (f *framing) feed(p []byte) {
 		if !ended {
 			return
 		}
+		// A bare LF ends a line in net/http, so it must end one here.
 		line := strings.TrimSuffix(string(f.line), "\r")
 		p, f.line = rest, f.line[:0]
 		f.endLine(line)
@@ -86,6 +95,7 @@ func (f *framing) endLine(line string) {
 		}
 		f.current.field(line)
 	case inChunkSize:
+		// Extensions of a chunk (RFC 9112, section 7.1.1) have no meaning for its size.
 		digits, _, _ := strings.Cut(line, ";")
 		size, err := strconv.ParseInt(strings.TrimRight(digits, " \t"), 16, 62)
 		switch {
@@ -103,7 +113,9 @@ func (f *framing) endLine(line string) {
 	}
 }
 
-// field parses one header line. Two equal Content-Length fields are clear, as in net/http.
+// field parses one header line. Two equal Content-Length fields are clear, as in net/http. Names
+// are compared as ASCII and without trimming: net/http rejects a space before the colon.
+// Transfer-Encoding under HTTP/1.0 is unclear, because that version doesn't have it.
 func (h *head) field(line string) {
 	if line[0] == ' ' || line[0] == '\t' {
 		// A folded line continues the previous one, which may be a length.
@@ -122,7 +134,8 @@ func (h *head) field(line string) {
 	}
 }
 
-// endHead decides how long the body is, after the last header line.
+// endHead decides how long the body is, after the last header line. The order of the cases is that
+// of RFC 9112, section 6.3.
 func (f *framing) endHead() {
 	h := &f.current
 	h.unclear = h.unclear || h.chunked && h.length >= 0
@@ -140,7 +153,9 @@ func (f *framing) endHead() {
 }
 
 // take removes the heads up to the one with this request line, and returns that one. net/http
-// rejects some requests without calling a handler, so earlier heads may be left over.
+// rejects some requests without calling a handler, so earlier heads may be left over. The request
+// line identifies the head. Two requests with the same line on one connection are taken in their
+// order.
 func (f *framing) take(line string) (h head, found bool) {
 	line = line[:min(len(line), maxLine)]
 	for i, h := range f.heads {

@@ -35,6 +35,7 @@ func WithLengths(ctx context.Context, conn net.Conn) context.Context {
 // watchedKey is the context key of the connection.
 type watchedKey struct{}
 
+// A watchedListener wraps connections and leaves everything else to the listener below.
 type watchedListener struct{ net.Listener }
 
 func (l watchedListener) Accept() (net.Conn, error) {
@@ -54,8 +55,9 @@ type watchedConn struct {
 	seen framing
 }
 
-// Read returns the bytes of the connection as pass changes them. Only one goroutine may call it
-// at a time.
+// Read returns the bytes of the connection as pass changes them. Only one goroutine may call it at
+// a time. It returns 0 bytes only together with an error: a read that was held back completely
+// continues.
 func (c *watchedConn) Read(p []byte) (n int, err error) {
 	for len(c.unread) == 0 && err == nil && len(p) > 0 {
 		n, err = c.Conn.Read(p)
@@ -80,8 +82,8 @@ func (c *watchedConn) CloseWrite() error {
 	return nil
 }
 
-// head returns the head of a request. If it was not recorded, head is unclear and the request
-// is rejected.
+// head returns the head of a request. If it was not recorded, head is unclear and the request is
+// rejected. net/http has parsed the same line, so method, target and protocol identify the head.
 func (c *watchedConn) head(r *http.Request) head {
 	c.mu.Lock()
 	defer c.mu.Unlock()

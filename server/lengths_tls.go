@@ -12,7 +12,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/lograte"
 )
 
-// handshakeTime is the timeout of a TLS handshake.
+// handshakeTime is the timeout of a TLS handshake. Without it, a client that connects and stays
+// silent would hold its goroutine and socket forever.
 const handshakeTime = 5 * time.Second
 
 // WatchTLS returns a listener that serves TLS and records the heads of requests, as
@@ -44,6 +45,8 @@ type tlsListener struct {
 	log    *slog.Logger
 	lines  *lograte.Gate
 
+	// Both channels have no buffer: a connection is handed over or closed, and none is lost when
+	// the listener closes.
 	ready  chan net.Conn
 	failed chan error
 	closed context.Context //nolint:containedctx // the life of the listener
@@ -77,13 +80,15 @@ func (l *tlsListener) Accept() (net.Conn, error) {
 	}
 }
 
+// Close also ends the handshakes that are running, because their context ends.
 func (l *tlsListener) Close() error {
 	err := l.Listener.Close()
 	l.cancel()
 	return err
 }
 
-// negotiate completes the handshake and hands the connection to Accept.
+// negotiate completes the handshake and hands the connection to Accept. If the listener closes
+// meanwhile, it closes the connection.
 func (l *tlsListener) negotiate(raw net.Conn) {
 	ctx, cancel := context.WithTimeout(l.closed, handshakeTime)
 	defer cancel()
@@ -104,7 +109,9 @@ func (l *tlsListener) negotiate(raw net.Conn) {
 	}
 }
 
-// fail logs a failed handshake. A client that sends plain HTTP gets a readable response.
+// fail logs a failed handshake. A client that sends plain HTTP gets a readable response. A 400 in
+// plain text helps more than a closed connection: people often type http:// with the port of
+// https.
 func (l *tlsListener) fail(raw net.Conn, err error) {
 	var record tls.RecordHeaderError
 	if errors.As(err, &record) && record.Conn != nil {

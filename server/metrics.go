@@ -12,6 +12,10 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
+// Metrics are for alerts and for capacity: requests by route, decisions about refresh tokens, the
+// queue of hashes, the outbox, keys and the feed. docs/operations.md lists them and says which
+// values need attention.
+
 // metrics are the metrics of the admin listener. Labels are routes and never users or paths, so
 // that their number is bounded.
 type metrics struct {
@@ -20,6 +24,9 @@ type metrics struct {
 	seconds  *prometheus.HistogramVec
 }
 
+// The registry is the server's own, so that two servers in one process don't collide and an
+// embedding program's metrics stay apart. The buckets begin at half a millisecond, because a
+// refresh takes about one, and end at the five seconds after which clients give up.
 func newMetrics(engine *watchword.Engine, open *streams) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
@@ -39,7 +46,8 @@ func newMetrics(engine *watchword.Engine, open *streams) *metrics {
 	return m
 }
 
-// observe counts a response. A status of 0 means that the handler wrote none.
+// observe counts a response. A status of 0 means that the handler wrote none. An open stream
+// counts when it ends, with the time for which it was open.
 func (m *metrics) observe(r *http.Request, status int, took time.Duration) {
 	route := routeOf(r)
 	m.requests.WithLabelValues(route, strconv.Itoa(status)).Inc()
@@ -47,8 +55,13 @@ func (m *metrics) observe(r *http.Request, status int, took time.Duration) {
 }
 
 // An engineCollector reads the engine's statistics at each scrape.
+//
+// The engine keeps the counts, and the collector converts them. So the engine needs no Prometheus,
+// and a library user can read the same numbers from Engine.Stats.
 type engineCollector struct{ engine *watchword.Engine }
 
+// describeMetric adds the prefix of all metrics. Names and labels are documented in
+// docs/operations.md and stay.
 func describeMetric(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("watchword_"+name, help, labels, nil)
 }
@@ -80,8 +93,9 @@ func (c engineCollector) Describe(all chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect waits up to 5 s for the store. If it is unavailable, the metrics of the store are omitted
-// and store_up is 0.
+// Collect waits up to 5 s for the store. If it is unavailable, the metrics of the store are
+// omitted and store_up is 0. The counts of this process need no store. They are sent in both
+// cases.
 func (c engineCollector) Collect(all chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
@@ -117,6 +131,7 @@ func (c engineCollector) Collect(all chan<- prometheus.Metric) {
 	if err != nil {
 		return
 	}
+	// 0 would look like an empty outbox, so nothing is sent while the store can't be asked.
 	send(descMails, prometheus.GaugeValue, float64(stats.MailWaiting), "waiting")
 	send(descMails, prometheus.GaugeValue, float64(stats.MailGivenUp), "given_up")
 	send(descMailAge, prometheus.GaugeValue, secondsSince(stats.MailOldest))

@@ -16,10 +16,11 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
+// requestIDHeader is in each response, and in each line of the log about the request.
 const requestIDHeader = "X-Request-Id"
 
-// A middleware wraps a handler. Each one below does one thing. New lists them in the
-// order in which they see a request.
+// A middleware wraps a handler. Each one below does one thing. New lists them in the order in
+// which they see a request. The order is part of the security; server.go has the reasons.
 type middleware func(http.Handler) http.Handler
 
 // A failFunc responds to a request that a middleware rejects (errorResponder.fail).
@@ -57,8 +58,10 @@ func headOf(r *http.Request) head {
 	return h
 }
 
-// requestID gives the response a new random id. An id that the client sends is ignored,
-// because a client could use it to forge lines in the log.
+// requestID gives the response a new random id. An id that the client sends is ignored, because a
+// client could use it to forge lines in the log. The id is in the response header from the first
+// middleware on. Later middlewares and error responses read it there, so it needs no place in the
+// context.
 func requestID(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set(requestIDHeader, uuid.NewString())
@@ -79,6 +82,9 @@ func securityHeaders(https bool) middleware {
 // setSecurityHeaders sets the strictest value of each header. Handlers that need more
 // replace it: pages set their own Content-Security-Policy (see pages.show), and cacheable
 // documents set Cache-Control.
+//
+// Strict-Transport-Security lasts two years, which is what browsers' preload lists ask for. It
+// includes subdomains, because a subdomain on plain http could set cookies for this host.
 func setSecurityHeaders(h http.Header, https bool, path string) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
@@ -100,8 +106,9 @@ func setSecurityHeaders(h http.Header, https bool, path string) {
 	h.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; frame-ancestors 'none'")
 }
 
-// closeWhileDraining closes each connection after its response while the server is about
-// to stop. The client's next request then reaches another server.
+// closeWhileDraining closes each connection after its response while the server is about to stop.
+// The client's next request then reaches another server. HTTP/2 connections get a GOAWAY frame for
+// the same header.
 func closeWhileDraining(draining func() bool) middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -113,8 +120,9 @@ func closeWhileDraining(draining func() bool) middleware {
 	}
 }
 
-// observe counts and times each request, and writes the access log at level debug. The log
-// has the route instead of the path, because paths and queries can hold tokens.
+// observe counts and times each request, and writes the access log at level debug. The log has the
+// route instead of the path, because paths and queries can hold tokens. It is outside of
+// recoverPanics, so that a panic is counted as the 500 that the client gets.
 func observe(m *metrics, log *slog.Logger) middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -145,6 +153,7 @@ func recoverPanics(log *slog.Logger, fail failFunc) middleware {
 				if cause == http.ErrAbortHandler {
 					panic(cause)
 				}
+				// Not at a bounded rate: each panic is a bug, and its stack is the only trace.
 				log.Error("a request panicked", slog.String("request_id", w.Header().Get(requestIDHeader)),
 					slog.Any("cause", cause), slog.String("stack", string(debug.Stack())))
 				if recorded, ok := w.(*recorder); ok && recorded.status == 0 {
@@ -210,6 +219,8 @@ func checkHost(o *origins, fail failFunc) middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			path := r.URL.Path
+			// None of these paths reads a cookie or creates a link, so a foreign Host can do no
+			// harm there.
 			anyHost := path == pathHealth || path == pathReady || isOpen(path) || isForward(path)
 			if !anyHost && !o.isPublicHost(r.Host) {
 				fail(w, r, &watchword.Error{Code: watchword.CodeMisdirected,
@@ -225,9 +236,14 @@ func checkHost(o *origins, fail failFunc) middleware {
 // cors adds CORS headers (Fetch, section 3.2): for the allowed origins to the API and the
 // dialects, and for every origin to public documents. Pages get none. A request from
 // another origin is still served, but its browser does not show the response to the script.
+//
+// CORS is no protection by itself. It only lets front-ends read responses. The csrf middleware
+// protects against requests that change something.
 func cors(o *origins, d dialects) middleware {
 	return func(next http.Handler) http.Handler {
 		frontEnds := next
+		// Without allowed origins, no handler answers preflights, and browsers block all requests
+		// from other origins that need one.
 		requested, exposed := d.headers()
 		if len(o.allowed) > 0 {
 			frontEnds = rscors.New(rscors.Options{
@@ -264,6 +280,7 @@ func cors(o *origins, d dialects) middleware {
 func csrf(o *origins, d dialects, c *cookies, fail failFunc) middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			// A cache must not serve a response that was created for another origin.
 			w.Header().Add("Vary", "Origin, Sec-Fetch-Site")
 			if !isSafe(r.Method) && !isSameSite(r, o, d, c) {
 				fail(w, r, &watchword.Error{Code: watchword.CodeCrossOrigin,
@@ -276,6 +293,7 @@ func csrf(o *origins, d dialects, c *cookies, fail failFunc) middleware {
 	}
 }
 
+// isSafe reports whether a method must not change anything (RFC 9110, section 9.2.1).
 func isSafe(method string) bool {
 	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
 }
@@ -297,11 +315,14 @@ func isSameSite(r *http.Request, o *origins, d dialects, c *cookies) bool {
 		return o.isTrusted(origin) &&
 			(d.isForFrontEnds(r) || origin == o.publicURL || !slices.Contains(o.allowed, origin))
 	}
+	// Without either header, the request comes from a program, or from a browser older than both.
+	// With a cookie it may come from such a browser, so it is rejected.
 	return site != "" || !c.hasCredentials(r)
 }
 
-// rejectMalformedPath rejects a path with a percent sign that begins no escape. escape.go
-// explains why net/http does not reject it.
+// rejectMalformedPath rejects a path with a percent sign that begins no escape. escape.go explains
+// why net/http does not reject it. It comes last, so that a response to a front-end has the CORS
+// headers it needs to read the error.
 func rejectMalformedPath(fail failFunc) middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -329,6 +350,7 @@ func (r *recorder) WriteHeader(status int) {
 	r.ResponseWriter.WriteHeader(status)
 }
 
+// Write without WriteHeader means 200, as in net/http.
 func (r *recorder) Write(body []byte) (int, error) {
 	if r.status == 0 {
 		r.status = http.StatusOK

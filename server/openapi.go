@@ -17,7 +17,14 @@ import (
 	"github.com/watchword-auth/watchword/server/apidoc"
 )
 
+// The OpenAPI document follows from the table in routes.go and from the types of bodies by
+// reflection. It is not written by hand, because the two would drift apart. Tags of the members
+// give formats, enumerations and descriptions.
+
 // describe returns the OpenAPI 3.1 document of the API and of the dialects' routes.
+//
+// It is created once, in New. A mistake in a route, such as a type without a schema, therefore
+// stops the server at its start and not at the first request for the document.
 func describe(opts Options, routes []route) ([]byte, error) {
 	registry := huma.NewMapRegistry("#/components/schemas/", schemaName)
 	paths := map[string]*huma.PathItem{}
@@ -38,6 +45,7 @@ func describe(opts Options, routes []route) ([]byte, error) {
 		Components: &huma.Components{
 			Schemas: registry,
 			SecuritySchemes: map[string]*huma.SecurityScheme{
+				// The names of the schemes are part of generated clients. They must not change.
 				"accessToken":  {Type: "http", Scheme: "bearer", BearerFormat: "JWT"},
 				"refreshToken": {Type: "apiKey", In: "cookie", Name: opts.CookieName, Description: "Or refreshToken in the body"},
 			},
@@ -49,7 +57,8 @@ func describe(opts Options, routes []route) ([]byte, error) {
 	return document, nil
 }
 
-// put adds an operation. A route for every method is documented as GET.
+// put adds an operation. A route for every method is documented as GET. OpenAPI has no operation
+// for all methods.
 func put(paths map[string]*huma.PathItem, method, path string, operation *huma.Operation) {
 	item := paths[path]
 	if item == nil {
@@ -69,7 +78,8 @@ func put(paths map[string]*huma.PathItem, method, path string, operation *huma.O
 }
 
 // schemaName names the schema of a Go type: without the suffix Body, and with the name of the
-// dialect as a prefix, because dialects have types of the same name.
+// dialect as a prefix, because dialects have types of the same name. Names must be unique, and
+// stable between releases: code generators turn them into type names.
 func schemaName(t reflect.Type, hint string) string {
 	for t.Kind() == reflect.Slice || t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -82,9 +92,12 @@ func schemaName(t reflect.Type, hint string) string {
 	return dialect + strings.ToUpper(name[:1]) + name[1:]
 }
 
-// describeOperation describes a route of a dialect. Its error responses have one format.
+// describeOperation describes a route of a dialect. Its error responses have one format. A dialect
+// documents a foreign contract, so only the default response describes errors: each dialect has
+// one format for all of them.
 func describeOperation(registry huma.Registry, o apidoc.Operation) *huma.Operation {
 	refusal := "application/json"
+	// A dialect that describes its errors with a string responds with plain text.
 	if _, isText := o.Refusal.(string); isText {
 		refusal = "text/plain"
 	}
@@ -116,7 +129,9 @@ func describeOperation(registry huma.Registry, o apidoc.Operation) *huma.Operati
 	return operation
 }
 
-// describeRoute describes a route of the API.
+// describeRoute describes a route of the API. Most of it follows from the row of the table. The
+// cases by path at the end are those that a row can't express: parameters, a second success, and
+// media types other than JSON.
 func describeRoute(registry huma.Registry, r route) *huma.Operation {
 	operation := &huma.Operation{
 		Summary:     r.summary,
@@ -128,6 +143,7 @@ func describeRoute(registry huma.Registry, r route) *huma.Operation {
 	}
 	if r.body != nil {
 		operation.RequestBody = &huma.RequestBody{
+			// With a cookie, the body may be missing. With required members, it may not.
 			Required: r.guard != refresh && r.guard != either && len(requiredOf(r.body)) > 0,
 			Content:  content(registry, "application/json", "", r.body).Content,
 		}
@@ -137,6 +153,7 @@ func describeRoute(registry huma.Registry, r route) *huma.Operation {
 		operation.Security = []map[string][]string{{"accessToken": {}}}
 	case refresh:
 		operation.Security = []map[string][]string{{"refreshToken": {}}}
+	// The empty requirement at the end means that the route also works without credentials.
 	case either:
 		operation.Security = []map[string][]string{{"refreshToken": {}}, {"accessToken": {}}, {}}
 	}
@@ -170,7 +187,8 @@ func describeRoute(registry huma.Registry, r route) *huma.Operation {
 }
 
 // refusalsOf groups the error codes of a route by status. It adds the codes that follow from the
-// route's path, method, body and guard.
+// route's path, method, body and guard. The rows of the table list only what is special to a
+// route, so they stay short.
 func refusalsOf(r route) map[int][]string {
 	codes := slices.Concat(r.refusals, []watchword.Code{watchword.CodeInternal, watchword.CodeMisdirected})
 	if strings.HasPrefix(r.path, pathAPI) {
@@ -211,7 +229,8 @@ func requiredOf(body any) (required []string) {
 	return required
 }
 
-// operationID returns method and path in one word. Generated clients use it as a function name.
+// operationID returns method and path in one word. Generated clients use it as a function name. It
+// must be unique in the document and must not change.
 func operationID(r route) string {
 	path := strings.NewReplacer("/api/auth", "", "/.well-known", "", ".json", "", "{", "by-", "}", "").Replace(r.path)
 	return strings.ToLower(cmp.Or(r.method, http.MethodGet)) + strings.ReplaceAll(path, "/", "-")

@@ -13,6 +13,9 @@ import (
 
 // origins holds the public URL and the allow-list, and decides which hosts and origins
 // belong to this server.
+//
+// All decisions about hosts and origins are here, because they must agree: the CSRF check, CORS,
+// redirects and links would otherwise trust different sets.
 type origins struct {
 	public      *url.URL
 	publicURL   string   // public as it was configured
@@ -21,6 +24,9 @@ type origins struct {
 }
 
 // newOrigins returns an error for an origin that would match no request, or too many.
+//
+// Operators often write a path, a trailing slash or a wildcard. Each of them would silently match
+// no request, so it stops the server at its start.
 func newOrigins(publicURL string, allowed []string) (*origins, error) {
 	public, err := parsePublic(publicURL)
 	if err != nil {
@@ -51,10 +57,15 @@ func parsePublic(text string) (*url.URL, error) {
 	return public, err
 }
 
+// isHTTPS decides about Secure cookies. It follows the public URL, because TLS often ends at a
+// proxy in front.
 func (o *origins) isHTTPS() bool { return o.public.Scheme == "https" }
 
 // isPublicHost reports whether a Host header names the public URL. If the public URL is a
 // loopback address, every loopback name with the same port counts.
+//
+// Developers use localhost and 127.0.0.1 alternately. The exception is safe, because DNS can't
+// make a page of another site have a loopback name as its host.
 func (o *origins) isPublicHost(host string) bool {
 	if strings.EqualFold(host, o.public.Host) {
 		return true
@@ -63,12 +74,14 @@ func (o *origins) isPublicHost(host string) bool {
 	if err != nil {
 		name, port = host, ""
 	}
+	// Some clients and proxies write the default port into Host. It names the same origin.
 	if name == "" || port != o.public.Port() {
 		return strings.EqualFold(name, o.public.Hostname()) && isDefaultPort(o.public.Scheme, port) && o.public.Port() == ""
 	}
 	return weborigin.IsLoopback(name) && weborigin.IsLoopback(o.public.Hostname())
 }
 
+// isDefaultPort reports whether a URL of the scheme may omit the port (RFC 9110, section 4.2).
 func isDefaultPort(scheme, port string) bool {
 	return scheme == "https" && port == "443" || scheme == "http" && port == "80"
 }
@@ -79,6 +92,9 @@ var afterOrigin = regexp.MustCompile(`^([/?][A-Za-z0-9._~!$&'()*+,;=:@%/?-]*)?$`
 
 // mayRedirectTo reports whether target is a URL on the public URL or on an allowed origin.
 // Any other target would make the server an open redirector.
+//
+// It compares text instead of parsed URLs. The expression admits only a slash or a question mark
+// after the origin, so "https://app.example.com.evil.com" does not pass.
 func (o *origins) mayRedirectTo(target string) bool {
 	for _, origin := range append([]string{o.publicURL}, o.allowed...) {
 		if rest, found := strings.CutPrefix(target, origin); found && afterOrigin.MatchString(rest) {

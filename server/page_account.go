@@ -14,7 +14,8 @@ import (
 // recentEvents is how many security events the page shows.
 const recentEvents = 20
 
-// accountData is the data of the template. Operators' templates use its fields.
+// accountData is the data of the template. Operators' templates use its fields. A field must
+// therefore not be renamed or removed within a major version.
 type accountData struct {
 	User     watchword.Profile
 	Sessions []accountSession
@@ -37,7 +38,9 @@ type accountEvent struct {
 	Times           int
 }
 
-// accountView reads the data of the account page.
+// accountView reads the data of the account page. It reads sessions and events in separate
+// transactions. A session that ends in between can be in the list and in the events, and the next
+// load corrects it.
 func (p *pages) accountView(r *http.Request, who watchword.Identity) (*view, error) {
 	sessions, err := p.engine.Sessions(r.Context(), who)
 	if err != nil {
@@ -82,7 +85,9 @@ func (p *pages) accountPage(w http.ResponseWriter, r *http.Request, who watchwor
 type accountForm func(r *http.Request, who watchword.Identity, form url.Values, c watchword.Client) error
 
 // change returns the handler of a form. After a success it calls then, which redirects. After an
-// error it shows the page again with the values that the user entered.
+// error it shows the page again with the values that the user entered. The redirect after a
+// success keeps the reload button from sending the form again. After an error the response is the
+// page itself, because a redirect would lose the values.
 func (p *pages) change(name string, do accountForm, then func(http.ResponseWriter)) handler {
 	return p.requireSignIn(func(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 		form, err := readForm(w, r)
@@ -94,6 +99,7 @@ func (p *pages) change(name string, do accountForm, then func(http.ResponseWrite
 			then(w)
 			return nil
 		}
+		// The account is read again: the form may have failed because something else changed it.
 		v, err := p.accountView(r, who)
 		if err != nil {
 			return err
@@ -102,7 +108,9 @@ func (p *pages) change(name string, do accountForm, then func(http.ResponseWrite
 	})
 }
 
-// accountForms returns the routes of the forms.
+// accountForms returns the routes of the forms. They are a table, because they differ only in the
+// engine call and in the notice. name is the form in the template that shows an error, done is the
+// notice of a success.
 func (p *pages) accountForms() []route {
 	e := p.engine
 	type identity = watchword.Identity
@@ -133,6 +141,7 @@ func (p *pages) accountForms() []route {
 			return err
 		}},
 	}
+	// After a deletion there is no account to show.
 	signOut := func(w http.ResponseWriter) { p.redirectSignedOut(w, "deleted") }
 	routes := []route{
 		{method: "POST", path: pathAccount + "/delete", handle: p.change("delete", p.deleteAccount, signOut)},
@@ -144,6 +153,7 @@ func (p *pages) accountForms() []route {
 	return routes
 }
 
+// deleteAccount asks for the password, as the API does.
 func (p *pages) deleteAccount(
 	r *http.Request, who watchword.Identity, form url.Values, c watchword.Client,
 ) error {

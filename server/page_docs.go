@@ -11,7 +11,8 @@ import (
 
 // The documentation page /docs comes from the same table of routes as the OpenAPI document.
 
-// docRoute is the data of one route for the template.
+// docRoute is the data of one route for the template. It has text only, so that the template needs
+// no functions.
 type docRoute struct {
 	Method, Path, Summary, Guard, Tag string
 	Members                           []docMember // of the request body
@@ -20,13 +21,16 @@ type docRoute struct {
 	Refusals                          []string // "401 TOKEN_MISSING"
 }
 
-// docMember is one member of a JSON body.
+// docMember is one member of a JSON body. Its texts are the doc tags of the body types, which the
+// OpenAPI document uses too.
 type docMember struct {
 	Name, Type, Doc string
 	Optional        bool
 }
 
-// docsPage documents the routes of the API and those that dialects describe.
+// docsPage documents the routes of the API and those that dialects describe. The page is built for
+// each request. It is read seldom, and this way it always has the public URL and the theme of the
+// server.
 func (p *pages) docsPage(w http.ResponseWriter, _ *http.Request) error {
 	var all []docRoute
 	for _, r := range p.api {
@@ -55,7 +59,8 @@ func (p *pages) docsPage(w http.ResponseWriter, _ *http.Request) error {
 	return p.show(w, http.StatusOK, p.newEnglishView("docs", "The API", data))
 }
 
-// membersOf returns the members of a body. A body that is not a struct, such as a stream, has none.
+// membersOf returns the members of a body. A body that is not a struct, such as a stream, has
+// none. It follows the tags that the OpenAPI document follows, so the two agree.
 func membersOf(body any) []docMember {
 	t := reflect.TypeOf(body)
 	if t == nil || t.Kind() != reflect.Struct {
@@ -70,7 +75,8 @@ func membersOf(body any) []docMember {
 	return members
 }
 
-// typeName returns the JSON type of a member in words.
+// typeName returns the JSON type of a member in words. Developers know these words from JSON, so
+// the page does not show names of Go types.
 func typeName(t reflect.Type) string {
 	switch t.Kind() {
 	case reflect.Pointer:

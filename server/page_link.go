@@ -19,6 +19,9 @@ import (
 // asks for the password.
 
 // A linkPage describes the page of one kind of mail.
+//
+// The pages differ in their texts, in the password field and in the engine call. The rest is
+// shared, so that a fix of the token handling reaches all of them.
 type linkPage struct {
 	path, name string
 	kind       watchword.MailKind // of the token; set only for pages that offer "This wasn't me"
@@ -26,7 +29,8 @@ type linkPage struct {
 	consume    func(*pages, http.ResponseWriter, *http.Request, linkInput) error
 }
 
-// linkInput holds the values that the form sends.
+// linkInput holds the values that the form sends. It is decoded once, so that each button gets the
+// same token, whatever the user pasted.
 type linkInput struct {
 	form      url.Values
 	token     watchword.Secret
@@ -41,6 +45,7 @@ const (
 	actionDisown = "disown" // this wasn't me
 )
 
+// linkPages are the pages by their paths. The mails link to the same paths (package mail).
 var linkPages = []linkPage{
 	{path: "/verify", name: "verify", kind: watchword.MailVerify, Password: "current-password",
 		consume: (*pages).verifyLink},
@@ -102,7 +107,8 @@ func (p *pages) linkPage(link linkPage) handler {
 }
 
 // signedInAs returns the address of the user whose session the browser has, or "". It does not
-// rotate the refresh token.
+// rotate the refresh token. The page only shows the address, so that a user with two accounts sees
+// which one is meant.
 func (p *pages) signedInAs(r *http.Request) (watchword.Address, error) {
 	live, err := p.engine.LiveSessions(r.Context(), p.cookies.presentedToPage(r))
 	if err != nil || len(live) == 0 {
@@ -120,10 +126,14 @@ func (p *pages) linkForm(link linkPage) handler {
 		}
 		in := linkInput{form: form, token: tokenOf(form.Get("token")), password: watchword.Secret(form.Get("password")),
 			presented: p.cookies.presentedToPage(r), client: p.clients.of(w, r)}
+		// A refused form shows the token in its short form, also if the user pasted the whole
+		// link.
 		form.Set("token", string(in.token))
 		switch form.Get("action") {
 		case actionChoose:
 			return p.choosePassword(w, r, form)
+		// Only pages with a kind show the button. Others treat a forged action as a normal
+		// submission.
 		case actionDisown:
 			if link.kind != "" {
 				return p.disownLink(w, r, link, in)
@@ -157,7 +167,9 @@ func (p *pages) refuseLink(w http.ResponseWriter, r *http.Request, link linkPage
 }
 
 // choosePassword shows the form of a password reset with the token of a verification link, for
-// users who don't know the password of the sign-up. It does not consume the token.
+// users who don't know the password of the sign-up. It does not consume the token. The reset form
+// accepts the token of a verification link. The owner of the mailbox thereby gets an account that
+// a stranger signed up with the owner's address.
 func (p *pages) choosePassword(w http.ResponseWriter, r *http.Request, form url.Values) error {
 	v := p.linkView(r, linkPages[1], "").filled("link", form)
 	p.chosenView(v)
@@ -171,7 +183,8 @@ func (p *pages) chosenView(v *view) {
 	v.Data = data
 }
 
-// disownLink handles "This wasn't me".
+// disownLink handles "This wasn't me". It invalidates the link. The owner of the mailbox need not
+// have an account here to do so.
 func (p *pages) disownLink(w http.ResponseWriter, r *http.Request, link linkPage, in linkInput) error {
 	if err := p.engine.DisownLink(r.Context(), link.kind, in.token, in.client); err != nil {
 		return p.refuseLink(w, r, link, in, err)
@@ -179,7 +192,8 @@ func (p *pages) disownLink(w http.ResponseWriter, r *http.Request, link linkPage
 	return p.showText(w, r, link.name+".disowned")
 }
 
-// verifyLink verifies the address. With a password it also signs in.
+// verifyLink verifies the address. With a password it also signs in. Without a password the user
+// stays as signed in as before: the session that proved it continues.
 func (p *pages) verifyLink(w http.ResponseWriter, r *http.Request, in linkInput) error {
 	session, err := p.engine.VerifyEmail(r.Context(), watchword.VerifyRequest{
 		Token: in.token, Presented: in.presented, Password: in.password,
@@ -221,7 +235,8 @@ func (p *pages) confirmLink(w http.ResponseWriter, r *http.Request, in linkInput
 	return p.showMessage(w, r, messagePage{Title: "email-confirm.title", Text: "email-confirm.done", Undo: until})
 }
 
-// undoLink restores the previous address.
+// undoLink restores the previous address. The engine then mails a link to choose a new password,
+// because an attacker may know the old one.
 func (p *pages) undoLink(w http.ResponseWriter, r *http.Request, in linkInput) error {
 	if err := p.engine.UndoEmail(r.Context(), in.token, in.client); err != nil {
 		return err
@@ -229,7 +244,9 @@ func (p *pages) undoLink(w http.ResponseWriter, r *http.Request, in linkInput) e
 	return p.showMessage(w, r, messagePage{Title: "email-undo.title", Text: "email-undo.done"})
 }
 
-// tokenOf returns the token from pasted text, which is the token or the whole link.
+// tokenOf returns the token from pasted text, which is the token or the whole link. Users without
+// the script copy the link from the mail. It has the token after "#token=", and mail programs may
+// add text after an ampersand.
 func tokenOf(pasted string) watchword.Secret {
 	if _, after, found := strings.Cut(pasted, "token="); found {
 		pasted, _, _ = strings.Cut(after, "&")

@@ -11,6 +11,9 @@ import (
 
 // A Mailbox stores mails during development instead of sending them. Mail returns an error that
 // wraps fs.ErrNotExist for an unknown id.
+//
+// Package mail/devbox has one. It is an interface, because the server must not import how mail is
+// stored.
 type Mailbox interface {
 	Mails() ([]watchword.StoredMail, error) // newest first
 	Mail(id string) (watchword.StoredMail, error)
@@ -25,6 +28,7 @@ func (p *pages) mailboxPage(w http.ResponseWriter, _ *http.Request) error {
 	return p.show(w, http.StatusOK, p.newEnglishView("mailbox", "Mailbox", mails))
 }
 
+// mailPage shows a mail's text, its link and, in a frame, its HTML.
 func (p *pages) mailPage(w http.ResponseWriter, r *http.Request) error {
 	mail, err := p.mail(r)
 	if err != nil {
@@ -34,6 +38,8 @@ func (p *pages) mailPage(w http.ResponseWriter, r *http.Request) error {
 }
 
 // mailHTML shows the HTML of a mail as a mail program does: without scripts and external content.
+// Links must work, because a developer clicks them to test. They open in the whole window, which
+// the sandbox allows for this reason.
 func (p *pages) mailHTML(w http.ResponseWriter, r *http.Request) error {
 	mail, err := p.mail(r)
 	if err != nil {

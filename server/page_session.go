@@ -20,14 +20,16 @@ const (
 )
 
 // redirectSignedOut clears the cookies and the browser's cache, so that the back button shows no
-// page of the account. It redirects to the login page, which shows why.
+// page of the account. It redirects to the login page, which shows why. Only the cache is cleared:
+// clearing all cookies would sign the user out of front-ends on the domain.
 func (p *pages) redirectSignedOut(w http.ResponseWriter, why string) {
 	p.cookies.clearSession(w)
 	w.Header().Set("Clear-Site-Data", `"cache"`)
 	p.redirect(w, pathLogin, url.Values{"why": {why}})
 }
 
-// A visitor is the user of a page, signed in or not.
+// A visitor is the user of a page, signed in or not. A visitor without a session is not an error:
+// the login page is for exactly these.
 type visitor struct {
 	watchword.Identity
 	signedIn bool
@@ -37,6 +39,7 @@ type visitor struct {
 // visitor identifies the user by the page cookie, falling back to the refresh cookie, which it
 // rotates. Two tabs that do so at the same time get the same successor.
 func (p *pages) visitor(w http.ResponseWriter, r *http.Request) (visitor, error) {
+	// Two page cookies mean that another host of the domain set one. Neither is trusted then.
 	if cookies := p.cookies.page.Values(r); len(cookies) == 1 {
 		who, err := p.engine.Authenticate(r.Context(), watchword.Secret(cookies[0]))
 		var refusal *watchword.Error
@@ -64,6 +67,8 @@ func (p *pages) visitor(w http.ResponseWriter, r *http.Request) (visitor, error)
 	if err != nil {
 		return visitor{}, err
 	}
+	// A refresh returns no Identity. Authenticate also checks that the account was not disabled
+	// meanwhile.
 	who, err := p.engine.Authenticate(r.Context(), in.AccessToken)
 	if isReplaced(err) {
 		return visitor{}, nil
@@ -99,13 +104,15 @@ func signOutReason(err error) string {
 	return ""
 }
 
-// isReplaced reports whether a later sign-in in the same browser ended the session.
+// isReplaced reports whether a later sign-in in the same browser ended the session. It is not a
+// reason to show an alarm or to clear cookies, which are the later sign-in's.
 func isReplaced(err error) bool {
 	var refusal *watchword.Error
 	return errors.As(err, &refusal) && refusal.Ended == watchword.EndedReplaced
 }
 
-// requireSignIn calls next for a signed-in user, and redirects others to the login page.
+// requireSignIn calls next for a signed-in user, and redirects others to the login page. It checks
+// for a visit from another site first: the missing cookies would otherwise look like a sign-out.
 func (p *pages) requireSignIn(next identityHandler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if p.isCrossSiteVisit(r) {
@@ -142,7 +149,8 @@ func (p *pages) reload(w http.ResponseWriter, r *http.Request) error {
 	return p.show(w, http.StatusOK, v)
 }
 
-// noticeLife is how long a browser may take to follow a redirect.
+// noticeLife is how long a browser may take to follow a redirect. An older notice would show up on
+// an unrelated page.
 const noticeLife = time.Minute
 
 // flash returns the value of a query parameter if the notice cookie has the same value, else "".
@@ -154,14 +162,16 @@ func (p *pages) flash(w http.ResponseWriter, r *http.Request, name string) strin
 		return ""
 	}
 	cookie.Clear(w)
+	// The notice belongs to a redirect in another tab.
 	if said != r.URL.Query().Get(name) {
 		return ""
 	}
 	return said
 }
 
-// redirect redirects to target with GET (303, RFC 9110, section 15.4.4). It repeats why and done of
-// the query in the notice cookie, which flash compares.
+// redirect redirects to target with GET (303, RFC 9110, section 15.4.4). It repeats why and done
+// of the query in the notice cookie, which flash compares. The cookie proves that this server set
+// the text of the notice, and not the author of a link.
 func (p *pages) redirect(w http.ResponseWriter, target string, query url.Values) {
 	if query.Get("why") == "" {
 		query.Del("why")
@@ -179,8 +189,9 @@ func (p *pages) redirect(w http.ResponseWriter, target string, query url.Values)
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// returnTo returns the target of a redirect after a sign-in: target if mayRedirectTo allows it, else
-// the account page.
+// returnTo returns the target of a redirect after a sign-in: target if mayRedirectTo allows it,
+// else the account page. A forged target is ignored instead of rejected: the sign-in itself is
+// valid.
 func (p *pages) returnTo(target string) string {
 	if target != "" && p.origins.mayRedirectTo(target) {
 		return target

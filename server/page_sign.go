@@ -12,10 +12,13 @@ import (
 // The pages to sign in, sign up, sign out and request a password reset. They make the same engine
 // calls as the API.
 
+// loginPage shows the form to sign in.
 func (p *pages) loginPage(w http.ResponseWriter, r *http.Request) error {
 	return p.signPage(w, r, "login")
 }
 
+// signupPage shows the form even if signup is closed. The form then says so, which a 404 would
+// not.
 func (p *pages) signupPage(w http.ResponseWriter, r *http.Request) error {
 	return p.signPage(w, r, "signup")
 }
@@ -35,6 +38,8 @@ func (p *pages) signPage(w http.ResponseWriter, r *http.Request, page string) er
 		return nil
 	}
 	v := p.signView(r, page, query)
+	// A reason of this request wins over a notice. The values are compared one by one, so the URL
+	// can't make the page show another text.
 	switch why := cmp.Or(who.why, p.flash(w, r, "why")); why {
 	case "ended", "reused":
 		v.Problem = v.T("why." + why)
@@ -44,7 +49,8 @@ func (p *pages) signPage(w http.ResponseWriter, r *http.Request, page string) er
 	return p.show(w, http.StatusOK, v)
 }
 
-// signView passes return_to on to the form, if it is an allowed target.
+// signView passes return_to on to the form, if it is an allowed target. The form sends it as a
+// hidden field. loginForm checks it again, because a client can change it.
 func (p *pages) signView(r *http.Request, page string, values url.Values) *view {
 	v := p.newView(r, page)
 	target := values.Get("return_to")
@@ -55,7 +61,8 @@ func (p *pages) signView(r *http.Request, page string, values url.Values) *view 
 	return v
 }
 
-// loginForm signs in and redirects to return_to.
+// loginForm signs in and redirects to return_to. After an error it shows the form again with the
+// address, and without the password.
 func (p *pages) loginForm(w http.ResponseWriter, r *http.Request) error {
 	form, err := readForm(w, r)
 	if err != nil {
@@ -120,7 +127,8 @@ func (p *pages) showMessage(w http.ResponseWriter, r *http.Request, m messagePag
 	return p.show(w, http.StatusOK, v)
 }
 
-// logoutForm ends the session of either cookie.
+// logoutForm ends the session of either cookie. The page cookie alone is enough. The refresh
+// cookie may have been deleted or replaced in another tab.
 func (p *pages) logoutForm(w http.ResponseWriter, r *http.Request) error {
 	token, _, err := p.cookies.refreshToken(r, "")
 	if err != nil {
@@ -137,6 +145,7 @@ func (p *pages) logoutForm(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// forgotPage asks for an address. It does not fill one in: the URL would hold it otherwise.
 func (p *pages) forgotPage(w http.ResponseWriter, r *http.Request) error {
 	return p.show(w, http.StatusOK, p.newView(r, "forgot"))
 }

@@ -22,8 +22,8 @@ import (
 	"github.com/watchword-auth/watchword/server/apidoc"
 )
 
-// pages has the handlers of the HTML pages, in the files page*.go. They make the same
-// engine calls as the API.
+// pages has the handlers of the HTML pages, in the files page*.go. They make the same engine calls
+// as the API. A new page is a template in package web, a handler here, and a row in routes.go.
 type pages struct {
 	edge
 	theme       *theme
@@ -51,7 +51,8 @@ func newPages(shared edge, opts Options, api []route) (*pages, error) {
 }
 
 // A view is one page for one reader: the data of the layout template and its methods. Operators'
-// templates use the exported names.
+// templates use the exported names. A view is used for one response only: the nonce must not be
+// repeated.
 type view struct {
 	*theme
 	lang int // index in theme.texts and theme.languages
@@ -70,7 +71,8 @@ type view struct {
 	min    int               // minimum length of a password in characters
 }
 
-// newView returns a view in the best language for Accept-Language.
+// newView returns a view in the best language for Accept-Language. An unsupported or missing
+// header gives the default language.
 func (p *pages) newView(r *http.Request, page string) *view {
 	_, lang := language.MatchStrings(p.theme.matcher, r.Header.Get("Accept-Language"))
 	return &view{theme: p.theme, lang: lang, Page: page, Nonce: rand.Text(), min: p.passwordMin}
@@ -90,6 +92,8 @@ func (p *pages) show(w http.ResponseWriter, status int, v *view) error {
 		return fmt.Errorf("there is no page %q", v.Page)
 	}
 	v.Title = cmp.Or(v.Title, v.T(v.Page+".title"))
+	// The page is completed before the first byte is sent. An error in a template can still become
+	// a 500.
 	var text bytes.Buffer
 	if err := found.ExecuteTemplate(&text, "layout.html", v); err != nil {
 		return fmt.Errorf("fill in page: %w", err)
@@ -107,7 +111,9 @@ func (p *pages) show(w http.ResponseWriter, status int, v *view) error {
 	return nil
 }
 
-// T returns a text in the reader's language, or the key if there is no such text.
+// T returns a text in the reader's language, or the key if there is no such text. An operator's
+// template may name a text that does not exist. The key on the page then shows the mistake,
+// without an error for users.
 func (v *view) T(key string, args ...any) string {
 	text, known := v.texts[v.lang][key]
 	if !known {
@@ -119,17 +125,20 @@ func (v *view) T(key string, args ...any) string {
 	return text
 }
 
-// Lang returns the language tag of the page (RFC 5646).
+// Lang returns the language tag of the page (RFC 5646). It is the language of the texts, and not
+// the one that the reader prefers most.
 func (v *view) Lang() string { return v.languages[v.lang].String() }
 
-// When formats a time in UTC. A script replaces it by the reader's time zone.
+// When formats a time in UTC. A script replaces it by the reader's time zone. The server can't
+// know the time zone of the reader. Without the script, UTC is at least stated.
 func (v *view) When(t time.Time) template.HTML {
 	t = t.UTC()
 	text := template.HTMLEscapeString(t.Format(v.T("time")))
 	return template.HTML(fmt.Sprintf(`<time datetime="%s">%s</time>`, t.Format(time.RFC3339), text))
 }
 
-// Say returns a text whose %s is replaced by a time (When).
+// Say returns a text whose %s is replaced by a time (When). The text is escaped first, because its
+// translation may contain characters of HTML.
 func (v *view) Say(key string, t time.Time) template.HTML {
 	return template.HTML(strings.Replace(template.HTMLEscapeString(v.T(key)), "%s", string(v.When(t)), 1))
 }
@@ -154,6 +163,8 @@ func (v *view) Field(form, name, kind, autocomplete string) field {
 	f := field{ID: form + "-" + name, Name: name, Type: kind, Autocomplete: autocomplete,
 		Label: v.T("field." + name), Show: v.T("show"), Hide: v.T("hide"), Optional: name == "name"}
 	hint := "hint." + name
+	// The attribute decides the label: password managers offer to create a password for this
+	// value, so the field is for a new one.
 	if autocomplete == "new-password" {
 		f.Label, f.Hint, f.Min = v.T("field.newPassword"), v.T("hint.newPassword", v.min), v.min
 		if form == "signup" {
@@ -164,6 +175,7 @@ func (v *view) Field(form, name, kind, autocomplete string) field {
 	}
 	if v.Form == form {
 		f.Fault, f.Blamed = v.faults[name], slices.Contains(v.blamed, name)
+		// After wrong credentials, the password is more often the mistake than the address.
 		f.Focus = f.Fault != "" || f.Blamed && kind == "password"
 		if kind != "password" {
 			f.Value = v.typed.Get(name)
@@ -172,7 +184,7 @@ func (v *view) Field(form, name, kind, autocomplete string) field {
 	return f
 }
 
-// With returns the field with a default value.
+// With returns the field with a default value. A value that the user has entered wins.
 func (f field) With(value string) field {
 	f.Value = cmp.Or(f.Value, value)
 	return f
@@ -199,10 +211,13 @@ func (v *view) refuse(refusal *watchword.Error) {
 		}
 	}
 	wantsPassword := refusal.Code == watchword.CodePasswordWrong || refusal.Code == watchword.CodePasswordRequired
+	// On the pages of links, a missing password is the normal first step and not a mistake. The
+	// text says whose password is meant.
 	if v.Page == "link" && wantsPassword {
 		v.faults["password"] = v.T("fault.link." + string(refusal.Code))
 		v.Problem = v.T("error." + string(watchword.CodeValidationFailed))
 	}
+	// The message must not say which of the two is wrong, so both fields are marked.
 	if refusal.Code == watchword.CodeInvalidCredentials {
 		v.blamed = []string{"email", "password"}
 	}
@@ -221,7 +236,7 @@ func (v *view) problemOf(refusal *watchword.Error) string {
 }
 
 // duration formats a waiting time in words, rounded up to seconds below a minute and to minutes
-// above.
+// above. It rounds up, because a user who tries again too early is refused again.
 func (v *view) duration(d time.Duration) string {
 	n, unit := max(int((d+time.Second-1)/time.Second), 1), "second"
 	if n >= 60 {
@@ -234,7 +249,8 @@ func (v *view) duration(d time.Duration) string {
 }
 
 // refill shows a page again after an error in its form. It returns any error that is not a
-// *watchword.Error, which users must not see.
+// *watchword.Error, which users must not see. The status is the one of the API. Browsers show the
+// page all the same, and monitoring sees the refusal.
 func (p *pages) refill(w http.ResponseWriter, r *http.Request, v *view, err error) error {
 	var refusal *watchword.Error
 	if !errors.As(err, &refusal) {
@@ -249,6 +265,8 @@ func (p *pages) refill(w http.ResponseWriter, r *http.Request, v *view, err erro
 // readForm parses the body of a form, at most apirequest.MaxBody bytes. It ignores the query, because
 // a link must not fill in a form.
 func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
+	// A page of another site can send text/plain and multipart forms without a preflight. This
+	// server needs neither, so it reads neither.
 	kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
 	if kind != "application/x-www-form-urlencoded" {
 		return nil, &watchword.Error{Code: watchword.CodeContentType,
@@ -267,6 +285,7 @@ func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 }
 
 // showError responds with an error page. It shows the request id, under which the log has details.
+// Users can send the id to the operator without knowing what it means.
 func (p *pages) showError(w http.ResponseWriter, r *http.Request, refusal *watchword.Error) error {
 	v := p.newView(r, "error")
 	v.Problem = v.problemOf(refusal)
@@ -280,7 +299,7 @@ func wantsPage(r *http.Request) bool {
 	return !isAPI(r.URL.Path) && !isOpen(r.URL.Path) && strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
-// homePage shows links for users and for developers.
+// homePage shows links for users and for developers. It shows the mailbox only in development.
 func (p *pages) homePage(w http.ResponseWriter, r *http.Request) error {
 	v := p.newView(r, "home")
 	v.Title = v.T("brand")
@@ -294,12 +313,15 @@ func (p *pages) asset(w http.ResponseWriter, r *http.Request) error {
 	name := r.PathValue("name")
 	kinds := map[string]string{".css": "text/css", ".svg": "image/svg+xml", ".png": "image/png", ".woff2": "font/woff2"}
 	content, err := p.theme.read("assets/" + name)
+	// An unknown extension is not found. To guess a media type could turn a file into a script.
 	if err != nil || kinds[path.Ext(name)] == "" {
 		return notFound(w, r)
 	}
 	if name == "style.css" {
 		content = p.theme.style
 	}
+	// Names have no version. After an upgrade, browsers use the old style for five minutes at
+	// most.
 	w.Header().Set("Cache-Control", "public, max-age=300")
 	respond.Write(w, http.StatusOK, kinds[path.Ext(name)], content)
 	return nil

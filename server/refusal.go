@@ -25,6 +25,8 @@ type refusalLog struct {
 	unavailable *lograte.Gate // one limit for all
 }
 
+// newRefusalLog sets the bounds per minute. A client gets 5 lines per code and route, which shows
+// the attack without its repetitions, and all clients together get 300.
 func newRefusalLog() refusalLog {
 	return refusalLog{
 		requests:    lograte.New(lograte.Limit{Window: time.Minute, Total: 300, PerKey: 5}),
@@ -33,8 +35,9 @@ func newRefusalLog() refusalLog {
 	}
 }
 
-// isLogged reports whether a refusal can be a sign of an attack, of a faulty client, or of
-// a wrong setting.
+// isLogged reports whether a refusal can be a sign of an attack, of a faulty client, or of a wrong
+// setting. A wrong password is not in the list, because it is a security event of its own. An
+// expired token is not either: every client has one every few minutes.
 func isLogged(code watchword.Code) bool {
 	switch code {
 	case watchword.CodeRateLimited, watchword.CodeTryLater,
@@ -54,6 +57,8 @@ func (e *errorResponder) logRefusal(w http.ResponseWriter, r *http.Request, refu
 	}
 	client := e.clients.of(w, r)
 	route := e.routePattern(r)
+	// The key has the client's network and not its address: an IPv6 client has any number of
+	// addresses.
 	gate, key := e.lines.requests, strings.Join([]string{string(refusal.Code), route, clientip.Key(client.Address)}, " ")
 	attrs := []slog.Attr{
 		slog.String("code", string(refusal.Code)), slog.Int("status", statusOf(refusal.Code)),
@@ -61,6 +66,7 @@ func (e *errorResponder) logRefusal(w http.ResponseWriter, r *http.Request, refu
 	}
 	switch refusal.Code {
 	case watchword.CodeMisdirected:
+		// A wrong setting of a proxy affects each request. One line per host is enough to find it.
 		gate, key = e.lines.misdirected, r.Host
 		attrs = append(attrs, slog.String("host", shortened(r.Host)), slog.String("public_url", e.origins.publicURL),
 			slog.String("hint", "configure the proxy to pass on the Host of the public URL, or set public-url"))

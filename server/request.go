@@ -10,6 +10,9 @@ import (
 )
 
 // clients describes the client of a request for the engine.
+//
+// This is the last place that sees an address or a header of the request. The engine gets the
+// plain values of a watchword.Client.
 type clients struct {
 	proxies clientip.Trusted
 	devices *device.Namer
@@ -29,19 +32,23 @@ func (c *clients) of(w http.ResponseWriter, r *http.Request) watchword.Client {
 	}
 }
 
+// bodyInvalid returns the error for a body that can't be read, as opposed to one with a wrong
+// value.
 func bodyInvalid(detail string) *watchword.Error {
 	return &watchword.Error{Code: watchword.CodeBodyInvalid, Detail: detail}
 }
 
-// unacceptable returns the error for one member of a body. code is a Field constant of the
-// root package.
+// unacceptable returns the error for one member of a body. code is a Field constant of the root
+// package. Handlers use it for what the engine can't see, such as a missing member.
 func unacceptable(field, code, message string) *watchword.Error {
 	return &watchword.Error{Code: watchword.CodeValidationFailed, Detail: message,
 		Fields: []watchword.FieldError{{Field: field, Code: code, Message: message}}}
 }
 
 // authenticate identifies the caller. It requires a valid access token in the Authorization
-// header, a live session, and all the roles. Cookies don't count.
+// header, a live session, and all the roles. Cookies don't count. Browsers attach cookies without
+// being asked, but only a script of the front-end can set the header. Routes behind it therefore
+// need no protection against CSRF.
 func authenticate(engine *watchword.Engine, r *http.Request, roles []string) (watchword.Identity, error) {
 	token, err := apirequest.BearerToken(r)
 	if err != nil {

@@ -12,6 +12,8 @@ import (
 // Programs that embed the server protect their own routes with Require, which makes the
 // same check as the API.
 
+// identityKey is a type of its own, so no other package can set or replace the identity in a
+// context.
 type identityKey struct{}
 
 // Require returns a middleware that passes requests on if the access token is valid, the

@@ -13,7 +13,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
-// statusOf returns the HTTP status of an error code. Codes that it does not list are 500.
+// statusOf returns the HTTP status of an error code. Codes that it does not list are 500. This is
+// the only place that maps codes to statuses. OpenAPI, pages and dialects use it too.
 func statusOf(code watchword.Code) int {
 	switch code {
 	case watchword.CodeBodyInvalid, watchword.CodeAmbiguousCredentials, watchword.CodeParameterInvalid,
@@ -49,7 +50,8 @@ func statusOf(code watchword.Code) int {
 	return http.StatusInternalServerError
 }
 
-// A problem is the body of an error response (RFC 9457). Clients program against Code.
+// A problem is the body of an error response (RFC 9457). Clients program against Code. Error
+// repeats the detail for clients that were written for the APIs of other servers.
 type problem struct {
 	Type      string                 `json:"type" doc:"Always about:blank. Program against code"`
 	Title     string                 `json:"title" doc:"The text of the status"`
@@ -80,7 +82,8 @@ type errorResponder struct {
 	patternOf func(*http.Request) string
 }
 
-// serve converts a handler that returns its error.
+// serve converts a handler that returns its error. A handler that returns an error has written
+// nothing, so the response is still free.
 func (e *errorResponder) serve(h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := h(w, r); err != nil {
@@ -101,6 +104,8 @@ func (e *errorResponder) fail(w http.ResponseWriter, r *http.Request, err error)
 	case errors.As(err, &unread):
 		refusal = &watchword.Error{Code: watchword.Code(unread.Code), Detail: unread.Detail}
 		e.logRefusal(w, r, refusal)
+	// The text says that the user is still signed in, and the status is never 401: a client that
+	// took an outage for a sign-out would discard a valid session.
 	case errors.Is(err, watchword.ErrUnavailable):
 		e.logUnavailable(w, r, err)
 		refusal = &watchword.Error{Code: watchword.CodeTryLater, RetryAfter: 2 * time.Second,
@@ -115,6 +120,7 @@ func (e *errorResponder) fail(w http.ResponseWriter, r *http.Request, err error)
 		refusal = &watchword.Error{Code: watchword.CodeInternal,
 			Detail: detailInternal}
 	}
+	// A dialect gets the headers that the API sends, and may change them.
 	e.failHeaders(w, r, refusal)
 	if d := e.dialects.of(r); d != nil {
 		d.Refuse(w, r, statusOf(refusal.Code), refusal)
@@ -140,6 +146,7 @@ func (e *errorResponder) fail(w http.ResponseWriter, r *http.Request, err error)
 func (e *errorResponder) failHeaders(w http.ResponseWriter, r *http.Request, refusal *watchword.Error) {
 	h, status := w.Header(), statusOf(refusal.Code)
 	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
+		// Whole seconds, rounded up and at least one. With 0, clients would try again at once.
 		seconds := (refusal.RetryAfter + time.Second - 1) / time.Second
 		h.Set("Retry-After", strconv.FormatInt(max(int64(seconds), 1), 10))
 	}
@@ -147,6 +154,7 @@ func (e *errorResponder) failHeaders(w http.ResponseWriter, r *http.Request, ref
 	switch refusal.Code {
 	case watchword.CodeTokenExpired, watchword.CodeTokenInvalid:
 		challenge += `, error="invalid_token"`
+	// After a refresh there was no bearer token, so there is none to call invalid.
 	case watchword.CodeSessionEnded:
 		if r.Header.Get("Authorization") != "" {
 			challenge += `, error="invalid_token"`
@@ -163,6 +171,8 @@ func (e *errorResponder) failHeaders(w http.ResponseWriter, r *http.Request, ref
 		if r.URL.Path == pathRefresh && len(e.cookies.refresh.Values(r)) > 0 && refusal.Ended != watchword.EndedReplaced {
 			e.cookies.refresh.Clear(w)
 		}
+	// With two cookies of this name, no request can succeed. Deleting this host's one lets the
+	// next sign-in work, even if another host of the domain has set the other.
 	case watchword.CodeAmbiguousCredentials:
 		if len(e.cookies.refresh.Values(r)) > 1 {
 			e.cookies.refresh.Clear(w)

@@ -13,6 +13,9 @@ import (
 // A router finds the handler of a request in the tables of routes. It never redirects. A
 // path that path.Clean would change is not found, so that proxies and the server agree on
 // the path.
+//
+// Each dialect has a mux of its own, because the patterns of two dialects may conflict.
+// http.ServeMux panics for conflicting patterns.
 type router struct {
 	ownMux   *http.ServeMux
 	dialects dialects
@@ -39,6 +42,8 @@ func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		rt.forwardBelow.ServeHTTP(w, r)
 	case strings.HasPrefix(r.URL.Path, pathForward+"/"):
 		rt.forwardMoved.ServeHTTP(w, r)
+	// http.ServeMux would redirect. A proxy that checked the unclean path has checked another
+	// path.
 	case path.Clean(r.URL.Path) != r.URL.Path:
 		rt.unclean.ServeHTTP(w, r)
 	default:
@@ -46,7 +51,8 @@ func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// muxOf returns the mux of the dialect that takes a request, or the server's own.
+// muxOf returns the mux of the dialect that takes a request, or the server's own. A dialect is
+// asked first. It may serve a path below /api/ that this server does not have.
 func (rt *router) muxOf(r *http.Request) *http.ServeMux {
 	if i := slices.IndexFunc(rt.dialects, func(d Dialect) bool { return d.Takes(r) }); i >= 0 {
 		return rt.muxes[i]
@@ -54,7 +60,8 @@ func (rt *router) muxOf(r *http.Request) *http.ServeMux {
 	return rt.ownMux
 }
 
-// patternOf returns the route of a request without serving it, for the log.
+// patternOf returns the route of a request without serving it, for the log. Refusals of the
+// middlewares need it: at that point, the mux has not set Request.Pattern.
 func (rt *router) patternOf(r *http.Request) string {
 	for _, prefix := range []string{pathPrefix, pathForward + "/"} {
 		if strings.HasPrefix(r.URL.Path, prefix) {
@@ -68,8 +75,9 @@ func (rt *router) patternOf(r *http.Request) string {
 	return pattern
 }
 
-// newMux returns a mux for one table. A path that exists responds with 405 to methods that
-// it does not have.
+// newMux returns a mux for one table. A path that exists responds with 405 to methods that it does
+// not have. http.ServeMux has its own 405 and 404 in plain text. The catch-all route replaces both
+// with errors in the format of the API.
 func newMux(routes []route, serve func(handler) http.Handler) *http.ServeMux {
 	mux := http.NewServeMux()
 	for _, r := range routes {
@@ -98,7 +106,8 @@ func unrouted(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) error 
 	return &watchword.Error{Code: watchword.CodeMethodNotAllowed, Detail: "This path answers " + allow + "."}
 }
 
-// notFound is the handler of unknown paths.
+// notFound is the handler of unknown paths. The pages use it too, and the error responder turns it
+// into a page for browsers.
 func notFound(http.ResponseWriter, *http.Request) error {
 	return &watchword.Error{Code: watchword.CodeNotFound, Detail: "Not found. The API is described at /docs."}
 }

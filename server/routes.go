@@ -11,6 +11,7 @@ import (
 // This file has all routes. The router and the OpenAPI document use the same table, so that the
 // document can't differ from the routes.
 
+// Paths that occur more than once. Clients know them, so they don't change within a major version.
 const (
 	pathAPI     = "/api/auth"
 	pathRefresh = pathAPI + "/refresh"
@@ -29,7 +30,8 @@ const (
 // isAPI reports whether programs use a path. Other paths are pages or public documents.
 func isAPI(path string) bool { return strings.HasPrefix(path, "/api/") }
 
-// isOpen reports whether a path is a public document, which scripts of every origin may read.
+// isOpen reports whether a path is a public document, which scripts of every origin may read. The
+// list is short on purpose: these paths get no check of the host and no limit of origins.
 func isOpen(path string) bool {
 	switch path {
 	case pathJWKS, pathOpenIDConfiguration, pathServerMetadata, pathRevocations, pathStream:
@@ -38,7 +40,9 @@ func isOpen(path string) bool {
 	return false
 }
 
-// A handler writes a response, or returns an error and has written nothing.
+// A handler writes a response, or returns an error and has written nothing. The rule makes error
+// handling one function, errorResponder.fail. A handler that has begun a response, such as a
+// stream, returns nil even if the client is gone.
 type handler func(http.ResponseWriter, *http.Request) error
 
 // A guard is the credential that a route requires. It is documentation: the handlers check it.
@@ -55,7 +59,8 @@ const (
 // anyMethod is the method of a route that accepts every method.
 const anyMethod = ""
 
-// A route is one row of the table. Pages and dialects set only method, path and handle.
+// A route is one row of the table. Pages and dialects set only method, path and handle. body and
+// answer give the schemas of the OpenAPI document; they are never written to.
 type route struct {
 	method, path string
 	handle       handler
@@ -77,6 +82,8 @@ type api struct {
 // routes returns the table of the API. Its rows are in the order of the documentation.
 func (a *api) routes() []route {
 	var (
+		// These codes occur in many rows: a limit, a wrong member, a used link, and a password
+		// that is asked again.
 		again   = []watchword.Code{watchword.CodeRateLimited, watchword.CodeTryLater}
 		invalid = []watchword.Code{watchword.CodeValidationFailed}
 		used    = []watchword.Code{watchword.CodeMailTokenInvalid}
@@ -147,7 +154,8 @@ func (a *api) routes() []route {
 	}
 }
 
-// routes returns the table of the pages. They are not in the OpenAPI document.
+// routes returns the table of the pages. They are not in the OpenAPI document. Browsers use them,
+// and their forms are not a contract for programs.
 func (p *pages) routes() []route {
 	all := []route{
 		{method: "GET", path: "/{$}", handle: p.homePage},

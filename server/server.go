@@ -79,7 +79,8 @@ type Server struct {
 	handler  http.Handler
 }
 
-// edge holds what the handlers of the API and of the pages share.
+// edge holds what the handlers of the API and of the pages share. It is built once and never
+// changed, so handlers use it from all goroutines without a lock.
 type edge struct {
 	engine  *watchword.Engine
 	origins *origins
@@ -91,12 +92,16 @@ type edge struct {
 // New returns a server. It returns an error for options that browsers or net/http would
 // reject, for origins that match no request or too many, and for faulty files in
 // Options.Pages.
+//
+// It starts nothing: the caller serves the handler and runs the engine's background work
+// (Engine.Run). One engine may have several servers.
 func New(engine *watchword.Engine, opts Options) (*Server, error) {
 	opts.PublicURL = cmp.Or(opts.PublicURL, engine.PublicURL())
 	o, err := newOrigins(opts.PublicURL, opts.AllowedOrigins)
 	if err != nil {
 		return nil, err
 	}
+	// Anyone who reads the mails can take over every account, so a public server must not start.
 	if opts.DevMail != nil && !weborigin.IsLoopback(o.public.Hostname()) {
 		return nil, fmt.Errorf("server: Options.DevMail shows every mail to everyone "+
 			"and needs a loopback public URL, not %s: use a Mailer that sends", opts.PublicURL)
@@ -113,9 +118,13 @@ func New(engine *watchword.Engine, opts Options) (*Server, error) {
 	}
 	all := dialects(opts.Dialects)
 	router := newRouter(a, p, all)
+	// The error responder shows pages and the pages report errors. One of the two links must come
+	// later.
 	shared.errors.page, shared.errors.patternOf = p.showError, router.patternOf
 	s := &Server{edge: shared, api: a, draining: opts.Draining, metrics: newMetrics(engine, a.streams), log: opts.Log}
 	fail := shared.errors.fail
+	// The order matters. The id comes first, because each refusal needs it. The observer surrounds
+	// all that can refuse. The host is checked before origins, which are compared with it.
 	s.handler = chain(router,
 		readHead,
 		requestID,
@@ -133,6 +142,7 @@ func New(engine *watchword.Engine, opts Options) (*Server, error) {
 	return s, nil
 }
 
+// newEdge resolves the options that are parsed. After it, handlers read plain values only.
 func newEdge(engine *watchword.Engine, opts Options, o *origins) (edge, error) {
 	proxies, err := clientip.ParseTrusted(opts.TrustedProxies)
 	if err != nil {
@@ -148,6 +158,8 @@ func newEdge(engine *watchword.Engine, opts Options, o *origins) (edge, error) {
 	}}, nil
 }
 
+// withDefaults fills in the names and bounds that are empty. A cookie with a domain can't have the
+// prefix __Host-, so it gets the next stricter one.
 func (o Options) withDefaults(https bool) Options {
 	if o.CookieName == "" {
 		o.CookieName = "watchword"

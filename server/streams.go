@@ -9,7 +9,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/clientip"
 )
 
-// maxStreams is the maximum number of open streams of a server process.
+// maxStreams is the maximum number of open streams of a server process. Each holds a goroutine and
+// a socket. Services beyond the maximum can poll.
 const maxStreams = 1000
 
 // streams are the open streams of the revocation feed. Below the maximum, a network may have
@@ -38,6 +39,7 @@ func (o *openStream) isReplaced() bool {
 	}
 }
 
+// newStreams is called once per server. All handlers share the result.
 func newStreams() *streams {
 	return &streams{of: map[string][]*openStream{}, ended: make(chan struct{})}
 }
@@ -63,6 +65,8 @@ func (s *streams) open(network string) *openStream {
 		return nil
 	default:
 	}
+	// A network takes a place over only if it then has no more streams than the largest one. Two
+	// equal networks would otherwise replace each other's streams forever.
 	if s.total >= maxStreams {
 		most := s.largest()
 		if len(s.of[network])+1 >= len(s.of[most]) {
@@ -78,7 +82,8 @@ func (s *streams) open(network string) *openStream {
 	return stream
 }
 
-// largest returns the network with the most streams. The caller holds s.mu.
+// largest returns the network with the most streams. The caller holds s.mu. It looks at all
+// networks, which are at most maxStreams. It runs only at the maximum.
 func (s *streams) largest() (most string) {
 	for network, open := range s.of {
 		if len(open) > len(s.of[most]) {
@@ -104,20 +109,21 @@ func (s *streams) remove(o *openStream) {
 	}
 	s.total--
 	s.of[o.network] = slices.Delete(open, i, i+1)
+	// Without this, each network that ever had a stream would stay in the map.
 	if len(open) == 1 {
 		delete(s.of, o.network)
 	}
 }
 
-// count returns the number of open streams.
+// count returns the number of open streams. It is for the metrics.
 func (s *streams) count() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.total
 }
 
-// wait waits until the feed changes and returns true, or until the stream ends and returns
-// false.
+// wait waits until the feed changes and returns true, or until the stream ends and returns false.
+// A heartbeat is a change, too, so a stream is written to regularly and a dead client is noticed.
 func (s *streams) wait(r *http.Request, stream *openStream, changed <-chan struct{}) bool {
 	select {
 	case <-changed:
@@ -129,7 +135,8 @@ func (s *streams) wait(r *http.Request, stream *openStream, changed <-chan struc
 	return false
 }
 
-// end ends all streams and makes open return nil from now on. It may be called twice.
+// end ends all streams and makes open return nil from now on. It may be called twice. Without it,
+// a shutdown would wait for streams until its timeout.
 func (s *streams) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -17,8 +17,9 @@ import (
 	"github.com/watchword-auth/watchword/web"
 )
 
-// A theme holds the templates, texts, style and script of the pages. An operator's files
-// replace those of package web (docs/pages.md).
+// A theme holds the templates, texts, style and script of the pages. An operator's files replace
+// those of package web (docs/pages.md). It never changes after New, so requests read it without a
+// lock. New files need a restart.
 type theme struct {
 	overrides fs.FS // nil: none
 	templates map[string]*template.Template
@@ -49,6 +50,7 @@ func newTheme(overrides fs.FS) (*theme, error) {
 	if t.style, err = t.read("assets/style.css"); err != nil {
 		return nil, err
 	}
+	// The operator's own style comes last, so its rules win over those of the same weight.
 	t.style = append(t.style, extra...)
 	script, err := t.read("assets/page.js")
 	if err != nil {
@@ -63,7 +65,8 @@ func newTheme(overrides fs.FS) (*theme, error) {
 	return t, nil
 }
 
-// read returns the operator's file, or else the one of package web.
+// read returns the operator's file, or else the one of package web. An unreadable file is an error
+// and does not fall back: the operator would not notice the mistake.
 func (t *theme) read(name string) ([]byte, error) {
 	if t.overrides != nil {
 		content, err := fs.ReadFile(t.overrides, name)
@@ -75,7 +78,7 @@ func (t *theme) read(name string) ([]byte, error) {
 }
 
 // readTexts reads a catalog for each language. A text that a language lacks is in the default
-// language.
+// language. A translation can thus be incomplete, and an operator's file may change a single text.
 func (t *theme) readTexts() error {
 	names, err := fs.Glob(web.Files, "texts/*.json")
 	if err != nil {
@@ -88,6 +91,8 @@ func (t *theme) readTexts() error {
 		}
 		names = append(names, more...)
 	}
+	// The default language comes first: the others are copies of it, and it is the fallback of the
+	// matcher.
 	first := "texts/" + defaultLanguage + ".json"
 	slices.Sort(names)
 	names = slices.Compact(names)
@@ -112,8 +117,9 @@ func (t *theme) readTexts() error {
 	return nil
 }
 
-// addTexts replaces texts by those of a file, if it exists. Only the first file may add keys.
-// An unknown key in another file is a typing error.
+// addTexts replaces texts by those of a file, if it exists. Only the first file may add keys. An
+// unknown key in another file is a typing error. It is called twice for each language: with the
+// file of package web, and then with the operator's.
 func addTexts(texts map[string]string, from fs.FS, name string) error {
 	if from == nil {
 		return nil
@@ -140,7 +146,8 @@ func addTexts(texts map[string]string, from fs.FS, name string) error {
 }
 
 // readTemplates parses each page together with the layout. An operator's file that replaces no
-// template is an error, because its name is probably misspelt.
+// template is an error, because its name is probably misspelt. Each page has its own set, because
+// all pages define a template of the same name for the layout.
 func (t *theme) readTemplates() error {
 	names, err := fs.Glob(web.Files, "templates/*.html")
 	if err != nil {
