@@ -17,7 +17,12 @@ func (s *Store) MakeRoom(ctx context.Context) error {
 
 // Exec runs SQL that no method of a store runs.
 func (s *Store) Exec(ctx context.Context, text string, args ...any) error {
+	s.writeLock <- struct{}{}
+	defer func() { <-s.writeLock }()
 	_, err := s.writer.ExecContext(ctx, text, args...)
+	s.live.mu.Lock()
+	defer s.live.mu.Unlock()
+	s.live.dropAll(unknownVersion) // the writing connection does not count its own commits
 	return err
 }
 
@@ -41,3 +46,19 @@ func (s *Store) Plan(ctx context.Context, text string) (steps []string, err erro
 
 // Queued returns the number of rotations that wait for the write lock.
 func (s *Store) Queued() int { return len(s.rotations) }
+
+// InMemory returns the number of sessions that Live would return without reading the file,
+// if no other process has committed since.
+func (s *Store) InMemory() (n int) {
+	s.live.mu.Lock()
+	defer s.live.mu.Unlock()
+	for _, row := range s.live.sessions {
+		if s.live.users[row.session.UserID] == row.user {
+			n++
+		}
+	}
+	return n
+}
+
+// MaxLiveRows is the largest number of sessions in memory.
+const MaxLiveRows = maxLiveRows

@@ -43,10 +43,7 @@ func openPool(ctx context.Context, path, txlock string, pragmas ...string) (*sql
 
 // openWith is openPool with all pragmas given by the caller.
 func openWith(ctx context.Context, path, txlock string, pragmas []string) (*sql.DB, error) {
-	busy := fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds())
-	query := url.Values{"_pragma": append([]string{busy}, pragmas...), "_txlock": {txlock}}
-	dsn := url.URL{Scheme: "file", Opaque: url.PathEscape(path), RawQuery: query.Encode()}
-	pool, err := sql.Open("sqlite", dsn.String())
+	pool, err := sql.Open("sqlite", sourceName(path, txlock, pragmas))
 	if err != nil {
 		return nil, err
 	}
@@ -58,6 +55,14 @@ func openWith(ctx context.Context, path, txlock string, pragmas []string) (*sql.
 		return nil, errors.Join(err, pool.Close())
 	}
 	return pool, nil
+}
+
+// sourceName returns the data source name for the driver.
+func sourceName(path, txlock string, pragmas []string) string {
+	busy := fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds())
+	query := url.Values{"_pragma": append([]string{busy}, pragmas...), "_txlock": {txlock}}
+	dsn := url.URL{Scheme: "file", Opaque: url.PathEscape(path), RawQuery: query.Encode()}
+	return dsn.String()
 }
 
 // connect opens the first connection. While another process switches the same new file to

@@ -88,7 +88,7 @@ func (s *Store) gather(batch []*rotation) []*rotation {
 // taken place. If one statement fails, nothing was committed. Each rotation is then retried
 // alone, so that one bad request can't fail the others.
 func (s *Store) rotateBatch(batch []*rotation) {
-	err := unavailable(context.Background(), s.commit(batch))
+	err := unavailable(context.Background(), s.commitBatch(batch))
 	if err == nil {
 		return
 	}
@@ -100,16 +100,17 @@ func (s *Store) rotateBatch(batch []*rotation) {
 	}
 }
 
-// commit runs the rotations in one transaction. It skips those whose callers have gone. It
+// commitBatch runs the rotations in one transaction. It skips those whose callers have gone. It
 // uses no caller's context, because one caller must not cancel the others' rotations.
-func (s *Store) commit(batch []*rotation) error {
+func (s *Store) commitBatch(batch []*rotation) error {
 	ctx := context.Background()
 	tx, err := s.writer.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit it does nothing
-	shared := sqlstore.NewTx(conn{tx, s.writing})
+	var changed changes
+	shared := sqlstore.NewTx(conn{tx, s.writing, &changed})
 	for _, one := range batch {
 		if one.err = one.ctx.Err(); one.err != nil {
 			continue
@@ -118,5 +119,5 @@ func (s *Store) commit(batch []*rotation) error {
 			return err
 		}
 	}
-	return tx.Commit()
+	return s.commit(tx, &changed)
 }

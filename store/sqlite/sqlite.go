@@ -36,6 +36,8 @@ type Store struct {
 	rotations chan *rotation // see rotate.go
 	rotating  sync.WaitGroup
 
+	live liveRows
+
 	mu      sync.Mutex // guards closed, and running.Add against a concurrent Close
 	closed  bool
 	running sync.WaitGroup
@@ -76,8 +78,10 @@ func (s *Store) open(ctx context.Context, path string) (err error) {
 	if s.writing, err = prepare(ctx, s.writer); err != nil {
 		return err
 	}
-	s.reading, err = prepare(ctx, s.reader)
-	return err
+	if s.reading, err = prepare(ctx, s.reader); err != nil {
+		return err
+	}
+	return s.openLive(path)
 }
 
 // View runs fn on one consistent snapshot. fn can't write: the connection has query_only.
@@ -91,7 +95,7 @@ func (s *Store) View(ctx context.Context, fn func(watchword.Tx) error) error {
 		return fmt.Errorf("begin read transaction: %w", unavailable(ctx, err))
 	}
 	defer tx.Rollback() //nolint:errcheck // nothing was written
-	return unavailable(ctx, fn(sqlstore.NewTx(conn{tx, s.reading})))
+	return unavailable(ctx, fn(sqlstore.NewTx(conn{tx, s.reading, nil})))
 }
 
 // Update runs fn in a transaction and commits. No other write runs at the same time, so fn
@@ -114,10 +118,11 @@ func (s *Store) Update(ctx context.Context, fn func(watchword.Tx) error) error {
 		return fmt.Errorf("begin write transaction: %w", unavailable(ctx, err))
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit it does nothing
-	if err := fn(sqlstore.NewTx(conn{tx, s.writing})); err != nil {
+	var changed changes
+	if err := fn(sqlstore.NewTx(conn{tx, s.writing, &changed})); err != nil {
 		return unavailable(ctx, err)
 	}
-	if err := tx.Commit(); err != nil {
+	if err := s.commit(tx, &changed); err != nil {
 		return fmt.Errorf("commit: %w", unavailable(ctx, err))
 	}
 	return nil
@@ -182,6 +187,7 @@ func (s *Store) closePools() error {
 	var errs []error
 	s.writing.close()
 	s.reading.close()
+	errs = append(errs, s.live.checker.close())
 	for _, pool := range []*sql.DB{s.reader, s.writer} {
 		if pool != nil {
 			errs = append(errs, pool.Close())

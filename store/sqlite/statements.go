@@ -38,6 +38,7 @@ func (s statements) close() {
 type conn struct {
 	tx       *sql.Tx
 	prepared statements
+	changed  *changes // nil in a transaction that can't write
 }
 
 func (c conn) Exec(ctx context.Context, text string, args ...any) (int, error) {
@@ -46,6 +47,9 @@ func (c conn) Exec(ctx context.Context, text string, args ...any) (int, error) {
 		return 0, err
 	}
 	n, err := result.RowsAffected()
+	if n > 0 && c.changed != nil {
+		c.changed.note(text, args)
+	}
 	return int(n), err
 }
 
@@ -61,5 +65,8 @@ func (c poolConn) Query(ctx context.Context, text string, args ...any) (sqlstore
 }
 
 func (c conn) Query(ctx context.Context, text string, args ...any) (sqlstore.Rows, error) {
+	if c.changed != nil {
+		c.changed.note(text, args) // a statement with RETURNING is a query that writes
+	}
 	return c.tx.StmtContext(ctx, c.prepared[text]).QueryContext(ctx, args...)
 }
