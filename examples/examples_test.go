@@ -230,7 +230,7 @@ func python(t *testing.T, _ string) (program string, args []string) {
 func TestLocksNameNoRegistry(t *testing.T) {
 	t.Parallel()
 	var locks []string
-	for _, pattern := range []string{"*/package-lock.json", "../clients/*/package-lock.json"} {
+	for _, pattern := range []string{"*/package-lock.json", "../clients/*/package-lock.json", "../lab/*/*/package-lock.json"} {
 		found, err := filepath.Glob(pattern)
 		must(t, err)
 		if len(found) == 0 {

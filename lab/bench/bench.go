@@ -41,7 +41,7 @@ type Result struct {
 	Hash   string  `json:"hash"`
 	Rounds []Round `json:"rounds"`
 	Median Round   `json:"median"`
-	Ratio  Round   `json:"ratio"` // medians of the ratios to the first target in the same round
+	Ratio  Round   `json:"ratio"` // how many times better the first target is, in the same round
 	Error  string  `json:"error,omitempty"`
 }
 
@@ -128,11 +128,7 @@ func (r *runner) build(ctx context.Context, warn func(string)) error {
 	if err != nil {
 		return err
 	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return err
-	}
-	b := &builder{ctx: ctx, root: root, dir: r.dir, cache: filepath.Join(cache, "watchword-bench")}
+	b := &builder{ctx: ctx, root: root, dir: r.dir}
 	for _, spec := range r.plan.Targets {
 		t, err := parseTarget(spec)
 		if err != nil {

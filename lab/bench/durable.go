@@ -88,8 +88,12 @@ func (t *trial) watchSyncs(ctx context.Context) *syncWatch {
 	w := &syncWatch{}
 	ctx, w.stop = context.WithCancel(ctx)
 	go func() {
-		for ctx.Err() == nil && !w.seen.Load() {
-			w.seen.Store(t.isSyncing())
+		var pids []int
+		for n := 0; ctx.Err() == nil && !w.seen.Load(); n++ {
+			if n%500 == 0 { // listing the processes takes longer than looking at them
+				pids = t.committing()
+			}
+			w.seen.Store(anySyncing(pids))
 			time.Sleep(50 * time.Microsecond) // it shares the processors with the server
 		}
 	}()
@@ -104,12 +108,16 @@ func (w *syncWatch) err() error {
 		"(fsync or fdatasync in /proc/PID/task/*/syscall)")
 }
 
-// isSyncing reports whether a thread that commits is inside fsync or fdatasync.
-func (t *trial) isSyncing() bool {
-	pids := []int{t.process.cmd.Process.Pid}
+// committing returns the processes that commit: the server, or its backends in PostgreSQL.
+func (t *trial) committing() []int {
 	if t.target.kind.store == postgreSQL {
-		pids = t.database.backends()
+		return t.database.backends()
 	}
+	return []int{t.process.cmd.Process.Pid}
+}
+
+// anySyncing reports whether a thread of the processes is inside fsync or fdatasync.
+func anySyncing(pids []int) bool {
 	for _, pid := range pids {
 		files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/syscall", pid))
 		for _, file := range files {

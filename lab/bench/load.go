@@ -23,9 +23,8 @@ type load struct {
 // An outcome is the result of a load.
 type outcome struct {
 	Histogram
-	done    int // operations that ended successfully within the duration
-	refused int // operations that the server refused because of load: 429 or 503
-	took    time.Duration
+	refused int           // operations that the server refused because of load: 429 or 503
+	took    time.Duration // from the start to the last success
 }
 
 // errRefused means that the server refused an operation because of load.
@@ -52,7 +51,6 @@ func (l load) run(ctx context.Context) (sum outcome, err error) {
 			mu.Lock()
 			defer mu.Unlock()
 			sum.Add(&one.Histogram)
-			sum.done += one.done
 			sum.refused += one.refused
 			sum.took = max(sum.took, one.took)
 			if err != nil {
@@ -61,9 +59,6 @@ func (l load) run(ctx context.Context) (sum outcome, err error) {
 		})
 	}
 	group.Wait()
-	if l.limit == 0 || sum.took > l.duration {
-		sum.took = l.duration
-	}
 	return sum, context.Cause(ctx)
 }
 
@@ -91,9 +86,7 @@ func (l load) loop(ctx context.Context, connection int, start time.Time, next *a
 			return one, fmt.Errorf("connection %d, operation %d: %w", connection, n, err)
 		}
 		one.Record(end.Sub(begin))
-		if one.took = end.Sub(start); one.took <= l.duration {
-			one.done++
-		}
+		one.took = end.Sub(start)
 	}
 	return one, nil
 }
@@ -112,10 +105,11 @@ func sleepUntil(ctx context.Context, due time.Time) bool {
 	}
 }
 
-// perSecond returns the successful operations per second.
+// perSecond returns the successful operations per second. The time includes the operations
+// that were running at the end of the duration, because they count too.
 func (o outcome) perSecond() float64 {
 	if o.took <= 0 {
 		return 0
 	}
-	return float64(o.done) / o.took.Seconds()
+	return float64(o.Count()) / o.took.Seconds()
 }

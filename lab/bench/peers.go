@@ -76,3 +76,76 @@ func (b *builder) npmInstall(dir string) error {
 	}
 	return nil
 }
+
+// betterAuth describes npm/better-auth.mjs. Its refresh extends the session and stores it; the
+// cookie stays the same.
+func betterAuth() kind {
+	withCookie := func(method, path string) func(*session) request {
+		return func(s *session) request { return request{method: method, path: path, cookie: s.cookie} }
+	}
+	return kind{
+		about: "Better Auth 1.7 (lab/bench/npm/better-auth.mjs), one process, no rotation",
+		hash:  "scrypt N=16384 r=16 p=1", store: sqliteFile, ready: "/api/auth/ok", settings: "/settings",
+		missing: missingNode,
+		build:   nodeProgram("better-auth.mjs"),
+		api: api{
+			signUp: func(u user) request {
+				return post("/api/auth/sign-up/email",
+					`{"name":"A user","email":"`+u.email+`","password":"`+u.password+`"}`)
+			},
+			login:   func(u user) request { return post("/api/auth/sign-in/email", credentials(u)) },
+			refresh: withCookie("GET", "/api/auth/get-session"),
+			me:      withCookie("GET", "/api/auth/get-session?disableRefresh=true"),
+			logout:  withCookie("POST", "/api/auth/sign-out"),
+			adopt: func(s *session, got response) error {
+				if got.cookie != nil {
+					s.cookie = string(got.cookie)
+				}
+				if s.cookie == "" || len(got.body) < len("null ") {
+					return fmt.Errorf("the response has no session: %.300s", got.body)
+				}
+				return nil
+			},
+			signUpSignsIn: true,
+		},
+	}
+}
+
+// pocketBase describes pocketbase/, PocketBase with durable commits. Its refresh issues a new
+// token and writes nothing, so a token can be neither rotated nor ended.
+func pocketBase() kind {
+	const users = "/api/collections/users/"
+	return kind{
+		about: "PocketBase 0.36.8 (lab/bench/pocketbase), tokens are re-issued without a write, HS256",
+		hash:  "bcrypt, cost 10", store: sqliteFile, ready: "/api/health", settings: "/settings",
+		missing: func() string { return "" },
+		api: api{
+			signUp: func(u user) request {
+				return post(users+"records",
+					`{"email":"`+u.email+`","password":"`+u.password+`","passwordConfirm":"`+u.password+`"}`)
+			},
+			login: func(u user) request {
+				return post(users+"auth-with-password", `{"identity":"`+u.email+`","password":"`+u.password+`"}`)
+			},
+			refresh: func(s *session) request {
+				return request{method: "POST", path: users + "auth-refresh", authorization: s.access}
+			},
+			me: func(s *session) request {
+				return request{method: "GET", path: users + "records/" + s.id, authorization: s.access}
+			},
+			adopt: func(s *session, got response) error {
+				s.access, s.id = field(got.body, "token"), field(got.body, "id")
+				if s.access == "" || s.id == "" {
+					return fmt.Errorf("the response has no token or id: %.300s", got.body)
+				}
+				return nil
+			},
+		},
+		build: func(b *builder, _ target) (program, error) {
+			binary, err := b.goBuild(filepath.Join(b.root, "lab/bench/pocketbase"), ".", "pocketbase")
+			return program{argv: []string{binary, "serve"}, arguments: func(at place) (argv, env []string) {
+				return []string{"--http=" + at.address, "--dir=" + at.dir}, nil
+			}}, err
+		},
+	}
+}

@@ -9,7 +9,8 @@ import (
 )
 
 // summarize computes the median of each figure, and the median of its ratio to the first
-// target in the same round.
+// target in the same round. A ratio over 1 always means that the first target is better: it
+// has the higher rate, or the lower time or cost.
 func summarize(results []Result) {
 	for i := range results {
 		rounds, first := results[i].Rounds, results[0].Rounds
@@ -39,6 +40,12 @@ func combine(rounds, base []Round) Round {
 		}
 		return median(values)
 	}
+	rate := func(perSecond float64) float64 {
+		if base != nil && perSecond > 0 {
+			return 1 / perSecond // a higher rate is better
+		}
+		return perSecond
+	}
 	all := Round{
 		Figures:    map[string]Figures{},
 		ReadyFirst: over(func(r Round) float64 { return r.ReadyFirst }),
@@ -52,7 +59,7 @@ func combine(rounds, base []Round) Round {
 			return over(func(r Round) float64 { return value(r.Figures[name]) })
 		}
 		all.Figures[name] = Figures{
-			PerSecond: of(func(f Figures) float64 { return f.PerSecond }),
+			PerSecond: rate(of(func(f Figures) float64 { return f.PerSecond })),
 			P50:       of(func(f Figures) float64 { return f.P50 }),
 			P99:       of(func(f Figures) float64 { return f.P99 }),
 			CPU:       of(func(f Figures) float64 { return f.CPU }),
@@ -121,7 +128,10 @@ func Markdown(results []Result) string {
 		writeTable(&b, title, columns[i], results, func(r Result) Round { return r.Median })
 	}
 	for i, title := range titles {
-		title += ", as ratios to " + results[0].Target + " (medians of the rounds' ratios)"
+		if len(results) == 1 {
+			break
+		}
+		title += ": how many times better " + results[0].Target + " is (medians of the rounds' ratios)"
 		writeTable(&b, title, columns[i], results[1:], func(r Result) Round { return r.Ratio })
 	}
 	writeRefused(&b, results)
@@ -129,9 +139,6 @@ func Markdown(results []Result) string {
 }
 
 func writeTable(b *strings.Builder, title string, all []column, results []Result, of func(Result) Round) {
-	if len(results) == 0 {
-		return
-	}
 	var used []column
 	for _, c := range all {
 		if slices.ContainsFunc(results, func(r Result) bool { return slices.Max(c.value(of(r))) > 0 }) {

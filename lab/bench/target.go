@@ -76,12 +76,17 @@ type api struct {
 type user struct{ email, password string }
 
 type session struct {
-	user                user
-	access, refresh, id string
+	user                        user
+	access, refresh, cookie, id string
 }
 
 // password passes the rules of every target.
 const password = "river Stone candle 7"
+
+// DefaultTargets are the targets of `make compare`.
+var DefaultTargets = []string{
+	"ours-sqlite", "ours-postgres", "express-sqlite", "express-postgres", "better-auth", "pocketbase", "bare",
+}
 
 // kinds returns all targets that need no build of another revision.
 func kinds() map[string]kind {
@@ -91,6 +96,8 @@ func kinds() map[string]kind {
 		"ours-postgres":    ours(postgreSQL),
 		"express-sqlite":   express(sqliteFile),
 		"express-postgres": express(postgreSQL),
+		"better-auth":      betterAuth(),
+		"pocketbase":       pocketBase(),
 	}
 }
 
@@ -120,9 +127,4 @@ func parseTarget(spec string) (t target, err error) {
 		return t, fmt.Errorf("target %q: only ours-sqlite and ours-postgres have revisions and settings", spec)
 	}
 	return t, nil
-}
-
-// DefaultTargets are the targets of `make compare`.
-var DefaultTargets = []string{
-	"ours-sqlite", "ours-postgres", "express-sqlite", "express-postgres", "bare",
 }

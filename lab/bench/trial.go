@@ -146,8 +146,10 @@ func (t *trial) createSessions(ctx context.Context) error {
 	}
 	defer t.connect(conns)()
 	_, err := l.run(ctx)
+	last := conn{address: t.at.address} // run has ended the others
+	defer last.close()
 	for n := 0; err == nil && n < moreSignUps && !watch.seen.Load(); n++ {
-		_, err = t.signUp(ctx, &conns[0], clientOf(n))
+		_, err = t.signUp(ctx, &last, clientOf(n))
 	}
 	if err != nil {
 		return fmt.Errorf("create accounts: %w\n%s", err, t.process.logTail())
