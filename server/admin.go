@@ -7,8 +7,6 @@ import (
 	"net/http/pprof"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus/promhttp"
-
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/respond"
 	"github.com/watchword-auth/watchword/internal/weborigin"
@@ -55,7 +53,7 @@ func (s *Server) Admin(o AdminOptions) http.Handler {
 	// A mux of its own: the default one gets the routes of net/http/pprof as soon as a package
 	// imports it, even with Profiling off.
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /metrics", s.serveMetrics)
 	mux.HandleFunc("GET /readyz", s.readyDetail)
 	if o.Profiling {
 		mux.HandleFunc("GET /debug/pprof/", pprof.Index)

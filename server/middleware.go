@@ -123,7 +123,7 @@ func closeWhileDraining(draining func() bool) middleware {
 // observe counts and times each request, and writes the access log at level debug. The log has the
 // route instead of the path, because paths and queries can hold tokens. It is outside of
 // recoverPanics, so that a panic is counted as the 500 that the client gets.
-func observe(m *metrics, log *slog.Logger) middleware {
+func observe(m *httpMetrics, log *slog.Logger) middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			begun := time.Now()
