@@ -16,7 +16,8 @@ import (
 // Questions to the operator. They go to standard error, so that standard output holds
 // only results.
 
-// confirmation adds --yes to a command that can't be undone.
+// confirmation adds --yes to a command that can't be undone. Commands embed it, so the flag has
+// the same name and meaning everywhere.
 type confirmation struct {
 	Yes bool `name:"yes" short:"y" help:"Don't ask."`
 }
@@ -32,6 +33,7 @@ func (p *program) confirm(c confirmation, question string) error {
 		return faults{{"--yes", "is missing: " + question + " Without a terminal, confirm with --yes."}}
 	}
 	fmt.Fprintf(p.err, "%s [y/N] ", question)
+	// The default is no: an operator who only presses Enter has not read the question.
 	answer, err := bufio.NewReader(p.in).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("read the answer: %w", err)
@@ -48,8 +50,9 @@ func (p *program) confirm(c confirmation, question string) error {
 // engine accepts.
 const maxPasswordBytes = 8 << 10
 
-// readPassword reads the first line of standard input, without its line end and
-// otherwise unchanged: a password may begin or end with spaces.
+// readPassword reads the first line of standard input, without its line end and otherwise
+// unchanged: a password may begin or end with spaces. An empty line is an error, because a failed
+// command in a pipe sends one.
 func (p *program) readPassword() (watchword.Secret, error) {
 	data, err := io.ReadAll(io.LimitReader(p.in, maxPasswordBytes))
 	if err != nil {
@@ -63,8 +66,9 @@ func (p *program) readPassword() (watchword.Secret, error) {
 	return watchword.Secret(line), nil
 }
 
-// askPassword asks for a new password twice and does not show it. It needs a terminal,
-// because a password in a script belongs on standard input (readPassword).
+// askPassword asks for a new password twice and does not show it. It needs a terminal, because a
+// password in a script belongs on standard input (readPassword). It asks twice, because a typing
+// error could not be seen.
 func (p *program) askPassword() (watchword.Secret, error) {
 	if !isTerminal(p.in) {
 		return "", faults{{"--password", "needs a terminal. Write --password-stdin, or neither flag to mail a link."}}
@@ -85,6 +89,7 @@ func (p *program) askPassword() (watchword.Secret, error) {
 	return watchword.Secret(answers[0]), nil
 }
 
+// isTerminal reports whether a person is at the other end. A script gets no questions.
 func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
 
 // onTerminal is isTerminal for an output, which in tests is no file.

@@ -14,6 +14,7 @@ func printBanner(w io.Writer, s *Settings, took time.Duration, warnings []string
 	line("Public URL", s.PublicURL)
 	line("Pages", s.PublicURL+"/login")
 	line("Data", s.DataDir)
+	// Without a mail server, a developer must know where the links are.
 	if s.MailURL == "" {
 		line("Mails", s.PublicURL+"/dev/mail  (nothing is sent)")
 	}
@@ -34,9 +35,9 @@ func printBanner(w io.Writer, s *Settings, took time.Duration, warnings []string
 	fmt.Fprintf(w, "\n  Press Ctrl-C to stop.\n\n")
 }
 
-// firstSteps prints three commands that work when pasted. They appear only in
-// development, because they send a password that everyone can read in the
-// documentation.
+// firstSteps prints three commands that work when pasted. They appear only in development, because
+// they send a password that everyone can read in the documentation. The last command has the
+// header Origin, because the server rejects a cookie without it.
 func firstSteps(w io.Writer, s *Settings) {
 	const account = `--json '{"email":"ada@example.com","password":"seven purple otters"}'`
 	api := s.PublicURL + "/api/auth"
@@ -50,9 +51,9 @@ func firstSteps(w io.Writer, s *Settings) {
 	fmt.Fprintf(w, "  curl -X POST %s/refresh -b jar.txt -c jar.txt \\\n    -H 'Origin: %s'\n", api, s.PublicURL)
 }
 
-// warnings returns settings that are allowed and still risky. Unlike a fault, a warning
-// does not stop the start. A text may have several lines; each further one begins with
-// two spaces.
+// warnings returns settings that are allowed and still risky. Unlike a fault, a warning does not
+// stop the start. A text may have several lines; each further one begins with two spaces. Each one
+// names the risk and the change that removes it. serve logs them, the doctor repeats them.
 func (s *Settings) warnings() []string {
 	var all []string
 	if s.SigningAlg == "HS256" {

@@ -21,6 +21,8 @@ import (
 // Rules between settings are in config_rules.go, defaults that depend on other settings
 // in config_faults.go.
 type Settings struct {
+	// Only this machine can reach the listeners by default. An operator who forgets a setting then
+	// has a server that no one can attack, instead of one that anyone can.
 	Listen      string `name:"listen" default:"127.0.0.1:8080" group:"network" help:"Address of the public listener."`
 	AdminListen string `name:"admin-listen" default:"127.0.0.1:9090" group:"network" help:"Address of metrics, profiling and readiness detail; empty switches it off."`
 	Pprof       string `name:"pprof" default:"off" oneof:"on,off" group:"network" help:"Profiling on the admin listener, at /debug/pprof/."`
@@ -28,23 +30,33 @@ type Settings struct {
 	TLSKey      string `name:"tls-key" group:"network" help:"Private key file of the certificate."`
 	PublicURL   string `name:"public-url" default:"http://localhost:8080" group:"network" help:"Address under which clients reach the server: issuer, links, security of cookies. Plain http only on a loopback name; without it, localhost with the port of listen."`
 
+	// A load balancer must have time for a probe that sees "not ready". Set the delay to more than
+	// its interval.
 	DrainDelay time.Duration `name:"drain-delay" default:"5s" min:"0s" max:"5m" group:"network" help:"On SIGTERM, how long the server reports not ready and still serves before it closes the listener; 0s with a loopback public URL."`
 
+	// Each of these widens who may send credentials or state a client's address. All are empty by
+	// default.
 	AllowedOrigins []string `name:"allowed-origins" group:"network" help:"Exact origins of front-ends on other hosts, comma separated."`
 	TrustedProxies []string `name:"trusted-proxies" group:"network" help:"Networks (CIDR) of proxies whose X-Forwarded-For and X-Forwarded-Proto count, comma separated."`
 	PagesDir       string   `name:"pages-dir" group:"network" help:"Folder with your own templates, texts, style and logo (docs/pages.md); empty: the built-in pages."`
 	Dialects       []string `name:"dialects" group:"network" help:"Dialects: additional APIs in the form of other servers, comma separated: users, lesson (docs/dialects.md)."`
 
+	// With the defaults, everything is in one folder: it is the unit to back up. The store and the
+	// master key are secrets, because a URL has a password and the key decrypts all others.
 	DataDir   string           `name:"data-dir" default:"./watchword-data" group:"data" help:"Folder of the embedded database, the master key and the development mailbox."`
 	Store     watchword.Secret `name:"store" default:"sqlite:" secret:"password" group:"data" help:"sqlite:PATH, without a path in the data directory; or postgres://user:password@host/database."`
 	MasterKey watchword.Secret `name:"master-key" secret:"all" group:"data" help:"32 bytes in base64 that encrypt keys at rest; empty: created in the data directory."`
 
+	// An access token can't be revoked at services that don't follow the feed, so its lifetime
+	// bounds the damage of a stolen one. ES256 is the default, because every library verifies it.
 	Audience      string           `name:"audience" group:"tokens" help:"aud of access tokens; empty: the public URL."`
 	AccessTTL     time.Duration    `name:"access-ttl" default:"15m" min:"10s" max:"1h" group:"tokens" help:"Lifetime of an access token."`
 	SigningAlg    string           `name:"signing-alg" default:"ES256" oneof:"ES256,Ed25519,RS256,HS256" group:"tokens" help:"How access tokens are signed. HS256 shares signing-secret with the services."`
 	SigningSecret watchword.Secret `name:"signing-secret" secret:"all" group:"tokens" help:"Secret of HS256, used as raw bytes, at least 32."`
 	Claims        []string         `name:"claims" group:"tokens" help:"Optional claims of access tokens, comma separated: email, name, and fixed ones as key=value."`
 
+	// The grace period and the clean generations are the two parameters of docs/rotation.md, which
+	// says what changing them costs. The longest bounds keep detection of theft meaningful.
 	RefreshGrace   time.Duration `name:"refresh-grace" default:"10s" min:"0s" max:"60s" group:"sessions" help:"How long a superseded refresh token is still accepted."`
 	RotationClean  int           `name:"rotation-clean" default:"1" min:"1" max:"1000" group:"sessions" help:"Generations that must follow a forgiven one before another is forgiven."`
 	ReuseEnds      string        `name:"reuse-ends" default:"session" oneof:"session,all" group:"sessions" help:"What a reused refresh token ends: its session, or all of the user's."`
@@ -55,6 +67,8 @@ type Settings struct {
 	CookieSameSite string        `name:"cookie-same-site" default:"strict" oneof:"strict,lax,none" group:"sessions" help:"SameSite of the refresh cookie. none needs https."`
 	CookieDomain   string        `name:"cookie-domain" group:"sessions" help:"Domain of the refresh cookie; empty: the public host alone."`
 
+	// The hash costs follow OWASP's minimum for argon2id. Links that reset a password live shorter
+	// than links that verify an address, because they are worth more to a thief.
 	Signup          string        `name:"signup" default:"open" oneof:"open,verified,closed" group:"accounts" help:"Who can create an account: anyone, anyone who verifies the address first, or only operators."`
 	PasswordMin     int           `name:"password-min" default:"8" min:"8" max:"128" group:"accounts" help:"Least number of characters of a password."`
 	PasswordProfile string        `name:"password-profile" default:"default" oneof:"default,nist" group:"accounts" help:"nist sets password-min to 15."`
@@ -65,10 +79,14 @@ type Settings struct {
 	VerifyTTL       time.Duration `name:"verify-ttl" default:"24h" min:"1s" max:"720h" group:"accounts" help:"Lifetime of a mailed link that verifies an address."`
 	ResetTTL        time.Duration `name:"reset-ttl" default:"15m" min:"1s" max:"24h" group:"accounts" help:"Lifetime of a mailed link that resets a password."`
 
+	// The development mailbox shows every mail without a sign-in. It needs a loopback public URL
+	// for this reason.
 	MailURL  watchword.Secret `name:"mail-url" secret:"password" group:"mail" help:"smtp://user:password@host:587 (STARTTLS) or smtps://…:465; empty: the development mailbox."`
 	MailFrom string           `name:"mail-from" group:"mail" help:"Sender of mails, as in: Example <no-reply@example.com>."`
 	DevMail  string           `name:"dev-mail" default:"loopback" oneof:"loopback,any" group:"mail" help:"any: the development mailbox works also when other machines can reach listen. They can read every mail then, with its links."`
 
+	// A limit counts uses by account, client network or address. docs/operations.md explains each
+	// of them.
 	Limits              string          `name:"limits" default:"on" oneof:"on,off" group:"limits" help:"off only with a loopback public URL, for load tests."`
 	LimitFailedPassword watchword.Limit `name:"limit-failed-passwords" default:"10/15m" group:"limits" help:"Failed passwords of one account from one client network."`
 	LimitLogin          watchword.Limit `name:"limit-login" default:"100/15m" group:"limits" help:"Logins of one client."`
@@ -78,6 +96,7 @@ type Settings struct {
 	LimitRefreshSession watchword.Limit `name:"limit-refresh-session" default:"60/1m" group:"limits" help:"Refreshes of one session."`
 	LimitRefreshClient  watchword.Limit `name:"limit-refresh-client" default:"1200/1m" group:"limits" help:"Refreshes of one client."`
 
+	// Durations and times have the same form in both formats.
 	LogFormat string `name:"log-format" default:"auto" oneof:"auto,text,json" group:"logs" help:"auto: text on a terminal, else json."`
 	LogLevel  string `name:"log-level" default:"info" oneof:"debug,info,warn,error" group:"logs" help:"Lowest level that is logged."`
 }
@@ -94,7 +113,8 @@ var settingGroups = []struct{ key, title string }{
 	{"logs", "Logs"},
 }
 
-// A setting is one field of Settings with its tags.
+// A setting is one field of Settings with its tags. All texts come from the tags, so a new setting
+// is one line in Settings.
 type setting struct {
 	Name, Default, Help, Group string
 	OneOf                      []string
@@ -103,8 +123,8 @@ type setting struct {
 	value                      reflect.Value // the field itself, addressable
 }
 
-// list returns the settings in the order of the struct. Their values are the fields of
-// s, so that decoding one sets it.
+// list returns the settings in the order of the struct. Their values are the fields of s, so that
+// decoding one sets it. The order is that of the help and of docs/settings.md.
 func (s *Settings) list() []setting {
 	fields := reflect.ValueOf(s).Elem()
 	all := make([]setting, fields.NumField())
@@ -127,9 +147,12 @@ func (s *Settings) list() []setting {
 	return all
 }
 
-// variable returns the name of a setting's environment variable.
+// variable returns the name of a setting's environment variable. The mapping is one to one: no
+// setting has an underscore in its name.
 func variable(name string) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 }
 
+// envPrefix keeps our variables apart from those of other programs. A variable with it and an
+// unknown name is a fault.
 const envPrefix = "WATCHWORD_"

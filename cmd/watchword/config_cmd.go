@@ -13,6 +13,8 @@ type configCmd struct {
 	Markdown bool `name:"markdown" xor:"form" help:"Print the documentation of the settings (docs/settings.md)."`
 }
 
+// Run prints before it checks, see configCmd. It opens no store, so it works while a server is
+// running.
 func (c *configCmd) Run(p *program) error {
 	if c.Markdown {
 		_, err := fmt.Fprint(p.out, settingsDocument())
@@ -33,8 +35,8 @@ func (c *configCmd) Run(p *program) error {
 	return p.sources.faults(p.settings)
 }
 
-// settingRow is one setting in the table and in the JSON. The value of a secret is
-// redacted in both.
+// settingRow is one setting in the table and in the JSON. The value of a secret is redacted in
+// both. Operators paste this output into reports.
 type settingRow struct {
 	Name    string `json:"name"`
 	Value   string `json:"value"`
@@ -42,6 +44,7 @@ type settingRow struct {
 	Default string `json:"default"`
 }
 
+// printSettings prints the rows in the order of the documentation.
 func printSettings(p *program, rows []settingRow, asJSON bool) error {
 	if asJSON {
 		return p.printJSON(map[string]any{"settings": rows})
@@ -62,8 +65,8 @@ func (s *sources) origin(name string) string {
 	return "default"
 }
 
-// settingsDocument returns docs/settings.md. The file is generated, so that it can't
-// differ from the program.
+// settingsDocument returns docs/settings.md. The file is generated, so that it can't differ from
+// the program. A test compares the file with this output.
 func settingsDocument() string {
 	var b strings.Builder
 	b.WriteString(`# Settings
@@ -114,5 +117,6 @@ func (s setting) meaning() string {
 	if s.Secret != "" {
 		text += " Secret: `" + variable(s.Name) + "_FILE` works too."
 	}
+	// A bar would end the cell of the Markdown table.
 	return strings.ReplaceAll(text, "|", `\|`)
 }

@@ -10,9 +10,9 @@ import (
 // one of them, without a message, and no user can then stay signed in. The program
 // therefore refuses to start.
 
-// cookieNameProblem checks the name against the prefix rules: __Secure- needs https,
-// and __Host- also forbids a domain. A name without a prefix is allowed on http, for
-// development.
+// cookieNameProblem checks the name against the prefix rules: __Secure- needs https, and __Host-
+// also forbids a domain. A name without a prefix is allowed on http, for development. The length
+// of 64 leaves room for the token, because browsers limit name and value together to 4096 bytes.
 func cookieNameProblem(s *Settings) string {
 	name := s.CookieName
 	bound := strings.HasPrefix(name, "__Host-")
@@ -43,13 +43,14 @@ func sameSiteProblem(s *Settings) string {
 	return ""
 }
 
-// cookieDomainProblem checks that the domain covers the public host and no one else:
-// a cookie for a public suffix, such as co.uk, would be sent to every site below it,
-// and browsers refuse it.
+// cookieDomainProblem checks that the domain covers the public host and no one else: a cookie for
+// a public suffix, such as co.uk, would be sent to every site below it, and browsers refuse it.
+// The list of public suffixes is compiled into the program, so the check works offline.
 func cookieDomainProblem(s *Settings) string {
 	domain, host := s.CookieDomain, s.publicHost()
 	_, notIP := netip.ParseAddr(domain)
 	switch {
+	// No domain is the safest choice: the browser sends the cookie only to this host.
 	case domain == "":
 		return ""
 	case notIP == nil || strings.HasPrefix(domain, ".") || !isHostName(domain) || domain != strings.ToLower(domain):

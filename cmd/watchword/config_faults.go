@@ -7,8 +7,9 @@ import (
 	"strings"
 )
 
-// A fault is one wrong setting or flag that keeps the program from starting. Its text
-// says what is wrong and what to write instead, and never quotes a secret.
+// A fault is one wrong setting or flag that keeps the program from starting. Its text says what is
+// wrong and what to write instead, and never quotes a secret. The text begins with a verb or a
+// quoted value, because the name is printed before it.
 type fault struct {
 	Where   string // a setting, a variable, or a place in a file
 	Problem string
@@ -46,6 +47,7 @@ func (s *sources) faults(settings *Settings) error {
 			all = append(all, fault{rule.setting, problem})
 		}
 	}
+	// With the source, an operator knows which file or variable to change.
 	for i := range all {
 		if origin := s.origins[all[i].Where]; origin != "" {
 			all[i].Where += " (" + origin + ")"
@@ -57,15 +59,17 @@ func (s *sources) faults(settings *Settings) error {
 	return faults(all)
 }
 
-// deriveDefaults sets the defaults that depend on other settings. It runs after all
-// sources are read and before the rules, and changes only settings that no source
-// gives.
+// deriveDefaults sets the defaults that depend on other settings. It runs after all sources are
+// read and before the rules, and changes only settings that no source gives. It records why, so
+// that `watchword config` shows the reason instead of "default".
 func (s *sources) deriveDefaults(settings *Settings) {
+	// A developer who changes only the port expects links to have it too.
 	if s.origins["public-url"] == "" {
 		if _, port, err := net.SplitHostPort(settings.Listen); err == nil && port != "0" && isPort(port) {
 			settings.PublicURL = "http://" + plainHost(&url.URL{Scheme: "http", Host: "localhost:" + port})
 		}
 	}
+	// A developer who presses Ctrl-C has no load balancer to wait for.
 	if s.origins["drain-delay"] == "" && settings.local() {
 		settings.DrainDelay = 0
 		s.origins["drain-delay"] = "loopback public-url"

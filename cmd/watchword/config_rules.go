@@ -18,10 +18,10 @@ import (
 	"github.com/watchword-auth/watchword/mail/smtp"
 )
 
-// settingRules check settings against each other and against the machine. Each problem
-// function returns "" or sentences for the operator; the last sentence says what to
-// write instead. The rules run in this order, and the setting that a rule names is the
-// one to change.
+// settingRules check settings against each other and against the machine. Each problem function
+// returns "" or sentences for the operator; the last sentence says what to write instead. The
+// rules run in this order, and the setting that a rule names is the one to change. No rule opens a
+// connection or creates a file: the doctor and `watchword config` run them too.
 var settingRules = []struct {
 	setting string
 	problem func(*Settings) string
@@ -136,9 +136,10 @@ func publicURLProblem(s *Settings) string {
 	return ""
 }
 
-// allowedOriginProblem checks one front-end origin. A script of that origin can use
-// the refresh cookie of the user, so it must be exact, and an attacker on the
-// network must not be able to write its pages.
+// allowedOriginProblem checks one front-end origin. A script of that origin can use the refresh
+// cookie of the user, so it must be exact, and an attacker on the network must not be able to
+// write its pages. Wildcards and null are refused before the general check, which would only call
+// them malformed.
 func allowedOriginProblem(origin string) string {
 	switch {
 	case origin == "*":
@@ -171,6 +172,7 @@ func proxyProblem(cidr string) string {
 	case prefix.Bits() == 0:
 		return fmt.Sprintf("%s contains every address: any client could choose its own IP. Write the network of your "+
 			"proxies, such as 10.0.0.0/8.", cidr)
+	// 10.1.2.3/8 may mean the address or the network. The operator has to say which.
 	case prefix != prefix.Masked():
 		return fmt.Sprintf("%s has bits set after its prefix. Write %s.", cidr, prefix.Masked())
 	}
@@ -191,6 +193,7 @@ func dialectsProblem(s *Settings) string {
 	return ""
 }
 
+// dataDirProblem does not create the folder. Commands that only read must not leave one behind.
 func dataDirProblem(s *Settings) string {
 	if s.DataDir == "" {
 		return "is empty. Write a folder, such as ./watchword-data."
@@ -232,8 +235,9 @@ func signingSecretProblem(s *Settings) string {
 	return ""
 }
 
-// claimsProblem checks the form of each claim and then asks the engine, which
-// refuses reserved names and tokens that are too long.
+// claimsProblem checks the form of each claim and then asks the engine, which refuses reserved
+// names and tokens that are too long. The engine would refuse them at its start as well, but
+// without the name of the setting.
 func claimsProblem(s *Settings) string {
 	if problem := firstProblem(s.Claims, claimProblem); problem != "" {
 		return problem
@@ -284,7 +288,8 @@ func claimProblem(claim string) string {
 	return ""
 }
 
-// sessionProblem refuses an idle timeout that can never take effect.
+// sessionProblem refuses an idle timeout that can never take effect. It is not dangerous, but the
+// operator has probably confused the two.
 func sessionProblem(s *Settings) string {
 	if s.SessionIdle > s.SessionMax {
 		return fmt.Sprintf("%s is longer than session-max, %s. Write session-idle=%s or less.",
@@ -302,8 +307,9 @@ func passwordMinProblem(s *Settings) string {
 	return ""
 }
 
-// hashCostProblem bounds the cost. A low cost makes stolen hashes easy to guess, and
-// a high one lets a few sign-ins occupy the server.
+// hashCostProblem bounds the cost. A low cost makes stolen hashes easy to guess, and a high one
+// lets a few sign-ins occupy the server. passhash has the bounds, because it also has to refuse
+// hashes of an import that cost too much.
 func hashCostProblem(s *Settings) string {
 	if _, err := passhash.ParseParams(s.HashAlg, s.HashCost); err != nil {
 		return err.Error() + "."
@@ -349,8 +355,9 @@ func mailFromProblem(s *Settings) string {
 	return "is missing. " + write
 }
 
-// senderProblem lets the SMTP package judge the address, because that package will
-// send. It opens no connection.
+// senderProblem lets the SMTP package judge the address, because that package will send. It opens
+// no connection. The placeholders stand for the part that is not checked here. The error of the
+// package names the setting first, which the caller adds itself.
 func senderProblem(url watchword.Secret, from, write string) string {
 	if _, err := smtp.New(smtp.Options{URL: url, From: from, Renderer: &mail.Renderer{}}); err != nil {
 		_, what, _ := strings.Cut(err.Error(), ": mail-")
@@ -360,8 +367,9 @@ func senderProblem(url watchword.Secret, from, write string) string {
 	return ""
 }
 
-// limitsProblem refuses to turn the limits off in production. A load test runs on a
-// loopback URL.
+// limitsProblem refuses to turn the limits off in production. A load test runs on a loopback URL.
+// It is a setting of its own and not a limit of 0, so that it can't be turned off by a typing
+// error.
 func limitsProblem(s *Settings) string {
 	if s.Limits == "off" && !s.local() {
 		return "off is for load tests on a loopback public URL: without limits passwords can be guessed. Write on."

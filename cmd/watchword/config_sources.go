@@ -36,11 +36,14 @@ type sources struct {
 // line.
 var commandSecrets = []string{"firebase-signer-key"}
 
-// A layer holds the values of one source, by setting.
+// A layer holds the values of one source, by setting. The first layer that has a setting decides;
+// values of different layers are never combined.
 type layer map[string]entry
 
+// An entry keeps the text as it was written. Only the setting knows how to read it.
 type entry struct{ text, origin string }
 
+// newSources reads environment and .env. The YAML file comes later, because a flag may name it.
 func newSources(settings []setting, environ []string) *sources {
 	s := &sources{known: map[string]setting{}, origins: map[string]string{}}
 	for _, each := range settings {
@@ -96,6 +99,7 @@ func (s *sources) variables(values map[string]string, origin string) layer {
 	return result
 }
 
+// isKnown also accepts the secrets of commands.
 func (s *sources) isKnown(name string) bool { _, ok := s.known[name]; return ok }
 
 // add sets a value and records a fault if the source gives the setting twice, for
@@ -139,7 +143,8 @@ func (s *sources) unknownVariable(name, value string) string {
 	return "is not a setting. " + s.suggestion(key, variable)
 }
 
-// suggestion says what to write instead of an unknown name.
+// suggestion says what to write instead of an unknown name. Most unknown names are typing errors,
+// so the nearest name is usually the wanted one.
 func (s *sources) suggestion(name string, spell func(string) string) string {
 	if near := nearest(name, sortedKeys(s.known)); near != "" {
 		return fmt.Sprintf("Write %s, or remove it.", spell(near))
@@ -179,7 +184,8 @@ func (s *sources) configPath(ctx *kong.Context) string {
 	return s.configFile
 }
 
-// file reads the YAML file at path, which is one mapping of names to values.
+// file reads the YAML file at path, which is one mapping of names to values. It is parsed as a
+// tree of nodes and not into a struct: nodes have line numbers for the messages.
 func (s *sources) file(path string) layer {
 	if path == "" {
 		return nil
@@ -256,7 +262,7 @@ func (s setting) isList() bool {
 	return ok
 }
 
-// example returns a value for a message.
+// example returns a value for a message. The default is always a valid value.
 func (s setting) example() string {
 	if s.Default != "" {
 		return s.Default

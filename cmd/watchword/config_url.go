@@ -46,8 +46,8 @@ func originProblem(text string) string {
 	return ""
 }
 
-// withoutPassword hides everything before the last @ in a text that is no URL, because
-// it may contain a password.
+// withoutPassword hides everything before the last @ in a text that is no URL, because it may
+// contain a password. The message goes to a log that more people can read than the settings.
 func withoutPassword(text string) string {
 	if at := strings.LastIndexByte(text, '@'); at >= 0 {
 		return "…" + text[at:]
@@ -68,7 +68,8 @@ func plainHost(u *url.URL) string {
 	return host
 }
 
-// isPort accepts 1 to 65535 in decimal, without a sign or leading zeros.
+// isPort accepts 1 to 65535 in decimal, without a sign or leading zeros. Port 0 is not one here:
+// it means any port and can't be in a URL.
 func isPort(text string) bool {
 	n, err := strconv.Atoi(text)
 	return err == nil && n >= 1 && n <= 65535 && strconv.Itoa(n) == text
@@ -108,6 +109,8 @@ func (s *Settings) publicHost() string {
 	return u.Hostname()
 }
 
+// https decides about Secure cookies. It looks at the public URL, because TLS often ends at a
+// proxy.
 func (s *Settings) https() bool { return strings.HasPrefix(s.PublicURL, "https://") }
 
 // local reports whether the public URL is a loopback name: a server in development. An
@@ -117,7 +120,8 @@ func (s *Settings) local() bool {
 	return originProblem(s.PublicURL) != "" || weborigin.IsLoopback(s.publicHost())
 }
 
-// siteOf returns what browsers treat as one site: scheme and registrable domain.
+// siteOf returns what browsers treat as one site: scheme and registrable domain. This is the site
+// of SameSite: cookies of one site are sent between its hosts.
 func siteOf(u *url.URL) string {
 	domain, err := publicsuffix.EffectiveTLDPlusOne(u.Hostname())
 	if err != nil {

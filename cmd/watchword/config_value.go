@@ -23,8 +23,9 @@ type reader struct {
 	src     *sources
 }
 
-// Decode implements kong.Mapper. It records an invalid value as a fault and returns no
-// error for it.
+// Decode implements kong.Mapper. It records an invalid value as a fault and returns no error for
+// it. Kong calls it for flags and for the values that Resolve returns, so all sources are parsed
+// alike.
 func (r reader) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
 	token, err := ctx.Scan.PopValue("value")
 	if err != nil {
@@ -46,12 +47,15 @@ func (s setting) read(text string, target reflect.Value) (problem string) {
 		*v, problem = text, s.word(text)
 	case *watchword.Secret:
 		*v = watchword.Secret(text)
+	// Kong calls this once for each repeated flag, so the values are appended.
 	case *[]string:
 		*v = append(*v, split(text)...)
 	case *int:
 		*v, problem = s.number(text)
 	case *time.Duration:
 		*v, problem = s.duration(text)
+	// A type without a case is a mistake of the programmer, and every start of the program finds
+	// it.
 	case *watchword.Limit:
 		*v, problem = s.limit(text)
 	default:
@@ -97,7 +101,8 @@ func (s setting) duration(text string) (time.Duration, string) {
 	return d, ""
 }
 
-// limit parses uses/time, such as 10/15m: 1 to 1,000,000 uses in 1 second to 7 days.
+// limit parses uses/time, such as 10/15m: 1 to 1,000,000 uses in 1 second to 7 days. The upper
+// bounds are far above any use. They only catch a mistaken unit.
 func (s setting) limit(text string) (watchword.Limit, string) {
 	count, per, _ := strings.Cut(text, "/")
 	n, errCount := strconv.Atoi(count)
@@ -135,8 +140,9 @@ func (s setting) text() string {
 	}
 }
 
-// redacted hides a secret. Of a URL it hides only the password. It hides the whole text
-// if it can't be sure where the password is.
+// redacted hides a secret. Of a URL it hides only the password. It hides the whole text if it
+// can't be sure where the password is. The default of a secret is public and is shown, so that an
+// operator sees that nothing was set.
 func (s setting) redacted(text string) string {
 	if text == "" || text == s.Default {
 		return text
@@ -152,7 +158,8 @@ func (s setting) redacted(text string) string {
 	return watchword.Secret(text).String()
 }
 
-// durationText returns d without zero units: 15m, not 15m0s.
+// durationText returns d without zero units: 15m, not 15m0s. Go's own form is correct, but
+// operators would not write it.
 func durationText(d time.Duration) string {
 	text := d.String()
 	if strings.HasSuffix(text, "m0s") {

@@ -11,6 +11,11 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
+// The doctor answers one question: why does this installation not work, or not safely? It runs the
+// checks in the order in which a request meets their subjects, from the settings to the mail
+// server. Each finding says what to do, because an operator runs the doctor when something is
+// broken.
+
 // doctorCmd checks everything that can be checked without a running server, and says
 // what to do about each problem. It changes nothing. A failure means that the server or
 // its users have a problem now, and gives exit code 1. A warning means that the
@@ -20,6 +25,8 @@ type doctorCmd struct {
 	JSON   bool   `name:"json" help:"Print JSON."`
 }
 
+// Run stops after faulty settings: every later check would fail because of them and hide the
+// cause. The exit code then is the one for misuse.
 func (c *doctorCmd) Run(ctx context.Context, p *program) error {
 	d := &checkup{}
 	if wrong := p.sources.faults(p.settings); wrong != nil {
@@ -37,7 +44,8 @@ func (c *doctorCmd) Run(ctx context.Context, p *program) error {
 	return d.print(p, c.JSON)
 }
 
-// A finding is the result of one check.
+// A finding is the result of one check. Scripts rely on the names of checks and results. The
+// sentences may change.
 type finding struct {
 	Check  string `json:"check"`
 	Result string `json:"result"` // ok, warn, fail
@@ -50,10 +58,13 @@ type finding struct {
 // problem.
 type checkup struct{ findings []finding }
 
+// ok records what was checked as well, so that the operator sees that it was.
 func (d *checkup) ok(check, found string) { d.add(finding{check, "ok", found, ""}) }
 
+// warn is for what can become a problem, or is one only in some installations.
 func (d *checkup) warn(check, found, do string) { d.add(finding{check, "warn", found, do}) }
 
+// fail is for what breaks something now. It makes the exit code 1.
 func (d *checkup) fail(check, found, do string) { d.add(finding{check, "fail", found, do}) }
 
 func (d *checkup) add(f finding) { d.findings = append(d.findings, f) }
@@ -72,6 +83,7 @@ func (d *checkup) print(p *program, asJSON bool) error {
 		return errors.Join(p.printJSON(map[string]any{"ok": result == nil, "findings": d.findings}), result)
 	}
 	for _, f := range d.findings {
+		// Errors can quote a database or a response, so they are made printable.
 		p.say("%-4s  %-10s  %s", f.Result, f.Check, printable(f.Found))
 		if f.Do != "" {
 			p.say("%18s%s", "", printable(f.Do))
@@ -101,10 +113,13 @@ func (d *checkup) settings(p *program) {
 	for _, warning := range p.settings.warnings() {
 		d.warn("settings", oneLine(warning), "")
 	}
+	// It is not a rule of the settings, because tests and demonstrations use such values on
+	// purpose.
 	if p.settings.AccessTTL > p.settings.SessionIdle {
 		d.warn("settings", "access tokens live longer than an idle session: a client would lose its session before it "+
 			"refreshes.", "Write session-idle larger than access-ttl.")
 	}
+	// https without a certificate of our own means that something in front terminates TLS.
 	behindProxy := p.settings.https() && p.settings.TLSCert == ""
 	if behindProxy && len(p.settings.TrustedProxies) == 0 {
 		d.warn("settings", "the proxy that terminates https is not trusted: all clients have its IP and share its limits.",
@@ -112,9 +127,9 @@ func (d *checkup) settings(p *program) {
 	}
 }
 
-// files checks that other users of the machine can't read the data directory, the
-// database and the master key. With them, a user could read every account and sign
-// tokens.
+// files checks that other users of the machine can't read the data directory, the database and the
+// master key. With them, a user could read every account and sign tokens. A missing file is not a
+// problem here. The check of the store reports it.
 func (d *checkup) files(s *Settings) {
 	open := 0
 	for _, path := range []string{s.DataDir, s.databasePath(), s.masterKeyPath()} {
@@ -130,7 +145,8 @@ func (d *checkup) files(s *Settings) {
 	}
 }
 
-// store checks the database, and then the keys and the outbox in it.
+// store checks the database, and then the keys and the outbox in it. Operators run the doctor
+// beside the server, so it opens the database as another server would, and not exclusively.
 func (d *checkup) store(ctx context.Context, p *program) {
 	if !p.settings.onPostgres() && missing(p.settings.databasePath()) {
 		d.warn("store", "there is no database at "+p.settings.databasePath()+" yet.",
@@ -177,6 +193,7 @@ func (d *checkup) keys(ctx context.Context, engine *watchword.Engine) {
 	for _, k := range keys {
 		states[string(k.Use)+" "+k.State]++
 		uses[k.Use]++
+		// One minute covers the difference between clocks that are kept by NTP.
 		if k.PublishedAt.After(now.Add(time.Minute)) {
 			d.fail("clock", fmt.Sprintf("a key was published at %s, which is in the future: the clock was set back.",
 				clock(k.PublishedAt)), "Set the clock; use NTP.")
@@ -184,6 +201,8 @@ func (d *checkup) keys(ctx context.Context, engine *watchword.Engine) {
 		}
 	}
 	d.ok("clock", clock(now)+", not before the last time in the store")
+	// The servers correct the difference. It is reported, because logs and certificates use the
+	// machine's clock.
 	if ahead := engine.ClockAhead().Round(time.Millisecond); ahead.Abs() > time.Second {
 		d.warn("clock", fmt.Sprintf("this machine's clock differs by %s from the database's, which the servers follow.",
 			ahead.Abs()), "Set both clocks; use NTP.")
@@ -204,8 +223,10 @@ func (d *checkup) keys(ctx context.Context, engine *watchword.Engine) {
 	d.ok("keys", fmt.Sprintf("%d keys, one active for each use", len(keys)))
 }
 
-// outbox checks that the server can write, and that mail is sent. A mail that waits for
-// 10 minutes means that the server does not run or that the mail server refuses it.
+// outbox checks that the server can write, and that mail is sent. A mail that waits for 10 minutes
+// means that the server does not run or that the mail server refuses it. Abandoned mails are only
+// a warning: they were sent to an address that refuses mail, more often than anything is wrong
+// here.
 func (d *checkup) outbox(ctx context.Context, engine *watchword.Engine) {
 	stats, err := engine.Stats(ctx)
 	if stats.Store != nil {

@@ -8,9 +8,10 @@ import (
 	"github.com/watchword-auth/watchword/internal/weborigin"
 )
 
-// origins checks, for each front-end, whether a browser sends the refresh cookie and
-// shows the responses to its scripts (CORS; RFC 6265bis, section 5.2 on same-site
-// requests). given is the origin of --origin, or "".
+// origins checks, for each front-end, whether a browser sends the refresh cookie and shows the
+// responses to its scripts (CORS; RFC 6265bis, section 5.2 on same-site requests). given is the
+// origin of --origin, or "". With --origin, an operator can try a front-end before it is allowed.
+// The findings then say everything that would have to change.
 func (d *checkup) origins(s *Settings, given string) {
 	origins := slices.Clone(s.AllowedOrigins)
 	if given != "" && !slices.Contains(origins, given) {
@@ -25,9 +26,9 @@ func (d *checkup) origins(s *Settings, given string) {
 	}
 }
 
-// origin checks one front-end. The same origin as the public URL needs nothing. The
-// same site gets the cookie, and needs CORS. Another site gets the cookie only with
-// SameSite=None over https.
+// origin checks one front-end. The same origin as the public URL needs nothing. The same site gets
+// the cookie, and needs CORS. Another site gets the cookie only with SameSite=None over https.
+// Scheme and registrable domain make a site; the port does not matter.
 func (d *checkup) origin(s *Settings, origin string) {
 	if origin == s.PublicURL {
 		d.ok("origin", origin+" is the public URL: browsers send the cookie, and CORS is not needed")
@@ -57,6 +58,7 @@ func (d *checkup) origin(s *Settings, origin string) {
 func (d *checkup) crossSite(s *Settings, front, ours *url.URL) {
 	origin := front.Scheme + "://" + front.Host
 	switch {
+	// localhost and 127.0.0.1 are different sites for a browser. Developers meet this often.
 	case weborigin.IsLoopback(front.Hostname()) && weborigin.IsLoopback(ours.Hostname()):
 		d.fail("origin", fmt.Sprintf("%s and %s are different sites: browsers do not send the cookie.", front.Hostname(),
 			ours.Hostname()),
@@ -68,6 +70,7 @@ func (d *checkup) crossSite(s *Settings, front, ours *url.URL) {
 		d.fail("origin", fmt.Sprintf("%s is on another site: with SameSite=%s browsers do not send the cookie.", origin,
 			s.CookieSameSite),
 			"Serve both below one domain (best), or write cookie-same-site=none.")
+	// It works today, but browsers remove third-party cookies step by step.
 	default:
 		d.warn("origin", origin+" is on another site: browsers send the cookie, except those that block third-party cookies.",
 			"Serve both below one domain, such as app.example.com and auth.example.com.")

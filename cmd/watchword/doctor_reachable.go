@@ -9,9 +9,11 @@ import (
 	"time"
 )
 
-// reachable requests two routes at the public URL, as a client does, through DNS,
-// proxy and certificate. A server that does not run is a warning, because the doctor
-// is often used before the first start. A wrong answer is a failure.
+// reachable requests two routes at the public URL, as a client does, through DNS, proxy and
+// certificate. A server that does not run is a warning, because the doctor is often used before
+// the first start. A wrong answer is a failure. Two routes, because proxies are often configured
+// for one prefix only. Both are GET without credentials, so the check can't change anything, even
+// at a foreign server.
 func (d *checkup) reachable(ctx context.Context, s *Settings) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -30,13 +32,16 @@ func (d *checkup) reachable(ctx context.Context, s *Settings) {
 		d.fail("public url", found, do)
 		return
 	}
+	// The header has whole seconds and the response took a while, so small differences mean
+	// nothing.
 	if off := time.Since(metadata.date); !metadata.date.IsZero() && off.Abs() > 30*time.Second {
 		d.warn("clock", fmt.Sprintf("the server's clock differs by %s.", off.Round(time.Second)), "Set both clocks; use NTP.")
 	}
 	d.ok("public url", s.PublicURL+" responds")
 }
 
-// A probe is a response to a request without credentials.
+// A probe is a response to a request without credentials. The members of both bodies are read,
+// because it is not known in advance which server responds.
 type probe struct {
 	status   int
 	location string
@@ -67,8 +72,10 @@ func request(ctx context.Context, address string) (probe, error) {
 	return p, nil
 }
 
-// diagnose returns what is wrong with the responses of the public URL to requests for
-// the metadata and, without a token, for an account. It returns "" if nothing is.
+// diagnose returns what is wrong with the responses of the public URL to requests for the metadata
+// and, without a token, for an account. It returns "" if nothing is. It is a pure function with a
+// table test: the faults can't be produced with a real proxy in a test of the command. The order
+// matters, because one cause can show several of the signs.
 func diagnose(public string, metadata, account probe) (found, do string) {
 	const host = "Let the proxy pass the Host header on: nginx `proxy_set_header Host $host;`, see docs/operations.md. " +
 		"Or set public-url."

@@ -14,6 +14,9 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
+// The HTTP edge: which handlers are on which listener, with which options. Settings become options
+// here, so that package server knows no settings and a library user can do the same by hand.
+
 // install builds the HTTP edge from the settings and puts it on the listeners. It
 // serves nothing yet. The listener is wrapped so that the server sees every
 // Content-Length and Transfer-Encoding of a request; net/http alone drops one of
@@ -47,6 +50,8 @@ func (d *listeners) install(settings *Settings, s *stack, log *slog.Logger) erro
 	public := newServer(edge, log)
 	public.RegisterOnShutdown(edge.EndStreams)
 	public.ConnContext = server.WithLengths
+	// Both listeners see the bytes before net/http: WatchTLS after decryption, WatchLengths
+	// without TLS.
 	if settings.TLSCert != "" {
 		pair := &certificate{certFile: settings.TLSCert, keyFile: settings.TLSKey, log: log}
 		public.TLSConfig = pair.config()
@@ -55,6 +60,8 @@ func (d *listeners) install(settings *Settings, s *stack, log *slog.Logger) erro
 		d.public = server.WatchLengths(d.public)
 	}
 	d.servers = []*http.Server{public}
+	// A name can only be checked against loopback names. Beyond the loopback, a firewall has to
+	// protect it.
 	if d.admin != nil {
 		admin := newServer(edge.Admin(server.AdminOptions{AnyHost: listensBeyond(settings.AdminListen),
 			Profiling: settings.Pprof == "on"}), log)

@@ -10,6 +10,9 @@ import (
 // untilSignal returns a context that ends at the first SIGINT, SIGTERM or SIGHUP, so
 // that a long command can finish its current step. A second signal ends the program at
 // once. SIGHUP is left alone if it was ignored at the start, as under nohup.
+//
+// An import or export uses it: a stop between two batches leaves a state that a later run
+// continues.
 func untilSignal(ctx context.Context) (context.Context, context.CancelFunc) {
 	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) {

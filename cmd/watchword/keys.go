@@ -11,8 +11,9 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// keysCmd shows and rotates keys, and replaces the master key. Running servers pick a
-// rotation up by themselves, but not a new master key.
+// keysCmd shows and rotates keys, and replaces the master key. Running servers pick a rotation up
+// by themselves, but not a new master key. No command shows a secret or a private key, not even
+// for a backup: the database is the backup.
 type keysCmd struct {
 	List   keyList   `cmd:"" help:"List keys and what each does now."`
 	Rotate keyRotate `cmd:"" help:"Let the next key take over, without a restart and without a failed verification."`
@@ -25,6 +26,8 @@ type keyList struct {
 	JSON bool `name:"json" help:"Print JSON."`
 }
 
+// Run needs the master key, although it shows no secret: a wrong key must not look like a healthy
+// store.
 func (c *keyList) Run(ctx context.Context, p *program) error {
 	s, err := p.openExisting(ctx)
 	if err != nil {
@@ -38,9 +41,10 @@ func (c *keyList) Run(ctx context.Context, p *program) error {
 	return p.printKeys(keys, c.JSON)
 }
 
-// keyRotate lets the next key sign as soon as verifiers have had time to fetch it,
-// usually at once because it was published in advance. It then publishes another
-// one. No token is signed with a key that verifiers do not know.
+// keyRotate lets the next key sign as soon as verifiers have had time to fetch it, usually at once
+// because it was published in advance. It then publishes another one. No token is signed with a
+// key that verifiers do not know. Servers rotate by themselves at the end of a period. The command
+// is for a key that may have leaked.
 type keyRotate struct {
 	Use  string `arg:"" optional:"" enum:"sign,refresh" default:"sign" help:"sign (access tokens) or refresh (refresh tokens)."`
 	JSON bool   `name:"json" help:"Print JSON."`
@@ -59,6 +63,8 @@ func (c *keyRotate) Run(ctx context.Context, p *program) error {
 	return p.printKeys(keys, c.JSON)
 }
 
+// keyReseal encrypts every sealed value with a new master key in one transaction. The keys
+// themselves stay the same, so tokens, sessions and remembered devices stay valid.
 type keyReseal struct {
 	To string `name:"to" placeholder:"FILE" help:"Write the new master key to this file, which must not exist. Needed if master-key is set."`
 	confirmation
@@ -76,6 +82,8 @@ func (c *keyReseal) Run(ctx context.Context, p *program) error {
 		return faults{{"--to", "is missing: master-key is set, so the new one has to be handed to you. Write the file that " +
 			"it should be written to."}}
 	}
+	// A running server would seal new keys with the old master key, and no server could open them
+	// later.
 	if err := p.refuseInUse(ctx); err != nil {
 		return err
 	}
@@ -92,6 +100,7 @@ func (c *keyReseal) Run(ctx context.Context, p *program) error {
 		return c.resealTo(ctx, p, s)
 	}
 	path := p.settings.masterKeyPath()
+	// The copy comes first: without it, backups of the database made before would be lost.
 	kept, err := seal.KeepOld(path, time.Now())
 	if err != nil {
 		return err
@@ -103,6 +112,7 @@ func (c *keyReseal) Run(ctx context.Context, p *program) error {
 	if err := s.engine.Operator().Reseal(ctx, master); err != nil {
 		return err
 	}
+	// If the program stops before this line, FinishReseal completes the step at the next start.
 	if err := seal.Promote(path); err != nil {
 		return err
 	}
@@ -111,8 +121,8 @@ func (c *keyReseal) Run(ctx context.Context, p *program) error {
 	return nil
 }
 
-// refuseInUse refuses an SQLite database that another program has open. PostgreSQL
-// does not tell servers from other clients.
+// refuseInUse refuses an SQLite database that another program has open. PostgreSQL does not tell
+// servers from other clients. Its operator is asked instead (confirm).
 func (p *program) refuseInUse(ctx context.Context) error {
 	path := p.settings.databasePath()
 	if p.settings.onPostgres() || missing(path) {
@@ -128,6 +138,8 @@ func (p *program) refuseInUse(ctx context.Context) error {
 	return alone.Close()
 }
 
+// resealTo is for a master key in a setting, which this program can't change. The operator sets
+// the new one.
 func (c *keyReseal) resealTo(ctx context.Context, p *program, s *stack) error {
 	master, err := seal.Create(c.To)
 	if err != nil {
@@ -141,7 +153,8 @@ func (c *keyReseal) resealTo(ctx context.Context, p *program, s *stack) error {
 	return nil
 }
 
-// keyView is a key in JSON, without its secret.
+// keyView is a key in JSON, without its secret. A zero time is null, because scripts would
+// otherwise have to know Go's zero time.
 type keyView struct {
 	ID          string           `json:"id"`
 	Use         watchword.KeyUse `json:"use"`

@@ -12,8 +12,9 @@ import (
 	"time"
 )
 
-// listeners are the listeners of serve and the HTTP servers on them. They are opened
-// before the store, so that a taken port is found first.
+// listeners are the listeners of serve and the HTTP servers on them. They are opened before the
+// store, so that a taken port is found first. Opening and serving are separate steps: in between,
+// the store is opened, and clients wait in the queue of the listener instead of being refused.
 type listeners struct {
 	public, admin net.Listener // admin may be nil
 	servers       []*http.Server
@@ -36,7 +37,8 @@ func listen(s *Settings) (*listeners, error) {
 	return d, nil
 }
 
-// listenAt opens one listener. Its errors name the setting and say what to write.
+// listenAt opens one listener. Its errors name the setting and say what to write. The system's own
+// messages name neither the setting nor a remedy.
 func listenAt(setting, address string) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)
 	switch {
@@ -64,8 +66,9 @@ func (d *listeners) close() {
 	}
 }
 
-// newServer returns a server with timeouts for requests of strangers: a slow or endless
-// request holds one connection, for a bounded time.
+// newServer returns a server with timeouts for requests of strangers: a slow or endless request
+// holds one connection, for a bounded time. The revocation feed replaces the deadlines for its own
+// connections (package server). Headers of 16 KiB are enough for the cookies of a whole domain.
 func newServer(handler http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           handler,
@@ -81,6 +84,7 @@ func newServer(handler http.Handler, log *slog.Logger) *http.Server {
 // serve starts to handle requests, until drain. The channel receives an error if a
 // listener fails before.
 func (d *listeners) serve() <-chan error {
+	// The buffer holds the error of each server, so that no goroutine waits forever.
 	failed := make(chan error, len(d.servers))
 	for i, l := range []net.Listener{d.public, d.admin}[:len(d.servers)] {
 		server := d.servers[i]
@@ -93,9 +97,9 @@ func (d *listeners) serve() <-chan error {
 	return failed
 }
 
-// announce reports "not ready" and keeps serving for the delay, so that load
-// balancers send their requests elsewhere before the listener closes. Each response
-// of that time closes its connection.
+// announce reports "not ready" and keeps serving for the delay, so that load balancers send their
+// requests elsewhere before the listener closes. Each response of that time closes its connection.
+// If a listener fails meanwhile, it returns at once.
 func (d *listeners) announce(delay time.Duration, failed <-chan error) error {
 	d.draining.Store(true)
 	select {
@@ -106,8 +110,9 @@ func (d *listeners) announce(delay time.Duration, failed <-chan error) error {
 	}
 }
 
-// drain closes the listeners and waits up to drainTime for open requests. The admin
-// listener closes last, so that metrics show the progress.
+// drain closes the listeners and waits up to drainTime for open requests. The admin listener
+// closes last, so that metrics show the progress. A request that is cut off is logged, because its
+// client can't know whether it took effect.
 func (d *listeners) drain(log *slog.Logger) {
 	d.draining.Store(true)
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)

@@ -10,9 +10,9 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// logger writes to standard error: text at a terminal, otherwise JSON. Both escape
-// control characters (LOG-2) and write a duration as a string such as "1.5s", because a
-// bare number of nanoseconds has no unit.
+// logger writes to standard error: text at a terminal, otherwise JSON. Both escape control
+// characters (LOG-2) and write a duration as a string such as "1.5s", because a bare number of
+// nanoseconds has no unit. Only serve logs. Commands print their result and their error.
 func (p *program) logger() *slog.Logger {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(p.settings.LogLevel)) // oneof has checked it
@@ -29,8 +29,9 @@ func (p *program) logger() *slog.Logger {
 	return slog.New(slog.NewJSONHandler(p.err, options))
 }
 
-// plain returns an error as one line for the operator. Of a refusal by the engine it
-// returns the sentences for users, without the code.
+// plain returns an error as one line for the operator. Of a refusal by the engine it returns the
+// sentences for users, without the code. Operators see the same sentences as users, because these
+// already say what to do.
 func plain(err error) string {
 	var refusal *watchword.Error
 	if !errors.As(err, &refusal) {
@@ -45,11 +46,12 @@ func plain(err error) string {
 	return text
 }
 
-// oneLine makes a text fit for a line at a terminal: an error may quote a file or a
-// database.
+// oneLine makes a text fit for a line at a terminal: an error may quote a file or a database. A
+// line break in an error would look like a second message.
 func oneLine(text string) string { return printable(strings.Join(strings.Fields(text), " ")) }
 
-// noUser replaces a "not found" of the engine by an error that names the address.
+// noUser replaces a "not found" of the engine by an error that names the address. The engine does
+// not repeat the address, because its errors also go to strangers.
 func noUser(err error, email string) error {
 	if watchword.CodeOf(err) == watchword.CodeNotFound {
 		return fmt.Errorf("there is no account %s. `watchword users list` lists them", email)

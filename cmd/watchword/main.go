@@ -46,7 +46,8 @@ type cli struct {
 	Mail     mailCmd     `cmd:"" group:"operate" help:"The outbox of mails."`
 }
 
-// A program is the environment of a command: its settings and its streams.
+// A program is the environment of a command: its settings and its streams. Commands use its
+// streams and never those of package os, so tests can capture them.
 type program struct {
 	settings *Settings
 	sources  *sources
@@ -81,6 +82,7 @@ func run(args []string) int {
 	parsed, err := p.parser(command).Parse(args)
 	if err == nil {
 		p.sources.flags(parsed)
+		// Only now are all sources read, including the file that a flag names.
 		p.sources.deriveDefaults(p.settings)
 		err = parsed.Run(p)
 	}

@@ -2,8 +2,10 @@ package main
 
 import "context"
 
-// migrateCmd upgrades the database. Servers do it at their start; the command is for
-// operators who want to do it first, with the rights of another database user.
+// migrateCmd upgrades the database. Servers do it at their start; the command is for operators who
+// want to do it first, with the rights of another database user. It is safe beside running
+// servers: migrations are additive, and servers of the previous release work on the new schema.
+// Several processes may migrate at the same time; one does the work.
 type migrateCmd struct {
 	JSON bool `name:"json" help:"Print JSON."`
 }
@@ -12,6 +14,8 @@ func (c *migrateCmd) Run(ctx context.Context, p *program) error {
 	if err := p.sources.faults(p.settings); err != nil {
 		return err
 	}
+	// The master key must exist before the tables do. Otherwise the next start would find tables
+	// without their key.
 	if _, err := p.settings.prepare(); err != nil {
 		return err
 	}
@@ -20,6 +24,7 @@ func (c *migrateCmd) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	if c.JSON {
+		// An empty list is [] and not null.
 		return p.printJSON(map[string]any{"applied": append([]string{}, applied...)})
 	}
 	for _, name := range applied {

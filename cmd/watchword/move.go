@@ -22,6 +22,8 @@ type moveCmd struct {
 	JSON bool             `name:"json" help:"Print JSON."`
 }
 
+// Run marks the source only after the target has committed. If it stops in between, both databases
+// are complete and only the mark is missing; the error says so.
 func (c *moveCmd) Run(ctx context.Context, p *program) error {
 	if err := p.sources.faults(p.settings); err != nil {
 		return err
@@ -60,7 +62,8 @@ func (c *moveCmd) Run(ctx context.Context, p *program) error {
 	return c.print(p, moved{from.databasePath(), to.databaseName(), rows, loaded})
 }
 
-// endpoints returns the settings of a server on the source and on the target.
+// endpoints returns the settings of a server on the source and on the target. Both are copies of
+// the given settings, which stay unchanged for messages.
 func (c *moveCmd) endpoints(settings *Settings) (from, to Settings, err error) {
 	from, to = *settings, *settings
 	from.Store = watchword.Secret(c.From)
@@ -81,8 +84,8 @@ func (c *moveCmd) endpoints(settings *Settings) (from, to Settings, err error) {
 	return from, to, nil
 }
 
-// checkSource refuses a database that needs a migration first, and one whose keys the
-// master key does not open.
+// checkSource refuses a database that needs a migration first, and one whose keys the master key
+// does not open. Both would otherwise show up on the new servers, when users are already waiting.
 func (s *Settings) checkSource(ctx context.Context) error {
 	path := s.databasePath()
 	if missing(path) {
@@ -104,6 +107,7 @@ func (s *Settings) checkSource(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// Not New, which would create keys and start to write. A source is read only.
 	return errors.Join(watchword.CheckKeys(ctx, store, master), store.Close())
 }
 

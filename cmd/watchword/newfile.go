@@ -34,7 +34,8 @@ func fileTaken(path string) error {
 	return fmt.Errorf("%s already exists and is not overwritten. Write another name, or remove it", path)
 }
 
-// keep syncs the file and links it to its path. It fails if the path exists by now.
+// keep syncs the file and links it to its path. It fails if the path exists by now. A hard link
+// fails for an existing name, which a rename would replace.
 func (f *newFile) keep() error {
 	defer f.drop()
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
@@ -53,7 +54,8 @@ func (f *newFile) keep() error {
 	return nil
 }
 
-// fileFailed returns an error with the final path instead of the temporary one.
+// fileFailed returns an error with the final path instead of the temporary one. The operator did
+// not choose the temporary name and could not find it.
 func fileFailed(path string, err error) error {
 	var onPath *fs.PathError
 	var onLink *os.LinkError

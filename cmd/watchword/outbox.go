@@ -16,12 +16,14 @@ type mailCmd struct {
 	Retry mailRetry `cmd:"" help:"Retry one mail now, or all of them."`
 }
 
+// mailList shows why mails are late: the last error is the mail server's own text.
 type mailList struct {
 	Max  int  `name:"max" default:"1000" help:"Most mails to list."`
 	JSON bool `name:"json" help:"Print JSON."`
 }
 
-// mailView is a mail of the outbox in JSON.
+// mailView is a mail of the outbox in JSON. It has no body and no token: an operator must not be
+// able to use a user's link.
 type mailView struct {
 	ID        string             `json:"id"`
 	Kind      watchword.MailKind `json:"kind"`
@@ -33,6 +35,7 @@ type mailView struct {
 	NextAt    *time.Time         `json:"nextAt"`
 }
 
+// Run lists at least one mail, because 0 in --max is more likely a mistake than a wish.
 func (c *mailList) Run(ctx context.Context, p *program) error {
 	s, err := p.openExisting(ctx)
 	if err != nil {
@@ -82,6 +85,7 @@ type mailRetry struct {
 	JSON bool   `name:"json" help:"Print JSON."`
 }
 
+// Run fails for an unknown id. For all mails, zero is a normal result.
 func (c *mailRetry) Run(ctx context.Context, p *program) error {
 	s, err := p.openExisting(ctx)
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 // Progress bars for an operator who waits. They are drawn on standard error and only at
 // a terminal, so that scripts and log files do not see them.
 
-// progress returns a function that advances a bar of the given number of rows. doing
-// names the current step.
+// progress returns a function that advances a bar of the given number of rows. doing names the
+// current step. Without a terminal, the function does nothing, so callers need no condition.
 func (p *program) progress(rows int) func(doing string, rows int) {
 	bar := p.bar(int64(rows), progressbar.OptionShowCount(), progressbar.OptionShowIts(),
 		progressbar.OptionSetItsString("rows"),
@@ -28,8 +28,8 @@ func (p *program) progress(rows int) func(doing string, rows int) {
 	}
 }
 
-// bar returns a progress bar, or nil if standard error is not a terminal. A size of -1
-// means unknown.
+// bar returns a progress bar, or nil if standard error is not a terminal. A size of -1 means
+// unknown. It is drawn at most ten times a second: drawing at each row would slow the work down.
 func (p *program) bar(size int64, more ...progressbar.Option) *progressbar.ProgressBar {
 	if !onTerminal(p.err) {
 		return nil
@@ -39,8 +39,9 @@ func (p *program) bar(size int64, more ...progressbar.Option) *progressbar.Progr
 		progressbar.OptionThrottle(100*time.Millisecond))...)
 }
 
-// fileProgress shows how much of a file is read, the number of accounts and the
-// accounts per second. It shows nothing without a terminal.
+// fileProgress shows how much of a file is read, the number of accounts and the accounts per
+// second. It shows nothing without a terminal. The size of the file is the only total that is
+// known before it is read.
 type fileProgress struct {
 	bar   *progressbar.ProgressBar
 	size  int64
@@ -53,7 +54,8 @@ func (p *program) fileProgress(doing string, size int64) *fileProgress {
 	return &fileProgress{bar: p.bar(size), size: size, doing: doing, since: time.Now()}
 }
 
-// update draws the bar at an offset in the file.
+// update draws the bar at an offset in the file. The rate is the average since the start, which
+// jumps less than the current one.
 func (b *fileProgress) update(offset int64, accounts int) {
 	if b.bar == nil {
 		return

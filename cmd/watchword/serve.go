@@ -21,11 +21,13 @@ import (
 //  5. Stop the background work and close the store. A second signal ends the program at once.
 type serveCmd struct{}
 
-// drainTime bounds the wait for open requests.
+// drainTime bounds the wait for open requests. Kubernetes ends a container after 30 seconds. Delay
+// and drain together must stay below that.
 const drainTime = 10 * time.Second
 
 func (c *serveCmd) Run(p *program) error {
 	started := time.Now()
+	// Signals are caught from the beginning: a start that migrates can take minutes.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := p.sources.faults(p.settings); err != nil {
@@ -45,10 +47,14 @@ func (c *serveCmd) Run(p *program) error {
 	if err := listeners.install(p.settings, s, log); err != nil {
 		return err
 	}
+	// They are logged at each start, because the operator of today may not be the one who wrote
+	// the settings.
 	warnings := append(p.settings.warnings(), storeWarnings(ctx, s.store)...)
 	for _, warning := range warnings {
 		log.Warn(strings.ReplaceAll(warning, "\n ", ""))
 	}
+	// Not derived from ctx: the background work continues while requests drain, because they may
+	// write mails and end sessions.
 	background, stopBackground := context.WithCancel(context.Background())
 	backgroundDone := make(chan struct{})
 	go func() { defer close(backgroundDone); s.engine.Run(background) }()
@@ -57,6 +63,7 @@ func (c *serveCmd) Run(p *program) error {
 	took := time.Since(started)
 	log.Info("ready", slog.String("version", thisBuild().Version), slog.String("public_url", p.settings.PublicURL),
 		slog.String("listen", p.settings.Listen), slog.String("took", took.String()))
+	// A service manager gets the log only.
 	if onTerminal(p.out) {
 		printBanner(p.out, p.settings, took, warnings)
 	}
@@ -68,6 +75,8 @@ func (c *serveCmd) Run(p *program) error {
 		err = listeners.announce(p.settings.DrainDelay, failed)
 	case err = <-failed:
 	}
+	// Requests end before the engine, and the engine before the store (deferred), each on what it
+	// needs.
 	listeners.drain(log)
 	stopBackground()
 	<-backgroundDone

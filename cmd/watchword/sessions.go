@@ -19,6 +19,7 @@ type sessionsCmd struct {
 // sessionList shows where an account is signed in.
 type sessionList struct{ accountFlags }
 
+// Run lists live sessions only. Ended ones are in the events of the account (users show).
 func (c *sessionList) Run(ctx context.Context, p *program) error {
 	s, user, err := c.find(ctx, p)
 	if err != nil {
@@ -35,6 +36,8 @@ func (c *sessionList) Run(ctx context.Context, p *program) error {
 	return p.printTable(sessionTable(s.engine, sessions))
 }
 
+// sessionEnd ends sessions at once for this server and, through the revocation feed, for services
+// that follow it. Others accept the access tokens until they expire.
 type sessionEnd struct {
 	Email string `arg:"" optional:"" help:"Address of the account."`
 	ID    string `arg:"" optional:"" help:"Id of the session; without it, all sessions of the account end."`
@@ -43,6 +46,7 @@ type sessionEnd struct {
 	confirmation
 }
 
+// Run prints the number, so that a script sees whether there was anything to end.
 func (c *sessionEnd) Run(ctx context.Context, p *program) error {
 	ended, err := c.end(ctx, p)
 	if err != nil {
@@ -119,6 +123,7 @@ type sessionView struct {
 	ExpiresAt  *time.Time          `json:"expiresAt"` // the end that comes first, if it is not used before
 }
 
+// sessionsJSON returns [] for no sessions, and not null.
 func sessionsJSON(engine *watchword.Engine, sessions []watchword.Session) []sessionView {
 	views := make([]sessionView, len(sessions))
 	for i, s := range sessions {

@@ -13,13 +13,15 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// A database is a store that can check its own integrity.
+// A database is a store that can check its own integrity. Both stores are. The interface is here,
+// because only the operator's program needs the check.
 type database interface {
 	watchword.Store
 	Check(context.Context) error
 }
 
-// onPostgres reports whether the setting store is a PostgreSQL URL.
+// onPostgres reports whether the setting store is a PostgreSQL URL. Both schemes are usual, and
+// PostgreSQL's own tools accept both.
 func (s *Settings) onPostgres() bool {
 	scheme, _, _ := strings.Cut(string(s.Store), ":")
 	return scheme == "postgres" || scheme == "postgresql"
@@ -33,7 +35,8 @@ func (s *Settings) databasePath() string {
 	return filepath.Join(s.DataDir, "watchword.db")
 }
 
-// databaseName returns a name for messages, without user and password.
+// databaseName returns a name for messages, without user and password. Messages go to logs and
+// reports, where a password must not be.
 func (s *Settings) databaseName() string {
 	if !s.onPostgres() {
 		return s.databasePath()
@@ -45,7 +48,8 @@ func (s *Settings) databaseName() string {
 	return "PostgreSQL at " + u.Host + u.Path
 }
 
-// openDatabase opens the store and migrates it to this release.
+// openDatabase opens the store and migrates it to this release. The engine needs the current
+// schema, so every command that opens the store migrates it.
 func (s *Settings) openDatabase(ctx context.Context) (database, error) {
 	if s.onPostgres() {
 		return postgres.Open(ctx, string(s.Store))
@@ -53,8 +57,9 @@ func (s *Settings) openDatabase(ctx context.Context) (database, error) {
 	return sqlite.Open(ctx, s.databasePath())
 }
 
-// storeWarnings returns risks of the database's configuration, as Settings.warnings
-// does for the settings.
+// storeWarnings returns risks of the database's configuration, as Settings.warnings does for the
+// settings. It runs after the start, because only the open connection shows what a proxy has
+// dropped.
 func storeWarnings(ctx context.Context, db database) []string {
 	store, ok := db.(*postgres.Store)
 	if !ok {
@@ -72,9 +77,9 @@ func storeWarnings(ctx context.Context, db database) []string {
 // restoreBackup says what to do about a damaged database.
 const restoreBackup = "Stop the server, keep a copy of the files, and restore the last backup."
 
-// logDamage checks an SQLite file once and logs damage with the words of the doctor.
-// It runs beside the server, because reading a large file takes longer than a start
-// may take.
+// logDamage checks an SQLite file once and logs damage with the words of the doctor. It runs
+// beside the server, because reading a large file takes longer than a start may take. The server
+// keeps running: most requests don't touch the damaged pages, and the operator decides.
 func logDamage(ctx context.Context, db database, log *slog.Logger) {
 	store, ok := db.(*sqlite.Store)
 	if !ok {

@@ -14,13 +14,15 @@ import (
 // A table collects rows, of which the first is the header.
 type table struct{ rows [][]string }
 
+// newTable returns a table with a header in capitals, which sets it apart from the rows.
 func newTable(header ...string) *table { return &table{rows: [][]string{header}} }
 
+// row adds one row with a cell for each column. The cells are printed as text, never as a format.
 func (t *table) row(cells ...string) { t.rows = append(t.rows, cells) }
 
-// printTable aligns the columns and prints "-" for an empty cell. Cells hold texts of
-// strangers, such as user agents, so it replaces control characters, which could move
-// the cursor of the terminal.
+// printTable aligns the columns and prints "-" for an empty cell. Cells hold texts of strangers,
+// such as user agents, so it replaces control characters, which could move the cursor of the
+// terminal. A cell is never cut: operators copy ids from it.
 func (p *program) printTable(t *table) error {
 	w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
 	for _, row := range t.rows {
@@ -35,8 +37,8 @@ func (p *program) printTable(t *table) error {
 	return w.Flush()
 }
 
-// printable replaces control characters with U+FFFD, so that a text can't contain an
-// escape sequence (LOG-2).
+// printable replaces control characters with U+FFFD, so that a text can't contain an escape
+// sequence (LOG-2). It leaves other scripts and emoji alone, which are common in names.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || (r >= 0x7f && r < 0xa0) {
@@ -46,6 +48,7 @@ func printable(text string) string {
 	}, text)
 }
 
+// printJSON prints one document. It does not escape <, > and &, because no browser reads it.
 func (p *program) printJSON(v any) error {
 	enc := json.NewEncoder(p.out)
 	enc.SetIndent("", "  ")
@@ -58,7 +61,8 @@ func (p *program) say(format string, args ...any) {
 	fmt.Fprintf(p.out, format+"\n", args...)
 }
 
-// clock formats a time for a table: UTC, to the second. The zero time is "".
+// clock formats a time for a table: UTC, to the second. The zero time is "". Times in UTC can be
+// compared with the log, whatever the time zone of the terminal is.
 func clock(t time.Time) string {
 	if t.IsZero() {
 		return ""

@@ -8,9 +8,10 @@ import (
 	"time"
 )
 
-// certificate is a key pair on disk that is reloaded when its files change, so that a
-// renewal needs no restart. If the new pair can't be read, the old one stays in use:
-// during a renewal, the two files may not match for a moment.
+// certificate is a key pair on disk that is reloaded when its files change, so that a renewal
+// needs no restart. If the new pair can't be read, the old one stays in use: during a renewal, the
+// two files may not match for a moment. Programs that renew certificates can't signal every
+// server, so the server looks by itself.
 type certificate struct {
 	certFile, keyFile string
 	log               *slog.Logger
@@ -24,7 +25,8 @@ type certificate struct {
 // checkInterval bounds how often handshakes check the files.
 const checkInterval = time.Second
 
-// config returns the TLS configuration of the public listener (CFG-2: at least TLS 1.2).
+// config returns the TLS configuration of the public listener (CFG-2: at least TLS 1.2). The
+// standard library chooses cipher suites and curves, and better ones with each release.
 func (c *certificate) config() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
@@ -43,6 +45,7 @@ func (c *certificate) current(now time.Time) (*tls.Certificate, error) {
 	if c.pair != nil && now.Sub(c.checked) < checkInterval {
 		return c.pair, nil
 	}
+	// Set before reading: a broken pair is tried once a second, and not in each handshake.
 	c.checked = now
 	changed := c.lastChange()
 	if c.pair != nil && changed.Equal(c.changed) {
@@ -57,6 +60,7 @@ func (c *certificate) current(now time.Time) (*tls.Certificate, error) {
 		return c.pair, nil
 	}
 	if c.pair != nil {
+		// The end of its validity shows at once whether the renewal had the wanted effect.
 		c.log.Info("certificate reloaded", "until", pair.Leaf.NotAfter)
 	}
 	c.pair, c.changed = &pair, changed

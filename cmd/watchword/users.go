@@ -25,7 +25,8 @@ type usersCmd struct {
 	ResetPassword userReset   `cmd:"" name:"reset-password" help:"Mail a link to choose a new password."`
 }
 
-// accountFlags are the flags of every command on one account.
+// accountFlags are the flags of every command on one account. An account is named by its address,
+// which operators know. Ids are for programs.
 type accountFlags struct {
 	Email string `arg:"" help:"Address of the account."`
 	JSON  bool   `name:"json" help:"Print JSON."`
@@ -57,6 +58,9 @@ type userCreate struct {
 	PasswordStdin bool     `name:"password-stdin" xor:"password" help:"Read the password from standard input."`
 }
 
+// Run reads the password before it opens the store, so that no database is created for a command
+// that fails. A database that does not exist yet is created: the first account often comes before
+// the first start.
 func (c *userCreate) Run(ctx context.Context, p *program) (err error) {
 	account := watchword.NewUser{Email: c.Email, Name: c.Name, Roles: c.Roles}
 	switch {
@@ -90,14 +94,15 @@ func (c *userCreate) Run(ctx context.Context, p *program) (err error) {
 	return nil
 }
 
-// userList lists accounts in the order of addresses. The last address of a page,
-// given to --after, continues the list.
+// userList lists accounts in the order of addresses. The last address of a page, given to --after,
+// continues the list. A list of all accounts could be too long for memory, so it comes in pages.
 type userList struct {
 	After string `name:"after" help:"Begin after this address."`
 	Max   int    `name:"max" default:"1000" help:"List at most so many."`
 	JSON  bool   `name:"json" help:"Print JSON."`
 }
 
+// Addresses are stored in lower case, so --after is compared in lower case.
 func (c *userList) Run(ctx context.Context, p *program) error {
 	s, err := p.openExisting(ctx)
 	if err != nil {
@@ -123,13 +128,15 @@ func (c *userList) Run(ctx context.Context, p *program) error {
 	return p.printTable(t)
 }
 
-// userShow prints one account for support: its state, its live sessions and its last
-// events.
+// userShow prints one account for support: its state, its live sessions and its last events. It
+// shows no password hash, and events only as long as they are kept.
 type userShow struct {
 	accountFlags
 	Events int `name:"events" default:"20" help:"How many of the last events to show."`
 }
 
+// Run reads three times. An account that changes in between can look inconsistent; a second call
+// corrects it.
 func (c *userShow) Run(ctx context.Context, p *program) error {
 	s, user, err := c.find(ctx, p)
 	if err != nil {
@@ -174,8 +181,9 @@ func (c *userShow) Run(ctx context.Context, p *program) error {
 	return p.printTable(t)
 }
 
-// userDisable stops an account from signing in and ends its sessions. Access tokens
-// stay valid until they expire, except at services that follow the revocation feed.
+// userDisable stops an account from signing in and ends its sessions. Access tokens stay valid
+// until they expire, except at services that follow the revocation feed. It asks first, because it
+// signs the user out everywhere. Enabling restores the account, but no session.
 type userDisable struct {
 	accountFlags
 	confirmation
@@ -196,7 +204,8 @@ func (c *userDisable) Run(ctx context.Context, p *program) error {
 	return p.changed(ctx, s, changedUser{user.Email, c.JSON, "Disabled"})
 }
 
-// userEnable lets a disabled account sign in again. Its sessions stay ended.
+// userEnable lets a disabled account sign in again. Its sessions stay ended. It needs no
+// confirmation: to disable the account again is as easy.
 type userEnable struct{ accountFlags }
 
 func (c *userEnable) Run(ctx context.Context, p *program) error {
@@ -219,6 +228,7 @@ type userRoles struct {
 	Roles []string `arg:"" optional:"" name:"role" help:"The roles."`
 }
 
+// Run with no role removes all of them. It does not ask, because the old roles can be set again.
 func (c *userRoles) Run(ctx context.Context, p *program) error {
 	s, user, err := c.find(ctx, p)
 	if err != nil {
@@ -239,8 +249,9 @@ type changedUser struct {
 	done  string
 }
 
-// changed prints the result of a change. For JSON it reads the account again, so
-// that a script sees what was stored.
+// changed prints the result of a change. For JSON it reads the account again, so that a script
+// sees what was stored. The account may be changed again in between. The output then has the later
+// state.
 func (p *program) changed(ctx context.Context, s *stack, c changedUser) error {
 	if !c.json {
 		p.say("%s %s.", c.done, c.email)
@@ -298,7 +309,8 @@ func (c *userReset) Run(ctx context.Context, p *program) error {
 	return nil
 }
 
-// userState returns the state in a table: disabled, unverified or active.
+// userState returns the state in a table: disabled, unverified or active. A disabled account is
+// shown as such, even if it is also unverified.
 func userState(u watchword.User) string {
 	switch {
 	case u.Disabled():
@@ -309,7 +321,8 @@ func userState(u watchword.User) string {
 	return "active"
 }
 
-// userView is a user in JSON: the shape of the API plus disabledAt.
+// userView is a user in JSON: the shape of the API plus disabledAt. Scripts can treat users of the
+// command line and of the API alike.
 type userView struct {
 	watchword.Profile
 	DisabledAt *time.Time `json:"disabledAt"`
@@ -317,8 +330,8 @@ type userView struct {
 
 func userJSON(u watchword.User) userView { return userView{u.Profile(), stamp(u.DisabledAt)} }
 
-// eventView is an event in JSON. Times is the number of equal events that were
-// merged into this one.
+// eventView is an event in JSON. Times is the number of equal events that were merged into this
+// one. Empty members are left out, because most events have only a few of them.
 type eventView struct {
 	At        *time.Time          `json:"at"`
 	Kind      watchword.EventKind `json:"event"`

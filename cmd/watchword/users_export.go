@@ -10,7 +10,9 @@ import (
 	"github.com/watchword-auth/watchword/cmd/internal/userimport"
 )
 
-// userExport writes every account with its password hash, in the form that import reads.
+// userExport writes every account with its password hash, in the form that import reads. The file
+// is complete: import reads it without any flag. It is for a move to another installation or
+// another product, and it is as secret as the database.
 type userExport struct {
 	File   string `arg:"" optional:"" default:"-" help:"New file, readable only by its owner; - is standard output."`
 	Format string `name:"format" enum:",csv,json" default:"" placeholder:"csv|json" help:"csv or json (one account a line); default: by the ending of the file name, else json."`
@@ -18,6 +20,8 @@ type userExport struct {
 	NoFormulas bool `name:"no-formulas" help:"In CSV, write an apostrophe before an address or a name that a spreadsheet would evaluate as a formula: one that begins with = + - @, a tab or a line end."`
 }
 
+// Run prints the warning about hashes to standard error, so that standard output holds only
+// accounts. A new file gets its name only when it is complete.
 func (c *userExport) Run(ctx context.Context, p *program) error {
 	if c.NoFormulas && !c.csv() {
 		return faults{{"--no-formulas", "applies only to CSV. Remove it, or write --format csv."}}
@@ -46,6 +50,7 @@ func (c *userExport) Run(ctx context.Context, p *program) error {
 	})
 	progress.clear()
 	switch {
+	// The error of the export would only say that a context ended.
 	case file != nil && ctx.Err() != nil:
 		err = fmt.Errorf("stopped. %s was not written", c.File)
 	case err == nil && file != nil:
@@ -67,6 +72,8 @@ func (c *userExport) Run(ctx context.Context, p *program) error {
 	return nil
 }
 
+// csv reports whether the output is CSV. JSON is the default, because it keeps types and nested
+// values.
 func (c *userExport) csv() bool {
 	return c.Format == "csv" || c.Format == "" && strings.EqualFold(filepath.Ext(c.File), ".csv")
 }

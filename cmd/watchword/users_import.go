@@ -32,6 +32,8 @@ type userImport struct {
 	importFirebase
 }
 
+// Run opens the file before the store: a wrong path must not create a database. Import and dry run
+// differ in one call, so that a dry run finds what the import would find.
 func (c *userImport) Run(ctx context.Context, p *program) error {
 	if err := c.misuse(); err != nil {
 		return err
@@ -53,6 +55,8 @@ func (c *userImport) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer closeStack()
+	// A signal stops after the current batch. Running the same command again continues, because
+	// accounts that exist already are left unchanged.
 	ctx, stop := untilSignal(ctx)
 	defer stop()
 	if c.IDMap != "" {
@@ -68,6 +72,8 @@ func (c *userImport) Run(ctx context.Context, p *program) error {
 	if c.DryRun {
 		report, err := importer.Check(ctx)
 		printer.summary(report, err)
+		// The exit code says whether an import of this file would succeed, so that a script can
+		// decide.
 		if err == nil && (report.IsIncomplete() || report.Bad > 0 && !c.SkipBad || report.IsEmpty()) {
 			err = errReported
 		}

@@ -16,16 +16,17 @@ import (
 	"github.com/watchword-auth/watchword/internal/userfile"
 )
 
-// importHashing says how the other system made its hashes, where the file does not
-// say it.
+// importHashing says how the other system made its hashes, where the file does not say it. Most
+// files say it in the hash itself. These flags are for bare digests and for additional secrets.
 type importHashing struct {
 	Prehash      string `name:"prehash" placeholder:"METHOD" help:"What the other system hashed instead of the password: ${prehashes}; with --pepper-file also ${keyedPrehashes}."`
 	PepperFile   string `name:"pepper-file" placeholder:"FILE" help:"File with the pepper that was added to each password (Devise: config.pepper). It is stored encrypted."`
 	SaltEncoding string `name:"salt-encoding" enum:",text,hex,base64" default:"" placeholder:"text|hex|base64" help:"How salts are encoded, where the form of the hash does not say it."`
 }
 
-// importColumns name columns of the file. Without them, the import looks for
-// well-known names.
+// importColumns name columns of the file. Without them, the import looks for well-known names. A
+// flag with an unknown column is an error, because the operator means that column and the import
+// would silently lack it.
 type importColumns struct {
 	Email         string   `name:"email" placeholder:"COLUMN" help:"Column with the address. Write MEMBER.MEMBER for a nested member in JSON, - for no column."`
 	PasswordHash  string   `name:"password-hash" placeholder:"COLUMN" help:"Column with the hash of the password."`
@@ -44,8 +45,9 @@ type importColumns struct {
 	ID            string   `name:"id" placeholder:"COLUMN" help:"Column with the id. A UUID is kept; for other ids see --id-map."`
 }
 
-// importFirebase are the parameters of a Firebase project: hash_config in its
-// console. The defaults are those of Firebase.
+// importFirebase are the parameters of a Firebase project: hash_config in its console. The
+// defaults are those of Firebase. The signer key is a secret of the project: with it, stolen
+// hashes can be attacked.
 type importFirebase struct {
 	SignerKey     watchword.Secret `name:"firebase-signer-key" placeholder:"BASE64" help:"base64_signer_key of the Firebase project. Better in a file: WATCHWORD_FIREBASE_SIGNER_KEY_FILE."`
 	SaltSeparator string           `name:"firebase-salt-separator" placeholder:"BASE64" default:"Bw==" help:"base64_salt_separator of the project (${default})."`
@@ -101,7 +103,8 @@ func (h importHashing) readPepper() (watchword.Secret, error) {
 	return watchword.Secret(pepper), nil
 }
 
-// misuse checks the flags before the file is opened. It returns all faults at once.
+// misuse checks the flags before the file is opened. It returns all faults at once. An import may
+// read for an hour before it would meet a wrong combination.
 func (c *userImport) misuse() error {
 	var wrong faults
 	if c.DryRun && c.IDMap != "" {
@@ -151,7 +154,8 @@ func (f importFirebase) project() passhash.Firebase {
 	}
 }
 
-// options translates the flags. It reads the pepper file.
+// options translates the flags. It reads the pepper file. Names are joined as the dialect users
+// splits them, so a front-end of that dialect shows both parts.
 func (c *userImport) options() (userimport.Options, error) {
 	pepper, err := c.readPepper()
 	return userimport.Options{
@@ -171,6 +175,7 @@ func (c *userImport) fileOptions() userfile.Options {
 		List: c.List}
 	switch c.Columns {
 	case "":
+	// An export of Firebase has no header line. Its columns are documented and fixed.
 	case "firebase":
 		o.Columns = userfile.FirebaseColumns()
 	default:

@@ -6,13 +6,15 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// idMap writes the CSV table of --id-map: old id, new id, address. The file appears
-// when the import is complete. It implements userimport.IDMap.
+// idMap writes the CSV table of --id-map: old id, new id, address. The file appears when the
+// import is complete. It implements userimport.IDMap. Other systems refer to users by the old ids.
+// The operator uses the table to update these references.
 type idMap struct {
 	file *newFile
 	csv  *csv.Writer
 }
 
+// newIDMap fails at once if the path is taken, before an hour of import.
 func newIDMap(path string) (*idMap, error) {
 	file, err := createFile(path)
 	if err != nil {
@@ -22,10 +24,13 @@ func newIDMap(path string) (*idMap, error) {
 	return m, m.csv.Write([]string{"old id", "new id", "email"})
 }
 
+// Add is also called for accounts that exist already, so a repeated import gives the complete
+// table.
 func (m *idMap) Add(oldID string, u watchword.User) error {
 	return m.csv.Write([]string{oldID, string(u.ID), string(u.Email)})
 }
 
+// Keep makes the file visible. Before, it has a temporary name.
 func (m *idMap) Keep() error {
 	m.csv.Flush()
 	if err := m.csv.Error(); err != nil {

@@ -15,8 +15,9 @@ import (
 	"github.com/watchword-auth/watchword/internal/userfile"
 )
 
-// importPrinter prints an import: each problem when it is found, and a summary at the
-// end. It shows addresses and never a hash. It implements userimport.Observer.
+// importPrinter prints an import: each problem when it is found, and a summary at the end. It
+// shows addresses and never a hash. It implements userimport.Observer. Package userimport knows no
+// terminal and no format; this type knows no rule of the import.
 type importPrinter struct {
 	program *program
 	command *userImport
@@ -26,9 +27,11 @@ type importPrinter struct {
 	listed   int // problems in the JSON document so far
 }
 
-// maxLines bounds the lines of a section of the summary.
+// maxLines bounds the lines of a section of the summary. A file with a different role for each
+// account would otherwise push the rest off the screen.
 const maxLines = 20
 
+// Begin starts a bar for each phase, because each reads the whole file.
 func (w *importPrinter) Begin(phase userimport.Phase) {
 	doing := "Checking "
 	if phase == userimport.Importing {
@@ -40,6 +43,7 @@ func (w *importPrinter) Begin(phase userimport.Phase) {
 func (w *importPrinter) Progress(bytes int64, accounts int) { w.progress.update(bytes, accounts) }
 func (w *importPrinter) End()                               { w.progress.clear() }
 
+// Problem prints the place first, as compilers do: editors jump to it.
 func (w *importPrinter) Problem(at userfile.Place, p userimport.Problem) {
 	w.progress.clear()
 	if w.command.JSON {
@@ -69,8 +73,8 @@ func (w *importPrinter) problemJSON(at userfile.Place, p userimport.Problem) {
 	fmt.Fprintf(w.program.out, "%s\n    %s", separator, line)
 }
 
-// summary prints the counts. failed is the error that ended the run, or nil; the caller
-// prints it.
+// summary prints the counts. failed is the error that ended the run, or nil; the caller prints it.
+// A run that failed early has no counts worth showing. The error alone is clearer.
 func (w *importPrinter) summary(r *userimport.Report, failed error) {
 	if w.command.JSON {
 		w.summaryJSON(r, failed)
@@ -119,7 +123,8 @@ func (w *importPrinter) summary(r *userimport.Report, failed error) {
 	w.advise(r)
 }
 
-// outcome names Report.Done, also as a member of the JSON document.
+// outcome names Report.Done, also as a member of the JSON document. A dry run must not say that
+// anything was imported.
 func outcome(r *userimport.Report) string {
 	if r.Imported {
 		return "imported"
@@ -149,7 +154,8 @@ func (w *importPrinter) line(r *userimport.Report, n int, what string) {
 	w.program.say("  %*d  %s", len(fmt.Sprint(r.Accounts)), n, printable(what))
 }
 
-// advise prints what the operator can do next.
+// advise prints what the operator can do next. Each hint depends on what this file contained. A
+// fixed list would be skipped by readers after the second run.
 func (w *importPrinter) advise(r *userimport.Report) {
 	p, c := w.program, w.command
 	if r.System != "" && c.From == "" {
@@ -187,7 +193,9 @@ func (w *importPrinter) advise(r *userimport.Report) {
 	}
 }
 
-// summaryJSON ends the document that problemJSON began.
+// summaryJSON ends the document that problemJSON began. The document is written in pieces, because
+// the list of problems was written as they were found. The order of the members is fixed, so that
+// two runs can be compared.
 func (w *importPrinter) summaryJSON(r *userimport.Report, failed error) {
 	out := w.program.out
 	reason := ""

@@ -41,8 +41,9 @@ func (c *userImport) open(ctx context.Context, p *program) (*stack, func(), erro
 	return s, func() { s.close(); os.RemoveAll(dir) }, nil //nolint:errcheck // as above
 }
 
-// noTables reports whether the database has no tables yet. A database of an older
-// release is an error, because the statements of this release do not fit it.
+// noTables reports whether the database has no tables yet. A database of an older release is an
+// error, because the statements of this release do not fit it. The first migration is pending only
+// in a database without any of our tables.
 func (p *program) noTables(ctx context.Context) (bool, error) {
 	if err := p.sources.faults(p.settings); err != nil {
 		return false, err

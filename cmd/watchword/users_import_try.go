@@ -15,9 +15,10 @@ import (
 	"github.com/watchword-auth/watchword/internal/passhash"
 )
 
-// try runs `users import FILE --try EMAIL`. It asks for a known password and verifies
-// it against the hash in the file. If the password does not fit, it names the flags
-// with which it would. It opens no database.
+// try runs `users import FILE --try EMAIL`. It asks for a known password and verifies it against
+// the hash in the file. If the password does not fit, it names the flags with which it would. It
+// opens no database. One known password proves that all parameters are right, which no check of
+// the file can. Otherwise the operator learns it from users who can't sign in.
 func (c *userImport) try(p *program, options userimport.Options) error {
 	email, err := address.Parse(c.Try)
 	if err != nil {
@@ -43,6 +44,7 @@ func (c *userImport) try(p *program, options userimport.Options) error {
 	case verdict.Fits:
 		p.say("The password of %s fits: %s. It will sign in.", email, verdict.Description)
 		return nil
+	// The exit code is 1, although the password fits: with these flags, the import would be wrong.
 	case verdict.Other != nil:
 		p.say("The password of %s fits with: %s. Use the same flags for the dry run and the import.",
 			email, c.variantFlags(*verdict.Other))
@@ -77,7 +79,8 @@ func (p *program) askKnownPassword(email string) (watchword.Secret, error) {
 	return watchword.Secret(line), nil
 }
 
-// variantFlags returns the flags to write for a variant that differs from the given ones.
+// variantFlags returns the flags to write for a variant that differs from the given ones. The
+// operator can copy the text into the next command.
 func (c *userImport) variantFlags(v userimport.Variant) string {
 	var flags []string
 	switch {

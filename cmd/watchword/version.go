@@ -5,6 +5,8 @@ import (
 	"runtime/debug"
 )
 
+// versionCmd needs no settings and no store, so it also works on a machine where nothing is set
+// up.
 type versionCmd struct {
 	JSON bool `name:"json" help:"Print JSON."`
 }
@@ -22,6 +24,7 @@ func (c *versionCmd) Run(p *program) error {
 // the module version.
 var version string
 
+// The Go version matters for security fixes of the standard library.
 type build struct {
 	Version string `json:"version"`
 	Go      string `json:"go"`

@@ -30,6 +30,7 @@ type stack struct {
 	box    *devbox.Box // nil unless mails go to the development mailbox
 }
 
+// close ends the hash workers first, because they may still use the store.
 func (s *stack) close() {
 	s.engine.Close()
 	s.store.Close() //nolint:errcheck // every transaction has been committed
@@ -54,8 +55,9 @@ func (p *program) openExisting(ctx context.Context) (*stack, error) {
 	return p.open(ctx)
 }
 
-// openWith checks the settings, creates what is missing (directory, master key,
-// database), migrates and returns an engine. The caller closes the stack.
+// openWith checks the settings, creates what is missing (directory, master key, database),
+// migrates and returns an engine. The caller closes the stack. Each step that fails closes what
+// the steps before it opened.
 func (p *program) openWith(ctx context.Context, log *slog.Logger) (*stack, error) {
 	if err := p.sources.faults(p.settings); err != nil {
 		return nil, err
@@ -71,6 +73,7 @@ func (p *program) openWith(ctx context.Context, log *slog.Logger) (*stack, error
 	if s.store, err = p.settings.openDatabase(ctx); err != nil {
 		return nil, err
 	}
+	// A key in a setting is the operator's to replace. The file may hold an unfinished reseal.
 	if p.settings.MasterKey == "" {
 		if master, err = watchword.FinishReseal(ctx, s.store, p.settings.masterKeyPath(), master); err != nil {
 			s.store.Close() //nolint:errcheck // the first error says more
@@ -86,9 +89,10 @@ func (p *program) openWith(ctx context.Context, log *slog.Logger) (*stack, error
 	return s, nil
 }
 
-// prepare creates the directories that these settings need and returns the master key.
-// It creates a key only if there is no database: a new key can't decrypt the keys of an
-// existing one, and the missing key may still be in a backup.
+// prepare creates the directories that these settings need and returns the master key. It creates
+// a key only if there is no database: a new key can't decrypt the keys of an existing one, and the
+// missing key may still be in a backup. Directories get the mode 0700, because the files in them
+// are secrets.
 func (s *Settings) prepare() (master []byte, err error) {
 	for _, dir := range s.directories() {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -162,7 +166,9 @@ func (s *Settings) smtp() (*smtp.Sender, error) {
 // masterKeyPath returns the file of a master key that the program created.
 func (s *Settings) masterKeyPath() string { return filepath.Join(s.DataDir, "master.key") }
 
-// engine translates settings into options of the engine, without the keys and the mailer.
+// engine translates settings into options of the engine, without the keys and the mailer. It sets
+// every option that has a setting, so the engine's own defaults don't count here. A test compares
+// the two.
 func (s *Settings) engine() watchword.Options {
 	return watchword.Options{
 		PublicURL:     s.PublicURL,
@@ -214,8 +220,8 @@ func (s *Settings) claims() watchword.Claims {
 	return claims
 }
 
-// limits translates the limits. Each one is a setting of its own, so that an
-// operator can change one and keep the others.
+// limits translates the limits. Each one is a setting of its own, so that an operator can change
+// one and keep the others. A limit without a setting keeps the engine's default.
 func (s *Settings) limits() watchword.Limits {
 	if s.Limits == "off" {
 		return watchword.Unlimited()
