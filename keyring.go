@@ -1,6 +1,7 @@
 package watchword
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/keyschedule"
 	"github.com/watchword-auth/watchword/internal/refreshtoken"
 	"github.com/watchword-auth/watchword/internal/seal"
+	"github.com/watchword-auth/watchword/internal/tokencache"
 )
 
 // The keys of all processes on one store. The store holds them sealed. The state of a key
@@ -43,6 +45,7 @@ type keyring struct {
 	replaced  atomic.Bool  // the last reload found keys that this master key does not open
 	reloaded  atomic.Int64 // when the last reload succeeded, in nanoseconds since 1970
 	byToken   singleflight.Group
+	verified  *tokencache.Cache[*signingKeys, accesstoken.Claims]
 	failed    time.Time // of the last failed reload by reloadFor; only accessed inside byToken
 	failure   error     // its error
 	current   atomic.Pointer[keyset]
@@ -52,15 +55,23 @@ type keyring struct {
 type keyset struct {
 	rows    map[KeyUse][]Key
 	times   map[KeyUse][]keyschedule.Key // parallel to rows
-	signing map[string]accesstoken.Key   // by kid
-	refresh map[uint8][]byte             // by number
-	peppers map[string][]byte            // by id
-	secrets map[KeyUse][]byte            // of KeyMail, KeyImport, KeyDevice
+	signing *signingKeys
+	refresh map[uint8][]byte  // by number
+	peppers map[string][]byte // by id
+	secrets map[KeyUse][]byte // of KeyMail, KeyImport, KeyDevice
 	jwks    []byte
 }
 
+// signingKeys are all keys that verify access tokens, by kid. The pointer stays the same
+// while the keys do, because it identifies them in the cache of verified tokens.
+type signingKeys struct{ byID map[string]accesstoken.Key }
+
+// cachedTokens bounds the cache of verified tokens, at about 1.5 kB each.
+const cachedTokens = 4096
+
 func newKeyring(store Store, box *seal.Box, opts Options) (*keyring, error) {
 	k := &keyring{store: store, box: box, opts: opts}
+	k.verified = tokencache.New[*signingKeys, accesstoken.Claims](cachedTokens)
 	if opts.SigningAlg == accesstoken.HS256 {
 		shared, err := accesstoken.NewHS256([]byte(opts.SigningSecret))
 		if err != nil {
@@ -81,7 +92,7 @@ func (k *keyring) signer(now time.Time) (accesstoken.Key, error) {
 	if i < 0 {
 		return accesstoken.Key{}, errors.New("no key is active for signing access tokens")
 	}
-	return set.signing[set.rows[KeySign][i].ID], nil
+	return set.signing.byID[set.rows[KeySign][i].ID], nil
 }
 
 // refreshNumber returns the number of the key that signs refresh tokens at now.
@@ -116,13 +127,24 @@ func (k *keyring) parseRefresh(ctx context.Context, token Secret) (refreshtoken.
 
 // verify returns the claims of an access token that is valid at now. Codes:
 // CodeTokenExpired, CodeTokenInvalid.
+//
+// It checks the signature of a token once while the signing keys stay the same. A token is
+// cached under the keys from before its check, so it is never found under newer keys that
+// did not verify it.
 func (k *keyring) verify(ctx context.Context, token Secret, now time.Time) (accesstoken.Claims, error) {
+	keys := k.current.Load().signing
+	claims, ok := k.verified.Get(string(token), keys)
+	if ok && claims.IsInTime(now, clockLeeway) {
+		return claims, nil
+	}
 	claims, err := k.check(ctx, token, now)
 	switch {
 	case errors.Is(err, accesstoken.ErrExpired):
 		return accesstoken.Claims{}, tokenExpired()
 	case errors.Is(err, accesstoken.ErrInvalid):
 		return accesstoken.Claims{}, tokenInvalid()
+	case err == nil:
+		k.verified.Put(string(token), keys, claims, claims.Expires, now)
 	}
 	return claims, err
 }
@@ -170,7 +192,7 @@ func (k *keyring) verifier(kid string) (accesstoken.Key, bool) {
 	if k.shared != nil {
 		return *k.shared, kid == k.shared.ID()
 	}
-	key, ok := k.current.Load().signing[kid]
+	key, ok := k.current.Load().signing.byID[kid]
 	return key, ok
 }
 
@@ -227,6 +249,10 @@ func (k *keyring) reload(ctx context.Context) error {
 		return err
 	}
 	k.reloaded.Store(time.Now().UnixNano())
+	// A kid is the hash of its key, so equal documents have equal keys.
+	if before := k.current.Load(); before != nil && bytes.Equal(before.jwks, set.jwks) {
+		set.signing = before.signing
+	}
 	k.current.Store(set)
 	return nil
 }
@@ -235,7 +261,7 @@ func (k *keyring) open(rows []Key) (*keyset, error) {
 	set := &keyset{
 		rows:    map[KeyUse][]Key{},
 		times:   map[KeyUse][]keyschedule.Key{},
-		signing: map[string]accesstoken.Key{},
+		signing: &signingKeys{byID: map[string]accesstoken.Key{}},
 		refresh: map[uint8][]byte{},
 		peppers: map[string][]byte{},
 		secrets: map[KeyUse][]byte{},
@@ -252,7 +278,7 @@ func (k *keyring) open(rows []Key) (*keyset, error) {
 			if err != nil {
 				return nil, fmt.Errorf("read key %s: %w", row.ID, err)
 			}
-			set.signing[row.ID] = key
+			set.signing.byID[row.ID] = key
 			public = append(public, key)
 		case KeyRefresh:
 			set.refresh[uint8(row.Number)] = secret

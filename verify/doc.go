@@ -20,7 +20,7 @@
 //
 // The verifier finds the keys through the issuer's metadata, reads them before they
 // become stale, keeps them during an outage, and drops a key when the issuer drops it
-// (keys.go). It caches verified tokens in bounded memory (cache.go). The issuer's
+// (keys.go). It caches verified tokens in bounded memory (internal/tokencache). The issuer's
 // revocation feed reports ended sessions (feed.go, revocation.go). Only the first
 // request waits for the network.
 //

@@ -32,4 +32,7 @@ func (v *Verifier) ReadKeys(ctx context.Context) error {
 }
 
 // Caches reports whether a token is in the cache.
-func (v *Verifier) Caches(token string) bool { return v.cache.get(token, v.keys.set.Load()) != nil }
+func (v *Verifier) Caches(token string) bool {
+	_, ok := v.cache.Get(token, v.keys.set.Load())
+	return ok
+}

@@ -53,13 +53,6 @@ func (i *Identity) Claim(name string, into any) bool {
 	return ok && json.Unmarshal(text, into) == nil
 }
 
-// isValidAt reports whether the times of the token allow its use. All of them are
-// compared, because the clock may have been set back since the token was verified.
-func (i *Identity) isValidAt(now time.Time, leeway time.Duration) bool {
-	latest := now.Add(leeway).Unix()
-	return now.Unix() < i.claims.Expires && i.claims.IssuedAt <= latest && i.claims.NotBefore <= latest
-}
-
 // Claims are the contents of an identity, for tests of handlers.
 type Claims struct {
 	Subject, SessionID            string

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword/internal/accesstoken"
+	"github.com/watchword-auth/watchword/internal/tokencache"
 )
 
 // Errors of Verify. Compare with errors.Is. None of them contains the token.
@@ -112,7 +113,7 @@ type Verifier struct {
 	keys     *keys
 	revoked  *revocations
 	feed     *follower
-	cache    *cache // nil without a cache
+	cache    *tokencache.Cache[*keySet, *Identity] // nil without a cache
 	strip    headerSet
 
 	startOnce  sync.Once
@@ -139,7 +140,7 @@ func New(issuer string, opts Options) (*Verifier, error) {
 		expected: accesstoken.Expect{Issuer: issuer, Audience: opts.Audience, Leeway: opts.Leeway},
 		issuer:   newIssuer(issuer, opts.FetchFrom, opts.HTTPClient),
 		revoked:  newRevocations(maxRevocations),
-		cache:    newCache(opts.CacheSize),
+		cache:    tokencache.New[*keySet, *Identity](opts.CacheSize),
 		strip:    newHeaderSet(opts.StripHeaders),
 	}
 	if v.keys, err = newKeys(v.issuer, opts); err != nil {
@@ -254,12 +255,12 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Identity, error) 
 		return nil, err
 	}
 	now := v.opts.Now()
-	identity := v.cache.get(token, set)
-	if identity == nil || !identity.isValidAt(now, v.opts.Leeway) {
+	identity, ok := v.cache.Get(token, set)
+	if !ok || !identity.claims.IsInTime(now, v.opts.Leeway) {
 		if identity, set, err = v.check(ctx, token, set, now); err != nil {
 			return nil, err
 		}
-		v.cache.put(token, set, identity, now)
+		v.cache.Put(token, set, identity, identity.claims.Expires, now)
 	}
 	if err := v.checkRevocation(identity); err != nil {
 		return nil, err

@@ -282,6 +282,14 @@ func (jws compact) key(want string, find func(kid string) (Key, bool)) (Key, boo
 	return key, ok && key.alg == alg
 }
 
+// IsInTime reports whether the times of a verified token allow its use at now. A cached
+// token needs this check at each use, of all three times: the clock may have been set back
+// since the token was verified.
+func (c *Claims) IsInTime(now time.Time, leeway time.Duration) bool {
+	latest := now.Add(leeway).Unix()
+	return now.Unix() < c.Expires && c.IssuedAt <= latest && c.NotBefore <= latest
+}
+
 func (want Expect) accepts(c Claims) bool {
 	latest := want.Now.Add(want.Leeway).Unix()
 	return c.Issuer == want.Issuer &&

@@ -1,0 +1,85 @@
+// Package tokencache caches verified access tokens, for package verify and the engine.
+package tokencache
+
+import (
+	"hash/maphash"
+	"math/bits"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// ways is how many slots a token can be stored in. If all are taken, the entry that
+// expires first is evicted.
+const ways = 8
+
+// A Cache stores values of verified tokens under their complete text, because a token that
+// differs in one byte is another token. An entry proves that the signature was valid under
+// the keys K, a pointer to a key set. Callers check expiry and revocation at every use.
+//
+// The cache has a fixed size and takes no lock, and a hit writes no memory. Only valid
+// tokens are stored, so forged tokens can't evict entries.
+type Cache[K comparable, V any] struct {
+	seed  maphash.Seed // random per cache, so that collisions can't be prepared
+	slots []atomic.Pointer[entry[K, V]]
+}
+
+type entry[K comparable, V any] struct {
+	token   string
+	keys    K
+	value   V
+	expires int64 // Unix seconds
+}
+
+// New returns a cache for at least size tokens. A negative size gives nil, which stores no
+// tokens.
+func New[K comparable, V any](size int) *Cache[K, V] {
+	if size < 0 {
+		return nil
+	}
+	slots := 1 << bits.Len(uint(max(size, ways)-1))
+	return &Cache[K, V]{seed: maphash.MakeSeed(), slots: make([]atomic.Pointer[entry[K, V]], slots)}
+}
+
+// bucket returns the slots that can hold a token.
+func (c *Cache[K, V]) bucket(token string) []atomic.Pointer[entry[K, V]] {
+	i := int(maphash.String(c.seed, token)&uint64(len(c.slots)-1)) &^ (ways - 1)
+	return c.slots[i : i+ways]
+}
+
+// Get returns the value of a token that was verified with these keys. Other keys
+// invalidate all entries, so that the tokens of a removed key are checked again.
+func (c *Cache[K, V]) Get(token string, keys K) (value V, ok bool) {
+	if c == nil {
+		return value, false
+	}
+	bucket := c.bucket(token)
+	for i := range bucket {
+		if e := bucket[i].Load(); e != nil && e.token == token && e.keys == keys {
+			return e.value, true
+		}
+	}
+	return value, false
+}
+
+// Put stores a token. keys are those that verified it, or older ones. If two calls choose
+// the same slot, one token is not stored.
+func (c *Cache[K, V]) Put(token string, keys K, value V, expires int64, now time.Time) {
+	if c == nil {
+		return
+	}
+	bucket := c.bucket(token)
+	victim, soonest := 0, int64(0)
+	for i := range bucket {
+		e := bucket[i].Load()
+		if e == nil || e.token == token || e.keys != keys || e.expires <= now.Unix() {
+			victim = i
+			break
+		}
+		if i == 0 || e.expires < soonest {
+			victim, soonest = i, e.expires
+		}
+	}
+	// Clone: the token is part of the request's header, which would stay in memory.
+	bucket[victim].Store(&entry[K, V]{strings.Clone(token), keys, value, expires})
+}
