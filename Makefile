@@ -5,19 +5,21 @@ SHELL   := /bin/bash
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
 ARGS     ?=     # of the server:               make run ARGS='--listen 127.0.0.1:8000'
+BASE     ?=     # of make bench-compare: the other revision
 BENCH    ?= .   # which benchmarks:            make bench BENCH=Rotate
 COUNT    ?= 3   # runs of each benchmark
 FAULT    ?= Crash|Cut|Failover|LostCommit|FullDisk # which faults: make faults FAULT=Failover ROUNDS=20
+PKG      ?= ./... # packages of make bench-compare
 ROUNDS   ?=     # per fault; for the soak 500: make soak ROUNDS=5000
 SCENARIOS ?=    # of make compare; its targets and scenarios are separated by commas
 TARGETS  ?=     # of make compare, see lab/bench/README.md
 FUZZTIME ?= 60s # per fuzz target:              make fuzz FUZZTIME=10m
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint generate fuzz pictures faults soak revocation timing try compare bench cover clean
+.PHONY: help run build test lint generate fuzz pictures faults soak revocation timing try compare bench bench-compare cover clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## start the server with its data in ./watchword-data
 	go run ./cmd/watchword serve $(ARGS)
@@ -60,6 +62,9 @@ compare: ## compare with other servers: make compare TARGETS=ours-sqlite,bare SC
 
 bench: ## run each benchmark three times
 	go test -run '^$$' -bench '$(strip $(BENCH))' -benchmem -count=$(strip $(COUNT)) ./...
+
+bench-compare: ## compare the benchmarks with another revision: make bench-compare BASE=main BENCH=Rotate PKG=./store/...
+	go run ./lab/bench/revisions -base '$(strip $(BASE))' -bench '$(strip $(BENCH))' $(PKG)
 
 cover: ## write test coverage to cover.html
 	go test -coverpkg=./... -coverprofile=cover.out ./...

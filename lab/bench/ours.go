@@ -1,11 +1,7 @@
 package bench
 
 import (
-	"context"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 )
 
@@ -103,64 +99,4 @@ func adoptFields(access, refresh string) func(*session, response) error {
 		}
 		return nil
 	}
-}
-
-// A builder builds targets. Its binaries are in a folder that it removes at the end.
-type builder struct {
-	ctx  context.Context
-	root string // of this repository
-	dir  string // for binaries
-}
-
-// moduleRoot returns the folder of this module's go.mod.
-func moduleRoot(ctx context.Context) (string, error) {
-	cmd := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/watchword-auth/watchword")
-	out, err := cmd.Output()
-	if err != nil {
-		return "", fmt.Errorf("run this inside the repository: %w", err)
-	}
-	return strings.TrimSpace(string(out)), nil
-}
-
-// goBuild builds a package in the way of `make build` and returns the path of the binary.
-func (b *builder) goBuild(module, pkg, name string) (string, error) {
-	binary := filepath.Join(b.dir, name)
-	cmd := exec.CommandContext(b.ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", binary, pkg)
-	cmd.Dir, cmd.Env = module, append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build %s: %w\n%s", pkg, err, out)
-	}
-	return binary, nil
-}
-
-// watchword builds the server of a revision, or of the files of this folder ("").
-func (b *builder) watchword(revision string) (string, error) {
-	name := "watchword"
-	if revision == "" {
-		return b.goBuild(b.root, "./cmd/watchword", name)
-	}
-	name += "-" + strings.Map(func(r rune) rune {
-		if r == '/' || r == '~' || r == '^' {
-			return '_'
-		}
-		return r
-	}, revision)
-	tree := filepath.Join(b.dir, name+"-source")
-	if err := b.git("worktree", "add", "--detach", tree, revision); err != nil {
-		return "", err
-	}
-	binary, err := b.goBuild(tree, "./cmd/watchword", name)
-	if removed := b.git("worktree", "remove", "--force", tree); err == nil {
-		err = removed
-	}
-	return binary, err
-}
-
-func (b *builder) git(args ...string) error {
-	// Ctrl-C must not interrupt the removal of a worktree.
-	cmd := exec.CommandContext(context.WithoutCancel(b.ctx), "git", append([]string{"-C", b.root}, args...)...)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("git %s: %w\n%s", args[0], err, out)
-	}
-	return nil
 }

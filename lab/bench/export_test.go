@@ -1,0 +1,54 @@
+package bench
+
+import (
+	"context"
+	"time"
+)
+
+// ErrRefused is what an operation of RunLoad returns for a refusal.
+var ErrRefused = errRefused
+
+// A LoadResult is the outcome of RunLoad.
+type LoadResult struct {
+	Histogram
+	Refused   int
+	PerSecond float64
+}
+
+// RunLoad runs an operation on some connections, in a closed loop if rate is 0.
+func RunLoad(ctx context.Context, connections int, rate float64, duration time.Duration,
+	operation func(ctx context.Context, connection, n int) error) (LoadResult, error) {
+	got, err := load{connections: connections, duration: duration, rate: rate, operation: operation}.run(ctx)
+	return LoadResult{got.Histogram, got.refused, got.perSecond()}, err
+}
+
+// A Conn is a connection to one address.
+type Conn struct{ conn }
+
+// NewConn returns a connection that opens at its first request.
+func NewConn(address string) *Conn { return &Conn{conn{address: address}} }
+
+// Do sends a request with a bearer token.
+func (c *Conn) Do(ctx context.Context, method, path, body, client string) (status int, cookie, answer string, err error) {
+	got, err := c.do(ctx, request{method: method, path: path, body: body, authorization: "Bearer t"}, client)
+	return got.status, string(got.cookie), string(got.body), err
+}
+
+// Open reports whether the connection is kept.
+func (c *Conn) Open() bool { return c.net != nil }
+
+var (
+	Field    = field
+	CPUTicks = cpuTicks
+)
+
+// ParseTarget returns the parts of a spec.
+func ParseTarget(spec string) (revision string, settings, env []string, err error) {
+	t, err := parseTarget(spec)
+	return t.revision, t.settings, t.env, err
+}
+
+// Combine returns the median of rounds, and of their ratios to base.
+func Combine(rounds, base []Round) (median, ratio Round) {
+	return combine(rounds, nil), combine(rounds, base)
+}

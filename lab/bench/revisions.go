@@ -1,0 +1,150 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// benchstat is the program that compares the results of Go benchmarks, at a pinned version.
+const benchstat = "golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da"
+
+// Revisions describes a comparison of the Go benchmarks of two revisions.
+type Revisions struct {
+	Base     string   // a revision of git; the other one is the files of this folder
+	Pattern  string   // which benchmarks, as in go test -bench
+	Packages []string // as in go list, such as ./store/...
+	Runs     int      // of each benchmark and revision; benchstat needs 6 for an interval
+	Time     string   // of one run, as in go test -benchtime
+	Dir      string   // a folder on a disk
+}
+
+// A benchmark is a compiled test of one package.
+type benchmark struct {
+	name   string // of the package, in its module
+	binary string
+	dir    string // where its test data is
+}
+
+// CompareRevisions runs the benchmarks of both revisions in turn and writes benchstat's table
+// to out.
+func CompareRevisions(ctx context.Context, r Revisions, out io.Writer, progress func(string)) (err error) {
+	root, err := moduleRoot(ctx)
+	if err != nil {
+		return err
+	}
+	files, clean, err := RunRevisions(ctx, root, r, progress)
+	defer func() { err = errors.Join(err, clean()) }()
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, "go", "run", benchstat, "base="+files[0], "this="+files[1])
+	cmd.Dir, cmd.Stdout, cmd.Stderr = root, out, os.Stderr
+	return cmd.Run()
+}
+
+// RunRevisions runs the benchmarks of r.Base and of the files in root in turn. It returns the
+// files with the output of both, and a function that deletes them, also after an error. The
+// order changes with each run, so that a slow phase of the machine affects both.
+func RunRevisions(ctx context.Context, root string, r Revisions, progress func(string)) (
+	files [2]string, clean func() error, err error) {
+	dir, err := os.MkdirTemp(r.Dir, "watchword-bench-")
+	clean = func() error { return os.RemoveAll(dir) }
+	if err != nil {
+		return files, func() error { return nil }, err
+	}
+	b := &builder{ctx: ctx, root: root, dir: dir}
+	sides := [2]string{"base", "this"}
+	err = b.inWorktree(r.Base, func(tree string) error {
+		var compiled [2][]benchmark
+		for i, module := range []string{tree, root} {
+			progress("compile the benchmarks of " + sides[i])
+			if compiled[i], err = b.compile(module, sides[i], r); err != nil {
+				return err
+			}
+			files[i] = filepath.Join(dir, sides[i])
+		}
+		for run := range r.Runs {
+			for n := range 2 {
+				side := (run + n) % 2
+				progress(fmt.Sprintf("run %d of %d: %s", run+1, r.Runs, sides[side]))
+				if err := runBenchmarks(ctx, compiled[side], files[side], r); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	return files, clean, err
+}
+
+var benchmarkFunction = regexp.MustCompile(`(?m)^func Benchmark`)
+
+// compile compiles the packages of a module that have benchmarks.
+func (b *builder) compile(module, side string, r Revisions) (all []benchmark, err error) {
+	cmd := exec.CommandContext(b.ctx, "go", append([]string{"list", "-e", "-f", "{{.Dir}}"}, r.Packages...)...)
+	cmd.Dir = module
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("list packages of %s: %w", side, err)
+	}
+	for dir := range strings.FieldsSeq(string(out)) {
+		if has, err := hasBenchmark(dir); err != nil || !has {
+			if err != nil {
+				return nil, err
+			}
+			continue
+		}
+		name, err := filepath.Rel(module, dir)
+		if err != nil {
+			return nil, err
+		}
+		one := benchmark{name, filepath.Join(b.dir, side+"-"+strings.ReplaceAll(name, "/", "-")+".test"), dir}
+		cmd := exec.CommandContext(b.ctx, "go", "test", "-c", "-o", one.binary, ".")
+		cmd.Dir = dir
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("compile %s of %s: %w\n%s", name, side, err, out)
+		}
+		all = append(all, one)
+	}
+	return all, nil
+}
+
+func hasBenchmark(dir string) (bool, error) {
+	files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return false, err
+		}
+		if benchmarkFunction.Match(text) {
+			return true, nil
+		}
+	}
+	return false, err
+}
+
+// runBenchmarks runs each benchmark once and appends the output to a file.
+func runBenchmarks(ctx context.Context, all []benchmark, file string, r Revisions) error {
+	out, err := os.OpenFile(file, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer out.Close() //nolint:errcheck // the next reader would see that lines are missing
+	for _, one := range all {
+		cmd := exec.CommandContext(ctx, one.binary, "-test.run=^$", "-test.bench="+r.Pattern, "-test.benchmem",
+			"-test.benchtime="+r.Time, "-test.count=1")
+		var failure strings.Builder
+		cmd.Dir, cmd.Stdout, cmd.Stderr = one.dir, io.MultiWriter(out, &failure), os.Stderr
+		if err := cmd.Run(); err != nil {
+			return fmt.Errorf("benchmarks of %s: %w\n%s", one.name, err, failure.String())
+		}
+	}
+	return nil
+}
