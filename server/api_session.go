@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"net/http"
 	"time"
 
@@ -21,6 +22,9 @@ type registerBody struct {
 	Password string `json:"password" doc:"8 to 256 characters; not common; not the address or the name"`
 	Name     string `json:"name,omitempty" doc:"At most 200 characters"`
 	Delivery string `json:"delivery,omitempty" enum:"cookie,body" doc:"Where to return the refresh token. Default: cookie"`
+
+	// Forms of the tutorials repeat the password.
+	ConfirmPassword *string `json:"confirmPassword,omitempty" doc:"If sent, it must equal the password"`
 }
 
 // A loginBody has a pointer for remember, because its default is true. A plain bool can't tell a
@@ -33,6 +37,8 @@ type loginBody struct {
 
 	// A known device has its own limit of failed passwords.
 	DeviceToken string `json:"deviceToken,omitempty" doc:"From an earlier sign-in or reset"`
+
+	RememberMe *bool `json:"rememberMe,omitempty" doc:"The name of remember in forms of the tutorials. Send one of them"`
 }
 
 // A refreshBody is optional: browsers send the token in the cookie. The engine never sees which of
@@ -124,6 +130,9 @@ func (a *api) register(w http.ResponseWriter, r *http.Request) error {
 	if err := checkDelivery(body.Delivery); err != nil {
 		return err
 	}
+	if body.ConfirmPassword != nil && *body.ConfirmPassword != body.Password {
+		return unacceptable("confirmPassword", watchword.FieldInvalid, "The passwords are not the same.")
+	}
 	in, err := a.engine.SignUp(r.Context(), watchword.SignUpRequest{
 		Email: body.Email, Password: watchword.Secret(body.Password), Name: body.Name, Client: a.clients.of(w, r),
 		Replaces: a.cookies.replaced(r, body.Delivery),
@@ -148,6 +157,10 @@ func (a *api) login(w http.ResponseWriter, r *http.Request) error {
 	if err := checkDelivery(body.Delivery); err != nil {
 		return err
 	}
+	if body.Remember != nil && body.RememberMe != nil {
+		return &apirequest.Error{Code: string(watchword.CodeBodyInvalid), Detail: "Send remember or rememberMe, not both."}
+	}
+	remember := cmp.Or(body.Remember, body.RememberMe)
 	// A token in the body wins over the cookie, because the client sent it on purpose.
 	client := a.clients.of(w, r)
 	if body.DeviceToken != "" {
@@ -155,7 +168,7 @@ func (a *api) login(w http.ResponseWriter, r *http.Request) error {
 	}
 	in, err := a.engine.Login(r.Context(), watchword.LoginRequest{
 		Email: body.Email, Password: watchword.Secret(body.Password),
-		Persistent: body.Remember == nil || *body.Remember, Client: client,
+		Persistent: remember == nil || *remember, Client: client,
 		Replaces: a.cookies.replaced(r, body.Delivery),
 	})
 	if err != nil {
@@ -167,6 +180,9 @@ func (a *api) login(w http.ResponseWriter, r *http.Request) error {
 // refresh returns the new refresh token in the same way in which the old one came. A client that
 // repeats a refresh after a lost response gets the same successor (docs/rotation.md). It need not
 // remember that it has tried before.
+//
+// With ?optional=true, a request without a token gets 204: a page asks whether a visitor is signed
+// in, and browsers print a 401 as an error.
 func (a *api) refresh(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.OptionalBody[refreshBody](r)
 	if err != nil {
@@ -175,6 +191,13 @@ func (a *api) refresh(w http.ResponseWriter, r *http.Request) error {
 	token, byCookie, err := a.cookies.refreshToken(r, body.RefreshToken)
 	if err != nil {
 		return err
+	}
+	if token == "" && r.URL.Query().Get("optional") == "true" {
+		if byCookie {
+			a.cookies.refresh.Clear(w)
+		}
+		w.WriteHeader(http.StatusNoContent)
+		return nil
 	}
 	in, err := a.engine.Refresh(r.Context(), token, a.clients.of(w, r))
 	if err != nil {

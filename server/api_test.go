@@ -104,6 +104,58 @@ func cleared(a answer, name string) bool {
 	return false
 }
 
+// A page asks on each load whether a visitor is signed in. Browsers print a 401 as an error.
+func TestOptionalRefreshWithoutATokenReturns204(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	b := s.browser(t)
+	answer := b.do("POST", "/api/auth/refresh?optional=true", "")
+	want(t, answer, 204, "")
+	if len(answer.Cookies()) != 0 {
+		t.Errorf("it set a cookie: %v", answer.Cookies())
+	}
+	want(t, b.do("POST", "/api/auth/refresh", ""), 401, watchword.CodeRefreshMissing)
+	want(t, b.do("POST", "/api/auth/refresh?optional=yes", ""), 401, watchword.CodeRefreshMissing)
+	empty := b.do("POST", "/api/auth/refresh?optional=true", "", "Cookie", "watchword=")
+	want(t, empty, 204, "")
+	if !cleared(empty, "watchword") {
+		t.Errorf("the empty cookie was kept: %v", empty.Cookies())
+	}
+	want(t, b.do("POST", "/api/auth/refresh?optional=true", "", "Cookie", "watchword=x"), 401, watchword.CodeRefreshInvalid)
+	want(t, b.post("/register", map[string]any{"email": "ada@example.com", "password": goodPassword}), 201, "")
+	want(t, b.do("POST", "/api/auth/refresh?optional=true", ""), 200, "")
+}
+
+// The forms of the guide repeat the password, and send rememberMe.
+func TestRegisterAndLoginAcceptTheMembersOfTheTutorials(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	b := s.browser(t)
+	ada := func(more ...any) map[string]any {
+		body := map[string]any{"email": "ada@example.com", "password": goodPassword}
+		for i := 0; i < len(more); i += 2 {
+			body[more[i].(string)] = more[i+1]
+		}
+		return body
+	}
+	want(t, b.post("/register", ada("confirmPassword", "another one")), 422, watchword.CodeValidationFailed)
+	want(t, b.post("/register", ada("confirmPassword", "")), 422, watchword.CodeValidationFailed)
+	want(t, b.post("/register", ada("confirmPassword", goodPassword)), 201, "")
+	for remember, maxAge := range map[bool]int{true: 7 * 24 * 3600, false: 0} {
+		answer := b.post("/login", ada("rememberMe", remember))
+		want(t, answer, 200, "")
+		if got := answer.Cookies()[0].MaxAge; got != maxAge {
+			t.Errorf("rememberMe %t: Max-Age %d, want %d", remember, got, maxAge)
+		}
+	}
+	want(t, b.post("/login", ada("remember", true, "rememberMe", true)), 400, watchword.CodeBodyInvalid)
+	unknown := b.post("/login", ada("username", "ada"))
+	want(t, unknown, 400, watchword.CodeBodyInvalid)
+	if !strings.Contains(unknown.text("detail"), "username") {
+		t.Errorf("the detail does not name the member: %s", unknown.raw)
+	}
+}
+
 // RT-14, CK-1
 func TestRefreshTokenIsReturnedInTheWayItCame(t *testing.T) {
 	t.Parallel()

@@ -164,6 +164,11 @@ func describeRoute(registry huma.Registry, r route) *huma.Operation {
 		operation.Responses["202"] = content(registry, "application/json",
 			"Continue by mail (signup: verified)", messageBody{})
 	}
+	if r.path == pathRefresh {
+		operation.Parameters = []*huma.Param{{Name: "optional", In: "query", Schema: &huma.Schema{Type: "boolean"},
+			Description: "true: a request without a refresh token gets 204 instead of 401"}}
+		operation.Responses["204"] = &huma.Response{Description: "No refresh token (optional=true)"}
+	}
 	if r.path == pathForward {
 		describeForward(operation)
 	}

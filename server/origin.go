@@ -34,7 +34,7 @@ func newOrigins(publicURL string, allowed []string) (*origins, error) {
 	}
 	o := &origins{public: public, publicURL: publicURL, allowed: allowed, crossOrigin: http.NewCrossOriginProtection()}
 	for _, origin := range append([]string{publicURL}, allowed...) {
-		if err := weborigin.Check(origin); err != nil {
+		if err := weborigin.Check(origin); err != nil && !weborigin.IsApp(origin) {
 			return nil, fmt.Errorf("server: Options.AllowedOrigins: %w", err)
 		}
 		if err := o.crossOrigin.AddTrustedOrigin(origin); err != nil {

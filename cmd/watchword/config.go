@@ -36,7 +36,7 @@ type Settings struct {
 
 	// Each of these widens who may send credentials or state a client's address. All are empty by
 	// default.
-	AllowedOrigins []string `name:"allowed-origins" group:"network" help:"Exact origins of front-ends on other hosts, comma separated."`
+	AllowedOrigins []string `name:"allowed-origins" group:"network" help:"Exact origins of front-ends on other hosts, comma separated. Apps: capacitor://HOST, tauri://HOST, chrome-extension://ID."`
 	TrustedProxies []string `name:"trusted-proxies" group:"network" help:"Networks (CIDR) of proxies whose X-Forwarded-For and X-Forwarded-Proto count, comma separated."`
 	PagesDir       string   `name:"pages-dir" group:"network" help:"Folder with your own templates, texts, style and logo (docs/pages.md); empty: the built-in pages."`
 	Dialects       []string `name:"dialects" group:"network" help:"Dialects: additional APIs in the form of other servers, comma separated: users, lesson (docs/dialects.md)."`

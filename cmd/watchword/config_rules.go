@@ -147,6 +147,9 @@ func allowedOriginProblem(origin string) string {
 	case origin == "null":
 		return "null is the origin of any sandboxed page. Write each origin, such as https://app.example.com."
 	}
+	if weborigin.IsApp(origin) {
+		return ""
+	}
 	if problem := originProblem(origin); problem != "" {
 		return problem
 	}

@@ -40,6 +40,10 @@ func (d *checkup) origin(s *Settings, origin string) {
 	if !allowed {
 		d.fail("origin", origin+" is not allowed: browsers hide the responses from it.", "Write allowed-origins="+origin)
 	}
+	if weborigin.IsApp(origin) {
+		d.ok("origin", origin+" is an app: it must sign in with delivery=body, because it receives no cookies")
+		return
+	}
 	if front.Scheme != ours.Scheme {
 		d.warn("origin", fmt.Sprintf("%s and %s differ in http and https, so browsers treat them as different sites.", origin,
 			s.PublicURL), "Serve both over https.")

@@ -9,10 +9,12 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/seal"
+	"github.com/watchword-auth/watchword/internal/weborigin"
 	"github.com/watchword-auth/watchword/mail"
 	"github.com/watchword-auth/watchword/mail/devbox"
 	"github.com/watchword-auth/watchword/mail/smtp"
@@ -172,7 +174,7 @@ func (s *Settings) masterKeyPath() string { return filepath.Join(s.DataDir, "mas
 func (s *Settings) engine() watchword.Options {
 	return watchword.Options{
 		PublicURL:     s.PublicURL,
-		LinkOrigins:   s.AllowedOrigins,
+		LinkOrigins:   slices.DeleteFunc(slices.Clone(s.AllowedOrigins), weborigin.IsApp),
 		Audience:      s.Audience,
 		AccessTTL:     s.AccessTTL,
 		SigningAlg:    s.SigningAlg,

@@ -23,9 +23,10 @@ const maxDepth = 8
 // ErrTooLarge means that the body has more bytes than the limit.
 var ErrTooLarge = errors.New("body is too large")
 
-// An Error says what is wrong with a body. It contains no data from the body.
+// An Error says what is wrong with a body. The only data from the body is the name of an
+// unknown member.
 type Error struct {
-	Field  string // name of the invalid member; empty if it is not a member of the struct
+	Field  string // name of the invalid member; empty if the fault is not in one member
 	Reason string
 }
 
@@ -37,6 +38,16 @@ func (e *Error) Error() string {
 }
 
 func invalid(reason string) error { return &Error{Reason: reason} }
+
+// unknown names a member only if its name looks like one. Any other text could be a value
+// that a broken client put there.
+func unknown(name string) error {
+	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_"
+	if len(name) > 40 || strings.Trim(name, letters) != "" || name == "" {
+		return invalid("the body has an unknown member (names are case-sensitive)")
+	}
+	return &Error{name, "is unknown (names are case-sensitive): leave it out"}
+}
 
 // Decode reads one JSON object of at most limit bytes into v, a pointer to a struct. It
 // rejects members that v does not have by exactly that name, duplicate members, and
@@ -207,7 +218,7 @@ func (s rules) checkObject(decoder *json.Decoder, depth int) error {
 		seen[name] = true
 		isKnown := depth == 1 && isOneOf(name, s.known)
 		if depth == 1 && !isKnown && !s.lenient {
-			return invalid("the body has an unknown member (names are case-sensitive)")
+			return unknown(name)
 		}
 		if err := s.checkValue(decoder, depth); err != nil {
 			if isKnown && errors.Is(err, errNull) {

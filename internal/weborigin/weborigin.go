@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"strings"
 )
 
@@ -30,6 +31,13 @@ func Check(origin string) error {
 	}
 	return nil
 }
+
+var appOrigin = regexp.MustCompile(`^((capacitor|tauri)://[a-z0-9.-]+|chrome-extension://[a-p]{32})$`)
+
+// IsApp reports whether origin is that of an app or extension that contains its front-end:
+// Capacitor and Tauri apps, and extensions of Chromium. Its pages have no site, so they
+// receive the refresh token in the body. No link in a mail can lead to it.
+func IsApp(origin string) bool { return appOrigin.MatchString(origin) }
 
 // IsLoopback reports whether traffic to host stays on this machine: an address of
 // 127.0.0.0/8, ::1, localhost, or a name below localhost (RFC 6761, section 6.3). The

@@ -6,6 +6,24 @@ import (
 	"github.com/watchword-auth/watchword/internal/weborigin"
 )
 
+// CSRF-4
+func TestIsAppAcceptsOnlyExactOriginsOfApps(t *testing.T) {
+	t.Parallel()
+	for origin, want := range map[string]bool{
+		"capacitor://localhost": true, "tauri://localhost": true, "capacitor://app.example.com": true,
+		"chrome-extension://abcdefghijklmnopabcdefghijklmnop": true,
+
+		"": false, "capacitor://": false, "capacitor://a/b": false, "capacitor://*": false, "Capacitor://a": false,
+		"chrome-extension://short": false, "chrome-extension://*": false, "file://": false, "ionic://localhost": false,
+		"chrome-extension://abcdefghijklmnopabcdefghijklmnoz": false, "https://app.example.com": false,
+		"moz-extension://abcdefghijklmnopabcdefghijklmnop": false, "tauri://localhost\n": false,
+	} {
+		if got := weborigin.IsApp(origin); got != want {
+			t.Errorf("IsApp(%q) = %t", origin, got)
+		}
+	}
+}
+
 // CSRF-4, CFG-1
 func TestCheckRejectsInvalidOriginsAndPatterns(t *testing.T) {
 	t.Parallel()

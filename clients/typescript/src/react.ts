@@ -1,3 +1,5 @@
+"use client" // for frameworks with server components: the hook needs the browser
+
 import { useSyncExternalStore } from "react"
 import type { Client, Snapshot } from "./index.js"
 

@@ -96,8 +96,10 @@ async function exchange(options: RenewalOptions, backoff: Backoff, signal: Abort
 async function endSession(options: RenewalOptions, reason: WatchwordErrorCode): Promise<void> {
   const { session, tabs, removeRefreshToken } = options
   const sid = session.token?.sid
-  session.signedOut(reason)
-  tabs.broadcastSignOut(sid, reason)
+  // A visitor without a refresh token was not signed out: there is no reason to show.
+  const shown = reason === "REFRESH_MISSING" && session.snapshot.status === "unknown" ? undefined : reason
+  session.signedOut(shown)
+  tabs.broadcastSignOut(sid, shown)
   await removeRefreshToken()
 }
 

@@ -9,7 +9,7 @@ import type { Token } from "./token.js"
 export type Snapshot =
   | { readonly status: "unknown"; readonly user: undefined }
   | { readonly status: "signedIn"; readonly user: User }
-  /** `reason` is absent after a sign-out by this client. */
+  /** `reason` is absent for a visitor who was not signed in, and after a sign-out by this client. */
   | { readonly status: "signedOut"; readonly user: undefined; readonly reason?: WatchwordErrorCode }
 
 export type Listener = (snapshot: Snapshot) => void

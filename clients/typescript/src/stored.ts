@@ -43,8 +43,10 @@ export function createStoredTokens(storage: TokenStorage | undefined): StoredTok
     async refresh(post, signal) {
       const token = await refreshToken()
       if (storage && !token) return undefined
-      const response = await post<SignIn>("refresh", storage && { refreshToken: token }, { signal })
-      if (!signal.aborted) await save(response)
+      // A browser prints a 401 in red. With optional=true a visitor without a cookie gets 204.
+      const path = storage ? "refresh" : "refresh?optional=true"
+      const response = await post<SignIn | undefined>(path, storage && { refreshToken: token }, { signal })
+      if (response && !signal.aborted) await save(response)
       return response
     },
   }

@@ -49,9 +49,10 @@ function anySignal(callerSignal: AbortSignal, timeout: AbortController): AbortSi
   return timeout.signal
 }
 
-/** Decodes a response of Watchword's API, or throws its refusal. */
+/** Decodes a response of Watchword's API, or throws its refusal. A 204 gives undefined. */
 export async function readJSON<T>(response: Response): Promise<T> {
   if (!response.ok) throw await refusal(response)
+  if (response.status === 204) return undefined as T
   return (await response.json()) as T
 }
 

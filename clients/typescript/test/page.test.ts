@@ -61,7 +61,7 @@ function client(): Client {
     createClient({
       baseUrl: "https://id.example.com",
       fetch: async (input) => {
-        if (!String(input).endsWith("/refresh")) return signIn()
+        if (!String(input).includes("/refresh")) return signIn()
         refreshes++
         return (await answers?.(refreshes)) ?? signIn()
       },

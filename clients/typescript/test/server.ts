@@ -64,7 +64,8 @@ export class TestServer {
   private async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     let body = ""
     for await (const chunk of request) body += String(chunk)
-    const { method = "", url: path = "", headers } = request
+    const { method = "", url = "", headers } = request
+    const [path = ""] = url.split("?")
     this.asked.push({ method, path, headers, body })
     const given = body.startsWith("{") ? (JSON.parse(body) as Record<string, string>) : {}
     const cookie = /watchword=([^;]+)/.exec(headers.cookie ?? "")?.[1]
