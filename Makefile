@@ -11,6 +11,7 @@ COUNT    ?= 3   # runs of each benchmark
 FAULT    ?= Crash|Cut|Failover|LostCommit|FullDisk # which faults: make faults FAULT=Failover ROUNDS=20
 PKG      ?= ./... # packages of make bench-compare
 ROUNDS   ?=     # per fault; for the soak 500: make soak ROUNDS=5000
+DURATION ?=     # of a soak under constant load, instead of faults: make soak DURATION=1h
 SCENARIOS ?=    # of make compare; its targets and scenarios are separated by commas
 TARGETS  ?=     # of make compare, see lab/bench/README.md
 FUZZTIME ?= 60s # per fuzz target:              make fuzz FUZZTIME=10m
@@ -45,8 +46,12 @@ pictures: ## save a picture of every page in build/screenshots
 faults: ## measure the effect of each fault on clients (the table of docs/faults.md)
 	SOAK_ROUNDS=$(strip $(ROUNDS)) go -C cmd/watchword test -run '$(strip $(FAULT))' -count=1 -timeout=0
 
-soak: ## run every fault 500 times under load and check the histories
-	SOAK_ROUNDS=$(or $(strip $(ROUNDS)),500) go test -run '$(strip $(FAULT))|Linearizable|Bouncer|Pooler' -count=1 -timeout=0 -v ./cmd/... ./store/...
+soak: ## run every fault 500 times and check the histories; with DURATION=1h, watch memory under constant load
+	$(if $(strip $(DURATION)),$(soak-load),$(soak-faults))
+
+soak-load   = SOAK_DURATION=$(strip $(DURATION)) go test -run MixedLoad -count=1 -timeout=0 -v ./cmd/watchword
+soak-faults = SOAK_ROUNDS=$(or $(strip $(ROUNDS)),500) go test -run '$(strip $(FAULT))|Linearizable|Bouncer|Pooler' \
+	-count=1 -timeout=0 -v ./cmd/... ./store/...
 
 revocation: ## measure how long after a logout services reject a token, with one and three servers
 	SOAK_ROUNDS=$(or $(strip $(ROUNDS)),1000) go test -run Revoked -count=1 -timeout=0 -v ./cmd/watchword

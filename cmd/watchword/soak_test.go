@@ -1,0 +1,342 @@
+package main_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// The soak runs a constant mixed load against the built server and samples what the server
+// uses. SOAK_DURATION makes it longer: `make soak DURATION=1h`.
+//
+// The first quarter warms up: it has the restarts, and caches and pools grow to their bounds.
+// From then on the same process runs to the end. Signing keys rotate, and the sweeper deletes
+// expired mail tokens, throughout.
+
+// A trend is one column of the table of samples. The slack is growth that is noise: for the
+// resident memory two buffers of Argon2, for the write-ahead log the size at which SQLite
+// checkpoints it.
+type trend struct {
+	name  string
+	slack float64
+	timed bool // it depends on the speed of the machine, so only a long soak checks it
+	read  func(*sample) float64
+}
+
+const mebi = 1 << 20
+
+var trends = []trend{
+	{"resident MiB", 40, false, func(s *sample) float64 { return s.metrics["process_resident_memory_bytes"] / mebi }},
+	{"live heap MiB", 6, false, func(s *sample) float64 { return s.metrics["go_memstats_heap_alloc_bytes"] / mebi }},
+	{"goroutines", 20, false, func(s *sample) float64 { return s.metrics["go_goroutines"] }},
+	{"handles", 12, false, func(s *sample) float64 { return s.metrics["process_open_fds"] }},
+	{"WAL MiB", 4, false, func(s *sample) float64 { return s.wal / mebi }},
+	{"p50 ms", 0.5, true, func(s *sample) float64 { return s.percentile(50) }},
+	{"p99 ms", 5, true, func(s *sample) float64 { return s.percentile(99) }},
+}
+
+// A sample is what the server uses at the end of an interval, and the latencies in it.
+type sample struct {
+	metrics map[string]float64 // by name, without labels
+	wal     float64            // bytes of SQLite's write-ahead log; 0 on PostgreSQL
+	took    []time.Duration    // of each refresh and each /me
+}
+
+// percentile returns milliseconds, or 0 without any request.
+func (s *sample) percentile(n int) float64 {
+	if len(s.took) == 0 {
+		return 0
+	}
+	slices.Sort(s.took)
+	return s.took[(len(s.took)-1)*n/100].Seconds() * 1000
+}
+
+// isFlat compares the medians of the second and the last quarter. A trend is flat if the last
+// one is at most a fifth and the slack above the second. Medians ignore single peaks. A leak
+// rises all the time, so it also raises the median.
+func isFlat(values []float64, slack float64) (second, last float64, flat bool) {
+	n := len(values)
+	second, last = medianOf(values[n/4:n/2]), medianOf(values[n-n/4:])
+	return second, last, last <= 1.2*second+slack
+}
+
+func medianOf(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[len(sorted)/2]
+}
+
+func TestIsFlatFindsALeakAndIgnoresPeaks(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		value func(i int) float64 // of 60
+		want  bool
+	}{
+		"constant":                      {func(int) float64 { return 100 }, true},
+		"zero":                          {func(int) float64 { return 0 }, true},
+		"warm-up in the first quarter":  {func(i int) float64 { return float64(10 * min(i, 14)) }, true},
+		"a few peaks":                   {func(i int) float64 { return 100 + float64(i%10/9*1000) }, true},
+		"falls":                         {func(i int) float64 { return float64(200 - i) }, true},
+		"a leak of 1 in each of 60":     {func(i int) float64 { return 100 + float64(i) }, false},
+		"a jump in the last quarter":    {func(i int) float64 { return 100 + float64(i/45*40) }, false},
+		"a jump within a fifth and 5":   {func(i int) float64 { return 100 + float64(i/45*25) }, true},
+		"from nothing, above the slack": {func(i int) float64 { return float64(i / 45 * 6) }, false},
+	} {
+		var values []float64
+		for i := range 60 {
+			values = append(values, c.value(i))
+		}
+		if second, last, flat := isFlat(values, 5); flat != c.want {
+			t.Errorf("%s: %v, %v: flat is %v", name, second, last, flat)
+		}
+	}
+}
+
+// Memory, goroutines, handles and the write-ahead log stay flat under a constant load. The
+// short form counts. With SOAK_DURATION it also measures latencies.
+func TestMixedLoadKeepsResourcesFlat(t *testing.T) {
+	t.Parallel()
+	onEachStore(t, func(t *testing.T, arguments []string) {
+		duration, isLong := 24*time.Second, false
+		if text := os.Getenv("SOAK_DURATION"); text != "" {
+			var err error
+			if duration, err = time.ParseDuration(text); err != nil || duration < 8*time.Second {
+				t.Fatalf("SOAK_DURATION=%s: want a duration of at least 8s, such as 1h", text)
+			}
+			isLong = true
+		}
+		s := &soak{t: t, server: newServer(t, freeAddress(t)), dir: t.TempDir(), admin: freeAddress(t)}
+		s.store = arguments
+		s.arguments = append([]string{"--admin-listen=" + s.admin, "--pprof=on", "--limits=off", "--log-level=error",
+			"--reset-ttl=30s"}, arguments...)
+		s.run(duration)
+		s.check(isLong)
+	})
+}
+
+type soak struct {
+	t          *testing.T
+	server     *server
+	dir, admin string
+	store      []string // arguments that name the store
+	arguments  []string // of `serve`
+
+	pause    sync.RWMutex // read: a request is running
+	mu       sync.Mutex
+	took     []time.Duration // since the last sample
+	answered map[string]int  // requests by path
+	samples  []*sample
+}
+
+// run keeps the load up for a duration. It takes 60 samples, or one a second if that is less.
+func (s *soak) run(duration time.Duration) {
+	s.answered = map[string]int{}
+	s.restart(false)
+	ctx, cancel := context.WithCancel(s.t.Context())
+	var users sync.WaitGroup
+	defer users.Wait()
+	defer cancel()
+	for n := range 8 {
+		users.Go(func() { s.use(ctx, n) })
+	}
+	every := max(duration/60, time.Second)
+	count := int(duration / every)
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for i := range count {
+		<-tick.C
+		if s.t.Failed() {
+			return
+		}
+		s.samples = append(s.samples, s.sample())
+		s.print()
+		if i < count/4 && i%max(count/12, 1) == 0 {
+			s.restart(true)
+		}
+		if i%max(count/6, 1) == 0 {
+			s.rotateKeys()
+		}
+	}
+}
+
+// restart waits for running requests, as a deployment behind a load balancer does.
+func (s *soak) restart(running bool) {
+	s.pause.Lock()
+	defer s.pause.Unlock()
+	if running {
+		if err := s.server.terminate(); err != nil {
+			s.t.Errorf("SIGTERM: %v\n%s", err, s.server.errs.String())
+			return
+		}
+	}
+	if err := s.server.start(s.dir, []string{"HOME=" + s.dir}, s.arguments); err != nil {
+		s.t.Error(err)
+	}
+}
+
+func (s *soak) rotateKeys() {
+	for _, use := range []string{"sign", "refresh"} {
+		arguments := append([]string{"keys", "rotate", use}, s.store...)
+		if got := run(s.t, call{dir: s.dir, args: arguments}); got.code != 0 {
+			s.t.Errorf("%v: %d %s", arguments, got.code, got.errors)
+		}
+	}
+}
+
+// use is one user with one device: 50 requests a second, whatever the machine can do, so that
+// the load is the same from the first minute to the last.
+func (s *soak) use(ctx context.Context, n int) {
+	d, accounts, email := newDevice(s.t, s.server.address), 0, ""
+	refreshToken, signedIn := "", false
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for i := 0; ctx.Err() == nil && !s.t.Failed(); i++ {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		credentials := body{"email": email, "password": firstSecret, "delivery": "body"}
+		var got *answer
+		switch {
+		case i%400 == 0:
+			accounts++
+			email = fmt.Sprintf("soak%d.%d@example.com", n, accounts)
+			credentials["email"] = email
+			got = s.request(ctx, d, http.MethodPost, "/register", credentials, 201)
+			signedIn = true
+		case i%400 == 200:
+			s.request(ctx, d, http.MethodPost, "/password/forgot", body{"email": email}, 202)
+			continue
+		case i%100 == 50:
+			s.request(ctx, d, http.MethodPost, "/logout", body{"refreshToken": refreshToken}, 200)
+			signedIn = false
+			continue
+		case !signedIn:
+			got = s.request(ctx, d, http.MethodPost, "/login", credentials, 200)
+			signedIn = true
+		case i%2 == 0:
+			got = s.request(ctx, d, http.MethodPost, "/refresh", body{"refreshToken": refreshToken}, 200)
+		default:
+			s.request(ctx, d, http.MethodGet, "/me", nil, 200)
+			continue
+		}
+		if got != nil {
+			refreshToken, d.accessToken = got.RefreshToken, got.AccessToken
+		}
+	}
+}
+
+// request returns nil if the soak has ended. Any other status fails it.
+func (s *soak) request(ctx context.Context, d *device, method, path string, b body, want int) *answer {
+	s.pause.RLock()
+	defer s.pause.RUnlock()
+	begun := time.Now()
+	got, err := d.send(ctx, method, path, b)
+	if ctx.Err() != nil {
+		return nil
+	}
+	if err == nil && got.status != want {
+		err = fmt.Errorf("%d %s, want %d", got.status, got.Code, want)
+	}
+	if err != nil {
+		s.t.Errorf("%s %s: %v", method, path, err)
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answered[path]++
+	if path == "/refresh" || path == "/me" {
+		s.took = append(s.took, time.Since(begun))
+	}
+	return got
+}
+
+// sample waits for running requests and lets the server collect garbage. The heap is then what
+// outlives requests, without buffers of Argon2.
+func (s *soak) sample() *sample {
+	s.pause.Lock()
+	defer s.pause.Unlock()
+	_, err := s.get("/debug/pprof/heap?gc=1")
+	text, err2 := s.get("/metrics")
+	if err := errors.Join(err, err2); err != nil {
+		s.t.Error(err)
+		return &sample{}
+	}
+	one := &sample{metrics: map[string]float64{}}
+	for line := range strings.Lines(text) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if number, err := strconv.ParseFloat(value, 64); err == nil {
+			one.metrics[name] = number
+		}
+	}
+	if info, err := os.Stat(filepath.Join(s.dir, "watchword-data", "watchword.db-wal")); err == nil {
+		one.wal = float64(info.Size())
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	one.took, s.took = s.took, nil
+	return one
+}
+
+func (s *soak) get(path string) (string, error) {
+	response, err := s.server.client().Get("http://" + s.admin + path)
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s", path, response.Status)
+	}
+	return string(text), err
+}
+
+// print shows the last sample as a row of a table.
+func (s *soak) print() {
+	var head, row strings.Builder
+	for _, one := range trends {
+		fmt.Fprintf(&head, " %s |", one.name)
+		fmt.Fprintf(&row, " %.1f |", one.read(s.samples[len(s.samples)-1]))
+	}
+	if len(s.samples) == 1 {
+		s.t.Logf("| sample |%s", head.String())
+	}
+	s.t.Logf("| %d |%s", len(s.samples), row.String())
+}
+
+// check fails for each trend that is not flat.
+func (s *soak) check(isLong bool) {
+	if s.t.Failed() {
+		return
+	}
+	for _, path := range []string{"/register", "/login", "/logout", "/refresh", "/me", "/password/forgot"} {
+		if s.answered[path] == 0 {
+			s.t.Errorf("no request for %s", path)
+		}
+	}
+	s.t.Logf("requests: %v", s.answered)
+	for _, one := range trends {
+		var values []float64
+		for _, sample := range s.samples {
+			values = append(values, one.read(sample))
+		}
+		second, last, flat := isFlat(values, one.slack)
+		s.t.Logf("%-14s %8.1f in the second quarter, %8.1f in the last", one.name, second, last)
+		if !flat && (isLong || !one.timed) {
+			s.t.Errorf("%s rises from %.1f to %.1f", one.name, second, last)
+		}
+		if last == 0 && !one.timed && one.name != "WAL MiB" {
+			s.t.Errorf("%s is not measured", one.name)
+		}
+	}
+}
