@@ -90,12 +90,16 @@ type history struct {
 	tokens     map[int64]string // by generation
 	newest     int64
 	operations []porcupine.Operation
+
+	email, accessToken string
+	origin             string // host of the public URL that the servers share; empty: each has its own
 }
 
 func (h *history) begin(round int) {
-	email := fmt.Sprintf("round%d@example.com", round)
-	d := newDevice(h.t, h.addresses[0])
-	h.tokens[0] = d.post(h.t, "/register", body{"email": email, "password": firstSecret, "delivery": "body"}, 201).RefreshToken
+	h.email = fmt.Sprintf("round%d@example.com", round)
+	d := h.deviceOf(h.addresses[0])
+	in := d.post(h.t, "/register", body{"email": h.email, "password": firstSecret, "delivery": "body"}, 201)
+	h.tokens[0], h.accessToken = in.RefreshToken, in.AccessToken
 }
 
 // present holds out a token: mostly one of the newest, sometimes without waiting
@@ -114,7 +118,7 @@ func (h *history) present(client int, random *rand.Rand) {
 		ctx, cancel = context.WithTimeout(ctx, time.Duration(random.IntN(4000))*time.Microsecond)
 		defer cancel()
 	}
-	d := newDevice(h.t, h.addresses[random.IntN(len(h.addresses))])
+	d := h.deviceOf(h.addresses[random.IntN(len(h.addresses))])
 	called := time.Now().UnixNano()
 	got, err := d.send(ctx, http.MethodPost, "/refresh", body{"refreshToken": token})
 	op := porcupine.Operation{ClientId: client, Input: presented{g}, Call: called, Return: time.Now().UnixNano()}
@@ -170,7 +174,7 @@ func judgeModel(policy watchword.RotationPolicy) porcupine.Model {
 		},
 		Step: func(state, input, output any) (next []any) {
 			for _, later := range times {
-				after, got := present(state.(judged), policy, input.(presented).generation, epoch.Add(later))
+				after, got := operate(state.(judged), policy, input, epoch.Add(later))
 				if want := output.(outcome); want.code == "?" || want == got {
 					next = append(next, after)
 				}

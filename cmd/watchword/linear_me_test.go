@@ -1,0 +1,141 @@
+package main_test
+
+import (
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/pgtest"
+)
+
+// GET /api/auth/me is exact: a request that begins after a session has ended is refused by
+// every server, although servers keep verified tokens and rows in memory. Clients refresh
+// and read at several servers, and a command line ends the session beside them. The
+// history of one session must have an order that the model explains.
+
+// identified is a GET /me, and endedOutside the command `sessions end`.
+type (
+	identified   struct{}
+	endedOutside struct{}
+)
+
+// operate applies one operation to the model.
+func operate(s judged, policy watchword.RotationPolicy, input any, at time.Time) (judged, outcome) {
+	switch input := input.(type) {
+	case identified:
+		if s.ended {
+			return s, outcome{code: "SESSION_ENDED"}
+		}
+		return s, outcome{}
+	case endedOutside:
+		return judged{ended: true}, outcome{}
+	default:
+		return present(s, policy, input.(presented).generation, at)
+	}
+}
+
+// RT-11
+func TestReadsOfASessionAreLinearizable(t *testing.T) {
+	t.Parallel()
+	policy := watchword.RotationPolicy{Grace: time.Minute, Clean: 1}
+	arguments := []string{"--limits=off", "--log-level=error", "--refresh-grace=" + policy.Grace.String()}
+	t.Run("two servers and a command on SQLite", func(t *testing.T) {
+		t.Parallel()
+		where := []string{"--data-dir=" + t.TempDir()}
+		checkReads(t, policy, append(arguments, where...), where)
+	})
+	t.Run("two servers and a command on PostgreSQL", func(t *testing.T) {
+		t.Parallel()
+		where := onPostgres(pgtest.New(t).Database(t))
+		checkReads(t, policy, append(arguments, where...), where)
+	})
+}
+
+func checkReads(t *testing.T, policy watchword.RotationPolicy, arguments, where []string) {
+	const clients = 4
+	origin := freeAddress(t) // access tokens name it, so the servers share it
+	addresses := startServers(t, 2, append(arguments, "--public-url=http://"+origin))
+	for round := range soakRounds(4) {
+		h := &history{t: t, addresses: addresses, origin: origin, tokens: map[int64]string{}}
+		h.begin(round)
+		var ended sync.WaitGroup
+		outside := make(chan struct{}) // closed when the command has returned
+		ended.Go(func() {
+			defer close(outside)
+			h.endOutside(clients, where)
+		})
+		for client := range clients {
+			random := rand.New(rand.NewPCG(uint64(round), uint64(client)))
+			ended.Go(func() { h.readUntil(outside, client, random) })
+		}
+		ended.Wait()
+		if result := porcupine.CheckOperationsTimeout(judgeModel(policy), h.operations, 30*time.Second); result != porcupine.Ok {
+			t.Errorf("round %d: %s: no order explains %+v", round, result, h.operations)
+		}
+	}
+}
+
+// readUntil reads and refreshes until the command has returned, and then a few times more,
+// when each server must refuse.
+func (h *history) readUntil(outside <-chan struct{}, client int, random *rand.Rand) {
+	devices := make([]*device, len(h.addresses))
+	for i, address := range h.addresses {
+		devices[i] = h.deviceOf(address)
+		devices[i].accessToken = h.accessToken
+	}
+	for after := 0; after < 4; {
+		select {
+		case <-outside:
+			after++
+		default:
+			// The checker's time grows with the number of operations at the same time.
+			time.Sleep(time.Duration(random.IntN(8)) * time.Millisecond)
+		}
+		if random.IntN(8) == 0 {
+			h.present(client, random)
+			continue
+		}
+		called := time.Now().UnixNano()
+		got, err := devices[random.IntN(len(devices))].send(h.t.Context(), http.MethodGet, "/me", nil)
+		returned := time.Now().UnixNano()
+		if err != nil {
+			h.t.Errorf("GET /me: %v", err)
+			return
+		}
+		h.record(porcupine.Operation{ClientId: client, Input: identified{}, Call: called,
+			Output: outcome{code: got.Code}, Return: returned})
+	}
+}
+
+// deviceOf returns a device that connects to one of the servers.
+func (h *history) deviceOf(address string) *device {
+	if h.origin == "" {
+		return newDevice(h.t, address)
+	}
+	d := newDevice(h.t, h.origin)
+	d.server.Store(address)
+	return d
+}
+
+// endOutside runs `sessions end` as another process.
+func (h *history) endOutside(client int, where []string) {
+	called := time.Now().UnixNano()
+	got := run(h.t, call{args: append([]string{"sessions", "end", h.email, "--yes"}, where...)})
+	returned := time.Now().UnixNano()
+	if got.code != 0 {
+		h.t.Errorf("sessions end: exit code %d: %s", got.code, got.errors)
+		return
+	}
+	h.record(porcupine.Operation{ClientId: client, Input: endedOutside{}, Call: called, Output: outcome{}, Return: returned})
+}
+
+func (h *history) record(op porcupine.Operation) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.operations = append(h.operations, op)
+}
