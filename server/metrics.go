@@ -1,14 +1,18 @@
 package server
 
 import (
+	"bytes"
 	"context"
+	"fmt"
+	"io"
 	"net/http"
 	"strconv"
-	"sync/atomic"
+	"sync"
 	"time"
 
+	"github.com/VictoriaMetrics/metrics"
+
 	"github.com/watchword-auth/watchword"
-	"github.com/watchword-auth/watchword/internal/metrics"
 )
 
 // Metrics are for alerts and for capacity: requests by route, decisions about refresh tokens, the
@@ -18,8 +22,11 @@ import (
 // httpMetrics are the metrics of requests. Labels are routes and never users or paths, so that
 // their number is bounded.
 type httpMetrics struct {
-	requests metrics.Family[routeStatus, atomic.Uint64]
-	seconds  metrics.Family[string, metrics.Histogram] // by route
+	counters, histograms *metrics.Set // they are described separately
+
+	mu       sync.RWMutex
+	requests map[routeStatus]*metrics.Counter
+	seconds  map[string]*metrics.PrometheusHistogram // by route
 }
 
 type routeStatus struct {
@@ -27,88 +34,131 @@ type routeStatus struct {
 	status int
 }
 
+func newHTTPMetrics() *httpMetrics {
+	return &httpMetrics{
+		counters: metrics.NewSet(), histograms: metrics.NewSet(),
+		requests: map[routeStatus]*metrics.Counter{}, seconds: map[string]*metrics.PrometheusHistogram{},
+	}
+}
+
 // observe counts a response. A status of 0 means that the handler wrote none. An open stream
 // counts when it ends, with the time for which it was open.
 func (m *httpMetrics) observe(r *http.Request, status int, took time.Duration) {
-	route := routeOf(r)
-	m.requests.At(routeStatus{route, status}).Add(1)
-	m.seconds.At(route).Observe(took)
+	requests, seconds := m.of(routeStatus{routeOf(r), status})
+	requests.Inc()
+	seconds.Update(took.Seconds())
 }
 
-// write adds the metrics of requests to a page.
-func (m *httpMetrics) write(page *metrics.Page) {
-	var requests []metrics.Sample
-	m.requests.Each(func(key routeStatus, n *atomic.Uint64) {
-		requests = append(requests,
-			metrics.Value(float64(n.Load()), "route", key.route, "status", strconv.Itoa(key.status)))
-	})
-	page.Counter("watchword_http_requests_total", "Requests by route and status.", requests...)
-	page.Histograms("watchword_http_request_seconds", "Response time by route.", "route", &m.seconds)
+// of returns the metrics of a route. It allocates only for the first response of each kind.
+func (m *httpMetrics) of(key routeStatus) (*metrics.Counter, *metrics.PrometheusHistogram) {
+	m.mu.RLock()
+	requests, seconds := m.requests[key], m.seconds[key.route]
+	m.mu.RUnlock()
+	if requests != nil && seconds != nil {
+		return requests, seconds
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.requests[key] = m.counters.GetOrCreateCounter(labelled("watchword_http_requests_total",
+		"route", key.route, "status", strconv.Itoa(key.status)))
+	m.seconds[key.route] = m.histograms.GetOrCreatePrometheusHistogramExt(
+		labelled("watchword_http_request_seconds", "route", key.route), secondBounds)
+	return m.requests[key], m.seconds[key.route]
 }
 
-// serveMetrics responds with all metrics in the text format of Prometheus.
+// secondBounds are the upper bounds of the buckets in seconds. They begin at half a millisecond,
+// because a refresh takes about one, and end at the five seconds after which clients give up.
+var secondBounds = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5}
+
+// labelled returns a metric's name with labels: names and values in turn.
+func labelled(name string, labels ...string) string {
+	for i := 0; i+1 < len(labels); i += 2 {
+		name += []string{"{", ","}[min(i, 1)] + labels[i] + "=" + strconv.Quote(labels[i+1])
+	}
+	if len(labels) > 0 {
+		name += "}"
+	}
+	return name
+}
+
+// serveMetrics responds with all metrics in the text format of Prometheus, version 0.0.4.
 func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request) {
-	page := new(metrics.Page)
-	s.metrics.write(page)
-	page.Gauge("watchword_feed_streams", "Open streams of the revocation feed.",
-		metrics.Value(float64(s.api.streams.count())))
-	writeEngine(r.Context(), page, s.engine)
-	page.Runtime()
-	w.Header().Set("Content-Type", metrics.ContentType)
-	_, _ = w.Write([]byte(page.String()))
+	var page bytes.Buffer
+	writeHead(&page, "counter", "watchword_http_requests_total", "Requests by route and status.")
+	s.metrics.counters.WritePrometheus(&page)
+	writeHead(&page, "histogram", "watchword_http_request_seconds", "Response time by route.")
+	s.metrics.histograms.WritePrometheus(&page)
+	gauge(&page, "watchword_feed_streams", "Open streams of the revocation feed.", float64(s.api.streams.count()))
+	writeEngine(r.Context(), &page, s.engine)
+	metrics.WriteProcessMetrics(&page) // go_ and process_
+	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+	_, _ = w.Write(page.Bytes())
+}
+
+// writeHead writes the comments in front of a metric, which dashboards show.
+func writeHead(w io.Writer, kind, name, help string) {
+	_, _ = fmt.Fprintf(w, "# HELP %s %s\n# TYPE %[1]s %s\n", name, help, kind)
+}
+
+func gauge(w io.Writer, name, help string, value float64) {
+	writeHead(w, "gauge", name, help)
+	metrics.WriteGaugeFloat64(w, name, value)
+}
+
+func counter(w io.Writer, name, help string, value float64) {
+	writeHead(w, "counter", name, help)
+	metrics.WriteCounterFloat64(w, name, value)
 }
 
 // writeEngine adds the engine's statistics, which a library user can read from Engine.Stats. It
 // waits up to 5 s for the store. If the store is unavailable, its metrics are omitted and
 // store_up is 0. The counts of this process need no store, so they are always written.
-func writeEngine(ctx context.Context, page *metrics.Page, engine *watchword.Engine) {
+func writeEngine(ctx context.Context, w io.Writer, engine *watchword.Engine) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	stats, err := engine.Stats(ctx)
-	gauge := func(name, help string, value float64) { page.Gauge("watchword_"+name, help, metrics.Value(value)) }
-	counter := func(name, help string, value float64) { page.Counter("watchword_"+name, help, metrics.Value(value)) }
-	page.Counter("watchword_refresh_verdicts_total", "Decisions on refresh tokens.",
-		samplesOf("verdict", stats.Verdicts)...)
-	page.Counter("watchword_events_total", "Security events.", samplesOf("event", stats.Events)...)
-	gauge("hash_queued", "Passwords waiting to be hashed.", float64(stats.Hashing.Queued))
-	gauge("hash_running", "Passwords being hashed.", float64(stats.Hashing.Running))
-	counter("hash_done_total", "Passwords hashed.", float64(stats.Hashing.Done))
-	counter("hash_shed_total", "Requests refused because the queue was too long.", float64(stats.Hashing.Shed))
-	counter("hash_wait_seconds_total", "Time that passwords waited to be hashed.", stats.Hashing.Waited.Seconds())
-	gauge("feed_head", "Number of the last event of the revocation feed.", float64(stats.Feed.Last))
-	gauge("feed_unnumbered_seconds", "Age of the oldest ended session without a number.",
+	byLabel(w, "watchword_refresh_verdicts_total", "Decisions on refresh tokens.", "verdict", stats.Verdicts)
+	byLabel(w, "watchword_events_total", "Security events.", "event", stats.Events)
+	byLabel(w, "watchword_mail_attempts_total", "Attempts to send a mail.", "result",
+		map[string]int64{"sent": int64(stats.MailSent), "failed": int64(stats.MailFailed)})
+	gauge(w, "watchword_hash_queued", "Passwords waiting to be hashed.", float64(stats.Hashing.Queued))
+	gauge(w, "watchword_hash_running", "Passwords being hashed.", float64(stats.Hashing.Running))
+	counter(w, "watchword_hash_done_total", "Passwords hashed.", float64(stats.Hashing.Done))
+	counter(w, "watchword_hash_shed_total", "Requests refused because the queue was too long.",
+		float64(stats.Hashing.Shed))
+	counter(w, "watchword_hash_wait_seconds_total", "Time that passwords waited to be hashed.",
+		stats.Hashing.Waited.Seconds())
+	gauge(w, "watchword_feed_head", "Number of the last event of the revocation feed.", float64(stats.Feed.Last))
+	gauge(w, "watchword_feed_unnumbered_seconds", "Age of the oldest ended session without a number.",
 		secondsSince(stats.Feed.Unnumbered))
-	page.Counter("watchword_mail_attempts_total", "Attempts to send a mail.",
-		metrics.Value(float64(stats.MailSent), "result", "sent"),
-		metrics.Value(float64(stats.MailFailed), "result", "failed"))
-	var keys []metrics.Sample
+	writeHead(w, "gauge", "watchword_key_age_seconds", "Time since the active key began to sign.")
 	for _, key := range stats.Keys {
 		if key.State == "active" {
-			keys = append(keys, metrics.Value(time.Since(key.ActiveFrom).Seconds(), "use", string(key.Use)))
+			name := labelled("watchword_key_age_seconds", "use", string(key.Use))
+			metrics.WriteGaugeFloat64(w, name, time.Since(key.ActiveFrom).Seconds())
 		}
 	}
-	page.Gauge("watchword_key_age_seconds", "Time since the active key began to sign.", keys...)
 	up := 1.0
 	if err != nil || stats.Store != nil {
 		up = 0
 	}
-	gauge("store_up", "1 if the store accepts writes.", up)
+	gauge(w, "watchword_store_up", "1 if the store accepts writes.", up)
 	if err != nil {
 		return
 	}
 	// 0 would look like an empty outbox, so nothing is written after an error.
-	page.Gauge("watchword_outbox_mails", "Mails in the outbox.",
-		metrics.Value(float64(stats.MailWaiting), "state", "waiting"),
-		metrics.Value(float64(stats.MailGivenUp), "state", "given_up"))
-	gauge("outbox_oldest_seconds", "Age of the oldest waiting mail.", secondsSince(stats.MailOldest))
+	writeHead(w, "gauge", "watchword_outbox_mails", "Mails in the outbox.")
+	metrics.WriteGaugeUint64(w, labelled("watchword_outbox_mails", "state", "waiting"), uint64(stats.MailWaiting))
+	metrics.WriteGaugeUint64(w, labelled("watchword_outbox_mails", "state", "given_up"), uint64(stats.MailGivenUp))
+	gauge(w, "watchword_outbox_oldest_seconds", "Age of the oldest waiting mail.", secondsSince(stats.MailOldest))
 }
 
-// samplesOf returns one sample per key, which is the value of the label.
-func samplesOf[K ~string, N int | int64 | uint64](label string, counts map[K]N) (samples []metrics.Sample) {
+// byLabel writes one counter per key, which is the value of the label.
+func byLabel[K ~string, N int | int64 | uint64](w io.Writer, name, help, label string, counts map[K]N) {
+	writeHead(w, "counter", name, help)
 	for key, n := range counts {
-		samples = append(samples, metrics.Value(float64(n), label, string(key)))
+		metrics.WriteCounterUint64(w, labelled(name, label, string(key)), uint64(n))
 	}
-	return samples
 }
 
 // secondsSince returns the seconds since t, or 0 for the zero time.

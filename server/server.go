@@ -74,7 +74,7 @@ type Server struct {
 	edge
 	api      *api
 	draining func() bool
-	metrics  httpMetrics
+	metrics  *httpMetrics
 	log      *slog.Logger
 	handler  http.Handler
 }
@@ -121,7 +121,7 @@ func New(engine *watchword.Engine, opts Options) (*Server, error) {
 	// The error responder shows pages and the pages report errors. One of the two links must come
 	// later.
 	shared.errors.page, shared.errors.patternOf = p.showError, router.patternOf
-	s := &Server{edge: shared, api: a, draining: opts.Draining, log: opts.Log}
+	s := &Server{edge: shared, api: a, metrics: newHTTPMetrics(), draining: opts.Draining, log: opts.Log}
 	fail := shared.errors.fail
 	// The order matters. The id comes first, because each refusal needs it. The observer surrounds
 	// all that can refuse. The host is checked before origins, which are compared with it.
@@ -130,7 +130,7 @@ func New(engine *watchword.Engine, opts Options) (*Server, error) {
 		requestID,
 		securityHeaders(o.isHTTPS()),
 		closeWhileDraining(opts.Draining),
-		observe(&s.metrics, opts.Log),
+		observe(s.metrics, opts.Log),
 		recoverPanics(opts.Log, fail),
 		rejectAmbiguousLength(fail),
 		closeAfterBodyError,
