@@ -86,7 +86,7 @@ func goSentences(t *testing.T, path string) (all []string) {
 	return all
 }
 
-var scriptComment = regexp.MustCompile(`(?s)/\*.*?\*/|(?m)(?:^\s*//.*\n)+|//[^\n"'` + "`" + `]*$`)
+var scriptComment = regexp.MustCompile(`(?s:/\*.*?\*/)|(?m:^[ \t]*//.*\n)+|(?m://[^\n"'` + "`" + `]*$)`)
 
 // scriptSentences returns the sentences of a TypeScript file's comments.
 func scriptSentences(t *testing.T, path string) (all []string) {
