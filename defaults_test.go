@@ -1,6 +1,7 @@
 package watchword_test
 
 import (
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -32,6 +33,107 @@ func TestCommentsOfOptionsStateTheDefaults(t *testing.T) {
 	checkDefaults(t, "limits.go", "Limits", reflect.ValueOf(defaults.Limits))
 }
 
+// The defaults of the engine are the reference. A setting whose default differs would make
+// the program and a library user behave differently. The test finds the option of a setting
+// in the source of wire.go, which translates them.
+func TestDefaultsOfSettingsAreTheDefaultsOfTheEngine(t *testing.T) {
+	t.Parallel()
+	tags := settingDefaults(t)
+	defaults := reflect.ValueOf(watchword.DefaultsOf(watchword.Options{PublicURL: "https://id.example.com"}))
+	checked := 0
+	for option, field := range optionSettings(t) {
+		tag, given := tags[field]
+		if !given || option == "PublicURL" || option == "Limits" {
+			continue // the engine requires the URL; the setting limits is only a switch
+		}
+		value := defaults
+		for name := range strings.SplitSeq(option, ".") {
+			value = value.FieldByName(name)
+		}
+		if !isSettingDefault(value, tag) {
+			t.Errorf("the setting %s has the default %s, the option %s has %v", field, tag, option, value)
+		}
+		checked++
+	}
+	if checked < 20 {
+		t.Errorf("only %d defaults were compared", checked)
+	}
+}
+
+// settingDefaults returns the default tags of Settings by field.
+func settingDefaults(t *testing.T) map[string]string {
+	t.Helper()
+	tags := map[string]string{}
+	ast.Inspect(parseFile(t, "cmd/watchword/config.go"), func(n ast.Node) bool {
+		field, ok := n.(*ast.Field)
+		if ok && field.Tag != nil && len(field.Names) == 1 {
+			tag, err := strconv.Unquote(field.Tag.Value)
+			must(t, err)
+			if text, given := reflect.StructTag(tag).Lookup("default"); given {
+				tags[field.Names[0].Name] = text
+			}
+		}
+		return true
+	})
+	return tags
+}
+
+// optionSettings maps the options that wire.go sets, with the path to each, to the
+// fields of Settings.
+func optionSettings(t *testing.T) map[string]string {
+	t.Helper()
+	settings := map[string]string{}
+	var visit func(prefix string, n ast.Node)
+	visit = func(prefix string, n ast.Node) {
+		ast.Inspect(n, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.KeyValueExpr:
+				if key, ok := n.Key.(*ast.Ident); ok {
+					visit(prefix+"."+key.Name, n.Value)
+				}
+				return false
+			case *ast.SelectorExpr:
+				if x, ok := n.X.(*ast.Ident); ok && x.Name == "s" {
+					settings[strings.TrimPrefix(prefix, ".")] = n.Sel.Name
+				}
+			}
+			return true
+		})
+	}
+	for _, decl := range parseFile(t, "cmd/watchword/wire.go").Decls {
+		if fn, ok := decl.(*ast.FuncDecl); ok {
+			switch fn.Name.Name {
+			case "engine":
+				visit("", fn.Body)
+			case "limits":
+				visit(".Limits", fn.Body)
+			}
+		}
+	}
+	return settings
+}
+
+// isSettingDefault reports whether a tag states the value of an option.
+func isSettingDefault(value reflect.Value, tag string) bool {
+	switch v := value.Interface().(type) {
+	case time.Duration:
+		d, err := time.ParseDuration(tag)
+		return err == nil && d == v
+	case watchword.Limit:
+		count, per, _ := strings.Cut(tag, "/")
+		d, err := time.ParseDuration(per)
+		return err == nil && d == v.Per && count == strconv.Itoa(v.Count)
+	}
+	return fmt.Sprint(value) == tag
+}
+
+func parseFile(t *testing.T, name string) *ast.File {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
+	must(t, err)
+	return file
+}
+
 // checkDefaults compares the comments of a struct's fields with values.
 func checkDefaults(t *testing.T, file, name string, values reflect.Value) {
 	t.Helper()
@@ -60,10 +162,8 @@ func checkDefaults(t *testing.T, file, name string, values reflect.Value) {
 // fieldComments returns the comments of a struct's fields by name.
 func fieldComments(t *testing.T, file, name string) map[string]string {
 	t.Helper()
-	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments)
-	must(t, err)
 	comments := map[string]string{}
-	ast.Inspect(parsed, func(n ast.Node) bool {
+	ast.Inspect(parseFile(t, file), func(n ast.Node) bool {
 		spec, ok := n.(*ast.TypeSpec)
 		if !ok || spec.Name.Name != name {
 			return true
