@@ -165,13 +165,22 @@ func (r *runner) trial(ctx context.Context, index, round int, progress func(stri
 	if t.at.port, err = freePort(); err != nil {
 		return got, err
 	}
+	if t.at.adminPort, err = freePort(); err != nil {
+		return got, err
+	}
 	t.at.address = net.JoinHostPort("127.0.0.1", t.at.port)
 	if t.target.kind.store == postgreSQL {
-		if t.database, err = newDatabase(ctx, r.cluster, fmt.Sprintf("bench%d_%d", index, round)); err != nil {
+		name := fmt.Sprintf("bench%d_%d", index, round)
+		if t.database, err = newDatabase(ctx, r.cluster, name, t.target.kind.sql); err != nil {
 			return got, err
 		}
 		t.at.database = t.database.url()
 		defer func() { err = errors.Join(err, t.database.drop(context.WithoutCancel(ctx))) }()
+	}
+	if t.program.prepare != nil {
+		if err := t.program.prepare(ctx, t.at); err != nil {
+			return got, err
+		}
 	}
 	return t.run(ctx, progress)
 }

@@ -24,11 +24,12 @@ type conn struct {
 	stop    func() bool
 }
 
-// A request is what a target's API needs. client is the address in X-Forwarded-For.
+// A request is what a target's API needs.
 type request struct {
 	method, path, body string
 	authorization      string
 	cookie             string
+	admin              bool // it goes to the second listener
 }
 
 // A response is valid until the next request on its connection.
@@ -59,8 +60,8 @@ func (c *conn) close() {
 	}
 }
 
-// do sends a request and reads its response. It opens the connection if necessary. After
-// an error the connection is closed.
+// do sends a request and reads its response. client is the address in X-Forwarded-For. do
+// opens the connection if necessary, and closes it after an error.
 func (c *conn) do(ctx context.Context, r request, client string) (got response, err error) {
 	if c.net == nil {
 		if err := c.open(ctx); err != nil {
@@ -97,7 +98,7 @@ func (c *conn) encode(r request, client string) {
 		out = append(append(append(out, "Cookie: "...), r.cookie...), "\r\nOrigin: http://"...)
 		out = append(append(out, c.address...), "\r\n"...)
 	}
-	if r.method == "POST" {
+	if r.method != "GET" {
 		if r.body != "" {
 			out = append(out, "Content-Type: application/json\r\n"...)
 		}

@@ -21,8 +21,9 @@ type database struct {
 
 func (d *database) url() string { return d.cluster.URL(d.name) }
 
-// newDatabase creates a database and checks that the cluster commits durably.
-func newDatabase(ctx context.Context, cluster *pgtest.Server, name string) (*database, error) {
+// newDatabase creates a database, runs statements in it, and checks that the cluster commits
+// durably.
+func newDatabase(ctx context.Context, cluster *pgtest.Server, name string, statements []string) (*database, error) {
 	conn, err := pgx.Connect(ctx, cluster.URL("postgres"))
 	if err != nil {
 		return nil, err
@@ -39,8 +40,28 @@ func newDatabase(ctx context.Context, cluster *pgtest.Server, name string) (*dat
 	if err := checkRequired(postgreSQL, reported); err != nil {
 		return nil, fmt.Errorf("PostgreSQL: %w", err)
 	}
-	_, err = conn.Exec(ctx, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize())
-	return &database{cluster, name}, err
+	if _, err = conn.Exec(ctx, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize()); err != nil {
+		return nil, err
+	}
+	d := &database{cluster, name}
+	return d, d.execute(ctx, statements)
+}
+
+func (d *database) execute(ctx context.Context, statements []string) error {
+	if len(statements) == 0 {
+		return nil
+	}
+	conn, err := pgx.Connect(ctx, d.url())
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx) //nolint:errcheck // nothing depends on it
+	for _, statement := range statements {
+		if _, err := conn.Exec(ctx, statement); err != nil {
+			return fmt.Errorf("prepare the database: %w", err)
+		}
+	}
+	return nil
 }
 
 func (d *database) drop(ctx context.Context) error {

@@ -3,6 +3,8 @@ package bench
 import (
 	"context"
 	"time"
+
+	"github.com/watchword-auth/watchword/internal/pgtest"
 )
 
 // ErrRefused is what an operation of RunLoad returns for a refusal.
@@ -51,4 +53,14 @@ func ParseTarget(spec string) (revision string, settings, env []string, err erro
 // Combine returns the median of rounds, and of their ratios to base.
 func Combine(rounds, base []Round) (median, ratio Round) {
 	return combine(rounds, nil), combine(rounds, base)
+}
+
+// PrepareDatabase creates the database of a target.
+func PrepareDatabase(ctx context.Context, cluster *pgtest.Server, name, spec string) error {
+	t, err := parseTarget(spec)
+	if err != nil {
+		return err
+	}
+	_, err = newDatabase(ctx, cluster, name, t.kind.sql)
+	return err
 }

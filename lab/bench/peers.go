@@ -112,7 +112,7 @@ func betterAuth() kind {
 }
 
 // pocketBase describes pocketbase/, PocketBase with durable commits. Its refresh issues a new
-// token and writes nothing, so a token can be neither rotated nor ended.
+// token and writes no row. Sessions cannot be ended one by one.
 func pocketBase() kind {
 	const users = "/api/collections/users/"
 	return kind{

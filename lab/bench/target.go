@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -34,6 +35,8 @@ type kind struct {
 	// settings is a path of a document with the settings that the server read back from its
 	// database, or "". See checkSettings.
 	settings string
+	// sql prepares a new database in PostgreSQL.
+	sql []string
 	// withoutPasswords means that the scenarios with passwords do not apply.
 	withoutPasswords bool
 }
@@ -51,29 +54,36 @@ const (
 type program struct {
 	argv []string
 	env  []string
+	// prepare runs once before the first start, if it is not nil.
+	prepare func(ctx context.Context, at place) error
 	// arguments returns additional arguments and variables for one start.
 	arguments func(at place) (argv, env []string)
 }
 
 // A place is where one server runs.
 type place struct {
-	address  string // 127.0.0.1:PORT
-	port     string
-	dir      string // its data directory
-	database string // URL of an empty PostgreSQL database, for targets that use one
+	address   string // 127.0.0.1:PORT
+	port      string
+	adminPort string // for targets with a second listener
+	dir       string // its data directory
+	database  string // URL of an empty PostgreSQL database, for targets that use one
 }
 
 // An api says how to call a target. A nil function means that the target has no such call.
 type api struct {
 	signUp, login       func(u user) request
 	refresh, me, logout func(s *session) request
+	// signUpFlow and loginFlow are paths to request first, if they are not "". The id in the
+	// response goes into user.flow.
+	signUpFlow, loginFlow string
 	// adopt stores the tokens of a response to signUp, login or refresh.
 	adopt func(s *session, got response) error
 	// signUpSignsIn means that the response to signUp has tokens.
 	signUpSignsIn bool
 }
 
-type user struct{ email, password string }
+// flow is an id that some targets want in a sign-up or login.
+type user struct{ email, password, flow string }
 
 type session struct {
 	user                        user
@@ -85,7 +95,8 @@ const password = "river Stone candle 7"
 
 // DefaultTargets are the targets of `make compare`.
 var DefaultTargets = []string{
-	"ours-sqlite", "ours-postgres", "express-sqlite", "express-postgres", "better-auth", "pocketbase", "bare",
+	"ours-sqlite", "ours-postgres", "express-sqlite", "express-postgres", "better-auth", "pocketbase",
+	"supabase-auth", "kratos", "bare",
 }
 
 // kinds returns all targets that need no build of another revision.
@@ -98,6 +109,8 @@ func kinds() map[string]kind {
 		"express-postgres": express(postgreSQL),
 		"better-auth":      betterAuth(),
 		"pocketbase":       pocketBase(),
+		"supabase-auth":    supabaseAuth(),
+		"kratos":           kratos(),
 	}
 }
 

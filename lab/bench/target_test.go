@@ -10,6 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
+	"github.com/watchword-auth/watchword/internal/pgtest"
 	"github.com/watchword-auth/watchword/lab/bench"
 )
 
@@ -125,5 +128,35 @@ func TestCancelledComparisonLeavesNothing(t *testing.T) {
 		if title, _ := os.ReadFile(file); strings.Contains(string(title), filepath.Base(dir)) {
 			t.Errorf("%s still runs: %q", file, title)
 		}
+	}
+}
+
+// The programs of these targets are rarely installed, but their statements can run.
+func TestExternalTargetsPrepareTheirDatabases(t *testing.T) {
+	t.Parallel()
+	cluster := pgtest.New(t)
+	for _, name := range []string{"first", "second"} { // roles belong to the whole cluster
+		if err := bench.PrepareDatabase(t.Context(), cluster, name, "supabase-auth"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	conn, err := pgx.Connect(t.Context(), cluster.URL("second"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context()) //nolint:errcheck // it is a test
+	var schema string
+	if err := conn.QueryRow(t.Context(), "SELECT current_schema()").Scan(&schema); err != nil || schema != "auth" {
+		t.Errorf("the current schema is %q, %v; want auth", schema, err)
+	}
+}
+
+// A comparison with a database that does not wait for the disk would be unfair.
+func TestDatabaseWithoutFsyncIsRefused(t *testing.T) {
+	t.Parallel()
+	cluster := pgtest.New(t, "fsync = off")
+	err := bench.PrepareDatabase(t.Context(), cluster, "unsafe", "ours-postgres")
+	if err == nil || !strings.Contains(err.Error(), "fsync") {
+		t.Errorf("got %v, want an error about fsync", err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -123,7 +124,7 @@ func (t *trial) newUser() user {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.next++
-	return user{"user" + strconv.Itoa(t.next) + "@example.com", password}
+	return user{email: "user" + strconv.Itoa(t.next) + "@example.com", password: password}
 }
 
 // createSessions signs up one user for each connection, and checks meanwhile that the
@@ -209,6 +210,10 @@ const refusedPause = 250 * time.Millisecond
 
 // call sends a request and checks that it succeeded.
 func (t *trial) call(ctx context.Context, c *conn, r request, client string) (response, error) {
+	if address := t.addressOf(r); c.address != address {
+		c.close()
+		c.address = address
+	}
 	got, err := c.do(ctx, r, client)
 	switch {
 	case err != nil:
@@ -221,10 +226,30 @@ func (t *trial) call(ctx context.Context, c *conn, r request, client string) (re
 	return got, nil
 }
 
+func (t *trial) addressOf(r request) string {
+	if r.admin {
+		return net.JoinHostPort("127.0.0.1", t.at.adminPort)
+	}
+	return t.at.address
+}
+
+// begin starts a flow, for targets whose sign-up or login needs one.
+func (t *trial) begin(ctx context.Context, c *conn, u *user, path, client string) error {
+	if path == "" {
+		return nil
+	}
+	got, err := t.call(ctx, c, request{method: "GET", path: path}, client)
+	u.flow = field(got.body, "id")
+	return err
+}
+
 // signUp creates an account and signs in. Targets whose sign-up returns no tokens need a
 // second request.
 func (t *trial) signUp(ctx context.Context, c *conn, client string) (*session, error) {
 	s := &session{user: t.newUser()}
+	if err := t.begin(ctx, c, &s.user, t.target.kind.api.signUpFlow, client); err != nil {
+		return nil, err
+	}
 	got, err := t.call(ctx, c, t.target.kind.api.signUp(s.user), client)
 	if err != nil {
 		return nil, err
@@ -237,7 +262,10 @@ func (t *trial) signUp(ctx context.Context, c *conn, client string) (*session, e
 
 func (t *trial) login(ctx context.Context, c *conn, u user, client string) (*session, error) {
 	s := &session{user: u}
-	got, err := t.call(ctx, c, t.target.kind.api.login(u), client)
+	if err := t.begin(ctx, c, &s.user, t.target.kind.api.loginFlow, client); err != nil {
+		return nil, err
+	}
+	got, err := t.call(ctx, c, t.target.kind.api.login(s.user), client)
 	if err != nil {
 		return nil, err
 	}

@@ -30,7 +30,7 @@ func main() {
 	flag.Func("scenarios", "scenarios, separated by commas (default all): "+strings.Join(bench.Scenarios(), " "),
 		words(&plan.Scenarios))
 	flag.IntVar(&plan.Rounds, "rounds", 3, "rounds for the medians")
-	flag.DurationVar(&plan.For, "for", 2*time.Second, "duration of one load")
+	flag.DurationVar(&plan.For, "for", 1500*time.Millisecond, "duration of one load")
 	flag.IntVar(&plan.Connections, "connections", 64, "connections for refresh and me")
 	flag.IntVar(&plan.Logins, "logins", 16, "connections for sign-up and login")
 	flag.Float64Var(&plan.Rate, "rate", 0, "operations per second in sign-up, login, refresh and me; 0: closed loop")
