@@ -40,7 +40,7 @@ var trends = []trend{
 	{"live heap MiB", 6, false, func(s *sample) float64 { return s.metrics["go_memstats_heap_alloc_bytes"] / mebi }},
 	{"goroutines", 20, false, func(s *sample) float64 { return s.metrics["go_goroutines"] }},
 	{"handles", 12, false, func(s *sample) float64 { return s.metrics["process_open_fds"] }},
-	{"WAL MiB", 4, false, func(s *sample) float64 { return s.wal / mebi }},
+	{"WAL MiB", 16, false, func(s *sample) float64 { return s.wal / mebi }},
 	{"p50 ms", 0.5, true, func(s *sample) float64 { return s.percentile(50) }},
 	{"p99 ms", 5, true, func(s *sample) float64 { return s.percentile(99) }},
 }

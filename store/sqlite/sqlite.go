@@ -22,6 +22,12 @@ import (
 // readers is the number of connections that read.
 const readers = 4
 
+// checkpointPages is the length of the write-ahead log, in pages of 4 KiB, from which the writer
+// copies it into the file: 16 MiB, four times SQLite's default. Each checkpoint waits twice for
+// the disk. With a million sessions nearly every rotation changes another page, so the default
+// checkpoints every thousand rotations. Longer logs than this gain nothing (docs/performance.md).
+const checkpointPages = 4000
+
 // A Store is an open database file. It is safe for concurrent use and implements watchword.Store.
 type Store struct {
 	writer, reader   *sql.DB
@@ -64,7 +70,8 @@ func (s *Store) open(ctx context.Context, path string) (err error) {
 	if err = prepareFile(path); err != nil {
 		return err
 	}
-	if s.writer, err = openPool(ctx, path, "immediate"); err != nil {
+	checkpoints := fmt.Sprintf("wal_autocheckpoint(%d)", checkpointPages)
+	if s.writer, err = openPool(ctx, path, "immediate", checkpoints); err != nil {
 		return err
 	}
 	if s.reader, err = openPool(ctx, path, "deferred", "query_only(1)"); err != nil {
