@@ -15,7 +15,8 @@ func TestPasswordChangeEndsTheOtherSessions(t *testing.T) {
 	here := r.signUp(t, "ada@example.com")
 	there := r.login(t, "ada@example.com", phone)
 	who := r.identity(t, here)
-	wantCode(t, r.ChangePassword(t.Context(), who, "wrong password", otherPassword, laptop), watchword.CodePasswordWrong)
+	wantCode(t, r.ChangePassword(t.Context(), who, "wrong password", otherPassword, laptop),
+		watchword.CodePasswordWrong)
 	must(t, r.ChangePassword(t.Context(), who, goodPassword, otherPassword, laptop))
 	if _, err := r.Refresh(t.Context(), here.RefreshToken, laptop); err != nil {
 		t.Errorf("this session ended too: %v", err)
@@ -162,11 +163,14 @@ func TestDisablingAnAccountRejectsItsTokensAtOnce(t *testing.T) {
 func TestAccountCreatedByAnOperatorGetsAMail(t *testing.T) {
 	t.Parallel()
 	r := start(t, func(o *watchword.Options) { o.Signup = watchword.SignupClosed })
-	_, err := r.SignUp(t.Context(), watchword.SignUpRequest{Email: "ada@example.com", Password: goodPassword, Client: laptop})
+	_, err := r.SignUp(t.Context(), watchword.SignUpRequest{
+		Email: "ada@example.com", Password: goodPassword, Client: laptop})
 	wantCode(t, err, watchword.CodeSignupClosed)
-	user, err := r.Operator().CreateUser(t.Context(), watchword.NewUser{Email: "ada@example.com", Roles: []string{"admin"}})
+	user, err := r.Operator().CreateUser(t.Context(), watchword.NewUser{
+		Email: "ada@example.com", Roles: []string{"admin"}})
 	must(t, err)
-	_, err = r.Login(t.Context(), watchword.LoginRequest{Email: "ada@example.com", Password: goodPassword, Client: laptop})
+	_, err = r.Login(t.Context(), watchword.LoginRequest{
+		Email: "ada@example.com", Password: goodPassword, Client: laptop})
 	wantCode(t, err, watchword.CodeInvalidCredentials)
 	r.deliver(t)
 	must(t, r.ResetPassword(t.Context(), r.post.last(t, watchword.MailReset).Token, goodPassword, laptop))
@@ -174,7 +178,8 @@ func TestAccountCreatedByAnOperatorGetsAMail(t *testing.T) {
 		t.Errorf("got %+v", in.User)
 	}
 	for _, act := range []error{
-		r.Operator().DisableUser(t.Context(), "nobody"), r.Operator().EnableUser(t.Context(), "nobody"), r.Operator().DeleteUser(t.Context(), "nobody"),
+		r.Operator().DisableUser(t.Context(), "nobody"), r.Operator().EnableUser(t.Context(), "nobody"),
+		r.Operator().DeleteUser(t.Context(), "nobody"),
 		r.Operator().SendReset(t.Context(), "nobody"), r.Operator().EndUserSession(t.Context(), user.ID, "nothing"),
 	} {
 		wantCode(t, act, watchword.CodeNotFound)

@@ -12,7 +12,9 @@ func TestAddressWithRoutingCharactersIsRefusedWhereverItIsWritten(t *testing.T) 
 	t.Parallel()
 	r := start(t, nil)
 	who := r.identity(t, r.signUp(t, "ada@example.com"))
-	for _, email := range []string{"ada%example.org@example.com", "example.org!ada@example.com", "=?utf-8?q?ada?=@example.com"} {
+	for _, email := range []string{
+		"ada%example.org@example.com", "example.org!ada@example.com", "=?utf-8?q?ada?=@example.com",
+	} {
 		_, err := r.SignUp(t.Context(), watchword.SignUpRequest{Email: email, Password: goodPassword, Client: laptop})
 		wantField(t, err, "email", watchword.FieldInvalid)
 		_, err = r.Operator().CreateUser(t.Context(), watchword.NewUser{Email: email})
@@ -33,7 +35,8 @@ func TestAccountOlderThanTheRuleAboutAddressesCanStillSignIn(t *testing.T) {
 	const email = "ada%example.org@example.com"
 	r := start(t, nil)
 	hash := r.signUp(t, "ada@example.com").User.PasswordHash
-	user := watchword.User{ID: "01933f0e-7b2a-7c3d-8e4f-5a6b7c8d9e0f", Email: email, PasswordHash: hash, CreatedAt: r.clock.Now()}
+	user := watchword.User{
+		ID: "01933f0e-7b2a-7c3d-8e4f-5a6b7c8d9e0f", Email: email, PasswordHash: hash, CreatedAt: r.clock.Now()}
 	must(t, r.store.Update(t.Context(), func(tx watchword.Tx) error {
 		_, err := tx.InsertUser(t.Context(), user, time.Time{})
 		return err

@@ -41,7 +41,8 @@ func TestTheExportedAPIIsListed(t *testing.T) {
 		have, err := os.ReadFile(name)
 		must(t, err)
 		if string(have) != listed {
-			t.Errorf("the exported API differs from %s. If the change is intended, run make generate and review the difference", name)
+			t.Errorf("the exported API differs from %s. "+
+				"If the change is intended, run make generate and review the difference", name)
 		}
 	}
 }
@@ -80,7 +81,10 @@ func TestNoExportedSignatureNamesAnInternalType(t *testing.T) {
 		leaking + "type Pot interface{ Steep(leaf.Leaf) }\n":                             1,
 		leaking + "func pour(l leaf.Leaf) {}\nfunc Drink() { var l leaf.Leaf; _ = l }\n": 0,
 	} {
-		tree := fstest.MapFS{"tea/tea.go": {Data: []byte(source)}, "internal/leaf/leaf.go": {Data: []byte("package leaf\n")}}
+		tree := fstest.MapFS{
+			"tea/tea.go":            {Data: []byte(source)},
+			"internal/leaf/leaf.go": {Data: []byte("package leaf\n")},
+		}
 		if faults := internalTypeFaults(readHouse(t, tree)); len(faults) != want {
 			t.Errorf("%s: got %q, want %d", source, faults, want)
 		}
@@ -194,7 +198,10 @@ const (
 )
 `
 	tree := fstest.MapFS{}
-	for _, name := range []string{"tea/tea.go", "internal/tea/tea.go", "lab/tea/tea.go", "examples/tea/tea.go", "tea/testdata/tea.go", "x/internal/tea/tea.go"} {
+	for _, name := range []string{
+		"tea/tea.go", "internal/tea/tea.go", "lab/tea/tea.go", "examples/tea/tea.go",
+		"tea/testdata/tea.go", "x/internal/tea/tea.go",
+	} {
 		tree[name] = &fstest.MapFile{Data: []byte(source)}
 	}
 	tree["tea/tea_test.go"] = &fstest.MapFile{Data: []byte("package tea_test\nfunc TestTea() {}\n")}
@@ -280,7 +287,9 @@ func listPackage(t *testing.T, tree fs.FS, importPath string, names []string) ma
 	lists := map[bool]string{}
 	// A mark covers everything below it: a package's covers its types, a type's its methods.
 	add := func(decl ast.Decl, comments ...string) {
-		unstable := slices.ContainsFunc(comments, func(c string) bool { return strings.Contains("\n"+c, "\n"+unstableMark) })
+		unstable := slices.ContainsFunc(comments, func(c string) bool {
+			return strings.Contains("\n"+c, "\n"+unstableMark)
+		})
 		if lists[unstable] == "" {
 			lists[unstable] = fmt.Sprintf("\npackage %s // %s\n\n", exported.Name, importPath)
 		}

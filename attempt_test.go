@@ -70,7 +70,9 @@ func waitOf(t *testing.T, err error) time.Duration {
 func TestClientOverItsLimitCostsTheAccountNothingAndAddsNoRow(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
-		r := start(t, func(o *watchword.Options) { o.Limits.LoginPerClient = watchword.Limit{Count: 3, Per: time.Hour} })
+		r := start(t, func(o *watchword.Options) {
+			o.Limits.LoginPerClient = watchword.Limit{Count: 3, Per: time.Hour}
+		})
 		ada := r.signUp(t, "ada@example.com")
 		r.countLimits(t)
 		for range 3 {
@@ -189,12 +191,14 @@ func TestDeviceTokenIsForOneAccountAndItsPassword(t *testing.T) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
-	again, err := r.Login(t.Context(), watchword.LoginRequest{Email: "ada@example.com", Password: goodPassword, Client: holding(laptop, ada)})
+	again, err := r.Login(t.Context(), watchword.LoginRequest{
+		Email: "ada@example.com", Password: goodPassword, Client: holding(laptop, ada)})
 	must(t, err)
 	if again.DeviceToken != ada.DeviceToken {
 		t.Error("a valid device token was replaced")
 	}
-	other, err := r.Login(t.Context(), watchword.LoginRequest{Email: "bob@example.com", Password: goodPassword, Client: holding(laptop, ada)})
+	other, err := r.Login(t.Context(), watchword.LoginRequest{
+		Email: "bob@example.com", Password: goodPassword, Client: holding(laptop, ada)})
 	must(t, err)
 	if other.DeviceToken == ada.DeviceToken || other.DeviceToken == "" {
 		t.Error("the last sign-in did not win")
@@ -214,7 +218,8 @@ func TestDeviceStaysKnownWhenItsSignInRehashesThePassword(t *testing.T) {
 	old := start(t, func(o *watchword.Options) { o.HashAlg = "bcrypt" })
 	before := old.signUp(t, "ada@example.com")
 	r := startWith(t, old.store, nil)
-	after, err := r.Login(t.Context(), watchword.LoginRequest{Email: "ada@example.com", Password: goodPassword, Client: holding(laptop, before)})
+	after, err := r.Login(t.Context(), watchword.LoginRequest{
+		Email: "ada@example.com", Password: goodPassword, Client: holding(laptop, before)})
 	must(t, err)
 	if after.DeviceToken == before.DeviceToken {
 		t.Error("the token is of the hash before")
@@ -238,7 +243,8 @@ func TestStrangersCannotKeepALiveSessionFromReauthenticating(t *testing.T) {
 	waitOf(t, r.tryOn(t, "ada@example.com", goodPassword, stranger(99)))
 	who := r.identity(t, one)
 	for range 10 {
-		wantCode(t, r.ChangeEmail(t.Context(), who, "ada@example.org", "a wrong guess", laptop), watchword.CodePasswordWrong)
+		wantCode(t, r.ChangeEmail(t.Context(), who, "ada@example.org", "a wrong guess", laptop),
+			watchword.CodePasswordWrong)
 	}
 	waitOf(t, r.ChangeEmail(t.Context(), who, "ada@example.org", goodPassword, laptop))
 	waitOf(t, r.ChangePassword(t.Context(), who, goodPassword, otherPassword, laptop))
@@ -284,8 +290,9 @@ func TestOwnerGetsInDuringAnAttack(t *testing.T) {
 			t.Errorf("a known device got in %d of %d times", known, tries)
 		}
 		t.Logf("6,000 guesses: %v; on a known device %d of %d, on a new one %d", codes, known, tries, unknown)
-		if guesses := codes[watchword.CodeInvalidCredentials]; guesses > 50+34 || guesses+codes[watchword.CodeRateLimited] != 6000 {
-			t.Errorf("passwords were looked at for %d guesses", guesses)
+		guesses := codes[watchword.CodeInvalidCredentials]
+		if guesses > 50+34 || guesses+codes[watchword.CodeRateLimited] != 6000 {
+			t.Errorf("passwords were checked for %d guesses", guesses)
 		}
 		waitOf(t, r.tryOn(t, "ada@example.com", password, newPhone))
 		token := r.forgotten(t, "ada@example.com")
@@ -313,14 +320,15 @@ func TestFloodOfRefusedLoginsLeavesFewRowsAndLosesNoCount(t *testing.T) {
 			if n%2 == 0 {
 				email = fmt.Sprintf("nobody%d@example.com", n)
 			}
-			if err := r.tryOn(t, email, "a wrong guess", phone); watchword.CodeOf(err) == watchword.CodeInvalidCredentials {
+			err := r.tryOn(t, email, "a wrong guess", phone)
+			if watchword.CodeOf(err) == watchword.CodeInvalidCredentials {
 				failed++
 			}
 			r.clock.advance(100 * time.Millisecond)
 		}
 		rows, events := r.countEvents(t, ada.User.ID, "")
 		limits := r.countLimits(t)
-		t.Logf("%d logins of one client in %v, %d of them with a password that was looked at, left %d events and %d counters",
+		t.Logf("%d logins of one client in %v, %d of them with a checked password, left %d events and %d counters",
 			flood, flood*100*time.Millisecond, failed, rows, limits)
 		if rows > 4 { // sign-up, and at most one each of the account and of unknown addresses, and of the hour
 			t.Errorf("%d rows of events", rows)
@@ -353,13 +361,15 @@ func TestSignInOverASessionEndsIt(t *testing.T) {
 			t.Helper()
 			_, err := r.Refresh(t.Context(), token, laptop)
 			var refusal *watchword.Error
-			if !errors.As(err, &refusal) || refusal.Code != watchword.CodeSessionEnded || refusal.Ended != watchword.EndedReplaced {
+			if !errors.As(err, &refusal) || refusal.Code != watchword.CodeSessionEnded ||
+				refusal.Ended != watchword.EndedReplaced {
 				t.Fatalf("got %v", err)
 			}
 		}
 		login := func(email string, replaces watchword.Secret) *watchword.SignIn {
 			t.Helper()
-			in, err := r.Login(t.Context(), watchword.LoginRequest{Email: email, Password: goodPassword, Client: laptop, Replaces: replaces})
+			in, err := r.Login(t.Context(), watchword.LoginRequest{
+				Email: email, Password: goodPassword, Client: laptop, Replaces: replaces})
 			must(t, err)
 			return in
 		}
@@ -373,7 +383,8 @@ func TestSignInOverASessionEndsIt(t *testing.T) {
 		}
 		second := login("ada@example.com", old)
 		wantEnded(first.RefreshToken)
-		if kinds := fmt.Sprint(r.events(t, first.User.ID)); strings.Contains(kinds, "refresh_reused") || !strings.Contains(kinds, "session_ended") {
+		kinds := fmt.Sprint(r.events(t, first.User.ID))
+		if strings.Contains(kinds, "refresh_reused") || !strings.Contains(kinds, "session_ended") {
 			t.Errorf("events: %s", kinds)
 		}
 		r.deliver(t) // the next link is then the last one

@@ -37,7 +37,8 @@ func TestACachedAccessTokenIsRejectedAfterItsKeyWasRemoved(t *testing.T) {
 	keys, err := r.Operator().Keys(t.Context()) // reads the keys again
 	must(t, err)
 	r.identity(t, in)
-	must(t, r.store.Update(t.Context(), func(tx watchword.Tx) error { return tx.DeleteKey(t.Context(), activeID(keys)) }))
+	must(t,
+		r.store.Update(t.Context(), func(tx watchword.Tx) error { return tx.DeleteKey(t.Context(), activeID(keys)) }))
 	_, err = r.Operator().Keys(t.Context())
 	must(t, err)
 	_, err = r.Authenticate(t.Context(), in.AccessToken)

@@ -33,7 +33,8 @@ func benchEngine(b *testing.B, change func(*watchword.Options)) (*watchword.Engi
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { engine.Close(); _ = store.Close() })
-	in, err := engine.SignUp(b.Context(), watchword.SignUpRequest{Email: "ada@example.com", Password: goodPassword, Client: laptop})
+	in, err := engine.SignUp(b.Context(), watchword.SignUpRequest{
+		Email: "ada@example.com", Password: goodPassword, Client: laptop})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -69,7 +70,8 @@ func BenchmarkRefreshTogether(b *testing.B) {
 	engine, in := benchEngine(b, nil)
 	tokens := make(chan watchword.Secret, each*runtime.GOMAXPROCS(0))
 	for range cap(tokens) {
-		mine, err := engine.Login(b.Context(), watchword.LoginRequest{Email: string(in.User.Email), Password: goodPassword, Client: laptop})
+		mine, err := engine.Login(b.Context(), watchword.LoginRequest{
+			Email: string(in.User.Email), Password: goodPassword, Client: laptop})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -99,7 +101,8 @@ func BenchmarkRefreshInAStorm(b *testing.B) {
 	}{{"calm", 0}, {"storm", 64}} {
 		b.Run(c.name, func(b *testing.B) {
 			engine, in := benchEngine(b, func(o *watchword.Options) { o.HashQueue = time.Minute })
-			_, err := engine.SignUp(b.Context(), watchword.SignUpRequest{Email: "bob@example.com", Password: goodPassword, Client: phone})
+			_, err := engine.SignUp(b.Context(), watchword.SignUpRequest{
+				Email: "bob@example.com", Password: goodPassword, Client: phone})
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -108,7 +111,8 @@ func BenchmarkRefreshInAStorm(b *testing.B) {
 			for range c.storm {
 				all.Go(func() {
 					for ctx.Err() == nil {
-						_, err := engine.Login(ctx, watchword.LoginRequest{Email: "bob@example.com", Password: goodPassword, Client: phone})
+						_, err := engine.Login(ctx, watchword.LoginRequest{
+							Email: "bob@example.com", Password: goodPassword, Client: phone})
 						if err != nil && ctx.Err() == nil {
 							b.Error(err)
 						}
@@ -146,7 +150,8 @@ func BenchmarkAuthenticate(b *testing.B) {
 func BenchmarkLogin(b *testing.B) {
 	engine, in := benchEngine(b, nil)
 	for b.Loop() {
-		_, err := engine.Login(b.Context(), watchword.LoginRequest{Email: string(in.User.Email), Password: goodPassword, Client: laptop})
+		_, err := engine.Login(b.Context(), watchword.LoginRequest{
+			Email: string(in.User.Email), Password: goodPassword, Client: laptop})
 		if err != nil {
 			b.Fatal(err)
 		}

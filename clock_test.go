@@ -37,7 +37,7 @@ type fleet struct {
 func (f *fleet) restart(ctx context.Context, i int, off time.Duration) error {
 	opts := f.opts
 	opts.Now = func() time.Time { return f.now().Add(off) }
-	engine, err := watchword.New(ctx, f.store, opts)
+	engine, err := watchword.NewForTest(ctx, f.store, opts)
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,8 @@ func TestServersWithDifferentClocksGiveTheSameVerdict(t *testing.T) {
 			},
 			"a server restarts, its clock set": func(rt *rapid.T) {
 				off := rapid.IntRange(-3600, 3600).Draw(rt, "seconds off")
-				if err := f.restart(rt.Context(), rapid.IntRange(0, 2).Draw(rt, "server"), time.Duration(off)*time.Second); err != nil {
+				if err := f.restart(rt.Context(), rapid.IntRange(0, 2).Draw(rt, "server"),
+					time.Duration(off)*time.Second); err != nil {
 					rt.Fatal(err)
 				}
 			},
@@ -143,7 +144,8 @@ func TestServersOnPostgresUseTheClockOfTheDatabase(t *testing.T) {
 		}
 	}
 	for i, e := range f.engines {
-		in, err := e.SignUp(t.Context(), watchword.SignUpRequest{Email: fmt.Sprintf("user%d@example.com", i), Password: goodPassword, Client: laptop})
+		in, err := e.SignUp(t.Context(), watchword.SignUpRequest{
+			Email: fmt.Sprintf("user%d@example.com", i), Password: goodPassword, Client: laptop})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -38,16 +38,18 @@ func TestFailedSignInTakesAsLongAsTheSlowestHash(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	synctest.Test(t, func(t *testing.T) { // where hashing takes no time
+	synctest.Test(t, func(t *testing.T) { // the clock stands still while a hash is computed
 		pool := passhash.NewPool(1, time.Minute)
 		defer pool.Close()
-		e := &Engine{hashing: hashing{pool: pool, params: params, dummy: passhash.Dummy(params), level: &passhash.Level{}}}
+		e := &Engine{hashing: hashing{
+			pool: pool, params: params, dummy: passhash.Dummy(params), level: &passhash.Level{},
+		}}
 		e.hashing.level.Wait(700*time.Millisecond, true)
 		for name, c := range map[string]struct {
 			hash, given Secret
 			took        time.Duration
 		}{
-			"nobody's":                    {"", "wrong", 700 * time.Millisecond},
+			"no account":                  {"", "wrong", 700 * time.Millisecond},
 			"wrong":                       {Secret(hash), "wrong", 700 * time.Millisecond},
 			"wrong, and of two spellings": {Secret(hash), "cafe\u0301", 1400 * time.Millisecond},
 			"right":                       {Secret(hash), "right", 0},
@@ -129,17 +131,21 @@ func TestAccountStateIsRevealedOnlyAfterTheRightPassword(t *testing.T) {
 func TestTheFirstProofKeepsIDAndRoles(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(3, 0)
-	account := User{ID: "ada", Email: "ada@example.com", Name: "Imported", Roles: []string{"staff"}, PasswordHash: "old", CreatedAt: time.Unix(1, 0)}
+	account := User{ID: "ada", Email: "ada@example.com", Name: "Imported", Roles: []string{"staff"},
+		PasswordHash: "old", CreatedAt: time.Unix(1, 0)}
 	own := candidate{"waiting", signupDetails{"Olive Owner", "new"}}
-	if got := ownerAfter(account, own, account.Email, now); got.ID != "ada" || !got.HasRole("staff") || !got.CreatedAt.Equal(account.CreatedAt) ||
+	if got := ownerAfter(account, own, account.Email, now); got.ID != "ada" || !got.HasRole("staff") ||
+		!got.CreatedAt.Equal(account.CreatedAt) ||
 		got.Name != "Olive Owner" || got.PasswordHash != "new" || !got.VerifiedAt.Equal(now) {
 		t.Errorf("the account became %+v", got)
 	}
-	if got := ownerAfter(account, candidate{"", signupDetails{"", "new"}}, account.Email, now); got.Name != "Imported" || got.PasswordHash != "new" {
+	got := ownerAfter(account, candidate{"", signupDetails{"", "new"}}, account.Email, now)
+	if got.Name != "Imported" || got.PasswordHash != "new" {
 		t.Errorf("a new password alone made it %+v", got)
 	}
 	created := ownerAfter(User{}, own, "new@example.com", now)
-	if !isID(string(created.ID)) || created.Email != "new@example.com" || len(created.Roles) != 0 || !created.CreatedAt.Equal(now) {
+	if !isID(string(created.ID)) || created.Email != "new@example.com" || len(created.Roles) != 0 ||
+		!created.CreatedAt.Equal(now) {
 		t.Errorf("created: %+v", created)
 	}
 }

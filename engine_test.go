@@ -84,7 +84,7 @@ func startWith(t *testing.T, store watchword.Store, change func(*watchword.Optio
 	if change != nil {
 		change(&r.opts)
 	}
-	engine, err := watchword.New(t.Context(), store, r.opts)
+	engine, err := watchword.NewForTest(t.Context(), store, r.opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +119,8 @@ func (r *rig) deliver(t *testing.T) {
 // signUp makes an account and returns its first session.
 func (r *rig) signUp(t *testing.T, email string) *watchword.SignIn {
 	t.Helper()
-	in, err := r.SignUp(t.Context(), watchword.SignUpRequest{Email: email, Password: goodPassword, Name: "Ada", Client: laptop})
+	in, err := r.SignUp(t.Context(), watchword.SignUpRequest{
+		Email: email, Password: goodPassword, Name: "Ada", Client: laptop})
 	if err != nil {
 		t.Fatalf("sign up: %v", err)
 	}
@@ -134,7 +135,8 @@ func (r *rig) ResetPassword(ctx context.Context, token, password watchword.Secre
 
 func (r *rig) login(t *testing.T, email string, c watchword.Client) *watchword.SignIn {
 	t.Helper()
-	in, err := r.Login(t.Context(), watchword.LoginRequest{Email: email, Password: goodPassword, Persistent: true, Client: c})
+	in, err := r.Login(t.Context(), watchword.LoginRequest{
+		Email: email, Password: goodPassword, Persistent: true, Client: c})
 	if err != nil {
 		t.Fatalf("login: %v", err)
 	}
@@ -203,14 +205,16 @@ func wantField(t *testing.T, err error, field, code string) {
 
 var (
 	laptop = watchword.Client{
-		Address:   netip.MustParseAddr("203.0.113.7"),
-		UserAgent: "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36",
+		Address: netip.MustParseAddr("203.0.113.7"),
+		UserAgent: "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) " +
+			"Chrome/130.0.0.0 Safari/537.36",
 		Device:    "Chrome on Windows",
 		RequestID: "laptop",
 	}
 	phone = watchword.Client{
-		Address:   netip.MustParseAddr("2001:db8::17"),
-		UserAgent: "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Mobile/15E148 Safari/604.1",
+		Address: netip.MustParseAddr("2001:db8::17"),
+		UserAgent: "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 " +
+			"(KHTML, like Gecko) Version/18.1 Mobile/15E148 Safari/604.1",
 		Device:    "Safari on iPhone",
 		RequestID: "phone",
 	}

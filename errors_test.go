@@ -37,7 +37,8 @@ const clientCodesIntro = `// Code generated from errors.go by errors_test.go. DO
 
 func union(name string, members []string) string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "/** Every refusal of the server that a client can meet. It is stable: program against it. */\nexport type %s =\n", name)
+	const comment = "/** Every refusal of the server that a client can meet. It is stable: program against it. */"
+	fmt.Fprintf(&text, "%s\nexport type %s =\n", comment, name)
 	for _, member := range members {
 		fmt.Fprintf(&text, "  | %q\n", member)
 	}

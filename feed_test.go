@@ -16,7 +16,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/secevent"
 )
 
-// run lets the engine do its work in the background until the test ends.
+// run runs the engine's background work until the test ends.
 func (r *rig) run(t *testing.T) {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
@@ -25,8 +25,8 @@ func (r *rig) run(t *testing.T) {
 	t.Cleanup(func() { stop(); <-done })
 }
 
-// told reads the feed after a number until it says enough.
-func (r *rig) told(t *testing.T, after int64, enough func([]secevent.Event) bool) []secevent.Event {
+// awaitFeed reads the feed after a number until enough accepts its events.
+func (r *rig) awaitFeed(t *testing.T, after int64, enough func([]secevent.Event) bool) []secevent.Event {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -48,7 +48,7 @@ func (r *rig) told(t *testing.T, after int64, enough func([]secevent.Event) bool
 		select {
 		case <-page.Changed:
 		case <-ctx.Done():
-			t.Fatalf("the feed says only %+v", events)
+			t.Fatalf("the feed has only the events %+v", events)
 		}
 	}
 }
@@ -63,8 +63,9 @@ func (r *rig) event(t *testing.T, token string) secevent.Event {
 	return event
 }
 
-// JWT-15. A session that dies of age needs no event: its last access token dies
-// with it.
+// A session that expires needs no event, because its last access token expires with it.
+//
+// JWT-15
 func TestEveryEndOfASessionIsInTheFeed(t *testing.T) {
 	t.Parallel()
 	type ending struct {
@@ -77,7 +78,8 @@ func TestEveryEndOfASessionIsInTheFeed(t *testing.T) {
 			must(t, r.Logout(t.Context(), in.RefreshToken, "", laptop))
 		}},
 		"ended from another device": {watchword.EndedByUser, "user", func(t *testing.T, r *rig, in *watchword.SignIn) {
-			must(t, r.EndSession(t.Context(), r.identity(t, r.login(t, "ada@example.com", phone)), in.Session.ID, phone))
+			who := r.identity(t, r.login(t, "ada@example.com", phone))
+			must(t, r.EndSession(t.Context(), who, in.Session.ID, phone))
 		}},
 		"logout everywhere": {watchword.EndedLogoutAll, "user", func(t *testing.T, r *rig, in *watchword.SignIn) {
 			_, err := r.LogoutAll(t.Context(), r.identity(t, in), "", laptop)
@@ -116,10 +118,11 @@ func TestEveryEndOfASessionIsInTheFeed(t *testing.T) {
 		"ended by an operator": {watchword.EndedOperator, "admin", func(t *testing.T, r *rig, in *watchword.SignIn) {
 			must(t, r.Operator().EndUserSession(t.Context(), in.User.ID, in.Session.ID))
 		}},
-		"all ended by an operator": {watchword.EndedOperator, "admin", func(t *testing.T, r *rig, in *watchword.SignIn) {
-			_, err := r.Operator().EndUserSessions(t.Context(), in.User.ID)
-			must(t, err)
-		}},
+		"all ended by an operator": {watchword.EndedOperator, "admin",
+			func(t *testing.T, r *rig, in *watchword.SignIn) {
+				_, err := r.Operator().EndUserSessions(t.Context(), in.User.ID)
+				must(t, err)
+			}},
 		"disabled": {watchword.EndedDisabled, "admin", func(t *testing.T, r *rig, in *watchword.SignIn) {
 			must(t, r.Operator().DisableUser(t.Context(), in.User.ID))
 		}},
@@ -150,33 +153,35 @@ func TestEveryEndOfASessionIsInTheFeed(t *testing.T) {
 			in := r.signUp(t, "ada@example.com")
 			c.end(t, r, in)
 			r.run(t)
-			events := r.told(t, 0, func(events []secevent.Event) bool { return len(events) > 0 })
+			events := r.awaitFeed(t, 0, func(events []secevent.Event) bool { return len(events) > 0 })
 			i := slices.IndexFunc(events, func(e secevent.Event) bool { return e.Session == string(in.Session.ID) })
 			if i < 0 {
-				t.Fatalf("it is not in the feed: %+v", events)
+				t.Fatalf("the feed has no event of session %s: %+v", in.Session.ID, events)
 			}
 			got := events[i]
-			if got.Kind != secevent.SessionRevoked || got.Reason != string(c.why) || got.Initiator != c.by || got.Number < 1 {
+			if got.Kind != secevent.SessionRevoked || got.Reason != string(c.why) || got.Initiator != c.by ||
+				got.Number < 1 {
 				t.Errorf("got %+v", got)
 			}
 			if now := r.clock.Now().Unix(); got.At > now || got.At < now-60 || got.IssuedAt != now {
-				t.Errorf("it happened at %d, was signed at %d, and now is %d", got.At, got.IssuedAt, now)
+				t.Errorf("the event is dated %d and was signed at %d; the time is %d", got.At, got.IssuedAt, now)
 			}
 		})
 	}
 	slices.Sort(tried)
 	tried = slices.Compact(tried)
 	if stored := storedReasons(t); !slices.Equal(stored, tried) {
-		t.Errorf("the reasons that are stored are %q, tried were %q", stored, tried)
+		t.Errorf("session.go declares the stored reasons %q, the test has cases for %q", stored, tried)
 	}
 }
 
-// storedReasons reads the reasons from where they are declared.
+// storedReasons returns the reasons that session.go declares and the store can hold.
 func storedReasons(t *testing.T) (reasons []string) {
 	t.Helper()
 	source, err := os.ReadFile("session.go")
 	must(t, err)
-	for _, found := range regexp.MustCompile(`Ended\w+ +EndReason = "(\w+)"(.*)`).FindAllStringSubmatch(string(source), -1) {
+	declared := regexp.MustCompile(`Ended\w+ +EndReason = "(\w+)"(.*)`)
+	for _, found := range declared.FindAllStringSubmatch(string(source), -1) {
 		if !strings.HasSuffix(found[2], "// computed, never stored") {
 			reasons = append(reasons, found[1])
 		}
@@ -192,28 +197,31 @@ func TestRoleChangeIsPublishedInTheFeed(t *testing.T) {
 	_, err := r.Operator().SetRoles(t.Context(), in.User.ID, []string{"admin"})
 	must(t, err)
 	r.run(t)
-	got := r.told(t, 0, func(events []secevent.Event) bool { return len(events) > 0 })[0]
-	// The token that was there is dated now, and what comes after it later.
-	if got.Kind != secevent.ClaimsChanged || got.User != string(in.User.ID) || got.At != r.clock.Now().Unix()+1 || got.Session != "" {
+	got := r.awaitFeed(t, 0, func(events []secevent.Event) bool { return len(events) > 0 })[0]
+	// The existing token was issued at this second. Tokens with the new roles are dated one second later.
+	if got.Kind != secevent.ClaimsChanged || got.User != string(in.User.ID) || got.At != r.clock.Now().Unix()+1 ||
+		got.Session != "" {
 		t.Errorf("got %+v", got)
 	}
 	if next, err := r.Refresh(t.Context(), in.RefreshToken, laptop); err != nil || r.issued(t, next) < got.At {
-		t.Errorf("the next token is dated %d, which is before %d (%v)", r.issued(t, next), got.At, err)
+		t.Errorf("the next token was issued at %d, before the event at %d (error %v)", r.issued(t, next), got.At, err)
 	}
 }
 
-// issued is the `iat` of an access token.
+// issued returns the claim `iat` of an access token.
 func (r *rig) issued(t *testing.T, in *watchword.SignIn) int64 {
 	t.Helper()
 	keys, err := accesstoken.ParseJWKS(r.JWKS())
 	must(t, err)
-	claims, err := accesstoken.Verify(string(in.AccessToken), func(kid string) (accesstoken.Key, bool) { k, ok := keys[kid]; return k, ok },
-		accesstoken.Expect{Issuer: r.opts.PublicURL, Audience: r.opts.PublicURL, Now: r.clock.Now(), Leeway: 5 * time.Second})
+	claims, err := accesstoken.Verify(string(in.AccessToken),
+		func(kid string) (accesstoken.Key, bool) { k, ok := keys[kid]; return k, ok },
+		accesstoken.Expect{
+			Issuer: r.opts.PublicURL, Audience: r.opts.PublicURL, Now: r.clock.Now(), Leeway: 5 * time.Second})
 	must(t, err)
 	return claims.IssuedAt
 }
 
-// Two processes on one database tell the same story, and take turns in writing it.
+// Two processes on one database serve the same events and take turns in numbering them.
 func TestAllProcessesServeTheSameFeed(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "watchword.db")
@@ -227,7 +235,7 @@ func TestAllProcessesServeTheSameFeed(t *testing.T) {
 		must(t, ends.Logout(t.Context(), in.RefreshToken, "", laptop))
 	}
 	all := func(events []secevent.Event) bool { return len(events) == sessions }
-	first, second := one.told(t, 0, all), two.told(t, 0, all)
+	first, second := one.awaitFeed(t, 0, all), two.awaitFeed(t, 0, all)
 	for i := range first {
 		a, b := first[i], second[i]
 		a.IssuedAt, b.IssuedAt = 0, 0
@@ -237,8 +245,8 @@ func TestAllProcessesServeTheSameFeed(t *testing.T) {
 	}
 }
 
-// A failover, or a backup that is restored, has lost what was committed last. A reader
-// who has heard that hears what happens next all the same.
+// A failover or a restored backup loses the last commits. A reader that has received a lost
+// event still receives the events after it.
 func TestStoreThatLostCommitsReusesNoFeedNumber(t *testing.T) {
 	t.Parallel()
 	path, copied := filepath.Join(t.TempDir(), "watchword.db"), filepath.Join(t.TempDir(), "watchword.db")
@@ -253,57 +261,61 @@ func TestStoreThatLostCommitsReusesNoFeedNumber(t *testing.T) {
 	primary := startOn(t, path, unlimited)
 	primary.run(t)
 	must(t, primary.Logout(t.Context(), lost.RefreshToken, "", laptop))
-	heard := primary.told(t, 0, func(events []secevent.Event) bool { return len(events) == 1 })[0].Number
+	received := primary.awaitFeed(t, 0, func(events []secevent.Event) bool { return len(events) == 1 })[0].Number
 
 	standby := startOn(t, copied, unlimited)
 	standby.clock.advance(time.Second)
 	standby.run(t)
 	must(t, standby.Logout(t.Context(), ended.RefreshToken, "", laptop))
-	all := standby.told(t, 0, func(events []secevent.Event) bool { return len(events) == 1 })
-	page, err := standby.Revocations(t.Context(), heard, 10)
+	all := standby.awaitFeed(t, 0, func(events []secevent.Event) bool { return len(events) == 1 })
+	page, err := standby.Revocations(t.Context(), received, 10)
 	if err != nil || len(page.Events) != 1 || all[0].Session != string(ended.Session.ID) {
-		t.Errorf("after number %d, the reader hears %d events of %+v, %v", heard, len(page.Events), all, err)
+		t.Errorf("after number %d, the reader receives %d events of %+v, error %v",
+			received, len(page.Events), all, err)
 	}
 }
 
 func unlimited(o *watchword.Options) { o.Limits = watchword.Unlimited() }
 
-func TestTheFeedGoesOnWhereAReaderStopped(t *testing.T) {
+func TestFeedContinuesAfterTheNumberOfTheReader(t *testing.T) {
 	t.Parallel()
 	r := start(t, unlimited)
-	ended := func() {
+	endSession := func() {
 		must(t, r.Logout(t.Context(), r.login(t, "ada@example.com", laptop).RefreshToken, "", laptop))
 	}
 	if _, err := r.Revocations(t.Context(), 0, 10); !errors.Is(err, watchword.ErrUnavailable) {
-		t.Errorf("before anything was read: %v", err)
+		t.Errorf("before the feed was read: %v", err)
 	}
 	r.signUp(t, "ada@example.com")
 	r.run(t)
 	for range 3 {
-		ended()
+		endSession()
 	}
-	all := r.told(t, 0, func(events []secevent.Event) bool { return len(events) == 3 })
+	all := r.awaitFeed(t, 0, func(events []secevent.Event) bool { return len(events) == 3 })
 	last := all[2].Number
-	r.told(t, all[1].Number, func(events []secevent.Event) bool { return len(events) == 1 && events[0].Number == last })
+	r.awaitFeed(t, all[1].Number, func(events []secevent.Event) bool {
+		return len(events) == 1 && events[0].Number == last
+	})
 
 	page, err := r.Revocations(t.Context(), all[0].Number, 1)
 	if err != nil || len(page.Events) != 1 || page.Next != all[1].Number || !page.More {
-		t.Errorf("one after the first: %+v, %v", page, err)
+		t.Errorf("a page of one event after the first: %+v, %v", page, err)
 	}
 	page, err = r.Revocations(t.Context(), last, 10)
 	if err != nil || len(page.Events) != 0 || page.Next != last || page.More {
-		t.Errorf("after all: %+v, %v", page, err)
+		t.Errorf("after the last event: %+v, %v", page, err)
 	}
-	// The store was restored from a backup: its numbers were larger once.
+	// The store was restored from a backup, and the reader has a number from before.
 	page, err = r.Revocations(t.Context(), last+99, 10)
 	if err != nil || len(page.Events) != 3 || page.Next != last {
-		t.Errorf("after what never was: %+v, %v", page, err)
+		t.Errorf("after a number that the feed has not reached: %+v, %v", page, err)
 	}
-	if beat := r.event(t, page.Heartbeat.Token); beat.Kind != secevent.Heartbeat || beat.Head > last || beat.IssuedAt != r.clock.Now().Unix() {
-		t.Errorf("got heartbeat %+v", beat)
+	heartbeat := r.event(t, page.Heartbeat.Token)
+	if heartbeat.Kind != secevent.Heartbeat || heartbeat.Head > last || heartbeat.IssuedAt != r.clock.Now().Unix() {
+		t.Errorf("got heartbeat %+v", heartbeat)
 	}
 
-	r.clock.advance(66 * time.Minute) // no token from before is alive
-	ended()
-	r.told(t, 0, func(events []secevent.Event) bool { return len(events) == 1 && events[0].Number > last })
+	r.clock.advance(66 * time.Minute) // every earlier token has expired
+	endSession()
+	r.awaitFeed(t, 0, func(events []secevent.Event) bool { return len(events) == 1 && events[0].Number > last })
 }

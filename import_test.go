@@ -28,19 +28,21 @@ func TestAnImportedAccountSignsInAndItsHashIsUpgraded(t *testing.T) {
 	for _, prefix := range []string{"$2a$", "$2b$", "$2y$"} {
 		hash := watchword.Secret(prefix + string(made[4:]))
 		got := r.imports(t, watchword.ImportedUser{
-			ID: mongoID + prefix, Email: "Ada" + prefix + "@Example.com", Name: " Ada Lovelace ", Roles: []string{"editor", "admin"},
+			ID: mongoID + prefix, Email: "Ada" + prefix + "@Example.com", Name: " Ada Lovelace ",
+			Roles:        []string{"editor", "admin"},
 			PasswordHash: hash, CreatedAt: r.clock.Now().Add(-time.Hour), VerifiedAt: r.clock.Now(),
 		})
 		user := wantUser(t, r, "ada"+strings.ToLower(prefix)+"@example.com")
 		want := watchword.User{
-			ID: got.User.ID, Email: watchword.Address("ada" + prefix + "@example.com"), VerifiedAt: r.clock.Now(), Name: "Ada Lovelace",
+			ID: got.User.ID, Email: watchword.Address("ada" + prefix + "@example.com"), VerifiedAt: r.clock.Now(),
+			Name:  "Ada Lovelace",
 			Roles: []string{"admin", "editor"}, PasswordHash: hash, CreatedAt: r.clock.Now().Add(-time.Hour),
 		}
 		if diff := cmp.Diff(want, user); diff != "" || got.There {
 			t.Error(diff)
 		}
 		if diff := cmp.Diff(user, got.User); diff != "" {
-			t.Errorf("what is kept is not what was told:\n%s", diff)
+			t.Errorf("the stored account differs from the result:\n%s", diff)
 		}
 		if id, err := uuid.Parse(string(user.ID)); err != nil || id.Version() != 8 {
 			t.Errorf("id %s", user.ID)
@@ -59,10 +61,10 @@ func TestAnImportedAccountSignsInAndItsHashIsUpgraded(t *testing.T) {
 	}
 }
 
-// An import that runs again changes nothing, whatever its users have done since.
+// A repeated import leaves the accounts as its users have changed them.
 //
 // IMP-3
-func TestAnImportCanBeRunAgain(t *testing.T) {
+func TestRepeatedImportChangesNoAccount(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	users := []watchword.ImportedUser{
@@ -95,8 +97,7 @@ func TestAnImportCanBeRunAgain(t *testing.T) {
 	}
 }
 
-// An account that came by an import is known by its event, however much has happened
-// since.
+// The event of its import identifies an account, also after many later events.
 func TestImportedAccountIsRecognizedAfterOtherEvents(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
@@ -113,12 +114,12 @@ func TestImportedAccountIsRecognizedAfterOtherEvents(t *testing.T) {
 // address that its user has changed.
 //
 // IMP-3
-func TestAnImportUndoesNothingThatItsUsersDid(t *testing.T) {
+func TestRepeatedImportRevertsNoChangeOfItsUsers(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		name   string
-		user   watchword.ImportedUser
-		called string
+		name  string
+		user  watchword.ImportedUser
+		field string // of the problem
 	}{
 		{"an id that is kept", watchword.ImportedUser{ID: strings.ToUpper(keptID), Email: someEmail}, "id"},
 		{"an id that is not", watchword.ImportedUser{ID: mongoID, Email: someEmail}, "id"},
@@ -132,22 +133,22 @@ func TestAnImportUndoesNothingThatItsUsersDid(t *testing.T) {
 				_, err := tx.SetEmail(t.Context(), id, someEmail, "moved@example.com", r.clock.Now())
 				return err
 			}))
-			r.refuses(t, c.user, c.called, "has another address now")
-			r.signUp(t, someEmail) // somebody else, who proves it
+			r.refuses(t, c.user, c.field, "has another address now")
+			r.signUp(t, someEmail) // another user, who proves the address
 			must(t, r.store.Update(t.Context(), func(tx watchword.Tx) error {
 				_, err := tx.SetVerified(t.Context(), wantUser(t, r, someEmail).ID, someEmail, r.clock.Now())
 				return err
 			}))
 			if c.user.ID == mongoID {
-				r.refuses(t, c.user, c.called, "has another address now")
+				r.refuses(t, c.user, c.field, "has another address now")
 			}
 			must(t, r.Operator().DeleteUser(t.Context(), wantUser(t, r, someEmail).ID))
 
 			must(t, r.Operator().DeleteUser(t.Context(), id))
-			r.refuses(t, c.user, c.called, "was deleted here")
-			if c.called == "id" {
+			r.refuses(t, c.user, c.field, "was deleted here")
+			if c.field == "id" {
 				c.user.Email = "other@example.com"
-				r.refuses(t, c.user, c.called, "was deleted here")
+				r.refuses(t, c.user, c.field, "was deleted here")
 			}
 			if users, err := r.Operator().Users(t.Context(), "", 10); err != nil || len(users) != 0 {
 				t.Errorf("%d accounts, %v", len(users), err)
@@ -156,10 +157,11 @@ func TestAnImportUndoesNothingThatItsUsersDid(t *testing.T) {
 	}
 }
 
-// Two systems may both count their users from 1. The computed ids reveal neither.
+// Two systems may both number their users from 1. The computed ids do not reveal the numbers.
 func TestSameIDFromAnotherSystemIsAnotherAccount(t *testing.T) {
 	t.Parallel()
-	r, other := start(t, nil), start(t, func(o *watchword.Options) { o.MasterKey = []byte("another master key, of 32 bytes.") })
+	r, other := start(t, nil),
+		start(t, func(o *watchword.Options) { o.MasterKey = []byte("another master key, of 32 bytes.") })
 	shop := r.imports(t, watchword.ImportedUser{ID: "1", Email: "shop@example.com"}).User.ID
 	r.refuses(t, watchword.ImportedUser{ID: "1", Email: "forum@example.com"}, "id", "has another address now")
 	forum := r.imports(t, watchword.ImportedUser{ID: "1", System: "forum", Email: "forum@example.com"}).User.ID
@@ -176,24 +178,30 @@ func TestProblemsOfAnImportedAccountAreReported(t *testing.T) {
 	now := r.clock.Now()
 	r.imports(t, watchword.ImportedUser{ID: keptID, Email: "taken@example.com"})
 	r.signUp(t, "stranger@example.com")
+	type account = watchword.ImportedUser
+	const (
+		required, invalid = watchword.FieldRequired, watchword.FieldInvalid
+		taken, tooLong    = watchword.FieldTaken, watchword.FieldTooLong
+	)
 	for _, c := range []struct {
 		name        string
-		user        watchword.ImportedUser
+		user        account
 		field, code string // of the one problem
 	}{
-		{"no address", watchword.ImportedUser{}, "email", watchword.FieldRequired},
-		{"a bad address", watchword.ImportedUser{Email: "ada"}, "email", watchword.FieldInvalid},
-		{"a long name", watchword.ImportedUser{Email: someEmail, Name: strings.Repeat("x", 201)}, "name", watchword.FieldTooLong},
-		{"a role with a blank", watchword.ImportedUser{Email: someEmail, Roles: []string{"super user"}}, "roles", watchword.FieldInvalid},
-		{"a password", watchword.ImportedUser{Email: someEmail, PasswordHash: goodPassword}, "passwordHash", watchword.FieldInvalid},
-		{"a date in the future", watchword.ImportedUser{Email: someEmail, CreatedAt: now.Add(49 * time.Hour)}, "createdAt", watchword.FieldInvalid},
-		{"a date before there were any", watchword.ImportedUser{Email: someEmail, DisabledAt: time.Unix(0, 0)}, "disabledAt", watchword.FieldInvalid},
-		{"a proof before there were any", watchword.ImportedUser{Email: someEmail, VerifiedAt: time.Unix(-1, 0)}, "verifiedAt", watchword.FieldInvalid},
-		{"an id of another", watchword.ImportedUser{ID: strings.ToUpper(keptID), Email: someEmail}, "id", watchword.FieldTaken},
-		{"an address of another", watchword.ImportedUser{ID: uuid.NewString(), Email: "Taken@example.com"}, "email", watchword.FieldTaken},
-		{"an address that a stranger signed up with", watchword.ImportedUser{ID: mongoID, Email: "stranger@example.com"}, "email", watchword.FieldTaken},
-		{"the same, with an id to keep", watchword.ImportedUser{ID: uuid.NewString(), Email: "stranger@example.com"}, "email", watchword.FieldTaken},
-		{"a day ahead", watchword.ImportedUser{Email: "new@example.com", CreatedAt: now.Add(23 * time.Hour)}, "", ""},
+		{"no address", account{}, "email", required},
+		{"a bad address", account{Email: "ada"}, "email", invalid},
+		{"a long name", account{Email: someEmail, Name: strings.Repeat("x", 201)}, "name", tooLong},
+		{"a role with a blank", account{Email: someEmail, Roles: []string{"super user"}}, "roles", invalid},
+		{"a password", account{Email: someEmail, PasswordHash: goodPassword}, "passwordHash", invalid},
+		{"a date in the future", account{Email: someEmail, CreatedAt: now.Add(49 * time.Hour)}, "createdAt", invalid},
+		{"a date that is too early", account{Email: someEmail, DisabledAt: time.Unix(0, 0)}, "disabledAt", invalid},
+		{"a proof that is too early", account{Email: someEmail, VerifiedAt: time.Unix(-1, 0)}, "verifiedAt", invalid},
+		{"an id of another", account{ID: strings.ToUpper(keptID), Email: someEmail}, "id", taken},
+		{"an address of another", account{ID: uuid.NewString(), Email: "Taken@example.com"}, "email", taken},
+		{"an address that a stranger signed up with",
+			account{ID: mongoID, Email: "stranger@example.com"}, "email", taken},
+		{"the same, with an id to keep", account{ID: uuid.NewString(), Email: "stranger@example.com"}, "email", taken},
+		{"a day ahead", account{Email: "new@example.com", CreatedAt: now.Add(23 * time.Hour)}, "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for _, do := range []func() ([]watchword.ImportResult, error){
@@ -206,13 +214,19 @@ func TestProblemsOfAnImportedAccountAreReported(t *testing.T) {
 			} {
 				got, err := do()
 				must(t, err)
-				switch problems := got[0].Problems; {
-				case c.field == "" && problems != nil:
-					t.Errorf("problems: %+v", problems)
-				case c.field != "" && (len(problems) != 1 || problems[0].Field != c.field || problems[0].Code != c.code || problems[0].Message == ""):
-					t.Errorf("problems: %+v", problems)
-				case c.field != "" && got[0].User.ID != "":
-					t.Error("there is an account nevertheless")
+				problems := got[0].Problems
+				if c.field == "" {
+					if problems != nil {
+						t.Errorf("problems: %+v", problems)
+					}
+					continue
+				}
+				if len(problems) != 1 || problems[0].Field != c.field || problems[0].Code != c.code ||
+					problems[0].Message == "" {
+					t.Errorf("problems: %+v, want one with %s of %s", problems, c.code, c.field)
+				}
+				if got[0].User.ID != "" {
+					t.Error("the account was created despite the problem")
 				}
 			}
 		})
@@ -229,7 +243,8 @@ func TestImportAcceptsAnExistingAccountThatProvedTheAddress(t *testing.T) {
 	in := r.signUp(t, someEmail)
 	r.deliver(t)
 	must(t, r.verify(t, r.post.last(t, watchword.MailVerify).Token, in))
-	if got := r.imports(t, watchword.ImportedUser{ID: mongoID, Email: someEmail, Name: "Other"}); !got.There || got.User.ID != in.User.ID || got.User.Name != "Ada" {
+	got := r.imports(t, watchword.ImportedUser{ID: mongoID, Email: someEmail, Name: "Other"})
+	if !got.There || got.User.ID != in.User.ID || got.User.Name != "Ada" {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -243,15 +258,17 @@ func TestImportRefusesAnAddressThatItsPreviousOwnerCanRestore(t *testing.T) {
 			return err
 		}
 		return tx.InsertMailToken(t.Context(), watchword.MailToken{
-			Hash: "undo", Kind: watchword.MailAddressChanged, UserID: in.User.ID, Email: someEmail, ExpiresAt: r.clock.Now().Add(time.Hour),
+			Hash: "undo", Kind: watchword.MailAddressChanged, UserID: in.User.ID, Email: someEmail,
+			ExpiresAt: r.clock.Now().Add(time.Hour),
 		})
 	}))
 	r.refuses(t, watchword.ImportedUser{Email: someEmail}, "email", "can take it back")
 	r.refuses(t, watchword.ImportedUser{ID: keptID, Email: someEmail}, "email", "can take it back")
-	got, err := r.Operator().ImportUsers(t.Context(), []watchword.ImportedUser{{Email: someEmail}, {Email: "next@example.com"}})
+	got, err := r.Operator().ImportUsers(t.Context(), []watchword.ImportedUser{
+		{Email: someEmail}, {Email: "next@example.com"}})
 	must(t, err)
 	if got[1].User.ID == "" {
-		t.Error("the next one was left out, too")
+		t.Error("the next account was not imported")
 	}
 }
 
@@ -270,7 +287,10 @@ func TestOneOfConcurrentImportsAndSignUpsGetsTheAddress(t *testing.T) {
 	for n := range 8 {
 		all.Go(func() {
 			if n%2 == 0 {
-				got, err := r.Operator().ImportUsers(t.Context(), []watchword.ImportedUser{{Email: "other" + string(rune('a'+n)) + "@example.com"}, {ID: uuid.NewString(), Email: someEmail}})
+				got, err := r.Operator().ImportUsers(t.Context(), []watchword.ImportedUser{
+					{Email: "other" + string(rune('a'+n)) + "@example.com"},
+					{ID: uuid.NewString(), Email: someEmail},
+				})
 				if err != nil {
 					t.Error(err)
 				} else if got[1].Problems == nil && !got[1].There {
@@ -278,7 +298,8 @@ func TestOneOfConcurrentImportsAndSignUpsGetsTheAddress(t *testing.T) {
 				}
 				return
 			}
-			in, err := r.SignUp(t.Context(), watchword.SignUpRequest{Email: someEmail, Password: goodPassword, Client: laptop})
+			in, err := r.SignUp(t.Context(), watchword.SignUpRequest{
+				Email: someEmail, Password: goodPassword, Client: laptop})
 			if err == nil {
 				won(in.User.ID)
 			} else if watchword.CodeOf(err) != watchword.CodeEmailTaken {
@@ -292,7 +313,7 @@ func TestOneOfConcurrentImportsAndSignUpsGetsTheAddress(t *testing.T) {
 	}
 }
 
-// imports wants one account to be imported, or to be there.
+// imports imports one account. It fails the test on a problem, or if the dry run differs.
 func (r *rig) imports(t *testing.T, user watchword.ImportedUser) watchword.ImportResult {
 	t.Helper()
 	checked, err := r.Operator().CheckImport(t.Context(), []watchword.ImportedUser{user})
@@ -300,24 +321,26 @@ func (r *rig) imports(t *testing.T, user watchword.ImportedUser) watchword.Impor
 	done, err := r.Operator().ImportUsers(t.Context(), []watchword.ImportedUser{user})
 	must(t, err)
 	if done[0].Problems != nil || checked[0].Problems != nil || checked[0].There != done[0].There {
-		t.Fatalf("%s: %+v was foretold as %+v", user.Email, done[0], checked[0])
+		t.Fatalf("%s: the import returns %+v, the dry run %+v", user.Email, done[0], checked[0])
 	}
 	return done[0]
 }
 
-// refuses wants an account to be refused because a field is taken, and a dry run to
-// say the same.
+// refuses expects that the import refuses an account because a field is taken, and that the
+// dry run returns the same.
 func (r *rig) refuses(t *testing.T, user watchword.ImportedUser, field, why string) {
 	t.Helper()
 	checked, err := r.Operator().CheckImport(t.Context(), []watchword.ImportedUser{user})
 	must(t, err)
 	done, err := r.Operator().ImportUsers(t.Context(), []watchword.ImportedUser{user})
 	must(t, err)
-	if p := done[0].Problems; len(p) != 1 || p[0].Field != field || p[0].Code != watchword.FieldTaken || !strings.Contains(p[0].Message, why) {
+	p := done[0].Problems
+	if len(p) != 1 || p[0].Field != field || p[0].Code != watchword.FieldTaken ||
+		!strings.Contains(p[0].Message, why) {
 		t.Errorf("got %+v", done[0])
 	}
 	if diff := cmp.Diff(checked, done); diff != "" {
-		t.Errorf("the check foretold something else:\n%s", diff)
+		t.Errorf("the dry run differs from the import:\n%s", diff)
 	}
 }
 

@@ -13,9 +13,9 @@ import (
 	"github.com/watchword-auth/watchword/internal/seal"
 )
 
-// fillRing gives every free number of refresh keys to a retired key, sealed under
-// the master key of the rig. The keys became active one minute after the other,
-// and their successors dropAfter later can be dropped.
+// fillRing inserts a retired key for every free number of refresh keys. The keys are sealed
+// with the rig's master key, became active one minute after the other a year ago, and can be
+// dropped at drop.
 func (r *rig) fillRing(t *testing.T, drop time.Time) {
 	t.Helper()
 	box, err := seal.New(r.opts.MasterKey)
@@ -60,7 +60,7 @@ func TestStartWithFullRingDropsDueKeysFirst(t *testing.T) {
 	keys, err := engine.Operator().Keys(t.Context())
 	must(t, err)
 	if n := count(keys, watchword.KeyRefresh); n > 3 {
-		t.Errorf("%d refresh keys are left", n)
+		t.Errorf("%d refresh keys remain, want at most 3", n)
 	}
 }
 
@@ -82,10 +82,12 @@ func TestStartWithFullRingAndNothingDueServes(t *testing.T) {
 	if _, err := engine.Refresh(t.Context(), in.RefreshToken, laptop); err != nil {
 		t.Errorf("refresh: %v", err)
 	}
-	if _, err := engine.Login(t.Context(), watchword.LoginRequest{Email: "ada@example.com", Password: goodPassword, Client: laptop}); err != nil {
+	_, err := engine.Login(t.Context(), watchword.LoginRequest{
+		Email: "ada@example.com", Password: goodPassword, Client: laptop})
+	if err != nil {
 		t.Errorf("login: %v", err)
 	}
-	_, err := engine.Operator().RotateKeys(t.Context(), watchword.KeyRefresh)
+	_, err = engine.Operator().RotateKeys(t.Context(), watchword.KeyRefresh)
 	wantCode(t, err, watchword.CodeRateLimited)
 	if _, err := engine.Operator().RotateKeys(t.Context(), watchword.KeySign); err != nil {
 		t.Errorf("the other kind of key does not rotate: %v", err)
@@ -106,7 +108,7 @@ func TestManualRotationIsRefusedLongBeforeTheRingIsFull(t *testing.T) {
 	keys, err := r.Operator().Keys(t.Context())
 	must(t, err)
 	if n := count(keys, watchword.KeyRefresh); n > 101 {
-		t.Errorf("commands made %d refresh keys", n)
+		t.Errorf("commands created %d refresh keys, want at most 101", n)
 	}
 	r.clock.advance(31 * 24 * time.Hour)
 	if _, err := r.Operator().RotateKeys(t.Context(), watchword.KeyRefresh); err != nil {
@@ -114,7 +116,7 @@ func TestManualRotationIsRefusedLongBeforeTheRingIsFull(t *testing.T) {
 	}
 }
 
-// A readOnly store accepts no write, as a standby does.
+// A readOnly store refuses writes, as a standby does.
 type readOnly struct{ watchword.Store }
 
 func (readOnly) Update(context.Context, func(watchword.Tx) error) error {
@@ -127,7 +129,7 @@ func TestStartOnAReadOnlyStoreServesWithTheExistingKeys(t *testing.T) {
 	r := start(t, nil)
 	r.clock.advance(91 * 24 * time.Hour) // a key has to be published, and can't be
 	in := r.signUp(t, "ada@example.com")
-	engine, err := watchword.New(t.Context(), readOnly{r.store}, r.opts)
+	engine, err := watchword.NewForTest(t.Context(), readOnly{r.store}, r.opts)
 	if err != nil {
 		t.Fatalf("start: %v", err)
 	}

@@ -156,7 +156,8 @@ func TestStoredKeysAreSealed(t *testing.T) {
 	r := startOn(t, path, nil)
 	opts := r.opts
 	opts.MasterKey = []byte("another master key than that one")
-	if _, err := watchword.New(t.Context(), r.store, opts); err == nil || !strings.Contains(err.Error(), "master key") {
+	if _, err := watchword.NewForTest(t.Context(), r.store, opts); err == nil ||
+		!strings.Contains(err.Error(), "master key") {
 		t.Errorf("opened with another master key: %v", err)
 	}
 }
@@ -185,7 +186,7 @@ func reopen(t *testing.T, r *rig, change func(*watchword.Options)) *watchword.En
 	t.Helper()
 	opts := r.opts
 	change(&opts)
-	engine, err := watchword.New(t.Context(), r.store, opts)
+	engine, err := watchword.NewForTest(t.Context(), r.store, opts)
 	must(t, err)
 	t.Cleanup(engine.Close)
 	return engine
@@ -202,7 +203,7 @@ func TestASharedSecretHasNoPublicKey(t *testing.T) {
 	}
 	opts := r.opts
 	opts.SigningSecret = "too short"
-	if _, err := watchword.New(t.Context(), r.store, opts); err == nil {
+	if _, err := watchword.NewForTest(t.Context(), r.store, opts); err == nil {
 		t.Error("a short secret was accepted")
 	}
 }
@@ -234,7 +235,7 @@ func TestTokensOfUnknownKeysReloadKeysAtMostOnceASecond(t *testing.T) {
 	other := start(t, nil)
 	foreign := other.signUp(t, "ada@example.com")
 	store := &keyReads{Store: r.store}
-	engine, err := watchword.New(t.Context(), store, r.opts)
+	engine, err := watchword.NewForTest(t.Context(), store, r.opts)
 	must(t, err)
 	t.Cleanup(engine.Close)
 	before := store.n.Load()

@@ -67,7 +67,8 @@ func TestAPasswordIsRefusedOnEveryPathThatSetsOne(t *testing.T) {
 	reset := r.post.last(t, watchword.MailReset).Token
 	paths := map[string]func(password watchword.Secret) error{
 		"sign-up": func(p watchword.Secret) error {
-			_, err := r.SignUp(t.Context(), watchword.SignUpRequest{Email: "ada.lovelace@example.org", Password: p, Client: laptop})
+			_, err := r.SignUp(t.Context(), watchword.SignUpRequest{
+				Email: "ada.lovelace@example.org", Password: p, Client: laptop})
 			return err
 		},
 		"change": func(p watchword.Secret) error {
@@ -77,7 +78,8 @@ func TestAPasswordIsRefusedOnEveryPathThatSetsOne(t *testing.T) {
 			return r.ResetPassword(t.Context(), reset, p, laptop)
 		},
 		"operator": func(p watchword.Secret) error {
-			_, err := r.Operator().CreateUser(t.Context(), watchword.NewUser{Email: "ada.lovelace@example.net", Password: p})
+			_, err := r.Operator().CreateUser(t.Context(), watchword.NewUser{
+				Email: "ada.lovelace@example.net", Password: p})
 			return err
 		},
 	}
@@ -125,7 +127,8 @@ func TestAStrangerCannotTellAccountsApart(t *testing.T) {
 	if err := sign("eve@example.com"); err != nil {
 		t.Fatalf("a taken address answers differently: %v", err)
 	}
-	disabled, err := r.Operator().CreateUser(t.Context(), watchword.NewUser{Email: "bob@example.com", Password: goodPassword})
+	disabled, err := r.Operator().CreateUser(t.Context(), watchword.NewUser{
+		Email: "bob@example.com", Password: goodPassword})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +136,8 @@ func TestAStrangerCannotTellAccountsApart(t *testing.T) {
 		t.Fatal(err)
 	}
 	login := func(email, password string) error {
-		_, err := r.Login(t.Context(), watchword.LoginRequest{Email: email, Password: watchword.Secret(password), Client: laptop})
+		_, err := r.Login(t.Context(), watchword.LoginRequest{
+			Email: email, Password: watchword.Secret(password), Client: laptop})
 		return err
 	}
 	var texts []string
@@ -194,7 +198,8 @@ func TestSuccessfulSignInRefundsOnlyItsOwnCharge(t *testing.T) {
 	r := start(t, nil)
 	r.signUp(t, "ada@example.com")
 	wrong := func() error {
-		_, err := r.Login(t.Context(), watchword.LoginRequest{Email: "ada@example.com", Password: "a wrong guess", Client: phone})
+		_, err := r.Login(t.Context(), watchword.LoginRequest{
+			Email: "ada@example.com", Password: "a wrong guess", Client: phone})
 		return err
 	}
 	for range 9 {
@@ -224,12 +229,16 @@ func TestLogLinesTellWhatHappenedAndNoSecret(t *testing.T) {
 		o.Log = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	})
 	in := r.signUp(t, "ada@example.com")
-	_, err := r.Login(t.Context(), watchword.LoginRequest{Email: "ada@example.com", Password: "a wrong guess", Client: phone})
+	_, err := r.Login(t.Context(), watchword.LoginRequest{
+		Email: "ada@example.com", Password: "a wrong guess", Client: phone})
 	wantCode(t, err, watchword.CodeInvalidCredentials)
 	must(t, r.ChangePassword(t.Context(), r.identity(t, in), goodPassword, otherPassword, laptop))
 	r.post.refuse(errors.New("asleep"))
 	token := r.mailed(t)
-	for _, secret := range []string{goodPassword, otherPassword, "a wrong guess", string(in.AccessToken), string(in.RefreshToken), token, "$argon2id"} {
+	for _, secret := range []string{
+		goodPassword, otherPassword, "a wrong guess", "$argon2id", token,
+		string(in.AccessToken), string(in.RefreshToken),
+	} {
 		if strings.Contains(log.String(), secret) {
 			t.Errorf("the log holds %q", secret)
 		}
@@ -239,8 +248,10 @@ func TestLogLinesTellWhatHappenedAndNoSecret(t *testing.T) {
 			t.Errorf("the log does not tell of %s", event)
 		}
 	}
-	if !strings.Contains(log.String(), `"request_id":"phone"`) || !strings.Contains(log.String(), `"client":"2001:db8::17"`) {
-		t.Error("the log does not tell who")
+	for _, field := range []string{`"request_id":"phone"`, `"client":"2001:db8::17"`} {
+		if !strings.Contains(log.String(), field) {
+			t.Errorf("the log has no %s", field)
+		}
 	}
 }
 
@@ -293,13 +304,17 @@ func TestImportedPasswordSignsInAndIsRehashed(t *testing.T) {
 		want          string // what the hash begins with afterwards
 	}{
 		{"typed as it was, made by Node.js", "argon2id",
-			"$pbkdf2-sha256$i=1000$c29tZXNhbHRzb21lc2FsdA$NO0HMKAh6zy+bNsiQzuqZ64exUDvjRK2s8uhd6/+zVA", decomposed, composed, "$argon2id$"},
+			"$pbkdf2-sha256$i=1000$c29tZXNhbHRzb21lc2FsdA$NO0HMKAh6zy+bNsiQzuqZ64exUDvjRK2s8uhd6/+zVA",
+			decomposed, composed, "$argon2id$"},
 		{"the same with bcrypt here", "bcrypt",
-			"$pbkdf2-sha256$i=1000$c29tZXNhbHRzb21lc2FsdA$NO0HMKAh6zy+bNsiQzuqZ64exUDvjRK2s8uhd6/+zVA", decomposed, composed, "$2a$10$"},
+			"$pbkdf2-sha256$i=1000$c29tZXNhbHRzb21lc2FsdA$NO0HMKAh6zy+bNsiQzuqZ64exUDvjRK2s8uhd6/+zVA",
+			decomposed, composed, "$2a$10$"},
 		{"Argon2id that is weaker than ours, made by passlib", "argon2id",
-			"$argon2id$v=19$m=256,t=2,p=4$oVTKWUvpnRMiBGAM4XxvLQ$7i+D+u23bEk565dns1IUj6RZlKW8cBpmuQVO0PeKgRk", decomposed, composed, "$argon2id$v=19$m=19456"},
+			"$argon2id$v=19$m=256,t=2,p=4$oVTKWUvpnRMiBGAM4XxvLQ$7i+D+u23bEk565dns1IUj6RZlKW8cBpmuQVO0PeKgRk",
+			decomposed, composed, "$argon2id$v=19$m=19456"},
 		{"too long for bcrypt here, made by Django", "bcrypt",
-			"bcrypt_sha256$$2b$04$9N/q3iuHxJ8/K.WszFZGFuLmP590HWBXttG/PnaMO0PXLpTw/LiPe", long, long[:72], "bcrypt_sha256$"},
+			"bcrypt_sha256$$2b$04$9N/q3iuHxJ8/K.WszFZGFuLmP590HWBXttG/PnaMO0PXLpTw/LiPe",
+			long, long[:72], "bcrypt_sha256$"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -312,7 +327,8 @@ func TestImportedPasswordSignsInAndIsRehashed(t *testing.T) {
 				return err
 			}))
 			login := func(email, password string) error {
-				_, err := r.Login(t.Context(), watchword.LoginRequest{Email: email, Password: watchword.Secret(password), Client: laptop})
+				_, err := r.Login(t.Context(), watchword.LoginRequest{
+					Email: email, Password: watchword.Secret(password), Client: laptop})
 				return err
 			}
 			wantCode(t, login("ada@example.com", c.wrong), watchword.CodeInvalidCredentials)
@@ -353,7 +369,8 @@ func TestDurationOfFailuresIsLearnedFromStoredHashes(t *testing.T) {
 		t.Errorf("with hashes of ours alone a failure waits for %v", wait)
 	}
 	_, err := r.Operator().ImportUsers(t.Context(), []watchword.ImportedUser{{
-		Email: "bob@example.com", PasswordHash: "$pbkdf2-sha256$i=1000$c29tZXNhbHRzb21lc2FsdA$NO0HMKAh6zy+bNsiQzuqZ64exUDvjRK2s8uhd6/+zVA",
+		Email:        "bob@example.com",
+		PasswordHash: "$pbkdf2-sha256$i=1000$c29tZXNhbHRzb21lc2FsdA$NO0HMKAh6zy+bNsiQzuqZ64exUDvjRK2s8uhd6/+zVA",
 	}})
 	must(t, err)
 	ctx, stop := context.WithCancel(t.Context())

@@ -29,7 +29,7 @@ func TestStrangersCannotSuppressAResetForADay(t *testing.T) {
 			thief := verified(t, r, "mallory@example.com")
 			opts := r.opts
 			opts.Signup = mode
-			engine, err := watchword.New(t.Context(), r.store, opts)
+			engine, err := watchword.NewForTest(t.Context(), r.store, opts)
 			must(t, err)
 			t.Cleanup(engine.Close)
 			r.Engine = engine
@@ -40,7 +40,8 @@ func TestStrangersCannotSuppressAResetForADay(t *testing.T) {
 					must(t, r.ResendVerification(t.Context(), "ada@example.com", stranger(4*n+again)))
 				}
 				if n%6 == 0 { // these cost a hash
-					_, _ = r.SignUp(t.Context(), watchword.SignUpRequest{Email: "ada@example.com", Password: otherPassword, Client: stranger(n)})
+					_, _ = r.SignUp(t.Context(), watchword.SignUpRequest{
+						Email: "ada@example.com", Password: otherPassword, Client: stranger(n)})
 					must(t, r.ChangeEmail(t.Context(), thief, "ada@example.com", goodPassword, stranger(n)))
 				}
 				if n%3 == 0 {
@@ -58,7 +59,9 @@ func TestStrangersCannotSuppressAResetForADay(t *testing.T) {
 				}
 				r.clock.advance(step)
 			}
-			for _, kind := range []watchword.MailKind{watchword.MailReset, watchword.MailSignupExisting, watchword.MailConfirmAddress} {
+			for _, kind := range []watchword.MailKind{
+				watchword.MailReset, watchword.MailSignupExisting, watchword.MailConfirmAddress,
+			} {
 				if n := r.post.count(kind); n > 5+26*6 {
 					t.Errorf("%d mails of kind %s in a day", n, kind)
 				}
@@ -80,7 +83,8 @@ func TestStrangersCannotSuppressTheLinkOfAWaitingSignUp(t *testing.T) {
 	const step = 20 * time.Minute
 	for n := range int(8 * time.Hour / step) {
 		if n%2 == 0 {
-			_, err := r.SignUp(t.Context(), watchword.SignUpRequest{Email: "ada@example.com", Password: otherPassword, Client: stranger(n)})
+			_, err := r.SignUp(t.Context(), watchword.SignUpRequest{
+				Email: "ada@example.com", Password: otherPassword, Client: stranger(n)})
 			must(t, err)
 		}
 		for again := range 4 {
@@ -114,7 +118,8 @@ func TestEachKindOfMailHasABudgetOfItsOwn(t *testing.T) {
 		must(t, r.ResendVerification(t.Context(), "ada@example.com", stranger(n)))
 		r.deliver(t)
 	}
-	if resets, links := r.post.count(watchword.MailReset), r.post.count(watchword.MailVerify); resets != 3 || links != 3 {
+	resets, links := r.post.count(watchword.MailReset), r.post.count(watchword.MailVerify)
+	if resets != 3 || links != 3 {
 		t.Errorf("%d resets and %d verification links in an hour, want 3 of each", resets, links)
 	}
 	if !r.worksAsReset(t, r.post.last(t, watchword.MailReset).Token) {
@@ -135,7 +140,8 @@ func TestMailRequestForAnUnknownAddressIsNotCharged(t *testing.T) {
 	for range 3 {
 		r.forgotten(t, "ada@example.com")
 	}
-	if resets, links := r.post.count(watchword.MailReset), r.post.count(watchword.MailVerify); resets != 3 || links != 1 {
+	resets, links := r.post.count(watchword.MailReset), r.post.count(watchword.MailVerify)
+	if resets != 3 || links != 1 {
 		t.Errorf("%d resets and %d verification links, want 3 and 1", resets, links)
 	}
 }
@@ -210,7 +216,8 @@ func TestNoNoticeGoesToAnUnprovenAddress(t *testing.T) {
 	must(t, r.confirm(t, r.post.last(t, watchword.MailConfirmAddress).Token, goodPassword, phone))
 	r.deliver(t)
 	for _, kind := range []watchword.MailKind{
-		watchword.MailPasswordChanged, watchword.MailReuseDetected, watchword.MailAddressChanged, watchword.MailMoreHappened,
+		watchword.MailPasswordChanged, watchword.MailReuseDetected, watchword.MailAddressChanged,
+		watchword.MailMoreHappened,
 	} {
 		if n := r.post.count(kind); n > 0 {
 			t.Errorf("%d mails of kind %s to an address that nobody proved", n, kind)
@@ -249,7 +256,11 @@ func TestNoticesOfAnAccountAreBounded(t *testing.T) {
 	}
 	counts := func() [3]int {
 		r.deliver(t)
-		return [3]int{r.post.count(watchword.MailPasswordChanged), r.post.count(watchword.MailReuseDetected), r.post.count(watchword.MailMoreHappened)}
+		return [3]int{
+			r.post.count(watchword.MailPasswordChanged),
+			r.post.count(watchword.MailReuseDetected),
+			r.post.count(watchword.MailMoreHappened),
+		}
 	}
 	for range 14 {
 		change()

@@ -51,7 +51,8 @@ func TestFailedMailIsRetriedAndFinallyAbandoned(t *testing.T) {
 	r.deliver(t)
 	// The access token of the sign-up has expired in these days: the password proves the account.
 	if in, err = r.VerifyEmail(t.Context(), watchword.VerifyRequest{
-		Token: r.post.last(t, watchword.MailVerify).Token, Presented: []watchword.Secret{in.AccessToken}, Password: goodPassword, Client: laptop,
+		Token: r.post.last(t, watchword.MailVerify).Token, Presented: []watchword.Secret{in.AccessToken},
+		Password: goodPassword, Client: laptop,
 	}); err != nil || in == nil {
 		t.Errorf("got %v, %v", in, err)
 	}

@@ -32,7 +32,8 @@ func TestAPepperedHashSignsInAndThePepperIsStoredSealed(t *testing.T) {
 			{ID: "1", Email: "a@example.com", PasswordHash: peppered(t, somePepper), Pepper: somePepper},
 			{ID: "2", Email: "b@example.com", PasswordHash: peppered(t, somePepper), Pepper: somePepper},
 			{ID: "3", Email: "c@example.com", PasswordHash: peppered(t, "other"), Pepper: "other"},
-			{ID: "4", Email: "d@example.com", PasswordHash: peppered(t, "other"), Pepper: somePepper}, // not the right one
+			// The last account has the pepper of another one.
+			{ID: "4", Email: "d@example.com", PasswordHash: peppered(t, "other"), Pepper: somePepper},
 		}
 		for range 2 {
 			if _, err := r.Operator().ImportUsers(t.Context(), users); err != nil {
@@ -49,11 +50,13 @@ func TestAPepperedHashSignsInAndThePepperIsStoredSealed(t *testing.T) {
 			}
 			return err
 		}))
-		if len(peppers) != 2 || bytes.Contains(peppers[0].Sealed, []byte(somePepper)) || bytes.Contains(peppers[1].Sealed, []byte(somePepper)) {
+		if len(peppers) != 2 || bytes.Contains(peppers[0].Sealed, []byte(somePepper)) ||
+			bytes.Contains(peppers[1].Sealed, []byte(somePepper)) {
 			t.Errorf("%d peppers, or one that is not sealed", len(peppers))
 		}
 		for _, email := range []string{"a@example.com", "b@example.com", "c@example.com"} {
-			if hash := string(wantUser(t, r, email).PasswordHash); !strings.HasPrefix(hash, "{pepper:") || strings.Contains(hash, somePepper) {
+			hash := string(wantUser(t, r, email).PasswordHash)
+			if !strings.HasPrefix(hash, "{pepper:") || strings.Contains(hash, somePepper) {
 				t.Errorf("%s has the hash %.60s", email, hash)
 			}
 			r.login(t, email, laptop)
@@ -61,7 +64,9 @@ func TestAPepperedHashSignsInAndThePepperIsStoredSealed(t *testing.T) {
 				t.Errorf("%s has the hash %.7s after a sign-in", email, hash)
 			}
 		}
-		if _, err := r.Login(t.Context(), watchword.LoginRequest{Email: "d@example.com", Password: goodPassword, Client: laptop}); watchword.CodeOf(err) != watchword.CodeInvalidCredentials {
+		_, err := r.Login(t.Context(), watchword.LoginRequest{
+			Email: "d@example.com", Password: goodPassword, Client: laptop})
+		if watchword.CodeOf(err) != watchword.CodeInvalidCredentials {
 			t.Errorf("with another pepper: %v", err)
 		}
 		if infos, err := r.Operator().Keys(t.Context()); err != nil || len(infos) == 0 {
@@ -78,13 +83,16 @@ func TestAPepperedHashSignsInAndThePepperIsStoredSealed(t *testing.T) {
 func TestHashWithAnUnknownPepperIsRefused(t *testing.T) {
 	t.Parallel()
 	from, to := start(t, nil), start(t, nil)
-	from.imports(t, watchword.ImportedUser{ID: "1", Email: someEmail, PasswordHash: peppered(t, somePepper), Pepper: somePepper})
+	from.imports(t, watchword.ImportedUser{
+		ID: "1", Email: someEmail, PasswordHash: peppered(t, somePepper), Pepper: somePepper})
 	exported := wantUser(t, from, someEmail).PasswordHash
 	wantHashRefused(t, to, watchword.ImportedUser{ID: "1", Email: someEmail, PasswordHash: exported}, "--pepper-file")
 	to.imports(t, watchword.ImportedUser{ID: "1", Email: someEmail, PasswordHash: exported, Pepper: somePepper})
 	to.login(t, someEmail, laptop)
-	wantHashRefused(t, to, watchword.ImportedUser{ID: "2", Email: "b@example.com", PasswordHash: exported, Prehash: "sha256-hex"}, "remove the method")
-	wantHashRefused(t, to, watchword.ImportedUser{ID: "2", Email: "b@example.com", PasswordHash: peppered(t, ""), Prehash: "sha3"}, "there is no method")
+	wantHashRefused(t, to, watchword.ImportedUser{
+		ID: "2", Email: "b@example.com", PasswordHash: exported, Prehash: "sha256-hex"}, "remove the method")
+	wantHashRefused(t, to, watchword.ImportedUser{
+		ID: "2", Email: "b@example.com", PasswordHash: peppered(t, ""), Prehash: "sha3"}, "there is no method")
 }
 
 func wantHashRefused(t *testing.T, r *rig, user watchword.ImportedUser, why string) {
@@ -98,7 +106,8 @@ func wantHashRefused(t *testing.T, r *rig, user watchword.ImportedUser, why stri
 		},
 	} {
 		results, err := do()
-		if err != nil || len(results[0].Problems) != 1 || results[0].Problems[0].Field != "passwordHash" || !strings.Contains(results[0].Problems[0].Message, why) {
+		if err != nil || len(results[0].Problems) != 1 || results[0].Problems[0].Field != "passwordHash" ||
+			!strings.Contains(results[0].Problems[0].Message, why) {
 			t.Errorf("got %+v, %v, want %q", results, err, why)
 		}
 	}

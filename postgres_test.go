@@ -69,7 +69,8 @@ func TestInvalidTextOfAClientDoesNotFailAFlow(t *testing.T) {
 		UserAgent: strings.Repeat("a", 511) + "é\xff\x00",
 		RequestID: strings.Repeat("r", 127) + "é\x00\xff",
 	}
-	in, err := r.SignUp(t.Context(), watchword.SignUpRequest{Email: "ada@example.com", Password: goodPassword, Client: odd})
+	in, err := r.SignUp(t.Context(), watchword.SignUpRequest{
+		Email: "ada@example.com", Password: goodPassword, Client: odd})
 	must(t, err)
 	_, err = r.Refresh(t.Context(), in.RefreshToken, odd)
 	must(t, err)
@@ -119,7 +120,8 @@ func TestALinkDoesNotOutliveAnEventThatHappensWhileItIsMade(t *testing.T) {
 			return r.ChangePassword(t.Context(), who, goodPassword, otherPassword, laptop)
 		},
 		"disabling": func(t *testing.T, r *rig, who watchword.Identity) error {
-			return errors.Join(r.Operator().DisableUser(t.Context(), who.User.ID), r.Operator().EnableUser(t.Context(), who.User.ID))
+			return errors.Join(r.Operator().DisableUser(t.Context(), who.User.ID),
+				r.Operator().EnableUser(t.Context(), who.User.ID))
 		},
 		"deletion": func(t *testing.T, r *rig, who watchword.Identity) error {
 			return r.Operator().DeleteUser(t.Context(), who.User.ID)
@@ -177,7 +179,8 @@ func TestAddressIsNotTakenDuringAConcurrentChange(t *testing.T) {
 	for _, isolation := range []string{"read committed", "serializable"} {
 		t.Run(isolation, func(t *testing.T) {
 			t.Parallel()
-			server := pgtest.New(t, "fsync = off", "max_connections = 100", "default_transaction_isolation = '"+isolation+"'")
+			server := pgtest.New(t, "fsync = off", "max_connections = 100",
+				"default_transaction_isolation = '"+isolation+"'")
 			r := startOnURL(t, server.Database(t), clockless)
 			for round := range 8 {
 				email := fmt.Sprintf("ada%d@example.com", round)
@@ -202,13 +205,15 @@ func (r *rig) confirmAmong(t *testing.T, email string, others int) {
 		all.Go(func() {
 			<-begin
 			if n%6 == 0 {
-				_, err := r.SignUp(t.Context(), watchword.SignUpRequest{Email: email, Password: goodPassword, Client: stranger(n)})
+				_, err := r.SignUp(t.Context(), watchword.SignUpRequest{
+					Email: email, Password: goodPassword, Client: stranger(n)})
 				if watchword.CodeOf(err) != watchword.CodeEmailTaken {
 					t.Errorf("sign-up: %v", err)
 				}
 				return
 			}
-			results, err := r.Operator().ImportUsers(t.Context(), []watchword.ImportedUser{{ID: fmt.Sprint(email, n), Email: email}})
+			results, err := r.Operator().ImportUsers(t.Context(), []watchword.ImportedUser{
+				{ID: fmt.Sprint(email, n), Email: email}})
 			if err != nil || results[0].Problems == nil && results[0].User.ID != who.User.ID {
 				t.Errorf("import: %+v, %v", results, err)
 			}

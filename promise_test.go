@@ -55,7 +55,7 @@ func (w *world) restart(t *rapid.T) {
 	if w.store, err = sqlite.Open(t.Context(), w.path); err != nil {
 		t.Fatal(err)
 	}
-	if w.Engine, err = watchword.New(t.Context(), w.store, w.opts); err != nil {
+	if w.Engine, err = watchword.NewForTest(t.Context(), w.store, w.opts); err != nil {
 		t.Fatal(err)
 	}
 }

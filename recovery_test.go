@@ -30,9 +30,11 @@ func TestAResetEndsEverySessionAndWorksOnce(t *testing.T) {
 	wantCode(t, r.ResetPassword(t.Context(), token, goodPassword, laptop), watchword.CodeMailTokenInvalid)
 	_, err := r.Refresh(t.Context(), in.RefreshToken, laptop)
 	wantCode(t, err, watchword.CodeSessionEnded)
-	_, err = r.Login(t.Context(), watchword.LoginRequest{Email: "ada@example.com", Password: goodPassword, Client: laptop})
+	_, err = r.Login(t.Context(), watchword.LoginRequest{
+		Email: "ada@example.com", Password: goodPassword, Client: laptop})
 	wantCode(t, err, watchword.CodeInvalidCredentials)
-	back, err := r.Login(t.Context(), watchword.LoginRequest{Email: "ada@example.com", Password: otherPassword, Client: laptop})
+	back, err := r.Login(t.Context(), watchword.LoginRequest{
+		Email: "ada@example.com", Password: otherPassword, Client: laptop})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +98,8 @@ func TestOneOfTwoConcurrentResetsSucceeds(t *testing.T) {
 		t.Fatalf("both failed: %v", errs)
 	}
 	wantCode(t, errs[1-won], watchword.CodeMailTokenInvalid)
-	_, err := r.Login(t.Context(), watchword.LoginRequest{Email: "ada@example.com", Password: passwords[won], Client: laptop})
+	_, err := r.Login(t.Context(), watchword.LoginRequest{
+		Email: "ada@example.com", Password: passwords[won], Client: laptop})
 	must(t, err)
 }
 
@@ -207,7 +210,8 @@ func TestAnAddressChangesOnlyOnceItIsConfirmed(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	who := verified(t, r, "ada@example.com")
-	wantCode(t, r.ChangeEmail(t.Context(), who, "ada@example.org", "wrong password", laptop), watchword.CodePasswordWrong)
+	wantCode(t, r.ChangeEmail(t.Context(), who, "ada@example.org", "wrong password", laptop),
+		watchword.CodePasswordWrong)
 	must(t, r.ChangeEmail(t.Context(), who, "ada@example.org", goodPassword, laptop))
 	if u, err := r.Operator().FindUser(t.Context(), "ada@example.com"); err != nil || u.ID != who.User.ID {
 		t.Fatalf("it changed at once: %v", err)
@@ -246,7 +250,8 @@ func TestAnUndoneAddressGivesTheAccountBack(t *testing.T) {
 	thiefs := change("thief2@example.org", otherPassword)
 
 	// Nobody else can take the address meanwhile.
-	_, err := r.SignUp(t.Context(), watchword.SignUpRequest{Email: "ada@example.com", Password: goodPassword, Client: phone})
+	_, err := r.SignUp(t.Context(), watchword.SignUpRequest{
+		Email: "ada@example.com", Password: goodPassword, Client: phone})
 	wantCode(t, err, watchword.CodeEmailTaken)
 
 	r.clock.advance(6 * 24 * time.Hour)
@@ -256,7 +261,8 @@ func TestAnUndoneAddressGivesTheAccountBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, password := range []watchword.Secret{goodPassword, otherPassword} {
-		_, err := r.Login(t.Context(), watchword.LoginRequest{Email: "ada@example.com", Password: password, Client: phone})
+		_, err := r.Login(t.Context(), watchword.LoginRequest{
+			Email: "ada@example.com", Password: password, Client: phone})
 		wantCode(t, err, watchword.CodeInvalidCredentials)
 	}
 	r.deliver(t)
@@ -291,7 +297,7 @@ func TestInvalidLinkOriginIsRefused(t *testing.T) {
 	for _, origin := range []string{"https://app.example.com/", "https://*.example.com", ""} {
 		opts := r.opts
 		opts.LinkOrigins = []string{"https://app.example.com", origin}
-		if engine, err := watchword.New(t.Context(), r.store, opts); err == nil {
+		if engine, err := watchword.NewForTest(t.Context(), r.store, opts); err == nil {
 			engine.Close()
 			t.Errorf("%q was accepted", origin)
 		}

@@ -35,7 +35,8 @@ func TestCommentsNameExistingFilesAndSymbols(t *testing.T) {
 
 func TestCommentThatNamesAMissingSymbolIsFound(t *testing.T) {
 	t.Parallel()
-	const good = "package tea\n\n// Cup holds tea. See pot.go and docs/tea.md. Cup.Pour and tea.Cup exist; so does http.Handler.\ntype Cup struct{}\n\nfunc (Cup) Pour() {}\n"
+	const good = "package tea\n\n// Cup holds tea. See pot.go and docs/tea.md. Cup.Pour and tea.Cup exist; so does " +
+		"http.Handler.\ntype Cup struct{}\n\nfunc (Cup) Pour() {}\n"
 	for comment, want := range map[string]string{
 		"// See kettle.go.":      "kettle.go",
 		"// See docs/coffee.md.": "docs/coffee.md",
@@ -91,17 +92,18 @@ type references struct {
 
 func readReferences(t *testing.T, tree fs.FS) references {
 	t.Helper()
-	known := references{map[string]bool{}, map[string]bool{}, map[string]map[string]bool{}, map[string]map[string]bool{}}
+	known := references{
+		files: map[string]bool{}, endings: map[string]bool{},
+		packages: map[string]map[string]bool{}, members: map[string]map[string]bool{},
+	}
 	must(t, fs.WalkDir(tree, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err == nil && entry.IsDir() && (entry.Name() == "node_modules" || entry.Name() == ".git") {
 			return fs.SkipDir
 		}
 		known.files[name] = true
-		for ending, rest := path.Base(name), path.Dir(name); ; ending, rest = path.Join(path.Base(rest), ending), path.Dir(rest) {
-			known.endings[ending] = true
-			if rest == "." {
-				break
-			}
+		ending, rest := path.Base(name), path.Dir(name)
+		for known.endings[ending] = true; rest != "."; known.endings[ending] = true {
+			ending, rest = path.Join(path.Base(rest), ending), path.Dir(rest)
 		}
 		return err
 	}))
@@ -169,7 +171,7 @@ func put(sets map[string]map[string]bool, set, name string) {
 	sets[set][name] = true
 }
 
-// receiver is the name of a type without its pointer, package and parameters.
+// receiver returns the name of a type without its pointer, package and parameters.
 func receiver(e ast.Expr) string {
 	switch e := e.(type) {
 	case *ast.StarExpr:

@@ -160,7 +160,8 @@ func TestSessionThatIsNotPersistentExpiresSooner(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	r.signUp(t, "ada@example.com")
-	in, err := r.Login(t.Context(), watchword.LoginRequest{Email: "ada@example.com", Password: goodPassword, Client: laptop})
+	in, err := r.Login(t.Context(), watchword.LoginRequest{
+		Email: "ada@example.com", Password: goodPassword, Client: laptop})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +177,9 @@ func TestInvalidRefreshTokenIsRefusedAndEndsNoSession(t *testing.T) {
 	in := r.signUp(t, "ada@example.com")
 	_, err := r.Refresh(t.Context(), "", laptop)
 	wantCode(t, err, watchword.CodeRefreshMissing)
-	for _, garbage := range []watchword.Secret{"x", "wwr_", in.RefreshToken + "A", in.RefreshToken[:len(in.RefreshToken)-1], in.AccessToken} {
+	for _, garbage := range []watchword.Secret{
+		"x", "wwr_", in.RefreshToken + "A", in.RefreshToken[:len(in.RefreshToken)-1], in.AccessToken,
+	} {
 		_, err := r.Refresh(t.Context(), garbage, laptop)
 		wantCode(t, err, watchword.CodeRefreshInvalid)
 		if err := r.Logout(t.Context(), garbage, garbage+"x", laptop); err != nil {
@@ -194,9 +197,15 @@ func TestLogoutTakesAnyTokenOfTheSession(t *testing.T) {
 	r := start(t, nil)
 	r.signUp(t, "ada@example.com")
 	for name, logout := range map[string]func(old, newest *watchword.SignIn) error{
-		"the newest refresh token": func(_, n *watchword.SignIn) error { return r.Logout(t.Context(), n.RefreshToken, "", laptop) },
-		"an old refresh token":     func(o, _ *watchword.SignIn) error { return r.Logout(t.Context(), o.RefreshToken, "", laptop) },
-		"an expired access token":  func(o, _ *watchword.SignIn) error { return r.Logout(t.Context(), "", o.AccessToken, laptop) },
+		"the newest refresh token": func(_, n *watchword.SignIn) error {
+			return r.Logout(t.Context(), n.RefreshToken, "", laptop)
+		},
+		"an old refresh token": func(o, _ *watchword.SignIn) error {
+			return r.Logout(t.Context(), o.RefreshToken, "", laptop)
+		},
+		"an expired access token": func(o, _ *watchword.SignIn) error {
+			return r.Logout(t.Context(), "", o.AccessToken, laptop)
+		},
 	} {
 		old := r.login(t, "ada@example.com", laptop)
 		newest, err := r.Refresh(t.Context(), old.RefreshToken, laptop)

@@ -42,7 +42,8 @@ func TestReuseEventHasTheDetailsForSupport(t *testing.T) {
 	if event.Address != phone.Address.String() || event.Device == "" {
 		t.Errorf("the event is of %q on %q, want the client that presented the token", event.Address, event.Device)
 	}
-	want := `presented=0 newest=3 rule=older_than_parent superseded=3m0s_ago session_address=` + laptop.Address.String() + ` session_device="`
+	want := `presented=0 newest=3 rule=older_than_parent superseded=3m0s_ago session_address=` +
+		laptop.Address.String() + ` session_device="`
 	if !strings.HasPrefix(event.Detail, want) || strings.HasSuffix(event.Detail, `session_device=""`) {
 		t.Errorf("the detail is %s\nwant %s…", event.Detail, want)
 	}
@@ -88,7 +89,8 @@ func TestAResetRequestIsAnEventOfTheOwner(t *testing.T) {
 	r.clock.advance(time.Second)
 	r.deliver(t)
 	event := eventOf(t, r, in.User.ID, watchword.EventResetRequested)
-	if event.At != asked || event.Address != phone.Address.String() || event.RequestID != phone.RequestID || event.Device == "" || event.Detail != "" {
+	if event.At != asked || event.Address != phone.Address.String() || event.RequestID != phone.RequestID ||
+		event.Device == "" || event.Detail != "" {
 		t.Errorf("the event is %+v", event)
 	}
 	must(t, r.Operator().SendReset(t.Context(), in.User.ID))

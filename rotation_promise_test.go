@@ -9,18 +9,17 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// The two halves of the promise of docs/rotation.md, each as a machine that tries
-// to break it: rapid draws what happens next, and shortens what it finds.
+// The two halves of the promise of docs/rotation.md, as property tests of Judge alone. rapid
+// draws the next event and shrinks a failing sequence.
 
-// browsing is an honest user: several tabs that share one cookie, on a network
-// that loses answers.
+// browsing is an honest user: several tabs share one cookie, and the network loses responses.
 type browsing struct {
 	session watchword.Rotation
 	policy  watchword.RotationPolicy
 	now     time.Time
-	cookie  int64   // the generation that the tabs hold
-	sent    []int64 // requests on their way, by the generation they carry
-	lost    int64   // the last generation of which an answer was lost, or never
+	cookie  int64   // the generation in the cookie
+	sent    []int64 // requests in flight, as the generations that they present
+	lost    int64   // the last generation whose response was lost, or neverLost
 }
 
 const neverLost = -1 << 40
@@ -34,7 +33,7 @@ func newBrowsing(t *rapid.T) *browsing {
 	}
 }
 
-// checkOften runs a property 3,000 times, for rapid's 100 take a few milliseconds.
+// checkOften runs a property 3,000 times, because rapid's 100 runs take only a few milliseconds.
 func checkOften(t *testing.T, property func(*rapid.T)) {
 	t.Helper()
 	for range 30 {
@@ -49,38 +48,37 @@ func drawPolicy(t *rapid.T) watchword.RotationPolicy {
 	}
 }
 
-// oneTabSends sends the cookie, as each request of a page that is loaded does.
+// oneTabSends sends a request with the cookie, as a tab that loads a page does.
 func (b *browsing) oneTabSends(t *rapid.T) {
 	if len(b.sent) == 10 {
-		t.Skip("enough requests are on their way")
+		t.Skip("10 requests are in flight")
 	}
 	b.sent = append(b.sent, b.cookie)
 }
 
-// aRequestArrives is judged, in any order. Its answer may be lost, though never
-// that of a second generation within clean + 1.
+// aRequestArrives judges one of the requests in flight, in any order. Its response may be
+// lost, but not the responses of two generations within clean + 1.
 func (b *browsing) aRequestArrives(t *rapid.T) {
 	if len(b.sent) == 0 {
-		t.Skip("no request is on its way")
+		t.Skip("no request is in flight")
 	}
 	i := rapid.IntRange(0, len(b.sent)-1).Draw(t, "which")
 	if b.wouldStrand(b.sent[i]) {
-		t.Skip("it would overtake a request that the grace does not cover")
+		t.Skip("the rotation would outdate a request that the grace does not cover")
 	}
 	g := b.sent[i]
 	b.sent = append(b.sent[:i], b.sent[i+1:]...)
 	b.present(t, g)
 
 	mayBeLost := b.session.Generation == b.lost || b.session.Generation-b.lost > b.policy.Clean
-	if mayBeLost && rapid.Bool().Draw(t, "the answer is lost") {
+	if mayBeLost && rapid.Bool().Draw(t, "the response is lost") {
 		b.lost = b.session.Generation
 		return
 	}
 	b.cookie = b.session.Generation
 }
 
-// aBurst is a page that refreshes again and again, at once, while other requests
-// are still on their way.
+// aBurst is a page that refreshes many times at once while other requests are in flight.
 func (b *browsing) aBurst(t *rapid.T) {
 	for range rapid.IntRange(1, 40).Draw(t, "refreshes") {
 		if b.wouldStrand(b.cookie) {
@@ -91,8 +89,8 @@ func (b *browsing) aBurst(t *rapid.T) {
 	}
 }
 
-// wouldStrand reports whether a rotation now would leave another request behind
-// with a token that was old before: the promise covers tabs within the grace.
+// wouldStrand reports whether a rotation now would outdate a request in flight whose token is
+// older than the grace. The promise covers only tabs within the grace.
 func (b *browsing) wouldStrand(g int64) bool {
 	if g != b.session.Generation {
 		return false
@@ -105,33 +103,34 @@ func (b *browsing) wouldStrand(g int64) bool {
 	return false
 }
 
-// age is how long ago generation g, one of the last 8, was superseded. In a burst
-// the oldest known time stands for those before it.
+// age returns the time since generation g was superseded. The session keeps the times of its
+// last 8 generations; age uses the oldest of them for earlier generations.
 func (b *browsing) age(g int64) time.Duration {
 	back := min(b.session.Generation-g, watchword.SupersededKept)
 	return b.now.Sub(b.session.Superseded[watchword.SupersededKept-back])
 }
 
 func (b *browsing) present(t *rapid.T, g int64) {
-	verdict, next := watchword.Judge(b.session, b.policy, watchword.Presentation{Generation: g, Agent: sameAgent, At: b.now})
+	verdict, next := watchword.Judge(b.session, b.policy, watchword.Presentation{
+		Generation: g, Agent: sameAgent, At: b.now})
 	if !answered(verdict) {
-		t.Fatalf("an honest client with generation %d of %d is told %s", g, b.session.Generation, verdict)
+		t.Fatalf("an honest client with generation %d of %d gets the verdict %s", g, b.session.Generation, verdict)
 	}
 	b.session = next
 }
 
-// aRequestIsLost on its way, or the server dies before it commits: it changes
-// nothing. (A server that dies after the commit loses an answer.)
+// aRequestIsLost drops a request in flight. This also stands for a server that crashes before
+// the commit. A crash after the commit is a lost response.
 func (b *browsing) aRequestIsLost(t *rapid.T) {
 	if len(b.sent) == 0 {
-		t.Skip("no request is on its way")
+		t.Skip("no request is in flight")
 	}
 	b.sent = b.sent[1:]
 }
 
 func (b *browsing) theBrowserRestarts(*rapid.T) { b.sent = nil }
 
-// timePasses, from a millisecond to a month, but no request is on its way for
+// timePasses advances the clock by a millisecond to a month. No request stays in flight for
 // longer than the grace of its token.
 func (b *browsing) timePasses(t *rapid.T) {
 	most := 30 * 24 * time.Hour
@@ -156,7 +155,7 @@ func TestAnHonestClientIsNeverSignedOutByTheNetwork(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"a tab sends":           b.oneTabSends,
 			"a request arrives":     b.aRequestArrives,
-			"another arrives":       b.aRequestArrives, // twice as often as the rest
+			"another arrives":       b.aRequestArrives, // listed twice, so it is drawn twice as often
 			"a burst":               b.aBurst,
 			"a request is lost":     b.aRequestIsLost,
 			"the browser restarts":  b.theBrowserRestarts,
@@ -166,20 +165,20 @@ func TestAnHonestClientIsNeverSignedOutByTheNetwork(t *testing.T) {
 	})
 }
 
-// sharing is a session of which a thief has copied the newest token. Both go on
+// sharing is a session whose newest token a thief has copied. The user and the thief keep
 // refreshing, always later than the grace.
 type sharing struct {
 	session   watchword.Rotation
 	policy    watchword.RotationPolicy
 	now       time.Time
-	holds     [2]int64 // the generation that victim and thief hold
+	holds     [2]int64 // the generations that the user and the thief hold
 	agents    [2]watchword.Agent
 	rotations int // since the copy
 	forgiven  map[int64]bool
 }
 
-// refresh lets one party have a turn, and reports whether the copy was found.
-func (s *sharing) refresh(t *rapid.T, who int, answerArrives bool) (found bool) {
+// refresh presents the token of one party and reports whether Judge detected the reuse.
+func (s *sharing) refresh(t *rapid.T, who int, responseArrives bool) (detected bool) {
 	s.now = s.now.Add(s.policy.Grace + time.Duration(rapid.IntRange(1, 3_600_000).Draw(t, "ms"))*time.Millisecond)
 	verdict, next := watchword.Judge(s.session, s.policy,
 		watchword.Presentation{Generation: s.holds[who], Agent: s.agents[who], At: s.now})
@@ -192,9 +191,9 @@ func (s *sharing) refresh(t *rapid.T, who int, answerArrives bool) (found bool) 
 	case watchword.VerdictLate:
 		s.forgiven[next.Generation] = true
 	default:
-		t.Fatalf("beyond the grace, generation %d of %d is told %s", s.holds[who], next.Generation, verdict)
+		t.Fatalf("after the grace, generation %d of %d gets the verdict %s", s.holds[who], next.Generation, verdict)
 	}
-	if answerArrives {
+	if responseArrives {
 		s.holds[who] = next.Generation
 	}
 	return false
@@ -214,20 +213,21 @@ func TestTwoPartiesThatRefreshAreDetectedWithinThreeRotations(t *testing.T) {
 			session: b.session, policy: b.policy, now: b.now,
 			holds: [2]int64{n, n}, agents: [2]watchword.Agent{sameAgent, sameAgent}, forgiven: map[int64]bool{},
 		}
-		// In each round both have their turn, in any order. Answers may be lost, but
-		// not for ever: a party that never hears anything gains nothing either.
+		// In each round both parties refresh, in any order. One response in four is lost. A party
+		// that receives no response at all gains nothing, so the test leaves that case out.
 		for range 20 {
 			first := rapid.IntRange(0, 1).Draw(t, "first")
 			for _, who := range []int{first, 1 - first} {
-				if s.refresh(t, who, rapid.IntRange(0, 3).Draw(t, "1 in 4 answers is lost") > 0) {
+				if s.refresh(t, who, rapid.IntRange(0, 3).Draw(t, "1 in 4 responses is lost") > 0) {
 					return
 				}
 			}
 			if s.rotations > 3 || len(s.forgiven) > 1 {
-				t.Fatalf("%d rotations and %d generations forgiven later, nobody has noticed", s.rotations, len(s.forgiven))
+				t.Fatalf("%d rotations and %d forgiven generations, reuse is not detected",
+					s.rotations, len(s.forgiven))
 			}
 		}
-		t.Fatalf("20 rounds later, nobody has noticed")
+		t.Fatal("reuse is not detected after 20 rounds")
 	})
 }
 
@@ -245,7 +245,7 @@ func TestLateTokenOfAnotherUserAgentIsReuse(t *testing.T) {
 			t.Fatal("the newest token was refused")
 		}
 		if !s.refresh(t, 1-first, true) {
-			t.Fatal("both were answered")
+			t.Fatal("the late token of another user agent was accepted")
 		}
 	})
 }

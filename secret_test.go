@@ -30,7 +30,7 @@ func (r *rig) under(t *testing.T, master []byte) *rig {
 	t.Helper()
 	again := *r
 	again.opts.MasterKey = master
-	engine, err := watchword.New(t.Context(), r.store, again.opts)
+	engine, err := watchword.NewForTest(t.Context(), r.store, again.opts)
 	must(t, err)
 	t.Cleanup(engine.Close)
 	again.Engine = engine
@@ -69,12 +69,14 @@ func TestTokensStayValidAfterAReseal(t *testing.T) {
 		if back := r.login(t, "ada@example.com", known); back.DeviceToken != in.DeviceToken {
 			t.Error("the known device is not recognised")
 		}
-		_, err = r.VerifyEmail(t.Context(), watchword.VerifyRequest{Token: link.Token, Password: goodPassword, Client: laptop})
+		_, err = r.VerifyEmail(t.Context(), watchword.VerifyRequest{
+			Token: link.Token, Password: goodPassword, Client: laptop})
 		must(t, err)
 		r.deliver(t)
 		must(t, r.ResetPassword(t.Context(), r.post.last(t, watchword.MailReset).Token, otherPassword, laptop))
 		r.login(t, "eve@example.com", laptop) // by the pepper
-		twice, err := r.Operator().ImportUsers(t.Context(), []watchword.ImportedUser{{ID: "7", Email: "bob@example.com"}})
+		twice, err := r.Operator().ImportUsers(t.Context(), []watchword.ImportedUser{
+			{ID: "7", Email: "bob@example.com"}})
 		must(t, err)
 		if !twice[0].There || twice[0].User.ID != imported[0].User.ID {
 			t.Errorf("the import makes another id: %+v", twice[0])
@@ -101,13 +103,15 @@ func TestWaitingSignUpSurvivesAReseal(t *testing.T) {
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
 		r := start(t, func(o *watchword.Options) { o.Signup = watchword.SignupVerified })
 		for _, email := range []string{"ada@example.com", "bob@example.com"} {
-			_, err := r.SignUp(t.Context(), watchword.SignUpRequest{Email: email, Password: goodPassword, Name: "Ada", Client: laptop})
+			_, err := r.SignUp(t.Context(), watchword.SignUpRequest{
+				Email: email, Password: goodPassword, Name: "Ada", Client: laptop})
 			must(t, err)
 		}
 		r.deliver(t)
 		link := r.post.last(t, watchword.MailVerify)
 		r = r.resealed(t)
-		in, err := r.VerifyEmail(t.Context(), watchword.VerifyRequest{Token: link.Token, Password: goodPassword, Client: laptop})
+		in, err := r.VerifyEmail(t.Context(), watchword.VerifyRequest{
+			Token: link.Token, Password: goodPassword, Client: laptop})
 		must(t, err)
 		if in == nil || in.User.Name != "Ada" {
 			t.Errorf("signed in as %+v", in)
@@ -222,7 +226,8 @@ func TestNoKeyIsAddedUnderTheOldMasterKeyDuringAReseal(t *testing.T) {
 				pepper := fmt.Sprintf("pepper %d of round %d", n, round)
 				writers.Go(func() {
 					_, _ = other.Operator().ImportUsers(context.WithoutCancel(t.Context()), []watchword.ImportedUser{
-						{Email: fmt.Sprintf("user%d-%d@example.com", round, n), PasswordHash: peppered(t, pepper), Pepper: watchword.Secret(pepper)},
+						{Email: fmt.Sprintf("user%d-%d@example.com", round, n), PasswordHash: peppered(t, pepper),
+							Pepper: watchword.Secret(pepper)},
 					})
 				})
 			}

@@ -55,7 +55,8 @@ func tableOf(t *testing.T, file string, covered map[string][]string, columns ...
 	for line := range strings.Lines(string(source)) {
 		line = strings.TrimSpace(line)
 		if title, isTitle := strings.CutPrefix(line, "# "); isTitle {
-			fmt.Fprintf(&table, "\n## %s\n\n| | %s |\n|%s\n", title, strings.Join(columns, " | "), strings.Repeat(" --- |", len(columns)+1))
+			fmt.Fprintf(&table, "\n## %s\n\n| | %s |\n|%s\n", title, strings.Join(columns, " | "),
+				strings.Repeat(" --- |", len(columns)+1))
 			continue
 		}
 		fields := strings.Split(line, " | ")

@@ -118,7 +118,7 @@ func TestAHundredThousandEndedSessionsAreSweptInSmallSteps(t *testing.T) {
 	insertEnded(t, path, dead, r.clock.Now().Add(-40*24*time.Hour))
 
 	store := &sweptStore{Store: r.store}
-	sweeper, err := watchword.New(t.Context(), store, r.opts)
+	sweeper, err := watchword.NewForTest(t.Context(), store, r.opts)
 	must(t, err)
 	t.Cleanup(sweeper.Close)
 	swept := make(chan int)

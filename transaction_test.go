@@ -71,15 +71,17 @@ func TestNoFlowOfASessionLogsInsideATransaction(t *testing.T) {
 	store := &watchedStore{Store: r.store}
 	var lines, inside []string
 	r.opts.Log = slog.New(watchedLog{store: store, lines: &lines, inside: &inside})
-	engine, err := watchword.New(t.Context(), store, r.opts)
+	engine, err := watchword.NewForTest(t.Context(), store, r.opts)
 	must(t, err)
 	t.Cleanup(engine.Close)
 	_, err = engine.Refresh(t.Context(), newer.RefreshToken, laptop)
 	wantCode(t, err, watchword.CodeSessionEnded)
-	_, err = engine.Login(t.Context(), watchword.LoginRequest{Email: "ada@example.com", Password: otherPassword, Client: laptop})
+	_, err = engine.Login(t.Context(), watchword.LoginRequest{
+		Email: "ada@example.com", Password: otherPassword, Client: laptop})
 	wantCode(t, err, watchword.CodeInvalidCredentials)
 	must(t, engine.Logout(t.Context(), old, "", laptop))
-	if all := strings.Join(lines, "\n"); strings.Count(all, "newer than its session") != 1 || strings.Count(all, "security event") != 2 {
+	all := strings.Join(lines, "\n")
+	if strings.Count(all, "newer than its session") != 1 || strings.Count(all, "security event") != 2 {
 		t.Errorf("logged:\n%s", all)
 	}
 	if len(inside) > 0 {

@@ -23,7 +23,8 @@ func verifiedMode(o *watchword.Options) { o.Signup = watchword.SignupVerified }
 // waits signs up where addresses are verified first, and returns the mailed link.
 func (r *rig) waits(t *testing.T, email, name string, password watchword.Secret) watchword.Secret {
 	t.Helper()
-	in, err := r.SignUp(t.Context(), watchword.SignUpRequest{Email: email, Password: password, Name: name, Client: phone})
+	in, err := r.SignUp(t.Context(), watchword.SignUpRequest{
+		Email: email, Password: password, Name: name, Client: phone})
 	must(t, err)
 	if in != nil {
 		t.Fatal("a sign-up opened a session before the address was verified")
@@ -35,7 +36,8 @@ func (r *rig) waits(t *testing.T, email, name string, password watchword.Secret)
 // open presents a link with a password, from a browser without a session.
 func (r *rig) open(t *testing.T, link, password watchword.Secret) (*watchword.SignIn, error) {
 	t.Helper()
-	return r.VerifyEmail(t.Context(), watchword.VerifyRequest{Token: link, Password: password, Persistent: true, Client: laptop})
+	return r.VerifyEmail(t.Context(), watchword.VerifyRequest{
+		Token: link, Password: password, Persistent: true, Client: laptop})
 }
 
 func (r *rig) tryLogin(t *testing.T, email string, password watchword.Secret) error {
@@ -67,7 +69,8 @@ func TestALinkWithoutPasswordOrSessionProvesNothing(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
 		r := start(t, nil)
-		attacker, err := r.SignUp(t.Context(), watchword.SignUpRequest{Email: victim, Password: attackersPassword, Client: phone})
+		attacker, err := r.SignUp(t.Context(), watchword.SignUpRequest{
+			Email: victim, Password: attackersPassword, Client: phone})
 		must(t, err)
 		r.deliver(t)
 		link := r.post.last(t, watchword.MailVerify).Token
@@ -97,11 +100,13 @@ func TestTheFirstResetOfAnAccountTakesItFromItsCreator(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
 		r := start(t, nil)
-		attacker, err := r.SignUp(t.Context(), watchword.SignUpRequest{Email: victim, Password: attackersPassword, Client: phone})
+		attacker, err := r.SignUp(t.Context(), watchword.SignUpRequest{
+			Email: victim, Password: attackersPassword, Client: phone})
 		must(t, err)
 		_, err = r.Operator().SetRoles(t.Context(), attacker.User.ID, []string{"staff"})
 		must(t, err)
-		must(t, r.ChangeEmail(t.Context(), r.identity(t, r.renewed(t, attacker)), "evil@example.org", attackersPassword, phone))
+		who := r.identity(t, r.renewed(t, attacker))
+		must(t, r.ChangeEmail(t.Context(), who, "evil@example.org", attackersPassword, phone))
 		r.deliver(t)
 		verify, moved := r.post.last(t, watchword.MailVerify).Token, r.post.last(t, watchword.MailConfirmAddress).Token
 
@@ -137,8 +142,10 @@ func TestTheOwnersPasswordWinsAmongWaitingSignUps(t *testing.T) {
 			"attacker first, the owner's link":    {true, false, nil},
 			"owner first, the attacker's link":    {false, true, nil},
 			"owner first, the owner's link":       {false, false, nil},
-			"the link of a forgotten password":    {true, true, func(r *rig) error { return r.ForgotPassword(t.Context(), victim, laptop) }},
-			"a link that was sent again":          {false, true, func(r *rig) error { return r.ResendVerification(t.Context(), victim, laptop) }},
+			"the link of a forgotten password": {true, true,
+				func(r *rig) error { return r.ForgotPassword(t.Context(), victim, laptop) }},
+			"a link that was sent again": {false, true,
+				func(r *rig) error { return r.ResendVerification(t.Context(), victim, laptop) }},
 		} {
 			t.Run(name, func(t *testing.T) {
 				r := start(t, verifiedMode)
@@ -174,7 +181,8 @@ func TestTheOwnersPasswordWinsAmongWaitingSignUps(t *testing.T) {
 				r.wantGone(t, nil)
 				_, err = r.open(t, other, attackersPassword)
 				wantCode(t, err, watchword.CodeMailTokenInvalid)
-				wantCode(t, r.ResetPassword(t.Context(), other, attackersPassword, phone), watchword.CodeMailTokenInvalid)
+				wantCode(t, r.ResetPassword(t.Context(), other, attackersPassword, phone),
+					watchword.CodeMailTokenInvalid)
 				r.login(t, victim, laptop)
 			})
 		}
@@ -234,7 +242,8 @@ func TestAnUnprovenAccountKeepsItsIDAndRolesWhenAWaitingSignUpWins(t *testing.T)
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
 		r := start(t, verifiedMode)
-		account, err := r.Operator().CreateUser(t.Context(), watchword.NewUser{Email: victim, Password: attackersPassword, Name: "Imported", Roles: []string{"staff"}})
+		account, err := r.Operator().CreateUser(t.Context(), watchword.NewUser{
+			Email: victim, Password: attackersPassword, Name: "Imported", Roles: []string{"staff"}})
 		must(t, err)
 		link := r.waits(t, victim, "Olive Owner", goodPassword)
 		in, err := r.open(t, link, goodPassword)
@@ -266,16 +275,19 @@ func TestAnotherAccountsSessionVerifiesNothing(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	mallory := r.signUp(t, "mallory@example.com")
-	attacker, err := r.SignUp(t.Context(), watchword.SignUpRequest{Email: victim, Password: attackersPassword, Client: phone})
+	attacker, err := r.SignUp(t.Context(), watchword.SignUpRequest{
+		Email: victim, Password: attackersPassword, Client: phone})
 	must(t, err)
 	r.deliver(t)
 	link := r.post.last(t, watchword.MailVerify).Token
 	must(t, r.Logout(t.Context(), attacker.RefreshToken, "", phone))
 	for name, token := range map[string]watchword.Secret{
-		"of another account": mallory.AccessToken, "ended": attacker.AccessToken, "ended, by refresh token": attacker.RefreshToken,
+		"of another account": mallory.AccessToken,
+		"ended":              attacker.AccessToken, "ended, by refresh token": attacker.RefreshToken,
 		"garbage": "garbage", "garbage with dots": "a.b.c", "garbage of our shape": "wwr_AQEBog",
 	} {
-		_, err := r.VerifyEmail(t.Context(), watchword.VerifyRequest{Token: link, Presented: []watchword.Secret{"", token}, Client: laptop})
+		_, err := r.VerifyEmail(t.Context(), watchword.VerifyRequest{
+			Token: link, Presented: []watchword.Secret{"", token}, Client: laptop})
 		if watchword.CodeOf(err) != watchword.CodePasswordRequired {
 			t.Errorf("%s: got %v", name, err)
 		}
@@ -328,12 +340,14 @@ func TestStrangersClickDoesNotMoveTheAccount(t *testing.T) {
 		wantCode(t, r.confirm(t, link.Token, "", laptop), watchword.CodePasswordRequired)
 		wantCode(t, r.confirm(t, link.Token, otherPassword, laptop), watchword.CodePasswordWrong)
 		own := r.signUp(t, victim)
-		_, err := r.ConfirmEmail(t.Context(), watchword.ConfirmRequest{Token: link.Token, Presented: []watchword.Secret{own.AccessToken}, Client: laptop})
+		_, err := r.ConfirmEmail(t.Context(), watchword.ConfirmRequest{
+			Token: link.Token, Presented: []watchword.Secret{own.AccessToken}, Client: laptop})
 		wantCode(t, err, watchword.CodePasswordRequired)
 
 		must(t, r.DisownLink(t.Context(), watchword.MailConfirmAddress, link.Token, laptop))
 		wantCode(t, r.confirm(t, link.Token, goodPassword, phone), watchword.CodeMailTokenInvalid)
-		if user, err := r.Operator().FindUser(t.Context(), "mallory@example.com"); err != nil || user.ID != who.User.ID {
+		user, err := r.Operator().FindUser(t.Context(), "mallory@example.com")
+		if err != nil || user.ID != who.User.ID {
 			t.Errorf("the account moved: %v", err)
 		}
 	})
@@ -346,7 +360,8 @@ func TestANewAddressIsConfirmedWithASessionOfTheAccount(t *testing.T) {
 	must(t, r.ChangeEmail(t.Context(), r.identity(t, in), "ada@example.org", goodPassword, laptop))
 	r.deliver(t)
 	mail := r.post.last(t, watchword.MailConfirmAddress)
-	until, err := r.ConfirmEmail(t.Context(), watchword.ConfirmRequest{Token: mail.Token, Presented: []watchword.Secret{in.RefreshToken}, Client: laptop})
+	until, err := r.ConfirmEmail(t.Context(), watchword.ConfirmRequest{
+		Token: mail.Token, Presented: []watchword.Secret{in.RefreshToken}, Client: laptop})
 	must(t, err)
 	if !until.IsZero() || !mail.UndoUntil.IsZero() {
 		t.Errorf("the previous address was never proven, and can take the account back until %s", until)
@@ -366,7 +381,8 @@ func TestTheUndoOfAnAddressSurvivesAResetByTheNewOne(t *testing.T) {
 	if want := mail.Expires.Add(7 * 24 * time.Hour); !mail.UndoUntil.Equal(want) {
 		t.Errorf("the mail says until %s, not %s", mail.UndoUntil, want)
 	}
-	until, err := r.ConfirmEmail(t.Context(), watchword.ConfirmRequest{Token: mail.Token, Password: goodPassword, Client: phone})
+	until, err := r.ConfirmEmail(t.Context(), watchword.ConfirmRequest{
+		Token: mail.Token, Password: goodPassword, Client: phone})
 	must(t, err)
 	if want := r.clock.Now().Add(7 * 24 * time.Hour); !until.Equal(want) {
 		t.Errorf("it can be undone until %s, not %s", until, want)
@@ -494,12 +510,18 @@ func TestOneOfConcurrentLinksCreatesTheAccount(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
 		for _, account := range []bool{false, true} {
-			r := start(t, func(o *watchword.Options) { o.Signup, o.Limits = watchword.SignupVerified, watchword.Unlimited() })
+			r := start(t, func(o *watchword.Options) {
+				o.Signup, o.Limits = watchword.SignupVerified, watchword.Unlimited()
+			})
 			if account {
-				_, err := r.Operator().CreateUser(t.Context(), watchword.NewUser{Email: victim, Password: attackersPassword})
+				_, err := r.Operator().CreateUser(t.Context(), watchword.NewUser{
+					Email: victim, Password: attackersPassword})
 				must(t, err)
 			}
-			links := []watchword.Secret{r.waits(t, victim, "One", goodPassword), r.waits(t, victim, "Two", otherPassword)}
+			links := []watchword.Secret{
+				r.waits(t, victim, "One", goodPassword),
+				r.waits(t, victim, "Two", otherPassword),
+			}
 			errs := make([]error, 8)
 			var wg sync.WaitGroup
 			for i := range errs {
@@ -517,7 +539,8 @@ func TestOneOfConcurrentLinksCreatesTheAccount(t *testing.T) {
 			for _, err := range errs {
 				if err == nil {
 					won++
-				} else if code := watchword.CodeOf(err); code != watchword.CodeMailTokenInvalid && code != watchword.CodePasswordWrong {
+				} else if code := watchword.CodeOf(err); code != watchword.CodeMailTokenInvalid &&
+					code != watchword.CodePasswordWrong {
 					t.Errorf("got %v", err)
 				}
 			}

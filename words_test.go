@@ -23,7 +23,8 @@ var wordMeasures = []struct {
 }{
 	{"sentences that begin with What, Who, Whoever, Whatever", 15, matching(`^(What|Who|Whoever|Whatever)\b[^?]*$`)},
 	{"sentences with nobody, nothing, none, no one", 235, matching(`(?i)\b(nobody|nothing|none|no one)\b`)},
-	{"of ours, of theirs, is of no, for it is, whoever", 0, matching(`(?i)\b(of ours|of theirs|is of no|for it is|whoever)\b`)},
+	{"of ours, of theirs, is of no, for it is, whoever", 0,
+		matching(`(?i)\b(of ours|of theirs|is of no|for it is|whoever)\b`)},
 	{"sentences over 30 words", 115, func(s string) bool { return len(strings.Fields(s)) > 30 }},
 }
 
