@@ -79,31 +79,44 @@ func securityHeaders(https bool) middleware {
 	}
 }
 
+// Values of headers that do not depend on the request. Responses share these slices, which
+// saves an allocation for each header: Set replaces a slice and Add copies it, because none
+// has spare capacity. Nothing may change an element.
+var (
+	nosniff       = []string{"nosniff"}
+	noReferrer    = []string{"no-referrer"}
+	sameOrigin    = []string{"same-origin"}
+	crossOrigin   = []string{"cross-origin"}
+	noPermissions = []string{"camera=(), geolocation=(), microphone=()"}
+	noFrames      = []string{"DENY"}
+	twoYears      = []string{"max-age=63072000; includeSubDomains"}
+	noStore       = []string{"no-store"}
+	apiPolicy     = []string{"default-src 'none'; frame-ancestors 'none'"}
+	pagePolicy    = []string{"default-src 'none'; base-uri 'none'; frame-ancestors 'none'"}
+	varyOrigin    = []string{"Origin, Sec-Fetch-Site"}
+)
+
 // setSecurityHeaders sets the strictest value of each header. Handlers that need more
 // replace it: pages set their own Content-Security-Policy (see pages.show), and cacheable
-// documents set Cache-Control.
-//
-// Strict-Transport-Security lasts two years, which is what browsers' preload lists ask for. It
-// includes subdomains, because a subdomain on plain http could set cookies for this host.
+// documents set Cache-Control. The names are in their canonical form.
 func setSecurityHeaders(h http.Header, https bool, path string) {
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Cross-Origin-Opener-Policy", "same-origin")
-	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h["X-Content-Type-Options"] = nosniff
+	h["Referrer-Policy"] = noReferrer
+	h["Cross-Origin-Opener-Policy"] = sameOrigin
+	h["Cross-Origin-Resource-Policy"] = sameOrigin
 	if isOpen(path) {
-		h.Set("Cross-Origin-Resource-Policy", "cross-origin")
+		h["Cross-Origin-Resource-Policy"] = crossOrigin
 	}
-	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
-	h.Set("X-Frame-Options", "DENY")
+	h["Permissions-Policy"] = noPermissions
+	h["X-Frame-Options"] = noFrames
 	if https {
-		h.Set("Strict-Transport-Security", "max-age=63072000; includeSubDomains")
+		h["Strict-Transport-Security"] = twoYears
 	}
-	h.Set("Cache-Control", "no-store")
+	h["Cache-Control"] = noStore
+	h["Content-Security-Policy"] = pagePolicy
 	if isAPI(path) {
-		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-		return
+		h["Content-Security-Policy"] = apiPolicy
 	}
-	h.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; frame-ancestors 'none'")
 }
 
 // closeWhileDraining closes each connection after its response while the server is about to stop.
@@ -131,6 +144,9 @@ func observe(m *httpMetrics, log *slog.Logger) middleware {
 			next.ServeHTTP(recorded, r)
 			took := time.Since(begun)
 			m.observe(r, recorded.status, took)
+			if !log.Enabled(r.Context(), slog.LevelDebug) {
+				return // before the attributes are allocated
+			}
 			log.Debug("request",
 				slog.String("request_id", w.Header().Get(requestIDHeader)), slog.String("method", r.Method),
 				slog.String("route", routeOf(r)), slog.Int("status", recorded.status),
@@ -281,7 +297,11 @@ func csrf(o *origins, d dialects, c *cookies, fail failFunc) middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			// A cache must not serve a response that was created for another origin.
-			w.Header().Add("Vary", "Origin, Sec-Fetch-Site")
+			if h := w.Header(); h["Vary"] == nil {
+				h["Vary"] = varyOrigin
+			} else {
+				h.Add("Vary", varyOrigin[0])
+			}
 			if !isSafe(r.Method) && !isSameSite(r, o, d, c) {
 				fail(w, r, &watchword.Error{Code: watchword.CodeCrossOrigin,
 					Detail: "This request came from a page of another site. " +

@@ -7,6 +7,9 @@ import (
 	"strconv"
 )
 
+// jsonType is shared by all responses, so its element must not change.
+var jsonType = []string{"application/json; charset=utf-8"}
+
 // JSON writes v as a JSON response. If encoding fails, it returns the error and writes
 // nothing.
 func JSON(w http.ResponseWriter, status int, v any) error {
@@ -20,7 +23,11 @@ func JSON(w http.ResponseWriter, status int, v any) error {
 
 // Write writes a response with a body of a textual media type in UTF-8.
 func Write(w http.ResponseWriter, status int, mediaType string, body []byte) {
-	w.Header().Set("Content-Type", mediaType+"; charset=utf-8")
+	if mediaType == "application/json" {
+		w.Header()["Content-Type"] = jsonType
+	} else {
+		w.Header().Set("Content-Type", mediaType+"; charset=utf-8")
+	}
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // after an error the client is gone
