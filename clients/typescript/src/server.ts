@@ -1,34 +1,299 @@
-// Requests to /api/auth. Paths are relative to it.
+// Sessions in programs that render pages on a server (Next.js, SvelteKit, Nuxt, Express).
+//
+//  1. A short-lived access token lies in an HttpOnly cookie of the application. It is verified
+//     locally, so a page of a signed-in user needs no request to Watchword.
+//  2. A stale token is refreshed only where cookies can be set. A component that can't set cookies
+//     would lose the new refresh token, and the user would look like a thief.
+//  3. Requests with one refresh token share one refresh, also while its response is on its way to
+//     the browser.
+//  4. User agent and address of the browser are forwarded: Watchword compares the first when a
+//     response was lost, and counts limits by the second.
+//  5. Four refusals of the server end the session. No other error clears a cookie.
 
-import type { SendAuthorized } from "./authorized.js"
-import type { Settings } from "./options.js"
-import { jsonRequest, readJSON, send } from "./transport.js"
+import type { Credentials, Message, Registration, SignIn, User, UserAnswer } from "./api.js"
+import { createCookies, type AppCookies, type CookieContext } from "./cookies.js"
+import { WatchwordError, type WatchwordErrorCode } from "./error.js"
+import { createExchange, type Exchange } from "./exchange.js"
+import { jsonRequest, readJSON, send, type Fetch, type Transport } from "./transport.js"
 
-export interface PostOptions {
-  accessToken?: string | undefined
-  signal?: AbortSignal
+export type { CookieContext, CookieOptions } from "./cookies.js"
+export { WatchwordError } from "./error.js"
+export type { FieldError, WatchwordErrorCode } from "./error.js"
+export type { User } from "./api.js"
+
+/** Verifies access tokens, as `new Verifier(issuer)` of `@watchword/verify` does. It throws for an invalid token. */
+export interface TokenVerifier<I extends TokenIdentity = TokenIdentity> {
+  verify(token: string): Promise<I>
 }
 
-/** Sends a POST request without the access token, or with the given one. */
-export interface Post {
-  <T>(path: string, body?: object, options?: PostOptions): Promise<T>
+/** What a verified token says. `expiresAt` is in Unix seconds. */
+export interface TokenIdentity {
+  readonly subject: string
+  readonly sessionId: string
+  readonly roles: readonly string[]
+  readonly expiresAt: number
 }
 
-/** Sends a request with the access token of the session. */
-export interface CallAsUser {
-  <T>(method: string, path: string, body?: object): Promise<T>
+export interface ServerAuthOptions<I extends TokenIdentity> {
+  /** The address of Watchword, as this program reaches it. */
+  baseUrl: string
+  /** The public origin of the application, such as "https://app.example.com". */
+  origin: string
+  verifier: TokenVerifier<I>
+  /**
+   * Where the refresh token lies. "own" (default): in a cookie of the application. A name: in
+   * Watchword's own cookie of that name, which the browser also sends to the application, because
+   * both have one origin (a rewrite) or share `cookie-domain`.
+   */
+  refreshCookie?: "own" | (string & {})
+  /** Further origins that `fetch` may send the access token to. Default: that of baseUrl. */
+  origins?: readonly string[]
+  /** Milliseconds until a request fails with TIMEOUT. Default: 10 000. */
+  timeout?: number
+  fetch?: Fetch
+  /** Receives a warning about the configuration. Default: console.warn. */
+  warn?: (message: string) => void
 }
 
-export function createPost({ apiUrl, transport, credentials }: Settings): Post {
-  return <T>(path: string, body?: object, { accessToken, signal }: PostOptions = {}): Promise<T> => {
-    const init: RequestInit = { ...jsonRequest("POST", body), ...credentials, ...(signal && { signal }) }
-    if (accessToken) init.headers = { ...init.headers, Authorization: `Bearer ${accessToken}` }
-    return send(transport, `${apiUrl}/${path}`, init, readJSON<T>)
+/** One request of a browser to the application. */
+export interface RequestContext extends CookieContext {
+  /** The browser's User-Agent header. */
+  userAgent?: string | null | undefined
+  /** The client IP of the browser. It counts if this program is in Watchword's `trusted-proxies`. */
+  address?: string | null | undefined
+}
+
+/** The session of one request. */
+export interface RequestAuth<I extends TokenIdentity> {
+  /**
+   * Returns the signed-in identity, or undefined for a visitor. Where cookies can be set, it
+   * refreshes a stale token first. It throws NETWORK, TIMEOUT or TRY_LATER if it can't tell:
+   * respond with 503, because the user may still be signed in.
+   */
+  session(): Promise<I | undefined>
+  /** Returns the identity, or throws TOKEN_MISSING for a visitor and TOKEN_EXPIRED where only a refresh is missing. */
+  requireSession(): Promise<I>
+  /** The global fetch with the access token, for the origins of the options. */
+  fetch(input: string | URL, init?: RequestInit): Promise<Response>
+  /** Reads the account of the session. */
+  me(): Promise<User>
+  /** These three need cookies that can be set. */
+  login(body: Credentials): Promise<UserAnswer>
+  register(body: Registration): Promise<UserAnswer | Message>
+  /** Ends the session, or with `everywhere` all sessions of the user. */
+  logout(options?: { everywhere?: boolean }): Promise<void>
+}
+
+/** Creates the sessions of an application. Create one, and call the result for each request. */
+export function createServerAuth<I extends TokenIdentity>(
+  options: ServerAuthOptions<I>,
+): (request: RequestContext) => RequestAuth<I> {
+  const shared = createShared(options)
+  return (request) => createRequestAuth(shared, request)
+}
+
+interface Shared<I extends TokenIdentity> {
+  verifier: TokenVerifier<I>
+  exchange: Exchange
+  transport: Transport
+  apiUrl: string
+  origins: ReadonlySet<string>
+  isOwn: boolean
+  createCookies(request: RequestContext): AppCookies
+  headersOf(request: RequestContext, more?: Record<string, string>): Record<string, string>
+}
+
+function createShared<I extends TokenIdentity>(options: ServerAuthOptions<I>): Shared<I> {
+  const { baseUrl, origin, verifier, refreshCookie = "own", timeout = 10_000, warn = console.warn } = options
+  if (new URL(origin).origin !== origin) throw new TypeError(`origin is ${origin}: write scheme and host only`)
+  const base = new URL(baseUrl)
+  const fetch: Fetch = options.fetch ?? ((input, init) => globalThis.fetch(input, { ...init, cache: "no-store" }))
+  const transport = { fetch, timeout }
+  const apiUrl = `${base.href.replace(/\/+$/, "")}/api/auth`
+  const headersOf: Shared<I>["headersOf"] = ({ userAgent, address }, more) => ({
+    Origin: origin, // Watchword rejects a refresh cookie without an origin
+    "User-Agent": userAgent || "unknown",
+    ...(address && { "X-Forwarded-For": address }),
+    ...more,
+  })
+  return {
+    verifier,
+    exchange: createExchange({ apiUrl, transport, refreshCookie, warn }),
+    transport,
+    apiUrl,
+    origins: new Set([base.origin, ...(options.origins ?? [])]),
+    isOwn: refreshCookie === "own",
+    createCookies: (request) => createCookies(request, origin.startsWith("https:"), refreshCookie),
+    headersOf,
   }
 }
 
-export function createCallAsUser(settings: Settings, sendAuthorized: SendAuthorized): CallAsUser {
-  const { apiUrl, transport, credentials } = settings
-  return <T>(method: string, path: string, body?: object): Promise<T> =>
-    sendAuthorized(transport, `${apiUrl}/${path}`, { ...jsonRequest(method, body), ...credentials }, readJSON<T>)
+/** Milliseconds before its end from which a token is refreshed where cookies can be set. */
+const margin = 30_000
+
+/** The session of a request, looked up once for all components of a render. */
+interface Lookup<I extends TokenIdentity> {
+  current(): Promise<Found<I>>
+  required(): Promise<{ token: string; identity: I }>
+  /** Replaces the session after a sign-in, or with {} after a sign-out. */
+  replace(found: Found<I>): void
+}
+
+function createLookup<I extends TokenIdentity>(
+  { verifier, exchange, headersOf }: Shared<I>,
+  request: RequestContext,
+  cookies: AppCookies,
+): Lookup<I> {
+  let known: Promise<Found<I>> | undefined
+
+  async function find(): Promise<Found<I>> {
+    const token = cookies.access()
+    const identity = token ? await verified(verifier, token) : undefined
+    const valid = token && identity ? { token, identity } : undefined
+    const isFresh = valid && valid.identity.expiresAt * 1000 - Date.now() > margin
+    if (isFresh || (valid && !cookies.canSet)) return valid
+    const refreshToken = cookies.refresh()
+    if (!refreshToken) return valid ?? {}
+    if (!cookies.canSet) return { isStale: true }
+    return renewed(refreshToken).catch((error: unknown) => {
+      if (valid) return valid // it has not expired yet
+      throw error
+    })
+  }
+
+  /** Refreshes, and stores the result in cookies. A refusal that ends the session clears them. */
+  async function renewed(refreshToken: string): Promise<Found<I>> {
+    const outcome = await exchange(refreshToken, headersOf(request))
+    if ("ended" in outcome) {
+      cookies.clear(outcome.setCookies)
+      return {}
+    }
+    cookies.save(outcome.response, outcome.setCookies)
+    const { accessToken: token } = outcome.response
+    return { token, identity: await verifier.verify(token) }
+  }
+
+  const current = (): Promise<Found<I>> => (known ??= find())
+  return {
+    current,
+    async required() {
+      const { token, identity, isStale } = await current()
+      if (token && identity) return { token, identity }
+      const code: WatchwordErrorCode = isStale ? "TOKEN_EXPIRED" : "TOKEN_MISSING"
+      const message = isStale ? "The access token must be refreshed where cookies can be set." : "Sign in first."
+      throw new WatchwordError(code, message, { status: 401 })
+    },
+    replace: (found) => void (known = Promise.resolve(found)),
+  }
+}
+
+function createRequestAuth<I extends TokenIdentity>(shared: Shared<I>, request: RequestContext): RequestAuth<I> {
+  const { transport, headersOf, apiUrl, origins } = shared
+  const cookies = shared.createCookies(request)
+  const lookup = createLookup(shared, request, cookies)
+
+  async function authorized(input: string | URL, init: RequestInit = {}): Promise<Response> {
+    const { origin } = new URL(input)
+    if (!origins.has(origin)) {
+      const message = `The access token is not sent to ${origin}. To allow it, add the origin to the option origins.`
+      throw new WatchwordError("CROSS_ORIGIN", message)
+    }
+    const headers = new Headers(init.headers)
+    headers.set("Authorization", `Bearer ${(await lookup.required()).token}`)
+    return send(transport, input, { ...init, headers }, (response) => response)
+  }
+  const signIn = createSignIn(shared, request, cookies, lookup)
+  return {
+    session: async () => (await lookup.current()).identity,
+    requireSession: async () => (await lookup.required()).identity,
+    fetch: authorized,
+    me: async () =>
+      (await readJSON<UserAnswer>(await authorized(`${apiUrl}/me`, { headers: headersOf(request) }))).user,
+    login: async (body) => ({ user: (await signIn<SignIn>("login", body)).user }),
+    async register(body) {
+      const result = await signIn<SignIn | Message>("register", body)
+      return "user" in result ? { user: result.user } : result
+    },
+    logout: (options) => logout(shared, request, cookies, lookup, options),
+  }
+}
+
+type SignInRequest = <T extends SignIn | Message>(path: string, body: Credentials | Registration) => Promise<T>
+
+function createSignIn<I extends TokenIdentity>(
+  { verifier, transport, apiUrl, headersOf, isOwn }: Shared<I>,
+  request: RequestContext,
+  cookies: AppCookies,
+  lookup: Lookup<I>,
+): SignInRequest {
+  return async (path, body) => {
+    if (!cookies.canSet) throw new TypeError(`${path} needs a context with setCookie`)
+    const deviceToken = path === "login" ? cookies.device() : undefined
+    const own = isOwn ? { delivery: "body", ...(deviceToken && { deviceToken }) } : {}
+    const init = jsonRequest("POST", { ...body, ...own })
+    const more = { ...(init.headers as Record<string, string>), ...(!isOwn && { Cookie: cookies.forwarded() }) }
+    const sent = { ...init, headers: headersOf(request, more) }
+    return send(transport, `${apiUrl}/${path}`, sent, async (response) => {
+      const result = await readJSON<SignIn | Message>(response)
+      if ("accessToken" in result) {
+        const isPersistent = !("remember" in body) || body.remember !== false
+        cookies.save(result, response.headers.getSetCookie(), isPersistent)
+        lookup.replace({ token: result.accessToken, identity: await verifier.verify(result.accessToken) })
+      }
+      return result as never
+    })
+  }
+}
+
+/** Signing out twice is not an error, and an access token is not needed to end one session. */
+async function logout<I extends TokenIdentity>(
+  { transport, apiUrl, headersOf, isOwn }: Shared<I>,
+  request: RequestContext,
+  cookies: AppCookies,
+  lookup: Lookup<I>,
+  { everywhere = false } = {},
+): Promise<void> {
+  const token = everywhere ? (await lookup.required()).token : cookies.access()
+  const refreshToken = cookies.refresh()
+  let setCookies: string[] = []
+  if (token || refreshToken) {
+    const init = jsonRequest("POST", isOwn && refreshToken && !everywhere ? { refreshToken } : {})
+    const authorization: Record<string, string> =
+      token && (everywhere || !refreshToken) ? { Authorization: `Bearer ${token}` } : {}
+    const cookie: Record<string, string> = isOwn ? {} : { Cookie: cookies.forwarded() }
+    const headers = headersOf(request, { ...(init.headers as Record<string, string>), ...authorization, ...cookie })
+    setCookies = await send(
+      transport,
+      `${apiUrl}/${everywhere ? "logout-all" : "logout"}`,
+      { ...init, headers },
+      async (response) => {
+        await readJSON(response)
+        return response.headers.getSetCookie()
+      },
+    )
+  }
+  cookies.clear(setCookies)
+  lookup.replace({})
+}
+
+interface Found<I> {
+  token?: string
+  identity?: I
+  /** There is a refresh token, but no valid access token and no way to store a new one. */
+  isStale?: boolean
+}
+
+/** Returns undefined for a token that is not valid any more, and throws if that can't be checked. */
+async function verified<I extends TokenIdentity>(verifier: TokenVerifier<I>, token: string): Promise<I | undefined> {
+  try {
+    return await verifier.verify(token)
+  } catch (error) {
+    if ((error as { code?: unknown }).code === "TRY_LATER") {
+      throw new WatchwordError("TRY_LATER", "Access tokens can't be verified right now.", {
+        status: 503,
+        cause: error,
+      })
+    }
+    return undefined
+  }
 }

@@ -1,6 +1,6 @@
 import type { SignIn } from "./api.js"
 import type { TokenStorage } from "./options.js"
-import type { Post } from "./server.js"
+import type { Post } from "./requests.js"
 
 /**
  * The refresh token and the device token of a program. Without a storage both are cookies:

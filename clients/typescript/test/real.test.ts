@@ -1,57 +1,18 @@
 // Tests with the real server, built from this repository.
-import { execFile, spawn } from "node:child_process"
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises"
-import { createServer, type AddressInfo } from "node:net"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
-import { fileURLToPath } from "node:url"
-import { promisify } from "node:util"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { createClient, type Client } from "../src/index.js"
 import { Browser, opened, withLocks } from "./browser.js"
+import { startWatchword, type Watchword } from "./watchword.js"
 
-const root = fileURLToPath(new URL("../../..", import.meta.url))
+let server: Watchword
 let url = ""
-let mailbox = ""
-let stop = async (): Promise<void> => {}
 
 beforeAll(async () => {
-  const dir = await mkdtemp(join(tmpdir(), "watchword-client-"))
-  const binary = join(dir, "watchword")
-  mailbox = join(dir, "data", "mail")
-  await promisify(execFile)("go", ["build", "-o", binary, "./cmd/watchword"], { cwd: root })
-  const listen = `127.0.0.1:${await freePort()}`
-  url = `http://${listen}`
-  const server = spawn(
-    binary,
-    ["serve", "--listen", listen, "--public-url", url, "--admin-listen", "", "--data-dir", join(dir, "data"), "--refresh-grace", "1s"],
-    { cwd: dir, env: { HOME: dir, PATH: process.env.PATH }, stdio: ["ignore", "ignore", "pipe"] },
-  )
-  let output = ""
-  server.stderr.on("data", (text) => (output += String(text)))
-  const ended = new Promise<void>((resolve) => server.on("exit", () => resolve()))
-  stop = async () => {
-    server.kill()
-    await ended
-    await rm(dir, { recursive: true, force: true })
-  }
-  for (const began = Date.now(); ; ) {
-    if (server.exitCode !== null || Date.now() - began > 20_000) throw new Error(`the server did not start:\n${output}`)
-    const ready = await fetch(`${url}/readyz`).catch(() => undefined)
-    if (ready?.ok) return
-    await new Promise((resolve) => setTimeout(resolve, 50))
-  }
+  server = await startWatchword("--refresh-grace", "1s")
+  url = server.url
 }, 180_000)
 
-afterAll(() => stop())
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
-}
+afterAll(() => server.stop())
 
 function program(): { client: Client; kept: { token?: string } } {
   const kept: { token?: string } = {}
@@ -120,12 +81,9 @@ test("a program changes and deletes its account", async () => {
 /** Returns the token of the mail to an address. */
 async function tokenMailedTo(to: string): Promise<string> {
   for (const began = Date.now(); Date.now() - began < 20_000; ) {
-    for (const name of await readdir(mailbox).catch(() => [])) {
-      if (name.startsWith(".")) continue // still being written
-      const mail = await readFile(join(mailbox, name), "utf8")
-      const token = /#token=([\w-]+)/.exec(mail)
-      if (mail.includes(to) && token?.[1]) return token[1]
-    }
+    const mail = (await server.mails()).find((text) => text.includes(to))
+    const token = /#token=([\w-]+)/.exec(mail ?? "")?.[1]
+    if (token) return token
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
   throw new Error(`no mail came to ${to}`)

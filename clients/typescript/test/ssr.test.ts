@@ -1,0 +1,209 @@
+// Sessions of an application that renders on its server, with the real server and verifier.
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest"
+import { Verifier } from "../../verify/src/index.js"
+import { createServerAuth, type CookieOptions, type ServerAuthOptions } from "../src/server.js"
+import { startWatchword, type Watchword } from "./watchword.js"
+
+let server: Watchword
+beforeAll(async () => void (server = await startWatchword("--refresh-grace", "1s", "--limits", "off")), 180_000)
+afterAll(() => server.stop())
+
+const password = "seven purple otters"
+const person = (): { email: string; password: string } => ({ email: `u${crypto.randomUUID()}@example.com`, password })
+
+/** A browser's cookies, and its requests to the application. */
+class Browser {
+  readonly jar = new Map<string, string>()
+  readonly options = new Map<string, CookieOptions>()
+  userAgent = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+
+  /** One request. The cookies that the application sets arrive unless the response is lost. */
+  request({ isLost = false, canSet = true } = {}) {
+    const sent = new Map(this.jar)
+    const setCookie = (name: string, value: string, options: CookieOptions): void => {
+      if (isLost) return
+      this.options.set(name, options)
+      if (options.maxAge === 0 || value === "") this.jar.delete(name)
+      else this.jar.set(name, value)
+    }
+    const { userAgent } = this
+    return {
+      getCookie: (name: string) => sent.get(name),
+      userAgent,
+      address: "203.0.113.7",
+      ...(canSet && { setCookie }),
+    }
+  }
+}
+
+function application(options: Partial<ServerAuthOptions<Awaited<ReturnType<Verifier["verify"]>>>> = {}) {
+  const verifier = new Verifier(server.url)
+  onTestFinished(() => verifier.close())
+  const network = { down: false, sent: [] as string[] }
+  const send = (async (input: string, init: RequestInit) => {
+    network.sent.push(new URL(input).pathname)
+    if (network.down) throw new TypeError("fetch failed")
+    return fetch(input, init)
+  }) as typeof fetch
+  const auth = createServerAuth({ baseUrl: server.url, origin: server.url, verifier, fetch: send, ...options })
+  return { auth, network }
+}
+
+/** As if the access token had expired. */
+const expire = (browser: Browser): void => void browser.jar.delete("watchword-access")
+
+test("a sign-in sets HttpOnly cookies, and later pages need no request to Watchword", async () => {
+  const { auth, network } = application()
+  const browser = new Browser()
+  expect(await auth(browser.request()).session()).toBeUndefined()
+  const body = person()
+  const request = auth(browser.request())
+  expect(await request.register(body)).toMatchObject({ user: { email: body.email } })
+  expect((await request.session())?.subject).toBeTypeOf("string")
+  expect([...browser.jar.keys()].sort()).toEqual(["watchword-access", "watchword-device", "watchword-session"])
+  for (const options of browser.options.values()) {
+    expect(options).toMatchObject({
+      httpOnly: true,
+      sameSite: "lax",
+      path: "/",
+      maxAge: expect.any(Number) as number,
+    })
+  }
+  network.sent.length = 0
+  const page = auth(browser.request({ canSet: false }))
+  const found = await Promise.all(Array.from({ length: 5 }, () => page.requireSession()))
+  expect(new Set(found.map((one) => one.sessionId)).size).toBe(1)
+  expect(network.sent).toEqual([])
+  expect(await page.me()).toMatchObject({ email: body.email })
+})
+
+test("a stale token is refreshed only where cookies can be set", async () => {
+  const { auth, network } = application()
+  const browser = new Browser()
+  await auth(browser.request()).register(person())
+  expire(browser)
+  network.sent.length = 0
+  const component = auth(browser.request({ canSet: false }))
+  expect(await component.session()).toBeUndefined()
+  await expect(component.requireSession()).rejects.toMatchObject({ code: "TOKEN_EXPIRED" })
+  expect(network.sent).toEqual([])
+  expect(await auth(browser.request()).session()).toBeDefined()
+  expect(browser.jar.has("watchword-access")).toBe(true)
+  await expect(auth(new Browser().request()).requireSession()).rejects.toMatchObject({ code: "TOKEN_MISSING" })
+})
+
+test("twenty requests of a render share one refresh", async () => {
+  const { auth, network } = application()
+  const browser = new Browser()
+  await auth(browser.request()).register(person())
+  expire(browser)
+  network.sent.length = 0
+  const requests = Array.from({ length: 20 }, () => browser.request())
+  const found = await Promise.all(requests.map((request) => auth(request).session()))
+  expect(new Set(found.map((one) => one?.sessionId)).size).toBe(1)
+  expect(network.sent).toEqual(["/api/auth/refresh"])
+})
+
+test("a network failure keeps the cookies and is an error, not a sign-out", async () => {
+  const { auth, network } = application()
+  const browser = new Browser()
+  await auth(browser.request()).register(person())
+  expire(browser)
+  network.down = true
+  await expect(auth(browser.request()).session()).rejects.toMatchObject({ code: "NETWORK" })
+  expect(browser.jar.has("watchword-session")).toBe(true)
+  network.down = false
+  expect(await auth(browser.request()).session()).toBeDefined()
+})
+
+/** Loses the response of a refresh, and returns whether the browser is still signed in later. */
+async function survivesALostResponse(browser: Browser): Promise<boolean> {
+  // Each application stands for another process, which has not seen the outcomes of the others.
+  expire(browser)
+  expect(await application().auth(browser.request()).session()).toBeDefined()
+  expire(browser)
+  expect(
+    await application()
+      .auth(browser.request({ isLost: true }))
+      .session(),
+  ).toBeDefined()
+  await new Promise((resolve) => setTimeout(resolve, 1_100)) // longer than the grace period
+  return (await application().auth(browser.request()).session()) !== undefined
+}
+
+test("a response that is lost on the way to the browser signs nobody out", async () => {
+  const browser = new Browser()
+  await application().auth(browser.request()).register(person())
+  for (let round = 0; round < 3; round++) expect(await survivesALostResponse(browser)).toBe(true)
+}, 30_000)
+
+test("the user agent is forwarded: with another one, a late token counts as copied", async () => {
+  const browser = new Browser()
+  await application().auth(browser.request()).register(person())
+  const request = browser.request.bind(browser)
+  let count = 0
+  browser.request = (how) => ({ ...request(how), userAgent: ++count === 3 ? "thief/1.0" : browser.userAgent })
+  expect(await survivesALostResponse(browser)).toBe(false)
+}, 30_000)
+
+test("a session that ended elsewhere clears the cookies", async () => {
+  const { auth } = application()
+  const [browser, other, body] = [new Browser(), new Browser(), person()]
+  await auth(browser.request()).register(body)
+  await auth(other.request()).login(body)
+  await auth(other.request()).logout({ everywhere: true })
+  expect([...other.jar.keys()]).toEqual(["watchword-device"])
+  expire(browser)
+  expect(await auth(browser.request()).session()).toBeUndefined()
+  expect([...browser.jar.keys()]).toEqual(["watchword-device"])
+})
+
+test("signing out ends the session, and works without an access token and twice", async () => {
+  const { auth } = application()
+  const [browser, body] = [new Browser(), person()]
+  await auth(browser.request()).register(body)
+  const stolen = new Browser()
+  for (const [name, value] of browser.jar) stolen.jar.set(name, value)
+  expire(browser)
+  const request = auth(browser.request())
+  await request.logout()
+  expect(await request.session()).toBeUndefined()
+  await auth(browser.request()).logout()
+  expire(stolen)
+  expect(await auth(stolen.request()).session()).toBeUndefined()
+})
+
+test("without remember, the cookies end with the browser, also after a refresh", async () => {
+  const { auth } = application()
+  const [browser, body] = [new Browser(), person()]
+  await auth(browser.request()).register(body)
+  await auth(browser.request()).login({ ...body, remember: false })
+  expect(browser.options.get("watchword-session")?.maxAge).toBeUndefined()
+  expire(browser)
+  expect(await auth(browser.request()).session()).toBeDefined()
+  expect(browser.options.get("watchword-session")?.maxAge).toBeUndefined()
+})
+
+test("with a rewrite or cookie-domain, the refresh cookie is Watchword's own", async () => {
+  const { auth } = application({ refreshCookie: "watchword" })
+  const browser = new Browser()
+  await auth(browser.request()).register(person())
+  expect(browser.jar.get("watchword")).toMatch(/^wwr_/)
+  expect(browser.options.get("watchword")).toMatchObject({ httpOnly: true, sameSite: "strict" })
+  expect(browser.jar.has("watchword-session")).toBe(false)
+  const before = browser.jar.get("watchword")
+  expire(browser)
+  expect(await auth(browser.request()).session()).toBeDefined()
+  expect(browser.jar.get("watchword")).not.toBe(before)
+  await auth(browser.request()).logout()
+  expect(browser.jar.has("watchword")).toBe(false)
+})
+
+test("the access token is sent to listed origins only", async () => {
+  const { auth } = application()
+  const browser = new Browser()
+  await auth(browser.request()).register(person())
+  await expect(auth(browser.request()).fetch("https://evil.example/")).rejects.toMatchObject({ code: "CROSS_ORIGIN" })
+  const response = await auth(browser.request()).fetch(`${server.url}/api/auth/sessions`)
+  expect(response.status).toBe(200)
+})

@@ -1,0 +1,74 @@
+// The real server, built from this repository.
+import { execFile, spawn } from "node:child_process"
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises"
+import { createServer, type AddressInfo } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { promisify } from "node:util"
+
+const root = fileURLToPath(new URL("../../..", import.meta.url))
+
+export interface Watchword {
+  url: string
+  /** Returns the text of each mail. */
+  mails(): Promise<string[]>
+  stop(): Promise<void>
+}
+
+/** Builds and starts the server, with further flags. */
+export async function startWatchword(...flags: string[]): Promise<Watchword> {
+  const dir = await mkdtemp(join(tmpdir(), "watchword-client-"))
+  const binary = join(dir, "watchword")
+  const mailbox = join(dir, "data", "mail")
+  await promisify(execFile)("go", ["build", "-o", binary, "./cmd/watchword"], { cwd: root })
+  const listen = `127.0.0.1:${await freePort()}`
+  const url = `http://${listen}`
+  const all = [
+    "--listen",
+    listen,
+    "--public-url",
+    url,
+    "--admin-listen",
+    "",
+    "--data-dir",
+    join(dir, "data"),
+    ...flags,
+  ]
+  const server = spawn(binary, ["serve", ...all], {
+    cwd: dir,
+    env: { HOME: dir, PATH: process.env.PATH },
+    stdio: ["ignore", "ignore", "pipe"],
+  })
+  let output = ""
+  server.stderr.on("data", (text) => (output += String(text)))
+  const ended = new Promise<void>((resolve) => server.on("exit", () => resolve()))
+  for (const began = Date.now(); ;) {
+    const isLate = server.exitCode !== null || Date.now() - began > 20_000
+    if (isLate) throw new Error(`the server did not start:\n${output}`)
+    const ready = await fetch(`${url}/readyz`).catch(() => undefined)
+    if (ready?.ok) break
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+  return {
+    url,
+    async mails() {
+      const names = await readdir(mailbox).catch(() => [])
+      const written = names.filter((name) => !name.startsWith(".")) // the others are still being written
+      return Promise.all(written.map((name) => readFile(join(mailbox, name), "utf8")))
+    },
+    async stop() {
+      server.kill()
+      await ended
+      await rm(dir, { recursive: true, force: true })
+    },
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+  const { port } = server.address() as AddressInfo
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}
