@@ -33,6 +33,7 @@ func TestAdminListenerServesMetricsAndReadiness(t *testing.T) {
 		`watchword_refresh_verdicts_total{verdict="rotate"} 1`,
 		`watchword_hash_queued 0`, `watchword_hash_shed_total 0`, `watchword_store_up 1`, `watchword_outbox_mails{state="given_up"} 0`,
 		`watchword_key_age_seconds{use="sign"}`, `watchword_outbox_oldest_seconds`, `watchword_events_total{event=`,
+		`go_goroutines `, `go_memstats_heap_alloc_bytes `, `process_resident_memory_bytes `, `process_open_fds `, `process_max_fds `,
 	} {
 		if status != http.StatusOK || !strings.Contains(metrics, line) {
 			t.Errorf("%d without %s", status, line)

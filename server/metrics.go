@@ -91,6 +91,7 @@ func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request) {
 	gauge(&page, "watchword_feed_streams", "Open streams of the revocation feed.", float64(s.api.streams.count()))
 	writeEngine(r.Context(), &page, s.engine)
 	metrics.WriteProcessMetrics(&page) // go_ and process_
+	metrics.WriteFDMetrics(&page)
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 	_, _ = w.Write(page.Bytes())
 }
