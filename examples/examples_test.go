@@ -126,7 +126,7 @@ func checksTokens(t *testing.T, p process, i *issuer) {
 	}
 }
 
-func TestTheEmbeddingProgramProtectsItsRoutes(t *testing.T) {
+func TestEmbeddingProgramProtectsItsRoutes(t *testing.T) {
 	t.Parallel()
 	long(t)
 	binary := filepath.Join(t.TempDir(), "embed")

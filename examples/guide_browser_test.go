@@ -14,7 +14,7 @@ import (
 // TOKEN_EXPIRED at once.
 
 // W-71
-func TestTheGuidesClient(t *testing.T) {
+func TestFrontEndOfTheGuideStaysSignedIn(t *testing.T) {
 	t.Parallel()
 	a := startApplication(t, "guide")
 	t.Run("together", func(t *testing.T) {

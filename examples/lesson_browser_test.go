@@ -11,7 +11,7 @@ import (
 // A test changes the user's roles to make a token expire.
 
 // W-73
-func TestThePageOfTheDialectLesson(t *testing.T) {
+func TestFrontEndOfLessonStaysSignedIn(t *testing.T) {
 	t.Parallel()
 	a := startApplication(t, "lesson")
 	t.Run("together", func(t *testing.T) {

@@ -171,7 +171,7 @@ func (i *issuer) publicKey(t *testing.T) watchword.Secret {
 }
 
 // docs/verify.md shows the difference between the two files.
-func TestTheMoveToPublicKeysIsTwoLines(t *testing.T) {
+func TestMoveToPublicKeysChangesTwoLines(t *testing.T) {
 	t.Parallel()
 	var files [2][]string
 	for n, name := range []string{"server.js", "server-jwks.js"} {

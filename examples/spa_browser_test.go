@@ -13,7 +13,7 @@ import (
 // mistake of the client signs the user out.
 
 // Not parallel, because building the client reloads the open pages of other tests.
-func TestTheSinglePageApplication(t *testing.T) {
+func TestFrontEndOfTheSinglePageApplicationStaysSignedIn(t *testing.T) {
 	a := startApplication(t, "spa", "WATCHWORD_ACCESS_TTL=10s", "WATCHWORD_REFRESH_GRACE=0s")
 	t.Run("together", func(t *testing.T) {
 		for name, test := range map[string]func(*testing.T, *application){

@@ -17,7 +17,7 @@ import (
 // server then responds expired_access_token at once.
 
 // W-70, W-72
-func TestTheFrontEndOfTheDialectUsers(t *testing.T) {
+func TestFrontEndOfUsersStaysSignedIn(t *testing.T) {
 	t.Parallel()
 	a := startApplication(t, "users")
 	t.Run("together", func(t *testing.T) {

@@ -66,7 +66,7 @@ var kinds = []watchword.MailKind{
 	watchword.MailPasswordChanged, watchword.MailReuseDetected, watchword.MailMoreHappened, watchword.MailSignupExisting,
 }
 
-func TestEveryKindReadsAsItShould(t *testing.T) {
+func TestEveryKindMatchesItsGoldenFile(t *testing.T) {
 	t.Parallel()
 	for _, kind := range kinds {
 		checkGolden(t, string(kind), message(kind))
@@ -141,7 +141,7 @@ func TestLinksComeFromThePublicURLWithTheTokenInTheFragment(t *testing.T) {
 }
 
 // LOG-6
-func TestNoticesTellWhenWhereAndWhatToDo(t *testing.T) {
+func TestNoticesNameTimeDeviceAddressAndNextStep(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []watchword.MailKind{
 		watchword.MailAddressChanged, watchword.MailPasswordChanged, watchword.MailReuseDetected, watchword.MailMoreHappened,
@@ -164,7 +164,7 @@ func TestNoticesTellWhenWhereAndWhatToDo(t *testing.T) {
 }
 
 // IN-6
-func TestWhatAUserCallsThemselvesCarriesNothing(t *testing.T) {
+func TestOnlyPlainNamesAreUsedInGreetings(t *testing.T) {
 	t.Parallel()
 	for name, greeted := range map[string]bool{
 		"Ada Lovelace":                 true,
@@ -210,7 +210,7 @@ func TestWhatAUserCallsThemselvesCarriesNothing(t *testing.T) {
 	}
 }
 
-func TestAnUnprovenAddressIsNotGreetedByName(t *testing.T) {
+func TestMailToAnUnprovenAddressHasNoName(t *testing.T) {
 	t.Parallel()
 	got, err := renderer(t).Render(message(watchword.MailVerify))
 	if err != nil {
@@ -222,7 +222,7 @@ func TestAnUnprovenAddressIsNotGreetedByName(t *testing.T) {
 }
 
 // IN-6
-func TestAStrangeDeviceOrAddressIsLeftOut(t *testing.T) {
+func TestUnexpectedDeviceOrAddressIsOmitted(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
 		"evil.example", "http://evil", `"><script>alert(1)</script>`, "curl\nX: y", "Ｃｈｒｏｍｅ", strings.Repeat("x", 65),
@@ -260,7 +260,7 @@ func TestHTMLIsEscaped(t *testing.T) {
 	}
 }
 
-func TestALifeIsToldInPeoplesWords(t *testing.T) {
+func TestLifetimeIsWrittenInMinutesHoursOrDays(t *testing.T) {
 	t.Parallel()
 	for life, want := range map[time.Duration]string{
 		time.Second:                       "expires in 1 minute (",
@@ -287,7 +287,7 @@ func TestALifeIsToldInPeoplesWords(t *testing.T) {
 	}
 }
 
-func TestAMailThatLacksSomethingIsNotWritten(t *testing.T) {
+func TestIncompleteMessageReturnsAnError(t *testing.T) {
 	t.Parallel()
 	for _, m := range []watchword.Message{
 		{Kind: watchword.MailVerify}, {Kind: watchword.MailReset}, {Kind: watchword.MailConfirmAddress},
@@ -299,7 +299,7 @@ func TestAMailThatLacksSomethingIsNotWritten(t *testing.T) {
 	}
 }
 
-func TestARendererWantsAPublicURL(t *testing.T) {
+func TestNewRendererRejectsInvalidOptions(t *testing.T) {
 	t.Parallel()
 	for _, o := range []mail.Options{
 		{}, {PublicURL: "auth.example.com"}, {PublicURL: "javascript:alert(1)"}, {PublicURL: "https://"},
@@ -326,7 +326,7 @@ func TestARendererWantsAPublicURL(t *testing.T) {
 }
 
 // IN-6
-func FuzzNothingOfAUserEndsUpAsMarkup(f *testing.F) {
+func FuzzTextOfUsersIsEscaped(f *testing.F) {
 	f.Add("Ada", "Firefox on Linux", "192.0.2.7")
 	f.Add("<a href=//evil>", "evil.example", "::1%<b>")
 	f.Add("a\r\nb", "\x00", "::%\x00")

@@ -122,7 +122,7 @@ func (a *api) confirmEmail(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return respond.JSON(w, http.StatusOK, messageBody{"Your address is changed. Use the new address to sign in."})
+	return respond.JSON(w, http.StatusOK, messageBody{"Address changed. Use the new address to sign in."})
 }
 
 // undoEmail restores the previous address with the token from the old mailbox. It needs no

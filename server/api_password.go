@@ -76,7 +76,7 @@ func (a *api) resetPassword(w http.ResponseWriter, r *http.Request) error {
 		a.cookies.rememberDevice(w, r, device)
 	}
 	return respond.JSON(w, http.StatusOK, resetAnswer{
-		"Your password is changed, and all sessions have ended. Sign in with the new password.", string(device)})
+		"Password changed. All sessions have ended. Sign in with the new password.", string(device)})
 }
 
 // changePassword ends all other sessions of the account, because one of them may be an attacker's.
@@ -91,5 +91,5 @@ func (a *api) changePassword(w http.ResponseWriter, r *http.Request, who watchwo
 	if err != nil {
 		return err
 	}
-	return respond.JSON(w, http.StatusOK, messageBody{"Your password is changed. Your other sessions have ended."})
+	return respond.JSON(w, http.StatusOK, messageBody{"Password changed. Your other sessions have ended."})
 }

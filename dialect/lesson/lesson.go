@@ -77,7 +77,7 @@ func (d *Dialect) Operations() []apidoc.Operation {
 	return []apidoc.Operation{
 		{
 			Pattern: "POST /register",
-			Summary: "Make an account and sign in",
+			Summary: "Create an account and sign in",
 			Body:    registerBody{},
 			Status:  201,
 			Answer:  signedInAnswer{},

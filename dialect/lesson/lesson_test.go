@@ -31,7 +31,7 @@ const (
 
 // Every row of the contract: status, body, cookie, challenge.
 // W-35
-func TestTheContract(t *testing.T) {
+func TestResponsesMatchTheContract(t *testing.T) {
 	t.Parallel()
 	s := dialecttest.Start(t, nil)
 	c, bearer := s.Client(t), []string{"Authorization", "Bearer {access}"}
@@ -73,7 +73,7 @@ func TestTheContract(t *testing.T) {
 	}
 }
 
-func TestPagesKeepTheirPaths(t *testing.T) {
+func TestPagesHaveThePathsOfTheContract(t *testing.T) {
 	t.Parallel()
 	c := dialecttest.Start(t, nil).Client(t)
 	for _, x := range []exchange{
@@ -104,7 +104,7 @@ func TestSignUpByMail(t *testing.T) {
 	c.Run(exchange{Request: "POST /register", Body: register, Status: 202, Answer: "Look into your mailbox: *", Want: headers{"Set-Cookie": "", "Content-Type": textUTF8}})
 }
 
-func TestACookieThatNoBrowserKeepsIsRefused(t *testing.T) {
+func TestSameSiteNoneOverHTTPIsRejected(t *testing.T) {
 	t.Parallel()
 	if _, err := lesson.New(nil, lesson.Options{CookieSameSite: http.SameSiteNoneMode}); err == nil {
 		t.Error("SameSite=None over http was taken")

@@ -7,7 +7,7 @@ import (
 	"github.com/watchword-auth/watchword/dialect/users"
 )
 
-func TestTwoNamesAreOneAndTwoAgain(t *testing.T) {
+func TestNamesSurviveJoiningAndSplitting(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ first, last, joined string }{
 		{"Ada", "Lovelace", "Ada Lovelace"},
@@ -28,7 +28,7 @@ func TestTwoNamesAreOneAndTwoAgain(t *testing.T) {
 	}
 }
 
-func FuzzTwoNamesAreOneAndTwoAgain(f *testing.F) {
+func FuzzNamesSurviveJoiningAndSplitting(f *testing.F) {
 	f.Add("Ada Maria", "de la Cruz")
 	f.Fuzz(func(t *testing.T, first, last string) {
 		if strings.Join(strings.Fields(first), " ") != first || strings.Join(strings.Fields(last), " ") != last || last == "" || first == "" {

@@ -85,7 +85,7 @@ func (d *Dialect) Operations() []apidoc.Operation {
 		},
 		{
 			Pattern: "POST " + base + "/signup",
-			Summary: "Make an account and sign in",
+			Summary: "Create an account and sign in",
 			Body:    signupBody{},
 			Status:  201,
 			Answer:  signedInAnswer{},

@@ -46,7 +46,7 @@ func forget(c *dialecttest.Client, names ...string) {
 
 // Every row of the contract: status, body, cookie, challenge.
 // W-36, W-37
-func TestTheContract(t *testing.T) {
+func TestResponsesMatchTheContract(t *testing.T) {
 	t.Parallel()
 	s := dialecttest.Start(t, nil)
 	c := s.Client(t)
@@ -89,7 +89,7 @@ func TestTheContract(t *testing.T) {
 	)
 }
 
-func TestAForgottenPassword(t *testing.T) {
+func TestForgottenPasswordIsReset(t *testing.T) {
 	t.Parallel()
 	s := dialecttest.Start(t, nil)
 	c := s.Client(t)
@@ -123,7 +123,7 @@ func TestAForgottenPassword(t *testing.T) {
 	s.Mails.Wait(t, watchword.MailPasswordChanged, "ada@example.com", 1)
 }
 
-func TestTheMessagesOfTheValidation(t *testing.T) {
+func TestValidationMessagesMatchTheContract(t *testing.T) {
 	t.Parallel()
 	s := dialecttest.Start(t, nil)
 	c := s.Client(t)
@@ -160,7 +160,7 @@ func TestTheMessagesOfTheValidation(t *testing.T) {
 }
 
 // W-47
-func TestWhatIsRefusedIsSaidInTheWordsOfTheDialect(t *testing.T) {
+func TestErrorsHaveTheFormatOfTheDialect(t *testing.T) {
 	t.Parallel()
 	s := dialecttest.Start(t, func(o *watchword.Options) {
 		o.Limits.MailPerClient = watchword.Limit{Count: 1, Per: time.Minute}
@@ -191,7 +191,7 @@ func TestWhatIsRefusedIsSaidInTheWordsOfTheDialect(t *testing.T) {
 	}
 }
 
-func TestAMalformedEscapeIsRefusedInTheWordsOfTheDialect(t *testing.T) {
+func TestMalformedEscapeIsRejectedInTheFormatOfTheDialect(t *testing.T) {
 	t.Parallel()
 	s := dialecttest.Start(t, nil)
 	host := strings.TrimPrefix(s.URL, "http://")
@@ -217,7 +217,7 @@ func TestAMalformedEscapeIsRefusedInTheWordsOfTheDialect(t *testing.T) {
 	}
 }
 
-func TestOverHTTPSTheCookieIsSecure(t *testing.T) {
+func TestCookieIsSecureOverHTTPS(t *testing.T) {
 	t.Parallel()
 	dialect, err := users.New(nil, users.Options{Secure: true, CookieSameSite: http.SameSiteNoneMode, CookieDomain: "example.com"})
 	must(t, err)
@@ -241,7 +241,7 @@ func TestSignUpByMailAndClosed(t *testing.T) {
 	closed.Run(exchange{Request: "POST /api/users/signup", Body: adaSignup, Status: 403, Answer: `{"error":"*","feedback":"*"}`})
 }
 
-func TestACookieThatNoBrowserKeepsIsRefused(t *testing.T) {
+func TestSameSiteNoneOverHTTPIsRejected(t *testing.T) {
 	t.Parallel()
 	if _, err := users.New(nil, users.Options{CookieSameSite: http.SameSiteNoneMode}); err == nil {
 		t.Error("SameSite=None over http was taken")

@@ -56,7 +56,7 @@ func mails(t *testing.T, box *devbox.Box) []watchword.StoredMail {
 	return all
 }
 
-func TestAMailIsKeptForEveryProcess(t *testing.T) {
+func TestMailIsVisibleToOtherProcesses(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "data", "mail")
 	before := time.Now().Add(-time.Millisecond)
@@ -111,7 +111,7 @@ func TestOnlyTheOwnerCanReadTheBox(t *testing.T) {
 	}
 }
 
-func TestTheNewestComesFirst(t *testing.T) {
+func TestMailsReturnsNewestFirst(t *testing.T) {
 	t.Parallel()
 	box := open(t, t.TempDir())
 	for _, n := range []int{2, 3, 1} {
@@ -125,7 +125,7 @@ func TestTheNewestComesFirst(t *testing.T) {
 	}
 }
 
-func TestARetryReplacesTheMail(t *testing.T) {
+func TestRetryReplacesTheMail(t *testing.T) {
 	t.Parallel()
 	box := open(t, t.TempDir())
 	send(t, box, reset(1, "wwm_first"))
@@ -136,7 +136,7 @@ func TestARetryReplacesTheMail(t *testing.T) {
 	}
 }
 
-func TestTheBoxDoesNotGrowForEver(t *testing.T) {
+func TestBoxKeepsABoundedNumberOfMails(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	box := open(t, dir)
@@ -162,7 +162,7 @@ func TestTheBoxDoesNotGrowForEver(t *testing.T) {
 	}
 }
 
-func TestAnIDLeadsNowhereElse(t *testing.T) {
+func TestMailRejectsIDsThatArePaths(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "outside.json"), []byte(`{"id":"outside"}`), 0o600); err != nil {
@@ -184,7 +184,7 @@ func TestAnIDLeadsNowhereElse(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoMailIsNotShown(t *testing.T) {
+func TestFilesThatAreNotMailsAreSkipped(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	box := open(t, dir)

@@ -71,7 +71,7 @@ func remote(t *testing.T, scheme, address string, roots *x509.CertPool) *smtp.Se
 }
 
 // CFG-2
-func TestAMailGoesEncryptedAndSignedIn(t *testing.T) {
+func TestSendUsesTLSAndAuthenticates(t *testing.T) {
 	t.Parallel()
 	certificate, roots := certify(t, "mail.example.com")
 	for scheme, a := range map[string]answers{
@@ -145,7 +145,7 @@ func checkWhole(t *testing.T, raw string) {
 }
 
 // CFG-2
-func TestNothingGoesToAServerThatIsNotItself(t *testing.T) {
+func TestServerWithoutAValidCertificateReceivesNoCommands(t *testing.T) {
 	t.Parallel()
 	right, roots := certify(t, "mail.example.com")
 	wrong, wrongRoots := certify(t, "evil.example")
@@ -181,7 +181,7 @@ func TestNothingGoesToAServerThatIsNotItself(t *testing.T) {
 	}
 }
 
-func TestOnLoopbackTLSIsNotAMust(t *testing.T) {
+func TestTLSIsOptionalOnLoopback(t *testing.T) {
 	t.Parallel()
 	certificate, roots := certify(t, "localhost", "127.0.0.1")
 	for _, c := range []struct {
@@ -216,7 +216,7 @@ func TestOnLoopbackTLSIsNotAMust(t *testing.T) {
 	}
 }
 
-func TestARefusalSaysWhetherTryingAgainCanHelp(t *testing.T) {
+func TestRejectionSaysWhetherARetryCanHelp(t *testing.T) {
 	t.Parallel()
 	later := &gosmtp.SMTPError{Code: 451, EnhancedCode: gosmtp.EnhancedCode{4, 3, 0}, Message: "greylisted,\ncome\x1b[2J back"}
 	never := &gosmtp.SMTPError{Code: 550, EnhancedCode: gosmtp.EnhancedCode{5, 1, 1}, Message: "no such\nuser\x1b[2J"}
@@ -253,7 +253,7 @@ func TestARefusalSaysWhetherTryingAgainCanHelp(t *testing.T) {
 }
 
 // LOG-3
-func TestAServerThatRepeatsThePasswordDoesNotGetItLogged(t *testing.T) {
+func TestPasswordInAServerReplyIsRedacted(t *testing.T) {
 	t.Parallel()
 	certificate, roots := certify(t, "mail.example.com")
 	plain := base64.StdEncoding.EncodeToString([]byte("\x00" + user + "\x00" + password))
@@ -272,7 +272,7 @@ func TestAServerThatRepeatsThePasswordDoesNotGetItLogged(t *testing.T) {
 	}
 }
 
-func TestAServerThatStallsIsLeftWhenTheContextEnds(t *testing.T) {
+func TestSendReturnsWhenTheContextEndsDuringAStall(t *testing.T) {
 	t.Parallel()
 	stall := make(chan struct{})
 	server := start(t, answers{stall: stall})
@@ -294,7 +294,7 @@ func TestAServerThatStallsIsLeftWhenTheContextEnds(t *testing.T) {
 	}
 }
 
-func TestAMailThatWasTakenIsNotSentAgainForARudeGoodbye(t *testing.T) {
+func TestHangUpAfterAcceptanceIsNotAnError(t *testing.T) {
 	t.Parallel()
 	server := start(t, answers{hangUp: true})
 	s := sender(t, "smtp://127.0.0.1:"+server.port, nil)
@@ -307,7 +307,7 @@ func TestAMailThatWasTakenIsNotSentAgainForARudeGoodbye(t *testing.T) {
 }
 
 // RST-9, IN-6
-func TestNothingOfAMessageBecomesAHeaderOrAReceiver(t *testing.T) {
+func TestMessageCannotInjectHeadersOrRecipients(t *testing.T) {
 	t.Parallel()
 	server := start(t, answers{})
 	s := sender(t, "smtp://127.0.0.1:"+server.port, nil)
@@ -344,7 +344,7 @@ func TestNothingOfAMessageBecomesAHeaderOrAReceiver(t *testing.T) {
 	}
 }
 
-func TestAServerThatIsNotThereIsAnError(t *testing.T) {
+func TestUnreachableServerIsAnError(t *testing.T) {
 	t.Parallel()
 	server := start(t, answers{})
 	s := sender(t, "smtp://127.0.0.1:1", nil)
@@ -359,7 +359,7 @@ func TestAServerThatIsNotThereIsAnError(t *testing.T) {
 }
 
 // LOG-3
-func TestOptionsThatCannotWorkAreRefusedAtOnce(t *testing.T) {
+func TestNewRejectsInvalidOptions(t *testing.T) {
 	t.Parallel()
 	const secret = "hunter2hunter2"
 	for name, o := range map[string]smtp.Options{

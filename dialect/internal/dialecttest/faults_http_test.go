@@ -19,7 +19,7 @@ import (
 )
 
 // W-25, W-66
-func TestW66AnotherSitesPageChangesNothing(t *testing.T) {
+func TestW66CrossSiteRequestIsRejected(t *testing.T) {
 	t.Parallel()
 	s := dialecttest.Start(t, nil)
 	c := ada(t, s)
@@ -55,7 +55,7 @@ func TestW66AnotherSitesPageChangesNothing(t *testing.T) {
 }
 
 // W-26, W-27, W-28, W-33
-func TestW26NobodyLearnsWhoHasAnAccount(t *testing.T) {
+func TestW26ResponsesDoNotRevealAccounts(t *testing.T) {
 	t.Parallel()
 	s := dialecttest.Start(t, nil)
 	ada(t, s)
@@ -92,7 +92,7 @@ func TestW26NobodyLearnsWhoHasAnAccount(t *testing.T) {
 }
 
 // W-29, W-32
-func TestW29GuessesAreCountedOnceHoweverTheyAreSpelledAndSent(t *testing.T) {
+func TestW29GuessesShareOneLimitAcrossSpellingsAndAPIs(t *testing.T) {
 	t.Parallel()
 	s := dialecttest.Start(t, func(o *watchword.Options) { o.Limits.FailedPasswords = watchword.Limit{Count: 3, Per: time.Hour} })
 	ada(t, s)
@@ -108,7 +108,7 @@ func TestW29GuessesAreCountedOnceHoweverTheyAreSpelledAndSent(t *testing.T) {
 }
 
 // W-30, W-31, W-40
-func TestW30PasswordsAreLongEnoughWholeAndNotEchoed(t *testing.T) {
+func TestW30PasswordRulesApplyAndPasswordsAreNotEchoed(t *testing.T) {
 	t.Parallel()
 	s := dialecttest.Start(t, nil)
 	c := s.Client(t)
@@ -133,7 +133,7 @@ func TestW30PasswordsAreLongEnoughWholeAndNotEchoed(t *testing.T) {
 var challenge = regexp.MustCompile(`^Bearer realm="[^"\\]+"(, [a-z_]+="[^"\\]+")*$`)
 
 // W-38, W-39, W-46
-func TestW39ChallengesFollowTheGrammarAndBearersAreReadAsOne(t *testing.T) {
+func TestW39ChallengesAndBearerTokensFollowTheRFCs(t *testing.T) {
 	t.Parallel()
 	c := ada(t, dialecttest.Start(t, nil))
 	for _, authorization := range []string{"", "Bearer", "Bearer ", "Bearer x", "Basic YTpi", "bearer", "Bearer a b", "Bearer undefined", "Bearer null", "Token x"} {
@@ -150,7 +150,7 @@ func TestW39ChallengesFollowTheGrammarAndBearersAreReadAsOne(t *testing.T) {
 }
 
 // W-41
-func TestW41AForeignOrMissingOriginIsNoServerError(t *testing.T) {
+func TestW41ForeignOrMissingOriginIsNotAServerError(t *testing.T) {
 	t.Parallel()
 	c := ada(t, dialecttest.Start(t, nil))
 	for _, origin := range []string{"", "null", "https://evil.example", "http://localhost:3000.evil.example"} {
@@ -163,7 +163,7 @@ func TestW41AForeignOrMissingOriginIsNoServerError(t *testing.T) {
 }
 
 // W-42
-func TestW42NothingOfTheTutorialsPlaygroundIsServed(t *testing.T) {
+func TestW42DebugRoutesOfTheTutorialsReturn404(t *testing.T) {
 	t.Parallel()
 	c := dialecttest.Start(t, nil).Client(t)
 	for _, path := range []string{"/boom", "/test", "/api/users/test", "/api/users/boom", "/api/test", "/api/login"} {
@@ -174,7 +174,7 @@ func TestW42NothingOfTheTutorialsPlaygroundIsServed(t *testing.T) {
 }
 
 // W-44, W-48
-func TestW44SigningOutNeedsNoLiveAccessTokenAndNoCookie(t *testing.T) {
+func TestW44LogoutAcceptsAnExpiredAccessTokenOrACookie(t *testing.T) {
 	t.Parallel()
 	now := startClock()
 	s := dialecttest.Start(t, now.options)
@@ -216,7 +216,7 @@ func TestW44SigningOutNeedsNoLiveAccessTokenAndNoCookie(t *testing.T) {
 }
 
 // W-45
-func TestW45AMalformedPathIsABadRequest(t *testing.T) {
+func TestW45MalformedPathReturns400(t *testing.T) {
 	t.Parallel()
 	s := dialecttest.Start(t, nil)
 	for _, path := range []string{"/api/users/resetpass/%", "/api/users/resetpass/%zz", "/api/users/%E0%A4%A"} {
@@ -236,7 +236,7 @@ func TestW45AMalformedPathIsABadRequest(t *testing.T) {
 }
 
 // W-49, W-51, W-54
-func TestW49ARefreshTokenIsNoAccessTokenNorTheOtherWayRound(t *testing.T) {
+func TestW49AccessAndRefreshTokensAreNotInterchangeable(t *testing.T) {
 	t.Parallel()
 	s := dialecttest.Start(t, nil)
 	c := ada(t, s)
@@ -282,7 +282,7 @@ func TestW55NoTokenIsStored(t *testing.T) {
 }
 
 // W-56, W-57
-func TestW56ASessionEndsHoweverOftenItIsRefreshed(t *testing.T) {
+func TestW56RefreshingDoesNotExtendTheMaximumAgeOfASession(t *testing.T) {
 	t.Parallel()
 	now := startClock()
 	c := ada(t, dialecttest.Start(t, now.options))
@@ -294,7 +294,7 @@ func TestW56ASessionEndsHoweverOftenItIsRefreshed(t *testing.T) {
 }
 
 // W-60, W-61, W-64
-func TestW60WhatIsNoTextIsRefused(t *testing.T) {
+func TestW60ValuesThatAreNotTextAreRejected(t *testing.T) {
 	t.Parallel()
 	s := dialecttest.Start(t, nil)
 	ada(t, s)
@@ -312,7 +312,7 @@ func TestW60WhatIsNoTextIsRefused(t *testing.T) {
 }
 
 // W-62
-func TestW62SessionsOfAUserDoNotPileUp(t *testing.T) {
+func TestW62SessionsPerUserAreLimited(t *testing.T) {
 	t.Parallel()
 	s := dialecttest.Start(t, func(o *watchword.Options) { o.MaxSessions = 3 })
 	c := ada(t, s)
@@ -329,7 +329,7 @@ func TestW62SessionsOfAUserDoNotPileUp(t *testing.T) {
 }
 
 // W-63
-func TestW63OfManySignUpsAtOnceOneSucceeds(t *testing.T) {
+func TestW63OneOfManyConcurrentSignUpsSucceeds(t *testing.T) {
 	t.Parallel()
 	s := dialecttest.Start(t, nil)
 	statuses := make([]int, 6)
@@ -346,7 +346,7 @@ func TestW63OfManySignUpsAtOnceOneSucceeds(t *testing.T) {
 	}
 }
 
-func TestASessionIsTheSameInEveryAPI(t *testing.T) {
+func TestSessionOfOneAPIWorksInEveryAPI(t *testing.T) {
 	t.Parallel()
 	s := dialecttest.Start(t, nil)
 	c := ada(t, s)

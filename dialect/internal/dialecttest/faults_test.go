@@ -79,7 +79,7 @@ func renew(c *dialecttest.Client) {
 func byCookie(token string) []string { return []string{"Cookie", "refreshTkn=" + token} }
 
 // W-1, W-8
-func TestW1AReusedRefreshTokenEndsItsSession(t *testing.T) {
+func TestW1ReusedRefreshTokenEndsItsSession(t *testing.T) {
 	t.Parallel()
 	now := startClock()
 	s := dialecttest.Start(t, now.options)
@@ -127,7 +127,7 @@ func TestW2ParallelRefreshesDoNotForkTheSession(t *testing.T) {
 }
 
 // W-3, W-5, W-11, W-34
-func TestW3AnExpiredAccessTokenIsToldFromABadOneAndCanBeRenewed(t *testing.T) {
+func TestW3ExpiredAccessTokenHasItsOwnCodeAndCanBeRenewed(t *testing.T) {
 	t.Parallel()
 	now := startClock()
 	s := dialecttest.Start(t, now.options)
@@ -152,7 +152,7 @@ func TestW3AnExpiredAccessTokenIsToldFromABadOneAndCanBeRenewed(t *testing.T) {
 }
 
 // W-4
-func TestW4AnAccessTokenDiesWithItsSession(t *testing.T) {
+func TestW4AccessTokenIsRejectedAfterItsSessionEnded(t *testing.T) {
 	t.Parallel()
 	s := dialecttest.Start(t, nil)
 	c := ada(t, s)
@@ -165,7 +165,7 @@ func TestW4AnAccessTokenDiesWithItsSession(t *testing.T) {
 }
 
 // W-6, W-7, W-69
-func TestW6ACookieLivesFromWhenItIsSetAndNoScriptReadsIt(t *testing.T) {
+func TestW6CookieHasMaxAgeAndIsHttpOnly(t *testing.T) {
 	t.Parallel()
 	now := startClock()
 	c := dialecttest.Start(t, now.options).Client(t)
@@ -179,7 +179,7 @@ func TestW6ACookieLivesFromWhenItIsSetAndNoScriptReadsIt(t *testing.T) {
 }
 
 // W-9
-func TestW9AClientThatForgotItsTokenIsSignedOutAllTheSame(t *testing.T) {
+func TestW9LogoutWithoutARefreshTokenEndsTheSession(t *testing.T) {
 	t.Parallel()
 	now := startClock()
 	s := dialecttest.Start(t, now.options)
@@ -201,7 +201,7 @@ func TestW9AClientThatForgotItsTokenIsSignedOutAllTheSame(t *testing.T) {
 }
 
 // W-10, W-53
-func TestW10ARenewedAccessTokenSaysWhoAndNoMore(t *testing.T) {
+func TestW10RenewedAccessTokenHasOnlyTheStandardClaims(t *testing.T) {
 	t.Parallel()
 	c := dialecttest.Start(t, nil).Client(t)
 	c.Run(
@@ -246,7 +246,7 @@ func TestW12TwoLoginsInOneSecondAreTwoSessions(t *testing.T) {
 }
 
 // W-14, W-15
-func TestW14TheLinkInAMailLeadsToNoStrangersPage(t *testing.T) {
+func TestW14MailedLinkLeadsOnlyToAllowedOrigins(t *testing.T) {
 	t.Parallel()
 	s := dialecttest.Start(t, nil)
 	ada(t, s)
@@ -329,7 +329,7 @@ func resetToken(t *testing.T, s *dialecttest.Service) string {
 const newPassword = `{"password":"` + other + `","passwordConfirm":"` + other + `"}`
 
 // W-18, W-22
-func TestW18AResetEndsEverySessionAndTheTrustOfAnUnprovenAccount(t *testing.T) {
+func TestW18ResetEndsEverySessionAndRemovesAnUnprovenPassword(t *testing.T) {
 	t.Parallel()
 	s := dialecttest.Start(t, nil)
 	thief := ada(t, s) // signed up with somebody else's address
@@ -343,7 +343,7 @@ func TestW18AResetEndsEverySessionAndTheTrustOfAnUnprovenAccount(t *testing.T) {
 }
 
 // W-19
-func TestW19AResetLinkWorksOnce(t *testing.T) {
+func TestW19ResetLinkWorksOnce(t *testing.T) {
 	t.Parallel()
 	s := dialecttest.Start(t, nil)
 	ada(t, s)
@@ -361,7 +361,7 @@ func TestW19AResetLinkWorksOnce(t *testing.T) {
 }
 
 // W-20
-func TestW20AMailedTokenIsForOnePurpose(t *testing.T) {
+func TestW20MailedTokenWorksForOnePurpose(t *testing.T) {
 	t.Parallel()
 	s := dialecttest.Start(t, nil)
 	ada(t, s)
@@ -376,7 +376,7 @@ func TestW20AMailedTokenIsForOnePurpose(t *testing.T) {
 }
 
 // W-21, W-43
-func TestW43ProfilesAreOnesOwnAndABadIdIsNotFound(t *testing.T) {
+func TestW43OtherProfilesAndInvalidIDsReturn404(t *testing.T) {
 	t.Parallel()
 	s := dialecttest.Start(t, nil)
 	c := ada(t, s)

@@ -99,7 +99,7 @@ func wantOwned(t *testing.T, s *dialecttest.Service) {
 }
 
 // ID-8, ID-10, ID-11
-func TestALinkGivesTheAccountToItsReaderWhereverTheAttackerSignedUp(t *testing.T) {
+func TestLinkGivesAnAttackersSignUpToTheOwner(t *testing.T) {
 	t.Parallel()
 	for from, entry := range entrances() {
 		for by := range openers("", false) {
@@ -123,7 +123,7 @@ func TestALinkGivesTheAccountToItsReaderWhereverTheAttackerSignedUp(t *testing.T
 }
 
 // ID-8, ID-10, ID-11
-func TestALinkGivesTheAddressToTheOwnersSignUpWhereverTheAttackerSignedUp(t *testing.T) {
+func TestLinkProvesTheOwnersSignUpDespiteAnAttackersSignUp(t *testing.T) {
 	t.Parallel()
 	for from, entry := range entrances() {
 		for by := range openers("", true) {
@@ -164,7 +164,7 @@ func TestALinkGivesTheAddressToTheOwnersSignUpWhereverTheAttackerSignedUp(t *tes
 
 // ID-10: a person who signed up in this browser needs no password again, with any cookie
 // of the session. It is read, and not rotated.
-func TestALiveSessionOfEveryEntranceVerifiesTheAddress(t *testing.T) {
+func TestLiveSessionVerifiesTheAddressWithoutAPassword(t *testing.T) {
 	t.Parallel()
 	for from, entry := range entrances() {
 		for by, x := range map[string]func(link string) exchange{
@@ -195,7 +195,7 @@ func TestALiveSessionOfEveryEntranceVerifiesTheAddress(t *testing.T) {
 }
 
 // ID-13
-func TestAStrangersClickConfirmsNoAddressOnAnyPage(t *testing.T) {
+func TestLinkOpenedByAStrangerConfirmsNoAddress(t *testing.T) {
 	t.Parallel()
 	s := dialecttest.Start(t, nil)
 	attacker, stranger := ada(t, s), s.Client(t)
@@ -215,7 +215,7 @@ func TestAStrangersClickConfirmsNoAddressOnAnyPage(t *testing.T) {
 }
 
 // ID-11
-func TestADisownedLinkDeletesTheSignUpItWasMailedFor(t *testing.T) {
+func TestDisownedLinkDeletesItsSignUp(t *testing.T) {
 	t.Parallel()
 	s := dialecttest.Start(t, func(o *watchword.Options) { o.Signup = watchword.SignupVerified })
 	s.Client(t).Run(status(entrances()["api"].signUp(password), 202))

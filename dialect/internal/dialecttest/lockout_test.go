@@ -34,7 +34,7 @@ func fewUnknown(o *watchword.Options) {
 }
 
 // RL-2, RL-3, RL-13
-func TestStrangersLockNobodyOutWhereverTheOwnerSignsIn(t *testing.T) {
+func TestStrangersCannotLockTheOwnerOut(t *testing.T) {
 	t.Parallel()
 	for entry, login := range loginsBy(password) {
 		t.Run(entry, func(t *testing.T) {
@@ -70,7 +70,7 @@ func TestStrangersLockNobodyOutWhereverTheOwnerSignsIn(t *testing.T) {
 }
 
 // RT-16
-func TestSignInOverASessionEndsItWhereverItHappens(t *testing.T) {
+func TestSignInOverASessionEndsItInEveryAPI(t *testing.T) {
 	t.Parallel()
 	for entry, cookie := range map[string]string{"api": "watchword", "pages": "watchword", "users": "refreshTkn"} {
 		t.Run(entry, func(t *testing.T) {

@@ -38,7 +38,7 @@ func newestLink(t *testing.T, s *dialecttest.Service, kind watchword.MailKind) s
 }
 
 // RL-14
-func TestStrangersSilenceNoResetWhereverTheyAsk(t *testing.T) {
+func TestStrangersCannotSuppressAResetMail(t *testing.T) {
 	t.Parallel()
 	for entry, forgot := range forgots() {
 		t.Run(entry, func(t *testing.T) {
@@ -79,7 +79,7 @@ func TestStrangersSilenceNoResetWhereverTheyAsk(t *testing.T) {
 // again.
 //
 // RL-15
-func TestChangesOfAPasswordSendNoMailToAnUnprovenAddress(t *testing.T) {
+func TestPasswordChangeSendsNoMailToAnUnprovenAddress(t *testing.T) {
 	t.Parallel()
 	for entry, c := range map[string]struct {
 		change func(from, to string) exchange
