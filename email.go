@@ -184,8 +184,7 @@ func (e *Engine) moveAccount(
 	return undoUntil, tx.InsertEvent(ctx, event)
 }
 
-// UndoUntil returns until when a previous address can restore the account, or the zero
-// time if none can.
+// UndoUntil returns until when a previous address can restore the account, or the zero time.
 func (e *Engine) UndoUntil(ctx context.Context, who Identity) (until time.Time, err error) {
 	err = e.store.View(ctx, func(tx Tx) error {
 		until, err = tx.LastMailToken(ctx, who.User.ID, MailAddressChanged, e.now())

@@ -28,7 +28,7 @@ type entry struct {
 	at         time.Time
 
 	id       SessionID // of the new session
-	replaces SessionID // the session whose cookie the new one overwrites; empty: none
+	replaces SessionID // the session whose cookie the new one overwrites, or empty
 }
 
 // newEntry gives the session its id and finds the session that it replaces: that of the

@@ -81,7 +81,7 @@ type feed struct {
 
 	mu        sync.Mutex
 	items     []signedItem // the newest items of the window, by number
-	dropped   FeedItem     // the newest item of the window that is not in memory; zero: none
+	dropped   FeedItem     // the newest item of the window that is not in memory, or zero
 	pages     []signedPage // cached pages of older items, first cached first
 	state     FeedState
 	heartbeat FeedEvent // zero until the first complete read

@@ -205,7 +205,7 @@ func parseDate(field string, from, now time.Time, into *time.Time) *FieldError {
 
 // occupants describes who already has the address or the id, or can restore it.
 type occupants struct {
-	byEmail   UserID // the account with the address; empty: there is none
+	byEmail   UserID // the account with the address, or empty
 	user      *User  // the account byEmail
 	trusted   bool   // byEmail was imported, or has proven the address
 	moved     bool   // the account with the id has another address

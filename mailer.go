@@ -51,7 +51,7 @@ type MailFacts struct {
 	NewEmail Address   `json:"newEmail,omitempty"` // the address it was changed to
 	Request  string    `json:"request,omitempty"`  // id of the request that caused the mail; not for its text
 	Page     string    `json:"page,omitempty"`     // page of a front-end that the link opens; empty: the server's page
-	SignupID string    `json:"signupId,omitempty"` // the waiting sign-up that the mail belongs to; empty: none
+	SignupID string    `json:"signupId,omitempty"` // the waiting sign-up that the mail belongs to, or empty
 
 	// UndoUntil is until when the previous address can restore the account after a
 	// confirmation (MailConfirmAddress only). Zero: it can't.
@@ -84,7 +84,7 @@ type MailToken struct {
 	UserID    UserID  // empty: no account had the address (SignupVerified)
 	Email     Address // the address that the token proves
 	ExpiresAt time.Time
-	SignupID  string // the waiting sign-up that a verification link was mailed for; empty: none
+	SignupID  string // the waiting sign-up that a verification link was mailed for, or empty
 }
 
 // A StoredMail is a rendered mail that a development mailbox stores instead of sending.

@@ -89,7 +89,7 @@ func (e *Engine) post(ctx context.Context, tx Tx, m Mail) error {
 }
 
 // noticeKind charges a notice and returns the kind to send: its own kind, the summary
-// once a day if the budget of the account is used up, or "" for none. The first detected
+// once a day if the budget of the account is used up, or "". The first detected
 // reuse of a day is always sent and is not charged to that budget.
 func (e *Engine) noticeKind(ctx context.Context, tx Tx, m Mail) (MailKind, error) {
 	daily := Limit{1, 24 * time.Hour}
@@ -223,7 +223,7 @@ type delivery struct {
 	due      bool        // false: it is dropped
 	fresh    bool        // message.Token was created for this attempt
 	replaced []MailToken // earlier tokens, which end after the message was sent
-	asked    Event       // EventResetRequested; the zero Event: none
+	asked    Event       // EventResetRequested, or the zero Event
 }
 
 // prepareMail creates the message and activates its token. A mail with due false is

@@ -104,7 +104,7 @@ func (e *Engine) insertPeppers(ctx context.Context, tx Tx, keys []Key) error {
 	return nil
 }
 
-// pepper returns the pepper that a hash needs, or nil if it needs none.
+// pepper returns the pepper that a hash needs, or nil.
 func (k *keyring) pepper(ctx context.Context, hash string) ([]byte, error) {
 	id := passhash.KeyID(hash)
 	if id == "" {

@@ -25,10 +25,9 @@ import (
 //  4. The successor is computed, not stored. Two requests for one generation get
 //     the same token, so a session can't fork.
 
-// Refresh exchanges a refresh token for its successor and a new access token.
-// Codes: CodeRefreshMissing, CodeRefreshInvalid, CodeSessionEnded,
-// CodeRefreshReused, CodeRateLimited. While the store is unavailable it returns
-// ErrUnavailable and none of these codes.
+// Refresh exchanges a refresh token for its successor and a new access token. Codes:
+// CodeRefreshMissing, CodeRefreshInvalid, CodeSessionEnded, CodeRefreshReused, CodeRateLimited.
+// While the store is unavailable it returns ErrUnavailable instead of these codes.
 func (e *Engine) Refresh(ctx context.Context, token Secret, c Client) (*SignIn, error) {
 	if token == "" {
 		return nil, refuse(CodeRefreshMissing, "Sign in first.")

@@ -17,14 +17,14 @@ type Store interface {
 	// View runs fn on one consistent state.
 	View(ctx context.Context, fn func(Tx) error) error
 
-	// Update runs fn in one transaction and commits unless fn returns an error.
-	// fn may run more than once, so it must act on nothing but the Tx.
+	// Update runs fn in one transaction and commits unless fn returns an error. fn may run more
+	// than once, so it must act only on the Tx.
 	Update(ctx context.Context, fn func(Tx) error) error
 
-	// Rotate charges r.Charges. In the same transaction, it then rotates the session if
-	// its newest token is presented and it is alive: rules 1 and 2 of docs/rotation.md
-	// in one conditional statement. Otherwise it changes nothing but the charges. It
-	// gives the verdict of Judge for every input.
+	// Rotate charges r.Charges. In the same transaction, it then rotates the session if its newest
+	// token is presented and it is alive: rules 1 and 2 of docs/rotation.md in one conditional
+	// statement. Otherwise it changes only the charges. It gives the verdict of Judge for every
+	// input.
 	Rotate(ctx context.Context, r RotateRequest) (RotateResult, error)
 
 	// Live returns a session, alive or ended, with its user, as SessionTx.Session does. It
@@ -80,10 +80,9 @@ type Charge struct {
 	At   time.Time
 }
 
-// A Tx is one transaction. Each method is one statement and a scan. A method that
-// returns a bool is a conditional statement that settles a race: false means that the
-// condition did not hold and nothing changed. A query for a row that does not exist
-// returns ErrNotFound.
+// A Tx is one transaction. Each method is one statement and a scan. A method that returns a bool is
+// a conditional statement that settles a race: false means that the condition did not hold, and the
+// row is unchanged. A query for a row that does not exist returns ErrNotFound.
 //
 // Unstable: stores implement it.
 type Tx interface {
@@ -163,7 +162,7 @@ type SignupTx interface {
 	// NextSignups lists up to limit of all sign-ups after the given one (the zero Signup:
 	// from the first), in the order of address and id.
 	NextSignups(ctx context.Context, after Signup, limit int) ([]Signup, error)
-	// SetSealedSignup changes nothing if the sign-up has been taken.
+	// SetSealedSignup has no effect if the sign-up has been taken.
 	SetSealedSignup(ctx context.Context, email Address, id string, sealed []byte) error
 	DeleteSignups(context.Context, Address) error
 }
@@ -225,8 +224,7 @@ type MailTokenTx interface {
 	DeleteSentTokens(context.Context, Address, MailKind) error
 	// SentTokenWorks reports whether one of them has not expired.
 	SentTokenWorks(ctx context.Context, email Address, kind MailKind, now time.Time) (bool, error)
-	// LastMailToken returns when the last of the user's tokens of a kind expires, or the
-	// zero time if there is none.
+	// LastMailToken returns when the last of the user's tokens of a kind expires, or the zero time.
 	LastMailToken(ctx context.Context, id UserID, kind MailKind, now time.Time) (time.Time, error)
 }
 
@@ -245,7 +243,7 @@ type MailTx interface {
 	// RetryMail reschedules one mail (id) or all ("") for now, including abandoned ones.
 	RetryMail(ctx context.Context, id string, now time.Time) (int, error)
 	// Outbox counts the waiting and the abandoned mails, each up to OutboxCounted, and
-	// returns since when the oldest has waited (zero: none waits).
+	// returns since when the oldest has waited (zero for an empty outbox).
 	Outbox(context.Context) (waiting, givenUp int, oldest time.Time, err error)
 }
 
@@ -278,8 +276,8 @@ type KeyTx interface {
 //
 // Unstable: stores implement it.
 type LimitTx interface {
-	// Charge takes one use and returns 0. If the limit is used up, it changes nothing and
-	// returns how long to wait.
+	// Charge takes one use and returns 0. If the limit is used up, it is not charged, and the
+	// method returns how long to wait.
 	Charge(context.Context, Charge) (time.Duration, error)
 	Refund(context.Context, Charge) error
 }

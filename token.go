@@ -16,7 +16,7 @@ import (
 )
 
 // This file creates the access token, the refresh token and the token in a mail.
-// None of the three is stored.
+// The store does not contain them.
 
 // A SignIn is a session with its newly created tokens.
 type SignIn struct {
@@ -96,7 +96,7 @@ func (e *Engine) accessToken(u User, s Session, now time.Time) (token string, li
 }
 
 // mailToken computes the token for one attempt to send a mail. Tokens need the master
-// key, so a copy of the outbox reveals none. Each attempt has its own token: if an
+// key, so a copy of the outbox does not reveal them. Each attempt has its own token: if an
 // attempt arrived although it was reported as failed, the next mail differs.
 func (e *Engine) mailToken(mailID string, attempt int) Secret {
 	mac := hmac.New(sha256.New, e.keys.secret(KeyMail))

@@ -66,7 +66,7 @@ func passwordRequired() *Error {
 // one, and the sign-ups that wait for it.
 type mailbox struct {
 	link    MailToken
-	account User     // the zero User: none
+	account User     // or the zero User
 	waiting []Signup // the newest first
 }
 

@@ -165,8 +165,8 @@ type hashing struct {
 	level  *passhash.Level
 }
 
-// New creates an Engine on a migrated store, and creates keys if there are none.
-// Call Run for the background work, and Close at the end.
+// New creates an Engine on a migrated store, and creates missing keys. Call Run for the background
+// work, and Close at the end.
 func New(ctx context.Context, store Store, opts Options) (*Engine, error) {
 	opts = opts.withDefaults()
 	if opts.PublicURL == "" || opts.Mailer == nil {
@@ -257,7 +257,7 @@ type Stats struct {
 
 	MailSent, MailFailed     uint64    // attempts of this process
 	MailWaiting, MailGivenUp int       // mails in the outbox, for all processes
-	MailOldest               time.Time // since when the oldest mail has waited; zero: none waits
+	MailOldest               time.Time // since when the oldest mail has waited; zero: the outbox is empty
 
 	Keys []KeyInfo
 

@@ -15,17 +15,17 @@ import (
 // The measures of plain language, over the comments of Go and TypeScript and over
 // Markdown. A number above its bound means that a change added sentences that a reader has
 // to decipher. `go test -run TestSentencesStayPlain -v .` prints the numbers. The bounds
-// only go down: the aim for "nobody, nothing" is 120, and for long sentences 74.
+// only go down.
 var wordMeasures = []struct {
 	name  string
 	bound int
 	match func(sentence string) bool
 }{
 	{"sentences that begin with What, Who, Whoever, Whatever", 15, matching(`^(What|Who|Whoever|Whatever)\b[^?]*$`)},
-	{"sentences with nobody, nothing, none, no one", 235, matching(`(?i)\b(nobody|nothing|none|no one)\b`)},
+	{"sentences with nobody, nothing, none, no one", 120, matching(`(?i)\b(nobody|nothing|none|no one)\b`)},
 	{"of ours, of theirs, is of no, for it is, whoever", 0,
 		matching(`(?i)\b(of ours|of theirs|is of no|for it is|whoever)\b`)},
-	{"sentences over 30 words", 115, func(s string) bool { return len(strings.Fields(s)) > 30 }},
+	{"sentences over 30 words", 74, func(s string) bool { return len(strings.Fields(s)) > 30 }},
 }
 
 func matching(pattern string) func(string) bool { return regexp.MustCompile(pattern).MatchString }

@@ -66,7 +66,7 @@ type Rendered struct {
 	Subject string // one line, without text from users
 	Text    string
 	HTML    string // a whole document
-	Link    string // the link of the mail; empty if it has none
+	Link    string // the link of the mail, or empty
 }
 
 // NewRenderer returns a Renderer. It fails if PublicURL is not an http or https URL without

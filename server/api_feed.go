@@ -50,7 +50,7 @@ func (a *api) revocations(w http.ResponseWriter, r *http.Request) error {
 		answer.SETs[event.ID] = event.Token
 		fmt.Fprintln(tag, event.Token)
 	}
-	// A heartbeat tells that the list is complete up to its time. A reader that gets none for too
+	// A heartbeat tells that the list is complete up to its time. A reader that misses it for too
 	// long treats its state as stale. With more events to come, the list is not complete.
 	if !page.More {
 		answer.SETs[page.Heartbeat.ID] = page.Heartbeat.Token

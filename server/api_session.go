@@ -62,8 +62,7 @@ type signedInBody struct {
 	DeviceToken  string            `json:"deviceToken,omitempty" doc:"Only with delivery: body. Send it with the next login"`
 }
 
-// A logoutAllAnswer has the number, so that a front-end can say that there was nothing else to
-// end.
+// A logoutAllAnswer has the number, so that a front-end can say that this was the only session.
 type logoutAllAnswer struct {
 	Message string `json:"message"`
 	Ended   int    `json:"ended" doc:"Number of sessions that ended"`

@@ -13,8 +13,8 @@ import (
 )
 
 // Public documents: keys, issuer metadata, health and readiness. They need no credentials and
-// respond under every host, because they contain nothing secret. Scripts of every origin may read
-// keys and metadata.
+// respond under every host, because they contain no secrets. Scripts of every origin may read keys
+// and metadata.
 
 // A jwksAnswer describes the document for OpenAPI. The engine builds the document itself, once per
 // change of the keys.
@@ -33,7 +33,7 @@ type metadataAnswer struct {
 	RevocationStream       string   `json:"revocation_stream_endpoint" doc:"The revocation feed, as server-sent events"`
 }
 
-// A healthAnswer says nothing about the cause. The public listener must not reveal how the store
+// A healthAnswer does not give the cause. The public listener must not reveal how the store
 // fails.
 type healthAnswer struct {
 	Status string `json:"status"`

@@ -33,7 +33,7 @@ type cookies struct {
 
 // The prefix __Host- makes the browser check Secure, Path and Domain (RFC 6265bis). A subdomain
 // then can't set a cookie with the name. Browsers accept the prefix only from https, so a
-// development server on http has none.
+// development server on http omits it.
 func newCookies(o Options, https bool, d dialects) *cookies {
 	prefix := ""
 	if https {

@@ -45,8 +45,8 @@ type tlsListener struct {
 	log    *slog.Logger
 	lines  *lograte.Gate
 
-	// Both channels have no buffer: a connection is handed over or closed, and none is lost when
-	// the listener closes.
+	// Both channels have no buffer: each connection is handed over or closed, also when the
+	// listener closes.
 	ready  chan net.Conn
 	failed chan error
 	closed context.Context //nolint:containedctx // the life of the listener

@@ -41,7 +41,7 @@ func newHTTPMetrics() *httpMetrics {
 	}
 }
 
-// observe counts a response. A status of 0 means that the handler wrote none. An open stream
+// observe counts a response. A status of 0 means that the handler wrote no response. An open stream
 // counts when it ends, with the time for which it was open.
 func (m *httpMetrics) observe(r *http.Request, status int, took time.Duration) {
 	requests, seconds := m.of(routeStatus{routeOf(r), status})

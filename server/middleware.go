@@ -235,7 +235,7 @@ func checkHost(o *origins, fail failFunc) middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			path := r.URL.Path
-			// None of these paths reads a cookie or creates a link, so a foreign Host can do no
+			// These paths read no cookie and create no link, so a foreign Host can do no
 			// harm there.
 			anyHost := path == pathHealth || path == pathReady || isOpen(path) || isForward(path)
 			if !anyHost && !o.isPublicHost(r.Host) {
@@ -250,7 +250,7 @@ func checkHost(o *origins, fail failFunc) middleware {
 }
 
 // cors adds CORS headers (Fetch, section 3.2): for the allowed origins to the API and the
-// dialects, and for every origin to public documents. Pages get none. A request from
+// dialects, and for every origin to public documents. Pages get no headers. A request from
 // another origin is still served, but its browser does not show the response to the script.
 //
 // CORS is no protection by itself. It only lets front-ends read responses. The csrf middleware
@@ -291,8 +291,8 @@ func cors(o *origins, d dialects) middleware {
 	}
 }
 
-// csrf rejects unsafe requests that a page of another site made. Safe methods change
-// nothing, so they pass.
+// csrf rejects unsafe requests that a page of another site made. Safe methods make no change, so
+// they pass.
 func csrf(o *origins, d dialects, c *cookies, fail failFunc) middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

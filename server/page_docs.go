@@ -59,8 +59,8 @@ func (p *pages) docsPage(w http.ResponseWriter, _ *http.Request) error {
 	return p.show(w, http.StatusOK, p.newEnglishView("docs", "The API", data))
 }
 
-// membersOf returns the members of a body. A body that is not a struct, such as a stream, has
-// none. It follows the tags that the OpenAPI document follows, so the two agree.
+// membersOf returns the members of a body. A body that is not a struct, such as a stream, has no
+// members. It follows the tags that the OpenAPI document follows, so the two agree.
 func membersOf(body any) []docMember {
 	t := reflect.TypeOf(body)
 	if t == nil || t.Kind() != reflect.Struct {

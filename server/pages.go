@@ -84,8 +84,8 @@ func (p *pages) newEnglishView(page, title string, data any) *view {
 }
 
 // show responds with a page. The page is not cached and can't be framed. It runs only the script
-// with the nonce (CSP, level 3), so injected markup runs nothing. An error means that nothing was
-// written.
+// with the nonce (CSP, level 3), so injected markup has no effect. An error is returned before the
+// response begins.
 func (p *pages) show(w http.ResponseWriter, status int, v *view) error {
 	found, known := v.templates[v.Page]
 	if !known {

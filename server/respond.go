@@ -82,8 +82,8 @@ type errorResponder struct {
 	patternOf func(*http.Request) string
 }
 
-// serve converts a handler that returns its error. A handler that returns an error has written
-// nothing, so the response is still free.
+// serve converts a handler that returns its error. A handler returns an error before it writes, so
+// the response is still free.
 func (e *errorResponder) serve(h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := h(w, r); err != nil {
@@ -154,7 +154,7 @@ func (e *errorResponder) failHeaders(w http.ResponseWriter, r *http.Request, ref
 	switch refusal.Code {
 	case watchword.CodeTokenExpired, watchword.CodeTokenInvalid:
 		challenge += `, error="invalid_token"`
-	// After a refresh there was no bearer token, so there is none to call invalid.
+	// A refresh has no bearer token that could be invalid.
 	case watchword.CodeSessionEnded:
 		if r.Header.Get("Authorization") != "" {
 			challenge += `, error="invalid_token"`

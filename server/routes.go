@@ -40,7 +40,7 @@ func isOpen(path string) bool {
 	return false
 }
 
-// A handler writes a response, or returns an error and has written nothing. The rule makes error
+// A handler writes a response, or returns an error before it writes. The rule makes error
 // handling one function, errorResponder.fail. A handler that has begun a response, such as a
 // stream, returns nil even if the client is gone.
 type handler func(http.ResponseWriter, *http.Request) error

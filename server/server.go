@@ -93,7 +93,7 @@ type edge struct {
 // reject, for origins that match no request or too many, and for faulty files in
 // Options.Pages.
 //
-// It starts nothing: the caller serves the handler and runs the engine's background work
+// It starts no work: the caller serves the handler and runs the engine's background work
 // (Engine.Run). One engine may have several servers.
 func New(engine *watchword.Engine, opts Options) (*Server, error) {
 	opts.PublicURL = cmp.Or(opts.PublicURL, engine.PublicURL())

@@ -100,7 +100,7 @@ func (s *streams) close(o *openStream) {
 	s.remove(o)
 }
 
-// remove does nothing for a stream that another network replaced. The caller holds s.mu.
+// remove has no effect for a stream that another network replaced. The caller holds s.mu.
 func (s *streams) remove(o *openStream) {
 	open := s.of[o.network]
 	i := slices.Index(open, o)

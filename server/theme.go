@@ -21,7 +21,7 @@ import (
 // those of package web (docs/pages.md). It never changes after New, so requests read it without a
 // lock. New files need a restart.
 type theme struct {
-	overrides fs.FS // nil: none
+	overrides fs.FS // nil: only the built-in files
 	templates map[string]*template.Template
 	languages []language.Tag // the first is the fallback
 	texts     []map[string]string

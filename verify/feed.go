@@ -21,7 +21,7 @@ import (
 
 // This file follows the revocation feed (docs/revocation.md). The network between the
 // issuer and the verifier may cut connections, and repeat, reorder or forge events.
-// Every event is therefore verified, and a repeated event changes nothing. An event that
+// Every event is therefore verified, and a repeated event has no effect. An event that
 // can't be verified ends the connection, so that no event is skipped. A recent
 // heartbeat proves that the feed is up to date, because it can't be forged.
 
@@ -53,7 +53,7 @@ type follower struct {
 	lastCleanup time.Time
 }
 
-// run follows the stream, and polls while there is none, until ctx ends.
+// run follows the stream, and polls while it is unavailable, until ctx ends.
 func (f *follower) run(ctx context.Context) {
 	var failed, short, silent int // in a row: failed rounds, streams cut early, streams without events
 	var streamAt time.Time        // no stream before then

@@ -213,7 +213,7 @@ func checkIssuer(name string) (host string, err error) {
 	return "", fmt.Errorf("%q has no TLS, so its responses could be forged on the network: write https", name)
 }
 
-// isOrigin reports whether an address is scheme and host, and nothing else.
+// isOrigin reports whether an address is only scheme and host.
 func isOrigin(address string) bool {
 	u, err := url.Parse(address)
 	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" &&

@@ -15,7 +15,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/tokencache"
 )
 
-// Errors of Verify. Compare with errors.Is. None of them contains the token.
+// Errors of Verify. Compare with errors.Is. They do not contain the token.
 var (
 	// ErrExpired: the token has expired, or was issued before the user's roles
 	// changed. The client should refresh.
@@ -223,7 +223,7 @@ func (v *Verifier) stale() bool {
 // ErrUnavailable.
 func (v *Verifier) Close() {
 	v.cancel()
-	v.startOnce.Do(func() {}) // a later start does nothing
+	v.startOnce.Do(func() {}) // a later start has no effect
 	v.background.Wait()
 	v.issuer.close()
 }

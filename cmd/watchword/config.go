@@ -21,8 +21,8 @@ import (
 // Rules between settings are in config_rules.go, defaults that depend on other settings
 // in config_faults.go.
 type Settings struct {
-	// Only this machine can reach the listeners by default. An operator who forgets a setting then
-	// has a server that no one can attack, instead of one that anyone can.
+	// Only this machine can reach the listeners by default. A forgotten setting then leaves a
+	// server that is out of reach, and not one that is open to all.
 	Listen      string `name:"listen" default:"127.0.0.1:8080" group:"network" help:"Address of the public listener."`
 	AdminListen string `name:"admin-listen" default:"127.0.0.1:9090" group:"network" help:"Address of metrics, profiling and readiness detail; empty switches it off."`
 	Pprof       string `name:"pprof" default:"off" oneof:"on,off" group:"network" help:"Profiling on the admin listener, at /debug/pprof/."`

@@ -43,7 +43,7 @@ func sameSiteProblem(s *Settings) string {
 	return ""
 }
 
-// cookieDomainProblem checks that the domain covers the public host and no one else: a cookie for
+// cookieDomainProblem checks that the domain covers only hosts of the operator: a cookie for
 // a public suffix, such as co.uk, would be sent to every site below it, and browsers refuse it.
 // The list of public suffixes is compiled into the program, so the check works offline.
 func cookieDomainProblem(s *Settings) string {

@@ -38,7 +38,7 @@ func (s *sources) fault(where, problem string) {
 }
 
 // faults returns the faults found while reading the sources and those found by
-// settingRules, each with the source of the value. It returns nil if there are none.
+// settingRules, each with the source of the value. Without faults, it returns nil.
 // Every command that uses settings calls it first.
 func (s *sources) faults(settings *Settings) error {
 	all := slices.Clone(s.found)

@@ -140,9 +140,9 @@ func (s setting) text() string {
 	}
 }
 
-// redacted hides a secret. Of a URL it hides only the password. It hides the whole text if it
-// can't be sure where the password is. The default of a secret is public and is shown, so that an
-// operator sees that nothing was set.
+// redacted hides a secret. Of a URL it hides only the password. It hides the whole text if it can't
+// be sure where the password is. The default of a secret is public and is shown, so that an
+// operator sees that it was not set.
 func (s setting) redacted(text string) string {
 	if text == "" || text == s.Default {
 		return text

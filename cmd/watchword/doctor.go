@@ -17,7 +17,7 @@ import (
 // broken.
 
 // doctorCmd checks everything that can be checked without a running server, and says
-// what to do about each problem. It changes nothing. A failure means that the server or
+// what to do about each problem. It makes no changes. A failure means that the server or
 // its users have a problem now, and gives exit code 1. A warning means that the
 // operator should look at it, and does not change the exit code.
 type doctorCmd struct {

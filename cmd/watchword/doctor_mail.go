@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// mailServer signs in at the mail server and sends nothing. It gives up after 15 seconds. A wrong
-// password is the most common mistake, and it otherwise shows only when the first user waits for a
-// mail. The sender address is not tried: some servers check it only for a real recipient.
+// mailServer signs in at the mail server without sending a mail. It gives up after 15 seconds. A
+// wrong password is the most common mistake, and it otherwise shows only when the first user waits
+// for a mail. The sender address is not tried: some servers check it only for a real recipient.
 func (d *checkup) mailServer(ctx context.Context, p *program) {
 	if p.settings.MailURL == "" {
 		d.ok("mail", "mails go to the development mailbox, "+p.settings.PublicURL+"/dev/mail")

@@ -26,7 +26,7 @@ func (d *checkup) origins(s *Settings, given string) {
 	}
 }
 
-// origin checks one front-end. The same origin as the public URL needs nothing. The same site gets
+// origin checks one front-end. The same origin as the public URL always works. The same site gets
 // the cookie, and needs CORS. Another site gets the cookie only with SameSite=None over https.
 // Scheme and registrable domain make a site; the port does not matter.
 func (d *checkup) origin(s *Settings, origin string) {

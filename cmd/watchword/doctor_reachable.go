@@ -32,8 +32,7 @@ func (d *checkup) reachable(ctx context.Context, s *Settings) {
 		d.fail("public url", found, do)
 		return
 	}
-	// The header has whole seconds and the response took a while, so small differences mean
-	// nothing.
+	// The header has whole seconds and the response took a while, so small differences are normal.
 	if off := time.Since(metadata.date); !metadata.date.IsZero() && off.Abs() > 30*time.Second {
 		d.warn("clock", fmt.Sprintf("the server's clock differs by %s.", off.Round(time.Second)), "Set both clocks; use NTP.")
 	}
@@ -73,9 +72,9 @@ func request(ctx context.Context, address string) (probe, error) {
 }
 
 // diagnose returns what is wrong with the responses of the public URL to requests for the metadata
-// and, without a token, for an account. It returns "" if nothing is. It is a pure function with a
-// table test: the faults can't be produced with a real proxy in a test of the command. The order
-// matters, because one cause can show several of the signs.
+// and, without a token, for an account. It returns "" for correct responses. It is a pure function
+// with a table test: the faults can't be produced with a real proxy in a test of the command. The
+// order matters, because one cause can show several of the signs.
 func diagnose(public string, metadata, account probe) (found, do string) {
 	const host = "Let the proxy pass the Host header on: nginx `proxy_set_header Host $host;`, see docs/operations.md. " +
 		"Or set public-url."

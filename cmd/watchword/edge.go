@@ -17,10 +17,9 @@ import (
 // The HTTP edge: which handlers are on which listener, with which options. Settings become options
 // here, so that package server knows no settings and a library user can do the same by hand.
 
-// install builds the HTTP edge from the settings and puts it on the listeners. It
-// serves nothing yet. The listener is wrapped so that the server sees every
-// Content-Length and Transfer-Encoding of a request; net/http alone drops one of
-// them.
+// install builds the HTTP edge from the settings and puts it on the listeners. It does not serve
+// yet. The listener is wrapped so that the server sees every Content-Length and Transfer-Encoding
+// of a request; net/http alone drops one of them.
 func (d *listeners) install(settings *Settings, s *stack, log *slog.Logger) error {
 	options := server.Options{
 		PublicURL:      settings.PublicURL,

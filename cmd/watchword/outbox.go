@@ -8,9 +8,9 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// mailCmd shows and retries the mails of the outbox. A sent mail is no longer in it.
-// The commands send nothing themselves: the running server does, with the mail server
-// that it is configured for.
+// mailCmd shows and retries the mails of the outbox. A sent mail is no longer in it. The running
+// server sends the mails, with the mail server that it is configured for. The commands only change
+// the outbox.
 type mailCmd struct {
 	List  mailList  `cmd:"" help:"List mails that are waiting or were abandoned."`
 	Retry mailRetry `cmd:"" help:"Retry one mail now, or all of them."`

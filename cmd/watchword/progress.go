@@ -11,7 +11,7 @@ import (
 // a terminal, so that scripts and log files do not see them.
 
 // progress returns a function that advances a bar of the given number of rows. doing names the
-// current step. Without a terminal, the function does nothing, so callers need no condition.
+// current step. Without a terminal, the function has no effect, so callers need no condition.
 func (p *program) progress(rows int) func(doing string, rows int) {
 	bar := p.bar(int64(rows), progressbar.OptionShowCount(), progressbar.OptionShowIts(),
 		progressbar.OptionSetItsString("rows"),
@@ -40,8 +40,8 @@ func (p *program) bar(size int64, more ...progressbar.Option) *progressbar.Progr
 }
 
 // fileProgress shows how much of a file is read, the number of accounts and the accounts per
-// second. It shows nothing without a terminal. The size of the file is the only total that is
-// known before it is read.
+// second. It needs a terminal. The size of the file is the only total that is known before it is
+// read.
 type fileProgress struct {
 	bar   *progressbar.ProgressBar
 	size  int64

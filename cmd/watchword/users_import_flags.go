@@ -134,9 +134,8 @@ func (c *userImport) misuse() error {
 	return nil
 }
 
-// problem returns what is wrong with the parameters of the Firebase project, or "".
-// It tries them on a made-up hash with the length of the key, and computes nothing
-// expensive.
+// problem returns what is wrong with the parameters of the Firebase project, or "". It tries them
+// on a made-up hash with the length of the key, which is cheap.
 func (f importFirebase) problem() string {
 	if f.SignerKey == "" {
 		return ""

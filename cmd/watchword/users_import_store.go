@@ -10,9 +10,8 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// open opens the store. A dry run must not create or migrate tables. If there are
-// none yet, it checks against an empty SQLite database in a temporary directory,
-// which the returned function deletes.
+// open opens the store. A dry run must not create or migrate tables. Without tables, it checks
+// against an empty SQLite database in a temporary directory, which the returned function deletes.
 func (c *userImport) open(ctx context.Context, p *program) (*stack, func(), error) {
 	throwAway := false
 	if c.DryRun {

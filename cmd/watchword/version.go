@@ -5,8 +5,7 @@ import (
 	"runtime/debug"
 )
 
-// versionCmd needs no settings and no store, so it also works on a machine where nothing is set
-// up.
+// versionCmd needs no settings and no store, so it also works on a machine without an installation.
 type versionCmd struct {
 	JSON bool `name:"json" help:"Print JSON."`
 }

@@ -43,9 +43,8 @@ func (p *program) open(ctx context.Context) (*stack, error) {
 	return p.openWith(ctx, slog.New(slog.DiscardHandler))
 }
 
-// openExisting is open for a command that makes no sense on an empty database. It
-// creates nothing, so that a wrong --data-dir is an error and not a new, empty
-// database.
+// openExisting is open for a command that makes no sense on an empty database. It creates no files,
+// so that a wrong --data-dir is an error and not a new, empty database.
 func (p *program) openExisting(ctx context.Context) (*stack, error) {
 	if err := p.sources.faults(p.settings); err != nil {
 		return nil, err
@@ -124,15 +123,14 @@ func (s *Settings) directories() (dirs []string) {
 	return dirs
 }
 
-// masterKeyMissing is the error for a database without its key. Nothing in the
-// database can be decrypted without it, so the program must not continue with a new
-// one.
+// masterKeyMissing is the error for a database without its key. Its secrets can't be decrypted
+// without the key, so the program must not continue with a new one.
 func (s *Settings) masterKeyMissing() error {
 	return fmt.Errorf("the master key %s is missing, and another key does not open %s. Restore it from a backup, or "+
 		"write --master-key", s.masterKeyPath(), s.databasePath())
 }
 
-// missing reports whether nothing exists at path. Any other error counts as existing;
+// missing reports whether path does not exist. Any other error counts as existing;
 // opening it will report the error.
 func missing(path string) bool {
 	_, err := os.Stat(path)

@@ -26,7 +26,7 @@ const base = "/api/users"
 type Options struct {
 	Secure         bool          // clients reach the server by https
 	CookieSameSite http.SameSite // of the refresh cookie. Default: Strict
-	CookieDomain   string        // Default: none, this host only
+	CookieDomain   string        // Default: this host only
 }
 
 // A Dialect implements server.Dialect. Create one with New.

@@ -90,7 +90,7 @@ func isJSON(r *http.Request) bool {
 	return err == nil && kind == "application/json" && (!named || strings.EqualFold(charset, "utf-8"))
 }
 
-// CookieToken returns the value of the cookie called name, or "" if there is none. It
+// CookieToken returns the value of the cookie called name, or "" without one. It
 // rejects two cookies of that name, because another host of the domain may have set
 // one of them. Errors are *Error.
 func CookieToken(r *http.Request, name string) (string, error) {
@@ -103,9 +103,8 @@ func CookieToken(r *http.Request, name string) (string, error) {
 	return "", &Error{"AMBIGUOUS_CREDENTIALS", "The request has two session cookies. They were cleared. Sign in again."}
 }
 
-// BearerToken returns the access token in the Authorization header (RFC 6750, section
-// 2.1), or "" if there is none. It never reads the form, the query or cookies. Errors
-// are *Error.
+// BearerToken returns the access token in the Authorization header (RFC 6750, section 2.1), or ""
+// without one. It never reads the form, the query or cookies. Errors are *Error.
 func BearerToken(r *http.Request) (string, error) {
 	values := r.Header["Authorization"]
 	if len(values) > 1 {

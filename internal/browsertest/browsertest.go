@@ -2,7 +2,7 @@
 // simulated user has a separate browser context with its own cookies, cache and
 // history.
 //
-// It knows nothing about the tested pages.
+// It does not know the tested pages.
 package browsertest
 
 import (

@@ -16,7 +16,7 @@ type Firebase struct {
 }
 
 // Adopt converts the passwordHash and the salt of an exported account, both in base64,
-// into the form that Verify reads. Errors contain nothing of them or of the signer key.
+// into the form that Verify reads. Errors contain no part of them or of the signer key.
 func (p Firebase) Adopt(passwordHash, salt string) (encoded string, err error) {
 	key, ok := decodeBase64(p.SignerKey)
 	if !ok || len(key) == 0 {

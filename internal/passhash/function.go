@@ -90,10 +90,10 @@ func (f pbkdf2Func) hash() func() hash.Hash {
 	return nil
 }
 
-// firebaseFunc is the key stream of Firebase's scrypt
-// (https://github.com/firebase/scrypt): AES-256 in counter mode with a key from scrypt.
-// Firebase encrypts its signer key with the stream. The stored form keeps the stream,
-// which verifies a password as well and reveals nothing about the signer key.
+// firebaseFunc is the key stream of Firebase's scrypt (https://github.com/firebase/scrypt): AES-256
+// in counter mode with a key from scrypt. Firebase encrypts its signer key with the stream. The
+// stored form keeps the stream, which verifies a password as well and does not reveal the signer
+// key.
 type firebaseFunc struct {
 	scryptFunc // with one lane
 }

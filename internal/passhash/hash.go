@@ -13,7 +13,7 @@ var (
 	// ErrTooLong refuses a password of which bcrypt would ignore the end.
 	ErrTooLong = errors.New("password is longer than the 72 bytes that bcrypt can hash")
 
-	// errUnreadable contains nothing of the hash.
+	// errUnreadable contains no part of the hash.
 	errUnreadable = errors.New("password hash has an unknown or invalid form, or costs too much")
 )
 

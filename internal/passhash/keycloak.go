@@ -20,10 +20,9 @@ type keycloakSecret struct {
 	Salt  string `json:"salt"`
 }
 
-// AdoptKeycloak converts a credential of the type "password" in a realm export, two JSON
-// texts, into the form that Verify reads. It accepts the algorithms pbkdf2,
-// pbkdf2-sha256, pbkdf2-sha512 and argon2. Errors say what is wrong and what to do. They
-// contain nothing of the hash.
+// AdoptKeycloak converts a credential of the type "password" in a realm export, two JSON texts,
+// into the form that Verify reads. It accepts the algorithms pbkdf2, pbkdf2-sha256, pbkdf2-sha512
+// and argon2. Errors say what is wrong and what to do. They contain no part of the hash.
 func AdoptKeycloak(credentialData, secretData string) (encoded string, err error) {
 	var data keycloakData
 	if json.Unmarshal([]byte(credentialData), &data) != nil { // the JSON error may quote the text

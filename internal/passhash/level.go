@@ -5,14 +5,13 @@ import (
 	"time"
 )
 
-// A Level makes failed sign-ins take the same time although hashes do not. A hash of
-// another system takes more or less time than one of this server, and the difference
-// would reveal that an account exists. Failures wait until they took as long as the
-// slowest check of a foreign hash and as the longest recent check. Without foreign
-// hashes nothing waits.
+// A Level makes failed sign-ins take the same time although hashes do not. A hash of another system
+// takes more or less time than one of this server, and the difference would reveal that an account
+// exists. Failures wait until they took as long as the slowest check of a foreign hash and as the
+// longest recent check. Without foreign hashes there is no wait.
 type Level struct {
 	mu      sync.Mutex
-	foreign [2]time.Duration // longest check of a foreign hash in this and the last period; 0: none
+	foreign [2]time.Duration // longest check of a foreign hash in this and the last period, or 0
 	longest time.Duration    // longest recent check of any hash
 }
 

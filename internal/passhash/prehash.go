@@ -154,7 +154,7 @@ func Prehashed(encoded, name, keyID string) (string, error) {
 
 func isKeyID(id string) bool { return id == "" || len(id) == 36 && !strings.ContainsAny(id, "{}:$") }
 
-// KeyID returns the id of the key that a stored hash needs, or "" if it needs none.
+// KeyID returns the id of the key that a stored hash needs, or "".
 func KeyID(encoded string) string {
 	if h, ok := parse(encoded); ok {
 		if h, ok := h.(prehashed); ok {

@@ -8,7 +8,7 @@ import (
 )
 
 // Errors for hashes that can't be imported. Each one names the kind of hash if that is
-// certain, and says what to do. None contains a part of the hash.
+// certain, and says what to do. They contain no part of the hash.
 
 // Advice at the end of an error.
 const (
@@ -44,7 +44,7 @@ var kinds = map[string]string{
 	"sha256":        "a salted sha256", "sha512": "a salted sha512", "$md5-crypt": "crypt(3) with $1$ (MD5)",
 }
 
-// unknown names the kind if it is certain. Otherwise it shows nothing, because the text
+// unknown names the kind if it is certain. Otherwise it hides the text, because the text
 // may be anything, even a password.
 func unknown(name string) error {
 	kind, known := kinds[name]

@@ -28,7 +28,7 @@ type Source struct {
 // Adopt converts a Source into the form that Verify reads. In addition to the forms of the
 // function Adopt, it reads bcrypt of Okta and FusionAuth, and PBKDF2 of FusionAuth, Okta,
 // Casdoor, Discourse and passport-local-mongoose. It refuses a salt that may be hexadecimal
-// or base64, unless SaltEncoding decides. Errors contain nothing of the hash.
+// or base64, unless SaltEncoding decides. Errors contain no part of the hash.
 func (s Source) Adopt() (string, error) {
 	algorithm := strings.ToLower(strings.NewReplacer("_", "-", " ", "-").Replace(strings.TrimSpace(s.Algorithm)))
 	if parts, ok := phcSalt(s.Text); ok {

@@ -48,7 +48,7 @@ func words(personal []string) []string {
 }
 
 // consistsOf reports whether s consists of at least one of the words and at most
-// maxFiller other characters, none of which is a letter. Words may repeat in any order.
+// maxFiller other characters that are not letters. Words may repeat in any order.
 func consistsOf(s string, words []string) bool {
 	const impossible = maxFiller + 1
 	filler := make([]int, len(s)+1) // minimum filler characters in s[:i]

@@ -1,7 +1,7 @@
 // Package pgtest runs temporary PostgreSQL servers for tests from the installed
 // binaries: in a temporary folder, on a free loopback port, as an unprivileged user.
 //
-// It knows nothing about the contents of the databases.
+// It does not know the contents of the databases.
 package pgtest
 
 import (

@@ -10,8 +10,7 @@ import (
 // jsonType is shared by all responses, so its element must not change.
 var jsonType = []string{"application/json; charset=utf-8"}
 
-// JSON writes v as a JSON response. If encoding fails, it returns the error and writes
-// nothing.
+// JSON writes v as a JSON response. If encoding fails, it returns the error before it writes.
 func JSON(w http.ResponseWriter, status int, v any) error {
 	body, err := json.Marshal(v)
 	if err != nil {

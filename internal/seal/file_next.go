@@ -33,7 +33,7 @@ func CreateNext(path string) ([]byte, error) {
 	return Create(nextOf(path))
 }
 
-// LoadNext reads the successor. The error is fs.ErrNotExist if there is none.
+// LoadNext reads the successor. The error is fs.ErrNotExist if the file is missing.
 func LoadNext(path string) ([]byte, error) { return load(nextOf(path)) }
 
 // KeepOld keeps the master key under another name, which it returns: backups need it.

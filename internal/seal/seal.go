@@ -66,8 +66,7 @@ func (b *Box) Seal(context string, plain []byte) []byte {
 	return b.aead.Seal(sealed, nonce, plain, []byte(context))
 }
 
-// Open decrypts the result of Seal with the same context. Its error reveals nothing about
-// the content.
+// Open decrypts the result of Seal with the same context. Its error does not reveal the content.
 func (b *Box) Open(context string, sealed []byte) ([]byte, error) {
 	head := 1 + b.aead.NonceSize()
 	if len(sealed) < head || sealed[0] != version {

@@ -56,7 +56,7 @@ func (c Cookie) Set(w http.ResponseWriter, token string, life time.Duration) {
 	http.SetCookie(w, cookie)
 }
 
-// Renew is like Set, but does nothing if token is empty or the request already has
+// Renew is like Set, but has no effect if token is empty or the request already has
 // exactly this token.
 func (c Cookie) Renew(w http.ResponseWriter, r *http.Request, token string, life time.Duration) {
 	if values := c.Values(r); token == "" || len(values) == 1 && values[0] == token {
@@ -81,7 +81,7 @@ func (c Cookie) Values(r *http.Request) (tokens []string) {
 	return tokens
 }
 
-// Value returns the token in a request, or "" if there is none or more than one.
+// Value returns the token in a request, or "" unless there is exactly one.
 func (c Cookie) Value(r *http.Request) string {
 	if values := c.Values(r); len(values) == 1 {
 		return values[0]

@@ -328,9 +328,9 @@ var (
 	otherStems = strings.Fields("token password notif newsletter subscri session twofactor activation activity payment")
 )
 
-// A column with one of detailWords adds nothing to another column with the same stem:
-// deleted_by says no more than deleted_at. A column with one of changeWords adds nothing to
-// any column about the state.
+// A column with one of detailWords does not add to another column with the same stem: deleted_by
+// says no more than deleted_at. A column with one of changeWords does not add to a column about the
+// state.
 var (
 	detailWords = strings.Fields("by reason comment note message")
 	changeWords = strings.Fields("changed updated modified")

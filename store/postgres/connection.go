@@ -20,7 +20,7 @@ import (
 //
 // A cancel request is the only case in which pgx dials for a connection that is already
 // established. An abandoned attempt to connect also sends a cancel request. That one is let
-// through, because such a connection has nothing to commit.
+// through, because such a connection has no transaction yet.
 func neverCancel(_ context.Context, config *pgx.ConnConfig) error {
 	var established atomic.Pointer[pgconn.PgConn]
 	dial := config.DialFunc

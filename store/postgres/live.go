@@ -12,9 +12,9 @@ import (
 	"github.com/watchword-auth/watchword/store/internal/sqlstore"
 )
 
-// Live reads a session and its user in one statement and one round trip. A statement
-// outside of a transaction sees everything that was committed before it began. A read
-// changes nothing, so Live retries after every temporary error.
+// Live reads a session and its user in one statement and one round trip. A statement outside of a
+// transaction sees everything that was committed before it began. A read has no side effect, so
+// Live retries after every temporary error.
 func (s *Store) Live(
 	ctx context.Context, id watchword.SessionID,
 ) (session watchword.Session, user watchword.User, err error) {

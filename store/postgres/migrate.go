@@ -39,7 +39,7 @@ func Migrate(ctx context.Context, url string) (applied []string, err error) {
 	return applied, unavailable(err)
 }
 
-// Status returns the file names of the pending migrations. It changes nothing.
+// Status returns the file names of the pending migrations. It only reads.
 //
 // Unstable: for the program watchword.
 func Status(ctx context.Context, url string) (pending []string, err error) {

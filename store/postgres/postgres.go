@@ -97,7 +97,7 @@ func CheckURL(url string) error {
 	return err
 }
 
-// parse adds defaults where the URL gives none: the timeouts, application_name, a pool of
+// parse adds defaults that the URL does not give: the timeouts, application_name, a pool of
 // 4 connections per CPU (at least 8) and 5 seconds to connect. Its error omits the cause,
 // because that may contain the password.
 func parse(url string) (*pgxpool.Config, error) {
@@ -183,9 +183,9 @@ func (s *Store) run(ctx context.Context, options pgx.TxOptions, fn func(watchwor
 	return fmt.Errorf("%w: %w", watchword.ErrUnavailable, err)
 }
 
-// resetIfStandby reports whether err means that the server is no longer the primary. Nothing
-// was changed there, so a retry is safe. It closes all connections, so that the next ones
-// look for the primary among the hosts of the URL.
+// resetIfStandby reports whether err means that the server is no longer the primary. No change was
+// made there, so a retry is safe. It closes all connections, so that the next ones look for the
+// primary among the hosts of the URL.
 func (s *Store) resetIfStandby(err error) bool {
 	if !isReadOnly(err) {
 		return false
@@ -198,8 +198,8 @@ func (s *Store) resetIfStandby(err error) bool {
 // proxy that uses another server connection for each transaction.
 const unprepared = pgx.QueryExecModeCacheDescribe
 
-// replan reports whether err means that a prepared statement could not run. Nothing was
-// changed, so a retry is safe. There are two causes:
+// replan reports whether err means that a prepared statement could not run. No change was made, so
+// a retry is safe. There are two causes:
 //
 //   - A proxy pools by transaction, and the statement was prepared on another server
 //     connection. From then on, the store plans statements at each use. Planning takes four
@@ -243,7 +243,7 @@ func (s *Store) try(ctx context.Context, options pgx.TxOptions, fn func(watchwor
 	return nil
 }
 
-// rollback does nothing after a commit. It ignores the caller's cancellation, because the
+// rollback has no effect after a commit. It ignores the caller's cancellation, because the
 // connection goes back to the pool only after the rollback.
 func rollback(tx pgx.Tx, deadline time.Time) {
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
@@ -340,9 +340,9 @@ func (s *Store) Check(ctx context.Context) error {
 	return nil
 }
 
-// TimeoutsOff returns nothing if the session timeouts are in effect. If a proxy did not pass
-// them on, it returns the SQL statements that set them for the database role instead. They
-// apply to new connections.
+// TimeoutsOff returns an empty list if the session timeouts are in effect. If a proxy did not pass
+// them on, it returns the SQL statements that set them for the database role instead. They apply to
+// new connections.
 //
 // Unstable: for the program watchword.
 func (s *Store) TimeoutsOff(ctx context.Context) (fixes []string, err error) {

@@ -166,7 +166,7 @@ func (s *Store) commit(tx *sql.Tx, changed *changes) error {
 	err := tx.Commit()
 	s.live.mu.Lock()
 	defer s.live.mu.Unlock()
-	if len(s.live.sessions) == 0 { // nothing to keep, so nothing to check
+	if len(s.live.sessions) == 0 { // no rows in memory, so no check
 		s.live.dropAll(unknownVersion)
 	} else {
 		s.settle(changed)

@@ -83,10 +83,10 @@ func (s *Store) gather(batch []*rotation) []*rotation {
 	return batch
 }
 
-// rotateBatch commits the batch and sets the result or error of each rotation. If the
-// database fails, all rotations get the error, because a failed commit may nevertheless have
-// taken place. If one statement fails, nothing was committed. Each rotation is then retried
-// alone, so that one bad request can't fail the others.
+// rotateBatch commits the batch and sets the result or error of each rotation. If the database
+// fails, all rotations get the error, because a failed commit may nevertheless have taken place. If
+// one statement fails, the batch was rolled back. Each rotation is then retried alone, so that one
+// bad request can't fail the others.
 func (s *Store) rotateBatch(batch []*rotation) {
 	err := unavailable(context.Background(), s.commitBatch(batch))
 	if err == nil {

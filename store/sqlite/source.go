@@ -11,8 +11,8 @@ import (
 	"github.com/watchword-auth/watchword/store/internal/sqlstore"
 )
 
-// A Source is a database file whose tables are copied to another database. No other program
-// can open the file until the Source is closed, so nothing changes during the copy. It
+// A Source is a database file whose tables are copied to another database. No other program can
+// open the file until the Source is closed, so the data does not change during the copy. It
 // implements postgres.Source.
 //
 // Unstable: for the program watchword.

@@ -173,8 +173,8 @@ func (s *Store) begin() error {
 	return nil
 }
 
-// Close waits for running operations and checkpoints the write-ahead log into the file. A
-// second call does nothing.
+// Close waits for running operations and checkpoints the write-ahead log into the file. A second
+// call has no effect.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	first := !s.closed

@@ -2,7 +2,7 @@
 //
 //  1. The token is sent to listed origins only.
 //  2. A stale token is renewed first.
-//  3. A 401 about the token means that the server did nothing. The token is renewed and the
+//  3. A 401 about the token means that the server did not act. The token is renewed and the
 //     request repeated, if its body can be sent again.
 //  4. After a network failure only GET, HEAD and OPTIONS are repeated, because the server
 //     may have processed the request.

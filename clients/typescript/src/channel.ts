@@ -1,8 +1,8 @@
-// A BroadcastChannel between the tabs of one origin. Without channels, posting does
-// nothing: each tab then works alone.
+// A BroadcastChannel between the tabs of one origin. Without channels, posting has no effect:
+// each tab then works alone.
 
 export interface Channel<Message> {
-  /** Starts to listen. It does nothing if the channel is open, and reopens a closed one. */
+  /** Starts to listen. It has no effect if the channel is open, and reopens a closed one. */
   open(): void
   close(): void
   post(message: Message): void

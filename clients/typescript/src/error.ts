@@ -40,7 +40,7 @@ export class WatchwordError extends Error {
   }
 }
 
-/** The code of a refusal that has none, such as one of a proxy. */
+/** The code of a refusal without a code, such as one of a proxy. */
 function codeOf(status: number): Code {
   if (status === 401) return "TOKEN_INVALID"
   if (status === 404) return "NOT_FOUND"

@@ -47,7 +47,7 @@ export interface Settings {
   apiUrl: string
   storage: TokenStorage | undefined
   origins: ReadonlySet<string>
-  /** The name of channel and lock; undefined: the tabs share nothing. */
+  /** The name of channel and lock; undefined: the tabs do not share. */
   sharedName: string | undefined
   lockTimeout: number
   /** For requests to Watchword. */

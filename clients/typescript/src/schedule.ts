@@ -1,6 +1,5 @@
 // Renews the token of a page before it expires while the page is visible, and when it
-// becomes visible again. Without a page (Node.js, a worker) nothing is scheduled: the next
-// request renews the token.
+// becomes visible again. Without a page (Node.js, a worker) there is no schedule: the next request renews the token.
 
 import { now } from "./clock.js"
 import type { Renewal } from "./renewal.js"
@@ -8,7 +7,7 @@ import type { Session } from "./session.js"
 import type { Tabs } from "./tabs.js"
 
 export interface Schedule {
-  /** Starts to watch the page. Further calls do nothing. */
+  /** Starts to watch the page. Further calls have no effect. */
   start(): void
   stop(): void
   /** Sets the timer of the next renewal. */
@@ -26,7 +25,7 @@ export function createSchedule({ session, renewal, tabs }: ScheduleOptions): Sch
   let timer: ReturnType<typeof setTimeout> | undefined
   let watching: AbortController | undefined
 
-  /** The time of the next renewal; undefined: none is needed. */
+  /** The time of the next renewal, or undefined if it is not needed. */
   function nextRenewal(): number | undefined {
     if (!watching || document.visibilityState === "hidden") return undefined
     if (session.token) return Math.max(session.token.dueAt, backoff.waitUntil)

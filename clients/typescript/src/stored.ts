@@ -3,8 +3,7 @@ import type { TokenStorage } from "./options.js"
 import type { Post } from "./requests.js"
 
 /**
- * The refresh token and the device token of a program. Without a storage both are cookies:
- * then there is nothing to store.
+ * The refresh token and the device token of a program. Without a storage both are cookies, and the browser stores them.
  */
 export interface StoredTokens {
   /** Whether tokens travel in bodies instead of cookies. */

@@ -1,7 +1,7 @@
-// Follows the revocation feed (docs/revocation.md of Watchword). The network may cut connections,
-// and repeat, reorder or forge events. Every event is therefore verified, and a repeated event
-// changes nothing. An event that can't be verified ends the connection, so that no event is
-// skipped. A recent heartbeat proves that the feed is up to date, because it can't be forged.
+// Follows the revocation feed (docs/revocation.md of Watchword). The network may cut connections, and repeat,
+// reorder or forge events. Every event is therefore verified, and a repeated event has no effect. An event
+// that can't be verified ends the connection, so that no event is skipped. A recent heartbeat proves that the
+// feed is up to date, because it can't be forged.
 import { eventType, readEvent, type FeedEvent } from "./event.js"
 import { parseObject, StatusError, type Issuer, type Metadata } from "./issuer.js"
 import { hasValidSignature, parse } from "./jws.js"
@@ -44,7 +44,7 @@ export class Feed {
 
   constructor(private readonly options: FeedOptions) {}
 
-  /** Follows the stream, and polls while there is none, until the verifier is closed. */
+  /** Follows the stream, and polls while it is unavailable, until the verifier is closed. */
   async run(): Promise<void> {
     while (!this.options.closed.aborted) {
       const errors: unknown[] = []

@@ -150,7 +150,7 @@ export function checkIssuer(name: string): void {
   }
 }
 
-/** Reports whether address is scheme and host, and nothing else. */
+/** Reports whether address is only scheme and host. */
 export function isOrigin(address: string): boolean {
   return /^https?:\/\//.test(address) && URL.canParse(address) && new URL(address).origin === address
 }

@@ -23,7 +23,7 @@ export interface VerifierOptions {
    */
   onStale?: "open" | "closed"
   staleAfter?: number
-  /** How many verified tokens are cached, at about 2 kB each. 0: none. Default: 8192. */
+  /** How many verified tokens are cached, at about 2 kB each. 0: no cache. Default: 8192. */
   cacheSize?: number
   /**
    * Another address of the server, such as "http://watchword:8080". Metadata, keys and feed are

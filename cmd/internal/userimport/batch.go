@@ -140,9 +140,9 @@ func (i *Importer) settle(a *account) error {
 	return i.options.IDMap.Add(a.row.ID, a.result.User)
 }
 
-// checkColumns looks at the first batch for a mistake in the choice of columns, which
-// would otherwise be reported once for every account. With SkipBad it checks nothing:
-// many accounts at the beginning may have no address.
+// checkColumns looks at the first batch for a mistake in the choice of columns, which would
+// otherwise be reported once for every account. With SkipBad it does not check: many accounts at
+// the beginning may have no address.
 func (i *Importer) checkColumns() error {
 	if i.options.SkipBad || !slices.ContainsFunc(i.batch, func(a account) bool { return a.isReadable() }) {
 		return nil

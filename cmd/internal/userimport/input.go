@@ -39,7 +39,7 @@ func Open(path string) (*Input, error) {
 	return &Input{File: file, Name: path, Size: info.Size(), rereadable: true}, nil
 }
 
-// stopAt makes Read return when done is closed, even if a pipe sends nothing. A regular
+// stopAt makes Read return when done is closed, even if a pipe is silent. A regular
 // file never blocks.
 func (in *Input) stopAt(done <-chan struct{}) {
 	if !in.rereadable && in.pipe == nil {

@@ -142,7 +142,7 @@ func (t *Trial) describe(method string) string {
 	return text
 }
 
-// variants lists every combination, except those that need a pepper when none is given.
+// variants lists every combination, except those that need a pepper that is not given.
 // The likelier ones come first.
 func (t *Trial) variants() (all []Variant) {
 	salts := []string{"", passhash.SaltText, passhash.SaltHex, passhash.SaltBase64}

@@ -109,7 +109,7 @@ func New(engine Engine, input *Input, options Options, observer Observer) *Impor
 	}
 }
 
-// Check is a dry run: it finds every problem and changes nothing. The report is valid
+// Check is a dry run: it finds every problem and makes no change. The report is valid
 // after an error too.
 func (i *Importer) Check(ctx context.Context) (*Report, error) {
 	err := i.pass(ctx, Checking)

@@ -39,8 +39,7 @@ func main() {
 		size.Refreshes, size.Thieves, size.Seed, time.Since(began).Round(time.Second/10))
 }
 
-// showProgress updates one line of the terminal. It writes nothing if standard error
-// is not a terminal.
+// showProgress updates one line of the terminal. It needs a terminal on standard error.
 func showProgress() func(done, of int, cell string) {
 	info, err := os.Stderr.Stat()
 	if err != nil || info.Mode()&os.ModeCharDevice == 0 {

@@ -25,9 +25,9 @@ func eventRow(e *watchword.Event) []column {
 var (
 	eventColumns = names("events", eventRow(new(watchword.Event)))
 
-	// insertEvent counts repetitions in one row: repeated failed sign-ins have the same id,
-	// so concurrent inserts add up and none is lost. The later time wins, because the
-	// transactions may commit in another order than their events happened.
+	// insertEvent counts repetitions in one row: repeated failed sign-ins have the same id, so
+	// concurrent inserts add up. The later time wins, because the transactions may commit in
+	// another order than their events happened.
 	insertEvent = insertInto("events", eventRow(new(watchword.Event)), `VALUES (%s)
 		ON CONFLICT (id) DO UPDATE SET times = events.times + excluded.times,
 			at = CASE WHEN events.at > excluded.at THEN events.at ELSE excluded.at END,

@@ -13,7 +13,7 @@ import (
 // numbers appear in order. Users' requests never lock the row: ending a session only
 // leaves feed_number at 0, and a background task assigns the number later.
 const (
-	// lockFeed changes nothing. It locks the row and returns the last number as the
+	// lockFeed keeps the values. It locks the row and returns the last number as the
 	// previous lock holder committed it.
 	lockFeed    = `UPDATE feed SET last = last WHERE id = 1 RETURNING last`
 	advanceFeed = `UPDATE feed SET last = $1 WHERE id = 1`

@@ -30,7 +30,7 @@ var (
 	insertKey  = insertInto("keys", keyRow(new(watchword.Key)), "VALUES (%s) ON CONFLICT DO NOTHING")
 	selectKeys = `SELECT ` + keyColumns + ` FROM keys ORDER BY purpose, active_from, id`
 
-	// holdKey changes nothing. Its row lock serializes processes that replace the sealed
+	// holdKey keeps the values. Its row lock serializes processes that replace the sealed
 	// secret of a use: the second one waits, and RETURNING shows what the first one wrote.
 	holdKey = `UPDATE keys SET number = number WHERE purpose = $1 AND number = 1 RETURNING ` + keyColumns
 )

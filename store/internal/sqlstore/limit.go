@@ -41,7 +41,7 @@ const (
 		WHERE tat > $2 AND key = $3`
 )
 
-// Charge returns 0 if the use was counted. Otherwise nothing changed, and it returns how
+// Charge returns 0 if the use was counted. Otherwise it makes no change and returns how
 // long to wait.
 func (t Tx) Charge(ctx context.Context, c watchword.Charge) (time.Duration, error) {
 	allowed, err := t.change(ctx, charge, chargeArgs(c)...)

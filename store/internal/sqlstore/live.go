@@ -7,7 +7,7 @@ import "regexp"
 type Effect int
 
 const (
-	NoEffect    Effect = iota // none that exist before it
+	NoEffect    Effect = iota // only rows that it creates
 	ByArguments               // those of the users and sessions whose ids are among its arguments
 	Everywhere                // any
 )

@@ -39,10 +39,10 @@ const (
 			attempts, last_error, given_up_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
 
-	// claimMail settles the race between processes that send mail. The sub-selects of
-	// two processes may choose the same mail. The outer condition is checked again after waiting for
-	// the row, and next_at then lies in the future, so the second process claims nothing
-	// and tries again. A claim expires by itself if its process ends.
+	// claimMail settles the race between processes that send mail. The sub-selects of two processes
+	// may choose the same mail. The outer condition is checked again after waiting for the row, and
+	// next_at then lies in the future, so the second process has no claim and tries again. A claim
+	// expires by itself if its process ends.
 	claimMail = `UPDATE mails SET next_at = $1, attempts = attempts + 1
 		WHERE next_at <= $2 AND given_up_at = 0
 			AND id = (SELECT id FROM mails WHERE given_up_at = 0 AND next_at <= $2 ORDER BY next_at, id LIMIT 1)

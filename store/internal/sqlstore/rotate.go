@@ -31,7 +31,7 @@ func RotateStatement(charges int) string {
 	}
 	rotate := shifted(rotateSession, charges*chargeArgCount)
 	rotate = strings.Replace(rotate, "RETURNING", condition+" RETURNING", 1)
-	// The LEFT JOIN on one constant row gives a result even if nothing was rotated.
+	// The LEFT JOIN on one constant row gives a result even without a rotation.
 	columns := strings.ReplaceAll(sessionColumns, "sessions.", "rotated.")
 	return "WITH " + with.String() + "rotated AS (" + rotate + ") SELECT " + taken.String() +
 		", rotated.id IS NOT NULL, " + columns + ", " + userColumns +

@@ -98,7 +98,7 @@ func rows[T any](
 	return all, result.Err()
 }
 
-// row runs a query for one row. It returns ErrNotFound if there is none.
+// row runs a query for one row. It returns ErrNotFound if there is no row.
 func row[T any](
 	ctx context.Context, t Tx, read func(scanner) (T, error), text string, args ...any,
 ) (one T, err error) {

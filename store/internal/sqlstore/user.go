@@ -40,7 +40,7 @@ const (
 	selectReserved = `SELECT EXISTS (SELECT 1 FROM mail_tokens
 			WHERE mail_tokens.email = $1 AND mail_tokens.kind = 'address_changed' AND mail_tokens.expires_at > $2)`
 
-	// lockUser changes nothing; it takes the row lock. Other transactions that change the
+	// lockUser takes the row lock and keeps the values. Other transactions that change the
 	// row wait for this one. If another transaction holds the lock, lockUser waits, and
 	// its condition is then checked against the row that was committed.
 	lockUser = `UPDATE users SET name = name WHERE id = $1 AND email = $2`
@@ -135,7 +135,7 @@ func (t Tx) UserByEmail(ctx context.Context, email watchword.Address) (watchword
 }
 
 // Users continues after an address instead of at an offset: a page costs the same wherever it
-// is, and accounts that are created or deleted in the meantime shift nothing.
+// is, and accounts that are created or deleted in the meantime do not shift the pages.
 func (t Tx) Users(ctx context.Context, after watchword.Address, limit int) ([]watchword.User, error) {
 	return rows(ctx, t, scanUser, selectUsers, after, limit)
 }
@@ -157,7 +157,7 @@ func (t Tx) SetPassword(ctx context.Context, id watchword.UserID, hash watchword
 	return t.changeRow(ctx, updatePassword, string(hash), id)
 }
 
-// ReplacePassword with to equal to from changes nothing and still takes the row lock.
+// ReplacePassword with to equal to from keeps the value and still takes the row lock.
 func (t Tx) ReplacePassword(ctx context.Context, id watchword.UserID, from, to watchword.Secret) (bool, error) {
 	return t.change(ctx, replacePassword, string(to), id, string(from))
 }
