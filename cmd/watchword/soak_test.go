@@ -193,13 +193,14 @@ func (s *soak) rotateKeys() {
 }
 
 // use is one user with one device: 50 requests a second, whatever the machine can do, so that
-// the load is the same from the first minute to the last.
+// the load is the same from the first minute to the last. Users are at different places in the
+// same cycle of 400 requests, so that their sign-ups do not arrive together.
 func (s *soak) use(ctx context.Context, n int) {
 	d, accounts, email := newDevice(s.t, s.server.address), 0, ""
 	refreshToken, signedIn := "", false
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for i := 0; ctx.Err() == nil && !s.t.Failed(); i++ {
+	for i := 50 * n; ctx.Err() == nil && !s.t.Failed(); i++ {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -208,7 +209,7 @@ func (s *soak) use(ctx context.Context, n int) {
 		credentials := body{"email": email, "password": firstSecret, "delivery": "body"}
 		var got *answer
 		switch {
-		case i%400 == 0:
+		case i%400 == 0, email == "":
 			accounts++
 			email = fmt.Sprintf("soak%d.%d@example.com", n, accounts)
 			credentials["email"] = email
@@ -236,29 +237,49 @@ func (s *soak) use(ctx context.Context, n int) {
 	}
 }
 
-// request returns nil if the soak has ended. Any other status fails it.
+// request repeats a request that the server has no room for (503 TRY_LATER), as clients do. It
+// returns nil if the soak has ended. Any other status fails it.
 func (s *soak) request(ctx context.Context, d *device, method, path string, b body, want int) *answer {
+	for ctx.Err() == nil {
+		got, took, err := s.send(ctx, d, method, path, b)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			s.t.Errorf("%s %s: %v", method, path, err)
+			return nil
+		case got.status == http.StatusServiceUnavailable && got.Code == "TRY_LATER":
+			s.count("503", 0)
+			time.Sleep(time.Second) // Retry-After
+		case got.status != want:
+			s.t.Errorf("%s %s: %d %s, want %d", method, path, got.status, got.Code, want)
+			return nil
+		default:
+			s.count(path, took)
+			return got
+		}
+	}
+	return nil
+}
+
+// send holds no request back but during a restart or a sample.
+func (s *soak) send(
+	ctx context.Context, d *device, method, path string, b body,
+) (got *answer, took time.Duration, err error) {
 	s.pause.RLock()
 	defer s.pause.RUnlock()
 	begun := time.Now()
-	got, err := d.send(ctx, method, path, b)
-	if ctx.Err() != nil {
-		return nil
-	}
-	if err == nil && got.status != want {
-		err = fmt.Errorf("%d %s, want %d", got.status, got.Code, want)
-	}
-	if err != nil {
-		s.t.Errorf("%s %s: %v", method, path, err)
-		return nil
-	}
+	got, err = d.send(ctx, method, path, b)
+	return got, time.Since(begun), err
+}
+
+func (s *soak) count(what string, took time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.answered[path]++
-	if path == "/refresh" || path == "/me" {
-		s.took = append(s.took, time.Since(begun))
+	s.answered[what]++
+	if what == "/refresh" || what == "/me" {
+		s.took = append(s.took, took)
 	}
-	return got
 }
 
 // sample waits for running requests and lets the server collect garbage. The heap is then what
@@ -325,6 +346,9 @@ func (s *soak) check(isLong bool) {
 		}
 	}
 	s.t.Logf("requests: %v", s.answered)
+	if refused := s.answered["503"]; refused > s.answered["/refresh"]/100 {
+		s.t.Errorf("%d requests got 503, more than one of 100 refreshes", refused)
+	}
 	for _, one := range trends {
 		var values []float64
 		for _, sample := range s.samples {
