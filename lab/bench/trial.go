@@ -142,17 +142,22 @@ func (t *trial) createSessions(ctx context.Context) error {
 	conns := make([]conn, min(len(t.sessions), t.plan.Logins))
 	l := load{connections: len(conns), duration: time.Hour, limit: len(t.sessions)}
 	l.operation = func(ctx context.Context, connection, n int) (err error) {
-		t.sessions[n], err = t.signUp(ctx, &conns[connection], clientOf(n))
-		return err
+		for {
+			t.sessions[n], err = t.signUp(ctx, &conns[connection], clientOf(n))
+			if !errors.Is(err, errRefused) {
+				return err
+			}
+			sleepUntil(ctx, time.Now().Add(refusedPause)) // a scenario without this session could not run
+		}
 	}
 	defer t.connect(conns)()
 	_, err := l.run(ctx)
 	last := conn{address: t.at.address} // run has ended the others
 	defer last.close()
-	for n := 0; err == nil && n < moreSignUps && !watch.seen.Load(); n++ {
+	for n := 0; (err == nil || errors.Is(err, errRefused)) && n < moreSignUps && !watch.seen.Load(); n++ {
 		_, err = t.signUp(ctx, &last, clientOf(n))
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, errRefused) {
 		return fmt.Errorf("create accounts: %w\n%s", err, t.process.logTail())
 	}
 	return watch.err()

@@ -41,7 +41,10 @@ func main() {
 		flag.Usage()
 		os.Exit(2)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	// SIGPIPE would end the program before it has removed its files, when the output is a pipe
+	// to a program that has ended.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP,
+		syscall.SIGPIPE)
 	defer stop()
 	if err := run(ctx, plan, *file); err != nil {
 		fmt.Fprintln(os.Stderr, "compare:", err)

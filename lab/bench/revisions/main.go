@@ -31,7 +31,10 @@ func main() {
 		flag.Usage()
 		os.Exit(2)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// SIGPIPE would end the program before it has removed its files, when the output is a pipe
+	// to a program that has ended.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP,
+		syscall.SIGPIPE)
 	defer stop()
 	progress := func(step string) { fmt.Fprintln(os.Stderr, step) }
 	if err := bench.CompareRevisions(ctx, r, os.Stdout, progress); err != nil {
