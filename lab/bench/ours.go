@@ -38,7 +38,7 @@ func ours(on store) kind {
 		return program{
 			argv: []string{binary, "serve", "--admin-listen=", "--limits=off", "--log-format=json", "--log-level=info",
 				"--trusted-proxies=127.0.0.0/8", "--signing-secret=" + secretFor(t.settings)},
-			env: append([]string{"WATCHWORD_MASTER_KEY=" + strings.Repeat("A", 43) + "="}, t.env...), // 32 bytes
+			env: []string{"WATCHWORD_MASTER_KEY=" + strings.Repeat("A", 43) + "="}, // 32 bytes
 			arguments: func(at place) (argv, env []string) {
 				argv = []string{"--listen=" + at.address, "--public-url=http://" + at.address, "--data-dir=" + at.dir}
 				if on == postgreSQL {

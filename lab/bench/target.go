@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// A target is a server to measure. A spec names it: NAME[@REVISION][+SETTING=VALUE…]. Only
-// the targets of this repository have revisions and settings. A setting in capitals is an
-// environment variable: ours-sqlite@main+signing-alg=HS256+GOGC=400.
+// A target is a server to measure. A spec names it: NAME[@REVISION][+SETTING=VALUE…]. A setting
+// in capitals is an environment variable: ours-sqlite@main+signing-alg=HS256+GOGC=400. Only
+// the targets of this repository have revisions and other settings.
 type target struct {
 	spec     string
 	kind     kind

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -97,10 +98,10 @@ func mebibytes(n int64) float64 { return float64(n) / (1 << 20) }
 // start starts the server and returns the time until it was ready, in milliseconds.
 func (t *trial) start(ctx context.Context) (ready float64, err error) {
 	argv, env := t.program.arguments(t.at)
-	argv = append(append([]string{}, t.program.argv...), argv...)
+	argv = slices.Concat(t.program.argv, argv)
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Dir = t.at.dir
-	cmd.Env = append(append(os.Environ(), t.program.env...), env...)
+	cmd.Env = slices.Concat(os.Environ(), t.program.env, env, t.target.env)
 	began := time.Now()
 	if t.process, err = launch(cmd, filepath.Join(t.at.dir, "server.log")); err != nil {
 		return 0, err
