@@ -77,6 +77,12 @@ func isConflict(err error) bool {
 	return false
 }
 
+// isLockTimeout reports whether a statement gave up waiting for a lock.
+func isLockTimeout(err error) bool {
+	var answer *pgconn.PgError
+	return errors.As(err, &answer) && answer.Code == "55P03"
+}
+
 // A connectError removes repeated lines and prints the rest in one line. pgx tries each host
 // with and without TLS, and reports the same cause for each attempt.
 type connectError struct{ err error }

@@ -13,7 +13,7 @@ import (
 )
 
 // open opens a store and creates missing tables.
-func open(t *testing.T, url string) *postgres.Store {
+func open(t testing.TB, url string) *postgres.Store {
 	t.Helper()
 	store, err := postgres.Open(t.Context(), url)
 	if err != nil {

@@ -8,7 +8,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/watchword-auth/watchword"
-	"github.com/watchword-auth/watchword/internal/sleep"
 	"github.com/watchword-auth/watchword/store/internal/sqlstore"
 )
 
@@ -20,15 +19,11 @@ func (s *Store) Live(
 ) (session watchword.Session, user watchword.User, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	for attempt := range maxAttempts {
-		session, user, err = sqlstore.NewTx(poolConn{s.pool, s.proxied.Load()}).Session(ctx, id)
-		if !isConflict(err) && !errors.Is(err, watchword.ErrUnavailable) && !s.replan(err) {
-			break
-		}
-		if sleep.For(ctx, backoff(attempt)) != nil {
-			break
-		}
-	}
+	temporary := func(err error) bool { return errors.Is(err, watchword.ErrUnavailable) }
+	err = s.retry(ctx, temporary, func() (err error) {
+		session, user, err = sqlstore.NewTx(poolConn{s.pool}).Session(ctx, id)
+		return err
+	})
 	if err != nil {
 		return session, user, fmt.Errorf("read session: %w", unavailable(err))
 	}
@@ -36,16 +31,13 @@ func (s *Store) Live(
 }
 
 // A poolConn implements sqlstore.Conn without a transaction. It can't write.
-type poolConn struct {
-	pool    *pgxpool.Pool
-	proxied bool
-}
+type poolConn struct{ pool *pgxpool.Pool }
 
 func (c poolConn) Exec(context.Context, string, ...any) (int, error) {
 	return 0, errors.New("a write needs a transaction")
 }
 
 func (c poolConn) Query(ctx context.Context, text string, args ...any) (sqlstore.Rows, error) {
-	answer, err := c.pool.Query(ctx, text, queryArgs(c.proxied, args)...)
+	answer, err := c.pool.Query(ctx, text, args...)
 	return rows{answer, func() {}}, unavailable(err)
 }

@@ -9,7 +9,6 @@
 package postgres
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,10 +19,10 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/gather"
 	"github.com/watchword-auth/watchword/internal/sleep"
 	"github.com/watchword-auth/watchword/store/internal/sqlstore"
 )
@@ -33,14 +32,11 @@ const maxAttempts = 8
 
 // A Store is a pool of connections. It is safe for concurrent use and implements watchword.Store.
 type Store struct {
-	pool    *pgxpool.Pool
-	timeout time.Duration          // of one operation, all attempts included
-	rotate  [maxCharges + 1]string // RotateStatement, by number of charges
-	proxied atomic.Bool            // see replan
+	pool      *pgxpool.Pool
+	timeout   time.Duration                                            // of one operation, all attempts included
+	proxied   atomic.Bool                                              // see replan
+	rotations *gather.Queue[watchword.RotateRequest, sqlstore.Rotated] // see rotate.go
 }
-
-// maxCharges bounds the charges of one rotation. The engine uses two.
-const maxCharges = 4
 
 var (
 	_ watchword.Store   = (*Store)(nil)
@@ -120,7 +116,6 @@ func parse(url string) (*pgxpool.Config, error) {
 	if config.ConnConfig.ConnectTimeout == 0 {
 		config.ConnConfig.ConnectTimeout = 5 * time.Second
 	}
-	config.BeforeConnect = neverCancel
 	return config, nil
 }
 
@@ -139,15 +134,23 @@ func open(ctx context.Context, config *pgxpool.Config) (*Store, error) {
 	if _, err := migrate(ctx, config.ConnConfig); err != nil {
 		return nil, fmt.Errorf("open database %s: %w", config.ConnConfig.Database, unavailable(err))
 	}
+	s := &Store{timeout: operationTimeout(config)}
+	config.BeforeConnect = s.beforeConnect
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", config.ConnConfig.Database, unavailable(err))
 	}
-	s := &Store{pool: pool, timeout: operationTimeout(config)}
-	for charges := range s.rotate {
-		s.rotate[charges] = sqlstore.RotateStatement(charges)
-	}
+	s.pool = pool
+	s.rotations = newQueue(int(config.MaxConns), s.rotateBatch)
 	return s, nil
+}
+
+// beforeConnect applies what replan has found out about a proxy.
+func (s *Store) beforeConnect(ctx context.Context, config *pgx.ConnConfig) error {
+	if s.proxied.Load() {
+		config.DefaultQueryExecMode = unprepared
+	}
+	return neverCancel(ctx, config)
 }
 
 // View runs fn on one consistent snapshot.
@@ -170,10 +173,17 @@ var errNotBegun = errors.New("transaction not begun")
 func (s *Store) run(ctx context.Context, options pgx.TxOptions, fn func(watchword.Tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
+	notBegun := func(err error) bool { return errors.Is(err, errNotBegun) }
+	return s.retry(ctx, notBegun, func() error { return s.try(ctx, options, fn) })
+}
+
+// retry calls fn until it succeeds, fails for good, or the time is up. It retries after the
+// errors that undo a transaction, and after those of which safe reports true.
+func (s *Store) retry(ctx context.Context, safe func(error) bool, fn func() error) error {
 	var err error
 	for attempt := range maxAttempts {
-		err = s.try(ctx, options, fn)
-		if !isConflict(err) && !errors.Is(err, errNotBegun) && !s.resetIfStandby(err) && !s.replan(err) {
+		err = fn()
+		if err == nil || !isConflict(err) && !safe(err) && !s.resetIfStandby(err) && !s.replan(err) {
 			return err
 		}
 		if sleep.For(ctx, backoff(attempt)) != nil {
@@ -202,19 +212,19 @@ const unprepared = pgx.QueryExecModeCacheDescribe
 // a retry is safe. There are two causes:
 //
 //   - A proxy pools by transaction, and the statement was prepared on another server
-//     connection. From then on, the store plans statements at each use. Planning takes four
-//     fifths of the time of a rotation.
+//     connection. From then on, new connections plan statements at each use. Planning takes
+//     four fifths of the time of a lone rotation.
 //   - A newer program migrated the tables, and the plans of all connections are outdated.
-//     The store then closes the connections.
+//
+// In both cases, the store closes its connections.
 func (s *Store) replan(err error) bool {
 	switch {
 	case isUnprepared(err):
 		s.proxied.Store(true)
-	case isOutdatedPlan(err):
-		s.pool.Reset()
-	default:
+	case !isOutdatedPlan(err):
 		return false
 	}
+	s.pool.Reset()
 	return true
 }
 
@@ -234,7 +244,7 @@ func (s *Store) try(ctx context.Context, options pgx.TxOptions, fn func(watchwor
 	}
 	deadline, _ := ctx.Deadline()
 	defer rollback(tx, deadline)
-	if err := fn(sqlstore.NewTx(conn{tx, deadline, s.proxied.Load()})); err != nil {
+	if err := fn(sqlstore.NewTx(conn{tx, deadline})); err != nil {
 		return err
 	}
 	if err := tx.Commit(ctx); err != nil {
@@ -249,68 +259,6 @@ func rollback(tx pgx.Tx, deadline time.Time) {
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
 	tx.Rollback(ctx) //nolint:errcheck // pgx closes a connection that fails here
-}
-
-// Rotate charges and rotates in one statement and one round trip. It retries only if the
-// statement was not sent, or was rolled back.
-func (s *Store) Rotate(ctx context.Context, r watchword.RotateRequest) (watchword.RotateResult, error) {
-	limited, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
-	var taken int
-	var result watchword.RotateResult
-	var err error
-	for attempt := range maxAttempts {
-		taken, result, err = s.rotateOnce(limited, r)
-		if !isConflict(err) && !pgconn.SafeToRetry(err) && !s.resetIfStandby(err) && !s.replan(err) {
-			break
-		}
-		if sleep.For(limited, backoff(attempt)) != nil {
-			break
-		}
-	}
-	if err != nil {
-		return watchword.RotateResult{}, fmt.Errorf("rotate: %w", unavailable(err))
-	}
-	if taken == len(r.Charges) {
-		return result, nil
-	}
-	return s.waitTime(ctx, r)
-}
-
-// rotateOnce is one attempt of Rotate. taken is the number of charges that were counted.
-func (s *Store) rotateOnce(
-	ctx context.Context, r watchword.RotateRequest,
-) (taken int, result watchword.RotateResult, err error) {
-	answer, err := s.pool.Query(ctx, s.rotate[len(r.Charges)], queryArgs(s.proxied.Load(), sqlstore.RotateArgs(r))...)
-	if err != nil {
-		return 0, result, err
-	}
-	defer answer.Close()
-	if !answer.Next() {
-		return 0, result, cmp.Or(answer.Err(), errors.New("the statement returned no row"))
-	}
-	if taken, result, err = sqlstore.ScanRotate(answer); err != nil {
-		return 0, result, err
-	}
-	answer.Close() // waits for the commit, whose failure Err returns
-	return taken, result, answer.Err()
-}
-
-// waitTime returns how long a rate-limited request must wait. It is a transaction of its
-// own, after the charges were committed.
-func (s *Store) waitTime(ctx context.Context, r watchword.RotateRequest) (result watchword.RotateResult, err error) {
-	result.Wait = time.Millisecond
-	err = s.View(ctx, func(tx watchword.Tx) error {
-		for _, c := range r.Charges {
-			wait, err := tx.(sqlstore.Tx).Wait(ctx, c)
-			if err != nil {
-				return err
-			}
-			result.Wait = max(result.Wait, wait)
-		}
-		return nil
-	})
-	return result, err
 }
 
 // Clock returns the time of the database, which is the same for all processes. It implements
@@ -362,6 +310,7 @@ func (s *Store) TimeoutsOff(ctx context.Context) (fixes []string, err error) {
 
 // Close waits for running operations.
 func (s *Store) Close() error {
+	s.rotations.Close()
 	s.pool.Close()
 	return nil
 }
@@ -371,27 +320,18 @@ func (s *Store) Close() error {
 type conn struct {
 	tx       pgx.Tx
 	deadline time.Time
-	proxied  bool
-}
-
-// queryArgs prepends the pgx execution mode to the arguments.
-func queryArgs(proxied bool, args []any) []any {
-	if proxied {
-		return append([]any{unprepared}, args...)
-	}
-	return args
 }
 
 func (c conn) Exec(ctx context.Context, text string, args ...any) (int, error) {
 	ctx, cancel := context.WithDeadline(ctx, c.deadline)
 	defer cancel()
-	tag, err := c.tx.Exec(ctx, text, queryArgs(c.proxied, args)...)
+	tag, err := c.tx.Exec(ctx, text, args...)
 	return int(tag.RowsAffected()), unavailable(err)
 }
 
 func (c conn) Query(ctx context.Context, text string, args ...any) (sqlstore.Rows, error) {
 	ctx, cancel := context.WithDeadline(ctx, c.deadline)
-	answer, err := c.tx.Query(ctx, text, queryArgs(c.proxied, args)...)
+	answer, err := c.tx.Query(ctx, text, args...)
 	if err != nil {
 		cancel()
 	}

@@ -31,6 +31,8 @@ func TestEveryStatementUsesAnIndex(t *testing.T) {
 	table.WriteString("| statement | its rows are found by | index |\n| --- | --- | --- |\n")
 	for _, s := range append(sqlstore.Statements(), sqlstore.Statement{
 		Name: "RotateStatement", Text: sqlstore.RotateStatement(2), By: sqlstore.BySessionAndUser,
+	}, sqlstore.Statement{
+		Name: "RotateManyStatement", Text: sqlstore.RotateManyStatement(), By: sqlstore.BySessionAndUser,
 	}) {
 		used := map[string]bool{}
 		for _, step := range plan(t, conn, s.Text) {

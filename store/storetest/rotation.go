@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"sync"
 	"time"
 
 	"pgregory.net/rapid"
@@ -35,6 +36,16 @@ var rotations = map[string]func(suite){
 		checkOften(s, 20, func(t *rapid.T) {
 			n++
 			holdRotation(s, t, n)
+		})
+	},
+
+	// RT-3, RT-4, RT-5, RT-11
+	"ConcurrentRotationsMatchJudge": func(s suite) {
+		n := 0
+		checkOften(s, 1, func(t *rapid.T) {
+			many := rapid.IntRange(2, 16).Draw(t, "sessions")
+			holdRotations(s, t, n, many)
+			n += many
 		})
 	},
 
@@ -116,7 +127,7 @@ var rotations = map[string]func(suite){
 func checkOften(s suite, hundreds int, property func(*rapid.T)) {
 	s.Helper()
 	if RaceDetector() {
-		hundreds /= 4
+		hundreds = max(1, hundreds/4)
 	}
 	for range hundreds {
 		rapid.Check(s.T, property)
@@ -126,7 +137,39 @@ func checkOften(s suite, hundreds int, property func(*rapid.T)) {
 // holdRotation compares Rotate with the pure rules, on session number n in a random state. It
 // also checks what Forgive and EndSession store.
 func holdRotation(s suite, t *rapid.T, n int) {
-	u, one, r := drawUser(t, n), drawSession(t, n), watchword.RotateRequest{}
+	c := s.drawRotation(t, n)
+	c.got, c.err = s.Rotate(s.Context(), c.request)
+	s.wantVerdict(t, c)
+}
+
+// holdRotations is holdRotation for several sessions that rotate at the same time.
+func holdRotations(s suite, t *rapid.T, first, many int) {
+	all := make([]*drawnRotation, many)
+	for i := range all {
+		all[i] = s.drawRotation(t, first+i)
+	}
+	var rotating sync.WaitGroup
+	for _, c := range all {
+		rotating.Go(func() { c.got, c.err = s.Rotate(s.Context(), c.request) })
+	}
+	rotating.Wait()
+	for _, c := range all {
+		s.wantVerdict(t, c)
+	}
+}
+
+// A drawnRotation is a session in a random state, and what Rotate returned for a request.
+type drawnRotation struct {
+	user    watchword.User
+	session watchword.Session
+	request watchword.RotateRequest
+	got     watchword.RotateResult
+	err     error
+}
+
+// drawRotation draws and inserts session number n and its user.
+func (s suite) drawRotation(t *rapid.T, n int) *drawnRotation {
+	u, one := drawUser(t, n), drawSession(t, n)
 	if !s.settled(insertUser(u, Start)) {
 		t.Fatal("user is not inserted")
 	}
@@ -136,12 +179,15 @@ func holdRotation(s suite, t *rapid.T, n int) {
 		}
 		return tx.InsertSession(ctx, one)
 	})
-	r = drawRequest(t, one)
-	got, err := s.Rotate(s.Context(), r)
-	if err != nil {
-		t.Fatalf("rotate: %v", err)
-	}
+	return &drawnRotation{user: u, session: one, request: drawRequest(t, one)}
+}
 
+// wantVerdict fails unless the store decided as Judge does.
+func (s suite) wantVerdict(t *rapid.T, c *drawnRotation) {
+	if c.err != nil {
+		t.Fatalf("rotate: %v", c.err)
+	}
+	u, one, r := c.user, c.session, c.request
 	policy := watchword.RotationPolicy{
 		Grace: drawFrom(t, "grace", 0, time.Second, 10*time.Second, time.Minute),
 		Clean: rapid.Int64Range(1, 3).Draw(t, "clean"),
@@ -165,7 +211,7 @@ func holdRotation(s suite, t *rapid.T, n int) {
 	if want.Rotated {
 		want.Session = one
 	}
-	same(s, "result for "+string(verdict), got, want)
+	same(s, "result for "+string(verdict), c.got, want)
 	same(s, "session after "+string(verdict), s.session(one.ID), one)
 	if s.Failed() {
 		t.FailNow()

@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"database/sql"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -13,10 +14,13 @@ import (
 // charges, the rotation and the query for the user are one statement. It is built from the
 // statements that Tx.Rotate runs one after the other on SQLite, so both databases decide
 // alike.
+//
+// RotateStatement is for a lone refresh. RotateManyStatement is for several: it costs a fifth
+// of a statement each, but alone it is a little slower.
 
 // RotateStatement returns the statement for a number of charges. Its result is one row:
-// how many charges were counted, whether the session was rotated, the columns of the
-// session and the columns of the user. The latter two are NULL if it was not rotated.
+// the number 1, how many charges were counted, whether the session was rotated, the columns
+// of the session and the columns of the user. The latter two are NULL if it was not rotated.
 //
 // The rotation has the condition that each charge was counted. A part of the statement
 // sees the RETURNING rows of the others, but not their changes to tables.
@@ -33,7 +37,7 @@ func RotateStatement(charges int) string {
 	rotate = strings.Replace(rotate, "RETURNING", condition+" RETURNING", 1)
 	// The LEFT JOIN on one constant row gives a result even without a rotation.
 	columns := strings.ReplaceAll(sessionColumns, "sessions.", "rotated.")
-	return "WITH " + with.String() + "rotated AS (" + rotate + ") SELECT " + taken.String() +
+	return "WITH " + with.String() + "rotated AS (" + rotate + ") SELECT 1, " + taken.String() +
 		", rotated.id IS NOT NULL, " + columns + ", " + userColumns +
 		" FROM (VALUES (1)) AS always LEFT JOIN rotated ON TRUE LEFT JOIN users ON users.id = rotated.user_id"
 }
@@ -61,14 +65,41 @@ func RotateArgs(r watchword.RotateRequest) []any {
 	return append(args, rotateArgs(r)...)
 }
 
-// ScanRotate reads the row of RotateStatement. taken is the number of charges that were
-// counted. It scans twice: the NULL columns of a session that was not rotated fit no
-// field, so the first scan skips them.
-func ScanRotate(row interface{ Scan(...any) error }) (taken int, result watchword.RotateResult, err error) {
-	into := fields(append(sessionRow(&result.Session), userRow(&result.User)...))
-	skipped := append([]any{&taken, &result.Rotated}, make([]any, len(into))...)
-	if err = row.Scan(skipped...); err != nil || !result.Rotated {
-		return taken, result, err
+// A Rotated is one row of RotateStatement or RotateManyStatement.
+type Rotated struct {
+	Position int // in the list of requests, from 1
+	Counted  int // charges
+	Result   watchword.RotateResult
+	Err      error // the row holds a value that can't be read, for example a list that is not JSON
+}
+
+// ScanRotated reads one row. A value that can't be read is not an error of the whole result,
+// because the other rows are committed, too.
+func ScanRotated(row scanner) (r Rotated, err error) {
+	into := fields(append(sessionRow(&r.Result.Session), userRow(&r.Result.User)...))
+	// The NULL columns of a session that was not rotated fit no field. The first scan skips them.
+	skipped := append([]any{&r.Position, &r.Counted, &r.Result.Rotated}, make([]any, len(into))...)
+	if err = row.Scan(skipped...); err != nil || !r.Result.Rotated {
+		return r, err
 	}
-	return taken, result, row.Scan(append([]any{nil, nil}, into...)...)
+	for i, field := range into {
+		if s, ok := field.(sql.Scanner); ok {
+			into[i] = tolerant{s, &r.Err}
+		}
+	}
+	return r, row.Scan(append([]any{nil, nil, nil}, into...)...)
+}
+
+// A tolerant scanner keeps the error of a column instead of returning it. The driver would
+// end the whole result.
+type tolerant struct {
+	sql.Scanner
+	err *error
+}
+
+func (t tolerant) Scan(src any) error {
+	if err := t.Scanner.Scan(src); err != nil {
+		*t.err = err
+	}
+	return nil
 }

@@ -1,0 +1,140 @@
+// Package gather runs operations that arrive together as one batch. A database then spends
+// one statement, one round trip or one commit on all of them.
+//
+// No call waits for others to arrive. While a batch can't start yet, new calls join it.
+package gather
+
+import (
+	"context"
+	"errors"
+	"sync"
+)
+
+// ErrClosed means that the queue was closed before the call.
+var ErrClosed = errors.New("the store is closed")
+
+// maxQueue bounds the calls that wait. Further callers wait for a place.
+const maxQueue = 1024
+
+// A Call is one request of a caller. A batch sets Answer or Err, and then calls End.
+type Call[Q, A any] struct {
+	Request Q
+	Answer  A
+	Err     error
+
+	ctx  context.Context
+	done chan struct{} // closed by End
+}
+
+// NewCall returns a call of a caller that is there until ctx ends.
+func NewCall[Q, A any](ctx context.Context, request Q) *Call[Q, A] {
+	return &Call[Q, A]{Request: request, ctx: ctx, done: make(chan struct{})}
+}
+
+// Left reports whether the caller no longer waits.
+func (c *Call[Q, A]) Left() bool { return c.ctx.Err() != nil }
+
+// End returns Answer and Err to the caller, who may have left.
+func (c *Call[Q, A]) End() { close(c.done) }
+
+// A Queue gathers calls into batches. It is safe for concurrent use.
+type Queue[Q, A any] struct {
+	max  int
+	turn func()
+	run  func([]*Call[Q, A])
+
+	mu      sync.RWMutex // guards closed, and sends to waiting against its close
+	closed  bool
+	waiting chan *Call[Q, A]
+	running sync.WaitGroup // the goroutine that gathers, and the batches
+}
+
+// New returns a queue of batches of up to max calls. turn returns when the next batch may
+// start. Calls that arrive until then join the batch. run then runs in a goroutine of its
+// own. It ends each call, and the turn. A batch is empty if all its callers have left.
+//
+// run has no caller's context, because one caller must not cancel the calls of others.
+func New[Q, A any](max int, turn func(), run func([]*Call[Q, A])) *Queue[Q, A] {
+	q := &Queue[Q, A]{max: max, turn: turn, run: run, waiting: make(chan *Call[Q, A], maxQueue)}
+	q.running.Go(q.serve)
+	return q
+}
+
+// Do adds the request to a batch that has not started, and waits for its answer. If ctx ends
+// first, Do returns ctx.Err() at once. The request is then skipped, or if its batch runs
+// already, it may or may not take effect.
+func (q *Queue[Q, A]) Do(ctx context.Context, request Q) (answer A, err error) {
+	call := NewCall[Q, A](ctx, request)
+	if err := q.send(call); err != nil {
+		return answer, err
+	}
+	select {
+	case <-call.done:
+		return call.Answer, call.Err
+	case <-ctx.Done():
+		return answer, ctx.Err()
+	}
+}
+
+func (q *Queue[Q, A]) send(call *Call[Q, A]) error {
+	q.mu.RLock()
+	defer q.mu.RUnlock()
+	if q.closed {
+		return ErrClosed
+	}
+	if err := call.ctx.Err(); err != nil {
+		return err // select picks at random if the queue has room, too
+	}
+	select {
+	case q.waiting <- call:
+		return nil
+	case <-call.ctx.Done():
+		return call.ctx.Err()
+	}
+}
+
+// Len returns the number of calls that wait. It does not count a call that waits for a turn.
+func (q *Queue[Q, A]) Len() int { return len(q.waiting) }
+
+// Close waits for all calls that were added before. Later calls return ErrClosed.
+func (q *Queue[Q, A]) Close() {
+	q.mu.Lock()
+	if !q.closed {
+		q.closed = true
+		close(q.waiting)
+	}
+	q.mu.Unlock()
+	q.running.Wait()
+}
+
+// serve starts batches until the queue is closed and empty.
+func (q *Queue[Q, A]) serve() {
+	for first := range q.waiting {
+		q.turn()
+		batch := q.gather(first)
+		q.running.Go(func() { q.run(batch) })
+	}
+}
+
+// gather adds the calls that wait to the first one. It skips those whose callers have left.
+func (q *Queue[Q, A]) gather(first *Call[Q, A]) (batch []*Call[Q, A]) {
+	for call := first; call != nil; call = q.next() {
+		if !call.Left() {
+			batch = append(batch, call)
+		}
+		if len(batch) == q.max {
+			break
+		}
+	}
+	return batch
+}
+
+// next returns a call that waits, or nil if the queue is empty.
+func (q *Queue[Q, A]) next() *Call[Q, A] {
+	select {
+	case call := <-q.waiting: // nil if the queue is closed and empty
+		return call
+	default:
+		return nil
+	}
+}

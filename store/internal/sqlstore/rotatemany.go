@@ -1,0 +1,147 @@
+package sqlstore
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// A statement can't change one row twice, so no two requests of RotateManyStatement may share
+// a session or the key of a limit. RotateRounds separates them.
+
+// RotateManyStatement returns the statement for any number of requests. Its arguments are
+// arrays (RotateManyArgs). Its result is one row for each request, in any order: the position
+// of the request, how many of its charges were counted, whether its session was rotated,
+// the columns of the session and the columns of the user. The latter two are NULL if it
+// was not rotated.
+//
+// A request rotates on the condition that each of its charges was counted. A part of the
+// statement sees the RETURNING rows of the others, but not their changes to tables.
+//
+// A row that another transaction changed in the meantime is checked again after the wait
+// for its lock: the new version of the session, against the same request.
+func RotateManyStatement() string {
+	const requests = `unnest($6::bigint[], $7::text[], $8::int[], $9::text[], $10::text[], $11::bigint[],
+			$12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], $16::int[])
+			WITH ORDINALITY AS given (p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, charges, position)`
+	// The LEFT JOIN gives a row for a request that did not rotate, too.
+	return `WITH charged AS (` + chargeAll() + ` RETURNING key),
+		counted AS (SELECT owners.position, COUNT(*) AS charges
+			FROM charged JOIN unnest($1::text[], $5::bigint[]) AS owners (key, position) ON owners.key = charged.key
+			GROUP BY owners.position),
+		requests AS (SELECT given.*, COALESCE(counted.charges, 0) AS counted
+			FROM ` + requests + ` LEFT JOIN counted ON counted.position = given.position),
+		rotated AS (` + rotateAll() + `)
+		SELECT requests.position, requests.counted, rotated.id IS NOT NULL, ` +
+		strings.ReplaceAll(sessionColumns, "sessions.", "rotated.") + `, ` + userColumns + `
+		FROM requests LEFT JOIN rotated ON rotated.position = requests.position
+		LEFT JOIN users ON users.id = rotated.user_id`
+}
+
+// rotateAll is rotateSession for the rows of requests, whose columns p1, p2, … are its
+// parameters $1, $2, ….
+func rotateAll() string {
+	text := parameter.ReplaceAllString(rotateSession, "requests.p$1")
+	text = strings.Replace(text, "WHERE", "FROM requests WHERE requests.counted = requests.charges AND", 1)
+	return strings.Replace(text, "RETURNING", "RETURNING requests.position,", 1)
+}
+
+// chargeAll is charge for arrays. ON CONFLICT sees no column of its source but those that
+// are inserted. They give the cost and the span, once $4 gives the time of each key.
+func chargeAll() string {
+	_, conflict, _ := strings.Cut(charge, "ON CONFLICT")
+	const now = "($4::jsonb ->> excluded.key)::bigint"
+	expressions := map[string]string{
+		"$2": "excluded.tat",
+		"$3": "excluded.sweep_from",
+		"$4": now,
+		"$5": "2 * excluded.sweep_from - excluded.tat",
+		"$6": "excluded.tat - " + now,
+		"$7": now + " + excluded.sweep_from - excluded.tat",
+	}
+	return `INSERT INTO limits (key, tat, sweep_from) SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[])
+		ON CONFLICT` + parameter.ReplaceAllStringFunc(conflict, func(p string) string { return expressions[p] })
+}
+
+// RotateRounds splits calls into rounds, each for one RotateManyStatement. Calls whose requests
+// share a session or a limit are in different rounds, in the order of calls. A round is sorted
+// by session, because transactions that lock rows in one order do not deadlock.
+func RotateRounds[C any](calls []C, request func(C) watchword.RotateRequest) (rounds [][]C) {
+	next := map[string]int{} // the first round in which a session or limit is free
+	for _, call := range calls {
+		r := request(call)
+		rows := []string{string(r.Session)}
+		for _, c := range r.Charges {
+			rows = append(rows, c.Key)
+		}
+		round := 0
+		for _, row := range rows {
+			round = max(round, next[row])
+		}
+		for _, row := range rows {
+			next[row] = round + 1
+		}
+		if round == len(rounds) {
+			rounds = append(rounds, nil)
+		}
+		rounds[round] = append(rounds[round], call)
+	}
+	for _, round := range rounds {
+		slices.SortFunc(round, func(a, b C) int {
+			return strings.Compare(string(request(a).Session), string(request(b).Session))
+		})
+	}
+	return rounds
+}
+
+// RotateManyArgs returns the arguments of RotateManyStatement for one round.
+func RotateManyArgs(round []watchword.RotateRequest) []any {
+	return append(chargeArrays(round), rotateArrays(round)...)
+}
+
+// chargeArrays returns $1 to $5: the first three arguments of charge, the time of each key,
+// and the position of the request. They are sorted by key, as a round is by session.
+func chargeArrays(round []watchword.RotateRequest) []any {
+	type owned struct {
+		watchword.Charge
+		position int64
+	}
+	var charges []owned
+	for i, r := range round {
+		for _, c := range r.Charges {
+			charges = append(charges, owned{c, int64(i) + 1})
+		}
+	}
+	slices.SortFunc(charges, func(a, b owned) int { return strings.Compare(a.Key, b.Key) })
+	n := len(charges)
+	keys, tats, fulls, positions := make([]string, n), make([]int64, n), make([]int64, n), make([]int64, n)
+	times := make(map[string]int64, n)
+	for i, c := range charges {
+		now := c.At.UnixNano()
+		keys[i], tats[i], fulls[i], positions[i] = c.Key, now+int64(c.Cost), now+int64(c.Span), c.position
+		times[c.Key] = now
+	}
+	return []any{keys, tats, fulls, times, positions}
+}
+
+// rotateArrays returns the arguments of rotateSession as arrays, and the numbers of charges.
+func rotateArrays(round []watchword.RotateRequest) []any {
+	n := len(round)
+	at, generations := make([]int64, n), make([]int64, n)
+	agents, addresses, sessions := make([]string, n), make([]string, n), make([]string, n)
+	keys, charges := make([]int32, n), make([]int32, n)
+	var cutoffs [4][]int64
+	for i, r := range round {
+		at[i], generations[i] = millis(r.At), r.Generation
+		agents[i], addresses[i], sessions[i] = string(r.Agent), r.Address, string(r.Session)
+		keys[i], charges[i] = int32(r.RefreshKey), int32(len(r.Charges))
+		for j, cutoff := range aliveArgs(r.Cutoffs) {
+			cutoffs[j] = append(cutoffs[j], cutoff.(int64))
+		}
+	}
+	return []any{
+		at, agents, keys, addresses, sessions, generations,
+		cutoffs[0], cutoffs[1], cutoffs[2], cutoffs[3], charges,
+	}
+}

@@ -1,0 +1,23 @@
+package postgres_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/watchword-auth/watchword/internal/pgtest"
+	"github.com/watchword-auth/watchword/store/storetest"
+)
+
+// BenchmarkRotate rotates sessions of 10,000 on a durable server, one at a time and 64 at
+// once.
+func BenchmarkRotate(b *testing.B) {
+	const sessions = 10_000
+	store := open(b, pgtest.New(b, "shared_buffers = 256MB").Database(b))
+	storetest.FillSessions(b, store, sessions)
+	generations := make([]int64, sessions)
+	for _, clients := range []int{1, 4, 64} {
+		b.Run(fmt.Sprintf("clients=%d", clients), func(b *testing.B) {
+			b.ReportMetric(storetest.RotateMany(b, store, generations, clients), "rotations/s")
+		})
+	}
+}

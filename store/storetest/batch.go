@@ -1,0 +1,197 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// Rotations that arrive at the same time may share a statement or a commit. The result of
+// each must be the same as alone.
+var batches = map[string]func(suite){
+	"FailedRotationDoesNotFailConcurrentOnes": func(s suite) {
+		const many, broken = 32, 7
+		all := s.addSessions(many, func(n int, one *watchword.Session) {
+			if n == broken {
+				one.Generation = math.MaxInt64 // there is no next one
+			}
+		})
+		results, errs := s.rotateAtOnce(all, func(int, *watchword.RotateRequest) {})
+		for n, one := range all {
+			if bad := n == broken; bad != (errs[n] != nil) || bad == results[n].Rotated {
+				s.Errorf("session %d: rotated %t, error %v", n, results[n].Rotated, errs[n])
+			}
+			same(s, "generation changed", s.session(one.ID).Generation != one.Generation, n != broken)
+		}
+	},
+
+	// RL-2
+	"ConcurrentRotationsChargeOneLimitExactly": func(s suite) {
+		const many, allowed = 40, 15
+		all := s.addSessions(many, func(int, *watchword.Session) {})
+		client := chargeOf("client", allowed, time.Hour)
+		results, errs := s.rotateAtOnce(all, func(n int, r *watchword.RotateRequest) {
+			r.Charges = []watchword.Charge{chargeOf(fmt.Sprint("own", n), 1, time.Hour), client}
+		})
+		rotated := 0
+		for n, got := range results {
+			if errs[n] != nil || got.Rotated == (got.Wait > 0) {
+				s.Errorf("session %d: %+v, %v", n, got, errs[n])
+			}
+			if got.Rotated {
+				rotated++
+			}
+			same(s, "the session rotated", s.session(all[n].ID).Generation == 1, got.Rotated)
+			same(s, "its own limit is used up", s.charge(chargeOf(fmt.Sprint("own", n), 1, time.Hour)) > 0, true)
+		}
+		same(s, "rotations", rotated, allowed)
+		same(s, "wait of the next one", s.charge(client), client.Cost)
+	},
+
+	"CanceledCallersDoNotCancelConcurrentRotations": func(s suite) {
+		const many = 32
+		all := s.addSessions(many, func(int, *watchword.Session) {})
+		for generation := range int64(8) {
+			results, errs := make([]watchword.RotateResult, many), make([]error, many)
+			var rotating sync.WaitGroup
+			for n := range all {
+				all[n].Generation = s.session(all[n].ID).Generation
+				ctx, leave := s.Context(), context.CancelFunc(func() {})
+				if n%2 == 1 {
+					ctx, leave = context.WithTimeout(ctx, time.Duration(n)*60*time.Microsecond)
+				}
+				rotating.Go(func() {
+					defer leave()
+					results[n], errs[n] = s.Rotate(ctx, Rotate(all[n], after(time.Duration(generation)*time.Second)))
+				})
+			}
+			rotating.Wait()
+			for n := range all {
+				left := n%2 == 1 && errors.Is(errs[n], context.DeadlineExceeded)
+				if !left && (errs[n] != nil || !results[n].Rotated) {
+					s.Errorf("session %d: %+v, %v", n, results[n], errs[n])
+				}
+			}
+		}
+	},
+}
+
+// addSessions adds sessions of one user, each changed by fn.
+func (s suite) addSessions(many int, fn func(n int, one *watchword.Session)) (all []watchword.Session) {
+	s.Helper()
+	u := s.addUser(1)
+	for n := range many {
+		one := Session(u.ID, n)
+		fn(n, &one)
+		all = append(all, s.addSession(one))
+	}
+	return all
+}
+
+// rotateAtOnce rotates all sessions at the same time, at Start.
+func (s suite) rotateAtOnce(
+	all []watchword.Session, fn func(n int, r *watchword.RotateRequest),
+) (results []watchword.RotateResult, errs []error) {
+	results, errs = make([]watchword.RotateResult, len(all)), make([]error, len(all))
+	start := make(chan struct{})
+	var rotating sync.WaitGroup
+	for n, one := range all {
+		r := Rotate(one, Start)
+		fn(n, &r)
+		rotating.Go(func() {
+			<-start
+			results[n], errs[n] = s.Rotate(s.Context(), r)
+		})
+	}
+	close(start)
+	rotating.Wait()
+	return results, errs
+}
+
+// CheckBatches compares batches with sequences, for a store that rotates several sessions in
+// one statement. batch rotates on one store; the Wait of a refused request is any above 0. The
+// same requests, one after the other, must have the same results on the other store and leave
+// the same rows. Both stores must be empty.
+func CheckBatches(
+	t *testing.T, one, other watchword.Store,
+	batch func([]watchword.RotateRequest) ([]watchword.RotateResult, []error),
+) {
+	a, b := suite{t, one}, suite{t, other}
+	n := 0
+	checkOften(a, 3, func(t *rapid.T) {
+		first := n
+		n += rapid.IntRange(1, 6).Draw(t, "sessions")
+		requests := drawBatch(a, b, t, first, n)
+		results, errs := batch(requests)
+		for i, r := range requests {
+			want, err := b.Rotate(b.Context(), r)
+			if (errs[i] != nil) != (err != nil) {
+				t.Fatalf("request %d: error %v, alone %v", i, errs[i], err)
+			}
+			want.Wait, results[i].Wait = min(want.Wait, 1), min(results[i].Wait, 1)
+			same(a, fmt.Sprintf("result of request %d", i), results[i], want)
+		}
+		for _, r := range requests {
+			same(a, "session", a.session(r.Session), b.session(r.Session))
+			for _, c := range r.Charges {
+				same(a, "wait for "+c.Key, a.charge(c), b.charge(c))
+			}
+		}
+		if a.Failed() {
+			t.FailNow()
+		}
+	})
+}
+
+// drawBatch inserts the sessions from first to before end into both stores, and draws
+// requests. Either some share sessions and limits, or one of them fails.
+func drawBatch(a, b suite, t *rapid.T, first, end int) (requests []watchword.RotateRequest) {
+	fails := rapid.IntRange(0, 9).Draw(t, "one fails") == 0
+	for n := first; n < end; n++ {
+		drawn := a.drawRotation(t, n)
+		b.insertDrawn(drawn)
+		if fails {
+			requests = append(requests, drawn.request)
+			continue
+		}
+		for range rapid.IntRange(1, 3).Draw(t, "requests of the session") {
+			requests = append(requests, drawCharged(t, drawn.session, first))
+		}
+	}
+	if fails {
+		requests[0].Address = "a\x00b" // PostgreSQL does not store NUL
+	}
+	return rapid.Permutation(requests).Draw(t, "order")
+}
+
+// insertDrawn inserts the session and the user of a drawnRotation into another store.
+func (s suite) insertDrawn(c *drawnRotation) {
+	s.update(func(ctx context.Context, tx watchword.Tx) error {
+		_, err := tx.InsertUser(ctx, c.user, Start)
+		if c.user.Disabled() {
+			err = errors.Join(err, tx.SetDisabled(ctx, c.user.ID, c.user.DisabledAt))
+		}
+		return errors.Join(err, tx.InsertSession(ctx, c.session))
+	})
+}
+
+// drawCharged draws a request with up to two charges, of a few limits with a few uses. Limits
+// differ between batches.
+func drawCharged(t *rapid.T, one watchword.Session, batch int) watchword.RotateRequest {
+	r := drawRequest(t, one)
+	for i := range rapid.IntRange(0, 2).Draw(t, "charges") {
+		key := fmt.Sprintf("limit %d of %d in %d", rapid.IntRange(1, 3).Draw(t, "limit"), i, batch)
+		c := chargeOf(key, rapid.IntRange(1, 3).Draw(t, "uses"), time.Minute)
+		c.At = r.At.Add(rapid.SampledFrom([]time.Duration{0, time.Nanosecond, time.Second, -time.Hour}).Draw(t, "charged"))
+		r.Charges = append(r.Charges, c)
+	}
+	return r
+}
