@@ -19,7 +19,7 @@ func TestPasswordChangeEndsTheOtherSessions(t *testing.T) {
 		watchword.CodePasswordWrong)
 	must(t, r.ChangePassword(t.Context(), who, goodPassword, otherPassword, laptop))
 	if _, err := r.Refresh(t.Context(), here.RefreshToken, laptop); err != nil {
-		t.Errorf("this session ended too: %v", err)
+		t.Errorf("the password change ended its own session: %v", err)
 	}
 	_, err := r.Refresh(t.Context(), there.RefreshToken, phone)
 	wantCode(t, err, watchword.CodeSessionEnded)
@@ -91,7 +91,8 @@ func TestRoleChangeOutdatesAccessTokensAndEndsNoSession(t *testing.T) {
 
 func TestConcurrentRoleChangesOutdateNoLaterToken(t *testing.T) {
 	t.Parallel()
-	r := start(t, func(o *watchword.Options) { o.Now = time.Now }) // which is what is waited for
+	// The engine waits until the next second of real time.
+	r := start(t, func(o *watchword.Options) { o.Now = time.Now })
 	in := r.signUp(t, "ada@example.com")
 	for _, role := range []string{"reader", "writer", "editor", "owner"} {
 		_, err := r.Operator().SetRoles(t.Context(), in.User.ID, []string{role})
@@ -139,7 +140,7 @@ func TestDeletingAnAccountEndsItsSessions(t *testing.T) {
 	wantCode(t, err, watchword.CodeSessionEnded)
 	again := r.signUp(t, "ada@example.com")
 	if again.User.ID == in.User.ID {
-		t.Error("the identifier was given out twice")
+		t.Error("the new account has the id of the deleted one")
 	}
 }
 

@@ -132,7 +132,7 @@ func internalTypeFaults(files []file) (faults []string) {
 	return faults
 }
 
-// checkExported checks what an importer sees of a type: not the unexported fields.
+// checkExported checks the part of a type that an importer sees, without unexported fields.
 func checkExported(kind ast.Expr, check func(ast.Node)) {
 	fields, ok := kind.(*ast.StructType)
 	if !ok {
@@ -313,7 +313,7 @@ func listPackage(t *testing.T, tree fs.FS, importPath string, names []string) ma
 	return lists
 }
 
-// declare prints a declaration without what is said about it.
+// declare prints a declaration without its comments.
 func declare(t *testing.T, decl ast.Decl) string {
 	t.Helper()
 	ast.Inspect(decl, func(n ast.Node) bool {
@@ -336,6 +336,6 @@ func declare(t *testing.T, decl ast.Decl) string {
 		return true
 	})
 	var text strings.Builder
-	must(t, format.Node(&text, token.NewFileSet(), decl)) // no positions: the layout follows from what is left
+	must(t, format.Node(&text, token.NewFileSet(), decl)) // without positions, so the layout depends only on the syntax
 	return text.String() + "\n"
 }

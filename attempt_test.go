@@ -13,19 +13,19 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// stranger is one of many clients, each on a network of its own.
+// stranger returns client n of many. Each has its own network.
 func stranger(n int) watchword.Client {
 	return watchword.Client{Address: netip.AddrFrom4([4]byte{198, 18, byte(n >> 8), byte(n)}), UserAgent: "curl/8.10.1"}
 }
 
-// tryOn signs in with a password from a client, and returns why not.
+// tryOn signs in from a client and returns the error.
 func (r *rig) tryOn(t *testing.T, email string, password watchword.Secret, c watchword.Client) error {
 	t.Helper()
 	_, err := r.Login(t.Context(), watchword.LoginRequest{Email: email, Password: password, Client: c})
 	return err
 }
 
-// holding is the client with the device token of an earlier sign-in.
+// holding returns the client with the device token of an earlier sign-in.
 func holding(c watchword.Client, in *watchword.SignIn) watchword.Client {
 	c.DeviceToken = in.DeviceToken
 	return c
@@ -42,8 +42,8 @@ func (r *rig) countLimits(t *testing.T) (n int) {
 	return n
 }
 
-// countEvents returns the rows and the events in them, of accounts and of unknown
-// addresses ("").
+// countEvents returns the number of event rows and of the events in them. The id "" stands for
+// unknown addresses.
 func (r *rig) countEvents(t *testing.T, ids ...watchword.UserID) (rows, events int) {
 	t.Helper()
 	for _, id := range ids {
@@ -56,7 +56,7 @@ func (r *rig) countEvents(t *testing.T, ids ...watchword.UserID) (rows, events i
 	return rows, events
 }
 
-// waitOf is how long a refusal says to wait.
+// waitOf returns the time after which a refused client may retry.
 func waitOf(t *testing.T, err error) time.Duration {
 	t.Helper()
 	var refusal *watchword.Error
@@ -67,7 +67,7 @@ func waitOf(t *testing.T, err error) time.Duration {
 }
 
 // RL-12
-func TestClientOverItsLimitCostsTheAccountNothingAndAddsNoRow(t *testing.T) {
+func TestClientOverItsLimitChargesNoAccountAndAddsNoRow(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
 		r := start(t, func(o *watchword.Options) {
@@ -84,7 +84,7 @@ func TestClientOverItsLimitCostsTheAccountNothingAndAddsNoRow(t *testing.T) {
 			waitOf(t, r.tryOn(t, fmt.Sprintf("nobody%d@example.com", n), "a wrong guess", phone))
 		}
 		if after, _ := r.countEvents(t, ada.User.ID, ""); after != rows {
-			t.Errorf("200 refusals left %d events", after-rows)
+			t.Errorf("200 refusals added %d events", after-rows)
 		}
 		// The client, and both counters of the one address that was tried.
 		if n := r.countLimits(t); n != 3 {
@@ -108,8 +108,7 @@ func TestRefusedNetworkIsNotChargedToOthers(t *testing.T) {
 		wantCode(t, r.tryOn(t, "ada@example.com", "a wrong guess", stranger(2)), watchword.CodeInvalidCredentials)
 	}
 	r.countLimits(t)
-	waited := r.tryOn(t, "ada@example.com", goodPassword, stranger(3))
-	must(t, waited) // the counters are gone
+	must(t, r.tryOn(t, "ada@example.com", goodPassword, stranger(3))) // the counters are deleted
 }
 
 // RL-2, RL-3, RL-9
@@ -122,7 +121,7 @@ func TestFailedPasswordsAreLimitedPerClientNetworkAndForAllUnknownDevices(t *tes
 			for range 10 {
 				wantCode(t, r.tryOn(t, email, "a wrong guess", stranger(n)), watchword.CodeInvalidCredentials)
 			}
-			if n == 0 { // one network is over its limit, and another is not
+			if n == 0 { // only the first network is over its limit
 				waitOf(t, r.tryOn(t, email, goodPassword, stranger(n)))
 			}
 		}
@@ -144,7 +143,7 @@ func TestKnownDeviceHasItsOwnLimit(t *testing.T) {
 		wantCode(t, r.tryOn(t, "ada@example.com", "a wrong guess", stranger(n)), watchword.CodeInvalidCredentials)
 	}
 	waitOf(t, r.tryOn(t, "ada@example.com", goodPassword, laptop))
-	for range 20 { // a right password costs nothing
+	for range 20 { // a right password is not charged
 		must(t, r.tryOn(t, "ada@example.com", goodPassword, own))
 	}
 	for range 10 {
@@ -201,12 +200,12 @@ func TestDeviceTokenIsForOneAccountAndItsPassword(t *testing.T) {
 		Email: "bob@example.com", Password: goodPassword, Client: holding(laptop, ada)})
 	must(t, err)
 	if other.DeviceToken == ada.DeviceToken || other.DeviceToken == "" {
-		t.Error("the last sign-in did not win")
+		t.Error("the second account did not get its own device token")
 	}
 	refreshed, err := r.Refresh(t.Context(), ada.RefreshToken, laptop)
 	must(t, err)
 	if refreshed.DeviceToken != "" {
-		t.Error("a refresh handed out a device token")
+		t.Error("a refresh returned a device token")
 	}
 	must(t, r.ChangePassword(t.Context(), r.identity(t, ada), goodPassword, otherPassword, laptop))
 	waitOf(t, r.tryOn(t, "ada@example.com", otherPassword, holding(laptop, ada)))
@@ -222,7 +221,7 @@ func TestDeviceStaysKnownWhenItsSignInRehashesThePassword(t *testing.T) {
 		Email: "ada@example.com", Password: goodPassword, Client: holding(laptop, before)})
 	must(t, err)
 	if after.DeviceToken == before.DeviceToken {
-		t.Error("the token is of the hash before")
+		t.Error("the device token still belongs to the previous hash")
 	}
 	for n := range 50 {
 		wantCode(t, r.tryOn(t, "ada@example.com", "a wrong guess", stranger(n)), watchword.CodeInvalidCredentials)
@@ -254,13 +253,13 @@ func TestStrangersCannotKeepALiveSessionFromReauthenticating(t *testing.T) {
 
 // RL-13
 //
-// A simulated attack: ten guesses a second from 200 addresses for ten minutes. The
-// figures are those of docs/operations.md.
+// The test simulates ten guesses a second from 200 addresses for ten minutes. docs/operations.md
+// states the same figures.
 func TestOwnerGetsInDuringAnAttack(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
 		r := start(t, nil)
-		r.store = struct{ watchword.Store }{r.store} // without its own clock
+		r.store = struct{ watchword.Store }{r.store} // hides the clock of the store
 		r = startWith(t, r.store, nil)
 		ada := r.signUp(t, "ada@example.com")
 		r.deliver(t)
@@ -287,7 +286,7 @@ func TestOwnerGetsInDuringAnAttack(t *testing.T) {
 			}
 		}
 		if known != tries {
-			t.Errorf("a known device got in %d of %d times", known, tries)
+			t.Errorf("a known device signed in %d of %d times", known, tries)
 		}
 		t.Logf("6,000 guesses: %v; on a known device %d of %d, on a new one %d", codes, known, tries, unknown)
 		guesses := codes[watchword.CodeInvalidCredentials]
@@ -309,7 +308,7 @@ func TestFloodOfRefusedLoginsLeavesFewRowsAndLosesNoCount(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
 		r := start(t, nil)
-		r.store = struct{ watchword.Store }{r.store} // without its own clock
+		r.store = struct{ watchword.Store }{r.store} // hides the clock of the store
 		r = startWith(t, r.store, nil)
 		r.clock.advance(time.Minute)
 		ada := r.signUp(t, "ada@example.com")
@@ -340,7 +339,7 @@ func TestFloodOfRefusedLoginsLeavesFewRowsAndLosesNoCount(t *testing.T) {
 			t.Errorf("%d counters, want at most %d", limits, most)
 		}
 		if got := r.stats(t).Events[watchword.EventLoginFailed]; got != uint64(failed) {
-			t.Errorf("the metric counts %d", got)
+			t.Errorf("the metric counts %d failed sign-ins, want %d", got, failed)
 		}
 	})
 }
@@ -375,7 +374,7 @@ func TestSignInOverASessionEndsIt(t *testing.T) {
 		}
 		first := r.signUp(t, "ada@example.com")
 		old := first.RefreshToken
-		for range 3 { // an old generation, which would otherwise be reuse
+		for range 3 { // makes old a token that would be reuse
 			in, err := r.Refresh(t.Context(), first.RefreshToken, laptop)
 			must(t, err)
 			first = in
@@ -387,8 +386,8 @@ func TestSignInOverASessionEndsIt(t *testing.T) {
 		if strings.Contains(kinds, "refresh_reused") || !strings.Contains(kinds, "session_ended") {
 			t.Errorf("events: %s", kinds)
 		}
-		r.deliver(t) // the next link is then the last one
-		// A sign-up and a verification replace as well, and of other accounts, too.
+		r.deliver(t) // so that the next link is the newest mail
+		// A sign-up and a verification also end the presented session, even of another account.
 		bob, err := r.SignUp(t.Context(), watchword.SignUpRequest{
 			Email: "bob@example.com", Password: goodPassword, Client: laptop, Replaces: second.RefreshToken})
 		must(t, err)
@@ -396,13 +395,13 @@ func TestSignInOverASessionEndsIt(t *testing.T) {
 		r.deliver(t)
 		link := r.post.last(t, watchword.MailVerify)
 		if link.To != "bob@example.com" {
-			t.Fatalf("the link is of %s", link.To)
+			t.Fatalf("the link was mailed to %s", link.To)
 		}
 		verified, err := r.VerifyEmail(t.Context(), watchword.VerifyRequest{
 			Token: link.Token, Password: goodPassword, Client: laptop, Replaces: bob.RefreshToken})
 		must(t, err)
 		wantEnded(bob.RefreshToken)
-		// Neither a failure nor garbage ends a session.
+		// A failed sign-in and garbage end no session.
 		_, err = r.Login(t.Context(), watchword.LoginRequest{
 			Email: "bob@example.com", Password: "a wrong guess", Client: laptop, Replaces: verified.RefreshToken})
 		wantCode(t, err, watchword.CodeInvalidCredentials)
@@ -414,7 +413,7 @@ func TestSignInOverASessionEndsIt(t *testing.T) {
 }
 
 // RT-16
-func TestSignInsAtOnceOverOneSessionEndItOnce(t *testing.T) {
+func TestConcurrentSignInsOverOneSessionEndItOnce(t *testing.T) {
 	t.Parallel()
 	r := start(t, func(o *watchword.Options) { o.Limits = watchword.Unlimited() })
 	old := r.signUp(t, "ada@example.com")
@@ -436,6 +435,6 @@ func TestSignInsAtOnceOverOneSessionEndItOnce(t *testing.T) {
 		}
 	}
 	if n := strings.Count(fmt.Sprint(r.events(t, old.User.ID)), "session_ended"); n != 1 {
-		t.Errorf("%d ends were recorded", n)
+		t.Errorf("%d events session_ended, want 1", n)
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// The engine checks the signature of an access token once and caches the result. Nothing
-// else about the token or its session is remembered.
+// The engine checks the signature of an access token once and caches the result. It remembers no other
+// fact about the token or its session.
 
 // JWT-11
 func TestACachedAccessTokenIsRejectedAtItsExpiry(t *testing.T) {

@@ -13,7 +13,8 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// The hot paths, end to end in the engine on a real file with synchronous=FULL.
+// Benchmarks of the frequent operations of the engine, on a real SQLite file with
+// synchronous=FULL.
 
 func benchEngine(b *testing.B, change func(*watchword.Options)) (*watchword.Engine, *watchword.SignIn) {
 	b.Helper()

@@ -13,9 +13,8 @@ import (
 	"github.com/watchword-auth/watchword/store/postgres"
 )
 
-// The clock of the store rules, if it has one: whatever the clocks of the servers
-// show, they are one service. Where there is none, one process has one clock, and
-// promise_test.go sets that back.
+// If the store has a clock, every server uses it, so servers with different clocks act as one
+// service. A store without a clock serves one process; promise_test.go sets its clock back.
 
 // clocked is a store with a clock.
 type clocked struct {
@@ -25,7 +24,7 @@ type clocked struct {
 
 func (c clocked) Clock(context.Context) (time.Time, error) { return c.clock.Now(), nil }
 
-// A fleet is several engines on one store, each with a clock that is off.
+// A fleet is three engines on one store. Each has a clock that is wrong by another amount.
 type fleet struct {
 	store   watchword.Store
 	opts    watchword.Options
@@ -33,7 +32,7 @@ type fleet struct {
 	engines [3]*watchword.Engine
 }
 
-// restart begins engine i anew, by a clock that is off.
+// restart replaces engine i with one whose clock is wrong by off.
 func (f *fleet) restart(ctx context.Context, i int, off time.Duration) error {
 	opts := f.opts
 	opts.Now = func() time.Time { return f.now().Add(off) }
@@ -46,7 +45,7 @@ func (f *fleet) restart(ctx context.Context, i int, off time.Duration) error {
 	}
 	f.engines[i] = engine
 	if ahead := engine.ClockAhead(); (ahead - off).Abs() > time.Second {
-		return fmt.Errorf("a clock that is off by %s counts as off by %s", off, ahead)
+		return fmt.Errorf("the clock is wrong by %s, but the engine measured %s", off, ahead)
 	}
 	return nil
 }
@@ -63,7 +62,7 @@ func (f *fleet) close() {
 func TestServersWithDifferentClocksGiveTheSameVerdict(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
-		t.Skip("-short: it takes many seconds")
+		t.Skip("-short: the test takes many seconds")
 	}
 	w := newWorld(t)
 	f := &fleet{store: clocked{w.store, w.clock}, opts: w.opts, now: w.clock.Now}
@@ -83,10 +82,10 @@ func TestServersWithDifferentClocksGiveTheSameVerdict(t *testing.T) {
 				rt.Fatalf("an honest client was refused: %v", err)
 			}
 			if in.Session.Forgiven != watchword.NeverForgiven {
-				rt.Fatal("what was in time counts as late")
+				rt.Fatal("a refresh in time was judged late")
 			}
 			if _, err := some().Authenticate(rt.Context(), in.AccessToken); err != nil {
-				rt.Fatalf("what one server signed another refuses: %v", err)
+				rt.Fatalf("a server refuses the token of another server: %v", err)
 			}
 			return in
 		}
@@ -94,7 +93,7 @@ func TestServersWithDifferentClocksGiveTheSameVerdict(t *testing.T) {
 			"time passes": func(rt *rapid.T) {
 				w.clock.advance(time.Duration(rapid.IntRange(0, int(5*time.Hour)).Draw(rt, "pause")))
 			},
-			"a server restarts, its clock set": func(rt *rapid.T) {
+			"a server restarts with another clock": func(rt *rapid.T) {
 				off := rapid.IntRange(-3600, 3600).Draw(rt, "seconds off")
 				if err := f.restart(rt.Context(), rapid.IntRange(0, 2).Draw(rt, "server"),
 					time.Duration(off)*time.Second); err != nil {
@@ -118,12 +117,12 @@ func TestServersWithDifferentClocksGiveTheSameVerdict(t *testing.T) {
 		w.clock.advance(11 * time.Second)
 		_, err := some().Refresh(rt.Context(), tokens[len(tokens)-3], laptop)
 		if watchword.CodeOf(err) != watchword.CodeRefreshReused {
-			rt.Fatalf("a thief eleven seconds later: %v", err)
+			rt.Fatalf("an old token after eleven seconds: %v, want REFRESH_REUSED", err)
 		}
 	})
 }
 
-// The same on PostgreSQL and by its real clock.
+// Servers on a real PostgreSQL database use its clock.
 func TestServersOnPostgresUseTheClockOfTheDatabase(t *testing.T) {
 	t.Parallel()
 	store, err := postgres.Open(t.Context(), pgtest.New(t, "fsync = off").Database(t))
@@ -151,14 +150,14 @@ func TestServersOnPostgresUseTheClockOfTheDatabase(t *testing.T) {
 		}
 		for j, other := range f.engines {
 			if _, err := other.Authenticate(t.Context(), in.AccessToken); err != nil {
-				t.Errorf("server %d refuses what server %d signed: %v", j, i, err)
+				t.Errorf("server %d refuses the token of server %d: %v", j, i, err)
 			}
 			next, err := other.Refresh(t.Context(), in.RefreshToken, laptop)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if age := time.Since(next.Session.RotatedAt).Abs(); age > time.Minute {
-				t.Errorf("server %d wrote down a time that is off by %s", j, age)
+				t.Errorf("server %d stored a time that is wrong by %s", j, age)
 			}
 			in = next
 		}

@@ -19,7 +19,7 @@ import (
 // defaultText finds "Default: …" in a comment, up to a full stop that ends a sentence.
 var defaultText = regexp.MustCompile(`(?s)Default: (.*?)\.?(\s*$|\.\s)`)
 
-// unchecked are defaults that are no text of a value: the test reads them itself.
+// unchecked has the defaults that are functions or loggers, as their comments state them.
 var unchecked = map[string]string{"Log": "discards them", "Now": "time.Now"}
 
 func TestCommentsOfOptionsStateTheDefaults(t *testing.T) {

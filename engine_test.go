@@ -16,8 +16,8 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// The engine under test runs on a real SQLite file. Its clock stands still
-// unless a test moves it, and its mails are kept.
+// The engine under test runs on a real SQLite file. Its clock stands still unless a test
+// advances it, and a postbox keeps its mails.
 
 const (
 	goodPassword  = "correct horse battery"
@@ -32,7 +32,7 @@ type rig struct {
 	opts  watchword.Options
 }
 
-// start makes an engine; change may be nil.
+// start returns an engine on a new database. change may be nil.
 func start(t *testing.T, change func(*watchword.Options)) *rig {
 	t.Helper()
 	return startOn(t, filepath.Join(t.TempDir(), "watchword.db"), change)
@@ -48,8 +48,8 @@ func startOn(t *testing.T, path string, change func(*watchword.Options)) *rig {
 	return startWith(t, store, change)
 }
 
-// onBothStores runs a test on SQLite and on PostgreSQL. start makes an engine on an
-// empty store. On PostgreSQL the clock of the store rules.
+// onBothStores runs a test on SQLite and on PostgreSQL. Its start returns an engine on an empty
+// store. On PostgreSQL the engine uses the clock of the database.
 func onBothStores(t *testing.T, test func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig)) {
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
@@ -93,7 +93,7 @@ func startWith(t *testing.T, store watchword.Store, change func(*watchword.Optio
 	return r
 }
 
-// deliver sends what is in the outbox, and waits for it.
+// deliver runs the engine until each mail in the outbox was sent or has failed.
 func (r *rig) deliver(t *testing.T) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
@@ -116,7 +116,7 @@ func (r *rig) deliver(t *testing.T) {
 	<-done
 }
 
-// signUp makes an account and returns its first session.
+// signUp creates an account and returns its first session.
 func (r *rig) signUp(t *testing.T, email string) *watchword.SignIn {
 	t.Helper()
 	in, err := r.SignUp(t.Context(), watchword.SignUpRequest{
@@ -127,7 +127,7 @@ func (r *rig) signUp(t *testing.T, email string) *watchword.SignIn {
 	return in
 }
 
-// ResetPassword is that of the engine, without the token of the device.
+// ResetPassword calls the engine and drops the device token.
 func (r *rig) ResetPassword(ctx context.Context, token, password watchword.Secret, c watchword.Client) error {
 	_, err := r.Engine.ResetPassword(ctx, token, password, c)
 	return err
@@ -149,7 +149,7 @@ func (r *rig) verify(t *testing.T, token watchword.Secret, in *watchword.SignIn)
 	opened, err := r.VerifyEmail(t.Context(), watchword.VerifyRequest{
 		Token: token, Presented: []watchword.Secret{in.AccessToken}, Client: laptop})
 	if opened != nil {
-		t.Error("a live session was presented, and another was opened")
+		t.Error("a second session was opened although a live one was presented")
 	}
 	return err
 }
@@ -172,7 +172,7 @@ func (r *rig) identity(t *testing.T, in *watchword.SignIn) watchword.Identity {
 	return who
 }
 
-// events lists the kinds of a user's events, the oldest first.
+// events returns the kinds of a user's events, oldest first.
 func (r *rig) events(t *testing.T, id watchword.UserID) []watchword.EventKind {
 	t.Helper()
 	events, err := r.Operator().UserEvents(t.Context(), id, 100)
@@ -220,7 +220,7 @@ var (
 	}
 )
 
-// A clock stands still until it is moved.
+// A clock stands still until advance is called.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -240,7 +240,7 @@ func (c *clock) advance(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// A postbox keeps the mails, or refuses them.
+// A postbox keeps the mails, or returns an error for each.
 type postbox struct {
 	mu    sync.Mutex
 	mails []watchword.Message
@@ -263,7 +263,7 @@ func (p *postbox) refuse(err error) {
 	p.fail = err
 }
 
-// last returns the newest mail of that kind.
+// last returns the newest mail of a kind.
 func (p *postbox) last(t *testing.T, kind watchword.MailKind) watchword.Message {
 	t.Helper()
 	p.mu.Lock()

@@ -15,8 +15,8 @@ import (
 
 const clientCodes = "clients/typescript/src/codes.ts"
 
-// The union of codes that the browser client throws is made of errors.go, so that
-// a code that is new here can't be unknown there.
+// The union of codes that the browser client throws is generated from errors.go, so the client
+// knows every new code.
 func TestTheBrowserClientKnowsEveryCode(t *testing.T) {
 	t.Parallel()
 	want := clientCodesIntro + union("Code", constants(t, "Code"))
@@ -45,7 +45,7 @@ func union(name string, members []string) string {
 	return text.String()
 }
 
-// constants are the values in errors.go that have the type, in their order.
+// constants returns the values of a type in errors.go, in their order.
 func constants(t *testing.T, kind string) (values []string) {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), "errors.go", nil, 0)

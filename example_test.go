@@ -72,7 +72,7 @@ func ExampleEngine_Login() {
 }
 
 // A refresh exchanges the refresh token. The same token gives the same successor for the
-// grace period, so a lost response signs nobody out.
+// grace period, so a lost response does not sign the user out.
 func ExampleEngine_Refresh() {
 	engine, stop := exampleEngine()
 	defer stop()
@@ -122,7 +122,7 @@ func ExampleStore() {
 	if err != nil {
 		panic(err)
 	}
-	defer store.Close() //nolint:errcheck // nothing was written
+	defer store.Close() //nolint:errcheck // the store was only read
 
 	err = store.View(ctx, func(tx watchword.Tx) error {
 		_, err := tx.UserByEmail(ctx, "ada@example.com")

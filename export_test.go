@@ -19,7 +19,7 @@ func NewForTest(ctx context.Context, store Store, opts Options) (*Engine, error)
 	return e, err
 }
 
-// Level is how long a failed sign-in would have to wait that took no time.
+// Level returns how long a failed sign-in waits if verifying the password took no time.
 func (e *Engine) Level() time.Duration { return e.hashing.level.Wait(0, false) }
 
 // WhyReuse returns the cause of a reuse.

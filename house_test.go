@@ -35,7 +35,7 @@ const (
 	edges = "net/http net/http/* database/sql database/sql/* html/template"
 
 	// wings use accounts and sessions and belong to ring 2. They import the engine, and
-	// neither the engine nor another wing imports them. None exists yet.
+	// neither the engine nor another wing imports them. No wing exists yet.
 	wings = "federation provider hooks"
 )
 
@@ -118,7 +118,7 @@ func TestEachHouseRuleReportsItsFault(t *testing.T) {
 	const ours = module + "/"
 	for _, c := range []struct {
 		name, file, source string
-		want               string // part of the one fault; "" if there is none
+		want               string // part of the one fault; "" for a valid file
 	}{
 		{"a mechanism knows users", "internal/seal/a.go", importing("seal", module), "internal/seal/a.go imports root"},
 		{"a test of a mechanism knows users",

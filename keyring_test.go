@@ -25,7 +25,7 @@ func states(keys []watchword.KeyInfo, use watchword.KeyUse) (s []string) {
 }
 
 // KEY-1, KEY-2
-func TestAKeyIsPublishedBeforeItSignsAndKeptUntilItsTokensAreDead(t *testing.T) {
+func TestAKeyIsPublishedBeforeItSignsAndKeptUntilItsTokensExpire(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	in := r.signUp(t, "ada@example.com")
@@ -57,7 +57,7 @@ func TestAKeyIsPublishedBeforeItSignsAndKeptUntilItsTokensAreDead(t *testing.T) 
 	again, err := r.Refresh(t.Context(), in.RefreshToken, laptop)
 	must(t, err)
 	if next.RefreshToken != again.RefreshToken {
-		t.Error("a repeat across a change of keys forked the session")
+		t.Error("a repeat after a key rotation got another token")
 	}
 }
 
@@ -71,13 +71,13 @@ func TestASecondRotationWaitsUntilTheKeyHasBeenPublishedLongEnough(t *testing.T)
 	keys, err = r.Operator().RotateKeys(t.Context(), watchword.KeySign)
 	must(t, err)
 	if activeID(keys) != active {
-		t.Error("a key signs that nobody could know of")
+		t.Error("a key signs before it was published long enough")
 	}
 	r.clock.advance(11 * time.Minute)
 	keys, err = r.Operator().Keys(t.Context())
 	must(t, err)
 	if activeID(keys) == active {
-		t.Error("the second rotation never happened")
+		t.Error("the second rotation did not happen")
 	}
 }
 
@@ -102,7 +102,7 @@ func TestTwoProcessesAgreeOnKeys(t *testing.T) {
 	_, err = one.Operator().RotateKeys(t.Context(), watchword.KeyRefresh)
 	must(t, err)
 	in = one.login(t, "ada@example.com", laptop)
-	time.Sleep(time.Second) // a process reads keys again at most once a second; the clock of that is real
+	time.Sleep(time.Second) // a process reloads keys at most once a second of real time
 	two.identity(t, in)
 	if _, err := two.Refresh(t.Context(), in.RefreshToken, laptop); err != nil {
 		t.Error(err)
@@ -150,7 +150,7 @@ func TestKeysRotateLiveWithoutAFailedVerification(t *testing.T) {
 }
 
 // KEY-4
-func TestStoredKeysAreSealed(t *testing.T) {
+func TestStoredKeysCannotBeReadWithAnotherMasterKey(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "watchword.db")
 	r := startOn(t, path, nil)
@@ -158,7 +158,7 @@ func TestStoredKeysAreSealed(t *testing.T) {
 	opts.MasterKey = []byte("another master key than that one")
 	if _, err := watchword.NewForTest(t.Context(), r.store, opts); err == nil ||
 		!strings.Contains(err.Error(), "master key") {
-		t.Errorf("opened with another master key: %v", err)
+		t.Errorf("New with another master key returns %v", err)
 	}
 }
 
@@ -208,7 +208,7 @@ func TestASharedSecretHasNoPublicKey(t *testing.T) {
 	}
 }
 
-// A keyReads counts how often the keys are read.
+// A keyReads store counts the reads of the keys.
 type keyReads struct {
 	watchword.Store
 	n atomic.Int64

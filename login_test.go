@@ -41,16 +41,16 @@ func TestOneOfConcurrentSignUpsGetsTheAddress(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	made := 0
+	created := 0
 	for _, err := range results {
 		if err == nil {
-			made++
+			created++
 			continue
 		}
 		wantCode(t, err, watchword.CodeEmailTaken)
 	}
-	if made != 1 {
-		t.Errorf("%d sign-ups got the address", made)
+	if created != 1 {
+		t.Errorf("%d sign-ups got the address", created)
 	}
 }
 
@@ -119,13 +119,13 @@ func TestAStrangerCannotTellAccountsApart(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := sign("ada@example.com"); err != nil {
-		t.Fatalf("an address that waits already answers differently: %v", err)
+		t.Fatalf("a second sign-up with a waiting address is refused: %v", err)
 	}
 	if _, err := r.open(t, r.waits(t, "eve@example.com", "", goodPassword), goodPassword); err != nil {
 		t.Fatal(err)
 	}
 	if err := sign("eve@example.com"); err != nil {
-		t.Fatalf("a taken address answers differently: %v", err)
+		t.Fatalf("a sign-up with a taken address is refused: %v", err)
 	}
 	disabled, err := r.Operator().CreateUser(t.Context(), watchword.NewUser{
 		Email: "bob@example.com", Password: goodPassword})
@@ -147,7 +147,7 @@ func TestAStrangerCannotTellAccountsApart(t *testing.T) {
 		texts = append(texts, err.Error())
 	}
 	if texts[0] != texts[1] || texts[1] != texts[2] {
-		t.Errorf("the answers differ: %q", texts)
+		t.Errorf("the refusals differ: %q", texts)
 	}
 	wantCode(t, login("ada@example.com", goodPassword), watchword.CodeEmailNotVerified)
 	wantCode(t, login("bob@example.com", goodPassword), watchword.CodeAccountDisabled)
@@ -176,7 +176,7 @@ func TestParallelGuessesCostOneAttemptEach(t *testing.T) {
 	})
 }
 
-// guesses makes 50 guesses at once from one client.
+// guesses sends 50 concurrent wrong passwords from one client and counts the codes.
 func (r *rig) guesses(t *testing.T, c watchword.Client) map[watchword.Code]int {
 	t.Helper()
 	var wg sync.WaitGroup
@@ -217,12 +217,12 @@ func TestEverySignInIsANewSession(t *testing.T) {
 	one := r.signUp(t, "ada@example.com")
 	two := r.login(t, "ada@example.com", laptop)
 	if one.Session.ID == two.Session.ID || one.RefreshToken == two.RefreshToken || one.AccessToken == two.AccessToken {
-		t.Error("a sign-in reused something")
+		t.Error("two sign-ins share a session or a token")
 	}
 }
 
 // PW-11, LOG-1, LOG-3
-func TestLogLinesTellWhatHappenedAndNoSecret(t *testing.T) {
+func TestLogLinesNameTheEventAndContainNoSecret(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	r := start(t, func(o *watchword.Options) {
@@ -240,12 +240,12 @@ func TestLogLinesTellWhatHappenedAndNoSecret(t *testing.T) {
 		string(in.AccessToken), string(in.RefreshToken),
 	} {
 		if strings.Contains(log.String(), secret) {
-			t.Errorf("the log holds %q", secret)
+			t.Errorf("the log contains %q", secret)
 		}
 	}
 	for _, event := range []string{"signup", "login_failed", "password_changed"} {
 		if !strings.Contains(log.String(), `"event":"`+event+`"`) {
-			t.Errorf("the log does not tell of %s", event)
+			t.Errorf("the log has no event %s", event)
 		}
 	}
 	for _, field := range []string{`"request_id":"phone"`, `"client":"2001:db8::17"`} {
@@ -255,7 +255,7 @@ func TestLogLinesTellWhatHappenedAndNoSecret(t *testing.T) {
 	}
 }
 
-// mailed has a reset mailed, and returns its token.
+// mailed requests a reset whose first mail fails, sends it again and returns its token.
 func (r *rig) mailed(t *testing.T) string {
 	t.Helper()
 	must(t, r.ForgotPassword(t.Context(), "ada@example.com", laptop))
@@ -277,7 +277,7 @@ func TestRightPasswordIsNotChargedAsAnAttempt(t *testing.T) {
 }
 
 // PW-7, PW-10
-func TestAHashIsUpgradedAtLogin(t *testing.T) {
+func TestLoginUpgradesTheHash(t *testing.T) {
 	t.Parallel()
 	old := start(t, func(o *watchword.Options) { o.HashAlg = "bcrypt" })
 	old.signUp(t, "ada@example.com")
@@ -300,19 +300,19 @@ func TestImportedPasswordSignsInAndIsRehashed(t *testing.T) {
 	for _, c := range []struct {
 		name, hashAlg string
 		imported      watchword.Secret
-		right, wrong  string // what is typed
-		want          string // what the hash begins with afterwards
+		right, wrong  string // passwords as typed
+		want          string // prefix of the hash after the sign-in
 	}{
-		{"typed as it was, made by Node.js", "argon2id",
+		{"PBKDF2 of Node.js, replaced by Argon2id", "argon2id",
 			"$pbkdf2-sha256$i=1000$c29tZXNhbHRzb21lc2FsdA$NO0HMKAh6zy+bNsiQzuqZ64exUDvjRK2s8uhd6/+zVA",
 			decomposed, composed, "$argon2id$"},
-		{"the same with bcrypt here", "bcrypt",
+		{"PBKDF2 of Node.js, replaced by bcrypt", "bcrypt",
 			"$pbkdf2-sha256$i=1000$c29tZXNhbHRzb21lc2FsdA$NO0HMKAh6zy+bNsiQzuqZ64exUDvjRK2s8uhd6/+zVA",
 			decomposed, composed, "$2a$10$"},
-		{"Argon2id that is weaker than ours, made by passlib", "argon2id",
+		{"Argon2id of passlib with a lower cost", "argon2id",
 			"$argon2id$v=19$m=256,t=2,p=4$oVTKWUvpnRMiBGAM4XxvLQ$7i+D+u23bEk565dns1IUj6RZlKW8cBpmuQVO0PeKgRk",
 			decomposed, composed, "$argon2id$v=19$m=19456"},
-		{"too long for bcrypt here, made by Django", "bcrypt",
+		{"bcrypt of Django, too long for plain bcrypt", "bcrypt",
 			"bcrypt_sha256$$2b$04$9N/q3iuHxJ8/K.WszFZGFuLmP590HWBXttG/PnaMO0PXLpTw/LiPe",
 			long, long[:72], "bcrypt_sha256$"},
 	} {
@@ -340,7 +340,7 @@ func TestImportedPasswordSignsInAndIsRehashed(t *testing.T) {
 				t.Errorf("the hash is %s, want %s", got, c.want)
 			}
 			must(t, login("ada@example.com", c.right))
-			if c.right == decomposed { // the new hash is of the normal form
+			if c.right == decomposed { // the new hash is computed from the normalized password
 				must(t, login("ada@example.com", composed))
 			}
 		})
@@ -360,13 +360,13 @@ func TestSignInAboveMaxSessionsEndsTheOldest(t *testing.T) {
 }
 
 // ID-2
-func TestDurationOfFailuresIsLearnedFromStoredHashes(t *testing.T) {
+func TestFailedSignInsWaitAsLongAsImportedHashesTake(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	r.signUp(t, "ada@example.com")
-	r.deliver(t) // which runs the engine
+	r.deliver(t) // runs the background work
 	if wait := r.Level(); wait != 0 {
-		t.Errorf("with hashes of ours alone a failure waits for %v", wait)
+		t.Errorf("without imported hashes, a failure waits %v", wait)
 	}
 	_, err := r.Operator().ImportUsers(t.Context(), []watchword.ImportedUser{{
 		Email:        "bob@example.com",
@@ -385,6 +385,6 @@ func TestDurationOfFailuresIsLearnedFromStoredHashes(t *testing.T) {
 	stop()
 	<-done
 	if r.Level() == 0 {
-		t.Error("nothing was learnt")
+		t.Error("failures do not wait although an imported hash is slower")
 	}
 }

@@ -15,8 +15,8 @@ func (r *rig) worksAsReset(t *testing.T, token watchword.Secret) bool {
 	return watchword.CodeOf(err) == watchword.CodeValidationFailed
 }
 
-// A day of everything that strangers can request for an address. Whenever the owner
-// asks, the newest link in the inbox works, and goes on working for minutes.
+// For a day, strangers request every mail that they can request for an address. Whenever the
+// owner requests a reset, the newest link in the inbox works, and still works 4 minutes later.
 //
 // RL-14, RL-7
 func TestStrangersCannotSuppressAResetForADay(t *testing.T) {
@@ -39,7 +39,7 @@ func TestStrangersCannotSuppressAResetForADay(t *testing.T) {
 					must(t, r.ForgotPassword(t.Context(), "Ada@example.com", stranger(4*n+again)))
 					must(t, r.ResendVerification(t.Context(), "ada@example.com", stranger(4*n+again)))
 				}
-				if n%6 == 0 { // these cost a hash
+				if n%6 == 0 { // these requests compute a hash
 					_, _ = r.SignUp(t.Context(), watchword.SignUpRequest{
 						Email: "ada@example.com", Password: otherPassword, Client: stranger(n)})
 					must(t, r.ChangeEmail(t.Context(), thief, "ada@example.com", goodPassword, stranger(n)))
@@ -73,8 +73,8 @@ func TestStrangersCannotSuppressAResetForADay(t *testing.T) {
 	}
 }
 
-// Sign-ups of strangers wait for the address of somebody who has no account. Whenever
-// the owner asks, the newest link in the inbox works.
+// Strangers sign up with the address of a person without an account. Whenever that person
+// requests a link, the newest link in the inbox works.
 //
 // RL-14, ID-11
 func TestStrangersCannotSuppressTheLinkOfAWaitingSignUp(t *testing.T) {
@@ -172,18 +172,17 @@ func TestFailedMailKeepsTheEarlierLinkValid(t *testing.T) {
 	r := start(t, nil)
 	verified(t, r, "ada@example.com")
 	inbox := r.forgotten(t, "ada@example.com")
-	r.post.refuse(fmt.Errorf("the mail server is asleep"))
+	r.post.refuse(fmt.Errorf("the mail server is unavailable"))
 	for n := range 6 { // the first two are within the budget
 		must(t, r.ForgotPassword(t.Context(), "ada@example.com", stranger(n)))
 		r.deliver(t)
 	}
 	if !r.worksAsReset(t, inbox) {
-		t.Error("the link in the inbox ended, and no other one arrived")
+		t.Error("the link in the inbox was revoked, and no other mail arrived")
 	}
 	r.clock.advance(11 * time.Minute)
 	r.post.refuse(nil)
-	// The owner's own request is over the budget, and the inbox has no link that works
-	// for some minutes more.
+	// The owner's request is over the budget, but the link in the inbox expires in less than 5 minutes.
 	must(t, r.ForgotPassword(t.Context(), "ada@example.com", laptop))
 	r.deliver(t)
 	if token := r.post.last(t, watchword.MailReset).Token; token == inbox || !r.worksAsReset(t, token) {
@@ -193,7 +192,7 @@ func TestFailedMailKeepsTheEarlierLinkValid(t *testing.T) {
 	r.clock.advance(time.Hour)
 	r.deliver(t)
 	if n := r.post.count(watchword.MailReset) - sent; n > 4 {
-		t.Errorf("after the mail server woke up, %d mails arrived", n)
+		t.Errorf("after the mail server recovered, %d mails arrived", n)
 	}
 }
 
@@ -220,12 +219,12 @@ func TestNoNoticeGoesToAnUnprovenAddress(t *testing.T) {
 		watchword.MailMoreHappened,
 	} {
 		if n := r.post.count(kind); n > 0 {
-			t.Errorf("%d mails of kind %s to an address that nobody proved", n, kind)
+			t.Errorf("%d mails of kind %s to an unproven address", n, kind)
 		}
 	}
 }
 
-// reuse presents an old refresh token of a session.
+// reuse presents an old refresh token of a session and expects REFRESH_REUSED.
 func (r *rig) reuse(t *testing.T, in *watchword.SignIn) {
 	t.Helper()
 	token := in.RefreshToken
@@ -305,11 +304,11 @@ func TestPasswordChangeWithTheRightPasswordIsChargedToTheClient(t *testing.T) {
 	must(t, r.ChangePassword(t.Context(), who, goodPassword, otherPassword, laptop))
 }
 
-// Many changes to one address are one mail each, up to the budget. The link of the
-// last mail that was sent works, although a later request was dropped.
+// Each change of address sends one mail, up to the budget. The link of the last sent mail works
+// although a later request was dropped.
 //
 // RL-14, EV-2
-func TestADroppedConfirmationLeavesTheLastLinkWorking(t *testing.T) {
+func TestDroppedConfirmationKeepsTheLastLinkValid(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	who := verified(t, r, "ada@example.com")

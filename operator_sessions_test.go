@@ -7,8 +7,9 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// After a restored backup superseded tokens would be the newest again.
-func TestEndEverySessionSignsEverybodyOut(t *testing.T) {
+// After a backup is restored, superseded refresh tokens count as the newest ones again. The operator
+// therefore ends every session.
+func TestEndEverySessionEndsTheSessionsOfAllUsers(t *testing.T) {
 	t.Parallel()
 	r := start(t, func(o *watchword.Options) { o.Limits = watchword.Unlimited() })
 	var in []*watchword.SignIn

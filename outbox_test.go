@@ -25,13 +25,13 @@ func TestFailedMailIsRetriedAndFinallyAbandoned(t *testing.T) {
 		}
 		if !m.GivenUpAt.IsZero() {
 			if attempt < 5 || r.clock.Now().Sub(m.CreatedAt) < 24*time.Hour {
-				t.Errorf("given up after %d attempts, %s", attempt, r.clock.Now().Sub(m.CreatedAt))
+				t.Errorf("abandoned after %d attempts and %s", attempt, r.clock.Now().Sub(m.CreatedAt))
 			}
 			break
 		}
 		wait := m.NextAt.Sub(r.clock.Now())
 		if wait < first {
-			t.Errorf("attempt %d waits %s, less than the one before", attempt, wait)
+			t.Errorf("attempt %d waits %s, less than the previous one", attempt, wait)
 		}
 		first = wait
 		r.clock.advance(wait)
@@ -42,14 +42,14 @@ func TestFailedMailIsRetriedAndFinallyAbandoned(t *testing.T) {
 		t.Errorf("stats: %+v", stats)
 	}
 
-	// The operator mends the mail server and asks for another try.
+	// The operator repairs the mail server and retries the mail.
 	r.post.refuse(nil)
 	n, err := r.Operator().RetryMail(t.Context(), "")
 	if err != nil || n != 1 {
 		t.Fatalf("retried %d, %v", n, err)
 	}
 	r.deliver(t)
-	// The access token of the sign-up has expired in these days: the password proves the account.
+	// The access token of the sign-up has expired meanwhile, so the password proves the account.
 	if in, err = r.VerifyEmail(t.Context(), watchword.VerifyRequest{
 		Token: r.post.last(t, watchword.MailVerify).Token, Presented: []watchword.Secret{in.AccessToken},
 		Password: goodPassword, Client: laptop,
@@ -58,17 +58,17 @@ func TestFailedMailIsRetriedAndFinallyAbandoned(t *testing.T) {
 	}
 }
 
-func TestTheOutboxHoldsNoToken(t *testing.T) {
+func TestMailTokenIsRedactedAndMailIsSentOnce(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	r.signUp(t, "ada@example.com")
 	r.deliver(t)
 	token := r.post.last(t, watchword.MailVerify).Token
 	if got := token.String(); strings.Contains(got, string(token)) {
-		t.Error("a token prints itself")
+		t.Error("a token prints its value")
 	}
 	if r.post.count(watchword.MailVerify) != 1 {
-		t.Error("the mail went twice")
+		t.Error("the mail was not sent exactly once")
 	}
 }
 
@@ -80,6 +80,6 @@ func TestMailForADeletedAccountIsNotSent(t *testing.T) {
 	must(t, r.ForgotPassword(t.Context(), "ada@example.com", laptop))
 	r.deliver(t)
 	if n := r.post.count(watchword.MailVerify) + r.post.count(watchword.MailReset); n != 0 {
-		t.Errorf("%d mails went out", n)
+		t.Errorf("%d mails were sent", n)
 	}
 }

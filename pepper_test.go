@@ -20,8 +20,8 @@ func peppered(t *testing.T, pepper string) watchword.Secret {
 	return watchword.Secret(made)
 }
 
-// The pepper of another system opens its hashes, is stored once and sealed, and is not
-// needed after the first sign-in.
+// A pepper is needed to verify the hashes of another system. It is stored once and sealed. The
+// first sign-in replaces the hash with one that needs no pepper.
 //
 // IMP-2
 func TestAPepperedHashSignsInAndThePepperIsStoredSealed(t *testing.T) {
@@ -52,7 +52,7 @@ func TestAPepperedHashSignsInAndThePepperIsStoredSealed(t *testing.T) {
 		}))
 		if len(peppers) != 2 || bytes.Contains(peppers[0].Sealed, []byte(somePepper)) ||
 			bytes.Contains(peppers[1].Sealed, []byte(somePepper)) {
-			t.Errorf("%d peppers, or one that is not sealed", len(peppers))
+			t.Errorf("%d peppers are stored, want 2, all sealed", len(peppers))
 		}
 		for _, email := range []string{"a@example.com", "b@example.com", "c@example.com"} {
 			hash := string(wantUser(t, r, email).PasswordHash)
@@ -77,7 +77,7 @@ func TestAPepperedHashSignsInAndThePepperIsStoredSealed(t *testing.T) {
 	})
 }
 
-// A hash that names a pepper is no use without it.
+// A hash that names a pepper is refused without the pepper.
 //
 // IMP-2
 func TestHashWithAnUnknownPepperIsRefused(t *testing.T) {

@@ -19,7 +19,7 @@ import (
 	"github.com/watchword-auth/watchword/store/postgres"
 )
 
-// Flows whose outcome depends on how PostgreSQL runs transactions side by side.
+// Flows whose outcome depends on how PostgreSQL runs concurrent transactions.
 
 // startOnURL starts an engine on an empty database of PostgreSQL.
 func startOnURL(t *testing.T, url string, wrap func(watchword.Store) watchword.Store) *rig {
@@ -30,10 +30,10 @@ func startOnURL(t *testing.T, url string, wrap func(watchword.Store) watchword.S
 	return startWith(t, wrap(store), nil)
 }
 
-// clockless hides the clock of a store, so that the clock of the test rules.
+// clockless hides the clock of a store, so the engine uses the clock of the test.
 func clockless(store watchword.Store) watchword.Store { return struct{ watchword.Store }{store} }
 
-// PostgreSQL refuses a text that is not UTF-8 or holds NUL. Mail servers send both.
+// PostgreSQL refuses text that is not UTF-8 or contains NUL. Mail servers send both.
 func TestMailIsRetriedWithBackoffForAnyErrorText(t *testing.T) {
 	t.Parallel()
 	server := pgtest.New(t, "fsync = off")
@@ -51,7 +51,7 @@ func TestMailIsRetriedWithBackoffForAnyErrorText(t *testing.T) {
 			mails, err := r.Operator().Mails(t.Context(), 10)
 			must(t, err)
 			if len(mails) != 1 || !mails[0].NextAt.Equal(r.clock.Now().Add(10*time.Second)) {
-				t.Fatalf("the mail does not back off: %+v", mails)
+				t.Fatalf("the mail is not retried after 10 s: %+v", mails)
 			}
 			if got := mails[0].LastError; len(got) < 4 || len(got) > 500 || !utf8.ValidString(got) {
 				t.Errorf("stored error %q", got)
@@ -60,7 +60,7 @@ func TestMailIsRetriedWithBackoffForAnyErrorText(t *testing.T) {
 	}
 }
 
-// A program that embeds the engine chooses the request id and the address.
+// A program that embeds the engine passes the request id and the address, which may be invalid text.
 func TestInvalidTextOfAClientDoesNotFailAFlow(t *testing.T) {
 	t.Parallel()
 	r := startOnURL(t, pgtest.New(t, "fsync = off").Database(t), clockless)
@@ -105,11 +105,11 @@ func (p pausedTx) InsertMailToken(ctx context.Context, m watchword.MailToken) er
 	return p.Tx.InsertMailToken(ctx, m)
 }
 
-// The worker has read the owner and is about to activate the link. The event that
-// revokes links happens at this moment: before it or after it, but the link is revoked.
+// The worker has read the account and is about to activate the link when an event revokes the
+// account's links. Whichever commits first, the link must not work afterwards.
 //
 // PW-13
-func TestALinkDoesNotOutliveAnEventThatHappensWhileItIsMade(t *testing.T) {
+func TestLinkThatIsBeingActivatedIsRevokedByAConcurrentEvent(t *testing.T) {
 	t.Parallel()
 	server := pgtest.New(t, "fsync = off")
 	for name, revoke := range map[string]func(*testing.T, *rig, watchword.Identity) error{
@@ -145,14 +145,14 @@ func TestALinkDoesNotOutliveAnEventThatHappensWhileItIsMade(t *testing.T) {
 			r.deliver(t)
 			must(t, <-done)
 			if r.post.count(watchword.MailReset) > 0 && r.worksAsReset(t, r.post.last(t, watchword.MailReset).Token) {
-				t.Error("the link works")
+				t.Error("the revoked link still works")
 			}
 		})
 	}
 }
 
-// waitUntilBlocked returns when a statement in the database waits for a lock, or the
-// flow is done.
+// waitUntilBlocked returns when a statement in the database waits for a lock, or when done has
+// a result.
 func waitUntilBlocked(t *testing.T, url string, done chan error) {
 	conn, err := pgx.Connect(t.Context(), url)
 	if err != nil {
@@ -170,8 +170,8 @@ func waitUntilBlocked(t *testing.T, url string, done chan error) {
 	}
 }
 
-// Imports and sign-ups run around the confirmation. None of them gets the address, so
-// the owner's undo works, whatever isolation the database has by default.
+// Imports and sign-ups run beside the confirmation, and all of them are refused the address.
+// The owner's undo therefore works with each default isolation of the database.
 //
 // ID-12
 func TestAddressIsNotTakenDuringAConcurrentChange(t *testing.T) {
@@ -192,7 +192,7 @@ func TestAddressIsNotTakenDuringAConcurrentChange(t *testing.T) {
 	}
 }
 
-// confirmAmong moves a new account away from its address, while others ask for it.
+// confirmAmong moves a new account to another address while others sign up with or import the old one.
 func (r *rig) confirmAmong(t *testing.T, email string, others int) {
 	t.Helper()
 	who := verified(t, r, email)

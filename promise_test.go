@@ -15,8 +15,8 @@ import (
 	"github.com/watchword-auth/watchword/store/storetest"
 )
 
-// TestMain lets rapid try fewer lives under the race detector, which makes SQLite
-// twenty times slower. -rapid.checks says otherwise.
+// TestMain reduces the runs of rapid under the race detector, which makes SQLite twenty times
+// slower. -rapid.checks overrides this.
 func TestMain(m *testing.M) {
 	if storetest.RaceDetector() {
 		if err := flag.Set("rapid.checks", "20"); err != nil {
@@ -26,10 +26,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// The promise, on the real engine and a real file: an honest client is never
-// signed out by the network, and two parties that both keep refreshing one
-// session are found out. rotation_promise_test.go does the same to Judge alone,
-// far more often.
+// The promise of docs/rotation.md, tested on the real engine and a real file: the network never
+// signs out an honest client, and two parties that both refresh one session are detected.
+// rotation_promise_test.go tests Judge alone, with many more runs.
 
 // A world is an engine that can be restarted.
 type world struct {
@@ -45,7 +44,7 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// restart closes everything and opens it again.
+// restart closes the engine and the store and opens both again.
 func (w *world) restart(t *rapid.T) {
 	w.Close()
 	if err := w.store.Close(); err != nil {
@@ -60,11 +59,11 @@ func (w *world) restart(t *rapid.T) {
 	}
 }
 
-// An honest client is one cookie jar, whatever tabs share it.
+// An honest client is one cookie jar that several tabs may share.
 type honest struct {
 	w     *world
 	jar   watchword.Secret
-	clean int // rotations that arrived since one was lost
+	clean int // rotations whose response arrived since the last lost one
 	lost  bool
 }
 
@@ -76,7 +75,7 @@ func (h *honest) refresh(t *rapid.T) watchword.Secret {
 	return in.RefreshToken
 }
 
-func (h *honest) arrives(t *rapid.T) {
+func (h *honest) responseArrives(t *rapid.T) {
 	h.jar = h.refresh(t)
 	if h.lost {
 		h.clean, h.lost = 0, false
@@ -85,15 +84,15 @@ func (h *honest) arrives(t *rapid.T) {
 	h.clean++
 }
 
-// mayLose: what docs/rotation.md forgives is one lost response, as often as it is
-// lost, and then another after some that arrived.
+// mayLose reports whether docs/rotation.md covers another lost response: the same one again, or
+// a new one after two responses that arrived.
 func (h *honest) mayLose() bool { return h.lost || h.clean > 1 }
 
 // RT-5, RT-6
-func TestTheEngineSignsNoHonestClientOut(t *testing.T) {
+func TestEngineKeepsHonestClientsSignedIn(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
-		t.Skip("-short: it takes many seconds")
+		t.Skip("-short: the test takes many seconds")
 	}
 	w := newWorld(t)
 	t.Cleanup(func() { w.Close(); _ = w.store.Close() })
@@ -103,11 +102,11 @@ func TestTheEngineSignsNoHonestClientOut(t *testing.T) {
 			"time passes": func(rt *rapid.T) {
 				w.clock.advance(time.Duration(rapid.IntRange(0, int(5*time.Hour)).Draw(rt, "pause")))
 			},
-			"another server answers, whose clock differs": func(rt *rapid.T) {
+			"a server with another clock responds": func(rt *rapid.T) {
 				w.clock.advance(time.Duration(rapid.IntRange(-int(5*time.Second), int(5*time.Second)).Draw(rt, "by")))
 			},
 			"the clock is set back": func(*rapid.T) { w.clock.advance(-time.Hour) },
-			"a response arrives":    h.arrives,
+			"a response arrives":    h.responseArrives,
 			"a response is lost": func(rt *rapid.T) {
 				if !h.mayLose() {
 					rt.Skip("too soon after another")
@@ -128,7 +127,7 @@ func TestTheEngineSignsNoHonestClientOut(t *testing.T) {
 				wg.Wait()
 				for _, token := range tokens {
 					if token == "" || token != tokens[0] {
-						rt.Fatal("tabs were given different tokens, or none")
+						rt.Fatal("a tab got another token or an error")
 					}
 				}
 				h.jar = tokens[0]
@@ -138,7 +137,7 @@ func TestTheEngineSignsNoHonestClientOut(t *testing.T) {
 			},
 			"the server restarts": func(rt *rapid.T) {
 				if rapid.IntRange(0, 3).Draw(rt, "restart") > 0 {
-					rt.Skip("it takes long") // opening prepares every statement
+					rt.Skip("a restart is slow") // opening prepares every statement
 				}
 				w.restart(rt)
 			},
@@ -150,7 +149,7 @@ func TestTheEngineSignsNoHonestClientOut(t *testing.T) {
 func TestEngineDetectsTwoPartiesOnOneSession(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
-		t.Skip("-short: it takes many seconds")
+		t.Skip("-short: the test takes many seconds")
 	}
 	w := newWorld(t)
 	t.Cleanup(func() { w.Close(); _ = w.store.Close() })
@@ -158,23 +157,23 @@ func TestEngineDetectsTwoPartiesOnOneSession(t *testing.T) {
 		user := &honest{w: w, jar: w.login(t, "ada@example.com", laptop).RefreshToken}
 		for range rapid.IntRange(0, 5).Draw(rt, "before the theft") {
 			w.clock.advance(15 * time.Minute)
-			user.arrives(rt)
+			user.responseArrives(rt)
 		}
 		jars := map[string]watchword.Secret{"user": user.jar, "thief": user.jar}
 		both := map[string]bool{}
-		found := rapid.IntRange(0, 1).Draw(rt, "who is first")
+		first := rapid.IntRange(0, 1).Draw(rt, "who refreshes first")
 		for step := range 6 {
-			name := []string{"user", "thief"}[(step+found)%2]
+			name := []string{"user", "thief"}[(step+first)%2]
 			w.clock.advance(11*time.Second + time.Duration(rapid.IntRange(0, int(time.Hour)).Draw(rt, "pause")))
 			in, err := w.Refresh(rt.Context(), jars[name], laptop)
 			if watchword.CodeOf(err) == watchword.CodeRefreshReused {
 				return
 			}
 			if err != nil {
-				rt.Fatalf("neither answered nor found out: %v", err)
+				rt.Fatalf("refresh: %v", err)
 			}
 			jars[name], both[name] = in.RefreshToken, true
 		}
-		rt.Fatalf("%v share the session, unnoticed", both)
+		rt.Fatalf("%v share the session, and reuse is not detected", both)
 	})
 }

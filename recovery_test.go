@@ -39,7 +39,7 @@ func TestAResetEndsEverySessionAndWorksOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !back.User.Verified() {
-		t.Error("having read the mail did not prove the address")
+		t.Error("the reset did not verify the address")
 	}
 	r.deliver(t)
 	r.post.last(t, watchword.MailPasswordChanged)
@@ -48,7 +48,7 @@ func TestAResetEndsEverySessionAndWorksOnce(t *testing.T) {
 // RST-3, EV-4
 func TestMailedTokenEndsByExpirySuccessorOrAccountChange(t *testing.T) {
 	t.Parallel()
-	for name, kill := range map[string]func(*testing.T, *rig, watchword.Identity){
+	for name, invalidate := range map[string]func(*testing.T, *rig, watchword.Identity){
 		"age":       func(_ *testing.T, r *rig, _ watchword.Identity) { r.clock.advance(15 * time.Minute) },
 		"successor": func(t *testing.T, r *rig, _ watchword.Identity) { r.forgotten(t, "ada@example.com") },
 		"change of password": func(t *testing.T, r *rig, who watchword.Identity) {
@@ -73,7 +73,7 @@ func TestMailedTokenEndsByExpirySuccessorOrAccountChange(t *testing.T) {
 			r := start(t, nil)
 			who := r.identity(t, r.signUp(t, "ada@example.com"))
 			token := r.forgotten(t, "ada@example.com")
-			kill(t, r, who)
+			invalidate(t, r, who)
 			wantCode(t, r.ResetPassword(t.Context(), token, otherPassword, laptop), watchword.CodeMailTokenInvalid)
 		})
 	}
@@ -95,7 +95,7 @@ func TestOneOfTwoConcurrentResetsSucceeds(t *testing.T) {
 	wg.Wait()
 	won := slices.Index(errs, nil)
 	if won < 0 {
-		t.Fatalf("both failed: %v", errs)
+		t.Fatalf("both resets failed: %v", errs)
 	}
 	wantCode(t, errs[1-won], watchword.CodeMailTokenInvalid)
 	_, err := r.Login(t.Context(), watchword.LoginRequest{
@@ -137,7 +137,7 @@ func TestTokenOfADeletedAccountGetsTheSameRefusal(t *testing.T) {
 	never := r.ResetPassword(t.Context(), "wwm_never", otherPassword, laptop)
 	wantCode(t, gone, watchword.CodeMailTokenInvalid)
 	if gone.Error() != never.Error() {
-		t.Errorf("%q, not %q", gone, never)
+		t.Errorf("the deleted account's token gets %q, an unknown token %q", gone, never)
 	}
 }
 
@@ -157,7 +157,7 @@ func TestOnlyTheNewestChangeOfAddressCanBeConfirmed(t *testing.T) {
 	r.login(t, "ada@example.net", laptop)
 }
 
-func TestATokenOfOneKindIsNoTokenOfAnother(t *testing.T) {
+func TestTokenOfOneKindIsRefusedAsAnotherKind(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	in := r.signUp(t, "ada@example.com")
@@ -189,7 +189,7 @@ func TestMailRequestsRevealNoAccountAndAreLimited(t *testing.T) {
 	}
 	mails, err := r.Operator().Mails(t.Context(), 10)
 	if err != nil || len(mails) > 0 {
-		t.Errorf("left in the outbox: %v, %v", mails, err)
+		t.Errorf("the outbox still contains %v, error %v", mails, err)
 	}
 	for range 30 {
 		_ = r.ForgotPassword(t.Context(), "nobody@example.com", phone)
@@ -214,7 +214,7 @@ func TestAnAddressChangesOnlyOnceItIsConfirmed(t *testing.T) {
 		watchword.CodePasswordWrong)
 	must(t, r.ChangeEmail(t.Context(), who, "ada@example.org", goodPassword, laptop))
 	if u, err := r.Operator().FindUser(t.Context(), "ada@example.com"); err != nil || u.ID != who.User.ID {
-		t.Fatalf("it changed at once: %v", err)
+		t.Fatalf("the address changed before it was confirmed: %v", err)
 	}
 	r.deliver(t)
 	must(t, r.confirm(t, r.post.last(t, watchword.MailConfirmAddress).Token, goodPassword, laptop))
@@ -226,9 +226,9 @@ func TestAnAddressChangesOnlyOnceItIsConfirmed(t *testing.T) {
 	}
 }
 
-// A thief who knows the password changes the address, then the password, then
-// the address again. The owner still holds the first mail.
-func TestAnUndoneAddressGivesTheAccountBack(t *testing.T) {
+// A thief who knows the password changes the address, the password, and the address again. The
+// owner still has the mail about the first change.
+func TestUndoOfAnAddressReturnsTheAccountToItsOwner(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	who := verified(t, r, "ada@example.com")
@@ -243,20 +243,20 @@ func TestAnUndoneAddressGivesTheAccountBack(t *testing.T) {
 		}
 		return r.post.last(t, watchword.MailAddressChanged)
 	}
-	owners := change("thief@example.org", goodPassword)
+	ownerMail := change("thief@example.org", goodPassword)
 	must(t, r.ChangePassword(t.Context(), who, goodPassword, otherPassword, phone))
 	who.User, _ = r.Operator().FindUser(t.Context(), "thief@example.org")
 	r.clock.advance(time.Minute)
-	thiefs := change("thief2@example.org", otherPassword)
+	thiefMail := change("thief2@example.org", otherPassword)
 
-	// Nobody else can take the address meanwhile.
+	// The address stays reserved meanwhile.
 	_, err := r.SignUp(t.Context(), watchword.SignUpRequest{
 		Email: "ada@example.com", Password: goodPassword, Client: phone})
 	wantCode(t, err, watchword.CodeEmailTaken)
 
 	r.clock.advance(6 * 24 * time.Hour)
-	must(t, r.UndoEmail(t.Context(), owners.Token, laptop))
-	wantCode(t, r.UndoEmail(t.Context(), thiefs.Token, phone), watchword.CodeMailTokenInvalid)
+	must(t, r.UndoEmail(t.Context(), ownerMail.Token, laptop))
+	wantCode(t, r.UndoEmail(t.Context(), thiefMail.Token, phone), watchword.CodeMailTokenInvalid)
 	if _, err := r.Operator().FindUser(t.Context(), "ada@example.com"); err != nil {
 		t.Fatal(err)
 	}
@@ -268,7 +268,7 @@ func TestAnUndoneAddressGivesTheAccountBack(t *testing.T) {
 	r.deliver(t)
 	reset := r.post.last(t, watchword.MailReset)
 	if reset.To != "ada@example.com" {
-		t.Errorf("the link to a new password went to %s", reset.To)
+		t.Errorf("the reset link was mailed to %s", reset.To)
 	}
 	if event := eventOf(t, r, who.User.ID, watchword.EventResetRequested); event.Detail != "address change undone" {
 		t.Errorf("the event of the link is %+v", event)
@@ -288,7 +288,7 @@ func TestAnUndoIsPossibleForAWeek(t *testing.T) {
 	token := r.post.last(t, watchword.MailAddressChanged).Token
 	r.clock.advance(7 * 24 * time.Hour)
 	wantCode(t, r.UndoEmail(t.Context(), token, laptop), watchword.CodeMailTokenInvalid)
-	r.signUp(t, "ada@example.com") // and the address is free again
+	r.signUp(t, "ada@example.com") // the address is free again
 }
 
 func TestInvalidLinkOriginIsRefused(t *testing.T) {

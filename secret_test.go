@@ -25,7 +25,7 @@ func (r *rig) keysOf(t *testing.T) (keys []watchword.Key) {
 	return keys
 }
 
-// under returns an engine on the store of the rig with another master key.
+// under returns an engine with another master key on the same store.
 func (r *rig) under(t *testing.T, master []byte) *rig {
 	t.Helper()
 	again := *r
@@ -79,7 +79,7 @@ func TestTokensStayValidAfterAReseal(t *testing.T) {
 			{ID: "7", Email: "bob@example.com"}})
 		must(t, err)
 		if !twice[0].There || twice[0].User.ID != imported[0].User.ID {
-			t.Errorf("the import makes another id: %+v", twice[0])
+			t.Errorf("the repeated import returns another id: %+v", twice[0])
 		}
 		results, err := r.Operator().ImportUsers(t.Context(), []watchword.ImportedUser{
 			{ID: "9", Email: "zoe@example.com", PasswordHash: peppered(t, somePepper), Pepper: somePepper},
@@ -120,7 +120,7 @@ func TestWaitingSignUpSurvivesAReseal(t *testing.T) {
 }
 
 // KEY-4
-func TestResealLeavesNothingThatTheOldMasterKeyOpens(t *testing.T) {
+func TestOldMasterKeyOpensNoKeyAfterAReseal(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	before := r.keysOf(t)
@@ -142,11 +142,11 @@ func TestResealLeavesNothingThatTheOldMasterKeyOpens(t *testing.T) {
 		must(t, err)
 		is, err := now.Open(bound, key.Sealed)
 		if err != nil || !bytes.Equal(was, is) {
-			t.Errorf("%s is another secret: %v", bound, err)
+			t.Errorf("the reseal changed the secret of %s: %v", bound, err)
 		}
 	}
 	if err := r.Ready(t.Context()); err != nil {
-		t.Errorf("not ready before it has seen the change: %v", err)
+		t.Errorf("not ready before it has read the new keys: %v", err)
 	}
 	if _, err := r.Operator().Keys(t.Context()); !errors.Is(err, watchword.ErrMasterKey) {
 		t.Errorf("keys are read with the old master key: %v", err)
@@ -163,6 +163,7 @@ func TestResealLeavesNothingThatTheOldMasterKeyOpens(t *testing.T) {
 }
 
 // Earlier releases derived the secrets from the master key. Their MACs stay valid.
+//
 // KEY-4
 func TestFirstStartStoresTheSecretsThatEarlierReleasesDerived(t *testing.T) {
 	t.Parallel()
@@ -209,8 +210,9 @@ func TestFirstStartStoresTheSecretsThatEarlierReleasesDerived(t *testing.T) {
 	}
 }
 
-// A rotation under the old master key and a reseal exclude each other: whichever
-// comes second sees the other.
+// A rotation under the old master key and a reseal are serialized: the second one sees the
+// result of the first.
+//
 // KEY-4
 func TestNoKeyIsAddedUnderTheOldMasterKeyDuringAReseal(t *testing.T) {
 	t.Parallel()

@@ -17,13 +17,13 @@ import (
 
 //go:generate go test -run ^TestTheSecurityTableIsUpToDate$ . -update
 
-var update = flag.Bool("update", false, "write the generated file again")
+var update = flag.Bool("update", false, "write the generated files")
 
 var requirementComment = regexp.MustCompile(`^// ((?:[A-Z]+-[0-9]+)(?:, [A-Z]+-[0-9]+)*)$`)
 
-// The tables of docs/security.md and docs/dialects.md are made of lists beside them
-// and of the comments above tests. Each listed requirement has a test, or the reason why
-// it has none. Tests name listed requirements only.
+// The tables of docs/security.md and docs/dialects.md are generated from lists in testdata and
+// from the comments above tests. Each listed requirement has a test or states
+// why a test is missing. Tests name only listed requirements.
 func TestTheSecurityTableIsUpToDate(t *testing.T) {
 	t.Parallel()
 	covered := coveringTests(t)
@@ -45,8 +45,8 @@ func TestTheSecurityTableIsUpToDate(t *testing.T) {
 // faultsMark is where the table of docs/dialects.md begins.
 const faultsMark = "<!-- made of testdata/tutorials.txt and of the tests by `make generate` -->\n"
 
-// tableOf lists what is in a file, `ID | column | … | reason`, with the tests that
-// cover it, which it takes out of covered.
+// tableOf returns a Markdown table of the lines of a file, `ID | column | … | reason`, with the
+// tests that cover each. It deletes these tests from covered.
 func tableOf(t *testing.T, file string, covered map[string][]string, columns ...string) string {
 	t.Helper()
 	source, err := os.ReadFile(file)
@@ -77,7 +77,7 @@ func tableOf(t *testing.T, file string, covered map[string][]string, columns ...
 	return table.String()
 }
 
-// upToDate holds a generated file against what it should be, or writes it.
+// upToDate compares a generated file with its expected text, or writes it with -update.
 func upToDate(t *testing.T, file string, want func(have string) string) {
 	t.Helper()
 	have, err := os.ReadFile(file)
@@ -136,7 +136,7 @@ func coveringTests(t *testing.T) map[string][]string {
 	return covered
 }
 
-// testAt is the test that a comment stands in or above.
+// testAt returns the test that contains the comment at a position or follows it.
 func testAt(file *ast.File, at token.Pos) string {
 	for _, declaration := range file.Decls {
 		function, ok := declaration.(*ast.FuncDecl)

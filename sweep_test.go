@@ -23,7 +23,7 @@ func TestSweepDeletesExpiredRowsOnly(t *testing.T) {
 	rows, err := r.Sweep(t.Context())
 	must(t, err)
 	if rows == 0 {
-		t.Error("nothing was swept")
+		t.Error("the sweep deleted no row")
 	}
 	r.identity(t, live)
 	again, err := r.Sweep(t.Context())
@@ -63,7 +63,7 @@ func TestExpiredLimitCountersAreSwept(t *testing.T) {
 	}
 }
 
-// A sweptStore notes how many rows each transaction of a sweep deleted.
+// A sweptStore records how many rows each transaction of a sweep deleted.
 type sweptStore struct {
 	watchword.Store
 	batches []int
@@ -84,14 +84,13 @@ func (t sweptTx) Sweep(ctx context.Context, what watchword.Sweep, before time.Ti
 	return n, err
 }
 
-// insertEnded copies the one session of the file, ended long ago, n times: in one
-// statement, which takes a second where a hundred thousand would take minutes
-// under the race detector.
+// insertEnded copies the only session of the file n times and ends the copies at a time. It
+// uses one statement, because 100,000 statements take minutes under the race detector.
 func insertEnded(t *testing.T, path string, n int, at time.Time) {
 	t.Helper()
 	db, err := sql.Open("sqlite", path)
 	must(t, err)
-	defer db.Close() //nolint:errcheck // it is a test
+	defer db.Close() //nolint:errcheck // the statement was committed
 	_, err = db.ExecContext(t.Context(), `
 		WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < $1)
 		INSERT INTO sessions (id, user_id, generation, superseded, forgiven, rotated_at, rotated_by, refresh_key, persistent,
@@ -103,10 +102,10 @@ func insertEnded(t *testing.T, path string, n int, at time.Time) {
 }
 
 // RT-15
-func TestAHundredThousandEndedSessionsAreSweptInSmallSteps(t *testing.T) {
+func TestHundredThousandEndedSessionsAreSweptInSmallBatches(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
-		t.Skip("-short: it takes many seconds")
+		t.Skip("-short: the test takes many seconds")
 	}
 	dead := 100_000
 	if storetest.RaceDetector() {
@@ -141,9 +140,9 @@ func TestAHundredThousandEndedSessionsAreSweptInSmallSteps(t *testing.T) {
 				t.Errorf("a transaction deleted %d rows", largest)
 			}
 			if refreshes < len(store.batches) {
-				t.Errorf("%d refreshes beside %d steps of the sweep", refreshes, len(store.batches))
+				t.Errorf("%d refreshes during %d transactions of the sweep", refreshes, len(store.batches))
 			}
-			t.Logf("%d refreshes beside %d steps, the longest took %s", refreshes, len(store.batches), longest)
+			t.Logf("%d refreshes during %d transactions, the longest took %s", refreshes, len(store.batches), longest)
 			return
 		default:
 		}

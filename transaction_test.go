@@ -34,7 +34,7 @@ func (s *watchedStore) watched(fn func(watchword.Tx) error) func(watchword.Tx) e
 	}
 }
 
-// A watchedLog keeps its lines, and those that were written in a transaction.
+// A watchedLog keeps its lines, and separately those written during a transaction.
 type watchedLog struct {
 	slog.Handler
 	store         *watchedStore

@@ -9,9 +9,9 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// Pre-hijacking: somebody signs up with another person's address and waits for
-// that person's click. In each test the owner of the mailbox ends with the
-// account, and the attacker with nothing.
+// Pre-hijacking: an attacker signs up with another person's address and waits for that
+// person's click. In each test the owner of the mailbox gets the account, and the attacker's
+// sessions and password stop working.
 
 const (
 	attackersPassword = "the attacker's own secret"
@@ -20,7 +20,7 @@ const (
 
 func verifiedMode(o *watchword.Options) { o.Signup = watchword.SignupVerified }
 
-// waits signs up where addresses are verified first, and returns the mailed link.
+// waits signs up with an engine that verifies addresses first, and returns the mailed link.
 func (r *rig) waits(t *testing.T, email, name string, password watchword.Secret) watchword.Secret {
 	t.Helper()
 	in, err := r.SignUp(t.Context(), watchword.SignUpRequest{
@@ -46,8 +46,8 @@ func (r *rig) tryLogin(t *testing.T, email string, password watchword.Secret) er
 	return err
 }
 
-// wantGone wants that neither the attacker's session nor the password is good for
-// anything.
+// wantGone expects that the attacker's session has ended and that the attacker's password is
+// refused.
 func (r *rig) wantGone(t *testing.T, attacker *watchword.SignIn) {
 	t.Helper()
 	wantCode(t, r.tryLogin(t, victim, attackersPassword), watchword.CodeInvalidCredentials)
@@ -121,7 +121,7 @@ func TestTheFirstResetOfAnAccountTakesItFromItsCreator(t *testing.T) {
 	})
 }
 
-// renewed is a sign-in with a new access token.
+// renewed refreshes a sign-in and returns its new tokens.
 func (r *rig) renewed(t *testing.T, in *watchword.SignIn) *watchword.SignIn {
 	t.Helper()
 	again, err := r.Refresh(t.Context(), in.RefreshToken, phone)
@@ -136,7 +136,7 @@ func TestTheOwnersPasswordWinsAmongWaitingSignUps(t *testing.T) {
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
 		for name, c := range map[string]struct {
 			attackerFirst, attackersLink bool
-			again                        func(*rig) error // has a link mailed; nil: that of a sign-up
+			again                        func(*rig) error // requests another link; nil: use the link of a sign-up
 		}{
 			"attacker first, the attacker's link": {true, true, nil},
 			"attacker first, the owner's link":    {true, false, nil},
@@ -195,7 +195,7 @@ func TestALinkAndANewPasswordAlwaysCreateTheAccount(t *testing.T) {
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
 		r := start(t, verifiedMode)
 		own := r.waits(t, victim, "Olive Owner", goodPassword)
-		for range 6 { // the owner's sign-up is pushed out
+		for range 6 { // more sign-ups than the engine keeps for an address
 			r.waits(t, victim, "Mallory", attackersPassword)
 		}
 		_, err := r.open(t, own, goodPassword)
@@ -379,16 +379,16 @@ func TestTheUndoOfAnAddressSurvivesAResetByTheNewOne(t *testing.T) {
 	r.deliver(t)
 	mail := r.post.last(t, watchword.MailConfirmAddress)
 	if want := mail.Expires.Add(7 * 24 * time.Hour); !mail.UndoUntil.Equal(want) {
-		t.Errorf("the mail says until %s, not %s", mail.UndoUntil, want)
+		t.Errorf("the mail shows the undo until %s, want %s", mail.UndoUntil, want)
 	}
 	until, err := r.ConfirmEmail(t.Context(), watchword.ConfirmRequest{
 		Token: mail.Token, Password: goodPassword, Client: phone})
 	must(t, err)
 	if want := r.clock.Now().Add(7 * 24 * time.Hour); !until.Equal(want) {
-		t.Errorf("it can be undone until %s, not %s", until, want)
+		t.Errorf("the change can be undone until %s, want %s", until, want)
 	}
 	if shown, err := r.UndoUntil(t.Context(), who); err != nil || !shown.Equal(until) {
-		t.Errorf("the account says until %s, %v", shown, err)
+		t.Errorf("the account shows the undo until %s, error %v", shown, err)
 	}
 	r.deliver(t)
 	undo := r.post.last(t, watchword.MailAddressChanged).Token
@@ -396,10 +396,10 @@ func TestTheUndoOfAnAddressSurvivesAResetByTheNewOne(t *testing.T) {
 	r.clock.advance(7*24*time.Hour - time.Second)
 	must(t, r.UndoEmail(t.Context(), undo, laptop))
 	if user, err := r.Operator().FindUser(t.Context(), "ada@example.com"); err != nil || user.ID != who.User.ID {
-		t.Errorf("the account is not back: %v", err)
+		t.Errorf("the undo did not restore the address: %v", err)
 	}
 	if shown, err := r.UndoUntil(t.Context(), who); err != nil || !shown.IsZero() {
-		t.Errorf("after the undo the account says until %s, %v", shown, err)
+		t.Errorf("after the undo, the account still shows it until %s, error %v", shown, err)
 	}
 }
 
@@ -414,7 +414,7 @@ func TestALoginIsComparedWithTheNewestWaitingSignUp(t *testing.T) {
 	wantCode(t, r.tryLogin(t, victim, attackersPassword), watchword.CodeInvalidCredentials)
 	wantCode(t, r.tryLogin(t, victim, "neither of them"), watchword.CodeInvalidCredentials)
 	if _, err := r.Operator().FindUser(t.Context(), victim); err == nil {
-		t.Error("there is an account before the address is proven")
+		t.Error("the account exists before the address is proven")
 	}
 }
 
@@ -447,7 +447,7 @@ func TestAWaitingSignUpExpires(t *testing.T) {
 	must(t, r.store.View(t.Context(), func(tx watchword.Tx) error {
 		left, err := tx.Signups(t.Context(), victim, time.Time{})
 		if len(left) != 0 {
-			t.Errorf("%d sign-ups are left", len(left))
+			t.Errorf("%d sign-ups remain", len(left))
 		}
 		return err
 	}))
@@ -498,7 +498,7 @@ func TestAPasswordBesideALinkIsLimitedAsALoginIs(t *testing.T) {
 	wantCode(t, err, watchword.CodeRateLimited)
 	wantCode(t, r.tryOn(t, victim, goodPassword, laptop), watchword.CodeRateLimited)
 	r.clock.advance(15 * time.Minute)
-	for range 20 { // right passwords cost nothing
+	for range 20 { // right passwords are not charged
 		wantCode(t, r.tryLogin(t, victim, goodPassword), watchword.CodeEmailNotVerified)
 	}
 	_, err = r.open(t, link, goodPassword)

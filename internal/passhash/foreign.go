@@ -23,7 +23,7 @@ import (
 //   - these after a label of Spring Security, LDAP or Dovecot: {bcrypt}$2a$…
 //   - the results of Adopt and Prehashed
 //
-// Errors say what is wrong and what to do. They contain nothing of the hash.
+// Errors say what is wrong and what to do. They contain no part of the hash.
 func Adopt(text string) (encoded string, err error) {
 	h, err := read(text)
 	if err != nil {

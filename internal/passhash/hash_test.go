@@ -54,7 +54,7 @@ func TestParametersStayBetweenOWASPAndTheServersLimit(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		alg, cost string
-		problem   string // part of the error; empty: none
+		problem   string // part of the error, or "" for a valid hash
 	}{
 		{"argon2id", "", ""},
 		{"argon2id", "m=19456,t=2,p=1", ""},
@@ -167,7 +167,7 @@ func TestBcryptRefusesPasswordsOver72Bytes(t *testing.T) {
 	}
 }
 
-// Refusing these hashes costs nothing, however much they would cost.
+// These hashes are refused before any work, because verifying them would be expensive.
 func TestUnreadableHashIsRefusedWithoutWork(t *testing.T) {
 	t.Parallel()
 	const salt, tag = "c29tZXNhbHRzb21lc2FsdA", "bIKRw3Ua1pluirFy81fnppmR01EnUxY3hLEBwbWxBG8"

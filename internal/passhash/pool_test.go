@@ -186,7 +186,7 @@ func TestFloodOfOneClientIsShedAlone(t *testing.T) {
 func TestPoolRefusesWorkThatWaitedTooLong(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, 2*time.Second, func(t *testing.T, pool *passhash.Pool) {
-		slow := goDo(t.Context(), pool, "slow", takes(time.Minute)) // nobody could know
+		slow := goDo(t.Context(), pool, "slow", takes(time.Minute)) // the pool can't know its duration
 		begun := time.Now()
 		err := pool.Do(t.Context(), "client", func() { t.Error("was done all the same") })
 		if !shed(err) || time.Since(begun) != 2*time.Second {

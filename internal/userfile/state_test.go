@@ -154,7 +154,7 @@ func TestVerifiedColumnsOfOtherSystemsAreRead(t *testing.T) {
 	}
 }
 
-// A password that has to be changed is none that may be used.
+// A password that must be changed can't be used to sign in.
 func TestTemporaryPasswordIsMarked(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

@@ -24,7 +24,7 @@ const (
 
 var createdAt = time.Date(2021, 3, 4, 5, 6, 7, 89e6, time.UTC)
 
-// Each sample is as the named program writes it. Nothing but the sample is given.
+// Each sample is as the named program writes it. Only the sample is given.
 func TestFilesOfOtherSystemsAreReadWithoutOptions(t *testing.T) {
 	t.Parallel()
 	ada := userfile.Row{
