@@ -21,11 +21,11 @@ var wordMeasures = []struct {
 	bound int
 	match func(sentence string) bool
 }{
-	{"sentences that begin with What, Who, Whoever, Whatever", 15, matching(`^(What|Who|Whoever|Whatever)\b[^?]*$`)},
-	{"sentences with nobody, nothing, none, no one", 120, matching(`(?i)\b(nobody|nothing|none|no one)\b`)},
+	{"sentences that begin with What, Who, Whoever, Whatever", 8, matching(`^(What|Who|Whoever|Whatever)\b[^?]*$`)},
+	{"sentences with nobody, nothing, none, no one", 95, matching(`(?i)\b(nobody|nothing|none|no one)\b`)},
 	{"of ours, of theirs, is of no, for it is, whoever", 0,
 		matching(`(?i)\b(of ours|of theirs|is of no|for it is|whoever)\b`)},
-	{"sentences over 30 words", 74, func(s string) bool { return len(strings.Fields(s)) > 30 }},
+	{"sentences over 30 words", 40, func(s string) bool { return len(strings.Fields(s)) > 30 }},
 }
 
 func matching(pattern string) func(string) bool { return regexp.MustCompile(pattern).MatchString }
