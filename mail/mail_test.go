@@ -14,7 +14,7 @@ import (
 	"github.com/watchword-auth/watchword/mail"
 )
 
-var update = flag.Bool("update", false, "write the golden files again")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 var now = time.Date(2026, 11, 24, 13, 50, 0, 0, time.UTC)
 
@@ -33,7 +33,7 @@ func renderer(t testing.TB) *mail.Renderer {
 	return r
 }
 
-// message is a mail with everything that one can have.
+// message returns a message in which every field of its kind is set.
 func message(kind watchword.MailKind) watchword.Message {
 	m := watchword.Message{
 		ID:   "019ab5d2-3c00-7000-8000-000000000001",
@@ -102,7 +102,7 @@ func golden(t *testing.T, name, got string) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got; -update writes it again):\n%s", name, diff)
+		t.Errorf("%s (-want +got; -update rewrites it):\n%s", name, diff)
 	}
 }
 
@@ -127,14 +127,14 @@ func TestLinksComeFromThePublicURLWithTheTokenInTheFragment(t *testing.T) {
 			t.Errorf("%s links to %q, want %q", kind, got.Link, want)
 		}
 		if want != "" && (!strings.Contains(got.Text, want+"\n") || !strings.Contains(got.HTML, `href="`+want+`"`)) {
-			t.Errorf("%s does not show its link whole:\n%s\n%s", kind, got.Text, got.HTML)
+			t.Errorf("%s does not contain its complete link:\n%s\n%s", kind, got.Text, got.HTML)
 		}
 		if strings.Count(got.HTML, "href=") > 1 || want == "" && strings.Contains(got.HTML, "href=") {
 			t.Errorf("%s links elsewhere:\n%s", kind, got.HTML)
 		}
 		for _, fetched := range []string{"<img", "src=", "url(", "@import", "<link", "<script"} {
 			if strings.Contains(got.HTML, fetched) {
-				t.Errorf("%s has %s: a mail loads nothing", kind, fetched)
+				t.Errorf("%s has %s, which loads a resource", kind, fetched)
 			}
 		}
 	}
@@ -157,7 +157,7 @@ func TestNoticesNameTimeDeviceAddressAndNextStep(t *testing.T) {
 				part = "ada@example.org"
 			}
 			if !strings.Contains(got.Text, part) || !strings.Contains(got.HTML, part) {
-				t.Errorf("%s does not tell %q", kind, part)
+				t.Errorf("%s does not contain %q", kind, part)
 			}
 		}
 	}
@@ -205,7 +205,7 @@ func TestOnlyPlainNamesAreUsedInGreetings(t *testing.T) {
 			t.Errorf("%q is greeted with %.80q, want %q", name, got.Text, want)
 		}
 		if !greeted && name != "" && strings.Contains(got.HTML, name) {
-			t.Errorf("%q stands in the HTML", name)
+			t.Errorf("%q is in the HTML", name)
 		}
 	}
 }
@@ -217,7 +217,7 @@ func TestMailToAnUnprovenAddressHasNoName(t *testing.T) {
 		t.Fatal(err)
 	}
 	if strings.Contains(got.Text+got.HTML, "Ada Lovelace") {
-		t.Error("a stranger's words reach the owner of an address")
+		t.Error("the mail contains a name that the owner of the address did not choose")
 	}
 }
 
@@ -234,7 +234,7 @@ func TestUnexpectedDeviceOrAddressIsOmitted(t *testing.T) {
 			t.Fatal(err)
 		}
 		if strings.Contains(got.Text+got.HTML, text) || strings.Contains(got.Text+got.HTML, "Device") {
-			t.Errorf("%q stands in the mail:\n%s", text, got.Text)
+			t.Errorf("%q is in the mail:\n%s", text, got.Text)
 		}
 	}
 }
@@ -256,7 +256,7 @@ func TestHTMLIsEscaped(t *testing.T) {
 		t.Errorf("not escaped:\n%s", got.HTML)
 	}
 	if !strings.Contains(got.Subject, "Fish & <b>") || !strings.Contains(got.Text, "Sinéad O'Connor") {
-		t.Errorf("escaped where nothing is to be escaped: %s\n%s", got.Subject, got.Text)
+		t.Errorf("plain text is escaped: %s\n%s", got.Subject, got.Text)
 	}
 }
 
@@ -282,7 +282,7 @@ func TestLifetimeIsWrittenInMinutesHoursOrDays(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !strings.Contains(got.Text, want) {
-			t.Errorf("%s is not told as %q:\n%s", life, want, got.Text)
+			t.Errorf("%s is not written as %q:\n%s", life, want, got.Text)
 		}
 	}
 }
@@ -294,7 +294,7 @@ func TestIncompleteMessageReturnsAnError(t *testing.T) {
 		{Kind: "no-such-kind", Token: token}, {},
 	} {
 		if got, err := renderer(t).Render(m); err == nil {
-			t.Errorf("%q was written: %q", m.Kind, got.Subject)
+			t.Errorf("%q was rendered: %q", m.Kind, got.Subject)
 		}
 	}
 }
@@ -307,7 +307,7 @@ func TestNewRendererRejectsInvalidOptions(t *testing.T) {
 		{PublicURL: "https://auth.example.com?x=y"}, {PublicURL: "https://auth.example.com", Product: "a\r\nBcc: b"},
 	} {
 		if _, err := mail.NewRenderer(o); err == nil {
-			t.Errorf("%+v was taken", o)
+			t.Errorf("%+v was accepted", o)
 		} else if strings.Contains(err.Error(), "secret") {
 			t.Errorf("the error shows a password: %v", err)
 		}
@@ -349,10 +349,10 @@ func FuzzTextOfUsersIsEscaped(f *testing.F) {
 		}
 		rows := strings.Count(got.HTML, "<tr><td>") - strings.Count(want.HTML, "<tr><td>")
 		if strings.Count(got.HTML, "<") != strings.Count(want.HTML, "<")+6*rows {
-			t.Fatalf("markup of a user's:\n%s", got.HTML)
+			t.Fatalf("a user's text became markup:\n%s", got.HTML)
 		}
 		if strings.Count(got.Text, "\n") != strings.Count(want.Text, "\n")+rows {
-			t.Fatalf("a line of a user's:\n%s", got.Text)
+			t.Fatalf("a user's text became a line:\n%s", got.Text)
 		}
 	})
 }

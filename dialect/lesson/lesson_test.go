@@ -86,7 +86,7 @@ func TestPagesHaveThePathsOfTheContract(t *testing.T) {
 	} {
 		x.Headers = append(x.Headers, "Origin", "", "Sec-Fetch-Site", "same-origin", "Accept", "text/html")
 		if got := c.Do(x); got.StatusCode != x.Status || got.Header.Get("Content-Type") != "text/html; charset=utf-8" {
-			t.Errorf("%s is no page: %s %s", x.Request, got.Status, got.Header.Get("Content-Type"))
+			t.Errorf("%s did not return the page: %s %s", x.Request, got.Status, got.Header.Get("Content-Type"))
 		}
 	}
 	c.Run(
@@ -94,7 +94,7 @@ func TestPagesHaveThePathsOfTheContract(t *testing.T) {
 			Want: headers{"Access-Control-Allow-Origin": dialecttest.FrontEnd}},
 		exchange{Name: "another method", Request: "GET /token", Status: 405, Answer: "This path answers POST.", Want: headers{"Content-Type": textUTF8, "Allow": "POST"}},
 		exchange{Name: "another method", Request: "POST /profile", Status: 405, Answer: "This path answers GET, HEAD.", Want: headers{"Allow": "GET, HEAD"}},
-		exchange{Name: "a form that nobody else reads", Request: "POST /token", Body: "token=a", Headers: []string{"Content-Type", "application/x-www-form-urlencoded"}, Status: 415, Answer: "*", Want: headers{"Content-Type": textUTF8}},
+		exchange{Name: "a form outside the pages", Request: "POST /token", Body: "token=a", Headers: []string{"Content-Type", "application/x-www-form-urlencoded"}, Status: 415, Answer: "*", Want: headers{"Content-Type": textUTF8}},
 	)
 }
 
@@ -107,6 +107,6 @@ func TestSignUpByMail(t *testing.T) {
 func TestSameSiteNoneOverHTTPIsRejected(t *testing.T) {
 	t.Parallel()
 	if _, err := lesson.New(nil, lesson.Options{CookieSameSite: http.SameSiteNoneMode}); err == nil {
-		t.Error("SameSite=None over http was taken")
+		t.Error("SameSite=None over http was accepted")
 	}
 }

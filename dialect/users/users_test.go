@@ -37,7 +37,7 @@ const (
 	lost            = `{"error":"Resource not found"}`
 )
 
-// forget makes a {name} take the next value it meets.
+// forget deletes variables, so that the next response sets them.
 func forget(c *dialecttest.Client, names ...string) {
 	for _, name := range names {
 		delete(c.Vars, name)
@@ -105,8 +105,8 @@ func TestForgottenPasswordIsReset(t *testing.T) {
 	}
 	c.Vars["token"] = string(mail.Token)
 	c.Run(
-		exchange{Name: "the token of nobody", Request: "PATCH /api/users/resetpass/{id}", Body: `{"password":"` + other + `","passwordConfirm":"` + other + `"}`, Status: 400, Answer: `{"error":"The reset link is invalid"}`},
-		exchange{Name: "a password that is refused keeps the token", Request: "PATCH /api/users/resetpass/{token}", Body: `{"password":"short","passwordConfirm":"short"}`, Status: 422,
+		exchange{Name: "an unknown token", Request: "PATCH /api/users/resetpass/{id}", Body: `{"password":"` + other + `","passwordConfirm":"` + other + `"}`, Status: 400, Answer: `{"error":"The reset link is invalid"}`},
+		exchange{Name: "a rejected password does not consume the token", Request: "PATCH /api/users/resetpass/{token}", Body: `{"password":"short","passwordConfirm":"short"}`, Status: 422,
 			Answer: `{"error":[{"msg":"Use at least 8 characters.*","path":"password","location":"body"}],"feedback":"Use at least 8 characters.*"}`},
 		exchange{Request: "PATCH /api/users/resetpass/{token}", Body: `{"password":"` + other + `","passwordConfirm":"` + password + `"}`, Status: 422,
 			Answer: `{"error":[{"msg":"Passwords DO NOT match","path":"passwordConfirm","location":"body"}],"feedback":"Passwords DO NOT match"}`},
@@ -138,7 +138,7 @@ func TestValidationMessagesMatchTheContract(t *testing.T) {
 		{Body: signup(" ", "L", "a@example.com", password), Answer: one("Firstname CANNOT be empty", "firstName")},
 		{Body: signup("F", "", "a@example.com", password), Answer: one("Lastname CANNOT be empty", "lastName")},
 		{Body: signup("F", "L", " ", password), Answer: one("Email CANNOT be empty", "email")},
-		{Body: signup("F", "L", "nobody", password), Answer: one("Email is invalid", "email")},
+		{Body: signup("F", "L", "no-address", password), Answer: one("Email is invalid", "email")},
 		{Body: signup("F", "L", "ada%example.org@example.com", password), Answer: one("Email is invalid", "email")},
 		{Body: signup("F", "L", "ADA@example.com", password), Answer: one("E-mail already in use", "email")},
 		{Body: signup("F", "L", "a@example.com", ""), Answer: one("Password CANNOT be empty", "password")},
@@ -147,8 +147,8 @@ func TestValidationMessagesMatchTheContract(t *testing.T) {
 		{Body: `{}`, Answer: `{"error":[{"msg":"Firstname CANNOT be empty",*},{"msg":"Lastname CANNOT be empty",*},{"msg":"Email CANNOT be empty",*},{"msg":"Password CANNOT be empty",*}],"feedback":"Firstname CANNOT be empty"}`},
 		{Request: "POST /api/users/login", Body: `{"email":"","password":""}`,
 			Answer: `{"error":[{"msg":"Email CANNOT be empty",*},{"msg":"Password CANNOT be empty",*}],"feedback":"Email CANNOT be empty"}`},
-		{Request: "POST /api/users/login", Body: `{"email":"nobody","password":"x"}`, Answer: one("Email is invalid", "email")},
-		{Request: "POST /api/users/forgotpass", Body: `{"email":"nobody"}`, Answer: one("Email is invalid", "email")},
+		{Request: "POST /api/users/login", Body: `{"email":"no-address","password":"x"}`, Answer: one("Email is invalid", "email")},
+		{Request: "POST /api/users/forgotpass", Body: `{"email":"no-address"}`, Answer: one("Email is invalid", "email")},
 		{Request: "POST /api/users/forgotpass", Answer: one("Email CANNOT be empty", "email")},
 	} {
 		if x.Request == "" {
@@ -171,7 +171,7 @@ func TestErrorsHaveTheFormatOfTheDialect(t *testing.T) {
 		exchange{Name: "no such method", Request: "DELETE /api/users/login", Status: 404, Answer: lost, Want: headers{"Allow": ""}},
 		exchange{Name: "no such path", Request: "GET /api/users/login/", Status: 404, Answer: lost},
 		exchange{Name: "a path that is not clean", Request: "POST /api/users//login", Status: 404, Answer: lost},
-		exchange{Name: "no JSON", Request: "POST /api/users/login", Body: `x`, Status: 400, Answer: `{"error":"*","feedback":"*"}`},
+		exchange{Name: "invalid JSON", Request: "POST /api/users/login", Body: `x`, Status: 400, Answer: `{"error":"*","feedback":"*"}`},
 		exchange{Name: "a form", Request: "POST /api/users/login", Body: `email=a`, Headers: []string{"Content-Type", "application/x-www-form-urlencoded"}, Status: 415, Answer: `{"error":"*","feedback":"*"}`},
 		exchange{Name: "another site", Request: "POST /api/users/login", Body: adaLogin, Headers: []string{"Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site"}, Status: 403,
 			Answer: `{"error":"*","feedback":"*"}`, Want: headers{"Access-Control-Allow-Origin": ""}},
@@ -185,7 +185,7 @@ func TestErrorsHaveTheFormatOfTheDialect(t *testing.T) {
 	for _, x := range []exchange{
 		{Request: "POST /api/users/login", Body: adaLogin}, {Request: "POST /api/users/reauth"}, {Request: "POST /api/users/logout"},
 		{Request: "POST /api/users/master-logout"}, {Request: "GET /api/users/me", Headers: []string{"Authorization", "Bearer {access}"}},
-	} { // and nobody is signed out
+	} { // every session stays alive
 		x.Status, x.Answer, x.Want = 503, `{"error":"*","feedback":"*"}`, headers{"Retry-After": "2", "Set-Cookie": "", "WWW-Authenticate": ""}
 		c.Run(x)
 	}
@@ -244,7 +244,7 @@ func TestSignUpByMailAndClosed(t *testing.T) {
 func TestSameSiteNoneOverHTTPIsRejected(t *testing.T) {
 	t.Parallel()
 	if _, err := users.New(nil, users.Options{CookieSameSite: http.SameSiteNoneMode}); err == nil {
-		t.Error("SameSite=None over http was taken")
+		t.Error("SameSite=None over http was accepted")
 	}
 	if _, err := users.New(nil, users.Options{CookieSameSite: http.SameSiteNoneMode, Secure: true, CookieDomain: "example.com"}); err != nil {
 		t.Error(err)

@@ -29,7 +29,7 @@ func open(t *testing.T, dir string) *devbox.Box {
 	return box
 }
 
-// reset is the n-th mail, with a token of its own.
+// reset returns the n-th reset mail, with this token.
 func reset(n int, token watchword.Secret) watchword.Message {
 	return watchword.Message{
 		ID:      fmt.Sprintf("019ab5d2-3c00-7000-8000-%012d", n),
@@ -72,13 +72,13 @@ func TestMailIsVisibleToOtherProcesses(t *testing.T) {
 		m.Subject != "Choose a new password for localhost:8080" ||
 		m.Link != "http://localhost:8080/reset#token=wwm_one" ||
 		!strings.Contains(m.Text, m.Link) || !strings.Contains(m.HTML, m.Link) {
-		t.Errorf("the mail is not whole: %+v", m)
+		t.Errorf("the mail is incomplete: %+v", m)
 	}
 	if m.At.Before(before) || m.At.After(time.Now()) || m.At.Location() != time.UTC {
-		t.Errorf("put into the box at %s", m.At)
+		t.Errorf("stored at %s, want between the start of the test and now, in UTC", m.At)
 	}
 	if again, err := other.Mail(m.ID); err != nil || again != m {
-		t.Errorf("alone it reads %+v, %v", again, err)
+		t.Errorf("Mail returned %+v, %v", again, err)
 	}
 }
 
@@ -171,7 +171,7 @@ func TestMailRejectsIDsThatArePaths(t *testing.T) {
 	box := open(t, filepath.Join(dir, "mail"))
 	for _, id := range []string{"../outside", "/etc/passwd", "", ".", "a/b", `..\outside`, "x.json", "a\x00b", "UPPER", strings.Repeat("a", 65), "absent"} {
 		if m, err := box.Mail(id); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("%q leads to %+v, %v", id, m, err)
+			t.Errorf("%q returned %+v, %v", id, m, err)
 		}
 		if id == "absent" {
 			continue
@@ -179,7 +179,7 @@ func TestMailRejectsIDsThatArePaths(t *testing.T) {
 		m := reset(1, "wwm_x")
 		m.ID = id
 		if err := box.Send(t.Context(), m); err == nil {
-			t.Errorf("a mail is kept as %q", id)
+			t.Errorf("a mail was stored as %q", id)
 		}
 	}
 }
@@ -197,6 +197,6 @@ func TestFilesThatAreNotMailsAreSkipped(t *testing.T) {
 		t.Errorf("got %+v", all)
 	}
 	if err := box.Send(t.Context(), watchword.Message{ID: "1", Kind: "no-such-kind"}); err == nil {
-		t.Error("a mail without words was kept")
+		t.Error("a mail that cannot be rendered was stored")
 	}
 }

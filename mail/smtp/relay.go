@@ -34,18 +34,18 @@ func parseRelay(text watchword.Secret) (relay, error) {
 	case "smtps":
 		r.tls, r.port = true, 465
 	default:
-		return relay{}, errors.New("mail-url begins with smtp:// or smtps://")
+		return relay{}, errors.New("mail-url must begin with smtp:// or smtps://")
 	}
 	if port := u.Port(); port != "" {
 		if r.port, err = strconv.Atoi(port); err != nil || r.port < 1 || r.port > 65535 {
-			return relay{}, errors.New("mail-url has a port that is none")
+			return relay{}, errors.New("mail-url has an invalid port")
 		}
 	}
 	switch {
 	case r.host == "":
 		return relay{}, errors.New("mail-url has no host")
 	case strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "":
-		return relay{}, errors.New("mail-url has more than a mail server behind the host")
+		return relay{}, errors.New("mail-url must not have a path, a query or a fragment")
 	case (r.user == "") != (r.password == ""):
 		return relay{}, errors.New("mail-url has a user without a password, or a password without a user")
 	case strings.ContainsAny(r.user+r.password, "\x00\r\n"):
@@ -65,7 +65,7 @@ func parseFrom(text string) (from *mail.Address, domain string, err error) {
 		from.Address, err = address.ParseExisting(from.Address)
 	}
 	if err != nil {
-		return nil, "", errors.New("mail-from is no address such as Example <no-reply@example.com>")
+		return nil, "", errors.New("mail-from is not an address such as Example <no-reply@example.com>")
 	}
 	_, domain, _ = strings.Cut(from.Address, "@")
 	return from, domain, nil

@@ -26,7 +26,7 @@ const (
 	password = `p@ss"/\wörd:9`
 )
 
-// A server is a mail server on loopback, with what it was told.
+// A server is a mail server on loopback that records commands and mails.
 type server struct {
 	address string // host:port
 	port    string
@@ -35,22 +35,21 @@ type server struct {
 	mu     sync.Mutex
 	heard  []string // SMTP commands that reached the backend
 	mails  []string
-	tls    uint16 // version of the last conversation that was encrypted
+	tls    uint16 // version of the last encrypted connection
 	stalls chan struct{}
 }
 
-// answers are how a server differs from one that takes everything. It has no
-// TLS unless certificate is set.
+// answers configure a server. The zero value accepts every mail and has no TLS.
 type answers struct {
 	certificate *tls.Certificate
 	implicitTLS bool   // from the first byte
-	maxTLS      uint16 // highest version of TLS; 0: any
+	maxTLS      uint16 // highest TLS version; 0: any
 	plainAuth   bool   // offers AUTH without TLS
 
 	auth, mail, rcpt, data error
 
-	hangUp bool          // after a mail was taken
-	stall  chan struct{} // a mail is taken only once this is closed
+	hangUp bool          // closes the connection after it accepted a mail
+	stall  chan struct{} // the server accepts a mail only after this is closed
 }
 
 func start(t *testing.T, a answers) *server {
@@ -91,14 +90,14 @@ func (s *server) hear(command string) {
 	s.heard = append(s.heard, command)
 }
 
-// commands are the SMTP commands so far.
+// commands returns the SMTP commands so far.
 func (s *server) commands() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.heard)
 }
 
-// taken are the mails so far, as they came.
+// taken returns the accepted mails so far, unchanged.
 func (s *server) taken() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -111,7 +110,7 @@ func (s *server) tlsVersion() uint16 {
 	return s.tls
 }
 
-// A session is one conversation.
+// A session is one SMTP connection.
 type session struct {
 	*server
 	conn *smtp.Conn
@@ -168,13 +167,13 @@ func (s *session) Data(r io.Reader) error {
 
 func (s *session) Reset() {
 	if s.done && s.answers.hangUp {
-		s.conn.Conn().Close() //nolint:errcheck // rude on purpose
+		s.conn.Conn().Close() //nolint:errcheck // without a reply, on purpose
 	}
 }
 
 func (s *session) Logout() error { return nil }
 
-// certify makes a certificate for names, and the pool that trusts it.
+// certify creates a certificate for names and a pool that trusts it.
 func certify(t *testing.T, names ...string) (*tls.Certificate, *x509.CertPool) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

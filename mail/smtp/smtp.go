@@ -132,7 +132,7 @@ func (s *Sender) Check(ctx context.Context) error {
 // compose returns the message with its headers and bodies.
 func (s *Sender) compose(m watchword.Message) (*gomail.Msg, error) {
 	if to, err := address.Parse(string(m.To)); err != nil || to != string(m.To) {
-		return nil, errors.New("the receiver's address is not canonical")
+		return nil, errors.New("the recipient's address is not canonical")
 	}
 	words, err := s.renderer.Render(m)
 	if err != nil {

@@ -62,7 +62,7 @@ func sender(t *testing.T, mailURL string, roots *x509.CertPool) *smtp.Sender {
 	return s
 }
 
-// remote is a sender to mail.example.com, which is at address.
+// remote returns a sender to mail.example.com that connects to address.
 func remote(t *testing.T, scheme, address string, roots *x509.CertPool) *smtp.Sender {
 	t.Helper()
 	s := sender(t, scheme+"://"+credentials+"mail.example.com", roots)
@@ -88,17 +88,17 @@ func TestSendUsesTLSAndAuthenticates(t *testing.T) {
 		}
 		want := []string{"AUTH", "AUTH", "MAIL no-reply@example.com", "RCPT ada@example.org", "DATA"}
 		if got := server.commands(); !slices.Equal(got, want) {
-			t.Errorf("%s: the server heard %q", scheme, got)
+			t.Errorf("%s: the server received %q", scheme, got)
 		}
 		if server.tlsVersion() < tls.VersionTLS12 {
 			t.Errorf("%s: TLS %x", scheme, server.tlsVersion())
 		}
-		checkWhole(t, server.taken()[0])
+		checkMail(t, server.taken()[0])
 	}
 }
 
-// checkWhole reads a mail as its receiver's program does.
-func checkWhole(t *testing.T, raw string) {
+// checkMail parses a mail as the recipient's program does.
+func checkMail(t *testing.T, raw string) {
 	t.Helper()
 	m, err := netmail.ReadMessage(strings.NewReader(raw))
 	if err != nil {
@@ -140,7 +140,7 @@ func checkWhole(t *testing.T, raw string) {
 		}
 	}
 	if _, err := parts.NextPart(); !errors.Is(err, io.EOF) {
-		t.Errorf("there is more than two parts: %v", err)
+		t.Errorf("there are more than two parts: %v", err)
 	}
 }
 
@@ -155,15 +155,15 @@ func TestServerWithoutAValidCertificateReceivesNoCommands(t *testing.T) {
 		roots        *x509.CertPool
 		want         string
 	}{
-		{"STARTTLS was taken out", "smtp", answers{plainAuth: true}, roots, "STARTTLS"},
-		{"STARTTLS was taken out, and AUTH with it", "smtp", answers{}, roots, "STARTTLS"},
-		{"nobody vouches", "smtp", answers{certificate: right}, nil, "unknown authority"},
-		{"nobody vouches", "smtps", answers{certificate: right, implicitTLS: true}, nil, "unknown authority"},
-		{"another's certificate", "smtp", answers{certificate: wrong}, wrongRoots, "not mail.example.com"},
-		{"another's certificate", "smtps", answers{certificate: wrong, implicitTLS: true}, wrongRoots, "not mail.example.com"},
-		{"TLS of yesterday", "smtp", answers{certificate: right, maxTLS: tls.VersionTLS11}, roots, "protocol version"},
-		{"TLS of yesterday", "smtps", answers{certificate: right, maxTLS: tls.VersionTLS11, implicitTLS: true}, roots, "protocol version"},
-		{"no TLS at all", "smtps", answers{plainAuth: true}, roots, "TLS handshake"},
+		{"STARTTLS was removed", "smtp", answers{plainAuth: true}, roots, "STARTTLS"},
+		{"STARTTLS and AUTH were removed", "smtp", answers{}, roots, "STARTTLS"},
+		{"untrusted certificate", "smtp", answers{certificate: right}, nil, "unknown authority"},
+		{"untrusted certificate", "smtps", answers{certificate: right, implicitTLS: true}, nil, "unknown authority"},
+		{"certificate for another host", "smtp", answers{certificate: wrong}, wrongRoots, "not mail.example.com"},
+		{"certificate for another host", "smtps", answers{certificate: wrong, implicitTLS: true}, wrongRoots, "not mail.example.com"},
+		{"TLS 1.1", "smtp", answers{certificate: right, maxTLS: tls.VersionTLS11}, roots, "protocol version"},
+		{"TLS 1.1", "smtps", answers{certificate: right, maxTLS: tls.VersionTLS11, implicitTLS: true}, roots, "protocol version"},
+		{"no TLS", "smtps", answers{plainAuth: true}, roots, "TLS handshake"},
 	} {
 		t.Run(c.name+" "+c.scheme, func(t *testing.T) {
 			t.Parallel()
@@ -175,7 +175,7 @@ func TestServerWithoutAValidCertificateReceivesNoCommands(t *testing.T) {
 				}
 			}
 			if heard := server.commands(); len(heard) > 0 {
-				t.Errorf("the server heard %q", heard)
+				t.Errorf("the server received %q", heard)
 			}
 		})
 	}
@@ -193,7 +193,7 @@ func TestTLSIsOptionalOnLoopback(t *testing.T) {
 	}{
 		{name: "plain", host: "127.0.0.1"},
 		{name: "plain by name", host: "localhost"},
-		{name: "a certificate that nobody vouches for", host: "127.0.0.1", answers: answers{certificate: certificate}},
+		{name: "untrusted certificate", host: "127.0.0.1", answers: answers{certificate: certificate}},
 		{name: "signed in, plain", host: "127.0.0.1", answers: answers{plainAuth: true}, signIn: true},
 		{name: "signed in, encrypted", host: "localhost", answers: answers{certificate: certificate}, roots: roots, signIn: true, encrypted: true},
 	} {
@@ -218,19 +218,19 @@ func TestTLSIsOptionalOnLoopback(t *testing.T) {
 
 func TestRejectionSaysWhetherARetryCanHelp(t *testing.T) {
 	t.Parallel()
-	later := &gosmtp.SMTPError{Code: 451, EnhancedCode: gosmtp.EnhancedCode{4, 3, 0}, Message: "greylisted,\ncome\x1b[2J back"}
-	never := &gosmtp.SMTPError{Code: 550, EnhancedCode: gosmtp.EnhancedCode{5, 1, 1}, Message: "no such\nuser\x1b[2J"}
+	temporary := &gosmtp.SMTPError{Code: 451, EnhancedCode: gosmtp.EnhancedCode{4, 3, 0}, Message: "greylisted,\ncome\x1b[2J back"}
+	permanent := &gosmtp.SMTPError{Code: 550, EnhancedCode: gosmtp.EnhancedCode{5, 1, 1}, Message: "no such\nuser\x1b[2J"}
 	const now, good = "refused it for now: ", "refused it for good: "
 	for name, c := range map[string]struct {
 		answers answers
 		want    []string
 	}{
-		"sender, later":   {answers{mail: later}, []string{now, "451", "greylisted"}},
-		"sender, never":   {answers{mail: never}, []string{good, "550", "no such"}},
-		"receiver, later": {answers{rcpt: later}, []string{now, "451"}},
-		"receiver, never": {answers{rcpt: never}, []string{good, "550"}},
-		"mail, later":     {answers{data: later}, []string{now, "451"}},
-		"mail, never":     {answers{data: never}, []string{good, "550"}},
+		"sender, temporary":    {answers{mail: temporary}, []string{now, "451", "greylisted"}},
+		"sender, permanent":    {answers{mail: permanent}, []string{good, "550", "no such"}},
+		"recipient, temporary": {answers{rcpt: temporary}, []string{now, "451"}},
+		"recipient, permanent": {answers{rcpt: permanent}, []string{good, "550"}},
+		"data, temporary":      {answers{data: temporary}, []string{now, "451"}},
+		"data, permanent":      {answers{data: permanent}, []string{good, "550"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -238,7 +238,7 @@ func TestRejectionSaysWhetherARetryCanHelp(t *testing.T) {
 			s := sender(t, "smtp://127.0.0.1:"+server.port, nil)
 			err := s.Send(t.Context(), message())
 			if err == nil {
-				t.Fatal("it was sent")
+				t.Fatal("the rejected mail returned no error")
 			}
 			for _, want := range append(c.want, "127.0.0.1 port "+server.port) {
 				if !strings.Contains(err.Error(), want) {
@@ -246,7 +246,7 @@ func TestRejectionSaysWhetherARetryCanHelp(t *testing.T) {
 				}
 			}
 			if strings.ContainsAny(err.Error(), "\n\x1b") || strings.Contains(err.Error(), string(message().Token)) {
-				t.Errorf("%q is not fit for a log", err)
+				t.Errorf("%q has control characters or the token", err)
 			}
 		})
 	}
@@ -268,7 +268,7 @@ func TestPasswordInAServerReplyIsRedacted(t *testing.T) {
 		}
 	}
 	if heard := server.commands(); !slices.Equal(heard, []string{"AUTH", "AUTH"}) {
-		t.Errorf("the server heard %q", heard)
+		t.Errorf("the server received %q", heard)
 	}
 }
 
@@ -285,12 +285,12 @@ func TestSendReturnsWhenTheContextEndsDuringAStall(t *testing.T) {
 		cancel()
 	}()
 	if err := s.Send(ctx, message()); !errors.Is(err, context.Canceled) {
-		t.Errorf("canceled, it said %v", err)
+		t.Errorf("after cancel: %v, want context.Canceled", err)
 	}
 	ctx, cancel = context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if err := s.Send(ctx, message()); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("late, it said %v", err)
+		t.Errorf("after the deadline: %v, want context.DeadlineExceeded", err)
 	}
 }
 
@@ -322,7 +322,7 @@ func TestMessageCannotInjectHeadersOrRecipients(t *testing.T) {
 		}
 	}
 	if heard := server.commands(); len(heard) > 0 {
-		t.Errorf("the server heard %q", heard)
+		t.Errorf("the server received %q", heard)
 	}
 
 	const evil = "x\r\nBcc: eve@evil.example\r\n\r\n<b>evil"
@@ -339,8 +339,8 @@ func TestMessageCannotInjectHeadersOrRecipients(t *testing.T) {
 	if err != nil || got.Header.Get("Bcc") != "" || strings.Contains(string(body), "evil") || strings.Contains(server.taken()[0], "\r\nBcc:") {
 		t.Errorf("%v\n%s", err, server.taken()[0])
 	}
-	if receivers := slices.DeleteFunc(server.commands(), func(c string) bool { return !strings.HasPrefix(c, "RCPT") }); !slices.Equal(receivers, []string{"RCPT ada@example.org"}) {
-		t.Errorf("sent to %q", receivers)
+	if recipients := slices.DeleteFunc(server.commands(), func(c string) bool { return !strings.HasPrefix(c, "RCPT") }); !slices.Equal(recipients, []string{"RCPT ada@example.org"}) {
+		t.Errorf("sent to %q", recipients)
 	}
 }
 
@@ -363,13 +363,13 @@ func TestNewRejectsInvalidOptions(t *testing.T) {
 	t.Parallel()
 	const secret = "hunter2hunter2"
 	for name, o := range map[string]smtp.Options{
-		"nothing":              {},
+		"no options":           {},
 		"other scheme":         {URL: "https://me:" + secret + "@mail.example.com"},
-		"no URL":               {URL: "smtp://me:" + secret + "%@mail.example.com"},
-		"no URL, no scheme":    {URL: "me:" + secret + "@mail.example.com:587"},
+		"bad escape":           {URL: "smtp://me:" + secret + "%@mail.example.com"},
+		"no scheme":            {URL: "me:" + secret + "@mail.example.com:587"},
 		"no host":              {URL: "smtp://me:" + secret + "@"},
 		"bad port":             {URL: "smtp://me:" + secret + "@mail.example.com:65536"},
-		"port that is none":    {URL: "smtp://me:" + secret + "@mail.example.com:x"},
+		"port with letters":    {URL: "smtp://me:" + secret + "@mail.example.com:x"},
 		"no password":          {URL: "smtp://me@mail.example.com"},
 		"no user":              {URL: "smtp://:" + secret + "@mail.example.com"},
 		"a path":               {URL: "smtp://me:" + secret + "@mail.example.com/x"},
@@ -388,13 +388,13 @@ func TestNewRejectsInvalidOptions(t *testing.T) {
 		o.Renderer = renderer(t)
 		_, err := smtp.New(o)
 		if err == nil {
-			t.Errorf("%s was taken", name)
+			t.Errorf("%s was accepted", name)
 		} else if strings.Contains(err.Error(), secret) {
 			t.Errorf("%s: the error shows the password: %v", name, err)
 		}
 	}
 	if _, err := smtp.New(smtp.Options{URL: "smtp://localhost", From: from}); err == nil {
-		t.Error("no renderer was taken")
+		t.Error("options without a renderer were accepted")
 	}
 	if _, err := smtp.New(smtp.Options{URL: "smtps://me:%2Fx@[::1]:4650/", From: "a@example.com", Renderer: renderer(t)}); err != nil {
 		t.Error(err)

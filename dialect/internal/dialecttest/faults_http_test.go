@@ -35,7 +35,7 @@ func TestW66CrossSiteRequestIsRejected(t *testing.T) {
 			c.Run(exchange{Request: "POST " + path, Headers: foreign, Status: 403, Answer: "*", Want: headers{"Set-Cookie": ""}})
 		}
 		if foreign[1] == "" {
-			continue // no browser, which may sign in
+			continue // programs without an origin may sign in
 		}
 		for _, path := range []string{"/api/users/login", "/api/users/signup", "/login", "/register"} {
 			s.Client(t).Run(exchange{Request: "POST " + path, Body: login, Headers: foreign, Status: 403, Answer: "*", Want: headers{"Set-Cookie": ""}})
@@ -44,14 +44,14 @@ func TestW66CrossSiteRequestIsRejected(t *testing.T) {
 	lesson := s.Client(t)
 	lesson.Run(
 		exchange{Request: "POST /login", Body: login, Status: 200, Answer: `*"refreshToken":"{refresh}"}`},
-		exchange{Name: "the cookie jwt from nowhere", Request: "POST /logout", Headers: []string{"Origin", "", "Sec-Fetch-Site", ""}, Status: 403, Answer: "*"},
-		exchange{Name: "nothing had happened", Request: "POST /token", Body: `{"token":"{refresh}"}`, Status: 200, Answer: "*"},
+		exchange{Name: "the cookie jwt without an origin", Request: "POST /logout", Headers: []string{"Origin", "", "Sec-Fetch-Site", ""}, Status: 403, Answer: "*"},
+		exchange{Name: "the session is unchanged", Request: "POST /token", Body: `{"token":"{refresh}"}`, Status: 200, Answer: "*"},
 	)
 	c.Run(
 		exchange{Name: "two cookies", Request: "POST /api/users/reauth", Headers: []string{"Cookie", "refreshTkn=other"}, Status: 400, Answer: "*", Want: headers{"Set-Cookie": "refreshTkn=; *Max-Age=0*"}},
 		exchange{Name: "two cookies", Request: "GET /profile", Headers: []string{"Cookie", "jwt=other"}, Status: 400, Answer: "*", Want: headers{"Set-Cookie": "jwt=; *Max-Age=0*"}},
 	)
-	s.Client(t).Run(exchange{Name: "nothing had happened", Request: "POST /api/users/reauth", Headers: byCookie(c.Vars["refresh"]), Status: 201, Answer: "*"})
+	s.Client(t).Run(exchange{Name: "the session is unchanged", Request: "POST /api/users/reauth", Headers: byCookie(c.Vars["refresh"]), Status: 201, Answer: "*"})
 }
 
 // W-26, W-27, W-28, W-33
@@ -86,7 +86,7 @@ func TestW26ResponsesDoNotRevealAccounts(t *testing.T) {
 			}
 		}
 		if answers[0].Body != answers[1].Body || !maps.EqualFunc(answers[0].Header, answers[1].Header, slices.Equal) {
-			t.Errorf("%s tells %s from %s", x.request, answers[0].Body, answers[1].Body)
+			t.Errorf("%s reveals an account: %s, %s", x.request, answers[0].Body, answers[1].Body)
 		}
 	}
 }
@@ -179,11 +179,11 @@ func TestW44LogoutAcceptsAnExpiredAccessTokenOrACookie(t *testing.T) {
 	now := startClock()
 	s := dialecttest.Start(t, now.options)
 	s.Client(t).Run(
-		exchange{Name: "a cookie of no use", Request: "POST /api/users/logout", Headers: []string{"Cookie", "refreshTkn=x", "Authorization", "Bearer x"}, Status: 205},
-		exchange{Name: "nothing that names a session, and options in the body", Request: "POST /api/users/logout", Body: `{"requireAuthHeader":true,"withCredentials":true}`, Status: 401, Answer: "*",
+		exchange{Name: "an invalid cookie", Request: "POST /api/users/logout", Headers: []string{"Cookie", "refreshTkn=x", "Authorization", "Bearer x"}, Status: 205},
+		exchange{Name: "no credential, and options in the body", Request: "POST /api/users/logout", Body: `{"requireAuthHeader":true,"withCredentials":true}`, Status: 401, Answer: "*",
 			Want: headers{"WWW-Authenticate": `Bearer realm="apps", error="invalid_access_token", *`}},
 		exchange{Name: "an empty cookie", Request: "POST /api/users/logout", Headers: []string{"Cookie", "refreshTkn="}, Status: 401, Answer: "*"},
-		exchange{Name: "a token that is none", Request: "POST /api/users/logout", Headers: []string{"Authorization", "Bearer undefined"}, Status: 401, Answer: "*"},
+		exchange{Name: "a malformed token", Request: "POST /api/users/logout", Headers: []string{"Authorization", "Bearer undefined"}, Status: 401, Answer: "*"},
 	)
 	c := ada(t, s)
 	now.advance(time.Hour)
@@ -210,8 +210,8 @@ func TestW44LogoutAcceptsAnExpiredAccessTokenOrACookie(t *testing.T) {
 		client.Run(exchange{Request: "POST /api/users/login", Body: login, Status: 200, Answer: `*"accessToken":"{access}"}`})
 	}
 	now.advance(time.Hour)
-	second.Run(exchange{Name: "everywhere, by an expired access token and the cookie", Request: "POST /api/users/master-logout", Headers: bearer, Status: 205, Want: headers{"Set-Cookie": "refreshTkn=; *"}})
-	third.Run(exchange{Name: "everywhere, by the cookie of an ended session", Request: "POST /api/users/master-logout", Status: 401, Answer: "*",
+	second.Run(exchange{Name: "everywhere, with an expired access token and the cookie", Request: "POST /api/users/master-logout", Headers: bearer, Status: 205, Want: headers{"Set-Cookie": "refreshTkn=; *"}})
+	third.Run(exchange{Name: "everywhere, with the cookie of an ended session", Request: "POST /api/users/master-logout", Status: 401, Answer: "*",
 		Want: headers{"WWW-Authenticate": `Bearer realm="reauth", error="invalid_rft", *`, "Set-Cookie": "refreshTkn=; *"}})
 }
 
@@ -232,7 +232,7 @@ func TestW45MalformedPathReturns400(t *testing.T) {
 		}
 		must(t, connection.Close())
 	}
-	s.Client(t).Run(exchange{Name: "no +", Request: "PATCH /api/users/resetpass/%25%2B", Body: newPassword, Status: 400, Answer: `{"error":"The reset link is invalid"}`})
+	s.Client(t).Run(exchange{Name: "an escaped percent and plus sign", Request: "PATCH /api/users/resetpass/%25%2B", Body: newPassword, Status: 400, Answer: `{"error":"The reset link is invalid"}`})
 }
 
 // W-49, W-51, W-54
@@ -250,7 +250,7 @@ func TestW49AccessAndRefreshTokensAreNotInterchangeable(t *testing.T) {
 		t.Errorf("claims: %v", claims)
 	}
 	if strings.Count(c.Vars["refresh"], ".") != 0 {
-		t.Error("the refresh token can be read")
+		t.Error("the refresh token has readable parts")
 	}
 }
 
@@ -263,7 +263,7 @@ func TestW55NoTokenIsStored(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(s.Folder, "*"))
 	must(t, err)
 	if len(files) == 0 {
-		t.Fatal("there is no database")
+		t.Fatal("the folder has no database file")
 	}
 	found := false
 	for _, file := range files {
@@ -277,7 +277,7 @@ func TestW55NoTokenIsStored(t *testing.T) {
 		}
 	}
 	if !found {
-		t.Error("the account is not in the files either")
+		t.Error("the account is not in the database files")
 	}
 }
 
@@ -352,18 +352,18 @@ func TestSessionOfOneAPIWorksInEveryAPI(t *testing.T) {
 	c := ada(t, s)
 	c.Run(
 		exchange{Name: "listed", Request: "GET /api/auth/sessions", Headers: bearer, Status: 200, Answer: `{"sessions":[{"id":"{session}",*"current":true}]}`},
-		exchange{Name: "a bearer of one is one of the others", Request: "GET /profile", Headers: bearer, Status: 200, Answer: `*"username":"Ada Lovelace"*`},
-		exchange{Name: "refreshed by the lesson", Request: "POST /token", Body: `{"token":"{refresh}"}`, Status: 200, Answer: `{"accessToken":"{second}","refreshToken":"{next}"}`},
+		exchange{Name: "the bearer token of another API", Request: "GET /profile", Headers: bearer, Status: 200, Answer: `*"username":"Ada Lovelace"*`},
+		exchange{Name: "refreshed by lesson", Request: "POST /token", Body: `{"token":"{refresh}"}`, Status: 200, Answer: `{"accessToken":"{second}","refreshToken":"{next}"}`},
 		exchange{Name: "refreshed by the API", Request: "POST /api/auth/refresh", Body: `{"refreshToken":"{next}"}`, Status: 200, Answer: `*"refreshToken":"{third}"*`},
 	)
 	by := s.Client(t)
 	by.Run(exchange{Name: "refreshed by users", Request: "POST /api/users/reauth", Headers: byCookie(c.Vars["third"]), Status: 201, Answer: renewed})
 	if claimsOf(t, by.Vars["access"])["sid"] != c.Vars["session"] {
-		t.Error("it became another session")
+		t.Error("the session id changed")
 	}
 	by.Run(
 		exchange{Name: "ended by the API", Request: "DELETE /api/auth/sessions/" + c.Vars["session"], Headers: bearer, Status: 200, Answer: "*"},
-		exchange{Name: "and over in users", Request: "GET /api/users/me", Headers: bearer, Status: 401, Answer: "*"},
-		exchange{Name: "and over in the lesson", Request: "GET /profile", Headers: bearer, Status: 401, Answer: "*"},
+		exchange{Name: "rejected by users", Request: "GET /api/users/me", Headers: bearer, Status: 401, Answer: "*"},
+		exchange{Name: "rejected by lesson", Request: "GET /profile", Headers: bearer, Status: 401, Answer: "*"},
 	)
 }

@@ -17,8 +17,8 @@ import (
 	"github.com/watchword-auth/watchword/mail"
 )
 
-// The faults of the tutorials, by their numbers in testdata/tutorials.txt: none of them
-// came along with the contracts.
+// Each test is named after a fault of the tutorials, by its number in testdata/tutorials.txt.
+// The dialects keep the contracts of the tutorials without these faults.
 
 type (
 	exchange = dialecttest.Exchange
@@ -38,7 +38,7 @@ const (
 
 var bearer = []string{"Authorization", "Bearer {access}"}
 
-// A clock is set by hand.
+// A clock advances only when a test advances it.
 type clock struct {
 	mu sync.Mutex
 	at time.Time
@@ -60,7 +60,7 @@ func (c *clock) advance(d time.Duration) {
 
 func (c *clock) options(o *watchword.Options) { o.Now = c.now }
 
-// ada returns a client that has signed up, with {access} and {refresh}.
+// ada returns a client that has signed up; {access} and {refresh} are set.
 func ada(t *testing.T, s *dialecttest.Service) *dialecttest.Client {
 	t.Helper()
 	c := s.Client(t)
@@ -68,14 +68,14 @@ func ada(t *testing.T, s *dialecttest.Service) *dialecttest.Client {
 	return c
 }
 
-// renew rotates by the cookie, and has {access} and {refresh} anew.
+// renew refreshes with the cookie and sets {access} and {refresh} again.
 func renew(c *dialecttest.Client) {
 	delete(c.Vars, "access")
 	delete(c.Vars, "refresh")
 	c.Run(exchange{Request: "POST /api/users/reauth", Status: 201, Answer: renewed, Want: headers{"Set-Cookie": "refreshTkn={refresh}; *"}})
 }
 
-// byCookie presents a refresh token in a cookie of its own.
+// byCookie returns a Cookie header with a refresh token.
 func byCookie(token string) []string { return []string{"Cookie", "refreshTkn=" + token} }
 
 // W-1, W-8
@@ -119,7 +119,7 @@ func TestW2ParallelRefreshesDoNotForkTheSession(t *testing.T) {
 		successors[a.Cookies()[0].Value] = true
 	}
 	if len(successors) != 1 {
-		t.Errorf("one token became %d", len(successors))
+		t.Errorf("one token has %d successors, want 1", len(successors))
 	}
 	if sessions, err := s.Engine.Operator().UserSessions(t.Context(), watchword.UserID(c.Vars["id"])); err != nil || len(sessions) != 1 {
 		t.Errorf("%d sessions, %v", len(sessions), err)
@@ -186,9 +186,9 @@ func TestW9LogoutWithoutARefreshTokenEndsTheSession(t *testing.T) {
 	s.Client(t).Run(exchange{Request: "POST /register", Body: register, Status: 201, Answer: "*"})
 	for _, x := range []exchange{
 		{Name: "null", Body: `{"token":null}`},
-		{Name: "beside a bearer of no use", Body: `{"token":null}`, Headers: []string{"Authorization", "Bearer null"}},
+		{Name: "beside an invalid bearer token", Body: `{"token":null}`, Headers: []string{"Authorization", "Bearer null"}},
 		{Name: "a number", Body: `{"token":123}`},
-		{Name: "no JSON", Body: `{`, Headers: []string{"Content-Type", "text/plain"}},
+		{Name: "invalid JSON", Body: `{`, Headers: []string{"Content-Type", "text/plain"}},
 		{Name: "beside another cookie", Headers: []string{"Cookie", "jwt=planted"}},
 		{Name: "an hour later", Body: `{}`},
 	} {
@@ -233,7 +233,7 @@ func claimsOf(t *testing.T, token string) (claims map[string]any) {
 // W-12
 func TestW12TwoLoginsInOneSecondAreTwoSessions(t *testing.T) {
 	t.Parallel()
-	now := startClock() // which stands still
+	now := startClock() // both sign-ins have the same time
 	s := dialecttest.Start(t, now.options)
 	c := ada(t, s)
 	second := s.Client(t)
@@ -252,25 +252,25 @@ func TestW14MailedLinkLeadsOnlyToAllowedOrigins(t *testing.T) {
 	ada(t, s)
 	renderer, err := mail.NewRenderer(mail.Options{PublicURL: s.URL})
 	must(t, err)
-	ours, theirs := s.URL+"/reset#token=", dialecttest.FrontEnd
+	hosted, frontEnd := s.URL+"/reset#token=", dialecttest.FrontEnd
 	sent := 0
 	for _, attempt := range []struct {
 		headers []string
 		link    string
 	}{
-		{nil, theirs + "/resetpass/"},
-		{[]string{"X-reset-base", theirs + "/restee"}, theirs + "/restee/"},
-		{[]string{"X-reset-base", "https://evil.example/reset"}, ours},
-		{[]string{"X-reset-base", theirs + ".evil.example/reset"}, ours},
-		{[]string{"X-reset-base", theirs + "@evil.example/reset"}, ours},
-		{[]string{"X-reset-base", theirs + "/go?to=https://evil.example"}, ours},
-		{[]string{"X-reset-base", theirs + "/../" + "x"}, ours},
-		{[]string{"X-reset-base", theirs + `/"><img src=https://evil.example/x>`}, ours},
-		{[]string{"X-reset-base", "javascript:alert(1)"}, ours},
-		{[]string{"X-reset-base", "undefined"}, ours},
-		{[]string{"X-reset-base", s.URL + "/dev/mail"}, ours},
-		{[]string{"Origin", "", "Sec-Fetch-Site", ""}, ours},
-		{[]string{"X-Forwarded-Host", "evil.example", "X-Forwarded-Proto", "http", "Forwarded", "host=evil.example", "Referer", "https://evil.example/", "Origin", "", "Sec-Fetch-Site", ""}, ours},
+		{nil, frontEnd + "/resetpass/"},
+		{[]string{"X-reset-base", frontEnd + "/restee"}, frontEnd + "/restee/"},
+		{[]string{"X-reset-base", "https://evil.example/reset"}, hosted},
+		{[]string{"X-reset-base", frontEnd + ".evil.example/reset"}, hosted},
+		{[]string{"X-reset-base", frontEnd + "@evil.example/reset"}, hosted},
+		{[]string{"X-reset-base", frontEnd + "/go?to=https://evil.example"}, hosted},
+		{[]string{"X-reset-base", frontEnd + "/../" + "x"}, hosted},
+		{[]string{"X-reset-base", frontEnd + `/"><img src=https://evil.example/x>`}, hosted},
+		{[]string{"X-reset-base", "javascript:alert(1)"}, hosted},
+		{[]string{"X-reset-base", "undefined"}, hosted},
+		{[]string{"X-reset-base", s.URL + "/dev/mail"}, hosted},
+		{[]string{"Origin", "", "Sec-Fetch-Site", ""}, hosted},
+		{[]string{"X-Forwarded-Host", "evil.example", "X-Forwarded-Proto", "http", "Forwarded", "host=evil.example", "Referer", "https://evil.example/", "Origin", "", "Sec-Fetch-Site", ""}, hosted},
 	} {
 		s.Client(t).Run(exchange{Request: "POST /api/users/forgotpass", Body: `{"email":"ada@example.com"}`, Headers: attempt.headers, Status: 200, Answer: "*"})
 		sent++
@@ -285,7 +285,7 @@ func TestW14MailedLinkLeadsOnlyToAllowedOrigins(t *testing.T) {
 		}
 	}
 	s.Client(t).Run(exchange{Request: "POST /api/users/forgotpass", Body: `{"email":"ada@example.com"}`, Headers: []string{"Origin", "https://evil.example", "Sec-Fetch-Site", ""}, Status: 403, Answer: "*"})
-	if got := len(s.Mails.Kinds("ada@example.com")); got != sent+1 { // and the one to verify the address
+	if got := len(s.Mails.Kinds("ada@example.com")); got != sent+1 { // including the mail that verifies the address
 		t.Errorf("%d mails, want %d", got, sent+1)
 	}
 }
@@ -310,7 +310,7 @@ func TestW16NoSecretIsLogged(t *testing.T) {
 	)
 	text := log.String()
 	if !strings.Contains(text, "resetpass/{token}") {
-		t.Error("requests are not logged at all")
+		t.Error("no request is in the log")
 	}
 	for _, secret := range append(secrets, token, c.Vars["access"], c.Vars["refresh"]) {
 		if strings.Contains(text, secret) {
@@ -319,7 +319,7 @@ func TestW16NoSecretIsLogged(t *testing.T) {
 	}
 }
 
-// resetToken has a mail sent and returns its token.
+// resetToken requests a reset mail and returns its token.
 func resetToken(t *testing.T, s *dialecttest.Service) string {
 	t.Helper()
 	s.Client(t).Run(exchange{Request: "POST /api/users/forgotpass", Body: `{"email":"ada@example.com"}`, Status: 200, Answer: "*"})

@@ -13,7 +13,7 @@ import (
 
 const ownersPassword = "nine amber lanterns"
 
-// form is what the form of a page sends.
+// form returns the request that the form of a page sends.
 func form(path string, fields ...string) exchange {
 	values := url.Values{}
 	for i := 0; i < len(fields); i += 2 {
@@ -23,20 +23,20 @@ func form(path string, fields ...string) exchange {
 		"Content-Type", "application/x-www-form-urlencoded", "Origin", "{url}", "Sec-Fetch-Site", "same-origin"}}
 }
 
-// status is an exchange with the status that it must have.
+// status returns x with the wanted status and any body.
 func status(x exchange, want int) exchange {
 	x.Status, x.Answer = want, "*"
 	return x
 }
 
-// An entrance is where somebody signs up, and how the sign-up is used afterwards.
+// An entrance is an API or page on which users sign up.
 type entrance struct {
 	signUp func(password string) exchange
 	open   int // status with signup=open
 	waits  int // status with signup=verified
 
-	stay         exchange // goes on with the session
-	alive, ended int      // its status while the session lives, and once it has ended
+	stay         exchange // uses the session
+	alive, ended int      // status of stay before and after the session ends
 }
 
 func entrances() map[string]entrance {
@@ -57,7 +57,7 @@ func entrances() map[string]entrance {
 	}
 }
 
-// logins are all the ways to use a password, with the status of a wrong one.
+// logins returns the sign-in requests of all APIs, by their status for a wrong password.
 func logins(password string) map[int][]exchange {
 	body := `{"email":"ada@example.com","password":"` + password + `"}`
 	return map[int][]exchange{
@@ -66,8 +66,8 @@ func logins(password string) map[int][]exchange {
 	}
 }
 
-// openers are the ways to open a link: with a password that is chosen now, or with
-// that of a sign-up.
+// openers returns the requests that use a mailed link. If known is true, they send the password
+// of the sign-up; otherwise they choose a new one.
 func openers(link string, known bool) map[string]exchange {
 	if known {
 		return map[string]exchange{
@@ -82,8 +82,7 @@ func openers(link string, known bool) map[string]exchange {
 	}
 }
 
-// wantOwned wants that the owner's password signs in everywhere, and the attacker's
-// nowhere.
+// wantOwned checks that every API accepts the owner's password and rejects the attacker's.
 func wantOwned(t *testing.T, s *dialecttest.Service) {
 	t.Helper()
 	for wrong, all := range logins(password) {
@@ -143,7 +142,7 @@ func TestLinkProvesTheOwnersSignUpDespiteAnAttackersSignUp(t *testing.T) {
 						s.Client(t).Run(status(entry.signUp(chosen), entry.waits))
 						s.Mails.Wait(t, watchword.MailVerify, "ada@example.com", i+1)
 					}
-					for _, x := range append(logins(password)[401], logins(password)[400]...) { // nothing is open yet
+					for _, x := range append(logins(password)[401], logins(password)[400]...) { // the address is unproven
 						if got := s.Client(t).Do(x).StatusCode; got < 400 {
 							t.Errorf("%s: %d before the address is proven", x.Request, got)
 						}
@@ -153,7 +152,7 @@ func TestLinkProvesTheOwnersSignUpDespiteAnAttackersSignUp(t *testing.T) {
 					owner.Run(
 						exchange{Request: "POST /api/auth/email/verify", Body: `{"token":"` + link + `"}`, Status: 403, Answer: `*"PASSWORD_REQUIRED"*`},
 						status(openers(link, true)[by], 200),
-						exchange{Name: "it signed in", Request: "POST /api/auth/refresh", Status: 200, Answer: "*"},
+						exchange{Name: "the link signed in", Request: "POST /api/auth/refresh", Status: 200, Answer: "*"},
 					)
 					wantOwned(t, s)
 				})
@@ -162,8 +161,8 @@ func TestLinkProvesTheOwnersSignUpDespiteAnAttackersSignUp(t *testing.T) {
 	}
 }
 
-// ID-10: a person who signed up in this browser needs no password again, with any cookie
-// of the session. It is read, and not rotated.
+// ID-10: users with a live session in this browser need no password. The request reads the
+// cookie and does not rotate it.
 func TestLiveSessionVerifiesTheAddressWithoutAPassword(t *testing.T) {
 	t.Parallel()
 	for from, entry := range entrances() {
@@ -223,6 +222,6 @@ func TestDisownedLinkDeletesItsSignUp(t *testing.T) {
 	s.Client(t).Run(
 		status(form("/verify", "token", link, "action", "disown"), 200),
 		exchange{Request: "POST /api/auth/email/verify", Body: `{"token":"` + link + `","password":"` + password + `"}`, Status: 400, Answer: `*"MAIL_TOKEN_INVALID"*`},
-		exchange{Name: "nothing waits any more", Request: "POST /api/auth/login", Body: login, Status: 401, Answer: "*"},
+		exchange{Name: "the sign-up is deleted", Request: "POST /api/auth/login", Body: login, Status: 401, Answer: "*"},
 	)
 }

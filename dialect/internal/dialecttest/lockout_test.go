@@ -12,7 +12,7 @@ import (
 // Lock-out by strangers, and sign-ins over a session, through every entry point: the
 // API, the pages and both dialects.
 
-// loginsBy are the ways to use a password, by their entry point.
+// loginsBy returns the sign-in requests, by entry point.
 func loginsBy(password string) map[string]exchange {
 	body := `{"email":"ada@example.com","password":"` + password + `"}`
 	return map[string]exchange{
@@ -23,8 +23,8 @@ func loginsBy(password string) map[string]exchange {
 	}
 }
 
-// fewUnknown lets unknown devices fail four times together. All clients of a test have
-// one address, which is not limited here.
+// fewUnknown allows all unknown devices together four failures. It disables the limits per
+// address, because all clients of a test share one.
 func fewUnknown(o *watchword.Options) {
 	hour, none := watchword.Limit{Count: 4, Per: time.Hour}, watchword.Limit{Count: -1}
 	o.Limits = watchword.Limits{
@@ -42,7 +42,7 @@ func TestStrangersCannotLockTheOwnerOut(t *testing.T) {
 			s := dialecttest.Start(t, fewUnknown)
 			owner, newDevice := s.Client(t), s.Client(t)
 			owner.Run(status(entrances()[entry].signUp(password), entrances()[entry].open))
-			for wrong, all := range logins("a wrong guess") { // one counter over all of them
+			for wrong, all := range logins("a wrong guess") { // all APIs share one counter
 				for _, x := range all {
 					s.Client(t).Run(status(x, wrong))
 				}
@@ -51,10 +51,10 @@ func TestStrangersCannotLockTheOwnerOut(t *testing.T) {
 				s.Client(t).Run(exchange{Name: x.Name, Request: x.Request, Body: x.Body, Headers: x.Headers,
 					Status: 429, Answer: "*", Want: headers{"Retry-After": "*", "Set-Cookie": ""}})
 			}
-			for range 5 { // more often than the limit: a right password costs nothing
+			for range 5 { // above the limit: correct passwords are not counted
 				owner.Run(status(login, 200))
 			}
-			for _, x := range loginsBy(password) { // one cookie is good for all entry points
+			for _, x := range loginsBy(password) { // every API accepts the cookie
 				owner.Run(status(x, 200))
 			}
 			newDevice.Run(status(login, 429))
@@ -64,7 +64,7 @@ func TestStrangersCannotLockTheOwnerOut(t *testing.T) {
 				reset = openers(link, false)["api"]
 			}
 			newDevice.Run(status(reset, 200), status(loginsBy(ownersPassword)[entry], 200))
-			owner.Run(status(loginsBy(ownersPassword)[entry], 429)) // its password is another
+			owner.Run(status(loginsBy(ownersPassword)[entry], 429)) // the reset changed the password
 		})
 	}
 }
@@ -81,8 +81,8 @@ func TestSignInOverASessionEndsItInEveryAPI(t *testing.T) {
 			browser.Run(status(entrances()[entry].signUp(password), entrances()[entry].open))
 			old := browser.Cookie(cookie)
 			browser.Run(status(loginsBy(password)[entry], 200))
-			// A request that was under way has the old cookie. Its answer must not take the
-			// new one away.
+			// A concurrent request still has the old cookie. Its response must not delete the
+			// new one.
 			late.Run(exchange{Request: stay.Request, Headers: []string{"Cookie", cookie + "=" + old}, Status: 401, Answer: "*", Want: headers{"Set-Cookie": ""}})
 			if entry != "users" {
 				late.Run(exchange{Request: "GET /login", Headers: []string{"Cookie", cookie + "=" + old, "Origin", "", "Sec-Fetch-Site", "same-origin"},
@@ -116,7 +116,7 @@ func TestSignInWithoutACookieEndsNoSession(t *testing.T) {
 	}
 }
 
-// endings lists why sessions of the account were ended.
+// endings returns the reasons why sessions of the account ended.
 func endings(t *testing.T, s *dialecttest.Service) string {
 	t.Helper()
 	user, err := s.Engine.Operator().FindUser(t.Context(), "ada@example.com")

@@ -9,10 +9,10 @@ import (
 	"github.com/watchword-auth/watchword/dialect/internal/dialecttest"
 )
 
-// Mail that strangers ask for, through every entry point: the API, the pages and both
+// Mails requested by strangers through every entry point: the API, the pages and both
 // dialects.
 
-// forgots are the ways to say that a password is forgotten.
+// forgots returns the requests for a reset mail, by entry point.
 func forgots() map[string]exchange {
 	const body = `{"email":"ada@example.com"}`
 	return map[string]exchange{
@@ -47,7 +47,7 @@ func TestStrangersCannotSuppressAResetMail(t *testing.T) {
 			s := dialecttest.Start(t, func(o *watchword.Options) {
 				now.options(o)
 				none := watchword.Limit{Count: -1}
-				o.Limits = watchword.Limits{MailPerClient: none, SignupPerClient: none} // one address is all clients here
+				o.Limits = watchword.Limits{MailPerClient: none, SignupPerClient: none} // all clients share one address
 			})
 			s.Client(t).Run(status(entrances()["api"].signUp(password), 201))
 			s.Prove(t, "ada@example.com")
@@ -64,19 +64,18 @@ func TestStrangersCannotSuppressAResetMail(t *testing.T) {
 				link := newestLink(t, s, watchword.MailReset)
 				s.Client(t).Run(exchange{Request: "POST /api/auth/password/reset", Body: `{"token":"` + link + `","password":"short"}`, Status: 422, Answer: "*"})
 				if t.Failed() {
-					t.Fatalf("round %d: the owner has no link that works", round)
+					t.Fatalf("round %d: the owner has no working link", round)
 				}
 				now.advance(5 * time.Minute)
 			}
 			if kinds := s.Mails.Kinds("ada@example.com"); len(kinds) > 12 || slices.Contains(kinds, watchword.MailSignupExisting) {
-				t.Errorf("48 requests in 44 minutes are %d mails: %v", len(kinds), kinds)
+				t.Errorf("48 requests in 44 minutes sent %d mails, want at most 12 and no notice: %v", len(kinds), kinds)
 			}
 		})
 	}
 }
 
-// The attacker signed up with the victim's address and changes the password again and
-// again.
+// The attacker signed up with the victim's address and changes the password repeatedly.
 //
 // RL-15
 func TestPasswordChangeSendsNoMailToAnUnprovenAddress(t *testing.T) {
@@ -103,7 +102,7 @@ func TestPasswordChangeSendsNoMailToAnUnprovenAddress(t *testing.T) {
 			for range 3 {
 				attacker.Run(status(c.change(password, other), c.done), status(c.change(other, password), c.done))
 			}
-			attacker.Run(status(c.change(password, other), 429)) // right passwords cost the client, too
+			attacker.Run(status(c.change(password, other), 429)) // correct passwords also count for the client
 			newestLink(t, s, watchword.MailVerify)
 			if kinds := s.Mails.Kinds("ada@example.com"); len(kinds) != 1 {
 				t.Errorf("the victim got %v", kinds)
