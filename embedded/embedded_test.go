@@ -58,7 +58,8 @@ func TestOpenOnPostgresNeedsKeyAndMailer(t *testing.T) {
 	}
 	options := embedded.Options{Engine: watchword.Options{PublicURL: url}}
 	for _, missing := range []string{"MasterKey", "Mailer"} {
-		if _, err := embedded.Open(t.Context(), database, options); err == nil || !strings.Contains(err.Error(), missing) {
+		if _, err := embedded.Open(t.Context(), database, options); err == nil ||
+			!strings.Contains(err.Error(), missing) {
 			t.Errorf("without %s: %v", missing, err)
 		}
 		options.Engine.MasterKey = make([]byte, 32)
@@ -85,7 +86,8 @@ func TestOpenRefusesUnusableOptions(t *testing.T) {
 		"no public URL":         {t.TempDir(), ""},
 		"a public URL in clear": {t.TempDir(), "http://example.com"},
 	} {
-		accounts, err := embedded.Open(t.Context(), c.place, embedded.Options{Engine: watchword.Options{PublicURL: c.url}})
+		accounts, err := embedded.Open(t.Context(), c.place, embedded.Options{
+			Engine: watchword.Options{PublicURL: c.url}})
 		if err == nil {
 			accounts.Close() //nolint:errcheck // it should not be open
 			t.Errorf("%s: opened", name)

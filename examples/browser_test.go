@@ -114,7 +114,8 @@ func newWire(t *testing.T, server string) *wire {
 
 // isRefresh reports whether a request is a refresh of the API or of a dialect.
 func isRefresh(r *http.Request) bool {
-	return r.Method == "POST" && slices.Contains([]string{"/api/auth/refresh", "/api/users/reauth", "/token"}, r.URL.Path)
+	return r.Method == "POST" &&
+		slices.Contains([]string{"/api/auth/refresh", "/api/users/reauth", "/token"}, r.URL.Path)
 }
 
 func (w *wire) refreshed() int {
@@ -190,7 +191,8 @@ func (b *tab) another() *tab {
 func (b *tab) hide() {
 	b.t.Helper()
 	browsertest.Command(b.t, b.ctx, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{})
-	for _, state := range []page.SetWebLifecycleStateState{page.SetWebLifecycleStateStateFrozen, page.SetWebLifecycleStateStateActive} {
+	for _, state := range []page.SetWebLifecycleStateState{page.SetWebLifecycleStateStateFrozen,
+		page.SetWebLifecycleStateStateActive} {
 		browsertest.Command(b.t, b.ctx, page.SetWebLifecycleState, page.SetWebLifecycleStateParams{State: state})
 	}
 	if state := see[string](b, `() => document.visibilityState`); state != "hidden" {
@@ -288,8 +290,9 @@ func (b *tab) steal(from *tab) {
 	b.t.Helper()
 	for _, cookie := range from.cookies() {
 		httpOnly := true
-		browsertest.Command(b.t, b.ctx, network.SetCookie, network.SetCookieParams{Name: cookie.Name, Value: cookie.Value,
-			URL: b.app.server, Path: cookie.Path, HTTPOnly: &httpOnly, SameSite: cookie.SameSite})
+		browsertest.Command(b.t, b.ctx, network.SetCookie,
+			network.SetCookieParams{Name: cookie.Name, Value: cookie.Value,
+				URL: b.app.server, Path: cookie.Path, HTTPOnly: &httpOnly, SameSite: cookie.SameSite})
 	}
 }
 

@@ -111,7 +111,8 @@ func checksTokens(t *testing.T, p process, i *issuer) {
 		Sub   string
 		Roles []string
 	}
-	if err := json.Unmarshal([]byte(body), &who); err != nil || status != 200 || who.Sub != string(i.session.User.ID) || who.Roles == nil {
+	if err := json.Unmarshal([]byte(body), &who); err != nil || status != 200 || who.Sub != string(i.session.User.ID) ||
+		who.Roles == nil {
 		t.Errorf("a good token: %d %s", status, body)
 	}
 	status, challenge, body := p.ask(t, "/", "")
@@ -137,17 +138,21 @@ func TestEmbeddingProgramProtectsItsRoutes(t *testing.T) {
 
 	var in struct{ AccessToken string }
 	p.post(t, "/api/auth/register", "", `{"email":"ada@example.com","password":"seven purple otters"}`, &in)
-	if status, _, body := p.ask(t, "/hello", in.AccessToken); status != 200 || !strings.HasPrefix(body, "Hello ada@example.com") {
+	if status, _, body := p.ask(t, "/hello", in.AccessToken); status != 200 ||
+		!strings.HasPrefix(body, "Hello ada@example.com") {
 		t.Errorf("%d %s", status, body)
 	}
-	if status, challenge, body := p.ask(t, "/reports", in.AccessToken); status != 403 || !strings.Contains(challenge, "insufficient_scope") {
+	if status, challenge, body := p.ask(t, "/reports", in.AccessToken); status != 403 ||
+		!strings.Contains(challenge, "insufficient_scope") {
 		t.Errorf("%d %q %s", status, challenge, body)
 	}
-	if status, challenge, body := p.ask(t, "/hello", ""); status != 401 || !strings.HasPrefix(challenge, "Bearer") || !strings.Contains(body, "TOKEN_MISSING") {
+	if status, challenge, body := p.ask(t, "/hello", ""); status != 401 || !strings.HasPrefix(challenge, "Bearer") ||
+		!strings.Contains(body, "TOKEN_MISSING") {
 		t.Errorf("%d %q %s", status, challenge, body)
 	}
 	p.post(t, "/api/auth/logout-all", in.AccessToken, "{}", nil)
-	if status, _, body := p.ask(t, "/hello", in.AccessToken); status != 401 || !strings.Contains(body, "SESSION_ENDED") {
+	if status, _, body := p.ask(t, "/hello", in.AccessToken); status != 401 ||
+		!strings.Contains(body, "SESSION_ENDED") {
 		t.Errorf("%d %s", status, body)
 	}
 }
@@ -202,7 +207,8 @@ func node(t *testing.T, dir string) (program string, args []string) {
 			t.Fatalf("%s is missing: install Node.js 20 or newer with npm, or set WATCHWORD_TEST_NODE=skip", program)
 		}
 	}
-	install := exec.CommandContext(t.Context(), "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline")
+	install := exec.CommandContext(t.Context(), "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund",
+		"--prefer-offline")
 	install.Dir = dir
 	if out, err := install.CombinedOutput(); err != nil {
 		t.Fatalf("npm ci: %v\n%s", err, out)
@@ -230,7 +236,8 @@ func python(t *testing.T, _ string) (program string, args []string) {
 func TestLocksNameNoRegistry(t *testing.T) {
 	t.Parallel()
 	var locks []string
-	for _, pattern := range []string{"*/package-lock.json", "../clients/*/package-lock.json", "../lab/*/*/package-lock.json"} {
+	for _, pattern := range []string{"*/package-lock.json", "../clients/*/package-lock.json",
+		"../lab/*/*/package-lock.json"} {
 		found, err := filepath.Glob(pattern)
 		must(t, err)
 		if len(found) == 0 {

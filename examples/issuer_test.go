@@ -33,7 +33,8 @@ func newIssuer(t *testing.T, changes ...func(*watchword.Options)) *issuer {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	i := &issuer{url: "http://" + listener.Addr().String()}
-	i.options = watchword.Options{PublicURL: i.url, MasterKey: []byte("a master key for tests, 32 bytes"), Mailer: noMail{}}
+	i.options = watchword.Options{
+		PublicURL: i.url, MasterKey: []byte("a master key for tests, 32 bytes"), Mailer: noMail{}}
 	for _, change := range changes {
 		change(&i.options)
 	}
@@ -67,7 +68,8 @@ func (i *issuer) signIn(t *testing.T, change func(*watchword.Options)) string {
 	t.Helper()
 	options := i.options
 	change(&options)
-	in, err := i.engine(t, i.store, options).Login(t.Context(), watchword.LoginRequest{Email: "ada@example.com", Password: password})
+	in, err := i.engine(t, i.store, options).Login(t.Context(), watchword.LoginRequest{
+		Email: "ada@example.com", Password: password})
 	must(t, err)
 	return string(in.AccessToken)
 }
@@ -84,7 +86,8 @@ func (i *issuer) badTokens(t *testing.T) map[string]string {
 	if forger.SigningSecret != "" {
 		forger.SigningSecret = "another secret, of at least 32 bytes"
 	}
-	forged, err := i.engine(t, other, forger).SignUp(t.Context(), watchword.SignUpRequest{Email: "eve@example.com", Password: password})
+	forged, err := i.engine(t, other, forger).SignUp(t.Context(), watchword.SignUpRequest{
+		Email: "eve@example.com", Password: password})
 	must(t, err)
 	claims, err := base64.RawURLEncoding.DecodeString(parts[1])
 	must(t, err)
@@ -97,10 +100,12 @@ func (i *issuer) badTokens(t *testing.T) map[string]string {
 		"expired": i.signIn(t, func(o *watchword.Options) {
 			o.AccessTTL, o.Now = time.Minute, func() time.Time { return time.Now().Add(-2 * time.Minute) }
 		}),
-		"for another audience":  i.signIn(t, func(o *watchword.Options) { o.Audience = "https://other.example" }),
-		"of another issuer":     i.signIn(t, func(o *watchword.Options) { o.PublicURL, o.Audience = "https://other.example", i.url }),
+		"for another audience": i.signIn(t, func(o *watchword.Options) { o.Audience = "https://other.example" }),
+		"of another issuer": i.signIn(t,
+			func(o *watchword.Options) { o.PublicURL, o.Audience = "https://other.example", i.url }),
 		"signed by another key": string(forged.AccessToken),
-		"with other claims":     parts[0] + "." + base64.RawURLEncoding.EncodeToString([]byte(promoted)) + "." + parts[2],
+		"with other claims": parts[0] + "." + base64.RawURLEncoding.EncodeToString([]byte(promoted)) + "." +
+			parts[2],
 		"with half a signature": good[:len(good)-len(parts[2])/2],
 		"unsigned":              none + "." + parts[1] + ".",
 		"no JWT":                "x",

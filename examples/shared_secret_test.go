@@ -85,7 +85,8 @@ func withSharedSecret(t *testing.T, start starter) {
 		"of another kind":   mint(`{"alg":"HS256","typ":"JWT"}`, claims, sharedSecret),
 		"of no kind":        mint(`{"alg":"HS256"}`, claims, sharedSecret),
 		"signed with HS512": mintWith(sha512.New, `{"alg":"HS512","typ":"at+jwt"}`, claims, sharedSecret),
-		"signed with ES256": newIssuer(t).signIn(t, func(o *watchword.Options) { o.PublicURL, o.Audience = i.url, i.url }),
+		"signed with ES256": newIssuer(t).signIn(t,
+			func(o *watchword.Options) { o.PublicURL, o.Audience = i.url, i.url }),
 	})
 }
 
@@ -97,8 +98,9 @@ func withPublicKeys(t *testing.T, start starter) {
 
 	header, claims := partsOf(t, i.session.AccessToken)
 	refuses(t, p, map[string]string{
-		"signed with the secret of before":         mint(`{"alg":"HS256","typ":"at+jwt","kid":"shared"}`, claims, sharedSecret),
-		"signed with the public key as the secret": mint(strings.Replace(header, "ES256", "HS256", 1), claims, i.publicKey(t)),
+		"signed with the secret of before": mint(`{"alg":"HS256","typ":"at+jwt","kid":"shared"}`, claims, sharedSecret),
+		"signed with the public key as the secret": mint(strings.Replace(header, "ES256", "HS256", 1), claims,
+			i.publicKey(t)),
 	})
 }
 
@@ -107,8 +109,9 @@ func withoutKeys(t *testing.T, start starter) {
 	i := newIssuer(t)
 	nowhere := "ISSUER=http://127.0.0.1:" + freePort(t)
 	for name, p := range map[string]process{
-		"no secret": start(run, "ISSUER="+i.url, "server.js"), "an empty secret": start(run, "ISSUER="+i.url+" ACCESS_TOKEN_SECRET=", "server.js"),
-		"no issuer": start(run, nowhere, "server-jwks.js"),
+		"no secret":       start(run, "ISSUER="+i.url, "server.js"),
+		"an empty secret": start(run, "ISSUER="+i.url+" ACCESS_TOKEN_SECRET=", "server.js"),
+		"no issuer":       start(run, nowhere, "server-jwks.js"),
 	} {
 		for token, want := range map[string]int{"": 401, string(i.session.AccessToken): 503, mint(`{"alg":"HS256","typ":"at+jwt"}`, "{}", ""): 503} {
 			if status, _, body := p.ask(t, "/", token); status != want {
@@ -145,7 +148,8 @@ func mint(header, claims string, secret watchword.Secret) string {
 }
 
 func mintWith(algorithm func() hash.Hash, header, claims string, secret watchword.Secret) string {
-	signed := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString([]byte(claims))
+	signed := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." +
+		base64.RawURLEncoding.EncodeToString([]byte(claims))
 	mac := hmac.New(algorithm, []byte(secret))
 	mac.Write([]byte(signed))
 	return signed + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))

@@ -175,7 +175,8 @@ func usersReset(t *testing.T, a *application) {
 	}`, func() { mailbox.visit(a.server + "/dev/mail") }, email)
 	mailbox.until("Open the link")
 	link := see[string](mailbox, `() => [...document.querySelectorAll("a")].find((a) => a.innerText.trim() === "Open the link").href`)
-	if token, found := strings.CutPrefix(link, a.url+"/resetpass/"); !found || len(token) < 20 || strings.ContainsAny(token, "/?#") {
+	if token, found := strings.CutPrefix(link, a.url+"/resetpass/"); !found || len(token) < 20 ||
+		strings.ContainsAny(token, "/?#") {
 		t.Fatalf("the link is of %d letters and not of the front-end", len(link))
 	}
 	mailbox.press("Open the link")
@@ -253,7 +254,8 @@ func usersFive(t *testing.T, a *application) {
 	before := wire.refreshed()
 	answers := see[[]string](b, `() => import("/src/api.ts").then(({ api }) =>
 	  Promise.all([1, 2, 3, 4, 5].map((n) => api.get("/me", { params: { n } }).then(({ data }) => data.user.email))))`)
-	if want := strings.TrimSpace(strings.Repeat(email+" ", 5)); strings.Join(answers, " ") != want || asked.Load() != 10 {
+	if want := strings.TrimSpace(strings.Repeat(email+" ", 5)); strings.Join(answers, " ") != want ||
+		asked.Load() != 10 {
 		t.Errorf("%v, %d requests", answers, asked.Load())
 	}
 	if n := wire.refreshed() - before; n != 1 {

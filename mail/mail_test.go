@@ -63,7 +63,8 @@ func message(kind watchword.MailKind) watchword.Message {
 
 var kinds = []watchword.MailKind{
 	watchword.MailVerify, watchword.MailReset, watchword.MailConfirmAddress, watchword.MailAddressChanged,
-	watchword.MailPasswordChanged, watchword.MailReuseDetected, watchword.MailMoreHappened, watchword.MailSignupExisting,
+	watchword.MailPasswordChanged, watchword.MailReuseDetected, watchword.MailMoreHappened,
+	watchword.MailSignupExisting,
 }
 
 func TestEveryKindMatchesItsGoldenFile(t *testing.T) {
@@ -144,7 +145,8 @@ func TestLinksComeFromThePublicURLWithTheTokenInTheFragment(t *testing.T) {
 func TestNoticesNameTimeDeviceAddressAndNextStep(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []watchword.MailKind{
-		watchword.MailAddressChanged, watchword.MailPasswordChanged, watchword.MailReuseDetected, watchword.MailMoreHappened,
+		watchword.MailAddressChanged, watchword.MailPasswordChanged, watchword.MailReuseDetected,
+		watchword.MailMoreHappened,
 	} {
 		m := message(kind)
 		m.At = m.At.In(time.FixedZone("elsewhere", 2*60*60))
@@ -252,7 +254,8 @@ func TestHTMLIsEscaped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if strings.Contains(got.HTML, "<b>") || strings.Contains(got.HTML, "<i>") || !strings.Contains(got.HTML, "Fish &amp; &lt;b&gt;") {
+	if strings.Contains(got.HTML, "<b>") || strings.Contains(got.HTML, "<i>") ||
+		!strings.Contains(got.HTML, "Fish &amp; &lt;b&gt;") {
 		t.Errorf("not escaped:\n%s", got.HTML)
 	}
 	if !strings.Contains(got.Subject, "Fish & <b>") || !strings.Contains(got.Text, "Sinéad O'Connor") {
@@ -320,7 +323,8 @@ func TestNewRendererRejectsInvalidOptions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := "http://localhost:8080/reset#token=" + token; got.Link != want || got.Subject != "Choose a new password for localhost:8080" {
+	if want := "http://localhost:8080/reset#token=" + token; got.Link != want ||
+		got.Subject != "Choose a new password for localhost:8080" {
 		t.Errorf("got %q to %q, want %q", got.Subject, got.Link, want)
 	}
 }

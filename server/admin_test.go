@@ -81,7 +81,8 @@ func TestAdminListenerRejectsOtherHostsAndSites(t *testing.T) {
 		{host: "localhost:9090", site: "none", status: 200},
 		{host: "localhost:9090", site: "same-origin", origin: "http://localhost:9090", status: 200},
 		{host: "rebound.evil.example:9090", status: 421},
-		{host: "rebound.evil.example:9090", site: "same-origin", origin: "http://rebound.evil.example:9090", status: 421},
+		{host: "rebound.evil.example:9090", site: "same-origin", origin: "http://rebound.evil.example:9090",
+			status: 421},
 		{host: "localhost.evil.example", status: 421},
 		{host: "user@evil.example/.localhost", status: 421},
 		{host: "10.0.0.1:9090", status: 421},
@@ -92,12 +93,15 @@ func TestAdminListenerRejectsOtherHostsAndSites(t *testing.T) {
 		{host: "localhost:9090", origin: "null", status: 403},
 		{host: "localhost:9090", site: "same-origin", origin: "https://evil.example", status: 403},
 		{options: server.AdminOptions{AnyHost: true}, host: "watchword-1.internal:9090", status: 200},
-		{options: server.AdminOptions{AnyHost: true}, host: "watchword-1.internal:9090", site: "cross-site", status: 403},
-		{options: server.AdminOptions{AnyHost: true}, host: "watchword-1.internal:9090", origin: "http://evil.example", status: 403},
+		{options: server.AdminOptions{AnyHost: true}, host: "watchword-1.internal:9090", site: "cross-site",
+			status: 403},
+		{options: server.AdminOptions{AnyHost: true}, host: "watchword-1.internal:9090", origin: "http://evil.example",
+			status: 403},
 	} {
 		c.options.Profiling = true
 		admin := s.server.Admin(c.options)
-		for _, path := range []string{"/metrics", "/readyz", "/debug/pprof/", "/debug/pprof/goroutine?debug=1", "/nothing"} {
+		for _, path := range []string{"/metrics", "/readyz", "/debug/pprof/", "/debug/pprof/goroutine?debug=1",
+			"/nothing"} {
 			r := httptest.NewRequestWithContext(t.Context(), "GET", "http://localhost"+path, nil)
 			r.Host = c.host
 			for name, value := range map[string]string{"Sec-Fetch-Site": c.site, "Origin": c.origin} {
@@ -113,7 +117,8 @@ func TestAdminListenerRejectsOtherHostsAndSites(t *testing.T) {
 			if c.status != 200 && strings.Contains(w.Body.String(), "goroutine") {
 				t.Errorf("%+v %s: %s", c, path, w.Body)
 			}
-			if h := w.Header(); h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Cross-Origin-Resource-Policy") != "same-origin" || h.Get("Cache-Control") != "no-store" {
+			if h := w.Header(); h.Get("X-Content-Type-Options") != "nosniff" ||
+				h.Get("Cross-Origin-Resource-Policy") != "same-origin" || h.Get("Cache-Control") != "no-store" {
 				t.Errorf("%s: %v", path, h)
 			}
 		}

@@ -26,7 +26,8 @@ func TestAccountFromSignUpToDeletion(t *testing.T) {
 	if user["email"] != "ada@example.com" || user["emailVerified"] != false || user["name"] != "Ada" {
 		t.Errorf("user: %v", user)
 	}
-	want(t, b.post("/email/verify", map[string]any{"token": string(s.post.wait(t, watchword.MailVerify).Token)}), 200, "")
+	want(t, b.post("/email/verify", map[string]any{"token": string(s.post.wait(t, watchword.MailVerify).Token)}), 200,
+		"")
 
 	refreshed := b.do("POST", "/api/auth/refresh", "")
 	want(t, refreshed, 200, "")
@@ -56,21 +57,28 @@ func TestAccountFromSignUpToDeletion(t *testing.T) {
 	}
 	want(t, other.do("POST", "/api/auth/refresh", ""), 401, watchword.CodeSessionEnded)
 
-	want(t, b.post("/password/change", map[string]any{"currentPassword": "wrong password", "newPassword": otherPassword}, authorized(access)...), 403, watchword.CodePasswordWrong)
-	want(t, b.post("/password/change", map[string]any{"currentPassword": goodPassword, "newPassword": otherPassword}, authorized(access)...), 200, "")
+	want(t, b.post("/password/change", map[string]any{"currentPassword": "wrong password",
+		"newPassword": otherPassword}, authorized(access)...), 403, watchword.CodePasswordWrong)
+	want(t, b.post("/password/change", map[string]any{"currentPassword": goodPassword, "newPassword": otherPassword},
+		authorized(access)...), 200, "")
 	want(t, b.post("/password/forgot", map[string]any{"email": "ada@example.com"}), 202, "")
 	reset := string(s.post.wait(t, watchword.MailReset).Token)
-	want(t, b.post("/password/reset", map[string]any{"token": reset, "password": "short"}), 422, watchword.CodeValidationFailed)
+	want(t, b.post("/password/reset", map[string]any{"token": reset, "password": "short"}), 422,
+		watchword.CodeValidationFailed)
 	want(t, b.post("/password/reset", map[string]any{"token": reset, "password": goodPassword}), 200, "")
-	want(t, b.post("/password/reset", map[string]any{"token": reset, "password": goodPassword}), 400, watchword.CodeMailTokenInvalid)
+	want(t, b.post("/password/reset", map[string]any{"token": reset, "password": goodPassword}), 400,
+		watchword.CodeMailTokenInvalid)
 	want(t, b.do("POST", "/api/auth/refresh", ""), 401, watchword.CodeSessionEnded)
 
 	login := b.post("/login", map[string]any{"email": "ADA@example.com", "password": goodPassword})
 	want(t, login, 200, "")
 	access = login.text("accessToken")
-	want(t, b.post("/email/change", map[string]any{"newEmail": "ada@example.org", "password": goodPassword}, authorized(access)...), 202, "")
-	want(t, b.post("/email/change/confirm", map[string]any{"token": string(s.post.wait(t, watchword.MailConfirmAddress).Token)}), 200, "")
-	want(t, b.post("/email/change/undo", map[string]any{"token": string(s.post.wait(t, watchword.MailAddressChanged).Token)}), 200, "")
+	want(t, b.post("/email/change", map[string]any{"newEmail": "ada@example.org", "password": goodPassword},
+		authorized(access)...), 202, "")
+	want(t, b.post("/email/change/confirm",
+		map[string]any{"token": string(s.post.wait(t, watchword.MailConfirmAddress).Token)}), 200, "")
+	want(t, b.post("/email/change/undo",
+		map[string]any{"token": string(s.post.wait(t, watchword.MailAddressChanged).Token)}), 200, "")
 	want(t, b.do("GET", "/api/auth/me", "", authorized(access)...), 401, watchword.CodeSessionEnded)
 }
 
@@ -92,7 +100,8 @@ func TestDeleteAccountAndLogoutAllEndSessions(t *testing.T) {
 	login := b.post("/login", map[string]any{"email": "ada@example.com", "password": goodPassword})
 	access = login.text("accessToken")
 	want(t, b.do("DELETE", "/api/auth/me", `{"password":"`+goodPassword+`"}`, authorized(access)...), 200, "")
-	want(t, b.post("/login", map[string]any{"email": "ada@example.com", "password": goodPassword}), 401, watchword.CodeInvalidCredentials)
+	want(t, b.post("/login", map[string]any{"email": "ada@example.com", "password": goodPassword}), 401,
+		watchword.CodeInvalidCredentials)
 }
 
 func cleared(a answer, name string) bool {
@@ -121,7 +130,8 @@ func TestOptionalRefreshWithoutATokenReturns204(t *testing.T) {
 	if !cleared(empty, "watchword") {
 		t.Errorf("the empty cookie was kept: %v", empty.Cookies())
 	}
-	want(t, b.do("POST", "/api/auth/refresh?optional=true", "", "Cookie", "watchword=x"), 401, watchword.CodeRefreshInvalid)
+	want(t, b.do("POST", "/api/auth/refresh?optional=true", "", "Cookie", "watchword=x"), 401,
+		watchword.CodeRefreshInvalid)
 	want(t, b.post("/register", map[string]any{"email": "ada@example.com", "password": goodPassword}), 201, "")
 	want(t, b.do("POST", "/api/auth/refresh?optional=true", ""), 200, "")
 }
@@ -164,7 +174,8 @@ func TestRefreshTokenIsReturnedInTheWayItCame(t *testing.T) {
 	byCookie := b.post("/register", map[string]any{"email": "ada@example.com", "password": goodPassword})
 	want(t, byCookie, 201, "")
 	cookie := byCookie.Cookies()[0]
-	if !cookie.HttpOnly || cookie.SameSite != http.SameSiteStrictMode || cookie.Path != "/" || cookie.MaxAge != 7*24*3600 {
+	if !cookie.HttpOnly || cookie.SameSite != http.SameSiteStrictMode || cookie.Path != "/" ||
+		cookie.MaxAge != 7*24*3600 {
 		t.Errorf("cookie: %s", cookie)
 	}
 	if byCookie.text("refreshToken") != "" {
@@ -175,7 +186,8 @@ func TestRefreshTokenIsReturnedInTheWayItCame(t *testing.T) {
 	}
 
 	native := s.browser(t)
-	inBody := native.post("/login", map[string]any{"email": "ada@example.com", "password": goodPassword, "delivery": "body"})
+	inBody := native.post("/login", map[string]any{
+		"email": "ada@example.com", "password": goodPassword, "delivery": "body"})
 	want(t, inBody, 200, "")
 	if len(inBody.Cookies()) != 0 || inBody.text("refreshToken") == "" {
 		t.Errorf("login with delivery body: %s", inBody.raw)
@@ -189,11 +201,13 @@ func TestRefreshTokenIsReturnedInTheWayItCame(t *testing.T) {
 	want(t, both, 400, watchword.CodeAmbiguousCredentials)
 	want(t, native.post("/refresh", map[string]any{"refreshToken": next.text("refreshToken")}), 200, "")
 
-	session := native.post("/login", map[string]any{"email": "ada@example.com", "password": goodPassword, "remember": false})
+	session := native.post("/login", map[string]any{
+		"email": "ada@example.com", "password": goodPassword, "remember": false})
 	if c := session.Cookies()[0]; c.MaxAge != 0 || !c.Expires.IsZero() {
 		t.Errorf("a session cookie outlives the browser: %s", c)
 	}
-	want(t, native.post("/login", map[string]any{"email": "ada@example.com", "password": goodPassword, "delivery": "pigeon"}), 422, watchword.CodeValidationFailed)
+	want(t, native.post("/login", map[string]any{"email": "ada@example.com", "password": goodPassword,
+		"delivery": "pigeon"}), 422, watchword.CodeValidationFailed)
 }
 
 // CK-1, CK-2, CK-6, HTTP-2
@@ -266,7 +280,8 @@ func TestLogoutSucceedsWithInvalidTokens(t *testing.T) {
 	b := s.browser(t)
 	access := b.register("ada@example.com")
 	for _, headers := range [][]string{
-		{"Cookie", ""}, {"Cookie", "watchword=garbage"}, {"Authorization", "Bearer garbage"}, {"Authorization", "Bearer " + access},
+		{"Cookie", ""},
+		{"Cookie", "watchword=garbage"}, {"Authorization", "Bearer garbage"}, {"Authorization", "Bearer " + access},
 	} {
 		want(t, b.do("POST", "/api/auth/logout", "", headers...), 200, "")
 		want(t, b.do("POST", "/api/auth/logout", "", headers...), 200, "")
@@ -315,7 +330,8 @@ func TestAccessTokenHasTheClaimsOfRFC9068(t *testing.T) {
 	if header["typ"] != "at+jwt" || header["alg"] != "ES256" || header["kid"] == "" {
 		t.Errorf("header: %v", header)
 	}
-	for _, name := range []string{"iss", "aud", "sub", "exp", "iat", "nbf", "jti", "sid", "roles", "auth_time", "amr", "acr"} {
+	for _, name := range []string{"iss", "aud", "sub", "exp", "iat", "nbf", "jti", "sid", "roles", "auth_time", "amr",
+		"acr"} {
 		if claims[name] == nil {
 			t.Errorf("no %s in %v", name, claims)
 		}
@@ -360,10 +376,12 @@ func TestVerifiedSignUpDoesNotRevealAccounts(t *testing.T) {
 	token := string(s.post.wait(t, watchword.MailVerify).Token)
 	waiting := b.post("/register", body)
 	want(t, b.post("/email/verify", map[string]any{"token": token}), 403, watchword.CodePasswordRequired)
-	want(t, b.post("/email/verify", map[string]any{"token": token, "password": otherPassword}), 403, watchword.CodePasswordWrong)
+	want(t, b.post("/email/verify", map[string]any{"token": token, "password": otherPassword}), 403,
+		watchword.CodePasswordWrong)
 	verified := b.post("/email/verify", map[string]any{"token": token, "password": goodPassword, "remember": false})
 	want(t, verified, 200, "")
-	if c := verified.Cookies(); len(c) != 2 || c[0].Name != "watchword" || c[1].Name != "watchword-known" || c[0].MaxAge != 0 || verified.text("accessToken") == "" {
+	if c := verified.Cookies(); len(c) != 2 || c[0].Name != "watchword" || c[1].Name != "watchword-known" ||
+		c[0].MaxAge != 0 || verified.text("accessToken") == "" {
 		t.Errorf("it did not sign in as a login does: %v", c)
 	}
 	taken := b.post("/register", body)
@@ -379,7 +397,8 @@ func TestVerifiedSignUpDoesNotRevealAccounts(t *testing.T) {
 func TestClosedSignUpReturns403(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(o *watchword.Options) { o.Signup = watchword.SignupClosed }, nil)
-	want(t, s.browser(t).post("/register", map[string]any{"email": "ada@example.com", "password": goodPassword}), 403, watchword.CodeSignupClosed)
+	want(t, s.browser(t).post("/register", map[string]any{"email": "ada@example.com", "password": goodPassword}), 403,
+		watchword.CodeSignupClosed)
 }
 
 func TestSignUpWithATakenAddressReturns409(t *testing.T) {
@@ -387,7 +406,8 @@ func TestSignUpWithATakenAddressReturns409(t *testing.T) {
 	s := start(t, nil, nil)
 	b := s.browser(t)
 	b.register("ada@example.com")
-	want(t, b.post("/register", map[string]any{"email": "Ada@Example.com", "password": goodPassword}), 409, watchword.CodeEmailTaken)
+	want(t, b.post("/register", map[string]any{"email": "Ada@Example.com", "password": goodPassword}), 409,
+		watchword.CodeEmailTaken)
 }
 
 // RL-9
@@ -396,7 +416,8 @@ func TestRateLimitSetsRetryAfter(t *testing.T) {
 	s := start(t, func(o *watchword.Options) { o.Limits = watchword.Limits{} }, nil)
 	b := s.browser(t)
 	for range 10 {
-		want(t, b.post("/login", map[string]any{"email": "ada@example.com", "password": "wrong password"}), 401, watchword.CodeInvalidCredentials)
+		want(t, b.post("/login", map[string]any{"email": "ada@example.com", "password": "wrong password"}), 401,
+			watchword.CodeInvalidCredentials)
 	}
 	limited := b.post("/login", map[string]any{"email": "ada@example.com", "password": "wrong password"})
 	want(t, limited, 429, watchword.CodeRateLimited)

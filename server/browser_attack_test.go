@@ -93,8 +93,9 @@ func (b *tab) steal(from *tab) {
 	b.t.Helper()
 	cookie := from.cookies()["watchword"]
 	httpOnly := true
-	command(b, network.SetCookie, network.SetCookieParams{Name: cookie.Name, Value: cookie.Value, URL: b.url, Path: cookie.Path,
-		HTTPOnly: &httpOnly, SameSite: cookie.SameSite})
+	command(b, network.SetCookie,
+		network.SetCookieParams{Name: cookie.Name, Value: cookie.Value, URL: b.url, Path: cookie.Path,
+			HTTPOnly: &httpOnly, SameSite: cookie.SameSite})
 }
 
 // forgetPage deletes the page cookie, so that the next click rotates the refresh token.
@@ -145,8 +146,10 @@ func TestOnHTTPSANetworkAttackerCannotReadOrSetTheCookies(t *testing.T) {
 		t.Fatalf("there are %q", slices.Sorted(maps.Keys(all)))
 	}
 	for name, cookie := range b.cookies() {
-		if !cookie.Secure || !cookie.HTTPOnly || cookie.Path != "/" || cookie.SameSite != network.CookieSameSiteStrict || cookie.Domain != host {
-			t.Errorf("%s: Secure %t, HttpOnly %t, Path %s, SameSite %s, Domain %s", name, cookie.Secure, cookie.HTTPOnly, cookie.Path, cookie.SameSite, cookie.Domain)
+		if !cookie.Secure || !cookie.HTTPOnly || cookie.Path != "/" ||
+			cookie.SameSite != network.CookieSameSiteStrict || cookie.Domain != host {
+			t.Errorf("%s: Secure %t, HttpOnly %t, Path %s, SameSite %s, Domain %s", name, cookie.Secure,
+				cookie.HTTPOnly, cookie.Path, cookie.SameSite, cookie.Domain)
 		}
 	}
 
@@ -194,11 +197,13 @@ func TestCrossSiteFormChangesNothingInABrowser(t *testing.T) {
 		t.Fatalf("signed in as %q", id)
 	}
 	inputs := ""
-	for name, value := range map[string]string{"currentPassword": goodPassword, "newPassword": otherPassword, "newEmail": "evil@example.com",
-		"name": "Evil", "email": "evil@example.com", "password": goodPassword} {
+	for name, value := range map[string]string{"currentPassword": goodPassword, "newPassword": otherPassword,
+		"newEmail": "evil@example.com",
+		"name":     "Evil", "email": "evil@example.com", "password": goodPassword} {
 		inputs += `<input name="` + name + `" value="` + value + `">`
 	}
-	for _, path := range []string{"/account/delete", "/logout", "/account/email", "/account/password", "/account/name", "/account/sessions", "/signup", "/login"} {
+	for _, path := range []string{"/account/delete", "/logout", "/account/email", "/account/password", "/account/name",
+		"/account/sessions", "/signup", "/login"} {
 		b.visit(elsewhere(t, `<form method="post" action="`+s.url+path+`">`+inputs+`<button>Win a prize</button></form>`))
 		b.press("Win a prize")
 		b.reads("This request came from another site. Nothing was changed.")
@@ -221,7 +226,8 @@ func TestCrossSiteFormChangesNothingInABrowser(t *testing.T) {
 // between loads the account again. Other cookies of the domain must not prevent this.
 func TestCrossSiteLinkLeadsToTheAccount(t *testing.T) {
 	t.Parallel()
-	for name, kind := range map[string]func(*tab) *tab{"with a script": (*tab).same, "without a script": (*tab).withoutScript} {
+	for name, kind := range map[string]func(*tab) *tab{"with a script": (*tab).same,
+		"without a script": (*tab).withoutScript} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := start(t, nil, nil)
@@ -229,7 +235,8 @@ func TestCrossSiteLinkLeadsToTheAccount(t *testing.T) {
 			b.signUp("ada@example.com")
 			for _, others := range []string{"", "lax"} {
 				if others != "" {
-					command(b, network.SetCookie, network.SetCookieParams{Name: "statistics", Value: "1", URL: b.url, SameSite: network.CookieSameSiteLax})
+					command(b, network.SetCookie, network.SetCookieParams{
+						Name: "statistics", Value: "1", URL: b.url, SameSite: network.CookieSameSiteLax})
 				}
 				for _, path := range []string{"/account", "/login", "/signup"} {
 					b.visit(elsewhere(t, `<a href="`+s.url+path+`">Your account</a>`))
@@ -243,7 +250,8 @@ func TestCrossSiteLinkLeadsToTheAccount(t *testing.T) {
 
 func TestBackButtonShowsNoAccountAfterSignOut(t *testing.T) {
 	t.Parallel()
-	for name, kind := range map[string]func(*tab) *tab{"with a script": (*tab).same, "without a script": (*tab).withoutScript} {
+	for name, kind := range map[string]func(*tab) *tab{"with a script": (*tab).same,
+		"without a script": (*tab).withoutScript} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := kind(start(t, nil, nil).tab(t))

@@ -57,25 +57,35 @@ func TestErrorsAreShownBesideTheirFields(t *testing.T) {
 		kept                     map[string]string // values by id
 	}{
 		{"an empty form", "/signup", "", "Create account", map[string]string{"Email address": "", "Password": ""},
-			map[string]string{"signup-email": "Fill in this field.", "signup-password": "Fill in this field."}, "signup-email", nil},
-		{"no address", "/signup", "", "Create account", map[string]string{"Email address": "ada@", "Name": "Ada", "Password": goodPassword},
+			map[string]string{"signup-email": "Fill in this field.", "signup-password": "Fill in this field."},
+			"signup-email", nil},
+		{"no address", "/signup", "", "Create account", map[string]string{
+			"Email address": "ada@", "Name": "Ada", "Password": goodPassword},
 			map[string]string{"signup-email": "This is not an email address."}, "signup-email",
 			map[string]string{"signup-email": "ada@", "signup-name": "Ada", "signup-password": ""}},
-		{"a short password", "/signup", "", "Create account", map[string]string{"Email address": "bob@example.com", "Name": "Bob", "Password": "short"},
+		{"a short password", "/signup", "", "Create account", map[string]string{
+			"Email address": "bob@example.com", "Name": "Bob", "Password": "short"},
 			map[string]string{"signup-password": short}, "signup-password",
 			map[string]string{"signup-email": "bob@example.com", "signup-name": "Bob", "signup-password": ""}},
-		{"a common password", "/signup", "", "Create account", map[string]string{"Email address": "bob@example.com", "Password": "password123"},
-			map[string]string{"signup-password": common}, "signup-password", map[string]string{"signup-email": "bob@example.com", "signup-password": ""}},
+		{"a common password", "/signup", "", "Create account", map[string]string{
+			"Email address": "bob@example.com", "Password": "password123"},
+			map[string]string{"signup-password": common}, "signup-password", map[string]string{
+				"signup-email": "bob@example.com", "signup-password": ""}},
 		{"a forgotten one", "/forgot", "", "Email me a link", map[string]string{"Email address": "ada"},
-			map[string]string{"forgot-email": "This is not an email address."}, "forgot-email", map[string]string{"forgot-email": "ada"}},
-		{"a wrong password", "/account", "Password", "Change password", map[string]string{"Current password": "not the password", "New password": otherPassword},
+			map[string]string{"forgot-email": "This is not an email address."}, "forgot-email",
+			map[string]string{"forgot-email": "ada"}},
+		{"a wrong password", "/account", "Password", "Change password", map[string]string{
+			"Current password": "not the password", "New password": otherPassword},
 			map[string]string{"password-currentPassword": "Wrong password."}, "password-currentPassword",
 			map[string]string{"password-currentPassword": "", "password-newPassword": ""}},
-		{"a wrong password before an address", "/account", "Address", "Change address", map[string]string{"Current password": "no", "New email address": "lady@example.com"},
+		{"a wrong password before an address", "/account", "Address", "Change address", map[string]string{
+			"Current password": "no", "New email address": "lady@example.com"},
 			map[string]string{"address-currentPassword": "Wrong password."}, "address-currentPassword",
 			map[string]string{"address-newEmail": "lady@example.com", "address-currentPassword": ""}},
-		{"a new address that is none", "/account", "Address", "Change address", map[string]string{"Current password": goodPassword, "New email address": "lady"},
-			map[string]string{"address-newEmail": "This is not an email address."}, "address-newEmail", map[string]string{"address-newEmail": "lady"}},
+		{"a new address that is none", "/account", "Address", "Change address", map[string]string{
+			"Current password": goodPassword, "New email address": "lady"},
+			map[string]string{"address-newEmail": "This is not an email address."}, "address-newEmail",
+			map[string]string{"address-newEmail": "lady"}},
 	} {
 		if c.path != "/account" && len(b.cookies()) > 0 {
 			command(b, network.ClearBrowserCookies, struct{}{})
@@ -122,7 +132,8 @@ func TestFailedSignInShowsTheErrorAndKeepsTheAddress(t *testing.T) {
 		}
 		address, password := b.field("login-email"), b.field("login-password")
 		if address.Value != email || password.Value != "" || !password.Focus || !address.Invalid || !password.Invalid ||
-			!strings.Contains(address.Note, "Wrong email or password.") || !strings.Contains(password.Note, "Wrong email or password.") {
+			!strings.Contains(address.Note, "Wrong email or password.") ||
+			!strings.Contains(password.Note, "Wrong email or password.") {
 			t.Errorf("address %+v, password %+v", address, password)
 		}
 	}

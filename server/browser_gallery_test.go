@@ -29,7 +29,8 @@ func at(path string) func(*tab) { return func(b *tab) { b.visit(path) } }
 // afterRedirect opens a page as a redirect of the server does, with its notice.
 func afterRedirect(path, name, said string) func(*tab) {
 	return func(b *tab) {
-		command(b, network.SetCookie, network.SetCookieParams{Name: "watchword-notice", Value: name + "." + said, URL: b.url, Path: "/"})
+		command(b, network.SetCookie, network.SetCookieParams{
+			Name: "watchword-notice", Value: name + "." + said, URL: b.url, Path: "/"})
 		b.visit(path + "?" + name + "=" + said)
 	}
 }
@@ -180,7 +181,8 @@ func installAxe(t *testing.T) string {
 	}
 	dir := t.TempDir()
 	must(t, os.CopyFS(dir, os.DirFS("testdata/axe")))
-	install := exec.CommandContext(t.Context(), "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline")
+	install := exec.CommandContext(t.Context(), "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund",
+		"--prefer-offline")
 	install.Dir = dir
 	if out, err := install.CombinedOutput(); err != nil {
 		t.Fatalf("npm ci: %v\n%s", err, out)

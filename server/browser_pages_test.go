@@ -79,7 +79,8 @@ func sessionsOnDevices(t *testing.T, b, phone *tab) {
 		at            *tab
 		this, another string
 	}{{b, "Linux", "iPhone"}, {phone, "iPhone", "Linux"}} {
-		if this, another := c.at.row(c.this), c.at.row(c.another); !strings.Contains(this, "This device") || strings.Contains(another, "This device") ||
+		if this, another := c.at.row(c.this), c.at.row(c.another); !strings.Contains(this, "This device") ||
+			strings.Contains(another, "This device") ||
 			strings.Contains(this, "Sign out") || !strings.Contains(another, "Sign out") {
 			t.Errorf("at %s the list says %q and %q", c.this, this, another)
 		}
@@ -136,7 +137,8 @@ func addresses(t *testing.T, s *service, b, phone *tab) {
 	b.fillIn("Address", "New email address", "lady@example.com")
 	b.fillIn("Address", "Current password", goodPassword)
 	b.press("Change address")
-	b.reads("We emailed a link to the new address. Nothing changes until you open it there.", "Signed in as ada@example.com")
+	b.reads("We emailed a link to the new address. Nothing changes until you open it there.",
+		"Signed in as ada@example.com")
 	b.readsNot("The previous address")
 	b.follow("/email/confirm", s.post.take(t, watchword.MailConfirmAddress, "lady@example.com"))
 	b.press("Use this address")

@@ -64,7 +64,8 @@ func (b *tab) withoutScript() *tab {
 // speaking sets the language and the user agent of the browser.
 func (b *tab) speaking(language, agent string) *tab {
 	b.t.Helper()
-	command(b, emulation.SetUserAgentOverride, emulation.SetUserAgentOverrideParams{UserAgent: agent, AcceptLanguage: language})
+	command(b, emulation.SetUserAgentOverride, emulation.SetUserAgentOverrideParams{
+		UserAgent: agent, AcceptLanguage: language})
 	return b
 }
 

@@ -42,7 +42,8 @@ func TestCanceledRequestReturns503(t *testing.T) {
 func TestEmptyChunkedBodyCountsAsNoBody(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	head := "POST %s HTTP/1.1\r\nHost: " + strings.TrimPrefix(s.url, "http://") + "\r\nTransfer-Encoding: chunked\r\n%s\r\n"
+	head := "POST %s HTTP/1.1\r\nHost: " + strings.TrimPrefix(s.url, "http://") +
+		"\r\nTransfer-Encoding: chunked\r\n%s\r\n"
 	for _, c := range []struct {
 		path, kind, chunks string
 		status             int

@@ -40,10 +40,12 @@ func TestMalformedBodyIsRejected(t *testing.T) {
 		}
 	}
 	want(t, b.do("POST", "/api/auth/login", "", "Content-Type", "application/json"), 400, watchword.CodeBodyInvalid)
-	for _, kind := range []string{"", "text/plain", "application/x-www-form-urlencoded", "application/json; charset=utf-16", "application/json, text/plain"} {
+	for _, kind := range []string{"", "text/plain", "application/x-www-form-urlencoded",
+		"application/json; charset=utf-16", "application/json, text/plain"} {
 		want(t, b.do("POST", "/api/auth/login", good, "Content-Type", kind), 415, watchword.CodeContentType)
 	}
-	want(t, b.do("POST", "/api/auth/login", good, "Content-Type", "application/JSON; charset=UTF-8"), 401, watchword.CodeInvalidCredentials)
+	want(t, b.do("POST", "/api/auth/login", good, "Content-Type", "application/JSON; charset=UTF-8"), 401,
+		watchword.CodeInvalidCredentials)
 	want(t, b.do("POST", "/api/auth/login", good, "Content-Encoding", "gzip"), 415, watchword.CodeContentType)
 }
 
@@ -117,8 +119,10 @@ func TestUnknownPathsReturn404AndOtherMethods405(t *testing.T) {
 	b := s.browser(t)
 	access := b.register("ada@example.com")
 	for _, c := range []struct{ method, path, allow string }{
-		{"GET", "/api/auth/login", "POST"}, {"PUT", "/api/auth/me", "DELETE, GET, HEAD, PATCH"}, {"POST", "/api/auth/sessions", "GET, HEAD"},
-		{"DELETE", "/.well-known/jwks.json", "GET, HEAD"}, {"OPTIONS", "/api/auth/login", "POST"}, {"TRACE", "/api/auth/login", "POST"},
+		{"GET", "/api/auth/login", "POST"},
+		{"PUT", "/api/auth/me", "DELETE, GET, HEAD, PATCH"}, {"POST", "/api/auth/sessions", "GET, HEAD"},
+		{"DELETE", "/.well-known/jwks.json", "GET, HEAD"},
+		{"OPTIONS", "/api/auth/login", "POST"}, {"TRACE", "/api/auth/login", "POST"},
 	} {
 		a := b.do(c.method, c.path, "")
 		want(t, a, 405, watchword.CodeMethodNotAllowed)
@@ -127,7 +131,8 @@ func TestUnknownPathsReturn404AndOtherMethods405(t *testing.T) {
 		}
 	}
 	want(t, b.do("POST", "/api/auth/me", `{}`, "X-HTTP-Method-Override", "DELETE"), 405, watchword.CodeMethodNotAllowed)
-	for _, path := range []string{"//api/auth/login", "/api//auth/login", "/api/auth/login/", "/api/auth/./login", "/api/auth/x/../login", "/API/auth/login", "/api/auth", "/api/auth/users/", "/nothing"} {
+	for _, path := range []string{"//api/auth/login", "/api//auth/login", "/api/auth/login/", "/api/auth/./login",
+		"/api/auth/x/../login", "/API/auth/login", "/api/auth", "/api/auth/users/", "/nothing"} {
 		a := b.do("POST", path, `{}`)
 		if a.StatusCode != 404 || a.text("code") != "NOT_FOUND" || a.Header.Get("Location") != "" {
 			t.Errorf("%s: %d %s", path, a.StatusCode, a.raw)
@@ -149,7 +154,8 @@ func TestRoutesWithoutAnAccessTokenReturn401(t *testing.T) {
 	s := start(t, nil, nil)
 	b := s.browser(t)
 	for _, c := range []struct{ method, path string }{
-		{"POST", "/logout-all"}, {"GET", "/me"}, {"PATCH", "/me"}, {"DELETE", "/me"}, {"GET", "/users/x"}, {"POST", "/password/change"},
+		{"POST", "/logout-all"},
+		{"GET", "/me"}, {"PATCH", "/me"}, {"DELETE", "/me"}, {"GET", "/users/x"}, {"POST", "/password/change"},
 		{"POST", "/email/change"}, {"GET", "/sessions"}, {"DELETE", "/sessions/x"},
 	} {
 		want(t, b.do(c.method, "/api/auth"+c.path, ""), 401, watchword.CodeTokenMissing)
@@ -229,8 +235,10 @@ func TestMalformedEscapeIsRejectedInTheFormatOfTheRoute(t *testing.T) {
 		{"GET /api/auth/forward?role=%ZZ", "*/*", 400, document},
 	} {
 		got := raw(t, s, c.line+" HTTP/1.1\r\nHost: "+host+"\r\nAccept: "+c.accept+"\r\n\r\n")
-		if got.StatusCode != c.status || got.Header.Get("Content-Type") != c.kind || got.Header.Get("X-Request-Id") == "" {
-			t.Errorf("%s for %s: %d %s, want %d %s", c.line, c.accept, got.StatusCode, got.Header.Get("Content-Type"), c.status, c.kind)
+		if got.StatusCode != c.status || got.Header.Get("Content-Type") != c.kind ||
+			got.Header.Get("X-Request-Id") == "" {
+			t.Errorf("%s for %s: %d %s, want %d %s", c.line, c.accept, got.StatusCode, got.Header.Get("Content-Type"),
+				c.status, c.kind)
 		}
 	}
 	form := "email=%ZZ&password=%"
@@ -258,10 +266,13 @@ func TestEveryResponseHasSecurityHeaders(t *testing.T) {
 	s := start(t, nil, nil)
 	b := s.browser(t)
 	ids := map[string]bool{}
-	for _, path := range []string{"/", "/docs", "/openapi.json", "/verify", "/assets/style.css", "/api/auth/me", "/api/auth/nothing", "/nothing", "/healthz", "/.well-known/jwks.json"} {
+	for _, path := range []string{"/", "/docs", "/openapi.json", "/verify", "/assets/style.css", "/api/auth/me",
+		"/api/auth/nothing", "/nothing", "/healthz", "/.well-known/jwks.json"} {
 		a := b.do("GET", path, "", "X-Request-Id", "chosen-by-the-client")
-		for header, value := range map[string]string{"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "X-Frame-Options": "DENY",
-			"Cross-Origin-Opener-Policy": "same-origin", "Permissions-Policy": "camera=(), geolocation=(), microphone=()"} {
+		for header, value := range map[string]string{"X-Content-Type-Options": "nosniff",
+			"Referrer-Policy": "no-referrer", "X-Frame-Options": "DENY",
+			"Cross-Origin-Opener-Policy": "same-origin",
+			"Permissions-Policy":         "camera=(), geolocation=(), microphone=()"} {
 			if a.Header.Get(header) != value {
 				t.Errorf("%s: %s: %s", path, header, a.Header.Get(header))
 			}
@@ -271,7 +282,8 @@ func TestEveryResponseHasSecurityHeaders(t *testing.T) {
 			t.Errorf("%s: Cross-Origin-Resource-Policy: %s", path, a.Header.Get("Cross-Origin-Resource-Policy"))
 		}
 		policy := a.Header.Get("Content-Security-Policy")
-		if !strings.HasPrefix(policy, "default-src 'none'") || !strings.Contains(policy, "frame-ancestors 'none'") || strings.Contains(policy, "unsafe") {
+		if !strings.HasPrefix(policy, "default-src 'none'") || !strings.Contains(policy, "frame-ancestors 'none'") ||
+			strings.Contains(policy, "unsafe") {
 			t.Errorf("%s: %s", path, policy)
 		}
 		if strings.HasPrefix(path, "/api/") && a.Header.Get("Cache-Control") != "no-store" {
@@ -318,7 +330,8 @@ func TestForwardedAddressCountsOnlyFromTrustedProxies(t *testing.T) {
 	address := func(edge func(*server.Options), header string) string {
 		s := start(t, nil, edge)
 		b := s.browser(t)
-		in := b.post("/register", map[string]any{"email": "ada@example.com", "password": goodPassword}, "X-Forwarded-For", header)
+		in := b.post("/register", map[string]any{"email": "ada@example.com", "password": goodPassword},
+			"X-Forwarded-For", header)
 		list := b.do("GET", "/api/auth/sessions", "", authorized(in.text("accessToken"))...)
 		return list.body["sessions"].([]any)[0].(map[string]any)["address"].(string)
 	}

@@ -71,7 +71,8 @@ func (d *document) check(t *testing.T, a answer) {
 	case kind == "" && len(a.raw) == 0:
 	case !described:
 		t.Errorf("%s as %q, which is not described", name, kind)
-	case kind == "application/problem+json" && !slices.Contains(strings.Split(response.Description, ", "), a.text("code")):
+	case kind == "application/problem+json" &&
+		!slices.Contains(strings.Split(response.Description, ", "), a.text("code")):
 		t.Errorf("%s, and only these are described: %s", name, response.Description)
 	case strings.HasSuffix(kind, "json"):
 		d.match(t, name, content.Schema, a.body)

@@ -28,7 +28,8 @@ func TestSignInSetsTheCookieOfAKnownDeviceOnce(t *testing.T) {
 	first := b.post("/register", ada)
 	want(t, first, 201, "")
 	known := cookieOf(first, "watchword-known")
-	if known == nil || !known.HttpOnly || known.SameSite != http.SameSiteStrictMode || known.Path != "/" || known.Domain != "" ||
+	if known == nil || !known.HttpOnly || known.SameSite != http.SameSiteStrictMode || known.Path != "/" ||
+		known.Domain != "" ||
 		known.MaxAge != 400*24*3600 || !strings.HasPrefix(known.Value, "wwd_") {
 		t.Fatalf("got %v", known)
 	}
@@ -46,7 +47,8 @@ func TestSignInSetsTheCookieOfAKnownDeviceOnce(t *testing.T) {
 	if c := cookieOf(other, "watchword-known"); c == nil || c.Value == known.Value {
 		t.Errorf("the last sign-in did not win: %v", c)
 	}
-	if c := cookieOf(b.post("/login", map[string]any{"email": "bob@example.com", "password": "a wrong guess"}), "watchword-known"); c != nil {
+	if c := cookieOf(b.post("/login", map[string]any{"email": "bob@example.com", "password": "a wrong guess"}),
+		"watchword-known"); c != nil {
 		t.Errorf("a wrong password changed the cookie: %v", c)
 	}
 	wide := start(t, nil, func(o *server.Options) { o.CookieSameSite = http.SameSiteLaxMode }).browser(t)
@@ -88,7 +90,8 @@ func TestDeviceTokenInABodyIdentifiesAKnownDevice(t *testing.T) {
 		t.Error("a valid token was replaced")
 	}
 	want(t, program("/login", "deviceToken", "wwd_garbage"), 429, watchword.CodeRateLimited)
-	want(t, program("/password/reset", "token", s.forgot(t, "ada@example.com"), "password", otherPassword, "delivery", "post"), 422, watchword.CodeValidationFailed)
+	want(t, program("/password/reset", "token", s.forgot(t, "ada@example.com"), "password", otherPassword, "delivery",
+		"post"), 422, watchword.CodeValidationFailed)
 	reset := program("/password/reset", "token", s.forgot(t, "ada@example.com"), "password", otherPassword)
 	want(t, reset, 200, "")
 	if len(reset.Cookies()) != 0 {
@@ -98,7 +101,8 @@ func TestDeviceTokenInABodyIdentifiesAKnownDevice(t *testing.T) {
 	want(t, program("/login", "password", otherPassword, "deviceToken", reset.text("deviceToken")), 200, "")
 
 	b := s.browser(t)
-	want(t, b.post("/password/reset", map[string]any{"token": s.forgot(t, "ada@example.com"), "password": goodPassword}), 200, "")
+	want(t, b.post("/password/reset",
+		map[string]any{"token": s.forgot(t, "ada@example.com"), "password": goodPassword}), 200, "")
 	want(t, b.post("/login", map[string]any{"email": "ada@example.com", "password": goodPassword}), 200, "")
 }
 

@@ -69,7 +69,8 @@ func TestDialectOfAnotherModuleHasRoutesHeadersAndDocumentation(t *testing.T) {
 		t.Errorf("the preflight allows %q", got)
 	}
 	brewed := send("POST", "/teapot/brew", map[string]string{"Origin": app})
-	if exposed := brewed.Header.Get("Access-Control-Expose-Headers"); brewed.StatusCode != 422 || !strings.Contains(exposed, "X-Strength") {
+	if exposed := brewed.Header.Get("Access-Control-Expose-Headers"); brewed.StatusCode != 422 ||
+		!strings.Contains(exposed, "X-Strength") {
 		t.Errorf("status %d, exposed headers %q", brewed.StatusCode, exposed)
 	}
 	if _, described := s.document.Paths["/teapot/brew"]; !described {

@@ -154,16 +154,19 @@ func TestStreamSendsEventsAndResumes(t *testing.T) {
 	s.end(t, 3)
 	last := s.feed(t, b, 0, 3).next()
 	stream := b.stream("/revocations/stream")
-	if h := stream.answer.Header; h.Get("Content-Type") != "text/event-stream" || h.Get("Cache-Control") != "no-store" || h.Get("X-Accel-Buffering") != "no" {
+	if h := stream.answer.Header; h.Get("Content-Type") != "text/event-stream" ||
+		h.Get("Cache-Control") != "no-store" || h.Get("X-Accel-Buffering") != "no" {
 		t.Errorf("%d %v", stream.answer.StatusCode, h)
 	}
 	for number := last - 2; number <= last; number++ {
-		if e := stream.next(); e["id"] != fmt.Sprint(number) || e["event"] != "set" || strings.Count(e["data"], ".") != 2 {
+		if e := stream.next(); e["id"] != fmt.Sprint(number) || e["event"] != "set" ||
+			strings.Count(e["data"], ".") != 2 {
 			t.Errorf("event %d: %v", number, e)
 		}
 	}
 	first, second := stream.next(), stream.next() // the second comes by itself
-	if first["event"] != "heartbeat" || second["event"] != "heartbeat" || first["data"] == second["data"] || first["id"] != "" {
+	if first["event"] != "heartbeat" || second["event"] != "heartbeat" || first["data"] == second["data"] ||
+		first["id"] != "" {
 		t.Errorf("heartbeats: %v, %v", first, second)
 	}
 	in := b.register("ada@example.com")
@@ -176,7 +179,8 @@ func TestStreamSendsEventsAndResumes(t *testing.T) {
 		t.Errorf("after %d: %v", last, fourth)
 	}
 	third := fmt.Sprint(last)
-	for _, again := range []*line{b.stream("/revocations/stream", "Last-Event-ID", third), b.stream("/revocations/stream?after=" + third)} {
+	for _, again := range []*line{b.stream("/revocations/stream", "Last-Event-ID", third),
+		b.stream("/revocations/stream?after=" + third)} {
 		if e := again.next(); e["id"] != fourth["id"] {
 			t.Errorf("after the third: %v", e)
 		}
@@ -215,7 +219,8 @@ func TestSlowReaderOfTheStreamIsDisconnected(t *testing.T) {
 	must(t, err)
 	defer conn.Close() //nolint:errcheck // it was cut
 	must(t, conn.(*net.TCPConn).SetReadBuffer(4096))
-	_, err = io.WriteString(conn, "GET /revocations/stream HTTP/1.1\r\nHost: "+strings.TrimPrefix(s.url, "http://")+"\r\n\r\n")
+	_, err = io.WriteString(conn,
+		"GET /revocations/stream HTTP/1.1\r\nHost: "+strings.TrimPrefix(s.url, "http://")+"\r\n\r\n")
 	must(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -284,7 +289,8 @@ func TestEachNetworkGetsItsShareOfTheStreams(t *testing.T) {
 		ipv6 += live(fmt.Sprintf("2001:db8:1:%x::1", host))
 	}
 	if streams.Count() != 1000 || live(owner) != 50 || ipv6 < 180 || ipv6 > 200 {
-		t.Errorf("%d streams: the owner has %d of 50, a site of IPv6 %d of its fifth", streams.Count(), live(owner), ipv6)
+		t.Errorf("%d streams: the owner has %d of 50, a site of IPv6 %d of its fifth", streams.Count(), live(owner),
+			ipv6)
 	}
 	for n := range 4 {
 		if got := live(fmt.Sprintf("192.0.2.%d", n)); got < 180 || got > 250 {

@@ -45,7 +45,8 @@ func TestForwardReturnsTheIdentity(t *testing.T) {
 	in := b.post("/register", map[string]any{"email": "ada@example.com", "password": goodPassword, "name": "Ada"})
 	id := watchword.UserID(in.body["user"].(map[string]any)["id"].(string))
 	access := authorized(in.text("accessToken"))
-	session := b.do("GET", "/api/auth/sessions", "", access...).body["sessions"].([]any)[0].(map[string]any)["id"].(string)
+	session := b.do("GET", "/api/auth/sessions", "",
+		access...).body["sessions"].([]any)[0].(map[string]any)["id"].(string)
 
 	wantIdentity(t, b.do("GET", "/api/auth/forward", "", access...), string(id), session, "", "")
 
@@ -58,7 +59,8 @@ func TestForwardReturnsTheIdentity(t *testing.T) {
 
 	b.Jar = nil
 	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"} {
-		for _, path := range []string{"", "?role=admin", "?role=admin&role=editor", "-path/", "-path/orders/7?role=nobody&x=1", "-path//orders/../..//login/", "-path/%2e%2e/login"} {
+		for _, path := range []string{"", "?role=admin", "?role=admin&role=editor", "-path/",
+			"-path/orders/7?role=nobody&x=1", "-path//orders/../..//login/", "-path/%2e%2e/login"} {
 			a := b.do(method, "/api/auth/forward"+path, strings.Repeat("not JSON", 4<<10), access...)
 			wantIdentity(t, a, string(id), session, "admin,editor", "ada@example.com")
 		}
@@ -81,7 +83,8 @@ func TestForwardWithoutALiveAccessTokenReturns401(t *testing.T) {
 	for _, path := range []string{"/api/auth/forward", "/api/auth/forward-path/orders"} {
 		none := b.do("GET", path, "") // with the refresh cookie
 		want(t, none, 401, watchword.CodeTokenMissing)
-		if got := none.Header.Get("WWW-Authenticate"); !strings.HasPrefix(got, "Bearer realm=") || strings.Contains(got, "error") {
+		if got := none.Header.Get("WWW-Authenticate"); !strings.HasPrefix(got, "Bearer realm=") ||
+			strings.Contains(got, "error") {
 			t.Errorf("WWW-Authenticate: %s", got)
 		}
 		for _, header := range []string{"Basic YWRhOng=", "Bearer", "Bearer x", "Bearer " + access[1]} {
@@ -91,9 +94,11 @@ func TestForwardWithoutALiveAccessTokenReturns401(t *testing.T) {
 			}
 			wantNobody(t, a)
 		}
-		preflight := b.do("OPTIONS", path, "", "Origin", "https://app.example.com", "Access-Control-Request-Method", "POST")
+		preflight := b.do("OPTIONS", path, "", "Origin", "https://app.example.com", "Access-Control-Request-Method",
+			"POST")
 		want(t, preflight, 401, watchword.CodeTokenMissing)
-		want(t, b.do("POST", path, "", "Origin", "https://evil.example", access[0], access[1]), 403, watchword.CodeCrossOrigin)
+		want(t, b.do("POST", path, "", "Origin", "https://evil.example", access[0], access[1]), 403,
+			watchword.CodeCrossOrigin)
 	}
 	want(t, b.do("POST", "/api/auth/logout", ""), 200, "")
 	ended := b.do("GET", "/api/auth/forward", "", access...)
@@ -107,7 +112,8 @@ func TestForwardAcceptsAnyHost(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
 	b := s.browser(t)
-	for path, status := range map[string]int{"/api/auth/forward": 401, "/api/auth/forward-path/x": 401, "/api/auth/forward/x": 404, "/api/auth/forward-path": 421, "/api/auth/forwards": 421, "/api/auth/me": 421} {
+	for path, status := range map[string]int{"/api/auth/forward": 401, "/api/auth/forward-path/x": 401,
+		"/api/auth/forward/x": 404, "/api/auth/forward-path": 421, "/api/auth/forwards": 421, "/api/auth/me": 421} {
 		r, err := http.NewRequestWithContext(t.Context(), "GET", s.url+path, nil)
 		must(t, err)
 		r.Host = "shop.example.com"
@@ -123,7 +129,8 @@ func TestForwardRejectsUnknownParameters(t *testing.T) {
 	s := start(t, nil, nil)
 	b := s.browser(t)
 	access := authorized(b.register("ada@example.com"))
-	for _, query := range []string{"roles=admin", "Role=admin", "role=", "role", "role=admin&role=", "redirect=/", "x", "role=%zz", "role=a;b", "login=", "login=" + s.url + "&login=" + s.url} {
+	for _, query := range []string{"roles=admin", "Role=admin", "role=", "role", "role=admin&role=", "redirect=/", "x",
+		"role=%zz", "role=a;b", "login=", "login=" + s.url + "&login=" + s.url} {
 		a := b.do("GET", "/api/auth/forward?"+query, "", access...)
 		want(t, a, 400, watchword.CodeParameterInvalid)
 		wantNobody(t, a)
@@ -158,7 +165,8 @@ func TestForwardRedirectsOnlyToAllowedOrigins(t *testing.T) {
 	})
 	ask := func(target string, headers map[string]string) *httptest.ResponseRecorder {
 		r := httptest.NewRequestWithContext(t.Context(), "GET", "https://id.example.com/api/auth/forward", nil)
-		r.URL.RawQuery = "login=" + strings.NewReplacer("%", "%25", "+", "%2B", "&", "%26", ";", "%3B", "\\", "%5C", " ", "%20", "\t", "%09", "\r", "%0D", "\n", "%0A", "\x00", "%00", "#", "%23").Replace(target)
+		r.URL.RawQuery = "login=" + strings.NewReplacer("%", "%25", "+", "%2B", "&", "%26", ";", "%3B", "\\", "%5C",
+			" ", "%20", "\t", "%09", "\r", "%0D", "\n", "%0A", "\x00", "%00", "#", "%23").Replace(target)
 		r.Header.Set("Accept", "text/html,*/*;q=0.8")
 		for name, value := range headers {
 			r.Header.Set(name, value)
@@ -168,12 +176,15 @@ func TestForwardRedirectsOnlyToAllowedOrigins(t *testing.T) {
 		return w
 	}
 	for _, target := range []string{
-		"https://id.example.com", "https://app.example.com/", "https://app.example.com/sign-in?next=/orders%2F7&x=a+b", "http://localhost:5173/login",
+		"https://id.example.com", "https://app.example.com/", "https://app.example.com/sign-in?next=/orders%2F7&x=a+b",
+		"http://localhost:5173/login",
 	} {
-		if w := ask(target, nil); w.Code != 302 || w.Header().Get("Location") != target || w.Body.Len() != 0 || w.Header().Get("Cache-Control") != "no-store" {
+		if w := ask(target, nil); w.Code != 302 || w.Header().Get("Location") != target || w.Body.Len() != 0 ||
+			w.Header().Get("Cache-Control") != "no-store" {
 			t.Errorf("%s: %d %v", target, w.Code, w.Header())
 		}
-		for header, value := range map[string]string{"Accept": "application/json", "X-Forwarded-Method": "POST", "Sec-Fetch-Mode": "cors"} {
+		for header, value := range map[string]string{"Accept": "application/json", "X-Forwarded-Method": "POST",
+			"Sec-Fetch-Mode": "cors"} {
 			if w := ask(target, map[string]string{header: value}); w.Code != 401 || w.Header().Get("Location") != "" {
 				t.Errorf("%s: %s: %d", header, value, w.Code)
 			}
@@ -181,14 +192,21 @@ func TestForwardRedirectsOnlyToAllowedOrigins(t *testing.T) {
 	}
 	for _, target := range []string{
 		"", "/", "/login", "//evil.example", "///evil.example", `/\evil.example`, `\\evil.example`, "https:evil.example", "https:/evil.example",
-		"https://evil.example", "https://evil.example/https://app.example.com", "http://app.example.com", "https://app.example.com.evil.example",
-		"https://app.example.comevil.example", "https://app.example.com@evil.example", "https://app.example.com:443@evil.example", "https://user@app.example.com/",
-		"https://app.example.com:443/", "https://app.example.com:8443/", "https://app.example.com.", "https://APP.example.com/", "HTTPS://app.example.com/",
+		"https://evil.example", "https://evil.example/https://app.example.com", "http://app.example.com",
+		"https://app.example.com.evil.example",
+		"https://app.example.comevil.example", "https://app.example.com@evil.example",
+		"https://app.example.com:443@evil.example", "https://user@app.example.com/",
+		"https://app.example.com:443/", "https://app.example.com:8443/", "https://app.example.com.",
+		"https://APP.example.com/", "HTTPS://app.example.com/",
 		`https://app.example.com\@evil.example`, `https://app.example.com\.evil.example`, `https://app.example.com/\evil.example`, "https://app.example.com%40evil.example",
-		"https://app.example.com#@evil.example", "https://app.example.com/#access_token=x", "https://app.example.com?x#y", "https://xapp.example.com", "https://example.com",
-		"https://127.0.0.1/", "https://[::1]/", "http://2130706433/", "http://localhost:51730/", "http://localhost/", "http://localhost:5173.evil.example",
-		"javascript:alert(1)", "JavaScript://app.example.com/%0aalert(1)", "data:text/html,x", "vbscript:x", "blob:https://app.example.com/x", "file:///etc/passwd",
-		" https://app.example.com/", "https://app.example.com/ ", "\thttps://app.example.com/", "https://app.exa\tmple.com/", "https://app.example.com/\r\nSet-Cookie: x=y",
+		"https://app.example.com#@evil.example", "https://app.example.com/#access_token=x",
+		"https://app.example.com?x#y", "https://xapp.example.com", "https://example.com",
+		"https://127.0.0.1/", "https://[::1]/", "http://2130706433/", "http://localhost:51730/", "http://localhost/",
+		"http://localhost:5173.evil.example",
+		"javascript:alert(1)", "JavaScript://app.example.com/%0aalert(1)", "data:text/html,x", "vbscript:x",
+		"blob:https://app.example.com/x", "file:///etc/passwd",
+		" https://app.example.com/", "https://app.example.com/ ", "\thttps://app.example.com/",
+		"https://app.exa\tmple.com/", "https://app.example.com/\r\nSet-Cookie: x=y",
 		"https://app.example.com/\n", "https://app.example.com/\x00", "https://app.example.com/\u00e9", "https://app.example.com/\u2028", "https://\u0430pp.example.com/", `https://app.example.com/"><script>`,
 	} {
 		w := ask(target, nil)

@@ -26,16 +26,23 @@ func TestFramingDetectsTwoLengths(t *testing.T) {
 		heads int
 		clear bool
 	}{
-		"one after the other":          {plain + sized + chunked + sized + chunked + plain, 6, true},
-		"both":                         {plain + "POST /a HTTP/1.1\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n", 1, false},
-		"the other way round":          {"POST /a HTTP/1.1\r\ntransfer-encoding: chunked\r\ncontent-length: 2\r\n\r\n", 0, false},
-		"with bare line feeds":         {"POST /a HTTP/1.1\ntransfer-encoding: chunked\ncontent-length: 2\n\n", 0, false},
-		"behind a body that lies":      {sized + "POST /b HTTP/1.1\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n", 1, false},
-		"a length that is folded":      {"POST /a HTTP/1.1\r\nContent-Length:\r\n 2\r\n\r\n{}", 0, false},
-		"two equal lengths":            {"POST /a HTTP/1.1\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n{}" + plain, 2, true},
-		"two lengths":                  {"POST /a HTTP/1.1\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}", 0, false},
+		"one after the other": {plain + sized + chunked + sized + chunked + plain, 6, true},
+		"both": {plain +
+			"POST /a HTTP/1.1\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n", 1, false},
+		"the other way round": {"POST /a HTTP/1.1\r\ntransfer-encoding: chunked\r\ncontent-length: 2\r\n\r\n",
+			0, false},
+		"with bare line feeds": {"POST /a HTTP/1.1\ntransfer-encoding: chunked\ncontent-length: 2\n\n", 0,
+			false},
+		"behind a body that lies": {sized +
+			"POST /b HTTP/1.1\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n", 1, false},
+		"a length that is folded": {"POST /a HTTP/1.1\r\nContent-Length:\r\n 2\r\n\r\n{}", 0, false},
+		"two equal lengths": {"POST /a HTTP/1.1\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n{}" + plain,
+			2, true},
+		"two lengths": {"POST /a HTTP/1.1\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}", 0,
+			false},
 		"chunks before there were any": {"POST /a HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 0, false},
-		"a long line":                  {"GET /" + strings.Repeat("x", 5000) + " HTTP/1.1\r\nX: " + strings.Repeat("y", 5000) + "\r\n\r\n" + plain, 2, true},
+		"a long line": {"GET /" + strings.Repeat("x", 5000) + " HTTP/1.1\r\nX: " +
+			strings.Repeat("y", 5000) + "\r\n\r\n" + plain, 2, true},
 	} {
 		for _, size := range []int{1, 7, 4096, 1 << 20} {
 			if lines, clear := server.Heads([]byte(c.text), size); len(lines) != c.heads || clear != c.clear {

@@ -83,7 +83,8 @@ func BenchmarkMeLoopback(b *testing.B) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = io.WriteString(w, `{"user":{"id":"x"}}`)
 	})
-	ask := "GET /api/auth/me HTTP/1.1\r\nHost: localhost:8080\r\nUser-Agent: bench\r\nAuthorization: Bearer " + m.token + "\r\n\r\n"
+	ask := "GET /api/auth/me HTTP/1.1\r\nHost: localhost:8080\r\nUser-Agent: bench\r\nAuthorization: Bearer " +
+		m.token + "\r\n\r\n"
 	targets := []struct {
 		name, address string
 		took, cpu     time.Duration

@@ -14,7 +14,8 @@ func TestInvalidOptionsAreRejected(t *testing.T) {
 	engine := start(t, nil, nil).engine
 	const https, plain = "https://id.example.com", "http://localhost:8080"
 	for want, opts := range map[string]server.Options{
-		"":                       {PublicURL: https, AllowedOrigins: []string{"http://localhost:3000"}, CookieDomain: "example.com"},
+		"": {PublicURL: https, AllowedOrigins: []string{"http://localhost:3000"},
+			CookieDomain: "example.com"},
 		"none":                   {PublicURL: plain, CookieName: "mine", CookieSameSite: http.SameSiteLaxMode},
 		"not an origin":          {PublicURL: "id.example.com"},
 		"more than an origin":    {PublicURL: https + "/auth"},
@@ -31,7 +32,8 @@ func TestInvalidOptionsAreRejected(t *testing.T) {
 		"Options.AllowedOrigins": {PublicURL: https, AllowedOrigins: []string{"https://App.example.com"}},
 	} {
 		_, err := server.New(engine, opts)
-		if works := want == "" || want == "none" || want == "engine's"; works != (err == nil) || !works && !strings.Contains(err.Error(), want) {
+		if works := want == "" || want == "none" || want == "engine's"; works != (err == nil) || !works &&
+			!strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", want, err)
 		}
 	}

@@ -52,7 +52,8 @@ func TestCrossSiteRequestChangesNothing(t *testing.T) {
 			}
 		}
 	}
-	want(t, b.do("GET", "/api/auth/me", "", "Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example"), 401, watchword.CodeTokenMissing)
+	want(t, b.do("GET", "/api/auth/me", "", "Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example"), 401,
+		watchword.CodeTokenMissing)
 }
 
 // CSRF-2
@@ -63,13 +64,19 @@ func TestOnTheLoopbackOriginIsComparedExactly(t *testing.T) {
 	b.Jar = nil
 	port := s.url[strings.LastIndex(s.url, ":"):]
 	for origin, passes := range map[string]bool{
-		s.url: true, "http://localhost" + port: true, "http://127.0.0.1" + port: true, "http://[::1]" + port: true, "http://app.localhost" + port: true,
-		"http://user@localhost" + port + "/x": false, "http://user@localhost" + port: false, "http://localhost" + port + "/": false,
-		"http://localhost" + port + "/x": false, "http://localhost" + port + "?x": false, "http://localhost" + port + "#x": false,
-		"HTTP://localhost" + port: false, "http://LOCALHOST" + port: false, "https://localhost" + port: false, "//localhost" + port: false,
-		"localhost" + port: false, "http:localhost" + port: false, "http://localhost": false, "http://localhost:1": false, "http://localhost" + port + port: false,
+		s.url: true, "http://localhost" + port: true, "http://127.0.0.1" + port: true, "http://[::1]" + port: true,
+		"http://app.localhost" + port:         true,
+		"http://user@localhost" + port + "/x": false, "http://user@localhost" + port: false,
+		"http://localhost" + port + "/":  false,
+		"http://localhost" + port + "/x": false, "http://localhost" + port + "?x": false,
+		"http://localhost" + port + "#x": false,
+		"HTTP://localhost" + port:        false, "http://LOCALHOST" + port: false, "https://localhost" + port: false,
+		"//localhost" + port: false,
+		"localhost" + port:   false, "http:localhost" + port: false, "http://localhost": false,
+		"http://localhost:1": false, "http://localhost" + port + port: false,
 		"http://user@app.localhost" + port: false, "http://a/.localhost" + port: false, `http://a\.localhost` + port: false, "http://evil.example,app.localhost" + port: false,
-		"http://localhost.evil.example" + port: false, "http://localhost" + port + " http://evil.example": false, "http://localhost%2eevil" + port: false,
+		"http://localhost.evil.example" + port: false, "http://localhost" + port + " http://evil.example": false,
+		"http://localhost%2eevil" + port: false,
 	} {
 		for _, path := range []string{"/api/auth/logout", "/logout"} {
 			r, err := http.NewRequestWithContext(t.Context(), "POST", s.url+path, nil)
@@ -96,10 +103,12 @@ func TestOnlyAllowedOriginsMayReadResponses(t *testing.T) {
 		status             int
 	}{
 		{"GET", "/api/auth/me", "", 401}, {"GET", "/api/auth/nothing", "", 404}, {"GET", "/api/auth/login", "", 405},
-		{"POST", "/api/auth/login", "x", 400}, {"POST", "/api/auth/login", strings.Repeat("x", 17<<10), 413}, {"POST", "/api/auth/refresh", "", 401},
+		{"POST", "/api/auth/login", "x", 400},
+		{"POST", "/api/auth/login", strings.Repeat("x", 17<<10), 413}, {"POST", "/api/auth/refresh", "", 401},
 	} {
 		a := b.do(c.method, c.path, c.body, "Sec-Fetch-Site", "cross-site", "Origin", listed)
-		if a.StatusCode != c.status || a.Header.Get("Access-Control-Allow-Origin") != listed || a.Header.Get("Access-Control-Allow-Credentials") != "true" {
+		if a.StatusCode != c.status || a.Header.Get("Access-Control-Allow-Origin") != listed ||
+			a.Header.Get("Access-Control-Allow-Credentials") != "true" {
 			t.Errorf("%s %s: %d %v", c.method, c.path, a.StatusCode, a.Header)
 		}
 		vary := strings.Join(a.Header.Values("Vary"), ", ")
@@ -112,7 +121,8 @@ func TestOnlyAllowedOriginsMayReadResponses(t *testing.T) {
 				t.Errorf("not exposed: %s", header)
 			}
 		}
-		for _, foreign := range []string{"https://evil.example", "null", "http://app.example.com", "https://app.example.com.evil.example", "https://xapp.example.com"} {
+		for _, foreign := range []string{"https://evil.example", "null", "http://app.example.com",
+			"https://app.example.com.evil.example", "https://xapp.example.com"} {
 			f := b.do(c.method, c.path, c.body, "Sec-Fetch-Site", "cross-site", "Origin", foreign)
 			if f.Header.Get("Access-Control-Allow-Origin") != "" || f.StatusCode >= 500 {
 				t.Errorf("%s reads %s: %d %v", foreign, c.path, f.StatusCode, f.Header)
@@ -125,8 +135,10 @@ func TestOnlyAllowedOriginsMayReadResponses(t *testing.T) {
 			t.Errorf("%s is shared: %v", path, page.Header)
 		}
 	}
-	open := b.do("GET", "/.well-known/jwks.json", "", "Origin", "https://anybody.example", "Sec-Fetch-Site", "cross-site")
-	if open.Header.Get("Access-Control-Allow-Origin") != "*" || open.Header.Get("Access-Control-Allow-Credentials") != "" {
+	open := b.do("GET", "/.well-known/jwks.json", "", "Origin", "https://anybody.example", "Sec-Fetch-Site",
+		"cross-site")
+	if open.Header.Get("Access-Control-Allow-Origin") != "*" ||
+		open.Header.Get("Access-Control-Allow-Credentials") != "" {
 		t.Errorf("JWKS: %v", open.Header)
 	}
 }
@@ -137,13 +149,16 @@ func TestPreflightFromAnotherOriginAllowsNothing(t *testing.T) {
 	s := start(t, nil, func(o *server.Options) { o.AllowedOrigins = []string{"https://app.example.com"} })
 	b := s.browser(t)
 	ask := func(origin, headers string) answer {
-		return b.do("OPTIONS", "/api/auth/login", "", "Origin", origin, "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", headers)
+		return b.do("OPTIONS", "/api/auth/login", "", "Origin", origin, "Access-Control-Request-Method", "POST",
+			"Access-Control-Request-Headers", headers)
 	}
 	good := ask("https://app.example.com", "authorization,content-type")
-	if good.StatusCode != 204 || good.Header.Get("Access-Control-Allow-Origin") == "" || !strings.Contains(good.Header.Get("Access-Control-Allow-Headers"), "content-type") {
+	if good.StatusCode != 204 || good.Header.Get("Access-Control-Allow-Origin") == "" ||
+		!strings.Contains(good.Header.Get("Access-Control-Allow-Headers"), "content-type") {
 		t.Errorf("%d %v", good.StatusCode, good.Header)
 	}
-	for _, bad := range []answer{ask("https://evil.example", "content-type"), ask("https://app.example.com", strings.Repeat(",", 12<<10))} {
+	for _, bad := range []answer{ask("https://evil.example", "content-type"),
+		ask("https://app.example.com", strings.Repeat(",", 12<<10))} {
 		if bad.Header.Get("Access-Control-Allow-Headers") != "" || bad.StatusCode >= 500 {
 			t.Errorf("%d %v", bad.StatusCode, bad.Header)
 		}
@@ -194,11 +209,13 @@ func TestOnlyPublicDocumentsProbesAndForwardAcceptAnyHost(t *testing.T) {
 		return b.send(r)
 	}
 	anyHost := map[string]bool{}
-	for _, path := range []string{"/.well-known/jwks.json", "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server",
+	for _, path := range []string{"/.well-known/jwks.json", "/.well-known/openid-configuration",
+		"/.well-known/oauth-authorization-server",
 		"/revocations", "/revocations/stream", "/healthz", "/readyz"} {
 		anyHost[path] = true
 		here, there := b.do("GET", path, ""), ask("GET", path)
-		if there.StatusCode != 200 || string(there.raw) != string(here.raw) && !strings.HasPrefix(path, "/revocations") {
+		if there.StatusCode != 200 || string(there.raw) != string(here.raw) &&
+			!strings.HasPrefix(path, "/revocations") {
 			t.Errorf("%s: %d %s, and under the public host %s", path, there.StatusCode, there.raw, here.raw)
 		}
 	}
@@ -208,8 +225,10 @@ func TestOnlyPublicDocumentsProbesAndForwardAcceptAnyHost(t *testing.T) {
 			t.Errorf("%s: %d", path, a.StatusCode)
 		}
 	}
-	paths := []string{"/", "/login", "/signup", "/forgot", "/reset", "/verify", "/account", "/logout", "/openapi.json", "/docs",
-		"/assets/style.css", "/dev/mail", "/nothing", "/.well-known/nothing", "/revocations/", "/healthz/", "//healthz", "/api/auth/forward-path"}
+	paths := []string{"/", "/login", "/signup", "/forgot", "/reset", "/verify", "/account", "/logout", "/openapi.json",
+		"/docs",
+		"/assets/style.css", "/dev/mail", "/nothing", "/.well-known/nothing", "/revocations/", "/healthz/", "//healthz",
+		"/api/auth/forward-path"}
 	described := slices.Sorted(maps.Keys(s.document.Paths))
 	if len(described) < 20 {
 		t.Fatalf("the document describes %d paths", len(described))

@@ -44,7 +44,8 @@ func wantPage(t *testing.T, a answer, status int, words ...string) {
 	}
 	for _, word := range words {
 		if !strings.Contains(string(a.raw)+"\n"+a.Header.Get("Location"), word) {
-			t.Errorf("%s %s: no %q in\n%s%s", a.Request.Method, a.Request.URL.Path, word, a.Header.Get("Location"), a.raw)
+			t.Errorf("%s %s: no %q in\n%s%s", a.Request.Method, a.Request.URL.Path, word, a.Header.Get("Location"),
+				a.raw)
 		}
 	}
 }
@@ -68,7 +69,8 @@ func TestPasswordManagersKnowTheFields(t *testing.T) {
 func TestForeignLinkShowsNoNotice(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)
-	const changed, copied, ended, out = "Password changed.", "an old copy of your session was used", "Sign in again to continue.", "You are signed out"
+	const changed, copied, ended, out = "Password changed.", "an old copy of your session was used",
+		"Sign in again to continue.", "You are signed out"
 	wantSilence := func(b *browser, path string, headers ...string) {
 		t.Helper()
 		page := string(b.visit(path, headers...).raw)
@@ -106,13 +108,16 @@ func TestAccountOnPagesFromSignUpToDeletion(t *testing.T) {
 	s := start(t, nil, nil)
 	b, phone := s.browser(t), s.browser(t)
 	wantPage(t, b.visit("/account"), 303, "/login")
-	wantPage(t, b.submit("/signup", map[string]string{"email": "ada@example.com", "password": goodPassword, "name": "Ada"}), 303, "/account")
+	wantPage(t, b.submit("/signup",
+		map[string]string{"email": "ada@example.com", "password": goodPassword, "name": "Ada"}), 303, "/account")
 	wantPage(t, b.visit("/account"), 200, "ada@example.com", "not confirmed yet", "This device", "Account created", `value="Ada"`)
-	wantPage(t, b.submit("/verify", map[string]string{"token": s.url + "/verify#token=" + string(s.post.wait(t, watchword.MailVerify).Token)}), 200, "Your address is confirmed.")
+	wantPage(t, b.submit("/verify", map[string]string{"token": s.url + "/verify#token=" +
+		string(s.post.wait(t, watchword.MailVerify).Token)}), 200, "Your address is confirmed.")
 	wantPage(t, b.submit("/account/name", map[string]string{"name": "Ada L."}), 303, "/account?done=name")
 	wantPage(t, b.visit("/account?done=name"), 200, "Name saved.", `value="Ada L."`)
 
-	wantPage(t, phone.submit("/login", map[string]string{"email": "ada@example.com", "password": goodPassword, "remember": "yes"}), 303, "/account")
+	wantPage(t, phone.submit("/login",
+		map[string]string{"email": "ada@example.com", "password": goodPassword, "remember": "yes"}), 303, "/account")
 	page := b.visit("/account")
 	end := regexp.MustCompile(`/account/sessions/[0-9a-f-]+`).FindAllString(string(page.raw), -1)
 	if len(end) != 1 {
@@ -122,31 +127,43 @@ func TestAccountOnPagesFromSignUpToDeletion(t *testing.T) {
 	wantPage(t, phone.visit("/account"), 303, "/login?why=ended")
 	wantPage(t, phone.visit("/login?why=ended"), 200, "Sign in again to continue.")
 
-	wantPage(t, b.submit("/account/password", map[string]string{"currentPassword": "wrong", "newPassword": otherPassword}), 403,
+	wantPage(t,
+		b.submit("/account/password", map[string]string{"currentPassword": "wrong", "newPassword": otherPassword}), 403,
 		`id="password-currentPassword-note"`, "Wrong password.")
-	wantPage(t, b.submit("/account/password", map[string]string{"currentPassword": goodPassword, "newPassword": otherPassword}), 303, "done=password")
+	wantPage(t, b.submit("/account/password",
+		map[string]string{"currentPassword": goodPassword, "newPassword": otherPassword}), 303, "done=password")
 	wantPage(t, b.submit("/forgot", map[string]string{"email": "ada@example.com"}), 200, "we emailed a link")
 	reset := string(s.post.wait(t, watchword.MailReset).Token)
 	wantPage(t, b.submit("/reset", map[string]string{"token": reset, "password": "short"}), 422, "The password is too short.", `value="`+reset+`"`)
-	wantPage(t, b.submit("/reset", map[string]string{"token": reset, "password": goodPassword}), 200, "Your password has been changed")
+	wantPage(t, b.submit("/reset", map[string]string{"token": reset, "password": goodPassword}), 200,
+		"Your password has been changed")
 	wantPage(t, b.visit("/account"), 303, "/login?why=ended")
 
-	wantPage(t, b.submit("/login", map[string]string{"email": "ada@example.com", "password": goodPassword}), 303, "/account")
-	wantPage(t, b.submit("/account/email", map[string]string{"newEmail": "ada@example.org", "currentPassword": goodPassword}), 303, "done=address")
-	wantPage(t, b.submit("/email/confirm", map[string]string{"token": string(s.post.wait(t, watchword.MailConfirmAddress).Token)}), 200, "new address")
-	wantPage(t, b.submit("/email/undo", map[string]string{"token": string(s.post.wait(t, watchword.MailAddressChanged).Token)}), 200, "previous address back")
+	wantPage(t, b.submit("/login", map[string]string{"email": "ada@example.com", "password": goodPassword}), 303,
+		"/account")
+	wantPage(t, b.submit("/account/email",
+		map[string]string{"newEmail": "ada@example.org", "currentPassword": goodPassword}), 303, "done=address")
+	wantPage(t, b.submit("/email/confirm",
+		map[string]string{"token": string(s.post.wait(t, watchword.MailConfirmAddress).Token)}), 200, "new address")
+	wantPage(t, b.submit("/email/undo", map[string]string{
+		"token": string(s.post.wait(t, watchword.MailAddressChanged).Token)}), 200, "previous address back")
 
-	wantPage(t, b.submit("/reset", map[string]string{"token": string(s.post.wait(t, watchword.MailReset, watchword.Secret(reset)).Token), "password": otherPassword}), 200)
-	wantPage(t, b.submit("/login", map[string]string{"email": "ada@example.com", "password": otherPassword}), 303, "/account")
+	wantPage(t, b.submit("/reset", map[string]string{"token": string(
+		s.post.wait(t, watchword.MailReset, watchword.Secret(reset)).Token), "password": otherPassword}), 200)
+	wantPage(t, b.submit("/login", map[string]string{"email": "ada@example.com", "password": otherPassword}), 303,
+		"/account")
 	out := b.submit("/logout", nil)
 	wantPage(t, out, 303, "/login?why=out")
 	if !cleared(out, "watchword") || !cleared(out, "watchword-page") || out.Header.Get("Clear-Site-Data") != `"cache"` {
 		t.Errorf("sign-out: %v", out.Header)
 	}
-	wantPage(t, b.submit("/login", map[string]string{"email": "ada@example.com", "password": otherPassword}), 303, "/account")
-	wantPage(t, b.submit("/account/delete", map[string]string{"currentPassword": goodPassword}), 403, "Wrong password.", "<details open>")
+	wantPage(t, b.submit("/login", map[string]string{"email": "ada@example.com", "password": otherPassword}), 303,
+		"/account")
+	wantPage(t, b.submit("/account/delete", map[string]string{"currentPassword": goodPassword}), 403, "Wrong password.",
+		"<details open>")
 	wantPage(t, b.submit("/account/delete", map[string]string{"currentPassword": otherPassword}), 303, "why=deleted")
-	wantPage(t, b.submit("/login", map[string]string{"email": "ada@example.com", "password": otherPassword}), 401, "Wrong email or password.")
+	wantPage(t, b.submit("/login", map[string]string{"email": "ada@example.com", "password": otherPassword}), 401,
+		"Wrong email or password.")
 }
 
 // ID-3
@@ -159,7 +176,8 @@ func TestSignUpPageShowsTheSignUpMode(t *testing.T) {
 	}{
 		watchword.SignupOpen:     {{303, "/account"}, {409, `An account with this address already exists.`}},
 		watchword.SignupVerified: {{200, "We emailed you the next step."}, {200, "We emailed you the next step."}},
-		watchword.SignupClosed:   {{403, "Sign-up is closed. Ask the people who run this service for an account."}, {403, "Sign-up is closed."}},
+		watchword.SignupClosed: {{403, "Sign-up is closed. Ask the people who run this service for an account."},
+			{403, "Sign-up is closed."}},
 	} {
 		s := start(t, func(o *watchword.Options) { o.Signup = mode }, nil)
 		for _, w := range want {
@@ -177,7 +195,8 @@ func TestPagesAndTheAPIShareASession(t *testing.T) {
 	first := b.visit("/account")
 	wantPage(t, first, 200, "ada@example.com")
 	for _, c := range first.Cookies() {
-		if !c.HttpOnly || c.SameSite != http.SameSiteStrictMode || c.Path != "/" || c.Domain != "" || c.Name == "watchword-page" && (c.MaxAge < 1 || c.MaxAge > 900) {
+		if !c.HttpOnly || c.SameSite != http.SameSiteStrictMode || c.Path != "/" || c.Domain != "" ||
+			c.Name == "watchword-page" && (c.MaxAge < 1 || c.MaxAge > 900) {
 			t.Errorf("cookie: %s", c)
 		}
 	}
@@ -211,17 +230,21 @@ func TestCrossSiteFormIsRejected(t *testing.T) {
 		{"Sec-Fetch-Site", "none", "Origin", "https://evil.example"},
 	} {
 		for path, form := range map[string]map[string]string{
-			"/logout": nil, "/account/sessions": nil, "/account/name": {"name": "Eve"}, "/account/delete": {"currentPassword": goodPassword},
-			"/account/email": {"newEmail": "eve@example.org", "currentPassword": goodPassword},
+			"/logout": nil, "/account/sessions": nil, "/account/name": {"name": "Eve"},
+			"/account/delete": {"currentPassword": goodPassword},
+			"/account/email":  {"newEmail": "eve@example.org", "currentPassword": goodPassword},
 		} {
-			if a := b.submit(path, form, headers...); a.StatusCode != 403 || !strings.Contains(string(a.raw), "another site") {
+			if a := b.submit(path, form, headers...); a.StatusCode != 403 ||
+				!strings.Contains(string(a.raw), "another site") {
 				t.Errorf("%s with %q: %d", path, headers, a.StatusCode)
 			}
 		}
 	}
 	wantPage(t, b.visit("/account"), 200, `value="Ada"`)
-	front := start(t, nil, func(o *server.Options) { o.AllowedOrigins = []string{"https://app.example.com"} }).browser(t)
-	want(t, front.post("/logout", map[string]any{}, "Sec-Fetch-Site", "cross-site", "Origin", "https://app.example.com"), 200, "")
+	front := start(t, nil,
+		func(o *server.Options) { o.AllowedOrigins = []string{"https://app.example.com"} }).browser(t)
+	want(t, front.post("/logout", map[string]any{}, "Sec-Fetch-Site", "cross-site", "Origin",
+		"https://app.example.com"), 200, "")
 	if a := front.submit("/logout", nil, "Sec-Fetch-Site", "cross-site", "Origin", "https://app.example.com"); a.StatusCode != 403 {
 		t.Errorf("a form of a front-end: %d", a.StatusCode)
 	}
@@ -239,7 +262,8 @@ func TestCookiesWithoutRememberEndWithTheBrowser(t *testing.T) {
 		}
 	}
 	form["remember"] = "yes"
-	if cookies := s.browser(t).submit("/login", form).Cookies(); len(cookies) != 3 || cookies[0].MaxAge < 1 || cookies[2].MaxAge < 1 {
+	if cookies := s.browser(t).submit("/login", form).Cookies(); len(cookies) != 3 || cookies[0].MaxAge < 1 ||
+		cookies[2].MaxAge < 1 {
 		t.Errorf("it does not: %v", len(cookies))
 	}
 }
@@ -279,15 +303,19 @@ func TestSignInRedirectsOnlyToAllowedOrigins(t *testing.T) {
 		if shown := strings.Contains(string(page.raw), `name="return_to"`); shown != (leads == target) {
 			t.Errorf("%q is carried on: %t", target, shown)
 		}
-		wantPage(t, b.submit("/login", map[string]string{"email": "ada@example.com", "password": "wrong", "return_to": target}), 401)
-		if a := b.submit("/login", map[string]string{"email": "ada@example.com", "password": goodPassword, "return_to": target}); a.StatusCode != 303 || a.Header.Get("Location") != leads {
+		wantPage(t, b.submit("/login",
+			map[string]string{"email": "ada@example.com", "password": "wrong", "return_to": target}), 401)
+		if a := b.submit("/login", map[string]string{"email": "ada@example.com", "password": goodPassword,
+			"return_to": target}); a.StatusCode != 303 || a.Header.Get("Location") != leads {
 			t.Errorf("%q leads to %d %q", target, a.StatusCode, a.Header.Get("Location"))
 		}
-		if a := b.visit("/login?return_to=" + url.QueryEscape(target)); a.StatusCode != 303 || a.Header.Get("Location") != leads {
+		if a := b.visit("/login?return_to=" + url.QueryEscape(target)); a.StatusCode != 303 ||
+			a.Header.Get("Location") != leads {
 			t.Errorf("signed in already, %q leads to %d %q", target, a.StatusCode, a.Header.Get("Location"))
 		}
 	}
-	if csp := s.browser(t).visit("/login").Header.Get("Content-Security-Policy"); !strings.Contains(csp, "form-action 'self' https://app.example.com;") {
+	if csp := s.browser(t).visit("/login").Header.Get("Content-Security-Policy"); !strings.Contains(csp,
+		"form-action 'self' https://app.example.com;") {
 		t.Errorf("browsers would stop the way back: %s", csp)
 	}
 }
@@ -337,7 +365,8 @@ func TestPagesUseTheLanguageOfTheReader(t *testing.T) {
 	s := start(t, nil, nil)
 	b := s.browser(t)
 	for accepts, title := range map[string]string{
-		"": "Sign in", "de": "Anmelden", "de-AT,en;q=0.5": "Anmelden", "fr, en;q=0.4": "Sign in", "fr": "Sign in", "*": "Sign in", strings.Repeat("x,", 5000): "Sign in",
+		"": "Sign in", "de": "Anmelden", "de-AT,en;q=0.5": "Anmelden", "fr, en;q=0.4": "Sign in", "fr": "Sign in",
+		"*": "Sign in", strings.Repeat("x,", 5000): "Sign in",
 	} {
 		a := b.visit("/login", "Accept-Language", accepts)
 		wantPage(t, a, 200, "<h1>"+title+"</h1>")
@@ -345,7 +374,8 @@ func TestPagesUseTheLanguageOfTheReader(t *testing.T) {
 			t.Errorf("Vary: %v", a.Header.Values("Vary"))
 		}
 	}
-	wantPage(t, b.submit("/login", map[string]string{"email": "x", "password": "y"}, "Accept-Language", "de"), 422, "Das ist keine E-Mail-Adresse.")
+	wantPage(t, b.submit("/login", map[string]string{"email": "x", "password": "y"}, "Accept-Language", "de"), 422,
+		"Das ist keine E-Mail-Adresse.")
 	wantPage(t, b.visit("/nothing", "Accept-Language", "de"), 404, "Diese Seite gibt es nicht.")
 }
 
@@ -405,7 +435,8 @@ func TestOperatorsFilesReplacePages(t *testing.T) {
 	}
 	s := start(t, nil, func(o *server.Options) { o.Pages = own })
 	b := s.browser(t)
-	wantPage(t, b.visit("/login"), 200, "Welcome back", "Acme", "PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciLz4=")
+	wantPage(t, b.visit("/login"), 200, "Welcome back", "Acme",
+		"PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciLz4=")
 	wantPage(t, b.visit("/login", "Accept-Language", "fr"), 200, "<h1>Connexion</h1>", "Forgot your password?", `lang="fr"`)
 	wantPage(t, b.visit("/assets/style.css"), 200, "--accent: #7a2e22", "--accent: #00f")
 	wantPage(t, b.visit("/assets/photo.png"), 200, "png")

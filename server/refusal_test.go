@@ -60,7 +60,8 @@ func TestEachKindOfRejectionIsLogged(t *testing.T) {
 			return stranger.post("/register", signup)
 		}},
 		{"too many requests by a page", "RATE_LIMITED", "POST /signup", 429, func() answer {
-			return stranger.do("POST", "/signup", "email=eve@example.com&password=seven+purple+otters", "Content-Type", form)
+			return stranger.do("POST", "/signup", "email=eve@example.com&password=seven+purple+otters", "Content-Type",
+				form)
 		}},
 		{"another site", "CROSS_ORIGIN", "POST /api/auth/login", 403, func() answer {
 			return stranger.post("/login", signup, "Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example")
@@ -107,7 +108,8 @@ func TestEachKindOfRejectionIsLogged(t *testing.T) {
 				t.Errorf("%s: %s is %v, want %v", c.name, name, line[name], want)
 			}
 		}
-		if c.code == "MISDIRECTED_REQUEST" && (line["host"] != "auth.internal" || line["public_url"] != s.url || line["hint"] == nil) || c.code == "CROSS_ORIGIN" && line["origin"] != "https://evil.example" {
+		if c.code == "MISDIRECTED_REQUEST" && (line["host"] != "auth.internal" || line["public_url"] != s.url ||
+			line["hint"] == nil) || c.code == "CROSS_ORIGIN" && line["origin"] != "https://evil.example" {
 			t.Errorf("%s: the line does not name the cause: %v", c.name, line)
 		}
 	}

@@ -74,7 +74,8 @@ func TestRequireRespondsAsTheAPIDoes(t *testing.T) {
 		t.Errorf("%d %s", w.Code, code)
 	}
 	must(t, s.store.Close())
-	if w, code := ask("/notes", access...); w.Code != 503 || code != watchword.CodeTryLater || w.Header().Get("Retry-After") == "" {
+	if w, code := ask("/notes", access...); w.Code != 503 || code != watchword.CodeTryLater ||
+		w.Header().Get("Retry-After") == "" {
 		t.Errorf("%d %s", w.Code, code)
 	}
 	if _, ok := server.FromContext(t.Context()); ok {

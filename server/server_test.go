@@ -161,7 +161,8 @@ func authorized(token string) []string { return []string{"Authorization", "Beare
 func want(t *testing.T, a answer, status int, code watchword.Code) {
 	t.Helper()
 	if a.StatusCode != status || a.text("code") != string(code) {
-		t.Fatalf("%s %s: got %d %s, want %d %s", a.Request.Method, a.Request.URL.Path, a.StatusCode, a.raw, status, code)
+		t.Fatalf("%s %s: got %d %s, want %d %s", a.Request.Method, a.Request.URL.Path, a.StatusCode, a.raw, status,
+			code)
 	}
 	if code == "" {
 		return

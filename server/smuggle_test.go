@@ -26,11 +26,13 @@ import (
 func (s *service) secured(t *testing.T) string {
 	t.Helper()
 	lender := httptest.NewTLSServer(http.NotFoundHandler())
-	config := &tls.Config{Certificates: lender.TLS.Certificates, NextProtos: []string{"h2", "http/1.1"}, MinVersion: tls.VersionTLS12}
+	config := &tls.Config{
+		Certificates: lender.TLS.Certificates, NextProtos: []string{"h2", "http/1.1"}, MinVersion: tls.VersionTLS12}
 	lender.Close()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	web := &http.Server{Handler: s.server, ReadHeaderTimeout: time.Minute, TLSConfig: config, ConnContext: server.WithLengths}
+	web := &http.Server{
+		Handler: s.server, ReadHeaderTimeout: time.Minute, TLSConfig: config, ConnContext: server.WithLengths}
 	watched := server.WatchTLS(listener, config, slog.New(slog.DiscardHandler))
 	ended := make(chan error, 1)
 	go func() { ended <- web.Serve(watched) }()
@@ -60,24 +62,27 @@ func TestFramingErrorClosesTheConnection(t *testing.T) {
 	const first = "POST /api/auth/logout HTTP/1.1\r\nContent-Type: application/json\r\n"
 	both := "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
 	for name, text := range map[string]string{
-		"both lengths":               first + both,
-		"both, the other way round":  first + "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
-		"both, in another case":      first + "TRANSFER-encoding: Chunked\r\ncontent-LENGTH: 5\r\n\r\n0\r\n\r\n",
-		"both, by bare line feeds":   strings.ReplaceAll(first+both, "\r\n", "\n"),
-		"both, and Connection":       first + "Connection: keep-alive\r\n" + both,
-		"both, in HTTP/1.0":          strings.Replace(first, "1.1", "1.0", 1) + "Connection: keep-alive\r\n" + both,
-		"both, on a page":            strings.Replace(first, "/api/auth/logout", "/login", 1) + both,
-		"both, with another Host":    strings.Replace(first, "HTTP/1.1\r\n", "HTTP/1.1\r\nHost: elsewhere\r\n", 1) + both,
-		"both, to no route":          strings.Replace(first, "/api/auth/logout", "/none/%ZZ", 1) + both,
-		"two lengths":                first + "Content-Length: 0\r\nContent-Length: 5\r\n\r\n",
-		"two lengths in one":         first + "Content-Length: 0, 5\r\n\r\n",
-		"a length with a sign":       first + "Content-Length: +0\r\n\r\n",
-		"a folded length":            first + "Content-Length:\r\n 0\r\n\r\n",
-		"a space before the colon":   first + "Content-Length : 5\r\n\r\n",
-		"an unknown coding":          first + "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
-		"two codings":                first + "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n",
-		"a control byte before it":   first + "Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n",
-		"chunks before there were":   strings.Replace(first, "1.1", "1.0", 1) + "Connection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		"both lengths":              first + both,
+		"both, the other way round": first + "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
+		"both, in another case":     first + "TRANSFER-encoding: Chunked\r\ncontent-LENGTH: 5\r\n\r\n0\r\n\r\n",
+		"both, by bare line feeds":  strings.ReplaceAll(first+both, "\r\n", "\n"),
+		"both, and Connection":      first + "Connection: keep-alive\r\n" + both,
+		"both, in HTTP/1.0":         strings.Replace(first, "1.1", "1.0", 1) + "Connection: keep-alive\r\n" + both,
+		"both, on a page":           strings.Replace(first, "/api/auth/logout", "/login", 1) + both,
+		"both, with another Host": strings.Replace(first, "HTTP/1.1\r\n", "HTTP/1.1\r\nHost: elsewhere\r\n", 1) +
+			both,
+		"both, to no route":        strings.Replace(first, "/api/auth/logout", "/none/%ZZ", 1) + both,
+		"two lengths":              first + "Content-Length: 0\r\nContent-Length: 5\r\n\r\n",
+		"two lengths in one":       first + "Content-Length: 0, 5\r\n\r\n",
+		"a length with a sign":     first + "Content-Length: +0\r\n\r\n",
+		"a folded length":          first + "Content-Length:\r\n 0\r\n\r\n",
+		"a space before the colon": first + "Content-Length : 5\r\n\r\n",
+		"an unknown coding":        first + "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+		"two codings": first +
+			"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n",
+		"a control byte before it": first + "Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n",
+		"chunks before there were": strings.Replace(first, "1.1", "1.0", 1) +
+			"Connection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
 		"a chunk size that is none":  first + "Transfer-Encoding: chunked\r\n\r\n0x0\r\n\r\n",
 		"a chunk longer than it was": first + "Transfer-Encoding: chunked\r\n\r\n1\r\n{}\r\n0\r\n\r\n",
 	} {
@@ -110,7 +115,8 @@ func TestFramingErrorClosesTheConnection(t *testing.T) {
 			if rest, err := io.ReadAll(in); len(rest) > 0 || err != nil && !strings.Contains(err.Error(), "reset") {
 				t.Errorf("%s, %s: afterwards %v, %q", name, network, err, rest)
 			}
-			want(t, s.browser(t).post("/login", map[string]any{"email": email, "password": goodPassword}), 401, "INVALID_CREDENTIALS")
+			want(t, s.browser(t).post("/login", map[string]any{"email": email, "password": goodPassword}), 401,
+				"INVALID_CREDENTIALS")
 		}
 	}
 }
@@ -135,7 +141,8 @@ func TestKeepAliveConnectionOverTLSAcceptsEitherLength(t *testing.T) {
 	for _, rest := range []string{sized, chunked, sized, chunked, chunked} {
 		_, err := io.WriteString(conn, head+rest)
 		must(t, err)
-		if response := readResponse(t, in); response.StatusCode != 422 || response.Header.Get("Strict-Transport-Security") != "" {
+		if response := readResponse(t, in); response.StatusCode != 422 ||
+			response.Header.Get("Strict-Transport-Security") != "" {
 			t.Fatalf("%q: %d", rest, response.StatusCode)
 		}
 	}
@@ -172,7 +179,8 @@ func (c *twoConn) send(method, path string, pieces []string, fields ...string) {
 	for i := 0; i < len(all); i += 2 {
 		must(c.t, encoder.WriteField(hpack.HeaderField{Name: all[i], Value: all[i+1]}))
 	}
-	must(c.t, c.frames.WriteHeaders(http2.HeadersFrameParam{StreamID: c.stream, BlockFragment: block.Bytes(), EndHeaders: true, EndStream: pieces == nil}))
+	must(c.t, c.frames.WriteHeaders(http2.HeadersFrameParam{
+		StreamID: c.stream, BlockFragment: block.Bytes(), EndHeaders: true, EndStream: pieces == nil}))
 	for i, piece := range pieces {
 		must(c.t, c.frames.WriteData(c.stream, i == len(pieces)-1, []byte(piece)))
 	}
@@ -245,7 +253,8 @@ func TestWrongContentLengthOverHTTP2ClosesTheConnection(t *testing.T) {
 		if slices.Contains(outcomes, "200") || slices.Contains(outcomes, "201") || len(outcomes) == 0 {
 			t.Errorf("%s: %v", name, outcomes)
 		}
-		want(t, s.browser(t).post("/login", map[string]any{"email": email, "password": goodPassword}), 401, "INVALID_CREDENTIALS")
+		want(t, s.browser(t).post("/login", map[string]any{"email": email, "password": goodPassword}), 401,
+			"INVALID_CREDENTIALS")
 	}
 }
 
@@ -268,9 +277,11 @@ func TestSilentTLSClientDelaysNoOtherClient(t *testing.T) {
 		t.Errorf("plain HTTP: %d", told.StatusCode)
 	}
 	for _, protocol := range []string{"h2", "http/1.1"} {
-		transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: protocol == "h2"}
+		transport := &http.Transport{
+			TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: protocol == "h2"}
 		t.Cleanup(transport.CloseIdleConnections)
-		response, err := (&http.Client{Transport: transport, Timeout: 20 * time.Second}).Get("https://" + secured + "/healthz")
+		response, err := (&http.Client{Transport: transport, Timeout: 20 * time.Second}).Get("https://" + secured +
+			"/healthz")
 		must(t, err)
 		must(t, response.Body.Close())
 		if response.StatusCode != 200 || (response.ProtoMajor == 2) != (protocol == "h2") {

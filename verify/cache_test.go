@@ -33,7 +33,8 @@ func TestACachedTokenIsRejectedAfterItsSessionEnded(t *testing.T) {
 	k := newKey(t, accesstoken.ES256)
 	i := newIssuer(t, k)
 	v := i.verifier(t)
-	token, other := i.sign(t, k, nil), i.sign(t, k, func(c *accesstoken.Claims) { c.SessionID, c.Subject = "s2", "eve" })
+	token, other := i.sign(t, k, nil),
+		i.sign(t, k, func(c *accesstoken.Claims) { c.SessionID, c.Subject = "s2", "eve" })
 	wantError(t, v, token, nil)
 	wantError(t, v, other, nil)
 	v.Revocations().EndSession("s1")
@@ -99,7 +100,8 @@ func TestTheCacheNeverExceedsItsSize(t *testing.T) {
 	shared, err := accesstoken.NewHS256([]byte("a secret that resource servers share"))
 	must(t, err)
 	i := newFakeIssuer()
-	v := newVerifier(t, i.url, verify.Options{SigningSecret: []byte("a secret that resource servers share"), Now: i.clock.Now, CacheSize: 256})
+	v := newVerifier(t, i.url, verify.Options{
+		SigningSecret: []byte("a secret that resource servers share"), Now: i.clock.Now, CacheSize: 256})
 	var tokens []string
 	for n := range 5000 {
 		tokens = append(tokens, i.sign(t, shared, func(c *accesstoken.Claims) { c.ID = fmt.Sprint(n) }))
@@ -119,7 +121,8 @@ func TestTheCacheNeverExceedsItsSize(t *testing.T) {
 	for _, token := range tokens[:100] {
 		wantError(t, v, token, nil)
 	}
-	uncached := newVerifier(t, i.url, verify.Options{SigningSecret: []byte("a secret that resource servers share"), Now: i.clock.Now, CacheSize: -1})
+	uncached := newVerifier(t, i.url, verify.Options{
+		SigningSecret: []byte("a secret that resource servers share"), Now: i.clock.Now, CacheSize: -1})
 	wantError(t, uncached, tokens[0], nil)
 	wantError(t, uncached, tokens[0], nil)
 	if uncached.Caches(tokens[0]) {
@@ -147,7 +150,8 @@ func TestConcurrentUseIsSafe(t *testing.T) {
 	v := newVerifier(t, i.url, verify.Options{Now: i.clock.Now, CacheSize: 8})
 	var good []string
 	for n := range 20 {
-		good = append(good, i.sign(t, []accesstoken.Key{k, other}[n%2], func(c *accesstoken.Claims) { c.SessionID = fmt.Sprint(n) }))
+		good = append(good,
+			i.sign(t, []accesstoken.Key{k, other}[n%2], func(c *accesstoken.Claims) { c.SessionID = fmt.Sprint(n) }))
 	}
 	var all sync.WaitGroup
 	for worker := range 8 {

@@ -218,7 +218,8 @@ func TestARoleChangeRejectsOlderTokens(t *testing.T) {
 	withFeed(t, verify.StaleOpen, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
 		old := f.token(t, "s1")
 		time.Sleep(time.Second)
-		f.next(t).send(f.event(t, func(e *secevent.Event) { e.Number, e.Kind, e.User = 1, secevent.ClaimsChanged, "ada" }))
+		f.next(t).send(
+			f.event(t, func(e *secevent.Event) { e.Number, e.Kind, e.User = 1, secevent.ClaimsChanged, "ada" }))
 		wantError(t, v, old, verify.ErrExpired)
 		wantError(t, v, f.token(t, "s1"), nil)
 	})
@@ -246,8 +247,9 @@ func TestEventsWithoutAValidSignatureAreRejected(t *testing.T) {
 	stranger := newKey(t, accesstoken.ES256)
 	for name, forge := range map[string]func(testing.TB, *fakeFeed) string{
 		"signed by another key": func(t testing.TB, f *fakeFeed) string {
-			token, err := secevent.Sign(stranger, secevent.Event{Issuer: f.url, Audience: f.url, ID: "e", IssuedAt: time.Now().Unix(),
-				Kind: secevent.SessionRevoked, Session: "s1", Number: 1})
+			token, err := secevent.Sign(stranger,
+				secevent.Event{Issuer: f.url, Audience: f.url, ID: "e", IssuedAt: time.Now().Unix(),
+					Kind: secevent.SessionRevoked, Session: "s1", Number: 1})
 			must(t, err)
 			return token
 		},
@@ -261,10 +263,12 @@ func TestEventsWithoutAValidSignatureAreRejected(t *testing.T) {
 			return header + "." + payload + "." + signature
 		},
 		"of another issuer": func(t testing.TB, f *fakeFeed) string {
-			return f.event(t, func(e *secevent.Event) { e.Issuer, e.Number, e.Session = "https://evil.example", 1, "s1" })
+			return f.event(t,
+				func(e *secevent.Event) { e.Issuer, e.Number, e.Session = "https://evil.example", 1, "s1" })
 		},
 		"for another audience": func(t testing.TB, f *fakeFeed) string {
-			return f.event(t, func(e *secevent.Event) { e.Audience, e.Number, e.Session = "https://other.example", 1, "s1" })
+			return f.event(t,
+				func(e *secevent.Event) { e.Audience, e.Number, e.Session = "https://other.example", 1, "s1" })
 		},
 		"without a number": func(t testing.TB, f *fakeFeed) string {
 			return f.event(t, func(e *secevent.Event) { e.Session = "s1" })
@@ -363,7 +367,8 @@ func TestTheFeedIsPolledWhenTheStreamIsUnavailable(t *testing.T) {
 			if last >= ended {
 				return &feedPage{sets: []string{f.heartbeat(t, ended)}}
 			}
-			return &feedPage{sets: []string{f.sessionEnd(t, last+1, fmt.Sprint("s", last+1))}, more: true, next: last + 1} // one event a page
+			return &feedPage{sets: []string{f.sessionEnd(t, last+1, fmt.Sprint("s", last+1))}, more: true,
+				next: last + 1} // one event a page
 		})
 		v := f.verifier(t, verify.StaleClosed)
 		defer v.Close()

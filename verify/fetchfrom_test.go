@@ -101,9 +101,12 @@ func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f
 func TestFetchFromIsSchemeAndHost(t *testing.T) {
 	t.Parallel()
 	for address, valid := range map[string]bool{
-		"http://watchword:8080": true, "https://id.internal": true, "http://10.0.0.7": true, "http://[fd00::7]:8080": true,
-		"watchword:8080": false, "http://watchword:8080/": false, "http://watchword/x": false, "http://watchword?x": false, "http://watchword#x": false,
-		"http://me:weak-password@watchword": false, "ftp://watchword": false, "http://": false, "http://:8080": false, "//watchword": false,
+		"http://watchword:8080": true, "https://id.internal": true, "http://10.0.0.7": true,
+		"http://[fd00::7]:8080": true,
+		"watchword:8080":        false, "http://watchword:8080/": false, "http://watchword/x": false,
+		"http://watchword?x": false, "http://watchword#x": false,
+		"http://me:weak-password@watchword": false, "ftp://watchword": false, "http://": false, "http://:8080": false,
+		"//watchword": false,
 	} {
 		v, err := verify.New("https://id.example.com", verify.Options{FetchFrom: address})
 		if (err == nil) != valid {
@@ -111,7 +114,8 @@ func TestFetchFromIsSchemeAndHost(t *testing.T) {
 		}
 		if err == nil {
 			v.Close()
-		} else if !strings.Contains(err.Error(), "Options.FetchFrom") || strings.Contains(err.Error(), "weak-password") {
+		} else if !strings.Contains(err.Error(), "Options.FetchFrom") ||
+			strings.Contains(err.Error(), "weak-password") {
 			t.Errorf("%s: %v", address, err)
 		}
 	}

@@ -14,14 +14,16 @@ import (
 // JWT-5, JWT-14
 func FuzzOnlyTheOriginalTokenVerifies(f *testing.F) {
 	var tokens []string
-	keys := []accesstoken.Key{newKey(f, accesstoken.ES256), newKey(f, accesstoken.Ed25519), newKey(f, accesstoken.RS256)}
+	keys := []accesstoken.Key{
+		newKey(f, accesstoken.ES256), newKey(f, accesstoken.Ed25519), newKey(f, accesstoken.RS256)}
 	i := newFakeIssuer(keys...)
 	v := i.fakeVerifier(f, verify.Options{})
 	f.Cleanup(v.Close)
 	for _, k := range keys {
 		tokens = append(tokens, i.sign(f, k, nil), i.sign(f, k, func(c *accesstoken.Claims) { c.Subject = "bob" }))
 	}
-	original := map[string]bool{withAlternativeSignature(f, tokens[0]): true, withAlternativeSignature(f, tokens[1]): true}
+	original := map[string]bool{
+		withAlternativeSignature(f, tokens[0]): true, withAlternativeSignature(f, tokens[1]): true}
 	for _, token := range tokens {
 		original[token] = true
 		wantError(f, v, token, nil)

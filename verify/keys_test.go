@@ -137,7 +137,8 @@ func TestWaitingForTheKeysEndsWithTheContextAndWithClose(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		began := time.Now()
-		if _, err := v.Verify(ctx, "x"); !errors.Is(err, verify.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != time.Second {
+		if _, err := v.Verify(ctx, "x"); !errors.Is(err, verify.ErrUnavailable) ||
+			!errors.Is(err, context.DeadlineExceeded) || time.Since(began) != time.Second {
 			t.Errorf("after %s: %v", time.Since(began), err)
 		}
 		var waiting sync.WaitGroup
@@ -209,7 +210,8 @@ func TestMetadataThatPointsElsewhereIsNotFollowed(t *testing.T) {
 		w.WriteHeader(http.StatusFound)
 	}
 	redirects.mu.Unlock()
-	if err := redirects.verifier(t).Ready(t.Context()); !errors.Is(err, verify.ErrUnavailable) || attacker.count("/jwks") > 0 {
+	if err := redirects.verifier(t).Ready(t.Context()); !errors.Is(err, verify.ErrUnavailable) ||
+		attacker.count("/jwks") > 0 {
 		t.Errorf("a redirect was followed: %v", err)
 	}
 	only := newIssuer(t, k)
@@ -282,7 +284,8 @@ func TestKeyRotationRejectsNoValidToken(t *testing.T) {
 	for range 3 {
 		s.clock.advance(11 * time.Minute) // the next key has been published for long enough
 		must(t, v.Ready(t.Context()))
-		must(t, v.ReadKeys(t.Context()))                                         // as the background work does in these minutes
+		must(t, v.ReadKeys(
+			t.Context())) // as the background work does in these minutes
 		_, err := s.engine.Operator().RotateKeys(t.Context(), watchword.KeySign) // the published key now signs
 		must(t, err)
 		in, err = s.engine.Refresh(t.Context(), in.RefreshToken, watchword.Client{})

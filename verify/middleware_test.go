@@ -60,8 +60,10 @@ func TestRequireRespondsAsRFC6750Says(t *testing.T) {
 // wantProblem checks that an error response has the server's format.
 func wantProblem(t *testing.T, name string, a answer) {
 	t.Helper()
-	if a.Header.Get("Content-Type") != "application/problem+json; charset=utf-8" || a.Header.Get("Cache-Control") != "no-store" ||
-		a.body["type"] != "about:blank" || a.body["title"] != http.StatusText(a.StatusCode) || a.body["status"] != float64(a.StatusCode) ||
+	if a.Header.Get("Content-Type") != "application/problem+json; charset=utf-8" ||
+		a.Header.Get("Cache-Control") != "no-store" ||
+		a.body["type"] != "about:blank" || a.body["title"] != http.StatusText(a.StatusCode) ||
+		a.body["status"] != float64(a.StatusCode) ||
 		a.body["detail"] == "" || a.body["error"] != a.body["detail"] {
 		t.Errorf("%s: incomplete problem document: %v %s", name, a.Header, a.raw)
 	}
@@ -98,16 +100,17 @@ func TestAMissingRoleOrAuthenticationIsNamedInTheChallenge(t *testing.T) {
 		status          int
 		code, challenge string
 	}{
-		"a role they have":     {v.RequireRole("writer"), 200, "", ""},
-		"one of two":           {v.RequireRole("admin", "writer"), 200, "", ""},
-		"a role they lack":     {v.RequireRole("admin"), 403, "INSUFFICIENT_SCOPE", `error="insufficient_scope"`},
-		"in another case":      {v.RequireRole("Writer"), 403, "INSUFFICIENT_SCOPE", `error="insufficient_scope"`},
-		"no role at all":       {v.RequireRole(), 403, "INSUFFICIENT_SCOPE", `error="insufficient_scope"`},
-		"their acr":            {v.RequireACR("aal2", "aal1"), 200, "", ""},
-		"a better acr":         {v.RequireACR("aal2", `a"3`), 401, "INSUFFICIENT_USER_AUTHENTICATION", `error="insufficient_user_authentication", acr_values="aal2 a3"`},
-		"recent enough":        {v.RequireRecent(10 * time.Minute), 200, "", ""},
-		"too long ago":         {v.RequireRecent(10*time.Minute - time.Second), 401, "INSUFFICIENT_USER_AUTHENTICATION", `error="insufficient_user_authentication", max_age="599"`},
-		"behind another guard": {func(next http.Handler) http.Handler { return v.Require(v.RequireRole("writer")(next)) }, 200, "", ""},
+		"a role they have": {v.RequireRole("writer"), 200, "", ""},
+		"one of two":       {v.RequireRole("admin", "writer"), 200, "", ""},
+		"a role they lack": {v.RequireRole("admin"), 403, "INSUFFICIENT_SCOPE", `error="insufficient_scope"`},
+		"in another case":  {v.RequireRole("Writer"), 403, "INSUFFICIENT_SCOPE", `error="insufficient_scope"`},
+		"no role at all":   {v.RequireRole(), 403, "INSUFFICIENT_SCOPE", `error="insufficient_scope"`},
+		"their acr":        {v.RequireACR("aal2", "aal1"), 200, "", ""},
+		"a better acr":     {v.RequireACR("aal2", `a"3`), 401, "INSUFFICIENT_USER_AUTHENTICATION", `error="insufficient_user_authentication", acr_values="aal2 a3"`},
+		"recent enough":    {v.RequireRecent(10 * time.Minute), 200, "", ""},
+		"too long ago":     {v.RequireRecent(10*time.Minute - time.Second), 401, "INSUFFICIENT_USER_AUTHENTICATION", `error="insufficient_user_authentication", max_age="599"`},
+		"behind another guard": {
+			func(next http.Handler) http.Handler { return v.Require(v.RequireRole("writer")(next)) }, 200, "", ""},
 	} {
 		a := get(t, c.guard(http.HandlerFunc(notes)), token...)
 		challenge := a.Header.Get("WWW-Authenticate")
@@ -157,8 +160,10 @@ func TestIdentityHeadersAreRemoved(t *testing.T) {
 			guard = v.Optional
 		}
 		inner := guard(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { inside = r.Header }))
-		headers := []string{"X-Tenant", "7", "X-User-Agent-Hint", "eve", "X-User", "eve", "x_user", "eve", "X_User_Id", "eve", "X-USER-EMAIL", "eve", "X-Forwarded-User", "eve",
-			"X-Forwarded-For", "192.0.2.1", "X-Auth-Request-Email", "eve", "Remote-User", "eve", "REMOTE_USER", "eve", "X-Watchword-Subject", "eve", "X-Request-Id", "1"}
+		headers := []string{"X-Tenant", "7", "X-User-Agent-Hint", "eve", "X-User", "eve", "x_user", "eve", "X_User_Id",
+			"eve", "X-USER-EMAIL", "eve", "X-Forwarded-User", "eve",
+			"X-Forwarded-For", "192.0.2.1", "X-Auth-Request-Email", "eve", "Remote-User", "eve", "REMOTE_USER", "eve",
+			"X-Watchword-Subject", "eve", "X-Request-Id", "1"}
 		if !optional {
 			headers = append(headers, "Authorization", "Bearer "+token)
 		}
@@ -189,7 +194,8 @@ func TestIdentityHeadersAreRemoved(t *testing.T) {
 	if inside.Get("X-Tenant") != "" || inside.Get("X-Forwarded-For") != "" || inside.Get("X-User") != "eve" {
 		t.Errorf("the option was ignored: %v", inside)
 	}
-	if inside, _ = seen(verify.Options{StripHeaders: []string{}}, false); inside.Get("X-User") != "eve" || inside.Get("X-Tenant") != "7" {
+	if inside, _ = seen(verify.Options{StripHeaders: []string{}}, false); inside.Get("X-User") != "eve" ||
+		inside.Get("X-Tenant") != "7" {
 		t.Errorf("a header was removed: %v", inside)
 	}
 }
@@ -214,13 +220,16 @@ func TestRequireResponds503WhileKeysAreUnavailable(t *testing.T) {
 func TestNewIdentityServesTestsOfHandlers(t *testing.T) {
 	t.Parallel()
 	at := time.Unix(1795000000, 0)
-	identity := verify.NewIdentity(verify.Claims{Subject: "ada", SessionID: "s1", Roles: []string{"writer"}, AuthTime: at, IssuedAt: at,
-		ExpiresAt: at.Add(time.Minute), ACR: "aal1", AMR: []string{"pwd"}, Extra: map[string]any{"email": "ada@example.com"}})
+	identity := verify.NewIdentity(verify.Claims{Subject: "ada", SessionID: "s1", Roles: []string{"writer"},
+		AuthTime: at, IssuedAt: at,
+		ExpiresAt: at.Add(time.Minute), ACR: "aal1", AMR: []string{"pwd"}, Extra: map[string]any{
+			"email": "ada@example.com"}})
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	w := httptest.NewRecorder()
 	notes(w, r.WithContext(verify.NewContext(r.Context(), identity)))
 	var email string
-	if w.Body.String() != "ada" || !identity.HasRole("writer") || !identity.Claim("email", &email) || email != "ada@example.com" || !identity.AuthTime().Equal(at) {
+	if w.Body.String() != "ada" || !identity.HasRole("writer") || !identity.Claim("email", &email) ||
+		email != "ada@example.com" || !identity.AuthTime().Equal(at) {
 		t.Errorf("got %s, %+v", w.Body, identity)
 	}
 	if _, ok := verify.FromContext(t.Context()); ok {

@@ -23,7 +23,8 @@ func TestVerifyReturnsTheIdentityOfAServersToken(t *testing.T) {
 		secret := "a secret that resource servers share"
 		s := start(t, func(o *watchword.Options) {
 			o.SigningAlg = alg
-			o.Claims = watchword.Claims{Email: true, Name: true, Static: map[string]string{"https://example.com/tenant": "7"}}
+			o.Claims = watchword.Claims{
+				Email: true, Name: true, Static: map[string]string{"https://example.com/tenant": "7"}}
 			if alg == "HS256" {
 				o.SigningSecret = watchword.Secret(secret)
 			}
@@ -40,15 +41,19 @@ func TestVerifyReturnsTheIdentityOfAServersToken(t *testing.T) {
 				t.Fatalf("%s: %v", alg, err)
 			}
 			now := s.clock.Now()
-			if identity.Subject() != string(in.User.ID) || identity.SessionID() != string(in.Session.ID) || identity.TokenID() == "" ||
-				strings.Join(identity.Roles(), " ") != "admin writer" || !identity.HasRole("writer") || identity.HasRole("Writer") ||
-				!identity.AuthTime().Equal(now.Add(-time.Minute)) || !identity.IssuedAt().Equal(now) || !identity.ExpiresAt().Equal(now.Add(15*time.Minute)) ||
+			if identity.Subject() != string(in.User.ID) || identity.SessionID() != string(in.Session.ID) ||
+				identity.TokenID() == "" ||
+				strings.Join(identity.Roles(), " ") != "admin writer" || !identity.HasRole("writer") ||
+				identity.HasRole("Writer") ||
+				!identity.AuthTime().Equal(now.Add(-time.Minute)) || !identity.IssuedAt().Equal(now) ||
+				!identity.ExpiresAt().Equal(now.Add(15*time.Minute)) ||
 				identity.ACR() != "aal1" || strings.Join(identity.AMR(), " ") != "pwd" {
 				t.Errorf("%s: %+v", alg, identity)
 			}
 			var email, tenant, sub string
 			var verified bool
-			if !identity.Claim("email", &email) || email != "ada@example.com" || !identity.Claim("email_verified", &verified) || verified ||
+			if !identity.Claim("email", &email) || email != "ada@example.com" ||
+				!identity.Claim("email_verified", &verified) || verified ||
 				!identity.Claim("https://example.com/tenant", &tenant) || tenant != "7" {
 				t.Errorf("%s: email %q, tenant %q", alg, email, tenant)
 			}
@@ -111,7 +116,8 @@ func TestAClosedVerifierReturnsErrUnavailable(t *testing.T) {
 func TestInvalidIssuersAndOptionsAreRejected(t *testing.T) {
 	t.Parallel()
 	for _, issuer := range []string{
-		"", "id.example.com", "http://id.example.com", "https://", "https://ada@id.example.com", "https://id.example.com?x",
+		"", "id.example.com", "http://id.example.com", "https://", "https://ada@id.example.com",
+		"https://id.example.com?x",
 		"https://id.example.com#", "ftp://id.example.com", "://", "http://127.0.0.1.example.com",
 	} {
 		if _, err := verify.New(issuer, verify.Options{}); err == nil {
@@ -132,7 +138,8 @@ func TestInvalidIssuersAndOptionsAreRejected(t *testing.T) {
 			t.Errorf("%s: accepted", name)
 		}
 	}
-	for _, issuer := range []string{"https://id.example.com", "https://id.example.com/", "https://id.example.com/tenant", "http://localhost:8080", "http://[::1]:80",
+	for _, issuer := range []string{"https://id.example.com", "https://id.example.com/",
+		"https://id.example.com/tenant", "http://localhost:8080", "http://[::1]:80",
 		"http://id.localhost:8080", "http://LOCALHOST", "http://127.1.2.3"} {
 		if _, err := verify.New(issuer, verify.Options{}); err != nil {
 			t.Error(err)
@@ -151,7 +158,8 @@ func TestThePackageLinksNoServerCode(t *testing.T) {
 		path = strings.TrimSpace(path)
 		host, _, _ := strings.Cut(path, "/")
 		switch {
-		case path == ours+"/verify", strings.HasPrefix(path, ours+"/internal/"), strings.HasPrefix(path, "github.com/go-jose/go-jose/v4"):
+		case path == ours+"/verify", strings.HasPrefix(path, ours+"/internal/"),
+			strings.HasPrefix(path, "github.com/go-jose/go-jose/v4"):
 		case strings.HasPrefix(path, "vendor/"), !strings.Contains(host, "."): // the standard library
 			if path == "database/sql" || path == "html/template" {
 				t.Errorf("links %s", path)

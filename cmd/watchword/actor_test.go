@@ -24,7 +24,8 @@ type crowd struct {
 func newCrowd(f *fault, addresses ...string) *crowd {
 	c := &crowd{fault: f}
 	for name := range 4 {
-		c.actors = append(c.actors, &actor{fault: f, device: newDevice(f.t, addresses[0]), addresses: addresses, name: name})
+		c.actors = append(c.actors, &actor{
+			fault: f, device: newDevice(f.t, addresses[0]), addresses: addresses, name: name})
 	}
 	return c
 }

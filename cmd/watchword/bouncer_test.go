@@ -23,7 +23,8 @@ func TestServersWorkBehindPgBouncer(t *testing.T) {
 	})
 	t.Run("three servers are linearizable", func(t *testing.T) {
 		t.Parallel()
-		arguments := append(onPostgres(bouncer.URL(database.Database(t))), "--limits=off", "--log-level=error", "--refresh-grace=0s")
+		arguments := append(onPostgres(bouncer.URL(database.Database(t))), "--limits=off", "--log-level=error",
+			"--refresh-grace=0s")
 		checkHistories(t, watchword.RotationPolicy{Grace: 0, Clean: 1}, 3, startServers(t, 3, arguments))
 	})
 	t.Run("four servers start at once on an empty database", func(t *testing.T) {
@@ -44,7 +45,8 @@ func TestServersWorkBehindPgBouncer(t *testing.T) {
 		if t.Failed() {
 			return
 		}
-		token := newDevice(t, servers[0].address).post(t, "/register", body{"email": ada, "password": firstSecret, "delivery": "body"}, 201).RefreshToken
+		token := newDevice(t, servers[0].address).post(t, "/register",
+			body{"email": ada, "password": firstSecret, "delivery": "body"}, 201).RefreshToken
 		for _, s := range servers {
 			token = newDevice(t, s.address).post(t, "/refresh", body{"refreshToken": token}, 200).RefreshToken
 		}
@@ -90,15 +92,18 @@ func TestWrongStoreIsReportedInOneLine(t *testing.T) {
 	guarded := strings.Replace(database, "watchword@", "guarded:"+secret+"@", 1)
 	nobody := freeAddress(t)
 	for name, c := range map[string]struct{ url, want string }{
-		"a wrong password":    {guarded, "password authentication failed for user \"guarded\""},
-		"an unknown database": {strings.Replace(database, "/test1?", "/nowhere?", 1), "database \"nowhere\" does not exist"},
-		"nobody listens":      {"postgres://watchword:" + secret + "@" + nobody + "/x", "connection refused"},
-		"of two hosts nobody": {"postgres://watchword:" + secret + "@" + nobody + "," + nobody + "/x?target_session_attrs=read-write", "connection refused"},
+		"a wrong password": {guarded, "password authentication failed for user \"guarded\""},
+		"an unknown database": {strings.Replace(database, "/test1?", "/nowhere?", 1),
+			"database \"nowhere\" does not exist"},
+		"nobody listens": {"postgres://watchword:" + secret + "@" + nobody + "/x", "connection refused"},
+		"of two hosts nobody": {"postgres://watchword:" + secret + "@" + nobody + "," + nobody +
+			"/x?target_session_attrs=read-write", "connection refused"},
 	} {
 		for _, command := range []string{"serve", "migrate"} {
 			t.Run(name+", "+command, func(t *testing.T) {
 				t.Parallel()
-				got := run(t, call{args: append([]string{command, "--listen=" + freeAddress(t), "--admin-listen="}, onPostgres(c.url)...)})
+				got := run(t, call{args: append([]string{command, "--listen=" + freeAddress(t), "--admin-listen="},
+					onPostgres(c.url)...)})
 				if got.code != 1 || strings.Count(got.errors, "\n") != 1 || strings.Count(got.errors, c.want) != 1 {
 					t.Errorf("exit code %d and %q, want one line with %q", got.code, got.errors, c.want)
 				}

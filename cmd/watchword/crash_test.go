@@ -81,7 +81,8 @@ func startFleet(t *testing.T, n int, arguments []string) (servers []*fleetServer
 		s := &fleetServer{server: newServer(t, freeAddress(t)), dir: t.TempDir()}
 		servers = append(servers, s)
 		t.Cleanup(func() { s.explain(t) })
-		s.arguments = append([]string{"--public-url=" + servers[0].url(), "--limits=off", "--log-level=error"}, arguments...)
+		s.arguments = append([]string{"--public-url=" + servers[0].url(), "--limits=off", "--log-level=error"},
+			arguments...)
 		s.startAgain(t)
 	}
 	return servers

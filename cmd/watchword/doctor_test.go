@@ -34,17 +34,22 @@ func TestDoctorNamesFaultsOfThePublicURL(t *testing.T) {
 	}{
 		{"a proxy that keeps Host", front.URL, "ok    public url  " + front.URL + " responds", good},
 		{"a proxy that changes Host", front.URL, "a proxy changes the Host header", proxy(s.address, changeHost)},
-		{"a proxy without a server", front.URL, "the proxy at " + front.URL + " responds with 502", proxy(freeAddress(t), keepHost)},
-		{"a redirect", front.URL, front.URL + " redirects to https://id.example.com/", http.RedirectHandler("https://id.example.com/", http.StatusMovedPermanently)},
-		{"another public URL", strings.Replace(front.URL, "127.0.0.1", "localhost", 1), " is the server of " + front.URL, good},
-		{"another program", front.URL, " responds with 200, and is not this server", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("<html>")) })},
-		{"a proxy for some paths", front.URL, " but not /api/auth/ (status 404)", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if strings.HasPrefix(r.URL.Path, "/.well-known/") {
-				good.ServeHTTP(w, r)
-				return
-			}
-			http.NotFound(w, r)
-		})},
+		{"a proxy without a server",
+			front.URL, "the proxy at " + front.URL + " responds with 502", proxy(freeAddress(t), keepHost)},
+		{"a redirect", front.URL, front.URL + " redirects to https://id.example.com/",
+			http.RedirectHandler("https://id.example.com/", http.StatusMovedPermanently)},
+		{"another public URL",
+			strings.Replace(front.URL, "127.0.0.1", "localhost", 1), " is the server of " + front.URL, good},
+		{"another program", front.URL, " responds with 200, and is not this server",
+			http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("<html>")) })},
+		{"a proxy for some paths", front.URL,
+			" but not /api/auth/ (status 404)", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if strings.HasPrefix(r.URL.Path, "/.well-known/") {
+					good.ServeHTTP(w, r)
+					return
+				}
+				http.NotFound(w, r)
+			})},
 	} {
 		behind.Store(http.HandlerFunc(c.behind.ServeHTTP))
 		got := run(t, call{args: []string{"doctor", "--public-url=" + c.public}})

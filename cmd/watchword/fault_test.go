@@ -29,7 +29,8 @@ func TestFullDiskKeepsUsersSignedIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	phone := newDevice(t, s.address)
-	kept := phone.post(t, "/register", body{"email": ada, "password": firstSecret, "delivery": "body"}, 201).RefreshToken
+	kept := phone.post(t, "/register", body{"email": ada, "password": firstSecret, "delivery": "body"},
+		201).RefreshToken
 	var made []string
 	for try, full := 0, false; !full; try++ {
 		if try == 500 {

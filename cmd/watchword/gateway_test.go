@@ -53,7 +53,8 @@ func TestCaddyPassesOnlyAuthenticatedRequests(t *testing.T) {
 
 func caddy() gateway {
 	return gateway{"caddy", "Caddyfile", func(t *testing.T, dir, example string) []string {
-		main := write(t, dir, "main", "{\nadmin off\ndefault_bind 127.0.0.1\nstorage file_system "+dir+"\n}\nimport "+example+"\n")
+		main := write(t, dir, "main",
+			"{\nadmin off\ndefault_bind 127.0.0.1\nstorage file_system "+dir+"\n}\nimport "+example+"\n")
 		return []string{"run", "--adapter", "caddyfile", "--config", main}
 	}}
 }

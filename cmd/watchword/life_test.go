@@ -68,7 +68,8 @@ func liveALife(t *testing.T, arguments []string) {
 
 	// The password is forgotten, and with the new one every session is gone.
 	newDevice(t, address).post(t, "/password/forgot", body{"email": ada}, 202)
-	newDevice(t, address).post(t, "/password/reset", body{"token": mails.token(t, watchword.MailReset), "password": nextSecret}, 200)
+	newDevice(t, address).post(t, "/password/reset",
+		body{"token": mails.token(t, watchword.MailReset), "password": nextSecret}, 200)
 	laptop.get(t, "/me", 401).wantCode(t, "SESSION_ENDED")
 	laptop.post(t, "/refresh", nil, 401)
 	laptop.post(t, "/login", body{"email": ada, "password": firstSecret}, 401).wantCode(t, "INVALID_CREDENTIALS")
@@ -100,7 +101,8 @@ func TestReuseIsDetectedAfterACrash(t *testing.T) {
 	s := newServer(t, freeAddress(t))
 	dir := startServer(t, s, "--refresh-grace=0s")
 	phone := newDevice(t, s.address)
-	first := phone.post(t, "/register", body{"email": ada, "password": firstSecret, "delivery": "body"}, 201).RefreshToken
+	first := phone.post(t, "/register", body{"email": ada, "password": firstSecret, "delivery": "body"},
+		201).RefreshToken
 	second := phone.post(t, "/refresh", body{"refreshToken": first}, 200).RefreshToken
 	newest := phone.post(t, "/refresh", body{"refreshToken": second}, 200).RefreshToken
 	s.kill()

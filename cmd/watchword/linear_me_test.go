@@ -74,7 +74,8 @@ func checkReads(t *testing.T, policy watchword.RotationPolicy, arguments, where 
 			ended.Go(func() { h.readUntil(outside, client, random) })
 		}
 		ended.Wait()
-		if result := porcupine.CheckOperationsTimeout(judgeModel(policy), h.operations, 30*time.Second); result != porcupine.Ok {
+		if result := porcupine.CheckOperationsTimeout(judgeModel(policy), h.operations,
+			30*time.Second); result != porcupine.Ok {
 			t.Errorf("round %d: %s: no order explains %+v", round, result, h.operations)
 		}
 	}
@@ -131,7 +132,8 @@ func (h *history) endOutside(client int, where []string) {
 		h.t.Errorf("sessions end: exit code %d: %s", got.code, got.errors)
 		return
 	}
-	h.record(porcupine.Operation{ClientId: client, Input: endedOutside{}, Call: called, Output: outcome{}, Return: returned})
+	h.record(porcupine.Operation{
+		ClientId: client, Input: endedOutside{}, Call: called, Output: outcome{}, Return: returned})
 }
 
 func (h *history) record(op porcupine.Operation) {

@@ -76,7 +76,8 @@ func checkHistories(t *testing.T, policy watchword.RotationPolicy, rounds int, a
 			})
 		}
 		wg.Wait()
-		if result := porcupine.CheckOperationsTimeout(judgeModel(policy), h.operations, 30*time.Second); result != porcupine.Ok {
+		if result := porcupine.CheckOperationsTimeout(judgeModel(policy), h.operations,
+			30*time.Second); result != porcupine.Ok {
 			t.Errorf("round %d: %s: no order explains %+v", round, result, h.operations)
 		}
 	}
@@ -170,7 +171,8 @@ func judgeModel(policy watchword.RotationPolicy) porcupine.Model {
 	}
 	model := porcupine.NondeterministicModel{
 		Init: func() []any {
-			return []any{judged{rotation: watchword.Rotation{Forgiven: watchword.NeverForgiven, RotatedAt: epoch, RotatedBy: "a"}}}
+			return []any{judged{
+				rotation: watchword.Rotation{Forgiven: watchword.NeverForgiven, RotatedAt: epoch, RotatedBy: "a"}}}
 		},
 		Step: func(state, input, output any) (next []any) {
 			for _, later := range times {

@@ -53,12 +53,14 @@ func TestLostCommitResponseDoesNoHarm(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &doubtful{fault: newFault(t, "answer to a commit lost"), wire: newWire(t, database.Host), server: newServer(t, freeAddress(t))}
+	d := &doubtful{fault: newFault(t, "answer to a commit lost"), wire: newWire(t, database.Host),
+		server: newServer(t, freeAddress(t))}
 	database.Host = d.wire.Addr().String()
 	named := database.Query() // with its text in each statement, which the wire looks for
 	named.Set("default_query_exec_mode", "cache_describe")
 	database.RawQuery = named.Encode()
-	dir := startServer(t, d.server, append(onPostgres(database.String()), "--limits=off", "--log-level=error", "--refresh-grace=0s")...)
+	dir := startServer(t, d.server,
+		append(onPostgres(database.String()), "--limits=off", "--log-level=error", "--refresh-grace=0s")...)
 	d.mails = openMailbox(t, filepath.Join(dir, "watchword-data", "mail"))
 	for _, flow := range []func(*testing.T, *device, string) lostAnswer{
 		d.signUp, d.logIn, d.refresh, d.lateRefresh, d.reuse, d.logOut, d.logOutEverywhere,
@@ -67,7 +69,8 @@ func TestLostCommitResponseDoesNoHarm(t *testing.T) {
 		email := fmt.Sprintf("user%d@example.com", d.users)
 		d.users++
 		phone := newDevice(t, d.server.address)
-		token := phone.post(t, "/register", body{"email": email, "password": firstSecret, "delivery": "body"}, 201).RefreshToken
+		token := phone.post(t, "/register", body{"email": email, "password": firstSecret, "delivery": "body"},
+			201).RefreshToken
 		l := flow(t, phone, token)
 		if l.method == "" {
 			l.method = http.MethodPost
@@ -109,12 +112,14 @@ func sessionOf(t *testing.T, b body) string {
 
 func (d *doubtful) signUp(t *testing.T, phone *device, _ string) lostAnswer {
 	account := body{"email": "new@example.com", "password": firstSecret, "delivery": "body"}
-	return lostAnswer{flow: "sign-up", commit: "INSERT INTO users", path: "/register", body: account, again: 409, code: "EMAIL_TAKEN",
+	return lostAnswer{flow: "sign-up", commit: "INSERT INTO users", path: "/register", body: account, again: 409,
+		code: "EMAIL_TAKEN",
 		then: func() { phone.post(t, "/login", account, 200) }}
 }
 
 func (d *doubtful) logIn(_ *testing.T, _ *device, _ string) lostAnswer {
-	return lostAnswer{flow: "login", commit: setPassword, path: "/login", body: d.account(firstSecret), again: 200, then: func() {}}
+	return lostAnswer{
+		flow: "login", commit: setPassword, path: "/login", body: d.account(firstSecret), again: 200, then: func() {}}
 }
 
 func (d *doubtful) refresh(t *testing.T, phone *device, token string) lostAnswer {
@@ -139,8 +144,9 @@ func (d *doubtful) lateRefresh(t *testing.T, phone *device, token string) lostAn
 	b := body{"refreshToken": token}
 	phone.post(t, "/refresh", b, 200)
 	time.Sleep(5 * time.Millisecond) // past the millisecond of the rotation: without a grace it is late
-	return lostAnswer{flow: "late refresh", commit: "UPDATE sessions SET forgiven", path: "/refresh", body: b, again: 200,
-		then: func() { d.onGeneration(t, phone, token, 1) }}
+	return lostAnswer{flow: "late refresh", commit: "UPDATE sessions SET forgiven", path: "/refresh", body: b,
+		again: 200,
+		then:  func() { d.onGeneration(t, phone, token, 1) }}
 }
 
 func (d *doubtful) reuse(t *testing.T, phone *device, token string) lostAnswer {
@@ -149,7 +155,8 @@ func (d *doubtful) reuse(t *testing.T, phone *device, token string) lostAnswer {
 	second := phone.post(t, "/refresh", body{"refreshToken": token}, 200).RefreshToken
 	newest := phone.post(t, "/refresh", body{"refreshToken": second}, 200).RefreshToken
 	time.Sleep(5 * time.Millisecond)
-	return lostAnswer{flow: "reuse by a thief", commit: endSession, path: "/refresh", body: body{"refreshToken": token}, again: 401, code: "SESSION_ENDED",
+	return lostAnswer{flow: "reuse by a thief", commit: endSession, path: "/refresh", body: body{"refreshToken": token},
+		again: 401, code: "SESSION_ENDED",
 		then: func() {
 			phone.post(t, "/refresh", body{"refreshToken": newest}, 401).wantCode(t, "SESSION_ENDED")
 			d.mails.next(t, watchword.MailReuseDetected)
@@ -166,7 +173,8 @@ func (d *doubtful) logOut(t *testing.T, phone *device, token string) lostAnswer 
 }
 
 func (d *doubtful) logOutEverywhere(t *testing.T, phone *device, token string) lostAnswer {
-	return lostAnswer{flow: "logout everywhere", commit: endSession, path: "/logout-all", again: 401, code: "SESSION_ENDED",
+	return lostAnswer{flow: "logout everywhere", commit: endSession, path: "/logout-all", again: 401,
+		code: "SESSION_ENDED",
 		then: func() { phone.post(t, "/refresh", body{"refreshToken": token}, 401).wantCode(t, "SESSION_ENDED") }}
 }
 
@@ -181,14 +189,16 @@ func (d *doubtful) changePassword(t *testing.T, phone *device, token string) los
 }
 
 func (d *doubtful) forgot(t *testing.T, phone *device, _ string) lostAnswer {
-	return lostAnswer{flow: "forgotten password", commit: "INSERT INTO mails", path: "/password/forgot", body: body{"email": d.email()}, again: 202,
+	return lostAnswer{flow: "forgotten password", commit: "INSERT INTO mails", path: "/password/forgot",
+		body: body{"email": d.email()}, again: 202,
 		then: func() { d.mails.next(t, watchword.MailReset); d.mails.next(t, watchword.MailReset) }}
 }
 
 func (d *doubtful) reset(t *testing.T, phone *device, _ string) lostAnswer {
 	phone.post(t, "/password/forgot", body{"email": d.email()}, 202)
 	return lostAnswer{flow: "reset of password", commit: "DELETE FROM mail_tokens WHERE hash", path: "/password/reset",
-		body: body{"token": d.mails.token(t, watchword.MailReset), "password": nextSecret}, again: 400, code: "MAIL_TOKEN_INVALID",
+		body: body{"token": d.mails.token(t, watchword.MailReset), "password": nextSecret}, again: 400,
+		code: "MAIL_TOKEN_INVALID",
 		then: func() { phone.post(t, "/login", d.account(nextSecret), 200) }}
 }
 

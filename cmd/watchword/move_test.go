@@ -44,7 +44,8 @@ func TestSessionsContinueAfterAMoveToPostgres(t *testing.T) {
 
 	before := everythingShown(t, dir)
 	told := move(t, dir, 0, "", "--to="+target).out
-	for _, want := range []string{"PostgreSQL at ", masterKeyFile, "Servers refuse to start on watchword-data/watchword.db"} {
+	for _, want := range []string{"PostgreSQL at ", masterKeyFile,
+		"Servers refuse to start on watchword-data/watchword.db"} {
 		if !strings.Contains(told, want) {
 			t.Errorf("%q is not in\n%s", want, told)
 		}
@@ -55,7 +56,8 @@ func TestSessionsContinueAfterAMoveToPostgres(t *testing.T) {
 
 	// Neither end can be used again by mistake.
 	for _, args := range [][]string{{"serve"}, {"users", "list"}, {"move", "--to=" + target}} {
-		if got := run(t, call{dir: dir, args: args}); got.code != 1 || !strings.Contains(got.errors, "was moved to another database") {
+		if got := run(t, call{dir: dir, args: args}); got.code != 1 ||
+			!strings.Contains(got.errors, "was moved to another database") {
 			t.Errorf("%v on the old database: exit code %d\n%s", args, got.code, got.errors)
 		}
 	}
@@ -79,7 +81,8 @@ func TestInterruptedMoveCanBeRepeated(t *testing.T) {
 	t.Parallel()
 	target := pgtest.New(t).Database(t)
 	dir := newData(t)
-	if got := run(t, call{dir: dir, env: []string{masterKeyFile}, args: []string{"migrate", "--store=" + target}}); got.code != 0 {
+	if got := run(t, call{
+		dir: dir, env: []string{masterKeyFile}, args: []string{"migrate", "--store=" + target}}); got.code != 0 {
 		t.Fatal(got.errors)
 	}
 	cuttable, err := url.Parse(target)
@@ -111,7 +114,8 @@ func TestInterruptedMoveCanBeRepeated(t *testing.T) {
 	for _, each := range moved.Tables {
 		rows += each.Rows
 	}
-	if rows != moved.Rows || rows < 4 || len(moved.Tables) < 7 || len(moved.Tables[0].Checksum) != 64 || moved.From != "watchword-data/watchword.db" {
+	if rows != moved.Rows || rows < 4 || len(moved.Tables) < 7 || len(moved.Tables[0].Checksum) != 64 ||
+		moved.From != "watchword-data/watchword.db" {
 		t.Errorf("it tells of %+v", moved)
 	}
 }
@@ -169,17 +173,21 @@ func TestImpossibleMoveIsRefusedBeforeItBegins(t *testing.T) {
 		{"no target", nil, 2, "--to: is not a PostgreSQL URL", nil},
 		{"to SQLite", nil, 2, "--to: is not a PostgreSQL URL", []string{"--to=sqlite:other.db"}},
 		{"to what is no URL", nil, 2, "--to: is not a PostgreSQL URL", []string{"--to=postgres://:port/"}},
-		{"from PostgreSQL", nil, 2, "--from: is not an SQLite database", []string{"--from=postgres://me:" + weak + "@db/auth", nowhere}},
+		{"from PostgreSQL", nil,
+			2, "--from: is not an SQLite database", []string{"--from=postgres://me:" + weak + "@db/auth", nowhere}},
 		{"from nothing", nil, 1, "there is no database at other.db", []string{"--from=sqlite:other.db", nowhere}},
-		{"a target that is away", nil, 1, "PostgreSQL at 127.0.0.1:1/auth: nothing was moved: store unavailable", []string{nowhere}},
-		{"another master key", nil, 1, "this is not the master key that the keys were sealed with", []string{"--master-key=" + key32, nowhere}},
+		{"a target that is away",
+			nil, 1, "PostgreSQL at 127.0.0.1:1/auth: nothing was moved: store unavailable", []string{nowhere}},
+		{"another master key", nil,
+			1, "this is not the master key that the keys were sealed with", []string{"--master-key=" + key32, nowhere}},
 		{"no master key", func(t *testing.T, dir string) {
 			if err := os.Remove(filepath.Join(dir, "watchword-data", "master.key")); err != nil {
 				t.Fatal(err)
 			}
 		}, 1, "the master key watchword-data/master.key is missing", []string{nowhere}},
 		{"an older release's database", func(t *testing.T, dir string) {
-			change(t, dir, "DELETE FROM goose_db_version WHERE version_id = (SELECT MAX(version_id) FROM goose_db_version)")
+			change(t, dir,
+				"DELETE FROM goose_db_version WHERE version_id = (SELECT MAX(version_id) FROM goose_db_version)")
 		}, 1, "is of an older release. Bring it up to this one first: watchword migrate --store 'sqlite:watchword-data/watchword.db'", []string{nowhere}},
 		{"a newer release's database", func(t *testing.T, dir string) {
 			change(t, dir, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, TRUE)")
@@ -235,7 +243,8 @@ func move(t *testing.T, dir string, code int, wantError string, args ...string) 
 func everythingShown(t *testing.T, dir string, args ...string) (shown string) {
 	t.Helper()
 	for _, command := range []string{"users list", "users show " + ada, "mail list", "keys list"} {
-		got := run(t, call{dir: dir, env: []string{masterKeyFile}, args: append(strings.Fields(command+" --json"), args...)})
+		got := run(t, call{
+			dir: dir, env: []string{masterKeyFile}, args: append(strings.Fields(command+" --json"), args...)})
 		if got.code != 0 {
 			t.Fatalf("%s: %s", command, got.errors)
 		}

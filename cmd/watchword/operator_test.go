@@ -32,7 +32,8 @@ func TestOperatorCommandsAffectARunningServer(t *testing.T) {
 			t.Errorf("session %s is not in\n%s", session.ID, shown)
 		}
 	}
-	if events := watchword("users", "show", ada); !strings.Contains(events, "login") || !strings.Contains(events, "127.0.0.1") {
+	if events := watchword("users", "show", ada); !strings.Contains(events, "login") ||
+		!strings.Contains(events, "127.0.0.1") {
 		t.Errorf("the login is not among the events:\n%s", events)
 	}
 

@@ -16,16 +16,18 @@ import (
 func TestBehindNginxThePublicURLResponds(t *testing.T) {
 	t.Parallel()
 	behindProxy(t, nginx(), func(text, certificate, key string) string {
-		return strings.NewReplacer("/etc/ssl/id.example.com.pem", certificate, "/etc/ssl/private/id.example.com.key", key).Replace(text)
+		return strings.NewReplacer("/etc/ssl/id.example.com.pem", certificate, "/etc/ssl/private/id.example.com.key",
+			key).Replace(text)
 	})
 }
 
 // HTTP-14
 func TestBehindCaddyThePublicURLResponds(t *testing.T) {
 	t.Parallel()
-	behindProxy(t, caddy(), func(text, certificate, key string) string { // the test has no public name to get a certificate for
-		return strings.Replace(text, "{\n", fmt.Sprintf("{\n\ttls %s %s\n", certificate, key), 1)
-	})
+	behindProxy(t, caddy(),
+		func(text, certificate, key string) string { // the test has no public name to get a certificate for
+			return strings.Replace(text, "{\n", fmt.Sprintf("{\n\ttls %s %s\n", certificate, key), 1)
+		})
 }
 
 func behindProxy(t *testing.T, g gateway, withCertificate func(text, certificate, key string) string) {

@@ -18,7 +18,8 @@ func TestResealReplacesTheMasterKeyAndKeepsSessions(t *testing.T) {
 	laptop := newDevice(t, s.address)
 	laptop.post(t, "/register", body{"email": ada, "password": firstSecret}, 201)
 	reseal := call{dir: dir, args: []string{"keys", "reseal", "--yes"}}
-	if got := run(t, reseal); got.code != 1 || !strings.Contains(got.errors, "watchword.db is in use: stop its server") {
+	if got := run(t, reseal); got.code != 1 ||
+		!strings.Contains(got.errors, "watchword.db is in use: stop its server") {
 		t.Errorf("beside a running server: exit code %d\n%s", got.code, got.errors)
 	}
 	if err := s.terminate(); err != nil {
@@ -27,7 +28,8 @@ func TestResealReplacesTheMasterKeyAndKeepsSessions(t *testing.T) {
 	path := filepath.Join(dir, "watchword-data", "master.key")
 	before, err := os.ReadFile(path)
 	must(t, err)
-	if got := run(t, call{dir: dir, args: []string{"keys", "reseal"}}); got.code != 2 || !strings.Contains(got.errors, "confirm with --yes") {
+	if got := run(t, call{dir: dir, args: []string{"keys", "reseal"}}); got.code != 2 ||
+		!strings.Contains(got.errors, "confirm with --yes") {
 		t.Errorf("without --yes: exit code %d\n%s", got.code, got.errors)
 	}
 	if got := run(t, reseal); got.code != 0 {
@@ -84,7 +86,8 @@ func TestResealWritesANewMasterKeyToAFileIfItIsSet(t *testing.T) {
 	if got := command("old.key", "keys", "list"); got.code != 0 {
 		t.Fatal(got.errors)
 	}
-	if got := command("old.key", "keys", "reseal", "--yes"); got.code != 2 || !strings.Contains(got.errors, "--to: is missing") {
+	if got := command("old.key", "keys", "reseal", "--yes"); got.code != 2 ||
+		!strings.Contains(got.errors, "--to: is missing") {
 		t.Errorf("without --to: exit code %d\n%s", got.code, got.errors)
 	}
 	if got := command("old.key", "keys", "reseal", "--yes", "--to=old.key"); got.code != 1 {

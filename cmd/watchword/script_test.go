@@ -49,7 +49,8 @@ func runScript(t *testing.T, file string) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	state, err := script.NewState(ctx, dir, []string{
-		"HOME=" + dir, "PATH=" + filepath.Dir(binary) + ":" + os.Getenv("PATH"), "LISTEN=" + address, "URL=http://" + address,
+		"HOME=" + dir, "PATH=" + filepath.Dir(binary) + ":" + os.Getenv("PATH"), "LISTEN=" + address,
+		"URL=http://" + address,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +62,8 @@ func runScript(t *testing.T, file string) {
 	engine.Cmds["watchword"] = script.Program(binary, nil, 0)
 	engine.Cmds["exits"] = exits(binary)
 	served := newServer(t, address)
-	engine.Cmds["serve"], engine.Cmds["screen"], engine.Cmds["terminate"] = startCommand(served, false), startCommand(served, true), stopCommand(served)
+	engine.Cmds["serve"], engine.Cmds["screen"], engine.Cmds["terminate"] = startCommand(served, false),
+		startCommand(served, true), stopCommand(served)
 	scripttest.Run(t, engine, state, file, bytes.NewReader(archive.Comment))
 }
 

@@ -18,7 +18,8 @@ func TestStartCreatesNoUnneededDataDirectory(t *testing.T) {
 	dir := t.TempDir()
 	must(t, os.WriteFile(filepath.Join(dir, "watchword-data"), nil, 0o600))
 	s := newServer(t, freeAddress(t))
-	env := []string{"HOME=" + dir, "WATCHWORD_MASTER_KEY=" + key32, "WATCHWORD_STORE=" + pgtest.New(t, "fsync = off").Database(t)}
+	env := []string{"HOME=" + dir, "WATCHWORD_MASTER_KEY=" + key32,
+		"WATCHWORD_STORE=" + pgtest.New(t, "fsync = off").Database(t)}
 	must(t, s.start(dir, env, []string{smtp, from}))
 	must(t, s.terminate())
 	if got := run(t, call{dir: dir, env: env[1:], args: []string{"keys", "list", smtp, from}}); got.code != 0 {
@@ -52,7 +53,8 @@ func TestServeNamesDamagedPagesAsDoctorDoes(t *testing.T) {
 	}
 	var said transcript.Transcript
 	address := freeAddress(t)
-	cmd := exec.CommandContext(t.Context(), os.Getenv(binaryVariable), "serve", "--listen="+address, "--public-url=http://"+address, "--admin-listen=")
+	cmd := exec.CommandContext(t.Context(), os.Getenv(binaryVariable), "serve", "--listen="+address,
+		"--public-url=http://"+address, "--admin-listen=")
 	cmd.Dir, cmd.Env, cmd.Stderr = dir, []string{"HOME=" + dir}, &said
 	must(t, cmd.Start())
 	ended := make(chan error, 1)
@@ -78,7 +80,8 @@ func TestStartOnADamagedFileNamesTheDamage(t *testing.T) {
 		return all
 	})
 	for _, args := range [][]string{{"serve", "--listen=127.0.0.1:0", "--admin-listen="}, {"users", "list"}} {
-		if got := run(t, call{dir: dir, args: args}); got.code != 1 || !strings.Contains(got.errors, "the database is damaged") {
+		if got := run(t, call{dir: dir, args: args}); got.code != 1 ||
+			!strings.Contains(got.errors, "the database is damaged") {
 			t.Errorf("%v: exit code %d\n%s", args, got.code, got.errors)
 		}
 	}

@@ -48,15 +48,17 @@ var importCases = []importCase{
 	// Supported hashes.
 	{file: "better-auth.csv", signs: map[string]int{"ada": signedIn, "banned": accountOff}},
 	{file: "node-scrypt.csv", signs: map[string]int{"ada": signedIn}},
-	{file: "rewritten.csv", signs: map[string]int{"better": signedIn, "node": signedIn, "net3": signedIn, "net2": signedIn,
-		"fusion": signedIn}},
+	{file: "rewritten.csv",
+		signs: map[string]int{"better": signedIn, "node": signedIn, "net3": signedIn, "net2": signedIn,
+			"fusion": signedIn}},
 	{file: "label.csv", signs: map[string]int{"a": signedIn, "b": signedIn}},
 	{file: "passlib.csv", signs: map[string]int{"a": signedIn, "b": signedIn, "c": signedIn, "d": accountOff}},
 	{file: "clerk.csv", signs: map[string]int{"vlad": signedIn}},
 	{file: "auth0-custom.json", signs: map[string]int{"ada": signedIn, "bob": accountOff}},
 	{file: "meteor.json", signs: map[string]int{"ada": signedIn}},
 	{file: "prehash.csv", flags: "--prehash=sha256-hex", signs: map[string]int{"ada": signedIn}},
-	{file: "devise.csv", flags: "--pepper-file=pepper.txt", signs: map[string]int{"ada": signedIn, "locked": accountOff}},
+	{file: "devise.csv", flags: "--pepper-file=pepper.txt", signs: map[string]int{
+		"ada": signedIn, "locked": accountOff}},
 	{file: "rails-time.csv", signs: map[string]int{"a": signedIn, "b": signedIn, "c": signedIn}},
 	{file: "wrapped.json", signs: map[string]int{"a": signedIn}},
 	{file: "cognito-list-users.json", signs: map[string]int{"johndoe": badLogin}},
@@ -166,12 +168,16 @@ func TestTryNamesTheFlagsThatFit(t *testing.T) {
 		code                      int
 		says                      string
 	}{
-		{"node-scrypt.csv", "ada", "", casePassword, 0, "The password of ada@example.com fits: scrypt. It will sign in."},
+		{"node-scrypt.csv",
+			"ada", "", casePassword, 0, "The password of ada@example.com fits: scrypt. It will sign in."},
 		{"prehash.csv", "ada", "", casePassword, 1, "fits with: --prehash sha256-hex."},
-		{"prehash.csv", "ada", "--prehash=sha256-hex", casePassword, 0, "fits: bcrypt of the sha256-hex of the password."},
+		{"prehash.csv",
+			"ada", "--prehash=sha256-hex", casePassword, 0, "fits: bcrypt of the sha256-hex of the password."},
 		{"meteor.json", "ada", "", casePassword, 0, "fits: bcrypt of the sha256-hex of the password."},
-		{"devise.csv", "ada", "", casePassword, 1, "If the system adds a pepper to passwords, name it with --pepper-file"},
-		{"devise.csv", "ada", "--pepper-file=pepper.txt", casePassword, 0, "fits: bcrypt of the password and the pepper."},
+		{"devise.csv",
+			"ada", "", casePassword, 1, "If the system adds a pepper to passwords, name it with --pepper-file"},
+		{"devise.csv",
+			"ada", "--pepper-file=pepper.txt", casePassword, 0, "fits: bcrypt of the password and the pepper."},
 		{"node-scrypt.csv", "ada", "--pepper-file=pepper.txt", casePassword, 1, "fits with: no --pepper-file."},
 		{"discourse-phc.csv", "salt", "", casePassword, 1, "fits with: --salt-encoding text."},
 		{"discourse-phc.csv", "salt", "--salt-encoding=text", casePassword, 0, "salt as text."},
@@ -190,7 +196,8 @@ func TestTryNamesTheFlagsThatFit(t *testing.T) {
 		}
 		got := run(t, call{dir: dir, args: args, input: c.input + "\n"})
 		if got.code != c.code || !strings.Contains(got.out+got.errors, c.says) {
-			t.Errorf("%s %s: exit code %d, not %d, and it says\n%s%s", c.file, c.flags, got.code, c.code, got.out, got.errors)
+			t.Errorf("%s %s: exit code %d, not %d, and it says\n%s%s", c.file, c.flags, got.code, c.code, got.out,
+				got.errors)
 		}
 		if strings.Contains(got.out+got.errors, casePassword) || strings.Contains(got.out+got.errors, "c0ffee") {
 			t.Errorf("%s: it shows a secret", c.file)

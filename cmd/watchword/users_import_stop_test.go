@@ -133,7 +133,8 @@ func TestStoppedImportKeepsCompleteAccounts(t *testing.T) {
 			time.Sleep(patience)
 			w.stop(t, syscall.SIGTERM)
 			if n := count(); n == users {
-				w.says(t, fmt.Sprintf("stopped. Imported so far: %d accounts. Run the same command again to continue", n))
+				w.says(t,
+					fmt.Sprintf("stopped. Imported so far: %d accounts. Run the same command again to continue", n))
 			}
 		}
 		if n := count(); n != users {
@@ -236,8 +237,9 @@ func TestCommittedBatchIsCountedCompletely(t *testing.T) {
 	})
 	const want = "watchword: line 3 has a problem that appeared after the check. Fix it, or skip such accounts with " +
 		"--skip-bad. Imported so far: 2 accounts. Run the same command again to continue\n"
-	if got.code != 1 || got.errors != want || !strings.Contains(got.out, "3 accounts read") || !strings.Contains(got.out,
-		"  2  imported\n") {
+	if got.code != 1 || got.errors != want || !strings.Contains(got.out, "3 accounts read") ||
+		!strings.Contains(got.out,
+			"  2  imported\n") {
 		t.Errorf("exit code %d\n%s%s", got.code, got.out, got.errors)
 	}
 }
@@ -274,7 +276,8 @@ func TestDryRunDoesNotMigrate(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(dir, "watchword-data")); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("there are data: %v", err)
 		}
-		if arguments != nil && ask(t, dir, arguments, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") != 0 {
+		if arguments != nil &&
+			ask(t, dir, arguments, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") != 0 {
 			t.Error("there are tables")
 		}
 		if got := run(t, call{dir: dir, args: append([]string{"migrate"}, arguments...)}); got.code != 0 {

@@ -61,7 +61,8 @@ func importAndSignIn(t *testing.T, arguments []string) {
 	}
 	before := exportedHashes(t, dir, arguments)
 	for email, secret := range map[string]string{
-		"a@example.com": firstSecret, "y@example.com": firstSecret, "d@example.com": firstSecret, "f@example.com": "user1password",
+		"a@example.com": firstSecret, "y@example.com": firstSecret, "d@example.com": firstSecret,
+		"f@example.com": "user1password",
 	} {
 		device := newDevice(t, s.address)
 		device.post(t, "/login", body{"email": email, "password": "not " + secret}, 401)
@@ -167,7 +168,8 @@ func importInPieces(t *testing.T, arguments []string) {
 			t.Fatalf("after %s %d accounts are there\n%s", piece.signal, there, w.errs.String())
 		}
 		if piece.signal == syscall.SIGINT {
-			w.says(t, fmt.Sprintf("stopped. Imported so far: %d accounts. Run the same command again to continue", there))
+			w.says(t,
+				fmt.Sprintf("stopped. Imported so far: %d accounts. Run the same command again to continue", there))
 		}
 		if _, err := os.Stat(filepath.Join(dir, "ids.csv")); err == nil {
 			t.Fatal("half a table of ids has a name")
@@ -183,8 +185,9 @@ func importInPieces(t *testing.T, arguments []string) {
 			t.Errorf("exit code %d, and %q is not in\n%s%s", got.code, want, got.out, got.errors)
 		}
 	}
-	if all, events := count(), ask(t, dir, arguments, "SELECT count(DISTINCT user_id) FROM events WHERE kind = 'signup' "+
-		"AND detail = 'imported'"); all != users || events != users {
+	if all, events := count(),
+		ask(t, dir, arguments, "SELECT count(DISTINCT user_id) FROM events WHERE kind = 'signup' "+
+			"AND detail = 'imported'"); all != users || events != users {
 		t.Errorf("%d accounts, %d events", all, events)
 	}
 	ids, err := os.ReadFile(filepath.Join(dir, "ids.csv"))

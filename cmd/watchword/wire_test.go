@@ -93,7 +93,8 @@ func (c *carried) questions() {
 		if current != nil {
 			seen = append(seen, buffer[:n]...)
 			_, rest, marked := bytes.Cut(seen, current.after)
-			if marked && (bytes.Equal(current.after, current.to) || bytes.Contains(rest, current.to)) && c.loss.CompareAndSwap(current, nil) {
+			if marked && (bytes.Equal(current.after, current.to) || bytes.Contains(rest, current.to)) &&
+				c.loss.CompareAndSwap(current, nil) {
 				c.lost.Store(current) // before the question is passed on, and so before its answer
 			}
 		}

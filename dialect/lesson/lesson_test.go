@@ -36,10 +36,14 @@ func TestResponsesMatchTheContract(t *testing.T) {
 	s := dialecttest.Start(t, nil)
 	c, bearer := s.Client(t), []string{"Authorization", "Bearer {access}"}
 	c.Run(
-		exchange{Request: "POST /register", Body: register, Status: 201, Answer: signedIn, Want: headers{"Content-Type": jsonUTF8, "Set-Cookie": cookieSet + " | " + knownSet}},
-		exchange{Request: "POST /register", Body: register, Status: 400, Answer: "User already exists", Want: headers{"Content-Type": textUTF8, "Set-Cookie": ""}},
-		exchange{Name: "the cookie", Request: "GET /profile", Status: 200, Answer: profile, Want: headers{"Content-Type": jsonUTF8, "Set-Cookie": ""}},
-		exchange{Name: "a bad bearer beside a good cookie", Request: "GET /profile", Headers: []string{"Authorization", "Bearer x.y.z"}, Status: 401, Answer: "*",
+		exchange{Request: "POST /register", Body: register, Status: 201, Answer: signedIn, Want: headers{
+			"Content-Type": jsonUTF8, "Set-Cookie": cookieSet + " | " + knownSet}},
+		exchange{Request: "POST /register", Body: register, Status: 400, Answer: "User already exists", Want: headers{
+			"Content-Type": textUTF8, "Set-Cookie": ""}},
+		exchange{Name: "the cookie", Request: "GET /profile", Status: 200, Answer: profile, Want: headers{
+			"Content-Type": jsonUTF8, "Set-Cookie": ""}},
+		exchange{Name: "a bad bearer beside a good cookie", Request: "GET /profile",
+			Headers: []string{"Authorization", "Bearer x.y.z"}, Status: 401, Answer: "*",
 			Want: headers{"WWW-Authenticate": `Bearer realm="*", error="invalid_token"`}},
 		exchange{Request: "POST /logout", Body: `{"token":"{refresh}"}`, Status: 204, Answer: "", Want: headers{"Set-Cookie": cookieGone, "Content-Type": ""}},
 		exchange{Name: "an ended session", Request: "GET /profile", Headers: bearer, Status: 401, Answer: "*"},
@@ -48,7 +52,8 @@ func TestResponsesMatchTheContract(t *testing.T) {
 	delete(c.Vars, "access")
 	delete(c.Vars, "refresh")
 	c.Run(
-		exchange{Request: "POST /login", Body: login, Status: 200, Answer: signedIn, Want: headers{"Content-Type": jsonUTF8, "Set-Cookie": cookieSet}},
+		exchange{Request: "POST /login", Body: login, Status: 200, Answer: signedIn, Want: headers{
+			"Content-Type": jsonUTF8, "Set-Cookie": cookieSet}},
 		exchange{Request: "POST /login", Body: `{"email":"ada@example.com","password":"wrong"}`, Status: 401, Answer: wrong, Want: headers{"Set-Cookie": "", "Content-Type": textUTF8}},
 		exchange{Request: "POST /login", Body: `{"email":"eve@example.com","password":"wrong"}`, Status: 401, Answer: wrong},
 		exchange{Request: "GET /profile", Headers: bearer, Status: 200, Answer: profile},
@@ -79,9 +84,12 @@ func TestPagesHaveThePathsOfTheContract(t *testing.T) {
 	for _, x := range []exchange{
 		{Request: "GET /login", Status: 200},
 		{Request: "HEAD /login", Status: 200},
-		{Request: "POST /login", Body: "email=a", Headers: []string{"Content-Type", "application/x-www-form-urlencoded"}, Status: 422},
-		{Request: "POST /login", Body: "--x--", Headers: []string{"Content-Type", "multipart/form-data; boundary=x"}, Status: 415},
-		{Request: "POST /logout", Body: "a=b", Headers: []string{"Content-Type", "application/x-www-form-urlencoded"}, Status: 200},
+		{Request: "POST /login", Body: "email=a",
+			Headers: []string{"Content-Type", "application/x-www-form-urlencoded"}, Status: 422},
+		{Request: "POST /login", Body: "--x--", Headers: []string{"Content-Type", "multipart/form-data; boundary=x"},
+			Status: 415},
+		{Request: "POST /logout", Body: "a=b", Headers: []string{"Content-Type", "application/x-www-form-urlencoded"},
+			Status: 200},
 		{Request: "DELETE /login", Status: 405},
 	} {
 		x.Headers = append(x.Headers, "Origin", "", "Sec-Fetch-Site", "same-origin", "Accept", "text/html")
@@ -90,10 +98,13 @@ func TestPagesHaveThePathsOfTheContract(t *testing.T) {
 		}
 	}
 	c.Run(
-		exchange{Name: "preflight", Request: "OPTIONS /login", Headers: []string{"Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "content-type"}, Status: 204,
+		exchange{Name: "preflight", Request: "OPTIONS /login", Headers: []string{"Access-Control-Request-Method",
+			"POST", "Access-Control-Request-Headers", "content-type"}, Status: 204,
 			Want: headers{"Access-Control-Allow-Origin": dialecttest.FrontEnd}},
-		exchange{Name: "another method", Request: "GET /token", Status: 405, Answer: "This path answers POST.", Want: headers{"Content-Type": textUTF8, "Allow": "POST"}},
-		exchange{Name: "another method", Request: "POST /profile", Status: 405, Answer: "This path answers GET, HEAD.", Want: headers{"Allow": "GET, HEAD"}},
+		exchange{Name: "another method", Request: "GET /token", Status: 405, Answer: "This path answers POST.",
+			Want: headers{"Content-Type": textUTF8, "Allow": "POST"}},
+		exchange{Name: "another method", Request: "POST /profile", Status: 405, Answer: "This path answers GET, HEAD.",
+			Want: headers{"Allow": "GET, HEAD"}},
 		exchange{Name: "a form outside the pages", Request: "POST /token", Body: "token=a", Headers: []string{"Content-Type", "application/x-www-form-urlencoded"}, Status: 415, Answer: "*", Want: headers{"Content-Type": textUTF8}},
 	)
 }
@@ -101,7 +112,8 @@ func TestPagesHaveThePathsOfTheContract(t *testing.T) {
 func TestSignUpByMail(t *testing.T) {
 	t.Parallel()
 	c := dialecttest.Start(t, func(o *watchword.Options) { o.Signup = watchword.SignupVerified }).Client(t)
-	c.Run(exchange{Request: "POST /register", Body: register, Status: 202, Answer: "Look into your mailbox: *", Want: headers{"Set-Cookie": "", "Content-Type": textUTF8}})
+	c.Run(exchange{Request: "POST /register", Body: register, Status: 202, Answer: "Look into your mailbox: *",
+		Want: headers{"Set-Cookie": "", "Content-Type": textUTF8}})
 }
 
 func TestSameSiteNoneOverHTTPIsRejected(t *testing.T) {

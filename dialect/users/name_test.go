@@ -31,7 +31,8 @@ func TestNamesSurviveJoiningAndSplitting(t *testing.T) {
 func FuzzNamesSurviveJoiningAndSplitting(f *testing.F) {
 	f.Add("Ada Maria", "de la Cruz")
 	f.Fuzz(func(t *testing.T, first, last string) {
-		if strings.Join(strings.Fields(first), " ") != first || strings.Join(strings.Fields(last), " ") != last || last == "" || first == "" {
+		if strings.Join(strings.Fields(first), " ") != first || strings.Join(strings.Fields(last), " ") != last ||
+			last == "" || first == "" {
 			t.Skip("the dialect normalizes these names before it joins them")
 		}
 		if f, l := users.SplitName(users.JoinName(first, last)); f != first || l != last {

@@ -68,21 +68,25 @@ func TestResponsesMatchTheContract(t *testing.T) {
 			Answer: `{"success":true,"accessToken":"{access}"}`, Want: headers{"Set-Cookie": cookieSet, "WWW-Authenticate": ""}},
 		exchange{Request: "POST /api/users/logout", Status: 205, Answer: "", Want: headers{ // by the cookie alone
 			"Set-Cookie": cookieGone, "Content-Type": "", "Content-Length": "0"}},
-		exchange{Request: "POST /api/users/reauth", Status: 401, Answer: unauthenticated, Want: headers{"Set-Cookie": "",
-			"WWW-Authenticate": `Bearer realm="reauth", error="no_rft", error_description="no refresh token was sent"`}},
-		exchange{Request: "GET /api/users/me", Headers: []string{"Authorization", "Bearer {access}"}, Status: 401, Answer: unauthenticated,
-			Want: headers{"WWW-Authenticate": `Bearer realm="apps", error="invalid_access_token", error_description="the session has ended"`}},
+		exchange{Request: "POST /api/users/reauth", Status: 401, Answer: unauthenticated,
+			Want: headers{"Set-Cookie": "",
+				"WWW-Authenticate": `Bearer realm="reauth", error="no_rft", error_description="no refresh token was sent"`}},
+		exchange{Request: "GET /api/users/me", Headers: []string{"Authorization", "Bearer {access}"}, Status: 401,
+			Answer: unauthenticated,
+			Want:   headers{"WWW-Authenticate": `Bearer realm="apps", error="invalid_access_token", error_description="the session has ended"`}},
 	)
 	if c.Vars["first"] == c.Vars["refresh"] {
 		t.Error("the refresh token did not rotate")
 	}
 	forget(c, "access", "refresh")
 	c.Run(
-		exchange{Request: "POST /api/users/login", Body: adaLogin, Status: 200, Answer: adaAnswer, Want: headers{"Set-Cookie": cookieSet, "Content-Type": jsonUTF8}},
+		exchange{Request: "POST /api/users/login", Body: adaLogin, Status: 200, Answer: adaAnswer, Want: headers{
+			"Set-Cookie": cookieSet, "Content-Type": jsonUTF8}},
 		exchange{Request: "POST /api/users/login", Body: `{"email":"ada@example.com","password":"wrong"}`, Status: 400, Answer: wrong,
 			Want: headers{"Set-Cookie": "", "WWW-Authenticate": ""}},
 		exchange{Request: "POST /api/users/login", Body: `{"email":"eve@example.com","password":"wrong"}`, Status: 400, Answer: wrong},
-		exchange{Request: "POST /api/users/master-logout", Headers: []string{"Authorization", "Bearer {access}"}, Status: 205, Answer: "",
+		exchange{Request: "POST /api/users/master-logout", Headers: []string{"Authorization", "Bearer {access}"},
+			Status: 205, Answer: "",
 			Want: headers{"Set-Cookie": cookieGone, "Content-Length": "0"}},
 		exchange{Request: "POST /api/users/master-logout", Status: 401, Answer: unauthenticated,
 			Want: headers{"WWW-Authenticate": `Bearer realm="apps", error="invalid_access_token", error_description="no access token was sent"`}},
@@ -115,8 +119,9 @@ func TestForgottenPasswordIsReset(t *testing.T) {
 		exchange{Request: "PATCH /api/users/resetpass/{token}", Body: `{"password":"` + other + `","passwordConfirm":"` + other + `"}`, Status: 200,
 			Answer: `{"message":"Password reset successful","success":true}`, Want: headers{"Set-Cookie": knownSet}},
 		exchange{Name: "the token again", Request: "PATCH /api/users/resetpass/{token}", Body: `{"password":"` + other + `","passwordConfirm":"` + other + `"}`, Status: 400, Answer: `{"error":"The reset link is invalid"}`},
-		exchange{Name: "its session has ended", Request: "POST /api/users/reauth", Status: 401, Answer: unauthenticated, Want: headers{"Set-Cookie": cookieGone,
-			"WWW-Authenticate": `Bearer realm="reauth", error="invalid_rft", error_description="the refresh token is not valid"`}},
+		exchange{Name: "its session has ended", Request: "POST /api/users/reauth", Status: 401, Answer: unauthenticated,
+			Want: headers{"Set-Cookie": cookieGone,
+				"WWW-Authenticate": `Bearer realm="reauth", error="invalid_rft", error_description="the refresh token is not valid"`}},
 		exchange{Request: "POST /api/users/login", Body: adaLogin, Status: 400, Answer: wrong},
 		exchange{Request: "POST /api/users/login", Body: `{"email":"ada@example.com","password":"` + other + `"}`, Status: 200, Answer: `{"success":true,*`},
 	)
@@ -142,8 +147,10 @@ func TestValidationMessagesMatchTheContract(t *testing.T) {
 		{Body: signup("F", "L", "ada%example.org@example.com", password), Answer: one("Email is invalid", "email")},
 		{Body: signup("F", "L", "ADA@example.com", password), Answer: one("E-mail already in use", "email")},
 		{Body: signup("F", "L", "a@example.com", ""), Answer: one("Password CANNOT be empty", "password")},
-		{Body: signup("F", "L", "a@example.com", "short"), Answer: one("Use at least 8 characters. Several words in a row make a good password.", "password")},
-		{Body: signup("F", "L", "a@example.com", "password1"), Answer: one("This password is too common. Choose another.", "password")},
+		{Body: signup("F", "L", "a@example.com", "short"),
+			Answer: one("Use at least 8 characters. Several words in a row make a good password.", "password")},
+		{Body: signup("F", "L", "a@example.com", "password1"),
+			Answer: one("This password is too common. Choose another.", "password")},
 		{Body: `{}`, Answer: `{"error":[{"msg":"Firstname CANNOT be empty",*},{"msg":"Lastname CANNOT be empty",*},{"msg":"Email CANNOT be empty",*},{"msg":"Password CANNOT be empty",*}],"feedback":"Firstname CANNOT be empty"}`},
 		{Request: "POST /api/users/login", Body: `{"email":"","password":""}`,
 			Answer: `{"error":[{"msg":"Email CANNOT be empty",*},{"msg":"Password CANNOT be empty",*}],"feedback":"Email CANNOT be empty"}`},
@@ -168,23 +175,28 @@ func TestErrorsHaveTheFormatOfTheDialect(t *testing.T) {
 	c := s.Client(t)
 	c.Run(
 		exchange{Name: "no route", Request: "GET /api/users", Status: 404, Answer: lost},
-		exchange{Name: "no such method", Request: "DELETE /api/users/login", Status: 404, Answer: lost, Want: headers{"Allow": ""}},
+		exchange{Name: "no such method", Request: "DELETE /api/users/login", Status: 404, Answer: lost,
+			Want: headers{"Allow": ""}},
 		exchange{Name: "no such path", Request: "GET /api/users/login/", Status: 404, Answer: lost},
 		exchange{Name: "a path that is not clean", Request: "POST /api/users//login", Status: 404, Answer: lost},
 		exchange{Name: "invalid JSON", Request: "POST /api/users/login", Body: `x`, Status: 400, Answer: `{"error":"*","feedback":"*"}`},
 		exchange{Name: "a form", Request: "POST /api/users/login", Body: `email=a`, Headers: []string{"Content-Type", "application/x-www-form-urlencoded"}, Status: 415, Answer: `{"error":"*","feedback":"*"}`},
-		exchange{Name: "another site", Request: "POST /api/users/login", Body: adaLogin, Headers: []string{"Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site"}, Status: 403,
+		exchange{Name: "another site", Request: "POST /api/users/login", Body: adaLogin,
+			Headers: []string{"Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site"}, Status: 403,
 			Answer: `{"error":"*","feedback":"*"}`, Want: headers{"Access-Control-Allow-Origin": ""}},
 		exchange{Name: "the limit", Request: "POST /api/users/forgotpass", Body: `{"email":"a@example.com"}`, Status: 200, Answer: `*`},
 		exchange{Name: "over the limit", Request: "POST /api/users/forgotpass", Body: `{"email":"a@example.com"}`, Status: 429, Answer: `{"error":"*","feedback":"*"}`, Want: headers{"Retry-After": "*"}},
 		exchange{Name: "preflight", Request: "OPTIONS /api/users/forgotpass", Headers: []string{"Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "content-type,x-reset-base"}, Status: 204,
-			Want: headers{"Access-Control-Allow-Origin": dialecttest.FrontEnd, "Access-Control-Allow-Headers": "content-type,x-reset-base"}},
+			Want: headers{"Access-Control-Allow-Origin": dialecttest.FrontEnd,
+				"Access-Control-Allow-Headers": "content-type,x-reset-base"}},
 	)
 	c.Run(exchange{Request: "POST /api/users/signup", Body: adaSignup, Status: 201, Answer: adaAnswer})
 	must(t, s.Store.Close())
 	for _, x := range []exchange{
-		{Request: "POST /api/users/login", Body: adaLogin}, {Request: "POST /api/users/reauth"}, {Request: "POST /api/users/logout"},
-		{Request: "POST /api/users/master-logout"}, {Request: "GET /api/users/me", Headers: []string{"Authorization", "Bearer {access}"}},
+		{Request: "POST /api/users/login", Body: adaLogin}, {Request: "POST /api/users/reauth"},
+		{Request: "POST /api/users/logout"},
+		{Request: "POST /api/users/master-logout"},
+		{Request: "GET /api/users/me", Headers: []string{"Authorization", "Bearer {access}"}},
 	} { // every session stays alive
 		x.Status, x.Answer, x.Want = 503, `{"error":"*","feedback":"*"}`, headers{"Retry-After": "2", "Set-Cookie": "", "WWW-Authenticate": ""}
 		c.Run(x)
@@ -204,7 +216,8 @@ func TestMalformedEscapeIsRejectedInTheFormatOfTheDialect(t *testing.T) {
 		conn, err := net.Dial("tcp", host)
 		must(t, err)
 		t.Cleanup(func() { _ = conn.Close() })
-		_, err = io.WriteString(conn, line+" HTTP/1.1\r\nHost: "+host+"\r\nOrigin: "+dialecttest.FrontEnd+"\r\nContent-Length: 0\r\n\r\n")
+		_, err = io.WriteString(conn,
+			line+" HTTP/1.1\r\nHost: "+host+"\r\nOrigin: "+dialecttest.FrontEnd+"\r\nContent-Length: 0\r\n\r\n")
 		must(t, err)
 		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		must(t, err)
@@ -219,7 +232,8 @@ func TestMalformedEscapeIsRejectedInTheFormatOfTheDialect(t *testing.T) {
 
 func TestCookieIsSecureOverHTTPS(t *testing.T) {
 	t.Parallel()
-	dialect, err := users.New(nil, users.Options{Secure: true, CookieSameSite: http.SameSiteNoneMode, CookieDomain: "example.com"})
+	dialect, err := users.New(nil, users.Options{
+		Secure: true, CookieSameSite: http.SameSiteNoneMode, CookieDomain: "example.com"})
 	must(t, err)
 	w, r := httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), "POST", "/api/users/reauth", nil)
 	r.AddCookie(&http.Cookie{Name: "refreshTkn", Value: "x"})
@@ -246,7 +260,8 @@ func TestSameSiteNoneOverHTTPIsRejected(t *testing.T) {
 	if _, err := users.New(nil, users.Options{CookieSameSite: http.SameSiteNoneMode}); err == nil {
 		t.Error("SameSite=None over http was accepted")
 	}
-	if _, err := users.New(nil, users.Options{CookieSameSite: http.SameSiteNoneMode, Secure: true, CookieDomain: "example.com"}); err != nil {
+	if _, err := users.New(nil, users.Options{
+		CookieSameSite: http.SameSiteNoneMode, Secure: true, CookieDomain: "example.com"}); err != nil {
 		t.Error(err)
 	}
 }

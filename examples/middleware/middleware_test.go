@@ -66,7 +66,8 @@ func TestEveryRouterAcceptsSignedInUsersOnly(t *testing.T) {
 			if response.StatusCode != c.status || c.status == 200 && body != c.says || !strings.Contains(body, c.says) {
 				t.Errorf("%s, %s: %d %s", name, what, response.StatusCode, body)
 			}
-			if challenge := response.Header.Get("WWW-Authenticate"); c.status >= 400 && !strings.HasPrefix(challenge, "Bearer realm=") {
+			if challenge := response.Header.Get("WWW-Authenticate"); c.status >= 400 &&
+				!strings.HasPrefix(challenge, "Bearer realm=") {
 				t.Errorf("%s, %s: WWW-Authenticate is %q", name, what, challenge)
 			}
 		}
@@ -84,7 +85,8 @@ func signedIn(t *testing.T) account {
 	ctx := context.Background()
 	store, err := sqlite.Open(ctx, filepath.Join(t.TempDir(), "watchword.db"))
 	must(t, err)
-	engine, err := watchword.New(ctx, store, watchword.Options{PublicURL: issuer, Mailer: noMail{}, MasterKey: []byte("a master key for tests, 32 bytes")})
+	engine, err := watchword.New(ctx, store, watchword.Options{
+		PublicURL: issuer, Mailer: noMail{}, MasterKey: []byte("a master key for tests, 32 bytes")})
 	must(t, err)
 	edge, err := server.New(engine, server.Options{PublicURL: issuer})
 	must(t, err)

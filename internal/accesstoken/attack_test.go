@@ -77,7 +77,8 @@ func signed(t testing.TB, k accesstoken.Key, header, payload string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	input := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString([]byte(payload))
+	input := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." +
+		base64.RawURLEncoding.EncodeToString([]byte(payload))
 	digest := sha256.Sum256([]byte(input))
 	r, s, err := ecdsa.Sign(nil, private.(*ecdsa.PrivateKey), digest[:])
 	if err != nil {
@@ -91,7 +92,8 @@ func signed(t testing.TB, k accesstoken.Key, header, payload string) string {
 func TestTokensOfEachAlgorithmAreAcceptedByVerifyAndGoJose(t *testing.T) {
 	t.Parallel()
 	for alg, wire := range map[string]jose.SignatureAlgorithm{
-		accesstoken.ES256: jose.ES256, accesstoken.Ed25519: jose.EdDSA, accesstoken.RS256: jose.RS256, accesstoken.HS256: jose.HS256,
+		accesstoken.ES256: jose.ES256, accesstoken.Ed25519: jose.EdDSA, accesstoken.RS256: jose.RS256,
+		accesstoken.HS256: jose.HS256,
 	} {
 		k := key(t, alg)
 		token := sign(t, k, goodClaims())
@@ -110,7 +112,8 @@ func TestTokensOfEachAlgorithmAreAcceptedByVerifyAndGoJose(t *testing.T) {
 				t.Fatal(err)
 			}
 			published := set.Key(k.ID())
-			if len(published) != 1 || !published[0].IsPublic() || published[0].Use != "sig" || published[0].Algorithm != string(wire) {
+			if len(published) != 1 || !published[0].IsPublic() || published[0].Use != "sig" ||
+				published[0].Algorithm != string(wire) {
 				t.Fatalf("%s: published as %+v", alg, set)
 			}
 			verifier = published[0].Key
@@ -208,12 +211,14 @@ func TestVerifyRejectsMissingAndMalformedClaims(t *testing.T) {
 		t.Fatal(err)
 	}
 	wrong := map[string][]any{
-		"iss":       {nil, "https://evil.example", "https://id.example.com/", 1, []string{want.Issuer}},
-		"aud":       {nil, "", "https://evil.example", []string{}, []any{1}, []string{"a", "b"}, map[string]string{}, 1},
-		"sub":       {nil, "", 1},
-		"sid":       {nil, "", 1},
-		"jti":       {nil, "", 1},
-		"exp":       {nil, 0, -1, "1795000000", 1.5, json.Number("1e400"), json.Number("9223372036854775808"), now.Unix() - 1, now.Unix() + 25*3600, true},
+		"iss": {nil, "https://evil.example", "https://id.example.com/", 1, []string{want.Issuer}},
+		"aud": {nil, "", "https://evil.example", []string{}, []any{1}, []string{"a", "b"}, map[string]string{},
+			1},
+		"sub": {nil, "", 1},
+		"sid": {nil, "", 1},
+		"jti": {nil, "", 1},
+		"exp": {nil, 0, -1, "1795000000", 1.5, json.Number("1e400"), json.Number("9223372036854775808"),
+			now.Unix() - 1, now.Unix() + 25*3600, true},
 		"iat":       {nil, 0, -1, "1", now.Unix() + 60, now.Unix() + 900},
 		"nbf":       {0, -1, "1", now.Unix() + 60},
 		"auth_time": {nil, "1", 0.5},
@@ -334,7 +339,8 @@ func TestExtraClaimsCannotReplaceStandardClaims(t *testing.T) {
 	t.Parallel()
 	k := key(t, accesstoken.ES256)
 	// Go's JSON decoder folds a long s to s and a Kelvin sign to k.
-	for _, name := range []string{"sub", "Sub", "SID", "roles", "exp", "iss", "\u017fub", "\u017fID", "role\u017f", "i\u017fs"} {
+	for _, name := range []string{"sub", "Sub", "SID", "roles", "exp", "iss", "\u017fub", "\u017fID", "role\u017f",
+		"i\u017fs"} {
 		c := goodClaims()
 		c.Extra = map[string]any{name: "eve"}
 		if _, err := accesstoken.Sign(k, c); err == nil {
@@ -382,7 +388,8 @@ func TestKeyIDSurvivesMarshalAndJWKSHasOnlyPublicKeys(t *testing.T) {
 				t.Errorf("%s: the JWKS has %s", alg, member)
 			}
 		}
-		other := map[string]string{accesstoken.ES256: accesstoken.Ed25519, accesstoken.Ed25519: accesstoken.RS256, accesstoken.RS256: accesstoken.ES256}[alg]
+		other := map[string]string{accesstoken.ES256: accesstoken.Ed25519, accesstoken.Ed25519: accesstoken.RS256,
+			accesstoken.RS256: accesstoken.ES256}[alg]
 		if _, err := accesstoken.UnmarshalKey(other, der); err == nil {
 			t.Errorf("a key for %s was accepted for %s", alg, other)
 		}

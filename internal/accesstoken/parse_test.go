@@ -21,7 +21,8 @@ const sharedSecret = "a secret that resource servers share"
 
 // signedShared signs any header and payload with the shared secret.
 func signedShared(header, payload string) string {
-	input := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString([]byte(payload))
+	input := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." +
+		base64.RawURLEncoding.EncodeToString([]byte(payload))
 	mac := hmac.New(sha256.New, []byte(sharedSecret))
 	mac.Write([]byte(input))
 	return input + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
@@ -34,7 +35,8 @@ func sharedHeader(k accesstoken.Key) string {
 func TestVerifyAcceptsTokensOfGoJose(t *testing.T) {
 	t.Parallel()
 	for alg, wire := range map[string]jose.SignatureAlgorithm{
-		accesstoken.ES256: jose.ES256, accesstoken.Ed25519: jose.EdDSA, accesstoken.RS256: jose.RS256, accesstoken.HS256: jose.HS256,
+		accesstoken.ES256: jose.ES256, accesstoken.Ed25519: jose.EdDSA, accesstoken.RS256: jose.RS256,
+		accesstoken.HS256: jose.HS256,
 	} {
 		k := key(t, alg)
 		var private any = []byte(sharedSecret)
@@ -82,7 +84,8 @@ func TestVerifyAcceptsUnusualClaims(t *testing.T) {
 	odd.Extra = map[string]any{"nested": map[string]any{"sub": "eve", "list": []any{"}", 1, nil, true}}, "n": 1.5}
 	for name, c := range map[string]accesstoken.Claims{"without lists": bare, "odd": odd} {
 		claims, err := accesstoken.Verify(sign(t, k, c), finder(k), want)
-		if err != nil || claims.Subject != c.Subject || len(claims.Roles) != len(c.Roles) || len(claims.Audience) != len(c.Audience) {
+		if err != nil || claims.Subject != c.Subject || len(claims.Roles) != len(c.Roles) ||
+			len(claims.Audience) != len(c.Audience) {
 			t.Errorf("%s: %+v, %v", name, claims, err)
 		}
 	}
@@ -143,7 +146,8 @@ func FuzzSignedText(f *testing.F) {
 			return
 		}
 		var members map[string]any
-		if err := json.Unmarshal([]byte(header), &members); err != nil || len(members) != 3 || members["alg"] != "HS256" || members["kid"] != k.ID() {
+		if err := json.Unmarshal([]byte(header), &members); err != nil || len(members) != 3 ||
+			members["alg"] != "HS256" || members["kid"] != k.ID() {
 			t.Fatalf("accepted the header %q", header)
 		}
 		members = nil

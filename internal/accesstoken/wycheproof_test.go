@@ -62,8 +62,10 @@ func TestWycheproofVectors(t *testing.T) {
 			k, supported := vectorKey(t, group.Public, group.Private)
 			for _, test := range group.Tests {
 				got := supported && accesstoken.Signed(test.JWS, k)
-				if wanted := supported && test.Result == "valid" != differs(filepath.Base(file), test.ID); got != wanted {
-					t.Errorf("%s %d (%s, %s): accepted %t", filepath.Base(file), test.ID, group.Comment, test.Comment, got)
+				if wanted := supported &&
+					test.Result == "valid" != differs(filepath.Base(file), test.ID); got != wanted {
+					t.Errorf("%s %d (%s, %s): accepted %t", filepath.Base(file), test.ID, group.Comment, test.Comment,
+						got)
 				}
 				if got {
 					accepted++

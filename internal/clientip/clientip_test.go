@@ -31,7 +31,8 @@ func TestClientIsTheRightmostUntrustedHop(t *testing.T) {
 		{"behind a proxy", "10.0.0.1:1000", []string{"198.51.100.1"}, "198.51.100.1"},
 		{"behind one proxy listed by address", "192.0.2.1:1000", []string{"198.51.100.1"}, "198.51.100.1"},
 		{"behind two", "10.0.0.1:1000", []string{"198.51.100.1, 10.0.0.2"}, "198.51.100.1"},
-		{"an entry forged by the client is ignored", "10.0.0.1:1000", []string{"1.1.1.1, 198.51.100.1"}, "198.51.100.1"},
+		{"an entry forged by the client is ignored",
+			"10.0.0.1:1000", []string{"1.1.1.1, 198.51.100.1"}, "198.51.100.1"},
 		{"several header lines", "10.0.0.1:1000", []string{"1.1.1.1", "198.51.100.1", "10.0.0.2"}, "198.51.100.1"},
 		{"only proxies", "10.0.0.1:1000", []string{"10.0.0.3, 10.0.0.2"}, "10.0.0.3"},
 		{"no header", "10.0.0.1:1000", nil, "10.0.0.1"},
@@ -63,7 +64,8 @@ func TestKeyGroupsIPv6ByPrefix64(t *testing.T) {
 	if key("198.51.100.1") == key("198.51.100.2") || key("198.51.100.1") != key("::ffff:198.51.100.1") {
 		t.Error("IPv4: wrong key")
 	}
-	if key("2001:db8::1") != key("2001:db8::ffff:1") || key("2001:db8:0:1::1") == key("2001:db8::1") || key("fe80::1%a") != key("fe80::2") {
+	if key("2001:db8::1") != key("2001:db8::ffff:1") || key("2001:db8:0:1::1") == key("2001:db8::1") ||
+		key("fe80::1%a") != key("fe80::2") {
 		t.Error("IPv6: wrong key")
 	}
 	if clientip.Key(netip.Addr{}) == "" {

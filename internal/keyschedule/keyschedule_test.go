@@ -140,7 +140,8 @@ func TestKeysAreDroppedOnlyAfterTheirTokensExpire(t *testing.T) {
 					t.Fatalf("%d keys sign", active)
 				}
 				for _, k := range r {
-					if k != first && k.ActiveFrom.Before(k.PublishedAt.Add(policy.Overlap)) && !k.PublishedAt.Equal(first.PublishedAt) {
+					if k != first && k.ActiveFrom.Before(k.PublishedAt.Add(policy.Overlap)) &&
+						!k.PublishedAt.Equal(first.PublishedAt) {
 						t.Fatalf("%+v signs before verifiers could read it", k)
 					}
 				}

@@ -122,11 +122,17 @@ func TestNoTokenOutlivesItsKeyWithSeveralProcesses(t *testing.T) {
 			}
 		}
 		t.Repeat(map[string]func(*rapid.T){
-			"seconds pass": func(t *rapid.T) { pass(time.Duration(rapid.Int64Range(0, int64(staleness)).Draw(t, "for"))) },
+			"seconds pass": func(
+				t *rapid.T) {
+				pass(time.Duration(rapid.Int64Range(0, int64(staleness)).Draw(t, "for")))
+			},
 			"an hour passes": func(t *rapid.T) {
 				pass(time.Duration(rapid.Int64Range(0, int64(2*policy.Lifetime)).Draw(t, "for")))
 			},
-			"months pass": func(t *rapid.T) { pass(time.Duration(rapid.Int64Range(0, int64(policy.Period)).Draw(t, "for"))) },
+			"months pass": func(
+				t *rapid.T) {
+				pass(time.Duration(rapid.Int64Range(0, int64(policy.Period)).Draw(t, "for")))
+			},
 			"a key's time comes": func(*rapid.T) {
 				next := now.Add(policy.Period)
 				for _, r := range s.rows {
@@ -164,9 +170,11 @@ func TestNoTokenOutlivesItsKeyWithSeveralProcesses(t *testing.T) {
 func TestKeysWithTheSameActiveFromAreNotDroppedAtOnce(t *testing.T) {
 	t.Parallel()
 	from := start.Add(-time.Minute)
-	r := ring{{PublishedAt: from.Add(-time.Hour), ActiveFrom: from}, {PublishedAt: from.Add(-time.Hour), ActiveFrom: from}}
+	r := ring{
+		{PublishedAt: from.Add(-time.Hour), ActiveFrom: from}, {PublishedAt: from.Add(-time.Hour), ActiveFrom: from}}
 	r.at(start)
-	if want := []keyschedule.State{keyschedule.Active, keyschedule.Retired, keyschedule.Next}; !slices.Equal(states(r, start), want) {
+	if want := []keyschedule.State{
+		keyschedule.Active, keyschedule.Retired, keyschedule.Next}; !slices.Equal(states(r, start), want) {
 		t.Fatalf("%v", states(r, start))
 	}
 	if keep := from.Add(policy.Lifetime); r[1].DropAt.Before(keep) {

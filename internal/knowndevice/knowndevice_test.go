@@ -20,16 +20,40 @@ func TestParseRejectsTokensOfAnotherAccountOrPassword(t *testing.T) {
 		t.Errorf("got %v, %v", got, ok)
 	}
 	for name, parse := range map[string]func() (knowndevice.ID, bool){
-		"another account":       func() (knowndevice.ID, bool) { return knowndevice.Parse(token, secret, "bob", "hash") },
-		"another password":      func() (knowndevice.ID, bool) { return knowndevice.Parse(token, secret, "ada", "hash2") },
-		"another secret":        func() (knowndevice.ID, bool) { return knowndevice.Parse(token, []byte("other"), "ada", "hash") },
-		"another boundary":      func() (knowndevice.ID, bool) { return knowndevice.Parse(token, secret, "adah", "ash") },
-		"no account":            func() (knowndevice.ID, bool) { return knowndevice.Parse(token, secret, "", "") },
-		"another device":        func() (knowndevice.ID, bool) { return knowndevice.Parse("wwd_A"+token[5:], secret, "ada", "hash") },
-		"a line break":          func() (knowndevice.ID, bool) { return knowndevice.Parse(token[:67]+"\n", secret, "ada", "hash") },
-		"another prefix":        func() (knowndevice.ID, bool) { return knowndevice.Parse("wwr_"+token[4:], secret, "ada", "hash") },
-		"empty":                 func() (knowndevice.ID, bool) { return knowndevice.Parse("", secret, "ada", "hash") },
-		"a token with a suffix": func() (knowndevice.ID, bool) { return knowndevice.Parse(token+"A", secret, "ada", "hash") },
+		"another account": func() (knowndevice.ID,
+			bool) {
+			return knowndevice.Parse(token, secret, "bob", "hash")
+		},
+		"another password": func() (knowndevice.ID,
+			bool) {
+			return knowndevice.Parse(token, secret, "ada", "hash2")
+		},
+		"another secret": func() (knowndevice.ID,
+			bool) {
+			return knowndevice.Parse(token, []byte("other"), "ada", "hash")
+		},
+		"another boundary": func() (knowndevice.ID,
+			bool) {
+			return knowndevice.Parse(token, secret, "adah", "ash")
+		},
+		"no account": func() (knowndevice.ID, bool) { return knowndevice.Parse(token, secret, "", "") },
+		"another device": func() (knowndevice.ID,
+			bool) {
+			return knowndevice.Parse("wwd_A"+token[5:], secret, "ada", "hash")
+		},
+		"a line break": func() (knowndevice.ID,
+			bool) {
+			return knowndevice.Parse(token[:67]+"\n", secret, "ada", "hash")
+		},
+		"another prefix": func() (knowndevice.ID,
+			bool) {
+			return knowndevice.Parse("wwr_"+token[4:], secret, "ada", "hash")
+		},
+		"empty": func() (knowndevice.ID, bool) { return knowndevice.Parse("", secret, "ada", "hash") },
+		"a token with a suffix": func() (knowndevice.ID,
+			bool) {
+			return knowndevice.Parse(token+"A", secret, "ada", "hash")
+		},
 	} {
 		if got, ok := parse(); ok || got != (knowndevice.ID{}) {
 			t.Errorf("%s: accepted", name)

@@ -29,7 +29,8 @@ func TestFirebasePasswordVerifiesWithoutTheSignerKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.HasPrefix(encoded, "$firebase-scrypt$ln=14,r=8$42xEC+ixf3L2lwc$") || strings.Contains(encoded, p.SignerKey[:16]) || strings.Contains(encoded, firebaseHash[:16]) {
+	if !strings.HasPrefix(encoded, "$firebase-scrypt$ln=14,r=8$42xEC+ixf3L2lwc$") ||
+		strings.Contains(encoded, p.SignerKey[:16]) || strings.Contains(encoded, firebaseHash[:16]) {
 		t.Errorf("is kept as %s", encoded)
 	}
 	if !verify(t, encoded, "user1password") || verify(t, encoded, "user2password") {
@@ -52,12 +53,16 @@ func TestFirebaseRefusalsExplainWithoutTheHash(t *testing.T) {
 		hash, salt string
 		problem    string
 	}{
-		{func(p *passhash.Firebase) { p.SignerKey = "" }, firebaseHash, firebaseSalt, "base64_signer_key of the project is not base64, or empty"},
-		{func(p *passhash.Firebase) { p.SignerKey = "*" + p.SignerKey }, firebaseHash, firebaseSalt, "base64_signer_key"},
-		{func(p *passhash.Firebase) { p.SignerKey = p.SignerKey[:40] }, firebaseHash, firebaseSalt, "the passwordHash has 64 bytes and the signer key 30"},
+		{func(p *passhash.Firebase) { p.SignerKey = "" }, firebaseHash, firebaseSalt,
+			"base64_signer_key of the project is not base64, or empty"},
+		{func(p *passhash.Firebase) { p.SignerKey = "*" + p.SignerKey }, firebaseHash, firebaseSalt,
+			"base64_signer_key"},
+		{func(p *passhash.Firebase) { p.SignerKey = p.SignerKey[:40] }, firebaseHash, firebaseSalt,
+			"the passwordHash has 64 bytes and the signer key 30"},
 		{func(p *passhash.Firebase) { p.SaltSeparator = "B*" }, firebaseHash, firebaseSalt, "base64_salt_separator"},
 		{func(p *passhash.Firebase) { p.Rounds = 0 }, firebaseHash, firebaseSalt, "invalid"},
-		{func(p *passhash.Firebase) { p.MemCost = 30 }, firebaseHash, firebaseSalt, "too high for a server ($firebase-scrypt$ln=30,r=8)"},
+		{func(p *passhash.Firebase) { p.MemCost = 30 }, firebaseHash, firebaseSalt,
+			"too high for a server ($firebase-scrypt$ln=30,r=8)"},
 		{nil, "", firebaseSalt, "passwordHash is not base64, or empty"},
 		{nil, "*" + firebaseHash, firebaseSalt, "passwordHash is not base64"},
 		{nil, firebaseHash, "", "salt is not base64, or empty"},

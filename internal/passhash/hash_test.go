@@ -96,7 +96,8 @@ func TestParametersStayBetweenOWASPAndTheServersLimit(t *testing.T) {
 			t.Errorf("%s %q: got %v, want %q", c.alg, c.cost, err, c.problem)
 		}
 	}
-	if params(t, "argon2id", "") != params(t, "argon2id", "m=19456,t=2,p=1") || params(t, "bcrypt", "") != params(t, "bcrypt", "10") {
+	if params(t, "argon2id", "") != params(t, "argon2id", "m=19456,t=2,p=1") ||
+		params(t, "bcrypt", "") != params(t, "bcrypt", "10") {
 		t.Error("an empty cost is not the default")
 	}
 }

@@ -58,7 +58,8 @@ func TestFailuresTakeTheSameTimeAfterAnImportedHash(t *testing.T) {
 
 func TestRecipeOmitsSaltAndTag(t *testing.T) {
 	t.Parallel()
-	const tag, crypt = "bIKRw3Ua1pluirFy81fnppmR01EnUxY3hLEBwbWxBG8", "abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e"
+	const tag, crypt = "bIKRw3Ua1pluirFy81fnppmR01EnUxY3hLEBwbWxBG8",
+		"abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e"
 	for encoded, want := range map[string]string{
 		"$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$" + tag: "$argon2id$v=19$m=19456,t=2,p=1",
 		"$argon2id$v=19$m=19456,t=2,p=1$2bFsdHNhbHQ$" + tag: "$argon2id$v=19$m=19456,t=2,p=1",

@@ -24,12 +24,16 @@ func TestPasswordsInSeveralColumnsVerify(t *testing.T) {
 		kept   passhash.Source
 	}{
 		{"Discourse", passhash.Source{Text: discourseTag, Salt: hexSalt, Algorithm: "$pbkdf2-sha256$i=1000,l=32$"}},
-		{"FusionAuth", passhash.Source{Text: "GQ3O7ccm5W98FuR7S4iuGtiO7fwNVls79OjaLdMA5kA=", Salt: rawSalt, Algorithm: "salted-pbkdf2-hmac-sha256", Factor: "24000"}},
-		{"FusionAuth", passhash.Source{Text: "jydOTSfIH/d5oUHpsygqV5X9xJLQc6e", Salt: "abcdefghijklmnopqrstuu", Algorithm: "bcrypt", Factor: "4"}},
-		{"Okta", passhash.Source{Text: "jydOTSfIH/d5oUHpsygqV5X9xJLQc6e", Salt: "abcdefghijklmnopqrstuu", Algorithm: "BCRYPT", Factor: "4"}},
+		{"FusionAuth", passhash.Source{Text: "GQ3O7ccm5W98FuR7S4iuGtiO7fwNVls79OjaLdMA5kA=",
+			Salt: rawSalt, Algorithm: "salted-pbkdf2-hmac-sha256", Factor: "24000"}},
+		{"FusionAuth", passhash.Source{
+			Text: "jydOTSfIH/d5oUHpsygqV5X9xJLQc6e", Salt: "abcdefghijklmnopqrstuu", Algorithm: "bcrypt", Factor: "4"}},
+		{"Okta", passhash.Source{
+			Text: "jydOTSfIH/d5oUHpsygqV5X9xJLQc6e", Salt: "abcdefghijklmnopqrstuu", Algorithm: "BCRYPT", Factor: "4"}},
 		{"Casdoor", passhash.Source{Text: "H5R9LZ0QvKxHLm1Lg0IeQXdtUAa+9gf2NeOZns+WHBTpnlaWE/+JwnJ/2OXEjNPW5EusP1xxGLqEqjWDbIcGlg==", Salt: rawSalt, Algorithm: "pbkdf2-salt"}},
 		{"passport-local-mongoose", passhash.Source{Text: passportTag, Salt: hexSalt}},
-		{"a salt beside a whole hash", passhash.Source{Text: foreign[3], Salt: "abcdefghijklmnopqrstuu", Algorithm: "bcrypt"}},
+		{"a salt beside a whole hash", passhash.Source{
+			Text: foreign[3], Salt: "abcdefghijklmnopqrstuu", Algorithm: "bcrypt"}},
 		{"scrypt with decoded salt", passhash.Source{Text: hexSalt + ":" + nodeTag, SaltEncoding: passhash.SaltHex}},
 	} {
 		encoded, err := c.kept.Adopt()
@@ -70,10 +74,12 @@ func TestRefusalNamesTheAlgorithmColumn(t *testing.T) {
 	}{
 		{passhash.Source{Text: discourseTag, Salt: hexSalt}, "does not name the function of the hash"},
 		{passhash.Source{Text: discourseTag, Algorithm: "SHA256"}, "the algorithm sha256 can't be checked"},
-		{passhash.Source{Text: discourseTag, Salt: hexSalt, Algorithm: "salted-sha256"}, "the algorithm salted-sha256 can't be checked"},
+		{passhash.Source{Text: discourseTag, Salt: hexSalt, Algorithm: "salted-sha256"},
+			"the algorithm salted-sha256 can't be checked"},
 		{passhash.Source{Text: normal, Algorithm: "plain"}, "the password itself and not a hash"},
 		{passhash.Source{Text: discourseTag, Algorithm: discourseTag}, "a bare digest"},
-		{passhash.Source{Text: "jydOTSfIH/d5oUHpsygqV5X9xJLQc6e", Salt: "abcdefghijklmnopqrstuu", Algorithm: "bcrypt"}, "the cost of bcrypt is missing"},
+		{passhash.Source{Text: "jydOTSfIH/d5oUHpsygqV5X9xJLQc6e", Salt: "abcdefghijklmnopqrstuu", Algorithm: "bcrypt"},
+			"the cost of bcrypt is missing"},
 	} {
 		if encoded, err := c.kept.Adopt(); err == nil || !strings.Contains(err.Error(), c.problem) {
 			t.Errorf("%+v: %q, %v, want %q", c.kept, encoded, err, c.problem)
@@ -98,7 +104,8 @@ func TestPrehashedPasswordVerifies(t *testing.T) {
 		if err != nil || passhash.KeyID(encoded) != c.key || adopt(t, encoded) != encoded {
 			t.Fatal(encoded, err)
 		}
-		for password, want := range map[string]bool{normal: true, normal + "s": false, normal + strings.Repeat("pepper", 11): false} {
+		for password, want := range map[string]bool{normal: true, normal + "s": false,
+			normal + strings.Repeat("pepper", 11): false} {
 			if ok, err := passhash.VerifyKeyed(encoded, password, pepper); ok != want || err != nil {
 				t.Errorf("%s: %q gives %v, %v", c.method, password, ok, err)
 			}
@@ -124,7 +131,8 @@ func TestUnsuitableMethodIsRefused(t *testing.T) {
 		{foreign[3], passhash.Pepper, "", "needs a key, or has none"},
 		{"$wp$2y$04$abcdefghijklmnopqrstuujv/86KBUqWwIdPp0uRATkCcvgptl1Pm", "sha256-hex", "", "itself names"},
 	} {
-		if encoded, err := passhash.Prehashed(c.text, c.method, c.key); err == nil || !strings.Contains(err.Error(), c.problem) {
+		if encoded, err := passhash.Prehashed(c.text, c.method, c.key); err == nil ||
+			!strings.Contains(err.Error(), c.problem) {
 			t.Errorf("%+v: %q, %v", c, encoded, err)
 		}
 	}

@@ -86,14 +86,17 @@ func TestCheckRejectsCommonPasswords(t *testing.T) {
 	t.Parallel()
 	for want, all := range map[password.Problem][]string{
 		password.Common: {
-			"password", "12345678", "qwertyuiop", "iloveyou", "baseball1", "1qaz2wsx", "trustno1", "passw0rd", "Password",
-			"PASSWORD", "password!", "Passw0rd!", "password2026!", "Summer2026!", "dragon99!!", "monkey1234", "sunflower",
+			"password", "12345678", "qwertyuiop", "iloveyou", "baseball1", "1qaz2wsx", "trustno1", "passw0rd",
+			"Password",
+			"PASSWORD", "password!", "Passw0rd!", "password2026!", "Summer2026!", "dragon99!!", "monkey1234",
+			"sunflower",
 			"watchword", "Watchword1!", "watchwordlogin", "admin-welcome", " password ", "2026password",
 			"trustno1!?", "1234567890!!?",
 		},
 		"": {
 			"correct horse battery staple", "zqvk wjxy", "tulip-anchor-91", "a b c d e f g h", "ttttttttttttttt zq",
-			"sunflowerandthesea", "password-for-the-tulips", "dragon918273", "vrxkqzpw", "84629173502847", "84629173", "84629173502847@",
+			"sunflowerandthesea", "password-for-the-tulips", "dragon918273", "vrxkqzpw", "84629173502847", "84629173",
+			"84629173502847@",
 			"watchword of the night", "\u043f\u0430\u0440\u043e\u043b\u044c \u0434\u043b\u044f \u0442\u044e\u043b\u044c\u043f\u0430\u043d\u0430",
 		},
 	} {
@@ -112,12 +115,15 @@ func TestCheckRejectsTheUsersAddressAndName(t *testing.T) {
 	for want, all := range map[password.Problem][]string{
 		password.Personal: {
 			address, "Zoltana.Bellweather84@Mail.Example-Corp.ORG", "zoltana.bellweather84", "ZoltanaBellweather84",
-			"zoltanabellweather", "bellweatherzoltana!", "bellweather-bellweather", "zoltana19840512", "mail.example-corp.org",
-			"example-corp", "examplecorp1", "zolt\u00e1nabellweather", "oharra2026", "O\u2019Harra2026", "zoltanawatchword",
+			"zoltanabellweather", "bellweatherzoltana!", "bellweather-bellweather", "zoltana19840512",
+			"mail.example-corp.org",
+			"example-corp", "examplecorp1", "zolt\u00e1nabellweather", "oharra2026", "O\u2019Harra2026",
+			"zoltanawatchword",
 			"bellweather-password-1", "BELLWEATHER84",
 		},
 		"": {
-			"zoltana1984051234", "zoltanabellweathered", "zoltanas tulips", "thebellweatherof1984", "correct horse bellweather",
+			"zoltana1984051234", "zoltanabellweathered", "zoltanas tulips", "thebellweatherof1984",
+			"correct horse bellweather",
 			"zqvkwjxy", "mailbox-tulip", "8474625190",
 		},
 	} {
@@ -136,7 +142,8 @@ func TestShortNamesRejectFewPasswords(t *testing.T) {
 			t.Errorf("%q: got %q, want none", normal, got)
 		}
 	}
-	for _, normal := range []string{"a@b.io", "a@b.io2026", "4917055512345", "\u674e12345678", "\u674e\u674e\u674e\u674e"} {
+	for _, normal := range []string{"a@b.io", "a@b.io2026", "4917055512345", "\u674e12345678",
+		"\u674e\u674e\u674e\u674e"} {
 		if got := password.Check(normal, 4, "a@b.io", "\u674e", "4917055512345@b.io"); got != password.Personal {
 			t.Errorf("%q: got %q, want personal", normal, got)
 		}
@@ -162,7 +169,8 @@ func TestCheckRarelyRejectsUncommonPasswords(t *testing.T) {
 func FuzzNormalize(f *testing.F) {
 	for _, seed := range []string{
 		"", "correct horse", "caf\u00e9", "cafe\u0301", "\ufdfa", strings.Repeat("\ufdfa", 300), "a\x00b", "\xff\xfe",
-		"\xe2\x80", strings.Repeat("\u0301", 400), "\u1100\u1161\u11a8", strings.Repeat("x", 1025), "\ufb03\u2460\u00bd",
+		"\xe2\x80", strings.Repeat("\u0301", 400), "\u1100\u1161\u11a8", strings.Repeat("x", 1025),
+		"\ufb03\u2460\u00bd",
 	} {
 		f.Add(seed)
 	}

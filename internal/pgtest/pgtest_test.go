@@ -37,7 +37,8 @@ func TestKilledServerRestartsWithItsCommits(t *testing.T) {
 func TestRequiredPackagesAreInstalled(t *testing.T) {
 	t.Parallel()
 	if missing := pgtest.Missing(); len(missing) > 0 && os.Getenv(pgtest.Skip) != "skip" {
-		t.Fatalf("PostgreSQL is missing: install the packages %s, or set %s=skip", strings.Join(missing, " "), pgtest.Skip)
+		t.Fatalf("PostgreSQL is missing: install the packages %s, or set %s=skip", strings.Join(missing, " "),
+			pgtest.Skip)
 	}
 }
 

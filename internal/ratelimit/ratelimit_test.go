@@ -93,7 +93,8 @@ func TestKeyIsShortAndHidesTheSubject(t *testing.T) {
 	if key := ratelimit.Key("login", long); len(key) > 40 || strings.Contains(key, "aaaa") {
 		t.Errorf("got %s", key)
 	}
-	if ratelimit.Key("login", "a") == ratelimit.Key("signup", "a") || ratelimit.Key("login", "a") == ratelimit.Key("login", "b") {
+	if ratelimit.Key("login", "a") == ratelimit.Key("signup", "a") ||
+		ratelimit.Key("login", "a") == ratelimit.Key("login", "b") {
 		t.Error("two counters have the same key")
 	}
 }

@@ -44,7 +44,8 @@ func TestParseRejectsEveryOtherSpelling(t *testing.T) {
 	}
 	for name, other := range map[string]string{
 		"empty": "", "prefix only": "wwr_", "shorter": text[:81], "longer": text + "A", "padded": text + "==",
-		"a line break": text + "\n", "a leading space": " " + text, "another prefix": "wwm_" + text[4:], "huge": strings.Repeat("A", 1<<20),
+		"a line break": text + "\n", "a leading space": " " + text, "another prefix": "wwm_" + text[4:],
+		"huge":               strings.Repeat("A", 1<<20),
 		"line breaks within": text[:40] + "\r\n" + text[42:],
 	} {
 		if _, err := refreshtoken.Parse(other, keys); !errors.Is(err, refreshtoken.ErrInvalid) {

@@ -57,7 +57,8 @@ func TestOpenRequiresTheSameKeyAndContext(t *testing.T) {
 func TestDerivedKeysDifferByPurposeAndMaster(t *testing.T) {
 	t.Parallel()
 	b := box(t, master)
-	if bytes.Equal(b.Derive("a"), b.Derive("b")) || !bytes.Equal(b.Derive("a"), box(t, master).Derive("a")) || len(b.Derive("a")) != 32 {
+	if bytes.Equal(b.Derive("a"), b.Derive("b")) || !bytes.Equal(b.Derive("a"), box(t, master).Derive("a")) ||
+		len(b.Derive("a")) != 32 {
 		t.Error("wrong derived keys")
 	}
 	for _, wrong := range []int{0, 16, 31, 33} {

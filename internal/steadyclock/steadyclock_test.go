@@ -37,7 +37,8 @@ func TestNowFollowsTheRemoteClock(t *testing.T) {
 		t.Error("a sample that took too long was used")
 	}
 	unavailable := errors.New("unavailable")
-	if err := c.Sample(func() (time.Time, error) { return start, unavailable }); !errors.Is(err, unavailable) || !c.Now().Equal(before.Add(2*time.Second)) {
+	if err := c.Sample(func() (time.Time, error) { return start, unavailable }); !errors.Is(err, unavailable) ||
+		!c.Now().Equal(before.Add(2*time.Second)) {
 		t.Error("a failed sample changed the time")
 	}
 }

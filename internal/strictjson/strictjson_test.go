@@ -187,7 +187,8 @@ func TestDecodeLenientIgnoresUnknownMembersAndNulls(t *testing.T) {
 		`{"email":null,"password":"p"}`:                           {Password: "p"},
 	} {
 		var got body
-		if err := strictjson.DecodeLenient(strings.NewReader(text), 16<<10, &got); err != nil || !reflect.DeepEqual(got, want) {
+		if err := strictjson.DecodeLenient(strings.NewReader(text), 16<<10, &got); err != nil ||
+			!reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %+v, %v", text, got, err)
 		}
 	}

@@ -19,26 +19,41 @@ func TestEveryColumnAboutTheStateCanDisable(t *testing.T) {
 		want            bool
 	}{
 		{"disabled", "t", true}, {"disabled", "", false}, {"banned", "1", true}, {"is_banned", "0", false},
-		{"deleted_at", "2021-01-01 00:00:00", true}, {"deleted_at", "NULL", false}, {"deletedAt", "0000-00-00 00:00:00", false},
-		{"locked_at", "2021-01-01", true}, {"suspended", "true", true}, {"is_suspended", "f", false}, {"blocked", "yes", true},
-		{"archived_at", "2021-01-01", true}, {"discarded_at", "2021-01-01", true}, {"deactivated_at", "1614834367", true}, {"is_deleted", "1", true},
-		{"inactive", "1", true}, {"isForbidden", "true", true}, {"Is Locked Out", "True", true}, {"nsAccountLock", "TRUE", true},
-		{"pwdAccountLockedTime", "000001010000Z", true}, {"pwdAccountLockedTime", "20210101000000Z", true}, {"userAccountControl", "514", true}, {"userAccountControl", "512", false},
-		{"enabled", "f", true}, {"is_active", "1", false}, {"active", "0", true}, {"activated", "false", true}, {"isApproved", "False", true},
+		{"deleted_at", "2021-01-01 00:00:00", true},
+		{"deleted_at", "NULL", false}, {"deletedAt", "0000-00-00 00:00:00", false},
+		{"locked_at", "2021-01-01", true},
+		{"suspended", "true", true}, {"is_suspended", "f", false}, {"blocked", "yes", true},
+		{"archived_at", "2021-01-01", true},
+		{"discarded_at", "2021-01-01", true}, {"deactivated_at", "1614834367", true}, {"is_deleted", "1", true},
+		{"inactive", "1", true},
+		{"isForbidden", "true", true}, {"Is Locked Out", "True", true}, {"nsAccountLock", "TRUE", true},
+		{"pwdAccountLockedTime", "000001010000Z", true}, {"pwdAccountLockedTime", "20210101000000Z", true},
+		{"userAccountControl", "514", true}, {"userAccountControl", "512", false},
+		{"enabled", "f", true}, {"is_active", "1", false},
+		{"active", "0", true}, {"activated", "false", true}, {"isApproved", "False", true},
 		{"account_non_locked", "false", true}, {"accountEnabled", "True", false},
-		{"status", "SUSPENDED", true}, {"status", "active", false}, {"state", "inactive", true}, {"account_status", "locked_out", true}, {"status", "PASSWORD_EXPIRED", false},
+		{"status", "SUSPENDED", true}, {"status", "active", false},
+		{"state", "inactive", true}, {"account_status", "locked_out", true}, {"status", "PASSWORD_EXPIRED", false},
 		{"userStatus", "ARCHIVED", true}, {"lifecycle_state", "deactivated", true},
-		{"banned_until", "2999-01-01 00:00:00+00", true}, {"banned_until", "2021-01-01 00:00:00+00", false}, {"banned_until", "infinity", true},
-		{"LockoutEnd", "9999-12-31 23:59:59.9999999 +00:00", true}, {"LockoutEnd", "2020-01-01 00:00:00.0000000 +00:00", false}, {"LockoutEnd", "NULL", false},
+		{"banned_until", "2999-01-01 00:00:00+00", true},
+		{"banned_until", "2021-01-01 00:00:00+00", false}, {"banned_until", "infinity", true},
+		{"LockoutEnd", "9999-12-31 23:59:59.9999999 +00:00", true},
+		{"LockoutEnd", "2020-01-01 00:00:00.0000000 +00:00", false}, {"LockoutEnd", "NULL", false},
 		{"lock_until", "1614834367089", false}, {"suspended_till", "3000-01-01", true},
-		{"account_expires", "2021-01-01", true}, {"account_expires", "2999-01-01", false}, {"accountExpires", "9223372036854775807", false}, {"valid_until", "", false},
-		{"banned,ban_expires", "1,2021-01-01", false}, {"banned,banExpires", "1,", true}, {"banned,banExpires", "1,2999-01-01", true}, {"banned,banExpires", "0,2999-01-01", true},
-		{"suspended_at,suspended_till", "2020-01-01,2021-01-01", false}, {"suspended_at,suspended_till", "2020-01-01,2999-01-01", true},
-		{"banned,ban_expires,deleted_at", "1,2021-01-01,2021-01-01", true}, {"enabled,locked", "t,t", true}, {"is_active,status", "t,blocked", true}, {"disabled,deleted", "f,f", false},
+		{"account_expires", "2021-01-01", true}, {"account_expires", "2999-01-01", false},
+		{"accountExpires", "9223372036854775807", false}, {"valid_until", "", false},
+		{"banned,ban_expires", "1,2021-01-01", false}, {"banned,banExpires", "1,", true},
+		{"banned,banExpires", "1,2999-01-01", true}, {"banned,banExpires", "0,2999-01-01", true},
+		{"suspended_at,suspended_till", "2020-01-01,2021-01-01", false},
+		{"suspended_at,suspended_till", "2020-01-01,2999-01-01", true},
+		{"banned,ban_expires,deleted_at", "1,2021-01-01,2021-01-01", true}, {"enabled,locked", "t,t", true},
+		{"is_active,status", "t,blocked", true}, {"disabled,deleted", "f,f", false},
 	} {
-		rows, reader := readAll(t, "email,"+c.columns+"\nada@example.com,"+c.values+"\n", userfile.Options{Now: someDay})
+		rows,
+			reader := readAll(t, "email,"+c.columns+"\nada@example.com,"+c.values+"\n", userfile.Options{Now: someDay})
 		if rows[0].Problems != nil || rows[0].Disabled.Set != c.want || reader.Unsettled() != nil {
-			t.Errorf("%s = %s: disabled %v, %v, unsettled %q", c.columns, c.values, rows[0].Disabled, rows[0].Problems, reader.Unsettled())
+			t.Errorf("%s = %s: disabled %v, %v, unsettled %q", c.columns, c.values, rows[0].Disabled, rows[0].Problems,
+				reader.Unsettled())
 		}
 	}
 }
@@ -49,11 +64,13 @@ func TestUnreadableStateIsAProblem(t *testing.T) {
 	for _, c := range []struct{ column, value, want string }{
 		{"status", "on leave", `the column status has "on leave", which is not a known word for enabled or disabled. Name the words that mean disabled: --disabled 'status=WORD,WORD'; --ignore status`},
 		{"status", "1", `has "1"`}, {"status", "", "is empty, which is neither"}, {"is_active", "", "is empty, which is neither"}, {"is_active", "NULL", "is empty, which is neither"},
-		{"banned", "perhaps", "is neither true nor false nor a date"}, {"banned_until", "soon", "is not an end date"}, {"userAccountControl", "x", "is neither true nor false"},
+		{"banned", "perhaps", "is neither true nor false nor a date"},
+		{"banned_until", "soon", "is not an end date"}, {"userAccountControl", "x", "is neither true nor false"},
 		{"status", strings.Repeat("x", 40), "has a word, which is not a known word"},
 	} {
 		rows, _ := readAll(t, "email,"+c.column+"\nada@example.com,"+c.value+"\n", userfile.Options{Now: someDay})
-		if p := rows[0].Problems; len(p) != 1 || p[0].Field != userfile.Disabled || !strings.Contains(p[0].Text, c.want) {
+		if p := rows[0].Problems; len(p) != 1 || p[0].Field != userfile.Disabled ||
+			!strings.Contains(p[0].Text, c.want) {
 			t.Errorf("%s = %q: %+v", c.column, c.value, p)
 		}
 	}
@@ -67,20 +84,26 @@ func TestDisabledOptionSetsTheMeaningOfColumns(t *testing.T) {
 		flag, values string
 		want         bool
 	}{
-		{"status=SUSPENDED,DEPROVISIONED", "deprovisioned,,,", true}, {"status=SUSPENDED,DEPROVISIONED", "STAGED,,,", false},
-		{"!status=ACTIVE,OK", "other,,,", true}, {"!status=ACTIVE,OK", "ok,,,", false}, {"status=0", "0,,,", true}, {"status=0", "1,,,", false},
-		{"gone", ",1,,", true}, {"gone,until_when", ",0,2999-01-01,", true}, {"until_when", ",,2021-01-01,", false}, {"gone:until", ",2999-01-01,,", true},
-		{"!gone:until", ",2021-01-01,,", true}, {"!ok", ",,,f", true}, {"!ok", ",,,t", false}, {"gone\nstatus=x", "X,0,,", true}, {"gone\nstatus=x", "y,0,,", false}, {"-", "suspended,1,,", false},
+		{"status=SUSPENDED,DEPROVISIONED", "deprovisioned,,,", true},
+		{"status=SUSPENDED,DEPROVISIONED", "STAGED,,,", false},
+		{"!status=ACTIVE,OK", "other,,,", true},
+		{"!status=ACTIVE,OK", "ok,,,", false}, {"status=0", "0,,,", true}, {"status=0", "1,,,", false},
+		{"gone", ",1,,", true}, {"gone,until_when", ",0,2999-01-01,", true},
+		{"until_when", ",,2021-01-01,", false}, {"gone:until", ",2999-01-01,,", true},
+		{"!gone:until", ",2021-01-01,,", true}, {"!ok", ",,,f", true}, {"!ok", ",,,t", false},
+		{"gone\nstatus=x", "X,0,,", true}, {"gone\nstatus=x", "y,0,,", false}, {"-", "suspended,1,,", false},
 		{"status=,x", ",,,", true},
 	} {
 		rows, reader := readAll(t, header+"ada@example.com,"+c.values+"\n", userfile.Options{
-			Now: someDay, Names: map[userfile.Field]string{userfile.Disabled: c.flag}, Ignore: []string{"status"}[:strings.Count("x", c.flag)],
+			Now: someDay, Names: map[userfile.Field]string{userfile.Disabled: c.flag},
+			Ignore: []string{"status"}[:strings.Count("x", c.flag)],
 		})
 		if rows[0].Problems != nil || rows[0].Disabled.Set != c.want || reader.Missing() != nil {
 			t.Errorf("%q of %s: %+v, missing %q", c.flag, c.values, rows[0], reader.Missing())
 		}
 	}
-	_, reader := readAll(t, header+"ada@example.com,,,,\n", userfile.Options{Names: map[userfile.Field]string{userfile.Disabled: "gone,left\nlost=1"}, Ignore: []string{"nothing"}})
+	_, reader := readAll(t, header+"ada@example.com,,,,\n", userfile.Options{
+		Names: map[userfile.Field]string{userfile.Disabled: "gone,left\nlost=1"}, Ignore: []string{"nothing"}})
 	if missing := reader.Missing(); !slices.Equal(missing, []string{"left", "lost", "nothing"}) {
 		t.Errorf("missing: %q", missing)
 	}
@@ -90,8 +113,10 @@ func TestDisabledOptionSetsTheMeaningOfColumns(t *testing.T) {
 func TestUnknownStateColumnIsUnsettledUntilNamedOrIgnored(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{
-		"membership_standing", "shadow_banned", "accountRestricted", "login_forbidden", "kicked_at", "isTerminatedEmployee", "access_revoked_on", "user_is_locked_now",
-		"expires_at", "BLACKLIST_FLAG", "accountdisabledflag", "removedOn", "quarantined", "left_company", "suspended_by",
+		"membership_standing", "shadow_banned", "accountRestricted", "login_forbidden", "kicked_at",
+		"isTerminatedEmployee", "access_revoked_on", "user_is_locked_now",
+		"expires_at", "BLACKLIST_FLAG", "accountdisabledflag", "removedOn", "quarantined", "left_company",
+		"suspended_by",
 	} {
 		file := "email,password," + name + "\nada@example.com,x,yes\n"
 		for _, c := range []struct {
@@ -107,7 +132,8 @@ func TestUnknownStateColumnIsUnsettledUntilNamedOrIgnored(t *testing.T) {
 				t.Errorf("%s with %+v: %q", name, c.options, reader.Unsettled())
 			}
 		}
-		if _, reader := readAll(t, "email,"+name+"\nada@example.com,\n", userfile.Options{}); reader.Unsettled() != nil {
+		if _,
+			reader := readAll(t, "email,"+name+"\nada@example.com,\n", userfile.Options{}); reader.Unsettled() != nil {
 			t.Errorf("%s without a value: %q", name, reader.Unsettled())
 		}
 	}
@@ -115,14 +141,18 @@ func TestUnknownStateColumnIsUnsettledUntilNamedOrIgnored(t *testing.T) {
 	if _, reader := readAll(t, nested, userfile.Options{}); !slices.Equal(reader.Unsettled(), []string{"account.state.suspended"}) {
 		t.Errorf("%q", reader.Unsettled())
 	}
-	if rows, reader := readAll(t, nested, userfile.Options{Names: map[userfile.Field]string{userfile.Disabled: "account.state.suspended"}}); reader.Unsettled() != nil || !rows[0].Disabled.Set {
+	if rows, reader := readAll(t, nested, userfile.Options{Names: map[userfile.Field]string{
+		userfile.Disabled: "account.state.suspended"}}); reader.Unsettled() != nil || !rows[0].Disabled.Set {
 		t.Errorf("%q, %+v", reader.Unsettled(), rows)
 	}
 	for _, name := range []string{
-		"last_activity_at", "activation_key", "TwoFactorEnabled", "LockoutEnabled", "mfa_enabled", "failed_attempts", "reset_password_expires", "resetPasswordTokenExpiry",
-		"notifications_enabled", "banner_url", "phone_verified", "billing_state", "confirmation_token", "unlock_token", "bank", "stateless", "username",
+		"last_activity_at", "activation_key", "TwoFactorEnabled", "LockoutEnabled", "mfa_enabled", "failed_attempts",
+		"reset_password_expires", "resetPasswordTokenExpiry",
+		"notifications_enabled", "banner_url", "phone_verified", "billing_state", "confirmation_token", "unlock_token",
+		"bank", "stateless", "username",
 	} {
-		if _, reader := readAll(t, "email,email_verified,"+name+"\nada@example.com,t,yes\n", userfile.Options{}); reader.Unsettled() != nil {
+		if _, reader := readAll(t, "email,email_verified,"+name+"\nada@example.com,t,yes\n",
+			userfile.Options{}); reader.Unsettled() != nil {
 			t.Errorf("%s is unsettled", name)
 		}
 	}
@@ -134,20 +164,26 @@ func TestVerifiedColumnsOfOtherSystemsAreRead(t *testing.T) {
 		columns, values string
 		want            bool
 	}{
-		{"EmailConfirmed", "True", true}, {"email_confirmed_at", "2021-01-01", true}, {"confirmed_at", "2021-01-01", true}, {"is_verified", "t", true}, {"verified", "0", false},
-		{"mail_verified", "1", true}, {"verified_email_addresses", "ada@example.com", true}, {"verified_email_addresses", "other@example.com", false}, {"email_status", "verified", true},
-		{"email_verified_at,is_verified", "NULL,1", false}, {"email_verified,verified", "0,1", false}, {"email_verified,email_verified_at", "1,2021-01-01", true},
+		{"EmailConfirmed", "True", true}, {"email_confirmed_at", "2021-01-01", true},
+		{"confirmed_at", "2021-01-01", true}, {"is_verified", "t", true}, {"verified", "0", false},
+		{"mail_verified", "1", true}, {"verified_email_addresses", "ada@example.com", true},
+		{"verified_email_addresses", "other@example.com", false}, {"email_status", "verified", true},
+		{"email_verified_at,is_verified", "NULL,1", false},
+		{"email_verified,verified", "0,1", false}, {"email_verified,email_verified_at", "1,2021-01-01", true},
 	} {
 		rows, reader := readAll(t, "email,"+c.columns+"\nada@example.com,"+c.values+"\n", userfile.Options{})
 		if rows[0].Problems != nil || rows[0].Verified.Set != c.want || reader.Unsettled() != nil {
 			t.Errorf("%s = %s: %+v, unsettled %q", c.columns, c.values, rows[0], reader.Unsettled())
 		}
 	}
-	if _, reader := readAll(t, "email,address_validated_on\nada@example.com,x\n", userfile.Options{}); !slices.Equal(reader.Unsettled(), []string{"address_validated_on"}) {
+	if _, reader := readAll(t, "email,address_validated_on\nada@example.com,x\n",
+		userfile.Options{}); !slices.Equal(reader.Unsettled(), []string{"address_validated_on"}) {
 		t.Errorf("%q", reader.Unsettled())
 	}
-	for flag, want := range map[string]bool{"a,b": true, "a": false, "!a": true, "c=yes,sure": true, "c=no": false, "-": false} {
-		rows, _ := readAll(t, "email,a,b,c\nada@example.com,f,t,sure\n", userfile.Options{Names: map[userfile.Field]string{userfile.EmailVerified: flag}})
+	for flag, want := range map[string]bool{"a,b": true, "a": false, "!a": true, "c=yes,sure": true, "c=no": false,
+		"-": false} {
+		rows, _ := readAll(t, "email,a,b,c\nada@example.com,f,t,sure\n", userfile.Options{
+			Names: map[userfile.Field]string{userfile.EmailVerified: flag}})
 		if rows[0].Problems != nil || rows[0].Verified.Set != want {
 			t.Errorf("%q: %+v", flag, rows[0])
 		}
@@ -178,8 +214,10 @@ func TestNullIsEmptyInEveryField(t *testing.T) {
 		rows, reader := readAll(t, "id,email,password,salt,name,firstName,lastName,roles,emailVerified,createdAt,disabled,deleted_at,banned_until,temporary\n"+
 			null+",ada@example.com"+strings.Repeat(","+null, 12)+"\n", userfile.Options{})
 		want := userfile.Row{Place: rows[0].Place, Email: "ada@example.com"}
-		if got := rows[0]; got.Problems != nil || got.ID+got.Hash+got.Salt+got.Name+got.First+got.Last != "" || got.Roles != nil ||
-			got.Verified != want.Verified || got.Disabled != want.Disabled || !got.CreatedAt.IsZero() || reader.Unsettled() != nil {
+		if got := rows[0]; got.Problems != nil || got.ID+got.Hash+got.Salt+got.Name+got.First+got.Last != "" ||
+			got.Roles != nil ||
+			got.Verified != want.Verified || got.Disabled != want.Disabled || !got.CreatedAt.IsZero() ||
+			reader.Unsettled() != nil {
 			t.Errorf("%s: %+v", null, got)
 		}
 	}
@@ -252,8 +290,10 @@ func TestDatesOfDatabasesAreRead(t *testing.T) {
 	t.Parallel()
 	want := time.Date(2021, 3, 5, 16, 35, 0, 0, time.UTC)
 	for _, text := range []string{
-		"Mar  5 2021  4:35PM", "2021-03-05 16:35:00 UTC", "2021-03-05 18:35:00 +0200", "2021-03-05 16:35:00.0000000 +00:00", "Fri, 05 Mar 2021 16:35:00 GMT",
-		"Fri, 05 Mar 2021 16:35:00.000000000 UTC +00:00", "Fri Mar 05 2021 16:35:00 GMT+0000 (Coordinated Universal Time)", "20210305163500Z", "2021-03-05 16:35",
+		"Mar  5 2021  4:35PM", "2021-03-05 16:35:00 UTC", "2021-03-05 18:35:00 +0200",
+		"2021-03-05 16:35:00.0000000 +00:00", "Fri, 05 Mar 2021 16:35:00 GMT",
+		"Fri, 05 Mar 2021 16:35:00.000000000 UTC +00:00",
+		"Fri Mar 05 2021 16:35:00 GMT+0000 (Coordinated Universal Time)", "20210305163500Z", "2021-03-05 16:35",
 	} {
 		rows, _ := readAll(t, `{"createdAt":"`+text+`"}`, userfile.Options{})
 		if rows[0].Problems != nil || !rows[0].CreatedAt.Equal(want) {

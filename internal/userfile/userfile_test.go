@@ -45,7 +45,8 @@ func TestFilesOfOtherSystemsAreReadWithoutOptions(t *testing.T) {
 {"_id":{"$oid":"5f4dcc3b5aa765d61d8327e0"},"firstName":"Grace","lastName":"Hopper","email":"grace@example.com","password":"` + bcrypt + `","tokens":[],"__v":0}
 `,
 			want: ada, rows: 2,
-			used: "_id email firstName lastName password", unused: "__v resetpasswordtoken resetpasswordtokenexpiry tokens",
+			used:   "_id email firstName lastName password",
+			unused: "__v resetpasswordtoken resetpasswordtokenexpiry tokens",
 		}, {
 			name: "mongoexport, canonical extended JSON",
 			file: `{"_id":{"$oid":"5f4dcc3b5aa765d61d8327de"},"firstName":"Ada","lastName":"Lovelace","email":"Ada@example.com","password":"` + bcrypt + `","createdAt":{"$date":{"$numberLong":"1614834367089"}},"__v":{"$numberInt":"3"}}`,
@@ -73,11 +74,13 @@ func TestFilesOfOtherSystemsAreReadWithoutOptions(t *testing.T) {
 		}, {
 			name: "the lesson",
 			file: "username,email,password\r\nada,Ada@example.com," + bcrypt + "\r\n\r\n",
-			want: userfile.Row{Name: "ada", Email: "Ada@example.com", Hash: bcrypt}, rows: 1, used: "email password username",
+			want: userfile.Row{Name: "ada", Email: "Ada@example.com", Hash: bcrypt}, rows: 1,
+			used: "email password username",
 		}, {
 			name: "the complete guide",
 			file: `{"_id":{"$oid":"5f4dcc3b5aa765d61d8327de"},"name":"Ada Lovelace","email":"Ada@example.com","passwordHash":"` + bcrypt + `","role":"Admin","refreshTokens":[],"createdAt":{"$date":"` + created + `"}}`,
-			want: userfile.Row{ID: "5f4dcc3b5aa765d61d8327de", Name: "Ada Lovelace", Email: "Ada@example.com", Hash: bcrypt, Roles: []string{"admin"}, CreatedAt: createdAt}, rows: 1,
+			want: userfile.Row{ID: "5f4dcc3b5aa765d61d8327de", Name: "Ada Lovelace", Email: "Ada@example.com",
+				Hash: bcrypt, Roles: []string{"admin"}, CreatedAt: createdAt}, rows: 1,
 			used: "_id createdAt email name passwordHash role", unused: "refreshTokens",
 		}, {
 			name: "Django, from psql's \\copy … csv header",
@@ -85,9 +88,11 @@ func TestFilesOfOtherSystemsAreReadWithoutOptions(t *testing.T) {
 				"7,pbkdf2_sha256$260000$salt$Zm9vYmFy,,f,ada,Ada,Lovelace,Ada@example.com,t,f,2021-03-04 05:06:07.089+00\n" +
 				"8,!,,f,bob,,,bob@example.com,f,t,2021-03-04 05:06:07+00\n",
 			want: full(ada, func(r *userfile.Row) {
-				r.ID, r.Hash, r.CreatedAt, r.Disabled = "7", "pbkdf2_sha256$260000$salt$Zm9vYmFy", createdAt, userfile.Mark{Set: true}
+				r.ID, r.Hash, r.CreatedAt, r.Disabled = "7", "pbkdf2_sha256$260000$salt$Zm9vYmFy", createdAt,
+					userfile.Mark{Set: true}
 			}), rows: 2,
-			used: "date_joined email first_name id is_active last_name password username", unused: "is_staff is_superuser last_login",
+			used:   "date_joined email first_name id is_active last_name password username",
+			unused: "is_staff is_superuser last_login",
 		}, {
 			name: "Firebase auth:export, JSON",
 			file: `{"users": [
@@ -105,15 +110,18 @@ func TestFilesOfOtherSystemsAreReadWithoutOptions(t *testing.T) {
 },
 {"localId":"Yk7p","email":"grace@example.com","emailVerified":false,"providerUserInfo":[{"providerId":"google.com"}]}
 ]}`,
-			want: userfile.Row{ID: "Xk7p", Email: "Ada@example.com", Hash: "bHNk", Salt: "c2Vh", Name: "Ada", Verified: verified, Disabled: open, CreatedAt: createdAt}, rows: 2,
+			want: userfile.Row{ID: "Xk7p", Email: "Ada@example.com", Hash: "bHNk", Salt: "c2Vh", Name: "Ada",
+				Verified: verified, Disabled: open, CreatedAt: createdAt}, rows: 2,
 			used:   "createdAt disabled displayName email emailVerified localId passwordHash salt",
 			unused: "lastSignedInAt providerUserInfo",
 		}, {
 			name:    "Firebase auth:export, CSV",
 			file:    "Xk7p,Ada@example.com,true,bHNk,c2Vh,Ada,,,,,,,,,,,,,,,,,,1614834367089,1614834367090,,true,,\nYk7p,grace@example.com,false,,,\"Hopper, Grace\",,1,g@example.com,,,,,,,,,,,,,,,1614834367089,,,false,,\n",
 			options: userfile.Options{Columns: userfile.FirebaseColumns()},
-			want:    userfile.Row{ID: "Xk7p", Email: "Ada@example.com", Hash: "bHNk", Salt: "c2Vh", Name: "Ada", Verified: verified, Disabled: verified, CreatedAt: createdAt}, rows: 2,
-			used: "createdAt disabled displayName email emailVerified localId passwordHash salt", unused: "lastLoginAt phoneNumber photoUrl",
+			want: userfile.Row{ID: "Xk7p", Email: "Ada@example.com", Hash: "bHNk", Salt: "c2Vh", Name: "Ada",
+				Verified: verified, Disabled: verified, CreatedAt: createdAt}, rows: 2,
+			used:   "createdAt disabled displayName email emailVerified localId passwordHash salt",
+			unused: "lastLoginAt phoneNumber photoUrl",
 		}, {
 			name: "Keycloak, an exported realm",
 			file: `{
@@ -132,17 +140,20 @@ func TestFilesOfOtherSystemsAreReadWithoutOptions(t *testing.T) {
 }
 `,
 			want: full(ada, func(r *userfile.Row) {
-				r.ID, r.Hash, r.Verified, r.Disabled = "3f0e9bd2-7a0c-4e6f-8a53-1f2d3c4b5a69", "", verified, userfile.Mark{Set: true}
+				r.ID, r.Hash, r.Verified, r.Disabled = "3f0e9bd2-7a0c-4e6f-8a53-1f2d3c4b5a69", "", verified,
+					userfile.Mark{Set: true}
 				r.CreatedAt, r.Roles = createdAt, []string{"offline_access", "editor"}
 				r.Keycloak = &userfile.Keycloak{
 					CredentialData: `{"hashIterations":27500,"algorithm":"pbkdf2-sha256"}`, SecretData: `{"value":"aGFzaA==","salt":"c2FsdA=="}`,
 				}
 			}), rows: 1,
-			used: "createdTimestamp credentials email emailVerified enabled firstName id lastName realmRoles", unused: "groups notBefore username",
+			used:   "createdTimestamp credentials email emailVerified enabled firstName id lastName realmRoles",
+			unused: "groups notBefore username",
 		}, {
 			name: "Laravel, from a spreadsheet with semicolons and a byte order mark",
 			file: "\ufeffid;name;email;email_verified_at;password;created_at\r\n7;\"Lovelace; Ada\";Ada@example.com;2021-03-04 05:06:07;" + strings.Replace(bcrypt, "$2a$", "$2y$", 1) + ";NULL\r\n",
-			want: userfile.Row{ID: "7", Name: "Lovelace; Ada", Email: "Ada@example.com", Hash: strings.Replace(bcrypt, "$2a$", "$2y$", 1),
+			want: userfile.Row{ID: "7", Name: "Lovelace; Ada", Email: "Ada@example.com",
+				Hash:     strings.Replace(bcrypt, "$2a$", "$2y$", 1),
 				Verified: userfile.Mark{Set: true, At: createdAt.Truncate(time.Second)}}, rows: 1,
 			used: "created_at email email_verified_at id name password",
 		}, {
@@ -178,10 +189,12 @@ func TestNamedColumnIsRead(t *testing.T) {
 	t.Parallel()
 	const file = `{"user":{"mail":"ada@example.com","since":{"$date":"2021-03-04T05:06:07.089Z"}},"emails":[{"address":"second@example.com"}],"pwd":"x","name":"Ada","firstName":"Not","active":"no","role":"admin"}`
 	rows, reader := readAll(t, file, userfile.Options{Names: map[userfile.Field]string{
-		userfile.Email: "user.mail", userfile.CreatedAt: "user.since", userfile.PasswordHash: "pwd", userfile.Name: "name",
+		userfile.Email: "user.mail", userfile.CreatedAt: "user.since", userfile.PasswordHash: "pwd",
+		userfile.Name:     "name",
 		userfile.Disabled: "!active", userfile.Roles: "-", userfile.Salt: "pepper",
 	}})
-	want := userfile.Row{Email: "ada@example.com", Hash: "x", Name: "Ada", CreatedAt: createdAt, Disabled: userfile.Mark{Set: true}}
+	want := userfile.Row{
+		Email: "ada@example.com", Hash: "x", Name: "Ada", CreatedAt: createdAt, Disabled: userfile.Mark{Set: true}}
 	if diff := cmp.Diff(want, rows[0], cmpopts.IgnoreFields(userfile.Row{}, "Place")); diff != "" {
 		t.Error(diff)
 	}
@@ -210,21 +223,32 @@ func TestProblemSkipsOneAccount(t *testing.T) {
 		{"CSV: too many values", "email,name\nbad,x,y\ngood@example.com,x\n", "line 2: 3 values for 2 columns"},
 		{"CSV: not UTF-8", "email,name\nbad,\xe4\ngood@example.com,x\n", "line 2: not UTF-8"},
 		{"CSV: a long line", "email,name\nbad," + long + "\ngood@example.com,x\n", "line 2: longer than 1 MiB"},
-		{"CSV: a quotation mark within", "email,name\nbad,5\" x\ngood@example.com,x\n", "line 2: a quotation mark is not closed"},
-		{"CSV: a quotation mark that others follow", "email,name\nbad,\"x\ngood@example.com,\"x\"\n", "line 2: a quotation mark is not closed"},
+		{"CSV: a quotation mark within",
+			"email,name\nbad,5\" x\ngood@example.com,x\n", "line 2: a quotation mark is not closed"},
+		{"CSV: a quotation mark that others follow",
+			"email,name\nbad,\"x\ngood@example.com,\"x\"\n", "line 2: a quotation mark is not closed"},
 		{"CSV: text behind a quotation mark", "email,name\nbad,\"x\" y\ngood@example.com,x\n", "line 2: not CSV"},
-		{"CSV: a quotation mark that opens the rest of a large file", "email,name\nbad,\"x\ngood@example.com,x\n" + strings.Repeat("more@example.com,x\n", 100_000), "line 2: a quotation mark is not closed"},
+		{"CSV: a quotation mark that opens the rest of a large file", "email,name\nbad,\"x\ngood@example.com,x\n" +
+			strings.Repeat("more@example.com,x\n", 100_000), "line 2: a quotation mark is not closed"},
 		{"lines: not JSON", "{\"email\":\"bad\"\n{\"email\":\"good@example.com\"}\n", "line 1: not a JSON object"},
-		{"lines: two on one", "{\"email\":\"x\"}\n{\"email\":\"bad\"} {}\n{\"email\":\"good@example.com\"}\n", "line 2: not a JSON object"},
-		{"lines: not UTF-8", "{\"email\":\"x\"}\n{\"email\":\"bad\xe4\"}\n{\"email\":\"good@example.com\"}\n", "line 2: not UTF-8"},
-		{"lines: a long one", "{\"email\":\"x\"}\n{\"email\":\"" + long + "\"}\n{\"email\":\"good@example.com\"}\n", "line 2: longer than 1 MiB"},
-		{"lines: a long first one", "{\"email\":\"" + long + "\"}\n{\"email\":\"good@example.com\"}\n", "line 1: longer than 1 MiB"},
-		{"lines: a long first one with users within", "{\"x\":{\"users\":[]},\"users\":17,\"email\":\"" + long + "\"}\n{\"email\":\"good@example.com\"}\n", "line 1: longer than 1 MiB"},
-		{"lines: a long first one after a blank one", "\n{\"email\":\"" + long + "\"}\n{\"email\":\"good@example.com\"}\n", "line 2: longer than 1 MiB"},
-		{"lines: a long first one that is broken", "{\"email\"\"" + long + "\n{\"email\":\"good@example.com\"}\n", "line 1: longer than 1 MiB"},
+		{"lines: two on one", "{\"email\":\"x\"}\n{\"email\":\"bad\"} {}\n{\"email\":\"good@example.com\"}\n",
+			"line 2: not a JSON object"},
+		{"lines: not UTF-8",
+			"{\"email\":\"x\"}\n{\"email\":\"bad\xe4\"}\n{\"email\":\"good@example.com\"}\n", "line 2: not UTF-8"},
+		{"lines: a long one", "{\"email\":\"x\"}\n{\"email\":\"" + long + "\"}\n{\"email\":\"good@example.com\"}\n",
+			"line 2: longer than 1 MiB"},
+		{"lines: a long first one",
+			"{\"email\":\"" + long + "\"}\n{\"email\":\"good@example.com\"}\n", "line 1: longer than 1 MiB"},
+		{"lines: a long first one with users within", "{\"x\":{\"users\":[]},\"users\":17,\"email\":\"" +
+			long + "\"}\n{\"email\":\"good@example.com\"}\n", "line 1: longer than 1 MiB"},
+		{"lines: a long first one after a blank one",
+			"\n{\"email\":\"" + long + "\"}\n{\"email\":\"good@example.com\"}\n", "line 2: longer than 1 MiB"},
+		{"lines: a long first one that is broken",
+			"{\"email\"\"" + long + "\n{\"email\":\"good@example.com\"}\n", "line 1: longer than 1 MiB"},
 		{"an object on one long line", `{"users":[{"email":"` + long + `"},{"email":"good@example.com"}]}`, "line 1: longer than 1 MiB"},
 		{"an array: no object", "[\n17,\n{\"email\":\"good@example.com\"}]", "line 2: not a JSON object"},
-		{"an array: a long one", "[\n\n{\"email\":\"" + long + "\"},\n{\"email\":\"good@example.com\"}]", "line 3: longer than 1 MiB"},
+		{"an array: a long one",
+			"[\n\n{\"email\":\"" + long + "\"},\n{\"email\":\"good@example.com\"}]", "line 3: longer than 1 MiB"},
 		{"an array: not UTF-8", "[{\"email\":\"bad\xe4\"},{\"email\":\"good@example.com\"}]", "line 1: not UTF-8"},
 		{"an array on one line", `[{"email":"x"},{"email":["bad"]},{"email":"good@example.com"}]`, "line 1, account 2: email: not text"},
 		{"a date", `[{"createdAt":"yesterday"},{"email":"good@example.com"}]`, "line 1: createdAt: not a date"},
@@ -286,7 +310,8 @@ func TestUnclosedQuotationMarkSkipsOneLine(t *testing.T) {
 		{
 			"it is closed lines later, and makes too few values",
 			"email,name,bio\nbad@example.com,\"x\none@example.com,O,o\ntwo@example.com,T,t\nzoe@example.com,Z,5\"\nsix@example.com,S,s\n",
-			[]string{"line 2: 2 values for 3 columns", "one@example.com", "two@example.com", "line 5: " + open, "six@example.com"},
+			[]string{"line 2: 2 values for 3 columns", "one@example.com", "two@example.com", "line 5: " + open,
+				"six@example.com"},
 		}, {
 			"and makes too many",
 			"email,name\nbad@example.com,\"x\none@example.com,O\nzoe@example.com,5\",Z\nsix@example.com,S\n",
@@ -294,8 +319,10 @@ func TestUnclosedQuotationMarkSkipsOneLine(t *testing.T) {
 		}, {
 			"and among the lines that are read again are others like it",
 			"email,name\nbad@example.com,\"x\none@example.com,O\nzoe@example.com,\"5\ntwo@example.com,T\nzac@example.com,5\",Z\nsix@example.com,S\nlast@example.com,\"L\"\n",
-			[]string{"line 2: not CSV: a quotation mark within a value has to be doubled, and the value quoted", "one@example.com",
-				"line 4: 3 values for 2 columns", "two@example.com", "line 6: " + open, "six@example.com", "last@example.com"},
+			[]string{"line 2: not CSV: a quotation mark within a value has to be doubled, and the value quoted",
+				"one@example.com",
+				"line 4: 3 values for 2 columns", "two@example.com", "line 6: " + open, "six@example.com",
+				"last@example.com"},
 		}, {
 			"none of them is closed",
 			"email,name\nbad@example.com,\"x\"\"\none@example.com,O\ntwo@example.com,\"\"\nsix@example.com,S",
@@ -311,7 +338,8 @@ func TestUnclosedQuotationMarkSkipsOneLine(t *testing.T) {
 		}, {
 			"a text in Latin-1 of several lines is one value",
 			"email,bio\nada@example.com,\"\xe4\nx\"\nsix@example.com,s\n",
-			[]string{"line 2: not UTF-8. Was the file saved as Latin-1? Try: iconv -f latin1 -t utf-8", "six@example.com"},
+			[]string{"line 2: not UTF-8. Was the file saved as Latin-1? Try: iconv -f latin1 -t utf-8",
+				"six@example.com"},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -331,7 +359,8 @@ func TestRowsWithinAValueAreProblems(t *testing.T) {
 	t.Parallel()
 	for _, bio := range []string{"x", "\xe4"} {
 		rows, _ := readAll(t, "email,role,bio\nada@example.com,user,\""+bio+"\neve@example.com,admin,x\ny\"\nsix@example.com,user,s\n", userfile.Options{})
-		if len(rows) != 3 || rows[0].Problems == nil || rows[1].Problems == nil || rows[1].Line != 3 || rows[1].Email != "" || rows[2].Email != "six@example.com" {
+		if len(rows) != 3 || rows[0].Problems == nil || rows[1].Problems == nil || rows[1].Line != 3 ||
+			rows[1].Email != "" || rows[2].Email != "six@example.com" {
 			t.Errorf("%q: %+v", bio, rows)
 		}
 	}
@@ -348,7 +377,8 @@ func TestEmptyRowsAreSkipped(t *testing.T) {
 	}{
 		{"email,name\nada@example.com,A\n,\n,,,\n , \nsix@example.com,S\n,\n", userfile.Options{}, two},
 		{",,\n\nemail,name\nada@example.com,A\nsix@example.com,S\n", userfile.Options{}, two},
-		{"email;name\n;\nada@example.com;A\n,\n;;\nsix@example.com;S\n", userfile.Options{}, []string{"ada@example.com", "line 4: 1 values for 2 columns", "six@example.com"}},
+		{"email;name\n;\nada@example.com;A\n,\n;;\nsix@example.com;S\n",
+			userfile.Options{}, []string{"ada@example.com", "line 4: 1 values for 2 columns", "six@example.com"}},
 		{"\ufeffsep=;\r\nemail;name, first\r\nada@example.com;A\r\nsix@example.com;S,s\r\n", userfile.Options{}, two},
 		{"\"SEP=,\"\nemail,name\nada@example.com,A\nsix@example.com,S\n", userfile.Options{}, two},
 		{"sep=\t\nada@example.com\tA\nsix@example.com\tS\n", named, two},
@@ -372,7 +402,8 @@ func TestUnreadableFileIsRefused(t *testing.T) {
 		{"UTF-16", "\xff\xfee\x00", "Save it as UTF-8", userfile.Options{}},
 		{"compressed", "\x1f\x8b\x08", "zcat", userfile.Options{}},
 		{"binary", "SQLite format 3\x00", "is an SQLite database", userfile.Options{}},
-		{"CSV that is said to be JSON", "email\nada@example.com\n", "it begins with \"e\"", userfile.Options{Format: userfile.JSON}},
+		{"CSV that is said to be JSON",
+			"email\nada@example.com\n", "it begins with \"e\"", userfile.Options{Format: userfile.JSON}},
 		{"JSON with columns", "{}", "Remove --columns", userfile.Options{Columns: []string{"email"}}},
 		{"no header", "ada@example.com," + bcrypt + "\n", "--columns", userfile.Options{}},
 		{"two columns of one name", "email,email\n", `two columns "email"`, userfile.Options{}},
@@ -381,7 +412,8 @@ func TestUnreadableFileIsRefused(t *testing.T) {
 		{"an array that is cut off within an account", `[{"email":"a@exam`, "truncated", userfile.Options{}},
 		{"an array that is not closed", `[{"email":"a@example.com"}`, "truncated", userfile.Options{}},
 		{"an object that is not closed", `{"users":[{"email":"a@example.com"}]`, "truncated", userfile.Options{}},
-		{"an array that breaks", "[{\"email\":\"a@example.com\"},\n{\"email\"}]", "line 1 or soon after: not JSON", userfile.Options{}},
+		{"an array that breaks",
+			"[{\"email\":\"a@example.com\"},\n{\"email\"}]", "line 1 or soon after: not JSON", userfile.Options{}},
 		{"more than an array", "[{\"email\":\"a@example.com\"}]\n[]", "line 2: more text follows", userfile.Options{}},
 		{"no users", "{\n" + `"realm":"` + strings.Repeat("x", userfile.MaxAccount) + `"}`, "no array `users`", userfile.Options{}},
 		{"a huge value", `[{"x":"` + strings.Repeat("x", 17*userfile.MaxAccount) + `"}]`, "longer than 16 MiB", userfile.Options{}},
@@ -455,7 +487,8 @@ func TestRoleAndBooleanSpellings(t *testing.T) {
 	}
 	for _, text := range []string{`null`, `""`, `"NULL"`} {
 		rows, _ := readAll(t, `{"enabled":`+text+`}`, userfile.Options{})
-		if got := rows[0]; len(got.Problems) != 1 || !strings.Contains(got.Problems[0].Text, "is neither enabled nor disabled") {
+		if got := rows[0]; len(got.Problems) != 1 ||
+			!strings.Contains(got.Problems[0].Text, "is neither enabled nor disabled") {
 			t.Errorf("enabled %s: disabled %v, %v", text, got.Disabled, got.Problems)
 		}
 	}
@@ -544,7 +577,8 @@ func TestIDSpellings(t *testing.T) {
 func TestKeycloakGroupsAreNotRoles(t *testing.T) {
 	t.Parallel()
 	rows, reader := readAll(t, `{"email":"ada@example.com","groups":["/staff","admin"]}`, userfile.Options{})
-	if _, unused := reader.Columns(); rows[0].Roles != nil || rows[0].Problems != nil || !slices.Equal(unused, []string{"groups"}) {
+	if _, unused := reader.Columns(); rows[0].Roles != nil || rows[0].Problems != nil ||
+		!slices.Equal(unused, []string{"groups"}) {
 		t.Errorf("%+v, not used: %q", rows[0], unused)
 	}
 	rows, _ = readAll(t, `{"groups":["staff"]}`, userfile.Options{Names: map[userfile.Field]string{userfile.Roles: "groups"}})
@@ -567,9 +601,11 @@ func TestNumberIsADateABooleanOrAProblem(t *testing.T) {
 	for text, want := range map[string]*userfile.Mark{
 		"0": &open, "1": &set, "0.0": &open, "1.0": &set,
 		"631152000": new(at("1990-01-01T00:00:00Z")), "631152000000": new(at("1990-01-01T00:00:00Z")),
-		"19900101": new(at("1990-01-01T00:00:00Z")), "20210304": new(at("2021-03-04T00:00:00Z")), "21001231": new(at("2100-12-31T00:00:00Z")),
-		"2": nil, "-1": nil, "0.5": nil, "2021": nil, "202103": nil, "631151999": nil, "631151999999": nil, "-1614834367": nil,
-		"20211304": nil, "20210230": nil, "19891231": nil, "21010101": nil, "-20210304": nil, "20210304.5": nil,
+		"19900101": new(at("1990-01-01T00:00:00Z")), "20210304": new(at("2021-03-04T00:00:00Z")),
+		"21001231": new(at("2100-12-31T00:00:00Z")),
+		"2":        nil, "-1": nil, "0.5": nil, "2021": nil, "202103": nil, "631151999": nil, "631151999999": nil,
+		"-1614834367": nil,
+		"20211304":    nil, "20210230": nil, "19891231": nil, "21010101": nil, "-20210304": nil, "20210304.5": nil,
 	} {
 		for _, text := range []string{text, `"` + text + `"`, `{"$numberDouble":"` + text + `"}`} {
 			rows, _ := readAll(t, `{"createdAt":`+text+`,"emailVerified":`+text+`,"isActive":`+text+`}`, userfile.Options{})
@@ -587,7 +623,8 @@ func TestNumberIsADateABooleanOrAProblem(t *testing.T) {
 			if diff := cmp.Diff(problems, rows[0].Problems); diff != "" {
 				t.Errorf("%s: want, got:\n%s", text, diff)
 			}
-			if want != nil && (rows[0].Verified != *want || rows[0].Disabled.Set == want.Set || !rows[0].CreatedAt.Equal(want.At)) {
+			if want != nil &&
+				(rows[0].Verified != *want || rows[0].Disabled.Set == want.Set || !rows[0].CreatedAt.Equal(want.At)) {
 				t.Errorf("%s: %+v", text, rows[0])
 			}
 		}
@@ -701,7 +738,8 @@ func FuzzReader(f *testing.F) {
 			if row, err = reader.Next(); err != nil {
 				break
 			}
-			if row.Number != n || row.Line < line || row.Line > strings.Count(file, "\n")+strings.Count(file, "\r")+1 || n > len(file) {
+			if row.Number != n || row.Line < line || row.Line > strings.Count(file, "\n")+strings.Count(file, "\r")+1 ||
+				n > len(file) {
 				t.Fatalf("account %d is number %d in line %d, after %d", n, row.Number, row.Line, line)
 			}
 			line = row.Line

@@ -19,7 +19,8 @@ func TestIsLoopbackAcceptsOnlyNamesAndAddressesOfThisMachine(t *testing.T) {
 		"127.0.0.1.example.com": false, "127.1": false, "2130706433": false, "0x7f.0.0.1": false, "127.0.0.1.": false,
 		"0.0.0.0": false, "::": false, "[::]:8080": false, "128.0.0.1": false, "10.0.0.1": false, "::2": false,
 		"[localhost]": false, "[127.0.0.1]": false, "[[::1]]": false, "example.com:8080": false,
-		"user@id.localhost": false, "evil.example/.localhost": false, "evil.example#.localhost": false, "a b.localhost": false, "*.localhost": false,
+		"user@id.localhost": false, "evil.example/.localhost": false, "evil.example#.localhost": false,
+		"a b.localhost": false, "*.localhost": false,
 	} {
 		if got := weborigin.IsLoopback(host); got != want {
 			t.Errorf("IsLoopback(%q) = %t", host, got)

@@ -27,13 +27,16 @@ func TestIsAppAcceptsOnlyExactOriginsOfApps(t *testing.T) {
 // CSRF-4, CFG-1
 func TestCheckRejectsInvalidOriginsAndPatterns(t *testing.T) {
 	t.Parallel()
-	for _, good := range []string{"https://app.example.com", "http://localhost:3000", "https://app.example.com:8443", "http://[::1]:3000"} {
+	for _, good := range []string{"https://app.example.com", "http://localhost:3000", "https://app.example.com:8443",
+		"http://[::1]:3000"} {
 		if err := weborigin.Check(good); err != nil {
 			t.Errorf("%s: %v", good, err)
 		}
 	}
-	for _, bad := range []string{"", "*", "https://*.example.com", "app.example.com", "https://app.example.com/", "https://app.example.com/path",
-		"https://App.example.com", "HTTPS://app.example.com", "https://u@app.example.com", "https://app.example.com?x", "https://app.example.com#x",
+	for _, bad := range []string{"", "*", "https://*.example.com", "app.example.com", "https://app.example.com/",
+		"https://app.example.com/path",
+		"https://App.example.com", "HTTPS://app.example.com", "https://u@app.example.com", "https://app.example.com?x",
+		"https://app.example.com#x",
 		"ftp://app.example.com", "null", "https://", "https://app.example.com:443", "http://app.example.com:80"} {
 		if err := weborigin.Check(bad); err == nil {
 			t.Errorf("%q was accepted", bad)

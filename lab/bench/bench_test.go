@@ -60,7 +60,8 @@ func TestComparisonMeasuresEveryScenario(t *testing.T) {
 			t.Errorf("%s was not measured", name)
 		}
 	}
-	if table := bench.Markdown(results); strings.Count(table, "| ours-sqlite |") != 3 || strings.Count(table, "| bare |") != 6 {
+	if table := bench.Markdown(results); strings.Count(table, "| ours-sqlite |") != 3 ||
+		strings.Count(table, "| bare |") != 6 {
 		t.Errorf("got\n%s", table)
 	}
 	if _, err := json.Marshal(results); err != nil {

@@ -49,7 +49,8 @@ func TestConnReadsEveryFormOfResponse(t *testing.T) {
 		{"POST", "/echo", "", 200, "", "POST  Bearer t 10.0.0.7", true},
 	} {
 		status, cookie, answer, err := c.Do(t.Context(), step.method, step.path, step.body, "10.0.0.7")
-		if err != nil || status != step.status || cookie != step.cookie || answer != step.answer || c.Open() != step.open {
+		if err != nil || status != step.status || cookie != step.cookie || answer != step.answer ||
+			c.Open() != step.open {
 			t.Errorf("%s: %d %q %.80q, open %v, %v", step.path, status, cookie, answer, c.Open(), err)
 		}
 	}

@@ -31,7 +31,8 @@ type Conn struct{ conn }
 func NewConn(address string) *Conn { return &Conn{conn{address: address}} }
 
 // Do sends a request with a bearer token.
-func (c *Conn) Do(ctx context.Context, method, path, body, client string) (status int, cookie, answer string, err error) {
+func (c *Conn) Do(ctx context.Context, method, path, body, client string) (status int, cookie, answer string,
+	err error) {
 	got, err := c.do(ctx, request{method: method, path: path, body: body, authorization: "Bearer t"}, client)
 	return got.status, string(got.cookie), string(got.body), err
 }

@@ -57,7 +57,8 @@ func TestHistogramAddCountsBoth(t *testing.T) {
 	a.Record(time.Millisecond)
 	b.Record(time.Second)
 	a.Add(&b)
-	if a.Count() != 2 || a.Max() != time.Second || a.Percentile(50) > 2*time.Millisecond || a.Percentile(100) != time.Second {
+	if a.Count() != 2 || a.Max() != time.Second || a.Percentile(50) > 2*time.Millisecond ||
+		a.Percentile(100) != time.Second {
 		t.Errorf("count %d, max %v, median %v", a.Count(), a.Max(), a.Percentile(50))
 	}
 }

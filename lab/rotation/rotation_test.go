@@ -42,7 +42,8 @@ func TestWrongfulSignOutsMatchTheTable(t *testing.T) {
 				t.Parallel()
 				n := rotation.WrongfulSignOuts(p, loss, refreshes, seed) * 1_000_000 / refreshes
 				if want := expected[i][j]; n < want.least || n > want.most {
-					t.Errorf("%d wrongful sign-outs per million refreshes at %g %% loss, want %d to %d", n, loss*100, want.least, want.most)
+					t.Errorf("%d wrongful sign-outs per million refreshes at %g %% loss, want %d to %d", n, loss*100,
+						want.least, want.most)
 				}
 			})
 		}
@@ -70,7 +71,8 @@ func TestThievesAreDetectedAsTheTableShows(t *testing.T) {
 		"while the user sleeps":         {found(32, 33), found(32, 33), found(32, 33), found(32, 33), found(32, 33)},
 		"always within 9 s of the user": {found(0, 0), all, all, all, all},
 		"with another user agent":       {found(0, 0), found(0, 2), found(0, 19), some(620, 0.36, 0.06), found(0, 2)},
-		"once, with another user agent": {found(0, 0), some(0, 0.01, 0.012), some(0, 0.07, 0.03), all, some(0, 0.01, 0.012)},
+		"once, with another user agent": {found(0, 0), some(0, 0.01, 0.012), some(0, 0.07, 0.03), all,
+			some(0, 0.01, 0.012)},
 	}
 	for _, kind := range rotation.Thieves() {
 		for i, p := range policies() {

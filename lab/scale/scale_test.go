@@ -27,7 +27,8 @@ func TestRunFillsMeasuresAndDropsDatabases(t *testing.T) {
 	t.Run("PostgreSQL", func(t *testing.T) {
 		t.Parallel()
 		url := pgtest.New(t, "fsync = off").URL("postgres")
-		rows := measure(t, scale.Plan{Store: url + "&pool_max_conns=8", FillFactors: []int{100, 50}, Limits: scale.BothLimits})
+		rows := measure(t, scale.Plan{
+			Store: url + "&pool_max_conns=8", FillFactors: []int{100, 50}, Limits: scale.BothLimits})
 		if rows[0].Bytes >= rows[1].Bytes || rows[0].Phases[0].LogBytes == 0 || rows[1].Hot == 0 {
 			t.Errorf("got %+v", rows)
 		}

@@ -25,7 +25,8 @@ type relay struct {
 func parseRelay(text watchword.Secret) (relay, error) {
 	u, err := url.Parse(string(text))
 	if err != nil {
-		return relay{}, errors.New("mail-url is not a URL; write special characters of the password in percent-encoding")
+		return relay{},
+			errors.New("mail-url is not a URL; write special characters of the password in percent-encoding")
 	}
 	r := relay{host: u.Hostname(), port: 587, user: u.User.Username()}
 	r.password, _ = u.User.Password()

@@ -68,7 +68,8 @@ func start(t *testing.T, a answers) *server {
 	s.address = listener.Addr().String()
 	_, s.port, _ = net.SplitHostPort(s.address)
 	if a.certificate != nil {
-		config := &tls.Config{Certificates: []tls.Certificate{*a.certificate}, MinVersion: tls.VersionTLS10, MaxVersion: a.maxTLS}
+		config := &tls.Config{
+			Certificates: []tls.Certificate{*a.certificate}, MinVersion: tls.VersionTLS10, MaxVersion: a.maxTLS}
 		if a.implicitTLS {
 			listener = tls.NewListener(listener, config)
 		} else {

@@ -135,7 +135,8 @@ func checkMail(t *testing.T, raw string) {
 		}
 		body, err := io.ReadAll(quotedprintable.NewReader(part))
 		text := strings.ReplaceAll(string(body), "\r\n", "\n")
-		if got := part.Header.Get("Content-Type"); err != nil || !strings.HasPrefix(got, want.kind) || text != want.body {
+		if got := part.Header.Get("Content-Type"); err != nil || !strings.HasPrefix(got, want.kind) ||
+			text != want.body {
 			t.Errorf("%s, want %s (%v):\n%s", got, want.kind, err, text)
 		}
 	}
@@ -160,9 +161,11 @@ func TestServerWithoutAValidCertificateReceivesNoCommands(t *testing.T) {
 		{"untrusted certificate", "smtp", answers{certificate: right}, nil, "unknown authority"},
 		{"untrusted certificate", "smtps", answers{certificate: right, implicitTLS: true}, nil, "unknown authority"},
 		{"certificate for another host", "smtp", answers{certificate: wrong}, wrongRoots, "not mail.example.com"},
-		{"certificate for another host", "smtps", answers{certificate: wrong, implicitTLS: true}, wrongRoots, "not mail.example.com"},
+		{"certificate for another host",
+			"smtps", answers{certificate: wrong, implicitTLS: true}, wrongRoots, "not mail.example.com"},
 		{"TLS 1.1", "smtp", answers{certificate: right, maxTLS: tls.VersionTLS11}, roots, "protocol version"},
-		{"TLS 1.1", "smtps", answers{certificate: right, maxTLS: tls.VersionTLS11, implicitTLS: true}, roots, "protocol version"},
+		{"TLS 1.1", "smtps",
+			answers{certificate: right, maxTLS: tls.VersionTLS11, implicitTLS: true}, roots, "protocol version"},
 		{"no TLS", "smtps", answers{plainAuth: true}, roots, "TLS handshake"},
 	} {
 		t.Run(c.name+" "+c.scheme, func(t *testing.T) {
@@ -195,7 +198,8 @@ func TestTLSIsOptionalOnLoopback(t *testing.T) {
 		{name: "plain by name", host: "localhost"},
 		{name: "untrusted certificate", host: "127.0.0.1", answers: answers{certificate: certificate}},
 		{name: "signed in, plain", host: "127.0.0.1", answers: answers{plainAuth: true}, signIn: true},
-		{name: "signed in, encrypted", host: "localhost", answers: answers{certificate: certificate}, roots: roots, signIn: true, encrypted: true},
+		{name: "signed in, encrypted", host: "localhost", answers: answers{certificate: certificate}, roots: roots,
+			signIn: true, encrypted: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -209,7 +213,8 @@ func TestTLSIsOptionalOnLoopback(t *testing.T) {
 			if err := s.Send(t.Context(), message()); err != nil {
 				t.Fatal(err)
 			}
-			if len(server.taken()) != 1 || (server.tlsVersion() != 0) != c.encrypted || slices.Contains(server.commands(), "AUTH") != c.signIn {
+			if len(server.taken()) != 1 || (server.tlsVersion() != 0) != c.encrypted ||
+				slices.Contains(server.commands(), "AUTH") != c.signIn {
 				t.Errorf("%d mails, TLS %x, %q", len(server.taken()), server.tlsVersion(), server.commands())
 			}
 		})
@@ -218,8 +223,10 @@ func TestTLSIsOptionalOnLoopback(t *testing.T) {
 
 func TestRejectionSaysWhetherARetryCanHelp(t *testing.T) {
 	t.Parallel()
-	temporary := &gosmtp.SMTPError{Code: 451, EnhancedCode: gosmtp.EnhancedCode{4, 3, 0}, Message: "greylisted,\ncome\x1b[2J back"}
-	permanent := &gosmtp.SMTPError{Code: 550, EnhancedCode: gosmtp.EnhancedCode{5, 1, 1}, Message: "no such\nuser\x1b[2J"}
+	temporary := &gosmtp.SMTPError{
+		Code: 451, EnhancedCode: gosmtp.EnhancedCode{4, 3, 0}, Message: "greylisted,\ncome\x1b[2J back"}
+	permanent := &gosmtp.SMTPError{
+		Code: 550, EnhancedCode: gosmtp.EnhancedCode{5, 1, 1}, Message: "no such\nuser\x1b[2J"}
 	const now, good = "refused it for now: ", "refused it for good: "
 	for name, c := range map[string]struct {
 		answers answers
@@ -336,10 +343,14 @@ func TestMessageCannotInjectHeadersOrRecipients(t *testing.T) {
 		t.Fatal(err)
 	}
 	body, err := io.ReadAll(got.Body)
-	if err != nil || got.Header.Get("Bcc") != "" || strings.Contains(string(body), "evil") || strings.Contains(server.taken()[0], "\r\nBcc:") {
+	if err != nil || got.Header.Get("Bcc") != "" || strings.Contains(string(body), "evil") ||
+		strings.Contains(server.taken()[0], "\r\nBcc:") {
 		t.Errorf("%v\n%s", err, server.taken()[0])
 	}
-	if recipients := slices.DeleteFunc(server.commands(), func(c string) bool { return !strings.HasPrefix(c, "RCPT") }); !slices.Equal(recipients, []string{"RCPT ada@example.org"}) {
+	if recipients := slices.DeleteFunc(server.commands(), func(c string) bool {
+		return !strings.HasPrefix(c,
+			"RCPT")
+	}); !slices.Equal(recipients, []string{"RCPT ada@example.org"}) {
 		t.Errorf("sent to %q", recipients)
 	}
 }
@@ -396,7 +407,8 @@ func TestNewRejectsInvalidOptions(t *testing.T) {
 	if _, err := smtp.New(smtp.Options{URL: "smtp://localhost", From: from}); err == nil {
 		t.Error("options without a renderer were accepted")
 	}
-	if _, err := smtp.New(smtp.Options{URL: "smtps://me:%2Fx@[::1]:4650/", From: "a@example.com", Renderer: renderer(t)}); err != nil {
+	if _, err := smtp.New(smtp.Options{
+		URL: "smtps://me:%2Fx@[::1]:4650/", From: "a@example.com", Renderer: renderer(t)}); err != nil {
 		t.Error(err)
 	}
 }

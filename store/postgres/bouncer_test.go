@@ -108,7 +108,8 @@ func TestTimeoutsOffReportsMissingTimeoutsBehindPooler(t *testing.T) {
 	server := pgtest.New(t)
 	direct := server.Database(t)
 	refusing := pgtest.NewBouncer(t, server)
-	swallowing := pgtest.NewBouncer(t, server, "ignore_startup_parameters = statement_timeout,lock_timeout,idle_in_transaction_session_timeout")
+	swallowing := pgtest.NewBouncer(t, server,
+		"ignore_startup_parameters = statement_timeout,lock_timeout,idle_in_transaction_session_timeout")
 	wantOff := func(what, url string, want int) (mend []string) {
 		t.Helper()
 		mend, err := open(t, url).TimeoutsOff(t.Context())

@@ -73,7 +73,8 @@ func hotShare(t *testing.T, url, table string, updates int) float64 {
 	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // it is a test
 	for {
 		var all, hot int
-		err := conn.QueryRow(ctx, "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = $1", table).Scan(&all, &hot)
+		err := conn.QueryRow(ctx, "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = $1",
+			table).Scan(&all, &hot)
 		if err != nil {
 			t.Fatalf("%s: %d of %d updates are counted: %v", table, all, updates, err)
 		}

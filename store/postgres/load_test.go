@@ -75,7 +75,8 @@ func whatIsLoadedIsWhatTheSourceHolds(t *testing.T, server *pgtest.Server) {
 		t.Fatal(err)
 	}
 	for i, table := range sqlstore.Tables() {
-		if got := loaded[i]; got.Table != table || got.Rows != each || seen["copy "+table] != each || seen["compare "+table] != each {
+		if got := loaded[i]; got.Table != table || got.Rows != each || seen["copy "+table] != each ||
+			seen["compare "+table] != each {
 			t.Errorf("%s: %+v, told of %d and %d", table, got, seen["copy "+table], seen["compare "+table])
 		}
 		columns, err := source.Columns(t.Context(), table)
@@ -151,8 +152,10 @@ func onlyAnEmptyDatabase(t *testing.T, server *pgtest.Server) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		command(t, url, "INSERT INTO "+table+" VALUES ("+strings.TrimSuffix(strings.Repeat("'1', ", len(columns)), ", ")+")")
-		if err := load(t, url, source); !errors.Is(err, postgres.ErrNotEmpty) || !strings.HasSuffix(err.Error(), "rows in "+table) {
+		command(t, url,
+			"INSERT INTO "+table+" VALUES ("+strings.TrimSuffix(strings.Repeat("'1', ", len(columns)), ", ")+")")
+		if err := load(t, url, source); !errors.Is(err, postgres.ErrNotEmpty) ||
+			!strings.HasSuffix(err.Error(), "rows in "+table) {
 			t.Errorf("with a row in %s: %v", table, err)
 		}
 		command(t, url, "DELETE FROM "+table)
@@ -248,7 +251,8 @@ func fill(t *testing.T, path string, rows int) {
 				}
 			}
 			marks := strings.TrimSuffix(strings.Repeat("?, ", len(values)), ", ")
-			if _, err := tx.ExecContext(t.Context(), "INSERT INTO "+table+" VALUES ("+marks+")", values...); err != nil {
+			if _,
+				err := tx.ExecContext(t.Context(), "INSERT INTO "+table+" VALUES ("+marks+")", values...); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -285,7 +289,8 @@ func printed(t *testing.T, answer interface {
 func tablesOfFile(t *testing.T, path string) map[string][]string {
 	t.Helper()
 	db, tables := openFile(t, path), map[string][]string{}
-	for _, table := range column(t, db, "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND name NOT LIKE 'goose%'") {
+	for _, table := range column(t, db,
+		"SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND name NOT LIKE 'goose%'") {
 		tables[table] = column(t, db, "SELECT name FROM pragma_table_info('"+table+"')")
 	}
 	return tables

@@ -69,7 +69,8 @@ func holdTable(t *testing.T, path, table string) {
 	case *update:
 		err = os.WriteFile(path, []byte(before+begin+table+end+after), 0o644)
 	case have != table:
-		err = fmt.Errorf("its table is out of date: run go test -run EveryStatementUsesAnIndex ./store/postgres -update")
+		err = fmt.Errorf(
+			"its table is out of date: run go test -run EveryStatementUsesAnIndex ./store/postgres -update")
 	}
 	if err != nil {
 		t.Errorf("%s: %v", path, err)

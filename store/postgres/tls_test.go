@@ -50,7 +50,8 @@ func TestTLSSettingsAreApplied(t *testing.T) {
 		want           string // in the error; "" if it works
 	}{
 		{"the right authority", "sslmode=verify-full&sslrootcert=" + ours.file, ""},
-		{"another authority", "sslmode=verify-full&sslrootcert=" + others.file, "certificate signed by unknown authority"},
+		{"another authority",
+			"sslmode=verify-full&sslrootcert=" + others.file, "certificate signed by unknown authority"},
 		{"any certificate", "sslmode=require", ""},
 		{"no TLS", "sslmode=disable", "no pg_hba.conf entry"},
 	} {

@@ -59,9 +59,10 @@ var writes = []struct {
 	name string
 	run  func(context.Context, *sqlite.Store, watchword.UserID, watchword.SessionID, time.Time) error
 }{
-	{"rotate", func(ctx context.Context, s *sqlite.Store, _ watchword.UserID, id watchword.SessionID, at time.Time) error {
-		return rotateNewest(ctx, s, id, at)
-	}},
+	{"rotate",
+		func(ctx context.Context, s *sqlite.Store, _ watchword.UserID, id watchword.SessionID, at time.Time) error {
+			return rotateNewest(ctx, s, id, at)
+		}},
 	{"end the session", inUpdate(func(ctx context.Context, tx watchword.Tx, _ watchword.UserID, id watchword.SessionID, at time.Time) error {
 		_, err := tx.EndSession(ctx, id, watchword.EndedLogout, at)
 		return err
@@ -123,17 +124,18 @@ var writes = []struct {
 		_, err := tx.NumberFeed(ctx, at.UnixMicro(), 10)
 		return err
 	})},
-	{"roll back", func(ctx context.Context, s *sqlite.Store, u watchword.UserID, id watchword.SessionID, at time.Time) error {
-		errUndo := errors.New("undo")
-		err := s.Update(ctx, func(tx watchword.Tx) error {
-			_, err := tx.EndSession(ctx, id, watchword.EndedLogout, at)
-			return errors.Join(err, ignoreNotFound(tx.SetDisabled(ctx, u, at)), errUndo)
-		})
-		if errors.Is(err, errUndo) {
-			return nil
-		}
-		return err
-	}},
+	{"roll back",
+		func(ctx context.Context, s *sqlite.Store, u watchword.UserID, id watchword.SessionID, at time.Time) error {
+			errUndo := errors.New("undo")
+			err := s.Update(ctx, func(tx watchword.Tx) error {
+				_, err := tx.EndSession(ctx, id, watchword.EndedLogout, at)
+				return errors.Join(err, ignoreNotFound(tx.SetDisabled(ctx, u, at)), errUndo)
+			})
+			if errors.Is(err, errUndo) {
+				return nil
+			}
+			return err
+		}},
 }
 
 type writeFunc func(context.Context, watchword.Tx, watchword.UserID, watchword.SessionID, time.Time) error
@@ -289,11 +291,13 @@ func TestOwnWritesDropOnlyTheRowsThatTheyChange(t *testing.T) {
 		kept  int
 	}{
 		{"nothing", func() error { return nil }, 4},
-		{"a rotation", func() error { return rotateNewest(ctx, store, storetest.Session("", 0).ID, storetest.Start) }, 3},
+		{"a rotation",
+			func() error { return rotateNewest(ctx, store, storetest.Session("", 0).ID, storetest.Start) }, 3},
 		{"a sign-in", update(store, func(tx watchword.Tx) error {
 			return tx.InsertSession(ctx, storetest.Session(storetest.User(0).ID, 9))
 		}), 4},
-		{"a rename", update(store, func(tx watchword.Tx) error { return tx.SetName(ctx, storetest.User(1).ID, "Eve") }), 2},
+		{"a rename",
+			update(store, func(tx watchword.Tx) error { return tx.SetName(ctx, storetest.User(1).ID, "Eve") }), 2},
 		{"numbers of the feed", update(store, func(tx watchword.Tx) error {
 			_, err := tx.NumberFeed(ctx, 1, 10)
 			return err

@@ -32,7 +32,8 @@ var events = map[string]func(suite){
 	"EventsWithOneIDAreCountedInOneRow": func(s suite) {
 		first := eventOf(User(1).ID, 1)
 		const parallel, each = 8, 5
-		counts := s.wins(func(ctx context.Context, tx watchword.Tx) (bool, error) { return true, tx.InsertEvent(ctx, first) })
+		counts := s.wins(
+			func(ctx context.Context, tx watchword.Tx) (bool, error) { return true, tx.InsertEvent(ctx, first) })
 		var all []func() bool
 		for range parallel {
 			all = append(all, func() bool {
@@ -45,7 +46,8 @@ var events = map[string]func(suite){
 		}
 		s.wantWinners(parallel, all...)
 		later, earlier := first, first
-		later.At, later.Address, later.Device, later.RequestID = after(time.Minute), "2001:db8::7", "Safari on iPhone", "r-2"
+		later.At, later.Address, later.Device, later.RequestID = after(time.Minute), "2001:db8::7", "Safari on iPhone",
+			"r-2"
 		earlier.At, earlier.RequestID = after(-time.Hour), "r-3"
 		s.update(func(ctx context.Context, tx watchword.Tx) error {
 			return firstError(tx.InsertEvent(ctx, later), tx.InsertEvent(ctx, earlier))

@@ -13,7 +13,8 @@ import (
 var feeds = map[string]func(suite){
 	"EndedSessionsAreNumberedOnce": func(s suite) {
 		u := s.addFed(1)
-		alive, first, second := s.addSession(Session(u.ID, 1)), s.addSession(Session(u.ID, 2)), s.addSession(Session(u.ID, 3))
+		alive, first, second := s.addSession(Session(u.ID, 1)), s.addSession(Session(u.ID, 2)),
+			s.addSession(Session(u.ID, 3))
 		same(s, "state of nothing", s.feedState(), watchword.FeedState{})
 		s.wantHeld(true, "end", endSession(second, watchword.EndedReuse, after(2*time.Second)))
 		s.wantHeld(true, "end", endSession(first, watchword.EndedLogout, after(time.Second)))
@@ -57,7 +58,9 @@ var feeds = map[string]func(suite){
 		u, unchanged := s.addFed(1), s.addFed(2)
 		for n := range int64(3) {
 			at := after(time.Duration(n) * time.Second)
-			s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.SetRoles(ctx, u.ID, []string{"staff"}, at) })
+			s.update(func(ctx context.Context, tx watchword.Tx) error {
+				return tx.SetRoles(ctx, u.ID, []string{"staff"}, at)
+			})
 			same(s, "state", s.feedState(), watchword.FeedState{Last: n, Unnumbered: at})
 			same(s, "numbered", s.number(9), 1)
 			same(s, "items", s.feed(0, time.Time{}, 9), []watchword.FeedItem{{Number: n + 1, User: u.ID, At: at}})
@@ -127,7 +130,8 @@ var feeds = map[string]func(suite){
 		for half := range 2 {
 			ending.Go(func() {
 				for n := half; n < sessions; n += 2 {
-					s.settled(endSession(Session(users[half].ID, n), watchword.EndedLogout, after(time.Duration(n)*time.Millisecond)))
+					s.settled(endSession(Session(users[half].ID, n), watchword.EndedLogout,
+						after(time.Duration(n)*time.Millisecond)))
 					if n%20 == half {
 						s.update(func(ctx context.Context, tx watchword.Tx) error {
 							return tx.SetRoles(ctx, users[half].ID, nil, after(time.Duration(n)*time.Second))
@@ -165,7 +169,8 @@ var feeds = map[string]func(suite){
 				found[item.Session] = true
 			}
 			delete(found, "")
-			if len(found) != sessions || !slices.ContainsFunc(seen, func(i watchword.FeedItem) bool { return i.User != "" }) {
+			if len(found) != sessions ||
+				!slices.ContainsFunc(seen, func(i watchword.FeedItem) bool { return i.User != "" }) {
 				s.Errorf("a reader saw %d sessions of %d", len(found), sessions)
 			}
 		}

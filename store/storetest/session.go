@@ -50,7 +50,8 @@ var sessions = map[string]func(suite){
 		add := func(of watchword.UserID, change func(*watchword.Session)) watchword.Session {
 			n++
 			one := Session(of, n)
-			one.CreatedAt, one.RotatedAt, one.ExpiresAt = c.Created.Add(time.Hour), c.Rotated.Add(time.Hour), now.Add(time.Hour)
+			one.CreatedAt, one.RotatedAt, one.ExpiresAt = c.Created.Add(time.Hour), c.Rotated.Add(time.Hour),
+				now.Add(time.Hour)
 			change(&one)
 			return s.addSession(one)
 		}

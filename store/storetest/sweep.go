@@ -54,7 +54,9 @@ var sweeping = map[string]func(suite){
 
 	"OldEventsAreSwept": func(s suite) {
 		for n := range 3 {
-			s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.InsertEvent(ctx, eventOf(User(n%2).ID, n)) })
+			s.update(func(ctx context.Context, tx watchword.Tx) error {
+				return tx.InsertEvent(ctx, eventOf(User(n%2).ID, n))
+			})
 		}
 		s.wantSwept(watchword.SweepEvents, eventOf("", 1).At, 1)
 		same(s, "events", s.events(User(0).ID, 9), []watchword.Event{eventOf(User(0).ID, 2)})

@@ -92,11 +92,13 @@ func TestImportAfterCheckCountsTheSameAccounts(t *testing.T) {
 		"\n2,bob@example.com,Bob,,\n"
 	checked, err := userimport.New(engine.Operator(), openText(t, "users.csv", file), options,
 		&recorder{}).Check(t.Context())
-	if err != nil || checked.Done != 2 || checked.NoPassword != 1 || checked.Passwords["bcrypt"] != 1 || checked.Imported {
+	if err != nil || checked.Done != 2 || checked.NoPassword != 1 || checked.Passwords["bcrypt"] != 1 ||
+		checked.Imported {
 		t.Fatalf("check: %+v, %v", checked, err)
 	}
 	shown := &recorder{}
-	imported, err := userimport.New(engine.Operator(), openText(t, "users.csv", file), options, shown).Import(t.Context())
+	imported,
+		err := userimport.New(engine.Operator(), openText(t, "users.csv", file), options, shown).Import(t.Context())
 	if err != nil || imported.Done != 2 || imported.IDsNew != 2 || !imported.Imported {
 		t.Fatalf("import: %+v, %v", imported, err)
 	}
@@ -126,7 +128,8 @@ func TestImportWithAProblemImportsNothing(t *testing.T) {
 	if err == nil || report.Bad != 2 || report.Imported || ids.kept {
 		t.Errorf("report %+v, %v, id map kept: %t", report, err, ids.kept)
 	}
-	want := []string{"line 3: email: not an e-mail address: bob@", "line 4: email: the same as on line 2: ada@example.com"}
+	want := []string{"line 3: email: not an e-mail address: bob@",
+		"line 4: email: the same as on line 2: ada@example.com"}
 	if fmt.Sprint(shown.problems) != fmt.Sprint(want) {
 		t.Errorf("problems %q, want %q", shown.problems, want)
 	}

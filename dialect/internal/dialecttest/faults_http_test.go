@@ -31,27 +31,34 @@ func TestW66CrossSiteRequestIsRejected(t *testing.T) {
 		{"Origin", "http://localhost:3001", "Sec-Fetch-Site", "same-site"},
 		{"Origin", "", "Sec-Fetch-Site", ""},
 	} {
-		for _, path := range []string{"/api/users/reauth", "/api/users/logout", "/api/users/master-logout", "/logout", "/token"} {
-			c.Run(exchange{Request: "POST " + path, Headers: foreign, Status: 403, Answer: "*", Want: headers{"Set-Cookie": ""}})
+		for _, path := range []string{"/api/users/reauth", "/api/users/logout", "/api/users/master-logout", "/logout",
+			"/token"} {
+			c.Run(exchange{
+				Request: "POST " + path, Headers: foreign, Status: 403, Answer: "*", Want: headers{"Set-Cookie": ""}})
 		}
 		if foreign[1] == "" {
 			continue // programs without an origin may sign in
 		}
 		for _, path := range []string{"/api/users/login", "/api/users/signup", "/login", "/register"} {
-			s.Client(t).Run(exchange{Request: "POST " + path, Body: login, Headers: foreign, Status: 403, Answer: "*", Want: headers{"Set-Cookie": ""}})
+			s.Client(t).Run(exchange{Request: "POST " + path, Body: login, Headers: foreign, Status: 403, Answer: "*",
+				Want: headers{"Set-Cookie": ""}})
 		}
 	}
 	lesson := s.Client(t)
 	lesson.Run(
 		exchange{Request: "POST /login", Body: login, Status: 200, Answer: `*"refreshToken":"{refresh}"}`},
-		exchange{Name: "the cookie jwt without an origin", Request: "POST /logout", Headers: []string{"Origin", "", "Sec-Fetch-Site", ""}, Status: 403, Answer: "*"},
+		exchange{Name: "the cookie jwt without an origin", Request: "POST /logout",
+			Headers: []string{"Origin", "", "Sec-Fetch-Site", ""}, Status: 403, Answer: "*"},
 		exchange{Name: "the session is unchanged", Request: "POST /token", Body: `{"token":"{refresh}"}`, Status: 200, Answer: "*"},
 	)
 	c.Run(
-		exchange{Name: "two cookies", Request: "POST /api/users/reauth", Headers: []string{"Cookie", "refreshTkn=other"}, Status: 400, Answer: "*", Want: headers{"Set-Cookie": "refreshTkn=; *Max-Age=0*"}},
-		exchange{Name: "two cookies", Request: "GET /profile", Headers: []string{"Cookie", "jwt=other"}, Status: 400, Answer: "*", Want: headers{"Set-Cookie": "jwt=; *Max-Age=0*"}},
+		exchange{Name: "two cookies", Request: "POST /api/users/reauth", Headers: []string{"Cookie",
+			"refreshTkn=other"}, Status: 400, Answer: "*", Want: headers{"Set-Cookie": "refreshTkn=; *Max-Age=0*"}},
+		exchange{Name: "two cookies", Request: "GET /profile", Headers: []string{"Cookie", "jwt=other"}, Status: 400,
+			Answer: "*", Want: headers{"Set-Cookie": "jwt=; *Max-Age=0*"}},
 	)
-	s.Client(t).Run(exchange{Name: "the session is unchanged", Request: "POST /api/users/reauth", Headers: byCookie(c.Vars["refresh"]), Status: 201, Answer: "*"})
+	s.Client(t).Run(exchange{Name: "the session is unchanged", Request: "POST /api/users/reauth",
+		Headers: byCookie(c.Vars["refresh"]), Status: 201, Answer: "*"})
 }
 
 // W-26, W-27, W-28, W-33
@@ -94,7 +101,8 @@ func TestW26ResponsesDoNotRevealAccounts(t *testing.T) {
 // W-29, W-32
 func TestW29GuessesShareOneLimitAcrossSpellingsAndAPIs(t *testing.T) {
 	t.Parallel()
-	s := dialecttest.Start(t, func(o *watchword.Options) { o.Limits.FailedPasswords = watchword.Limit{Count: 3, Per: time.Hour} })
+	s := dialecttest.Start(t,
+		func(o *watchword.Options) { o.Limits.FailedPasswords = watchword.Limit{Count: 3, Per: time.Hour} })
 	ada(t, s)
 	c := s.Client(t)
 	c.Run(
@@ -103,7 +111,8 @@ func TestW29GuessesShareOneLimitAcrossSpellingsAndAPIs(t *testing.T) {
 		exchange{Request: "POST /api/auth/login", Body: `{"email":" Ada@Example.com","password":"a"}`, Status: 401, Answer: "*"},
 		exchange{Request: "POST /api/users/login", Body: login, Status: 429, Answer: `{"error":"*","feedback":"*"}`, Want: headers{"Retry-After": "*"}},
 		exchange{Request: "POST /login", Body: login, Status: 429, Answer: "*", Want: headers{"Retry-After": "*"}},
-		exchange{Name: "one account, one spelling", Request: "POST /register", Body: strings.Replace(register, "ada@", "ADA@", 1), Status: 400, Answer: "User already exists"},
+		exchange{Name: "one account, one spelling", Request: "POST /register",
+			Body: strings.Replace(register, "ada@", "ADA@", 1), Status: 400, Answer: "User already exists"},
 	)
 }
 
@@ -117,15 +126,18 @@ func TestW30PasswordRulesApplyAndPasswordsAreNotEchoed(t *testing.T) {
 			{Request: "POST /api/users/signup", Body: strings.Replace(signup, password, short, 1)},
 			{Request: "POST /register", Body: strings.Replace(register, password, short, 1)},
 		} {
-			if got := c.Do(x); got.StatusCode != 422 || strings.Contains(got.Body, short) || !strings.Contains(got.Body, "8") {
+			if got := c.Do(x); got.StatusCode != 422 || strings.Contains(got.Body, short) ||
+				!strings.Contains(got.Body, "8") {
 				t.Errorf("%s: %s %s", x.Request, got.Status, got.Body)
 			}
 		}
 	}
 	long := strings.Repeat("seven otters ", 6) // 78 bytes
 	c.Run(
-		exchange{Request: "POST /register", Body: strings.Replace(register, password, long, 1), Status: 201, Answer: "*"},
-		exchange{Request: "POST /login", Body: strings.Replace(login, password, long[:73], 1), Status: 401, Answer: "*"},
+		exchange{
+			Request: "POST /register", Body: strings.Replace(register, password, long, 1), Status: 201, Answer: "*"},
+		exchange{
+			Request: "POST /login", Body: strings.Replace(login, password, long[:73], 1), Status: 401, Answer: "*"},
 		exchange{Request: "POST /login", Body: strings.Replace(login, password, long, 1), Status: 200, Answer: "*"},
 	)
 }
@@ -136,16 +148,19 @@ var challenge = regexp.MustCompile(`^Bearer realm="[^"\\]+"(, [a-z_]+="[^"\\]+")
 func TestW39ChallengesAndBearerTokensFollowTheRFCs(t *testing.T) {
 	t.Parallel()
 	c := ada(t, dialecttest.Start(t, nil))
-	for _, authorization := range []string{"", "Bearer", "Bearer ", "Bearer x", "Basic YTpi", "bearer", "Bearer a b", "Bearer undefined", "Bearer null", "Token x"} {
+	for _, authorization := range []string{"", "Bearer", "Bearer ", "Bearer x", "Basic YTpi", "bearer", "Bearer a b",
+		"Bearer undefined", "Bearer null", "Token x"} {
 		for _, path := range []string{"/api/users/me", "/profile"} {
 			got := c.Do(exchange{Request: "GET " + path, Headers: []string{"Authorization", authorization}})
-			if header := got.Header.Get("WWW-Authenticate"); got.StatusCode != 401 || !challenge.MatchString(header) || got.Header.Get("Cache-Control") != "no-store" {
+			if header := got.Header.Get("WWW-Authenticate"); got.StatusCode != 401 || !challenge.MatchString(header) ||
+				got.Header.Get("Cache-Control") != "no-store" {
 				t.Errorf("%q at %s: %s, %s", authorization, path, got.Status, header)
 			}
 		}
 	}
 	for _, authorization := range []string{"Bearer {access}", "bearer {access}", "BEARER  {access} "} {
-		c.Run(exchange{Name: authorization[:7], Request: "GET /api/users/me", Headers: []string{"Authorization", authorization}, Status: 200, Answer: "*"})
+		c.Run(exchange{Name: authorization[:7], Request: "GET /api/users/me",
+			Headers: []string{"Authorization", authorization}, Status: 200, Answer: "*"})
 	}
 }
 
@@ -155,11 +170,13 @@ func TestW41ForeignOrMissingOriginIsNotAServerError(t *testing.T) {
 	c := ada(t, dialecttest.Start(t, nil))
 	for _, origin := range []string{"", "null", "https://evil.example", "http://localhost:3000.evil.example"} {
 		c.Run(
-			exchange{Request: "GET /api/users/me", Headers: append([]string{"Origin", origin}, bearer...), Status: 200, Answer: "*", Want: headers{"Access-Control-Allow-Origin": ""}},
+			exchange{Request: "GET /api/users/me", Headers: append([]string{"Origin", origin}, bearer...), Status: 200,
+				Answer: "*", Want: headers{"Access-Control-Allow-Origin": ""}},
 			exchange{Request: "GET /healthz", Headers: []string{"Origin", origin}, Status: 200, Answer: "*"},
 		)
 	}
-	c.Run(exchange{Name: "broken JSON", Request: "POST /api/users/login", Body: "{", Status: 400, Answer: "*", Want: headers{"Access-Control-Allow-Origin": dialecttest.FrontEnd}})
+	c.Run(exchange{Name: "broken JSON", Request: "POST /api/users/login", Body: "{", Status: 400, Answer: "*",
+		Want: headers{"Access-Control-Allow-Origin": dialecttest.FrontEnd}})
 }
 
 // W-42
@@ -179,24 +196,30 @@ func TestW44LogoutAcceptsAnExpiredAccessTokenOrACookie(t *testing.T) {
 	now := startClock()
 	s := dialecttest.Start(t, now.options)
 	s.Client(t).Run(
-		exchange{Name: "an invalid cookie", Request: "POST /api/users/logout", Headers: []string{"Cookie", "refreshTkn=x", "Authorization", "Bearer x"}, Status: 205},
+		exchange{Name: "an invalid cookie", Request: "POST /api/users/logout",
+			Headers: []string{"Cookie", "refreshTkn=x", "Authorization", "Bearer x"}, Status: 205},
 		exchange{Name: "no credential, and options in the body", Request: "POST /api/users/logout", Body: `{"requireAuthHeader":true,"withCredentials":true}`, Status: 401, Answer: "*",
 			Want: headers{"WWW-Authenticate": `Bearer realm="apps", error="invalid_access_token", *`}},
-		exchange{Name: "an empty cookie", Request: "POST /api/users/logout", Headers: []string{"Cookie", "refreshTkn="}, Status: 401, Answer: "*"},
-		exchange{Name: "a malformed token", Request: "POST /api/users/logout", Headers: []string{"Authorization", "Bearer undefined"}, Status: 401, Answer: "*"},
+		exchange{Name: "an empty cookie", Request: "POST /api/users/logout", Headers: []string{"Cookie", "refreshTkn="},
+			Status: 401, Answer: "*"},
+		exchange{Name: "a malformed token", Request: "POST /api/users/logout",
+			Headers: []string{"Authorization", "Bearer undefined"}, Status: 401, Answer: "*"},
 	)
 	c := ada(t, s)
 	now.advance(time.Hour)
 	c.Run(
-		exchange{Name: "two cookies", Request: "POST /api/users/logout", Headers: []string{"Cookie", "refreshTkn=planted"}, Status: 205},
+		exchange{Name: "two cookies", Request: "POST /api/users/logout",
+			Headers: []string{"Cookie", "refreshTkn=planted"}, Status: 205},
 		exchange{Request: "POST /api/users/reauth", Headers: byCookie(c.Vars["refresh"]), Status: 401, Answer: "*"},
 		exchange{Request: "POST /api/users/login", Body: login, Status: 200, Answer: `*"accessToken":"{fresh}"}`, Want: headers{"Set-Cookie": "refreshTkn={other}; *"}},
 	)
 	c.Vars["access"], c.Vars["refresh"] = c.Vars["fresh"], c.Vars["other"]
 	now.advance(time.Hour)
-	s.Client(t).Run(exchange{Name: "an expired access token alone", Request: "POST /api/users/logout", Headers: []string{"Authorization", "Bearer " + c.Vars["access"]}, Status: 205})
+	s.Client(t).Run(exchange{Name: "an expired access token alone", Request: "POST /api/users/logout",
+		Headers: []string{"Authorization", "Bearer " + c.Vars["access"]}, Status: 205})
 	c.Run(
-		exchange{Request: "POST /api/users/reauth", Status: 401, Answer: "*", Want: headers{"Set-Cookie": "refreshTkn=; *"}},
+		exchange{
+			Request: "POST /api/users/reauth", Status: 401, Answer: "*", Want: headers{"Set-Cookie": "refreshTkn=; *"}},
 		exchange{Request: "POST /api/users/login", Body: login, Status: 200, Answer: `*"accessToken":"{third}"}`, Want: headers{"Set-Cookie": "refreshTkn={last}; *"}},
 	)
 	c.Vars["access"], c.Vars["refresh"] = c.Vars["third"], c.Vars["last"]
@@ -211,7 +234,8 @@ func TestW44LogoutAcceptsAnExpiredAccessTokenOrACookie(t *testing.T) {
 	}
 	now.advance(time.Hour)
 	second.Run(exchange{Name: "everywhere, with an expired access token and the cookie", Request: "POST /api/users/master-logout", Headers: bearer, Status: 205, Want: headers{"Set-Cookie": "refreshTkn=; *"}})
-	third.Run(exchange{Name: "everywhere, with the cookie of an ended session", Request: "POST /api/users/master-logout", Status: 401, Answer: "*",
+	third.Run(exchange{Name: "everywhere, with the cookie of an ended session",
+		Request: "POST /api/users/master-logout", Status: 401, Answer: "*",
 		Want: headers{"WWW-Authenticate": `Bearer realm="reauth", error="invalid_rft", *`, "Set-Cookie": "refreshTkn=; *"}})
 }
 
@@ -222,7 +246,8 @@ func TestW45MalformedPathReturns400(t *testing.T) {
 	for _, path := range []string{"/api/users/resetpass/%", "/api/users/resetpass/%zz", "/api/users/%E0%A4%A"} {
 		connection, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
 		must(t, err)
-		_, err = fmt.Fprintf(connection, "PATCH %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", path, strings.TrimPrefix(s.URL, "http://"))
+		_, err = fmt.Fprintf(connection, "PATCH %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", path,
+			strings.TrimPrefix(s.URL, "http://"))
 		must(t, err)
 		answer := make([]byte, 12)
 		_, err = connection.Read(answer)
@@ -241,11 +266,13 @@ func TestW49AccessAndRefreshTokensAreNotInterchangeable(t *testing.T) {
 	s := dialecttest.Start(t, nil)
 	c := ada(t, s)
 	c.Run(
-		exchange{Request: "GET /api/users/me", Headers: []string{"Authorization", "Bearer {refresh}"}, Status: 401, Answer: "*"},
+		exchange{Request: "GET /api/users/me", Headers: []string{"Authorization", "Bearer {refresh}"}, Status: 401,
+			Answer: "*"},
 		exchange{Request: "GET /profile", Headers: []string{"Cookie", "jwt={refresh}"}, Status: 401, Answer: "*"},
 		exchange{Request: "POST /token", Body: `{"token":"{access}"}`, Status: 403, Answer: "*"},
 	)
-	s.Client(t).Run(exchange{Request: "POST /api/users/reauth", Headers: byCookie(c.Vars["access"]), Status: 401, Answer: "*"})
+	s.Client(t).Run(exchange{
+		Request: "POST /api/users/reauth", Headers: byCookie(c.Vars["access"]), Status: 401, Answer: "*"})
 	if claims := claimsOf(t, c.Vars["access"]); claims["iss"] != s.URL || claims["jti"] == nil || claims["aud"] == nil {
 		t.Errorf("claims: %v", claims)
 	}
@@ -357,12 +384,14 @@ func TestSessionOfOneAPIWorksInEveryAPI(t *testing.T) {
 		exchange{Name: "refreshed by the API", Request: "POST /api/auth/refresh", Body: `{"refreshToken":"{next}"}`, Status: 200, Answer: `*"refreshToken":"{third}"*`},
 	)
 	by := s.Client(t)
-	by.Run(exchange{Name: "refreshed by users", Request: "POST /api/users/reauth", Headers: byCookie(c.Vars["third"]), Status: 201, Answer: renewed})
+	by.Run(exchange{Name: "refreshed by users", Request: "POST /api/users/reauth", Headers: byCookie(c.Vars["third"]),
+		Status: 201, Answer: renewed})
 	if claimsOf(t, by.Vars["access"])["sid"] != c.Vars["session"] {
 		t.Error("the session id changed")
 	}
 	by.Run(
-		exchange{Name: "ended by the API", Request: "DELETE /api/auth/sessions/" + c.Vars["session"], Headers: bearer, Status: 200, Answer: "*"},
+		exchange{Name: "ended by the API", Request: "DELETE /api/auth/sessions/" + c.Vars["session"], Headers: bearer,
+			Status: 200, Answer: "*"},
 		exchange{Name: "rejected by users", Request: "GET /api/users/me", Headers: bearer, Status: 401, Answer: "*"},
 		exchange{Name: "rejected by lesson", Request: "GET /profile", Headers: bearer, Status: 401, Answer: "*"},
 	)

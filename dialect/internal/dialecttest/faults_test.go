@@ -64,7 +64,8 @@ func (c *clock) options(o *watchword.Options) { o.Now = c.now }
 func ada(t *testing.T, s *dialecttest.Service) *dialecttest.Client {
 	t.Helper()
 	c := s.Client(t)
-	c.Run(exchange{Request: "POST /api/users/signup", Body: signup, Status: 201, Answer: signedUp, Want: headers{"Set-Cookie": "refreshTkn={refresh}; *"}})
+	c.Run(exchange{Request: "POST /api/users/signup", Body: signup, Status: 201, Answer: signedUp, Want: headers{
+		"Set-Cookie": "refreshTkn={refresh}; *"}})
 	return c
 }
 
@@ -72,7 +73,8 @@ func ada(t *testing.T, s *dialecttest.Service) *dialecttest.Client {
 func renew(c *dialecttest.Client) {
 	delete(c.Vars, "access")
 	delete(c.Vars, "refresh")
-	c.Run(exchange{Request: "POST /api/users/reauth", Status: 201, Answer: renewed, Want: headers{"Set-Cookie": "refreshTkn={refresh}; *"}})
+	c.Run(exchange{Request: "POST /api/users/reauth", Status: 201, Answer: renewed, Want: headers{
+		"Set-Cookie": "refreshTkn={refresh}; *"}})
 }
 
 // byCookie returns a Cookie header with a refresh token.
@@ -89,8 +91,9 @@ func TestW1ReusedRefreshTokenEndsItsSession(t *testing.T) {
 	renew(c)
 	renew(c)
 	now.advance(time.Minute)
-	s.Client(t).Run(exchange{Request: "POST /api/users/reauth", Headers: byCookie(stolen), Status: 401, Answer: "*", Want: headers{
-		"WWW-Authenticate": `Bearer realm="reauth", error="invalid_rft", *`, "Set-Cookie": "refreshTkn=; Path=/; Max-Age=0; *"}})
+	s.Client(t).Run(exchange{Request: "POST /api/users/reauth", Headers: byCookie(stolen), Status: 401, Answer: "*",
+		Want: headers{
+			"WWW-Authenticate": `Bearer realm="reauth", error="invalid_rft", *`, "Set-Cookie": "refreshTkn=; Path=/; Max-Age=0; *"}})
 	c.Run(
 		exchange{Name: "the newest", Request: "POST /api/users/reauth", Status: 401, Answer: "*"},
 		exchange{Name: "the access token", Request: "GET /api/users/me", Headers: bearer, Status: 401, Answer: "*"},
@@ -107,7 +110,8 @@ func TestW2ParallelRefreshesDoNotForkTheSession(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range answers {
 		all.Go(func() {
-			answers[i] = s.Client(t).Do(exchange{Request: "POST /api/users/reauth", Headers: byCookie(c.Vars["refresh"])})
+			answers[i] = s.Client(t).Do(exchange{
+				Request: "POST /api/users/reauth", Headers: byCookie(c.Vars["refresh"])})
 		})
 	}
 	all.Wait()
@@ -121,7 +125,8 @@ func TestW2ParallelRefreshesDoNotForkTheSession(t *testing.T) {
 	if len(successors) != 1 {
 		t.Errorf("one token has %d successors, want 1", len(successors))
 	}
-	if sessions, err := s.Engine.Operator().UserSessions(t.Context(), watchword.UserID(c.Vars["id"])); err != nil || len(sessions) != 1 {
+	if sessions, err := s.Engine.Operator().UserSessions(t.Context(), watchword.UserID(c.Vars["id"])); err != nil ||
+		len(sessions) != 1 {
 		t.Errorf("%d sessions, %v", len(sessions), err)
 	}
 }
@@ -169,12 +174,15 @@ func TestW6CookieHasMaxAgeAndIsHttpOnly(t *testing.T) {
 	t.Parallel()
 	now := startClock()
 	c := dialecttest.Start(t, now.options).Client(t)
-	c.Run(exchange{Request: "POST /api/users/signup", Body: signup, Status: 201, Answer: "*", Want: headers{"Set-Cookie": "refreshTkn=*; Path=/; Max-Age=604800; HttpOnly; SameSite=Strict | " +
-		"watchword-known=*; Path=/; Max-Age=34560000; HttpOnly; SameSite=Strict"}})
+	c.Run(exchange{Request: "POST /api/users/signup", Body: signup, Status: 201, Answer: "*",
+		Want: headers{"Set-Cookie": "refreshTkn=*; Path=/; Max-Age=604800; HttpOnly; SameSite=Strict | " +
+			"watchword-known=*; Path=/; Max-Age=34560000; HttpOnly; SameSite=Strict"}})
 	now.advance(48 * time.Hour)
 	c.Run(
-		exchange{Request: "POST /api/users/login", Body: login, Status: 200, Answer: "*", Want: headers{"Set-Cookie": "refreshTkn=*; Path=/; Max-Age=604800; HttpOnly; SameSite=Strict"}},
-		exchange{Request: "POST /login", Body: login, Status: 200, Answer: "*", Want: headers{"Set-Cookie": "jwt=*; Path=/; Max-Age=604800; HttpOnly; SameSite=Strict"}},
+		exchange{Request: "POST /api/users/login", Body: login, Status: 200, Answer: "*", Want: headers{
+			"Set-Cookie": "refreshTkn=*; Path=/; Max-Age=604800; HttpOnly; SameSite=Strict"}},
+		exchange{Request: "POST /login", Body: login, Status: 200, Answer: "*", Want: headers{
+			"Set-Cookie": "jwt=*; Path=/; Max-Age=604800; HttpOnly; SameSite=Strict"}},
 	)
 }
 
@@ -237,7 +245,8 @@ func TestW12TwoLoginsInOneSecondAreTwoSessions(t *testing.T) {
 	s := dialecttest.Start(t, now.options)
 	c := ada(t, s)
 	second := s.Client(t)
-	second.Run(exchange{Request: "POST /api/users/login", Body: login, Status: 200, Answer: "*", Want: headers{"Set-Cookie": "refreshTkn={refresh}; *"}})
+	second.Run(exchange{Request: "POST /api/users/login", Body: login, Status: 200, Answer: "*", Want: headers{
+		"Set-Cookie": "refreshTkn={refresh}; *"}})
 	if c.Vars["refresh"] == second.Vars["refresh"] {
 		t.Fatal("two sessions have one token")
 	}
@@ -270,7 +279,8 @@ func TestW14MailedLinkLeadsOnlyToAllowedOrigins(t *testing.T) {
 		{[]string{"X-reset-base", "undefined"}, hosted},
 		{[]string{"X-reset-base", s.URL + "/dev/mail"}, hosted},
 		{[]string{"Origin", "", "Sec-Fetch-Site", ""}, hosted},
-		{[]string{"X-Forwarded-Host", "evil.example", "X-Forwarded-Proto", "http", "Forwarded", "host=evil.example", "Referer", "https://evil.example/", "Origin", "", "Sec-Fetch-Site", ""}, hosted},
+		{[]string{"X-Forwarded-Host", "evil.example", "X-Forwarded-Proto", "http", "Forwarded", "host=evil.example",
+			"Referer", "https://evil.example/", "Origin", "", "Sec-Fetch-Site", ""}, hosted},
 	} {
 		s.Client(t).Run(exchange{Request: "POST /api/users/forgotpass", Body: `{"email":"ada@example.com"}`, Headers: attempt.headers, Status: 200, Answer: "*"})
 		sent++
@@ -333,7 +343,8 @@ func TestW18ResetEndsEverySessionAndRemovesAnUnprovenPassword(t *testing.T) {
 	t.Parallel()
 	s := dialecttest.Start(t, nil)
 	thief := ada(t, s) // signed up with somebody else's address
-	s.Client(t).Run(exchange{Request: "PATCH /api/users/resetpass/" + resetToken(t, s), Body: newPassword, Status: 200, Answer: "*"})
+	s.Client(t).Run(exchange{
+		Request: "PATCH /api/users/resetpass/" + resetToken(t, s), Body: newPassword, Status: 200, Answer: "*"})
 	thief.Run(
 		exchange{Request: "GET /api/users/me", Headers: bearer, Status: 401, Answer: "*"},
 		exchange{Request: "POST /api/users/reauth", Status: 401, Answer: "*"},
@@ -369,7 +380,8 @@ func TestW20MailedTokenWorksForOnePurpose(t *testing.T) {
 	reset := resetToken(t, s)
 	s.Client(t).Run(
 		exchange{Request: "POST /api/auth/email/verify", Body: `{"token":"` + reset + `"}`, Status: 400, Answer: `*"MAIL_TOKEN_INVALID"*`},
-		exchange{Name: "a verification link chooses the first password, once", Request: "PATCH /api/users/resetpass/" + verify, Body: newPassword, Status: 200, Answer: "*"},
+		exchange{Name: "a verification link chooses the first password, once",
+			Request: "PATCH /api/users/resetpass/" + verify, Body: newPassword, Status: 200, Answer: "*"},
 		exchange{Request: "PATCH /api/users/resetpass/" + verify, Body: newPassword, Status: 400, Answer: "*"},
 		exchange{Request: "PATCH /api/users/resetpass/" + reset, Body: newPassword, Status: 400, Answer: "*"},
 	)
@@ -382,12 +394,14 @@ func TestW43OtherProfilesAndInvalidIDsReturn404(t *testing.T) {
 	c := ada(t, s)
 	eve := s.Client(t)
 	eve.Run(exchange{Request: "POST /api/users/signup", Body: strings.ReplaceAll(signup, "ada@", "eve@"), Status: 201, Answer: `*"id":"{eve}","_id":"*"accessToken":"{access}"}`})
-	for _, id := range []string{c.Vars["id"], "1", "507f1f77bcf86cd799439011", "00000000-0000-0000-0000-000000000000", "anything", "%00", "..%2f..%2fadmin", "%7B%7D"} {
+	for _, id := range []string{c.Vars["id"], "1", "507f1f77bcf86cd799439011", "00000000-0000-0000-0000-000000000000",
+		"anything", "%00", "..%2f..%2fadmin", "%7B%7D"} {
 		eve.Run(exchange{Request: "GET /api/users/" + id, Headers: bearer, Status: 404, Answer: `{"error":"Resource not found"}`})
 	}
 	eve.Run(exchange{Request: "GET /api/users/{eve}", Headers: bearer, Status: 200, Answer: `{"success":true,"user":{"id":"{eve}","_id":"{eve}","firstName":"Ada","lastName":"Lovelace","email":"eve@example.com"}}`})
 	must(t, s.Engine.Operator().DeleteUser(t.Context(), watchword.UserID(eve.Vars["eve"])))
-	eve.Run(exchange{Name: "of a deleted user", Request: "GET /api/users/me", Headers: bearer, Status: 401, Answer: "*"})
+	eve.Run(exchange{
+		Name: "of a deleted user", Request: "GET /api/users/me", Headers: bearer, Status: 401, Answer: "*"})
 }
 
 func must(t *testing.T, err error) {

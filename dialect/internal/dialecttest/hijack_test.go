@@ -62,7 +62,8 @@ func logins(password string) map[int][]exchange {
 	body := `{"email":"ada@example.com","password":"` + password + `"}`
 	return map[int][]exchange{
 		400: {{Request: "POST /api/users/login", Body: body}},
-		401: {{Request: "POST /api/auth/login", Body: body}, {Request: "POST /login", Body: body}, form("/login", "email", "ada@example.com", "password", password)},
+		401: {{Request: "POST /api/auth/login", Body: body}, {Request: "POST /login", Body: body},
+			form("/login", "email", "ada@example.com", "password", password)},
 	}
 }
 
@@ -152,7 +153,8 @@ func TestLinkProvesTheOwnersSignUpDespiteAnAttackersSignUp(t *testing.T) {
 					owner.Run(
 						exchange{Request: "POST /api/auth/email/verify", Body: `{"token":"` + link + `"}`, Status: 403, Answer: `*"PASSWORD_REQUIRED"*`},
 						status(openers(link, true)[by], 200),
-						exchange{Name: "the link signed in", Request: "POST /api/auth/refresh", Status: 200, Answer: "*"},
+						exchange{
+							Name: "the link signed in", Request: "POST /api/auth/refresh", Status: 200, Answer: "*"},
 					)
 					wantOwned(t, s)
 				})
@@ -222,6 +224,7 @@ func TestDisownedLinkDeletesItsSignUp(t *testing.T) {
 	s.Client(t).Run(
 		status(form("/verify", "token", link, "action", "disown"), 200),
 		exchange{Request: "POST /api/auth/email/verify", Body: `{"token":"` + link + `","password":"` + password + `"}`, Status: 400, Answer: `*"MAIL_TOKEN_INVALID"*`},
-		exchange{Name: "the sign-up is deleted", Request: "POST /api/auth/login", Body: login, Status: 401, Answer: "*"},
+		exchange{
+			Name: "the sign-up is deleted", Request: "POST /api/auth/login", Body: login, Status: 401, Answer: "*"},
 	)
 }

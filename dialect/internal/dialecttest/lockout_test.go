@@ -83,10 +83,12 @@ func TestSignInOverASessionEndsItInEveryAPI(t *testing.T) {
 			browser.Run(status(loginsBy(password)[entry], 200))
 			// A concurrent request still has the old cookie. Its response must not delete the
 			// new one.
-			late.Run(exchange{Request: stay.Request, Headers: []string{"Cookie", cookie + "=" + old}, Status: 401, Answer: "*", Want: headers{"Set-Cookie": ""}})
+			late.Run(exchange{Request: stay.Request, Headers: []string{"Cookie", cookie + "=" + old}, Status: 401,
+				Answer: "*", Want: headers{"Set-Cookie": ""}})
 			if entry != "users" {
-				late.Run(exchange{Request: "GET /login", Headers: []string{"Cookie", cookie + "=" + old, "Origin", "", "Sec-Fetch-Site", "same-origin"},
-					Status: 200, Answer: "*", Want: headers{"Set-Cookie": ""}})
+				late.Run(exchange{Request: "GET /login",
+					Headers: []string{"Cookie", cookie + "=" + old, "Origin", "", "Sec-Fetch-Site", "same-origin"},
+					Status:  200, Answer: "*", Want: headers{"Set-Cookie": ""}})
 			}
 			browser.Run(status(stay, entrances()[entry].alive))
 			if kinds := endings(t, s); kinds != "replaced" {
@@ -145,8 +147,10 @@ func TestKnownDeviceCookieNeedsNoOrigin(t *testing.T) {
 		if entry == "pages" {
 			continue
 		}
-		s.Client(t).Run(exchange{Name: entry, Request: x.Request, Body: x.Body, Headers: bare, Status: 200, Answer: "*"})
+		s.Client(t).Run(exchange{
+			Name: entry, Request: x.Request, Body: x.Body, Headers: bare, Status: 200, Answer: "*"})
 	}
 	bare[5] = "watchword=" + c.Cookie("watchword")
-	s.Client(t).Run(exchange{Request: "POST /api/auth/login", Body: loginsBy(password)["api"].Body, Headers: bare, Status: 403, Answer: "*"})
+	s.Client(t).Run(exchange{
+		Request: "POST /api/auth/login", Body: loginsBy(password)["api"].Body, Headers: bare, Status: 403, Answer: "*"})
 }

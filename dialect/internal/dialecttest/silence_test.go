@@ -68,8 +68,10 @@ func TestStrangersCannotSuppressAResetMail(t *testing.T) {
 				}
 				now.advance(5 * time.Minute)
 			}
-			if kinds := s.Mails.Kinds("ada@example.com"); len(kinds) > 12 || slices.Contains(kinds, watchword.MailSignupExisting) {
-				t.Errorf("48 requests in 44 minutes sent %d mails, want at most 12 and no notice: %v", len(kinds), kinds)
+			if kinds := s.Mails.Kinds("ada@example.com"); len(kinds) > 12 ||
+				slices.Contains(kinds, watchword.MailSignupExisting) {
+				t.Errorf("48 requests in 44 minutes sent %d mails, want at most 12 and no notice: %v", len(kinds),
+					kinds)
 			}
 		})
 	}
