@@ -9,7 +9,7 @@ import (
 )
 
 // sessionsCmd shows and ends sessions. The commands work on the store, so they need no
-// running server; running servers notice at the next refresh, and publish the end in
+// running server; running servers notice at the next request, and publish the end in
 // the revocation feed.
 type sessionsCmd struct {
 	List sessionList `cmd:"" help:"List the live sessions of an account."`

@@ -5,6 +5,8 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+
+	"modernc.org/sqlite"
 )
 
 // PRAGMA data_version of a connection is a number that changes whenever another
@@ -31,12 +33,15 @@ func openChecker(d driver.Driver, path string) (*checker, error) {
 	return &checker{conn, stmt}, nil
 }
 
+// version runs the statement, whose read transaction compares the connection's snapshot with
+// the file. It then takes the number from the driver instead of from the row, which saves
+// five allocations. The two numbers are the same on a connection that commits nothing.
 func (c *checker) version() (int64, error) {
-	rows, err := c.stmt.(driver.StmtQueryContext).QueryContext(context.Background(), nil)
-	if err != nil {
+	if _, err := c.stmt.(driver.StmtExecContext).ExecContext(context.Background(), nil); err != nil {
 		return 0, err
 	}
-	return scanVersion(rows)
+	version, err := c.conn.(sqlite.FileControl).FileControlDataVersion("main")
+	return int64(version), err
 }
 
 func (c *checker) close() error {
@@ -53,11 +58,6 @@ func versionOf(conn driver.Conn) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return scanVersion(rows)
-}
-
-// scanVersion closes rows, which ends the read transaction.
-func scanVersion(rows driver.Rows) (int64, error) {
 	var row [1]driver.Value
 	if err := errors.Join(rows.Next(row[:]), rows.Close()); err != nil {
 		return 0, err
