@@ -148,12 +148,12 @@ func (t *trial) load(connections int) load {
 	return load{connections: connections, duration: t.plan.For, rate: t.plan.Rate}
 }
 
-// warm runs a load for a quarter of its time without measuring, so that just-in-time
+// warm runs a load for half of its time without measuring, so that just-in-time
 // compilers and caches reach their usual state, and then measures it.
 func (t *trial) warm(ctx context.Context, l load,
 	call func(ctx context.Context, c *conn, connection, n int) error) (Figures, error) {
 	short := l
-	short.duration /= 4
+	short.duration /= 2
 	if _, err := t.measure(ctx, short, call); err != nil {
 		return Figures{}, err
 	}
