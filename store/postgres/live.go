@@ -4,31 +4,85 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/gather"
 	"github.com/watchword-auth/watchword/store/internal/sqlstore"
 )
 
-// Live reads a session and its user in one statement and one round trip. A statement outside of a
-// transaction sees everything that was committed before it began. A read has no side effect, so
-// Live retries after every temporary error.
+// Live reads a session and its user in one statement and one round trip, which it shares with
+// the reads that arrive at the same time. A read only joins a statement that was not sent yet,
+// so it sees everything that was committed before it arrived.
 func (s *Store) Live(
 	ctx context.Context, id watchword.SessionID,
 ) (session watchword.Session, user watchword.User, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	temporary := func(err error) bool { return errors.Is(err, watchword.ErrUnavailable) }
-	err = s.retry(ctx, temporary, func() (err error) {
-		session, user, err = sqlstore.NewTx(poolConn{s.pool}).Session(ctx, id)
-		return err
-	})
+	got, err := s.reads.Do(ctx, id)
 	if err != nil {
 		return session, user, fmt.Errorf("read session: %w", unavailable(err))
 	}
-	return session, user, nil
+	return got.Session, got.User, nil
 }
+
+type liveCall = gather.Call[watchword.SessionID, sqlstore.Live]
+
+// readBatch answers the calls. A read changes nothing, so it is retried after every temporary
+// error. After any other one, each session is read alone.
+func (s *Store) readBatch(calls []*liveCall) {
+	if len(calls) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), s.timeout)
+	defer cancel()
+	temporary := func(err error) bool { return errors.Is(unavailable(err), watchword.ErrUnavailable) }
+	err := s.retry(ctx, temporary, func() error { return s.readOnce(ctx, calls) })
+	if err != nil && !temporary(err) && len(calls) > 1 {
+		var alone sync.WaitGroup
+		for _, call := range calls {
+			alone.Go(func() { s.readBatch([]*liveCall{call}) })
+		}
+		alone.Wait()
+		return
+	}
+	for _, call := range calls {
+		if err != nil {
+			call.Err = err
+		}
+		call.End()
+	}
+}
+
+func (s *Store) readOnce(ctx context.Context, calls []*liveCall) (err error) {
+	if len(calls) == 1 {
+		live := &calls[0].Answer
+		live.Session, live.User, err = sqlstore.NewTx(poolConn{s.pool}).Session(ctx, calls[0].Request)
+		return err
+	}
+	ids := make([]string, len(calls))
+	for i, call := range calls {
+		ids[i], call.Err = string(call.Request), watchword.ErrNotFound
+	}
+	answer, err := s.pool.Query(ctx, liveStatement, ids)
+	if err != nil {
+		return err
+	}
+	defer answer.Close()
+	for answer.Next() {
+		live, err := sqlstore.ScanLive(answer)
+		if err != nil {
+			return err
+		}
+		call := calls[live.Position-1]
+		call.Answer, call.Err = live, live.Err
+	}
+	return answer.Err()
+}
+
+var liveStatement = sqlstore.LiveStatement()
 
 // A poolConn implements sqlstore.Conn without a transaction. It can't write.
 type poolConn struct{ pool *pgxpool.Pool }

@@ -36,6 +36,7 @@ type Store struct {
 	timeout   time.Duration                                            // of one operation, all attempts included
 	proxied   atomic.Bool                                              // see replan
 	rotations *gather.Queue[watchword.RotateRequest, sqlstore.Rotated] // see rotate.go
+	reads     *gather.Queue[watchword.SessionID, sqlstore.Live]        // see live.go
 }
 
 var (
@@ -142,6 +143,7 @@ func open(ctx context.Context, config *pgxpool.Config) (*Store, error) {
 	}
 	s.pool = pool
 	s.rotations = newQueue(int(config.MaxConns), s.rotateBatch)
+	s.reads = newQueue(int(config.MaxConns), s.readBatch)
 	return s, nil
 }
 
@@ -311,6 +313,7 @@ func (s *Store) TimeoutsOff(ctx context.Context) (fixes []string, err error) {
 // Close waits for running operations.
 func (s *Store) Close() error {
 	s.rotations.Close()
+	s.reads.Close()
 	s.pool.Close()
 	return nil
 }

@@ -33,6 +33,8 @@ func TestEveryStatementUsesAnIndex(t *testing.T) {
 		Name: "RotateStatement", Text: sqlstore.RotateStatement(2), By: sqlstore.BySessionAndUser,
 	}, sqlstore.Statement{
 		Name: "RotateManyStatement", Text: sqlstore.RotateManyStatement(), By: sqlstore.BySessionAndUser,
+	}, sqlstore.Statement{
+		Name: "LiveStatement", Text: sqlstore.LiveStatement(), By: sqlstore.BySessionAndUser,
 	}) {
 		used := map[string]bool{}
 		for _, step := range plan(t, conn, s.Text) {

@@ -76,18 +76,24 @@ type Rotated struct {
 // ScanRotated reads one row. A value that can't be read is not an error of the whole result,
 // because the other rows are committed, too.
 func ScanRotated(row scanner) (r Rotated, err error) {
-	into := fields(append(sessionRow(&r.Result.Session), userRow(&r.Result.User)...))
+	into := tolerantFields(append(sessionRow(&r.Result.Session), userRow(&r.Result.User)...), &r.Err)
 	// The NULL columns of a session that was not rotated fit no field. The first scan skips them.
 	skipped := append([]any{&r.Position, &r.Counted, &r.Result.Rotated}, make([]any, len(into))...)
 	if err = row.Scan(skipped...); err != nil || !r.Result.Rotated {
 		return r, err
 	}
+	return r, row.Scan(append([]any{nil, nil, nil}, into...)...)
+}
+
+// tolerantFields is fields, with scanners that store their error in err.
+func tolerantFields(columns []column, err *error) []any {
+	into := fields(columns)
 	for i, field := range into {
 		if s, ok := field.(sql.Scanner); ok {
-			into[i] = tolerant{s, &r.Err}
+			into[i] = tolerant{s, err}
 		}
 	}
-	return r, row.Scan(append([]any{nil, nil, nil}, into...)...)
+	return into
 }
 
 // A tolerant scanner keeps the error of a column instead of returning it. The driver would

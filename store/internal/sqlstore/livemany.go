@@ -1,0 +1,26 @@
+package sqlstore
+
+import "github.com/watchword-auth/watchword"
+
+// LiveStatement returns selectSession for an array of session ids. It returns one row for each
+// id that exists, in any order: the position of the id, the session and its user. An id may
+// occur twice.
+func LiveStatement() string {
+	return `SELECT asked.position, ` + sessionColumns + `, ` + userColumns + `
+		FROM unnest($1::text[]) WITH ORDINALITY AS asked (id, position)
+		JOIN sessions ON sessions.id = asked.id JOIN users ON users.id = sessions.user_id`
+}
+
+// A Live is one row of LiveStatement.
+type Live struct {
+	Position int // in the list of ids, from 1
+	Session  watchword.Session
+	User     watchword.User
+	Err      error // see Rotated
+}
+
+// ScanLive reads one row.
+func ScanLive(row scanner) (l Live, err error) {
+	into := tolerantFields(append(sessionRow(&l.Session), userRow(&l.User)...), &l.Err)
+	return l, row.Scan(append([]any{&l.Position}, into...)...)
+}
