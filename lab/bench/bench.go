@@ -100,6 +100,8 @@ func Run(ctx context.Context, plan Plan, progress, warn func(string)) (results [
 		}
 		defer r.cluster.Remove()
 	}
+	// All targets of a round run before the next round, so that a slow phase of the machine
+	// affects all of them and the ratios within a round stay comparable.
 	for round := range plan.Rounds {
 		for i, t := range r.targets {
 			if r.results[i].Error != "" {
@@ -107,6 +109,7 @@ func Run(ctx context.Context, plan Plan, progress, warn func(string)) (results [
 			}
 			step := fmt.Sprintf("round %d of %d, %s: ", round+1, plan.Rounds, t.spec)
 			got, err := r.trial(ctx, i, round, func(s string) { progress(step + s) })
+			// After Ctrl-C the error of the target only says that its connections were closed.
 			if ctx.Err() != nil {
 				return nil, context.Cause(ctx)
 			}
@@ -161,6 +164,7 @@ func (r *runner) trial(ctx context.Context, index, round int, progress func(stri
 	if err := os.Mkdir(t.at.dir, 0o700); err != nil {
 		return got, err
 	}
+	// Removed after each round: with many rounds the databases would fill the disk.
 	defer func() { err = errors.Join(err, os.RemoveAll(t.at.dir)) }()
 	if t.at.port, err = freePort(); err != nil {
 		return got, err
@@ -185,6 +189,8 @@ func (r *runner) trial(ctx context.Context, index, round int, progress func(stri
 	return t.run(ctx, progress)
 }
 
+// freePort returns a port that was free a moment ago. Servers take the port as a setting, so
+// another program could take it meanwhile; the server then fails at startup and says why.
 func freePort() (string, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -59,12 +59,15 @@ func (l load) run(ctx context.Context) (sum outcome, err error) {
 		})
 	}
 	group.Wait()
+	// The cause is the first error. The others follow from the cancellation.
 	return sum, context.Cause(ctx)
 }
 
 // loop runs the operations of one connection.
 func (l load) loop(ctx context.Context, connection int, start time.Time, next *atomic.Int64) (one outcome, err error) {
 	for ctx.Err() == nil {
+		// The connections share one sequence, so that a free one takes the next operation and a
+		// busy one delays only its own.
 		n := int(next.Add(1) - 1)
 		begin := time.Now()
 		if l.rate > 0 {

@@ -40,6 +40,8 @@ func ours(on store) kind {
 				"--trusted-proxies=127.0.0.0/8", "--signing-secret=" + secretFor(t.settings)},
 			env: []string{"WATCHWORD_MASTER_KEY=" + strings.Repeat("A", 43) + "="}, // 32 bytes
 			arguments: func(at place) (argv, env []string) {
+				// The public URL is the address that the load generator sends as Host. The server
+				// rejects other hosts.
 				argv = []string{"--listen=" + at.address, "--public-url=http://" + at.address, "--data-dir=" + at.dir}
 				if on == postgreSQL {
 					argv = append(argv, fmt.Sprintf("--store=%s&pool_max_conns=%d", at.database, poolSize))

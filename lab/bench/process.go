@@ -54,6 +54,7 @@ func (p *process) stop() {
 	case <-p.ended:
 	case <-time.After(10 * time.Second):
 	}
+	// Also after a clean exit: a child process could still hold the port.
 	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
 	<-p.ended
 }
@@ -73,7 +74,7 @@ func (p *process) waitReady(ctx context.Context, address, path string) error {
 			return fmt.Errorf("the server exited at startup:\n%s", p.logTail())
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(time.Millisecond):
+		case <-time.After(time.Millisecond): // the resolution of the time to ready
 		}
 		if time.Now().After(deadline) {
 			return fmt.Errorf("the server is not ready after a minute: status %d, %w\n%s", got.status, err, p.logTail())
@@ -90,6 +91,7 @@ func (p *process) logTail() string {
 // pids returns the process and its descendants.
 func (p *process) pids() []int {
 	all := []int{p.cmd.Process.Pid}
+	// The list grows while it is read, until no process has further children.
 	for i := 0; i < len(all); i++ {
 		files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", all[i]))
 		for _, file := range files {

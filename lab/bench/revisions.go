@@ -106,6 +106,7 @@ func (b *builder) compile(module, side string, r Revisions) (all []benchmark, er
 			return nil, err
 		}
 		one := benchmark{name, filepath.Join(b.dir, side+"-"+strings.ReplaceAll(name, "/", "-")+".test"), dir}
+		// Compiled once: `go test -bench` would compile, or check its cache, between the runs.
 		cmd := exec.CommandContext(b.ctx, "go", "test", "-c", "-o", one.binary, ".")
 		cmd.Dir = dir
 		if out, err := cmd.CombinedOutput(); err != nil {

@@ -38,6 +38,8 @@ func combine(rounds, base []Round) Round {
 			}
 			values = append(values, v)
 		}
+		// The median of ratios, not the ratio of medians: the two targets of a ratio ran within
+		// the same minute, and the medians could come from different rounds.
 		return median(values)
 	}
 	rate := func(perSecond float64) float64 {
