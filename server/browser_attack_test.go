@@ -134,7 +134,7 @@ func TestOnHTTPSANetworkAttackerCannotReadOrSetTheCookies(t *testing.T) {
 	url := "https://" + strings.Replace(front.Listener.Addr().String(), "127.0.0.1", host, 1)
 	s := start(t, func(o *watchword.Options) { o.PublicURL = url }, nil)
 	front.Config.Handler = s.server
-	front.Config.ErrorLog = log.New(io.Discard, "", 0) // the certificate is nobody's
+	front.Config.ErrorLog = log.New(io.Discard, "", 0) // browsers reject the self-signed certificate
 	front.StartTLS()
 	t.Cleanup(front.Close)
 	b := s.tab(t)

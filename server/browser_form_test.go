@@ -153,7 +153,7 @@ func TestSignInWorksByKeyboard(t *testing.T) {
 		b.key(kb.Tab)
 		order = append(order, now())
 		if ring := see[string](b, `() => getComputedStyle(document.activeElement).outlineStyle`); ring != "solid" {
-			t.Errorf("nothing shows that %s has the focus: %s", now(), ring)
+			t.Errorf("the focus of %s is invisible: %s", now(), ring)
 		}
 	}
 	if got, want := strings.Join(order, ", "), "Watchword, login-email, login-password, Show, remember, Sign in, Forgot your password?, No account yet? Create one"; got != want {

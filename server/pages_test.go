@@ -414,7 +414,7 @@ func TestEveryTextIsInEachCatalog(t *testing.T) {
 	source, err := os.ReadFile("../event.go")
 	must(t, err)
 	for _, found := range regexp.MustCompile(`EventKind = "(\w+)"`).FindAllStringSubmatch(string(source), -1) {
-		used["event."+found[1]] = found[1] != "account_deleted" // of which nobody is left to read
+		used["event."+found[1]] = found[1] != "account_deleted" // the deleted account has no reader
 	}
 	for key, shown := range used {
 		if _, known := english[key]; shown && !known {

@@ -172,7 +172,7 @@ func want(t *testing.T, a answer, status int, code watchword.Code) {
 	}
 	if a.text("error") != a.text("detail") || a.text("detail") == "" || a.text("title") == "" ||
 		a.text("requestId") != a.Header.Get("X-Request-Id") || a.body["status"] != float64(status) {
-		t.Errorf("not a whole problem: %s", a.raw)
+		t.Errorf("an incomplete problem: %s", a.raw)
 	}
 }
 

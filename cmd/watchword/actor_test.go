@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// A crowd is users at work while faults are made under them.
+// A crowd is a group of users who send requests while a test injects faults.
 type crowd struct {
 	*fault
 	actors []*actor
@@ -20,7 +20,7 @@ type crowd struct {
 	acting sync.WaitGroup
 }
 
-// newCrowd lets users work on one server, or on several that are one service.
+// newCrowd returns four users of one server, or of several servers of one service.
 func newCrowd(f *fault, addresses ...string) *crowd {
 	c := &crowd{fault: f}
 	for name := range 4 {
@@ -30,7 +30,7 @@ func newCrowd(f *fault, addresses ...string) *crowd {
 	return c
 }
 
-// work begins; rest ends it.
+// work starts the users; rest stops them.
 func (c *crowd) work(ctx context.Context) {
 	c.done = make(chan struct{})
 	for _, a := range c.actors {
@@ -42,7 +42,7 @@ func (c *crowd) work(ctx context.Context) {
 				default:
 				}
 				if a.act(ctx) != nil {
-					time.Sleep(20 * time.Millisecond) // less patient than Retry-After asks
+					time.Sleep(20 * time.Millisecond) // shorter than Retry-After, for more load
 				}
 			}
 		})
@@ -54,14 +54,14 @@ func (c *crowd) rest() {
 	c.acting.Wait()
 }
 
-// untilAnswered waits until everybody was answered what was asked after a moment,
-// and says how long after it that was.
+// untilAnswered waits until each user has a response to a request that was sent after since.
+// It returns the time from since to the last of these responses.
 func (c *crowd) untilAnswered(since time.Time) time.Duration {
 	c.t.Helper()
 	for _, a := range c.actors {
 		for a.answeredAt.Load() < since.UnixNano() {
 			if c.t.Failed() || time.Since(since) > 2*time.Minute {
-				c.t.Fatalf("actor %d is not answered any more", a.name)
+				c.t.Fatalf("actor %d gets no response any more", a.name)
 			}
 			time.Sleep(time.Millisecond)
 		}
@@ -69,23 +69,23 @@ func (c *crowd) untilAnswered(since time.Time) time.Duration {
 	return time.Since(since)
 }
 
-// round makes a fault under load and looks what is left. The fault is over when
-// its function returns; from then on everybody has to be answered.
+// round injects a fault under load, and then checks the acknowledged changes. The fault is over
+// when its function returns; from then on each user must get responses.
 func (c *crowd) round(t *testing.T, fault func()) {
 	t.Helper()
 	c.work(t.Context())
 	defer c.rest()
 	c.untilAnswered(time.Now())
-	time.Sleep(time.Duration(rand.IntN(100)) * time.Millisecond) // wherever they are
+	time.Sleep(time.Duration(rand.IntN(100)) * time.Millisecond) // a random moment of their requests
 	hit := time.Now()
 	fault()
 	c.over(c.untilAnswered(hit))
 }
 
-// check lets everybody hold what was acknowledged against the servers as they are
-// now. One was robbed, too.
+// check compares the acknowledged changes of each user with the servers. The token of one user
+// was stolen.
 func (c *crowd) check(ctx context.Context) {
-	c.actors[rand.IntN(len(c.actors))].prey = true
+	c.actors[rand.IntN(len(c.actors))].targeted = true
 	var checking sync.WaitGroup
 	for _, a := range c.actors {
 		checking.Go(func() { a.check(ctx) })
@@ -93,8 +93,8 @@ func (c *crowd) check(ctx context.Context) {
 	checking.Wait()
 }
 
-// An actor is a user with one device, who knows what was acknowledged and what
-// is in doubt because no answer came.
+// An actor is a user with one device. It records the acknowledged changes, and those in doubt
+// because no response came.
 type actor struct {
 	*fault
 	device    *device
@@ -103,19 +103,19 @@ type actor struct {
 	name      int
 
 	accounts int
-	email    string // of the account in use; empty: none
+	email    string // of the account in use; empty: no account
 	password string // acknowledged
-	doubted  string // a password that may be in effect; empty: none
+	doubted  string // an unacknowledged password that may be in effect, or empty
 	token    string // of the session; empty: signed out
-	first    string // token of the session: the one that a thief has
-	prey     bool   // a thief is going to show up
-	robbed   bool   // he did, and whether he was noticed is in doubt
+	first    string // first token of the session; a thief has a copy
+	targeted bool   // a thief will present the first token
+	stolen   bool   // the thief presented it, and detection is in doubt
 	ended    string // the token of the last session whose end was acknowledged
 
-	answeredAt atomic.Int64 // when the last question was asked that has been answered
+	answeredAt atomic.Int64 // when the last request with a response was sent
 }
 
-// act does one thing. Its error is that no answer came, or 503.
+// act runs one step. It returns an error if no response came, or a 503.
 func (a *actor) act(ctx context.Context) error {
 	if a.email == "" {
 		return a.signUp(ctx)
@@ -123,8 +123,8 @@ func (a *actor) act(ctx context.Context) error {
 	if a.token == "" {
 		return a.logIn(ctx)
 	}
-	if a.prey {
-		return a.bePrey(ctx)
+	if a.targeted {
+		return a.lureThief(ctx)
 	}
 	switch choice := rand.IntN(40); {
 	case choice < 2:
@@ -134,13 +134,13 @@ func (a *actor) act(ctx context.Context) error {
 	case choice < 6:
 		return a.changePassword(ctx)
 	case choice < 7:
-		a.prey = true
+		a.targeted = true
 	}
 	return a.refresh(ctx)
 }
 
-// post wants one of the statuses. Nothing else may come of it but 503 with the
-// time to come back, or no answer where servers die.
+// post sends a request and expects one of the statuses. It also accepts a 503 with Retry-After,
+// and, where servers are killed, no response.
 func (a *actor) post(ctx context.Context, path string, b body, wanted ...int) (*answer, error) {
 	begun := time.Now()
 	got, err := a.device.send(ctx, http.MethodPost, path, b)
@@ -153,8 +153,8 @@ func (a *actor) post(ctx context.Context, path string, b body, wanted ...int) (*
 		a.device.moveTo(a.addresses[a.server])
 		return nil, err
 	case got.status == http.StatusServiceUnavailable && (got.retryAfter < 1 || got.Code != "TRY_LATER"):
-		return nil, a.broke("actor %d: %s: 503 %s without the time to come back", a.name, got.of, got.Code)
-	case got.status == http.StatusServiceUnavailable: // whether it was done is not known
+		return nil, a.broke("actor %d: %s: 503 %s without Retry-After", a.name, got.of, got.Code)
+	case got.status == http.StatusServiceUnavailable: // the outcome is unknown
 		a.count(&a.unavailable)
 		return nil, fmt.Errorf("%s: 503", got.of)
 	case !slices.Contains(wanted, got.status):
@@ -177,7 +177,7 @@ func (a *actor) signUp(ctx context.Context) error {
 	return nil
 }
 
-// logIn settles which password is in effect.
+// logIn finds out which password is in effect.
 func (a *actor) logIn(ctx context.Context) error {
 	wanted := []int{200}
 	if a.doubted != "" {
@@ -204,8 +204,7 @@ func (a *actor) refresh(ctx context.Context) error {
 	return err
 }
 
-// logOut without an answer leaves the session in doubt, so that it is not
-// looked at again.
+// logOut leaves the session in doubt if no response comes. It is then not checked again.
 func (a *actor) logOut(ctx context.Context) error {
 	token := a.token
 	a.token = ""
@@ -218,7 +217,7 @@ func (a *actor) logOut(ctx context.Context) error {
 
 func (a *actor) changePassword(ctx context.Context) error {
 	if a.doubted != "" {
-		a.token = "" // the next login settles it
+		a.token = "" // the next login finds out
 		return nil
 	}
 	next := fmt.Sprintf("purple otters no. %d", rand.Uint64())
@@ -230,30 +229,29 @@ func (a *actor) changePassword(ctx context.Context) error {
 	return err
 }
 
-// tooOld is a generation by which the first token is no repeat, however young it
-// is (docs/rotation.md, rule 3).
+// tooOld is a generation at which the first token counts as reuse, not as a repeat, at any age
+// (docs/rotation.md, rule 3).
 const tooOld = 35
 
-// bePrey refreshes until the first token is too old to be a repeat. Then a thief
-// shows up with it.
-func (a *actor) bePrey(ctx context.Context) error {
-	if !a.robbed && generationOf(a.t, a.token) < tooOld {
+// lureThief refreshes until the first token is too old to be a repeat. Then a thief presents it.
+func (a *actor) lureThief(ctx context.Context) error {
+	if !a.stolen && generationOf(a.t, a.token) < tooOld {
 		return a.refresh(ctx)
 	}
-	return a.beRobbed(ctx)
+	return a.detectThief(ctx)
 }
 
-// beRobbed wants the thief to be noticed, and the session to end for both. If he
-// was not answered, he may have been noticed nevertheless.
-func (a *actor) beRobbed(ctx context.Context) error {
-	again := a.robbed
-	a.robbed = true
+// detectThief checks that the server detects the thief and ends the session for both. The server
+// may detect the thief although no response came.
+func (a *actor) detectThief(ctx context.Context) error {
+	again := a.stolen
+	a.stolen = true
 	thief, err := a.post(ctx, "/refresh", body{"refreshToken": a.first}, 401)
 	if err != nil {
 		return err
 	}
 	if thief.Code != "REFRESH_REUSED" && (thief.Code != "SESSION_ENDED" || !again) {
-		return a.broke("actor %d: a reused token is answered %s", a.name, thief.Code)
+		return a.broke("actor %d: a reused token returns %s", a.name, thief.Code)
 	}
 	if _, err = a.post(ctx, "/refresh", body{"refreshToken": a.token}, 401); err != nil {
 		return err
@@ -261,12 +259,11 @@ func (a *actor) beRobbed(ctx context.Context) error {
 	a.mu.Lock()
 	a.reuses++
 	a.mu.Unlock()
-	a.prey, a.robbed, a.ended, a.token = false, false, a.token, ""
+	a.targeted, a.stolen, a.ended, a.token = false, false, a.token, ""
 	return nil
 }
 
-// check holds what was acknowledged against servers that all work, and begins
-// another session.
+// check compares the acknowledged changes with working servers, and starts another session.
 func (a *actor) check(ctx context.Context) {
 	if a.email == "" {
 		a.must(ctx, a.signUp)
@@ -274,8 +271,8 @@ func (a *actor) check(ctx context.Context) {
 	if a.token == "" {
 		a.must(ctx, a.logIn)
 	}
-	for a.prey && !a.t.Failed() {
-		a.must(ctx, a.bePrey)
+	for a.targeted && !a.t.Failed() {
+		a.must(ctx, a.lureThief)
 	}
 	if a.token != "" {
 		a.must(ctx, a.refresh)
@@ -284,7 +281,7 @@ func (a *actor) check(ctx context.Context) {
 	a.must(ctx, a.logIn)
 }
 
-// must does one thing until it is answered.
+// must repeats a step until it gets a response.
 func (a *actor) must(ctx context.Context, do func(context.Context) error) {
 	for do(ctx) != nil && !a.t.Failed() {
 		time.Sleep(20 * time.Millisecond)

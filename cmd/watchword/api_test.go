@@ -16,11 +16,11 @@ import (
 
 type body map[string]any
 
-// An answer of the API, with the members that any of them has.
+// An answer is a response of the API, with the members of all responses.
 type answer struct {
 	of         string
 	status     int
-	retryAfter int // seconds; 0: it does not say
+	retryAfter int // Retry-After in seconds, or 0
 
 	User                            person
 	AccessToken, RefreshToken, Code string
@@ -36,7 +36,7 @@ type person struct {
 // A device is a client of the API: a cookie jar and the last access token.
 type device struct {
 	origin      string
-	server      *atomic.Value // the address that it connects to, of one of several behind the origin
+	server      *atomic.Value // the address of the server that it connects to
 	client      *http.Client
 	accessToken string
 }
@@ -57,13 +57,13 @@ func newDevice(t *testing.T, address string) *device {
 	return d
 }
 
-// moveTo connects to another server from now on, as a load balancer would.
+// moveTo makes later requests go to another server, as a load balancer does.
 func (d *device) moveTo(address string) {
 	d.server.Store(address)
 	d.client.CloseIdleConnections()
 }
 
-// send returns an error only if no answer came.
+// send returns an error only if no response came.
 func (d *device) send(ctx context.Context, method, path string, b body) (*answer, error) {
 	var payload bytes.Buffer
 	if b != nil {

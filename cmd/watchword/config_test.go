@@ -21,7 +21,7 @@ const (
 	weak   = "correct-horse-battery"
 )
 
-// refusals are settings that stop the start, each with all of what is said.
+// refusals lists settings that stop the start, each with the complete error output.
 var refusals = []struct {
 	name  string
 	args  string // separated by spaces
@@ -312,7 +312,7 @@ func TestDangerousSettingStopsTheStart(t *testing.T) {
 	}
 }
 
-// wantLines wants the lines in any order, each as parts with … between them.
+// wantLines checks the lines in any order. … stands for any text.
 func wantLines(t *testing.T, text string, want []string) {
 	t.Helper()
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
@@ -419,7 +419,7 @@ func TestSecretFromAFileIsNotShown(t *testing.T) {
 	}
 }
 
-// These settings are close to ones that are refused.
+// Each of these settings resembles a rejected one.
 func TestSafeSettingIsAccepted(t *testing.T) {
 	t.Parallel()
 	certificate, key := certificateFor(t)
@@ -462,7 +462,7 @@ func TestConfigPrintsFaultySettings(t *testing.T) {
 	}
 }
 
-// certificateFor makes a self-signed certificate of localhost, as PEM.
+// certificateFor returns a self-signed certificate of localhost, as PEM.
 func certificateFor(t *testing.T) (certificate, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -69,7 +69,7 @@ func TestCrashOfOneServerLosesNoAcknowledgedChange(t *testing.T) {
 	}
 }
 
-// A fleetServer is one of several that are one service, behind one public URL.
+// A fleetServer is one of several servers of one service with one public URL.
 type fleetServer struct {
 	*server
 	dir       string
@@ -88,7 +88,7 @@ func startFleet(t *testing.T, n int, arguments []string) (servers []*fleetServer
 	return servers
 }
 
-// explain shows the end of what a server wrote, if the test failed.
+// explain logs the end of the output of a server if the test failed.
 func (s *fleetServer) explain(t *testing.T) {
 	if !t.Failed() {
 		return

@@ -15,7 +15,7 @@ import (
 func TestFailoverLosesNoAcknowledgedChange(t *testing.T) {
 	t.Parallel()
 	failOver(t, newFault(t, "failover: primary killed, standby promoted"), func(primary, standby *pgtest.Server) {
-		primary.Freeze(t) // none of them outlives another
+		primary.Freeze(t) // so that all end at the same time
 		primary.Kill()
 		standby.Promote(t)
 	})
@@ -51,8 +51,7 @@ func failOver(t *testing.T, f *fault, lose func(primary, standby *pgtest.Server)
 	}
 }
 
-// onBoth is the URL of a database on two servers, with times to wait that suit a
-// test.
+// onBoth returns the URL of a database on two servers, with short timeouts.
 func onBoth(t *testing.T, database string, other *pgtest.Server) string {
 	t.Helper()
 	first, err := url.Parse(database)

@@ -19,8 +19,8 @@ import (
 	"time"
 )
 
-// Real gateways before a real server, with the configurations that
-// docs/gateways.md shows: what reaches the service behind them, and what does not.
+// Real gateways in front of a real server, with the configurations of docs/gateways.md. The
+// tests check which requests reach the service behind them.
 
 // A gateway runs an example of examples/gateways.
 type gateway struct {
@@ -118,7 +118,7 @@ func guards(t *testing.T, g gateway) {
 	service.wantRefused(t, door.send(t, "GET", "/orders", ada.accessToken, ""), http.StatusInternalServerError, "")
 }
 
-// behind is a service that tells what it got.
+// behind is a service that records the requests that it receives.
 type behind struct {
 	*httptest.Server
 	reached atomic.Int64
@@ -126,7 +126,7 @@ type behind struct {
 
 // seen is a request as it reached the service.
 type seen struct {
-	Identity map[string]string // by lower-case names with dashes, as CGI and its heirs read them
+	Identity map[string]string // names in lower case with dashes, as in CGI
 	Length   int
 }
 
@@ -151,8 +151,8 @@ func newBehind(t *testing.T) *behind {
 
 func (b *behind) address() string { return b.Listener.Addr().String() }
 
-// wantReached checks that the request came through as these and nobody else; what
-// is empty may be left out.
+// wantReached checks that the request reached the service with exactly this identity. Empty
+// headers may be absent.
 func (b *behind) wantReached(t *testing.T, answer *http.Response, identity map[string]string) (got seen) {
 	t.Helper()
 	request := answer.Request.Method + " " + answer.Request.URL.Path
@@ -173,8 +173,8 @@ func (b *behind) wantReached(t *testing.T, answer *http.Response, identity map[s
 	return got
 }
 
-// wantRefused checks that the service was not asked. Status 0 is any refusal,
-// 500 any failure.
+// wantRefused checks that the request did not reach the service. Status 0 stands for any
+// rejection, 500 for any failure.
 func (b *behind) wantRefused(t *testing.T, answer *http.Response, status int, challenge string) {
 	t.Helper()
 	request := answer.Request.Method + " " + answer.Request.URL.Path
@@ -198,7 +198,7 @@ func (g gateway) find(t *testing.T) string {
 	}
 	program, err := exec.LookPath(g.program)
 	if err != nil {
-		program = "/usr/sbin/" + g.program // not in everybody's PATH
+		program = "/usr/sbin/" + g.program // may be missing in PATH
 	}
 	if _, err := os.Stat(program); err != nil {
 		t.Fatalf("%s is missing: install the package %s, or set WATCHWORD_TEST_GATEWAYS=skip", g.program, g.program)
@@ -206,7 +206,7 @@ func (g gateway) find(t *testing.T) string {
 	return program
 }
 
-// start runs the example, on ports of its own.
+// start runs the example on separate ports.
 func (g gateway) start(t *testing.T, watchword, service string) door {
 	t.Helper()
 	program := g.find(t)
@@ -250,10 +250,10 @@ func (g gateway) run(t *testing.T, program, example, address string) {
 	t.Fatalf("%s does not listen", g.program)
 }
 
-// A door is a gateway from the outside.
+// A door is a running gateway.
 type door struct{ address string }
 
-// send tries to be somebody else by every spelling of a name.
+// send adds forged identity headers in every spelling of their names.
 func (d door) send(t *testing.T, method, path, token, content string) *http.Response {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, "http://"+d.address+path, strings.NewReader(content))

@@ -32,16 +32,16 @@ func liveALife(t *testing.T, arguments []string) {
 	mails := openMailbox(t, filepath.Join(dir, "watchword-data", "mail"))
 	laptop, phone := newDevice(t, address), newDevice(t, address)
 
-	// Sign-up signs in at once; the address is still to be proven.
+	// Sign-up signs in at once, with an unproven address.
 	laptop.post(t, "/register", body{"email": ada, "password": firstSecret}, 201)
 	if laptop.get(t, "/me", 200).User.EmailVerified {
-		t.Fatal("the address counts as proven before the mail was read")
+		t.Fatal("the address is verified before the mail was read")
 	}
 	link := mails.token(t, watchword.MailVerify)
-	newDevice(t, address).post(t, "/email/verify", body{"token": link}, 403) // the link alone proves no account
+	newDevice(t, address).post(t, "/email/verify", body{"token": link}, 403) // the link alone is not enough
 	laptop.post(t, "/email/verify", body{"token": link}, 200)
 	if !laptop.get(t, "/me", 200).User.EmailVerified {
-		t.Fatal("the address does not count as proven")
+		t.Fatal("the address is not verified")
 	}
 
 	// Two devices: a browser with a cookie, an application with a token.
@@ -50,23 +50,23 @@ func liveALife(t *testing.T, arguments []string) {
 	laptop.post(t, "/refresh", nil, 200)
 	second := phone.post(t, "/refresh", body{"refreshToken": first}, 200).RefreshToken
 
-	// The answer to a refresh is lost on the way: the phone asks again with the
-	// old token and is forgiven.
+	// The response to a refresh is lost. The phone retries with the old token, and the server
+	// forgives it.
 	lost := phone.post(t, "/refresh", body{"refreshToken": second}, 200).RefreshToken
 	again := phone.post(t, "/refresh", body{"refreshToken": second}, 200).RefreshToken
 	if again != lost {
-		t.Fatal("the repeated answer holds another token")
+		t.Fatal("the repeated response contains another token")
 	}
 
-	// A thief holds an old copy. The session ends for both, the owner is told,
-	// the laptop is left alone.
+	// A thief has an old copy of the token. The session ends for both, the owner gets a mail,
+	// and the session of the laptop continues.
 	thief := newDevice(t, address)
 	thief.post(t, "/refresh", body{"refreshToken": first}, 401).wantCode(t, "REFRESH_REUSED")
 	phone.post(t, "/refresh", body{"refreshToken": again}, 401).wantCode(t, "SESSION_ENDED")
 	mails.next(t, watchword.MailReuseDetected)
 	laptop.post(t, "/refresh", nil, 200)
 
-	// The password is forgotten, and with the new one every session is gone.
+	// A password reset ends every session.
 	newDevice(t, address).post(t, "/password/forgot", body{"email": ada}, 202)
 	newDevice(t, address).post(t, "/password/reset",
 		body{"token": mails.token(t, watchword.MailReset), "password": nextSecret}, 200)
@@ -75,7 +75,7 @@ func liveALife(t *testing.T, arguments []string) {
 	laptop.post(t, "/login", body{"email": ada, "password": firstSecret}, 401).wantCode(t, "INVALID_CREDENTIALS")
 	mails.next(t, watchword.MailPasswordChanged)
 
-	// Everything that was acknowledged survives a restart.
+	// All acknowledged changes survive a restart.
 	laptop.post(t, "/login", body{"email": ada, "password": nextSecret}, 200)
 	kept := phone.post(t, "/login", body{"email": ada, "password": nextSecret, "delivery": "body"}, 200).RefreshToken
 	if err := server.terminate(); err != nil {

@@ -19,16 +19,15 @@ import (
 	"github.com/watchword-auth/watchword/internal/pgtest"
 )
 
-// Several servers on one database, clients that present the newest token, its
-// parent and older ones at once, answers that are lost: whatever happened has to
-// be what the pure judge could have decided, one presentation after the other
-// (linearizability; porcupine looks for the order).
+// Several servers share one database. Clients concurrently present the newest token, its parent
+// and older ones, and lose responses. The results must match decisions of the pure function
+// Judge in some sequential order (linearizability). Porcupine searches this order.
 
-// presented is one refresh token held out, and outcome what came of it.
+// presented is a request with a refresh token; outcome is its result.
 type presented struct{ generation int64 }
 
 type outcome struct {
-	code       string // "" for a token, "?" if no answer came
+	code       string // "" for a token, "?" if no response came
 	generation int64  // of the token
 }
 
@@ -83,7 +82,7 @@ func checkHistories(t *testing.T, policy watchword.RotationPolicy, rounds int, a
 	}
 }
 
-// A history is what became of one session.
+// A history records the requests of one session.
 type history struct {
 	t          *testing.T
 	addresses  []string
@@ -103,8 +102,7 @@ func (h *history) begin(round int) {
 	h.tokens[0], h.accessToken = in.RefreshToken, in.AccessToken
 }
 
-// present holds out a token: mostly one of the newest, sometimes without waiting
-// for the answer.
+// present sends a token, mostly one of the newest. Sometimes it does not wait for the response.
 func (h *history) present(client int, random *rand.Rand) {
 	h.mu.Lock()
 	g := max(h.newest-[]int64{0, 0, 0, 0, 1, 1, 2, 3}[random.IntN(8)], 0)
@@ -126,7 +124,7 @@ func (h *history) present(client int, random *rand.Rand) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
-	case err != nil: // it may still take effect, whenever
+	case err != nil: // it may still take effect at any later time
 		op.Output, op.Return, op.ClientId = outcome{code: "?"}, math.MaxInt64, 100+len(h.operations)
 	case got.status == http.StatusOK:
 		n := generationOf(h.t, got.RefreshToken)
@@ -152,8 +150,8 @@ func tokenBytes(t *testing.T, token string) []byte {
 	return raw
 }
 
-// judged is the state of the model: a rotation whose times are made alike, and
-// whether the session has ended.
+// judged is the state of the model: a rotation with normalized times, and whether the session
+// has ended.
 type judged struct {
 	rotation watchword.Rotation
 	ended    bool
@@ -161,9 +159,9 @@ type judged struct {
 
 var epoch = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
-// judgeModel is the pure judge. When exactly a presentation was judged is not
-// known, only whether that matters: with a long grace it is always within, and
-// without one it was in the millisecond of the last rotation, or later.
+// judgeModel applies Judge. The exact time of a decision is unknown. With a long grace period,
+// every request is within it. Without one, a request is in the millisecond of the last rotation,
+// or later.
 func judgeModel(policy watchword.RotationPolicy) porcupine.Model {
 	times := []time.Duration{0, time.Hour}
 	if policy.Grace > 0 {

@@ -14,30 +14,30 @@ import (
 	"github.com/watchword-auth/watchword/internal/pgtest"
 )
 
-// The database commits, and its answer is lost: nobody here can know the outcome.
-// The client is told 503 and asks again. For each flow: what it is told then, and
-// that nothing was done twice or undone (the table in docs/faults.md).
+// The database commits, and its response is lost, so the server does not know the outcome. The
+// client gets a 503 and retries. For each flow, the test checks the response to the retry, and
+// that the change was made exactly once (the table in docs/faults.md).
 
-// A lostAnswer is one flow of which the last commit is in doubt.
-type lostAnswer struct {
+// A lostResponse is a flow whose last commit is in doubt.
+type lostResponse struct {
 	flow   string
-	commit string // of the transaction that has this statement in it
+	commit string // of the transaction that contains this statement
 	method string // default: POST
 	path   string
 	body   body
 
-	again int    // what asking again comes to
-	code  string // its code
-	then  func() // what holds afterwards
+	again int    // status of the retry
+	code  string // code of the retry
+	then  func() // checks the state afterwards
 }
 
 const (
-	commitMessage = "commit\x00" // how pgx ends a transaction
+	commitMessage = "commit\x00" // text with which pgx commits
 	setPassword   = "UPDATE users SET password_hash"
 	endSession    = "UPDATE sessions SET ended_at"
 )
 
-// doubtful is a service whose connection to the database loses answers.
+// doubtful is a service whose database connection loses responses.
 type doubtful struct {
 	*fault
 	server *server
@@ -56,13 +56,13 @@ func TestLostCommitResponseDoesNoHarm(t *testing.T) {
 	d := &doubtful{fault: newFault(t, "answer to a commit lost"), wire: newWire(t, database.Host),
 		server: newServer(t, freeAddress(t))}
 	database.Host = d.wire.Addr().String()
-	named := database.Query() // with its text in each statement, which the wire looks for
+	named := database.Query() // each statement then contains its text, which the wire searches
 	named.Set("default_query_exec_mode", "cache_describe")
 	database.RawQuery = named.Encode()
 	dir := startServer(t, d.server,
 		append(onPostgres(database.String()), "--limits=off", "--log-level=error", "--refresh-grace=0s")...)
 	d.mails = openMailbox(t, filepath.Join(dir, "watchword-data", "mail"))
-	for _, flow := range []func(*testing.T, *device, string) lostAnswer{
+	for _, flow := range []func(*testing.T, *device, string) lostResponse{
 		d.signUp, d.logIn, d.refresh, d.lateRefresh, d.reuse, d.logOut, d.logOutEverywhere,
 		d.changePassword, d.forgot, d.reset, d.verify, d.deleteAccount,
 	} {
@@ -79,20 +79,20 @@ func TestLostCommitResponseDoesNoHarm(t *testing.T) {
 	}
 }
 
-func (d *doubtful) lose(t *testing.T, phone *device, l lostAnswer) {
+func (d *doubtful) lose(t *testing.T, phone *device, l lostResponse) {
 	message := commitMessage
 	if l.commit == sessionOf(t, l.body) {
-		message = l.commit // one statement, which commits by itself
+		message = l.commit // a single statement commits by itself
 	}
 	lost := d.wire.lose(l.commit, message)
 	got := phone.must(t, l.method, l.path, l.body).want(t, 503)
 	got.wantCode(t, "TRY_LATER")
 	d.count(&d.unavailable)
 	if got.retryAfter < 1 {
-		t.Error("503 without the time to come back")
+		t.Error("503 without Retry-After")
 	}
 	begun := time.Now()
-	<-lost // or it was another error
+	<-lost // otherwise the 503 has another cause
 	again := phone.must(t, l.method, l.path, l.body).want(t, l.again)
 	again.wantCode(t, l.code)
 	l.then()
@@ -100,7 +100,7 @@ func (d *doubtful) lose(t *testing.T, phone *device, l lostAnswer) {
 	d.over(time.Since(begun))
 }
 
-// sessionOf is the id in a refresh token, as the statement of a rotation has it.
+// sessionOf returns the session id of a refresh token, as in the statement of a rotation.
 func sessionOf(t *testing.T, b body) string {
 	token, ok := b["refreshToken"].(string)
 	if !ok {
@@ -110,25 +110,25 @@ func sessionOf(t *testing.T, b body) string {
 	return uuid.UUID(raw[2:18]).String()
 }
 
-func (d *doubtful) signUp(t *testing.T, phone *device, _ string) lostAnswer {
+func (d *doubtful) signUp(t *testing.T, phone *device, _ string) lostResponse {
 	account := body{"email": "new@example.com", "password": firstSecret, "delivery": "body"}
-	return lostAnswer{flow: "sign-up", commit: "INSERT INTO users", path: "/register", body: account, again: 409,
+	return lostResponse{flow: "sign-up", commit: "INSERT INTO users", path: "/register", body: account, again: 409,
 		code: "EMAIL_TAKEN",
 		then: func() { phone.post(t, "/login", account, 200) }}
 }
 
-func (d *doubtful) logIn(_ *testing.T, _ *device, _ string) lostAnswer {
-	return lostAnswer{
+func (d *doubtful) logIn(_ *testing.T, _ *device, _ string) lostResponse {
+	return lostResponse{
 		flow: "login", commit: setPassword, path: "/login", body: d.account(firstSecret), again: 200, then: func() {}}
 }
 
-func (d *doubtful) refresh(t *testing.T, phone *device, token string) lostAnswer {
+func (d *doubtful) refresh(t *testing.T, phone *device, token string) lostResponse {
 	b := body{"refreshToken": token}
-	return lostAnswer{flow: "refresh", commit: sessionOf(t, b), path: "/refresh", body: b, again: 200,
+	return lostResponse{flow: "refresh", commit: sessionOf(t, b), path: "/refresh", body: b, again: 200,
 		then: func() { d.onGeneration(t, phone, token, 1) }}
 }
 
-// onGeneration: the session did not fork, and goes on.
+// onGeneration checks that the session did not fork and can still be refreshed.
 func (d *doubtful) onGeneration(t *testing.T, phone *device, old string, want int64) {
 	t.Helper()
 	newest := phone.post(t, "/refresh", body{"refreshToken": old}, 200).RefreshToken
@@ -138,24 +138,24 @@ func (d *doubtful) onGeneration(t *testing.T, phone *device, old string, want in
 	phone.post(t, "/refresh", body{"refreshToken": newest}, 200)
 }
 
-// lateRefresh: the first answer was lost on the way to the client, and that to the
-// client that came back late is in doubt here.
-func (d *doubtful) lateRefresh(t *testing.T, phone *device, token string) lostAnswer {
+// lateRefresh loses the response to a late client, which retries because it did not receive the
+// first response.
+func (d *doubtful) lateRefresh(t *testing.T, phone *device, token string) lostResponse {
 	b := body{"refreshToken": token}
 	phone.post(t, "/refresh", b, 200)
-	time.Sleep(5 * time.Millisecond) // past the millisecond of the rotation: without a grace it is late
-	return lostAnswer{flow: "late refresh", commit: "UPDATE sessions SET forgiven", path: "/refresh", body: b,
+	time.Sleep(5 * time.Millisecond) // later than the rotation: without a grace period, the request is late
+	return lostResponse{flow: "late refresh", commit: "UPDATE sessions SET forgiven", path: "/refresh", body: b,
 		again: 200,
 		then:  func() { d.onGeneration(t, phone, token, 1) }}
 }
 
-func (d *doubtful) reuse(t *testing.T, phone *device, token string) lostAnswer {
+func (d *doubtful) reuse(t *testing.T, phone *device, token string) lostResponse {
 	link := d.mails.nextTo(t, watchword.Address(d.email()), watchword.MailVerify)
 	phone.post(t, "/email/verify", body{"token": tokenIn(t, link)}, 200) // a notice goes to a proven address only
 	second := phone.post(t, "/refresh", body{"refreshToken": token}, 200).RefreshToken
 	newest := phone.post(t, "/refresh", body{"refreshToken": second}, 200).RefreshToken
 	time.Sleep(5 * time.Millisecond)
-	return lostAnswer{flow: "reuse by a thief", commit: endSession, path: "/refresh", body: body{"refreshToken": token},
+	return lostResponse{flow: "reuse by a thief", commit: endSession, path: "/refresh", body: body{"refreshToken": token},
 		again: 401, code: "SESSION_ENDED",
 		then: func() {
 			phone.post(t, "/refresh", body{"refreshToken": newest}, 401).wantCode(t, "SESSION_ENDED")
@@ -166,20 +166,20 @@ func (d *doubtful) reuse(t *testing.T, phone *device, token string) lostAnswer {
 		}}
 }
 
-func (d *doubtful) logOut(t *testing.T, phone *device, token string) lostAnswer {
+func (d *doubtful) logOut(t *testing.T, phone *device, token string) lostResponse {
 	b := body{"refreshToken": token}
-	return lostAnswer{flow: "logout", commit: endSession, path: "/logout", body: b, again: 200,
+	return lostResponse{flow: "logout", commit: endSession, path: "/logout", body: b, again: 200,
 		then: func() { phone.post(t, "/refresh", b, 401).wantCode(t, "SESSION_ENDED") }}
 }
 
-func (d *doubtful) logOutEverywhere(t *testing.T, phone *device, token string) lostAnswer {
-	return lostAnswer{flow: "logout everywhere", commit: endSession, path: "/logout-all", again: 401,
+func (d *doubtful) logOutEverywhere(t *testing.T, phone *device, token string) lostResponse {
+	return lostResponse{flow: "logout everywhere", commit: endSession, path: "/logout-all", again: 401,
 		code: "SESSION_ENDED",
 		then: func() { phone.post(t, "/refresh", body{"refreshToken": token}, 401).wantCode(t, "SESSION_ENDED") }}
 }
 
-func (d *doubtful) changePassword(t *testing.T, phone *device, token string) lostAnswer {
-	return lostAnswer{flow: "change of password", commit: setPassword, path: "/password/change",
+func (d *doubtful) changePassword(t *testing.T, phone *device, token string) lostResponse {
+	return lostResponse{flow: "change of password", commit: setPassword, path: "/password/change",
 		body: body{"currentPassword": firstSecret, "newPassword": nextSecret}, again: 403, code: "PASSWORD_WRONG",
 		then: func() {
 			phone.post(t, "/login", d.account(firstSecret), 401).wantCode(t, "INVALID_CREDENTIALS")
@@ -188,38 +188,38 @@ func (d *doubtful) changePassword(t *testing.T, phone *device, token string) los
 		}}
 }
 
-func (d *doubtful) forgot(t *testing.T, phone *device, _ string) lostAnswer {
-	return lostAnswer{flow: "forgotten password", commit: "INSERT INTO mails", path: "/password/forgot",
+func (d *doubtful) forgot(t *testing.T, phone *device, _ string) lostResponse {
+	return lostResponse{flow: "forgotten password", commit: "INSERT INTO mails", path: "/password/forgot",
 		body: body{"email": d.email()}, again: 202,
 		then: func() { d.mails.next(t, watchword.MailReset); d.mails.next(t, watchword.MailReset) }}
 }
 
-func (d *doubtful) reset(t *testing.T, phone *device, _ string) lostAnswer {
+func (d *doubtful) reset(t *testing.T, phone *device, _ string) lostResponse {
 	phone.post(t, "/password/forgot", body{"email": d.email()}, 202)
-	return lostAnswer{flow: "reset of password", commit: "DELETE FROM mail_tokens WHERE hash", path: "/password/reset",
+	return lostResponse{flow: "reset of password", commit: "DELETE FROM mail_tokens WHERE hash", path: "/password/reset",
 		body: body{"token": d.mails.token(t, watchword.MailReset), "password": nextSecret}, again: 400,
 		code: "MAIL_TOKEN_INVALID",
 		then: func() { phone.post(t, "/login", d.account(nextSecret), 200) }}
 }
 
-func (d *doubtful) verify(t *testing.T, phone *device, _ string) lostAnswer {
+func (d *doubtful) verify(t *testing.T, phone *device, _ string) lostResponse {
 	link := d.mails.nextTo(t, watchword.Address(d.email()), watchword.MailVerify)
-	return lostAnswer{flow: "proof of address", commit: "DELETE FROM mail_tokens WHERE hash", path: "/email/verify",
+	return lostResponse{flow: "proof of address", commit: "DELETE FROM mail_tokens WHERE hash", path: "/email/verify",
 		body: body{"token": tokenIn(t, link)}, again: 400, code: "MAIL_TOKEN_INVALID",
 		then: func() {
 			if !phone.get(t, "/me", 200).User.EmailVerified {
-				t.Error("the address does not count as proven")
+				t.Error("the address is not verified")
 			}
 		}}
 }
 
-func (d *doubtful) deleteAccount(t *testing.T, phone *device, _ string) lostAnswer {
-	return lostAnswer{flow: "deletion of account", commit: "DELETE FROM users", method: http.MethodDelete, path: "/me",
+func (d *doubtful) deleteAccount(t *testing.T, phone *device, _ string) lostResponse {
+	return lostResponse{flow: "deletion of account", commit: "DELETE FROM users", method: http.MethodDelete, path: "/me",
 		body: body{"password": firstSecret}, again: 401, code: "SESSION_ENDED",
 		then: func() { phone.post(t, "/login", d.account(firstSecret), 401).wantCode(t, "INVALID_CREDENTIALS") }}
 }
 
-// email is that of the account of the flow.
+// email returns the address of the flow's account.
 func (d *doubtful) email() string { return fmt.Sprintf("user%d@example.com", d.users-1) }
 
 func (d *doubtful) account(password string) body {

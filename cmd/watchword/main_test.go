@@ -17,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(buildAndTest(m)) }
 
-// binaryVariable carries the path of the built program to the tests.
+// binaryVariable names the built program for the tests.
 const binaryVariable = "TEST_BINARY"
 
 func buildAndTest(m *testing.M) int {
@@ -42,8 +42,7 @@ func buildAndTest(m *testing.M) int {
 	return code
 }
 
-// A call is one run of the program in a folder of its own, with no environment
-// but the given one.
+// A call is one run of the program in a new folder, with only the given environment.
 type call struct {
 	dir   string // default: a new one
 	env   []string

@@ -32,7 +32,7 @@ func TestSessionsContinueAfterAMoveToPostgres(t *testing.T) {
 	second := phone.post(t, "/refresh", body{"refreshToken": first}, 200).RefreshToken
 	third := phone.post(t, "/refresh", body{"refreshToken": second}, 200).RefreshToken
 
-	// Nothing is moved from under a server.
+	// A move from the database of a running server is rejected.
 	move(t, dir, 1, "watchword-data/watchword.db is in use: stop its server", "--to="+target)
 	laptop.post(t, "/refresh", nil, 200)
 	if err := s.terminate(); err != nil {
@@ -42,7 +42,7 @@ func TestSessionsContinueAfterAMoveToPostgres(t *testing.T) {
 		t.Fatal(got.errors) // a mail waits now
 	}
 
-	before := everythingShown(t, dir)
+	before := operatorOutput(t, dir)
 	told := move(t, dir, 0, "", "--to="+target).out
 	for _, want := range []string{"PostgreSQL at ", masterKeyFile,
 		"Servers refuse to start on watchword-data/watchword.db"} {
@@ -50,7 +50,7 @@ func TestSessionsContinueAfterAMoveToPostgres(t *testing.T) {
 			t.Errorf("%q is not in\n%s", want, told)
 		}
 	}
-	if after := everythingShown(t, dir, "--store="+target); after != before {
+	if after := operatorOutput(t, dir, "--store="+target); after != before {
 		t.Errorf("before the move:\n%s\nafter it:\n%s", before, after)
 	}
 
@@ -120,8 +120,7 @@ func TestInterruptedMoveCanBeRepeated(t *testing.T) {
 	}
 }
 
-// interrupt lets a move come as far as the table of sessions, and returns what it
-// says when it has failed.
+// interrupt stops a move when it copies sessions, and returns its error output.
 func interrupt(t *testing.T, target string, cmd *exec.Cmd, dir string, how func()) (said string) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), target)
@@ -148,14 +147,14 @@ func interrupt(t *testing.T, target string, cmd *exec.Cmd, dir string, how func(
 	}
 	how()
 	if err := cmd.Wait(); err == nil {
-		t.Error("the move ended as if nothing had happened")
+		t.Error("the interrupted move succeeded")
 	}
 	if err := tx.Rollback(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	var users int
 	if err := conn.QueryRow(t.Context(), "SELECT COUNT(*) FROM users").Scan(&users); err != nil || users > 0 {
-		t.Errorf("%d users are left of it, %v", users, err)
+		t.Errorf("%d users remain in the target, %v", users, err)
 	}
 	return errs.String()
 }
@@ -172,7 +171,7 @@ func TestImpossibleMoveIsRefusedBeforeItBegins(t *testing.T) {
 	}{
 		{"no target", nil, 2, "--to: is not a PostgreSQL URL", nil},
 		{"to SQLite", nil, 2, "--to: is not a PostgreSQL URL", []string{"--to=sqlite:other.db"}},
-		{"to what is no URL", nil, 2, "--to: is not a PostgreSQL URL", []string{"--to=postgres://:port/"}},
+		{"to an invalid URL", nil, 2, "--to: is not a PostgreSQL URL", []string{"--to=postgres://:port/"}},
 		{"from PostgreSQL", nil,
 			2, "--from: is not an SQLite database", []string{"--from=postgres://me:" + weak + "@db/auth", nowhere}},
 		{"from nothing", nil, 1, "there is no database at other.db", []string{"--from=sqlite:other.db", nowhere}},
@@ -201,13 +200,13 @@ func TestImpossibleMoveIsRefusedBeforeItBegins(t *testing.T) {
 			}
 			got := move(t, dir, c.code, c.want, c.args...)
 			if strings.Contains(got.errors, weak) || got.out != "" {
-				t.Errorf("it says too much:\n%s%s", got.out, got.errors)
+				t.Errorf("the output contains a secret:\n%s%s", got.out, got.errors)
 			}
 		})
 	}
 }
 
-// newData is a folder in which a database and its master key are, with an account.
+// newData returns a folder with a database of one account and its master key.
 func newData(t *testing.T) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -229,7 +228,7 @@ func change(t *testing.T, dir, text string) {
 	}
 }
 
-// move runs `watchword move` and wants an exit code, and an error unless that is 0.
+// move runs `watchword move` and checks its exit code and, unless that is 0, its error.
 func move(t *testing.T, dir string, code int, wantError string, args ...string) result {
 	t.Helper()
 	got := run(t, call{dir: dir, args: append([]string{"move"}, args...)})
@@ -239,8 +238,8 @@ func move(t *testing.T, dir string, code int, wantError string, args ...string) 
 	return got
 }
 
-// everythingShown is what the operator's commands tell of the whole database.
-func everythingShown(t *testing.T, dir string, args ...string) (shown string) {
+// operatorOutput returns the output of the operator's commands about the database.
+func operatorOutput(t *testing.T, dir string, args ...string) (shown string) {
 	t.Helper()
 	for _, command := range []string{"users list", "users show " + ada, "mail list", "keys list"} {
 		got := run(t, call{

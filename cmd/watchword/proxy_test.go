@@ -64,7 +64,7 @@ func behindProxy(t *testing.T, g gateway, withCertificate func(text, certificate
 		t.Fatal(err)
 	}
 	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("X-Forwarded-For", "203.0.113.9") // a lie
+	r.Header.Set("X-Forwarded-For", "203.0.113.9") // forged
 	response, err := s.client().Do(r)
 	if err != nil {
 		t.Fatal(err)

@@ -95,7 +95,7 @@ func untilRevoked(t *testing.T, v *verify.Verifier, token string) time.Time {
 	}
 }
 
-// through is a client that goes to one of the servers, whatever the address says.
+// through returns a client that connects to one server, for any address.
 func through(t *testing.T, address string) *http.Client {
 	transport := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, address)

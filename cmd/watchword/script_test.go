@@ -19,7 +19,7 @@ import (
 )
 
 // Each script of testdata/script is a session at the command line with the built
-// program as `watchword`, in a folder of its own. $LISTEN is a free address and
+// program as `watchword`, in a new folder. $LISTEN is a free address and
 // $URL the public URL of a server there. Commands beside those of rsc.io/script:
 //
 //	exits N ARGS…   runs watchword and wants exit code N

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// startServer runs a server in a folder of its own until the test ends.
+// startServer runs a server in a new folder until the test ends.
 func startServer(t *testing.T, s *server, args ...string) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -104,7 +104,7 @@ func TestSIGTERMLetsAnOpenRequestFinish(t *testing.T) {
 
 	ended := make(chan error, 1)
 	go func() { ended <- s.terminate() }()
-	for range 200 { // the door closes
+	for range 200 { // until the listener is closed
 		probe, err := net.Dial("tcp", s.address)
 		if err != nil {
 			break
@@ -126,8 +126,7 @@ func TestSIGTERMLetsAnOpenRequestFinish(t *testing.T) {
 	}
 }
 
-// waitUntilRead asks for something else, so that the server has begun with what
-// was sent before.
+// waitUntilRead sends another request, so that the server has started to read the earlier one.
 func waitUntilRead(t *testing.T, s *server) {
 	t.Helper()
 	for range 5 {

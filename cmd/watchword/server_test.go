@@ -30,7 +30,7 @@ func newServer(t *testing.T, address string) *server {
 		t.Skip("-short: the built server is not run")
 	}
 	s := &server{binary: os.Getenv(binaryVariable), address: address}
-	t.TempDir() // the first call decides when all of them are removed: after the server is gone
+	t.TempDir() // the first call makes the test remove its folders after the server has ended
 	t.Cleanup(s.kill)
 	return s
 }
@@ -42,7 +42,7 @@ func (s *server) url() string {
 	return "http://" + s.address
 }
 
-// client takes any certificate: the tests make their own.
+// client accepts any certificate, because the tests create their own.
 func (s *server) client() *http.Client {
 	transport := &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
 	return &http.Client{Transport: transport, Timeout: 10 * time.Second}
@@ -114,7 +114,7 @@ func (s *server) kill() {
 	}
 }
 
-// freeAddress is one on which nobody listens now.
+// freeAddress returns an address without a listener.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -15,7 +15,7 @@ import (
 // The effect of each fault on clients, as one table at the end of the run
 // (docs/faults.md). `make faults` prints it.
 
-// tableVariable carries the path of the file in which the lines gather.
+// tableVariable names the file to which the tests append their lines.
 const tableVariable = "TEST_FAULT_TABLE"
 
 // A fault is one line of the table.
@@ -23,25 +23,25 @@ type fault struct {
 	t    *testing.T
 	name string
 
-	// serversDie: no answer at all is to be expected, too, not only 503.
+	// serversDie allows requests without a response, in addition to 503.
 	serversDie bool
 
 	mu                      sync.Mutex
 	rounds, requests        int
-	unavailable, unanswered int // requests: 503, no answer
-	reuses                  int // found out
-	broken                  int // promises
+	unavailable, unanswered int // requests: with a 503, without a response
+	reuses                  int // detected
+	broken                  int // broken promises
 	away                    []time.Duration
 }
 
-// newFault begins a line, that is written when the test ends.
+// newFault starts a line, which is written when the test ends.
 func newFault(t *testing.T, name string) *fault {
 	f := &fault{t: t, name: name}
 	t.Cleanup(f.report)
 	return f
 }
 
-// soakRounds is how often a fault is made: SOAK_ROUNDS makes it longer.
+// soakRounds returns how often a fault is injected, which SOAK_ROUNDS sets.
 func soakRounds(short int) int {
 	if longer, err := strconv.Atoi(os.Getenv("SOAK_ROUNDS")); err == nil {
 		return longer
@@ -49,7 +49,7 @@ func soakRounds(short int) int {
 	return short
 }
 
-// count counts one request that came to this.
+// count counts one request, with this outcome unless it is nil.
 func (f *fault) count(requests *int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -59,7 +59,7 @@ func (f *fault) count(requests *int) {
 	}
 }
 
-// broke says that a promise was broken.
+// broke reports a broken promise and returns it as an error.
 func (f *fault) broke(format string, args ...any) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -69,7 +69,7 @@ func (f *fault) broke(format string, args ...any) error {
 	return err
 }
 
-// over ends a round: all clients were answered again so long after the fault.
+// over ends a round. away is the time from the fault until each client had a response.
 func (f *fault) over(away time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -104,11 +104,11 @@ func (f *fault) report() {
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }
 
-// printTable prints what has gathered in a file.
+// printTable prints the lines of the file as a table.
 func printTable(path string) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return // no fault was made
+		return // no fault was injected
 	}
 	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
 	slices.Sort(lines)

@@ -204,6 +204,6 @@ func TestTryNamesTheFlagsThatFit(t *testing.T) {
 		}
 	}
 	if _, err := os.Stat(filepath.Join(dir, "watchword-data")); err == nil {
-		t.Error("a database was made")
+		t.Error("a database was created")
 	}
 }

@@ -119,7 +119,7 @@ func TestStoppedImportKeepsCompleteAccounts(t *testing.T) {
 		if got := run(t, call{dir: dir, args: append([]string{"migrate"}, arguments...)}); got.code != 0 {
 			t.Fatal(got.errors)
 		}
-		const users = 9_600 // more than a MiB, by which the format is told
+		const users = 9_600 // over 1 MiB, from which the format is detected
 		count := func() int { return ask(t, dir, arguments, "SELECT count(*) FROM users") }
 		for patience := 500 * time.Millisecond; count() < users; patience *= 2 { // until it was long enough
 			if patience > 20*time.Second {

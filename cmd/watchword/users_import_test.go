@@ -257,7 +257,7 @@ func TestImportOf100000AccountsUsesLittleMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(os.Getenv(binaryVariable), "users", "import", "users.csv")
-	cmd.Dir, cmd.Env = dir, []string{"HOME=" + dir, "GOMEMLIMIT=64MiB"} // else memory is what the collector likes
+	cmd.Dir, cmd.Env = dir, []string{"HOME=" + dir, "GOMEMLIMIT=64MiB"} // for equal measurements
 	begun := time.Now()
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), fmt.Sprintf("  %d  imported\n", users)) {

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// A wire passes bytes on to a database, until it is cut or told to lose an answer.
+// A wire is a TCP proxy to a database that can cut connections and lose responses.
 type wire struct {
 	net.Listener
 	target string
@@ -17,8 +17,8 @@ type wire struct {
 	loss   atomic.Pointer[loss]
 }
 
-// A loss is an answer that never arrives: that to the next message with the text
-// `to`, from a client that has sent `after` by then. The settings take effect.
+// A loss drops the response to the next message that contains `to`, from a client that has sent
+// `after` before. The database still executes the message.
 type loss struct {
 	after, to []byte
 	done      chan struct{}
@@ -50,13 +50,13 @@ func (w *wire) serve() {
 		w.mu.Lock()
 		w.open = append(w.open, near, far)
 		w.mu.Unlock()
-		c := &carried{wire: w, near: near, far: far}
-		go c.questions()
-		go c.answers()
+		c := &proxied{wire: w, near: near, far: far}
+		go c.forwardRequests()
+		go c.forwardResponses()
 	}
 }
 
-// cut closes all that is open, whatever is on its way.
+// cut closes all connections, also in the middle of a message.
 func (w *wire) cut() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -66,24 +66,24 @@ func (w *wire) cut() {
 	w.open = nil
 }
 
-// lose returns what is closed when the answer was lost, and its connection cut.
+// lose arranges a loss. The channel is closed after the response was lost and its connection cut.
 func (w *wire) lose(after, to string) <-chan struct{} {
 	l := &loss{after: []byte(after), to: []byte(to), done: make(chan struct{})}
 	w.loss.Store(l)
 	return l.done
 }
 
-// carried is one connection over a wire.
-type carried struct {
+// proxied is one connection through a wire.
+type proxied struct {
 	*wire
 	near, far net.Conn
-	lost      atomic.Pointer[loss] // the next answer is
+	lost      atomic.Pointer[loss] // set: the next response is lost
 }
 
-func (c *carried) questions() {
+func (c *proxied) forwardRequests() {
 	defer c.far.Close() //nolint:errcheck // the other half follows
 	buffer := make([]byte, 64<<10)
-	var seen []byte // what was asked since the last loss was set up, for a text may come in pieces
+	var seen []byte // since the last loss was set up, because a text may arrive in pieces
 	var current *loss
 	for {
 		n, err := c.near.Read(buffer)
@@ -95,7 +95,7 @@ func (c *carried) questions() {
 			_, rest, marked := bytes.Cut(seen, current.after)
 			if marked && (bytes.Equal(current.after, current.to) || bytes.Contains(rest, current.to)) &&
 				c.loss.CompareAndSwap(current, nil) {
-				c.lost.Store(current) // before the question is passed on, and so before its answer
+				c.lost.Store(current) // before the message is forwarded, and so before its response
 			}
 		}
 		if _, failed := c.far.Write(buffer[:n]); err != nil || failed != nil {
@@ -104,8 +104,8 @@ func (c *carried) questions() {
 	}
 }
 
-// answers that begin to arrive are those of a commit that is done.
-func (c *carried) answers() {
+// forwardResponses forwards responses. When the lost one begins to arrive, the commit is done.
+func (c *proxied) forwardResponses() {
 	defer c.near.Close() //nolint:errcheck // the other half follows
 	buffer := make([]byte, 64<<10)
 	for {

@@ -31,13 +31,13 @@ func TestFirebasePasswordVerifiesWithoutTheSignerKey(t *testing.T) {
 	}
 	if !strings.HasPrefix(encoded, "$firebase-scrypt$ln=14,r=8$42xEC+ixf3L2lwc$") ||
 		strings.Contains(encoded, p.SignerKey[:16]) || strings.Contains(encoded, firebaseHash[:16]) {
-		t.Errorf("is kept as %s", encoded)
+		t.Errorf("stored as %s", encoded)
 	}
 	if !verify(t, encoded, "user1password") || verify(t, encoded, "user2password") {
-		t.Error("the password is wrong, or another right")
+		t.Error("the password is rejected, or another one is accepted")
 	}
 	if again := adopt(t, encoded); again != encoded {
-		t.Errorf("%s: what was adopted becomes %s", encoded, again)
+		t.Errorf("%s: the adopted hash becomes %s", encoded, again)
 	}
 	url := strings.NewReplacer("+", "-", "/", "_", "=", "")
 	p.SignerKey, p.SaltSeparator = url.Replace(p.SignerKey), url.Replace(p.SaltSeparator)
@@ -80,7 +80,7 @@ func TestFirebaseRefusalsExplainWithoutTheHash(t *testing.T) {
 		}
 		for _, secret := range []string{firebaseHash[:8], firebaseSalt[:8], firebaseProject().SignerKey[:8]} {
 			if strings.Contains(err.Error(), secret) {
-				t.Errorf("the error tells a secret: %v", err)
+				t.Errorf("the error contains a secret: %v", err)
 			}
 		}
 	}

@@ -8,13 +8,13 @@ import (
 	"github.com/watchword-auth/watchword/internal/passhash"
 )
 
-// brought are texts of other systems: those with a version were made with it,
-// the others are published.
+// brought lists hashes of other systems. Those with a version were created with it; the others
+// are published.
 var brought = []struct {
 	source   string
 	text     string
 	password string
-	encoded  string // what it begins with when it is kept
+	encoded  string // prefix of the stored form
 }{
 	{"Django 3.2.25", "pbkdf2_sha256$1000$OeykzpqRGlFs1CBjWjndym$lbC9/08yvjuWh7SgElMeNvnLJdXVxDuoTOlHfMoY+pI=", normal,
 		"$pbkdf2-sha256$i=1000$T2V5a3pwcVJHbEZzMUNCaldqbmR5bQ$lbC9/08yvjuWh7SgElMeNvnLJdXVxDuoTOlHfMoY+pI"},
@@ -134,16 +134,16 @@ func TestPasswordsOfOtherSystemsVerify(t *testing.T) {
 	for _, b := range brought {
 		encoded := adopt(t, b.text)
 		if !strings.HasPrefix(encoded, b.encoded) {
-			t.Errorf("%s: %s is kept as %s, want %s", b.source, b.text, encoded, b.encoded)
+			t.Errorf("%s: %s is stored as %s, want %s", b.source, b.text, encoded, b.encoded)
 		}
 		if !verify(t, encoded, b.password) {
-			t.Errorf("%s: %s: the password is wrong", b.source, b.text)
+			t.Errorf("%s: %s: the password is rejected", b.source, b.text)
 		}
 		if verify(t, encoded, b.password+"s") {
-			t.Errorf("%s: %s: another password is right", b.source, b.text)
+			t.Errorf("%s: %s: another password is accepted", b.source, b.text)
 		}
 		if again := adopt(t, encoded); again != encoded {
-			t.Errorf("%s: what was adopted becomes %s", encoded, again)
+			t.Errorf("%s: the adopted hash becomes %s", encoded, again)
 		}
 	}
 }
@@ -232,7 +232,7 @@ func TestRefusalsExplainWithoutTheHash(t *testing.T) {
 		}
 		for _, secret := range []string{salt, tag, hex, bcrypt53[1:], normal, "SodiumChloride", "Somesalt", "atYAiD2"} {
 			if strings.Contains(err.Error(), secret) {
-				t.Errorf("%q: the error tells the hash: %v", c.text, err)
+				t.Errorf("%q: the error contains the hash: %v", c.text, err)
 			}
 		}
 		if !strings.Contains(err.Error(), "import the user without a password") &&
@@ -242,7 +242,7 @@ func TestRefusalsExplainWithoutTheHash(t *testing.T) {
 	}
 }
 
-// cheap are the hashes that a fuzzer can verify a million of.
+// cheap matches hashes that are fast enough for a fuzzer.
 var cheap = regexp.MustCompile(`^(bcrypt_sha256\$|\$wp|\{[a-z0-9-]+\})?\$2[aby]\$04|^\$argon2id?\$v=19\$m=\d\d,t=1,p=1\$|^\$(firebase-)?scrypt\$ln=[1-6],r=\d[,$](p=\d\$)?|^\$pbkdf2-sha\d+\$i=\d{1,3}\$`)
 
 func FuzzAdopt(f *testing.F) {
@@ -260,7 +260,7 @@ func FuzzAdopt(f *testing.F) {
 		encoded, err := passhash.Adopt(text)
 		if err != nil {
 			if last := text[strings.LastIndex(text, "$")+1:]; len(last) >= 20 && strings.Contains(err.Error(), last) {
-				t.Errorf("%q: the error tells the hash: %v", text, err)
+				t.Errorf("%q: the error contains the hash: %v", text, err)
 			}
 			return
 		}
@@ -284,7 +284,7 @@ func BenchmarkVerify(b *testing.B) {
 		"$argon2id$v=19$m=7168,t=5,p=1",   // Keycloak
 		"$scrypt$ln=14,r=8,p=5",           // Django
 		"$scrypt$ln=15,r=8,p=1",           // Werkzeug
-		"$scrypt$ln=18,r=8,p=1",           // the most we bear
+		"$scrypt$ln=18,r=8,p=1",           // the highest accepted cost
 		"$firebase-scrypt$ln=14,r=8",
 		"$pbkdf2-sha1$i=1300000",   // Keycloak
 		"$pbkdf2-sha256$i=1000000", // Django, Werkzeug

@@ -10,8 +10,8 @@ import (
 
 const normal = "correct horse"
 
-// foreign are hashes of normal that others made: Argon2id in WebAssembly
-// (hash-wasm), bcrypt in C (crypt(3)).
+// foreign lists hashes of normal from other programs: Argon2id in WebAssembly (hash-wasm), bcrypt
+// in C (crypt(3)).
 var foreign = []string{
 	"$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$bIKRw3Ua1pluirFy81fnppmR01EnUxY3hLEBwbWxBG8",
 	"$argon2id$v=19$m=256,t=3,p=4$c29tZXNhbHQ$a46CEvbGztkGtdLLPwiqTQ",
@@ -112,14 +112,14 @@ func TestOnlyTheRightPasswordVerifies(t *testing.T) {
 			t.Errorf("%s: %s does not begin with %s", alg, encoded, prefix)
 		}
 		if encoded == hash(t, p, normal) {
-			t.Errorf("%s: two hashes have one salt", alg)
+			t.Errorf("%s: two hashes share a salt", alg)
 		}
 		if !verify(t, encoded, normal) {
-			t.Errorf("%s: the password is wrong", alg)
+			t.Errorf("%s: the password is rejected", alg)
 		}
 		for _, other := range []string{"", " " + normal, normal + " ", "Correct horse", normal[1:], normal + "\x00"} {
 			if verify(t, encoded, other) {
-				t.Errorf("%s: %q is right too", alg, other)
+				t.Errorf("%s: %q is accepted, too", alg, other)
 			}
 		}
 	}
@@ -136,10 +136,10 @@ func TestHashesOfOtherProgramsVerify(t *testing.T) {
 	t.Parallel()
 	for _, encoded := range foreign {
 		if !verify(t, encoded, normal) {
-			t.Errorf("%s: the password is wrong", encoded)
+			t.Errorf("%s: the password is rejected", encoded)
 		}
 		if verify(t, encoded, normal+"s") {
-			t.Errorf("%s: another password is right", encoded)
+			t.Errorf("%s: another password is accepted", encoded)
 		}
 	}
 }
@@ -150,10 +150,10 @@ func TestBcryptRefusesPasswordsOver72Bytes(t *testing.T) {
 	longest := strings.Repeat("0123456789", 7) + "ab"
 	const encoded = "$2a$04$a07rXVLfZFPxZ0zja0Dqb.v4bGeom9w3OcZt5RnRoc91CFtgJiIx2"
 	if !verify(t, encoded, longest) {
-		t.Error("72 bytes are wrong")
+		t.Error("72 bytes are rejected")
 	}
 	if verify(t, encoded, longest+"c") || verify(t, encoded, longest[:71]) {
-		t.Error("73 bytes, or 71, are right")
+		t.Error("73 or 71 bytes are accepted")
 	}
 	p := params(t, "bcrypt", "")
 	if _, err := passhash.Hash(p, longest+"c"); !errors.Is(err, passhash.ErrTooLong) {
@@ -164,7 +164,7 @@ func TestBcryptRefusesPasswordsOver72Bytes(t *testing.T) {
 	}
 	argon := hash(t, params(t, "argon2id", ""), longest+"c")
 	if !verify(t, argon, longest+"c") || verify(t, argon, longest) {
-		t.Error("Argon2id does not look at the 73rd byte")
+		t.Error("Argon2id ignores the 73rd byte")
 	}
 }
 
@@ -246,7 +246,7 @@ func TestUnreadableHashIsRefusedWithoutWork(t *testing.T) {
 		}
 		for _, secret := range []string{salt, tag, bcrypt53, normal} {
 			if strings.Contains(err.Error(), secret) {
-				t.Errorf("%s: the error tells the hash: %v", name, err)
+				t.Errorf("%s: the error contains the hash: %v", name, err)
 			}
 		}
 		if !passhash.NeedsRehash(encoded, params(t, "argon2id", "")) {
@@ -341,7 +341,7 @@ func FuzzVerify(f *testing.F) {
 	f.Add("$pbkdf2-sha1$i=10$c29tZXNhbHQ$a46CEvbGztkGtdLLPwiqTQ")
 	f.Fuzz(func(t *testing.T, encoded string) {
 		passhash.NeedsRehash(encoded, params(t, "argon2id", ""))
-		if !cheap.MatchString(encoded) { // the costly differs in numbers alone
+		if !cheap.MatchString(encoded) { // expensive hashes differ only in their numbers
 			return
 		}
 		if ok, err := passhash.Verify(encoded, "another"); ok || err != nil && strings.Contains(err.Error(), encoded) {

@@ -9,15 +9,14 @@ import (
 
 const noParameters = `,"additionalParameters":{}}`
 
-// kept are passwords as Keycloak keeps them: the two texts of a credential in the
-// export of a realm. Those of Java are made with the classes that Keycloak calls,
-// SecretKeyFactory and Bouncy Castle's Argon2BytesGenerator, in all the lengths
-// that its versions ask them for.
+// kept lists passwords as Keycloak stores them: the two texts of a credential in the export of a
+// realm. Those of Java come from the classes that Keycloak calls, SecretKeyFactory and Bouncy
+// Castle's Argon2BytesGenerator, in all lengths that its versions use.
 var kept = []struct {
 	source       string
 	data, secret string
 	password     string
-	encoded      string // what it begins with when it is kept
+	encoded      string // prefix of the stored form
 }{
 	{"Strimzi's example kafka-authz-realm.json, of Keycloak", `{"hashIterations":27500,"algorithm":"pbkdf2-sha256"}`,
 		`{"value":"KqABIiReBuRWbP4pBct3W067pNvYzeN7ILBV+8vT8nuF5cgYs2fdl2QikJT/7bGTW/PBXg6CYLwJQFYrBK9MWg==","salt":"EPgscX9CQz7UnuZDNZxtMw=="}`,
@@ -59,13 +58,13 @@ func TestKeycloakPasswordsVerify(t *testing.T) {
 			continue
 		}
 		if !strings.HasPrefix(encoded, k.encoded) {
-			t.Errorf("%s: is kept as %s, want %s", k.source, encoded, k.encoded)
+			t.Errorf("%s: is stored as %s, want %s", k.source, encoded, k.encoded)
 		}
 		if !verify(t, encoded, k.password) || verify(t, encoded, k.password+"s") {
-			t.Errorf("%s: the password is wrong, or another right", k.source)
+			t.Errorf("%s: the password is rejected, or another one is accepted", k.source)
 		}
 		if again := adopt(t, encoded); again != encoded {
-			t.Errorf("%s: what was adopted becomes %s", encoded, again)
+			t.Errorf("%s: the adopted hash becomes %s", encoded, again)
 		}
 	}
 }
@@ -105,7 +104,7 @@ func TestKeycloakRefusalsExplainWithoutTheHash(t *testing.T) {
 			continue
 		}
 		if strings.Contains(err.Error(), value[:8]) || strings.Contains(err.Error(), salt[:8]) {
-			t.Errorf("%s, %s: the error tells the hash: %v", c.data, c.secret, err)
+			t.Errorf("%s, %s: the error contains the hash: %v", c.data, c.secret, err)
 		}
 	}
 }

@@ -16,7 +16,7 @@ func TestFailuresTakeTheSameTimeAfterAnImportedHash(t *testing.T) {
 		name    string
 		took    time.Duration
 		foreign bool
-		least   time.Duration // that it has to take in all
+		least   time.Duration // minimum of the total
 		most    time.Duration
 	}{
 		{"ours, and no other was seen", 40 * ms, false, 40 * ms, 40 * ms},
@@ -38,11 +38,11 @@ func TestFailuresTakeTheSameTimeAfterAnImportedHash(t *testing.T) {
 		l.Wait(40*ms, false)
 	}
 	if all := 40*ms + l.Wait(40*ms, false); all != 200*ms {
-		t.Errorf("it does not sink to the dearest hash, and no further: %v", all)
+		t.Errorf("it does not sink exactly to the most expensive hash: %v", all)
 	}
 
-	// In a bad moment a hash takes a second. That is forgotten after two periods, what
-	// it takes otherwise is not.
+	// Under load, a hash once takes a second. This outlier is dropped after two periods; the
+	// usual time is kept.
 	l.Wait(time.Second, true)
 	for period, want := range []time.Duration{time.Second, 200 * ms} {
 		l.Renew()

@@ -20,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// inBubble runs a test on its own clock with a pool that is closed at its end.
+// inBubble runs a test with a fake clock and a pool, which it closes at the end.
 func inBubble(t *testing.T, workers int, longest time.Duration, test func(*testing.T, *passhash.Pool)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -32,8 +32,8 @@ func inBubble(t *testing.T, workers int, longest time.Duration, test func(*testi
 
 func takes(d time.Duration) func() { return func() { time.Sleep(d) } }
 
-// goDo asks for work as another connection would, and returns once it waits or
-// runs. Its error comes from the channel.
+// goDo calls Do in another goroutine and returns when the work is queued or runs. The channel
+// returns the error.
 func goDo(ctx context.Context, pool *passhash.Pool, client string, work func()) <-chan error {
 	result := make(chan error, 1)
 	go func() { result <- pool.Do(ctx, client, work) }()
@@ -152,7 +152,7 @@ func TestPoolRefusesAtOnceIfTheWaitWouldBeTooLong(t *testing.T) {
 	})
 }
 
-// One client's sixty connections cost themselves, not others.
+// Sixty connections of one client do not delay other clients.
 func TestFloodOfOneClientIsShedAlone(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, 5*time.Second, func(t *testing.T, pool *passhash.Pool) {
@@ -188,7 +188,7 @@ func TestPoolRefusesWorkThatWaitedTooLong(t *testing.T) {
 	inBubble(t, 1, 2*time.Second, func(t *testing.T, pool *passhash.Pool) {
 		slow := goDo(t.Context(), pool, "slow", takes(time.Minute)) // the pool can't know its duration
 		begun := time.Now()
-		err := pool.Do(t.Context(), "client", func() { t.Error("was done all the same") })
+		err := pool.Do(t.Context(), "client", func() { t.Error("refused work was done") })
 		if !shed(err) || time.Since(begun) != 2*time.Second {
 			t.Errorf("got %v after %v, want a refusal after 2s", err, time.Since(begun))
 		}
@@ -201,7 +201,7 @@ func TestPoolRefusesWorkThatWaitedTooLong(t *testing.T) {
 	})
 }
 
-// A slow hash must not close the door for good: an idle pool takes whatever comes.
+// An idle pool accepts any work, even after a slow hash.
 func TestIdlePoolAcceptsWork(t *testing.T) {
 	t.Parallel()
 	inBubble(t, 1, time.Second, func(t *testing.T, pool *passhash.Pool) {
@@ -269,7 +269,7 @@ func TestCancelledWorkIsNotRun(t *testing.T) {
 		running := goDo(t.Context(), pool, "client", takes(time.Minute))
 		ctx, leave := context.WithTimeout(t.Context(), time.Second)
 		defer leave()
-		leaving := goDo(ctx, pool, "client", func() { t.Error("was done for nobody") })
+		leaving := goDo(ctx, pool, "client", func() { t.Error("canceled work was done") })
 		staying := goDo(t.Context(), pool, "client", takes(0))
 		if err := <-leaving; !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v, want the deadline", err)
@@ -312,7 +312,7 @@ func TestPanicReachesTheCallerAndTheWorkerContinues(t *testing.T) {
 						t.Errorf("got %v, want the value of the panic", p)
 					}
 					if ok && !strings.Contains(p.Error(), "pool_test.go") {
-						t.Errorf("the stack is not that of the work: %v", p)
+						t.Errorf("the stack does not show the work: %v", p)
 					}
 				}()
 				pool.Do(t.Context(), "client", func() { panic(io.ErrUnexpectedEOF) })
@@ -377,7 +377,7 @@ func BenchmarkPoolUnderContention(b *testing.B) {
 	})
 }
 
-// A lone login: what handing over to another thread costs.
+// The cost of the change to another thread, for a single login.
 func BenchmarkPoolAlone(b *testing.B) {
 	pool := passhash.NewPool(1, time.Hour)
 	defer pool.Close()

@@ -13,8 +13,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/passhash"
 )
 
-// It counts the threads of the whole process, so no other pool may be there: it
-// is not parallel.
+// Not parallel, because it counts the threads of the process, and other pools would add some.
 func TestOnlyPoolThreadsHaveLowPriority(t *testing.T) {
 	before := threadsAtNice19(t, nil) // of pools that other tests have closed
 	const workers = 2
@@ -57,8 +56,8 @@ func TestOnlyPoolThreadsHaveLowPriority(t *testing.T) {
 	}
 }
 
-// threadsAtNice19 returns those of this process, in order, but for some. The
-// system call returns 20 less the nice value (getpriority(2)).
+// threadsAtNice19 returns the threads of this process with nice value 19, in order, without those
+// in but. The system call returns 20 less the nice value (getpriority(2)).
 func threadsAtNice19(t *testing.T, but []int) []int {
 	t.Helper()
 	entries, err := os.ReadDir("/proc/self/task")

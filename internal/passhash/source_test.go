@@ -15,7 +15,7 @@ const (
 	passportTag  = "fd3c395f0e4e534b6088ee5fc2e370b32023fedad44764f252da7ac8508a216be3de240cfb944f67220ea73100687260f5c2ff9cfaafc01b1224afbd11f58efb7601181a4ebb42e3b4968c032bd3ab44ab4bc9fbbca69c8e7e5722e6bc4a122abed9eb306b383766fbee4a1c3f300b61cb1344eb57d28240b8d1e53fa33fe5bcbf027ed518a10f6017908d77e30459c765a8ae5f734ff59efa8e814613e1018545dbbec456df66abe7f1a5a559717aa7e3fb35a549d604e413f0372241c851dfc9e802a6722320efd8fc06eef3b292ae26cb2afdefe1169a7664196ac2d57556d933458b5a609093cd61c34bf04ba5ae55cbb3f5313779c0f224a7551174734016ae7a35bd14090a023ed04c91ae28c1db1eb1fe7605a67f31258091df40f7beadd0967254133b2688c8babb41eb2dd04adaddcf1c38eaaf9bdca7611bdd8054ddc2403cab21e4256d54251d80f6295fce241c0aa899636a3c05e8f817e263fbf5de54d9c3774e9002f1781dfa13e11663fddc6dd0224b481f2306a0b0836de90e57235110a96e31d23796cfafb64564f1b5a3dace295eaac1f401d2a24375d8cbc3eb37bf9e915aaf8b4e2b11d478f340c8f6ef3278d28fd8ae477d5197d0606e6cfe6ed40740ad2268a2f2512b3ca6876b8a4d78699e4fce52cc7a371644b1605f77717afe30275da735e5c7590337dc9b46645821609123e4b4d97502ba10"
 )
 
-// Other systems keep the parts of a hash in columns of their own. The hashes are made
+// Other systems store the parts of a hash in separate columns. The hashes are made
 // with Node.js and crypt(3) of glibc.
 func TestPasswordsInSeveralColumnsVerify(t *testing.T) {
 	t.Parallel()
@@ -42,7 +42,7 @@ func TestPasswordsInSeveralColumnsVerify(t *testing.T) {
 			continue
 		}
 		if !verify(t, encoded, normal) || verify(t, encoded, normal+"s") {
-			t.Errorf("%s: the password is wrong, or another right", c.source)
+			t.Errorf("%s: the password is rejected, or another one is accepted", c.source)
 		}
 		if again := adopt(t, encoded); again != encoded {
 			t.Errorf("%s: %s becomes %s", c.source, encoded, again)
@@ -90,7 +90,7 @@ func TestRefusalNamesTheAlgorithmColumn(t *testing.T) {
 const keyID = "8c1f54a0-90d3-8da0-aa35-15a253f16202"
 
 // Meteor hashes the SHA-256 of a password, Devise appends a pepper. The hashes are made
-// with crypt(3) of glibc, which looks at 72 bytes.
+// with crypt(3) of glibc, which reads 72 bytes.
 func TestPrehashedPasswordVerifies(t *testing.T) {
 	t.Parallel()
 	pepper := []byte(strings.Repeat("pepper", 20))

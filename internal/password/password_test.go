@@ -139,7 +139,7 @@ func TestShortNamesRejectFewPasswords(t *testing.T) {
 	t.Parallel()
 	for _, normal := range []string{strings.Repeat("a", 64), "abababababab!?", "banana split", "io-io-io-io-io"} {
 		if got := password.Check(normal, 8, "a@b.io", "A B", "", " ", "@"); got != "" {
-			t.Errorf("%q: got %q, want none", normal, got)
+			t.Errorf("%q: got %q, want no result", normal, got)
 		}
 	}
 	for _, normal := range []string{"a@b.io", "a@b.io2026", "4917055512345", "\u674e12345678",

@@ -18,7 +18,7 @@ import (
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// Load copies everything or nothing.
+// Load copies all rows or, after an error, no row.
 func TestLoad(t *testing.T) {
 	t.Parallel()
 	server := pgtest.New(t, "fsync = off")

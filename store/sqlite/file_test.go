@@ -203,7 +203,7 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 	_, statusErr := sqlite.Status(t.Context(), path)
 	for _, err := range []error{openErr, migrateErr, statusErr} {
 		if err == nil || !strings.Contains(err.Error(), "newer watchword") || errors.Is(err, watchword.ErrUnavailable) {
-			t.Errorf("got error %v, want one that says what to do, and no hope that it passes", err)
+			t.Errorf("got error %v, want one that says what to do and does not suggest a retry", err)
 		}
 	}
 }

@@ -62,7 +62,7 @@ var limits = map[string]func(suite){
 	"RefundRestoresOneUse": func(s suite) {
 		one := chargeOf("key", 3, time.Hour)
 		refund := func() { s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.Refund(ctx, one) }) }
-		refund() // of nothing
+		refund() // without a charge before
 		for range 3 {
 			same(s, "wait", s.charge(one), 0)
 		}

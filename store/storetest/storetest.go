@@ -24,7 +24,7 @@ import (
 )
 
 // Run runs the suite. open returns an empty store and closes it when t ends. Tests run in
-// parallel, each with a store of its own.
+// parallel, each with a separate store.
 func Run(t *testing.T, open func(t *testing.T) watchword.Store) {
 	for _, group := range []map[string]func(suite){
 		transactions, users, sessions, mailTokens, mails, events, keys, limits, rotations, races, sweeping, feeds,

@@ -47,7 +47,7 @@ func newEngine(t *testing.T) *watchword.Engine {
 	return engine
 }
 
-// recorder is an Observer that keeps what it is told.
+// recorder is an Observer that records its calls.
 type recorder struct {
 	phases   []userimport.Phase
 	problems []string
@@ -156,7 +156,7 @@ func TestStoppedCheckSaysThatNothingWasChanged(t *testing.T) {
 	report, err := userimport.New(newEngine(t).Operator(), userimport.Stdin(read), userimport.Options{},
 		&recorder{}).Import(ctx)
 	if !errors.Is(err, userimport.ErrStopped) || !report.IsEmpty() {
-		t.Errorf("a pipe that sends nothing: %+v, %v, want ErrStopped", report, err)
+		t.Errorf("an idle pipe: %+v, %v, want ErrStopped", report, err)
 	}
 	rows := "email\n" + strings.Repeat("ada@example.com\n", 2000)
 	report, err = userimport.New(newEngine(t).Operator(), openText(t, "users.csv", rows), userimport.Options{},
