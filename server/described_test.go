@@ -33,7 +33,7 @@ type schema struct {
 	Items      *schema
 }
 
-func readDocument(t *testing.T, h http.Handler, publicURL string) *document {
+func readDocument(t testing.TB, h http.Handler, publicURL string) *document {
 	t.Helper()
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", publicURL+"/openapi.json", nil))

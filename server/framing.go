@@ -76,28 +76,28 @@ func (f *framing) feed(p []byte) {
 			return
 		}
 		// A bare LF ends a line in net/http, so it must end one here.
-		line := strings.TrimSuffix(string(f.line), "\r")
-		p, f.line = rest, f.line[:0]
+		line := bytes.TrimSuffix(f.line, []byte("\r"))
+		p, f.line = rest, f.line[:0] // endLine does not keep line
 		f.endLine(line)
 	}
 }
 
 // endLine processes a complete line without its line break.
-func (f *framing) endLine(line string) {
+func (f *framing) endLine(line []byte) {
 	switch f.state {
 	case inRequestLine:
-		f.current = head{line: line, length: -1, unclear: line == "", badPath: f.target.bad}
+		f.current = head{line: string(line), length: -1, unclear: len(line) == 0, badPath: f.target.bad}
 		f.state, f.target = inFields, target{}
 	case inFields:
-		if line == "" {
+		if len(line) == 0 {
 			f.endHead()
 			return
 		}
 		f.current.field(line)
 	case inChunkSize:
 		// Extensions of a chunk (RFC 9112, section 7.1.1) have no meaning for its size.
-		digits, _, _ := strings.Cut(line, ";")
-		size, err := strconv.ParseInt(strings.TrimRight(digits, " \t"), 16, 62)
+		digits, _, _ := bytes.Cut(line, []byte(";"))
+		size, err := strconv.ParseInt(string(bytes.TrimRight(digits, " \t")), 16, 62)
 		switch {
 		case err != nil || size < 0:
 			f.state = lost
@@ -107,7 +107,7 @@ func (f *framing) endLine(line string) {
 			f.state, f.left = inChunk, size+2 // the CRLF after the chunk counts as part of it
 		}
 	case inTrailer:
-		if line == "" {
+		if len(line) == 0 {
 			f.state = inRequestLine
 		}
 	}
@@ -116,19 +116,19 @@ func (f *framing) endLine(line string) {
 // field parses one header line. Two equal Content-Length fields are clear, as in net/http. Names
 // are compared as ASCII and without trimming: net/http rejects a space before the colon.
 // Transfer-Encoding under HTTP/1.0 is unclear, because that version doesn't have it.
-func (h *head) field(line string) {
+func (h *head) field(line []byte) {
 	if line[0] == ' ' || line[0] == '\t' {
 		// A folded line continues the previous one, which may be a length.
 		h.unclear = h.unclear || h.chunked || h.length >= 0
 		return
 	}
-	name, value, _ := strings.Cut(line, ":")
-	switch strings.ToLower(name) {
-	case "content-length":
-		length, err := strconv.ParseInt(strings.Trim(value, " \t"), 10, 63)
+	name, value, _ := bytes.Cut(line, []byte(":"))
+	switch {
+	case bytes.EqualFold(name, []byte("content-length")):
+		length, err := strconv.ParseInt(string(bytes.Trim(value, " \t")), 10, 63)
 		h.unclear = h.unclear || err != nil || length < 0 || h.length >= 0 && h.length != length
 		h.length = length
-	case "transfer-encoding":
+	case bytes.EqualFold(name, []byte("transfer-encoding")):
 		h.unclear = h.unclear || h.chunked || strings.HasSuffix(h.line, "HTTP/1.0")
 		h.chunked = true
 	}

@@ -36,7 +36,7 @@ type service struct {
 	document *document
 }
 
-func start(t *testing.T, engine func(*watchword.Options), edge func(*server.Options)) *service {
+func start(t testing.TB, engine func(*watchword.Options), edge func(*server.Options)) *service {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
@@ -176,7 +176,7 @@ func want(t *testing.T, a answer, status int, code watchword.Code) {
 	}
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

@@ -13,3 +13,6 @@ func Signed(token string, k Key) bool {
 	})
 	return ok && k.verifies(jws.signed, jws.signature)
 }
+
+// FixedLength converts an ECDSA signature from ASN.1 to the form of a JWS.
+func FixedLength(der []byte) ([]byte, error) { return fixedLength(der) }

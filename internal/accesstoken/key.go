@@ -17,6 +17,8 @@ import (
 	"math/big"
 
 	"github.com/go-jose/go-jose/v4"
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
 )
 
 // The algorithms, by their names in the settings. In tokens, Ed25519 is "EdDSA" (RFC 8037),
@@ -166,15 +168,15 @@ func headerOf(k Key, typ string) string {
 func (k Key) sign(input []byte) ([]byte, error) {
 	switch private := k.private.(type) {
 	case *ecdsa.PrivateKey:
+		// Without a source of randomness, Sign is deterministic (RFC 6979). That is faster,
+		// because it derives the nonce with SHA-256 instead of SHA-512. The text of every
+		// token is new: it contains a random or a unique `jti`.
 		digest := sha256.Sum256(input)
-		r, s, err := ecdsa.Sign(rand.Reader, private, digest[:])
+		der, err := private.Sign(nil, digest[:], crypto.SHA256)
 		if err != nil {
 			return nil, err
 		}
-		signature := make([]byte, 64)
-		r.FillBytes(signature[:32])
-		s.FillBytes(signature[32:])
-		return signature, nil
+		return fixedLength(der)
 	case ed25519.PrivateKey:
 		return ed25519.Sign(private, input), nil
 	case *rsa.PrivateKey:
@@ -185,6 +187,23 @@ func (k Key) sign(input []byte) ([]byte, error) {
 		return nil, errors.New("this key can only verify")
 	}
 	return k.mac(input), nil
+}
+
+// fixedLength converts an ECDSA signature on P-256 from ASN.1 to r and s with 32 bytes
+// each (RFC 7518, section 3.4).
+func fixedLength(der []byte) ([]byte, error) {
+	var r, s []byte // big endian, without leading zeros
+	var sequence cryptobyte.String
+	input := cryptobyte.String(der)
+	if !input.ReadASN1(&sequence, asn1.SEQUENCE) || !input.Empty() ||
+		!sequence.ReadASN1Integer(&r) || !sequence.ReadASN1Integer(&s) || !sequence.Empty() ||
+		len(r) > 32 || len(s) > 32 {
+		return nil, errors.New("malformed ECDSA signature")
+	}
+	signature := make([]byte, 64)
+	copy(signature[32-len(r):], r)
+	copy(signature[64-len(s):], s)
+	return signature, nil
 }
 
 // verifies reports whether this key made the signature. ES256 has two valid signatures for

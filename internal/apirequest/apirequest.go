@@ -48,8 +48,8 @@ func LenientBody[T any](r *http.Request) (body T, err error) {
 }
 
 func hasBody(r *http.Request) bool {
-	if r.ContentLength == 0 {
-		return false
+	if r.ContentLength >= 0 {
+		return r.ContentLength > 0
 	}
 	first := make([]byte, 1)
 	if _, err := io.ReadFull(r.Body, first); err == io.EOF {
@@ -84,6 +84,9 @@ func isJSON(r *http.Request) bool {
 	values := r.Header.Values("Content-Type")
 	if len(values) != 1 || r.Header.Get("Content-Encoding") != "" {
 		return false
+	}
+	if values[0] == "application/json" { // most clients write exactly this
+		return true
 	}
 	kind, params, err := mime.ParseMediaType(values[0])
 	charset, named := params["charset"]

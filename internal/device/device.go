@@ -18,15 +18,44 @@ const (
 
 // A Namer derives device names. Create it with New. It is safe for concurrent use. The
 // first use builds the parser's table.
-type Namer struct{ parser func() *useragent.Parser }
+type Namer struct {
+	parser func() *useragent.Parser
+
+	// names holds recent results by user agent, because a client sends the same header with
+	// each request. Clients choose the header, so the number of entries is bounded.
+	mu    sync.Mutex
+	names map[string]string
+}
+
+// maxNames bounds the memory of Namer.names to about 600 KiB.
+const maxNames = 1024
 
 // New returns a Namer.
-func New() *Namer { return &Namer{parser: sync.OnceValue(useragent.NewParser)} }
+func New() *Namer {
+	return &Namer{parser: sync.OnceValue(useragent.NewParser), names: map[string]string{}}
+}
 
 // Name returns a device name for a User-Agent header: at most 64 printable ASCII
 // characters, or "Unknown device".
 func (n *Namer) Name(userAgent string) string {
 	userAgent = userAgent[:min(len(userAgent), maxUserAgent)]
+	n.mu.Lock()
+	name, known := n.names[userAgent]
+	n.mu.Unlock()
+	if known {
+		return name
+	}
+	name = n.parse(userAgent)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.names) >= maxNames {
+		clear(n.names)
+	}
+	n.names[strings.Clone(userAgent)] = name // not the longer header around it
+	return name
+}
+
+func (n *Namer) parse(userAgent string) string {
 	agent := n.parser().Parse(userAgent)
 	browser, system := string(agent.Browser()), string(agent.OS())
 	if system == "iOS" {

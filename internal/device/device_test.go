@@ -1,6 +1,7 @@
 package device_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -45,4 +46,17 @@ func FuzzName(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestNameIsTheSameWhenItIsRemembered(t *testing.T) {
+	t.Parallel()
+	namer := device.New()
+	for round := range 3 {
+		for i := range 3000 { // more than the namer remembers
+			want := fmt.Sprintf("tool%d", i)
+			if got := namer.Name(want + "/1.0"); got != want {
+				t.Fatalf("round %d: got %q, want %q", round, got, want)
+			}
+		}
+	}
 }

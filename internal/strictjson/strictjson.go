@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -189,6 +190,81 @@ type rules struct {
 
 // check checks that data is exactly one JSON object that follows the rules.
 func (s rules) check(data []byte) error {
+	if s.isFlat(data) {
+		return nil
+	}
+	return s.checkTokens(data)
+}
+
+// isFlat reports whether data is an object of known members, each once, whose values are
+// numbers, booleans and strings without escapes. Such an object follows all rules. Most
+// bodies are flat, and a json.Decoder would allocate each of their tokens. A test compares
+// isFlat with checkTokens.
+func (s rules) isFlat(data []byte) bool {
+	if !json.Valid(data) {
+		return false
+	}
+	i := blanks(data, 0)
+	if data[i] != '{' {
+		return false
+	}
+	seen := make([]bool, 0, 16)[:min(len(s.known), 16)]
+	for i = blanks(data, i+1); data[i] != '}'; {
+		nameEnd := i + 1 + bytes.IndexByte(data[i+1:], '"') // known names have no escapes
+		k := index(s.known, data[i+1:nameEnd])
+		if k < 0 || k >= len(seen) || seen[k] {
+			return false
+		}
+		seen[k] = true
+		i = blanks(data, blanks(data, nameEnd+1)+1) // skip the colon
+		if i = scalarEnd(data, i); i < 0 {
+			return false
+		}
+		if i = blanks(data, i); data[i] == ',' {
+			i = blanks(data, i+1)
+		}
+	}
+	return true
+}
+
+// scalarEnd returns the index after the number, the boolean or the string without escapes
+// that begins at i. It returns -1 for any other value.
+func scalarEnd(data []byte, i int) int {
+	switch data[i] {
+	case '{', '[', 'n':
+		return -1
+	case '"':
+		end := i + 1 + bytes.IndexByte(data[i+1:], '"')
+		if bytes.IndexByte(data[i+1:end], '\\') >= 0 {
+			return -1
+		}
+		return end + 1
+	}
+	for data[i] > ' ' && data[i] != ',' && data[i] != '}' {
+		i++
+	}
+	return i
+}
+
+// blanks returns the index after the white space, if any, at i.
+func blanks(data []byte, i int) int {
+	for i < len(data) && (data[i] == ' ' || data[i] == '\t' || data[i] == '\n' || data[i] == '\r') {
+		i++
+	}
+	return i
+}
+
+// index returns the index of a member's name in known, or -1. Fields that JSON can't set
+// have an empty name there.
+func index(known []string, name []byte) int {
+	if len(name) == 0 {
+		return -1
+	}
+	return slices.IndexFunc(known, func(k string) bool { return k == string(name) })
+}
+
+// checkTokens is check for every object. It finds the reason of a refusal.
+func (s rules) checkTokens(data []byte) error {
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.UseNumber()
 	if first, err := decoder.Token(); err != nil || first != json.Delim('{') {
