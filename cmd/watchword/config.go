@@ -74,7 +74,7 @@ type Settings struct {
 	PasswordProfile string        `name:"password-profile" default:"default" oneof:"default,nist" group:"accounts" help:"nist sets password-min to 15."`
 	HashAlg         string        `name:"hash-alg" default:"argon2id" oneof:"argon2id,bcrypt" group:"accounts" help:"How new passwords are hashed."`
 	HashCost        string        `name:"hash-cost" group:"accounts" help:"Cost of a hash: m=KiB,t=passes,p=threads for argon2id, 10 to 15 for bcrypt; empty: m=19456,t=2,p=1 or 10."`
-	HashWorkers     int           `name:"hash-workers" default:"0" min:"0" max:"256" group:"accounts" help:"Passwords hashed at the same time; 0: number of cores minus 1, at least 1."`
+	HashWorkers     int           `name:"hash-workers" default:"0" min:"0" max:"256" group:"accounts" help:"Passwords hashed at the same time; 0: number of cores minus 1, at least 1. At most the number of cores."`
 	HashQueue       time.Duration `name:"hash-queue" default:"2s" min:"100ms" max:"30s" group:"accounts" help:"Longest wait for hashing before the server responds with 503."`
 	VerifyTTL       time.Duration `name:"verify-ttl" default:"24h" min:"1s" max:"720h" group:"accounts" help:"Lifetime of a mailed link that verifies an address."`
 	ResetTTL        time.Duration `name:"reset-ttl" default:"15m" min:"1s" max:"24h" group:"accounts" help:"Lifetime of a mailed link that resets a password."`

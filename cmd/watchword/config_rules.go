@@ -45,6 +45,7 @@ var settingRules = []struct {
 	{"cookie-domain", cookieDomainProblem},
 	{"password-min", passwordMinProblem},
 	{"hash-cost", hashCostProblem},
+	{"hash-workers", hashWorkersProblem},
 	{"mail-url", mailURLProblem},
 	{"mail-from", mailFromProblem},
 	{"dev-mail", devMailProblem},
@@ -318,6 +319,15 @@ func hashCostProblem(s *Settings) string {
 		return err.Error() + "."
 	}
 	return ""
+}
+
+// hashWorkersProblem refuses more workers than cores. They would hash no more passwords a
+// second, but delay every other request.
+func hashWorkersProblem(s *Settings) string {
+	if s.HashWorkers <= cores {
+		return ""
+	}
+	return fmt.Sprintf("%d is more than this process has processors. Write 1 to %d, or 0 for the default.", s.HashWorkers, cores)
 }
 
 // mailURLProblem requires a mail server in production. Without one, no user could

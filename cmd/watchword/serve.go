@@ -33,6 +33,7 @@ func (c *serveCmd) Run(p *program) error {
 	if err := p.sources.faults(p.settings); err != nil {
 		return err
 	}
+	p.settings.tune()
 	log := p.logger()
 	listeners, err := listen(p.settings)
 	if err != nil {

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 
@@ -200,7 +199,7 @@ func (s *Settings) hashWorkers() int {
 	if s.HashWorkers > 0 {
 		return s.HashWorkers
 	}
-	return max(runtime.GOMAXPROCS(0)-1, 1)
+	return max(cores-1, 1)
 }
 
 // claims translates the setting claims; claimProblem has checked it.
