@@ -27,7 +27,8 @@ func TestRefreshAllocationsAreBounded(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { engine.Close(); _ = store.Close() })
-			in, err := engine.SignUp(t.Context(), watchword.SignUpRequest{Email: "ada@example.com", Password: goodPassword})
+			in, err := engine.SignUp(t.Context(),
+				watchword.SignUpRequest{Email: "ada@example.com", Password: goodPassword})
 			if err != nil {
 				t.Fatal(err)
 			}

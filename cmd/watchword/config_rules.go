@@ -327,7 +327,8 @@ func hashWorkersProblem(s *Settings) string {
 	if s.HashWorkers <= cores {
 		return ""
 	}
-	return fmt.Sprintf("%d is more than this process has processors. Write 1 to %d, or 0 for the default.", s.HashWorkers, cores)
+	return fmt.Sprintf("%d is more than this process has processors. Write 1 to %d, or 0 for the default.",
+		s.HashWorkers, cores)
 }
 
 // mailURLProblem requires a mail server in production. Without one, no user could

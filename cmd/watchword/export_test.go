@@ -1,6 +1,5 @@
 package main
 
-
 // TuningFor returns the three values of tuningFor.
 func TuningFor(workers, cores, machine int, getenv func(string) string) (processors, collectAt int, limit int64) {
 	t := tuningFor(workers, cores, machine, getenv)
@@ -11,4 +10,6 @@ func TuningFor(workers, cores, machine int, getenv func(string) string) (process
 func Cores() int { return cores }
 
 // HashWorkersProblem says why that number of hash workers is refused.
-func HashWorkersProblem(workers int) string { return hashWorkersProblem(&Settings{HashWorkers: workers}) }
+func HashWorkersProblem(workers int) string {
+	return hashWorkersProblem(&Settings{HashWorkers: workers})
+}
