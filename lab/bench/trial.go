@@ -197,8 +197,8 @@ func (t *trial) measure(ctx context.Context, l load,
 		}
 		return err
 	}
-	// The connections open within the load, as those of real clients do. With 64 connections
-	// and a thousand requests each, that does not change the figures.
+	// The connections open within the load, so the first request of each also pays for that, as
+	// with real clients.
 	before, err := t.process.cpu()
 	if err != nil {
 		return f, err
