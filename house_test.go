@@ -87,8 +87,13 @@ const (
 	maxFuncParams   = 5
 	maxColumns      = 120 // outside of raw strings; a tab counts 4 columns in tests, otherwise 1
 	maxTxMethods    = 12  // of each interface that Tx is composed of
+	minComments     = 20  // per cent of the lines of a package in commentedPackages
 	orChangeThePlan = "or change ARCHITECTURE.md and the table in house_test.go together"
 )
+
+// commentedPackages are those whose code has rules, races and limits that it can't show by
+// itself. One line in five says why.
+const commentedPackages = "server store/internal/sqlstore store/sqlite store/postgres"
 
 func TestPackagesImportOnlyAllowedPackages(t *testing.T) {
 	t.Parallel()
@@ -105,6 +110,37 @@ func TestUnwantedNamesImportsAndCallsAreAbsent(t *testing.T) {
 func TestOnlyAdmitInsertsASession(t *testing.T) {
 	t.Parallel()
 	reportFaults(t, doorFaults(readHouse(t, os.DirFS("."))))
+}
+
+// The code of these packages says why, and what callers may rely on.
+func TestCommentsExplainTheCode(t *testing.T) {
+	t.Parallel()
+	reportFaults(t, commentFaults(readHouse(t, os.DirFS("."))))
+	const code = "package server\n\nfunc f() {\n\tg()\n}\n\nvar a, b int\nvar c int\nvar d int\nvar e int\n"
+	for comments, want := range map[int]int{0: 1, 1: 1, 2: 0} {
+		tree := fstest.MapFS{"server/a.go": {Data: []byte(code + strings.Repeat("// why\n", comments))}}
+		if faults := commentFaults(readHouse(t, tree)); len(faults) != want {
+			t.Errorf("%d comments: got %q, want %d faults", comments, faults, want)
+		}
+	}
+}
+
+// commentFaults measures the share of lines that begin with //. Blank lines don't count.
+func commentFaults(files []file) (faults []string) {
+	lines, comments := map[string]int{}, map[string]int{}
+	for _, f := range files {
+		if !f.test && covers(commentedPackages, f.pkg) {
+			lines[f.pkg] += f.filled
+			comments[f.pkg] += f.comments
+		}
+	}
+	for pkg, n := range lines {
+		if 100*comments[pkg] < minComments*n {
+			faults = append(faults, fmt.Sprintf("%s: %d of %d lines are comments, %d %% are required: say why",
+				pkg, comments[pkg], n, minComments))
+		}
+	}
+	return faults
 }
 
 func TestFilesAndFunctionsStayReadable(t *testing.T) {
@@ -268,14 +304,16 @@ func allFaults(files []file) []string {
 
 // file is one Go file of this module.
 type file struct {
-	path   string // with slashes, from the root of the module
-	pkg    string // its folder; "root" for the engine's
-	test   bool
-	syntax *ast.File // the part that parses
-	broken error     // of the parser
-	lines  int
-	wide   []string // the place and the width of each line over maxColumns
-	fset   *token.FileSet
+	path     string // with slashes, from the root of the module
+	pkg      string // its folder; "root" for the engine's
+	test     bool
+	syntax   *ast.File // the part that parses
+	broken   error     // of the parser
+	lines    int
+	filled   int      // lines that are not blank
+	comments int      // lines that begin with //
+	wide     []string // the place and the width of each line over maxColumns
+	fset     *token.FileSet
 }
 
 // name shortens an import path of the module to its name in the table.
@@ -351,6 +389,12 @@ func readFile(tree fs.FS, name string) (file, error) {
 	f.lines = strings.Count(string(source), "\n")
 	raw := false
 	for i, line := range strings.Split(string(source), "\n") {
+		if text := strings.TrimSpace(line); text != "" {
+			f.filled++
+			if strings.HasPrefix(text, "//") {
+				f.comments++
+			}
+		}
 		inRaw := raw || strings.Contains(line, "`")
 		raw = raw != (strings.Count(line, "`")%2 == 1)
 		n := utf8.RuneCountInString(line)

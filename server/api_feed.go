@@ -68,8 +68,9 @@ func (a *api) revocations(w http.ResponseWriter, r *http.Request) error {
 	return respond.JSON(w, http.StatusOK, answer)
 }
 
-// queryAfter returns the parameter after. For a malformed query it returns text that
-// parseAfter rejects, because a reader must not silently start again at 0.
+// queryAfter returns the parameter after. For a malformed query it returns text that parseAfter
+// rejects, because a reader must not silently start again at 0. That would give it every event
+// once more.
 func queryAfter(r *http.Request) string {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {

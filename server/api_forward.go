@@ -81,7 +81,8 @@ func forwardMoved(_ http.ResponseWriter, r *http.Request) error {
 		", without a slash at the end. A gateway that appends the client's path uses the prefix " + pathPrefix + "."}
 }
 
-// identify sets the identity headers and responds with 200.
+// identify sets the identity headers and responds with 200. The body is for people who try the
+// route by hand; gateways ignore it.
 func identify(w http.ResponseWriter, who watchword.Identity) error {
 	// A service that grants rights by address must not trust an address that is not proven.
 	email := ""
@@ -96,7 +97,8 @@ func identify(w http.ResponseWriter, who watchword.Identity) error {
 	return respond.JSON(w, http.StatusOK, messageBody{"The request is authenticated."})
 }
 
-// A forwardRule holds the requirements of a gateway.
+// A forwardRule holds the requirements of a gateway. It is built for each request, so a change of
+// the gateway's configuration takes effect at once.
 type forwardRule struct {
 	roles []string // the user must have all of them
 	login string   // redirect target for browsers instead of 401; empty: no redirect
@@ -135,6 +137,8 @@ func (a *api) parseForward(query string) (rule forwardRule, err error) {
 	return rule, nil
 }
 
+// parameterInvalid is for mistakes in the configuration of a gateway, which its operator reads in
+// the log.
 func parameterInvalid(detail string) *watchword.Error {
 	return &watchword.Error{Code: watchword.CodeParameterInvalid, Detail: detail}
 }

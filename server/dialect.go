@@ -42,7 +42,8 @@ type HeaderLister interface {
 	Headers() (requested, exposed []string)
 }
 
-// dialects are the dialects of a server. The first one that takes a request serves it.
+// dialects are the dialects of a server. The first one that takes a request serves it. Their order
+// is the operator's, as in the setting dialects.
 type dialects []Dialect
 
 // of returns the dialect that serves a request, or nil for the API and the pages.

@@ -9,8 +9,9 @@ import (
 // escapes the stray percent sign before net/http reads it, and marks the request. The middleware
 // rejectMalformedPath then rejects it in the right format.
 
-// A target is the position in a request line: method, target and protocol, with one space
-// between them (RFC 9112, section 3).
+// A target is the position in a request line: method, target and protocol, with one space between
+// them (RFC 9112, section 3). It is kept between reads, because the network may split a line
+// anywhere.
 type target struct {
 	spaces  int
 	query   bool   // the position is after the question mark

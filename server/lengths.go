@@ -32,7 +32,8 @@ func WithLengths(ctx context.Context, conn net.Conn) context.Context {
 	return context.WithValue(ctx, watchedKey{}, conn)
 }
 
-// watchedKey is the context key of the connection.
+// watchedKey is the context key of the connection. Its type is private, so only WithLengths can
+// set it.
 type watchedKey struct{}
 
 // A watchedListener wraps connections and leaves everything else to the listener below.

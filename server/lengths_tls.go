@@ -69,6 +69,7 @@ func (l *tlsListener) acceptAll() {
 	}
 }
 
+// Accept returns connections in the order in which their handshakes end.
 func (l *tlsListener) Accept() (net.Conn, error) {
 	select {
 	case conn := <-l.ready:

@@ -29,6 +29,8 @@ type httpMetrics struct {
 	seconds  map[string]*metrics.PrometheusHistogram // by route
 }
 
+// A routeStatus is the pair of labels of the request counter. Routes and statuses bound their
+// number.
 type routeStatus struct {
 	route  string
 	status int
@@ -162,7 +164,8 @@ func byLabel[K ~string, N int | int64 | uint64](w io.Writer, name, help, label s
 	}
 }
 
-// secondsSince returns the seconds since t, or 0 for the zero time.
+// secondsSince returns the seconds since t, or 0 for the zero time. An alert on an age then stays
+// silent while there is no such mail, key or session.
 func secondsSince(t time.Time) float64 {
 	if t.IsZero() {
 		return 0

@@ -363,6 +363,7 @@ type recorder struct {
 	status int
 }
 
+// WriteHeader keeps the first status, which is the one that the client gets.
 func (r *recorder) WriteHeader(status int) {
 	if r.status == 0 {
 		r.status = status

@@ -217,7 +217,8 @@ func refusalsOf(r route) map[int][]string {
 	return byStatus
 }
 
-// content returns a response or a body of one media type.
+// content returns a response or a body of one media type. The schema is a reference, so a type
+// that occurs in many routes is described once.
 func content(registry huma.Registry, kind, description string, body any) *huma.Response {
 	schema := registry.Schema(reflect.TypeOf(body), true, "")
 	return &huma.Response{Description: description, Content: map[string]*huma.MediaType{kind: {Schema: schema}}}
@@ -241,7 +242,8 @@ func operationID(r route) string {
 	return strings.ToLower(cmp.Or(r.method, http.MethodGet)) + strings.ReplaceAll(path, "/", "-")
 }
 
-// tagOf returns the section of the API that a path belongs to.
+// tagOf returns the section of the API that a path belongs to. Readers of /docs find a route by
+// its section.
 func tagOf(path string) string {
 	rest, isAPI := strings.CutPrefix(path, pathAPI+"/")
 	if !isAPI {

@@ -44,8 +44,8 @@ func newOrigins(publicURL string, allowed []string) (*origins, error) {
 	return o, nil
 }
 
-// parsePublic parses the public URL. It rejects plain http except on the loopback, because
-// anyone on the network could read the cookies.
+// parsePublic parses the public URL. It rejects plain http except on the loopback, because anyone
+// on the network could read the cookies. The loopback is safe, and development needs it.
 func parsePublic(text string) (*url.URL, error) {
 	if err := weborigin.Check(text); err != nil {
 		return nil, err

@@ -23,7 +23,8 @@ type accountData struct {
 	Undo     time.Time // until when a previous address can restore itself; zero: it can't
 }
 
-// accountSession is one row of the list of sessions.
+// accountSession is one row of the list of sessions. It has no token; the id is enough to end the
+// session from its owner's page.
 type accountSession struct {
 	ID, Device, Address string
 	Since, Used         time.Time

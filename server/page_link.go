@@ -146,8 +146,9 @@ func (p *pages) linkForm(link linkPage) handler {
 	}
 }
 
-// refuseLink shows the form again with the error. If the password was the reason, the form asks for
-// it even when the user is signed in: the session belongs to another account.
+// refuseLink shows the form again with the error. If the password was the reason, the form asks
+// for it even when the user is signed in: the session belongs to another account. The password
+// field is never filled in again, whatever the reason was.
 func (p *pages) refuseLink(w http.ResponseWriter, r *http.Request, link linkPage, in linkInput, why error) error {
 	if watchword.CodeOf(why) == watchword.CodeMailTokenInvalid {
 		in.form.Del("token") // the user must enter another token
@@ -211,7 +212,8 @@ func (p *pages) verifyLink(w http.ResponseWriter, r *http.Request, in linkInput)
 	return nil
 }
 
-// resetLink sets the new password and does not sign in, like the API.
+// resetLink sets the new password and does not sign in, like the API. A user who signs in
+// afterwards has typed the new password once more and knows it.
 func (p *pages) resetLink(w http.ResponseWriter, r *http.Request, in linkInput) error {
 	device, err := p.engine.ResetPassword(r.Context(), in.token, in.password, in.client)
 	if err != nil {

@@ -19,7 +19,8 @@ type Mailbox interface {
 	Mail(id string) (watchword.StoredMail, error)
 }
 
-// mailboxPage lists the mails. Developers' pages are in English only.
+// mailboxPage lists the mails. Developers' pages are in English only. They exist only with a
+// loopback public URL, because each mail has a working link.
 func (p *pages) mailboxPage(w http.ResponseWriter, _ *http.Request) error {
 	mails, err := p.devMail.Mails()
 	if err != nil {

@@ -137,8 +137,9 @@ func (p *pages) isCrossSiteVisit(r *http.Request) bool {
 	return r.Method == http.MethodGet && r.Header.Get("Sec-Fetch-Site") == "cross-site" && !p.cookies.hasSession(r)
 }
 
-// reload shows a page that loads the same URL again. That request comes from this server's page, so
-// the browser adds the cookies. It drops done and why, which a foreign link could have set.
+// reload shows a page that loads the same URL again. That request comes from this server's page,
+// so the browser adds the cookies. It drops done and why, which a foreign link could have set. The
+// page has a link as well, for browsers that don't follow the refresh.
 func (p *pages) reload(w http.ResponseWriter, r *http.Request) error {
 	v := p.newView(r, "again")
 	again, query := *r.URL, r.URL.Query()

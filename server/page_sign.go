@@ -105,13 +105,15 @@ func (p *pages) signupForm(w http.ResponseWriter, r *http.Request) error {
 }
 
 // messagePage is the data of a page that only shows a message. String returns the text, for
-// templates of operators that print the data as a whole.
+// templates of operators that print the data as a whole. A page of its own is needed where a
+// redirect would lose the message or reveal it in the URL.
 type messagePage struct {
 	Title, Text string    // keys of texts; in the template, the texts
 	Undo        time.Time // until when the previous address can take the account back; zero: it can't
 	SignedIn    bool      // the page links to the account instead of the sign-in
 }
 
+// String keeps older templates working, which print the data itself.
 func (m messagePage) String() string { return m.Text }
 
 // showText shows the message page with the texts key.title and key.text.

@@ -61,10 +61,12 @@ func authenticate(engine *watchword.Engine, r *http.Request, roles []string) (wa
 	return who, who.RequireRoles(roles...)
 }
 
-// An identityHandler handles a request whose caller is known.
+// An identityHandler handles a request whose caller is known. The type makes it impossible to call
+// it without a check of the caller.
 type identityHandler func(http.ResponseWriter, *http.Request, watchword.Identity) error
 
-// signedIn calls next if the request has a valid access token (authenticate).
+// signedIn calls next if the request has a valid access token (authenticate). A route without it
+// is public, as the table of routes shows.
 func (a *api) signedIn(next identityHandler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		who, err := authenticate(a.engine, r, nil)

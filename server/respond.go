@@ -141,8 +141,9 @@ func (e *errorResponder) fail(w http.ResponseWriter, r *http.Request, err error)
 	respond.Write(w, status, "application/problem+json", body)
 }
 
-// failHeaders sets the headers of an error: Retry-After, WWW-Authenticate (RFC 6750,
-// section 3), and Set-Cookie to delete refresh cookies that no longer work.
+// failHeaders sets the headers of an error: Retry-After, WWW-Authenticate (RFC 6750, section 3),
+// and Set-Cookie to delete refresh cookies that no longer work. Pages and dialects use it too, so
+// clients can rely on these headers everywhere.
 func (e *errorResponder) failHeaders(w http.ResponseWriter, r *http.Request, refusal *watchword.Error) {
 	h, status := w.Header(), statusOf(refusal.Code)
 	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {

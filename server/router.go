@@ -24,6 +24,8 @@ type router struct {
 	forwardBelow, forwardMoved, unclean http.Handler
 }
 
+// newRouter registers all routes once. A conflict between two patterns panics here and not in a
+// request.
 func newRouter(a *api, p *pages, all dialects) *router {
 	serve := a.errors.serve
 	rt := &router{

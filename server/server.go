@@ -185,7 +185,8 @@ func (o Options) withDefaults(https bool) Options {
 	return o
 }
 
-// ServeHTTP serves a request of the public listener.
+// ServeHTTP serves a request of the public listener. It may be mounted in another program's
+// server, at the root of the host only: cookies, links and pages have absolute paths.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 
 // EndStreams ends all streams of the revocation feed, which have no end of their own. Pass

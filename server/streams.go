@@ -93,7 +93,8 @@ func (s *streams) largest() (most string) {
 	return most
 }
 
-// close removes a stream. It may have been replaced already.
+// close removes a stream. It may have been replaced already. Each open needs exactly one close,
+// also after a replacement.
 func (s *streams) close(o *openStream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

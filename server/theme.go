@@ -34,7 +34,8 @@ type theme struct {
 // defaultLanguage has all texts. Other languages fall back to it.
 const defaultLanguage = "en"
 
-// newTheme reads all files. A faulty file is an error now, and not when a page is shown.
+// newTheme reads all files. A faulty file is an error now, and not when a page is shown. An
+// operator thus sees the mistake at the start, and users never do.
 func newTheme(overrides fs.FS) (*theme, error) {
 	t := &theme{overrides: overrides, templates: map[string]*template.Template{}}
 	if err := t.readTexts(); err != nil {

@@ -23,6 +23,7 @@ import (
 // through, because such a connection has no transaction yet.
 func neverCancel(_ context.Context, config *pgx.ConnConfig) error {
 	var established atomic.Pointer[pgconn.PgConn]
+	// pgx calls neverCancel for each new connection, so each one has an established of its own.
 	dial := config.DialFunc
 	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
 		if c := established.Load(); c != nil && (network == "unix" || address == c.Conn().RemoteAddr().String()) {

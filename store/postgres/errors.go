@@ -40,8 +40,8 @@ func unavailable(err error) error {
 	return fmt.Errorf("%w: %w", watchword.ErrUnavailable, err)
 }
 
-// isReadOnly reports whether the server refuses writes: it was the primary and is now a
-// standby.
+// isReadOnly reports whether the server refuses writes: it was the primary and is now a standby.
+// After a failover, the old primary responds like this until its connections are closed.
 func isReadOnly(err error) bool {
 	var answer *pgconn.PgError
 	return errors.As(err, &answer) && answer.Code == "25006"
@@ -71,6 +71,7 @@ func isConflict(err error) bool {
 		return false
 	}
 	switch answer.Code {
+	// Serialization failure, deadlock, unique violation.
 	case "40001", "40P01", "23505":
 		return true
 	}
@@ -83,8 +84,9 @@ func isLockTimeout(err error) bool {
 	return errors.As(err, &answer) && answer.Code == "55P03"
 }
 
-// A connectError removes repeated lines and prints the rest in one line. pgx tries each host
-// with and without TLS, and reports the same cause for each attempt.
+// A connectError removes repeated lines and prints the rest in one line. pgx tries each host with
+// and without TLS, and reports the same cause for each attempt. Operators see this error first
+// when they set the URL, so it must be short.
 type connectError struct{ err error }
 
 func (e connectError) Unwrap() error { return e.err }

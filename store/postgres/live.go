@@ -28,6 +28,7 @@ func (s *Store) Live(
 	return got.Session, got.User, nil
 }
 
+// A liveCall is one call of Live that waits for the answer of a batch.
 type liveCall = gather.Call[watchword.SessionID, sqlstore.Live]
 
 // readBatch answers the calls. A read changes nothing, so it is retried after every temporary
@@ -36,6 +37,7 @@ func (s *Store) readBatch(calls []*liveCall) {
 	if len(calls) == 0 {
 		return
 	}
+	// No caller's context: one caller must not cancel the reads of the others.
 	ctx, cancel := context.WithTimeout(context.Background(), s.timeout)
 	defer cancel()
 	temporary := func(err error) bool { return errors.Is(unavailable(err), watchword.ErrUnavailable) }
@@ -56,6 +58,8 @@ func (s *Store) readBatch(calls []*liveCall) {
 	}
 }
 
+// readOnce is one attempt. A call whose session is missing gets ErrNotFound; the others are not
+// affected by it.
 func (s *Store) readOnce(ctx context.Context, calls []*liveCall) (err error) {
 	if len(calls) == 1 {
 		live := &calls[0].Answer
@@ -84,13 +88,16 @@ func (s *Store) readOnce(ctx context.Context, calls []*liveCall) (err error) {
 
 var liveStatement = sqlstore.LiveStatement()
 
-// A poolConn implements sqlstore.Conn without a transaction. It can't write.
+// A poolConn implements sqlstore.Conn without a transaction. It can't write. Each query takes a
+// connection and returns it, so a slow reader holds no transaction open.
 type poolConn struct{ pool *pgxpool.Pool }
 
+// Exec always fails: without a transaction, a write could commit although its flow fails later.
 func (c poolConn) Exec(context.Context, string, ...any) (int, error) {
 	return 0, errors.New("a write needs a transaction")
 }
 
+// Query releases the connection when the rows are closed.
 func (c poolConn) Query(ctx context.Context, text string, args ...any) (sqlstore.Rows, error) {
 	answer, err := c.pool.Query(ctx, text, args...)
 	return rows{answer, func() {}}, unavailable(err)

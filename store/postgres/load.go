@@ -77,6 +77,7 @@ func Load(ctx context.Context, url string, from Source, done func(step string, r
 	return all, nil
 }
 
+// load copies and compares all tables in tx. The caller commits only if it returns no error.
 func load(ctx context.Context, tx pgx.Tx, from Source, done func(step string, rows int)) (all []Loaded, err error) {
 	if err := requireEmpty(ctx, tx); err != nil {
 		return nil, err
@@ -107,20 +108,23 @@ func load(ctx context.Context, tx pgx.Tx, from Source, done func(step string, ro
 	return all, nil
 }
 
-// A tableOf names a table and the columns to copy.
+// A tableOf names a table and the columns to copy. Both sides read the columns in the same order,
+// on which the checksum depends.
 type tableOf struct {
 	name    string
 	columns []string
 }
 
-// requireEmpty deletes the rows that migrations inserted. It returns ErrNotEmpty if the
-// database contains any other row.
+// requireEmpty deletes the rows that migrations inserted. It returns ErrNotEmpty if the database
+// contains any other row. Mixing the rows of two installations can't be undone, so a single row is
+// enough to refuse.
 func requireEmpty(ctx context.Context, tx pgx.Tx) error {
 	for _, table := range sqlstore.Seeded() {
 		if _, err := tx.Exec(ctx, "DELETE FROM "+table); err != nil {
 			return fmt.Errorf("clear %s: %w", table, unavailable(err))
 		}
 	}
+	// All tables are reported at once, so that an operator sees whether it is the wrong database.
 	var full []string
 	for _, table := range sqlstore.Tables() {
 		var found bool
@@ -154,7 +158,8 @@ func copyTable(
 	return reader.Sum, unavailable(err)
 }
 
-// sumTable reads the copied rows back and returns their checksum.
+// sumTable reads the copied rows back and returns their checksum. It reads what PostgreSQL stored,
+// which shows a value that changed on the way.
 func sumTable(ctx context.Context, tx pgx.Tx, table tableOf, done func(rows int)) (sqlstore.Sum, error) {
 	result, err := tx.Query(ctx, sqlstore.SelectRows(table.name, table.columns))
 	if err != nil {
@@ -167,7 +172,8 @@ func sumTable(ctx context.Context, tx pgx.Tx, table tableOf, done func(rows int)
 	return reader.Sum, reader.Err()
 }
 
-// explainConflict adds what to do if another program caused the error.
+// explainConflict adds what to do if another program caused the error. Its rows would otherwise be
+// mixed with the copied ones.
 func explainConflict(err error) error {
 	if isConflict(err) {
 		return fmt.Errorf("another program writes to the database: stop it and try again: %w", err)

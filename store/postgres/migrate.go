@@ -15,6 +15,9 @@ import (
 	"github.com/pressly/goose/v3/lock"
 )
 
+// The numbers are those of store/sqlite. A migration is never changed after a release: databases
+// exist that it has reached.
+//
 //go:embed migrations/*.sql
 var migrations embed.FS
 
@@ -54,6 +57,7 @@ func Status(ctx context.Context, url string) (pending []string, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("read version of tables: %w", unavailable(err))
 	}
+	// The names sort by number, so the result is in the order in which Migrate would apply them.
 	files, err := fs.ReadDir(migrations, "migrations")
 	for _, file := range files {
 		version, err := goose.NumericComponent(file.Name())
@@ -71,6 +75,7 @@ func Status(ctx context.Context, url string) (pending []string, err error) {
 // because a goose.Provider would create the table first.
 func versions(ctx context.Context, config *pgx.ConnConfig) ([]int64, error) {
 	config = config.Copy()
+	// Prepared statements would fail through a proxy that pools by transaction.
 	config.DefaultQueryExecMode = unprepared
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
@@ -115,6 +120,8 @@ func migrate(ctx context.Context, config *pgx.ConnConfig) (applied []string, err
 	if err != nil {
 		return nil, fmt.Errorf("migrate: %w", err)
 	}
+	// The check comes last: an older program applies no migration to a newer schema, and must not
+	// start on it.
 	have, want, err := provider.GetVersions(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read version of tables: %w", err)

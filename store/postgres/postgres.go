@@ -6,6 +6,10 @@
 //
 // An embedding program needs only Open and Store. The remaining identifiers are marked as
 // unstable, because only the program watchword uses them.
+//
+// View reads one snapshot (REPEATABLE READ). Update runs at READ COMMITTED, and one conditional
+// statement settles each race. The package uses no extension, no advisory lock and no LISTEN,
+// which databases that are compatible with PostgreSQL may lack.
 package postgres
 
 import (
@@ -27,7 +31,8 @@ import (
 	"github.com/watchword-auth/watchword/store/internal/sqlstore"
 )
 
-// maxAttempts bounds the attempts of one transaction.
+// maxAttempts bounds the attempts of one transaction. With the backoff, they take about a quarter
+// of a second. Longer conflicts are an overload.
 const maxAttempts = 8
 
 // A Store is a pool of connections. It is safe for concurrent use and implements watchword.Store.
@@ -120,9 +125,9 @@ func parse(url string) (*pgxpool.Config, error) {
 	return config, nil
 }
 
-// operationTimeout returns how long one operation may take in total: the statement timeout,
-// or 15 seconds. The client needs its own limit, because a database that hangs or is cut off
-// does not report a timeout.
+// operationTimeout returns how long one operation may take in total: the statement timeout, or 15
+// seconds. The client needs its own limit, because a database that hangs or is cut off does not
+// report a timeout. A deadline of the caller that is earlier counts first.
 func operationTimeout(config *pgxpool.Config) time.Duration {
 	ms, err := strconv.Atoi(config.ConnConfig.RuntimeParams["statement_timeout"])
 	if err != nil || ms <= 0 {
@@ -131,6 +136,8 @@ func operationTimeout(config *pgxpool.Config) time.Duration {
 	return time.Duration(ms) * time.Millisecond
 }
 
+// open migrates before it fills the pool, so that no connection prepares a statement for old
+// tables.
 func open(ctx context.Context, config *pgxpool.Config) (*Store, error) {
 	if _, err := migrate(ctx, config.ConnConfig); err != nil {
 		return nil, fmt.Errorf("open database %s: %w", config.ConnConfig.Database, unavailable(err))
@@ -310,7 +317,8 @@ func (s *Store) TimeoutsOff(ctx context.Context) (fixes []string, err error) {
 	return fixes, nil
 }
 
-// Close waits for running operations.
+// Close waits for running operations. The pool of a closed store returns an error for each further
+// operation.
 func (s *Store) Close() error {
 	s.rotations.Close()
 	s.reads.Close()
@@ -318,13 +326,16 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// A conn implements sqlstore.Conn on a transaction. Each statement ends at the deadline of
-// the operation, whatever context the caller passes.
+// A conn implements sqlstore.Conn on a transaction. Each statement ends at the deadline of the
+// operation, whatever context the caller passes. A statement that outlived its operation would
+// keep row locks that others wait for.
 type conn struct {
 	tx       pgx.Tx
 	deadline time.Time
 }
 
+// Exec returns the number of changed rows, with which conditional statements report whether they
+// held.
 func (c conn) Exec(ctx context.Context, text string, args ...any) (int, error) {
 	ctx, cancel := context.WithDeadline(ctx, c.deadline)
 	defer cancel()
@@ -332,6 +343,7 @@ func (c conn) Exec(ctx context.Context, text string, args ...any) (int, error) {
 	return int(tag.RowsAffected()), unavailable(err)
 }
 
+// Query keeps its deadline until the rows are closed, because rows arrive while they are read.
 func (c conn) Query(ctx context.Context, text string, args ...any) (sqlstore.Rows, error) {
 	ctx, cancel := context.WithDeadline(ctx, c.deadline)
 	answer, err := c.tx.Query(ctx, text, args...)

@@ -89,6 +89,7 @@ func (s *Store) waitTime(ctx context.Context, r watchword.RotateRequest) (result
 	return result, err
 }
 
+// A rotateCall is one call of Rotate that waits for the answer of a batch.
 type rotateCall = gather.Call[watchword.RotateRequest, sqlstore.Rotated]
 
 // rotateBatch answers the calls. If a statement failed or waited too long for a lock, the

@@ -19,10 +19,11 @@ import (
 // Unstable: for the program watchword.
 var ErrDamaged = errors.New("the database is damaged")
 
-// unavailable wraps err in watchword.ErrUnavailable if a retry may succeed without a change
-// of the program: the file is busy, full, read-only, damaged or missing, or the caller's
-// deadline passed. A full or read-only file is watchword.ErrNotWritable. A cancellation by
-// the caller is returned as context.Canceled.
+// unavailable wraps err in watchword.ErrUnavailable if a retry may succeed without a change of the
+// program: the file is busy, full, read-only, damaged or missing, or the caller's deadline passed.
+// A full or read-only file is watchword.ErrNotWritable. A cancellation by the caller is returned
+// as context.Canceled. The engine responds to ErrUnavailable with 503 and keeps sessions. Any
+// other error is a bug and a 500.
 func unavailable(ctx context.Context, err error) error {
 	switch {
 	case err == nil, errors.Is(err, watchword.ErrUnavailable):
@@ -49,7 +50,8 @@ func interrupted(err error) bool {
 		errors.Is(err, sql.ErrTxDone) || code(err) == sqlite3.SQLITE_INTERRUPT
 }
 
-// isFault reports whether the database failed. Other errors are mistakes in a statement.
+// isFault reports whether the database failed. Other errors are mistakes in a statement. The list
+// names the codes of which a retry or an operator can remove the cause.
 func isFault(err error) bool {
 	switch code(err) {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_INTERRUPT,

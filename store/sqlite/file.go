@@ -14,11 +14,13 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// busyTimeout is how long a write waits for the lock of another process.
+// busyTimeout is how long a write waits for the lock of another process. It is the only wait for
+// other processes. Goroutines of this process wait for writeLock instead.
 const busyTimeout = 5 * time.Second
 
-// prepareFile creates the file if it is missing, and removes access for group and others.
-// SQLite gives the files next to it (-wal, -shm) the same mode.
+// prepareFile creates the file if it is missing, and removes access for group and others. SQLite
+// gives the files next to it (-wal, -shm) the same mode. It runs before SQLite opens the file,
+// which would create it with the mode of the umask.
 func prepareFile(path string) error {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) {
@@ -47,6 +49,7 @@ func openWith(ctx context.Context, path, txlock string, pragmas []string) (*sql.
 	if err != nil {
 		return nil, err
 	}
+	// The caller raises the bound for readers.
 	pool.SetMaxOpenConns(1)
 	if err = connect(ctx, pool); err == nil {
 		err = refuseMoved(ctx, pool, path)
@@ -65,9 +68,9 @@ func sourceName(path, txlock string, pragmas []string) string {
 	return dsn.String()
 }
 
-// connect opens the first connection. While another process switches the same new file to
-// WAL, SQLite returns SQLITE_BUSY at once and ignores the busy timeout. So connect retries,
-// every 10 ms for up to busyTimeout.
+// connect opens the first connection. While another process switches the same new file to WAL,
+// SQLite returns SQLITE_BUSY at once and ignores the busy timeout. So connect retries, every 10 ms
+// for up to busyTimeout. Other errors return at once.
 func connect(ctx context.Context, pool *sql.DB) error {
 	deadline := time.Now().Add(busyTimeout)
 	for {

@@ -139,7 +139,8 @@ func (l *liveRows) put(session watchword.Session, user watchword.User, version i
 	l.sessions[session.ID] = &liveRow{session, owner}
 }
 
-// makeRoom deletes one row, in no particular order, if the map is full.
+// makeRoom deletes one row, in no particular order, if the map is full. A better choice would need
+// a list in the order of use, and the bound is rarely reached.
 func makeRoom[K comparable, V any](rows map[K]V) {
 	if len(rows) < maxLiveRows {
 		return
@@ -150,6 +151,7 @@ func makeRoom[K comparable, V any](rows map[K]V) {
 	}
 }
 
+// dropAll drops every row. The caller holds mu.
 func (l *liveRows) dropAll(version int64) {
 	clear(l.sessions)
 	clear(l.users)

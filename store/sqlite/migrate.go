@@ -13,6 +13,9 @@ import (
 	"github.com/pressly/goose/v3"
 )
 
+// The numbers are those of store/postgres, so that `watchword move` finds the same tables on both
+// sides.
+//
 //go:embed migrations/*.sql
 var migrations embed.FS
 
@@ -55,7 +58,8 @@ func Status(ctx context.Context, file string) (pending []string, err error) {
 	return pending, err
 }
 
-// withPool runs fn on a pool that writes, and closes it.
+// withPool runs fn on a pool that writes, and closes it. It does not open a Store, which would
+// migrate.
 func withPool(ctx context.Context, file string, fn func(*sql.DB) error) error {
 	pool, err := openPool(ctx, file, "immediate")
 	if err != nil {
@@ -68,6 +72,8 @@ func withPool(ctx context.Context, file string, fn func(*sql.DB) error) error {
 }
 
 func migrate(ctx context.Context, pool *sql.DB) (applied []string, err error) {
+	// The provider is created once: it keeps the version that the program supports, and every
+	// round compares with the file.
 	provider, err := newProvider(ctx, pool)
 	if err != nil {
 		return nil, err
@@ -92,7 +98,8 @@ func migrate(ctx context.Context, pool *sql.DB) (applied []string, err error) {
 	}
 }
 
-// newProvider returns an error if a newer program has migrated the tables.
+// newProvider returns an error if a newer program has migrated the tables. An older program could
+// write rows that the newer one takes for complete.
 func newProvider(ctx context.Context, pool *sql.DB) (*goose.Provider, error) {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {

@@ -13,12 +13,14 @@ import (
 // goroutine takes the write lock, then all rotations that are queued by then, and commits
 // them together. A single rotation is never delayed: the goroutine waits only for the lock.
 
+// The bounds limit the memory of the queue and the wait of an Update.
 const (
 	maxQueue = 1024 // further callers wait for a place in the queue
 	maxBatch = 256  // bounds how long an Update waits for one batch
 )
 
-// A rotation is one queued request. result and err are valid after done is closed.
+// A rotation is one queued request. result and err are valid after done is closed. The goroutine
+// that serves the queue writes both before it closes done, so no lock is needed.
 type rotation struct {
 	ctx     context.Context
 	request watchword.RotateRequest

@@ -35,6 +35,7 @@ func OpenSource(ctx context.Context, path string) (*Source, error) {
 	// locking_mode(EXCLUSIVE), the first access therefore fails if another connection
 	// exists. Setting journal_mode again would end the exclusive lock.
 	pool, err := openWith(ctx, path, "deferred", []string{"locking_mode(EXCLUSIVE)", "synchronous(FULL)"})
+	// Only here does busy mean another program: this process has no other connection to the file.
 	if code(err) == sqlite3.SQLITE_BUSY {
 		err = ErrInUse
 	}
@@ -56,7 +57,8 @@ func (s *Source) Count(ctx context.Context) (rows int, err error) {
 	return rows, nil
 }
 
-// Columns returns the names of the columns of a table.
+// Columns returns the names of the columns of a table. The file decides about the columns, and a
+// column that the target lacks is then an error.
 func (s *Source) Columns(ctx context.Context, table string) (columns []string, err error) {
 	rows, err := s.pool.QueryContext(ctx, "SELECT name FROM pragma_table_info($1)", table)
 	if err != nil {

@@ -6,6 +6,10 @@
 //
 // An embedding program needs only Open and Store. The remaining identifiers are marked as
 // unstable, because only the program watchword uses them.
+//
+// The files with the endings -wal and -shm belong to the database. A copy of the main file alone
+// can lack the last commits (docs/operations.md says how to back up). The folder must be on a
+// local disk, because the processes that share a WAL need shared memory.
 package sqlite
 
 import (
@@ -66,6 +70,7 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	return s, nil
 }
 
+// open completes s step by step. After an error, closePools closes what was opened.
 func (s *Store) open(ctx context.Context, path string) (err error) {
 	if err = prepareFile(path); err != nil {
 		return err
@@ -91,7 +96,8 @@ func (s *Store) open(ctx context.Context, path string) (err error) {
 	return s.openLive(path)
 }
 
-// View runs fn on one consistent snapshot. fn can't write: the connection has query_only.
+// View runs fn on one consistent snapshot. fn can't write: the connection has query_only. It waits
+// for a free connection if four reads are running.
 func (s *Store) View(ctx context.Context, fn func(watchword.Tx) error) error {
 	if err := s.begin(); err != nil {
 		return err
@@ -146,6 +152,7 @@ func (s *Store) Check(ctx context.Context) error { return s.check(ctx, "PRAGMA i
 // Unstable: for the program watchword.
 func (s *Store) CheckQuickly(ctx context.Context) error { return s.check(ctx, "PRAGMA quick_check(1)") }
 
+// check runs on a reader, so that writes continue during the seconds it may take.
 func (s *Store) check(ctx context.Context, pragma string) error {
 	if err := s.begin(); err != nil {
 		return err
@@ -174,7 +181,7 @@ func (s *Store) begin() error {
 }
 
 // Close waits for running operations and checkpoints the write-ahead log into the file. A second
-// call has no effect.
+// call has no effect. Operations that begin afterwards return ErrUnavailable.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	first := !s.closed

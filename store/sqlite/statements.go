@@ -9,7 +9,8 @@ import (
 	"github.com/watchword-auth/watchword/store/internal/sqlstore"
 )
 
-// statements maps the text of a statement to its prepared form on one pool.
+// statements maps the text of a statement to its prepared form on one pool. sql.Stmt prepares
+// again on a new connection by itself, so replaced connections need no code here.
 type statements map[string]*sql.Stmt
 
 // prepare prepares all statements in advance. Preparing needs a free connection, so doing it
@@ -27,6 +28,7 @@ func prepare(ctx context.Context, pool *sql.DB) (statements, error) {
 	return all, nil
 }
 
+// close also works on the nil map of a store that failed to open.
 func (s statements) close() {
 	for _, stmt := range s {
 		_ = stmt.Close()
@@ -41,6 +43,8 @@ type conn struct {
 	changed  *changes // nil in a transaction that can't write
 }
 
+// Exec returns the number of changed rows, with which conditional statements report whether they
+// held.
 func (c conn) Exec(ctx context.Context, text string, args ...any) (int, error) {
 	result, err := c.tx.StmtContext(ctx, c.prepared[text]).ExecContext(ctx, args...)
 	if err != nil {

@@ -21,6 +21,8 @@ type checker struct {
 	stmt driver.Stmt
 }
 
+// openChecker opens the connection. It has query_only, because it must never change the number
+// itself.
 func openChecker(d driver.Driver, path string) (*checker, error) {
 	conn, err := d.Open(sourceName(path, "deferred", []string{"query_only(1)"}))
 	if err != nil {
@@ -35,7 +37,8 @@ func openChecker(d driver.Driver, path string) (*checker, error) {
 
 // version runs the statement, whose read transaction compares the connection's snapshot with
 // the file. It then takes the number from the driver instead of from the row, which saves
-// five allocations. The two numbers are the same on a connection that commits nothing.
+// five allocations. The two numbers are the same on a connection that commits nothing. It is
+// called for each signed-in request, so it uses no pool and no new statement.
 func (c *checker) version() (int64, error) {
 	if _, err := c.stmt.(driver.StmtExecContext).ExecContext(context.Background(), nil); err != nil {
 		return 0, err
@@ -44,6 +47,7 @@ func (c *checker) version() (int64, error) {
 	return int64(version), err
 }
 
+// close accepts a nil checker, as a store has that failed to open.
 func (c *checker) close() error {
 	if c == nil {
 		return nil

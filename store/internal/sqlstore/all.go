@@ -33,7 +33,8 @@ const (
 // missing here fails. A test compares the list with the constants of the package.
 func Statements() []Statement { return append(accountStatements(), serviceStatements()...) }
 
-// accountStatements lists the statements of accounts, sessions and mail.
+// accountStatements lists the statements of accounts, sessions and mail. With a shard per user,
+// most of them would find their rows on one shard.
 func accountStatements() []Statement {
 	return []Statement{
 		{"insertUser", insertUser, ByUserAndAddress},

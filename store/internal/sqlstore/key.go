@@ -36,6 +36,8 @@ var (
 )
 
 const (
+	// The secret of a key changes only when the master key does (sealKey). Its times change with
+	// the schedule.
 	updateKey = `UPDATE keys SET active_from = $1, drop_at = $2 WHERE id = $3`
 	deleteKey = `DELETE FROM keys WHERE id = $1`
 	sealKey   = `UPDATE keys SET sealed = $1 WHERE id = $2`
@@ -46,6 +48,7 @@ func (t Tx) InsertKey(ctx context.Context, k watchword.Key) (bool, error) {
 	return t.change(ctx, insertKey, values(keyRow(&k))...)
 }
 
+// Keys returns all keys. They are few, and every process needs all of them.
 func (t Tx) Keys(ctx context.Context) ([]watchword.Key, error) {
 	return rows(ctx, t, scanKey, selectKeys)
 }
@@ -66,6 +69,8 @@ func (t Tx) SetKeyTimes(ctx context.Context, id string, activeFrom, dropAt time.
 	return t.changeRow(ctx, updateKey, millis(activeFrom), millis(dropAt), id)
 }
 
+// DeleteKey is final. The schedule calls it only after the last token of the key has expired, so
+// that no valid token becomes unreadable.
 func (t Tx) DeleteKey(ctx context.Context, id string) error {
 	_, err := t.exec(ctx, deleteKey, id)
 	return err

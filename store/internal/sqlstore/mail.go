@@ -113,6 +113,7 @@ func (t Tx) DeleteMailTokensAfter(
 	return err
 }
 
+// DeleteSentTokens finds tokens by address, because a waiting sign-up has no user yet.
 func (t Tx) DeleteSentTokens(ctx context.Context, email watchword.Address, kind watchword.MailKind) error {
 	_, err := t.exec(ctx, deleteSentTokens, email, kind)
 	return err
@@ -171,6 +172,7 @@ func (t Tx) Mails(ctx context.Context, limit int) ([]watchword.Mail, error) {
 	return rows(ctx, t, scanMail, selectMails, limit)
 }
 
+// RetryMail returns the number of mails that are due now. An unknown id gives 0.
 func (t Tx) RetryMail(ctx context.Context, id string, now time.Time) (int, error) {
 	if id == "" {
 		return t.exec(ctx, retryMails, millis(now))

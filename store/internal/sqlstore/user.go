@@ -130,6 +130,8 @@ func (t Tx) User(ctx context.Context, id watchword.UserID) (watchword.User, erro
 	return row(ctx, t, scanUser, selectUser, id)
 }
 
+// UserByEmail expects the address in its stored form, which address.Parse returns. It has no index
+// on other spellings, so that a lookup is one read of the unique index.
 func (t Tx) UserByEmail(ctx context.Context, email watchword.Address) (watchword.User, error) {
 	return row(ctx, t, scanUser, selectUserByEmail, email)
 }
