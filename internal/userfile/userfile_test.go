@@ -24,7 +24,7 @@ const (
 
 var createdAt = time.Date(2021, 3, 4, 5, 6, 7, 89e6, time.UTC)
 
-// Each sample is as the named program writes it. Only the sample is given.
+// Each sample has the format of the named program and is read without options.
 func TestFilesOfOtherSystemsAreReadWithoutOptions(t *testing.T) {
 	t.Parallel()
 	ada := userfile.Row{
@@ -281,8 +281,8 @@ func TestProblemSkipsOneAccount(t *testing.T) {
 	}
 }
 
-// told is a file in a line: of each account its address, or the line and what is
-// wrong with it.
+// told summarizes a file in one line: the address of each account, or the line and text of its
+// problem.
 func told(rows []userfile.Row) (all []string) {
 	for _, row := range rows {
 		if row.Problems == nil {
@@ -295,7 +295,7 @@ func told(rows []userfile.Row) (all []string) {
 	return all
 }
 
-// However a quotation mark goes wrong, each line after it is read or named.
+// After any misplaced quotation mark, each later line is read or reported.
 func TestUnclosedQuotationMarkSkipsOneLine(t *testing.T) {
 	t.Parallel()
 	const (
@@ -352,9 +352,8 @@ func TestUnclosedQuotationMarkSkipsOneLine(t *testing.T) {
 	}
 }
 
-// A text of several lines is somebody's own words. If they look like rows they are
-// named, and never accounts: who writes "eve@example.com,admin" about themselves
-// would be one.
+// Users write texts of several lines. Lines that look like rows are reported and never become
+// accounts; otherwise the text "eve@example.com,admin" would create one.
 func TestRowsWithinAValueAreProblems(t *testing.T) {
 	t.Parallel()
 	for _, bio := range []string{"x", "\xe4"} {
@@ -391,7 +390,7 @@ func TestEmptyRowsAreSkipped(t *testing.T) {
 	}
 }
 
-// A file that can't be read to its end is an error: half a file does not count.
+// A file that can't be read to its end is an error, so no part of it is imported silently.
 func TestUnreadableFileIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -514,7 +513,7 @@ func TestEveryLineEndIsRead(t *testing.T) {
 			}
 		}
 	}
-	inCell := "email,name\rada@example.com,\"A\na\"\rsix@example.com,\"S\"\r" // lines in a cell end otherwise
+	inCell := "email,name\rada@example.com,\"A\na\"\rsix@example.com,\"S\"\r" // lines in a cell have another ending
 	if got := placed(inCell); !slices.Equal(got, []string{"line 2: ada@example.com []", "line 4: six@example.com []", "EOF"}) {
 		t.Errorf("%q", got)
 	}
@@ -524,7 +523,7 @@ func TestEveryLineEndIsRead(t *testing.T) {
 	}
 }
 
-// placed is what is read of a file, with the lines and the end.
+// placed returns the accounts of a file with their lines, and the end.
 func placed(file string) (all []string) {
 	reader, err := userfile.New(strings.NewReader(file), userfile.Options{})
 	for err == nil {
@@ -546,7 +545,7 @@ func TestIDSpellings(t *testing.T) {
 		`"3F0E9BD27A0C4E6F8A531F2D3C4B5A69"`: id, `{"$uuid":"3F0E9BD2-7A0C-4E6F-8A53-1F2D3C4B5A69"}`: id,
 		`{"$binary":{"base64":"Pw6b0noMTm+KUx8tPEtaaQ==","subType":"04"}}`: id, `{"$binary":{"base64":"Pw6b0noMTm+KUx8tPEtaaQ==","subType":"4"}}`: id,
 		`{"$binary":"Pw6b0noMTm+KUx8tPEtaaQ==","$type":"04"}`: id,
-		// others stay what they are
+		// other ids stay unchanged
 		`" 17 "`: "17", `17`: "17", `"5F4DCC3B5AA765D61D8327DE"`: "5F4DCC3B5AA765D61D8327DE", `"X{3f0e9bd2-7a0c-4e6f-8a53-1f2d3c4b5a69}"`: "X{3f0e9bd2-7a0c-4e6f-8a53-1f2d3c4b5a69}",
 		`"{3f0e9bd2-7a0c-4e6f-8a53-1f2d3c4b5a69)"`: "{3f0e9bd2-7a0c-4e6f-8a53-1f2d3c4b5a69)", `"3F0E9BD27-A0C4E6F8A531F2D3C4B5A69"`: "3F0E9BD27-A0C4E6F8A531F2D3C4B5A69",
 		`"GF0E9BD27A0C4E6F8A531F2D3C4B5A69"`: "GF0E9BD27A0C4E6F8A531F2D3C4B5A69", `null`: "", `" "`: "",
@@ -558,7 +557,7 @@ func TestIDSpellings(t *testing.T) {
 			}
 		}
 	}
-	for _, text := range []string{ // of other orders, and of no UUID
+	for _, text := range []string{ // in other byte orders, or not a UUID
 		`{"$binary":{"base64":"Pw6b0noMTm+KUx8tPEtaaQ==","subType":"03"}}`, `{"$binary":{"base64":"Pw6b0noMTm+KUx8tPEta","subType":"04"}}`,
 		`{"$binary":{"base64":"*","subType":"04"}}`, `{"$binary":17}`, `{"$binary":{}}`,
 	} {
@@ -573,7 +572,7 @@ func TestIDSpellings(t *testing.T) {
 	}
 }
 
-// Neither of Keycloak nor of Django: a group called admin would give the role.
+// Groups are not roles: a group named admin would otherwise grant the role.
 func TestKeycloakGroupsAreNotRoles(t *testing.T) {
 	t.Parallel()
 	rows, reader := readAll(t, `{"email":"ada@example.com","groups":["/staff","admin"]}`, userfile.Options{})
@@ -587,7 +586,7 @@ func TestKeycloakGroupsAreNotRoles(t *testing.T) {
 	}
 }
 
-// 2 is no date of 1970, and a mark that is one is not set.
+// A small number is not a date in 1970, and does not set a mark.
 func TestNumberIsADateABooleanOrAProblem(t *testing.T) {
 	t.Parallel()
 	at := func(text string) userfile.Mark {
@@ -616,7 +615,7 @@ func TestNumberIsADateABooleanOrAProblem(t *testing.T) {
 					userfile.Problem{Field: userfile.Disabled, Text: "the column isActive is neither true nor false nor a date. Name the values that mean disabled: " +
 						"--disabled 'isActive=VALUE,VALUE'; --ignore isActive if it is about something else"})
 			}
-			if want == nil || want.Set && want.At.IsZero() { // 1 is no date
+			if want == nil || want.Set && want.At.IsZero() { // 1 is not a date
 				problems = append(problems,
 					userfile.Problem{Field: userfile.CreatedAt, Text: "not a date: write RFC 3339, or seconds or milliseconds since 1970, or skip dates with --created-at=-"})
 			}
@@ -631,7 +630,7 @@ func TestNumberIsADateABooleanOrAProblem(t *testing.T) {
 	}
 }
 
-// A file of any length is read in the memory of one account.
+// Reading a file of any length needs only the memory of one account.
 func TestMemoryStaysConstant(t *testing.T) {
 	for name, file := range map[string]io.Reader{
 		"CSV":   endless("email,name,password\n", "ada%d@example.com,Ada,"+bcrypt+"\n", ""),
@@ -689,7 +688,7 @@ func TestLineNumbersAreRightAfterALongAccount(t *testing.T) {
 
 const endlessRows = 30_000
 
-// endless is a file that is made while it is read.
+// endless is a file that is generated while it is read.
 func endless(head, row, foot string) io.Reader {
 	reader, writer := io.Pipe()
 	go func() {
