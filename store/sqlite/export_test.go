@@ -45,7 +45,7 @@ func (s *Store) Plan(ctx context.Context, text string) (steps []string, err erro
 }
 
 // Queued returns the number of rotations that wait for the write lock.
-func (s *Store) Queued() int { return len(s.rotations) }
+func (s *Store) Queued() int { return s.rotations.Len() }
 
 // InMemory returns the number of sessions that Live would return without reading the file,
 // if no other process has committed since.

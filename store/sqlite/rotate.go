@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/gather"
 	"github.com/watchword-auth/watchword/store/internal/sqlstore"
 )
 
@@ -13,20 +14,23 @@ import (
 // goroutine takes the write lock, then all rotations that are queued by then, and commits
 // them together. A single rotation is never delayed: the goroutine waits only for the lock.
 
-// The bounds limit the memory of the queue and the wait of an Update.
-const (
-	maxQueue = 1024 // further callers wait for a place in the queue
-	maxBatch = 256  // bounds how long an Update waits for one batch
+// maxBatch bounds how long an Update waits for one batch.
+const maxBatch = 256
+
+type (
+	rotateQueue = gather.Queue[watchword.RotateRequest, watchword.RotateResult]
+	rotateCall  = gather.Call[watchword.RotateRequest, watchword.RotateResult]
 )
 
-// A rotation is one queued request. result and err are valid after done is closed. The goroutine
-// that serves the queue writes both before it closes done, so no lock is needed.
-type rotation struct {
-	ctx     context.Context
-	request watchword.RotateRequest
-	result  watchword.RotateResult
-	err     error
-	done    chan struct{}
+// newRotations returns the queue of rotations. The turn of a batch is the write lock.
+func (s *Store) newRotations() *rotateQueue {
+	return gather.New(maxBatch, func() { s.writeLock <- struct{}{} }, func(calls []*rotateCall) {
+		s.rotateBatch(calls)
+		<-s.writeLock
+		for _, call := range calls {
+			call.End()
+		}
+	})
 }
 
 // Rotate queues the request and waits for its commit. If ctx ends during the commit, the
@@ -37,74 +41,32 @@ func (s *Store) Rotate(ctx context.Context, r watchword.RotateRequest) (watchwor
 		return watchword.RotateResult{}, err
 	}
 	defer s.running.Done()
-	one := &rotation{ctx: ctx, request: r, done: make(chan struct{})}
-	select {
-	case s.rotations <- one:
-	case <-ctx.Done():
-		return watchword.RotateResult{}, fmt.Errorf("wait to rotate: %w", unavailable(ctx, ctx.Err()))
+	result, err := s.rotations.Do(ctx, r)
+	if err != nil {
+		return watchword.RotateResult{}, fmt.Errorf("rotate: %w", unavailable(ctx, err))
 	}
-	select {
-	case <-one.done:
-	case <-ctx.Done():
-		return watchword.RotateResult{}, fmt.Errorf("rotate: %w", unavailable(ctx, ctx.Err()))
-	}
-	if one.err != nil {
-		return watchword.RotateResult{}, fmt.Errorf("rotate: %w", unavailable(ctx, one.err))
-	}
-	return one.result, nil
+	return result, nil
 }
 
-// rotateQueued serves the queue until it is closed and empty.
-func (s *Store) rotateQueued() {
-	batch := make([]*rotation, 0, maxBatch)
-	for one := range s.rotations {
-		s.writeLock <- struct{}{}
-		batch = s.gather(append(batch[:0], one))
-		s.rotateBatch(batch)
-		<-s.writeLock
-		for _, one := range batch {
-			close(one.done)
-		}
-		clear(batch) // keeps no request alive while the queue is empty
-	}
-}
-
-// gather adds the queued rotations without waiting for more.
-func (s *Store) gather(batch []*rotation) []*rotation {
-	for len(batch) < maxBatch {
-		select {
-		case one, open := <-s.rotations:
-			if !open {
-				return batch
-			}
-			batch = append(batch, one)
-		default:
-			return batch
-		}
-	}
-	return batch
-}
-
-// rotateBatch commits the batch and sets the result or error of each rotation. If the database
-// fails, all rotations get the error, because a failed commit may nevertheless have taken place. If
-// one statement fails, the batch was rolled back. Each rotation is then retried alone, so that one
-// bad request can't fail the others.
-func (s *Store) rotateBatch(batch []*rotation) {
-	err := unavailable(context.Background(), s.commitBatch(batch))
-	if err == nil {
-		return
-	}
-	for _, one := range batch {
-		one.err = err
-		if len(batch) > 1 && !errors.Is(err, watchword.ErrUnavailable) {
-			s.rotateBatch([]*rotation{one})
+// rotateBatch commits the batch and sets the result or error of each rotation. If the
+// database fails, all rotations get the error, because a failed commit may nevertheless have
+// taken place. If one statement fails, nothing was committed. Each rotation is then retried
+// alone, so that one bad request can't fail the others.
+func (s *Store) rotateBatch(calls []*rotateCall) {
+	err := unavailable(context.Background(), s.commitBatch(calls))
+	for _, call := range calls {
+		if call.Err = err; err != nil && len(calls) > 1 && !errors.Is(err, watchword.ErrUnavailable) {
+			s.rotateBatch([]*rotateCall{call})
 		}
 	}
 }
 
-// commitBatch runs the rotations in one transaction. It skips those whose callers have gone. It
-// uses no caller's context, because one caller must not cancel the others' rotations.
-func (s *Store) commitBatch(batch []*rotation) error {
+// commitBatch runs the rotations in one transaction. It uses no caller's context, because one
+// caller must not cancel the others' rotations.
+func (s *Store) commitBatch(calls []*rotateCall) error {
+	if len(calls) == 0 {
+		return nil
+	}
 	ctx := context.Background()
 	tx, err := s.writer.BeginTx(ctx, nil)
 	if err != nil {
@@ -113,11 +75,8 @@ func (s *Store) commitBatch(batch []*rotation) error {
 	defer tx.Rollback() //nolint:errcheck // after a commit it does nothing
 	var changed changes
 	shared := sqlstore.NewTx(conn{tx, s.writing, &changed})
-	for _, one := range batch {
-		if one.err = one.ctx.Err(); one.err != nil {
-			continue
-		}
-		if one.result, err = shared.Rotate(ctx, one.request); err != nil {
+	for _, call := range calls {
+		if call.Answer, err = shared.Rotate(ctx, call.Request); err != nil {
 			return err
 		}
 	}

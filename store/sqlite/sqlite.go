@@ -43,8 +43,7 @@ type Store struct {
 	// are served in order; a sql.DB promises no order.
 	updateLock, writeLock chan struct{}
 
-	rotations chan *rotation // see rotate.go
-	rotating  sync.WaitGroup
+	rotations *rotateQueue // see rotate.go
 
 	live liveRows
 
@@ -61,12 +60,11 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	s := &Store{
 		updateLock: make(chan struct{}, 1),
 		writeLock:  make(chan struct{}, 1),
-		rotations:  make(chan *rotation, maxQueue),
 	}
 	if err := s.open(ctx, path); err != nil {
 		return nil, fmt.Errorf("open database %s: %w", path, errors.Join(unavailable(ctx, err), s.closePools()))
 	}
-	s.rotating.Go(s.rotateQueued)
+	s.rotations = s.newRotations()
 	return s, nil
 }
 
@@ -191,8 +189,7 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.running.Wait()
-	close(s.rotations)
-	s.rotating.Wait()
+	s.rotations.Close()
 	return s.closePools()
 }
 
