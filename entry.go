@@ -2,6 +2,7 @@ package watchword
 
 import (
 	"context"
+	"regexp"
 	"time"
 
 	"github.com/google/uuid"
@@ -126,6 +127,81 @@ func (e *Engine) endReplaced(ctx context.Context, tx Tx, id SessionID, event Eve
 		return nil, err
 	}
 	return []Event{event}, nil
+}
+
+// An AdmitRequest asks for a session without a password.
+type AdmitRequest struct {
+	User UserID
+
+	// Methods says what the application has checked: 1 to 3 names of RFC 8176, such as
+	// "otp" or "hwk". They become the `amr` of access tokens.
+	Methods []string
+
+	Persistent bool   // as in LoginRequest
+	Client     Client // as in LoginRequest
+	Replaces   Secret // as in LoginRequest
+}
+
+// methodName matches the names that RFC 8176 registers. The size of tokens relies on it.
+var methodName = regexp.MustCompile(`^[a-z]{2,4}$`)
+
+// AdmitUser opens a session of an account that the application has authenticated itself,
+// for example by a company's directory. It checks no password and charges no limit. A
+// disabled or unproven account is refused, as in Login. Codes:
+// CodeValidationFailed (methods), CodeNotFound, CodeAccountDisabled,
+// CodeEmailNotVerified (SignupVerified), CodeTryLater (the address changed meanwhile).
+func (o Operator) AdmitUser(ctx context.Context, r AdmitRequest) (*SignIn, error) {
+	proofs, problem := parseMethods(r.Methods)
+	if problem != nil {
+		return nil, unacceptable(*problem)
+	}
+	user, err := o.FindUserByID(ctx, r.User)
+	if err != nil {
+		return nil, err
+	}
+	e := o.engine
+	wanted, err := e.newEntry(
+		ctx, entry{user: user, proofs: proofs, persistent: r.Persistent, client: r.Client, at: e.now()}, r.Replaces,
+	)
+	if err != nil {
+		return nil, err
+	}
+	var session Session
+	var events []Event
+	err = e.store.Update(ctx, func(tx Tx) error {
+		locked, err := tx.LockUser(ctx, user.ID, user.Email)
+		if err == nil && !locked {
+			err = &Error{Code: CodeTryLater, Detail: "The account has just changed. Try again.", RetryAfter: time.Second}
+		}
+		if err != nil {
+			return err
+		}
+		if wanted.user, err = tx.User(ctx, user.ID); err != nil {
+			return err
+		}
+		event := e.event(EventLogin, r.Client, wanted.at).because("by the application")
+		session, events, err = e.admit(ctx, tx, wanted, event)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	e.announce(events...)
+	return e.signInOn(e.knownDevice(wanted.user, r.Client.DeviceToken), wanted.user, session)
+}
+
+// parseMethods returns the proofs that an application names.
+func parseMethods(methods []string) (proofs []proof, problem *FieldError) {
+	for _, method := range methods {
+		if !methodName.MatchString(method) {
+			return nil, &FieldError{"methods", FieldInvalid, "Name methods as RFC 8176 does, such as otp."}
+		}
+		proofs = append(proofs, proof(method))
+	}
+	if len(proofs) < 1 || len(proofs) > 3 {
+		return nil, &FieldError{"methods", FieldInvalid, "Name 1 to 3 methods."}
+	}
+	return proofs, nil
 }
 
 func accountDisabled() *Error {

@@ -105,6 +105,9 @@ func (e *Engine) announceOne(ev Event) {
 	if ev.endsTokens() {
 		e.wakeFeed()
 	}
+	if ev.Kind == EventSignup || ev.Kind == EventEmailVerified || ev.Kind == EventPasswordReset {
+		e.wakeCallbacks(CallbackSignup)
+	}
 	level := slog.LevelInfo
 	if ev.Kind == EventRefreshReused || ev.Kind == EventLateForgiven || ev.Kind == EventLoginFailed {
 		level = slog.LevelWarn

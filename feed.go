@@ -168,6 +168,9 @@ func (e *Engine) readFeed(ctx context.Context) (more bool, err error) {
 		more, state.Last = true, items[feedBatch-1].Number
 	}
 	e.feed.add(items, state, now)
+	if len(items) > 0 {
+		e.wakeCallbacks(CallbackSessionEnded)
+	}
 	if more {
 		return true, nil
 	}
@@ -481,18 +484,4 @@ func (e *Engine) signItem(item FeedItem, key accesstoken.Key) (FeedEvent, error)
 		return FeedEvent{}, err
 	}
 	return FeedEvent{Number: item.Number, ID: event.ID, Token: token}, nil
-}
-
-// initiator returns who ended a session, in the terms of CAEP 1.0, section 2.
-func initiator(why EndReason) string {
-	switch why {
-	case EndedLogout, EndedByUser, EndedLogoutAll, EndedPassword, EndedEmail, EndedFirstProof, EndedReplaced,
-		EndedDeleted:
-		return "user"
-	case EndedOperator, EndedDisabled:
-		return "admin"
-	case EndedReuse, EndedTooMany:
-		return "policy"
-	}
-	return "system"
 }

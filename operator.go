@@ -79,13 +79,22 @@ func (o Operator) CreateUser(ctx context.Context, n NewUser) (User, error) {
 }
 
 // FindUser returns the account of an address in any spelling. Codes:
-// CodeValidationFailed (email), CodeNotFound.
+// CodeValidationFailed (email), CodeNotFound. FindUserByID finds by id.
 func (o Operator) FindUser(ctx context.Context, email string) (User, error) {
 	canonical, problem := parseKnownEmail("email", email)
 	if problem != nil {
 		return User{}, unacceptable(*problem)
 	}
 	return o.engine.user(ctx, func(tx Tx) (User, error) { return tx.UserByEmail(ctx, canonical) })
+}
+
+// FindUserByID returns the account of an id, such as the `sub` of an access token. Codes:
+// CodeNotFound.
+func (o Operator) FindUserByID(ctx context.Context, id UserID) (User, error) {
+	if !isID(string(id)) {
+		return User{}, notFound()
+	}
+	return o.engine.user(ctx, func(tx Tx) (User, error) { return tx.User(ctx, id) })
 }
 
 // Users lists up to limit accounts with addresses after the given one (""

@@ -94,6 +94,7 @@ type Tx interface {
 	MailTokenTx
 	MailTx
 	EventTx
+	CallbackTx
 	KeyTx
 	LimitTx
 	SweepTx
@@ -104,7 +105,8 @@ type Tx interface {
 // Unstable: stores implement it.
 type UserTx interface {
 	// InsertUser reports false if an account has the address, or if the previous owner
-	// of the address can still take it back (an unexpired MailAddressChanged token).
+	// of the address can still take it back (an unexpired MailAddressChanged token). With
+	// the account, it adds a callback of the kind CallbackSignup.
 	InsertUser(context.Context, User, time.Time) (bool, error)
 	User(context.Context, UserID) (User, error)
 	UserByEmail(context.Context, Address) (User, error)
@@ -120,8 +122,8 @@ type UserTx interface {
 	SetRoles(ctx context.Context, id UserID, roles []string, changed time.Time) error
 	// SetDisabled disables the account at the given time; the zero time enables it.
 	SetDisabled(context.Context, UserID, time.Time) error
-	// DeleteUser deletes the user with its events, its mails and the sign-ups that wait
-	// for its address. Its sessions stay until they are swept: end them first.
+	// DeleteUser deletes the user with its events, its mails, its CallbackSignup and the
+	// sign-ups that wait for its address. Its sessions stay until they are swept: end them first.
 	DeleteUser(context.Context, UserID) (bool, error)
 }
 
@@ -175,6 +177,8 @@ type SessionTx interface {
 	// Session returns a session, alive or ended, with its user. The session of a deleted
 	// user is not found.
 	Session(context.Context, SessionID) (Session, User, error)
+	// SessionAlone returns a session, also of a deleted user.
+	SessionAlone(context.Context, SessionID) (Session, error)
 	// Sessions lists the user's live sessions, the last used first.
 	Sessions(context.Context, UserID, Cutoffs) ([]Session, error)
 	// Forgive sets Forgiven to generation if the session has not ended and generation is
@@ -257,6 +261,20 @@ type EventTx interface {
 	Events(ctx context.Context, id UserID, limit int) ([]Event, error) // newest first
 }
 
+// CallbackTx stores the callbacks that are due (callback.go).
+//
+// Unstable: stores implement it.
+type CallbackTx interface {
+	// QueueEnded adds a callback for sessions that the feed has numbered and for sessions
+	// that expired before now, up to limit of each, once.
+	QueueEnded(ctx context.Context, now time.Time, limit int) error
+	// ClaimCallbacks claims up to limit callbacks that are due at now, for the caller alone
+	// until the given time, and counts an attempt.
+	ClaimCallbacks(ctx context.Context, kind CallbackKind, now, until time.Time, limit int) ([]Callback, error)
+	PostponeCallback(ctx context.Context, c Callback, next time.Time) error
+	DeleteCallback(context.Context, Callback) error
+}
+
 // KeyTx stores keys and secrets, sealed.
 //
 // Unstable: stores implement it.
@@ -318,4 +336,5 @@ const (
 	SweepEvents     Sweep = "events"      // happened before
 	SweepMails      Sweep = "mails"       // given up before
 	SweepSignups    Sweep = "signups"     // created before
+	SweepCallbacks  Sweep = "callbacks"   // queued before
 )

@@ -18,6 +18,7 @@ const (
 	sweepPause = 20 * time.Millisecond
 
 	keepEnded   = 7 * 24 * time.Hour // until then, tokens of an ended session get the reason
+	keepCalls   = keepEnded          // then a callback is lost
 	keepEvents  = 90 * 24 * time.Hour
 	keepGivenUp = 30 * 24 * time.Hour
 )
@@ -31,6 +32,7 @@ func sweepBefore(now time.Time, verifyTTL time.Duration) map[Sweep]time.Time {
 		SweepEvents:     now.Add(-keepEvents),
 		SweepMails:      now.Add(-keepGivenUp),
 		SweepSignups:    now.Add(-verifyTTL),
+		SweepCallbacks:  now.Add(-keepCalls),
 	}
 }
 

@@ -104,6 +104,16 @@ type Options struct {
 	// Default: 90 days.
 	KeyPeriod time.Duration
 
+	// OnSignup is called after an account was created by a sign-up, by the first proof
+	// of its address (SignupVerified), by an operator or by an import. The section
+	// Callbacks of the package says what delivery means. Default: none.
+	OnSignup func(context.Context, User) error
+
+	// OnSessionEnded is called after a session has ended for any reason (EndedWhy), also
+	// by the command line. A session that expired or became idle is delivered after its
+	// ExpiresAt. The section Callbacks says what delivery means. Default: none.
+	OnSessionEnded func(context.Context, Session) error
+
 	// Log receives security events and errors. Default: discards them.
 	Log *slog.Logger
 
@@ -155,6 +165,7 @@ type Engine struct {
 
 	mailPosted chan struct{} // wakes the outbox
 	feed       feed
+	callbacks  map[CallbackKind]chan struct{} // wakes the worker of each callback that is set
 }
 
 // hashing holds what is needed to hash passwords.
@@ -212,6 +223,7 @@ func New(ctx context.Context, store Store, opts Options) (*Engine, error) {
 		clock:      steadyclock.New(opts.Now),
 		mailPosted: make(chan struct{}, 1),
 		feed:       newFeed(),
+		callbacks:  opts.callbacks(),
 	}
 	if err = e.prepareKeys(ctx); err != nil {
 		e.hashing.pool.Close()
@@ -221,19 +233,17 @@ func New(ctx context.Context, store Store, opts Options) (*Engine, error) {
 }
 
 // Run does the background work until ctx ends: it sends mail, deletes expired rows,
-// follows the revocation feed, and rotates and reloads keys. It returns after all
-// workers have stopped.
+// follows the revocation feed, rotates and reloads keys, and makes the callbacks. It
+// returns after all workers have stopped.
 func (e *Engine) Run(ctx context.Context) {
-	done := make(chan struct{}, 5)
+	var workers sync.WaitGroup
 	for _, worker := range []func(context.Context){e.runOutbox, e.runSweep, e.runKeys, e.runFeed, e.runLevel} {
-		go func() {
-			defer func() { done <- struct{}{} }()
-			worker(ctx)
-		}()
+		workers.Go(func() { worker(ctx) })
 	}
-	for range cap(done) {
-		<-done
+	for kind, due := range e.callbacks {
+		workers.Go(func() { e.runCallbacks(ctx, kind, due) })
 	}
+	workers.Wait()
 }
 
 // Close stops the hash workers. It does not close the store.

@@ -10,7 +10,7 @@ import (
 )
 
 // Programs that embed the server protect their own routes with Require, which makes the
-// same check as the API.
+// same check as the API. After a check of their own, AdmitUser signs a browser in.
 
 // identityKey is a type of its own, so no other package can set or replace the identity in a
 // context.
@@ -38,6 +38,23 @@ func (s *Server) Require(roles ...string) func(http.Handler) http.Handler {
 			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), identityKey{}, who)))
 		})
 	}
+}
+
+// AdmitUser signs the browser of a request in, after the application's own check of the user
+// (watchword.Operator.AdmitUser). It fills in Client and Replaces and sets the same cookies as
+// the sign-in page. Before it, check that the request doesn't come from another site, as
+// http.CrossOriginProtection does: otherwise a stranger's page can sign a visitor in.
+//
+// On an error it writes nothing. The codes are those of Operator.AdmitUser.
+func (s *Server) AdmitUser(w http.ResponseWriter, r *http.Request, admit watchword.AdmitRequest) (
+	*watchword.SignIn, error,
+) {
+	admit.Client, admit.Replaces = s.clients.of(w, r), s.cookies.replaced(r, "")
+	in, err := s.engine.Operator().AdmitUser(r.Context(), admit)
+	if err == nil {
+		s.cookies.setSession(w, r, in)
+	}
+	return in, err
 }
 
 // FromContext returns the caller of a request that passed Require. It returns false for ok

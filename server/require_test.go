@@ -82,3 +82,40 @@ func TestRequireRespondsAsTheAPIDoes(t *testing.T) {
 		t.Error("FromContext returns an identity without Require")
 	}
 }
+
+func TestAdmitUserSignsTheBrowserIn(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, nil)
+	b := s.browser(t)
+	in := b.post("/register", map[string]any{"email": "ada@example.com", "password": goodPassword})
+	id := watchword.UserID(in.body["user"].(map[string]any)["id"].(string))
+	admit := func(user watchword.UserID, cookies ...*http.Cookie) (*watchword.SignIn, []*http.Cookie, error) {
+		w, r := httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), "POST", s.url+"/badge", nil)
+		r.Header.Set("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")
+		for _, one := range cookies {
+			r.AddCookie(one)
+		}
+		opened, err := s.server.AdmitUser(w, r, watchword.AdmitRequest{User: user, Methods: []string{"hwk"}})
+		return opened, w.Result().Cookies(), err
+	}
+	if _, cookies, err := admit("nobody"); watchword.CodeOf(err) != watchword.CodeNotFound || len(cookies) != 0 {
+		t.Errorf("an unknown user: %v, cookies %v", err, cookies)
+	}
+	first, cookies, err := admit(id)
+	must(t, err)
+	if first.Session.Device != "Firefox on Linux" || len(cookies) != 3 {
+		t.Errorf("session on %q, cookies %v", first.Session.Device, cookies)
+	}
+	second, _, err := admit(id, cookies...)
+	must(t, err)
+	if second.DeviceToken != first.DeviceToken {
+		t.Error("the browser is not a known device")
+	}
+	ended := b.do("GET", "/api/auth/me", "", authorized(string(first.AccessToken))...)
+	if ended.StatusCode != 401 || ended.text("code") != string(watchword.CodeSessionEnded) {
+		t.Errorf("the replaced session: %d %s", ended.StatusCode, ended.text("code"))
+	}
+	if me := b.do("GET", "/api/auth/me", "", authorized(string(second.AccessToken))...); me.StatusCode != 200 {
+		t.Errorf("the new session: %d", me.StatusCode)
+	}
+}

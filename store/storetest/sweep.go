@@ -110,6 +110,7 @@ var sweeping = map[string]func(suite){
 			one, m := Session(User(1).ID, n), mailOf(User(1), n)
 			one.EndedAt, one.EndedWhy, m.GivenUpAt = Start, watchword.EndedLogout, Start
 			s.addSession(one)
+			s.addUser(n)
 			s.addMailToken(mailTokenOf(n))
 			s.addSignup(waitingFor, n)
 			s.update(func(ctx context.Context, tx watchword.Tx) error {
@@ -118,7 +119,7 @@ var sweeping = map[string]func(suite){
 		}
 		for _, what := range []watchword.Sweep{
 			watchword.SweepSessions, watchword.SweepMailTokens, watchword.SweepEvents, watchword.SweepMails,
-			watchword.SweepSignups,
+			watchword.SweepSignups, watchword.SweepCallbacks,
 		} {
 			for _, want := range []int{3, 2, 0} {
 				s.update(func(ctx context.Context, tx watchword.Tx) error {

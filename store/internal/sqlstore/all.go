@@ -19,6 +19,7 @@ const (
 	ByHash           Key = "hash of a mailed token"
 	ByMail           Key = "id of the mail"
 	ByLimit          Key = "key of the limit"
+	ByCallback       Key = "kind and id of the callback"
 	ByAge            Key = "in the background, by age"
 	ByOperator       Key = "by an operator, in order of address"
 	ByNumber         Key = "in the background, by number of the feed"
@@ -94,6 +95,10 @@ func accountStatements() []Statement {
 		{"retryMails", retryMails, AllMails},
 		{"outbox", outbox, AllMails},
 
+		{"queueSignup", queueSignup, ByUser},
+		{"deleteSignupCallback", deleteSignupCallback, ByUser},
+		{"selectSessionAlone", selectSessionAlone, BySession},
+
 		{"insertEvent", insertEvent, ByUser},
 		{"selectEvents", selectEvents, ByUser},
 	}
@@ -116,6 +121,14 @@ func serviceStatements() []Statement {
 		{"selectFeedState", selectFeedState, ByAge},
 		{"selectFeed", selectFeed, ByNumber},
 
+		{"selectQueued", selectQueued, ByNumber},
+		{"advanceQueued", advanceQueued, FeedRow},
+		{"queueEnded", queueEnded, ByNumber},
+		{"queueExpired", queueExpired, ByAge},
+		{"claimCallbacks", claimCallbacks, ByAge},
+		{"postponeCallback", postponeCallback, ByCallback},
+		{"deleteCallback", deleteCallback, ByCallback},
+
 		{"charge", charge, ByLimit},
 		{"selectLimit", selectLimit, ByLimit},
 		{"refund", refund, ByLimit},
@@ -127,6 +140,7 @@ func serviceStatements() []Statement {
 		{"sweepLimits", sweepLimits, ByAge},
 		{"sweepMails", sweepMails, ByAge},
 		{"sweepSignups", sweepSignups, ByAge},
+		{"sweepCallbacks", sweepCallbacks, ByAge},
 	}
 }
 

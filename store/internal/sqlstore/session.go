@@ -41,6 +41,7 @@ var (
 	insertSession = insertInto("sessions", sessionRow(new(watchword.Session)), "VALUES (%s)")
 	selectSession = `SELECT ` + sessionColumns + `, ` + userColumns + `
 		FROM sessions JOIN users ON users.id = sessions.user_id WHERE sessions.id = $1`
+	selectSessionAlone = `SELECT ` + sessionColumns + ` FROM sessions WHERE id = $1`
 )
 
 const (
@@ -159,6 +160,11 @@ func (t Tx) InsertSession(ctx context.Context, s watchword.Session) error {
 func (t Tx) Session(ctx context.Context, id watchword.SessionID) (watchword.Session, watchword.User, error) {
 	both, err := row(ctx, t, scanSessionAndUser, selectSession, id)
 	return both.Session, both.User, err
+}
+
+// SessionAlone needs no user, so a callback learns of the sessions of a deleted account too.
+func (t Tx) SessionAlone(ctx context.Context, id watchword.SessionID) (watchword.Session, error) {
+	return row(ctx, t, scanSession, selectSessionAlone, id)
 }
 
 func (t Tx) Sessions(ctx context.Context, id watchword.UserID, c watchword.Cutoffs) ([]watchword.Session, error) {

@@ -23,6 +23,8 @@ const (
 		WHERE given_up_at > 0 AND given_up_at < $1 LIMIT $2)`
 	sweepSignups = `DELETE FROM signups WHERE (email, slot) IN (SELECT email, slot FROM signups
 		WHERE created_at < $1 LIMIT $2)`
+	sweepCallbacks = `DELETE FROM callbacks WHERE (kind, id) IN (SELECT kind, id FROM callbacks
+		WHERE created_at < $1 LIMIT $2)`
 )
 
 // Counters are swept in the order of (sweep_from, key). A use changes no index, so a counter
@@ -71,6 +73,8 @@ func (t Tx) Sweep(ctx context.Context, what watchword.Sweep, before time.Time, l
 		return t.exec(ctx, sweepMails, millis(before), limit)
 	case watchword.SweepSignups:
 		return t.exec(ctx, sweepSignups, millis(before), limit)
+	case watchword.SweepCallbacks:
+		return t.exec(ctx, sweepCallbacks, millis(before), limit)
 	}
 	return 0, fmt.Errorf("unknown sweep %q", what)
 }

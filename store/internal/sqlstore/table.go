@@ -17,7 +17,7 @@ import (
 // that creates a table adds its name here; a test of store/postgres compares the list with
 // the database.
 func Tables() []string {
-	tables := []string{"keys", "users", "sessions", "signups", "mail_tokens", "mails", "events", "limits"}
+	tables := []string{"keys", "users", "sessions", "signups", "mail_tokens", "mails", "events", "limits", "callbacks"}
 	return append(tables, Seeded()...)
 }
 

@@ -116,8 +116,12 @@ func (t Tx) InsertUser(ctx context.Context, u watchword.User, now time.Time) (bo
 		return false, err
 	}
 	reserved, err := t.Reserved(ctx, u.Email, now)
-	if err != nil || !reserved {
+	if err == nil && !reserved {
+		_, err = t.exec(ctx, queueSignup, u.ID, millis(now))
 		return err == nil, err
+	}
+	if err != nil {
+		return false, err
 	}
 	return false, t.changeRow(ctx, deleteUser, u.ID)
 }
@@ -200,10 +204,10 @@ func (t Tx) ProveFirst(ctx context.Context, u watchword.User) (bool, error) {
 	return t.change(ctx, proveFirst, millis(u.VerifiedAt), string(u.PasswordHash), u.Name, u.ID, u.Email)
 }
 
-// DeleteUser deletes in four statements. Foreign keys with ON DELETE CASCADE would add a
+// DeleteUser deletes in five statements. Foreign keys with ON DELETE CASCADE would add a
 // lookup to every insert of a session, an event and a mail.
 func (t Tx) DeleteUser(ctx context.Context, id watchword.UserID) (bool, error) {
-	for _, text := range []string{deleteUserEvents, deleteUserMails, deleteUserSignups} {
+	for _, text := range []string{deleteUserEvents, deleteUserMails, deleteUserSignups, deleteSignupCallback} {
 		if _, err := t.exec(ctx, text, id); err != nil {
 			return false, err
 		}

@@ -1,0 +1,191 @@
+package watchword
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"time"
+)
+
+// Callbacks (Options.OnSignup, Options.OnSessionEnded) are a queue in the store. A sign-up
+// is queued by the statement that inserts the account. Ended sessions are queued from their
+// rows, in the order of the feed, so no flow and no other program can forget one.
+//
+// Each process with a callback claims what is due, calls, and then deletes the row. A crash
+// in between leaves the row, and another process calls again. A failure delays only its own
+// row. Nothing is queued for OnSessionEnded until a process sets it.
+
+const (
+	callbackPoll    = time.Second      // how soon a process sees a row of another process
+	callbackBatch   = 16               // concurrent calls of one kind in one process
+	callbackTimeout = 30 * time.Second // life of the context of a call
+	callbackLease   = time.Minute      // how long a claimed row belongs to the process that calls
+	callbackSettle  = 5 * time.Second  // how long a shutdown waits for the store
+	callbackMaxWait = time.Hour        // longest wait after a failure
+)
+
+// A CallbackKind names one of the callbacks in Options.
+//
+// Unstable: only stores use it.
+type CallbackKind string
+
+const (
+	CallbackSignup       CallbackKind = "signup"        // OnSignup
+	CallbackSessionEnded CallbackKind = "session_ended" // OnSessionEnded
+)
+
+// A Callback is a call that is due.
+//
+// Unstable: only stores use it.
+type Callback struct {
+	Kind     CallbackKind
+	ID       string // of the user or the session
+	Attempts int
+}
+
+// callbacks returns a channel for each callback that is set.
+func (o Options) callbacks() map[CallbackKind]chan struct{} {
+	set := map[CallbackKind]chan struct{}{}
+	if o.OnSignup != nil {
+		set[CallbackSignup] = make(chan struct{}, 1)
+	}
+	if o.OnSessionEnded != nil {
+		set[CallbackSessionEnded] = make(chan struct{}, 1)
+	}
+	return set
+}
+
+// wakeCallbacks tells the worker of a kind, if there is one, that a call may be due.
+func (e *Engine) wakeCallbacks(kind CallbackKind) {
+	select {
+	case e.callbacks[kind] <- struct{}{}:
+	default: // it is already awake
+	}
+}
+
+// runCallbacks makes the calls of a kind until ctx ends.
+func (e *Engine) runCallbacks(ctx context.Context, kind CallbackKind, wake <-chan struct{}) {
+	poll := time.NewTicker(callbackPoll)
+	defer poll.Stop()
+	failing := false
+	for ctx.Err() == nil {
+		made, err := e.callDue(ctx, kind)
+		if err != nil && ctx.Err() == nil && !failing {
+			e.log.Error("can't read the callbacks that are due", slog.String("callback", string(kind)), slog.Any("error", err))
+		}
+		if failing = err != nil; made == callbackBatch {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-wake:
+		case <-poll.C:
+		}
+	}
+}
+
+// callDue claims one batch, makes its calls concurrently and waits for all. It returns
+// their number.
+func (e *Engine) callDue(ctx context.Context, kind CallbackKind) (int, error) {
+	now := e.now()
+	var due []Callback
+	err := e.store.Update(ctx, func(tx Tx) (err error) {
+		if kind == CallbackSessionEnded {
+			if err = tx.QueueEnded(ctx, now, feedBatch); err != nil {
+				return err
+			}
+		}
+		due, err = tx.ClaimCallbacks(ctx, kind, now, now.Add(callbackLease), callbackBatch)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	var calls sync.WaitGroup
+	for _, c := range due {
+		calls.Go(func() { e.settleCallback(ctx, c, e.makeCallback(ctx, c)) })
+	}
+	calls.Wait()
+	return len(due), nil
+}
+
+// settleCallback deletes a callback after a successful call, and else postpones it. It
+// works during a shutdown too, so another process need not repeat the call.
+func (e *Engine) settleCallback(ctx context.Context, c Callback, failed error) {
+	settle, stop := context.WithTimeout(context.WithoutCancel(ctx), callbackSettle)
+	defer stop()
+	about := []any{slog.String("callback", string(c.Kind)), slog.String("id", c.ID), slog.Int("attempt", c.Attempts)}
+	next := e.now()
+	if failed != nil && ctx.Err() == nil {
+		wait := retryCallbackAfter(c.Attempts)
+		next = next.Add(wait)
+		e.log.Error("callback failed", append(about, slog.String("retry_after", wait.String()), slog.Any("error", failed))...)
+	}
+	err := e.store.Update(settle, func(tx Tx) error {
+		if failed == nil {
+			return tx.DeleteCallback(settle, c)
+		}
+		return tx.PostponeCallback(settle, c, next)
+	})
+	if err != nil {
+		e.log.Error("can't record a callback: it will be called again", append(about, slog.Any("error", err))...)
+	}
+}
+
+// retryCallbackAfter returns how long to wait after a number of failed attempts: 1 s, 2 s,
+// 4 s, up to callbackMaxWait.
+func retryCallbackAfter(attempts int) time.Duration {
+	wait := time.Second
+	for ; attempts > 1 && wait < callbackMaxWait; attempts-- {
+		wait *= 2
+	}
+	return min(wait, callbackMaxWait)
+}
+
+// makeCallback reads the subject and makes the call. It drops a callback whose subject was
+// deleted. A panic is an error, because it must not end the process.
+func (e *Engine) makeCallback(ctx context.Context, c Callback) (err error) {
+	ctx, stop := context.WithTimeout(ctx, callbackTimeout)
+	defer stop()
+	late := time.AfterFunc(callbackLease, func() {
+		e.log.Error("callback does not return: it delays the calls after it",
+			slog.String("callback", string(c.Kind)), slog.String("id", c.ID))
+	})
+	defer late.Stop()
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("panic: %v\n%s", cause, debug.Stack())
+		}
+	}()
+	var user User
+	var session Session
+	err = e.store.View(ctx, func(tx Tx) (err error) {
+		if c.Kind == CallbackSignup {
+			user, err = tx.User(ctx, UserID(c.ID))
+		} else {
+			session, err = tx.SessionAlone(ctx, SessionID(c.ID))
+		}
+		return err
+	})
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	case c.Kind == CallbackSignup:
+		return e.opts.OnSignup(ctx, user)
+	}
+	return e.opts.OnSessionEnded(ctx, session.withEnd(e.opts.Sessions))
+}
+
+// withEnd returns the session with the end that no flow stored: idle or expired.
+func (s Session) withEnd(p SessionPolicy) Session {
+	if s.EndedAt.IsZero() {
+		at := s.idleUntil(p)
+		s.EndedAt, s.EndedWhy = at, s.EndedBy(p.Cutoffs(at))
+	}
+	return s
+}

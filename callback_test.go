@@ -1,0 +1,323 @@
+package watchword_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// A recorder is both callbacks. It keeps what it was called with.
+type recorder struct {
+	mu      sync.Mutex
+	users   []watchword.User
+	ended   []watchword.Session
+	changed chan struct{}
+	fail    func(attempt int) error // of OnSignup
+}
+
+func newRecorder() *recorder { return &recorder{changed: make(chan struct{}, 1)} }
+
+func (c *recorder) set(o *watchword.Options) {
+	o.OnSignup = func(_ context.Context, u watchword.User) error {
+		return c.record(func() error {
+			c.users = append(c.users, u)
+			if c.fail == nil {
+				return nil
+			}
+			return c.fail(len(c.users))
+		})
+	}
+	o.OnSessionEnded = func(_ context.Context, s watchword.Session) error {
+		return c.record(func() error { c.ended = append(c.ended, s); return nil })
+	}
+}
+
+func (c *recorder) record(what func() error) error {
+	defer func() {
+		select {
+		case c.changed <- struct{}{}:
+		default:
+		}
+	}()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return what()
+}
+
+// await runs the engine until done, which is called after each callback.
+func (c *recorder) await(t *testing.T, r *rig, done func() bool) {
+	t.Helper()
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	running := make(chan struct{})
+	go func() { defer close(running); r.Run(ctx) }()
+	for {
+		c.mu.Lock()
+		ok := done()
+		c.mu.Unlock()
+		if ok || ctx.Err() != nil {
+			break
+		}
+		select {
+		case <-c.changed:
+		case <-ctx.Done():
+		}
+	}
+	if ctx.Err() != nil {
+		t.Errorf("not called within a minute; so far %d users and %d sessions", len(c.users), len(c.ended))
+	}
+	stop()
+	<-running
+}
+
+func (c *recorder) why(id watchword.SessionID) (all []watchword.EndReason) {
+	for _, s := range c.ended {
+		if s.ID == id {
+			all = append(all, s.EndedWhy)
+		}
+	}
+	return all
+}
+
+func TestOnSignupIsCalledForEveryWayToCreateAnAccount(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
+		c := newRecorder()
+		r := start(t, c.set)
+		want := []watchword.UserID{r.signUp(t, "ada@example.com").User.ID}
+		made, err := r.Operator().CreateUser(t.Context(), watchword.NewUser{Email: "bo@example.com"})
+		must(t, err)
+		gone := r.signUp(t, "cy@example.com").User.ID
+		must(t, r.Operator().DeleteUser(t.Context(), gone)) // before any call
+		results, err := r.Operator().ImportUsers(t.Context(), []watchword.ImportedUser{{Email: "di@example.com"}})
+		must(t, err)
+		want = append(want, made.ID, results[0].User.ID)
+		c.await(t, r, func() bool { return len(c.users) >= len(want) })
+		var got []watchword.UserID
+		for _, u := range c.users {
+			got = append(got, u.ID)
+		}
+		slices.Sort(got)
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Errorf("called for %v, want %v", got, want)
+		}
+
+		// A second process on the same store has nothing left to call.
+		again := newRecorder()
+		second := startWith(t, r.store, again.set)
+		last := second.signUp(t, "ed@example.com").User.ID
+		again.await(t, second, func() bool { return len(again.users) > 0 })
+		if len(again.users) != 1 || again.users[0].ID != last {
+			t.Errorf("after a restart: %+v", again.users)
+		}
+	})
+}
+
+func TestOnSignupIsCalledAfterTheProofOfAWaitingSignUp(t *testing.T) {
+	t.Parallel()
+	c := newRecorder()
+	r := start(t, func(o *watchword.Options) { c.set(o); o.Signup = watchword.SignupVerified })
+	_, err := r.SignUp(t.Context(), watchword.SignUpRequest{
+		Email: "ada@example.com", Password: goodPassword, Client: laptop})
+	must(t, err)
+	r.deliver(t)
+	if len(c.users) != 0 {
+		t.Fatal("called before the proof")
+	}
+	in, err := r.VerifyEmail(t.Context(), watchword.VerifyRequest{
+		Token: r.post.last(t, watchword.MailVerify).Token, Password: goodPassword, Client: laptop})
+	must(t, err)
+	c.await(t, r, func() bool { return len(c.users) > 0 })
+	if len(c.users) != 1 || c.users[0].ID != in.User.ID || !c.users[0].Verified() {
+		t.Errorf("called with %+v", c.users)
+	}
+}
+
+func TestOnSessionEndedIsCalledOnceForEveryReason(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
+		c := newRecorder()
+		r := start(t, c.set)
+		// The command line is a program without callbacks on the same store.
+		line := startWith(t, r.store, nil)
+		want := map[watchword.SessionID]watchword.EndReason{}
+		ada := r.signUp(t, "ada@example.com")
+		logout := r.login(t, "ada@example.com", laptop)
+		must(t, r.Logout(t.Context(), logout.RefreshToken, "", laptop))
+		want[logout.Session.ID] = watchword.EndedLogout
+		operator := r.login(t, "ada@example.com", laptop)
+		must(t, line.Operator().EndUserSession(t.Context(), ada.User.ID, operator.Session.ID))
+		want[operator.Session.ID] = watchword.EndedOperator
+		must(t, line.Operator().DisableUser(t.Context(), ada.User.ID))
+		want[ada.Session.ID] = watchword.EndedDisabled
+		bo := r.signUp(t, "bo@example.com")
+		must(t, line.Operator().DeleteUser(t.Context(), bo.User.ID))
+		want[bo.Session.ID] = watchword.EndedDeleted
+		alive := r.signUp(t, "cy@example.com")
+		c.await(t, r, func() bool { return len(c.ended) >= len(want) })
+		for id, why := range want {
+			if got := c.why(id); !slices.Equal(got, []watchword.EndReason{why}) {
+				t.Errorf("session ended by %s: called with %v", why, got)
+			}
+		}
+		if got := c.why(alive.Session.ID); got != nil {
+			t.Errorf("a live session: called with %v", got)
+		}
+		if n, err := line.Operator().EndEverySession(t.Context()); err != nil || n != 1 {
+			t.Fatal(n, err)
+		}
+		c.await(t, r, func() bool { return c.why(alive.Session.ID) != nil })
+	})
+}
+
+func TestOnSessionEndedIsCalledForIdleAndExpiredSessions(t *testing.T) {
+	t.Parallel()
+	c := newRecorder()
+	r := start(t, func(o *watchword.Options) { c.set(o); o.Sessions.Idle = 29 * 24 * time.Hour })
+	idle := r.signUp(t, "ada@example.com")
+	used := r.signUp(t, "bo@example.com")
+	r.clock.advance(24 * time.Hour)
+	_, err := r.Refresh(t.Context(), used.RefreshToken, laptop)
+	must(t, err)
+	r.clock.advance(29 * 24 * time.Hour)
+	c.await(t, r, func() bool { return len(c.ended) >= 2 })
+	for in, why := range map[*watchword.SignIn]watchword.EndReason{
+		idle: watchword.EndedIdle, used: watchword.EndedExpired,
+	} {
+		if got := c.why(in.Session.ID); !slices.Equal(got, []watchword.EndReason{why}) {
+			t.Errorf("want %s, called with %v", why, got)
+		}
+	}
+	for _, s := range c.ended {
+		if s.EndedWhy == watchword.EndedIdle && !s.EndedAt.Equal(idle.Session.CreatedAt.Add(29*24*time.Hour)) {
+			t.Errorf("idle at %s", s.EndedAt)
+		}
+	}
+}
+
+func TestFailedCallbackIsRepeatedLaterAndDelaysNoOther(t *testing.T) {
+	t.Parallel()
+	for name, fail := range map[string]func() error{
+		"error": func() error { return errors.New("no disk") },
+		"panic": func() error { panic("no disk") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newRecorder()
+			c.fail = func(attempt int) error {
+				if attempt <= 2 {
+					return fail()
+				}
+				return nil
+			}
+			r := start(t, c.set)
+			first := r.signUp(t, "ada@example.com").User.ID
+			c.await(t, r, func() bool { return len(c.users) == 1 })
+			r.clock.advance(time.Second)
+			c.await(t, r, func() bool { return len(c.users) == 2 })
+			second := r.signUp(t, "bo@example.com").User.ID
+			c.await(t, r, func() bool { return len(c.users) == 3 })
+			if c.users[2].ID != second {
+				t.Fatal("the failed callback was repeated before its time")
+			}
+			r.clock.advance(2 * time.Second)
+			c.await(t, r, func() bool { return len(c.users) == 4 })
+			if c.users[1].ID != first || c.users[3].ID != first {
+				t.Error("another account was repeated")
+			}
+		})
+	}
+}
+
+// A process that dies during a call leaves the row, and another process calls again.
+func TestCallbackOfADeadProcessIsRepeatedAfterItsLease(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	id := r.signUp(t, "ada@example.com").User.ID
+	now := r.clock.Now()
+	must(t, r.store.Update(t.Context(), func(tx watchword.Tx) error { // claims and dies
+		_, err := tx.ClaimCallbacks(t.Context(), watchword.CallbackSignup, now, now.Add(time.Minute), 1)
+		return err
+	}))
+	c := newRecorder()
+	second := startWith(t, r.store, c.set)
+	second.clock.advance(time.Minute)
+	c.await(t, second, func() bool { return len(c.users) > 0 })
+	if c.users[0].ID != id {
+		t.Errorf("called with %+v", c.users)
+	}
+}
+
+// A callback that hangs returns when Run stops, and is due at once for the next process.
+func TestHangingCallbackEndsWithRunAndIsRepeatedAtOnce(t *testing.T) {
+	t.Parallel()
+	ctx, stop := context.WithCancel(t.Context())
+	r := start(t, func(o *watchword.Options) {
+		o.OnSignup = func(ctx context.Context, _ watchword.User) error { stop(); <-ctx.Done(); return ctx.Err() }
+	})
+	r.signUp(t, "ada@example.com")
+	r.Run(ctx)
+	c := newRecorder()
+	second := startWith(t, r.store, c.set)
+	c.await(t, second, func() bool { return len(c.users) > 0 })
+}
+
+func TestAdmitUserOpensASessionThroughTheDoor(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
+		r := start(t, nil)
+		ada := r.signUp(t, "ada@example.com")
+		admit := func(r *rig, q watchword.AdmitRequest) (*watchword.SignIn, error) {
+			q.Client = laptop
+			return r.Operator().AdmitUser(t.Context(), q)
+		}
+		otp := []string{"otp", "hwk"}
+		in, err := admit(r, watchword.AdmitRequest{User: ada.User.ID, Methods: otp, Replaces: ada.RefreshToken})
+		must(t, err)
+		who := r.identity(t, in)
+		if who.User.ID != ada.User.ID || !slices.Equal(who.Session.Methods, otp) || in.Session.Persistent {
+			t.Errorf("session %+v", who.Session)
+		}
+		if got := r.events(t, ada.User.ID); !slices.Contains(got, watchword.EventLogin) {
+			t.Errorf("events: %v", got)
+		}
+		_, err = r.Authenticate(t.Context(), ada.AccessToken)
+		wantCode(t, err, watchword.CodeSessionEnded) // replaced
+
+		for _, methods := range [][]string{nil, {""}, {"a card reader"}, {"otp", "otp", "otp", "otp"}} {
+			_, err = admit(r, watchword.AdmitRequest{User: ada.User.ID, Methods: methods})
+			wantField(t, err, "methods", watchword.FieldInvalid)
+		}
+		for _, id := range []watchword.UserID{"", "\x00", "019355c1-0001-7000-8000-000000000009"} {
+			_, err = admit(r, watchword.AdmitRequest{User: id, Methods: otp})
+			wantCode(t, err, watchword.CodeNotFound)
+		}
+		verified := startWith(t, r.store, func(o *watchword.Options) { o.Signup = watchword.SignupVerified })
+		_, err = admit(verified, watchword.AdmitRequest{User: ada.User.ID, Methods: otp})
+		wantCode(t, err, watchword.CodeEmailNotVerified)
+		must(t, r.Operator().DisableUser(t.Context(), ada.User.ID))
+		_, err = admit(r, watchword.AdmitRequest{User: ada.User.ID, Methods: otp})
+		wantCode(t, err, watchword.CodeAccountDisabled)
+	})
+}
+
+func TestFindUserByAddressAndByID(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	want := r.signUp(t, "ada@example.com").User
+	for name, find := range map[string]func() (watchword.User, error){
+		"address": func() (watchword.User, error) { return r.Operator().FindUser(t.Context(), " Ada@EXAMPLE.com") },
+		"id":      func() (watchword.User, error) { return r.Operator().FindUserByID(t.Context(), want.ID) },
+	} {
+		if got, err := find(); err != nil || got.ID != want.ID || got.Email != want.Email {
+			t.Errorf("by %s: %+v, %v", name, got, err)
+		}
+	}
+	_, err := r.Operator().FindUserByID(t.Context(), "ada@example.com")
+	wantCode(t, err, watchword.CodeNotFound)
+}

@@ -1,0 +1,99 @@
+package sqlstore
+
+import (
+	"context"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// The table callbacks is a queue like mails: a claim moves next_at into the future, and the
+// row is deleted after the call. A row has no personal data and no reason. Both are read
+// when the call is made.
+const (
+	// queueSignup is part of InsertUser, so no flow can create an account without it. It is
+	// written without knowing whether a program asks for it, because the command line can't
+	// know. The sweep deletes the rows that nobody claims.
+	queueSignup = `INSERT INTO callbacks (kind, id, created_at, next_at, attempts)
+		VALUES ('signup', $1, $2, $2, 0)`
+	deleteSignupCallback = `DELETE FROM callbacks WHERE kind = 'signup' AND id = $1`
+
+	// selectQueued returns how far sessions have been queued, and how far the next batch
+	// goes. Numbers of the feed become visible in their order (NumberFeed), so no smaller
+	// one appears later. A session is inserted long before it expires.
+	selectQueued = `SELECT queued_ended, queued_expired,
+			COALESCE((SELECT MAX(feed_number) FROM (SELECT feed_number FROM sessions
+				WHERE ended_at > 0 AND feed_number > feed.queued_ended
+				ORDER BY feed_number LIMIT $1) AS ended), queued_ended),
+			COALESCE((SELECT MAX(expires_at) FROM (SELECT expires_at FROM sessions
+				WHERE ended_at = 0 AND expires_at > feed.queued_expired AND expires_at <= $2
+				ORDER BY expires_at LIMIT $1) AS expired), queued_expired)
+		FROM feed WHERE id = 1`
+	// advanceQueued settles the race of two processes that queue the same batch.
+	advanceQueued = `UPDATE feed SET queued_ended = $1, queued_expired = $2
+		WHERE id = 1 AND queued_ended = $3 AND queued_expired = $4`
+	// queueEnded needs no condition on the user: an account may be deleted with its sessions.
+	// It skips a session that still waits in the queue because it expired first.
+	queueEnded = `INSERT INTO callbacks (kind, id, created_at, next_at, attempts)
+		SELECT 'session_ended', id, CAST($1 AS BIGINT), CAST($1 AS BIGINT), 0 FROM sessions
+			WHERE ended_at > 0 AND feed_number > $2 AND feed_number <= $3
+		ON CONFLICT (kind, id) DO NOTHING`
+	queueExpired = `INSERT INTO callbacks (kind, id, created_at, next_at, attempts)
+		SELECT 'session_ended', id, CAST($1 AS BIGINT), CAST($1 AS BIGINT), 0 FROM sessions
+			WHERE ended_at = 0 AND expires_at > $2 AND expires_at <= $3
+		ON CONFLICT (kind, id) DO NOTHING`
+
+	// claimCallbacks repeats its condition: on PostgreSQL, the sub-select may have read a
+	// row before another process claimed it.
+	claimCallbacks = `UPDATE callbacks SET next_at = $1, attempts = attempts + 1
+		WHERE kind = $2 AND next_at <= $3 AND id IN (SELECT id FROM callbacks
+			WHERE kind = $2 AND next_at <= $3 ORDER BY next_at LIMIT $4)
+		RETURNING kind, id, attempts`
+	// The index callbacks_due has next_at, which a claim changes. Unlike a rotation, a claim
+	// is rare.
+	postponeCallback = `UPDATE callbacks SET next_at = $1 WHERE kind = $2 AND id = $3`
+	deleteCallback   = `DELETE FROM callbacks WHERE kind = $1 AND id = $2`
+)
+
+// QueueEnded advances the marks before it inserts, so of two processes only one inserts.
+func (t Tx) QueueEnded(ctx context.Context, now time.Time, limit int) error {
+	type marks struct{ ended, expired, toEnded, toExpired int64 }
+	m, err := row(ctx, t, func(s scanner) (m marks, err error) {
+		return m, s.Scan(&m.ended, &m.expired, &m.toEnded, &m.toExpired)
+	}, selectQueued, limit, millis(now))
+	if err != nil || m.ended == m.toEnded && m.expired == m.toExpired {
+		return err
+	}
+	advanced, err := t.change(ctx, advanceQueued, m.toEnded, m.toExpired, m.ended, m.expired)
+	if err != nil || !advanced {
+		return err
+	}
+	if _, err := t.exec(ctx, queueEnded, millis(now), m.ended, m.toEnded); err != nil {
+		return err
+	}
+	_, err = t.exec(ctx, queueExpired, millis(now), m.expired, m.toExpired)
+	return err
+}
+
+// ClaimCallbacks returns fewer callbacks than are due if another process claims at the same
+// time: a row that it waited for is no longer due. The caller asks again later.
+func (t Tx) ClaimCallbacks(
+	ctx context.Context, kind watchword.CallbackKind, now, until time.Time, limit int,
+) ([]watchword.Callback, error) {
+	return rows(ctx, t, func(s scanner) (c watchword.Callback, err error) {
+		return c, s.Scan(&c.Kind, &c.ID, &c.Attempts)
+	}, claimCallbacks, millis(until), kind, millis(now), limit)
+}
+
+// PostponeCallback has no effect if another process has deleted the row after its own call.
+func (t Tx) PostponeCallback(ctx context.Context, c watchword.Callback, next time.Time) error {
+	_, err := t.exec(ctx, postponeCallback, millis(next), c.Kind, c.ID)
+	return err
+}
+
+// DeleteCallback is not an error if the row is gone. After a lease ran out, two processes may
+// both have made the call.
+func (t Tx) DeleteCallback(ctx context.Context, c watchword.Callback) error {
+	_, err := t.exec(ctx, deleteCallback, c.Kind, c.ID)
+	return err
+}
