@@ -57,14 +57,18 @@ func (a *api) rename(w http.ResponseWriter, r *http.Request, who watchword.Ident
 	return respond.JSON(w, http.StatusOK, userAnswer{user.Profile()})
 }
 
-// deleteMe deletes the account and clears the refresh cookie. It asks for the password, because
+// deleteMe deletes the account and signs the browser out. It asks for the password, because
 // a stolen access token must not be enough.
 func (a *api) deleteMe(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	body, err := apirequest.Body[passwordBody](r)
 	if err != nil {
 		return err
 	}
-	if err := a.engine.DeleteAccount(r.Context(), who, watchword.Secret(body.Password), a.clients.of(w, r)); err != nil {
+	client := a.clients.of(w, r)
+	if err := a.engine.DeleteAccount(r.Context(), who, watchword.Secret(body.Password), client); err != nil {
+		return err
+	}
+	if err := a.cookies.endOthers(a.engine, r, client); err != nil {
 		return err
 	}
 	a.cookies.refresh.Clear(w)

@@ -97,12 +97,14 @@ func (a *api) signIn(w http.ResponseWriter, r *http.Request, status int, in *wat
 		TokenType:   "Bearer",
 		ExpiresIn:   int64(in.ExpiresIn / time.Second),
 	}
-	if delivery == deliveryBody {
+	switch {
+	case delivery == deliveryBody:
 		body.RefreshToken, body.DeviceToken = string(in.RefreshToken), string(in.DeviceToken)
-	} else {
-		a.cookies.setRefresh(w, in)
-		a.cookies.rememberDevice(w, r, in.DeviceToken)
-		if r.URL.Path != pathRefresh && len(a.cookies.page.Values(r)) > 0 {
+	case r.URL.Path == pathRefresh:
+		a.cookies.setRotated(w, r, in)
+	default:
+		a.cookies.setSignIn(w, r, in)
+		if len(a.cookies.page.Values(r)) > 0 {
 			a.cookies.page.Clear(w) // it belongs to the previous session
 		}
 	}
@@ -193,7 +195,7 @@ func (a *api) refresh(w http.ResponseWriter, r *http.Request) error {
 	}
 	if token == "" && r.URL.Query().Get("optional") == "true" {
 		if byCookie {
-			a.cookies.refresh.Clear(w)
+			a.cookies.refresh.Presented(r).Clear(w)
 		}
 		w.WriteHeader(http.StatusNoContent)
 		return nil
@@ -208,7 +210,7 @@ func (a *api) refresh(w http.ResponseWriter, r *http.Request) error {
 	return a.signIn(w, r, http.StatusOK, in, deliveryBody)
 }
 
-// logout also succeeds if the tokens are invalid or missing, and clears the cookie. A client that
+// logout also succeeds if the tokens are invalid or missing, and clears the cookies. A client that
 // signs out must not be left with an error that it can't resolve.
 func (a *api) logout(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.OptionalBody[refreshBody](r)
@@ -223,14 +225,18 @@ func (a *api) logout(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := a.engine.Logout(r.Context(), token, watchword.Secret(access), a.clients.of(w, r)); err != nil {
+	client := a.clients.of(w, r)
+	if err := a.engine.Logout(r.Context(), token, watchword.Secret(access), client); err != nil {
+		return err
+	}
+	if err := a.cookies.endOthers(a.engine, r, client); err != nil {
 		return err
 	}
 	a.cookies.refresh.Clear(w)
 	return respond.JSON(w, http.StatusOK, messageBody{"You are signed out."})
 }
 
-// logoutAll ends all sessions, or with keepCurrent all others. The cookie is kept only in the
+// logoutAll ends all sessions, or with keepCurrent all others. The cookies are kept only in the
 // second case. Other devices notice at their next request, because each request checks that its
 // session is live.
 func (a *api) logoutAll(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
@@ -242,12 +248,16 @@ func (a *api) logoutAll(w http.ResponseWriter, r *http.Request, who watchword.Id
 	if body.KeepCurrent {
 		except = who.Session.ID
 	}
-	ended, err := a.engine.LogoutAll(r.Context(), who, except, a.clients.of(w, r))
+	client := a.clients.of(w, r)
+	ended, err := a.engine.LogoutAll(r.Context(), who, except, client)
 	if err != nil {
 		return err
 	}
 	if body.KeepCurrent {
 		return respond.JSON(w, http.StatusOK, logoutAllAnswer{"Your other sessions have ended.", ended})
+	}
+	if err := a.cookies.endOthers(a.engine, r, client); err != nil {
+		return err
 	}
 	a.cookies.refresh.Clear(w)
 	return respond.JSON(w, http.StatusOK, logoutAllAnswer{"All your sessions have ended.", ended})
@@ -278,7 +288,7 @@ func (a *api) endSession(w http.ResponseWriter, r *http.Request, who watchword.I
 		return err
 	}
 	if id == who.Session.ID {
-		a.cookies.refresh.Clear(w)
+		a.cookies.refresh.Presented(r).Clear(w)
 	}
 	return respond.JSON(w, http.StatusOK, messageBody{"The session has ended."})
 }

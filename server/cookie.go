@@ -18,7 +18,7 @@ const deliveryBody = "body"
 
 // cookies reads and writes the server's cookies. All of them are HttpOnly.
 type cookies struct {
-	refresh tokencookie.Cookie
+	refresh tokencookie.Pair
 	// page holds the access token of the session for pages, which saves a rotation on each
 	// click. It is always SameSite=Strict and valid for one host. The API never reads it.
 	page tokencookie.Cookie
@@ -27,7 +27,7 @@ type cookies struct {
 	notice tokencookie.Cookie
 	// device identifies a browser that has signed in before. It is not a credential, so a
 	// request with it alone need not have an Origin.
-	device   tokencookie.Cookie
+	device   tokencookie.Pair
 	dialects []string // names of the dialects' session cookies
 }
 
@@ -40,7 +40,8 @@ func newCookies(o Options, https bool, d dialects) *cookies {
 		prefix = "__Host-"
 	}
 	return &cookies{
-		refresh:  tokencookie.Cookie{Name: o.CookieName, Domain: o.CookieDomain, Secure: https, SameSite: o.CookieSameSite},
+		refresh: tokencookie.Pair{Usual: tokencookie.Cookie{
+			Name: o.CookieName, Domain: o.CookieDomain, Secure: https, SameSite: o.CookieSameSite}},
 		page:     tokencookie.Cookie{Name: prefix + "watchword-page", Secure: https, SameSite: http.SameSiteStrictMode},
 		notice:   tokencookie.Cookie{Name: prefix + "watchword-notice", Secure: https, SameSite: http.SameSiteLaxMode},
 		device:   tokencookie.KnownDevice(https, o.CookieSameSite),
@@ -49,10 +50,12 @@ func newCookies(o Options, https bool, d dialects) *cookies {
 }
 
 // refreshToken returns the refresh token of a request, and whether it came in the cookie.
-// An empty cookie still counts as a cookie. It rejects a request with two tokens.
+// An empty cookie still counts as a cookie. It rejects a request with two tokens. A usual and
+// a partitioned cookie are not two: the request uses one of them (tokencookie.Pair).
 func (c *cookies) refreshToken(r *http.Request, body string) (token watchword.Secret, byCookie bool, err error) {
-	cookie, err := apirequest.CookieToken(r, c.refresh.Name)
-	byCookie = len(c.refresh.Values(r)) > 0
+	used := c.refresh.Presented(r)
+	cookie, err := apirequest.CookieToken(r, used.Name)
+	byCookie = len(used.Values(r)) > 0
 	switch {
 	case err != nil:
 		return "", false, err
@@ -65,20 +68,34 @@ func (c *cookies) refreshToken(r *http.Request, body string) (token watchword.Se
 	return watchword.Secret(body), false, nil
 }
 
-// setRefresh is called for every new refresh token. The life of the cookie is the session's, so a
-// browser does not send tokens that can't work any more.
-func (c *cookies) setRefresh(w http.ResponseWriter, in *watchword.SignIn) {
-	c.refresh.Set(w, string(in.RefreshToken), in.RefreshLife())
+// endOthers ends the sessions of the refresh cookie that the request does not use. Each way to
+// sign out calls it: the other cookie would otherwise sign the user in again.
+func (c *cookies) endOthers(e *watchword.Engine, r *http.Request, by watchword.Client) error {
+	for _, token := range c.refresh.Unused(r) {
+		if err := e.Logout(r.Context(), watchword.Secret(token), "", by); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// setSession sets the cookies of a sign-in on a page. They end with the browser unless the
-// session is persistent. With SameSite=None it omits the page cookie: a sign-in from
-// another site changes the refresh cookie but can't change this Strict cookie, and the two
-// would belong to different users.
-func (c *cookies) setSession(w http.ResponseWriter, r *http.Request, in *watchword.SignIn) {
-	c.setRefresh(w, in)
+// setSignIn sets the cookies of a new session. The life of the refresh cookie is the session's, so
+// a browser does not send tokens that can't work any more.
+func (c *cookies) setSignIn(w http.ResponseWriter, r *http.Request, in *watchword.SignIn) {
+	c.refresh.SignIn(w, r, string(in.RefreshToken), in.RefreshLife())
 	c.rememberDevice(w, r, in.DeviceToken)
-	if c.refresh.SameSite == http.SameSiteNoneMode {
+}
+
+// setRotated sets the successor of the refresh token that the request presented.
+func (c *cookies) setRotated(w http.ResponseWriter, r *http.Request, in *watchword.SignIn) {
+	c.refresh.Rotate(w, r, string(in.RefreshToken), in.RefreshLife())
+}
+
+// setPage sets the page cookie. It ends with the browser unless the session is persistent. With
+// SameSite=None there is no page cookie: a sign-in from another site changes the refresh cookie
+// but can't change this Strict cookie, and the two would belong to different users.
+func (c *cookies) setPage(w http.ResponseWriter, in *watchword.SignIn) {
+	if c.refresh.Usual.SameSite == http.SameSiteNoneMode {
 		return
 	}
 	life := in.ExpiresIn
@@ -86,6 +103,12 @@ func (c *cookies) setSession(w http.ResponseWriter, r *http.Request, in *watchwo
 		life = 0
 	}
 	c.page.Set(w, string(in.AccessToken), life)
+}
+
+// setSession sets the cookies of a sign-in on a page.
+func (c *cookies) setSession(w http.ResponseWriter, r *http.Request, in *watchword.SignIn) {
+	c.setSignIn(w, r, in)
+	c.setPage(w, in)
 }
 
 // clearSession deletes the cookies that setSession sets, except the known-device cookie. The
@@ -100,24 +123,25 @@ func (c *cookies) rememberDevice(w http.ResponseWriter, r *http.Request, token w
 	c.device.Renew(w, r, string(token), tokencookie.KnownDeviceLife)
 }
 
-// replaced returns the refresh token that a sign-in overwrites in the browser, or "". The
-// engine ends its session, because no client holds the token any more.
+// replaced returns the refresh token that a sign-in replaces in the browser, or "". It is the
+// token that a request of the same kind would present. The engine ends its session, because no
+// client holds the token any more.
 func (c *cookies) replaced(r *http.Request, delivery string) watchword.Secret {
 	if delivery == deliveryBody {
 		return ""
 	}
-	return watchword.Secret(c.refresh.Value(r))
+	return watchword.Secret(c.refresh.Presented(r).Value(r))
 }
 
 // presented returns all tokens of a request that can identify a session: the bearer token, the
-// refresh cookie and the dialects' cookies. It skips a cookie that occurs twice. The engine
+// refresh cookies and the dialects' cookies. It skips a cookie that occurs twice. The engine
 // decides which token is valid. A verification link uses them: the link counts if any of the
 // tokens belongs to a live session of the account.
 func (c *cookies) presented(r *http.Request) (tokens []watchword.Secret) {
 	if bearer, err := apirequest.BearerToken(r); err == nil && bearer != "" {
 		tokens = append(tokens, watchword.Secret(bearer))
 	}
-	for _, name := range append([]string{c.refresh.Name}, c.dialects...) {
+	for _, name := range append(c.refresh.Names(), c.dialects...) {
 		if token, err := apirequest.CookieToken(r, name); err == nil && token != "" {
 			tokens = append(tokens, watchword.Secret(token))
 		}
@@ -138,12 +162,12 @@ func (c *cookies) presentedToPage(r *http.Request) []watchword.Secret {
 // cookies by themselves, so such a request may be forged by another site. The value doesn't
 // matter. An invalid cookie may come from a sign-in that this process can't verify at the moment.
 func (c *cookies) hasCredentials(r *http.Request) bool {
-	names := append([]string{c.refresh.Name, c.page.Name}, c.dialects...)
+	names := append(append(c.refresh.Names(), c.page.Name), c.dialects...)
 	return slices.ContainsFunc(names, func(name string) bool { return len(r.CookiesNamed(name)) > 0 })
 }
 
 // hasSession reports whether a request has the refresh cookie or the page cookie. It does not
 // check the tokens: for the question whether cookies were omitted, their presence counts.
 func (c *cookies) hasSession(r *http.Request) bool {
-	return len(c.refresh.Values(r))+len(c.page.Values(r)) > 0
+	return c.refresh.IsIn(r) || len(c.page.Values(r)) > 0
 }

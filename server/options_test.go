@@ -22,6 +22,7 @@ func TestInvalidOptionsAreRejected(t *testing.T) {
 		"use https":              {PublicURL: "http://id.example.com"},
 		"a pattern":              {PublicURL: https, AllowedOrigins: []string{"https://*.example.com"}},
 		"over http":              {PublicURL: plain, CookieName: "__Host-mine"},
+		"ends in -known":         {PublicURL: plain, CookieName: "mine-known"},
 		"with a domain":          {PublicURL: https, CookieName: "__Host-mine", CookieDomain: "example.com"},
 		"SameSite=None over":     {PublicURL: plain, CookieSameSite: http.SameSiteNoneMode},
 		"invalid Cookie.Name":    {PublicURL: https, CookieName: "a name"},

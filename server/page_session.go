@@ -80,7 +80,8 @@ func (p *pages) visitor(w http.ResponseWriter, r *http.Request) (visitor, error)
 	if err != nil {
 		return visitor{}, err
 	}
-	p.cookies.setSession(w, r, in)
+	p.cookies.setRotated(w, r, in)
+	p.cookies.setPage(w, in)
 	return visitor{Identity: who, signedIn: true}, nil
 }
 

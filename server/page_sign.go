@@ -129,7 +129,7 @@ func (p *pages) showMessage(w http.ResponseWriter, r *http.Request, m messagePag
 	return p.show(w, http.StatusOK, v)
 }
 
-// logoutForm ends the session of either cookie. The page cookie alone is enough. The refresh
+// logoutForm ends the sessions of all cookies. The page cookie alone is enough. The refresh
 // cookie may have been deleted or replaced in another tab.
 func (p *pages) logoutForm(w http.ResponseWriter, r *http.Request) error {
 	token, _, err := p.cookies.refreshToken(r, "")
@@ -140,7 +140,11 @@ func (p *pages) logoutForm(w http.ResponseWriter, r *http.Request) error {
 	if cookies := p.cookies.page.Values(r); len(cookies) == 1 {
 		access = watchword.Secret(cookies[0])
 	}
-	if err := p.engine.Logout(r.Context(), token, access, p.clients.of(w, r)); err != nil {
+	client := p.clients.of(w, r)
+	if err := p.engine.Logout(r.Context(), token, access, client); err != nil {
+		return err
+	}
+	if err := p.cookies.endOthers(p.engine, r, client); err != nil {
 		return err
 	}
 	p.redirectSignedOut(w, "out")

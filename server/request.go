@@ -28,7 +28,7 @@ func (c *clients) of(w http.ResponseWriter, r *http.Request) watchword.Client {
 		Device:    c.devices.Name(r.UserAgent()),
 		RequestID: w.Header().Get(requestIDHeader),
 
-		DeviceToken: watchword.Secret(c.cookies.device.Value(r)),
+		DeviceToken: watchword.Secret(c.cookies.device.Presented(r).Value(r)),
 	}
 }
 

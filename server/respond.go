@@ -169,14 +169,13 @@ func (e *errorResponder) failHeaders(w http.ResponseWriter, r *http.Request, ref
 	switch refusal.Code {
 	case watchword.CodeRefreshInvalid, watchword.CodeSessionEnded, watchword.CodeRefreshReused:
 		// After "replaced", the browser may already have the cookie of the later sign-in.
-		if r.URL.Path == pathRefresh && len(e.cookies.refresh.Values(r)) > 0 && refusal.Ended != watchword.EndedReplaced {
-			e.cookies.refresh.Clear(w)
+		used := e.cookies.refresh.Presented(r)
+		if r.URL.Path == pathRefresh && len(used.Values(r)) > 0 && refusal.Ended != watchword.EndedReplaced {
+			used.Clear(w)
 		}
-	// With two cookies of this name, no request can succeed. Deleting this host's one lets the
+	// With two cookies of one name, no request can succeed. Deleting this host's one lets the
 	// next sign-in work, even if another host of the domain has set the other.
 	case watchword.CodeAmbiguousCredentials:
-		if len(e.cookies.refresh.Values(r)) > 1 {
-			e.cookies.refresh.Clear(w)
-		}
+		e.cookies.refresh.ClearRepeated(w, r)
 	}
 }

@@ -7,6 +7,7 @@ package server
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -15,6 +16,7 @@ import (
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/clientip"
 	"github.com/watchword-auth/watchword/internal/device"
+	"github.com/watchword-auth/watchword/internal/tokencookie"
 	"github.com/watchword-auth/watchword/internal/weborigin"
 )
 
@@ -37,7 +39,8 @@ type Options struct {
 	// on https, "watchword" otherwise.
 	CookieName string
 
-	// CookieSameSite is the SameSite attribute of the refresh cookie. Default: Strict.
+	// CookieSameSite is the SameSite attribute of the refresh cookie. With None, requests
+	// from other sites set a partitioned cookie (docs/operations.md). Default: Strict.
 	CookieSameSite http.SameSite
 
 	// CookieDomain extends the refresh cookie to subdomains. CookieName can't begin with
@@ -149,7 +152,7 @@ func newEdge(engine *watchword.Engine, opts Options, o *origins) (edge, error) {
 		return edge{}, fmt.Errorf("server: Options.TrustedProxies: %w", err)
 	}
 	c := newCookies(opts, o.isHTTPS(), opts.Dialects)
-	if err := c.refresh.Check(); err != nil {
+	if err := errors.Join(tokencookie.CheckName(opts.CookieName), c.refresh.Check()); err != nil {
 		return edge{}, fmt.Errorf("server: Options.CookieName: %w", err)
 	}
 	who := &clients{proxies: proxies, devices: device.New(), cookies: c}

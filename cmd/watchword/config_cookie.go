@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+
+	"github.com/watchword-auth/watchword/internal/tokencookie"
 )
 
 // Rules about the refresh cookie (RFC 6265bis). A browser drops a cookie that breaks
@@ -25,6 +27,9 @@ func cookieNameProblem(s *Settings) string {
 		return fmt.Sprintf("browsers refuse %s over http. Write a name without prefix, or public-url with https://.", name)
 	case bound && s.CookieDomain != "":
 		return "browsers refuse a __Host- cookie that has a domain. Write a name with __Secure-, or remove cookie-domain."
+	}
+	if err := tokencookie.CheckName(name); err != nil {
+		return err.Error() + ". Write another name."
 	}
 	return ""
 }

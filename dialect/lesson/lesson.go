@@ -28,15 +28,15 @@ type Options struct {
 // A Dialect implements server.Dialect. Create one with New.
 type Dialect struct {
 	engine *watchword.Engine
-	cookie tokencookie.Cookie
-	known  tokencookie.Cookie // of a known device
+	cookie tokencookie.Pair
+	known  tokencookie.Pair // of a known device
 }
 
 // New returns the dialect. It fails if browsers would reject its cookies.
 func New(engine *watchword.Engine, o Options) (*Dialect, error) {
-	cookie := tokencookie.Cookie{Name: "jwt", Secure: o.Secure,
-		SameSite: cmp.Or(o.CookieSameSite, http.SameSiteStrictMode)}
-	return &Dialect{engine, cookie, tokencookie.KnownDevice(o.Secure, cookie.SameSite)}, cookie.Check()
+	sameSite := cmp.Or(o.CookieSameSite, http.SameSiteStrictMode)
+	cookie := tokencookie.Pair{Usual: tokencookie.Cookie{Name: "jwt", Secure: o.Secure, SameSite: sameSite}}
+	return &Dialect{engine, cookie, tokencookie.KnownDevice(o.Secure, sameSite)}, cookie.Check()
 }
 
 // Takes reports whether a request is for one of the lesson's five paths. Two of them are also
@@ -56,8 +56,8 @@ func isForm(r *http.Request) bool {
 	return kind == "application/x-www-form-urlencoded" || kind == "multipart/form-data"
 }
 
-// Cookies returns the name of the cookie that contains the access token.
-func (d *Dialect) Cookies() []string { return []string{d.cookie.Name} }
+// Cookies returns the names of the cookies that contain an access token.
+func (d *Dialect) Cookies() []string { return d.cookie.Names() }
 
 type handler = func(http.ResponseWriter, *http.Request, watchword.Client) error
 
@@ -143,7 +143,7 @@ type tokenBody struct {
 // signIn responds with both tokens. The cookie outlives the access token in it, because an
 // expired access token can still sign out.
 func (d *Dialect) signIn(w http.ResponseWriter, r *http.Request, status int, in *watchword.SignIn) error {
-	d.cookie.Set(w, string(in.AccessToken), in.RefreshLife())
+	d.cookie.SignIn(w, r, string(in.AccessToken), in.RefreshLife())
 	d.known.Renew(w, r, string(in.DeviceToken), tokencookie.KnownDeviceLife)
 	access := string(in.AccessToken)
 	return respond.JSON(w, status, signedInAnswer{access, access, string(in.RefreshToken)})
@@ -216,7 +216,7 @@ func (d *Dialect) logout(w http.ResponseWriter, r *http.Request, c watchword.Cli
 func (d *Dialect) profile(w http.ResponseWriter, r *http.Request, _ watchword.Client) error {
 	access, err := apirequest.BearerToken(r)
 	if err == nil && access == "" {
-		access, err = apirequest.CookieToken(r, d.cookie.Name)
+		access, err = apirequest.CookieToken(r, d.cookie.Presented(r).Name)
 	}
 	if err != nil {
 		return err
@@ -234,8 +234,8 @@ func (d *Dialect) profile(w http.ResponseWriter, r *http.Request, _ watchword.Cl
 
 // Refuse responds with plain text.
 func (d *Dialect) Refuse(w http.ResponseWriter, r *http.Request, status int, why *watchword.Error) {
-	if why.Code == watchword.CodeAmbiguousCredentials && len(d.cookie.Values(r)) > 1 {
-		d.cookie.Clear(w)
+	if why.Code == watchword.CodeAmbiguousCredentials {
+		d.cookie.ClearRepeated(w, r)
 	}
 	status, text := wordsOf(status, why)
 	if status != http.StatusUnauthorized {

@@ -27,8 +27,14 @@ func (d *Dialect) Refuse(w http.ResponseWriter, r *http.Request, status int, why
 	if why.Code == watchword.CodeParameterInvalid && strings.HasPrefix(r.URL.Path, base+"/resetpass/") {
 		why = &watchword.Error{Code: watchword.CodeMailTokenInvalid} // a link that was cut off or altered
 	}
-	if clears(why, len(d.cookie.Values(r))) {
-		d.cookie.Clear(w)
+	switch why.Code {
+	case watchword.CodeRefreshInvalid, watchword.CodeRefreshReused:
+		// After "replaced", the browser may already have the cookie of the later sign-in.
+		if used := d.cookie.Presented(r); len(used.Values(r)) > 0 && why.Ended != watchword.EndedReplaced {
+			used.Clear(w)
+		}
+	case watchword.CodeAmbiguousCredentials:
+		d.cookie.ClearRepeated(w, r)
 	}
 	w.Header().Del("WWW-Authenticate")
 	w.Header().Del("Allow")
@@ -86,18 +92,6 @@ func challengeOf(code watchword.Code) string {
 		return ""
 	}
 	return fmt.Sprintf(`Bearer realm=%q, error=%q, error_description=%q`, realm, name, description)
-}
-
-// clears reports whether the refresh cookies of a request should be deleted. After a
-// session was replaced, the browser may hold the cookie of the later sign-in already.
-func clears(why *watchword.Error, cookies int) bool {
-	switch why.Code {
-	case watchword.CodeRefreshInvalid, watchword.CodeRefreshReused:
-		return cookies > 0 && why.Ended != watchword.EndedReplaced
-	case watchword.CodeAmbiguousCredentials:
-		return cookies > 1
-	}
-	return false
 }
 
 // validation lists invalid members in the format of express-validator, without their values.

@@ -32,15 +32,16 @@ type Options struct {
 // A Dialect implements server.Dialect. Create one with New.
 type Dialect struct {
 	engine *watchword.Engine
-	cookie tokencookie.Cookie
-	known  tokencookie.Cookie // of a known device
+	cookie tokencookie.Pair
+	known  tokencookie.Pair // of a known device
 }
 
 // New returns the dialect. It fails if browsers would reject its cookies.
 func New(engine *watchword.Engine, o Options) (*Dialect, error) {
-	cookie := tokencookie.Cookie{Name: "refreshTkn", Domain: o.CookieDomain, Secure: o.Secure,
-		SameSite: cmp.Or(o.CookieSameSite, http.SameSiteStrictMode)}
-	return &Dialect{engine, cookie, tokencookie.KnownDevice(o.Secure, cookie.SameSite)}, cookie.Check()
+	sameSite := cmp.Or(o.CookieSameSite, http.SameSiteStrictMode)
+	cookie := tokencookie.Pair{Usual: tokencookie.Cookie{
+		Name: "refreshTkn", Domain: o.CookieDomain, Secure: o.Secure, SameSite: sameSite}}
+	return &Dialect{engine, cookie, tokencookie.KnownDevice(o.Secure, sameSite)}, cookie.Check()
 }
 
 // Takes reports whether a request is for a path below /api/users.
@@ -48,8 +49,8 @@ func (d *Dialect) Takes(r *http.Request) bool {
 	return r.URL.Path == base || strings.HasPrefix(r.URL.Path, base+"/")
 }
 
-// Cookies returns the name of the cookie that contains the refresh token.
-func (d *Dialect) Cookies() []string { return []string{d.cookie.Name} }
+// Cookies returns the names of the cookies that contain a refresh token.
+func (d *Dialect) Cookies() []string { return d.cookie.Names() }
 
 // Headers returns the header by which the tutorial's front-end names its reset page.
 func (d *Dialect) Headers() (requested, exposed []string) { return []string{"X-Reset-Base"}, nil }
@@ -206,7 +207,7 @@ func userOf(u watchword.User) userBody {
 }
 
 func (d *Dialect) signIn(w http.ResponseWriter, r *http.Request, status int, in *watchword.SignIn) error {
-	d.cookie.Set(w, string(in.RefreshToken), in.RefreshLife())
+	d.cookie.SignIn(w, r, string(in.RefreshToken), in.RefreshLife())
 	d.known.Renew(w, r, string(in.DeviceToken), tokencookie.KnownDeviceLife)
 	return respond.JSON(w, status, signedInAnswer{true, userOf(in.User), string(in.AccessToken)})
 }
@@ -218,7 +219,7 @@ func (d *Dialect) login(w http.ResponseWriter, r *http.Request, c watchword.Clie
 	}
 	in, err := d.engine.Login(r.Context(), watchword.LoginRequest{
 		Email: body.Email, Password: watchword.Secret(body.Password), Persistent: true, Client: c,
-		Replaces: watchword.Secret(d.cookie.Value(r)),
+		Replaces: watchword.Secret(d.cookie.Presented(r).Value(r)),
 	})
 	if err != nil {
 		return err
@@ -242,7 +243,7 @@ func (d *Dialect) signup(w http.ResponseWriter, r *http.Request, c watchword.Cli
 		Password: watchword.Secret(body.Password),
 		Name:     JoinName(body.FirstName, body.LastName),
 		Client:   c,
-		Replaces: watchword.Secret(d.cookie.Value(r)),
+		Replaces: watchword.Secret(d.cookie.Presented(r).Value(r)),
 	})
 	if err != nil {
 		return err
@@ -256,7 +257,7 @@ func (d *Dialect) signup(w http.ResponseWriter, r *http.Request, c watchword.Cli
 
 // renew exchanges the cookie.
 func (d *Dialect) renew(r *http.Request, c watchword.Client) (*watchword.SignIn, error) {
-	token, err := apirequest.CookieToken(r, d.cookie.Name)
+	token, err := apirequest.CookieToken(r, d.cookie.Presented(r).Name)
 	if err != nil {
 		return nil, err
 	}
@@ -279,11 +280,11 @@ func (d *Dialect) reauth(w http.ResponseWriter, r *http.Request, c watchword.Cli
 	if err != nil {
 		return err
 	}
-	d.cookie.Set(w, string(in.RefreshToken), in.RefreshLife())
+	d.cookie.Rotate(w, r, string(in.RefreshToken), in.RefreshLife())
 	return respond.JSON(w, http.StatusCreated, renewedAnswer{true, string(in.AccessToken)})
 }
 
-// logout ends the session of the access token and of the cookie. It does not read the body: one
+// logout ends the sessions of the access token and of the cookies. It does not read the body: one
 // version of the tutorial's client sends its options there by mistake, and sends no credential.
 // The response is then 401, because no session ended. The client renews its access token and
 // repeats the request.
@@ -316,6 +317,12 @@ func (d *Dialect) masterLogout(w http.ResponseWriter, r *http.Request, c watchwo
 	if _, err := d.engine.LogoutAll(r.Context(), who, "", c); err != nil {
 		return err
 	}
+	// The cookie that this request did not use may belong to another user. It goes as well.
+	for _, token := range d.cookie.Unused(r) {
+		if err := d.engine.Logout(r.Context(), watchword.Secret(token), "", c); err != nil {
+			return err
+		}
+	}
 	return d.gone(w)
 }
 
@@ -330,7 +337,7 @@ func (d *Dialect) holder(r *http.Request, c watchword.Client) (watchword.Identit
 	who, err := d.bearer(r)
 	switch watchword.CodeOf(err) {
 	case watchword.CodeTokenMissing, watchword.CodeTokenInvalid, watchword.CodeTokenExpired, watchword.CodeSessionEnded:
-		if len(d.cookie.Values(r)) == 0 {
+		if !d.cookie.IsIn(r) {
 			return who, err
 		}
 	default:

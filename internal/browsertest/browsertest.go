@@ -37,12 +37,23 @@ const Timeout = 30 * time.Second
 // A Chromium is one browser process. The first call of Open starts it, and Stop ends
 // it.
 type Chromium struct {
+	// Preferences are settings of the user in the JSON of Chromium's profile, such as
+	// ThirdPartyCookiesBlocked. Default: those of a new profile.
+	Preferences string
+
 	once sync.Once
 	ctx  context.Context
 	stop func()
 	err  error
 	log  bytes.Buffer // standard output and standard error
 }
+
+// Preferences about third-party cookies. In a new profile, they depend on the version and
+// on the kind of browser context, so a test about them needs one of these.
+const (
+	ThirdPartyCookiesAllowed = `{"profile": {"cookie_controls_mode": 0}}`
+	ThirdPartyCookiesBlocked = `{"profile": {"cookie_controls_mode": 1}}`
+)
 
 // Open opens a tab in a new, empty browser context and returns its context. Pass it to
 // Tab for further tabs of the same user. Open skips the test in short mode.
@@ -73,7 +84,13 @@ func (c *Chromium) Stop() {
 }
 
 func (c *Chromium) start(program string) {
+	profile, err := c.writeProfile()
+	if err != nil {
+		c.err = err
+		return
+	}
 	ctx, end := chromedp.NewExecAllocator(context.Background(), append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.UserDataDir(profile),
 		chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.CombinedOutput(&c.log),
 		chromedp.Flag("lang", "en-US"), chromedp.Flag("accept-lang", "en-US"), chromedp.Flag("hide-scrollbars", true),
 		// Browsers treat loopback addresses as secure without TLS. Tests of insecure
@@ -82,8 +99,17 @@ func (c *Chromium) start(program string) {
 		// Texts and times must be the same on every machine.
 		chromedp.Env("TZ=UTC", "LANG=en_US.UTF-8", "LANGUAGE=en"))...)
 	ctx, cancel := chromedp.NewContext(ctx)
-	c.ctx, c.stop = ctx, func() { cancel(); end() }
+	c.ctx, c.stop = ctx, func() { cancel(); end(); _ = os.RemoveAll(profile) }
 	c.err = chromedp.Do(ctx)
+}
+
+// writeProfile creates the folder of the browser's profile, with the preferences.
+func (c *Chromium) writeProfile() (dir string, err error) {
+	if dir, err = os.MkdirTemp("", "watchword-chromium-"); err != nil || c.Preferences == "" {
+		return dir, err
+	}
+	settings := filepath.Join(dir, "Default", "Preferences")
+	return dir, errors.Join(os.Mkdir(filepath.Dir(settings), 0o700), os.WriteFile(settings, []byte(c.Preferences), 0o600))
 }
 
 // Tab opens a tab in the browser context of beside. The tab closes when the test ends.

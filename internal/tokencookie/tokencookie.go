@@ -17,19 +17,21 @@ type Cookie struct {
 	Domain   string // "" means only the host that sets it
 	Secure   bool   // set if browsers reach the host by https
 	SameSite http.SameSite
+
+	Partitioned bool // browsers keep it separately for each site that the user visits
 }
 
 // KnownDeviceLife is the lifetime of the known-device cookie, the maximum in browsers.
 const KnownDeviceLife = 400 * 24 * time.Hour
 
-// KnownDevice returns the cookie that identifies a browser that has signed in before. It
-// is valid for one host only, even if the refresh cookie has a domain.
-func KnownDevice(secure bool, sameSite http.SameSite) Cookie {
+// KnownDevice returns the cookies that identify a browser that has signed in before. They
+// are valid for one host only, even if the refresh cookie has a domain.
+func KnownDevice(secure bool, sameSite http.SameSite) Pair {
 	name := "watchword-known"
 	if secure {
 		name = "__Host-" + name
 	}
-	return Cookie{Name: name, Secure: secure, SameSite: sameSite}
+	return Pair{Cookie{Name: name, Secure: secure, SameSite: sameSite}}
 }
 
 // Check returns an error if browsers would reject the cookie, or net/http would not send
@@ -56,15 +58,6 @@ func (c Cookie) Set(w http.ResponseWriter, token string, life time.Duration) {
 	http.SetCookie(w, cookie)
 }
 
-// Renew is like Set, but has no effect if token is empty or the request already has
-// exactly this token.
-func (c Cookie) Renew(w http.ResponseWriter, r *http.Request, token string, life time.Duration) {
-	if values := c.Values(r); token == "" || len(values) == 1 && values[0] == token {
-		return
-	}
-	c.Set(w, token, life)
-}
-
 // Clear deletes the cookie in the browser.
 func (c Cookie) Clear(w http.ResponseWriter) {
 	cookie := c.with("")
@@ -89,7 +82,10 @@ func (c Cookie) Value(r *http.Request) string {
 	return ""
 }
 
+// isIn reports whether a request has the cookie, even an empty one.
+func (c Cookie) isIn(r *http.Request) bool { return len(r.CookiesNamed(c.Name)) > 0 }
+
 func (c Cookie) with(value string) *http.Cookie {
 	return &http.Cookie{Name: c.Name, Value: value, Path: "/", Domain: c.Domain,
-		Secure: c.Secure, HttpOnly: true, SameSite: c.SameSite}
+		Secure: c.Secure, HttpOnly: true, SameSite: c.SameSite, Partitioned: c.Partitioned}
 }

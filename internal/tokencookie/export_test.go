@@ -1,0 +1,3 @@
+package tokencookie
+
+var UsesPartitioned = usesPartitioned

@@ -1,0 +1,180 @@
+package tokencookie
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// partitionedSuffix follows the usual name in the name of the partitioned cookie. The two
+// need different names: a browser may hold both and sends no attributes, so the server
+// could not tell them apart.
+const partitionedSuffix = "-partitioned"
+
+// A Pair is a cookie for front-ends on this site and on other sites. Browsers that block
+// third-party cookies still accept cookies with the attribute Partitioned, and keep such a
+// cookie separately for each site that the user visits (CHIPS). Requests from other sites
+// therefore set a partitioned cookie under a name of its own.
+//
+// With a SameSite attribute other than None, other sites can't use the cookie anyway. The
+// pair then is the usual cookie alone.
+type Pair struct {
+	Usual Cookie
+}
+
+// IsEmbedded reports whether a page of another site made the request in the background,
+// such as by fetch. A browser may treat its cookies as third-party cookies. A navigation
+// leads to a page of this site, so its cookies are this site's own. Without the headers,
+// the browser is older than partitioned cookies.
+func IsEmbedded(r *http.Request) bool {
+	return r.Header.Get("Sec-Fetch-Site") == "cross-site" && r.Header.Get("Sec-Fetch-Mode") != "navigate"
+}
+
+// usesPartitioned decides which cookie of a pair a request uses: an embedded request
+// prefers the partitioned cookie, and any other request the usual one. A cookie that comes
+// alone is used in both cases. Users who signed in before there were partitioned cookies
+// thus stay signed in.
+func usesPartitioned(embedded, usual, partitioned bool) bool {
+	return partitioned && (embedded || !usual)
+}
+
+// partitioned returns the cookie for embedded requests, and false if there is none.
+func (p Pair) partitioned() (Cookie, bool) {
+	c := p.Usual
+	if c.SameSite != http.SameSiteNoneMode {
+		return Cookie{}, false
+	}
+	c.Name, c.Partitioned = c.Name+partitionedSuffix, true
+	return c, true
+}
+
+// Cookies returns the cookies of the pair, the usual one first.
+func (p Pair) Cookies() []Cookie {
+	if c, exists := p.partitioned(); exists {
+		return []Cookie{p.Usual, c}
+	}
+	return []Cookie{p.Usual}
+}
+
+// Names returns the names of the cookies.
+func (p Pair) Names() (names []string) {
+	for _, c := range p.Cookies() {
+		names = append(names, c.Name)
+	}
+	return names
+}
+
+// Check returns an error if browsers would reject one of the cookies.
+func (p Pair) Check() error {
+	var all []error
+	for _, c := range p.Cookies() {
+		all = append(all, c.Check())
+	}
+	return errors.Join(all...)
+}
+
+// Presented returns the cookie that a request uses. The request need not have it.
+func (p Pair) Presented(r *http.Request) Cookie {
+	c, exists := p.partitioned()
+	if exists && usesPartitioned(IsEmbedded(r), p.Usual.isIn(r), c.isIn(r)) {
+		return c
+	}
+	return p.Usual
+}
+
+// Unused returns the tokens of the cookie that the request has, but does not use.
+func (p Pair) Unused(r *http.Request) (tokens []string) {
+	used := p.Presented(r)
+	for _, c := range p.Cookies() {
+		if c.Name != used.Name {
+			tokens = append(tokens, c.Values(r)...)
+		}
+	}
+	return tokens
+}
+
+// ForSignIn returns the cookie that a sign-in by this request sets.
+func (p Pair) ForSignIn(r *http.Request) Cookie {
+	if c, exists := p.partitioned(); exists && IsEmbedded(r) {
+		return c
+	}
+	return p.Usual
+}
+
+// SignIn stores the token of a new session. If the request used the other cookie of the
+// pair, the sign-in has replaced that session. SignIn then deletes that cookie. The next
+// request of the same kind would otherwise use it again once the new cookie has expired.
+func (p Pair) SignIn(w http.ResponseWriter, r *http.Request, token string, life time.Duration) {
+	set, replaced := p.ForSignIn(r), p.Presented(r)
+	if set.Name != replaced.Name && replaced.isIn(r) {
+		replaced.Clear(w)
+	}
+	set.Set(w, token, life)
+}
+
+// Rotate stores the successor of the token that the request presented, in the same cookie.
+func (p Pair) Rotate(w http.ResponseWriter, r *http.Request, token string, life time.Duration) {
+	p.Presented(r).Set(w, token, life)
+}
+
+// Renew stores a token in the cookie that a sign-in sets. It has no effect if token is
+// empty or the request already presents exactly this token.
+func (p Pair) Renew(w http.ResponseWriter, r *http.Request, token string, life time.Duration) {
+	if values := p.Presented(r).Values(r); token == "" || len(values) == 1 && values[0] == token {
+		return
+	}
+	p.ForSignIn(r).Set(w, token, life)
+}
+
+// Clear deletes both cookies in the browser.
+func (p Pair) Clear(w http.ResponseWriter) {
+	for _, c := range p.Cookies() {
+		c.Clear(w)
+	}
+}
+
+// ClearRepeated deletes each cookie that the request has more than once.
+func (p Pair) ClearRepeated(w http.ResponseWriter, r *http.Request) {
+	for _, c := range p.Cookies() {
+		if len(c.Values(r)) > 1 {
+			c.Clear(w)
+		}
+	}
+}
+
+// IsIn reports whether the request has one of the cookies, even an empty one.
+func (p Pair) IsIn(r *http.Request) bool {
+	for _, c := range p.Cookies() {
+		if c.isIn(r) {
+			return true
+		}
+	}
+	return false
+}
+
+// Values returns the tokens of both cookies.
+func (p Pair) Values(r *http.Request) (tokens []string) {
+	for _, c := range p.Cookies() {
+		tokens = append(tokens, c.Values(r)...)
+	}
+	return tokens
+}
+
+// reserved lists how the names of the server's other cookies end.
+var reserved = []string{partitionedSuffix, "-known", "-step", "-device", "-page", "-notice"}
+
+// CheckName returns an error if a refresh cookie of this name could have the name of
+// another cookie of the server.
+func CheckName(name string) error {
+	for _, ending := range reserved {
+		if strings.HasSuffix(name, ending) {
+			return fmt.Errorf("%s ends in %s, which is kept for another cookie of this server", name, ending)
+		}
+	}
+	if strings.Contains(name, "-with-") {
+		return fmt.Errorf("%s contains -with-, which is kept for other cookies of this server", name)
+	}
+	return nil
+}

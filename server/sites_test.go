@@ -1,0 +1,310 @@
+package server_test
+
+import (
+	"encoding/json"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/dialect/users"
+	"github.com/watchword-auth/watchword/server"
+)
+
+// A front-end on another site, with cookie-same-site=none. These tests choose the cookies of each
+// request, so that they cover combinations that no current browser sends. browser_sites_test.go
+// has the same in a browser.
+
+const (
+	apiOnOwnSite   = "https://id.two.test"
+	appOnOtherSite = "https://app.one.test"
+
+	usualName       = "__Host-watchword"
+	partitionedName = "__Host-watchword-partitioned"
+)
+
+// twoSites is a server for a front-end on another site.
+type twoSites struct {
+	*service
+	t *testing.T
+}
+
+func startTwoSites(t *testing.T) twoSites {
+	t.Helper()
+	s := start(t, func(o *watchword.Options) { o.PublicURL = apiOnOwnSite }, nil)
+	dialect, err := users.New(s.engine, users.Options{Secure: true, CookieSameSite: http.SameSiteNoneMode})
+	must(t, err)
+	s.server, err = server.New(s.engine, server.Options{PublicURL: apiOnOwnSite, AllowedOrigins: []string{appOnOtherSite},
+		CookieSameSite: http.SameSiteNoneMode, Dialects: []server.Dialect{dialect}})
+	must(t, err)
+	return twoSites{s, t}
+}
+
+// crumbs are cookies by name.
+type crumbs map[string]string
+
+// without returns the cookies except one.
+func (c crumbs) without(name string) crumbs {
+	rest := maps.Clone(c)
+	delete(rest, name)
+	return rest
+}
+
+// send sends a request and returns the response with the cookies that the browser then has. An
+// embedded request comes from the other site; any other comes from the server's own pages.
+func (s twoSites) send(embedded bool, path, body string, cookies crumbs, headers ...string) (answer, crumbs) {
+	s.t.Helper()
+	r := httptest.NewRequestWithContext(s.t.Context(), http.MethodPost, apiOnOwnSite+path, strings.NewReader(body))
+	r.Header.Set("Origin", apiOnOwnSite)
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	r.Header.Set("Sec-Fetch-Mode", "cors")
+	if embedded {
+		r.Header.Set("Origin", appOnOtherSite)
+		r.Header.Set("Sec-Fetch-Site", "cross-site")
+	}
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	for _, name := range slices.Sorted(maps.Keys(cookies)) {
+		r.AddCookie(&http.Cookie{Name: name, Value: cookies[name]})
+	}
+	w := httptest.NewRecorder()
+	s.server.ServeHTTP(w, r)
+	a := answer{Response: w.Result(), raw: w.Body.Bytes()}
+	a.Request = r
+	_ = json.Unmarshal(a.raw, &a.body) // a response without a body has none
+	after := maps.Clone(cookies)
+	if after == nil {
+		after = crumbs{}
+	}
+	for _, c := range a.Cookies() {
+		if c.Partitioned != strings.HasSuffix(c.Name, "-partitioned") || c.SameSite != http.SameSiteNoneMode || !c.Secure {
+			s.t.Errorf("%s sets %s", path, c)
+		}
+		if delete(after, c.Name); c.MaxAge >= 0 {
+			after[c.Name] = c.Value
+		}
+	}
+	return a, after
+}
+
+// signUp creates an account and returns its cookies.
+func (s twoSites) signUp(embedded bool, email string, cookies crumbs) crumbs {
+	s.t.Helper()
+	a, after := s.send(embedded, "/api/auth/register", `{"email":"`+email+`","password":"`+goodPassword+`"}`, cookies)
+	want(s.t, a, 201, "")
+	return after
+}
+
+// user returns whom a refresh signs in, or the code of its error, and the cookies after it.
+func (s twoSites) user(embedded bool, cookies crumbs) (string, crumbs) {
+	s.t.Helper()
+	a, after := s.send(embedded, "/api/auth/refresh", "", cookies)
+	if user, signedIn := a.body["user"].(map[string]any); signedIn {
+		return user["email"].(string), after
+	}
+	return a.text("code"), after
+}
+
+func names(cookies crumbs) []string { return slices.Sorted(maps.Keys(cookies)) }
+
+func bothNames() []string {
+	return []string{usualName, usualName + "-known", usualName + "-known-partitioned", partitionedName}
+}
+
+// CK-8
+func TestEmbeddedSignInHasACookieOfItsOwn(t *testing.T) {
+	t.Parallel()
+	s := startTwoSites(t)
+	cookies := s.signUp(false, "ada@example.com", nil)
+	if got := names(cookies); !slices.Equal(got, bothNames()[:2]) {
+		t.Fatalf("a sign-in on a page of the server sets %q", got)
+	}
+	// A browser that blocks third-party cookies does not send the usual cookies.
+	other := s.signUp(true, "bob@example.com", nil)
+	if got := names(other); !slices.Equal(got, bothNames()[2:]) {
+		t.Fatalf("an embedded sign-in sets %q", got)
+	}
+	// A navigation from the other site, such as a form, leads to a page of the server.
+	a, byForm := s.send(true, "/api/auth/login", `{"email":"ada@example.com","password":"`+goodPassword+`"}`, nil,
+		"Sec-Fetch-Mode", "navigate")
+	want(t, a, 200, "")
+	if got := names(byForm); !slices.Equal(got, bothNames()[:2]) {
+		t.Errorf("a navigation sets %q", got)
+	}
+
+	maps.Copy(cookies, other)
+	for range 2 { // the second round uses the successors
+		for _, c := range []struct {
+			embedded     bool
+			email, name  string
+			unchangedOne string
+		}{
+			{true, "bob@example.com", partitionedName, usualName},
+			{false, "ada@example.com", usualName, partitionedName},
+		} {
+			who, after := s.user(c.embedded, cookies)
+			if who != c.email || after[c.name] == cookies[c.name] || after[c.unchangedOne] != cookies[c.unchangedOne] {
+				t.Errorf("embedded %t: %s, cookies %q", c.embedded, who, names(after))
+			}
+			cookies = after
+		}
+	}
+}
+
+// Users who signed in before there were partitioned cookies stay signed in where the browser sends
+// the usual cookie.
+//
+// CK-8
+func TestUsualCookieStillWorksInEmbeddedRequests(t *testing.T) {
+	t.Parallel()
+	s := startTwoSites(t)
+	cookies := s.signUp(false, "ada@example.com", nil)
+	for range 3 {
+		who, after := s.user(true, cookies)
+		if who != "ada@example.com" || after[usualName] == cookies[usualName] || len(after) != len(cookies) {
+			t.Fatalf("%s, cookies %q", who, names(after))
+		}
+		cookies = after
+	}
+	a, after := s.send(true, "/api/auth/logout", "", cookies)
+	want(t, a, 200, "")
+	if got := names(after); !slices.Equal(got, []string{usualName + "-known"}) {
+		t.Errorf("%q are left", got)
+	}
+}
+
+// CK-8
+func TestSignOutEndsTheSessionsOfBothCookies(t *testing.T) {
+	t.Parallel()
+	s := startTwoSites(t)
+	for path, body := range map[string]string{
+		"/api/auth/logout": "", "/api/auth/logout-all": "", "/api/users/logout": "", "/api/users/master-logout": "",
+	} {
+		for _, embedded := range []bool{false, true} {
+			email := strings.ReplaceAll(path, "/", "-")[1:] + map[bool]string{true: "-embedded", false: ""}[embedded]
+			cookies := s.signUp(false, "ada-"+email+"@example.com", nil)
+			maps.Copy(cookies, s.signUp(true, "bob-"+email+"@example.com", nil))
+			headers := []string{}
+			if path == "/api/auth/logout-all" {
+				a, rotated := s.send(embedded, "/api/auth/refresh", "", cookies)
+				want(t, a, 200, "")
+				cookies, headers = rotated, authorized(a.text("accessToken"))
+			}
+			if strings.HasPrefix(path, "/api/users") { // the dialect has cookies of its own
+				cookies["refreshTkn"], cookies["refreshTkn-partitioned"] = cookies[usualName], cookies[partitionedName]
+				cookies = cookies.without(usualName).without(partitionedName)
+			}
+			a, after := s.send(embedded, path, body, cookies, headers...)
+			if a.StatusCode != 200 && a.StatusCode != 205 {
+				t.Fatalf("%s: %d %s", path, a.StatusCode, a.raw)
+			}
+			if got := names(after); !slices.Equal(got, []string{usualName + "-known", usualName + "-known-partitioned"}) {
+				t.Errorf("%s, embedded %t: %q are left", path, embedded, got)
+			}
+			for name, token := range cookies {
+				if strings.Contains(name, "known") {
+					continue
+				}
+				if who, _ := s.user(embedded, crumbs{usualName: token}); who != "SESSION_ENDED" {
+					t.Errorf("%s, embedded %t: the session of %s: %s", path, embedded, name, who)
+				}
+			}
+		}
+	}
+}
+
+// CK-8
+func TestSignInReplacesTheSessionThatTheRequestPresents(t *testing.T) {
+	t.Parallel()
+	s := startTwoSites(t)
+	usual := s.signUp(false, "ada@example.com", nil)
+	both := maps.Clone(usual)
+	maps.Copy(both, s.signUp(true, "bob@example.com", nil))
+	cleo := s.signUp(true, "cleo@example.com", both)
+	if who, _ := s.user(true, crumbs{partitionedName: both[partitionedName]}); who != "SESSION_ENDED" {
+		t.Errorf("the replaced session: %s", who)
+	}
+	if who, _ := s.user(true, cleo); who != "cleo@example.com" {
+		t.Errorf("the new session: %s", who)
+	}
+	who, usual := s.user(false, cleo)
+	if who != "ada@example.com" {
+		t.Errorf("the session of the server's pages: %s", who)
+	}
+	// Where the browser sends third-party cookies, an embedded request presents the usual cookie
+	// if there is no other. Its session ends, and the cookie goes.
+	alone := s.signUp(true, "dora@example.com", usual.without(partitionedName))
+	if got := names(alone); !slices.Equal(got, bothNames()[1:]) {
+		t.Errorf("the cookies are %q", got)
+	}
+	if who, _ := s.user(false, crumbs{usualName: usual[usualName]}); who != "SESSION_ENDED" {
+		t.Errorf("the session of the usual cookie: %s", who)
+	}
+}
+
+// CK-3, CK-8
+func TestRefusalsClearTheCookieOfTheRequest(t *testing.T) {
+	t.Parallel()
+	s := startTwoSites(t)
+	cookies := s.signUp(false, "ada@example.com", nil)
+	cookies[partitionedName] = "wwr_invalid"
+	who, after := s.user(true, cookies)
+	if who != "REFRESH_INVALID" || after[partitionedName] != "" || after[usualName] != cookies[usualName] {
+		t.Errorf("%s, then %q", who, names(after))
+	}
+	cookies[partitionedName] = ""
+	a, after := s.send(true, "/api/auth/refresh?optional=true", "", cookies)
+	if _, left := after[partitionedName]; a.StatusCode != 204 || left || after[usualName] == "" {
+		t.Errorf("%d, then %q", a.StatusCode, names(after))
+	}
+	a, after = s.send(true, "/api/auth/refresh", "", cookies, "Cookie", partitionedName+"=a; "+partitionedName+"=b")
+	want(t, a, 400, watchword.CodeAmbiguousCredentials)
+	if _, left := after[partitionedName]; left || after[usualName] == "" {
+		t.Errorf("%q are left", names(after))
+	}
+	// Neither Origin nor Sec-Fetch-Site: an old browser may have sent it for a foreign page.
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, apiOnOwnSite+"/api/auth/refresh", nil)
+	for _, name := range []string{partitionedName, "refreshTkn-partitioned"} {
+		r.Header.Set("Cookie", name+"=a")
+		w := httptest.NewRecorder()
+		if s.server.ServeHTTP(w, r); w.Code != 403 {
+			t.Errorf("%s alone: %d", name, w.Code)
+		}
+	}
+}
+
+// CK-8
+func TestDialectFollowsTheRuleOfTwoSites(t *testing.T) {
+	t.Parallel()
+	s := startTwoSites(t)
+	body := `{"firstName":"Ada","lastName":"Byron","email":"ada@example.com","password":"` + goodPassword + `"}`
+	a, cookies := s.send(true, "/api/users/signup", body, nil)
+	if got := names(cookies); a.StatusCode != 201 || !slices.Equal(got,
+		[]string{usualName + "-known-partitioned", "refreshTkn-partitioned"}) {
+		t.Fatalf("%d, cookies %q", a.StatusCode, got)
+	}
+	known := cookies[usualName+"-known-partitioned"]
+	for range 2 {
+		renewed, after := s.send(true, "/api/users/reauth", "", cookies)
+		if renewed.StatusCode != 201 || after["refreshTkn-partitioned"] == cookies["refreshTkn-partitioned"] ||
+			len(after) != 2 {
+			t.Fatalf("%d %s, cookies %q", renewed.StatusCode, renewed.raw, names(after))
+		}
+		cookies = after
+	}
+	a, after := s.send(true, "/api/users/login", `{"email":"ada@example.com","password":"`+goodPassword+`"}`, cookies)
+	if a.StatusCode != 200 || after[usualName+"-known-partitioned"] != known {
+		t.Errorf("%d: the device became another one", a.StatusCode)
+	}
+	a, after = s.send(true, "/api/users/reauth", "", cookies)
+	if a.StatusCode != 401 || after["refreshTkn-partitioned"] != cookies["refreshTkn-partitioned"] {
+		t.Errorf("the replaced session: %d, then %q", a.StatusCode, names(after))
+	}
+}
