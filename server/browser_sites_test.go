@@ -6,6 +6,8 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -23,7 +25,7 @@ import (
 // for all combinations of cookies; these tests show which of them a browser stores and sends.
 
 // secureSite serves a handler over https under a name of its own.
-func secureSite(t *testing.T, host string) (url string, serve func(http.Handler)) {
+func secureSite(t *testing.T, host string) (address string, serve func(http.Handler)) {
 	t.Helper()
 	site := httptest.NewUnstartedServer(nil)
 	site.Config.ErrorLog = log.New(io.Discard, "", 0) // browsers abort requests when the user leaves a page
@@ -40,17 +42,17 @@ type frontEnd struct {
 	app string
 }
 
-// openFrontEnd starts a server and a front-end on two sites, and opens the front-end in a browser
+// openFrontEnd starts a server and its front-end on two hosts, and opens the front-end in a browser
 // with the user's preferences.
-func openFrontEnd(t *testing.T, preferences string) frontEnd {
+func openFrontEnd(t *testing.T, preferences, apiHost string, sameSite http.SameSite) frontEnd {
 	t.Helper()
 	app, serveApp := secureSite(t, "app.one.test")
-	api, serveAPI := secureSite(t, "id.two.test")
+	api, serveAPI := secureSite(t, apiHost)
 	s := start(t, func(o *watchword.Options) { o.PublicURL = api }, nil)
-	dialect, err := users.New(s.engine, users.Options{Secure: true, CookieSameSite: http.SameSiteNoneMode})
+	dialect, err := users.New(s.engine, users.Options{Secure: true, CookieSameSite: sameSite})
 	must(t, err)
 	edge, err := server.New(s.engine, server.Options{PublicURL: api, AllowedOrigins: []string{app},
-		CookieSameSite: http.SameSiteNoneMode, Dialects: []server.Dialect{dialect}})
+		CookieSameSite: sameSite, Dialects: []server.Dialect{dialect}})
 	must(t, err)
 	mux := http.NewServeMux()
 	mux.Handle("/", edge)
@@ -62,10 +64,18 @@ func openFrontEnd(t *testing.T, preferences string) frontEnd {
 		_, _ = w.Write([]byte(r.Header.Get("Cookie")))
 	})
 	serveAPI(mux)
-	serveApp(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		_, _ = w.Write([]byte("<!doctype html><title>app</title>The application"))
-	}))
+	serveApp(http.HandlerFunc(showApplication))
+	return openIn(t, preferences, app, api)
+}
+
+func showApplication(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	_, _ = w.Write([]byte("<!doctype html><title>app</title>The application"))
+}
+
+// openIn opens a front-end in a new browser.
+func openIn(t *testing.T, preferences, app, api string) frontEnd {
+	t.Helper()
 	chromium := &browsertest.Chromium{Preferences: preferences}
 	t.Cleanup(chromium.Stop)
 	front := frontEnd{&tab{t: t, ctx: chromium.Open(t), url: api}, app}
@@ -120,6 +130,8 @@ func (f frontEnd) probe() string {
 	}`, f.url+"/probe")
 }
 
+func sorted(names ...string) []string { slices.Sort(names); return names }
+
 var (
 	adaSignsUp = map[string]string{"email": "ada@example.com", "password": goodPassword}
 	bobSignsUp = map[string]string{"email": "bob@example.com", "password": goodPassword,
@@ -131,20 +143,20 @@ const (
 	logoutPath  = "/api/auth/logout"
 )
 
-// livesOnTwoSites signs up, reloads, refreshes and signs out in the front-end, by the API and by a
-// dialect. The browser uses partitioned cookies only.
-func (f frontEnd) livesOnTwoSites() {
+// lives signs up, reloads, refreshes and signs out in the front-end, by the API and by a dialect.
+// The names of all cookies have the suffix.
+func (f frontEnd) lives(suffix string) {
 	f.t.Helper()
-	known, signedIn := usualName+"-known-partitioned", partitionedName
+	known, signedIn := usualName+"-known"+suffix, usualName+suffix
 	f.want("401 REFRESH_MISSING", refreshPath, nil)
 	f.want("201 ada@example.com", "/api/auth/register", adaSignsUp)
-	f.wantCookies(known, signedIn)
+	f.wantCookies(sorted(known, signedIn)...)
 	for range 2 {
 		f.open()
 		f.want("200 ada@example.com", refreshPath, nil)
 		f.want("200 ada@example.com", refreshPath, nil)
 	}
-	f.wantCookies(known, signedIn)
+	f.wantCookies(sorted(known, signedIn)...)
 	f.want("200", logoutPath, nil)
 	f.wantCookies(known)
 	f.open()
@@ -156,7 +168,7 @@ func (f frontEnd) livesOnTwoSites() {
 	f.want("200", logoutPath, nil)
 
 	f.want("201 bob@example.com", "/api/users/signup", bobSignsUp)
-	f.wantCookies(known, "refreshTkn-partitioned")
+	f.wantCookies(known, "refreshTkn"+suffix)
 	f.open()
 	f.want("201", "/api/users/reauth", nil)
 	f.want("201", "/api/users/reauth", nil)
@@ -168,11 +180,11 @@ func (f frontEnd) livesOnTwoSites() {
 // CK-8
 func TestFrontEndOnAnotherSiteWhereThirdPartyCookiesAreBlocked(t *testing.T) {
 	t.Parallel()
-	f := openFrontEnd(t, browsertest.ThirdPartyCookiesBlocked)
+	f := openFrontEnd(t, browsertest.ThirdPartyCookiesBlocked, "id.two.test", http.SameSiteNoneMode)
 	if sent := f.probe(); sent != "" {
 		t.Fatalf("the browser does not block third-party cookies: it sent %q", sent)
 	}
-	f.livesOnTwoSites()
+	f.lives("-partitioned")
 
 	// The pages of the server keep working. Their cookie does not reach the front-end.
 	f.signUp("cleo@example.com")
@@ -189,12 +201,12 @@ func TestFrontEndOnAnotherSiteWhereThirdPartyCookiesAreBlocked(t *testing.T) {
 // CK-8
 func TestFrontEndOnAnotherSiteWhereThirdPartyCookiesAreAllowed(t *testing.T) {
 	t.Parallel()
-	f := openFrontEnd(t, browsertest.ThirdPartyCookiesAllowed)
+	f := openFrontEnd(t, browsertest.ThirdPartyCookiesAllowed, "id.two.test", http.SameSiteNoneMode)
 	if sent := f.probe(); sent != "probe=1" {
 		t.Fatalf("the browser does not send a third-party cookie, but %q", sent)
 	}
 	command(f.tab, network.DeleteCookies, network.DeleteCookiesParams{Name: "probe", URL: f.url})
-	f.livesOnTwoSites()
+	f.lives("-partitioned")
 
 	// A sign-in on a page of the server reaches the front-end, as before there were partitioned
 	// cookies. The front-end's requests rotate that cookie and set no other.
@@ -227,4 +239,34 @@ func TestFrontEndOnAnotherSiteWhereThirdPartyCookiesAreAllowed(t *testing.T) {
 	f.want("401 REFRESH_MISSING", refreshPath, nil)
 	f.visit("/account")
 	f.readsNot("Signed in as")
+}
+
+// The two layouts that need no partitioned cookie work with the default settings in the same
+// browser: subdomains of one domain, and a front-end that forwards requests to the server.
+//
+// CK-1
+func TestFrontEndOnTheSameSiteNeedsNoThirdPartyCookies(t *testing.T) {
+	t.Parallel()
+	strict := http.SameSiteStrictMode
+	openFrontEnd(t, browsertest.ThirdPartyCookiesBlocked, "id.one.test", strict).lives("")
+
+	app, serveApp := secureSite(t, "app.one.test")
+	s := start(t, func(o *watchword.Options) { o.PublicURL = app }, nil)
+	dialect, err := users.New(s.engine, users.Options{Secure: true})
+	must(t, err)
+	edge, err := server.New(s.engine, server.Options{PublicURL: app, Dialects: []server.Dialect{dialect}})
+	must(t, err)
+	behind := httptest.NewServer(edge)
+	t.Cleanup(behind.Close)
+	target, err := url.Parse(behind.URL)
+	must(t, err)
+	forward := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(target)
+		r.Out.Host = r.In.Host // the server responds only under the host of its public URL
+	}}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", showApplication)
+	mux.Handle("/api/", forward)
+	serveApp(mux)
+	openIn(t, browsertest.ThirdPartyCookiesBlocked, app, app).lives("")
 }

@@ -64,7 +64,7 @@ type Settings struct {
 	SessionMax     time.Duration `name:"session-max" default:"720h" min:"10s" group:"sessions" help:"Longest lifetime of a session."`
 	MaxSessions    int           `name:"max-sessions" default:"100" min:"1" max:"10000" group:"sessions" help:"Most sessions of a user; one more ends the oldest."`
 	CookieName     string        `name:"cookie-name" group:"sessions" help:"Name of the refresh cookie; empty: __Host-watchword on https (__Secure-watchword with a domain), watchword on http."`
-	CookieSameSite string        `name:"cookie-same-site" default:"strict" oneof:"strict,lax,none" group:"sessions" help:"SameSite of the refresh cookie. none needs https."`
+	CookieSameSite string        `name:"cookie-same-site" default:"strict" oneof:"strict,lax,none" group:"sessions" help:"SameSite of the refresh cookie. none is for front-ends on other sites; it needs https and adds a partitioned cookie."`
 	CookieDomain   string        `name:"cookie-domain" group:"sessions" help:"Domain of the refresh cookie; empty: the public host alone."`
 
 	// The hash costs follow OWASP's minimum for argon2id. Links that reset a password live shorter

@@ -27,7 +27,7 @@ func (d *checkup) origins(s *Settings, given string) {
 }
 
 // origin checks one front-end. The same origin as the public URL always works. The same site gets
-// the cookie, and needs CORS. Another site gets the cookie only with SameSite=None over https.
+// the cookie, and needs CORS. Another site gets a cookie only with SameSite=None over https.
 // Scheme and registrable domain make a site; the port does not matter.
 func (d *checkup) origin(s *Settings, origin string) {
 	if origin == s.PublicURL {
@@ -57,8 +57,14 @@ func (d *checkup) origin(s *Settings, origin string) {
 	d.crossSite(s, front, ours)
 }
 
-// crossSite checks a front-end on another site. It needs https and SameSite=None, and
-// browsers that block third-party cookies drop the cookie even then.
+// oneSite is the advice for each front-end on another site. No browser then treats the cookie
+// as a third-party cookie.
+const oneSite = "Serve both on one site, such as app.example.com and auth.example.com, or forward /api/auth/ " +
+	"from the front-end's server"
+
+// crossSite checks a front-end on another site. It needs https and SameSite=None. Browsers that
+// block third-party cookies then keep the partitioned cookie, if they know it
+// (docs/operations.md has the versions).
 func (d *checkup) crossSite(s *Settings, front, ours *url.URL) {
 	origin := front.Scheme + "://" + front.Host
 	switch {
@@ -73,10 +79,14 @@ func (d *checkup) crossSite(s *Settings, front, ours *url.URL) {
 	case s.CookieSameSite != "none":
 		d.fail("origin", fmt.Sprintf("%s is on another site: with SameSite=%s browsers do not send the cookie.", origin,
 			s.CookieSameSite),
-			"Serve both below one domain (best), or write cookie-same-site=none.")
-	// It works today, but browsers remove third-party cookies step by step.
+			oneSite+" (best). Or write cookie-same-site=none.")
+	// It works in current browsers, with limits that the operator should know.
 	default:
-		d.warn("origin", origin+" is on another site: browsers send the cookie, except those that block third-party cookies.",
-			"Serve both below one domain, such as app.example.com and auth.example.com.")
+		d.warn("origin", origin+" is on another site, where a sign-in gets a partitioned cookie. Chrome and Edge "+
+			"(since 114), Firefox (since 141) and Safari (since 26.2) keep it. Safari 18.5 to 26.1 blocks it, "+
+			"and the user is signed out by a reload.", oneSite+".")
+		d.warn("origin", "A sign-in on the server's own pages reaches "+origin+" only in browsers that allow third-party "+
+			"cookies: Chrome and Edge, but not in private windows. Safari and Firefox do not.",
+			"Sign in with forms of the front-end. "+oneSite+" if it needs the pages.")
 	}
 }

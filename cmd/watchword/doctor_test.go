@@ -58,3 +58,30 @@ func TestDoctorNamesFaultsOfThePublicURL(t *testing.T) {
 		}
 	}
 }
+
+func TestDoctorSaysHowBrowsersTreatAFrontEnd(t *testing.T) {
+	t.Parallel()
+	const id, app = "--public-url=https://id.one.test", "https://app.two.test"
+	for _, c := range []struct {
+		name, origin string
+		args         []string
+		found        []string
+	}{
+		{"one site", "https://app.one.test", []string{id}, []string{"ok    origin", "is same-site"}},
+		{"two sites", app, []string{id}, []string{"fail  origin", "with SameSite=strict browsers do not send the cookie",
+			"Serve both on one site", "forward /api/auth/", "Or write cookie-same-site=none."}},
+		{"two sites with the setting", app, []string{id, "--cookie-same-site=none"}, []string{"warn  origin",
+			"gets a partitioned cookie. Chrome and Edge (since 114), Firefox (since 141) and Safari (since 26.2)",
+			"Safari 18.5 to 26.1 blocks it", "Serve both on one site, such as app.example.com and auth.example.com",
+			"A sign-in on the server's own pages reaches " + app + " only in browsers that allow third-party cookies"}},
+	} {
+		args := append([]string{"doctor", "--origin=" + c.origin, "--allowed-origins=" + c.origin,
+			"--mail-url=smtp://127.0.0.1:1", "--mail-from=a@example.com"}, c.args...)
+		got := run(t, call{args: args})
+		for _, found := range c.found {
+			if !strings.Contains(got.out, found) {
+				t.Errorf("%s: no %q in\n%s", c.name, found, got.out)
+			}
+		}
+	}
+}
