@@ -192,10 +192,14 @@ func TestFrontEndOnAnotherSiteWhereThirdPartyCookiesAreBlocked(t *testing.T) {
 	f.want("401 REFRESH_MISSING", refreshPath, nil)
 	f.want("200 ada@example.com", "/api/auth/login", adaSignsUp)
 	f.want("200", logoutPath, nil)
+	f.want("200 ada@example.com", "/api/auth/login", adaSignsUp)
 	f.visit("/account")
 	f.reads("Signed in as cleo@example.com")
+	// The browser sends each cookie to its own kind of page, so a sign-out ends one session.
 	f.press("Sign out")
 	f.wantCookies(usualName + "-known")
+	f.open()
+	f.want("200 ada@example.com", refreshPath, nil)
 }
 
 // CK-8

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/dialect/lesson"
 	"github.com/watchword-auth/watchword/dialect/users"
 	"github.com/watchword-auth/watchword/server"
 )
@@ -35,10 +36,13 @@ type twoSites struct {
 func startTwoSites(t *testing.T) twoSites {
 	t.Helper()
 	s := start(t, func(o *watchword.Options) { o.PublicURL = apiOnOwnSite }, nil)
-	dialect, err := users.New(s.engine, users.Options{Secure: true, CookieSameSite: http.SameSiteNoneMode})
+	none := http.SameSiteNoneMode
+	tutorial, err := users.New(s.engine, users.Options{Secure: true, CookieSameSite: none})
+	must(t, err)
+	introduction, err := lesson.New(s.engine, lesson.Options{Secure: true, CookieSameSite: none})
 	must(t, err)
 	s.server, err = server.New(s.engine, server.Options{PublicURL: apiOnOwnSite, AllowedOrigins: []string{appOnOtherSite},
-		CookieSameSite: http.SameSiteNoneMode, Dialects: []server.Dialect{dialect}})
+		CookieSameSite: none, Dialects: []server.Dialect{tutorial, introduction}})
 	must(t, err)
 	return twoSites{s, t}
 }
@@ -281,7 +285,7 @@ func TestRefusalsClearTheCookieOfTheRequest(t *testing.T) {
 }
 
 // CK-8
-func TestDialectFollowsTheRuleOfTwoSites(t *testing.T) {
+func TestDialectUsersFollowsTheRuleOfTwoSites(t *testing.T) {
 	t.Parallel()
 	s := startTwoSites(t)
 	body := `{"firstName":"Ada","lastName":"Byron","email":"ada@example.com","password":"` + goodPassword + `"}`
@@ -306,5 +310,44 @@ func TestDialectFollowsTheRuleOfTwoSites(t *testing.T) {
 	a, after = s.send(true, "/api/users/reauth", "", cookies)
 	if a.StatusCode != 401 || after["refreshTkn-partitioned"] != cookies["refreshTkn-partitioned"] {
 		t.Errorf("the replaced session: %d, then %q", a.StatusCode, names(after))
+	}
+}
+
+// CK-8
+func TestDialectLessonFollowsTheRuleOfTwoSites(t *testing.T) {
+	t.Parallel()
+	s := startTwoSites(t)
+	signUp := func(embedded bool, email string) (string, crumbs) {
+		a, cookies := s.send(embedded, "/register", `{"username":"A","email":"`+email+`","password":"`+goodPassword+`"}`, nil)
+		if a.StatusCode != 201 {
+			t.Fatalf("%d %s", a.StatusCode, a.raw)
+		}
+		return a.text("refreshToken"), cookies
+	}
+	ada, cookies := signUp(false, "ada@example.com")
+	bob, other := signUp(true, "bob@example.com")
+	if cookies["jwt"] == "" || other["jwt-partitioned"] == "" || other["jwt"] != "" {
+		t.Fatalf("the cookies are %q and %q", names(cookies), names(other))
+	}
+	maps.Copy(cookies, other)
+	for embedded, email := range map[bool]string{false: "ada@example.com", true: "bob@example.com"} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, apiOnOwnSite+"/profile", nil)
+		r.Header.Set("Sec-Fetch-Site", map[bool]string{false: "same-origin", true: "cross-site"}[embedded])
+		for _, name := range []string{"jwt", "jwt-partitioned"} {
+			r.AddCookie(&http.Cookie{Name: name, Value: cookies[name]})
+		}
+		w := httptest.NewRecorder()
+		if s.server.ServeHTTP(w, r); !strings.Contains(w.Body.String(), email) {
+			t.Errorf("embedded %t: %d %s", embedded, w.Code, w.Body)
+		}
+	}
+	a, after := s.send(true, "/logout", "", cookies)
+	if a.StatusCode != 204 || after["jwt"]+after["jwt-partitioned"] != "" {
+		t.Errorf("%d, then %q", a.StatusCode, names(after))
+	}
+	for _, token := range []string{ada, bob} {
+		if who, _ := s.user(true, crumbs{usualName: token}); who != "SESSION_ENDED" {
+			t.Errorf("after the sign-out: %s", who)
+		}
 	}
 }
