@@ -61,7 +61,11 @@ func (c crumbs) without(name string) crumbs {
 // embedded request comes from the other site; any other comes from the server's own pages.
 func (s twoSites) send(embedded bool, path, body string, cookies crumbs, headers ...string) (answer, crumbs) {
 	s.t.Helper()
-	r := httptest.NewRequestWithContext(s.t.Context(), http.MethodPost, apiOnOwnSite+path, strings.NewReader(body))
+	method := http.MethodPost
+	if path == "/api/auth/me" {
+		method = http.MethodDelete
+	}
+	r := httptest.NewRequestWithContext(s.t.Context(), method, apiOnOwnSite+path, strings.NewReader(body))
 	r.Header.Set("Origin", apiOnOwnSite)
 	r.Header.Set("Sec-Fetch-Site", "same-origin")
 	r.Header.Set("Sec-Fetch-Mode", "cors")
@@ -221,6 +225,24 @@ func TestSignOutEndsTheSessionsOfBothCookies(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// CK-8
+func TestDeletionOfAnAccountSignsTheBrowserOut(t *testing.T) {
+	t.Parallel()
+	s := startTwoSites(t)
+	cookies := s.signUp(false, "ada@example.com", nil)
+	maps.Copy(cookies, s.signUp(true, "bob@example.com", nil))
+	a, cookies := s.send(true, "/api/auth/refresh", "", cookies)
+	want(t, a, 200, "")
+	a, after := s.send(true, "/api/auth/me", `{"password":"`+goodPassword+`"}`, cookies, authorized(a.text("accessToken"))...)
+	want(t, a, 200, "")
+	if got := names(after); slices.Contains(got, usualName) || slices.Contains(got, partitionedName) {
+		t.Errorf("%q are left", got)
+	}
+	if who, _ := s.user(false, cookies); who != "SESSION_ENDED" {
+		t.Errorf("the session of the other cookie: %s", who)
 	}
 }
 
