@@ -40,8 +40,8 @@ generate: ## update all generated files (every //go:generate line)
 fuzz: ## run every fuzz target for a minute
 	@FUZZTIME=$(strip $(FUZZTIME)) .ci/check fuzz
 
-pictures: ## save a picture of every page in build/screenshots
-	WATCHWORD_TEST_PICTURES='$(CURDIR)/build/screenshots' go test -run 'EveryPage|FrontEndOf(TheGuide|Lesson|Users)|VerificationPage' -count=1 ./server ./examples
+pictures: ## save a picture of every page and mail in build/screenshots
+	WATCHWORD_TEST_PICTURES='$(CURDIR)/build/screenshots' go test -run 'EveryPage|EveryMail|FrontEndOf(TheGuide|Lesson|Users)|VerificationPage' -count=1 ./mail ./server ./examples
 
 faults: ## measure the effect of each fault on clients (the table of docs/faults.md)
 	SOAK_ROUNDS=$(strip $(ROUNDS)) go -C cmd/watchword test -run '$(strip $(FAULT))' -count=1 -timeout=0

@@ -157,15 +157,45 @@ func (e *Engine) user(ctx context.Context, ask func(Tx) (User, error)) (u User, 
 
 // Rename sets the caller's name. Codes: CodeValidationFailed (name), CodeSessionEnded.
 func (e *Engine) Rename(ctx context.Context, who Identity, name string) (User, error) {
-	name, problem := parseName("name", name)
-	if problem != nil {
-		return User{}, unacceptable(*problem)
+	return e.UpdateProfile(ctx, who, ProfileChange{Name: &name})
+}
+
+// A ProfileChange changes what users say about themselves. A nil member stays as it is.
+type ProfileChange struct {
+	Name   *string // as in SignUpRequest
+	Locale *string // BCP 47; empty: unknown
+}
+
+// UpdateProfile changes the caller's account. Codes: CodeValidationFailed (name, locale),
+// CodeSessionEnded.
+func (e *Engine) UpdateProfile(ctx context.Context, who Identity, change ProfileChange) (User, error) {
+	var problems []FieldError
+	parse := func(from *string, parser func(string, string) (string, *FieldError), field string, into *string) {
+		if from == nil {
+			return
+		}
+		parsed, problem := parser(field, *from)
+		if *into = parsed; problem != nil {
+			problems = append(problems, *problem)
+		}
 	}
-	err := e.store.Update(ctx, func(tx Tx) error { return tx.SetName(ctx, who.User.ID, name) })
+	parse(change.Name, parseName, "name", &who.User.Name)
+	parse(change.Locale, parseLocale, "locale", &who.User.Locale)
+	if len(problems) > 0 {
+		return User{}, unacceptable(problems...)
+	}
+	err := e.store.Update(ctx, func(tx Tx) (err error) {
+		if change.Name != nil {
+			err = tx.SetName(ctx, who.User.ID, who.User.Name)
+		}
+		if err == nil && change.Locale != nil {
+			err = tx.SetLocale(ctx, who.User.ID, who.User.Locale)
+		}
+		return err
+	})
 	if errors.Is(err, ErrNotFound) {
 		err = sessionEnded(EndedDeleted)
 	}
-	who.User.Name = name
 	return who.User, err
 }
 

@@ -133,13 +133,13 @@ func TestTheFirstProofKeepsIDAndRoles(t *testing.T) {
 	now := time.Unix(3, 0)
 	account := User{ID: "ada", Email: "ada@example.com", Name: "Imported", Roles: []string{"staff"},
 		PasswordHash: "old", CreatedAt: time.Unix(1, 0)}
-	own := candidate{"waiting", signupDetails{"Olive Owner", "new"}}
+	own := candidate{"waiting", signupDetails{Name: "Olive Owner", Locale: "pt-BR", PasswordHash: "new"}}
 	if got := ownerAfter(account, own, account.Email, now); got.ID != "ada" || !got.HasRole("staff") ||
 		!got.CreatedAt.Equal(account.CreatedAt) ||
-		got.Name != "Olive Owner" || got.PasswordHash != "new" || !got.VerifiedAt.Equal(now) {
+		got.Name != "Olive Owner" || got.Locale != "pt-BR" || got.PasswordHash != "new" || !got.VerifiedAt.Equal(now) {
 		t.Errorf("the account became %+v", got)
 	}
-	got := ownerAfter(account, candidate{"", signupDetails{"", "new"}}, account.Email, now)
+	got := ownerAfter(account, candidate{"", signupDetails{PasswordHash: "new"}}, account.Email, now)
 	if got.Name != "Imported" || got.PasswordHash != "new" {
 		t.Errorf("a new password alone made it %+v", got)
 	}

@@ -148,7 +148,7 @@ func (e *Engine) ownsAccount(ctx context.Context, box mailbox, r ConfirmRequest,
 	if r.Password == "" {
 		return nil, passwordRequired()
 	}
-	own := []candidate{{"", signupDetails{box.account.Name, box.account.PasswordHash}}}
+	own := []candidate{{"", signupDetails{PasswordHash: box.account.PasswordHash}}}
 	_, a, err := e.tryPassword(ctx, box, passwordTry{own, r.Password, r.Client, now})
 	return a.failure, err
 }

@@ -50,7 +50,7 @@ var importTable = []row{
 	{"hooks", "root internal/*", edges},
 	{"store/internal/sqlstore store/storetest", "root internal/* " + wings, ""},
 	{"store/sqlite store/postgres", "root internal/* store/internal/sqlstore " + wings, ""},
-	{"mail", "root internal/*", ""},
+	{"mail", "root web internal/*", ""},
 	{"mail/*", "root internal/* mail", ""},
 	{"verify", "internal/*", ""},
 	{"web", "", ""},

@@ -34,6 +34,7 @@ type ImportedUser struct {
 	Email        string
 	VerifiedAt   time.Time // when Email was verified; zero: not yet
 	Name         string
+	Locale       string // as in User; a text that is no language tag is ignored
 	Roles        []string
 	PasswordHash Secret    // in a form that docs/import.md lists; empty: the user has no password
 	Prehash      string    // what was hashed instead of the password (docs/import.md); empty: the password
@@ -164,6 +165,7 @@ func (e *Engine) parseImport(from ImportedUser, now time.Time) importing {
 		wanted.called = "email"
 		user.ID = deriveID(secret, from.System, "email", string(user.Email))
 	}
+	user.Locale, _ = parseLocale("locale", from.Locale)
 	var problem *FieldError
 	user.Roles, problem = e.opts.parseRoles(from.Roles)
 	note(problem)

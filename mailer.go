@@ -35,6 +35,9 @@ type Message struct {
 	To   Address
 	Name string // of the user; may be empty
 
+	// Locale is User.Locale, or that of the waiting sign-up. It may be empty.
+	Locale string
+
 	// Token belongs into the fragment of the link, or after Page. It is empty for kinds
 	// without a link, and valid until Expires.
 	Token   Secret

@@ -24,6 +24,7 @@ func (e *Engine) Operator() Operator { return Operator{e} }
 type NewUser struct {
 	Email    string
 	Name     string
+	Locale   string // BCP 47; may be empty
 	Roles    []string
 	Password Secret // empty: a mail with a link lets the user choose one
 }

@@ -238,7 +238,7 @@ func (e *Engine) prepareMail(ctx context.Context, m Mail, now time.Time) (d deli
 		if err != nil {
 			return err
 		}
-		d.owner, d.message.Name = owner.ID, owner.Name
+		d.owner, d.message.Name, d.message.Locale = owner.ID, owner.Name, owner.Locale
 		switch m.Kind {
 		case MailVerify, MailReset:
 			if m.Kind == MailVerify && owner.Verified() {

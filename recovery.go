@@ -127,7 +127,7 @@ func (e *Engine) ResetPassword(ctx context.Context, token, password Secret, c Cl
 	if err != nil {
 		return "", err
 	}
-	owner := ownerAfter(box.account, candidate{"", signupDetails{"", hash}}, box.link.Email, now)
+	owner := ownerAfter(box.account, candidate{"", signupDetails{PasswordHash: hash}}, box.link.Email, now)
 	event := e.event(EventPasswordReset, c, now).of(owner.ID)
 	err = e.store.Update(ctx, func(tx Tx) error {
 		if !box.account.Verified() {

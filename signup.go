@@ -10,6 +10,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"golang.org/x/text/language"
+
 	"github.com/watchword-auth/watchword/internal/knowndevice"
 )
 
@@ -47,6 +49,7 @@ func (e *Engine) SignUp(ctx context.Context, r SignUpRequest) (*SignIn, error) {
 	}
 	now := e.now()
 	user, problems := newUser(NewUser{Email: r.Email, Name: r.Name}, now)
+	user.Locale = firstLanguage(r.Client.Languages)
 	normal, problem := e.acceptable("password", r.Password, user.Email, user.Name)
 	if problem != nil {
 		problems = append(problems, *problem)
@@ -105,12 +108,12 @@ type Signup struct {
 	ID        string // UUID version 7
 	Email     Address
 	CreatedAt time.Time // it expires VerifyTTL later
-	Sealed    []byte    // name and password hash, encrypted with the master key
+	Sealed    []byte    // name, locale and password hash, encrypted with the master key
 }
 
 // signUpByMail stores the sign-up, or mails the owner of the address if it is taken.
 func (e *Engine) signUpByMail(ctx context.Context, user User, c Client, now time.Time) error {
-	waiting, err := e.sealSignup(user.Email, signupDetails{user.Name, user.PasswordHash}, now)
+	waiting, err := e.sealSignup(user.Email, signupDetails{user.Name, user.Locale, user.PasswordHash}, now)
 	if err != nil {
 		return err
 	}
@@ -158,6 +161,7 @@ func (e *Engine) isTaken(ctx context.Context, tx Tx, email Address, now time.Tim
 // signupDetails is the sealed part of a waiting sign-up.
 type signupDetails struct {
 	Name         string
+	Locale       string
 	PasswordHash Secret
 }
 
@@ -165,6 +169,7 @@ type signupDetails struct {
 // a Secret encodes as [redacted].
 type sealedSignup struct {
 	Name         string `json:"name"`
+	Locale       string `json:"locale,omitempty"`
 	PasswordHash string `json:"passwordHash"`
 }
 
@@ -173,7 +178,7 @@ func signupContext(id string) string { return "signup/" + id }
 
 // sealSignup creates a waiting sign-up.
 func (e *Engine) sealSignup(email Address, d signupDetails, now time.Time) (Signup, error) {
-	plain, err := json.Marshal(sealedSignup{d.Name, string(d.PasswordHash)})
+	plain, err := json.Marshal(sealedSignup{d.Name, d.Locale, string(d.PasswordHash)})
 	if err != nil {
 		return Signup{}, fmt.Errorf("seal sign-up: %w", err)
 	}
@@ -195,7 +200,7 @@ func (e *Engine) openSignup(s Signup) (signupDetails, error) {
 	if err != nil {
 		return signupDetails{}, fmt.Errorf("open sign-up: %w", err)
 	}
-	return signupDetails{sealed.Name, Secret(sealed.PasswordHash)}, nil
+	return signupDetails{sealed.Name, sealed.Locale, Secret(sealed.PasswordHash)}, nil
 }
 
 // prepareSignupMail turns a mail to an address without an account into a link for
@@ -214,7 +219,21 @@ func (e *Engine) prepareSignupMail(ctx context.Context, tx Tx, m Mail, d *delive
 	if d.message.SignupID == "" {
 		d.message.SignupID = waiting[0].ID
 	}
+	d.message.Locale = e.localeOfSignup(waiting, d.message.SignupID)
 	return e.freshToken(ctx, tx, m, d, now)
+}
+
+// localeOfSignup returns the locale of one of the sign-ups, or "".
+func (e *Engine) localeOfSignup(waiting []Signup, id string) string {
+	for _, s := range waiting {
+		if s.ID != id {
+			continue
+		}
+		// A sign-up sealed under another master key gets its mail in the default language.
+		details, _ := e.openSignup(s)
+		return details.Locale
+	}
+	return ""
 }
 
 // newUser returns an account without a password, and the problems of its fields.
@@ -228,7 +247,11 @@ func newUser(n NewUser, now time.Time) (User, []FieldError) {
 	if problem != nil {
 		problems = append(problems, *problem)
 	}
-	return User{ID: UserID(newID()), Email: email, Name: name, Roles: n.Roles, CreatedAt: now}, problems
+	locale, problem := parseLocale("locale", n.Locale)
+	if problem != nil {
+		problems = append(problems, *problem)
+	}
+	return User{ID: UserID(newID()), Email: email, Name: name, Roles: n.Roles, Locale: locale, CreatedAt: now}, problems
 }
 
 const maxName = 200
@@ -246,6 +269,45 @@ func parseName(field, raw string) (string, *FieldError) {
 		return "", &FieldError{field, FieldInvalid, "A name can't contain control characters."}
 	}
 	return name, nil
+}
+
+// maxLocale is the longest tag in characters (RFC 5646, section 4.4.1).
+const maxLocale = 35
+
+// parseLocale returns a BCP 47 tag in its canonical form. The empty text is valid and
+// means that the language is unknown.
+func parseLocale(field, raw string) (string, *FieldError) {
+	if raw == "" {
+		return "", nil
+	}
+	if len(raw) <= maxLocale {
+		if tag, err := language.Parse(raw); err == nil && tag != language.Und {
+			return tag.String(), nil
+		}
+	}
+	return "", &FieldError{field, FieldInvalid, "Write a language tag, such as en or pt-BR."}
+}
+
+// firstLanguage returns the preferred language of an Accept-Language header, or "" if the
+// header names none. It skips the wildcard, and tags that parseLocale refuses.
+func firstLanguage(header string) string {
+	const most = 500 // browsers send less, and parsing a long header takes long
+	if len(header) > most {
+		return ""
+	}
+	tags, _, err := language.ParseAcceptLanguage(header)
+	if err != nil {
+		return ""
+	}
+	for _, tag := range tags {
+		if base, _ := tag.Base(); base.String() == "mul" {
+			continue
+		}
+		if locale, problem := parseLocale("", tag.String()); problem == nil && locale != "" {
+			return locale
+		}
+	}
+	return ""
 }
 
 // charge takes one use of a limit and commits it. Codes: CodeRateLimited.

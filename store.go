@@ -116,6 +116,7 @@ type UserTx interface {
 	// email. Changes of the account wait, and later queries see its current state.
 	LockUser(ctx context.Context, id UserID, email Address) (bool, error)
 	SetName(context.Context, UserID, string) error
+	SetLocale(context.Context, UserID, string) error
 	// SetRoles also queues the user for NumberFeed. If the roles changed at or after
 	// changed, the stored time is a second after the last change, so a token that was
 	// issued between two changes is outdated by the second.
@@ -144,8 +145,8 @@ type CredentialTx interface {
 	SetEmail(ctx context.Context, id UserID, from, to Address, verified time.Time) (bool, error)
 	// SetVerified marks the address as verified if it is still email.
 	SetVerified(ctx context.Context, id UserID, email Address, at time.Time) (bool, error)
-	// ProveFirst sets VerifiedAt, PasswordHash and Name if the address is still Email and
-	// unverified, and the account is enabled.
+	// ProveFirst sets VerifiedAt, PasswordHash, Name and Locale if the address is still
+	// Email and unverified, and the account is enabled.
 	ProveFirst(context.Context, User) (bool, error)
 }
 

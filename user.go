@@ -34,6 +34,10 @@ type User struct {
 	// RolesChangedAt is a whole second. Access tokens issued before it are
 	// rejected, because their roles are out of date.
 	RolesChangedAt time.Time
+
+	// Locale is the language of the user's mails, a BCP 47 tag such as "pt-BR". Empty:
+	// unknown. Texts fall back to the default language.
+	Locale string
 }
 
 // Verified reports whether the user has proven that Email is theirs.
@@ -53,6 +57,7 @@ type Profile struct {
 	EmailVerified bool      `json:"emailVerified"`
 	Name          string    `json:"name"`
 	Roles         []string  `json:"roles" nullable:"false"` // never nil
+	Locale        string    `json:"locale" doc:"BCP 47, from the sign-up's Accept-Language; empty: unknown"`
 	CreatedAt     time.Time `json:"createdAt"`
 }
 
@@ -60,7 +65,7 @@ type Profile struct {
 func (u User) Profile() Profile {
 	return Profile{
 		ID: u.ID, Email: u.Email, EmailVerified: u.Verified(), Name: u.Name,
-		Roles: append([]string{}, u.Roles...), CreatedAt: u.CreatedAt,
+		Roles: append([]string{}, u.Roles...), Locale: u.Locale, CreatedAt: u.CreatedAt,
 	}
 }
 

@@ -205,7 +205,7 @@ type candidate struct {
 // candidates lists the password of the account, then those of sign-ups, newest first.
 func (e *Engine) candidates(box mailbox) (all []candidate) {
 	if box.account.PasswordHash != "" {
-		all = append(all, candidate{"", signupDetails{box.account.Name, box.account.PasswordHash}})
+		all = append(all, candidate{"", signupDetails{PasswordHash: box.account.PasswordHash}})
 	}
 	for _, waiting := range box.waiting {
 		details, err := e.openSignup(waiting)
@@ -272,6 +272,9 @@ func ownerAfter(account User, winner candidate, email Address, now time.Time) Us
 	}
 	if winner.Name != "" {
 		owner.Name = winner.Name
+	}
+	if winner.Locale != "" {
+		owner.Locale = winner.Locale
 	}
 	owner.PasswordHash, owner.VerifiedAt = winner.PasswordHash, now
 	return owner

@@ -146,6 +146,10 @@ type Client struct {
 	Device    string // display name, such as "Firefox on Linux"; at most 64 characters; empty: unknown
 	RequestID string
 
+	// Languages is the Accept-Language header (RFC 9110, section 12.5.4). A sign-up
+	// stores its first language as User.Locale. It may be empty or invalid.
+	Languages string
+
 	// DeviceToken is the SignIn.DeviceToken that the client stored after an earlier
 	// sign-in. If it is empty or of another account, the device is not known.
 	DeviceToken Secret

@@ -115,7 +115,9 @@ func completeFromDirectory(dir string, o *Options) error {
 	if o.Engine.Mailer != nil {
 		return nil
 	}
-	renderer, err := mail.NewRenderer(mail.Options{PublicURL: o.Engine.PublicURL})
+	renderer, err := mail.NewRenderer(mail.Options{
+		PublicURL: o.Engine.PublicURL, Product: o.Server.Product, Files: o.Server.Pages,
+	})
 	if err != nil {
 		return err
 	}

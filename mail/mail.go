@@ -2,14 +2,17 @@
 // lead to, and it decides which text from users may appear in a mail. Packages mail/smtp and
 // mail/devbox deliver mails, and the engine decides when.
 //
-// A mail loads no remote content and contains no tracking.
+// A mail loads no remote content and contains no tracking. Its colours, logo and texts come from
+// the files of the pages (package web), so that a mail looks like the page that its link opens.
 package mail
 
 import (
-	"embed"
+	"cmp"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	htmltemplate "html/template"
+	"io/fs"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -17,6 +20,8 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/catalog"
+	"github.com/watchword-auth/watchword/web"
 )
 
 // The pages that links in mails lead to, below the public URL. A front-end may have a page of
@@ -30,139 +35,196 @@ const (
 	PathUndoEmail    = "/email/undo"
 )
 
-// pages maps each kind of mail to the page of its link, or "" if it has no link.
-var pages = map[watchword.MailKind]string{
-	watchword.MailVerify:          PathVerify,
-	watchword.MailReset:           PathReset,
-	watchword.MailConfirmAddress:  PathConfirmEmail,
-	watchword.MailAddressChanged:  PathUndoEmail,
-	watchword.MailPasswordChanged: "",
-	watchword.MailReuseDetected:   "",
-	watchword.MailMoreHappened:    "",
-	watchword.MailSignupExisting:  "",
+// The pages that a notice leads to. These links have no token.
+const (
+	pathLogin   = "/login"
+	pathForgot  = "/forgot"
+	pathAccount = "/account"
+)
+
+// A page is where the button of a mail leads to.
+type page struct {
+	path  string
+	token bool // the link has the token of the mail
 }
 
-//go:embed templates
-var templates embed.FS
+var pages = map[watchword.MailKind]page{
+	watchword.MailVerify:          {PathVerify, true},
+	watchword.MailReset:           {PathReset, true},
+	watchword.MailConfirmAddress:  {PathConfirmEmail, true},
+	watchword.MailAddressChanged:  {PathUndoEmail, true},
+	watchword.MailPasswordChanged: {pathForgot, false},
+	watchword.MailReuseDetected:   {pathLogin, false},
+	watchword.MailMoreHappened:    {pathAccount, false},
+	watchword.MailSignupExisting:  {pathLogin, false},
+}
 
 // Options configure a Renderer.
 type Options struct {
 	PublicURL string           // all links begin with it: http or https, without query or fragment; required
-	Product   string           // what the mails call the service; default: the host of PublicURL
+	Product   string           // what the mails call the service; default: the host of PublicURL, without the port
+	Files     fs.FS            // texts, templates, colours and logo that replace the built-in ones (docs/pages.md); may be nil
 	Now       func() time.Time // default: time.Now
 }
 
 // A Renderer renders mails. Create one with NewRenderer. It is safe for concurrent use.
 type Renderer struct {
-	base    string
-	product string
-	now     func() time.Time
-	texts   map[watchword.MailKind]*texttemplate.Template
-	htmls   map[watchword.MailKind]*htmltemplate.Template
+	base  string
+	now   func() time.Time
+	texts *catalog.Catalog
+	look  look
+	text  *texttemplate.Template
+	html  *htmltemplate.Template
 }
 
 // Rendered is a rendered mail. Text, HTML and Link contain the token.
 type Rendered struct {
 	Subject string // one line, without text from users
 	Text    string
-	HTML    string // a whole document
-	Link    string // the link of the mail, or empty
+	HTML    string // a whole document; it shows Logo as "cid:logo"
+	Link    string // the link of the button, or empty
+	Logo    []byte // a PNG picture that the mail must include with the Content-ID "logo", or nil
+}
+
+// Document returns the HTML with the logo in it, for a program that shows it without the mail.
+func (r Rendered) Document() string {
+	return strings.ReplaceAll(r.HTML, `"cid:logo"`,
+		`"data:image/png;base64,`+base64.StdEncoding.EncodeToString(r.Logo)+`"`)
 }
 
 // NewRenderer returns a Renderer. It fails if PublicURL is not an http or https URL without
-// user, query and fragment, or if Product has more than one line.
+// user, query and fragment, if Product has more than one line, or if one of Files is faulty.
 func NewRenderer(o Options) (*Renderer, error) {
 	u, err := url.Parse(o.PublicURL)
 	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" ||
 		u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return nil, errors.New("mail: the public URL is not scheme://host[:port]")
 	}
-	r := &Renderer{
-		base:    strings.TrimSuffix(o.PublicURL, "/"),
-		product: o.Product,
-		now:     o.Now,
-		texts:   map[watchword.MailKind]*texttemplate.Template{},
-		htmls:   map[watchword.MailKind]*htmltemplate.Template{},
-	}
-	if r.product == "" {
-		r.product = u.Host
-	}
-	if strings.ContainsFunc(r.product, isControl) {
-		return nil, errors.New("mail: the name of the product is not one line")
-	}
+	product := cmp.Or(o.Product, u.Hostname())
+	r := &Renderer{base: strings.TrimSuffix(o.PublicURL, "/"), now: o.Now}
 	if r.now == nil {
 		r.now = time.Now
 	}
-	for kind := range pages {
-		file := "templates/" + string(kind)
-		if r.texts[kind], err = texttemplate.ParseFS(templates, "templates/layout.txt", file+".txt"); err != nil {
-			return nil, fmt.Errorf("mail: %w", err)
-		}
-		if r.htmls[kind], err = htmltemplate.ParseFS(templates, "templates/layout.html", file+".html"); err != nil {
-			return nil, fmt.Errorf("mail: %w", err)
+	if r.texts, err = catalog.Read(web.Files, o.Files, map[string]string{"brand": product}); err != nil {
+		return nil, fmt.Errorf("mail: %w", err)
+	}
+	for i, texts := range r.texts.Texts {
+		for key, text := range texts {
+			if (key == "brand" || strings.HasPrefix(key, "mail.")) && strings.ContainsFunc(text, isControl) {
+				return nil, fmt.Errorf("mail: the text %q in %s is not one line", key, r.texts.Languages[i])
+			}
 		}
 	}
-	return r, nil
+	files := overlay{o.Files, web.Files}
+	if r.look, err = readLook(files); err != nil {
+		return nil, fmt.Errorf("mail: %w", err)
+	}
+	return r, r.readTemplates(files)
 }
 
-// words are the values that templates can use.
-type words struct {
-	Product, Subject, To string
-	Name                 string // empty unless personName accepts it
-	Link                 string
-	For, Until           string // how long the link works
-	At, Device, Address  string
-	NewEmail             string
-	UndoUntil            string // end of the time in which the previous address can take the account back, or empty
+// readTemplates parses both templates and renders one mail of each kind with them. An operator
+// thus sees a mistake at the start, and not in a mail that never arrives.
+func (r *Renderer) readTemplates(files overlay) error {
+	text, err := files.read("mail/message.txt")
+	if err == nil {
+		r.text, err = texttemplate.New("message.txt").Parse(string(text))
+	}
+	if err != nil {
+		return fmt.Errorf("mail: mail/message.txt: %w", err)
+	}
+	html, err := files.read("mail/message.html")
+	if err == nil {
+		r.html, err = htmltemplate.New("message.html").Parse(string(html))
+	}
+	if err != nil {
+		return fmt.Errorf("mail: mail/message.html: %w", err)
+	}
+	for kind := range pages {
+		if _, err := r.Render(watchword.Message{Kind: kind, To: "a@example.com", Token: "t"}); err != nil {
+			return fmt.Errorf("mail: %w", err)
+		}
+	}
+	return nil
 }
 
-// Render renders a mail. It fails if the kind is unknown, or if the mail has a link and no
-// token.
+// A view is the data of the templates. Operators' templates use its fields.
+type view struct {
+	Lang, Kind     string
+	Product        string
+	Subject, Title string
+	Preview        string // the first sentence, which mail programs show beside the subject
+	Hello          string
+	Footer         string
+	Logo           bool // the picture "cid:logo" exists
+	Light, Dark    colours
+	Blocks         []block
+}
+
+// Wrap breaks a paragraph of plain text into lines.
+func (view) Wrap(text string) string { return wrap(text) }
+
+// A block is a part of a mail: "text", "small", "button", "copy" (the link as text) or "facts".
+type block struct {
+	Type, Text, Link string
+	Rows             []fact
+}
+
+// A fact is one row of a table.
+type fact struct{ Name, Padded, Value string }
+
+// Render renders a mail. It fails if the kind is unknown, or if the link of the mail needs a
+// token and has none.
 func (r *Renderer) Render(m watchword.Message) (Rendered, error) {
 	page, known := pages[m.Kind]
 	if !known {
 		return Rendered{}, fmt.Errorf("render mail: no such kind %q", m.Kind)
 	}
-	w := words{
-		Product:  r.product,
-		To:       string(m.To),
-		At:       clock(m.At),
-		Device:   deviceName(m.Device),
-		NewEmail: string(m.NewEmail),
-
-		UndoUntil: clock(m.UndoUntil),
-	}
+	w := words{texts: r.texts.Texts[r.texts.Match(m.Locale)], kind: string(m.Kind), message: m}
 	if m.Kind != watchword.MailVerify { // before that, a stranger may have chosen the name
-		w.Name = personName(m.Name)
+		w.name = personName(m.Name)
 	}
-	if addr, err := netip.ParseAddr(m.MailFacts.Address); err == nil {
-		w.Address = addr.WithZone("").String() // a zone can contain any text
-	}
+	link := ""
 	switch {
-	case page != "" && m.Token != "":
-		w.Link = r.base + page + "#token=" + url.QueryEscape(string(m.Token))
+	case !page.token:
+		link = r.base + page.path
+	case m.Token != "":
+		link = r.base + page.path + "#token=" + url.QueryEscape(string(m.Token))
 		if m.Page != "" {
-			w.Link = m.Page + "/" + url.PathEscape(string(m.Token))
+			link = m.Page + "/" + url.PathEscape(string(m.Token))
 		}
-		w.For, w.Until = span(m.Expires.Sub(r.now())), clock(m.Expires)
-	case page != "" && m.Kind != watchword.MailAddressChanged:
+		w.lasts = w.span(m.Expires.Sub(r.now()))
+	case m.Kind == watchword.MailAddressChanged:
+		w.kind += "_final"
+	default:
 		return Rendered{}, fmt.Errorf("render mail: the %s mail has no token", m.Kind)
 	}
-	return r.fill(m.Kind, w)
+	return r.fill(m, w, link)
 }
 
-// fill executes the templates of a kind.
-func (r *Renderer) fill(kind watchword.MailKind, w words) (Rendered, error) {
-	var subject, text, html strings.Builder
-	if err := r.texts[kind].ExecuteTemplate(&subject, "subject", w); err != nil {
+// fill executes the templates.
+func (r *Renderer) fill(m watchword.Message, w words, link string) (Rendered, error) {
+	v := view{
+		Lang: r.texts.Languages[r.texts.Match(m.Locale)].String(), Kind: string(m.Kind), Product: w.texts["brand"],
+		Subject: w.say("mail." + string(m.Kind) + ".subject"), Title: w.say("mail." + string(m.Kind) + ".title"),
+		Hello: w.hello(), Footer: w.say("mail.footer"),
+		Logo: r.look.logo != nil, Light: r.look.light, Dark: r.look.dark, Blocks: w.blocks(link),
+	}
+	v.Preview = v.Blocks[0].Text
+	var text, html strings.Builder
+	if err := r.text.Execute(&text, v); err != nil {
 		return Rendered{}, fmt.Errorf("render mail: %w", err)
 	}
-	w.Subject = subject.String()
-	if err := r.texts[kind].Execute(&text, w); err != nil {
+	if err := r.html.Execute(&html, v); err != nil {
 		return Rendered{}, fmt.Errorf("render mail: %w", err)
 	}
-	if err := r.htmls[kind].Execute(&html, w); err != nil {
-		return Rendered{}, fmt.Errorf("render mail: %w", err)
+	return Rendered{Subject: v.Subject, Text: text.String(), HTML: html.String(), Link: link, Logo: r.look.logo}, nil
+}
+
+// address returns a network address, or "" for other text.
+func address(text string) string {
+	addr, err := netip.ParseAddr(text)
+	if err != nil {
+		return ""
 	}
-	return Rendered{Subject: w.Subject, Text: text.String(), HTML: html.String(), Link: w.Link}, nil
+	return addr.WithZone("").String() // a zone can contain any text
 }

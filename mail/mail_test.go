@@ -1,17 +1,22 @@
 package mail_test
 
 import (
+	"encoding/base64"
 	"flag"
+	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/mail"
+	"github.com/watchword-auth/watchword/web"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -115,10 +120,10 @@ func TestLinksComeFromThePublicURLWithTheTokenInTheFragment(t *testing.T) {
 		watchword.MailReset:           "https://auth.example.com/reset#token=" + token,
 		watchword.MailConfirmAddress:  "https://auth.example.com/email/confirm#token=" + token,
 		watchword.MailAddressChanged:  "https://auth.example.com/email/undo#token=" + token,
-		watchword.MailPasswordChanged: "",
-		watchword.MailReuseDetected:   "",
-		watchword.MailMoreHappened:    "",
-		watchword.MailSignupExisting:  "",
+		watchword.MailPasswordChanged: "https://auth.example.com/forgot",
+		watchword.MailReuseDetected:   "https://auth.example.com/login",
+		watchword.MailMoreHappened:    "https://auth.example.com/account",
+		watchword.MailSignupExisting:  "https://auth.example.com/login",
 	} {
 		got, err := renderer(t).Render(message(kind))
 		if err != nil {
@@ -127,14 +132,15 @@ func TestLinksComeFromThePublicURLWithTheTokenInTheFragment(t *testing.T) {
 		if got.Link != want {
 			t.Errorf("%s links to %q, want %q", kind, got.Link, want)
 		}
-		if want != "" && (!strings.Contains(got.Text, want+"\n") || !strings.Contains(got.HTML, `href="`+want+`"`)) {
+		if !strings.Contains(got.Text, want+"\n") || !strings.Contains(got.HTML, `href="`+want+`"`) {
 			t.Errorf("%s does not contain its complete link:\n%s\n%s", kind, got.Text, got.HTML)
 		}
-		if strings.Count(got.HTML, "href=") > 1 || want == "" && strings.Contains(got.HTML, "href=") {
+		if strings.Count(got.HTML, "href=") > 1 {
 			t.Errorf("%s links elsewhere:\n%s", kind, got.HTML)
 		}
+		html := strings.ReplaceAll(got.HTML, `<img src="cid:logo"`, "") // a part of the mail itself
 		for _, fetched := range []string{"<img", "src=", "url(", "@import", "<link", "<script"} {
-			if strings.Contains(got.HTML, fetched) {
+			if strings.Contains(html, fetched) {
 				t.Errorf("%s has %s, which loads a resource", kind, fetched)
 			}
 		}
@@ -144,9 +150,9 @@ func TestLinksComeFromThePublicURLWithTheTokenInTheFragment(t *testing.T) {
 // LOG-6
 func TestNoticesNameTimeDeviceAddressAndNextStep(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []watchword.MailKind{
-		watchword.MailAddressChanged, watchword.MailPasswordChanged, watchword.MailReuseDetected,
-		watchword.MailMoreHappened,
+	for kind, next := range map[watchword.MailKind]string{
+		watchword.MailAddressChanged: "ada@example.org", watchword.MailPasswordChanged: "reset your password now",
+		watchword.MailReuseDetected: "password?", watchword.MailMoreHappened: "password?",
 	} {
 		m := message(kind)
 		m.At = m.At.In(time.FixedZone("elsewhere", 2*60*60))
@@ -154,9 +160,9 @@ func TestNoticesNameTimeDeviceAddressAndNextStep(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, part := range []string{"24 November 2026, 13:49 UTC", "Firefox on Linux", "2001:db8::7", "password?"} {
-			if kind == watchword.MailAddressChanged && part == "password?" {
-				part = "ada@example.org"
+		for _, part := range []string{"24 November 2026, 13:49 UTC", "Firefox on Linux", "2001:db8::7", "next step"} {
+			if part == "next step" {
+				part = next
 			}
 			if !strings.Contains(got.Text, part) || !strings.Contains(got.HTML, part) {
 				t.Errorf("%s does not contain %q", kind, part)
@@ -263,6 +269,76 @@ func TestHTMLIsEscaped(t *testing.T) {
 	}
 }
 
+func TestOperatorsFilesReplaceMails(t *testing.T) {
+	t.Parallel()
+	logo, err := fs.ReadFile(web.Files, "assets/mark.png")
+	if err != nil {
+		t.Fatal(err)
+	}
+	logo = append(logo, "another picture"...)
+	for name, c := range map[string]struct {
+		files       fstest.MapFS
+		with, never string
+	}{
+		"a text":   {fstest.MapFS{"texts/en.json": {Data: []byte(`{"mail.reset.button": "Go on"}`)}}, "Go on", ">Choose a new password</a>"},
+		"the name": {fstest.MapFS{"texts/en.json": {Data: []byte(`{"brand": "Acme"}`)}}, "Acme sent this email", "Otter"},
+		"a colour": {fstest.MapFS{"assets/theme.css": {Data: []byte(":root { --accent: #0b57d0; /* --ink: #123456; */ }" +
+			"@media (prefers-color-scheme: dark) {\n:root { --accent: #a8c7fa; }\n}")}}, "background: #0b57d0", "#7a2e22"},
+		"a colour of dark mode": {fstest.MapFS{"assets/theme.css": {Data: []byte(
+			"@media (prefers-color-scheme: dark) {\n:root { --accent: #a8c7fa; }\n}")}}, "background: #a8c7fa !important", "#d98a78"},
+		"a colour that mail programs don't know": {fstest.MapFS{"assets/theme.css": {Data: []byte(
+			":root { --accent: oklch(50% 1 1); --line: red; }")}}, "#7a2e22", "oklch"},
+		"the logo": {fstest.MapFS{"assets/mark.png": {Data: logo}},
+			base64.StdEncoding.EncodeToString(logo), "cid:"},
+		"a logo that is no PNG": {fstest.MapFS{"assets/mark.svg": {Data: []byte("<svg/>")}}, "Otter Post", "<img"},
+		"the template": {fstest.MapFS{"mail/message.html": {Data: []byte(
+			`{{.Kind}} {{.Title}}{{range .Blocks}} {{.Type}}{{end}}`)}}, "reset Choose a new password text button small", "<"},
+	} {
+		r, err := mail.NewRenderer(mail.Options{PublicURL: "https://auth.example.com", Product: "Otter Post", Files: c.files})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		got, err := r.Render(message(watchword.MailReset))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if html := got.Document(); !strings.Contains(html, c.with) || strings.Contains(html, c.never) {
+			t.Errorf("%s: %q is missing or %q is there:\n%s", name, c.with, c.never, html)
+		}
+	}
+	for name, content := range map[string]string{
+		"texts/en.json": `{"mail.reset.buton": "Go on"}`, "texts/de.json": `{"mail.reset.subject": "a\nBcc: b"}`,
+		"mail/message.html": "{{.Nothing}}", "mail/message.txt": "{{if}}", "assets/mark.png": "<svg/>",
+		"assets/style.css": "body { color: red }",
+	} {
+		_, err := mail.NewRenderer(mail.Options{PublicURL: "https://auth.example.com",
+			Files: fstest.MapFS{name: {Data: []byte(content)}}})
+		if err == nil || !strings.Contains(err.Error(), path.Base(name)) && name != "texts/de.json" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestMailsHaveTheLanguageOfTheUser(t *testing.T) {
+	t.Parallel()
+	for locale, want := range map[string]string{
+		"": "Choose a new", "en-GB": "Choose a new", "de": "Wählen Sie", "de-AT": "Wählen Sie", "fr": "Choose a new",
+		"not a tag": "Choose a new",
+	} {
+		m := message(watchword.MailReset)
+		m.Locale = locale
+		got, err := renderer(t).Render(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(got.Subject, want) || strings.Contains(got.Text, "Guten Tag") != strings.Contains(got.HTML, "Guten Tag") ||
+			strings.Contains(got.HTML, `lang="de"`) != (want == "Wählen Sie") {
+			t.Errorf("%q: %s\n%s", locale, got.Subject, got.HTML)
+		}
+	}
+}
+
 func TestLifetimeIsWrittenInMinutesHoursOrDays(t *testing.T) {
 	t.Parallel()
 	for life, want := range map[time.Duration]string{
@@ -324,7 +400,7 @@ func TestNewRendererRejectsInvalidOptions(t *testing.T) {
 		t.Fatal(err)
 	}
 	if want := "http://localhost:8080/reset#token=" + token; got.Link != want ||
-		got.Subject != "Choose a new password for localhost:8080" {
+		got.Subject != "Choose a new password for localhost" {
 		t.Errorf("got %q to %q, want %q", got.Subject, got.Link, want)
 	}
 }
@@ -351,7 +427,8 @@ func FuzzTextOfUsersIsEscaped(f *testing.F) {
 		if got.Subject != want.Subject || strings.ContainsAny(got.Text, "\r\x00") {
 			t.Fatalf("%q", got)
 		}
-		rows := strings.Count(got.HTML, "<tr><td>") - strings.Count(want.HTML, "<tr><td>")
+		const row = `<tr><td class="soft" valign="top"`
+		rows := strings.Count(got.HTML, row) - strings.Count(want.HTML, row)
 		if strings.Count(got.HTML, "<") != strings.Count(want.HTML, "<")+6*rows {
 			t.Fatalf("a user's text became markup:\n%s", got.HTML)
 		}

@@ -1,11 +1,13 @@
 package mail
 
 import (
-	"fmt"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/watchword-auth/watchword"
 )
 
 // A stranger can sign up with another person's address, choose any name and send any user
@@ -50,16 +52,105 @@ func onlyIf(text string, most int, allowed func(rune) bool) string {
 
 func isControl(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' }
 
+// words writes the texts of one mail in one language.
+type words struct {
+	texts   map[string]string
+	kind    string // prefix of the texts
+	message watchword.Message
+	name    string // empty unless personName accepts it
+	lasts   string // how long the link works
+}
+
+// bodies are the parts of each mail in their order: "facts", "button" (with the expiry
+// of its link), or the name of a text. A mail with a token ends with its link as text. A name that begins with "small" is less important. The text
+// "undo" exists only if the previous address can take the account back.
+var bodies = map[string]string{
+	"verify":                "text button small",
+	"reset":                 "text button after small",
+	"confirm_address":       "text button after undo small",
+	"address_changed":       "text facts after undo button",
+	"address_changed_final": "text facts after final",
+	"password_changed":      "text facts after else button",
+	"reuse_detected":        "text facts after button small",
+	"more_happened":         "text facts after button small",
+	"signup_existing":       "text after button small",
+}
+
+// blocks returns the parts of the mail.
+func (w words) blocks(link string) (all []block) {
+	kind := strings.TrimSuffix(w.kind, "_final")
+	for part := range strings.FieldsSeq(bodies[w.kind]) {
+		text := w.say("mail." + kind + "." + part)
+		switch {
+		case part == "facts":
+			if rows := w.facts(); len(rows) > 0 {
+				all = append(all, block{Type: "facts", Rows: rows})
+			}
+		case part == "button":
+			all = append(all, block{Type: "button", Text: text, Link: link})
+			if w.lasts != "" {
+				all = append(all, block{Type: "small", Text: w.say("mail.expiry")})
+			}
+		case part == "undo" && kind == "confirm_address" && w.message.UndoUntil.IsZero():
+		case strings.HasPrefix(part, "small"):
+			all = append(all, block{Type: "small", Text: text})
+		default:
+			all = append(all, block{Type: "text", Text: text})
+		}
+	}
+	if w.lasts != "" {
+		all = append(all, block{Type: "copy", Text: w.say("mail.copy"), Link: link})
+	}
+	return all
+}
+
+// facts says what happened when and where. Facts that are unknown are left out.
+func (w words) facts() (rows []fact) {
+	widest := 0
+	for _, one := range []struct{ key, value string }{
+		{"mail.newEmail", string(w.message.NewEmail)},
+		{"mail.when", w.clock(w.message.At)},
+		{"mail.device", deviceName(w.message.Device)},
+		{"mail.address", address(w.message.MailFacts.Address)},
+	} {
+		if one.value == "" {
+			continue
+		}
+		rows = append(rows, fact{Name: w.texts[one.key], Value: one.value})
+		widest = max(widest, utf8.RuneCountInString(w.texts[one.key]))
+	}
+	for i, row := range rows {
+		rows[i].Padded = row.Name + ":" + strings.Repeat(" ", widest-utf8.RuneCountInString(row.Name))
+	}
+	return rows
+}
+
+func (w words) hello() string {
+	if w.name == "" {
+		return w.say("mail.hello")
+	}
+	return w.say("mail.hello.name")
+}
+
+// say returns a text with its values. The values are inserted in one pass, so a name that looks
+// like a placeholder stays as it is.
+func (w words) say(key string) string {
+	return strings.NewReplacer(
+		"{product}", w.texts["brand"], "{to}", string(w.message.To), "{name}", w.name,
+		"{for}", w.lasts, "{until}", w.clock(w.message.Expires), "{undo}", w.clock(w.message.UndoUntil),
+	).Replace(w.texts[key])
+}
+
 // clock formats a time in UTC, because the reader's time zone is unknown.
-func clock(t time.Time) string {
+func (w words) clock(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
-	return t.UTC().Format("2 January 2006, 15:04 UTC")
+	return t.UTC().Format(w.texts["time"])
 }
 
 // span formats a duration in words.
-func span(d time.Duration) string {
+func (w words) span(d time.Duration) string {
 	const day = 24 * time.Hour
 	count, unit := int(d.Round(time.Minute)/time.Minute), "minute"
 	switch {
@@ -71,5 +162,28 @@ func span(d time.Duration) string {
 	if count = max(count, 1); count > 1 {
 		unit += "s"
 	}
-	return fmt.Sprintf("%d %s", count, unit)
+	return strings.ReplaceAll(w.texts["mail."+unit], "{n}", strconv.Itoa(count))
+}
+
+// wrap breaks a text into lines of at most 78 characters (RFC 5322, section 2.1.1). A longer word
+// stays whole.
+func wrap(text string) string {
+	const width = 78
+	var lines strings.Builder
+	at := 0
+	for word := range strings.FieldsSeq(text) {
+		size := utf8.RuneCountInString(word)
+		switch {
+		case at == 0:
+		case at+1+size > width:
+			lines.WriteByte('\n')
+			at = 0
+		default:
+			lines.WriteByte(' ')
+			at++
+		}
+		lines.WriteString(word)
+		at += size
+	}
+	return lines.String()
 }

@@ -23,9 +23,10 @@ type messageBody struct {
 	Message string `json:"message"`
 }
 
-// A renameBody has a pointer, because a missing name and an empty name differ (see rename).
-type renameBody struct {
-	Name *string `json:"name" nullable:"false" doc:"At most 200 characters; may be empty"`
+// A updateMeBody has pointers, because a missing member and an empty one differ (see updateMe).
+type updateMeBody struct {
+	Name   *string `json:"name,omitempty" nullable:"false" doc:"At most 200 characters; may be empty"`
+	Locale *string `json:"locale,omitempty" nullable:"false" doc:"BCP 47, such as pt-BR; may be empty"`
 }
 
 // A passwordBody repeats the password before an action that can't be undone.
@@ -40,17 +41,17 @@ func (a *api) me(w http.ResponseWriter, _ *http.Request, who watchword.Identity)
 	return respond.JSON(w, http.StatusOK, userAnswer{who.User.Profile()})
 }
 
-// rename changes the name. A missing name is an error, so that a misspelt member does not
-// delete the name. An empty name is valid.
-func (a *api) rename(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
-	body, err := apirequest.Body[renameBody](r)
+// updateMe changes the name, the locale, or both. A body with neither is an error, because it
+// would change nothing. An empty text is valid and removes the value.
+func (a *api) updateMe(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	body, err := apirequest.Body[updateMeBody](r)
 	if err != nil {
 		return err
 	}
-	if body.Name == nil {
-		return unacceptable("name", watchword.FieldRequired, "Enter a name. It may be empty.")
+	if body.Name == nil && body.Locale == nil {
+		return unacceptable("name", watchword.FieldRequired, "Send a name or a locale. Each may be empty.")
 	}
-	user, err := a.engine.Rename(r.Context(), who, *body.Name)
+	user, err := a.engine.UpdateProfile(r.Context(), who, watchword.ProfileChange{Name: body.Name, Locale: body.Locale})
 	if err != nil {
 		return err
 	}

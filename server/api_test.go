@@ -38,6 +38,11 @@ func TestAccountFromSignUpToDeletion(t *testing.T) {
 
 	renamed := b.do("PATCH", "/api/auth/me", `{"name":"Ada L."}`, authorized(access)...)
 	want(t, renamed, 200, "")
+	moved := b.do("PATCH", "/api/auth/me", `{"locale":"pt-br"}`, authorized(access)...)
+	want(t, moved, 200, "")
+	if u := moved.body["user"].(map[string]any); u["locale"] != "pt-BR" || u["name"] != "Ada L." {
+		t.Errorf("the locale was not changed, or the name was: %s", moved.raw)
+	}
 	want(t, b.do("GET", "/api/auth/users/"+user["id"].(string), "", authorized(access)...), 200, "")
 	want(t, b.do("GET", "/api/auth/users/someone", "", authorized(access)...), 404, watchword.CodeNotFound)
 

@@ -81,6 +81,7 @@ func TestValidationErrorNamesTheMissingFields(t *testing.T) {
 		{"PATCH", "/me", `{}`, "name", "REQUIRED"},
 		{"PATCH", "/me", `{"name":"` + strings.Repeat("x", 201) + `"}`, "name", "TOO_LONG"},
 		{"PATCH", "/me", `{"name":"a\u202eb"}`, "name", "INVALID"},
+		{"PATCH", "/me", `{"locale":"english"}`, "locale", "INVALID"},
 	} {
 		a := b.do(c.method, "/api/auth"+c.path, c.body, authorized(access)...)
 		want(t, a, 422, watchword.CodeValidationFailed)

@@ -14,8 +14,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/text/language"
-
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/apirequest"
 	"github.com/watchword-auth/watchword/internal/respond"
@@ -38,7 +36,7 @@ type pages struct {
 // newPages reads all templates and texts, so that a faulty file stops the server at its
 // start.
 func newPages(shared edge, opts Options, api []route) (*pages, error) {
-	theme, err := newTheme(opts.Pages)
+	theme, err := newTheme(opts.Pages, opts.Product)
 	if err != nil {
 		return nil, fmt.Errorf("server: Options.Pages: %w", err)
 	}
@@ -55,7 +53,7 @@ func newPages(shared edge, opts Options, api []route) (*pages, error) {
 // repeated.
 type view struct {
 	*theme
-	lang int // index in theme.texts and theme.languages
+	lang int // index in the catalog
 
 	Page    string // name of the template, and prefix of its texts
 	Title   string // default: the text Page.title
@@ -74,8 +72,7 @@ type view struct {
 // newView returns a view in the best language for Accept-Language. An unsupported or missing
 // header gives the default language.
 func (p *pages) newView(r *http.Request, page string) *view {
-	_, lang := language.MatchStrings(p.theme.matcher, r.Header.Get("Accept-Language"))
-	return &view{theme: p.theme, lang: lang, Page: page, Nonce: rand.Text(), min: p.passwordMin}
+	return &view{theme: p.theme, lang: p.theme.catalog.Match(r.Header.Get("Accept-Language")), Page: page, Nonce: rand.Text(), min: p.passwordMin}
 }
 
 // newEnglishView returns a view in the default language. Pages for developers are not translated.
@@ -115,7 +112,7 @@ func (p *pages) show(w http.ResponseWriter, status int, v *view) error {
 // template may name a text that does not exist. The key on the page then shows the mistake,
 // without an error for users.
 func (v *view) T(key string, args ...any) string {
-	text, known := v.texts[v.lang][key]
+	text, known := v.catalog.Texts[v.lang][key]
 	if !known {
 		return key
 	}
@@ -127,7 +124,7 @@ func (v *view) T(key string, args ...any) string {
 
 // Lang returns the language tag of the page (RFC 5646). It is the language of the texts, and not
 // the one that the reader prefers most.
-func (v *view) Lang() string { return v.languages[v.lang].String() }
+func (v *view) Lang() string { return v.catalog.Languages[v.lang].String() }
 
 // When formats a time in UTC. A script replaces it by the reader's time zone. The server can't
 // know the time zone of the reader. Without the script, UTC is at least stated.
@@ -170,7 +167,7 @@ func (v *view) Field(form, name, kind, autocomplete string) field {
 		if form == "signup" {
 			f.Label = v.T("field.password")
 		}
-	} else if _, hinted := v.texts[v.lang][hint]; hinted {
+	} else if _, hinted := v.catalog.Texts[v.lang][hint]; hinted {
 		f.Hint = v.T(hint)
 	}
 	if v.Form == form {
@@ -201,7 +198,7 @@ func (v *view) refuse(refusal *watchword.Error) {
 	v.faults = map[string]string{}
 	v.Problem = v.problemOf(refusal)
 	for _, fault := range refusal.Fields {
-		text, special := v.texts[v.lang]["fault."+fault.Field+"."+fault.Code]
+		text, special := v.catalog.Texts[v.lang]["fault."+fault.Field+"."+fault.Code]
 		if !special {
 			text = v.T("fault." + fault.Code)
 		}

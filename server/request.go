@@ -27,6 +27,7 @@ func (c *clients) of(w http.ResponseWriter, r *http.Request) watchword.Client {
 		UserAgent: r.UserAgent(),
 		Device:    c.devices.Name(r.UserAgent()),
 		RequestID: w.Header().Get(requestIDHeader),
+		Languages: r.Header.Get("Accept-Language"),
 
 		DeviceToken: watchword.Secret(c.cookies.device.Presented(r).Value(r)),
 	}

@@ -106,8 +106,8 @@ func (a *api) routes() []route {
 			logoutAllBody{}, 200, logoutAllAnswer{}, nil},
 
 		{"GET", pathAPI + "/me", a.signedIn(a.me), bearer, "Read your account", nil, 200, userAnswer{}, nil},
-		{"PATCH", pathAPI + "/me", a.signedIn(a.rename), bearer, "Change your name",
-			renameBody{}, 200, userAnswer{}, invalid},
+		{"PATCH", pathAPI + "/me", a.signedIn(a.updateMe), bearer, "Change your name or language",
+			updateMeBody{}, 200, userAnswer{}, invalid},
 		{"DELETE", pathAPI + "/me", a.signedIn(a.deleteMe), bearer, "Delete your account",
 			passwordBody{}, 200, messageBody{}, join(invalid, wrong)},
 		{"GET", pathAPI + "/users/{id}", a.signedIn(a.user), bearer, "Read your account, or with the role admin any account",

@@ -51,6 +51,9 @@ type Options struct {
 	// has its own limit. Default: 8 characters.
 	PasswordMin int
 
+	// Product is what the pages call the service. Default: the host of PublicURL, without the port.
+	Product string
+
 	// Pages holds files that replace those of package web: templates, texts, style,
 	// logo (docs/pages.md). Default: none.
 	Pages fs.FS
@@ -109,6 +112,7 @@ func New(engine *watchword.Engine, opts Options) (*Server, error) {
 		return nil, fmt.Errorf("server: Options.DevMail shows every mail to everyone "+
 			"and needs a loopback public URL, not %s: use a Mailer that sends", opts.PublicURL)
 	}
+	opts.Product = cmp.Or(opts.Product, o.public.Hostname())
 	opts = opts.withDefaults(o.isHTTPS())
 	shared, err := newEdge(engine, opts, o)
 	if err != nil {

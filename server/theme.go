@@ -2,18 +2,15 @@ package server
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"html/template"
 	"io/fs"
-	"maps"
 	"path"
 	"slices"
 	"strings"
 
-	"golang.org/x/text/language"
-
+	"github.com/watchword-auth/watchword/internal/catalog"
 	"github.com/watchword-auth/watchword/web"
 )
 
@@ -23,24 +20,21 @@ import (
 type theme struct {
 	overrides fs.FS // nil: only the built-in files
 	templates map[string]*template.Template
-	languages []language.Tag // the first is the fallback
-	texts     []map[string]string
-	matcher   language.Matcher
+	catalog   *catalog.Catalog
 	style     []byte
 	script    template.JS
 	icon      template.URL
 }
 
-// defaultLanguage has all texts. Other languages fall back to it.
-const defaultLanguage = "en"
-
 // newTheme reads all files. A faulty file is an error now, and not when a page is shown. An
-// operator thus sees the mistake at the start, and users never do.
-func newTheme(overrides fs.FS) (*theme, error) {
-	t := &theme{overrides: overrides, templates: map[string]*template.Template{}}
-	if err := t.readTexts(); err != nil {
+// operator thus sees the mistake at the start, and users never do. The pages call the service
+// product, unless the operator's texts have a brand.
+func newTheme(overrides fs.FS, product string) (*theme, error) {
+	texts, err := catalog.Read(web.Files, overrides, map[string]string{"brand": product})
+	if err != nil {
 		return nil, err
 	}
+	t := &theme{overrides: overrides, templates: map[string]*template.Template{}, catalog: texts}
 	if err := t.readTemplates(); err != nil {
 		return nil, err
 	}
@@ -76,74 +70,6 @@ func (t *theme) read(name string) ([]byte, error) {
 		}
 	}
 	return fs.ReadFile(web.Files, name)
-}
-
-// readTexts reads a catalog for each language. A text that a language lacks is in the default
-// language. A translation can thus be incomplete, and an operator's file may change a single text.
-func (t *theme) readTexts() error {
-	names, err := fs.Glob(web.Files, "texts/*.json")
-	if err != nil {
-		return err
-	}
-	if t.overrides != nil {
-		more, err := fs.Glob(t.overrides, "texts/*.json")
-		if err != nil {
-			return err
-		}
-		names = append(names, more...)
-	}
-	// The default language comes first: the others are copies of it, and it is the fallback of the
-	// matcher.
-	first := "texts/" + defaultLanguage + ".json"
-	slices.Sort(names)
-	names = slices.Compact(names)
-	names = append([]string{first}, slices.DeleteFunc(names, func(name string) bool { return name == first })...)
-	for _, name := range names {
-		tag, err := language.Parse(strings.TrimSuffix(path.Base(name), ".json"))
-		if err != nil {
-			return fmt.Errorf("%s: the file name must be a language, such as fr.json", name)
-		}
-		texts := map[string]string{}
-		if len(t.texts) > 0 {
-			maps.Copy(texts, t.texts[0])
-		}
-		for _, from := range []fs.FS{web.Files, t.overrides} {
-			if err := addTexts(texts, from, name); err != nil {
-				return fmt.Errorf("%s: %w", name, err)
-			}
-		}
-		t.languages, t.texts = append(t.languages, tag), append(t.texts, texts)
-	}
-	t.matcher = language.NewMatcher(t.languages)
-	return nil
-}
-
-// addTexts replaces texts by those of a file, if it exists. Only the first file may add keys. An
-// unknown key in another file is a typing error. It is called twice for each language: with the
-// file of package web, and then with the operator's.
-func addTexts(texts map[string]string, from fs.FS, name string) error {
-	if from == nil {
-		return nil
-	}
-	content, err := fs.ReadFile(from, name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	var more map[string]string
-	if err := json.Unmarshal(content, &more); err != nil {
-		return err
-	}
-	first := len(texts) == 0
-	for key, text := range more {
-		if _, known := texts[key]; !known && !first {
-			return fmt.Errorf("unknown text %q: web/texts/en.json has all keys", key)
-		}
-		texts[key] = text
-	}
-	return nil
 }
 
 // readTemplates parses each page together with the layout. An operator's file that replaces no

@@ -1,9 +1,9 @@
-// Package web holds the pages: templates, style and script. It has no logic.
+// Package web holds the pages and mails: templates, texts, style and script. It has no logic.
 package web
 
 import "embed"
 
-// Files are templates/*.html, texts/*.json and assets/*.
+// Files are templates/*.html, mail/message.*, texts/*.json and assets/*.
 //
-//go:embed templates texts assets
+//go:embed templates mail texts assets
 var Files embed.FS

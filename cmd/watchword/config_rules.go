@@ -9,6 +9,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/passhash"
@@ -32,6 +34,7 @@ var settingRules = []struct {
 	{"public-url", publicURLProblem},
 	{"allowed-origins", func(s *Settings) string { return firstProblem(s.AllowedOrigins, allowedOriginProblem) }},
 	{"pages-dir", pagesDirProblem},
+	{"product-name", productNameProblem},
 	{"trusted-proxies", func(s *Settings) string { return firstProblem(s.TrustedProxies, proxyProblem) }},
 	{"dialects", dialectsProblem},
 	{"data-dir", dataDirProblem},
@@ -298,6 +301,16 @@ func sessionProblem(s *Settings) string {
 	if s.SessionIdle > s.SessionMax {
 		return fmt.Sprintf("%s is longer than session-max, %s. Write session-idle=%s or less.",
 			durationText(s.SessionIdle), durationText(s.SessionMax), durationText(s.SessionMax))
+	}
+	return ""
+}
+
+// productNameProblem keeps the name fit for the subject of a mail: one line that mail programs show
+// whole.
+func productNameProblem(s *Settings) string {
+	const most = 60
+	if utf8.RuneCountInString(s.ProductName) > most || strings.ContainsFunc(s.ProductName, unicode.IsControl) {
+		return fmt.Sprintf("write one line of at most %d characters.", most)
 	}
 	return ""
 }

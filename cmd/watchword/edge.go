@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"os"
 	"strings"
 	"time"
 
@@ -32,9 +31,7 @@ func (d *listeners) install(settings *Settings, s *stack, log *slog.Logger) erro
 		Draining:       d.draining.Load,
 		Log:            log,
 	}
-	if settings.PagesDir != "" {
-		options.Pages = os.DirFS(settings.PagesDir)
-	}
+	options.Product, options.Pages = settings.ProductName, settings.ownFiles()
 	if s.box != nil {
 		options.DevMail = s.box
 	}

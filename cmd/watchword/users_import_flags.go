@@ -35,6 +35,7 @@ type importColumns struct {
 	FirstName     string   `name:"first-name" placeholder:"COLUMN" help:"Column with the first name."`
 	LastName      string   `name:"last-name" placeholder:"COLUMN" help:"Column with the last name."`
 	EmailVerified []string `name:"email-verified" aliases:"verified" sep:"none" placeholder:"COLUMN,…" help:"Columns that say whether, or since when, the address is verified. COLUMN=WORD,WORD: these words mean verified. Repeatable."`
+	Locale        string   `name:"locale" placeholder:"COLUMN" help:"Column with the language, such as pt-BR."`
 	Roles         string   `name:"roles" placeholder:"COLUMN" help:"Column with the roles."`
 	CreatedAt     string   `name:"created-at" placeholder:"COLUMN" help:"Column with the time of sign-up."`
 	Disabled      []string `name:"disabled" sep:"none" placeholder:"COLUMN,…" help:"Columns that say whether, since when or until when (COLUMN:until) the account is disabled. COLUMN=WORD,WORD: these words mean disabled. !COLUMN: the column means enabled. Repeatable."`
@@ -185,7 +186,8 @@ func (c *userImport) fileOptions() userfile.Options {
 	for field, name := range map[userfile.Field]string{
 		userfile.Email: c.Email, userfile.PasswordHash: c.PasswordHash, userfile.Salt: c.Salt,
 		userfile.Name: c.Name, userfile.FirstName: c.FirstName, userfile.LastName: c.LastName,
-		userfile.EmailVerified: strings.Join(c.EmailVerified, "\n"), userfile.Roles: c.Roles, userfile.CreatedAt: c.CreatedAt,
+		userfile.EmailVerified: strings.Join(c.EmailVerified, "\n"), userfile.Locale: c.Locale,
+		userfile.Roles: c.Roles, userfile.CreatedAt: c.CreatedAt,
 		userfile.Disabled: strings.Join(c.Disabled, "\n"), userfile.ID: c.ID,
 		userfile.Temporary: c.Temporary, userfile.Algorithm: c.Algorithm, userfile.Factor: c.Factor,
 	} {

@@ -139,7 +139,7 @@ func missing(path string) bool {
 // openMail sets the mailer: SMTP if mail-url is set, otherwise the development mailbox
 // in the data directory.
 func (s *stack) openMail(settings *Settings) (err error) {
-	renderer, err := mail.NewRenderer(mail.Options{PublicURL: settings.PublicURL})
+	renderer, err := settings.renderer()
 	if err != nil {
 		return err
 	}
@@ -152,10 +152,23 @@ func (s *stack) openMail(settings *Settings) (err error) {
 	return err
 }
 
+// renderer returns the renderer of mails. It looks like the pages: the same name, files and colours.
+func (s *Settings) renderer() (*mail.Renderer, error) {
+	return mail.NewRenderer(mail.Options{PublicURL: s.PublicURL, Product: s.ProductName, Files: s.ownFiles()})
+}
+
+// ownFiles returns the operator's files for pages and mails, or nil.
+func (s *Settings) ownFiles() fs.FS {
+	if s.PagesDir == "" {
+		return nil
+	}
+	return os.DirFS(s.PagesDir)
+}
+
 // smtp returns the sender for mail-url. It opens no connection; the doctor does, and
 // so does the first mail.
 func (s *Settings) smtp() (*smtp.Sender, error) {
-	renderer, err := mail.NewRenderer(mail.Options{PublicURL: s.PublicURL})
+	renderer, err := s.renderer()
 	if err != nil {
 		return nil, err
 	}

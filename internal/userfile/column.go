@@ -236,6 +236,9 @@ func (c *columns) read(values map[string]any) Row {
 	r.verified()
 	r.disabled()
 	r.row.CreatedAt = take(&r, CreatedAt, timeOf, notTime)
+	if pick, ok := r.pick(Locale); ok {
+		r.row.Locale, _ = textOf(pick.value)
+	}
 	if pick, ok := r.pick(Roles); ok {
 		var problem string
 		if r.row.Roles, problem = rolesOf(pick.value); problem != "" {

@@ -49,6 +49,7 @@ var wellKnown = [...]known{
 		"name.last", "name.familyName"}},
 	{Name, []string{"name", "displayName", "fullName", "cn", "profile.displayName", "profile.name", "traits.name",
 		"username", "userLogin", "traits.username"}},
+	{Locale, []string{"locale", "preferredLanguage", "preferredLocale", "traits.locale"}},
 	{EmailVerified, slices.Concat(emailVerifiedNames, verifiedNames)},
 	{Roles, []string{"roles", "role", "realmRoles"}},
 	{CreatedAt, []string{

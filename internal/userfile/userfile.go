@@ -36,6 +36,7 @@ const (
 	Name          Field = "name"
 	FirstName     Field = "firstName"
 	LastName      Field = "lastName"
+	Locale        Field = "locale"
 	EmailVerified Field = "emailVerified"
 	Roles         Field = "roles"
 	CreatedAt     Field = "createdAt"
@@ -86,6 +87,7 @@ type Row struct {
 	Prehash            string    // what was hashed instead of the password (passhash.Methods); empty: the password
 	Temporary          bool      // the password must be changed at the next sign-in
 	Keycloak           *Keycloak // instead of Hash
+	Locale             string    // empty if it is not text
 	Name               string    // or
 	First, Last        string
 	Verified, Disabled Mark

@@ -59,7 +59,7 @@ func (b *Box) Send(_ context.Context, m watchword.Message) error {
 		Kind:    m.Kind,
 		Subject: words.Subject,
 		Text:    words.Text,
-		HTML:    words.HTML,
+		HTML:    words.Document(),
 		Link:    words.Link,
 	}, "", "  ")
 	if err != nil {

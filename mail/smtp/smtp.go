@@ -4,6 +4,7 @@
 package smtp
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -148,7 +149,10 @@ func (s *Sender) compose(m watchword.Message) (*gomail.Msg, error) {
 	message.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834, section 5: no automatic replies
 	message.SetBodyString(gomail.TypeTextPlain, words.Text)
 	message.AddAlternativeString(gomail.TypeTextHTML, words.HTML)
-	return message, nil
+	if words.Logo == nil {
+		return message, nil
+	}
+	return message, message.EmbedReader("logo.png", bytes.NewReader(words.Logo), gomail.WithFileContentID("logo"))
 }
 
 // converse connects, authenticates, calls talk and quits. The connection ends with ctx at the

@@ -106,6 +106,7 @@ var signups = map[string]func(suite){
 		s.wantHeld(true, "insert", insertUser(u, Start))
 		proven := u
 		proven.VerifiedAt, proven.PasswordHash, proven.Name = after(time.Minute), "another hash", "The owner"
+		proven.Locale = "fr"
 		moved := proven
 		moved.Email = "other@example.com"
 		s.wantHeld(false, "of another address", proveFirst(moved))

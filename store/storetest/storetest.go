@@ -151,6 +151,7 @@ func User(n int) watchword.User {
 		PasswordHash:   "$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA",
 		CreatedAt:      Start,
 		RolesChangedAt: Start.Truncate(time.Second),
+		Locale:         "de-AT",
 	}
 }
 

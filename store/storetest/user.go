@@ -29,6 +29,7 @@ var users = map[string]func(suite){
 			_, err = tx.UserByEmail(ctx, nobody.Email)
 			s.wantNotFound("user by address", err)
 			s.wantNotFound("set name", tx.SetName(ctx, nobody.ID, "x"))
+			s.wantNotFound("set locale", tx.SetLocale(ctx, nobody.ID, "x"))
 			s.wantNotFound("set roles", tx.SetRoles(ctx, nobody.ID, nil, Start))
 			s.wantNotFound("set disabled", tx.SetDisabled(ctx, nobody.ID, Start))
 			s.wantNotFound("set password", tx.SetPassword(ctx, nobody.ID, "x"))
@@ -81,10 +82,10 @@ var users = map[string]func(suite){
 	"SettersChangeOneUserOnly": func(s suite) {
 		u, other := s.addUser(1), s.addUser(2)
 		u.Name, u.Roles, u.RolesChangedAt = `"; DROP TABLE users; --`, []string{"teacher"}, after(time.Hour)
-		u.DisabledAt, u.PasswordHash = after(time.Minute), "another hash"
+		u.DisabledAt, u.PasswordHash, u.Locale = after(time.Minute), "another hash", "pt-BR"
 		s.update(func(ctx context.Context, tx watchword.Tx) error {
 			return firstError(
-				tx.SetName(ctx, u.ID, u.Name), tx.SetRoles(ctx, u.ID, u.Roles, u.RolesChangedAt),
+				tx.SetName(ctx, u.ID, u.Name), tx.SetLocale(ctx, u.ID, u.Locale), tx.SetRoles(ctx, u.ID, u.Roles, u.RolesChangedAt),
 				tx.SetDisabled(ctx, u.ID, u.DisabledAt), tx.SetPassword(ctx, u.ID, u.PasswordHash))
 		})
 		same(s, "user", s.user(u.ID), u)

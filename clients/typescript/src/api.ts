@@ -6,6 +6,8 @@ export interface User {
   emailVerified: boolean
   name: string
   roles: string[]
+  /** The language of the user's mails, as BCP 47. Empty: unknown. */
+  locale: string
   /** RFC 3339. */
   createdAt: string
 }

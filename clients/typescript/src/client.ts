@@ -48,7 +48,7 @@ export interface Client {
   /** Ends all sessions of the user, or all but this one. */
   logoutAll(body?: { keepCurrent?: boolean }): Promise<LogoutAllAnswer>
   me(): Promise<UserAnswer>
-  updateMe(body: { name: string }): Promise<UserAnswer>
+  updateMe(body: { name?: string; locale?: string }): Promise<UserAnswer>
   deleteMe(body: { password: string }): Promise<Message>
   sessions(): Promise<SessionsAnswer>
   endSession(id: string): Promise<Message>

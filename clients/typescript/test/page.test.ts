@@ -37,7 +37,7 @@ let window: EventTarget
 let answers: ((count: number) => Response | Promise<Response>) | undefined
 let refreshes: number
 
-const user = { id: "1", email: ada.email, emailVerified: false, name: "", roles: [], createdAt: "" }
+const user = { id: "1", email: ada.email, emailVerified: false, name: "", roles: [], locale: "", createdAt: "" }
 const signIn = (expiresIn = 900): Response => Response.json({ user, accessToken: `token ${refreshes}`, tokenType: "Bearer", expiresIn })
 const refusal = (status: number, code: string, retryAfter?: number): Response =>
   Response.json({ status, code, detail: "" }, { status, headers: retryAfter ? { "Retry-After": String(retryAfter) } : {} })

@@ -99,7 +99,7 @@ export class TestServer {
         }
         if (given.email === "verify@example.com") return respond(202, { message: "Check your inbox." })
         const email = given.email ?? ""
-        const user = { id: `id of ${email}`, email, emailVerified: false, name: given.name ?? "", roles: [], createdAt: "2026-11-26T12:00:00Z" }
+        const user = { id: `id of ${email}`, email, emailVerified: false, name: given.name ?? "", roles: [], locale: "", createdAt: "2026-11-26T12:00:00Z" }
         const session = { id: randomUUID(), user, generation: 0, ended: false }
         this.sessions.set(session.id, session)
         return signIn(path.endsWith("login") ? 200 : 201, session, given.delivery === "body")

@@ -30,7 +30,8 @@ func (i *Importer) account(row userfile.Row) account {
 	}
 	now := i.report.begun
 	a.user = watchword.ImportedUser{
-		ID: row.ID, System: i.options.System, Email: row.Email, Name: i.name(row), Roles: row.Roles,
+		ID: row.ID, System: i.options.System, Email: row.Email, Name: i.name(row),
+		Locale: row.Locale, Roles: row.Roles,
 		CreatedAt:  row.CreatedAt,
 		DisabledAt: timeOf(row.Disabled, now),
 		VerifiedAt: timeOf(row.Verified, now),

@@ -44,6 +44,7 @@ type exportedUser struct {
 	EmailVerified   bool              `json:"emailVerified"`
 	EmailVerifiedAt *time.Time        `json:"emailVerifiedAt"`
 	Name            string            `json:"name"`
+	Locale          string            `json:"locale"`
 	Roles           []string          `json:"roles"`
 	CreatedAt       *time.Time        `json:"createdAt"`
 	DisabledAt      *time.Time        `json:"disabledAt"`
@@ -51,7 +52,7 @@ type exportedUser struct {
 }
 
 var exportedColumns = []string{
-	"id", "email", "emailVerified", "emailVerifiedAt", "name", "roles", "createdAt", "disabledAt", "passwordHash",
+	"id", "email", "emailVerified", "emailVerifiedAt", "name", "locale", "roles", "createdAt", "disabledAt", "passwordHash",
 }
 
 // Export writes every account, with its password hash, in the order of addresses. It
@@ -98,7 +99,7 @@ func (o ExportOptions) writer(out io.Writer) (write func(watchword.User) error, 
 func newExportedUser(u watchword.User) exportedUser {
 	return exportedUser{
 		ID: u.ID, Email: u.Email, EmailVerified: u.Verified(), EmailVerifiedAt: utcOrNil(u.VerifiedAt), Name: u.Name,
-		Roles: append([]string{}, u.Roles...), CreatedAt: utcOrNil(u.CreatedAt), DisabledAt: utcOrNil(u.DisabledAt),
+		Locale: u.Locale, Roles: append([]string{}, u.Roles...), CreatedAt: utcOrNil(u.CreatedAt), DisabledAt: utcOrNil(u.DisabledAt),
 		PasswordHash: string(u.PasswordHash),
 	}
 }
@@ -121,7 +122,7 @@ func (o ExportOptions) values(u watchword.User) []string {
 	}
 	return []string{
 		string(u.ID), o.cell(string(u.Email)), strconv.FormatBool(u.Verified()), at(u.VerifiedAt), o.cell(u.Name),
-		strings.Join(u.Roles, ","), at(u.CreatedAt), at(u.DisabledAt), string(u.PasswordHash),
+		u.Locale, strings.Join(u.Roles, ","), at(u.CreatedAt), at(u.DisabledAt), string(u.PasswordHash),
 	}
 }
 

@@ -45,6 +45,7 @@ func accountStatements() []Statement {
 		{"selectUsers", selectUsers, ByOperator},
 		{"lockUser", lockUser, ByUser},
 		{"updateName", updateName, ByUser},
+		{"updateLocale", updateLocale, ByUser},
 		{"updateRoles", updateRoles, ByUser},
 		{"updateDisabled", updateDisabled, ByUser},
 		{"updatePassword", updatePassword, ByUser},

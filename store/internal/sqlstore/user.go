@@ -21,6 +21,7 @@ func userRow(u *watchword.User) []column {
 		{"created_at", timeColumn{&u.CreatedAt}},
 		{"disabled_at", timeColumn{&u.DisabledAt}},
 		{"roles_changed_at", timeColumn{&u.RolesChangedAt}},
+		{"locale", &u.Locale},
 	}
 }
 
@@ -45,7 +46,8 @@ const (
 	// its condition is then checked against the row that was committed.
 	lockUser = `UPDATE users SET name = name WHERE id = $1 AND email = $2`
 
-	updateName = `UPDATE users SET name = $1 WHERE id = $2`
+	updateName   = `UPDATE users SET name = $1 WHERE id = $2`
+	updateLocale = `UPDATE users SET locale = $1 WHERE id = $2`
 
 	// updateRoles moves roles_changed_at by a whole second, because tokens carry their time
 	// in seconds. feed_number = 0 publishes the change in the revocation feed.
@@ -82,8 +84,8 @@ const (
 
 	// proveFirst settles the race between several proofs of a new account's address. The
 	// first one sets the password; verified_at = 0 fails for the others.
-	proveFirst = `UPDATE users SET verified_at = $1, password_hash = $2, name = $3
-		WHERE id = $4 AND email = $5 AND verified_at = 0 AND disabled_at = 0`
+	proveFirst = `UPDATE users SET verified_at = $1, password_hash = $2, name = $3, locale = $4
+		WHERE id = $5 AND email = $6 AND verified_at = 0 AND disabled_at = 0`
 
 	deleteUser       = `DELETE FROM users WHERE id = $1`
 	deleteUserEvents = `DELETE FROM events WHERE user_id = $1`
@@ -150,6 +152,10 @@ func (t Tx) SetName(ctx context.Context, id watchword.UserID, name string) error
 	return t.changeRow(ctx, updateName, name, id)
 }
 
+func (t Tx) SetLocale(ctx context.Context, id watchword.UserID, locale string) error {
+	return t.changeRow(ctx, updateLocale, locale, id)
+}
+
 func (t Tx) SetRoles(ctx context.Context, id watchword.UserID, roles []string, changed time.Time) error {
 	return t.changeRow(ctx, updateRoles, list(roles), millis(changed), id)
 }
@@ -201,7 +207,7 @@ func (t Tx) SetVerified(
 }
 
 func (t Tx) ProveFirst(ctx context.Context, u watchword.User) (bool, error) {
-	return t.change(ctx, proveFirst, millis(u.VerifiedAt), string(u.PasswordHash), u.Name, u.ID, u.Email)
+	return t.change(ctx, proveFirst, millis(u.VerifiedAt), string(u.PasswordHash), u.Name, u.Locale, u.ID, u.Email)
 }
 
 // DeleteUser deletes in five statements. Foreign keys with ON DELETE CASCADE would add a

@@ -1,0 +1,107 @@
+// Package catalog reads the texts of pages and mails in all languages. It knows files and
+// languages, and not what a text is for.
+package catalog
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"golang.org/x/text/language"
+)
+
+// Default is the language that has all texts. Other languages fall back to it.
+const Default = "en"
+
+// A Catalog holds the texts of all languages. It never changes, so it is safe for concurrent use.
+type Catalog struct {
+	Languages []language.Tag // the first is Default
+	Texts     []map[string]string
+	matcher   language.Matcher
+}
+
+// Read reads texts/*.json from the built-in files and from the operator's own, which may be nil.
+// A text that a language lacks is in the default language. A translation can thus be incomplete,
+// and an operator's file may change a single text. defaults replace built-in texts in all
+// languages; the operator's own texts take precedence over them.
+func Read(builtin, own fs.FS, defaults map[string]string) (*Catalog, error) {
+	names, err := fs.Glob(builtin, "texts/*.json")
+	if err != nil {
+		return nil, err
+	}
+	if own != nil {
+		more, err := fs.Glob(own, "texts/*.json")
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, more...)
+	}
+	// The default language comes first: the others are copies of it, and it is the fallback of the
+	// matcher.
+	first := "texts/" + Default + ".json"
+	slices.Sort(names)
+	names = slices.Compact(names)
+	names = append([]string{first}, slices.DeleteFunc(names, func(name string) bool { return name == first })...)
+	c := &Catalog{}
+	for _, name := range names {
+		tag, err := language.Parse(strings.TrimSuffix(path.Base(name), ".json"))
+		if err != nil {
+			return nil, fmt.Errorf("%s: the file name must be a language, such as fr.json", name)
+		}
+		texts := map[string]string{}
+		if len(c.Texts) > 0 {
+			maps.Copy(texts, c.Texts[0])
+		}
+		if err := addTexts(texts, builtin, name); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		if len(c.Texts) == 0 {
+			maps.Copy(texts, defaults)
+		}
+		if err := addTexts(texts, own, name); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		c.Languages, c.Texts = append(c.Languages, tag), append(c.Texts, texts)
+	}
+	c.matcher = language.NewMatcher(c.Languages)
+	return c, nil
+}
+
+// Match returns the index of the best language for an Accept-Language header or a language tag. An
+// unsupported, invalid or empty one gives the default language.
+func (c *Catalog) Match(languages string) int {
+	_, index := language.MatchStrings(c.matcher, languages)
+	return index
+}
+
+// addTexts replaces texts by those of a file, if it exists. Only the first file may add keys. An
+// unknown key in another file is a typing error.
+func addTexts(texts map[string]string, from fs.FS, name string) error {
+	if from == nil {
+		return nil
+	}
+	content, err := fs.ReadFile(from, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var more map[string]string
+	if err := json.Unmarshal(content, &more); err != nil {
+		return err
+	}
+	first := len(texts) == 0
+	for key, text := range more {
+		if _, known := texts[key]; !known && !first {
+			return fmt.Errorf("unknown text %q: web/texts/en.json has all keys", key)
+		}
+		texts[key] = text
+	}
+	return nil
+}

@@ -1,0 +1,98 @@
+package watchword_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// in returns a client with an Accept-Language header.
+func in(languages string) watchword.Client {
+	c := laptop
+	c.Languages = languages
+	return c
+}
+
+func TestSignUpStoresTheFirstLanguage(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
+		r := start(t, nil)
+		for i, c := range []struct{ header, want string }{
+			{"de-AT,de;q=0.9,en;q=0.8", "de-AT"},
+			{"en;q=0.5, pt-br", "pt-BR"},
+			{"*, fr;q=0.5", "fr"},
+			{"zh-hant-tw", "zh-Hant-TW"},
+			{"", ""},
+			{"*", ""},
+			{"not a header", ""},
+			{"\x00", ""},
+			{strings.Repeat("de-AT,", 200), ""},
+			{"de-x-" + strings.Repeat("longer-", 5) + "end", ""},
+		} {
+			signedIn, err := r.SignUp(t.Context(), watchword.SignUpRequest{
+				Email: strings.Repeat("a", i+1) + "@example.com", Password: goodPassword, Client: in(c.header)})
+			must(t, err)
+			if signedIn.User.Locale != c.want || r.identity(t, signedIn).User.Locale != c.want {
+				t.Errorf("%q was stored as %q, want %q", c.header, signedIn.User.Locale, c.want)
+			}
+		}
+	})
+}
+
+// A sign-up that waits keeps the language for its mail and for the account.
+func TestMailsHaveTheLanguageOfTheSignUp(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
+		r := start(t, verifiedMode)
+		for _, languages := range []string{"fr", "de"} {
+			_, err := r.SignUp(t.Context(), watchword.SignUpRequest{
+				Email: victim, Password: watchword.Secret("a password in " + languages), Client: in(languages)})
+			must(t, err)
+			r.deliver(t)
+			if m := r.post.last(t, watchword.MailVerify); m.Locale != languages {
+				t.Errorf("the mail of a sign-up in %s is in %q", languages, m.Locale)
+			}
+		}
+		signedIn, err := r.open(t, r.post.last(t, watchword.MailVerify).Token, "a password in fr")
+		must(t, err)
+		if signedIn.User.Locale != "fr" {
+			t.Errorf("the account has the locale %q, want that of its sign-up", signedIn.User.Locale)
+		}
+		must(t, r.ForgotPassword(t.Context(), victim, in("it")))
+		r.deliver(t)
+		if m := r.post.last(t, watchword.MailReset); m.Locale != "fr" {
+			t.Errorf("the reset is in %q: a stranger can request it", m.Locale)
+		}
+	})
+}
+
+func TestUpdateProfileChangesWhatItGets(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
+		r := start(t, nil)
+		signedIn := r.signUp(t, "ada@example.com")
+		text := func(s string) *string { return &s }
+		for _, c := range []struct {
+			change       watchword.ProfileChange
+			name, locale string
+		}{
+			{watchword.ProfileChange{Name: text(" Ada ")}, "Ada", ""},
+			{watchword.ProfileChange{Locale: text("pt_br")}, "Ada", "pt-BR"},
+			{watchword.ProfileChange{Name: text("Grace"), Locale: text("en")}, "Grace", "en"},
+			{watchword.ProfileChange{Locale: text("")}, "Grace", ""},
+		} {
+			got, err := r.UpdateProfile(t.Context(), r.identity(t, signedIn), c.change)
+			must(t, err)
+			stored := r.identity(t, signedIn).User
+			if got.Name != c.name || got.Locale != c.locale || stored.Name != c.name || stored.Locale != c.locale {
+				t.Errorf("got %q in %q, stored %q in %q, want %q in %q",
+					got.Name, got.Locale, stored.Name, stored.Locale, c.name, c.locale)
+			}
+		}
+		for _, locale := range []string{"english", "x", "de AT", "und", strings.Repeat("de-", 20) + "at"} {
+			_, err := r.UpdateProfile(t.Context(), r.identity(t, signedIn), watchword.ProfileChange{Locale: &locale})
+			wantField(t, err, "locale", watchword.FieldInvalid)
+		}
+	})
+}
