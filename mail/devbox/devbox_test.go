@@ -69,7 +69,7 @@ func TestMailIsVisibleToOtherProcesses(t *testing.T) {
 	}
 	m := all[0]
 	if m.ID != reset(1, "").ID || m.To != "ada@example.com" || m.Kind != watchword.MailReset ||
-		m.Subject != "Choose a new password for localhost:8080" ||
+		m.Subject != "Choose a new password for localhost" ||
 		m.Link != "http://localhost:8080/reset#token=wwm_one" ||
 		!strings.Contains(m.Text, m.Link) || !strings.Contains(m.HTML, m.Link) {
 		t.Errorf("the mail is incomplete: %+v", m)

@@ -152,7 +152,7 @@ func (s *Sender) compose(m watchword.Message) (*gomail.Msg, error) {
 	if words.Logo == nil {
 		return message, nil
 	}
-	return message, message.EmbedReader("logo.png", bytes.NewReader(words.Logo), gomail.WithFileContentID("logo"))
+	return message, message.EmbedReader("logo.png", bytes.NewReader(words.Logo), gomail.WithFileContentID("<logo>"))
 }
 
 // converse connects, authenticates, calls talk and quits. The connection ends with ctx at the

@@ -1,6 +1,7 @@
 package smtp_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -123,11 +124,13 @@ func checkMail(t *testing.T, raw string) {
 	if date, err := m.Header.Date(); err != nil || time.Since(date) > time.Minute {
 		t.Errorf("Date is %v, %v", date, err)
 	}
-	kind, params, err := mime.ParseMediaType(m.Header.Get("Content-Type"))
-	if err != nil || kind != "multipart/alternative" {
-		t.Fatalf("Content-Type is %s, %v", kind, err)
+	// The logo belongs to the HTML (RFC 2387), so mail programs don't list it as an attachment.
+	related := partsOf(t, m.Body, m.Header.Get("Content-Type"), "multipart/related")
+	part, err := related.NextRawPart()
+	if err != nil {
+		t.Fatal(err)
 	}
-	parts := multipart.NewReader(m.Body, params["boundary"])
+	parts := partsOf(t, part, part.Header.Get("Content-Type"), "multipart/alternative")
 	for _, want := range []struct{ kind, body string }{{"text/plain", words.Text}, {"text/html", words.HTML}} {
 		part, err := parts.NextRawPart()
 		if err != nil {
@@ -143,6 +146,26 @@ func checkMail(t *testing.T, raw string) {
 	if _, err := parts.NextPart(); !errors.Is(err, io.EOF) {
 		t.Errorf("there are more than two parts: %v", err)
 	}
+	logo, err := related.NextRawPart()
+	if err != nil {
+		t.Fatal(err)
+	}
+	picture, err := io.ReadAll(base64.NewDecoder(base64.StdEncoding, logo))
+	if err != nil || !bytes.Equal(picture, words.Logo) || logo.Header.Get("Content-ID") != "<logo>" ||
+		!strings.HasPrefix(logo.Header.Get("Content-Type"), "image/png") ||
+		!strings.HasPrefix(logo.Header.Get("Content-Disposition"), "inline") {
+		t.Errorf("the logo is %d bytes with %v, %v", len(picture), logo.Header, err)
+	}
+}
+
+// partsOf returns the parts of a body with this content type.
+func partsOf(t *testing.T, body io.Reader, contentType, want string) *multipart.Reader {
+	t.Helper()
+	kind, params, err := mime.ParseMediaType(contentType)
+	if err != nil || kind != want {
+		t.Fatalf("Content-Type is %s, want %s: %v", kind, want, err)
+	}
+	return multipart.NewReader(body, params["boundary"])
 }
 
 // CFG-2
