@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/watchword-auth/watchword/internal/storable"
 )
 
 // An EventKind is the kind of a security event.
@@ -61,7 +63,7 @@ const (
 func (e *Engine) event(kind EventKind, c Client, now time.Time) Event {
 	return Event{
 		ID: newID(), Kind: kind, At: now, Address: c.address(), Device: c.device(),
-		RequestID: storable(c.RequestID, maxRequestID), Times: 1,
+		RequestID: storable.Text(c.RequestID, maxRequestID), Times: 1,
 	}
 }
 

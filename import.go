@@ -2,15 +2,12 @@ package watchword
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
+	"github.com/watchword-auth/watchword/internal/derivedid"
 )
 
 // The rules of an import:
@@ -160,10 +157,10 @@ func (e *Engine) parseImport(from ImportedUser, now time.Time) importing {
 	switch {
 	case wanted.keptID:
 	case from.ID != "":
-		user.ID = deriveID(secret, from.System, "id", from.ID)
+		user.ID = UserID(derivedid.New(secret, from.System, "id", from.ID))
 	default:
 		wanted.called = "email"
-		user.ID = deriveID(secret, from.System, "email", string(user.Email))
+		user.ID = UserID(derivedid.New(secret, from.System, "email", string(user.Email)))
 	}
 	user.Locale, _ = parseLocale("locale", from.Locale)
 	var problem *FieldError
@@ -179,16 +176,6 @@ func (e *Engine) parseImport(from ImportedUser, now time.Time) importing {
 	note(parseDate("disabledAt", from.DisabledAt, now, &user.DisabledAt))
 	wanted.user, wanted.problems = user, problems
 	return wanted
-}
-
-// deriveID computes a UUID of version 8 (RFC 9562, section 5.8) from names. The same names
-// give the same UUID, which does not reveal them.
-func deriveID(secret []byte, names ...string) UserID {
-	mac := hmac.New(sha256.New, secret)
-	_, _ = fmt.Fprintf(mac, "%q", names)
-	id := uuid.UUID(mac.Sum(nil))
-	id[6], id[8] = id[6]&0x0f|0x80, id[8]&0x3f|0x80
-	return UserID(id.String())
 }
 
 // parseDate sets into, unless from is zero. One day of tolerance covers clock skew and

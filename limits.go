@@ -3,7 +3,6 @@ package watchword
 import (
 	"cmp"
 	"context"
-	"strconv"
 	"time"
 
 	"github.com/watchword-auth/watchword/internal/ratelimit"
@@ -136,19 +135,7 @@ func refund(ctx context.Context, tx Tx, charges ...Charge) error {
 func limited(wait time.Duration) *Error {
 	return &Error{
 		Code:       CodeRateLimited,
-		Detail:     "Too many attempts. Try again in " + inWords(wait) + ".",
+		Detail:     "Too many attempts. Try again in " + ratelimit.InWords(wait) + ".",
 		RetryAfter: wait,
 	}
-}
-
-// inWords formats a wait, rounded up: in seconds below a minute, else in minutes.
-func inWords(wait time.Duration) string {
-	n, unit := int((wait+time.Second-1)/time.Second), "second"
-	if n >= 60 {
-		n, unit = (n+59)/60, "minute"
-	}
-	if n != 1 {
-		unit += "s"
-	}
-	return strconv.Itoa(n) + " " + unit
 }

@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/watchword-auth/watchword/internal/storable"
 )
 
 // The outbox: a mail is inserted in the transaction of the change that it reports, and
@@ -188,7 +188,7 @@ func (e *Engine) postpone(ctx context.Context, m Mail, why error, now time.Time)
 	if !again {
 		next, givenUp = now, now
 	}
-	text := storable(why.Error(), maxMailError)
+	text := storable.Text(why.Error(), maxMailError)
 	err := e.store.Update(ctx, func(tx Tx) error { return tx.PostponeMail(ctx, m.ID, next, text, givenUp) })
 	if err != nil {
 		return err
@@ -201,19 +201,6 @@ func (e *Engine) postpone(ctx context.Context, m Mail, why error, now time.Time)
 		log.Error("can't send a mail, no more retries: see `watchword mail list`")
 	}
 	return nil
-}
-
-// storable returns at most size bytes of a text, cut between two characters. It removes
-// invalid UTF-8 and NUL, because PostgreSQL rejects them.
-func storable(text string, size int) string {
-	if len(text) > size {
-		end := size
-		for end > 0 && !utf8.RuneStart(text[end]) {
-			end--
-		}
-		text = text[:end]
-	}
-	return strings.ReplaceAll(strings.ToValidUTF8(text, ""), "\x00", "")
 }
 
 // A delivery is a claimed mail that is being sent.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/watchword-auth/watchword/internal/derivedid"
 	"github.com/watchword-auth/watchword/internal/passhash"
 )
 
@@ -54,7 +55,7 @@ func (e *Engine) importedHash(from ImportedUser) (Secret, *FieldError) {
 }
 
 func (e *Engine) pepperID(pepper Secret) string {
-	return string(deriveID(e.keys.secret(KeyImport), "", "pepper", string(pepper)))
+	return derivedid.New(e.keys.secret(KeyImport), "", "pepper", string(pepper))
 }
 
 // newPeppers returns sealed keys for the peppers that the store does not have yet.

@@ -10,9 +10,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"golang.org/x/text/language"
-
 	"github.com/watchword-auth/watchword/internal/knowndevice"
+	"github.com/watchword-auth/watchword/internal/locale"
 )
 
 // Sign-up, in the order of its checks:
@@ -49,7 +48,7 @@ func (e *Engine) SignUp(ctx context.Context, r SignUpRequest) (*SignIn, error) {
 	}
 	now := e.now()
 	user, problems := newUser(NewUser{Email: r.Email, Name: r.Name}, now)
-	user.Locale = firstLanguage(r.Client.Languages)
+	user.Locale = locale.First(r.Client.Languages)
 	normal, problem := e.acceptable("password", r.Password, user.Email, user.Name)
 	if problem != nil {
 		problems = append(problems, *problem)
@@ -247,11 +246,11 @@ func newUser(n NewUser, now time.Time) (User, []FieldError) {
 	if problem != nil {
 		problems = append(problems, *problem)
 	}
-	locale, problem := parseLocale("locale", n.Locale)
-	if problem != nil {
+	user := User{ID: UserID(newID()), Email: email, Name: name, Roles: n.Roles, CreatedAt: now}
+	if user.Locale, problem = parseLocale("locale", n.Locale); problem != nil {
 		problems = append(problems, *problem)
 	}
-	return User{ID: UserID(newID()), Email: email, Name: name, Roles: n.Roles, Locale: locale, CreatedAt: now}, problems
+	return user, problems
 }
 
 const maxName = 200
@@ -271,43 +270,13 @@ func parseName(field, raw string) (string, *FieldError) {
 	return name, nil
 }
 
-// maxLocale is the longest tag in characters (RFC 5646, section 4.4.1).
-const maxLocale = 35
-
-// parseLocale returns a BCP 47 tag in its canonical form. The empty text is valid and
-// means that the language is unknown.
+// parseLocale returns the canonical form of a language tag. The empty text is valid.
 func parseLocale(field, raw string) (string, *FieldError) {
-	if raw == "" {
-		return "", nil
+	tag, ok := locale.Parse(raw)
+	if !ok && raw != "" {
+		return "", &FieldError{field, FieldInvalid, "Write a language tag, such as en or pt-BR."}
 	}
-	if len(raw) <= maxLocale {
-		if tag, err := language.Parse(raw); err == nil && tag != language.Und {
-			return tag.String(), nil
-		}
-	}
-	return "", &FieldError{field, FieldInvalid, "Write a language tag, such as en or pt-BR."}
-}
-
-// firstLanguage returns the preferred language of an Accept-Language header, or "" if the
-// header names none. It skips the wildcard, and tags that parseLocale refuses.
-func firstLanguage(header string) string {
-	const most = 500 // browsers send less, and parsing a long header takes long
-	if len(header) > most {
-		return ""
-	}
-	tags, _, err := language.ParseAcceptLanguage(header)
-	if err != nil {
-		return ""
-	}
-	for _, tag := range tags {
-		if base, _ := tag.Base(); base.String() == "mul" {
-			continue
-		}
-		if locale, problem := parseLocale("", tag.String()); problem == nil && locale != "" {
-			return locale
-		}
-	}
-	return ""
+	return tag, nil
 }
 
 // charge takes one use of a limit and commits it. Codes: CodeRateLimited.

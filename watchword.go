@@ -17,6 +17,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/passhash"
 	"github.com/watchword-auth/watchword/internal/seal"
 	"github.com/watchword-auth/watchword/internal/steadyclock"
+	"github.com/watchword-auth/watchword/internal/storable"
 	"github.com/watchword-auth/watchword/internal/weborigin"
 )
 
@@ -343,7 +344,7 @@ func isID(text string) bool {
 // pool.
 func (c Client) key() string { return clientip.Key(c.Address) }
 
-func (c Client) device() string { return storable(c.Device, maxDevice) }
+func (c Client) device() string { return storable.Text(c.Device, maxDevice) }
 
 func (c Client) address() string {
 	if !c.Address.IsValid() {

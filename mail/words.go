@@ -61,9 +61,10 @@ type words struct {
 	lasts   string // how long the link works
 }
 
-// bodies are the parts of each mail in their order: "facts", "button" (with the expiry
-// of its link), or the name of a text. A mail with a token ends with its link as text. A name that begins with "small" is less important. The text
-// "undo" exists only if the previous address can take the account back.
+// bodies are the parts of each mail in their order: "facts", "button" (with the expiry of its
+// link), or the name of a text. The text "small" is less important. The text "undo" of
+// confirm_address exists only if the previous address can take the account back. A mail with a
+// token ends with its link as text.
 var bodies = map[string]string{
 	"verify":                "text button small",
 	"reset":                 "text button after small",
@@ -92,7 +93,7 @@ func (w words) blocks(link string) (all []block) {
 				all = append(all, block{Type: "small", Text: w.say("mail.expiry")})
 			}
 		case part == "undo" && kind == "confirm_address" && w.message.UndoUntil.IsZero():
-		case strings.HasPrefix(part, "small"):
+		case part == "small":
 			all = append(all, block{Type: "small", Text: text})
 		default:
 			all = append(all, block{Type: "text", Text: text})

@@ -72,7 +72,8 @@ type view struct {
 // newView returns a view in the best language for Accept-Language. An unsupported or missing
 // header gives the default language.
 func (p *pages) newView(r *http.Request, page string) *view {
-	return &view{theme: p.theme, lang: p.theme.catalog.Match(r.Header.Get("Accept-Language")), Page: page, Nonce: rand.Text(), min: p.passwordMin}
+	lang := p.theme.catalog.Match(r.Header.Get("Accept-Language"))
+	return &view{theme: p.theme, lang: lang, Page: page, Nonce: rand.Text(), min: p.passwordMin}
 }
 
 // newEnglishView returns a view in the default language. Pages for developers are not translated.

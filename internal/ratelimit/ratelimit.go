@@ -8,6 +8,7 @@ package ratelimit
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"strconv"
 	"time"
 )
 
@@ -49,4 +50,16 @@ func Refund(tat, now time.Time, cost time.Duration) time.Time {
 func Key(purpose, subject string) string {
 	sum := sha256.Sum256([]byte(subject))
 	return purpose + ":" + base64.RawURLEncoding.EncodeToString(sum[:16])
+}
+
+// InWords formats a wait, rounded up: in seconds below a minute, else in minutes.
+func InWords(wait time.Duration) string {
+	n, unit := int((wait+time.Second-1)/time.Second), "second"
+	if n >= 60 {
+		n, unit = (n+59)/60, "minute"
+	}
+	if n != 1 {
+		unit += "s"
+	}
+	return strconv.Itoa(n) + " " + unit
 }

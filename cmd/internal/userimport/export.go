@@ -52,7 +52,8 @@ type exportedUser struct {
 }
 
 var exportedColumns = []string{
-	"id", "email", "emailVerified", "emailVerifiedAt", "name", "locale", "roles", "createdAt", "disabledAt", "passwordHash",
+	"id", "email", "emailVerified", "emailVerifiedAt", "name", "locale", "roles", "createdAt", "disabledAt",
+	"passwordHash",
 }
 
 // Export writes every account, with its password hash, in the order of addresses. It
@@ -99,7 +100,8 @@ func (o ExportOptions) writer(out io.Writer) (write func(watchword.User) error, 
 func newExportedUser(u watchword.User) exportedUser {
 	return exportedUser{
 		ID: u.ID, Email: u.Email, EmailVerified: u.Verified(), EmailVerifiedAt: utcOrNil(u.VerifiedAt), Name: u.Name,
-		Locale: u.Locale, Roles: append([]string{}, u.Roles...), CreatedAt: utcOrNil(u.CreatedAt), DisabledAt: utcOrNil(u.DisabledAt),
+		Locale: u.Locale, Roles: append([]string{}, u.Roles...), CreatedAt: utcOrNil(u.CreatedAt),
+		DisabledAt: utcOrNil(u.DisabledAt),
 		PasswordHash: string(u.PasswordHash),
 	}
 }

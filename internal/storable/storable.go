@@ -1,0 +1,20 @@
+// Package storable makes texts from outside fit for a column of a database.
+package storable
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// Text returns at most size bytes of a text, cut between two characters. It removes
+// invalid UTF-8 and NUL, because PostgreSQL rejects them.
+func Text(text string, size int) string {
+	if len(text) > size {
+		end := size
+		for end > 0 && !utf8.RuneStart(text[end]) {
+			end--
+		}
+		text = text[:end]
+	}
+	return strings.ReplaceAll(strings.ToValidUTF8(text, ""), "\x00", "")
+}
