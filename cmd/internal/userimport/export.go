@@ -101,7 +101,7 @@ func newExportedUser(u watchword.User) exportedUser {
 	return exportedUser{
 		ID: u.ID, Email: u.Email, EmailVerified: u.Verified(), EmailVerifiedAt: utcOrNil(u.VerifiedAt), Name: u.Name,
 		Locale: u.Locale, Roles: append([]string{}, u.Roles...), CreatedAt: utcOrNil(u.CreatedAt),
-		DisabledAt: utcOrNil(u.DisabledAt),
+		DisabledAt:   utcOrNil(u.DisabledAt),
 		PasswordHash: string(u.PasswordHash),
 	}
 }
