@@ -13,12 +13,14 @@ export const run = (program, args, cwd) => execFileSync(program, args, { cwd, st
 /**
  * @param {string} folder of the application
  * @param {object} options
- * @param {typeof import('vite').createServer} options.createServer the application's own Vite
+ * @param {typeof import('vite').createServer} [options.createServer] the application's own Vite
+ * @param {(at: { port: string, appURL: string, serverURL: string }) => Promise<{ close(): unknown }>} [options.serve]
+ *   instead of createServer: starts the application, and returns when it listens
  * @param {string} [options.appPort] the default of APP_PORT
  * @param {string} [options.serverPort] the default of SERVER_PORT
  * @param {string[]} [options.settings] further flags of `watchword serve`
  */
-export async function start(folder, { createServer, appPort = '5173', serverPort = '8080', settings = [] }) {
+export async function start(folder, { createServer, serve, appPort = '5173', serverPort = '8080', settings = [] }) {
   const data = process.env.DATA_DIR ?? join(folder, 'watchword-data')
   const port = process.env.APP_PORT ?? appPort
   const listen = `127.0.0.1:${process.env.SERVER_PORT ?? serverPort}`
@@ -36,13 +38,13 @@ export async function start(folder, { createServer, appPort = '5173', serverPort
   ], { cwd: data, stdio: ['ignore', 'ignore', 'inherit'] })
 
   const ended = once(server, 'exit')
-  let vite
+  let app
   let stopping = false
   async function stop(code) {
     if (stopping) return
     stopping = true
     server.kill()
-    await Promise.all([vite?.close(), ended])
+    await Promise.all([app?.close(), ended])
     process.exit(code)
   }
   for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => void stop(0))
@@ -56,8 +58,12 @@ export async function start(folder, { createServer, appPort = '5173', serverPort
   while (!(await isReady())) await new Promise((resolve) => setTimeout(resolve, 100))
 
   process.env.VITE_WATCHWORD_URL = serverURL
-  vite = await createServer({ root: folder, server: { port: Number(port), strictPort: true, host: 'localhost' }, clearScreen: false })
-  await vite.listen()
+  if (serve) app = await serve({ port, appURL, serverURL })
+  else {
+    const server = { port: Number(port), strictPort: true, host: 'localhost' }
+    app = await createServer({ root: folder, server, clearScreen: false })
+    await app.listen()
+  }
   console.log(`
 The application is listening on ${appURL}
 Mails: ${serverURL}/dev/mail, API: ${serverURL}/docs.

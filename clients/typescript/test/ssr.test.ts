@@ -1,4 +1,6 @@
 // Sessions of an application that renders on its server, with the real server and verifier.
+import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest"
 import { Verifier } from "../../verify/src/index.js"
 import { createServerAuth, type CookieOptions, type ServerAuthOptions } from "../src/server.js"
@@ -39,9 +41,10 @@ class Browser {
 function application(options: Partial<ServerAuthOptions<Awaited<ReturnType<Verifier["verify"]>>>> = {}) {
   const verifier = new Verifier(server.url)
   onTestFinished(() => verifier.close())
-  const network = { down: false, sent: [] as string[] }
+  const network = { down: false, sent: [] as string[], headers: new Headers() }
   const send = (async (input: string, init: RequestInit) => {
     network.sent.push(new URL(input).pathname)
+    network.headers = new Headers(init.headers)
     if (network.down) throw new TypeError("fetch failed")
     return fetch(input, init)
   }) as typeof fetch
@@ -207,3 +210,33 @@ test("the access token is sent to listed origins only", async () => {
   const response = await auth(browser.request()).fetch(`${server.url}/api/auth/sessions`)
   expect(response.status).toBe(200)
 })
+
+test("requests to Watchword name the browser, and requests to other services do not", async () => {
+  const other = createServer((request, response) => response.end(JSON.stringify(request.headers)))
+  await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve))
+  onTestFinished(() => void other.close())
+  const otherUrl = `http://127.0.0.1:${(other.address() as AddressInfo).port}`
+  const { auth, network } = application({ origins: [otherUrl] })
+  const browser = new Browser()
+  await auth(browser.request()).register(person())
+  const request = auth(browser.request())
+  await request.fetch(`${server.url}/api/auth/sessions`)
+  const named = { "user-agent": browser.userAgent, "x-forwarded-for": "203.0.113.7", origin: server.url }
+  expect(Object.fromEntries(network.headers)).toMatchObject(named)
+  const received = (await (await request.fetch(otherUrl)).json()) as Record<string, string>
+  expect(received.authorization).toMatch(/^Bearer /)
+  expect(received).not.toHaveProperty("x-forwarded-for")
+})
+
+test("a token with a short life is not refreshed by each request", async () => {
+  const short = await startWatchword("--access-ttl", "10s", "--limits", "off")
+  onTestFinished(() => short.stop())
+  const verifier = new Verifier(short.url)
+  onTestFinished(() => verifier.close())
+  const { auth, network } = application({ baseUrl: short.url, origin: short.url, verifier })
+  const browser = new Browser()
+  await auth(browser.request()).register(person())
+  network.sent.length = 0
+  for (let page = 0; page < 3; page++) expect(await auth(browser.request()).session()).toBeDefined()
+  expect(network.sent).toEqual([])
+}, 180_000)

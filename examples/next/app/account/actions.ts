@@ -1,0 +1,27 @@
+"use server"
+
+import { revalidatePath } from "next/cache"
+import { redirect } from "next/navigation"
+import { writableAuth } from "../../lib/auth"
+import { watchwordUrl } from "../../lib/watchword"
+
+export async function rename(form: FormData) {
+  const auth = await writableAuth()
+  const response = await auth.fetch(`${watchwordUrl}/api/auth/me`, {
+    method: "PATCH",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ name: form.get("name") }),
+  })
+  if (!response.ok) throw new Error(`the server responded ${response.status}`)
+  revalidatePath("/account")
+}
+
+export async function signOut() {
+  await (await writableAuth()).logout()
+  redirect("/")
+}
+
+export async function signOutEverywhere() {
+  await (await writableAuth()).logout({ everywhere: true })
+  redirect("/")
+}

@@ -1,0 +1,21 @@
+"use client"
+
+import { useRouter } from "next/navigation"
+import { startTransition } from "react"
+
+/** Shown when Watchword does not respond. The user stays signed in. */
+export default function ErrorPage({ reset }: { reset: () => void }) {
+  const router = useRouter()
+  const retry = () =>
+    startTransition(() => {
+      router.refresh()
+      reset()
+    })
+  return (
+    <>
+      <h1>This page can't be shown right now</h1>
+      <p>You are still signed in. Try again in a moment.</p>
+      <button onClick={retry}>Try again</button>
+    </>
+  )
+}

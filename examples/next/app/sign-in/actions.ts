@@ -1,0 +1,32 @@
+"use server"
+
+import { WatchwordError } from "@watchword/client/server"
+import { redirect } from "next/navigation"
+import { writableAuth } from "../../lib/auth"
+import { pathOf } from "./path"
+
+export interface FormState {
+  email?: string
+  message?: string
+  /** The server's message for each rejected field. */
+  fields?: Record<string, string>
+}
+
+/** Signs in or, with the second button, creates an account. */
+export async function signIn(_: FormState, form: FormData): Promise<FormState> {
+  const [email, password] = [String(form.get("email")), String(form.get("password"))]
+  try {
+    const auth = await writableAuth()
+    if (form.get("intent") === "register") {
+      const result = await auth.register({ email, password })
+      if ("message" in result) return { email, message: result.message } // confirm the address first
+    } else {
+      await auth.login({ email, password, remember: form.get("remember") === "on" })
+    }
+  } catch (error) {
+    if (!(error instanceof WatchwordError)) throw error
+    const fields = Object.fromEntries(error.fields.map(({ field, message }) => [field, message]))
+    return { email, fields, message: error.message }
+  }
+  redirect(pathOf(form.get("to"))) // it throws, so it is outside of try
+}

@@ -1,0 +1,34 @@
+// The session of the current request, in components, actions and route handlers.
+import { WatchwordError } from "@watchword/client/server"
+import { cookies, headers } from "next/headers"
+import { redirect } from "next/navigation"
+import { cache } from "react"
+import { authFor, browserOf } from "./watchword"
+
+/** For server components. They can't set cookies, so proxy.ts refreshes the token before they render. */
+export const auth = cache(async () => {
+  const jar = await cookies()
+  return authFor({ ...browserOf(await headers()), getCookie: (name) => jar.get(name)?.value })
+})
+
+/** For server actions and route handlers, which can set cookies. */
+export async function writableAuth() {
+  const jar = await cookies()
+  return authFor({
+    ...browserOf(await headers()),
+    getCookie: (name) => jar.get(name)?.value,
+    setCookie: (name, value, options) => void jar.set(name, value, options),
+  })
+}
+
+/** Returns the identity, or sends a visitor to the sign-in page, which leads back to the path. */
+export async function requireSession(path: string) {
+  try {
+    return await (await auth()).requireSession()
+  } catch (error) {
+    if (error instanceof WatchwordError && error.code === "TOKEN_MISSING") {
+      redirect(`/sign-in?to=${encodeURIComponent(path)}`)
+    }
+    throw error // it is unknown who this is: error.tsx offers to try again
+  }
+}

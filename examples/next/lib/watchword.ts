@@ -1,0 +1,22 @@
+// The connection to Watchword. The proxy and the pages both use it.
+import { createServerAuth, type RequestContext } from "@watchword/client/server"
+import { Verifier } from "@watchword/verify"
+
+export const watchwordUrl = process.env.WATCHWORD_URL ?? "http://localhost:8080"
+export const origin = process.env.APP_ORIGIN ?? "http://localhost:3000"
+
+const create = () => createServerAuth({ baseUrl: watchwordUrl, origin, verifier: new Verifier(watchwordUrl) })
+
+// Next.js bundles the proxy and the pages separately. A global is one for both, so requests with
+// one refresh token share one refresh, and one verifier follows the revocation feed.
+const shared = globalThis as { watchword?: ReturnType<typeof create> }
+
+export const authFor = (context: RequestContext) => (shared.watchword ??= create())(context)
+
+/** Returns what Watchword must know about the browser. */
+export const browserOf = (headers: Headers) => ({
+  userAgent: headers.get("user-agent"),
+  // The last entry is from the reverse proxy in front of this application, or from Next.js itself.
+  // The entries before it are what the browser claims.
+  address: headers.get("x-forwarded-for")?.split(",").at(-1)?.trim(),
+})
