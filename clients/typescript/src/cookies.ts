@@ -19,6 +19,8 @@ export interface CookieOptions {
   sameSite: "lax" | "strict" | "none"
   /** Seconds. Absent: the cookie ends with the browser. */
   maxAge?: number
+  /** Set for a cookie that is deleted, because Next.js loses a `maxAge` of 0. */
+  expires?: Date
   domain?: string
   partitioned?: boolean
 }
@@ -57,7 +59,7 @@ export function createCookies(context: CookieContext, secure: boolean, refreshCo
   function set(name: string, value: string, maxAge?: number): void {
     changed.set(name, value)
     const options: CookieOptions = { path: "/", httpOnly: true, secure, sameSite: "lax" }
-    setCookie?.(name, value, maxAge === undefined ? options : { ...options, maxAge })
+    setCookie?.(name, value, { ...options, ...lifetime(maxAge) })
   }
   const get = (name: string): string | undefined => (changed.get(name) ?? getCookie(name)) || undefined
 
@@ -93,6 +95,11 @@ export function createCookies(context: CookieContext, secure: boolean, refreshCo
   }
 }
 
+function lifetime(maxAge: number | undefined): Pick<CookieOptions, "maxAge" | "expires"> {
+  if (maxAge === undefined) return {}
+  return maxAge === 0 ? { maxAge, expires: new Date(0) } : { maxAge }
+}
+
 /** Parses a Set-Cookie header of Watchword (RFC 6265, section 4.1). */
 function parseSetCookie(header: string): { name: string; value: string; options: CookieOptions } {
   const [pair = "", ...attributes] = header.split(";").map((part) => part.trim())
@@ -107,7 +114,7 @@ function parseSetCookie(header: string): { name: string; value: string; options:
     httpOnly: attribute("httponly") !== undefined,
     secure: attribute("secure") !== undefined,
     sameSite: (attribute("samesite")?.toLowerCase() ?? "lax") as CookieOptions["sameSite"],
-    ...(maxAge !== undefined && { maxAge: Number(maxAge) }),
+    ...lifetime(maxAge === undefined ? undefined : Number(maxAge)),
     ...(domain !== undefined && { domain }),
     ...(attribute("partitioned") !== undefined && { partitioned: true }),
   }

@@ -19,6 +19,11 @@ type ErrorDetails = Partial<Pick<WatchwordError, "status" | "fields" | "requestI
  * to show to the user.
  */
 export class WatchwordError extends Error {
+  /** Also accepts errors of another copy of this package: frameworks put a copy into each of their bundles. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return value instanceof Error && value.name === "WatchwordError"
+  }
+
   override readonly name = "WatchwordError"
   readonly code: WatchwordErrorCode
   /** The HTTP status; 0 without a response. */

@@ -177,9 +177,19 @@ function createLookup<I extends TokenIdentity>(
       cookies.clear(outcome.setCookies)
       return {}
     }
-    cookies.save(outcome.response, outcome.setCookies)
     const { accessToken: token } = outcome.response
-    return { token, identity: await verifier.verify(token) }
+    try {
+      const identity = await verifier.verify(token)
+      cookies.save(outcome.response, outcome.setCookies)
+      return { token, identity }
+    } catch (error) {
+      if ((error as { code?: unknown }).code === "SESSION_ENDED") {
+        cookies.clear([]) // it ended after a refresh whose outcome this request shares
+        return {}
+      }
+      cookies.save(outcome.response, outcome.setCookies) // the old refresh token is superseded
+      throw error
+    }
   }
 
   const current = (): Promise<Found<I>> => (known ??= find())

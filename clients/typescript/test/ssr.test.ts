@@ -1,9 +1,9 @@
 // Sessions of an application that renders on its server, with the real server and verifier.
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
-import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest"
-import { Verifier } from "../../verify/src/index.js"
-import { createServerAuth, type CookieOptions, type ServerAuthOptions } from "../src/server.js"
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest"
+import { TokenError, Verifier } from "../../verify/src/index.js"
+import { createServerAuth, WatchwordError, type CookieOptions, type ServerAuthOptions } from "../src/server.js"
 import { startWatchword, type Watchword } from "./watchword.js"
 
 let server: Watchword
@@ -156,9 +156,30 @@ test("a session that ended elsewhere clears the cookies", async () => {
   await auth(other.request()).login(body)
   await auth(other.request()).logout({ everywhere: true })
   expect([...other.jar.keys()]).toEqual(["watchword-device"])
+  expect(other.options.get("watchword-session")).toMatchObject({ maxAge: 0, expires: new Date(0) })
   expire(browser)
   expect(await auth(browser.request()).session()).toBeUndefined()
   expect([...browser.jar.keys()]).toEqual(["watchword-device"])
+})
+
+test("a session that ended after a shared refresh is not restored by its outcome", async () => {
+  const { auth, network } = application()
+  const [browser, other, body] = [new Browser(), new Browser(), person()]
+  await auth(browser.request()).register(body)
+  await auth(other.request()).login(body)
+  expire(browser)
+  const late = browser.request() // its refresh token is superseded before it is answered
+  expect(await auth(browser.request()).session()).toBeDefined()
+  const current = auth(browser.request({ canSet: false }))
+  await current.requireSession()
+  await auth(other.request()).logout({ everywhere: true })
+  const hasEnded = async (): Promise<boolean> =>
+    (await auth(browser.request({ canSet: false })).session()) === undefined
+  while (!(await hasEnded())) await new Promise((resolve) => setTimeout(resolve, 20))
+  network.sent.length = 0
+  expect(await auth(late).session()).toBeUndefined()
+  expect(network.sent).toEqual([])
+  expect(browser.jar.has("watchword-session")).toBe(false)
 })
 
 test("signing out ends the session, and works without an access token and twice", async () => {
@@ -240,3 +261,15 @@ test("a token with a short life is not refreshed by each request", async () => {
   for (let page = 0; page < 3; page++) expect(await auth(browser.request()).session()).toBeDefined()
   expect(network.sent).toEqual([])
 }, 180_000)
+
+test("errors are recognized over several copies of the packages, as bundles have them", async () => {
+  vi.resetModules()
+  const copy = await import("../src/server.js")
+  const verify = await import("../../verify/src/index.js")
+  expect(copy.WatchwordError).not.toBe(WatchwordError)
+  const error: unknown = new copy.WatchwordError("TOKEN_MISSING", "Sign in first.")
+  expect(error instanceof WatchwordError && error.code).toBe("TOKEN_MISSING")
+  expect(new Error("other") instanceof WatchwordError).toBe(false)
+  expect(new verify.TokenError("TOKEN_EXPIRED") instanceof TokenError).toBe(true)
+  expect(Object.assign(new Error("other"), { name: "TokenError", code: "ETOKEN" }) instanceof TokenError).toBe(false)
+})

@@ -18,6 +18,11 @@ const messages: Record<TokenErrorCode, string> = {
 
 /** The only error of `verify` and `ready`. It never contains the token. */
 export class TokenError extends Error {
+  /** Also accepts errors of another copy of this package: frameworks put a copy into each of their bundles. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return value instanceof Error && value.name === "TokenError" && String((value as TokenError).code) in messages
+  }
+
   override readonly name = "TokenError"
   readonly code: TokenErrorCode
 

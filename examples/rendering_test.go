@@ -1,0 +1,345 @@
+package examples_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/target"
+	"github.com/chromedp/chromedp"
+
+	"github.com/watchword-auth/watchword/internal/browsertest"
+)
+
+// Tests of applications that render on their server, while responses are lost between the
+// browser and the application.
+
+// A cutter is a proxy between one browser and an application. It can cut connections before a
+// request arrives, instead of the response, and in the middle of the response.
+type cutter struct {
+	url string
+
+	mu     sync.Mutex
+	random *rand.Rand
+	share  float64 // of requests that are cut
+	tokens map[string]bool
+	cuts   int
+	lost   int // responses with a new refresh token that did not arrive
+}
+
+const cutters = 3 // ways to cut
+
+type wayKey struct{}
+
+func newCutter(t *testing.T, app string) *cutter {
+	t.Helper()
+	c := &cutter{random: rand.New(rand.NewPCG(14, 1)), tokens: map[string]bool{}} //nolint:gosec // repeatable
+	proxy := &httputil.ReverseProxy{
+		Rewrite:        func(*httputil.ProxyRequest) {}, // the request already has the complete URL
+		Transport:      &http.Transport{},
+		ErrorLog:       log.New(io.Discard, "", 0),
+		ModifyResponse: c.respond,
+	}
+	listener := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if "http://"+r.URL.Host != app {
+			w.WriteHeader(http.StatusForbidden) // a request of the browser itself
+			return
+		}
+		way := c.way(r)
+		if way == 0 {
+			panic(http.ErrAbortHandler)
+		}
+		proxy.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), wayKey{}, way)))
+	}))
+	listener.Config.ErrorLog = log.New(io.Discard, "", 0)
+	listener.Config.SetKeepAlivesEnabled(false) // a browser retries requests on reused connections
+	listener.Start()
+	t.Cleanup(listener.Close)
+	c.url = listener.URL
+	return c
+}
+
+// way decides how a request is cut: 0 before it arrives, 1 instead of the response, 2 in the
+// middle of the response, and otherwise not at all. Scripts and styles always arrive.
+func (c *cutter) way(r *http.Request) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if strings.HasPrefix(r.URL.Path, "/_") || c.random.Float64() >= c.share {
+		return cutters
+	}
+	c.cuts++
+	if c.share == 1 {
+		return 1 // an outage: the application does everything, and the browser sees nothing
+	}
+	return c.random.IntN(cutters)
+}
+
+func (c *cutter) respond(response *http.Response) error {
+	way, _ := response.Request.Context().Value(wayKey{}).(int)
+	for _, cookie := range response.Cookies() {
+		if cookie.Name == "watchword-session" && cookie.Value != "" {
+			c.count(cookie.Value, way == 1)
+		}
+	}
+	switch way {
+	case 1:
+		panic(http.ErrAbortHandler)
+	case 2:
+		response.Body = &cutBody{ReadCloser: response.Body, left: 100}
+	}
+	return nil
+}
+
+func (c *cutter) count(token string, isLost bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tokens[token] = true
+	if isLost {
+		c.lost++
+	}
+}
+
+// cut sets the share of requests that are cut.
+func (c *cutter) cut(share float64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.share = share
+}
+
+// A cutBody fails after some bytes, so that the proxy cuts the connection.
+type cutBody struct {
+	io.ReadCloser
+	left int
+}
+
+func (b *cutBody) Read(p []byte) (int, error) {
+	if b.left == 0 {
+		return 0, errors.New("cut")
+	}
+	n, err := b.ReadCloser.Read(p[:min(len(p), b.left)])
+	b.left -= n
+	return n, err
+}
+
+// openCut opens a new browser whose requests to the application go through a cutter.
+func (a *application) openCut(t *testing.T) (*tab, *cutter) {
+	t.Helper()
+	c := newCutter(t, a.url)
+	return &tab{t: t, app: a, ctx: a.chromium.Open(t, func(p *target.CreateBrowserContextParams) {
+		p.ProxyServer, p.ProxyBypassList = c.url, "<-loopback>"
+	})}, c
+}
+
+// appCookies returns the names of the application's cookies, sorted.
+func (b *tab) appCookies() []string {
+	b.t.Helper()
+	var names []string
+	urls := network.GetCookiesParams{URLs: []string{b.app.url}}
+	for _, cookie := range browsertest.Command(b.t, b.ctx, network.GetCookies, urls).Cookies {
+		if !cookie.HTTPOnly {
+			b.t.Errorf("scripts can read the cookie %s", cookie.Name)
+		}
+		names = append(names, cookie.Name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// expire deletes the access token, as the browser does when it expires.
+func (b *tab) expire() {
+	b.t.Helper()
+	browsertest.Command(b.t, b.ctx, network.DeleteCookies,
+		network.DeleteCookiesParams{Name: "watchword-access", URL: b.app.url})
+}
+
+// sessionToken returns the refresh token that the browser holds.
+func (b *tab) sessionToken() string {
+	b.t.Helper()
+	urls := network.GetCookiesParams{URLs: []string{b.app.url}}
+	for _, cookie := range browsertest.Command(b.t, b.ctx, network.GetCookies, urls).Cookies {
+		if cookie.Name == "watchword-session" {
+			return cookie.Value
+		}
+	}
+	b.t.Fatal("the browser has no session cookie")
+	return ""
+}
+
+// A tally counts the responses that scripts of a page saw.
+type tally struct {
+	Shown, Lost int
+	Wrong       []string
+}
+
+// load requests all pages at the same time, again and again, and checks what each shows.
+const load = `async (pages, milliseconds) => {
+  const tally = { shown: 0, lost: 0, wrong: [] };
+  const end = performance.now() + milliseconds;
+  const pause = () => new Promise((resolve) => setTimeout(resolve, Math.random() * 400));
+  await Promise.all(Object.entries(pages).flatMap((page) => [page, page]).map(async ([path, text]) => {
+    while (performance.now() < end) {
+      try {
+        const response = await fetch(path, { cache: "no-store" });
+        const body = await response.text();
+        if (response.status === 200 && body.includes(text)) tally.shown++;
+        else tally.wrong.push(response.status + " " + response.url);
+      } catch { tally.lost++ }
+      await pause();
+    }
+  }));
+  return tally;
+}`
+
+// staysSignedIn loses responses at random, then all of them for longer than the grace period,
+// then at random again. SOAK_DURATION repeats this. The user's address is proven, so that a
+// suspected theft would send a mail.
+func staysSignedIn(t *testing.T, a *application, pages map[string]string) {
+	const email = "lossy@example.com"
+	b, c := a.openCut(t)
+	b.signUpNext(email)
+	a.prove(t, email)
+	first := b.sessionToken()
+	end := time.Now()
+	if text := os.Getenv("SOAK_DURATION"); text != "" {
+		duration, err := time.ParseDuration(text)
+		must(t, err)
+		end = end.Add(duration)
+	}
+	tabs := []*tab{b, b.another()}
+	var sum tally
+	for once := true; once || time.Now().Before(end); once = false {
+		for _, phase := range []struct {
+			share float64
+			time  time.Duration
+		}{{0.4, 7 * time.Second}, {1, 12 * time.Second}, {0.4, 7 * time.Second}} {
+			if c.cut(phase.share); phase.share < 1 {
+				for _, tab := range tabs {
+					tab.navigate(a.url + "/account")
+				}
+			}
+			b.expire()
+			sum = sum.plus(underLoad(tabs, pages, phase.time, phase.share < 1))
+		}
+	}
+	c.cut(0)
+	b.visit(a.url + "/account")
+	b.until("Your account", email)
+	t.Logf("%d pages shown, %d requests lost, %d cuts, %d lost refresh tokens, %d rotations", sum.Shown, sum.Lost,
+		c.cuts, c.lost, len(c.tokens))
+	if len(sum.Wrong) > 0 {
+		t.Errorf("%d pages were wrong, such as %s", len(sum.Wrong), sum.Wrong[0])
+	}
+	if sum.Shown < 20 || sum.Lost < 20 || c.lost < 5 || len(c.tokens) < 5 {
+		t.Error("that is too little for a test")
+	}
+	a.happened(t, email, "refresh_reused", 0)
+	if a.theftMails(t, email) != 0 {
+		t.Error("a theft mail was sent")
+	}
+	a.theftIsNoticed(t, b, first, email)
+}
+
+func (s tally) plus(other tally) tally {
+	return tally{s.Shown + other.Shown, s.Lost + other.Lost, append(s.Wrong, other.Wrong...)}
+}
+
+// underLoad runs the load in each tab. If expiring is set, the access token expires every second.
+func underLoad(tabs []*tab, pages map[string]string, duration time.Duration, expiring bool) (sum tally) {
+	tallies := make([]tally, len(tabs))
+	var all sync.WaitGroup
+	for i, tab := range tabs {
+		all.Go(func() { tallies[i] = see[tally](tab, load, pages, duration.Milliseconds()) })
+	}
+	for end := time.Now().Add(duration - time.Second); expiring && time.Now().Before(end); time.Sleep(time.Second) {
+		tabs[0].expire()
+	}
+	all.Wait()
+	for _, one := range tallies {
+		sum = sum.plus(one)
+	}
+	return sum
+}
+
+// navigate opens a page, and tries again while the connection is cut.
+func (b *tab) navigate(where string) {
+	b.t.Helper()
+	var err error
+	for end := time.Now().Add(browsertest.Timeout); time.Now().Before(end); {
+		ctx, cancel := context.WithTimeout(b.ctx, browsertest.Timeout)
+		err = chromedp.Do(ctx, chromedp.Navigate(where))
+		cancel()
+		if err == nil {
+			return
+		}
+	}
+	b.t.Fatalf("%s: %v", where, err)
+}
+
+// prove confirms the address of an account with the link of its mail.
+func (a *application) prove(t *testing.T, email string) {
+	t.Helper()
+	row := regexp.MustCompile(`href="(/dev/mail/[^"]+)">Confirm[^<]*</a></td><td>` + regexp.QuoteMeta(email))
+	var path []string
+	for end := time.Now().Add(browsertest.Timeout); path == nil; time.Sleep(50 * time.Millisecond) {
+		if path = row.FindStringSubmatch(a.text(t, "/dev/mail")); path == nil && time.Now().After(end) {
+			t.Fatal("no mail asks to confirm the address")
+		}
+	}
+	token := regexp.MustCompile(`token=(wwm_[\w-]+)`).FindStringSubmatch(a.text(t, path[1]))
+	if token == nil {
+		t.Fatal("the mail has no link")
+	}
+	body := `{"token":"` + token[1] + `","password":"` + password + `","delivery":"body"}`
+	process{a.server}.post(t, "/api/auth/email/verify", "", body, nil)
+}
+
+// theftMails returns how many mails say that a copied session was ended.
+func (a *application) theftMails(t *testing.T, email string) int {
+	t.Helper()
+	row := regexp.MustCompile(`>We signed you out [^<]*</a></td><td>` + regexp.QuoteMeta(email))
+	return len(row.FindAllString(a.text(t, "/dev/mail"), -1))
+}
+
+func (a *application) text(t *testing.T, path string) string {
+	t.Helper()
+	status, _, body := process{a.server}.ask(t, path, "")
+	if status != http.StatusOK {
+		t.Fatalf("%s: %d", path, status)
+	}
+	return body
+}
+
+// theftIsNoticed presents an old token. The theft mail and the sign-out show that the test
+// before could have seen them.
+func (a *application) theftIsNoticed(t *testing.T, b *tab, old, email string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), "POST", a.server+"/api/auth/refresh",
+		strings.NewReader(`{"refreshToken":"`+old+`"}`))
+	must(t, err)
+	r.Header.Set("Content-Type", "application/json")
+	response, err := http.DefaultClient.Do(r)
+	must(t, err)
+	must(t, response.Body.Close())
+	if response.StatusCode != http.StatusUnauthorized {
+		t.Errorf("an old token: %s", response.Status)
+	}
+	for end := time.Now().Add(browsertest.Timeout); a.theftMails(t, email) == 0; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("no mail tells the user about the theft")
+		}
+	}
+	b.await("the browser is signed out", `() => !document.body.innerText.includes("Sign out")`, b.reload)
+}
