@@ -17,8 +17,9 @@ import (
 // built server. Access tokens live for 10 s.
 
 func TestNextApplicationKeepsUsersSignedIn(t *testing.T) {
-	t.Parallel()
 	a := startApplication(t, "next", "WATCHWORD_ACCESS_TTL=10s", "NEXT_TELEMETRY_DISABLED=1")
+	packages := packClients(t)
+	t.Parallel() // only here, because building the packages changes files that other tests read
 	t.Run("together", func(t *testing.T) {
 		for name, test := range map[string]func(*testing.T, *application){
 			"signs in and out without JavaScript":      nextWithoutScript,
@@ -26,6 +27,7 @@ func TestNextApplicationKeepsUsersSignedIn(t *testing.T) {
 			"signs out everywhere":                     nextEverywhere,
 			"signs out with an expired token":          nextExpiredSignOut,
 			"stays signed in while responses are lost": func(t *testing.T, a *application) { staysSignedIn(t, a, nextPages) },
+			"agrees with the transcript":               func(t *testing.T, _ *application) { nextTranscript(t, packages) },
 			"forwards the browser's user agent":        nextForwards,
 		} {
 			t.Run(name, func(t *testing.T) { t.Parallel(); test(t, a) })

@@ -1,0 +1,156 @@
+package examples_test
+
+import (
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword/internal/transcript"
+)
+
+const transcriptFile = "../docs/server-rendering-transcript.md"
+
+// packClients packs the npm packages, as `npm publish` does, and returns the files. Their dist
+// folders must exist.
+func packClients(t *testing.T) (files []string) {
+	t.Helper()
+	folder := t.TempDir()
+	for _, name := range []string{"typescript", "verify"} {
+		args := []string{"pack", "--silent", "--ignore-scripts", "--pack-destination", folder}
+		pack := exec.CommandContext(t.Context(), "npm", args...)
+		pack.Dir = filepath.Join("../clients", name)
+		out, err := pack.Output()
+		must(t, err)
+		files = append(files, filepath.Join(folder, strings.TrimSpace(string(out))))
+	}
+	return files
+}
+
+// nextTranscript creates the files of docs/server-rendering-transcript.md in a fresh directory,
+// with the versions that the transcript installs, and runs its commands.
+func nextTranscript(t *testing.T, packages []string) {
+	text, err := os.ReadFile(transcriptFile)
+	must(t, err)
+	folder := t.TempDir()
+	npm := func(args ...string) {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), "npm", args...)
+		cmd.Dir = folder
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("npm %s: %v\n%s", args, err, out)
+		}
+	}
+	install := regexp.MustCompile(`npm install ((?:[a-z-]+@[\d.]+ )+)`).FindStringSubmatch(string(text))
+	if install == nil {
+		t.Fatal("the transcript installs no packages")
+	}
+	npm("init", "-y")
+	npm("pkg", "set", "type=module")
+	options := []string{"install", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"}
+	npm(append(append(options, strings.Fields(install[1])...), packages...)...)
+	files := regexp.MustCompile("(?ms)^```jsx? (\\S+)\n(.*?)^```$").FindAllStringSubmatch(string(text), -1)
+	for _, file := range files {
+		path := filepath.Join(folder, filepath.FromSlash(file[1]))
+		must(t, os.MkdirAll(filepath.Dir(path), 0o700))
+		must(t, os.WriteFile(path, []byte(file[2]), 0o600))
+	}
+	if len(files) != 7 {
+		t.Fatalf("the transcript has %d files", len(files))
+	}
+	a := serveTranscript(t, folder)
+	_, commands, _ := strings.Cut(string(text), "## Run it")
+	consoles := regexp.MustCompile("(?ms)^```console\n(.*?)^```$").FindAllStringSubmatch(commands, -1)
+	ran := 0
+	for _, console := range consoles {
+		for command, want := range commandsOf(console[1]) {
+			ran++
+			if got := a.shell(t, folder, command); got != want {
+				t.Errorf("%s\nprinted %q, want %q", command, got, want)
+			}
+		}
+	}
+	if ran < 8 {
+		t.Errorf("%d commands ran", ran)
+	}
+}
+
+// commandsOf yields the commands of a console block, each with its output.
+func commandsOf(console string) func(yield func(command, output string) bool) {
+	return func(yield func(command, output string) bool) {
+		for _, part := range strings.Split("\n"+console, "\n$ ")[1:] {
+			command, output, _ := strings.Cut(part, "\n")
+			if !yield(command, strings.TrimSpace(output)) {
+				return
+			}
+		}
+	}
+}
+
+// serveTranscript builds and starts the application of the transcript, and Watchword.
+func serveTranscript(t *testing.T, folder string) *application {
+	t.Helper()
+	a := &application{data: t.TempDir()}
+	port, server := freePort(t), freePort(t)
+	a.url, a.server = "http://localhost:"+port, "http://localhost:"+server
+	program := filepath.Join(a.data, "watchword")
+	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "../cmd/watchword").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	env := []string{"WATCHWORD_URL=" + a.server, "ORIGIN=" + a.url, "NEXT_TELEMETRY_DISABLED=1"}
+	next := exec.CommandContext(t.Context(), "npx", "next", "build")
+	next.Dir, next.Env = folder, append(environment(), env...)
+	if out, err = next.CombinedOutput(); err != nil {
+		t.Fatalf("next build: %v\n%s", err, out)
+	}
+	serve(t, a.data, a.server+"/readyz", nil, program, "serve", "--listen",
+		"127.0.0.1:"+server, "--admin-listen", "", "--public-url", a.server, "--data-dir", a.data,
+		"--allowed-origins", a.url, "--trusted-proxies", "127.0.0.1/32,::1/128")
+	serve(t, folder, a.url, env, "node", "node_modules/next/dist/bin/next", "start", "--port", port,
+		"--hostname", "localhost")
+	return a
+}
+
+// serve starts a program that prints no address, and returns when it responds at the URL.
+func serve(t *testing.T, dir, url string, env []string, program string, args ...string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), program, args...)
+	cmd.Dir, cmd.Env = dir, append(environment(), env...)
+	var said transcript.Transcript
+	cmd.Stdout, cmd.Stderr = &said, &said
+	must(t, cmd.Start())
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		if response, err := http.Get(url); err == nil { //nolint:noctx // bounded by the deadline
+			_ = response.Body.Close()
+			if response.StatusCode == http.StatusOK {
+				return
+			}
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%s does not respond:\n%s", program, said.String())
+		}
+	}
+}
+
+// shell runs a command of the transcript against the application's own ports.
+func (a *application) shell(t *testing.T, folder, command string) string {
+	t.Helper()
+	command = strings.ReplaceAll(command, "http://localhost:3000", a.url)
+	program := filepath.Join(a.data, "watchword")
+	if strings.HasPrefix(command, "go run ./cmd/watchword ") {
+		command = strings.Replace(command, "go run ./cmd/watchword", program, 1) + " --data-dir " + a.data
+	}
+	cmd := exec.CommandContext(t.Context(), "bash", "-c", command)
+	cmd.Dir, cmd.Env = folder, environment()
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("%s: %v\n%s", command, err, out)
+	}
+	return strings.ReplaceAll(strings.TrimSpace(string(out)), a.url, "http://localhost:3000")
+}
