@@ -86,7 +86,7 @@ func TestClientOverItsLimitChargesNoAccountAndAddsNoRow(t *testing.T) {
 		if after, _ := r.countEvents(t, ada.User.ID, ""); after != rows {
 			t.Errorf("200 refusals added %d events", after-rows)
 		}
-		// The client, and both counters of the one address that was tried.
+		// The counter of the client, and the two counters of the one address that was tried.
 		if n := r.countLimits(t); n != 3 {
 			t.Errorf("%d counters, want 3", n)
 		}
@@ -329,7 +329,7 @@ func TestFloodOfRefusedLoginsLeavesFewRowsAndLosesNoCount(t *testing.T) {
 		limits := r.countLimits(t)
 		t.Logf("%d logins of one client in %v, %d of them with a checked password, left %d events and %d counters",
 			flood, flood*100*time.Millisecond, failed, rows, limits)
-		if rows > 4 { // sign-up, and at most one each of the account and of unknown addresses, and of the hour
+		if rows > 4 { // sign-up, account, unknown addresses; one more at the start of an hour
 			t.Errorf("%d rows of events", rows)
 		}
 		if events != failed+1 {
@@ -374,7 +374,7 @@ func TestSignInOverASessionEndsIt(t *testing.T) {
 		}
 		first := r.signUp(t, "ada@example.com")
 		old := first.RefreshToken
-		for range 3 { // makes old a token that would be reuse
+		for range 3 { // presenting old now would be reuse
 			in, err := r.Refresh(t.Context(), first.RefreshToken, laptop)
 			must(t, err)
 			first = in

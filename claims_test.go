@@ -252,7 +252,7 @@ func TestNewRefusesOptionsThatCannotMakeATokenForEveryUser(t *testing.T) {
 	}
 }
 
-// Options that New accepts let everybody sign in, with a token that verifies.
+// With any options that New accepts, everybody can sign in, and the token verifies.
 // JWT-17
 func FuzzOptionsThatStartLetEverybodySignIn(f *testing.F) {
 	f.Add("https://id.example.com", "", "ES256", "", "tenant=7", true, true, int64(900), int64(604800))

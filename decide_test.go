@@ -204,8 +204,8 @@ func TestLinkIsDueWithinItsBudgetOrWhenNoneWorks(t *testing.T) {
 	}
 }
 
-// A link that was sent counts until a third of its life is left, 5 minutes at most. One
-// whose mail is still being sent never does.
+// A link that was sent counts until a third of its life is left, or 5 minutes if that is less. A
+// link whose mail is still being sent never counts.
 //
 // RL-14
 func TestLinkCountsAsSubstituteOnlyOnceItWasSent(t *testing.T) {

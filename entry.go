@@ -118,8 +118,8 @@ func (e *Engine) newSession(n entry, methods []string) Session {
 	}
 }
 
-// endReplaced ends the session whose cookie a sign-in overwrites, unless it has ended.
-// The event of the sign-in has the client and the time.
+// endReplaced ends the session whose cookie a sign-in overwrites, unless it has ended. event is the
+// event of the sign-in, which has the client and the time.
 func (e *Engine) endReplaced(ctx context.Context, tx Tx, id SessionID, event Event) ([]Event, error) {
 	event.ID, event.Kind, event.UserID = newID(), EventSessionEnded, "" // another user may own the old session
 	event, ended, err := endSessionIn(ctx, tx, id, EndedReplaced, event.because(string(EndedReplaced)))

@@ -18,10 +18,9 @@ import (
 // themselves. It lists ended sessions and users whose roles changed, until all access
 // tokens from before the change have expired.
 //
-// Its source are the rows of sessions and users, so a flow can't forget to publish: an
-// ended session without a number is a new item. All processes compete to number new
-// items. An item never becomes visible after one with a larger number, so a reader only
-// needs "all items after N".
+// Its source is the rows of sessions and users, so a flow can't forget to publish: an ended session
+// without a number is a new item. All processes compete to number new items. An item never becomes
+// visible after one with a larger number, so a reader only needs "all items after N".
 //
 // The newest items are kept in memory. Each is signed once, on the first read. Older
 // items are read from the store, one page at a time, with a pause as long as its signing

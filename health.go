@@ -27,7 +27,7 @@ const (
 	probeKept    = 2 * time.Second        // how long a successful probe counts
 	probePause   = 500 * time.Millisecond // minimum time between two probes
 	probeTimeout = 5 * time.Second
-	refusalKept  = 5 * time.Second // how long a write counts that a full or read-only store refused
+	refusalKept  = 5 * time.Second // how long a write refused with ErrNotWritable counts
 
 	probeSize = 8 << 10 // bytes; larger than a page of both stores, so a probe needs free space
 )

@@ -74,8 +74,8 @@ const (
 	// Only tests create hashes that protect no password.
 	testOnlyCall = "LowestParams"
 
-	// Only the door opens sessions: doorCall stands in doorFunc and nowhere else. The
-	// stores implement it, and the suite of the stores tests it.
+	// Only the door opens sessions: only doorFunc calls doorCall. The exceptions are the stores,
+	// which implement doorCall, and their test suite.
 	doorCall = "InsertSession"
 	doorFile = "entry.go"
 	doorFunc = "admit"

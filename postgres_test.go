@@ -170,8 +170,8 @@ func waitUntilBlocked(t *testing.T, url string, done chan error) {
 	}
 }
 
-// Imports and sign-ups run beside the confirmation, and all of them are refused the address.
-// The owner's undo therefore works with each default isolation of the database.
+// Imports and sign-ups run beside the confirmation, and none of them gets the address. The owner's
+// undo therefore works with each default isolation of the database.
 //
 // ID-12
 func TestAddressIsNotTakenDuringAConcurrentChange(t *testing.T) {

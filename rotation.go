@@ -103,9 +103,9 @@ const (
 	VerdictEnded Verdict = "ended"
 )
 
-// Judge decides about a token that is presented to an active session. The caller
-// checks that the session is active (rule 1, Session.EndedBy). Judge returns the
-// rotation state afterwards: unchanged unless the verdict is rotate or late.
+// Judge returns the verdict on a token that is presented to an active session. The caller checks
+// that the session is active (rule 1, Session.EndedBy). Judge returns the rotation state
+// afterwards: unchanged unless the verdict is rotate or late.
 //
 // Times before the last rotation count as the time of that rotation, so that a
 // clock that was set back can't move a session backwards.

@@ -117,9 +117,9 @@ type UserTx interface {
 	LockUser(ctx context.Context, id UserID, email Address) (bool, error)
 	SetName(context.Context, UserID, string) error
 	SetLocale(context.Context, UserID, string) error
-	// SetRoles also queues the user for NumberFeed. If the roles changed at or after
-	// changed, the stored time is a second after the last change, so a token that was
-	// issued between two changes is outdated by the second.
+	// SetRoles also queues the user for NumberFeed. If the last change is not before the argument
+	// changed, the stored time is a second after that change. A token that was issued between two
+	// changes is therefore outdated by the second.
 	SetRoles(ctx context.Context, id UserID, roles []string, changed time.Time) error
 	// SetDisabled disables the account at the given time; the zero time enables it.
 	SetDisabled(context.Context, UserID, time.Time) error
@@ -133,15 +133,15 @@ type UserTx interface {
 // Unstable: stores implement it.
 type CredentialTx interface {
 	SetPassword(context.Context, UserID, Secret) error
-	// ReplacePassword sets the hash if it is still from and the account is enabled. It is
-	// also the lock that a sign-in takes (to equal to from): a sign-in excludes a
-	// concurrent change of password and a concurrent disabling.
+	// ReplacePassword sets the hash to the argument to, if the stored hash still equals from and
+	// the account is enabled. It is also the lock that a sign-in takes (to equal to from): a
+	// sign-in excludes a concurrent change of password and a concurrent disabling.
 	ReplacePassword(ctx context.Context, id UserID, from, to Secret) (bool, error)
 	// Reserved reports whether the previous owner of an address can still take it back.
 	Reserved(context.Context, Address, time.Time) (bool, error)
-	// SetEmail changes the address if it is still from and to is free, and marks to as
-	// verified at the given time. Free has the meaning of InsertUser, except that the
-	// user's own tokens do not reserve it.
+	// SetEmail replaces the address from by to and marks to as verified at the given time. It
+	// reports false unless the account still has from, and to is free as for InsertUser; the user's
+	// own tokens do not reserve an address.
 	SetEmail(ctx context.Context, id UserID, from, to Address, verified time.Time) (bool, error)
 	// SetVerified marks the address as verified if it is still email.
 	SetVerified(ctx context.Context, id UserID, email Address, at time.Time) (bool, error)
@@ -227,7 +227,8 @@ type MailTokenTx interface {
 	// DeleteSentTokens deletes the tokens of a kind that were mailed to an address,
 	// whether or not it has an account.
 	DeleteSentTokens(context.Context, Address, MailKind) error
-	// SentTokenWorks reports whether one of them has not expired.
+	// SentTokenWorks reports whether one of the tokens that DeleteSentTokens would delete has not
+	// expired.
 	SentTokenWorks(ctx context.Context, email Address, kind MailKind, now time.Time) (bool, error)
 	// LastMailToken returns when the last of the user's tokens of a kind expires, or the zero time.
 	LastMailToken(ctx context.Context, id UserID, kind MailKind, now time.Time) (time.Time, error)

@@ -62,8 +62,8 @@ func passwordRequired() *Error {
 	return refuse(CodePasswordRequired, "Enter the password of this account, or sign in first and open the link again.")
 }
 
-// A mailbox is what a link leads to: the account with the address, if there is
-// one, and the sign-ups that wait for it.
+// A mailbox holds a link, the account with the address of the link, if there is one, and the
+// sign-ups that wait for the address.
 type mailbox struct {
 	link    MailToken
 	account User     // or the zero User
@@ -143,7 +143,8 @@ func (e *Engine) verifyBySession(ctx context.Context, box mailbox, c Client, now
 	return err
 }
 
-// markVerified proves the address of an account whose creator proved it.
+// markVerified marks the address as proven and keeps the password, because the creator of the
+// account proved it.
 func (e *Engine) markVerified(ctx context.Context, tx Tx, box mailbox, now time.Time) error {
 	verified, err := tx.SetVerified(ctx, box.account.ID, box.link.Email, now)
 	if err == nil && !verified {

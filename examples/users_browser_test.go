@@ -229,7 +229,7 @@ func usersFive(t *testing.T, a *application) {
 	var four sync.WaitGroup
 	four.Add(4)
 	var asked atomic.Int32
-	var tokens sync.Map // that came to /me, and how often: *atomic.Int32
+	var tokens sync.Map // number of requests to /me by token, as *atomic.Int32
 	var old atomic.Value
 	renewed := make(chan struct{})
 	wire.intercept(func(_ http.ResponseWriter, r *http.Request) bool {

@@ -26,7 +26,7 @@ import (
 //     sent, and an empty header removes the client's value.
 //
 // Only the access token is trusted. Callers learn only about their own account, so everyone may
-// call this. Host may be the service's behind the gateway, and the body is not read.
+// call this. The Host header may be that of the service behind the gateway. The body is not read.
 
 // The headers that identify the user. The values are printable ASCII.
 const (
@@ -50,7 +50,7 @@ func (a *api) forward(w http.ResponseWriter, r *http.Request) error {
 	}
 	who, err := authenticate(a.engine, r, required.roles)
 	if required.login != "" && statusOf(watchword.CodeOf(err)) == http.StatusUnauthorized && isNavigation(r) {
-		// fail would log the refusal. This path does not reach it.
+		// Usually fail logs a refusal, but a redirect does not reach it.
 		a.errors.logRefused(w, r, err)
 		w.Header().Set("Location", required.login)
 		w.WriteHeader(http.StatusFound)

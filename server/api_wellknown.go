@@ -40,8 +40,8 @@ type healthAnswer struct {
 }
 
 // jwks responds with the public keys. Services may cache them for watchword.JWKSMaxAge. The engine
-// publishes a new key for longer than that before it signs. Retired keys stay in the document
-// until the last token that they signed has expired. A service therefore needs no key of its own
+// publishes a new key for longer than that before it signs. Retired keys stay in the document until
+// the last token that they signed has expired. A service therefore needs no key in its
 // configuration.
 func (a *api) jwks(w http.ResponseWriter, r *http.Request) error {
 	document := a.engine.JWKS()

@@ -160,7 +160,7 @@ func TestEveryPageFitsAndIsAccessible(t *testing.T) {
 		must(t, chromedp.Do(b.ctx, chromedp.Evaluate[chromedp.Void](axe+"; undefined")))
 		browsertest.InEachView(t, b.ctx, name, func(view string) {
 			if view == "phone-dark" {
-				return // has the layout of the one and the colours of the other
+				return // its layout and its colours are each checked in another view
 			}
 			for _, fault := range see[[]string](b, `async () => (await axe.run(document, { resultTypes: ["violations"] })).violations
           .map((v) => v.id + ": " + v.help + "\n" + v.nodes.map((n) => n.html + "\n" + n.failureSummary).join("\n"))`) {

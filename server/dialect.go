@@ -80,8 +80,8 @@ func (all dialects) operations() (described []apidoc.Operation) {
 	return described
 }
 
-// dialectRoutes converts the routes of a dialect to those of the router. A dialect gets the client
-// ready made. It can't forget to check whether a proxy is trusted.
+// dialectRoutes converts the routes of a dialect to those of the router. A dialect receives the
+// client of the request, so it can't forget to check whether a proxy is trusted.
 func dialectRoutes(d Dialect, c *clients) (routes []route) {
 	for pattern, handle := range d.Routes() {
 		method, path, _ := strings.Cut(pattern, " ")

@@ -4,14 +4,15 @@ import "net/netip"
 
 import "bytes"
 
-// Heads are the request lines that stand in text, read in pieces of that size,
-// up to the first request that does not say clearly how long it is.
+// Heads returns the request lines in text, which it reads in pieces of size bytes. It stops at the
+// first request whose length is unclear; allClear is then false.
 func Heads(text []byte, size int) (lines []string, allClear bool) {
 	f, _ := follow(text, size)
 	return clearHeads(f)
 }
 
-// Passed returns what net/http reads of text, and which paths had a malformed escape.
+// Passed returns the bytes that net/http reads in place of text, and for each request whether its
+// path had a malformed escape.
 func Passed(text []byte, size int) (out []byte, bad []bool) {
 	f, out := follow(text, size)
 	for _, h := range f.heads {
@@ -44,8 +45,8 @@ type Streams struct{ s *streams }
 
 func NewStreams() Streams { return Streams{newStreams()} }
 
-// Enter opens a stream for an address. It returns false for replaced if the stream is
-// open, and leave to close it; or ok false.
+// Enter opens a stream for an address. ok is false if there is no room. leave closes the stream,
+// and replaced reports whether another network has taken its place.
 func (s Streams) Enter(addr netip.Addr) (leave func(), replaced func() bool, ok bool) {
 	one := s.s.open(networkOf(addr))
 	if one == nil {
@@ -57,5 +58,5 @@ func (s Streams) Enter(addr netip.Addr) (leave func(), replaced func() bool, ok 
 // Count returns how many streams are open.
 func (s Streams) Count() int { return s.s.count() }
 
-// OpenStreams are those of a server.
+// OpenStreams returns the open streams of a server.
 func (s *Server) OpenStreams() Streams { return Streams{s.api.streams} }

@@ -137,7 +137,8 @@ func TestForwardRejectsUnknownParameters(t *testing.T) {
 	}
 }
 
-// An extra slash must not turn a requirement into a path, which would require no role.
+// With an extra slash, the request must not be handled like one below /forward-path/, where the
+// query is ignored and no role is required.
 func TestPathsBelowForwardReturn404(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)

@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// A framing parses the requests on an HTTP/1 connection (RFC 9112, section 6), to find where
-// each head begins. It must agree with net/http, which rejects most malformed requests and
-// closes the connection. It marks a request that it can't parse as unclear and never guesses.
+// A framing parses the requests on an HTTP/1 connection (RFC 9112, section 6), to find where each
+// head begins. It must agree with net/http, which rejects most malformed requests and closes the
+// connection. If it can't parse a request, it marks the request as unclear. It never guesses.
 //
 // It keeps no header except the two that determine the length. Its memory per connection is
 // bounded: one line of maxLine bytes and the heads that no handler has taken yet. With pipelining,

@@ -92,9 +92,8 @@ func schemaName(t reflect.Type, hint string) string {
 	return dialect + strings.ToUpper(name[:1]) + name[1:]
 }
 
-// describeOperation describes a route of a dialect. Its error responses have one format. A dialect
-// documents a foreign contract, so only the default response describes errors: each dialect has
-// one format for all of them.
+// describeOperation describes a route of a dialect. Its default response describes all errors,
+// because each dialect has one format for them.
 func describeOperation(registry huma.Registry, o apidoc.Operation) *huma.Operation {
 	refusal := "application/json"
 	// A dialect that describes its errors with a string responds with plain text.

@@ -57,8 +57,8 @@ func parsePublic(text string) (*url.URL, error) {
 	return public, err
 }
 
-// isHTTPS decides about Secure cookies. It follows the public URL, because TLS often ends at a
-// proxy in front.
+// isHTTPS reports whether browsers reach the server by https, so that cookies can be Secure. It
+// uses the public URL, because TLS often ends at a proxy in front.
 func (o *origins) isHTTPS() bool { return o.public.Scheme == "https" }
 
 // isPublicHost reports whether a Host header names the public URL. If the public URL is a

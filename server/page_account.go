@@ -20,7 +20,7 @@ type accountData struct {
 	User     watchword.Profile
 	Sessions []accountSession
 	Events   []accountEvent
-	Undo     time.Time // until when a previous address can restore itself; zero: it can't
+	Undo     time.Time // until when the previous address can undo the change; zero: it can't
 }
 
 // accountSession is one row of the list of sessions. It has no token; the id is enough to end the

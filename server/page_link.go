@@ -61,7 +61,7 @@ type linkData struct {
 	Text       string    // key of the text
 	Button     string    // key of the text
 	Password   string    // autocomplete attribute; "": no password field
-	Undo       time.Time // until when the previous address can restore itself; zero: not shown
+	Undo       time.Time // until when the previous address can undo the change; zero: not shown
 	Disown     bool      // offers "This wasn't me"
 	Choose     bool      // offers "I don't know the password" and "stay signed in"
 	Chosen     bool      // the form sets a new password instead of the unknown one

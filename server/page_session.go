@@ -105,8 +105,8 @@ func signOutReason(err error) string {
 	return ""
 }
 
-// isReplaced reports whether a later sign-in in the same browser ended the session. It is not a
-// reason to show an alarm or to clear cookies, which are the later sign-in's.
+// isReplaced reports whether a later sign-in in the same browser ended the session. This is no
+// reason to show an alarm or to delete the cookies, because they belong to the later sign-in.
 func isReplaced(err error) bool {
 	var refusal *watchword.Error
 	return errors.As(err, &refusal) && refusal.Ended == watchword.EndedReplaced

@@ -44,9 +44,9 @@ func BenchmarkRefresh(b *testing.B) {
 	}
 }
 
-// The number of allocations is stable, unlike times. The collector's share of a refresh
-// grows with it. The bound has headroom of about one in twenty; the client's own
-// allocations are included. Lower it after an improvement.
+// The number of allocations is stable, unlike times. The garbage collector's share of a refresh
+// grows with the number. The bound has headroom of about one in twenty; the client's own
+// allocations are included. Lower the bound after an improvement.
 //
 // The test is not parallel, because AllocsPerRun counts the allocations of the process.
 func TestRefreshAllocationsAreBounded(t *testing.T) {

@@ -264,8 +264,8 @@ func TestSignInReplacesTheSessionThatTheRequestPresents(t *testing.T) {
 	if who != "ada@example.com" {
 		t.Errorf("the session of the server's pages: %s", who)
 	}
-	// Where the browser sends third-party cookies, an embedded request presents the usual cookie
-	// if there is no other. Its session ends, and the cookie goes.
+	// Where the browser sends third-party cookies, an embedded request presents the usual cookie if
+	// there is no other. Its session ends, and the cookie is deleted.
 	alone := s.signUp(true, "dora@example.com", usual.without(partitionedName))
 	if got := names(alone); !slices.Equal(got, bothNames()[1:]) {
 		t.Errorf("the cookies are %q", got)
@@ -295,7 +295,8 @@ func TestRefusalsClearTheCookieOfTheRequest(t *testing.T) {
 	if _, left := after[partitionedName]; left || after[usualName] == "" {
 		t.Errorf("%q are left", names(after))
 	}
-	// Neither Origin nor Sec-Fetch-Site: an old browser may have sent it for a foreign page.
+	// Without Origin and Sec-Fetch-Site, the request may come from a page of another site in an old
+	// browser.
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, apiOnOwnSite+"/api/auth/refresh", nil)
 	for _, name := range []string{partitionedName, "refreshTkn-partitioned"} {
 		r.Header.Set("Cookie", name+"=a")

@@ -45,7 +45,7 @@ func newTheme(overrides fs.FS, product string) (*theme, error) {
 	if t.style, err = t.read("assets/style.css"); err != nil {
 		return nil, err
 	}
-	// The operator's own style comes last, so its rules win over those of the same weight.
+	// The operator's own style comes last, so its rules win over others of the same specificity.
 	t.style = append(t.style, extra...)
 	script, err := t.read("assets/page.js")
 	if err != nil {

@@ -16,8 +16,8 @@ import (
 // most routers. CORS preflights carry no token, so put a CORS middleware in front.
 func (v *Verifier) Require(next http.Handler) http.Handler { return v.protect(allowAll, next) }
 
-// RequireRole is Require for users identity have at least one of the roles; others get 403.
-// It includes Require.
+// RequireRole is Require for users who have at least one of the roles; others get 403. It includes
+// Require.
 func (v *Verifier) RequireRole(roles ...string) func(http.Handler) http.Handler {
 	return v.middleware(func(identity *Identity, _ time.Time) *refusal {
 		if slices.ContainsFunc(roles, identity.HasRole) {
@@ -38,8 +38,8 @@ func (v *Verifier) RequireACR(values ...string) func(http.Handler) http.Handler 
 	})
 }
 
-// RequireRecent is Require for users identity authenticated at most maxAge ago (`auth_time`).
-// For others it responds 401 with a challenge that names max_age (RFC 9470).
+// RequireRecent is Require for users who authenticated at most maxAge ago (`auth_time`). For others
+// it responds 401 with a challenge that names max_age (RFC 9470).
 func (v *Verifier) RequireRecent(maxAge time.Duration) func(http.Handler) http.Handler {
 	return v.middleware(func(identity *Identity, now time.Time) *refusal {
 		if now.Sub(identity.AuthTime()) <= maxAge {
@@ -49,8 +49,8 @@ func (v *Verifier) RequireRecent(maxAge time.Duration) func(http.Handler) http.H
 	})
 }
 
-// Optional is Require that also passes requests without a token, without an identity.
-// It rejects an invalid token, because the client assumes that the user is signed in.
+// Optional is Require, but also passes requests without a token; these have no identity. It rejects
+// an invalid token, because the client assumes that the user is signed in.
 func (v *Verifier) Optional(next http.Handler) http.Handler {
 	required := v.Require(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

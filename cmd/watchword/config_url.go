@@ -109,8 +109,8 @@ func (s *Settings) publicHost() string {
 	return u.Hostname()
 }
 
-// https decides about Secure cookies. It looks at the public URL, because TLS often ends at a
-// proxy.
+// https reports whether browsers reach the server by https, so that cookies can be Secure. It uses
+// the public URL, because TLS often ends at a proxy.
 func (s *Settings) https() bool { return strings.HasPrefix(s.PublicURL, "https://") }
 
 // local reports whether the public URL is a loopback name: a server in development. An

@@ -113,8 +113,8 @@ func (d *checkup) settings(p *program) {
 	for _, warning := range p.settings.warnings() {
 		d.warn("settings", oneLine(warning), "")
 	}
-	// It is not a rule of the settings, because tests and demonstrations use such values on
-	// purpose.
+	// This is a warning and not a rule of the settings, because tests and demonstrations use such
+	// values on purpose.
 	if p.settings.AccessTTL > p.settings.SessionIdle {
 		d.warn("settings", "access tokens live longer than an idle session: a client would lose its session before it "+
 			"refreshes.", "Write session-idle larger than access-ttl.")
@@ -224,9 +224,8 @@ func (d *checkup) keys(ctx context.Context, engine *watchword.Engine) {
 }
 
 // outbox checks that the server can write, and that mail is sent. A mail that waits for 10 minutes
-// means that the server does not run or that the mail server refuses it. Abandoned mails are only
-// a warning: they were sent to an address that refuses mail, more often than anything is wrong
-// here.
+// means that the server does not run or that the mail server refuses it. Abandoned mails are only a
+// warning, because the usual cause is an address that refuses mail.
 func (d *checkup) outbox(ctx context.Context, engine *watchword.Engine) {
 	stats, err := engine.Stats(ctx)
 	if stats.Store != nil {

@@ -26,8 +26,8 @@ type keyList struct {
 	JSON bool `name:"json" help:"Print JSON."`
 }
 
-// Run needs the master key, although it shows no secret: a wrong key must not look like a healthy
-// store.
+// Run shows no secret, but it needs the right master key. With a wrong one it returns an error.
+// Otherwise the operator would believe that this key opens the store.
 func (c *keyList) Run(ctx context.Context, p *program) error {
 	s, err := p.openExisting(ctx)
 	if err != nil {
@@ -121,8 +121,8 @@ func (c *keyReseal) Run(ctx context.Context, p *program) error {
 	return nil
 }
 
-// refuseInUse refuses an SQLite database that another program has open. PostgreSQL does not tell
-// servers from other clients. Its operator is asked instead (confirm).
+// refuseInUse refuses an SQLite database that another program has open. On PostgreSQL, a server
+// looks like any other client, so the operator is asked instead (confirm).
 func (p *program) refuseInUse(ctx context.Context) error {
 	path := p.settings.databasePath()
 	if p.settings.onPostgres() || missing(path) {

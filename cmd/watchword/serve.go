@@ -76,8 +76,8 @@ func (c *serveCmd) Run(p *program) error {
 		err = listeners.announce(p.settings.DrainDelay, failed)
 	case err = <-failed:
 	}
-	// Requests end before the engine, and the engine before the store (deferred), each on what it
-	// needs.
+	// Requests end before the engine, and the engine before the store (deferred), because each uses
+	// the next.
 	listeners.drain(log)
 	stopBackground()
 	<-backgroundDone

@@ -46,7 +46,7 @@ func TestChangedCertificateIsServedWithoutARestart(t *testing.T) {
 	if err := os.WriteFile(cert, []byte("half of a certificate"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(1100 * time.Millisecond) // past the time for which the files are not looked at
+	time.Sleep(1100 * time.Millisecond) // longer than checkInterval
 	if servedSerial(t, s.address).Cmp(old) != 0 {
 		t.Fatal("a broken file replaced the certificate")
 	}

@@ -62,7 +62,7 @@ func (s *sample) percentile(n int) float64 {
 }
 
 // isFlat compares the medians of the second and the last quarter. A trend is flat if the last
-// one is at most a fifth and the slack above the second. Medians ignore single peaks. A leak
+// median is above the second by at most a fifth plus the slack. Medians ignore single peaks. A leak
 // rises all the time, so it also raises the median.
 func isFlat(values []float64, slack float64) (second, last float64, flat bool) {
 	n := len(values)
@@ -101,8 +101,8 @@ func TestIsFlatFindsALeakAndIgnoresPeaks(t *testing.T) {
 	}
 }
 
-// Memory, goroutines, handles and the write-ahead log stay flat under a constant load. The
-// short form counts. With SOAK_DURATION it also measures latencies.
+// Memory, goroutines, handles and the write-ahead log stay flat under a constant load. The short
+// form ignores latencies. With SOAK_DURATION, the test checks them too.
 func TestMixedLoadKeepsResourcesFlat(t *testing.T) {
 	t.Parallel()
 	onEachStore(t, func(t *testing.T, arguments []string) {
@@ -262,7 +262,7 @@ func (s *soak) request(ctx context.Context, d *device, method, path string, b bo
 	return nil
 }
 
-// send holds no request back but during a restart or a sample.
+// send delays a request only during a restart or a sample.
 func (s *soak) send(
 	ctx context.Context, d *device, method, path string, b body,
 ) (got *answer, took time.Duration, err error) {

@@ -31,7 +31,7 @@ func TestStartCreatesNoUnneededDataDirectory(t *testing.T) {
 	must(t, s.terminate())
 }
 
-// damage overwrites pages of the database of a data directory, and keeps its first.
+// damage overwrites pages of the database in a data directory, but not the first page.
 func damage(t *testing.T, dir string, choose func(pages int) []int) {
 	t.Helper()
 	const size = 4096

@@ -135,8 +135,8 @@ type userShow struct {
 	Events int `name:"events" default:"20" help:"How many of the last events to show."`
 }
 
-// Run reads three times. An account that changes in between can look inconsistent; a second call
-// corrects it.
+// Run reads the account, its sessions and its events in three transactions. If the account changes
+// in between, the output can be inconsistent. Running the command again corrects it.
 func (c *userShow) Run(ctx context.Context, p *program) error {
 	s, user, err := c.find(ctx, p)
 	if err != nil {

@@ -71,8 +71,8 @@ func wordsOf(status int, why *watchword.Error) (int, errorAnswer) {
 	return status, errorAnswer{why.Detail, why.Detail}
 }
 
-// challengeOf returns the WWW-Authenticate header of a refusal (RFC 9110, section 11.6.1), or
-// "". The front-end recognizes by it that it must refresh.
+// challengeOf returns the WWW-Authenticate header of a refusal (RFC 9110, section 11.6.1), or "".
+// It tells the front-end to refresh.
 func challengeOf(code watchword.Code) string {
 	realm, name, description := "apps", "invalid_access_token", ""
 	switch code {

@@ -317,7 +317,8 @@ func (d *Dialect) masterLogout(w http.ResponseWriter, r *http.Request, c watchwo
 	if _, err := d.engine.LogoutAll(r.Context(), who, "", c); err != nil {
 		return err
 	}
-	// The cookie that this request did not use may belong to another user. It goes as well.
+	// The cookie that this request did not use may belong to another user, so it is deleted as
+	// well.
 	for _, token := range d.cookie.Unused(r) {
 		if err := d.engine.Logout(r.Context(), watchword.Secret(token), "", c); err != nil {
 			return err

@@ -10,8 +10,8 @@ import (
 
 const normal = "correct horse"
 
-// foreign lists hashes of normal from other programs: Argon2id in WebAssembly (hash-wasm), bcrypt
-// in C (crypt(3)).
+// foreign lists hashes of the password normal that other programs created: Argon2id in WebAssembly
+// (hash-wasm), bcrypt in C (crypt(3)).
 var foreign = []string{
 	"$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$bIKRw3Ua1pluirFy81fnppmR01EnUxY3hLEBwbWxBG8",
 	"$argon2id$v=19$m=256,t=3,p=4$c29tZXNhbHQ$a46CEvbGztkGtdLLPwiqTQ",

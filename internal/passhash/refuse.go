@@ -68,7 +68,8 @@ var (
 	mysqlHash = regexp.MustCompile(`^\*[0-9A-F]{40}$`)
 )
 
-// digestKind names a digest without a password function by its length, or returns "".
+// digestKind returns the kind of a digest that was computed without a password function, such as
+// MD5. The length of the text tells the kind. It returns "" for any other text.
 func digestKind(text string) string {
 	bare := map[int]string{32: "MD5", 40: "SHA-1", 56: "SHA-224", 64: "SHA-256", 96: "SHA-384", 128: "SHA-512"}
 	digits := strings.TrimPrefix(text, "0x")

@@ -140,10 +140,10 @@ func (c *columns) picks(values map[string]any) (found picks) {
 	return found
 }
 
-// better reports whether a column is preferred to the one found before: a column with a
-// value to one without, and then the lower rank.
+// better reports whether a column is preferred to the one found before. A column with a value is
+// better than one without. Otherwise, the lower rank is better.
 func (c *columns) better(u use, value any, than *pick) bool {
-	least := 0 // names from this rank on count only without a lower one
+	least := 0 // names from this rank on count only if no lower rank is present
 	switch u.field {
 	case EmailVerified:
 		least = 2 * len(emailVerifiedNames)

@@ -65,8 +65,8 @@ func newCSV(in *bufio.Reader, names []string, columns *columns) (*csvSource, err
 	return c, nil
 }
 
-// readSeparator reads a first line that tells Excel the separator, such as sep=; and
-// leaves any other line for readHeader.
+// readSeparator reads a first line that tells Excel the separator, such as "sep=;". It leaves any
+// other line for readHeader.
 func (c *csvSource) readSeparator() error {
 	first, err := c.line()
 	if err != nil {

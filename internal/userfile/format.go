@@ -63,9 +63,9 @@ func recognise(head []byte, o Options) (format, error) {
 	return f, nil
 }
 
-// recogniseObject decides about JSON that begins with an object: the object is the first
-// account, or it contains the array of accounts. If it is cut off or invalid before the
-// decision, the following lines decide.
+// recogniseObject returns the format of JSON that begins with an object. The object is the first
+// account, or it contains the array of accounts. If it is cut off or invalid before that is clear,
+// the following lines decide.
 func recogniseObject(text []byte, o Options) (f format, known bool) {
 	if o.List != "" {
 		return formatObject, true

@@ -60,7 +60,7 @@ var wellKnown = [...]known{
 	}},
 }
 
-// passwordNames are names of password hashes. A column "hash" counts only without any of
+// passwordNames are names of password hashes. A column "hash" counts only if the file has none of
 // them, because it may hold another kind of hash.
 var passwordNames = []string{
 	"passwordHash", "hashedPassword", "encryptedPassword", "passwordDigest", "passwordEncrypted", "cryptedPassword",

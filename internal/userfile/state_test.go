@@ -231,7 +231,7 @@ func TestNullIsEmptyInEveryField(t *testing.T) {
 	}
 }
 
-// An object of a file has one reading, as the body of a request has.
+// An object in a file must be unambiguous, as the body of a request must.
 func TestAmbiguousJSONObjectIsAProblem(t *testing.T) {
 	t.Parallel()
 	for _, line := range []string{

@@ -26,7 +26,7 @@ func TestTokensWithUnknownKeysShareOneReadOfTheKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(1100 * time.Millisecond) // a reading of the last second would do
+	time.Sleep(1100 * time.Millisecond) // a read within the last second would be reused
 	server.Freeze(t)
 	begun := time.Now()
 	var asking sync.WaitGroup

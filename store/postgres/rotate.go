@@ -25,8 +25,9 @@ const (
 	// maxBatch bounds the memory of a statement, and how many callers a slow one delays.
 	maxBatch = 64
 
-	// patience is how long a batch keeps the next one waiting. A slow one is overtaken: its
-	// commit may wait for a standby, or one of its rows for another transaction.
+	// patience is how long a batch keeps the next one waiting. The next one then overtakes it,
+	// because the slow one may wait for a standby, or for a row that another transaction has
+	// locked.
 	patience = 5 * time.Millisecond
 
 	// lockPatience is how long a batch waits for the lock of a row. Afterwards, each request

@@ -74,7 +74,7 @@ func begin(t *testing.T, url, text string, args ...any) (end func(string)) {
 	}
 }
 
-// patient is for tests that hold a lock for as long as others take.
+// patient sets long timeouts, for tests that hold a lock until other operations have ended.
 const patient = "&lock_timeout=60000&statement_timeout=60000"
 
 // A transaction holds the row of one session, or of its limit. The rotations of all other

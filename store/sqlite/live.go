@@ -12,9 +12,9 @@ import (
 	"github.com/watchword-auth/watchword/store/internal/sqlstore"
 )
 
-// Live keeps rows in memory, because reading them takes ten times as long as a check that
-// they are current. The check is exact: a call that begins after a commit has returned
-// sees it, whichever process committed. The argument:
+// Live keeps rows in memory, because reading them takes ten times as long as a check that they are
+// current. The check is exact: a call that begins after a commit has returned sees it, whichever
+// process committed. This is why:
 //
 //  1. Each call reads PRAGMA data_version on one connection, the checker. The number
 //     changes with every commit of another connection, so an equal number means that the
@@ -177,7 +177,8 @@ func (s *Store) commit(tx *sql.Tx, changed *changes) error {
 	return err
 }
 
-// settle is step 2 of the argument. The caller holds writeLock and live.mu.
+// settle drops the rows that are out of date after a commit of this process. It is step 2 of the
+// explanation at the top of this file. The caller holds writeLock and live.mu.
 func (s *Store) settle(changed *changes) {
 	l := &s.live
 	now, err := l.checker.version() // (a)

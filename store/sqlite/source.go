@@ -57,8 +57,8 @@ func (s *Source) Count(ctx context.Context) (rows int, err error) {
 	return rows, nil
 }
 
-// Columns returns the names of the columns of a table. The file decides about the columns, and a
-// column that the target lacks is then an error.
+// Columns returns the names of the columns of a table. It reads them from the file, so a column
+// that the target lacks is an error and is not left out.
 func (s *Source) Columns(ctx context.Context, table string) (columns []string, err error) {
 	rows, err := s.pool.QueryContext(ctx, "SELECT name FROM pragma_table_info($1)", table)
 	if err != nil {

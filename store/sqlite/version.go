@@ -47,7 +47,7 @@ func (c *checker) version() (int64, error) {
 	return int64(version), err
 }
 
-// close accepts a nil checker, as a store has that failed to open.
+// close accepts a nil checker, because a store that failed to open may have none.
 func (c *checker) close() error {
 	if c == nil {
 		return nil

@@ -116,10 +116,10 @@ func (s suite) rotateAtOnce(
 	return results, errs
 }
 
-// CheckBatches compares batches with sequences, for a store that rotates several sessions in
-// one statement. batch rotates on one store; the Wait of a refused request is any above 0. The
-// same requests, one after the other, must have the same results on the other store and leave
-// the same rows. Both stores must be empty.
+// CheckBatches compares batches with sequences, for a store that rotates several sessions in one
+// statement. batch rotates on one store; the Wait of a refused request may be any time above 0. The
+// same requests, one after the other, must have the same results on the other store and leave the
+// same rows. Both stores must be empty.
 func CheckBatches(
 	t *testing.T, one, other watchword.Store,
 	batch func([]watchword.RotateRequest) ([]watchword.RotateResult, []error),

@@ -69,7 +69,7 @@ export function createAuthorized({ session, renewal, origins }: AuthorizedOption
 interface AuthorizedRequest {
   input: RequestInfo | URL
   init: RequestInit
-  /** Whether it may be sent once more: the body of a Request is then cloned. */
+  /** Whether the request may be sent a second time. If so, the body of a Request is cloned. */
   canRepeat: boolean
 }
 

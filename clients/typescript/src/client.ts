@@ -41,8 +41,8 @@ export interface Client {
   register(body: Registration): Promise<UserAnswer | Message>
   login(body: Credentials): Promise<UserAnswer>
   /**
-   * Signs out here and in all tabs at once. If it throws, the server was not reached and its
-   * session is still active: call logout again.
+   * Signs out here and in all tabs at once. If it throws, the server was not reached, and the
+   * session is still active there: call logout again.
    */
   logout(): Promise<void>
   /** Ends all sessions of the user, or all but this one. */

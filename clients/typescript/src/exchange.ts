@@ -57,7 +57,7 @@ export function createExchange({ apiUrl, transport, refreshCookie, warn }: Excha
     })
   }
 
-  /** A lost response is requested once more: the server repeats it. */
+  /** If the response is lost, the refresh is sent once more, and the server repeats the response. */
   async function exchange(refreshToken: string, headers: Record<string, string>): Promise<Outcome> {
     try {
       return await attempt(refreshToken, headers)

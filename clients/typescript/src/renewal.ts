@@ -4,7 +4,7 @@
 //  2. While a backoff lasts, the last error is thrown again without a request.
 //  3. One refresh at a time over all tabs. After a wait it is skipped if another tab has
 //     sent a fresh token, or the user has signed in or out.
-//  4. A lost response is requested once more: the server repeats it.
+//  4. If the response is lost, the refresh is sent once more, and the server repeats the response.
 //  5. A response that arrives after a sign-in or sign-out is dropped.
 //  6. Four refusals of the server end the session. No other error does.
 

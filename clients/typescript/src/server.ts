@@ -72,7 +72,7 @@ export interface RequestAuth<I extends TokenIdentity> {
    * respond with 503, because the user may still be signed in.
    */
   session(): Promise<I | undefined>
-  /** Returns the identity, or throws TOKEN_MISSING for a visitor and TOKEN_EXPIRED where only a refresh is missing. */
+  /** Returns the identity. Throws TOKEN_MISSING for a visitor, TOKEN_EXPIRED if no refresh is possible here. */
   requireSession(): Promise<I>
   /**
    * The global fetch with the access token, for the origins of the options. A request to Watchword

@@ -16,7 +16,7 @@ export interface Rule {
   roles?: readonly string[]
   acr?: readonly string[]
   maxAge?: number
-  /** Passes requests without a token, without an identity. An invalid token is still rejected. */
+  /** Also passes requests without a token; these have no identity. An invalid token is still rejected. */
   optional?: boolean
 }
 
@@ -28,9 +28,9 @@ const details: Record<TokenErrorCode, string> = {
 }
 
 /**
- * Decides about a request. authorization are the values of its Authorization headers; the token
- * is never read from the query, the body or cookies. Returns the identity, a refusal, or
- * undefined for a request without a token that may pass.
+ * Decides about a request. authorization are the values of its Authorization headers; the token is
+ * never read from the query, the body or cookies. Returns the identity, a refusal, or undefined if
+ * the request has no token and may pass.
  */
 export async function authorize(
   verifier: Verifier,

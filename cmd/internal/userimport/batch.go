@@ -43,8 +43,8 @@ func (i *Importer) examine(ctx context.Context) error {
 			return err
 		}
 	}
-	// The check refuses these columns first. They appear here if the input is read once,
-	// or has changed since.
+	// Normally the check has refused these columns already. They get here if the input can be read
+	// only once, or has changed since the check.
 	if names := i.reader.Unsettled(); names != nil && i.report.Imported {
 		return unsettledError(names)
 	}

@@ -102,8 +102,8 @@ type Client struct {
 	t       *testing.T
 	service *Service
 
-	// Vars are the {names} in what is sent and wanted. A wanted {name} that has no
-	// value takes the one it meets.
+	// Vars are the values of the {names} in requests and expected responses. If a {name} in an
+	// expected response has no value yet, it gets the value in the actual response.
 	Vars map[string]string
 }
 
@@ -132,12 +132,12 @@ func (c *Client) Cookie(name string) string {
 type Exchange struct {
 	Name    string
 	Request string   // method and path
-	Headers []string // in pairs; Origin is the front-end's, "" takes a header away
+	Headers []string // pairs of name and value; default Origin: the front-end's; "" removes a header
 	Body    string   // JSON
 
 	Status int
 	Answer string            // the whole body; * stands for anything
-	Want   map[string]string // headers, whole; "" for one that is not there
+	Want   map[string]string // complete values of headers; "" means absent
 }
 
 // An Answer is a response and its body.
@@ -216,7 +216,7 @@ func (c *Client) fill(text string) string {
 	})
 }
 
-// matches holds text against a pattern, and takes what new {names} stand for.
+// matches compares text with a pattern, and stores the values of new {names}.
 func (c *Client) matches(pattern, text string) bool {
 	pattern = c.fill(pattern)
 	var names []string

@@ -98,7 +98,9 @@ func TestSignInOverASessionEndsItInEveryAPI(t *testing.T) {
 	}
 }
 
-// With delivery "body" and in the dialect lesson, no refresh cookie is overwritten.
+// A sign-in ends the session whose refresh cookie it overwrites. These sign-ins overwrite none:
+// with delivery "body" and in the dialect lesson, no refresh cookie is set, and the cookie of the
+// dialect users is new.
 //
 // RT-16
 func TestSignInWithoutACookieEndsNoSession(t *testing.T) {

@@ -35,8 +35,9 @@ const (
 	// minLength is the shortest password that any configuration allows.
 	minLength = 8
 
-	// Shorter words matter only with a suffix (summer2026!). They come from the first
-	// entries of each list.
+	// A word of minBase letters or more is included although it is shorter than minLength, because
+	// people add a suffix (summer2026!). Such words come from the first topBases entries of each
+	// list.
 	minBase  = 4
 	topBases = 10_000
 )

@@ -47,8 +47,9 @@ func rotateAll() string {
 	return strings.Replace(text, "RETURNING", "RETURNING requests.position,", 1)
 }
 
-// chargeAll is charge for arrays. ON CONFLICT sees no column of its source but those that
-// are inserted. They give the cost and the span, once $4 gives the time of each key.
+// chargeAll is charge for arrays. After ON CONFLICT, only the inserted columns (excluded) are
+// visible. The cost is tat minus now, and the span is sweep_from minus now. $4 has the time now of
+// each key.
 func chargeAll() string {
 	_, conflict, _ := strings.Cut(charge, "ON CONFLICT")
 	const now = "($4::jsonb ->> excluded.key)::bigint"
