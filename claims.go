@@ -3,6 +3,7 @@ package watchword
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -21,16 +22,52 @@ type Claims struct {
 	Email  bool              // `email` and `email_verified`
 	Name   bool              // `name`
 	Static map[string]string // constant claims of every token; see Options.CheckTokens
+
+	// Computed are claims with data of the user or the session, by name, for services
+	// that read the names of another system: {"_id": ClaimID}. They repeat data that
+	// other claims have, so prefer `sub`, `roles` and `sid` in new services.
+	Computed map[string]ClaimValue
 }
 
-// of returns the optional claims for a user.
-func (c Claims) of(u User) map[string]any {
-	if !c.Email && !c.Name && len(c.Static) == 0 {
+// A ClaimValue says from which data a claim is computed, at each sign-in and refresh.
+type ClaimValue string
+
+const (
+	ClaimID    ClaimValue = "@id"    // the user's id, as in `sub`
+	ClaimRole  ClaimValue = "@role"  // one role: admin if the user has it, else the first, `user` without any
+	ClaimRoles ClaimValue = "@roles" // all roles, as in `roles`
+	ClaimEmail ClaimValue = "@email" // the address; the claim is absent while the address is unproven
+	ClaimSID   ClaimValue = "@sid"   // the session's id, as in `sid`
+
+	// ClaimName is the user's name. Users choose it themselves, and two users can have
+	// the same: it must not decide who a caller is.
+	ClaimName ClaimValue = "@name"
+)
+
+// claimValues returns all of them, in the order of messages.
+func claimValues() []ClaimValue {
+	return []ClaimValue{ClaimID, ClaimRole, ClaimRoles, ClaimEmail, ClaimName, ClaimSID}
+}
+
+// withoutComputed returns the claims that fit into the token of every account.
+func (c Claims) withoutComputed() Claims {
+	c.Computed = nil
+	return c
+}
+
+// of returns the optional claims for a user and a session.
+func (c Claims) of(u User, s Session) map[string]any {
+	if !c.Email && !c.Name && len(c.Static) == 0 && len(c.Computed) == 0 {
 		return nil
 	}
-	extra := make(map[string]any, len(c.Static)+3)
+	extra := make(map[string]any, len(c.Static)+len(c.Computed)+3)
 	for name, value := range c.Static {
 		extra[name] = value
+	}
+	for name, value := range c.Computed {
+		if computed := value.of(u, s); computed != nil {
+			extra[name] = computed
+		}
 	}
 	if c.Email {
 		extra["email"], extra["email_verified"] = string(u.Email), u.Verified()
@@ -41,28 +78,90 @@ func (c Claims) of(u User) map[string]any {
 	return extra
 }
 
-// computed are values that constants can't have. A later release will compute them from
-// the user, written with a leading @.
-var computed = []string{"id", "role", "roles", "email", "name", "sid"}
+// of computes a claim. It returns nil if the token must not have it: services take an
+// address in a token for proven.
+func (v ClaimValue) of(u User, s Session) any {
+	switch v {
+	case ClaimID:
+		return string(u.ID)
+	case ClaimRole:
+		return mainRole(u.Roles)
+	case ClaimRoles:
+		return append([]string{}, u.Roles...) // an array even without roles, never null
+	case ClaimEmail:
+		if u.Verified() {
+			return string(u.Email)
+		}
+	case ClaimName:
+		return u.Name
+	case ClaimSID:
+		return string(s.ID)
+	}
+	return nil
+}
 
-// check refuses constants with the name of a standard claim, and values that look
-// computed.
+// mainRole returns the role for services that know only one. Services check for admin
+// most often, so it comes before all others.
+func mainRole(roles []string) string {
+	switch {
+	case slices.Contains(roles, "admin"):
+		return "admin"
+	case len(roles) > 0:
+		return roles[0]
+	}
+	return "user"
+}
+
+// check refuses reserved names, the same name twice, constants that look computed, and
+// computed values that don't exist. A constant such as role=role would be the same text
+// for every user: each of them would have that role at the service.
 func (c Claims) check() error {
-	var names []string
-	for name, value := range c.Static {
-		if slices.ContainsFunc(names, func(other string) bool { return strings.EqualFold(name, other) }) {
+	names := slices.Concat(slices.Sorted(maps.Keys(c.Static)), slices.Sorted(maps.Keys(c.Computed)))
+	for i, name := range names {
+		if slices.Contains(names[:i], name) {
+			return fmt.Errorf("claim %q is both constant and computed: write each claim once", name)
+		}
+		if slices.ContainsFunc(names[:i], func(other string) bool { return strings.EqualFold(name, other) }) {
 			return fmt.Errorf("claim %q appears twice with different case: write each claim once", name)
 		}
-		names = append(names, name)
-		if strings.HasPrefix(value, "@") || slices.Contains(computed, value) {
-			return fmt.Errorf(
-				"the constant of claim %q begins with @ or is one of %s: such a value stands for data of the user, choose another",
-				name,
-				strings.Join(computed, ", "),
-			)
+	}
+	if err := accesstoken.CheckExtra(names); err != nil {
+		return err
+	}
+	for name, value := range c.Static {
+		if form := ClaimValue("@" + strings.TrimPrefix(value, "@")); slices.Contains(claimValues(), form) {
+			return fmt.Errorf("the constant of claim %q is %s, the same text for every user: write %s=%s for the data of each user",
+				name, value, name, form)
+		}
+		if strings.HasPrefix(value, "@") {
+			return unknownClaimValue(name, value)
 		}
 	}
-	return accesstoken.CheckExtra(names)
+	for name, value := range c.Computed {
+		if !slices.Contains(claimValues(), value) {
+			return unknownClaimValue(name, string(value))
+		}
+	}
+	return nil
+}
+
+func unknownClaimValue(name, value string) error {
+	forms := make([]string, 0, len(claimValues()))
+	for _, form := range claimValues() {
+		forms = append(forms, string(form))
+	}
+	return fmt.Errorf("claim %q can't be computed from %q: write one of %s, or a constant without @ at its beginning",
+		name, value, strings.Join(forms, ", "))
+}
+
+// computes reports whether a claim is computed from value.
+func (c Claims) computes(value ClaimValue) bool {
+	for _, each := range c.Computed {
+		if each == value {
+			return true
+		}
+	}
+	return false
 }
 
 var roleName = regexp.MustCompile(`^[a-z0-9][a-z0-9._:-]{0,63}$`)
@@ -77,7 +176,7 @@ const (
 // claims returns the claims of a user's token for a session, without the times.
 func (o Options) claims(u User, s Session) accesstoken.Claims {
 	return accesstoken.Claims{
-		Issuer:    o.PublicURL,
+		Issuer:    o.Issuer,
 		Audience:  []string{o.Audience},
 		Subject:   string(u.ID),
 		SessionID: string(s.ID),
@@ -85,7 +184,7 @@ func (o Options) claims(u User, s Session) accesstoken.Claims {
 		Roles:     u.Roles,
 		AMR:       s.Methods,
 		ACR:       "aal1",
-		Extra:     o.Claims.of(u),
+		Extra:     o.Claims.of(u, s),
 	}
 }
 
@@ -99,15 +198,19 @@ func (o Options) tokenSize(roles []string) (int, error) {
 		Name:  strings.Repeat("\U0001F9A6", maxName), // four bytes each, the maximum of UTF-8
 		Roles: roles,
 	}
+	if o.Claims.computes(ClaimEmail) {
+		user.VerifiedAt = time.Unix(latest, 0) // the token of an unproven address lacks the claim
+	}
 	claims := o.claims(user, Session{ID: SessionID(newID()), Methods: []string{"pwd", "otp", "hwk", "mfa"}})
 	claims.IssuedAt, claims.NotBefore, claims.Expires, claims.AuthTime = latest, latest, latest, latest
 	return accesstoken.Size(o.SigningAlg, claims)
 }
 
 // CheckTokens returns an error if these options can't create access tokens for all users.
-// Reasons: an unknown algorithm; a constant with a reserved name (in any case) or a value
-// that looks computed; constants, audience or URL too long; a lifetime below 1 s or above
-// 1 h. New refuses such options.
+// Reasons: an unknown algorithm; an issuer that is malformed, or differs from the public
+// URL without HS256; a claim with a reserved name (in any case), with a constant that
+// looks computed, or with an unknown computed value; claims, audience, issuer or URL too
+// long; a lifetime below 1 s or above 1 h. New refuses such options.
 //
 // Unstable: for the program watchword.
 func (o Options) CheckTokens() error {
@@ -117,6 +220,9 @@ func (o Options) CheckTokens() error {
 		o.SigningAlg,
 	) {
 		return fmt.Errorf("signing algorithm %q is not known: write ES256, Ed25519, RS256 or HS256", o.SigningAlg)
+	}
+	if err := o.checkIssuer(); err != nil {
+		return err
 	}
 	if err := o.Claims.check(); err != nil {
 		return err
@@ -137,6 +243,23 @@ func (o Options) CheckTokens() error {
 			size,
 			accesstoken.MaxSize,
 		)
+	}
+	return nil
+}
+
+// checkIssuer refuses an issuer of its own with public keys. Services find the keys at the
+// address that the issuer names, so there the issuer must be the public URL. The
+// characters are those that `verify` accepts in a name.
+func (o Options) checkIssuer() error {
+	switch {
+	case o.Issuer == o.PublicURL:
+		return nil
+	case o.SigningAlg != accesstoken.HS256:
+		return fmt.Errorf("issuer %q is for HS256, and the signing algorithm is %s: leave the issuer empty, or write HS256",
+			o.Issuer, o.SigningAlg)
+	case !accesstoken.IsIssuerName(o.Issuer):
+		return fmt.Errorf("issuer %q is malformed: write 1 to 128 characters of printable ASCII, without quotes, backslashes and outer spaces",
+			o.Issuer)
 	}
 	return nil
 }

@@ -262,6 +262,9 @@ func FuzzOptionsThatStartLetEverybodySignIn(f *testing.F) {
 		true, true, int64(1), int64(-1))
 	f.Add("https://id.example.com", strings.Repeat("<", 600), "", "", "a=@id\nb=roles\n=\nk\u0130d=1\n\u212aid=2",
 		false, false, int64(0), int64(30))
+	f.Add("https://id.example.com", "", "ES256", "", "_id=@id\nrole=@role\nall=@roles\nmail=@email\nsession=@sid",
+		true, true, int64(900), int64(604800))
+	f.Add("https://id.example.com", "", "ES256", "", "a=@roles\nb=@name", false, false, int64(900), int64(604800))
 	r := startFuzz(f)
 	var last *watchword.SignIn
 	f.Fuzz(func(t *testing.T, url, audience, alg, secret, claims string, email, name bool, ttl, idle int64) {
@@ -273,10 +276,15 @@ func FuzzOptionsThatStartLetEverybodySignIn(f *testing.F) {
 		opts.SigningAlg, opts.SigningSecret = alg, watchword.Secret(secret)
 		opts.AccessTTL = time.Duration(ttl%100_000) * time.Second
 		opts.Sessions.Idle = time.Duration(idle%1_000_000) * time.Second
-		opts.Claims = watchword.Claims{Email: email, Name: name, Static: map[string]string{}}
+		opts.Claims = watchword.Claims{Email: email, Name: name,
+			Static: map[string]string{}, Computed: map[string]watchword.ClaimValue{}}
 		for line := range strings.Lines(claims) {
 			key, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
-			opts.Claims.Static[key] = value
+			if strings.HasPrefix(value, "@") {
+				opts.Claims.Computed[key] = watchword.ClaimValue(value)
+			} else {
+				opts.Claims.Static[key] = value
+			}
 		}
 		engine, err := watchword.NewForTest(t.Context(), r.store, opts)
 		if err != nil {

@@ -163,7 +163,7 @@ func (k *keyring) verifyExpired(ctx context.Context, token Secret, now time.Time
 
 // check verifies a token. It reloads the keys once if the token names an unknown key.
 func (k *keyring) check(ctx context.Context, token Secret, now time.Time) (accesstoken.Claims, error) {
-	want := accesstoken.Expect{Issuer: k.opts.PublicURL, Audience: k.opts.Audience, Now: now, Leeway: clockLeeway}
+	want := accesstoken.Expect{Issuer: k.opts.Issuer, Audience: k.opts.Audience, Now: now, Leeway: clockLeeway}
 	unknown := false
 	find := func(kid string) (accesstoken.Key, bool) {
 		key, ok := k.verifier(kid)

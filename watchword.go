@@ -25,7 +25,7 @@ import (
 // zero value of every other field means its default.
 type Options struct {
 	// PublicURL is the URL at which clients reach the server, without a trailing
-	// slash. It is also the issuer of tokens. Required.
+	// slash. It is also the issuer of tokens, unless Issuer is set. Required.
 	PublicURL string
 
 	// LinkOrigins are the front-ends whose pages a reset link may open, as exact
@@ -40,6 +40,11 @@ type Options struct {
 
 	// Mailer sends the mails of the outbox. Required.
 	Mailer Mailer
+
+	// Issuer is the `iss` claim of access tokens, for services that check the name of an
+	// earlier system. It needs HS256. Metadata, the feed, links and the default audience
+	// keep PublicURL. Default: PublicURL.
+	Issuer string
 
 	// Audience is the `aud` claim of access tokens. Default: PublicURL.
 	Audience string
@@ -354,6 +359,7 @@ func (c Client) address() string {
 }
 
 func (o Options) withDefaults() Options {
+	o.Issuer = cmp.Or(o.Issuer, o.PublicURL)
 	o.Audience = cmp.Or(o.Audience, o.PublicURL)
 	o.AccessTTL = cmp.Or(o.AccessTTL, 15*time.Minute)
 	o.SigningAlg = cmp.Or(o.SigningAlg, "ES256")

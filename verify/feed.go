@@ -45,6 +45,7 @@ type follower struct {
 	keys    *keys
 	revoked *revocations
 	opts    Options
+	signer  string // the `iss` that events must carry: the issuer in the metadata
 
 	// Events may arrive in any order, so receiving a number does not imply that all
 	// smaller ones have arrived. A heartbeat does imply it: then largest becomes cursor.
@@ -61,6 +62,7 @@ func (f *follower) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		began := time.Now()
 		about, err := f.issuer.metadata(ctx)
+		f.signer = about.Issuer
 		if err == nil && about.RevocationStream != "" && began.After(streamAt) {
 			var received bool
 			if received, err = f.stream(ctx, about.RevocationStream); received {
@@ -221,12 +223,12 @@ func (f *follower) verify(ctx context.Context, token string) (secevent.Event, er
 		unknown = !ok
 		return key, ok
 	}
-	event, err := secevent.Verify(token, find, f.issuer.name, f.opts.Audience)
+	event, err := secevent.Verify(token, find, f.signer, f.opts.Audience)
 	if unknown {
 		if set, err = f.keys.reread(ctx); err != nil {
 			return secevent.Event{}, err
 		}
-		event, err = secevent.Verify(token, find, f.issuer.name, f.opts.Audience)
+		event, err = secevent.Verify(token, find, f.signer, f.opts.Audience)
 	}
 	if err != nil {
 		return secevent.Event{}, fmt.Errorf("the revocation feed: %w", err)

@@ -23,9 +23,12 @@ const (
 
 // An issuer reads documents from the issuer's server. Its metadata comes only from the
 // configured address, and must name the configured issuer (RFC 8414, section 3.3), so
-// that a token can't direct the verifier to another server.
+// that a token can't direct the verifier to another server. A named issuer has another
+// `iss` in its access tokens than in its metadata: there the operator vouches for the
+// address, and the shared secret for the tokens and the feed.
 type issuer struct {
 	name   string // exactly as configured
+	named  bool   // the metadata may name another issuer
 	from   string // origin to fetch from instead of the issuer's; "" for the issuer's
 	client *http.Client
 	own    *http.Transport // nil if the caller passed the client
@@ -43,8 +46,8 @@ type metadata struct {
 	RevocationStream string `json:"revocation_stream_endpoint"`
 }
 
-func newIssuer(name, from string, client *http.Client) *issuer {
-	i := &issuer{name: name, from: from, lock: make(chan struct{}, 1)}
+func newIssuer(name string, named bool, from string, client *http.Client) *issuer {
+	i := &issuer{name: name, named: named, from: from, lock: make(chan struct{}, 1)}
 	if client == nil {
 		i.own = &http.Transport{
 			Proxy:                 http.ProxyFromEnvironment,
@@ -82,7 +85,7 @@ func (i *issuer) metadata(ctx context.Context) (metadata, error) {
 	}
 	var found metadata
 	var err error
-	for _, address := range metadataURLs(i.name) {
+	for _, address := range i.metadataURLs() {
 		if found, err = i.readMetadata(ctx, i.locate(address)); err == nil {
 			i.cached, i.readAt = &found, time.Now()
 			return found, nil
@@ -112,14 +115,17 @@ func (i *issuer) readMetadata(ctx context.Context, address string) (metadata, er
 	if err := json.Unmarshal(body, &found); err != nil {
 		return metadata{}, fmt.Errorf("%s is not metadata: %w", address, err)
 	}
-	if found.Issuer != i.name {
+	if found.Issuer != i.name && !i.named {
 		return metadata{}, fmt.Errorf("%s is the metadata of issuer %q, not of %q", address, found.Issuer, i.name)
+	}
+	if _, err := checkIssuer(found.Issuer); err != nil {
+		return metadata{}, fmt.Errorf("%s: issuer: %w", address, err)
 	}
 	for _, endpoint := range []*string{&found.JWKSURI, &found.RevocationFeed, &found.RevocationStream} {
 		if *endpoint == "" {
 			continue
 		}
-		if err := i.checkEndpoint(*endpoint); err != nil {
+		if err := checkEndpoint(*endpoint, found.Issuer); err != nil {
 			return metadata{}, fmt.Errorf("%s: %w", address, err)
 		}
 		*endpoint = i.locate(*endpoint)
@@ -139,12 +145,12 @@ func (i *issuer) locate(address string) string {
 
 // checkEndpoint rejects an endpoint whose responses could be forged on the network. Only
 // an issuer on the loopback may have endpoints without TLS, also on the loopback.
-func (i *issuer) checkEndpoint(endpoint string) error {
+func checkEndpoint(endpoint, issuer string) error {
 	u, err := url.Parse(endpoint)
 	if err != nil || u.Host == "" || u.User != nil {
 		return fmt.Errorf("endpoint %q is not an absolute URL", endpoint)
 	}
-	isLocal := u.Scheme == "http" && weborigin.IsLoopback(u.Hostname()) && strings.HasPrefix(i.name, "http:")
+	isLocal := u.Scheme == "http" && weborigin.IsLoopback(u.Hostname()) && strings.HasPrefix(issuer, "http:")
 	if u.Scheme == "https" || isLocal {
 		return nil
 	}
@@ -187,11 +193,16 @@ func (i *issuer) get(ctx context.Context, address string, limit int64) ([]byte, 
 }
 
 // metadataURLs returns the addresses of an issuer's metadata: that of OpenID Connect
-// Discovery 1.0, section 4, and that of RFC 8414, section 3.
-func metadataURLs(issuer string) []string {
-	u, err := url.Parse(issuer)
+// Discovery 1.0, section 4, and that of RFC 8414, section 3. A named issuer has no
+// address of its own.
+func (i *issuer) metadataURLs() []string {
+	base := i.name
+	if i.named {
+		base = i.from
+	}
+	u, err := url.Parse(base)
 	if err != nil {
-		return nil // cannot happen: checkIssuer parsed it
+		return nil // cannot happen: New parsed it
 	}
 	origin, path := u.Scheme+"://"+u.Host, strings.TrimSuffix(u.EscapedPath(), "/")
 	return []string{
@@ -206,7 +217,8 @@ func checkIssuer(name string) (host string, err error) {
 	u, err := url.Parse(name)
 	switch {
 	case err != nil, u.Host == "", u.User != nil, u.RawQuery != "", u.ForceQuery, strings.Contains(name, "#"):
-		return "", fmt.Errorf("%q is not an issuer URL: write the `iss` of its tokens, such as https://id.example.com", name)
+		return "", fmt.Errorf("%q is not an issuer URL: write the `iss` of its tokens, such as https://id.example.com; "+
+			"another name needs Options.SigningSecret, FetchFrom and Audience", name)
 	case u.Scheme == "https", u.Scheme == "http" && weborigin.IsLoopback(u.Hostname()):
 		return u.Host, nil
 	}

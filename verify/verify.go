@@ -88,7 +88,7 @@ type Options struct {
 	// FetchFrom is another address of the issuer's server, such as
 	// "http://watchword:8080": scheme and host. Metadata, and the JWKS and the feed at
 	// the paths that the metadata names, are fetched from there. The metadata must still
-	// name the issuer. With http, anybody on that network can forge keys, and with them
+	// name the issuer, except with SigningSecret and Audience (see New). With http, anybody on that network can forge keys, and with them
 	// tokens: the network must be trusted. Default: the issuer.
 	FetchFrom string
 
@@ -126,8 +126,16 @@ type Verifier struct {
 // exactly the `iss` of its tokens. It returns an error only for invalid options, and
 // sends no request. The first Verify or Ready fetches keys and revocations; background
 // work then keeps them up to date until Close.
+//
+// A server with HS256 can write another `iss` into its tokens (its setting issuer), such
+// as "your-app". Such an issuer needs SigningSecret, Audience and FetchFrom. The metadata
+// at FetchFrom then names the server's URL, and the events of the feed must carry it.
 func New(issuer string, opts Options) (*Verifier, error) {
+	named := opts.SigningSecret != nil && opts.FetchFrom != "" && opts.Audience != ""
 	host, err := checkIssuer(issuer)
+	if err != nil && named && accesstoken.IsIssuerName(issuer) {
+		host, err = issuer, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("verify: issuer: %w", err)
 	}
@@ -138,7 +146,7 @@ func New(issuer string, opts Options) (*Verifier, error) {
 	v := &Verifier{
 		opts:     opts,
 		expected: accesstoken.Expect{Issuer: issuer, Audience: opts.Audience, Leeway: opts.Leeway},
-		issuer:   newIssuer(issuer, opts.FetchFrom, opts.HTTPClient),
+		issuer:   newIssuer(issuer, named, opts.FetchFrom, opts.HTTPClient),
 		revoked:  newRevocations(maxRevocations),
 		cache:    tokencache.New[*keySet, *Identity](opts.CacheSize),
 		strip:    newHeaderSet(opts.StripHeaders),

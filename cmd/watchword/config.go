@@ -50,11 +50,12 @@ type Settings struct {
 
 	// An access token can't be revoked at services that don't follow the feed, so its lifetime
 	// bounds the damage of a stolen one. ES256 is the default, because every library verifies it.
+	Issuer        string           `name:"issuer" group:"tokens" help:"iss of access tokens, for services that check another name; needs signing-alg=HS256. Empty: the public URL."`
 	Audience      string           `name:"audience" group:"tokens" help:"aud of access tokens; empty: the public URL."`
 	AccessTTL     time.Duration    `name:"access-ttl" default:"15m" min:"10s" max:"1h" group:"tokens" help:"Lifetime of an access token."`
 	SigningAlg    string           `name:"signing-alg" default:"ES256" oneof:"ES256,Ed25519,RS256,HS256" group:"tokens" help:"How access tokens are signed. HS256 shares signing-secret with the services."`
 	SigningSecret watchword.Secret `name:"signing-secret" secret:"all" group:"tokens" help:"Secret of HS256, used as raw bytes, at least 32."`
-	Claims        []string         `name:"claims" group:"tokens" help:"Optional claims of access tokens, comma separated: email, name, and fixed ones as key=value."`
+	Claims        []string         `name:"claims" group:"tokens" help:"Optional claims of access tokens, comma separated: email, name, fixed ones as key=value, and computed ones as key=@id, @role, @roles, @email, @name or @sid."`
 
 	// The grace period and the clean generations are the two parameters of docs/rotation.md, which
 	// says what changing them costs. The longest bounds keep detection of theft meaningful.

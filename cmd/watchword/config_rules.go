@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/accesstoken"
 	"github.com/watchword-auth/watchword/internal/passhash"
 	"github.com/watchword-auth/watchword/internal/seal"
 	"github.com/watchword-auth/watchword/internal/weborigin"
@@ -41,6 +42,7 @@ var settingRules = []struct {
 	{"store", storeProblem},
 	{"master-key", masterKeyProblem},
 	{"signing-secret", signingSecretProblem},
+	{"issuer", issuerProblem},
 	{"claims", claimsProblem},
 	{"session-idle", sessionProblem},
 	{"cookie-name", cookieNameProblem},
@@ -242,6 +244,23 @@ func signingSecretProblem(s *Settings) string {
 	return ""
 }
 
+// issuerProblem refuses a name with public keys. Services look for the keys and the feed at the
+// address that `iss` names. The engine checks the characters, with the claims.
+func issuerProblem(s *Settings) string {
+	if s.Issuer == "" || s.Issuer == s.PublicURL {
+		return ""
+	}
+	if s.SigningAlg != "HS256" {
+		return fmt.Sprintf("is for services that share a secret, but signing-alg is %s. Remove it, or write signing-alg=HS256.",
+			s.SigningAlg)
+	}
+	if !accesstoken.IsIssuerName(s.Issuer) {
+		return fmt.Sprintf("%q is malformed. Write 1 to 128 characters of printable ASCII, without quotes and backslashes.",
+			s.Issuer)
+	}
+	return ""
+}
+
 // claimsProblem checks the form of each claim and then asks the engine, which refuses reserved
 // names and tokens that are too long. The engine would refuse them at its start as well, but
 // without the name of the setting.
@@ -252,7 +271,11 @@ func claimsProblem(s *Settings) string {
 	if problem := duplicateClaimProblem(s.Claims); problem != "" {
 		return problem
 	}
-	if err := s.engine().CheckTokens(); err != nil {
+	options := s.engine()
+	if issuerProblem(s) != "" {
+		options.Issuer = "" // its own rule reports it
+	}
+	if err := options.CheckTokens(); err != nil {
 		return sentence(err)
 	}
 	return ""
@@ -281,14 +304,15 @@ func sentence(err error) string {
 	return problem + ". " + strings.ToUpper(advice[:1]) + advice[1:] + "."
 }
 
-// claimProblem checks the form of one claim: email, name, or key=value.
+// claimProblem checks the form of one claim: email, name, or key=value, where value may be computed.
 func claimProblem(claim string) string {
 	key, value, static := strings.Cut(claim, "=")
 	switch {
 	case claim == "email" || claim == "name":
 		return ""
 	case !static:
-		return fmt.Sprintf("%q is not an optional claim. Write email, name, or key=value for a fixed one.", claim)
+		return fmt.Sprintf("%q is not an optional claim. Write email, name, key=value for a fixed one, or "+
+			"key=@id for a computed one.", claim)
 	case key == "" || value == "":
 		return fmt.Sprintf("%q lacks its key or its value. Write key=value.", claim)
 	}

@@ -185,6 +185,7 @@ func (s *Settings) engine() watchword.Options {
 	return watchword.Options{
 		PublicURL:     s.PublicURL,
 		LinkOrigins:   slices.DeleteFunc(slices.Clone(s.AllowedOrigins), weborigin.IsApp),
+		Issuer:        s.Issuer,
 		Audience:      s.Audience,
 		AccessTTL:     s.AccessTTL,
 		SigningAlg:    s.SigningAlg,
@@ -215,16 +216,19 @@ func (s *Settings) hashWorkers() int {
 	return max(cores-1, 1)
 }
 
-// claims translates the setting claims; claimProblem has checked it.
+// claims translates the setting claims; claimProblem has checked its form. The engine says which
+// computed values exist.
 func (s *Settings) claims() watchword.Claims {
-	claims := watchword.Claims{Static: map[string]string{}}
+	claims := watchword.Claims{Static: map[string]string{}, Computed: map[string]watchword.ClaimValue{}}
 	for _, claim := range s.Claims {
 		key, value, _ := strings.Cut(claim, "=")
-		switch claim {
-		case "email":
+		switch {
+		case claim == "email":
 			claims.Email = true
-		case "name":
+		case claim == "name":
 			claims.Name = true
+		case strings.HasPrefix(value, "@"):
+			claims.Computed[key] = watchword.ClaimValue(value)
 		default:
 			claims.Static[key] = value
 		}

@@ -19,7 +19,6 @@ import (
 )
 
 const (
-	maxToken  = 8192           // bytes that Verify accepts and Sign creates; see also MaxSize
 	maxLife   = 24 * time.Hour // between iat and exp; the server signs for an hour at most
 	tokenType = "at+jwt"
 )
@@ -28,6 +27,9 @@ const (
 // cookies above 4,096 bytes, name included, and proxies limit headers.
 const MaxSize = 4000
 
+// Limit is the largest size in bytes of a token that Verify accepts and Sign creates.
+const Limit = 8192
+
 var (
 	// ErrExpired means that the token is valid except that it has expired.
 	ErrExpired = errors.New("access token has expired")
@@ -35,6 +37,9 @@ var (
 	// ErrInvalid means that the text is not an access token of this issuer, for this
 	// audience, at this time.
 	ErrInvalid = errors.New("not a valid access token")
+
+	// ErrTooLong means that Sign would create a token of more than Limit bytes.
+	ErrTooLong = errors.New("the access token is too long")
 )
 
 // Claims are the claims of a token. Times are in seconds since 1970.
@@ -102,6 +107,14 @@ func isOneOf(names []string, name string) bool {
 	return slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) })
 }
 
+// IsIssuerName reports whether an issuer that is not the server's URL is well formed: 1 to
+// 128 characters of printable ASCII, without quotes, backslashes and outer spaces. Such a
+// name is also safe in WWW-Authenticate.
+func IsIssuerName(name string) bool {
+	return name != "" && len(name) <= 128 && strings.TrimSpace(name) == name &&
+		!strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' })
+}
+
 // payload returns the claims as JSON.
 func (c Claims) payload() ([]byte, error) {
 	if c.Roles == nil { // verifiers expect an array, never null
@@ -143,8 +156,8 @@ func Size(alg string, c Claims) (int, error) {
 // thumbprint is the length of a `kid` (RFC 7638, with SHA-256).
 const thumbprint = 43
 
-// Sign returns the token. It returns an error if Claims.Extra contains a standard claim, or
-// if the token has more than 8,192 bytes.
+// Sign returns the token. It returns an error if Claims.Extra contains a standard claim, and
+// ErrTooLong if the token has more than Limit bytes.
 func Sign(k Key, c Claims) (string, error) {
 	payload, err := c.payload()
 	if err != nil {
@@ -160,10 +173,10 @@ func Sign(k Key, c Claims) (string, error) {
 	}
 	token = append(token, '.')
 	token = base64.RawURLEncoding.AppendEncode(token, signature)
-	if len(token) > maxToken {
+	if len(token) > Limit {
 		return "", fmt.Errorf(
-			"an access token of %d bytes is too long: give the user fewer roles, or the token fewer claims",
-			len(token),
+			"%w, with %d bytes: give the user fewer roles, or the token fewer claims",
+			ErrTooLong, len(token),
 		)
 	}
 	return string(token), nil
@@ -234,7 +247,7 @@ type compact struct {
 // rejected here because the decoder skips them.
 func split(token string) (jws compact, ok bool) {
 	first, last := strings.IndexByte(token, '.'), strings.LastIndexByte(token, '.')
-	if len(token) > maxToken || strings.Count(token, ".") != 2 || strings.ContainsAny(token, "\r\n") {
+	if len(token) > Limit || strings.Count(token, ".") != 2 || strings.ContainsAny(token, "\r\n") {
 		return compact{}, false
 	}
 	text := []byte(token)

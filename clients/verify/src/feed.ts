@@ -36,6 +36,7 @@ export class Feed {
   private largest = 0 // the largest number received
   private cursor = 0 // all events up to it were received; reading resumes after it
   private lastCleanup = monotonic()
+  private signer = "" // the `iss` that events must carry: the issuer in the metadata
 
   private failed = 0 // rounds in a row
   private cut = 0 // streams in a row that were cut early
@@ -51,6 +52,7 @@ export class Feed {
       let about: Metadata | undefined
       try {
         about = await this.options.issuer.metadata()
+        this.signer = about.issuer
       } catch (error) {
         errors.push(error)
       }
@@ -168,12 +170,12 @@ export class Feed {
 
   /** Returns the event in a token. It reads the JWKS again if the token's key is unknown. */
   private async verify(token: string): Promise<FeedEvent> {
-    const { keys, issuer, audience } = this.options
+    const { keys, audience } = this.options
     const parsed = parse(token, eventType)
     if (parsed) {
       const key = (await keys.current()).get(parsed.kid) ?? (await keys.reread()).get(parsed.kid)
       const isValid = key !== undefined && (await hasValidSignature(parsed, key))
-      const event = isValid ? readEvent(parsed.payload, issuer.name, audience) : undefined
+      const event = isValid ? readEvent(parsed.payload, this.signer, audience) : undefined
       if (event) return event
     }
     throw new Error("the revocation feed has an event that is not valid")

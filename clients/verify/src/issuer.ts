@@ -6,6 +6,8 @@ const maxMetadata = 64 << 10 // bytes
 
 /** The members of the issuer's metadata (RFC 8414, section 2) that the verifier uses. */
 export interface Metadata {
+  /** The `iss` of the feed's events. */
+  issuer: string
   jwks: string
   feed: string | undefined
   stream: string | undefined
@@ -19,12 +21,15 @@ export class StatusError extends Error {
 /**
  * Reads documents from the issuer's server. Its metadata comes from the configured address only
  * and must name the configured issuer, so a token can't direct the verifier to another server.
+ * A named issuer has another `iss` in its access tokens than in its metadata: there the operator
+ * vouches for the address, and the shared secret for the tokens and the feed.
  */
 export class Issuer {
   private cached: { metadata: Metadata; at: number } | undefined
 
   constructor(
     readonly name: string,
+    private readonly isNamed: boolean, // the metadata may name another issuer
     private readonly from: string | undefined,
     private readonly send: typeof fetch,
     private readonly closed: AbortSignal,
@@ -34,7 +39,7 @@ export class Issuer {
   async metadata(): Promise<Metadata> {
     if (this.cached && monotonic() - this.cached.at < metadataMaxAge) return this.cached.metadata
     let failure: unknown
-    for (const address of metadataUrls(this.name)) {
+    for (const address of metadataUrls(this.isNamed && this.from ? this.from : this.name)) {
       try {
         const metadata = await this.readMetadata(this.locate(address))
         this.cached = { metadata, at: monotonic() }
@@ -55,26 +60,18 @@ export class Issuer {
   private async readMetadata(address: string): Promise<Metadata> {
     const { body } = await this.get(address, maxMetadata)
     const found = parseObject(body, address)
-    if (found.issuer !== this.name)
+    const { issuer } = found
+    if (typeof issuer !== "string" || (issuer !== this.name && !this.isNamed))
       throw new Error(`${address} is the metadata of another issuer, not of ${this.name}`)
+    checkIssuer(issuer)
     const endpoint = (name: string): string | undefined => {
       const value = found[name]
-      return typeof value === "string" && value !== "" ? this.locate(this.checked(value, address)) : undefined
+      return typeof value === "string" && value !== "" ? this.locate(checked(value, issuer, address)) : undefined
     }
     const jwks = endpoint("jwks_uri")
     if (!jwks) throw new Error(`${address} names no jwks_uri`)
     const [feed, stream] = [endpoint("revocation_feed_endpoint"), endpoint("revocation_stream_endpoint")]
-    return { jwks, feed, stream }
-  }
-
-  /** Rejects an endpoint whose responses could be forged on the network. */
-  private checked(endpoint: string, address: string): string {
-    const url = URL.canParse(endpoint) ? new URL(endpoint) : undefined
-    const isLocal = url?.protocol === "http:" && isLoopback(url.hostname) && this.name.startsWith("http:")
-    if (!url || url.username !== "" || (url.protocol !== "https:" && !isLocal)) {
-      throw new Error(`${address}: the endpoint ${endpoint} is not an https URL`)
-    }
-    return endpoint
+    return { issuer, jwks, feed, stream }
   }
 
   /** Returns where an address is fetched: at `fetchFrom`, if it is set, under the same path and query. */
@@ -104,6 +101,16 @@ export class Issuer {
       clearTimeout(timer)
     }
   }
+}
+
+/** Rejects an endpoint whose responses could be forged on the network. */
+function checked(endpoint: string, issuer: string, address: string): string {
+  const url = URL.canParse(endpoint) ? new URL(endpoint) : undefined
+  const isLocal = url?.protocol === "http:" && isLoopback(url.hostname) && issuer.startsWith("http:")
+  if (!url || url.username !== "" || (url.protocol !== "https:" && !isLocal)) {
+    throw new Error(`${address}: the endpoint ${endpoint} is not an https URL`)
+  }
+  return endpoint
 }
 
 async function readText(response: Response, limit: number, address: string): Promise<string> {
@@ -142,12 +149,18 @@ export function checkIssuer(name: string): void {
   if (!url || !/^https?:$/.test(url.protocol) || url.username !== "" || url.password !== "" || /[?#]/.test(name)) {
     const shown = name.includes("@") ? "this" : JSON.stringify(name) // it may contain a password
     throw new TypeError(
-      `${shown} is not an issuer URL: write the "iss" of its tokens, such as https://id.example.com`,
+      `${shown} is not an issuer URL: write the "iss" of its tokens, such as https://id.example.com; ` +
+        "another name needs signingSecret, fetchFrom and audience",
     )
   }
   if (url.protocol === "http:" && !isLoopback(url.hostname)) {
     throw new TypeError(`${name} has no TLS, so its responses could be forged on the network: write https`)
   }
+}
+
+/** Reports whether an issuer that is not the server's URL is well formed: printable ASCII, without quotes. */
+export function isIssuerName(name: string): boolean {
+  return /^[ -~]{1,128}$/.test(name) && name.trim() === name && !/["\\]/.test(name)
 }
 
 /** Reports whether address is only scheme and host. */

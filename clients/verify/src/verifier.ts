@@ -1,7 +1,7 @@
 import { TokenError, unavailable } from "./error.js"
 import { Feed } from "./feed.js"
 import { isTimely, readIdentity, type Expected, type Identity } from "./identity.js"
-import { checkIssuer, isOrigin, Issuer } from "./issuer.js"
+import { checkIssuer, isIssuerName, isOrigin, Issuer } from "./issuer.js"
 import { hasValidSignature, parse } from "./jws.js"
 import { Keys, type KeySet } from "./keys.js"
 import { Revocations } from "./revocations.js"
@@ -27,7 +27,8 @@ export interface VerifierOptions {
   cacheSize?: number
   /**
    * Another address of the server, such as "http://watchword:8080". Metadata, keys and feed are
-   * fetched from there; the metadata must still name the issuer. With http, that network must be trusted.
+   * fetched from there; the metadata must still name the issuer, except with `signingSecret` and
+   * `audience`. With http, that network must be trusted.
    */
   fetchFrom?: string
   /** The protection space in WWW-Authenticate. Default: the host of the issuer. */
@@ -57,19 +58,22 @@ export class Verifier {
   private running: Promise<void> | undefined
 
   /**
-   * @param issuer exactly the `iss` of the tokens, such as "https://id.example.com"
+   * @param issuer exactly the `iss` of the tokens, such as "https://id.example.com". A server with HS256 can
+   *   write another name (its setting issuer), such as "your-app": that needs `signingSecret`, `fetchFrom` and
+   *   `audience`. The metadata then names the server's URL, and the events of the feed must carry it.
    * @throws TypeError or RangeError for an option that can't work. The network is not touched.
    */
   constructor(issuer: string, options: VerifierOptions = {}) {
-    checkIssuer(issuer)
+    const isNamed = options.signingSecret !== undefined && !!options.fetchFrom && !!options.audience
+    if (!isNamed || !isIssuerName(issuer)) checkIssuer(issuer)
     checkOptions(options)
     this.options = options
-    this.realm = options.realm ?? new URL(issuer).host
+    this.realm = options.realm ?? hostOf(issuer)
     this.now = options.now ?? Date.now
     this.expected = { issuer, audience: options.audience ?? issuer, leeway: options.leeway ?? 5 }
     const { signingSecret: secret, fetchFrom, warn = () => undefined } = options
     const closed = this.closing.signal
-    const source = new Issuer(issuer, fetchFrom, options.fetch ?? ((...args) => fetch(...args)), closed)
+    const source = new Issuer(issuer, isNamed, fetchFrom, options.fetch ?? ((...args) => fetch(...args)), closed)
     this.keys = new Keys(source, typeof secret === "string" ? Buffer.from(secret) : secret, closed, warn)
     const { revocations, keys, now } = this
     const { audience, leeway } = this.expected
@@ -164,6 +168,11 @@ export class Verifier {
     if (this.cache.size >= cacheSize) this.cache.delete(this.cache.keys().next().value ?? "")
     if (cacheSize > 0) this.cache.set(token, { set, identity })
   }
+}
+
+/** Returns the host of an issuer URL. An issuer that is only a name stands for itself. */
+function hostOf(issuer: string): string {
+  return (URL.canParse(issuer) && new URL(issuer).host) || issuer
 }
 
 function checkOptions({ leeway = 5, onStale = "open", staleAfter = 10, ...options }: VerifierOptions): void {

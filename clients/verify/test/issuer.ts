@@ -111,7 +111,11 @@ export class FakeIssuer {
   }) as typeof fetch
 
   verifier(options: VerifierOptions = {}): Verifier {
-    const verifier = new Verifier(this.url, { fetch: this.fetch, ...options })
+    return this.verifierOf(this.url, options)
+  }
+
+  verifierOf(name: string, options: VerifierOptions): Verifier {
+    const verifier = new Verifier(name, { fetch: this.fetch, ...options })
     onTestFinished(() => verifier.close())
     return verifier
   }
