@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -36,6 +37,10 @@ type SignUpRequest struct {
 
 	// Replaces is as in LoginRequest.
 	Replaces Secret
+
+	// Problems are those of members that only the caller knows, such as a missing last
+	// name. With any, SignUp creates nothing, and its refusal lists them before its own.
+	Problems []FieldError
 }
 
 // SignUp creates an account and opens its first session. It returns nil without
@@ -49,6 +54,7 @@ func (e *Engine) SignUp(ctx context.Context, r SignUpRequest) (*SignIn, error) {
 	now := e.now()
 	user, problems := newUser(NewUser{Email: r.Email, Name: r.Name}, now)
 	user.Locale = locale.First(r.Client.Languages)
+	problems = slices.Concat(r.Problems, problems)
 	normal, problem := e.acceptable("password", r.Password, user.Email, user.Name)
 	if problem != nil {
 		problems = append(problems, *problem)

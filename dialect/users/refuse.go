@@ -63,7 +63,7 @@ func wordsOf(status int, why *watchword.Error) (int, errorAnswer) {
 	case watchword.CodeNotFound, watchword.CodeMethodNotAllowed:
 		return http.StatusNotFound, errorAnswer{Error: "Resource not found"}
 	case watchword.CodeTokenExpired:
-		return status, errorAnswer{"Authentication Error", "Token lifetime is over!"}
+		return status, errorAnswer{"Authentication Error", "Token lifetime exceeded!"}
 	}
 	if status == http.StatusUnauthorized {
 		return status, errorAnswer{"Authentication Error", "You are unauthenticated!"}
@@ -77,13 +77,13 @@ func challengeOf(code watchword.Code) string {
 	realm, name, description := "apps", "invalid_access_token", ""
 	switch code {
 	case watchword.CodeTokenMissing:
-		description = "no access token was sent"
+		description = "unknown authentication scheme"
 	case watchword.CodeTokenInvalid:
 		description = "the access token is not valid"
 	case watchword.CodeTokenExpired:
-		name, description = "expired_access_token", "the access token has expired"
+		name, description = "expired_access_token", "access token is expired"
 	case watchword.CodeRefreshMissing:
-		realm, name, description = "reauth", "no_rft", "no refresh token was sent"
+		realm, name, description = "reauth", "no_rft", "Refresh Token is missing!"
 	case watchword.CodeRefreshInvalid, watchword.CodeRefreshReused:
 		realm, name, description = "reauth", "invalid_rft", "the refresh token is not valid"
 	case watchword.CodeSessionEnded:
@@ -120,18 +120,15 @@ func messageOf(f watchword.FieldError) string {
 // A member of a body.
 type member struct{ name, value string }
 
-// required refuses empty members.
-func required(members ...member) error {
-	var missing []watchword.FieldError
+// missing lists the members that are empty.
+func missing(members ...member) []watchword.FieldError {
+	var list []watchword.FieldError
 	for _, m := range members {
 		if m.value == "" {
-			missing = append(missing, watchword.FieldError{Field: m.name, Code: watchword.FieldRequired})
+			list = append(list, watchword.FieldError{Field: m.name, Code: watchword.FieldRequired})
 		}
 	}
-	if missing == nil {
-		return nil
-	}
-	return unacceptable(missing...)
+	return list
 }
 
 func unacceptable(fields ...watchword.FieldError) *watchword.Error {

@@ -232,18 +232,16 @@ func (d *Dialect) signup(w http.ResponseWriter, r *http.Request, c watchword.Cli
 	if err != nil {
 		return err
 	}
-	if err := required(
-		member{"firstName", strings.TrimSpace(body.FirstName)}, member{"lastName", strings.TrimSpace(body.LastName)},
-		member{"email", strings.TrimSpace(body.Email)}, member{"password", body.Password},
-	); err != nil {
-		return err
-	}
 	in, err := d.engine.SignUp(r.Context(), watchword.SignUpRequest{
-		Email:    body.Email,
+		Email:    strings.TrimSpace(body.Email),
 		Password: watchword.Secret(body.Password),
 		Name:     JoinName(body.FirstName, body.LastName),
 		Client:   c,
 		Replaces: watchword.Secret(d.cookie.Presented(r).Value(r)),
+		// The engine knows one name. It adds the problems of the other members, so that
+		// a form shows all of its faults at once.
+		Problems: missing(member{"firstName", strings.TrimSpace(body.FirstName)},
+			member{"lastName", strings.TrimSpace(body.LastName)}),
 	})
 	if err != nil {
 		return err
@@ -383,13 +381,8 @@ func (d *Dialect) resetpass(w http.ResponseWriter, r *http.Request, c watchword.
 	if err != nil {
 		return err
 	}
-	if err := required(member{"password", body.Password}); err != nil {
+	if err := d.checkReset(body); err != nil {
 		return err
-	}
-	if body.Password != body.PasswordConfirm {
-		return unacceptable(
-			watchword.FieldError{Field: "passwordConfirm", Code: watchword.FieldInvalid, Message: "Passwords DO NOT match"},
-		)
 	}
 	device, err := d.engine.ResetPassword(
 		r.Context(),
@@ -402,6 +395,25 @@ func (d *Dialect) resetpass(w http.ResponseWriter, r *http.Request, c watchword.
 	}
 	d.known.Renew(w, r, string(device), tokencookie.KnownDeviceLife)
 	return respond.JSON(w, http.StatusOK, messageAnswer{Message: "Password reset successful", Success: true})
+}
+
+// checkReset refuses a reset whose passwords differ, and reports a bad password beside it. The
+// engine would report it only for a link that is valid.
+func (d *Dialect) checkReset(body resetBody) error {
+	err := d.engine.CheckPassword(watchword.Secret(body.Password))
+	if body.Password == body.PasswordConfirm {
+		if body.Password == "" {
+			return err
+		}
+		return nil // the engine checks it, after the link
+	}
+	var faults []watchword.FieldError
+	var refusal *watchword.Error
+	if errors.As(err, &refusal) {
+		faults = append(faults, refusal.Fields...)
+	}
+	return unacceptable(append(faults, watchword.FieldError{
+		Field: "passwordConfirm", Code: watchword.FieldInvalid, Message: "Passwords DO NOT match"})...)
 }
 
 func (d *Dialect) me(w http.ResponseWriter, r *http.Request, _ watchword.Client) error {

@@ -139,8 +139,8 @@ func TestW3ExpiredAccessTokenHasItsOwnCodeAndCanBeRenewed(t *testing.T) {
 	c := ada(t, s)
 	now.advance(16 * time.Minute)
 	c.Run(
-		exchange{Request: "GET /api/users/me", Headers: bearer, Status: 401, Answer: `{"error":"Authentication Error","feedback":"Token lifetime is over!"}`,
-			Want: headers{"WWW-Authenticate": `Bearer realm="apps", error="expired_access_token", error_description="the access token has expired"`}},
+		exchange{Request: "GET /api/users/me", Headers: bearer, Status: 401, Answer: `{"error":"Authentication Error","feedback":"Token lifetime exceeded!"}`,
+			Want: headers{"WWW-Authenticate": `Bearer realm="apps", error="expired_access_token", error_description="access token is expired"`}},
 		exchange{Name: "canonical", Request: "GET /api/auth/me", Headers: bearer, Status: 401, Answer: `*"code":"TOKEN_EXPIRED"*`},
 		exchange{Name: "lesson", Request: "GET /profile", Headers: bearer, Status: 401, Answer: "*"},
 	)
