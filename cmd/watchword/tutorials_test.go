@@ -15,7 +15,8 @@ import (
 )
 
 // The test follows docs/migrate.md as written: it writes the files and runs the
-// commands of each section in a separate folder. Only the port differs.
+// commands of each section in a separate folder. Only the port differs. The test of package
+// examples sends tokens to the middlewares that the document shows.
 func TestMigrationTutorialsWorkAsWritten(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../docs/migrate.md")
@@ -46,6 +47,7 @@ func follow(t *testing.T, section string) {
 	}
 	env := []string{"PATH=" + bin + ":" + os.Getenv("PATH"), "HOME=" + dir, "WATCHWORD_ADMIN_LISTEN=",
 		"WATCHWORD_HASH_QUEUE=30s"} // other tests want the cores, too
+	var running *exec.Cmd
 	for _, found := range block.FindAllStringSubmatch(section, -1) {
 		kind, content := found[1], strings.ReplaceAll(found[2], ":8000", ":"+port)
 		if kind != "sh" {
@@ -57,7 +59,9 @@ func follow(t *testing.T, section string) {
 		script := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", content)
 		script.Dir, script.Env = dir, env
 		if strings.Contains(content, "watchword serve") {
+			stop(running) // the document says: stop Watchword, and start it like this
 			serve(t, script, port)
+			running = script
 			continue
 		}
 		out, err := script.CombinedOutput()
@@ -76,7 +80,7 @@ func serve(t *testing.T, script *exec.Cmd, port string) {
 	if err := script.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = script.Process.Signal(syscall.SIGTERM); _ = script.Wait() })
+	t.Cleanup(func() { stop(script) })
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for ctx.Err() == nil {
@@ -93,6 +97,14 @@ func serve(t *testing.T, script *exec.Cmd, port string) {
 		time.Sleep(25 * time.Millisecond)
 	}
 	t.Fatal("the server does not get ready")
+}
+
+// stop stops a server of the document, if there is one, and waits for its end.
+func stop(server *exec.Cmd) {
+	if server != nil {
+		_ = server.Process.Signal(syscall.SIGTERM)
+		_ = server.Wait()
+	}
 }
 
 func unusedPort(t *testing.T) string {

@@ -1,0 +1,209 @@
+package examples_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// The back-ends of the three tutorials, as they are, behind Watchword with the settings of
+// docs/migrate.md, "Your own routes".
+
+// A tutorial is one section of docs/migrate.md.
+type tutorial struct {
+	title, dialect   string
+	signUp, token    string // path and body of a sign-up; the member of the access token
+	login            string
+	notes, forbidden string // paths of the back-end; forbidden needs the role admin
+}
+
+const (
+	body       = `{"email":"ada@example.com","password":"` + password + `"`
+	documented = "the secret of your services, 32 bytes or more"
+)
+
+var tutorials = []tutorial{
+	{"From the article with Express, MongoDB and React", "users",
+		"/api/users/signup " + body + `,"firstName":"Ada","lastName":"L"}`, "accessToken",
+		"/api/users/login", "/api/notes", ""},
+	{"From the introductory lesson", "lesson",
+		"/register " + body + `,"username":"ada"}`, "accessToken", "/login", "/lesson/notes", ""},
+	{`From the "complete security guide"`, "",
+		"/api/auth/register " + body + "}", "accessToken", "/api/auth/login", "/guide/notes", "/guide/admin"},
+}
+
+// JWT-19, JWT-20
+func TestTutorialBackEndsGoOnAsTheyAre(t *testing.T) {
+	t.Parallel()
+	dir := copyOf(t, "express-jsonwebtoken")
+	program, _ := node(t, dir)
+	binary := filepath.Join(t.TempDir(), "watchword")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../cmd/watchword")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	backEnd := run(t, dir, []string{"PORT=0", "ACCESS_TOKEN_SECRET=" + documented}, program, "tutorials.js")
+	for _, tutorial := range tutorials {
+		t.Run(tutorial.title, func(t *testing.T) { t.Parallel(); tutorial.goesOn(t, backEnd, binary) })
+	}
+}
+
+func (x tutorial) goesOn(t *testing.T, backEnd process, binary string) {
+	w := x.serve(t, binary)
+	path, form, _ := strings.Cut(x.signUp, " ")
+	in := w.signIn(t, path, form)
+	token := in[x.token].(string)
+	_, claims := partsOf(t, watchword.Secret(token))
+	var standard struct{ Sub string }
+	must(t, json.Unmarshal([]byte(claims), &standard))
+	status, _, answer := backEnd.ask(t, x.notes, token)
+	if status != 200 || !strings.Contains(answer, `"id":"`+standard.Sub+`"`) {
+		t.Errorf("%s: %d %s, want the id %s", x.notes, status, answer, standard.Sub)
+	}
+	for name, bad := range map[string]string{"none": "", "forged": token[:len(token)-8] + "AAAAAAAA"} {
+		if status, _, answer := backEnd.ask(t, x.notes, bad); status != 401 && status != 403 {
+			t.Errorf("token %s: %d %s", name, status, answer)
+		}
+	}
+	if x.dialect == "lesson" {
+		r, err := http.NewRequestWithContext(t.Context(), "GET", backEnd.url+x.notes, nil)
+		must(t, err)
+		r.AddCookie(&http.Cookie{Name: "jwt", Value: token})
+		response, err := http.DefaultClient.Do(r)
+		must(t, err)
+		defer response.Body.Close() //nolint:errcheck // only the status counts
+		if response.StatusCode != 200 {
+			t.Errorf("the cookie: %s", response.Status)
+		}
+	}
+	if x.forbidden == "" {
+		return
+	}
+	if status, _, answer := backEnd.ask(t, x.forbidden, token); status != 403 {
+		t.Errorf("a user at %s: %d %s", x.forbidden, status, answer)
+	}
+	roles := exec.CommandContext(t.Context(), binary, "users", "set-roles", "ada@example.com", "accountant", "admin")
+	roles.Dir, roles.Env = w.dir, environment()
+	if out, err := roles.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	admin := w.signIn(t, x.login, body+"}")[x.token].(string)
+	if status, _, answer := backEnd.ask(t, x.forbidden, admin); status != 200 || !strings.Contains(answer, `"role":"admin"`) {
+		t.Errorf("an admin at %s: %d %s", x.forbidden, status, answer)
+	}
+}
+
+// A documentedServer runs a command of docs/migrate.md.
+type documentedServer struct{ url, dir string }
+
+var ownRoutes = regexp.MustCompile("(?s)\\*\\*6\\. Your own routes\\.\\*\\*.*?```js\n(.*?)\n```.*?```sh\n(.*?)```")
+
+// serve starts the server of the section's step "Your own routes". The middleware of that step
+// must be the one that the test runs.
+func (x tutorial) serve(t *testing.T, binary string) documentedServer {
+	t.Helper()
+	text, err := os.ReadFile("../docs/migrate.md")
+	must(t, err)
+	_, section, _ := strings.Cut(string(text), "\n## "+x.title+"\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	step := ownRoutes.FindStringSubmatch(section)
+	if step == nil {
+		t.Fatalf("the section %s has no own routes", x.title)
+	}
+	source, err := os.ReadFile("express-jsonwebtoken/tutorials.js")
+	must(t, err)
+	if !strings.Contains(string(source), step[1]) {
+		t.Errorf("the middleware is not in tutorials.js:\n%s", step[1])
+	}
+	port := freePort(t)
+	w := documentedServer{"http://localhost:" + port, t.TempDir()}
+	command := strings.ReplaceAll(strings.Replace(step[2], "watchword serve", "exec "+binary+" serve", 1), ":8000", ":"+port)
+	script := exec.CommandContext(context.Background(), "bash", "-euc", command)
+	script.Dir, script.Env = w.dir, append(environment(), "WATCHWORD_ADMIN_LISTEN=", "WATCHWORD_LIMITS=off")
+	must(t, script.Start())
+	t.Cleanup(func() { _ = script.Process.Signal(syscall.SIGTERM); _ = script.Wait() })
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(25 * time.Millisecond) {
+		response, err := http.Get(w.url + "/readyz")
+		if err == nil {
+			_ = response.Body.Close()
+			if response.StatusCode == 200 {
+				return w
+			}
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the server is not ready:\n%s", command)
+		}
+	}
+}
+
+// signIn sends a form as the front-end does.
+func (w documentedServer) signIn(t *testing.T, path, form string) map[string]any {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), "POST", w.url+path, strings.NewReader(form))
+	must(t, err)
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Origin", "http://localhost:3000")
+	response, err := http.DefaultClient.Do(r)
+	must(t, err)
+	defer response.Body.Close() //nolint:errcheck // it was read
+	var answer map[string]any
+	must(t, json.NewDecoder(response.Body).Decode(&answer))
+	if response.StatusCode/100 != 2 {
+		t.Fatalf("%s: %s %s", path, response.Status, fmt.Sprint(answer))
+	}
+	return answer
+}
+
+var viteProxy = regexp.MustCompile("(?s)```js\n(  server: \\{ proxy: \\{\n.*?)\n```")
+
+// The four lines for Vite bring sign-in and own routes under the front-end's address.
+func TestViteProxyOfTheDocumentServesBoth(t *testing.T) {
+	t.Parallel()
+	dir := copyOf(t, "guide")
+	program, _ := node(t, dir)
+	back := copyOf(t, "express-jsonwebtoken")
+	node(t, back)
+	binary := filepath.Join(t.TempDir(), "watchword")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../cmd/watchword")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	backEnd := run(t, back, []string{"PORT=0", "ACCESS_TOKEN_SECRET=" + documented}, program, "tutorials.js")
+	w := tutorials[0].serve(t, binary)
+
+	docs, err := os.ReadFile("../docs/migrate.md")
+	must(t, err)
+	shown := viteProxy.FindSubmatch(docs)
+	if shown == nil || strings.Count(string(shown[1]), "\n") != 3 {
+		t.Fatalf("docs/migrate.md has no four lines for Vite: %s", shown)
+	}
+	lines := strings.NewReplacer("http://localhost:8000", w.url, "http://localhost:5001", backEnd.url).Replace(string(shown[1]))
+	must(t, os.WriteFile(filepath.Join(dir, "vite.config.js"), []byte("export default {\n"+lines+"\n}\n"), 0o600))
+	port := freePort(t)
+	must(t, os.WriteFile(filepath.Join(dir, "vite.js"), []byte(`import { createServer } from 'vite'
+const vite = await createServer({ root: import.meta.dirname, server: { port: `+port+`, strictPort: true, host: 'localhost' } })
+await vite.listen()
+console.log('listening on http://localhost:`+port+`')
+process.on('SIGINT', () => vite.close().then(() => process.exit()))
+`), 0o600))
+	front := documentedServer{url: run(t, dir, nil, program, "vite.js").url}
+
+	path, form, _ := strings.Cut(tutorials[0].signUp, " ")
+	in := front.signIn(t, path, form)
+	status, _, answer := process{front.url}.ask(t, tutorials[0].notes, in["accessToken"].(string))
+	id := in["user"].(map[string]any)["_id"].(string)
+	if status != 200 || !strings.Contains(answer, `"id":"`+id+`"`) {
+		t.Errorf("%d %s, want the id %s", status, answer, id)
+	}
+}
