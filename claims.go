@@ -23,9 +23,8 @@ type Claims struct {
 	Name   bool              // `name`
 	Static map[string]string // constant claims of every token; see Options.CheckTokens
 
-	// Computed are claims with data of the user or the session, by name, for services
-	// that read the names of another system: {"_id": ClaimID}. They repeat data that
-	// other claims have, so prefer `sub`, `roles` and `sid` in new services.
+	// Computed are data of the user or the session under other names, for services that
+	// read the names of another system: {"_id": ClaimID}.
 	Computed map[string]ClaimValue
 }
 
@@ -34,39 +33,29 @@ type ClaimValue string
 
 const (
 	ClaimID    ClaimValue = "@id"    // the user's id, as in `sub`
-	ClaimRole  ClaimValue = "@role"  // one role: admin if the user has it, else the first, `user` without any
+	ClaimRole  ClaimValue = "@role"  // admin if the user has this role, else the first, `user` without any
 	ClaimRoles ClaimValue = "@roles" // all roles, as in `roles`
-	ClaimEmail ClaimValue = "@email" // the address; the claim is absent while the address is unproven
+	ClaimEmail ClaimValue = "@email" // the address; absent while it is unproven
+	ClaimName  ClaimValue = "@name"  // chosen by the user, not unique: never decide by it who a caller is
 	ClaimSID   ClaimValue = "@sid"   // the session's id, as in `sid`
 
-	// ClaimName is the user's name. Users choose it themselves, and two users can have
-	// the same: it must not decide who a caller is.
-	ClaimName ClaimValue = "@name"
+	claimValues = "@id, @role, @roles, @email, @name, @sid"
 )
 
-// claimValues returns all of them, in the order of messages.
-func claimValues() []ClaimValue {
-	return []ClaimValue{ClaimID, ClaimRole, ClaimRoles, ClaimEmail, ClaimName, ClaimSID}
-}
-
-// withoutComputed returns the claims that fit into the token of every account.
-func (c Claims) withoutComputed() Claims {
-	c.Computed = nil
-	return c
-}
-
-// of returns the optional claims for a user and a session.
+// of returns the optional claims for a user and a session. Services take an address in a
+// computed claim for proven, because nothing beside it says otherwise.
 func (c Claims) of(u User, s Session) map[string]any {
-	if !c.Email && !c.Name && len(c.Static) == 0 && len(c.Computed) == 0 {
-		return nil
+	values := map[ClaimValue]any{
+		ClaimID: u.ID, ClaimRole: mainRole(u.Roles), ClaimRoles: append([]string{}, u.Roles...), // never null
+		ClaimEmail: u.Email, ClaimName: u.Name, ClaimSID: s.ID,
 	}
 	extra := make(map[string]any, len(c.Static)+len(c.Computed)+3)
 	for name, value := range c.Static {
 		extra[name] = value
 	}
 	for name, value := range c.Computed {
-		if computed := value.of(u, s); computed != nil {
-			extra[name] = computed
+		if value != ClaimEmail || u.Verified() {
+			extra[name] = values[value]
 		}
 	}
 	if c.Email {
@@ -78,90 +67,39 @@ func (c Claims) of(u User, s Session) map[string]any {
 	return extra
 }
 
-// of computes a claim. It returns nil if the token must not have it: services take an
-// address in a token for proven.
-func (v ClaimValue) of(u User, s Session) any {
-	switch v {
-	case ClaimID:
-		return string(u.ID)
-	case ClaimRole:
-		return mainRole(u.Roles)
-	case ClaimRoles:
-		return append([]string{}, u.Roles...) // an array even without roles, never null
-	case ClaimEmail:
-		if u.Verified() {
-			return string(u.Email)
-		}
-	case ClaimName:
-		return u.Name
-	case ClaimSID:
-		return string(s.ID)
-	}
-	return nil
-}
-
-// mainRole returns the role for services that know only one. Services check for admin
-// most often, so it comes before all others.
+// mainRole returns the role for services that know only one, and mostly ask for admin.
 func mainRole(roles []string) string {
-	switch {
-	case slices.Contains(roles, "admin"):
+	if slices.Contains(roles, "admin") {
 		return "admin"
-	case len(roles) > 0:
-		return roles[0]
 	}
-	return "user"
+	return append(roles[:len(roles):len(roles)], "user")[0]
 }
 
-// check refuses reserved names, the same name twice, constants that look computed, and
-// computed values that don't exist. A constant such as role=role would be the same text
-// for every user: each of them would have that role at the service.
+// check refuses reserved names, constants that look computed, and unknown computed values.
+// A constant such as role=admin is the same for every user; role=role is a mistake.
 func (c Claims) check() error {
-	names := slices.Concat(slices.Sorted(maps.Keys(c.Static)), slices.Sorted(maps.Keys(c.Computed)))
-	for i, name := range names {
-		if slices.Contains(names[:i], name) {
+	known := strings.Split(claimValues, ", ")
+	for name, value := range c.Static {
+		if form := "@" + strings.TrimPrefix(value, "@"); slices.Contains(known, form) {
+			return fmt.Errorf(
+				"the constant of claim %q is %s, the same text for every user: write %s=%s for the data of each user",
+				name, value, name, form,
+			)
+		}
+		if _, both := c.Computed[name]; both {
 			return fmt.Errorf("claim %q is both constant and computed: write each claim once", name)
 		}
-		if slices.ContainsFunc(names[:i], func(other string) bool { return strings.EqualFold(name, other) }) {
-			return fmt.Errorf("claim %q appears twice with different case: write each claim once", name)
-		}
-	}
-	if err := accesstoken.CheckExtra(names); err != nil {
-		return err
-	}
-	for name, value := range c.Static {
-		if form := ClaimValue("@" + strings.TrimPrefix(value, "@")); slices.Contains(claimValues(), form) {
-			return fmt.Errorf("the constant of claim %q is %s, the same text for every user: write %s=%s for the data of each user",
-				name, value, name, form)
-		}
 		if strings.HasPrefix(value, "@") {
-			return unknownClaimValue(name, value)
+			return fmt.Errorf("the constant of claim %q begins with @: write another, or one of %s", name, claimValues)
 		}
 	}
 	for name, value := range c.Computed {
-		if !slices.Contains(claimValues(), value) {
-			return unknownClaimValue(name, string(value))
+		if !slices.Contains(known, string(value)) {
+			return fmt.Errorf("claim %q can't be computed from %q: write one of %s", name, value, claimValues)
 		}
 	}
-	return nil
-}
-
-func unknownClaimValue(name, value string) error {
-	forms := make([]string, 0, len(claimValues()))
-	for _, form := range claimValues() {
-		forms = append(forms, string(form))
-	}
-	return fmt.Errorf("claim %q can't be computed from %q: write one of %s, or a constant without @ at its beginning",
-		name, value, strings.Join(forms, ", "))
-}
-
-// computes reports whether a claim is computed from value.
-func (c Claims) computes(value ClaimValue) bool {
-	for _, each := range c.Computed {
-		if each == value {
-			return true
-		}
-	}
-	return false
+	names := slices.AppendSeq(slices.Collect(maps.Keys(c.Static)), maps.Keys(c.Computed))
+	return accesstoken.CheckExtra(names)
 }
 
 var roleName = regexp.MustCompile(`^[a-z0-9][a-z0-9._:-]{0,63}$`)
@@ -198,7 +136,7 @@ func (o Options) tokenSize(roles []string) (int, error) {
 		Name:  strings.Repeat("\U0001F9A6", maxName), // four bytes each, the maximum of UTF-8
 		Roles: roles,
 	}
-	if o.Claims.computes(ClaimEmail) {
+	if slices.Contains(slices.Collect(maps.Values(o.Claims.Computed)), ClaimEmail) {
 		user.VerifiedAt = time.Unix(latest, 0) // the token of an unproven address lacks the claim
 	}
 	claims := o.claims(user, Session{ID: SessionID(newID()), Methods: []string{"pwd", "otp", "hwk", "mfa"}})
@@ -247,19 +185,15 @@ func (o Options) CheckTokens() error {
 	return nil
 }
 
-// checkIssuer refuses an issuer of its own with public keys. Services find the keys at the
-// address that the issuer names, so there the issuer must be the public URL. The
-// characters are those that `verify` accepts in a name.
+// checkIssuer refuses another issuer than the public URL with public keys, because
+// services find the keys by the issuer.
 func (o Options) checkIssuer() error {
-	switch {
-	case o.Issuer == o.PublicURL:
-		return nil
-	case o.SigningAlg != accesstoken.HS256:
-		return fmt.Errorf("issuer %q is for HS256, and the signing algorithm is %s: leave the issuer empty, or write HS256",
-			o.Issuer, o.SigningAlg)
-	case !accesstoken.IsIssuerName(o.Issuer):
-		return fmt.Errorf("issuer %q is malformed: write 1 to 128 characters of printable ASCII, without quotes, backslashes and outer spaces",
-			o.Issuer)
+	if o.Issuer != o.PublicURL && o.SigningAlg != accesstoken.HS256 {
+		return fmt.Errorf("issuer %q is for HS256, not for %s: remove it, or write HS256", o.Issuer, o.SigningAlg)
+	}
+	if o.Issuer != o.PublicURL && !accesstoken.IsIssuerName(o.Issuer) {
+		return fmt.Errorf("issuer %q is malformed: write up to 128 printable ASCII characters without quotes and "+
+			"backslashes", o.Issuer)
 	}
 	return nil
 }

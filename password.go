@@ -48,10 +48,8 @@ func (e *Engine) acceptable(field string, raw Secret, email Address, name string
 	}
 }
 
-// CheckPassword refuses a password that no account may have: too short, too long, common.
-// The flow that sets a password checks it again, then also against its owner's address
-// and name. A form uses it to report this problem beside its own. Codes:
-// CodeValidationFailed (password).
+// CheckPassword refuses a password that no account may have, so that a form reports it
+// beside its own problems. Codes: CodeValidationFailed (password).
 func (e *Engine) CheckPassword(password Secret) error {
 	if _, problem := e.acceptable("password", password, "", ""); problem != nil {
 		return unacceptable(*problem)

@@ -3,11 +3,10 @@ package watchword
 import (
 	"context"
 	"errors"
-	"regexp"
-	"strings"
 	"time"
 
 	"github.com/watchword-auth/watchword/internal/knowndevice"
+	"github.com/watchword-auth/watchword/internal/weborigin"
 )
 
 // A forgotten password, in two steps.
@@ -33,23 +32,7 @@ func (e *Engine) ForgotPassword(ctx context.Context, email string, c Client) err
 // is page, "/" and the token. If the origin of page is not one of Options.LinkOrigins,
 // page is ignored and the link opens the server's page.
 func (e *Engine) ForgotPasswordAt(ctx context.Context, email, page string, c Client) error {
-	return e.mailOwnerOf(ctx, MailReset, email, linkPage(page, e.opts.LinkOrigins), c)
-}
-
-// pagePath matches the path of a page: plain segments only, so that it can't escape
-// its origin.
-var pagePath = regexp.MustCompile(`^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,99}){0,8}$`)
-
-// linkPage returns the page if a mail may link to it, else "". Strangers can request a
-// mail, and its reader trusts the link.
-func linkPage(page string, origins []string) string {
-	page = strings.TrimSuffix(page, "/")
-	for _, origin := range origins {
-		if path, found := strings.CutPrefix(page, origin); found && pagePath.MatchString(path) {
-			return page
-		}
-	}
-	return ""
+	return e.mailOwnerOf(ctx, MailReset, email, weborigin.Page(page, e.opts.LinkOrigins), c)
 }
 
 // mailOwnerOf posts a mail that any client may request.

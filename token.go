@@ -96,7 +96,9 @@ func (e *Engine) accessToken(u User, s Session, now time.Time) (token string, li
 	if errors.Is(err, accesstoken.ErrTooLong) {
 		// An account of an earlier release can have more roles than are accepted today,
 		// and computed claims repeat them. Its user must still be able to sign in.
-		claims.Extra = e.opts.Claims.withoutComputed().of(u, s)
+		standard := e.opts.Claims
+		standard.Computed = nil
+		claims.Extra = standard.of(u, s)
 		token, err = accesstoken.Sign(key, claims)
 	}
 	return token, time.Duration(expires-issued) * time.Second, err

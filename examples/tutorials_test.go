@@ -99,7 +99,8 @@ func (x tutorial) goesOn(t *testing.T, backEnd process, binary string) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	admin := w.signIn(t, x.login, body+"}")[x.token].(string)
-	if status, _, answer := backEnd.ask(t, x.forbidden, admin); status != 200 || !strings.Contains(answer, `"role":"admin"`) {
+	status, _, answer = backEnd.ask(t, x.forbidden, admin)
+	if status != 200 || !strings.Contains(answer, `"role":"admin"`) {
 		t.Errorf("an admin at %s: %d %s", x.forbidden, status, answer)
 	}
 }
@@ -128,7 +129,7 @@ func (x tutorial) serve(t *testing.T, binary string) documentedServer {
 	}
 	port := freePort(t)
 	w := documentedServer{"http://localhost:" + port, t.TempDir()}
-	command := strings.ReplaceAll(strings.Replace(step[2], "watchword serve", "exec "+binary+" serve", 1), ":8000", ":"+port)
+	command := strings.NewReplacer("watchword serve", "exec "+binary+" serve", ":8000", ":"+port).Replace(step[2])
 	script := exec.CommandContext(context.Background(), "bash", "-euc", command)
 	script.Dir, script.Env = w.dir, append(environment(), "WATCHWORD_ADMIN_LISTEN=", "WATCHWORD_LIMITS=off")
 	must(t, script.Start())
@@ -188,11 +189,13 @@ func TestViteProxyOfTheDocumentServesBoth(t *testing.T) {
 	if shown == nil || strings.Count(string(shown[1]), "\n") != 3 {
 		t.Fatalf("docs/migrate.md has no four lines for Vite: %s", shown)
 	}
-	lines := strings.NewReplacer("http://localhost:8000", w.url, "http://localhost:5001", backEnd.url).Replace(string(shown[1]))
+	ports := strings.NewReplacer("http://localhost:8000", w.url, "http://localhost:5001", backEnd.url)
+	lines := ports.Replace(string(shown[1]))
 	must(t, os.WriteFile(filepath.Join(dir, "vite.config.js"), []byte("export default {\n"+lines+"\n}\n"), 0o600))
 	port := freePort(t)
 	must(t, os.WriteFile(filepath.Join(dir, "vite.js"), []byte(`import { createServer } from 'vite'
-const vite = await createServer({ root: import.meta.dirname, server: { port: `+port+`, strictPort: true, host: 'localhost' } })
+const server = { port: `+port+`, strictPort: true, host: 'localhost' }
+const vite = await createServer({ root: import.meta.dirname, server })
 await vite.listen()
 console.log('listening on http://localhost:`+port+`')
 process.on('SIGINT', () => vite.close().then(() => process.exit()))

@@ -88,8 +88,9 @@ type Options struct {
 	// FetchFrom is another address of the issuer's server, such as
 	// "http://watchword:8080": scheme and host. Metadata, and the JWKS and the feed at
 	// the paths that the metadata names, are fetched from there. The metadata must still
-	// name the issuer, except with SigningSecret and Audience (see New). With http, anybody on that network can forge keys, and with them
-	// tokens: the network must be trusted. Default: the issuer.
+	// name the issuer, except with SigningSecret and Audience (see New). With http, anybody
+	// on that network can forge keys, and with them tokens: the network must be trusted.
+	// Default: the issuer.
 	FetchFrom string
 
 	// HTTPClient sends the requests to the issuer. It never follows redirects.

@@ -251,8 +251,8 @@ func issuerProblem(s *Settings) string {
 		return ""
 	}
 	if s.SigningAlg != "HS256" {
-		return fmt.Sprintf("is for services that share a secret, but signing-alg is %s. Remove it, or write signing-alg=HS256.",
-			s.SigningAlg)
+		return fmt.Sprintf("is for services that share a secret, but signing-alg is %s. Remove it, or write "+
+			"signing-alg=HS256.", s.SigningAlg)
 	}
 	if !accesstoken.IsIssuerName(s.Issuer) {
 		return fmt.Sprintf("%q is malformed. Write 1 to 128 characters of printable ASCII, without quotes and backslashes.",

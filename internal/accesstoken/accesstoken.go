@@ -84,9 +84,12 @@ var (
 )
 
 // CheckExtra returns an error if a name of a configured claim is standard or reserved, in
-// any case, or is not 1 to 128 bytes of UTF-8.
+// any case, is not 1 to 128 bytes of UTF-8, or differs from another name only in case.
 func CheckExtra(names []string) error {
-	for _, name := range names {
+	for i, name := range names {
+		if isOneOf(names[:i], name) {
+			return fmt.Errorf("claim %q appears twice with different case: write each claim once", name)
+		}
 		if isOneOf(standard, name) || isOneOf(reserved, name) {
 			return fmt.Errorf(
 				"claim %q is reserved: choose another name, such as https://example.com/%s",

@@ -72,3 +72,19 @@ func withoutPort(host string) (name string, bracketed bool) {
 	}
 	return name, strings.HasPrefix(host, "[")
 }
+
+// pagePath matches the path of a page: plain segments only, so that it can't escape
+// its origin.
+var pagePath = regexp.MustCompile(`^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,99}){0,8}$`)
+
+// Page returns the page if a mail may link to it, else "". Strangers can request a
+// mail, and its reader trusts the link.
+func Page(page string, origins []string) string {
+	page = strings.TrimSuffix(page, "/")
+	for _, origin := range origins {
+		if path, found := strings.CutPrefix(page, origin); found && pagePath.MatchString(path) {
+			return page
+		}
+	}
+	return ""
+}
