@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/watchword-auth/watchword/internal/storable"
 )
 
 // Operations of a signed-in user: authentication by access token, profile, list of
@@ -137,7 +139,7 @@ func (e *Engine) Profile(ctx context.Context, who Identity, id UserID) (u User, 
 	if id == who.User.ID {
 		return who.User, nil
 	}
-	if !who.User.HasRole(RoleAdmin) || !isID(string(id)) {
+	if !who.User.HasRole(RoleAdmin) || !storable.ID(string(id)) {
 		return User{}, notFound()
 	}
 	return e.user(ctx, func(tx Tx) (User, error) { return tx.User(ctx, id) })
@@ -260,7 +262,7 @@ func (e *Engine) SessionExpires(s Session) time.Time { return s.idleUntil(e.opts
 // EndSession ends one of the caller's sessions. Codes: CodeNotFound (not the caller's,
 // or already ended).
 func (e *Engine) EndSession(ctx context.Context, who Identity, id SessionID, c Client) error {
-	if !isID(string(id)) {
+	if !storable.ID(string(id)) {
 		return notFound()
 	}
 	event := e.event(EventSessionEnded, c, e.now()).of(who.User.ID)

@@ -8,6 +8,8 @@ import (
 	"runtime/debug"
 	"sync"
 	"time"
+
+	"github.com/watchword-auth/watchword/internal/sleep"
 )
 
 // Callbacks (Options.OnSignup, Options.OnSessionEnded) are a queue in the store. A sign-up
@@ -120,7 +122,7 @@ func (e *Engine) settleCallback(ctx context.Context, c Callback, failed error) {
 	about := []any{slog.String("callback", string(c.Kind)), slog.String("id", c.ID), slog.Int("attempt", c.Attempts)}
 	next := e.now()
 	if failed != nil && ctx.Err() == nil {
-		wait := retryCallbackAfter(c.Attempts)
+		wait := sleep.Doubled(time.Second, c.Attempts, callbackMaxWait)
 		next = next.Add(wait)
 		e.log.Error("callback failed", append(about, slog.String("retry_after", wait.String()), slog.Any("error", failed))...)
 	}
@@ -133,16 +135,6 @@ func (e *Engine) settleCallback(ctx context.Context, c Callback, failed error) {
 	if err != nil {
 		e.log.Error("can't record a callback: it will be called again", append(about, slog.Any("error", err))...)
 	}
-}
-
-// retryCallbackAfter returns how long to wait after a number of failed attempts: 1 s, 2 s,
-// 4 s, up to callbackMaxWait.
-func retryCallbackAfter(attempts int) time.Duration {
-	wait := time.Second
-	for ; attempts > 1 && wait < callbackMaxWait; attempts-- {
-		wait *= 2
-	}
-	return min(wait, callbackMaxWait)
 }
 
 // makeCallback reads the subject and makes the call. It drops a callback whose subject was

@@ -119,7 +119,7 @@ func TestClaimsThatAreNotComputedAsWrittenAreRefused(t *testing.T) {
 		"a computed value as a constant": {static("userId", "@id"), "write userId=@id"},
 		"a constant with @":              {static("handle", "@ada"), "begins with @"},
 		"one claim of two kinds": {watchword.Claims{Static: map[string]string{"role": "x"},
-			Computed: map[string]watchword.ClaimValue{"role": "@role"}}, "both constant and computed"},
+			Computed: map[string]watchword.ClaimValue{"role": "@role"}}, "appears twice: write each claim once"},
 		"one claim in two cases": {watchword.Claims{Static: map[string]string{"Role": "x"},
 			Computed: map[string]watchword.ClaimValue{"role": "@role"}}, "twice with different case"},
 		"names that are too long": {watchword.Claims{Computed: map[string]watchword.ClaimValue{

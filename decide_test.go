@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword/internal/passhash"
+	"github.com/watchword-auth/watchword/internal/storable"
 )
 
 func TestThirdRoleChangeInASecondWaits(t *testing.T) {
@@ -144,7 +145,7 @@ func TestTheFirstProofKeepsIDAndRoles(t *testing.T) {
 		t.Errorf("a new password alone made it %+v", got)
 	}
 	created := ownerAfter(User{}, own, "new@example.com", now)
-	if !isID(string(created.ID)) || created.Email != "new@example.com" || len(created.Roles) != 0 ||
+	if !storable.ID(string(created.ID)) || created.Email != "new@example.com" || len(created.Roles) != 0 ||
 		!created.CreatedAt.Equal(now) {
 		t.Errorf("created: %+v", created)
 	}

@@ -103,7 +103,7 @@ func (e *Engine) announce(events ...Event) {
 }
 
 func (e *Engine) announceOne(ev Event) {
-	e.count.event(ev.Kind)
+	e.count.events.Add(ev.Kind)
 	if ev.endsTokens() {
 		e.wakeFeed()
 	}

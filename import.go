@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword/internal/derivedid"
+	"github.com/watchword-auth/watchword/internal/storable"
 )
 
 // The rules of an import:
@@ -44,7 +45,7 @@ type ImportedUser struct {
 // Otherwise ok is false, and the account gets an id computed from System and ID.
 func (u ImportedUser) KeptID() (id UserID, ok bool) {
 	text := strings.ToLower(u.ID)
-	return UserID(text), isID(text)
+	return UserID(text), storable.ID(text)
 }
 
 // An ImportResult is the result of importing, or of checking, an ImportedUser.

@@ -15,6 +15,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/keyschedule"
 	"github.com/watchword-auth/watchword/internal/refreshtoken"
 	"github.com/watchword-auth/watchword/internal/seal"
+	"github.com/watchword-auth/watchword/internal/storable"
 	"github.com/watchword-auth/watchword/internal/tokencache"
 )
 
@@ -182,7 +183,7 @@ func (k *keyring) check(ctx context.Context, token Secret, now time.Time) (acces
 	}
 	// Services that share the secret of HS256 can sign any text, and claims reach
 	// the database: PostgreSQL rejects texts with NUL.
-	if !isID(claims.SessionID) || !isID(claims.Subject) {
+	if !storable.ID(claims.SessionID) || !storable.ID(claims.Subject) {
 		return accesstoken.Claims{}, accesstoken.ErrInvalid
 	}
 	return claims, err

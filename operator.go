@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword/internal/sleep"
+	"github.com/watchword-auth/watchword/internal/storable"
 )
 
 // Operations of the people who run the service (cmd/watchword). The operating system has
@@ -92,7 +93,7 @@ func (o Operator) FindUser(ctx context.Context, email string) (User, error) {
 // FindUserByID returns the account of an id, such as the `sub` of an access token. Codes:
 // CodeNotFound.
 func (o Operator) FindUserByID(ctx context.Context, id UserID) (User, error) {
-	if !isID(string(id)) {
+	if !storable.ID(string(id)) {
 		return User{}, notFound()
 	}
 	return o.engine.user(ctx, func(tx Tx) (User, error) { return tx.User(ctx, id) })
@@ -205,7 +206,7 @@ func (o Operator) UserSessions(ctx context.Context, id UserID) (sessions []Sessi
 // EndUserSession ends one session of the user. Codes: CodeNotFound (not a session of this
 // user, or already ended).
 func (o Operator) EndUserSession(ctx context.Context, id UserID, s SessionID) error {
-	if !isID(string(s)) {
+	if !storable.ID(string(s)) {
 		return notFound()
 	}
 	event := o.engine.event(EventSessionEnded, Client{}, o.engine.now()).of(id)

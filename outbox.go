@@ -167,7 +167,7 @@ func (e *Engine) sendMail(ctx context.Context, m Mail, now time.Time) {
 	d, err := e.prepareMail(sending, m, now)
 	if err == nil && d.due {
 		err = e.opts.Mailer.Send(sending, d.message)
-		e.count.mail(err)
+		e.count.mails.Add(err == nil)
 	}
 	finishing := context.WithoutCancel(ctx)
 	if err == nil {
@@ -353,7 +353,7 @@ func unsentLife(life time.Duration) time.Duration { return min(unsentLink, life/
 func sentSince(m Mail, life time.Duration, now time.Time) time.Time {
 	since := now.Add(unsentLife(life))
 	if m.Attempts > 1 {
-		since = later(since, m.CreatedAt.Add(life))
+		since = slices.MaxFunc([]time.Time{since, m.CreatedAt.Add(life)}, time.Time.Compare)
 	}
 	return since
 }
@@ -368,14 +368,6 @@ func linkDue(attempts int, within, needed, works bool) bool {
 		return true
 	}
 	return (attempts > 1 || needed) && !works
-}
-
-// later returns the later of two times.
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }
 
 // sent deletes a mail that was sent or dropped. A new link gets its full life, unless it
@@ -431,7 +423,7 @@ func (o Operator) Mails(ctx context.Context, limit int) (mails []Mail, err error
 // RetryMail reschedules one mail (id) or all ("") for now, including abandoned ones. It
 // returns their number.
 func (o Operator) RetryMail(ctx context.Context, id string) (n int, err error) {
-	if id != "" && !isID(id) {
+	if id != "" && !storable.ID(id) {
 		return 0, nil
 	}
 	now := o.engine.now()

@@ -46,7 +46,7 @@ func (e *Engine) Refresh(ctx context.Context, token Secret, c Client) (*SignIn, 
 		return nil, limited(result.Wait)
 	}
 	if result.Rotated {
-		e.count.verdict(VerdictRotate)
+		e.count.verdicts.Add(VerdictRotate)
 		return e.signIn(result.User, result.Session, now)
 	}
 	return e.refreshOld(ctx, r, c)
@@ -82,7 +82,7 @@ func (e *Engine) refreshOld(ctx context.Context, r RotateRequest, c Client) (*Si
 			return nil, err
 		}
 	}
-	e.count.verdict(j.verdict)
+	e.count.verdicts.Add(j.verdict)
 	if j.verdict == VerdictEnded && j.why == "" && j.session.ID != "" {
 		e.log.Error("a refresh token is newer than its session: was the store restored from a backup?",
 			slog.String("session", string(r.Session)),

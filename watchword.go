@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net/netip"
 	"sync"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/seal"
 	"github.com/watchword-auth/watchword/internal/steadyclock"
 	"github.com/watchword-auth/watchword/internal/storable"
+	"github.com/watchword-auth/watchword/internal/tally"
 	"github.com/watchword-auth/watchword/internal/weborigin"
 )
 
@@ -229,7 +229,6 @@ func New(ctx context.Context, store Store, opts Options) (*Engine, error) {
 			dummy:  passhash.Dummy(params),
 			level:  &passhash.Level{},
 		},
-		count:      newCounters(),
 		clock:      steadyclock.New(opts.Now),
 		mailPosted: make(chan struct{}, 1),
 		feed:       newFeed(),
@@ -300,7 +299,9 @@ type HashingStats struct {
 func (e *Engine) Stats(ctx context.Context) (Stats, error) {
 	s := Stats{Hashing: HashingStats(e.hashing.pool.Stats()), Keys: e.keys.infos(e.now()), Feed: e.feed.progress()}
 	s.Store = e.health.writable(ctx)
-	e.count.read(&s)
+	mails := e.count.mails.All()
+	s.Verdicts, s.Events = e.count.verdicts.All(), e.count.events.All()
+	s.MailSent, s.MailFailed = mails[true], mails[false]
 	err := e.store.View(ctx, func(tx Tx) (err error) {
 		s.MailWaiting, s.MailGivenUp, s.MailOldest, err = tx.Outbox(ctx)
 		return err
@@ -338,25 +339,13 @@ func (e *Engine) ClockAhead() time.Duration { return e.clock.Ahead() }
 // because there is no safe fallback.
 func newID() string { return uuid.Must(uuid.NewV7()).String() }
 
-// isID reports whether a text has the form of our ids. PostgreSQL returns an error
-// for some texts that have another form.
-func isID(text string) bool {
-	id, err := uuid.Parse(text)
-	return err == nil && id.String() == text
-}
-
 // key identifies the client network for limits and for fair queueing in the hash
 // pool.
 func (c Client) key() string { return clientip.Key(c.Address) }
 
 func (c Client) device() string { return storable.Text(c.Device, maxDevice) }
 
-func (c Client) address() string {
-	if !c.Address.IsValid() {
-		return ""
-	}
-	return c.Address.WithZone("").String() // clients may put any text into a zone
-}
+func (c Client) address() string { return clientip.Text(c.Address) }
 
 func (o Options) withDefaults() Options {
 	o.Issuer = cmp.Or(o.Issuer, o.PublicURL)
@@ -390,41 +379,7 @@ func (o Options) withDefaults() Options {
 
 // counters count since the start of the process.
 type counters struct {
-	mu                   sync.Mutex
-	verdicts             map[Verdict]uint64
-	events               map[EventKind]uint64
-	mailSent, mailFailed uint64
-}
-
-func newCounters() counters {
-	return counters{verdicts: map[Verdict]uint64{}, events: map[EventKind]uint64{}}
-}
-
-func (c *counters) verdict(v Verdict) {
-	c.mu.Lock()
-	c.verdicts[v]++
-	c.mu.Unlock()
-}
-
-func (c *counters) event(k EventKind) {
-	c.mu.Lock()
-	c.events[k]++
-	c.mu.Unlock()
-}
-
-func (c *counters) mail(err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if err != nil {
-		c.mailFailed++
-		return
-	}
-	c.mailSent++
-}
-
-func (c *counters) read(s *Stats) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	s.Verdicts, s.Events = maps.Clone(c.verdicts), maps.Clone(c.events)
-	s.MailSent, s.MailFailed = c.mailSent, c.mailFailed
+	verdicts tally.Counts[Verdict]
+	events   tally.Counts[EventKind]
+	mails    tally.Counts[bool] // by success
 }

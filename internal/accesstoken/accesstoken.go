@@ -84,9 +84,12 @@ var (
 )
 
 // CheckExtra returns an error if a name of a configured claim is standard or reserved, in
-// any case, is not 1 to 128 bytes of UTF-8, or differs from another name only in case.
+// any case, is not 1 to 128 bytes of UTF-8, or appears twice, in any case.
 func CheckExtra(names []string) error {
 	for i, name := range names {
+		if slices.Contains(names[:i], name) {
+			return fmt.Errorf("claim %q appears twice: write each claim once", name)
+		}
 		if isOneOf(names[:i], name) {
 			return fmt.Errorf("claim %q appears twice with different case: write each claim once", name)
 		}
@@ -116,6 +119,15 @@ func isOneOf(names []string, name string) bool {
 func IsIssuerName(name string) bool {
 	return name != "" && len(name) <= 128 && strings.TrimSpace(name) == name &&
 		!strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' })
+}
+
+// CheckIssuerName returns an error if IsIssuerName refuses the name.
+func CheckIssuerName(name string) error {
+	if !IsIssuerName(name) {
+		return fmt.Errorf(
+			"issuer %q is malformed: write up to 128 characters of printable ASCII without quotes and backslashes", name)
+	}
+	return nil
 }
 
 // payload returns the claims as JSON.

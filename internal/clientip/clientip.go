@@ -107,3 +107,12 @@ func Key(addr netip.Addr) string {
 	}
 	return prefix.String()
 }
+
+// Text returns an address as text, or "" for the zero Addr. It omits the zone, into which
+// clients may put any text.
+func Text(addr netip.Addr) string {
+	if !addr.IsValid() {
+		return ""
+	}
+	return addr.WithZone("").String()
+}

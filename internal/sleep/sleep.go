@@ -24,3 +24,13 @@ func For(ctx context.Context, d time.Duration) error {
 		return ctx.Err()
 	}
 }
+
+// Doubled returns how long to wait after a number of failed attempts: first, then twice as
+// long after each, up to longest.
+func Doubled(first time.Duration, attempts int, longest time.Duration) time.Duration {
+	wait := first
+	for ; attempts > 1 && wait < longest; attempts-- {
+		wait *= 2
+	}
+	return min(wait, longest)
+}

@@ -42,3 +42,15 @@ func TestForWaitsUntilTheTimeOrTheContextEnds(t *testing.T) {
 		})
 	}
 }
+
+func TestDoubledGrowsToTheLongestWait(t *testing.T) {
+	t.Parallel()
+	for attempts, want := range map[int]time.Duration{
+		0: time.Second, 1: time.Second, 2: 2 * time.Second, 3: 4 * time.Second, 12: 2048 * time.Second,
+		13: time.Hour, 1000: time.Hour,
+	} {
+		if got := sleep.Doubled(time.Second, attempts, time.Hour); got != want {
+			t.Errorf("after %d attempts: %s, want %s", attempts, got, want)
+		}
+	}
+}

@@ -4,6 +4,8 @@ package storable
 import (
 	"strings"
 	"unicode/utf8"
+
+	"github.com/google/uuid"
 )
 
 // Text returns at most size bytes of a text, cut between two characters. It removes
@@ -17,4 +19,11 @@ func Text(text string, size int) string {
 		text = text[:end]
 	}
 	return strings.ReplaceAll(strings.ToValidUTF8(text, ""), "\x00", "")
+}
+
+// ID reports whether a text has the form of an id: a UUID in lower case. PostgreSQL
+// returns an error for some texts that have another form.
+func ID(text string) bool {
+	id, err := uuid.Parse(text)
+	return err == nil && id.String() == text
 }
