@@ -62,7 +62,7 @@ func nextTranscript(t *testing.T, packages []string) {
 	if len(files) != 7 {
 		t.Fatalf("the transcript has %d files", len(files))
 	}
-	a := serveTranscript(t, folder)
+	a := serveTranscript(t, folder, false)
 	_, commands, _ := strings.Cut(string(text), "## Run it")
 	consoles := regexp.MustCompile("(?ms)^```console\n(.*?)^```$").FindAllStringSubmatch(commands, -1)
 	ran := 0
@@ -77,6 +77,51 @@ func nextTranscript(t *testing.T, packages []string) {
 	if ran < 8 {
 		t.Errorf("%d commands ran", ran)
 	}
+	nextOnOneOrigin(t, folder)
+}
+
+// nextOnOneOrigin changes the application of the transcript as docs/server-rendering.md says for
+// one origin, and checks that pages and scripts share one session.
+func nextOnOneOrigin(t *testing.T, folder string) {
+	t.Helper()
+	text, err := os.ReadFile("../docs/server-rendering.md")
+	must(t, err)
+	route := regexp.MustCompile("(?ms)^```js (app/api/auth/\\S+)\n(.*?)^```$").FindStringSubmatch(string(text))
+	if route == nil {
+		t.Fatal("the page has no route handler for one origin")
+	}
+	must(t, os.MkdirAll(filepath.Join(folder, filepath.Dir(route[1])), 0o700))
+	must(t, os.WriteFile(filepath.Join(folder, route[1]), []byte(route[2]), 0o600))
+	replaceIn(t, filepath.Join(folder, "lib/auth.js"), "baseUrl: url, origin, verifier: new Verifier(url)",
+		`baseUrl: origin, origin, refreshCookie: "watchword", verifier: new Verifier(origin, { fetchFrom: url })`)
+	replaceIn(t, filepath.Join(folder, "proxy.js"), "((?!", "((?!api/auth|")
+	a := serveTranscript(t, folder, true)
+	sent := " -H 'Origin: http://localhost:3000' "
+	status := "curl -s -o /dev/null -w '%{http_code}' -b one -c one "
+	show := "curl -s -b one -c one http://localhost:3000/account | grep -o 'Signed in as [^<\"]*' | head -1"
+	for _, step := range [][2]string{
+		{status + "http://localhost:3000/session" + sent + "-d intent=up -d email=one@example.com -d 'password=" +
+			password + "'", "303"},
+		{show, "Signed in as one@example.com"},
+		{status + "-X POST http://localhost:3000/api/auth/refresh" + sent, "200"},   // a script of the page
+		{"sed -i /watchword-access/d one; " + show, "Signed in as one@example.com"}, // refreshes in the proxy
+		{status + "-X POST http://localhost:3000/api/auth/logout" + sent, "200"},
+		{"sleep 1; " + status + "http://localhost:3000/account", "307"},
+	} {
+		if got := a.shell(t, folder, step[0]); got != step[1] {
+			t.Errorf("%s\nprinted %q, want %q", step[0], got, step[1])
+		}
+	}
+}
+
+func replaceIn(t *testing.T, file, old, replacement string) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	must(t, err)
+	if !strings.Contains(string(text), old) {
+		t.Fatalf("%s does not contain %s", file, old)
+	}
+	must(t, os.WriteFile(file, []byte(strings.Replace(string(text), old, replacement, 1)), 0o600))
 }
 
 // commandsOf yields the commands of a console block, each with its output.
@@ -91,8 +136,9 @@ func commandsOf(console string) func(yield func(command, output string) bool) {
 	}
 }
 
-// serveTranscript builds and starts the application of the transcript, and Watchword.
-func serveTranscript(t *testing.T, folder string) *application {
+// serveTranscript builds and starts the application of the transcript, and Watchword. On one
+// origin, the public URL of Watchword is the application's.
+func serveTranscript(t *testing.T, folder string, oneOrigin bool) *application {
 	t.Helper()
 	a := &application{data: t.TempDir()}
 	port, server := freePort(t), freePort(t)
@@ -102,14 +148,19 @@ func serveTranscript(t *testing.T, folder string) *application {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	env := []string{"WATCHWORD_URL=" + a.server, "ORIGIN=" + a.url, "NEXT_TELEMETRY_DISABLED=1"}
+	env := []string{"WATCHWORD_URL=" + a.server, "WATCHWORD_PORT=" + server, "ORIGIN=" + a.url,
+		"NEXT_TELEMETRY_DISABLED=1"}
+	publicURL := a.server
+	if oneOrigin {
+		publicURL = a.url
+	}
 	next := exec.CommandContext(t.Context(), "npx", "next", "build")
 	next.Dir, next.Env = folder, append(environment(), env...)
 	if out, err = next.CombinedOutput(); err != nil {
 		t.Fatalf("next build: %v\n%s", err, out)
 	}
 	serve(t, a.data, a.server+"/readyz", nil, program, "serve", "--listen",
-		"127.0.0.1:"+server, "--admin-listen", "", "--public-url", a.server, "--data-dir", a.data,
+		"127.0.0.1:"+server, "--admin-listen", "", "--public-url", publicURL, "--data-dir", a.data,
 		"--allowed-origins", a.url, "--trusted-proxies", "127.0.0.1/32,::1/128")
 	serve(t, folder, a.url, env, "node", "node_modules/next/dist/bin/next", "start", "--port", port,
 		"--hostname", "localhost")

@@ -36,7 +36,7 @@ export interface TokenIdentity {
 }
 
 export interface ServerAuthOptions<I extends TokenIdentity> {
-  /** The address of Watchword, as this program reaches it. */
+  /** The public URL of Watchword: it refuses requests with another Host. */
   baseUrl: string
   /** The public origin of the application, such as "https://app.example.com". */
   origin: string
@@ -44,7 +44,7 @@ export interface ServerAuthOptions<I extends TokenIdentity> {
   /**
    * Where the refresh token lies. "own" (default): in a cookie of the application. A name: in
    * Watchword's own cookie of that name, which the browser also sends to the application, because
-   * both have one origin (a rewrite) or share `cookie-domain`.
+   * both have one origin or share `cookie-domain`.
    */
   refreshCookie?: "own" | (string & {})
   /** Further origins that `fetch` may send the access token to. Default: that of baseUrl. */
