@@ -37,6 +37,16 @@ func TestFrontEndOfUsersStaysSignedIn(t *testing.T) {
 	})
 }
 
+// The front-end shows the feedback of errors only, so a sign-up that waits for its mail is one.
+func TestFrontEndOfUsersTellsToConfirmTheAddress(t *testing.T) {
+	t.Parallel()
+	a := startApplication(t, "users", "WATCHWORD_SIGNUP=verified")
+	b, _ := a.open(t)
+	b.visit(a.url + "/signup")
+	b.until("Password again")
+	b.usersSignUp("waiting@example.com", "Check your inbox and open the link, then log in.")
+}
+
 func usersTypes(t *testing.T, _ *application) {
 	check := exec.CommandContext(t.Context(), "npm", "run", "--silent", "check")
 	check.Dir = "users"
