@@ -24,7 +24,7 @@ type colours struct {
 	Paper, Card, Ink, Soft, Line, Accent, OnAccent htmltemplate.CSS
 }
 
-// An overlay is the operator's files, which may be nil, above the built-in ones.
+// An overlay reads the operator's files, which may be nil, and falls back to the built-in ones.
 type overlay struct{ own, builtin fs.FS }
 
 // read returns the operator's file, or else the built-in one.
@@ -82,8 +82,8 @@ var (
 )
 
 // variables returns the hexadecimal colours of the rules for :root, in light and in dark mode.
-// Later rules win, as in a browser. Others, such as oklch(…), are left out: many mail programs do
-// not know them, and the earlier value stays.
+// Later rules win, as in a browser. Colours in another form, such as oklch(…), are left out,
+// because many mail programs do not know them. The earlier value then stays.
 func variables(style string) (light, dark map[string]string) {
 	style = comment.ReplaceAllString(style, "")
 	light, dark = map[string]string{}, map[string]string{}

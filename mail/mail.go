@@ -63,7 +63,7 @@ var pages = map[watchword.MailKind]page{
 type Options struct {
 	PublicURL string           // all links begin with it: http or https, without query or fragment; required
 	Product   string           // what the mails call the service; default: the host of PublicURL, without the port
-	Files     fs.FS            // texts, templates, colours and logo for the built-in ones (docs/pages.md); may be nil
+	Files     fs.FS            // texts, templates, colours and logo that replace the built-in ones (docs/pages.md); may be nil
 	Now       func() time.Time // default: time.Now
 }
 
@@ -86,7 +86,7 @@ type Rendered struct {
 	Logo    []byte // a PNG picture that the mail must include with the Content-ID "logo", or nil
 }
 
-// Document returns the HTML with the logo in it, for a program that shows it without the mail.
+// Document returns the HTML with the logo inside, for a program that shows the HTML alone.
 func (r Rendered) Document() string {
 	return strings.ReplaceAll(r.HTML, `"cid:logo"`,
 		`"data:image/png;base64,`+base64.StdEncoding.EncodeToString(r.Logo)+`"`)

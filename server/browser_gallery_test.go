@@ -137,7 +137,8 @@ func everyPage(t *testing.T, look func(b *tab, name string)) {
 	t.Helper()
 	s := start(t, nil, func(o *server.Options) { o.DevMail = letterbox{} })
 	b := s.tab(t)
-	s.browser(t).do("POST", "/api/auth/register", `{"email":"ada@example.com","password":"`+goodPassword+`","name":"Ada"}`, "User-Agent", aPhone)
+	s.browser(t).do("POST", "/api/auth/register",
+		`{"email":"ada@example.com","password":"`+goodPassword+`","name":"Ada"}`, "User-Agent", aPhone)
 	for _, one := range sights(s) {
 		one.open(b)
 		look(b, one.name)

@@ -231,7 +231,8 @@ func TestFrontEndOnAnotherSiteWhereThirdPartyCookiesAreAllowed(t *testing.T) {
 	f.signIn("cleo@example.com", goodPassword)
 	f.reads("Signed in as cleo@example.com")
 
-	// Then each has a cookie of its own, and a sign-out in the front-end ends both sessions.
+	// Now the pages and the front-end have a cookie each. A sign-out in the front-end ends both
+	// sessions.
 	f.open()
 	f.want("200 ada@example.com", refreshPath, nil)
 	f.wantCookies(usualName, usualName+"-known", usualName+"-known-partitioned", partitionedName)

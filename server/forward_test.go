@@ -145,7 +145,8 @@ func TestPathsBelowForwardReturn404(t *testing.T) {
 	b := s.browser(t)
 	access := authorized(b.register("ada@example.com"))
 	for _, method := range []string{"GET", "POST", "OPTIONS"} {
-		for _, path := range []string{"/?role=admin", "/", "/orders", "//?role=admin", "/../forward-path/x", "/%2e%2e/x"} {
+		for _, path := range []string{
+			"/?role=admin", "/", "/orders", "//?role=admin", "/../forward-path/x", "/%2e%2e/x"} {
 			a := b.do(method, "/api/auth/forward"+path, "", access...)
 			want(t, a, 404, watchword.CodeNotFound)
 			wantNobody(t, a)
@@ -192,14 +193,16 @@ func TestForwardRedirectsOnlyToAllowedOrigins(t *testing.T) {
 		}
 	}
 	for _, target := range []string{
-		"", "/", "/login", "//evil.example", "///evil.example", `/\evil.example`, `\\evil.example`, "https:evil.example", "https:/evil.example",
+		"", "/", "/login", "//evil.example", "///evil.example", `/\evil.example`, `\\evil.example`,
+		"https:evil.example", "https:/evil.example",
 		"https://evil.example", "https://evil.example/https://app.example.com", "http://app.example.com",
 		"https://app.example.com.evil.example",
 		"https://app.example.comevil.example", "https://app.example.com@evil.example",
 		"https://app.example.com:443@evil.example", "https://user@app.example.com/",
 		"https://app.example.com:443/", "https://app.example.com:8443/", "https://app.example.com.",
 		"https://APP.example.com/", "HTTPS://app.example.com/",
-		`https://app.example.com\@evil.example`, `https://app.example.com\.evil.example`, `https://app.example.com/\evil.example`, "https://app.example.com%40evil.example",
+		`https://app.example.com\@evil.example`, `https://app.example.com\.evil.example`,
+		`https://app.example.com/\evil.example`, "https://app.example.com%40evil.example",
 		"https://app.example.com#@evil.example", "https://app.example.com/#access_token=x",
 		"https://app.example.com?x#y", "https://xapp.example.com", "https://example.com",
 		"https://127.0.0.1/", "https://[::1]/", "http://2130706433/", "http://localhost:51730/", "http://localhost/",
@@ -208,10 +211,12 @@ func TestForwardRedirectsOnlyToAllowedOrigins(t *testing.T) {
 		"blob:https://app.example.com/x", "file:///etc/passwd",
 		" https://app.example.com/", "https://app.example.com/ ", "\thttps://app.example.com/",
 		"https://app.exa\tmple.com/", "https://app.example.com/\r\nSet-Cookie: x=y",
-		"https://app.example.com/\n", "https://app.example.com/\x00", "https://app.example.com/\u00e9", "https://app.example.com/\u2028", "https://\u0430pp.example.com/", `https://app.example.com/"><script>`,
+		"https://app.example.com/\n", "https://app.example.com/\x00", "https://app.example.com/\u00e9",
+		"https://app.example.com/\u2028", "https://\u0430pp.example.com/", `https://app.example.com/"><script>`,
 	} {
 		w := ask(target, nil)
-		if w.Code != 400 || w.Header().Get("Location") != "" || !strings.Contains(w.Body.String(), `"code":"PARAMETER_INVALID"`) {
+		if w.Code != 400 || w.Header().Get("Location") != "" ||
+			!strings.Contains(w.Body.String(), `"code":"PARAMETER_INVALID"`) {
 			t.Errorf("%q: %d %s %s", target, w.Code, w.Header().Get("Location"), w.Body)
 		}
 	}

@@ -41,7 +41,8 @@ func startTwoSites(t *testing.T) twoSites {
 	must(t, err)
 	introduction, err := lesson.New(s.engine, lesson.Options{Secure: true, CookieSameSite: none})
 	must(t, err)
-	s.server, err = server.New(s.engine, server.Options{PublicURL: apiOnOwnSite, AllowedOrigins: []string{appOnOtherSite},
+	s.server, err = server.New(s.engine, server.Options{
+		PublicURL: apiOnOwnSite, AllowedOrigins: []string{appOnOtherSite},
 		CookieSameSite: none, Dialects: []server.Dialect{tutorial, introduction}})
 	must(t, err)
 	return twoSites{s, t}
@@ -92,7 +93,8 @@ func (s twoSites) send(embedded bool, path, body string, cookies crumbs, headers
 		after = crumbs{}
 	}
 	for _, c := range a.Cookies() {
-		if c.Partitioned != strings.HasSuffix(c.Name, "-partitioned") || c.SameSite != http.SameSiteNoneMode || !c.Secure {
+		if c.Partitioned != strings.HasSuffix(c.Name, "-partitioned") ||
+			c.SameSite != http.SameSiteNoneMode || !c.Secure {
 			s.t.Errorf("%s sets %s", path, c)
 		}
 		if delete(after, c.Name); c.MaxAge >= 0 {
@@ -213,7 +215,8 @@ func TestSignOutEndsTheSessionsOfBothCookies(t *testing.T) {
 			if a.StatusCode != 200 && a.StatusCode != 205 {
 				t.Fatalf("%s: %d %s", path, a.StatusCode, a.raw)
 			}
-			if got := names(after); !slices.Equal(got, []string{usualName + "-known", usualName + "-known-partitioned"}) {
+			known := []string{usualName + "-known", usualName + "-known-partitioned"}
+			if got := names(after); !slices.Equal(got, known) {
 				t.Errorf("%s, embedded %t: %q are left", path, embedded, got)
 			}
 			for name, token := range cookies {

@@ -11,7 +11,7 @@ const (
 	// interval is measured with the monotonic clock.
 	retention = maxTokenLife + 5*time.Minute
 
-	// maxRevocations bounds the memory, at about a hundred bytes each. Once it is
+	// maxRevocations bounds the memory. A revocation takes about a hundred bytes. Once the bound is
 	// reached, revocations may be missing, so the feed counts as silent.
 	maxRevocations = 500_000
 

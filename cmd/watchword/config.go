@@ -85,7 +85,7 @@ type Settings struct {
 	// for this reason.
 	MailURL  watchword.Secret `name:"mail-url" secret:"password" group:"mail" help:"smtp://user:password@host:587 (STARTTLS) or smtps://…:465; empty: the development mailbox."`
 	MailFrom string           `name:"mail-from" group:"mail" help:"Sender of mails, as in: Example <no-reply@example.com>."`
-	DevMail  string           `name:"dev-mail" default:"loopback" oneof:"loopback,any" group:"mail" help:"any: the development mailbox works also when other machines can reach listen. They can read every mail then, with its links."`
+	DevMail  string           `name:"dev-mail" default:"loopback" oneof:"loopback,any" group:"mail" help:"any: the development mailbox also works if other machines can reach listen. They can then read every mail, with its links."`
 
 	// A limit counts uses by account, client network or address. docs/operations.md explains each
 	// of them.

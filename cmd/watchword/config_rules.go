@@ -329,8 +329,8 @@ func sessionProblem(s *Settings) string {
 	return ""
 }
 
-// productNameProblem keeps the name fit for the subject of a mail: one line that mail programs show
-// whole.
+// productNameProblem checks that the name fits into the subject of a mail: one line, which mail
+// programs show as a whole.
 func productNameProblem(s *Settings) string {
 	const most = 60
 	if utf8.RuneCountInString(s.ProductName) > most || strings.ContainsFunc(s.ProductName, unicode.IsControl) {

@@ -98,7 +98,8 @@ func TestSIGTERMLetsAnOpenRequestFinish(t *testing.T) {
 	}
 	defer conn.Close()
 	body := `{"email":"nobody@example.com","password":"seven purple otters"}`
-	fmt.Fprintf(conn, "POST /api/auth/login HTTP/1.1\r\nHost: %s\r\nOrigin: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+	fmt.Fprintf(conn, "POST /api/auth/login HTTP/1.1\r\nHost: %s\r\nOrigin: %s\r\n"+
+		"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
 		s.address, s.url(), len(body), body[:20])
 	waitUntilRead(t, s)
 

@@ -60,7 +60,8 @@ func TestServeNamesDamagedPagesAsDoctorDoes(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	defer func() { _ = cmd.Process.Kill(); <-ended }()
-	for deadline := time.Now().Add(30 * time.Second); !strings.Contains(said.String(), "restore the last backup"); time.Sleep(20 * time.Millisecond) {
+	deadline := time.Now().Add(30 * time.Second)
+	for ; !strings.Contains(said.String(), "restore the last backup"); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("serve does not name the damage:\n%s", said.String())
 		}

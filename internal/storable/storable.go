@@ -1,4 +1,4 @@
-// Package storable makes texts from outside fit for a column of a database.
+// Package storable prepares texts from outside for a column of a database.
 package storable
 
 import (

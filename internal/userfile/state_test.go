@@ -63,7 +63,8 @@ func TestUnreadableStateIsAProblem(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ column, value, want string }{
 		{"status", "on leave", `the column status has "on leave", which is not a known word for enabled or disabled. Name the words that mean disabled: --disabled 'status=WORD,WORD'; --ignore status`},
-		{"status", "1", `has "1"`}, {"status", "", "is empty, which is neither"}, {"is_active", "", "is empty, which is neither"}, {"is_active", "NULL", "is empty, which is neither"},
+		{"status", "1", `has "1"`}, {"status", "", "is empty, which is neither"},
+		{"is_active", "", "is empty, which is neither"}, {"is_active", "NULL", "is empty, which is neither"},
 		{"banned", "perhaps", "is neither true nor false nor a date"},
 		{"banned_until", "soon", "is not an end date"}, {"userAccountControl", "x", "is neither true nor false"},
 		{"status", strings.Repeat("x", 40), "has a word, which is not a known word"},
@@ -138,7 +139,8 @@ func TestUnknownStateColumnIsUnsettledUntilNamedOrIgnored(t *testing.T) {
 		}
 	}
 	nested := `{"email":"ada@example.com","account":{"state":{"suspended":true}},"subscription":{"status":"cancelled"}}`
-	if _, reader := readAll(t, nested, userfile.Options{}); !slices.Equal(reader.Unsettled(), []string{"account.state.suspended"}) {
+	_, reader := readAll(t, nested, userfile.Options{})
+	if !slices.Equal(reader.Unsettled(), []string{"account.state.suspended"}) {
 		t.Errorf("%q", reader.Unsettled())
 	}
 	if rows, reader := readAll(t, nested, userfile.Options{Names: map[userfile.Field]string{
@@ -197,9 +199,11 @@ func TestTemporaryPasswordIsMarked(t *testing.T) {
 		file string
 		want bool
 	}{
-		{`{"requiredActions":["UPDATE_PASSWORD"],"password":"x"}`, true}, {`{"requiredActions":["VERIFY_EMAIL"],"password":"x"}`, false},
+		{`{"requiredActions":["UPDATE_PASSWORD"],"password":"x"}`, true},
+		{`{"requiredActions":["VERIFY_EMAIL"],"password":"x"}`, false},
 		{`{"credentials":[{"type":"password","temporary":true,"secretData":"{}","credentialData":"{}"}]}`, true},
-		{`{"passwordChangeRequired":true}`, true}, {`{"must_change_password":"f"}`, false}, {`{"UserStatus":"FORCE_CHANGE_PASSWORD"}`, true}, {`{"needUpdatePassword":1}`, true},
+		{`{"passwordChangeRequired":true}`, true}, {`{"must_change_password":"f"}`, false},
+		{`{"UserStatus":"FORCE_CHANGE_PASSWORD"}`, true}, {`{"needUpdatePassword":1}`, true},
 	} {
 		if rows, _ := readAll(t, c.file, userfile.Options{}); rows[0].Temporary != c.want || rows[0].Problems != nil {
 			t.Errorf("%s: %+v", c.file, rows[0])
@@ -221,7 +225,8 @@ func TestNullIsEmptyInEveryField(t *testing.T) {
 			t.Errorf("%s: %+v", null, got)
 		}
 	}
-	rows, _ := readAll(t, `{"email":"ada@example.com","name":"NULL","roles":["NULL"],"profile":{"firstName":"NULL"}}`, userfile.Options{})
+	const nulls = `{"email":"ada@example.com","name":"NULL","roles":["NULL"],"profile":{"firstName":"NULL"}}`
+	rows, _ := readAll(t, nulls, userfile.Options{})
 	if rows[0].Name != "" || rows[0].First != "" {
 		t.Errorf("%+v", rows[0])
 	}
@@ -235,7 +240,8 @@ func TestNullIsEmptyInEveryField(t *testing.T) {
 func TestAmbiguousJSONObjectIsAProblem(t *testing.T) {
 	t.Parallel()
 	for _, line := range []string{
-		`{"email":"ada@example.com","email":"eve@example.com"}`, `{"email":"ada@example.com","a":{"b":1,"b":2}}`, `{"email":"ada@example.com","name":"\ud800"}`,
+		`{"email":"ada@example.com","email":"eve@example.com"}`, `{"email":"ada@example.com","a":{"b":1,"b":2}}`,
+		`{"email":"ada@example.com","name":"\ud800"}`,
 		`{"email":"ada@example.com","name":"\u0000"}`,
 	} {
 		for _, file := range []string{"{}\n" + line + "\n", "[{}," + line + "]"} {
@@ -275,9 +281,12 @@ func TestUnsupportedFormatIsNamed(t *testing.T) {
 func TestArrayOfAccountsIsFoundByOtherNames(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ file, list string }{
-		{`{"total":1,"identities":[{"email":"a@example.com"}],"x":[1]}`, ""}, {`{"Users":[{"email":"a@example.com"}]}`, ""},
-		{`{"status":"ok","data":[{"email":"a@example.com"}]}`, ""}, {`{"data":{"n":1,"users":[{"email":"a@example.com"}],"y":{}},"z":[[]]}`, ""},
-		{`{"persons":[{"email":"a@example.com"}],"users":[{"email":"b@example.com"}]}`, "persons"}, {`{"a":{"b":{"c":[{"email":"a@example.com"}]}},"d":1}`, "a.b.c"},
+		{`{"total":1,"identities":[{"email":"a@example.com"}],"x":[1]}`, ""},
+		{`{"Users":[{"email":"a@example.com"}]}`, ""},
+		{`{"status":"ok","data":[{"email":"a@example.com"}]}`, ""},
+		{`{"data":{"n":1,"users":[{"email":"a@example.com"}],"y":{}},"z":[[]]}`, ""},
+		{`{"persons":[{"email":"a@example.com"}],"users":[{"email":"b@example.com"}]}`, "persons"},
+		{`{"a":{"b":{"c":[{"email":"a@example.com"}]}},"d":1}`, "a.b.c"},
 	} {
 		rows, _ := readAll(t, c.file, userfile.Options{List: c.list})
 		if len(rows) != 1 || rows[0].Email != "a@example.com" {
@@ -301,7 +310,8 @@ func TestDatesOfDatabasesAreRead(t *testing.T) {
 		}
 	}
 	for _, text := range []string{"0000-00-00 00:00:00", "0001-01-01T00:00:00"} {
-		if rows, _ := readAll(t, `{"createdAt":"`+text+`"}`, userfile.Options{}); rows[0].Problems != nil || !rows[0].CreatedAt.IsZero() {
+		rows, _ := readAll(t, `{"createdAt":"`+text+`"}`, userfile.Options{})
+		if rows[0].Problems != nil || !rows[0].CreatedAt.IsZero() {
 			t.Errorf("%s: %+v", text, rows[0])
 		}
 	}

@@ -11,7 +11,7 @@ import (
 // A system is a program whose files are recognised by their columns.
 type system struct {
 	name     string
-	marks    []string         // lists of columns, separated by commas; the file has all of one list
+	marks    []string         // each a list of columns with commas; a file of the system has all of one list
 	disabled []string         // in the form of parseRules
 	ignore   []string         // columns that do not describe the state, although their names suggest it
 	names    map[Field]string // columns that differ from the well-known ones

@@ -32,7 +32,8 @@ func TestTokensWithUnknownKeysShareOneReadOfTheKeys(t *testing.T) {
 	var asking sync.WaitGroup
 	for range 50 {
 		asking.Go(func() {
-			if _, err := engine.Authenticate(t.Context(), foreign.AccessToken); !errors.Is(err, watchword.ErrUnavailable) {
+			_, err := engine.Authenticate(t.Context(), foreign.AccessToken)
+			if !errors.Is(err, watchword.ErrUnavailable) {
 				t.Errorf("a token of an unknown key: %v", err)
 			}
 		})

@@ -179,8 +179,8 @@ func requestsOf(calls []*rotateCall) []watchword.RotateRequest {
 	return requests
 }
 
-// readRotated sets the answers of one statement and closes its rows. A lone statement has
-// then been committed.
+// readRotated sets the answers of one statement and closes its rows. A statement outside of a
+// pipeline has been committed by then.
 func readRotated(answer pgx.Rows, calls []*rotateCall) error {
 	defer answer.Close()
 	seen := 0

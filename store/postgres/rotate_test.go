@@ -234,7 +234,8 @@ func TestBatchesOfSeveralStoresRotateEachGenerationOnce(t *testing.T) {
 	}
 	defer conn.Close(context.WithoutCancel(t.Context())) //nolint:errcheck // it is a test
 	var charged int64
-	err = conn.QueryRow(t.Context(), "SELECT tat - $1 FROM limits WHERE key = 'client'", storetest.Start.UnixNano()).Scan(&charged)
+	err = conn.QueryRow(t.Context(), "SELECT tat - $1 FROM limits WHERE key = 'client'",
+		storetest.Start.UnixNano()).Scan(&charged)
 	if err != nil || charged != stores*many*generations {
 		t.Errorf("%d charges were counted (%v), want %d", charged, err, stores*many*generations)
 	}

@@ -57,9 +57,9 @@ export interface Client {
   reset(body: { token: string; password: string }): Promise<Message>
   changePassword(body: { currentPassword: string; newPassword: string }): Promise<Message>
   /**
-   * Confirms the address, with the access token if there is one. Without a token of that
-   * account it throws PASSWORD_REQUIRED: ask for the password, and call it again with it. A
-   * password also signs in, and the result is then the user.
+   * Confirms the address, with the access token if there is one. Without a token of that account it
+   * throws PASSWORD_REQUIRED: ask for the password, and call verifyEmail again with that password.
+   * A password also signs in, and the result is then the user.
    */
   verifyEmail(body: Verification): Promise<UserAnswer | Message>
   resendVerification(body: { email: string }): Promise<Message>

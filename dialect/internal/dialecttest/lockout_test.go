@@ -109,7 +109,8 @@ func TestSignInWithoutACookieEndsNoSession(t *testing.T) {
 	c := s.Client(t)
 	c.Run(
 		status(entrances()["api"].signUp(password), 201),
-		exchange{Request: "POST /api/auth/login", Body: `{"email":"ada@example.com","password":"` + password + `","delivery":"body"}`,
+		exchange{Request: "POST /api/auth/login",
+			Body:   `{"email":"ada@example.com","password":"` + password + `","delivery":"body"}`,
 			Status: 200, Answer: `*"refreshToken":"wwr_*"*"deviceToken":"wwd_*"*`, Want: headers{"Set-Cookie": ""}},
 		status(loginsBy(password)["lesson"], 200),
 		status(loginsBy(password)["users"], 200),

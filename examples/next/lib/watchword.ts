@@ -7,8 +7,8 @@ export const origin = process.env.APP_ORIGIN ?? "http://localhost:3000"
 
 const create = () => createServerAuth({ baseUrl: watchwordUrl, origin, verifier: new Verifier(watchwordUrl) })
 
-// Next.js bundles the proxy and the pages separately. A global is one for both, so requests with
-// one refresh token share one refresh, and one verifier follows the revocation feed.
+// Next.js bundles the proxy and the pages separately. They share a global, so requests with one
+// refresh token share one refresh, and one verifier follows the revocation feed.
 const shared = globalThis as { watchword?: ReturnType<typeof create> }
 
 export const authFor = (context: RequestContext) => (shared.watchword ??= create())(context)
