@@ -143,7 +143,7 @@ func (o Options) tokenSize(roles []string) (int, error) {
 
 // CheckTokens returns an error if these options can't create access tokens for all users.
 // Reasons: an unknown algorithm; an issuer that is malformed, or differs from the public
-// URL without HS256; a claim with a reserved name (in any case), with a constant that
+// URL without HS256; a claim with a reserved name (in any letter case), with a constant that
 // looks computed, or with an unknown computed value; claims, audience, issuer or URL too
 // long; a lifetime below 1 s or above 1 h. New refuses such options.
 //

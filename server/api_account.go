@@ -35,8 +35,8 @@ type passwordBody struct {
 }
 
 // me responds with the account as it is now, not as it was when the token was issued. Roles and
-// address may have changed since. The engine reads the account in any case, to check that the
-// session is live.
+// address may have changed since. The engine reads the account for every request anyway, to check
+// that the session is live.
 func (a *api) me(w http.ResponseWriter, _ *http.Request, who watchword.Identity) error {
 	return respond.JSON(w, http.StatusOK, userAnswer{who.User.Profile()})
 }

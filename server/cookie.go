@@ -166,8 +166,8 @@ func (c *cookies) hasCredentials(r *http.Request) bool {
 	return slices.ContainsFunc(names, func(name string) bool { return len(r.CookiesNamed(name)) > 0 })
 }
 
-// hasSession reports whether a request has the refresh cookie or the page cookie. It does not
-// check the tokens: for the question whether cookies were omitted, their presence counts.
+// hasSession reports whether a request has the refresh cookie or the page cookie. It does not check
+// the tokens, because only the presence of a cookie shows whether the browser omitted cookies.
 func (c *cookies) hasSession(r *http.Request) bool {
 	return c.refresh.IsIn(r) || len(c.page.Values(r)) > 0
 }

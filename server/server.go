@@ -125,13 +125,13 @@ func New(engine *watchword.Engine, opts Options) (*Server, error) {
 	}
 	all := dialects(opts.Dialects)
 	router := newRouter(a, p, all)
-	// The error responder shows pages and the pages report errors. One of the two links must come
-	// later.
+	// The error responder and the pages need each other, so one of the two is set afterwards.
 	shared.errors.page, shared.errors.patternOf = p.showError, router.patternOf
 	s := &Server{edge: shared, api: a, metrics: newHTTPMetrics(), draining: opts.Draining, log: opts.Log}
 	fail := shared.errors.fail
-	// The order matters. The id comes first, because each refusal needs it. The observer surrounds
-	// all that can refuse. The host is checked before origins, which are compared with it.
+	// The order matters. The id comes first, because each refusal needs it. observe comes before
+	// every middleware that can reject a request, so that it counts each rejection. The host is
+	// checked before the origin, because an origin is compared with the host.
 	s.handler = chain(router,
 		readHead,
 		requestID,

@@ -61,10 +61,10 @@ type checkup struct{ findings []finding }
 // ok records what was checked as well, so that the operator sees that it was.
 func (d *checkup) ok(check, found string) { d.add(finding{check, "ok", found, ""}) }
 
-// warn is for what can become a problem, or is one only in some installations.
+// warn adds a finding that can become a problem, or is a problem only in some installations.
 func (d *checkup) warn(check, found, do string) { d.add(finding{check, "warn", found, do}) }
 
-// fail is for what breaks something now. It makes the exit code 1.
+// fail adds a finding that is a problem now. It makes the exit code 1.
 func (d *checkup) fail(check, found, do string) { d.add(finding{check, "fail", found, do}) }
 
 func (d *checkup) add(f finding) { d.findings = append(d.findings, f) }

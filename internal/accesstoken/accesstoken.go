@@ -83,8 +83,8 @@ var (
 	}
 )
 
-// CheckExtra returns an error if a name of a configured claim is standard or reserved, in
-// any case, is not 1 to 128 bytes of UTF-8, or appears twice, in any case.
+// CheckExtra returns an error if a name of a configured claim is standard or reserved,
+// is not 1 to 128 bytes of UTF-8, or appears twice. It ignores the case of letters.
 func CheckExtra(names []string) error {
 	for i, name := range names {
 		if slices.Contains(names[:i], name) {

@@ -26,7 +26,7 @@ type Call[Q, A any] struct {
 	done chan struct{} // closed by End
 }
 
-// NewCall returns a call of a caller that is there until ctx ends.
+// NewCall returns a call whose caller waits for the answer until ctx ends.
 func NewCall[Q, A any](ctx context.Context, request Q) *Call[Q, A] {
 	return &Call[Q, A]{Request: request, ctx: ctx, done: make(chan struct{})}
 }

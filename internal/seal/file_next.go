@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// The replacement of a master key that lies in a file. The new key waits beside the
-// old one until everything is sealed under it. Then it takes the name of the old one.
-// After a crash in between, one of the two opens what is sealed.
+// The replacement of a master key that lies in a file. The new key waits beside the old one until
+// everything is sealed under it. Then it takes the name of the old one. After a crash in between,
+// one of the two opens the sealed values.
 
 func nextOf(path string) string { return path + ".new" }
 

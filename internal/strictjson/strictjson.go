@@ -1,5 +1,5 @@
 // Package strictjson decodes request bodies into flat structs and rejects ambiguous JSON.
-// encoding/json alone matches names in any case, uses the last of duplicate members,
+// encoding/json alone matches names in any letter case, uses the last of duplicate members,
 // replaces invalid Unicode, and ignores data after the first value.
 //
 // It implements JSON (RFC 8259) in the profile of RFC 7493.

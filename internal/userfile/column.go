@@ -25,7 +25,7 @@ type columns struct {
 	known     map[string]use  // a cache of lookUp
 	seen      map[string]bool // top-level names in the file
 	used      map[string]bool
-	marked    map[Field]bool  // fields that were read, so that other columns of them count as used
+	marked    map[Field]bool  // fields that were read; all columns for such a field count as used
 	found     map[string]bool // named columns that exist
 	unsettled map[string]bool // unused columns that may say who is disabled or verified
 	hashes    map[string]bool // unused columns that look like password hashes
