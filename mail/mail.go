@@ -63,7 +63,7 @@ var pages = map[watchword.MailKind]page{
 type Options struct {
 	PublicURL string           // all links begin with it: http or https, without query or fragment; required
 	Product   string           // what the mails call the service; default: the host of PublicURL, without the port
-	Files     fs.FS            // texts, templates, colours and logo that replace the built-in ones (docs/pages.md); may be nil
+	Files     fs.FS            // texts, templates, colours and logo to replace the built-in ones (docs/pages.md), or nil
 	Now       func() time.Time // default: time.Now
 }
 

@@ -8,7 +8,7 @@ import (
 	"github.com/watchword-auth/watchword/store/storetest"
 )
 
-// BenchmarkRotate rotates sessions of 10,000 on a durable server, one at a time and 64 at
+// BenchmarkRotate rotates sessions in a durable store with 10,000 of them, one at a time and 64 at
 // once.
 func BenchmarkRotate(b *testing.B) {
 	const sessions = 10_000

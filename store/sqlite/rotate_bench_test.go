@@ -16,9 +16,9 @@ import (
 	"github.com/watchword-auth/watchword/store/storetest"
 )
 
-// BenchmarkRotate rotates sessions of 10,000, and of WATCHWORD_BENCH_SESSIONS if
-// that is set, with the two charges of a refresh: one at a time, and 64 at once.
-// It reports the rate, and how much of the rate on 10,000 sessions is left.
+// BenchmarkRotate rotates random sessions with the two charges of a refresh: one at a time, and 64
+// at once. The store has 10,000 sessions, and then WATCHWORD_BENCH_SESSIONS if that is set. The
+// benchmark reports the rate, and its share of the rate with 10,000 sessions.
 func BenchmarkRotate(b *testing.B) {
 	sizes := []int{10_000}
 	if more, err := strconv.Atoi(os.Getenv("WATCHWORD_BENCH_SESSIONS")); err == nil {

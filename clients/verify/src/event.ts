@@ -19,7 +19,7 @@ export type FeedEvent =
   | { kind: "heartbeat"; head: number; issuedAt: number }
   | { kind: "other"; number: number }
 
-/** Returns the event in a signed payload, or undefined if it is not one of issuer for audience. */
+/** Returns the event in a signed payload, or undefined if its issuer or audience is another. */
 export function readEvent(payload: string, issuer: string, audience: string): FeedEvent | undefined {
   const claims = members(payload)
   if (!claims) return undefined
