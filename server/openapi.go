@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"path"
 	"reflect"
 	"slices"
 	"strconv"
@@ -13,6 +14,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/apiexample"
 	"github.com/watchword-auth/watchword/internal/respond"
 	"github.com/watchword-auth/watchword/server/apidoc"
 )
@@ -34,6 +36,11 @@ func describe(opts Options, routes []route) ([]byte, error) {
 	for _, o := range dialects(opts.Dialects).operations() {
 		method, path, _ := strings.Cut(o.Pattern, " ")
 		put(paths, method, path, describeOperation(registry, o))
+	}
+	for _, schema := range registry.Map() {
+		for name, property := range schema.Properties {
+			property.Description = cmp.Or(property.Description, apiexample.Doc(name))
+		}
 	}
 	document, err := json.Marshal(&huma.OpenAPI{
 		OpenAPI: "3.1.0",
@@ -103,7 +110,7 @@ func describeOperation(registry huma.Registry, o apidoc.Operation) *huma.Operati
 	method, path, _ := strings.Cut(o.Pattern, " ")
 	operation := &huma.Operation{
 		Summary:     o.Summary,
-		OperationID: operationID(route{method: method, path: path}),
+		OperationID: dialectPrefix + operationID(route{method: method, path: path}),
 		Tags:        []string{"dialect"},
 		Responses: map[string]*huma.Response{
 			strconv.Itoa(o.Status): {Description: http.StatusText(o.Status)},
@@ -157,7 +164,8 @@ func describeRoute(registry huma.Registry, r route) *huma.Operation {
 		operation.Security = []map[string][]string{{"refreshToken": {}}, {"accessToken": {}}, {}}
 	}
 	if strings.Contains(r.path, "{id}") {
-		operation.Parameters = []*huma.Param{{Name: "id", In: "path", Required: true, Schema: &huma.Schema{Type: "string"}}}
+		operation.Parameters = []*huma.Param{{Name: "id", In: "path", Required: true, Schema: &huma.Schema{Type: "string"},
+			Description: "Id of the " + path.Base(strings.TrimSuffix(r.path, "s/{id}"))}}
 	}
 	if r.path == pathAPI+"/register" {
 		operation.Responses["202"] = content(registry, "application/json",
@@ -234,6 +242,9 @@ func requiredOf(body any) (required []string) {
 	return required
 }
 
+// dialectPrefix keeps the ids of dialects apart from the API's: both may have POST /login.
+const dialectPrefix = "dialect-"
+
 // operationID returns method and path in one word. Generated clients use it as a function name. It
 // must be unique in the document and must not change.
 func operationID(r route) string {
@@ -253,6 +264,8 @@ func tagOf(path string) string {
 		return "account"
 	case "password", "email":
 		return first
+	case "forward":
+		return "service"
 	}
 	return "session"
 }

@@ -1,97 +1,172 @@
 package server
 
 import (
-	"cmp"
 	"fmt"
+	"maps"
 	"net/http"
-	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/apiexample"
+	"github.com/watchword-auth/watchword/server/apidoc"
 )
 
-// The documentation page /docs comes from the same table of routes as the OpenAPI document.
+// The documentation page /docs comes from the same table of routes as the OpenAPI document. Members
+// and examples come from the types of the bodies, so they can't differ from the responses. Only the
+// chapters on authentication and errors are written by hand, in the template and in package
+// apiexample.
+
+// docGroup is a section of the page with routes of one subject.
+type docGroup struct {
+	Name, Title, Intro string
+	Routes             []docRoute
+}
 
 // docRoute is the data of one route for the template. It has text only, so that the template needs
 // no functions.
 type docRoute struct {
-	Method, Path, Summary, Guard, Tag string
-	Members                           []docMember // of the request body
-	Status                            int
-	Answer                            []docMember
-	Refusals                          []string // "401 TOKEN_MISSING"
+	ID, Method, Path, Summary, Guard string
+	Parameters, Members, Answer      []apiexample.Member
+	Curl, Response                   string
+	Status                           int
+	StatusText                       string
+	Refusals                         []docRefusal
 }
 
-// docMember is one member of a JSON body. Its texts are the doc tags of the body types, which the
-// OpenAPI document uses too.
-type docMember struct {
-	Name, Type, Doc string
-	Optional        bool
+// docRefusal is one status of error responses, with its codes. Readers look for the status first,
+// because that is what their client shows.
+type docRefusal struct {
+	Status int
+	Codes  []string
 }
 
-// docsPage documents the routes of the API and those that dialects describe. The page is built for
-// each request. It is read seldom, and this way it always has the public URL and the theme of the
-// server.
-func (p *pages) docsPage(w http.ResponseWriter, _ *http.Request) error {
-	var all []docRoute
-	for _, r := range p.api {
-		doc := docRoute{
-			Method: cmp.Or(r.method, "ANY"), Path: r.path, Summary: r.summary, Guard: string(r.guard), Tag: tagOf(r.path),
-			Status: r.status, Members: membersOf(r.body), Answer: membersOf(r.answer),
+// docCode is one row of the table of error codes. The advice is for the author of a client, and
+// the detail of a response is for its user.
+type docCode struct {
+	Code   watchword.Code
+	Status int
+	Advice string
+}
+
+// groupsOf returns the documentation of the API and of the dialects that describe their routes.
+// New calls it once, because nothing in it changes while the server runs.
+func groupsOf(url string, routes []route, all dialects) []docGroup {
+	groups := []docGroup{
+		{Name: "session", Title: "Signing up, signing in, sessions",
+			Intro: "Start here. A sign-in opens a session, which is one device of a user."},
+		{Name: "account", Title: "The account", Intro: "What a signed-in user may read and change."},
+		{Name: "password", Title: "The password", Intro: "The mailed links open pages of this server or of your front-end."},
+		{Name: "email", Title: "The email address",
+			Intro: "Each change of an address is confirmed by a mail. The previous address can undo it for 7 days."},
+		{Name: "service", Title: "For services and operators",
+			Intro: "Services verify access tokens by themselves: with the public keys, and with the feed of ended sessions."},
+	}
+	for _, r := range routes {
+		i := slices.IndexFunc(groups, func(g docGroup) bool { return g.Name == tagOf(r.path) })
+		groups[i].Routes = append(groups[i].Routes, documentRoute(url, r))
+	}
+	for i, d := range all {
+		described, ok := d.(Describer)
+		if !ok {
+			continue
 		}
-		for status, codes := range refusalsOf(r) {
-			for _, code := range codes {
-				doc.Refusals = append(doc.Refusals, fmt.Sprintf("%d %s", status, code))
+		group := docGroup{Name: fmt.Sprintf("dialect-%d", i+1), Title: "A compatibility dialect",
+			Intro: "The contract of another server, for front-ends that were written for it. " +
+				"Errors have that server's format."}
+		for _, o := range described.Operations() {
+			group.Routes = append(group.Routes, documentOperation(url, o, len(d.Cookies()) > 0))
+		}
+		groups = append(groups, group)
+	}
+	return groups
+}
+
+// documentRoute describes a route of the API. Its parameters are those of the OpenAPI document.
+func documentRoute(url string, r route) docRoute {
+	// The schemas in the registry are not used.
+	operation := describeRoute(huma.NewMapRegistry("#/", schemaName), r)
+	// A gateway sends the method of its own request. A reader tries the endpoint with GET.
+	method := r.method
+	if method == anyMethod {
+		method = http.MethodGet
+	}
+	doc := docRoute{
+		ID: operation.OperationID, Method: method, Path: r.path, Summary: r.summary, Guard: string(r.guard),
+		Members: apiexample.Members(r.body), Answer: apiexample.Members(r.answer),
+		Status: r.status, StatusText: http.StatusText(r.status),
+		Curl: apiexample.Curl(apiexample.Command{
+			Method: method, URL: url + r.path, Bearer: r.guard == bearer, Body: r.body, Stream: r.path == pathStream,
+		}),
+	}
+	for _, p := range operation.Parameters {
+		doc.Parameters = append(doc.Parameters,
+			apiexample.Member{Name: p.Name, Type: "in the " + p.In, Doc: p.Description, Optional: !p.Required})
+	}
+	switch r.path {
+	case pathStream:
+		doc.Response = "id: 1795521600123456\nevent: set\ndata: " + apiexample.EventToken
+	case pathRefresh: // only a sign-in returns the token of the device
+		doc.Response = apiexample.Response(r.answer, url, "", "deviceToken")
+	default:
+		doc.Response = apiexample.Response(r.answer, url, apiexample.Message(r.method, strings.TrimPrefix(r.path, pathAPI)))
+	}
+	byStatus := refusalsOf(r)
+	for _, status := range slices.Sorted(maps.Keys(byStatus)) {
+		doc.Refusals = append(doc.Refusals, docRefusal{status, byStatus[status]})
+	}
+	return doc
+}
+
+// documentOperation describes a route of a dialect. If the dialect keeps tokens in cookies, curl
+// needs a cookie jar.
+func documentOperation(url string, o apidoc.Operation, withCookies bool) docRoute {
+	method, path, _ := strings.Cut(o.Pattern, " ")
+	doc := docRoute{ID: dialectPrefix + operationID(route{method: method, path: path}), Method: method, Path: path,
+		Summary: o.Summary,
+		Members: apiexample.Members(o.Body), Answer: apiexample.Members(o.Answer),
+		Status: o.Status, StatusText: http.StatusText(o.Status)}
+	request := apiexample.Command{Method: method, URL: url + path, Bearer: o.Bearer, Body: o.Body, Token: "REFRESH_TOKEN"}
+	if withCookies {
+		request.Jar = "cookies.txt"
+	}
+	doc.Curl = apiexample.Curl(request)
+	if o.Bearer {
+		doc.Guard = string(bearer)
+	}
+	if o.Answer != nil {
+		doc.Response = apiexample.Response(o.Answer, url, "")
+	}
+	return doc
+}
+
+// codesOf lists the error codes of the API by status, and within a status by name. They come from
+// the routes, so the table has no code that no endpoint returns.
+func codesOf(routes []route) (codes []docCode) {
+	// The table of routes does not list these three: the router or a role causes them.
+	found := map[watchword.Code]bool{
+		watchword.CodeMethodNotAllowed: true, watchword.CodeNotFound: true, watchword.CodeInsufficientScope: true,
+	}
+	for _, r := range routes {
+		for _, listed := range refusalsOf(r) {
+			for _, code := range listed {
+				found[watchword.Code(code)] = true
 			}
 		}
-		slices.Sort(doc.Refusals)
-		all = append(all, doc)
 	}
-	for _, o := range p.operations {
-		method, path, _ := strings.Cut(o.Pattern, " ")
-		doc := docRoute{Method: method, Path: path, Summary: o.Summary, Tag: "dialect", Status: o.Status,
-			Members: membersOf(o.Body), Answer: membersOf(o.Answer)}
-		if o.Bearer {
-			doc.Guard = string(bearer)
-		}
-		all = append(all, doc)
+	for _, code := range slices.Sorted(maps.Keys(found)) {
+		codes = append(codes, docCode{code, statusOf(code), apiexample.Advice(string(code))})
 	}
-	data := map[string]any{"Routes": all, "URL": p.origins.publicURL}
+	slices.SortStableFunc(codes, func(a, b docCode) int { return a.Status - b.Status })
+	return codes
+}
+
+// docsPage shows the documentation with the public URL and the theme of the server.
+func (p *pages) docsPage(w http.ResponseWriter, _ *http.Request) error {
+	data := map[string]any{
+		"Groups": p.docs, "Codes": p.codes, "URL": p.origins.publicURL, "Cookie": p.cookies.refresh.Usual.Name,
+	}
 	return p.show(w, http.StatusOK, p.newEnglishView("docs", "The API", data))
-}
-
-// membersOf returns the members of a body. A body that is not a struct, such as a stream, has no
-// members. It follows the tags that the OpenAPI document follows, so the two agree.
-func membersOf(body any) []docMember {
-	t := reflect.TypeOf(body)
-	if t == nil || t.Kind() != reflect.Struct {
-		return nil
-	}
-	members := make([]docMember, t.NumField())
-	for i := range members {
-		field := t.Field(i)
-		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
-		members[i] = docMember{name, typeName(field.Type), field.Tag.Get("doc"), options == "omitempty"}
-	}
-	return members
-}
-
-// typeName returns the JSON type of a member in words. Developers know these words from JSON, so
-// the page does not show names of Go types.
-func typeName(t reflect.Type) string {
-	switch t.Kind() {
-	case reflect.Pointer:
-		return typeName(t.Elem())
-	case reflect.Slice:
-		return "list"
-	case reflect.Bool:
-		return "boolean"
-	case reflect.Int, reflect.Int64:
-		return "number"
-	case reflect.Struct:
-		if t.Name() == "Time" {
-			return "time (RFC 3339)"
-		}
-		return strings.TrimSuffix(t.Name(), "Body")
-	}
-	return "text"
 }

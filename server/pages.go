@@ -17,7 +17,6 @@ import (
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/apirequest"
 	"github.com/watchword-auth/watchword/internal/respond"
-	"github.com/watchword-auth/watchword/server/apidoc"
 )
 
 // pages has the handlers of the HTML pages, in the files page*.go. They make the same engine calls
@@ -28,9 +27,9 @@ type pages struct {
 	passwordMin int     // characters, for the hint of the forms
 	devMail     Mailbox // nil: there is no /dev/mail
 
-	api        []route            // for /docs
-	operations []apidoc.Operation // of the dialects, for /docs
-	document   []byte             // OpenAPI
+	docs     []docGroup // for /docs
+	codes    []docCode  // for /docs
+	document []byte     // OpenAPI
 }
 
 // newPages reads all templates and texts, so that a faulty file stops the server at its
@@ -45,7 +44,7 @@ func newPages(shared edge, opts Options, api []route) (*pages, error) {
 		return nil, err
 	}
 	return &pages{edge: shared, theme: theme, passwordMin: opts.PasswordMin, devMail: opts.DevMail,
-		api: api, operations: dialects(opts.Dialects).operations(), document: document}, nil
+		docs: groupsOf(shared.origins.publicURL, api, opts.Dialects), codes: codesOf(api), document: document}, nil
 }
 
 // A view is one page for one reader: the data of the layout template and its methods. Operators'

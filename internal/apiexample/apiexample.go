@@ -1,0 +1,238 @@
+// Package apiexample documents JSON bodies: a description and an example of each member, and
+// curl commands. Everything follows from the types of the bodies by reflection, so it can't
+// differ from them. Members of the same name have the same meaning in the whole API.
+//
+// It doesn't know the routes. The server passes the bodies of its table of routes.
+package apiexample
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A Member is one member of a JSON body.
+type Member struct {
+	Name     string // with the names of the members that contain it: sessions[].id
+	Type     string
+	Doc      string
+	Optional bool
+}
+
+// Members lists the members of a body in the order of its type. A body that is no struct, such
+// as a stream, has no members.
+func Members(body any) []Member {
+	t := reflect.TypeOf(body)
+	if t == nil || t.Kind() != reflect.Struct {
+		return nil
+	}
+	return membersOf(t, "")
+}
+
+func membersOf(t reflect.Type, prefix string) (members []Member) {
+	for i := range t.NumField() {
+		field := t.Field(i)
+		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
+		doc := field.Tag.Get("doc")
+		if doc == "" {
+			doc = Doc(name)
+		}
+		kind := typeName(field.Type)
+		if values := field.Tag.Get("enum"); values != "" {
+			kind = strings.ReplaceAll(values, ",", " or ")
+		}
+		members = append(members, Member{prefix + name, kind, doc, options == "omitempty"})
+		inner, name := field.Type, prefix+name
+		if inner.Kind() == reflect.Pointer {
+			inner = inner.Elem()
+		}
+		if inner.Kind() == reflect.Slice {
+			inner, name = inner.Elem(), name+"[]"
+		}
+		if inner.Kind() == reflect.Struct && inner != timeType {
+			members = append(members, membersOf(inner, name+".")...)
+		}
+	}
+	return members
+}
+
+var timeType = reflect.TypeFor[time.Time]()
+
+// typeName returns the JSON type of a member in words.
+func typeName(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Pointer:
+		return typeName(t.Elem())
+	case reflect.Slice:
+		return "list"
+	case reflect.Bool:
+		return "boolean"
+	case reflect.Int, reflect.Int64:
+		return "number"
+	case reflect.Struct, reflect.Map:
+		if t == timeType {
+			return "time (RFC 3339)"
+		}
+		return "object"
+	}
+	return "text"
+}
+
+// Doc returns the description of members that have a name, or "".
+func Doc(name string) string { return notes[name].doc }
+
+// Response returns an example of a response body as indented JSON. A text URL in an example
+// becomes the given URL. message is the example of the member message or status. without
+// names optional members that this response lacks.
+func Response(body any, url, message string, without ...string) string {
+	v := reflect.New(reflect.TypeOf(body)).Elem()
+	(&filler{url: url, message: message, without: without}).fill(v)
+	text, err := encode(v.Interface(), "  ")
+	if err != nil {
+		return "" // no body of the API contains what JSON can't express
+	}
+	return text
+}
+
+// encode leaves <, > and & as they are, because the page escapes them.
+func encode(v any, indent string) (string, error) {
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", indent)
+	err := e.Encode(v)
+	return strings.TrimSpace(text.String()), err
+}
+
+// A filler sets members to their examples.
+type filler struct {
+	request      bool
+	url, message string
+	without      []string
+}
+
+// sent lists the optional members that an example of a request has. The others are seldom
+// needed.
+var sent = map[string]bool{"name": true, "delivery": true, "refreshToken": true, "keepCurrent": true, "password": true}
+
+// once lists the members of a response that appear instead of others.
+var once = map[string]bool{"message": true, "feedback": true}
+
+func (f *filler) fill(v reflect.Value) {
+	for i := range v.NumField() {
+		name, options, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
+		optional := options == "omitempty"
+		if optional && (f.request && !sent[name] || !f.request && once[name] || slices.Contains(f.without, name)) {
+			continue
+		}
+		f.set(v.Field(i), name)
+	}
+}
+
+func (f *filler) set(v reflect.Value, name string) {
+	n := notes[name]
+	switch v.Kind() {
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		f.set(v.Elem(), name)
+	case reflect.Struct:
+		if v.Type() == timeType {
+			v.Set(reflect.ValueOf(exampleTime))
+			return
+		}
+		f.fill(v)
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 0, 1))
+		if n.none {
+			return
+		}
+		one := reflect.New(v.Type().Elem()).Elem()
+		f.set(one, name)
+		v.Set(reflect.Append(v, one))
+	case reflect.Map:
+		v.Set(reflect.MakeMap(v.Type()))
+		for _, pair := range n.pairs {
+			v.SetMapIndex(reflect.ValueOf(pair[0]), reflect.ValueOf(pair[1]))
+		}
+	case reflect.Bool:
+		v.SetBool(n.yes)
+	case reflect.Int, reflect.Int64:
+		v.SetInt(n.number)
+	case reflect.String:
+		v.SetString(f.text(name, n))
+	}
+}
+
+func (f *filler) text(name string, n note) string {
+	switch {
+	case f.request && n.variable != "":
+		return "$" + n.variable
+	case (name == "message" || name == "status") && f.message != "":
+		return f.message
+	}
+	return strings.ReplaceAll(n.text, "URL", f.url)
+}
+
+// A Command is what Curl needs to know of a request.
+type Command struct {
+	Method, URL string
+	Bearer      bool   // send the access token
+	Body        any    // nil: none
+	Jar         string // file that keeps cookies; empty: none
+	Stream      bool   // the response does not end
+	Token       string // variable for the member token; empty: MAIL_TOKEN
+}
+
+var (
+	variable  = regexp.MustCompile(`"(\$[A-Z_]+)"`)
+	parameter = regexp.MustCompile(`\{(\w+)\}`)
+)
+
+// Curl returns a command for a POSIX shell. It takes tokens and ids from the variables
+// ACCESS_TOKEN, REFRESH_TOKEN, MAIL_TOKEN, USER_ID and SESSION_ID.
+func Curl(r Command) string {
+	url := parameter.ReplaceAllStringFunc(r.URL, func(name string) string {
+		switch {
+		case name == "{token}":
+			return "$MAIL_TOKEN"
+		case strings.Contains(r.URL, "/sessions/"):
+			return "$SESSION_ID"
+		}
+		return "$USER_ID"
+	})
+	command := "curl"
+	if r.Stream {
+		command += " -N"
+	}
+	if r.Method != http.MethodGet {
+		command += " -X " + r.Method
+	}
+	lines := []string{fmt.Sprintf("%s %q", command, url)}
+	if r.Bearer {
+		lines = append(lines, `-H "Authorization: Bearer $ACCESS_TOKEN"`)
+	}
+	if r.Jar != "" { // a request with cookies must say that it does not come from another site
+		origin := regexp.MustCompile(`^https?://[^/]+`).FindString(r.URL)
+		lines = append(lines, fmt.Sprintf("-b %s -c %s -H 'Origin: %s'", r.Jar, r.Jar, origin))
+	}
+	if r.Body != nil {
+		v := reflect.New(reflect.TypeOf(r.Body)).Elem()
+		(&filler{request: true}).fill(v)
+		body, err := encode(v.Interface(), "")
+		if err != nil {
+			return ""
+		}
+		if r.Token != "" {
+			body = strings.ReplaceAll(body, "$MAIL_TOKEN", "$"+r.Token)
+		}
+		body = variable.ReplaceAllString(body, `"'"$1"'"`)
+		lines = append(lines, "-H 'Content-Type: application/json'", "-d '"+body+"'")
+	}
+	return strings.Join(lines, " \\\n  ")
+}
