@@ -17,7 +17,7 @@ import (
 // broken.
 
 // doctorCmd checks everything that can be checked without a running server, and says
-// what to do about each problem. It makes no changes. A failure means that the server or
+// what to do about each problem. It makes no changes (see openUnchanged). A failure means that the server or
 // its users have a problem now, and gives exit code 1. A warning means that the
 // operator should look at it, and does not change the exit code.
 type doctorCmd struct {
@@ -146,15 +146,26 @@ func (d *checkup) files(s *Settings) {
 }
 
 // store checks the database, and then the keys and the outbox in it. Operators run the doctor
-// beside the server, so it opens the database as another server would, and not exclusively.
+// beside the server, so it opens the database as another server would, and not exclusively. A
+// database of an older release is only a warning: the old servers work, and a new one migrates at
+// its start.
 func (d *checkup) store(ctx context.Context, p *program) {
 	if !p.settings.onPostgres() && missing(p.settings.databasePath()) {
 		d.warn("store", "there is no database at "+p.settings.databasePath()+" yet.",
 			"`watchword serve` creates it. If it should exist, correct data-dir.")
 		return
 	}
-	s, err := p.openExisting(ctx)
-	if errors.Is(err, sqlite.ErrDamaged) {
+	s, err := p.openUnchanged(ctx)
+	var older olderError
+	switch {
+	case errors.As(err, &older):
+		d.warn("store", older.database+" is of an older release. Its keys and its outbox were not checked.",
+			"Start the server, which migrates it, or run `watchword migrate`. Then run the doctor again.")
+		return
+	case errors.Is(err, errNeedsStart):
+		d.fail("keys", "the store has no usable keys.", startServer)
+		return
+	case errors.Is(err, sqlite.ErrDamaged):
 		d.fail("store", plain(err), restoreBackup)
 		return
 	}
@@ -175,6 +186,9 @@ func (d *checkup) store(ctx context.Context, p *program) {
 	d.keys(ctx, s.engine)
 	d.outbox(ctx, s.engine)
 }
+
+// startServer is the advice for missing keys. The doctor itself changes nothing, so it creates none.
+const startServer = "Start the server, which creates keys. Then run the doctor again."
 
 // manyKeys is more than any schedule creates for one use. At 255 keys of one use, no
 // further key has a number.
@@ -210,7 +224,7 @@ func (d *checkup) keys(ctx context.Context, engine *watchword.Engine) {
 	for _, use := range []watchword.KeyUse{watchword.KeySign, watchword.KeyRefresh} {
 		if states[string(use)+" active"] == 0 {
 			d.fail("keys", "no key of use "+string(use)+" is active.",
-				"Start the server, which creates keys. Then run the doctor again.")
+				startServer)
 			return
 		}
 	}

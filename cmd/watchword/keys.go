@@ -29,7 +29,7 @@ type keyList struct {
 // Run shows no secret, but it needs the right master key. With a wrong one it returns an error.
 // Otherwise the operator would believe that this key opens the store.
 func (c *keyList) Run(ctx context.Context, p *program) error {
-	s, err := p.openExisting(ctx)
+	s, err := p.openToRead(ctx)
 	if err != nil {
 		return err
 	}

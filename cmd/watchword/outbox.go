@@ -37,7 +37,7 @@ type mailView struct {
 
 // Run lists at least one mail, because 0 in --max is more likely a mistake than a wish.
 func (c *mailList) Run(ctx context.Context, p *program) error {
-	s, err := p.openExisting(ctx)
+	s, err := p.openToRead(ctx)
 	if err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ type sessionList struct{ accountFlags }
 
 // Run lists live sessions only. Ended ones are in the events of the account (users show).
 func (c *sessionList) Run(ctx context.Context, p *program) error {
-	s, user, err := c.find(ctx, p)
+	s, user, err := c.find(ctx, p.openToRead)
 	if err != nil {
 		return err
 	}
@@ -70,7 +70,7 @@ func (c *sessionEnd) end(ctx context.Context, p *program) (ended int, err error)
 	case c.Email == "":
 		return 0, faults{{"sessions end", "names no account. Write its address, or --all for every account."}}
 	}
-	s, user, err := accountFlags{c.Email, c.JSON}.find(ctx, p)
+	s, user, err := accountFlags{c.Email, c.JSON}.find(ctx, p.openExisting)
 	if err != nil {
 		return 0, err
 	}

@@ -32,10 +32,12 @@ type accountFlags struct {
 	JSON  bool   `name:"json" help:"Print JSON."`
 }
 
-// find opens the store and finds the account. The caller closes the stack if there is
-// no error.
-func (f accountFlags) find(ctx context.Context, p *program) (*stack, watchword.User, error) {
-	s, err := p.openExisting(ctx)
+// find opens the store with open (program.openToRead or openExisting) and finds the account. The
+// caller closes the stack if there is no error.
+func (f accountFlags) find(
+	ctx context.Context, open func(context.Context) (*stack, error),
+) (*stack, watchword.User, error) {
+	s, err := open(ctx)
 	if err != nil {
 		return nil, watchword.User{}, err
 	}
@@ -104,7 +106,7 @@ type userList struct {
 
 // Addresses are stored in lower case, so --after is compared in lower case.
 func (c *userList) Run(ctx context.Context, p *program) error {
-	s, err := p.openExisting(ctx)
+	s, err := p.openToRead(ctx)
 	if err != nil {
 		return err
 	}
@@ -138,7 +140,7 @@ type userShow struct {
 // Run reads the account, its sessions and its events in three transactions. If the account changes
 // in between, the output can be inconsistent. Running the command again corrects it.
 func (c *userShow) Run(ctx context.Context, p *program) error {
-	s, user, err := c.find(ctx, p)
+	s, user, err := c.find(ctx, p.openToRead)
 	if err != nil {
 		return err
 	}
@@ -190,7 +192,7 @@ type userDisable struct {
 }
 
 func (c *userDisable) Run(ctx context.Context, p *program) error {
-	s, user, err := c.find(ctx, p)
+	s, user, err := c.find(ctx, p.openExisting)
 	if err != nil {
 		return err
 	}
@@ -209,7 +211,7 @@ func (c *userDisable) Run(ctx context.Context, p *program) error {
 type userEnable struct{ accountFlags }
 
 func (c *userEnable) Run(ctx context.Context, p *program) error {
-	s, user, err := c.find(ctx, p)
+	s, user, err := c.find(ctx, p.openExisting)
 	if err != nil {
 		return err
 	}
@@ -230,7 +232,7 @@ type userRoles struct {
 
 // Run with no role removes all of them. It does not ask, because the old roles can be set again.
 func (c *userRoles) Run(ctx context.Context, p *program) error {
-	s, user, err := c.find(ctx, p)
+	s, user, err := c.find(ctx, p.openExisting)
 	if err != nil {
 		return err
 	}
@@ -272,7 +274,7 @@ type userDelete struct {
 }
 
 func (c *userDelete) Run(ctx context.Context, p *program) error {
-	s, user, err := c.find(ctx, p)
+	s, user, err := c.find(ctx, p.openExisting)
 	if err != nil {
 		return err
 	}
@@ -294,7 +296,7 @@ func (c *userDelete) Run(ctx context.Context, p *program) error {
 type userReset struct{ accountFlags }
 
 func (c *userReset) Run(ctx context.Context, p *program) error {
-	s, user, err := c.find(ctx, p)
+	s, user, err := c.find(ctx, p.openExisting)
 	if err != nil {
 		return err
 	}

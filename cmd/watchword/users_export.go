@@ -26,7 +26,7 @@ func (c *userExport) Run(ctx context.Context, p *program) error {
 	if c.NoFormulas && !c.csv() {
 		return faults{{"--no-formulas", "applies only to CSV. Remove it, or write --format csv."}}
 	}
-	s, err := p.openExisting(ctx)
+	s, err := p.openToRead(ctx)
 	if err != nil {
 		return err
 	}

@@ -2,31 +2,36 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"strings"
-
-	"github.com/watchword-auth/watchword/store/postgres"
-	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
-// open opens the store. A dry run must not create or migrate tables. Without tables, it checks
-// against an empty SQLite database in a temporary directory, which the returned function deletes.
+// open opens the store. A dry run changes nothing in it. Without tables, a dry run checks against
+// an empty SQLite database in a temporary directory, which the returned function deletes. It then
+// finds the same problems as an import into the new database would.
 func (c *userImport) open(ctx context.Context, p *program) (*stack, func(), error) {
-	throwAway := false
+	open := p.open
 	if c.DryRun {
-		var err error
-		if throwAway, err = p.noTables(ctx); err != nil {
-			return nil, nil, err
-		}
-	}
-	if !throwAway {
-		s, err := p.open(ctx)
+		empty, err := p.noTables(ctx)
 		if err != nil {
 			return nil, nil, err
 		}
-		return s, s.close, nil
+		if empty {
+			return p.openTemporary(ctx)
+		}
+		open = p.openUnchanged
 	}
+	s, err := open(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	return s, s.close, nil
+}
+
+// openTemporary redirects the settings of this process to a temporary directory, which the
+// returned function deletes. A command that is killed leaves the directory. It holds no account:
+// a dry run writes none.
+func (p *program) openTemporary(ctx context.Context) (*stack, func(), error) {
 	dir, err := os.MkdirTemp("", "watchword-dry-run-")
 	if err != nil {
 		return nil, nil, err
@@ -40,29 +45,15 @@ func (c *userImport) open(ctx context.Context, p *program) (*stack, func(), erro
 	return s, func() { s.close(); os.RemoveAll(dir) }, nil //nolint:errcheck // as above
 }
 
-// noTables reports whether the database has no tables yet. A database of an older release is an
-// error, because the statements of this release do not fit it. The first migration is pending only
-// in a database without any of our tables.
+// noTables reports whether there is no database, or one without our tables. The first migration is
+// pending only then. A database of an older release is no error here: openUnchanged refuses it.
 func (p *program) noTables(ctx context.Context) (bool, error) {
 	if err := p.sources.faults(p.settings); err != nil {
 		return false, err
 	}
-	var pending []string
-	var err error
-	switch {
-	case p.settings.onPostgres():
-		pending, err = postgres.Status(ctx, string(p.settings.Store))
-	case missing(p.settings.databasePath()):
-		return true, nil
-	default:
-		pending, err = sqlite.Status(ctx, p.settings.databasePath())
-	}
-	if err != nil || len(pending) == 0 {
-		return false, err
-	}
-	if strings.HasPrefix(pending[0], "00001_") {
+	if !p.settings.onPostgres() && missing(p.settings.databasePath()) {
 		return true, nil
 	}
-	return false, fmt.Errorf("%s is of an older release, and a dry run does not change it. Run `watchword migrate` first",
-		p.settings.databaseName())
+	pending, err := p.settings.pendingMigrations(ctx)
+	return len(pending) > 0 && strings.HasPrefix(pending[0], "00001_"), err
 }

@@ -42,17 +42,25 @@ func (p *program) open(ctx context.Context) (*stack, error) {
 	return p.openWith(ctx, slog.New(slog.DiscardHandler))
 }
 
-// openExisting is open for a command that makes no sense on an empty database. It creates no files,
-// so that a wrong --data-dir is an error and not a new, empty database.
+// openExisting is open for a command that changes existing data. It creates no database, so that a wrong --data-dir is an error and not a new, empty database.
 func (p *program) openExisting(ctx context.Context) (*stack, error) {
-	if err := p.sources.faults(p.settings); err != nil {
+	if err := p.requireDatabase(); err != nil {
 		return nil, err
 	}
+	return p.open(ctx)
+}
+
+// requireDatabase checks the settings, and that the SQLite file exists. It does not connect to
+// PostgreSQL, where opening reports a missing database.
+func (p *program) requireDatabase() error {
+	if err := p.sources.faults(p.settings); err != nil {
+		return err
+	}
 	if !p.settings.onPostgres() && missing(p.settings.databasePath()) {
-		return nil, fmt.Errorf("there is no database at %s. Start `watchword serve` once, or write the right --data-dir",
+		return fmt.Errorf("there is no database at %s. Start `watchword serve` once, or write the right --data-dir",
 			p.settings.databasePath())
 	}
-	return p.open(ctx)
+	return nil
 }
 
 // openWith checks the settings, creates what is missing (directory, master key, database),
@@ -126,7 +134,7 @@ func (s *Settings) directories() (dirs []string) {
 // without the key, so the program must not continue with a new one.
 func (s *Settings) masterKeyMissing() error {
 	return fmt.Errorf("the master key %s is missing, and another key does not open %s. Restore it from a backup, or "+
-		"write --master-key", s.masterKeyPath(), s.databasePath())
+		"write --master-key", s.masterKeyPath(), s.databaseName())
 }
 
 // missing reports whether path does not exist. Any other error counts as existing;

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/seal"
+	"github.com/watchword-auth/watchword/store/postgres"
+	"github.com/watchword-auth/watchword/store/sqlite"
+)
+
+// Commands that only read don't migrate. A migration concerns every server on the store, and an
+// operator who lists accounts with a new binary did not decide to upgrade. The commands refuse a
+// database of an older release instead, because their statements don't fit it.
+//
+// The doctor and a dry run promise more: they change nothing at all. An engine that starts would
+// create missing keys, rotate due ones and finish an interrupted reseal. openUnchanged prevents
+// all of that.
+
+// An olderError is a database of an older release. The program could only read it after a
+// migration.
+type olderError struct{ database string }
+
+func (e olderError) Error() string {
+	return e.database + " is of an older release, and this command does not change it. Run `watchword migrate` first"
+}
+
+// errNeedsStart means that the engine can't start without a change of the store, such as a missing
+// key. An operator sees it after `migrate` and before the first `serve`.
+var errNeedsStart = errors.New("the store has no usable keys, and this command does not create them. " +
+	"Start the server once: `watchword serve`")
+
+// openToRead is openExisting for a command that only reads. It returns an olderError instead of
+// migrating. Between the check and the opening, another process can only migrate forward, and
+// then no migration is pending either.
+func (p *program) openToRead(ctx context.Context) (*stack, error) {
+	if err := p.refuseOlder(ctx); err != nil {
+		return nil, err
+	}
+	return p.open(ctx)
+}
+
+// refuseOlder returns an error if the settings are faulty, if there is no database, or if
+// migrations are pending.
+func (p *program) refuseOlder(ctx context.Context) error {
+	if err := p.requireDatabase(); err != nil {
+		return err
+	}
+	pending, err := p.settings.pendingMigrations(ctx)
+	if err == nil && len(pending) > 0 {
+		err = olderError{p.settings.databaseName()}
+	}
+	return err
+}
+
+// pendingMigrations returns the file names in the order of their numbers. The SQLite file must
+// exist.
+func (s *Settings) pendingMigrations(ctx context.Context) ([]string, error) {
+	if s.onPostgres() {
+		return postgres.Status(ctx, string(s.Store))
+	}
+	return sqlite.Status(ctx, s.databasePath())
+}
+
+// openUnchanged is openToRead for a command that promises to change nothing: no row, no key and
+// no file. It returns errNeedsStart where a server would first complete the keys. The engine has
+// no mailer, so the command must not run its background work.
+func (p *program) openUnchanged(ctx context.Context) (*stack, error) {
+	if err := p.refuseOlder(ctx); err != nil {
+		return nil, err
+	}
+	master, err := p.settings.existingMasterKey()
+	if err != nil {
+		return nil, err
+	}
+	db, err := p.settings.openDatabase(ctx) // migrates nothing, because nothing is pending
+	if err != nil {
+		return nil, err
+	}
+	options := p.settings.engine()
+	options.Mailer = noMailer{}
+	options.MasterKey = p.settings.currentMasterKey(ctx, db, master)
+	guard := &startGuard{database: db}
+	s := &stack{store: db, mailer: options.Mailer}
+	if s.engine, err = watchword.New(ctx, guard.store(), options); err != nil {
+		db.Close() //nolint:errcheck // the first error says more
+		if errors.Is(err, errNeedsStart) {
+			err = errNeedsStart // without the steps of the engine, which mean nothing to an operator
+		}
+		return nil, err
+	}
+	guard.started = true
+	return s, nil
+}
+
+// currentMasterKey returns the master key that opens the store: master, or its successor after an
+// interrupted reseal. Unlike watchword.FinishReseal it renames no file. The next server does. If
+// neither opens the store, New reports the reason.
+func (s *Settings) currentMasterKey(ctx context.Context, db database, master []byte) []byte {
+	if s.MasterKey != "" || !errors.Is(watchword.CheckKeys(ctx, db, master), watchword.ErrMasterKey) {
+		return master
+	}
+	next, err := seal.LoadNext(s.masterKeyPath())
+	if err != nil || watchword.CheckKeys(ctx, db, next) != nil {
+		return master
+	}
+	return next
+}
+
+// A startGuard refuses the writes of an engine that starts. Later writes pass: the doctor probes
+// whether the store accepts writes, with a row that is deleted in the same transaction.
+type startGuard struct {
+	database
+	started bool // set once, before the engine is used
+}
+
+// Update refuses before the transaction begins, so a read-only database gives the same result.
+func (g *startGuard) Update(ctx context.Context, fn func(watchword.Tx) error) error {
+	if !g.started {
+		return errNeedsStart
+	}
+	return g.database.Update(ctx, fn)
+}
+
+// store keeps the clock of a store that has one. The engine looks for it by a type assertion, and
+// an embedded interface would hide it.
+func (g *startGuard) store() watchword.Store {
+	if clock, ok := g.database.(watchword.Clocked); ok {
+		return struct {
+			watchword.Store
+			watchword.Clocked
+		}{g, clock}
+	}
+	return g
+}
+
+// noMailer is for an engine that never sends. An error is safer than a silent loss: the mail would
+// stay in the outbox for the server.
+type noMailer struct{}
+
+func (noMailer) Send(context.Context, watchword.Message) error {
+	return fmt.Errorf("this command sends no mail")
+}

@@ -1,0 +1,96 @@
+package main_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/watchword-auth/watchword/internal/pgtest"
+)
+
+// undone undoes migration 00007, as if an older release had created the database.
+var undone = []string{
+	"DROP TABLE callbacks",
+	"ALTER TABLE feed DROP COLUMN queued_ended",
+	"ALTER TABLE feed DROP COLUMN queued_expired",
+	"DELETE FROM goose_db_version WHERE version_id >= 7",
+}
+
+// A migration by a command that only reads would surprise the servers of the older release.
+func TestReadingCommandsDoNotMigrate(t *testing.T) {
+	t.Parallel()
+	eachDatabase(t, func(t *testing.T, dir string, arguments []string, execute func(string)) {
+		watchword := func(args ...string) result {
+			return run(t, call{dir: dir, args: append(args, arguments...),
+				files: map[string]string{"users.csv": "email\nbob@example.com\n"}})
+		}
+		if got := watchword("users", "create", ada); got.code != 0 {
+			t.Fatal(got.errors)
+		}
+		for _, statement := range undone {
+			execute(statement)
+		}
+		for _, args := range [][]string{{"doctor"}, {"users", "list"}, {"users", "show", ada}, {"users", "export"},
+			{"users", "import", "users.csv", "--dry-run"}, {"sessions", "list", ada}, {"keys", "list"}, {"mail", "list"}} {
+			got, code := watchword(args...), 1
+			if args[0] == "doctor" {
+				code = 0 // a warning, because the next start of a server migrates
+			}
+			if got.code != code || !strings.Contains(got.out+got.errors, "un `watchword migrate`") {
+				t.Errorf("%v: exit code %d\n%s%s", args, got.code, got.out, got.errors)
+			}
+		}
+		// It fails if the table exists.
+		execute("CREATE TABLE callbacks (kind TEXT)")
+	})
+}
+
+func TestDoctorCreatesNoKeysAndNoFiles(t *testing.T) {
+	t.Parallel()
+	eachDatabase(t, func(t *testing.T, dir string, arguments []string, execute func(string)) {
+		if got := run(t, call{dir: dir, args: append([]string{"migrate"}, arguments...)}); got.code != 0 {
+			t.Fatal(got.errors)
+		}
+		before := namesIn(t, dir)
+		got := run(t, call{dir: dir, args: append([]string{"doctor"}, arguments...)})
+		if got.code != 1 || !strings.Contains(got.out, "fail  keys") || !strings.Contains(got.out, "Start the server") {
+			t.Errorf("exit code %d\n%s%s", got.code, got.out, got.errors)
+		}
+		if after := namesIn(t, dir); !slices.Equal(before, after) {
+			t.Errorf("files before %q, after %q", before, after)
+		}
+		// It fails if a key exists, and changes nothing otherwise.
+		execute("INSERT INTO keys SELECT * FROM keys")
+	})
+}
+
+// eachDatabase gives test a directory, the arguments that select the store, and a function that
+// runs a statement on the store.
+func eachDatabase(t *testing.T, test func(t *testing.T, dir string, arguments []string, execute func(string))) {
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		dir := t.TempDir()
+		test(t, dir, nil, func(text string) { change(t, dir, text) })
+	})
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		url := pgtest.New(t).Database(t)
+		test(t, t.TempDir(), onPostgres(url), func(text string) { execute(t, url, text) })
+	})
+}
+
+// namesIn returns the files and directories below dir. SQLite's own -wal and -shm come and go with
+// its connections.
+func namesIn(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	must(t, fs.WalkDir(os.DirFS(dir), ".", func(path string, _ fs.DirEntry, err error) error {
+		if ext := filepath.Ext(path); ext != ".db-wal" && ext != ".db-shm" {
+			names = append(names, path)
+		}
+		return err
+	}))
+	return names
+}
