@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// printBanner prints the first screen of serve. It fits into 80 columns and 24 lines,
-// the smallest usual terminal; a test measures it.
+// printBanner prints the first screen of serve. It fits into 80 columns and 24 lines, the smallest
+// usual terminal; a test measures it. It is printed after "ready", and only at a terminal. Write
+// errors are ignored, because the server runs without a screen.
 func printBanner(w io.Writer, s *Settings, took time.Duration, warnings []string) {
 	fmt.Fprintf(w, "\n  Watchword %s is ready after %s.\n\n", thisBuild().Version, took.Round(10*time.Millisecond))
 	line := func(name, value string) { fmt.Fprintf(w, "  %-12s %s\n", name, value) }
@@ -24,6 +25,7 @@ func printBanner(w io.Writer, s *Settings, took time.Duration, warnings []string
 			"lesson": "/register, /login, /token …"}[name])
 	}
 	if s.AdminListen != "" {
+		// Always http: the admin listener has no TLS, and belongs on the loopback.
 		line("Metrics", "http://"+s.AdminListen+"/metrics")
 	}
 	for _, warning := range warnings {
@@ -36,12 +38,14 @@ func printBanner(w io.Writer, s *Settings, took time.Duration, warnings []string
 }
 
 // firstSteps prints three commands that work when pasted. They appear only in development, because
-// they send a password that everyone can read in the documentation. The last command has the
-// header Origin, because the server rejects a cookie without it.
+// they send a password that everyone can read in the documentation. The last command has the header
+// Origin, because the server rejects a cookie without it. The commands need curl 7.82 or newer,
+// because of --json.
 func firstSteps(w io.Writer, s *Settings) {
 	const account = `--json '{"email":"ada@example.com","password":"seven purple otters"}'`
 	api := s.PublicURL + "/api/auth"
 	fmt.Fprintf(w, "\n  Try it: create an account, sign in, refresh.\n\n")
+	// A closed sign-up refuses the first command. The operator's command works in every mode.
 	if s.Signup == "closed" {
 		fmt.Fprintf(w, "  echo 'seven purple otters' |\n    watchword users create ada@example.com --password-stdin\n")
 	} else {
@@ -56,10 +60,13 @@ func firstSteps(w io.Writer, s *Settings) {
 // names the risk and the change that removes it. serve logs them, the doctor repeats them.
 func (s *Settings) warnings() []string {
 	var all []string
+	// HS256 is allowed, because some frameworks verify only that.
 	if s.SigningAlg == "HS256" {
 		all = append(all, "HS256: every service that can verify a token can also forge one,\n  and there is no public key "+
 			"to publish. Prefer ES256.")
 	}
+	// devMailProblem refuses this for loopback names unless dev-mail is any. The warning then
+	// stays, so that the choice is not forgotten.
 	if s.MailURL == "" && listensBeyond(s.Listen) {
 		all = append(all, "other machines can reach "+s.Listen+", and with it every mail at /dev/mail.\n  Write "+
 			"listen=127.0.0.1:8080 unless a container needs it.")
@@ -68,6 +75,7 @@ func (s *Settings) warnings() []string {
 		all = append(all, "other machines can reach metrics at "+s.AdminListen+".\n  Write admin-listen=127.0.0.1:9090 "+
 			"unless a firewall stands before it.")
 	}
+	// It works with a front-end on the same origin, so it is no fault.
 	if len(s.Dialects) > 0 && len(s.AllowedOrigins) == 0 {
 		all = append(all, "front-ends on other origins can't call the dialects.\n  Write their origins, such as "+
 			"allowed-origins=http://localhost:3000.")

@@ -14,7 +14,8 @@ type configCmd struct {
 }
 
 // Run prints before it checks, see configCmd. It opens no store, so it works while a server is
-// running.
+// running. The exit code is 0 only if serve would accept the settings. Deployment scripts can call
+// it as a check. Ports, certificates in use and the database are not tried; the doctor does that.
 func (c *configCmd) Run(p *program) error {
 	if c.Markdown {
 		_, err := fmt.Fprint(p.out, settingsDocument())
@@ -36,7 +37,8 @@ func (c *configCmd) Run(p *program) error {
 }
 
 // settingRow is one setting in the table and in the JSON. The value of a secret is redacted in
-// both. Operators paste this output into reports.
+// both. Operators paste this output into reports. Origin is text for people. Scripts should compare
+// Value with Default instead.
 type settingRow struct {
 	Name    string `json:"name"`
 	Value   string `json:"value"`
@@ -44,7 +46,8 @@ type settingRow struct {
 	Default string `json:"default"`
 }
 
-// printSettings prints the rows in the order of the documentation.
+// printSettings prints the rows in the order of the documentation. JSON has the same members in
+// every release, and a new setting adds an element.
 func printSettings(p *program, rows []settingRow, asJSON bool) error {
 	if asJSON {
 		return p.printJSON(map[string]any{"settings": rows})
@@ -57,7 +60,8 @@ func printSettings(p *program, rows []settingRow, asJSON bool) error {
 }
 
 // origin returns the source of a setting's value, such as "flag --listen", "environment
-// WATCHWORD_LISTEN", the line of the YAML file or "default".
+// WATCHWORD_LISTEN", the line of the YAML file or "default". For a secret from a file, it is the
+// path of the file, which is not secret.
 func (s *sources) origin(name string) string {
 	if origin := s.origins[name]; origin != "" {
 		return origin
@@ -81,6 +85,7 @@ working directory is read as environment, below the real one. A secret can also 
 An unknown name, a value that can't be read, or a dangerous combination stops the start (exit code 2) with one message for
 each fault that says what to write instead. ` + "`watchword config`" + ` prints what is in effect and where it comes from.
 `)
+	// An empty Settings has the tags, and no value of this machine gets into the document.
 	settings := (&Settings{}).list()
 	for _, group := range settingGroups {
 		fmt.Fprintf(&b, "\n## %s\n\n| setting | default | meaning |\n| --- | --- | --- |\n", group.title)

@@ -34,13 +34,14 @@ func cookieNameProblem(s *Settings) string {
 	return ""
 }
 
-// isToken accepts the characters that every browser and proxy keeps unchanged in a
-// cookie name. RFC 6265 allows more.
+// isToken accepts the characters that every browser and proxy keeps unchanged in a cookie name. RFC
+// 6265 allows more. Proxies and frameworks that parse cookies disagree about the other characters.
 func isToken(name string) bool {
 	return strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") == ""
 }
 
-// sameSiteProblem refuses SameSite=None on http, where browsers drop the cookie.
+// sameSiteProblem refuses SameSite=None on http, where browsers drop the cookie. Loopback names are
+// no exception: Secure follows from the scheme of the public URL.
 func sameSiteProblem(s *Settings) string {
 	if s.CookieSameSite == "none" && !s.https() {
 		return "browsers refuse SameSite=None without Secure. Write strict or lax, or public-url with https://."

@@ -20,6 +20,8 @@ type fault struct {
 // the program once for each.
 type faults []fault
 
+// It is for logs and tests. At the command line, report prints each fault with the name of the
+// program.
 func (f faults) Error() string {
 	lines := make([]string, len(f))
 	for i, each := range f {
@@ -28,8 +30,9 @@ func (f faults) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// fault records a fault. A fault that is found again, for example by a second source,
-// is recorded once.
+// fault records a fault. A fault that is found again, for example by a second source, is recorded
+// once. The text is kept, and not printed, so that the order of messages does not depend on when a
+// source was read.
 func (s *sources) fault(where, problem string) {
 	f := fault{where, problem}
 	if !slices.Contains(s.found, f) {
@@ -37,9 +40,10 @@ func (s *sources) fault(where, problem string) {
 	}
 }
 
-// faults returns the faults found while reading the sources and those found by
-// settingRules, each with the source of the value. Without faults, it returns nil.
-// Every command that uses settings calls it first.
+// faults returns the faults found while reading the sources and those found by settingRules, each
+// with the source of the value. Without faults, it returns nil. Every command that uses settings
+// calls it first. Faults of reading come first, because a rule may only complain about the default
+// that replaced an unreadable value.
 func (s *sources) faults(settings *Settings) error {
 	all := slices.Clone(s.found)
 	for _, rule := range settingRules {

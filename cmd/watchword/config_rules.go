@@ -57,7 +57,8 @@ var settingRules = []struct {
 	{"limits", limitsProblem},
 }
 
-// firstProblem returns the first problem in a list, or "".
+// firstProblem returns the first problem in a list, or "". One message for a list is enough,
+// because the elements usually share a mistake.
 func firstProblem(list []string, problem func(string) string) string {
 	for _, each := range list {
 		if p := problem(each); p != "" {
@@ -67,8 +68,8 @@ func firstProblem(list []string, problem func(string) string) string {
 	return ""
 }
 
-// pagesDirProblem checks only that the folder exists. The server checks the files in
-// it when it starts.
+// pagesDirProblem checks only that the folder exists. The server checks the files in it when it
+// starts. A link to a folder is accepted, because deployments replace folders by switching links.
 func pagesDirProblem(s *Settings) string {
 	if s.PagesDir == "" {
 		return ""
@@ -104,9 +105,10 @@ func adminListenProblem(s *Settings) string {
 	return listenProblem(s.AdminListen)
 }
 
-// tlsProblem loads the pair once, so that a wrong file is found at the start and not
-// in the first handshake. With a TLS listener the public URL must be https, because
-// the names and flags of cookies follow from it.
+// tlsProblem loads the pair once, so that a wrong file is found at the start and not in the first
+// handshake. With a TLS listener the public URL must be https, because the names and flags of
+// cookies follow from it. The validity of the certificate is not checked: an expired one may be
+// renewed while the server runs.
 func tlsProblem(s *Settings) string {
 	switch {
 	case s.TLSCert == "" && s.TLSKey == "":
@@ -188,8 +190,8 @@ func proxyProblem(cidr string) string {
 	return ""
 }
 
-// dialectsProblem checks the names of the dialects. The same dialect twice would
-// register its routes twice.
+// dialectsProblem checks the names of the dialects. The same dialect twice would register its
+// routes twice. Both dialects together are allowed, because their routes differ.
 func dialectsProblem(s *Settings) string {
 	for _, name := range s.Dialects {
 		if name != "users" && name != "lesson" {
@@ -210,9 +212,10 @@ func dataDirProblem(s *Settings) string {
 	return ""
 }
 
-// masterKeyProblem checks the key that encrypts all other keys. On SQLite, the
-// program creates it in the data directory. On PostgreSQL it must be given: every
-// server needs the same one, and servers do not share a directory.
+// masterKeyProblem checks the key that encrypts all other keys. On SQLite, the program creates it
+// in the data directory. On PostgreSQL it must be given: every server needs the same one, and
+// servers do not share a directory. The message never quotes the key. A text that is not base64 may
+// still be most of a real one.
 func masterKeyProblem(s *Settings) string {
 	if s.MasterKey == "" && s.onPostgres() {
 		return "is missing: with PostgreSQL it is not created, because every server needs the same one. Write what " +
@@ -295,7 +298,9 @@ func duplicateClaimProblem(claims []string) string {
 	return ""
 }
 
-// sentence turns an engine error of the form "problem: what to write" into two sentences.
+// sentence turns an engine error of the form "problem: what to write" into two sentences. An error
+// without a colon stays one sentence. The engine writes its errors in this form, so that they also
+// read well without this function.
 func sentence(err error) string {
 	problem, advice, found := strings.Cut(err.Error(), ": ")
 	if !found {
@@ -305,6 +310,7 @@ func sentence(err error) string {
 }
 
 // claimProblem checks the form of one claim: email, name, or key=value, where value may be computed.
+// A value may contain further equals signs; only the first one separates.
 func claimProblem(claim string) string {
 	key, value, static := strings.Cut(claim, "=")
 	switch {
@@ -368,9 +374,9 @@ func hashWorkersProblem(s *Settings) string {
 		s.HashWorkers, cores)
 }
 
-// mailURLProblem requires a mail server in production. Without one, no user could
-// verify an address or reset a password. In development, mails go to a mailbox in
-// the browser.
+// mailURLProblem requires a mail server in production. Without one, no user could verify an address
+// or reset a password. In development, mails go to a mailbox in the browser. The mail server is not
+// contacted: a server must be able to start while it is down, because mails wait in the outbox.
 func mailURLProblem(s *Settings) string {
 	switch {
 	case s.MailURL != "":

@@ -43,7 +43,9 @@ type layer map[string]entry
 // An entry keeps the text as it was written. Only the setting knows how to read it.
 type entry struct{ text, origin string }
 
-// newSources reads environment and .env. The YAML file comes later, because a flag may name it.
+// newSources reads environment and .env. The YAML file comes later, because a flag may name it. Of
+// two faults in the same source, the one with the alphabetically first name is reported first.
+// Reading the environment here, and not where it is used, keeps tests independent of the machine.
 func newSources(settings []setting, environ []string) *sources {
 	s := &sources{known: map[string]setting{}, origins: map[string]string{}}
 	for _, each := range settings {
@@ -61,8 +63,9 @@ func newSources(settings []setting, environ []string) *sources {
 	return s
 }
 
-// dotEnv reads .env in the working directory, if there is one. It is for
-// development; the real environment wins.
+// dotEnv reads .env in the working directory, if there is one. It is for development; the real
+// environment wins. The file is in the working directory, and not in the data directory, because
+// tools of developers look there.
 func (s *sources) dotEnv() map[string]string {
 	values, err := godotenv.Read(".env")
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -72,8 +75,9 @@ func (s *sources) dotEnv() map[string]string {
 	return values
 }
 
-// variables returns the values of the variables with the prefix WATCHWORD_. origin
-// names the source in messages.
+// variables returns the values of the variables with the prefix WATCHWORD_. origin names the source
+// in messages. Variables without the prefix belong to other programs and are ignored. Names must be
+// in capitals, because some shells treat lower case as another variable.
 func (s *sources) variables(values map[string]string, origin string) layer {
 	result := layer{}
 	for _, name := range sortedKeys(values) {
@@ -102,9 +106,9 @@ func (s *sources) variables(values map[string]string, origin string) layer {
 // isKnown also accepts the secrets of commands.
 func (s *sources) isKnown(name string) bool { _, ok := s.known[name]; return ok }
 
-// add sets a value and records a fault if the source gives the setting twice, for
-// example as a variable and as a _FILE variable. Which one wins would otherwise
-// depend on their order.
+// add sets a value and records a fault if the source gives the setting twice, for example as a
+// variable and as a _FILE variable. Which one wins would otherwise depend on their order. The later
+// one is kept, but the fault stops the program before it has an effect.
 func (l layer) add(s *sources, name string, e entry) {
 	if other, twice := l[name]; twice {
 		s.fault(name, fmt.Sprintf("is given twice, by %s and by %s. Keep one of them.", other.origin, e.origin))
@@ -112,8 +116,10 @@ func (l layer) add(s *sources, name string, e entry) {
 	l[name] = e
 }
 
-// secretFile reads a secret from the file that a _FILE variable names. One line end at
-// the end of the file is not part of the secret, because most editors add one.
+// secretFile reads a secret from the file that a _FILE variable names. One line end at the end of
+// the file is not part of the secret, because most editors add one. Docker and Kubernetes mount
+// secrets as files. Neither the path nor the origin reveals the content, so both may appear in
+// messages. The mode of the file is not checked, because orchestrators choose it.
 func (s *sources) secretFile(found layer, name, from, path string) {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -128,8 +134,8 @@ func (s *sources) secretFile(found layer, name, from, path string) {
 	found.add(s, name, entry{text, "file " + path + " (" + from + ")"})
 }
 
-// unknownVariable says what to do about a variable with our prefix that is not a
-// setting.
+// unknownVariable says what to do about a variable with our prefix that is not a setting. The value
+// decides too, because Kubernetes writes an address there and an operator would not.
 func (s *sources) unknownVariable(name, value string) string {
 	// Kubernetes sets variables for every Service of the namespace. A Service named
 	// watchword gives them our prefix.
@@ -152,9 +158,10 @@ func (s *sources) suggestion(name string, spell func(string) string) string {
 	return "Remove it; `watchword config` lists the settings."
 }
 
-// Resolve implements kong.Resolver. Kong calls it for each flag that is not on the
-// command line. The YAML file is read at the first call, because only then is the value
-// of --config known.
+// Resolve implements kong.Resolver. Kong calls it for each flag that is not on the command line.
+// The YAML file is read at the first call, because only then is the value of --config known. A nil
+// value makes kong use the default of the tag. Errors are never returned: they would stop kong at
+// the first one.
 func (s *sources) Resolve(ctx *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 	if !s.fileRead {
 		s.fileRead = true
@@ -184,8 +191,9 @@ func (s *sources) configPath(ctx *kong.Context) string {
 	return s.configFile
 }
 
-// file reads the YAML file at path, which is one mapping of names to values. It is parsed as a
-// tree of nodes and not into a struct: nodes have line numbers for the messages.
+// file reads the YAML file at path, which is one mapping of names to values. It is parsed as a tree
+// of nodes and not into a struct: nodes have line numbers for the messages. A missing file is a
+// fault, even if every setting has a default: the operator named it.
 func (s *sources) file(path string) layer {
 	if path == "" {
 		return nil
@@ -215,7 +223,8 @@ func (s *sources) file(path string) layer {
 	return found
 }
 
-// line adds one key of the file.
+// line adds one key of the file. The place is path:line, as compilers print it, so that editors
+// jump to it.
 func (s *sources) line(found layer, path string, key, value *yaml.Node) {
 	where := fmt.Sprintf("%s:%d", path, key.Line)
 	known, ok := s.known[key.Value]
@@ -236,8 +245,9 @@ func (s *sources) line(found layer, path string, key, value *yaml.Node) {
 	found.add(s, key.Value, entry{text, where})
 }
 
-// scalar returns the text as written, so that 0x10 or 1e3 is read by the setting and
-// not by YAML.
+// scalar returns the text as written, so that 0x10 or 1e3 is read by the setting and not by YAML. A
+// key without a value (null) is no text. It would otherwise be read as the empty setting, which
+// turns some features off.
 func scalar(node *yaml.Node) (string, bool) {
 	return node.Value, node.Kind == yaml.ScalarNode && node.Tag != "!!null"
 }
@@ -270,8 +280,8 @@ func (s setting) example() string {
 	return "…"
 }
 
-// flags records which settings were on the command line. Kong does not ask Resolve for
-// them.
+// flags records which settings were on the command line. Kong does not ask Resolve for them. It
+// runs after parsing, and overwrites the origin that a lower layer may have set.
 func (s *sources) flags(ctx *kong.Context) {
 	for _, path := range ctx.Path {
 		if path.Flag != nil && !path.Resolved && s.isKnown(path.Flag.Name) {
@@ -280,7 +290,8 @@ func (s *sources) flags(ctx *kong.Context) {
 	}
 }
 
-// plainFileError returns "path: cause", without the name of the system call.
+// plainFileError returns "path: cause", without the name of the system call. Operators know the
+// path and the cause. "open" or "lstat" would not help them.
 func plainFileError(err error) string {
 	var path *fs.PathError
 	if errors.As(err, &path) {
@@ -299,8 +310,9 @@ func sortedKeys[V any](m map[string]V) []string {
 	return keys
 }
 
-// nearest returns the candidate within a few typing errors of word, or "". It allows
-// one error, and one more for every four bytes of word.
+// nearest returns the candidate within a few typing errors of word, or "". It allows one error, and
+// one more for every four bytes of word. Of several equally near candidates, the alphabetically
+// first one wins, because the list is sorted.
 func nearest(word string, candidates []string) string {
 	best, least := "", 1+len(word)/4
 	for _, c := range candidates {

@@ -17,8 +17,10 @@ import (
 // in another spelling would never match. The rules therefore accept exactly one
 // spelling and say which.
 
-// originProblem says why text is not an exact origin, scheme://host[:port], in the
-// spelling that a browser sends. It returns "" for an exact origin.
+// originProblem says why text is not an exact origin, scheme://host[:port], in the spelling that a
+// browser sends. It returns "" for an exact origin. An origin with a path, such as
+// https://app.example.com/, is refused although its meaning is clear. The text is compared with the
+// header Origin, and the stored spelling has to be that of the header.
 func originProblem(text string) string {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
@@ -75,7 +77,9 @@ func isPort(text string) bool {
 	return err == nil && n >= 1 && n <= 65535 && strconv.Itoa(n) == text
 }
 
-// isHostName accepts IP addresses and ASCII names without a final dot.
+// isHostName accepts IP addresses and ASCII names without a final dot. The bounds of 253 and 63
+// bytes are those of DNS (RFC 1035, section 2.3.4). An underscore is refused, because browsers and
+// certificates disagree about it.
 func isHostName(host string) bool {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return true
@@ -92,8 +96,9 @@ func isHostName(host string) bool {
 	return true
 }
 
-// listensBeyond reports whether a listener's address can be reached from other
-// machines.
+// listensBeyond reports whether a listener's address can be reached from other machines. An empty
+// host means all addresses of the machine, so it counts as reachable. An address that can't be
+// parsed does not, because listenProblem reports it.
 func listensBeyond(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	return err == nil && !weborigin.IsLoopback(host)
@@ -121,7 +126,9 @@ func (s *Settings) local() bool {
 }
 
 // siteOf returns what browsers treat as one site: scheme and registrable domain. This is the site
-// of SameSite: cookies of one site are sent between its hosts.
+// of SameSite: cookies of one site are sent between its hosts. An IP address or a name such as
+// localhost has no registrable domain, and is its own site. The list is that of the build, and
+// browsers may have a newer one.
 func siteOf(u *url.URL) string {
 	domain, err := publicsuffix.EffectiveTLDPlusOne(u.Hostname())
 	if err != nil {
@@ -130,8 +137,9 @@ func siteOf(u *url.URL) string {
 	return u.Scheme + "://" + domain
 }
 
-// isPublicSuffix reports whether anyone can register a name below domain, as below com
-// or github.io.
+// isPublicSuffix reports whether anyone can register a name below domain, as below com or
+// github.io. A single label, such as internal, counts as a public suffix, even if it is not in the
+// list. Browsers do the same.
 func isPublicSuffix(domain string) bool {
 	suffix, _ := publicsuffix.PublicSuffix(domain)
 	return suffix == domain

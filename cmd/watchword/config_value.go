@@ -64,8 +64,9 @@ func (s setting) read(text string, target reflect.Value) (problem string) {
 	return problem
 }
 
-// word checks a text against oneof. A setting without oneof accepts any text; its
-// rule in settingRules checks it.
+// word checks a text against oneof. A setting without oneof accepts any text; its rule in
+// settingRules checks it. The comparison is exact: a setting in capitals in one file and not in the
+// other would look like two values.
 func (s setting) word(text string) string {
 	if s.OneOf == nil || slices.Contains(s.OneOf, text) {
 		return ""
@@ -73,7 +74,9 @@ func (s setting) word(text string) string {
 	return fmt.Sprintf("%q is not allowed. Write one of: %s.", text, strings.Join(s.OneOf, ", "))
 }
 
-// number parses a whole number within min and max.
+// number parses a whole number within min and max. Both bounds are in the tag of the setting, and
+// the message repeats them. Underscores and hexadecimal digits are refused, because the tools that
+// write such files differ about them.
 func (s setting) number(text string) (int, string) {
 	least, most := s.Min, s.Max
 	n, err := strconv.Atoi(text)
@@ -85,8 +88,9 @@ func (s setting) number(text string) (int, string) {
 	return n, ""
 }
 
-// duration parses a Go duration, such as 15m, within min and max. It has no unit for
-// days, so that a day with a clock change is not ambiguous.
+// duration parses a Go duration, such as 15m, within min and max. It has no unit for days, so that
+// a day with a clock change is not ambiguous. A missing unit is refused: 15 could mean seconds or
+// minutes.
 func (s setting) duration(text string) (time.Duration, string) {
 	d, err := time.ParseDuration(text)
 	if err != nil {

@@ -187,7 +187,7 @@ func (d *checkup) store(ctx context.Context, p *program) {
 	d.outbox(ctx, s.engine)
 }
 
-// startServer is the advice for missing keys. The doctor itself changes nothing, so it creates none.
+// startServer is the advice for missing keys. The doctor itself only reads.
 const startServer = "Start the server, which creates keys. Then run the doctor again."
 
 // manyKeys is more than any schedule creates for one use. At 255 keys of one use, no

@@ -32,10 +32,12 @@ func (d *listeners) install(settings *Settings, s *stack, log *slog.Logger) erro
 		Log:            log,
 	}
 	options.Product, options.Pages = settings.ProductName, settings.ownFiles()
+	// A nil *devbox.Box in the interface would not be nil, and the server would register the route.
 	if s.box != nil {
 		options.DevMail = s.box
 	}
 	var err error
+	// A failure here ends serve before a request was accepted, with exit code 1.
 	if options.Dialects, err = settings.dialects(s.engine); err != nil {
 		return err
 	}
@@ -44,11 +46,15 @@ func (d *listeners) install(settings *Settings, s *stack, log *slog.Logger) erro
 		return err
 	}
 	public := newServer(edge, log)
+	// Streams of the revocation feed never end by themselves. Without this, each stop would wait
+	// for the whole drainTime.
 	public.RegisterOnShutdown(edge.EndStreams)
+	// It carries what the wrapped listener saw from the connection to its requests.
 	public.ConnContext = server.WithLengths
 	// Both listeners see the bytes before net/http: WatchTLS after decryption, WatchLengths
 	// without TLS.
 	if settings.TLSCert != "" {
+		// The pair is read again in handshakes, so settings hold paths and not the content.
 		pair := &certificate{certFile: settings.TLSCert, keyFile: settings.TLSKey, log: log}
 		public.TLSConfig = pair.config()
 		d.public = server.WatchTLS(d.public, public.TLSConfig, log)
@@ -67,8 +73,9 @@ func (d *listeners) install(settings *Settings, s *stack, log *slog.Logger) erro
 	return nil
 }
 
-// dialects builds the dialects that the settings name. The server does not know them;
-// it gets them from here.
+// dialects builds the dialects that the settings name. The server does not know them; it gets them
+// from here. The order of the setting is kept. An unknown name can't occur here, because
+// dialectsProblem has refused it.
 func (s *Settings) dialects(engine *watchword.Engine) (all []server.Dialect, err error) {
 	secure, site := strings.HasPrefix(s.PublicURL, "https:"), sameSite[s.CookieSameSite]
 	for _, name := range s.Dialects {
@@ -87,7 +94,8 @@ func (s *Settings) dialects(engine *watchword.Engine) (all []server.Dialect, err
 	return all, nil
 }
 
-// sameSite maps the words of cookie-same-site.
+// sameSite maps the words of cookie-same-site. The setting accepts only these words (oneof), so a
+// lookup never gives the zero value, which would mean the browser's default.
 var sameSite = map[string]http.SameSite{
 	"strict": http.SameSiteStrictMode,
 	"lax":    http.SameSiteLaxMode,

@@ -15,13 +15,15 @@ import (
 // listeners are the listeners of serve and the HTTP servers on them. They are opened before the
 // store, so that a taken port is found first. Opening and serving are separate steps: in between,
 // the store is opened, and clients wait in the queue of the listener instead of being refused.
+// servers has the order public, admin, which serve and drain rely on.
 type listeners struct {
 	public, admin net.Listener // admin may be nil
 	servers       []*http.Server
 	draining      atomic.Bool
 }
 
-// listen opens the public listener and, if it is set, the admin listener.
+// listen opens the public listener and, if it is set, the admin listener. After an error, no
+// listener stays open.
 func listen(s *Settings) (*listeners, error) {
 	d := &listeners{}
 	var err error
@@ -38,7 +40,8 @@ func listen(s *Settings) (*listeners, error) {
 }
 
 // listenAt opens one listener. Its errors name the setting and say what to write. The system's own
-// messages name neither the setting nor a remedy.
+// messages name neither the setting nor a remedy. Only these three causes occur in practice.
+// Another one is shown with the system's text.
 func listenAt(setting, address string) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)
 	switch {
@@ -57,7 +60,8 @@ func listenAt(setting, address string) (net.Listener, error) {
 	return nil, fmt.Errorf("%s: %w", setting, err)
 }
 
-// close closes the listeners if serve was never called. Afterwards it has no effect.
+// close closes the listeners if serve was never called. Afterwards it has no effect. Close of a
+// listener that a server has already closed returns an error, which is ignored.
 func (d *listeners) close() {
 	for _, l := range []net.Listener{d.public, d.admin} {
 		if l != nil {
@@ -71,18 +75,27 @@ func (d *listeners) close() {
 // connections (package server). Headers of 16 KiB are enough for the cookies of a whole domain.
 func newServer(handler http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
-		Handler:           handler,
+		Handler: handler,
+		// Five seconds are enough for headers on a slow mobile network. They are sent in one piece,
+		// so a slower client is broken or hostile.
 		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       15 * time.Second,
-		WriteTimeout:      60 * time.Second, // the longest hash-queue and the work after it
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		// The largest body of the API is 16 KiB. The limit counts from the first byte of a
+		// request.
+		ReadTimeout:  15 * time.Second,
+		WriteTimeout: 60 * time.Second, // the longest hash-queue and the work after it
+		// It is longer than the 60 seconds for which common proxies keep idle connections. The
+		// proxy then closes first, and no request meets a closing connection.
+		IdleTimeout:    2 * time.Minute,
+		MaxHeaderBytes: 16 << 10,
+		// net/http logs broken handshakes and panics here. They are warnings, because strangers can
+		// cause them.
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 }
 
-// serve starts to handle requests, until drain. The channel receives an error if a
-// listener fails before.
+// serve starts to handle requests, until drain. The channel receives an error if a listener fails
+// before. Clients that connected since listen are served first. Exit code 1 follows from an error
+// in the channel.
 func (d *listeners) serve() <-chan error {
 	// The buffer holds the error of each server, so that no goroutine waits forever.
 	failed := make(chan error, len(d.servers))
@@ -110,9 +123,11 @@ func (d *listeners) announce(delay time.Duration, failed <-chan error) error {
 	}
 }
 
-// drain closes the listeners and waits up to drainTime for open requests. The admin listener
-// closes last, so that metrics show the progress. A request that is cut off is logged, because its
-// client can't know whether it took effect.
+// drain closes the listeners and waits up to drainTime for open requests. The admin listener closes
+// last, so that metrics show the progress. A request that is cut off is logged, because its client
+// can't know whether it took effect. drainTime is for both listeners together: a busy public
+// listener leaves the admin listener less time. New connections are refused by the system from the
+// first Shutdown on.
 func (d *listeners) drain(log *slog.Logger) {
 	d.draining.Store(true)
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)

@@ -23,6 +23,8 @@ func (p *program) logger() *slog.Logger {
 		return a
 	}}
 	format := p.settings.LogFormat
+	// "auto" decides by standard error and not by standard output, because that is where the log
+	// goes.
 	if format == "text" || (format == "auto" && isTerminal(os.Stderr)) {
 		return slog.New(slog.NewTextHandler(p.err, options))
 	}
@@ -31,7 +33,8 @@ func (p *program) logger() *slog.Logger {
 
 // plain returns an error as one line for the operator. Of a refusal by the engine it returns the
 // sentences for users, without the code. Operators see the same sentences as users, because these
-// already say what to do.
+// already say what to do. report prints the result after the name of the program, so it has no
+// prefix of its own.
 func plain(err error) string {
 	var refusal *watchword.Error
 	if !errors.As(err, &refusal) {
@@ -47,7 +50,8 @@ func plain(err error) string {
 }
 
 // oneLine makes a text fit for a line at a terminal: an error may quote a file or a database. A
-// line break in an error would look like a second message.
+// line break in an error would look like a second message. printable replaces escape sequences,
+// with which a stranger's text could change the terminal.
 func oneLine(text string) string { return printable(strings.Join(strings.Fields(text), " ")) }
 
 // noUser replaces a "not found" of the engine by an error that names the address. The engine does

@@ -16,8 +16,10 @@ type newFile struct {
 	path string
 }
 
-// createFile creates the temporary file. It refuses an existing path at once, because
-// the command may then run for an hour.
+// createFile creates the temporary file. It refuses an existing path at once, because the command
+// may then run for an hour. The temporary file is in the same directory, because a link can't cross
+// file systems. A directory without write permission or a full disk is found here or in keep, and
+// then no file has the path.
 func createFile(path string) (*newFile, error) {
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		return nil, fileTaken(path)
@@ -35,7 +37,9 @@ func fileTaken(path string) error {
 }
 
 // keep syncs the file and links it to its path. It fails if the path exists by now. A hard link
-// fails for an existing name, which a rename would replace.
+// fails for an existing name, which a rename would replace. After an error, the temporary file is
+// removed and the path is unchanged. A full disk shows at the latest in Sync. The directory is not
+// synced: a crash right after keep can lose the name, and the command can be repeated.
 func (f *newFile) keep() error {
 	defer f.drop()
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
@@ -46,6 +50,8 @@ func (f *newFile) keep() error {
 		return fileTaken(f.path)
 	}
 	if err != nil && missing(f.path) { // the file system has no hard links
+		// missing was checked just before. A file that another program creates in between would be
+		// replaced. Without hard links, there is no way to exclude that.
 		err = os.Rename(f.Name(), f.path)
 	}
 	if err != nil {
@@ -68,7 +74,9 @@ func fileFailed(path string, err error) error {
 	return fmt.Errorf("%s: %w", path, err)
 }
 
-// drop removes the temporary file. After keep it has no effect on the kept file.
+// drop removes the temporary file. After keep it has no effect on the kept file. Callers defer it,
+// so that a failed command leaves no hashes on the disk. Only kill -9 and a crash leave the file,
+// whose name begins with a dot.
 func (f *newFile) drop() {
 	f.Close()           //nolint:errcheck // keep may have closed it
 	os.Remove(f.Name()) //nolint:errcheck // keep may have renamed it

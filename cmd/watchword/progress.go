@@ -41,7 +41,7 @@ func (p *program) bar(size int64, more ...progressbar.Option) *progressbar.Progr
 
 // fileProgress shows how much of a file is read, the number of accounts and the accounts per
 // second. It needs a terminal. The size of the file is the only total that is known before it is
-// read.
+// read. With a nil bar, the methods have no effect, so that callers need no condition.
 type fileProgress struct {
 	bar   *progressbar.ProgressBar
 	size  int64
@@ -49,7 +49,8 @@ type fileProgress struct {
 	since time.Time
 }
 
-// fileProgress starts a bar for a file of size bytes; -1 means unknown.
+// fileProgress starts a bar for a file of size bytes; -1 means unknown. The size is unknown for
+// standard input and for an export. The bar then shows counts without an estimate.
 func (p *program) fileProgress(doing string, size int64) *fileProgress {
 	return &fileProgress{bar: p.bar(size), size: size, doing: doing, since: time.Now()}
 }
@@ -68,7 +69,7 @@ func (b *fileProgress) update(offset int64, accounts int) {
 	b.bar.Set64(offset) //nolint:errcheck // a failed drawing must not stop the import
 }
 
-// clear removes the bar from the screen before other output.
+// clear removes the bar from the screen before other output. The next update draws it again below.
 func (b *fileProgress) clear() {
 	if b.bar != nil {
 		b.bar.Clear() //nolint:errcheck // as above

@@ -22,7 +22,8 @@ type certificate struct {
 	checked time.Time // when the files were last checked
 }
 
-// checkInterval bounds how often handshakes check the files.
+// checkInterval bounds how often handshakes check the files. At one second, a renewal takes effect
+// quickly, and a flood of handshakes costs two calls of stat a second.
 const checkInterval = time.Second
 
 // config returns the TLS configuration of the public listener (CFG-2: at least TLS 1.2). The
@@ -30,6 +31,7 @@ const checkInterval = time.Second
 func (c *certificate) config() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
+		// Without this list, a listener that is not opened by net/http offers no HTTP/2.
 		NextProtos: []string{"h2", "http/1.1"},
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 			return c.current(time.Now())
@@ -37,8 +39,9 @@ func (c *certificate) config() *tls.Config {
 	}
 }
 
-// current returns the pair for a handshake. It returns an error only if no pair was
-// ever read.
+// current returns the pair for a handshake. It returns an error only if no pair was ever read. The
+// lock is held while files are read. Other handshakes wait for that moment, at most once a second,
+// and then get the same pair.
 func (c *certificate) current(now time.Time) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -56,6 +59,8 @@ func (c *certificate) current(now time.Time) (*tls.Certificate, error) {
 		if c.pair == nil {
 			return nil, err
 		}
+		// The line repeats once a second until the files are repaired. An expired certificate would
+		// stop all clients, so it may be loud.
 		c.log.Error("the changed certificate is unusable, the old one stays in use", "error", err)
 		return c.pair, nil
 	}
@@ -67,8 +72,9 @@ func (c *certificate) current(now time.Time) (*tls.Certificate, error) {
 	return c.pair, nil
 }
 
-// lastChange returns the later modification time of the two files, or the zero time if
-// one is missing.
+// lastChange returns the later modification time of the two files, or the zero time if one is
+// missing. A zero time differs from every real one, so current tries to load and logs which file is
+// missing. os.Stat follows symbolic links, with which certbot and Kubernetes replace files.
 func (c *certificate) lastChange() time.Time {
 	var last time.Time
 	for _, name := range []string{c.certFile, c.keyFile} {

@@ -15,7 +15,7 @@ import (
 // operator who lists accounts with a new binary did not decide to upgrade. The commands refuse a
 // database of an older release instead, because their statements don't fit it.
 //
-// The doctor and a dry run promise more: they change nothing at all. An engine that starts would
+// The doctor and a dry run promise more: they only read. An engine that starts would
 // create missing keys, rotate due ones and finish an interrupted reseal. openUnchanged prevents
 // all of that.
 
@@ -64,7 +64,7 @@ func (s *Settings) pendingMigrations(ctx context.Context) ([]string, error) {
 	return sqlite.Status(ctx, s.databasePath())
 }
 
-// openUnchanged is openToRead for a command that promises to change nothing: no row, no key and
+// openUnchanged is openToRead for a command that promises to change no row, no key and
 // no file. It returns errNeedsStart where a server would first complete the keys. The engine has
 // no mailer, so the command must not run its background work.
 func (p *program) openUnchanged(ctx context.Context) (*stack, error) {
@@ -75,7 +75,7 @@ func (p *program) openUnchanged(ctx context.Context) (*stack, error) {
 	if err != nil {
 		return nil, err
 	}
-	db, err := p.settings.openDatabase(ctx) // migrates nothing, because nothing is pending
+	db, err := p.settings.openDatabase(ctx) // no migration is pending
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +87,7 @@ func (p *program) openUnchanged(ctx context.Context) (*stack, error) {
 	if s.engine, err = watchword.New(ctx, guard.store(), options); err != nil {
 		db.Close() //nolint:errcheck // the first error says more
 		if errors.Is(err, errNeedsStart) {
-			err = errNeedsStart // without the steps of the engine, which mean nothing to an operator
+			err = errNeedsStart // without the steps of the engine, which an operator does not know
 		}
 		return nil, err
 	}

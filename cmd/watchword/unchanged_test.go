@@ -62,7 +62,7 @@ func TestDoctorCreatesNoKeysAndNoFiles(t *testing.T) {
 		if after := namesIn(t, dir); !slices.Equal(before, after) {
 			t.Errorf("files before %q, after %q", before, after)
 		}
-		// It fails if a key exists, and changes nothing otherwise.
+		// It fails if a key exists.
 		execute("INSERT INTO keys SELECT * FROM keys")
 	})
 }

@@ -33,7 +33,9 @@ type accountFlags struct {
 }
 
 // find opens the store with open (program.openToRead or openExisting) and finds the account. The
-// caller closes the stack if there is no error.
+// caller closes the stack if there is no error. An unknown address gives exit code 1, like every
+// refusal by the engine. The engine normalises the address as it does at sign-up, so case does not
+// matter.
 func (f accountFlags) find(
 	ctx context.Context, open func(context.Context) (*stack, error),
 ) (*stack, watchword.User, error) {
@@ -62,7 +64,8 @@ type userCreate struct {
 
 // Run reads the password before it opens the store, so that no database is created for a command
 // that fails. A database that does not exist yet is created: the first account often comes before
-// the first start.
+// the first start. The command needs no running server. A mail that it queues waits in the outbox
+// until a server runs.
 func (c *userCreate) Run(ctx context.Context, p *program) (err error) {
 	account := watchword.NewUser{Email: c.Email, Name: c.Name, Roles: c.Roles}
 	switch {
@@ -104,7 +107,8 @@ type userList struct {
 	JSON  bool   `name:"json" help:"Print JSON."`
 }
 
-// Addresses are stored in lower case, so --after is compared in lower case.
+// Addresses are stored in lower case, so --after is compared in lower case. At least one account is
+// listed, because 0 in --max is more likely a mistake than a wish.
 func (c *userList) Run(ctx context.Context, p *program) error {
 	s, err := p.openToRead(ctx)
 	if err != nil {
@@ -191,6 +195,8 @@ type userDisable struct {
 	confirmation
 }
 
+// Run finds the account before it asks, so that the question names the stored address. A typing
+// error in the argument is then visible. Disabling and ending the sessions is one transaction.
 func (c *userDisable) Run(ctx context.Context, p *program) error {
 	s, user, err := c.find(ctx, p.openExisting)
 	if err != nil {
@@ -210,6 +216,7 @@ func (c *userDisable) Run(ctx context.Context, p *program) error {
 // confirmation: to disable the account again is as easy.
 type userEnable struct{ accountFlags }
 
+// Run succeeds for an account that is not disabled, so a script can repeat it.
 func (c *userEnable) Run(ctx context.Context, p *program) error {
 	s, user, err := c.find(ctx, p.openExisting)
 	if err != nil {
@@ -273,6 +280,8 @@ type userDelete struct {
 	confirmation
 }
 
+// Run prints the id in JSON, because services store ids and have to delete their own rows for it. A
+// deleted account can be created again with the same address, and gets another id.
 func (c *userDelete) Run(ctx context.Context, p *program) error {
 	s, user, err := c.find(ctx, p.openExisting)
 	if err != nil {
@@ -295,6 +304,8 @@ func (c *userDelete) Run(ctx context.Context, p *program) error {
 // userReset mails a reset link. The operator never learns the new password.
 type userReset struct{ accountFlags }
 
+// Run only queues the mail: the server sends it, so that one place knows the mail server. The
+// address in the result is that of the account, which is where the link goes.
 func (c *userReset) Run(ctx context.Context, p *program) error {
 	s, user, err := c.find(ctx, p.openExisting)
 	if err != nil {
@@ -330,6 +341,8 @@ type userView struct {
 	DisabledAt *time.Time `json:"disabledAt"`
 }
 
+// userJSON is the only way from a user to output. A new field of watchword.User, such as a hash, is
+// therefore not printed by accident.
 func userJSON(u watchword.User) userView { return userView{u.Profile(), stamp(u.DisabledAt)} }
 
 // eventView is an event in JSON. Times is the number of equal events that were merged into this
@@ -345,6 +358,8 @@ type eventView struct {
 	Times     int                 `json:"times"`
 }
 
+// eventsJSON returns [] for no events, and not null. The newest event is first, as the engine
+// returns them.
 func eventsJSON(events []watchword.Event) []eventView {
 	views := make([]eventView, len(events))
 	for i, e := range events {

@@ -73,7 +73,7 @@ func (c *userExport) Run(ctx context.Context, p *program) error {
 }
 
 // csv reports whether the output is CSV. JSON is the default, because it keeps types and nested
-// values.
+// values. The ending of the name may be in capitals, as in exports of Windows programs.
 func (c *userExport) csv() bool {
 	return c.Format == "csv" || c.Format == "" && strings.EqualFold(filepath.Ext(c.File), ".csv")
 }

@@ -33,7 +33,9 @@ type userImport struct {
 }
 
 // Run opens the file before the store: a wrong path must not create a database. Import and dry run
-// differ in one call, so that a dry run finds what the import would find.
+// differ in one call, so that a dry run finds what the import would find. The id map is created
+// before the first account, so that a path without write permission stops the import while nothing
+// has changed.
 func (c *userImport) Run(ctx context.Context, p *program) error {
 	if err := c.misuse(); err != nil {
 		return err
@@ -54,6 +56,8 @@ func (c *userImport) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
+	// Deferred before the signal handler, so it runs after it: the store closes when no batch is
+	// running.
 	defer closeStack()
 	// A signal stops after the current batch. Running the same command again continues, because
 	// accounts that exist already are left unchanged.
@@ -87,7 +91,8 @@ func (c *userImport) Run(ctx context.Context, p *program) error {
 	return err
 }
 
-// openInput opens the file of a command; "-" is standard input.
+// openInput opens the file of a command; "-" is standard input. The caller closes the input. The
+// size of standard input is unknown.
 func (p *program) openInput(path string) (*userimport.Input, error) {
 	if path == "-" {
 		return userimport.Stdin(p.in), nil

@@ -66,8 +66,9 @@ func importVars() kong.Vars {
 	}
 }
 
-// faults checks that --prehash and --pepper-file fit together. A wrong combination
-// would import hashes that no password matches.
+// faults checks that --prehash and --pepper-file fit together. A wrong combination would import
+// hashes that no password matches. Only --try can find a combination that is consistent and still
+// wrong.
 func (h importHashing) faults() (wrong faults) {
 	keyed := slices.Contains(passhash.Methods(true), h.Prehash)
 	switch {
@@ -86,8 +87,9 @@ func (h importHashing) faults() (wrong faults) {
 // maxPepper bounds the pepper, in bytes. A longer file is more likely a wrong path.
 const maxPepper = 1024 // bytes
 
-// readPepper reads the file of --pepper-file, without the line end after the pepper. It
-// returns "" without the flag.
+// readPepper reads the file of --pepper-file, without the line end after the pepper. It returns ""
+// without the flag. Only one line end is removed: a pepper may end with spaces. A NUL or a second
+// line means that the file is something else.
 func (h importHashing) readPepper() (watchword.Secret, error) {
 	if h.PepperFile == "" {
 		return "", nil
@@ -136,7 +138,8 @@ func (c *userImport) misuse() error {
 }
 
 // problem returns what is wrong with the parameters of the Firebase project, or "". It tries them
-// on a made-up hash with the length of the key, which is cheap.
+// on a made-up hash with the length of the key, which is cheap. It finds a key that is not base64
+// and parameters out of bounds. It can't find a key of another project.
 func (f importFirebase) problem() string {
 	if f.SignerKey == "" {
 		return ""
@@ -155,7 +158,8 @@ func (f importFirebase) project() passhash.Firebase {
 }
 
 // options translates the flags. It reads the pepper file. Names are joined as the dialect users
-// splits them, so a front-end of that dialect shows both parts.
+// splits them, so a front-end of that dialect shows both parts. The pepper stays in memory for the
+// run. The import stores it sealed, once.
 func (c *userImport) options() (userimport.Options, error) {
 	pepper, err := c.readPepper()
 	return userimport.Options{

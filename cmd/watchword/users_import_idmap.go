@@ -6,9 +6,10 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// idMap writes the CSV table of --id-map: old id, new id, address. The file appears when the
-// import is complete. It implements userimport.IDMap. Other systems refer to users by the old ids.
-// The operator uses the table to update these references.
+// idMap writes the CSV table of --id-map: old id, new id, address. The file appears when the import
+// is complete. It implements userimport.IDMap. Other systems refer to users by the old ids. The
+// operator uses the table to update these references. The table pairs ids with addresses, so its
+// file is readable only by its owner.
 type idMap struct {
 	file *newFile
 	csv  *csv.Writer
@@ -30,7 +31,9 @@ func (m *idMap) Add(oldID string, u watchword.User) error {
 	return m.csv.Write([]string{oldID, string(u.ID), string(u.Email)})
 }
 
-// Keep makes the file visible. Before, it has a temporary name.
+// Keep makes the file visible. Before, it has a temporary name. Errors of earlier rows, such as a
+// full disk, appear here at the latest, because csv.Writer buffers. The accounts are imported by
+// then. Running the import again writes the table.
 func (m *idMap) Keep() error {
 	m.csv.Flush()
 	if err := m.csv.Error(); err != nil {

@@ -40,10 +40,12 @@ func (w *importPrinter) Begin(phase userimport.Phase) {
 	w.progress = w.program.fileProgress(doing, w.size)
 }
 
+// Progress is called after each batch, and End before any other output of the import.
 func (w *importPrinter) Progress(bytes int64, accounts int) { w.progress.update(bytes, accounts) }
 func (w *importPrinter) End()                               { w.progress.clear() }
 
-// Problem prints the place first, as compilers do: editors jump to it.
+// Problem prints the place first, as compilers do: editors jump to it. The text may quote the file,
+// so it is made printable. A problem never quotes a hash or a password.
 func (w *importPrinter) Problem(at userfile.Place, p userimport.Problem) {
 	w.progress.clear()
 	if w.command.JSON {
@@ -53,8 +55,10 @@ func (w *importPrinter) Problem(at userfile.Place, p userimport.Problem) {
 	w.program.say("%s: %s", at, printable(p.String()))
 }
 
-// problemJSON writes one problem at once, because the whole list may be too long to
-// keep in memory. The list is the first member of the document.
+// problemJSON writes one problem at once, because the whole list may be too long to keep in memory.
+// The list is the first member of the document. If the program is killed, the document is
+// incomplete and no JSON parser accepts it. A script therefore never takes half a list for the
+// whole.
 func (w *importPrinter) problemJSON(at userfile.Place, p userimport.Problem) {
 	line, err := json.Marshal(struct {
 		Line    int    `json:"line"`
@@ -74,7 +78,9 @@ func (w *importPrinter) problemJSON(at userfile.Place, p userimport.Problem) {
 }
 
 // summary prints the counts. failed is the error that ended the run, or nil; the caller prints it.
-// A run that failed early has no counts worth showing. The error alone is clearer.
+// A run that failed early has no counts worth showing. The error alone is clearer. The order is
+// that of the operator's questions: how many, what is wrong, who can sign in, and which columns
+// were misunderstood.
 func (w *importPrinter) summary(r *userimport.Report, failed error) {
 	if w.command.JSON {
 		w.summaryJSON(r, failed)
@@ -124,7 +130,7 @@ func (w *importPrinter) summary(r *userimport.Report, failed error) {
 }
 
 // outcome names Report.Done, also as a member of the JSON document. A dry run must not say that
-// anything was imported.
+// anything was imported. Scripts can tell a dry run from an import by the name of the member.
 func outcome(r *userimport.Report) string {
 	if r.Imported {
 		return "imported"
@@ -132,7 +138,8 @@ func outcome(r *userimport.Report) string {
 	return "ready"
 }
 
-// section prints counts, the largest first.
+// section prints counts, the largest first. Equal counts are in the order of names, so that two
+// runs print the same lines.
 func (w *importPrinter) section(r *userimport.Report, title string, counts map[string]int) {
 	if len(counts) == 0 {
 		return
@@ -149,7 +156,8 @@ func (w *importPrinter) section(r *userimport.Report, title string, counts map[s
 	}
 }
 
-// line prints a count, aligned with the largest one.
+// line prints a count, aligned with the largest one. The number of accounts in the file is the
+// largest possible count.
 func (w *importPrinter) line(r *userimport.Report, n int, what string) {
 	w.program.say("  %*d  %s", len(fmt.Sprint(r.Accounts)), n, printable(what))
 }
@@ -161,9 +169,13 @@ func (w *importPrinter) advise(r *userimport.Report) {
 	if r.System != "" && c.From == "" {
 		p.say("Read as a file of %s. If another system wrote it, name it with --from.", r.System)
 	}
+	// A wrong prehash or pepper is not visible in the file. Without this hint, the operator would
+	// learn it from users after the import.
 	if r.Done > r.NoPassword && !r.Imported {
 		p.say("No password was tried. Try one that you know with --try EMAIL.")
 	}
+	// The file does not show whether a pepper was used, so this hint appears for each file of
+	// Devise.
 	if r.System == "devise" && c.PepperFile == "" {
 		p.say("Devise: if config.pepper is set, name a file that holds it with --pepper-file. Without it, no user can sign " +
 			"in.")
@@ -202,6 +214,7 @@ func (w *importPrinter) summaryJSON(r *userimport.Report, failed error) {
 	if failed != nil {
 		reason = plain(failed)
 	}
+	// Scripts iterate over the lists, and null would stop some of them.
 	notNull := func(names []string) []string { return append([]string{}, names...) }
 	if w.listed == 0 {
 		io.WriteString(out, "{\n  \"problems\": [") //nolint:errcheck // as everywhere in this program
@@ -223,6 +236,7 @@ func (w *importPrinter) summaryJSON(r *userimport.Report, failed error) {
 	} {
 		var text bytes.Buffer
 		enc := json.NewEncoder(&text)
+		// Names of columns with & or < stay readable.
 		enc.SetEscapeHTML(false)
 		enc.SetIndent("  ", "  ")
 		if err := enc.Encode(member.value); err != nil {

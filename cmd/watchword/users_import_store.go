@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// open opens the store. A dry run changes nothing in it. Without tables, a dry run checks against
+// open opens the store. A dry run only reads it. Without tables, a dry run checks against
 // an empty SQLite database in a temporary directory, which the returned function deletes. It then
 // finds the same problems as an import into the new database would.
 func (c *userImport) open(ctx context.Context, p *program) (*stack, func(), error) {

@@ -17,8 +17,9 @@ import (
 
 // try runs `users import FILE --try EMAIL`. It asks for a known password and verifies it against
 // the hash in the file. If the password does not fit, it names the flags with which it would. It
-// opens no database. One known password proves that all parameters are right, which no check of
-// the file can. Otherwise the operator learns it from users who can't sign in.
+// opens no database. One known password proves that all parameters are right, which no check of the
+// file can. Otherwise the operator learns it from users who can't sign in. Exit code 0 means that
+// the password fits with exactly the given flags, so a script can wait for it.
 func (c *userImport) try(p *program, options userimport.Options) error {
 	email, err := address.Parse(c.Try)
 	if err != nil {
@@ -55,8 +56,9 @@ func (c *userImport) try(p *program, options userimport.Options) error {
 		"If the system adds a pepper to passwords, name it with --pepper-file", email, verdict.Description)
 }
 
-// askKnownPassword asks once and does not show the password. Without a terminal, it
-// reads a line of standard input.
+// askKnownPassword asks once and does not show the password. Without a terminal, it reads a line of
+// standard input. The prompt goes to standard error, so that standard output holds only the
+// verdict.
 func (p *program) askKnownPassword(email string) (watchword.Secret, error) {
 	if isTerminal(p.in) {
 		fmt.Fprintf(p.err, "Password of %s: ", email)
@@ -80,7 +82,8 @@ func (p *program) askKnownPassword(email string) (watchword.Secret, error) {
 }
 
 // variantFlags returns the flags to write for a variant that differs from the given ones. The
-// operator can copy the text into the next command.
+// operator can copy the text into the next command. A flag that has to go is named too. An operator
+// would otherwise add the right flag beside the wrong one.
 func (c *userImport) variantFlags(v userimport.Variant) string {
 	var flags []string
 	switch {

@@ -42,7 +42,8 @@ func (p *program) open(ctx context.Context) (*stack, error) {
 	return p.openWith(ctx, slog.New(slog.DiscardHandler))
 }
 
-// openExisting is open for a command that changes existing data. It creates no database, so that a wrong --data-dir is an error and not a new, empty database.
+// openExisting is open for a command that changes existing data. It creates no database, so that a
+// wrong --data-dir is an error and not a new, empty database.
 func (p *program) openExisting(ctx context.Context) (*stack, error) {
 	if err := p.requireDatabase(); err != nil {
 		return nil, err
