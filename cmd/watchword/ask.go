@@ -22,9 +22,10 @@ type confirmation struct {
 	Yes bool `name:"yes" short:"y" help:"Don't ask."`
 }
 
-// confirm asks before something that can't be undone. Without a terminal it refuses
-// unless --yes is given: a script must say explicitly that it means the command. It
-// returns errReported if the operator declines.
+// confirm asks before something that can't be undone. Without a terminal it refuses unless --yes is
+// given: a script must say explicitly that it means the command. It returns errReported if the
+// operator declines. It asks before the change and outside of a transaction, so an operator who
+// hesitates does not block a server.
 func (p *program) confirm(c confirmation, question string) error {
 	if c.Yes {
 		return nil
@@ -92,7 +93,8 @@ func (p *program) askPassword() (watchword.Secret, error) {
 // isTerminal reports whether a person is at the other end. A script gets no questions.
 func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
 
-// onTerminal is isTerminal for an output, which in tests is no file.
+// onTerminal is isTerminal for an output, which in tests is no file. A buffer or a pipe counts as
+// no terminal, so tests see what scripts see.
 func onTerminal(w io.Writer) bool {
 	file, ok := w.(*os.File)
 	return ok && isTerminal(file)

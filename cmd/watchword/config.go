@@ -103,7 +103,8 @@ type Settings struct {
 	LogLevel  string `name:"log-level" default:"info" oneof:"debug,info,warn,error" group:"logs" help:"Lowest level that is logged."`
 }
 
-// settingGroups are the headings of the help and the docs, in their order.
+// settingGroups are the headings of the help and the docs, in their order. A setting whose group is
+// missing here would not be documented.
 var settingGroups = []struct{ key, title string }{
 	{"network", "Network"},
 	{"data", "Data"},
@@ -116,7 +117,7 @@ var settingGroups = []struct{ key, title string }{
 }
 
 // A setting is one field of Settings with its tags. All texts come from the tags, so a new setting
-// is one line in Settings.
+// is one line in Settings. Min and Max are text, because their type is that of the setting.
 type setting struct {
 	Name, Default, Help, Group string
 	OneOf                      []string
@@ -126,7 +127,8 @@ type setting struct {
 }
 
 // list returns the settings in the order of the struct. Their values are the fields of s, so that
-// decoding one sets it. The order is that of the help and of docs/settings.md.
+// decoding one sets it. The order is that of the help and of docs/settings.md. A field without the
+// tag name would get an empty flag, and kong would stop every command.
 func (s *Settings) list() []setting {
 	fields := reflect.ValueOf(s).Elem()
 	all := make([]setting, fields.NumField())
@@ -156,5 +158,6 @@ func variable(name string) string {
 }
 
 // envPrefix keeps our variables apart from those of other programs. A variable with it and an
-// unknown name is a fault.
+// unknown name is a fault. An old variable therefore stops the program after an upgrade that
+// removed its setting, instead of being ignored.
 const envPrefix = "WATCHWORD_"

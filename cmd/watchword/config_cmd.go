@@ -98,7 +98,8 @@ each fault that says what to write instead. ` + "`watchword config`" + ` prints 
 	return b.String()
 }
 
-// code formats a default for the table of docs/settings.md.
+// code formats a default for the table of docs/settings.md. A default may contain characters that
+// Markdown would otherwise interpret.
 func code(text string) string {
 	if text == "" {
 		return "none"
@@ -106,8 +107,9 @@ func code(text string) string {
 	return "`" + text + "`"
 }
 
-// meaning returns the help text, extended by the allowed words, the bounds and the note
-// on secrets.
+// meaning returns the help text, extended by the allowed words, the bounds and the note on secrets.
+// All of it comes from the tags, so the bounds in the documentation are those that the program
+// checks.
 func (s setting) meaning() string {
 	text := s.Help
 	if s.OneOf != nil {

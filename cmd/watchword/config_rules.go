@@ -80,9 +80,9 @@ func pagesDirProblem(s *Settings) string {
 	return ""
 }
 
-// listenProblem checks the form of a listener address. Port 0 is allowed: tests and
-// containers let the system choose. Whether the address belongs to this machine and
-// is free shows when the listener opens.
+// listenProblem checks the form of a listener address. Port 0 is allowed: tests and containers let
+// the system choose. Whether the address belongs to this machine and is free shows when the
+// listener opens. A host name is allowed, and the system resolves it once, when the listener opens.
 func listenProblem(address string) string {
 	host, port, err := net.SplitHostPort(address)
 	if err == nil && (port == "0" || isPort(port)) && (host == "" || isHostName(host)) {
@@ -92,8 +92,9 @@ func listenProblem(address string) string {
 		address)
 }
 
-// adminListenProblem refuses to put the admin routes on the public listener. Metrics
-// show how many users sign in and fail, and readiness shows errors of the store.
+// adminListenProblem refuses to put the admin routes on the public listener. Metrics show how many
+// users sign in and fail, and readiness shows errors of the store. Port 0 is an exception, because
+// the system then chooses two different ports.
 func adminListenProblem(s *Settings) string {
 	if s.AdminListen == "" {
 		return ""
@@ -230,9 +231,10 @@ func masterKeyProblem(s *Settings) string {
 	return ""
 }
 
-// signingSecretProblem requires the shared secret for HS256 and refuses it for the
-// other algorithms, where it would have no effect. RFC 7518, section 3.2, requires
-// at least 32 bytes.
+// signingSecretProblem requires the shared secret for HS256 and refuses it for the other
+// algorithms, where it would have no effect. RFC 7518, section 3.2, requires at least 32 bytes. The
+// length counts in bytes of the text as written. The secret is not decoded, so a secret in base64
+// or hexadecimal has less entropy than bytes.
 func signingSecretProblem(s *Settings) string {
 	hs256 := s.SigningAlg == "HS256"
 	switch {
@@ -284,8 +286,9 @@ func claimsProblem(s *Settings) string {
 	return ""
 }
 
-// duplicateClaimProblem finds a key that occurs twice. Only its last value would count,
-// so one of them is a mistake.
+// duplicateClaimProblem finds a key that occurs twice. Only its last value would count, so one of
+// them is a mistake. Claims are compared exactly, because names of claims are case-sensitive (RFC
+// 7519, section 10.1.1).
 func duplicateClaimProblem(claims []string) string {
 	var keys []string
 	for _, claim := range claims {
@@ -364,8 +367,9 @@ func hashCostProblem(s *Settings) string {
 	return ""
 }
 
-// hashWorkersProblem refuses more workers than cores. They would hash no more passwords a
-// second, but delay every other request.
+// hashWorkersProblem refuses more workers than cores. They would hash no more passwords a second,
+// but delay every other request. A container can have fewer cores than its machine, so the same
+// setting can be refused in one place and accepted in another.
 func hashWorkersProblem(s *Settings) string {
 	if s.HashWorkers <= cores {
 		return ""
@@ -388,8 +392,9 @@ func mailURLProblem(s *Settings) string {
 	return "is missing: the development mailbox is for loopback public URLs only. Write smtp://user:password@host:587."
 }
 
-// devMailProblem keeps the development mailbox private: it shows links that sign in
-// or reset a password, without any sign-in.
+// devMailProblem keeps the development mailbox private: it shows links that sign in or reset a
+// password, without any sign-in. Containers have to listen beyond the loopback, so dev-mail=any
+// exists for them.
 func devMailProblem(s *Settings) string {
 	if s.MailURL != "" || s.DevMail == "any" || !s.local() || listenProblem(s.Listen) != "" || !listensBeyond(s.Listen) {
 		return ""

@@ -150,7 +150,8 @@ func (s *sources) unknownVariable(name, value string) string {
 }
 
 // suggestion says what to write instead of an unknown name. Most unknown names are typing errors,
-// so the nearest name is usually the wanted one.
+// so the nearest name is usually the wanted one. The spelling is that of the source, so that the
+// operator can copy it.
 func (s *sources) suggestion(name string, spell func(string) string) string {
 	if near := nearest(name, sortedKeys(s.known)); near != "" {
 		return fmt.Sprintf("Write %s, or remove it.", spell(near))
@@ -176,11 +177,12 @@ func (s *sources) Resolve(ctx *kong.Context, _ *kong.Path, flag *kong.Flag) (any
 	return nil, nil
 }
 
-// Validate implements kong.Resolver. Faults are reported together by faults.
+// Validate implements kong.Resolver. Faults are reported together by faults. It must not return an
+// error, because kong would then print its usage instead of the faults.
 func (s *sources) Validate(*kong.Application) error { return nil }
 
-// configPath returns the path of the YAML file: the flag --config, else
-// WATCHWORD_CONFIG, else "".
+// configPath returns the path of the YAML file: the flag --config, else WATCHWORD_CONFIG, else "".
+// The settings themselves can't name the file, because they are read from it.
 func (s *sources) configPath(ctx *kong.Context) string {
 	for _, path := range ctx.Path {
 		if path.Flag != nil && path.Flag.Name == "config" {
@@ -252,8 +254,8 @@ func scalar(node *yaml.Node) (string, bool) {
 	return node.Value, node.Kind == yaml.ScalarNode && node.Tag != "!!null"
 }
 
-// sequence joins a YAML list with commas, which is how flags and variables write
-// lists.
+// sequence joins a YAML list with commas, which is how flags and variables write lists. A list in a
+// list has no such form and is refused by the caller.
 func sequence(node *yaml.Node) (string, bool) {
 	var parts []string
 	for _, item := range node.Content {
@@ -272,7 +274,8 @@ func (s setting) isList() bool {
 	return ok
 }
 
-// example returns a value for a message. The default is always a valid value.
+// example returns a value for a message. The default is always a valid value. A setting without a
+// default has no value that would suit every installation.
 func (s setting) example() string {
 	if s.Default != "" {
 		return s.Default

@@ -57,8 +57,8 @@ func withoutPassword(text string) string {
 	return text
 }
 
-// plainHost returns the host in lower case. It omits the default port of the scheme, as
-// browsers do.
+// plainHost returns the host in lower case. It omits the default port of the scheme, as browsers
+// do. The result is what browsers send in the header Origin, and what certificates name.
 func plainHost(u *url.URL) string {
 	host := strings.ToLower(u.Host)
 	switch {
@@ -104,8 +104,8 @@ func listensBeyond(address string) bool {
 	return err == nil && !weborigin.IsLoopback(host)
 }
 
-// publicHost returns the host name of the public URL without its port, or "" if the URL
-// is invalid.
+// publicHost returns the host name of the public URL without its port, or "" if the URL is invalid.
+// It is a name for comparison with cookie-domain, where ports do not count.
 func (s *Settings) publicHost() string {
 	u, err := url.Parse(s.PublicURL)
 	if err != nil {

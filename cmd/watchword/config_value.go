@@ -17,7 +17,8 @@ import (
 // Conversion between the text and the value of a setting. An invalid value is recorded
 // as a fault and replaced by the default, so that one run finds all faults.
 
-// reader decodes one setting for kong.
+// reader decodes one setting for kong. Kong has one decoder for each field, so a decoder can know
+// its setting.
 type reader struct {
 	setting setting
 	src     *sources
@@ -39,8 +40,9 @@ func (r reader) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
 	return nil
 }
 
-// read parses text into target, which has the type of the setting. It returns the
-// problem of an invalid text, or "".
+// read parses text into target, which has the type of the setting. It returns the problem of an
+// invalid text, or "". After a fault, target holds an unusable value, and the caller reads the
+// default into it.
 func (s setting) read(text string, target reflect.Value) (problem string) {
 	switch v := target.Addr().Interface().(type) {
 	case *string:

@@ -25,8 +25,9 @@ type doctorCmd struct {
 	JSON   bool   `name:"json" help:"Print JSON."`
 }
 
-// Run stops after faulty settings: every later check would fail because of them and hide the
-// cause. The exit code then is the one for misuse.
+// Run stops after faulty settings: every later check would fail because of them and hide the cause.
+// The exit code then is the one for misuse. The other checks run even after a failure, because
+// their findings are independent. A hanging database ends with the timeout of the store.
 func (c *doctorCmd) Run(ctx context.Context, p *program) error {
 	d := &checkup{}
 	if wrong := p.sources.faults(p.settings); wrong != nil {
@@ -67,9 +68,11 @@ func (d *checkup) warn(check, found, do string) { d.add(finding{check, "warn", f
 // fail adds a finding that is a problem now. It makes the exit code 1.
 func (d *checkup) fail(check, found, do string) { d.add(finding{check, "fail", found, do}) }
 
+// add keeps the order, which is that of the checks. A checkup is not for concurrent use.
 func (d *checkup) add(f finding) { d.findings = append(d.findings, f) }
 
-// print shows the findings and returns errReported if one is a failure.
+// print shows the findings and returns errReported if one is a failure. Exit code 1 follows from
+// failures only, so a deployment can require success and still show warnings.
 func (d *checkup) print(p *program, asJSON bool) error {
 	count := map[string]int{}
 	for _, f := range d.findings {
@@ -93,9 +96,10 @@ func (d *checkup) print(p *program, asJSON bool) error {
 	return result
 }
 
-// settings counts the settings and repeats the warnings of the start. It also warns
-// about secrets on the command line, which other users of the machine can read, and
-// about combinations that work but surprise.
+// settings counts the settings and repeats the warnings of the start. It also warns about secrets
+// on the command line, which other users of the machine can read, and about combinations that work
+// but surprise. A secret in the environment or in a file is not reported: other users can't read
+// those.
 func (d *checkup) settings(p *program) {
 	set := 0
 	for _, each := range p.settings.list() {
@@ -129,7 +133,8 @@ func (d *checkup) settings(p *program) {
 
 // files checks that other users of the machine can't read the data directory, the database and the
 // master key. With them, a user could read every account and sign tokens. A missing file is not a
-// problem here. The check of the store reports it.
+// problem here. The check of the store reports it. A directory that others may only enter also
+// fails, because the names in it are known.
 func (d *checkup) files(s *Settings) {
 	open := 0
 	for _, path := range []string{s.DataDir, s.databasePath(), s.masterKeyPath()} {
@@ -194,8 +199,9 @@ const startServer = "Start the server, which creates keys. Then run the doctor a
 // further key has a number.
 const manyKeys = 100
 
-// keys checks that each use has an active key, and that the clock was not set back. A
-// server with a clock in the past rejects its own tokens as not yet valid.
+// keys checks that each use has an active key, and that the clock was not set back. A server with a
+// clock in the past rejects its own tokens as not yet valid. Keys are published ahead of their use,
+// but never in the future. A future time therefore proves that the clock went back.
 func (d *checkup) keys(ctx context.Context, engine *watchword.Engine) {
 	keys, err := engine.Operator().Keys(ctx)
 	if err != nil {
@@ -239,7 +245,9 @@ func (d *checkup) keys(ctx context.Context, engine *watchword.Engine) {
 
 // outbox checks that the server can write, and that mail is sent. A mail that waits for 10 minutes
 // means that the server does not run or that the mail server refuses it. Abandoned mails are only a
-// warning, because the usual cause is an address that refuses mail.
+// warning, because the usual cause is an address that refuses mail. Ten minutes are longer than a
+// deployment or a restart of the mail server. Shorter delays are normal and would make the finding
+// useless.
 func (d *checkup) outbox(ctx context.Context, engine *watchword.Engine) {
 	stats, err := engine.Stats(ctx)
 	if stats.Store != nil {

@@ -11,7 +11,8 @@ import (
 // origins checks, for each front-end, whether a browser sends the refresh cookie and shows the
 // responses to its scripts (CORS; RFC 6265bis, section 5.2 on same-site requests). given is the
 // origin of --origin, or "". With --origin, an operator can try a front-end before it is allowed.
-// The findings then say everything that would have to change.
+// The findings then say everything that would have to change. A malformed origin gives one failure
+// and no further findings: its site can't be determined.
 func (d *checkup) origins(s *Settings, given string) {
 	origins := slices.Clone(s.AllowedOrigins)
 	if given != "" && !slices.Contains(origins, given) {
@@ -27,8 +28,9 @@ func (d *checkup) origins(s *Settings, given string) {
 }
 
 // origin checks one front-end. The same origin as the public URL always works. The same site gets
-// the cookie, and needs CORS. Another site gets a cookie only with SameSite=None over https.
-// Scheme and registrable domain make a site; the port does not matter.
+// the cookie, and needs CORS. Another site gets a cookie only with SameSite=None over https. Scheme
+// and registrable domain make a site; the port does not matter. An origin that is not allowed is
+// still examined, so that the operator sees all changes at once.
 func (d *checkup) origin(s *Settings, origin string) {
 	if origin == s.PublicURL {
 		d.ok("origin", origin+" is the public URL: browsers send the cookie, and CORS is not needed")

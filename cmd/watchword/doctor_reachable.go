@@ -10,10 +10,11 @@ import (
 )
 
 // reachable requests two routes at the public URL, as a client does, through DNS, proxy and
-// certificate. A server that does not run is a warning, because the doctor is often used before
-// the first start. A wrong answer is a failure. Two routes, because proxies are often configured
-// for one prefix only. Both are GET without credentials, so the check can't change anything, even
-// at a foreign server.
+// certificate. A server that does not run is a warning, because the doctor is often used before the
+// first start. A wrong answer is a failure. Two routes, because proxies are often configured for
+// one prefix only. Both are GET without credentials, so the check can't change anything, even at a
+// foreign server. The ten seconds are for both requests together, so that the doctor ends soon when
+// a firewall drops packets.
 func (d *checkup) reachable(ctx context.Context, s *Settings) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -40,7 +41,8 @@ func (d *checkup) reachable(ctx context.Context, s *Settings) {
 }
 
 // A probe is a response to a request without credentials. The members of both bodies are read,
-// because it is not known in advance which server responds.
+// because it is not known in advance which server responds. A body that is not JSON leaves both
+// members empty, and diagnose then reports another program.
 type probe struct {
 	status   int
 	location string
@@ -49,8 +51,9 @@ type probe struct {
 	code     string    // of an error
 }
 
-// request sends one GET without credentials. It does not follow redirects, because a
-// redirect is one of the faults to find, and reads at most 1 MiB.
+// request sends one GET without credentials. It does not follow redirects, because a redirect is
+// one of the faults to find, and reads at most 1 MiB. A public URL that leads to another program
+// may send a page of any size.
 func request(ctx context.Context, address string) (probe, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
@@ -74,7 +77,8 @@ func request(ctx context.Context, address string) (probe, error) {
 // diagnose returns what is wrong with the responses of the public URL to requests for the metadata
 // and, without a token, for an account. It returns "" for correct responses. It is a pure function
 // with a table test: the faults can't be produced with a real proxy in a test of the command. The
-// order matters, because one cause can show several of the signs.
+// order matters, because one cause can show several of the signs. Each text names the proxy or the
+// setting to change, because the operator sees only the public URL.
 func diagnose(public string, metadata, account probe) (found, do string) {
 	const host = "Let the proxy pass the Host header on: nginx `proxy_set_header Host $host;`, see docs/operations.md. " +
 		"Or set public-url."

@@ -12,7 +12,8 @@ import (
 // once. SIGHUP is left alone if it was ignored at the start, as under nohup.
 //
 // An import or export uses it: a stop between two batches leaves a state that a later run
-// continues.
+// continues. Commands without it end at once, as the system does by default. That is safe, because
+// each of their changes is one transaction.
 func untilSignal(ctx context.Context) (context.Context, context.CancelFunc) {
 	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) {

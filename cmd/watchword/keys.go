@@ -27,7 +27,8 @@ type keyList struct {
 }
 
 // Run shows no secret, but it needs the right master key. With a wrong one it returns an error.
-// Otherwise the operator would believe that this key opens the store.
+// Otherwise the operator would believe that this key opens the store. Run reads the state from the
+// store, so it also shows a rotation that another server has just made.
 func (c *keyList) Run(ctx context.Context, p *program) error {
 	s, err := p.openToRead(ctx)
 	if err != nil {
@@ -50,6 +51,8 @@ type keyRotate struct {
 	JSON bool   `name:"json" help:"Print JSON."`
 }
 
+// The result shows the keys after the rotation, with the time from which the new one signs. Tokens
+// of the old key stay valid until they expire.
 func (c *keyRotate) Run(ctx context.Context, p *program) error {
 	s, err := p.openExisting(ctx)
 	if err != nil {
@@ -70,8 +73,9 @@ type keyReseal struct {
 	confirmation
 }
 
-// Run writes the new master key to disk before the store is sealed under it: after a
-// crash one of the two opens the store.
+// Run writes the new master key to disk before the store is sealed under it: after a crash one of
+// the two opens the store. The question comes after the checks, so that a confirmed command does
+// not fail for a reason that was known before.
 func (c *keyReseal) Run(ctx context.Context, p *program) error {
 	inFile := p.settings.MasterKey == ""
 	switch {
@@ -122,7 +126,9 @@ func (c *keyReseal) Run(ctx context.Context, p *program) error {
 }
 
 // refuseInUse refuses an SQLite database that another program has open. On PostgreSQL, a server
-// looks like any other client, so the operator is asked instead (confirm).
+// looks like any other client, so the operator is asked instead (confirm). The check does not
+// prevent a start right after it. The question therefore says again that every server has to be
+// stopped.
 func (p *program) refuseInUse(ctx context.Context) error {
 	path := p.settings.databasePath()
 	if p.settings.onPostgres() || missing(path) {
@@ -138,8 +144,9 @@ func (p *program) refuseInUse(ctx context.Context) error {
 	return alone.Close()
 }
 
-// resealTo is for a master key in a setting, which this program can't change. The operator sets
-// the new one.
+// resealTo is for a master key in a setting, which this program can't change. The operator sets the
+// new one. The file is created before the store changes, and stays after a failure. If the reseal
+// failed, it opens no store and can be deleted.
 func (c *keyReseal) resealTo(ctx context.Context, p *program, s *stack) error {
 	master, err := seal.Create(c.To)
 	if err != nil {
@@ -166,7 +173,8 @@ type keyView struct {
 	DropAt      *time.Time       `json:"dropAt"`
 }
 
-// printKeys prints keys without their private part, which no command shows.
+// printKeys prints keys without their private part, which no command shows. Ids of signing keys are
+// public: they are in the header of each token.
 func (p *program) printKeys(keys []watchword.KeyInfo, asJSON bool) error {
 	if asJSON {
 		views := make([]keyView, len(keys))

@@ -46,8 +46,9 @@ type cli struct {
 	Mail     mailCmd     `cmd:"" group:"operate" help:"The outbox of mails."`
 }
 
-// A program is the environment of a command: its settings and its streams. Commands use its
-// streams and never those of package os, so tests can capture them.
+// A program is the environment of a command: its settings and its streams. Commands use its streams
+// and never those of package os, so tests can capture them. in is a file, because questions need to
+// know whether it is a terminal.
 type program struct {
 	settings *Settings
 	sources  *sources
@@ -89,8 +90,10 @@ func run(args []string) int {
 	return p.report(err)
 }
 
-// parser builds the command line. Every setting is decoded by our own reader, which
-// records faults instead of stopping at the first.
+// parser builds the command line. Every setting is decoded by our own reader, which records faults
+// instead of stopping at the first. It panics for a mistake in a struct tag, which every test of a
+// command would find. Each setting has its own decoder, so faults name the setting and not only its
+// type.
 func (p *program) parser(command *cli) *kong.Kong {
 	options := []kong.Option{
 		kong.Name("watchword"),
@@ -111,8 +114,8 @@ func (p *program) parser(command *cli) *kong.Kong {
 	return kong.Must(command, options...)
 }
 
-// helpGroups returns the headings of `watchword --help` and of `watchword serve
-// --help`.
+// helpGroups returns the headings of `watchword --help` and of `watchword serve --help`. The order
+// of this list is the order of the help.
 func helpGroups() []kong.Group {
 	groups := []kong.Group{
 		{Key: "run", Title: "Run:"},
@@ -124,8 +127,9 @@ func helpGroups() []kong.Group {
 	return groups
 }
 
-// helpWithoutSettings hides the settings in the help of every command but serve. All
-// commands accept them, but 60 lines of settings would hide the command's own flags.
+// helpWithoutSettings hides the settings in the help of every command but serve. All commands
+// accept them, but 60 lines of settings would hide the command's own flags. The flags stay valid;
+// only the help omits them.
 func helpWithoutSettings(options kong.HelpOptions, ctx *kong.Context) error {
 	selected := ctx.Selected()
 	serve := selected != nil && selected.Name == "serve"
@@ -135,8 +139,9 @@ func helpWithoutSettings(options kong.HelpOptions, ctx *kong.Context) error {
 	return kong.DefaultHelpPrinter(options, ctx)
 }
 
-// report prints an error and returns the exit code. It is the only place that prints
-// errors.
+// report prints an error and returns the exit code. It is the only place that prints errors. Faults
+// of settings give exit code 2 although kong accepted the flags, because the same call can't
+// succeed either. Every other error gives exit code 1.
 func (p *program) report(err error) int {
 	var misuse *kong.ParseError
 	var wrong faults
@@ -170,7 +175,8 @@ var (
 	errMisuse   = errors.New("reported as wrong use")
 )
 
-// helpFor names the help of the command that was being parsed.
+// helpFor names the help of the command that was being parsed. A typing error in the name of a
+// command leads to the general help.
 func helpFor(ctx *kong.Context) string {
 	if ctx != nil && ctx.Selected() != nil {
 		return "watchword " + ctx.Selected().Path() + " --help"

@@ -10,6 +10,8 @@ type migrateCmd struct {
 	JSON bool `name:"json" help:"Print JSON."`
 }
 
+// It exits with 0 if there was no pending migration, so a deployment can always run it. On a full
+// disk, the exit code is 1, and the command can be repeated.
 func (c *migrateCmd) Run(ctx context.Context, p *program) error {
 	if err := p.sources.faults(p.settings); err != nil {
 		return err

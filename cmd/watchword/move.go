@@ -23,7 +23,10 @@ type moveCmd struct {
 }
 
 // Run marks the source only after the target has committed. If it stops in between, both databases
-// are complete and only the mark is missing; the error says so.
+// are complete and only the mark is missing; the error says so. The target commits in one
+// transaction. A failure before that leaves it empty, so the command can be repeated. The source is
+// locked from OpenSource to the end, because a server on it would accept changes that are not
+// copied.
 func (c *moveCmd) Run(ctx context.Context, p *program) error {
 	if err := p.sources.faults(p.settings); err != nil {
 		return err
@@ -63,7 +66,8 @@ func (c *moveCmd) Run(ctx context.Context, p *program) error {
 }
 
 // endpoints returns the settings of a server on the source and on the target. Both are copies of
-// the given settings, which stay unchanged for messages.
+// the given settings, which stay unchanged for messages. Both faults are reported together. Misuse
+// is found before a file is opened.
 func (c *moveCmd) endpoints(settings *Settings) (from, to Settings, err error) {
 	from, to = *settings, *settings
 	from.Store = watchword.Secret(c.From)
@@ -86,6 +90,8 @@ func (c *moveCmd) endpoints(settings *Settings) (from, to Settings, err error) {
 
 // checkSource refuses a database that needs a migration first, and one whose keys the master key
 // does not open. Both would otherwise show up on the new servers, when users are already waiting.
+// The store is closed again before the copy, because OpenSource needs the file alone. A server that
+// starts in between makes OpenSource fail.
 func (s *Settings) checkSource(ctx context.Context) error {
 	path := s.databasePath()
 	if missing(path) {
@@ -111,8 +117,8 @@ func (s *Settings) checkSource(ctx context.Context) error {
 	return errors.Join(watchword.CheckKeys(ctx, store, master), store.Close())
 }
 
-// existingMasterKey returns the master key, and an error if it is missing. It creates
-// no key.
+// existingMasterKey returns the master key, and an error if it is missing. It creates no key. A new
+// key could not open the existing database, and would hide that the old one is lost.
 func (s *Settings) existingMasterKey() (master []byte, err error) {
 	if s.MasterKey != "" {
 		return seal.ParseMaster(string(s.MasterKey))
@@ -124,7 +130,7 @@ func (s *Settings) existingMasterKey() (master []byte, err error) {
 	return master, err
 }
 
-// moved is the result in JSON.
+// moved is the result in JSON. Rows is the sum over all tables.
 type moved struct {
 	From   string            `json:"from"`
 	To     string            `json:"to"`
@@ -132,8 +138,8 @@ type moved struct {
 	Tables []postgres.Loaded `json:"tables"`
 }
 
-// print prints the checksums of every table, equal on both sides, and what to do
-// next.
+// print prints the checksums of every table, equal on both sides, and what to do next. The master
+// key is not printed, only its path: the output may go to a log.
 func (c *moveCmd) print(p *program, m moved) error {
 	if c.JSON {
 		return p.printJSON(m)

@@ -62,7 +62,8 @@ func (c *mailList) Run(ctx context.Context, p *program) error {
 	return p.printTable(t)
 }
 
-// mailState returns waiting or given-up. Scripts rely on these two words.
+// mailState returns waiting or given-up. Scripts rely on these two words. A mail that is being sent
+// is still waiting, because only success removes it.
 func mailState(m watchword.Mail) string {
 	if !m.GivenUpAt.IsZero() {
 		return "given-up"
@@ -85,7 +86,8 @@ type mailRetry struct {
 	JSON bool   `name:"json" help:"Print JSON."`
 }
 
-// Run fails for an unknown id. For all mails, zero is a normal result.
+// Run fails for an unknown id. For all mails, zero is a normal result. The count is that of the
+// mails whose due time changed. The command does not wait until they are sent.
 func (c *mailRetry) Run(ctx context.Context, p *program) error {
 	s, err := p.openExisting(ctx)
 	if err != nil {

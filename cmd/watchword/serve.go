@@ -22,9 +22,13 @@ import (
 type serveCmd struct{}
 
 // drainTime bounds the wait for open requests. Kubernetes ends a container after 30 seconds. Delay
-// and drain together must stay below that.
+// and drain together must stay below that. It also bounds how long a deployment waits for one slow
+// client.
 const drainTime = 10 * time.Second
 
+// Run returns nil after a signal, also if requests were cut off, because a service manager would
+// otherwise report each stop as a failure. An error before "ready" gives exit code 1, and the
+// service manager may try again.
 func (c *serveCmd) Run(p *program) error {
 	started := time.Now()
 	// Signals are caught from the beginning: a start that migrates can take minutes.

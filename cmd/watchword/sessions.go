@@ -46,7 +46,8 @@ type sessionEnd struct {
 	confirmation
 }
 
-// Run prints the number, so that a script sees whether there was anything to end.
+// Run prints the number, so that a script sees whether there was anything to end. Exit code 0 with
+// a count of 0 means that the account exists and was signed in nowhere.
 func (c *sessionEnd) Run(ctx context.Context, p *program) error {
 	ended, err := c.end(ctx, p)
 	if err != nil {
@@ -59,8 +60,10 @@ func (c *sessionEnd) Run(ctx context.Context, p *program) error {
 	return nil
 }
 
-// end ends what the arguments select. One session is ended without a question; all
-// sessions of an account, or of everyone, need a confirmation.
+// end ends what the arguments select. One session is ended without a question; all sessions of an
+// account, or of everyone, need a confirmation. The question names the account as stored, so that
+// the operator notices a wrong address. The store stays open meanwhile, which does not block a
+// server.
 func (c *sessionEnd) end(ctx context.Context, p *program) (ended int, err error) {
 	switch {
 	case c.All && c.Email != "":
@@ -88,8 +91,9 @@ func (c *sessionEnd) end(ctx context.Context, p *program) (ended int, err error)
 	return s.engine.Operator().EndUserSessions(ctx, user.ID)
 }
 
-// endEvery is for an incident, or for a backup that was restored: it revives refresh
-// tokens that had been replaced or ended since.
+// endEvery is for an incident, or for a backup that was restored: it revives refresh tokens that
+// had been replaced or ended since. All sessions end in the store before it returns, so a server
+// that starts afterwards accepts no old token.
 func (c *sessionEnd) endEvery(ctx context.Context, p *program) (int, error) {
 	s, err := p.openExisting(ctx)
 	if err != nil {
@@ -103,8 +107,8 @@ func (c *sessionEnd) endEvery(ctx context.Context, p *program) (int, error) {
 	return s.engine.Operator().EndEverySession(ctx)
 }
 
-// sessionTable prints sessions. ENDS is the earlier of the idle and the absolute
-// expiry.
+// sessionTable prints sessions. ENDS is the earlier of the idle and the absolute expiry. The times
+// of use are those of the last refresh: requests with an access token do not touch the session.
 func sessionTable(engine *watchword.Engine, sessions []watchword.Session) *table {
 	t := newTable("ID", "DEVICE", "FROM", "SIGNED IN", "LAST USED", "ENDS")
 	for _, s := range sessions {

@@ -14,7 +14,8 @@ import (
 )
 
 // A database is a store that can check its own integrity. Both stores are. The interface is here,
-// because only the operator's program needs the check.
+// because only the operator's program needs the check. Check may read the whole database and take
+// minutes.
 type database interface {
 	watchword.Store
 	Check(context.Context) error
@@ -27,7 +28,8 @@ func (s *Settings) onPostgres() bool {
 	return scheme == "postgres" || scheme == "postgresql"
 }
 
-// databasePath returns the path of the SQLite file.
+// databasePath returns the path of the SQLite file. The path is relative to the working directory,
+// as in every flag. With PostgreSQL, the result has no meaning.
 func (s *Settings) databasePath() string {
 	if path := strings.TrimPrefix(string(s.Store), "sqlite:"); path != "" {
 		return path
@@ -49,7 +51,8 @@ func (s *Settings) databaseName() string {
 }
 
 // openDatabase opens the store and migrates it to this release. The engine needs the current
-// schema, so every command that opens the store migrates it.
+// schema, so every command that opens the store migrates it. It is safe beside running servers,
+// because migrations are additive. Commands that only read call refuseOlder first.
 func (s *Settings) openDatabase(ctx context.Context) (database, error) {
 	if s.onPostgres() {
 		return postgres.Open(ctx, string(s.Store))
@@ -77,9 +80,10 @@ func storeWarnings(ctx context.Context, db database) []string {
 // restoreBackup says what to do about a damaged database.
 const restoreBackup = "Stop the server, keep a copy of the files, and restore the last backup."
 
-// logDamage checks an SQLite file once and logs damage with the words of the doctor. It runs
-// beside the server, because reading a large file takes longer than a start may take. The server
-// keeps running: most requests don't touch the damaged pages, and the operator decides.
+// logDamage checks an SQLite file once and logs damage with the words of the doctor. It runs beside
+// the server, because reading a large file takes longer than a start may take. The server keeps
+// running: most requests don't touch the damaged pages, and the operator decides. It ends with ctx
+// at shutdown. PostgreSQL has its own tools for damage (checksums, amcheck).
 func logDamage(ctx context.Context, db database, log *slog.Logger) {
 	store, ok := db.(*sqlite.Store)
 	if !ok {
@@ -90,7 +94,8 @@ func logDamage(ctx context.Context, db database, log *slog.Logger) {
 	}
 }
 
-// migrateDatabase applies pending migrations and returns their names.
+// migrateDatabase applies pending migrations and returns their names. After an error, the
+// migrations before the failed one stay applied, and running the command again continues.
 func (s *Settings) migrateDatabase(ctx context.Context) (applied []string, err error) {
 	if s.onPostgres() {
 		return postgres.Migrate(ctx, string(s.Store))
@@ -98,7 +103,8 @@ func (s *Settings) migrateDatabase(ctx context.Context) (applied []string, err e
 	return sqlite.Migrate(ctx, s.databasePath())
 }
 
-// storeProblem is the rule of the setting store. It opens no connection.
+// storeProblem is the rule of the setting store. It opens no connection. A path of SQLite is not
+// checked: the file or its directory may not exist yet.
 func storeProblem(s *Settings) string {
 	switch {
 	case strings.HasPrefix(string(s.Store), "sqlite:"):

@@ -18,6 +18,7 @@ type table struct{ rows [][]string }
 func newTable(header ...string) *table { return &table{rows: [][]string{header}} }
 
 // row adds one row with a cell for each column. The cells are printed as text, never as a format.
+// The number of cells is not checked, because every caller has its header a few lines above.
 func (t *table) row(cells ...string) { t.rows = append(t.rows, cells) }
 
 // printTable aligns the columns and prints "-" for an empty cell. Cells hold texts of strangers,
@@ -48,7 +49,9 @@ func printable(text string) string {
 	}, text)
 }
 
-// printJSON prints one document. It does not escape <, > and &, because no browser reads it.
+// printJSON prints one document. It does not escape <, > and &, because no browser reads it. The
+// error is that of the output, such as a full disk, and gives exit code 1: a script must not take
+// half a document for a result.
 func (p *program) printJSON(v any) error {
 	enc := json.NewEncoder(p.out)
 	enc.SetIndent("", "  ")
@@ -56,7 +59,8 @@ func (p *program) printJSON(v any) error {
 	return enc.Encode(v)
 }
 
-// say prints one line of the result.
+// say prints one line of the result. A failed write, such as a closed pipe, is ignored: the change
+// itself was made, and the exit code must say so.
 func (p *program) say(format string, args ...any) {
 	fmt.Fprintf(p.out, format+"\n", args...)
 }
@@ -71,6 +75,7 @@ func clock(t time.Time) string {
 }
 
 // stamp returns a time for JSON, in UTC. The zero time is nil, which JSON shows as null.
+// Milliseconds are kept, because scripts compare these times with those of the API.
 func stamp(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil

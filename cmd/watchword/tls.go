@@ -27,7 +27,8 @@ type certificate struct {
 const checkInterval = time.Second
 
 // config returns the TLS configuration of the public listener (CFG-2: at least TLS 1.2). The
-// standard library chooses cipher suites and curves, and better ones with each release.
+// standard library chooses cipher suites and curves, and better ones with each release. TLS 1.0 and
+// 1.1 are deprecated (RFC 8996).
 func (c *certificate) config() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,

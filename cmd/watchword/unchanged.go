@@ -23,6 +23,7 @@ import (
 // migration.
 type olderError struct{ database string }
 
+// The name of the database has no password, so the text may go to a log.
 func (e olderError) Error() string {
 	return e.database + " is of an older release, and this command does not change it. Run `watchword migrate` first"
 }
@@ -140,6 +141,7 @@ func (g *startGuard) store() watchword.Store {
 // stay in the outbox for the server.
 type noMailer struct{}
 
+// Send is never called by a command that opens the store in this way.
 func (noMailer) Send(context.Context, watchword.Message) error {
 	return fmt.Errorf("this command sends no mail")
 }

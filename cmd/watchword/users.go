@@ -323,7 +323,8 @@ func (c *userReset) Run(ctx context.Context, p *program) error {
 }
 
 // userState returns the state in a table: disabled, unverified or active. A disabled account is
-// shown as such, even if it is also unverified.
+// shown as such, even if it is also unverified. The words are for people. Scripts use the members
+// of userView.
 func userState(u watchword.User) string {
 	switch {
 	case u.Disabled():
@@ -346,7 +347,8 @@ type userView struct {
 func userJSON(u watchword.User) userView { return userView{u.Profile(), stamp(u.DisabledAt)} }
 
 // eventView is an event in JSON. Times is the number of equal events that were merged into this
-// one. Empty members are left out, because most events have only a few of them.
+// one. Empty members are left out, because most events have only a few of them. The IP and the
+// device are those of the request that caused the event.
 type eventView struct {
 	At        *time.Time          `json:"at"`
 	Kind      watchword.EventKind `json:"event"`

@@ -34,8 +34,8 @@ type userImport struct {
 
 // Run opens the file before the store: a wrong path must not create a database. Import and dry run
 // differ in one call, so that a dry run finds what the import would find. The id map is created
-// before the first account, so that a path without write permission stops the import while nothing
-// has changed.
+// before the first account, so that a path without write permission stops the import before the first
+// change.
 func (c *userImport) Run(ctx context.Context, p *program) error {
 	if err := c.misuse(); err != nil {
 		return err

@@ -31,7 +31,8 @@ type importPrinter struct {
 // account would otherwise push the rest off the screen.
 const maxLines = 20
 
-// Begin starts a bar for each phase, because each reads the whole file.
+// Begin starts a bar for each phase, because each reads the whole file. The two words have the same
+// width, so the bar does not jump.
 func (w *importPrinter) Begin(phase userimport.Phase) {
 	doing := "Checking "
 	if phase == userimport.Importing {
@@ -163,7 +164,8 @@ func (w *importPrinter) line(r *userimport.Report, n int, what string) {
 }
 
 // advise prints what the operator can do next. Each hint depends on what this file contained. A
-// fixed list would be skipped by readers after the second run.
+// fixed list would be skipped by readers after the second run. Every hint names the flag to write,
+// so that the operator does not have to search the help.
 func (w *importPrinter) advise(r *userimport.Report) {
 	p, c := w.program, w.command
 	if r.System != "" && c.From == "" {
@@ -207,7 +209,8 @@ func (w *importPrinter) advise(r *userimport.Report) {
 
 // summaryJSON ends the document that problemJSON began. The document is written in pieces, because
 // the list of problems was written as they were found. The order of the members is fixed, so that
-// two runs can be compared.
+// two runs can be compared. A failed run also gets a complete document, with the member error. Its
+// counts are those up to the failure.
 func (w *importPrinter) summaryJSON(r *userimport.Report, failed error) {
 	out := w.program.out
 	reason := ""

@@ -29,8 +29,8 @@ func (c *userImport) open(ctx context.Context, p *program) (*stack, func(), erro
 }
 
 // openTemporary redirects the settings of this process to a temporary directory, which the
-// returned function deletes. A command that is killed leaves the directory. It holds no account:
-// a dry run writes none.
+// returned function deletes. A command that is killed leaves the directory. It never
+// holds an account.
 func (p *program) openTemporary(ctx context.Context) (*stack, func(), error) {
 	dir, err := os.MkdirTemp("", "watchword-dry-run-")
 	if err != nil {

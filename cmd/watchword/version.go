@@ -10,6 +10,7 @@ type versionCmd struct {
 	JSON bool `name:"json" help:"Print JSON."`
 }
 
+// The line has the form that packagers and bug reports expect: name, version, compiler.
 func (c *versionCmd) Run(p *program) error {
 	b := thisBuild()
 	if c.JSON {

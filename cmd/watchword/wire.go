@@ -31,7 +31,8 @@ type stack struct {
 	box    *devbox.Box // nil unless mails go to the development mailbox
 }
 
-// close ends the hash workers first, because they may still use the store.
+// close ends the hash workers first, because they may still use the store. Callers defer it
+// directly after opening, so that a failed command also releases the SQLite file.
 func (s *stack) close() {
 	s.engine.Close()
 	s.store.Close() //nolint:errcheck // every transaction has been committed
@@ -64,9 +65,11 @@ func (p *program) requireDatabase() error {
 	return nil
 }
 
-// openWith checks the settings, creates what is missing (directory, master key, database),
-// migrates and returns an engine. The caller closes the stack. Each step that fails closes what
-// the steps before it opened.
+// openWith checks the settings, creates what is missing (directory, master key, database), migrates
+// and returns an engine. The caller closes the stack. Each step that fails closes what the steps
+// before it opened. The master key comes before the database: a crash in between leaves a key
+// without a database, which the next start uses. The other order would leave tables whose key is
+// missing.
 func (p *program) openWith(ctx context.Context, log *slog.Logger) (*stack, error) {
 	if err := p.sources.faults(p.settings); err != nil {
 		return nil, err
@@ -98,10 +101,12 @@ func (p *program) openWith(ctx context.Context, log *slog.Logger) (*stack, error
 	return s, nil
 }
 
-// prepare creates the directories that these settings need and returns the master key. It creates
-// a key only if there is no database: a new key can't decrypt the keys of an existing one, and the
+// prepare creates the directories that these settings need and returns the master key. It creates a
+// key only if there is no database: a new key can't decrypt the keys of an existing one, and the
 // missing key may still be in a backup. Directories get the mode 0700, because the files in them
-// are secrets.
+// are secrets. Existing directories keep their mode, because an operator may have chosen it. The
+// doctor reports one that others can read. Two processes that start at the same time agree on one
+// key: the file is created exclusively.
 func (s *Settings) prepare() (master []byte, err error) {
 	for _, dir := range s.directories() {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -138,15 +143,17 @@ func (s *Settings) masterKeyMissing() error {
 		"write --master-key", s.masterKeyPath(), s.databaseName())
 }
 
-// missing reports whether path does not exist. Any other error counts as existing;
-// opening it will report the error.
+// missing reports whether path does not exist. Any other error counts as existing; opening it will
+// report the error. A directory without permission is such an error. Treating it as missing would
+// create a second database elsewhere.
 func missing(path string) bool {
 	_, err := os.Stat(path)
 	return errors.Is(err, fs.ErrNotExist)
 }
 
-// openMail sets the mailer: SMTP if mail-url is set, otherwise the development mailbox
-// in the data directory.
+// openMail sets the mailer: SMTP if mail-url is set, otherwise the development mailbox in the data
+// directory. A mailer is always set, so a server without mail-url works at once. mailURLProblem has
+// refused that outside of development.
 func (s *stack) openMail(settings *Settings) (err error) {
 	renderer, err := settings.renderer()
 	if err != nil {
@@ -184,7 +191,8 @@ func (s *Settings) smtp() (*smtp.Sender, error) {
 	return smtp.New(smtp.Options{URL: s.MailURL, From: s.MailFrom, Renderer: renderer})
 }
 
-// masterKeyPath returns the file of a master key that the program created.
+// masterKeyPath returns the file of a master key that the program created. A reseal uses the same
+// path with endings, so all keys of an installation are in one directory.
 func (s *Settings) masterKeyPath() string { return filepath.Join(s.DataDir, "master.key") }
 
 // engine translates settings into options of the engine, without the keys and the mailer. It sets
@@ -216,8 +224,9 @@ func (s *Settings) engine() watchword.Options {
 	}
 }
 
-// hashWorkers leaves one core free, so that refreshes and verifications stay fast while
-// passwords are hashed.
+// hashWorkers leaves one core free, so that refreshes and verifications stay fast while passwords
+// are hashed. On one core there is still one worker, and hashing then delays other requests.
+// HashWorkers 0 means this default; the rule hashWorkersProblem bounds larger values.
 func (s *Settings) hashWorkers() int {
 	if s.HashWorkers > 0 {
 		return s.HashWorkers
@@ -226,7 +235,7 @@ func (s *Settings) hashWorkers() int {
 }
 
 // claims translates the setting claims; claimProblem has checked its form. The engine says which
-// computed values exist.
+// computed values exist. The order of the setting has no meaning in a token, so a map is enough.
 func (s *Settings) claims() watchword.Claims {
 	claims := watchword.Claims{Static: map[string]string{}, Computed: map[string]watchword.ClaimValue{}}
 	for _, claim := range s.Claims {
@@ -246,7 +255,8 @@ func (s *Settings) claims() watchword.Claims {
 }
 
 // limits translates the limits. Each one is a setting of its own, so that an operator can change
-// one and keep the others. A limit without a setting keeps the engine's default.
+// one and keep the others. A limit without a setting keeps the engine's default. A zero Limit means
+// the default of the engine and never "unlimited", so a forgotten setting is safe.
 func (s *Settings) limits() watchword.Limits {
 	if s.Limits == "off" {
 		return watchword.Unlimited()

@@ -22,7 +22,9 @@ type account struct {
 // isReadable reports whether the row could be read at all.
 func (a *account) isReadable() bool { return len(a.problems) == 0 || a.problems[0].Field != "" }
 
-// account converts a row. Its problems are those that the row shows by itself.
+// account converts a row. Its problems are those that the row shows by itself. The caller adds the
+// problems that need other accounts or the engine. A row that could not be read keeps its problems
+// without a field.
 func (i *Importer) account(row userfile.Row) account {
 	a := account{row: row}
 	for _, p := range row.Problems {
@@ -61,8 +63,9 @@ func (i *Importer) name(row userfile.Row) string {
 	return row.Name
 }
 
-// timeOf returns the time of a mark: zero if the mark is not set, and now if the file
-// gives no time.
+// timeOf returns the time of a mark: zero if the mark is not set, and now if the file gives no
+// time. The begin of the run is now for all accounts, so a repeated check gives equal results
+// within a run.
 func timeOf(m userfile.Mark, now time.Time) time.Time {
 	if m.Set && m.At.IsZero() {
 		return now

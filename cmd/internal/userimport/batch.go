@@ -94,7 +94,9 @@ func (i *Importer) askEngine(ctx context.Context) error {
 	return nil
 }
 
-// commit imports the accounts of a batch that are not skipped, in one transaction.
+// commit imports the accounts of a batch that are not skipped, in one transaction. The engine
+// checks again in the transaction, because an account may have been created since examine. Its
+// problems replace those of the check.
 func (i *Importer) commit(ctx context.Context) error {
 	var users []watchword.ImportedUser
 	for _, a := range i.batch {
@@ -115,7 +117,9 @@ func (i *Importer) commit(ctx context.Context) error {
 	return nil
 }
 
-// settle reports the outcome of an account. Its error ends the import.
+// settle reports the outcome of an account. Its error ends the import. It runs after the commit, so
+// an account that is reported as imported is on disk. A full disk that stops the id map ends the
+// import, and the batch stays imported.
 func (i *Importer) settle(a *account) error {
 	if a.problems != nil {
 		i.report.addBad(a)
@@ -175,8 +179,9 @@ func (i *Importer) checkColumns() error {
 // maxColumnNames bounds the names in an error.
 const maxColumnNames = 20
 
-// columnNames lists the columns for an error. It hides a text that does not look like a
-// name, because in a file without a header it may be a value.
+// columnNames lists the columns for an error. It hides a text that does not look like a name,
+// because in a file without a header it may be a value. The list is sorted, so that the message is
+// the same in each run.
 func (i *Importer) columnNames() string {
 	used, unused := i.reader.Columns()
 	names := slices.Sorted(slices.Values(slices.Concat(used, unused)))

@@ -83,7 +83,8 @@ func Export(ctx context.Context, engine Lister, out io.Writer, o ExportOptions) 
 	}
 }
 
-// writer returns a function that writes one account, and one that ends the file.
+// writer returns a function that writes one account, and one that ends the file. Errors of the
+// output, such as a full disk, may appear only at flush, because both writers buffer.
 func (o ExportOptions) writer(out io.Writer) (write func(watchword.User) error, flush func() error) {
 	buffer := bufio.NewWriterSize(out, 1<<16)
 	if o.CSV {
@@ -106,6 +107,7 @@ func newExportedUser(u watchword.User) exportedUser {
 	}
 }
 
+// JSON has null for a missing time, because the zero time of Go looks like a date.
 func utcOrNil(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
@@ -114,7 +116,8 @@ func utcOrNil(t time.Time) *time.Time {
 	return &t
 }
 
-// values returns the cells of an account, in the order of exportedColumns.
+// values returns the cells of an account, in the order of exportedColumns. RFC 3339 with fractions
+// of a second is what the import reads back without a loss.
 func (o ExportOptions) values(u watchword.User) []string {
 	at := func(t time.Time) string {
 		if t.IsZero() {
@@ -128,8 +131,8 @@ func (o ExportOptions) values(u watchword.User) []string {
 	}
 }
 
-// cell returns a text that a user chose, protected from evaluation by a spreadsheet if
-// NoFormulas is set.
+// cell returns a text that a user chose, protected from evaluation by a spreadsheet if NoFormulas
+// is set. OWASP names these first characters as those that start a formula (CSV Injection).
 func (o ExportOptions) cell(text string) string {
 	if o.NoFormulas && text != "" && strings.ContainsRune("=+-@\t\r\n", rune(text[0])) {
 		return "'" + text

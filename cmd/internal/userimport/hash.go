@@ -17,8 +17,8 @@ type Hashing struct {
 	Firebase     passhash.Firebase
 }
 
-// method returns what was hashed instead of the password of a row, or "" for the
-// password itself.
+// method returns what was hashed instead of the password of a row, or "" for the password itself.
+// An option wins over the row, because the operator can know more than the file says.
 func (h Hashing) method(row userfile.Row) string {
 	switch {
 	case h.Prehash != "":
@@ -57,8 +57,9 @@ func (h Hashing) hash(row userfile.Row) (watchword.Secret, error) {
 	return watchword.Secret(encoded), err
 }
 
-// HashKind names the kind of a hash in its stored form, such as "bcrypt" or "argon2id",
-// or "none".
+// HashKind names the kind of a hash in its stored form, such as "bcrypt" or "argon2id", or "none".
+// The summary of an import counts by it. The label of a prehash is part of the name, because such a
+// hash costs the same and is verified differently.
 func HashKind(hash watchword.Secret) string {
 	label, inner, labelled := strings.Cut(string(hash), "}")
 	if labelled {

@@ -18,8 +18,9 @@ type Input struct {
 // Stdin returns the input that reads in, once.
 func Stdin(in *os.File) *Input { return &Input{File: in, Name: "standard input", Size: -1} }
 
-// Open opens a file or a named pipe, such as <(zcat users.csv.gz). Its errors are those
-// of os.Open, or say that the path is a folder.
+// Open opens a file or a named pipe, such as <(zcat users.csv.gz). Its errors are those of os.Open,
+// or say that the path is a folder. A named pipe can be read only once. The import then checks and
+// imports in one pass.
 func Open(path string) (*Input, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -58,7 +59,8 @@ func (in *Input) Read(p []byte) (int, error) {
 // be incomplete.
 func (in *Input) truncated() bool { return in.pipe != nil && in.pipe.truncated }
 
-// explain adds the name of the file to a reading error.
+// explain adds the name of the file to a reading error. An error after a stop only says that
+// reading stopped, so ErrStopped replaces it.
 func (in *Input) explain(err error) error {
 	if in.truncated() {
 		return ErrStopped

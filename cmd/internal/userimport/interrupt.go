@@ -2,8 +2,10 @@ package userimport
 
 import "io"
 
-// An interruptible reads from a source that may block for ever, such as a pipe, and
-// stops waiting when done is closed. From then on it returns ErrStopped.
+// An interruptible reads from a source that may block for ever, such as a pipe, and stops waiting
+// when done is closed. From then on it returns ErrStopped. It is for one reader at a time. buffer
+// belongs to the goroutine while a Read is pending, so a late result can't overwrite bytes that
+// were returned.
 type interruptible struct {
 	in        io.Reader
 	done      <-chan struct{}
@@ -19,6 +21,7 @@ type readResult struct {
 	err error
 }
 
+// Read returns bytes that arrived before done first, so that accounts already read are imported.
 func (r *interruptible) Read(p []byte) (int, error) {
 	if len(r.unread) == 0 && r.err == nil {
 		r.fill()

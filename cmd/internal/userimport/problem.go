@@ -22,7 +22,8 @@ type Problem struct {
 
 const sameInFile = "duplicate of another account in the file"
 
-// Detail returns the reason, with the value of the file where it is safe to show.
+// Detail returns the reason, with the value of the file where it is safe to show. It is for the
+// list of problems. Kind is for counting, where values would make each problem unique.
 func (p Problem) Detail() string { return cmp.Or(p.detail, p.Kind) }
 
 // String returns the field and the detail.
@@ -63,7 +64,8 @@ func engineProblems(fields []watchword.FieldError, u watchword.ImportedUser) (pr
 	return problems
 }
 
-// asPhrase removes the capital letter and the full stop of a sentence.
+// asPhrase removes the capital letter and the full stop of a sentence. Problems follow a place and
+// a colon, as messages of compilers do.
 func asPhrase(sentence string) string {
 	first, size := utf8.DecodeRuneInString(sentence)
 	return string(unicode.ToLower(first)) + strings.TrimSuffix(sentence[size:], ".")
@@ -96,7 +98,8 @@ var (
 // isShowable reports whether a text looks like the name of a role or a column.
 func isShowable(text string) bool { return plainWord.MatchString(text) && !hexDigits.MatchString(text) }
 
-// shorten cuts a value of the file to 100 bytes.
+// shorten cuts a value of the file to 100 bytes. A cut inside of a character removes that
+// character.
 func shorten(text string) string {
 	if len(text) > 100 {
 		return strings.ToValidUTF8(text[:100], "") + "…"

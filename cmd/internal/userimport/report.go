@@ -62,10 +62,12 @@ func (r *Report) IsIncomplete() bool {
 	return r.ColumnsMissing != nil || r.ColumnsUnsettled != nil || r.ColumnsWithHashes != nil
 }
 
-// IsEmpty reports whether every account has problems.
+// IsEmpty reports whether every account has problems. A file without accounts is empty too. A
+// script then sees a failure and not a silent success.
 func (r *Report) IsEmpty() bool { return r.Done+r.Existing == 0 }
 
-// addBad counts an account that is skipped.
+// addBad counts an account that is skipped. An account can have several problems: Bad counts
+// accounts, and Kinds counts problems.
 func (r *Report) addBad(a *account) {
 	r.Accounts++
 	r.Bad++
@@ -80,7 +82,8 @@ func (r *Report) addBad(a *account) {
 	}
 }
 
-// addGood counts an account without problems.
+// addGood counts an account without problems. A role that looks like a hash is not stored as a key,
+// because the summary would print it.
 func (r *Report) addGood(a *account) {
 	r.Accounts++
 	if a.result.There {

@@ -54,6 +54,8 @@ func NewTrial(input *Input, o Options, email string) (*Trial, error) {
 	return t, nil
 }
 
+// find compares normalized addresses, as the import does. It reads only as far as needed, because a
+// file may have millions of accounts. The first account with the address counts.
 func find(input *Input, o userfile.Options, email string) (userfile.Row, error) {
 	reader, err := userfile.New(input, o)
 	for err == nil {
