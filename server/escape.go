@@ -93,6 +93,7 @@ func (f *framing) stretch(p []byte) int {
 	return len(p)
 }
 
+// isHex accepts both cases, because RFC 3986, section 2.1, treats them as equal.
 func isHex(b byte) bool {
 	return '0' <= b && b <= '9' || 'a' <= b && b <= 'f' || 'A' <= b && b <= 'F'
 }

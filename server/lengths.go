@@ -39,6 +39,7 @@ type watchedKey struct{}
 // A watchedListener wraps connections and leaves everything else to the listener below.
 type watchedListener struct{ net.Listener }
 
+// Accept reads no byte, so a slow client does not delay the next connection.
 func (l watchedListener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
 	if err != nil {

@@ -36,6 +36,8 @@ type routeStatus struct {
 	status int
 }
 
+// newHTTPMetrics uses sets of its own, because the global set of the library would mix the metrics
+// of two servers in one process.
 func newHTTPMetrics() *httpMetrics {
 	return &httpMetrics{
 		counters: metrics.NewSet(), histograms: metrics.NewSet(),
@@ -103,11 +105,14 @@ func writeHead(w io.Writer, kind, name, help string) {
 	_, _ = fmt.Fprintf(w, "# HELP %s %s\n# TYPE %[1]s %s\n", name, help, kind)
 }
 
+// gauge and counter write a value that is known only now, at the scrape. A failed write means that
+// the scraper is gone.
 func gauge(w io.Writer, name, help string, value float64) {
 	writeHead(w, "gauge", name, help)
 	metrics.WriteGaugeFloat64(w, name, value)
 }
 
+// counter is for totals of this process. They begin at 0 with each start, as Prometheus expects.
 func counter(w io.Writer, name, help string, value float64) {
 	writeHead(w, "counter", name, help)
 	metrics.WriteCounterFloat64(w, name, value)

@@ -217,6 +217,8 @@ type closingBody struct {
 	header  http.Header
 }
 
+// Read marks the connection for closing after a failed read: the rest of the body could be taken
+// for the next request. A body that is too large is closed by net/http itself.
 func (b *closingBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	var tooLarge *http.MaxBytesError
@@ -379,4 +381,5 @@ func (r *recorder) Write(body []byte) (int, error) {
 	return r.ResponseWriter.Write(body)
 }
 
+// Unwrap gives http.ResponseController access to deadlines and flushing, which streams need.
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }

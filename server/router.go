@@ -38,6 +38,8 @@ func newRouter(a *api, p *pages, all dialects) *router {
 	return rt
 }
 
+// ServeHTTP looks at the prefixes for gateways first, because the path below them is that of
+// another service and may be unclean.
 func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case strings.HasPrefix(r.URL.Path, pathPrefix):

@@ -127,8 +127,8 @@ type setting struct {
 }
 
 // list returns the settings in the order of the struct. Their values are the fields of s, so that
-// decoding one sets it. The order is that of the help and of docs/settings.md. A field without the
-// tag name would get an empty flag, and kong would stop every command.
+// decoding one sets it. The order is that of the help and of docs/settings.md. Every field of
+// Settings must have the tags of a setting.
 func (s *Settings) list() []setting {
 	fields := reflect.ValueOf(s).Elem()
 	all := make([]setting, fields.NumField())

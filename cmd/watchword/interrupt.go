@@ -13,7 +13,8 @@ import (
 //
 // An import or export uses it: a stop between two batches leaves a state that a later run
 // continues. Commands without it end at once, as the system does by default. That is safe, because
-// each of their changes is one transaction.
+// each of their changes is one transaction. The caller calls the returned function, which restores
+// the default action of the signals.
 func untilSignal(ctx context.Context) (context.Context, context.CancelFunc) {
 	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) {

@@ -61,6 +61,8 @@ func (t Tx) HoldKey(ctx context.Context, use watchword.KeyUse) (watchword.Key, e
 	return row(ctx, t, scanKey, holdKey, use)
 }
 
+// SetSealedKey replaces only the encryption of a secret. The key itself stays, and so do its
+// tokens.
 func (t Tx) SetSealedKey(ctx context.Context, id string, sealed []byte) error {
 	return t.changeRow(ctx, sealKey, sealed, id)
 }

@@ -135,6 +135,7 @@ func (t Tx) LastMailToken(
 	}, lastMailToken, id, kind, millis(now))
 }
 
+// scanMail reads the columns in the order of mailColumns.
 func scanMail(s scanner) (m watchword.Mail, err error) {
 	return m, s.Scan(&m.ID, &m.Kind, &m.To, &m.UserID, jsonColumn{&m.Facts},
 		timeColumn{&m.CreatedAt}, timeColumn{&m.NextAt}, &m.Attempts, &m.LastError, timeColumn{&m.GivenUpAt})
@@ -163,6 +164,7 @@ func (t Tx) PostponeMail(ctx context.Context, id string, next time.Time, why str
 	return err
 }
 
+// DeleteMail succeeds for a mail that is gone: another process may have sent or deleted it.
 func (t Tx) DeleteMail(ctx context.Context, id string) error {
 	_, err := t.exec(ctx, deleteMail, id)
 	return err
@@ -180,6 +182,8 @@ func (t Tx) RetryMail(ctx context.Context, id string, now time.Time) (int, error
 	return t.exec(ctx, retryMail, millis(now), id)
 }
 
+// Outbox counts up to watchword.OutboxCounted mails, so that a long outbox does not slow the
+// metrics down.
 func (t Tx) Outbox(ctx context.Context) (waiting, givenUp int, oldest time.Time, err error) {
 	type counts struct {
 		waiting, givenUp int

@@ -137,6 +137,8 @@ func (s supersededColumn) Scan(src any) error {
 	return nil
 }
 
+// scanSession takes the columns from sessionRow, which also makes the statements. A new column is
+// therefore never scanned into the wrong field.
 func scanSession(row scanner) (s watchword.Session, err error) {
 	return s, row.Scan(fields(sessionRow(&s))...)
 }
