@@ -155,5 +155,5 @@ func (b *tab) signInNext(email, password string) {
 	b.t.Helper()
 	b.fill("Email", email)
 	b.fill("Password", password)
-	see[bool](b, `() => { document.querySelector("button[value=login]").click(); return true }`) // not the link
+	see[bool](b, `() => { document.querySelector("main form button").click(); return true }`) // not the link
 }

@@ -2,13 +2,35 @@
 // their addresses. The server's data is in the application's folder, in watchword-data.
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 
 const root = join(import.meta.dirname, '..')
 
 /** Runs a program, shows its output, and returns when it has ended. */
 export const run = (program, args, cwd) => execFileSync(program, args, { cwd, stdio: ['ignore', 'inherit', 'inherit'] })
+
+/** Builds the packages of this repository for applications that render on their server. */
+export function buildPackages() {
+  for (const name of ['typescript', 'verify']) {
+    const client = join(root, 'clients', name)
+    console.log(`Building clients/${name} …`)
+    const install = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline']
+    if (!existsSync(join(client, 'node_modules'))) run('npm', install, client)
+    run('npm', ['run', '--silent', 'build'], client)
+  }
+}
+
+/** Starts an application with Node.js, and returns when it responds. */
+export async function startNode(args, { cwd, env, url }) {
+  const app = spawn('node', args, { cwd, env, stdio: ['ignore', 'ignore', 'inherit'] })
+  const ended = once(app, 'exit')
+  process.on('exit', () => app.kill())
+  const isReady = () => fetch(url).then((response) => response.ok, () => false)
+  while (app.exitCode === null && !(await isReady())) await new Promise((resolve) => setTimeout(resolve, 100))
+  if (app.exitCode !== null) throw new Error(`the application ended (${app.exitCode})`)
+  return { close: () => (app.kill(), ended) }
+}
 
 /**
  * @param {string} folder of the application

@@ -1,0 +1,26 @@
+// Runs before each page, action and endpoint. A stale token is refreshed here, because cookies can
+// be set until the response starts. Promises that a load function streams come after that.
+import type { Handle } from '@sveltejs/kit'
+import { authFor } from '$lib/server/watchword'
+
+export const handle: Handle = async ({ event, resolve }) => {
+  const { cookies, request } = event
+  event.locals.auth = authFor({
+    getCookie: (name) => cookies.get(name),
+    setCookie: (name, value, options) => cookies.set(name, value, options),
+    userAgent: request.headers.get('user-agent'),
+    address: event.getClientAddress(), // of the connection, or as ADDRESS_HEADER and XFF_DEPTH say
+  })
+  try {
+    await event.locals.auth.session()
+  } catch {
+    // Watchword does not respond. The user may still be signed in, so the cookies stay.
+    return new Response('The sign-in service does not respond. Try again in a moment.', {
+      status: 503,
+      headers: { 'Retry-After': '5', 'Cache-Control': 'no-store' },
+    })
+  }
+  const response = await resolve(event)
+  response.headers.set('Cache-Control', 'private, no-store')
+  return response
+}

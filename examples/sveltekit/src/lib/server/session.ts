@@ -1,0 +1,16 @@
+import { redirect, type RequestEvent } from '@sveltejs/kit'
+import { origin } from './watchword'
+
+/** Returns the identity, or sends a visitor to the sign-in page, which leads back to the path. */
+export async function requireSession({ locals, url }: Pick<RequestEvent, 'locals' | 'url'>) {
+  const session = await locals.auth.session()
+  if (!session) redirect(303, `/sign-in?to=${encodeURIComponent(url.pathname)}`)
+  return session
+}
+
+/** Returns the path if it belongs to this application, so that no link leads from here to another site. */
+export function pathOf(to: unknown): string {
+  if (typeof to !== 'string' || !URL.canParse(to, origin)) return '/account'
+  const url = new URL(to, origin)
+  return url.origin === origin ? url.pathname + url.search : '/account'
+}

@@ -1,0 +1,10 @@
+// The connection to Watchword: one for the process, so requests with one refresh token share one refresh.
+import { createServerAuth } from '@watchword/client/server'
+import { Verifier } from '@watchword/verify'
+import { env } from '$env/dynamic/private'
+
+export const watchwordUrl = env.WATCHWORD_URL ?? 'http://localhost:8080'
+/** ORIGIN is also the variable from which adapter-node takes the application's address. */
+export const origin = env.ORIGIN ?? 'http://localhost:3000'
+
+export const authFor = createServerAuth({ baseUrl: watchwordUrl, origin, verifier: new Verifier(watchwordUrl) })

@@ -1,0 +1,46 @@
+import { error, redirect } from '@sveltejs/kit'
+import { requireSession } from '$lib/server/session'
+import { watchwordUrl } from '$lib/server/watchword'
+import type { Actions, PageServerLoad } from './$types'
+
+interface Session {
+  id: string
+  device: string
+  lastUsedAt: string
+  current: boolean
+}
+
+export const load: PageServerLoad = async (event) => {
+  await requireSession(event)
+  const { auth } = event.locals
+  const [user, response] = await Promise.all([auth.me(), auth.fetch(`${watchwordUrl}/api/auth/sessions`)])
+  if (!response.ok) error(503)
+  const { sessions } = (await response.json()) as { sessions: Session[] }
+  // Return only what the browser may see.
+  return {
+    user: { email: user.email, name: user.name, roles: user.roles },
+    sessions: sessions.map(({ id, device, lastUsedAt, current }) => ({ id, device, lastUsedAt, current })),
+  }
+}
+
+export const actions: Actions = {
+  async rename({ request, locals }) {
+    const form = await request.formData()
+    const response = await locals.auth.fetch(`${watchwordUrl}/api/auth/me`, {
+      method: 'PATCH',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify({ name: form.get('name') }),
+    })
+    if (!response.ok) error(response.status >= 500 ? 503 : response.status)
+    redirect(303, '/account')
+  },
+  async signOut({ locals }) {
+    await locals.auth.logout()
+    redirect(303, '/')
+  },
+  async signOutEverywhere(event) {
+    await requireSession(event)
+    await event.locals.auth.logout({ everywhere: true })
+    redirect(303, '/')
+  },
+}
