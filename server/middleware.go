@@ -81,7 +81,7 @@ func securityHeaders(https bool) middleware {
 
 // Values of headers that do not depend on the request. Responses share these slices, which
 // saves an allocation for each header: Set replaces a slice and Add copies it, because none
-// has spare capacity. Nothing may change an element.
+// has spare capacity. The elements must stay unchanged.
 var (
 	nosniff       = []string{"nosniff"}
 	noReferrer    = []string{"no-referrer"}

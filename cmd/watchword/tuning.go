@@ -52,9 +52,9 @@ func tuningFor(workers, cores, machine int, getenv func(string) string) tuning {
 // tune sets the Go runtime for these settings.
 func (s *Settings) tune() {
 	t := tuningFor(s.hashWorkers(), cores, runtime.NumCPU(), os.Getenv)
-	runtime.GOMAXPROCS(t.processors) // 0 changes nothing
+	runtime.GOMAXPROCS(t.processors) // 0 has no effect
 	if t.collectAt > 0 {
 		debug.SetGCPercent(t.collectAt)
 	}
-	debug.SetMemoryLimit(cmp.Or(t.memoryLimit, -1)) // -1 changes nothing
+	debug.SetMemoryLimit(cmp.Or(t.memoryLimit, -1)) // -1 has no effect
 }
