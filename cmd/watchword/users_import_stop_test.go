@@ -288,7 +288,7 @@ func TestDryRunDoesNotMigrate(t *testing.T) {
 		older := ask(t, dir, arguments, "SELECT max(version_id) FROM goose_db_version")
 		got := run(t, call{dir: dir, args: check})
 		if got.code != 1 || !strings.Contains(got.errors,
-			" is of an older release, and a dry run does not change it. Run `watchword migrate` first") {
+			" is of an older release, and this command does not change it. Run `watchword migrate` first") {
 			t.Errorf("of an older release: exit code %d\n%s%s", got.code, got.out, got.errors)
 		}
 		if now := ask(t, dir, arguments, "SELECT max(version_id) FROM goose_db_version"); now != older {
