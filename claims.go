@@ -45,6 +45,9 @@ const (
 // of returns the optional claims for a user and a session. Services take an address in a
 // computed claim for proven, because nothing beside it says otherwise.
 func (c Claims) of(u User, s Session) map[string]any {
+	if !c.Email && !c.Name && len(c.Static) == 0 && len(c.Computed) == 0 {
+		return nil
+	}
 	values := map[ClaimValue]any{
 		ClaimID: u.ID, ClaimRole: mainRole(u.Roles), ClaimRoles: append([]string{}, u.Roles...), // never null
 		ClaimEmail: u.Email, ClaimName: u.Name, ClaimSID: s.ID,
