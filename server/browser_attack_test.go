@@ -255,14 +255,14 @@ func TestBackButtonShowsNoAccountAfterSignOut(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := kind(start(t, nil, nil).tab(t))
-			b.signUp("ada@example.com")
+			b.signUp("hedy@example.com")
 			b.visit("/account")
 			b.visit("/docs")
 			b.visit("/account")
 			b.press("Sign out")
 			for range 3 {
 				b.back()
-				b.readsNot("ada@example.com", "Signed in as", "This device")
+				b.readsNot("hedy@example.com", "Signed in as", "This device")
 			}
 		})
 	}
