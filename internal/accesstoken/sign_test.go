@@ -64,7 +64,7 @@ func TestOtherLibraryVerifiesSignatures(t *testing.T) {
 
 func verifiedByJose(t *testing.T, token string, alg jose.SignatureAlgorithm, key any) {
 	t.Helper()
-	jws, err := jose.ParseSigned(token, []jose.SignatureAlgorithm{alg})
+	jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{alg})
 	if err != nil {
 		t.Fatal(err)
 	}
