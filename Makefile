@@ -17,7 +17,7 @@ TARGETS  ?=     # of make compare, see lab/bench/README.md
 FUZZTIME ?= 60s # per fuzz target:              make fuzz FUZZTIME=10m
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint generate fuzz pictures faults soak revocation timing try compare bench bench-compare cover clean
+.PHONY: help run build test lint generate fuzz pictures transcript faults soak revocation timing try compare bench bench-compare cover clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ fuzz: ## run every fuzz target for a minute
 
 pictures: ## save a picture of every page and mail in build/screenshots
 	WATCHWORD_TEST_PICTURES='$(CURDIR)/build/screenshots' go test -run 'EveryPage|EveryMail|FrontEndOf(TheGuide|Lesson|Users)|VerificationPage' -count=1 ./mail ./server ./examples
+
+transcript: ## build the application of docs/server-rendering-transcript.md again, and compare
+	WATCHWORD_TEST_TRANSCRIPT=1 go test -run TestNextApplicationKeepsUsersSignedIn -count=1 -v ./examples
 
 faults: ## measure the effect of each fault on clients (the table of docs/faults.md)
 	SOAK_ROUNDS=$(strip $(ROUNDS)) go -C cmd/watchword test -run '$(strip $(FAULT))' -count=1 -timeout=0

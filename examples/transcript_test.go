@@ -35,7 +35,7 @@ func packClients(t *testing.T) (files []string) {
 // with the versions that the transcript installs, and runs its commands.
 func nextTranscript(t *testing.T, packages []string) {
 	if os.Getenv("WATCHWORD_TEST_TRANSCRIPT") == "" {
-		t.Skip("it builds a second application: set WATCHWORD_TEST_TRANSCRIPT=1 after a change of the transcript")
+		t.Skip("it builds a second application: run make transcript")
 	}
 	text, err := os.ReadFile(transcriptFile)
 	must(t, err)
