@@ -27,7 +27,7 @@ type tuning struct {
 //
 // Each hash worker gets a processor of the Go scheduler in addition to those of the cores.
 // Its thread has low priority, but the scheduler does not know that: without an additional
-// processor, a request waits until a worker is preempted, for 10 ms or longer. This is not
+// processor, a request waits until the scheduler preempts a worker. This is not
 // done under a quota of the control group. There, low priority saves nothing, and additional
 // threads use up the quota earlier: the kernel then stops all threads for a part of its period.
 //
