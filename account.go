@@ -1,6 +1,7 @@
 package watchword
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -114,10 +115,8 @@ func (e *Engine) presents(ctx context.Context, tokens []Secret, id UserID) (bool
 func (i Identity) RequireRoles(roles ...string) error {
 	for _, role := range roles {
 		if !i.User.HasRole(role) {
-			return refuse(
-				CodeInsufficientScope,
-				"Your account lacks the required role. Contact the people who run this service.",
-			)
+			return refuse(CodeInsufficientScope,
+				"Your account lacks the required role. Contact the people who run this service.")
 		}
 	}
 	return nil
@@ -171,20 +170,15 @@ type ProfileChange struct {
 // UpdateProfile changes the caller's account. Codes: CodeValidationFailed (name, locale),
 // CodeSessionEnded.
 func (e *Engine) UpdateProfile(ctx context.Context, who Identity, change ProfileChange) (User, error) {
-	var problems []FieldError
-	parse := func(from *string, parser func(string, string) (string, *FieldError), field string, into *string) {
-		if from == nil {
-			return
-		}
-		parsed, problem := parser(field, *from)
-		if *into = parsed; problem != nil {
-			problems = append(problems, *problem)
-		}
+	var badName, badLocale *FieldError
+	if change.Name != nil {
+		who.User.Name, badName = parseName("name", *change.Name)
 	}
-	parse(change.Name, parseName, "name", &who.User.Name)
-	parse(change.Locale, parseLocale, "locale", &who.User.Locale)
-	if len(problems) > 0 {
-		return User{}, unacceptable(problems...)
+	if change.Locale != nil {
+		who.User.Locale, badLocale = parseLocale("locale", *change.Locale)
+	}
+	if problem := cmp.Or(badName, badLocale); problem != nil {
+		return User{}, unacceptable(*problem)
 	}
 	err := e.store.Update(ctx, func(tx Tx) (err error) {
 		if change.Name != nil {

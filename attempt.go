@@ -59,15 +59,11 @@ func (e *Engine) attempt(ctx context.Context, email Address, c Client, now time.
 // failure returns the charges for a wrong password of an account from a device.
 func (l Limits) failure(email Address, device knowndevice.ID, c Client, now time.Time) []Charge {
 	if device == (knowndevice.ID{}) {
-		return charges(
-			l.UnknownDevices.charge(limitUnknownDevices, string(email), now),
-			l.FailedPasswords.charge(limitFailedPasswords, string(email)+" "+c.key(), now),
-		)
+		return charges(l.UnknownDevices.charge(limitUnknownDevices, string(email), now),
+			l.FailedPasswords.charge(limitFailedPasswords, string(email)+" "+c.key(), now))
 	}
-	return charges(
-		l.KnownDevices.charge(limitKnownDevices, string(email), now),
-		l.KnownDevice.charge(limitKnownDevice, device.String(), now),
-	)
+	return charges(l.KnownDevices.charge(limitKnownDevices, string(email), now),
+		l.KnownDevice.charge(limitKnownDevice, device.String(), now))
 }
 
 // loginFailed stores the event of a failed sign-in, refunds a.failure (empty after a wrong

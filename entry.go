@@ -209,8 +209,6 @@ func accountDisabled() *Error {
 }
 
 func emailNotVerified() *Error {
-	return refuse(
-		CodeEmailNotVerified,
-		"Confirm your email address first: open the link that we emailed you, or request a new one.",
-	)
+	return refuse(CodeEmailNotVerified,
+		"Confirm your email address first: open the link that we emailed you, or request a new one.")
 }

@@ -6,8 +6,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"sync"
-	"time"
+
+	"github.com/watchword-auth/watchword/internal/probe"
 )
 
 // Readiness depends on writes: a store that is full or read-only still responds to
@@ -23,32 +23,12 @@ import (
 // comes earlier. A stranger who causes contention therefore can't make the server
 // unready.
 
-const (
-	probeKept    = 2 * time.Second        // how long a successful probe counts
-	probePause   = 500 * time.Millisecond // minimum time between two probes
-	probeTimeout = 5 * time.Second
-	refusalKept  = 5 * time.Second // how long a write refused with ErrNotWritable counts
-
-	probeSize = 8 << 10 // bytes; larger than a page of both stores, so a probe needs free space
-)
+const probeSize = 8 << 10 // bytes; larger than a page of both stores, so a probe needs free space
 
 // health is what this process knows about the store.
 type health struct {
 	store Store
-
-	mu      sync.Mutex
-	running *probe // nil: no probe is running
-	last    *probe // nil: before the first probe
-	suspect bool   // an operation failed after the last probe
-	refused time.Time
-	refusal error
-}
-
-// A probe is one probing write.
-type probe struct {
-	done  chan struct{} // closed at the end
-	ended time.Time     // monotonic
-	err   error
+	probe probe.Probe
 }
 
 // watchedStore is a Store that reports its failures to health.
@@ -87,59 +67,19 @@ func (h *health) observe(ctx context.Context, err error) {
 	if !errors.Is(err, ErrUnavailable) || ctx.Err() != nil {
 		return
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.suspect = true
 	if errors.Is(err, ErrNotWritable) {
-		h.refused, h.refusal = time.Now(), err
+		h.probe.Refuse(err)
 	}
+	h.probe.Suspect()
 }
 
 // writable returns nil if the store accepts writes.
 func (h *health) writable(ctx context.Context) error {
-	h.mu.Lock()
-	now := time.Now()
-	if h.refusal != nil && now.Sub(h.refused) < refusalKept {
-		defer h.mu.Unlock()
-		return h.refusal
+	err := h.probe.Result(ctx, func(ctx context.Context) error { return probeWrite(ctx, h.store) })
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("%w: a probing write takes too long: %w", ErrUnavailable, err)
 	}
-	if h.running == nil && h.isFresh(now) {
-		defer h.mu.Unlock()
-		return h.last.err
-	}
-	if h.running == nil {
-		h.running = &probe{done: make(chan struct{})}
-		go h.run(context.WithoutCancel(ctx), h.running)
-	}
-	running := h.running
-	h.mu.Unlock()
-	select {
-	case <-running.done:
-		return running.err
-	case <-ctx.Done():
-		return fmt.Errorf("%w: a probing write takes too long: %w", ErrUnavailable, ctx.Err())
-	}
-}
-
-// isFresh reports whether the last probe still counts.
-func (h *health) isFresh(now time.Time) bool {
-	if h.last == nil {
-		return false
-	}
-	age := now.Sub(h.last.ended)
-	return age < probePause || age < probeKept && h.last.err == nil && !h.suspect
-}
-
-// run performs one probing write. It continues if the first caller goes away.
-func (h *health) run(ctx context.Context, p *probe) {
-	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
-	defer cancel()
-	err := probeWrite(ctx, h.store)
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	p.err, p.ended = err, time.Now()
-	h.running, h.last, h.suspect = nil, p, false
-	close(p.done)
+	return err
 }
 
 // probeWrite inserts a mail and deletes it in the same transaction, so it is never

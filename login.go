@@ -72,11 +72,9 @@ func (e *Engine) loginRight(ctx context.Context, a attempt, r LoginRequest) (*Si
 	}
 	user := a.user
 	user.PasswordHash = hash
-	entry, err := e.newEntry(
-		ctx,
+	entry, err := e.newEntry(ctx,
 		entry{user: user, proofs: []proof{proofPassword}, persistent: r.Persistent, client: r.Client, at: a.at},
-		r.Replaces,
-	)
+		r.Replaces)
 	if err != nil {
 		return nil, err
 	}

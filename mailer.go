@@ -17,6 +17,7 @@ type MailKind string
 const (
 	MailVerify          MailKind = "verify"           // prove that this address is yours
 	MailReset           MailKind = "reset"            // choose a new password
+	MailInvite          MailKind = "invite"           // choose the first password of an account
 	MailConfirmAddress  MailKind = "confirm_address"  // to the new address: confirm the change
 	MailAddressChanged  MailKind = "address_changed"  // to the old address: it was changed; undo
 	MailPasswordChanged MailKind = "password_changed" // notice
@@ -25,8 +26,9 @@ const (
 	MailSignupExisting  MailKind = "signup_existing"  // somebody signed up with your address
 )
 
-// mailedTokens are the kinds of mail that contain a token.
-var mailedTokens = []MailKind{MailVerify, MailReset, MailConfirmAddress, MailAddressChanged}
+// mailedTokens are the kinds of mail that contain a token. A first proof keeps invitations,
+// although they no longer work: AcceptInvite then says why.
+var mailedTokens = []MailKind{MailInvite, MailVerify, MailReset, MailConfirmAddress, MailAddressChanged}
 
 // A Message is the content of one mail for a Mailer.
 type Message struct {

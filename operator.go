@@ -27,7 +27,7 @@ type NewUser struct {
 	Name     string
 	Locale   string // BCP 47; may be empty
 	Roles    []string
-	Password Secret // empty: a mail with a link lets the user choose one
+	Password Secret // empty: an invitation lets the user choose one
 }
 
 // CreateUser creates an account, in every sign-up mode. Codes:
@@ -49,7 +49,7 @@ func (o Operator) CreateUser(ctx context.Context, n NewUser) (User, error) {
 	if len(problems) > 0 {
 		return User{}, unacceptable(problems...)
 	}
-	kind := MailReset
+	kind := MailInvite
 	if normal != "" {
 		kind = MailVerify
 		hash, err := o.engine.hash(ctx, Client{}, normal)
@@ -181,13 +181,18 @@ func (o Operator) DeleteUser(ctx context.Context, id UserID) error {
 	return err
 }
 
-// SendReset mails the user a link to choose a new password.
+// SendReset mails the user a link to choose a new password, or another invitation if the
+// user has never had a password.
 func (o Operator) SendReset(ctx context.Context, id UserID) error {
 	user, err := o.engine.user(ctx, func(tx Tx) (User, error) { return tx.User(ctx, id) })
 	if err != nil {
 		return err
 	}
-	mail := mailTo(MailReset, user, o.engine.event("", Client{}, o.engine.now()))
+	kind := MailReset
+	if isInvited(user) {
+		kind = MailInvite
+	}
+	mail := mailTo(kind, user, o.engine.event("", Client{}, o.engine.now()))
 	err = o.engine.store.Update(ctx, func(tx Tx) error { return tx.InsertMail(ctx, mail) })
 	o.engine.wakeOutbox()
 	return err

@@ -227,8 +227,8 @@ func (e *Engine) prepareMail(ctx context.Context, m Mail, now time.Time) (d deli
 		}
 		d.owner, d.message.Name, d.message.Locale = owner.ID, owner.Name, owner.Locale
 		switch m.Kind {
-		case MailVerify, MailReset:
-			if m.Kind == MailVerify && owner.Verified() {
+		case MailVerify, MailReset, MailInvite:
+			if m.Kind == MailVerify && owner.Verified() || m.Kind == MailInvite && !isInvited(owner) {
 				return nil
 			}
 			err = e.freshToken(ctx, tx, m, &d, now)
@@ -260,7 +260,7 @@ func (e *Engine) prepareMail(ctx context.Context, m Mail, now time.Time) (d deli
 // mail. If the owner gets a new token, the row is locked, so that no concurrent
 // transaction revokes tokens meanwhile.
 func mailOwner(ctx context.Context, tx Tx, m Mail) (User, error) {
-	fresh := m.Kind == MailVerify || m.Kind == MailReset
+	fresh := m.Kind == MailVerify || m.Kind == MailReset || m.Kind == MailInvite
 	var owner User
 	var err error
 	if fresh || m.UserID == "" {
@@ -302,16 +302,14 @@ func (e *Engine) withinBudget(ctx context.Context, tx Tx, m Mail, kind MailKind,
 	return err == nil && wait == 0, err
 }
 
-// freshToken activates a token for this attempt, or drops the mail. A reset that was
-// posted for an account (by an operator, or by an undo) has no budget. A link for a
+// freshToken activates a token for this attempt, or drops the mail. An invitation, and a
+// reset that was posted for an account (by an operator, or an undo), has no budget. A link for a
 // waiting sign-up replaces no other link.
 func (e *Engine) freshToken(ctx context.Context, tx Tx, m Mail, d *delivery, now time.Time) error {
-	kind, life := d.message.Kind, e.opts.VerifyTTL
-	if kind == MailReset {
-		life = e.opts.ResetTTL
-	}
-	within, err := true, error(nil)
-	if kind != MailReset || m.UserID == "" {
+	kind, within, err := d.message.Kind, true, error(nil)
+	lives := map[MailKind]time.Duration{MailReset: e.opts.ResetTTL, MailVerify: e.opts.VerifyTTL, MailInvite: InviteLife}
+	life := lives[kind]
+	if kind == MailVerify || m.UserID == "" {
 		if within, err = e.withinBudget(ctx, tx, m, kind, now); err != nil {
 			return err
 		}
@@ -320,7 +318,7 @@ func (e *Engine) freshToken(ctx context.Context, tx Tx, m Mail, d *delivery, now
 	if err != nil {
 		return err
 	}
-	needed := kind == MailReset || d.message.SignupID != ""
+	needed := kind != MailVerify || d.message.SignupID != ""
 	if d.due = linkDue(m.Attempts, within, needed, works); !d.due {
 		return nil
 	}

@@ -136,10 +136,7 @@ func (e *Engine) ResetPassword(ctx context.Context, token, password Secret, c Cl
 
 // mailTokenOf looks up a mailed token without consuming it.
 func (e *Engine) mailTokenOf(
-	ctx context.Context,
-	token Secret,
-	kind MailKind,
-	now time.Time,
+	ctx context.Context, token Secret, kind MailKind, now time.Time,
 ) (granted MailToken, u User, err error) {
 	err = e.store.View(ctx, func(tx Tx) error {
 		if granted, err = tx.MailToken(ctx, hashMailToken(token), kind, now); err != nil {

@@ -64,10 +64,8 @@ func (e *Engine) rotateRequest(t refreshtoken.Token, c Client, now time.Time) Ro
 		Cutoffs:    e.opts.Sessions.Cutoffs(now),
 		RefreshKey: e.keys.refreshNumber(now),
 		Address:    c.address(),
-		Charges: charges(
-			e.opts.Limits.RefreshPerSession.charge(limitRefreshPerSession, string(id), now),
-			e.opts.Limits.RefreshPerClient.charge(limitRefreshPerClient, c.key(), now),
-		),
+		Charges: charges(e.opts.Limits.RefreshPerSession.charge(limitRefreshPerSession, string(id), now),
+			e.opts.Limits.RefreshPerClient.charge(limitRefreshPerClient, c.key(), now)),
 	}
 }
 
@@ -92,10 +90,8 @@ func (e *Engine) refreshOld(ctx context.Context, r RotateRequest, c Client) (*Si
 	case VerdictRepeat, VerdictLate:
 		return e.signIn(j.user, j.session, r.At)
 	case VerdictReuse:
-		return nil, refuse(
-			CodeRefreshReused,
-			"You were signed out because an old copy of this session was used. Sign in again.",
-		)
+		return nil, refuse(CodeRefreshReused,
+			"You were signed out because an old copy of this session was used. Sign in again.")
 	}
 	return nil, sessionEnded(j.why)
 }
@@ -193,15 +189,9 @@ func (e *Engine) rememberOnce(ctx context.Context, r RotateRequest, c Client) (j
 // reuseDetail returns what support staff need besides the client in the event: the
 // generations, the rule, and the session's own client.
 func reuseDetail(s Session, p Presentation) string {
-	return fmt.Sprintf(
-		"presented=%d newest=%d rule=%s superseded=%s session_address=%s session_device=%q",
-		p.Generation,
-		s.Generation,
-		whyReuse(s.Rotation, p),
-		since(s.supersededAt(p.Generation), p.At),
-		cmp.Or(s.Address, "unknown"),
-		s.Device,
-	)
+	return fmt.Sprintf("presented=%d newest=%d rule=%s superseded=%s session_address=%s session_device=%q",
+		p.Generation, s.Generation, whyReuse(s.Rotation, p), since(s.supersededAt(p.Generation), p.At),
+		cmp.Or(s.Address, "unknown"), s.Device)
 }
 
 // since formats the time from t to now, or "unknown" for the zero time.

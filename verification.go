@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/watchword-auth/watchword/internal/knowndevice"
 )
 
 // Verification of an address, in the order of its checks:
@@ -164,28 +166,36 @@ func (e *Engine) verifyByPassword(ctx context.Context, box mailbox, r VerifyRequ
 		return nil, err
 	}
 	owner := ownerAfter(box.account, winner, box.link.Email, now)
-	entry, err := e.newEntry(
-		ctx,
-		entry{user: owner, proofs: []proof{proofPassword}, persistent: r.Persistent, client: r.Client, at: now},
-		r.Replaces,
-	)
-	if err != nil {
-		return nil, err
-	}
-	verified := e.event(EventEmailVerified, r.Client, now).of(owner.ID).on(entry.id)
-	var session Session
-	var events []Event
-	err = e.store.Update(ctx, func(tx Tx) error {
+	n := entry{user: owner, persistent: r.Persistent, client: r.Client, at: now}
+	return e.signInByLink(ctx, n, r.Replaces, a.device, func(tx Tx, owner User) error {
 		if err := e.settle(ctx, tx, box, winner, owner); err != nil {
 			return err
 		}
-		if err := refund(ctx, tx, a.failure...); err != nil {
+		return refund(ctx, tx, a.failure...)
+	})
+}
+
+// signInByLink opens a session after prove has given the address to its owner, in the same
+// transaction.
+func (e *Engine) signInByLink(
+	ctx context.Context, n entry, replaces Secret, device knowndevice.ID, prove func(Tx, User) error,
+) (*SignIn, error) {
+	n.proofs = []proof{proofPassword}
+	n, err := e.newEntry(ctx, n, replaces)
+	if err != nil {
+		return nil, err
+	}
+	verified := e.event(EventEmailVerified, n.client, n.at).of(n.user.ID).on(n.id)
+	var session Session
+	var events []Event
+	err = e.store.Update(ctx, func(tx Tx) error {
+		if err := prove(tx, n.user); err != nil {
 			return err
 		}
 		if err := tx.InsertEvent(ctx, verified); err != nil {
 			return err
 		}
-		session, events, err = e.admit(ctx, tx, entry, e.event(EventLogin, r.Client, now))
+		session, events, err = e.admit(ctx, tx, n, e.event(EventLogin, n.client, n.at))
 		return err
 	})
 	if err != nil {
@@ -193,7 +203,7 @@ func (e *Engine) verifyByPassword(ctx context.Context, box mailbox, r VerifyRequ
 	}
 	e.announce(verified)
 	e.announce(events...)
-	return e.signInOn(a.device, owner, session)
+	return e.signInOn(device, n.user, session)
 }
 
 // A candidate is a password that may come with a link: of the account (SignupID
@@ -253,11 +263,8 @@ func (e *Engine) tryPassword(ctx context.Context, box mailbox, t passwordTry) (w
 		return candidate{}, attempt{}, err
 	case !right:
 		a.failure = nil // stays charged
-		return candidate{}, attempt{}, e.loginFailed(
-			ctx,
-			a,
-			refuse(CodePasswordWrong, "Wrong password. Try again, or reset your password."),
-		)
+		return candidate{}, attempt{}, e.loginFailed(ctx, a,
+			refuse(CodePasswordWrong, "Wrong password. Try again, or reset your password."))
 	case box.account.Disabled():
 		return candidate{}, attempt{}, e.loginFailed(ctx, a, accountDisabled())
 	}
@@ -317,7 +324,7 @@ func (e *Engine) proveFirst(ctx context.Context, tx Tx, box mailbox, owner User)
 	if _, err := tx.EndSessions(ctx, owner.ID, "", EndedFirstProof, now); err != nil {
 		return err
 	}
-	return tx.DeleteMailTokens(ctx, owner.ID, mailedTokens...)
+	return tx.DeleteMailTokens(ctx, owner.ID, MailVerify, MailReset, MailConfirmAddress, MailAddressChanged)
 }
 
 // claimAddress makes owner the account of the address. Of two concurrent claims, one is

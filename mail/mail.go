@@ -31,6 +31,7 @@ import (
 const (
 	PathVerify       = "/verify"
 	PathReset        = "/reset"
+	PathInvite       = "/invite"
 	PathConfirmEmail = "/email/confirm"
 	PathUndoEmail    = "/email/undo"
 )
@@ -51,6 +52,7 @@ type page struct {
 var pages = map[watchword.MailKind]page{
 	watchword.MailVerify:          {PathVerify, true},
 	watchword.MailReset:           {PathReset, true},
+	watchword.MailInvite:          {PathInvite, true},
 	watchword.MailConfirmAddress:  {PathConfirmEmail, true},
 	watchword.MailAddressChanged:  {PathUndoEmail, true},
 	watchword.MailPasswordChanged: {pathForgot, false},

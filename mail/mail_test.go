@@ -59,6 +59,8 @@ func message(kind watchword.MailKind) watchword.Message {
 		}
 	case watchword.MailReset:
 		m.Token, m.Expires = token, now.Add(15*time.Minute)
+	case watchword.MailInvite:
+		m.Token, m.Expires = token, now.Add(watchword.InviteLife)
 	case watchword.MailAddressChanged:
 		m.Token, m.Expires = token, now.Add(7*24*time.Hour)
 		m.NewEmail = "ada@example.org"
@@ -67,8 +69,8 @@ func message(kind watchword.MailKind) watchword.Message {
 }
 
 var kinds = []watchword.MailKind{
-	watchword.MailVerify, watchword.MailReset, watchword.MailConfirmAddress, watchword.MailAddressChanged,
-	watchword.MailPasswordChanged, watchword.MailReuseDetected, watchword.MailMoreHappened,
+	watchword.MailVerify, watchword.MailReset, watchword.MailInvite, watchword.MailConfirmAddress,
+	watchword.MailAddressChanged, watchword.MailPasswordChanged, watchword.MailReuseDetected, watchword.MailMoreHappened,
 	watchword.MailSignupExisting,
 }
 
@@ -118,6 +120,7 @@ func TestLinksComeFromThePublicURLWithTheTokenInTheFragment(t *testing.T) {
 	for kind, want := range map[watchword.MailKind]string{
 		watchword.MailVerify:          "https://auth.example.com/verify#token=" + token,
 		watchword.MailReset:           "https://auth.example.com/reset#token=" + token,
+		watchword.MailInvite:          "https://auth.example.com/invite#token=" + token,
 		watchword.MailConfirmAddress:  "https://auth.example.com/email/confirm#token=" + token,
 		watchword.MailAddressChanged:  "https://auth.example.com/email/undo#token=" + token,
 		watchword.MailPasswordChanged: "https://auth.example.com/forgot",

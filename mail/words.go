@@ -68,6 +68,7 @@ type words struct {
 var bodies = map[string]string{
 	"verify":                "text button small",
 	"reset":                 "text button after small",
+	"invite":                "text button small",
 	"confirm_address":       "text button after undo small",
 	"address_changed":       "text facts after undo button",
 	"address_changed_final": "text facts after final",

@@ -26,6 +26,7 @@ type linkPage struct {
 	path, name string
 	kind       watchword.MailKind // of the token; set only for pages that offer "This wasn't me"
 	Password   string             // autocomplete attribute of the password field; "": no field
+	welcome    bool               // asks for a name, and signs in
 	consume    func(*pages, http.ResponseWriter, *http.Request, linkInput) error
 }
 
@@ -53,6 +54,7 @@ var linkPages = []linkPage{
 	{path: "/email/confirm", name: "email-confirm", kind: watchword.MailConfirmAddress, Password: "current-password",
 		consume: (*pages).confirmLink},
 	{path: "/email/undo", name: "email-undo", consume: (*pages).undoLink},
+	{path: "/invite", name: "invite", Password: "new-password", welcome: true, consume: (*pages).inviteLink},
 }
 
 // linkData is the data of the template. Operators' templates use its fields.
@@ -63,6 +65,7 @@ type linkData struct {
 	Password   string    // autocomplete attribute; "": no password field
 	Undo       time.Time // until when the previous address can undo the change; zero: not shown
 	Disown     bool      // offers "This wasn't me"
+	Welcome    bool      // asks for a name, and offers "stay signed in"
 	Choose     bool      // offers "I don't know the password" and "stay signed in"
 	Chosen     bool      // the form sets a new password instead of the unknown one
 	Again      bool      // the script loads the page again, with cookies
@@ -73,7 +76,7 @@ type linkData struct {
 func (p *pages) linkView(r *http.Request, link linkPage, signedIn watchword.Address) *view {
 	v := p.newView(r, "link")
 	data := linkData{Name: link.name, Path: link.path, Text: link.name + ".text", Button: link.name + ".button",
-		Password: link.Password, Disown: link.kind != "", SignedIn: signedIn}
+		Password: link.Password, Welcome: link.welcome, Disown: link.kind != "", SignedIn: signedIn}
 	title := link.name + ".title"
 	if link.Password == "current-password" && signedIn != "" {
 		data.Password = ""
@@ -224,6 +227,21 @@ func (p *pages) resetLink(w http.ResponseWriter, r *http.Request, in linkInput) 
 		return p.showMessage(w, r, messagePage{Title: "reset.title", Text: "verify.chosen"})
 	}
 	return p.showMessage(w, r, messagePage{Title: "reset.title", Text: "reset.done"})
+}
+
+// inviteLink sets the first password of an invited account, and signs in. The user has just chosen
+// the password.
+func (p *pages) inviteLink(w http.ResponseWriter, r *http.Request, in linkInput) error {
+	session, err := p.engine.AcceptInvite(r.Context(), watchword.InviteRequest{
+		Token: in.token, Password: in.password, Name: in.form.Get("name"),
+		Persistent: in.form.Get("remember") != "", Client: in.client, Replaces: p.cookies.replaced(r, ""),
+	})
+	if err != nil {
+		return err
+	}
+	p.cookies.setSession(w, r, session)
+	p.redirect(w, pathAccount, url.Values{"done": {"invited"}})
+	return nil
 }
 
 // confirmLink completes a change of the address, and shows until when it can be undone.

@@ -164,7 +164,7 @@ func (v *view) Field(form, name, kind, autocomplete string) field {
 	// value, so the field is for a new one.
 	if autocomplete == "new-password" {
 		f.Label, f.Hint, f.Min = v.T("field.newPassword"), v.T("hint.newPassword", v.min), v.min
-		if form == "signup" {
+		if link, isLink := v.Data.(linkData); form == "signup" || isLink && link.Welcome {
 			f.Label = v.T("field.password")
 		}
 	} else if _, hinted := v.catalog.Texts[v.lang][hint]; hinted {
@@ -221,7 +221,8 @@ func (v *view) refuse(refusal *watchword.Error) {
 	field, ofField := map[watchword.Code]string{
 		watchword.CodePasswordWrong: "currentPassword", watchword.CodeEmailTaken: "email",
 	}[refusal.Code]
-	if ofField {
+	// The forms of links have no field for the address.
+	if ofField && v.Page != "link" {
 		v.faults[field], v.Problem = v.Problem, v.T("error."+string(watchword.CodeValidationFailed))
 	}
 }

@@ -121,6 +121,9 @@ func (a *api) routes() []route {
 		{"POST", pathAPI + "/password/change", a.signedIn(a.changePassword), bearer,
 			"Change the password and end all other sessions", changePasswordBody{}, 200, messageBody{}, join(invalid, wrong)},
 
+		{"POST", pathAPI + "/invite/accept", a.acceptInvite, mailed, "Accept an invitation, which signs in",
+			inviteBody{}, 200, signedInBody{},
+			join(invalid, used, watchword.CodeTryLater, watchword.CodeEmailTaken, watchword.CodeAccountDisabled)},
 		{"POST", pathAPI + "/email/verify", a.verifyEmail, mailed,
 			"Verify the address: with a live session, or with a password, which signs in", verifyBody{}, 200, verifiedAnswer{},
 			join(invalid, proof, watchword.CodeAccountDisabled, watchword.CodeSignupClosed, watchword.CodeEmailTaken)},

@@ -66,7 +66,7 @@ func TestSessionsContinueAfterAMoveToPostgres(t *testing.T) {
 	if err := s.start(dir, []string{"HOME=" + dir, masterKeyFile}, []string{"--refresh-grace=0s", "--store=" + target}); err != nil {
 		t.Fatal(err)
 	}
-	openMailbox(t, filepath.Join(dir, "watchword-data", "mail")).next(t, watchword.MailReset)
+	openMailbox(t, filepath.Join(dir, "watchword-data", "mail")).next(t, watchword.MailInvite)
 	laptop.get(t, "/me", 200)
 	laptop.post(t, "/refresh", nil, 200)
 	fourth := phone.post(t, "/refresh", body{"refreshToken": third}, 200).RefreshToken

@@ -13,7 +13,7 @@ import (
 // account: reset-password mails a link, so that only the owner of the address can
 // choose a new one (AZ-5).
 type usersCmd struct {
-	Create        userCreate  `cmd:"" help:"Create an account. Without a password, the user chooses one by a mailed link."`
+	Create        userCreate  `cmd:"" help:"Create an account. Without a password, the user gets an invitation to choose one."`
 	List          userList    `cmd:"" help:"List accounts by address."`
 	Show          userShow    `cmd:"" help:"Show an account, its sessions and its last events."`
 	Disable       userDisable `cmd:"" help:"Disable an account and end its sessions."`
@@ -58,6 +58,8 @@ type userCreate struct {
 	accountFlags
 	Name          string   `name:"name" help:"Display name."`
 	Roles         []string `name:"role" help:"A role; can be repeated."`
+	Locale        string   `name:"locale" help:"Language of the mails, such as pt-BR."`
+	Invite        bool     `name:"invite" xor:"password" help:"Mail an invitation to choose the password, valid for 7 days. The default."`
 	Password      bool     `name:"password" xor:"password" help:"Ask for the password."`
 	PasswordStdin bool     `name:"password-stdin" xor:"password" help:"Read the password from standard input."`
 }
@@ -67,7 +69,7 @@ type userCreate struct {
 // the first start. The command needs no running server. A mail that it queues waits in the outbox
 // until a server runs.
 func (c *userCreate) Run(ctx context.Context, p *program) (err error) {
-	account := watchword.NewUser{Email: c.Email, Name: c.Name, Roles: c.Roles}
+	account := watchword.NewUser{Email: c.Email, Name: c.Name, Locale: c.Locale, Roles: c.Roles}
 	switch {
 	case c.PasswordStdin:
 		account.Password, err = p.readPassword()
@@ -94,7 +96,7 @@ func (c *userCreate) Run(ctx context.Context, p *program) (err error) {
 	}
 	p.say("Created the account %s, id %s.", user.Email, user.ID)
 	if account.Password == "" {
-		p.say("A mail with a link to choose a password is queued. The server sends it when it runs.")
+		p.say("An invitation is queued. The server sends it when it runs.")
 	}
 	return nil
 }

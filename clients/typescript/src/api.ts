@@ -47,6 +47,16 @@ export interface Verification {
   remember?: boolean
 }
 
+export interface Invitation {
+  /** The token in the link of the mail. */
+  token: string
+  password: string
+  /** Default: the name that the operator chose. */
+  name?: string
+  /** As in Credentials. */
+  remember?: boolean
+}
+
 export interface Message {
   message: string
 }

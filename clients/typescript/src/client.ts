@@ -1,6 +1,7 @@
 import { createAccountMethods } from "./account.js"
 import type {
   Credentials,
+  Invitation,
   LogoutAllAnswer,
   Message,
   Registration,
@@ -62,6 +63,8 @@ export interface Client {
    * A password also signs in, and the result is then the user.
    */
   verifyEmail(body: Verification): Promise<UserAnswer | Message>
+  /** Sets the first password of an invited account, and signs in. */
+  acceptInvite(body: Invitation): Promise<UserAnswer>
   resendVerification(body: { email: string }): Promise<Message>
   changeEmail(body: { newEmail: string; password: string }): Promise<Message>
   /** Confirms a new address as verifyEmail does. The password does not sign in. */

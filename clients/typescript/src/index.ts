@@ -8,6 +8,7 @@ export type { Listener, Snapshot } from "./session.js"
 export type {
   Credentials,
   DeviceSession,
+  Invitation,
   LogoutAllAnswer,
   Message,
   Registration,

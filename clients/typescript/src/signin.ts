@@ -4,7 +4,7 @@ import { now } from "./clock.js"
 import { WatchwordError } from "./error.js"
 import { tokenOf } from "./token.js"
 
-type SignInMethods = Pick<Client, "register" | "login" | "verifyEmail" | "confirmEmail" | "logout">
+type SignInMethods = Pick<Client, "register" | "login" | "verifyEmail" | "acceptInvite" | "confirmEmail" | "logout">
 
 export function createSignInMethods(parts: Parts): SignInMethods {
   const { stored, post } = parts
@@ -18,6 +18,10 @@ export function createSignInMethods(parts: Parts): SignInMethods {
     async verifyEmail(body) {
       const accessToken = await accessTokenIfAny(parts)
       return withoutTokens(await signIn<SignIn | Message>(parts, "email/verify", body, accessToken))
+    },
+    async acceptInvite(body) {
+      const response = await signIn<SignIn>(parts, "invite/accept", body)
+      return { user: response.user }
     },
     async confirmEmail(body) {
       return post("email/change/confirm", body, { accessToken: await accessTokenIfAny(parts) })

@@ -1,0 +1,95 @@
+// Package probe decides when to probe a resource, and how long a result counts. It does not
+// know the resource.
+package probe
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+const (
+	kept        = 2 * time.Second        // how long a successful probe counts
+	pause       = 500 * time.Millisecond // minimum time between two probes
+	timeout     = 5 * time.Second
+	refusalKept = 5 * time.Second // how long a refusal counts
+)
+
+// A Probe keeps the last result. The zero Probe has none. It is safe for concurrent use.
+type Probe struct {
+	mu      sync.Mutex
+	running *run // nil: no probe is running
+	last    *run // nil: before the first probe
+	suspect bool // an operation failed after the last probe
+	refused time.Time
+	refusal error
+}
+
+// A run is one probe.
+type run struct {
+	done  chan struct{} // closed at the end
+	ended time.Time     // monotonic
+	err   error
+}
+
+// Suspect makes the next probe come earlier.
+func (p *Probe) Suspect() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.suspect = true
+}
+
+// Refuse makes err the result for some seconds, even if a probe succeeds meanwhile.
+func (p *Probe) Refuse(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.refused, p.refusal = time.Now(), err
+}
+
+// Result returns the last result if it still counts, or else that of a new probe. Concurrent
+// callers share one probe. It returns the error of ctx if ctx ends first.
+func (p *Probe) Result(ctx context.Context, try func(context.Context) error) error {
+	p.mu.Lock()
+	now := time.Now()
+	if p.refusal != nil && now.Sub(p.refused) < refusalKept {
+		defer p.mu.Unlock()
+		return p.refusal
+	}
+	if p.running == nil && p.isFresh(now) {
+		defer p.mu.Unlock()
+		return p.last.err
+	}
+	if p.running == nil {
+		p.running = &run{done: make(chan struct{})}
+		go p.run(context.WithoutCancel(ctx), p.running, try)
+	}
+	running := p.running
+	p.mu.Unlock()
+	select {
+	case <-running.done:
+		return running.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// isFresh reports whether the last probe still counts.
+func (p *Probe) isFresh(now time.Time) bool {
+	if p.last == nil {
+		return false
+	}
+	age := now.Sub(p.last.ended)
+	return age < pause || age < kept && p.last.err == nil && !p.suspect
+}
+
+// run performs one probe. It continues if the first caller goes away.
+func (p *Probe) run(ctx context.Context, r *run, try func(context.Context) error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	err := try(ctx)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r.err, r.ended = err, time.Now()
+	p.running, p.last, p.suspect = nil, r, false
+	close(r.done)
+}

@@ -1,0 +1,78 @@
+package watchword
+
+import (
+	"context"
+	"time"
+
+	"github.com/watchword-auth/watchword/internal/knowndevice"
+)
+
+// An invitation: an operator created an account without a password, and mailed a link. In the
+// order of the checks:
+//
+//  1. The token is looked up and not consumed.
+//  2. An account with a password or a proven address refuses it: a link that lay in a mailbox
+//     for days must not reset a password. The token is deleted, and the deletion is committed.
+//  3. Name and password are checked, and the password is hashed.
+//  4. One transaction is the first proof of the address, consumes the token and opens a session.
+
+// InviteLife is how long an invitation can be accepted.
+const InviteLife = 7 * 24 * time.Hour
+
+// An InviteRequest accepts an invitation.
+type InviteRequest struct {
+	Token      Secret
+	Password   Secret
+	Name       string // empty: the name that the operator chose
+	Persistent bool
+	Client     Client
+
+	// Replaces is as in LoginRequest.
+	Replaces Secret
+}
+
+// AcceptInvite sets the password of an invited account and opens its first session. Codes:
+// CodeMailTokenInvalid, CodeEmailTaken (the account has a password or a proven address),
+// CodeValidationFailed (password, name), CodeTryLater.
+func (e *Engine) AcceptInvite(ctx context.Context, r InviteRequest) (*SignIn, error) {
+	now := e.now()
+	box, err := e.openLink(ctx, r.Token, now, MailInvite)
+	if err != nil {
+		return nil, err
+	}
+	if !isInvited(box.account) {
+		return nil, e.refuseInvite(ctx, box, now)
+	}
+	name, problem := parseName("name", r.Name)
+	if problem != nil {
+		return nil, unacceptable(*problem)
+	}
+	normal, problem := e.acceptable("password", r.Password, box.link.Email, box.account.Name+" "+name)
+	if problem != nil {
+		return nil, unacceptable(*problem)
+	}
+	hash, err := e.hash(ctx, r.Client, normal)
+	if err != nil {
+		return nil, err
+	}
+	owner := ownerAfter(box.account, candidate{"", signupDetails{Name: name, PasswordHash: hash}}, box.link.Email, now)
+	n := entry{user: owner, persistent: r.Persistent, client: r.Client, at: now}
+	return e.signInByLink(ctx, n, r.Replaces, knowndevice.ID{}, func(tx Tx, owner User) error {
+		return e.proveFirst(ctx, tx, box, owner)
+	})
+}
+
+// isInvited decides whether an invitation can still be accepted.
+func isInvited(u User) bool { return u.ID != "" && u.PasswordHash == "" && !u.Verified() }
+
+// refuseInvite deletes an invitation that came too late.
+func (e *Engine) refuseInvite(ctx context.Context, box mailbox, now time.Time) error {
+	err := e.store.Update(ctx, func(tx Tx) error {
+		_, err := tx.TakeMailToken(ctx, box.link.Hash, box.link.Kind, now)
+		return err
+	})
+	if err == nil {
+		err = emailTaken()
+	}
+	return err
+}

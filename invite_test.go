@@ -1,0 +1,172 @@
+package watchword_test
+
+import (
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// invite creates an account without a password and returns it with the token of its mail.
+func (r *rig) invite(t *testing.T) (watchword.User, watchword.Secret) {
+	t.Helper()
+	user, err := r.Operator().CreateUser(t.Context(),
+		watchword.NewUser{Email: victim, Name: "Olive", Locale: "de", Roles: []string{"staff"}})
+	must(t, err)
+	r.deliver(t)
+	return user, r.post.last(t, watchword.MailInvite).Token
+}
+
+func (r *rig) accept(t *testing.T, token, password watchword.Secret, name string) (*watchword.SignIn, error) {
+	t.Helper()
+	return r.AcceptInvite(t.Context(), watchword.InviteRequest{
+		Token: token, Password: password, Name: name, Persistent: true, Client: laptop})
+}
+
+func TestInvitationSetsThePasswordAndSignsInOnce(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
+		for _, mode := range []watchword.SignupMode{
+			watchword.SignupOpen, watchword.SignupVerified, watchword.SignupClosed,
+		} {
+			r := start(t, func(o *watchword.Options) { o.Signup = mode })
+			user, token := r.invite(t)
+			mail := r.post.last(t, watchword.MailInvite)
+			life := mail.Expires.Sub(mail.At).Truncate(time.Minute)
+			if life != watchword.InviteLife || mail.Locale != "de" ||
+				r.post.count(watchword.MailReset) != 0 {
+				t.Errorf("%s: the invitation is %+v and works for %s", mode, mail, life)
+			}
+			r.clock.advance(watchword.InviteLife - time.Minute)
+			_, err := r.accept(t, token, "short", "")
+			wantField(t, err, "password", watchword.FieldPasswordShort)
+			_, err = r.accept(t, token, goodPassword, "a\u202eb")
+			wantField(t, err, "name", watchword.FieldInvalid)
+			signedIn, err := r.accept(t, token, goodPassword, "")
+			must(t, err)
+			who := r.identity(t, signedIn).User
+			if who.ID != user.ID || !who.Verified() || who.Name != "Olive" ||
+				!slices.Equal(who.Roles, []string{"staff"}) || signedIn.DeviceToken == "" {
+				t.Errorf("%s: the account is %+v", mode, who)
+			}
+			_, err = r.accept(t, token, otherPassword, "")
+			wantCode(t, err, watchword.CodeMailTokenInvalid)
+			r.login(t, victim, phone)
+		}
+	})
+}
+
+func TestInvitationExpiresAfterSevenDays(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	user, token := r.invite(t)
+	r.clock.advance(watchword.InviteLife)
+	_, err := r.accept(t, token, goodPassword, "")
+	wantCode(t, err, watchword.CodeMailTokenInvalid)
+
+	must(t, r.Operator().SendReset(t.Context(), user.ID))
+	r.deliver(t)
+	_, err = r.accept(t, r.post.last(t, watchword.MailInvite).Token, goodPassword, "Grace")
+	must(t, err)
+	must(t, r.Operator().SendReset(t.Context(), user.ID))
+	r.deliver(t)
+	if r.post.count(watchword.MailReset) != 1 {
+		t.Error("a user with a password got no reset link")
+	}
+}
+
+// An old invitation must not reset a password. It says why it is refused, once.
+func TestInvitationOfAnAccountWithAPasswordIsRefusedAndDeleted(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
+		r := start(t, nil)
+		_, token := r.invite(t)
+		must(t, r.ForgotPassword(t.Context(), victim, laptop))
+		r.deliver(t)
+		must(t, r.ResetPassword(t.Context(), r.post.last(t, watchword.MailReset).Token, goodPassword, laptop))
+		_, err := r.accept(t, token, otherPassword, "")
+		wantCode(t, err, watchword.CodeEmailTaken)
+		_, err = r.accept(t, token, otherPassword, "")
+		wantCode(t, err, watchword.CodeMailTokenInvalid)
+		r.login(t, victim, phone) // with the password of the reset
+	})
+}
+
+func TestInvitationOfADisabledOrDeletedAccountIsInvalid(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(*rig, watchword.UserID) error{
+		"disabled": func(r *rig, id watchword.UserID) error { return r.Operator().DisableUser(t.Context(), id) },
+		"deleted":  func(r *rig, id watchword.UserID) error { return r.Operator().DeleteUser(t.Context(), id) },
+	} {
+		r := start(t, nil)
+		user, token := r.invite(t)
+		must(t, end(r, user.ID))
+		if _, err := r.accept(t, token, goodPassword, ""); watchword.CodeOf(err) != watchword.CodeMailTokenInvalid {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A stranger who signs up with an invited address gets nothing. The completion of a sign-up by
+// link and password is the first proof of the invited account.
+func TestSignUpWithAnInvitedAddress(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
+		open := start(t, nil)
+		_, token := open.invite(t)
+		_, err := open.SignUp(t.Context(), watchword.SignUpRequest{
+			Email: victim, Password: attackersPassword, Client: phone})
+		wantCode(t, err, watchword.CodeEmailTaken)
+		_, err = open.accept(t, token, goodPassword, "")
+		must(t, err)
+
+		verified := start(t, verifiedMode)
+		_, token = verified.invite(t)
+		verified.waits(t, victim, "Mallory", attackersPassword)
+		signedIn, err := verified.accept(t, token, goodPassword, "")
+		must(t, err)
+		if name := verified.identity(t, signedIn).User.Name; name != "Olive" {
+			t.Errorf("the account is named %q", name)
+		}
+		wantCode(t, verified.tryLogin(t, victim, attackersPassword), watchword.CodeInvalidCredentials)
+
+		own := start(t, verifiedMode)
+		user, token := own.invite(t)
+		link := own.waits(t, victim, "Olive Owner", otherPassword)
+		signedIn, err = own.open(t, link, otherPassword)
+		must(t, err)
+		if who := own.identity(t, signedIn).User; who.ID != user.ID || !who.HasRole("staff") {
+			t.Errorf("the completed sign-up became %+v", who)
+		}
+		_, err = own.accept(t, token, goodPassword, "")
+		wantCode(t, err, watchword.CodeEmailTaken)
+	})
+}
+
+func TestOneOfConcurrentAcceptancesSucceeds(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
+		r := start(t, nil)
+		_, token := r.invite(t)
+		results := make([]error, 4)
+		var wg sync.WaitGroup
+		for i := range results {
+			wg.Go(func() { _, results[i] = r.accept(t, token, goodPassword, "") })
+		}
+		wg.Wait()
+		succeeded := 0
+		for _, err := range results {
+			switch {
+			case err == nil:
+				succeeded++
+			case watchword.CodeOf(err) != watchword.CodeMailTokenInvalid && watchword.CodeOf(err) != watchword.CodeEmailTaken:
+				t.Error(err)
+			}
+		}
+		if succeeded != 1 {
+			t.Errorf("%d succeeded, want 1: %v", succeeded, results)
+		}
+	})
+}
