@@ -109,7 +109,7 @@ func TestInvitationOfADisabledOrDeletedAccountIsInvalid(t *testing.T) {
 	}
 }
 
-// A stranger who signs up with an invited address gets nothing. The completion of a sign-up by
+// A stranger who signs up with an invited address doesn't get the account. The completion of a sign-up by
 // link and password is the first proof of the invited account.
 func TestSignUpWithAnInvitedAddress(t *testing.T) {
 	t.Parallel()

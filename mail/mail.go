@@ -174,8 +174,8 @@ type block struct {
 // A fact is one row of a table.
 type fact struct{ Name, Padded, Value string }
 
-// Render renders a mail. It fails if the kind is unknown, or if the link of the mail needs a
-// token and has none.
+// Render renders a mail. It fails if the kind is unknown, or if its link needs a token that
+// is missing.
 func (r *Renderer) Render(m watchword.Message) (Rendered, error) {
 	page, known := pages[m.Kind]
 	if !known {

@@ -83,6 +83,7 @@ func sights(s *service) []sight {
 			b.press("This wasn't me")
 		}},
 		{"reset", func(b *tab) { b.follow("/reset", watchword.Message{Token: "wwm_of-the-mail"}) }},
+		{"invite", func(b *tab) { b.follow("/invite", watchword.Message{Token: "wwm_of-the-mail"}) }},
 		{"email-confirm-incomplete", at("/email/confirm")},
 		{"email-confirm", func(b *tab) { b.follow("/email/confirm", watchword.Message{Token: "wwm_of-the-mail"}) }},
 		{"email-undo", func(b *tab) { b.follow("/email/undo", watchword.Message{Token: "wwm_of-the-mail"}) }},

@@ -145,6 +145,8 @@ func (s *service) prepare(t *testing.T, id string, routes []printedRoute, shell 
 	case "post-password-reset":
 		shell(command("post-password-forgot"))
 		return mail(watchword.MailReset, "ada@example.com")
+	case "post-invite-accept":
+		return "MAIL_TOKEN=" + string(s.invite(t, "bo@example.com").Token)
 	case "post-email-verify":
 		return mail(watchword.MailVerify, "ada@example.com")
 	case "post-email-change-confirm", "post-email-change-undo":

@@ -15,7 +15,7 @@ const (
 	refusalKept = 5 * time.Second // how long a refusal counts
 )
 
-// A Probe keeps the last result. The zero Probe has none. It is safe for concurrent use.
+// A Probe keeps the last result. The zero Probe is ready to use. It is safe for concurrent use.
 type Probe struct {
 	mu      sync.Mutex
 	running *run // nil: no probe is running
