@@ -48,7 +48,7 @@ func (e *Engine) ChangeEmail(ctx context.Context, who Identity, newEmail string,
 		return err
 	}
 	mail := mailTo(MailConfirmAddress, who.User, e.event("", c, now))
-	mail.To = to
+	mail.To, mail.Facts.ReturnTo = to, c.ReturnTo
 	if who.User.Verified() {
 		mail.Facts.UndoUntil = now.Add(e.opts.VerifyTTL).Add(UndoLife)
 	}

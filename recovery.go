@@ -44,7 +44,7 @@ func (e *Engine) mailOwnerOf(ctx context.Context, kind MailKind, email, page str
 	now := e.now()
 	cause := e.event("", c, now)
 	mail := mailTo(kind, User{Email: to}, cause)
-	mail.Facts.Page, mail.Facts.Request = page, cause.RequestID
+	mail.Facts.Page, mail.Facts.Request, mail.Facts.ReturnTo = page, cause.RequestID, c.ReturnTo
 	limit := charges(e.opts.Limits.MailPerClient.charge(limitMailPerClient, c.key(), now))
 	var wait time.Duration
 	err := e.store.Update(ctx, func(tx Tx) (err error) {

@@ -92,8 +92,12 @@ func (e *Engine) SignUp(ctx context.Context, r SignUpRequest) (*SignIn, error) {
 		if !inserted {
 			return emailTaken()
 		}
-		if err := e.post(ctx, tx, mailTo(MailVerify, user, event)); err != nil {
-			return err
+		if !e.opts.NoVerifyMail {
+			mail := mailTo(MailVerify, user, event)
+			mail.Facts.ReturnTo = r.Client.ReturnTo
+			if err := e.post(ctx, tx, mail); err != nil {
+				return err
+			}
 		}
 		session, events, err = e.admit(ctx, tx, entry, event)
 		return err
@@ -132,7 +136,7 @@ func (e *Engine) signUpByMail(ctx context.Context, user User, c Client, now time
 			event = event.because("address taken")
 		}
 		mail := mailTo(MailVerify, User{Email: user.Email}, event)
-		mail.Facts.SignupID = waiting.ID
+		mail.Facts.SignupID, mail.Facts.ReturnTo = waiting.ID, c.ReturnTo
 		if taken {
 			mail = mailTo(MailSignupExisting, User{Email: user.Email}, event)
 			err = e.post(ctx, tx, mail)

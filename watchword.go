@@ -80,6 +80,10 @@ type Options struct {
 	// Signup selects who may create an account. Default: SignupOpen.
 	Signup SignupMode
 
+	// NoVerifyMail sends no mail at sign-up, only with SignupOpen. Users can still request
+	// one. Default: false.
+	NoVerifyMail bool
+
 	// PasswordMin is the minimum length of a password, in code points. Default: 8.
 	PasswordMin int
 
@@ -159,6 +163,10 @@ type Client struct {
 	// DeviceToken is the SignIn.DeviceToken that the client stored after an earlier
 	// sign-in. If it is empty or of another account, the device is not known.
 	DeviceToken Secret
+
+	// ReturnTo is where the page of a mailed link leads back to (MailFacts.ReturnTo). The
+	// caller has checked that it is no foreign site.
+	ReturnTo string
 }
 
 // An Engine runs the flows. It is safe for concurrent use.
@@ -197,6 +205,9 @@ func New(ctx context.Context, store Store, opts Options) (*Engine, error) {
 		if err := weborigin.Check(link); err != nil {
 			return nil, fmt.Errorf("watchword: Options.LinkOrigins: %w", err)
 		}
+	}
+	if opts.NoVerifyMail && opts.Signup != SignupOpen {
+		return nil, errors.New("watchword: Options.NoVerifyMail needs SignupOpen")
 	}
 	if err := opts.CheckTokens(); err != nil {
 		return nil, fmt.Errorf("watchword: Options: %w", err)
@@ -311,6 +322,9 @@ func (e *Engine) Stats(ctx context.Context) (Stats, error) {
 
 // PublicURL returns the URL at which clients reach the server.
 func (e *Engine) PublicURL() string { return e.opts.PublicURL }
+
+// Signup returns who may create an account, and whether a mail follows that verifies the address.
+func (e *Engine) Signup() (mode SignupMode, mails bool) { return e.opts.Signup, !e.opts.NoVerifyMail }
 
 // now returns the current time in the precision of a store (milliseconds). A flow
 // calls it once and passes the result on.

@@ -190,7 +190,11 @@ func (r *Renderer) Render(m watchword.Message) (Rendered, error) {
 	case !page.token:
 		link = r.base + page.path
 	case m.Token != "":
-		link = r.base + page.path + "#token=" + url.QueryEscape(string(m.Token))
+		link = r.base + page.path
+		if m.ReturnTo != "" { // before the fragment, and checked again by the page
+			link += "?return_to=" + url.QueryEscape(m.ReturnTo)
+		}
+		link += "#token=" + url.QueryEscape(string(m.Token))
 		if m.Page != "" {
 			link = m.Page + "/" + url.PathEscape(string(m.Token))
 		}

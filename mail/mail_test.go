@@ -114,6 +114,26 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
+// RST-6, HTTP-12
+func TestLinkKeepsThePageToReturnToBeforeItsToken(t *testing.T) {
+	t.Parallel()
+	m := message(watchword.MailReset)
+	m.ReturnTo = "https://app.example.com/inbox?token=a&b=#c"
+	got, err := renderer(t).Render(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "https://auth.example.com/reset?return_to=https%3A%2F%2Fapp.example.com%2Finbox%3Ftoken%3Da%26b%3D%23c#token=" +
+		token
+	if got.Link != want {
+		t.Errorf("the link is %q, want %q", got.Link, want)
+	}
+	m.Page = "https://app.example.com/resetpass" // a page of the front-end knows its way
+	if got, err = renderer(t).Render(m); err != nil || got.Link != m.Page+"/"+token {
+		t.Errorf("the link is %q (%v)", got.Link, err)
+	}
+}
+
 // RST-6
 func TestLinksComeFromThePublicURLWithTheTokenInTheFragment(t *testing.T) {
 	t.Parallel()

@@ -157,8 +157,13 @@ func everyPage(t *testing.T, look func(b *tab, name string)) {
 // No text is cut off, and axe-core reports no fault.
 func TestEveryPageFitsAndIsAccessible(t *testing.T) {
 	t.Parallel()
+	everyPage(t, accessible(t))
+}
+
+// accessible returns a check of the page that a tab shows.
+func accessible(t *testing.T) func(b *tab, name string) {
 	axe := installAxe(t)
-	everyPage(t, func(b *tab, name string) {
+	return func(b *tab, name string) {
 		must(t, chromedp.Do(b.ctx, chromedp.Evaluate[chromedp.Void](axe+"; undefined")))
 		browsertest.InEachView(t, b.ctx, name, func(view string) {
 			if view == "phone-dark" {
@@ -169,7 +174,7 @@ func TestEveryPageFitsAndIsAccessible(t *testing.T) {
 				t.Errorf("%s, %s: %s", name, view, fault)
 			}
 		})
-	})
+	}
 }
 
 // installAxe installs exactly what package-lock.json says, and returns the script.

@@ -125,7 +125,7 @@ func passwords(t *testing.T, s *service, b, phone *tab) {
 	phone.reads("Your password has been changed")
 	b.visit("/account")
 	b.reads("You are signed out. Sign in again to continue.")
-	phone.press("Back to sign-in")
+	phone.press("Sign in")
 	phone.signIn("ada@example.com", goodPassword)
 	phone.reads("Your account")
 	b.signIn("ada@example.com", goodPassword)

@@ -28,6 +28,7 @@ func TestInvalidOptionsAreRejected(t *testing.T) {
 		"invalid Cookie.Name":    {PublicURL: https, CookieName: "a name"},
 		"invalid Cookie.Domain":  {PublicURL: https, CookieName: "mine", CookieDomain: "exa mple"},
 		"engine's":               {},
+		"Options.AppURL":         {PublicURL: https, AppURL: "https://app.example.com/#home"},
 		"Options.TrustedProxies": {PublicURL: https, TrustedProxies: []string{"0.0.0.0/0"}},
 		"Options.DevMail":        {PublicURL: https, DevMail: letterbox{}},
 		"Options.AllowedOrigins": {PublicURL: https, AllowedOrigins: []string{"https://App.example.com"}},

@@ -5,7 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/watchword-auth/watchword/internal/weborigin"
@@ -20,6 +20,7 @@ type origins struct {
 	public      *url.URL
 	publicURL   string   // public as it was configured
 	allowed     []string // front-ends on other origins
+	appURL      string   // the front-end that pages lead back to, or ""
 	crossOrigin *http.CrossOriginProtection
 }
 
@@ -27,12 +28,22 @@ type origins struct {
 //
 // Operators often write a path, a trailing slash or a wildcard. Each of them would silently match
 // no request, so it stops the server at its start.
-func newOrigins(publicURL string, allowed []string) (*origins, error) {
+func newOrigins(publicURL string, allowed []string, appURL string) (*origins, error) {
 	public, err := parsePublic(publicURL)
 	if err != nil {
 		return nil, fmt.Errorf("server: Options.PublicURL: %w", err)
 	}
-	o := &origins{public: public, publicURL: publicURL, allowed: allowed, crossOrigin: http.NewCrossOriginProtection()}
+	if appURL != "" {
+		origin, err := weborigin.OfPage(appURL)
+		if err != nil {
+			return nil, fmt.Errorf("server: Options.AppURL: %w", err)
+		}
+		if origin != publicURL && !slices.Contains(allowed, origin) {
+			allowed = append(slices.Clone(allowed), origin)
+		}
+	}
+	o := &origins{public: public, publicURL: publicURL, allowed: allowed, appURL: appURL,
+		crossOrigin: http.NewCrossOriginProtection()}
 	for _, origin := range append([]string{publicURL}, allowed...) {
 		if err := weborigin.Check(origin); err != nil && !weborigin.IsApp(origin) {
 			return nil, fmt.Errorf("server: Options.AllowedOrigins: %w", err)
@@ -86,18 +97,14 @@ func isDefaultPort(scheme, port string) bool {
 	return scheme == "https" && port == "443" || scheme == "http" && port == "80"
 }
 
-// afterOrigin matches a path and a query in the characters of RFC 3986. URL parsers disagree
-// about other characters, such as a backslash, and could find another host than this server.
-var afterOrigin = regexp.MustCompile(`^([/?][A-Za-z0-9._~!$&'()*+,;=:@%/?-]*)?$`)
-
 // mayRedirectTo reports whether target is a URL on the public URL or on an allowed origin.
 // Any other target would make the server an open redirector.
 //
-// It compares text instead of parsed URLs. The expression admits only a slash or a question mark
-// after the origin, so "https://app.example.com.evil.com" does not pass.
+// It compares text instead of parsed URLs. Only a slash or a question mark may follow
+// the origin, so "https://app.example.com.evil.com" does not pass.
 func (o *origins) mayRedirectTo(target string) bool {
 	for _, origin := range append([]string{o.publicURL}, o.allowed...) {
-		if rest, found := strings.CutPrefix(target, origin); found && afterOrigin.MatchString(rest) {
+		if rest, found := strings.CutPrefix(target, origin); found && weborigin.IsPath(rest) {
 			return true
 		}
 	}

@@ -21,6 +21,7 @@ type accountData struct {
 	Sessions []accountSession
 	Events   []accountEvent
 	Undo     time.Time // until when the previous address can undo the change; zero: it can't
+	Mailed   bool      // the sign-up mailed a link that proves the address
 }
 
 // accountSession is one row of the list of sessions. It has no token; the id is enough to end the
@@ -56,6 +57,7 @@ func (p *pages) accountView(r *http.Request, who watchword.Identity) (*view, err
 		return nil, err
 	}
 	v, data := p.newView(r, "account"), accountData{User: who.User.Profile(), Undo: undo}
+	_, data.Mailed = p.engine.Signup()
 	for _, one := range sessions {
 		data.Sessions = append(data.Sessions, accountSession{
 			ID: string(one.ID), Device: one.Device, Address: one.Address,
@@ -89,15 +91,15 @@ type accountForm func(r *http.Request, who watchword.Identity, form url.Values, 
 // error it shows the page again with the values that the user entered. The redirect after a
 // success keeps the reload button from sending the form again. After an error the response is the
 // page itself, because a redirect would lose the values.
-func (p *pages) change(name string, do accountForm, then func(http.ResponseWriter)) handler {
+func (p *pages) change(name string, do accountForm, then func(http.ResponseWriter, *http.Request)) handler {
 	return p.requireSignIn(func(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 		form, err := readForm(w, r)
 		if err != nil {
 			return err
 		}
-		refused := do(r, who, form, p.clients.of(w, r))
+		refused := do(r, who, form, p.client(w, r))
 		if refused == nil {
-			then(w)
+			then(w, r)
 			return nil
 		}
 		// The account is read again: the form may have failed because something else changed it.
@@ -143,12 +145,14 @@ func (p *pages) accountForms() []route {
 		}},
 	}
 	// After a deletion there is no account to show.
-	signOut := func(w http.ResponseWriter) { p.redirectSignedOut(w, "deleted") }
+	signOut := func(w http.ResponseWriter, r *http.Request) { p.redirectSignedOut(w, r, "deleted") }
 	routes := []route{
 		{method: "POST", path: pathAccount + "/delete", handle: p.change("delete", p.deleteAccount, signOut)},
 	}
 	for _, f := range forms {
-		showDone := func(w http.ResponseWriter) { p.redirect(w, pathAccount, url.Values{"done": {f.done}}) }
+		showDone := func(w http.ResponseWriter, r *http.Request) {
+			p.redirect(w, pathAccount, p.withReturn(r, url.Values{"done": {f.done}}))
+		}
 		routes = append(routes, route{method: "POST", path: pathAccount + f.path, handle: p.change(f.name, f.do, showDone)})
 	}
 	return routes

@@ -211,6 +211,11 @@ func (p *pages) verifyLink(w http.ResponseWriter, r *http.Request, in linkInput)
 		return p.showMessage(w, r, messagePage{Title: "verify.title", Text: "verify.done", SignedIn: true})
 	}
 	p.cookies.setSession(w, r, session)
+	// The front-end shows that the user is signed in. The notice is for the account page only.
+	if target := p.afterSignIn(r); target != pathAccount {
+		p.redirect(w, target, nil)
+		return nil
+	}
 	p.redirect(w, pathAccount, url.Values{"done": {"verified"}})
 	return nil
 }
@@ -224,9 +229,9 @@ func (p *pages) resetLink(w http.ResponseWriter, r *http.Request, in linkInput) 
 	}
 	p.cookies.rememberDevice(w, r, device)
 	if in.form.Get("chosen") != "" {
-		return p.showMessage(w, r, messagePage{Title: "reset.title", Text: "verify.chosen"})
+		return p.showMessage(w, r, messagePage{Title: "reset.title", Text: "verify.chosen", SignInNext: true})
 	}
-	return p.showMessage(w, r, messagePage{Title: "reset.title", Text: "reset.done"})
+	return p.showMessage(w, r, messagePage{Title: "reset.title", Text: "reset.done", SignInNext: true})
 }
 
 // inviteLink sets the first password of an invited account, and signs in. The user has just chosen

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"net/url"
@@ -22,10 +23,10 @@ const (
 // redirectSignedOut clears the cookies and the browser's cache, so that the back button shows no
 // page of the account. It redirects to the login page, which shows why. Only the cache is cleared:
 // clearing all cookies would sign the user out of front-ends on the domain.
-func (p *pages) redirectSignedOut(w http.ResponseWriter, why string) {
+func (p *pages) redirectSignedOut(w http.ResponseWriter, r *http.Request, why string) {
 	p.cookies.clearSession(w)
 	w.Header().Set("Clear-Site-Data", `"cache"`)
-	p.redirect(w, pathLogin, url.Values{"why": {why}})
+	p.redirect(w, pathLogin, p.withReturn(r, url.Values{"why": {why}}))
 }
 
 // A visitor is the user of a page, signed in or not. A visitor without a session is not an error:
@@ -124,11 +125,27 @@ func (p *pages) requireSignIn(next identityHandler) handler {
 			return err
 		}
 		if !who.signedIn {
-			p.redirect(w, pathLogin, url.Values{"why": {who.why}})
+			p.redirect(w, pathLogin, p.signInFirst(r, who.why))
 			return nil
 		}
 		return next(w, r, who.Identity)
 	}
+}
+
+// signInFirst returns the query of the login page for a visitor of the account. The sign-in leads
+// back to the account. Without a front-end it does so anyway.
+func (p *pages) signInFirst(r *http.Request, why string) url.Values {
+	query := url.Values{"why": {why}}
+	account := p.withReturn(r, url.Values{}).Encode()
+	if account == "" && p.origins.appURL == "" {
+		return query
+	}
+	target := p.origins.publicURL + pathAccount
+	if account != "" {
+		target += "?" + account
+	}
+	query.Set("return_to", target)
+	return query
 }
 
 // isCrossSiteVisit reports whether the user followed a link from another site. The browser then
@@ -191,12 +208,36 @@ func (p *pages) redirect(w http.ResponseWriter, target string, query url.Values)
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// returnTo returns the target of a redirect after a sign-in: target if mayRedirectTo allows it,
-// else the account page. A forged target is ignored instead of rejected: the sign-in itself is
-// valid.
-func (p *pages) returnTo(target string) string {
-	if target != "" && p.origins.mayRedirectTo(target) {
-		return target
+// maxReturnTo bounds return_to in bytes, because it becomes part of links in mails.
+const maxReturnTo = 1000
+
+// returnTo returns the parameter return_to of a form or a URL if it is an allowed target, else "".
+// A forged target is ignored instead of rejected: the sign-in itself is valid. Each page checks it
+// again, because a link in a mail is open to changes, and allowed-origins may have changed.
+func (p *pages) returnTo(r *http.Request) string {
+	target := cmp.Or(r.PostForm.Get("return_to"), r.URL.Query().Get("return_to"))
+	if len(target) > maxReturnTo || !p.origins.mayRedirectTo(target) {
+		return ""
 	}
-	return pathAccount
+	return target
+}
+
+// afterSignIn returns where a sign-in leads: return_to, the front-end, or the account page.
+func (p *pages) afterSignIn(r *http.Request) string {
+	return cmp.Or(p.returnTo(r), p.origins.appURL, pathAccount)
+}
+
+// client describes the client of a form. Mails that the form causes lead back to return_to.
+func (p *pages) client(w http.ResponseWriter, r *http.Request) watchword.Client {
+	c := p.clients.of(w, r)
+	c.ReturnTo = p.returnTo(r)
+	return c
+}
+
+// withReturn adds return_to to the query of a redirect between pages.
+func (p *pages) withReturn(r *http.Request, query url.Values) url.Values {
+	if target := p.returnTo(r); target != "" {
+		query.Set("return_to", target)
+	}
+	return query
 }

@@ -3,7 +3,6 @@ package server
 import (
 	"cmp"
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/watchword-auth/watchword"
@@ -17,9 +16,11 @@ func (p *pages) loginPage(w http.ResponseWriter, r *http.Request) error {
 	return p.signPage(w, r, "login")
 }
 
-// signupPage shows the form even if signup is closed. The form then says so, which a 404 would
-// not.
+// signupPage shows the form, or that sign-up is closed.
 func (p *pages) signupPage(w http.ResponseWriter, r *http.Request) error {
+	if mode, _ := p.engine.Signup(); mode == watchword.SignupClosed {
+		return p.showClosed(w, r)
+	}
 	return p.signPage(w, r, "signup")
 }
 
@@ -28,16 +29,15 @@ func (p *pages) signPage(w http.ResponseWriter, r *http.Request, page string) er
 	if p.isCrossSiteVisit(r) {
 		return p.reload(w, r)
 	}
-	query := r.URL.Query()
 	who, err := p.visitor(w, r)
 	if err != nil {
 		return err
 	}
 	if who.signedIn {
-		p.redirect(w, p.returnTo(query.Get("return_to")), nil)
+		p.redirect(w, p.afterSignIn(r), nil)
 		return nil
 	}
-	v := p.signView(r, page, query)
+	v := p.signView(r, page)
 	// A reason of this request wins over a notice. The values are compared one by one, so the URL
 	// can't make the page show another text.
 	switch why := cmp.Or(who.why, p.flash(w, r, "why")); why {
@@ -49,15 +49,11 @@ func (p *pages) signPage(w http.ResponseWriter, r *http.Request, page string) er
 	return p.show(w, http.StatusOK, v)
 }
 
-// signView passes return_to on to the form, if it is an allowed target. The form sends it as a
-// hidden field. loginForm checks it again, because a client can change it.
-func (p *pages) signView(r *http.Request, page string, values url.Values) *view {
+// signView returns the view of a form. Its data keeps the form of earlier releases, for the templates
+// of operators.
+func (p *pages) signView(r *http.Request, page string) *view {
 	v := p.newView(r, page)
-	target := values.Get("return_to")
-	if p.returnTo(target) != target {
-		target = ""
-	}
-	v.Data = map[string]string{"ReturnTo": target}
+	v.Data = map[string]string{"ReturnTo": v.ReturnTo}
 	return v
 }
 
@@ -74,10 +70,10 @@ func (p *pages) loginForm(w http.ResponseWriter, r *http.Request) error {
 		Replaces: p.cookies.replaced(r, ""),
 	})
 	if err != nil {
-		return p.refill(w, r, p.signView(r, "login", form).filled("login", form), err)
+		return p.refill(w, r, p.signView(r, "login").filled("login", form), err)
 	}
 	p.cookies.setSession(w, r, in)
-	p.redirect(w, p.returnTo(form.Get("return_to")), nil)
+	p.redirect(w, p.afterSignIn(r), nil)
 	return nil
 }
 
@@ -90,18 +86,31 @@ func (p *pages) signupForm(w http.ResponseWriter, r *http.Request) error {
 	}
 	in, err := p.engine.SignUp(r.Context(), watchword.SignUpRequest{
 		Email: form.Get("email"), Password: watchword.Secret(form.Get("password")),
-		Name: form.Get("name"), Client: p.clients.of(w, r),
+		Name: form.Get("name"), Client: p.client(w, r),
 		Replaces: p.cookies.replaced(r, ""),
 	})
+	if watchword.CodeOf(err) == watchword.CodeSignupClosed {
+		p.errors.logRefused(w, r, err)
+		return p.showClosed(w, r)
+	}
 	if err != nil {
-		return p.refill(w, r, p.signView(r, "signup", form).filled("signup", form), err)
+		return p.refill(w, r, p.signView(r, "signup").filled("signup", form), err)
 	}
 	if in == nil {
 		return p.showText(w, r, "signup.sent")
 	}
 	p.cookies.setSession(w, r, in)
-	p.redirect(w, p.returnTo(form.Get("return_to")), nil)
+	p.redirect(w, p.afterSignIn(r), nil)
 	return nil
+}
+
+// showClosed says that sign-up is closed, with the status of the API. It shows no form, because the
+// form could not work. It is not a 404 either: a user who followed an old link learns why.
+func (p *pages) showClosed(w http.ResponseWriter, r *http.Request) error {
+	v := p.newView(r, "message")
+	v.Title = v.T("signup.title")
+	v.Data = messagePage{Title: v.Title, Text: v.T("error." + string(watchword.CodeSignupClosed))}
+	return p.show(w, statusOf(watchword.CodeSignupClosed), v)
 }
 
 // messagePage is the data of a page that only shows a message. String returns the text, for
@@ -111,6 +120,7 @@ type messagePage struct {
 	Title, Text string    // keys of texts; in the template, the texts
 	Undo        time.Time // until when the previous address can take the account back; zero: it can't
 	SignedIn    bool      // the page links to the account instead of the sign-in
+	SignInNext  bool      // the next step is to sign in, and not to go back to the front-end
 }
 
 // String keeps older templates working, which print the data itself.
@@ -130,8 +140,13 @@ func (p *pages) showMessage(w http.ResponseWriter, r *http.Request, m messagePag
 }
 
 // logoutForm ends the sessions of all cookies. The page cookie alone is enough. The refresh
-// cookie may have been deleted or replaced in another tab.
+// cookie may have been deleted or replaced in another tab. The account's button sends no body.
 func (p *pages) logoutForm(w http.ResponseWriter, r *http.Request) error {
+	if r.ContentLength != 0 {
+		if _, err := readForm(w, r); err != nil {
+			return err
+		}
+	}
 	token, _, err := p.cookies.refreshToken(r, "")
 	if err != nil {
 		return err
@@ -147,8 +162,32 @@ func (p *pages) logoutForm(w http.ResponseWriter, r *http.Request) error {
 	if err := p.cookies.endOthers(p.engine, r, client); err != nil {
 		return err
 	}
-	p.redirectSignedOut(w, "out")
+	if target := p.returnTo(r); target != "" {
+		p.cookies.clearSession(w)
+		w.Header().Set("Clear-Site-Data", `"cache"`)
+		p.redirect(w, target, nil)
+		return nil
+	}
+	p.redirectSignedOut(w, r, "out")
 	return nil
+}
+
+// logoutPage shows a button that signs out. Opening it does nothing else, because any site can link
+// to it. A browser without a session has nothing to end.
+func (p *pages) logoutPage(w http.ResponseWriter, r *http.Request) error {
+	if p.isCrossSiteVisit(r) {
+		return p.reload(w, r)
+	}
+	if !p.cookies.hasSession(r) {
+		return p.showMessage(w, r, messagePage{Title: "logout.title", Text: "why.out"})
+	}
+	signedIn, err := p.signedInAs(r)
+	if err != nil {
+		return err
+	}
+	v := p.newView(r, "logout")
+	v.Data = signedIn
+	return p.show(w, http.StatusOK, v)
 }
 
 // forgotPage asks for an address. It does not fill one in: the URL would hold it otherwise.
@@ -162,7 +201,7 @@ func (p *pages) forgotForm(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := p.engine.ForgotPassword(r.Context(), form.Get("email"), p.clients.of(w, r)); err != nil {
+	if err := p.engine.ForgotPassword(r.Context(), form.Get("email"), p.client(w, r)); err != nil {
 		return p.refill(w, r, p.newView(r, "forgot").filled("forgot", form), err)
 	}
 	return p.showText(w, r, "forgot.sent")

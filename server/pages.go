@@ -17,6 +17,7 @@ import (
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/apirequest"
 	"github.com/watchword-auth/watchword/internal/respond"
+	"github.com/watchword-auth/watchword/internal/weborigin"
 )
 
 // pages has the handlers of the HTML pages, in the files page*.go. They make the same engine calls
@@ -61,6 +62,10 @@ type view struct {
 	Notice  string // success message
 	Data    any
 
+	ReturnTo string       // page of a front-end that the browser came from, or ""; it was checked
+	Back     template.URL // where the reader goes afterwards: ReturnTo, or the front-end; "": nowhere
+	Signup   bool         // anyone can create an account
+
 	Form   string            // the form that had an error
 	typed  url.Values        // values that the user entered
 	faults map[string]string // error messages by field
@@ -72,7 +77,32 @@ type view struct {
 // header gives the default language.
 func (p *pages) newView(r *http.Request, page string) *view {
 	lang := p.theme.catalog.Match(r.Header.Get("Accept-Language"))
-	return &view{theme: p.theme, lang: lang, Page: page, Nonce: rand.Text(), min: p.passwordMin}
+	v := &view{theme: p.theme, lang: lang, Page: page, Nonce: rand.Text(), min: p.passwordMin}
+	v.ReturnTo = p.returnTo(r)
+	v.Back = template.URL(cmp.Or(v.ReturnTo, p.origins.appURL)) // both are checked: no script can be in them
+	mode, _ := p.engine.Signup()
+	v.Signup = mode != watchword.SignupClosed
+	return v
+}
+
+// To returns a path of this server that keeps return_to. Forms use it as well: the query of their
+// action survives an error, and works without the script. A template that links to a page without
+// To loses the way back.
+func (v *view) To(path string) string {
+	if v.ReturnTo == "" {
+		return path
+	}
+	return path + "?" + url.Values{"return_to": {v.ReturnTo}}.Encode()
+}
+
+// BackHost names the site of Back, so that the reader knows where the link leads. The name of the
+// product would not say it: several front-ends can share one server.
+func (v *view) BackHost() string {
+	back, err := url.Parse(string(v.Back))
+	if err != nil { // it was checked
+		return ""
+	}
+	return back.Host
 }
 
 // newEnglishView returns a view in the default language. Pages for developers are not translated.
@@ -297,8 +327,18 @@ func wantsPage(r *http.Request) bool {
 	return !isAPI(r.URL.Path) && !isOpen(r.URL.Path) && strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
-// homePage shows links for users and for developers. It shows the mailbox only in development.
+// homePage leads users to the front-end, or else to the sign-in. With a loopback public URL it shows
+// links for developers instead, and in development the mailbox.
 func (p *pages) homePage(w http.ResponseWriter, r *http.Request) error {
+	if !weborigin.IsLoopback(p.origins.public.Hostname()) {
+		target := pathLogin
+		// A front-end at this path would redirect to itself.
+		if app := p.origins.appURL; app != "" && strings.TrimSuffix(app, "/") != p.origins.publicURL {
+			target = app
+		}
+		p.redirect(w, target, nil)
+		return nil
+	}
 	v := p.newView(r, "home")
 	v.Title = v.T("brand")
 	v.Data = map[string]any{"Host": p.origins.public.Host, "Mailbox": p.devMail != nil}

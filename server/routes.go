@@ -168,11 +168,16 @@ func (p *pages) routes() []route {
 		{method: "POST", path: "/signup", handle: p.signupForm},
 		{method: "GET", path: "/forgot", handle: p.forgotPage},
 		{method: "POST", path: "/forgot", handle: p.forgotForm},
+		{method: "GET", path: "/logout", handle: p.logoutPage},
 		{method: "POST", path: "/logout", handle: p.logoutForm},
 		{method: "GET", path: pathAccount, handle: p.requireSignIn(p.accountPage)},
 		{method: "GET", path: "/openapi.json", handle: p.openAPI},
 		{method: "GET", path: "/docs", handle: p.docsPage},
 		{method: "GET", path: "/assets/{name}", handle: p.asset},
+		{method: "GET", path: "/favicon.ico", handle: p.favicon},
+		{method: "GET", path: "/robots.txt", handle: p.robots},
+		{method: "GET", path: "/.well-known/change-password", handle: p.changePassword},
+		{method: "GET", path: "/.well-known/security.txt", handle: p.securityContact},
 	}
 	for _, page := range linkPages {
 		all = append(all, route{method: "GET", path: page.path, handle: p.linkPage(page)},

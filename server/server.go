@@ -31,6 +31,11 @@ type Options struct {
 	// such as "https://app.example.com". They match exactly. Default: none.
 	AllowedOrigins []string
 
+	// AppURL is the front-end that the pages lead back to, such as
+	// "https://app.example.com/inbox". Its origin counts as allowed. Default: none, and
+	// users stay on the account page.
+	AppURL string
+
 	// TrustedProxies are the addresses and networks of proxies whose X-Forwarded-For is
 	// trusted, such as "10.0.0.0/8". Default: none.
 	TrustedProxies []string
@@ -103,7 +108,7 @@ type edge struct {
 // (Engine.Run). One engine may have several servers.
 func New(engine *watchword.Engine, opts Options) (*Server, error) {
 	opts.PublicURL = cmp.Or(opts.PublicURL, engine.PublicURL())
-	o, err := newOrigins(opts.PublicURL, opts.AllowedOrigins)
+	o, err := newOrigins(opts.PublicURL, opts.AllowedOrigins, opts.AppURL)
 	if err != nil {
 		return nil, err
 	}

@@ -76,7 +76,7 @@ func (s *Settings) warnings() []string {
 			"unless a firewall stands before it.")
 	}
 	// It works with a front-end on the same origin, so it is no fault.
-	if len(s.Dialects) > 0 && len(s.AllowedOrigins) == 0 {
+	if len(s.Dialects) > 0 && len(s.frontEnds()) == 0 {
 		all = append(all, "front-ends on other origins can't call the dialects.\n  Write their origins, such as "+
 			"allowed-origins=http://localhost:3000.")
 	}

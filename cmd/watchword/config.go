@@ -37,6 +37,7 @@ type Settings struct {
 	// Each of these widens who may send credentials or state a client's address. All are empty by
 	// default.
 	AllowedOrigins []string `name:"allowed-origins" group:"network" help:"Exact origins of front-ends on other hosts, comma separated. Apps: capacitor://HOST, tauri://HOST, chrome-extension://ID."`
+	AppURL         string   `name:"app-url" group:"network" help:"Front-end that pages and mails lead back to, such as https://app.example.com/; its origin counts as allowed."`
 	TrustedProxies []string `name:"trusted-proxies" group:"network" help:"Networks (CIDR) of proxies whose X-Forwarded-For and X-Forwarded-Proto count, comma separated."`
 	PagesDir       string   `name:"pages-dir" group:"network" help:"Folder with your own templates, texts, style and logo (docs/pages.md); empty: the built-in pages."`
 	ProductName    string   `name:"product-name" group:"network" help:"What pages and mails call the service; empty: the host of the public URL."`
@@ -78,6 +79,7 @@ type Settings struct {
 	HashCost        string        `name:"hash-cost" group:"accounts" help:"Cost of a hash: m=KiB,t=passes,p=threads for argon2id, 10 to 15 for bcrypt; empty: m=19456,t=2,p=1 or 10."`
 	HashWorkers     int           `name:"hash-workers" default:"0" min:"0" max:"256" group:"accounts" help:"Passwords hashed at the same time; 0: number of cores minus 1, at least 1. At most the number of cores."`
 	HashQueue       time.Duration `name:"hash-queue" default:"2s" min:"100ms" max:"30s" group:"accounts" help:"Longest wait for hashing before the server responds with 503."`
+	VerifyMail      string        `name:"verify-mail" default:"on" oneof:"on,off" group:"accounts" help:"off: sign-up sends no mail that verifies the address; only with signup open."`
 	VerifyTTL       time.Duration `name:"verify-ttl" default:"24h" min:"1s" max:"720h" group:"accounts" help:"Lifetime of a mailed link that verifies an address."`
 	ResetTTL        time.Duration `name:"reset-ttl" default:"15m" min:"1s" max:"24h" group:"accounts" help:"Lifetime of a mailed link that resets a password."`
 

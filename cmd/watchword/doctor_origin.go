@@ -14,7 +14,7 @@ import (
 // The findings then say everything that would have to change. A malformed origin gives one failure
 // and no further findings: its site can't be determined.
 func (d *checkup) origins(s *Settings, given string) {
-	origins := slices.Clone(s.AllowedOrigins)
+	origins := s.frontEnds()
 	if given != "" && !slices.Contains(origins, given) {
 		origins = append(origins, given)
 	}
@@ -38,7 +38,7 @@ func (d *checkup) origin(s *Settings, origin string) {
 	}
 	front, _ := url.Parse(origin)
 	ours, _ := url.Parse(s.PublicURL)
-	allowed := slices.Contains(s.AllowedOrigins, origin)
+	allowed := slices.Contains(s.frontEnds(), origin)
 	if !allowed {
 		d.fail("origin", origin+" is not allowed: browsers hide the responses from it.", "Write allowed-origins="+origin)
 	}

@@ -23,6 +23,7 @@ func (d *listeners) install(settings *Settings, s *stack, log *slog.Logger) erro
 	options := server.Options{
 		PublicURL:      settings.PublicURL,
 		AllowedOrigins: settings.AllowedOrigins,
+		AppURL:         settings.AppURL,
 		TrustedProxies: settings.TrustedProxies,
 		CookieName:     settings.CookieName,
 		CookieSameSite: sameSite[settings.CookieSameSite],

@@ -201,7 +201,7 @@ func (s *Settings) masterKeyPath() string { return filepath.Join(s.DataDir, "mas
 func (s *Settings) engine() watchword.Options {
 	return watchword.Options{
 		PublicURL:     s.PublicURL,
-		LinkOrigins:   slices.DeleteFunc(slices.Clone(s.AllowedOrigins), weborigin.IsApp),
+		LinkOrigins:   slices.DeleteFunc(s.frontEnds(), weborigin.IsApp),
 		Issuer:        s.Issuer,
 		Audience:      s.Audience,
 		AccessTTL:     s.AccessTTL,
@@ -213,6 +213,7 @@ func (s *Settings) engine() watchword.Options {
 		Sessions:      watchword.SessionPolicy{Idle: s.SessionIdle, Max: s.SessionMax},
 		MaxSessions:   s.MaxSessions,
 		Signup:        watchword.SignupMode(s.Signup),
+		NoVerifyMail:  s.VerifyMail == "off",
 		PasswordMin:   s.PasswordMin,
 		HashAlg:       s.HashAlg,
 		HashCost:      s.HashCost,

@@ -5,6 +5,7 @@
 package weborigin
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -30,6 +31,34 @@ func Check(origin string) error {
 		return fmt.Errorf("browsers never send %q: omit the default port", origin)
 	}
 	return nil
+}
+
+// afterOrigin matches a path and a query in the characters of RFC 3986. URL parsers disagree
+// about other characters, such as a backslash, and could find another host.
+var afterOrigin = regexp.MustCompile(`^([/?][A-Za-z0-9._~!$&'()*+,;=:@%/?-]*)?$`)
+
+// IsPath reports whether an origin followed by rest is a URL of that origin for every parser.
+func IsPath(rest string) bool { return afterOrigin.MatchString(rest) }
+
+// OfPage returns the origin of the page of a front-end. It rejects a URL with a user, a fragment
+// or an unusual character, and plain http except on the loopback. The error does not quote the URL,
+// which may contain a password.
+func OfPage(page string) (string, error) {
+	u, err := url.Parse(page)
+	if err != nil || u.Host == "" {
+		return "", errors.New("is not the address of a page: write it in full, such as https://app.example.com/")
+	}
+	origin := u.Scheme + "://" + u.Host
+	if err := Check(origin); err != nil {
+		return "", err
+	}
+	if rest, found := strings.CutPrefix(page, origin); !found || !IsPath(rest) {
+		return "", fmt.Errorf("has more than a path and a query: write it in the form %s/", origin)
+	}
+	if u.Scheme == "http" && !IsLoopback(u.Hostname()) {
+		return "", fmt.Errorf("is plain http, which others on the network can read: write https://%s", u.Host)
+	}
+	return origin, nil
 }
 
 var appOrigin = regexp.MustCompile(`^((capacitor|tauri)://[a-z0-9.-]+|chrome-extension://[a-p]{32})$`)

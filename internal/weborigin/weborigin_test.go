@@ -1,6 +1,7 @@
 package weborigin_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/watchword-auth/watchword/internal/weborigin"
@@ -20,6 +21,25 @@ func TestIsAppAcceptsOnlyExactOriginsOfApps(t *testing.T) {
 	} {
 		if got := weborigin.IsApp(origin); got != want {
 			t.Errorf("IsApp(%q) = %t", origin, got)
+		}
+	}
+}
+
+// HTTP-12, CFG-1
+func TestOfPageReturnsTheOriginOrRejectsThePage(t *testing.T) {
+	t.Parallel()
+	for page, want := range map[string]string{
+		"https://app.example.com": "https://app.example.com", "https://app.example.com/a?b=c": "https://app.example.com",
+		"http://localhost:3000/a": "http://localhost:3000", "https://app.example.com:8443/": "https://app.example.com:8443",
+
+		"": "", "app.example.com": "", "/home": "", "//app.example.com": "", "http://app.example.com/": "",
+		"https://me:secret@app.example.com/": "", "https://app.example.com/#a": "", "https://app.example.com/\\a": "",
+		"https://App.example.com/": "", "https://*.example.com/": "", "https://app.example.com:443/": "",
+		"javascript:alert(1)": "", "capacitor://localhost/a": "", "https://app.example.com/a\nb": "",
+	} {
+		got, err := weborigin.OfPage(page)
+		if got != want || (err == nil) != (want != "") || err != nil && strings.Contains(err.Error(), "secret") {
+			t.Errorf("OfPage(%q) = %q, %v", page, got, err)
 		}
 	}
 }

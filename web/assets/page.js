@@ -28,10 +28,10 @@ for (const form of document.forms) {
 const link = document.querySelector("form[data-link]");
 if (link?.dataset.again !== undefined && location.hash) {
   // A link of another site brought no cookies. Asked for from here, the page has them.
-  location.replace(location.pathname + "?" + location.hash);
+  location.replace(location.pathname + (location.search ? location.search + "&" : "?") + location.hash);
 } else if (link) {
   const token = new URLSearchParams(location.hash.slice(1)).get("token");
-  history.replaceState(null, "", location.pathname);
+  history.replaceState(null, "", location.pathname + location.search);
   const input = link.elements.token;
   if (token) input.value = token;
   if (input.value) {
@@ -47,7 +47,7 @@ if (link?.dataset.again !== undefined && location.hash) {
 // Who opens such a link where its page is open already changes only the fragment,
 // and for that no browser loads a page. With a "?" it is another address.
 addEventListener("hashchange", () => {
-  if (location.hash.startsWith("#token=")) location.replace(location.pathname + "?" + location.hash);
+  if (location.hash.startsWith("#token=")) location.replace(location.pathname + (location.search ? location.search + "&" : "?") + location.hash);
 });
 // What the back button brings from memory may be of somebody who has signed out.
 addEventListener("pageshow", (event) => {
