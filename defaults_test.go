@@ -43,8 +43,8 @@ func TestDefaultsOfSettingsAreTheDefaultsOfTheEngine(t *testing.T) {
 	checked := 0
 	for option, field := range optionSettings(t) {
 		tag, given := tags[field]
-		if !given || option == "PublicURL" || option == "Limits" {
-			continue // the engine requires the URL; the setting limits is only a switch
+		if !given || option == "PublicURL" || option == "Limits" || option == "NoVerifyMail" {
+			continue // the engine requires the URL; limits is only a switch; the option negates verify-mail
 		}
 		value := defaults
 		for name := range strings.SplitSeq(option, ".") {
@@ -189,6 +189,8 @@ func isDefault(values reflect.Value, field, text string) bool {
 		return duration(text) == v
 	case int:
 		return text == strconv.Itoa(v)
+	case bool:
+		return text == strconv.FormatBool(v)
 	case watchword.Limit:
 		count, per, _ := strings.Cut(text, " in ")
 		return count == strconv.Itoa(v.Count) && duration(per) == v.Per

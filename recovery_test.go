@@ -291,24 +291,6 @@ func TestAnUndoIsPossibleForAWeek(t *testing.T) {
 	r.signUp(t, "ada@example.com") // the address is free again
 }
 
-func TestSignUpModesThatNeedTheMailRefuseToStartWithoutIt(t *testing.T) {
-	t.Parallel()
-	r := start(t, nil)
-	for mode, starts := range map[watchword.SignupMode]bool{
-		"": true, watchword.SignupOpen: true, watchword.SignupVerified: false, watchword.SignupClosed: false,
-	} {
-		opts := r.opts
-		opts.Signup, opts.NoVerifyMail = mode, true
-		engine, err := watchword.NewForTest(t.Context(), r.store, opts)
-		if (err == nil) != starts {
-			t.Errorf("signup=%s: %v", mode, err)
-		}
-		if err == nil {
-			engine.Close()
-		}
-	}
-}
-
 func TestInvalidLinkOriginIsRefused(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)

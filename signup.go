@@ -72,12 +72,8 @@ func (e *Engine) SignUp(ctx context.Context, r SignUpRequest) (*SignIn, error) {
 	if e.opts.Signup == SignupVerified {
 		return nil, e.signUpByMail(ctx, user, r.Client, now)
 	}
-
-	entry, err := e.newEntry(
-		ctx,
-		entry{user: user, proofs: []proof{proofPassword}, persistent: true, client: r.Client, at: now},
-		r.Replaces,
-	)
+	entry, err := e.newEntry(ctx,
+		entry{user: user, proofs: []proof{proofPassword}, persistent: true, client: r.Client, at: now}, r.Replaces)
 	if err != nil {
 		return nil, err
 	}

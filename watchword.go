@@ -80,8 +80,7 @@ type Options struct {
 	// Signup selects who may create an account. Default: SignupOpen.
 	Signup SignupMode
 
-	// NoVerifyMail sends no mail at sign-up, only with SignupOpen. Users can still request
-	// one. Default: false.
+	// NoVerifyMail sends no mail at sign-up. It counts with SignupOpen only. Default: false.
 	NoVerifyMail bool
 
 	// PasswordMin is the minimum length of a password, in code points. Default: 8.
@@ -155,6 +154,7 @@ type Client struct {
 	UserAgent string
 	Device    string // display name, such as "Firefox on Linux"; at most 64 characters; empty: unknown
 	RequestID string
+	ReturnTo  string // where the page of a mailed link leads back to; the caller has checked its site
 
 	// Languages is the Accept-Language header (RFC 9110, section 12.5.4). A sign-up
 	// stores its first language as User.Locale. It may be empty or invalid.
@@ -163,10 +163,6 @@ type Client struct {
 	// DeviceToken is the SignIn.DeviceToken that the client stored after an earlier
 	// sign-in. If it is empty or of another account, the device is not known.
 	DeviceToken Secret
-
-	// ReturnTo is where the page of a mailed link leads back to (MailFacts.ReturnTo). The
-	// caller has checked that it is no foreign site.
-	ReturnTo string
 }
 
 // An Engine runs the flows. It is safe for concurrent use.
@@ -205,9 +201,6 @@ func New(ctx context.Context, store Store, opts Options) (*Engine, error) {
 		if err := weborigin.Check(link); err != nil {
 			return nil, fmt.Errorf("watchword: Options.LinkOrigins: %w", err)
 		}
-	}
-	if opts.NoVerifyMail && opts.Signup != SignupOpen {
-		return nil, errors.New("watchword: Options.NoVerifyMail needs SignupOpen")
 	}
 	if err := opts.CheckTokens(); err != nil {
 		return nil, fmt.Errorf("watchword: Options: %w", err)

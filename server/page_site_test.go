@@ -123,3 +123,14 @@ func TestOriginOfTheFrontEndIsAllowed(t *testing.T) {
 		}
 	}
 }
+
+// With SignupVerified the mail is the way to get the account, so the option has no effect.
+func TestSignUpThatWaitsIsMailedInAnyCase(t *testing.T) {
+	t.Parallel()
+	s := start(t, func(o *watchword.Options) { o.Signup, o.NoVerifyMail = watchword.SignupVerified, true }, nil)
+	form := map[string]string{"email": "ada@example.com", "password": goodPassword}
+	wantPage(t, s.browser(t).submit("/signup", form), 200)
+	if s.post.take(t, watchword.MailVerify, "ada@example.com").Token == "" {
+		t.Error("the mail has no link")
+	}
+}
