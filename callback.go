@@ -17,8 +17,7 @@ import (
 // rows, in the order of the feed, so no flow and no other program can forget one.
 //
 // Each process with a callback claims what is due, calls, and then deletes the row. A crash
-// in between leaves the row, and another process calls again. A failure delays only its own
-// row. Nothing is queued for OnSessionEnded until a process sets it.
+// in between leaves the row, and another process calls again. A failure delays only its row.
 
 const (
 	callbackPoll    = time.Second      // how soon a process sees a row of another process
@@ -60,7 +59,6 @@ func (o Options) callbacks() map[CallbackKind]chan struct{} {
 	return set
 }
 
-// wakeCallbacks tells the worker of a kind, if there is one, that a call may be due.
 func (e *Engine) wakeCallbacks(kind CallbackKind) {
 	select {
 	case e.callbacks[kind] <- struct{}{}:
@@ -89,8 +87,7 @@ func (e *Engine) runCallbacks(ctx context.Context, kind CallbackKind, wake <-cha
 	}
 }
 
-// callDue claims one batch, makes its calls concurrently and waits for all. It returns
-// their number.
+// callDue claims one batch, makes its calls concurrently and waits for all. It returns their number.
 func (e *Engine) callDue(ctx context.Context, kind CallbackKind) (int, error) {
 	now := e.now()
 	var due []Callback

@@ -190,7 +190,6 @@ func (o Operator) AdmitUser(ctx context.Context, r AdmitRequest) (*SignIn, error
 	return e.signInOn(e.knownDevice(wanted.user, r.Client.DeviceToken), wanted.user, session)
 }
 
-// parseMethods returns the proofs that an application names.
 func parseMethods(methods []string) (proofs []proof, problem *FieldError) {
 	for _, method := range methods {
 		if !methodName.MatchString(method) {

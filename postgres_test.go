@@ -170,7 +170,7 @@ func waitUntilBlocked(t *testing.T, url string, done chan error) {
 	}
 }
 
-// Imports and sign-ups run beside the confirmation, and none of them gets the address. The owner's
+// Imports and sign-ups run beside the confirmation, but do not get the address. The owner's
 // undo therefore works with each default isolation of the database.
 //
 // ID-12

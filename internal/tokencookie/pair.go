@@ -40,7 +40,7 @@ func usesPartitioned(embedded, usual, partitioned bool) bool {
 	return partitioned && (embedded || !usual)
 }
 
-// partitioned returns the cookie for embedded requests, and false if there is none.
+// partitioned returns the cookie for embedded requests, and false if it is missing.
 func (p Pair) partitioned() (Cookie, bool) {
 	c := p.Usual
 	if c.SameSite != http.SameSiteNoneMode {
