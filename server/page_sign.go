@@ -172,8 +172,8 @@ func (p *pages) logoutForm(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// logoutPage shows a button that signs out. Opening it does nothing else, because any site can link
-// to it. A browser without a session has nothing to end.
+// logoutPage shows a button that signs out. Opening it does not sign out, because any site can
+// link to it. A browser without a session sees that it is signed out.
 func (p *pages) logoutPage(w http.ResponseWriter, r *http.Request) error {
 	if p.isCrossSiteVisit(r) {
 		return p.reload(w, r)

@@ -33,7 +33,7 @@ func (p *pages) robots(w http.ResponseWriter, _ *http.Request) error {
 
 // changePassword redirects password managers to the form (W3C, A Well-Known URL for Changing
 // Passwords). The fragment names the section of the account page. A browser keeps the fragment when
-// the account page redirects to the sign-in, because that redirect has no fragment.
+// the account page redirects to the sign-in (RFC 9110, section 10.2.2).
 func (p *pages) changePassword(w http.ResponseWriter, _ *http.Request) error {
 	p.redirect(w, pathAccount+"#password-title", nil)
 	return nil
@@ -41,8 +41,8 @@ func (p *pages) changePassword(w http.ResponseWriter, _ *http.Request) error {
 
 // securityContact serves the operator's contact for reports of faults (RFC 9116), a file of the
 // pages folder. There is no built-in one: it must name the operator's contact and expire. An
-// expired contact is worse than no file. The file is read on
-// each request, so that the operator can renew it without a restart.
+// expired contact is useless. The file is read on each request, so that the operator can renew it
+// without a restart.
 func (p *pages) securityContact(w http.ResponseWriter, r *http.Request) error {
 	content, err := p.theme.read("security.txt")
 	if errors.Is(err, fs.ErrNotExist) {

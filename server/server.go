@@ -32,8 +32,8 @@ type Options struct {
 	AllowedOrigins []string
 
 	// AppURL is the front-end that the pages lead back to, such as
-	// "https://app.example.com/inbox". Its origin counts as allowed. Default: none, and
-	// users stay on the account page.
+	// "https://app.example.com/inbox". Its origin counts as allowed. Default: the
+	// account page.
 	AppURL string
 
 	// TrustedProxies are the addresses and networks of proxies whose X-Forwarded-For is
