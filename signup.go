@@ -134,8 +134,7 @@ func (e *Engine) signUpByMail(ctx context.Context, user User, c Client, now time
 		mail := mailTo(MailVerify, User{Email: user.Email}, event)
 		mail.Facts.SignupID, mail.Facts.ReturnTo = waiting.ID, c.ReturnTo
 		if taken {
-			mail = mailTo(MailSignupExisting, User{Email: user.Email}, event)
-			err = e.post(ctx, tx, mail)
+			err = e.post(ctx, tx, mailTo(MailSignupExisting, User{Email: user.Email}, event))
 		} else if err = tx.InsertSignup(ctx, waiting); err == nil {
 			err = tx.InsertMail(ctx, mail) // the outbox charges its budget
 		}

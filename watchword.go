@@ -79,7 +79,6 @@ type Options struct {
 
 	// Signup selects who may create an account. Default: SignupOpen.
 	Signup SignupMode
-
 	// NoVerifyMail sends no mail at sign-up. It counts with SignupOpen only. Default: false.
 	NoVerifyMail bool
 
