@@ -1,0 +1,158 @@
+package main_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+const root = "../.." // the checkout
+
+// readmeCommands says how the test runs each kind of command in README.md. A command of no
+// kind fails the test.
+var readmeCommands = []struct {
+	form *regexp.Regexp
+	run  func(*readme, string)
+}{
+	{regexp.MustCompile(`^(go run ./cmd/watchword|bin/watchword) serve$`), (*readme).serve},
+	{regexp.MustCompile(`^go run ./lab/rotation/cmd$`), (*readme).simulate},
+	{regexp.MustCompile(`^curl `), (*readme).curl},
+	{regexp.MustCompile(`^make [a-z-]+$`), (*readme).plan},
+}
+
+// A readme is a run of the commands of README.md in their order, in one folder.
+type readme struct {
+	*testing.T
+	dir    string
+	server *server
+	token  string // of the last response that had one
+	ran    map[string]bool
+}
+
+// Every command of README.md runs as it is written, with two differences: the server listens on
+// a free port, and targets of make that take minutes are only planned.
+func TestEveryCommandOfTheReadmeRuns(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join(root, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &readme{T: t, dir: t.TempDir(), server: newServer(t, freeAddress(t)), ran: map[string]bool{}}
+	for _, command := range commandsOf(string(text)) {
+		r.one(command)
+	}
+	for _, must := range []string{"serve", "curl", "make"} {
+		if !r.ran[must] {
+			t.Errorf("README.md has no %s command that the test finds", must)
+		}
+	}
+}
+
+func (r *readme) one(command string) {
+	r.Helper()
+	for _, kind := range readmeCommands {
+		if kind.form.MatchString(command) {
+			kind.run(r, command)
+			return
+		}
+	}
+	r.Errorf("README.md: the test doesn't know how to run %q", command)
+}
+
+var (
+	fence   = regexp.MustCompile("(?ms)^```(sh|console)\n(.*?)^```$")
+	remark  = regexp.MustCompile(`(?m)\s+#.*$`)
+	prompts = regexp.MustCompile(`(?m)^\$ ((?:.*\\\n)*.*)$`)
+)
+
+// commandsOf returns the lines of each sh block, and what follows the prompts of each console
+// block.
+func commandsOf(text string) []string {
+	var all []string
+	for _, block := range fence.FindAllStringSubmatch(text, -1) {
+		if block[1] == "console" {
+			for _, found := range prompts.FindAllStringSubmatch(block[2], -1) {
+				all = append(all, found[1])
+			}
+			continue
+		}
+		for line := range strings.Lines(block[2]) {
+			if line = strings.TrimSpace(remark.ReplaceAllString(line, "")); line != "" {
+				all = append(all, line)
+			}
+		}
+	}
+	return all
+}
+
+// serve starts the built program, which all ways to start have in common.
+func (r *readme) serve(string) {
+	r.Helper()
+	r.ran["serve"] = true
+	if r.server.cmd != nil {
+		return // it still runs
+	}
+	if err := r.server.start(r.dir, []string{"HOME=" + r.dir}, nil); err != nil {
+		r.Fatal(err)
+	}
+	response, err := r.server.client().Get(r.server.url() + "/dev/mail")
+	if err != nil {
+		r.Fatal(err)
+	}
+	_ = response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		r.Errorf("/dev/mail: status %d", response.StatusCode)
+	}
+}
+
+func (r *readme) curl(command string) {
+	r.Helper()
+	r.ran["curl"] = true
+	command = strings.ReplaceAll(command, "http://localhost:8080", r.server.url())
+	out := r.shell(r.dir, strings.Replace(command, "curl ", "curl -sS --fail-with-body ", 1))
+	var response struct{ AccessToken string }
+	if err := json.Unmarshal(out, &response); err != nil {
+		r.Errorf("%s: the response isn't JSON: %v", command, err)
+	}
+	if response.AccessToken != "" {
+		r.token = response.AccessToken
+	}
+}
+
+// simulate runs the command on fewer refreshes, because the tables take longer than a test.
+func (r *readme) simulate(command string) {
+	r.Helper()
+	if !bytes.Contains(r.shell(root, command+" -refreshes 20000 -thieves 100"), []byte("bounded forgiveness")) {
+		r.Errorf("%s: the output doesn't name our rule", command)
+	}
+}
+
+// plan lets make check that the target and everything before it exist.
+func (r *readme) plan(command string) {
+	r.Helper()
+	r.ran["make"] = true
+	r.shell(root, strings.Replace(command, "make ", "make -n ", 1))
+}
+
+func (r *readme) shell(dir, command string) []byte {
+	r.Helper()
+	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "bash", "-c", command)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "ACCESS_TOKEN="+r.token)
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	if err != nil {
+		r.Errorf("%s: %v\n%s%s", command, err, out, errs.String())
+	}
+	return out
+}
