@@ -173,6 +173,9 @@ func CheckName(name string) error {
 			return fmt.Errorf("%s ends in %s, which is kept for another cookie of this server", name, ending)
 		}
 	}
+	if name == "jwt" || name == "refreshTkn" { // the refresh cookies of the dialects lesson and users
+		return fmt.Errorf("%s is the refresh cookie of a dialect of this server", name)
+	}
 	if strings.Contains(name, "-with-") {
 		return fmt.Errorf("%s contains -with-, which is kept for other cookies of this server", name)
 	}
