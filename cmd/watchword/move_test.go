@@ -55,7 +55,7 @@ func TestSessionsContinueAfterAMoveToPostgres(t *testing.T) {
 	}
 
 	// Neither end can be used again by mistake.
-	for _, args := range [][]string{{"serve"}, {"users", "list"}, {"move", "--to=" + target}} {
+	for _, args := range [][]string{{"serve", "--listen=127.0.0.1:0"}, {"users", "list"}, {"move", "--to=" + target}} {
 		if got := run(t, call{dir: dir, args: args}); got.code != 1 ||
 			!strings.Contains(got.errors, "was moved to another database") {
 			t.Errorf("%v on the old database: exit code %d\n%s", args, got.code, got.errors)
