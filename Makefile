@@ -2,7 +2,8 @@
 # tests use.
 
 SHELL   := /bin/bash
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT  ?= $(shell git describe --always --abbrev=40 --exclude='*' --dirty 2>/dev/null)
+DATE    ?= $(shell TZ=UTC0 git log -1 --format=%cd --date=format-local:%Y-%m-%dT%H:%M:%SZ 2>/dev/null)
 
 ARGS     ?=     # of the server:               make run ARGS='--listen 127.0.0.1:8000'
 BASE     ?=     # of make bench-compare: the other revision
@@ -14,10 +15,11 @@ ROUNDS   ?=     # per fault; for the soak 500: make soak ROUNDS=5000
 DURATION ?=     # of a soak under constant load, instead of faults: make soak DURATION=1h
 SCENARIOS ?=    # of make compare; its targets and scenarios are separated by commas
 TARGETS  ?=     # of make compare, see lab/bench/README.md
+PLATFORMS ?=    # of make dist:                 make dist PLATFORMS=linux/amd64,darwin/arm64
 FUZZTIME ?= 60s # per fuzz target:              make fuzz FUZZTIME=10m
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint generate fuzz pictures transcript faults soak revocation timing try compare bench bench-compare cover clean
+.PHONY: help run build dist dist-check test lint generate fuzz pictures transcript faults soak revocation timing try compare bench bench-compare cover clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,7 +28,14 @@ run: ## start the server with its data in ./watchword-data
 	go run ./cmd/watchword serve $(ARGS)
 
 build: ## build one static binary, bin/watchword
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/watchword ./cmd/watchword
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.commit=$(COMMIT) -X main.date=$(DATE)' -o bin/watchword ./cmd/watchword
+
+dist: ## build the files of a release in ./dist: archives, SBOMs, licences, checksums; with PLATFORMS=linux/arm64, fewer
+	rm -rf dist
+	go -C tools run ./dist -out '$(CURDIR)/dist' $(if $(strip $(PLATFORMS)),-platforms '$(strip $(PLATFORMS))')
+
+dist-check: ## build the release for all platforms twice, the second time with an empty build cache, and compare
+	WATCHWORD_TEST_DIST=all go -C tools test -count=1 -timeout=0 -v ./dist
 
 test: ## all checks that a change must pass (under 10 minutes on 2 cores)
 	@.ci/check
@@ -80,4 +89,4 @@ cover: ## write test coverage to cover.html
 	@go tool cover -func=cover.out | tail -1
 
 clean: ## remove the files that these targets create, not your data
-	rm -rf bin cover.out cover.html
+	rm -rf bin dist cover.out cover.html

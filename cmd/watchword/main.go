@@ -31,19 +31,23 @@ import (
 
 // cli is the command line. `watchword --help` is generated from it.
 type cli struct {
-	ConfigFile string `name:"config" placeholder:"FILE" help:"Read settings from this YAML file (WATCHWORD_CONFIG)."`
+	ConfigFile  string      `name:"config" placeholder:"FILE" help:"Read settings from this YAML file (WATCHWORD_CONFIG)."`
+	ShowVersion versionFlag `name:"version" help:"Print the version."`
 	Settings
 
-	Serve    serveCmd    `cmd:"" group:"run" help:"Run the server."`
-	Doctor   doctorCmd   `cmd:"" group:"run" help:"Check settings, store, keys, clock, mail and cookies, and say what to do."`
-	Config   configCmd   `cmd:"" group:"run" help:"Print every setting, its value and where it comes from."`
-	Migrate  migrateCmd  `cmd:"" group:"run" help:"Create the database, or upgrade it to this release. serve does this too."`
-	Move     moveCmd     `cmd:"" group:"run" help:"Move all data from SQLite to PostgreSQL. Sessions stay signed in."`
-	Version  versionCmd  `cmd:"" group:"run" help:"Print the version."`
-	Users    usersCmd    `cmd:"" group:"operate" help:"Accounts."`
-	Sessions sessionsCmd `cmd:"" group:"operate" help:"Sessions of users."`
-	Keys     keysCmd     `cmd:"" group:"operate" help:"Signing and refresh keys."`
-	Mail     mailCmd     `cmd:"" group:"operate" help:"The outbox of mails."`
+	Serve         serveCmd         `cmd:"" group:"run" help:"Run the server."`
+	Doctor        doctorCmd        `cmd:"" group:"run" help:"Check settings, store, keys, clock, mail and cookies, and say what to do."`
+	Config        configCmd        `cmd:"" group:"run" help:"Print every setting, its value and where it comes from."`
+	Migrate       migrateCmd       `cmd:"" group:"run" help:"Create the database, or upgrade it to this release. serve does this too."`
+	Move          moveCmd          `cmd:"" group:"run" help:"Move all data from SQLite to PostgreSQL. Sessions stay signed in."`
+	Version       versionCmd       `cmd:"" group:"run" help:"Print version, commit, date, Go version and platform."`
+	Completion    completionCmd    `cmd:"" group:"run" help:"Print the completion script of a shell."`
+	Man           manCmd           `cmd:"" group:"run" help:"Print the manual page: watchword man | man -l -"`
+	CompleteWords completeWordsCmd `cmd:"" hidden:"" passthrough:""`
+	Users         usersCmd         `cmd:"" group:"operate" help:"Accounts."`
+	Sessions      sessionsCmd      `cmd:"" group:"operate" help:"Sessions of users."`
+	Keys          keysCmd          `cmd:"" group:"operate" help:"Signing and refresh keys."`
+	Mail          mailCmd          `cmd:"" group:"operate" help:"The outbox of mails."`
 }
 
 // A program is the environment of a command: its settings and its streams. Commands use its streams

@@ -1,43 +1,77 @@
 package main
 
 import (
+	"fmt"
 	"runtime"
 	"runtime/debug"
+
+	"github.com/alecthomas/kong"
 )
+
+// version is that of the last release or, before its tag, of the next one. The npm packages have
+// the same version; `make dist` refuses another one.
+const version = "0.1.0"
+
+// commit and date are set by the linker in a release (tools/dist). They are the only variables that
+// the linker sets. Without them, thisBuild reads what the Go toolchain knows.
+var commit, date string
 
 // versionCmd needs no settings and no store, so it also works on a machine without an installation.
 type versionCmd struct {
 	JSON bool `name:"json" help:"Print JSON."`
 }
 
-// The line has the form that packagers and bug reports expect: name, version, compiler.
+// One line has all that a report of a fault needs.
 func (c *versionCmd) Run(p *program) error {
 	b := thisBuild()
 	if c.JSON {
 		return p.printJSON(b)
 	}
-	p.say("watchword %s (%s)", b.Version, b.Go)
+	p.say("%s", b)
 	return nil
 }
 
-// version is set by the linker in a release (make build). Without it, thisBuild reads the module
-// version. It is the only variable that the linker sets. Tests and `go run` leave it empty.
-var version string
+// versionFlag is the option --version, which people try before they look for a command.
+type versionFlag bool
 
-// The Go version matters for security fixes of the standard library. Its JSON is for scripts that
-// compare versions before an upgrade.
-type build struct {
-	Version string `json:"version"`
-	Go      string `json:"go"`
+// BeforeReset prints the version before kong validates the rest of the line, as kong does for --help.
+func (versionFlag) BeforeReset(app *kong.Kong) error {
+	fmt.Fprintln(app.Stdout, thisBuild())
+	app.Exit(exitDone)
+	return nil
 }
 
-// thisBuild returns the version that the linker, or else the Go toolchain, wrote into the binary: a
-// tag, a pseudo-version with the commit, or (devel). A build outside of a module or a repository
-// has no version, and the text is then "" or (devel). Reports of faults quote this text.
+// The Go version matters for security fixes of the standard library. The date is the time of the
+// commit and not of the build, so that two builds of a commit have the same bytes. The JSON is for
+// scripts that compare versions before an upgrade.
+type build struct {
+	Version  string `json:"version"`
+	Commit   string `json:"commit"` // in full; with "-dirty" if files were changed; or "unknown"
+	Date     string `json:"date"`   // RFC 3339, UTC; or "unknown"
+	Go       string `json:"go"`
+	Platform string `json:"platform"` // GOOS/GOARCH
+}
+
+func (b build) String() string {
+	return fmt.Sprintf("watchword %s (commit %s, %s, %s, %s)", b.Version, b.Commit, b.Date, b.Go, b.Platform)
+}
+
+// thisBuild returns the commit that the linker, or else the Go toolchain, wrote into the binary. Outside
+// of a repository, both are "unknown".
 func thisBuild() build {
-	b := build{version, runtime.Version()}
-	if info, ok := debug.ReadBuildInfo(); ok && b.Version == "" {
-		b.Version = info.Main.Version
+	b := build{version, commit, date, runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}
+	if info, ok := debug.ReadBuildInfo(); ok && b.Commit == "" {
+		vcs := map[string]string{}
+		for _, each := range info.Settings {
+			vcs[each.Key] = each.Value
+		}
+		b.Commit, b.Date = vcs["vcs.revision"], vcs["vcs.time"]
+		if vcs["vcs.modified"] == "true" {
+			b.Commit += "-dirty"
+		}
+	}
+	if b.Commit == "" {
+		b.Commit, b.Date = "unknown", "unknown"
 	}
 	return b
 }

@@ -1,0 +1,190 @@
+package main
+
+import (
+	"embed"
+	"fmt"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// The scripts only pass the words of the command line to `watchword complete-words` and show the
+// reply. Every decision is in complete, so the three shells agree, and a script stays valid when
+// the commands change.
+//
+//go:embed completion
+var completionScripts embed.FS
+
+// completionCmd prints a script, so that a package or a user can put it where the shell looks. It
+// never changes the user's files.
+type completionCmd struct {
+	Shell string `arg:"" enum:"bash,zsh,fish" help:"bash, zsh or fish."`
+}
+
+func (c *completionCmd) Run(p *program) error {
+	script, err := completionScripts.ReadFile("completion/watchword." + c.Shell)
+	if err == nil {
+		_, err = p.out.Write(script)
+	}
+	return err
+}
+
+// completeWordsCmd is for the scripts only. The words are those after the name of the program, up
+// to the cursor; the last one may be empty.
+type completeWordsCmd struct {
+	Words []string `arg:"" optional:""`
+}
+
+// Run prints one candidate a line, followed by a tab and its help. A line ":files" asks the shell
+// for the names of files instead. Neither candidates nor help contain a tab.
+func (c *completeWordsCmd) Run(p *program, ctx *kong.Context) error {
+	candidates, files := complete(ctx.Model.Node, p.settings.list(), c.Words)
+	for _, each := range candidates {
+		fmt.Fprintf(p.out, "%s\t%s\n", each.word, each.help)
+	}
+	if files {
+		fmt.Fprintln(p.out, ":files")
+	}
+	return nil
+}
+
+// candidate is a word that can replace the last word of the line.
+type candidate struct{ word, help string }
+
+// complete returns the candidates for the last word, or files if it is the name of a file. For
+// a word that only the user knows, such as an address, both are empty.
+func complete(root *kong.Node, settings []setting, words []string) (found []candidate, files bool) {
+	if len(words) == 0 {
+		words = []string{""}
+	}
+	line := cursor{node: root}
+	for _, word := range words[:len(words)-1] {
+		line.read(word)
+	}
+	last := words[len(words)-1]
+	if last == "=" && line.flag != nil {
+		last = "" // bash splits a line at "="
+	}
+	name, value, hasValue := strings.Cut(last, "=")
+	// The order matters: the value of a flag may begin with a hyphen, and after "--" an argument may
+	// too.
+	switch {
+	case line.flag != nil:
+		return values(line.flag.Value, settings, "", last)
+	case line.onlyArguments:
+	case strings.HasPrefix(last, "-") && hasValue:
+		if flag := line.find(name); flag != nil {
+			return values(flag.Value, settings, name+"=", value)
+		}
+		return nil, false
+	case strings.HasPrefix(last, "-"):
+		return line.flags(last), false
+	case line.arguments == 0 && len(line.node.Children) > 0:
+		return line.commands(last), false
+	}
+	if arguments := line.node.Positional; line.arguments < len(arguments) {
+		return values(arguments[line.arguments], settings, "", last)
+	}
+	return nil, false
+}
+
+// cursor is the position in the commands after the words that were read.
+type cursor struct {
+	node          *kong.Node
+	flag          *kong.Flag // it waits for its value
+	arguments     int        // of node, read so far
+	onlyArguments bool       // after "--"
+}
+
+// read moves the cursor over one word.
+func (c *cursor) read(word string) {
+	switch {
+	case c.flag != nil && word == "=": // of bash
+	case c.flag != nil:
+		c.flag = nil
+	case c.onlyArguments:
+		c.arguments++
+	case word == "--":
+		c.onlyArguments = true
+	case strings.HasPrefix(word, "-"):
+		// A flag with "=" has its value already, and a bool takes no value.
+		if flag := c.find(word); flag != nil && !flag.IsBool() {
+			c.flag = flag
+		}
+	default:
+		for _, child := range c.node.Children {
+			if child.Name == word {
+				c.node, c.arguments = child, 0
+				return
+			}
+		}
+		// An unknown command counts as an argument, so the line gets no more candidates.
+		c.arguments++
+	}
+}
+
+// find returns the flag with this name of the command or of one above it, or nil.
+func (c *cursor) find(word string) *kong.Flag {
+	for node := c.node; node != nil; node = node.Parent {
+		for _, flag := range node.Flags {
+			if "--"+flag.Name == word || flag.Short != 0 && "-"+string(flag.Short) == word {
+				return flag
+			}
+		}
+	}
+	return nil
+}
+
+// flags returns the flags that begin with the prefix. Settings are valid everywhere, but 60 of them
+// would hide the command's own flags. As in the help, they come only after serve, or if no
+// other flag matches.
+func (c *cursor) flags(prefix string) []candidate {
+	var own, settings []candidate
+	for node := c.node; node != nil; node = node.Parent {
+		for _, flag := range node.Flags {
+			name := "--" + flag.Name
+			switch {
+			case !strings.HasPrefix(name, prefix) || flag.Tag.Hidden:
+			case node.Parent == nil && flag.Group != nil:
+				settings = append(settings, candidate{name, flag.Help})
+			default:
+				own = append(own, candidate{name, flag.Help})
+			}
+		}
+	}
+	if c.node.Name == "serve" || len(own) == 0 {
+		own = append(own, settings...)
+	}
+	return own
+}
+
+// commands returns the subcommands that begin with the prefix. Hidden ones are for scripts only.
+// The order is that of the help, and not of the alphabet.
+func (c *cursor) commands(prefix string) (found []candidate) {
+	for _, child := range c.node.Children {
+		if !child.Hidden && strings.HasPrefix(child.Name, prefix) {
+			found = append(found, candidate{child.Name, child.Help})
+		}
+	}
+	return found
+}
+
+// values returns the allowed words of a flag or an argument. The words of a setting are in its own
+// tag. Of the others, an argument is a file only if its name says so. Each value of a flag can be a
+// file, because no tag tells.
+func values(value *kong.Value, settings []setting, before, prefix string) (found []candidate, files bool) {
+	words := strings.Split(value.Enum, ",")
+	for _, each := range settings {
+		if value.Flag != nil && each.Name == value.Name {
+			words = each.OneOf
+		}
+	}
+	known := false
+	for _, word := range words {
+		known = known || word != ""
+		if word != "" && strings.HasPrefix(word, prefix) {
+			found = append(found, candidate{before + word, ""})
+		}
+	}
+	return found, !known && (value.Flag != nil || value.Name == "file")
+}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// manCmd prints a manual page in the man macros of roff. All texts come from the tags of the
+// commands and the settings, so the page can't differ from the program.
+type manCmd struct{}
+
+// Run reads no setting, so it works while a package is built.
+func (c *manCmd) Run(p *program, ctx *kong.Context) error {
+	_, err := io.WriteString(p.out, manualPage(ctx.Model, p.settings.list(), thisBuild()))
+	return err
+}
+
+// manualPage depends only on the commands and on the build, never on the settings of the machine
+// or on the day, because `make dist` must produce the same bytes again.
+func manualPage(app *kong.Application, settings []setting, b build) string {
+	var page roff
+	day, _, _ := strings.Cut(b.Date, "T")
+	page.printf(".TH WATCHWORD 1 %q %q\n", day, "watchword "+b.Version)
+	page.section("NAME", `watchword \- authentication server, and the tool of its operator`)
+	page.section("SYNOPSIS", `.B watchword`, `.I command`, `[\fIarguments\fR] [\fIflags\fR]`)
+	page.section("DESCRIPTION")
+	for i, paragraph := range strings.Split(app.Help, "\n\n") {
+		if i > 0 {
+			page.printf(".PP\n")
+		}
+		page.text(paragraph)
+	}
+	page.section("COMMANDS")
+	for _, command := range app.Leaves(true) {
+		// A group of commands, such as users, is not a command itself, so the page leaves it out.
+		page.command(command)
+	}
+	page.section("FLAGS")
+	page.text("Every command accepts these flags, and the settings.")
+	for _, flag := range app.Flags {
+		// A flag with a group is a setting, and has its own section.
+		if flag.Group == nil {
+			page.entry(flag.Summary(), flag.Help)
+		}
+	}
+	page.settings(settings)
+	page.section("EXIT STATUS")
+	page.entry("0", "The command is done.")
+	page.entry("1", "The command failed. Standard error says why.")
+	page.entry("2", "The command or a setting is wrong. Nothing has changed.")
+	page.section("SEE ALSO")
+	page.text("The documentation: https://github.com/watchword-auth/watchword/tree/main/docs")
+	return page.String()
+}
+
+// roff builds a page. Its text methods escape; printf does not.
+type roff struct{ strings.Builder }
+
+func (r *roff) printf(format string, values ...any) { fmt.Fprintf(r, format, values...) }
+
+// section writes a heading and lines of roff.
+func (r *roff) section(title string, lines ...string) {
+	r.printf(".SH %s\n", title)
+	for _, line := range lines {
+		r.printf("%s\n", line)
+	}
+}
+
+// text writes one paragraph. A line that begins with a dot or an apostrophe would be a request, so
+// it gets a character of no width in front.
+func (r *roff) text(text string) {
+	for line := range strings.Lines(text) {
+		line = escape(strings.TrimSuffix(line, "\n"))
+		if strings.HasPrefix(line, ".") || strings.HasPrefix(line, "'") {
+			line = `\&` + line
+		}
+		r.printf("%s\n", line)
+	}
+}
+
+// entry writes a term in bold with its explanation.
+func (r *roff) entry(term, help string) {
+	r.printf(".TP\n\\fB%s\\fR\n", escape(term))
+	r.text(help)
+}
+
+// command writes a command with its arguments and its own flags.
+func (r *roff) command(command *kong.Node) {
+	words := command.FullPath()
+	for _, argument := range command.Positional {
+		words += " " + argument.Summary()
+	}
+	r.printf(".SS \"%s\"\n", escape(strings.ReplaceAll(words, `"`, `\(dq`)))
+	r.text(command.Help)
+	for _, argument := range command.Positional {
+		r.entry(argument.Summary(), argument.Help)
+	}
+	for node := command; node.Parent != nil; node = node.Parent {
+		for _, flag := range node.Flags {
+			if !flag.Hidden {
+				r.entry(flag.Summary(), flag.Help)
+			}
+		}
+	}
+}
+
+// settings writes the same texts as docs/settings.md, in the same order.
+func (r *roff) settings(settings []setting) {
+	r.section("SETTINGS")
+	r.text("A setting is a flag, an environment variable, or a key of the YAML file. A secret can also be in a file, " +
+		"named by the variable with _FILE behind it.")
+	for _, group := range settingGroups {
+		r.printf(".SS %q\n", group.title)
+		for _, each := range settings {
+			if each.Group != group.key {
+				continue
+			}
+			// The text is for a table in Markdown.
+			help := strings.NewReplacer("`", "", `\|`, "|").Replace(each.meaning())
+			if each.Default != "" {
+				help += " Default: " + each.Default + "."
+			}
+			r.entry("--"+each.Name+", "+variable(each.Name), help)
+		}
+	}
+}
+
+// escape keeps a backslash as it is, and hyphens as ASCII, so that flags can be copied.
+func escape(text string) string {
+	return strings.NewReplacer(`\`, `\e`, "-", `\-`).Replace(text)
+}
