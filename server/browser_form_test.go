@@ -78,11 +78,11 @@ func TestErrorsAreShownBesideTheirFields(t *testing.T) {
 			"Current password": "not the password", "New password": otherPassword},
 			map[string]string{"password-currentPassword": "Wrong password."}, "password-currentPassword",
 			map[string]string{"password-currentPassword": "", "password-newPassword": ""}},
-		{"a wrong password before an address", "/account", "Address", "Change address", map[string]string{
+		{"a wrong password before an address", "/account", "Email address", "Send confirmation link", map[string]string{
 			"Current password": "no", "New email address": "lady@example.com"},
 			map[string]string{"address-currentPassword": "Wrong password."}, "address-currentPassword",
 			map[string]string{"address-newEmail": "lady@example.com", "address-currentPassword": ""}},
-		{"a new address that is none", "/account", "Address", "Change address", map[string]string{
+		{"a new address that is none", "/account", "Email address", "Send confirmation link", map[string]string{
 			"Current password": goodPassword, "New email address": "lady"},
 			map[string]string{"address-newEmail": "This is not an email address."}, "address-newEmail",
 			map[string]string{"address-newEmail": "lady"}},
@@ -94,6 +94,9 @@ func TestErrorsAreShownBesideTheirFields(t *testing.T) {
 		}
 		b.visit(c.path)
 		b.unchecked()
+		if c.part == "Email address" {
+			b.openAddress()
+		}
 		for label, text := range c.typed {
 			b.fillIn(c.part, label, text)
 		}

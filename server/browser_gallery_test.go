@@ -106,6 +106,18 @@ func sights(s *service) []sight {
 			b.fillIn("Password", "New password", otherPassword)
 			b.pressIn("Password", "Change password")
 		}},
+		{"address-refused", func(b *tab) {
+			b.visit("/account")
+			b.unchecked()
+			b.openAddress()
+			b.fillIn("Email address", "New email address", "lady")
+			b.pressIn("Email address", "Send confirmation link")
+		}},
+		{"account-crowded", func(b *tab) {
+			s.crowd(b.t)
+			b.visit("/account")
+			see[bool](b, `() => { for (const d of document.querySelectorAll("details")) d.open = true; return true }`)
+		}},
 		{"delete-refused", func(b *tab) {
 			b.visit("/account")
 			b.openDelete()

@@ -37,7 +37,7 @@ func wholeLife(t *testing.T, kind func(*tab) *tab) {
 	b.visit("/account")
 	b.readsNot("not confirmed yet")
 
-	b.fillIn("Your name", "Name", "Ada Lovelace")
+	b.fillIn("Profile", "Name", "Ada Lovelace")
 	b.press("Save name")
 	b.reads("Name saved.")
 	if got := see[string](b, `() => document.querySelector("input[name=name]").value`); got != "Ada Lovelace" {
@@ -58,6 +58,11 @@ func wholeLife(t *testing.T, kind func(*tab) *tab) {
 	b.reads("Wrong email or password.")
 }
 
+func (b *tab) openAddress() {
+	b.t.Helper()
+	b.push("Email address", "Change address")
+}
+
 func (b *tab) openDelete() {
 	b.t.Helper()
 	b.push("Delete account", "I want to delete my account")
@@ -67,7 +72,7 @@ func (b *tab) openDelete() {
 func (b *tab) row(device string) string {
 	b.t.Helper()
 	return see[string](b, `(device) => [...document.querySelectorAll(".rows li")].filter((li) => li.closest("section")
-    .querySelector("h2").innerText === "Your devices").map((li) => li.innerText).filter((text) => text.includes(device)).join("\n")`, device)
+    .querySelector("h2").innerText === "Devices").map((li) => li.innerText).filter((text) => text.includes(device)).join("\n")`, device)
 }
 
 func sessionsOnDevices(t *testing.T, b, phone *tab) {
@@ -85,7 +90,7 @@ func sessionsOnDevices(t *testing.T, b, phone *tab) {
 			t.Errorf("at %s the list says %q and %q", c.this, this, another)
 		}
 	}
-	b.pressIn("Your devices", see[string](b, `() => document.querySelector(".rows button").getAttribute("aria-label")`))
+	b.pressIn("Devices", see[string](b, `() => document.querySelector(".rows button").getAttribute("aria-label")`))
 	b.reads("Device signed out.")
 	if left := b.row("iPhone"); left != "" {
 		t.Errorf("still there: %q", left)
@@ -134,9 +139,10 @@ func passwords(t *testing.T, s *service, b, phone *tab) {
 func addresses(t *testing.T, s *service, b, phone *tab) {
 	t.Helper()
 	b.reads("Signed in as ada@example.com")
-	b.fillIn("Address", "New email address", "lady@example.com")
-	b.fillIn("Address", "Current password", goodPassword)
-	b.press("Change address")
+	b.openAddress()
+	b.fillIn("Email address", "New email address", "lady@example.com")
+	b.fillIn("Email address", "Current password", goodPassword)
+	b.press("Send confirmation link")
 	b.reads("We emailed a link to the new address. Nothing changes until you open it there.",
 		"Signed in as ada@example.com")
 	b.readsNot("The previous address")

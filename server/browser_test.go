@@ -168,11 +168,11 @@ func (b *tab) readsNot(texts ...string) {
 	}
 }
 
-// finder finds a visible element, optionally in a named section: a field by its label, a button or a
+// finder finds a visible element, optionally in the section with a heading: a field by its label, a button or a
 // link by its text or its accessible name.
 const finder = `
   const find = (part, kind, words) => {
-    const root = part ? [...document.querySelectorAll("section")].find((s) => s.querySelector("h2")?.innerText === part) : document;
+    const root = part ? [...document.querySelectorAll("section")].find((s) => s.querySelector("h2, h3")?.innerText === part) : document;
     const is = (e) => e.innerText.trim() === words || e.getAttribute("aria-label") === words;
     const all = kind === "field"
       ? [...root?.querySelectorAll("label") ?? []].filter(is).map((label) => label.control)

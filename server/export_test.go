@@ -1,8 +1,10 @@
 package server
 
-import "net/netip"
-
-import "bytes"
+import (
+	"bytes"
+	"net/netip"
+	"time"
+)
 
 // Heads returns the request lines in text, which it reads in pieces of size bytes. It stops at the
 // first request whose length is unclear; allClear is then false.
@@ -60,3 +62,25 @@ func (s Streams) Count() int { return s.s.count() }
 
 // OpenStreams returns the open streams of a server.
 func (s *Server) OpenStreams() Streams { return Streams{s.api.streams} }
+
+// DeviceIcon, DevicesOf and FoldEvents are the rules of the lists on the account page.
+var (
+	DeviceIcon = deviceIcon
+	DevicesOf  = devicesOf
+	FoldEvents = foldEvents
+)
+
+type (
+	AccountSession = accountSession
+	AccountEvent   = accountEvent
+)
+
+// Ago returns the element of a time on a page in a language.
+func Ago(lang string, t, now time.Time) (string, error) {
+	theme, err := newTheme(nil, "")
+	if err != nil {
+		return "", err
+	}
+	v := &view{theme: theme, lang: theme.catalog.Match(lang)}
+	return string(v.ago(t, now)), nil
+}

@@ -11,17 +11,19 @@ import (
 // The account page shows and changes name, address, password and sessions, shows recent events,
 // and deletes the account. Each form has its own path and redirects back to the page.
 
-// recentEvents is how many security events the page shows.
-const recentEvents = 20
+// recentEvents is how many security events the page shows, before equal ones are merged.
+const recentEvents = 40
 
 // accountData is the data of the template. Operators' templates use its fields. A field must
 // therefore not be renamed or removed within a major version.
 type accountData struct {
-	User     watchword.Profile
-	Sessions []accountSession
-	Events   []accountEvent
-	Undo     time.Time // until when the previous address can undo the change; zero: it can't
-	Mailed   bool      // the sign-up mailed a link that proves the address
+	User                 watchword.Profile
+	Sessions             []accountSession // all
+	Events               []accountEvent   // all
+	Devices, MoreDevices []accountDevice  // Sessions by device
+	Newest, Older        []accountEvent   // Events without repetitions
+	Undo                 time.Time        // until when the previous address can undo the change; zero: it can't
+	Mailed               bool             // the sign-up mailed a link that proves the address
 }
 
 // accountSession is one row of the list of sessions. It has no token; the id is enough to end the
@@ -67,6 +69,8 @@ func (p *pages) accountView(r *http.Request, who watchword.Identity) (*view, err
 	for _, one := range events {
 		data.Events = append(data.Events, accountEvent{one.Kind, one.At, one.Device, one.Address, one.Times})
 	}
+	data.Devices, data.MoreDevices = split(devicesOf(data.Sessions))
+	data.Newest, data.Older = split(foldEvents(data.Events))
 	v.Data = data
 	return v, nil
 }
@@ -82,6 +86,17 @@ func (p *pages) accountPage(w http.ResponseWriter, r *http.Request, who watchwor
 		v.Notice = v.T(done)
 	}
 	return p.show(w, http.StatusOK, v)
+}
+
+// passwordSection leads to the form of the password. It has a path of its own because a fragment does
+// not survive the sign-in: browsers send it to no server.
+func (p *pages) passwordSection(w http.ResponseWriter, r *http.Request, _ watchword.Identity) error {
+	target := pathAccount
+	if query := p.withReturn(r, url.Values{}).Encode(); query != "" {
+		target += "?" + query
+	}
+	p.redirect(w, target+"#password-title", nil)
+	return nil
 }
 
 // An accountForm carries out a form, or returns the error to show with it.

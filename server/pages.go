@@ -156,20 +156,6 @@ func (v *view) T(key string, args ...any) string {
 // the one that the reader prefers most.
 func (v *view) Lang() string { return v.catalog.Languages[v.lang].String() }
 
-// When formats a time in UTC. A script replaces it by the reader's time zone. The server can't
-// know the time zone of the reader. Without the script, UTC is at least stated.
-func (v *view) When(t time.Time) template.HTML {
-	t = t.UTC()
-	text := template.HTMLEscapeString(t.Format(v.T("time")))
-	return template.HTML(fmt.Sprintf(`<time datetime="%s">%s</time>`, t.Format(time.RFC3339), text))
-}
-
-// Say returns a text whose %s is replaced by a time (When). The text is escaped first, because its
-// translation may contain characters of HTML.
-func (v *view) Say(key string, t time.Time) template.HTML {
-	return template.HTML(strings.Replace(template.HTMLEscapeString(v.T(key)), "%s", string(v.When(t)), 1))
-}
-
 // Script and Icon return trusted content of the theme.
 func (v *view) Script() template.JS { return v.script }
 func (v *view) Icon() template.URL  { return v.icon }
@@ -180,6 +166,7 @@ type field struct {
 	ID, Name, Type, Autocomplete string
 	Label, Hint, Value, Fault    string
 	Min                          int
+	Rule, Caps                   string // the minimum length, which the script ticks off; a warning
 	Show, Hide                   string
 	Optional, Blamed, Focus      bool
 }
@@ -188,12 +175,13 @@ type field struct {
 // and sets the focus to the first fault.
 func (v *view) Field(form, name, kind, autocomplete string) field {
 	f := field{ID: form + "-" + name, Name: name, Type: kind, Autocomplete: autocomplete,
-		Label: v.T("field." + name), Show: v.T("show"), Hide: v.T("hide"), Optional: name == "name"}
+		Label: v.T("field." + name), Show: v.T("show"), Hide: v.T("hide"), Caps: v.T("capsLock"), Optional: name == "name"}
 	hint := "hint." + name
 	// The attribute decides the label: password managers offer to create a password for this
 	// value, so the field is for a new one.
 	if autocomplete == "new-password" {
-		f.Label, f.Hint, f.Min = v.T("field.newPassword"), v.T("hint.newPassword", v.min), v.min
+		f.Label, f.Min = v.T("field.newPassword"), v.min
+		f.Rule, f.Hint = v.T("hint.newPassword", v.min), v.T("hint.passphrase")
 		if link, isLink := v.Data.(linkData); form == "signup" || isLink && link.Welcome {
 			f.Label = v.T("field.password")
 		}

@@ -1,6 +1,10 @@
-// Everything here works without this script; it only makes it nicer.
+// Every form works without this script.
 "use strict";
-for (const button of document.querySelectorAll("button[data-show]")) {
+const each = (selector, act) => document.querySelectorAll(selector).forEach(act);
+const inputOf = (element) => document.getElementById(element.dataset.of);
+const lang = document.documentElement.lang;
+
+each("button[data-show]", (button) => {
   const input = document.getElementById(button.getAttribute("aria-controls"));
   button.hidden = false;
   button.addEventListener("click", () => {
@@ -9,26 +13,59 @@ for (const button of document.querySelectorAll("button[data-show]")) {
     button.textContent = shown ? button.dataset.show : button.dataset.hide;
     button.setAttribute("aria-pressed", String(!shown));
   });
-}
-for (const time of document.querySelectorAll("time")) {
-  const at = new Date(time.dateTime);
-  time.title = time.textContent;
-  time.textContent = at.toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
-}
+});
+
+// The server counts characters in the same form (NFKC).
+each("[data-min]", (rule) => {
+  const input = inputOf(rule);
+  const tick = () => rule.classList.toggle("met", [...input.value.normalize("NFKC")].length >= rule.dataset.min);
+  rule.classList.add("ticks");
+  input.addEventListener("input", tick);
+  tick();
+});
+
+each(".caps", (note) => {
+  const input = inputOf(note);
+  const say = (event) => {
+    const text = event.getModifierState?.("CapsLock") ? note.dataset.text : "";
+    if (note.textContent !== text) note.textContent = text;
+  };
+  for (const kind of ["keydown", "keyup", "mousedown", "blur"]) input.addEventListener(kind, say);
+});
+
+// The server can't know the reader's time zone. Relative times go on while the page is open. They
+// use the age that the server sent, because the reader's clock may be wrong.
+each("time", (time) => {
+  const exact = new Date(time.dateTime).toLocaleString(lang, { dateStyle: "medium", timeStyle: "short" });
+  time.title = time.dataset.age ? exact : time.textContent;
+  if (!time.dataset.age) time.textContent = exact;
+});
+setInterval(() => each("time[data-age]", (time) => {
+  const age = Number(time.dataset.age) + performance.now() / 1000;
+  const [unit, size] = [["day", 86400], ["hour", 3600], ["minute", 60]].find(([, size]) => age >= size) ?? [];
+  if (unit) time.textContent = new Intl.RelativeTimeFormat(lang).format(-Math.floor(age / size), unit);
+}), 30_000);
+
 // A form is sent once, however often its button is pressed.
 for (const form of document.forms) {
   form.addEventListener("submit", (event) => {
-    if (form.dataset.sent) event.preventDefault();
+    if (form.dataset.sent) return event.preventDefault();
+    const button = event.submitter ?? form.querySelector("[type=submit]");
     form.dataset.sent = "yes";
-    setTimeout(() => delete form.dataset.sent, 10_000); // somebody pressed Stop
+    button?.setAttribute("aria-busy", "true");
+    setTimeout(() => { // the user may have stopped loading
+      delete form.dataset.sent;
+      button?.removeAttribute("aria-busy");
+    }, 10_000);
   });
 }
-// The token of a mailed link is in the fragment. It is taken out of the address
-// bar at once, and sent when the button is pressed.
+
+// The token of a mailed link is in the fragment. The script moves it from the address bar into the
+// form. The button sends it.
+const withCookies = () => location.replace(location.pathname + (location.search ? location.search + "&" : "?") + location.hash);
 const link = document.querySelector("form[data-link]");
 if (link?.dataset.again !== undefined && location.hash) {
-  // A link of another site brought no cookies. Asked for from here, the page has them.
-  location.replace(location.pathname + (location.search ? location.search + "&" : "?") + location.hash);
+  withCookies(); // the browser omits the cookies after a link of another site, and sends them now
 } else if (link) {
   const token = new URLSearchParams(location.hash.slice(1)).get("token");
   history.replaceState(null, "", location.pathname + location.search);
@@ -44,12 +81,11 @@ if (link?.dataset.again !== undefined && location.hash) {
     link.before(note);
   }
 }
-// Who opens such a link where its page is open already changes only the fragment,
-// and for that no browser loads a page. With a "?" it is another address.
+// If the page is already open, a link changes only the fragment, and the browser loads nothing.
 addEventListener("hashchange", () => {
-  if (location.hash.startsWith("#token=")) location.replace(location.pathname + (location.search ? location.search + "&" : "?") + location.hash);
+  if (location.hash.startsWith("#token=")) withCookies();
 });
-// What the back button brings from memory may be of somebody who has signed out.
+// A page that the back button restores from memory may belong to a user who has signed out.
 addEventListener("pageshow", (event) => {
   if (event.persisted) location.reload();
 });

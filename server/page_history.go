@@ -1,0 +1,135 @@
+package server
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// The lists of devices and events of the account page. Equal entries become one, and only the first
+// are visible at once. Nothing is left out: the rest is in a <details>, and each session can be
+// ended alone.
+
+// visibleRows is how many entries of a list are visible before "show more". A list of this length
+// fits a phone without much scrolling.
+const visibleRows = 5
+
+// An accountDevice is a row of the list of devices: the sessions of one device name and address.
+// A session from another address stays separate, because it may be a stranger's.
+type accountDevice struct {
+	Name, Icon, Address string
+	Used                time.Time // the latest use
+	Current             bool      // this browser; always alone in its row
+	Sessions            []accountSession
+}
+
+// Only returns the session of a row that has one, for the template.
+func (d accountDevice) Only() accountSession { return d.Sessions[0] }
+
+// Folded returns the sessions of a row that has several, or nil.
+func (d accountDevice) Folded() []accountSession {
+	if len(d.Sessions) < 2 {
+		return nil
+	}
+	return d.Sessions
+}
+
+// devicesOf folds sessions by device and address. The current session comes first, and the others
+// keep their order.
+func devicesOf(sessions []accountSession) (rows []accountDevice) {
+	for _, one := range sessions {
+		i := slices.IndexFunc(rows, func(row accountDevice) bool {
+			return !row.Current && !one.Current && row.Name == one.Device && row.Address == one.Address
+		})
+		if i < 0 {
+			rows = append(rows, accountDevice{Name: one.Device, Icon: deviceIcon(one.Device), Address: one.Address,
+				Current: one.Current})
+			i = len(rows) - 1
+		}
+		row := &rows[i]
+		row.Sessions = append(row.Sessions, one)
+		if one.Used.After(row.Used) {
+			row.Used = one.Used
+		}
+	}
+	if i := slices.IndexFunc(rows, func(row accountDevice) bool { return row.Current }); i > 0 {
+		current := rows[i]
+		rows = slices.Insert(slices.Delete(rows, i, i+1), 0, current)
+	}
+	return rows
+}
+
+// foldEvents merges equal events in a row. The events are the newest first, and the merged one has
+// the newest time. Only neighbours are merged, because the order of different events tells a story:
+// wrong passwords before a sign-in are not the same as after it.
+func foldEvents(events []accountEvent) (rows []accountEvent) {
+	for _, one := range events {
+		one.Times = max(one.Times, 1)
+		if n := len(rows); n > 0 {
+			last := &rows[n-1]
+			if last.Kind == one.Kind && last.Device == one.Device && last.Address == one.Address {
+				last.Times += one.Times
+				continue
+			}
+		}
+		rows = append(rows, one)
+	}
+	return rows
+}
+
+// Icon returns the icon of the event's device.
+func (e accountEvent) Icon() string { return deviceIcon(e.Device) }
+
+// unknownDevice is the name that package device gives when a user agent says nothing.
+const unknownDevice = "Unknown device"
+
+// Device returns the name of a device in the reader's language. The store has it in English, as
+// package device wrote it at the sign-in.
+func (v *view) Device(name string) string {
+	if name == "" || name == unknownDevice {
+		return v.T("sessions.unknown")
+	}
+	if browser, system, found := strings.Cut(name, " on "); found {
+		return v.T("device.on", browser, system)
+	}
+	return name
+}
+
+// deviceIcon returns the name of the icon for a device name of package device, such as
+// "Chrome on Windows". A name without a system is a program, such as curl.
+func deviceIcon(name string) string {
+	_, system, found := strings.Cut(name, " on ")
+	if !found {
+		system = name
+	}
+	switch system {
+	case "iPhone", "Android":
+		return "phone"
+	case "iPad":
+		return "tablet"
+	case "", unknownDevice:
+		return "unknown"
+	}
+	systems := []string{"Windows", "MacOS", "Linux", "ChromeOS", "FreeBSD", "OpenBSD"}
+	if found || slices.Contains(systems, system) {
+		return "computer"
+	}
+	return "program"
+}
+
+// split returns the visible entries and the others. A single entry is not worth a click.
+func split[T any](all []T) (visible, more []T) {
+	if len(all) <= visibleRows+1 {
+		return all, nil
+	}
+	return all[:visibleRows], all[visibleRows:]
+}
+
+// A row is one entry of a list with the view, for a nested template, which gets only one value.
+type row struct {
+	*view
+	Item any
+}
+
+// Row returns an entry for a nested template.
+func (v *view) Row(item any) row { return row{v, item} }

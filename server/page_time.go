@@ -1,0 +1,63 @@
+package server
+
+import (
+	"fmt"
+	"html/template"
+	"strings"
+	"time"
+)
+
+// Times on pages. Each is a <time> element. The server does not know the reader's time zone, so it
+// writes UTC, and the script replaces it (page.js).
+
+// When formats a time in UTC. The script replaces it by the reader's time zone.
+func (v *view) When(t time.Time) template.HTML {
+	t = t.UTC()
+	text := template.HTMLEscapeString(t.Format(v.T("time")))
+	return template.HTML(fmt.Sprintf(`<time datetime="%s">%s</time>`, t.Format(time.RFC3339), text))
+}
+
+// relativeUntil is the age from which Ago shows the date. Users remember a date better than
+// "40 days ago".
+const relativeUntil = 30 * 24 * time.Hour
+
+// Ago formats a past time relative to now, such as "5 minutes ago", with the exact time as its
+// tooltip. A time in the future counts as now: the clock of the store may be ahead of this one.
+func (v *view) Ago(t time.Time) template.HTML { return v.ago(t, time.Now()) }
+
+func (v *view) ago(t, now time.Time) template.HTML {
+	age := max(now.Sub(t), 0)
+	if age >= relativeUntil {
+		return v.When(t)
+	}
+	unit, n := ageIn(age)
+	text := v.T("ago." + unit)
+	if n > 1 {
+		text = v.T("ago."+unit+"s", n)
+	}
+	t = t.UTC()
+	// The script counts on from the age, because the reader's clock may be wrong.
+	return template.HTML(fmt.Sprintf(`<time datetime="%s" title="%s" data-age="%d">%s</time>`, t.Format(time.RFC3339),
+		template.HTMLEscapeString(t.Format(v.T("time"))), int(age/time.Second), template.HTMLEscapeString(text)))
+}
+
+// ageIn returns an age in the largest unit that fits at least once, rounded down as in the script:
+// "minute", "hour" or "day". Below a minute it is "now".
+func ageIn(age time.Duration) (unit string, n int) {
+	const day = 24 * time.Hour
+	switch {
+	case age >= day:
+		return "day", int(age / day)
+	case age >= time.Hour:
+		return "hour", int(age / time.Hour)
+	case age >= time.Minute:
+		return "minute", int(age / time.Minute)
+	}
+	return "now", 0
+}
+
+// Say returns a text whose %s is replaced by a time (When). The text is escaped first, because its
+// translation may contain characters of HTML.
+func (v *view) Say(key string, t time.Time) template.HTML {
+	return template.HTML(strings.Replace(template.HTMLEscapeString(v.T(key)), "%s", string(v.When(t)), 1))
+}
