@@ -127,7 +127,7 @@ func (e *Engine) ConfirmEmail(ctx context.Context, r ConfirmRequest) (undoUntil 
 		if err := refund(ctx, tx, failure...); err != nil {
 			return err
 		}
-		undoUntil, err = e.moveAccount(ctx, tx, user, granted, event)
+		undoUntil, err = e.moveAccount(ctx, tx, mailbox{link: granted, account: user}, event, r.Client.ReturnTo)
 		return err
 	})
 	if err != nil {
@@ -156,20 +156,21 @@ func (e *Engine) ownsAccount(ctx context.Context, box mailbox, r ConfirmRequest,
 // moveAccount gives the account its new address in the caller's transaction. It returns
 // until when the previous address can restore the account.
 func (e *Engine) moveAccount(
-	ctx context.Context, tx Tx, u User, granted MailToken, event Event,
+	ctx context.Context, tx Tx, box mailbox, event Event, returnTo string,
 ) (undoUntil time.Time, err error) {
-	if u, err = tx.User(ctx, u.ID); err != nil { // the address may have been proven meanwhile
+	u, err := tx.User(ctx, box.account.ID) // the address may have been proven meanwhile
+	if err != nil {
 		return undoUntil, err
 	}
 	notice := mailTo(MailAddressChanged, u, event)
-	notice.Facts.NewEmail = granted.Email
-	if err := setEmail(ctx, tx, u, granted, event.At); err != nil {
+	notice.Facts.NewEmail, notice.Facts.ReturnTo = box.link.Email, returnTo
+	if err := setEmail(ctx, tx, u, box.link, event.At); err != nil {
 		return undoUntil, err
 	}
 	if err := tx.DeleteMailTokens(ctx, u.ID, MailVerify, MailReset, MailConfirmAddress); err != nil {
 		return undoUntil, err
 	}
-	if err := addressProven(ctx, tx, granted.Email); err != nil {
+	if err := addressProven(ctx, tx, box.link.Email); err != nil {
 		return undoUntil, err
 	}
 	if u.Verified() { // unproven addresses get no notice and can't undo
@@ -203,6 +204,7 @@ func (e *Engine) UndoEmail(ctx context.Context, token Secret, c Client) error {
 	}
 	event := e.event(EventEmailUndone, c, now).of(user.ID)
 	reset := mailTo(MailReset, User{ID: user.ID, Email: granted.Email}, event)
+	reset.Facts.ReturnTo = c.ReturnTo
 	err = e.store.Update(ctx, func(tx Tx) error {
 		if err := setEmail(ctx, tx, user, granted, now); err != nil {
 			return err

@@ -142,6 +142,18 @@ func TestSignInWithoutReturnToLeadsToTheFrontEnd(t *testing.T) {
 	})
 }
 
+func TestInvitationLeadsToTheFrontEnd(t *testing.T) {
+	t.Parallel()
+	inBoth(t, func(t *testing.T, tabOf func(*service) *tab) {
+		s := startFor(t, application(t), nil)
+		b := tabOf(s)
+		b.openLink(linkOf(s, "/invite", s.invite(t, "ada@example.com")))
+		b.fill("Password", goodPassword)
+		b.press("Create password and sign in")
+		b.reads("The application at /home")
+	})
+}
+
 func TestReturnToSurvivesTheFormsOfTheAccount(t *testing.T) {
 	t.Parallel()
 	inBoth(t, func(t *testing.T, tabOf func(*service) *tab) {
@@ -164,6 +176,86 @@ func TestReturnToSurvivesTheFormsOfTheAccount(t *testing.T) {
 		b.press("← Back to " + strings.TrimPrefix(app, "http://"))
 		b.reads("The application at /settings")
 	})
+}
+
+func TestReturnToSurvivesANewAddressAndItsUndo(t *testing.T) {
+	t.Parallel()
+	inBoth(t, func(t *testing.T, tabOf func(*service) *tab) {
+		app := application(t)
+		s := startFor(t, app, nil)
+		api := s.browser(t)
+		api.register("ada@example.com")
+		want(t, api.post("/email/verify", map[string]any{ // an unproven address can't take the account back
+			"token": string(s.post.take(t, watchword.MailVerify, "ada@example.com").Token), "password": goodPassword}), 200, "")
+		back := "← Back to " + strings.TrimPrefix(app, "http://")
+		b := tabOf(s)
+		b.visit(returning("/account", app+"/settings"))
+		b.fill("Email address", "ada@example.com")
+		b.fill("Password", goodPassword)
+		b.press("Sign in")
+		b.openAddress()
+		b.fillIn("Email address", "New email address", "lady@example.com")
+		b.fillIn("Email address", "Current password", goodPassword)
+		b.press("Send confirmation link")
+		b.reads("We emailed a link to the new address.", back)
+
+		// The mails are read in another browser, which is not signed in.
+		other := tabOf(s)
+		other.openLink(linkOf(s, "/email/confirm", s.post.take(t, watchword.MailConfirmAddress, "lady@example.com")))
+		other.fill("Password", otherPassword)
+		other.press("Use this address")
+		other.reads("Wrong password. Try again.")
+		other.fill("Password", goodPassword)
+		other.press("Use this address")
+		other.reads("You now sign in with the new address.", back)
+		other.press(back)
+		other.reads("The application at /settings")
+
+		other.openLink(linkOf(s, "/email/undo", s.post.take(t, watchword.MailAddressChanged, "ada@example.com")))
+		other.press("Undo the change")
+		other.reads("Your account has its previous address back", back)
+		other.openLink(linkOf(s, "/reset", s.post.take(t, watchword.MailReset, "ada@example.com")))
+		other.fill("New password", otherPassword)
+		other.press("Save password")
+		other.press("Sign in")
+		other.fill("Email address", "ada@example.com")
+		other.fill("Password", otherPassword)
+		other.press("Sign in")
+		other.reads("The application at /settings")
+	})
+}
+
+func TestChangePasswordAddressLeadsToTheFormAfterSignIn(t *testing.T) {
+	t.Parallel()
+	inBoth(t, func(t *testing.T, tabOf func(*service) *tab) {
+		for _, s := range []*service{start(t, nil, nil), startFor(t, application(t), nil)} {
+			s.browser(t).register("ada@example.com")
+			b := tabOf(s)
+			b.visit("/.well-known/change-password")
+			b.fill("Email address", "ada@example.com")
+			b.fill("Password", "not the password")
+			b.press("Sign in")
+			b.reads("Wrong email or password.")
+			b.fill("Password", goodPassword)
+			b.press("Sign in")
+			b.showsPasswordForm()
+			b.visit("/login?x=1") // signed in: it leads elsewhere
+			b.visit("/.well-known/change-password")
+			b.showsPasswordForm()
+		}
+	})
+}
+
+// showsPasswordForm fails unless the form of the password is on the screen.
+func (b *tab) showsPasswordForm() {
+	b.t.Helper()
+	if at := b.address(); at != "/account#password-title" {
+		b.t.Errorf("it leads to %s", at)
+	}
+	b.until("the form is on the screen", `() => {
+    const box = document.getElementById("password-newPassword").getBoundingClientRect();
+    return scrollY > 0 && box.top >= 0 && box.bottom <= innerHeight;
+  }`)
 }
 
 func TestHostedSignOutAsksAndReturnsToTheFrontEnd(t *testing.T) {

@@ -128,7 +128,7 @@ func (p *pages) linkForm(link linkPage) handler {
 			return err
 		}
 		in := linkInput{form: form, token: tokenOf(form.Get("token")), password: watchword.Secret(form.Get("password")),
-			presented: p.cookies.presentedToPage(r), client: p.clients.of(w, r)}
+			presented: p.cookies.presentedToPage(r), client: p.client(w, r)}
 		// A refused form shows the token in its short form, also if the user pasted the whole
 		// link.
 		form.Set("token", string(in.token))
@@ -210,14 +210,19 @@ func (p *pages) verifyLink(w http.ResponseWriter, r *http.Request, in linkInput)
 	if session == nil {
 		return p.showMessage(w, r, messagePage{Title: "verify.title", Text: "verify.done", SignedIn: true})
 	}
+	p.signedInBy(w, r, session, "verified")
+	return nil
+}
+
+// signedInBy signs in after a link and redirects as a sign-in does. The front-end shows that the
+// user is signed in; done is a notice for the account page only.
+func (p *pages) signedInBy(w http.ResponseWriter, r *http.Request, session *watchword.SignIn, done string) {
 	p.cookies.setSession(w, r, session)
-	// The front-end shows that the user is signed in. The notice is for the account page only.
 	if target := p.afterSignIn(r); target != pathAccount {
 		p.redirect(w, target, nil)
-		return nil
+		return
 	}
-	p.redirect(w, pathAccount, url.Values{"done": {"verified"}})
-	return nil
+	p.redirect(w, pathAccount, url.Values{"done": {done}})
 }
 
 // resetLink sets the new password and does not sign in, like the API. A user who signs in
@@ -244,8 +249,7 @@ func (p *pages) inviteLink(w http.ResponseWriter, r *http.Request, in linkInput)
 	if err != nil {
 		return err
 	}
-	p.cookies.setSession(w, r, session)
-	p.redirect(w, pathAccount, url.Values{"done": {"invited"}})
+	p.signedInBy(w, r, session, "invited")
 	return nil
 }
 

@@ -133,14 +133,18 @@ func (p *pages) requireSignIn(next identityHandler) handler {
 }
 
 // signInFirst returns the query of the login page for a visitor of the account. The sign-in leads
-// back to the account. Without a front-end it does so anyway.
+// back to the page that the visitor opened, and after a form to the account page. Without a
+// front-end a sign-in leads to the account page anyway.
 func (p *pages) signInFirst(r *http.Request, why string) url.Values {
-	query := url.Values{"why": {why}}
+	query, path := url.Values{"why": {why}}, pathAccount
+	if r.Method == http.MethodGet {
+		path = r.URL.Path
+	}
 	account := p.withReturn(r, url.Values{}).Encode()
-	if account == "" && p.origins.appURL == "" {
+	if path == pathAccount && account == "" && p.origins.appURL == "" {
 		return query
 	}
-	target := p.origins.publicURL + pathAccount
+	target := p.origins.publicURL + path
 	if account != "" {
 		target += "?" + account
 	}

@@ -32,10 +32,9 @@ func (p *pages) robots(w http.ResponseWriter, _ *http.Request) error {
 }
 
 // changePassword redirects password managers to the form (W3C, A Well-Known URL for Changing
-// Passwords). The fragment names the section of the account page. A browser keeps the fragment when
-// the account page redirects to the sign-in (RFC 9110, section 10.2.2).
+// Passwords). Users who are not signed in reach it after the sign-in.
 func (p *pages) changePassword(w http.ResponseWriter, _ *http.Request) error {
-	p.redirect(w, pathAccount+"#password-title", nil)
+	p.redirect(w, pathAccount+"/password", nil)
 	return nil
 }
 

@@ -62,7 +62,7 @@ func TestFilesAtFixedPathsAreServed(t *testing.T) {
 		}
 	}
 	change := b.do("GET", "/.well-known/change-password", "")
-	if change.StatusCode != 303 || change.Header.Get("Location") != "/account#password-title" {
+	if change.StatusCode != 303 || change.Header.Get("Location") != "/account/password" {
 		t.Errorf("change-password: %d %v", change.StatusCode, change.Header)
 	}
 	// Without a file of the operator there is no contact, and unknown paths stay unknown.

@@ -171,6 +171,7 @@ func (p *pages) routes() []route {
 		{method: "GET", path: "/logout", handle: p.logoutPage},
 		{method: "POST", path: "/logout", handle: p.logoutForm},
 		{method: "GET", path: pathAccount, handle: p.requireSignIn(p.accountPage)},
+		{method: "GET", path: pathAccount + "/password", handle: p.requireSignIn(p.passwordSection)},
 		{method: "GET", path: "/openapi.json", handle: p.openAPI},
 		{method: "GET", path: "/docs", handle: p.docsPage},
 		{method: "GET", path: "/assets/{name}", handle: p.asset},
