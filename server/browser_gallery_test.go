@@ -53,6 +53,18 @@ func sights(s *service) []sight {
 			b.fill("Password", "password123")
 			b.press("Create account")
 		}},
+		{"signup-typing", func(b *tab) {
+			b.visit("/signup")
+			b.fill("Password", goodPassword)
+			see[bool](b, `() => {
+        document.getElementById("signup-password").dispatchEvent(new KeyboardEvent("keydown", { modifierCapsLock: true }));
+        document.querySelector("form").addEventListener("submit", (event) => event.preventDefault());
+        document.querySelector("form").noValidate = true;
+        document.querySelector("button[type=submit]").click();
+        return true;
+      }`)
+			b.reads("Caps Lock is on.")
+		}},
 		{"forgot", at("/forgot")},
 		{"told", func(b *tab) {
 			b.visit("/forgot")
