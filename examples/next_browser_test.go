@@ -22,13 +22,17 @@ func TestNextApplicationKeepsUsersSignedIn(t *testing.T) {
 	t.Parallel() // only here, because building the packages changes files that other tests read
 	t.Run("together", func(t *testing.T) {
 		for name, test := range map[string]func(*testing.T, *application){
-			"signs in and out without JavaScript":      nextWithoutScript,
-			"shows a page to one role":                 nextRole,
-			"signs out everywhere":                     nextEverywhere,
-			"signs out with an expired token":          nextExpiredSignOut,
-			"stays signed in while responses are lost": func(t *testing.T, a *application) { staysSignedIn(t, a, nextPages) },
-			"agrees with the transcript":               func(t *testing.T, _ *application) { nextTranscript(t, packages) },
-			"forwards the browser's user agent":        nextForwards,
+			"signs in and out without JavaScript": nextWithoutScript,
+			"shows a page to one role":            nextRole,
+			"signs out everywhere":                nextEverywhere,
+			"signs out with an expired token":     nextExpiredSignOut,
+			"stays signed in while responses are lost": func(t *testing.T, a *application) {
+				staysSignedIn(t, a, nextPages)
+			},
+			"agrees with the transcript": func(t *testing.T, _ *application) {
+				nextTranscript(t, packages)
+			},
+			"forwards the browser's user agent": nextForwards,
 		} {
 			t.Run(name, func(t *testing.T) { t.Parallel(); test(t, a) })
 		}
@@ -51,7 +55,8 @@ func nextWithoutScript(t *testing.T, a *application) {
 	b.press("Create an account")
 	b.until("Your account", email, "this device")
 	b.fits("next-account")
-	if got := b.appCookies(); !slices.Equal(got, []string{"watchword-access", "watchword-device", "watchword-session"}) {
+	want := []string{"watchword-access", "watchword-device", "watchword-session"}
+	if got := b.appCookies(); !slices.Equal(got, want) {
 		t.Errorf("cookies after a sign-up: %q", got)
 	}
 	b.expire()

@@ -18,13 +18,15 @@ func TestSvelteKitApplicationKeepsUsersSignedIn(t *testing.T) {
 	t.Parallel() // only here, because building the packages changes files that other tests read
 	t.Run("together", func(t *testing.T) {
 		for name, test := range map[string]func(*testing.T, *application){
-			"signs in and out without JavaScript":      svelteWithoutScript,
-			"shows a page to one role":                 nextRole,
-			"signs out everywhere":                     nextEverywhere,
-			"signs out with an expired token":          nextExpiredSignOut,
-			"forwards the browser's user agent":        nextForwards,
-			"refreshes for data of a client's route":   svelteClientRoute,
-			"stays signed in while responses are lost": func(t *testing.T, a *application) { staysSignedIn(t, a, sveltePages) },
+			"signs in and out without JavaScript":    svelteWithoutScript,
+			"shows a page to one role":               nextRole,
+			"signs out everywhere":                   nextEverywhere,
+			"signs out with an expired token":        nextExpiredSignOut,
+			"forwards the browser's user agent":      nextForwards,
+			"refreshes for data of a client's route": svelteClientRoute,
+			"stays signed in while responses are lost": func(t *testing.T, a *application) {
+				staysSignedIn(t, a, sveltePages)
+			},
 		} {
 			t.Run(name, func(t *testing.T) { t.Parallel(); test(t, a) })
 		}
@@ -47,7 +49,8 @@ func svelteWithoutScript(t *testing.T, a *application) {
 	b.press("Create an account")
 	b.until("Your account", email, "this device")
 	b.fits("sveltekit-account")
-	if got := b.appCookies(); !slices.Equal(got, []string{"watchword-access", "watchword-device", "watchword-session"}) {
+	want := []string{"watchword-access", "watchword-device", "watchword-session"}
+	if got := b.appCookies(); !slices.Equal(got, want) {
 		t.Errorf("cookies after a sign-up: %q", got)
 	}
 	b.expire()

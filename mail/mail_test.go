@@ -70,7 +70,8 @@ func message(kind watchword.MailKind) watchword.Message {
 
 var kinds = []watchword.MailKind{
 	watchword.MailVerify, watchword.MailReset, watchword.MailInvite, watchword.MailConfirmAddress,
-	watchword.MailAddressChanged, watchword.MailPasswordChanged, watchword.MailReuseDetected, watchword.MailMoreHappened,
+	watchword.MailAddressChanged, watchword.MailPasswordChanged, watchword.MailReuseDetected,
+	watchword.MailMoreHappened,
 	watchword.MailSignupExisting,
 }
 
@@ -123,7 +124,8 @@ func TestLinkKeepsThePageToReturnToBeforeItsToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "https://auth.example.com/reset?return_to=https%3A%2F%2Fapp.example.com%2Finbox%3Ftoken%3Da%26b%3D%23c#token=" +
+	want := "https://auth.example.com/" +
+		"reset?return_to=https%3A%2F%2Fapp.example.com%2Finbox%3Ftoken%3Da%26b%3D%23c#token=" +
 		token
 	if got.Link != want {
 		t.Errorf("the link is %q, want %q", got.Link, want)
@@ -305,10 +307,13 @@ func TestOperatorsFilesReplaceMails(t *testing.T) {
 	}{
 		"a text":   {fstest.MapFS{"texts/en.json": {Data: []byte(`{"mail.reset.button": "Go on"}`)}}, "Go on", ">Choose a new password</a>"},
 		"the name": {fstest.MapFS{"texts/en.json": {Data: []byte(`{"brand": "Acme"}`)}}, "Acme sent this email", "Otter"},
-		"a colour": {fstest.MapFS{"assets/theme.css": {Data: []byte(":root { --accent: #0b57d0; /* --ink: #123456; */ }" +
-			"@media (prefers-color-scheme: dark) {\n:root { --accent: #a8c7fa; }\n}")}}, "background: #0b57d0", "#7a2e22"},
+		"a colour": {fstest.MapFS{"assets/theme.css": {Data: []byte(
+			":root { --accent: #0b57d0; /* --ink: #123456; */ }" +
+				"@media (prefers-color-scheme: dark) {\n:root { --accent: #a8c7fa; }\n}")}},
+			"background: #0b57d0", "#7a2e22"},
 		"a colour of dark mode": {fstest.MapFS{"assets/theme.css": {Data: []byte(
-			"@media (prefers-color-scheme: dark) {\n:root { --accent: #a8c7fa; }\n}")}}, "background: #a8c7fa !important", "#d98a78"},
+			"@media (prefers-color-scheme: dark) {\n:root { --accent: #a8c7fa; }\n}")}},
+			"background: #a8c7fa !important", "#d98a78"},
 		"a colour that mail programs don't know": {fstest.MapFS{"assets/theme.css": {Data: []byte(
 			":root { --accent: oklch(50% 1 1); --line: red; }")}}, "#7a2e22", "oklch"},
 		"the logo": {fstest.MapFS{"assets/mark.png": {Data: logo}},
@@ -317,7 +322,8 @@ func TestOperatorsFilesReplaceMails(t *testing.T) {
 		"the template": {fstest.MapFS{"mail/message.html": {Data: []byte(
 			`{{.Kind}} {{.Title}}{{range .Blocks}} {{.Type}}{{end}}`)}}, "reset Choose a new password text button small", "<"},
 	} {
-		r, err := mail.NewRenderer(mail.Options{PublicURL: "https://auth.example.com", Product: "Otter Post", Files: c.files})
+		r, err := mail.NewRenderer(mail.Options{
+			PublicURL: "https://auth.example.com", Product: "Otter Post", Files: c.files})
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -355,7 +361,8 @@ func TestMailsHaveTheLanguageOfTheUser(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !strings.Contains(got.Subject, want) || strings.Contains(got.Text, "Guten Tag") != strings.Contains(got.HTML, "Guten Tag") ||
+		if !strings.Contains(got.Subject, want) ||
+			strings.Contains(got.Text, "Guten Tag") != strings.Contains(got.HTML, "Guten Tag") ||
 			strings.Contains(got.HTML, `lang="de"`) != (want == "Wählen Sie") {
 			t.Errorf("%q: %s\n%s", locale, got.Subject, got.HTML)
 		}

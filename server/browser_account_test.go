@@ -18,10 +18,13 @@ import (
 func (s *service) crowd(t *testing.T) {
 	t.Helper()
 	for i, agent := range []string{aPhone, "curl/8.0",
-		"Mozilla/5.0 (iPad; CPU OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Mobile/15E148 Safari/604.1",
-		"Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Mobile Safari/537.36",
+		"Mozilla/5.0 (iPad; CPU OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 " +
+			"Mobile/15E148 Safari/604.1",
+		"Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Mobile " +
+			"Safari/537.36",
 		"Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:145.0) Gecko/20100101 Firefox/145.0",
-		"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Safari/605.1.15", "?",
+		"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 " +
+			"Safari/605.1.15", "?",
 	} {
 		for range 4 - 3*min(i/2, 1) {
 			a := s.browser(t).do("POST", "/api/auth/login",
@@ -87,7 +90,8 @@ func TestEachSectionHasOnePrimaryAction(t *testing.T) {
       section.querySelector("h2").innerText, [...section.querySelectorAll("button")].filter((button) =>
         getComputedStyle(button).backgroundColor === accent).map((button) => button.innerText)]));
   }`)
-	want := map[string][]string{"Profile": {"Save name"}, "Security": {"Change password"}, "Devices": {}, "Activity": {},
+	want := map[string][]string{"Profile": {"Save name"}, "Security": {"Change password"}, "Devices": {},
+		"Activity":       {},
 		"Delete account": {}}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("the primary actions are %v, want %v", got, want)
@@ -213,7 +217,8 @@ func TestMinimumLengthTicksOffWhenTheServerAcceptsIt(t *testing.T) {
 	for i, c := range []struct {
 		password string
 		met      bool
-	}{{"", false}, {"xq7 vtz", false}, {"xq7 vtzk", true}, {"e\u0301q7 vtz", false}, {"🦦🦦🦦🦦", false}, {"🦦x7🦦v🦦q🦦", true}} {
+	}{{"", false}, {"xq7 vtz", false}, {"xq7 vtzk", true}, {"e\u0301q7 vtz", false}, {"🦦🦦🦦🦦", false},
+		{"🦦x7🦦v🦦q🦦", true}} {
 		b.fill("Password", c.password)
 		want := "At least 8 characters"
 		if c.met {

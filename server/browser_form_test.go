@@ -159,7 +159,8 @@ func TestSignInWorksByKeyboard(t *testing.T) {
 			t.Errorf("the focus of %s is invisible: %s", now(), ring)
 		}
 	}
-	if got, want := strings.Join(order, ", "), "127.0.0.1, login-email, login-password, Show, remember, Sign in, Forgot your password?, No account yet? Create one"; got != want {
+	if got, want := strings.Join(order, ", "), "127.0.0.1, login-email, login-password, Show, remember, Sign in, "+
+		"Forgot your password?, No account yet? Create one"; got != want {
 		t.Errorf("the tab key goes to\n%s, want\n%s", got, want)
 	}
 	b.visit("/login")

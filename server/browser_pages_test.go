@@ -23,7 +23,8 @@ func TestAWholeLifeOnThePagesWithoutAScript(t *testing.T) {
 func (b *tab) same() *tab { return b }
 
 // aPhone is the user agent of another device.
-const aPhone = "Mozilla/5.0 (iPhone; CPU iPhone OS 26_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.1 Mobile/15E148 Safari/604.1"
+const aPhone = "Mozilla/5.0 (iPhone; CPU iPhone OS 26_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) " +
+	"Version/26.1 Mobile/15E148 Safari/604.1"
 
 func wholeLife(t *testing.T, kind func(*tab) *tab) {
 	t.Helper()

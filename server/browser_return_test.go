@@ -186,7 +186,8 @@ func TestReturnToSurvivesANewAddressAndItsUndo(t *testing.T) {
 		api := s.browser(t)
 		api.register("ada@example.com")
 		want(t, api.post("/email/verify", map[string]any{ // an unproven address can't take the account back
-			"token": string(s.post.take(t, watchword.MailVerify, "ada@example.com").Token), "password": goodPassword}), 200, "")
+			"token": string(s.post.take(t, watchword.MailVerify, "ada@example.com").Token), "password": goodPassword}),
+			200, "")
 		back := "← Back to " + strings.TrimPrefix(app, "http://")
 		b := tabOf(s)
 		b.visit(returning("/account", app+"/settings"))
@@ -292,7 +293,9 @@ func TestForeignReturnToIsIgnoredEverywhere(t *testing.T) {
 	b := s.browser(t)
 	for _, foreign := range []string{"https://evil.example/", app + ".evil.example/", app + "@evil.example",
 		"//evil.example", app + `/\evil.example`, "javascript:alert(1)", app + "/" + strings.Repeat("a", 1000)} {
-		for _, path := range []string{"/login", "/signup", "/forgot", "/reset", "/verify", "/logout", "/email/confirm"} {
+		for _, path := range []string{
+			"/login", "/signup", "/forgot", "/reset", "/verify", "/logout", "/email/confirm",
+		} {
 			page := b.visit(returning(path, foreign))
 			if page.StatusCode != 200 || strings.Contains(string(page.raw), "evil.example") ||
 				strings.Contains(string(page.raw), "alert(1)") || strings.Contains(string(page.raw), "aaaaaaaa") {

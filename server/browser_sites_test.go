@@ -58,7 +58,8 @@ func openFrontEnd(t *testing.T, preferences, apiHost string, sameSite http.SameS
 	mux.Handle("/", edge)
 	// The probe sets a cookie without Partitioned, and responds with the cookies of the request.
 	mux.HandleFunc("/probe", func(w http.ResponseWriter, r *http.Request) {
-		http.SetCookie(w, &http.Cookie{Name: "probe", Value: "1", Path: "/", Secure: true, SameSite: http.SameSiteNoneMode})
+		http.SetCookie(w, &http.Cookie{
+			Name: "probe", Value: "1", Path: "/", Secure: true, SameSite: http.SameSiteNoneMode})
 		w.Header().Set("Access-Control-Allow-Origin", app)
 		w.Header().Set("Access-Control-Allow-Credentials", "true")
 		_, _ = w.Write([]byte(r.Header.Get("Cookie")))
@@ -112,8 +113,10 @@ func (f frontEnd) wantCookies(want ...string) {
 	f.t.Helper()
 	all := f.cookies()
 	for name, cookie := range all {
-		if (cookie.PartitionKey != nil) != strings.HasSuffix(name, "-partitioned") || !cookie.Secure || !cookie.HTTPOnly {
-			f.t.Errorf("%s: partition %v, Secure %t, HttpOnly %t", name, cookie.PartitionKey, cookie.Secure, cookie.HTTPOnly)
+		if (cookie.PartitionKey != nil) != strings.HasSuffix(name, "-partitioned") || !cookie.Secure ||
+			!cookie.HTTPOnly {
+			f.t.Errorf("%s: partition %v, Secure %t, HttpOnly %t", name, cookie.PartitionKey, cookie.Secure,
+				cookie.HTTPOnly)
 		}
 	}
 	if got := slices.Sorted(maps.Keys(all)); !slices.Equal(got, want) {

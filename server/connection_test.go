@@ -24,7 +24,8 @@ func TestCanceledRequestReturns503(t *testing.T) {
 	conn, err := net.Dial("tcp", host)
 	must(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
-	_, err = fmt.Fprintf(conn, "POST /api/auth/login HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", host, len(body), body)
+	_, err = fmt.Fprintf(conn, "POST /api/auth/login HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\n"+
+		"Content-Length: %d\r\n\r\n%s", host, len(body), body)
 	must(t, err)
 	must(t, conn.(*net.TCPConn).CloseWrite()) // net/http takes this for a client that left
 	response, err := http.ReadResponse(bufio.NewReader(conn), nil)

@@ -243,7 +243,8 @@ func TestMalformedEscapeIsRejectedInTheFormatOfTheRoute(t *testing.T) {
 		}
 	}
 	form := "email=%ZZ&password=%"
-	got := raw(t, s, fmt.Sprintf("POST /login HTTP/1.1\r\nHost: %s\r\nAccept: text/html\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s", host, len(form), form))
+	got := raw(t, s, fmt.Sprintf("POST /login HTTP/1.1\r\nHost: %s\r\nAccept: text/html\r\n"+
+		"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s", host, len(form), form))
 	if got.StatusCode != 400 || got.Header.Get("Content-Type") != page {
 		t.Errorf("a form: %d %s", got.StatusCode, got.Header.Get("Content-Type"))
 	}

@@ -19,7 +19,8 @@ func TestFramingDetectsTwoLengths(t *testing.T) {
 	const (
 		plain   = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 		sized   = "POST /a HTTP/1.1\r\nContent-Length: 30\r\n\r\nPOST /b HTTP/1.1\r\nContent-Leng"
-		chunked = "POST /c HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1e;x=y\r\nPOST /b HTTP/1.1\r\nContent-Leng\r\n0\r\nX: y\r\n\r\n"
+		chunked = "POST /c HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1e;x=y\r\nPOST /b HTTP/1.1\r\n" +
+			"Content-Leng\r\n0\r\nX: y\r\n\r\n"
 	)
 	for name, c := range map[string]struct {
 		text  string
@@ -114,9 +115,11 @@ func FuzzFraming(f *testing.F) {
 	for _, seed := range []string{
 		"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /b HTTP/1.1\r\nHost: a\r\n\r\n",
 		"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhelloGET /b HTTP/1.1\r\nHost: a\r\n\r\n",
-		"POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;x\r\nhello\r\n0\r\nT: x\r\n\r\nGET /b HTTP/1.1\r\nHost: a\r\n\r\n",
+		"POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;x\r\nhello\r\n0\r\nT: x\r\n\r\n" +
+			"GET /b HTTP/1.1\r\nHost: a\r\n\r\n",
 		"POST /a HTTP/1.1\nHost: a\nContent-Length: 0\nContent-Length: 0\nX: a\n b\n\nGET /b HTTP/1.0\n\n",
-		"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /b HTTP/1.1\r\nHost: a\r\n\r\n",
+		"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" +
+			"GET /b HTTP/1.1\r\nHost: a\r\n\r\n",
 	} {
 		f.Add([]byte(seed), 3)
 		f.Add([]byte(strings.Replace(seed, "/", "/%ZZ%2", 1)), 3)

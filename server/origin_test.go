@@ -131,7 +131,8 @@ func TestOnlyAllowedOriginsMayReadResponses(t *testing.T) {
 	}
 	// CORS-5
 	for _, path := range []string{"/", "/reset", "/docs", "/assets/style.css", "/login", "/account"} {
-		if page := b.do("GET", path, "", "Sec-Fetch-Site", "cross-site", "Origin", listed); page.Header.Get("Access-Control-Allow-Origin") != "" {
+		page := b.do("GET", path, "", "Sec-Fetch-Site", "cross-site", "Origin", listed)
+		if page.Header.Get("Access-Control-Allow-Origin") != "" {
 			t.Errorf("%s is shared: %v", path, page.Header)
 		}
 	}
@@ -173,7 +174,9 @@ func TestRequestForAnotherHostReturns421(t *testing.T) {
 	port := s.url[strings.LastIndex(s.url, ":"):]
 	for host, ours := range map[string]bool{
 		"127.0.0.1" + port: true, "localhost" + port: true, "[::1]" + port: true, "LOCALHOST" + port: true,
-		"evil.example": false, "evil.example" + port: false, "127.0.0.1": false, "localhost:1": false, "user@localhost" + port: false, "user@a.localhost" + port: false, "a.localhost" + port: true, "localhost.evil.example" + port: false,
+		"evil.example": false, "evil.example" + port: false, "127.0.0.1": false, "localhost:1": false,
+		"user@localhost" + port: false, "user@a.localhost" + port: false, "a.localhost" + port: true,
+		"localhost.evil.example" + port: false,
 	} {
 		for _, path := range []string{"/api/auth/me", "/docs", "/.well-known/acme-challenge"} {
 			r, err := http.NewRequestWithContext(t.Context(), "GET", s.url+path, nil)

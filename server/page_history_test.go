@@ -16,9 +16,11 @@ import (
 func TestDeviceIcons(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]string{
-		"Chrome on Windows": "computer", "Safari on MacOS": "computer", "Firefox on Linux": "computer", "Linux": "computer",
+		"Chrome on Windows": "computer", "Safari on MacOS": "computer", "Firefox on Linux": "computer",
+		"Linux":            "computer",
 		"Safari on iPhone": "phone", "Chrome on Android": "phone", "iPhone": "phone", "Safari on iPad": "tablet",
-		"curl": "program", "Go-http-client": "program", "": "unknown", "Unknown device": "unknown", "<svg on >": "computer",
+		"curl": "program", "Go-http-client": "program", "": "unknown", "Unknown device": "unknown",
+		"<svg on >": "computer",
 	} {
 		if got := server.DeviceIcon(name); got != want {
 			t.Errorf("%q has the icon %s, want %s", name, got, want)
@@ -63,7 +65,8 @@ func TestOnlyEqualNeighboursOfEventsAreMerged(t *testing.T) {
 	}
 	var got []string
 	for _, row := range server.FoldEvents([]server.AccountEvent{
-		e("login", "A", "1", 1), e("login", "A", "1", 0), e("login_failed", "A", "1", 3), e("login_failed", "A", "1", 1),
+		e("login", "A", "1", 1), e("login", "A", "1", 0), e("login_failed", "A", "1", 3),
+		e("login_failed", "A", "1", 1),
 		e("login_failed", "B", "1", 1), e("login_failed", "B", "2", 1), e("login", "A", "1", 1),
 	}) {
 		got = append(got, string(row.Kind)+" "+row.Device+row.Address+" "+strconv.Itoa(row.Times))
@@ -93,7 +96,8 @@ func TestTimesAreRelativeForThirtyDays(t *testing.T) {
 		at := now.Add(-c.age)
 		for lang, text := range map[string]string{"en": c.english, "de": c.german} {
 			got, err := server.Ago(lang, at.In(time.FixedZone("", 3600)), now)
-			exact := at.Format(map[string]string{"en": "2 January 2006, 15:04 UTC", "de": "02.01.2006, 15:04 UTC"}[lang])
+			exact := at.Format(
+				map[string]string{"en": "2 January 2006, 15:04 UTC", "de": "02.01.2006, 15:04 UTC"}[lang])
 			want := `<time datetime="` + at.Format(time.RFC3339) + `" title="` + exact + `" data-age="` +
 				strconv.Itoa(int(max(c.age, 0)/time.Second)) + `">` + text + `</time>`
 			if err != nil || got != want {

@@ -31,7 +31,8 @@ func TestClosedSignUpIsHiddenOnEveryPage(t *testing.T) {
 func TestHomePageInProductionLeadsToTheFrontEndOrTheSignIn(t *testing.T) {
 	t.Parallel()
 	const public, app = "https://id.example.com", "https://app.example.com/start"
-	for _, c := range []struct{ app, want string }{{"", "/login"}, {app, app}, {public, "/login"}, {public + "/", "/login"},
+	for _, c := range []struct{ app, want string }{{"", "/login"}, {app, app}, {public, "/login"},
+		{public + "/", "/login"},
 		{public + "/app", public + "/app"}} {
 		s := start(t, func(o *watchword.Options) { o.PublicURL = public }, func(o *server.Options) { o.AppURL = c.app })
 		home := httptest.NewRecorder()
@@ -69,7 +70,8 @@ func TestFilesAtFixedPathsAreServed(t *testing.T) {
 	if got := start(t, nil, nil).browser(t).do("GET", "/.well-known/security.txt", ""); got.StatusCode != 404 {
 		t.Errorf("security.txt without a file: %d", got.StatusCode)
 	}
-	if got := b.do("GET", "/.well-known/resource-that-should-not-exist-whose-status-code-should-not-be-200", ""); got.StatusCode != 404 {
+	const path = "/.well-known/resource-that-should-not-exist-whose-status-code-should-not-be-200"
+	if got := b.do("GET", path, ""); got.StatusCode != 404 {
 		t.Errorf("unknown path: %d", got.StatusCode)
 	}
 }

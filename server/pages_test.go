@@ -245,7 +245,8 @@ func TestCrossSiteFormIsRejected(t *testing.T) {
 		func(o *server.Options) { o.AllowedOrigins = []string{"https://app.example.com"} }).browser(t)
 	want(t, front.post("/logout", map[string]any{}, "Sec-Fetch-Site", "cross-site", "Origin",
 		"https://app.example.com"), 200, "")
-	if a := front.submit("/logout", nil, "Sec-Fetch-Site", "cross-site", "Origin", "https://app.example.com"); a.StatusCode != 403 {
+	a := front.submit("/logout", nil, "Sec-Fetch-Site", "cross-site", "Origin", "https://app.example.com")
+	if a.StatusCode != 403 {
 		t.Errorf("a form of a front-end: %d", a.StatusCode)
 	}
 }

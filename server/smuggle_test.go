@@ -101,7 +101,8 @@ func TestFramingErrorClosesTheConnection(t *testing.T) {
 		} {
 			conn, email := dial(), fmt.Sprintf("hidden-%x-%s@example.com", name, network)
 			hidden := fmt.Sprintf(`{"email":%q,"password":%q}`, email, goodPassword)
-			hidden = fmt.Sprintf("POST /api/auth/register HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", host, len(hidden), hidden)
+			hidden = fmt.Sprintf("POST /api/auth/register HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\n"+
+				"Content-Length: %d\r\n\r\n%s", host, len(hidden), hidden)
 			_, err := io.WriteString(conn, "GET /healthz HTTP/1.1\r\nHost: "+host+"\r\n\r\n"+text+hidden)
 			must(t, err)
 			in := bufio.NewReader(conn)

@@ -42,7 +42,9 @@ func TestFetchFromAnInternalAddress(t *testing.T) {
 	if !errors.Is(err, verify.ErrRevoked) {
 		t.Fatalf("after the logout: %v", err)
 	}
-	for _, path := range []string{"/.well-known/openid-configuration", "/.well-known/jwks.json", "/revocations/stream"} {
+	for _, path := range []string{
+		"/.well-known/openid-configuration", "/.well-known/jwks.json", "/revocations/stream",
+	} {
 		if s.front.count(path) == 0 {
 			t.Errorf("%s was not fetched from FetchFrom", path)
 		}

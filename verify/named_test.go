@@ -20,7 +20,8 @@ const feedSecret = "a secret that resource servers share"
 
 // named returns the options for a server whose setting issuer is a name.
 func named(from string) verify.Options {
-	return verify.Options{SigningSecret: []byte(feedSecret), FetchFrom: from, Audience: from, OnStale: verify.StaleClosed}
+	return verify.Options{
+		SigningSecret: []byte(feedSecret), FetchFrom: from, Audience: from, OnStale: verify.StaleClosed}
 }
 
 // JWT-20
@@ -124,7 +125,8 @@ func TestEventsOfANamedIssuerCarryTheIssuerOfTheMetadata(t *testing.T) {
 		token := func(session string) string {
 			now := time.Now().Unix()
 			return f.sign(t, shared, func(c *accesstoken.Claims) {
-				c.Issuer, c.SessionID, c.IssuedAt, c.NotBefore, c.AuthTime, c.Expires = "your-app", session, now, now, now, now+900
+				c.Issuer, c.SessionID, c.IssuedAt, c.NotBefore, c.AuthTime, c.Expires = "your-app", session, now, now,
+					now, now+900
 			})
 		}
 		wantError(t, v, token("s1"), nil)

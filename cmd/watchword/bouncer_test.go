@@ -81,7 +81,8 @@ func TestWrongStoreIsReportedInOneLine(t *testing.T) {
 	const secret = "correct-horse"
 	server := pgtest.New(t)
 	database := server.Database(t)
-	if err := server.Write("pg_hba.conf", "host all watchword all trust\nhost all guarded all scram-sha-256\n"); err != nil {
+	if err := server.Write("pg_hba.conf",
+		"host all watchword all trust\nhost all guarded all scram-sha-256\n"); err != nil {
 		t.Fatal(err)
 	}
 	server.Kill()

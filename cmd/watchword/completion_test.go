@@ -27,7 +27,8 @@ func TestBashCompletesCommandsFlagsAndFiles(t *testing.T) {
 		"--public-url":   "serve --public",
 		"two words.yaml": "serve --config = two",
 	} {
-		cmd := exec.Command("bash", append([]string{"-c", script, os.Getenv(binaryVariable)}, strings.Split(words, " ")...)...)
+		cmd := exec.Command("bash",
+			append([]string{"-c", script, os.Getenv(binaryVariable)}, strings.Split(words, " ")...)...)
 		cmd.Dir, cmd.Stderr = dir, os.Stderr
 		out, err := cmd.Output()
 		if err != nil {

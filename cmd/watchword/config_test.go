@@ -121,7 +121,8 @@ var refusals = []struct {
 		want: []string{"cookie-name (environment WATCHWORD_COOKIE_NAME): …is not a cookie name…"}},
 	{name: "cookie name of a partitioned cookie", args: "--cookie-name=mine-partitioned",
 		want: []string{"cookie-name…mine-partitioned ends in -partitioned, which is kept…Write another name."}},
-	{name: "cookie name of a known device", args: "--cookie-name=mine-known", want: []string{"cookie-name…-known, which…"}},
+	{name: "cookie name of a known device", args: "--cookie-name=mine-known",
+		want: []string{"cookie-name…-known, which…"}},
 	{name: "cookie name of the dialect lesson", args: "--cookie-name=jwt", want: []string{"cookie-name…of a dialect…"}},
 	{name: "cookie name of the dialect users", args: "--cookie-name=refreshTkn",
 		want: []string{"cookie-name…of a dialect…"}},
@@ -162,7 +163,8 @@ var refusals = []struct {
 	{name: "claim computed from nothing known", args: "--claims=user=@uid",
 		want: []string{"claims…claim \"user\" can't be computed from \"@uid\". Write one of @id, @role,…"}},
 	{name: "claim that names a value of the user", args: "--claims=userId=id",
-		want: []string{"claims…the constant of claim \"userId\" is id, the same text for every user. Write userId=@id…"}},
+		want: []string{
+			"claims…the constant of claim \"userId\" is id, the same text for every user. Write userId=@id…"}},
 	{name: "computed claim with a reserved name", args: "--claims=Roles=@roles",
 		want: []string{"claims…claim \"Roles\" is reserved…"}},
 	{name: "computed claims that are long", args: "--claims=a=@name,b=@name,c=@name,d=@name",
@@ -402,8 +404,9 @@ func TestSourcesOfSettingsHavePrecedence(t *testing.T) {
 	c := call{
 		env: []string{"WATCHWORD_CONFIG=ww.yaml", "WATCHWORD_ACCESS_TTL=11m", "WATCHWORD_SESSION_IDLE=11h"},
 		files: map[string]string{
-			".env":    "WATCHWORD_ACCESS_TTL=12m\nWATCHWORD_SESSION_IDLE=12h\nWATCHWORD_RESET_TTL=12m\n",
-			"ww.yaml": "access-ttl: 13m\nsession-idle: 13h\nreset-ttl: 13m\nverify-ttl: 13h\nclaims: [email, tier=gold]\n",
+			".env": "WATCHWORD_ACCESS_TTL=12m\nWATCHWORD_SESSION_IDLE=12h\nWATCHWORD_RESET_TTL=12m\n",
+			"ww.yaml": "access-ttl: 13m\nsession-idle: 13h\nreset-ttl: 13m\nverify-ttl: 13h\n" +
+				"claims: [email, tier=gold]\n",
 		},
 		args: []string{"--access-ttl=10m"},
 	}

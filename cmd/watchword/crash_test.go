@@ -25,7 +25,8 @@ func crashAndLook(t *testing.T, arguments []string) {
 	f.serversDie = true
 	dir, server := t.TempDir(), newServer(t, freeAddress(t))
 	start := func() {
-		if err := server.start(dir, []string{"HOME=" + dir}, append(arguments, "--limits=off", "--log-level=error")); err != nil {
+		if err := server.start(dir, []string{"HOME=" + dir},
+			append(arguments, "--limits=off", "--log-level=error")); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -68,8 +68,9 @@ func TestDoctorSaysHowBrowsersTreatAFrontEnd(t *testing.T) {
 		found        []string
 	}{
 		{"one site", "https://app.one.test", []string{id}, []string{"ok    origin", "is same-site"}},
-		{"two sites", app, []string{id}, []string{"fail  origin", "with SameSite=strict browsers do not send the cookie",
-			"Serve both on one site", "forward /api/auth/", "Or write cookie-same-site=none."}},
+		{"two sites", app, []string{id},
+			[]string{"fail  origin", "with SameSite=strict browsers do not send the cookie",
+				"Serve both on one site", "forward /api/auth/", "Or write cookie-same-site=none."}},
 		{"two sites with the setting", app, []string{id, "--cookie-same-site=none"}, []string{"warn  origin",
 			"gets a partitioned cookie. Chrome and Edge (since 114), Firefox (since 141) and Safari (since 26.2)",
 			"Safari 18.5 to 26.1 blocks it", "Serve both on one site, such as app.example.com and auth.example.com",

@@ -23,7 +23,8 @@ func TestSIGTERMLosesNoRequest(t *testing.T) {
 			s := newServer(t, freeAddress(t))
 			dir := t.TempDir()
 			for range stops {
-				if err := s.start(dir, []string{"HOME=" + dir}, []string{"--drain-delay=3s", "--limits=off"}); err != nil {
+				if err := s.start(dir, []string{"HOME=" + dir},
+					[]string{"--drain-delay=3s", "--limits=off"}); err != nil {
 					t.Fatal(err)
 				}
 				lost := stopUnderLoad(t, s)

@@ -40,7 +40,8 @@ func nginx() gateway {
 		for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
 			temporary += fmt.Sprintf("%s_temp_path %s; ", kind, filepath.Join(dir, kind))
 		}
-		main := write(t, dir, "main.conf", "daemon off; master_process off; pid nginx.pid; events {} http { access_log off; "+temporary+"include "+example+"; }")
+		main := write(t, dir, "main.conf", "daemon off; master_process off; pid nginx.pid; events {} http { "+
+			"access_log off; "+temporary+"include "+example+"; }")
 		return []string{"-p", dir, "-c", main, "-e", "stderr"}
 	}}
 }

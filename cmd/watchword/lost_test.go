@@ -155,7 +155,8 @@ func (d *doubtful) reuse(t *testing.T, phone *device, token string) lostResponse
 	second := phone.post(t, "/refresh", body{"refreshToken": token}, 200).RefreshToken
 	newest := phone.post(t, "/refresh", body{"refreshToken": second}, 200).RefreshToken
 	time.Sleep(5 * time.Millisecond)
-	return lostResponse{flow: "reuse by a thief", commit: endSession, path: "/refresh", body: body{"refreshToken": token},
+	return lostResponse{flow: "reuse by a thief", commit: endSession, path: "/refresh",
+		body:  body{"refreshToken": token},
 		again: 401, code: "SESSION_ENDED",
 		then: func() {
 			phone.post(t, "/refresh", body{"refreshToken": newest}, 401).wantCode(t, "SESSION_ENDED")
@@ -196,7 +197,8 @@ func (d *doubtful) forgot(t *testing.T, phone *device, _ string) lostResponse {
 
 func (d *doubtful) reset(t *testing.T, phone *device, _ string) lostResponse {
 	phone.post(t, "/password/forgot", body{"email": d.email()}, 202)
-	return lostResponse{flow: "reset of password", commit: "DELETE FROM mail_tokens WHERE hash", path: "/password/reset",
+	return lostResponse{flow: "reset of password", commit: "DELETE FROM mail_tokens WHERE hash",
+		path: "/password/reset",
 		body: body{"token": d.mails.token(t, watchword.MailReset), "password": nextSecret}, again: 400,
 		code: "MAIL_TOKEN_INVALID",
 		then: func() { phone.post(t, "/login", d.account(nextSecret), 200) }}
@@ -214,7 +216,8 @@ func (d *doubtful) verify(t *testing.T, phone *device, _ string) lostResponse {
 }
 
 func (d *doubtful) deleteAccount(t *testing.T, phone *device, _ string) lostResponse {
-	return lostResponse{flow: "deletion of account", commit: "DELETE FROM users", method: http.MethodDelete, path: "/me",
+	return lostResponse{flow: "deletion of account", commit: "DELETE FROM users", method: http.MethodDelete,
+		path: "/me",
 		body: body{"password": firstSecret}, again: 401, code: "SESSION_ENDED",
 		then: func() { phone.post(t, "/login", d.account(firstSecret), 401).wantCode(t, "INVALID_CREDENTIALS") }}
 }

@@ -61,9 +61,11 @@ func TestSessionsContinueAfterAMoveToPostgres(t *testing.T) {
 			t.Errorf("%v on the old database: exit code %d\n%s", args, got.code, got.errors)
 		}
 	}
-	move(t, newData(t), 1, "the database is not empty: it has rows in keys, users, sessions, mail_tokens, mails, events, limits", "--to="+target)
+	move(t, newData(t), 1, "the database is not empty: it has rows in keys, users, sessions, mail_tokens, mails, "+
+		"events, limits", "--to="+target)
 
-	if err := s.start(dir, []string{"HOME=" + dir, masterKeyFile}, []string{"--refresh-grace=0s", "--store=" + target}); err != nil {
+	if err := s.start(dir, []string{"HOME=" + dir, masterKeyFile},
+		[]string{"--refresh-grace=0s", "--store=" + target}); err != nil {
 		t.Fatal(err)
 	}
 	openMailbox(t, filepath.Join(dir, "watchword-data", "mail")).next(t, watchword.MailInvite)
@@ -141,7 +143,8 @@ func interrupt(t *testing.T, target string, cmd *exec.Cmd, dir string, how func(
 		t.Fatal(err)
 	}
 	for waiting := 0; waiting == 0; time.Sleep(10 * time.Millisecond) {
-		if err := tx.QueryRow(t.Context(), "SELECT COUNT(*) FROM pg_locks WHERE NOT granted").Scan(&waiting); err != nil {
+		if err := tx.QueryRow(t.Context(),
+			"SELECT COUNT(*) FROM pg_locks WHERE NOT granted").Scan(&waiting); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -187,7 +190,8 @@ func TestImpossibleMoveIsRefusedBeforeItBegins(t *testing.T) {
 		{"an older release's database", func(t *testing.T, dir string) {
 			change(t, dir,
 				"DELETE FROM goose_db_version WHERE version_id = (SELECT MAX(version_id) FROM goose_db_version)")
-		}, 1, "is of an older release. Bring it up to this one first: watchword migrate --store 'sqlite:watchword-data/watchword.db'", []string{nowhere}},
+		}, 1, "is of an older release. Bring it up to this one first: watchword migrate --store " +
+			"'sqlite:watchword-data/watchword.db'", []string{nowhere}},
 		{"a newer release's database", func(t *testing.T, dir string) {
 			change(t, dir, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, TRUE)")
 		}, 1, "a newer watchword has migrated", []string{nowhere}},

@@ -113,7 +113,9 @@ func printTable(path string) {
 	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
 	slices.Sort(lines)
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 1, ' ', 0)
-	fmt.Fprint(w, "\n| fault\t| rounds\t| requests\t| 503\t| no answer\t| recovery: median, longest\t| reuses found\t| promises broken\t|\n",
+	fmt.Fprint(w, "\n"+
+		"| fault\t| rounds\t| requests\t| 503\t| no answer\t| recovery: median, longest\t| reuses found\t"+
+		"| promises broken\t|\n",
 		"| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t|\n",
 		strings.Join(lines, "\n"), "\n\n")
 	w.Flush() //nolint:errcheck // it is a test

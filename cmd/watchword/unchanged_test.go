@@ -34,7 +34,8 @@ func TestReadingCommandsDoNotMigrate(t *testing.T) {
 			execute(statement)
 		}
 		for _, args := range [][]string{{"doctor"}, {"users", "list"}, {"users", "show", ada}, {"users", "export"},
-			{"users", "import", "users.csv", "--dry-run"}, {"sessions", "list", ada}, {"keys", "list"}, {"mail", "list"}} {
+			{"users", "import", "users.csv", "--dry-run"},
+			{"sessions", "list", ada}, {"keys", "list"}, {"mail", "list"}} {
 			got, code := watchword(args...), 1
 			if args[0] == "doctor" {
 				code = 0 // a warning, because the next start of a server migrates

@@ -25,7 +25,8 @@ import (
 
 // The sample of https://github.com/firebase/scrypt, whose password is user1password.
 const (
-	firebaseKey  = "WATCHWORD_FIREBASE_SIGNER_KEY=jxspr8Ki0RYycVU8zykbdLGjFQ3McFUH0uiiTvC8pVMXAn210wjLNmdZJzxUECKbm0QsEmYUSDzZvpjeJ9WmXA=="
+	firebaseKey = "WATCHWORD_FIREBASE_SIGNER_KEY=jxspr8Ki0RYycVU8zykbdLGjFQ3McFUH0uiiTvC8pVMXAn210wjLNmdZJzxUECKbm0Q" +
+		"sEmYUSDzZvpjeJ9WmXA=="
 	firebaseHash = "lSrfV15cpx95/sZS2W9c9Kp6i/LVgQNDNC/qzrCnh1SAyZvqmZqAjTdn3aoItz+VHjoZilo78198JAdRuid5lQ=="
 	firebaseSalt = "42xEC+ixf3L2lw=="
 )
@@ -50,7 +51,8 @@ func importAndSignIn(t *testing.T, arguments []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := fmt.Sprintf("email,password,salt\na@example.com,$2a$%[1]s,\ny@example.com,$2y$%[1]s,\nd@example.com,pbkdf2_sha256$1000$salt$%[2]s,\nf@example.com,%[3]s,%[4]s\nn@example.com,,\n",
+	file := fmt.Sprintf("email,password,salt\na@example.com,$2a$%[1]s,\ny@example.com,$2y$%[1]s,\n"+
+		"d@example.com,pbkdf2_sha256$1000$salt$%[2]s,\nf@example.com,%[3]s,%[4]s\nn@example.com,,\n",
 		made[4:], base64.StdEncoding.EncodeToString(derived), firebaseHash, firebaseSalt)
 	got := run(t, call{
 		dir: dir, files: map[string]string{"users.csv": file}, env: []string{firebaseKey},
@@ -300,8 +302,9 @@ func TestIDMapDoesNotOverwriteANewFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	input.Close()
-	if err := cmd.Wait(); err == nil || !strings.Contains(errs.String(),
-		"ids.csv already exists and is not overwritten. Write another name, or remove it. Imported so far: 3 accounts") {
+	const want = "ids.csv already exists and is not overwritten. Write another name, or remove it. " +
+		"Imported so far: 3 accounts"
+	if err := cmd.Wait(); err == nil || !strings.Contains(errs.String(), want) {
 		t.Errorf("%v: %s", err, errs.String())
 	}
 	files, err := filepath.Glob(filepath.Join(dir, "*ids.csv*"))

@@ -105,7 +105,9 @@ func TestPagesHaveThePathsOfTheContract(t *testing.T) {
 			Want: headers{"Content-Type": textUTF8, "Allow": "POST"}},
 		exchange{Name: "another method", Request: "POST /profile", Status: 405, Answer: "This path answers GET, HEAD.",
 			Want: headers{"Allow": "GET, HEAD"}},
-		exchange{Name: "a form outside the pages", Request: "POST /token", Body: "token=a", Headers: []string{"Content-Type", "application/x-www-form-urlencoded"}, Status: 415, Answer: "*", Want: headers{"Content-Type": textUTF8}},
+		exchange{Name: "a form outside the pages", Request: "POST /token", Body: "token=a",
+			Headers: []string{"Content-Type", "application/x-www-form-urlencoded"},
+			Status:  415, Answer: "*", Want: headers{"Content-Type": textUTF8}},
 	)
 }
 

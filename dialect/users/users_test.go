@@ -199,7 +199,9 @@ func TestErrorsHaveTheFormatOfTheDialect(t *testing.T) {
 			Answer: `{"error":"*","feedback":"*"}`, Want: headers{"Access-Control-Allow-Origin": ""}},
 		exchange{Name: "the limit", Request: "POST /api/users/forgotpass", Body: `{"email":"a@example.com"}`, Status: 200, Answer: `*`},
 		exchange{Name: "over the limit", Request: "POST /api/users/forgotpass", Body: `{"email":"a@example.com"}`, Status: 429, Answer: `{"error":"*","feedback":"*"}`, Want: headers{"Retry-After": "*"}},
-		exchange{Name: "preflight", Request: "OPTIONS /api/users/forgotpass", Headers: []string{"Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "content-type,x-reset-base"}, Status: 204,
+		exchange{Name: "preflight", Request: "OPTIONS /api/users/forgotpass", Status: 204,
+			Headers: []string{"Access-Control-Request-Method", "POST",
+				"Access-Control-Request-Headers", "content-type,x-reset-base"},
 			Want: headers{"Access-Control-Allow-Origin": dialecttest.FrontEnd,
 				"Access-Control-Allow-Headers": "content-type,x-reset-base"}},
 	)
@@ -251,7 +253,8 @@ func TestCookieIsSecureOverHTTPS(t *testing.T) {
 	w, r := httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), "POST", "/api/users/reauth", nil)
 	r.AddCookie(&http.Cookie{Name: "refreshTkn", Value: "x"})
 	dialect.Refuse(w, r, 401, &watchword.Error{Code: watchword.CodeRefreshInvalid})
-	if got := w.Header().Get("Set-Cookie"); got != "refreshTkn=; Path=/; Domain=example.com; Max-Age=0; HttpOnly; Secure; SameSite=None" {
+	const want = "refreshTkn=; Path=/; Domain=example.com; Max-Age=0; HttpOnly; Secure; SameSite=None"
+	if got := w.Header().Get("Set-Cookie"); got != want {
 		t.Error(got)
 	}
 }

@@ -163,7 +163,8 @@ func TestVerifyRejectsOtherHeaders(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := accesstoken.Verify(signed(t, k, string(text), string(payload)), finder(k), want); !errors.Is(err, accesstoken.ErrInvalid) {
+		_, err = accesstoken.Verify(signed(t, k, string(text), string(payload)), finder(k), want)
+		if !errors.Is(err, accesstoken.ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -250,7 +251,8 @@ func TestVerifyRejectsMissingAndMalformedClaims(t *testing.T) {
 		"no object":            `"sub"`,
 		"nothing":              "",
 	} {
-		if _, err := accesstoken.Verify(signed(t, k, header, payload), finder(k), want); !errors.Is(err, accesstoken.ErrInvalid) {
+		_, err := accesstoken.Verify(signed(t, k, header, payload), finder(k), want)
+		if !errors.Is(err, accesstoken.ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -116,7 +116,8 @@ func TestVerifyRejectsPayloadsThatAreNotStrictJSON(t *testing.T) {
 		if payload == text {
 			t.Fatalf("%s: nothing was changed", name)
 		}
-		if _, err := accesstoken.Verify(signedShared(sharedHeader(k), payload), finder(k), want); !errors.Is(err, accesstoken.ErrInvalid) {
+		_, err := accesstoken.Verify(signedShared(sharedHeader(k), payload), finder(k), want)
+		if !errors.Is(err, accesstoken.ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -35,7 +35,8 @@ func TestOtherLibraryVerifiesSignatures(t *testing.T) {
 		wire             jose.SignatureAlgorithm
 		keys, signatures int
 	}{
-		accesstoken.ES256: {jose.ES256, 30, 20}, accesstoken.Ed25519: {jose.EdDSA, 30, 5}, accesstoken.RS256: {jose.RS256, 2, 3},
+		accesstoken.ES256: {jose.ES256, 30, 20}, accesstoken.Ed25519: {jose.EdDSA, 30, 5},
+		accesstoken.RS256: {jose.RS256, 2, 3},
 	} {
 		t.Run(alg, func(t *testing.T) {
 			t.Parallel()
@@ -83,7 +84,8 @@ func verifiedByJose(t *testing.T, token string, alg jose.SignatureAlgorithm, key
 func TestES256SignatureHasFixedLength(t *testing.T) {
 	t.Parallel()
 	order := elliptic.P256().Params().N
-	values := []*big.Int{big.NewInt(1), big.NewInt(127), big.NewInt(128), big.NewInt(1 << 40), new(big.Int).Rsh(order, 8),
+	values := []*big.Int{big.NewInt(1), big.NewInt(127), big.NewInt(128), big.NewInt(1 << 40),
+		new(big.Int).Rsh(order, 8),
 		new(big.Int).Rsh(order, 1), new(big.Int).Sub(order, big.NewInt(1))}
 	for _, r := range values {
 		for _, s := range values {

@@ -10,7 +10,8 @@ import (
 func TestParseReturnsTheCanonicalForm(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		"pt_br": "pt-BR", "DE": "de", "zh-hant-tw": "zh-Hant-TW", "und": "", "": "", "english": "", "x": "", "de AT": "",
+		"pt_br": "pt-BR", "DE": "de", "zh-hant-tw": "zh-Hant-TW", "und": "", "": "", "english": "", "x": "",
+		"de AT":                          "",
 		strings.Repeat("de-", 20) + "at": "",
 	} {
 		if got, ok := locale.Parse(text); got != want || ok != (want != "") {

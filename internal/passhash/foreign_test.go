@@ -32,22 +32,30 @@ var brought = []struct {
 	{"Django 3.2.25",
 		"bcrypt_sha256$$2b$04$9N/q3iuHxJ8/K.WszFZGFuLmP590HWBXttG/PnaMO0PXLpTw/LiPe", strings.Repeat("0123456789", 8),
 		"bcrypt_sha256$$2b$04$"},
-	{"Django's tests/auth_tests/test_hashers.py", "scrypt$16384$seasalt$8$1$Qj3+9PPyRjSJIebHnG81TMjsqtaIGxNQG/aEB/NYafTJ7tibgfYz71m0ldQESkXFRkdVCBhhY8mx7rQwite/Pw==", "lètmein",
-		"$scrypt$ln=14,r=8,p=1$c2Vhc2FsdA$Qj3+9PPyRjSJIebHnG81TMjsqtaIGxNQG/aEB/NYafTJ7tibgfYz71m0ldQESkXFRkdVCBhhY8mx7rQwite/Pw"},
+	{"Django's tests/auth_tests/test_hashers.py", "scrypt$16384$seasalt$8$1$Qj3+9PPyRjSJIebHnG81TMjsqtaIGxNQG/aEB/" +
+		"NYafTJ7tibgfYz71m0ldQESkXFRkdVCBhhY8mx7rQwite/Pw==", "lètmein",
+		"$scrypt$ln=14,r=8,p=1$c2Vhc2FsdA$Qj3+9PPyRjSJIebHnG81TMjsqtaIGxNQG/aEB/" +
+			"NYafTJ7tibgfYz71m0ldQESkXFRkdVCBhhY8mx7rQwite/Pw"},
 	{"Django's tests/auth_tests/test_hashers.py",
 		"argon2$argon2i$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$YC9+jJCrQhs5R6db7LlN8Q", "secret",
 		"$argon2i$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$YC9+jJCrQhs5R6db7LlN8Q"},
 
-	{"Werkzeug 3.1.8", "scrypt:32768:8:1$MuNH5Q0Z0KzA508K$a1ba15695aa13078bb402d5130c7f13a1752016dfc27fce06c9b69605cd8cc2dac4bb30a6f3a71905fd26b97a2ecea049c1b94a918f5020bb6ba6ecdffa5312b", normal,
+	{"Werkzeug 3.1.8", "scrypt:32768:8:1$MuNH5Q0Z0KzA508K$" +
+		"a1ba15695aa13078bb402d5130c7f13a1752016dfc27fce06c9b69605cd8cc2dac4bb30a6f3a71905fd26b97a2ecea049c1b94a918f5" +
+		"020bb6ba6ecdffa5312b", normal,
 		"$scrypt$ln=15,r=8,p=1$TXVOSDVRMFowS3pBNTA4Sw$"},
-	{"Werkzeug 3.1.8", "scrypt:1024:8:2$oSVeG7bpXFOckJB8$2d1fc416a6f1821923787375cc21aac75f4789f82c96d2b83a8d69539c28123f7826ecfc1dc74ab7ae794c2c8b365eb068c1650907f976c8fdc16166ecf0d375", normal,
+	{"Werkzeug 3.1.8", "scrypt:1024:8:2$oSVeG7bpXFOckJB8$" +
+		"2d1fc416a6f1821923787375cc21aac75f4789f82c96d2b83a8d69539c28123f7826ecfc1dc74ab7ae794c2c8b365eb068c1650907f9" +
+		"76c8fdc16166ecf0d375", normal,
 		"$scrypt$ln=10,r=8,p=2$"},
 	{"Werkzeug 3.1.8",
 		"pbkdf2:sha256:1000$9j6mqup7dzegesLa$384def8fd61234f3bfe5c10496f4a54d199cb873fac588506817eea6538dcaee", normal,
 		"$pbkdf2-sha256$i=1000$OWo2bXF1cDdkemVnZXNMYQ$OE3vj9YSNPO/5cEElvSlTRmcuHP6xYhQaBfuplONyu4"},
 	{"Werkzeug 3.1.8", "pbkdf2:sha1:1000$T115M38n1Pf05qnq$2b8d715a31cdf284617cc4ca311a12c84c3b7da0", normal,
 		"$pbkdf2-sha1$i=1000$"},
-	{"Werkzeug 3.1.8", "pbkdf2:sha512:1000$rV9ZO8lrpOTYoESt$b02a7671d997816480459ccde1ca953119e5d81cd1bb8c4dfbfa83db3f150da9474f2551eb5453588202fb1c185444fe7698dcfd50971aae7013c034a55f8221", normal,
+	{"Werkzeug 3.1.8", "pbkdf2:sha512:1000$rV9ZO8lrpOTYoESt$" +
+		"b02a7671d997816480459ccde1ca953119e5d81cd1bb8c4dfbfa83db3f150da9474f2551eb5453588202fb1c185444fe7698dcfd5097" +
+		"1aae7013c034a55f8221", normal,
 		"$pbkdf2-sha512$i=1000$"},
 	{"Werkzeug 2.2.2",
 		"pbkdf2:sha256:1000$Wr0wbIY2$86bcd9fc6bb3c0a850c2c5729cf608f59b1b64d0d5e169d02523200e7ce7ca60", normal,
@@ -57,7 +65,8 @@ var brought = []struct {
 		"$pbkdf2-sha1$i=1000$GuN8zxkD4Lx3bg0BYKx1Tg$yLXbWJjM1nn7u+XS/+ogHZSA/HY"},
 	{"passlib 1.7.4", "$pbkdf2-sha256$1000$mpMSIoRQag1hzDnH.H9P6Q$APaUhY9sPqLm5gzivre5qvL/pBvUgTablUMFZ3wtDLc", normal,
 		"$pbkdf2-sha256$i=1000$mpMSIoRQag1hzDnH+H9P6Q$APaUhY9sPqLm5gzivre5qvL/pBvUgTablUMFZ3wtDLc"},
-	{"passlib 1.7.4", "$pbkdf2-sha512$1000$x/jfe29trZWyFoLQeu99Lw$t8nKBDXcN7Cw3Cya8x.hhQOSdisI98ERGCJ5T.Wy1znCyGUityDesaR6hYAjnjkAK0gJ8EQGCESu/9F/pA9N/A", normal,
+	{"passlib 1.7.4", "$pbkdf2-sha512$1000$x/jfe29trZWyFoLQeu99Lw$" +
+		"t8nKBDXcN7Cw3Cya8x.hhQOSdisI98ERGCJ5T.Wy1znCyGUityDesaR6hYAjnjkAK0gJ8EQGCESu/9F/pA9N/A", normal,
 		"$pbkdf2-sha512$i=1000$"},
 	{"passlib 1.7.4", "$scrypt$ln=5,r=4,p=2$ey8FwNhba6313ptT6v3/vw$blcEcq0l7fqU3m1W7FDHVPm9upulQ2gWo2Vim2j8PPY", normal,
 		"$scrypt$ln=5,r=4,p=2$ey8FwNhba6313ptT6v3/vw$blcEcq0l7fqU3m1W7FDHVPm9upulQ2gWo2Vim2j8PPY"},
@@ -76,7 +85,9 @@ var brought = []struct {
 	{"Node.js 20.20.2, another order",
 		"$scrypt$p=2,ln=10,r=8$c29tZXNhbHRzb21lc2FsdA$ytETQei6Pjo6kngSMxouNKSWgZqup9i8n5isXNSvKKM", normal,
 		"$scrypt$ln=10,r=8,p=2$"},
-	{"Node.js 20.20.2, with a length", "$pbkdf2-sha512$i=1000,l=64$c29tZXNhbHRzb21lc2FsdA$RbkohYpABhrVf6dAjV1mgswjeaDcEw/Z9Lqqoc7ZO6eeqGc4EIBheeCgNOsc3H1ATsxkis9nQ04P4KAKB0FMcA", normal,
+	{"Node.js 20.20.2, with a length", "$pbkdf2-sha512$i=1000,l=64$" +
+		"c29tZXNhbHRzb21lc2FsdA$RbkohYpABhrVf6dAjV1mgswjeaDcEw/" +
+		"Z9Lqqoc7ZO6eeqGc4EIBheeCgNOsc3H1ATsxkis9nQ04P4KAKB0FMcA", normal,
 		"$pbkdf2-sha512$i=1000$"},
 	{"hash-wasm, another order",
 		"$argon2id$v=19$t=1,p=1,m=64$c29tZXNhbHRzb21lc2FsdA==$bIKRw3Ua1pluirFy81fnppmR01EnUxY3hLEBwbWxBG8=", normal,
@@ -90,34 +101,52 @@ var brought = []struct {
 		"$argon2id$v=19$m=256,t=3,p=4$c29tZXNhbHQ$a46CEvbGztkGtdLLPwiqTQ"},
 	{"crypt(3)", "$2y$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e", normal,
 		"$2y$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e"},
-	{"crypt(3) of glibc", "$6$abcdefgh$yIZAF3gQPvtKZO/9qOJKffAKKbtS3ef3qmwyugk4uWVjX8YZf/GV3A8SkFxEPY0T56CcilGrHKLffBsp6dLMG.", normal, "$6$abcdefgh$yIZ"},
-	{"crypt(3) of glibc", "$6$rounds=1000$saltsalt$4GMtaIz3E1AdDi2SmCokEW0ehi.HdxNDcL3fGE1XXuzvo6kbx7UOloZKONqEk5H3JrQA4NOfU8BmqFPrpGqwA1", normal, "$6$rounds=1000$saltsalt$4GM"},
+	{"crypt(3) of glibc", "$6$abcdefgh$yIZAF3gQPvtKZO/9qOJKffAKKbtS3ef3qmwyugk4uWVjX8YZf/" +
+		"GV3A8SkFxEPY0T56CcilGrHKLffBsp6dLMG.", normal, "$6$abcdefgh$yIZ"},
+	{"crypt(3) of glibc", "$6$rounds=1000$saltsalt$" +
+		"4GMtaIz3E1AdDi2SmCokEW0ehi.HdxNDcL3fGE1XXuzvo6kbx7UOloZKONqEk5H3JrQA4NOfU8BmqFPrpGqwA1", normal,
+		"$6$rounds=1000$saltsalt$4GM"},
 	{"crypt(3) of glibc", "$5$abcdefgh$ruMep1ijHnJPZbETDNiumskxcX3kN4lzZd5VlsqE7eB", normal, "$5$abcdefgh$ruM"},
 	{"LDAP, crypt(3) of glibc",
 		"{CRYPT}$5$abcdefgh$ruMep1ijHnJPZbETDNiumskxcX3kN4lzZd5VlsqE7eB", normal, "$5$abcdefgh$ruM"},
 	{"LDAP, crypt(3)", "{CRYPT}$2y$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e", normal, "$2y$04$"},
 	{"Dovecot, crypt(3)", "{BLF-CRYPT}$2y$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e", normal, "$2y$04$"},
-	{"OpenLDAP's pw-pbkdf2, Node.js", "{PBKDF2-SHA512}1000$MDEyMzQ1Njc4OWFiY2RlZg$OM0FAoIqCVK1sWtxDiffVlBejtLa.ks4TP71JiecwuSZCG8iLbnlIEPOMoVX.i2B2wkSxjQ8CRGR9OkNGuIPMQ", normal, "$pbkdf2-sha512$i=1000$"},
+	{"OpenLDAP's pw-pbkdf2, Node.js", "{PBKDF2-SHA512}1000$MDEyMzQ1Njc4OWFiY2RlZg$" +
+		"OM0FAoIqCVK1sWtxDiffVlBejtLa.ks4TP71JiecwuSZCG8iLbnlIEPOMoVX.i2B2wkSxjQ8CRGR9OkNGuIPMQ", normal,
+		"$pbkdf2-sha512$i=1000$"},
 	{"WordPress 6.8, crypt(3)",
 		"$wp$2y$04$abcdefghijklmnopqrstuujv/86KBUqWwIdPp0uRATkCcvgptl1Pm", normal, "$wp$2y$04$"},
 	{"passlib's form, crypt(3)", "$bcrypt-sha256$v=2,t=2b,r=4$abcdefghijklmnopqrstuu$DDZkjU09Vim05Ait7x7R.JfuHDNAppu",
 		normal, "$bcrypt-sha256$v=2,t=2b,r=4$"},
 	{"passlib's form, crypt(3)",
 		"$bcrypt-sha256$2b,4$abcdefghijklmnopqrstuu$fm19hcnOB5jVIa57e1DmQZ/XByRYI72", normal, "$bcrypt-sha256$2b,4$"},
-	{"ASP.NET's form, version 3, Node.js", "AQAAAAEAAAPoAAAAEDAxMjM0NTY3ODlhYmNkZWZwGDwPYO6eBEH2TvqzNOF/l6F/IHP33VrLo9PxKvCTgw==", normal, "$pbkdf2-sha256$i=1000$"},
-	{"ASP.NET's form, version 3, Node.js", "AQAAAAIAAAPoAAAAEDAxMjM0NTY3ODlhYmNkZWY4zQUCgioJUrWxa3EOJ99WUF6O0tr6SzhM/vUmJ5zC5A==", normal, "$pbkdf2-sha512$i=1000$"},
+	{"ASP.NET's form, version 3, Node.js", "AQAAAAEAAAPoAAAAEDAxMjM0NTY3ODlhYmNkZWZwGDwPYO6eBEH2TvqzNOF/l6F/" +
+		"IHP33VrLo9PxKvCTgw==", normal, "$pbkdf2-sha256$i=1000$"},
+	{"ASP.NET's form, version 3, Node.js", "AQAAAAIAAAPoAAAAEDAxMjM0NTY3ODlhYmNkZWY4zQUCgioJUrWxa3EOJ99WUF6O0tr6SzhM/" +
+		"vUmJ5zC5A==", normal, "$pbkdf2-sha512$i=1000$"},
 	{"ASP.NET's form, version 2, Node.js",
 		"ADAxMjM0NTY3ODlhYmNkZWZpR8Ta/HlDvOBtvSPHj0Bo2ldRBBVbql48o3lpvfsbjQ==", normal, "$pbkdf2-sha1$i=1000$"},
-	{"Better Auth's form, Node.js", "30313233343536373839616263646566:e61961757ad2079e90f9e500e49ed406f2663b57de713e9d250a9eb91dafda2516da588d2ef63816bb6e8070bb019762324c1618be571626819a527418b75576", normal, "$scrypt-node$"},
-	{"Node.js, salt first", "30313233343536373839616263646566:8473e69a37628cb8e6e9158b30100107fe3d607b309a0e3bdb333468ae1a4c8f299e9fddec200a6a591671d910c284d8d43181459c8d99ef45376256e6a2a32e", normal, "$scrypt-node$"},
-	{"Node.js, hash first", "8473e69a37628cb8e6e9158b30100107fe3d607b309a0e3bdb333468ae1a4c8f299e9fddec200a6a591671d910c284d8d43181459c8d99ef45376256e6a2a32e.30313233343536373839616263646566", normal, "$scrypt$ln=14,r=8,p=1$"},
-	{"Lucia's form, Node.js", "s2:abcdefghijklmnop:dfc57baf1b507b48a8b4c4e265d4dcc424d0deed740a163ed279f90fe46f426782379bd1716b6a480af1d3d088be6171fb9fe8f88263d33ccf13cb78e5cee541", normal, "$scrypt$ln=14,r=16,p=1$"},
-	{"Ory Kratos's form, Node.js", "$scrypt$ln=1024,r=8,p=1$MDEyMzQ1Njc4OWFiY2RlZg==$6g3umF+uVrJsObaTZhIbbTlgrvOEFcCItdwSjtPF67M=", normal, "$scrypt$ln=10,r=8,p=1$"},
+	{"Better Auth's form, Node.js", "30313233343536373839616263646566:" +
+		"e61961757ad2079e90f9e500e49ed406f2663b57de713e9d250a9eb91dafda2516da588d2ef63816bb6e8070bb019762324c1618be57" +
+		"1626819a527418b75576", normal, "$scrypt-node$"},
+	{"Node.js, salt first", "30313233343536373839616263646566:" +
+		"8473e69a37628cb8e6e9158b30100107fe3d607b309a0e3bdb333468ae1a4c8f299e9fddec200a6a591671d910c284d8d43181459c8d" +
+		"99ef45376256e6a2a32e", normal, "$scrypt-node$"},
+	{"Node.js, hash first", "8473e69a37628cb8e6e9158b30100107fe3d607b309a0e3bdb333468ae1a4c8f299e9fddec200a6a591671d9" +
+		"10c284d8d43181459c8d99ef45376256e6a2a32e.30313233343536373839616263646566", normal, "$scrypt$ln=14,r=8,p=1$"},
+	{"Lucia's form, Node.js", "s2:abcdefghijklmnop:" +
+		"dfc57baf1b507b48a8b4c4e265d4dcc424d0deed740a163ed279f90fe46f426782379bd1716b6a480af1d3d088be6171fb9fe8f88263" +
+		"d33ccf13cb78e5cee541", normal, "$scrypt$ln=14,r=16,p=1$"},
+	{"Ory Kratos's form, Node.js", "$scrypt$ln=1024,r=8,p=1$" +
+		"MDEyMzQ1Njc4OWFiY2RlZg==$6g3umF+uVrJsObaTZhIbbTlgrvOEFcCItdwSjtPF67M=", normal, "$scrypt$ln=10,r=8,p=1$"},
 	{"Spring's form, Node.js", "{scrypt}$a0802$MDEyMzQ1Njc4OWFiY2RlZg==$I4YuHpx/6xJJ4+sk74hQU+KhW++gPE8aHzXbHijxgzg=",
 		normal, "$scrypt$ln=10,r=8,p=2$"},
-	{"Spring's form without a label, Node.js", "$a0802$MDEyMzQ1Njc4OWFiY2RlZg==$I4YuHpx/6xJJ4+sk74hQU+KhW++gPE8aHzXbHijxgzg=", normal, "$scrypt$ln=10,r=8,p=2$"},
-	{"Spring's form, Node.js", "{pbkdf2}30313233343536374b4a103f68e9a65c297ba35cb77fcc4fcf9aa0ae426c09c69c2b544eb6227cd8", normal, "$pbkdf2-sha1$i=185000$"},
-	{"Spring's form, Node.js", "{pbkdf2@SpringSecurity_v5_8}3031323334353637383961626364656675bc58606e8b5a161d050b80649f8588cdb0996bfb5eedde4d7cacf67a441212", normal, "$pbkdf2-sha256$i=310000$"},
+	{"Spring's form without a label, Node.js", "$a0802$MDEyMzQ1Njc4OWFiY2RlZg==$I4YuHpx/" +
+		"6xJJ4+sk74hQU+KhW++gPE8aHzXbHijxgzg=", normal, "$scrypt$ln=10,r=8,p=2$"},
+	{"Spring's form, Node.js", "{pbkdf2}30313233343536374b4a103f68e9a65c297ba35cb77fcc4fcf9aa0ae426c09c69c2b544eb6227" +
+		"cd8", normal, "$pbkdf2-sha1$i=185000$"},
+	{"Spring's form, Node.js", "{pbkdf2@SpringSecurity_v5_8}3031323334353637383961626364656675bc58606e8b5a161d050b806" +
+		"49f8588cdb0996bfb5eedde4d7cacf67a441212", normal, "$pbkdf2-sha256$i=310000$"},
 }
 
 func adopt(t testing.TB, text string) string {

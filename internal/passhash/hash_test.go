@@ -15,7 +15,8 @@ const normal = "correct horse"
 var foreign = []string{
 	"$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$bIKRw3Ua1pluirFy81fnppmR01EnUxY3hLEBwbWxBG8",
 	"$argon2id$v=19$m=256,t=3,p=4$c29tZXNhbHQ$a46CEvbGztkGtdLLPwiqTQ",
-	"$argon2id$v=19$m=64,t=2,p=1$c29tZXNhbHRzb21lc2FsdHNvbWVzYWx0c29tZXNhbHRzb21lc2FsdHNvbWVzYWx0c29tZXNhbHRzb21lc2FsdA$" +
+	"$argon2id$v=19$m=64,t=2,p=1$" +
+		"c29tZXNhbHRzb21lc2FsdHNvbWVzYWx0c29tZXNhbHRzb21lc2FsdHNvbWVzYWx0c29tZXNhbHRzb21lc2FsdA$" +
 		"C2sSHbJCsLWlh7jauVIs+ceDZKuFSViMpAi+u4z4Lgwym8oY6DWhLY87Sgb3mDbWOMCA5UEk0aGuWkzzR7OQIA",
 	"$2a$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e",
 	"$2b$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e",

@@ -38,7 +38,8 @@ var kept = []struct {
 		normal, "$pbkdf2-sha256$i=1000$c29tZXNhbHRzb21lc2FsdA$f2yJk+Dph1FxQ+yhQ5KLmg1c5wfFtFU14dLQONYBoAE"},
 	{"Java 17, 1024 bits", `{"hashIterations":1000,"algorithm":"pbkdf2-sha512"` + noParameters,
 		`{"value":"RbkohYpABhrVf6dAjV1mgswjeaDcEw/Z9Lqqoc7ZO6eeqGc4EIBheeCgNOsc3H1ATsxkis9nQ04P4KAKB0FMcMvJM0wWzAB1li05je+umE6nVO0PtzafkjkaKtNB2F7wmrNbCmatN9cSbW1JwVyAOSofDlfzWGTtbkQj3Yr5Hq0=","salt":"c29tZXNhbHRzb21lc2FsdA=="` + noParameters,
-		normal, "$pbkdf2-sha512$i=1000$c29tZXNhbHRzb21lc2FsdA$RbkohYpABhrVf6dAjV1mgswjeaDcEw/Z9Lqqoc7ZO6eeqGc4EIBheeCgNOsc3H1ATsxkis9nQ04P4KAKB0FMcA"},
+		normal, "$pbkdf2-sha512$i=1000$c29tZXNhbHRzb21lc2FsdA$RbkohYpABhrVf6dAjV1mgswjeaDcEw/" +
+			"Z9Lqqoc7ZO6eeqGc4EIBheeCgNOsc3H1ATsxkis9nQ04P4KAKB0FMcA"},
 	{"Bouncy Castle 1.72", strings.NewReplacer("7168", "64", ":5", ":2", `["1"]`, `["2"]`).Replace(argon2Data),
 		`{"value":"buIR3cR+U1IUJ8+WyIxlnaObAbutw+YzwF0bmgUKlVY=","salt":"c29tZXNhbHRzb21lc2FsdA=="` + noParameters,
 		normal, "$argon2id$v=19$m=64,t=2,p=2$"},

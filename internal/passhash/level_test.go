@@ -68,8 +68,9 @@ func TestRecipeOmitsSaltAndTag(t *testing.T) {
 		"bcrypt_sha256$$2b$12$" + crypt:                     "bcrypt_sha256$$2b$12$",
 		"{sha256-hex}$2b$12$" + crypt:                       "{sha256-hex}$2b$12$",
 		"$wp$2y$10$" + crypt:                                "$wp$2y$10$",
-		"$6$rounds=1000$saltsalt$4GMtaIz3E1AdDi2SmCokEW0ehi.HdxNDcL3fGE1XXuzvo6kbx7UOloZKONqEk5H3JrQA4NOfU8BmqFPrpGqwA1": "$6$rounds=1000",
-		"$bcrypt-sha256$v=2,t=2b,r=4$abcdefghijklmnopqrstuu$DDZkjU09Vim05Ait7x7R.JfuHDNAppu":                             "$bcrypt-sha256$2,4",
+		"$6$rounds=1000$saltsalt$" +
+			"4GMtaIz3E1AdDi2SmCokEW0ehi.HdxNDcL3fGE1XXuzvo6kbx7UOloZKONqEk5H3JrQA4NOfU8BmqFPrpGqwA1": "$6$rounds=1000",
+		"$bcrypt-sha256$v=2,t=2b,r=4$abcdefghijklmnopqrstuu$DDZkjU09Vim05Ait7x7R.JfuHDNAppu": "$bcrypt-sha256$2,4",
 		"": "", "$2": "", "x": "",
 	} {
 		if got := passhash.Recipe(encoded); got != want {

@@ -261,7 +261,8 @@ func TestCancelledWorkIsNotRun(t *testing.T) {
 		ended, end := context.WithCancel(t.Context())
 		end()
 		for range 100 {
-			if err := pool.Do(ended, "client", func() { t.Error("was done after the end") }); !errors.Is(err, context.Canceled) {
+			err := pool.Do(ended, "client", func() { t.Error("was done after the end") })
+			if !errors.Is(err, context.Canceled) {
 				t.Errorf("got %v, want canceled", err)
 			}
 		}

@@ -97,7 +97,8 @@ func TestCheckRejectsCommonPasswords(t *testing.T) {
 			"correct horse battery staple", "zqvk wjxy", "tulip-anchor-91", "a b c d e f g h", "ttttttttttttttt zq",
 			"sunflowerandthesea", "password-for-the-tulips", "dragon918273", "vrxkqzpw", "84629173502847", "84629173",
 			"84629173502847@",
-			"watchword of the night", "\u043f\u0430\u0440\u043e\u043b\u044c \u0434\u043b\u044f \u0442\u044e\u043b\u044c\u043f\u0430\u043d\u0430",
+			"watchword of the night",
+			"\u043f\u0430\u0440\u043e\u043b\u044c \u0434\u043b\u044f \u0442\u044e\u043b\u044c\u043f\u0430\u043d\u0430",
 		},
 	} {
 		for _, normal := range all {

@@ -54,7 +54,8 @@ func TestBouncerPoolsConnectionsByTransaction(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer conn.Close(t.Context()) //nolint:errcheck // it is a test
-		if err := conn.QueryRow(t.Context(), "SELECT pg_backend_pid()", pgx.QueryExecModeExec).Scan(&processes[i]); err != nil {
+		if err := conn.QueryRow(t.Context(), "SELECT pg_backend_pid()",
+			pgx.QueryExecModeExec).Scan(&processes[i]); err != nil {
 			t.Fatal(err)
 		}
 	}

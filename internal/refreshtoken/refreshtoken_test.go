@@ -37,7 +37,8 @@ func TestParseRejectsEveryOtherSpelling(t *testing.T) {
 			if other == text {
 				continue
 			}
-			if _, err := refreshtoken.Parse(other, func(uint8) ([]byte, bool) { return secret, true }); !errors.Is(err, refreshtoken.ErrInvalid) {
+			_, err := refreshtoken.Parse(other, func(uint8) ([]byte, bool) { return secret, true })
+			if !errors.Is(err, refreshtoken.ErrInvalid) {
 				t.Fatalf("%q at %d: %v", c, i, err)
 			}
 		}
@@ -61,7 +62,8 @@ func TestParseDistinguishesUnknownKeysFromWrongMACs(t *testing.T) {
 	if _, err := refreshtoken.Parse(other.Sign(secret), keys); !errors.Is(err, refreshtoken.ErrUnknownKey) {
 		t.Errorf("unknown key: %v", err)
 	}
-	if _, err := refreshtoken.Parse(token.Sign([]byte("another secret")), keys); !errors.Is(err, refreshtoken.ErrInvalid) {
+	_, err := refreshtoken.Parse(token.Sign([]byte("another secret")), keys)
+	if !errors.Is(err, refreshtoken.ErrInvalid) {
 		t.Errorf("wrong secret: %v", err)
 	}
 }

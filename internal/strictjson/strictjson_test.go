@@ -107,7 +107,8 @@ func TestDecodeRejectsALargeBodyBeforeParsing(t *testing.T) {
 	if err := strictjson.Decode(strings.NewReader(text), int64(len(text)), &b); err != nil {
 		t.Errorf("at the limit: %v", err)
 	}
-	if err := strictjson.Decode(strings.NewReader(text), int64(len(text)-1), &b); !errors.Is(err, strictjson.ErrTooLarge) {
+	err := strictjson.Decode(strings.NewReader(text), int64(len(text)-1), &b)
+	if !errors.Is(err, strictjson.ErrTooLarge) {
 		t.Errorf("above it: %v", err)
 	}
 }

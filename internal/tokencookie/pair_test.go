@@ -96,7 +96,8 @@ func TestPairSetsRotatesAndClearsByName(t *testing.T) {
 		{"embedded rotation of a usual cookie", true, old, rotate(pair), []string{usual}},
 		{"renewal of a known value", true, []string{"t", "new"}, renew(pair), nil},
 		{"renewal of another value", true, old, renew(pair), []string{partitioned}},
-		{"sign-out", true, both, func(w http.ResponseWriter, _ *http.Request) { pair.Clear(w) }, []string{noUsual, noOther}},
+		{"sign-out",
+			true, both, func(w http.ResponseWriter, _ *http.Request) { pair.Clear(w) }, []string{noUsual, noOther}},
 		{"two of one name", true, slices.Concat(both, old), pair.ClearRepeated, []string{noUsual}},
 		{"two names", true, both, pair.ClearRepeated, nil},
 	} {

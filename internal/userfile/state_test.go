@@ -215,7 +215,8 @@ func TestTemporaryPasswordIsMarked(t *testing.T) {
 func TestNullIsEmptyInEveryField(t *testing.T) {
 	t.Parallel()
 	for _, null := range []string{"NULL", "null", `\N`, "(null)", "<null>", "[NULL]"} {
-		rows, reader := readAll(t, "id,email,password,salt,name,firstName,lastName,roles,emailVerified,createdAt,disabled,deleted_at,banned_until,temporary\n"+
+		rows, reader := readAll(t, "id,email,password,salt,name,firstName,lastName,roles,emailVerified,createdAt,"+
+			"disabled,deleted_at,banned_until,temporary\n"+
 			null+",ada@example.com"+strings.Repeat(","+null, 12)+"\n", userfile.Options{})
 		want := userfile.Row{Place: rows[0].Place, Email: "ada@example.com"}
 		if got := rows[0]; got.Problems != nil || got.ID+got.Hash+got.Salt+got.Name+got.First+got.Last != "" ||

@@ -60,11 +60,15 @@ func TestFilesOfOtherSystemsAreReadWithoutOptions(t *testing.T) {
 			want: ada, rows: 2, used: "_id email firstName lastName password",
 		}, {
 			name: "mongoexport --jsonArray --pretty",
-			file: "[{\n\t\"_id\": {\n\t\t\"$oid\": \"5f4dcc3b5aa765d61d8327de\"\n\t},\n\t\"firstName\": \"Ada\",\n\t\"lastName\": \"Lovelace\",\n\t\"email\": \"Ada@example.com\",\n\t\"password\": \"" + bcrypt + "\"\n},\n{\n\t\"email\": \"grace@example.com\"\n}]\n",
+			file: "[{\n\t\"_id\": {\n\t\t\"$oid\": \"5f4dcc3b5aa765d61d8327de\"\n\t},\n\t\"firstName\": \"Ada\",\n" +
+				"\t\"lastName\": \"Lovelace\",\n\t\"email\": \"Ada@example.com\",\n\t\"password\": \"" + bcrypt +
+				"\"\n},\n{\n\t\"email\": \"grace@example.com\"\n}]\n",
 			want: ada, rows: 2, used: "_id email firstName lastName password",
 		}, {
 			name: "mongoexport --pretty",
-			file: "{\n\t\"_id\": {\n\t\t\"$oid\": \"5f4dcc3b5aa765d61d8327de\"\n\t},\n\t\"firstName\": \"Ada\",\n\t\"lastName\": \"Lovelace\",\n\t\"email\": \"Ada@example.com\",\n\t\"password\": \"" + bcrypt + "\"\n}\n{\n\t\"email\": \"grace@example.com\"\n}\n",
+			file: "{\n\t\"_id\": {\n\t\t\"$oid\": \"5f4dcc3b5aa765d61d8327de\"\n\t},\n\t\"firstName\": \"Ada\",\n" +
+				"\t\"lastName\": \"Lovelace\",\n\t\"email\": \"Ada@example.com\",\n\t\"password\": \"" + bcrypt +
+				"\"\n}\n{\n\t\"email\": \"grace@example.com\"\n}\n",
 			want: ada, rows: 2, used: "_id email firstName lastName password",
 		}, {
 			name: "mongoexport --type=csv",
@@ -84,8 +88,10 @@ func TestFilesOfOtherSystemsAreReadWithoutOptions(t *testing.T) {
 			used: "_id createdAt email name passwordHash role", unused: "refreshTokens",
 		}, {
 			name: "Django, from psql's \\copy … csv header",
-			file: "id,password,last_login,is_superuser,username,first_name,last_name,email,is_staff,is_active,date_joined\n" +
-				"7,pbkdf2_sha256$260000$salt$Zm9vYmFy,,f,ada,Ada,Lovelace,Ada@example.com,t,f,2021-03-04 05:06:07.089+00\n" +
+			file: "id,password,last_login,is_superuser,username,first_name,last_name,email,is_staff,is_active," +
+				"date_joined\n" +
+				"7,pbkdf2_sha256$260000$salt$Zm9vYmFy,,f,ada,Ada,Lovelace,Ada@example.com,t,f,2021-03-04 " +
+				"05:06:07.089+00\n" +
 				"8,!,,f,bob,,,bob@example.com,f,t,2021-03-04 05:06:07+00\n",
 			want: full(ada, func(r *userfile.Row) {
 				r.ID, r.Hash, r.CreatedAt, r.Disabled = "7", "pbkdf2_sha256$260000$salt$Zm9vYmFy", createdAt,
@@ -115,8 +121,10 @@ func TestFilesOfOtherSystemsAreReadWithoutOptions(t *testing.T) {
 			used:   "createdAt disabled displayName email emailVerified localId passwordHash salt",
 			unused: "lastSignedInAt providerUserInfo",
 		}, {
-			name:    "Firebase auth:export, CSV",
-			file:    "Xk7p,Ada@example.com,true,bHNk,c2Vh,Ada,,,,,,,,,,,,,,,,,,1614834367089,1614834367090,,true,,\nYk7p,grace@example.com,false,,,\"Hopper, Grace\",,1,g@example.com,,,,,,,,,,,,,,,1614834367089,,,false,,\n",
+			name: "Firebase auth:export, CSV",
+			file: "Xk7p,Ada@example.com,true,bHNk,c2Vh,Ada,,,,,,,,,,,,,,,,,,1614834367089,1614834367090,,true,,\n" +
+				"Yk7p,grace@example.com,false,,,\"Hopper, Grace\",,1,g@example.com,,,,,,,,,,,,,,,1614834367089,,," +
+				"false,,\n",
 			options: userfile.Options{Columns: userfile.FirebaseColumns()},
 			want: userfile.Row{ID: "Xk7p", Email: "Ada@example.com", Hash: "bHNk", Salt: "c2Vh", Name: "Ada",
 				Verified: verified, Disabled: verified, CreatedAt: createdAt}, rows: 2,
@@ -151,7 +159,9 @@ func TestFilesOfOtherSystemsAreReadWithoutOptions(t *testing.T) {
 			unused: "groups notBefore username",
 		}, {
 			name: "Laravel, from a spreadsheet with semicolons and a byte order mark",
-			file: "\ufeffid;name;email;email_verified_at;password;created_at\r\n7;\"Lovelace; Ada\";Ada@example.com;2021-03-04 05:06:07;" + strings.Replace(bcrypt, "$2a$", "$2y$", 1) + ";NULL\r\n",
+			file: "\ufeffid;name;email;email_verified_at;password;created_at\r\n" +
+				"7;\"Lovelace; Ada\";Ada@example.com;2021-03-04 05:06:07;" +
+				strings.Replace(bcrypt, "$2a$", "$2y$", 1) + ";NULL\r\n",
 			want: userfile.Row{ID: "7", Name: "Lovelace; Ada", Email: "Ada@example.com",
 				Hash:     strings.Replace(bcrypt, "$2a$", "$2y$", 1),
 				Verified: userfile.Mark{Set: true, At: createdAt.Truncate(time.Second)}}, rows: 1,
@@ -309,7 +319,8 @@ func TestUnclosedQuotationMarkSkipsOneLine(t *testing.T) {
 	}{
 		{
 			"it is closed lines later, and makes too few values",
-			"email,name,bio\nbad@example.com,\"x\none@example.com,O,o\ntwo@example.com,T,t\nzoe@example.com,Z,5\"\nsix@example.com,S,s\n",
+			"email,name,bio\nbad@example.com,\"x\none@example.com,O,o\ntwo@example.com,T,t\nzoe@example.com,Z,5\"\n" +
+				"six@example.com,S,s\n",
 			[]string{"line 2: 2 values for 3 columns", "one@example.com", "two@example.com", "line 5: " + open,
 				"six@example.com"},
 		}, {
@@ -318,7 +329,8 @@ func TestUnclosedQuotationMarkSkipsOneLine(t *testing.T) {
 			[]string{"line 2: 3 values for 2 columns", "one@example.com", "line 4: " + open, "six@example.com"},
 		}, {
 			"and among the lines that are read again are others like it",
-			"email,name\nbad@example.com,\"x\none@example.com,O\nzoe@example.com,\"5\ntwo@example.com,T\nzac@example.com,5\",Z\nsix@example.com,S\nlast@example.com,\"L\"\n",
+			"email,name\nbad@example.com,\"x\none@example.com,O\nzoe@example.com,\"5\ntwo@example.com,T\n" +
+				"zac@example.com,5\",Z\nsix@example.com,S\nlast@example.com,\"L\"\n",
 			[]string{"line 2: not CSV: a quotation mark within a value has to be doubled, and the value quoted",
 				"one@example.com",
 				"line 4: 3 values for 2 columns", "two@example.com", "line 6: " + open, "six@example.com",
@@ -329,7 +341,8 @@ func TestUnclosedQuotationMarkSkipsOneLine(t *testing.T) {
 			[]string{"line 2: " + open, "one@example.com", "two@example.com", "six@example.com"},
 		}, {
 			"it makes the right number of values",
-			"email,name,bio\nbad@example.com,B,\"x\none@example.com,O,o\ntwo@example.com,T,t\n\nzoe@example.com,Z,5\"\nsix@example.com,S,s\n",
+			"email,name,bio\nbad@example.com,B,\"x\none@example.com,O,o\ntwo@example.com,T,t\n\n" +
+				"zoe@example.com,Z,5\"\nsix@example.com,S,s\n",
 			[]string{"line 2: " + holds, "line 3: " + held, "line 4: " + held, "line 6: " + held, "six@example.com"},
 		}, {
 			"a text of several lines is one value",
@@ -357,7 +370,8 @@ func TestUnclosedQuotationMarkSkipsOneLine(t *testing.T) {
 func TestRowsWithinAValueAreProblems(t *testing.T) {
 	t.Parallel()
 	for _, bio := range []string{"x", "\xe4"} {
-		rows, _ := readAll(t, "email,role,bio\nada@example.com,user,\""+bio+"\neve@example.com,admin,x\ny\"\nsix@example.com,user,s\n", userfile.Options{})
+		rows, _ := readAll(t, "email,role,bio\nada@example.com,user,\""+bio+"\neve@example.com,admin,x\ny\"\n"+
+			"six@example.com,user,s\n", userfile.Options{})
 		if len(rows) != 3 || rows[0].Problems == nil || rows[1].Problems == nil || rows[1].Line != 3 ||
 			rows[1].Email != "" || rows[2].Email != "six@example.com" {
 			t.Errorf("%q: %+v", bio, rows)
@@ -514,7 +528,8 @@ func TestEveryLineEndIsRead(t *testing.T) {
 		}
 	}
 	inCell := "email,name\rada@example.com,\"A\na\"\rsix@example.com,\"S\"\r" // lines in a cell have another ending
-	if got := placed(inCell); !slices.Equal(got, []string{"line 2: ada@example.com []", "line 4: six@example.com []", "EOF"}) {
+	if got := placed(inCell); !slices.Equal(got,
+		[]string{"line 2: ada@example.com []", "line 4: six@example.com []", "EOF"}) {
 		t.Errorf("%q", got)
 	}
 	twice := "email,name\r\r\nada@example.com,A\r\r\n"
@@ -612,12 +627,14 @@ func TestNumberIsADateABooleanOrAProblem(t *testing.T) {
 			if want == nil {
 				problems = append(problems,
 					userfile.Problem{Field: userfile.EmailVerified, Text: "neither true nor false"},
-					userfile.Problem{Field: userfile.Disabled, Text: "the column isActive is neither true nor false nor a date. Name the values that mean disabled: " +
+					userfile.Problem{Field: userfile.Disabled, Text: "the column isActive is neither true nor false " +
+						"nor a date. Name the values that mean disabled: " +
 						"--disabled 'isActive=VALUE,VALUE'; --ignore isActive if it is about something else"})
 			}
 			if want == nil || want.Set && want.At.IsZero() { // 1 is not a date
 				problems = append(problems,
-					userfile.Problem{Field: userfile.CreatedAt, Text: "not a date: write RFC 3339, or seconds or milliseconds since 1970, or skip dates with --created-at=-"})
+					userfile.Problem{Field: userfile.CreatedAt, Text: "not a date: write RFC 3339, or seconds or " +
+						"milliseconds since 1970, or skip dates with --created-at=-"})
 			}
 			if diff := cmp.Diff(problems, rows[0].Problems); diff != "" {
 				t.Errorf("%s: want, got:\n%s", text, diff)

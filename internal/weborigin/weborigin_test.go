@@ -29,8 +29,10 @@ func TestIsAppAcceptsOnlyExactOriginsOfApps(t *testing.T) {
 func TestOfPageReturnsTheOriginOrRejectsThePage(t *testing.T) {
 	t.Parallel()
 	for page, want := range map[string]string{
-		"https://app.example.com": "https://app.example.com", "https://app.example.com/a?b=c": "https://app.example.com",
-		"http://localhost:3000/a": "http://localhost:3000", "https://app.example.com:8443/": "https://app.example.com:8443",
+		"https://app.example.com":       "https://app.example.com",
+		"https://app.example.com/a?b=c": "https://app.example.com",
+		"http://localhost:3000/a":       "http://localhost:3000",
+		"https://app.example.com:8443/": "https://app.example.com:8443",
 
 		"": "", "app.example.com": "", "/home": "", "//app.example.com": "", "http://app.example.com/": "",
 		"https://me:secret@app.example.com/": "", "https://app.example.com/#a": "", "https://app.example.com/\\a": "",

@@ -17,7 +17,8 @@ func (s *Store) RotateTogether(requests []watchword.RotateRequest) ([]watchword.
 	s.rotateBatch(calls)
 	results, errs := make([]watchword.RotateResult, len(calls)), make([]error, len(calls))
 	for i, call := range calls {
-		if results[i], errs[i] = call.Answer.Result, call.Err; errs[i] == nil && call.Answer.Counted < len(requests[i].Charges) {
+		results[i], errs[i] = call.Answer.Result, call.Err
+		if errs[i] == nil && call.Answer.Counted < len(requests[i].Charges) {
 			results[i].Wait = 1
 		}
 	}

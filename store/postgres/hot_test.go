@@ -56,7 +56,8 @@ func TestRotationsChangeNoIndex(t *testing.T) {
 	}
 	for table, updates := range map[string]int{"sessions": rounds * sessions, "limits": (rounds - 1) * sessions} {
 		if share := hotShare(t, url, table, updates); share < 0.9 {
-			t.Errorf("%s: %.0f %% of the updates are HOT, want 90: is there an index on a column that they change, or a fill factor of 100?", table, 100*share)
+			t.Errorf("%s: %.0f %% of the updates are HOT, want 90: is there an index on a column that they change, "+
+				"or a fill factor of 100?", table, 100*share)
 		}
 	}
 }

@@ -63,27 +63,33 @@ var writes = []struct {
 		func(ctx context.Context, s *sqlite.Store, _ watchword.UserID, id watchword.SessionID, at time.Time) error {
 			return rotateNewest(ctx, s, id, at)
 		}},
-	{"end the session", inUpdate(func(ctx context.Context, tx watchword.Tx, _ watchword.UserID, id watchword.SessionID, at time.Time) error {
+	{"end the session", inUpdate(func(
+		ctx context.Context, tx watchword.Tx, _ watchword.UserID, id watchword.SessionID, at time.Time) error {
 		_, err := tx.EndSession(ctx, id, watchword.EndedLogout, at)
 		return err
 	})},
-	{"end all sessions of the user", inUpdate(func(ctx context.Context, tx watchword.Tx, u watchword.UserID, id watchword.SessionID, at time.Time) error {
+	{"end all sessions of the user", inUpdate(func(
+		ctx context.Context, tx watchword.Tx, u watchword.UserID, id watchword.SessionID, at time.Time) error {
 		_, err := tx.EndSessions(ctx, u, id, watchword.EndedLogoutAll, at)
 		return err
 	})},
-	{"end the oldest sessions", inUpdate(func(ctx context.Context, tx watchword.Tx, u watchword.UserID, _ watchword.SessionID, at time.Time) error {
+	{"end the oldest sessions", inUpdate(func(
+		ctx context.Context, tx watchword.Tx, u watchword.UserID, _ watchword.SessionID, at time.Time) error {
 		_, err := tx.EndOldestSessions(ctx, u, 1, watchword.EndedTooMany, at)
 		return err
 	})},
-	{"end every session", inUpdate(func(ctx context.Context, tx watchword.Tx, _ watchword.UserID, _ watchword.SessionID, at time.Time) error {
+	{"end every session", inUpdate(func(
+		ctx context.Context, tx watchword.Tx, _ watchword.UserID, _ watchword.SessionID, at time.Time) error {
 		_, _, err := tx.EndNextSessions(ctx, "", 100, watchword.EndedOperator, at)
 		return err
 	})},
-	{"delete ended sessions", inUpdate(func(ctx context.Context, tx watchword.Tx, _ watchword.UserID, _ watchword.SessionID, at time.Time) error {
+	{"delete ended sessions", inUpdate(func(
+		ctx context.Context, tx watchword.Tx, _ watchword.UserID, _ watchword.SessionID, at time.Time) error {
 		_, err := tx.Sweep(ctx, watchword.SweepSessions, at, 100)
 		return err
 	})},
-	{"sign in again", inUpdate(func(ctx context.Context, tx watchword.Tx, u watchword.UserID, id watchword.SessionID, at time.Time) error {
+	{"sign in again", inUpdate(func(
+		ctx context.Context, tx watchword.Tx, u watchword.UserID, id watchword.SessionID, at time.Time) error {
 		if _, err := tx.User(ctx, u); err != nil {
 			return ignoreNotFound(err)
 		}
@@ -94,24 +100,30 @@ var writes = []struct {
 		one.ID, one.CreatedAt, one.RotatedAt = id, at, at
 		return tx.InsertSession(ctx, one)
 	})},
-	{"forgive", inUpdate(func(ctx context.Context, tx watchword.Tx, _ watchword.UserID, id watchword.SessionID, _ time.Time) error {
+	{"forgive", inUpdate(func(
+		ctx context.Context, tx watchword.Tx, _ watchword.UserID, id watchword.SessionID, _ time.Time) error {
 		_, err := tx.Forgive(ctx, id, 0)
 		return err
 	})},
-	{"change the roles", inUpdate(func(ctx context.Context, tx watchword.Tx, u watchword.UserID, _ watchword.SessionID, at time.Time) error {
+	{"change the roles", inUpdate(func(
+		ctx context.Context, tx watchword.Tx, u watchword.UserID, _ watchword.SessionID, at time.Time) error {
 		return ignoreNotFound(tx.SetRoles(ctx, u, []string{fmt.Sprint("role", at.Unix())}, at.Truncate(time.Second)))
 	})},
-	{"disable", inUpdate(func(ctx context.Context, tx watchword.Tx, u watchword.UserID, _ watchword.SessionID, at time.Time) error {
+	{"disable", inUpdate(func(
+		ctx context.Context, tx watchword.Tx, u watchword.UserID, _ watchword.SessionID, at time.Time) error {
 		return ignoreNotFound(tx.SetDisabled(ctx, u, at))
 	})},
-	{"rename", inUpdate(func(ctx context.Context, tx watchword.Tx, u watchword.UserID, _ watchword.SessionID, at time.Time) error {
+	{"rename", inUpdate(func(
+		ctx context.Context, tx watchword.Tx, u watchword.UserID, _ watchword.SessionID, at time.Time) error {
 		return ignoreNotFound(tx.SetName(ctx, u, fmt.Sprint(at.Unix())))
 	})},
-	{"delete the user", inUpdate(func(ctx context.Context, tx watchword.Tx, u watchword.UserID, _ watchword.SessionID, _ time.Time) error {
+	{"delete the user", inUpdate(func(
+		ctx context.Context, tx watchword.Tx, u watchword.UserID, _ watchword.SessionID, _ time.Time) error {
 		_, err := tx.DeleteUser(ctx, u)
 		return err
 	})},
-	{"insert the user", inUpdate(func(ctx context.Context, tx watchword.Tx, u watchword.UserID, _ watchword.SessionID, at time.Time) error {
+	{"insert the user", inUpdate(func(
+		ctx context.Context, tx watchword.Tx, u watchword.UserID, _ watchword.SessionID, at time.Time) error {
 		for n := range testUsers {
 			if one := storetest.User(n); one.ID == u {
 				_, err := tx.InsertUser(ctx, one, at)
@@ -120,7 +132,8 @@ var writes = []struct {
 		}
 		return nil
 	})},
-	{"number the feed", inUpdate(func(ctx context.Context, tx watchword.Tx, _ watchword.UserID, _ watchword.SessionID, at time.Time) error {
+	{"number the feed", inUpdate(func(
+		ctx context.Context, tx watchword.Tx, _ watchword.UserID, _ watchword.SessionID, at time.Time) error {
 		_, err := tx.NumberFeed(ctx, at.UnixMicro(), 10)
 		return err
 	})},

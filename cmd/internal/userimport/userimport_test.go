@@ -188,7 +188,8 @@ func TestObjectIDGivesTheCreationTime(t *testing.T) {
 func TestExportIsImportedWithoutProblems(t *testing.T) {
 	t.Parallel()
 	from := newEngine(t)
-	const file = "id,email,name,roles,password,disabled\n0188b0f6-2b6e-7000-8000-000000000001,ada@example.com,=Ada,admin," + bcryptHash + ",true\n"
+	const file = "id,email,name,roles,password,disabled\n" +
+		"0188b0f6-2b6e-7000-8000-000000000001,ada@example.com,=Ada,admin," + bcryptHash + ",true\n"
 	if _, err := userimport.New(from.Operator(), openText(t, "users.csv", file), userimport.Options{},
 		&recorder{}).Import(t.Context()); err != nil {
 		t.Fatal(err)
@@ -228,7 +229,8 @@ func TestTrialNamesTheVariantThatFits(t *testing.T) {
 		verdict.Description != "bcrypt" {
 		t.Errorf("a wrong password: %+v, %v", verdict, err)
 	}
-	if _, err := userimport.NewTrial(openText(t, "users.csv", file), userimport.Options{}, "bob@example.com"); err == nil {
+	if _, err := userimport.NewTrial(openText(t, "users.csv", file), userimport.Options{},
+		"bob@example.com"); err == nil {
 		t.Error("an address that is not in the file is tried")
 	}
 }

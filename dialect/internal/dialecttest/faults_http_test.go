@@ -233,7 +233,9 @@ func TestW44LogoutAcceptsAnExpiredAccessTokenOrACookie(t *testing.T) {
 		client.Run(exchange{Request: "POST /api/users/login", Body: login, Status: 200, Answer: `*"accessToken":"{access}"}`})
 	}
 	now.advance(time.Hour)
-	second.Run(exchange{Name: "everywhere, with an expired access token and the cookie", Request: "POST /api/users/master-logout", Headers: bearer, Status: 205, Want: headers{"Set-Cookie": "refreshTkn=; *"}})
+	second.Run(exchange{Name: "everywhere, with an expired access token and the cookie",
+		Request: "POST /api/users/master-logout", Headers: bearer, Status: 205,
+		Want: headers{"Set-Cookie": "refreshTkn=; *"}})
 	third.Run(exchange{Name: "everywhere, with the cookie of an ended session",
 		Request: "POST /api/users/master-logout", Status: 401, Answer: "*",
 		Want: headers{"WWW-Authenticate": `Bearer realm="reauth", error="invalid_rft", *`, "Set-Cookie": "refreshTkn=; *"}})

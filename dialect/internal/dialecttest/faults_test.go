@@ -144,7 +144,10 @@ func TestW3ExpiredAccessTokenHasItsOwnCodeAndCanBeRenewed(t *testing.T) {
 		exchange{Name: "canonical", Request: "GET /api/auth/me", Headers: bearer, Status: 401, Answer: `*"code":"TOKEN_EXPIRED"*`},
 		exchange{Name: "lesson", Request: "GET /profile", Headers: bearer, Status: 401, Answer: "*"},
 	)
-	for name, token := range map[string]string{"garbage": "x", "three parts": "a.b.c", "unsigned": "eyJhbGciOiJub25lIn0.e30.", "another signature": c.Vars["access"][:len(c.Vars["access"])-8] + "AAAAAAAA"} {
+	for name, token := range map[string]string{
+		"garbage": "x", "three parts": "a.b.c", "unsigned": "eyJhbGciOiJub25lIn0.e30.",
+		"another signature": c.Vars["access"][:len(c.Vars["access"])-8] + "AAAAAAAA",
+	} {
 		for _, path := range []string{"/api/users/me", "/api/auth/me", "/profile"} {
 			got := c.Do(exchange{Request: "GET " + path, Headers: []string{"Authorization", "Bearer " + token}})
 			if got.StatusCode != 401 || strings.Contains(got.Header.Get("WWW-Authenticate"), "expired") {

@@ -143,7 +143,8 @@ func TestLinkProvesTheOwnersSignUpDespiteAnAttackersSignUp(t *testing.T) {
 						s.Client(t).Run(status(entry.signUp(chosen), entry.waits))
 						s.Mails.Wait(t, watchword.MailVerify, "ada@example.com", i+1)
 					}
-					for _, x := range append(logins(password)[401], logins(password)[400]...) { // the address is unproven
+					// The address is unproven.
+					for _, x := range append(logins(password)[401], logins(password)[400]...) {
 						if got := s.Client(t).Do(x).StatusCode; got < 400 {
 							t.Errorf("%s: %d before the address is proven", x.Request, got)
 						}
