@@ -5,7 +5,9 @@ function __watchword_complete
     set -l word (commandline -ct)
     set -l lines (command $before[1] complete-words $before[2..-1] "$word" 2>/dev/null)
     if test "$lines" = :files
-        __fish_complete_path "$word"
+        # The word may be --flag=FILE.
+        set -l flag (string match -r -- '^--[^=]*=' $word)
+        __fish_complete_path (string replace -r -- '^--[^=]*=' '' $word) | string replace -r -- '^' "$flag"
     else
         string join -- \n $lines
     end
