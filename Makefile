@@ -19,7 +19,7 @@ PLATFORMS ?=    # of make dist:                 make dist PLATFORMS=linux/amd64,
 FUZZTIME ?= 60s # per fuzz target:              make fuzz FUZZTIME=10m
 
 .DEFAULT_GOAL := help
-.PHONY: help run build dist dist-check test lint generate fuzz pictures transcript faults soak revocation timing try compare bench bench-compare cover clean
+.PHONY: help run build dist dist-check image manifests test lint generate fuzz pictures transcript faults soak revocation timing try compare bench bench-compare cover clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,12 @@ dist: ## build the files of a release in ./dist: archives, SBOMs, licences, chec
 
 dist-check: ## build the release for all platforms twice, the second time with an empty build cache, and compare
 	WATCHWORD_TEST_DIST=all go -C tools test -count=1 -timeout=0 -v ./dist
+
+image: build ## pack bin/watchword into a container image with buildah, and test it; needs root
+	deploy/image/try
+
+manifests: build ## check compose.yaml, the Kubernetes manifests and the workflows, as far as this works without an engine
+	go -C deploy/check test -count=1 ./...
 
 test: ## all checks that a change must pass (under 10 minutes on 2 cores)
 	@.ci/check

@@ -36,6 +36,7 @@ type cli struct {
 	Settings
 
 	Serve         serveCmd         `cmd:"" group:"run" help:"Run the server."`
+	Health        healthCmd        `cmd:"" group:"run" help:"Ask the running server on this machine whether it is ready: exit code 0 or 1."`
 	Doctor        doctorCmd        `cmd:"" group:"run" help:"Check settings, store, keys, clock, mail and cookies, and say what to do."`
 	Config        configCmd        `cmd:"" group:"run" help:"Print every setting, its value and where it comes from."`
 	Migrate       migrateCmd       `cmd:"" group:"run" help:"Create the database, or upgrade it to this release. serve does this too."`

@@ -1,0 +1,275 @@
+// Package check_test checks the files for containers without a container engine: compose.yaml with
+// the parser of Docker Compose, the manifests with the types of Kubernetes, and the settings in both
+// with `watchword config`.
+package check_test
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/compose-spec/compose-go/v2/cli"
+	"github.com/compose-spec/compose-go/v2/types"
+	apps "k8s.io/api/apps/v1"
+	core "k8s.io/api/core/v1"
+	networking "k8s.io/api/networking/v1"
+	policy "k8s.io/api/policy/v1"
+	"sigs.k8s.io/json"
+	"sigs.k8s.io/yaml"
+)
+
+// root is the project's folder.
+const root = "../.."
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// compose loads compose.yaml as `docker compose --profile …` does.
+func compose(t *testing.T, profiles ...string) *types.Project {
+	t.Helper()
+	options, err := cli.NewProjectOptions([]string{filepath.Join(root, "compose.yaml")}, cli.WithProfiles(profiles),
+		cli.WithName("watchword"))
+	must(t, err)
+	project, err := options.LoadProject(context.Background())
+	must(t, err)
+	return project
+}
+
+func TestComposeStartsOneServerByDefaultAndThreeWithPostgreSQL(t *testing.T) {
+	t.Parallel()
+	if got := compose(t).ServiceNames(); !slices.Equal(got, []string{"watchword"}) {
+		t.Errorf("by default: %v", got)
+	}
+	project, err := compose(t, "postgres").WithSelectedServices([]string{"proxy"})
+	must(t, err)
+	want := []string{"postgres", "proxy", "server1", "server2", "server3"}
+	if got := project.ServiceNames(); !slices.Equal(got, want) {
+		t.Errorf("up proxy: %v, want %v", got, want)
+	}
+}
+
+func TestComposeServersAreRestrictedAndHaveValidSettings(t *testing.T) {
+	t.Parallel()
+	binary := builtServer(t)
+	for name, service := range compose(t, "postgres").Services {
+		if service.Image != "watchword" {
+			continue
+		}
+		if !service.ReadOnly || !slices.Equal(service.CapDrop, []string{"ALL"}) ||
+			!slices.Equal(service.SecurityOpt, []string{"no-new-privileges:true"}) {
+			t.Errorf("%s has a writable root or privileges", name)
+		}
+		settings := map[string]string{}
+		for key, value := range service.Environment {
+			settings[key] = *value
+		}
+		checkSettings(t, binary, settings, len(service.Secrets))
+	}
+}
+
+// image returns the settings of the Dockerfile's line ENV.
+func image(t *testing.T) map[string]string {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join(root, "Dockerfile"))
+	must(t, err)
+	settings := map[string]string{}
+	for line := range strings.Lines(string(content)) {
+		if pairs, found := strings.CutPrefix(line, "ENV "); found {
+			for _, pair := range strings.Fields(pairs) {
+				key, value, _ := strings.Cut(pair, "=")
+				settings[key] = value
+			}
+		}
+	}
+	if settings["WATCHWORD_LISTEN"] != ":8080" {
+		t.Fatalf("the Dockerfile sets %v", settings)
+	}
+	return settings
+}
+
+// builtServer returns the binary of `make build`, which `make manifests` runs before the tests.
+func builtServer(t *testing.T) string {
+	t.Helper()
+	binary, err := filepath.Abs(filepath.Join(root, "bin/watchword"))
+	must(t, err)
+	if _, err := os.Stat(binary); err != nil {
+		t.Fatalf("run make manifests: %v", err)
+	}
+	return binary
+}
+
+// checkSettings runs `watchword config` with the settings on top of the image's. Each setting that
+// names a secret's file gets a file of this test. secrets is how many there must be.
+func checkSettings(t *testing.T, binary string, settings map[string]string, secrets int) {
+	t.Helper()
+	secret := map[string]string{
+		"master-key": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
+		"store":      "postgres://watchword:password@postgres/watchword?sslmode=disable",
+		"mail-url":   "smtp://user:password@mail.example.com:587",
+	}
+	dir := t.TempDir()
+	all, files := image(t), 0
+	for key, value := range settings {
+		if strings.HasSuffix(key, "_FILE") {
+			files++
+			name := filepath.Base(value)
+			value = filepath.Join(dir, name)
+			must(t, os.WriteFile(value, []byte(secret[name]+"\n"), 0o600))
+		}
+		all[key] = value
+	}
+	if files != secrets {
+		t.Errorf("%d settings name files of secrets, want %d", files, secrets)
+	}
+	command := exec.Command(binary, "config")
+	command.Dir = dir
+	for key, value := range all {
+		command.Env = append(command.Env, key+"="+value)
+	}
+	if out, err := command.CombinedOutput(); err != nil {
+		t.Errorf("watchword config: %v\n%s", err, out)
+	}
+}
+
+// objects reads a manifest strictly: an unknown or repeated field is an error.
+func objects(t *testing.T, name string) map[string]any {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join(root, "deploy/kubernetes", name))
+	must(t, err)
+	found := map[string]any{}
+	for _, document := range bytes.Split(content, []byte("\n---\n")) {
+		var head struct{ APIVersion, Kind string }
+		must(t, yaml.Unmarshal(document, &head))
+		object := map[string]any{
+			"v1 ServiceAccount": &core.ServiceAccount{}, "v1 ConfigMap": &core.ConfigMap{}, "v1 Service": &core.Service{},
+			"apps/v1 Deployment": &apps.Deployment{}, "apps/v1 StatefulSet": &apps.StatefulSet{},
+			"policy/v1 PodDisruptionBudget":      &policy.PodDisruptionBudget{},
+			"networking.k8s.io/v1 NetworkPolicy": &networking.NetworkPolicy{},
+		}[head.APIVersion+" "+head.Kind]
+		if object == nil {
+			t.Fatalf("%s: unknown object %+v", name, head)
+		}
+		// Kubernetes compares names with their case, which package encoding/json does not.
+		text, err := yaml.YAMLToJSONStrict(document)
+		must(t, err)
+		if faults, err := json.UnmarshalStrict(text, object); err != nil || len(faults) > 0 {
+			t.Fatalf("%s: %s: %v %v", name, head.Kind, err, faults)
+		}
+		found[head.Kind] = object
+	}
+	return found
+}
+
+func TestManifestsHaveValidTypesAndSettings(t *testing.T) {
+	t.Parallel()
+	binary := builtServer(t)
+	for name, secrets := range map[string]int{"postgres.yaml": 3, "sqlite.yaml": 2} {
+		all := objects(t, name)
+		template, labels := pods(t, all)
+		if !reflect.DeepEqual(template.Labels, labels) || !reflect.DeepEqual(
+			all["NetworkPolicy"].(*networking.NetworkPolicy).Spec.PodSelector.MatchLabels, labels) ||
+			!reflect.DeepEqual(all["Service"].(*core.Service).Spec.Selector, labels) {
+			t.Errorf("%s: the selectors differ from the labels %v", name, template.Labels)
+		}
+		checkPod(t, name, template.Spec)
+		checkSettings(t, binary, all["ConfigMap"].(*core.ConfigMap).Data, secrets)
+	}
+	budget := objects(t, "postgres.yaml")["PodDisruptionBudget"].(*policy.PodDisruptionBudget)
+	if got := budget.Spec.Selector.MatchLabels["app"]; got != "watchword" {
+		t.Errorf("the budget is for %q", got)
+	}
+}
+
+func pods(t *testing.T, all map[string]any) (core.PodTemplateSpec, map[string]string) {
+	t.Helper()
+	if set, ok := all["StatefulSet"].(*apps.StatefulSet); ok {
+		if *set.Spec.Replicas != 1 {
+			t.Error("SQLite allows one server")
+		}
+		return set.Spec.Template, set.Spec.Selector.MatchLabels
+	}
+	deployment := all["Deployment"].(*apps.Deployment)
+	return deployment.Spec.Template, deployment.Spec.Selector.MatchLabels
+}
+
+// checkPod checks the Pod Security Standard "restricted", a read-only root, the probes and the drain.
+func checkPod(t *testing.T, name string, pod core.PodSpec) {
+	t.Helper()
+	if *pod.EnableServiceLinks {
+		t.Errorf("%s: service links set WATCHWORD_PORT, which the server refuses", name)
+	}
+	c := pod.Containers[0]
+	if *c.SecurityContext.AllowPrivilegeEscalation || !*c.SecurityContext.ReadOnlyRootFilesystem ||
+		!slices.Equal(c.SecurityContext.Capabilities.Drop, []core.Capability{"ALL"}) ||
+		!*pod.SecurityContext.RunAsNonRoot || *pod.SecurityContext.RunAsUser != 65532 ||
+		pod.SecurityContext.SeccompProfile.Type != core.SeccompProfileTypeRuntimeDefault {
+		t.Errorf("%s: the container is not restricted", name)
+	}
+	for path, probe := range map[string]*core.Probe{"/readyz": c.ReadinessProbe, "/healthz": c.LivenessProbe} {
+		if probe.HTTPGet.Path != path || probe.HTTPGet.Port.StrVal != "http" {
+			t.Errorf("%s: a probe asks %+v, want %s", name, probe.HTTPGet, path)
+		}
+	}
+	if c.StartupProbe.HTTPGet.Path != "/healthz" || *pod.TerminationGracePeriodSeconds < 10+10 {
+		t.Errorf("%s: startup probe or grace period", name)
+	}
+	volumes := map[string]bool{"data": true} // of the StatefulSet
+	for _, volume := range pod.Volumes {
+		volumes[volume.Name] = true
+	}
+	for _, mount := range c.VolumeMounts {
+		if !volumes[mount.Name] {
+			t.Errorf("%s: no volume %s", name, mount.Name)
+		}
+	}
+}
+
+func TestWorkflowsSayThatTheyAreUntested(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob(filepath.Join(root, ".github/workflows/*.yml"))
+	must(t, err)
+	if len(files) != 2 {
+		t.Fatalf("workflows: %v", files)
+	}
+	for _, name := range files {
+		content, err := os.ReadFile(name)
+		must(t, err)
+		if !bytes.HasPrefix(content, []byte("# UNTESTED")) {
+			t.Errorf("%s does not begin with UNTESTED", name)
+		}
+		checkWorkflow(t, name, content)
+	}
+}
+
+// checkWorkflow checks that every action is pinned to a version, and that only jobs with named
+// permissions exist.
+func checkWorkflow(t *testing.T, name string, content []byte) {
+	t.Helper()
+	var workflow struct {
+		Permissions map[string]string
+		Jobs        map[string]struct {
+			Steps []struct{ Uses, Run string }
+		}
+	}
+	must(t, yaml.Unmarshal(content, &workflow))
+	if len(workflow.Jobs) == 0 || workflow.Permissions == nil {
+		t.Errorf("%s has no jobs or no permissions", name)
+	}
+	for job, each := range workflow.Jobs {
+		for _, step := range each.Steps {
+			if (step.Uses == "") == (step.Run == "") || (step.Uses != "" && !strings.Contains(step.Uses, "@v")) {
+				t.Errorf("%s: %s: step %+v", name, job, step)
+			}
+		}
+	}
+}
