@@ -19,7 +19,7 @@ PLATFORMS ?=    # of make dist:                 make dist PLATFORMS=linux/amd64,
 FUZZTIME ?= 60s # per fuzz target:              make fuzz FUZZTIME=10m
 
 .DEFAULT_GOAL := help
-.PHONY: help run build dist dist-check image manifests test lint generate fuzz pictures transcript faults soak revocation timing try compare bench bench-compare cover clean
+.PHONY: help run build dist dist-check image manifests test lint generate fuzz pictures transcript faults soak upgrade revocation timing try compare bench bench-compare cover clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +71,10 @@ soak: ## run every fault 500 times and check the histories; with DURATION=1h, wa
 soak-load   = SOAK_DURATION=$(strip $(DURATION)) go test -run MixedLoad -count=1 -timeout=0 -v ./cmd/watchword
 soak-faults = SOAK_ROUNDS=$(or $(strip $(ROUNDS)),500) go test -run '$(strip $(FAULT))|Linearizable|Bouncer|Pooler' \
 	-count=1 -timeout=0 -v ./cmd/... ./store/...
+
+upgrade: ## run the server of an earlier revision beside this one on one database: make upgrade FROM=66513b7
+	WATCHWORD_TEST_UPGRADE=$(or $(strip $(FROM)),66513b7) go test -run TestEarlierRevisionRunsBesideThisOne \
+	-count=1 -v ./cmd/watchword
 
 revocation: ## measure how long after a logout services reject a token, with one and three servers
 	SOAK_ROUNDS=$(or $(strip $(ROUNDS)),1000) go test -run Revoked -count=1 -timeout=0 -v ./cmd/watchword

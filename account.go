@@ -145,15 +145,18 @@ func (e *Engine) Profile(ctx context.Context, who Identity, id UserID) (u User, 
 }
 
 // user runs a query for one user. Codes: CodeNotFound.
-func (e *Engine) user(ctx context.Context, ask func(Tx) (User, error)) (u User, err error) {
-	err = e.store.View(ctx, func(tx Tx) error {
-		u, err = ask(tx)
-		return err
-	})
+func (e *Engine) user(ctx context.Context, ask func(Tx) (User, error)) (User, error) {
+	u, err := view(ctx, e.store, ask)
 	if errors.Is(err, ErrNotFound) {
 		err = notFound()
 	}
 	return u, err
+}
+
+// view returns the result of a query on one consistent state.
+func view[T any](ctx context.Context, s Store, query func(Tx) (T, error)) (result T, err error) {
+	err = s.View(ctx, func(tx Tx) (err error) { result, err = query(tx); return err })
+	return result, err
 }
 
 // Rename sets the caller's name. Codes: CodeValidationFailed (name), CodeSessionEnded.

@@ -144,11 +144,10 @@ func (o Options) tokenSize(roles []string) (int, error) {
 	return accesstoken.Size(o.SigningAlg, claims)
 }
 
-// CheckTokens returns an error if these options can't create access tokens for all users.
-// Reasons: an unknown algorithm; an issuer that is malformed, or differs from the public
-// URL without HS256; a claim with a reserved name (in any letter case), with a constant that
-// looks computed, or with an unknown computed value; claims, audience, issuer or URL too
-// long; a lifetime below 1 s or above 1 h. New refuses such options.
+// CheckTokens returns an error if these options can't create access tokens for all users. Reasons: an unknown
+// algorithm; an issuer that is malformed, or differs from the public URL without HS256; a claim with a reserved name
+// (in any letter case), with a constant that looks computed, or with an unknown computed value; claims, audience,
+// issuer or URL too long; a lifetime below 1 s or above 1 h. New refuses such options.
 //
 // Unstable: for the program watchword.
 func (o Options) CheckTokens() error {

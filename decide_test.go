@@ -9,25 +9,6 @@ import (
 	"github.com/watchword-auth/watchword/internal/storable"
 )
 
-func TestThirdRoleChangeInASecondWaits(t *testing.T) {
-	t.Parallel()
-	now := time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
-	for name, c := range map[string]struct {
-		changed time.Time
-		want    time.Duration
-	}{
-		"the first ever":              {time.Time{}, 0},
-		"long ago":                    {now.Add(-time.Hour), 0},
-		"a second ahead":              {now.Add(time.Second), 0},
-		"two seconds ahead":           {now.Add(2 * time.Second), time.Second},
-		"made by a clock a day ahead": {now.Add(24 * time.Hour), 0},
-	} {
-		if got := rolesWait(c.changed, now); got != c.want {
-			t.Errorf("%s: %v, want %v", name, got, c.want)
-		}
-	}
-}
-
 // ID-2, W-26
 func TestFailedSignInTakesAsLongAsTheSlowestHash(t *testing.T) {
 	t.Parallel()
@@ -178,58 +159,6 @@ func TestSessionNeedsAProofAndAnEnabledAccount(t *testing.T) {
 			t.Errorf("%s: %+v, want open with %v", name, got, c.proofs)
 		case c.want != "" && (got.refusal == nil || got.refusal.Code != c.want || len(got.methods) > 0):
 			t.Errorf("%s: %+v, want %s", name, got, c.want)
-		}
-	}
-}
-
-// RL-14
-func TestLinkIsDueWithinItsBudgetOrWhenNoneWorks(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct {
-		attempts              int
-		within, needed, works bool
-		want                  bool
-	}{
-		"within the budget":                         {1, true, false, false, true},
-		"within the budget, and another link works": {1, true, true, true, true},
-		"over it":                                     {1, false, false, false, false},
-		"over it, and the owner needs one":            {1, false, true, false, true},
-		"over it, needed, and another link works":     {1, false, true, true, false},
-		"over it, not needed, and another link works": {1, false, false, true, false},
-		"a retry": {2, true, false, false, true},
-		"a retry, and a newer link was sent meanwhile": {2, true, true, true, false},
-	} {
-		if got := linkDue(c.attempts, c.within, c.needed, c.works); got != c.want {
-			t.Errorf("%s: %t, want %t", name, got, c.want)
-		}
-	}
-}
-
-// A link that was sent counts until a third of its life is left, or 5 minutes if that is less. A
-// link whose mail is still being sent never counts.
-//
-// RL-14
-func TestLinkCountsAsSubstituteOnlyOnceItWasSent(t *testing.T) {
-	t.Parallel()
-	asked := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
-	for name, c := range map[string]struct {
-		attempts int
-		life     time.Duration
-		now      time.Duration // after the request
-		expires  time.Duration // of the other link
-		want     bool
-	}{
-		"just sent":                        {1, 15 * time.Minute, 0, 15 * time.Minute, true},
-		"being sent":                       {1, 15 * time.Minute, 0, 5 * time.Minute, false},
-		"works for 6 minutes more":         {1, 15 * time.Minute, time.Hour, time.Hour + 6*time.Minute, true},
-		"works for 4 minutes more":         {1, 15 * time.Minute, time.Hour, time.Hour + 4*time.Minute, false},
-		"a short life, a third is left":    {1, time.Minute, 0, 20 * time.Second, false},
-		"a retry, sent before the request": {2, 15 * time.Minute, time.Second, 14 * time.Minute, false},
-		"a retry, sent after the request":  {2, 15 * time.Minute, time.Minute, 15*time.Minute + 30*time.Second, true},
-	} {
-		since := sentSince(Mail{Attempts: c.attempts, CreatedAt: asked}, c.life, asked.Add(c.now))
-		if got := asked.Add(c.expires).After(since); got != c.want {
-			t.Errorf("%s: %t, want %t", name, got, c.want)
 		}
 	}
 }

@@ -6,22 +6,19 @@ import (
 	"time"
 )
 
-// A change of address, in three steps, because the owner of an address can reset the
-// password of its account.
+// A change of address, in three steps, because the owner of an address can reset the password of its account.
 //
 // Change: the user requests it with the password. The account does not change yet. The
 // response does not reveal whether another account has the new address.
 //
-// Confirm: the mail to the new address proves that mailbox. The request must also carry
-// a session of the account or its password. Otherwise an attacker could move an account
-// to a stranger's mailbox when the stranger clicks, and restore it later. A mail informs
-// the old address if it was proven. For a week it can then restore the account, even if
-// the address changes again.
+// Confirm: the mail to the new address proves that mailbox. The request must also carry a session of the account or
+// its password. Otherwise an attacker could move an account to a stranger's mailbox when the stranger clicks, and
+// restore it later. A mail informs the old address if it was proven. For a week it can then restore the account, even
+// if the address changes again.
 //
-// Undo: it restores the old address, ends every session and removes the password,
-// because the person who made the change knew it. A mail lets the owner choose a new
-// password. The undo link survives later changes of password and address by a thief.
-// The old address stays reserved while the link is valid (UserTx.InsertUser).
+// Undo: it restores the old address, ends every session and removes the password, because the person who made the
+// change knew it. A mail lets the owner choose a new password. The undo link survives later changes of password and
+// address by a thief. The old address stays reserved while the link is valid (UserTx.InsertUser).
 
 // UndoLife is how long the previous address can restore an account after a change.
 const UndoLife = 7 * 24 * time.Hour
@@ -104,11 +101,9 @@ type ConfirmRequest struct {
 	Client    Client
 }
 
-// ConfirmEmail gives the account its new address. It returns until when the previous
-// address can restore the account, or the zero time if it can't. Codes:
-// CodeMailTokenInvalid, CodePasswordRequired (the token stays valid),
-// CodePasswordWrong, CodeAccountDisabled, CodeEmailTaken, CodeRateLimited,
-// CodeTryLater.
+// ConfirmEmail gives the account its new address. It returns until when the previous address can restore the account,
+// or the zero time if it can't. Codes: CodeMailTokenInvalid, CodePasswordRequired (the token stays valid),
+// CodePasswordWrong, CodeAccountDisabled, CodeEmailTaken, CodeRateLimited, CodeTryLater.
 func (e *Engine) ConfirmEmail(ctx context.Context, r ConfirmRequest) (undoUntil time.Time, err error) {
 	now := e.now()
 	granted, user, err := e.mailTokenOf(ctx, r.Token, MailConfirmAddress, now)
@@ -138,8 +133,7 @@ func (e *Engine) ConfirmEmail(ctx context.Context, r ConfirmRequest) (undoUntil 
 	return undoUntil, nil
 }
 
-// ownsAccount requires an active session of the account, or its password. It returns
-// the charges to refund.
+// ownsAccount requires an active session of the account, or its password. It returns the charges to refund.
 func (e *Engine) ownsAccount(ctx context.Context, box mailbox, r ConfirmRequest, now time.Time) ([]Charge, error) {
 	signedIn, err := e.presents(ctx, r.Presented, box.account.ID)
 	if err != nil || signedIn {
@@ -186,16 +180,13 @@ func (e *Engine) moveAccount(
 }
 
 // UndoUntil returns until when a previous address can restore the account, or the zero time.
-func (e *Engine) UndoUntil(ctx context.Context, who Identity) (until time.Time, err error) {
-	err = e.store.View(ctx, func(tx Tx) error {
-		until, err = tx.LastMailToken(ctx, who.User.ID, MailAddressChanged, e.now())
-		return err
+func (e *Engine) UndoUntil(ctx context.Context, who Identity) (time.Time, error) {
+	return view(ctx, e.store, func(tx Tx) (time.Time, error) {
+		return tx.LastMailToken(ctx, who.User.ID, MailAddressChanged, e.now())
 	})
-	return until, err
 }
 
-// UndoEmail restores the previous address of the account. Codes:
-// CodeMailTokenInvalid, CodeEmailTaken.
+// UndoEmail restores the previous address of the account. Codes: CodeMailTokenInvalid, CodeEmailTaken.
 func (e *Engine) UndoEmail(ctx context.Context, token Secret, c Client) error {
 	now := e.now()
 	granted, user, err := e.mailTokenOf(ctx, token, MailAddressChanged, now)

@@ -64,8 +64,7 @@ const (
 	FieldTaken            = "TAKEN" // belongs to another account (imports only)
 )
 
-// An Error is a refusal: the engine rejects the request. Clients may see its text.
-// Every other error is internal.
+// An Error is a refusal: the engine rejects the request. Clients may see its text. Every other error is internal.
 type Error struct {
 	Code   Code
 	Detail string // what is wrong and what to do next; never contains a submitted value
@@ -89,15 +88,13 @@ type FieldError struct {
 
 func (e *Error) Error() string { return fmt.Sprintf("%s: %s", e.Code, e.Detail) }
 
-// Is reports whether target is an *Error with the same Code, for
-// errors.Is(err, &watchword.Error{Code: …}).
+// Is reports whether target is an *Error with the same Code, for errors.Is(err, &watchword.Error{Code: …}).
 func (e *Error) Is(target error) bool {
 	t, ok := target.(*Error)
 	return ok && t.Code == e.Code
 }
 
-// CodeOf returns the code of a refusal anywhere in err's chain, and
-// CodeInternal for any other error.
+// CodeOf returns the code of a refusal anywhere in err's chain, and CodeInternal for any other error.
 func CodeOf(err error) Code {
 	var refusal *Error
 	if errors.As(err, &refusal) {
@@ -106,8 +103,7 @@ func CodeOf(err error) Code {
 	return CodeInternal
 }
 
-// Errors that a Store returns. They are not refusals: the engine decides what each
-// means for the client.
+// Errors that a Store returns. They are not refusals: the engine decides what each means for the client.
 var (
 	// ErrNotFound means that the row does not exist.
 	ErrNotFound = errors.New("not found")
@@ -116,8 +112,7 @@ var (
 	// transaction either had no effect or has an unknown outcome.
 	ErrUnavailable = errors.New("store unavailable")
 
-	// ErrNotWritable means that the store is full or read-only. It wraps
-	// ErrUnavailable.
+	// ErrNotWritable means that the store is full or read-only. It wraps ErrUnavailable.
 	ErrNotWritable = fmt.Errorf("%w: it accepts no writes", ErrUnavailable)
 )
 

@@ -35,6 +35,8 @@ const (
 	EventDisabled        EventKind = "account_disabled"
 	EventEnabled         EventKind = "account_enabled"
 	EventDeleted         EventKind = "account_deleted"
+	EventRenamed         EventKind = "renamed"        // by an operator
+	EventLimitsCleared   EventKind = "limits_cleared" // by an operator
 )
 
 // An Event is one entry of an account's security log. It is stored in the transaction of
@@ -50,6 +52,7 @@ type Event struct {
 	RequestID string
 	Detail    string // a reason or a number, never a secret
 	Times     int    // above 1 if one row counts several (EventLoginFailed)
+	Operator  string // name of the operator (Operator.As); else empty
 }
 
 // The stored length, in bytes, of texts that an embedding program may choose. The
@@ -67,13 +70,11 @@ func (e *Engine) event(kind EventKind, c Client, now time.Time) Event {
 	}
 }
 
-// failuresPer is the period in which failed sign-ins of one account and client network
-// share one row.
+// failuresPer is the period in which failed sign-ins of one account and client network share one row.
 const failuresPer = time.Hour
 
-// counted gives the event the same id as others of its kind, reason, account and client
-// network in the same hour. The store counts them in one row, so a flood leaves few
-// rows and an exact count.
+// counted gives the event the same id as others of its kind, reason, account and client network in the same hour. The
+// store counts them in one row, so a flood leaves few rows and an exact count.
 func (ev Event) counted(c Client) Event {
 	what := fmt.Sprint(ev.Kind, "\n", ev.Detail, "\n", ev.UserID, "\n", c.key(), "\n", ev.At.Truncate(failuresPer).Unix())
 	ev.ID = uuid.NewHash(sha256.New(), uuid.Nil, []byte(what), 8).String()
@@ -122,5 +123,6 @@ func (e *Engine) announceOne(ev Event) {
 		slog.String("device", ev.Device),
 		slog.String("request_id", ev.RequestID),
 		slog.String("detail", ev.Detail),
+		slog.String("operator", ev.Operator),
 	)
 }

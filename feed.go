@@ -14,18 +14,16 @@ import (
 	"github.com/watchword-auth/watchword/internal/secevent"
 )
 
-// The revocation feed (docs/revocation.md) informs services that verify access tokens
-// themselves. It lists ended sessions and users whose roles changed, until all access
-// tokens from before the change have expired.
+// The revocation feed (docs/revocation.md) informs services that verify access tokens themselves. It lists ended
+// sessions and users whose roles changed, until all access tokens from before the change have expired.
 //
 // Its source is the rows of sessions and users, so a flow can't forget to publish: an ended session
 // without a number is a new item. All processes compete to number new items. An item never becomes
 // visible after one with a larger number, so a reader only needs "all items after N".
 //
-// The newest items are kept in memory. Each is signed once, on the first read. Older
-// items are read from the store, one page at a time, with a pause as long as its signing
-// took. Readers from 0 therefore use at most half a core. Some of these pages are cached
-// for readers that start at the same time.
+// The newest items are kept in memory. Each is signed once, on the first read. Older items are read from the store,
+// one page at a time, with a pause as long as its signing took. Readers from 0 therefore use at most half a core. Some
+// of these pages are cached for readers that start at the same time.
 
 const (
 	feedPoll      = 200 * time.Millisecond // how soon a process sees sessions that another process ended
@@ -136,9 +134,8 @@ func (e *Engine) runFeed(ctx context.Context) {
 	}
 }
 
-// readFeed numbers new items, reads numbered ones, and reports whether there may be
-// more at once. After the last batch it issues a heartbeat: all changes from before
-// this call are then in the feed.
+// readFeed numbers new items, reads numbered ones, and reports whether there may be more at once. After the last batch
+// it issues a heartbeat: all changes from before this call are then in the feed.
 func (e *Engine) readFeed(ctx context.Context) (more bool, err error) {
 	now := e.now()
 	more, err = e.numberFeed(ctx, now)
@@ -180,11 +177,7 @@ func (e *Engine) readFeed(ctx context.Context) (more bool, err error) {
 // Numbers are at least the time in microseconds. A store that lost its latest commits
 // (failover, backup) therefore never reuses a number, and readers skip no item.
 func (e *Engine) numberFeed(ctx context.Context, now time.Time) (more bool, err error) {
-	var state FeedState
-	err = e.store.View(ctx, func(tx Tx) (err error) {
-		state, err = tx.FeedState(ctx)
-		return err
-	})
+	state, err := view(ctx, e.store, func(tx Tx) (FeedState, error) { return tx.FeedState(ctx) })
 	if err != nil || state.Unnumbered.IsZero() {
 		return false, err
 	}
@@ -217,8 +210,7 @@ func (f *feed) reset() {
 	f.items, f.dropped, f.pages, f.state, f.heartbeat = nil, FeedItem{}, nil, FeedState{}, FeedEvent{}
 }
 
-// add appends items that were read. It drops items older than feedWindow, and the oldest
-// above feedKept.
+// add appends items that were read. It drops items older than feedWindow, and the oldest above feedKept.
 func (f *feed) add(items []FeedItem, state FeedState, now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -248,8 +240,7 @@ func (f *feed) wakeReaders() {
 	f.changed = make(chan struct{})
 }
 
-// issueHeartbeat signs a heartbeat: all changes before now are in the feed. It issues at
-// most one per feedHeartbeat.
+// issueHeartbeat signs a heartbeat: all changes before now are in the feed. It issues at most one per feedHeartbeat.
 func (e *Engine) issueHeartbeat(now time.Time, state FeedState) error {
 	f := &e.feed
 	f.mu.Lock()
@@ -402,10 +393,8 @@ func (e *Engine) olderPage(ctx context.Context, after int64, limit int, key acce
 		begun = time.Now() // a cached page needs no pause
 		return events, nil
 	}
-	var items []FeedItem
-	err := e.store.View(ctx, func(tx Tx) (err error) {
-		items, err = tx.Feed(ctx, after, e.now().Add(-feedWindow), limit)
-		return err
+	items, err := view(ctx, e.store, func(tx Tx) ([]FeedItem, error) {
+		return tx.Feed(ctx, after, e.now().Add(-feedWindow), limit)
 	})
 	if err != nil {
 		return nil, err
@@ -443,8 +432,7 @@ func (f *feed) kept(after int64, limit int, key string) ([]FeedEvent, bool) {
 	return nil, false
 }
 
-// await waits up to feedWait for items that a reader has already seen from another
-// process.
+// await waits up to feedWait for items that a reader has already seen from another process.
 func (f *feed) await(ctx context.Context, after int64) {
 	patience := time.NewTimer(feedWait)
 	defer patience.Stop()

@@ -19,9 +19,8 @@ import (
 //     (ErrNotWritable). It counts for a few seconds even if a probe succeeds, because a
 //     probe can succeed where a sign-in fails.
 //
-// After a write that failed for another reason, such as contention, the next probe only
-// comes earlier. A stranger who causes contention therefore can't make the server
-// unready.
+// After a write that failed for another reason, such as contention, the next probe only comes earlier. A stranger who
+// causes contention therefore can't make the server unready.
 
 const probeSize = 8 << 10 // bytes; larger than a page of both stores, so a probe needs free space
 

@@ -35,8 +35,8 @@ const (
 	edges = "net/http net/http/* database/sql database/sql/* html/template"
 
 	// wings use accounts and sessions and belong to ring 2. They import the engine, and
-	// neither the engine nor another wing imports them. No wing exists yet.
-	wings = "federation provider hooks"
+	// neither the engine nor another wing imports them. usersearch exists.
+	wings = "federation provider hooks usersearch"
 )
 
 // A row binds the files of a package. It also binds the test files of internal/*, because a
@@ -48,6 +48,7 @@ var importTable = []row{
 	{"federation", "root internal/*", edges},
 	{"provider", "root internal/*", edges},
 	{"hooks", "root internal/*", edges},
+	{"usersearch", "root internal/*", edges},
 	{"store/internal/sqlstore store/storetest", "root internal/* " + wings, ""},
 	{"store/sqlite store/postgres", "root internal/* store/internal/sqlstore " + wings, ""},
 	{"mail", "root web internal/*", ""},

@@ -73,9 +73,8 @@ func (o Operator) CheckImport(ctx context.Context, users []ImportedUser) (result
 	return results, err
 }
 
-// ImportUsers creates accounts in one transaction; batches of some hundred are best. It
-// skips accounts with problems. It sends no mail, and does not check the strength of
-// passwords, because it has only their hashes.
+// ImportUsers creates accounts in one transaction; batches of some hundred are best. It skips accounts with problems.
+// It sends no mail, and does not check the strength of passwords, because it has only their hashes.
 func (o Operator) ImportUsers(ctx context.Context, users []ImportedUser) (results []ImportResult, err error) {
 	now := o.engine.now()
 	var events []Event
@@ -148,11 +147,6 @@ type importing struct {
 func (e *Engine) parseImport(from ImportedUser, now time.Time) importing {
 	secret := e.keys.secret(KeyImport)
 	user, problems := newUser(NewUser{Email: from.Email, Name: from.Name}, now)
-	note := func(problem *FieldError) {
-		if problem != nil {
-			problems = append(problems, *problem)
-		}
-	}
 	wanted := importing{called: "id"}
 	user.ID, wanted.keptID = from.KeptID()
 	switch {
@@ -164,23 +158,20 @@ func (e *Engine) parseImport(from ImportedUser, now time.Time) importing {
 		user.ID = UserID(derivedid.New(secret, from.System, "email", string(user.Email)))
 	}
 	user.Locale, _ = parseLocale("locale", from.Locale)
-	var problem *FieldError
-	user.Roles, problem = e.opts.parseRoles(from.Roles)
-	note(problem)
+	var badRoles, badHash *FieldError
+	user.Roles, badRoles = e.opts.parseRoles(from.Roles)
 	if from.PasswordHash != "" {
-		var problem *FieldError
-		user.PasswordHash, problem = e.importedHash(from)
-		note(problem)
+		user.PasswordHash, badHash = e.importedHash(from)
 	}
-	note(parseDate("createdAt", from.CreatedAt, now, &user.CreatedAt))
-	note(parseDate("verifiedAt", from.VerifiedAt, now, &user.VerifiedAt))
-	note(parseDate("disabledAt", from.DisabledAt, now, &user.DisabledAt))
-	wanted.user, wanted.problems = user, problems
+	wanted.problems = append(problems, problemsOf(badRoles, badHash,
+		parseDate("createdAt", from.CreatedAt, now, &user.CreatedAt),
+		parseDate("verifiedAt", from.VerifiedAt, now, &user.VerifiedAt),
+		parseDate("disabledAt", from.DisabledAt, now, &user.DisabledAt))...)
+	wanted.user = user
 	return wanted
 }
 
-// parseDate sets into, unless from is zero. One day of tolerance covers clock skew and
-// missing time zones.
+// parseDate sets into, unless from is zero. One day of tolerance covers clock skew and missing time zones.
 func parseDate(field string, from, now time.Time, into *time.Time) *FieldError {
 	switch {
 	case from.IsZero():

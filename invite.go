@@ -7,8 +7,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/knowndevice"
 )
 
-// An invitation: an operator created an account without a password, and mailed a link. In the
-// order of the checks:
+// An invitation: an operator created an account without a password, and mailed a link. In the order of the checks:
 //
 //  1. The token is looked up and not consumed.
 //  2. An account with a password or a proven address refuses it: a link that lay in a mailbox

@@ -19,14 +19,12 @@ import (
 	"github.com/watchword-auth/watchword/internal/tokencache"
 )
 
-// The keys of all processes on one store. The store holds them sealed. The state of a key
-// follows from its times alone (internal/keyschedule), so processes agree without
-// communication. A process reloads the keys every few seconds, and at once when a token
-// names an unknown key.
+// The keys of all processes on one store. The store holds them sealed. The state of a key follows from its times alone
+// (internal/keyschedule), so processes agree without communication. A process reloads the keys every few seconds, and
+// at once when a token names an unknown key.
 
 const (
-	// JWKSMaxAge is how long clients may cache the JWKS. A key is published for longer
-	// than this before it signs.
+	// JWKSMaxAge is how long clients may cache the JWKS. A key is published for longer than this before it signs.
 	JWKSMaxAge = 5 * time.Minute
 
 	keysPublishedBefore = 2 * JWKSMaxAge
@@ -126,12 +124,10 @@ func (k *keyring) parseRefresh(ctx context.Context, token Secret) (refreshtoken.
 	return parsed, nil
 }
 
-// verify returns the claims of an access token that is valid at now. Codes:
-// CodeTokenExpired, CodeTokenInvalid.
+// verify returns the claims of an access token that is valid at now. Codes: CodeTokenExpired, CodeTokenInvalid.
 //
-// It checks the signature of a token once while the signing keys stay the same. A token is
-// cached under the keys from before its check, so it is never found under newer keys that
-// did not verify it.
+// It checks the signature of a token once while the signing keys stay the same. A token is cached under the keys from
+// before its check, so it is never found under newer keys that did not verify it.
 func (k *keyring) verify(ctx context.Context, token Secret, now time.Time) (accesstoken.Claims, error) {
 	keys := k.current.Load().signing
 	claims, ok := k.verified.Get(string(token), keys)
@@ -197,9 +193,8 @@ func (k *keyring) verifier(kid string) (accesstoken.Key, bool) {
 	return key, ok
 }
 
-// reloadFor reloads the keys because of a token with an unknown key. Tokens cause at most
-// one reload a second, even if the store does not respond. Concurrent requests share a
-// reload, and its failure is returned for a second.
+// reloadFor reloads the keys because of a token with an unknown key. Tokens cause at most one reload a second, even if
+// the store does not respond. Concurrent requests share a reload, and its failure is returned for a second.
 func (k *keyring) reloadFor(ctx context.Context) error {
 	if isRecent(time.Unix(0, k.reloaded.Load())) {
 		return nil
@@ -236,11 +231,7 @@ func isRecent(t time.Time) bool { return time.Since(t) < time.Second }
 func (k *keyring) reload(ctx context.Context) error {
 	k.reloading.Lock()
 	defer k.reloading.Unlock()
-	var rows []Key
-	err := k.store.View(ctx, func(tx Tx) (err error) {
-		rows, err = tx.Keys(ctx)
-		return err
-	})
+	rows, err := view(ctx, k.store, func(tx Tx) ([]Key, error) { return tx.Keys(ctx) })
 	if err != nil {
 		return fmt.Errorf("read keys: %w", err)
 	}

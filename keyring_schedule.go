@@ -31,10 +31,9 @@ func (k *keyring) policy(use KeyUse) keyschedule.Policy {
 // errRingFull means that every number of a use is taken.
 var errRingFull = errors.New("no number is free for another key")
 
-// carryOut applies a plan to the keys of a use. It generates a key outside the
-// transaction. If several processes publish one at the same time, the unique number lets
-// one win. Expired keys are deleted first, which frees their numbers. Without a free
-// number it applies the rest of the plan and returns errRingFull.
+// carryOut applies a plan to the keys of a use. It generates a key outside the transaction. If several processes
+// publish one at the same time, the unique number lets one win. Expired keys are deleted first, which frees their
+// numbers. Without a free number it applies the rest of the plan and returns errRingFull.
 func (k *keyring) carryOut(ctx context.Context, use KeyUse, rows []Key, plan keyschedule.Plan) error {
 	if plan.Publish == nil && len(plan.Change) == 0 && len(plan.Drop) == 0 {
 		return nil
@@ -131,8 +130,7 @@ func (k *keyring) usable(now time.Time) error {
 	return nil
 }
 
-// scheduleKeys reloads the keys and applies the schedule. If it fails for one use, it
-// still processes the other.
+// scheduleKeys reloads the keys and applies the schedule. If it fails for one use, it still processes the other.
 func (e *Engine) scheduleKeys(ctx context.Context) error {
 	if err := e.keys.reload(ctx); err != nil {
 		return err
@@ -163,9 +161,8 @@ func (k *keyring) uses() []KeyUse {
 	return []KeyUse{KeySign, KeyRefresh}
 }
 
-// withAlgorithm extends a plan after a change of the signing algorithm. Future keys of
-// the old algorithm are dropped. A key of the new algorithm becomes active as soon as
-// caches of the JWKS have expired.
+// withAlgorithm extends a plan after a change of the signing algorithm. Future keys of the old algorithm are dropped.
+// A key of the new algorithm becomes active as soon as caches of the JWKS have expired.
 func (k *keyring) withAlgorithm(plan keyschedule.Plan, set *keyset, now time.Time) keyschedule.Plan {
 	takesOver := false
 	for i, state := range keyschedule.States(set.times[KeySign], now) {
@@ -223,8 +220,7 @@ func tooManyKeys(rows []Key, use KeyUse, now time.Time) *Error {
 	}
 }
 
-// runKeys samples the clock of the store, reloads the keys and applies the schedule,
-// every few seconds until ctx ends.
+// runKeys samples the clock of the store, reloads the keys and applies the schedule, every few seconds until ctx ends.
 func (e *Engine) runKeys(ctx context.Context) {
 	for sleep.For(ctx, keysPoll) == nil {
 		err := e.readClock(ctx)

@@ -3,13 +3,14 @@ package watchword
 import (
 	"cmp"
 	"context"
+	"net/netip"
 	"time"
 
+	"github.com/watchword-auth/watchword/internal/clientip"
 	"github.com/watchword-auth/watchword/internal/ratelimit"
 )
 
-// A Limit allows Count uses in Per, refilled evenly (GCRA). A negative Count means
-// unlimited.
+// A Limit allows Count uses in Per, refilled evenly (GCRA). A negative Count means unlimited.
 type Limit struct {
 	Count int
 	Per   time.Duration
@@ -18,8 +19,7 @@ type Limit struct {
 // Limits are the rate limits. The store counts uses, so counts survive a restart and
 // apply across all processes. A zero Limit means its default.
 type Limits struct {
-	// Failed passwords of one account, in all flows. A device is known if it presents
-	// a valid Client.DeviceToken.
+	// Failed passwords of one account, in all flows. A device is known if it presents a valid Client.DeviceToken.
 	FailedPasswords  Limit // of one client network, unknown devices. Default: 10 in 15 minutes
 	UnknownDevices   Limit // of all unknown devices together. Default: 50 in 15 minutes
 	KnownDevice      Limit // of one known device. Default: FailedPasswords
@@ -92,6 +92,27 @@ func (l Limit) charge(purpose limitPurpose, subject string, at time.Time) Charge
 		Span: l.Per,
 		At:   at,
 	}
+}
+
+// ofAccount returns one use of each limit of an account that its row, its events and its sessions identify.
+func (l Limits) ofAccount(u User, events []Event, sessions []Session, at time.Time) []Charge {
+	all := []Charge{
+		l.UnknownDevices.charge(limitUnknownDevices, string(u.Email), at),
+		l.KnownDevices.charge(limitKnownDevices, string(u.Email), at),
+		l.NoticesPerAccount.charge(limitNotices, string(u.ID), at),
+	}
+	for _, kind := range append(mailedTokens[:len(mailedTokens):len(mailedTokens)], MailSignupExisting) {
+		all = append(all, l.MailPerAddress.charge(limitMailPerAddress+limitPurpose(kind), string(u.Email), at))
+	}
+	for _, ev := range events {
+		address, _ := netip.ParseAddr(ev.Address)
+		all = append(all, l.FailedPasswords.charge(limitFailedPasswords, string(u.Email)+" "+clientip.Key(address), at))
+	}
+	for _, s := range sessions {
+		all = append(all, l.Reauthentication.charge(limitReauthentication, string(s.ID), at),
+			l.RefreshPerSession.charge(limitRefreshPerSession, string(s.ID), at))
+	}
+	return all
 }
 
 // charges drops zero charges.

@@ -7,9 +7,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// Sign-out accepts every genuine refresh token, however old, and expired access tokens.
-// It is never refused, and signing out twice is not an error. Invalid tokens are
-// ignored.
+// Sign-out accepts every genuine refresh token, however old, and expired access tokens. It is never refused, and
+// signing out twice is not an error. Invalid tokens are ignored.
 
 // Logout ends the sessions of a refresh token and an access token. Either may be
 // empty, expired or invalid. Errors come only from the store.
@@ -34,9 +33,8 @@ func (e *Engine) Logout(ctx context.Context, refresh, access Secret, c Client) e
 	return nil
 }
 
-// endSession ends one session in its own transaction, records and announces it. If the
-// event names a user, the session must belong to that user. It returns false if there is
-// no such session or it has already ended.
+// endSession ends one session in its own transaction, records and announces it. If the event names a user, the session
+// must belong to that user. It returns false if there is no such session or it has already ended.
 func (e *Engine) endSession(ctx context.Context, id SessionID, why EndReason, event Event) (ended bool, err error) {
 	recorded := event
 	err = e.store.Update(ctx, func(tx Tx) error {
@@ -70,8 +68,7 @@ func endSessionIn(
 	return event.of(session.UserID).on(id), ended, err
 }
 
-// LogoutAll ends the user's sessions except one ("": ends all) and returns the number
-// of ended sessions.
+// LogoutAll ends the user's sessions except one ("": ends all) and returns the number of ended sessions.
 func (e *Engine) LogoutAll(ctx context.Context, who Identity, except SessionID, c Client) (ended int, err error) {
 	event := e.event(EventLogoutAll, c, e.now()).of(who.User.ID).on(who.Session.ID)
 	return e.endSessions(ctx, except, EndedLogoutAll, event)

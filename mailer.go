@@ -57,6 +57,7 @@ type MailFacts struct {
 	Request  string    `json:"request,omitempty"`  // id of the request that caused the mail; not for its text
 	Page     string    `json:"page,omitempty"`     // page of a front-end that the link opens; empty: the server's page
 	ReturnTo string    `json:"returnTo,omitempty"` // where the server's page leads back to; empty: its default
+	Operator string    `json:"operator,omitempty"` // name of the operator who caused the mail; not for its text
 	SignupID string    `json:"signupId,omitempty"` // the waiting sign-up that the mail belongs to, or empty
 
 	// UndoUntil is until when the previous address can restore the account after a

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/watchword-auth/watchword/internal/accesstoken"
 	"github.com/watchword-auth/watchword/internal/sleep"
 	"github.com/watchword-auth/watchword/internal/storable"
 )
@@ -16,10 +17,23 @@ import (
 
 // An Operator does what the people who run the service may do. It checks no
 // permission: give it only to code that they run.
-type Operator struct{ engine *Engine }
+type Operator struct {
+	engine *Engine
+	name   string
+}
 
 // Operator returns the operations of the people who run the service.
-func (e *Engine) Operator() Operator { return Operator{e} }
+func (e *Engine) Operator() Operator { return Operator{engine: e} }
+
+// As returns the operations under the name of the person who runs them. Events carry it, cut to 128 bytes.
+func (o Operator) As(name string) Operator { return Operator{o.engine, storable.Text(name, maxDevice)} }
+
+// event returns an event by the operator now.
+func (o Operator) event(kind EventKind, id UserID) Event {
+	ev := o.engine.event(kind, Client{}, o.engine.now()).of(id)
+	ev.Operator = o.name
+	return ev
+}
 
 // A NewUser is an account that an operator creates.
 type NewUser struct {
@@ -33,20 +47,15 @@ type NewUser struct {
 // CreateUser creates an account, in every sign-up mode. Codes:
 // CodeValidationFailed (email, password, name, roles), CodeEmailTaken.
 func (o Operator) CreateUser(ctx context.Context, n NewUser) (User, error) {
-	now := o.engine.now()
-	user, problems := newUser(n, now)
-	roles, problem := o.engine.opts.parseRoles(n.Roles)
-	if problem != nil {
-		problems = append(problems, *problem)
-	}
-	user.Roles = roles
+	event := o.event(EventSignup, "").because("by an operator")
+	user, problems := newUser(n, event.At)
+	var badRoles, badPassword *FieldError
+	user.Roles, badRoles = o.engine.opts.parseRoles(n.Roles)
 	var normal string
 	if n.Password != "" {
-		if normal, problem = o.engine.acceptable("password", n.Password, user.Email, user.Name); problem != nil {
-			problems = append(problems, *problem)
-		}
+		normal, badPassword = o.engine.acceptable("password", n.Password, user.Email, user.Name)
 	}
-	if len(problems) > 0 {
+	if problems = append(problems, problemsOf(badRoles, badPassword)...); len(problems) > 0 {
 		return User{}, unacceptable(problems...)
 	}
 	kind := MailInvite
@@ -58,9 +67,9 @@ func (o Operator) CreateUser(ctx context.Context, n NewUser) (User, error) {
 		}
 		user.PasswordHash = hash
 	}
-	event := o.engine.event(EventSignup, Client{}, now).of(user.ID).because("by an operator")
+	event = event.of(user.ID)
 	err := o.engine.store.Update(ctx, func(tx Tx) error {
-		inserted, err := tx.InsertUser(ctx, user, now)
+		inserted, err := tx.InsertUser(ctx, user, event.At)
 		if err != nil {
 			return err
 		}
@@ -90,8 +99,7 @@ func (o Operator) FindUser(ctx context.Context, email string) (User, error) {
 	return o.engine.user(ctx, func(tx Tx) (User, error) { return tx.UserByEmail(ctx, canonical) })
 }
 
-// FindUserByID returns the account of an id, such as the `sub` of an access token. Codes:
-// CodeNotFound.
+// FindUserByID returns the account of an id, such as the `sub` of an access token. Codes: CodeNotFound.
 func (o Operator) FindUserByID(ctx context.Context, id UserID) (User, error) {
 	if !storable.ID(string(id)) {
 		return User{}, notFound()
@@ -99,23 +107,36 @@ func (o Operator) FindUserByID(ctx context.Context, id UserID) (User, error) {
 	return o.engine.user(ctx, func(tx Tx) (User, error) { return tx.User(ctx, id) })
 }
 
-// Users lists up to limit accounts with addresses after the given one (""
-// starts at the first), in the order of addresses.
-func (o Operator) Users(ctx context.Context, after Address, limit int) (users []User, err error) {
-	err = o.engine.store.View(ctx, func(tx Tx) error {
-		users, err = tx.Users(ctx, after, limit)
-		return err
+// UserOfSession returns the account of a session, also after its end. Codes: CodeNotFound.
+func (o Operator) UserOfSession(ctx context.Context, id SessionID) (User, error) {
+	if !storable.ID(string(id)) {
+		return User{}, notFound()
+	}
+	return o.engine.user(ctx, func(tx Tx) (User, error) {
+		_, user, err := tx.Session(ctx, id)
+		return user, err
 	})
-	return users, err
+}
+
+// Users lists up to limit accounts with addresses after the given one ("" starts at the first), in the order of
+// addresses.
+func (o Operator) Users(ctx context.Context, after Address, limit int) ([]User, error) {
+	return o.UsersBetween(ctx, after+"\x01", "\x7f", limit) // addresses are printable ASCII
+}
+
+// UsersBetween lists up to limit accounts, from one address and below another, in the order of their bytes. Package
+// usersearch finds by other fields.
+func (o Operator) UsersBetween(ctx context.Context, from, below Address, limit int) ([]User, error) {
+	return view(ctx, o.engine.store, func(tx Tx) ([]User, error) { return tx.Users(ctx, from, below, limit) })
 }
 
 // DisableUser disables the account, ends its sessions and deletes its mailed tokens.
 func (o Operator) DisableUser(ctx context.Context, id UserID) error {
-	return o.engine.operate(ctx, EventDisabled, id, func(tx Tx, now time.Time) error {
-		if err := tx.SetDisabled(ctx, id, now); err != nil {
+	return o.operate(ctx, EventDisabled, id, func(tx Tx, ev Event) error {
+		if err := tx.SetDisabled(ctx, id, ev.At); err != nil {
 			return err
 		}
-		if _, err := tx.EndSessions(ctx, id, "", EndedDisabled, now); err != nil {
+		if _, err := tx.EndSessions(ctx, id, "", EndedDisabled, ev.At); err != nil {
 			return err
 		}
 		return tx.DeleteMailTokens(ctx, id, mailedTokens...)
@@ -124,14 +145,13 @@ func (o Operator) DisableUser(ctx context.Context, id UserID) error {
 
 // EnableUser enables a disabled account. Its sessions stay ended.
 func (o Operator) EnableUser(ctx context.Context, id UserID) error {
-	return o.engine.operate(ctx, EventEnabled, id, func(tx Tx, _ time.Time) error {
+	return o.operate(ctx, EventEnabled, id, func(tx Tx, _ Event) error {
 		return tx.SetDisabled(ctx, id, time.Time{})
 	})
 }
 
-// SetRoles replaces the roles. It ends no session, but earlier access tokens are outdated
-// at once (User.RolesChangedAt). It can wait up to 5 s after a recent change. Codes:
-// CodeValidationFailed (roles).
+// SetRoles replaces the roles. It ends no session, but earlier access tokens are outdated at once
+// (User.RolesChangedAt). It can wait up to 5 s after a recent change. Codes: CodeValidationFailed (roles).
 func (o Operator) SetRoles(ctx context.Context, id UserID, roles []string) (User, error) {
 	parsed, problem := o.engine.opts.parseRoles(roles)
 	if problem != nil {
@@ -141,11 +161,11 @@ func (o Operator) SetRoles(ctx context.Context, id UserID, roles []string) (User
 	if err != nil {
 		return User{}, err
 	}
-	if err := sleep.For(ctx, rolesWait(user.RolesChangedAt, o.engine.now())); err != nil {
+	if err := sleep.For(ctx, accesstoken.RolesWait(user.RolesChangedAt, o.engine.now())); err != nil {
 		return User{}, err
 	}
-	err = o.engine.operate(ctx, EventRolesChanged, id, func(tx Tx, now time.Time) (err error) {
-		if err = tx.SetRoles(ctx, id, parsed, nextSecond(now)); err == nil {
+	err = o.operate(ctx, EventRolesChanged, id, func(tx Tx, ev Event) (err error) {
+		if err = tx.SetRoles(ctx, id, parsed, accesstoken.NextSecond(ev.At)); err == nil {
 			user, err = tx.User(ctx, id)
 		}
 		return err
@@ -153,27 +173,12 @@ func (o Operator) SetRoles(ctx context.Context, id UserID, roles []string) (User
 	return user, err
 }
 
-// rolesWait returns how long to wait before a change of roles. Each change takes effect
-// at its own whole second, which becomes the `iat` of new tokens. Three changes within a
-// second would date tokens further into the future than verifiers tolerate. A last change
-// that is more than 5 s ahead comes from a wrong clock, and there is no wait.
-func rolesWait(changed, now time.Time) time.Duration {
-	wait := changed.Add(-time.Second).Sub(now)
-	if wait < 0 || wait > 5*time.Second {
-		return 0
-	}
-	return wait
-}
-
-// nextSecond returns the next whole second after t, because `iat` has no fractions.
-func nextSecond(t time.Time) time.Time { return t.Truncate(time.Second).Add(time.Second) }
-
 // DeleteUser deletes the account and ends its sessions.
 func (o Operator) DeleteUser(ctx context.Context, id UserID) error {
 	if _, err := o.engine.user(ctx, func(tx Tx) (User, error) { return tx.User(ctx, id) }); err != nil {
 		return err
 	}
-	event := o.engine.event(EventDeleted, Client{}, o.engine.now()).of(id).because("by an operator")
+	event := o.event(EventDeleted, id).because("by an operator")
 	err := o.engine.store.Update(ctx, func(tx Tx) error { return deleteUser(ctx, tx, event) })
 	if err == nil {
 		o.engine.announce(event)
@@ -184,48 +189,157 @@ func (o Operator) DeleteUser(ctx context.Context, id UserID) error {
 // SendReset mails the user a link to choose a new password, or another invitation if the
 // user has never had a password.
 func (o Operator) SendReset(ctx context.Context, id UserID) error {
-	user, err := o.engine.user(ctx, func(tx Tx) (User, error) { return tx.User(ctx, id) })
-	if err != nil {
-		return err
+	return o.send(ctx, id, MailReset)
+}
+
+// SendVerification mails the user a link to verify the address, or another invitation as SendReset. Above the
+// limit of mails to the address (Limits.MailPerAddress), it is dropped. Codes: CodeValidationFailed (email; verified).
+func (o Operator) SendVerification(ctx context.Context, id UserID) error {
+	return o.send(ctx, id, MailVerify)
+}
+
+// send posts a mail with a link. For an account that was invited, it posts an invitation.
+func (o Operator) send(ctx context.Context, id UserID, kind MailKind) error {
+	cause := o.event("", id)
+	err := o.engine.store.Update(ctx, func(tx Tx) error {
+		user, err := tx.User(ctx, id)
+		switch {
+		case err != nil:
+			return err
+		case kind == MailVerify && user.Verified():
+			return unacceptable(FieldError{"email", FieldInvalid, "This address is already verified."})
+		}
+		return tx.InsertMail(ctx, mailTo(linkFor(kind, user), user, cause))
+	})
+	o.engine.wakeOutbox()
+	return orNotFound(err)
+}
+
+// linkFor returns the kind of mail that lets an invited user in: only an invitation does.
+func linkFor(kind MailKind, u User) MailKind {
+	if isInvited(u) {
+		return MailInvite
 	}
-	kind := MailReset
-	if isInvited(user) {
-		kind = MailInvite
+	return kind
+}
+
+func orNotFound(err error) error {
+	if errors.Is(err, ErrNotFound) {
+		return notFound()
 	}
-	mail := mailTo(kind, user, o.engine.event("", Client{}, o.engine.now()))
-	err = o.engine.store.Update(ctx, func(tx Tx) error { return tx.InsertMail(ctx, mail) })
+	return err
+}
+
+// Rename sets the name of an account. Codes: CodeValidationFailed (name).
+func (o Operator) Rename(ctx context.Context, id UserID, name string) error {
+	parsed, problem := parseName("name", name)
+	if problem != nil {
+		return unacceptable(*problem)
+	}
+	return o.operate(ctx, EventRenamed, id, func(tx Tx, _ Event) error { return tx.SetName(ctx, id, parsed) })
+}
+
+// ChangeEmail gives the account another address, which is unverified, and mails a link to verify it. Mailed links
+// end, also those that undo an earlier change. Sessions and the password stay. The previous address gets no mail,
+// because the user may have lost it to someone else. Codes: CodeValidationFailed (email), CodeEmailTaken.
+func (o Operator) ChangeEmail(ctx context.Context, id UserID, email string) error {
+	to, problem := parseEmail("email", email)
+	if problem != nil {
+		return unacceptable(*problem)
+	}
+	err := o.operate(ctx, EventEmailChanged, id, func(tx Tx, ev Event) error {
+		user, err := tx.User(ctx, id)
+		if err == nil && user.Email == to {
+			err = unacceptable(FieldError{"email", FieldInvalid, "The account already has this address."})
+		}
+		if err != nil {
+			return err
+		}
+		free, err := tx.SetEmail(ctx, id, user.Email, to, ev.At)
+		if err == nil && !free {
+			err = emailTaken()
+		}
+		if err == nil {
+			_, err = tx.SetVerified(ctx, id, to, time.Time{})
+		}
+		if err == nil {
+			err = tx.DeleteMailTokens(ctx, id, mailedTokens...)
+		}
+		user.Email, user.VerifiedAt = to, time.Time{}
+		if err != nil {
+			return err
+		}
+		return tx.InsertMail(ctx, mailTo(linkFor(MailVerify, user), user, ev))
+	})
 	o.engine.wakeOutbox()
 	return err
 }
 
-// UserSessions lists the user's active sessions, the most recently used first.
-func (o Operator) UserSessions(ctx context.Context, id UserID) (sessions []Session, err error) {
-	cutoffs := o.engine.opts.Sessions.Cutoffs(o.engine.now())
-	err = o.engine.store.View(ctx, func(tx Tx) error {
-		sessions, err = tx.Sessions(ctx, id, cutoffs)
-		return err
+// MarkVerified marks the address as verified, without a mail. Sign-ups that wait for it are deleted.
+func (o Operator) MarkVerified(ctx context.Context, id UserID) error {
+	return o.operate(ctx, EventEmailVerified, id, func(tx Tx, ev Event) error {
+		user, err := tx.User(ctx, id)
+		if err == nil && !user.Verified() {
+			user, err = lockedUser(ctx, tx, id, user.Email)
+		}
+		if err == nil && !user.Verified() {
+			_, err = tx.SetVerified(ctx, id, user.Email, ev.At)
+		}
+		if err != nil {
+			return err
+		}
+		return addressProven(ctx, tx, user.Email)
 	})
-	return sessions, err
 }
 
-// EndUserSession ends one session of the user. Codes: CodeNotFound (not a session of this
-// user, or already ended).
+// ClearLimits resets the counters of the account and of its live sessions: wrong passwords, refreshes and mails. It
+// finds client networks in the last events of the account. The counter of one known device and those of a client
+// network for all accounts stay.
+func (o Operator) ClearLimits(ctx context.Context, id UserID) error {
+	return o.operate(ctx, EventLimitsCleared, id, func(tx Tx, ev Event) error {
+		const lastEvents = 200
+		user, err := tx.User(ctx, id)
+		if err != nil {
+			return err
+		}
+		events, err := tx.Events(ctx, id, lastEvents)
+		if err != nil {
+			return err
+		}
+		sessions, err := tx.Sessions(ctx, id, o.engine.opts.Sessions.Cutoffs(ev.At))
+		if err != nil {
+			return err
+		}
+		all := o.engine.opts.Limits.ofAccount(user, events, sessions, ev.At)
+		for i := range all {
+			all[i].Cost = 2 * all[i].Span // more than any counter holds
+		}
+		return refund(ctx, tx, all...)
+	})
+}
+
+// UserSessions lists the user's active sessions, the most recently used first.
+func (o Operator) UserSessions(ctx context.Context, id UserID) ([]Session, error) {
+	cutoffs := o.engine.opts.Sessions.Cutoffs(o.engine.now())
+	return view(ctx, o.engine.store, func(tx Tx) ([]Session, error) { return tx.Sessions(ctx, id, cutoffs) })
+}
+
+// EndUserSession ends one session of the user. Codes: CodeNotFound (not a session of this user, or already ended).
 func (o Operator) EndUserSession(ctx context.Context, id UserID, s SessionID) error {
 	if !storable.ID(string(s)) {
 		return notFound()
 	}
-	event := o.engine.event(EventSessionEnded, Client{}, o.engine.now()).of(id)
+	event := o.event(EventSessionEnded, id)
 	return o.engine.endOwnSession(ctx, s, EndedOperator, event)
 }
 
 // EndUserSessions ends all of the user's sessions and returns their number.
 func (o Operator) EndUserSessions(ctx context.Context, id UserID) (int, error) {
-	event := o.engine.event(EventLogoutAll, Client{}, o.engine.now()).of(id).because("by an operator")
+	event := o.event(EventLogoutAll, id).because("by an operator")
 	return o.engine.endSessions(ctx, "", EndedOperator, event)
 }
 
-// endBatch is how many sessions EndEverySession ends per transaction. A running server
-// can write between two of them.
+// endBatch is how many sessions EndEverySession ends per transaction. A running server can write between two of them.
 const endBatch = 1000
 
 // EndEverySession ends the sessions of all users and returns their number. It also
@@ -242,7 +356,7 @@ func (o Operator) EndEverySession(ctx context.Context) (ended int, err error) {
 			return ended, err
 		}
 	}
-	event := o.engine.event(EventLogoutAll, Client{}, now).because(fmt.Sprintf("every user, by an operator: %d", ended))
+	event := o.event(EventLogoutAll, "").because(fmt.Sprintf("every user, by an operator: %d", ended))
 	if err := o.engine.store.Update(ctx, func(tx Tx) error { return tx.InsertEvent(ctx, event) }); err != nil {
 		return ended, err
 	}
@@ -251,28 +365,27 @@ func (o Operator) EndEverySession(ctx context.Context) (ended int, err error) {
 }
 
 // UserEvents lists up to limit events of the user, the newest first.
-func (o Operator) UserEvents(ctx context.Context, id UserID, limit int) (events []Event, err error) {
-	err = o.engine.store.View(ctx, func(tx Tx) error {
-		events, err = tx.Events(ctx, id, limit)
-		return err
-	})
-	return events, err
+func (o Operator) UserEvents(ctx context.Context, id UserID, limit int) ([]Event, error) {
+	return view(ctx, o.engine.store, func(tx Tx) ([]Event, error) { return tx.Events(ctx, id, limit) })
+}
+
+// RequestEvents lists up to limit events of the request with this id, the newest first.
+func (o Operator) RequestEvents(ctx context.Context, request string, limit int) ([]Event, error) {
+	request = storable.Text(request, maxRequestID)
+	return view(ctx, o.engine.store, func(tx Tx) ([]Event, error) { return tx.RequestEvents(ctx, request, limit) })
 }
 
 // operate changes an account and stores the event in one transaction.
-func (e *Engine) operate(ctx context.Context, kind EventKind, id UserID, change func(Tx, time.Time) error) error {
-	event := e.event(kind, Client{}, e.now()).of(id)
-	err := e.store.Update(ctx, func(tx Tx) error {
-		if err := change(tx, event.At); err != nil {
+func (o Operator) operate(ctx context.Context, kind EventKind, id UserID, change func(Tx, Event) error) error {
+	event := o.event(kind, id)
+	err := o.engine.store.Update(ctx, func(tx Tx) error {
+		if err := change(tx, event); err != nil {
 			return err
 		}
 		return tx.InsertEvent(ctx, event)
 	})
-	if errors.Is(err, ErrNotFound) {
-		return notFound()
-	}
 	if err == nil {
-		e.announce(event)
+		o.engine.announce(event)
 	}
-	return err
+	return orNotFound(err)
 }

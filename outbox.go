@@ -10,21 +10,20 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/watchword-auth/watchword/internal/mailretry"
 	"github.com/watchword-auth/watchword/internal/storable"
 )
 
 // The outbox: a mail is inserted in the transaction of the change that it reports, and
 // sent at least once after the commit.
 //
-// A mail that a stranger can request has a budget per address and kind. The worker
-// charges it on the first attempt, in the transaction that activates the token. Above
-// the budget it drops the mail silently, because the response to the stranger must stay
-// the same. A request for an address without an account is not charged.
+// A mail that a stranger can request has a budget per address and kind. The worker charges it on the first attempt, in
+// the transaction that activates the token. Above the budget it drops the mail silently, because the response to the
+// stranger must stay the same. A request for an address without an account is not charged.
 //
-// A stranger can't prevent the owner's reset. A reset above the budget is still sent
-// unless an earlier link remains valid for some minutes. A new link is valid for only
-// these minutes until its mail is sent. Then its full life begins, and older links end.
-// A mail that fails therefore removes no working link.
+// A stranger can't prevent the owner's reset. A reset above the budget is still sent unless an earlier link remains
+// valid for some minutes. A new link is valid for only these minutes until its mail is sent. Then its full life
+// begins, and older links end. A mail that fails therefore removes no working link.
 
 const (
 	outboxPoll  = 2 * time.Second  // how soon a process sees mail that another process posted
@@ -34,25 +33,7 @@ const (
 	sendAtOnce  = 4                // mails that a process sends concurrently
 
 	maxMailError = 500 // bytes of an error that are stored with its mail
-
-	unsentLink = 5 * time.Minute // how long a link works at most before its mail is known to be sent
 )
-
-// retries are the waits after each failed attempt, counted from its start. Together
-// they are about 27 hours.
-var retries = []time.Duration{
-	10 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour,
-	2 * time.Hour, 4 * time.Hour, 8 * time.Hour, 12 * time.Hour,
-}
-
-// retryAfter returns how long to wait after a number of failed attempts, and false if
-// there are no more retries.
-func retryAfter(attempts int) (time.Duration, bool) {
-	if attempts < 1 || attempts > len(retries) {
-		return 0, false
-	}
-	return retries[attempts-1], true
-}
 
 // mailTo returns a mail to a user about an event.
 func mailTo(kind MailKind, u User, ev Event) Mail {
@@ -61,7 +42,7 @@ func mailTo(kind MailKind, u User, ev Event) Mail {
 		Kind:      kind,
 		To:        u.Email,
 		UserID:    u.ID,
-		Facts:     MailFacts{At: ev.At, Device: ev.Device, Address: ev.Address},
+		Facts:     MailFacts{At: ev.At, Device: ev.Device, Address: ev.Address, Operator: ev.Operator},
 		CreatedAt: ev.At,
 		NextAt:    ev.At,
 	}
@@ -88,9 +69,8 @@ func (e *Engine) post(ctx context.Context, tx Tx, m Mail) error {
 	return tx.InsertMail(ctx, m)
 }
 
-// noticeKind charges a notice and returns the kind to send: its own kind, the summary
-// once a day if the budget of the account is used up, or "". The first detected
-// reuse of a day is always sent and is not charged to that budget.
+// noticeKind charges a notice and returns the kind to send: its own kind, the summary once a day if the budget of the
+// account is used up, or "". The first detected reuse of a day is always sent and is not charged to that budget.
 func (e *Engine) noticeKind(ctx context.Context, tx Tx, m Mail) (MailKind, error) {
 	daily := Limit{1, 24 * time.Hour}
 	tries := []struct {
@@ -156,9 +136,8 @@ func (e *Engine) runOutbox(ctx context.Context) {
 	}
 }
 
-// sendMail sends a mail that was claimed at now, and stores the result. A mail that
-// is being sent when ctx ends gets a little more time, because it would otherwise
-// be sent twice.
+// sendMail sends a mail that was claimed at now, and stores the result. A mail that is being sent when ctx ends gets a
+// little more time, because it would otherwise be sent twice.
 func (e *Engine) sendMail(ctx context.Context, m Mail, now time.Time) {
 	sending, cancel := context.WithTimeout(context.WithoutCancel(ctx), sendTimeout)
 	defer cancel()
@@ -183,7 +162,7 @@ func (e *Engine) sendMail(ctx context.Context, m Mail, now time.Time) {
 
 // postpone stores a failed attempt that began at now.
 func (e *Engine) postpone(ctx context.Context, m Mail, why error, now time.Time) error {
-	wait, again := retryAfter(m.Attempts)
+	wait, again := mailretry.After(m.Attempts)
 	next, givenUp := now.Add(wait), time.Time{}
 	if !again {
 		next, givenUp = now, now
@@ -213,8 +192,7 @@ type delivery struct {
 	asked    Event       // EventResetRequested, or the zero Event
 }
 
-// prepareMail creates the message and activates its token. A mail with due false is
-// dropped.
+// prepareMail creates the message and activates its token. A mail with due false is dropped.
 func (e *Engine) prepareMail(ctx context.Context, m Mail, now time.Time) (d delivery, err error) {
 	err = e.store.Update(ctx, func(tx Tx) error {
 		d = delivery{message: Message{ID: m.ID, Kind: m.Kind, To: m.To, MailFacts: m.Facts}}
@@ -255,10 +233,9 @@ func (e *Engine) prepareMail(ctx context.Context, m Mail, now time.Time) (d deli
 	return d, nil
 }
 
-// mailOwner returns the account that a mail is for, or ErrNotFound. For mails that a
-// stranger can request, it is the current owner of the address. Disabled accounts get no
-// mail. If the owner gets a new token, the row is locked, so that no concurrent
-// transaction revokes tokens meanwhile.
+// mailOwner returns the account that a mail is for, or ErrNotFound. For mails that a stranger can request, it is the
+// current owner of the address. Disabled accounts get no mail. If the owner gets a new token, the row is locked, so
+// that no concurrent transaction revokes tokens meanwhile.
 func mailOwner(ctx context.Context, tx Tx, m Mail) (User, error) {
 	fresh := m.Kind == MailVerify || m.Kind == MailReset || m.Kind == MailInvite
 	var owner User
@@ -302,9 +279,8 @@ func (e *Engine) withinBudget(ctx context.Context, tx Tx, m Mail, kind MailKind,
 	return err == nil && wait == 0, err
 }
 
-// freshToken activates a token for this attempt, or drops the mail. An invitation, and a
-// reset that was posted for an account (by an operator, or an undo), has no budget. A link for a
-// waiting sign-up replaces no other link.
+// freshToken activates a token for this attempt, or drops the mail. An invitation, and a reset that was posted for an
+// account (by an operator, or an undo), has no budget. A link for a waiting sign-up replaces no other link.
 func (e *Engine) freshToken(ctx context.Context, tx Tx, m Mail, d *delivery, now time.Time) error {
 	kind, within, err := d.message.Kind, true, error(nil)
 	lives := map[MailKind]time.Duration{MailReset: e.opts.ResetTTL, MailVerify: e.opts.VerifyTTL, MailInvite: InviteLife}
@@ -314,12 +290,12 @@ func (e *Engine) freshToken(ctx context.Context, tx Tx, m Mail, d *delivery, now
 			return err
 		}
 	}
-	works, err := tx.SentTokenWorks(ctx, m.To, kind, sentSince(m, life, now))
+	works, err := tx.SentTokenWorks(ctx, m.To, kind, mailretry.SentSince(m.Attempts, m.CreatedAt, life, now))
 	if err != nil {
 		return err
 	}
 	needed := kind != MailVerify || d.message.SignupID != ""
-	if d.due = linkDue(m.Attempts, within, needed, works); !d.due {
+	if d.due = mailretry.LinkDue(m.Attempts, within, needed, works); !d.due {
 		return nil
 	}
 	d.fresh = true
@@ -337,35 +313,9 @@ func (e *Engine) freshToken(ctx context.Context, tx Tx, m Mail, d *delivery, now
 		Kind:      kind,
 		UserID:    d.owner,
 		Email:     m.To,
-		ExpiresAt: now.Add(unsentLife(life)),
+		ExpiresAt: now.Add(mailretry.UnsentLife(life)),
 		SignupID:  d.message.SignupID,
 	})
-}
-
-// unsentLife returns how long a link is valid until its mail was sent.
-func unsentLife(life time.Duration) time.Duration { return min(unsentLink, life/3) }
-
-// sentSince returns the expiry above which an earlier link makes a mail unnecessary:
-// that link was sent and remains valid for some minutes. For a retry, the earlier link
-// must also be newer than the request.
-func sentSince(m Mail, life time.Duration, now time.Time) time.Time {
-	since := now.Add(unsentLife(life))
-	if m.Attempts > 1 {
-		since = slices.MaxFunc([]time.Time{since, m.CreatedAt.Add(life)}, time.Time.Compare)
-	}
-	return since
-}
-
-// linkDue decides whether a mail with a new link is sent. works: an earlier link makes
-// it unnecessary (sentSince). needed: the owner must have a working link, even above the
-// budget.
-//
-// While the mail server is unavailable, retries accumulate. One new link is then enough.
-func linkDue(attempts int, within, needed, works bool) bool {
-	if attempts == 1 && within {
-		return true
-	}
-	return (attempts > 1 || needed) && !works
 }
 
 // sent deletes a mail that was sent or dropped. A new link gets its full life, unless it
@@ -397,8 +347,7 @@ func (e *Engine) grantToken(ctx context.Context, tx Tx, m Mail, email Address, e
 	})
 }
 
-// fixedToken adds the granted token to the message. It reports false if the token has
-// expired or was revoked.
+// fixedToken adds the granted token to the message. It reports false if the token has expired or was revoked.
 func (e *Engine) fixedToken(ctx context.Context, tx Tx, m Mail, now time.Time, message *Message) (bool, error) {
 	token := e.mailToken(m.ID, 0)
 	row, err := tx.MailToken(ctx, hashMailToken(token), m.Kind, now)
@@ -410,16 +359,11 @@ func (e *Engine) fixedToken(ctx context.Context, tx Tx, m Mail, now time.Time, m
 }
 
 // Mails lists up to limit waiting and abandoned mails, the oldest first.
-func (o Operator) Mails(ctx context.Context, limit int) (mails []Mail, err error) {
-	err = o.engine.store.View(ctx, func(tx Tx) error {
-		mails, err = tx.Mails(ctx, limit)
-		return err
-	})
-	return mails, err
+func (o Operator) Mails(ctx context.Context, limit int) ([]Mail, error) {
+	return view(ctx, o.engine.store, func(tx Tx) ([]Mail, error) { return tx.Mails(ctx, limit) })
 }
 
-// RetryMail reschedules one mail (id) or all ("") for now, including abandoned ones. It
-// returns their number.
+// RetryMail reschedules one mail (id) or all ("") for now, including abandoned ones. It returns their number.
 func (o Operator) RetryMail(ctx context.Context, id string) (n int, err error) {
 	if id != "" && !storable.ID(id) {
 		return 0, nil

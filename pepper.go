@@ -14,10 +14,9 @@ import (
 	"github.com/watchword-auth/watchword/internal/passhash"
 )
 
-// Peppers of other systems. A pepper is a secret that another system mixed into each
-// password before hashing (Devise: config.pepper). The hash of an imported account
-// contains the id of its pepper. The pepper itself is a key (KeyPepper), sealed under the
-// master key:
+// Peppers of other systems. A pepper is a secret that another system mixed into each password before hashing (Devise:
+// config.pepper). The hash of an imported account contains the id of its pepper. The pepper itself is a key
+// (KeyPepper), sealed under the master key:
 //
 //   - The hash does not contain it, so a copy of the database does not reveal it.
 //   - Every server on the store finds it. There is no setting to forget, and Reseal
@@ -78,8 +77,7 @@ func (e *Engine) newPeppers(users []ImportedUser, now time.Time) (keys []Key) {
 	return keys
 }
 
-// insertPeppers inserts the keys that do not exist yet. A concurrent import may have
-// inserted some.
+// insertPeppers inserts the keys that do not exist yet. A concurrent import may have inserted some.
 func (e *Engine) insertPeppers(ctx context.Context, tx Tx, keys []Key) error {
 	if len(keys) > 0 {
 		if err := e.keys.holdMaster(ctx, tx); err != nil {

@@ -11,16 +11,14 @@ import (
 
 // A forgotten password, in two steps.
 //
-// Forgot: every request writes one row and gets the same response. The outbox worker
-// looks up the owner of the address later. Therefore neither the text nor the time of
-// a response reveals an account.
+// Forgot: every request writes one row and gets the same response. The outbox worker looks up the owner of the address
+// later. Therefore neither the text nor the time of a response reveals an account.
 //
-// Reset: the token is looked up, and the password is checked and hashed. Only then is
-// the token consumed, so a refused password does not consume it. One transaction
-// consumes the token, stores the hash, ends every session and deletes the other mailed
-// tokens. A reset does not sign in: an intruder with brief access to a mailbox then
-// leaves a trace, the changed password. A verification link also works here until its
-// address is proven, because its reader may not know the password of the sign-up.
+// Reset: the token is looked up, and the password is checked and hashed. Only then is the token consumed, so a refused
+// password does not consume it. One transaction consumes the token, stores the hash, ends every session and deletes
+// the other mailed tokens. A reset does not sign in: an intruder with brief access to a mailbox then leaves a trace,
+// the changed password. A verification link also works here until its address is proven, because its reader may not
+// know the password of the sign-up.
 
 // ForgotPassword mails a reset link to the owner of an address, if any. Codes:
 // CodeValidationFailed (email), CodeRateLimited.
@@ -28,9 +26,8 @@ func (e *Engine) ForgotPassword(ctx context.Context, email string, c Client) err
 	return e.mailOwnerOf(ctx, MailReset, email, "", c)
 }
 
-// ForgotPasswordAt is ForgotPassword for a front-end with its own reset page: the link
-// is page, "/" and the token. If the origin of page is not one of Options.LinkOrigins,
-// page is ignored and the link opens the server's page.
+// ForgotPasswordAt is ForgotPassword for a front-end with its own reset page: the link is page, "/" and the token. If
+// the origin of page is not one of Options.LinkOrigins, page is ignored and the link opens the server's page.
 func (e *Engine) ForgotPasswordAt(ctx context.Context, email, page string, c Client) error {
 	return e.mailOwnerOf(ctx, MailReset, email, weborigin.Page(page, e.opts.LinkOrigins), c)
 }
@@ -71,7 +68,7 @@ func recordReset(ctx context.Context, tx Tx, m Mail, owner User) (Event, error) 
 		return Event{}, nil
 	}
 	event := Event{ID: newID(), Kind: EventResetRequested, At: m.CreatedAt, UserID: owner.ID,
-		Address: m.Facts.Address, Device: m.Facts.Device, RequestID: m.Facts.Request}
+		Address: m.Facts.Address, Device: m.Facts.Device, RequestID: m.Facts.Request, Operator: m.Facts.Operator}
 	switch {
 	case m.UserID == "":
 	case m.Facts.Address == "": // an operator's event has no network address
@@ -82,20 +79,17 @@ func recordReset(ctx context.Context, tx Tx, m Mail, owner User) (Event, error) 
 	return event, tx.InsertEvent(ctx, event)
 }
 
-// ResendVerification mails a new link to the owner of an address that is not yet
-// proven. The result is the same for every address. Codes: CodeValidationFailed
-// (email), CodeRateLimited.
+// ResendVerification mails a new link to the owner of an address that is not yet proven. The result is the same for
+// every address. Codes: CodeValidationFailed (email), CodeRateLimited.
 func (e *Engine) ResendVerification(ctx context.Context, email string, c Client) error {
 	return e.mailOwnerOf(ctx, MailVerify, email, "", c)
 }
 
-// ResetPassword sets a password with the token of a reset link, or of a verification
-// link while its address is not proven. The token proves the address. If this is the
-// first proof, the creator of the account loses access. An address with waiting
-// sign-ups and no account gets an account. ResetPassword returns a SignIn.DeviceToken:
-// the client signs in next, and strangers may have used up the limits of unknown
-// devices. Codes: CodeMailTokenInvalid, CodeValidationFailed (password),
-// CodeSignupClosed, CodeEmailTaken, CodeTryLater.
+// ResetPassword sets a password with the token of a reset link, or of a verification link while its address is not
+// proven. The token proves the address. If this is the first proof, the creator of the account loses access. An
+// address with waiting sign-ups and no account gets an account. ResetPassword returns a SignIn.DeviceToken: the client
+// signs in next, and strangers may have used up the limits of unknown devices. Codes: CodeMailTokenInvalid,
+// CodeValidationFailed (password), CodeSignupClosed, CodeEmailTaken, CodeTryLater.
 func (e *Engine) ResetPassword(ctx context.Context, token, password Secret, c Client) (deviceToken Secret, err error) {
 	now := e.now()
 	box, err := e.openLink(ctx, token, now, MailReset, MailVerify)

@@ -6,26 +6,22 @@ import (
 	"time"
 )
 
-// This file decides about refresh tokens, as docs/rotation.md specifies. It has no
-// clock, no store and no I/O. It can therefore be fuzzed, simulated (lab/rotation)
-// and compared with every store (store/storetest).
+// This file decides about refresh tokens, as docs/rotation.md specifies. It has no clock, no store and no I/O. It can
+// therefore be fuzzed, simulated (lab/rotation) and compared with every store (store/storetest).
 //
-// It gives two guarantees. First, the network never signs out an honest client: a
-// repeat within the grace period succeeds, and one lost response is forgiven no
-// matter how late the client returns. Second, a copied token is detected: two
-// parties that both keep refreshing need forgiveness at every step, and the second
-// step in a row is refused.
+// It gives two guarantees. First, the network never signs out an honest client: a repeat within the grace period
+// succeeds, and one lost response is forgiven no matter how late the client returns. Second, a copied token is
+// detected: two parties that both keep refreshing need forgiveness at every step, and the second step in a row is
+// refused.
 
-// SupersededKept is the number of generations whose supersession times a session
-// stores.
+// SupersededKept is the number of generations whose supersession times a session stores.
 const SupersededKept = 8
 
 // burst is how many generations back a token may be if even the oldest stored
 // supersession time is within the grace period.
 const burst = 32
 
-// NeverForgiven is the value of Rotation.Forgiven before the first late token was
-// accepted.
+// NeverForgiven is the value of Rotation.Forgiven before the first late token was accepted.
 //
 // Unstable: only stores use it.
 const NeverForgiven int64 = -1
@@ -35,13 +31,11 @@ type Rotation struct {
 	// Generation is the number of the newest refresh token issued, 0 at sign-in.
 	Generation int64
 
-	// Superseded holds the times at which the last generations were superseded,
-	// newest last: Superseded[SupersededKept-1] belongs to Generation-1. The zero
-	// time means that the generation does not exist.
+	// Superseded holds the times at which the last generations were superseded, newest last:
+	// Superseded[SupersededKept-1] belongs to Generation-1. The zero time means that the generation does not exist.
 	Superseded [SupersededKept]time.Time
 
-	// Forgiven is the last generation whose parent was accepted late, or
-	// NeverForgiven.
+	// Forgiven is the last generation whose parent was accepted late, or NeverForgiven.
 	Forgiven int64
 
 	// RotatedAt is when Generation was issued.
@@ -53,13 +47,11 @@ type Rotation struct {
 
 // A RotationPolicy limits which superseded tokens are accepted.
 type RotationPolicy struct {
-	// Grace is how long a superseded token is still accepted. The response then
-	// contains the newest token. 0 to 60 s.
+	// Grace is how long a superseded token is still accepted. The response then contains the newest token. 0 to 60 s.
 	Grace time.Duration
 
-	// Clean is how many generations must follow a forgiven one before another is
-	// forgiven. It is at least 1: with 0, a thief who refreshes as often as the
-	// user would never be detected.
+	// Clean is how many generations must follow a forgiven one before another is forgiven. It is at least 1: with 0, a
+	// thief who refreshes as often as the user would never be detected.
 	Clean int64
 }
 
@@ -93,9 +85,8 @@ const (
 	// VerdictRepeat means that the token was superseded within the grace period.
 	// The session does not change, and the response contains the newest token.
 	VerdictRepeat Verdict = "repeat"
-	// VerdictLate means that the token is the parent of one that may never have
-	// reached the client. It is forgiven, this is stored, and the response
-	// contains the newest token.
+	// VerdictLate means that the token is the parent of one that may never have reached the client. It is forgiven,
+	// this is stored, and the response contains the newest token.
 	VerdictLate Verdict = "late"
 	// VerdictReuse means that two parties hold tokens of this session. It ends.
 	VerdictReuse Verdict = "reuse"
@@ -160,11 +151,10 @@ func (r Rotation) next(by Agent, now time.Time) Rotation {
 	return r
 }
 
-// supersededWithin reports whether generation g was superseded at most grace
-// before now. During a burst, even the oldest stored time is within grace, and up
-// to burst generations count as within it. A forgiven parent is treated like its
-// child: a client that returns late may have several requests in flight, and the
-// first of them must not make the others a reuse.
+// supersededWithin reports whether generation g was superseded at most grace before now. During a burst, even the
+// oldest stored time is within grace, and up to burst generations count as within it. A forgiven parent is treated
+// like its child: a client that returns late may have several requests in flight, and the first of them must not make
+// the others a reuse.
 func (r Rotation) supersededWithin(grace time.Duration, g int64, now time.Time) bool {
 	if g == r.Forgiven-1 && r.Forgiven < r.Generation {
 		g = r.Forgiven
@@ -186,9 +176,8 @@ func (r Rotation) supersededAt(g int64) time.Time {
 	return r.Superseded[SupersededKept-back]
 }
 
-// forgives reports whether a late parent of the newest generation may be accepted:
-// this generation was forgiven before, or more than clean generations have passed
-// since the last forgiven one.
+// forgives reports whether a late parent of the newest generation may be accepted: this generation was forgiven
+// before, or more than clean generations have passed since the last forgiven one.
 func (r Rotation) forgives(clean int64) bool {
 	return r.Forgiven == NeverForgiven || r.Forgiven == r.Generation || r.Generation-r.Forgiven > clean
 }

@@ -6,9 +6,8 @@ import "time"
 // `sid` claim of the session's access tokens.
 type SessionID string
 
-// A Session is one sign-in on one device, stored as one row for its whole life. The
-// row contains no refresh token and no hash of one: the engine computes the token
-// from ID, Generation and the key RefreshKey.
+// A Session is one sign-in on one device, stored as one row for its whole life. The row contains no refresh token and
+// no hash of one: the engine computes the token from ID, Generation and the key RefreshKey.
 type Session struct {
 	ID     SessionID
 	UserID UserID

@@ -23,10 +23,9 @@ import (
 //  3. The client's limit is charged before the password is hashed.
 //  4. One statement claims the address, so one of several concurrent sign-ups wins.
 //
-// SignupOpen signs in at once and reveals that an address is taken. SignupVerified
-// creates no account yet. Several sign-ups can wait for the same address until the
-// owner of the mailbox chooses one (verification.go). If the address is taken, the
-// response and the work are the same, and a mail informs the owner.
+// SignupOpen signs in at once and reveals that an address is taken. SignupVerified creates no account yet. Several
+// sign-ups can wait for the same address until the owner of the mailbox chooses one (verification.go). If the address
+// is taken, the response and the work are the same, and a mail informs the owner.
 
 // A SignUpRequest asks for an account.
 type SignUpRequest struct {
@@ -43,9 +42,8 @@ type SignUpRequest struct {
 	Problems []FieldError
 }
 
-// SignUp creates an account and opens its first session. It returns nil without
-// an error if the sign-up waits for the verification of its address (SignupVerified).
-// Codes: CodeSignupClosed, CodeValidationFailed (email, password, name),
+// SignUp creates an account and opens its first session. It returns nil without an error if the sign-up waits for the
+// verification of its address (SignupVerified). Codes: CodeSignupClosed, CodeValidationFailed (email, password, name),
 // CodeEmailTaken, CodeRateLimited, CodeTryLater.
 func (e *Engine) SignUp(ctx context.Context, r SignUpRequest) (*SignIn, error) {
 	if e.opts.Signup == SignupClosed {
@@ -169,8 +167,7 @@ type signupDetails struct {
 	PasswordHash Secret
 }
 
-// sealedSignup is the JSON form of signupDetails. Its hash is a plain string, because
-// a Secret encodes as [redacted].
+// sealedSignup is the JSON form of signupDetails. Its hash is a plain string, because a Secret encodes as [redacted].
 type sealedSignup struct {
 	Name         string `json:"name"`
 	Locale       string `json:"locale,omitempty"`
@@ -207,10 +204,9 @@ func (e *Engine) openSignup(s Signup) (signupDetails, error) {
 	return signupDetails{sealed.Name, sealed.Locale, Secret(sealed.PasswordHash)}, nil
 }
 
-// prepareSignupMail turns a mail to an address without an account into a link for
-// the waiting sign-ups. A reset request gets the same link. The mail is dropped if no
-// sign-up waits. A mail over the budget is dropped only while an earlier link to the
-// address works, because a link is valid for every waiting sign-up.
+// prepareSignupMail turns a mail to an address without an account into a link for the waiting sign-ups. A reset
+// request gets the same link. The mail is dropped if no sign-up waits. A mail over the budget is dropped only while an
+// earlier link to the address works, because a link is valid for every waiting sign-up.
 func (e *Engine) prepareSignupMail(ctx context.Context, tx Tx, m Mail, d *delivery, now time.Time) error {
 	if m.UserID != "" || m.Kind != MailVerify && m.Kind != MailReset {
 		return nil
@@ -242,20 +238,21 @@ func (e *Engine) localeOfSignup(waiting []Signup, id string) string {
 
 // newUser returns an account without a password, and the problems of its fields.
 func newUser(n NewUser, now time.Time) (User, []FieldError) {
-	var problems []FieldError
-	email, problem := parseEmail("email", n.Email)
-	if problem != nil {
-		problems = append(problems, *problem)
+	email, badEmail := parseEmail("email", n.Email)
+	name, badName := parseName("name", n.Name)
+	language, badLocale := parseLocale("locale", n.Locale)
+	user := User{ID: UserID(newID()), Email: email, Name: name, Roles: n.Roles, Locale: language, CreatedAt: now}
+	return user, problemsOf(badEmail, badName, badLocale)
+}
+
+// problemsOf drops nil problems.
+func problemsOf(all ...*FieldError) (some []FieldError) {
+	for _, problem := range all {
+		if problem != nil {
+			some = append(some, *problem)
+		}
 	}
-	name, problem := parseName("name", n.Name)
-	if problem != nil {
-		problems = append(problems, *problem)
-	}
-	user := User{ID: UserID(newID()), Email: email, Name: name, Roles: n.Roles, CreatedAt: now}
-	if user.Locale, problem = parseLocale("locale", n.Locale); problem != nil {
-		problems = append(problems, *problem)
-	}
-	return user, problems
+	return some
 }
 
 const maxName = 200

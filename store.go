@@ -110,8 +110,9 @@ type UserTx interface {
 	InsertUser(context.Context, User, time.Time) (bool, error)
 	User(context.Context, UserID) (User, error)
 	UserByEmail(context.Context, Address) (User, error)
-	// Users lists up to limit users in the order of their addresses, after the given one.
-	Users(ctx context.Context, after Address, limit int) ([]User, error)
+	// Users lists up to limit users in the order of the bytes of their addresses, from one address
+	// and below another.
+	Users(ctx context.Context, from, below Address, limit int) ([]User, error)
 	// LockUser locks the user's row until the transaction ends, if its address is still
 	// email. Changes of the account wait, and later queries see its current state.
 	LockUser(ctx context.Context, id UserID, email Address) (bool, error)
@@ -261,6 +262,8 @@ type EventTx interface {
 	// address, device and request of the later.
 	InsertEvent(context.Context, Event) error
 	Events(ctx context.Context, id UserID, limit int) ([]Event, error) // newest first
+	// RequestEvents lists the events with a request id, newest first. An empty id has none.
+	RequestEvents(ctx context.Context, request string, limit int) ([]Event, error)
 }
 
 // CallbackTx stores the callbacks that are due (callback.go).

@@ -16,8 +16,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/refreshtoken"
 )
 
-// This file creates the access token, the refresh token and the token in a mail.
-// The store does not contain them.
+// This file creates the access token, the refresh token and the token in a mail. The store does not contain them.
 
 // A SignIn is a session with its newly created tokens.
 type SignIn struct {
@@ -30,9 +29,8 @@ type SignIn struct {
 	// RefreshExpires is when the session expires unless it is refreshed before.
 	RefreshExpires time.Time
 
-	// DeviceToken makes the client a known device of the account until the password
-	// changes (Client.DeviceToken). A valid token that the client presented is
-	// returned unchanged. It grants no access. Empty after a refresh.
+	// DeviceToken makes the client a known device of the account until the password changes (Client.DeviceToken). A
+	// valid token that the client presented is returned unchanged. It grants no access. Empty after a refresh.
 	DeviceToken Secret
 }
 
@@ -75,11 +73,10 @@ func (e *Engine) signIn(u User, s Session, now time.Time) (*SignIn, error) {
 // earlier releases require `nbf`, and most libraries tolerate no clock skew.
 const notBeforeLead = 60
 
-// accessToken signs an access token and returns it with its life. A change of roles
-// takes effect at a whole second (User.RolesChangedAt). A token created in the second
-// before gets that second as its `iat`, so `iat` alone shows which roles it has. A
-// token expires with its session at the latest, because expiry of a session is not
-// published in the revocation feed.
+// accessToken signs an access token and returns it with its life. A change of roles takes effect at a whole second
+// (User.RolesChangedAt). A token created in the second before gets that second as its `iat`, so `iat` alone shows
+// which roles it has. A token expires with its session at the latest, because expiry of a session is not published in
+// the revocation feed.
 func (e *Engine) accessToken(u User, s Session, now time.Time) (token string, life time.Duration, err error) {
 	key, err := e.keys.signer(now)
 	if err != nil {

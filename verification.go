@@ -20,10 +20,9 @@ import (
 //  4. One transaction creates or proves the account, deletes the other waiting
 //     sign-ups and consumes the token. Conditional statements settle races.
 //
-// ResetPassword takes the same path with a new password instead of a known one. If the
-// mailbox may have been proven by someone other than the account's creator, this is the
-// first proof: the account keeps its id and roles, and loses its previous password,
-// sessions and mailed tokens.
+// ResetPassword takes the same path with a new password instead of a known one. If the mailbox may have been proven by
+// someone other than the account's creator, this is the first proof: the account keeps its id and roles, and loses its
+// previous password, sessions and mailed tokens.
 
 // A VerifyRequest consumes a mailed verification link.
 type VerifyRequest struct {
@@ -37,11 +36,9 @@ type VerifyRequest struct {
 	Replaces Secret
 }
 
-// VerifyEmail proves an address. It returns nil without an error if a live
-// session of the account was presented, else the session that the password
-// opened. Codes: CodeMailTokenInvalid, CodePasswordRequired (the token stays
-// valid), CodePasswordWrong, CodeAccountDisabled, CodeSignupClosed,
-// CodeEmailTaken, CodeRateLimited, CodeTryLater.
+// VerifyEmail proves an address. It returns nil without an error if a live session of the account was presented, else
+// the session that the password opened. Codes: CodeMailTokenInvalid, CodePasswordRequired (the token stays valid),
+// CodePasswordWrong, CodeAccountDisabled, CodeSignupClosed, CodeEmailTaken, CodeRateLimited, CodeTryLater.
 func (e *Engine) VerifyEmail(ctx context.Context, r VerifyRequest) (*SignIn, error) {
 	now := e.now()
 	box, err := e.openLink(ctx, r.Token, now, MailVerify)
@@ -145,8 +142,7 @@ func (e *Engine) verifyBySession(ctx context.Context, box mailbox, c Client, now
 	return err
 }
 
-// markVerified marks the address as proven and keeps the password, because the creator of the
-// account proved it.
+// markVerified marks the address as proven and keeps the password, because the creator of the account proved it.
 func (e *Engine) markVerified(ctx context.Context, tx Tx, box mailbox, now time.Time) error {
 	verified, err := tx.SetVerified(ctx, box.account.ID, box.link.Email, now)
 	if err == nil && !verified {
@@ -158,8 +154,7 @@ func (e *Engine) markVerified(ctx context.Context, tx Tx, box mailbox, now time.
 	return closeLink(ctx, tx, box, now)
 }
 
-// verifyByPassword opens a session for the password of the account or of a
-// waiting sign-up.
+// verifyByPassword opens a session for the password of the account or of a waiting sign-up.
 func (e *Engine) verifyByPassword(ctx context.Context, box mailbox, r VerifyRequest, now time.Time) (*SignIn, error) {
 	winner, a, err := e.tryPassword(ctx, box, passwordTry{e.candidates(box), r.Password, r.Client, now})
 	if err != nil {
@@ -175,8 +170,7 @@ func (e *Engine) verifyByPassword(ctx context.Context, box mailbox, r VerifyRequ
 	})
 }
 
-// signInByLink opens a session after prove has given the address to its owner, in the same
-// transaction.
+// signInByLink opens a session after prove has given the address to its owner, in the same transaction.
 func (e *Engine) signInByLink(
 	ctx context.Context, n entry, replaces Secret, device knowndevice.ID, prove func(Tx, User) error,
 ) (*SignIn, error) {
@@ -206,8 +200,7 @@ func (e *Engine) signInByLink(
 	return e.signInOn(device, n.user, session)
 }
 
-// A candidate is a password that may come with a link: of the account (SignupID
-// empty) or of a waiting sign-up.
+// A candidate is a password that may come with a link: of the account (SignupID empty) or of a waiting sign-up.
 type candidate struct {
 	SignupID string
 	signupDetails
@@ -327,8 +320,7 @@ func (e *Engine) proveFirst(ctx context.Context, tx Tx, box mailbox, owner User)
 	return tx.DeleteMailTokens(ctx, owner.ID, MailVerify, MailReset, MailConfirmAddress, MailAddressChanged)
 }
 
-// claimAddress makes owner the account of the address. Of two concurrent claims, one is
-// refused.
+// claimAddress makes owner the account of the address. Of two concurrent claims, one is refused.
 func claimAddress(ctx context.Context, tx Tx, box mailbox, owner User) error {
 	if box.account.ID != "" {
 		proven, err := tx.ProveFirst(ctx, owner)
@@ -351,8 +343,7 @@ func claimAddress(ctx context.Context, tx Tx, box mailbox, owner User) error {
 	return mailTokenInvalid() // another link was used first
 }
 
-// closeLink consumes the token and deletes the other links and the sign-ups that waited
-// for the proof of the address.
+// closeLink consumes the token and deletes the other links and the sign-ups that waited for the proof of the address.
 func closeLink(ctx context.Context, tx Tx, box mailbox, now time.Time) error {
 	taken, err := tx.TakeMailToken(ctx, box.link.Hash, box.link.Kind, now)
 	if err == nil && !taken {

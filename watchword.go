@@ -28,10 +28,9 @@ type Options struct {
 	// slash. It is also the issuer of tokens, unless Issuer is set. Required.
 	PublicURL string
 
-	// LinkOrigins are the front-ends whose pages a reset link may open, as exact
-	// origins such as "https://app.example.com". Anyone who requests a mail can
-	// choose among them, so each origin is trusted with every account.
-	// Default: none.
+	// LinkOrigins are the front-ends whose pages a reset link may open, as exact origins such as
+	// "https://app.example.com". Anyone who requests a mail can choose among them, so each origin is trusted with
+	// every account. Default: none.
 	LinkOrigins []string
 
 	// MasterKey encrypts the keys in the store and derives mailed tokens: 32 bytes,
@@ -41,9 +40,8 @@ type Options struct {
 	// Mailer sends the mails of the outbox. Required.
 	Mailer Mailer
 
-	// Issuer is the `iss` claim of access tokens, for services that check the name of an
-	// earlier system. It needs HS256. Metadata, the feed, links and the default audience
-	// keep PublicURL. Default: PublicURL.
+	// Issuer is the `iss` claim of access tokens, for services that check the name of an earlier system. It needs
+	// HS256. Metadata, the feed, links and the default audience keep PublicURL. Default: PublicURL.
 	Issuer string
 
 	// Audience is the `aud` claim of access tokens. Default: PublicURL.
@@ -61,12 +59,10 @@ type Options struct {
 	// Claims selects additional claims of access tokens. Default: none.
 	Claims Claims
 
-	// Rotation limits which superseded refresh tokens are accepted.
-	// Default: Grace 10 s, Clean 1.
+	// Rotation limits which superseded refresh tokens are accepted. Default: Grace 10 s, Clean 1.
 	Rotation RotationPolicy
 
-	// ReuseEnds selects the sessions that a detected reuse ends.
-	// Default: ReuseEndsSession.
+	// ReuseEnds selects the sessions that a detected reuse ends. Default: ReuseEndsSession.
 	ReuseEnds ReuseEnds
 
 	// Sessions limits the life of sessions. Default: Idle 7 days, ShortIdle 24 h
@@ -88,15 +84,13 @@ type Options struct {
 	// HashAlg is argon2id or bcrypt. Default: argon2id.
 	HashAlg string
 
-	// HashCost has the parameters of HashAlg. Default: "m=19456,t=2,p=1" for
-	// argon2id, "10" for bcrypt.
+	// HashCost has the parameters of HashAlg. Default: "m=19456,t=2,p=1" for argon2id, "10" for bcrypt.
 	HashCost string
 
 	// HashWorkers is how many passwords are hashed concurrently. Default: 1.
 	HashWorkers int
 
-	// HashQueue is how long a request waits for a hash worker before it is refused
-	// with CodeTryLater. Default: 2 s.
+	// HashQueue is how long a request waits for a hash worker before it is refused with CodeTryLater. Default: 2 s.
 	HashQueue time.Duration
 
 	// VerifyTTL is the life of verification links. Default: 24 h.
@@ -108,8 +102,7 @@ type Options struct {
 	// Limits are the rate limits. Each has its own default.
 	Limits Limits
 
-	// KeyPeriod is how long a key signs before its successor replaces it.
-	// Default: 90 days.
+	// KeyPeriod is how long a key signs before its successor replaces it. Default: 90 days.
 	KeyPeriod time.Duration
 
 	// OnSignup is called after an account was created by a sign-up, by the first proof
@@ -244,9 +237,8 @@ func New(ctx context.Context, store Store, opts Options) (*Engine, error) {
 	return e, nil
 }
 
-// Run does the background work until ctx ends: it sends mail, deletes expired rows,
-// follows the revocation feed, rotates and reloads keys, and makes the callbacks. It
-// returns after all workers have stopped.
+// Run does the background work until ctx ends: it sends mail, deletes expired rows, follows the revocation feed,
+// rotates and reloads keys, and makes the callbacks. It returns after all workers have stopped.
 func (e *Engine) Run(ctx context.Context) {
 	var workers sync.WaitGroup
 	for _, worker := range []func(context.Context){e.runOutbox, e.runSweep, e.runKeys, e.runFeed, e.runLevel} {
@@ -270,8 +262,7 @@ func (e *Engine) Ready(ctx context.Context) error {
 	return e.health.writable(ctx)
 }
 
-// Stats are figures for monitoring. Counters belong to this process and begin at
-// its start.
+// Stats are figures for monitoring. Counters belong to this process and begin at its start.
 type Stats struct {
 	Verdicts map[Verdict]uint64
 	Events   map[EventKind]uint64
@@ -335,18 +326,15 @@ func (e *Engine) readClock(ctx context.Context) error {
 	return nil
 }
 
-// ClockAhead returns how far Options.Now is ahead of the store's clock: 0 unless the
-// store is Clocked.
+// ClockAhead returns how far Options.Now is ahead of the store's clock: 0 unless the store is Clocked.
 //
 // Unstable: for the program watchword.
 func (e *Engine) ClockAhead() time.Duration { return e.clock.Ahead() }
 
-// newID creates a UUID of version 7. It panics if the system's random source fails,
-// because there is no safe fallback.
+// newID creates a UUID of version 7. It panics if the system's random source fails, because there is no safe fallback.
 func newID() string { return uuid.Must(uuid.NewV7()).String() }
 
-// key identifies the client network for limits and for fair queueing in the hash
-// pool.
+// key identifies the client network for limits and for fair queueing in the hash pool.
 func (c Client) key() string { return clientip.Key(c.Address) }
 
 func (c Client) device() string { return storable.Text(c.Device, maxDevice) }

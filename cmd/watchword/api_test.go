@@ -29,8 +29,8 @@ type answer struct {
 }
 
 type person struct {
-	ID, Email     string
-	EmailVerified bool
+	ID, Email, Name string
+	EmailVerified   bool
 }
 
 // A device is a client of the API: a cookie jar and the last access token.

@@ -35,7 +35,7 @@ func (c *keyList) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer s.close()
-	keys, err := s.engine.Operator().Keys(ctx)
+	keys, err := s.operator.Keys(ctx)
 	if err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func (c *keyRotate) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer s.close()
-	keys, err := s.engine.Operator().RotateKeys(ctx, watchword.KeyUse(c.Use))
+	keys, err := s.operator.RotateKeys(ctx, watchword.KeyUse(c.Use))
 	if err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func (c *keyReseal) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	if err := s.engine.Operator().Reseal(ctx, master); err != nil {
+	if err := s.operator.Reseal(ctx, master); err != nil {
 		return err
 	}
 	// If the program stops before this line, FinishReseal completes the step at the next start.
@@ -152,7 +152,7 @@ func (c *keyReseal) resealTo(ctx context.Context, p *program, s *stack) error {
 	if err != nil {
 		return err
 	}
-	if err := s.engine.Operator().Reseal(ctx, master); err != nil {
+	if err := s.operator.Reseal(ctx, master); err != nil {
 		return err
 	}
 	p.say("The new master key is in %s. Set master-key to it on every server, then start them. Backups made before need "+

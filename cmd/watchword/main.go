@@ -33,6 +33,7 @@ import (
 type cli struct {
 	ConfigFile  string      `name:"config" placeholder:"FILE" help:"Read settings from this YAML file (WATCHWORD_CONFIG)."`
 	ShowVersion versionFlag `name:"version" help:"Print the version."`
+	As          string      `name:"as" placeholder:"NAME" help:"Your name in the events of this command; default: the system user."`
 	Settings
 
 	Serve         serveCmd         `cmd:"" group:"run" help:"Run the server."`
@@ -57,6 +58,7 @@ type cli struct {
 type program struct {
 	settings *Settings
 	sources  *sources
+	as       string // --as, after parsing
 	in       *os.File
 	out, err io.Writer
 }
@@ -87,6 +89,7 @@ func run(args []string) int {
 	}
 	parsed, err := p.parser(command).Parse(args)
 	if err == nil {
+		p.as = command.As
 		p.sources.flags(parsed)
 		// Only now are all sources read, including the file that a flag names.
 		p.sources.deriveDefaults(p.settings)

@@ -10,10 +10,11 @@ import (
 
 // mailCmd shows and retries the mails of the outbox. A sent mail is no longer in it. The running
 // server sends the mails, with the mail server that it is configured for. The commands only change
-// the outbox.
+// the outbox, except test, which sends a mail itself.
 type mailCmd struct {
 	List  mailList  `cmd:"" help:"List mails that are waiting or were abandoned."`
 	Retry mailRetry `cmd:"" help:"Retry one mail now, or all of them."`
+	Test  mailTest  `cmd:"" help:"Send a test mail now, and print the reply of the mail server."`
 }
 
 // mailList shows why mails are late: the last error is the mail server's own text.
@@ -42,7 +43,7 @@ func (c *mailList) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer s.close()
-	mails, err := s.engine.Operator().Mails(ctx, max(c.Max, 1))
+	mails, err := s.operator.Mails(ctx, max(c.Max, 1))
 	if err != nil {
 		return err
 	}
@@ -94,7 +95,7 @@ func (c *mailRetry) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer s.close()
-	retried, err := s.engine.Operator().RetryMail(ctx, c.ID)
+	retried, err := s.operator.RetryMail(ctx, c.ID)
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ func (c *sessionList) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer s.close()
-	sessions, err := s.engine.Operator().UserSessions(ctx, user.ID)
+	sessions, err := s.operator.UserSessions(ctx, user.ID)
 	if err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ func (c *sessionEnd) end(ctx context.Context, p *program) (ended int, err error)
 	}
 	defer s.close()
 	if c.ID != "" {
-		err = s.engine.Operator().EndUserSession(ctx, user.ID, watchword.SessionID(c.ID))
+		err = s.operator.EndUserSession(ctx, user.ID, watchword.SessionID(c.ID))
 		if watchword.CodeOf(err) == watchword.CodeNotFound {
 			return 0, fmt.Errorf("%s has no such session. List them with `watchword sessions list %s`", user.Email, user.Email)
 		}
@@ -88,7 +88,7 @@ func (c *sessionEnd) end(ctx context.Context, p *program) (ended int, err error)
 	if err := p.confirm(c.confirmation, fmt.Sprintf("End all sessions of %s?", user.Email)); err != nil {
 		return 0, err
 	}
-	return s.engine.Operator().EndUserSessions(ctx, user.ID)
+	return s.operator.EndUserSessions(ctx, user.ID)
 }
 
 // endEvery is for an incident, or for a backup that was restored: it revives refresh tokens that
@@ -104,7 +104,7 @@ func (c *sessionEnd) endEvery(ctx context.Context, p *program) (int, error) {
 		"End every session of every account? Everybody has to sign in again."); err != nil {
 		return 0, err
 	}
-	return s.engine.Operator().EndEverySession(ctx)
+	return s.operator.EndEverySession(ctx)
 }
 
 // sessionTable prints sessions. ENDS is the earlier of the idle and the absolute expiry. The times

@@ -92,6 +92,7 @@ func (p *program) openUnchanged(ctx context.Context) (*stack, error) {
 		}
 		return nil, err
 	}
+	s.operator = s.engine.Operator() // a dry run stores no event, so it needs no name
 	guard.started = true
 	return s, nil
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/usersearch"
 )
 
 // usersCmd manages accounts. Operators can't see or set the password of an existing
@@ -14,8 +15,13 @@ import (
 // choose a new one (AZ-5).
 type usersCmd struct {
 	Create        userCreate  `cmd:"" help:"Create an account. Without a password, the user gets an invitation to choose one."`
-	List          userList    `cmd:"" help:"List accounts by address."`
+	List          userList    `cmd:"" aliases:"find" help:"List or find accounts: by prefix of the address, part of it, role, state, session or request."`
 	Show          userShow    `cmd:"" help:"Show an account, its sessions and its last events."`
+	Rename        userRename  `cmd:"" help:"Change the display name of an account."`
+	SetEmail      userEmail   `cmd:"" name:"set-email" help:"Change the address of an account, and mail a link to verify it."`
+	Verify        userVerify  `cmd:"" help:"Mark the address of an account as verified, without a mail."`
+	Resend        userResend  `cmd:"" help:"Mail another link to verify the address."`
+	ClearLimits   userClear   `cmd:"" name:"clear-limits" help:"Reset the limits of an account, after too many attempts."`
 	Disable       userDisable `cmd:"" help:"Disable an account and end its sessions."`
 	Enable        userEnable  `cmd:"" help:"Enable a disabled account."`
 	SetRoles      userRoles   `cmd:"" name:"set-roles" help:"Replace the roles of an account; without roles, remove all."`
@@ -26,9 +32,9 @@ type usersCmd struct {
 }
 
 // accountFlags are the flags of every command on one account. An account is named by its address,
-// which operators know. Ids are for programs.
+// which operators know, or by its id, which is in logs and in the `sub` of tokens.
 type accountFlags struct {
-	Email string `arg:"" help:"Address of the account."`
+	Email string `arg:"" help:"Address or id of the account."`
 	JSON  bool   `name:"json" help:"Print JSON."`
 }
 
@@ -43,7 +49,12 @@ func (f accountFlags) find(
 	if err != nil {
 		return nil, watchword.User{}, err
 	}
-	user, err := s.engine.Operator().FindUser(ctx, f.Email)
+	// An id never contains @, and an address always does.
+	look := func() (watchword.User, error) { return s.operator.FindUser(ctx, f.Email) }
+	if !strings.Contains(f.Email, "@") {
+		look = func() (watchword.User, error) { return s.operator.FindUserByID(ctx, watchword.UserID(f.Email)) }
+	}
+	user, err := look()
 	if err != nil {
 		s.close()
 		return nil, watchword.User{}, noUser(err, f.Email)
@@ -84,7 +95,7 @@ func (c *userCreate) Run(ctx context.Context, p *program) (err error) {
 		return err
 	}
 	defer s.close()
-	user, err := s.engine.Operator().CreateUser(ctx, account)
+	user, err := s.operator.CreateUser(ctx, account)
 	if watchword.CodeOf(err) == watchword.CodeEmailTaken {
 		return fmt.Errorf("the account %s already exists. `watchword users show %s` shows it", c.Email, c.Email)
 	}
@@ -99,41 +110,6 @@ func (c *userCreate) Run(ctx context.Context, p *program) (err error) {
 		p.say("An invitation is queued. The server sends it when it runs.")
 	}
 	return nil
-}
-
-// userList lists accounts in the order of addresses. The last address of a page, given to --after,
-// continues the list. A list of all accounts could be too long for memory, so it comes in pages.
-type userList struct {
-	After string `name:"after" help:"Begin after this address."`
-	Max   int    `name:"max" default:"1000" help:"List at most so many."`
-	JSON  bool   `name:"json" help:"Print JSON."`
-}
-
-// Addresses are stored in lower case, so --after is compared in lower case. At least one account is
-// listed, because 0 in --max is more likely a mistake than a wish.
-func (c *userList) Run(ctx context.Context, p *program) error {
-	s, err := p.openToRead(ctx)
-	if err != nil {
-		return err
-	}
-	defer s.close()
-	users, err := s.engine.Operator().Users(ctx, watchword.Address(strings.ToLower(c.After)), max(c.Max, 1))
-	if err != nil {
-		return err
-	}
-	if c.JSON {
-		list := make([]userView, len(users))
-		for i, user := range users {
-			list[i] = userJSON(user)
-		}
-		return p.printJSON(map[string]any{"users": list})
-	}
-	t := newTable("EMAIL", "NAME", "ROLES", "STATE", "SINCE", "ID")
-	for _, user := range users {
-		t.row(string(user.Email), user.Name, strings.Join(user.Roles, ","), userState(user), clock(user.CreatedAt),
-			string(user.ID))
-	}
-	return p.printTable(t)
 }
 
 // userShow prints one account for support: its state, its live sessions and its last events. It
@@ -151,11 +127,11 @@ func (c *userShow) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer s.close()
-	sessions, err := s.engine.Operator().UserSessions(ctx, user.ID)
+	sessions, err := s.operator.UserSessions(ctx, user.ID)
 	if err != nil {
 		return err
 	}
-	events, err := s.engine.Operator().UserEvents(ctx, user.ID, max(c.Events, 0))
+	events, err := s.operator.UserEvents(ctx, user.ID, max(c.Events, 0))
 	if err != nil {
 		return err
 	}
@@ -168,7 +144,7 @@ func (c *userShow) Run(ctx context.Context, p *program) error {
 	facts.row("id", string(user.ID))
 	facts.row("name", user.Name)
 	facts.row("roles", strings.Join(user.Roles, ","))
-	facts.row("state", userState(user))
+	facts.row("state", usersearch.State(user))
 	facts.row("since", clock(user.CreatedAt))
 	if err := p.printTable(facts); err != nil {
 		return err
@@ -178,15 +154,20 @@ func (c *userShow) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	p.say("\nLast events: %d", len(events))
-	t := newTable("TIME", "EVENT", "FROM", "DEVICE", "DETAIL", "SESSION")
+	return p.printTable(eventTable(events))
+}
+
+// eventTable prints events. BY is the operator, or empty for the user and for strangers.
+func eventTable(events []watchword.Event) *table {
+	t := newTable("TIME", "EVENT", "FROM", "DEVICE", "DETAIL", "BY", "SESSION")
 	for _, e := range events {
 		detail := e.Detail
 		if e.Times > 1 {
 			detail += fmt.Sprintf(" (%d times)", e.Times)
 		}
-		t.row(clock(e.At), string(e.Kind), e.Address, e.Device, detail, string(e.SessionID))
+		t.row(clock(e.At), string(e.Kind), e.Address, e.Device, detail, e.Operator, string(e.SessionID))
 	}
-	return p.printTable(t)
+	return t
 }
 
 // userDisable stops an account from signing in and ends its sessions. Access tokens stay valid
@@ -208,7 +189,7 @@ func (c *userDisable) Run(ctx context.Context, p *program) error {
 	if err := p.confirm(c.confirmation, fmt.Sprintf("Disable %s and end all of its sessions?", user.Email)); err != nil {
 		return err
 	}
-	if err := s.engine.Operator().DisableUser(ctx, user.ID); err != nil {
+	if err := s.operator.DisableUser(ctx, user.ID); err != nil {
 		return err
 	}
 	return p.changed(ctx, s, changedUser{user.Email, c.JSON, "Disabled"})
@@ -225,7 +206,7 @@ func (c *userEnable) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer s.close()
-	if err := s.engine.Operator().EnableUser(ctx, user.ID); err != nil {
+	if err := s.operator.EnableUser(ctx, user.ID); err != nil {
 		return err
 	}
 	return p.changed(ctx, s, changedUser{user.Email, c.JSON, "Enabled"})
@@ -246,7 +227,7 @@ func (c *userRoles) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer s.close()
-	if _, err := s.engine.Operator().SetRoles(ctx, user.ID, c.Roles); err != nil {
+	if _, err := s.operator.SetRoles(ctx, user.ID, c.Roles); err != nil {
 		return err
 	}
 	return p.changed(ctx, s, changedUser{user.Email, c.JSON, "Set the roles of"})
@@ -268,7 +249,7 @@ func (p *program) changed(ctx context.Context, s *stack, c changedUser) error {
 		p.say("%s %s.", c.done, c.email)
 		return nil
 	}
-	user, err := s.engine.Operator().FindUser(ctx, string(c.email))
+	user, err := s.operator.FindUser(ctx, string(c.email))
 	if err != nil {
 		return err
 	}
@@ -293,7 +274,7 @@ func (c *userDelete) Run(ctx context.Context, p *program) error {
 	if err := p.confirm(c.confirmation, fmt.Sprintf("Delete %s permanently?", user.Email)); err != nil {
 		return err
 	}
-	if err := s.engine.Operator().DeleteUser(ctx, user.ID); err != nil {
+	if err := s.operator.DeleteUser(ctx, user.ID); err != nil {
 		return err
 	}
 	if c.JSON {
@@ -314,7 +295,7 @@ func (c *userReset) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer s.close()
-	if err := s.engine.Operator().SendReset(ctx, user.ID); err != nil {
+	if err := s.operator.SendReset(ctx, user.ID); err != nil {
 		return err
 	}
 	if c.JSON {
@@ -322,19 +303,6 @@ func (c *userReset) Run(ctx context.Context, p *program) error {
 	}
 	p.say("A mail to %s is queued. The server sends it when it runs.", user.Email)
 	return nil
-}
-
-// userState returns the state in a table: disabled, unverified or active. A disabled account is
-// shown as such, even if it is also unverified. The words are for people. Scripts use the members
-// of userView.
-func userState(u watchword.User) string {
-	switch {
-	case u.Disabled():
-		return "disabled"
-	case !u.Verified():
-		return "unverified"
-	}
-	return "active"
 }
 
 // userView is a user in JSON: the shape of the API plus disabledAt. Scripts can treat users of the
@@ -359,6 +327,7 @@ type eventView struct {
 	Device    string              `json:"device,omitempty"`
 	RequestID string              `json:"requestId,omitempty"`
 	Detail    string              `json:"detail,omitempty"`
+	Operator  string              `json:"operator,omitempty"` // who ran the command
 	Times     int                 `json:"times"`
 }
 
@@ -367,7 +336,8 @@ type eventView struct {
 func eventsJSON(events []watchword.Event) []eventView {
 	views := make([]eventView, len(events))
 	for i, e := range events {
-		views[i] = eventView{stamp(e.At), e.Kind, e.SessionID, e.Address, e.Device, e.RequestID, e.Detail, e.Times}
+		views[i] = eventView{stamp(e.At), e.Kind, e.SessionID, e.Address, e.Device, e.RequestID, e.Detail,
+			e.Operator, e.Times}
 	}
 	return views
 }

@@ -45,7 +45,7 @@ func (c *userExport) Run(ctx context.Context, p *program) error {
 		out = file
 	}
 	progress := p.fileProgress("Exporting", -1)
-	n, err := userimport.Export(ctx, s.engine.Operator(), out, userimport.ExportOptions{
+	n, err := userimport.Export(ctx, s.operator, out, userimport.ExportOptions{
 		CSV: c.csv(), NoFormulas: c.NoFormulas, Progress: func(accounts int) { progress.update(int64(accounts), accounts) },
 	})
 	progress.clear()

@@ -72,7 +72,7 @@ func (c *userImport) Run(ctx context.Context, p *program) error {
 		options.IDMap = ids
 	}
 	printer := &importPrinter{program: p, command: c, size: input.Size}
-	importer := userimport.New(s.engine.Operator(), input, options, printer)
+	importer := userimport.New(s.operator, input, options, printer)
 	if c.DryRun {
 		report, err := importer.Check(ctx)
 		printer.summary(report, err)

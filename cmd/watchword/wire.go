@@ -25,10 +25,11 @@ import (
 
 // A stack is an open store with its engine and mailer.
 type stack struct {
-	store  database
-	engine *watchword.Engine
-	mailer watchword.Mailer
-	box    *devbox.Box // nil unless mails go to the development mailbox
+	store    database
+	engine   *watchword.Engine
+	operator watchword.Operator // of the engine, with the name for events
+	mailer   watchword.Mailer
+	box      *devbox.Box // nil unless mails go to the development mailbox
 }
 
 // close ends the hash workers first, because they may still use the store. Callers defer it
@@ -98,6 +99,7 @@ func (p *program) openWith(ctx context.Context, log *slog.Logger) (*stack, error
 		s.store.Close() //nolint:errcheck // the first error says more
 		return nil, err
 	}
+	s.operator = s.engine.Operator().As(p.operatorName())
 	return s, nil
 }
 

@@ -26,7 +26,7 @@ func insertUser(t *testing.T, store *sqlite.Store, n int) error {
 func wantUsers(t *testing.T, store *sqlite.Store, want int) {
 	t.Helper()
 	err := store.View(t.Context(), func(tx watchword.Tx) error {
-		all, err := tx.Users(t.Context(), "", 1000)
+		all, err := tx.Users(t.Context(), "", "\x7f", 1000)
 		if len(all) != want {
 			t.Errorf("%d users are there, want %d", len(all), want)
 		}

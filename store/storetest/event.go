@@ -28,6 +28,25 @@ var events = map[string]func(suite){
 		same(s, "events of nobody", s.events(User(9).ID, 10), nil)
 	},
 
+	"EventsAreFoundByRequest": func(s suite) {
+		other, without := eventOf(User(2).ID, 2), eventOf(User(3).ID, 3)
+		other.RequestID, without.RequestID = "r-2", ""
+		s.update(func(ctx context.Context, tx watchword.Tx) error {
+			return firstError(
+				tx.InsertEvent(ctx, eventOf(User(1).ID, 1)), tx.InsertEvent(ctx, other), tx.InsertEvent(ctx, without),
+				tx.InsertEvent(ctx, eventOf(User(2).ID, 4)))
+		})
+		for request, want := range map[string][]watchword.Event{
+			"r-1": {eventOf(User(2).ID, 4), eventOf(User(1).ID, 1)}, "r-2": {other}, "": nil, "r": nil,
+		} {
+			s.view(func(ctx context.Context, tx watchword.Tx) error {
+				found, err := tx.RequestEvents(ctx, request, 10)
+				same(s, "events of "+request, found, want)
+				return err
+			})
+		}
+	},
+
 	// MEM-1
 	"EventsWithOneIDAreCountedInOneRow": func(s suite) {
 		first := eventOf(User(1).ID, 1)
@@ -127,6 +146,7 @@ func eventOf(id watchword.UserID, n int) watchword.Event {
 		Device:    "Firefox on Linux",
 		RequestID: "r-1",
 		Detail:    "why",
+		Operator:  "grace",
 		Times:     1,
 	}
 }

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/watchword-auth/watchword"
@@ -43,21 +44,54 @@ var users = map[string]func(suite){
 		})
 	},
 
+	// Addresses that begin alike are adjacent, also on a database whose collation ignores punctuation.
+	"UsersOfAPrefixAreARangeOfBytes": func(s suite) {
+		addresses := []watchword.Address{
+			"a.da@x.org", "a@x.org", "ab@x.org", "a-b@x.org", "ada+1@x.org", "ada-b@x.org", "ada.c@x.org", "ada@x.org",
+			"adam@x.org", "adb@x.org",
+		}
+		s.update(func(ctx context.Context, tx watchword.Tx) error {
+			for n, address := range addresses {
+				u := User(n)
+				u.Email = address
+				if _, err := tx.InsertUser(ctx, u, Start); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		between := func(from, below watchword.Address) (found []watchword.Address) {
+			s.view(func(ctx context.Context, tx watchword.Tx) error {
+				page, err := tx.Users(ctx, from, below, 100)
+				for _, u := range page {
+					found = append(found, u.Email)
+				}
+				return err
+			})
+			return found
+		}
+		slices.Sort(addresses)
+		same(s, "all addresses", between("", "\x7f"), addresses)
+		same(s, "addresses that begin with ada", between("ada", "ada\x7f"), []watchword.Address{
+			"ada+1@x.org", "ada-b@x.org", "ada.c@x.org", "ada@x.org", "adam@x.org"})
+		same(s, "addresses that begin with adc", between("adc", "adc\x7f"), nil)
+	},
+
 	"UsersAreListedByAddressInPages": func(s suite) {
 		for n := range 5 {
 			s.addUser(n)
 		}
 		var seen []watchword.Address
 		s.view(func(ctx context.Context, tx watchword.Tx) error {
-			for after := watchword.Address(""); ; {
-				page, err := tx.Users(ctx, after, 2)
+			for from := watchword.Address(""); ; {
+				page, err := tx.Users(ctx, from, "\x7f", 2)
 				if err != nil || len(page) == 0 {
 					return err
 				}
 				for _, u := range page {
 					seen = append(seen, u.Email)
 				}
-				after = page[len(page)-1].Email
+				from = page[len(page)-1].Email + "\x01"
 			}
 		})
 		same(

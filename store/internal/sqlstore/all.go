@@ -22,6 +22,7 @@ const (
 	ByCallback       Key = "kind and id of the callback"
 	ByAge            Key = "in the background, by age"
 	ByOperator       Key = "by an operator, in order of address"
+	ByRequest        Key = "by an operator, by request id"
 	ByNumber         Key = "in the background, by number of the feed"
 	FeedRow          Key = "the only row of the table"
 	AllKeys          Key = "all keys (few rows)"
@@ -102,6 +103,7 @@ func accountStatements() []Statement {
 
 		{"insertEvent", insertEvent, ByUser},
 		{"selectEvents", selectEvents, ByUser},
+		{"selectRequestEvents", selectRequestEvents, ByRequest},
 	}
 }
 

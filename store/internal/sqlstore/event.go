@@ -19,6 +19,7 @@ func eventRow(e *watchword.Event) []column {
 		{"request_id", &e.RequestID},
 		{"detail", &e.Detail},
 		{"times", &e.Times},
+		{"operator", &e.Operator},
 	}
 }
 
@@ -35,6 +36,10 @@ var (
 	// The id breaks ties between events of the same millisecond.
 	selectEvents = `SELECT ` + eventColumns + ` FROM events WHERE user_id = $1
 		ORDER BY at DESC, id DESC LIMIT $2`
+	// The condition that an id exists is that of the partial index. Both databases use the index
+	// only if the query repeats it.
+	selectRequestEvents = `SELECT ` + eventColumns + ` FROM events WHERE request_id = $1 AND request_id <> ''
+		ORDER BY at DESC, id DESC LIMIT $2`
 )
 
 // InsertEvent counts an event without Times as one.
@@ -45,7 +50,13 @@ func (t Tx) InsertEvent(ctx context.Context, e watchword.Event) error {
 }
 
 func (t Tx) Events(ctx context.Context, id watchword.UserID, limit int) ([]watchword.Event, error) {
-	return rows(ctx, t, func(s scanner) (e watchword.Event, err error) {
-		return e, s.Scan(fields(eventRow(&e))...)
-	}, selectEvents, id, limit)
+	return rows(ctx, t, scanEvent, selectEvents, id, limit)
+}
+
+func (t Tx) RequestEvents(ctx context.Context, request string, limit int) ([]watchword.Event, error) {
+	return rows(ctx, t, scanEvent, selectRequestEvents, request, limit)
+}
+
+func scanEvent(s scanner) (e watchword.Event, err error) {
+	return e, s.Scan(fields(eventRow(&e))...)
 }

@@ -32,7 +32,12 @@ var (
 
 	selectUser        = `SELECT ` + userColumns + ` FROM users WHERE id = $1`
 	selectUserByEmail = `SELECT ` + userColumns + ` FROM users WHERE email = $1`
-	selectUsers       = `SELECT ` + userColumns + ` FROM users WHERE email > $1 ORDER BY email LIMIT $2`
+
+	// selectUsers compares bytes, whatever the collation of the database is. "binary" is built into
+	// SQLite. On PostgreSQL, a migration creates it with an index.
+	selectUsers = `SELECT ` + userColumns + ` FROM users
+		WHERE email COLLATE "binary" >= $1 AND email COLLATE "binary" < $2
+		ORDER BY email COLLATE "binary" LIMIT $3`
 )
 
 const (
@@ -142,10 +147,10 @@ func (t Tx) UserByEmail(ctx context.Context, email watchword.Address) (watchword
 	return row(ctx, t, scanUser, selectUserByEmail, email)
 }
 
-// Users continues after an address instead of at an offset: a page costs the same wherever it
+// Users continues at an address instead of at an offset: a page costs the same wherever it
 // is, and accounts that are created or deleted in the meantime do not shift the pages.
-func (t Tx) Users(ctx context.Context, after watchword.Address, limit int) ([]watchword.User, error) {
-	return rows(ctx, t, scanUser, selectUsers, after, limit)
+func (t Tx) Users(ctx context.Context, from, below watchword.Address, limit int) ([]watchword.User, error) {
+	return rows(ctx, t, scanUser, selectUsers, from, below, limit)
 }
 
 func (t Tx) SetName(ctx context.Context, id watchword.UserID, name string) error {

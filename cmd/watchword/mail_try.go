@@ -1,0 +1,46 @@
+package main
+
+import (
+	"context"
+	"time"
+)
+
+// mailTest sends one real mail through mail-url and prints what the server said. doctor
+// only signs in, and a server often checks the sender and the recipient later. The mail
+// does not go through the outbox: the result is known at once, and no store is needed.
+type mailTest struct {
+	Address string `arg:"" help:"Where to send the mail."`
+	JSON    bool   `name:"json" help:"Print JSON."`
+}
+
+// mailTestTimeout is how long a mail server may take. Some servers greet slowly on
+// purpose, to keep spammers away.
+const mailTestTimeout = 30 * time.Second
+
+// Run needs a mail server. Without one, mails go to the development mailbox, which accepts
+// every mail.
+func (c *mailTest) Run(ctx context.Context, p *program) error {
+	if err := p.sources.faults(p.settings); err != nil {
+		return err
+	}
+	if p.settings.MailURL == "" {
+		return faults{{"mail test", "needs a mail server. Set mail-url and mail-from."}}
+	}
+	sender, err := p.settings.smtp()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, mailTestTimeout)
+	defer cancel()
+	// The public URL in the text tells two installations with one mail server apart.
+	reply, err := sender.SendTrial(ctx, c.Address, p.settings.PublicURL)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return p.printJSON(map[string]any{"accepted": true, "reply": reply})
+	}
+	p.say("The mail server accepted the mail: %s", printable(reply))
+	p.say("Check the inbox and the spam folder of %s.", c.Address)
+	return nil
+}

@@ -1,0 +1,25 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"os/user"
+)
+
+// operatorName returns the name that events of this command carry: --as, else the system
+// user. Under sudo it is the user who called sudo, because "root" does not say who that
+// was. The name is a note and no proof: a person who may run the command can write any
+// name.
+func (p *program) operatorName() string {
+	return cmp.Or(p.as, os.Getenv("SUDO_USER"), systemUser())
+}
+
+// systemUser returns the name of the user of this process. A container often has no entry
+// for its user. The number then still tells it apart.
+func systemUser() string {
+	if current, err := user.Current(); err == nil && current.Username != "" {
+		return current.Username
+	}
+	return fmt.Sprintf("uid %d", os.Getuid())
+}

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// Corrections that support needs for one account. None of them shows or sets a password.
+
+// userRename corrects a display name. Access tokens carry the old name until the next
+// refresh.
+type userRename struct {
+	accountFlags
+	Name string `arg:"" help:"The new name; may be empty."`
+}
+
+// Run does not ask, because the old name can be set again.
+func (c *userRename) Run(ctx context.Context, p *program) error {
+	return c.change(ctx, p, "Renamed", func(o watchword.Operator, u watchword.User) error {
+		return o.Rename(ctx, u.ID, c.Name)
+	})
+}
+
+// userEmail moves an account to another address, for a user who can't read the old mailbox
+// any more. The owner of the new mailbox can reset the password. Therefore it asks: make
+// sure that the new address belongs to the user.
+type userEmail struct {
+	accountFlags
+	NewEmail string `arg:"" name:"new-email" help:"The new address."`
+	confirmation
+}
+
+// Run names both addresses in its question. The new address is unverified, and sessions
+// stay. The old address gets no mail and can't undo the change.
+func (c *userEmail) Run(ctx context.Context, p *program) error {
+	s, user, err := c.find(ctx, p.openExisting)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	question := fmt.Sprintf("Give the account %s the address %s? Who reads that mailbox can reset the password.",
+		user.Email, c.NewEmail)
+	if err := p.confirm(c.confirmation, question); err != nil {
+		return err
+	}
+	if err := s.operator.ChangeEmail(ctx, user.ID, c.NewEmail); err != nil {
+		return err
+	}
+	// The stored address can be spelled in another way than the argument: show what is
+	// stored.
+	changed, err := s.operator.FindUserByID(ctx, user.ID)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return p.printJSON(map[string]any{"user": userJSON(changed)})
+	}
+	p.say("The account %s has the address %s. A link to verify it is queued.", user.Email, changed.Email)
+	return nil
+}
+
+// userVerify is for an address that the operator knows to be the user's. A wrong one lets
+// the reader of that mailbox reset the password, as with every verified address.
+type userVerify struct{ accountFlags }
+
+// Run succeeds for a verified address, so a script can repeat it.
+func (c *userVerify) Run(ctx context.Context, p *program) error {
+	return c.change(ctx, p, "Verified", func(o watchword.Operator, u watchword.User) error {
+		return o.MarkVerified(ctx, u.ID)
+	})
+}
+
+// userResend mails another link. The link that was sent before works until the new one is
+// sent.
+type userResend struct{ accountFlags }
+
+// Run only queues the mail, as reset-password does. A verified address is refused by the
+// engine.
+func (c *userResend) Run(ctx context.Context, p *program) error {
+	s, user, err := c.find(ctx, p.openExisting)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if err := s.operator.SendVerification(ctx, user.ID); err != nil {
+		return err
+	}
+	if c.JSON {
+		return p.printJSON(map[string]any{"mailedTo": user.Email})
+	}
+	p.say("A mail to %s is queued. The server sends it when it runs, at most 3 in an hour.", user.Email)
+	return nil
+}
+
+// userClear is for a user who gets 429 after strangers or a broken program used up the
+// limits.
+type userClear struct{ accountFlags }
+
+// Run does not ask: the limits fill up again by themselves. Limits of a client network
+// stay, because they don't belong to the account.
+func (c *userClear) Run(ctx context.Context, p *program) error {
+	return c.change(ctx, p, "Cleared the limits of", func(o watchword.Operator, u watchword.User) error {
+		return o.ClearLimits(ctx, u.ID)
+	})
+}
+
+// change finds the account, runs one operation on it and prints the result. It is for
+// corrections that need no question, because the operator can take them back.
+func (f accountFlags) change(
+	ctx context.Context, p *program, done string, operation func(watchword.Operator, watchword.User) error,
+) error {
+	s, user, err := f.find(ctx, p.openExisting)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if err := operation(s.operator, user); err != nil {
+		return err
+	}
+	return p.changed(ctx, s, changedUser{user.Email, f.JSON, done})
+}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/usersearch"
+)
+
+// userList lists accounts in the order of addresses. The last address of a page, given to
+// --after, continues the list. A list of all accounts could be too long for memory, so it
+// comes in pages. A prefix is a range of an index. --contains, --role and --state read all
+// accounts of that range. A session and a request identify accounts exactly, so they
+// exclude the other filters.
+type userList struct {
+	Prefix   string `arg:"" optional:"" help:"Begin of the address."`
+	Contains string `name:"contains" help:"A part of the address or of the name. Reads all accounts."`
+	Role     string `name:"role" help:"Only accounts with this role. Reads all accounts."`
+	State    string `name:"state" enum:",active,unverified,disabled" default:"" help:"Only accounts that are active, unverified or disabled. Reads all accounts."`
+	Session  string `name:"session" xor:"exact" help:"The account of this session (sid), also of an ended one."`
+	Request  string `name:"request" xor:"exact" help:"The accounts and the events of the request with this id (X-Request-Id)."`
+	After    string `name:"after" help:"Begin after this address."`
+	Max      int    `name:"max" default:"1000" help:"List at most so many."`
+	JSON     bool   `name:"json" help:"Print JSON."`
+}
+
+// Addresses are stored in lower case, so --after is compared in lower case. At least one
+// account is listed, because 0 in --max is more likely a mistake than a wish.
+func (c *userList) Run(ctx context.Context, p *program) error {
+	filter := usersearch.Filter{Prefix: c.Prefix, Contains: c.Contains, Role: c.Role, State: c.State}
+	// Both name the account exactly. A second filter could only hide it, which looks like a
+	// result.
+	if c.Session+c.Request != "" && filter != (usersearch.Filter{}) {
+		return faults{{"users list", "has --session or --request and another filter. Write only one of them."}}
+	}
+	s, err := p.openToRead(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	switch {
+	case c.Session != "":
+		return c.ofSession(ctx, p, s)
+	case c.Request != "":
+		return c.ofRequest(ctx, p, s)
+	}
+	after := watchword.Address(strings.ToLower(c.After))
+	users, err := usersearch.Find(ctx, s.operator, filter, after, max(c.Max, 1))
+	if err != nil {
+		return err
+	}
+	return p.printUsers(users, c.JSON, nil)
+}
+
+// ofSession prints one account. A session is found until it is swept, some days after its
+// end.
+func (c *userList) ofSession(ctx context.Context, p *program, s *stack) error {
+	user, err := s.operator.UserOfSession(ctx, watchword.SessionID(c.Session))
+	if watchword.CodeOf(err) == watchword.CodeNotFound {
+		return fmt.Errorf("there is no session %s, or it was deleted with its account or by age", c.Session)
+	}
+	if err != nil {
+		return err
+	}
+	return p.printUsers([]watchword.User{user}, c.JSON, nil)
+}
+
+// ofRequest prints the accounts of the events of a request, and the events. A refresh that
+// succeeds leaves no event. An account that was deleted is missing, and its last event
+// remains.
+func (c *userList) ofRequest(ctx context.Context, p *program, s *stack) error {
+	events, err := s.operator.RequestEvents(ctx, c.Request, max(c.Max, 1))
+	if err != nil {
+		return err
+	}
+	if len(events) == 0 {
+		return fmt.Errorf("no event has the request id %s. Search the log for it", c.Request)
+	}
+	// One request can concern two accounts, such as a sign-in in place of another one. The
+	// events are few, so each account is read by itself.
+	var users []watchword.User
+	seen := map[watchword.UserID]bool{}
+	for _, event := range events {
+		if seen[event.UserID] {
+			continue
+		}
+		seen[event.UserID] = true
+		user, err := s.operator.FindUserByID(ctx, event.UserID)
+		if err == nil {
+			users = append(users, user)
+		} else if watchword.CodeOf(err) != watchword.CodeNotFound {
+			return err
+		}
+	}
+	return p.printUsers(users, c.JSON, events)
+}
+
+// printUsers prints accounts, and the events that led to them, if any.
+func (p *program) printUsers(users []watchword.User, json bool, events []watchword.Event) error {
+	if json {
+		list := make([]userView, len(users))
+		for i, user := range users {
+			list[i] = userJSON(user)
+		}
+		result := map[string]any{"users": list}
+		if events != nil {
+			result["events"] = eventsJSON(events)
+		}
+		return p.printJSON(result)
+	}
+	t := newTable("EMAIL", "NAME", "ROLES", "STATE", "SINCE", "ID")
+	for _, user := range users {
+		t.row(string(user.Email), user.Name, strings.Join(user.Roles, ","), usersearch.State(user), clock(user.CreatedAt),
+			string(user.ID))
+	}
+	// Without a request there are no events, and not an empty table of events.
+	if err := p.printTable(t); err != nil || events == nil {
+		return err
+	}
+	p.say("\nEvents: %d", len(events))
+	return p.printTable(eventTable(events))
+}

@@ -1,0 +1,44 @@
+package smtp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	gomail "github.com/wneessen/go-mail"
+	"github.com/wneessen/go-mail/smtp"
+
+	"github.com/watchword-auth/watchword/internal/address"
+)
+
+// SendTrial sends one plain mail without a link to an operator, over the same connection and with
+// the same sender as every other mail. It returns the server's reply to the content, such as "2.0.0 Ok: queued
+// as 4F0". The reply is one line and contains no password. An error contains the reply of the server that refused.
+func (s *Sender) SendTrial(ctx context.Context, to, publicURL string) (reply string, err error) {
+	canonical, err := address.Parse(to)
+	if err != nil {
+		return "", errors.New("the recipient is not an address such as ada@example.com")
+	}
+	message := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
+	if err := errors.Join(message.From(s.from), message.To(canonical)); err != nil {
+		return "", err
+	}
+	message.Subject("Test mail from Watchword")
+	message.SetDate()
+	message.SetMessageID()
+	message.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834, section 5: no automatic replies
+	message.SetBodyString(gomail.TypeTextPlain, "This is a test mail from the Watchword server at "+publicURL+".\n\n"+
+		"An operator sent it with `watchword mail test`. If you can read it, users receive their mails, too.\n")
+	err = s.converse(ctx, func(client *gomail.Client, server *smtp.Client) error {
+		return client.SendWithSMTPClient(server, message)
+	})
+	if err != nil && !message.IsDelivered() {
+		return "", fmt.Errorf("send mail through %s: %w", s.relay.name(), err)
+	}
+	reply = strings.Join(strings.Fields(message.ServerResponse()), " ")
+	if s.relay.user != "" {
+		reply = s.relay.withoutPassword(reply)
+	}
+	return reply, nil
+}

@@ -1,0 +1,134 @@
+package watchword_test
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+func TestEventsOfOperatorsCarryTheirName(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	r := start(t, func(o *watchword.Options) { o.Log = slog.New(slog.NewTextHandler(&log, nil)) })
+	in := r.signUp(t, "ada@example.com")
+	id, grace := in.User.ID, r.Operator().As("grace")
+	must(t, grace.Rename(t.Context(), id, "Ada L"))
+	must(t, grace.MarkVerified(t.Context(), id))
+	must(t, grace.ClearLimits(t.Context(), id))
+	must(t, grace.SendReset(t.Context(), id))
+	r.deliver(t)
+	_, err := grace.SetRoles(t.Context(), id, []string{"staff"})
+	must(t, err)
+	session := r.login(t, "ada@example.com", phone).Session.ID
+	must(t, grace.EndUserSession(t.Context(), id, session))
+	_, err = grace.EndUserSessions(t.Context(), id)
+	must(t, err)
+	must(t, grace.ChangeEmail(t.Context(), id, "ada@example.org"))
+	must(t, grace.DisableUser(t.Context(), id))
+	must(t, grace.EnableUser(t.Context(), id))
+	for _, kind := range []watchword.EventKind{
+		watchword.EventRenamed, watchword.EventEmailVerified, watchword.EventLimitsCleared,
+		watchword.EventResetRequested, watchword.EventRolesChanged, watchword.EventSessionEnded,
+		watchword.EventLogoutAll, watchword.EventEmailChanged, watchword.EventDisabled,
+		watchword.EventEnabled,
+	} {
+		if event := eventOf(t, r, id, kind); event.Operator != "grace" || event.Address != "" {
+			t.Errorf("%s is by %q from %q", kind, event.Operator, event.Address)
+		}
+	}
+	if event := eventOf(t, r, id, watchword.EventLogin); event.Operator != "" {
+		t.Errorf("a sign-in is by the operator %q", event.Operator)
+	}
+	must(t, grace.DeleteUser(t.Context(), id))
+	if event := eventOf(t, r, id, watchword.EventDeleted); event.Operator != "grace" {
+		t.Errorf("the deletion is by %q", event.Operator)
+	}
+	if !strings.Contains(log.String(), "event=account_deleted") || !strings.Contains(log.String(), "operator=grace") {
+		t.Errorf("the log does not name the operator:\n%s", log.String())
+	}
+}
+
+// The new address is not proven yet, and the reader of the old one keeps no link.
+func TestOperatorChangesAnAddress(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	in, other := r.signUp(t, "ada@example.com"), r.signUp(t, "bob@example.com")
+	id := in.User.ID
+	old := r.forgotten(t, "ada@example.com")
+	wantCode(t, r.Operator().ChangeEmail(t.Context(), id, string(other.User.Email)), watchword.CodeEmailTaken)
+	wantCode(t, r.Operator().ChangeEmail(t.Context(), id, "ada@example.com"), watchword.CodeValidationFailed)
+	wantCode(t, r.Operator().ChangeEmail(t.Context(), id, "nobody"), watchword.CodeValidationFailed)
+	wantCode(t, r.Operator().ChangeEmail(t.Context(), watchword.UserID(other.Session.ID), "eve@example.com"),
+		watchword.CodeNotFound)
+	must(t, r.Operator().MarkVerified(t.Context(), id))
+	must(t, r.Operator().ChangeEmail(t.Context(), id, "Ada@Example.org"))
+	user, err := r.Operator().FindUserByID(t.Context(), id)
+	must(t, err)
+	if user.Email != "ada@example.org" || user.Verified() {
+		t.Errorf("the account has %s, verified %t", user.Email, user.Verified())
+	}
+	r.identity(t, in)
+	wantCode(t, r.ResetPassword(t.Context(), old, "eight purple otters", laptop), watchword.CodeMailTokenInvalid)
+	r.deliver(t)
+	if mail := r.post.last(t, watchword.MailVerify); mail.To != user.Email {
+		t.Errorf("the link was mailed to %s", mail.To)
+	}
+	must(t, r.Operator().SendVerification(t.Context(), id))
+	must(t, r.Operator().MarkVerified(t.Context(), id))
+	wantCode(t, r.Operator().SendVerification(t.Context(), id), watchword.CodeValidationFailed)
+}
+
+func TestClearLimitsLetsTheOwnerInAtOnce(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	in := r.signUp(t, "ada@example.com")
+	stranger := watchword.Client{Address: phone.Address}
+	limit := func() {
+		t.Helper()
+		for range 10 {
+			wantCode(t, r.tryOn(t, "ada@example.com", "wrong otters here", stranger), watchword.CodeInvalidCredentials)
+		}
+		wantCode(t, r.tryOn(t, "ada@example.com", goodPassword, stranger), watchword.CodeRateLimited)
+	}
+	limit()
+	must(t, r.Operator().ClearLimits(t.Context(), in.User.ID))
+	must(t, r.tryOn(t, "ada@example.com", goodPassword, stranger))
+	limit() // the counter is empty, and not below
+	for range 4 {
+		must(t, r.Operator().ClearLimits(t.Context(), in.User.ID))
+	}
+	limit()
+	r.clock.advance(time.Second)
+	wantCode(t, r.Operator().ClearLimits(t.Context(), watchword.UserID(in.Session.ID)), watchword.CodeNotFound)
+}
+
+func TestOperatorFindsTheAccountOfASessionAndTheEventsOfARequest(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	r.signUp(t, "ada@example.com")
+	client := laptop
+	client.RequestID = "request-1"
+	in := r.login(t, "ada@example.com", client)
+	for range 2 { // alive, then ended
+		user, err := r.Operator().UserOfSession(t.Context(), in.Session.ID)
+		if err != nil || user.ID != in.User.ID {
+			t.Errorf("the session belongs to %q, %v", user.ID, err)
+		}
+		_, err = r.Operator().EndUserSessions(t.Context(), in.User.ID)
+		must(t, err)
+	}
+	_, err := r.Operator().UserOfSession(t.Context(), "none")
+	wantCode(t, err, watchword.CodeNotFound)
+	events, err := r.Operator().RequestEvents(t.Context(), "request-1", 10)
+	if err != nil || len(events) != 1 || events[0].Kind != watchword.EventLogin ||
+		events[0].SessionID != in.Session.ID {
+		t.Errorf("events of the request: %v, %v", events, err)
+	}
+	if events, err := r.Operator().RequestEvents(t.Context(), "", 10); err != nil || len(events) != 0 {
+		t.Errorf("events without a request: %v, %v", events, err)
+	}
+}

@@ -1,0 +1,75 @@
+// Package usersearch finds accounts for the people who run the service. It is a wing: it uses the engine's list of
+// accounts and has no rule about them.
+package usersearch
+
+import (
+	"context"
+	"strings"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// A Filter selects accounts. The zero value selects all. Prefix is a range of an index. The other
+// fields read every account of that range.
+type Filter struct {
+	Prefix   string // of the address, in any case
+	Contains string // a part of the address or of the name, in any case
+	Role     string
+	State    string // as State returns it
+}
+
+// Matches reports whether the filter selects an account. It ignores Prefix, which the query applies.
+func (f Filter) Matches(u watchword.User) bool {
+	part := strings.ToLower(f.Contains)
+	return (strings.Contains(string(u.Email), part) || strings.Contains(strings.ToLower(u.Name), part)) &&
+		(f.Role == "" || u.HasRole(f.Role)) && (f.State == "" || f.State == State(u))
+}
+
+// State returns "disabled", "unverified" or "active". A disabled account is disabled even if its
+// address is unverified, too.
+func State(u watchword.User) string {
+	switch {
+	case u.Disabled():
+		return "disabled"
+	case !u.Verified():
+		return "unverified"
+	}
+	return "active"
+}
+
+// The number of accounts that Find reads in one transaction. A small page is enough for a small limit. A filter that
+// selects few accounts must not read tiny pages.
+const (
+	smallestPage = 100
+	largestPage  = 1000
+)
+
+// A Lister lists accounts in the order of their addresses. watchword.Operator is one.
+type Lister interface {
+	UsersBetween(ctx context.Context, from, below watchword.Address, limit int) ([]watchword.User, error)
+}
+
+// Find lists up to limit accounts that the filter selects, with addresses after the given one ("" starts at the
+// first), in the order of addresses. It reads pages, each in a transaction of its own, so a running server can write
+// in between.
+func Find(
+	ctx context.Context, users Lister, f Filter, after watchword.Address, limit int,
+) (found []watchword.User, err error) {
+	size := min(max(limit, smallestPage), largestPage)
+	prefix := watchword.Address(strings.ToLower(f.Prefix))
+	// Addresses are printable ASCII, so no address is between one and next of it, and none is above last of a prefix.
+	const next, last = "\x01", "\x7f"
+	from := max(prefix, after+next)
+	for page := make([]watchword.User, size); len(page) == size && len(found) < limit; {
+		if page, err = users.UsersBetween(ctx, from, prefix+last, size); err != nil {
+			return nil, err
+		}
+		for _, user := range page {
+			from = user.Email + next
+			if len(found) < limit && f.Matches(user) {
+				found = append(found, user)
+			}
+		}
+	}
+	return found, nil
+}
