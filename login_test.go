@@ -57,7 +57,7 @@ func TestOneOfConcurrentSignUpsGetsTheAddress(t *testing.T) {
 // PW-1, PW-2, PW-5, RST-7
 func TestAPasswordIsRefusedOnEveryPathThatSetsOne(t *testing.T) {
 	t.Parallel()
-	r := start(t, nil)
+	r := start(t, func(o *watchword.Options) { o.PasswordWords = []string{"Globex Corp"} })
 	in := r.signUp(t, "ada.lovelace@example.com")
 	who := r.identity(t, in)
 	if err := r.ForgotPassword(t.Context(), "ada.lovelace@example.com", laptop); err != nil {
@@ -88,6 +88,9 @@ func TestAPasswordIsRefusedOnEveryPathThatSetsOne(t *testing.T) {
 		for password, code := range map[string]string{
 			"short":                        watchword.FieldPasswordShort,
 			"password1":                    watchword.FieldPasswordCommon,
+			"globex-2026":                  watchword.FieldPasswordCommon,
+			"GlobexCorp!":                  watchword.FieldPasswordCommon,
+			"globex+lovelace":              watchword.FieldPasswordPersonal,
 			"ada.lovelace":                 watchword.FieldPasswordPersonal,
 			fmt.Sprintf("%0257d", 0):       watchword.FieldPasswordLong,
 			"nul\x00 is not for passwords": watchword.FieldInvalid,

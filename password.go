@@ -29,7 +29,7 @@ func (e *Engine) acceptable(field string, raw Secret, email Address, name string
 	case err != nil:
 		return "", &FieldError{field, FieldInvalid, "This password contains characters that are not allowed. Choose another."}
 	}
-	switch problem := password.Check(normal, e.opts.PasswordMin, string(email), name); problem {
+	switch problem := password.Check(normal, e.opts.PasswordMin, e.opts.PasswordWords, string(email), name); problem {
 	case "":
 		return normal, nil
 	case password.TooShort:
@@ -40,11 +40,8 @@ func (e *Engine) acceptable(field string, raw Secret, email Address, name string
 	case password.Common:
 		return "", &FieldError{field, FieldPasswordCommon, "This password is too common. Choose another."}
 	default:
-		return "", &FieldError{
-			field,
-			FieldPasswordPersonal,
-			"This password contains only your email address or name. Choose another.",
-		}
+		return "", &FieldError{field, FieldPasswordPersonal,
+			"This password contains only your email address or name. Choose another."}
 	}
 }
 

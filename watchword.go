@@ -81,6 +81,9 @@ type Options struct {
 	// PasswordMin is the minimum length of a password, in code points. Default: 8.
 	PasswordMin int
 
+	// PasswordWords are words that no password may consist of, as passwords of this service. Default: none.
+	PasswordWords []string
+
 	// HashAlg is argon2id or bcrypt. Default: argon2id.
 	HashAlg string
 

@@ -50,6 +50,7 @@ var settingRules = []struct {
 	{"cookie-same-site", sameSiteProblem},
 	{"cookie-domain", cookieDomainProblem},
 	{"password-min", passwordMinProblem},
+	{"password-words", passwordWordsProblem},
 	{"verify-mail", verifyMailProblem},
 	{"hash-cost", hashCostProblem},
 	{"hash-workers", hashWorkersProblem},
@@ -355,6 +356,21 @@ func productNameProblem(s *Settings) string {
 func passwordMinProblem(s *Settings) string {
 	if s.PasswordProfile == "nist" && s.PasswordMin < 15 {
 		return fmt.Sprintf("%d is less than the 15 of password-profile nist. Remove it, or write 15 or more.", s.PasswordMin)
+	}
+	return ""
+}
+
+// passwordWordsProblem refuses words that the check would ignore, and bounds its work: each new
+// password is compared with all words.
+func passwordWordsProblem(s *Settings) string {
+	const most, least, longest = 100, 3, 64
+	if len(s.PasswordWords) > most {
+		return fmt.Sprintf("has %d words. Write at most %d.", len(s.PasswordWords), most)
+	}
+	for _, word := range s.PasswordWords {
+		if n := utf8.RuneCountInString(word); n < least || n > longest {
+			return fmt.Sprintf("%q does not have %d to %d characters. Change or remove it.", word, least, longest)
+		}
 	}
 	return ""
 }

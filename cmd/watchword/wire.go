@@ -217,6 +217,7 @@ func (s *Settings) engine() watchword.Options {
 		Signup:        watchword.SignupMode(s.Signup),
 		NoVerifyMail:  s.VerifyMail == "off",
 		PasswordMin:   s.PasswordMin,
+		PasswordWords: append(slices.Clone(s.PasswordWords), s.ProductName),
 		HashAlg:       s.HashAlg,
 		HashCost:      s.HashCost,
 		HashWorkers:   s.hashWorkers(),

@@ -50,14 +50,14 @@ type Problem string
 const (
 	TooShort Problem = "too_short" // fewer code points than the minimum
 	TooLong  Problem = "too_long"  // more than 256 code points
-	Common   Problem = "common"    // a common password, or only words such as login and this product's name
+	Common   Problem = "common"    // a common password, or only words of the service, such as login and its name
 	Personal Problem = "personal"  // only words of the user's address or name
 )
 
-// Check checks a normalized password. min is in code points. personal contains the
-// user's email address and names, in any spelling. Check does not require particular
-// kinds of characters (NIST SP 800-63B-4, section 3.1.1.2).
-func Check(normal string, min int, personal ...string) Problem {
+// Check checks a normalized password. min is in code points. context contains the
+// operator's words, personal the user's email address and names, all in any spelling.
+// Check does not require particular kinds of characters (NIST SP 800-63B-4, section 3.1.1.2).
+func Check(normal string, min int, context []string, personal ...string) Problem {
 	points := utf8.RuneCountInString(normal)
 	if points < min {
 		return TooShort
@@ -66,7 +66,7 @@ func Check(normal string, min int, personal ...string) Problem {
 		return TooLong
 	}
 	folded := fold(normal)
-	service := serviceWords()
+	service := append(serviceWords(), words(context)...)
 	switch {
 	case isCommon(folded), consistsOf(folded, service):
 		return Common

@@ -75,7 +75,7 @@ func TestLengthIsCountedInCodePoints(t *testing.T) {
 		{"one too long", strings.Repeat("\u00e9", 257), 8, password.TooLong},
 		{"empty", "", 8, password.TooShort},
 	} {
-		if got := password.Check(c.normal, c.min); got != c.want {
+		if got := password.Check(c.normal, c.min, nil); got != c.want {
 			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
 		}
 	}
@@ -102,7 +102,7 @@ func TestCheckRejectsCommonPasswords(t *testing.T) {
 		},
 	} {
 		for _, normal := range all {
-			if got := password.Check(normal, 8); got != want {
+			if got := password.Check(normal, 8, nil); got != want {
 				t.Errorf("%q: got %q, want %q", normal, got, want)
 			}
 		}
@@ -129,7 +129,7 @@ func TestCheckRejectsTheUsersAddressAndName(t *testing.T) {
 		},
 	} {
 		for _, normal := range all {
-			if got := password.Check(normal, 8, address, name); got != want {
+			if got := password.Check(normal, 8, nil, address, name); got != want {
 				t.Errorf("%q: got %q, want %q", normal, got, want)
 			}
 		}
@@ -139,13 +139,13 @@ func TestCheckRejectsTheUsersAddressAndName(t *testing.T) {
 func TestShortNamesRejectFewPasswords(t *testing.T) {
 	t.Parallel()
 	for _, normal := range []string{strings.Repeat("a", 64), "abababababab!?", "banana split", "io-io-io-io-io"} {
-		if got := password.Check(normal, 8, "a@b.io", "A B", "", " ", "@"); got != "" {
+		if got := password.Check(normal, 8, nil, "a@b.io", "A B", "", " ", "@"); got != "" {
 			t.Errorf("%q: got %q, want no result", normal, got)
 		}
 	}
 	for _, normal := range []string{"a@b.io", "a@b.io2026", "4917055512345", "\u674e12345678",
 		"\u674e\u674e\u674e\u674e"} {
-		if got := password.Check(normal, 4, "a@b.io", "\u674e", "4917055512345@b.io"); got != password.Personal {
+		if got := password.Check(normal, 4, nil, "a@b.io", "\u674e", "4917055512345@b.io"); got != password.Personal {
 			t.Errorf("%q: got %q, want personal", normal, got)
 		}
 	}
@@ -158,7 +158,7 @@ func TestCheckRarelyRejectsUncommonPasswords(t *testing.T) {
 	const total, limit = 100_000, 20
 	rejected := 0
 	for i := range total {
-		if password.Check("zqvkwjxy-"+strconv.Itoa(i)+"-wjxyzqvk", 8) != "" {
+		if password.Check("zqvkwjxy-"+strconv.Itoa(i)+"-wjxyzqvk", 8, nil) != "" {
 			rejected++
 		}
 	}
@@ -192,7 +192,7 @@ func FuzzNormalize(f *testing.F) {
 		if other, err := password.Normalize(norm.NFD.String(raw)); err == nil && other != normal {
 			t.Errorf("%q is %q composed and %q decomposed", raw, normal, other)
 		}
-		password.Check(normal, 8, raw, normal)
+		password.Check(normal, 8, nil, raw, normal)
 	})
 }
 
@@ -206,7 +206,7 @@ func BenchmarkNormalize(b *testing.B) {
 
 func BenchmarkCheck(b *testing.B) {
 	for b.Loop() {
-		if password.Check("correct horse battery staple", 8, "anna.bell@example.org", "Anna Bell") != "" {
+		if password.Check("correct horse battery staple", 8, nil, "anna.bell@example.org", "Anna Bell") != "" {
 			b.Fatal("rejected")
 		}
 	}
@@ -216,6 +216,29 @@ func BenchmarkCheck(b *testing.B) {
 func BenchmarkCheckLongest(b *testing.B) {
 	normal, name := strings.Repeat("a", 256), strings.Repeat("aaaaaaaaa ", 20)
 	for b.Loop() {
-		password.Check(normal, 8, "anna.bell@example.org", name)
+		password.Check(normal, 8, nil, "anna.bell@example.org", name)
+	}
+}
+
+// PW-5
+func TestCheckRejectsOnlyWordsOfTheOperator(t *testing.T) {
+	t.Parallel()
+	context := []string{"Globex Corp", "MÜNCHEN"}
+	for normal, want := range map[string]password.Problem{
+		"globexcorp":         password.Common,
+		"Globex2026!":        password.Common,
+		"corp-globex-1":      password.Common,
+		"münchen1860":        password.Common,
+		"globexlogin99":      password.Common,
+		"globex+lovelace":    password.Personal,
+		"globex makes tubes": "",
+		"hamburg-1887-elbe":  "",
+	} {
+		if got := password.Check(normal, 8, context, "Lovelace"); got != want {
+			t.Errorf("Check(%q) is %q, want %q", normal, got, want)
+		}
+	}
+	if got := password.Check("globex2026x", 8, nil); got != "" {
+		t.Errorf("without words of the operator: %q", got)
 	}
 }
