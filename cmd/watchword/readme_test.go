@@ -26,6 +26,7 @@ var readmeCommands = []struct {
 	{regexp.MustCompile(`^go run ./lab/rotation/cmd$`), (*readme).simulate},
 	{regexp.MustCompile(`^curl `), (*readme).curl},
 	{regexp.MustCompile(`^make [a-z-]+$`), (*readme).plan},
+	{regexp.MustCompile(`^docker compose up$`), (*readme).compose},
 }
 
 // A readme is a run of the commands of README.md in their order, in one folder.
@@ -37,8 +38,8 @@ type readme struct {
 	ran    map[string]bool
 }
 
-// Every command of README.md runs as it is written, with two differences: the server listens on
-// a free port, and targets of make that take minutes are only planned.
+// Every command of README.md runs as it is written, with these differences: the server listens on
+// a free port, targets of make are only planned because some take minutes, and Docker isn't run.
 func TestEveryCommandOfTheReadmeRuns(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(filepath.Join(root, "README.md"))
@@ -140,6 +141,16 @@ func (r *readme) plan(command string) {
 	r.Helper()
 	r.ran["make"] = true
 	r.shell(root, strings.Replace(command, "make ", "make -n ", 1))
+}
+
+// compose checks only that the command finds its files. deploy/check reads compose.yaml.
+func (r *readme) compose(string) {
+	r.Helper()
+	for _, name := range []string{"compose.yaml", "Dockerfile"} {
+		if _, err := os.Stat(filepath.Join(root, name)); err != nil {
+			r.Error(err)
+		}
+	}
 }
 
 func (r *readme) shell(dir, command string) []byte {
