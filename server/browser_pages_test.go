@@ -173,7 +173,7 @@ func addresses(t *testing.T, s *service, b, phone *tab) {
 	b.reads("Signed in as ada@example.com")
 }
 
-// A tab that shows the page already loads nothing when only the fragment changes.
+// A tab that shows the page does not load again when only the fragment changes.
 func TestLinkOpenedInATabWithItsPageIsUsed(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, nil)

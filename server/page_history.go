@@ -7,7 +7,7 @@ import (
 )
 
 // The lists of devices and events of the account page. Equal entries become one, and only the first
-// are visible at once. Nothing is left out: the rest is in a <details>, and each session can be
+// are visible at once. The rest is in a <details>, and each session can be
 // ended alone.
 
 // visibleRows is how many entries of a list are visible before "show more". A list of this length

@@ -38,8 +38,8 @@ type readme struct {
 	ran    map[string]bool
 }
 
-// Every command of README.md runs as it is written, with these differences: the server listens on
-// a free port, targets of make are only planned because some take minutes, and Docker isn't run.
+// Every command of README.md runs as it is written, with three differences. The server listens on
+// a free port. Targets of make are only planned, because some take minutes. Docker isn't run.
 func TestEveryCommandOfTheReadmeRuns(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(filepath.Join(root, "README.md"))

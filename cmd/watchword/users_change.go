@@ -7,7 +7,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// Corrections that support needs for one account. None of them shows or sets a password.
+// Corrections that support needs for one account. They neither show nor set a password.
 
 // userRename corrects a display name. Access tokens carry the old name until the next
 // refresh.

@@ -157,7 +157,7 @@ func (c importCase) run(t *testing.T, s *server, dir, domain string, arguments [
 	}
 }
 
-// --try verifies a known password and imports nothing.
+// --try verifies a known password without an import.
 //
 // IMP-2
 func TestTryNamesTheFlagsThatFit(t *testing.T) {

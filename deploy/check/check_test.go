@@ -1,4 +1,4 @@
-// Package check_test checks the files for containers without a container engine: compose.yaml with
+// Package check_test checks the files for containers without a container engine. It reads compose.yaml with
 // the parser of Docker Compose, the manifests with the types of Kubernetes, and the settings in both
 // with `watchword config`.
 package check_test

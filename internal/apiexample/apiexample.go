@@ -184,7 +184,7 @@ type Command struct {
 	Method, URL string
 	Bearer      bool   // send the access token
 	Body        any    // nil: none
-	Jar         string // file that keeps cookies; empty: none
+	Jar         string // file that keeps cookies; empty: no file
 	Stream      bool   // the response does not end
 	Token       string // variable for the member token; empty: MAIL_TOKEN
 }
