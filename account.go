@@ -21,10 +21,9 @@ type Identity struct {
 	Session Session
 }
 
-// Authenticate verifies an access token (RFC 9068 section 4) and, unlike other
-// services, checks that its session is active. A token with outdated roles counts as
-// expired, so that the client refreshes. Codes: CodeTokenMissing, CodeTokenInvalid,
-// CodeTokenExpired, CodeSessionEnded.
+// Authenticate verifies an access token (RFC 9068 section 4) and, unlike other services, checks that its session is
+// active. A token with outdated roles counts as expired, so that the client refreshes. Codes: CodeTokenMissing,
+// CodeTokenInvalid, CodeTokenExpired, CodeSessionEnded.
 func (e *Engine) Authenticate(ctx context.Context, access Secret) (Identity, error) {
 	if access == "" {
 		return Identity{}, refuse(CodeTokenMissing, "Sign in first: send an access token as `Authorization: Bearer …`.")
@@ -56,9 +55,10 @@ func (e *Engine) Authenticate(ctx context.Context, access Secret) (Identity, err
 	return who, nil
 }
 
-// LiveSessions returns the active sessions of access and refresh tokens. It only reads:
-// refresh tokens are neither rotated nor judged, and must be of the newest generation
-// or its predecessor. Other tokens are ignored.
+// LiveSessions returns the active sessions of access and refresh tokens. It only reads: refresh tokens are neither
+// rotated nor judged, and must be of the newest generation or its predecessor. Other tokens are ignored.
+//
+// Unstable: only the server uses it.
 func (e *Engine) LiveSessions(ctx context.Context, tokens []Secret) (live []Identity, err error) {
 	for _, token := range tokens {
 		if token == "" {
@@ -110,8 +110,7 @@ func (e *Engine) presents(ctx context.Context, tokens []Secret, id UserID) (bool
 	return false, err
 }
 
-// RequireRoles returns a refusal if the user lacks one of the roles. Codes:
-// CodeInsufficientScope.
+// RequireRoles returns a refusal if the user lacks one of the roles. Codes: CodeInsufficientScope.
 func (i Identity) RequireRoles(roles ...string) error {
 	for _, role := range roles {
 		if !i.User.HasRole(role) {
@@ -159,19 +158,13 @@ func view[T any](ctx context.Context, s Store, query func(Tx) (T, error)) (resul
 	return result, err
 }
 
-// Rename sets the caller's name. Codes: CodeValidationFailed (name), CodeSessionEnded.
-func (e *Engine) Rename(ctx context.Context, who Identity, name string) (User, error) {
-	return e.UpdateProfile(ctx, who, ProfileChange{Name: &name})
-}
-
 // A ProfileChange changes what users say about themselves. A nil member stays as it is.
 type ProfileChange struct {
 	Name   *string // as in SignUpRequest
 	Locale *string // BCP 47; empty: unknown
 }
 
-// UpdateProfile changes the caller's account. Codes: CodeValidationFailed (name, locale),
-// CodeSessionEnded.
+// UpdateProfile changes the caller's account. Codes: CodeValidationFailed (name, locale), CodeSessionEnded.
 func (e *Engine) UpdateProfile(ctx context.Context, who Identity, change ProfileChange) (User, error) {
 	var badName, badLocale *FieldError
 	if change.Name != nil {
@@ -198,8 +191,7 @@ func (e *Engine) UpdateProfile(ctx context.Context, who Identity, change Profile
 	return who.User, err
 }
 
-// DeleteAccount removes the account and ends its sessions. Codes:
-// CodePasswordWrong, CodeRateLimited, CodeTryLater.
+// DeleteAccount removes the account and ends its sessions. Codes: CodePasswordWrong, CodeRateLimited, CodeTryLater.
 func (e *Engine) DeleteAccount(ctx context.Context, who Identity, password Secret, c Client) error {
 	if password == "" {
 		return required("password")
@@ -221,8 +213,7 @@ func (e *Engine) DeleteAccount(ctx context.Context, who Identity, password Secre
 	return err
 }
 
-// holdPassword locks the account. It returns CodePasswordWrong if the password changed
-// after it was checked.
+// holdPassword locks the account. It returns CodePasswordWrong if the password changed after it was checked.
 func (e *Engine) holdPassword(ctx context.Context, tx Tx, u User) error {
 	unchanged, err := tx.ReplacePassword(ctx, u.ID, u.PasswordHash, u.PasswordHash)
 	if err == nil && !unchanged {
@@ -231,9 +222,8 @@ func (e *Engine) holdPassword(ctx context.Context, tx Tx, u User) error {
 	return err
 }
 
-// deleteUser deletes an account. Its EventDeleted stays, without network address and
-// device. Its ended sessions stay until they are swept, so that their tokens get
-// CodeSessionEnded.
+// deleteUser deletes an account. Its EventDeleted stays, without network address and device. Its ended sessions stay
+// until they are swept, so that their tokens get CodeSessionEnded.
 func deleteUser(ctx context.Context, tx Tx, event Event) error {
 	if _, err := tx.EndSessions(ctx, event.UserID, "", EndedDeleted, event.At); err != nil {
 		return err
@@ -256,8 +246,7 @@ func (e *Engine) Sessions(ctx context.Context, who Identity) ([]Session, error) 
 // SessionExpires returns when a session expires unless it is refreshed before.
 func (e *Engine) SessionExpires(s Session) time.Time { return s.idleUntil(e.opts.Sessions) }
 
-// EndSession ends one of the caller's sessions. Codes: CodeNotFound (not the caller's,
-// or already ended).
+// EndSession ends one of the caller's sessions. Codes: CodeNotFound (not the caller's, or already ended).
 func (e *Engine) EndSession(ctx context.Context, who Identity, id SessionID, c Client) error {
 	if !storable.ID(string(id)) {
 		return notFound()

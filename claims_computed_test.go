@@ -65,7 +65,7 @@ func TestComputedClaimsHoldTheDataOfUserAndSession(t *testing.T) {
 		}
 	}
 	who := r.identity(t, in)
-	_, err := r.Rename(t.Context(), who, "Ada Lovelace")
+	_, err := r.UpdateProfile(t.Context(), who, watchword.ProfileChange{Name: new("Ada Lovelace")})
 	must(t, err)
 	in = r.login(t, "ada@example.com", laptop)
 	if name := payloadOf(t, in.AccessToken)["username"]; name != "Ada Lovelace" {

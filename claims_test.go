@@ -176,8 +176,8 @@ func TestRolesThatMakeATokenTooLongAreRefusedWhenTheyAreSet(t *testing.T) {
 		if most < 8 || most == 32 {
 			t.Errorf("%s: %d of the longest roles are accepted", alg, most)
 		}
-		_, err := r.Rename(t.Context(), r.identity(t, r.login(t, "ada@example.com", laptop)),
-			strings.Repeat("\U0001F9A6", 200))
+		_, err := r.UpdateProfile(t.Context(), r.identity(t, r.login(t, "ada@example.com", laptop)),
+			watchword.ProfileChange{Name: new(strings.Repeat("\U0001F9A6", 200))})
 		must(t, err)
 		if size := len(r.login(t, "ada@example.com", laptop).AccessToken); size > accesstoken.MaxSize {
 			t.Errorf("%s: a token of %d bytes", alg, size)

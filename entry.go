@@ -69,10 +69,9 @@ func decideEntry(u User, mode SignupMode, proofs []proof) decision {
 	return decision{methods: methods}
 }
 
-// admit opens the session of an entry in the flow's transaction, or returns the
-// refusal of decideEntry. It ends the replaced session, makes room and inserts, in
-// this order: after a clock was set back, the new session must not count as the oldest.
-// It also returns the events to announce after the commit; event is the flow's own.
+// admit opens the session of an entry in the flow's transaction, or returns the refusal of decideEntry. It ends the
+// replaced session, makes room and inserts, in this order: after a clock was set back, the new session must not count
+// as the oldest. It also returns the events to announce after the commit; event is the flow's own.
 func (e *Engine) admit(ctx context.Context, tx Tx, n entry, event Event) (Session, []Event, error) {
 	decided := decideEntry(n.user, e.opts.Signup, n.proofs)
 	if decided.refusal != nil {
@@ -145,11 +144,10 @@ type AdmitRequest struct {
 // methodName matches the names that RFC 8176 registers. The size of tokens relies on it.
 var methodName = regexp.MustCompile(`^[a-z]{2,4}$`)
 
-// AdmitUser opens a session of an account that the application has authenticated itself,
-// for example by a company's directory. It checks no password and charges no limit. A
-// disabled or unproven account is refused, as in Login. Codes:
-// CodeValidationFailed (methods), CodeNotFound, CodeAccountDisabled,
-// CodeEmailNotVerified (SignupVerified), CodeTryLater (the address changed meanwhile).
+// AdmitUser opens a session of an account that the application has authenticated itself, for example by a company's
+// directory. It checks no password and charges no limit. A disabled or unproven account is refused, as in Login.
+// Codes: CodeValidationFailed (methods), CodeNotFound, CodeAccountDisabled, CodeEmailNotVerified (SignupVerified),
+// CodeTryLater (the address changed meanwhile).
 func (o Operator) AdmitUser(ctx context.Context, r AdmitRequest) (*SignIn, error) {
 	proofs, problem := parseMethods(r.Methods)
 	if problem != nil {

@@ -48,12 +48,16 @@ type FeedItem struct {
 }
 
 // A FeedState is the progress of the numbering.
+//
+// Unstable: only stores use it.
 type FeedState struct {
 	Last       int64     // the largest number
 	Unnumbered time.Time // since when the oldest item has waited for a number; zero: all have one
 }
 
 // A FeedPage is a part of the feed.
+//
+// Unstable: only the server uses it.
 type FeedPage struct {
 	Events    []FeedEvent
 	Next      int64           // continue after this number
@@ -63,6 +67,8 @@ type FeedPage struct {
 }
 
 // A FeedEvent is a Security Event Token (RFC 8417).
+//
+// Unstable: only the server uses it.
 type FeedEvent struct {
 	Number int64  // 0 for a heartbeat
 	ID     string // `jti`
@@ -265,9 +271,11 @@ func (e *Engine) issueHeartbeat(now time.Time, state FeedState) error {
 	return nil
 }
 
-// Revocations returns up to limit events (at most 1000) after a number. A number above
-// the last one comes from before a backup was restored: the feed then starts again at
-// its beginning. It returns ErrUnavailable until Run has read the feed once.
+// Revocations returns up to limit events (at most 1000) after a number. A number above the last one comes from before
+// a backup was restored: the feed then starts again at its beginning. It returns ErrUnavailable until Run has read
+// the feed once.
+//
+// Unstable: only the server uses it.
 func (e *Engine) Revocations(ctx context.Context, after int64, limit int) (FeedPage, error) {
 	f := &e.feed
 	f.await(ctx, after)

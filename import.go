@@ -26,6 +26,8 @@ import (
 //     signed up with the address before the import, to be taken for its owner.
 
 // An ImportedUser is an account of another system.
+//
+// Unstable: for the program watchword.
 type ImportedUser struct {
 	ID           string // see KeptID; empty: the other system identifies accounts by address
 	System       string // name of the other system; needed if several systems may use the same IDs
@@ -49,6 +51,8 @@ func (u ImportedUser) KeptID() (id UserID, ok bool) {
 }
 
 // An ImportResult is the result of importing, or of checking, an ImportedUser.
+//
+// Unstable: for the program watchword.
 type ImportResult struct {
 	User     User         // the stored account; the zero User if there are problems
 	There    bool         // User existed before and is unchanged
@@ -56,6 +60,8 @@ type ImportResult struct {
 }
 
 // CheckImport returns what ImportUsers would do with each account. It changes no data.
+//
+// Unstable: for the program watchword.
 func (o Operator) CheckImport(ctx context.Context, users []ImportedUser) (results []ImportResult, err error) {
 	now := o.engine.now()
 	err = o.engine.store.View(ctx, func(tx Tx) error {
@@ -75,6 +81,8 @@ func (o Operator) CheckImport(ctx context.Context, users []ImportedUser) (result
 
 // ImportUsers creates accounts in one transaction; batches of some hundred are best. It skips accounts with problems.
 // It sends no mail, and does not check the strength of passwords, because it has only their hashes.
+//
+// Unstable: for the program watchword.
 func (o Operator) ImportUsers(ctx context.Context, users []ImportedUser) (results []ImportResult, err error) {
 	now := o.engine.now()
 	var events []Event

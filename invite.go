@@ -15,8 +15,8 @@ import (
 //  3. Name and password are checked, and the password is hashed.
 //  4. One transaction is the first proof of the address, consumes the token and opens a session.
 
-// InviteLife is how long an invitation can be accepted.
-const InviteLife = 7 * 24 * time.Hour
+// inviteLife is how long an invitation can be accepted.
+const inviteLife = 7 * 24 * time.Hour
 
 // An InviteRequest accepts an invitation.
 type InviteRequest struct {

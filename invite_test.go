@@ -9,6 +9,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
+const inviteLife = 7 * 24 * time.Hour
+
 // invite creates an account without a password and returns it with the token of its mail.
 func (r *rig) invite(t *testing.T) (watchword.User, watchword.Secret) {
 	t.Helper()
@@ -35,11 +37,11 @@ func TestInvitationSetsThePasswordAndSignsInOnce(t *testing.T) {
 			user, token := r.invite(t)
 			mail := r.post.last(t, watchword.MailInvite)
 			life := mail.Expires.Sub(mail.At).Truncate(time.Minute)
-			if life != watchword.InviteLife || mail.Locale != "de" ||
+			if life != inviteLife || mail.Locale != "de" ||
 				r.post.count(watchword.MailReset) != 0 {
 				t.Errorf("%s: the invitation is %+v and works for %s", mode, mail, life)
 			}
-			r.clock.advance(watchword.InviteLife - time.Minute)
+			r.clock.advance(inviteLife - time.Minute)
 			_, err := r.accept(t, token, "short", "")
 			wantField(t, err, "password", watchword.FieldPasswordShort)
 			_, err = r.accept(t, token, goodPassword, "a\u202eb")
@@ -62,7 +64,7 @@ func TestInvitationExpiresAfterSevenDays(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	user, token := r.invite(t)
-	r.clock.advance(watchword.InviteLife)
+	r.clock.advance(inviteLife)
 	_, err := r.accept(t, token, goodPassword, "")
 	wantCode(t, err, watchword.CodeMailTokenInvalid)
 

@@ -13,6 +13,8 @@ import (
 )
 
 // A KeyUse is the purpose of a key.
+//
+// Unstable: only stores and the program watchword use it.
 type KeyUse string
 
 const (

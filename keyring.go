@@ -23,6 +23,7 @@ import (
 // (internal/keyschedule), so processes agree without communication. A process reloads the keys every few seconds, and
 // at once when a token names an unknown key.
 
+// Unstable: only the server uses JWKSMaxAge.
 const (
 	// JWKSMaxAge is how long clients may cache the JWKS. A key is published for longer than this before it signs.
 	JWKSMaxAge = 5 * time.Minute
@@ -325,6 +326,8 @@ func (k *keyring) newKey(use KeyUse, number int, published, active time.Time) (K
 }
 
 // A KeyInfo is a Key without its secret.
+//
+// Unstable: for the program watchword.
 type KeyInfo struct {
 	ID                              string
 	Use                             KeyUse
@@ -334,8 +337,10 @@ type KeyInfo struct {
 	PublishedAt, ActiveFrom, DropAt time.Time
 }
 
-// Keys applies the schedule and lists the keys by use and ActiveFrom. It also lists them
-// if no number is free for the next key.
+// Keys applies the schedule and lists the keys by use and ActiveFrom. It also lists them if no number is free for the
+// next key.
+//
+// Unstable: for the program watchword.
 func (o Operator) Keys(ctx context.Context) ([]KeyInfo, error) {
 	if err := o.engine.scheduleKeys(ctx); err != nil && !errors.Is(err, errRingFull) {
 		return nil, err

@@ -178,9 +178,11 @@ func (k *keyring) withAlgorithm(plan keyschedule.Plan, set *keyset, now time.Tim
 	return plan
 }
 
-// RotateKeys activates the next key of a use as soon as it has been published for long
-// enough, usually at once, and publishes another. It returns the resulting keys. Codes:
-// CodeNotFound (KeySign with HS256), CodeRateLimited (too many keys).
+// RotateKeys activates the next key of a use as soon as it has been published for long enough, usually at once, and
+// publishes another. It returns the resulting keys. Codes: CodeNotFound (KeySign with HS256), CodeRateLimited (too
+// many keys).
+//
+// Unstable: for the program watchword.
 func (o Operator) RotateKeys(ctx context.Context, use KeyUse) ([]KeyInfo, error) {
 	if !slices.Contains(o.engine.keys.uses(), use) {
 		return nil, refuse(CodeNotFound, "HS256 has no signing keys. Change the signing secret instead.")

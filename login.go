@@ -37,9 +37,8 @@ type LoginRequest struct {
 	Replaces Secret
 }
 
-// Login opens a session. Codes: CodeValidationFailed (email or password
-// missing), CodeInvalidCredentials, CodeEmailNotVerified, CodeAccountDisabled,
-// CodeRateLimited, CodeTryLater.
+// Login opens a session. Codes: CodeValidationFailed (email or password missing), CodeInvalidCredentials,
+// CodeEmailNotVerified, CodeAccountDisabled, CodeRateLimited, CodeTryLater.
 func (e *Engine) Login(ctx context.Context, r LoginRequest) (*SignIn, error) {
 	email, err := loginFields(r)
 	if err != nil {
@@ -117,9 +116,8 @@ func loginFields(r LoginRequest) (Address, error) {
 	return email, nil
 }
 
-// knownPassword returns the hash that a login is compared with: of the account, or
-// else of the newest waiting sign-up, or "". A login is always compared with one hash,
-// so that its duration does not depend on the number of sign-ups.
+// knownPassword returns the hash that a login is compared with: of the account, or else of the newest waiting sign-up,
+// or "". A login is always compared with one hash, so that its duration does not depend on the number of sign-ups.
 func (e *Engine) knownPassword(u User, waiting []Signup) Secret {
 	if u.ID != "" || len(waiting) == 0 {
 		return u.PasswordHash
@@ -154,8 +152,7 @@ func (e *Engine) signInOn(device knowndevice.ID, u User, s Session) (*SignIn, er
 	return in, nil
 }
 
-// passwordMatches verifies a password in the hash pool. An empty hash matches no
-// password and takes the same time.
+// passwordMatches verifies a password in the hash pool. An empty hash matches no password and takes the same time.
 //
 // Our hashes are of the normal form (Unicode NFKC) of the password. Imported hashes may
 // be of the typed form. If the two forms differ, the typed form is tried second. This
@@ -198,9 +195,8 @@ func (e *Engine) passwordMatches(ctx context.Context, c Client, hash, given Secr
 	return ok, err
 }
 
-// upgradedHash returns the hash that the account gets at this sign-in: a new one if
-// the hash has other parameters or was imported. If the password is too long for
-// bcrypt, the account keeps its hash.
+// upgradedHash returns the hash that the account gets at this sign-in: a new one if the hash has other parameters or
+// was imported. If the password is too long for bcrypt, the account keeps its hash.
 func (e *Engine) upgradedHash(ctx context.Context, c Client, hash, given Secret) (Secret, error) {
 	if !passhash.NeedsRehash(string(hash), e.hashing.params) {
 		return hash, nil

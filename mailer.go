@@ -65,9 +65,11 @@ type MailFacts struct {
 	UndoUntil time.Time `json:"undoUntil,omitzero"`
 }
 
-// A Mail is one row of the outbox. It is inserted in the transaction of the change that
-// it reports, and sent after the commit. It holds no token: the token is computed when
-// the mail is sent, from the secret of KeyMail, the ID and, for most kinds, the attempt.
+// A Mail is one row of the outbox. It is inserted in the transaction of the change that it reports, and sent after
+// the commit. It holds no token: the token is computed when the mail is sent, from the secret of KeyMail, the ID and,
+// for most kinds, the attempt.
+//
+// Unstable: only stores and the program watchword use it.
 type Mail struct {
 	ID     string // UUID version 7
 	Kind   MailKind

@@ -283,7 +283,7 @@ func (e *Engine) withinBudget(ctx context.Context, tx Tx, m Mail, kind MailKind,
 // account (by an operator, or an undo), has no budget. A link for a waiting sign-up replaces no other link.
 func (e *Engine) freshToken(ctx context.Context, tx Tx, m Mail, d *delivery, now time.Time) error {
 	kind, within, err := d.message.Kind, true, error(nil)
-	lives := map[MailKind]time.Duration{MailReset: e.opts.ResetTTL, MailVerify: e.opts.VerifyTTL, MailInvite: InviteLife}
+	lives := map[MailKind]time.Duration{MailReset: e.opts.ResetTTL, MailVerify: e.opts.VerifyTTL, MailInvite: inviteLife}
 	life := lives[kind]
 	if kind == MailVerify || m.UserID == "" {
 		if within, err = e.withinBudget(ctx, tx, m, kind, now); err != nil {
@@ -359,11 +359,15 @@ func (e *Engine) fixedToken(ctx context.Context, tx Tx, m Mail, now time.Time, m
 }
 
 // Mails lists up to limit waiting and abandoned mails, the oldest first.
+//
+// Unstable: for the program watchword.
 func (o Operator) Mails(ctx context.Context, limit int) ([]Mail, error) {
 	return view(ctx, o.engine.store, func(tx Tx) ([]Mail, error) { return tx.Mails(ctx, limit) })
 }
 
 // RetryMail reschedules one mail (id) or all ("") for now, including abandoned ones. It returns their number.
+//
+// Unstable: for the program watchword.
 func (o Operator) RetryMail(ctx context.Context, id string) (n int, err error) {
 	if id != "" && !storable.ID(id) {
 		return 0, nil

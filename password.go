@@ -13,8 +13,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/sleep"
 )
 
-// Passwords: validation, hashing, and the change by the owner. Every flow that sets a
-// password calls acceptable.
+// Passwords: validation, hashing, and the change by the owner. Every flow that sets a password calls acceptable.
 
 // acceptable returns the password in the form to hash, or its problem. Passwords made
 // of the owner's address and name only are refused.
@@ -58,8 +57,7 @@ func tooLong(field string) *FieldError {
 	return &FieldError{field, FieldPasswordLong, "Use at most 256 characters."}
 }
 
-// hash creates a new hash in the pool. Codes: CodeValidationFailed (password too long
-// for bcrypt), CodeTryLater.
+// hash creates a new hash in the pool. Codes: CodeValidationFailed (password too long for bcrypt), CodeTryLater.
 func (e *Engine) hash(ctx context.Context, c Client, normal string) (hash Secret, err error) {
 	var failed error
 	err = e.hashing.do(ctx, c, func() {
@@ -92,9 +90,8 @@ func required(field string) error {
 	return unacceptable(FieldError{field, FieldRequired, "Enter your password."})
 }
 
-// reauthenticate checks the password of a signed-in user. Failures count per session,
-// so other clients can't use up its attempts. The caller refunds the returned charge in
-// its own transaction.
+// reauthenticate checks the password of a signed-in user. Failures count per session, so other clients can't use up
+// its attempts. The caller refunds the returned charge in its own transaction.
 func (e *Engine) reauthenticate(
 	ctx context.Context,
 	who Identity,
@@ -120,10 +117,9 @@ func passwordWrong() *Error {
 	return refuse(CodePasswordWrong, "The current password is wrong.")
 }
 
-// ChangePassword sets a new password and ends the user's other sessions. It deletes
-// every mailed token except the one that undoes a change of address. Otherwise a thief
-// could lock the owner out by changing both. Codes: CodePasswordWrong,
-// CodeValidationFailed (newPassword), CodeRateLimited, CodeTryLater.
+// ChangePassword sets a new password and ends the user's other sessions. It deletes every mailed token except the one
+// that undoes a change of address. Otherwise a thief could lock the owner out by changing both. Codes:
+// CodePasswordWrong, CodeValidationFailed (newPassword), CodeRateLimited, CodeTryLater.
 func (e *Engine) ChangePassword(ctx context.Context, who Identity, current, next Secret, c Client) error {
 	if current == "" {
 		return required("currentPassword")
@@ -209,9 +205,8 @@ const (
 	levelKinds  = 8    // of hashes
 )
 
-// runLevel measures the cost of the stored kinds of hashes, at the start and every
-// hour. Responses then take the same time from the first attempt on, also for
-// imported accounts, whose hashes can cost more than ours.
+// runLevel measures the cost of the stored kinds of hashes, at the start and every hour. Responses then take the same
+// time from the first attempt on, also for imported accounts, whose hashes can cost more than ours.
 func (e *Engine) runLevel(ctx context.Context) {
 	for ctx.Err() == nil {
 		e.hashing.level.Renew()
@@ -224,8 +219,7 @@ func (e *Engine) runLevel(ctx context.Context) {
 	}
 }
 
-// learnLevel checks one hash of each kind. An error with one kind is logged, and the
-// others are still measured.
+// learnLevel checks one hash of each kind. An error with one kind is logged, and the others are still measured.
 func (e *Engine) learnLevel(ctx context.Context) error {
 	users, err := e.Operator().Users(ctx, "", levelSample)
 	if err != nil {

@@ -77,6 +77,8 @@ func AgentOf(userAgent string) Agent {
 }
 
 // A Verdict is the decision about a presented refresh token.
+//
+// Unstable: the result of Judge.
 type Verdict string
 
 const (

@@ -11,15 +11,13 @@ import (
 
 // Secrets of long-lived MACs, and the replacement of the master key.
 //
-// MACs in mails, ids of imported accounts and tokens of known devices can outlive a master
-// key. Therefore each use has its own secret among the keys, sealed under the master key
-// and never rotated. Earlier releases derived these secrets from the master key. The first
-// start of this release stores the derived secrets, so existing MACs stay valid.
+// MACs in mails, ids of imported accounts and tokens of known devices can outlive a master key. Therefore each use has
+// its own secret among the keys, sealed under the master key and never rotated. Earlier releases derived these secrets
+// from the master key. The first start of this release stores the derived secrets, so existing MACs stay valid.
 //
-// Reseal seals every value under another master key, in one transaction. Secrets and MACs
-// do not change. A transaction that adds a sealed key first locks the key of KeyMail and
-// checks that its master key still opens it. Reseal takes the same lock, so no concurrent
-// transaction adds a key under the old master key.
+// Reseal seals every value under another master key, in one transaction. Secrets and MACs do not change. A
+// transaction that adds a sealed key first locks the key of KeyMail and checks that its master key still opens it.
+// Reseal takes the same lock, so no concurrent transaction adds a key under the old master key.
 
 // derivedFrom returns the label from which earlier releases derived a secret.
 func derivedFrom(use KeyUse) string {
@@ -75,6 +73,8 @@ func (k *keyring) storeSecrets(ctx context.Context) error {
 }
 
 // ErrMasterKey means that the master key does not open the keys of the store.
+//
+// Unstable: for the program watchword.
 var ErrMasterKey = errors.New("this is not the master key that the keys were sealed with")
 
 // holdMaster prevents a replacement of the master key until the transaction ends. It
@@ -96,11 +96,12 @@ func (k *keyring) holdMaster(ctx context.Context, tx Tx) error {
 // resealBatch is how many waiting sign-ups are read at a time.
 const resealBatch = 500
 
-// Reseal replaces the master key: it seals every sealed value under another one, in one
-// transaction. Tokens, mailed links, ids of imports and known devices stay valid, because
-// no secret changes. Stop the servers first: with the old master key they are no longer
-// ready, and continue with the keys in memory. Close this engine afterwards, because it
+// Reseal replaces the master key: it seals every sealed value under another one, in one transaction. Tokens, mailed
+// links, ids of imports and known devices stay valid, because no secret changes. Stop the servers first: with the old
+// master key they are no longer ready, and continue with the keys in memory. Close this engine afterwards, because it
 // has the old master key.
+//
+// Unstable: for the program watchword.
 func (o Operator) Reseal(ctx context.Context, master []byte) error {
 	box, err := seal.New(master)
 	if err != nil {
@@ -144,8 +145,7 @@ func (k *keyring) reseal(ctx context.Context, tx Tx, box *seal.Box) error {
 	return nil
 }
 
-// resealSignups reseals the waiting sign-ups. It deletes those that can't be opened,
-// because they are unusable.
+// resealSignups reseals the waiting sign-ups. It deletes those that can't be opened, because they are unusable.
 func (e *Engine) resealSignups(ctx context.Context, tx Tx, box *seal.Box) error {
 	for last := (Signup{}); ; {
 		waiting, err := tx.NextSignups(ctx, last, resealBatch)

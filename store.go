@@ -5,8 +5,7 @@ import (
 	"time"
 )
 
-// A Store keeps all data. It has no rules: a Tx answers queries and carries out
-// commands, and the engine decides.
+// A Store keeps all data. It has no rules: a Tx answers queries and carries out commands, and the engine decides.
 //
 // An operation returns an error that wraps ErrUnavailable if the store is unreachable,
 // full, read-only or too busy. All times are UTC with millisecond precision.
@@ -38,9 +37,8 @@ type Store interface {
 	Close() error
 }
 
-// A Clocked store has a clock that all processes on it share. That clock decides:
-// servers whose own clocks differ agree on the age of a token, and no server refuses a
-// token that another has just signed.
+// A Clocked store has a clock that all processes on it share. That clock decides: servers whose own clocks differ
+// agree on the age of a token, and no server refuses a token that another has just signed.
 //
 // Unstable: stores implement it.
 type Clocked interface {
@@ -59,8 +57,7 @@ type RotateRequest struct {
 	Charges    []Charge
 }
 
-// A RotateResult says what Rotate did. The zero value means that the session must be
-// read and judged.
+// A RotateResult says what Rotate did. The zero value means that the session must be read and judged.
 //
 // Unstable: stores implement it.
 type RotateResult struct {
@@ -151,8 +148,7 @@ type CredentialTx interface {
 	ProveFirst(context.Context, User) (bool, error)
 }
 
-// SignupTx stores the sign-ups that wait for the proof of their address
-// (SignupVerified).
+// SignupTx stores the sign-ups that wait for the proof of their address (SignupVerified).
 //
 // Unstable: stores implement it.
 type SignupTx interface {

@@ -8,8 +8,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/sleep"
 )
 
-// Sweeping deletes expired rows in small batches, with a pause after each, so that
-// other writers wait only briefly.
+// Sweeping deletes expired rows in small batches, with a pause after each, so that other writers wait only briefly.
 
 const (
 	sweepEvery = time.Minute

@@ -12,8 +12,7 @@ import (
 // an imported account. Ids are never reused.
 type UserID string
 
-// An Address is a canonical email address: lower case, ASCII. Only
-// internal/address creates it.
+// An Address is a canonical email address: lower case, ASCII. Only internal/address creates it.
 type Address string
 
 // RoleAdmin is the role that may read the profiles of other users.
@@ -69,9 +68,8 @@ func (u User) Profile() Profile {
 	}
 }
 
-// A Secret is text that must not be shown: a password, a token, or their hashes. It
-// prints as [redacted] in logs, with every fmt verb and in JSON. Only the conversion
-// string(s) returns the text, and conversions are easy to search for.
+// A Secret is text that must not be shown: a password, a token, or their hashes. It prints as [redacted] in logs, with
+// every fmt verb and in JSON. Only the conversion string(s) returns the text, and conversions are easy to search for.
 type Secret string
 
 const redacted = "[redacted]"

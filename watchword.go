@@ -266,6 +266,8 @@ func (e *Engine) Ready(ctx context.Context) error {
 }
 
 // Stats are figures for monitoring. Counters belong to this process and begin at its start.
+//
+// Unstable: only the server's metrics and the program watchword use it.
 type Stats struct {
 	Verdicts map[Verdict]uint64
 	Events   map[EventKind]uint64
@@ -284,6 +286,8 @@ type Stats struct {
 }
 
 // HashingStats describe the pool that hashes passwords.
+//
+// Unstable: a part of Stats.
 type HashingStats struct {
 	Workers, Queued, Running int
 	Done                     uint64
@@ -291,8 +295,10 @@ type HashingStats struct {
 	Waited                   time.Duration // total time in the queue of the requests that ran
 }
 
-// Stats reads the outbox and checks that the store accepts writes. An error means
-// that the outbox could not be read. The other figures are valid even then.
+// Stats reads the outbox and checks that the store accepts writes. An error means that the outbox could not be read.
+// The other figures are valid even then.
+//
+// Unstable: only the server's metrics and the program watchword use it.
 func (e *Engine) Stats(ctx context.Context) (Stats, error) {
 	s := Stats{Hashing: HashingStats(e.hashing.pool.Stats()), Keys: e.keys.infos(e.now()), Feed: e.feed.progress()}
 	s.Store = e.health.writable(ctx)

@@ -29,11 +29,11 @@ import (
 // because browsers do not send the fragment to a server. The page posts it after a click
 // (RST-6).
 const (
-	PathVerify       = "/verify"
-	PathReset        = "/reset"
-	PathInvite       = "/invite"
-	PathConfirmEmail = "/email/confirm"
-	PathUndoEmail    = "/email/undo"
+	pathVerify       = "/verify"
+	pathReset        = "/reset"
+	pathInvite       = "/invite"
+	pathConfirmEmail = "/email/confirm"
+	pathUndoEmail    = "/email/undo"
 )
 
 // The pages that a notice leads to. These links have no token.
@@ -50,11 +50,11 @@ type page struct {
 }
 
 var pages = map[watchword.MailKind]page{
-	watchword.MailVerify:          {PathVerify, true},
-	watchword.MailReset:           {PathReset, true},
-	watchword.MailInvite:          {PathInvite, true},
-	watchword.MailConfirmAddress:  {PathConfirmEmail, true},
-	watchword.MailAddressChanged:  {PathUndoEmail, true},
+	watchword.MailVerify:          {pathVerify, true},
+	watchword.MailReset:           {pathReset, true},
+	watchword.MailInvite:          {pathInvite, true},
+	watchword.MailConfirmAddress:  {pathConfirmEmail, true},
+	watchword.MailAddressChanged:  {pathUndoEmail, true},
 	watchword.MailPasswordChanged: {pathForgot, false},
 	watchword.MailReuseDetected:   {pathLogin, false},
 	watchword.MailMoreHappened:    {pathAccount, false},
@@ -89,6 +89,8 @@ type Rendered struct {
 }
 
 // Document returns the HTML with the logo inside, for a program that shows the HTML alone.
+//
+// Unstable: only mail/devbox uses it.
 func (r Rendered) Document() string {
 	return strings.ReplaceAll(r.HTML, `"cid:logo"`,
 		`"data:image/png;base64,`+base64.StdEncoding.EncodeToString(r.Logo)+`"`)

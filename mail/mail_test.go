@@ -60,7 +60,7 @@ func message(kind watchword.MailKind) watchword.Message {
 	case watchword.MailReset:
 		m.Token, m.Expires = token, now.Add(15*time.Minute)
 	case watchword.MailInvite:
-		m.Token, m.Expires = token, now.Add(watchword.InviteLife)
+		m.Token, m.Expires = token, now.Add(7*24*time.Hour)
 	case watchword.MailAddressChanged:
 		m.Token, m.Expires = token, now.Add(7*24*time.Hour)
 		m.NewEmail = "ada@example.org"

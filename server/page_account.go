@@ -138,7 +138,7 @@ func (p *pages) accountForms() []route {
 		do               accountForm
 	}{
 		{"/name", "profile", "name", func(r *http.Request, who identity, form url.Values, _ client) error {
-			_, err := e.Rename(r.Context(), who, form.Get("name"))
+			_, err := e.UpdateProfile(r.Context(), who, watchword.ProfileChange{Name: new(form.Get("name"))})
 			return err
 		}},
 		{"/email", "address", "address", func(r *http.Request, who identity, form url.Values, c client) error {

@@ -1,5 +1,7 @@
 // Package usersearch finds accounts for the people who run the service. It is a wing: it uses the engine's list of
 // accounts and has no rule about them.
+//
+// Unstable: only the program watchword uses it.
 package usersearch
 
 import (

@@ -122,6 +122,8 @@ func (s *Sender) Send(ctx context.Context, m watchword.Message) error {
 }
 
 // Check connects, starts TLS and authenticates, without sending a mail.
+//
+// Unstable: for the program watchword.
 func (s *Sender) Check(ctx context.Context) error {
 	err := s.converse(ctx, func(_ *gomail.Client, server *smtp.Client) error { return server.Noop() })
 	if err != nil {

@@ -15,6 +15,8 @@ import (
 // SendTrial sends one plain mail without a link to an operator, over the same connection and with
 // the same sender as every other mail. It returns the server's reply to the content, such as "2.0.0 Ok: queued
 // as 4F0". The reply is one line and contains no password. An error contains the reply of the server that refused.
+//
+// Unstable: for the program watchword.
 func (s *Sender) SendTrial(ctx context.Context, to, publicURL string) (reply string, err error) {
 	canonical, err := address.Parse(to)
 	if err != nil {

@@ -16,6 +16,8 @@ import (
 // Live reads a session and its user in one statement and one round trip, which it shares with
 // the reads that arrive at the same time. A read only joins a statement that was not sent yet,
 // so it sees everything that was committed before it arrived.
+//
+// Unstable: implements watchword.Store, which may grow.
 func (s *Store) Live(
 	ctx context.Context, id watchword.SessionID,
 ) (session watchword.Session, user watchword.User, err error) {

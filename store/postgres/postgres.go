@@ -163,6 +163,8 @@ func (s *Store) beforeConnect(ctx context.Context, config *pgx.ConnConfig) error
 }
 
 // View runs fn on one consistent snapshot.
+//
+// Unstable: implements watchword.Store, which may grow.
 func (s *Store) View(ctx context.Context, fn func(watchword.Tx) error) error {
 	return s.run(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, fn)
 }
@@ -170,6 +172,8 @@ func (s *Store) View(ctx context.Context, fn func(watchword.Tx) error) error {
 // Update runs fn in a transaction and commits. It runs fn again after a conflict with another
 // transaction. The isolation level is READ COMMITTED, whatever the database's default is: a
 // statement after a lock must see what was committed while the lock waited.
+//
+// Unstable: implements watchword.Store, which may grow.
 func (s *Store) Update(ctx context.Context, fn func(watchword.Tx) error) error {
 	return s.run(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, fn)
 }
@@ -272,6 +276,8 @@ func rollback(tx pgx.Tx, deadline time.Time) {
 
 // Clock returns the time of the database, which is the same for all processes. It implements
 // watchword.Clocked.
+//
+// Unstable: implements watchword.Clocked.
 func (s *Store) Clock(ctx context.Context) (now time.Time, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()

@@ -57,6 +57,8 @@ func newQueue[Q, A any](most int, run func([]*gather.Call[Q, A])) *gather.Queue[
 // rotations that arrive at the same time. If ctx ends after it was sent, the rotation may or
 // may not take place. A client recovers from both: it presents the same token again, which is
 // then a repeat or a first use.
+//
+// Unstable: implements watchword.Store, which may grow.
 func (s *Store) Rotate(ctx context.Context, r watchword.RotateRequest) (watchword.RotateResult, error) {
 	if len(r.Charges) > maxCharges {
 		return watchword.RotateResult{}, fmt.Errorf("rotate: %d charges, want up to %d", len(r.Charges), maxCharges)

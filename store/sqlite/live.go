@@ -80,6 +80,8 @@ func (s *Store) openLive(path string) (err error) {
 
 // Live returns the row in memory if it is current, and otherwise reads the file. A
 // statement without a transaction reads one snapshot, too.
+//
+// Unstable: implements watchword.Store, which may grow.
 func (s *Store) Live(
 	ctx context.Context, id watchword.SessionID,
 ) (session watchword.Session, user watchword.User, err error) {

@@ -36,6 +36,8 @@ func (s *Store) newRotations() *rotateQueue {
 // Rotate queues the request and waits for its commit. If ctx ends during the commit, the
 // rotation may or may not take place. A client recovers from both: it presents the same
 // token again, which is then a repeat or a first use.
+//
+// Unstable: implements watchword.Store, which may grow.
 func (s *Store) Rotate(ctx context.Context, r watchword.RotateRequest) (watchword.RotateResult, error) {
 	if err := s.begin(); err != nil {
 		return watchword.RotateResult{}, err

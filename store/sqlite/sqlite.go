@@ -96,6 +96,8 @@ func (s *Store) open(ctx context.Context, path string) (err error) {
 
 // View runs fn on one consistent snapshot. fn can't write: the connection has query_only. It waits
 // for a free connection if four reads are running.
+//
+// Unstable: implements watchword.Store, which may grow.
 func (s *Store) View(ctx context.Context, fn func(watchword.Tx) error) error {
 	if err := s.begin(); err != nil {
 		return err
@@ -111,6 +113,8 @@ func (s *Store) View(ctx context.Context, fn func(watchword.Tx) error) error {
 
 // Update runs fn in a transaction and commits. No other write runs at the same time, so fn
 // runs once.
+//
+// Unstable: implements watchword.Store, which may grow.
 func (s *Store) Update(ctx context.Context, fn func(watchword.Tx) error) error {
 	if err := s.begin(); err != nil {
 		return err
