@@ -1,0 +1,197 @@
+package watchword_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// docs/logs.md, docs/data.md and docs/cryptography.md are inventories for auditors. These tests
+// compare them with the code.
+
+func TestEveryLogMessageIsInTheInventory(t *testing.T) {
+	t.Parallel()
+	page := readText(t, "docs/logs.md")
+	messages := map[string]string{}
+	productFiles(t, func(path string, file *ast.File) {
+		ast.Inspect(file, func(n ast.Node) bool {
+			if call, ok := n.(*ast.CallExpr); ok {
+				if text, found := loggedMessage(call); found {
+					messages[text] = path
+				}
+			}
+			return true
+		})
+	})
+	if len(messages) < 30 {
+		t.Fatalf("the test found only %d messages", len(messages))
+	}
+	for _, text := range slices.Sorted(maps.Keys(messages)) {
+		if !strings.Contains(page, "`"+text+"`") && !strings.Contains(page, "`` "+text+" ``") &&
+			!strings.Contains(page, "``"+text+" ``") {
+			t.Errorf("docs/logs.md doesn't list %q of %s", text, messages[text])
+		}
+	}
+}
+
+// loggedMessage returns the first literal text of a call such as e.log.Warn("…").
+func loggedMessage(call *ast.CallExpr) (string, bool) {
+	method, ok := call.Fun.(*ast.SelectorExpr)
+	if !ok || !slices.Contains([]string{"Debug", "Info", "Warn", "Error", "LogAttrs"}, method.Sel.Name) ||
+		!isLogger(method.X) {
+		return "", false
+	}
+	for _, arg := range call.Args {
+		if sum, ok := arg.(*ast.BinaryExpr); ok {
+			arg = sum.X
+		}
+		if literal, ok := arg.(*ast.BasicLit); ok && literal.Kind == token.STRING {
+			text, err := strconv.Unquote(literal.Value)
+			return text, err == nil
+		}
+	}
+	return "", false
+}
+
+func isLogger(x ast.Expr) bool {
+	switch x := x.(type) {
+	case *ast.Ident:
+		return strings.EqualFold(x.Name, "log") || x.Name == "slog"
+	case *ast.SelectorExpr:
+		return strings.EqualFold(x.Sel.Name, "log")
+	}
+	return false
+}
+
+func TestEveryEventKindIsInTheInventory(t *testing.T) {
+	t.Parallel()
+	page := readText(t, "docs/logs.md")
+	kinds := regexp.MustCompile(`EventKind = "([a-z_]+)"`).FindAllStringSubmatch(readText(t, "event.go"), -1)
+	if len(kinds) < 20 {
+		t.Fatalf("the test found only %d kinds", len(kinds))
+	}
+	for _, kind := range kinds {
+		if !strings.Contains(page, "`"+kind[1]+"`") {
+			t.Errorf("docs/logs.md doesn't list the event %s", kind[1])
+		}
+	}
+}
+
+func TestEveryColumnHasADataClass(t *testing.T) {
+	t.Parallel()
+	page := readText(t, "docs/data.md")
+	files, err := filepath.Glob("store/sqlite/migrations/*.sql")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no migrations: %v", err)
+	}
+	var columns int
+	for _, path := range files {
+		for table, names := range columnsOf(readText(t, path)) {
+			rows := rowsOfTable(page, table)
+			for _, name := range names {
+				columns++
+				if !strings.Contains(rows, "`"+name+"`") {
+					t.Errorf("docs/data.md doesn't list %s.%s of %s", table, name, path)
+				}
+			}
+		}
+	}
+	if columns < 70 {
+		t.Errorf("the test found only %d columns", columns)
+	}
+}
+
+var (
+	createTable = regexp.MustCompile(`(?ms)^CREATE TABLE (\w+) \((.*?)^\)`)
+	columnLine  = regexp.MustCompile(`(?m)^    ([a-z_]+) +[A-Z]`)
+	addColumn   = regexp.MustCompile(`ALTER TABLE (\w+) ADD COLUMN (\w+)`)
+)
+
+func columnsOf(migration string) map[string][]string {
+	found := map[string][]string{}
+	for _, table := range createTable.FindAllStringSubmatch(migration, -1) {
+		for _, column := range columnLine.FindAllStringSubmatch(table[2], -1) {
+			found[table[1]] = append(found[table[1]], column[1])
+		}
+	}
+	for _, added := range addColumn.FindAllStringSubmatch(migration, -1) {
+		found[added[1]] = append(found[added[1]], added[2])
+	}
+	return found
+}
+
+// rowsOfTable returns the row that names the table and the rows below it with an empty first cell.
+func rowsOfTable(page, table string) string {
+	_, rest, _ := strings.Cut(page, "\n| `"+table+"` |")
+	rows, _, _ := strings.Cut(rest, "\n| `")
+	return rows
+}
+
+func TestEveryPackageOfCryptographyIsInTheInventory(t *testing.T) {
+	t.Parallel()
+	page := readText(t, "docs/cryptography.md")
+	packages := map[string]string{}
+	productFiles(t, func(path string, file *ast.File) {
+		for _, spec := range file.Imports {
+			name, err := strconv.Unquote(spec.Path.Value)
+			if err == nil && (strings.HasPrefix(name, "crypto/") || strings.HasPrefix(name, "golang.org/x/crypto/")) {
+				packages[strings.TrimSuffix(name, "/asn1")] = path
+			}
+		}
+	})
+	if len(packages) < 15 {
+		t.Fatalf("the test found only %d packages", len(packages))
+	}
+	for _, name := range slices.Sorted(maps.Keys(packages)) {
+		if !strings.Contains(page, "`"+name+"`") {
+			t.Errorf("docs/cryptography.md doesn't list %s of %s", name, packages[name])
+		}
+	}
+}
+
+// productFiles visits the Go files of the product, without tests, measurements and tools.
+func productFiles(t *testing.T, visit func(path string, file *ast.File)) {
+	t.Helper()
+	set := token.NewFileSet()
+	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() {
+			other := []string{"lab", "tools", "examples", "clients", "deploy", "bin", "dist", "build", ".git"}
+			if slices.Contains(other, path) || entry.Name() == "node_modules" || entry.Name() == "testdata" {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		file, err := parser.ParseFile(set, path, nil, parser.SkipObjectResolution)
+		if err == nil {
+			visit(filepath.ToSlash(path), file)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func readText(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
