@@ -199,6 +199,7 @@ func copyOf(t *testing.T, example string) string {
 // node installs the packages of package-lock.json.
 func node(t *testing.T, dir string) (program string, args []string) {
 	t.Helper()
+	long(t)
 	if os.Getenv("WATCHWORD_TEST_NODE") == "skip" {
 		t.Skip("WATCHWORD_TEST_NODE=skip: nothing is known about the examples for Node.js")
 	}
