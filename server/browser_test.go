@@ -17,6 +17,7 @@ import (
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/browsertest"
+	"github.com/watchword-auth/watchword/internal/passhash"
 )
 
 // Tests of the pages in a real Chromium. A tab acts as a user does: it finds a field by its label
@@ -28,7 +29,9 @@ const patience = browsertest.Timeout
 // All tests share one Chromium. TestMain ends it.
 var theChromium browsertest.Chromium
 
+// The tests compute thousands of hashes, and none of them is about their cost.
 func TestMain(m *testing.M) {
+	passhash.LowestParamsByDefault()
 	code := m.Run()
 	theChromium.Stop()
 	os.Exit(code)

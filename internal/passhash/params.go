@@ -56,13 +56,15 @@ func ParseParams(alg, cost string) (Params, error) {
 	return Params{}, fmt.Errorf("hash algorithm %q is not known: write argon2id or bcrypt", alg)
 }
 
+var defaultParams = Params{alg: algArgon2id, cost: argonCost{memory: 19456, time: 2, lanes: 1}}
+
 func parseArgonParams(cost string) (Params, error) {
-	c := argonCost{memory: 19456, time: 2, lanes: 1}
-	if cost != "" {
-		var ok bool
-		if c, ok = parseArgonCost(cost); !ok {
-			return Params{}, fmt.Errorf("argon2id cost %q can't be read: write it as m=19456,t=2,p=1 (KiB, passes, lanes)", cost)
-		}
+	if cost == "" {
+		return defaultParams, nil
+	}
+	c, ok := parseArgonCost(cost)
+	if !ok {
+		return Params{}, fmt.Errorf("argon2id cost %q can't be read: write it as m=19456,t=2,p=1 (KiB, passes, lanes)", cost)
 	}
 	strong := c.memory >= 19456 && c.time >= 2 || c.memory >= 47104 && c.time >= 1
 	if !strong || c.lanes < 1 {
@@ -93,6 +95,10 @@ func parseBcryptParams(cost string) (Params, error) {
 func LowestParams() Params {
 	return Params{alg: algArgon2id, cost: argonCost{memory: 8, time: 1, lanes: 1}}
 }
+
+// LowestParamsByDefault makes ParseParams return LowestParams for an empty cost, for the rest of
+// the process. It is for TestMain of packages that start many servers.
+func LowestParamsByDefault() { defaultParams = LowestParams() }
 
 // parseArgonCost parses exactly "m=19456,t=2,p=1", in this order.
 func parseArgonCost(text string) (argonCost, bool) {

@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/watchword-auth/watchword/store/internal/sqlstore"
@@ -42,7 +43,9 @@ func TestStatementsUseOnlySharedSQL(t *testing.T) {
 	foreign := regexp.MustCompile(`(?i)\b(OR REPLACE|OR IGNORE|ROWID|PRAGMA|GLOB|IFNULL|STRFTIME|ILIKE|` +
 		`ANY|UNNEST|FOR UPDATE|SKIP LOCKED|NOW)\b|::|\?|"`)
 	for _, text := range sqlstore.All() {
-		if found := foreign.FindString(text); found != "" {
+		// Both databases have a collation of this name: SQLite its own, PostgreSQL one of the migrations.
+		shared := strings.ReplaceAll(text, `COLLATE "binary"`, "")
+		if found := foreign.FindString(shared); found != "" {
 			t.Errorf("%q in:\n%s", found, text)
 		}
 	}
