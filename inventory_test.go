@@ -27,6 +27,12 @@ func TestEveryLogMessageIsInTheInventory(t *testing.T) {
 			if call, ok := n.(*ast.CallExpr); ok {
 				if text, found := loggedMessage(call); found {
 					messages[text] = path
+					row, _, _ := strings.Cut(page[max(0, strings.Index(page, "| `"+text+"`")):], "\n")
+					for _, field := range loggedFields(call) {
+						if !strings.Contains(row, "`"+field+"`") {
+							t.Errorf("docs/logs.md: the row of %q lacks the field %s of %s", text, field, path)
+						}
+					}
 				}
 			}
 			return true
@@ -60,6 +66,27 @@ func loggedMessage(call *ast.CallExpr) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// loggedFields returns the names of the fields that stand in the call itself.
+func loggedFields(call *ast.CallExpr) (names []string) {
+	for _, arg := range call.Args {
+		ast.Inspect(arg, func(n ast.Node) bool {
+			field, ok := n.(*ast.CallExpr)
+			if !ok || len(field.Args) == 0 {
+				return true
+			}
+			attr, _ := field.Fun.(*ast.SelectorExpr)
+			literal, named := field.Args[0].(*ast.BasicLit)
+			if from, _ := packageOf(attr); from == "slog" && named {
+				if name, err := strconv.Unquote(literal.Value); err == nil {
+					names = append(names, name)
+				}
+			}
+			return true
+		})
+	}
+	return names
 }
 
 func isLogger(x ast.Expr) bool {
