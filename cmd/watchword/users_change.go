@@ -40,7 +40,7 @@ func (c *userEmail) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer s.close()
-	question := fmt.Sprintf("Give the account %s the address %s? Who reads that mailbox can reset the password.",
+	question := fmt.Sprintf("Give the account %s the address %s? Anyone who reads that mailbox can reset the password.",
 		user.Email, c.NewEmail)
 	if err := p.confirm(c.confirmation, question); err != nil {
 		return err
