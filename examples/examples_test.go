@@ -4,6 +4,7 @@ package examples_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -196,7 +198,10 @@ func copyOf(t *testing.T, example string) string {
 	return dir
 }
 
-// node installs the packages of package-lock.json.
+// installs has the one install of each folder: npm ci removes the packages that another test uses.
+var installs sync.Map
+
+// node installs the packages of package-lock.json, once for each folder.
 func node(t *testing.T, dir string) (program string, args []string) {
 	t.Helper()
 	long(t)
@@ -208,12 +213,15 @@ func node(t *testing.T, dir string) (program string, args []string) {
 			t.Fatalf("%s is missing: install Node.js 20 or newer with npm, or set WATCHWORD_TEST_NODE=skip", program)
 		}
 	}
-	install := exec.CommandContext(t.Context(), "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund",
-		"--prefer-offline")
-	install.Dir = dir
-	if out, err := install.CombinedOutput(); err != nil {
-		t.Fatalf("npm ci: %v\n%s", err, out)
-	}
+	install, _ := installs.LoadOrStore(dir, sync.OnceValue(func() error {
+		install := exec.Command("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline")
+		install.Dir = dir
+		if out, err := install.CombinedOutput(); err != nil {
+			return fmt.Errorf("npm ci: %w\n%s", err, out)
+		}
+		return nil
+	}))
+	must(t, install.(func() error)())
 	return "node", []string{"server.js"}
 }
 

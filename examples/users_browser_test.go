@@ -35,11 +35,12 @@ func TestFrontEndOfUsersStaysSignedIn(t *testing.T) {
 			t.Run(name, func(t *testing.T) { t.Parallel(); test(t, a) })
 		}
 	})
+	// Two servers of Vite would prepare the packages of one folder at the same time.
+	t.Run("tells to confirm the address", usersConfirm)
 }
 
 // The front-end shows the feedback of errors only, so a sign-up that waits for its mail is one.
-func TestFrontEndOfUsersTellsToConfirmTheAddress(t *testing.T) {
-	t.Parallel()
+func usersConfirm(t *testing.T) {
 	a := startApplication(t, "users", "WATCHWORD_SIGNUP=verified")
 	b, _ := a.open(t)
 	b.visit(a.url + "/signup")
