@@ -215,7 +215,7 @@ func (e *Engine) DeleteAccount(ctx context.Context, who Identity, password Secre
 
 // holdPassword locks the account. It returns CodePasswordWrong if the password changed after it was checked.
 func (e *Engine) holdPassword(ctx context.Context, tx Tx, u User) error {
-	unchanged, err := tx.ReplacePassword(ctx, u.ID, u.PasswordHash, u.PasswordHash)
+	unchanged, err := tx.ReplacePassword(ctx, u, u.PasswordHash)
 	if err == nil && !unchanged {
 		err = passwordWrong()
 	}

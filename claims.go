@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/watchword-auth/watchword/internal/accesstoken"
+	"github.com/watchword-auth/watchword/internal/amr"
 )
 
 // The claims of an access token, and their size. Proxies and browsers reject tokens that
@@ -121,7 +122,7 @@ func (o Options) claims(u User, s Session) accesstoken.Claims {
 		ID:        newID(),
 		Roles:     u.Roles,
 		AMR:       s.Methods,
-		ACR:       "aal1",
+		ACR:       amr.Level(s.Methods),
 		Extra:     o.Claims.of(u, s),
 	}
 }
@@ -139,7 +140,7 @@ func (o Options) tokenSize(roles []string) (int, error) {
 	if slices.Contains(slices.Collect(maps.Values(o.Claims.Computed)), ClaimEmail) {
 		user.VerifiedAt = time.Unix(latest, 0) // the token of an unproven address lacks the claim
 	}
-	claims := o.claims(user, Session{ID: SessionID(newID()), Methods: []string{"pwd", "otp", "hwk", "mfa"}})
+	claims := o.claims(user, Session{ID: SessionID(newID()), Methods: []string{"pwd", "otp", amr.Recovery, "mfa"}})
 	claims.IssuedAt, claims.NotBefore, claims.Expires, claims.AuthTime = latest, latest, latest, latest
 	return accesstoken.Size(o.SigningAlg, claims)
 }

@@ -5,6 +5,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/watchword-auth/watchword/internal/amr"
 	"github.com/watchword-auth/watchword/internal/passhash"
 	"github.com/watchword-auth/watchword/internal/storable"
 )
@@ -159,6 +160,42 @@ func TestSessionNeedsAProofAndAnEnabledAccount(t *testing.T) {
 			t.Errorf("%s: %+v, want open with %v", name, got, c.proofs)
 		case c.want != "" && (got.refusal == nil || got.refusal.Code != c.want || len(got.methods) > 0):
 			t.Errorf("%s: %+v, want %s", name, got, c.want)
+		}
+	}
+}
+
+// Every combination of account, mode and proofs: a session of an account with a factor needs two
+// kinds of proof, and no proof makes up for a disabled or unverified account.
+func TestDecideEntryAsksForEveryDueFactor(t *testing.T) {
+	t.Parallel()
+	all := []proof{"pwd", "ext", "otp", "hwk", "swk", "recovery", "mfa"}
+	first, second := 1<<0|1<<1, 1<<2|1<<3|1<<4|1<<5
+	for set := range 1 << len(all) {
+		var proofs []proof
+		for i, p := range all {
+			if set>>i&1 == 1 {
+				proofs = append(proofs, p)
+			}
+		}
+		two := set>>6 == 1 || set&first != 0 && set&second != 0
+		for state := range 8 {
+			u := User{ID: "ada", VerifiedAt: time.Unix(1, 0), Factors: state & 1}
+			if state&2 != 0 {
+				u.DisabledAt = time.Unix(2, 0)
+			}
+			if state&4 != 0 {
+				u.VerifiedAt = time.Time{}
+			}
+			for _, mode := range []SignupMode{SignupOpen, SignupVerified, SignupClosed} {
+				refused := u.Disabled() || len(proofs) == 0 || mode == SignupVerified && !u.Verified()
+				got := decideEntry(u, mode, proofs)
+				if (got.refusal != nil) != refused || got.challenge != (!refused && u.Factors > 0 && !two) {
+					t.Errorf("%q, %q, %+v: %+v", proofs, mode, u, got)
+				}
+				if !refused && (amr.Level(got.methods) == amr.LevelTwo) != two {
+					t.Errorf("%q gives %q", proofs, got.methods)
+				}
+			}
 		}
 	}
 }

@@ -17,8 +17,9 @@ import (
 // if the address changes again.
 //
 // Undo: it restores the old address, ends every session and removes the password, because the person who made the
-// change knew it. A mail lets the owner choose a new password. The undo link survives later changes of password and
-// address by a thief. The old address stays reserved while the link is valid (UserTx.InsertUser).
+// change knew it, and second factors from since then. A mail lets the owner choose a new password. The undo link
+// survives later changes of password and address by a thief. The old address stays reserved while the link is valid
+// (UserTx.InsertUser).
 
 // UndoLife is how long the previous address can restore an account after a change.
 const UndoLife = 7 * 24 * time.Hour
@@ -201,6 +202,10 @@ func (e *Engine) UndoEmail(ctx context.Context, token Secret, c Client) error {
 			return err
 		}
 		if err := tx.SetPassword(ctx, user.ID, ""); err != nil {
+			return err
+		}
+		// The person who changed the address created these. Older ones are the owner's.
+		if err := tx.DeleteFactors(ctx, user.ID, granted.ExpiresAt.Add(-UndoLife), now); err != nil {
 			return err
 		}
 		if _, err := tx.EndSessions(ctx, user.ID, "", EndedEmail, now); err != nil {

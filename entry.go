@@ -6,6 +6,9 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/watchword-auth/watchword/internal/amr"
+	"github.com/watchword-auth/watchword/internal/knowndevice"
 )
 
 // The one door. Every flow that opens a session ends in admit, and admit is the only
@@ -16,7 +19,7 @@ import (
 // decideEntry then says whether the proofs are enough for this account.
 
 // A proof is one thing that a flow has verified, as `amr` names it (RFC 8176).
-type proof string
+type proof = string
 
 const proofPassword proof = "pwd"
 
@@ -46,13 +49,15 @@ func (e *Engine) newEntry(ctx context.Context, n entry, replaces Secret) (entry,
 	return n, nil
 }
 
-// A decision is what decideEntry says: open a session with these methods, or refuse.
+// A decision is what decideEntry says: open a session, ask for a second factor, or refuse.
 type decision struct {
-	methods []string // `amr` of the session
-	refusal *Error   // nil: open
+	methods   []string // `amr` of the session
+	challenge bool     // a second factor is due and not proven
+	refusal   *Error   // nil: the proofs are right
 }
 
-// decideEntry decides whether proofs open a session of an account.
+// decideEntry decides whether proofs open a session of an account. An account with a factor
+// needs a second proof, whichever flow asks.
 func decideEntry(u User, mode SignupMode, proofs []proof) decision {
 	switch {
 	case u.Disabled():
@@ -62,42 +67,66 @@ func decideEntry(u User, mode SignupMode, proofs []proof) decision {
 	case len(proofs) == 0:
 		return decision{refusal: invalidCredentials()}
 	}
-	methods := make([]string, len(proofs))
-	for i, p := range proofs {
-		methods[i] = string(p)
-	}
-	return decision{methods: methods}
+	methods := amr.Complete(proofs)
+	return decision{methods: methods, challenge: u.Factors > 0 && amr.Level(methods) == amr.LevelOne}
 }
 
-// admit opens the session of an entry in the flow's transaction, or returns the refusal of decideEntry. It ends the
-// replaced session, makes room and inserts, in this order: after a clock was set back, the new session must not count
-// as the oldest. It also returns the events to announce after the commit; event is the flow's own.
-func (e *Engine) admit(ctx context.Context, tx Tx, n entry, event Event) (Session, []Event, error) {
+// An outcome is what admit has done: it opened a session or stored a challenge.
+type outcome struct {
+	user      User
+	session   Session
+	challenge *Error  // nil: the session was opened
+	events    []Event // to announce after the commit
+}
+
+// admit opens the session of an entry in the flow's transaction, stores a challenge if a second factor is due, or
+// returns the refusal of decideEntry. It ends the replaced session, makes room and inserts, in this order: after a
+// clock was set back, the new session must not count as the oldest. event is the flow's own. The flow commits and then
+// calls enter.
+func (e *Engine) admit(ctx context.Context, tx Tx, n entry, event Event) (outcome, error) {
 	decided := decideEntry(n.user, e.opts.Signup, n.proofs)
 	if decided.refusal != nil {
-		return Session{}, nil, decided.refusal
+		return outcome{}, decided.refusal
+	}
+	if decided.challenge {
+		return e.challengeEntry(ctx, tx, n, event)
 	}
 	session := e.newSession(n, decided.methods)
 	events := []Event{event.of(n.user.ID).on(n.id)}
 	if n.replaces != "" {
 		replaced, err := e.endReplaced(ctx, tx, n.replaces, events[0])
 		if err != nil {
-			return Session{}, nil, err
+			return outcome{}, err
 		}
 		events = append(events, replaced...)
 	}
 	if _, err := tx.EndOldestSessions(ctx, n.user.ID, e.opts.MaxSessions-1, EndedTooMany, n.at); err != nil {
-		return Session{}, nil, err
+		return outcome{}, err
 	}
 	if err := tx.InsertSession(ctx, session); err != nil {
-		return Session{}, nil, err
+		return outcome{}, err
 	}
 	for _, one := range events {
 		if err := tx.InsertEvent(ctx, one); err != nil {
-			return Session{}, nil, err
+			return outcome{}, err
 		}
 	}
-	return session, events, nil
+	return outcome{user: n.user, session: session, events: events}, nil
+}
+
+// enter announces a committed outcome. It returns the tokens of the new session and the device
+// token, or the challenge.
+func (e *Engine) enter(device knowndevice.ID, o outcome) (*SignIn, error) {
+	e.announce(o.events...)
+	if o.challenge != nil {
+		return nil, o.challenge
+	}
+	in, err := e.signIn(o.user, o.session, o.session.CreatedAt)
+	if err != nil {
+		return nil, err
+	}
+	in.DeviceToken = e.deviceToken(device, o.user)
+	return in, nil
 }
 
 // newSession is the session that an entry opens.
@@ -145,8 +174,9 @@ type AdmitRequest struct {
 var methodName = regexp.MustCompile(`^[a-z]{2,4}$`)
 
 // AdmitUser opens a session of an account that the application has authenticated itself, for example by a company's
-// directory. It checks no password and charges no limit. A disabled or unproven account is refused, as in Login.
-// Codes: CodeValidationFailed (methods), CodeNotFound, CodeAccountDisabled, CodeEmailNotVerified (SignupVerified),
+// directory. It checks no password and charges no limit. A disabled or unproven account is refused, as in Login. An
+// account with a factor needs "mfa", or "otp", "hwk" or "swk" beside another method. Codes: CodeSecondFactorRequired,
+// CodeValidationFailed (methods), CodeNotFound, CodeAccountDisabled, CodeEmailNotVerified (SignupVerified),
 // CodeTryLater (the address changed meanwhile).
 func (o Operator) AdmitUser(ctx context.Context, r AdmitRequest) (*SignIn, error) {
 	proofs, problem := parseMethods(r.Methods)
@@ -164,8 +194,7 @@ func (o Operator) AdmitUser(ctx context.Context, r AdmitRequest) (*SignIn, error
 	if err != nil {
 		return nil, err
 	}
-	var session Session
-	var events []Event
+	var out outcome
 	err = e.store.Update(ctx, func(tx Tx) error {
 		locked, err := tx.LockUser(ctx, user.ID, user.Email)
 		if err == nil && !locked {
@@ -178,14 +207,13 @@ func (o Operator) AdmitUser(ctx context.Context, r AdmitRequest) (*SignIn, error
 			return err
 		}
 		event := e.event(EventLogin, r.Client, wanted.at).because("by the application")
-		session, events, err = e.admit(ctx, tx, wanted, event)
+		out, err = e.admit(ctx, tx, wanted, event)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	e.announce(events...)
-	return e.signInOn(e.knownDevice(wanted.user, r.Client.DeviceToken), wanted.user, session)
+	return e.enter(e.knownDevice(wanted.user, r.Client.DeviceToken), out)
 }
 
 func parseMethods(methods []string) (proofs []proof, problem *FieldError) {
@@ -193,7 +221,7 @@ func parseMethods(methods []string) (proofs []proof, problem *FieldError) {
 		if !methodName.MatchString(method) {
 			return nil, &FieldError{"methods", FieldInvalid, "Name methods as RFC 8176 does, such as otp."}
 		}
-		proofs = append(proofs, proof(method))
+		proofs = append(proofs, method)
 	}
 	if len(proofs) < 1 || len(proofs) > 3 {
 		return nil, &FieldError{"methods", FieldInvalid, "Name 1 to 3 methods."}

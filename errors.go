@@ -35,6 +35,13 @@ const (
 	CodeTokenInvalid       Code = "TOKEN_INVALID"
 	CodeInsufficientScope  Code = "INSUFFICIENT_SCOPE"
 
+	// The second factor.
+	CodeSecondFactorRequired Code = "SECOND_FACTOR_REQUIRED"
+	CodeChallengeInvalid     Code = "CHALLENGE_INVALID"
+	CodeFactorWrong          Code = "FACTOR_WRONG"
+	CodeStepUpRequired       Code = "STEP_UP_REQUIRED"
+	CodeFactorLimit          Code = "FACTOR_LIMIT"
+
 	// The session.
 	CodeRefreshMissing Code = "REFRESH_MISSING"
 	CodeRefreshInvalid Code = "REFRESH_INVALID"
@@ -77,6 +84,18 @@ type Error struct {
 
 	// RetryAfter is how long to wait (CodeRateLimited and CodeTryLater only).
 	RetryAfter time.Duration
+
+	// Challenge is how to continue (CodeSecondFactorRequired only).
+	Challenge *ChallengeOffer
+
+	// StepUp is the proof that the session lacks (CodeStepUpRequired only).
+	StepUp *StepUp
+}
+
+// A StepUp is a demand for a newer or stronger proof (RFC 9470).
+type StepUp struct {
+	ACR    string        // "aal1" or "aal2"
+	MaxAge time.Duration // of the proof
 }
 
 // A FieldError describes one missing or invalid member of a request.

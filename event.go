@@ -19,6 +19,13 @@ const (
 	EventSignup          EventKind = "signup"
 	EventLogin           EventKind = "login"
 	EventLoginFailed     EventKind = "login_failed"
+	EventLoginChallenged EventKind = "login_challenged" // the password was right, a second factor is due
+	EventFactorAdded     EventKind = "factor_added"
+	EventFactorRemoved   EventKind = "factor_removed"
+	EventFactorsReset    EventKind = "factors_reset" // by an operator
+	EventRecoveryUsed    EventKind = "recovery_code_used"
+	EventRecoveryCodes   EventKind = "recovery_codes_created"
+	EventStepUp          EventKind = "step_up"
 	EventLogout          EventKind = "logout"
 	EventLogoutAll       EventKind = "logout_all"
 	EventSessionEnded    EventKind = "session_ended"
@@ -90,7 +97,8 @@ func (ev Event) because(why string) Event { ev.Detail = why; return ev }
 func (ev Event) endsTokens() bool {
 	switch ev.Kind {
 	case EventLogout, EventLogoutAll, EventSessionEnded, EventRefreshReused, EventPasswordChanged, EventPasswordReset,
-		EventEmailVerified, EventEmailUndone, EventRolesChanged, EventDisabled, EventDeleted:
+		EventEmailVerified, EventEmailUndone, EventRolesChanged, EventDisabled, EventDeleted, EventFactorAdded,
+		EventFactorRemoved, EventFactorsReset:
 		return true
 	}
 	return false

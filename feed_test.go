@@ -2,6 +2,7 @@ package watchword_test
 
 import (
 	"context"
+	"encoding/base32"
 	"errors"
 	"os"
 	"path/filepath"
@@ -12,8 +13,11 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/factors"
 	"github.com/watchword-auth/watchword/internal/accesstoken"
 	"github.com/watchword-auth/watchword/internal/secevent"
+	"github.com/watchword-auth/watchword/internal/totp"
+	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
 // run runs the engine's background work until the test ends.
@@ -136,6 +140,23 @@ func TestEveryEndOfASessionIsInTheFeed(t *testing.T) {
 			_, err := r.Login(t.Context(), watchword.LoginRequest{
 				Email: "ada@example.com", Password: goodPassword, Client: laptop, Replaces: in.RefreshToken})
 			must(t, err)
+		}},
+		"first factor": {watchword.EndedFactor, "user", func(t *testing.T, r *rig, in *watchword.SignIn) {
+			r.enrol(t, in, r.login(t, "ada@example.com", phone))
+		}},
+		"factors reset by an operator": {watchword.EndedFactors, "admin",
+			func(t *testing.T, r *rig, in *watchword.SignIn) {
+				must(t, r.factors().Reset(t.Context(), r.enrol(t, in, in).UserID))
+			}},
+		"factor removed": {watchword.EndedFactorGone, "user", func(t *testing.T, r *rig, in *watchword.SignIn) {
+			f := r.enrol(t, in, in)
+			_, err := r.Operator().AdmitUser(t.Context(), watchword.AdmitRequest{
+				User: f.UserID, Methods: []string{"mfa"}, Client: phone})
+			must(t, err)
+			other, err := r.Operator().AdmitUser(t.Context(), watchword.AdmitRequest{
+				User: f.UserID, Methods: []string{"mfa"}, Client: phone})
+			must(t, err)
+			must(t, r.factors().Remove(t.Context(), r.identity(t, other), f.ID, phone))
 		}},
 		"too many": {watchword.EndedTooMany, "policy", func(t *testing.T, r *rig, _ *watchword.SignIn) {
 			for range 3 {
@@ -318,4 +339,26 @@ func TestFeedContinuesAfterTheNumberOfTheReader(t *testing.T) {
 	r.clock.advance(66 * time.Minute) // every earlier token has expired
 	endSession()
 	r.awaitFeed(t, 0, func(events []secevent.Event) bool { return len(events) == 1 && events[0].Number > last })
+}
+
+// factors returns the flows of second factors on the rig's SQLite store.
+func (r *rig) factors() *factors.Manager {
+	return factors.New(r.Engine, r.store.(*sqlite.Store).Factors(), factors.Options{})
+}
+
+// enrol proves the address with the session in, and adds a TOTP with the session by.
+func (r *rig) enrol(t *testing.T, in, by *watchword.SignIn) factors.Factor {
+	t.Helper()
+	r.deliver(t)
+	must(t, r.verify(t, r.post.last(t, watchword.MailVerify).Token, in))
+	who := r.identity(t, by)
+	begun, err := r.factors().BeginTOTP(t.Context(), who, "")
+	must(t, err)
+	secret, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(string(begun.Secret))
+	must(t, err)
+	code, err := totp.Code(secret, totp.Step(r.clock.Now()))
+	must(t, err)
+	done, err := r.factors().ConfirmTOTP(t.Context(), who, begun.ID, watchword.Secret(code), laptop)
+	must(t, err)
+	return done.Factor
 }

@@ -35,8 +35,8 @@ const (
 	edges = "net/http net/http/* database/sql database/sql/* html/template"
 
 	// wings use accounts and sessions and belong to ring 2. They import the engine, and
-	// neither the engine nor another wing imports them. usersearch exists.
-	wings = "federation provider hooks usersearch"
+	// neither the engine nor another wing imports them. factors and usersearch exist.
+	wings = "factors federation provider hooks usersearch"
 )
 
 // A row binds the files of a package. It also binds the test files of internal/*, because a
@@ -45,6 +45,7 @@ const (
 var importTable = []row{
 	{"internal/*", "internal/*", ""},
 	{"root", "internal/*", edges},
+	{"factors", "root internal/*", edges},
 	{"federation", "root internal/*", edges},
 	{"provider", "root internal/*", edges},
 	{"hooks", "root internal/*", edges},

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/watchword-auth/watchword/internal/accesstoken"
 	"github.com/watchword-auth/watchword/internal/seal"
 )
 
@@ -30,6 +31,8 @@ const (
 	KeyMail   KeyUse = "mail"   // computes the tokens in mails
 	KeyImport KeyUse = "import" // computes the ids of imported accounts and of peppers
 	KeyDevice KeyUse = "device" // computes the tokens of known devices
+
+	KeyRecovery KeyUse = "recovery" // computes the hashes of recovery codes
 )
 
 // A Key is a row of the store: a secret that is sealed under the master key. Its times
@@ -79,4 +82,187 @@ func FinishReseal(ctx context.Context, store Store, path string, master []byte) 
 		return master, nil //nolint:nilerr // neither opens the store: New names the reason
 	}
 	return next, seal.Promote(path)
+}
+
+// Secrets of long-lived MACs, and the replacement of the master key.
+//
+// MACs in mails, ids of imported accounts and tokens of known devices can outlive a master key. Therefore each use has
+// its own secret among the keys, sealed under the master key and never rotated. Earlier releases derived these secrets
+// from the master key. The first start of this release stores the derived secrets, so existing MACs stay valid.
+//
+// Reseal seals every value under another master key, in one transaction. Secrets and MACs do not change. A
+// transaction that adds a sealed key first locks the key of KeyMail and checks that its master key still opens it.
+// Reseal takes the same lock, so no concurrent transaction adds a key under the old master key.
+
+// derivedFrom returns the label from which earlier releases derived a secret.
+func derivedFrom(use KeyUse) string {
+	switch use {
+	case KeyMail:
+		return "mail token"
+	case KeyImport:
+		return "import id"
+	case KeyRecovery:
+		return "recovery code"
+	default:
+		return "known device"
+	}
+}
+
+// secret returns the secret of a use. Until the store accepts a write, this is the
+// derived secret, which will be stored.
+func (k *keyring) secret(use KeyUse) []byte {
+	if stored := k.current.Load().secrets[use]; stored != nil {
+		return stored
+	}
+	return k.box.Derive(derivedFrom(use))
+}
+
+// storeSecrets stores missing secrets. If several processes do so at the same time, the
+// unique number lets one win, and all have the same secret.
+func (k *keyring) storeSecrets(ctx context.Context) error {
+	var missing []Key
+	for _, use := range []KeyUse{KeyMail, KeyImport, KeyDevice, KeyRecovery} { // a fixed order avoids deadlocks
+		if k.current.Load().secrets[use] != nil {
+			continue
+		}
+		key := Key{ID: newID(), Use: use, Alg: accesstoken.HS256, Number: 1}
+		key.Sealed = k.box.Seal(sealContext(key), k.box.Derive(derivedFrom(use)))
+		missing = append(missing, key)
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	err := k.store.Update(ctx, func(tx Tx) error {
+		if err := k.holdMaster(ctx, tx); err != nil {
+			return err
+		}
+		for _, key := range missing {
+			if _, err := tx.InsertKey(ctx, key); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("store secrets: %w", err)
+	}
+	return k.reload(ctx)
+}
+
+// ErrMasterKey means that the master key does not open the keys of the store.
+//
+// Unstable: for the program watchword.
+var ErrMasterKey = errors.New("this is not the master key that the keys were sealed with")
+
+// holdMaster prevents a replacement of the master key until the transaction ends. It
+// returns ErrMasterKey if the key has already been replaced.
+func (k *keyring) holdMaster(ctx context.Context, tx Tx) error {
+	held, err := tx.HoldKey(ctx, KeyMail)
+	if errors.Is(err, ErrNotFound) {
+		return nil // the first start of this release has not stored it yet
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := k.box.Open(sealContext(held), held.Sealed); err != nil {
+		return fmt.Errorf("%w: the key was replaced, restart with the new one", ErrMasterKey)
+	}
+	return nil
+}
+
+// resealBatch is how many waiting sign-ups are read at a time.
+const resealBatch = 500
+
+// Reseal replaces the master key: it seals every sealed value under another one, in one transaction. Tokens, mailed
+// links, ids of imports and known devices stay valid, because no secret changes. Stop the servers first: with the old
+// master key they are no longer ready, and continue with the keys in memory. Close this engine afterwards, because it
+// has the old master key.
+//
+// Unstable: for the program watchword.
+func (o Operator) Reseal(ctx context.Context, master []byte) error {
+	box, err := seal.New(master)
+	if err != nil {
+		return fmt.Errorf("new master key: %w", err)
+	}
+	if err := o.engine.keys.reload(ctx); err != nil {
+		return err
+	}
+	if err := o.engine.keys.storeSecrets(ctx); err != nil {
+		return err
+	}
+	err = o.engine.store.Update(ctx, func(tx Tx) error {
+		if err := o.engine.keys.holdMaster(ctx, tx); err != nil {
+			return err
+		}
+		if err := o.engine.keys.reseal(ctx, tx, box); err != nil {
+			return err
+		}
+		if err := o.engine.resealSignups(ctx, tx, box); err != nil {
+			return err
+		}
+		return o.engine.resealFactors(ctx, tx, box)
+	})
+	if err != nil {
+		return fmt.Errorf("replace the master key: %w", err)
+	}
+	return nil
+}
+
+func (k *keyring) reseal(ctx context.Context, tx Tx, box *seal.Box) error {
+	rows, err := tx.Keys(ctx)
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		secret, err := k.box.Open(sealContext(row), row.Sealed)
+		if err != nil {
+			return fmt.Errorf("open key %s: %w", row.ID, ErrMasterKey)
+		}
+		if err := tx.SetSealedKey(ctx, row.ID, box.Seal(sealContext(row), secret)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// resealSignups reseals the waiting sign-ups. It deletes those that can't be opened, because they are unusable.
+func (e *Engine) resealSignups(ctx context.Context, tx Tx, box *seal.Box) error {
+	for last := (Signup{}); ; {
+		waiting, err := tx.NextSignups(ctx, last, resealBatch)
+		if err != nil || len(waiting) == 0 {
+			return err
+		}
+		for _, last = range waiting {
+			plain, err := e.keys.box.Open(signupContext(last.ID), last.Sealed)
+			if err != nil {
+				_, err = tx.TakeSignup(ctx, last.Email, last.ID)
+			} else {
+				err = tx.SetSealedSignup(ctx, last.Email, last.ID, box.Seal(signupContext(last.ID), plain))
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// resealFactors reseals the secrets of second factors. It deletes none: a secret that can't be
+// opened still asks its owner for a second factor, and an operator's reset removes it.
+func (e *Engine) resealFactors(ctx context.Context, tx Tx, box *seal.Box) error {
+	for last := (SealedFactor{}); ; {
+		batch, err := tx.SealedFactors(ctx, last.ID, resealBatch)
+		if err != nil || len(batch) == 0 {
+			return err
+		}
+		for _, last = range batch {
+			plain, err := e.keys.box.Open(FactorContext(last.ID), last.Sealed)
+			if err != nil {
+				continue
+			}
+			last.Sealed = box.Seal(FactorContext(last.ID), plain)
+			if err := tx.SetSealedFactor(ctx, last); err != nil {
+				return err
+			}
+		}
+	}
 }

@@ -26,6 +26,8 @@ type Limits struct {
 	KnownDevices     Limit // of all known devices together. Default: 50 in 15 minutes
 	Reauthentication Limit // of one session. Default: FailedPasswords
 
+	FailedFactors Limit // second factors of one account, each kind and known devices apart. Default: 10 in 15 minutes
+
 	LoginPerClient    Limit // Default: 100 in 15 minutes
 	SignupPerClient   Limit // Default: 20 in 15 minutes
 	MailPerClient     Limit // Default: 30 in 15 minutes
@@ -38,7 +40,7 @@ type Limits struct {
 // Unlimited returns Limits that refuse no request, for load tests.
 func Unlimited() Limits {
 	none := Limit{Count: -1}
-	return Limits{none, none, none, none, none, none, none, none, none, none, none, none}
+	return Limits{none, none, none, none, none, none, none, none, none, none, none, none, none}
 }
 
 func (l Limits) withDefaults() Limits {
@@ -50,6 +52,7 @@ func (l Limits) withDefaults() Limits {
 		KnownDevice:       cmp.Or(l.KnownDevice, failed),
 		KnownDevices:      cmp.Or(l.KnownDevices, Limit{50, quarter}),
 		Reauthentication:  cmp.Or(l.Reauthentication, failed),
+		FailedFactors:     cmp.Or(l.FailedFactors, Limit{10, quarter}),
 		LoginPerClient:    cmp.Or(l.LoginPerClient, Limit{100, quarter}),
 		SignupPerClient:   cmp.Or(l.SignupPerClient, Limit{20, quarter}),
 		MailPerClient:     cmp.Or(l.MailPerClient, Limit{30, quarter}),
@@ -70,6 +73,7 @@ const (
 	limitKnownDevices      limitPurpose = "password_known"   // address
 	limitKnownDevice       limitPurpose = "password_device"  // device
 	limitReauthentication  limitPurpose = "reauth"           // session
+	limitFailedFactors     limitPurpose = "factor_"          // user; followed by the kind of proof and of device
 	limitLoginPerClient    limitPurpose = "login"            // client network
 	limitSignupPerClient   limitPurpose = "signup"           // client network
 	limitMailPerClient     limitPurpose = "mail_client"      // client network

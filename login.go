@@ -5,7 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/watchword-auth/watchword/internal/knowndevice"
 	"github.com/watchword-auth/watchword/internal/passhash"
 	"github.com/watchword-auth/watchword/internal/password"
 	"github.com/watchword-auth/watchword/internal/sleep"
@@ -77,27 +76,46 @@ func (e *Engine) loginRight(ctx context.Context, a attempt, r LoginRequest) (*Si
 	if err != nil {
 		return nil, err
 	}
-	var session Session
-	var events []Event
+	var out outcome
 	err = e.store.Update(ctx, func(tx Tx) error {
-		unchanged, err := tx.ReplacePassword(ctx, user.ID, a.user.PasswordHash, hash)
-		if err != nil {
+		if entry.user, err = holdSignIn(ctx, tx, a.user, hash); err != nil {
 			return err
-		}
-		if !unchanged {
-			return invalidCredentials()
 		}
 		if err := refund(ctx, tx, a.failure...); err != nil {
 			return err
 		}
-		session, events, err = e.admit(ctx, tx, entry, e.event(EventLogin, r.Client, a.at))
+		out, err = e.admit(ctx, tx, entry, e.event(EventLogin, r.Client, a.at))
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	e.announce(events...)
-	return e.signInOn(a.device, user, session)
+	return e.enter(a.device, out)
+}
+
+// holdSignIn is the lock of a sign-in: it stores the hash to, unless the account has changed
+// since u was read. A change of factors alone is no refusal: the result then has the current
+// factors, so that admit asks for them. Codes: CodeInvalidCredentials.
+func holdSignIn(ctx context.Context, tx Tx, u User, to Secret) (User, error) {
+	for range 2 {
+		unchanged, err := tx.ReplacePassword(ctx, u, to)
+		if err != nil {
+			return User{}, err
+		}
+		if unchanged {
+			u.PasswordHash = to
+			return u, nil
+		}
+		current, err := tx.User(ctx, u.ID)
+		if errors.Is(err, ErrNotFound) {
+			break
+		}
+		if err != nil {
+			return User{}, err
+		}
+		u.Factors, u.FactorsChangedAt = current.Factors, current.FactorsChangedAt
+	}
+	return User{}, invalidCredentials()
 }
 
 // loginFields returns the canonical address, or a refusal that lists missing fields.
@@ -140,16 +158,6 @@ func mayLogin(u User, passwordRight bool, mode SignupMode) *Error {
 
 func invalidCredentials() *Error {
 	return refuse(CodeInvalidCredentials, "Wrong email or password.")
-}
-
-// signInOn creates the tokens of a new session and the device token.
-func (e *Engine) signInOn(device knowndevice.ID, u User, s Session) (*SignIn, error) {
-	in, err := e.signIn(u, s, s.CreatedAt)
-	if err != nil {
-		return nil, err
-	}
-	in.DeviceToken = e.deviceToken(device, u)
-	return in, nil
 }
 
 // passwordMatches verifies a password in the hash pool. An empty hash matches no password and takes the same time.

@@ -326,7 +326,7 @@ func TestImportedPasswordSignsInAndIsRehashed(t *testing.T) {
 			user, err := r.Operator().FindUser(t.Context(), "ada@example.com")
 			must(t, err)
 			must(t, r.store.Update(t.Context(), func(tx watchword.Tx) error {
-				_, err := tx.ReplacePassword(t.Context(), user.ID, user.PasswordHash, c.imported)
+				_, err := tx.ReplacePassword(t.Context(), user, c.imported)
 				return err
 			}))
 			login := func(email, password string) error {

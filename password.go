@@ -142,7 +142,7 @@ func (e *Engine) ChangePassword(ctx context.Context, who Identity, current, next
 	}
 	event := e.event(EventPasswordChanged, c, now).of(who.User.ID).on(who.Session.ID)
 	err = e.store.Update(ctx, func(tx Tx) error {
-		unchanged, err := tx.ReplacePassword(ctx, who.User.ID, who.User.PasswordHash, hash)
+		unchanged, err := tx.ReplacePassword(ctx, who.User, hash)
 		if err != nil {
 			return err
 		}

@@ -50,17 +50,20 @@ const (
 	EndedDeleted    EndReason = "account_deleted"
 	EndedTooMany    EndReason = "too_many_sessions"
 	EndedReplaced   EndReason = "replaced" // a sign-in overwrote its refresh cookie
-	EndedIdle       EndReason = "idle"     // computed, never stored
-	EndedExpired    EndReason = "expired"  // computed, never stored
+	EndedFactor     EndReason = "factor_added"
+	EndedFactorGone EndReason = "factor_removed"
+	EndedFactors    EndReason = "factors_reset" // by an operator
+	EndedIdle       EndReason = "idle"          // computed, never stored
+	EndedExpired    EndReason = "expired"       // computed, never stored
 )
 
 // initiator returns who ended a session, in the terms of CAEP 1.0, section 2.
 func initiator(why EndReason) string {
 	switch why {
 	case EndedLogout, EndedByUser, EndedLogoutAll, EndedPassword, EndedEmail, EndedFirstProof, EndedReplaced,
-		EndedDeleted:
+		EndedDeleted, EndedFactor, EndedFactorGone:
 		return "user"
-	case EndedOperator, EndedDisabled:
+	case EndedOperator, EndedDisabled, EndedFactors:
 		return "admin"
 	case EndedReuse, EndedTooMany:
 		return "policy"

@@ -75,8 +75,7 @@ func (e *Engine) SignUp(ctx context.Context, r SignUpRequest) (*SignIn, error) {
 	if err != nil {
 		return nil, err
 	}
-	var session Session
-	var events []Event
+	var out outcome
 	event := e.event(EventSignup, r.Client, now).of(user.ID)
 	err = e.store.Update(ctx, func(tx Tx) error {
 		inserted, err := tx.InsertUser(ctx, user, now)
@@ -93,15 +92,14 @@ func (e *Engine) SignUp(ctx context.Context, r SignUpRequest) (*SignIn, error) {
 				return err
 			}
 		}
-		session, events, err = e.admit(ctx, tx, entry, event)
+		out, err = e.admit(ctx, tx, entry, event)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	e.announce(events...)
 	e.wakeOutbox()
-	return e.signInOn(knowndevice.ID{}, user, session)
+	return e.enter(knowndevice.ID{}, out)
 }
 
 // A Signup waits until its address is proven (SignupVerified). It is not an account.

@@ -126,15 +126,16 @@ type UserTx interface {
 	DeleteUser(context.Context, UserID) (bool, error)
 }
 
-// CredentialTx changes the password and the address of an account.
+// CredentialTx changes the password, the address and the factors of an account.
 //
 // Unstable: stores implement it.
 type CredentialTx interface {
+	FactorTx
 	SetPassword(context.Context, UserID, Secret) error
-	// ReplacePassword sets the hash to the argument to, if the stored hash still equals from and
-	// the account is enabled. It is also the lock that a sign-in takes (to equal to from): a
-	// sign-in excludes a concurrent change of password and a concurrent disabling.
-	ReplacePassword(ctx context.Context, id UserID, from, to Secret) (bool, error)
+	// ReplacePassword sets the hash to the argument to, if PasswordHash and FactorsChangedAt are
+	// still those of the user and the account is enabled. It is also the lock of a sign-in (to
+	// equal to the hash), which excludes concurrent changes of these and a concurrent disabling.
+	ReplacePassword(ctx context.Context, u User, to Secret) (bool, error)
 	// Reserved reports whether the previous owner of an address can still take it back.
 	Reserved(context.Context, Address, time.Time) (bool, error)
 	// SetEmail replaces the address from by to and marks to as verified at the given time. It
@@ -190,6 +191,20 @@ type SessionTx interface {
 	// EndNextSessions ends up to limit sessions of all users with an id after the given
 	// one, in the order of ids. It returns the last id and their number.
 	EndNextSessions(ctx context.Context, after SessionID, limit int, why EndReason, at time.Time) (SessionID, int, error)
+}
+
+// FactorTx is the engine's share of second factors. Package factors has the rest.
+//
+// Unstable: stores implement it.
+type FactorTx interface {
+	InsertChallenge(context.Context, Challenge) error
+	// DeleteFactors deletes the user's factors, recovery codes and remembered devices that were
+	// created at or after since (zero: all), and all challenges. It sets Factors and
+	// FactorsChangedAt.
+	DeleteFactors(ctx context.Context, id UserID, since, changed time.Time) error
+	// SealedFactors lists up to limit sealed secrets after the given id, in the order of ids.
+	SealedFactors(ctx context.Context, after string, limit int) ([]SealedFactor, error)
+	SetSealedFactor(context.Context, SealedFactor) error
 }
 
 // FeedTx numbers and reads the revocation feed.
@@ -338,4 +353,6 @@ const (
 	SweepMails      Sweep = "mails"       // given up before
 	SweepSignups    Sweep = "signups"     // created before
 	SweepCallbacks  Sweep = "callbacks"   // queued before
+	SweepChallenges Sweep = "challenges"  // expired before
+	SweepDevices    Sweep = "devices"     // expired before
 )

@@ -32,6 +32,8 @@ func sweepBefore(now time.Time, verifyTTL time.Duration) map[Sweep]time.Time {
 		SweepMails:      now.Add(-keepGivenUp),
 		SweepSignups:    now.Add(-verifyTTL),
 		SweepCallbacks:  now.Add(-keepCalls),
+		SweepChallenges: now,
+		SweepDevices:    now,
 	}
 }
 

@@ -37,6 +37,11 @@ type User struct {
 	// Locale is the language of the user's mails, a BCP 47 tag such as "pt-BR". Empty:
 	// unknown. Texts fall back to the default language.
 	Locale string
+
+	// Factors counts the second factors that a sign-in asks for. FactorsChangedAt is when one was
+	// added or removed; a sign-in that began earlier can't open a session.
+	Factors          int
+	FactorsChangedAt time.Time
 }
 
 // Verified reports whether the user has proven that Email is theirs.

@@ -180,8 +180,7 @@ func (e *Engine) signInByLink(
 		return nil, err
 	}
 	verified := e.event(EventEmailVerified, n.client, n.at).of(n.user.ID).on(n.id)
-	var session Session
-	var events []Event
+	var out outcome
 	err = e.store.Update(ctx, func(tx Tx) error {
 		if err := prove(tx, n.user); err != nil {
 			return err
@@ -189,15 +188,14 @@ func (e *Engine) signInByLink(
 		if err := tx.InsertEvent(ctx, verified); err != nil {
 			return err
 		}
-		session, events, err = e.admit(ctx, tx, n, e.event(EventLogin, n.client, n.at))
+		out, err = e.admit(ctx, tx, n, e.event(EventLogin, n.client, n.at))
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	e.announce(verified)
-	e.announce(events...)
-	return e.signInOn(device, n.user, session)
+	return e.enter(device, out)
 }
 
 // A candidate is a password that may come with a link: of the account (SignupID empty) or of a waiting sign-up.
@@ -285,7 +283,7 @@ func ownerAfter(account User, winner candidate, email Address, now time.Time) Us
 // account, the sign-up and the token.
 func (e *Engine) settle(ctx context.Context, tx Tx, box mailbox, winner candidate, owner User) error {
 	if winner.SignupID == "" { // the account's own password
-		unchanged, err := tx.ReplacePassword(ctx, owner.ID, owner.PasswordHash, owner.PasswordHash)
+		unchanged, err := tx.ReplacePassword(ctx, owner, owner.PasswordHash)
 		if err == nil && !unchanged {
 			err = mailTokenInvalid()
 		}
@@ -316,6 +314,11 @@ func (e *Engine) proveFirst(ctx context.Context, tx Tx, box mailbox, owner User)
 	}
 	if _, err := tx.EndSessions(ctx, owner.ID, "", EndedFirstProof, now); err != nil {
 		return err
+	}
+	if box.account.Factors > 0 { // of the creator, who never proved the address
+		if err := tx.DeleteFactors(ctx, owner.ID, time.Time{}, now); err != nil {
+			return err
+		}
 	}
 	return tx.DeleteMailTokens(ctx, owner.ID, MailVerify, MailReset, MailConfirmAddress, MailAddressChanged)
 }

@@ -27,7 +27,9 @@ type cookies struct {
 	notice tokencookie.Cookie
 	// device identifies a browser that has signed in before. It is not a credential, so a
 	// request with it alone need not have an Origin.
-	device   tokencookie.Pair
+	device tokencookie.Pair
+	// step holds the handle of an unfinished sign-in. It needs a second factor to be of value.
+	step     tokencookie.Cookie
 	dialects []string // names of the dialects' session cookies
 }
 
@@ -45,6 +47,7 @@ func newCookies(o Options, https bool, d dialects) *cookies {
 		page:     tokencookie.Cookie{Name: prefix + "watchword-page", Secure: https, SameSite: http.SameSiteStrictMode},
 		notice:   tokencookie.Cookie{Name: prefix + "watchword-notice", Secure: https, SameSite: http.SameSiteLaxMode},
 		device:   tokencookie.KnownDevice(https, o.CookieSameSite),
+		step:     tokencookie.Cookie{Name: prefix + "watchword-step", Secure: https, SameSite: o.CookieSameSite},
 		dialects: d.cookieNames(),
 	}
 }

@@ -22,10 +22,11 @@ func statusOf(code watchword.Code) int {
 		return http.StatusBadRequest
 	case watchword.CodeInvalidCredentials, watchword.CodeTokenMissing, watchword.CodeTokenExpired,
 		watchword.CodeTokenInvalid,
-		watchword.CodeRefreshMissing, watchword.CodeRefreshInvalid, watchword.CodeRefreshReused, watchword.CodeSessionEnded:
+		watchword.CodeRefreshMissing, watchword.CodeRefreshInvalid, watchword.CodeRefreshReused, watchword.CodeSessionEnded,
+		watchword.CodeChallengeInvalid, watchword.CodeStepUpRequired:
 		return http.StatusUnauthorized
 	case watchword.CodeEmailNotVerified, watchword.CodeAccountDisabled, watchword.CodePasswordWrong,
-		watchword.CodePasswordRequired,
+		watchword.CodePasswordRequired, watchword.CodeSecondFactorRequired, watchword.CodeFactorWrong,
 		watchword.CodeInsufficientScope, watchword.CodeSignupClosed, watchword.CodeCrossOrigin:
 		return http.StatusForbidden
 	case watchword.CodeNotFound:
@@ -40,7 +41,7 @@ func statusOf(code watchword.Code) int {
 		return http.StatusUnsupportedMediaType
 	case watchword.CodeMisdirected:
 		return http.StatusMisdirectedRequest
-	case watchword.CodeValidationFailed:
+	case watchword.CodeValidationFailed, watchword.CodeFactorLimit:
 		return http.StatusUnprocessableEntity
 	case watchword.CodeRateLimited:
 		return http.StatusTooManyRequests
@@ -61,6 +62,7 @@ type problem struct {
 	Error     string                 `json:"error" doc:"The same as detail"`
 	RequestID string                 `json:"requestId" doc:"Also in the log of the server"`
 	Errors    []watchword.FieldError `json:"errors,omitempty" nullable:"false" doc:"With VALIDATION_FAILED"`
+	Challenge *challengeBody         `json:"challenge,omitempty" doc:"With SECOND_FACTOR_REQUIRED"`
 }
 
 // detailInternal does not say what went wrong. The log does, under the request id.
@@ -123,7 +125,13 @@ func (e *errorResponder) fail(w http.ResponseWriter, r *http.Request, err error)
 	// A dialect gets the headers that the API sends, and may change them.
 	e.failHeaders(w, r, refusal)
 	if d := e.dialects.of(r); d != nil {
-		d.Refuse(w, r, statusOf(refusal.Code), refusal)
+		status := statusOf(refusal.Code)
+		// The clients of a dialect know no second step. They get a text that says where to sign in.
+		if refusal.Code == watchword.CodeSecondFactorRequired {
+			status, refusal = http.StatusBadRequest, &watchword.Error{Code: refusal.Code,
+				Detail: "This account has a second factor. Sign in at " + e.origins.public.String() + pathLogin + "."}
+		}
+		d.Refuse(w, r, status, refusal)
 		return
 	}
 	if wantsPage(r) && e.page(w, r, refusal) == nil {
@@ -133,7 +141,7 @@ func (e *errorResponder) fail(w http.ResponseWriter, r *http.Request, err error)
 	body, err := json.Marshal(problem{
 		Type: "about:blank", Title: http.StatusText(status), Status: status,
 		Detail: refusal.Detail, Error: refusal.Detail, Code: refusal.Code,
-		RequestID: w.Header().Get(requestIDHeader), Errors: refusal.Fields,
+		RequestID: w.Header().Get(requestIDHeader), Errors: refusal.Fields, Challenge: challengeOf(refusal),
 	})
 	if err != nil {
 		panic(err) // impossible: a problem has only strings and numbers
@@ -160,6 +168,8 @@ func (e *errorResponder) failHeaders(w http.ResponseWriter, r *http.Request, ref
 		if r.Header.Get("Authorization") != "" {
 			challenge += `, error="invalid_token"`
 		}
+	case watchword.CodeStepUpRequired:
+		challenge += stepUpChallenge(refusal.StepUp)
 	case watchword.CodeInsufficientScope:
 		challenge += `, error="insufficient_scope"`
 	}

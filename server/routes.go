@@ -90,12 +90,12 @@ func (a *api) routes() []route {
 		wrong   = []watchword.Code{watchword.CodePasswordWrong, watchword.CodeRateLimited, watchword.CodeTryLater}
 		proof   = append(wrong, watchword.CodePasswordRequired, watchword.CodeMailTokenInvalid)
 	)
-	return []route{
+	all := []route{
 		{"POST", pathAPI + "/register", a.register, public, "Create an account and sign in",
 			registerBody{}, 201, signedInBody{}, join(invalid, again, watchword.CodeEmailTaken, watchword.CodeSignupClosed)},
 		{"POST", pathAPI + "/login", a.login, public, "Sign in", loginBody{}, 200, signedInBody{},
 			join(invalid, again, watchword.CodeInvalidCredentials, watchword.CodeEmailNotVerified,
-				watchword.CodeAccountDisabled)},
+				watchword.CodeAccountDisabled, watchword.CodeSecondFactorRequired)},
 		{"POST", pathRefresh, a.refresh, refresh, "Exchange the refresh token for a new one and an access token",
 			refreshBody{}, 200, signedInBody{},
 			join(again, nil, watchword.CodeRefreshMissing, watchword.CodeRefreshInvalid, watchword.CodeSessionEnded,
@@ -126,7 +126,8 @@ func (a *api) routes() []route {
 			join(invalid, used, watchword.CodeTryLater, watchword.CodeEmailTaken, watchword.CodeAccountDisabled)},
 		{"POST", pathAPI + "/email/verify", a.verifyEmail, mailed,
 			"Verify the address: with a live session, or with a password, which signs in", verifyBody{}, 200, verifiedAnswer{},
-			join(invalid, proof, watchword.CodeAccountDisabled, watchword.CodeSignupClosed, watchword.CodeEmailTaken)},
+			join(invalid, proof, watchword.CodeAccountDisabled, watchword.CodeSignupClosed, watchword.CodeEmailTaken,
+				watchword.CodeSecondFactorRequired)},
 		{"POST", pathAPI + "/email/verify/resend", a.resendVerification, public, "Request another verification mail",
 			emailBody{}, 202, messageBody{}, join(invalid, again)},
 		{"POST", pathAPI + "/email/change", a.signedIn(a.changeEmail), bearer, "Request a change of the address",
@@ -155,6 +156,7 @@ func (a *api) routes() []route {
 		{"GET", pathReady, a.ready, public, "Whether the store accepts writes", nil, 200, healthAnswer{},
 			join(nil, nil, watchword.CodeTryLater)},
 	}
+	return append(all, a.factorRoutes()...)
 }
 
 // routes returns the table of the pages. They are not in the OpenAPI document. Browsers use them,

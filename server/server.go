@@ -14,6 +14,7 @@ import (
 	"net/http"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/factors"
 	"github.com/watchword-auth/watchword/internal/clientip"
 	"github.com/watchword-auth/watchword/internal/device"
 	"github.com/watchword-auth/watchword/internal/tokencookie"
@@ -67,6 +68,10 @@ type Options struct {
 	// Default: none.
 	Dialects []Dialect
 
+	// Factors runs the flows of second factors, on the engine and its store. Without it, accounts
+	// with a factor can't complete a sign-in. Default: none.
+	Factors *factors.Manager
+
 	// DevMail shows the development mailbox at /dev/mail, to everyone who can reach the
 	// server. It needs a loopback PublicURL. Default: none.
 	DevMail Mailbox
@@ -94,6 +99,7 @@ type Server struct {
 // changed, so handlers use it from all goroutines without a lock.
 type edge struct {
 	engine  *watchword.Engine
+	factors *factors.Manager // nil: no endpoints
 	origins *origins
 	cookies *cookies
 	clients *clients
@@ -165,7 +171,7 @@ func newEdge(engine *watchword.Engine, opts Options, o *origins) (edge, error) {
 		return edge{}, fmt.Errorf("server: Options.CookieName: %w", err)
 	}
 	who := &clients{proxies: proxies, devices: device.New(), cookies: c}
-	return edge{engine: engine, origins: o, cookies: c, clients: who, errors: &errorResponder{
+	return edge{engine: engine, factors: opts.Factors, origins: o, cookies: c, clients: who, errors: &errorResponder{
 		log: opts.Log, lines: newRefusalLog(), origins: o, cookies: c, clients: who, dialects: opts.Dialects,
 	}}, nil
 }

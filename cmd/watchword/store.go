@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/factors"
 	"github.com/watchword-auth/watchword/store/postgres"
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
@@ -18,6 +19,7 @@ import (
 // minutes.
 type database interface {
 	watchword.Store
+	Factors() factors.Store
 	Check(context.Context) error
 }
 

@@ -11,9 +11,15 @@ import (
 	"github.com/watchword-auth/watchword/internal/pgtest"
 )
 
-// undone undoes migration 00007, as if an older release had created the database.
+// undone undoes the migrations from 00007, as if an older release had created the database.
 var undone = []string{
 	"DROP TABLE callbacks",
+	"DROP TABLE factors",
+	"DROP TABLE recovery_codes",
+	"DROP TABLE challenges",
+	"DROP TABLE devices",
+	"ALTER TABLE users DROP COLUMN factors",
+	"ALTER TABLE users DROP COLUMN factors_changed_at",
 	"ALTER TABLE feed DROP COLUMN queued_ended",
 	"ALTER TABLE feed DROP COLUMN queued_expired",
 	"DELETE FROM goose_db_version WHERE version_id >= 7",

@@ -29,6 +29,9 @@ type usersCmd struct {
 	Import        userImport  `cmd:"" help:"Import accounts of another system, with their passwords, from CSV or JSON."`
 	Export        userExport  `cmd:"" help:"Export all accounts to a file that import reads."`
 	ResetPassword userReset   `cmd:"" name:"reset-password" help:"Mail a link to choose a new password."`
+
+	Factors      userFactors      `cmd:"" help:"Show the second factors of an account."`
+	ResetFactors userResetFactors `cmd:"" name:"reset-factors" help:"Remove all second factors and end all sessions."`
 }
 
 // accountFlags are the flags of every command on one account. An account is named by its address,

@@ -119,7 +119,7 @@ var races = map[string]func(suite){
 		for n := range rounds {
 			replace := func(who string) func() bool {
 				return s.wins(func(ctx context.Context, tx watchword.Tx) (bool, error) {
-					return tx.ReplacePassword(ctx, u.ID, u.PasswordHash, watchword.Secret(fmt.Sprint(who, n)))
+					return tx.ReplacePassword(ctx, u, watchword.Secret(fmt.Sprint(who, n)))
 				})
 			}
 			s.wantWinners(1, replace("one"), replace("other"))
@@ -217,7 +217,7 @@ var races = map[string]func(suite){
 				n++
 				one.CreatedAt = after(time.Duration(n) * time.Second)
 				all = append(all, s.wins(func(ctx context.Context, tx watchword.Tx) (bool, error) {
-					locked, err := tx.ReplacePassword(ctx, u.ID, u.PasswordHash, u.PasswordHash)
+					locked, err := tx.ReplacePassword(ctx, u, u.PasswordHash)
 					if err != nil {
 						return false, err
 					}

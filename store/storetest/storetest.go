@@ -28,7 +28,7 @@ import (
 func Run(t *testing.T, open func(t *testing.T) watchword.Store) {
 	for _, group := range []map[string]func(suite){
 		transactions, users, sessions, mailTokens, mails, events, keys, limits, rotations, races, sweeping, feeds,
-		signups, columns, lives, batches, callbacks,
+		signups, columns, lives, batches, callbacks, secondFactors,
 	} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) {
@@ -152,6 +152,9 @@ func User(n int) watchword.User {
 		CreatedAt:      Start,
 		RolesChangedAt: Start.Truncate(time.Second),
 		Locale:         "de-AT",
+
+		Factors:          2,
+		FactorsChangedAt: after(time.Millisecond),
 	}
 }
 

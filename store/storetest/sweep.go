@@ -114,12 +114,13 @@ var sweeping = map[string]func(suite){
 			s.addMailToken(mailTokenOf(n))
 			s.addSignup(waitingFor, n)
 			s.update(func(ctx context.Context, tx watchword.Tx) error {
-				return firstError(tx.InsertMail(ctx, m), tx.InsertEvent(ctx, eventOf(User(1).ID, n)))
+				return firstError(tx.InsertMail(ctx, m), tx.InsertEvent(ctx, eventOf(User(1).ID, n)),
+					tx.InsertChallenge(ctx, challengeOf(User(1), n)))
 			})
 		}
 		for _, what := range []watchword.Sweep{
 			watchword.SweepSessions, watchword.SweepMailTokens, watchword.SweepEvents, watchword.SweepMails,
-			watchword.SweepSignups, watchword.SweepCallbacks,
+			watchword.SweepSignups, watchword.SweepCallbacks, watchword.SweepChallenges,
 		} {
 			for _, want := range []int{3, 2, 0} {
 				s.update(func(ctx context.Context, tx watchword.Tx) error {

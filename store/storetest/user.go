@@ -37,7 +37,7 @@ var users = map[string]func(suite){
 			return nil
 		})
 		s.wantHeld(false, "replace the password of nobody", func(ctx context.Context, tx watchword.Tx) (bool, error) {
-			return tx.ReplacePassword(ctx, nobody.ID, "", "x")
+			return tx.ReplacePassword(ctx, watchword.User{ID: nobody.ID}, "x")
 		})
 		s.wantHeld(false, "delete nobody", func(ctx context.Context, tx watchword.Tx) (bool, error) {
 			return tx.DeleteUser(ctx, nobody.ID)
@@ -134,7 +134,9 @@ var users = map[string]func(suite){
 		u := s.addUser(1)
 		replace := func(from, to watchword.Secret) func(context.Context, watchword.Tx) (bool, error) {
 			return func(ctx context.Context, tx watchword.Tx) (bool, error) {
-				return tx.ReplacePassword(ctx, u.ID, from, to)
+				before := u
+				before.PasswordHash = from
+				return tx.ReplacePassword(ctx, before, to)
 			}
 		}
 		s.wantHeld(false, "from another hash", replace("not it", "new"))

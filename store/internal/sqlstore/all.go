@@ -1,5 +1,7 @@
 package sqlstore
 
+import "slices"
+
 // A Statement is the text of one SQL statement and the key by which it finds its rows. In a
 // sharded deployment, the same key would choose the shard. docs/scale.md lists them all.
 type Statement struct {
@@ -20,6 +22,7 @@ const (
 	ByMail           Key = "id of the mail"
 	ByLimit          Key = "key of the limit"
 	ByCallback       Key = "kind and id of the callback"
+	ByFactor         Key = "id of the factor or challenge"
 	ByAge            Key = "in the background, by age"
 	ByOperator       Key = "by an operator, in order of address"
 	ByRequest        Key = "by an operator, by request id"
@@ -28,12 +31,15 @@ const (
 	AllKeys          Key = "all keys (few rows)"
 	AllSignups       Key = "by an operator, in order of address and id"
 	AllSessions      Key = "by an operator, in order of id"
+	AllFactors       Key = "by an operator, in order of id"
 	AllMails         Key = "the outbox (unsent mail only)"
 )
 
 // Statements lists all statements. The stores prepare exactly these, so a statement that is
 // missing here fails. A test compares the list with the constants of the package.
-func Statements() []Statement { return append(accountStatements(), serviceStatements()...) }
+func Statements() []Statement {
+	return slices.Concat(accountStatements(), factorStatements(), serviceStatements())
+}
 
 // accountStatements lists the statements of accounts, sessions and mail. With a shard per user,
 // most of them would find their rows on one shard.
@@ -107,6 +113,38 @@ func accountStatements() []Statement {
 	}
 }
 
+// factorStatements lists the statements of second factors.
+func factorStatements() []Statement {
+	return []Statement{
+		{"insertChallenge", insertChallenge, ByFactor},
+		{"selectChallenge", selectChallenge, ByFactor},
+		{"claimAttempt", claimAttempt, ByFactor},
+		{"takeChallenge", takeChallenge, ByFactor},
+		{"deleteChallenges", deleteChallenges, ByUser},
+		{"deleteDevices", deleteDevices, ByUser},
+
+		{"insertFactor", insertFactor, ByFactor},
+		{"selectFactors", selectFactors, ByUser},
+		{"claimStep", claimStep, ByFactor},
+		{"renameFactor", renameFactor, ByFactor},
+		{"deleteFactor", deleteFactor, ByFactor},
+		{"deleteFactors", deleteFactors, ByUser},
+		{"countFactors", countFactors, ByUser},
+		{"lockFactors", lockFactors, ByUser},
+		{"deleteFactorsSince", deleteFactorsSince, ByUser},
+		{"deleteCodesSince", deleteCodesSince, ByUser},
+		{"deleteDevicesSince", deleteDevicesSince, ByUser},
+		{"selectSealedFactors", selectSealedFactors, AllFactors},
+		{"sealFactor", sealFactor, ByFactor},
+
+		{"insertRecoveryCode", insertRecoveryCode, ByUser},
+		{"selectRecoveryCodes", selectRecoveryCodes, ByUser},
+		{"takeRecoveryCode", takeRecoveryCode, ByUser},
+		{"deleteRecoveryCodes", deleteRecoveryCodes, ByUser},
+		{"proveSession", proveSession, BySession},
+	}
+}
+
 // serviceStatements lists the statements that are independent of accounts.
 func serviceStatements() []Statement {
 	return []Statement{
@@ -144,6 +182,8 @@ func serviceStatements() []Statement {
 		{"sweepMails", sweepMails, ByAge},
 		{"sweepSignups", sweepSignups, ByAge},
 		{"sweepCallbacks", sweepCallbacks, ByAge},
+		{"sweepChallenges", sweepChallenges, ByAge},
+		{"sweepDevices", sweepDevices, ByAge},
 	}
 }
 

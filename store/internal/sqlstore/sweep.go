@@ -25,6 +25,10 @@ const (
 		WHERE created_at < $1 LIMIT $2)`
 	sweepCallbacks = `DELETE FROM callbacks WHERE (kind, id) IN (SELECT kind, id FROM callbacks
 		WHERE created_at < $1 LIMIT $2)`
+	// An expired challenge or device has no effect, so its row is only a matter of space.
+	sweepChallenges = `DELETE FROM challenges WHERE id IN (SELECT id FROM challenges
+		WHERE expires_at < $1 LIMIT $2)`
+	sweepDevices = `DELETE FROM devices WHERE id IN (SELECT id FROM devices WHERE expires_at < $1 LIMIT $2)`
 )
 
 // Counters are swept in the order of (sweep_from, key). A use changes no index, so a counter
@@ -75,6 +79,10 @@ func (t Tx) Sweep(ctx context.Context, what watchword.Sweep, before time.Time, l
 		return t.exec(ctx, sweepSignups, millis(before), limit)
 	case watchword.SweepCallbacks:
 		return t.exec(ctx, sweepCallbacks, millis(before), limit)
+	case watchword.SweepChallenges:
+		return t.exec(ctx, sweepChallenges, millis(before), limit)
+	case watchword.SweepDevices:
+		return t.exec(ctx, sweepDevices, millis(before), limit)
 	}
 	return 0, fmt.Errorf("unknown sweep %q", what)
 }

@@ -22,6 +22,8 @@ func userRow(u *watchword.User) []column {
 		{"disabled_at", timeColumn{&u.DisabledAt}},
 		{"roles_changed_at", timeColumn{&u.RolesChangedAt}},
 		{"locale", &u.Locale},
+		{"factors", &u.Factors},
+		{"factors_changed_at", timeColumn{&u.FactorsChangedAt}},
 	}
 }
 
@@ -62,11 +64,11 @@ const (
 	updateDisabled = `UPDATE users SET disabled_at = $1 WHERE id = $2`
 	updatePassword = `UPDATE users SET password_hash = $1 WHERE id = $2`
 
-	// replacePassword settles the race of a sign-in with a change of password and with
-	// disabling the account. The hash that was verified must still be the current one,
+	// replacePassword settles the race of a sign-in with a change of password or of factors,
+	// and with disabling the account. The hash that was verified must still be the current one,
 	// because hashing happens outside the transaction and takes long.
 	replacePassword = `UPDATE users SET password_hash = $1
-		WHERE id = $2 AND password_hash = $3 AND disabled_at = 0`
+		WHERE id = $2 AND password_hash = $3 AND factors_changed_at = $4 AND disabled_at = 0`
 
 	// updateEmail settles the race of two changes of one address by email = $4. Its
 	// sub-selects only refuse early: the unique index on email settles the race for a free
@@ -175,8 +177,8 @@ func (t Tx) SetPassword(ctx context.Context, id watchword.UserID, hash watchword
 }
 
 // ReplacePassword with to equal to from keeps the value and still takes the row lock.
-func (t Tx) ReplacePassword(ctx context.Context, id watchword.UserID, from, to watchword.Secret) (bool, error) {
-	return t.change(ctx, replacePassword, string(to), id, string(from))
+func (t Tx) ReplacePassword(ctx context.Context, u watchword.User, to watchword.Secret) (bool, error) {
+	return t.change(ctx, replacePassword, string(to), u.ID, string(u.PasswordHash), millis(u.FactorsChangedAt))
 }
 
 func (t Tx) LockUser(ctx context.Context, id watchword.UserID, email watchword.Address) (bool, error) {
@@ -215,10 +217,13 @@ func (t Tx) ProveFirst(ctx context.Context, u watchword.User) (bool, error) {
 	return t.change(ctx, proveFirst, millis(u.VerifiedAt), string(u.PasswordHash), u.Name, u.Locale, u.ID, u.Email)
 }
 
-// DeleteUser deletes in five statements. Foreign keys with ON DELETE CASCADE would add a
+// DeleteUser deletes in nine statements. Foreign keys with ON DELETE CASCADE would add a
 // lookup to every insert of a session, an event and a mail.
 func (t Tx) DeleteUser(ctx context.Context, id watchword.UserID) (bool, error) {
-	for _, text := range []string{deleteUserEvents, deleteUserMails, deleteUserSignups, deleteSignupCallback} {
+	for _, text := range []string{
+		deleteUserEvents, deleteUserMails, deleteUserSignups, deleteSignupCallback,
+		deleteFactors, deleteRecoveryCodes, deleteChallenges, deleteDevices,
+	} {
 		if _, err := t.exec(ctx, text, id); err != nil {
 			return false, err
 		}

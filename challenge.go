@@ -1,0 +1,290 @@
+package watchword
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/watchword-auth/watchword/internal/accesstoken"
+	"github.com/watchword-auth/watchword/internal/challenge"
+	"github.com/watchword-auth/watchword/internal/knowndevice"
+)
+
+// A sign-in that needs a second factor stops at a challenge: a row with what the sign-in has
+// proven, and a handle for the client. There is no session and no token until package factors
+// has verified the factor and continues the sign-in with Inside.Resume and Inside.Admit.
+
+// A ChallengePurpose says what a challenge is for. A challenge works for its purpose only.
+type ChallengePurpose string
+
+const (
+	ChallengeLogin ChallengePurpose = "login" // a sign-in that waits for a second factor
+	ChallengeTOTP  ChallengePurpose = "totp"  // a TOTP that waits for its first code
+)
+
+// ChallengeAttempts is how many codes are looked at for one challenge.
+const ChallengeAttempts = 5
+
+// A Challenge is an unfinished sign-in or enrolment: one row, bound to one purpose.
+//
+// Unstable: only stores and package factors use it.
+type Challenge struct {
+	ID               string
+	Purpose          ChallengePurpose
+	UserID           UserID
+	SessionID        SessionID // that enrols; empty for a sign-in
+	FactorsChangedAt time.Time // of the user, when the challenge was created
+	Sealed           []byte    // what the purpose needs, sealed under the master key
+	Attempts         int
+	CreatedAt        time.Time
+	ExpiresAt        time.Time
+}
+
+// A SealedFactor is the sealed secret of a factor (Reseal).
+//
+// Unstable: only stores use it.
+type SealedFactor struct {
+	ID     string
+	Sealed []byte
+}
+
+// FactorContext binds the sealed secret of a factor to its row.
+//
+// Unstable: only package factors uses it.
+func FactorContext(id string) string { return "factor/" + id }
+
+// ChallengeLife is how long a challenge can be used.
+const ChallengeLife = 10 * time.Minute
+
+// A ChallengeOffer tells a client how to continue a sign-in.
+type ChallengeOffer struct {
+	Handle    Secret        // works once, for this purpose only
+	Methods   []string      // totp, recovery
+	ExpiresIn time.Duration // ChallengeLife
+}
+
+// A pending sign-in is what its challenge seals.
+type pending struct {
+	Proofs     []proof   `json:"proofs"`
+	Persistent bool      `json:"persistent"`
+	Replaces   SessionID `json:"replaces"`
+	Password   []byte    `json:"password"` // SHA-256 of the hash: a new password makes the challenge invalid
+}
+
+// challengeEntry stores the challenge of a sign-in. It returns the refusal that carries the
+// handle: the flow commits first, and then returns it.
+func (e *Engine) challengeEntry(ctx context.Context, tx Tx, n entry, event Event) (outcome, error) {
+	sum := sha256.Sum256([]byte(n.user.PasswordHash))
+	plain, err := json.Marshal(pending{n.proofs, n.persistent, n.replaces, sum[:]})
+	if err != nil {
+		return outcome{}, err
+	}
+	c, handle := e.Inside().NewChallenge(ChallengeLogin, n.user, "", plain, n.at)
+	if err := tx.InsertChallenge(ctx, c); err != nil {
+		return outcome{}, err
+	}
+	event.Kind = EventLoginChallenged
+	event = event.of(n.user.ID)
+	return outcome{user: n.user, events: []Event{event}, challenge: &Error{
+		Code:      CodeSecondFactorRequired,
+		Detail:    "Enter the code of your authenticator app, or a recovery code.",
+		Challenge: &ChallengeOffer{Handle: handle, Methods: []string{"totp", "recovery"}, ExpiresIn: ChallengeLife},
+	}}, tx.InsertEvent(ctx, event)
+}
+
+func challengeInvalid() *Error {
+	return refuse(CodeChallengeInvalid, "This step was used already or took too long. Sign in again.")
+}
+
+func challengeContext(c Challenge) string { return "challenge/" + string(c.Purpose) + "/" + c.ID }
+
+// Inside is the access of packages beside the engine, such as factors, to its mechanisms.
+//
+// Unstable: for packages of this module.
+type Inside struct{ engine *Engine }
+
+// Inside returns the engine's mechanisms.
+//
+// Unstable: for packages of this module.
+func (e *Engine) Inside() Inside { return Inside{engine: e} }
+
+// Now returns the time of a flow.
+func (i Inside) Now() time.Time { return i.engine.now() }
+
+// Event returns an event of a client's session.
+func (i Inside) Event(kind EventKind, u User, s SessionID, c Client, now time.Time) Event {
+	return i.engine.event(kind, c, now).of(u.ID).on(s)
+}
+
+// Announce logs and counts committed events.
+func (i Inside) Announce(events ...Event) { i.engine.announce(events...) }
+
+// Seal encrypts under the master key, bound to a context.
+func (i Inside) Seal(context string, plain []byte) []byte {
+	return i.engine.keys.box.Seal(context, plain)
+}
+
+// Open decrypts what Seal returned for the same context.
+func (i Inside) Open(context string, sealed []byte) ([]byte, error) {
+	return i.engine.keys.box.Open(context, sealed)
+}
+
+// MACSecret returns the secret of a use. It never changes.
+func (i Inside) MACSecret(use KeyUse) []byte { return i.engine.keys.secret(use) }
+
+// Cutoffs returns when sessions are alive at now.
+func (i Inside) Cutoffs(now time.Time) Cutoffs { return i.engine.opts.Sessions.Cutoffs(now) }
+
+// A FactorTry is one check of a second factor. Kinds of proof have one counter each.
+type FactorTry struct {
+	User   User
+	Kind   string
+	Client Client
+	At     time.Time
+}
+
+// ChargeFactor takes one use of the limit on wrong factors of an account and returns the charge
+// for Refund. Known devices have a counter of their own, so that a person who has the password
+// cannot lock the owner out.
+func (i Inside) ChargeFactor(ctx context.Context, tx Tx, t FactorTry) (Charge, error) {
+	purpose := limitFailedFactors + limitPurpose(t.Kind)
+	if i.engine.knownDevice(t.User, t.Client.DeviceToken) != (knowndevice.ID{}) {
+		purpose += "_known"
+	}
+	charge := i.engine.opts.Limits.FailedFactors.charge(purpose, string(t.User.ID), t.At)
+	wait, err := take(ctx, tx, charges(charge))
+	if err == nil && wait > 0 {
+		err = limited(wait)
+	}
+	return charge, err
+}
+
+// Reauthenticate checks the password of a signed-in user. The caller refunds the charge.
+func (i Inside) Reauthenticate(
+	ctx context.Context, who Identity, given Secret, c Client, now time.Time,
+) (Charge, error) {
+	return i.engine.reauthenticate(ctx, who, given, c, now)
+}
+
+// OutdateTokens makes the outstanding access tokens of a user invalid, in this transaction.
+func (i Inside) OutdateTokens(ctx context.Context, tx Tx, u User, now time.Time) error {
+	return tx.SetRoles(ctx, u.ID, u.Roles, accesstoken.NextSecond(now))
+}
+
+// SessionEnded returns the refusal for a session that is no longer alive.
+func (i Inside) SessionEnded() error { return sessionEnded("") }
+
+// AccessToken creates an access token for a session as it is now.
+func (i Inside) AccessToken(u User, s Session, now time.Time) (Secret, time.Duration, error) {
+	token, life, err := i.engine.accessToken(u, s, now)
+	return Secret(token), life, err
+}
+
+// Refund returns the charge of a right factor.
+func (i Inside) Refund(ctx context.Context, tx Tx, c Charge) error { return refund(ctx, tx, c) }
+
+// FactorFailed records a wrong factor and returns the refusal.
+func (i Inside) FactorFailed(ctx context.Context, u User, c Client, now time.Time) error {
+	refusal := refuse(CodeFactorWrong, "This code is wrong or was used already. Enter the current code.")
+	return i.engine.loginFailed(ctx, attempt{at: now, client: c, user: u}, refusal)
+}
+
+// NewChallenge returns a challenge that seals plain, and its handle.
+func (i Inside) NewChallenge(
+	p ChallengePurpose, u User, s SessionID, plain []byte, now time.Time,
+) (c Challenge, handle Secret) {
+	id := uuid.Must(uuid.NewV7())
+	c = Challenge{ID: id.String(), Purpose: p, UserID: u.ID, SessionID: s, FactorsChangedAt: u.FactorsChangedAt,
+		CreatedAt: now, ExpiresAt: now.Add(ChallengeLife)}
+	c.Sealed = i.Seal(challengeContext(c), plain)
+	return c, Secret(challenge.Sign(i.engine.keys.box.Derive("challenge"), string(p), id))
+}
+
+// ChallengeID returns the id in a handle. An invented handle, or one of another purpose, costs no
+// query. Codes: CodeChallengeInvalid.
+func (i Inside) ChallengeID(handle Secret, p ChallengePurpose) (string, error) {
+	id, ok := challenge.Parse(string(handle), i.engine.keys.box.Derive("challenge"), string(p))
+	if !ok {
+		return "", challengeInvalid()
+	}
+	return uuid.UUID(id).String(), nil
+}
+
+// OpenChallenge returns what NewChallenge sealed. Codes: CodeChallengeInvalid.
+func (i Inside) OpenChallenge(c Challenge) ([]byte, error) {
+	plain, err := i.Open(challengeContext(c), c.Sealed)
+	if err != nil {
+		return nil, challengeInvalid() // the master key was replaced meanwhile
+	}
+	return plain, nil
+}
+
+// A Resumed sign-in has a verified second factor.
+type Resumed struct {
+	entry    entry
+	password []byte
+}
+
+// Resume continues the sign-in of a challenge with the proof second.
+func (i Inside) Resume(c Challenge, u User, second string, client Client, now time.Time) (Resumed, error) {
+	plain, err := i.OpenChallenge(c)
+	if err != nil {
+		return Resumed{}, err
+	}
+	var p pending
+	if err := json.Unmarshal(plain, &p); err != nil {
+		return Resumed{}, fmt.Errorf("challenge of a sign-in: %w", err)
+	}
+	u.FactorsChangedAt = c.FactorsChangedAt // a change of factors makes the challenge invalid
+	return Resumed{entry{user: u, proofs: append(p.Proofs, second), persistent: p.Persistent, client: client, at: now,
+		id: SessionID(newID()), replaces: p.Replaces}, p.Password}, nil
+}
+
+// User, Client and At return the account, the client and the time of the sign-in.
+func (r Resumed) User() User     { return r.entry.user }
+func (r Resumed) Client() Client { return r.entry.client }
+func (r Resumed) At() time.Time  { return r.entry.at }
+
+// An Admitted sign-in has a session, once the transaction is committed.
+type Admitted struct {
+	out    outcome
+	device knowndevice.ID
+}
+
+// Session returns the id of the new session.
+func (a Admitted) Session() SessionID { return a.out.session.ID }
+
+// Admit opens the session of a resumed sign-in, if password, factors and account are still those
+// of the challenge. Codes: CodeChallengeInvalid, CodeAccountDisabled, CodeEmailNotVerified.
+func (i Inside) Admit(ctx context.Context, tx Tx, r Resumed) (Admitted, error) {
+	u := r.entry.user
+	if u.Disabled() {
+		return Admitted{}, accountDisabled()
+	}
+	sum := sha256.Sum256([]byte(u.PasswordHash))
+	same := subtle.ConstantTimeCompare(sum[:], r.password) == 1
+	if same {
+		var err error
+		if same, err = tx.ReplacePassword(ctx, u, u.PasswordHash); err != nil {
+			return Admitted{}, err
+		}
+	}
+	if !same {
+		return Admitted{}, challengeInvalid()
+	}
+	out, err := i.engine.admit(ctx, tx, r.entry, i.engine.event(EventLogin, r.entry.client, r.entry.at))
+	if err == nil && out.challenge != nil {
+		err = fmt.Errorf("a second factor %q completes no sign-in", r.entry.proofs)
+	}
+	return Admitted{out, i.engine.knownDevice(u, r.entry.client.DeviceToken)}, err
+}
+
+// Enter returns the tokens of a committed sign-in.
+func (i Inside) Enter(a Admitted) (*SignIn, error) {
+	return i.engine.enter(a.device, a.out)
+}

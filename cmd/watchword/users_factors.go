@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/watchword-auth/watchword/factors"
+)
+
+// The commands on second factors. A person who has lost both the authenticator and the recovery
+// codes can only be helped here, so the operator must first make sure who asks.
+
+// factorsOf returns the flows of second factors on the open store.
+func (s *stack) factorsOf() *factors.Manager {
+	return factors.New(s.engine, s.store.Factors(), factors.Options{})
+}
+
+type userFactors struct{ accountFlags }
+
+// factorView is what the JSON of a factor shows. It has no secret.
+type factorView struct {
+	ID         string    `json:"id"`
+	Kind       string    `json:"kind"`
+	Name       string    `json:"name"`
+	CreatedAt  time.Time `json:"createdAt"`
+	LastUsedAt time.Time `json:"lastUsedAt,omitzero"`
+}
+
+// Run prints the factors, the oldest first, and how many recovery codes are left.
+func (c *userFactors) Run(ctx context.Context, p *program) error {
+	s, user, err := c.find(ctx, p.openToRead)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	overview, err := s.factorsOf().List(ctx, user.ID)
+	if err != nil {
+		return err
+	}
+	views := []factorView{}
+	for _, f := range overview.Factors {
+		views = append(views, factorView{f.ID, string(f.Kind), f.Name, f.CreatedAt, f.LastUsedAt})
+	}
+	if c.JSON {
+		return p.printJSON(map[string]any{"factors": views, "recoveryCodesLeft": overview.Codes.Left})
+	}
+	for _, f := range views {
+		p.say("%s  %s  added %s", f.Kind, f.Name, f.CreatedAt.Format(time.DateOnly))
+	}
+	p.say("%d factors, %d recovery codes left", len(views), overview.Codes.Left)
+	return nil
+}
+
+type userResetFactors struct {
+	accountFlags
+	confirmation
+}
+
+// Run ends the sessions too, because one of them may belong to the person who has the lost device.
+func (c *userResetFactors) Run(ctx context.Context, p *program) error {
+	s, user, err := c.find(ctx, p.openExisting)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	question := fmt.Sprintf("Remove all second factors of %s and end all sessions?", user.Email)
+	if err := p.confirm(c.confirmation, question); err != nil {
+		return err
+	}
+	if err := s.factorsOf().Reset(ctx, user.ID); err != nil {
+		return err
+	}
+	return p.changed(ctx, s, changedUser{user.Email, c.JSON, "Removed the second factors of"})
+}

@@ -1,0 +1,141 @@
+package factors
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/amr"
+	"github.com/watchword-auth/watchword/internal/recoverycode"
+	"github.com/watchword-auth/watchword/internal/totp"
+)
+
+// DefaultStepUpAge is how long after a proof a session may change factors.
+const DefaultStepUpAge = 5 * time.Minute
+
+// Options configure a Manager. The zero value of every field means its default.
+type Options struct {
+	// StepUpAge is how long a session is fresh. Default: DefaultStepUpAge.
+	StepUpAge time.Duration
+
+	// Issuer is the name of the service in an authenticator. Default: the host of the public URL.
+	Issuer string
+}
+
+// A Manager runs the flows of second factors. It is safe for concurrent use.
+type Manager struct {
+	engine watchword.Inside
+	store  Store
+	opts   Options
+}
+
+// New returns a Manager for an engine and the store of that engine.
+func New(e *watchword.Engine, store Store, opts Options) *Manager {
+	if opts.StepUpAge == 0 {
+		opts.StepUpAge = DefaultStepUpAge
+	}
+	if opts.Issuer == "" {
+		opts.Issuer = hostOf(e.PublicURL())
+	}
+	return &Manager{engine: e.Inside(), store: store, opts: opts}
+}
+
+// A Proof is one second factor, as a client sends it: one field is set.
+type Proof struct {
+	TOTP         watchword.Secret
+	RecoveryCode watchword.Secret
+}
+
+// kind names the counter of failures and is part of the stored key. Recovery codes have their own,
+// so wrong codes of an authenticator do not block them.
+func (p Proof) kind() (kind string, err error) {
+	switch {
+	case (p.TOTP == "") == (p.RecoveryCode == ""):
+		return "", &watchword.Error{
+			Code: watchword.CodeValidationFailed, Detail: "Send one of totp and recoveryCode.",
+			Fields: []watchword.FieldError{{
+				Field: "totp", Code: watchword.FieldRequired, Message: "Send one of totp and recoveryCode.",
+			}},
+		}
+	case p.TOTP != "":
+		return "totp", nil
+	}
+	return amr.Recovery, nil
+}
+
+// A claim is a proof that looks right. It counts only once its step or hash is claimed.
+type claim struct {
+	method string // `amr`
+	factor Factor // of a TOTP
+	step   int64
+	hash   string // of a recovery code
+}
+
+// match compares a proof with the factors of a user. It reports false if the proof is wrong. A
+// recovery code is compared by its claim.
+func (m *Manager) match(u watchword.User, all []Factor, p Proof, now time.Time) (claim, bool, error) {
+	if p.RecoveryCode != "" {
+		normal, ok := recoverycode.Normalize(string(p.RecoveryCode))
+		hash := recoverycode.Hash(m.engine.MACSecret(watchword.KeyRecovery), string(u.ID), normal)
+		return claim{method: amr.Recovery, hash: hash}, ok, nil
+	}
+	var found claim
+	ok := false
+	for _, f := range all {
+		if f.Kind != KindTOTP {
+			continue
+		}
+		secret, err := m.engine.Open(watchword.FactorContext(f.ID), f.Sealed)
+		if err != nil {
+			return claim{}, false, err // another master key: only an operator's reset helps
+		}
+		step, right, err := totp.Match(secret, totp.Normalize(string(p.TOTP)), now, f.Counter)
+		if err != nil {
+			return claim{}, false, err
+		}
+		if right {
+			found, ok = claim{method: "otp", factor: f, step: step}, true
+		}
+	}
+	return found, ok, nil
+}
+
+// use claims a proof in the transaction that acts on it. It reports false if another request has
+// used the proof first.
+func (c claim) use(ctx context.Context, tx Tx, u watchword.User, now time.Time) (bool, error) {
+	if c.method == amr.Recovery {
+		return tx.TakeRecoveryCode(ctx, u.ID, c.hash)
+	}
+	return tx.ClaimStep(ctx, c.factor, c.step, now)
+}
+
+// errUsed rolls a transaction back whose proof another request has used.
+var errUsed = errors.New("the proof was used already")
+
+// recordUse adds the event of a used recovery code, with the number of codes that are left.
+func (m *Manager) recordUse(ctx context.Context, tx Tx, c claim, event watchword.Event) ([]watchword.Event, error) {
+	if c.method != amr.Recovery {
+		return nil, nil
+	}
+	codes, err := tx.RecoveryCodes(ctx, event.UserID)
+	if err != nil {
+		return nil, err
+	}
+	event.Kind, event.Detail = watchword.EventRecoveryUsed, leftOver(codes.Left)
+	return []watchword.Event{event}, tx.InsertEvent(ctx, event)
+}
+
+// newID returns a UUID of version 7, as the engine's ids are.
+func newID() string { return uuid.Must(uuid.NewV7FromReader(rand.Reader)).String() }
+
+func refuse(code watchword.Code, detail string) *watchword.Error {
+	return &watchword.Error{Code: code, Detail: detail}
+}
+
+func challengeInvalid() *watchword.Error {
+	return refuse(watchword.CodeChallengeInvalid, "This step was used already or took too long. Start again.")
+}

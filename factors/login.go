@@ -1,0 +1,135 @@
+package factors
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"strconv"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// The second step of a sign-in:
+//
+//  1. The MAC of the handle is checked, so an invented handle costs no query.
+//  2. The attempt is counted on the challenge, and the failure is charged to the account. Both are
+//     committed before the code is looked at, so each of several parallel guesses is counted.
+//  3. The code is compared.
+//  4. One transaction takes the challenge, claims the code, refunds the charge and opens the
+//     session, if password, factors and account are still those of the challenge. Only a right
+//     factor refunds the charge.
+
+// A LoginRequest completes the sign-in of a challenge.
+type LoginRequest struct {
+	Handle watchword.Secret // ChallengeOffer.Handle
+	Proof
+	Client watchword.Client
+}
+
+// Login opens the session of a challenged sign-in. Codes: CodeValidationFailed (not one proof),
+// CodeChallengeInvalid, CodeFactorWrong, CodeRateLimited, CodeAccountDisabled,
+// CodeEmailNotVerified.
+func (m *Manager) Login(ctx context.Context, r LoginRequest) (*watchword.SignIn, error) {
+	kind, err := r.kind()
+	if err != nil {
+		return nil, err
+	}
+	id, err := m.engine.ChallengeID(r.Handle, watchword.ChallengeLogin)
+	if err != nil {
+		return nil, err
+	}
+	now := m.engine.Now()
+	var challenge watchword.Challenge
+	var user watchword.User
+	var all []Factor
+	var charge watchword.Charge
+	err = m.store.Update(ctx, func(tx Tx) error {
+		claimed, err := tx.ClaimAttempt(ctx, id, watchword.ChallengeLogin, now)
+		if err == nil && !claimed {
+			err = challengeInvalid()
+		}
+		if err != nil {
+			return err
+		}
+		if challenge, err = tx.Challenge(ctx, id, watchword.ChallengeLogin, now); err != nil {
+			return err
+		}
+		if user, err = tx.User(ctx, challenge.UserID); err != nil {
+			return err
+		}
+		try := watchword.FactorTry{User: user, Kind: kind, Client: r.Client, At: now}
+		if charge, err = m.engine.ChargeFactor(ctx, tx, try); err != nil {
+			return err
+		}
+		all, err = tx.Factors(ctx, user.ID)
+		return err
+	})
+	if errors.Is(err, watchword.ErrNotFound) {
+		err = challengeInvalid() // the account was deleted
+	}
+	if err != nil {
+		return nil, err
+	}
+	proven, ok, err := m.match(user, all, r.Proof, now)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, m.engine.FactorFailed(ctx, user, r.Client, now)
+	}
+	resumed, err := m.engine.Resume(challenge, user, proven.method, r.Client, now)
+	if err != nil {
+		return nil, err
+	}
+	return m.enter(ctx, challenge, resumed, proven, charge)
+}
+
+// enter opens the session in one transaction.
+func (m *Manager) enter(
+	ctx context.Context, c watchword.Challenge, r watchword.Resumed, proven claim, charge watchword.Charge,
+) (*watchword.SignIn, error) {
+	var admitted watchword.Admitted
+	var used []watchword.Event
+	err := m.store.Update(ctx, func(tx Tx) error {
+		taken, err := tx.TakeChallenge(ctx, c.ID, c.Purpose, r.At())
+		if err == nil && !taken {
+			err = challengeInvalid()
+		}
+		if err != nil {
+			return err
+		}
+		if admitted, err = m.engine.Admit(ctx, tx, r); err != nil {
+			return err
+		}
+		fresh, err := proven.use(ctx, tx, r.User(), r.At())
+		if err == nil && !fresh {
+			err = errUsed
+		}
+		if err != nil {
+			return err
+		}
+		event := m.engine.Event("", r.User(), admitted.Session(), r.Client(), r.At())
+		if used, err = m.recordUse(ctx, tx, proven, event); err != nil {
+			return err
+		}
+		return m.engine.Refund(ctx, tx, charge)
+	})
+	if errors.Is(err, errUsed) {
+		return nil, m.engine.FactorFailed(ctx, r.User(), r.Client(), r.At())
+	}
+	if err != nil {
+		return nil, err
+	}
+	m.engine.Announce(used...)
+	return m.engine.Enter(admitted)
+}
+
+func leftOver(n int) string { return strconv.Itoa(n) + " left" }
+
+func hostOf(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil || u.Host == "" {
+		return raw
+	}
+	return u.Host
+}

@@ -1,0 +1,281 @@
+package factors_test
+
+import (
+	"bytes"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/factors"
+	"github.com/watchword-auth/watchword/internal/totp"
+)
+
+// The numbers are those of the tests in the specification of second factors.
+
+// 1, 2, 3
+func TestPasswordAloneOpensNoSessionOfAnAccountWithAFactor(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		a := r.withTOTP(t)
+		before := r.sessions(t, a)
+		handle := r.challenge(t, a, phone)
+		if got := r.sessions(t, a); got != before {
+			t.Errorf("%d sessions, want %d", got, before)
+		}
+		// The handle is neither an access token nor a refresh token nor a link.
+		_, err := r.Authenticate(t.Context(), handle)
+		wantCode(t, err, watchword.CodeTokenInvalid)
+		_, err = r.Refresh(t.Context(), handle, phone)
+		wantCode(t, err, watchword.CodeRefreshInvalid)
+		_, err = r.Engine.ResetPassword(t.Context(), handle, "a rainbow over the bay", phone)
+		wantCode(t, err, watchword.CodeMailTokenInvalid)
+		_, err = r.ConfirmTOTP(t.Context(), a.who, string(handle), r.code(t, a, 0), phone)
+		wantCode(t, err, watchword.CodeChallengeInvalid)
+		// A challenge of another purpose completes no sign-in, and an invented handle neither.
+		for _, other := range []watchword.Secret{"", "wwc_", handle[:len(handle)-1], "wwc_B" + handle[5:]} {
+			_, err = r.withCode(other, r.code(t, a, 0))
+			wantCode(t, err, watchword.CodeChallengeInvalid)
+		}
+		in, err := r.withCode(handle, r.code(t, a, 0))
+		must(t, err)
+		if got := r.identity(t, in).Session.Methods; !slices.Equal(got, []string{"pwd", "otp", "mfa"}) {
+			t.Errorf("methods %q", got)
+		}
+		if got := r.sessions(t, a); got != before+1 {
+			t.Errorf("%d sessions after the code", got)
+		}
+	})
+}
+
+// 4
+func TestHandleOpensOneSession(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		a := r.withTOTP(t)
+		before, handle := r.sessions(t, a), r.challenge(t, a, phone)
+		code := r.code(t, a, 0)
+		got := inParallel(20, func(i int) error {
+			m := []*factors.Manager{r.Manager, r.other}[i%2]
+			_, err := m.Login(t.Context(), factors.LoginRequest{
+				Handle: handle, Proof: factors.Proof{TOTP: code}, Client: phone})
+			return err
+		})
+		if got[""] != 1 || r.sessions(t, a) != before+1 {
+			t.Errorf("%v, %d sessions", got, r.sessions(t, a)-before)
+		}
+	})
+}
+
+// 5
+func TestParallelGuessesAreCountedBeforeTheyAreLookedAt(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		a := r.withTOTP(t)
+		guess := func(handle watchword.Secret) map[watchword.Code]int {
+			return inParallel(50, func(int) error {
+				_, err := r.withCode(handle, r.code(t, a, 9))
+				return err
+			})
+		}
+		got := guess(r.challenge(t, a, phone))
+		if got[watchword.CodeFactorWrong] != 5 || got[watchword.CodeChallengeInvalid] != 45 {
+			t.Errorf("first challenge: %v", got)
+		}
+		got = guess(r.challenge(t, a, phone))
+		if got[watchword.CodeFactorWrong] != 5 {
+			t.Errorf("second challenge: %v", got)
+		}
+		// The account has had its ten failures. The right password refunds none of them.
+		_, err := r.withCode(r.challenge(t, a, phone), r.code(t, a, 0))
+		wantCode(t, err, watchword.CodeRateLimited)
+		// 13: a recovery code has a counter of its own.
+		_, err = r.withRecovery(r.challenge(t, a, phone), a.codes[0])
+		must(t, err)
+	})
+}
+
+// MFA-1
+func TestCodeWorksOnce(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		a := r.withTOTP(t)
+		code := r.code(t, a, 0)
+		one, other := r.challenge(t, a, phone), r.challenge(t, a, laptop)
+		got := inParallel(2, func(i int) error {
+			m, handle := []*factors.Manager{r.Manager, r.other}[i], []watchword.Secret{one, other}[i]
+			_, err := m.Login(t.Context(), factors.LoginRequest{
+				Handle: handle, Proof: factors.Proof{TOTP: code}, Client: phone})
+			return err
+		})
+		if got[""] != 1 || got[watchword.CodeFactorWrong] != 1 {
+			t.Errorf("over two challenges and two processes: %v", got)
+		}
+		_, _, err := r.StepUp(t.Context(), a.who, factors.StepUpRequest{Proof: factors.Proof{TOTP: code}, Client: laptop})
+		wantCode(t, err, watchword.CodeFactorWrong)
+
+		r.advance(2 * totp.Period)
+		later := r.code(t, a, 1)
+		_, _, err = r.StepUp(t.Context(), a.who, factors.StepUpRequest{Proof: factors.Proof{TOTP: later}, Client: laptop})
+		must(t, err)
+		_, err = r.withCode(r.challenge(t, a, phone), later)
+		wantCode(t, err, watchword.CodeFactorWrong)
+		_, err = r.withCode(r.challenge(t, a, phone), r.code(t, a, 0))
+		wantCode(t, err, watchword.CodeFactorWrong)
+	})
+}
+
+// 9
+func TestClocksMayDifferByOneStep(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		a := r.withTOTP(t)
+		at := func(d time.Duration) watchword.Secret {
+			code, err := totp.Code(a.secret, totp.Step(r.clock().Add(d)))
+			must(t, err)
+			return watchword.Secret(code)
+		}
+		r.advance(10 * totp.Period)
+		for _, c := range []struct {
+			off  time.Duration
+			want watchword.Code
+		}{
+			{-61 * time.Second, watchword.CodeFactorWrong}, {61 * time.Second, watchword.CodeFactorWrong},
+			{-29 * time.Second, ""}, {29 * time.Second, ""},
+		} {
+			_, err := r.withCode(r.challenge(t, a, phone), at(c.off))
+			if got := watchword.CodeOf(err); err == nil && c.want != "" || err != nil && got != c.want {
+				t.Errorf("%s: got %v, want %q", c.off, err, c.want)
+			}
+			if err == nil {
+				r.advance(5 * totp.Period)
+			}
+		}
+		used := at(0)
+		_, err := r.withCode(r.challenge(t, a, phone), used)
+		must(t, err)
+		r.advance(-20 * time.Second)
+		_, err = r.withCode(r.challenge(t, a, phone), used)
+		wantCode(t, err, watchword.CodeFactorWrong)
+	})
+}
+
+// 11, 12
+func TestChangedAccountInvalidatesTheChallenge(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		a := r.withTOTP(t)
+		handle := r.challenge(t, a, phone)
+		must(t, r.Operator().DisableUser(t.Context(), a.who.User.ID))
+		_, err := r.withCode(handle, r.code(t, a, 0))
+		wantCode(t, err, watchword.CodeAccountDisabled)
+		must(t, r.Operator().EnableUser(t.Context(), a.who.User.ID))
+		_, err = r.withCode(handle, r.code(t, a, 0))
+		must(t, err) // nothing was used up
+
+		a = r.signUp(t, "bob@example.com")
+		r.enrol(t, a)
+		handle = r.challenge(t, a, phone)
+		must(t, r.ChangePassword(t.Context(), a.who, password, "a rainbow over the bay", laptop))
+		_, err = r.withCode(handle, r.code(t, a, 0))
+		wantCode(t, err, watchword.CodeChallengeInvalid)
+
+		a = r.signUp(t, "eve@example.com")
+		r.enrol(t, a)
+		handle = r.challenge(t, a, phone)
+		must(t, r.Manager.Reset(t.Context(), a.who.User.ID))
+		_, err = r.withCode(handle, r.code(t, a, 0))
+		wantCode(t, err, watchword.CodeChallengeInvalid)
+
+		a = r.signUp(t, "mia@example.com")
+		r.enrol(t, a)
+		handle = r.challenge(t, a, phone)
+		r.advance(watchword.ChallengeLife)
+		_, err = r.withCode(handle, r.code(t, a, 0))
+		wantCode(t, err, watchword.CodeChallengeInvalid)
+	})
+}
+
+// MFA-2
+func TestRecoveryCodeWorksOnceAndUntilReplaced(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		a := r.withTOTP(t)
+		one, other := r.challenge(t, a, phone), r.challenge(t, a, laptop)
+		got := inParallel(2, func(i int) error {
+			_, err := r.withRecovery([]watchword.Secret{one, other}[i], a.codes[0])
+			return err
+		})
+		if got[""] != 1 || got[watchword.CodeFactorWrong] != 1 {
+			t.Errorf("in parallel: %v", got)
+		}
+		in, err := r.withRecovery(r.challenge(t, a, phone), a.codes[1])
+		must(t, err)
+		if got := in.Session.Methods; !slices.Equal(got, []string{"pwd", "recovery", "mfa"}) {
+			t.Errorf("methods %q", got)
+		}
+		overview, err := r.List(t.Context(), a.who.User.ID)
+		must(t, err)
+		if overview.Codes.Left != 8 {
+			t.Errorf("%d codes are left", overview.Codes.Left)
+		}
+		fresh, err := r.NewRecoveryCodes(t.Context(), a.who, laptop)
+		must(t, err)
+		_, err = r.withRecovery(r.challenge(t, a, phone), a.codes[2])
+		wantCode(t, err, watchword.CodeFactorWrong)
+		_, err = r.withRecovery(r.challenge(t, a, phone), fresh[0])
+		must(t, err)
+	})
+}
+
+// 16
+func TestResetPasswordKeepsTheFactor(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		a := r.withTOTP(t)
+		must(t, r.Operator().SendReset(t.Context(), a.who.User.ID))
+		mail := r.mail(t, watchword.MailReset)
+		_, err := r.Engine.ResetPassword(t.Context(), mail.Token, "a rainbow over the bay", phone)
+		must(t, err)
+		in, err := r.Engine.Login(t.Context(), watchword.LoginRequest{
+			Email: a.email, Password: "a rainbow over the bay", Client: phone})
+		_, err = r.withCode(wantChallenge(t, in, err), r.code(t, a, 0))
+		must(t, err)
+	})
+}
+
+// 4 of the issue: the library's door asks too.
+func TestAdmitUserAsksForTheFactor(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		a := r.withTOTP(t)
+		for _, methods := range [][]string{{"pwd"}, {"otp"}, {"hwk", "otp"}} {
+			in, err := r.Operator().AdmitUser(t.Context(), watchword.AdmitRequest{
+				User: a.who.User.ID, Methods: methods, Client: phone})
+			wantChallenge(t, in, err)
+		}
+		in, err := r.Operator().AdmitUser(t.Context(), watchword.AdmitRequest{
+			User: a.who.User.ID, Methods: []string{"mfa"}, Client: phone})
+		must(t, err)
+		r.identity(t, in)
+	})
+}
+
+// 32
+func TestStoreRevealsNoSecretOfAFactor(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		a := r.withTOTP(t)
+		handle := r.challenge(t, a, phone)
+		secrets := [][]byte{a.secret, []byte(totp.Text(a.secret)), []byte(handle), []byte(handle[len(handle)-20:])}
+		for _, code := range a.codes {
+			secrets = append(secrets, []byte(code), []byte(code[:5]+code[6:]))
+		}
+		must(t, r.store.View(t.Context(), func(tx watchword.Tx) error {
+			all, err := tx.(factors.Tx).Factors(t.Context(), a.who.User.ID)
+			must(t, err)
+			events, err := tx.Events(t.Context(), a.who.User.ID, 100)
+			must(t, err)
+			dump := append(all[0].Sealed, all[0].Record...)
+			for _, event := range events {
+				dump = append(dump, event.Detail...)
+			}
+			for _, secret := range secrets {
+				if bytes.Contains(dump, secret) {
+					t.Errorf("%q is stored", secret)
+				}
+			}
+			return nil
+		}))
+	})
+}

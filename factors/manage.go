@@ -1,0 +1,276 @@
+package factors
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+	"unicode/utf8"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/amr"
+)
+
+// An Overview lists the factors of an account.
+type Overview struct {
+	Factors []Factor // oldest first, without Sealed
+	Codes   RecoveryCodes
+}
+
+// List returns the factors of an account.
+func (m *Manager) List(ctx context.Context, id watchword.UserID) (o Overview, err error) {
+	err = m.store.View(ctx, func(tx Tx) error {
+		if o.Factors, err = tx.Factors(ctx, id); err != nil {
+			return err
+		}
+		o.Codes, err = tx.RecoveryCodes(ctx, id)
+		return err
+	})
+	for i := range o.Factors {
+		o.Factors[i].Sealed = nil
+	}
+	return o, err
+}
+
+const maxName = 100 // code points
+
+// Rename changes the name of a factor. Codes: CodeValidationFailed (name), CodeNotFound.
+func (m *Manager) Rename(ctx context.Context, who watchword.Identity, factor, name string) error {
+	if name == "" || utf8.RuneCountInString(name) > maxName || !utf8.ValidString(name) {
+		problem := watchword.FieldError{
+			Field: "name", Code: watchword.FieldInvalid, Message: "Enter a name of 1 to 100 characters.",
+		}
+		return &watchword.Error{
+			Code: watchword.CodeValidationFailed, Detail: problem.Message, Fields: []watchword.FieldError{problem},
+		}
+	}
+	return m.store.Update(ctx, func(tx Tx) error {
+		renamed, err := tx.RenameFactor(ctx, who.User.ID, factor, name)
+		if err == nil && !renamed {
+			err = noFactor()
+		}
+		return err
+	})
+}
+
+func noFactor() error {
+	return refuse(watchword.CodeNotFound, "This factor does not exist. It may have been removed.")
+}
+
+// Remove deletes a factor. It ends the user's other sessions and outdates all access tokens. With
+// the last factor, it deletes the recovery codes, and the session loses its level. Codes:
+// CodeStepUpRequired, CodeNotFound.
+func (m *Manager) Remove(ctx context.Context, who watchword.Identity, factor string, c watchword.Client) error {
+	now := m.engine.Now()
+	event := m.engine.Event(watchword.EventFactorRemoved, who.User, who.Session.ID, c, now)
+	err := m.store.Update(ctx, func(tx Tx) error {
+		user, session, err := m.lock(ctx, tx, who)
+		if err != nil {
+			return err
+		}
+		if refusal := decideFresh(user, session, m.opts.StepUpAge, now); refusal != nil {
+			return refusal
+		}
+		removed, err := tx.DeleteFactor(ctx, user.ID, factor)
+		if err == nil && !removed {
+			err = noFactor()
+		}
+		if err != nil {
+			return err
+		}
+		if err := tx.CountFactors(ctx, user.ID, now); err != nil {
+			return err
+		}
+		if user.Factors <= 1 {
+			if err := tx.DeleteRecoveryCodes(ctx, user.ID); err != nil {
+				return err
+			}
+			session.Methods = amr.First(session.Methods)
+			if err := m.proven(ctx, tx, session, now); err != nil {
+				return err
+			}
+		}
+		if _, err := tx.EndSessions(ctx, user.ID, session.ID, watchword.EndedFactorGone, now); err != nil {
+			return err
+		}
+		if err := m.engine.OutdateTokens(ctx, tx, user, now); err != nil {
+			return err
+		}
+		return tx.InsertEvent(ctx, event)
+	})
+	if err != nil {
+		return m.ended(err)
+	}
+	m.engine.Announce(event)
+	return nil
+}
+
+// NewRecoveryCodes replaces the recovery codes. The old ones become invalid. Codes:
+// CodeStepUpRequired, CodeNotFound (the account has no factor).
+func (m *Manager) NewRecoveryCodes(
+	ctx context.Context, who watchword.Identity, c watchword.Client,
+) (codes []watchword.Secret, err error) {
+	now := m.engine.Now()
+	event := m.engine.Event(watchword.EventRecoveryCodes, who.User, who.Session.ID, c, now)
+	err = m.store.Update(ctx, func(tx Tx) error {
+		user, session, err := m.lock(ctx, tx, who)
+		if err != nil {
+			return err
+		}
+		if user.Factors == 0 {
+			return noFactor()
+		}
+		if refusal := decideFresh(user, session, m.opts.StepUpAge, now); refusal != nil {
+			return refusal
+		}
+		if codes, err = m.replaceCodes(ctx, tx, user.ID, now); err != nil {
+			return err
+		}
+		return tx.InsertEvent(ctx, event)
+	})
+	if err != nil {
+		return nil, m.ended(err)
+	}
+	m.engine.Announce(event)
+	return codes, nil
+}
+
+// A StepUpRequest proves a signed-in user again. Password is for accounts without factors only.
+type StepUpRequest struct {
+	Proof
+	Password watchword.Secret
+	Client   watchword.Client
+}
+
+// StepUp makes a session fresh. The session keeps its generation and does not rotate. It returns a
+// new access token and its life. Codes: CodeValidationFailed, CodeFactorWrong, CodePasswordWrong,
+// CodeStepUpRequired (a password, although the account has a factor), CodeRateLimited.
+func (m *Manager) StepUp(
+	ctx context.Context, who watchword.Identity, r StepUpRequest,
+) (access watchword.Secret, life time.Duration, err error) {
+	now := m.engine.Now()
+	if r.Password != "" {
+		if who.User.Factors > 0 {
+			return "", 0, decideFresh(who.User, watchword.Session{}, m.opts.StepUpAge, now)
+		}
+		charge, err := m.engine.Reauthenticate(ctx, who, r.Password, r.Client, now)
+		if err != nil {
+			return "", 0, err
+		}
+		return m.stepUp(ctx, who, reproven{charge: charge, client: r.Client, at: now})
+	}
+	kind, err := r.kind()
+	if err != nil {
+		return "", 0, err
+	}
+	var all []Factor
+	var charge watchword.Charge
+	err = m.store.Update(ctx, func(tx Tx) error {
+		try := watchword.FactorTry{User: who.User, Kind: kind, Client: r.Client, At: now}
+		if charge, err = m.engine.ChargeFactor(ctx, tx, try); err != nil {
+			return err
+		}
+		all, err = tx.Factors(ctx, who.User.ID)
+		return err
+	})
+	if err != nil {
+		return "", 0, err
+	}
+	proven, ok, err := m.match(who.User, all, r.Proof, now)
+	if err != nil {
+		return "", 0, err
+	}
+	if !ok {
+		return "", 0, m.engine.FactorFailed(ctx, who.User, r.Client, now)
+	}
+	return m.stepUp(ctx, who, reproven{proven, charge, r.Client, now})
+}
+
+// A reproven user has given a right proof. The zero claim stands for a password.
+type reproven struct {
+	claim
+	charge watchword.Charge
+	client watchword.Client
+	at     time.Time
+}
+
+// stepUp claims the proof and changes the session.
+func (m *Manager) stepUp(
+	ctx context.Context, who watchword.Identity, proven reproven,
+) (watchword.Secret, time.Duration, error) {
+	now, c := proven.at, proven.client
+	event := m.engine.Event(watchword.EventStepUp, who.User, who.Session.ID, c, now)
+	event.Detail = proven.method
+	var user watchword.User
+	var session watchword.Session
+	var used []watchword.Event
+	err := m.store.Update(ctx, func(tx Tx) (err error) {
+		if user, session, err = m.lock(ctx, tx, who); err != nil {
+			return err
+		}
+		if proven.method == "" && (user.Factors > 0 || user.PasswordHash != who.User.PasswordHash) {
+			return errUsed
+		}
+		if proven.method != "" {
+			fresh, err := proven.use(ctx, tx, user, now)
+			if err == nil && !fresh {
+				err = errUsed
+			}
+			if err != nil {
+				return err
+			}
+			session.Methods = amr.Complete(append(slices.Clone(session.Methods), proven.method))
+		}
+		session.AuthenticatedAt = now
+		if err := m.proven(ctx, tx, session, now); err != nil {
+			return err
+		}
+		if used, err = m.recordUse(ctx, tx, proven.claim, event); err != nil {
+			return err
+		}
+		if err := m.engine.Refund(ctx, tx, proven.charge); err != nil {
+			return err
+		}
+		event.ID = newID() // recordUse has copied the event
+		return tx.InsertEvent(ctx, event)
+	})
+	if errors.Is(err, errUsed) {
+		return "", 0, m.engine.FactorFailed(ctx, who.User, c, now)
+	}
+	if err != nil {
+		return "", 0, m.ended(err)
+	}
+	m.engine.Announce(append(used, event)...)
+	return m.engine.AccessToken(user, session, now)
+}
+
+// Reset removes all factors, recovery codes and remembered devices of an account, for an operator.
+// It ends every session and outdates all access tokens. Codes: CodeNotFound.
+func (m *Manager) Reset(ctx context.Context, id watchword.UserID) error {
+	now := m.engine.Now()
+	event := m.engine.Event(watchword.EventFactorsReset, watchword.User{ID: id}, "", watchword.Client{}, now)
+	event.Detail = "by an operator"
+	err := m.store.Update(ctx, func(tx Tx) error {
+		if err := tx.DeleteFactors(ctx, id, time.Time{}, now); err != nil {
+			return err
+		}
+		user, err := tx.User(ctx, id)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.EndSessions(ctx, id, "", watchword.EndedFactors, now); err != nil {
+			return err
+		}
+		if err := m.engine.OutdateTokens(ctx, tx, user, now); err != nil {
+			return err
+		}
+		return tx.InsertEvent(ctx, event)
+	})
+	if errors.Is(err, watchword.ErrNotFound) {
+		return refuse(watchword.CodeNotFound, "No account has this id.")
+	}
+	if err == nil {
+		m.engine.Announce(event)
+	}
+	return err
+}

@@ -1,0 +1,255 @@
+package factors_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/factors"
+	"github.com/watchword-auth/watchword/internal/totp"
+)
+
+// mail runs the engine until a mail of a kind has been sent.
+func (r *rig) mail(t *testing.T, kind watchword.MailKind) watchword.Message {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); r.Run(ctx) }()
+	defer func() { stop(); <-done }()
+	for {
+		select {
+		case m := <-r.mails:
+			if m.Kind == kind {
+				return m
+			}
+		case <-time.After(time.Minute):
+			t.Fatalf("no mail of kind %s", kind)
+		}
+	}
+}
+
+func wantStepUp(t *testing.T, err error, acr string) {
+	t.Helper()
+	wantCode(t, err, watchword.CodeStepUpRequired)
+	var refusal *watchword.Error
+	if !errors.As(err, &refusal) || refusal.StepUp == nil || refusal.StepUp.ACR != acr ||
+		refusal.StepUp.MaxAge != factors.DefaultStepUpAge {
+		t.Fatalf("got %+v, want %s", refusal, acr)
+	}
+}
+
+func TestFirstFactorEndsOtherSessionsAndRaisesTheLevel(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		a := r.signUp(t, "ada@example.com")
+		other, err := r.Engine.Login(t.Context(), watchword.LoginRequest{Email: a.email, Password: password, Client: phone})
+		must(t, err)
+		r.enrol(t, a)
+		_, err = r.Authenticate(t.Context(), other.AccessToken)
+		wantCode(t, err, watchword.CodeSessionEnded)
+		if got := a.who.Session.Methods; !slices.Equal(got, []string{"pwd", "otp", "mfa"}) || len(a.codes) != 10 {
+			t.Errorf("methods %q, %d codes", got, len(a.codes))
+		}
+		if a.who.User.Factors != 1 {
+			t.Errorf("%d factors", a.who.User.Factors)
+		}
+		r.enrol(t, a)
+		_, err = r.BeginTOTP(t.Context(), a.who, "")
+		wantCode(t, err, watchword.CodeFactorLimit)
+	})
+}
+
+// 10
+func TestFactorEnrolledDuringASignInIsAskedFor(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		a := r.signUp(t, "ada@example.com")
+		stale := a.who.User
+		r.enrol(t, a)
+		// The lock of a sign-in that has read the account before the enrolment.
+		must(t, r.store.Update(t.Context(), func(tx watchword.Tx) error {
+			held, err := tx.ReplacePassword(t.Context(), stale, stale.PasswordHash)
+			if held {
+				t.Error("the sign-in goes on with the factors that it has read")
+			}
+			return err
+		}))
+		r.challenge(t, a, phone)
+	})
+}
+
+// 18
+func TestSessionWithoutTheFactorEnrolsAndRemovesNothing(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		a := r.signUp(t, "ada@example.com")
+		r.advance(factors.DefaultStepUpAge + time.Second)
+		_, err := r.BeginTOTP(t.Context(), a.who, "")
+		wantStepUp(t, err, "aal1")
+		_, _, err = r.StepUp(t.Context(), a.who, factors.StepUpRequest{Password: "wrong", Client: laptop})
+		wantCode(t, err, watchword.CodePasswordWrong)
+		_, _, err = r.StepUp(t.Context(), a.who, factors.StepUpRequest{Password: password, Client: laptop})
+		must(t, err)
+		r.enrol(t, a)
+
+		// A session whose level is lower, although it is fresh.
+		weak := a.who
+		must(t, r.store.Update(t.Context(), func(tx watchword.Tx) error {
+			_, err := tx.(factors.Tx).ProveSession(t.Context(), weak.Session.ID, []string{"pwd"}, r.clock(),
+				r.Inside().Cutoffs(r.clock()))
+			return err
+		}))
+		_, err = r.BeginTOTP(t.Context(), weak, "")
+		wantStepUp(t, err, "aal2")
+		wantStepUp(t, r.Remove(t.Context(), weak, a.factor.ID, laptop), "aal2")
+		_, err = r.NewRecoveryCodes(t.Context(), weak, laptop)
+		wantStepUp(t, err, "aal2")
+		// The password does not make the session fresh.
+		weak = r.identity(t, a.in)
+		_, _, err = r.StepUp(t.Context(), weak, factors.StepUpRequest{Password: password, Client: laptop})
+		wantStepUp(t, err, "aal2")
+		access, _, err := r.StepUp(t.Context(), weak, factors.StepUpRequest{
+			Proof: factors.Proof{TOTP: r.code(t, a, 0)}, Client: laptop})
+		must(t, err)
+		who, err := r.Authenticate(t.Context(), access)
+		must(t, err)
+		if who.Session.Generation != weak.Session.Generation || !who.Session.AuthenticatedAt.Equal(r.clock()) {
+			t.Errorf("session %+v", who.Session)
+		}
+		must(t, r.Remove(t.Context(), who, a.factor.ID, laptop))
+	})
+}
+
+// 19
+func TestRemovedFactorTakesTheLevelWithIt(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		a := r.withTOTP(t)
+		other, err := r.withCode(r.challenge(t, a, phone), r.code(t, a, 0))
+		must(t, err)
+		wantCode(t, r.Remove(t.Context(), a.who, "nothing", laptop), watchword.CodeNotFound)
+		must(t, r.Remove(t.Context(), a.who, a.factor.ID, laptop))
+		_, err = r.Authenticate(t.Context(), other.AccessToken)
+		wantCode(t, err, watchword.CodeSessionEnded)
+		_, err = r.Authenticate(t.Context(), a.in.AccessToken)
+		wantCode(t, err, watchword.CodeTokenExpired)
+		in, err := r.Refresh(t.Context(), a.in.RefreshToken, laptop)
+		must(t, err)
+		if got := in.Session.Methods; !slices.Equal(got, []string{"pwd"}) {
+			t.Errorf("methods %q", got)
+		}
+		overview, err := r.List(t.Context(), a.who.User.ID)
+		must(t, err)
+		if len(overview.Factors) != 0 || overview.Codes.Left != 0 {
+			t.Errorf("left: %+v", overview)
+		}
+		_, err = r.Engine.Login(t.Context(), watchword.LoginRequest{Email: a.email, Password: password, Client: phone})
+		must(t, err)
+	})
+}
+
+// 20
+func TestUnverifiedAddressEnrolsNothing(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		in, err := r.SignUp(t.Context(), watchword.SignUpRequest{
+			Email: "ada@example.com", Password: password, Name: "Ada", Client: laptop})
+		must(t, err)
+		_, err = r.BeginTOTP(t.Context(), r.identity(t, in), "")
+		wantCode(t, err, watchword.CodeEmailNotVerified)
+	})
+}
+
+func TestEnrolmentBelongsToItsSession(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		a, b := r.signUp(t, "ada@example.com"), r.signUp(t, "bob@example.com")
+		begun, err := r.BeginTOTP(t.Context(), a.who, "phone")
+		must(t, err)
+		a.secret = secretOf(t, begun)
+		_, err = r.ConfirmTOTP(t.Context(), b.who, begun.ID, r.code(t, a, 0), laptop)
+		wantCode(t, err, watchword.CodeChallengeInvalid)
+		_, err = r.ConfirmTOTP(t.Context(), a.who, begun.ID, r.code(t, a, 5), laptop)
+		wantCode(t, err, watchword.CodeFactorWrong)
+		code := r.code(t, a, 0)
+		got := inParallel(2, func(int) error {
+			_, err := r.ConfirmTOTP(t.Context(), a.who, begun.ID, code, laptop)
+			return err
+		})
+		if got[""] != 1 {
+			t.Errorf("confirmed twice: %v", got)
+		}
+		// The code of the enrolment is no sign-in code.
+		_, err = r.withCode(r.challenge(t, a, phone), code)
+		wantCode(t, err, watchword.CodeFactorWrong)
+		overview, err := r.List(t.Context(), a.who.User.ID)
+		must(t, err)
+		f := overview.Factors[0]
+		wantCode(t, r.Manager.Rename(t.Context(), b.who, f.ID, "mine"), watchword.CodeNotFound)
+		wantCode(t, r.Manager.Rename(t.Context(), a.who, f.ID, ""), watchword.CodeValidationFailed)
+		must(t, r.Manager.Rename(t.Context(), a.who, f.ID, "my phone"))
+		wantCode(t, r.Remove(t.Context(), b.who, f.ID, laptop), watchword.CodeNotFound)
+	})
+}
+
+func TestOperatorResetsFactors(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		a := r.withTOTP(t)
+		must(t, r.Manager.Reset(t.Context(), a.who.User.ID))
+		_, err := r.Authenticate(t.Context(), a.in.AccessToken)
+		wantCode(t, err, watchword.CodeSessionEnded)
+		_, err = r.Engine.Login(t.Context(), watchword.LoginRequest{Email: a.email, Password: password, Client: phone})
+		must(t, err)
+		events, err := r.Operator().UserEvents(t.Context(), a.who.User.ID, 100)
+		must(t, err)
+		if !slices.ContainsFunc(events, func(e watchword.Event) bool { return e.Kind == watchword.EventFactorsReset }) {
+			t.Error("the reset has no event")
+		}
+		wantCode(t, r.Manager.Reset(t.Context(), "nobody"), watchword.CodeNotFound)
+	})
+}
+
+func TestResealKeepsFactorsAndRecoveryCodes(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		a := r.withTOTP(t)
+		next := []byte("another master key for the tests")
+		must(t, r.Operator().Reseal(t.Context(), next))
+		r.opts.MasterKey = next
+		engine, err := watchword.New(t.Context(), unclocked{r.store}, r.opts)
+		must(t, err)
+		t.Cleanup(engine.Close)
+		r.Engine, r.Manager = engine, factors.New(engine, r.store.(realStore).Factors(), factors.Options{})
+		_, err = r.withCode(r.challenge(t, a, phone), r.code(t, a, 0))
+		must(t, err)
+		_, err = r.withRecovery(r.challenge(t, a, phone), a.codes[0])
+		must(t, err)
+		r.advance(totp.Period)
+	})
+}
+
+// 17
+func TestUndoneAddressRemovesTheFactorsFromSinceTheChange(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		a := r.withTOTP(t)
+		own := a.secret
+		must(t, r.ChangeEmail(t.Context(), a.who, "thief@example.org", password, laptop))
+		confirm := r.mail(t, watchword.MailConfirmAddress)
+		_, err := r.ConfirmEmail(t.Context(), watchword.ConfirmRequest{
+			Token: confirm.Token, Password: password, Client: laptop})
+		must(t, err)
+		undo := r.mail(t, watchword.MailAddressChanged)
+		a.who = r.identity(t, a.in)
+		r.enrol(t, a) // of the thief
+		must(t, r.UndoEmail(t.Context(), undo.Token, laptop))
+		overview, err := r.List(t.Context(), a.who.User.ID)
+		must(t, err)
+		if len(overview.Factors) != 1 || overview.Factors[0].ID == a.factor.ID || overview.Codes.Left != 10 {
+			t.Fatalf("left: %+v", overview)
+		}
+		reset := r.mail(t, watchword.MailReset)
+		_, err = r.Engine.ResetPassword(t.Context(), reset.Token, password, laptop)
+		must(t, err)
+		_, err = r.withCode(r.challenge(t, a, laptop), r.code(t, a, 0))
+		wantCode(t, err, watchword.CodeFactorWrong)
+		a.secret = own
+		_, err = r.withCode(r.challenge(t, a, laptop), r.code(t, a, 0))
+		must(t, err)
+	})
+}

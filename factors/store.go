@@ -1,0 +1,100 @@
+package factors
+
+import (
+	"context"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// A Store runs transactions on the engine's tables and on those of this package.
+//
+// Unstable: stores implement it.
+type Store interface {
+	View(ctx context.Context, fn func(Tx) error) error
+	Update(ctx context.Context, fn func(Tx) error) error
+}
+
+// A Tx is one transaction. Its methods follow the rules of watchword.Tx.
+//
+// Unstable: stores implement it.
+type Tx interface {
+	watchword.Tx
+	ChallengeTx
+	FactorTx
+	RecoveryTx
+}
+
+// ChallengeTx reads and consumes challenges.
+//
+// Unstable: stores implement it.
+type ChallengeTx interface {
+	// Challenge returns a challenge that has that purpose and has not expired.
+	Challenge(ctx context.Context, id string, p watchword.ChallengePurpose, now time.Time) (watchword.Challenge, error)
+	// ClaimAttempt counts an attempt. It reports false if the challenge does not exist, has
+	// another purpose, has expired, or has had watchword.ChallengeAttempts already.
+	ClaimAttempt(ctx context.Context, id string, p watchword.ChallengePurpose, now time.Time) (bool, error)
+	// TakeChallenge deletes the challenge if it exists, has that purpose and has not expired.
+	TakeChallenge(ctx context.Context, id string, p watchword.ChallengePurpose, now time.Time) (bool, error)
+}
+
+// FactorTx stores factors.
+//
+// Unstable: stores implement it.
+type FactorTx interface {
+	// InsertFactor reports false if the factor, or its credential, exists.
+	InsertFactor(context.Context, Factor) (bool, error)
+	Factors(context.Context, watchword.UserID) ([]Factor, error) // oldest first
+	// ClaimStep sets Counter and LastUsedAt if the stored counter is below step.
+	ClaimStep(ctx context.Context, f Factor, step int64, at time.Time) (bool, error)
+	RenameFactor(ctx context.Context, id watchword.UserID, factor, name string) (bool, error)
+	DeleteFactor(ctx context.Context, id watchword.UserID, factor string) (bool, error)
+	// CountFactors sets User.Factors to the number of factors, and FactorsChangedAt to changed, or
+	// to a millisecond after its last value. The caller holds the lock of the user's row.
+	CountFactors(ctx context.Context, id watchword.UserID, changed time.Time) error
+	// ProveSession sets AuthenticatedAt and Methods of a session that is alive.
+	ProveSession(
+		ctx context.Context, id watchword.SessionID, methods []string, at time.Time, c watchword.Cutoffs,
+	) (bool, error)
+}
+
+// RecoveryTx stores recovery codes by their hashes.
+//
+// Unstable: stores implement it.
+type RecoveryTx interface {
+	InsertRecoveryCode(ctx context.Context, id watchword.UserID, hash string, created time.Time) error
+	// RecoveryCodes returns how many codes are left and when they were created.
+	RecoveryCodes(context.Context, watchword.UserID) (RecoveryCodes, error)
+	TakeRecoveryCode(ctx context.Context, id watchword.UserID, hash string) (bool, error)
+	DeleteRecoveryCodes(context.Context, watchword.UserID) error
+}
+
+// A Kind is the kind of a factor.
+type Kind string
+
+// KindTOTP is a time-based one-time password (RFC 6238).
+const KindTOTP Kind = "totp"
+
+// A Factor is a confirmed second factor of an account.
+type Factor struct {
+	ID     string
+	UserID watchword.UserID
+	Kind   Kind
+	Name   string
+
+	Sealed       []byte // the secret of a TOTP, sealed under the master key
+	CredentialID string // of a passkey; empty for a TOTP
+	Record       string // the public half of a passkey; empty for a TOTP
+
+	// Counter is the time step of the last accepted code. Lower steps are refused.
+	Counter int64
+
+	CreatedAt  time.Time
+	LastUsedAt time.Time // zero: only confirmed
+}
+
+// RecoveryCodes describes the recovery codes of an account.
+type RecoveryCodes struct {
+	Left      int
+	CreatedAt time.Time // zero if no code is left
+}

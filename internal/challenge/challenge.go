@@ -1,0 +1,52 @@
+// Package challenge signs and parses the handles of challenges: "wwc_" and unpadded base64url
+// of
+//
+//	challenge id (16 bytes) | HMAC-SHA-256 (32)
+//
+// The MAC covers the purpose and the id. A handle therefore works for one purpose, and an
+// invented one is refused without a query.
+package challenge
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+)
+
+const (
+	prefix = "wwc_"
+	idSize = 16
+	size   = idSize + sha256.Size
+)
+
+// Sign returns the handle of a challenge.
+func Sign(secret []byte, purpose string, id [idSize]byte) string {
+	return prefix + base64.RawURLEncoding.EncodeToString(append(id[:], mac(secret, purpose, id)...))
+}
+
+// Parse returns the id in a handle that Sign created for that purpose, and whether there is one.
+func Parse(handle string, secret []byte, purpose string) (id [idSize]byte, ok bool) {
+	if len(handle) != len(prefix)+base64.RawURLEncoding.EncodedLen(size) || handle[:len(prefix)] != prefix {
+		return id, false
+	}
+	// Strict rejects non-zero trailing bits. The decoder skips line breaks; a text with one
+	// then has too few bytes.
+	var raw [size]byte
+	n, err := base64.RawURLEncoding.Strict().Decode(raw[:], []byte(handle[len(prefix):]))
+	if err != nil || n != size {
+		return id, false
+	}
+	copy(id[:], raw[:])
+	if !hmac.Equal(mac(secret, purpose, id), raw[idSize:]) {
+		return [idSize]byte{}, false
+	}
+	return id, true
+}
+
+// mac puts the id first, because it has a fixed length.
+func mac(secret []byte, purpose string, id [idSize]byte) []byte {
+	h := hmac.New(sha256.New, secret)
+	h.Write(id[:])
+	h.Write([]byte(purpose))
+	return h.Sum(nil)
+}

@@ -1,0 +1,308 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/factors"
+	"github.com/watchword-auth/watchword/internal/apirequest"
+	"github.com/watchword-auth/watchword/internal/respond"
+)
+
+// Second factors: the second step of a sign-in, the factors of an account, and step-up.
+//
+// The rules are in the engine and in package factors. These handlers decide only where the handle
+// of a challenge travels. A browser gets it in a cookie that scripts can't read. Other clients ask
+// for it in the body, as for the refresh token.
+
+// A challengeBody is the member `challenge` of SECOND_FACTOR_REQUIRED.
+type challengeBody struct {
+	Methods   []string `json:"methods" nullable:"false" doc:"totp, recovery"`
+	ExpiresIn int64    `json:"expiresIn" doc:"Seconds"`
+	Handle    string   `json:"handle,omitempty" doc:"Only with delivery: body"`
+}
+
+// challengeOf returns nil for every other refusal. The handle is empty unless the client asked for
+// it in the body, see challenged.
+func challengeOf(refusal *watchword.Error) *challengeBody {
+	if refusal.Challenge == nil {
+		return nil
+	}
+	// The life is in whole seconds, as expiresIn of tokens is.
+	offer := refusal.Challenge
+	return &challengeBody{offer.Methods, int64(offer.ExpiresIn / time.Second), string(offer.Handle)}
+}
+
+// challenged moves the handle of a challenge into the step cookie, unless delivery asks for it in
+// the body. Every handler that signs in by a password passes its errors through it, so a script
+// never sees the handle of a browser.
+func (a *api) challenged(w http.ResponseWriter, err error, delivery string) error {
+	var refusal *watchword.Error
+	if !errors.As(err, &refusal) || refusal.Challenge == nil || delivery == deliveryBody {
+		return err
+	}
+	a.cookies.step.Set(w, string(refusal.Challenge.Handle), refusal.Challenge.ExpiresIn)
+	shown, offer := *refusal, *refusal.Challenge
+	offer.Handle = ""
+	shown.Challenge = &offer
+	// A copy, because the engine's error may be logged or compared elsewhere.
+	return &shown
+}
+
+// A factorLoginBody has one proof. A handle in it asks for the tokens in the body.
+type factorLoginBody struct {
+	TOTP         string `json:"totp,omitempty" doc:"Six digits"`
+	RecoveryCode string `json:"recoveryCode,omitempty"`
+	Handle       string `json:"handle,omitempty" doc:"For clients that received it in a body"`
+}
+
+// loginFactor completes a sign-in. The cookie is deleted when the challenge can't be used again.
+func (a *api) loginFactor(w http.ResponseWriter, r *http.Request) error {
+	body, err := apirequest.Body[factorLoginBody](r)
+	if err != nil {
+		return err
+	}
+	cookie, err := apirequest.CookieToken(r, a.cookies.step.Name)
+	if err != nil {
+		return err
+	}
+	// Two handles can be of two accounts. The client has to decide which sign-in it completes.
+	if cookie != "" && body.Handle != "" {
+		return &watchword.Error{Code: watchword.CodeAmbiguousCredentials,
+			Detail: "There is a handle in the cookie and one in the body. Send one of them."}
+	}
+	// Tokens return the way the handle came, as for refresh tokens. A script that moved the handle
+	// from the cookie to the body would have to read the cookie first, which it can't.
+	handle, delivery := cookie, ""
+	if body.Handle != "" {
+		handle, delivery = body.Handle, deliveryBody
+	}
+	in, err := a.factors.Login(r.Context(), factors.LoginRequest{
+		Handle: watchword.Secret(handle), Client: a.clients.of(w, r),
+		Proof: factors.Proof{TOTP: watchword.Secret(body.TOTP), RecoveryCode: watchword.Secret(body.RecoveryCode)},
+	})
+	// After a wrong code the cookie stays, because the challenge has more attempts. An attempt that
+	// a limit has refused was not counted, so the cookie stays then, too.
+	if cookie != "" && (err == nil || watchword.CodeOf(err) == watchword.CodeChallengeInvalid) {
+		a.cookies.step.Clear(w)
+	}
+	if err != nil {
+		return err
+	}
+	return a.signIn(w, r, http.StatusOK, in, delivery)
+}
+
+// A factorBody describes a factor to its owner. It has no secret.
+type factorBody struct {
+	ID         string     `json:"id" format:"uuid"`
+	Kind       string     `json:"kind" enum:"totp"`
+	Name       string     `json:"name"`
+	CreatedAt  time.Time  `json:"createdAt"`
+	LastUsedAt *time.Time `json:"lastUsedAt,omitempty"`
+}
+
+// newFactorBody leaves lastUsedAt out for a factor that was only confirmed.
+func newFactorBody(f factors.Factor) factorBody {
+	body := factorBody{ID: f.ID, Kind: string(f.Kind), Name: f.Name, CreatedAt: f.CreatedAt}
+	if !f.LastUsedAt.IsZero() {
+		body.LastUsedAt = &f.LastUsedAt
+	}
+	return body
+}
+
+// A codesLeftBody has the number only, because codes are shown once.
+type codesLeftBody struct {
+	Left      int        `json:"left"`
+	CreatedAt *time.Time `json:"createdAt,omitempty"`
+}
+
+// A factorsAnswer has no cursor: an account has few factors.
+// The number of recovery codes tells a user when to create new ones.
+type factorsAnswer struct {
+	Factors       []factorBody  `json:"factors" nullable:"false"`
+	RecoveryCodes codesLeftBody `json:"recoveryCodes"`
+}
+
+// listFactors needs no fresh session, because it shows no secret.
+func (a *api) listFactors(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	overview, err := a.factors.List(r.Context(), who.User.ID)
+	if err != nil {
+		return err
+	}
+	// Clients iterate over the list, so it is [] and never null.
+	answer := factorsAnswer{Factors: []factorBody{}, RecoveryCodes: codesLeftBody{Left: overview.Codes.Left}}
+	for _, f := range overview.Factors {
+		answer.Factors = append(answer.Factors, newFactorBody(f))
+	}
+	if !overview.Codes.CreatedAt.IsZero() {
+		answer.RecoveryCodes.CreatedAt = &overview.Codes.CreatedAt
+	}
+	return respond.JSON(w, http.StatusOK, answer)
+}
+
+// An enrolmentAnswer has the secret once. No later response repeats it.
+type enrolmentAnswer struct {
+	ID     string `json:"id" format:"uuid"`
+	Secret string `json:"secret" doc:"Base32, to type into the app"`
+	URI    string `json:"uri" doc:"otpauth, for a QR code"`
+}
+
+// beginTOTP stores the secret in a challenge. It is no factor before its first code.
+func (a *api) beginTOTP(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	// The request has no body. The factor gets a name when it is confirmed, and PATCH changes it.
+	begun, err := a.factors.BeginTOTP(r.Context(), who, "")
+	if err != nil {
+		return err
+	}
+	return respond.JSON(w, http.StatusCreated, enrolmentAnswer{begun.ID, string(begun.Secret), string(begun.URI)})
+}
+
+// A codeBody has no name for the app. PATCH changes it later.
+type codeBody struct {
+	Code string `json:"code" doc:"The six digits that the app shows"`
+}
+
+// A confirmedAnswer has the recovery codes of the first factor only.
+type confirmedAnswer struct {
+	Factor        factorBody `json:"factor"`
+	RecoveryCodes []string   `json:"recoveryCodes,omitempty" nullable:"false"`
+}
+
+// confirmTOTP does not rotate the session. Its next access token has the higher level.
+func (a *api) confirmTOTP(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	body, err := apirequest.Body[codeBody](r)
+	if err != nil {
+		return err
+	}
+	done, err := a.factors.ConfirmTOTP(
+		r.Context(), who, r.PathValue("id"), watchword.Secret(body.Code), a.clients.of(w, r))
+	if err != nil {
+		return err
+	}
+	return respond.JSON(w, http.StatusOK, confirmedAnswer{newFactorBody(done.Factor), revealed(done.Codes)})
+}
+
+// revealed returns recovery codes as text, for the one response that shows them.
+func revealed(codes []watchword.Secret) (texts []string) {
+	for _, code := range codes {
+		texts = append(texts, string(code))
+	}
+	return texts
+}
+
+// A factorNameBody is checked by package factors.
+type factorNameBody struct {
+	Name string `json:"name" doc:"1 to 100 characters"`
+}
+
+// renameFactor needs no fresh session, because a name is only a label.
+func (a *api) renameFactor(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	body, err := apirequest.Body[factorNameBody](r)
+	if err != nil {
+		return err
+	}
+	if err := a.factors.Rename(r.Context(), who, r.PathValue("id"), body.Name); err != nil {
+		return err
+	}
+	return respond.JSON(w, http.StatusOK, messageBody{"The name is changed."})
+}
+
+// removeFactor needs a refresh afterwards: the access token of the request is outdated.
+func (a *api) removeFactor(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	if err := a.factors.Remove(r.Context(), who, r.PathValue("id"), a.clients.of(w, r)); err != nil {
+		return err
+	}
+	return respond.JSON(w, http.StatusOK, messageBody{"The factor is removed. Your other sessions have ended."})
+}
+
+// A codesAnswer shows each code for the only time.
+type codesAnswer struct {
+	Codes []string `json:"codes" nullable:"false" doc:"Shown once. The old codes are invalid"`
+}
+
+// newRecoveryCodes is the only way to see codes again: stored hashes can't be shown.
+func (a *api) newRecoveryCodes(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	codes, err := a.factors.NewRecoveryCodes(r.Context(), who, a.clients.of(w, r))
+	if err != nil {
+		return err
+	}
+	return respond.JSON(w, http.StatusOK, codesAnswer{revealed(codes)})
+}
+
+// A stepUpBody has one proof. An account with a factor must use it.
+type stepUpBody struct {
+	TOTP         string `json:"totp,omitempty"`
+	RecoveryCode string `json:"recoveryCode,omitempty"`
+	Password     string `json:"password,omitempty" doc:"Only for accounts without a factor"`
+}
+
+// A steppedUpAnswer has no refresh token: the session keeps its generation.
+type steppedUpAnswer struct {
+	AccessToken string `json:"accessToken"`
+	TokenType   string `json:"tokenType" enum:"Bearer"`
+	ExpiresIn   int64  `json:"expiresIn" doc:"Seconds until the access token expires"`
+}
+
+// stepUp returns only an access token. Older ones of the session stay valid until they expire.
+func (a *api) stepUp(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	body, err := apirequest.Body[stepUpBody](r)
+	if err != nil {
+		return err
+	}
+	// The engine decides which proof the account needs. A password of an account with a factor is
+	// refused there, and not here.
+	access, life, err := a.factors.StepUp(r.Context(), who, factors.StepUpRequest{
+		Proof:    factors.Proof{TOTP: watchword.Secret(body.TOTP), RecoveryCode: watchword.Secret(body.RecoveryCode)},
+		Password: watchword.Secret(body.Password), Client: a.clients.of(w, r),
+	})
+	if err != nil {
+		return err
+	}
+	return respond.JSON(w, http.StatusOK, steppedUpAnswer{string(access), "Bearer", int64(life / time.Second)})
+}
+
+// stepUpChallenge returns the parameters of WWW-Authenticate that RFC 9470 defines. max_age is in
+// seconds. A client that does not know the error shows the text and does not renew its token,
+// because the error is not invalid_token.
+func stepUpChallenge(s *watchword.StepUp) string {
+	return fmt.Sprintf(`, error="insufficient_user_authentication", acr_values=%q, max_age="%d"`,
+		s.ACR, int64(s.MaxAge/time.Second))
+}
+
+// factorRoutes returns the table of second factors. Without Options.Factors, it is empty.
+func (a *api) factorRoutes() []route {
+	if a.factors == nil {
+		return nil
+	}
+	const path = pathAPI + "/factors"
+	// Most rows share these codes. The second list of join is for codes that occur together.
+	limit, wrong := watchword.CodeRateLimited, watchword.CodeFactorWrong
+	stepUp, gone := watchword.CodeStepUpRequired, watchword.CodeNotFound
+	late, unproven := watchword.CodeChallengeInvalid, watchword.CodeEmailNotVerified
+	invalid := []watchword.Code{watchword.CodeValidationFailed}
+	// The sign-in is public, because its handle is the credential. All other rows need a bearer token,
+	// and the engine checks in its transaction that the session is fresh enough.
+	return []route{
+		{"POST", pathAPI + "/login/factor", a.loginFactor, public, "Complete a sign-in with a second factor",
+			factorLoginBody{}, 200, signedInBody{}, join(invalid, nil, late, wrong, limit, unproven,
+				watchword.CodeAccountDisabled, watchword.CodeAmbiguousCredentials)},
+		{"GET", path, a.signedIn(a.listFactors), bearer, "List your second factors", nil, 200, factorsAnswer{}, nil},
+		{"POST", path + "/totp", a.signedIn(a.beginTOTP), bearer, "Create a secret for an authenticator app",
+			nil, 201, enrolmentAnswer{}, join(nil, nil, stepUp, unproven, watchword.CodeFactorLimit)},
+		{"POST", path + "/totp/{id}/confirm", a.signedIn(a.confirmTOTP), bearer, "Add the app, with its first code",
+			codeBody{}, 200, confirmedAnswer{},
+			join(nil, nil, late, wrong, stepUp, unproven, watchword.CodeFactorLimit)},
+		{"PATCH", path + "/{id}", a.signedIn(a.renameFactor), bearer, "Rename a factor",
+			factorNameBody{}, 200, messageBody{}, join(invalid, nil, gone)},
+		{"DELETE", path + "/{id}", a.signedIn(a.removeFactor), bearer, "Remove a factor and end all other sessions",
+			nil, 200, messageBody{}, join(nil, nil, stepUp, gone)},
+		{"POST", path + "/recovery-codes", a.signedIn(a.newRecoveryCodes), bearer, "Replace your recovery codes",
+			nil, 200, codesAnswer{}, join(nil, nil, stepUp, gone)},
+		{"POST", pathAPI + "/step-up", a.signedIn(a.stepUp), bearer, "Prove again that it is you",
+			stepUpBody{}, 200, steppedUpAnswer{},
+			join(invalid, nil, wrong, watchword.CodePasswordWrong, stepUp, limit, watchword.CodeTryLater)},
+	}
+}

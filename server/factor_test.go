@@ -1,0 +1,163 @@
+package server_test
+
+import (
+	"context"
+	"encoding/base32"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/factors"
+	"github.com/watchword-auth/watchword/internal/totp"
+	"github.com/watchword-auth/watchword/server"
+)
+
+// Second factors over HTTP, on a real port and a real store.
+
+// withFactors starts a service whose server has the endpoints of second factors.
+func withFactors(t *testing.T, edge func(*server.Options)) *service {
+	t.Helper()
+	s := start(t, nil, edge)
+	opts := server.Options{PublicURL: s.url, Factors: factors.New(s.engine, s.store.Factors(), factors.Options{})}
+	if edge != nil {
+		edge(&opts)
+	}
+	var err error
+	s.server, err = server.New(s.engine, opts) // before the first request
+	must(t, err)
+	s.document = readDocument(t, s.server, s.url)
+	return s
+}
+
+// enrolTOTP signs up, proves the address in the store, and adds a TOTP. It returns the header of
+// the access token, the secret and the recovery codes.
+func (s *service) enrolTOTP(t *testing.T, b *browser) (access []string, secret []byte, codes []string) {
+	t.Helper()
+	a := b.do("POST", "/api/auth/register", `{"email":"ada@example.com","password":"correct horse battery","name":"Ada"}`)
+	want(t, a, 201, "")
+	access = []string{"Authorization", "Bearer " + a.text("accessToken")}
+	want(t, b.do("POST", "/api/auth/factors/totp", "", access...), 403, watchword.CodeEmailNotVerified)
+	must(t, s.store.Update(t.Context(), func(tx watchword.Tx) error {
+		u, err := tx.UserByEmail(t.Context(), "ada@example.com")
+		must(t, err)
+		_, err = tx.SetVerified(t.Context(), u.ID, u.Email, time.Now())
+		return err
+	}))
+	begun := b.do("POST", "/api/auth/factors/totp", "", access...)
+	want(t, begun, 201, "")
+	secret = secretIn(t, begun.text("secret"))
+	done := b.do("POST", "/api/auth/factors/totp/"+begun.text("id")+"/confirm", `{"code":"`+codeAt(t, secret, 0)+`"}`, access...)
+	want(t, done, 200, "")
+	for _, code := range done.body["recoveryCodes"].([]any) {
+		codes = append(codes, code.(string))
+	}
+	return access, secret, codes
+}
+
+func codeAt(t *testing.T, secret []byte, offset int64) string {
+	t.Helper()
+	code, err := totp.Code(secret, totp.Step(time.Now())+offset)
+	must(t, err)
+	return code
+}
+
+const loginAda = `{"email":"ada@example.com","password":"correct horse battery"`
+
+func TestSignInWithAFactorOverHTTP(t *testing.T) {
+	t.Parallel()
+	s := withFactors(t, nil)
+	access, secret, codes := s.enrolTOTP(t, s.browser(t))
+
+	b := s.browser(t)
+	a := b.do("POST", "/api/auth/login", loginAda+`}`)
+	want(t, a, 403, watchword.CodeSecondFactorRequired)
+	cookies := a.Cookies()
+	if len(cookies) != 1 || cookies[0].Name != "watchword-step" || !cookies[0].HttpOnly || cookies[0].MaxAge != 600 {
+		t.Errorf("cookies %v", cookies)
+	}
+	if strings.Contains(string(a.raw), "wwc_") || a.body["accessToken"] != nil {
+		t.Errorf("the body has a token or a handle: %s", a.raw)
+	}
+	want(t, b.do("GET", "/api/auth/me", ""), 401, watchword.CodeTokenMissing)
+	want(t, b.do("POST", "/api/auth/refresh", ""), 401, watchword.CodeRefreshMissing)
+	want(t, b.do("POST", "/api/auth/login/factor", `{}`), 422, watchword.CodeValidationFailed)
+	want(t, b.do("POST", "/api/auth/login/factor", `{"totp":"000000x"}`), 403, watchword.CodeFactorWrong)
+	want(t, b.do("POST", "/api/auth/login/factor", `{"totp":"1","handle":"wwc_"}`), 400, watchword.CodeAmbiguousCredentials)
+	a = b.do("POST", "/api/auth/login/factor", `{"totp":"`+codeAt(t, secret, 1)+`"}`) // the enrolment has used this step
+	want(t, a, 200, "")
+	want(t, b.do("GET", "/api/auth/me", "", "Authorization", "Bearer "+a.text("accessToken")), 200, "")
+	want(t, b.do("POST", "/api/auth/login/factor", `{"totp":"123456"}`), 401, watchword.CodeChallengeInvalid)
+
+	// A client without cookies.
+	a = s.browser(t).do("POST", "/api/auth/login", loginAda+`,"delivery":"body"}`)
+	want(t, a, 403, watchword.CodeSecondFactorRequired)
+	handle, _ := a.body["challenge"].(map[string]any)["handle"].(string)
+	if len(a.Cookies()) != 0 || !strings.HasPrefix(handle, "wwc_") {
+		t.Errorf("%v, %s", a.Cookies(), a.raw)
+	}
+	a = s.browser(t).do("POST", "/api/auth/login/factor", `{"recoveryCode":"`+strings.ToLower(codes[0])+`","handle":"`+handle+`"}`)
+	want(t, a, 200, "")
+	if a.text("refreshToken") == "" || len(a.Cookies()) != 0 {
+		t.Errorf("%v, %s", a.Cookies(), a.raw)
+	}
+
+	list := s.browser(t).do("GET", "/api/auth/factors", "", access...)
+	want(t, list, 200, "")
+	all := list.body["factors"].([]any)
+	if left := list.body["recoveryCodes"].(map[string]any)["left"]; len(all) != 1 || left != float64(9) {
+		t.Errorf("%s", list.raw)
+	}
+	id := all[0].(map[string]any)["id"].(string)
+	want(t, b.do("PATCH", "/api/auth/factors/"+id, `{"name":"phone"}`, access...), 200, "")
+	want(t, b.do("POST", "/api/auth/factors/recovery-codes", "", access...), 200, "")
+	want(t, b.do("DELETE", "/api/auth/factors/"+id, "", access...), 200, "")
+	want(t, b.do("GET", "/api/auth/me", "", access...), 401, watchword.CodeTokenExpired)
+	want(t, s.browser(t).do("POST", "/api/auth/login", loginAda+`}`), 200, "")
+}
+
+// RFC 9470
+func TestStepUpOverHTTP(t *testing.T) {
+	t.Parallel()
+	s := withFactors(t, nil)
+	b := s.browser(t)
+	access, _, codes := s.enrolTOTP(t, b)
+	want(t, b.do("POST", "/api/auth/step-up", `{"password":"correct horse battery"}`, access...), 401, watchword.CodeStepUpRequired)
+	must(t, s.store.Update(t.Context(), func(tx watchword.Tx) error { return makeStale(t.Context(), tx) }))
+	a := b.do("POST", "/api/auth/factors/recovery-codes", "", access...)
+	want(t, a, 401, watchword.CodeStepUpRequired)
+	const challenge = `error="insufficient_user_authentication", acr_values="aal2", max_age="300"`
+	if got := a.Header.Get("WWW-Authenticate"); !strings.HasSuffix(got, challenge) {
+		t.Errorf("WWW-Authenticate: %s", got)
+	}
+	a = b.do("POST", "/api/auth/step-up", `{"recoveryCode":"`+codes[0]+`"}`, access...)
+	want(t, a, 200, "")
+	want(t, b.do("POST", "/api/auth/factors/recovery-codes", "", "Authorization", "Bearer "+a.text("accessToken")), 200, "")
+}
+
+// makeStale dates the proofs of all sessions of Ada an hour back.
+func makeStale(ctx context.Context, tx watchword.Tx) error {
+	u, err := tx.UserByEmail(ctx, "ada@example.com")
+	if err != nil {
+		return err
+	}
+	cutoffs := watchword.SessionPolicy{Idle: time.Hour, ShortIdle: time.Hour, Max: time.Hour}.Cutoffs(time.Now())
+	all, err := tx.Sessions(ctx, u.ID, cutoffs)
+	if err != nil {
+		return err
+	}
+	for _, one := range all {
+		hourAgo := one.AuthenticatedAt.Add(-time.Hour)
+		if _, err := tx.(factors.Tx).ProveSession(ctx, one.ID, one.Methods, hourAgo, cutoffs); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func secretIn(t *testing.T, text string) []byte {
+	t.Helper()
+	secret, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(text)
+	must(t, err)
+	return secret
+}

@@ -1,0 +1,285 @@
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/factors"
+)
+
+var secondFactors = map[string]func(suite){
+	"FactorAndChallengeKeepEveryField": func(s suite) {
+		factor, challenge := factorOf(User(1), 1), challengeOf(User(1), 1)
+		factor.CredentialID, factor.Record, factor.LastUsedAt = "credential", `{"key":1}`, after(time.Hour)
+		completeFixture(s, factor)
+		completeFixture(s, challenge)
+		s.factors(func(ctx context.Context, tx factors.Tx) error {
+			if _, err := tx.InsertFactor(ctx, factor); err != nil {
+				return err
+			}
+			if err := tx.InsertChallenge(ctx, challenge); err != nil {
+				return err
+			}
+			all, err := tx.Factors(ctx, factor.UserID)
+			same(s, "factors", all, []factors.Factor{factor})
+			got, err2 := tx.Challenge(ctx, challenge.ID, challenge.Purpose, challenge.ExpiresAt.Add(-time.Millisecond))
+			same(s, "challenge", got, challenge)
+			return firstError(err, err2)
+		})
+	},
+
+	"CredentialBelongsToOneFactor": func(s suite) {
+		one, other := factorOf(User(1), 1), factorOf(User(2), 2)
+		one.CredentialID, other.CredentialID = "same", "same"
+		s.wantHeld(true, "the first", insertFactor(one))
+		s.wantHeld(false, "the same credential", insertFactor(other))
+		one.ID, one.CredentialID, other.CredentialID = uuidOf("000a", 3), "", ""
+		s.wantHeld(true, "without a credential", insertFactor(one))
+		s.wantHeld(true, "another without a credential", insertFactor(other))
+	},
+
+	"StepIsClaimedOnce": func(s suite) {
+		f := factorOf(User(1), 1)
+		s.wantHeld(true, "insert", insertFactor(f))
+		claim := func(step int64) func(context.Context, watchword.Tx) (bool, error) {
+			return func(ctx context.Context, tx watchword.Tx) (bool, error) {
+				return tx.(factors.Tx).ClaimStep(ctx, f, step, after(time.Hour))
+			}
+		}
+		s.wantHeld(false, "its own step", claim(f.Counter))
+		s.wantHeld(false, "a lower step", claim(f.Counter-1))
+		var won atomic.Int32
+		var wg sync.WaitGroup
+		for range 12 {
+			wg.Go(func() {
+				if s.settled(claim(f.Counter + 1)) {
+					won.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+		same(s, "winners", won.Load(), int32(1))
+		f.UserID = User(2).ID
+		s.wantHeld(false, "of another account", claim(f.Counter+9))
+	},
+
+	"ChallengeWorksForItsPurposeUntilItExpires": func(s suite) {
+		c := challengeOf(User(1), 1)
+		s.addChallenge(c)
+		before := c.ExpiresAt.Add(-time.Millisecond)
+		for name, of := range map[string]func(factors.Tx, watchword.ChallengePurpose, time.Time) (bool, error){
+			"attempt": func(tx factors.Tx, p watchword.ChallengePurpose, at time.Time) (bool, error) {
+				return tx.ClaimAttempt(s.Context(), c.ID, p, at)
+			},
+			"take": func(tx factors.Tx, p watchword.ChallengePurpose, at time.Time) (bool, error) {
+				return tx.TakeChallenge(s.Context(), c.ID, p, at)
+			},
+		} {
+			try := func(p watchword.ChallengePurpose, at time.Time) func(context.Context, watchword.Tx) (bool, error) {
+				return func(_ context.Context, tx watchword.Tx) (bool, error) { return of(tx.(factors.Tx), p, at) }
+			}
+			s.wantHeld(false, name+" for another purpose", try(watchword.ChallengeTOTP, before))
+			s.wantHeld(false, name+" when it has expired", try(c.Purpose, c.ExpiresAt))
+		}
+		s.factors(func(ctx context.Context, tx factors.Tx) error {
+			_, err := tx.Challenge(ctx, c.ID, watchword.ChallengeTOTP, before)
+			s.wantNotFound("for another purpose", err)
+			_, err = tx.Challenge(ctx, c.ID, c.Purpose, c.ExpiresAt)
+			s.wantNotFound("when it has expired", err)
+			return nil
+		})
+	},
+
+	"FiveAttemptsAreCountedAndOneTakes": func(s suite) {
+		c := challengeOf(User(1), 1)
+		c.Attempts = 0
+		s.addChallenge(c)
+		same(s, "attempts", s.inParallel(20, func(ctx context.Context, tx factors.Tx) (bool, error) {
+			return tx.ClaimAttempt(ctx, c.ID, c.Purpose, Start)
+		}), watchword.ChallengeAttempts)
+		same(s, "taken", s.inParallel(20, func(ctx context.Context, tx factors.Tx) (bool, error) {
+			return tx.TakeChallenge(ctx, c.ID, c.Purpose, Start)
+		}), 1)
+	},
+
+	"RecoveryCodeWorksOnceAndForItsOwner": func(s suite) {
+		u, other := User(1).ID, User(2).ID
+		s.factors(func(ctx context.Context, tx factors.Tx) error {
+			return firstError(tx.InsertRecoveryCode(ctx, u, "one", Start), tx.InsertRecoveryCode(ctx, u, "two", Start),
+				tx.InsertRecoveryCode(ctx, other, "one", Start))
+		})
+		same(s, "taken", s.inParallel(12, func(ctx context.Context, tx factors.Tx) (bool, error) {
+			return tx.TakeRecoveryCode(ctx, u, "one")
+		}), 1)
+		left := func(id watchword.UserID) (got factors.RecoveryCodes) {
+			s.factors(func(ctx context.Context, tx factors.Tx) (err error) {
+				got, err = tx.RecoveryCodes(ctx, id)
+				return err
+			})
+			return got
+		}
+		same(s, "left", left(u), factors.RecoveryCodes{Left: 1, CreatedAt: Start})
+		s.factors(func(ctx context.Context, tx factors.Tx) error { return tx.DeleteRecoveryCodes(ctx, u) })
+		same(s, "left after the deletion", left(u), factors.RecoveryCodes{})
+		same(s, "left to another", left(other), factors.RecoveryCodes{Left: 1, CreatedAt: Start})
+	},
+
+	"CountFactorsMovesTheTimeOfTheChange": func(s suite) {
+		u := s.addUser(1)
+		s.wantHeld(true, "insert", insertFactor(factorOf(u, 1)))
+		for range 2 {
+			s.factors(func(ctx context.Context, tx factors.Tx) error {
+				return tx.CountFactors(ctx, u.ID, u.FactorsChangedAt)
+			})
+			u.Factors, u.FactorsChangedAt = 1, u.FactorsChangedAt.Add(time.Millisecond)
+			same(s, "user", s.user(u.ID), u)
+		}
+	},
+
+	"ChangeOfFactorsExcludesASignIn": func(s suite) {
+		u := s.addUser(1)
+		s.factors(func(ctx context.Context, tx factors.Tx) error { return tx.CountFactors(ctx, u.ID, after(time.Hour)) })
+		s.wantHeld(false, "the lock of a sign-in", func(ctx context.Context, tx watchword.Tx) (bool, error) {
+			return tx.ReplacePassword(ctx, u, u.PasswordHash)
+		})
+	},
+
+	"FactorsAreDeletedTogetherAndWithTheUser": func(s suite) {
+		for n, remove := range []func(context.Context, factors.Tx, watchword.User) error{
+			func(ctx context.Context, tx factors.Tx, u watchword.User) error {
+				return tx.DeleteFactors(ctx, u.ID, time.Time{}, after(time.Hour))
+			},
+			func(ctx context.Context, tx factors.Tx, u watchword.User) error {
+				_, err := tx.DeleteUser(ctx, u.ID)
+				return err
+			},
+		} {
+			u, c := s.addUser(n), challengeOf(User(n), n)
+			s.addChallenge(c)
+			s.wantHeld(true, "insert", insertFactor(factorOf(u, n)))
+			s.factors(func(ctx context.Context, tx factors.Tx) error {
+				return firstError(tx.InsertRecoveryCode(ctx, u.ID, "hash", Start), remove(ctx, tx, u))
+			})
+			s.factors(func(ctx context.Context, tx factors.Tx) error {
+				all, err := tx.Factors(ctx, u.ID)
+				codes, err2 := tx.RecoveryCodes(ctx, u.ID)
+				_, err3 := tx.Challenge(ctx, c.ID, c.Purpose, Start)
+				s.wantNotFound("challenge", err3)
+				same(s, "left", append([]any{len(all)}, codes), []any{0, factors.RecoveryCodes{}})
+				return firstError(err, err2)
+			})
+		}
+		u := User(0)
+		u.Factors, u.FactorsChangedAt = 0, after(time.Hour)
+		same(s, "user without factors", s.user(u.ID), u)
+	},
+
+	"SessionIsProvenWhileItIsAlive": func(s suite) {
+		one := s.addSession(Session(s.addUser(1).ID, 1))
+		methods, at := []string{"pwd", "otp", "mfa"}, after(time.Minute)
+		prove := func(ctx context.Context, tx watchword.Tx) (bool, error) {
+			return tx.(factors.Tx).ProveSession(ctx, one.ID, methods, at, Policy().Cutoffs(at))
+		}
+		s.wantHeld(true, "alive", prove)
+		one.Methods, one.AuthenticatedAt = methods, at
+		same(s, "session", s.session(one.ID), one)
+		s.wantHeld(true, "end", func(ctx context.Context, tx watchword.Tx) (bool, error) {
+			return tx.EndSession(ctx, one.ID, watchword.EndedLogout, at)
+		})
+		s.wantHeld(false, "ended", prove)
+	},
+
+	"SealedFactorsAreListedInBatches": func(s suite) {
+		for n := range 3 {
+			s.wantHeld(true, "insert", insertFactor(factorOf(User(n), n)))
+		}
+		s.factors(func(ctx context.Context, tx factors.Tx) error {
+			first, err := tx.SealedFactors(ctx, "", 2)
+			if err != nil {
+				return err
+			}
+			rest, err := tx.SealedFactors(ctx, first[1].ID, 2)
+			same(s, "batches", []int{len(first), len(rest)}, []int{2, 1})
+			rest[0].Sealed = []byte("another")
+			return firstError(err, tx.SetSealedFactor(ctx, rest[0]))
+		})
+		s.factors(func(ctx context.Context, tx factors.Tx) error {
+			all, err := tx.Factors(ctx, User(2).ID)
+			same(s, "sealed", string(all[0].Sealed), "another")
+			return err
+		})
+	},
+
+	"FactorIsRenamedAndDeletedByItsOwnerOnly": func(s suite) {
+		f := factorOf(User(1), 1)
+		s.wantHeld(true, "insert", insertFactor(f))
+		rename := func(id watchword.UserID) func(context.Context, watchword.Tx) (bool, error) {
+			return func(ctx context.Context, tx watchword.Tx) (bool, error) {
+				return tx.(factors.Tx).RenameFactor(ctx, id, f.ID, "phone")
+			}
+		}
+		remove := func(id watchword.UserID) func(context.Context, watchword.Tx) (bool, error) {
+			return func(ctx context.Context, tx watchword.Tx) (bool, error) {
+				return tx.(factors.Tx).DeleteFactor(ctx, id, f.ID)
+			}
+		}
+		s.wantHeld(false, "renamed by another", rename(User(2).ID))
+		s.wantHeld(false, "deleted by another", remove(User(2).ID))
+		s.wantHeld(true, "renamed", rename(f.UserID))
+		s.wantHeld(true, "deleted", remove(f.UserID))
+		s.wantHeld(false, "deleted again", remove(f.UserID))
+	},
+}
+
+// factors runs fn in a transaction that must succeed.
+func (s suite) factors(fn func(context.Context, factors.Tx) error) {
+	s.Helper()
+	s.update(func(ctx context.Context, tx watchword.Tx) error { return fn(ctx, tx.(factors.Tx)) })
+}
+
+// inParallel runs a conditional statement in n concurrent transactions and returns how often its
+// condition held.
+func (s suite) inParallel(n int, fn func(context.Context, factors.Tx) (bool, error)) int {
+	s.Helper()
+	var held atomic.Int32
+	var wg sync.WaitGroup
+	for range n {
+		wg.Go(func() {
+			if s.settled(func(ctx context.Context, tx watchword.Tx) (bool, error) { return fn(ctx, tx.(factors.Tx)) }) {
+				held.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	return int(held.Load())
+}
+
+func insertFactor(f factors.Factor) func(context.Context, watchword.Tx) (bool, error) {
+	return func(ctx context.Context, tx watchword.Tx) (bool, error) { return tx.(factors.Tx).InsertFactor(ctx, f) }
+}
+
+func (s suite) addChallenge(c watchword.Challenge) {
+	s.Helper()
+	s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.InsertChallenge(ctx, c) })
+}
+
+// factorOf returns factor number n, a TOTP of the user.
+func factorOf(u watchword.User, n int) factors.Factor {
+	return factors.Factor{
+		ID: uuidOf("000a", n), UserID: u.ID, Kind: factors.KindTOTP, Name: fmt.Sprint("factor ", n),
+		Sealed: []byte{1, 0, byte(n), 255}, Counter: 59_850_720, CreatedAt: after(time.Duration(n) * time.Second),
+	}
+}
+
+// challengeOf returns challenge number n, a sign-in of the user.
+func challengeOf(u watchword.User, n int) watchword.Challenge {
+	return watchword.Challenge{
+		ID: uuidOf("000b", n), Purpose: watchword.ChallengeLogin, UserID: u.ID, SessionID: Session(u.ID, n).ID,
+		FactorsChangedAt: u.FactorsChangedAt, Sealed: []byte{2, 0, byte(n)}, Attempts: 2,
+		CreatedAt: Start, ExpiresAt: after(10 * time.Minute),
+	}
+}
