@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/watchword-auth/watchword/internal/clientip"
+	"github.com/watchword-auth/watchword/internal/feedlog"
 	"github.com/watchword-auth/watchword/internal/passhash"
 	"github.com/watchword-auth/watchword/internal/seal"
 	"github.com/watchword-auth/watchword/internal/steadyclock"
@@ -173,7 +174,8 @@ type Engine struct {
 	clock   *steadyclock.Clock
 
 	mailPosted chan struct{} // wakes the outbox
-	feed       feed
+	feed       *feedlog.Log[FeedItem, FeedEvent]
+	feedWake   chan struct{}                  // a session may have ended
 	callbacks  map[CallbackKind]chan struct{} // wakes the worker of each callback that is set
 }
 
@@ -230,7 +232,8 @@ func New(ctx context.Context, store Store, opts Options) (*Engine, error) {
 		},
 		clock:      steadyclock.New(opts.Now),
 		mailPosted: make(chan struct{}, 1),
-		feed:       newFeed(),
+		feed:       feedlog.New[FeedItem, FeedEvent](feedWindow),
+		feedWake:   make(chan struct{}, 1),
 		callbacks:  opts.callbacks(),
 	}
 	if err = e.prepareKeys(ctx); err != nil {
@@ -300,7 +303,7 @@ type HashingStats struct {
 //
 // Unstable: only the server's metrics and the program watchword use it.
 func (e *Engine) Stats(ctx context.Context) (Stats, error) {
-	s := Stats{Hashing: HashingStats(e.hashing.pool.Stats()), Keys: e.keys.infos(e.now()), Feed: e.feed.progress()}
+	s := Stats{Hashing: HashingStats(e.hashing.pool.Stats()), Keys: e.keys.infos(e.now()), Feed: FeedState(e.feed.Progress())}
 	s.Store = e.health.writable(ctx)
 	mails := e.count.mails.All()
 	s.Verdicts, s.Events = e.count.verdicts.All(), e.count.events.All()

@@ -1,0 +1,300 @@
+// Package feedlog is the memory of the revocation feed in one process: the newest items, each signed once, and some
+// pages of older items.
+package feedlog
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	itemsKept = 20_000 // with their tokens about 20 MB
+	pagesKept = 8      // pages of older items, for readers that start at the same time
+)
+
+// An Item is one item of the feed. At is the time of its change.
+type Item[I comparable, E any] struct {
+	Number int64
+	At     time.Time
+	Value  I
+
+	key   string // kid that signed event; empty: nobody has read the item
+	event E
+}
+
+// A Progress is how far a process has read the feed.
+type Progress struct {
+	Last       int64     // the largest number
+	Unnumbered time.Time // since when the oldest item has waited for a number; zero: all have one
+}
+
+// A Log holds items with values I, whose signed events are E. It is safe for concurrent use.
+type Log[I comparable, E any] struct {
+	window time.Duration // how long an item stays in the feed
+
+	signing sync.Mutex    // guards the signing of items in memory; locked before mu
+	older   chan struct{} // semaphore of the reader that reads and signs an older page
+
+	mu        sync.Mutex
+	items     []Item[I, E] // the newest items of the window, by number
+	dropped   Item[I, E]   // the newest item of the window that is not in memory, or zero
+	pages     []page[E]    // first kept first
+	progress  Progress
+	heartbeat E
+	issued    time.Time // when heartbeat was issued (monotonic); zero: the feed was never read completely
+	changed   chan struct{}
+}
+
+// A page has events whose items are no longer in memory.
+type page[E any] struct {
+	after  int64
+	limit  int
+	key    string // kid that signed
+	events []E
+}
+
+// New returns an empty log of items that stay for window.
+func New[I comparable, E any](window time.Duration) *Log[I, E] {
+	return &Log[I, E]{window: window, older: make(chan struct{}, 1), changed: make(chan struct{})}
+}
+
+// Progress returns how far this process has read the feed.
+func (l *Log[I, E]) Progress() Progress {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.progress
+}
+
+// SetUnnumbered stores since when the oldest item has waited for a number.
+func (l *Log[I, E]) SetUnnumbered(since time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.progress.Unnumbered = since
+}
+
+// Reset forgets everything: the feed is read again from its beginning.
+func (l *Log[I, E]) Reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.items, l.dropped, l.pages, l.progress, l.issued = nil, Item[I, E]{}, nil, Progress{}, time.Time{}
+}
+
+// Add appends items that were read. It drops items older than the window, and the oldest above itemsKept.
+func (l *Log[I, E]) Add(items []Item[I, E], p Progress, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.progress = p
+	l.items = append(l.items, items...)
+	over := 0
+	for over < len(l.items) && now.Sub(l.items[over].At) > l.window {
+		over++
+	}
+	if many := len(l.items) - itemsKept; many > over {
+		over, l.dropped = many, l.items[many-1]
+	}
+	l.items = slices.Delete(l.items, 0, over)
+	if l.dropped.Number > 0 && now.Sub(l.dropped.At) > l.window {
+		l.dropped, l.pages = Item[I, E]{}, nil
+	}
+	if len(items) > 0 {
+		l.wakeReaders()
+	}
+}
+
+// wakeReaders wakes the readers that wait on changed. The caller holds mu.
+func (l *Log[I, E]) wakeReaders() {
+	close(l.changed)
+	l.changed = make(chan struct{})
+}
+
+// Beat replaces the heartbeat by what issue returns, unless the last one is younger than every.
+func (l *Log[I, E]) Beat(every time.Duration, issue func() (E, error)) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.issued.IsZero() && time.Since(l.issued) < every {
+		return nil
+	}
+	heartbeat, err := issue()
+	if err != nil {
+		return err
+	}
+	l.heartbeat, l.issued = heartbeat, time.Now()
+	l.wakeReaders()
+	return nil
+}
+
+// Wait waits up to patience for items that a reader has already seen from another process.
+func (l *Log[I, E]) Wait(ctx context.Context, after int64, patience time.Duration) {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	for {
+		l.mu.Lock()
+		ready, changed := !l.issued.IsZero() && after <= l.progress.Last, l.changed
+		l.mu.Unlock()
+		if ready {
+			return
+		}
+		select {
+		case <-changed:
+		case <-timer.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// A Page says what follows a number.
+type Page[I comparable, E any] struct {
+	After     int64        // 0 if the number asked for is above the last one
+	Items     []Item[I, E] // for Events
+	Older     bool         // the next items are no longer in memory: see Older
+	More      bool         // there are items after these
+	Heartbeat E
+	Changed   <-chan struct{} // closed when there is a new item or a new heartbeat
+}
+
+// Page returns up to limit items after a number. It returns false until the feed was read completely once.
+func (l *Log[I, E]) Page(after int64, limit int) (Page[I, E], bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if after > l.progress.Last {
+		after = 0
+	}
+	p := Page[I, E]{After: after, Heartbeat: l.heartbeat, Changed: l.changed}
+	if after < l.dropped.Number {
+		p.Older, p.More = true, true
+		return p, !l.issued.IsZero()
+	}
+	first := l.find(after + 1)
+	end := min(first+limit, len(l.items))
+	p.Items, p.More = slices.Clone(l.items[first:end]), end < len(l.items)
+	return p, !l.issued.IsZero()
+}
+
+// LastDropped returns the largest number that is no longer in memory, or 0.
+func (l *Log[I, E]) LastDropped() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.dropped.Number
+}
+
+// find returns the index of the first item with that number or a larger one.
+func (l *Log[I, E]) find(number int64) int {
+	i, _ := slices.BinarySearchFunc(l.items, number, func(item Item[I, E], number int64) int {
+		return cmp.Compare(item.Number, number)
+	})
+	return i
+}
+
+// Events returns the events of items that Page has returned, signed with key. Each is signed once.
+func (l *Log[I, E]) Events(items []Item[I, E], key string, sign func(I) (E, error)) ([]E, error) {
+	if slices.ContainsFunc(items, func(item Item[I, E]) bool { return item.key != key }) {
+		l.signing.Lock()
+		defer l.signing.Unlock()
+		l.refresh(items) // another reader may have signed them
+		for i := range items {
+			if items[i].key == key {
+				continue
+			}
+			event, err := sign(items[i].Value)
+			if err != nil {
+				return nil, err
+			}
+			items[i].key, items[i].event = key, event
+		}
+		l.keep(items)
+	}
+	var events []E
+	for _, item := range items {
+		events = append(events, item.event)
+	}
+	return events, nil
+}
+
+// refresh copies the events that other readers have signed.
+func (l *Log[I, E]) refresh(items []Item[I, E]) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range items {
+		if at := l.find(items[i].Number); at < len(l.items) && l.items[at].Number == items[i].Number {
+			items[i] = l.items[at]
+		}
+	}
+}
+
+// keep stores signed items, unless they are gone or Reset has replaced them.
+func (l *Log[I, E]) keep(items []Item[I, E]) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range items {
+		if at := l.find(items[i].Number); at < len(l.items) && l.items[at].Value == items[i].Value {
+			l.items[at] = items[i]
+		}
+	}
+}
+
+// Older returns the events of a page that is no longer in memory. One reader at a time reads and signs such a page,
+// with a pause as long as that took: readers from 0 therefore use at most half a core.
+func (l *Log[I, E]) Older(
+	ctx context.Context, after int64, limit int, key string, read func() ([]E, error),
+) ([]E, error) {
+	if events, found := l.kept(after, limit, key); found {
+		return events, nil
+	}
+	select {
+	case l.older <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	begun := time.Now()
+	defer func() { time.AfterFunc(time.Since(begun), func() { <-l.older }) }()
+	if events, found := l.kept(after, limit, key); found {
+		begun = time.Now() // a kept page needs no pause
+		return events, nil
+	}
+	events, err := read()
+	if err == nil && len(events) > 0 {
+		l.keepPage(page[E]{after, limit, key, events})
+	}
+	return events, err
+}
+
+func (l *Log[I, E]) keepPage(p page[E]) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.pages) == pagesKept {
+		l.pages = slices.Delete(l.pages, 0, 1)
+	}
+	l.pages = append(l.pages, p)
+}
+
+// kept returns a page of older items from memory.
+func (l *Log[I, E]) kept(after int64, limit int, key string) ([]E, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, p := range l.pages {
+		if p.after == after && p.limit == limit && p.key == key {
+			return p.events, true
+		}
+	}
+	return nil, false
+}
+
+// Memory counts the items, and calls held for each event in memory, also in the spare capacity of the list.
+func (l *Log[I, E]) Memory(held func(E)) (items int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, item := range l.items[:cap(l.items)] {
+		held(item.event)
+	}
+	for _, p := range l.pages {
+		for _, event := range p.events {
+			held(event)
+		}
+	}
+	return len(l.items)
+}
