@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/accountimport"
 )
 
 // IN-10
@@ -21,7 +22,7 @@ func TestAddressWithRoutingCharactersIsRefusedWhereverItIsWritten(t *testing.T) 
 		wantField(t, err, "email", watchword.FieldInvalid)
 		wantField(t, r.ForgotPassword(t.Context(), email, laptop), "email", watchword.FieldInvalid)
 		wantField(t, r.ChangeEmail(t.Context(), who, email, goodPassword, laptop), "newEmail", watchword.FieldInvalid)
-		results, err := r.Operator().ImportUsers(t.Context(), []watchword.ImportedUser{{Email: email}})
+		results, err := accountimport.New(r.Engine).Import(t.Context(), []accountimport.Account{{Email: email}})
 		must(t, err)
 		if problems := results[0].Problems; len(problems) != 1 || problems[0].Field != "email" {
 			t.Errorf("%s: import says %+v", email, problems)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/accountimport"
 )
 
 // A recorder is both callbacks. It keeps what it was called with.
@@ -93,7 +94,7 @@ func TestOnSignupIsCalledForEveryWayToCreateAnAccount(t *testing.T) {
 		must(t, err)
 		gone := r.signUp(t, "cy@example.com").User.ID
 		must(t, r.Operator().DeleteUser(t.Context(), gone)) // before any call
-		results, err := r.Operator().ImportUsers(t.Context(), []watchword.ImportedUser{{Email: "di@example.com"}})
+		results, err := accountimport.New(r.Engine).Import(t.Context(), []accountimport.Account{{Email: "di@example.com"}})
 		must(t, err)
 		want = append(want, made.ID, results[0].User.ID)
 		c.await(t, r, func() bool { return len(c.users) >= len(want) })

@@ -116,6 +116,17 @@ func (e *Engine) Inside() Inside { return Inside{engine: e} }
 // Now returns the time of a flow.
 func (i Inside) Now() time.Time { return i.engine.now() }
 
+// Store returns the engine's store.
+func (i Inside) Store() Store { return i.engine.store }
+
+// ParseUser returns a new account with these fields, and its problems.
+func (i Inside) ParseUser(n NewUser, now time.Time) (User, []FieldError) {
+	user, problems := newUser(n, now)
+	roles, bad := i.engine.opts.parseRoles(n.Roles)
+	user.Roles = roles
+	return user, append(problems, problemsOf(bad)...)
+}
+
 // Event returns an event of a client's session.
 func (i Inside) Event(kind EventKind, u User, s SessionID, c Client, now time.Time) Event {
 	return i.engine.event(kind, c, now).of(u.ID).on(s)

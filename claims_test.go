@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/accountimport"
 	"github.com/watchword-auth/watchword/internal/accesstoken"
 	"github.com/watchword-auth/watchword/internal/pgtest"
 	"github.com/watchword-auth/watchword/store/postgres"
@@ -184,7 +185,7 @@ func TestRolesThatMakeATokenTooLongAreRefusedWhenTheyAreSet(t *testing.T) {
 		}
 		_, err = r.Operator().CreateUser(t.Context(), watchword.NewUser{Email: "bob@example.com", Roles: roles})
 		wantField(t, err, "roles", watchword.FieldTooLong)
-		results, err := r.Operator().ImportUsers(t.Context(), []watchword.ImportedUser{
+		results, err := accountimport.New(r.Engine).Import(t.Context(), []accountimport.Account{
 			{Email: "eve@example.com", Roles: roles}})
 		must(t, err)
 		if problems := results[0].Problems; len(problems) != 1 || problems[0].Field != "roles" {

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/accountimport"
 )
 
 const (
@@ -27,7 +28,7 @@ func TestAnImportedAccountSignsInAndItsHashIsUpgraded(t *testing.T) {
 	must(t, err)
 	for _, prefix := range []string{"$2a$", "$2b$", "$2y$"} {
 		hash := watchword.Secret(prefix + string(made[4:]))
-		got := r.imports(t, watchword.ImportedUser{
+		got := r.imports(t, accountimport.Account{
 			ID: mongoID + prefix, Email: "Ada" + prefix + "@Example.com", Name: " Ada Lovelace ",
 			Roles:        []string{"editor", "admin"},
 			PasswordHash: hash, CreatedAt: r.clock.Now().Add(-time.Hour), VerifiedAt: r.clock.Now(),
@@ -67,19 +68,19 @@ func TestAnImportedAccountSignsInAndItsHashIsUpgraded(t *testing.T) {
 func TestRepeatedImportChangesNoAccount(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
-	users := []watchword.ImportedUser{
+	users := []accountimport.Account{
 		{ID: keptID, Email: "kept@example.com", Name: "Kept"},
 		{ID: mongoID, Email: "new@example.com", Name: "New"},
 		{Email: "verified@example.com", VerifiedAt: r.clock.Now()},
 	}
-	first, err := r.Operator().ImportUsers(t.Context(), users)
+	first, err := accountimport.New(r.Engine).Import(t.Context(), users)
 	must(t, err)
 	must(t, r.store.Update(t.Context(), func(tx watchword.Tx) error {
 		return tx.SetName(t.Context(), first[1].User.ID, "Changed")
 	}))
-	for _, again := range []func() ([]watchword.ImportResult, error){
-		func() ([]watchword.ImportResult, error) { return r.Operator().CheckImport(t.Context(), users) },
-		func() ([]watchword.ImportResult, error) { return r.Operator().ImportUsers(t.Context(), users) },
+	for _, again := range []func() ([]accountimport.Result, error){
+		func() ([]accountimport.Result, error) { return accountimport.New(r.Engine).Check(t.Context(), users) },
+		func() ([]accountimport.Result, error) { return accountimport.New(r.Engine).Import(t.Context(), users) },
 	} {
 		results, err := again()
 		must(t, err)
@@ -101,7 +102,7 @@ func TestRepeatedImportChangesNoAccount(t *testing.T) {
 func TestImportedAccountIsRecognizedAfterOtherEvents(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
-	user := watchword.ImportedUser{ID: mongoID, Email: someEmail}
+	user := accountimport.Account{ID: mongoID, Email: someEmail}
 	id := r.imports(t, user).User.ID
 	must(t, r.Operator().DisableUser(t.Context(), id))
 	must(t, r.Operator().EnableUser(t.Context(), id))
@@ -118,12 +119,12 @@ func TestRepeatedImportRevertsNoChangeOfItsUsers(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name  string
-		user  watchword.ImportedUser
+		user  accountimport.Account
 		field string // of the problem
 	}{
-		{"an id that is kept", watchword.ImportedUser{ID: strings.ToUpper(keptID), Email: someEmail}, "id"},
-		{"an id that is not", watchword.ImportedUser{ID: mongoID, Email: someEmail}, "id"},
-		{"no id", watchword.ImportedUser{Email: someEmail}, "email"},
+		{"an id that is kept", accountimport.Account{ID: strings.ToUpper(keptID), Email: someEmail}, "id"},
+		{"an id that is not", accountimport.Account{ID: mongoID, Email: someEmail}, "id"},
+		{"no id", accountimport.Account{Email: someEmail}, "email"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -162,10 +163,10 @@ func TestSameIDFromAnotherSystemIsAnotherAccount(t *testing.T) {
 	t.Parallel()
 	r, other := start(t, nil),
 		start(t, func(o *watchword.Options) { o.MasterKey = []byte("another master key, of 32 bytes.") })
-	shop := r.imports(t, watchword.ImportedUser{ID: "1", Email: "shop@example.com"}).User.ID
-	r.refuses(t, watchword.ImportedUser{ID: "1", Email: "forum@example.com"}, "id", "has another address now")
-	forum := r.imports(t, watchword.ImportedUser{ID: "1", System: "forum", Email: "forum@example.com"}).User.ID
-	elsewhere := other.imports(t, watchword.ImportedUser{ID: "1", Email: "shop@example.com"}).User.ID
+	shop := r.imports(t, accountimport.Account{ID: "1", Email: "shop@example.com"}).User.ID
+	r.refuses(t, accountimport.Account{ID: "1", Email: "forum@example.com"}, "id", "has another address now")
+	forum := r.imports(t, accountimport.Account{ID: "1", System: "forum", Email: "forum@example.com"}).User.ID
+	elsewhere := other.imports(t, accountimport.Account{ID: "1", Email: "shop@example.com"}).User.ID
 	if shop == forum || shop == elsewhere {
 		t.Errorf("ids %s, %s, %s", shop, forum, elsewhere)
 	}
@@ -176,9 +177,9 @@ func TestProblemsOfAnImportedAccountAreReported(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	now := r.clock.Now()
-	r.imports(t, watchword.ImportedUser{ID: keptID, Email: "taken@example.com"})
+	r.imports(t, accountimport.Account{ID: keptID, Email: "taken@example.com"})
 	r.signUp(t, "stranger@example.com")
-	type account = watchword.ImportedUser
+	type account = accountimport.Account
 	const (
 		required, invalid = watchword.FieldRequired, watchword.FieldInvalid
 		taken, tooLong    = watchword.FieldTaken, watchword.FieldTooLong
@@ -204,12 +205,12 @@ func TestProblemsOfAnImportedAccountAreReported(t *testing.T) {
 		{"a day ahead", account{Email: "new@example.com", CreatedAt: now.Add(23 * time.Hour)}, "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			for _, do := range []func() ([]watchword.ImportResult, error){
-				func() ([]watchword.ImportResult, error) {
-					return r.Operator().CheckImport(t.Context(), []watchword.ImportedUser{c.user})
+			for _, do := range []func() ([]accountimport.Result, error){
+				func() ([]accountimport.Result, error) {
+					return accountimport.New(r.Engine).Check(t.Context(), []accountimport.Account{c.user})
 				},
-				func() ([]watchword.ImportResult, error) {
-					return r.Operator().ImportUsers(t.Context(), []watchword.ImportedUser{c.user})
+				func() ([]accountimport.Result, error) {
+					return accountimport.New(r.Engine).Import(t.Context(), []accountimport.Account{c.user})
 				},
 			} {
 				got, err := do()
@@ -243,7 +244,7 @@ func TestImportAcceptsAnExistingAccountThatProvedTheAddress(t *testing.T) {
 	in := r.signUp(t, someEmail)
 	r.deliver(t)
 	must(t, r.verify(t, r.post.last(t, watchword.MailVerify).Token, in))
-	got := r.imports(t, watchword.ImportedUser{ID: mongoID, Email: someEmail, Name: "Other"})
+	got := r.imports(t, accountimport.Account{ID: mongoID, Email: someEmail, Name: "Other"})
 	if !got.There || got.User.ID != in.User.ID || got.User.Name != "Ada" {
 		t.Errorf("got %+v", got)
 	}
@@ -262,9 +263,9 @@ func TestImportRefusesAnAddressThatItsPreviousOwnerCanRestore(t *testing.T) {
 			ExpiresAt: r.clock.Now().Add(time.Hour),
 		})
 	}))
-	r.refuses(t, watchword.ImportedUser{Email: someEmail}, "email", "can take it back")
-	r.refuses(t, watchword.ImportedUser{ID: keptID, Email: someEmail}, "email", "can take it back")
-	got, err := r.Operator().ImportUsers(t.Context(), []watchword.ImportedUser{
+	r.refuses(t, accountimport.Account{Email: someEmail}, "email", "can take it back")
+	r.refuses(t, accountimport.Account{ID: keptID, Email: someEmail}, "email", "can take it back")
+	got, err := accountimport.New(r.Engine).Import(t.Context(), []accountimport.Account{
 		{Email: someEmail}, {Email: "next@example.com"}})
 	must(t, err)
 	if got[1].User.ID == "" {
@@ -287,7 +288,7 @@ func TestOneOfConcurrentImportsAndSignUpsGetsTheAddress(t *testing.T) {
 	for n := range 8 {
 		all.Go(func() {
 			if n%2 == 0 {
-				got, err := r.Operator().ImportUsers(t.Context(), []watchword.ImportedUser{
+				got, err := accountimport.New(r.Engine).Import(t.Context(), []accountimport.Account{
 					{Email: "other" + string(rune('a'+n)) + "@example.com"},
 					{ID: uuid.NewString(), Email: someEmail},
 				})
@@ -314,11 +315,11 @@ func TestOneOfConcurrentImportsAndSignUpsGetsTheAddress(t *testing.T) {
 }
 
 // imports imports one account. It fails the test on a problem, or if the dry run differs.
-func (r *rig) imports(t *testing.T, user watchword.ImportedUser) watchword.ImportResult {
+func (r *rig) imports(t *testing.T, user accountimport.Account) accountimport.Result {
 	t.Helper()
-	checked, err := r.Operator().CheckImport(t.Context(), []watchword.ImportedUser{user})
+	checked, err := accountimport.New(r.Engine).Check(t.Context(), []accountimport.Account{user})
 	must(t, err)
-	done, err := r.Operator().ImportUsers(t.Context(), []watchword.ImportedUser{user})
+	done, err := accountimport.New(r.Engine).Import(t.Context(), []accountimport.Account{user})
 	must(t, err)
 	if done[0].Problems != nil || checked[0].Problems != nil || checked[0].There != done[0].There {
 		t.Fatalf("%s: the import returns %+v, the dry run %+v", user.Email, done[0], checked[0])
@@ -328,11 +329,11 @@ func (r *rig) imports(t *testing.T, user watchword.ImportedUser) watchword.Impor
 
 // refuses expects that the import refuses an account because a field is taken, and that the
 // dry run returns the same.
-func (r *rig) refuses(t *testing.T, user watchword.ImportedUser, field, why string) {
+func (r *rig) refuses(t *testing.T, user accountimport.Account, field, why string) {
 	t.Helper()
-	checked, err := r.Operator().CheckImport(t.Context(), []watchword.ImportedUser{user})
+	checked, err := accountimport.New(r.Engine).Check(t.Context(), []accountimport.Account{user})
 	must(t, err)
-	done, err := r.Operator().ImportUsers(t.Context(), []watchword.ImportedUser{user})
+	done, err := accountimport.New(r.Engine).Import(t.Context(), []accountimport.Account{user})
 	must(t, err)
 	p := done[0].Problems
 	if len(p) != 1 || p[0].Field != field || p[0].Code != watchword.FieldTaken ||

@@ -246,7 +246,7 @@ func (e *Engine) resealSignups(ctx context.Context, tx Tx, box *seal.Box) error 
 	}
 }
 
-// resealFactors reseals the secrets of second factors. It deletes none: a secret that can't be
+// resealFactors reseals the secrets of second factors. It keeps all: a secret that can't be
 // opened still asks its owner for a second factor, and an operator's reset removes it.
 func (e *Engine) resealFactors(ctx context.Context, tx Tx, box *seal.Box) error {
 	for last := (SealedFactor{}); ; {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/accountimport"
 )
 
 func TestSignUpOpensASession(t *testing.T) {
@@ -371,7 +372,7 @@ func TestFailedSignInsWaitAsLongAsImportedHashesTake(t *testing.T) {
 	if wait := r.Level(); wait != 0 {
 		t.Errorf("without imported hashes, a failure waits %v", wait)
 	}
-	_, err := r.Operator().ImportUsers(t.Context(), []watchword.ImportedUser{{
+	_, err := accountimport.New(r.Engine).Import(t.Context(), []accountimport.Account{{
 		Email:        "bob@example.com",
 		PasswordHash: "$pbkdf2-sha256$i=1000$c29tZXNhbHRzb21lc2FsdA$NO0HMKAh6zy+bNsiQzuqZ64exUDvjRK2s8uhd6/+zVA",
 	}})

@@ -26,44 +26,20 @@ import (
 //
 // At the first sign-in, a new hash without the pepper replaces the imported one.
 
-// importedHash returns the hash of an imported account in its stored form.
-func (e *Engine) importedHash(from ImportedUser) (Secret, *FieldError) {
-	refused := func(why string) (Secret, *FieldError) {
-		return "", &FieldError{"passwordHash", FieldInvalid, why}
-	}
-	hash, err := passhash.Adopt(string(from.PasswordHash))
-	if err != nil {
-		return refused(err.Error())
-	}
-	method, key := from.Prehash, ""
-	if from.Pepper != "" {
-		key = e.pepperID(from.Pepper)
-		if method == "" {
-			method = passhash.Pepper
-		}
-	}
-	if method != "" {
-		if hash, err = passhash.Prehashed(hash, method, key); err != nil {
-			return refused(err.Error())
-		}
-	}
-	if id := passhash.KeyID(hash); id != key && e.keys.current.Load().peppers[id] == nil {
-		return refused("the hash needs a pepper that the store does not have: give its file with --pepper-file")
-	}
-	return Secret(hash), nil
+// PepperID returns the id of a pepper.
+func (i Inside) PepperID(pepper Secret) string {
+	return derivedid.New(i.MACSecret(KeyImport), "", "pepper", string(pepper))
 }
 
-func (e *Engine) pepperID(pepper Secret) string {
-	return derivedid.New(e.keys.secret(KeyImport), "", "pepper", string(pepper))
-}
+// HasPepper reports whether the store has the pepper of an id.
+func (i Inside) HasPepper(id string) bool { return i.engine.keys.current.Load().peppers[id] != nil }
 
-// newPeppers returns sealed keys for the peppers that the store does not have yet.
-func (e *Engine) newPeppers(users []ImportedUser, now time.Time) (keys []Key) {
-	known := e.keys.current.Load().peppers
-	for _, user := range users {
-		id := e.pepperID(user.Pepper)
+// NewPeppers returns sealed keys for the peppers that the store does not have yet. It ignores empty ones.
+func (i Inside) NewPeppers(peppers []Secret, now time.Time) (keys []Key) {
+	for _, pepper := range peppers {
+		id := i.PepperID(pepper)
 		seen := slices.ContainsFunc(keys, func(k Key) bool { return k.ID == id })
-		if user.Pepper == "" || known[id] != nil || seen {
+		if pepper == "" || i.HasPepper(id) || seen {
 			continue
 		}
 		parsed := uuid.MustParse(id)
@@ -71,16 +47,16 @@ func (e *Engine) newPeppers(users []ImportedUser, now time.Time) (keys []Key) {
 			ID: id, Use: KeyPepper, Alg: passhash.Pepper, PublishedAt: now, ActiveFrom: now,
 			Number: int(binary.BigEndian.Uint32(parsed[:4]) >> 1), // 31 bits of the id: the same on each server
 		}
-		key.Sealed = e.keys.box.Seal(sealContext(key), []byte(user.Pepper))
+		key.Sealed = i.Seal(sealContext(key), []byte(pepper))
 		keys = append(keys, key)
 	}
 	return keys
 }
 
-// insertPeppers inserts the keys that do not exist yet. A concurrent import may have inserted some.
-func (e *Engine) insertPeppers(ctx context.Context, tx Tx, keys []Key) error {
+// InsertPeppers inserts the keys that do not exist yet. A concurrent import may have inserted some.
+func (i Inside) InsertPeppers(ctx context.Context, tx Tx, keys []Key) error {
 	if len(keys) > 0 {
-		if err := e.keys.holdMaster(ctx, tx); err != nil {
+		if err := i.engine.keys.holdMaster(ctx, tx); err != nil {
 			return err
 		}
 	}
@@ -102,6 +78,9 @@ func (e *Engine) insertPeppers(ctx context.Context, tx Tx, keys []Key) error {
 	}
 	return nil
 }
+
+// ReloadKeys reads the keys of the store, such as new peppers.
+func (i Inside) ReloadKeys(ctx context.Context) error { return i.engine.keys.reload(ctx) }
 
 // pepper returns the pepper that a hash needs, or nil.
 func (k *keyring) pepper(ctx context.Context, hash string) ([]byte, error) {

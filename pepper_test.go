@@ -9,6 +9,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/accountimport"
 )
 
 const somePepper = "c0ffeec0ffeec0ffee"
@@ -28,7 +29,7 @@ func TestAPepperedHashSignsInAndThePepperIsStoredSealed(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
 		r := start(t, nil)
-		users := []watchword.ImportedUser{
+		users := []accountimport.Account{
 			{ID: "1", Email: "a@example.com", PasswordHash: peppered(t, somePepper), Pepper: somePepper},
 			{ID: "2", Email: "b@example.com", PasswordHash: peppered(t, somePepper), Pepper: somePepper},
 			{ID: "3", Email: "c@example.com", PasswordHash: peppered(t, "other"), Pepper: "other"},
@@ -36,7 +37,7 @@ func TestAPepperedHashSignsInAndThePepperIsStoredSealed(t *testing.T) {
 			{ID: "4", Email: "d@example.com", PasswordHash: peppered(t, "other"), Pepper: somePepper},
 		}
 		for range 2 {
-			if _, err := r.Operator().ImportUsers(t.Context(), users); err != nil {
+			if _, err := accountimport.New(r.Engine).Import(t.Context(), users); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -83,26 +84,26 @@ func TestAPepperedHashSignsInAndThePepperIsStoredSealed(t *testing.T) {
 func TestHashWithAnUnknownPepperIsRefused(t *testing.T) {
 	t.Parallel()
 	from, to := start(t, nil), start(t, nil)
-	from.imports(t, watchword.ImportedUser{
+	from.imports(t, accountimport.Account{
 		ID: "1", Email: someEmail, PasswordHash: peppered(t, somePepper), Pepper: somePepper})
 	exported := wantUser(t, from, someEmail).PasswordHash
-	wantHashRefused(t, to, watchword.ImportedUser{ID: "1", Email: someEmail, PasswordHash: exported}, "--pepper-file")
-	to.imports(t, watchword.ImportedUser{ID: "1", Email: someEmail, PasswordHash: exported, Pepper: somePepper})
+	wantHashRefused(t, to, accountimport.Account{ID: "1", Email: someEmail, PasswordHash: exported}, "--pepper-file")
+	to.imports(t, accountimport.Account{ID: "1", Email: someEmail, PasswordHash: exported, Pepper: somePepper})
 	to.login(t, someEmail, laptop)
-	wantHashRefused(t, to, watchword.ImportedUser{
+	wantHashRefused(t, to, accountimport.Account{
 		ID: "2", Email: "b@example.com", PasswordHash: exported, Prehash: "sha256-hex"}, "remove the method")
-	wantHashRefused(t, to, watchword.ImportedUser{
+	wantHashRefused(t, to, accountimport.Account{
 		ID: "2", Email: "b@example.com", PasswordHash: peppered(t, ""), Prehash: "sha3"}, "there is no method")
 }
 
-func wantHashRefused(t *testing.T, r *rig, user watchword.ImportedUser, why string) {
+func wantHashRefused(t *testing.T, r *rig, user accountimport.Account, why string) {
 	t.Helper()
-	for _, do := range []func() ([]watchword.ImportResult, error){
-		func() ([]watchword.ImportResult, error) {
-			return r.Operator().CheckImport(t.Context(), []watchword.ImportedUser{user})
+	for _, do := range []func() ([]accountimport.Result, error){
+		func() ([]accountimport.Result, error) {
+			return accountimport.New(r.Engine).Check(t.Context(), []accountimport.Account{user})
 		},
-		func() ([]watchword.ImportResult, error) {
-			return r.Operator().ImportUsers(t.Context(), []watchword.ImportedUser{user})
+		func() ([]accountimport.Result, error) {
+			return accountimport.New(r.Engine).Import(t.Context(), []accountimport.Account{user})
 		},
 	} {
 		results, err := do()

@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/accountimport"
 	"github.com/watchword-auth/watchword/internal/pgtest"
 	"github.com/watchword-auth/watchword/store/postgres"
 )
@@ -212,7 +213,7 @@ func (r *rig) confirmAmong(t *testing.T, email string, others int) {
 				}
 				return
 			}
-			results, err := r.Operator().ImportUsers(t.Context(), []watchword.ImportedUser{
+			results, err := accountimport.New(r.Engine).Import(t.Context(), []accountimport.Account{
 				{ID: fmt.Sprint(email, n), Email: email}})
 			if err != nil || results[0].Problems == nil && results[0].User.ID != who.User.ID {
 				t.Errorf("import: %+v, %v", results, err)

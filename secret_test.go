@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/accountimport"
 	"github.com/watchword-auth/watchword/internal/seal"
 )
 
@@ -53,7 +54,7 @@ func TestTokensStayValidAfterAReseal(t *testing.T) {
 		r.deliver(t)
 		link := r.post.last(t, watchword.MailVerify)
 		must(t, r.ForgotPassword(t.Context(), "ada@example.com", laptop)) // sent after the reseal
-		imported, err := r.Operator().ImportUsers(t.Context(), []watchword.ImportedUser{
+		imported, err := accountimport.New(r.Engine).Import(t.Context(), []accountimport.Account{
 			{ID: "7", Email: "bob@example.com"},
 			{ID: "8", Email: "eve@example.com", PasswordHash: peppered(t, somePepper), Pepper: somePepper},
 		})
@@ -75,13 +76,13 @@ func TestTokensStayValidAfterAReseal(t *testing.T) {
 		r.deliver(t)
 		must(t, r.ResetPassword(t.Context(), r.post.last(t, watchword.MailReset).Token, otherPassword, laptop))
 		r.login(t, "eve@example.com", laptop) // by the pepper
-		twice, err := r.Operator().ImportUsers(t.Context(), []watchword.ImportedUser{
+		twice, err := accountimport.New(r.Engine).Import(t.Context(), []accountimport.Account{
 			{ID: "7", Email: "bob@example.com"}})
 		must(t, err)
 		if !twice[0].There || twice[0].User.ID != imported[0].User.ID {
 			t.Errorf("the repeated import returns another id: %+v", twice[0])
 		}
-		results, err := r.Operator().ImportUsers(t.Context(), []watchword.ImportedUser{
+		results, err := accountimport.New(r.Engine).Import(t.Context(), []accountimport.Account{
 			{ID: "9", Email: "zoe@example.com", PasswordHash: peppered(t, somePepper), Pepper: somePepper},
 		})
 		must(t, err)
@@ -228,7 +229,7 @@ func TestNoKeyIsAddedUnderTheOldMasterKeyDuringAReseal(t *testing.T) {
 			for n := range 4 {
 				pepper := fmt.Sprintf("pepper %d of round %d", n, round)
 				writers.Go(func() {
-					_, _ = other.Operator().ImportUsers(context.WithoutCancel(t.Context()), []watchword.ImportedUser{
+					_, _ = accountimport.New(other.Engine).Import(context.WithoutCancel(t.Context()), []accountimport.Account{
 						{Email: fmt.Sprintf("user%d-%d@example.com", round, n), PasswordHash: peppered(t, pepper),
 							Pepper: watchword.Secret(pepper)},
 					})

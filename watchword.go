@@ -303,7 +303,8 @@ type HashingStats struct {
 //
 // Unstable: only the server's metrics and the program watchword use it.
 func (e *Engine) Stats(ctx context.Context) (Stats, error) {
-	s := Stats{Hashing: HashingStats(e.hashing.pool.Stats()), Keys: e.keys.infos(e.now()), Feed: FeedState(e.feed.Progress())}
+	s := Stats{Hashing: HashingStats(e.hashing.pool.Stats()), Keys: e.keys.infos(e.now())}
+	s.Feed = FeedState(e.feed.Progress())
 	s.Store = e.health.writable(ctx)
 	mails := e.count.mails.All()
 	s.Verdicts, s.Events = e.count.verdicts.All(), e.count.events.All()

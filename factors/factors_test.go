@@ -84,7 +84,8 @@ func onBothStores(t *testing.T, test func(t *testing.T, r *rig)) {
 
 func newRig(t *testing.T, store realStore) *rig {
 	t.Helper()
-	r := &rig{now: time.Date(2026, 11, 29, 12, 0, 5, 0, time.UTC), mails: make(chan watchword.Message, 100), store: store}
+	r := &rig{now: time.Date(2026, 11, 29, 12, 0, 5, 0, time.UTC), store: store,
+		mails: make(chan watchword.Message, 100)}
 	t.Cleanup(func() { _ = store.Close() })
 	r.opts = watchword.Options{
 		PublicURL: "https://id.example.com", MasterKey: []byte("a master key for tests, 32 bytes"),

@@ -83,7 +83,7 @@ func TestParallelGuessesAreCountedBeforeTheyAreLookedAt(t *testing.T) {
 		if got[watchword.CodeFactorWrong] != 5 {
 			t.Errorf("second challenge: %v", got)
 		}
-		// The account has had its ten failures. The right password refunds none of them.
+		// The account has had its ten failures. The right password refunds no attempt.
 		_, err := r.withCode(r.challenge(t, a, phone), r.code(t, a, 0))
 		wantCode(t, err, watchword.CodeRateLimited)
 		// 13: a recovery code has a counter of its own.
@@ -107,12 +107,14 @@ func TestCodeWorksOnce(t *testing.T) {
 		if got[""] != 1 || got[watchword.CodeFactorWrong] != 1 {
 			t.Errorf("over two challenges and two processes: %v", got)
 		}
-		_, _, err := r.StepUp(t.Context(), a.who, factors.StepUpRequest{Proof: factors.Proof{TOTP: code}, Client: laptop})
+		_, _, err := r.StepUp(t.Context(), a.who, factors.StepUpRequest{Proof: factors.Proof{TOTP: code},
+			Client: laptop})
 		wantCode(t, err, watchword.CodeFactorWrong)
 
 		r.advance(2 * totp.Period)
 		later := r.code(t, a, 1)
-		_, _, err = r.StepUp(t.Context(), a.who, factors.StepUpRequest{Proof: factors.Proof{TOTP: later}, Client: laptop})
+		_, _, err = r.StepUp(t.Context(), a.who, factors.StepUpRequest{Proof: factors.Proof{TOTP: later},
+			Client: laptop})
 		must(t, err)
 		_, err = r.withCode(r.challenge(t, a, phone), later)
 		wantCode(t, err, watchword.CodeFactorWrong)
@@ -165,7 +167,7 @@ func TestChangedAccountInvalidatesTheChallenge(t *testing.T) {
 		wantCode(t, err, watchword.CodeAccountDisabled)
 		must(t, r.Operator().EnableUser(t.Context(), a.who.User.ID))
 		_, err = r.withCode(handle, r.code(t, a, 0))
-		must(t, err) // nothing was used up
+		must(t, err) // no code was used up
 
 		a = r.signUp(t, "bob@example.com")
 		r.enrol(t, a)

@@ -44,7 +44,8 @@ func wantStepUp(t *testing.T, err error, acr string) {
 func TestFirstFactorEndsOtherSessionsAndRaisesTheLevel(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a := r.signUp(t, "ada@example.com")
-		other, err := r.Engine.Login(t.Context(), watchword.LoginRequest{Email: a.email, Password: password, Client: phone})
+		other, err := r.Engine.Login(t.Context(), watchword.LoginRequest{
+			Email: a.email, Password: password, Client: phone})
 		must(t, err)
 		r.enrol(t, a)
 		_, err = r.Authenticate(t.Context(), other.AccessToken)

@@ -132,7 +132,8 @@ func TestStepUpOverHTTP(t *testing.T) {
 	}
 	a = b.do("POST", "/api/auth/step-up", `{"recoveryCode":"`+codes[0]+`"}`, access...)
 	want(t, a, 200, "")
-	want(t, b.do("POST", "/api/auth/factors/recovery-codes", "", "Authorization", "Bearer "+a.text("accessToken")), 200, "")
+	want(t, b.do("POST", "/api/auth/factors/recovery-codes", "", "Authorization", "Bearer "+a.text("accessToken")),
+		200, "")
 }
 
 // makeStale dates the proofs of all sessions of Ada an hour back.

@@ -63,7 +63,8 @@ func start(t testing.TB, engine func(*watchword.Options), edge func(*server.Opti
 	var running sync.WaitGroup
 	running.Go(func() { s.engine.Run(ctx) })
 	handler := func(w http.ResponseWriter, r *http.Request) { s.server.ServeHTTP(w, r) }
-	web := &http.Server{Handler: http.HandlerFunc(handler), ReadHeaderTimeout: time.Minute, ConnContext: server.WithLengths}
+	web := &http.Server{Handler: http.HandlerFunc(handler), ReadHeaderTimeout: time.Minute,
+		ConnContext: server.WithLengths}
 	running.Go(func() { _ = web.Serve(server.WatchLengths(listener)) })
 	t.Cleanup(func() {
 		_ = web.Close()

@@ -37,7 +37,8 @@ func TestResetFactorsRemovesThem(t *testing.T) {
 			if got := watchword("users", "reset-factors", ada); got.code == 0 {
 				t.Error("it does not ask")
 			}
-			if got := watchword("users", "reset-factors", ada, "--yes"); got.code != 0 || !strings.Contains(got.out, ada) {
+			if got := watchword("users", "reset-factors", ada, "--yes"); got.code != 0 ||
+				!strings.Contains(got.out, ada) {
 				t.Errorf("exit code %d: %s%s", got.code, got.out, got.errors)
 			}
 			if got := watchword("users", "factors", ada, "--json"); !strings.Contains(got.out, `"factors": []`) {

@@ -11,9 +11,11 @@ import (
 func TestLevelNeedsTwoKindsOfProof(t *testing.T) {
 	t.Parallel()
 	for methods, want := range map[string]string{
-		"": "aal1", "pwd": "aal1", "pwd,pwd": "aal1", "otp": "aal1", "otp,recovery": "aal1", "otp,hwk": "aal1", "pwd,pin": "aal1",
-		"pwd,otp": "aal2 mfa", "otp,pwd": "aal2 mfa", "pwd,recovery": "aal2 mfa", "pwd,swk": "aal2 mfa", "ext,hwk": "aal2 mfa",
-		"mfa": "aal2", "pwd,otp,mfa": "aal2",
+		"": "aal1", "pwd": "aal1", "pwd,pwd": "aal1", "otp": "aal1", "otp,recovery": "aal1", "otp,hwk": "aal1",
+		"pwd,pin": "aal1",
+		"pwd,otp": "aal2 mfa", "otp,pwd": "aal2 mfa", "pwd,recovery": "aal2 mfa", "pwd,swk": "aal2 mfa",
+		"ext,hwk": "aal2 mfa",
+		"mfa":     "aal2", "pwd,otp,mfa": "aal2",
 	} {
 		given := slices.DeleteFunc(strings.Split(methods, ","), func(m string) bool { return m == "" })
 		got := amr.Complete(given)

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/accountimport"
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
@@ -135,11 +136,11 @@ func fill(ctx context.Context, engine *watchword.Engine, trial Trial, accounts i
 		}
 		hash = first.PasswordHash
 	}
-	var users []watchword.ImportedUser
+	var users []accountimport.Account
 	for n := range accounts {
-		users = append(users, watchword.ImportedUser{Email: addressOf(n, true), PasswordHash: hash, VerifiedAt: time.Now()})
+		users = append(users, accountimport.Account{Email: addressOf(n, true), PasswordHash: hash, VerifiedAt: time.Now()})
 	}
-	results, err := engine.Operator().ImportUsers(ctx, users)
+	results, err := accountimport.New(engine).Import(ctx, users)
 	for _, r := range results {
 		if len(r.Problems) > 0 {
 			return fmt.Errorf("create accounts: %v", r.Problems)

@@ -5,18 +5,18 @@ import (
 	"encoding/hex"
 	"time"
 
-	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/accountimport"
 	"github.com/watchword-auth/watchword/internal/userfile"
 )
 
 // An account is a row of the file on its way through the import.
 type account struct {
 	row         userfile.Row
-	user        watchword.ImportedUser
+	user        accountimport.Account
 	problems    []Problem
 	hashDropped bool // Options.DropBadHashes removed the hash
 	skipped     bool
-	result      watchword.ImportResult // from the engine
+	result      accountimport.Result // from the engine
 }
 
 // isReadable reports whether the row could be read at all.
@@ -31,7 +31,7 @@ func (i *Importer) account(row userfile.Row) account {
 		a.problems = append(a.problems, Problem{Field: string(p.Field), Kind: p.Text})
 	}
 	now := i.report.begun
-	a.user = watchword.ImportedUser{
+	a.user = accountimport.Account{
 		ID: row.ID, System: i.options.System, Email: row.Email, Name: i.name(row),
 		Locale: row.Locale, Roles: row.Roles,
 		CreatedAt:  row.CreatedAt,

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/accountimport"
 	"github.com/watchword-auth/watchword/internal/userfile"
 )
 
@@ -74,7 +74,7 @@ func (i *Importer) examine(ctx context.Context) error {
 // An account with a problem must not claim its address.
 func (i *Importer) askEngine(ctx context.Context) error {
 	checked := i.report.Imported && i.input.rereadable
-	var users []watchword.ImportedUser
+	var users []accountimport.Account
 	var positions []int
 	for n := range i.batch {
 		a := &i.batch[n]
@@ -82,7 +82,7 @@ func (i *Importer) askEngine(ctx context.Context) error {
 			users, positions = append(users, a.user), append(positions, n)
 		}
 	}
-	results, err := i.engine.CheckImport(ctx, users)
+	results, err := i.engine.Check(ctx, users)
 	if err != nil {
 		return err
 	}
@@ -98,13 +98,13 @@ func (i *Importer) askEngine(ctx context.Context) error {
 // checks again in the transaction, because an account may have been created since examine. Its
 // problems replace those of the check.
 func (i *Importer) commit(ctx context.Context) error {
-	var users []watchword.ImportedUser
+	var users []accountimport.Account
 	for _, a := range i.batch {
 		if !a.skipped {
 			users = append(users, a.user)
 		}
 	}
-	results, err := i.engine.ImportUsers(ctx, users)
+	results, err := i.engine.Import(ctx, users)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/accountimport"
 	"github.com/watchword-auth/watchword/internal/userfile"
 )
 
@@ -38,7 +39,7 @@ func withField(field, text string) string {
 
 // engineProblems converts the engine's sentences for users into phrases of a list, and
 // its fields into those of the file.
-func engineProblems(fields []watchword.FieldError, u watchword.ImportedUser) (problems []Problem) {
+func engineProblems(fields []watchword.FieldError, u accountimport.Account) (problems []Problem) {
 	for _, f := range fields {
 		p := Problem{Field: f.Field, Kind: asPhrase(f.Message)}
 		if strings.HasSuffix(p.Kind, " out") { // "leave it out"

@@ -1,8 +1,8 @@
 // Package userimport imports accounts from a file of another system, and exports
 // accounts in the form that the import reads. It is the work behind `watchword users
 // import` and `watchword users export`. The command owns the flags, the questions at
-// the terminal and the printed text; the engine owns the rules of an import (import.go
-// there).
+// the terminal and the printed text; package accountimport owns the rules of an
+// import.
 //
 // An import reads a file twice:
 //
@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/accountimport"
 	"github.com/watchword-auth/watchword/internal/userfile"
 )
 
@@ -41,15 +42,15 @@ const batchPause = 5 * time.Millisecond
 
 // Engine is the part of *watchword.Engine that an import uses.
 type Engine interface {
-	CheckImport(context.Context, []watchword.ImportedUser) ([]watchword.ImportResult, error)
-	ImportUsers(context.Context, []watchword.ImportedUser) ([]watchword.ImportResult, error)
+	Check(context.Context, []accountimport.Account) ([]accountimport.Result, error)
+	Import(context.Context, []accountimport.Account) ([]accountimport.Result, error)
 }
 
 // Options say how to read the file and what to do with its accounts.
 type Options struct {
 	File           userfile.Options
 	Hashing        Hashing
-	System         string // namespace of the file's ids; see watchword.ImportedUser
+	System         string // namespace of the file's ids; see accountimport.Account
 	AssumeVerified bool   // treat every address as verified; a date in the file still counts
 	DropBadHashes  bool   // import an account with an unsupported hash without a password
 	SkipBad        bool   // skip accounts with problems, and import the others

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/accountimport"
 	"github.com/watchword-auth/watchword/cmd/internal/userimport"
 	"github.com/watchword-auth/watchword/dialect/users"
 	"github.com/watchword-auth/watchword/internal/userfile"
@@ -90,7 +91,7 @@ func TestImportAfterCheckCountsTheSameAccounts(t *testing.T) {
 		IDMap: &idMap{ids: map[string]watchword.UserID{}}}
 	const file = "id,email,firstName,lastName,password\n1,ada@example.com,Ada,Lovelace," + bcryptHash +
 		"\n2,bob@example.com,Bob,,\n"
-	checked, err := userimport.New(engine.Operator(), openText(t, "users.csv", file), options,
+	checked, err := userimport.New(accountimport.New(engine), openText(t, "users.csv", file), options,
 		&recorder{}).Check(t.Context())
 	if err != nil || checked.Done != 2 || checked.NoPassword != 1 || checked.Passwords["bcrypt"] != 1 ||
 		checked.Imported {
@@ -98,7 +99,7 @@ func TestImportAfterCheckCountsTheSameAccounts(t *testing.T) {
 	}
 	shown := &recorder{}
 	imported,
-		err := userimport.New(engine.Operator(), openText(t, "users.csv", file), options, shown).Import(t.Context())
+		err := userimport.New(accountimport.New(engine), openText(t, "users.csv", file), options, shown).Import(t.Context())
 	if err != nil || imported.Done != 2 || imported.IDsNew != 2 || !imported.Imported {
 		t.Fatalf("import: %+v, %v", imported, err)
 	}
@@ -112,7 +113,7 @@ func TestImportAfterCheckCountsTheSameAccounts(t *testing.T) {
 	if ids := options.IDMap.(*idMap); !ids.kept || ids.ids["1"] != ada.ID || len(ids.ids) != 2 {
 		t.Errorf("id map %+v, want both ids, kept", ids)
 	}
-	again, err := userimport.New(engine.Operator(), openText(t, "users.csv", file), options,
+	again, err := userimport.New(accountimport.New(engine), openText(t, "users.csv", file), options,
 		&recorder{}).Import(t.Context())
 	if err != nil || again.Done != 0 || again.Existing != 2 {
 		t.Errorf("second import: %+v, %v", again, err)
@@ -123,7 +124,7 @@ func TestImportWithAProblemImportsNothing(t *testing.T) {
 	t.Parallel()
 	engine, shown, ids := newEngine(t), &recorder{}, &idMap{ids: map[string]watchword.UserID{}}
 	const file = "email,password\nada@example.com," + bcryptHash + "\nbob@,\nADA@example.com,\n"
-	report, err := userimport.New(engine.Operator(), openText(t, "users.csv", file), userimport.Options{IDMap: ids},
+	report, err := userimport.New(accountimport.New(engine), openText(t, "users.csv", file), userimport.Options{IDMap: ids},
 		shown).Import(t.Context())
 	if err == nil || report.Bad != 2 || report.Imported || ids.kept {
 		t.Errorf("report %+v, %v, id map kept: %t", report, err, ids.kept)
@@ -137,7 +138,7 @@ func TestImportWithAProblemImportsNothing(t *testing.T) {
 		"ada@example.com"); watchword.CodeOf(err) != watchword.CodeNotFound {
 		t.Errorf("the account without a problem: %v, want none", err)
 	}
-	report, err = userimport.New(engine.Operator(), openText(t, "users.csv", file), userimport.Options{SkipBad: true},
+	report, err = userimport.New(accountimport.New(engine), openText(t, "users.csv", file), userimport.Options{SkipBad: true},
 		shown).Import(t.Context())
 	if err != nil || report.Done != 1 || report.Bad != 2 {
 		t.Errorf("with SkipBad: %+v, %v", report, err)
@@ -153,13 +154,13 @@ func TestStoppedCheckSaysThatNothingWasChanged(t *testing.T) {
 	t.Cleanup(func() { read.Close(); write.Close() })
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
-	report, err := userimport.New(newEngine(t).Operator(), userimport.Stdin(read), userimport.Options{},
+	report, err := userimport.New(accountimport.New(newEngine(t)), userimport.Stdin(read), userimport.Options{},
 		&recorder{}).Import(ctx)
 	if !errors.Is(err, userimport.ErrStopped) || !report.IsEmpty() {
 		t.Errorf("an idle pipe: %+v, %v, want ErrStopped", report, err)
 	}
 	rows := "email\n" + strings.Repeat("ada@example.com\n", 2000)
-	report, err = userimport.New(newEngine(t).Operator(), openText(t, "users.csv", rows), userimport.Options{},
+	report, err = userimport.New(accountimport.New(newEngine(t)), openText(t, "users.csv", rows), userimport.Options{},
 		&recorder{}).Check(ctx)
 	if err == nil || !report.Stopped || report.Accounts != 500 {
 		t.Errorf("a file: %+v, %v, want the first batch and an error", report, err)
@@ -171,7 +172,7 @@ func TestObjectIDGivesTheCreationTime(t *testing.T) {
 	engine := newEngine(t)
 	const file = "_id,email\n5f4dcc3b5aa765d61d8327de,ada@example.com\nffffffff5aa765d61d8327de,bob@example.com\n"
 	begun := time.Now().Truncate(time.Millisecond)
-	if _, err := userimport.New(engine.Operator(), openText(t, "users.csv", file), userimport.Options{},
+	if _, err := userimport.New(accountimport.New(engine), openText(t, "users.csv", file), userimport.Options{},
 		&recorder{}).Import(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +191,7 @@ func TestExportIsImportedWithoutProblems(t *testing.T) {
 	from := newEngine(t)
 	const file = "id,email,name,roles,password,disabled\n" +
 		"0188b0f6-2b6e-7000-8000-000000000001,ada@example.com,=Ada,admin," + bcryptHash + ",true\n"
-	if _, err := userimport.New(from.Operator(), openText(t, "users.csv", file), userimport.Options{},
+	if _, err := userimport.New(accountimport.New(from), openText(t, "users.csv", file), userimport.Options{},
 		&recorder{}).Import(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -201,7 +202,7 @@ func TestExportIsImportedWithoutProblems(t *testing.T) {
 			t.Fatalf("export: %+v, %v", n, err)
 		}
 		to := newEngine(t)
-		if _, err := userimport.New(to.Operator(), openText(t, "all", first.String()), userimport.Options{},
+		if _, err := userimport.New(accountimport.New(to), openText(t, "all", first.String()), userimport.Options{},
 			&recorder{}).Import(t.Context()); err != nil {
 			t.Fatal(err)
 		}

@@ -34,7 +34,8 @@ func TestAccountWithASecondFactorGetsNoSessionFromADialect(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := manager.ConfirmTOTP(t.Context(), who, begun.ID, watchword.Secret(code), watchword.Client{}); err != nil {
+	_, err = manager.ConfirmTOTP(t.Context(), who, begun.ID, watchword.Secret(code), watchword.Client{})
+	if err != nil {
 		t.Fatal(err)
 	}
 	by := s.Client(t)

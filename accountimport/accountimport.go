@@ -1,0 +1,326 @@
+// Package accountimport creates accounts of another system. It is a wing: it decides what is imported, and the engine
+// checks fields, claims addresses and keeps secrets.
+//
+// Unstable: only the program watchword uses it.
+package accountimport
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/derivedid"
+	"github.com/watchword-auth/watchword/internal/locale"
+	"github.com/watchword-auth/watchword/internal/passhash"
+	"github.com/watchword-auth/watchword/internal/storable"
+)
+
+// The rules of an import:
+//
+//  1. Each account is checked separately, and all its problems are reported.
+//  2. The address is claimed by the statement that sign-up uses. Of a concurrent import
+//     and sign-up, one wins.
+//  3. An account gets the same id in every import: its kept id, or one computed from its
+//     id or address in the other system. Importing a file again therefore does not undo
+//     the changes of its users. An account that was deleted here does not return while
+//     its events are stored, and one with a new address gets no duplicate.
+//  4. An existing account is never changed. It counts as imported, so that an import can
+//     be repeated, if it is certainly the same account: it has the same id, or no id is
+//     kept and it was imported or has proven the address. Otherwise an attacker may have
+//     signed up with the address before the import, to be taken for its owner.
+
+// An Account is an account of another system.
+type Account struct {
+	ID           string // see KeptID; empty: the other system identifies accounts by address
+	System       string // name of the other system; needed if several systems may use the same IDs
+	Email        string
+	VerifiedAt   time.Time // when Email was verified; zero: not yet
+	Name         string
+	Locale       string // as in watchword.User; a text that is no language tag is ignored
+	Roles        []string
+	PasswordHash watchword.Secret // in a form that docs/import.md lists; empty: the user has no password
+	Prehash      string           // what was hashed instead of the password (docs/import.md); empty: the password
+	Pepper       watchword.Secret // the secret that Prehash needs; it is stored sealed, and only once
+	CreatedAt    time.Time        // zero: now
+	DisabledAt   time.Time        // zero: enabled
+}
+
+// KeptID returns the id that the account keeps, in its stored form, if ID is a UUID.
+// Otherwise ok is false, and the account gets an id computed from System and ID.
+func (u Account) KeptID() (id watchword.UserID, ok bool) {
+	text := strings.ToLower(u.ID)
+	return watchword.UserID(text), storable.ID(text)
+}
+
+// A Result is the result of importing, or of checking, an Account.
+type Result struct {
+	User     watchword.User         // the stored account; the zero User if there are problems
+	There    bool                   // User existed before and is unchanged
+	Problems []watchword.FieldError // why the account is not imported: id, email, name, roles, passwordHash, createdAt, …
+}
+
+// An Importer imports accounts into the store of an engine.
+type Importer struct{ engine watchword.Inside }
+
+// New returns an importer.
+func New(e *watchword.Engine) Importer { return Importer{e.Inside()} }
+
+// Check returns what Import would do with each account. It changes no data.
+func (i Importer) Check(ctx context.Context, accounts []Account) (results []Result, err error) {
+	now := i.engine.Now()
+	err = i.engine.Store().View(ctx, func(tx watchword.Tx) error {
+		results = make([]Result, len(accounts))
+		for n, account := range accounts {
+			wanted := i.parse(account, now)
+			there, err := wanted.findOccupants(ctx, tx, now)
+			if err != nil {
+				return err
+			}
+			results[n] = judge(wanted, there)
+		}
+		return nil
+	})
+	return results, err
+}
+
+// Import creates accounts in one transaction; batches of some hundred are best. It skips accounts with problems.
+// It sends no mail, and does not check the strength of passwords, because it has only their hashes.
+func (i Importer) Import(ctx context.Context, accounts []Account) (results []Result, err error) {
+	now := i.engine.Now()
+	var events []watchword.Event
+	var peppers []watchword.Secret
+	for _, account := range accounts {
+		peppers = append(peppers, account.Pepper)
+	}
+	keys := i.engine.NewPeppers(peppers, now)
+	err = i.engine.Store().Update(ctx, func(tx watchword.Tx) error {
+		results, events = make([]Result, len(accounts)), nil
+		if err := i.engine.InsertPeppers(ctx, tx, keys); err != nil {
+			return err
+		}
+		for n, account := range accounts {
+			wanted := i.parse(account, now)
+			event := i.engine.Event(watchword.EventSignup, wanted.user, "", watchword.Client{}, now)
+			event.Detail = imported
+			var err error
+			if results[n], err = importAccount(ctx, tx, wanted, event); err != nil {
+				return err
+			}
+			if r := results[n]; r.Problems == nil && !r.There {
+				events = append(events, event)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	i.engine.Announce(events...)
+	if len(keys) > 0 {
+		err = i.engine.ReloadKeys(ctx)
+	}
+	return results, err
+}
+
+// importAccount creates one account, or returns its problems.
+func importAccount(ctx context.Context, tx watchword.Tx, wanted importing, event watchword.Event) (Result, error) {
+	if wanted.problems != nil {
+		return judge(wanted, occupants{}), nil
+	}
+	deleted, err := wasDeleted(ctx, tx, wanted.user.ID)
+	if err != nil {
+		return Result{}, err
+	}
+	if !deleted {
+		inserted, err := tx.InsertUser(ctx, wanted.user, event.At)
+		if err != nil {
+			return Result{}, err
+		}
+		if inserted {
+			return Result{User: wanted.user}, tx.InsertEvent(ctx, event)
+		}
+	}
+	there, err := wanted.findOccupants(ctx, tx, event.At)
+	if there == (occupants{}) {
+		there.lastOwner = true // or an account that was deleted concurrently
+	}
+	return judge(wanted, there), err
+}
+
+// imported is the detail of the sign-up event of an imported account.
+const imported = "imported"
+
+// importing is a parsed Account.
+type importing struct {
+	user     watchword.User
+	keptID   bool
+	called   string // what identifies it in the other system: "id" or "email"
+	problems []watchword.FieldError
+}
+
+func (i Importer) parse(from Account, now time.Time) importing {
+	secret := i.engine.MACSecret(watchword.KeyImport)
+	user, problems := i.engine.ParseUser(watchword.NewUser{Email: from.Email, Name: from.Name, Roles: from.Roles}, now)
+	wanted := importing{called: "id"}
+	user.ID, wanted.keptID = from.KeptID()
+	switch {
+	case wanted.keptID:
+	case from.ID != "":
+		user.ID = watchword.UserID(derivedid.New(secret, from.System, "id", from.ID))
+	default:
+		wanted.called = "email"
+		user.ID = watchword.UserID(derivedid.New(secret, from.System, "email", string(user.Email)))
+	}
+	user.Locale, _ = locale.Parse(from.Locale)
+	var badHash *watchword.FieldError
+	if from.PasswordHash != "" {
+		user.PasswordHash, badHash = i.hash(from)
+	}
+	for _, problem := range []*watchword.FieldError{
+		badHash,
+		parseDate("createdAt", from.CreatedAt, now, &user.CreatedAt),
+		parseDate("verifiedAt", from.VerifiedAt, now, &user.VerifiedAt),
+		parseDate("disabledAt", from.DisabledAt, now, &user.DisabledAt),
+	} {
+		if problem != nil {
+			problems = append(problems, *problem)
+		}
+	}
+	wanted.user, wanted.problems = user, problems
+	return wanted
+}
+
+// hash returns the hash of an imported account in its stored form.
+func (i Importer) hash(from Account) (watchword.Secret, *watchword.FieldError) {
+	refused := func(why string) (watchword.Secret, *watchword.FieldError) {
+		return "", &watchword.FieldError{Field: "passwordHash", Code: watchword.FieldInvalid, Message: why}
+	}
+	hash, err := passhash.Adopt(string(from.PasswordHash))
+	if err != nil {
+		return refused(err.Error())
+	}
+	method, key := from.Prehash, ""
+	if from.Pepper != "" {
+		key = i.engine.PepperID(from.Pepper)
+		if method == "" {
+			method = passhash.Pepper
+		}
+	}
+	if method != "" {
+		if hash, err = passhash.Prehashed(hash, method, key); err != nil {
+			return refused(err.Error())
+		}
+	}
+	if id := passhash.KeyID(hash); id != key && !i.engine.HasPepper(id) {
+		return refused("the hash needs a pepper that the store does not have: give its file with --pepper-file")
+	}
+	return watchword.Secret(hash), nil
+}
+
+// parseDate sets into, unless from is zero. One day of tolerance covers clock skew and missing time zones.
+func parseDate(field string, from, now time.Time, into *time.Time) *watchword.FieldError {
+	switch {
+	case from.IsZero():
+		return nil
+	case from.UnixMilli() <= 0 || from.After(now.AddDate(0, 0, 1)):
+		return &watchword.FieldError{Field: field, Code: watchword.FieldInvalid, Message: "This date is before 1970 or in the future: " +
+			"write RFC 3339, or seconds or milliseconds since 1970."}
+	}
+	*into = from.UTC().Truncate(time.Millisecond)
+	return nil
+}
+
+// occupants describes who already has the address or the id, or can restore it.
+type occupants struct {
+	byEmail   watchword.UserID // the account with the address, or empty
+	user      *watchword.User  // the account byEmail
+	trusted   bool             // byEmail was imported, or has proven the address
+	moved     bool             // the account with the id has another address
+	deleted   bool             // the account with the id was deleted here
+	lastOwner bool             // the previous owner of the address can restore it
+}
+
+func (wanted importing) findOccupants(ctx context.Context, tx watchword.Tx, now time.Time) (there occupants, err error) {
+	if wanted.problems != nil {
+		return there, nil
+	}
+	user, err := tx.UserByEmail(ctx, wanted.user.Email)
+	if err != nil && !errors.Is(err, watchword.ErrNotFound) {
+		return there, err
+	}
+	if err == nil {
+		there.byEmail, there.user, there.trusted = user.ID, &user, user.Verified()
+		if user.ID == wanted.user.ID || wanted.keptID {
+			return there, nil
+		}
+		if !there.trusted {
+			if there.trusted, err = wasImported(ctx, tx, user.ID); err != nil {
+				return there, err
+			}
+		}
+	}
+	switch _, err := tx.User(ctx, wanted.user.ID); {
+	case err == nil:
+		there.moved = true
+		return there, nil
+	case !errors.Is(err, watchword.ErrNotFound):
+		return there, err
+	}
+	if there.deleted, err = wasDeleted(ctx, tx, wanted.user.ID); err != nil {
+		return there, err
+	}
+	there.lastOwner, err = tx.Reserved(ctx, wanted.user.Email, now)
+	return there, err
+}
+
+// wasDeleted reports whether the account was deleted here. It reads the newest events
+// only: after a deletion, at most a few concurrent requests add events.
+func wasDeleted(ctx context.Context, tx watchword.Tx, id watchword.UserID) (bool, error) {
+	const few = 20
+	events, err := tx.Events(ctx, id, few)
+	return slices.ContainsFunc(events, func(ev watchword.Event) bool { return ev.Kind == watchword.EventDeleted }), err
+}
+
+func wasImported(ctx context.Context, tx watchword.Tx, id watchword.UserID) (bool, error) {
+	const enough = 1000 // older ones are soon swept
+	events, err := tx.Events(ctx, id, enough)
+	return slices.ContainsFunc(events, func(ev watchword.Event) bool {
+		return ev.Kind == watchword.EventSignup && ev.Detail == imported
+	}), err
+}
+
+// judge decides whether an account is imported, exists already, or is refused.
+func judge(wanted importing, there occupants) Result {
+	refused := func(field, why string) Result {
+		return Result{Problems: []watchword.FieldError{{Field: field, Code: watchword.FieldTaken, Message: why}}}
+	}
+	account := "The account with this id"
+	if wanted.called == "email" {
+		account = "The account imported with this address"
+	}
+	switch {
+	case wanted.problems != nil:
+		return Result{Problems: wanted.problems}
+	case there.byEmail == wanted.user.ID:
+		return Result{User: *there.user, There: true}
+	case there.byEmail != "" && wanted.keptID:
+		return refused("email", "The account with this address has another id here: "+
+			"delete that account if it is unknown, or leave this one out.")
+	case there.moved:
+		return refused(wanted.called, account+" has another address now: leave this one out.")
+	case there.byEmail != "" && there.trusted:
+		return Result{User: *there.user, There: true}
+	case there.byEmail != "":
+		return refused("email", "An account has signed up with this address and has not verified it: "+
+			"delete that account if it is unknown, or leave this one out.")
+	case there.deleted:
+		return refused(wanted.called, account+" was deleted here: leave this one out.")
+	case there.lastOwner:
+		return refused("email", "The last owner of this address can take it back within a week: "+
+			"import this one later, or leave it out.")
+	}
+	return Result{User: wanted.user}
+}
