@@ -94,7 +94,8 @@ func TestOnSignupIsCalledForEveryWayToCreateAnAccount(t *testing.T) {
 		must(t, err)
 		gone := r.signUp(t, "cy@example.com").User.ID
 		must(t, r.Operator().DeleteUser(t.Context(), gone)) // before any call
-		results, err := accountimport.New(r.Engine).Import(t.Context(), []accountimport.Account{{Email: "di@example.com"}})
+		results, err := accountimport.New(r.Engine).Import(t.Context(),
+			[]accountimport.Account{{Email: "di@example.com"}})
 		must(t, err)
 		want = append(want, made.ID, results[0].User.ID)
 		c.await(t, r, func() bool { return len(c.users) >= len(want) })

@@ -146,7 +146,7 @@ func TestEveryEndOfASessionIsInTheFeed(t *testing.T) {
 		}},
 		"factors reset by an operator": {watchword.EndedFactors, "admin",
 			func(t *testing.T, r *rig, in *watchword.SignIn) {
-				must(t, r.factors().Reset(t.Context(), r.enrol(t, in, in).UserID))
+				must(t, r.factors().Reset(t.Context(), "ops", r.enrol(t, in, in).UserID))
 			}},
 		"factor removed": {watchword.EndedFactorGone, "user", func(t *testing.T, r *rig, in *watchword.SignIn) {
 			f := r.enrol(t, in, in)

@@ -229,7 +229,8 @@ func TestNoKeyIsAddedUnderTheOldMasterKeyDuringAReseal(t *testing.T) {
 			for n := range 4 {
 				pepper := fmt.Sprintf("pepper %d of round %d", n, round)
 				writers.Go(func() {
-					_, _ = accountimport.New(other.Engine).Import(context.WithoutCancel(t.Context()), []accountimport.Account{
+					writer := accountimport.New(other.Engine)
+					_, _ = writer.Import(context.WithoutCancel(t.Context()), []accountimport.Account{
 						{Email: fmt.Sprintf("user%d-%d@example.com", round, n), PasswordHash: peppered(t, pepper),
 							Pepper: watchword.Secret(pepper)},
 					})

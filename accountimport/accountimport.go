@@ -226,8 +226,9 @@ func parseDate(field string, from, now time.Time, into *time.Time) *watchword.Fi
 	case from.IsZero():
 		return nil
 	case from.UnixMilli() <= 0 || from.After(now.AddDate(0, 0, 1)):
-		return &watchword.FieldError{Field: field, Code: watchword.FieldInvalid, Message: "This date is before 1970 or in the future: " +
-			"write RFC 3339, or seconds or milliseconds since 1970."}
+		return &watchword.FieldError{Field: field, Code: watchword.FieldInvalid,
+			Message: "This date is before 1970 or in the future: " +
+				"write RFC 3339, or seconds or milliseconds since 1970."}
 	}
 	*into = from.UTC().Truncate(time.Millisecond)
 	return nil
@@ -243,7 +244,9 @@ type occupants struct {
 	lastOwner bool             // the previous owner of the address can restore it
 }
 
-func (wanted importing) findOccupants(ctx context.Context, tx watchword.Tx, now time.Time) (there occupants, err error) {
+func (wanted importing) findOccupants(
+	ctx context.Context, tx watchword.Tx, now time.Time,
+) (there occupants, err error) {
 	if wanted.problems != nil {
 		return there, nil
 	}

@@ -179,7 +179,7 @@ func TestChangedAccountInvalidatesTheChallenge(t *testing.T) {
 		a = r.signUp(t, "eve@example.com")
 		r.enrol(t, a)
 		handle = r.challenge(t, a, phone)
-		must(t, r.Manager.Reset(t.Context(), a.who.User.ID))
+		must(t, r.Manager.Reset(t.Context(), "ops", a.who.User.ID))
 		_, err = r.withCode(handle, r.code(t, a, 0))
 		wantCode(t, err, watchword.CodeChallengeInvalid)
 

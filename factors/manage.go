@@ -244,12 +244,12 @@ func (m *Manager) stepUp(
 	return m.engine.AccessToken(user, session, now)
 }
 
-// Reset removes all factors, recovery codes and remembered devices of an account, for an operator.
-// It ends every session and outdates all access tokens. Codes: CodeNotFound.
-func (m *Manager) Reset(ctx context.Context, id watchword.UserID) error {
+// Reset removes all factors, recovery codes and remembered devices of an account. The event names the operator who asks
+// for it. It ends every session and outdates all access tokens. Codes: CodeNotFound.
+func (m *Manager) Reset(ctx context.Context, operator string, id watchword.UserID) error {
 	now := m.engine.Now()
 	event := m.engine.Event(watchword.EventFactorsReset, watchword.User{ID: id}, "", watchword.Client{}, now)
-	event.Detail = "by an operator"
+	event.Operator = operator
 	err := m.store.Update(ctx, func(tx Tx) error {
 		if err := tx.DeleteFactors(ctx, id, time.Time{}, now); err != nil {
 			return err

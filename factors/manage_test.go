@@ -193,7 +193,7 @@ func TestEnrolmentBelongsToItsSession(t *testing.T) {
 func TestOperatorResetsFactors(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a := r.withTOTP(t)
-		must(t, r.Manager.Reset(t.Context(), a.who.User.ID))
+		must(t, r.Manager.Reset(t.Context(), "ops", a.who.User.ID))
 		_, err := r.Authenticate(t.Context(), a.in.AccessToken)
 		wantCode(t, err, watchword.CodeSessionEnded)
 		_, err = r.Engine.Login(t.Context(), watchword.LoginRequest{Email: a.email, Password: password, Client: phone})
@@ -203,7 +203,7 @@ func TestOperatorResetsFactors(t *testing.T) {
 		if !slices.ContainsFunc(events, func(e watchword.Event) bool { return e.Kind == watchword.EventFactorsReset }) {
 			t.Error("the reset has no event")
 		}
-		wantCode(t, r.Manager.Reset(t.Context(), "nobody"), watchword.CodeNotFound)
+		wantCode(t, r.Manager.Reset(t.Context(), "ops", "nobody"), watchword.CodeNotFound)
 	})
 }
 

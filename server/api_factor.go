@@ -160,7 +160,8 @@ func (a *api) beginTOTP(w http.ResponseWriter, r *http.Request, who watchword.Id
 	return respond.JSON(w, http.StatusCreated, enrolmentAnswer{begun.ID, string(begun.Secret), string(begun.URI)})
 }
 
-// A codeBody has no name for the app. PATCH changes it later.
+// A codeBody has no name for the app, so that the second step of an enrolment has one field. PATCH changes the name
+// later.
 type codeBody struct {
 	Code string `json:"code" doc:"The six digits that the app shows"`
 }
@@ -246,7 +247,9 @@ type steppedUpAnswer struct {
 	ExpiresIn   int64  `json:"expiresIn" doc:"Seconds until the access token expires"`
 }
 
-// stepUp returns only an access token. Older ones of the session stay valid until they expire.
+// stepUp returns only an access token. Older ones of the session stay valid until they expire, and so does the refresh
+// token: a lost response to a step-up therefore signs nobody out. The client asks again with another code, because
+// this one was used.
 func (a *api) stepUp(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	body, err := apirequest.Body[stepUpBody](r)
 	if err != nil {

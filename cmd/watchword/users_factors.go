@@ -11,7 +11,8 @@ import (
 // The commands on second factors. A person who has lost both the authenticator and the recovery
 // codes can only be helped here, so the operator must first make sure who asks.
 
-// factorsOf returns the flows of second factors on the open store.
+// factorsOf returns the flows of second factors on the open store. The defaults suffice: a command enrols nobody and
+// asks for no fresh session.
 func (s *stack) factorsOf() *factors.Manager {
 	return factors.New(s.engine, s.store.Factors(), factors.Options{})
 }
@@ -27,7 +28,9 @@ type factorView struct {
 	LastUsedAt time.Time `json:"lastUsedAt,omitzero"`
 }
 
-// Run prints the factors, the oldest first, and how many recovery codes are left.
+// Run prints the factors, the oldest first, and how many recovery codes are left. It reads only, so it can run beside
+// the server and with a backup. An operator who is asked for help sees here whether the person still has a way in: a
+// second app, or recovery codes.
 func (c *userFactors) Run(ctx context.Context, p *program) error {
 	s, user, err := c.find(ctx, p.openToRead)
 	if err != nil {
@@ -57,7 +60,9 @@ type userResetFactors struct {
 	confirmation
 }
 
-// Run ends the sessions too, because one of them may belong to the person who has the lost device.
+// Run ends the sessions too, because one of them may belong to the person who has the lost device. The password stays:
+// whoever knows it signs in with it alone until a new factor is added. The question therefore names the account, and
+// the event names the operator.
 func (c *userResetFactors) Run(ctx context.Context, p *program) error {
 	s, user, err := c.find(ctx, p.openExisting)
 	if err != nil {
@@ -68,7 +73,7 @@ func (c *userResetFactors) Run(ctx context.Context, p *program) error {
 	if err := p.confirm(c.confirmation, question); err != nil {
 		return err
 	}
-	if err := s.factorsOf().Reset(ctx, user.ID); err != nil {
+	if err := s.factorsOf().Reset(ctx, p.operatorName(), user.ID); err != nil {
 		return err
 	}
 	return p.changed(ctx, s, changedUser{user.Email, c.JSON, "Removed the second factors of"})

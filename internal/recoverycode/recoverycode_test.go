@@ -29,7 +29,8 @@ func TestNormalizeIgnoresHowACodeIsTyped(t *testing.T) {
 	for typed, want := range map[string]string{
 		"ABCDE-01234": "ABCDE01234", " abcde 01234 ": "ABCDE01234", "oilab-01234": "011AB01234",
 		"a-b-c-d-e-0-1-2-3-4": "ABCDE01234",
-		"":                    "", "ABCDE-0123": "", "ABCDE-012345": "", "ABCDU-01234": "", "ABCDE\n01234": "", "ABCDE01234\x00": "",
+		"":                    "", "ABCDE-0123": "", "ABCDE-012345": "", "ABCDU-01234": "",
+		"ABCDE\n01234": "", "ABCDE01234\x00": "",
 	} {
 		got, ok := recoverycode.Normalize(typed)
 		if ok != (want != "") || ok && got != want {

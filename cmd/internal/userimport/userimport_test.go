@@ -99,7 +99,8 @@ func TestImportAfterCheckCountsTheSameAccounts(t *testing.T) {
 	}
 	shown := &recorder{}
 	imported,
-		err := userimport.New(accountimport.New(engine), openText(t, "users.csv", file), options, shown).Import(t.Context())
+		err := userimport.New(accountimport.New(engine), openText(t, "users.csv", file), options,
+		shown).Import(t.Context())
 	if err != nil || imported.Done != 2 || imported.IDsNew != 2 || !imported.Imported {
 		t.Fatalf("import: %+v, %v", imported, err)
 	}
@@ -124,7 +125,8 @@ func TestImportWithAProblemImportsNothing(t *testing.T) {
 	t.Parallel()
 	engine, shown, ids := newEngine(t), &recorder{}, &idMap{ids: map[string]watchword.UserID{}}
 	const file = "email,password\nada@example.com," + bcryptHash + "\nbob@,\nADA@example.com,\n"
-	report, err := userimport.New(accountimport.New(engine), openText(t, "users.csv", file), userimport.Options{IDMap: ids},
+	report, err := userimport.New(accountimport.New(engine), openText(t, "users.csv", file),
+		userimport.Options{IDMap: ids},
 		shown).Import(t.Context())
 	if err == nil || report.Bad != 2 || report.Imported || ids.kept {
 		t.Errorf("report %+v, %v, id map kept: %t", report, err, ids.kept)
@@ -138,7 +140,8 @@ func TestImportWithAProblemImportsNothing(t *testing.T) {
 		"ada@example.com"); watchword.CodeOf(err) != watchword.CodeNotFound {
 		t.Errorf("the account without a problem: %v, want none", err)
 	}
-	report, err = userimport.New(accountimport.New(engine), openText(t, "users.csv", file), userimport.Options{SkipBad: true},
+	report, err = userimport.New(accountimport.New(engine), openText(t, "users.csv", file),
+		userimport.Options{SkipBad: true},
 		shown).Import(t.Context())
 	if err != nil || report.Done != 1 || report.Bad != 2 {
 		t.Errorf("with SkipBad: %+v, %v", report, err)
