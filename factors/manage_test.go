@@ -200,7 +200,9 @@ func TestOperatorResetsFactors(t *testing.T) {
 		must(t, err)
 		events, err := r.Operator().UserEvents(t.Context(), a.who.User.ID, 100)
 		must(t, err)
-		if !slices.ContainsFunc(events, func(e watchword.Event) bool { return e.Kind == watchword.EventFactorsReset }) {
+		if !slices.ContainsFunc(events, func(e watchword.Event) bool {
+			return e.Kind == watchword.EventFactorsReset && e.Operator == "ops"
+		}) {
 			t.Error("the reset has no event")
 		}
 		wantCode(t, r.Manager.Reset(t.Context(), "ops", "nobody"), watchword.CodeNotFound)

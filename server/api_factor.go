@@ -104,7 +104,8 @@ type factorBody struct {
 	LastUsedAt *time.Time `json:"lastUsedAt,omitempty"`
 }
 
-// newFactorBody leaves lastUsedAt out for a factor that was only confirmed.
+// newFactorBody leaves lastUsedAt out for a factor that was only confirmed, so that a page can say "never used". A zero
+// time would be a date in the year 1.
 func newFactorBody(f factors.Factor) factorBody {
 	body := factorBody{ID: f.ID, Kind: string(f.Kind), Name: f.Name, CreatedAt: f.CreatedAt}
 	if !f.LastUsedAt.IsZero() {
@@ -219,7 +220,8 @@ func (a *api) removeFactor(w http.ResponseWriter, r *http.Request, who watchword
 	return respond.JSON(w, http.StatusOK, messageBody{"The factor is removed. Your other sessions have ended."})
 }
 
-// A codesAnswer shows each code for the only time.
+// A codesAnswer shows each code for the only time: the store has hashes, so a lost list is replaced and never shown
+// again.
 type codesAnswer struct {
 	Codes []string `json:"codes" nullable:"false" doc:"Shown once. The old codes are invalid"`
 }

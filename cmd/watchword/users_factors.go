@@ -17,9 +17,12 @@ func (s *stack) factorsOf() *factors.Manager {
 	return factors.New(s.engine, s.store.Factors(), factors.Options{})
 }
 
+// userFactors finds the account as every command on an account does: by address, id, session or request.
 type userFactors struct{ accountFlags }
 
-// factorView is what the JSON of a factor shows. It has no secret.
+// factorView is what the JSON of a factor shows. It has no secret and no public key, because support teams paste such
+// output into tickets. Times are in UTC. lastUsedAt is absent until the first sign-in with the factor: the code that
+// confirmed it does not count.
 type factorView struct {
 	ID         string    `json:"id"`
 	Kind       string    `json:"kind"`
@@ -55,6 +58,8 @@ func (c *userFactors) Run(ctx context.Context, p *program) error {
 	return nil
 }
 
+// userResetFactors has no selection by kind: a person who lost a phone lost the app, the passkeys and often the list of
+// codes at once.
 type userResetFactors struct {
 	accountFlags
 	confirmation
