@@ -66,7 +66,7 @@ type userResetFactors struct {
 }
 
 // Run ends the sessions too, because one of them may belong to the person who has the lost device. The password stays:
-// whoever knows it signs in with it alone until a new factor is added. The question therefore names the account, and
+// its owner signs in with it alone until a new factor is added. The question therefore names the account, and
 // the event names the operator.
 func (c *userResetFactors) Run(ctx context.Context, p *program) error {
 	s, user, err := c.find(ctx, p.openExisting)
