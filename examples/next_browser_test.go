@@ -32,7 +32,8 @@ func TestNextApplicationKeepsUsersSignedIn(t *testing.T) {
 			"agrees with the transcript": func(t *testing.T, _ *application) {
 				nextTranscript(t, packages)
 			},
-			"forwards the browser's user agent": nextForwards,
+			"forwards the browser's user agent":  nextForwards,
+			"shares a sign-in with hosted pages": nextOnSubdomain,
 		} {
 			t.Run(name, func(t *testing.T) { t.Parallel(); test(t, a) })
 		}

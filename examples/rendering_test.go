@@ -30,7 +30,8 @@ import (
 // A cutter is a proxy between one browser and an application. It can cut connections before a
 // request arrives, instead of the response, and in the middle of the response.
 type cutter struct {
-	url string
+	url    string
+	cookie string // name of the cookie with the refresh token
 
 	mu     sync.Mutex
 	random *rand.Rand
@@ -46,23 +47,14 @@ type wayKey struct{}
 
 func newCutter(t *testing.T, app string) *cutter {
 	t.Helper()
-	c := &cutter{random: rand.New(rand.NewPCG(14, 1)), tokens: map[string]bool{}} //nolint:gosec // repeatable
-	proxy := &httputil.ReverseProxy{
-		Rewrite:        func(*httputil.ProxyRequest) {}, // the request already has the complete URL
-		Transport:      &http.Transport{},
-		ErrorLog:       log.New(io.Discard, "", 0),
-		ModifyResponse: c.respond,
-	}
+	c := cutting("watchword-session")
+	forward := c.forward(func(*httputil.ProxyRequest) {}) // the request already has the complete URL
 	listener := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if "http://"+r.URL.Host != app {
 			w.WriteHeader(http.StatusForbidden) // a request of the browser itself
 			return
 		}
-		way := c.way(r)
-		if way == 0 {
-			panic(http.ErrAbortHandler)
-		}
-		proxy.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), wayKey{}, way)))
+		forward.ServeHTTP(w, r)
 	}))
 	listener.Config.ErrorLog = log.New(io.Discard, "", 0)
 	listener.Config.SetKeepAlivesEnabled(false) // a browser retries requests on reused connections
@@ -72,12 +64,36 @@ func newCutter(t *testing.T, app string) *cutter {
 	return c
 }
 
+func cutting(cookie string) *cutter {
+	random := rand.New(rand.NewPCG(14, 1)) //nolint:gosec // repeatable
+	return &cutter{cookie: cookie, random: random, tokens: map[string]bool{}}
+}
+
+// forward returns a reverse proxy that cuts connections.
+func (c *cutter) forward(rewrite func(*httputil.ProxyRequest)) http.Handler {
+	proxy := &httputil.ReverseProxy{
+		Rewrite:        rewrite,
+		Transport:      &http.Transport{},
+		ErrorLog:       log.New(io.Discard, "", 0),
+		ModifyResponse: c.respond,
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		way := c.way(r)
+		if way == 0 {
+			panic(http.ErrAbortHandler)
+		}
+		proxy.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), wayKey{}, way)))
+	})
+}
+
 // way decides how a request is cut: 0 before it arrives, 1 instead of the response, 2 in the
-// middle of the response, and otherwise not at all. Scripts and styles always arrive.
+// middle of the response, and otherwise not at all. Scripts and styles always arrive, and
+// the API's requests except refreshes.
 func (c *cutter) way(r *http.Request) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if strings.HasPrefix(r.URL.Path, "/_") || c.random.Float64() >= c.share {
+	isSpared := strings.HasPrefix(r.URL.Path, "/_") || strings.HasPrefix(r.URL.Path, "/api/auth/") && !isRefresh(r)
+	if isSpared || c.random.Float64() >= c.share {
 		return cutters
 	}
 	c.cuts++
@@ -90,7 +106,7 @@ func (c *cutter) way(r *http.Request) int {
 func (c *cutter) respond(response *http.Response) error {
 	way, _ := response.Request.Context().Value(wayKey{}).(int)
 	for _, cookie := range response.Cookies() {
-		if cookie.Name == "watchword-session" && cookie.Value != "" {
+		if cookie.Name == c.cookie && cookie.Value != "" {
 			c.count(cookie.Value, way == 1)
 		}
 	}

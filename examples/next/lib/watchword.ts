@@ -5,7 +5,13 @@ import { Verifier } from "@watchword/verify"
 export const watchwordUrl = process.env.WATCHWORD_URL ?? "http://localhost:8080"
 export const origin = process.env.APP_ORIGIN ?? "http://localhost:3000"
 
-const create = () => createServerAuth({ baseUrl: watchwordUrl, origin, verifier: new Verifier(watchwordUrl) })
+const create = () =>
+  createServerAuth({
+    baseUrl: watchwordUrl,
+    origin,
+    refreshCookie: process.env.REFRESH_COOKIE ?? "own", // on a subdomain: "__Secure-watchword"
+    verifier: new Verifier(watchwordUrl),
+  })
 
 // Next.js bundles the proxy and the pages separately. They share a global, so requests with one
 // refresh token share one refresh, and one verifier follows the revocation feed.

@@ -1,0 +1,369 @@
+package examples_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"io"
+	"log"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/security"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/browsertest"
+	"github.com/watchword-auth/watchword/server"
+	"github.com/watchword-auth/watchword/store/sqlite"
+)
+
+// The Next.js application on app.example.test, over https. Its users sign in on the hosted pages
+// of auth.example.test, and `cookie-domain` sends the refresh cookie to both hosts.
+
+const (
+	sharedCookie = "__Secure-watchword"
+	accessCookie = "__Host-watchword-access"
+
+	subdomainGrace = time.Second // half of the outage
+)
+
+type subdomain struct {
+	auth   string // origin of the hosted pages
+	app    *application
+	engine *watchword.Engine
+	post   *postbox
+	cutter *cutter
+}
+
+// startSubdomain serves the hosted pages and the application, which must be built. Both fronts
+// end TLS, and cut connections of browsers and of the application.
+func startSubdomain(t *testing.T) *subdomain {
+	s := &subdomain{post: &postbox{}, cutter: cutting(sharedCookie)}
+	certificate, authority := certificateFor(t, "auth.example.test", "app.example.test")
+	auth, serveAuth := s.front(t, "auth.example.test", certificate)
+	app, serveApp := s.front(t, "app.example.test", certificate)
+	s.auth, s.app = auth, &application{url: app}
+	t.Cleanup(s.app.chromium.Stop)
+	serveAuth(s.watchword(t))
+
+	// Node.js looks up the names as Chromium does, and checks the certificate.
+	names := filepath.Join(t.TempDir(), "names.cjs")
+	must(t, os.WriteFile(names, []byte(`const dns = require("node:dns"), { lookup } = dns
+dns.lookup = (host, ...more) => lookup(host.endsWith(".test") ? "127.0.0.1" : host, ...more)
+`), 0o600))
+	port := freePort(t)
+	behind := "http://localhost:" + port
+	serve(t, "next", behind, []string{"WATCHWORD_URL=" + auth, "APP_ORIGIN=" + app, "REFRESH_COOKIE=" + sharedCookie,
+		"NEXT_TELEMETRY_DISABLED=1", "NODE_EXTRA_CA_CERTS=" + authority, "NODE_OPTIONS=--require=" + names},
+		"node", "node_modules/next/dist/bin/next", "start", "--port", port, "--hostname", "localhost")
+	serveApp(behind)
+	return s
+}
+
+// watchword starts the engine and its edge, and returns the address behind the front.
+func (s *subdomain) watchword(t *testing.T) (address string) {
+	t.Helper()
+	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "watchword.db"))
+	must(t, err)
+	s.engine, err = watchword.New(t.Context(), store, watchword.Options{PublicURL: s.auth, Mailer: s.post,
+		MasterKey: []byte("a master key for tests, 32 bytes"), Limits: watchword.Unlimited(), HashQueue: 30 * time.Second,
+		AccessTTL: 10 * time.Second, Rotation: watchword.RotationPolicy{Grace: subdomainGrace, Clean: 1}})
+	must(t, err)
+	edge, err := server.New(s.engine, server.Options{AllowedOrigins: []string{s.app.url}, CookieDomain: "example.test",
+		CookieSameSite: http.SameSiteLaxMode, TrustedProxies: []string{"127.0.0.0/8"}})
+	must(t, err)
+	web := httptest.NewServer(edge)
+	ctx, cancel := context.WithCancel(context.Background())
+	var background sync.WaitGroup // the feed and the mails
+	background.Go(func() { s.engine.Run(ctx) })
+	t.Cleanup(func() {
+		web.CloseClientConnections() // the stream of the feed
+		web.Close()
+		cancel()
+		background.Wait()
+		s.engine.Close()
+		must(t, store.Close())
+	})
+	return web.URL
+}
+
+// front serves a host over https. It forwards requests with their Host.
+func (s *subdomain) front(t *testing.T, host string, c tls.Certificate) (origin string, serve func(behind string)) {
+	t.Helper()
+	site := httptest.NewUnstartedServer(nil)
+	site.Config.ErrorLog = log.New(io.Discard, "", 0)
+	site.Config.SetKeepAlivesEnabled(false) // a browser retries requests on reused connections
+	site.TLS = &tls.Config{Certificates: []tls.Certificate{c}, MinVersion: tls.VersionTLS12}
+	return "https://" + strings.Replace(site.Listener.Addr().String(), "127.0.0.1", host, 1), func(behind string) {
+		target, err := url.Parse(behind)
+		must(t, err)
+		site.Config.Handler = s.cutter.forward(func(r *httputil.ProxyRequest) {
+			r.SetURL(target)
+			r.Out.Host = r.In.Host
+			r.Out.Header["X-Forwarded-For"] = r.In.Header["X-Forwarded-For"] // of the application
+			r.SetXForwarded()
+		})
+		site.StartTLS()
+		t.Cleanup(func() { site.CloseClientConnections(); site.Close() })
+	}
+}
+
+// certificateFor creates a certificate, and a file with it for programs that must trust it.
+func certificateFor(t *testing.T, hosts ...string) (c tls.Certificate, file string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: hosts, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	must(t, err)
+	file = filepath.Join(t.TempDir(), "authority.pem")
+	must(t, os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, file
+}
+
+// account creates an account whose address is proven, so that a suspected theft would send a mail.
+func (s *subdomain) account(t *testing.T, email string) {
+	t.Helper()
+	in, err := s.engine.SignUp(t.Context(), watchword.SignUpRequest{Email: email, Password: password})
+	must(t, err)
+	link := s.post.wait(t, watchword.MailVerify)
+	_, err = s.engine.VerifyEmail(t.Context(), watchword.VerifyRequest{
+		Token: link.Token, Presented: []watchword.Secret{in.AccessToken}})
+	must(t, err)
+	must(t, s.engine.Logout(t.Context(), in.RefreshToken, "", watchword.Client{}))
+}
+
+// open opens a new browser that accepts the certificate.
+func (s *subdomain) open(t *testing.T) *tab {
+	t.Helper()
+	b := &tab{t: t, app: s.app, ctx: s.app.chromium.Open(t)}
+	b.trust()
+	return b
+}
+
+func (b *tab) trust() {
+	b.t.Helper()
+	ignore := security.SetIgnoreCertificateErrorsParams{Ignore: true}
+	browsertest.Command(b.t, b.ctx, security.SetIgnoreCertificateErrors, ignore)
+}
+
+// signInHosted signs in on the hosted page, which leads back to the application.
+func (s *subdomain) signInHosted(b *tab, email string) {
+	b.t.Helper()
+	b.visit(s.auth + "/login?return_to=" + url.QueryEscape(s.app.url+"/account"))
+	b.fill("Email address", email)
+	b.fill("Password", password)
+	b.press("Sign in")
+	b.until("Your account", email, "this device")
+}
+
+// shared returns the refresh cookie that both hosts receive, or "".
+func (b *tab) shared() string {
+	b.t.Helper()
+	params := network.GetCookiesParams{URLs: []string{b.app.url}}
+	for _, cookie := range browsertest.Command(b.t, b.ctx, network.GetCookies, params).Cookies {
+		if cookie.Name == sharedCookie {
+			if cookie.Domain != ".example.test" {
+				b.t.Errorf("the domain of the refresh cookie is %q", cookie.Domain)
+			}
+			return cookie.Value
+		}
+	}
+	return ""
+}
+
+// forget deletes the access tokens of the application and of the hosted pages.
+func (s *subdomain) forget(b *tab) {
+	b.t.Helper()
+	for _, one := range [][2]string{{accessCookie, s.app.url}, {"__Host-watchword-page", s.auth}} {
+		browsertest.Command(b.t, b.ctx, network.DeleteCookies, network.DeleteCookiesParams{Name: one[0], URL: one[1]})
+	}
+}
+
+func nextOnSubdomain(t *testing.T, _ *application) {
+	s := startSubdomain(t)
+	const email = "ada@example.com"
+	s.account(t, email)
+	b := s.open(t)
+	s.signInHosted(b, email)
+	if got := b.appCookies(); !slices.Equal(got, []string{accessCookie, sharedCookie}) {
+		t.Errorf("cookies of the application after a sign-in: %q", got)
+	}
+	first := b.shared()
+	s.staysSignedIn(t, b, email)
+	s.post.none(t, watchword.MailReuseDetected)
+
+	// A sign-out in the application, and one on the hosted pages, end the session for both.
+	b.press("Sign out")
+	b.until("You are a visitor.")
+	if got := b.appCookies(); len(got) > 0 {
+		t.Errorf("cookies of the application after a sign-out: %q", got)
+	}
+	b.visit(s.auth + "/account")
+	b.until("Forgot your password?")
+	s.signInHosted(b, email)
+	b.visit(s.auth + "/account")
+	b.press("Sign out")
+	b.until("Forgot your password?")
+	start := time.Now()
+	b.visit(s.app.url)
+	b.await("the application knows the sign-out",
+		`() => document.body.innerText.includes("You are a visitor.")`, b.reload)
+	t.Logf("the application knew the sign-out after %s", time.Since(start).Round(time.Millisecond))
+
+	s.noticesTheft(t, b, email, first)
+}
+
+// staysSignedIn loses responses at random, then all of them for longer than the grace period,
+// then at random again. Two tabs render pages of the application, one renders the hosted account
+// page, and a script of the application refreshes by itself.
+func (s *subdomain) staysSignedIn(t *testing.T, b *tab, email string) {
+	t.Helper()
+	tabs := []*tab{b, b.another(), b.another(), b.another()}
+	for _, tab := range tabs[1:] {
+		tab.trust()
+		tab.visit(s.app.url + "/account")
+	}
+	hosted, script := tabs[2], tabs[3]
+	hosted.visit(s.auth + "/account")
+	var sum tally
+	for _, phase := range []struct {
+		share float64
+		time  time.Duration
+	}{{0.4, 2500 * time.Millisecond}, {1, 2 * subdomainGrace}, {0.4, 2500 * time.Millisecond}} {
+		s.cutter.cut(phase.share)
+		s.forget(b)
+		results := make([]tally, len(tabs))
+		var all sync.WaitGroup
+		for i, tab := range tabs {
+			all.Go(func() {
+				switch tab {
+				case hosted:
+					results[i] = see[tally](tab, load, map[string]string{"/account": email}, phase.time.Milliseconds())
+				case script:
+					results[i] = see[tally](tab, refreshing, s.auth+"/api/auth/refresh", phase.time.Milliseconds())
+				default:
+					results[i] = see[tally](tab, load, nextPages, phase.time.Milliseconds())
+				}
+			})
+		}
+		for end := time.Now().Add(phase.time - time.Second); time.Now().Before(end); time.Sleep(500 * time.Millisecond) {
+			s.forget(b)
+		}
+		all.Wait()
+		for _, one := range results {
+			sum = sum.plus(one)
+		}
+	}
+	s.cutter.cut(0)
+	// The application responds with 503 if its own request to Watchword was lost twice.
+	wrong := slices.DeleteFunc(sum.Wrong, func(one string) bool { return strings.HasPrefix(one, "503 "+s.app.url) })
+	t.Logf("%d pages shown, %d requests lost, %d responses 503, %d cuts, %d lost refresh tokens, %d rotations", sum.Shown,
+		sum.Lost, len(sum.Wrong)-len(wrong), s.cutter.cuts, s.cutter.lost, len(s.cutter.tokens))
+	if len(wrong) > 0 {
+		t.Errorf("%d pages were wrong, such as %s", len(wrong), wrong[0])
+	}
+	if sum.Shown < 20 || sum.Lost < 20 || s.cutter.lost < 5 || len(s.cutter.tokens) < 4 {
+		t.Error("that is too little for a test")
+	}
+	hosted.visit(s.auth + "/account")
+	hosted.until("Signed in as " + email)
+	b.visit(s.app.url + "/account")
+	b.until("Your account", email)
+}
+
+// refreshing refreshes again and again, as a script of the application does with the client.
+const refreshing = `async (url, milliseconds) => {
+  const tally = { shown: 0, lost: 0, wrong: [] };
+  for (const end = performance.now() + milliseconds; performance.now() < end;) {
+    try {
+      const response = await fetch(url, { method: "POST", credentials: "include" });
+      const { accessToken } = await response.json();
+      if (accessToken) tally.shown++;
+      else tally.wrong.push(response.status + " " + response.url);
+    } catch { tally.lost++ }
+    await new Promise((resolve) => setTimeout(resolve, Math.random() * 800));
+  }
+  return tally;
+}`
+
+// noticesTheft presents an old token from another program. The mail and the sign-out show that
+// the test before could have seen them.
+func (s *subdomain) noticesTheft(t *testing.T, b *tab, email, first string) {
+	t.Helper()
+	s.signInHosted(b, email)
+	old := b.shared()
+	if old == first {
+		t.Fatal("the sign-in did not start a session")
+	}
+	for range 3 {
+		s.forget(b)
+		b.reload()
+		b.until("Your account", email)
+	}
+	time.Sleep(subdomainGrace)
+	_, err := s.engine.Refresh(t.Context(), watchword.Secret(old), watchword.Client{UserAgent: "curl/8.5.0"})
+	if err == nil {
+		t.Error("an old token was accepted")
+	}
+	s.post.wait(t, watchword.MailReuseDetected)
+	b.await("the browser is signed out", `() => !document.body.innerText.includes("Sign out")`, b.reload)
+}
+
+// A postbox keeps mails.
+type postbox struct {
+	mu    sync.Mutex
+	mails []watchword.Message
+}
+
+func (p *postbox) Send(_ context.Context, m watchword.Message) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mails = append(p.mails, m)
+	return nil
+}
+
+func (p *postbox) find(kind watchword.MailKind) (watchword.Message, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	i := slices.IndexFunc(p.mails, func(m watchword.Message) bool { return m.Kind == kind })
+	if i < 0 {
+		return watchword.Message{}, false
+	}
+	return p.mails[i], true
+}
+
+// wait waits for the first mail of a kind.
+func (p *postbox) wait(t *testing.T, kind watchword.MailKind) watchword.Message {
+	t.Helper()
+	for end := time.Now().Add(browsertest.Timeout); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if m, found := p.find(kind); found {
+			return m
+		}
+	}
+	t.Fatalf("no mail %s was sent", kind)
+	return watchword.Message{}
+}
+
+func (p *postbox) none(t *testing.T, kind watchword.MailKind) {
+	t.Helper()
+	if _, found := p.find(kind); found {
+		t.Errorf("a mail %s was sent", kind)
+	}
+}
