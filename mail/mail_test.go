@@ -196,6 +196,26 @@ func TestNoticesNameTimeDeviceAddressAndNextStep(t *testing.T) {
 	}
 }
 
+// A session stores the name of its device in English.
+func TestGermanMailNamesTheDeviceInGerman(t *testing.T) {
+	t.Parallel()
+	for stored, want := range map[string]string{
+		"Chrome on Windows": "Chrome unter Windows", "Safari on iPhone": "Safari auf dem iPhone", "curl": "curl",
+		"Unknown device": "Unbekanntes Gerät",
+	} {
+		m := message(watchword.MailReuseDetected)
+		m.Device, m.Locale = stored, "de-AT"
+		got, err := renderer(t).Render(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(got.Text, "Gerät:") || !strings.Contains(got.Text, " "+want+"\n") ||
+			!strings.Contains(got.HTML, ">"+want+"<") {
+			t.Errorf("a mail about %q does not name %q:\n%s", stored, want, got.Text)
+		}
+	}
+}
+
 // IN-6
 func TestOnlyPlainNamesAreUsedInGreetings(t *testing.T) {
 	t.Parallel()

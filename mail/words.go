@@ -1,6 +1,7 @@
 package mail
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/device"
 )
 
 // A stranger can sign up with another person's address, choose any name and send any user
@@ -112,7 +114,7 @@ func (w words) facts() (rows []fact) {
 	for _, one := range []struct{ key, value string }{
 		{"mail.newEmail", string(w.message.NewEmail)},
 		{"mail.when", w.clock(w.message.At)},
-		{"mail.device", deviceName(w.message.Device)},
+		{"mail.device", w.device()},
 		{"mail.address", address(w.message.MailFacts.Address)},
 	} {
 		if one.value == "" {
@@ -125,6 +127,15 @@ func (w words) facts() (rows []fact) {
 		rows[i].Padded = row.Name + ":" + strings.Repeat(" ", widest-utf8.RuneCountInString(row.Name))
 	}
 	return rows
+}
+
+// device returns the name of the device in the language of the mail.
+func (w words) device() string {
+	name := deviceName(w.message.Device)
+	if name == "" {
+		return ""
+	}
+	return device.Translate(name, func(key string, args ...any) string { return fmt.Sprintf(w.texts[key], args...) })
 }
 
 func (w words) hello() string {

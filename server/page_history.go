@@ -2,8 +2,9 @@ package server
 
 import (
 	"slices"
-	"strings"
 	"time"
+
+	"github.com/watchword-auth/watchword/internal/device"
 )
 
 // The lists of devices and events of the account page. Equal entries become one, and only the first
@@ -80,25 +81,13 @@ func foldEvents(events []accountEvent) (rows []accountEvent) {
 // Icon returns the icon of the event's device.
 func (e accountEvent) Icon() string { return deviceIcon(e.Device) }
 
-// unknownDevice is the name that package device gives when a user agent says nothing.
-const unknownDevice = "Unknown device"
-
-// Device returns the name of a device in the reader's language. The store has it in English, as
-// package device wrote it at the sign-in.
-func (v *view) Device(name string) string {
-	if name == "" || name == unknownDevice {
-		return v.T("sessions.unknown")
-	}
-	if browser, system, found := strings.Cut(name, " on "); found {
-		return v.T("device.on", browser, system)
-	}
-	return name
-}
+// Device returns the name of a device in the reader's language.
+func (v *view) Device(name string) string { return device.Translate(name, v.T) }
 
 // deviceIcon returns the name of the icon for a device name of package device, such as
 // "Chrome on Windows". A name without a system is a program, such as curl.
 func deviceIcon(name string) string {
-	_, system, found := strings.Cut(name, " on ")
+	_, system, found := device.Parts(name)
 	if !found {
 		system = name
 	}
@@ -107,10 +96,10 @@ func deviceIcon(name string) string {
 		return "phone"
 	case "iPad":
 		return "tablet"
-	case "", unknownDevice:
+	case "", device.Unknown:
 		return "unknown"
 	}
-	systems := []string{"Windows", "MacOS", "Linux", "ChromeOS", "FreeBSD", "OpenBSD"}
+	systems := []string{"Windows", "macOS", "MacOS", "Linux", "ChromeOS", "FreeBSD", "OpenBSD"}
 	if found || slices.Contains(systems, system) {
 		return "computer"
 	}

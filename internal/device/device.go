@@ -1,5 +1,6 @@
 // Package device derives a readable device name from a User-Agent header, such as
-// "Chrome on Windows". The name is a label only; clients can forge the header.
+// "Chrome on Windows". The name is a label only; clients can forge the header. Names are stored
+// in English, and Translate says them in the reader's language.
 package device
 
 import (
@@ -9,8 +10,11 @@ import (
 	useragent "github.com/medama-io/go-useragent"
 )
 
+// Unknown is the name if a user agent says nothing.
+const Unknown = "Unknown device"
+
 const (
-	unknown = "Unknown device"
+	on = " on " // between the browser and the system
 
 	maxUserAgent = 512 // bytes to parse
 	maxTool      = 32  // bytes of a tool's name
@@ -58,15 +62,17 @@ func (n *Namer) Name(userAgent string) string {
 func (n *Namer) parse(userAgent string) string {
 	agent := n.parser().Parse(userAgent)
 	browser, system := string(agent.Browser()), string(agent.OS())
-	if system == "iOS" {
+	switch {
+	case system == "iOS" && agent.IsTablet():
+		system = "iPad"
+	case system == "iOS":
 		system = "iPhone"
-		if agent.IsTablet() {
-			system = "iPad"
-		}
+	case system == "MacOS":
+		system = "macOS"
 	}
 	switch {
 	case browser != "" && system != "":
-		return browser + " on " + system
+		return browser + on + system
 	case browser != "":
 		return browser
 	case system != "":
@@ -81,7 +87,27 @@ func tool(userAgent string) string {
 	if name == "" || len(name) > maxTool || strings.ContainsFunc(name, func(r rune) bool {
 		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("-_. ", r))
 	}) {
-		return unknown
+		return Unknown
 	}
 	return name
+}
+
+// Parts returns the browser and the system of a name. found is false for a name without both, such
+// as "curl".
+func Parts(name string) (browser, system string, found bool) { return strings.Cut(name, on) }
+
+// Translate returns a name in the reader's language. say formats the text of web/texts with the
+// key. A name that Name never returns, such as one of an import, stays as it is.
+func Translate(name string, say func(key string, args ...any) string) string {
+	if name == "" || name == Unknown {
+		return say("sessions.unknown")
+	}
+	browser, system, found := Parts(name)
+	switch {
+	case !found:
+		return name
+	case system == "iPhone" || system == "iPad": // German has another preposition for a thing
+		return say("device.on.model", browser, system)
+	}
+	return say("device.on", browser, system)
 }

@@ -22,7 +22,7 @@ func TestNameIsReadable(t *testing.T) {
 		"Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Mobile " +
 			"Safari/537.36": "Chrome on Android",
 		"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 " +
-			"Safari/537.36 Edg/130.0.0.0": "Edge on MacOS",
+			"Safari/537.36 Edg/130.0.0.0": "Edge on macOS",
 		"curl/8.5.0":               "curl",
 		"":                         "Unknown device",
 		"<script>alert":            "Unknown device",
@@ -32,6 +32,22 @@ func TestNameIsReadable(t *testing.T) {
 	} {
 		if got := namer.Name(userAgent); got != want {
 			t.Errorf("%.80q: %q, want %q", userAgent, got, want)
+		}
+	}
+}
+
+func TestNameIsTranslated(t *testing.T) {
+	t.Parallel()
+	texts := map[string]string{"sessions.unknown": "Unbekanntes Gerät", "device.on": "%s unter %s",
+		"device.on.model": "%s auf dem %s"}
+	say := func(key string, args ...any) string { return fmt.Sprintf(texts[key], args...) }
+	for name, want := range map[string]string{
+		"Chrome on Windows": "Chrome unter Windows", "Safari on iPhone": "Safari auf dem iPhone",
+		"Safari on iPad": "Safari auf dem iPad", "iPhone": "iPhone", "curl": "curl", "Linux": "Linux",
+		"": "Unbekanntes Gerät", "Unknown device": "Unbekanntes Gerät", "the phone of Ada": "the phone of Ada",
+	} {
+		if got := device.Translate(name, say); got != want {
+			t.Errorf("%q: %q, want %q", name, got, want)
 		}
 	}
 }
