@@ -81,8 +81,9 @@ func (s *subdomain) watchword(t *testing.T) (address string) {
 	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "watchword.db"))
 	must(t, err)
 	s.engine, err = watchword.New(t.Context(), store, watchword.Options{PublicURL: s.auth, Mailer: s.post,
-		MasterKey: []byte("a master key for tests, 32 bytes"), Limits: watchword.Unlimited(), HashQueue: 30 * time.Second,
-		AccessTTL: 10 * time.Second, Rotation: watchword.RotationPolicy{Grace: subdomainGrace, Clean: 1}})
+		MasterKey: []byte("a master key for tests, 32 bytes"), Limits: watchword.Unlimited(),
+		HashQueue: 30 * time.Second, AccessTTL: 10 * time.Second,
+		Rotation: watchword.RotationPolicy{Grace: subdomainGrace, Clean: 1}})
 	must(t, err)
 	edge, err := server.New(s.engine, server.Options{AllowedOrigins: []string{s.app.url}, CookieDomain: "example.test",
 		CookieSameSite: http.SameSiteLaxMode, TrustedProxies: []string{"127.0.0.0/8"}})
@@ -263,7 +264,7 @@ func (s *subdomain) staysSignedIn(t *testing.T, b *tab, email string) {
 				}
 			})
 		}
-		for end := time.Now().Add(phase.time - time.Second); time.Now().Before(end); time.Sleep(500 * time.Millisecond) {
+		for end := time.Now().Add(phase.time - time.Second); time.Now().Before(end); time.Sleep(time.Second / 2) {
 			s.forget(b)
 		}
 		all.Wait()
@@ -274,8 +275,8 @@ func (s *subdomain) staysSignedIn(t *testing.T, b *tab, email string) {
 	s.cutter.cut(0)
 	// The application responds with 503 if its own request to Watchword was lost twice.
 	wrong := slices.DeleteFunc(sum.Wrong, func(one string) bool { return strings.HasPrefix(one, "503 "+s.app.url) })
-	t.Logf("%d pages shown, %d requests lost, %d responses 503, %d cuts, %d lost refresh tokens, %d rotations", sum.Shown,
-		sum.Lost, len(sum.Wrong)-len(wrong), s.cutter.cuts, s.cutter.lost, len(s.cutter.tokens))
+	t.Logf("%d pages shown, %d requests lost, %d responses 503, %d cuts, %d lost refresh tokens, %d rotations",
+		sum.Shown, sum.Lost, len(sum.Wrong)-len(wrong), s.cutter.cuts, s.cutter.lost, len(s.cutter.tokens))
 	if len(wrong) > 0 {
 		t.Errorf("%d pages were wrong, such as %s", len(wrong), wrong[0])
 	}

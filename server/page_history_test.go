@@ -16,7 +16,8 @@ import (
 func TestDeviceIcons(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]string{
-		"Chrome on Windows": "computer", "Safari on macOS": "computer", "macOS": "computer", "Firefox on Linux": "computer",
+		"Chrome on Windows": "computer", "Safari on macOS": "computer", "macOS": "computer",
+		"Firefox on Linux": "computer",
 		"Linux":            "computer",
 		"Safari on iPhone": "phone", "Chrome on Android": "phone", "iPhone": "phone", "Safari on iPad": "tablet",
 		"curl": "program", "Go-http-client": "program", "": "unknown", "Unknown device": "unknown",
