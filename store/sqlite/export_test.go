@@ -5,13 +5,13 @@ import "context"
 // FillUp simulates a full disk for writes until MakeRoom. A limit of pages gives the same
 // error (SQLITE_FULL) as a full disk.
 func (s *Store) FillUp(ctx context.Context) error {
-	_, err := s.writer.ExecContext(ctx, "PRAGMA max_page_count = 1")
+	_, err := s.writer.Exec(ctx, "PRAGMA max_page_count = 1")
 	return err
 }
 
 // MakeRoom ends FillUp.
 func (s *Store) MakeRoom(ctx context.Context) error {
-	_, err := s.writer.ExecContext(ctx, "PRAGMA max_page_count = 1000000")
+	_, err := s.writer.Exec(ctx, "PRAGMA max_page_count = 1000000")
 	return err
 }
 
@@ -19,7 +19,7 @@ func (s *Store) MakeRoom(ctx context.Context) error {
 func (s *Store) Exec(ctx context.Context, text string, args ...any) error {
 	s.writeLock <- struct{}{}
 	defer func() { <-s.writeLock }()
-	_, err := s.writer.ExecContext(ctx, text, args...)
+	_, err := s.writer.Exec(ctx, text, args...)
 	s.live.mu.Lock()
 	defer s.live.mu.Unlock()
 	s.live.dropAll(unknownVersion) // the writing connection does not count its own commits
@@ -28,7 +28,12 @@ func (s *Store) Exec(ctx context.Context, text string, args ...any) error {
 
 // Plan returns the query plan of a statement.
 func (s *Store) Plan(ctx context.Context, text string) (steps []string, err error) {
-	rows, err := s.reader.QueryContext(ctx, "EXPLAIN QUERY PLAN "+text, make([]any, 20)...)
+	reader, err := s.takeReader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { s.readers <- reader }()
+	rows, err := reader.Query(ctx, "EXPLAIN QUERY PLAN "+text, make([]any, 20)...)
 	if err != nil {
 		return nil, err
 	}

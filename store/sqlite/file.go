@@ -36,11 +36,16 @@ func prepareFile(path string) error {
 	return errors.Join(err, file.Close())
 }
 
-// openPool opens a pool of one connection, and connects. synchronous(FULL) means that each
-// commit is on disk before it returns. txlock is "immediate" for a pool that writes: a
-// transaction then takes the write lock at its beginning and can't fail in the middle.
-func openPool(ctx context.Context, path, txlock string, pragmas ...string) (*sql.DB, error) {
-	return openWith(ctx, path, txlock, append([]string{"journal_mode(WAL)", "synchronous(FULL)"}, pragmas...))
+// durable are the pragmas of a connection that serves requests. synchronous(FULL) means that
+// each commit is on disk before it returns.
+func durable(more ...string) []string {
+	return append([]string{"journal_mode(WAL)", "synchronous(FULL)"}, more...)
+}
+
+// openPool opens a pool of one connection for migrations, and connects. Its transactions take
+// the write lock at their beginning, so they can't fail in the middle.
+func openPool(ctx context.Context, path string) (*sql.DB, error) {
+	return openWith(ctx, path, "immediate", durable())
 }
 
 // openWith is openPool with all pragmas given by the caller.
@@ -49,9 +54,8 @@ func openWith(ctx context.Context, path, txlock string, pragmas []string) (*sql.
 	if err != nil {
 		return nil, err
 	}
-	// The caller raises the bound for readers.
 	pool.SetMaxOpenConns(1)
-	if err = connect(ctx, pool); err == nil {
+	if err = retryBusy(ctx, func() error { return pool.PingContext(ctx) }); err == nil {
 		err = refuseMoved(ctx, pool, path)
 	}
 	if err != nil {
@@ -60,7 +64,7 @@ func openWith(ctx context.Context, path, txlock string, pragmas []string) (*sql.
 	return pool, nil
 }
 
-// sourceName returns the data source name for the driver.
+// sourceName returns the data source name for the driver. txlock is for database/sql only.
 func sourceName(path, txlock string, pragmas []string) string {
 	busy := fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds())
 	query := url.Values{"_pragma": append([]string{busy}, pragmas...), "_txlock": {txlock}}
@@ -68,13 +72,13 @@ func sourceName(path, txlock string, pragmas []string) string {
 	return dsn.String()
 }
 
-// connect opens the first connection. While another process switches the same new file to WAL,
-// SQLite returns SQLITE_BUSY at once and ignores the busy timeout. So connect retries, every 10 ms
-// for up to busyTimeout. Other errors return at once.
-func connect(ctx context.Context, pool *sql.DB) error {
+// retryBusy calls open until it does not return SQLITE_BUSY, every 10 ms for up to busyTimeout.
+// While another process switches the same new file to WAL, SQLite returns that error at once
+// and ignores the busy timeout. Other errors return at once.
+func retryBusy(ctx context.Context, open func() error) error {
 	deadline := time.Now().Add(busyTimeout)
 	for {
-		err := pool.PingContext(ctx)
+		err := open()
 		if code(err) != sqlite3.SQLITE_BUSY || time.Now().After(deadline) || ctx.Err() != nil {
 			return err
 		}

@@ -2,8 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
-	"database/sql/driver"
 	"fmt"
 	"slices"
 	"sync"
@@ -16,24 +14,28 @@ import (
 // current. The check is exact: a call that begins after a commit has returned sees it, whichever
 // process committed. This is why:
 //
-//  1. Each call reads PRAGMA data_version on one connection, the checker. The number
-//     changes with every commit of another connection, so an equal number means that the
-//     file has not changed since the rows were current (liveRows.version). If it differs
-//     and this process is not committing, all rows are dropped.
+//  1. Each call reads the version of one connection, the checker. The number changes with
+//     every commit of another connection, so an equal number means that the file has not
+//     changed since the rows were current (liveRows.version). If it differs and this
+//     process is not committing, all rows are dropped.
 //  2. The commits of this process change the number, too. Dropping all rows for each of
 //     them would make the memory useless beside refreshes. After its commit, a writer
-//     therefore reads (a) the number of the checker and then (b) the data_version of its
-//     own connection, which counts only the commits of others. It holds writeLock until
-//     then, so this process commits nothing else in between. If (b) is the same as after
-//     the previous commit, no other process has committed up to (b). The checker's number
-//     at (a) then stands for the previous state and this one commit. The writer drops the
-//     rows that its commit changed, and the others are current at (a). If (b) differs, it
-//     drops all rows.
+//     therefore reads (a) the version of the checker and then (b) that of its own
+//     connection. It holds writeLock until then, so this process commits nothing else in
+//     between. The version of the writer shows commits of other processes: up to the
+//     transaction, if it is not the number of the previous (b) at the beginning (isCurrent),
+//     and after it, if it changes between the commit and (b). Without such a commit, the
+//     checker's number at (a) stands for the previous state and this one commit. The writer
+//     drops the rows that its commit changed, or replaces them by what it knows. The others
+//     are current at (a). Otherwise it drops all rows.
 //  3. Between a commit and (b), calls see a number that they can't explain. They read the
 //     row from the file and don't keep it.
 //  4. A row that was read from the file is kept only if version is still what it was
 //     before the read. Otherwise a commit may have dropped the row during the read, and a
 //     late put would bring back its old state.
+//  5. A rotation uses a row without reading it again. It runs inside a write transaction, so
+//     no process commits before it ends. If isCurrent at the beginning, no process has
+//     committed since the previous (b) either, so all rows are current.
 //
 // A number that can't be read is never equal, so a failure of the check costs a read of
 // the file and nothing else.
@@ -49,15 +51,13 @@ var effects = sqlstore.Effects()
 // liveRows are the sessions and users in memory.
 type liveRows struct {
 	mu         sync.Mutex
-	checker    *checker
+	checker    *connection
 	version    int64 // of the checker, at which all rows are current
 	committing bool  // from before a commit of this process until (b)
 	sessions   map[watchword.SessionID]*liveRow
 	users      map[watchword.UserID]*watchword.User
 
-	// The fields below are guarded by Store.writeLock.
-	writer  driver.Conn // the connection that foreign belongs to; kept so that its address is not reused
-	foreign int64       // data_version of the writer at the last (b)
+	settled int64 // version of the writer at the last (b), or commit if there was none; guarded by Store.writeLock
 }
 
 // A liveRow is immutable. It is current while its user is the one in liveRows.users.
@@ -67,14 +67,13 @@ type liveRow struct {
 	user    *watchword.User
 }
 
-// openLive opens the checker outside of every pool, because a pool could replace it.
-func (s *Store) openLive(path string) (err error) {
+// openLive opens the checker. It has query_only, because it must never change the number itself.
+func (s *Store) openLive(ctx context.Context) (err error) {
 	l := &s.live
-	l.version, l.foreign = unknownVersion, unknownVersion
+	l.version, l.settled = unknownVersion, unknownVersion
 	l.sessions = map[watchword.SessionID]*liveRow{}
 	l.users = map[watchword.UserID]*watchword.User{}
-	l.foreign = s.foreignVersion()
-	l.checker, err = openChecker(s.reader.Driver(), path)
+	l.checker, err = dial(ctx, s.driver, s.source)
 	return err
 }
 
@@ -96,61 +95,100 @@ func (s *Store) Live(
 	if row != nil {
 		session, user = row.session, *row.user
 	} else {
-		session, user, err = sqlstore.NewTx(poolConn{s.reading}).Session(ctx, id)
-		if err != nil {
+		if session, user, err = s.readSession(ctx, id); err != nil {
 			return session, user, fmt.Errorf("read session: %w", unavailable(ctx, err))
 		}
 		s.live.put(session, user, version)
 	}
-	// The caller may change its slices, but not those in memory.
-	session.Methods, user.Roles = slices.Clone(session.Methods), slices.Clone(user.Roles)
+	session, user = ownSlices(session, user)
 	return session, user, nil
+}
+
+// ownSlices copies the slices, because callers may change theirs, but not those in memory.
+func ownSlices(s watchword.Session, u watchword.User) (watchword.Session, watchword.User) {
+	s.Methods, u.Roles = slices.Clone(s.Methods), slices.Clone(u.Roles)
+	return s, u
+}
+
+func (s *Store) readSession(
+	ctx context.Context, id watchword.SessionID,
+) (session watchword.Session, user watchword.User, err error) {
+	reader, err := s.takeReader(ctx)
+	if err != nil {
+		return session, user, err
+	}
+	defer func() { s.readers <- reader }()
+	return sqlstore.NewTx(reader).Session(ctx, id)
 }
 
 // get returns the row if it is current, and the version to give to put if it is not.
 func (l *liveRows) get(id watchword.SessionID) (row *liveRow, version int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now, err := l.checker.version()
-	if err != nil || now != l.version && l.committing {
+	now := l.checker.version()
+	if now == unknownVersion || now != l.version && l.committing {
 		return nil, unknownVersion
 	}
 	if now != l.version {
 		l.dropAll(now)
 	}
-	if row = l.sessions[id]; row != nil && l.users[row.session.UserID] == row.user {
-		return row, now
+	return l.find(id), now
+}
+
+// find returns the row in memory, or nil. The caller holds mu.
+func (l *liveRows) find(id watchword.SessionID) *liveRow {
+	if row := l.sessions[id]; row != nil && l.users[row.session.UserID] == row.user {
+		return row
 	}
-	return nil, now
+	return nil
+}
+
+// isCurrent reports whether all rows in memory are current. The writer has begun a transaction,
+// which looked at the file.
+func (l *liveRows) isCurrent(writer *connection) bool {
+	now := writer.noticed()
+	return now != unknownVersion && now == l.settled
+}
+
+// row returns the row of a session as it is in the transaction, if that is known without a read.
+func (l *liveRows) row(id watchword.SessionID, changed *changes) *liveRow {
+	if row := changed.kept[id]; row != nil || !changed.current {
+		return row
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.find(id)
 }
 
 // put keeps a row that was read after get returned version.
 func (l *liveRows) put(session watchword.Session, user watchword.User, version int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if version == unknownVersion || version != l.version {
-		return
+	if version != unknownVersion && version == l.version {
+		l.add(&liveRow{session, &user})
 	}
-	owner := l.users[user.ID]
-	if owner == nil {
-		owner = &user
-		makeRoom(l.users)
-		l.users[user.ID] = owner
-	}
-	makeRoom(l.sessions)
-	l.sessions[session.ID] = &liveRow{session, owner}
 }
 
-// makeRoom deletes one row, in no particular order, if the map is full. A better choice would need
+// add shares the user with the other sessions of the user. The caller holds mu.
+func (l *liveRows) add(row *liveRow) {
+	if owner := l.users[row.user.ID]; owner == nil {
+		addTo(l.users, row.user.ID, row.user)
+	} else if owner != row.user {
+		row = &liveRow{row.session, owner}
+	}
+	addTo(l.sessions, row.session.ID, row)
+}
+
+// addTo deletes one row, in no particular order, if the map is full. A better choice would need
 // a list in the order of use, and the bound is rarely reached.
-func makeRoom[K comparable, V any](rows map[K]V) {
-	if len(rows) < maxLiveRows {
-		return
+func addTo[K comparable, V any](rows map[K]V, id K, row V) {
+	if _, replaces := rows[id]; !replaces && len(rows) >= maxLiveRows {
+		for other := range rows {
+			delete(rows, other)
+			break
+		}
 	}
-	for id := range rows {
-		delete(rows, id)
-		return
-	}
+	rows[id] = row
 }
 
 // dropAll drops every row. The caller holds mu.
@@ -160,18 +198,23 @@ func (l *liveRows) dropAll(version int64) {
 	l.version = version
 }
 
-// commit commits a transaction of this process and drops the rows that it changed. The
-// caller holds writeLock. If the commit fails, its outcome is unknown, so the rows are
-// dropped as well.
-func (s *Store) commit(tx *sql.Tx, changed *changes) error {
+// commit commits the transaction of the writer and drops or replaces the rows that it changed. The
+// caller holds writeLock. If the commit fails, its outcome is unknown, so the rows are dropped.
+func (s *Store) commit(changed *changes) error {
 	s.live.mu.Lock()
 	s.live.committing = true
 	s.live.mu.Unlock()
-	err := tx.Commit()
+	_, err := s.writer.Exec(context.Background(), "COMMIT")
+	if err != nil {
+		s.writer.rollback()
+		changed.kept = nil
+	}
 	s.live.mu.Lock()
 	defer s.live.mu.Unlock()
-	if len(s.live.sessions) == 0 { // no rows in memory, so no check
+	if len(s.live.sessions)+len(changed.kept) == 0 { // no rows in memory, so no check
 		s.live.dropAll(unknownVersion)
+		// Rows that are put from now on are at least as new as this commit.
+		s.live.settled = s.writer.noticed()
 	} else {
 		s.settle(changed)
 	}
@@ -179,51 +222,34 @@ func (s *Store) commit(tx *sql.Tx, changed *changes) error {
 	return err
 }
 
-// settle drops the rows that are out of date after a commit of this process. It is step 2 of the
+// settle brings the rows up to date after a commit of this process. It is step 2 of the
 // explanation at the top of this file. The caller holds writeLock and live.mu.
 func (s *Store) settle(changed *changes) {
 	l := &s.live
-	now, err := l.checker.version() // (a)
-	if err != nil {
-		now = unknownVersion
-	}
+	committed := s.writer.noticed()
+	now := l.checker.version() // (a)
 	// Calls need not wait for the writing connection, because committing is still set.
 	l.mu.Unlock()
-	foreign := s.foreignVersion() // (b)
+	l.settled = s.writer.version() // (b)
 	l.mu.Lock()
-	if now == unknownVersion || foreign == unknownVersion || foreign != l.foreign || changed.everywhere {
+	alone := now != unknownVersion && l.settled != unknownVersion && l.settled == committed
+	if !alone || !changed.current || changed.everywhere {
 		l.dropAll(now)
 	}
-	l.foreign, l.version = foreign, now
+	l.version = now
 	for _, id := range changed.users {
 		delete(l.users, id)
 	}
 	for _, id := range changed.sessions {
 		delete(l.sessions, id)
 	}
-}
-
-// foreignVersion reads data_version on the writing connection, or returns unknownVersion.
-// If database/sql has replaced the connection, it sets foreign to unknownVersion. The caller holds
-// writeLock.
-func (s *Store) foreignVersion() (version int64) {
-	l := &s.live
-	version = unknownVersion
-	conn, err := s.writer.Conn(context.Background())
-	if err != nil {
-		return version
+	// The rows of the transaction are current even if others are not: it read them itself, and no
+	// other process has committed between it and (b).
+	if alone {
+		for _, row := range changed.kept {
+			l.add(row)
+		}
 	}
-	defer conn.Close() //nolint:errcheck // returns the connection to its pool
-	_ = conn.Raw(func(raw any) error {
-		if current := raw.(driver.Conn); current != l.writer {
-			l.writer, l.foreign = current, unknownVersion // its numbers are not comparable
-		}
-		if n, err := versionOf(l.writer); err == nil {
-			version = n
-		}
-		return nil
-	})
-	return version
 }
 
 // changes are the rows that a transaction may have changed.
@@ -231,6 +257,18 @@ type changes struct {
 	everywhere bool
 	users      []watchword.UserID
 	sessions   []watchword.SessionID
+
+	current bool                             // the rows in memory are those of the transaction
+	kept    map[watchword.SessionID]*liveRow // as they are after the transaction
+}
+
+// keep notes the row of a session after the last change of the transaction. The transaction
+// must not change the user.
+func (c *changes) keep(session watchword.Session, user watchword.User) {
+	if c.kept == nil {
+		c.kept = map[watchword.SessionID]*liveRow{}
+	}
+	c.kept[session.ID] = &liveRow{session, &user}
 }
 
 // note adds the rows that a statement with these arguments may have changed.

@@ -61,7 +61,7 @@ func Status(ctx context.Context, file string) (pending []string, err error) {
 // withPool runs fn on a pool that writes, and closes it. It does not open a Store, which would
 // migrate.
 func withPool(ctx context.Context, file string, fn func(*sql.DB) error) error {
-	pool, err := openPool(ctx, file, "immediate")
+	pool, err := openPool(ctx, file)
 	if err != nil {
 		return fmt.Errorf("open database %s: %w", file, unavailable(ctx, err))
 	}

@@ -47,6 +47,8 @@ func (s *Store) Rotate(ctx context.Context, r watchword.RotateRequest) (watchwor
 	if err != nil {
 		return watchword.RotateResult{}, fmt.Errorf("rotate: %w", unavailable(ctx, err))
 	}
+	// The row in memory has the same slices.
+	result.Session, result.User = ownSlices(result.Session, result.User)
 	return result, nil
 }
 
@@ -70,17 +72,28 @@ func (s *Store) commitBatch(calls []*rotateCall) error {
 		return nil
 	}
 	ctx := context.Background()
-	tx, err := s.writer.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback() //nolint:errcheck // after a commit it does nothing
-	var changed changes
-	shared := sqlstore.NewTx(conn{tx, s.writing, &changed})
-	for _, call := range calls {
-		if call.Answer, err = shared.Rotate(ctx, call.Request); err != nil {
-			return err
+	return s.write(ctx, func(tx sqlstore.Tx, changed *changes) (err error) {
+		for _, call := range calls {
+			if call.Answer, err = s.rotate(ctx, tx, changed, call.Request); err != nil {
+				return err
+			}
 		}
+		return nil
+	})
+}
+
+// rotate rotates without a read if the row is in memory. The row after a rotation is known, so
+// it is in memory for the next one.
+func (s *Store) rotate(
+	ctx context.Context, tx sqlstore.Tx, changed *changes, r watchword.RotateRequest,
+) (result watchword.RotateResult, err error) {
+	if row := s.live.row(r.Session, changed); row != nil {
+		result, err = tx.RotateKnown(ctx, r, row.session, *row.user)
+	} else {
+		result, err = tx.Rotate(ctx, r)
 	}
-	return s.commit(tx, &changed)
+	if err == nil && result.Rotated {
+		changed.keep(result.Session, result.User)
+	}
+	return result, err
 }

@@ -14,7 +14,7 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"sync"
@@ -23,8 +23,8 @@ import (
 	"github.com/watchword-auth/watchword/store/internal/sqlstore"
 )
 
-// readers is the number of connections that read.
-const readers = 4
+// maxReaders is the number of connections that read.
+const maxReaders = 4
 
 // checkpointPages is the length of the write-ahead log, in pages of 4 KiB, from which the writer
 // copies it into the file: 16 MiB, four times SQLite's default. Each checkpoint waits twice for
@@ -34,13 +34,20 @@ const checkpointPages = 4000
 
 // A Store is an open database file. It is safe for concurrent use and implements watchword.Store.
 type Store struct {
-	writer, reader   *sql.DB
-	writing, reading statements
+	// writer belongs to the holder of writeLock. It must be the only connection with which this
+	// process commits: live.go relies on that.
+	writer *connection
+
+	// readers are the connections that are free. A nil one is not open yet: most programs need
+	// one or two.
+	readers chan *connection
+	source  string // of the readers
+	driver  driver.Driver
 
 	// writeLock is the right to write. An Update first takes updateLock, so that at most one
 	// Update waits for writeLock. A batch of rotations therefore waits for one Update at
 	// most, however many are queued. The locks are channels, because senders to a channel
-	// are served in order; a sql.DB promises no order.
+	// are served in order.
 	updateLock, writeLock chan struct{}
 
 	rotations *rotateQueue // see rotate.go
@@ -60,38 +67,54 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	s := &Store{
 		updateLock: make(chan struct{}, 1),
 		writeLock:  make(chan struct{}, 1),
+		readers:    make(chan *connection, maxReaders),
+	}
+	for range maxReaders {
+		s.readers <- nil
 	}
 	if err := s.open(ctx, path); err != nil {
-		return nil, fmt.Errorf("open database %s: %w", path, errors.Join(unavailable(ctx, err), s.closePools()))
+		return nil, fmt.Errorf("open database %s: %w", path, errors.Join(unavailable(ctx, err), s.closeConnections()))
 	}
 	s.rotations = s.newRotations()
 	return s, nil
 }
 
-// open completes s step by step. After an error, closePools closes what was opened.
+// open completes s step by step. After an error, closeConnections closes what was opened.
 func (s *Store) open(ctx context.Context, path string) (err error) {
 	if err = prepareFile(path); err != nil {
 		return err
 	}
+	pool, err := openPool(ctx, path)
+	if err != nil {
+		return err
+	}
+	defer pool.Close() //nolint:errcheck // its transactions have ended
+	if _, err = migrate(ctx, pool); err != nil {
+		return err
+	}
+	s.driver = pool.Driver()
+	s.source = sourceName(path, "", durable("query_only(1)"))
 	checkpoints := fmt.Sprintf("wal_autocheckpoint(%d)", checkpointPages)
-	if s.writer, err = openPool(ctx, path, "immediate", checkpoints); err != nil {
+	if s.writer, err = dial(ctx, s.driver, sourceName(path, "", durable(checkpoints))); err != nil {
 		return err
 	}
-	if s.reader, err = openPool(ctx, path, "deferred", "query_only(1)"); err != nil {
-		return err
+	return s.openLive(ctx)
+}
+
+// takeReader returns a connection for reads. It waits if four reads are running. The caller
+// gives it back with s.readers <- c.
+func (s *Store) takeReader(ctx context.Context) (c *connection, err error) {
+	select {
+	case c = <-s.readers:
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
-	s.reader.SetMaxOpenConns(readers)
-	s.reader.SetMaxIdleConns(readers)
-	if _, err = migrate(ctx, s.writer); err != nil {
-		return err
+	if c == nil {
+		if c, err = dial(ctx, s.driver, s.source); err != nil {
+			s.readers <- nil
+		}
 	}
-	if s.writing, err = prepare(ctx, s.writer); err != nil {
-		return err
-	}
-	if s.reading, err = prepare(ctx, s.reader); err != nil {
-		return err
-	}
-	return s.openLive(path)
+	return c, err
 }
 
 // View runs fn on one consistent snapshot. fn can't write: the connection has query_only. It waits
@@ -103,12 +126,18 @@ func (s *Store) View(ctx context.Context, fn func(watchword.Tx) error) error {
 		return err
 	}
 	defer s.running.Done()
-	tx, err := s.reader.BeginTx(ctx, nil)
+	reader, err := s.takeReader(ctx)
 	if err != nil {
+		return fmt.Errorf("open a read connection: %w", unavailable(ctx, err))
+	}
+	defer func() {
+		reader.rollback()
+		s.readers <- reader
+	}()
+	if _, err := reader.Exec(ctx, "BEGIN"); err != nil {
 		return fmt.Errorf("begin read transaction: %w", unavailable(ctx, err))
 	}
-	defer tx.Rollback() //nolint:errcheck // nothing was written
-	return unavailable(ctx, fn(sqlstore.NewTx(conn{tx, s.reading, nil})))
+	return unavailable(ctx, fn(sqlstore.NewTx(reader)))
 }
 
 // Update runs fn in a transaction and commits. No other write runs at the same time, so fn
@@ -128,18 +157,34 @@ func (s *Store) Update(ctx context.Context, fn func(watchword.Tx) error) error {
 			return fmt.Errorf("wait for the write lock: %w", unavailable(ctx, ctx.Err()))
 		}
 	}
-	tx, err := s.writer.BeginTx(ctx, nil)
-	if err != nil {
-		return fmt.Errorf("begin write transaction: %w", unavailable(ctx, err))
+	return unavailable(ctx, s.write(ctx, func(tx sqlstore.Tx, _ *changes) error { return fn(tx) }))
+}
+
+// write runs fn in a transaction and commits it. fn may use and note rows in memory. The
+// caller holds writeLock.
+func (s *Store) write(ctx context.Context, fn func(sqlstore.Tx, *changes) error) error {
+	committed := false
+	defer func() {
+		if !committed {
+			s.writer.rollback()
+		}
+	}()
+	// The transaction takes the lock of the file now, so it can't fail in the middle.
+	if _, err := s.writer.Exec(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return fmt.Errorf("begin write transaction: %w", err)
 	}
-	defer tx.Rollback() //nolint:errcheck // after a commit it does nothing
-	var changed changes
-	if err := fn(sqlstore.NewTx(conn{tx, s.writing, &changed})); err != nil {
-		return unavailable(ctx, err)
+	changed := changes{current: s.live.isCurrent(s.writer)}
+	if err := fn(sqlstore.NewTx(writing{s.writer, &changed}), &changed); err != nil {
+		return err
 	}
-	if err := s.commit(tx, &changed); err != nil {
-		return fmt.Errorf("commit: %w", unavailable(ctx, err))
+	// From here on, ctx can't stop the commit: its outcome would be unknown.
+	if err := ctx.Err(); err != nil {
+		return err
 	}
+	if err := s.commit(&changed); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	committed = true
 	return nil
 }
 
@@ -160,8 +205,13 @@ func (s *Store) check(ctx context.Context, pragma string) error {
 		return err
 	}
 	defer s.running.Done()
+	reader, err := s.takeReader(ctx)
+	if err != nil {
+		return fmt.Errorf("check database: %w", unavailable(ctx, err))
+	}
+	defer func() { s.readers <- reader }()
 	var result string
-	if err := s.reader.QueryRowContext(ctx, pragma).Scan(&result); err != nil {
+	if err := reader.queryRow(ctx, pragma, &result); err != nil {
 		return fmt.Errorf("check database: %w", unavailable(ctx, err))
 	}
 	if result != "ok" {
@@ -194,19 +244,15 @@ func (s *Store) Close() error {
 	}
 	s.running.Wait()
 	s.rotations.Close()
-	return s.closePools()
+	return s.closeConnections()
 }
 
-// closePools also closes what a failed Open left behind.
-func (s *Store) closePools() error {
-	var errs []error
-	s.writing.close()
-	s.reading.close()
-	errs = append(errs, s.live.checker.close())
-	for _, pool := range []*sql.DB{s.reader, s.writer} {
-		if pool != nil {
-			errs = append(errs, pool.Close())
-		}
+// closeConnections also closes what a failed Open left behind. The writer is the last one: the
+// last connection checkpoints.
+func (s *Store) closeConnections() error {
+	errs := []error{s.live.checker.close()}
+	for range maxReaders {
+		errs = append(errs, (<-s.readers).close())
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, s.writer.close())...)
 }

@@ -77,6 +77,7 @@ func accountStatements() []Statement {
 		{"selectSession", selectSession, BySessionAndUser},
 		{"selectSessions", selectSessions, ByUser},
 		{"rotateSession", rotateSession, BySessionAndUser},
+		{"rotateKnown", rotateKnown, BySessionAndUser},
 		{"forgive", forgive, BySession},
 		{"endSession", endSession, BySession},
 		{"endSessions", endSessions, ByUser},

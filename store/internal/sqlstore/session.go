@@ -71,7 +71,7 @@ var (
 	selectSessions = `SELECT ` + sessionColumns + ` FROM sessions
 		WHERE user_id = $1 AND ` + alive(2) + ` ORDER BY rotated_at DESC, id DESC`
 
-	// rotateSession is rules 1 and 2. It settles the race between two requests with the
+	// rotation is rules 1 and 2. It settles the race between two requests with the
 	// same token: the condition on generation holds for the first one only. The second
 	// one waits for the row and then sees the next generation.
 	//
@@ -79,14 +79,15 @@ var (
 	// column superseded is a queue: substr drops the oldest time, and the new one is
 	// appended. A time has 13 digits. Adding 10^13 produces the leading zeros and one
 	// more digit, which the second substr cuts off.
-	rotateSession = `UPDATE sessions SET generation = generation + 1,
+	rotateSession = `UPDATE sessions ` + rotation + ` RETURNING ` + sessionColumns
+	rotateKnown   = `UPDATE sessions ` + rotation
+	rotation      = `SET generation = generation + 1,
 			rotated_at = CASE WHEN rotated_at > $1 THEN rotated_at ELSE $1 END,
 			superseded = substr(superseded, 14) ||
 				substr(CAST(10000000000000 + CASE WHEN rotated_at > $1 THEN rotated_at ELSE $1 END AS TEXT), 2),
 			rotated_by = $2, refresh_key = $3, address = $4
 		WHERE id = $5 AND generation = $6 AND ` + alive(7) + `
-			AND EXISTS (SELECT 1 FROM users WHERE users.id = sessions.user_id AND users.disabled_at = 0)
-		RETURNING ` + sessionColumns
+			AND EXISTS (SELECT 1 FROM users WHERE users.id = sessions.user_id AND users.disabled_at = 0)`
 )
 
 // alive is rule 1 without the condition on the user: Session.EndedBy in SQL. Its four
@@ -183,15 +184,8 @@ func rotateArgs(r watchword.RotateRequest) []any {
 // charge is a result and not an error, because the caller commits the charges before it.
 // The user is read after the rotation, in the same transaction.
 func (t Tx) Rotate(ctx context.Context, r watchword.RotateRequest) (result watchword.RotateResult, err error) {
-	for _, c := range r.Charges {
-		wait, err := t.Charge(ctx, c)
-		if err != nil {
-			return result, err
-		}
-		result.Wait = max(result.Wait, wait)
-	}
-	if result.Wait > 0 {
-		return result, nil
+	if result.Wait, err = t.chargeAll(ctx, r.Charges); err != nil || result.Wait > 0 {
+		return result, err
 	}
 	result.Session, err = row(ctx, t, scanSession, rotateSession, rotateArgs(r)...)
 	if errors.Is(err, watchword.ErrNotFound) {
@@ -203,6 +197,42 @@ func (t Tx) Rotate(ctx context.Context, r watchword.RotateRequest) (result watch
 	result.Rotated = true
 	result.User, err = t.User(ctx, result.Session.UserID)
 	return result, err
+}
+
+// RotateKnown is Rotate for a caller that knows the rows of the session and the user as they are
+// in this transaction. It does not read: the columns after the rotation
+// follow from those before. The statement still decides whether the session is rotated.
+func (t Tx) RotateKnown(
+	ctx context.Context, r watchword.RotateRequest, session watchword.Session, user watchword.User,
+) (result watchword.RotateResult, err error) {
+	if result.Wait, err = t.chargeAll(ctx, r.Charges); err != nil || result.Wait > 0 {
+		return result, err
+	}
+	result.Rotated, err = t.change(ctx, rotateKnown, rotateArgs(r)...)
+	if err != nil || !result.Rotated {
+		return result, err
+	}
+	p := r.Presentation
+	p.At = time.UnixMilli(millis(r.At)).UTC() // as a column holds it
+	verdict, rotation := watchword.Judge(session.Rotation, watchword.RotationPolicy{}, p)
+	if verdict != watchword.VerdictRotate {
+		return watchword.RotateResult{}, fmt.Errorf("session %s was rotated, but the known row gives %s", r.Session, verdict)
+	}
+	session.Rotation, session.RefreshKey, session.Address = rotation, r.RefreshKey, r.Address
+	result.Session, result.User = session, user
+	return result, nil
+}
+
+// chargeAll returns the longest wait of the charges, or 0 if all were counted.
+func (t Tx) chargeAll(ctx context.Context, charges []watchword.Charge) (longest time.Duration, err error) {
+	for _, c := range charges {
+		wait, err := t.Charge(ctx, c)
+		if err != nil {
+			return 0, err
+		}
+		longest = max(longest, wait)
+	}
+	return longest, nil
 }
 
 // Forgive reports false if the generation is no longer the newest.

@@ -1,0 +1,205 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+
+	"modernc.org/sqlite"
+
+	"github.com/watchword-auth/watchword/store/internal/sqlstore"
+)
+
+// A connection is one connection to the file, with its prepared statements. It implements
+// sqlstore.Conn. Only one goroutine may use it at a time.
+//
+// It uses the driver without database/sql, which would take more of the processor time of a
+// refresh than the statements do: contexts, locks, goroutines and conversions of values
+// (docs/performance.md).
+type connection struct {
+	conn     driver.Conn
+	prepared map[string]statement // by text; each is prepared at its first use
+	args     []driver.NamedValue  // of the last statement; reused
+	values   []driver.Value       // of the last row; reused
+}
+
+var _ sqlstore.Conn = (*connection)(nil)
+
+// A statement has the methods of the driver's statements that the connection uses.
+type statement interface {
+	driver.Stmt
+	driver.StmtExecContext
+	driver.StmtQueryContext
+}
+
+// dial opens a connection to the source, see sourceName.
+func dial(ctx context.Context, d driver.Driver, source string) (c *connection, err error) {
+	c = &connection{prepared: map[string]statement{}}
+	err = retryBusy(ctx, func() (err error) {
+		c.conn, err = d.Open(source)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// close accepts a nil connection, because a store that failed to open may have none. It
+// closes the statements first: the driver leaks a connection with open statements.
+func (c *connection) close() error {
+	if c == nil {
+		return nil
+	}
+	var errs []error
+	for _, s := range c.prepared {
+		errs = append(errs, s.Close())
+	}
+	return errors.Join(append(errs, c.conn.Close())...)
+}
+
+func (c *connection) statement(ctx context.Context, text string) (statement, error) {
+	if s, ok := c.prepared[text]; ok {
+		return s, nil
+	}
+	prepared, err := c.conn.(driver.ConnPrepareContext).PrepareContext(ctx, text)
+	if err != nil {
+		return nil, fmt.Errorf("prepare %q: %w", text, err)
+	}
+	s := prepared.(statement)
+	c.prepared[text] = s
+	return s, nil
+}
+
+// Exec returns the number of changed rows, with which conditional statements report whether
+// they held.
+func (c *connection) Exec(ctx context.Context, text string, args ...any) (int, error) {
+	s, err := c.statement(ctx, text)
+	if err != nil {
+		return 0, err
+	}
+	result, err := s.ExecContext(ctx, c.bind(args))
+	if err != nil {
+		return 0, err
+	}
+	n, err := result.RowsAffected()
+	return int(n), err
+}
+
+// Query returns rows that are valid until the next statement.
+func (c *connection) Query(ctx context.Context, text string, args ...any) (sqlstore.Rows, error) {
+	s, err := c.statement(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	result, err := s.QueryContext(ctx, c.bind(args))
+	if err != nil {
+		return nil, err
+	}
+	n := len(result.Columns())
+	if cap(c.values) < n {
+		c.values = make([]driver.Value, n)
+	}
+	return &rows{Rows: result, values: c.values[:n]}, nil
+}
+
+// queryRow reads the only row of a query.
+func (c *connection) queryRow(ctx context.Context, text string, into ...any) error {
+	result, err := c.Query(ctx, text)
+	if err != nil {
+		return err
+	}
+	defer result.Close() //nolint:errcheck // Err returns the error
+	if !result.Next() {
+		return cmp.Or(result.Err(), errors.New("there is no row"))
+	}
+	return result.Scan(into...)
+}
+
+// rollback fails if there is no transaction, for example because BEGIN failed, or because
+// SQLite has rolled back after an error of the disk.
+func (c *connection) rollback() { _, _ = c.Exec(context.Background(), "ROLLBACK") }
+
+func (c *connection) bind(args []any) []driver.NamedValue {
+	c.args = c.args[:0]
+	for i, arg := range args {
+		c.args = append(c.args, driver.NamedValue{Ordinal: i + 1, Value: argument(arg)})
+	}
+	return c.args
+}
+
+// version looks at the file and returns noticed. It changes whenever this or another
+// connection, of this or another process, has committed a change. It is called for each
+// signed-in request: a read transaction without rows is the cheapest way to look.
+func (c *connection) version() int64 {
+	if _, err := c.Exec(context.Background(), "PRAGMA data_version"); err != nil {
+		return unknownVersion
+	}
+	return c.noticed()
+}
+
+// noticed is version without a look at the file. A connection also looks at the beginning of
+// each transaction. The numbers of two connections are not comparable.
+func (c *connection) noticed() int64 {
+	n, err := c.conn.(sqlite.FileControl).FileControlDataVersion("main")
+	if err != nil {
+		return unknownVersion
+	}
+	return int64(n)
+}
+
+// rows implements sqlstore.Rows on the rows of the driver.
+type rows struct {
+	driver.Rows
+	values []driver.Value
+	err    error
+}
+
+func (r *rows) Next() bool {
+	if r.err == nil {
+		r.err = r.Rows.Next(r.values)
+	}
+	return r.err == nil
+}
+
+func (r *rows) Err() error {
+	if errors.Is(r.err, io.EOF) {
+		return nil
+	}
+	return r.err
+}
+
+func (r *rows) Scan(into ...any) error {
+	if len(into) != len(r.values) {
+		return fmt.Errorf("scan %d columns into %d values", len(r.values), len(into))
+	}
+	for i, dest := range into {
+		if err := assign(dest, r.values[i]); err != nil {
+			return fmt.Errorf("scan column %q: %w", r.Columns()[i], err)
+		}
+	}
+	return nil
+}
+
+// writing is the connection in a transaction that writes. It notes the rows that the
+// statements change.
+type writing struct {
+	*connection
+	changed *changes
+}
+
+func (w writing) Exec(ctx context.Context, text string, args ...any) (int, error) {
+	n, err := w.connection.Exec(ctx, text, args...)
+	if n > 0 {
+		w.changed.note(text, args)
+	}
+	return n, err
+}
+
+func (w writing) Query(ctx context.Context, text string, args ...any) (sqlstore.Rows, error) {
+	w.changed.note(text, args) // a statement with RETURNING is a query that writes
+	return w.connection.Query(ctx, text, args...)
+}

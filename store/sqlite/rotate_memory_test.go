@@ -1,0 +1,91 @@
+package sqlite_test
+
+import (
+	"context"
+	"reflect"
+	"sync"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/store/sqlite"
+	"github.com/watchword-auth/watchword/store/storetest"
+)
+
+// A rotation computes its result from the row in memory. The result must be what the file holds
+// afterwards, also after writes of another process.
+//
+// RT-11
+func TestRotationReturnsWhatTheFileHoldsBesideWritesOfTwoStores(t *testing.T) {
+	t.Parallel()
+	path := newPath(t)
+	stores := []*sqlite.Store{open(t, path), open(t, path)}
+	const each = 2
+	for n := range testUsers {
+		addUserWithSessions(t, stores[0], n, each)
+	}
+	now, rotated := storetest.Start, 0
+	rapid.Check(t, func(t *rapid.T) {
+		for range rapid.IntRange(1, 20).Draw(t, "steps") {
+			// Fractions of a millisecond are not stored.
+			now = now.Add(time.Second + 300*time.Microsecond)
+			n := rapid.IntRange(0, testUsers-1).Draw(t, "user")
+			id := storetest.Session("", n*each+rapid.IntRange(0, each-1).Draw(t, "session")).ID
+			store := stores[rapid.IntRange(0, 1).Draw(t, "store")]
+			write := writes[rapid.IntRange(0, len(writes)-1).Draw(t, "write")]
+			if rapid.Bool().Draw(t, "other write") {
+				t.Log(write.name)
+				if err := write.run(context.Background(), store, storetest.User(n).ID, id, now); err != nil {
+					t.Fatalf("%s: %v", write.name, err)
+				}
+				continue
+			}
+			if rotateAsStored(t, store, id, now) {
+				rotated++
+			}
+		}
+	})
+	if rotated == 0 {
+		t.Error("no step rotated a session")
+	}
+}
+
+// rotateAsStored presents the newest token twice in one batch or two, and compares the result with the file.
+func rotateAsStored(t *rapid.T, store *sqlite.Store, id watchword.SessionID, at time.Time) bool {
+	t.Helper()
+	ctx := context.Background()
+	before, user, err := readFile(ctx, store, id)
+	if err != nil {
+		if ignoreNotFound(err) != nil {
+			t.Fatal(err)
+		}
+		before.ID = id
+	}
+	results, errs := [2]watchword.RotateResult{}, [2]error{}
+	var both sync.WaitGroup
+	for n := range results {
+		both.Go(func() { results[n], errs[n] = store.Rotate(ctx, storetest.Rotate(before, at)) })
+	}
+	both.Wait()
+	if errs[0] != nil || errs[1] != nil || results[0].Rotated && results[1].Rotated {
+		t.Fatalf("got %+v, %v", results, errs)
+	}
+	got := results[0]
+	if results[1].Rotated {
+		got = results[1]
+	}
+	alive := err == nil && before.EndedAt.IsZero() && !user.Disabled()
+	if got.Rotated != alive {
+		t.Fatalf("rotated: %t, but before the session was %+v of %+v", got.Rotated, before, user)
+	}
+	if !alive {
+		return false
+	}
+	session, user, err := readFile(ctx, store, id)
+	if err != nil || !reflect.DeepEqual(got.Session, session) || !reflect.DeepEqual(got.User, user) {
+		t.Fatalf("Rotate returns %+v %+v\nthe file holds %+v %+v %v", got.Session, got.User, session, user, err)
+	}
+	return true
+}

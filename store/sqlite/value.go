@@ -1,0 +1,71 @@
+package sqlite
+
+import (
+	"database/sql"
+	"database/sql/driver"
+	"fmt"
+	"reflect"
+)
+
+// argument returns the value of the driver for an argument of a statement: a string, a number,
+// bytes or nil. The driver refuses any other type.
+func argument(arg any) driver.Value {
+	switch arg.(type) {
+	case nil, int64, string, []byte:
+		return arg
+	}
+	switch v := reflect.ValueOf(arg); {
+	case v.Kind() == reflect.String:
+		return v.String()
+	case v.CanInt():
+		return v.Int()
+	case v.CanUint() && v.Uint() <= 1<<63-1:
+		return int64(v.Uint())
+	}
+	return arg
+}
+
+// assign stores a value of the driver in dest, which is a sql.Scanner or a pointer. It converts
+// only between types that hold the same value, so a wrong column is an error.
+func assign(dest any, value driver.Value) error {
+	if s, ok := dest.(sql.Scanner); ok {
+		return s.Scan(value)
+	}
+	return set(reflect.ValueOf(dest).Elem(), value)
+}
+
+func set(to reflect.Value, value driver.Value) error {
+	if to.Kind() == reflect.Pointer { // NULL is the nil pointer
+		if value == nil {
+			to.SetZero()
+			return nil
+		}
+		to.Set(reflect.New(to.Type().Elem()))
+		return set(to.Elem(), value)
+	}
+	switch v := value.(type) {
+	case string:
+		if to.Kind() == reflect.String {
+			to.SetString(v)
+			return nil
+		}
+	case []byte:
+		if to.Kind() == reflect.Slice && to.Type().Elem().Kind() == reflect.Uint8 {
+			to.SetBytes(v)
+			return nil
+		}
+	case int64:
+		switch {
+		case to.CanInt() && !to.OverflowInt(v):
+			to.SetInt(v)
+			return nil
+		case to.CanUint() && v >= 0 && !to.OverflowUint(uint64(v)):
+			to.SetUint(uint64(v))
+			return nil
+		case to.Kind() == reflect.Bool && (v == 0 || v == 1):
+			to.SetBool(v == 1)
+			return nil
+		}
+	}
+	return fmt.Errorf("a %T does not fit into a %s", value, to.Type())
+}
