@@ -13,7 +13,7 @@ import (
 //
 // The test is not parallel, because AllocsPerRun counts the allocations of the process.
 func TestRefreshAllocationsAreBounded(t *testing.T) {
-	for alg, most := range map[string]float64{"ES256": 312, "Ed25519": 252} {
+	for alg, most := range map[string]float64{"ES256": 143, "Ed25519": 86} {
 		t.Run(alg, func(t *testing.T) {
 			store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "watchword.db"))
 			if err != nil {
