@@ -36,7 +36,7 @@ func (e *Engine) Authenticate(ctx context.Context, access Secret) (Identity, err
 	var who Identity
 	who.Session, who.User, err = e.store.Live(ctx, SessionID(claims.SessionID))
 	if errors.Is(err, ErrNotFound) {
-		return Identity{}, sessionEnded("")
+		return Identity{}, sessionEnded(SessionID(claims.SessionID), "")
 	}
 	if err != nil {
 		return Identity{}, err
@@ -44,9 +44,9 @@ func (e *Engine) Authenticate(ctx context.Context, access Secret) (Identity, err
 	why := who.Session.EndedBy(e.opts.Sessions.Cutoffs(now))
 	switch {
 	case why != "":
-		return Identity{}, sessionEnded(why)
+		return Identity{}, sessionEnded(who.Session.ID, why)
 	case who.User.Disabled():
-		return Identity{}, sessionEnded(EndedDisabled)
+		return Identity{}, sessionEnded(who.Session.ID, EndedDisabled)
 	case claims.Subject != string(who.User.ID):
 		return Identity{}, tokenInvalid()
 	case claims.IssuedAt < who.User.RolesChangedAt.Unix():
@@ -84,9 +84,10 @@ func (e *Engine) sessionOf(ctx context.Context, token Secret) (who Identity, err
 	if err != nil {
 		return Identity{}, err
 	}
-	who.Session, who.User, err = e.store.Live(ctx, SessionID(uuid.UUID(presented.Session).String()))
+	id := SessionID(uuid.UUID(presented.Session).String())
+	who.Session, who.User, err = e.store.Live(ctx, id)
 	if errors.Is(err, ErrNotFound) {
-		return Identity{}, sessionEnded("")
+		return Identity{}, sessionEnded(id, "")
 	}
 	if err != nil {
 		return Identity{}, err
@@ -94,7 +95,7 @@ func (e *Engine) sessionOf(ctx context.Context, token Secret) (who Identity, err
 	newest := uint64(who.Session.Generation)
 	recent := presented.Generation == newest || presented.Generation+1 == newest
 	if !recent || who.User.Disabled() || who.Session.EndedBy(e.opts.Sessions.Cutoffs(e.now())) != "" {
-		return Identity{}, sessionEnded("")
+		return Identity{}, sessionEnded(id, "")
 	}
 	return who, nil
 }
@@ -186,7 +187,7 @@ func (e *Engine) UpdateProfile(ctx context.Context, who Identity, change Profile
 		return err
 	})
 	if errors.Is(err, ErrNotFound) {
-		err = sessionEnded(EndedDeleted)
+		err = sessionEnded(who.Session.ID, EndedDeleted)
 	}
 	return who.User, err
 }

@@ -188,7 +188,7 @@ func (i Inside) OutdateTokens(ctx context.Context, tx Tx, u User, now time.Time)
 }
 
 // SessionEnded returns the refusal for a session that is no longer alive.
-func (i Inside) SessionEnded() error { return sessionEnded("") }
+func (i Inside) SessionEnded() error { return sessionEnded("", "") }
 
 // AccessToken creates an access token for a session as it is now.
 func (i Inside) AccessToken(u User, s Session, now time.Time) (Secret, time.Duration, error) {

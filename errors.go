@@ -79,8 +79,9 @@ type Error struct {
 	// Fields lists the invalid members of the request (CodeValidationFailed only).
 	Fields []FieldError
 
-	// Ended is why the session ended; empty if unknown (CodeSessionEnded only).
-	Ended EndReason
+	// Ended is why Session ended. Both are empty if unknown (CodeSessionEnded only).
+	Ended   EndReason
+	Session SessionID
 
 	// RetryAfter is how long to wait (CodeRateLimited and CodeTryLater only).
 	RetryAfter time.Duration

@@ -44,6 +44,10 @@ const (
 	EventDeleted         EventKind = "account_deleted"
 	EventRenamed         EventKind = "renamed"        // by an operator
 	EventLimitsCleared   EventKind = "limits_cleared" // by an operator
+	EventLinkRequested   EventKind = "link_requested" // by an operator
+	EventKeysRotated     EventKind = "keys_rotated"   // by an operator, as are the next two; without an account
+	EventMasterReplaced  EventKind = "master_key_replaced"
+	EventMailRetried     EventKind = "mail_retried"
 )
 
 // An Event is one entry of an account's security log. It is stored in the transaction of
@@ -107,30 +111,26 @@ func (ev Event) endsTokens() bool {
 // announce logs and counts events whose transaction has been committed.
 func (e *Engine) announce(events ...Event) {
 	for _, ev := range events {
-		e.announceOne(ev)
+		e.count.events.Add(ev.Kind)
+		if ev.endsTokens() {
+			e.wakeFeed()
+		}
+		if ev.Kind == EventSignup || ev.Kind == EventEmailVerified || ev.Kind == EventPasswordReset {
+			e.wakeCallbacks(CallbackSignup)
+		}
+		level := slog.LevelInfo
+		if ev.Kind == EventRefreshReused || ev.Kind == EventLateForgiven || ev.Kind == EventLoginFailed {
+			level = slog.LevelWarn
+		}
+		e.log.LogAttrs(context.Background(), level, "security event",
+			slog.String("event", string(ev.Kind)),
+			slog.String("user", string(ev.UserID)),
+			slog.String("session", string(ev.SessionID)),
+			slog.String("client", ev.Address),
+			slog.String("device", ev.Device),
+			slog.String("request_id", ev.RequestID),
+			slog.String("detail", ev.Detail),
+			slog.String("operator", ev.Operator),
+		)
 	}
-}
-
-func (e *Engine) announceOne(ev Event) {
-	e.count.events.Add(ev.Kind)
-	if ev.endsTokens() {
-		e.wakeFeed()
-	}
-	if ev.Kind == EventSignup || ev.Kind == EventEmailVerified || ev.Kind == EventPasswordReset {
-		e.wakeCallbacks(CallbackSignup)
-	}
-	level := slog.LevelInfo
-	if ev.Kind == EventRefreshReused || ev.Kind == EventLateForgiven || ev.Kind == EventLoginFailed {
-		level = slog.LevelWarn
-	}
-	e.log.LogAttrs(context.Background(), level, "security event",
-		slog.String("event", string(ev.Kind)),
-		slog.String("user", string(ev.UserID)),
-		slog.String("session", string(ev.SessionID)),
-		slog.String("client", ev.Address),
-		slog.String("device", ev.Device),
-		slog.String("request_id", ev.RequestID),
-		slog.String("detail", ev.Detail),
-		slog.String("operator", ev.Operator),
-	)
 }

@@ -34,7 +34,8 @@ var errRingFull = errors.New("no number is free for another key")
 // carryOut applies a plan to the keys of a use. It generates a key outside the transaction. If several processes
 // publish one at the same time, the unique number lets one win. Expired keys are deleted first, which frees their
 // numbers. Without a free number it applies the rest of the plan and returns errRingFull.
-func (k *keyring) carryOut(ctx context.Context, use KeyUse, rows []Key, plan keyschedule.Plan) error {
+// It stores the events in the same transaction.
+func (k *keyring) carryOut(ctx context.Context, use KeyUse, rows []Key, plan keyschedule.Plan, because ...Event) error {
 	if plan.Publish == nil && len(plan.Change) == 0 && len(plan.Drop) == 0 {
 		return nil
 	}
@@ -63,6 +64,11 @@ func (k *keyring) carryOut(ctx context.Context, use KeyUse, rows []Key, plan key
 		}
 		for i, times := range plan.Change {
 			if err := tx.SetKeyTimes(ctx, rows[i].ID, times.ActiveFrom, times.DropAt); err != nil {
+				return err
+			}
+		}
+		for _, event := range because {
+			if err := tx.InsertEvent(ctx, event); err != nil {
 				return err
 			}
 		}
@@ -105,13 +111,12 @@ func (e *Engine) prepareKeys(ctx context.Context) error {
 	if err == nil {
 		err = e.scheduleKeys(ctx)
 	}
-	if err == nil {
-		return nil
-	}
-	if e.keys.current.Load() == nil || e.keys.usable(e.now()) != nil {
+	if err != nil && (e.keys.current.Load() == nil || e.keys.usable(e.now()) != nil) {
 		return err
 	}
-	e.logKeys(err)
+	if err != nil {
+		e.logKeys(err)
+	}
 	return nil
 }
 
@@ -196,9 +201,11 @@ func (o Operator) RotateKeys(ctx context.Context, use KeyUse) ([]KeyInfo, error)
 		return nil, tooManyKeys(set.rows[use], use, now)
 	}
 	plan := keyschedule.Rotate(set.times[use], now, o.engine.keys.policy(use))
-	if err := o.engine.keys.carryOut(ctx, use, set.rows[use], plan); err != nil {
+	event := o.event(EventKeysRotated, "").because(string(use))
+	if err := o.engine.keys.carryOut(ctx, use, set.rows[use], plan, event); err != nil {
 		return nil, err
 	}
+	o.engine.announce(event)
 	return o.Keys(ctx)
 }
 
@@ -212,12 +219,8 @@ func tooManyKeys(rows []Key, use KeyUse, now time.Time) *Error {
 	}
 	return &Error{
 		Code: CodeRateLimited,
-		Detail: fmt.Sprintf(
-			"There are %d %s keys, because keys were rotated often. The first one is dropped at %s. Rotate again after that.",
-			len(rows),
-			use,
-			first.UTC().Format("2006-01-02 15:04 UTC"),
-		),
+		Detail: fmt.Sprintf("There are %d %s keys, because keys were rotated often. The first one is dropped at %s. "+
+			"Rotate again after that.", len(rows), use, first.UTC().Format("2006-01-02 15:04 UTC")),
 		RetryAfter: max(first.Sub(now), time.Second),
 	}
 }

@@ -20,6 +20,7 @@ const (
 	MailInvite          MailKind = "invite"           // choose the first password of an account
 	MailConfirmAddress  MailKind = "confirm_address"  // to the new address: confirm the change
 	MailAddressChanged  MailKind = "address_changed"  // to the old address: it was changed; undo
+	MailAddressReplaced MailKind = "address_replaced" // to the old address: an operator changed it; notice
 	MailPasswordChanged MailKind = "password_changed" // notice
 	MailReuseDetected   MailKind = "reuse_detected"   // notice: a copied session was ended
 	MailMoreHappened    MailKind = "more_happened"    // summary: the account had more notices than the limit allows

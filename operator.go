@@ -132,7 +132,7 @@ func (o Operator) UsersBetween(ctx context.Context, from, below Address, limit i
 
 // DisableUser disables the account, ends its sessions and deletes its mailed tokens.
 func (o Operator) DisableUser(ctx context.Context, id UserID) error {
-	return o.operate(ctx, EventDisabled, id, func(tx Tx, ev Event) error {
+	return o.operate(ctx, EventDisabled, id, func(tx Tx, ev *Event) error {
 		if err := tx.SetDisabled(ctx, id, ev.At); err != nil {
 			return err
 		}
@@ -145,9 +145,7 @@ func (o Operator) DisableUser(ctx context.Context, id UserID) error {
 
 // EnableUser enables a disabled account. Its sessions stay ended.
 func (o Operator) EnableUser(ctx context.Context, id UserID) error {
-	return o.operate(ctx, EventEnabled, id, func(tx Tx, _ Event) error {
-		return tx.SetDisabled(ctx, id, time.Time{})
-	})
+	return o.operate(ctx, EventEnabled, id, func(tx Tx, _ *Event) error { return tx.SetDisabled(ctx, id, time.Time{}) })
 }
 
 // SetRoles replaces the roles. It ends no session, but earlier access tokens are outdated at once
@@ -164,7 +162,7 @@ func (o Operator) SetRoles(ctx context.Context, id UserID, roles []string) (User
 	if err := sleep.For(ctx, accesstoken.RolesWait(user.RolesChangedAt, o.engine.now())); err != nil {
 		return User{}, err
 	}
-	err = o.operate(ctx, EventRolesChanged, id, func(tx Tx, ev Event) (err error) {
+	err = o.operate(ctx, EventRolesChanged, id, func(tx Tx, ev *Event) (err error) {
 		if err = tx.SetRoles(ctx, id, parsed, accesstoken.NextSecond(ev.At)); err == nil {
 			user, err = tx.User(ctx, id)
 		}
@@ -188,9 +186,7 @@ func (o Operator) DeleteUser(ctx context.Context, id UserID) error {
 
 // SendReset mails the user a link to choose a new password, or another invitation if the
 // user has never had a password.
-func (o Operator) SendReset(ctx context.Context, id UserID) error {
-	return o.send(ctx, id, MailReset)
-}
+func (o Operator) SendReset(ctx context.Context, id UserID) error { return o.send(ctx, id, MailReset) }
 
 // SendVerification mails the user a link to verify the address, or another invitation as SendReset. Above the
 // limit of mails to the address (Limits.MailPerAddress), it is dropped. Codes: CodeValidationFailed (email; verified).
@@ -200,8 +196,7 @@ func (o Operator) SendVerification(ctx context.Context, id UserID) error {
 
 // send posts a mail with a link. For an account that was invited, it posts an invitation.
 func (o Operator) send(ctx context.Context, id UserID, kind MailKind) error {
-	cause := o.event("", id)
-	err := o.engine.store.Update(ctx, func(tx Tx) error {
+	err := o.operate(ctx, EventLinkRequested, id, func(tx Tx, ev *Event) error {
 		user, err := tx.User(ctx, id)
 		switch {
 		case err != nil:
@@ -209,10 +204,12 @@ func (o Operator) send(ctx context.Context, id UserID, kind MailKind) error {
 		case kind == MailVerify && user.Verified():
 			return unacceptable(FieldError{"email", FieldInvalid, "This address is already verified."})
 		}
-		return tx.InsertMail(ctx, mailTo(linkFor(kind, user), user, cause))
+		link := linkFor(kind, user)
+		ev.Detail = string(link)
+		return tx.InsertMail(ctx, mailTo(link, user, *ev))
 	})
 	o.engine.wakeOutbox()
-	return orNotFound(err)
+	return err
 }
 
 // linkFor returns the kind of mail that lets an invited user in: only an invitation does.
@@ -236,18 +233,19 @@ func (o Operator) Rename(ctx context.Context, id UserID, name string) error {
 	if problem != nil {
 		return unacceptable(*problem)
 	}
-	return o.operate(ctx, EventRenamed, id, func(tx Tx, _ Event) error { return tx.SetName(ctx, id, parsed) })
+	return o.operate(ctx, EventRenamed, id, func(tx Tx, _ *Event) error { return tx.SetName(ctx, id, parsed) })
 }
 
 // ChangeEmail gives the account another address, which is unverified, and mails a link to verify it. Mailed links
-// end, also those that undo an earlier change. Sessions and the password stay. The previous address gets no mail,
-// because the user may have lost it to someone else. Codes: CodeValidationFailed (email), CodeEmailTaken.
+// end, also those that undo an earlier change. Sessions and the password stay. A previous address gets a notice if it
+// was verified. The notice has no link and does not name the new address: someone else may have taken over the mailbox.
+// Codes: CodeValidationFailed (email), CodeEmailTaken.
 func (o Operator) ChangeEmail(ctx context.Context, id UserID, email string) error {
 	to, problem := parseEmail("email", email)
 	if problem != nil {
 		return unacceptable(*problem)
 	}
-	err := o.operate(ctx, EventEmailChanged, id, func(tx Tx, ev Event) error {
+	err := o.operate(ctx, EventEmailChanged, id, func(tx Tx, ev *Event) error {
 		user, err := tx.User(ctx, id)
 		if err == nil && user.Email == to {
 			err = unacceptable(FieldError{"email", FieldInvalid, "The account already has this address."})
@@ -265,11 +263,14 @@ func (o Operator) ChangeEmail(ctx context.Context, id UserID, email string) erro
 		if err == nil {
 			err = tx.DeleteMailTokens(ctx, id, mailedTokens...)
 		}
-		user.Email, user.VerifiedAt = to, time.Time{}
+		if err == nil && user.Verified() {
+			err = tx.InsertMail(ctx, mailTo(MailAddressReplaced, user, *ev))
+		}
 		if err != nil {
 			return err
 		}
-		return tx.InsertMail(ctx, mailTo(linkFor(MailVerify, user), user, ev))
+		user.Email, user.VerifiedAt = to, time.Time{}
+		return tx.InsertMail(ctx, mailTo(linkFor(MailVerify, user), user, *ev))
 	})
 	o.engine.wakeOutbox()
 	return err
@@ -277,7 +278,7 @@ func (o Operator) ChangeEmail(ctx context.Context, id UserID, email string) erro
 
 // MarkVerified marks the address as verified, without a mail. Sign-ups that wait for it are deleted.
 func (o Operator) MarkVerified(ctx context.Context, id UserID) error {
-	return o.operate(ctx, EventEmailVerified, id, func(tx Tx, ev Event) error {
+	return o.operate(ctx, EventEmailVerified, id, func(tx Tx, ev *Event) error {
 		user, err := tx.User(ctx, id)
 		if err == nil && !user.Verified() {
 			user, err = lockedUser(ctx, tx, id, user.Email)
@@ -296,7 +297,7 @@ func (o Operator) MarkVerified(ctx context.Context, id UserID) error {
 // finds client networks in the last events of the account. The counter of one known device and those of a client
 // network for all accounts stay.
 func (o Operator) ClearLimits(ctx context.Context, id UserID) error {
-	return o.operate(ctx, EventLimitsCleared, id, func(tx Tx, ev Event) error {
+	return o.operate(ctx, EventLimitsCleared, id, func(tx Tx, ev *Event) error {
 		const lastEvents = 200
 		user, err := tx.User(ctx, id)
 		if err != nil {
@@ -329,14 +330,12 @@ func (o Operator) EndUserSession(ctx context.Context, id UserID, s SessionID) er
 	if !storable.ID(string(s)) {
 		return notFound()
 	}
-	event := o.event(EventSessionEnded, id)
-	return o.engine.endOwnSession(ctx, s, EndedOperator, event)
+	return o.engine.endOwnSession(ctx, s, EndedOperator, o.event(EventSessionEnded, id))
 }
 
 // EndUserSessions ends all of the user's sessions and returns their number.
 func (o Operator) EndUserSessions(ctx context.Context, id UserID) (int, error) {
-	event := o.event(EventLogoutAll, id).because("by an operator")
-	return o.engine.endSessions(ctx, "", EndedOperator, event)
+	return o.engine.endSessions(ctx, "", EndedOperator, o.event(EventLogoutAll, id).because("by an operator"))
 }
 
 // endBatch is how many sessions EndEverySession ends per transaction. A running server can write between two of them.
@@ -356,12 +355,10 @@ func (o Operator) EndEverySession(ctx context.Context) (ended int, err error) {
 			return ended, err
 		}
 	}
-	event := o.event(EventLogoutAll, "").because(fmt.Sprintf("every user, by an operator: %d", ended))
-	if err := o.engine.store.Update(ctx, func(tx Tx) error { return tx.InsertEvent(ctx, event) }); err != nil {
-		return ended, err
-	}
-	o.engine.announce(event)
-	return ended, nil
+	return ended, o.operate(ctx, EventLogoutAll, "", func(_ Tx, ev *Event) error {
+		ev.Detail = fmt.Sprintf("every user, by an operator: %d", ended)
+		return nil
+	})
 }
 
 // UserEvents lists up to limit events of the user, the newest first.
@@ -375,11 +372,11 @@ func (o Operator) RequestEvents(ctx context.Context, request string, limit int) 
 	return view(ctx, o.engine.store, func(tx Tx) ([]Event, error) { return tx.RequestEvents(ctx, request, limit) })
 }
 
-// operate changes an account and stores the event in one transaction.
-func (o Operator) operate(ctx context.Context, kind EventKind, id UserID, change func(Tx, Event) error) error {
+// operate makes a change and stores its event in one transaction. The change may add a detail. An empty id: no account.
+func (o Operator) operate(ctx context.Context, kind EventKind, id UserID, change func(Tx, *Event) error) error {
 	event := o.event(kind, id)
 	err := o.engine.store.Update(ctx, func(tx Tx) error {
-		if err := change(tx, event); err != nil {
+		if err := change(tx, &event); err != nil {
 			return err
 		}
 		return tx.InsertEvent(ctx, event)

@@ -2,6 +2,7 @@ package watchword_test
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -31,10 +32,10 @@ func TestEventsOfOperatorsCarryTheirName(t *testing.T) {
 	must(t, grace.DisableUser(t.Context(), id))
 	must(t, grace.EnableUser(t.Context(), id))
 	for _, kind := range []watchword.EventKind{
-		watchword.EventRenamed, watchword.EventEmailVerified, watchword.EventLimitsCleared,
-		watchword.EventResetRequested, watchword.EventRolesChanged, watchword.EventSessionEnded,
-		watchword.EventLogoutAll, watchword.EventEmailChanged, watchword.EventDisabled,
-		watchword.EventEnabled,
+		watchword.EventLinkRequested, watchword.EventRenamed, watchword.EventEmailVerified,
+		watchword.EventLimitsCleared, watchword.EventResetRequested, watchword.EventRolesChanged,
+		watchword.EventSessionEnded, watchword.EventLogoutAll, watchword.EventEmailChanged,
+		watchword.EventDisabled, watchword.EventEnabled,
 	} {
 		if event := eventOf(t, r, id, kind); event.Operator != "grace" || event.Address != "" {
 			t.Errorf("%s is by %q from %q", kind, event.Operator, event.Address)
@@ -52,6 +53,39 @@ func TestEventsOfOperatorsCarryTheirName(t *testing.T) {
 	}
 }
 
+// These changes concern no single account. Their events have no user.
+func TestOperationsWithoutAnAccountAreEvents(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	r := start(t, func(o *watchword.Options) { o.Log = slog.New(slog.NewTextHandler(&log, nil)) })
+	grace := r.Operator().As("grace")
+	if n, err := grace.RetryMail(t.Context(), ""); n != 0 || err != nil {
+		t.Errorf("an empty outbox: %d, %v", n, err)
+	}
+	if events, err := grace.UserEvents(t.Context(), "", 10); err != nil || len(events) != 0 {
+		t.Errorf("nothing was changed, and there are events: %v, %v", events, err)
+	}
+	r.signUp(t, "ada@example.com")
+	n, err := grace.RetryMail(t.Context(), "")
+	must(t, err)
+	_, err = grace.RotateKeys(t.Context(), watchword.KeyRefresh)
+	must(t, err)
+	_, err = grace.EndEverySession(t.Context())
+	must(t, err)
+	must(t, grace.Reseal(t.Context(), bytes.Repeat([]byte{7}, 32)))
+	for kind, detail := range map[watchword.EventKind]string{
+		watchword.EventMailRetried: fmt.Sprintf("%d mails", n), watchword.EventKeysRotated: "refresh",
+		watchword.EventLogoutAll: "every user, by an operator: 1", watchword.EventMasterReplaced: "",
+	} {
+		if event := eventOf(t, r, "", kind); event.Operator != "grace" || event.Detail != detail {
+			t.Errorf("%s is by %q: %q, want %q", kind, event.Operator, event.Detail, detail)
+		}
+		if !strings.Contains(log.String(), "event="+string(kind)) {
+			t.Errorf("the log has no %s", kind)
+		}
+	}
+}
+
 // The new address is not proven yet, and the reader of the old one keeps no link.
 func TestOperatorChangesAnAddress(t *testing.T) {
 	t.Parallel()
@@ -65,6 +99,7 @@ func TestOperatorChangesAnAddress(t *testing.T) {
 	wantCode(t, r.Operator().ChangeEmail(t.Context(), watchword.UserID(other.Session.ID), "eve@example.com"),
 		watchword.CodeNotFound)
 	must(t, r.Operator().MarkVerified(t.Context(), id))
+	r.deliver(t)
 	must(t, r.Operator().ChangeEmail(t.Context(), id, "Ada@Example.org"))
 	user, err := r.Operator().FindUserByID(t.Context(), id)
 	must(t, err)
@@ -76,6 +111,16 @@ func TestOperatorChangesAnAddress(t *testing.T) {
 	r.deliver(t)
 	if mail := r.post.last(t, watchword.MailVerify); mail.To != user.Email {
 		t.Errorf("the link was mailed to %s", mail.To)
+	}
+	notice := r.post.last(t, watchword.MailAddressReplaced)
+	if notice.To != "ada@example.com" || notice.Token != "" || notice.NewEmail != "" {
+		t.Errorf("the notice to the previous address is %+v", notice)
+	}
+	// An address that was never verified may be a stranger's, so it gets no notice.
+	must(t, r.Operator().ChangeEmail(t.Context(), id, "ada@example.net"))
+	r.deliver(t)
+	if again := r.post.last(t, watchword.MailAddressReplaced); again.ID != notice.ID {
+		t.Errorf("an unverified address got a notice: %s", again.To)
 	}
 	must(t, r.Operator().SendVerification(t.Context(), id))
 	must(t, r.Operator().MarkVerified(t.Context(), id))

@@ -372,11 +372,16 @@ func (o Operator) RetryMail(ctx context.Context, id string) (n int, err error) {
 	if id != "" && !storable.ID(id) {
 		return 0, nil
 	}
-	now := o.engine.now()
-	err = o.engine.store.Update(ctx, func(tx Tx) error {
-		n, err = tx.RetryMail(ctx, id, now)
+	err = o.operate(ctx, EventMailRetried, "", func(tx Tx, ev *Event) error {
+		n, err = tx.RetryMail(ctx, id, ev.At)
+		if ev.Detail = fmt.Sprintf("%d mails", n); err == nil && n == 0 {
+			err = ErrNotFound // and no event
+		}
 		return err
 	})
 	o.engine.wakeOutbox()
+	if CodeOf(err) == CodeNotFound {
+		err = nil
+	}
 	return n, err
 }

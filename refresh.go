@@ -93,7 +93,7 @@ func (e *Engine) refreshOld(ctx context.Context, r RotateRequest, c Client) (*Si
 		return nil, refuse(CodeRefreshReused,
 			"You were signed out because an old copy of this session was used. Sign in again.")
 	}
-	return nil, sessionEnded(j.why)
+	return nil, sessionEnded(r.Session, j.why)
 }
 
 // A judgement is the result of rules 1 to 5 for a presented token.
@@ -215,7 +215,7 @@ func (e *Engine) reuseFound(ctx context.Context, tx Tx, u User, event Event) err
 	return tx.InsertEvent(ctx, event)
 }
 
-func sessionEnded(why EndReason) *Error {
+func sessionEnded(id SessionID, why EndReason) *Error {
 	detail := "Your session has ended. Sign in again."
 	switch why {
 	case EndedReuse:
@@ -229,5 +229,5 @@ func sessionEnded(why EndReason) *Error {
 	case EndedByUser, EndedLogoutAll:
 		detail = "You signed out from another device. Sign in again."
 	}
-	return &Error{Code: CodeSessionEnded, Detail: detail, Ended: why}
+	return &Error{Code: CodeSessionEnded, Detail: detail, Ended: why, Session: id}
 }

@@ -63,10 +63,18 @@ type Result struct {
 }
 
 // An Importer imports accounts into the store of an engine.
-type Importer struct{ engine watchword.Inside }
+type Importer struct {
+	engine   watchword.Inside
+	operator string
+}
 
 // New returns an importer.
-func New(e *watchword.Engine) Importer { return Importer{e.Inside()} }
+func New(e *watchword.Engine) Importer { return Importer{engine: e.Inside()} }
+
+// As returns an importer whose events carry the name of the operator, cut to 128 bytes as by watchword.Operator.As.
+func (i Importer) As(operator string) Importer {
+	return Importer{i.engine, storable.Text(operator, 128)}
+}
 
 // Check returns what Import would do with each account. It changes no data.
 func (i Importer) Check(ctx context.Context, accounts []Account) (results []Result, err error) {
@@ -104,7 +112,7 @@ func (i Importer) Import(ctx context.Context, accounts []Account) (results []Res
 		for n, account := range accounts {
 			wanted := i.parse(account, now)
 			event := i.engine.Event(watchword.EventSignup, wanted.user, "", watchword.Client{}, now)
-			event.Detail = imported
+			event.Detail, event.Operator = imported, i.operator
 			var err error
 			if results[n], err = importAccount(ctx, tx, wanted, event); err != nil {
 				return err

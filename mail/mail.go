@@ -55,6 +55,7 @@ var pages = map[watchword.MailKind]page{
 	watchword.MailInvite:          {pathInvite, true},
 	watchword.MailConfirmAddress:  {pathConfirmEmail, true},
 	watchword.MailAddressChanged:  {pathUndoEmail, true},
+	watchword.MailAddressReplaced: {}, // no link: a stranger may read this mailbox
 	watchword.MailPasswordChanged: {pathForgot, false},
 	watchword.MailReuseDetected:   {pathLogin, false},
 	watchword.MailMoreHappened:    {pathAccount, false},
@@ -189,6 +190,7 @@ func (r *Renderer) Render(m watchword.Message) (Rendered, error) {
 	}
 	link := ""
 	switch {
+	case page.path == "":
 	case !page.token:
 		link = r.base + page.path
 	case m.Token != "":

@@ -64,15 +64,16 @@ func message(kind watchword.MailKind) watchword.Message {
 	case watchword.MailAddressChanged:
 		m.Token, m.Expires = token, now.Add(7*24*time.Hour)
 		m.NewEmail = "ada@example.org"
+	case watchword.MailAddressReplaced:
+		m.Device, m.MailFacts.Address = "", ""
 	}
 	return m
 }
 
 var kinds = []watchword.MailKind{
 	watchword.MailVerify, watchword.MailReset, watchword.MailInvite, watchword.MailConfirmAddress,
-	watchword.MailAddressChanged, watchword.MailPasswordChanged, watchword.MailReuseDetected,
-	watchword.MailMoreHappened,
-	watchword.MailSignupExisting,
+	watchword.MailAddressChanged, watchword.MailAddressReplaced, watchword.MailPasswordChanged,
+	watchword.MailReuseDetected, watchword.MailMoreHappened, watchword.MailSignupExisting,
 }
 
 func TestEveryKindMatchesItsGoldenFile(t *testing.T) {
@@ -168,6 +169,25 @@ func TestLinksComeFromThePublicURLWithTheTokenInTheFragment(t *testing.T) {
 			if strings.Contains(html, fetched) {
 				t.Errorf("%s has %s, which loads a resource", kind, fetched)
 			}
+		}
+	}
+}
+
+// A stranger may read the mailbox that the user has lost.
+func TestNoticeOfAReplacedAddressHasNoLink(t *testing.T) {
+	t.Parallel()
+	m := message(watchword.MailAddressReplaced)
+	m.Token = token // not even then
+	got, err := renderer(t).Render(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Link != "" || strings.Contains(got.HTML, "href=") || strings.Contains(got.Text+got.HTML, token) {
+		t.Errorf("the link is %q:\n%s", got.Link, got.HTML)
+	}
+	for _, part := range []string{"contact the people who run Otter Post", "24 November 2026, 13:49 UTC"} {
+		if !strings.Contains(got.Text, part) {
+			t.Errorf("the mail does not contain %q:\n%s", part, got.Text)
 		}
 	}
 }

@@ -74,6 +74,7 @@ var bodies = map[string]string{
 	"confirm_address":       "text button after undo small",
 	"address_changed":       "text facts after undo button",
 	"address_changed_final": "text facts after final",
+	"address_replaced":      "text facts after final",
 	"password_changed":      "text facts after else button",
 	"reuse_detected":        "text facts after button small",
 	"more_happened":         "text facts after button small",

@@ -43,7 +43,7 @@ func isLogged(code watchword.Code) bool {
 	case watchword.CodeRateLimited, watchword.CodeTryLater,
 		watchword.CodeCrossOrigin, watchword.CodeMisdirected, watchword.CodeAmbiguousCredentials,
 		watchword.CodeInsufficientScope, watchword.CodeTokenInvalid, watchword.CodeRefreshInvalid,
-		watchword.CodeMailTokenInvalid:
+		watchword.CodeMailTokenInvalid, watchword.CodeSessionEnded:
 		return true
 	}
 	return false
@@ -70,6 +70,9 @@ func (e *errorResponder) logRefusal(w http.ResponseWriter, r *http.Request, refu
 		gate, key = e.lines.misdirected, r.Host
 		attrs = append(attrs, slog.String("host", shortened(r.Host)), slog.String("public_url", e.origins.publicURL),
 			slog.String("hint", "configure the proxy to pass on the Host of the public URL, or set public-url"))
+	case watchword.CodeSessionEnded:
+		// The client notices the end of its session here. The reason has no event if the session expired.
+		attrs = append(attrs, slog.String("session", string(refusal.Session)), slog.String("ended", string(refusal.Ended)))
 	case watchword.CodeCrossOrigin:
 		attrs = append(attrs, slog.String("origin", shortened(r.Header.Get("Origin"))),
 			slog.String("sec_fetch_site", shortened(r.Header.Get("Sec-Fetch-Site"))))

@@ -47,7 +47,9 @@ func TestEachKindOfRejectionIsLogged(t *testing.T) {
 	})
 	b := s.browser(t)
 	access := b.register("ada@example.com")
-	s.browser(t).register("bob@example.com")
+	bob := s.browser(t)
+	ended := bob.register("bob@example.com")
+	want(t, bob.post("/logout", map[string]any{}), 200, "")
 	stranger := s.browser(t)
 	signup := map[string]any{"email": "eve@example.com", "password": goodPassword}
 	form := "application/x-www-form-urlencoded"
@@ -79,6 +81,9 @@ func TestEachKindOfRejectionIsLogged(t *testing.T) {
 		{"a bad refresh token of a page", "REFRESH_INVALID", "GET /account", 303, func() answer {
 			return stranger.do("GET", "/account", "", "Cookie", "watchword=none")
 		}},
+		{"a session that ended", "SESSION_ENDED", "GET /api/auth/me", 401, func() answer {
+			return stranger.do("GET", "/api/auth/me", "", authorized(ended)...)
+		}},
 		{"a bad refresh token", "REFRESH_INVALID", "POST /api/auth/refresh", 401, func() answer {
 			return stranger.post("/refresh", map[string]any{"refreshToken": "wwr_none"})
 		}},
@@ -107,6 +112,9 @@ func TestEachKindOfRejectionIsLogged(t *testing.T) {
 			if line[name] != want {
 				t.Errorf("%s: %s is %v, want %v", c.name, name, line[name], want)
 			}
+		}
+		if c.code == "SESSION_ENDED" && (line["ended"] != "logout" || len(line["session"].(string)) != 36) {
+			t.Errorf("%s: the line does not name the session and the reason: %v", c.name, line)
 		}
 		if c.code == "MISDIRECTED_REQUEST" && (line["host"] != "auth.internal" || line["public_url"] != s.url ||
 			line["hint"] == nil) || c.code == "CROSS_ORIGIN" && line["origin"] != "https://evil.example" {

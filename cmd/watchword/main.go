@@ -48,6 +48,7 @@ type cli struct {
 	CompleteWords completeWordsCmd `cmd:"" hidden:"" passthrough:""`
 	Users         usersCmd         `cmd:"" group:"operate" help:"Accounts."`
 	Sessions      sessionsCmd      `cmd:"" group:"operate" help:"Sessions of users."`
+	Events        eventsCmd        `cmd:"" group:"operate" help:"List security events: of an account, or those of no account."`
 	Keys          keysCmd          `cmd:"" group:"operate" help:"Signing and refresh keys."`
 	Mail          mailCmd          `cmd:"" group:"operate" help:"The outbox of mails."`
 }

@@ -33,7 +33,7 @@ type userEmail struct {
 }
 
 // Run names both addresses in its question. The new address is unverified, and sessions
-// stay. The old address gets no mail and can't undo the change.
+// stay. The old address gets a notice if it was verified, and can't undo the change.
 func (c *userEmail) Run(ctx context.Context, p *program) error {
 	s, user, err := c.find(ctx, p.openExisting)
 	if err != nil {

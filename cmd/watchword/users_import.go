@@ -73,7 +73,7 @@ func (c *userImport) Run(ctx context.Context, p *program) error {
 		options.IDMap = ids
 	}
 	printer := &importPrinter{program: p, command: c, size: input.Size}
-	importer := userimport.New(accountimport.New(s.engine), input, options, printer)
+	importer := userimport.New(accountimport.New(s.engine).As(p.operatorName()), input, options, printer)
 	if c.DryRun {
 		report, err := importer.Check(ctx)
 		printer.summary(report, err)

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// eventsCmd shows the security log of the store. It is for questions that no single account
+// answers: who replaced the master key, or ended every session? `users show` lists the sessions of
+// an account beside its events.
+type eventsCmd struct {
+	Email string `arg:"" optional:"" help:"Address or id of an account; without it, the events that concern no single account."`
+	Max   int    `name:"max" default:"100" help:"Most events to list, the newest first."`
+	JSON  bool   `name:"json" help:"Print JSON."`
+}
+
+// Run lists at least one event, because 0 in --max is more likely a mistake than a wish. Events of
+// no account are changes by operators, and failed sign-ins at addresses without an account.
+func (c *eventsCmd) Run(ctx context.Context, p *program) error {
+	s, err := p.openToRead(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	// The account of an id may be deleted. Its events are kept for 90 days.
+	id := watchword.UserID(c.Email)
+	if strings.Contains(c.Email, "@") {
+		user, err := s.operator.FindUser(ctx, c.Email)
+		if err != nil {
+			return noUser(err, c.Email)
+		}
+		id = user.ID
+	}
+	events, err := s.operator.UserEvents(ctx, id, max(c.Max, 1))
+	if err != nil {
+		return err
+	}
+	if len(events) == 0 && id != "" {
+		return fmt.Errorf("the account %s has no events. They are kept for 90 days", c.Email)
+	}
+	if c.JSON {
+		return p.printJSON(map[string]any{"events": eventsJSON(events)})
+	}
+	return p.printTable(eventTable(events))
+}
