@@ -100,10 +100,7 @@ func (m *Manager) BeginTOTP(ctx context.Context, who watchword.Identity, name st
 	if err != nil {
 		return Enrolment{}, m.ended(err)
 	}
-	return Enrolment{
-		ID: challenge.ID, Secret: watchword.Secret(totp.Text(secret)),
-		URI: watchword.Secret(totp.URI(secret, m.opts.Issuer, string(who.User.Email))),
-	}, nil
+	return m.enrolment(who.User, challenge.ID, secret), nil
 }
 
 // ended maps a row that has gone to the refusal of an ended session.

@@ -142,7 +142,8 @@ func (p *pages) linkForm(link linkPage) handler {
 				return p.disownLink(w, r, link, in)
 			}
 		}
-		if err := link.consume(p, w, r, in); err != nil {
+		// A link that signs in has proven the address by now, and that is committed.
+		if err := link.consume(p, w, r, in); err != nil && !p.secondStep(w, r, err) {
 			return p.refuseLink(w, r, link, in, err)
 		}
 		return nil

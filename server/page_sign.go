@@ -41,7 +41,7 @@ func (p *pages) signPage(w http.ResponseWriter, r *http.Request, page string) er
 	// A reason of this request wins over a notice. The values are compared one by one, so the URL
 	// can't make the page show another text.
 	switch why := cmp.Or(who.why, p.flash(w, r, "why")); why {
-	case "ended", "reused":
+	case "ended", "reused", "step":
 		v.Problem = v.T("why." + why)
 	case "out", "deleted":
 		v.Notice = v.T("why." + why)
@@ -69,6 +69,9 @@ func (p *pages) loginForm(w http.ResponseWriter, r *http.Request) error {
 		Persistent: form.Get("remember") != "", Client: p.clients.of(w, r),
 		Replaces: p.cookies.replaced(r, ""),
 	})
+	if p.secondStep(w, r, err) {
+		return nil
+	}
 	if err != nil {
 		return p.refill(w, r, p.signView(r, "login").filled("login", form), err)
 	}
@@ -92,6 +95,9 @@ func (p *pages) signupForm(w http.ResponseWriter, r *http.Request) error {
 	if watchword.CodeOf(err) == watchword.CodeSignupClosed {
 		p.errors.logRefused(w, r, err)
 		return p.showClosed(w, r)
+	}
+	if p.secondStep(w, r, err) {
+		return nil
 	}
 	if err != nil {
 		return p.refill(w, r, p.signView(r, "signup").filled("signup", form), err)

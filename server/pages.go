@@ -167,6 +167,7 @@ type field struct {
 	Label, Hint, Value, Fault    string
 	Min                          int
 	Rule, Caps                   string // the minimum length, which the script ticks off; a warning
+	Mode                         string // attribute inputmode
 	Show, Hide                   string
 	Optional, Blamed, Focus      bool
 }
@@ -188,11 +189,17 @@ func (v *view) Field(form, name, kind, autocomplete string) field {
 	} else if _, hinted := v.catalog.Texts[v.lang][hint]; hinted {
 		f.Hint = v.T(hint)
 	}
+	// Codes are not repeated: a wrong one is useless, and a right one was used.
+	code := name == "totp" || name == "recoveryCode"
+	if name == "totp" {
+		f.Mode = "numeric"
+	}
+	f.Focus = code
 	if v.Form == form {
 		f.Fault, f.Blamed = v.faults[name], slices.Contains(v.blamed, name)
 		// After wrong credentials, the password is more often the mistake than the address.
-		f.Focus = f.Fault != "" || f.Blamed && kind == "password"
-		if kind != "password" {
+		f.Focus = code || f.Fault != "" || f.Blamed && kind == "password"
+		if kind != "password" && !code {
 			f.Value = v.typed.Get(name)
 		}
 	}
@@ -224,6 +231,13 @@ func (v *view) refuse(refusal *watchword.Error) {
 		if fault.Field == "password" { // the forms of the account call it currentPassword
 			v.faults["currentPassword"] = text
 		}
+	}
+	// A page shows only one of the two fields.
+	if refusal.Code == watchword.CodeFactorWrong {
+		v.faults["totp"], v.faults["recoveryCode"] = v.T("fault.totp.WRONG"), v.Problem
+		v.Problem = v.T("error." + string(watchword.CodeValidationFailed))
+	} else if fault, found := v.faults["totp"]; found {
+		v.faults["recoveryCode"] = fault
 	}
 	wantsPassword := refusal.Code == watchword.CodePasswordWrong || refusal.Code == watchword.CodePasswordRequired
 	// On the pages of links, a missing password is the normal first step and not a mistake. The

@@ -187,6 +187,7 @@ func (p *pages) routes() []route {
 			route{method: "POST", path: page.path, handle: p.linkForm(page)})
 	}
 	all = append(all, p.accountForms()...)
+	all = append(all, p.factorRoutes()...)
 	if p.devMail != nil {
 		all = append(all,
 			route{method: "GET", path: "/dev/mail", handle: p.mailboxPage},

@@ -1,0 +1,125 @@
+package server
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/factors"
+)
+
+// The second step of a sign-in. The pages that check a password end here if the account has a
+// second factor. The handle of the challenge is in the step cookie, and return_to is in the query.
+
+const (
+	pathFactor = pathLogin + "/factor"
+	// withRecovery is the value of the parameter "with" that asks for a recovery code. It is part of
+	// the URL and not of a script, so the page works without one.
+	withRecovery = "recovery"
+)
+
+// secondStep leads a browser to the second step if err is the challenge of a right password, and
+// reports whether it did. Every page that signs in passes its error through it.
+func (p *pages) secondStep(w http.ResponseWriter, r *http.Request, err error) bool {
+	var refusal *watchword.Error
+	if p.factors == nil || !errors.As(err, &refusal) || refusal.Code != watchword.CodeSecondFactorRequired {
+		return false
+	}
+	p.errors.logRefusal(w, r, refusal)
+	p.cookies.step.Set(w, string(refusal.Challenge.Handle), refusal.Challenge.ExpiresIn)
+	p.redirect(w, pathFactor, p.withReturn(r, url.Values{}))
+	return true
+}
+
+// proofData is the data of the pages that ask for a second factor. Operators' templates use its
+// fields.
+type proofData struct {
+	Path     string // of the form
+	Recovery bool   // asks for a recovery code
+	Password bool   // asks for the password; only on the page of a step-up
+	Other    string // the page with the other kind of code
+	Email    watchword.Address
+}
+
+// proofOf returns the data of a form at path. recovery selects the kind of code.
+func (v *view) proofOf(path string, recovery bool) proofData {
+	other := url.Values{}
+	if v.ReturnTo != "" {
+		other.Set("return_to", v.ReturnTo)
+	}
+	if !recovery {
+		other.Set("with", withRecovery)
+	}
+	data := proofData{Path: path, Recovery: recovery, Other: path}
+	if len(other) > 0 {
+		data.Other += "?" + other.Encode()
+	}
+	return data
+}
+
+// factorView returns the page of the second step.
+func (p *pages) factorView(r *http.Request, recovery bool) *view {
+	v := p.newView(r, "factor")
+	v.Data = v.proofOf(pathFactor, recovery)
+	return v
+}
+
+// factorPage shows the field for the code. Without a step cookie there is nothing to complete.
+func (p *pages) factorPage(w http.ResponseWriter, r *http.Request) error {
+	if len(p.cookies.step.Values(r)) == 0 {
+		// A link of another site may have left the cookie out. The second load has it.
+		if r.Header.Get("Sec-Fetch-Site") == "cross-site" {
+			return p.reload(w, r)
+		}
+		p.redirect(w, pathLogin, p.withReturn(r, url.Values{"why": {"step"}}))
+		return nil
+	}
+	return p.show(w, http.StatusOK, p.factorView(r, r.URL.Query().Get("with") == withRecovery))
+}
+
+// proofIn returns the second factor in a form.
+func proofIn(form url.Values) factors.Proof {
+	return factors.Proof{TOTP: watchword.Secret(form.Get("totp")),
+		RecoveryCode: watchword.Secret(form.Get("recoveryCode"))}
+}
+
+// factorForm completes the sign-in. After a wrong code, it shows the field again.
+func (p *pages) factorForm(w http.ResponseWriter, r *http.Request) error {
+	form, err := readForm(w, r)
+	if err != nil {
+		return err
+	}
+	in, err := p.factors.Login(r.Context(), factors.LoginRequest{
+		Handle: watchword.Secret(p.cookies.step.Value(r)), Proof: proofIn(form), Client: p.clients.of(w, r),
+	})
+	switch watchword.CodeOf(err) {
+	case watchword.CodeChallengeInvalid:
+		p.errors.logRefused(w, r, err)
+		p.cookies.step.Clear(w)
+		p.redirect(w, pathLogin, p.withReturn(r, url.Values{"why": {"step"}}))
+		return nil
+	// The account has changed since the password was right. The user has to start again.
+	case watchword.CodeAccountDisabled, watchword.CodeEmailNotVerified:
+		p.cookies.step.Clear(w)
+		return p.refill(w, r, p.signView(r, "login"), err)
+	}
+	if err != nil {
+		return p.refill(w, r, p.factorView(r, form.Has("recoveryCode")).filled("factor", form), err)
+	}
+	p.cookies.step.Clear(w)
+	p.cookies.setSession(w, r, in)
+	p.redirect(w, p.afterSignIn(r), nil)
+	return nil
+}
+
+// factorRoutes returns the pages of second factors. Without Options.Factors there are none.
+func (p *pages) factorRoutes() []route {
+	if p.factors == nil {
+		return nil
+	}
+	return []route{
+		{method: "GET", path: pathFactor, handle: p.factorPage},
+		{method: "POST", path: pathFactor, handle: p.factorForm},
+	}
+}
