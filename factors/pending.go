@@ -14,6 +14,8 @@ import (
 
 // Pending returns an enrolment that waits for its first code, to the session that began it. It does
 // not count as an attempt. Codes: CodeChallengeInvalid and those of BeginTOTP.
+//
+// Unstable: for the hosted pages.
 func (m *Manager) Pending(ctx context.Context, who watchword.Identity, id string) (Enrolment, error) {
 	now := m.engine.Now()
 	var challenge watchword.Challenge
@@ -60,6 +62,8 @@ func (m *Manager) enrolment(u watchword.User, id string, secret []byte) Enrolmen
 
 // Fresh reports whether a session may change factors now, so that a page can ask for a proof before
 // it shows a form. Codes: CodeStepUpRequired.
+//
+// Unstable: for the hosted pages.
 func (m *Manager) Fresh(who watchword.Identity) error {
 	if refusal := decideFresh(who.User, who.Session, m.opts.StepUpAge, m.engine.Now()); refusal != nil {
 		return refusal

@@ -17,8 +17,9 @@ import (
 // The picture is drawn from the SVG, and then read.
 func TestSVGIsReadAsItsText(t *testing.T) {
 	t.Parallel()
-	for _, text := range []string{"a", "otpauth://totp/id.example.com:" + strings.Repeat("long.address", 20) +
-		"@example.com?algorithm=SHA1&digits=6&issuer=id.example.com&period=30&secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"} {
+	long := "otpauth://totp/id.example.com:" + strings.Repeat("long.address", 20) + "@example.com" +
+		"?algorithm=SHA1&digits=6&issuer=id.example.com&period=30&secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
+	for _, text := range []string{"a", long} {
 		svg, err := qr.SVG(text)
 		if err != nil {
 			t.Fatal(err)
