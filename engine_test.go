@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/netip"
-	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/pgtest"
+	"github.com/watchword-auth/watchword/internal/sqlitetest"
 	"github.com/watchword-auth/watchword/store/postgres"
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
@@ -35,8 +35,11 @@ type rig struct {
 // start returns an engine on a new database. change may be nil.
 func start(t *testing.T, change func(*watchword.Options)) *rig {
 	t.Helper()
-	return startOn(t, filepath.Join(t.TempDir(), "watchword.db"), change)
+	return startOn(t, newPath(t), change)
 }
+
+// newPath returns the path of a database without users.
+func newPath(t testing.TB) string { return sqlitetest.Path(t, sqlite.Migrate) }
 
 func startOn(t *testing.T, path string, change func(*watchword.Options)) *rig {
 	t.Helper()

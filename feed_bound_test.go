@@ -3,7 +3,6 @@ package watchword_test
 import (
 	"database/sql"
 	"errors"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -42,7 +41,7 @@ func TestTheFeedOfManyEndedSessionsIsBounded(t *testing.T) {
 	if testing.Short() {
 		ended = 24_000
 	}
-	path := filepath.Join(t.TempDir(), "watchword.db")
+	path := newPath(t)
 	r := startOn(t, path, unlimited)
 	r.signUp(t, "ada@example.com")
 	insertEnded(t, path, ended, r.clock.Now().Add(-time.Minute))

@@ -5,7 +5,6 @@ import (
 	"encoding/base32"
 	"errors"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -245,7 +244,7 @@ func (r *rig) issued(t *testing.T, in *watchword.SignIn) int64 {
 // Two processes on one database serve the same events and take turns in numbering them.
 func TestAllProcessesServeTheSameFeed(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "watchword.db")
+	path := newPath(t)
 	one, two := startOn(t, path, unlimited), startOn(t, path, unlimited)
 	one.run(t)
 	two.run(t)
@@ -270,7 +269,7 @@ func TestAllProcessesServeTheSameFeed(t *testing.T) {
 // event still receives the events after it.
 func TestStoreThatLostCommitsReusesNoFeedNumber(t *testing.T) {
 	t.Parallel()
-	path, copied := filepath.Join(t.TempDir(), "watchword.db"), filepath.Join(t.TempDir(), "watchword.db")
+	path, copied := newPath(t), newPath(t)
 	before := startOn(t, path, unlimited)
 	lost, ended := before.signUp(t, "ada@example.com"), before.signUp(t, "bob@example.com")
 	before.Close()

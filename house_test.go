@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
 	"unicode/utf8"
@@ -59,7 +60,7 @@ var importTable = []row{
 	{"web", "", ""},
 	{"server/apidoc", "", ""},
 	{"server", "root verify web internal/* server/apidoc " + wings, "store/*"},
-	{"dialect/internal/dialecttest", "root server dialect/* store/sqlite", ""},
+	{"dialect/internal/dialecttest", "root server dialect/* store/sqlite internal/*", ""},
 	{"dialect/*", "root verify server/apidoc internal/*", "store/*"},
 	{"cmd/internal/userimport", "root accountimport internal/*", edges},
 	{"cmd/*", "*", "web"},
@@ -345,8 +346,22 @@ func (f file) at(n ast.Node) string {
 // hidden folders and testdata.
 func readHouse(t *testing.T, tree fs.FS) []file {
 	t.Helper()
-	var files []file
-	err := fs.WalkDir(tree, ".", func(name string, entry fs.DirEntry, err error) error {
+	read := func() ([]file, error) { return readGoFiles(tree) }
+	if tree == os.DirFS(".") {
+		read = readModule
+	}
+	files, err := read()
+	if err != nil {
+		t.Fatalf("read the source files: %v", err)
+	}
+	return files
+}
+
+// readModule parses this module once for all tests, which only read the result.
+var readModule = sync.OnceValues(func() ([]file, error) { return readGoFiles(os.DirFS(".")) })
+
+func readGoFiles(tree fs.FS) (files []file, err error) {
+	err = fs.WalkDir(tree, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -360,10 +375,7 @@ func readHouse(t *testing.T, tree fs.FS) []file {
 		files = append(files, f)
 		return err
 	})
-	if err != nil {
-		t.Fatalf("read the source files: %v", err)
-	}
-	return files
+	return files, err
 }
 
 // skipForeign returns fs.SkipDir for a folder that holds no package of this module.

@@ -3,7 +3,6 @@ package watchword_test
 import (
 	"context"
 	"encoding/json"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -152,7 +151,7 @@ func TestKeysRotateLiveWithoutAFailedVerification(t *testing.T) {
 // KEY-4
 func TestStoredKeysCannotBeReadWithAnotherMasterKey(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "watchword.db")
+	path := newPath(t)
 	r := startOn(t, path, nil)
 	opts := r.opts
 	opts.MasterKey = []byte("another master key than that one")

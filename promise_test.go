@@ -3,7 +3,6 @@ package watchword_test
 import (
 	"flag"
 	"os"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -38,7 +37,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "watchword.db")
+	path := newPath(t)
 	w := &world{path: path, rig: startOn(t, path, func(o *watchword.Options) { o.Limits = watchword.Unlimited() })}
 	w.signUp(t, "ada@example.com")
 	return w

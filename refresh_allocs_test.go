@@ -1,7 +1,6 @@
 package watchword_test
 
 import (
-	"path/filepath"
 	"testing"
 
 	"github.com/watchword-auth/watchword"
@@ -15,7 +14,7 @@ import (
 func TestRefreshAllocationsAreBounded(t *testing.T) {
 	for alg, most := range map[string]float64{"ES256": 143, "Ed25519": 86} {
 		t.Run(alg, func(t *testing.T) {
-			store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "watchword.db"))
+			store, err := sqlite.Open(t.Context(), newPath(t))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -111,7 +110,7 @@ func TestHundredThousandEndedSessionsAreSweptInSmallBatches(t *testing.T) {
 	if storetest.RaceDetector() {
 		dead /= 10
 	}
-	path := filepath.Join(t.TempDir(), "watchword.db")
+	path := newPath(t)
 	r := startOn(t, path, func(o *watchword.Options) { o.Limits = watchword.Unlimited() })
 	in := r.signUp(t, "ada@example.com")
 	insertEnded(t, path, dead, r.clock.Now().Add(-40*24*time.Hour))

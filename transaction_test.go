@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -54,7 +53,7 @@ func (h watchedLog) Handle(_ context.Context, r slog.Record) error {
 // A transaction may run twice, and a log line in it would be written twice.
 func TestNoFlowOfASessionLogsInsideATransaction(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "watchword.db")
+	path := newPath(t)
 	r := startOn(t, path, nil)
 	old := r.signUp(t, "ada@example.com").RefreshToken
 	must(t, r.store.Close())

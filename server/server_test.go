@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/cookiejar"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -16,6 +15,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/sqlitetest"
 	"github.com/watchword-auth/watchword/server"
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
@@ -41,7 +41,7 @@ func start(t testing.TB, engine func(*watchword.Options), edge func(*server.Opti
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	s := &service{url: "http://" + listener.Addr().String(), post: &postbox{}}
-	s.store, err = sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "watchword.db"))
+	s.store, err = sqlite.Open(t.Context(), sqlitetest.Path(t, sqlite.Migrate))
 	must(t, err)
 	options := watchword.Options{
 		PublicURL: s.url, Mailer: s.post, MasterKey: []byte("a master key for tests, 32 bytes"),

@@ -7,13 +7,13 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/sqlitetest"
 	"github.com/watchword-auth/watchword/server"
 	"github.com/watchword-auth/watchword/store/sqlite"
 	"github.com/watchword-auth/watchword/verify"
@@ -79,7 +79,7 @@ func start(t testing.TB, change func(*watchword.Options)) *service {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	s := &service{url: "http://" + listener.Addr().String(), clock: newClock()}
-	store, err := sqlite.Open(context.Background(), filepath.Join(t.TempDir(), "watchword.db"))
+	store, err := sqlite.Open(context.Background(), sqlitetest.Path(t, sqlite.Migrate))
 	must(t, err)
 	options := watchword.Options{
 		PublicURL: s.url, Mailer: noMail{}, MasterKey: []byte("a master key for tests, 32 bytes"),

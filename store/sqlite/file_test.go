@@ -49,7 +49,7 @@ func wantUnavailable(t *testing.T, what string, err error) {
 
 func TestFilesAreReadableByOwnerOnly(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := missingPath(t)
 	if err := os.WriteFile(path, nil, 0o644); err != nil { // as touch leaves it
 		t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func TestFilesAreReadableByOwnerOnly(t *testing.T) {
 
 func TestReopenedStoreHasAllData(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := missingPath(t)
 	for n := range 3 {
 		store, err := sqlite.Open(t.Context(), path)
 		if err != nil {
@@ -126,7 +126,7 @@ func TestOpenErrorNamesMissingDirectory(t *testing.T) {
 
 func TestOpenLeavesForeignFileUnchanged(t *testing.T) {
 	t.Parallel()
-	path, text := newPath(t), strings.Repeat("Not a database. ", 1000)
+	path, text := missingPath(t), strings.Repeat("Not a database. ", 1000)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +139,7 @@ func TestOpenLeavesForeignFileUnchanged(t *testing.T) {
 
 func TestConcurrentOpensOfANewFileSucceed(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := missingPath(t)
 	var all sync.WaitGroup
 	for n := range 4 {
 		all.Go(func() {
@@ -159,7 +159,7 @@ func TestConcurrentOpensOfANewFileSucceed(t *testing.T) {
 
 func TestMigrateReturnsAppliedFileNames(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := missingPath(t)
 	if _, err := sqlite.Status(t.Context(), path); err == nil {
 		t.Error("there is a status without a file")
 	}
@@ -186,7 +186,7 @@ func TestMigrateReturnsAppliedFileNames(t *testing.T) {
 
 func TestNewerSchemaIsRefused(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
+	path := missingPath(t)
 	if _, err := sqlite.Migrate(t.Context(), path); err != nil {
 		t.Fatal(err)
 	}

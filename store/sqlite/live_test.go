@@ -231,12 +231,16 @@ func TestLiveBesideWritersNeverReturnsAStateFromBeforeACommit(t *testing.T) {
 	path := newPath(t)
 	stores := []*sqlite.Store{open(t, path), open(t, path)}
 	const sessions = 8
+	rotations := 100
+	if testing.Short() {
+		rotations = 20
+	}
 	addUserWithSessions(t, stores[0], 0, sessions)
 	var committed [sessions]atomic.Int64 // the newest generation of which a rotation has returned
 	var writing, reading sync.WaitGroup
 	for session := range sessions {
 		writing.Go(func() {
-			for n := range 100 {
+			for n := range rotations {
 				err := rotateNewest(t.Context(), stores[rand.IntN(2)], storetest.Session("", session).ID,
 					storetest.Start.Add(time.Duration(n)*time.Second))
 				if err != nil {

@@ -7,6 +7,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/sqlitetest"
 	"github.com/watchword-auth/watchword/store/sqlite"
 	"github.com/watchword-auth/watchword/store/storetest"
 )
@@ -19,7 +20,11 @@ func TestStoreSuite(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) watchword.Store { return open(t, newPath(t)) })
 }
 
-func newPath(t testing.TB) string { return filepath.Join(t.TempDir(), "watchword.db") }
+// newPath returns the path of a database without users.
+func newPath(t testing.TB) string { return sqlitetest.Path(t, sqlite.Migrate) }
+
+// missingPath returns the path of a file that does not exist.
+func missingPath(t testing.TB) string { return filepath.Join(t.TempDir(), "watchword.db") }
 
 func open(t testing.TB, path string) *sqlite.Store {
 	t.Helper()

@@ -120,7 +120,7 @@ var feeds = map[string]func(suite){
 	// Several processes assign numbers at the same time. No number is assigned twice, and a
 	// reader that has seen a number never sees a smaller one appear.
 	"FeedNumbersBecomeVisibleInOrder": func(s suite) {
-		const sessions, processes = 120, 3
+		sessions, processes := 3*rounds()/5, 3
 		users := []watchword.User{s.addFed(1), s.addFed(2)}
 		for n := range sessions {
 			s.addSession(Session(users[n%2].ID, n))

@@ -5,12 +5,19 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"testing"
 	"time"
 
 	"github.com/watchword-auth/watchword"
 )
 
-const rounds = 200
+// rounds is how often a test repeats its race: 200 times, with -short 40 times.
+func rounds() int {
+	if testing.Short() {
+		return 40
+	}
+	return 200
+}
 
 // Each test repeats a race: the contenders start at the same time, and the test counts those
 // that succeed.
@@ -18,7 +25,7 @@ var races = map[string]func(suite){
 	// RT-3
 	"ConcurrentRotationsOfOneGenerationSucceedOnce": func(s suite) {
 		one := s.addSession(Session(s.addUser(1).ID, 1))
-		for range rounds {
+		for range rounds() {
 			r := Rotate(one, Start)
 			s.wantWinners(1, s.rotates(r), s.rotates(r), s.rotates(r))
 			one.Generation++
@@ -51,7 +58,7 @@ var races = map[string]func(suite){
 	// RT-8, RT-9
 	"EndedSessionDoesNotRotate": func(s suite) {
 		u := s.addUser(1)
-		for n := range rounds {
+		for n := range rounds() {
 			one := s.addSession(Session(u.ID, n))
 			var ended, rotatedLater atomic.Bool
 			s.wantWinners(1, s.wins(endSession(one, watchword.EndedLogout, Start), &ended), func() bool {
@@ -78,7 +85,7 @@ var races = map[string]func(suite){
 
 	// RT-11
 	"SessionOfDisabledUserDoesNotRotate": func(s suite) {
-		for n := range rounds {
+		for n := range rounds() {
 			u := s.addUser(n)
 			one := s.addSession(Session(u.ID, n))
 			var disabled atomic.Bool
@@ -101,7 +108,7 @@ var races = map[string]func(suite){
 
 	"GenerationIsEitherForgivenOrRotated": func(s suite) {
 		u := s.addUser(1)
-		for n := range rounds {
+		for n := range rounds() {
 			one := s.addSession(Session(u.ID, n))
 			var forgiven atomic.Bool
 			s.wantWinners(1, s.rotates(Rotate(one, Start)), func() bool {
@@ -116,7 +123,7 @@ var races = map[string]func(suite){
 
 	"ConcurrentReplacePasswordSucceedsOnce": func(s suite) {
 		u := s.addUser(1)
-		for n := range rounds {
+		for n := range rounds() {
 			replace := func(who string) func() bool {
 				return s.wins(func(ctx context.Context, tx watchword.Tx) (bool, error) {
 					return tx.ReplacePassword(ctx, u, watchword.Secret(fmt.Sprint(who, n)))
@@ -128,14 +135,14 @@ var races = map[string]func(suite){
 	},
 
 	"ConcurrentTakeMailTokenSucceedsOnce": func(s suite) {
-		for n := range rounds {
+		for n := range rounds() {
 			m := s.addMailToken(mailTokenOf(n))
 			s.wantWinners(1, s.wins(take(m.Hash, m.Kind, Start)), s.wins(take(m.Hash, m.Kind, Start)))
 		}
 	},
 
 	"ConcurrentSignUpsWithOneAddressSucceedOnce": func(s suite) {
-		for n := range rounds {
+		for n := range rounds() {
 			u, twin, mover := User(3*n), User(3*n+1), s.addUser(3*n+2)
 			twin.Email = u.Email
 			s.wantWinners(
@@ -149,7 +156,7 @@ var races = map[string]func(suite){
 
 	// ID-12
 	"ReservedAddressIsNotTakenByConcurrentSignUp": func(s suite) {
-		for n := range rounds {
+		for n := range rounds() {
 			owner, other := s.addUser(10*n), s.addUser(10*n+1)
 			undo := watchword.MailToken{
 				Hash: fmt.Sprint("undo", n), Kind: watchword.MailAddressChanged, UserID: owner.ID,
@@ -174,7 +181,7 @@ var races = map[string]func(suite){
 
 	// PW-13
 	"RevocationSeesTokenInsertedUnderUserLock": func(s suite) {
-		for n := range rounds {
+		for n := range rounds() {
 			u := s.addUser(n)
 			m := mailTokenOf(n)
 			m.UserID, m.Email = u.ID, u.Email
@@ -197,7 +204,7 @@ var races = map[string]func(suite){
 
 	"ConcurrentEndSessionSucceedsOnce": func(s suite) {
 		u := s.addUser(1)
-		for n := range rounds {
+		for n := range rounds() {
 			one := s.addSession(Session(u.ID, n))
 			s.wantWinners(
 				1,
@@ -210,7 +217,7 @@ var races = map[string]func(suite){
 	// RT-12
 	"ConcurrentSignInsKeepTheSessionLimit": func(s suite) {
 		u, keep, n := s.addUser(1), 3, 0
-		for range rounds / 4 {
+		for range rounds() / 4 {
 			var all []func() bool
 			for range 4 {
 				one := Session(u.ID, n)
@@ -231,7 +238,7 @@ var races = map[string]func(suite){
 	},
 
 	"ConcurrentClaimMailSucceedsOnce": func(s suite) {
-		for n := range rounds {
+		for n := range rounds() {
 			s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.InsertMail(ctx, mailOf(User(1), n)) })
 			claim := func() bool {
 				_, err := s.claim(after(time.Hour), after(2*time.Hour))
@@ -242,7 +249,7 @@ var races = map[string]func(suite){
 	},
 
 	"ConcurrentInsertKeySucceedsOnce": func(s suite) {
-		for n := range rounds {
+		for n := range rounds() {
 			k, twin := keyOf(watchword.KeySign, n), keyOf(watchword.KeySign, n)
 			twin.ID += "twin"
 			s.wantWinners(1, s.wins(insertKey(k)), s.wins(insertKey(twin)))
@@ -250,7 +257,7 @@ var races = map[string]func(suite){
 	},
 
 	"ConcurrentChargesNeverExceedTheLimit": func(s suite) {
-		for n := range rounds {
+		for n := range rounds() {
 			use := func() bool { return s.charge(chargeOf(fmt.Sprint(n), 2, time.Minute)) == 0 }
 			s.wantWinners(2, use, use, use, use)
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/watchword-auth/watchword/accountimport"
 	"github.com/watchword-auth/watchword/cmd/internal/userimport"
 	"github.com/watchword-auth/watchword/dialect/users"
+	"github.com/watchword-auth/watchword/internal/sqlitetest"
 	"github.com/watchword-auth/watchword/internal/userfile"
 	"github.com/watchword-auth/watchword/mail"
 	"github.com/watchword-auth/watchword/mail/devbox"
@@ -25,7 +26,7 @@ const bcryptHash = "$2a$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy
 // newEngine returns an engine on an empty SQLite database.
 func newEngine(t *testing.T) *watchword.Engine {
 	t.Helper()
-	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "watchword.db"))
+	store, err := sqlite.Open(t.Context(), sqlitetest.Path(t, sqlite.Migrate))
 	if err != nil {
 		t.Fatal(err)
 	}

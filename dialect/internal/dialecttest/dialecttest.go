@@ -20,6 +20,7 @@ import (
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/dialect/lesson"
 	"github.com/watchword-auth/watchword/dialect/users"
+	"github.com/watchword-auth/watchword/internal/sqlitetest"
 	"github.com/watchword-auth/watchword/server"
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
@@ -41,8 +42,10 @@ func Start(t *testing.T, change func(*watchword.Options)) *Service {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	s := &Service{URL: "http://" + listener.Addr().String(), Mails: &Postbox{}, Folder: t.TempDir()}
-	s.Store, err = sqlite.Open(t.Context(), filepath.Join(s.Folder, "watchword.db"))
+	s := &Service{URL: "http://" + listener.Addr().String(), Mails: &Postbox{}}
+	path := sqlitetest.Path(t, sqlite.Migrate)
+	s.Folder = filepath.Dir(path)
+	s.Store, err = sqlite.Open(t.Context(), path)
 	must(t, err)
 	options := watchword.Options{
 		PublicURL:   s.URL,

@@ -1,0 +1,48 @@
+// Package sqlitetest creates database files for tests. A new file needs fifty milliseconds,
+// because SQLite syncs each migration. A copy of one that was created before needs three.
+package sqlitetest
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+)
+
+var template struct {
+	sync.Mutex
+	file []byte
+}
+
+// Path returns the path of a new database in a folder of t, without users. migrate is
+// sqlite.Migrate, which this package may not import. Each process calls it once.
+func Path(t testing.TB, migrate func(ctx context.Context, path string) (applied []string, err error)) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "watchword.db")
+	file, err := read(t.Context(), migrate)
+	if err = errors.Join(err, os.WriteFile(path, file, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func read(ctx context.Context, migrate func(context.Context, string) ([]string, error)) ([]byte, error) {
+	template.Lock()
+	defer template.Unlock()
+	if template.file != nil {
+		return template.file, nil
+	}
+	dir, err := os.MkdirTemp("", "sqlitetest-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "watchword.db")
+	if _, err = migrate(ctx, path); err != nil {
+		return nil, err
+	}
+	template.file, err = os.ReadFile(path) // complete: SQLite folds the log into the file when the last connection closes
+	return template.file, err
+}
