@@ -38,6 +38,55 @@ export interface Credentials {
   remember?: boolean
 }
 
+/** How to continue a sign-in that needs a second factor: the `challenge` of a WatchwordError. */
+export interface Challenge {
+  /** The kinds of proof that the server accepts, such as "totp" and "recovery". */
+  methods: string[]
+  /** Seconds until the sign-in has to start again. */
+  expiresIn: number
+}
+
+/** One proof of a second factor. */
+export type FactorProof =
+  /** The six digits of an authenticator app. */
+  | { totp: string }
+  | { recoveryCode: string }
+
+export interface Factor {
+  id: string
+  /** Such as "totp". */
+  kind: string
+  name: string
+  createdAt: string
+  /** Absent: never used to sign in. */
+  lastUsedAt?: string
+}
+
+export interface FactorsAnswer {
+  factors: Factor[]
+  recoveryCodes: { left: number; createdAt?: string }
+}
+
+/** The secret of an authenticator app. The server shows it once. */
+export interface TOTPEnrolment {
+  id: string
+  /** To type into the app. */
+  secret: string
+  /** otpauth, for a QR code. */
+  uri: string
+}
+
+export interface FactorAnswer {
+  factor: Factor
+  /** Only with the first factor of an account. The server shows them once. */
+  recoveryCodes?: string[]
+}
+
+export interface RecoveryCodesAnswer {
+  /** The server shows them once. */
+  codes: string[]
+}
+
 export interface Verification {
   /** The token in the link of the mail. */
   token: string

@@ -6,31 +6,41 @@
 //     request repeated, if its body can be sent again.
 //  4. After a network failure only GET, HEAD and OPTIONS are repeated, because the server
 //     may have processed the request.
-//  5. A request is sent at most twice.
+//  5. A 401 that asks for a step-up (RFC 9470) calls the handler, if there is one. After a proof,
+//     the request is sent once more.
+//  6. A request is sent at most twice, and once more after a step-up.
 
 import { now } from "./clock.js"
 import { refusal, WatchwordError } from "./error.js"
 import type { Renewal } from "./renewal.js"
 import type { Session } from "./session.js"
+import { stepUpChallenge, type StepUpChallenge, type StepUps } from "./stepup.js"
 import type { Token } from "./token.js"
-import { send, type Handler, type Transport } from "./transport.js"
+import { send, signalOf, type Handler, type Transport } from "./transport.js"
 
 /** Milliseconds between renewals forced by a 401, in case the server rejects each new token. */
 const forcedInterval = 5000
 
-/** Sends a request with the access token, and returns the handler's result. */
+/** Sends a request with the access token, and returns the handler's result. `canStepUp` is true by default. */
 export interface SendAuthorized {
-  <T>(transport: Transport, input: RequestInfo | URL, init: RequestInit, handle: Handler<T>): Promise<T>
+  <T>(
+    transport: Transport,
+    input: RequestInfo | URL,
+    init: RequestInit,
+    handle: Handler<T>,
+    canStepUp?: boolean,
+  ): Promise<T>
 }
 
 export interface AuthorizedOptions {
   session: Session
   renewal: Renewal
+  stepUps: StepUps
   /** The origins that may receive the token. */
   origins: ReadonlySet<string>
 }
 
-export function createAuthorized({ session, renewal, origins }: AuthorizedOptions): SendAuthorized {
+export function createAuthorized({ session, renewal, stepUps, origins }: AuthorizedOptions): SendAuthorized {
   let forcedAt = -Infinity // the last renewal forced by a 401
   let forcedFor: Token | undefined // its token: several requests may have carried it
 
@@ -42,54 +52,76 @@ export function createAuthorized({ session, renewal, origins }: AuthorizedOption
     forcedFor = token
   }
 
-  return async function sendAuthorized(transport, input, init, handle) {
+  return async function sendAuthorized(transport, input, init, handle, canStepUp = true) {
     checkOrigin(origins, input)
-    const request = { input, init, canRepeat: isRepeatable(init.body) }
+    const isRepeatable = hasRepeatableBody(init.body)
     let token = await renewal.validToken(session.snapshot.user)
+    let proofs = stepUps.count
     const { user } = session.snapshot
-    let canRepeat = request.canRepeat
+    const sendOnce = (isLast = false) =>
+      attempt(transport, { input, init, keepsBody: isRepeatable && !isLast }, token, handle)
+
+    let mayRepeat = isRepeatable
     let outcome
     try {
-      outcome = await attempt(transport, request, token, handle)
+      outcome = await sendOnce()
     } catch (error) {
-      if (!canRepeat || !isSafe(input, init) || !isNetworkError(error)) throw error
-      canRepeat = false
-      outcome = await attempt(transport, { ...request, canRepeat }, token, handle)
+      if (!mayRepeat || !isSafe(input, init) || !isNetworkError(error)) throw error
+      mayRepeat = false
+      outcome = await sendOnce()
     }
-    if (!outcome.refused) return outcome.result
-    limitForced(token, outcome.refused)
-    token = await renewal.validToken(user, token)
-    if (!canRepeat) throw outcome.refused
-    outcome = await attempt(transport, { ...request, canRepeat: false }, token, handle)
+    if (outcome.refused) {
+      limitForced(token, outcome.refused)
+      token = await renewal.validToken(user, token)
+      if (!mayRepeat) throw outcome.refused
+      proofs = stepUps.count
+      outcome = await sendOnce()
+    }
+    const asks = canStepUp && outcome.stepUp
+    if (asks && (await stepUps.ask(asks, proofs, signalOf(input, init))) && isRepeatable) {
+      token = await renewal.validToken(user)
+      outcome = await sendOnce(true)
+    }
     if (outcome.refused) throw outcome.refused
-    return outcome.result
+    return outcome.finish()
   }
 }
 
 interface AuthorizedRequest {
   input: RequestInfo | URL
   init: RequestInit
-  /** Whether the request may be sent a second time. If so, the body of a Request is cloned. */
-  canRepeat: boolean
+  /** Whether the request may be sent again. If so, the body of a Request is cloned. */
+  keepsBody: boolean
 }
 
-type Outcome<T> = { refused: WatchwordError } | { refused: undefined; result: T }
+/**
+ * `refused` is the error if the server rejected the token. With `stepUp`, finish handles the 401.
+ * Its body has arrived, so that this works at any time.
+ */
+type Outcome<T> =
+  | { refused: WatchwordError; stepUp?: undefined }
+  | { refused?: undefined; stepUp?: StepUpChallenge; finish: () => Promise<T> | T }
 
-/** Sends the request once. `refused` is the error if the server rejected the token. */
+/** Sends the request once. */
 function attempt<T>(
   transport: Transport,
   request: AuthorizedRequest,
   token: Token,
   handle: Handler<T>,
 ): Promise<Outcome<T>> {
-  const { input, init, canRepeat } = request
+  const { input, init, keepsBody } = request
   const original = input instanceof Request ? input : undefined
   const headers = new Headers(init.headers ?? original?.headers)
   headers.set("Authorization", `Bearer ${token.value}`)
-  const target = original && canRepeat ? original.clone() : input
+  const target = original && keepsBody ? original.clone() : input
   return send<Outcome<T>>(transport, target, { ...init, headers }, async (response) => {
-    const refused = await tokenRefusal(response)
-    return refused ? { refused } : { refused, result: await handle(response) }
+    const error = response.status === 401 ? await refusal(response) : undefined
+    const header = response.headers.get("WWW-Authenticate") ?? ""
+    const stepUp = error && stepUpChallenge(error, header)
+    if (stepUp) return { stepUp, finish: () => handle(response) }
+    if (error && isAboutToken(error, header)) return { refused: error }
+    const result = await handle(response)
+    return { finish: () => result }
   })
 }
 
@@ -111,7 +143,7 @@ function isNetworkError(error: unknown): boolean {
 }
 
 /** A stream can be sent only once. */
-function isRepeatable(body: BodyInit | null | undefined): boolean {
+function hasRepeatableBody(body: BodyInit | null | undefined): boolean {
   return (
     body == null ||
     typeof body === "string" ||
@@ -123,11 +155,7 @@ function isRepeatable(body: BodyInit | null | undefined): boolean {
   )
 }
 
-/** Returns the refusal if a 401 is about the token, by Watchword's codes or by RFC 6750. */
-async function tokenRefusal(response: Response): Promise<WatchwordError | undefined> {
-  if (response.status !== 401) return undefined
-  const error = await refusal(response)
-  const hasCode = ["TOKEN_EXPIRED", "TOKEN_INVALID", "SESSION_ENDED"].includes(error.code)
-  const hasChallenge = /error="?invalid_token/.test(response.headers.get("WWW-Authenticate") ?? "")
-  return hasCode || hasChallenge ? error : undefined
+/** Reports whether a 401 is about the token, by Watchword's codes or by RFC 6750. */
+function isAboutToken({ code }: WatchwordError, header: string): boolean {
+  return ["TOKEN_EXPIRED", "TOKEN_INVALID", "SESSION_ENDED"].includes(code) || /error="?invalid_token/.test(header)
 }

@@ -1,6 +1,7 @@
 import { createAccountMethods } from "./account.js"
 import type {
   Credentials,
+  FactorProof,
   Invitation,
   LogoutAllAnswer,
   Message,
@@ -17,6 +18,7 @@ import { createCallAsUser, createPost, type CallAsUser, type Post } from "./requ
 import { createSession, type Listener, type Session, type Snapshot } from "./session.js"
 import { createSignInMethods } from "./signin.js"
 import { createStoredTokens, type StoredTokens } from "./stored.js"
+import { createStepUps, type StepUpHandler, type StepUps } from "./stepup.js"
 import { createTabs, type Tabs } from "./tabs.js"
 
 export interface Client {
@@ -40,7 +42,16 @@ export interface Client {
 
   /** Creates an account and signs in. If the server verifies addresses first, it only sends a mail. */
   register(body: Registration): Promise<UserAnswer | Message>
+  /**
+   * Signs in. If the account has a second factor, it throws SECOND_FACTOR_REQUIRED with a
+   * `challenge`: ask for a proof, and call loginFactor.
+   */
   login(body: Credentials): Promise<UserAnswer>
+  /**
+   * Completes the last sign-in that threw SECOND_FACTOR_REQUIRED. After FACTOR_WRONG, ask again;
+   * after CHALLENGE_INVALID, start with login.
+   */
+  loginFactor(body: FactorProof): Promise<UserAnswer>
   /**
    * Signs out here and in all tabs at once. If it throws, the server was not reached, and the
    * session is still active there: call logout again.
@@ -70,7 +81,20 @@ export interface Client {
   /** Confirms a new address as verifyEmail does. The password does not sign in. */
   confirmEmail(body: { token: string; password?: string }): Promise<Message>
   undoEmail(body: { token: string }): Promise<Message>
+  /** Proves again who the user is. A password is accepted only for an account without a factor. */
+  stepUp(body: FactorProof | { password: string }): Promise<void>
+  /**
+   * Calls the handler when a request needs a newer or stronger proof, once for all requests that
+   * wait. It replaces the last handler. Returns a function that removes it.
+   */
+  onStepUp(handler: StepUpHandler): () => void
 }
+
+/**
+ * The key of callAsUser, for the other entries of this package. It is registered, because each bundle
+ * may have its own copy.
+ */
+export const callKey = Symbol.for("@watchword/client")
 
 /** The parts of a client, for the functions that make up its methods. */
 export interface Parts {
@@ -82,6 +106,9 @@ export interface Parts {
   post: Post
   callAsUser: CallAsUser
   sendAuthorized: SendAuthorized
+  stepUps: StepUps
+  /** The handle of the last challenge, for a program without cookies. */
+  handle: string | undefined
   /** Starts channel and schedule, unless the client is closed. */
   start(): void
   close(): void
@@ -90,7 +117,8 @@ export interface Parts {
 /** Creates a client. It sends no request until a method is called. */
 export function createClient(options: ClientOptions): Client {
   const parts = createParts(resolveOptions(options))
-  return { ...createSessionMethods(parts), ...createSignInMethods(parts), ...createAccountMethods(parts) }
+  const hidden = { [callKey]: parts.callAsUser }
+  return { ...createSessionMethods(parts), ...createSignInMethods(parts), ...createAccountMethods(parts), ...hidden }
 }
 
 function createParts(settings: Settings): Parts {
@@ -106,7 +134,8 @@ function createParts(settings: Settings): Parts {
     onSettled: () => schedule.reschedule(),
   })
   const schedule = createSchedule({ session, renewal, tabs })
-  const sendAuthorized = createAuthorized({ session, renewal, origins: settings.origins })
+  const stepUps = createStepUps()
+  const sendAuthorized = createAuthorized({ session, renewal, stepUps, origins: settings.origins })
   let closed = false
   function start(): void {
     if (closed) return
@@ -119,7 +148,8 @@ function createParts(settings: Settings): Parts {
     tabs.close()
   }
   const callAsUser = createCallAsUser(settings, sendAuthorized)
-  return { settings, session, tabs, renewal, stored, post, callAsUser, sendAuthorized, start, close }
+  const calls = { post, callAsUser, sendAuthorized, stepUps, handle: undefined }
+  return { settings, session, tabs, renewal, stored, ...calls, start, close }
 }
 
 type SessionMethods = Pick<

@@ -1,3 +1,4 @@
+import type { Challenge } from "./api.js"
 import type { Code } from "./codes.js"
 
 /** Why one field of a request was rejected. */
@@ -12,7 +13,7 @@ export interface FieldError {
 /** The server's codes, and two for requests without a response. */
 export type WatchwordErrorCode = Code | "NETWORK" | "TIMEOUT"
 
-type ErrorDetails = Partial<Pick<WatchwordError, "status" | "fields" | "requestId" | "retryAfter" | "cause">>
+type ErrorDetails = Partial<Pick<WatchwordError, "status" | "fields" | "challenge" | "requestId" | "retryAfter" | "cause">>
 
 /**
  * The only error class of this package. Programs compare `code`; `message` is one sentence
@@ -30,6 +31,8 @@ export class WatchwordError extends Error {
   readonly status: number
   /** With VALIDATION_FAILED: the rejected fields of the request. */
   readonly fields: FieldError[]
+  /** With SECOND_FACTOR_REQUIRED: how to continue, see loginFactor. */
+  readonly challenge: Challenge | undefined
   /** The request id, for a search in the server's log. */
   readonly requestId: string | undefined
   /** Seconds to wait before a retry, from the server or from the backoff. */
@@ -40,6 +43,7 @@ export class WatchwordError extends Error {
     this.code = code
     this.status = details.status ?? 0
     this.fields = details.fields ?? []
+    this.challenge = details.challenge
     this.requestId = details.requestId
     this.retryAfter = details.retryAfter
   }
@@ -58,6 +62,7 @@ interface Problem {
   code?: unknown
   detail?: unknown
   errors?: FieldError[]
+  challenge?: Challenge
   requestId?: string
 }
 
@@ -77,6 +82,7 @@ export async function refusal(response: Response): Promise<WatchwordError> {
     {
       status: response.status,
       fields: Array.isArray(problem.errors) ? problem.errors : [],
+      challenge: problem.challenge,
       requestId: problem.requestId ?? response.headers.get("X-Request-Id") ?? undefined,
       retryAfter: seconds >= 0 ? seconds : undefined,
     },

@@ -5,9 +5,12 @@ export { WatchwordError } from "./error.js"
 export type { FieldError, WatchwordErrorCode } from "./error.js"
 export type { Code } from "./codes.js"
 export type { Listener, Snapshot } from "./session.js"
+export type { StepUpChallenge, StepUpHandler } from "./stepup.js"
 export type {
+  Challenge,
   Credentials,
   DeviceSession,
+  FactorProof,
   Invitation,
   LogoutAllAnswer,
   Message,

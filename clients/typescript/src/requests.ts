@@ -16,7 +16,7 @@ export interface Post {
 
 /** Sends a request with the access token of the session. */
 export interface CallAsUser {
-  <T>(method: string, path: string, body?: object): Promise<T>
+  <T>(method: string, path: string, body?: object, canStepUp?: boolean): Promise<T>
 }
 
 export function createPost({ apiUrl, transport, credentials }: Settings): Post {
@@ -29,6 +29,8 @@ export function createPost({ apiUrl, transport, credentials }: Settings): Post {
 
 export function createCallAsUser(settings: Settings, sendAuthorized: SendAuthorized): CallAsUser {
   const { apiUrl, transport, credentials } = settings
-  return <T>(method: string, path: string, body?: object): Promise<T> =>
-    sendAuthorized(transport, `${apiUrl}/${path}`, { ...jsonRequest(method, body), ...credentials }, readJSON<T>)
+  return <T>(method: string, path: string, body?: object, canStepUp?: boolean): Promise<T> => {
+    const init = { ...jsonRequest(method, body), ...credentials }
+    return sendAuthorized(transport, `${apiUrl}/${path}`, init, readJSON<T>, canStepUp)
+  }
 }

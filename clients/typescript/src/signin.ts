@@ -1,10 +1,14 @@
-import type { Message, SignIn, UserAnswer } from "./api.js"
+import type { Challenge, Message, SignIn, UserAnswer } from "./api.js"
 import type { Client, Parts } from "./client.js"
 import { now } from "./clock.js"
 import { WatchwordError } from "./error.js"
 import { tokenOf } from "./token.js"
 
-type SignInMethods = Pick<Client, "register" | "login" | "verifyEmail" | "acceptInvite" | "confirmEmail" | "logout">
+type SignInMethods = Pick<
+  Client,
+  | "register" | "login" | "loginFactor" | "stepUp" | "onStepUp" | "verifyEmail" | "acceptInvite" | "confirmEmail"
+  | "logout"
+>
 
 export function createSignInMethods(parts: Parts): SignInMethods {
   const { stored, post } = parts
@@ -15,6 +19,13 @@ export function createSignInMethods(parts: Parts): SignInMethods {
       const response = await signIn<SignIn>(parts, "login", deviceToken ? { ...body, deviceToken } : body)
       return { user: response.user }
     },
+    async loginFactor(body) {
+      const handle = parts.stored.inBody ? { handle: parts.handle ?? "" } : {}
+      const response = await signIn<SignIn>(parts, "login/factor", { ...body, ...handle })
+      return { user: response.user }
+    },
+    stepUp: (body) => stepUp(parts, body),
+    onStepUp: parts.stepUps.onStepUp,
     async verifyEmail(body) {
       const accessToken = await accessTokenIfAny(parts)
       return withoutTokens(await signIn<SignIn | Message>(parts, "email/verify", body, accessToken))
@@ -44,7 +55,11 @@ function signIn<T extends SignIn | Message>(
   start()
   return tabs.runExclusive(async () => {
     const sent = now()
-    const response = await post<T>(path, stored.inBody ? { ...body, delivery: "body" } : body, { accessToken })
+    const delivery = stored.inBody && !("handle" in body) ? { delivery: "body" } : {}
+    const response = await post<T>(path, { ...body, ...delivery }, { accessToken }).catch((error: unknown) => {
+      keepHandle(parts, error)
+      throw error
+    })
     if ("accessToken" in response) {
       await stored.save(response)
       renewal.backoff.reset()
@@ -52,6 +67,32 @@ function signIn<T extends SignIn | Message>(
       tabs.broadcastToken()
     }
     return response
+  })
+}
+
+/** Moves the handle of a challenge from the error, which may be logged, into the client. */
+function keepHandle(parts: Parts, error: unknown): void {
+  const challenge = (error as { challenge?: Challenge & { handle?: string } }).challenge
+  if (!challenge?.handle) return
+  parts.handle = challenge.handle
+  delete challenge.handle
+}
+
+/**
+ * Proves, and replaces the access token. It waits for a refresh that is running, because that may
+ * bring a token from before the proof.
+ */
+async function stepUp({ session, tabs, callAsUser, stepUps, start }: Parts, body: object): Promise<void> {
+  start()
+  const sent = now()
+  const { signal } = session
+  const response = await callAsUser<Pick<SignIn, "accessToken" | "expiresIn">>("POST", "step-up", body, false)
+  await tabs.runExclusive(async () => {
+    const { user } = session.snapshot
+    if (signal.aborted || !user) return // signed out meanwhile: the caller's request will say so
+    session.renewed(tokenOf(response, sent), user)
+    stepUps.proven()
+    tabs.broadcastToken()
   })
 }
 

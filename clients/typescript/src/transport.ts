@@ -22,7 +22,7 @@ export async function send<T>(
   init: RequestInit,
   handle: Handler<T>,
 ): Promise<T> {
-  const callerSignal = init.signal ?? (input instanceof Request ? input.signal : undefined)
+  const callerSignal = signalOf(input, init)
   const timeout = new AbortController()
   const timer = transport.timeout < Infinity ? setTimeout(() => timeout.abort(), transport.timeout) : undefined
   try {
@@ -38,6 +38,11 @@ export async function send<T>(
   } finally {
     clearTimeout(timer)
   }
+}
+
+/** Returns the caller's signal of a request. */
+export function signalOf(input: RequestInfo | URL, init: RequestInit): AbortSignal | null | undefined {
+  return init.signal ?? (input instanceof Request ? input.signal : undefined)
 }
 
 /** Returns a signal that is aborted as soon as one of both is. */

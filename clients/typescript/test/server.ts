@@ -10,6 +10,7 @@ interface StoredSession {
   user: User
   generation: number
   ended: boolean
+  proven: boolean
 }
 
 /** A fault instead of a response. "cut" closes the connection, "cutAfterwards" after the rotation. */
@@ -22,6 +23,9 @@ export interface Asked {
   body: string
 }
 
+const insufficient =
+  'Bearer realm="id.example.com", error="insufficient_user_authentication", acr_values="aal2 phr", max_age="300"'
+
 export class TestServer {
   url = ""
   expiresIn = 900
@@ -29,10 +33,12 @@ export class TestServer {
   readonly asked: Asked[] = []
   onRefresh: (count: number) => Fault | Promise<Fault> = () => undefined
   onThing: (count: number) => Fault | Promise<Fault> = () => undefined
+  /** Runs before a proof is accepted. */
+  onStepUp: () => Fault | Promise<Fault> = () => undefined
   onLogout: () => Fault | Promise<Fault> = () => undefined
   readonly sessions = new Map<string, StoredSession>()
   private things = 0
-  private readonly tokens = new Map<string, { session: string; expired: boolean }>()
+  private readonly tokens = new Map<string, { session: string; expired: boolean; proven: boolean }>()
 
   static async start(): Promise<TestServer> {
     const server = new TestServer()
@@ -100,7 +106,7 @@ export class TestServer {
         if (given.email === "verify@example.com") return respond(202, { message: "Check your inbox." })
         const email = given.email ?? ""
         const user = { id: `id of ${email}`, email, emailVerified: false, name: given.name ?? "", roles: [], locale: "", createdAt: "2026-11-26T12:00:00Z" }
-        const session = { id: randomUUID(), user, generation: 0, ended: false }
+        const session = { id: randomUUID(), user, generation: 0, ended: false, proven: false }
         this.sessions.set(session.id, session)
         return signIn(path.endsWith("login") ? 200 : 201, session, given.delivery === "body")
       }
@@ -147,6 +153,20 @@ export class TestServer {
       case "/api/auth/me":
         if (method === "PATCH") session.user = { ...session.user, name: given.name ?? "" }
         return respond(200, { user: session.user })
+      case "/api/auth/step-up": {
+        const fault = await this.onStepUp()
+        if (fault) return fail(fault)
+        if (given.password) return refuse(401, "STEP_UP_REQUIRED", { "WWW-Authenticate": insufficient })
+        if (given.totp !== "123456") return refuse(403, "FACTOR_WRONG")
+        session.proven = true
+        return respond(200, { accessToken: this.mint(session), tokenType: "Bearer", expiresIn: this.expiresIn })
+      }
+      case "/sensitive":
+        if (!access.proven) return refuse(401, "INSUFFICIENT_USER_AUTHENTICATION", { "WWW-Authenticate": insufficient })
+        return respond(200, { method, body })
+      case "/api/auth/factors":
+        if (!access.proven) return refuse(401, "STEP_UP_REQUIRED", { "WWW-Authenticate": insufficient })
+        return respond(200, { factors: [], recoveryCodes: { left: 0 } })
       case "/api/auth/logout-all":
         this.endSessions()
         return respond(200, { message: "All your sessions have ended.", ended: 1 })
@@ -158,7 +178,7 @@ export class TestServer {
   private mint(session: StoredSession): string {
     const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString("base64url")
     const token = `${part({ alg: "none" })}.${part({ sid: session.id, jti: randomUUID(), name: "Ægir ✓?>" })}.x`
-    this.tokens.set(token, { session: session.id, expired: false })
+    this.tokens.set(token, { session: session.id, expired: false, proven: session.proven })
     return token
   }
 }
