@@ -273,8 +273,15 @@ func (a *api) stepUp(w http.ResponseWriter, r *http.Request, who watchword.Ident
 // seconds. A client that does not know the error shows the text and does not renew its token,
 // because the error is not invalid_token.
 func stepUpChallenge(s *watchword.StepUp) string {
-	return fmt.Sprintf(`, error="insufficient_user_authentication", acr_values=%q, max_age="%d"`,
-		s.ACR, int64(s.MaxAge/time.Second))
+	challenge := `, error="insufficient_user_authentication"`
+	// A gateway may require only one of both.
+	if s.ACR != "" {
+		challenge += fmt.Sprintf(`, acr_values=%q`, s.ACR)
+	}
+	if s.MaxAge > 0 {
+		challenge += fmt.Sprintf(`, max_age="%d"`, int64(s.MaxAge/time.Second))
+	}
+	return challenge
 }
 
 // factorRoutes returns the table of second factors. Without Options.Factors, it is empty.

@@ -4,11 +4,16 @@ import (
 	"cmp"
 	"net/http"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/factors"
+	"github.com/watchword-auth/watchword/internal/amr"
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
@@ -21,7 +26,8 @@ import (
 //  2. It verifies the access token and requires a live session, as for all of /api/auth. The
 //     refresh cookie does not count: with it, a page of another site could act through the
 //     gateway, and each request would rotate the token.
-//  3. It compares the required roles with those of the account now.
+//  3. It compares the required roles with those of the account now, and the required level and age
+//     with the last proof of the session now. A token from before a step-up therefore passes.
 //  4. It always sets all identity headers. The gateway copies them over headers that the client
 //     sent, and an empty header removes the client's value.
 //
@@ -49,7 +55,13 @@ func (a *api) forward(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	who, err := authenticate(a.engine, r, required.roles)
-	if required.login != "" && statusOf(watchword.CodeOf(err)) == http.StatusUnauthorized && isNavigation(r) {
+	if err == nil {
+		err = factors.RequireProof(who.Session, required.acr, required.maxAge, a.engine.Inside().Now())
+	}
+	// A user who has to step up is signed in. The login page would send the browser back at once.
+	isSignedOut := statusOf(watchword.CodeOf(err)) == http.StatusUnauthorized &&
+		watchword.CodeOf(err) != watchword.CodeStepUpRequired
+	if required.login != "" && isSignedOut && isNavigation(r) {
 		// Usually fail logs a refusal, but a redirect does not reach it.
 		a.errors.logRefused(w, r, err)
 		w.Header().Set("Location", required.login)
@@ -102,6 +114,9 @@ func identify(w http.ResponseWriter, who watchword.Identity) error {
 type forwardRule struct {
 	roles []string // the user must have all of them
 	login string   // redirect target for browsers instead of 401; empty: no redirect
+
+	acr    string        // the session must have this level or a higher one; empty: any
+	maxAge time.Duration // since the last proof of the session; 0: any
 }
 
 // parseForward rejects unknown and empty parameters, and a login URL that would make the server
@@ -113,15 +128,8 @@ func (a *api) parseForward(query string) (rule forwardRule, err error) {
 	}
 	for name, given := range values {
 		switch name {
-		// No account has an empty role. The gateway probably filled in a variable that is
-		// not set.
 		case "role":
-			for _, role := range given {
-				if role == "" {
-					return rule, parameterInvalid("The parameter role is empty. Name a role, or omit it.")
-				}
-			}
-			rule.roles = given
+			rule.roles, err = given, checkRoles(given)
 		// With two targets, it would depend on the parser which one is used.
 		case "login":
 			if len(given) != 1 || !a.origins.mayRedirectTo(given[0]) {
@@ -129,12 +137,52 @@ func (a *api) parseForward(query string) (rule forwardRule, err error) {
 					"The parameter login is not a URL on the public URL or on one of allowed-origins.")
 			}
 			rule.login = given[0]
+		case "acr":
+			rule.acr, err = parseLevel(given)
+		case "max_age":
+			rule.maxAge, err = parseMaxAge(given)
 		default:
-			return rule, parameterInvalid(
-				"The only parameters are role, which may occur several times, and login.")
+			err = parameterInvalid(
+				"The only parameters are role, which may occur several times, login, acr and max_age.")
+		}
+		if err != nil {
+			return rule, err
 		}
 	}
 	return rule, nil
+}
+
+// checkRoles rejects an empty role, which no account has. The gateway probably filled in a variable
+// that is not set.
+func checkRoles(given []string) error {
+	if slices.Contains(given, "") {
+		return parameterInvalid("The parameter role is empty. Name a role, or omit it.")
+	}
+	return nil
+}
+
+// parseLevel rejects a level that no session can have: a misspelt one would lock everyone out. Two
+// levels would be ambiguous, because acr_values of OpenID Connect means "one of these".
+func parseLevel(given []string) (string, error) {
+	if len(given) != 1 || !amr.IsLevel(given[0]) {
+		return "", parameterInvalid("The parameter acr is not one of aal1, aal2 and phr.")
+	}
+	return given[0], nil
+}
+
+// parseMaxAge rejects 0, which no request could meet: the proof is always older than the request
+// that follows it.
+func parseMaxAge(given []string) (time.Duration, error) {
+	seconds := int64(0)
+	if len(given) == 1 {
+		seconds, _ = strconv.ParseInt(given[0], 10, 64)
+	}
+	// The second condition rejects other spellings of the number, such as +300 and 0300.
+	const year = 366 * 24 * 60 * 60
+	if seconds < 1 || seconds > year || strconv.FormatInt(seconds, 10) != given[0] {
+		return 0, parameterInvalid("The parameter max_age is not a whole number of seconds from 1 to 31622400.")
+	}
+	return time.Duration(seconds) * time.Second, nil
 }
 
 // parameterInvalid is for mistakes in the configuration of a gateway, which its operator reads in
@@ -165,6 +213,10 @@ func describeForward(operation *huma.Operation) {
 			Schema: &huma.Schema{Type: "array", Items: text}},
 		{Name: "login", In: "query", Schema: text, Description: "Where to redirect a browser that opens a page, " +
 			"instead of 401. A URL on the public URL or an allowed origin"},
+		{Name: "acr", In: "query", Schema: &huma.Schema{Type: "string", Enum: []any{"aal1", "aal2", "phr"}},
+			Description: "The lowest level of the session. A lower one gets 401 (RFC 9470)"},
+		{Name: "max_age", In: "query", Schema: &huma.Schema{Type: "integer"},
+			Description: "Seconds since the last proof of the user. An older one gets 401 (RFC 9470)"},
 	}
 	operation.Responses["200"].Headers = map[string]*huma.Param{
 		headerSubject: {Description: "Id of the user", Schema: text},

@@ -130,11 +130,56 @@ func TestForwardRejectsUnknownParameters(t *testing.T) {
 	b := s.browser(t)
 	access := authorized(b.register("ada@example.com"))
 	for _, query := range []string{"roles=admin", "Role=admin", "role=", "role", "role=admin&role=", "redirect=/", "x",
-		"role=%zz", "role=a;b", "login=", "login=" + s.url + "&login=" + s.url} {
+		"role=%zz", "role=a;b", "login=", "login=" + s.url + "&login=" + s.url,
+		"acr", "acr=", "acr=AAL1", "acr=aal3", "acr=aal1+aal2", "acr=aal1&acr=aal1", "acr=aal1,", "ACR=aal1", "acr_values=aal1",
+		"max_age", "max_age=", "max_age=0", "max_age=-1", "max_age=5m", "max_age=300.0", "max_age=%2B300", "max_age=0300",
+		"max_age=3e2", "max_age=+300", "max_age=300&max_age=300", "max_age=31622401", "max_age=99999999999999999999",
+		"maxage=300", "max-age=300", "acr=aal1&max_age=never", "role=&acr=aal1"} {
 		a := b.do("GET", "/api/auth/forward?"+query, "", access...)
 		want(t, a, 400, watchword.CodeParameterInvalid)
 		wantNobody(t, a)
 	}
+}
+
+// RFC 9470
+func TestForwardAsksForAStepUp(t *testing.T) {
+	t.Parallel()
+	s := withFactors(t, nil)
+	b := s.browser(t)
+	plain := authorized(b.post("/register", map[string]any{
+		"email": "bob@example.com", "password": goodPassword, "name": "Bob"}).text("accessToken"))
+	access, _, codes := s.enrolTOTP(t, s.browser(t))
+	ask := func(query, challenge string, access []string) {
+		t.Helper()
+		a := s.browser(t).do("GET", "/api/auth/forward"+query, "", append(access, "Accept", "text/html")...)
+		if challenge == "" {
+			want(t, a, 200, "")
+			return
+		}
+		want(t, a, 401, watchword.CodeStepUpRequired)
+		wantNobody(t, a)
+		if got := a.Header.Get("WWW-Authenticate"); !strings.HasSuffix(got, `", error="insufficient_user_authentication"`+challenge) {
+			t.Errorf("%s: WWW-Authenticate: %s", query, got)
+		}
+	}
+	ask("?acr=aal1&max_age=300", "", plain)
+	ask("?acr=aal2&max_age=300", `, acr_values="aal2", max_age="300"`, plain)
+	ask("?acr=aal2&login="+s.url, `, acr_values="aal2"`, plain) // and no redirect
+	// The session is an aal2 since the enrolment, although the token is from before.
+	ask("?acr=aal1", "", access)
+	ask("?acr=aal2&max_age=300", "", access)
+	ask("?acr=phr", `, acr_values="phr"`, access)
+	must(t, s.store.Update(t.Context(), func(tx watchword.Tx) error { return makeStale(t.Context(), tx) }))
+	ask("?acr=aal2", "", access)
+	ask("?max_age=3600", `, max_age="3600"`, access)
+	ask("?max_age=7200", "", access)
+	ask("?acr=aal2&max_age=300", `, acr_values="aal2", max_age="300"`, access)
+	want(t, s.browser(t).do("POST", "/api/auth/step-up", `{"recoveryCode":"`+codes[0]+`"}`, access...), 200, "")
+	ask("?acr=aal2&max_age=300", "", access)
+	// A role that is missing is a 403, whatever the proof.
+	want(t, b.do("GET", "/api/auth/forward?acr=aal2&role=admin", "", plain...), 403, watchword.CodeInsufficientScope)
+	below := s.browser(t).do("GET", "/api/auth/forward-path/?acr=phr", "", access...)
+	want(t, below, 200, "") // the query is the client's there
 }
 
 // With an extra slash, the request must not be handled like one below /forward-path/, where the

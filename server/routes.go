@@ -143,7 +143,8 @@ func (a *api) routes() []route {
 			nil, 200, messageBody{}, join(nil, nil, watchword.CodeNotFound)},
 
 		{anyMethod, pathForward, a.forward, bearer, "Check, for a gateway, whether a request may pass, and for which user",
-			nil, 200, messageBody{}, join(nil, nil, watchword.CodeParameterInvalid, watchword.CodeInsufficientScope)},
+			nil, 200, messageBody{}, join(nil, nil, watchword.CodeParameterInvalid, watchword.CodeInsufficientScope,
+				watchword.CodeStepUpRequired)},
 
 		{"GET", pathJWKS, a.jwks, public, "Public keys for verifying access tokens (RFC 7517)", nil, 200, jwksAnswer{}, nil},
 		{"GET", pathOpenIDConfiguration, a.metadata, public, "Issuer metadata", nil, 200, metadataAnswer{}, nil},

@@ -123,6 +123,32 @@ func TestAMissingRoleOrAuthenticationIsNamedInTheChallenge(t *testing.T) {
 	}
 }
 
+// RFC 9470: a passkey that verified the user is an aal2.
+func TestRequireACRAcceptsTheLevelsAbove(t *testing.T) {
+	t.Parallel()
+	k := newKey(t, accesstoken.ES256)
+	i := newIssuer(t, k)
+	v := newVerifier(t, i.url, verify.Options{Now: i.clock.Now, Realm: "notes"})
+	for _, c := range []struct {
+		acr      string
+		required []string
+		status   int
+	}{
+		{"aal1", []string{"aal1"}, 200}, {"aal1", []string{"aal2"}, 401}, {"aal1", []string{"phr"}, 401},
+		{"aal2", []string{"aal1"}, 200}, {"aal2", []string{"aal2"}, 200}, {"aal2", []string{"phr"}, 401},
+		{"phr", []string{"aal1"}, 200}, {"phr", []string{"aal2"}, 200}, {"phr", []string{"phr"}, 200},
+		{"phr", nil, 401}, {"phr", []string{"gold"}, 401}, {"gold", []string{"gold"}, 200},
+	} {
+		token := i.sign(t, k, func(claims *accesstoken.Claims) { claims.ACR = c.acr })
+		a := get(t, v.RequireACR(c.required...)(http.HandlerFunc(notes)), "Authorization", "Bearer "+token)
+		challenge := `Bearer realm="notes", error="insufficient_user_authentication", acr_values="` +
+			strings.Join(c.required, " ") + `"`
+		if a.StatusCode != c.status || c.status == 401 && a.Header.Get("WWW-Authenticate") != challenge {
+			t.Errorf("%s for %q: %d %s", c.acr, c.required, a.StatusCode, a.Header.Get("WWW-Authenticate"))
+		}
+	}
+}
+
 func TestOptionalPassesRequestsWithoutATokenOnly(t *testing.T) {
 	t.Parallel()
 	k := newKey(t, accesstoken.ES256)

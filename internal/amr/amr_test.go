@@ -31,3 +31,32 @@ func TestLevelNeedsTwoKindsOfProof(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+func TestLevelReachesTheLowerOnes(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		level    string
+		accepted []string
+		want     bool
+	}{
+		{"aal1", []string{"aal1"}, true},
+		{"aal2", []string{"aal1"}, true},
+		{"phr", []string{"aal1"}, true},
+		{"phr", []string{"aal2"}, true},
+		{"phr", []string{"phr"}, true},
+		{"aal1", []string{"aal2"}, false},
+		{"aal2", []string{"phr"}, false},
+		{"aal1", []string{"phr", "aal2"}, false},
+		{"aal2", []string{"phr", "aal2"}, true},
+		{"phr", nil, false},
+		{"phr", []string{""}, false},
+		{"phr", []string{"PHR", "aal2 ", "gold"}, false},
+		{"", []string{"aal1"}, false},
+		{"gold", []string{"aal1"}, false},
+		{"gold", []string{"gold"}, true},
+	} {
+		if got := amr.Reaches(c.level, c.accepted...); got != c.want {
+			t.Errorf("%q for %q: %t", c.level, c.accepted, got)
+		}
+	}
+}

@@ -11,7 +11,10 @@ export interface Refusal {
   body: string
 }
 
-/** Which identities may pass: with one of the roles, at one of the levels, authenticated at most maxAge seconds ago. */
+/**
+ * Which identities may pass: with one of the roles, at one of the levels or above, authenticated at
+ * most maxAge seconds ago.
+ */
 export interface Rule {
   roles?: readonly string[]
   acr?: readonly string[]
@@ -66,7 +69,7 @@ function refusalOf(verifier: Verifier, rule: Rule, identity: Identity): Refusal 
     return refuse(verifier, 403, "INSUFFICIENT_SCOPE", detail, 'error="insufficient_scope"')
   }
   const parameters: string[] = []
-  if (rule.acr && !rule.acr.includes(identity.acr)) parameters.push(`acr_values="${quotable(rule.acr.join(" "))}"`)
+  if (rule.acr && !reaches(identity.acr, rule.acr)) parameters.push(`acr_values="${quotable(rule.acr.join(" "))}"`)
   if (verifier.age(identity.authTime) > (rule.maxAge ?? Infinity)) parameters.push(`max_age="${rule.maxAge}"`)
   if (parameters.length === 0) return undefined
   const challenge = ['error="insufficient_user_authentication"', ...parameters].join(", ")
@@ -77,6 +80,15 @@ function refusalOf(verifier: Verifier, rule: Rule, identity: Identity): Refusal 
     "Confirm that it is you, and try again.",
     challenge,
   )
+}
+
+/** The levels, lowest first: one proof, two proofs, a passkey that verified the user. */
+const ascending = ["aal1", "aal2", "phr"]
+
+/** Reports whether a level is one of accepted, or above one of them. */
+function reaches(acr: string, accepted: readonly string[]): boolean {
+  const level = ascending.indexOf(acr)
+  return accepted.some((one) => one === acr || (ascending.includes(one) && level > ascending.indexOf(one)))
 }
 
 const titles: Record<number, string> = {
@@ -125,7 +137,7 @@ export interface Guards<T> {
   require(): T
   /** One of these roles, or 403. */
   requireRole(...roles: string[]): T
-  /** One of these levels, or a step-up challenge (RFC 9470). */
+  /** One of these levels or one above ("aal1" < "aal2" < "phr"), or a step-up challenge (RFC 9470). */
   requireAcr(...values: string[]): T
   /** Authenticated at most this many seconds ago, or a step-up challenge. */
   requireRecent(seconds: number): T

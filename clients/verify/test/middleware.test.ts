@@ -158,6 +158,33 @@ test("a step-up challenge names the levels and the age", async () => {
   expect(recent.headers.get("www-authenticate")).toContain('max_age="300"')
 })
 
+test.each<[string, string[], number]>([
+  ["aal1", ["aal1"], 200],
+  ["aal1", ["aal2"], 401],
+  ["aal2", ["aal1"], 200],
+  ["aal2", ["aal2"], 200],
+  ["aal2", ["phr"], 401],
+  ["phr", ["aal2"], 200],
+  ["phr", ["phr"], 200],
+  ["phr", [], 401],
+  ["phr", ["gold"], 401],
+  ["gold", ["aal1"], 401],
+  ["gold", ["gold"], 200],
+])("a token with acr %s for %j gets %i", async (acr, required, status) => {
+  const guarded = forFetch.protect(issuer.verifier()).requireAcr(...required)(() => new Response())
+  const headers = { Authorization: `Bearer ${await issuer.token({ acr })}` }
+  expect((await guarded(new Request("https://api.example.com/", { headers }))).status).toBe(status)
+})
+
+test("level and age are in one challenge", async () => {
+  const guarded = forFetch.protect(issuer.verifier()).rule({ acr: ["aal2"], maxAge: 300 })(() => new Response())
+  const headers = { Authorization: `Bearer ${await issuer.token({ auth_time: nowSeconds() - 400 })}` }
+  const response = await guarded(new Request("https://api.example.com/", { headers }))
+  expect(response.headers.get("www-authenticate")).toBe(
+    'Bearer realm="id.example.com", error="insufficient_user_authentication", acr_values="aal2", max_age="300"',
+  )
+})
+
 test("an unavailable issuer is 503, so that clients keep their session", async () => {
   const down = new FakeIssuer(issuer.key)
   down.isDown = true

@@ -1,0 +1,23 @@
+package factors
+
+import (
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/amr"
+)
+
+// RequireProof refuses a session whose proof is too weak or too old at now, with the challenge of
+// RFC 9470. An empty acr accepts every level, and a maxAge of 0 every age. It reads the session and
+// not a token: a step-up raises the level at once, and a removed factor lowers it at once. Codes:
+// CodeStepUpRequired.
+func RequireProof(s watchword.Session, acr string, maxAge time.Duration, now time.Time) error {
+	isStrong := acr == "" || amr.Reaches(amr.Level(s.Methods), acr)
+	isRecent := maxAge == 0 || now.Sub(s.AuthenticatedAt) <= maxAge
+	if isStrong && isRecent {
+		return nil
+	}
+	refusal := refuse(watchword.CodeStepUpRequired, "Confirm that it is you, then try again.")
+	refusal.StepUp = &watchword.StepUp{ACR: acr, MaxAge: maxAge}
+	return refusal
+}
