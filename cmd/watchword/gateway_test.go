@@ -103,6 +103,10 @@ func guards(t *testing.T, g gateway) {
 	for _, path := range []string{"/admin/", "/admin/x?role=", "//admin/x", "/x/../admin/x", "/%61dmin/x", "/admin/./x"} {
 		service.wantRefused(t, door.send(t, "GET", path, ada.accessToken, ""), http.StatusForbidden, "")
 	}
+	for _, path := range []string{"/payments/7", "/payments/7?acr=aal1&max_age=1000", "//payments/7", "/x/../payments/7"} {
+		service.wantRefused(t, door.send(t, "POST", path, ada.accessToken, ""), http.StatusUnauthorized,
+			`error="insufficient_user_authentication", acr_values="aal2", max_age="300"`)
+	}
 	service.wantRefused(t, door.send(t, "GET", "/watchword", "", ""), 0, "")
 
 	if r := run(t, call{dir: dir, args: []string{"users", "set-roles", "ada@example.com", "admin", "editor"}}); r.code != 0 {
