@@ -11,6 +11,8 @@ import (
 // RFC 9470. An empty acr accepts every level, and a maxAge of 0 every age. It reads the session and
 // not a token: a step-up raises the level at once, and a removed factor lowers it at once. Codes:
 // CodeStepUpRequired.
+//
+// Unstable: for package server.
 func RequireProof(s watchword.Session, acr string, maxAge time.Duration, now time.Time) error {
 	isStrong := acr == "" || amr.Reaches(amr.Level(s.Methods), acr)
 	isRecent := maxAge == 0 || now.Sub(s.AuthenticatedAt) <= maxAge

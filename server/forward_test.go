@@ -131,8 +131,10 @@ func TestForwardRejectsUnknownParameters(t *testing.T) {
 	access := authorized(b.register("ada@example.com"))
 	for _, query := range []string{"roles=admin", "Role=admin", "role=", "role", "role=admin&role=", "redirect=/", "x",
 		"role=%zz", "role=a;b", "login=", "login=" + s.url + "&login=" + s.url,
-		"acr", "acr=", "acr=AAL1", "acr=aal3", "acr=aal1+aal2", "acr=aal1&acr=aal1", "acr=aal1,", "ACR=aal1", "acr_values=aal1",
-		"max_age", "max_age=", "max_age=0", "max_age=-1", "max_age=5m", "max_age=300.0", "max_age=%2B300", "max_age=0300",
+		"acr", "acr=", "acr=AAL1", "acr=aal3", "acr=aal1+aal2", "acr=aal1&acr=aal1", "acr=aal1,", "ACR=aal1",
+		"acr_values=aal1",
+		"max_age", "max_age=", "max_age=0", "max_age=-1", "max_age=5m", "max_age=300.0", "max_age=%2B300",
+		"max_age=0300",
 		"max_age=3e2", "max_age=+300", "max_age=300&max_age=300", "max_age=31622401", "max_age=99999999999999999999",
 		"maxage=300", "max-age=300", "acr=aal1&max_age=never", "role=&acr=aal1"} {
 		a := b.do("GET", "/api/auth/forward?"+query, "", access...)
@@ -158,7 +160,8 @@ func TestForwardAsksForAStepUp(t *testing.T) {
 		}
 		want(t, a, 401, watchword.CodeStepUpRequired)
 		wantNobody(t, a)
-		if got := a.Header.Get("WWW-Authenticate"); !strings.HasSuffix(got, `", error="insufficient_user_authentication"`+challenge) {
+		suffix := `", error="insufficient_user_authentication"` + challenge
+		if got := a.Header.Get("WWW-Authenticate"); !strings.HasSuffix(got, suffix) {
 			t.Errorf("%s: WWW-Authenticate: %s", query, got)
 		}
 	}
