@@ -285,6 +285,7 @@ func TestEveryResponseHasSecurityHeaders(t *testing.T) {
 		}
 		policy := a.Header.Get("Content-Security-Policy")
 		if !strings.HasPrefix(policy, "default-src 'none'") || !strings.Contains(policy, "frame-ancestors 'none'") ||
+			!strings.Contains(policy, "object-src 'none'") || !strings.Contains(policy, "base-uri 'none'") ||
 			strings.Contains(policy, "unsafe") {
 			t.Errorf("%s: %s", path, policy)
 		}

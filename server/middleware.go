@@ -91,8 +91,7 @@ var (
 	noFrames      = []string{"DENY"}
 	twoYears      = []string{"max-age=63072000; includeSubDomains"}
 	noStore       = []string{"no-store"}
-	apiPolicy     = []string{"default-src 'none'; frame-ancestors 'none'"}
-	pagePolicy    = []string{"default-src 'none'; base-uri 'none'; frame-ancestors 'none'"}
+	strictPolicy  = []string{"default-src 'none'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"}
 	varyOrigin    = []string{"Origin, Sec-Fetch-Site"}
 )
 
@@ -113,10 +112,7 @@ func setSecurityHeaders(h http.Header, https bool, path string) {
 		h["Strict-Transport-Security"] = twoYears
 	}
 	h["Cache-Control"] = noStore
-	h["Content-Security-Policy"] = pagePolicy
-	if isAPI(path) {
-		h["Content-Security-Policy"] = apiPolicy
-	}
+	h["Content-Security-Policy"] = strictPolicy
 }
 
 // closeWhileDraining closes each connection after its response while the server is about to stop.

@@ -48,7 +48,7 @@ func (p *pages) mailHTML(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "+
-		"frame-ancestors 'none'; sandbox allow-top-navigation allow-popups")
+		"object-src 'none'; base-uri 'none'; frame-ancestors 'none'; sandbox allow-top-navigation allow-popups")
 	respond.Write(w, http.StatusOK, "text/html", []byte(mail.HTML))
 	return nil
 }

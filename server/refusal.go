@@ -38,13 +38,17 @@ func newRefusalLog() refusalLog {
 // isLogged reports whether a refusal can be a sign of an attack, of a faulty client, or of a wrong
 // setting. A wrong password is not in the list, because it is a security event of its own. An
 // expired token is not either: every client has one every few minutes.
-func isLogged(code watchword.Code) bool {
+func isLogged(code watchword.Code, route string) bool {
 	switch code {
 	case watchword.CodeRateLimited, watchword.CodeTryLater,
 		watchword.CodeCrossOrigin, watchword.CodeMisdirected, watchword.CodeAmbiguousCredentials,
 		watchword.CodeInsufficientScope, watchword.CodeTokenInvalid, watchword.CodeRefreshInvalid,
 		watchword.CodeMailTokenInvalid, watchword.CodeSessionEnded:
 		return true
+	case watchword.CodeNotFound:
+		// A signed-in user asked for the account or the session of somebody else.
+		return strings.HasPrefix(route, "GET "+pathUsers) || strings.HasPrefix(route, "DELETE "+pathSessions) ||
+			strings.HasPrefix(route, "POST "+pathAccount+"/sessions/")
 	}
 	return false
 }
@@ -52,11 +56,11 @@ func isLogged(code watchword.Code) bool {
 // logRefusal logs a refused request, if isLogged. It logs the route instead of the path,
 // because paths can hold tokens.
 func (e *errorResponder) logRefusal(w http.ResponseWriter, r *http.Request, refusal *watchword.Error) {
-	if !isLogged(refusal.Code) {
+	route := e.routePattern(r)
+	if !isLogged(refusal.Code, route) {
 		return
 	}
 	client := e.clients.of(w, r)
-	route := e.routePattern(r)
 	// The key has the client's network and not its address: an IPv6 client has any number of
 	// addresses.
 	gate, key := e.lines.requests, strings.Join([]string{string(refusal.Code), route, clientip.Key(client.Address)}, " ")

@@ -71,6 +71,12 @@ func TestEachKindOfRejectionIsLogged(t *testing.T) {
 		{"a role that is missing", "INSUFFICIENT_SCOPE", "/api/auth/forward", 403, func() answer {
 			return stranger.do("GET", "/api/auth/forward?role=admin", "", authorized(access)...)
 		}},
+		{"the account of another user", "NOT_FOUND", "GET /api/auth/users/{id}", 404, func() answer {
+			return stranger.do("GET", "/api/auth/users/01900000-0000-7000-8000-000000000000", "", authorized(access)...)
+		}},
+		{"the session of another user", "NOT_FOUND", "DELETE /api/auth/sessions/{id}", 404, func() answer {
+			return stranger.do("DELETE", "/api/auth/sessions/01900000-0000-7000-8000-000000000000", "", authorized(access)...)
+		}},
 		{"a bad access token", "TOKEN_INVALID", "GET /api/auth/me", 401, func() answer {
 			return stranger.do("GET", "/api/auth/me", "", authorized("not a token")...)
 		}},

@@ -15,6 +15,10 @@ import (
 const (
 	pathAPI     = "/api/auth"
 	pathRefresh = pathAPI + "/refresh"
+
+	pathUsers    = pathAPI + "/users/"    // followed by an id
+	pathSessions = pathAPI + "/sessions/" // followed by an id
+
 	pathForward = pathAPI + "/forward"
 	pathPrefix  = pathAPI + "/forward-path/" // followed by the path of the client's request
 
@@ -110,7 +114,7 @@ func (a *api) routes() []route {
 			updateMeBody{}, 200, userAnswer{}, invalid},
 		{"DELETE", pathAPI + "/me", a.signedIn(a.deleteMe), bearer, "Delete your account",
 			passwordBody{}, 200, messageBody{}, join(invalid, wrong)},
-		{"GET", pathAPI + "/users/{id}", a.signedIn(a.user), bearer, "Read your account, or with the role admin any account",
+		{"GET", pathUsers + "{id}", a.signedIn(a.user), bearer, "Read your account, or with the role admin any account",
 			nil, 200, userAnswer{}, join(nil, nil, watchword.CodeNotFound)},
 
 		{"POST", pathAPI + "/password/forgot", a.forgotPassword, public, "Request a mail to choose a new password",
@@ -139,7 +143,7 @@ func (a *api) routes() []route {
 			tokenBody{}, 200, messageBody{}, join(used, nil, watchword.CodeEmailTaken)},
 
 		{"GET", pathAPI + "/sessions", a.signedIn(a.sessions), bearer, "List your sessions", nil, 200, sessionsAnswer{}, nil},
-		{"DELETE", pathAPI + "/sessions/{id}", a.signedIn(a.endSession), bearer, "End one of your sessions",
+		{"DELETE", pathSessions + "{id}", a.signedIn(a.endSession), bearer, "End one of your sessions",
 			nil, 200, messageBody{}, join(nil, nil, watchword.CodeNotFound)},
 
 		{anyMethod, pathForward, a.forward, bearer, "Check, for a gateway, whether a request may pass, and for which user",

@@ -12,13 +12,17 @@ import (
 
 // logger writes to standard error: text at a terminal, otherwise JSON. Both escape control
 // characters (LOG-2) and write a duration as a string such as "1.5s", because a bare number of
-// nanoseconds has no unit. Only serve logs. Commands print their result and their error.
+// nanoseconds has no unit. Times are in UTC: the lines of servers in two time zones then sort by
+// their text. Only serve logs. Commands print their result and their error.
 func (p *program) logger() *slog.Logger {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(p.settings.LogLevel)) // oneof has checked it
 	options := &slog.HandlerOptions{Level: level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
-		if a.Value.Kind() == slog.KindDuration {
+		switch a.Value.Kind() {
+		case slog.KindDuration:
 			a.Value = slog.StringValue(a.Value.Duration().String())
+		case slog.KindTime:
+			a.Value = slog.TimeValue(a.Value.Time().UTC())
 		}
 		return a
 	}}

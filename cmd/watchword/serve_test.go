@@ -3,6 +3,7 @@ package main_test
 import (
 	"bufio"
 	"crypto/tls"
+	"encoding/json"
 	"fmt"
 	"math/big"
 	"net"
@@ -70,6 +71,7 @@ func servedSerial(t *testing.T, address string) *big.Int {
 	return conn.ConnectionState().PeerCertificates[0].SerialNumber
 }
 
+// CFG-2
 func TestOldTLSIsRefused(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, freeAddress(t))
@@ -85,6 +87,44 @@ func TestOldTLSIsRefused(t *testing.T) {
 	if conn, err := tls.Dial("tcp", s.address, old); err == nil {
 		conn.Close()
 		t.Fatal("TLS 1.1 was accepted")
+	}
+	weak := &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12,
+		CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA, tls.TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA,
+			tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA, tls.TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA}}
+	if conn, err := tls.Dial("tcp", s.address, weak); err == nil {
+		conn.Close()
+		t.Fatal("a suite with CBC was accepted")
+	}
+	conn, err := tls.Dial("tcp", s.address, &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12})
+	if err != nil {
+		t.Fatalf("a client with TLS 1.2: %v", err)
+	}
+	conn.Close()
+}
+
+func TestLogTimesAreInUTC(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, freeAddress(t))
+	dir := t.TempDir()
+	if err := s.start(dir, []string{"HOME=" + dir, "TZ=Asia/Tokyo"}, []string{"--log-format=json"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.terminate(); err != nil {
+		t.Fatal(err)
+	}
+	lines := 0
+	for text := range strings.Lines(s.errs.String()) {
+		var line struct{ Time string }
+		if json.Unmarshal([]byte(text), &line) != nil {
+			continue // the first screen
+		}
+		lines++
+		if !strings.HasSuffix(line.Time, "Z") {
+			t.Errorf("the time is not in UTC: %s", text)
+		}
+	}
+	if lines == 0 {
+		t.Errorf("no line of the log in %q", s.errs.String())
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -26,18 +28,30 @@ type certificate struct {
 // quickly, and a flood of handshakes costs two calls of stat a second.
 const checkInterval = time.Second
 
-// config returns the TLS configuration of the public listener (CFG-2: at least TLS 1.2). The
-// standard library chooses cipher suites and curves, and better ones with each release. TLS 1.0 and
-// 1.1 are deprecated (RFC 8996).
+// config returns the TLS configuration of the public listener (CFG-2: at least TLS 1.2). TLS 1.0 and
+// 1.1 are deprecated (RFC 8996). The standard library chooses curves, and the suites of TLS 1.3.
 func (c *certificate) config() *tls.Config {
 	return &tls.Config{
-		MinVersion: tls.VersionTLS12,
+		MinVersion:   tls.VersionTLS12,
+		CipherSuites: modernSuites(),
 		// Without this list, a listener that is not opened by net/http offers no HTTP/2.
 		NextProtos: []string{"h2", "http/1.1"},
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 			return c.current(time.Now())
 		},
 	}
+}
+
+// modernSuites returns the suites of TLS 1.2 with authenticated encryption and forward secrecy. The
+// default list of the standard library also has suites with CBC and SHA-1, for old clients.
+func modernSuites() (ids []uint16) {
+	for _, suite := range tls.CipherSuites() {
+		if slices.Contains(suite.SupportedVersions, tls.VersionTLS12) && !strings.Contains(suite.Name, "_CBC_") &&
+			strings.HasPrefix(suite.Name, "TLS_ECDHE_") {
+			ids = append(ids, suite.ID)
+		}
+	}
+	return ids
 }
 
 // current returns the pair for a handshake. It returns an error only if no pair was ever read. The
