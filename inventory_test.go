@@ -16,7 +16,7 @@ import (
 )
 
 // docs/logs.md, docs/data.md and docs/cryptography.md are inventories for auditors. These tests
-// compare them with the code.
+// compare them with the code. access_test.go compares the rules of fields and routes.
 
 func TestEveryLogMessageIsInTheInventory(t *testing.T) {
 	t.Parallel()
@@ -185,6 +185,176 @@ func TestEveryPackageOfCryptographyIsInTheInventory(t *testing.T) {
 	}
 }
 
+// connectingCalls open a connection or a listener, or hold what does.
+var connectingCalls = map[string][]string{
+	"net":     {"Dial", "DialTimeout", "Dialer", "Listen", "ListenPacket", "ListenConfig"},
+	"tls":     {"Dial", "DialWithDialer", "Listen"},
+	"http":    {"Client", "DefaultClient", "Get", "Post", "PostForm", "Head", "Transport", "ListenAndServe"},
+	"gomail":  {"NewClient"},
+	"pgx":     {"Connect", "ConnectConfig"},
+	"pgxpool": {"New", "NewWithConfig"},
+	"exec":    {"Command", "CommandContext"},
+}
+
+func TestEveryConnectionIsInTheInventory(t *testing.T) {
+	t.Parallel()
+	table := section(t, "docs/data.md", "## Communications")
+	found := map[string]bool{}
+	productFiles(t, func(path string, file *ast.File) {
+		ast.Inspect(file, func(n ast.Node) bool {
+			if selector, ok := n.(*ast.SelectorExpr); ok {
+				from, name := selected(selector)
+				found[path] = found[path] || slices.Contains(connectingCalls[from], name)
+			}
+			if client, ok := n.(*ast.CompositeLit); ok && isType(client.Type, "http", "Client") &&
+				!hasMember(client, "CheckRedirect") && path != "verify/issuer.go" { // sets it behind the literal
+				t.Errorf("%s: a client of HTTP without CheckRedirect follows redirects", path)
+			}
+			return true
+		})
+	})
+	connects := 0
+	for _, path := range slices.Sorted(maps.Keys(found)) {
+		if !found[path] {
+			continue
+		}
+		connects++
+		// server/lengths wraps listeners of others. verify takes a client of its caller.
+		other := []string{"server/lengths.go", "server/lengths_tls.go", "verify/verify.go"}
+		if !slices.Contains(other, path) && !strings.Contains(table, path) {
+			t.Errorf("docs/data.md, Communications: %s connects or listens and is not listed", path)
+		}
+	}
+	for _, path := range regexp.MustCompile(`[a-z/_]+\.go`).FindAllString(table, -1) {
+		if !found[path] {
+			t.Errorf("docs/data.md, Communications: %s neither connects nor listens", path)
+		}
+	}
+	if connects < 8 {
+		t.Fatalf("the test found only %d files", connects)
+	}
+}
+
+// These packages start programs, leave the memory safety of Go, or decode types that the sender
+// chooses. text/template does not escape; only the text part of mails needs no escaping.
+func TestDangerousPackagesAreNotImported(t *testing.T) {
+	t.Parallel()
+	banned := []string{"os/exec", "unsafe", "C", "plugin", "encoding/gob", "encoding/xml", "net/rpc", "net/http/cgi",
+		"math/rand", "math/rand/v2", "text/template"}
+	productFiles(t, func(path string, file *ast.File) {
+		for _, spec := range file.Imports {
+			name, err := strconv.Unquote(spec.Path.Value)
+			if err == nil && slices.Contains(banned, name) && (path != "mail/mail.go" || name != "text/template") {
+				t.Errorf("%s imports %s", path, name)
+			}
+		}
+	})
+}
+
+func TestRegularExpressionsAreConstant(t *testing.T) {
+	t.Parallel()
+	seen := 0
+	productFiles(t, func(path string, file *ast.File) {
+		ast.Inspect(file, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok || len(call.Args) == 0 {
+				return true
+			}
+			selector, _ := call.Fun.(*ast.SelectorExpr)
+			if from, name := selected(selector); from == "regexp" && strings.HasSuffix(name, "Compile") {
+				seen++
+				if literal, ok := call.Args[0].(*ast.BasicLit); !ok || literal.Kind != token.STRING {
+					t.Errorf("%s: a regular expression is not a literal", path)
+				}
+			}
+			return true
+		})
+	})
+	if seen < 10 {
+		t.Fatalf("the test found only %d regular expressions", seen)
+	}
+}
+
+// docs/logs.md says that the log goes to standard error of serve and nowhere else. Other packages
+// get their logger from their caller, or discard.
+func TestOnlyServeChoosesWhereTheLogGoes(t *testing.T) {
+	t.Parallel()
+	productFiles(t, func(path string, file *ast.File) {
+		ast.Inspect(file, func(n ast.Node) bool {
+			selector, _ := n.(*ast.SelectorExpr)
+			from, name := selected(selector)
+			handler := from == "slog" && (name == "NewJSONHandler" || name == "NewTextHandler" || name == "Default" ||
+				name == "SetDefault" || name == "Info" || name == "Warn" || name == "Error")
+			old := from == "log" && (strings.HasPrefix(name, "Print") || strings.HasPrefix(name, "Fatal") ||
+				name == "New" || name == "Default")
+			if (handler || old) && path != "cmd/watchword/log.go" && !strings.Contains(path, "/gen/") {
+				t.Errorf("%s: %s.%s writes a log", path, from, name)
+			}
+			return true
+		})
+	})
+}
+
+// The scripts of pages and packages neither write HTML nor evaluate text nor store data.
+func TestScriptsAvoidDangerousFunctions(t *testing.T) {
+	t.Parallel()
+	banned := regexp.MustCompile(`\beval\(|new Function\b|innerHTML|outerHTML|insertAdjacentHTML|document\.write|` +
+		`localStorage|sessionStorage|indexedDB|__proto__|addEventListener\("message"|window\.name`)
+	files := 0
+	for _, pattern := range []string{"web/assets/*.js", "clients/typescript/src/*.ts", "clients/verify/src/*.ts"} {
+		paths, err := filepath.Glob(pattern)
+		must(t, err)
+		for _, path := range paths {
+			files++
+			if found := banned.FindString(readText(t, path)); found != "" {
+				t.Errorf("%s contains %s", path, found)
+			}
+		}
+	}
+	if files < 15 {
+		t.Fatalf("the test found only %d files", files)
+	}
+}
+
+// section returns the part of a page from a heading to the next heading of the same level.
+func section(t *testing.T, path, heading string) string {
+	t.Helper()
+	_, rest, found := strings.Cut(readText(t, path), "\n"+heading+"\n")
+	if !found {
+		t.Fatalf("%s has no section %q", path, heading)
+	}
+	level, _, _ := strings.Cut(heading, " ")
+	part, _, _ := strings.Cut(rest, "\n"+level+" ")
+	return part
+}
+
+// selected returns the two names of an expression such as http.Client.
+func selected(e *ast.SelectorExpr) (from, name string) {
+	from, ok := packageOf(e)
+	if !ok {
+		return "", ""
+	}
+	return from, e.Sel.Name
+}
+
+// isType reports whether an expression names a type of a package.
+func isType(x ast.Expr, from, name string) bool {
+	selector, _ := x.(*ast.SelectorExpr)
+	pkg, typ := selected(selector)
+	return pkg == from && typ == name
+}
+
+func hasMember(literal *ast.CompositeLit, name string) bool {
+	return slices.ContainsFunc(literal.Elts, func(x ast.Expr) bool {
+		pair, ok := x.(*ast.KeyValueExpr)
+		if !ok {
+			return false
+		}
+		key, _ := pair.Key.(*ast.Ident)
+		return key != nil && key.Name == name
+	})
+}
+
 // productFiles visits the Go files of the product, without tests, measurements and tools.
 func productFiles(t *testing.T, visit func(path string, file *ast.File)) {
 	t.Helper()
@@ -194,7 +364,8 @@ func productFiles(t *testing.T, visit func(path string, file *ast.File)) {
 			return err
 		}
 		if entry.IsDir() {
-			other := []string{"lab", "tools", "examples", "clients", "deploy", "bin", "dist", "build", ".git"}
+			other := []string{"lab", "tools", "examples", "clients", "deploy", "bin", "dist", "build", ".git",
+				"internal/pgtest", "internal/browsertest", "internal/password/gen", "dialect/internal/dialecttest"}
 			if slices.Contains(other, path) || entry.Name() == "node_modules" || entry.Name() == "testdata" {
 				return fs.SkipDir
 			}

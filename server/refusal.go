@@ -46,7 +46,8 @@ func isLogged(code watchword.Code, route string) bool {
 		watchword.CodeMailTokenInvalid, watchword.CodeSessionEnded:
 		return true
 	case watchword.CodeNotFound:
-		// A signed-in user asked for the account or the session of somebody else.
+		// A signed-in user asked for the account or the session of somebody else. Ids are random, so
+		// this is no typing error. The response stays 404, which does not say whether the id exists.
 		return strings.HasPrefix(route, "GET "+pathUsers) || strings.HasPrefix(route, "DELETE "+pathSessions) ||
 			strings.HasPrefix(route, "POST "+pathAccount+"/sessions/")
 	}
@@ -56,6 +57,8 @@ func isLogged(code watchword.Code, route string) bool {
 // logRefusal logs a refused request, if isLogged. It logs the route instead of the path,
 // because paths can hold tokens.
 func (e *errorResponder) logRefusal(w http.ResponseWriter, r *http.Request, refusal *watchword.Error) {
+	// The pattern has {id} instead of the id: it groups the attempts of a client, and the line
+	// holds no data of the other user.
 	route := e.routePattern(r)
 	if !isLogged(refusal.Code, route) {
 		return

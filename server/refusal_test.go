@@ -75,7 +75,8 @@ func TestEachKindOfRejectionIsLogged(t *testing.T) {
 			return stranger.do("GET", "/api/auth/users/01900000-0000-7000-8000-000000000000", "", authorized(access)...)
 		}},
 		{"the session of another user", "NOT_FOUND", "DELETE /api/auth/sessions/{id}", 404, func() answer {
-			return stranger.do("DELETE", "/api/auth/sessions/01900000-0000-7000-8000-000000000000", "", authorized(access)...)
+			const other = "01900000-0000-7000-8000-000000000000"
+			return stranger.do("DELETE", "/api/auth/sessions/"+other, "", authorized(access)...)
 		}},
 		{"a bad access token", "TOKEN_INVALID", "GET /api/auth/me", 401, func() answer {
 			return stranger.do("GET", "/api/auth/me", "", authorized("not a token")...)

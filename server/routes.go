@@ -16,6 +16,8 @@ const (
 	pathAPI     = "/api/auth"
 	pathRefresh = pathAPI + "/refresh"
 
+	// A request for the account or the session of another user is logged by its route, so the
+	// paths have names (isLogged).
 	pathUsers    = pathAPI + "/users/"    // followed by an id
 	pathSessions = pathAPI + "/sessions/" // followed by an id
 

@@ -1,5 +1,7 @@
 package main
 
+import "bytes"
+
 // TuningFor returns the three values of tuningFor.
 func TuningFor(workers, cores, machine int, getenv func(string) string) (processors, collectAt int, limit int64) {
 	t := tuningFor(workers, cores, machine, getenv)
@@ -12,4 +14,12 @@ func Cores() int { return cores }
 // HashWorkersProblem says why that number of hash workers is refused.
 func HashWorkersProblem(workers int) string {
 	return hashWorkersProblem(&Settings{HashWorkers: workers})
+}
+
+// LogLine returns what the logger of serve writes for one warning, in a format.
+func LogLine(format, message string, args ...any) string {
+	var out bytes.Buffer
+	p := &program{settings: &Settings{LogFormat: format, LogLevel: "info"}, err: &out}
+	p.logger().Warn(message, args...)
+	return out.String()
 }

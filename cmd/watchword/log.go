@@ -22,6 +22,7 @@ func (p *program) logger() *slog.Logger {
 		case slog.KindDuration:
 			a.Value = slog.StringValue(a.Value.Duration().String())
 		case slog.KindTime:
+			// The handlers write the zone of the value, which is that of the machine.
 			a.Value = slog.TimeValue(a.Value.Time().UTC())
 		}
 		return a

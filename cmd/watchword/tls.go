@@ -33,7 +33,7 @@ const checkInterval = time.Second
 func (c *certificate) config() *tls.Config {
 	return &tls.Config{
 		MinVersion:   tls.VersionTLS12,
-		CipherSuites: modernSuites(),
+		CipherSuites: modernSuites(), // of TLS 1.2 only
 		// Without this list, a listener that is not opened by net/http offers no HTTP/2.
 		NextProtos: []string{"h2", "http/1.1"},
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
@@ -43,7 +43,12 @@ func (c *certificate) config() *tls.Config {
 }
 
 // modernSuites returns the suites of TLS 1.2 with authenticated encryption and forward secrecy. The
-// default list of the standard library also has suites with CBC and SHA-1, for old clients.
+// default list of the standard library also has suites with CBC and SHA-1, for clients from before
+// 2014. Browsers that old can't use the pages anyway.
+//
+// The list is computed, so that a suite that the standard library removes is removed here too.
+// Suites without ECDHE have no forward secrecy: who steals the certificate's key could read
+// recorded connections.
 func modernSuites() (ids []uint16) {
 	for _, suite := range tls.CipherSuites() {
 		if slices.Contains(suite.SupportedVersions, tls.VersionTLS12) && !strings.Contains(suite.Name, "_CBC_") &&

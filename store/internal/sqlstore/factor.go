@@ -14,7 +14,8 @@ import (
 
 var _ factors.Tx = Tx{}
 
-// factorRow lists the columns of a factor.
+// factorRow lists the columns of a factor. sealed has the secret of an authenticator app, and record
+// the public half of a passkey, so each kind leaves the column of the other empty.
 func factorRow(f *factors.Factor) []column {
 	return []column{
 		{"id", &f.ID},
