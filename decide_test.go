@@ -164,8 +164,8 @@ func TestSessionNeedsAProofAndAnEnabledAccount(t *testing.T) {
 	}
 }
 
-// Every combination of account, mode and proofs: a session of an account with a factor needs two
-// kinds of proof, and no proof makes up for a disabled or unverified account.
+// It tries every combination of account, mode and proofs. A session of an account with a factor needs two
+// kinds of proof. Proofs never make up for a disabled or unverified account.
 func TestDecideEntryAsksForEveryDueFactor(t *testing.T) {
 	t.Parallel()
 	all := []proof{"pwd", "ext", "otp", "hwk", "swk", "recovery", "mfa"}
