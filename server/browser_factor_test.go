@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"net/url"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -155,4 +156,95 @@ func TestSecondStepThatTookTooLongLeadsBackToTheSignIn(t *testing.T) {
 	b.fill("Code", phone.code())
 	b.press("Sign in")
 	b.reads("Signed in as ada@example.com")
+}
+
+// learn reads the secret from the page, as a person types it into an app.
+func (p *phone) learn(b *tab) {
+	p.t.Helper()
+	key := see[string](b, `() => document.querySelector(".qr ~ .hint code").innerText`)
+	p.secret = secretIn(p.t, strings.ReplaceAll(key, " ", ""))
+}
+
+// factorSights are the states of the pages of second factors, for a signed-in user without a factor.
+// At the end, the user is signed in.
+func factorSights(p *phone) []sight {
+	return []sight{
+		{"step-up-password", at("/step-up")},
+		{"step-up-refused", func(b *tab) {
+			b.fill("Current password", otherPassword)
+			b.press("Continue")
+		}},
+		{"authenticator", func(b *tab) {
+			b.fill("Current password", goodPassword)
+			b.press("Continue")
+			b.press("Add an authenticator app")
+			p.learn(b)
+		}},
+		{"authenticator-refused", func(b *tab) {
+			b.fill("Code", "12345")
+			b.press("Add the app")
+		}},
+		{"codes", func(b *tab) {
+			b.fill("Code", p.code())
+			b.press("Add the app")
+		}},
+		{"account-two-step", func(b *tab) {
+			b.press("I have saved the codes")
+			b.push("Two-step sign-in", "Rename Authenticator app")
+		}},
+		{"account-two-step-refused", func(b *tab) {
+			b.unchecked()
+			b.fillIn("Two-step sign-in", "Name", "")
+			b.press("Save name")
+		}},
+		{"remove", func(b *tab) {
+			b.visit("/account")
+			b.press("Remove Authenticator app")
+		}},
+		{"recovery-new", at("/account/recovery-codes")},
+		{"step-up-code", at("/step-up")},
+		{"step-up-recovery", func(b *tab) { b.press("Use a recovery code") }},
+		{"login-step", func(b *tab) {
+			command(b, network.ClearBrowserCookies, struct{}{})
+			b.visit("/login/factor")
+		}},
+		{"factor", func(b *tab) { b.signIn("ada@example.com", goodPassword) }},
+		{"factor-refused", func(b *tab) {
+			b.fill("Code", "12345")
+			b.press("Sign in")
+		}},
+		{"factor-recovery", func(b *tab) { b.press("Use a recovery code") }},
+		{"account-challenged", func(b *tab) {
+			b.press("Use the app instead")
+			b.fill("Code", p.code())
+			b.press("Sign in")
+			b.reads("Signed in as ada@example.com")
+		}},
+	}
+}
+
+// germanFactorSights are the pages with the longest texts, for the user of factorSights.
+func germanFactorSights(p *phone) []sight {
+	signIn := func(b *tab) {
+		b.visit("/login")
+		b.fill("E-Mail-Adresse", "ada@example.com")
+		b.fill("Passwort", goodPassword)
+		b.press("Anmelden")
+	}
+	return []sight{
+		{"factor", signIn},
+		{"factor-recovery", func(b *tab) { b.press("Wiederherstellungscode verwenden") }},
+		{"account-two-step", func(b *tab) {
+			b.press("Stattdessen die App verwenden")
+			b.fill("Code", p.code())
+			b.press("Anmelden")
+		}},
+		{"remove", func(b *tab) { b.press("Authenticator app entfernen") }},
+		{"authenticator", at("/account/authenticator")},
+		{"codes", func(b *tab) {
+			b.visit("/account/recovery-codes")
+			b.press("Neue Codes erstellen")
+		}},
+		{"step-up", at("/step-up")},
+	}
 }

@@ -160,11 +160,11 @@ func (letterbox) Mail(id string) (watchword.StoredMail, error) {
 // everyPage visits all states with an account that has two devices.
 func everyPage(t *testing.T, look func(b *tab, name string)) {
 	t.Helper()
-	s := start(t, nil, func(o *server.Options) { o.DevMail = letterbox{} })
+	s, phone := startFactors(t, nil, func(o *server.Options) { o.DevMail = letterbox{} })
 	b := s.tab(t)
 	s.browser(t).do("POST", "/api/auth/register",
 		`{"email":"ada@example.com","password":"`+goodPassword+`","name":"Ada"}`, "User-Agent", aPhone)
-	for _, one := range sights(s) {
+	for _, one := range append(sights(s), factorSights(phone)...) {
 		one.open(b)
 		look(b, one.name)
 	}
@@ -175,6 +175,10 @@ func everyPage(t *testing.T, look func(b *tab, name string)) {
 		}
 		b.visit("/" + name)
 		look(b, name+"-de")
+	}
+	for _, one := range germanFactorSights(phone) {
+		one.open(b)
+		look(b, one.name+"-de")
 	}
 }
 

@@ -24,6 +24,7 @@ type accountData struct {
 	Newest, Older        []accountEvent   // Events without repetitions
 	Undo                 time.Time        // until when the previous address can undo the change; zero: it can't
 	Mailed               bool             // the sign-up mailed a link that proves the address
+	TwoStep              *twoStep         // nil: the server has no second factors
 }
 
 // accountSession is one row of the list of sessions. It has no token; the id is enough to end the
@@ -68,6 +69,9 @@ func (p *pages) accountView(r *http.Request, who watchword.Identity) (*view, err
 	}
 	for _, one := range events {
 		data.Events = append(data.Events, accountEvent{one.Kind, one.At, one.Device, one.Address, one.Times})
+	}
+	if data.TwoStep, err = p.twoStepOf(r, who); err != nil {
+		return nil, err
 	}
 	data.Devices, data.MoreDevices = split(devicesOf(data.Sessions))
 	data.Newest, data.Older = split(foldEvents(data.Events))
@@ -115,6 +119,9 @@ func (p *pages) change(name string, do accountForm, then func(http.ResponseWrite
 		refused := do(r, who, form, p.client(w, r))
 		if refused == nil {
 			then(w, r)
+			return nil
+		}
+		if p.stepUpFirst(w, r, pathAccount, refused) {
 			return nil
 		}
 		// The account is read again: the form may have failed because something else changed it.

@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"html/template"
 	"net/http"
 	"net/url"
 
@@ -35,11 +36,12 @@ func (p *pages) secondStep(w http.ResponseWriter, r *http.Request, err error) bo
 // proofData is the data of the pages that ask for a second factor. Operators' templates use its
 // fields.
 type proofData struct {
-	Path     string // of the form
-	Recovery bool   // asks for a recovery code
-	Password bool   // asks for the password; only on the page of a step-up
-	Other    string // the page with the other kind of code
-	Email    watchword.Address
+	Path     string            // of the form
+	Recovery bool              // asks for a recovery code
+	Password bool              // asks for the password; only on the page of a step-up
+	Other    string            // the page with the other kind of code
+	Email    watchword.Address // for password managers; only on the page of a step-up
+	Cancel   template.URL      // leads away from a step-up
 }
 
 // proofOf returns the data of a form at path. recovery selects the kind of code.
@@ -111,15 +113,4 @@ func (p *pages) factorForm(w http.ResponseWriter, r *http.Request) error {
 	p.cookies.setSession(w, r, in)
 	p.redirect(w, p.afterSignIn(r), nil)
 	return nil
-}
-
-// factorRoutes returns the pages of second factors. Without Options.Factors there are none.
-func (p *pages) factorRoutes() []route {
-	if p.factors == nil {
-		return nil
-	}
-	return []route{
-		{method: "GET", path: pathFactor, handle: p.factorPage},
-		{method: "POST", path: pathFactor, handle: p.factorForm},
-	}
 }

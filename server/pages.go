@@ -239,6 +239,9 @@ func (v *view) refuse(refusal *watchword.Error) {
 	} else if fault, found := v.faults["totp"]; found {
 		v.faults["recoveryCode"] = fault
 	}
+	if fault, found := v.faults["name"]; found {
+		v.faults["factorName"] = fault
+	}
 	wantsPassword := refusal.Code == watchword.CodePasswordWrong || refusal.Code == watchword.CodePasswordRequired
 	// On the pages of links, a missing password is the normal first step and not a mistake. The
 	// text says whose password is meant.

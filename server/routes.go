@@ -194,7 +194,7 @@ func (p *pages) routes() []route {
 			route{method: "POST", path: page.path, handle: p.linkForm(page)})
 	}
 	all = append(all, p.accountForms()...)
-	all = append(all, p.factorRoutes()...)
+	all = append(all, p.twoStepRoutes()...)
 	if p.devMail != nil {
 		all = append(all,
 			route{method: "GET", path: "/dev/mail", handle: p.mailboxPage},

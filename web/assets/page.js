@@ -89,3 +89,17 @@ addEventListener("hashchange", () => {
 addEventListener("pageshow", (event) => {
   if (event.persisted) location.reload();
 });
+
+// Recovery codes
+each("button[data-copy]", (button) => {
+  button.hidden = !navigator.clipboard; // it needs https or the loopback
+  button.addEventListener("click", async () => {
+    const codes = [...document.querySelectorAll(".codes li")].map((code) => code.textContent);
+    await navigator.clipboard.writeText(codes.join("\n") + "\n");
+    button.textContent = button.dataset.copy;
+  });
+});
+each("button[data-print]", (button) => {
+  button.hidden = false;
+  button.addEventListener("click", () => print());
+});

@@ -1,0 +1,356 @@
+package server
+
+import (
+	"cmp"
+	"errors"
+	"html/template"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/factors"
+	"github.com/watchword-auth/watchword/internal/qr"
+)
+
+// Two-step sign-in on the account page: the authenticator apps and the recovery codes of a user.
+//
+// Each change has a page of its own, opened by GET. The page asks for a step-up first, so that the
+// step-up can lead back to it. A form of the account page could not be repeated after a redirect.
+
+const (
+	pathStepUp        = "/step-up"
+	pathAuthenticator = pathAccount + "/authenticator"
+	pathCodes         = pathAccount + "/recovery-codes"
+	pathFactors       = pathAccount + "/factors/" // and the id of a factor
+)
+
+// fewCodes is the number of recovery codes from which the page asks to create new ones.
+const fewCodes = 3
+
+// twoStep is what the account page shows of second factors. Operators' templates use its fields.
+type twoStep struct {
+	Apps         []factors.Factor
+	Addable      bool // another app can be added
+	Unproven     bool // the address must be proven first
+	On           bool // the account has a factor
+	CodesLeft    int
+	CodesLow     bool
+	CodesCreated time.Time // zero if no code is left
+}
+
+// twoStepOf returns the section of the account page, or nil without Options.Factors.
+func (p *pages) twoStepOf(r *http.Request, who watchword.Identity) (*twoStep, error) {
+	if p.factors == nil {
+		return nil, nil
+	}
+	overview, err := p.factors.List(r.Context(), who.User.ID)
+	if err != nil {
+		return nil, err
+	}
+	apps := slices.DeleteFunc(slices.Clone(overview.Factors), func(f factors.Factor) bool {
+		return f.Kind != factors.KindTOTP
+	})
+	proven := who.User.Verified()
+	return &twoStep{
+		Apps: apps, Addable: proven && len(apps) < factors.MaxTOTP, Unproven: !proven, On: len(overview.Factors) > 0,
+		CodesLeft: overview.Codes.Left, CodesLow: overview.Codes.Left <= fewCodes,
+		CodesCreated: overview.Codes.CreatedAt,
+	}, nil
+}
+
+// stepUpFirst leads to the step-up page if err asks for it, and reports whether it did. The step-up
+// leads back to target, a path of this server.
+func (p *pages) stepUpFirst(w http.ResponseWriter, r *http.Request, target string, err error) bool {
+	if p.factors == nil || watchword.CodeOf(err) != watchword.CodeStepUpRequired {
+		return false
+	}
+	p.errors.logRefused(w, r, err)
+	if query := p.withReturn(r, url.Values{}); len(query) > 0 {
+		target += "?" + query.Encode()
+	}
+	p.redirect(w, pathStepUp, url.Values{"return_to": {p.origins.publicURL + target}})
+	return true
+}
+
+// refuseFactor shows why a change of factors was refused. The account page shows what can be
+// changed now.
+func (p *pages) refuseFactor(w http.ResponseWriter, r *http.Request, who watchword.Identity, err error) error {
+	if p.stepUpFirst(w, r, r.URL.Path, err) {
+		return nil
+	}
+	var refusal *watchword.Error
+	if !errors.As(err, &refusal) {
+		return err
+	}
+	v, err := p.accountView(r, who)
+	if err != nil {
+		return err
+	}
+	return p.refill(w, r, v, refusal)
+}
+
+// done redirects to the account page with a notice.
+func (p *pages) done(w http.ResponseWriter, r *http.Request, notice string) {
+	p.redirect(w, pathAccount, p.withReturn(r, url.Values{"done": {notice}}))
+}
+
+// newAuthenticator begins an enrolment. The enrolment gets a URL of its own, so that a reload shows
+// the same picture: the user may have scanned it already. Opening the page changes no account.
+func (p *pages) newAuthenticator(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	begun, err := p.factors.BeginTOTP(r.Context(), who, p.newView(r, "account").T("twostep.app"))
+	if err != nil {
+		return p.refuseFactor(w, r, who, err)
+	}
+	p.redirect(w, pathAuthenticator+"/"+begun.ID, p.withReturn(r, url.Values{}))
+	return nil
+}
+
+// authenticatorData is the data of the page. Operators' templates use its fields.
+type authenticatorData struct {
+	Path    string // of the form
+	Picture template.HTML
+	URI     template.URL // opens an app on the same device
+	Key     string       // the secret in groups of four, to type
+}
+
+// authenticatorView returns the page of an enrolment.
+func (p *pages) authenticatorView(r *http.Request, who watchword.Identity) (*view, error) {
+	pending, err := p.factors.Pending(r.Context(), who, r.PathValue("id"))
+	if err != nil {
+		return nil, err
+	}
+	svg, err := qr.SVG(string(pending.URI))
+	if err != nil {
+		return nil, err
+	}
+	v := p.newView(r, "authenticator")
+	// The picture has only figures in it, and the engine has written the URI.
+	v.Data = authenticatorData{Path: pathAuthenticator + "/" + pending.ID, Picture: template.HTML(svg),
+		URI: template.URL(pending.URI), Key: inGroups(string(pending.Secret))}
+	return v, nil
+}
+
+// inGroups separates groups of four characters, so that a person does not lose the place. Apps
+// ignore the spaces.
+func inGroups(key string) string {
+	var groups []string
+	for group := range slices.Chunk([]byte(key), 4) {
+		groups = append(groups, string(group))
+	}
+	return strings.Join(groups, " ")
+}
+
+// authenticatorPage shows the picture and the field for the first code.
+func (p *pages) authenticatorPage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	v, err := p.authenticatorView(r, who)
+	if err != nil {
+		return p.refuseFactor(w, r, who, err)
+	}
+	return p.show(w, http.StatusOK, v)
+}
+
+// authenticatorForm adds the app. The first one brings recovery codes.
+func (p *pages) authenticatorForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	form, err := readForm(w, r)
+	if err != nil {
+		return err
+	}
+	done, err := p.factors.ConfirmTOTP(r.Context(), who, r.PathValue("id"), watchword.Secret(form.Get("totp")),
+		p.client(w, r))
+	if watchword.CodeOf(err) == watchword.CodeFactorWrong {
+		v, gone := p.authenticatorView(r, who)
+		if gone != nil {
+			return p.refuseFactor(w, r, who, gone)
+		}
+		return p.refill(w, r, v.filled("authenticator", form), err)
+	}
+	if err != nil {
+		return p.refuseFactor(w, r, who, err)
+	}
+	if len(done.Codes) == 0 {
+		p.done(w, r, "factor")
+		return nil
+	}
+	return p.showCodes(w, r, who, done.Codes, true)
+}
+
+// codesData is the data of the page with new recovery codes. Operators' templates use its fields.
+type codesData struct {
+	Codes []string
+	Email watchword.Address // for the paper
+}
+
+// showCodes responds with recovery codes. A redirect would have to store them, so the response to
+// the form shows them. first tells that two-step sign-in is on from now on.
+func (p *pages) showCodes(
+	w http.ResponseWriter, r *http.Request, who watchword.Identity, codes []watchword.Secret, first bool,
+) error {
+	v := p.newView(r, "codes")
+	if first {
+		v.Notice = v.T("codes.on")
+	}
+	v.Data = codesData{Codes: revealed(codes), Email: who.User.Email}
+	return p.show(w, http.StatusOK, v)
+}
+
+// confirmData is the data of a page that asks before a change. Operators' templates use its fields.
+type confirmData struct {
+	Path, Text, More, Button string // More may be ""
+	Name                     string // of the factor
+	Danger                   bool
+}
+
+// showConfirm asks before a change, or asks for a step-up first.
+func (p *pages) showConfirm(
+	w http.ResponseWriter, r *http.Request, who watchword.Identity, name string, data confirmData,
+) error {
+	if err := p.factors.Fresh(who); err != nil {
+		return p.refuseFactor(w, r, who, err)
+	}
+	v := p.newView(r, "confirm")
+	v.Title = v.T(name + ".title")
+	data.Text, data.More, data.Button = v.T(data.Text), v.textOr(data.More), v.T(data.Button)
+	v.Data = data
+	return p.show(w, http.StatusOK, v)
+}
+
+// textOr returns a text, or "" for the key "".
+func (v *view) textOr(key string) string {
+	if key == "" {
+		return ""
+	}
+	return v.T(key)
+}
+
+// newCodesPage asks before the old recovery codes stop working.
+func (p *pages) newCodesPage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	return p.showConfirm(w, r, who, "recovery-new",
+		confirmData{Path: pathCodes, Text: "recovery-new.text", Button: "recovery.new"})
+}
+
+func (p *pages) newCodesForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	codes, err := p.factors.NewRecoveryCodes(r.Context(), who, p.client(w, r))
+	if err != nil {
+		return p.refuseFactor(w, r, who, err)
+	}
+	return p.showCodes(w, r, who, codes, false)
+}
+
+// renameForm is a form of the account page. Each app has one, so the name of the form has its id.
+func (p *pages) renameForm(w http.ResponseWriter, r *http.Request) error {
+	id := r.PathValue("id")
+	return p.change("rename-"+id, func(r *http.Request, who watchword.Identity, form url.Values, _ watchword.Client) error {
+		return p.factors.Rename(r.Context(), who, id, strings.TrimSpace(form.Get("factorName")))
+	}, func(w http.ResponseWriter, r *http.Request) { p.done(w, r, "name") })(w, r)
+}
+
+// removePage asks before an app is removed. It says what the last one takes with it.
+func (p *pages) removePage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	overview, err := p.factors.List(r.Context(), who.User.ID)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(overview.Factors, func(f factors.Factor) bool { return f.ID == r.PathValue("id") })
+	if i < 0 {
+		return notFound(w, r)
+	}
+	data := confirmData{Path: pathFactors + overview.Factors[i].ID + "/remove", Name: overview.Factors[i].Name,
+		Text: "remove.text", Button: "twostep.remove", Danger: true}
+	if len(overview.Factors) == 1 {
+		data.More = "remove.last"
+	}
+	return p.showConfirm(w, r, who, "remove", data)
+}
+
+// removeForm removes an app. The session stays and gets a new access token with the next page.
+func (p *pages) removeForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	if err := p.factors.Remove(r.Context(), who, r.PathValue("id"), p.client(w, r)); err != nil {
+		return p.refuseFactor(w, r, who, err)
+	}
+	p.done(w, r, "removed")
+	return nil
+}
+
+// stepUpView returns the page that asks for a proof. The engine decides which proof it accepts; the
+// page shows the field for it.
+func (p *pages) stepUpView(r *http.Request, who watchword.Identity, recovery bool) *view {
+	v := p.newView(r, "step-up")
+	data := v.proofOf(pathStepUp, recovery)
+	data.Password, data.Email, data.Cancel = who.User.Factors == 0, who.User.Email, p.cancelOf(v.ReturnTo)
+	v.Data = data
+	return v
+}
+
+// cancelOf returns where a user goes who does not confirm: back to the front-end that asked, or to
+// the account. The page of the account that asked would ask again.
+func (p *pages) cancelOf(returnTo string) template.URL {
+	asked, isOwn := strings.CutPrefix(returnTo, p.origins.publicURL+"/")
+	if returnTo != "" && !isOwn {
+		return template.URL(returnTo)
+	}
+	_, query, _ := strings.Cut(asked, "?")
+	values, err := url.ParseQuery(query)
+	if target := values.Get("return_to"); err == nil && target != "" {
+		return template.URL(pathAccount + "?" + url.Values{"return_to": {target}}.Encode())
+	}
+	return pathAccount
+}
+
+func (p *pages) stepUpPage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	return p.show(w, http.StatusOK, p.stepUpView(r, who, r.URL.Query().Get("with") == withRecovery))
+}
+
+// stepUpForm makes the session fresh and returns to the page that asked for it. A front-end gets
+// its new access token by a refresh, which reads the session.
+func (p *pages) stepUpForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	form, err := readForm(w, r)
+	if err != nil {
+		return err
+	}
+	_, _, err = p.factors.StepUp(r.Context(), who, factors.StepUpRequest{Proof: proofIn(form),
+		Password: watchword.Secret(form.Get("currentPassword")), Client: p.client(w, r)})
+	// The first factor may have come from another tab, after this page asked for the password.
+	if err != nil {
+		return p.refill(w, r, p.stepUpView(r, who, form.Has("recoveryCode")).filled("step-up", form), err)
+	}
+	target, own := cmp.Or(p.returnTo(r), pathAccount), p.origins.publicURL+pathAccount
+	if path, query, _ := strings.Cut(target, "?"); path == own {
+		// The user pressed a button of the account page and has to press it again.
+		values, err := url.ParseQuery(query)
+		if err != nil {
+			values = url.Values{}
+		}
+		values.Set("done", "confirmed")
+		p.redirect(w, pathAccount, values)
+		return nil
+	}
+	p.redirect(w, target, nil)
+	return nil
+}
+
+// twoStepRoutes returns the pages of second factors. Without Options.Factors there are none.
+func (p *pages) twoStepRoutes() []route {
+	if p.factors == nil {
+		return nil
+	}
+	signedIn := func(method, path string, do identityHandler) route {
+		return route{method: method, path: path, handle: p.requireSignIn(do)}
+	}
+	return []route{
+		{method: "GET", path: pathFactor, handle: p.factorPage},
+		{method: "POST", path: pathFactor, handle: p.factorForm},
+		signedIn("GET", pathStepUp, p.stepUpPage),
+		signedIn("POST", pathStepUp, p.stepUpForm),
+		signedIn("GET", pathAuthenticator, p.newAuthenticator),
+		signedIn("GET", pathAuthenticator+"/{id}", p.authenticatorPage),
+		signedIn("POST", pathAuthenticator+"/{id}", p.authenticatorForm),
+		signedIn("GET", pathCodes, p.newCodesPage),
+		signedIn("POST", pathCodes, p.newCodesForm),
+		{method: "POST", path: pathFactors + "{id}/name", handle: p.renameForm},
+		signedIn("GET", pathFactors+"{id}/remove", p.removePage),
+		signedIn("POST", pathFactors+"{id}/remove", p.removeForm),
+	}
+}
