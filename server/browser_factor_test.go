@@ -170,10 +170,6 @@ func (p *phone) learn(b *tab) {
 func factorSights(p *phone) []sight {
 	return []sight{
 		{"step-up-password", at("/step-up")},
-		{"step-up-refused", func(b *tab) {
-			b.fill("Current password", otherPassword)
-			b.press("Continue")
-		}},
 		{"authenticator", func(b *tab) {
 			b.fill("Current password", goodPassword)
 			b.press("Continue")
@@ -195,7 +191,7 @@ func factorSights(p *phone) []sight {
 		{"account-two-step-refused", func(b *tab) {
 			b.unchecked()
 			b.fillIn("Two-step sign-in", "Name", "")
-			b.press("Save name")
+			b.press("Save")
 		}},
 		{"remove", func(b *tab) {
 			b.visit("/account")
@@ -203,7 +199,6 @@ func factorSights(p *phone) []sight {
 		}},
 		{"recovery-new", at("/account/recovery-codes")},
 		{"step-up-code", at("/step-up")},
-		{"step-up-recovery", func(b *tab) { b.press("Use a recovery code") }},
 		{"login-step", func(b *tab) {
 			command(b, network.ClearBrowserCookies, struct{}{})
 			b.visit("/login/factor")
@@ -214,7 +209,7 @@ func factorSights(p *phone) []sight {
 			b.press("Sign in")
 		}},
 		{"factor-recovery", func(b *tab) { b.press("Use a recovery code") }},
-		{"account-challenged", func(b *tab) {
+		{"account-two-step-later", func(b *tab) {
 			b.press("Use the app instead")
 			b.fill("Code", p.code())
 			b.press("Sign in")
@@ -233,13 +228,10 @@ func germanFactorSights(p *phone) []sight {
 	}
 	return []sight{
 		{"factor", signIn},
-		{"factor-recovery", func(b *tab) { b.press("Wiederherstellungscode verwenden") }},
 		{"account-two-step", func(b *tab) {
-			b.press("Stattdessen die App verwenden")
 			b.fill("Code", p.code())
 			b.press("Anmelden")
 		}},
-		{"remove", func(b *tab) { b.press("Authenticator app entfernen") }},
 		{"authenticator", at("/account/authenticator")},
 		{"codes", func(b *tab) {
 			b.visit("/account/recovery-codes")
