@@ -9,6 +9,7 @@ import (
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/factors"
 	"github.com/watchword-auth/watchword/internal/apirequest"
+	"github.com/watchword-auth/watchword/internal/qr"
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
@@ -148,7 +149,8 @@ func (a *api) listFactors(w http.ResponseWriter, r *http.Request, who watchword.
 type enrolmentAnswer struct {
 	ID     string `json:"id" format:"uuid"`
 	Secret string `json:"secret" doc:"Base32, to type into the app"`
-	URI    string `json:"uri" doc:"otpauth, for a QR code"`
+	URI    string `json:"uri" doc:"otpauth, opens an app on the same device"`
+	QR     string `json:"qr" doc:"The URI as an inline SVG without styles or scripts"`
 }
 
 // beginTOTP stores the secret in a challenge. It is no factor before its first code.
@@ -158,7 +160,14 @@ func (a *api) beginTOTP(w http.ResponseWriter, r *http.Request, who watchword.Id
 	if err != nil {
 		return err
 	}
-	return respond.JSON(w, http.StatusCreated, enrolmentAnswer{begun.ID, string(begun.Secret), string(begun.URI)})
+	// A front-end needs no library for the picture. The engine has written the URI, so the picture
+	// holds no text of a client.
+	picture, err := qr.SVG(string(begun.URI))
+	if err != nil {
+		return err
+	}
+	return respond.JSON(w, http.StatusCreated,
+		enrolmentAnswer{begun.ID, string(begun.Secret), string(begun.URI), picture})
 }
 
 // A codeBody has no name for the app, so that the second step of an enrolment has one field. PATCH changes the name

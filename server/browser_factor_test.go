@@ -66,7 +66,7 @@ func TestSignInWithACodeOnThePages(t *testing.T) {
 		back := s.url + "/account?return_to=" + s.url + "/docs"
 		b.visit("/login?return_to=" + back)
 		b.fill("Email address", "ada@example.com")
-		b.fill("Password", "correct horse battery")
+		b.fill("Password", goodPassword)
 		b.press("Sign in")
 		b.reads("Two-step sign-in", "Enter the six digits")
 		if cookies := b.cookies(); cookies["watchword"] != nil || cookies["watchword-page"] != nil ||
@@ -102,7 +102,7 @@ func TestSignInWithACodeOnThePages(t *testing.T) {
 		b.press("Sign out")
 		b.visit("/login")
 		b.fill("Email address", "ada@example.com")
-		b.fill("Password", "correct horse battery")
+		b.fill("Password", goodPassword)
 		must(t, b.click("", "field", "Keep me signed in")(b.ctx))
 		b.press("Sign in")
 		b.fill("Code", code)
@@ -133,7 +133,7 @@ func TestSecondStepThatTookTooLongLeadsBackToTheSignIn(t *testing.T) {
 	if at := b.address(); at != "/login?return_to="+url.QueryEscape(s.url+"/docs")+"&why=step" {
 		t.Errorf("the address is %s", at)
 	}
-	b.signIn("ada@example.com", "correct horse battery")
+	b.signIn("ada@example.com", goodPassword)
 	phone.forward.Add(int64(watchword.ChallengeLife))
 	b.fill("Code", phone.code())
 	b.press("Sign in")
@@ -142,7 +142,7 @@ func TestSecondStepThatTookTooLongLeadsBackToTheSignIn(t *testing.T) {
 		t.Errorf("the cookie is still there: %+v", c)
 	}
 	// The fifth wrong code is the last one that is looked at.
-	b.signIn("ada@example.com", "correct horse battery")
+	b.signIn("ada@example.com", goodPassword)
 	for range watchword.ChallengeAttempts {
 		b.fill("Code", "12345")
 		b.press("Sign in")
@@ -152,7 +152,7 @@ func TestSecondStepThatTookTooLongLeadsBackToTheSignIn(t *testing.T) {
 	b.press("Sign in")
 	b.reads(sentence)
 	command(b, network.ClearBrowserCookies, struct{}{})
-	b.signIn("ada@example.com", "correct horse battery")
+	b.signIn("ada@example.com", goodPassword)
 	b.fill("Code", phone.code())
 	b.press("Sign in")
 	b.reads("Signed in as ada@example.com")

@@ -47,6 +47,9 @@ func (s *service) enrolTOTP(t *testing.T, b *browser) (access []string, secret [
 	begun := b.do("POST", "/api/auth/factors/totp", "", access...)
 	want(t, begun, 201, "")
 	secret = secretIn(t, begun.text("secret"))
+	if svg := begun.text("qr"); !strings.HasPrefix(svg, "<svg ") || strings.Contains(svg, "style") {
+		t.Errorf("the QR code is %s", svg)
+	}
 	done := b.do("POST", "/api/auth/factors/totp/"+begun.text("id")+"/confirm", `{"code":"`+codeAt(t, secret, 0)+`"}`, access...)
 	want(t, done, 200, "")
 	for _, code := range done.body["recoveryCodes"].([]any) {

@@ -1,0 +1,122 @@
+package server_test
+
+import (
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/server"
+)
+
+// The pages of second factors, as requests. The browser tests show them.
+
+func TestWithoutFactorsThePagesOfferNone(t *testing.T) {
+	t.Parallel()
+	s, phone := startFactors(t, nil, nil)
+	b := s.browser(t)
+	_, phone.secret, _ = s.enrolTOTP(t, s.browser(t))
+	var err error
+	s.server, err = server.New(s.engine, server.Options{PublicURL: s.url})
+	must(t, err)
+	wantPage(t, b.submit("/login", map[string]string{"email": "ada@example.com", "password": goodPassword}), 403,
+		"This account needs a second step, which is not available here.")
+	if cookies := b.Jar.Cookies(mustURL(t, s.url)); len(cookies) > 0 {
+		t.Errorf("cookies: %v", cookies)
+	}
+	for _, path := range []string{"/login/factor", "/step-up", "/account/authenticator", "/account/recovery-codes"} {
+		wantPage(t, b.visit(path), 404, "This page does not exist.")
+	}
+	b.register("bob@example.com")
+	if page := string(b.visit("/account").raw); strings.Contains(page, "Two-step sign-in") {
+		t.Error("the account page offers an app")
+	}
+}
+
+func mustURL(t *testing.T, text string) *url.URL {
+	t.Helper()
+	u, err := url.Parse(text)
+	must(t, err)
+	return u
+}
+
+func TestSecondStepOnThePagesIsLimited(t *testing.T) {
+	t.Parallel()
+	s, phone := startFactors(t, func(o *watchword.Options) {
+		o.Limits.FailedFactors = watchword.Limit{Count: 2, Per: watchword.ChallengeLife}
+	}, nil)
+	_, phone.secret, _ = s.enrolTOTP(t, s.browser(t))
+	b := s.browser(t)
+	wantPage(t, b.submit("/login", map[string]string{"email": "ada@example.com", "password": goodPassword}), 303)
+	for range 2 {
+		wantPage(t, b.submit("/login/factor", map[string]string{"totp": "12345"}), 403, "This code is wrong")
+	}
+	wantPage(t, b.submit("/login/factor", map[string]string{"totp": phone.code()}), 429,
+		"Too many attempts. Try again in ", `name="totp"`)
+	wantPage(t, b.submit("/login/factor", map[string]string{"totp": ""}), 422, "Fill in this field.")
+	wantPage(t, b.submit("/login/factor", map[string]string{"recoveryCode": ""}), 422, "Fill in this field.",
+		`name="recoveryCode"`)
+}
+
+// SameSite=Strict keeps the cookies out of a navigation that another site has started.
+func TestSecondStepAfterALinkOfAnotherSiteLoadsAgain(t *testing.T) {
+	t.Parallel()
+	s, _ := startFactors(t, nil, nil)
+	wantPage(t, s.browser(t).visit("/login/factor", "Sec-Fetch-Site", "cross-site"), 200,
+		`http-equiv="refresh" content="0; url=/login/factor"`)
+	wantPage(t, s.browser(t).visit("/step-up", "Sec-Fetch-Site", "cross-site"), 200, `url=/step-up"`)
+}
+
+var aSetup = regexp.MustCompile(`/account/authenticator/[0-9a-f-]{36}`)
+
+// An enrolment belongs to one session. Its URL tells another account, or another session of the
+// owner, nothing.
+func TestSetupPageShowsTheSecretToItsSessionOnly(t *testing.T) {
+	t.Parallel()
+	s, phone := startFactors(t, nil, nil)
+	b, same, other := s.browser(t), s.browser(t), s.browser(t)
+	b.register("ada@example.com")
+	wantPage(t, b.visit("/account/authenticator"), 403, "Confirm your address first")
+	other.register("bob@example.com")
+	for address, one := range map[string]*browser{"ada@example.com": b, "bob@example.com": other} {
+		link := string(s.post.take(t, watchword.MailVerify, address).Token)
+		wantPage(t, one.submit("/verify", map[string]string{"token": link}), 200)
+	}
+	wantPage(t, same.submit("/login", map[string]string{"email": "ada@example.com", "password": goodPassword}), 303)
+	setup := aSetup.FindString(b.visit("/account/authenticator").Header.Get("Location"))
+	page := b.visit(setup)
+	wantPage(t, page, 200, "<svg", "otpauth://totp/")
+	if again := b.visit(setup); string(secretOn(again)) != string(secretOn(page)) || secretOn(page) == nil {
+		t.Error("a reload shows another secret")
+	}
+	for name, one := range map[string]*browser{"another account": other, "another session": same} {
+		a := one.visit(setup)
+		wantPage(t, a, 401, "This step took too long or was already used.")
+		if secretOn(a) != nil || strings.Contains(string(a.raw), "otpauth") {
+			t.Errorf("%s sees the secret", name)
+		}
+		wantPage(t, one.submit(setup, map[string]string{"totp": "123456"}), 401, "This step took too long")
+	}
+	phone.secret = secretIn(t, strings.ReplaceAll(string(secretOn(page)), " ", ""))
+	wantPage(t, b.submit(setup, map[string]string{"totp": phone.code()}), 200, "Save your recovery codes")
+	wantPage(t, b.visit(setup), 401, "This step took too long or was already used.")
+
+	// The second app brings no codes, and there is no third one.
+	setup = aSetup.FindString(b.visit("/account/authenticator").Header.Get("Location"))
+	phone.secret = secretIn(t, strings.ReplaceAll(string(secretOn(b.visit(setup))), " ", ""))
+	wantPage(t, b.submit(setup, map[string]string{"totp": phone.code()}), 303, "/account?done=factor")
+	wantPage(t, b.visit("/account/authenticator"), 422, "An account can have two authenticator apps.")
+	if page := string(b.visit("/account").raw); strings.Contains(page, "Add an authenticator app") {
+		t.Error("the page offers a third app")
+	}
+	wantPage(t, b.visit("/account/factors/0190/remove"), 404)
+}
+
+func secretOn(a answer) []byte {
+	found := regexp.MustCompile(`<code>([A-Z2-7 ]{32,})</code>`).FindSubmatch(a.raw)
+	if found == nil {
+		return nil
+	}
+	return found[1]
+}
