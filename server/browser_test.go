@@ -20,8 +20,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/passhash"
 )
 
-// Tests of the pages in a real Chromium. A tab acts as a user does: it finds a field by its label
-// and a button by its text, and it clicks and types at their position on the screen.
+// Tests of the pages in a real Chromium. A tab acts as a user does. It finds a field by its label
+// and a button by its text. It clicks and types at their position on the screen.
 
 // patience is the timeout for a page.
 const patience = browsertest.Timeout

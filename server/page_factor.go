@@ -28,6 +28,7 @@ func (p *pages) secondStep(w http.ResponseWriter, r *http.Request, err error) bo
 		return false
 	}
 	p.errors.logRefusal(w, r, refusal)
+	// The handle is never in a URL: URLs are in histories and logs.
 	p.cookies.step.Set(w, string(refusal.Challenge.Handle), refusal.Challenge.ExpiresIn)
 	p.redirect(w, pathFactor, p.withReturn(r, url.Values{}))
 	return true
@@ -53,6 +54,7 @@ func (v *view) proofOf(path string, recovery bool) proofData {
 	if !recovery {
 		other.Set("with", withRecovery)
 	}
+	// The other form is a link and not a script, and it keeps the way back.
 	data := proofData{Path: path, Recovery: recovery, Other: path}
 	if len(other) > 0 {
 		data.Other += "?" + other.Encode()
@@ -67,7 +69,8 @@ func (p *pages) factorView(r *http.Request, recovery bool) *view {
 	return v
 }
 
-// factorPage shows the field for the code. Without a step cookie there is nothing to complete.
+// factorPage shows the field for the code. Without a step cookie it leads to the sign-in: a bookmark
+// of this page is as good as one of the sign-in page.
 func (p *pages) factorPage(w http.ResponseWriter, r *http.Request) error {
 	if len(p.cookies.step.Values(r)) == 0 {
 		// A link of another site may have left the cookie out. The second load has it.
@@ -106,9 +109,11 @@ func (p *pages) factorForm(w http.ResponseWriter, r *http.Request) error {
 		p.cookies.step.Clear(w)
 		return p.refill(w, r, p.signView(r, "login"), err)
 	}
+	// The cookie stays, because the challenge has more attempts. A limit refuses before it counts one.
 	if err != nil {
 		return p.refill(w, r, p.factorView(r, form.Has("recoveryCode")).filled("factor", form), err)
 	}
+	// The handle was used. Deleting it keeps a later visit from a misleading error.
 	p.cookies.step.Clear(w)
 	p.cookies.setSession(w, r, in)
 	p.redirect(w, p.afterSignIn(r), nil)

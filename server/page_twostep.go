@@ -24,8 +24,12 @@ const (
 	pathStepUp        = "/step-up"
 	pathAuthenticator = pathAccount + "/authenticator"
 	pathCodes         = pathAccount + "/recovery-codes"
-	pathFactors       = pathAccount + "/factors/" // and the id of a factor
+	// The id of a factor follows.
+	pathFactors = pathAccount + "/factors/"
 )
+
+// The pages keep no state of their own. The engine has the enrolment in a challenge, and the browser
+// has its id in the URL. Any process behind a load balancer can therefore answer the next request.
 
 // fewCodes is the number of recovery codes from which the page asks to create new ones.
 const fewCodes = 3
@@ -41,7 +45,9 @@ type twoStep struct {
 	CodesCreated time.Time // zero if no code is left
 }
 
-// twoStepOf returns the section of the account page, or nil without Options.Factors.
+// twoStepOf returns the section of the account page, or nil without Options.Factors. It reads the
+// factors in a transaction of its own, like the rest of the page. A factor that another tab removes
+// in between is still listed. Its buttons then say that it is gone.
 func (p *pages) twoStepOf(r *http.Request, who watchword.Identity) (*twoStep, error) {
 	if p.factors == nil {
 		return nil, nil
@@ -50,6 +56,7 @@ func (p *pages) twoStepOf(r *http.Request, who watchword.Identity) (*twoStep, er
 	if err != nil {
 		return nil, err
 	}
+	// The list has only the kinds that this section can describe.
 	apps := slices.DeleteFunc(slices.Clone(overview.Factors), func(f factors.Factor) bool {
 		return f.Kind != factors.KindTOTP
 	})
@@ -62,7 +69,8 @@ func (p *pages) twoStepOf(r *http.Request, who watchword.Identity) (*twoStep, er
 }
 
 // stepUpFirst leads to the step-up page if err asks for it, and reports whether it did. The step-up
-// leads back to target, a path of this server.
+// leads back to target, a path of this server. The nested return_to survives in the query of target,
+// so that the user still returns to the front-end at the end.
 func (p *pages) stepUpFirst(w http.ResponseWriter, r *http.Request, target string, err error) bool {
 	if p.factors == nil || watchword.CodeOf(err) != watchword.CodeStepUpRequired {
 		return false
@@ -92,7 +100,7 @@ func (p *pages) refuseFactor(w http.ResponseWriter, r *http.Request, who watchwo
 	return p.refill(w, r, v, refusal)
 }
 
-// done redirects to the account page with a notice.
+// done redirects to the account page with a notice. A reload of the page then repeats no change.
 func (p *pages) done(w http.ResponseWriter, r *http.Request, notice string) {
 	p.redirect(w, pathAccount, p.withReturn(r, url.Values{"done": {notice}}))
 }
@@ -100,6 +108,7 @@ func (p *pages) done(w http.ResponseWriter, r *http.Request, notice string) {
 // newAuthenticator begins an enrolment. The enrolment gets a URL of its own, so that a reload shows
 // the same picture: the user may have scanned it already. Opening the page changes no account.
 func (p *pages) newAuthenticator(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	// The name is in the reader's language. The user can change it later.
 	begun, err := p.factors.BeginTOTP(r.Context(), who, p.newView(r, "account").T("twostep.app"))
 	if err != nil {
 		return p.refuseFactor(w, r, who, err)
@@ -110,10 +119,10 @@ func (p *pages) newAuthenticator(w http.ResponseWriter, r *http.Request, who wat
 
 // authenticatorData is the data of the page. Operators' templates use its fields.
 type authenticatorData struct {
-	Path    string // of the form
-	Picture template.HTML
-	URI     template.URL // opens an app on the same device
-	Key     string       // the secret in groups of four, to type
+	Path    string        // of the form
+	Picture template.HTML // an SVG, because the Content-Security-Policy allows it without a source
+	URI     template.URL  // opens an app on the same device
+	Key     string        // the secret in groups of four, to type
 }
 
 // authenticatorView returns the page of an enrolment.
@@ -122,6 +131,7 @@ func (p *pages) authenticatorView(r *http.Request, who watchword.Identity) (*vie
 	if err != nil {
 		return nil, err
 	}
+	// The server draws the picture, because a script could not do so in a browser without scripts.
 	svg, err := qr.SVG(string(pending.URI))
 	if err != nil {
 		return nil, err
@@ -137,13 +147,15 @@ func (p *pages) authenticatorView(r *http.Request, who watchword.Identity) (*vie
 // ignore the spaces.
 func inGroups(key string) string {
 	var groups []string
+	// The secret is base32, so a byte is a character.
 	for group := range slices.Chunk([]byte(key), 4) {
 		groups = append(groups, string(group))
 	}
 	return strings.Join(groups, " ")
 }
 
-// authenticatorPage shows the picture and the field for the first code.
+// authenticatorPage shows the picture and the field for the first code. Both are on one page, because
+// the phone is in the user's hand only once.
 func (p *pages) authenticatorPage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	v, err := p.authenticatorView(r, who)
 	if err != nil {
@@ -152,7 +164,9 @@ func (p *pages) authenticatorPage(w http.ResponseWriter, r *http.Request, who wa
 	return p.show(w, http.StatusOK, v)
 }
 
-// authenticatorForm adds the app. The first one brings recovery codes.
+// authenticatorForm adds the app. The first one brings recovery codes. After a wrong code the page has
+// the same picture, because the app of the user has it already. The engine counts the attempts, and
+// after the last one a new picture is due.
 func (p *pages) authenticatorForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	form, err := readForm(w, r)
 	if err != nil {
@@ -160,6 +174,7 @@ func (p *pages) authenticatorForm(w http.ResponseWriter, r *http.Request, who wa
 	}
 	done, err := p.factors.ConfirmTOTP(r.Context(), who, r.PathValue("id"), watchword.Secret(form.Get("totp")),
 		p.client(w, r))
+	// A wrong code is a mistake of this form. Any other refusal concerns the account.
 	if watchword.CodeOf(err) == watchword.CodeFactorWrong {
 		v, gone := p.authenticatorView(r, who)
 		if gone != nil {
@@ -170,6 +185,7 @@ func (p *pages) authenticatorForm(w http.ResponseWriter, r *http.Request, who wa
 	if err != nil {
 		return p.refuseFactor(w, r, who, err)
 	}
+	// A second app brings no codes. The old ones stay valid.
 	if len(done.Codes) == 0 {
 		p.done(w, r, "factor")
 		return nil
@@ -189,6 +205,10 @@ func (p *pages) showCodes(
 	w http.ResponseWriter, r *http.Request, who watchword.Identity, codes []watchword.Secret, first bool,
 ) error {
 	v := p.newView(r, "codes")
+	// This is the only response with these codes. It is not cached, like every page, and the browser
+	// asks before it sends the form again.
+	//
+	// A reader who only replaced codes had two-step sign-in before.
 	if first {
 		v.Notice = v.T("codes.on")
 	}
@@ -203,7 +223,8 @@ type confirmData struct {
 	Danger                   bool
 }
 
-// showConfirm asks before a change, or asks for a step-up first.
+// showConfirm asks before a change, or asks for a step-up first. The form checks the freshness again:
+// the page may have been open for an hour.
 func (p *pages) showConfirm(
 	w http.ResponseWriter, r *http.Request, who watchword.Identity, name string, data confirmData,
 ) error {
@@ -217,7 +238,7 @@ func (p *pages) showConfirm(
 	return p.show(w, http.StatusOK, v)
 }
 
-// textOr returns a text, or "" for the key "".
+// textOr returns a text of a part that not every page has, or "" for the key "".
 func (v *view) textOr(key string) string {
 	if key == "" {
 		return ""
@@ -225,12 +246,15 @@ func (v *view) textOr(key string) string {
 	return v.T(key)
 }
 
-// newCodesPage asks before the old recovery codes stop working.
+// newCodesPage asks before the old recovery codes stop working. A user who has them on paper would
+// otherwise find out only when the phone is lost.
 func (p *pages) newCodesPage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	return p.showConfirm(w, r, who, "recovery-new",
 		confirmData{Path: pathCodes, Text: "recovery-new.text", Button: "recovery.new"})
 }
 
+// newCodesForm replaces the codes. A second submission of the same form makes the codes on the first
+// response invalid, and the page of the second one shows those that count.
 func (p *pages) newCodesForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	codes, err := p.factors.NewRecoveryCodes(r.Context(), who, p.client(w, r))
 	if err != nil {
@@ -242,30 +266,35 @@ func (p *pages) newCodesForm(w http.ResponseWriter, r *http.Request, who watchwo
 // renameForm is a form of the account page. Each app has one, so the name of the form has its id.
 func (p *pages) renameForm(w http.ResponseWriter, r *http.Request) error {
 	id := r.PathValue("id")
-	return p.change("rename-"+id, func(r *http.Request, who watchword.Identity, form url.Values, _ watchword.Client) error {
+	rename := func(r *http.Request, who watchword.Identity, form url.Values, _ watchword.Client) error {
 		return p.factors.Rename(r.Context(), who, id, strings.TrimSpace(form.Get("factorName")))
-	}, func(w http.ResponseWriter, r *http.Request) { p.done(w, r, "name") })(w, r)
+	}
+	return p.change("rename-"+id, rename, func(w http.ResponseWriter, r *http.Request) { p.done(w, r, "name") })(w, r)
 }
 
-// removePage asks before an app is removed. It says what the last one takes with it.
+// removePage asks before an app is removed. It says what the last one takes with it, because a user
+// who changes phones should add the new app first.
 func (p *pages) removePage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	overview, err := p.factors.List(r.Context(), who.User.ID)
 	if err != nil {
 		return err
 	}
+	// The factor of another account is as unknown as a factor that never existed.
 	i := slices.IndexFunc(overview.Factors, func(f factors.Factor) bool { return f.ID == r.PathValue("id") })
 	if i < 0 {
 		return notFound(w, r)
 	}
 	data := confirmData{Path: pathFactors + overview.Factors[i].ID + "/remove", Name: overview.Factors[i].Name,
 		Text: "remove.text", Button: "twostep.remove", Danger: true}
+	// With the last factor, the account is protected by the password alone.
 	if len(overview.Factors) == 1 {
 		data.More = "remove.last"
 	}
 	return p.showConfirm(w, r, who, "remove", data)
 }
 
-// removeForm removes an app. The session stays and gets a new access token with the next page.
+// removeForm removes an app. The session stays. Its access token is outdated by the removal, so the
+// next page rotates the refresh token and sets a new page cookie.
 func (p *pages) removeForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	if err := p.factors.Remove(r.Context(), who, r.PathValue("id"), p.client(w, r)); err != nil {
 		return p.refuseFactor(w, r, who, err)
@@ -299,6 +328,8 @@ func (p *pages) cancelOf(returnTo string) template.URL {
 	return pathAccount
 }
 
+// stepUpPage shows the field even if the session is fresh: a front-end may ask for a proof that is
+// newer than the pages need.
 func (p *pages) stepUpPage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	return p.show(w, http.StatusOK, p.stepUpView(r, who, r.URL.Query().Get("with") == withRecovery))
 }
@@ -310,12 +341,15 @@ func (p *pages) stepUpForm(w http.ResponseWriter, r *http.Request, who watchword
 	if err != nil {
 		return err
 	}
+	// The new access token is not needed here: pages read the session from the store.
 	_, _, err = p.factors.StepUp(r.Context(), who, factors.StepUpRequest{Proof: proofIn(form),
 		Password: watchword.Secret(form.Get("currentPassword")), Client: p.client(w, r)})
-	// The first factor may have come from another tab, after this page asked for the password.
+	// The first factor may have come from another tab, after this page asked for the password. The
+	// identity was read for this request, so the page then has the field for the code.
 	if err != nil {
 		return p.refill(w, r, p.stepUpView(r, who, form.Has("recoveryCode")).filled("step-up", form), err)
 	}
+	// Other pages of the account go on by themselves after the redirect.
 	target, own := cmp.Or(p.returnTo(r), pathAccount), p.origins.publicURL+pathAccount
 	if path, query, _ := strings.Cut(target, "?"); path == own {
 		// The user pressed a button of the account page and has to press it again.
@@ -331,11 +365,13 @@ func (p *pages) stepUpForm(w http.ResponseWriter, r *http.Request, who watchword
 	return nil
 }
 
-// twoStepRoutes returns the pages of second factors. Without Options.Factors there are none.
+// twoStepRoutes returns the pages of second factors. They exist only with Options.Factors, so
+// that a server without it does not offer what it could not check later.
 func (p *pages) twoStepRoutes() []route {
 	if p.factors == nil {
 		return nil
 	}
+	// All of them but the second step belong to a user who is signed in.
 	signedIn := func(method, path string, do identityHandler) route {
 		return route{method: method, path: path, handle: p.requireSignIn(do)}
 	}

@@ -70,8 +70,8 @@ func TestSecondStepAfterALinkOfAnotherSiteLoadsAgain(t *testing.T) {
 
 var aSetup = regexp.MustCompile(`/account/authenticator/[0-9a-f-]{36}`)
 
-// An enrolment belongs to one session. Its URL tells another account, or another session of the
-// owner, nothing.
+// An enrolment belongs to one session. Its URL works neither for another account nor for
+// another session of the owner.
 func TestSetupPageShowsTheSecretToItsSessionOnly(t *testing.T) {
 	t.Parallel()
 	s, phone := startFactors(t, nil, nil)

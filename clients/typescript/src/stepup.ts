@@ -2,7 +2,7 @@
 
 import type { WatchwordError } from "./error.js"
 
-/** What a request needs before the server acts. */
+/** The proof that a request needs before the server acts. */
 export interface StepUpChallenge {
   /** The levels that the server accepts, such as ["aal2"]. Empty: any. */
   readonly acrValues: readonly string[]
