@@ -232,22 +232,21 @@ func nextOnSubdomain(t *testing.T, _ *application) {
 }
 
 // staysSignedIn loses responses at random, then all of them for longer than the grace period,
-// then at random again. Two tabs render pages of the application, one renders the hosted account
-// page, and a script of the application refreshes by itself.
+// then at random again. One tab renders eight pages of the application at a time, one renders the
+// hosted account page, and in the third a script of the application refreshes by itself.
 func (s *subdomain) staysSignedIn(t *testing.T, b *tab, email string) {
 	t.Helper()
-	tabs := []*tab{b, b.another(), b.another(), b.another()}
-	for _, tab := range tabs[1:] {
-		tab.trust()
-		tab.visit(s.app.url + "/account")
-	}
-	hosted, script := tabs[2], tabs[3]
+	hosted, script := b.another(), b.another()
+	tabs := []*tab{b, hosted, script}
+	hosted.trust()
 	hosted.visit(s.auth + "/account")
+	script.trust()
+	script.visit(s.app.url + "/api/me")
 	var sum tally
 	for _, phase := range []struct {
 		share float64
 		time  time.Duration
-	}{{0.4, 2500 * time.Millisecond}, {1, 2 * subdomainGrace}, {0.4, 2500 * time.Millisecond}} {
+	}{{0.4, 2 * time.Second}, {1, 2 * subdomainGrace}, {0.4, 2 * time.Second}} {
 		s.cutter.cut(phase.share)
 		s.forget(b)
 		results := make([]tally, len(tabs))
