@@ -16,6 +16,7 @@ import (
 	"github.com/chromedp/cdproto/security"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/dialect"
 	"github.com/watchword-auth/watchword/dialect/users"
 	"github.com/watchword-auth/watchword/internal/browsertest"
 	"github.com/watchword-auth/watchword/server"
@@ -49,10 +50,10 @@ func openFrontEnd(t *testing.T, preferences, apiHost string, sameSite http.SameS
 	app, serveApp := secureSite(t, "app.one.test")
 	api, serveAPI := secureSite(t, apiHost)
 	s := start(t, func(o *watchword.Options) { o.PublicURL = api }, nil)
-	dialect, err := users.New(s.engine, users.Options{Secure: true, CookieSameSite: sameSite})
+	tutorial, err := users.New(s.engine, users.Options{Secure: true, CookieSameSite: sameSite})
 	must(t, err)
 	edge, err := server.New(s.engine, server.Options{PublicURL: api, AllowedOrigins: []string{app},
-		CookieSameSite: sameSite, Dialects: []server.Dialect{dialect}})
+		CookieSameSite: sameSite, Dialects: []dialect.Dialect{tutorial}})
 	must(t, err)
 	mux := http.NewServeMux()
 	mux.Handle("/", edge)
@@ -260,9 +261,9 @@ func TestFrontEndOnTheSameSiteNeedsNoThirdPartyCookies(t *testing.T) {
 
 	app, serveApp := secureSite(t, "app.one.test")
 	s := start(t, func(o *watchword.Options) { o.PublicURL = app }, nil)
-	dialect, err := users.New(s.engine, users.Options{Secure: true})
+	tutorial, err := users.New(s.engine, users.Options{Secure: true})
 	must(t, err)
-	edge, err := server.New(s.engine, server.Options{PublicURL: app, Dialects: []server.Dialect{dialect}})
+	edge, err := server.New(s.engine, server.Options{PublicURL: app, Dialects: []dialect.Dialect{tutorial}})
 	must(t, err)
 	behind := httptest.NewServer(edge)
 	t.Cleanup(behind.Close)

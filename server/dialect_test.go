@@ -6,49 +6,34 @@ import (
 	"testing"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/dialect"
 	"github.com/watchword-auth/watchword/server"
-	"github.com/watchword-auth/watchword/server/apidoc"
 )
 
-// teapot is a dialect as another module would write it: with public packages only.
-type teapot struct{}
-
-var (
-	_ server.Dialect      = teapot{}
-	_ server.Describer    = teapot{}
-	_ server.HeaderLister = teapot{}
-)
-
-func (teapot) Takes(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/teapot/") }
-
-func (teapot) Routes() map[string]func(http.ResponseWriter, *http.Request, watchword.Client) error {
-	return map[string]func(http.ResponseWriter, *http.Request, watchword.Client) error{
-		"POST /teapot/brew": func(http.ResponseWriter, *http.Request, watchword.Client) error {
-			return &watchword.Error{Code: watchword.CodeValidationFailed, Detail: "Name a tea."}
+// newTeapot returns a dialect as another module would write it: with public packages only.
+func newTeapot() dialect.Dialect {
+	return dialect.Dialect{
+		Takes: func(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/teapot/") },
+		Routes: map[string]func(http.ResponseWriter, *http.Request, watchword.Client) error{
+			"POST /teapot/brew": func(http.ResponseWriter, *http.Request, watchword.Client) error {
+				return &watchword.Error{Code: watchword.CodeValidationFailed, Detail: "Name a tea."}
+			},
 		},
+		Refuse: func(w http.ResponseWriter, _ *http.Request, status int, why *watchword.Error) {
+			w.WriteHeader(status)
+			_, _ = w.Write([]byte("teapot: " + why.Detail))
+		},
+		Cookies:        []string{"teapot"},
+		RequestHeaders: []string{"X-Tea"}, ResponseHeaders: []string{"X-Strength"},
+		Operations: []dialect.Operation{{Pattern: "POST /teapot/brew", Summary: "Brew tea", Status: 200, Refusal: ""}},
 	}
-}
-
-func (teapot) Refuse(w http.ResponseWriter, _ *http.Request, status int, why *watchword.Error) {
-	w.WriteHeader(status)
-	_, _ = w.Write([]byte("teapot: " + why.Detail))
-}
-
-func (teapot) Cookies() []string { return []string{"teapot"} }
-
-func (teapot) Operations() []apidoc.Operation {
-	return []apidoc.Operation{{Pattern: "POST /teapot/brew", Summary: "Brew tea", Status: 200, Refusal: ""}}
-}
-
-func (teapot) Headers() (requested, exposed []string) {
-	return []string{"X-Tea"}, []string{"X-Strength"}
 }
 
 func TestDialectOfAnotherModuleHasRoutesHeadersAndDocumentation(t *testing.T) {
 	t.Parallel()
 	const app = "https://app.example.com"
 	s := start(t, nil, func(o *server.Options) {
-		o.AllowedOrigins, o.Dialects = []string{app}, []server.Dialect{teapot{}}
+		o.AllowedOrigins, o.Dialects = []string{app}, []dialect.Dialect{newTeapot()}
 	})
 	send := func(method, path string, header map[string]string) *http.Response {
 		t.Helper()
@@ -75,5 +60,17 @@ func TestDialectOfAnotherModuleHasRoutesHeadersAndDocumentation(t *testing.T) {
 	}
 	if _, described := s.document.Paths["/teapot/brew"]; !described {
 		t.Error("/openapi.json does not describe the route")
+	}
+}
+
+func TestDialectWithoutRequiredFunctionsIsRefused(t *testing.T) {
+	t.Parallel()
+	incomplete := newTeapot()
+	incomplete.Refuse = nil
+	for _, d := range []dialect.Dialect{{}, incomplete} {
+		_, err := server.New(nil, server.Options{PublicURL: "http://localhost", Dialects: []dialect.Dialect{d}})
+		if err == nil || !strings.Contains(err.Error(), "needs Takes and Refuse") {
+			t.Errorf("got error %v", err)
+		}
 	}
 }

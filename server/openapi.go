@@ -14,9 +14,9 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/dialect"
 	"github.com/watchword-auth/watchword/internal/apiexample"
 	"github.com/watchword-auth/watchword/internal/respond"
-	"github.com/watchword-auth/watchword/server/apidoc"
 )
 
 // The OpenAPI document follows from the table in routes.go and from the types of bodies by
@@ -101,7 +101,7 @@ func schemaName(t reflect.Type, hint string) string {
 
 // describeOperation describes a route of a dialect. Its default response describes all errors,
 // because each dialect has one format for them.
-func describeOperation(registry huma.Registry, o apidoc.Operation) *huma.Operation {
+func describeOperation(registry huma.Registry, o dialect.Operation) *huma.Operation {
 	refusal := "application/json"
 	// A dialect that describes its errors with a string responds with plain text.
 	if _, isText := o.Refusal.(string); isText {

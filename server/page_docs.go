@@ -10,8 +10,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/dialect"
 	"github.com/watchword-auth/watchword/internal/apiexample"
-	"github.com/watchword-auth/watchword/server/apidoc"
 )
 
 // The documentation page /docs comes from the same table of routes as the OpenAPI document. Members
@@ -69,15 +69,14 @@ func groupsOf(url string, routes []route, all dialects) []docGroup {
 		groups[i].Routes = append(groups[i].Routes, documentRoute(url, r))
 	}
 	for i, d := range all {
-		described, ok := d.(Describer)
-		if !ok {
+		if len(d.Operations) == 0 {
 			continue
 		}
 		group := docGroup{Name: fmt.Sprintf("dialect-%d", i+1), Title: "A compatibility dialect",
 			Intro: "The contract of another server, for front-ends that were written for it. " +
 				"Errors have that server's format."}
-		for _, o := range described.Operations() {
-			group.Routes = append(group.Routes, documentOperation(url, o, len(d.Cookies()) > 0))
+		for _, o := range d.Operations {
+			group.Routes = append(group.Routes, documentOperation(url, o, len(d.Cookies) > 0))
 		}
 		groups = append(groups, group)
 	}
@@ -122,7 +121,7 @@ func documentRoute(url string, r route) docRoute {
 
 // documentOperation describes a route of a dialect. If the dialect keeps tokens in cookies, curl
 // needs a cookie jar.
-func documentOperation(url string, o apidoc.Operation, withCookies bool) docRoute {
+func documentOperation(url string, o dialect.Operation, withCookies bool) docRoute {
 	method, path, _ := strings.Cut(o.Pattern, " ")
 	doc := docRoute{ID: dialectPrefix + operationID(route{method: method, path: path}), Method: method, Path: path,
 		Summary: o.Summary,

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"net/http"
 	"path"
-	"slices"
 	"strings"
 
 	"github.com/watchword-auth/watchword"
@@ -58,7 +57,7 @@ func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // muxOf returns the mux of the dialect that takes a request, or the server's own. A dialect is
 // asked first. It may serve a path below /api/ that this server does not have.
 func (rt *router) muxOf(r *http.Request) *http.ServeMux {
-	if i := slices.IndexFunc(rt.dialects, func(d Dialect) bool { return d.Takes(r) }); i >= 0 {
+	if i := rt.dialects.indexOf(r); i >= 0 {
 		return rt.muxes[i]
 	}
 	return rt.ownMux

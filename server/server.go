@@ -14,6 +14,7 @@ import (
 	"net/http"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/dialect"
 	"github.com/watchword-auth/watchword/factors"
 	"github.com/watchword-auth/watchword/internal/clientip"
 	"github.com/watchword-auth/watchword/internal/device"
@@ -66,7 +67,7 @@ type Options struct {
 
 	// Dialects serve front-ends that were written for other servers (docs/dialects.md).
 	// Default: none.
-	Dialects []Dialect
+	Dialects []dialect.Dialect
 
 	// Factors runs the flows of second factors, on the engine and its store. Without it, accounts
 	// with a factor can't complete a sign-in. Default: none.
@@ -125,6 +126,10 @@ func New(engine *watchword.Engine, opts Options) (*Server, error) {
 	}
 	opts.Product = cmp.Or(opts.Product, o.public.Hostname())
 	opts = opts.withDefaults(o.isHTTPS())
+	all := dialects(opts.Dialects)
+	if err := all.check(); err != nil {
+		return nil, err
+	}
 	shared, err := newEdge(engine, opts, o)
 	if err != nil {
 		return nil, err
@@ -134,7 +139,6 @@ func New(engine *watchword.Engine, opts Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	all := dialects(opts.Dialects)
 	router := newRouter(a, p, all)
 	// The error responder and the pages need each other, so one of the two is set afterwards.
 	shared.errors.page, shared.errors.patternOf = p.showError, router.patternOf

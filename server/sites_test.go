@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/dialect"
 	"github.com/watchword-auth/watchword/dialect/lesson"
 	"github.com/watchword-auth/watchword/dialect/users"
 	"github.com/watchword-auth/watchword/server"
@@ -43,7 +44,7 @@ func startTwoSites(t *testing.T) twoSites {
 	must(t, err)
 	s.server, err = server.New(s.engine, server.Options{
 		PublicURL: apiOnOwnSite, AllowedOrigins: []string{appOnOtherSite},
-		CookieSameSite: none, Dialects: []server.Dialect{tutorial, introduction}})
+		CookieSameSite: none, Dialects: []dialect.Dialect{tutorial, introduction}})
 	must(t, err)
 	return twoSites{s, t}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/dialect"
 	"github.com/watchword-auth/watchword/dialect/lesson"
 	"github.com/watchword-auth/watchword/dialect/users"
 	"github.com/watchword-auth/watchword/server"
@@ -77,20 +78,20 @@ func (d *listeners) install(settings *Settings, s *stack, log *slog.Logger) erro
 // dialects builds the dialects that the settings name. The server does not know them; it gets them
 // from here. The order of the setting is kept. An unknown name can't occur here, because
 // dialectsProblem has refused it.
-func (s *Settings) dialects(engine *watchword.Engine) (all []server.Dialect, err error) {
+func (s *Settings) dialects(engine *watchword.Engine) (all []dialect.Dialect, err error) {
 	secure, site := strings.HasPrefix(s.PublicURL, "https:"), sameSite[s.CookieSameSite]
 	for _, name := range s.Dialects {
-		var dialect server.Dialect
+		var one dialect.Dialect
 		switch name {
 		case "users":
-			dialect, err = users.New(engine, users.Options{Secure: secure, CookieSameSite: site, CookieDomain: s.CookieDomain})
+			one, err = users.New(engine, users.Options{Secure: secure, CookieSameSite: site, CookieDomain: s.CookieDomain})
 		case "lesson":
-			dialect, err = lesson.New(engine, lesson.Options{Secure: secure, CookieSameSite: site})
+			one, err = lesson.New(engine, lesson.Options{Secure: secure, CookieSameSite: site})
 		}
 		if err != nil {
 			return nil, fmt.Errorf("dialect %s: %w", name, err)
 		}
-		all = append(all, dialect)
+		all = append(all, one)
 	}
 	return all, nil
 }

@@ -13,35 +13,38 @@ import (
 	"net/http"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/dialect"
 	"github.com/watchword-auth/watchword/internal/apirequest"
 	"github.com/watchword-auth/watchword/internal/respond"
 	"github.com/watchword-auth/watchword/internal/tokencookie"
-	"github.com/watchword-auth/watchword/server/apidoc"
 )
 
-// Options configure a Dialect. The zero value works with plain http.
+// Options configure the dialect. The zero value works with plain http.
 type Options struct {
 	Secure         bool          // clients reach the server by https
 	CookieSameSite http.SameSite // of the cookie jwt, which is for this host only. Default: Strict
 }
 
-// A Dialect implements server.Dialect. Create one with New.
-type Dialect struct {
+// handlers serve the routes.
+type handlers struct {
 	engine *watchword.Engine
 	cookie tokencookie.Pair
 	known  tokencookie.Pair // of a known device
 }
 
 // New returns the dialect. It fails if browsers would reject its cookies.
-func New(engine *watchword.Engine, o Options) (*Dialect, error) {
+func New(engine *watchword.Engine, o Options) (dialect.Dialect, error) {
 	sameSite := cmp.Or(o.CookieSameSite, http.SameSiteStrictMode)
 	cookie := tokencookie.Pair{Usual: tokencookie.Cookie{Name: "jwt", Secure: o.Secure, SameSite: sameSite}}
-	return &Dialect{engine, cookie, tokencookie.KnownDevice(o.Secure, sameSite)}, cookie.Check()
+	d := &handlers{engine, cookie, tokencookie.KnownDevice(o.Secure, sameSite)}
+	return dialect.Dialect{
+		Takes: takes, Routes: d.routes(), Refuse: d.refuse, Operations: operations(), Cookies: cookie.Names(),
+	}, cookie.Check()
 }
 
-// Takes reports whether a request is for one of the lesson's five paths. Two of them are also
+// takes reports whether a request is for one of the lesson's five paths. Two of them are also
 // pages of the server, which receive GET requests and forms.
-func (d *Dialect) Takes(r *http.Request) bool {
+func takes(r *http.Request) bool {
 	switch r.URL.Path {
 	case "/register", "/token", "/profile":
 		return true
@@ -56,14 +59,9 @@ func isForm(r *http.Request) bool {
 	return kind == "application/x-www-form-urlencoded" || kind == "multipart/form-data"
 }
 
-// Cookies returns the names of the cookies that contain an access token.
-func (d *Dialect) Cookies() []string { return d.cookie.Names() }
-
-type handler = func(http.ResponseWriter, *http.Request, watchword.Client) error
-
-// Routes returns the routes of the lesson.
-func (d *Dialect) Routes() map[string]handler {
-	return map[string]handler{
+// routes returns the routes of the lesson.
+func (d *handlers) routes() map[string]func(http.ResponseWriter, *http.Request, watchword.Client) error {
+	return map[string]func(http.ResponseWriter, *http.Request, watchword.Client) error{
 		"POST /register": d.register,
 		"POST /login":    d.login,
 		"POST /token":    d.renew,
@@ -72,9 +70,9 @@ func (d *Dialect) Routes() map[string]handler {
 	}
 }
 
-// Operations describes the routes for the OpenAPI document.
-func (d *Dialect) Operations() []apidoc.Operation {
-	return []apidoc.Operation{
+// operations describes the routes for the OpenAPI document.
+func operations() []dialect.Operation {
+	return []dialect.Operation{
 		{
 			Pattern: "POST /register",
 			Summary: "Create an account and sign in",
@@ -142,14 +140,14 @@ type tokenBody struct {
 
 // signIn responds with both tokens. The cookie outlives the access token in it, because an
 // expired access token can still sign out.
-func (d *Dialect) signIn(w http.ResponseWriter, r *http.Request, status int, in *watchword.SignIn) error {
+func (d *handlers) signIn(w http.ResponseWriter, r *http.Request, status int, in *watchword.SignIn) error {
 	d.cookie.SignIn(w, r, string(in.AccessToken), in.RefreshLife())
 	d.known.Renew(w, r, string(in.DeviceToken), tokencookie.KnownDeviceLife)
 	access := string(in.AccessToken)
 	return respond.JSON(w, status, signedInAnswer{access, access, string(in.RefreshToken)})
 }
 
-func (d *Dialect) register(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
+func (d *handlers) register(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
 	body, err := apirequest.LenientBody[registerBody](r)
 	if err != nil {
 		return err
@@ -167,7 +165,7 @@ func (d *Dialect) register(w http.ResponseWriter, r *http.Request, c watchword.C
 	return d.signIn(w, r, http.StatusCreated, in)
 }
 
-func (d *Dialect) login(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
+func (d *handlers) login(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
 	body, err := apirequest.LenientBody[loginBody](r)
 	if err != nil {
 		return err
@@ -181,7 +179,7 @@ func (d *Dialect) login(w http.ResponseWriter, r *http.Request, c watchword.Clie
 	return d.signIn(w, r, http.StatusOK, in)
 }
 
-func (d *Dialect) renew(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
+func (d *handlers) renew(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
 	body, err := apirequest.LenientBody[tokenBody](r)
 	if err != nil {
 		return err
@@ -198,7 +196,7 @@ func (d *Dialect) renew(w http.ResponseWriter, r *http.Request, c watchword.Clie
 
 // logout ends the session of each credential in the request and ignores unreadable ones: the
 // lesson's client deletes its refresh token before it sends it.
-func (d *Dialect) logout(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
+func (d *handlers) logout(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
 	body, _ := apirequest.LenientBody[tokenBody](r)
 	bearer, _ := apirequest.BearerToken(r)
 	for _, access := range append(d.cookie.Values(r), bearer) {
@@ -213,7 +211,7 @@ func (d *Dialect) logout(w http.ResponseWriter, r *http.Request, c watchword.Cli
 
 // profile uses the bearer token. It uses the cookie only without a bearer token, because the
 // browser adds the cookie to every request.
-func (d *Dialect) profile(w http.ResponseWriter, r *http.Request, _ watchword.Client) error {
+func (d *handlers) profile(w http.ResponseWriter, r *http.Request, _ watchword.Client) error {
 	access, err := apirequest.BearerToken(r)
 	if err == nil && access == "" {
 		access, err = apirequest.CookieToken(r, d.cookie.Presented(r).Name)
@@ -232,8 +230,8 @@ func (d *Dialect) profile(w http.ResponseWriter, r *http.Request, _ watchword.Cl
 	)
 }
 
-// Refuse responds with plain text.
-func (d *Dialect) Refuse(w http.ResponseWriter, r *http.Request, status int, why *watchword.Error) {
+// refuse responds with plain text.
+func (d *handlers) refuse(w http.ResponseWriter, r *http.Request, status int, why *watchword.Error) {
 	if why.Code == watchword.CodeAmbiguousCredentials {
 		d.cookie.ClearRepeated(w, r)
 	}

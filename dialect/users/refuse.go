@@ -22,8 +22,8 @@ type validationError struct {
 	Location string `json:"location"`
 }
 
-// Refuse responds with {error, feedback}.
-func (d *Dialect) Refuse(w http.ResponseWriter, r *http.Request, status int, why *watchword.Error) {
+// refuse responds with {error, feedback}.
+func (d *handlers) refuse(w http.ResponseWriter, r *http.Request, status int, why *watchword.Error) {
 	if why.Code == watchword.CodeParameterInvalid && strings.HasPrefix(r.URL.Path, base+"/resetpass/") {
 		why = &watchword.Error{Code: watchword.CodeMailTokenInvalid} // a link that was cut off or altered
 	}

@@ -14,52 +14,48 @@ import (
 	"strings"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/dialect"
 	"github.com/watchword-auth/watchword/internal/apirequest"
 	"github.com/watchword-auth/watchword/internal/respond"
 	"github.com/watchword-auth/watchword/internal/tokencookie"
-	"github.com/watchword-auth/watchword/server/apidoc"
 )
 
 const base = "/api/users"
 
-// Options configure a Dialect. The zero value works with plain http.
+// Options configure the dialect. The zero value works with plain http.
 type Options struct {
 	Secure         bool          // clients reach the server by https
 	CookieSameSite http.SameSite // of the refresh cookie. Default: Strict
 	CookieDomain   string        // Default: this host only
 }
 
-// A Dialect implements server.Dialect. Create one with New.
-type Dialect struct {
+// handlers serve the routes.
+type handlers struct {
 	engine *watchword.Engine
 	cookie tokencookie.Pair
 	known  tokencookie.Pair // of a known device
 }
 
 // New returns the dialect. It fails if browsers would reject its cookies.
-func New(engine *watchword.Engine, o Options) (*Dialect, error) {
+func New(engine *watchword.Engine, o Options) (dialect.Dialect, error) {
 	sameSite := cmp.Or(o.CookieSameSite, http.SameSiteStrictMode)
 	cookie := tokencookie.Pair{Usual: tokencookie.Cookie{
 		Name: "refreshTkn", Domain: o.CookieDomain, Secure: o.Secure, SameSite: sameSite}}
-	return &Dialect{engine, cookie, tokencookie.KnownDevice(o.Secure, sameSite)}, cookie.Check()
+	d := &handlers{engine, cookie, tokencookie.KnownDevice(o.Secure, sameSite)}
+	return dialect.Dialect{
+		Takes: takes, Routes: d.routes(), Refuse: d.refuse, Operations: operations(), Cookies: cookie.Names(),
+		RequestHeaders: []string{"X-Reset-Base"}, // the tutorial's front-end names its reset page
+	}, cookie.Check()
 }
 
-// Takes reports whether a request is for a path below /api/users.
-func (d *Dialect) Takes(r *http.Request) bool {
+// takes reports whether a request is for a path below /api/users.
+func takes(r *http.Request) bool {
 	return r.URL.Path == base || strings.HasPrefix(r.URL.Path, base+"/")
 }
 
-// Cookies returns the names of the cookies that contain a refresh token.
-func (d *Dialect) Cookies() []string { return d.cookie.Names() }
-
-// Headers returns the header by which the tutorial's front-end names its reset page.
-func (d *Dialect) Headers() (requested, exposed []string) { return []string{"X-Reset-Base"}, nil }
-
-type handler = func(http.ResponseWriter, *http.Request, watchword.Client) error
-
-// Routes returns the routes of the tutorial.
-func (d *Dialect) Routes() map[string]handler {
-	return map[string]handler{
+// routes returns the routes of the tutorial.
+func (d *handlers) routes() map[string]func(http.ResponseWriter, *http.Request, watchword.Client) error {
+	return map[string]func(http.ResponseWriter, *http.Request, watchword.Client) error{
 		"POST " + base + "/login":              d.login,
 		"POST " + base + "/signup":             d.signup,
 		"POST " + base + "/logout":             d.logout,
@@ -72,10 +68,10 @@ func (d *Dialect) Routes() map[string]handler {
 	}
 }
 
-// Operations describes the routes for the OpenAPI document.
-func (d *Dialect) Operations() []apidoc.Operation {
+// operations describes the routes for the OpenAPI document.
+func operations() []dialect.Operation {
 	refused := errorAnswer{}
-	return []apidoc.Operation{
+	return []dialect.Operation{
 		{
 			Pattern: "POST " + base + "/login",
 			Summary: "Sign in",
@@ -206,13 +202,13 @@ func userOf(u watchword.User) userBody {
 	return userBody{string(u.ID), string(u.ID), first, last, string(u.Email)}
 }
 
-func (d *Dialect) signIn(w http.ResponseWriter, r *http.Request, status int, in *watchword.SignIn) error {
+func (d *handlers) signIn(w http.ResponseWriter, r *http.Request, status int, in *watchword.SignIn) error {
 	d.cookie.SignIn(w, r, string(in.RefreshToken), in.RefreshLife())
 	d.known.Renew(w, r, string(in.DeviceToken), tokencookie.KnownDeviceLife)
 	return respond.JSON(w, status, signedInAnswer{true, userOf(in.User), string(in.AccessToken)})
 }
 
-func (d *Dialect) login(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
+func (d *handlers) login(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
 	body, err := apirequest.LenientBody[loginBody](r)
 	if err != nil {
 		return err
@@ -227,7 +223,7 @@ func (d *Dialect) login(w http.ResponseWriter, r *http.Request, c watchword.Clie
 	return d.signIn(w, r, http.StatusOK, in)
 }
 
-func (d *Dialect) signup(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
+func (d *handlers) signup(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
 	body, err := apirequest.LenientBody[signupBody](r)
 	if err != nil {
 		return err
@@ -254,7 +250,7 @@ func (d *Dialect) signup(w http.ResponseWriter, r *http.Request, c watchword.Cli
 }
 
 // renew exchanges the cookie.
-func (d *Dialect) renew(r *http.Request, c watchword.Client) (*watchword.SignIn, error) {
+func (d *handlers) renew(r *http.Request, c watchword.Client) (*watchword.SignIn, error) {
 	token, err := apirequest.CookieToken(r, d.cookie.Presented(r).Name)
 	if err != nil {
 		return nil, err
@@ -273,7 +269,7 @@ func (d *Dialect) renew(r *http.Request, c watchword.Client) (*watchword.SignIn,
 
 // reauth exchanges the cookie. It ignores the access token, because the front-end sends the
 // expired one.
-func (d *Dialect) reauth(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
+func (d *handlers) reauth(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
 	in, err := d.renew(r, c)
 	if err != nil {
 		return err
@@ -286,7 +282,7 @@ func (d *Dialect) reauth(w http.ResponseWriter, r *http.Request, c watchword.Cli
 // version of the tutorial's client sends its options there by mistake, and sends no credential.
 // The response is then 401, because no session ended. The client renews its access token and
 // repeats the request.
-func (d *Dialect) logout(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
+func (d *handlers) logout(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
 	access, err := apirequest.BearerToken(r)
 	if err != nil {
 		return err
@@ -307,7 +303,7 @@ func (d *Dialect) logout(w http.ResponseWriter, r *http.Request, c watchword.Cli
 	return d.gone(w)
 }
 
-func (d *Dialect) masterLogout(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
+func (d *handlers) masterLogout(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
 	who, err := d.holder(r, c)
 	if err != nil {
 		return err
@@ -325,14 +321,14 @@ func (d *Dialect) masterLogout(w http.ResponseWriter, r *http.Request, c watchwo
 	return d.gone(w)
 }
 
-func (d *Dialect) gone(w http.ResponseWriter) error {
+func (d *handlers) gone(w http.ResponseWriter) error {
 	d.cookie.Clear(w)
 	w.WriteHeader(http.StatusResetContent)
 	return nil
 }
 
 // holder identifies the caller by access token, falling back to the refresh cookie.
-func (d *Dialect) holder(r *http.Request, c watchword.Client) (watchword.Identity, error) {
+func (d *handlers) holder(r *http.Request, c watchword.Client) (watchword.Identity, error) {
 	who, err := d.bearer(r)
 	switch watchword.CodeOf(err) {
 	case watchword.CodeTokenMissing, watchword.CodeTokenInvalid, watchword.CodeTokenExpired, watchword.CodeSessionEnded:
@@ -349,7 +345,7 @@ func (d *Dialect) holder(r *http.Request, c watchword.Client) (watchword.Identit
 	return watchword.Identity{User: in.User, Session: in.Session}, nil
 }
 
-func (d *Dialect) bearer(r *http.Request) (watchword.Identity, error) {
+func (d *handlers) bearer(r *http.Request) (watchword.Identity, error) {
 	token, err := apirequest.BearerToken(r)
 	if err != nil {
 		return watchword.Identity{}, err
@@ -360,7 +356,7 @@ func (d *Dialect) bearer(r *http.Request) (watchword.Identity, error) {
 // forgotpass requests a mail with a link to the front-end's own page: the page in X-reset-base,
 // or else /resetpass on the front-end's origin. The engine decides whether a mail may link to
 // that page.
-func (d *Dialect) forgotpass(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
+func (d *handlers) forgotpass(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
 	body, err := apirequest.LenientBody[forgotBody](r)
 	if err != nil {
 		return err
@@ -376,7 +372,7 @@ func (d *Dialect) forgotpass(w http.ResponseWriter, r *http.Request, c watchword
 		"If there is an account with this address, a mail with instructions is on its way.", true})
 }
 
-func (d *Dialect) resetpass(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
+func (d *handlers) resetpass(w http.ResponseWriter, r *http.Request, c watchword.Client) error {
 	body, err := apirequest.LenientBody[resetBody](r)
 	if err != nil {
 		return err
@@ -399,7 +395,7 @@ func (d *Dialect) resetpass(w http.ResponseWriter, r *http.Request, c watchword.
 
 // checkReset refuses a reset whose passwords differ, and reports a bad password beside it. The
 // engine would report it only for a link that is valid.
-func (d *Dialect) checkReset(body resetBody) error {
+func (d *handlers) checkReset(body resetBody) error {
 	err := d.engine.CheckPassword(watchword.Secret(body.Password))
 	if body.Password == body.PasswordConfirm {
 		if body.Password == "" {
@@ -416,7 +412,7 @@ func (d *Dialect) checkReset(body resetBody) error {
 		Field: "passwordConfirm", Code: watchword.FieldInvalid, Message: "Passwords DO NOT match"})...)
 }
 
-func (d *Dialect) me(w http.ResponseWriter, r *http.Request, _ watchword.Client) error {
+func (d *handlers) me(w http.ResponseWriter, r *http.Request, _ watchword.Client) error {
 	who, err := d.bearer(r)
 	if err != nil {
 		return err
@@ -424,7 +420,7 @@ func (d *Dialect) me(w http.ResponseWriter, r *http.Request, _ watchword.Client)
 	return respond.JSON(w, http.StatusOK, userAnswer{true, userOf(who.User)})
 }
 
-func (d *Dialect) user(w http.ResponseWriter, r *http.Request, _ watchword.Client) error {
+func (d *handlers) user(w http.ResponseWriter, r *http.Request, _ watchword.Client) error {
 	who, err := d.bearer(r)
 	if err != nil {
 		return err

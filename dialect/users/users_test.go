@@ -247,12 +247,12 @@ func TestMalformedEscapeIsRejectedInTheFormatOfTheDialect(t *testing.T) {
 
 func TestCookieIsSecureOverHTTPS(t *testing.T) {
 	t.Parallel()
-	dialect, err := users.New(nil, users.Options{
+	tutorial, err := users.New(nil, users.Options{
 		Secure: true, CookieSameSite: http.SameSiteNoneMode, CookieDomain: "example.com"})
 	must(t, err)
 	w, r := httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), "POST", "/api/users/reauth", nil)
 	r.AddCookie(&http.Cookie{Name: "refreshTkn", Value: "x"})
-	dialect.Refuse(w, r, 401, &watchword.Error{Code: watchword.CodeRefreshInvalid})
+	tutorial.Refuse(w, r, 401, &watchword.Error{Code: watchword.CodeRefreshInvalid})
 	const want = "refreshTkn=; Path=/; Domain=example.com; Max-Age=0; HttpOnly; Secure; SameSite=None"
 	if got := w.Header().Get("Set-Cookie"); got != want {
 		t.Error(got)

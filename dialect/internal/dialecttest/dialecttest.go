@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/dialect"
 	"github.com/watchword-auth/watchword/dialect/lesson"
 	"github.com/watchword-auth/watchword/dialect/users"
 	"github.com/watchword-auth/watchword/internal/sqlitetest"
@@ -68,7 +69,7 @@ func Start(t *testing.T, change func(*watchword.Options)) *Service {
 	edge, err := server.New(s.Engine, server.Options{
 		PublicURL:      options.PublicURL,
 		AllowedOrigins: []string{FrontEnd},
-		Dialects:       []server.Dialect{one, other},
+		Dialects:       []dialect.Dialect{one, other},
 		Log:            options.Log,
 	})
 	must(t, err)
