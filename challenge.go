@@ -20,6 +20,8 @@ import (
 // has verified the factor and continues the sign-in with Inside.Resume and Inside.Admit.
 
 // A ChallengePurpose says what a challenge is for. A challenge works for its purpose only.
+//
+// Unstable: only package factors uses it.
 type ChallengePurpose string
 
 const (
@@ -28,6 +30,8 @@ const (
 )
 
 // ChallengeAttempts is how many codes are looked at for one challenge.
+//
+// Unstable: only package factors uses it.
 const ChallengeAttempts = 5
 
 // A Challenge is an unfinished sign-in or enrolment: one row, bound to one purpose.
@@ -59,6 +63,8 @@ type SealedFactor struct {
 func FactorContext(id string) string { return "factor/" + id }
 
 // ChallengeLife is how long a challenge can be used.
+//
+// Unstable: only package factors uses it.
 const ChallengeLife = 10 * time.Minute
 
 // A ChallengeOffer tells a client how to continue a sign-in.
@@ -152,6 +158,8 @@ func (i Inside) MACSecret(use KeyUse) []byte { return i.engine.keys.secret(use) 
 func (i Inside) Cutoffs(now time.Time) Cutoffs { return i.engine.opts.Sessions.Cutoffs(now) }
 
 // A FactorTry is one check of a second factor. Kinds of proof have one counter each.
+//
+// Unstable: only package factors uses it.
 type FactorTry struct {
 	User   User
 	Kind   string
@@ -236,6 +244,8 @@ func (i Inside) OpenChallenge(c Challenge) ([]byte, error) {
 }
 
 // A Resumed sign-in has a verified second factor.
+//
+// Unstable: only package factors uses it.
 type Resumed struct {
 	entry    entry
 	password []byte
@@ -262,6 +272,8 @@ func (r Resumed) Client() Client { return r.entry.client }
 func (r Resumed) At() time.Time  { return r.entry.at }
 
 // An Admitted sign-in has a session, once the transaction is committed.
+//
+// Unstable: only package factors uses it.
 type Admitted struct {
 	out    outcome
 	device knowndevice.ID

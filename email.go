@@ -22,6 +22,8 @@ import (
 // (UserTx.InsertUser).
 
 // UndoLife is how long the previous address can restore an account after a change.
+//
+// Unstable: for the pages of the server.
 const UndoLife = 7 * 24 * time.Hour
 
 // ChangeEmail mails a confirmation to the new address. Codes: CodePasswordWrong,

@@ -106,6 +106,11 @@ type FieldError struct {
 	Message string `json:"message"`
 }
 
+// ErrNotWritable means that the store is full or read-only. It wraps ErrUnavailable.
+//
+// Unstable: stores return it.
+var ErrNotWritable = fmt.Errorf("%w: it accepts no writes", ErrUnavailable)
+
 func (e *Error) Error() string { return fmt.Sprintf("%s: %s", e.Code, e.Detail) }
 
 // Is reports whether target is an *Error with the same Code, for errors.Is(err, &watchword.Error{Code: …}).
@@ -131,9 +136,6 @@ var (
 	// ErrUnavailable means that the store is unreachable, full or read-only. The
 	// transaction either had no effect or has an unknown outcome.
 	ErrUnavailable = errors.New("store unavailable")
-
-	// ErrNotWritable means that the store is full or read-only. It wraps ErrUnavailable.
-	ErrNotWritable = fmt.Errorf("%w: it accepts no writes", ErrUnavailable)
 )
 
 func refuse(code Code, detail string) *Error { return &Error{Code: code, Detail: detail} }

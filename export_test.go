@@ -38,3 +38,6 @@ func (e *Engine) FeedMemory() (items, tokens, bytes int) {
 
 // DefaultsOf returns the options with their defaults filled in.
 func DefaultsOf(o Options) Options { return o.withDefaults() }
+
+// Sweep deletes all expired rows, as Run does every minute.
+func (e *Engine) Sweep(ctx context.Context) (int, error) { return e.sweep(ctx) }

@@ -202,9 +202,9 @@ func since(t, now time.Time) string {
 	return now.Sub(t).Round(time.Millisecond).String() + "_ago"
 }
 
-// reuseFound records a reuse, posts the notice, and ends the user's other sessions with ReuseEndsAll.
+// reuseFound records a reuse, posts the notice, and ends the user's other sessions with Options.ReuseEndsAll.
 func (e *Engine) reuseFound(ctx context.Context, tx Tx, u User, event Event) error {
-	if e.opts.ReuseEnds == ReuseEndsAll {
+	if e.opts.ReuseEndsAll {
 		if _, err := tx.EndSessions(ctx, u.ID, "", EndedReuse, event.At); err != nil {
 			return err
 		}

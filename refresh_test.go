@@ -114,7 +114,7 @@ func TestReuseOfACopiedTokenEndsTheSessionAndMailsTheUser(t *testing.T) {
 
 func TestReuseCanEndAllSessions(t *testing.T) {
 	t.Parallel()
-	r := start(t, func(o *watchword.Options) { o.ReuseEnds = watchword.ReuseEndsAll })
+	r := start(t, func(o *watchword.Options) { o.ReuseEndsAll = true })
 	in := r.signUp(t, "ada@example.com")
 	other := r.login(t, "ada@example.com", phone)
 	refreshed, err := r.Refresh(t.Context(), in.RefreshToken, laptop)

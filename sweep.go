@@ -39,7 +39,7 @@ func sweepBefore(now time.Time, verifyTTL time.Duration) map[Sweep]time.Time {
 
 func (e *Engine) runSweep(ctx context.Context) {
 	for {
-		swept, err := e.Sweep(ctx)
+		swept, err := e.sweep(ctx)
 		if err != nil && ctx.Err() == nil {
 			e.log.Error("deleting expired rows failed; next try in a minute", slog.Any("error", err))
 		}
@@ -52,8 +52,8 @@ func (e *Engine) runSweep(ctx context.Context) {
 	}
 }
 
-// Sweep deletes all expired rows and returns their number. Run calls it every minute.
-func (e *Engine) Sweep(ctx context.Context) (rows int, err error) {
+// sweep deletes all expired rows and returns their number.
+func (e *Engine) sweep(ctx context.Context) (rows int, err error) {
 	for what, before := range sweepBefore(e.now(), e.opts.VerifyTTL) {
 		for {
 			var n int

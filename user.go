@@ -55,6 +55,8 @@ func (u User) HasRole(role string) bool { return slices.Contains(u.Roles, role) 
 
 // A Profile is what may be shown of an account: its one JSON shape in the API and in the
 // command line. It has no password hash.
+//
+// Unstable: for the server and the program watchword. A User has the same facts.
 type Profile struct {
 	ID            UserID    `json:"id" format:"uuid"`
 	Email         Address   `json:"email" format:"email"`
@@ -66,6 +68,8 @@ type Profile struct {
 }
 
 // Profile returns the profile of the account.
+//
+// Unstable: for the server and the program watchword.
 func (u User) Profile() Profile {
 	return Profile{
 		ID: u.ID, Email: u.Email, EmailVerified: u.Verified(), Name: u.Name,
@@ -79,8 +83,6 @@ type Secret string
 
 const redacted = "[redacted]"
 
-func (Secret) String() string               { return redacted }
-func (Secret) GoString() string             { return redacted }
 func (Secret) Format(f fmt.State, _ rune)   { _, _ = f.Write([]byte(redacted)) }
 func (Secret) LogValue() slog.Value         { return slog.StringValue(redacted) }
 func (Secret) MarshalJSON() ([]byte, error) { return json.Marshal(redacted) }

@@ -63,8 +63,8 @@ type Options struct {
 	// Rotation limits which superseded refresh tokens are accepted. Default: Grace 10 s, Clean 1.
 	Rotation RotationPolicy
 
-	// ReuseEnds selects the sessions that a detected reuse ends. Default: ReuseEndsSession.
-	ReuseEnds ReuseEnds
+	// ReuseEndsAll makes a detected reuse end every session of the user. Default: only the session of the token.
+	ReuseEndsAll bool
 
 	// Sessions limits the life of sessions. Default: Idle 7 days, ShortIdle 24 h
 	// or Idle if that is shorter, Max 30 days.
@@ -134,14 +134,6 @@ const (
 	SignupOpen     SignupMode = "open"     // everyone; signed in at once, the address is verified later
 	SignupVerified SignupMode = "verified" // everyone; the address is verified first
 	SignupClosed   SignupMode = "closed"   // only an operator
-)
-
-// ReuseEnds says which sessions a detected reuse of a refresh token ends.
-type ReuseEnds string
-
-const (
-	ReuseEndsSession ReuseEnds = "session" // the session of the token
-	ReuseEndsAll     ReuseEnds = "all"     // every session of the user
 )
 
 // A Client describes the sender of a request.
@@ -361,7 +353,6 @@ func (o Options) withDefaults() Options {
 	o.SigningAlg = cmp.Or(o.SigningAlg, "ES256")
 	o.Rotation = cmp.Or(o.Rotation, RotationPolicy{Grace: 10 * time.Second})
 	o.Rotation.Clean = max(o.Rotation.Clean, 1)
-	o.ReuseEnds = cmp.Or(o.ReuseEnds, ReuseEndsSession)
 	o.Sessions.Idle = cmp.Or(o.Sessions.Idle, 7*24*time.Hour)
 	o.Sessions.Max = cmp.Or(o.Sessions.Max, 30*24*time.Hour)
 	o.Sessions.ShortIdle = cmp.Or(o.Sessions.ShortIdle, min(o.Sessions.Idle, 24*time.Hour))

@@ -104,9 +104,9 @@ func (f *fakeFeed) polls() []string {
 	return append([]string(nil), f.pollCursors...)
 }
 
-func (f *fakeFeed) verifier(t testing.TB, onStale verify.OnStale) *verify.Verifier {
+func (f *fakeFeed) verifier(t testing.TB, failClosed bool) *verify.Verifier {
 	t.Helper()
-	v, err := verify.New(f.url, verify.Options{OnStale: onStale, HTTPClient: &http.Client{Transport: f}})
+	v, err := verify.New(f.url, verify.Options{FailClosed: failClosed, HTTPClient: &http.Client{Transport: f}})
 	must(t, err)
 	return v
 }
@@ -168,13 +168,13 @@ func (s *fakeStream) cut() {
 }
 
 // withFeed runs a test in synthetic time against a verifier that follows a fake feed.
-func withFeed(t *testing.T, onStale verify.OnStale, test func(*testing.T, *fakeFeed, *verify.Verifier)) {
+func withFeed(t *testing.T, failClosed bool, test func(*testing.T, *fakeFeed, *verify.Verifier)) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakeFeed(t)
-		v := f.verifier(t, onStale)
+		v := f.verifier(t, failClosed)
 		defer v.Close()
-		if _, err := v.Verify(t.Context(), f.token(t, "first")); err != nil && onStale == verify.StaleOpen {
+		if _, err := v.Verify(t.Context(), f.token(t, "first")); err != nil && !failClosed {
 			t.Fatal(err)
 		}
 		test(t, f, v)
@@ -191,7 +191,7 @@ func wantAfter(t testing.TB, s *fakeStream, want string) {
 // Only a heartbeat moves the cursor, because an event with a larger number may have
 // overtaken others.
 func TestRepeatedAndReorderedEventsAreProcessed(t *testing.T) {
-	withFeed(t, verify.StaleOpen, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
+	withFeed(t, false, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
 		s := f.next(t)
 		wantAfter(t, s, "0")
 		s.send(f.sessionEnd(t, 3, "s3"), f.sessionEnd(t, 1, "s1"), f.sessionEnd(t, 1, "s1"))
@@ -215,7 +215,7 @@ func TestRepeatedAndReorderedEventsAreProcessed(t *testing.T) {
 }
 
 func TestARoleChangeRejectsOlderTokens(t *testing.T) {
-	withFeed(t, verify.StaleOpen, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
+	withFeed(t, false, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
 		old := f.token(t, "s1")
 		time.Sleep(time.Second)
 		f.next(t).send(
@@ -227,7 +227,7 @@ func TestARoleChangeRejectsOlderTokens(t *testing.T) {
 
 // A newer server may send kinds of events that this version doesn't know.
 func TestAnEventOfAnUnknownKindIsSkipped(t *testing.T) {
-	withFeed(t, verify.StaleOpen, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
+	withFeed(t, false, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
 		now := time.Now().Unix()
 		payload := fmt.Sprintf(`{"iss":%q,"aud":%q,"iat":%d,"jti":"n","number":7,"sub_id":{"format":"opaque","id":"s1"},"events":{"https://example.com/new":{}}}`, f.url, f.url, now)
 		unknown, err := accesstoken.SignAs(f.key, "secevent+jwt", []byte(payload))
@@ -278,7 +278,7 @@ func TestEventsWithoutAValidSignatureAreRejected(t *testing.T) {
 		"1 MiB without a line break": func(testing.TB, *fakeFeed) string { return strings.Repeat("a", 1<<20) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			withFeed(t, verify.StaleOpen, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
+			withFeed(t, false, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
 				f.next(t).send(forge(t, f))
 				wantError(t, v, f.token(t, "s1"), nil)
 				s := f.next(t) // the verifier closed the forged stream and opened another
@@ -292,7 +292,7 @@ func TestEventsWithoutAValidSignatureAreRejected(t *testing.T) {
 }
 
 func TestAnEventIsRejectedAsAnAccessToken(t *testing.T) {
-	withFeed(t, verify.StaleOpen, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
+	withFeed(t, false, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
 		wantError(t, v, f.sessionEnd(t, 1, "s1"), verify.ErrInvalid)
 		wantError(t, v, f.heartbeat(t, 1), verify.ErrInvalid)
 	})
@@ -300,7 +300,7 @@ func TestAnEventIsRejectedAsAnAccessToken(t *testing.T) {
 
 // An attacker on the network may replay old heartbeats to hide a revocation.
 func TestAReplayedHeartbeatDoesNotCount(t *testing.T) {
-	withFeed(t, verify.StaleClosed, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
+	withFeed(t, true, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
 		old := f.heartbeat(t, 0)
 		s := f.next(t)
 		wantError(t, v, f.token(t, "s1"), verify.ErrUnavailable)
@@ -323,7 +323,7 @@ func TestAReplayedHeartbeatDoesNotCount(t *testing.T) {
 }
 
 func TestAHeartbeatFromTheFutureIsRejected(t *testing.T) {
-	withFeed(t, verify.StaleClosed, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
+	withFeed(t, true, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
 		ahead := func(d time.Duration) string {
 			return f.event(t, func(e *secevent.Event) {
 				e.Kind, e.IssuedAt = secevent.Heartbeat, time.Now().Add(d).Unix()
@@ -336,10 +336,10 @@ func TestAHeartbeatFromTheFutureIsRejected(t *testing.T) {
 	})
 }
 
-// A stream is closed after three missing heartbeats. With StaleClosed, tokens are
+// A stream is closed after three missing heartbeats. With FailClosed, tokens are
 // rejected after ten seconds of silence.
 func TestASilentStreamIsReplacedAndTokensAreRejected(t *testing.T) {
-	withFeed(t, verify.StaleClosed, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
+	withFeed(t, true, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
 		f.next(t).send(f.heartbeat(t, 0))
 		time.Sleep(10 * time.Second)
 		wantError(t, v, f.token(t, "s1"), nil)
@@ -370,7 +370,7 @@ func TestTheFeedIsPolledWhenTheStreamIsUnavailable(t *testing.T) {
 			return &feedPage{sets: []string{f.sessionEnd(t, last+1, fmt.Sprint("s", last+1))}, more: true,
 				next: last + 1} // one event a page
 		})
-		v := f.verifier(t, verify.StaleClosed)
+		v := f.verifier(t, true)
 		defer v.Close()
 		must(t, v.Ready(t.Context()))
 		wantError(t, v, f.token(t, "s1"), nil)
@@ -396,7 +396,7 @@ func TestPollingReadsARestartedFeedToItsEnd(t *testing.T) {
 		f.setPolling(true, func(string) *feedPage {
 			return &feedPage{sets: []string{f.sessionEnd(t, 5000, "s5000"), f.heartbeat(t, 5000)}}
 		})
-		v := f.verifier(t, verify.StaleClosed)
+		v := f.verifier(t, true)
 		defer v.Close()
 		must(t, v.Ready(t.Context()))
 		f.setPolling(true, func(after string) *feedPage {
@@ -414,7 +414,7 @@ func TestPollingReadsARestartedFeedToItsEnd(t *testing.T) {
 
 // After the issuer's store was restored from a backup, it assigns numbers again.
 func TestARestartedFeedIsReadFromItsNewHead(t *testing.T) {
-	withFeed(t, verify.StaleOpen, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
+	withFeed(t, false, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
 		s := f.next(t)
 		s.send(f.sessionEnd(t, 100, "s100"), f.heartbeat(t, 100))
 		s.cut()
@@ -433,7 +433,7 @@ func TestARestartedFeedIsReadFromItsNewHead(t *testing.T) {
 }
 
 func TestRequestsToAnIssuerThatIsDownAreSpacedOut(t *testing.T) {
-	withFeed(t, verify.StaleOpen, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
+	withFeed(t, false, func(t *testing.T, f *fakeFeed, v *verify.Verifier) {
 		s := f.next(t)
 		f.setPolling(false, nil)
 		s.send(f.sessionEnd(t, 1, "s1"), f.heartbeat(t, 1))
@@ -461,7 +461,7 @@ func TestRequestsToAnIssuerThatIsDownAreSpacedOut(t *testing.T) {
 }
 
 func TestReconnectionsToAStreamThatIsAlwaysCutAreSpacedOut(t *testing.T) {
-	withFeed(t, verify.StaleOpen, func(t *testing.T, f *fakeFeed, _ *verify.Verifier) {
+	withFeed(t, false, func(t *testing.T, f *fakeFeed, _ *verify.Verifier) {
 		began, streams := time.Now(), 0
 		for time.Since(began) < 10*time.Minute {
 			s := f.next(t)
@@ -481,7 +481,7 @@ func TestAFeedWithoutTLSIsNotFollowed(t *testing.T) {
 		f := newFakeFeed(t)
 		f.answer("/.well-known/openid-configuration", 200, fmt.Sprintf(
 			`{"issuer":%q,"jwks_uri":%q,"revocation_stream_endpoint":%q}`, f.url, f.url+"/jwks", "http://"+mustHost(t, f.url)+"/revocations/stream"))
-		v := f.verifier(t, verify.StaleOpen)
+		v := f.verifier(t, false)
 		defer v.Close()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()

@@ -25,7 +25,7 @@ func TestFetchFromAnInternalAddress(t *testing.T) {
 	t.Cleanup(func() { cancel(); running.Wait() })
 	in := s.signUp(t, "ada@example.com")
 
-	v := newVerifier(t, public, verify.Options{FetchFrom: s.url, OnStale: verify.StaleClosed})
+	v := newVerifier(t, public, verify.Options{FetchFrom: s.url, FailClosed: true})
 	within, stop := context.WithTimeout(t.Context(), 20*time.Second)
 	defer stop()
 	must(t, v.Ready(within))

@@ -21,7 +21,7 @@ const feedSecret = "a secret that resource servers share"
 // named returns the options for a server whose setting issuer is a name.
 func named(from string) verify.Options {
 	return verify.Options{
-		SigningSecret: []byte(feedSecret), FetchFrom: from, Audience: from, OnStale: verify.StaleClosed}
+		SigningSecret: []byte(feedSecret), FetchFrom: from, Audience: from, FailClosed: true}
 }
 
 // JWT-20
@@ -118,7 +118,7 @@ func TestEventsOfANamedIssuerCarryTheIssuerOfTheMetadata(t *testing.T) {
 		must(t, err)
 		f.key = shared
 		options := named("http://watchword:8080")
-		options.Audience, options.OnStale, options.HTTPClient = f.url, verify.StaleOpen, &http.Client{Transport: f}
+		options.Audience, options.FailClosed, options.HTTPClient = f.url, false, &http.Client{Transport: f}
 		v, err := verify.New("your-app", options)
 		must(t, err)
 		defer v.Close()

@@ -29,16 +29,8 @@ var (
 	ErrRevoked = errors.New("the session of the access token has ended")
 
 	// ErrUnavailable: the token could not be checked, because the keys of the issuer
-	// (or, with StaleClosed, its revocations) could not be read.
+	// (or, with FailClosed, its revocations) could not be read.
 	ErrUnavailable = errors.New("access tokens can't be verified right now")
-)
-
-// OnStale says how Verify decides while the revocation feed can't be read.
-type OnStale string
-
-const (
-	StaleOpen   OnStale = "open"   // accept tokens; their short lifetime bounds the risk
-	StaleClosed OnStale = "closed" // reject tokens with ErrUnavailable
 )
 
 const (
@@ -65,10 +57,10 @@ type Options struct {
 	// minute. It does not extend a token's lifetime. Default: 5 s.
 	Leeway time.Duration
 
-	// OnStale says whether tokens are accepted while the revocation feed can't be
-	// read. StaleAfter is how long the feed may be silent before OnStale applies.
-	// Default: StaleOpen, 10 s.
-	OnStale    OnStale
+	// FailClosed rejects tokens with ErrUnavailable while the revocation feed can't be
+	// read. By default they are accepted, because their short lifetime bounds the risk.
+	// StaleAfter is how long the feed may be silent. Default: 10 s.
+	FailClosed bool
 	StaleAfter time.Duration
 
 	// Realm is the protection space of WWW-Authenticate. Default: the host of the
@@ -163,7 +155,6 @@ func New(issuer string, opts Options) (*Verifier, error) {
 func (o Options) withDefaults(issuer, host string) Options {
 	o.Audience = cmp.Or(o.Audience, issuer)
 	o.Leeway = cmp.Or(o.Leeway, 5*time.Second)
-	o.OnStale = cmp.Or(o.OnStale, StaleOpen)
 	o.StaleAfter = cmp.Or(o.StaleAfter, 10*time.Second)
 	o.Realm = cmp.Or(o.Realm, host)
 	o.CacheSize = cmp.Or(o.CacheSize, 8192)
@@ -183,8 +174,6 @@ func (o Options) check() error {
 	switch {
 	case o.Leeway < 0 || o.Leeway > maxLeeway:
 		return fmt.Errorf("Options.Leeway is %s: write a duration from 0 to %s", o.Leeway, maxLeeway)
-	case o.OnStale != StaleOpen && o.OnStale != StaleClosed:
-		return fmt.Errorf("Options.OnStale is %q: write StaleOpen or StaleClosed", o.OnStale)
 	case o.StaleAfter < 0:
 		return fmt.Errorf("Options.StaleAfter is %s: write a duration of 0 or more", o.StaleAfter)
 	case o.FetchFrom != "" && !isOrigin(o.FetchFrom):
@@ -201,7 +190,7 @@ func (o Options) check() error {
 }
 
 // Ready returns nil once tokens can be verified. Until ctx ends, it waits for the keys
-// and, with StaleClosed, for the revocations; then it returns ErrUnavailable with the
+// and, with FailClosed, for the revocations; then it returns ErrUnavailable with the
 // cause. Calling it is optional: it serves readiness probes, and programs that should
 // not start without keys.
 func (v *Verifier) Ready(ctx context.Context) error {
@@ -225,7 +214,7 @@ func (v *Verifier) Ready(ctx context.Context) error {
 
 // stale reports whether tokens must be rejected because recent revocations are unknown.
 func (v *Verifier) stale() bool {
-	return v.opts.OnStale == StaleClosed && v.revoked.age(time.Now()) > v.opts.StaleAfter
+	return v.opts.FailClosed && v.revoked.age(time.Now()) > v.opts.StaleAfter
 }
 
 // Close stops the background work and waits for it. Afterwards Verify always returns

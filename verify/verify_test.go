@@ -129,7 +129,6 @@ func TestInvalidIssuersAndOptionsAreRejected(t *testing.T) {
 		"backwards":  {Leeway: -1},
 		"secret":     {SigningSecret: []byte("short")},
 		"no secret":  {SigningSecret: []byte{}},
-		"stale":      {OnStale: "maybe"},
 		"staleAfter": {StaleAfter: -1},
 		"realm":      {Realm: `a"b`},
 		"cache":      {CacheSize: 1 << 30},

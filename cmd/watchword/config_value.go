@@ -161,7 +161,7 @@ func (s setting) redacted(text string) string {
 			return u.Redacted()
 		}
 	}
-	return watchword.Secret(text).String()
+	return fmt.Sprint(watchword.Secret(text))
 }
 
 // durationText returns d without zero units: 15m, not 15m0s. Go's own form is correct, but

@@ -211,7 +211,7 @@ func (s *Settings) engine() watchword.Options {
 		SigningSecret: s.SigningSecret,
 		Claims:        s.claims(),
 		Rotation:      watchword.RotationPolicy{Grace: s.RefreshGrace, Clean: int64(s.RotationClean)},
-		ReuseEnds:     watchword.ReuseEnds(s.ReuseEnds),
+		ReuseEndsAll:  s.ReuseEnds == "all",
 		Sessions:      watchword.SessionPolicy{Idle: s.SessionIdle, Max: s.SessionMax},
 		MaxSessions:   s.MaxSessions,
 		Signup:        watchword.SignupMode(s.Signup),
