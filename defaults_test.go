@@ -43,8 +43,9 @@ func TestDefaultsOfSettingsAreTheDefaultsOfTheEngine(t *testing.T) {
 	checked := 0
 	for option, field := range optionSettings(t) {
 		tag, given := tags[field]
-		if !given || option == "PublicURL" || option == "Limits" || option == "NoVerifyMail" {
-			continue // the engine requires the URL; limits is only a switch; the option negates verify-mail
+		if !given || option == "PublicURL" || option == "Limits" || option == "NoVerifyMail" ||
+			option == "ReuseEndsAll" && tag == "session" {
+			continue // the engine requires the URL; limits is only a switch; the others are booleans of words
 		}
 		value := defaults
 		for name := range strings.SplitSeq(option, ".") {

@@ -60,7 +60,7 @@ var importTable = []row{
 	{"web", "", ""},
 	{"dialect", "root", ""},
 	{"server", "root verify web internal/* dialect " + wings, "store/*"},
-	{"dialect/internal/dialecttest", "root server dialect/* store/sqlite internal/*", ""},
+	{"dialect/internal/dialecttest", "root server dialect dialect/* store/sqlite internal/*", ""},
 	{"dialect/*", "root verify dialect internal/*", "store/*"},
 	{"cmd/internal/userimport", "root accountimport internal/*", edges},
 	{"cmd/*", "*", "web"},

@@ -63,7 +63,7 @@ type Options struct {
 	// Rotation limits which superseded refresh tokens are accepted. Default: Grace 10 s, Clean 1.
 	Rotation RotationPolicy
 
-	// ReuseEndsAll makes a detected reuse end every session of the user. Default: only the session of the token.
+	// ReuseEndsAll makes a detected reuse end every session of the user, not only that of the token. Default: false.
 	ReuseEndsAll bool
 
 	// Sessions limits the life of sessions. Default: Idle 7 days, ShortIdle 24 h

@@ -65,10 +65,10 @@ func TestDialectOfAnotherModuleHasRoutesHeadersAndDocumentation(t *testing.T) {
 
 func TestDialectWithoutRequiredFunctionsIsRefused(t *testing.T) {
 	t.Parallel()
-	incomplete := newTeapot()
+	s, incomplete := start(t, nil, nil), newTeapot()
 	incomplete.Refuse = nil
 	for _, d := range []dialect.Dialect{{}, incomplete} {
-		_, err := server.New(nil, server.Options{PublicURL: "http://localhost", Dialects: []dialect.Dialect{d}})
+		_, err := server.New(s.engine, server.Options{Dialects: []dialect.Dialect{d}})
 		if err == nil || !strings.Contains(err.Error(), "needs Takes and Refuse") {
 			t.Errorf("got error %v", err)
 		}
