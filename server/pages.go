@@ -314,6 +314,13 @@ func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	case err != nil:
 		return nil, bodyInvalid("The form could not be read.")
 	}
+	// Get returns the first value, and a filter in front of the server may look at the last one. Our
+	// forms name each field once: of two buttons with one name, browsers send only the pressed one.
+	for _, values := range r.PostForm {
+		if len(values) > 1 {
+			return nil, bodyInvalid("The form has a field twice.")
+		}
+	}
 	return r.PostForm, nil
 }
 

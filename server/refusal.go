@@ -42,6 +42,9 @@ func isLogged(code watchword.Code, route string) bool {
 	switch code {
 	case watchword.CodeRateLimited, watchword.CodeTryLater,
 		watchword.CodeCrossOrigin, watchword.CodeMisdirected, watchword.CodeAmbiguousCredentials,
+		// Our pages and clients send no such body. A field with a mistake has another code, which
+		// is not logged.
+		watchword.CodeBodyInvalid, watchword.CodeBodyTooLarge,
 		watchword.CodeInsufficientScope, watchword.CodeTokenInvalid, watchword.CodeRefreshInvalid,
 		watchword.CodeMailTokenInvalid, watchword.CodeSessionEnded:
 		return true

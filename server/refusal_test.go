@@ -78,6 +78,18 @@ func TestEachKindOfRejectionIsLogged(t *testing.T) {
 			const other = "01900000-0000-7000-8000-000000000000"
 			return stranger.do("DELETE", "/api/auth/sessions/"+other, "", authorized(access)...)
 		}},
+		{"a member that occurs twice", "BODY_INVALID", "POST /api/auth/login", 400, func() answer {
+			return stranger.do("POST", "/api/auth/login", `{"email":"a@example.com","email":"b@example.com"}`,
+				"Content-Type", "application/json")
+		}},
+		{"a field that occurs twice", "BODY_INVALID", "POST /login", 400, func() answer {
+			return stranger.do("POST", "/login", "email=ada@example.com&email=bob@example.com&password=x",
+				"Content-Type", form)
+		}},
+		{"a large body", "BODY_TOO_LARGE", "POST /api/auth/login", 413, func() answer {
+			return stranger.do("POST", "/api/auth/login", `{"email":"`+strings.Repeat("a", 17<<10)+`"}`,
+				"Content-Type", "application/json")
+		}},
 		{"a bad access token", "TOKEN_INVALID", "GET /api/auth/me", 401, func() answer {
 			return stranger.do("GET", "/api/auth/me", "", authorized("not a token")...)
 		}},
