@@ -97,6 +97,10 @@ func (e *Engine) loginRight(ctx context.Context, a attempt, r LoginRequest) (*Si
 // since u was read. A change of factors alone is no refusal: the result then has the current
 // factors, so that admit asks for them. Codes: CodeInvalidCredentials.
 func holdSignIn(ctx context.Context, tx Tx, u User, to Secret) (User, error) {
+	// An account with a factor gets a challenge. It is bound to this hash and these factors, and Admit takes the lock.
+	if u.Factors > 0 && to == u.PasswordHash {
+		return u, nil
+	}
 	for range 2 {
 		unchanged, err := tx.ReplacePassword(ctx, u, to)
 		if err != nil {

@@ -149,8 +149,7 @@ func (a *api) routes() []route {
 			nil, 200, messageBody{}, join(nil, nil, watchword.CodeNotFound)},
 
 		{anyMethod, pathForward, a.forward, bearer, "Check, for a gateway, whether a request may pass, and for which user",
-			nil, 200, messageBody{}, join(nil, nil, watchword.CodeParameterInvalid, watchword.CodeInsufficientScope,
-				watchword.CodeStepUpRequired)},
+			nil, 200, messageBody{}, forwardCodes()},
 
 		{"GET", pathJWKS, a.jwks, public, "Public keys for verifying access tokens (RFC 7517)", nil, 200, jwksAnswer{}, nil},
 		{"GET", pathOpenIDConfiguration, a.metadata, public, "Issuer metadata", nil, 200, metadataAnswer{}, nil},
