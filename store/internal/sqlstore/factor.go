@@ -137,7 +137,8 @@ func (t Tx) ClaimAttempt(
 	return t.change(ctx, claimAttempt, id, string(purpose), millis(now))
 }
 
-// ClaimChallenge must be committed before the code is looked at, as ClaimAttempt.
+// ClaimChallenge must be committed before the code is looked at, as ClaimAttempt. The row that it
+// returns has the attempt already: RETURNING shows the new values on both engines.
 func (t Tx) ClaimChallenge(
 	ctx context.Context, id string, purpose watchword.ChallengePurpose, now time.Time,
 ) (watchword.Challenge, error) {
@@ -146,7 +147,9 @@ func (t Tx) ClaimChallenge(
 	}, claimChallenge, id, string(purpose), millis(now))
 }
 
-// UserWithFactors reads both in one round trip, because each sign-in with a factor needs both.
+// UserWithFactors reads both in one round trip, because each sign-in with a factor needs both. An
+// account without a factor has no row here: its factors were removed after the password was
+// checked, so the challenge is invalid anyway.
 func (t Tx) UserWithFactors(
 	ctx context.Context, id watchword.UserID,
 ) (u watchword.User, all []factors.Factor, err error) {
