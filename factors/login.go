@@ -56,11 +56,8 @@ func (m *Manager) Login(ctx context.Context, r LoginRequest) (*watchword.SignIn,
 		charge, err = m.engine.ChargeFactor(ctx, tx, try)
 		return err
 	})
-	if errors.Is(err, watchword.ErrNotFound) {
-		err = challengeInvalid() // the account was deleted
-	}
 	if err != nil {
-		return nil, err
+		return nil, m.gone(err)
 	}
 	proven, ok, err := m.match(user, all, r.Proof, now)
 	if err != nil {

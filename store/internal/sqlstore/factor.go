@@ -169,7 +169,8 @@ func (t Tx) TakeChallenge(
 	return t.change(ctx, takeChallenge, id, string(purpose), millis(now))
 }
 
-// InsertFactor reports false for a credential that another account has registered.
+// InsertFactor reports false for a credential that another account has registered. The partial index decides, so two
+// concurrent registrations of one passkey can't both succeed. A TOTP has no credential and never conflicts.
 func (t Tx) InsertFactor(ctx context.Context, f factors.Factor) (bool, error) {
 	return t.change(ctx, insertFactor, values(factorRow(&f))...)
 }
@@ -191,6 +192,7 @@ func (t Tx) RenameFactor(ctx context.Context, id watchword.UserID, factor, name 
 	return t.change(ctx, renameFactor, name, factor, id)
 }
 
+// DeleteFactor has the owner in its condition: an id that a user has guessed deletes no row of another account.
 func (t Tx) DeleteFactor(ctx context.Context, id watchword.UserID, factor string) (bool, error) {
 	return t.change(ctx, deleteFactor, factor, id)
 }
