@@ -21,7 +21,7 @@ func TestFullDiskKeepsUsersSignedIn(t *testing.T) {
 	s := newServer(t, freeAddress(t))
 	dir, program := t.TempDir(), s.binary
 	s.binary = filepath.Join(t.TempDir(), "cramped")
-	script := fmt.Sprintf("#!/bin/sh\nulimit -S -f 900\nexec %q \"$@\"\n", program)
+	script := fmt.Sprintf("#!/bin/sh\nulimit -S -f 1200\nexec %q \"$@\"\n", program)
 	if err := os.WriteFile(s.binary, []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// The log must be long enough that rotations of a million sessions share a checkpoint, and
-// bounded: it is read at a start after a crash, and a reader searches it for each page.
+// The log must be long enough that rotations of a million sessions share a checkpoint. It must be
+// bounded, because it is read at a start after a crash, and a reader searches it for each page.
 func TestWriteAheadLogIsCheckpointedAtSixteenMebibytes(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)

@@ -72,10 +72,8 @@ export interface TOTPEnrolment {
   id: string
   /** To type into the app. */
   secret: string
-  /** otpauth, as in the QR code. On a phone it opens the app. */
+  /** otpauth, for a QR code. */
   uri: string
-  /** The QR code as an inline SVG, without styles or scripts. */
-  qr: string
 }
 
 export interface FactorAnswer {

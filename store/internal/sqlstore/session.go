@@ -215,6 +215,7 @@ func (t Tx) RotateKnown(
 	p := r.Presentation
 	p.At = time.UnixMilli(millis(r.At)).UTC() // as a column holds it
 	verdict, rotation := watchword.Judge(session.Rotation, watchword.RotationPolicy{}, p)
+	// The statement and Judge decide by the same rule, so this is a mistake of the caller.
 	if verdict != watchword.VerdictRotate {
 		return watchword.RotateResult{}, fmt.Errorf("session %s was rotated, but the known row gives %s", r.Session, verdict)
 	}
