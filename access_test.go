@@ -27,7 +27,7 @@ import (
 // The guards of server/routes.go, as the table of access says them.
 var guards = map[string]string{
 	"public": "no credential", "bearer": "access token", "refresh": "refresh token", "mailed": "mailed token",
-	"either": "any token",
+	"either": "any token", "enrol": "access token, or a waiting sign-in",
 }
 
 func TestEveryRouteIsListedInTheAccessTable(t *testing.T) {

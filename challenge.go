@@ -27,6 +27,7 @@ type ChallengePurpose string
 const (
 	ChallengeLogin ChallengePurpose = "login" // a sign-in that waits for a second factor
 	ChallengeTOTP  ChallengePurpose = "totp"  // a TOTP that waits for its first code
+	ChallengeEnrol ChallengePurpose = "enrol" // a sign-in that waits for the first factor of its account
 )
 
 // ChallengeAttempts is how many codes are looked at for one challenge.
@@ -84,23 +85,30 @@ type pending struct {
 
 // challengeEntry stores the challenge of a sign-in. It returns the refusal that carries the
 // handle: the flow commits first, and then returns it.
-func (e *Engine) challengeEntry(ctx context.Context, tx Tx, n entry, event Event) (outcome, error) {
+func (e *Engine) challengeEntry(
+	ctx context.Context, tx Tx, n entry, purpose ChallengePurpose, event Event,
+) (outcome, error) {
 	sum := sha256.Sum256([]byte(n.user.PasswordHash))
 	plain, err := json.Marshal(pending{n.proofs, n.persistent, n.replaces, sum[:]})
 	if err != nil {
 		return outcome{}, err
 	}
-	c, handle := e.Inside().NewChallenge(ChallengeLogin, n.user, "", plain, n.at)
+	c, handle := e.Inside().NewChallenge(purpose, n.user, "", plain, n.at)
 	if err := tx.InsertChallenge(ctx, c); err != nil {
 		return outcome{}, err
 	}
 	event.Kind = EventLoginChallenged
 	event = event.of(n.user.ID)
-	return outcome{user: n.user, events: []Event{event}, challenge: &Error{
+	refusal := &Error{
 		Code:      CodeSecondFactorRequired,
 		Detail:    "Enter the code of your authenticator app, or a recovery code.",
 		Challenge: &ChallengeOffer{Handle: handle, Methods: []string{"totp", "recovery"}, ExpiresIn: ChallengeLife},
-	}}, tx.InsertEvent(ctx, event)
+	}
+	if purpose == ChallengeEnrol {
+		refusal.Code, refusal.Challenge.Methods = CodeEnrolmentRequired, []string{"totp"}
+		refusal.Detail = "This account needs two-step sign-in. Set it up to continue."
+	}
+	return outcome{user: n.user, events: []Event{event}, challenge: refusal}, tx.InsertEvent(ctx, event)
 }
 
 func challengeInvalid() *Error {
@@ -132,6 +140,14 @@ func (i Inside) ParseUser(n NewUser, now time.Time) (User, []FieldError) {
 	user.Roles = roles
 	return user, append(problems, problemsOf(bad)...)
 }
+
+// Fresh returns a refusal unless the session may change factors at now. Codes: CodeStepUpRequired.
+func (i Inside) Fresh(u User, s Session, now time.Time) *Error {
+	return decideFresh(u, s, i.engine.opts.StepUpAge, now)
+}
+
+// Requires reports whether an account must have a second factor.
+func (i Inside) Requires(u User) bool { return i.engine.opts.SecondFactor.Requires(u) }
 
 // Event returns an event of a client's session.
 func (i Inside) Event(kind EventKind, u User, s SessionID, c Client, now time.Time) Event {

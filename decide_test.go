@@ -100,7 +100,7 @@ func TestAccountStateIsRevealedOnlyAfterTheRightPassword(t *testing.T) {
 		"a waiting sign-up, now open":         {User{}, true, SignupOpen, CodeEmailNotVerified},
 		"neither account nor waiting sign-up": {User{}, false, SignupVerified, CodeInvalidCredentials},
 	} {
-		refusal, got := mayLogin(c.account, c.right, c.mode), Code("")
+		refusal, got := mayLogin(c.account, c.right, Options{Signup: c.mode}), Code("")
 		if refusal != nil {
 			got = refusal.Code
 		}
@@ -154,7 +154,7 @@ func TestSessionNeedsAProofAndAnEnabledAccount(t *testing.T) {
 		"unverified, sign-up closed":        {User{ID: "ada"}, SignupClosed, password, ""},
 		"unverified, verification required": {User{ID: "ada"}, SignupVerified, password, CodeEmailNotVerified},
 	} {
-		got := decideEntry(c.user, c.mode, c.proofs)
+		got := decideEntry(c.user, Options{Signup: c.mode}, c.proofs)
 		switch {
 		case c.want == "" && (got.refusal != nil || len(got.methods) != len(c.proofs)):
 			t.Errorf("%s: %+v, want open with %v", name, got, c.proofs)
@@ -164,12 +164,16 @@ func TestSessionNeedsAProofAndAnEnabledAccount(t *testing.T) {
 	}
 }
 
-// It tries every combination of account, mode and proofs. A session of an account with a factor needs two
-// kinds of proof. Proofs never make up for a disabled or unverified account.
+// Every combination of account, mode, policy and proofs. A session of an account that has or must have a factor needs
+// two kinds of proof. No proof makes up for a disabled or unverified account.
 func TestDecideEntryAsksForEveryDueFactor(t *testing.T) {
 	t.Parallel()
 	all := []proof{"pwd", "ext", "otp", "hwk", "swk", "recovery", "mfa"}
 	first, second := 1<<0|1<<1, 1<<2|1<<3|1<<4|1<<5
+	policies := []FactorPolicy{
+		{}, {Required: true}, {Required: true, Roles: []string{"admin"}}, {Required: true, Roles: []string{"staff"}},
+		{Roles: []string{"admin"}},
+	}
 	for set := range 1 << len(all) {
 		var proofs []proof
 		for i, p := range all {
@@ -179,7 +183,7 @@ func TestDecideEntryAsksForEveryDueFactor(t *testing.T) {
 		}
 		two := set>>6 == 1 || set&first != 0 && set&second != 0
 		for state := range 8 {
-			u := User{ID: "ada", VerifiedAt: time.Unix(1, 0), Factors: state & 1}
+			u := User{ID: "ada", VerifiedAt: time.Unix(1, 0), Factors: state & 1, Roles: []string{"admin"}}
 			if state&2 != 0 {
 				u.DisabledAt = time.Unix(2, 0)
 			}
@@ -187,13 +191,25 @@ func TestDecideEntryAsksForEveryDueFactor(t *testing.T) {
 				u.VerifiedAt = time.Time{}
 			}
 			for _, mode := range []SignupMode{SignupOpen, SignupVerified, SignupClosed} {
-				refused := u.Disabled() || len(proofs) == 0 || mode == SignupVerified && !u.Verified()
-				got := decideEntry(u, mode, proofs)
-				if (got.refusal != nil) != refused || got.challenge != (!refused && u.Factors > 0 && !two) {
-					t.Errorf("%q, %q, %+v: %+v", proofs, mode, u, got)
-				}
-				if !refused && (amr.Level(got.methods) == amr.LevelTwo) != two {
-					t.Errorf("%q gives %q", proofs, got.methods)
+				for n, policy := range policies {
+					enrol := (n == 1 || n == 2) && u.Factors == 0 && !two
+					refused := u.Disabled() || len(proofs) == 0 || (mode == SignupVerified || enrol) && !u.Verified()
+					want := ChallengePurpose("")
+					switch {
+					case refused || two:
+					case u.Factors > 0:
+						want = ChallengeLogin
+					case enrol:
+						want = ChallengeEnrol
+					}
+					got := decideEntry(u, Options{Signup: mode, SecondFactor: policy}, proofs)
+					if (got.refusal != nil) != refused || got.challenge != want {
+						t.Errorf("%q, %q, %+v, %+v: %+v", proofs, mode, policy, u, got)
+					}
+					if open := !refused && want == ""; open && (amr.Level(got.methods) == amr.LevelTwo) != two ||
+						open != (len(got.methods) > 0) {
+						t.Errorf("%q gives %q", proofs, got.methods)
+					}
 				}
 			}
 		}

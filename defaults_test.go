@@ -20,7 +20,7 @@ import (
 var defaultText = regexp.MustCompile(`(?s)Default: (.*?)\.?(\s*$|\.\s)`)
 
 // unchecked has the defaults that are functions or loggers, as their comments state them.
-var unchecked = map[string]string{"Log": "discards them", "Now": "time.Now"}
+var unchecked = map[string]string{"SecondFactor": "none", "Log": "discards them", "Now": "time.Now"}
 
 func TestCommentsOfOptionsStateTheDefaults(t *testing.T) {
 	t.Parallel()

@@ -3,6 +3,7 @@ package watchword
 import (
 	"context"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -49,26 +50,60 @@ func (e *Engine) newEntry(ctx context.Context, n entry, replaces Secret) (entry,
 	return n, nil
 }
 
-// A decision is what decideEntry says: open a session, ask for a second factor, or refuse.
-type decision struct {
-	methods   []string // `amr` of the session
-	challenge bool     // a second factor is due and not proven
-	refusal   *Error   // nil: the proofs are right
+// A FactorPolicy says who must have a second factor. Accounts that have one are always asked for it.
+type FactorPolicy struct {
+	Required bool
+	Roles    []string // only accounts with one of these roles; empty: all
 }
 
-// decideEntry decides whether proofs open a session of an account. An account with a factor
-// needs a second proof, whichever flow asks.
-func decideEntry(u User, mode SignupMode, proofs []proof) decision {
+// Requires reports whether an account must have a second factor.
+func (p FactorPolicy) Requires(u User) bool {
+	return p.Required && (len(p.Roles) == 0 || slices.ContainsFunc(p.Roles, u.HasRole))
+}
+
+// A decision is what decideEntry says: open a session, ask for a second factor or its enrolment, or refuse.
+type decision struct {
+	methods   []string         // `amr` of the session
+	challenge ChallengePurpose // ChallengeLogin: a second factor is due; ChallengeEnrol: the first one has to be added
+	refusal   *Error           // nil: the proofs are right
+}
+
+// decideEntry decides whether proofs open a session of an account. An account with a factor needs a second proof,
+// whichever flow asks. Only a proven address may add the first factor, because it stays in an account that its owner
+// takes back.
+func decideEntry(u User, o Options, proofs []proof) decision {
+	methods := amr.Complete(proofs)
+	enrol := u.Factors == 0 && o.SecondFactor.Requires(u) && amr.Level(methods) == amr.LevelOne
 	switch {
 	case u.Disabled():
 		return decision{refusal: accountDisabled()}
-	case mode == SignupVerified && !u.Verified():
+	case (o.Signup == SignupVerified || enrol) && !u.Verified():
 		return decision{refusal: emailNotVerified()}
 	case len(proofs) == 0:
 		return decision{refusal: invalidCredentials()}
+	case enrol:
+		return decision{challenge: ChallengeEnrol}
+	case u.Factors > 0 && amr.Level(methods) == amr.LevelOne:
+		return decision{challenge: ChallengeLogin}
 	}
-	methods := amr.Complete(proofs)
-	return decision{methods: methods, challenge: u.Factors > 0 && amr.Level(methods) == amr.LevelOne}
+	return decision{methods: methods}
+}
+
+// decideFresh decides at now whether a session may make a change that needs a fresh proof, at most age old. An account
+// with a factor must have proven it, and a password alone never makes such a session fresh.
+func decideFresh(u User, s Session, age time.Duration, now time.Time) *Error {
+	needs := amr.LevelOne
+	if u.Factors > 0 {
+		needs = amr.LevelTwo
+	}
+	old := now.Sub(s.AuthenticatedAt) > age
+	if !old && (needs == amr.LevelOne || amr.Level(s.Methods) != amr.LevelOne) {
+		return nil
+	}
+	return &Error{
+		Code: CodeStepUpRequired, Detail: "Confirm that it is you, then try again.",
+		StepUp: &StepUp{ACR: needs, MaxAge: age},
+	}
 }
 
 // An outcome is what admit has done: it opened a session or stored a challenge.
@@ -84,12 +119,12 @@ type outcome struct {
 // clock was set back, the new session must not count as the oldest. event is the flow's own. The flow commits and then
 // calls enter.
 func (e *Engine) admit(ctx context.Context, tx Tx, n entry, event Event) (outcome, error) {
-	decided := decideEntry(n.user, e.opts.Signup, n.proofs)
+	decided := decideEntry(n.user, e.opts, n.proofs)
 	if decided.refusal != nil {
 		return outcome{}, decided.refusal
 	}
-	if decided.challenge {
-		return e.challengeEntry(ctx, tx, n, event)
+	if decided.challenge != "" {
+		return e.challengeEntry(ctx, tx, n, decided.challenge, event)
 	}
 	session := e.newSession(n, decided.methods)
 	events := []Event{event.of(n.user.ID).on(n.id)}

@@ -37,6 +37,7 @@ const (
 
 	// The second factor.
 	CodeSecondFactorRequired Code = "SECOND_FACTOR_REQUIRED"
+	CodeEnrolmentRequired    Code = "ENROLMENT_REQUIRED"
 	CodeChallengeInvalid     Code = "CHALLENGE_INVALID"
 	CodeFactorWrong          Code = "FACTOR_WRONG"
 	CodeStepUpRequired       Code = "STEP_UP_REQUIRED"
@@ -86,7 +87,7 @@ type Error struct {
 	// RetryAfter is how long to wait (CodeRateLimited and CodeTryLater only).
 	RetryAfter time.Duration
 
-	// Challenge is how to continue (CodeSecondFactorRequired only).
+	// Challenge is how to continue (CodeSecondFactorRequired and CodeEnrolmentRequired only).
 	Challenge *ChallengeOffer
 
 	// StepUp is the proof that the session lacks (CodeStepUpRequired only).

@@ -64,7 +64,7 @@ var importTable = []row{
 	{"dialect/*", "root verify dialect internal/*", "store/*"},
 	{"cmd/internal/userimport", "root accountimport internal/*", edges},
 	{"cmd/*", "*", "web"},
-	{"embedded", "root server mail mail/* store/*", ""},
+	{"embedded", "root factors server mail mail/* store/*", ""},
 	{"lab lab/*", "root accountimport internal/* store/* lab/*", ""},
 	{"examples examples/*", "root embedded verify server dialect/* store/* mail mail/*", ""},
 }

@@ -53,7 +53,7 @@ func (e *Engine) Login(ctx context.Context, r LoginRequest) (*SignIn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if refusal := mayLogin(a.user, ok, e.opts.Signup); refusal != nil {
+	if refusal := mayLogin(a.user, ok, e.opts); refusal != nil {
 		if !ok {
 			a.failure = nil // stays charged
 		}
@@ -97,6 +97,10 @@ func (e *Engine) loginRight(ctx context.Context, a attempt, r LoginRequest) (*Si
 // since u was read. A change of factors alone is no refusal: the result then has the current
 // factors, so that admit asks for them. Codes: CodeInvalidCredentials.
 func holdSignIn(ctx context.Context, tx Tx, u User, to Secret) (User, error) {
+	// An account with a factor gets a challenge. It is bound to this hash and these factors, and Admit takes the lock.
+	if u.Factors > 0 && to == u.PasswordHash {
+		return u, nil
+	}
 	for range 2 {
 		unchanged, err := tx.ReplacePassword(ctx, u, to)
 		if err != nil {
@@ -146,14 +150,14 @@ func (e *Engine) knownPassword(u User, waiting []Signup) Secret {
 
 // mayLogin decides whether an attempt may open a session. It reveals the state of the
 // account only if the password is right.
-func mayLogin(u User, passwordRight bool, mode SignupMode) *Error {
+func mayLogin(u User, passwordRight bool, o Options) *Error {
 	switch {
 	case !passwordRight:
 		return invalidCredentials()
 	case u.ID == "": // a waiting sign-up
 		return emailNotVerified()
 	}
-	return decideEntry(u, mode, []proof{proofPassword}).refusal
+	return decideEntry(u, o, []proof{proofPassword}).refusal
 }
 
 func invalidCredentials() *Error {

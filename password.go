@@ -90,8 +90,9 @@ func required(field string) error {
 	return unacceptable(FieldError{field, FieldRequired, "Enter your password."})
 }
 
-// reauthenticate checks the password of a signed-in user. Failures count per session, so other clients can't use up
-// its attempts. The caller refunds the returned charge in its own transaction.
+// reauthenticate checks the password of a signed-in user. An account with a factor also needs a fresh session. Failures
+// count per session, so other clients can't use up its attempts. The caller refunds the returned charge in its own
+// transaction. Codes: CodeStepUpRequired, CodePasswordWrong, CodeRateLimited, CodeTryLater.
 func (e *Engine) reauthenticate(
 	ctx context.Context,
 	who Identity,
@@ -99,6 +100,11 @@ func (e *Engine) reauthenticate(
 	c Client,
 	now time.Time,
 ) (Charge, error) {
+	if who.User.Factors > 0 {
+		if refusal := decideFresh(who.User, who.Session, e.opts.StepUpAge, now); refusal != nil {
+			return Charge{}, refusal
+		}
+	}
 	failure := e.opts.Limits.Reauthentication.charge(limitReauthentication, string(who.Session.ID), now)
 	if err := e.charge(ctx, failure); err != nil {
 		return Charge{}, err

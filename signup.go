@@ -23,9 +23,10 @@ import (
 //  3. The client's limit is charged before the password is hashed.
 //  4. One statement claims the address, so one of several concurrent sign-ups wins.
 //
-// SignupOpen signs in at once and reveals that an address is taken. SignupVerified creates no account yet. Several
-// sign-ups can wait for the same address until the owner of the mailbox chooses one (verification.go). If the address
-// is taken, the response and the work are the same, and a mail informs the owner.
+// SignupOpen signs in at once and reveals that an address is taken. An account that must have a second factor has to
+// prove its address first. SignupVerified creates no account yet. Several sign-ups can wait for the same address until
+// the owner of the mailbox chooses one (verification.go). If the address is taken, the response and the work are the
+// same, and a mail informs the owner.
 
 // A SignUpRequest asks for an account.
 type SignUpRequest struct {
@@ -42,9 +43,9 @@ type SignUpRequest struct {
 	Problems []FieldError
 }
 
-// SignUp creates an account and opens its first session. It returns nil without an error if the sign-up waits for the
-// verification of its address (SignupVerified). Codes: CodeSignupClosed, CodeValidationFailed (email, password, name),
-// CodeEmailTaken, CodeRateLimited, CodeTryLater.
+// SignUp creates an account and opens its first session. It returns nil without an error if the user has to verify the
+// address first (SignupVerified, Options.SecondFactor). Codes: CodeSignupClosed, CodeValidationFailed (email, password,
+// name), CodeEmailTaken, CodeRateLimited, CodeTryLater.
 func (e *Engine) SignUp(ctx context.Context, r SignUpRequest) (*SignIn, error) {
 	if e.opts.Signup == SignupClosed {
 		return nil, signupClosed()
@@ -76,6 +77,8 @@ func (e *Engine) SignUp(ctx context.Context, r SignUpRequest) (*SignIn, error) {
 		return nil, err
 	}
 	var out outcome
+	// An account that must have a second factor proves its address first: the link continues the sign-in.
+	signsIn := decideEntry(user, e.opts, entry.proofs).refusal == nil
 	event := e.event(EventSignup, r.Client, now).of(user.ID)
 	err = e.store.Update(ctx, func(tx Tx) error {
 		inserted, err := tx.InsertUser(ctx, user, now)
@@ -92,6 +95,10 @@ func (e *Engine) SignUp(ctx context.Context, r SignUpRequest) (*SignIn, error) {
 				return err
 			}
 		}
+		if !signsIn {
+			out.events = []Event{event}
+			return tx.InsertEvent(ctx, event)
+		}
 		out, err = e.admit(ctx, tx, entry, event)
 		return err
 	})
@@ -99,6 +106,10 @@ func (e *Engine) SignUp(ctx context.Context, r SignUpRequest) (*SignIn, error) {
 		return nil, err
 	}
 	e.wakeOutbox()
+	if !signsIn {
+		e.announce(out.events...)
+		return nil, nil
+	}
 	return e.enter(knowndevice.ID{}, out)
 }
 

@@ -79,6 +79,13 @@ type Options struct {
 	// NoVerifyMail sends no mail at sign-up. It counts with SignupOpen only. Default: false.
 	NoVerifyMail bool
 
+	// SecondFactor selects the accounts that must have a second factor. It does not go with NoVerifyMail, because only
+	// a proven address may add one. Default: none.
+	SecondFactor FactorPolicy
+	// StepUpAge is how long after a proof a session may change factors. An account with a factor also needs such a
+	// session to change its address or password, or to be deleted. Default: 5 min.
+	StepUpAge time.Duration
+
 	// PasswordMin is the minimum length of a password, in code points. Default: 8.
 	PasswordMin int
 
@@ -185,6 +192,9 @@ func New(ctx context.Context, store Store, opts Options) (*Engine, error) {
 	opts = opts.withDefaults()
 	if opts.PublicURL == "" || opts.Mailer == nil {
 		return nil, errors.New("watchword: Options.PublicURL and Options.Mailer are required")
+	}
+	if opts.SecondFactor.Required && opts.NoVerifyMail && opts.Signup == SignupOpen {
+		return nil, errors.New("watchword: Options.SecondFactor needs proven addresses: it does not go with NoVerifyMail")
 	}
 	for _, link := range opts.LinkOrigins {
 		if err := weborigin.Check(link); err != nil {
@@ -362,6 +372,7 @@ func (o Options) withDefaults() Options {
 	o.HashAlg = cmp.Or(o.HashAlg, "argon2id")
 	o.HashWorkers = cmp.Or(o.HashWorkers, 1)
 	o.HashQueue = cmp.Or(o.HashQueue, 2*time.Second)
+	o.StepUpAge = cmp.Or(o.StepUpAge, 5*time.Minute)
 	o.VerifyTTL = cmp.Or(o.VerifyTTL, 24*time.Hour)
 	o.ResetTTL = cmp.Or(o.ResetTTL, 15*time.Minute)
 	o.KeyPeriod = cmp.Or(o.KeyPeriod, 90*24*time.Hour)

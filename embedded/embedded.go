@@ -16,6 +16,7 @@ import (
 	"sync"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/factors"
 	"github.com/watchword-auth/watchword/mail"
 	"github.com/watchword-auth/watchword/mail/devbox"
 	"github.com/watchword-auth/watchword/server"
@@ -31,7 +32,7 @@ type Options struct {
 	Engine watchword.Options
 
 	// Server configures the HTTP handler. With the development mailbox, Open shows it
-	// at /dev/mail.
+	// at /dev/mail. Open fills in Factors.
 	Server server.Options
 }
 
@@ -65,8 +66,14 @@ func Open(ctx context.Context, place string, o Options) (*Accounts, error) {
 	return a, nil
 }
 
+// A database is a store of this module.
+type database interface {
+	watchword.Store
+	Factors() factors.Store
+}
+
 // openStore opens the store and completes the options that the place provides.
-func openStore(ctx context.Context, place string, o *Options) (watchword.Store, error) {
+func openStore(ctx context.Context, place string, o *Options) (database, error) {
 	if isPostgres(place) {
 		switch {
 		case len(o.Engine.MasterKey) == 0:
@@ -129,10 +136,13 @@ func completeFromDirectory(dir string, o *Options) error {
 	return nil
 }
 
-func start(ctx context.Context, store watchword.Store, o Options) (*Accounts, error) {
+func start(ctx context.Context, store database, o Options) (*Accounts, error) {
 	engine, err := watchword.New(ctx, store, o.Engine)
 	if err != nil {
 		return nil, err
+	}
+	if o.Server.Factors == nil {
+		o.Server.Factors = factors.New(engine, store.Factors(), factors.Options{Issuer: o.Server.Product})
 	}
 	handler, err := server.New(engine, o.Server)
 	if err != nil {

@@ -1,6 +1,7 @@
 package factors
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,28 +21,12 @@ import (
 // MaxTOTP is how many TOTP factors an account can have.
 const MaxTOTP = 2
 
-// decideFresh decides whether a session may change factors at now. An account with a factor must
-// have proven it, and a password alone never makes such a session fresh.
-func decideFresh(u watchword.User, s watchword.Session, age time.Duration, now time.Time) *watchword.Error {
-	needs := amr.LevelOne
-	if u.Factors > 0 {
-		needs = amr.LevelTwo
-	}
-	old := now.Sub(s.AuthenticatedAt) > age
-	if !old && (needs == amr.LevelOne || amr.Level(s.Methods) == amr.LevelTwo) {
-		return nil
-	}
-	refusal := refuse(watchword.CodeStepUpRequired, "Confirm that it is you, then try again.")
-	refusal.StepUp = &watchword.StepUp{ACR: needs, MaxAge: age}
-	return refusal
-}
-
 // mayEnrol decides whether a session may add a TOTP.
 func (m *Manager) mayEnrol(u watchword.User, s watchword.Session, all []Factor, now time.Time) *watchword.Error {
 	if !u.Verified() {
 		return refuse(watchword.CodeEmailNotVerified, "Confirm your email address first: open the link that we emailed you.")
 	}
-	if refusal := decideFresh(u, s, m.opts.StepUpAge, now); refusal != nil {
+	if refusal := m.engine.Fresh(u, s, now); refusal != nil {
 		return refusal
 	}
 	have := 0
@@ -67,40 +52,56 @@ type Enrolment struct {
 type pendingTOTP struct {
 	Secret []byte `json:"secret"`
 	Name   string `json:"name"`
+	Entry  string `json:"entry"` // challenge of the sign-in that waits for it; empty: a signed-in user enrols
 }
 
-// BeginTOTP creates a secret for the authenticator of a signed-in user. Codes:
+// BeginTOTP creates a secret for the authenticator of a signed-in user. Codes: CodeNotFound (enrolment is off),
 // CodeEmailNotVerified, CodeStepUpRequired, CodeFactorLimit.
 func (m *Manager) BeginTOTP(ctx context.Context, who watchword.Identity, name string) (Enrolment, error) {
-	now := m.engine.Now()
-	if name == "" {
-		name = "Authenticator app"
+	may := func(tx Tx, now time.Time) (u watchword.User, id watchword.SessionID, err error) {
+		session, user, err := tx.Session(ctx, who.Session.ID)
+		if err != nil {
+			return u, id, m.ended(err)
+		}
+		all, err := tx.Factors(ctx, user.ID)
+		if err != nil {
+			return u, id, err
+		}
+		if refusal := m.mayEnrol(user, session, all, now); refusal != nil {
+			return u, id, refusal
+		}
+		return user, session.ID, nil
 	}
-	secret := totp.NewSecret()
-	plain, err := json.Marshal(pendingTOTP{secret, name})
+	return m.begin(ctx, pendingTOTP{Name: name}, may)
+}
+
+// begin stores the challenge of a new secret, for the account and session that may returns.
+func (m *Manager) begin(
+	ctx context.Context, p pendingTOTP, may func(Tx, time.Time) (watchword.User, watchword.SessionID, error),
+) (Enrolment, error) {
+	if m.opts.EnrolmentOff {
+		return Enrolment{}, refuse(watchword.CodeNotFound, "This service does not offer two-step sign-in.")
+	}
+	now := m.engine.Now()
+	p.Secret, p.Name = totp.NewSecret(), cmp.Or(p.Name, "Authenticator app")
+	plain, err := json.Marshal(p)
 	if err != nil {
 		return Enrolment{}, err
 	}
 	var challenge watchword.Challenge
+	var user watchword.User
 	err = m.store.Update(ctx, func(tx Tx) error {
-		session, user, err := tx.Session(ctx, who.Session.ID)
-		if err != nil {
+		var session watchword.SessionID
+		if user, session, err = may(tx, now); err != nil {
 			return err
 		}
-		all, err := tx.Factors(ctx, user.ID)
-		if err != nil {
-			return err
-		}
-		if refusal := m.mayEnrol(user, session, all, now); refusal != nil {
-			return refusal
-		}
-		challenge, _ = m.engine.NewChallenge(watchword.ChallengeTOTP, user, session.ID, plain, now)
+		challenge, _ = m.engine.NewChallenge(watchword.ChallengeTOTP, user, session, plain, now)
 		return tx.InsertChallenge(ctx, challenge)
 	})
 	if err != nil {
-		return Enrolment{}, m.ended(err)
+		return Enrolment{}, err
 	}
-	return m.enrolment(who.User, challenge.ID, secret), nil
+	return m.enrolment(user, challenge.ID, p.Secret), nil
 }
 
 // ended maps a row that has gone to the refusal of an ended session.
@@ -124,50 +125,74 @@ func (m *Manager) ConfirmTOTP(
 	ctx context.Context, who watchword.Identity, id string, code watchword.Secret, c watchword.Client,
 ) (Confirmation, error) {
 	now := m.engine.Now()
-	challenge, err := m.claimEnrolment(ctx, who, id, now)
+	challenge, f, err := m.confirmed(ctx, id, code, now, func(c watchword.Challenge, p pendingTOTP) bool {
+		return c.UserID == who.User.ID && c.SessionID == who.Session.ID && p.Entry == ""
+	})
 	if err != nil {
 		return Confirmation{}, err
 	}
-	plain, err := m.engine.OpenChallenge(challenge)
-	if err != nil {
-		return Confirmation{}, err
-	}
-	var pending pendingTOTP
-	if err := json.Unmarshal(plain, &pending); err != nil {
-		return Confirmation{}, err
-	}
-	step, ok, err := totp.Match(pending.Secret, totp.Normalize(string(code)), now, 0)
-	if err != nil {
-		return Confirmation{}, err
-	}
-	if !ok {
-		return Confirmation{}, refuse(watchword.CodeFactorWrong, "This code is wrong. Enter the current code of the app.")
-	}
-	f := Factor{ID: newID(), UserID: who.User.ID, Kind: KindTOTP, Name: pending.Name, Counter: step, CreatedAt: now}
-	f.Sealed = m.engine.Seal(watchword.FactorContext(f.ID), pending.Secret)
 	return m.add(ctx, who, challenge, f, c)
 }
 
-// claimEnrolment counts an attempt on an enrolment of this session, and commits it.
-func (m *Manager) claimEnrolment(
-	ctx context.Context, who watchword.Identity, id string, now time.Time,
-) (challenge watchword.Challenge, err error) {
+// confirmed counts an attempt on an enrolment, commits it, and returns the factor if code is right. ours says whether
+// the enrolment belongs to the request.
+func (m *Manager) confirmed(
+	ctx context.Context, id string, code watchword.Secret, now time.Time,
+	ours func(watchword.Challenge, pendingTOTP) bool,
+) (challenge watchword.Challenge, f Factor, err error) {
+	var pending pendingTOTP
 	err = m.store.Update(ctx, func(tx Tx) error {
-		challenge, err = tx.Challenge(ctx, id, watchword.ChallengeTOTP, now)
-		if errors.Is(err, watchword.ErrNotFound) ||
-			err == nil && (challenge.UserID != who.User.ID || challenge.SessionID != who.Session.ID) {
-			return challengeInvalid()
+		challenge, err = m.challenge(ctx, tx, id, watchword.ChallengeTOTP, now)
+		if err != nil {
+			return err
+		}
+		plain, err := m.engine.OpenChallenge(challenge)
+		if err == nil {
+			err = json.Unmarshal(plain, &pending)
+		}
+		if err == nil && !ours(challenge, pending) {
+			err = challengeInvalid()
 		}
 		if err != nil {
 			return err
 		}
-		claimed, err := tx.ClaimAttempt(ctx, id, watchword.ChallengeTOTP, now)
-		if err == nil && !claimed {
-			err = challengeInvalid()
-		}
-		return err
+		return m.claimAttempt(ctx, tx, challenge, now)
 	})
-	return challenge, err
+	if err != nil {
+		return challenge, Factor{}, err
+	}
+	step, ok, err := totp.Match(pending.Secret, totp.Normalize(string(code)), now, 0)
+	if err == nil && !ok {
+		err = refuse(watchword.CodeFactorWrong, "This code is wrong. Enter the current code of the app.")
+	}
+	if err != nil {
+		return challenge, Factor{}, err
+	}
+	f = Factor{
+		ID: newID(), UserID: challenge.UserID, Kind: KindTOTP, Name: pending.Name, Counter: step, CreatedAt: now,
+	}
+	f.Sealed = m.engine.Seal(watchword.FactorContext(f.ID), pending.Secret)
+	return challenge, f, nil
+}
+
+// challenge returns a challenge that has not expired. Codes: CodeChallengeInvalid.
+func (m *Manager) challenge(
+	ctx context.Context, tx Tx, id string, p watchword.ChallengePurpose, now time.Time,
+) (watchword.Challenge, error) {
+	c, err := tx.Challenge(ctx, id, p, now)
+	if errors.Is(err, watchword.ErrNotFound) {
+		err = challengeInvalid()
+	}
+	return c, err
+}
+
+// claimAttempt counts one of the attempts of a challenge. Codes: CodeChallengeInvalid.
+func (m *Manager) claimAttempt(ctx context.Context, tx Tx, c watchword.Challenge, now time.Time) error {
+	claimed, err := tx.ClaimAttempt(ctx, c.ID, c.Purpose, now)
+	if err == nil && !claimed {
+		err = challengeInvalid()
+	}
+	return err
 }
 
 // add inserts a confirmed factor in one transaction.
@@ -194,26 +219,8 @@ func (m *Manager) add(
 		if refusal := m.mayEnrol(user, session, all, now); refusal != nil {
 			return refusal
 		}
-		taken, err := tx.TakeChallenge(ctx, c.ID, c.Purpose, now)
-		if err == nil && taken {
-			taken, err = tx.InsertFactor(ctx, f)
-		}
-		if err == nil && !taken {
-			err = challengeInvalid()
-		}
-		if err != nil {
+		if done.Codes, err = m.insert(ctx, tx, c, f, addition{user, session.ID}); err != nil {
 			return err
-		}
-		if err := tx.CountFactors(ctx, user.ID, now); err != nil {
-			return err
-		}
-		if user.Factors == 0 {
-			if _, err := tx.EndSessions(ctx, user.ID, session.ID, watchword.EndedFactor, now); err != nil {
-				return err
-			}
-			if done.Codes, err = m.replaceCodes(ctx, tx, user.ID, now); err != nil {
-				return err
-			}
 		}
 		session.Methods, session.AuthenticatedAt = amr.Complete(append(slices.Clone(session.Methods), "otp")), now
 		if err := m.proven(ctx, tx, session, now); err != nil {
@@ -226,6 +233,36 @@ func (m *Manager) add(
 	}
 	m.engine.Announce(event)
 	return done, nil
+}
+
+// An addition says to whom insert adds a factor, and in which session.
+type addition struct {
+	user    watchword.User // before the addition
+	session watchword.SessionID
+}
+
+// insert takes the challenge of an enrolment and adds its factor. The first factor ends the other sessions, because
+// they were opened without it, and creates the recovery codes.
+func (m *Manager) insert(
+	ctx context.Context, tx Tx, c watchword.Challenge, f Factor, to addition,
+) (codes []watchword.Secret, err error) {
+	taken, err := tx.TakeChallenge(ctx, c.ID, c.Purpose, f.CreatedAt)
+	if err == nil && taken {
+		taken, err = tx.InsertFactor(ctx, f)
+	}
+	if err == nil && !taken {
+		err = challengeInvalid()
+	}
+	if err == nil {
+		err = tx.CountFactors(ctx, f.UserID, f.CreatedAt)
+	}
+	if err != nil || to.user.Factors > 0 {
+		return nil, err
+	}
+	if _, err := tx.EndSessions(ctx, f.UserID, to.session, watchword.EndedFactor, f.CreatedAt); err != nil {
+		return nil, err
+	}
+	return m.replaceCodes(ctx, tx, f.UserID, f.CreatedAt)
 }
 
 // lock takes the lock of the account and returns its state and that of the session. Every change

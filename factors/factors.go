@@ -14,13 +14,10 @@ import (
 	"github.com/watchword-auth/watchword/internal/totp"
 )
 
-// DefaultStepUpAge is how long after a proof a session may change factors.
-const DefaultStepUpAge = 5 * time.Minute
-
 // Options configure a Manager. The zero value of every field means its default.
 type Options struct {
-	// StepUpAge is how long a session is fresh. Default: DefaultStepUpAge.
-	StepUpAge time.Duration
+	// EnrolmentOff lets no user add a factor. Accounts that have one are still asked for it. Default: false.
+	EnrolmentOff bool
 
 	// Issuer is the name of the service in an authenticator. Default: the host of the public URL.
 	Issuer string
@@ -35,9 +32,6 @@ type Manager struct {
 
 // New returns a Manager for an engine and the store of that engine.
 func New(e *watchword.Engine, store Store, opts Options) *Manager {
-	if opts.StepUpAge == 0 {
-		opts.StepUpAge = DefaultStepUpAge
-	}
 	if opts.Issuer == "" {
 		opts.Issuer = hostOf(e.PublicURL())
 	}

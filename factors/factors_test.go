@@ -20,6 +20,8 @@ import (
 
 const password = "correct horse battery"
 
+const stepUpAge = 5 * time.Minute
+
 var (
 	laptop = watchword.Client{Address: netip.MustParseAddr("203.0.113.7"), UserAgent: "a laptop"}
 	phone  = watchword.Client{Address: netip.MustParseAddr("198.51.100.9"), UserAgent: "a phone"}
@@ -61,15 +63,15 @@ func (r *rig) advance(d time.Duration) {
 	r.now = r.now.Add(d)
 }
 
-// onBothStores runs a test on SQLite and on PostgreSQL.
-func onBothStores(t *testing.T, test func(t *testing.T, r *rig)) {
+// onBothStores runs a test on SQLite and on PostgreSQL, with changed options of the engine.
+func onBothStores(t *testing.T, test func(t *testing.T, r *rig), changes ...func(*watchword.Options)) {
 	t.Helper()
 	t.Parallel()
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
 		store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "watchword.db"))
 		must(t, err)
-		test(t, newRig(t, store))
+		test(t, newRig(t, store, changes...))
 	})
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
@@ -78,11 +80,11 @@ func onBothStores(t *testing.T, test func(t *testing.T, r *rig)) {
 		must(t, err)
 		store, err := postgres.Open(t.Context(), url)
 		must(t, err)
-		test(t, newRig(t, store))
+		test(t, newRig(t, store, changes...))
 	})
 }
 
-func newRig(t *testing.T, store realStore) *rig {
+func newRig(t *testing.T, store realStore, changes ...func(*watchword.Options)) *rig {
 	t.Helper()
 	r := &rig{now: time.Date(2026, 11, 29, 12, 0, 5, 0, time.UTC), store: store,
 		mails: make(chan watchword.Message, 100)}
@@ -90,6 +92,9 @@ func newRig(t *testing.T, store realStore) *rig {
 	r.opts = watchword.Options{
 		PublicURL: "https://id.example.com", MasterKey: []byte("a master key for tests, 32 bytes"),
 		Mailer: r, Now: r.clock, HashQueue: time.Minute,
+	}
+	for _, change := range changes {
+		change(&r.opts)
 	}
 	start := func() (*watchword.Engine, *factors.Manager) {
 		engine, err := watchword.New(t.Context(), unclocked{store}, r.opts)

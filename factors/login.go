@@ -44,31 +44,20 @@ func (m *Manager) Login(ctx context.Context, r LoginRequest) (*watchword.SignIn,
 	var all []Factor
 	var charge watchword.Charge
 	err = m.store.Update(ctx, func(tx Tx) error {
-		claimed, err := tx.ClaimAttempt(ctx, id, watchword.ChallengeLogin, now)
-		if err == nil && !claimed {
-			err = challengeInvalid()
-		}
+		challenge, err = tx.ClaimChallenge(ctx, id, watchword.ChallengeLogin, now)
 		if err != nil {
 			return err
 		}
-		if challenge, err = tx.Challenge(ctx, id, watchword.ChallengeLogin, now); err != nil {
-			return err
-		}
-		if user, err = tx.User(ctx, challenge.UserID); err != nil {
+		// A challenge of an account whose factors were removed is invalid.
+		if user, all, err = tx.UserWithFactors(ctx, challenge.UserID); err != nil {
 			return err
 		}
 		try := watchword.FactorTry{User: user, Kind: kind, Client: r.Client, At: now}
-		if charge, err = m.engine.ChargeFactor(ctx, tx, try); err != nil {
-			return err
-		}
-		all, err = tx.Factors(ctx, user.ID)
+		charge, err = m.engine.ChargeFactor(ctx, tx, try)
 		return err
 	})
-	if errors.Is(err, watchword.ErrNotFound) {
-		err = challengeInvalid() // the account was deleted
-	}
 	if err != nil {
-		return nil, err
+		return nil, m.gone(err)
 	}
 	proven, ok, err := m.match(user, all, r.Proof, now)
 	if err != nil {

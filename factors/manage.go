@@ -68,7 +68,7 @@ func (m *Manager) Remove(ctx context.Context, who watchword.Identity, factor str
 		if err != nil {
 			return err
 		}
-		if refusal := decideFresh(user, session, m.opts.StepUpAge, now); refusal != nil {
+		if refusal := m.engine.Fresh(user, session, now); refusal != nil {
 			return refusal
 		}
 		removed, err := tx.DeleteFactor(ctx, user.ID, factor)
@@ -120,7 +120,7 @@ func (m *Manager) NewRecoveryCodes(
 		if user.Factors == 0 {
 			return noFactor()
 		}
-		if refusal := decideFresh(user, session, m.opts.StepUpAge, now); refusal != nil {
+		if refusal := m.engine.Fresh(user, session, now); refusal != nil {
 			return refusal
 		}
 		if codes, err = m.replaceCodes(ctx, tx, user.ID, now); err != nil {
@@ -151,7 +151,7 @@ func (m *Manager) StepUp(
 	now := m.engine.Now()
 	if r.Password != "" {
 		if who.User.Factors > 0 {
-			return "", 0, decideFresh(who.User, watchword.Session{}, m.opts.StepUpAge, now)
+			return "", 0, m.engine.Fresh(who.User, watchword.Session{}, now)
 		}
 		charge, err := m.engine.Reauthenticate(ctx, who, r.Password, r.Client, now)
 		if err != nil {

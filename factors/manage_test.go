@@ -36,7 +36,7 @@ func wantStepUp(t *testing.T, err error, acr string) {
 	wantCode(t, err, watchword.CodeStepUpRequired)
 	var refusal *watchword.Error
 	if !errors.As(err, &refusal) || refusal.StepUp == nil || refusal.StepUp.ACR != acr ||
-		refusal.StepUp.MaxAge != factors.DefaultStepUpAge {
+		refusal.StepUp.MaxAge != stepUpAge {
 		t.Fatalf("got %+v, want %s", refusal, acr)
 	}
 }
@@ -84,7 +84,7 @@ func TestFactorEnrolledDuringASignInIsAskedFor(t *testing.T) {
 func TestSessionWithoutTheFactorEnrolsAndRemovesNothing(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a := r.signUp(t, "ada@example.com")
-		r.advance(factors.DefaultStepUpAge + time.Second)
+		r.advance(stepUpAge + time.Second)
 		_, err := r.BeginTOTP(t.Context(), a.who, "")
 		wantStepUp(t, err, "aal1")
 		_, _, err = r.StepUp(t.Context(), a.who, factors.StepUpRequest{Password: "wrong", Client: laptop})

@@ -65,7 +65,7 @@ func (m *Manager) enrolment(u watchword.User, id string, secret []byte) Enrolmen
 //
 // Unstable: for the hosted pages.
 func (m *Manager) Fresh(who watchword.Identity) error {
-	if refusal := decideFresh(who.User, who.Session, m.opts.StepUpAge, m.engine.Now()); refusal != nil {
+	if refusal := m.engine.Fresh(who.User, who.Session, m.engine.Now()); refusal != nil {
 		return refusal
 	}
 	return nil

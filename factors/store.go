@@ -34,6 +34,11 @@ type ChallengeTx interface {
 	// ClaimAttempt counts an attempt. It reports false if the challenge does not exist, has
 	// another purpose, has expired, or has had watchword.ChallengeAttempts already.
 	ClaimAttempt(ctx context.Context, id string, p watchword.ChallengePurpose, now time.Time) (bool, error)
+	// ClaimChallenge is ClaimAttempt and Challenge in one statement. It returns watchword.ErrNotFound
+	// if it counts no attempt.
+	ClaimChallenge(
+		ctx context.Context, id string, p watchword.ChallengePurpose, now time.Time,
+	) (watchword.Challenge, error)
 	// TakeChallenge deletes the challenge if it exists, has that purpose and has not expired.
 	TakeChallenge(ctx context.Context, id string, p watchword.ChallengePurpose, now time.Time) (bool, error)
 }
@@ -45,6 +50,9 @@ type FactorTx interface {
 	// InsertFactor reports false if the factor, or its credential, exists.
 	InsertFactor(context.Context, Factor) (bool, error)
 	Factors(context.Context, watchword.UserID) ([]Factor, error) // oldest first
+	// UserWithFactors returns a user and all factors, oldest first, or watchword.ErrNotFound for a
+	// user without a factor.
+	UserWithFactors(context.Context, watchword.UserID) (watchword.User, []Factor, error)
 	// ClaimStep sets Counter and LastUsedAt if the stored counter is below step.
 	ClaimStep(ctx context.Context, f Factor, step int64, at time.Time) (bool, error)
 	RenameFactor(ctx context.Context, id watchword.UserID, factor, name string) (bool, error)

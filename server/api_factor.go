@@ -19,7 +19,7 @@ import (
 // of a challenge travels. A browser gets it in a cookie that scripts can't read. Other clients ask
 // for it in the body, as for the refresh token.
 
-// A challengeBody is the member `challenge` of SECOND_FACTOR_REQUIRED.
+// A challengeBody is the member `challenge` of SECOND_FACTOR_REQUIRED and ENROLMENT_REQUIRED.
 type challengeBody struct {
 	Methods   []string `json:"methods" nullable:"false" doc:"totp, recovery"`
 	ExpiresIn int64    `json:"expiresIn" doc:"Seconds"`
@@ -66,34 +66,48 @@ func (a *api) loginFactor(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	cookie, err := apirequest.CookieToken(r, a.cookies.step.Name)
+	handle, delivery, err := a.handleOf(r, body.Handle)
 	if err != nil {
 		return err
 	}
-	// Two handles can be of two accounts. The client has to decide which sign-in it completes.
-	if cookie != "" && body.Handle != "" {
-		return &watchword.Error{Code: watchword.CodeAmbiguousCredentials,
-			Detail: "There is a handle in the cookie and one in the body. Send one of them."}
-	}
-	// Tokens return the way the handle came, as for refresh tokens. A script that moved the handle
-	// from the cookie to the body would have to read the cookie first, which it can't.
-	handle, delivery := cookie, ""
-	if body.Handle != "" {
-		handle, delivery = body.Handle, deliveryBody
-	}
 	in, err := a.factors.Login(r.Context(), factors.LoginRequest{
-		Handle: watchword.Secret(handle), Client: a.clients.of(w, r),
+		Handle: handle, Client: a.clients.of(w, r),
 		Proof: factors.Proof{TOTP: watchword.Secret(body.TOTP), RecoveryCode: watchword.Secret(body.RecoveryCode)},
 	})
-	// After a wrong code the cookie stays, because the challenge has more attempts. An attempt that
-	// a limit has refused was not counted, so the cookie stays then, too.
-	if cookie != "" && (err == nil || watchword.CodeOf(err) == watchword.CodeChallengeInvalid) {
-		a.cookies.step.Clear(w)
-	}
+	a.endStep(w, delivery, err)
 	if err != nil {
 		return err
 	}
 	return a.signIn(w, r, http.StatusOK, in, delivery)
+}
+
+// handleOf returns the handle of an unfinished sign-in, in the step cookie or in the body. Tokens return the way the
+// handle came, as for refresh tokens. A script that moved the handle from the cookie to the body would have to read
+// the cookie first, which it can't.
+func (a *api) handleOf(r *http.Request, body string) (handle watchword.Secret, delivery string, err error) {
+	cookie, err := apirequest.CookieToken(r, a.cookies.step.Name)
+	switch {
+	case err != nil:
+		return "", "", err
+	// Two handles can be of two accounts. The client has to decide which sign-in it completes.
+	case cookie != "" && body != "":
+		return "", "", &watchword.Error{Code: watchword.CodeAmbiguousCredentials,
+			Detail: "There is a handle in the cookie and one in the body. Send one of them."}
+	case body != "":
+		return watchword.Secret(body), deliveryBody, nil
+	}
+	return watchword.Secret(cookie), "", nil
+}
+
+// endStep deletes the step cookie when its challenge can't be used again. Clients without cookies see the code of the
+// refusal and drop the handle themselves.
+//
+// After a wrong code the cookie stays, because the challenge has more attempts. An attempt that a limit has refused was
+// not counted, so the cookie stays then, too.
+func (a *api) endStep(w http.ResponseWriter, delivery string, err error) {
+	if delivery == "" && (err == nil || watchword.CodeOf(err) == watchword.CodeChallengeInvalid) {
+		a.cookies.step.Clear(w)
+	}
 }
 
 // A factorBody describes a factor to its owner. It has no secret.
@@ -128,7 +142,9 @@ type factorsAnswer struct {
 	RecoveryCodes codesLeftBody `json:"recoveryCodes"`
 }
 
-// listFactors needs no fresh session, because it shows no secret.
+// listFactors is what an account page loads first. It costs one transaction of two statements.
+//
+// It needs no fresh session, because it shows no secret.
 func (a *api) listFactors(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	overview, err := a.factors.List(r.Context(), who.User.ID)
 	if err != nil {
@@ -153,10 +169,33 @@ type enrolmentAnswer struct {
 	QR     string `json:"qr" doc:"The URI as an inline SVG without styles or scripts"`
 }
 
-// beginTOTP stores the secret in a challenge. It is no factor before its first code.
-func (a *api) beginTOTP(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
-	// The request has no body. The factor gets a name when it is confirmed, and PATCH changes it.
-	begun, err := a.factors.BeginTOTP(r.Context(), who, "")
+// A beginBody is empty, except for a client that received the handle of ENROLMENT_REQUIRED in a body. Such a client has
+// no cookies, so the handle is the only sign of the waiting sign-in.
+type beginBody struct {
+	Handle string `json:"handle,omitempty" doc:"Of ENROLMENT_REQUIRED, for clients that received it in a body"`
+}
+
+// beginTOTP stores the secret in a challenge. It is no factor before its first code. A request without an access token
+// continues a sign-in that waits for its first factor.
+func (a *api) beginTOTP(w http.ResponseWriter, r *http.Request) error {
+	body, err := apirequest.OptionalBody[beginBody](r)
+	if err != nil {
+		return err
+	}
+	// The factor gets a name when it is confirmed, and PATCH changes it.
+	var begun factors.Enrolment
+	handle, waits, err := a.waitingSignIn(r, body.Handle)
+	if err != nil {
+		return err
+	}
+	if waits {
+		begun, err = a.factors.BeginRequired(r.Context(), handle, "")
+	} else {
+		var who watchword.Identity
+		if who, err = authenticate(a.engine, r, nil); err == nil {
+			begun, err = a.factors.BeginTOTP(r.Context(), who, "")
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -170,21 +209,55 @@ func (a *api) beginTOTP(w http.ResponseWriter, r *http.Request, who watchword.Id
 		enrolmentAnswer{begun.ID, string(begun.Secret), string(begun.URI), picture})
 }
 
+// A sign-in that waits has no session, so its requests carry no access token. Pages of other sites can't use it either:
+// the step cookie counts as a credential in csrf.
+
+// waitingSignIn returns the handle of a sign-in that waits for its first factor. An access token goes first: a browser
+// may still have the cookie of an abandoned sign-in.
+func (a *api) waitingSignIn(r *http.Request, body string) (handle watchword.Secret, waits bool, err error) {
+	if r.Header.Get("Authorization") != "" {
+		return "", false, nil
+	}
+	handle, _, err = a.handleOf(r, body)
+	return handle, handle != "", err
+}
+
 // A codeBody has no name for the app, so that the second step of an enrolment has one field. PATCH changes the name
 // later.
 type codeBody struct {
-	Code string `json:"code" doc:"The six digits that the app shows"`
+	Code   string `json:"code" doc:"The six digits that the app shows"`
+	Handle string `json:"handle,omitempty" doc:"Of ENROLMENT_REQUIRED, for clients that received it in a body"`
 }
 
-// A confirmedAnswer has the recovery codes of the first factor only.
+// A confirmedAnswer has the recovery codes of the first factor only. It has tokens if the factor completes a sign-in.
+// Its members are those of a sign-in, so that one function of a client reads both responses. An embedded struct would
+// print an empty user where no sign-in waits.
 type confirmedAnswer struct {
-	Factor        factorBody `json:"factor"`
-	RecoveryCodes []string   `json:"recoveryCodes,omitempty" nullable:"false"`
+	Factor        factorBody         `json:"factor"`
+	RecoveryCodes []string           `json:"recoveryCodes,omitempty" nullable:"false"`
+	User          *watchword.Profile `json:"user,omitempty" doc:"This and the following: as a sign-in, if one waited"`
+	AccessToken   string             `json:"accessToken,omitempty"`
+	TokenType     string             `json:"tokenType,omitempty" enum:"Bearer"`
+	ExpiresIn     int64              `json:"expiresIn,omitempty"`
+	RefreshToken  string             `json:"refreshToken,omitempty"`
+	DeviceToken   string             `json:"deviceToken,omitempty"`
 }
 
-// confirmTOTP does not rotate the session. Its next access token has the higher level.
-func (a *api) confirmTOTP(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+// confirmTOTP does not rotate the session. Its next access token has the higher level. The first factor of a waiting
+// sign-in opens its session instead.
+func (a *api) confirmTOTP(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.Body[codeBody](r)
+	if err != nil {
+		return err
+	}
+	handle, waits, err := a.waitingSignIn(r, body.Handle)
+	if err != nil {
+		return err
+	}
+	if waits {
+		return a.confirmRequired(w, r, body, handle)
+	}
+	who, err := authenticate(a.engine, r, nil)
 	if err != nil {
 		return err
 	}
@@ -193,7 +266,30 @@ func (a *api) confirmTOTP(w http.ResponseWriter, r *http.Request, who watchword.
 	if err != nil {
 		return err
 	}
-	return respond.JSON(w, http.StatusOK, confirmedAnswer{newFactorBody(done.Factor), revealed(done.Codes)})
+	return respond.JSON(w, http.StatusOK, confirmedAnswer{
+		Factor: newFactorBody(done.Factor), RecoveryCodes: revealed(done.Codes)})
+}
+
+// confirmRequired responds as a sign-in does, and shows the recovery codes, because no other response will. If this
+// response is lost, the factor and the session exist: the user signs in with the app and creates new codes.
+func (a *api) confirmRequired(w http.ResponseWriter, r *http.Request, given codeBody, handle watchword.Secret) error {
+	delivery := ""
+	if given.Handle != "" {
+		delivery = deliveryBody
+	}
+	done, in, err := a.factors.ConfirmRequired(r.Context(), factors.RequiredRequest{
+		Handle: handle, ID: r.PathValue("id"), Code: watchword.Secret(given.Code), Client: a.clients.of(w, r),
+	})
+	a.endStep(w, delivery, err)
+	if err != nil {
+		return err
+	}
+	body := a.signInBody(w, r, in, delivery)
+	return respond.JSON(w, http.StatusOK, confirmedAnswer{
+		Factor: newFactorBody(done.Factor), RecoveryCodes: revealed(done.Codes),
+		User: &body.User, AccessToken: body.AccessToken, TokenType: body.TokenType, ExpiresIn: body.ExpiresIn,
+		RefreshToken: body.RefreshToken, DeviceToken: body.DeviceToken,
+	})
 }
 
 // revealed returns recovery codes as text, for the one response that shows them.
@@ -209,7 +305,8 @@ type factorNameBody struct {
 	Name string `json:"name" doc:"1 to 100 characters"`
 }
 
-// renameFactor needs no fresh session, because a name is only a label.
+// renameFactor needs no fresh session, because a name is only a label. The engine compares no name, and mails and
+// events don't repeat it.
 func (a *api) renameFactor(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	body, err := apirequest.Body[factorNameBody](r)
 	if err != nil {
@@ -235,7 +332,8 @@ type codesAnswer struct {
 	Codes []string `json:"codes" nullable:"false" doc:"Shown once. The old codes are invalid"`
 }
 
-// newRecoveryCodes is the only way to see codes again: stored hashes can't be shown.
+// newRecoveryCodes needs a fresh session of both factors: a thief with the codes would have a way in that stays. It is
+// the only way to see codes again: stored hashes can't be shown.
 func (a *api) newRecoveryCodes(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	codes, err := a.factors.NewRecoveryCodes(r.Context(), who, a.clients.of(w, r))
 	if err != nil {
@@ -244,7 +342,8 @@ func (a *api) newRecoveryCodes(w http.ResponseWriter, r *http.Request, who watch
 	return respond.JSON(w, http.StatusOK, codesAnswer{revealed(codes)})
 }
 
-// A stepUpBody has one proof. An account with a factor must use it.
+// A stepUpBody has one proof. An account with a factor must use it: a thief with a stolen session and the password must
+// not become fresh. The response says which level is missing, so that a front-end asks for a code the next time.
 type stepUpBody struct {
 	TOTP         string `json:"totp,omitempty"`
 	RecoveryCode string `json:"recoveryCode,omitempty"`
@@ -304,6 +403,8 @@ func (a *api) factorRoutes() []route {
 	stepUp, gone := watchword.CodeStepUpRequired, watchword.CodeNotFound
 	late, unproven := watchword.CodeChallengeInvalid, watchword.CodeEmailNotVerified
 	invalid := []watchword.Code{watchword.CodeValidationFailed}
+	tokens := []watchword.Code{watchword.CodeTokenMissing, watchword.CodeTokenExpired, watchword.CodeTokenInvalid,
+		watchword.CodeSessionEnded} // of routes that also work without an access token
 	// The sign-in is public, because its handle is the credential. All other rows need a bearer token,
 	// and the engine checks in its transaction that the session is fresh enough.
 	return []route{
@@ -311,11 +412,12 @@ func (a *api) factorRoutes() []route {
 			factorLoginBody{}, 200, signedInBody{}, join(invalid, nil, late, wrong, limit, unproven,
 				watchword.CodeAccountDisabled, watchword.CodeAmbiguousCredentials)},
 		{"GET", path, a.signedIn(a.listFactors), bearer, "List your second factors", nil, 200, factorsAnswer{}, nil},
-		{"POST", path + "/totp", a.signedIn(a.beginTOTP), bearer, "Create a secret for an authenticator app",
-			nil, 201, enrolmentAnswer{}, join(nil, nil, stepUp, unproven, watchword.CodeFactorLimit)},
-		{"POST", path + "/totp/{id}/confirm", a.signedIn(a.confirmTOTP), bearer, "Add the app, with its first code",
-			codeBody{}, 200, confirmedAnswer{},
-			join(nil, nil, late, wrong, stepUp, unproven, watchword.CodeFactorLimit)},
+		{"POST", path + "/totp", a.beginTOTP, enrol, "Create a secret for an authenticator app",
+			beginBody{}, 201, enrolmentAnswer{}, join(tokens, nil, stepUp, unproven, gone, late,
+				watchword.CodeFactorLimit, watchword.CodeAmbiguousCredentials)},
+		{"POST", path + "/totp/{id}/confirm", a.confirmTOTP, enrol, "Add the app, with its first code",
+			codeBody{}, 200, confirmedAnswer{}, join(tokens, nil, late, wrong, stepUp, unproven,
+				watchword.CodeFactorLimit, watchword.CodeAmbiguousCredentials, watchword.CodeAccountDisabled)},
 		{"PATCH", path + "/{id}", a.signedIn(a.renameFactor), bearer, "Rename a factor",
 			factorNameBody{}, 200, messageBody{}, join(invalid, nil, gone)},
 		{"DELETE", path + "/{id}", a.signedIn(a.removeFactor), bearer, "Remove a factor and end all other sessions",

@@ -202,6 +202,12 @@ func isNavigation(r *http.Request) bool {
 		strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
+// forwardCodes are the refusals of a gateway's configuration and requirements, for the table of routes.
+func forwardCodes() []watchword.Code {
+	return join(nil, nil,
+		watchword.CodeParameterInvalid, watchword.CodeInsufficientScope, watchword.CodeStepUpRequired)
+}
+
 // describeForward adds the parameters, headers and redirect of this route to the OpenAPI document.
 func describeForward(operation *huma.Operation) {
 	text := &huma.Schema{Type: "string"}

@@ -91,6 +91,11 @@ type sessionBody struct {
 // With delivery body, it sets no cookie at all. Otherwise a native client that shares a cookie jar
 // with a web view would sign the web view in.
 func (a *api) signIn(w http.ResponseWriter, r *http.Request, status int, in *watchword.SignIn, delivery string) error {
+	return respond.JSON(w, status, a.signInBody(w, r, in, delivery))
+}
+
+// signInBody sets the cookies of a sign-in and returns its body.
+func (a *api) signInBody(w http.ResponseWriter, r *http.Request, in *watchword.SignIn, delivery string) signedInBody {
 	body := signedInBody{
 		User:        in.User.Profile(),
 		AccessToken: string(in.AccessToken),
@@ -108,7 +113,7 @@ func (a *api) signIn(w http.ResponseWriter, r *http.Request, status int, in *wat
 			a.cookies.page.Clear(w) // it belongs to the previous session
 		}
 	}
-	return respond.JSON(w, status, body)
+	return body
 }
 
 // checkDelivery rejects unknown values, because a typing error would put the token where the

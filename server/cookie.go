@@ -28,7 +28,8 @@ type cookies struct {
 	// device identifies a browser that has signed in before. It is not a credential, so a
 	// request with it alone need not have an Origin.
 	device tokencookie.Pair
-	// step holds the handle of an unfinished sign-in. It needs a second factor to be of value.
+	// step holds the handle of an unfinished sign-in. It needs a second factor to be of value. It is a credential for
+	// csrf: another site must not continue the sign-in of a user with a factor of its own.
 	step     tokencookie.Cookie
 	dialects []string // names of the dialects' session cookies
 }
@@ -165,7 +166,7 @@ func (c *cookies) presentedToPage(r *http.Request) []watchword.Secret {
 // cookies by themselves, so such a request may be forged by another site. The value doesn't
 // matter. An invalid cookie may come from a sign-in that this process can't verify at the moment.
 func (c *cookies) hasCredentials(r *http.Request) bool {
-	names := append(append(c.refresh.Names(), c.page.Name), c.dialects...)
+	names := append(append(c.refresh.Names(), c.page.Name, c.step.Name), c.dialects...)
 	return slices.ContainsFunc(names, func(name string) bool { return len(r.CookiesNamed(name)) > 0 })
 }
 

@@ -16,18 +16,9 @@ import (
 // Second factors over HTTP, on a real port and a real store.
 
 // withFactors starts a service whose server has the endpoints of second factors.
-func withFactors(t *testing.T, edge func(*server.Options)) *service {
+func withFactors(t *testing.T) *service {
 	t.Helper()
-	s := start(t, nil, edge)
-	opts := server.Options{PublicURL: s.url, Factors: factors.New(s.engine, s.store.Factors(), factors.Options{})}
-	if edge != nil {
-		edge(&opts)
-	}
-	var err error
-	s.server, err = server.New(s.engine, opts) // before the first request
-	must(t, err)
-	s.document = readDocument(t, s.server, s.url)
-	return s
+	return requiring(t, start(t, nil, nil))
 }
 
 // enrolTOTP signs up, proves the address in the store, and adds a TOTP. It returns the header of
@@ -69,7 +60,7 @@ const loginAda = `{"email":"ada@example.com","password":"correct horse battery"`
 
 func TestSignInWithAFactorOverHTTP(t *testing.T) {
 	t.Parallel()
-	s := withFactors(t, nil)
+	s := withFactors(t)
 	access, secret, codes := s.enrolTOTP(t, s.browser(t))
 
 	b := s.browser(t)
@@ -122,7 +113,7 @@ func TestSignInWithAFactorOverHTTP(t *testing.T) {
 // RFC 9470
 func TestStepUpOverHTTP(t *testing.T) {
 	t.Parallel()
-	s := withFactors(t, nil)
+	s := withFactors(t)
 	b := s.browser(t)
 	access, _, codes := s.enrolTOTP(t, b)
 	want(t, b.do("POST", "/api/auth/step-up", `{"password":"correct horse battery"}`, access...), 401, watchword.CodeStepUpRequired)
@@ -164,4 +155,76 @@ func secretIn(t *testing.T, text string) []byte {
 	secret, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(text)
 	must(t, err)
 	return secret
+}
+
+// A server that requires factors continues a sign-up by its mail: the link proves the address, and the session begins
+// with the factor.
+//
+// MFA-3
+func TestRequiredFactorOverHTTP(t *testing.T) {
+	t.Parallel()
+	s := requiring(t, start(t, requireFactors, nil))
+	b := s.browser(t)
+	want(t, b.do("POST", "/api/auth/register", loginAda+`}`), 202, "")
+	want(t, b.do("POST", "/api/auth/login", loginAda+`}`), 403, watchword.CodeEmailNotVerified)
+	token := s.post.take(t, watchword.MailVerify, "ada@example.com").Token
+	a := b.do("POST", "/api/auth/email/verify",
+		`{"token":"`+string(token)+`","password":"correct horse battery"}`)
+	want(t, a, 403, watchword.CodeEnrolmentRequired)
+	if len(a.Cookies()) != 1 || a.Cookies()[0].Name != "watchword-step" || a.body["accessToken"] != nil {
+		t.Fatalf("%v %s", a.Cookies(), a.raw)
+	}
+	want(t, b.do("GET", "/api/auth/factors", ""), 401, watchword.CodeTokenMissing)
+	begun := b.do("POST", "/api/auth/factors/totp", "")
+	want(t, begun, 201, "")
+	path := "/api/auth/factors/totp/" + begun.text("id") + "/confirm"
+	want(t, b.do("POST", path, `{"code":"000000"}`), 403, watchword.CodeFactorWrong)
+	secret := secretIn(t, begun.text("secret"))
+	want(t, s.browser(t).do("POST", path, `{"code":"`+codeAt(t, secret, 0)+`"}`), 401, watchword.CodeTokenMissing)
+	a = b.do("POST", path, `{"code":"`+codeAt(t, secret, 0)+`"}`)
+	want(t, a, 200, "")
+	if codes := a.body["recoveryCodes"].([]any); len(codes) != 10 || a.text("refreshToken") != "" {
+		t.Errorf("%s", a.raw)
+	}
+	want(t, b.do("GET", "/api/auth/me", "", "Authorization", "Bearer "+a.text("accessToken")), 200, "")
+	want(t, b.do("POST", "/api/auth/refresh", ""), 200, "")
+	want(t, b.do("POST", "/api/auth/factors/totp", ""), 401, watchword.CodeTokenMissing) // the cookie is gone
+}
+
+// A client without cookies gets the handle and the tokens in bodies.
+func TestRequiredFactorWithoutCookies(t *testing.T) {
+	t.Parallel()
+	s := requiring(t, start(t, requireFactors, nil))
+	u, err := s.engine.Operator().CreateUser(t.Context(), watchword.NewUser{
+		Email: "ada@example.com", Password: "correct horse battery"})
+	must(t, err)
+	must(t, s.store.Update(t.Context(), func(tx watchword.Tx) error {
+		_, err := tx.SetVerified(t.Context(), u.ID, u.Email, time.Now())
+		return err
+	}))
+	b := s.browser(t)
+	a := b.do("POST", "/api/auth/login", loginAda+`,"delivery":"body"}`)
+	want(t, a, 403, watchword.CodeEnrolmentRequired)
+	handle := `"handle":"` + a.body["challenge"].(map[string]any)["handle"].(string) + `"`
+	begun := b.do("POST", "/api/auth/factors/totp", `{`+handle+`}`)
+	want(t, begun, 201, "")
+	code := codeAt(t, secretIn(t, begun.text("secret")), 0)
+	a = b.do("POST", "/api/auth/factors/totp/"+begun.text("id")+"/confirm", `{"code":"`+code+`",`+handle+`}`)
+	want(t, a, 200, "")
+	if a.text("refreshToken") == "" || a.text("accessToken") == "" || len(a.Cookies()) != 0 {
+		t.Errorf("%s", a.raw)
+	}
+}
+
+func requireFactors(o *watchword.Options) { o.SecondFactor.Required = true }
+
+// requiring gives a started service the endpoints of second factors.
+func requiring(t *testing.T, s *service) *service {
+	t.Helper()
+	var err error
+	s.server, err = server.New(s.engine, server.Options{
+		PublicURL: s.url, Factors: factors.New(s.engine, s.store.Factors(), factors.Options{})})
+	must(t, err)
+	s.document = readDocument(t, s.server, s.url)
+	return s
 }

@@ -146,7 +146,7 @@ func TestForwardRejectsUnknownParameters(t *testing.T) {
 // RFC 9470
 func TestForwardAsksForAStepUp(t *testing.T) {
 	t.Parallel()
-	s := withFactors(t, nil)
+	s := withFactors(t)
 	b := s.browser(t)
 	plain := authorized(b.post("/register", map[string]any{
 		"email": "bob@example.com", "password": goodPassword, "name": "Bob"}).text("accessToken"))

@@ -159,6 +159,8 @@ func describeRoute(registry huma.Registry, r route) *huma.Operation {
 		operation.Security = []map[string][]string{{"accessToken": {}}}
 	case refresh:
 		operation.Security = []map[string][]string{{"refreshToken": {}}}
+	case enrol:
+		operation.Security = []map[string][]string{{"accessToken": {}}, {}}
 	// The empty requirement at the end means that the route also works without credentials.
 	case either:
 		operation.Security = []map[string][]string{{"refreshToken": {}}, {"accessToken": {}}, {}}

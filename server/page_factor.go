@@ -13,6 +13,7 @@ import (
 // The second step of a sign-in. The pages that check a password end here if the account has a
 // second factor. The handle of the challenge is in the step cookie, and return_to is in the query.
 
+// Both forms post to one path, so the second step has one place in logs and metrics.
 const (
 	pathFactor = pathLogin + "/factor"
 	// withRecovery is the value of the parameter "with" that asks for a recovery code. It is part of
@@ -62,7 +63,8 @@ func (v *view) proofOf(path string, recovery bool) proofData {
 	return data
 }
 
-// factorView returns the page of the second step.
+// factorView returns the page of the second step. It shows one field: a page with two would make users of password
+// managers fill in the wrong one.
 func (p *pages) factorView(r *http.Request, recovery bool) *view {
 	v := p.newView(r, "factor")
 	v.Data = v.proofOf(pathFactor, recovery)
@@ -83,13 +85,16 @@ func (p *pages) factorPage(w http.ResponseWriter, r *http.Request) error {
 	return p.show(w, http.StatusOK, p.factorView(r, r.URL.Query().Get("with") == withRecovery))
 }
 
-// proofIn returns the second factor in a form.
+// proofIn returns the second factor in a form. Spaces and hyphens in codes are the business of package factors, because
+// the API accepts them, too.
 func proofIn(form url.Values) factors.Proof {
 	return factors.Proof{TOTP: watchword.Secret(form.Get("totp")),
 		RecoveryCode: watchword.Secret(form.Get("recoveryCode"))}
 }
 
-// factorForm completes the sign-in. After a wrong code, it shows the field again.
+// factorForm completes the sign-in. After a wrong code, it shows the field again, empty: a code that was wrong once is
+// never right later. A limit is shown on the page, and the step cookie stays for the next attempt. When the challenge
+// has ended, the user starts again at the password, and the page says why.
 func (p *pages) factorForm(w http.ResponseWriter, r *http.Request) error {
 	form, err := readForm(w, r)
 	if err != nil {

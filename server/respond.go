@@ -26,7 +26,8 @@ func statusOf(code watchword.Code) int {
 		watchword.CodeChallengeInvalid, watchword.CodeStepUpRequired:
 		return http.StatusUnauthorized
 	case watchword.CodeEmailNotVerified, watchword.CodeAccountDisabled, watchword.CodePasswordWrong,
-		watchword.CodePasswordRequired, watchword.CodeSecondFactorRequired, watchword.CodeFactorWrong,
+		watchword.CodePasswordRequired, watchword.CodeSecondFactorRequired, watchword.CodeEnrolmentRequired,
+		watchword.CodeFactorWrong,
 		watchword.CodeInsufficientScope, watchword.CodeSignupClosed, watchword.CodeCrossOrigin:
 		return http.StatusForbidden
 	case watchword.CodeNotFound:
@@ -127,9 +128,9 @@ func (e *errorResponder) fail(w http.ResponseWriter, r *http.Request, err error)
 	if d := e.dialects.of(r); d != nil {
 		status := statusOf(refusal.Code)
 		// The clients of a dialect know no second step. They get a text that says where to sign in.
-		if refusal.Code == watchword.CodeSecondFactorRequired {
+		if refusal.Challenge != nil {
 			status, refusal = http.StatusBadRequest, &watchword.Error{Code: refusal.Code,
-				Detail: "This account has a second factor. Sign in at " + e.origins.public.String() + pathLogin + "."}
+				Detail: "This account needs a second factor. Sign in at " + e.origins.public.String() + pathLogin + "."}
 		}
 		d.Refuse(w, r, status, refusal)
 		return

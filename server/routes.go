@@ -60,6 +60,7 @@ const (
 	refresh guard = "refresh token" // in the cookie or the body
 	mailed  guard = "mailed token"  // in the body
 	either  guard = "any token"     // refresh or access token, or neither
+	enrol   guard = "access token, or a sign-in that waits for its first factor"
 )
 
 // anyMethod is the method of a route that accepts every method.
@@ -88,12 +89,12 @@ type api struct {
 // routes returns the table of the API. Its rows are in the order of the documentation.
 func (a *api) routes() []route {
 	var (
-		// These codes occur in many rows: a limit, a wrong member, a used link, and a password
-		// that is asked again.
+		// Codes of many rows: a limit, a wrong member, a used link, a password that is asked again, a second factor.
 		again   = []watchword.Code{watchword.CodeRateLimited, watchword.CodeTryLater}
 		invalid = []watchword.Code{watchword.CodeValidationFailed}
 		used    = []watchword.Code{watchword.CodeMailTokenInvalid}
 		wrong   = []watchword.Code{watchword.CodePasswordWrong, watchword.CodeRateLimited, watchword.CodeTryLater}
+		owner   = append(wrong, watchword.CodeStepUpRequired)
 		proof   = append(wrong, watchword.CodePasswordRequired, watchword.CodeMailTokenInvalid)
 	)
 	all := []route{
@@ -101,7 +102,7 @@ func (a *api) routes() []route {
 			registerBody{}, 201, signedInBody{}, join(invalid, again, watchword.CodeEmailTaken, watchword.CodeSignupClosed)},
 		{"POST", pathAPI + "/login", a.login, public, "Sign in", loginBody{}, 200, signedInBody{},
 			join(invalid, again, watchword.CodeInvalidCredentials, watchword.CodeEmailNotVerified,
-				watchword.CodeAccountDisabled, watchword.CodeSecondFactorRequired)},
+				watchword.CodeAccountDisabled, watchword.CodeSecondFactorRequired, watchword.CodeEnrolmentRequired)},
 		{"POST", pathRefresh, a.refresh, refresh, "Exchange the refresh token for a new one and an access token",
 			refreshBody{}, 200, signedInBody{},
 			join(again, nil, watchword.CodeRefreshMissing, watchword.CodeRefreshInvalid, watchword.CodeSessionEnded,
@@ -115,7 +116,7 @@ func (a *api) routes() []route {
 		{"PATCH", pathAPI + "/me", a.signedIn(a.updateMe), bearer, "Change your name or language",
 			updateMeBody{}, 200, userAnswer{}, invalid},
 		{"DELETE", pathAPI + "/me", a.signedIn(a.deleteMe), bearer, "Delete your account",
-			passwordBody{}, 200, messageBody{}, join(invalid, wrong)},
+			passwordBody{}, 200, messageBody{}, join(invalid, owner)},
 		{"GET", pathUsers + "{id}", a.signedIn(a.user), bearer, "Read your account, or with the role admin any account",
 			nil, 200, userAnswer{}, join(nil, nil, watchword.CodeNotFound)},
 
@@ -125,19 +126,20 @@ func (a *api) routes() []route {
 			resetBody{}, 200, resetAnswer{},
 			join(invalid, used, watchword.CodeTryLater, watchword.CodeSignupClosed, watchword.CodeEmailTaken)},
 		{"POST", pathAPI + "/password/change", a.signedIn(a.changePassword), bearer,
-			"Change the password and end all other sessions", changePasswordBody{}, 200, messageBody{}, join(invalid, wrong)},
+			"Change the password and end all other sessions", changePasswordBody{}, 200, messageBody{}, join(invalid, owner)},
 
 		{"POST", pathAPI + "/invite/accept", a.acceptInvite, mailed, "Accept an invitation, which signs in",
 			inviteBody{}, 200, signedInBody{},
-			join(invalid, used, watchword.CodeTryLater, watchword.CodeEmailTaken, watchword.CodeAccountDisabled)},
+			join(invalid, used, watchword.CodeTryLater, watchword.CodeEmailTaken, watchword.CodeAccountDisabled,
+				watchword.CodeEnrolmentRequired)},
 		{"POST", pathAPI + "/email/verify", a.verifyEmail, mailed,
 			"Verify the address: with a live session, or with a password, which signs in", verifyBody{}, 200, verifiedAnswer{},
 			join(invalid, proof, watchword.CodeAccountDisabled, watchword.CodeSignupClosed, watchword.CodeEmailTaken,
-				watchword.CodeSecondFactorRequired)},
+				watchword.CodeSecondFactorRequired, watchword.CodeEnrolmentRequired)},
 		{"POST", pathAPI + "/email/verify/resend", a.resendVerification, public, "Request another verification mail",
 			emailBody{}, 202, messageBody{}, join(invalid, again)},
 		{"POST", pathAPI + "/email/change", a.signedIn(a.changeEmail), bearer, "Request a change of the address",
-			changeEmailBody{}, 202, messageBody{}, join(invalid, wrong)},
+			changeEmailBody{}, 202, messageBody{}, join(invalid, owner)},
 		{"POST", pathAPI + "/email/change/confirm", a.confirmEmail, mailed,
 			"Confirm the new address: with a live session, or with the password", confirmBody{}, 200, messageBody{},
 			join(proof, nil, watchword.CodeAccountDisabled, watchword.CodeEmailTaken)},
@@ -149,8 +151,7 @@ func (a *api) routes() []route {
 			nil, 200, messageBody{}, join(nil, nil, watchword.CodeNotFound)},
 
 		{anyMethod, pathForward, a.forward, bearer, "Check, for a gateway, whether a request may pass, and for which user",
-			nil, 200, messageBody{}, join(nil, nil, watchword.CodeParameterInvalid, watchword.CodeInsufficientScope,
-				watchword.CodeStepUpRequired)},
+			nil, 200, messageBody{}, forwardCodes()},
 
 		{"GET", pathJWKS, a.jwks, public, "Public keys for verifying access tokens (RFC 7517)", nil, 200, jwksAnswer{}, nil},
 		{"GET", pathOpenIDConfiguration, a.metadata, public, "Issuer metadata", nil, 200, metadataAnswer{}, nil},

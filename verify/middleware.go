@@ -28,9 +28,9 @@ func (v *Verifier) RequireRole(roles ...string) func(http.Handler) http.Handler 
 	})
 }
 
-// RequireACR is Require for tokens whose `acr` is one of values, or above one of them: "phr" (a
-// passkey that verified the user) is above "aal2" (two proofs), and "aal2" above "aal1". For other
-// tokens it responds 401 with a challenge that lists the values (RFC 9470).
+// RequireACR is Require for tokens whose `acr` is one of values, or above one of them. The level
+// "phr" (a passkey that verified the user) is above "aal2" (two proofs), and "aal2" is above "aal1".
+// For other tokens it responds 401 with a challenge that lists the values (RFC 9470).
 func (v *Verifier) RequireACR(values ...string) func(http.Handler) http.Handler {
 	return v.middleware(func(identity *Identity, _ time.Time) *refusal {
 		if amr.Reaches(identity.ACR(), values...) {

@@ -81,6 +81,8 @@ type Settings struct {
 	HashWorkers     int           `name:"hash-workers" default:"0" min:"0" max:"256" group:"accounts" help:"Passwords hashed at the same time; 0: number of cores minus 1, at least 1. At most the number of cores."`
 	HashQueue       time.Duration `name:"hash-queue" default:"2s" min:"100ms" max:"30s" group:"accounts" help:"Longest wait for hashing before the server responds with 503."`
 	VerifyMail      string        `name:"verify-mail" default:"on" oneof:"on,off" group:"accounts" help:"off: sign-up sends no mail that verifies the address; only with signup open."`
+	SecondFactor    string        `name:"second-factor" default:"optional" group:"accounts" help:"off: no account can add a second factor. optional: each user decides. required: all accounts; required:admin,staff: accounts with one of these roles."`
+	StepUpAge       time.Duration `name:"step-up-age" default:"5m" min:"10s" max:"24h" group:"accounts" help:"How long after a proof a session may change second factors, and with them the address or the password."`
 	VerifyTTL       time.Duration `name:"verify-ttl" default:"24h" min:"1s" max:"720h" group:"accounts" help:"Lifetime of a mailed link that verifies an address."`
 	ResetTTL        time.Duration `name:"reset-ttl" default:"15m" min:"1s" max:"24h" group:"accounts" help:"Lifetime of a mailed link that resets a password."`
 

@@ -3,12 +3,14 @@ package main
 import (
 	"fmt"
 	"slices"
+	"strings"
 
+	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/weborigin"
 )
 
-// The settings of the way back: which front-end the pages lead to, and whether a sign-up sends a
-// mail.
+// The settings of the way back: which front-end the pages lead to, whether a sign-up sends a mail,
+// and who must have a second factor.
 
 // frontEnds returns the origins that may call the API with credentials: those of allowed-origins,
 // and the one of app-url.
@@ -38,6 +40,36 @@ func appURLProblem(s *Settings) string {
 func verifyMailProblem(s *Settings) string {
 	if s.VerifyMail == "off" && s.Signup != "open" {
 		return fmt.Sprintf("off is only for signup=open, but signup is %s. Write verify-mail=on, or signup=open.", s.Signup)
+	}
+	return ""
+}
+
+// secondFactor translates the setting. Without roles, "required" means every account. "off" differs from "optional" in
+// package factors only. The engine asks for factors that exist in every case. An operator who switches enrolment off
+// does not weaken the accounts that have one.
+func (s *Settings) secondFactor() watchword.FactorPolicy {
+	word, roles, some := strings.Cut(s.SecondFactor, ":")
+	policy := watchword.FactorPolicy{Required: word == "required"}
+	if some {
+		policy.Roles = strings.Split(roles, ",")
+	}
+	return policy
+}
+
+// secondFactorProblem refuses required factors without mails: only a proven address may add a factor, so no account
+// could sign in. A role that no account has is accepted, because roles are free names and are given later. Only the
+// first colon separates: roles may contain colons, and they contain no comma.
+func secondFactorProblem(s *Settings) string {
+	word, roles, some := strings.Cut(s.SecondFactor, ":")
+	known := []string{"off", "optional", "required"}
+	if !slices.Contains(known, word) || some && word != "required" {
+		return fmt.Sprintf("%q is none of the words. Write off, optional, required, or required:ROLE,ROLE.", s.SecondFactor)
+	}
+	if some && slices.Contains(strings.Split(roles, ","), "") {
+		return "A role is empty. Write required:ROLE,ROLE, as in required:admin,staff."
+	}
+	if word == "required" && s.VerifyMail == "off" {
+		return "A factor needs a proven address, and verify-mail is off. Write verify-mail=on, or second-factor=optional."
 	}
 	return ""
 }

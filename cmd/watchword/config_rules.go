@@ -52,6 +52,7 @@ var settingRules = []struct {
 	{"password-min", passwordMinProblem},
 	{"password-words", passwordWordsProblem},
 	{"verify-mail", verifyMailProblem},
+	{"second-factor", secondFactorProblem},
 	{"hash-cost", hashCostProblem},
 	{"hash-workers", hashWorkersProblem},
 	{"mail-url", mailURLProblem},

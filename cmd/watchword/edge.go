@@ -30,9 +30,11 @@ func (d *listeners) install(settings *Settings, s *stack, log *slog.Logger) erro
 		CookieSameSite: sameSite[settings.CookieSameSite],
 		CookieDomain:   settings.CookieDomain,
 		PasswordMin:    settings.engine().PasswordMin,
+		Factors:        settings.factors(s), // also with second-factor=off, for accounts that have one
 		Draining:       d.draining.Load,
 		Log:            log,
 	}
+	// Without a name, pages, mails and authenticator apps show the host, so that a new installation needs no setting.
 	options.Product, options.Pages = settings.ProductName, settings.ownFiles()
 	// A nil *devbox.Box in the interface would not be nil, and the server would register the route.
 	if s.box != nil {

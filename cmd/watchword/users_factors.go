@@ -4,20 +4,14 @@ import (
 	"context"
 	"fmt"
 	"time"
-
-	"github.com/watchword-auth/watchword/factors"
 )
 
 // The commands on second factors. A person who has lost both the authenticator and the recovery
 // codes can only be helped here, so the operator must first make sure who asks.
 
-// factorsOf returns the flows of second factors on the open store. The defaults suffice: a command enrols nobody and
-// asks for no fresh session.
-func (s *stack) factorsOf() *factors.Manager {
-	return factors.New(s.engine, s.store.Factors(), factors.Options{})
-}
-
 // userFactors finds the account as every command on an account does: by address, id, session or request.
+//
+// It works while the server runs: it only reads.
 type userFactors struct{ accountFlags }
 
 // factorView is what the JSON of a factor shows. It has no secret and no public key, because support teams paste such
@@ -40,7 +34,7 @@ func (c *userFactors) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer s.close()
-	overview, err := s.factorsOf().List(ctx, user.ID)
+	overview, err := p.settings.factors(s).List(ctx, user.ID)
 	if err != nil {
 		return err
 	}
@@ -48,6 +42,7 @@ func (c *userFactors) Run(ctx context.Context, p *program) error {
 	for _, f := range overview.Factors {
 		views = append(views, factorView{f.ID, string(f.Kind), f.Name, f.CreatedAt, f.LastUsedAt})
 	}
+	// Scripts get the empty list as [], never as null.
 	if c.JSON {
 		return p.printJSON(map[string]any{"factors": views, "recoveryCodesLeft": overview.Codes.Left})
 	}
@@ -74,11 +69,12 @@ func (c *userResetFactors) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer s.close()
+	// The confirmation comes before any change. With --yes, scripts of a help desk run without a terminal.
 	question := fmt.Sprintf("Remove all second factors of %s and end all sessions?", user.Email)
 	if err := p.confirm(c.confirmation, question); err != nil {
 		return err
 	}
-	if err := s.factorsOf().Reset(ctx, p.operatorName(), user.ID); err != nil {
+	if err := p.settings.factors(s).Reset(ctx, p.operatorName(), user.ID); err != nil {
 		return err
 	}
 	return p.changed(ctx, s, changedUser{user.Email, c.JSON, "Removed the second factors of"})

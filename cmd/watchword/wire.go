@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/factors"
 	"github.com/watchword-auth/watchword/internal/seal"
 	"github.com/watchword-auth/watchword/internal/weborigin"
 	"github.com/watchword-auth/watchword/mail"
@@ -216,6 +217,8 @@ func (s *Settings) engine() watchword.Options {
 		MaxSessions:   s.MaxSessions,
 		Signup:        watchword.SignupMode(s.Signup),
 		NoVerifyMail:  s.VerifyMail == "off",
+		SecondFactor:  s.secondFactor(),
+		StepUpAge:     s.StepUpAge,
 		PasswordMin:   s.PasswordMin,
 		PasswordWords: append(slices.Clone(s.PasswordWords), s.ProductName),
 		HashAlg:       s.HashAlg,
@@ -226,6 +229,16 @@ func (s *Settings) engine() watchword.Options {
 		ResetTTL:      s.ResetTTL,
 		Limits:        s.limits(),
 	}
+}
+
+// factors returns the flows of second factors on an open store. An authenticator app shows the name of the product, or
+// without a name the host of the public URL. The name is part of the QR code only: a later change of it leaves the
+// entries in the apps as they are, and their codes stay valid.
+func (s *Settings) factors(on *stack) *factors.Manager {
+	return factors.New(on.engine, on.store.Factors(), factors.Options{
+		EnrolmentOff: s.SecondFactor == "off",
+		Issuer:       s.ProductName,
+	})
 }
 
 // hashWorkers leaves one core free, so that refreshes and verifications stay fast while passwords

@@ -44,6 +44,7 @@ var advice = map[string]string{
 	"INVALID_CREDENTIALS":      "The address or the password is wrong. The server doesn't say which.",
 	"EMAIL_NOT_VERIFIED":       "Offer to send the verification mail again.",
 	"SECOND_FACTOR_REQUIRED":   "Ask for a code of the authenticator app or a recovery code, and call login/factor.",
+	"ENROLMENT_REQUIRED":       "Let the user add a second factor: call factors/totp without an access token.",
 	"CHALLENGE_INVALID":        "Start the sign-in again.",
 	"FACTOR_WRONG":             "Ask for the current code again.",
 	"STEP_UP_REQUIRED":         "Ask for a new proof, call step-up, and repeat the request with the new access token.",

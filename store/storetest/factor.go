@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -29,6 +30,26 @@ var secondFactors = map[string]func(suite){
 			got, err2 := tx.Challenge(ctx, challenge.ID, challenge.Purpose, challenge.ExpiresAt.Add(-time.Millisecond))
 			same(s, "challenge", got, challenge)
 			return firstError(err, err2)
+		})
+	},
+
+	"UserIsReadWithTheFactors": func(s suite) {
+		u := s.addUser(1)
+		one, other := factorOf(u, 1), factorOf(u, 2)
+		other.CreatedAt = one.CreatedAt.Add(time.Hour)
+		s.factors(func(ctx context.Context, tx factors.Tx) error {
+			_, _, err := tx.UserWithFactors(ctx, u.ID)
+			s.wantNotFound("without a factor", err)
+			return nil
+		})
+		s.wantHeld(true, "the newer one", insertFactor(other))
+		s.wantHeld(true, "the older one", insertFactor(one))
+		s.wantHeld(true, "of another account", insertFactor(factorOf(User(2), 3)))
+		s.factors(func(ctx context.Context, tx factors.Tx) error {
+			got, all, err := tx.UserWithFactors(ctx, u.ID)
+			same(s, "user", got, u)
+			same(s, "factors", all, []factors.Factor{one, other})
+			return err
 		})
 	},
 
@@ -75,6 +96,9 @@ var secondFactors = map[string]func(suite){
 			"attempt": func(tx factors.Tx, p watchword.ChallengePurpose, at time.Time) (bool, error) {
 				return tx.ClaimAttempt(s.Context(), c.ID, p, at)
 			},
+			"attempt that reads": func(tx factors.Tx, p watchword.ChallengePurpose, at time.Time) (bool, error) {
+				return claimed(tx.ClaimChallenge(s.Context(), c.ID, p, at))
+			},
 			"take": func(tx factors.Tx, p watchword.ChallengePurpose, at time.Time) (bool, error) {
 				return tx.TakeChallenge(s.Context(), c.ID, p, at)
 			},
@@ -104,6 +128,21 @@ var secondFactors = map[string]func(suite){
 		same(s, "taken", s.inParallel(20, func(ctx context.Context, tx factors.Tx) (bool, error) {
 			return tx.TakeChallenge(ctx, c.ID, c.Purpose, Start)
 		}), 1)
+	},
+
+	"ClaimChallengeCountsAndReads": func(s suite) {
+		c := challengeOf(User(1), 1)
+		c.Attempts = 0
+		s.addChallenge(c)
+		s.factors(func(ctx context.Context, tx factors.Tx) error {
+			got, err := tx.ClaimChallenge(ctx, c.ID, c.Purpose, Start)
+			c.Attempts = 1
+			same(s, "challenge", got, c)
+			return err
+		})
+		same(s, "attempts", s.inParallel(20, func(ctx context.Context, tx factors.Tx) (bool, error) {
+			return claimed(tx.ClaimChallenge(ctx, c.ID, c.Purpose, Start))
+		}), watchword.ChallengeAttempts-1)
 	},
 
 	"RecoveryCodeWorksOnceAndForItsOwner": func(s suite) {
@@ -282,4 +321,12 @@ func challengeOf(u watchword.User, n int) watchword.Challenge {
 		FactorsChangedAt: u.FactorsChangedAt, Sealed: []byte{2, 0, byte(n)}, Attempts: 2,
 		CreatedAt: Start, ExpiresAt: after(10 * time.Minute),
 	}
+}
+
+// claimed reports whether ClaimChallenge has counted an attempt.
+func claimed(_ watchword.Challenge, err error) (bool, error) {
+	if errors.Is(err, watchword.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
 }

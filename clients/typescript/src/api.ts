@@ -72,8 +72,10 @@ export interface TOTPEnrolment {
   id: string
   /** To type into the app. */
   secret: string
-  /** otpauth, for a QR code. */
+  /** otpauth, as in the QR code. On a phone it opens the app. */
   uri: string
+  /** The QR code as an inline SVG, without styles or scripts. */
+  qr: string
 }
 
 export interface FactorAnswer {

@@ -91,10 +91,10 @@ export interface Client {
 }
 
 /**
- * The key of callAsUser, for the other entries of this package. It is registered, because each bundle
- * may have its own copy.
+ * The key of a client's parts, for the other entries of this package. It is registered, because each
+ * bundle may have its own copy.
  */
-export const callKey = Symbol.for("@watchword/client")
+export const partsKey = Symbol.for("@watchword/client")
 
 /** The parts of a client, for the functions that make up its methods. */
 export interface Parts {
@@ -107,7 +107,7 @@ export interface Parts {
   callAsUser: CallAsUser
   sendAuthorized: SendAuthorized
   stepUps: StepUps
-  /** The handle of the last challenge, for a program without cookies. */
+  /** The handle of the last challenge. Empty: it is in a cookie. undefined: there was no challenge. */
   handle: string | undefined
   /** Starts channel and schedule, unless the client is closed. */
   start(): void
@@ -117,8 +117,8 @@ export interface Parts {
 /** Creates a client. It sends no request until a method is called. */
 export function createClient(options: ClientOptions): Client {
   const parts = createParts(resolveOptions(options))
-  const hidden = { [callKey]: parts.callAsUser }
-  return { ...createSessionMethods(parts), ...createSignInMethods(parts), ...createAccountMethods(parts), ...hidden }
+  const client = { ...createSessionMethods(parts), ...createSignInMethods(parts), ...createAccountMethods(parts) }
+  return Object.defineProperty(client, partsKey, { value: parts }) // not enumerable: a log of the client shows no token
 }
 
 function createParts(settings: Settings): Parts {

@@ -31,7 +31,7 @@ export class WatchwordError extends Error {
   readonly status: number
   /** With VALIDATION_FAILED: the rejected fields of the request. */
   readonly fields: FieldError[]
-  /** With SECOND_FACTOR_REQUIRED: how to continue, see loginFactor. */
+  /** With SECOND_FACTOR_REQUIRED and ENROLMENT_REQUIRED: how to continue. */
   readonly challenge: Challenge | undefined
   /** The request id, for a search in the server's log. */
   readonly requestId: string | undefined

@@ -1,9 +1,9 @@
 // The second factors of the signed-in user. It is an entry of its own, because only the page of an
 // account needs it.
 
-import type { FactorAnswer, FactorsAnswer, Message, RecoveryCodesAnswer, TOTPEnrolment } from "./api.js"
-import { callKey, type Client } from "./client.js"
-import type { CallAsUser } from "./requests.js"
+import type { FactorAnswer, FactorsAnswer, Message, RecoveryCodesAnswer, SignIn, TOTPEnrolment } from "./api.js"
+import { partsKey, type Client, type Parts } from "./client.js"
+import { handleOf, signIn } from "./signin.js"
 
 export type { Factor, FactorAnswer, FactorsAnswer, Message, RecoveryCodesAnswer, TOTPEnrolment } from "./api.js"
 
@@ -17,7 +17,8 @@ export interface Factors {
   beginTOTP(): Promise<TOTPEnrolment>
   /**
    * Adds the app of an enrolment, with the code that it shows. With the first factor the response
-   * has recovery codes: show them, because the server does not return them again.
+   * has recovery codes: show them, because the server does not return them again. After a sign-in
+   * that threw ENROLMENT_REQUIRED, it also signs in.
    */
   confirmTOTP(id: string, body: { code: string }): Promise<FactorAnswer>
   rename(id: string, body: { name: string }): Promise<Message>
@@ -29,8 +30,11 @@ export interface Factors {
 
 /** Returns the calls for the factors of a client's user. */
 export function createFactors(client: Client): Factors {
-  const callAsUser = (client as Client & { [callKey]: CallAsUser })[callKey]
+  const parts = (client as Client & { [partsKey]: Parts })[partsKey]
+  const { callAsUser, post, session } = parts
   const pathOf = (id: string, action = ""): string => `factors/${action}${encodeURIComponent(id)}`
+  /** Whether a sign-in has thrown ENROLMENT_REQUIRED. Its challenge replaces the access token. */
+  const isWaiting = (): boolean => parts.handle !== undefined && !session.snapshot.user
   /** Renews the access token, whose level has changed. A failure must not hide codes that are shown once. */
   async function renewed<T>(response: T): Promise<T> {
     await client.refresh().catch(() => {})
@@ -38,8 +42,14 @@ export function createFactors(client: Client): Factors {
   }
   return {
     list: () => callAsUser("GET", "factors"),
-    beginTOTP: () => callAsUser("POST", "factors/totp"),
-    confirmTOTP: async (id, body) => renewed(await callAsUser("POST", `${pathOf(id, "totp/")}/confirm`, body)),
+    beginTOTP: () => (isWaiting() ? post("factors/totp", handleOf(parts)) : callAsUser("POST", "factors/totp")),
+    async confirmTOTP(id, body) {
+      const path = `${pathOf(id, "totp/")}/confirm`
+      if (!isWaiting()) return renewed(await callAsUser<FactorAnswer>("POST", path, body))
+      const response = await signIn<SignIn & FactorAnswer>(parts, path, { ...body, ...handleOf(parts) })
+      const { factor, recoveryCodes } = response
+      return { factor, ...(recoveryCodes && { recoveryCodes }) }
+    },
     rename: (id, body) => callAsUser("PATCH", pathOf(id), body),
     remove: async (id) => renewed(await callAsUser("DELETE", pathOf(id))),
     newRecoveryCodes: () => callAsUser("POST", "factors/recovery-codes"),

@@ -10,7 +10,7 @@ export function useSession(client: Pick<Client, "onChange" | "getSnapshot">): Sn
 
 /** A dialog that asks the user for a proof. */
 export interface StepUpPrompt {
-  /** What the waiting requests need. undefined: no request waits, so show no dialog. */
+  /** The proof that the waiting requests need. undefined: no request waits, so show no dialog. */
   readonly challenge: StepUpChallenge | undefined
   /** Sends the proof. If it is right, the waiting requests are sent again. It throws as client.stepUp does. */
   prove(proof: FactorProof | { password: string }): Promise<void>

@@ -1,4 +1,4 @@
-import type { Challenge, Message, SignIn, UserAnswer } from "./api.js"
+import type { Challenge, Message, SignIn, User, UserAnswer } from "./api.js"
 import type { Client, Parts } from "./client.js"
 import { now } from "./clock.js"
 import { WatchwordError } from "./error.js"
@@ -20,8 +20,7 @@ export function createSignInMethods(parts: Parts): SignInMethods {
       return { user: response.user }
     },
     async loginFactor(body) {
-      const handle = parts.stored.inBody ? { handle: parts.handle ?? "" } : {}
-      const response = await signIn<SignIn>(parts, "login/factor", { ...body, ...handle })
+      const response = await signIn<SignIn>(parts, "login/factor", { ...body, ...handleOf(parts) })
       return { user: response.user }
     },
     stepUp: (body) => stepUp(parts, body),
@@ -45,7 +44,7 @@ export function createSignInMethods(parts: Parts): SignInMethods {
  * Sends a request that may sign in, and starts the session. It waits for a refresh that
  * is running, whose cookie would otherwise replace the new one.
  */
-function signIn<T extends SignIn | Message>(
+export function signIn<T extends SignIn | Message>(
   parts: Parts,
   path: string,
   body: object,
@@ -73,9 +72,14 @@ function signIn<T extends SignIn | Message>(
 /** Moves the handle of a challenge from the error, which may be logged, into the client. */
 function keepHandle(parts: Parts, error: unknown): void {
   const challenge = (error as { challenge?: Challenge & { handle?: string } }).challenge
-  if (!challenge?.handle) return
-  parts.handle = challenge.handle
+  if (!challenge) return
+  parts.handle = challenge.handle ?? ""
   delete challenge.handle
+}
+
+/** Returns the handle as a member of a request. A browser sends it in a cookie. */
+export function handleOf({ stored, handle }: Parts): { handle?: string } {
+  return stored.inBody ? { handle: handle ?? "" } : {}
 }
 
 /**
@@ -88,9 +92,8 @@ async function stepUp({ session, tabs, callAsUser, stepUps, start }: Parts, body
   const { signal } = session
   const response = await callAsUser<Pick<SignIn, "accessToken" | "expiresIn">>("POST", "step-up", body, false)
   await tabs.runExclusive(async () => {
-    const { user } = session.snapshot
-    if (signal.aborted || !user) return // signed out meanwhile: the caller's request will say so
-    session.renewed(tokenOf(response, sent), user)
+    if (signal.aborted) return // signed out meanwhile: the next request says so
+    session.renewed(tokenOf(response, sent), session.snapshot.user as User)
     stepUps.proven()
     tabs.broadcastToken()
   })

@@ -48,7 +48,7 @@ export function createStepUps(): StepUps {
         running ??= run().finally(() => (running = undefined))
         await Promise.race([running, aborted(signal)])
       }
-      return proofs !== count
+      return proofs > count
     },
   }
 }

@@ -51,6 +51,16 @@ var (
 	selectChallenge = `SELECT ` + names("challenges", challengeRow(new(watchword.Challenge))) + ` FROM challenges
 		WHERE id = $1 AND purpose = $2 AND expires_at > $3`
 
+	// claimChallenge is claimAttempt for a sign-in, which reads the challenge in the same round trip.
+	claimChallenge = `UPDATE challenges SET attempts = attempts + 1
+		WHERE id = $1 AND purpose = $2 AND expires_at > $3 AND attempts < 5
+		RETURNING ` + names("challenges", challengeRow(new(watchword.Challenge)))
+
+	// selectUserWithFactors repeats the user in each row. An account has few factors.
+	selectUserWithFactors = `SELECT ` + names("users", userRow(new(watchword.User))) + `, ` +
+		names("factors", factorRow(new(factors.Factor))) + ` FROM users JOIN factors ON factors.user_id = users.id
+		WHERE users.id = $1 ORDER BY factors.created_at, factors.id`
+
 	// insertFactor settles the race of two confirmations, and the race of two accounts for one
 	// passkey: the ids are unique.
 	insertFactor = insertInto("factors", factorRow(new(factors.Factor)), "VALUES (%s) ON CONFLICT DO NOTHING")
@@ -127,6 +137,31 @@ func (t Tx) ClaimAttempt(
 	return t.change(ctx, claimAttempt, id, string(purpose), millis(now))
 }
 
+// ClaimChallenge must be committed before the code is looked at, as ClaimAttempt. The row that it
+// returns has the attempt already: RETURNING shows the new values on both engines.
+func (t Tx) ClaimChallenge(
+	ctx context.Context, id string, purpose watchword.ChallengePurpose, now time.Time,
+) (watchword.Challenge, error) {
+	return row(ctx, t, func(s scanner) (c watchword.Challenge, err error) {
+		return c, s.Scan(fields(challengeRow(&c))...)
+	}, claimChallenge, id, string(purpose), millis(now))
+}
+
+// UserWithFactors reads both in one round trip, because each sign-in with a factor needs both. An
+// account without a factor has no row here: its factors were removed after the password was
+// checked, so the challenge is invalid anyway.
+func (t Tx) UserWithFactors(
+	ctx context.Context, id watchword.UserID,
+) (u watchword.User, all []factors.Factor, err error) {
+	all, err = rows(ctx, t, func(s scanner) (f factors.Factor, err error) {
+		return f, s.Scan(append(fields(userRow(&u)), fields(factorRow(&f))...)...)
+	}, selectUserWithFactors, id)
+	if err == nil && len(all) == 0 {
+		err = watchword.ErrNotFound
+	}
+	return u, all, err
+}
+
 // TakeChallenge reports true to one caller only, see takeChallenge.
 func (t Tx) TakeChallenge(
 	ctx context.Context, id string, purpose watchword.ChallengePurpose, now time.Time,
@@ -134,7 +169,8 @@ func (t Tx) TakeChallenge(
 	return t.change(ctx, takeChallenge, id, string(purpose), millis(now))
 }
 
-// InsertFactor reports false for a credential that another account has registered.
+// InsertFactor reports false for a credential that another account has registered. The partial index decides, so two
+// concurrent registrations of one passkey can't both succeed. A TOTP has no credential and never conflicts.
 func (t Tx) InsertFactor(ctx context.Context, f factors.Factor) (bool, error) {
 	return t.change(ctx, insertFactor, values(factorRow(&f))...)
 }
@@ -156,6 +192,7 @@ func (t Tx) RenameFactor(ctx context.Context, id watchword.UserID, factor, name 
 	return t.change(ctx, renameFactor, name, factor, id)
 }
 
+// DeleteFactor has the owner in its condition: an id that a user has guessed deletes no row of another account.
 func (t Tx) DeleteFactor(ctx context.Context, id watchword.UserID, factor string) (bool, error) {
 	return t.change(ctx, deleteFactor, factor, id)
 }
