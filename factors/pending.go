@@ -3,7 +3,6 @@ package factors
 import (
 	"context"
 	"encoding/json"
-	"errors"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/totp"
@@ -17,39 +16,67 @@ import (
 //
 // Unstable: for the hosted pages.
 func (m *Manager) Pending(ctx context.Context, who watchword.Identity, id string) (Enrolment, error) {
-	now := m.engine.Now()
-	var challenge watchword.Challenge
-	err := m.store.View(ctx, func(tx Tx) (err error) {
-		challenge, err = tx.Challenge(ctx, id, watchword.ChallengeTOTP, now)
-		if errors.Is(err, watchword.ErrNotFound) ||
-			err == nil && (challenge.UserID != who.User.ID || challenge.SessionID != who.Session.ID) {
-			return challengeInvalid()
-		}
-		if err != nil {
+	var all []Factor
+	found, p, u, err := m.pending(ctx, id, func(tx Tx) (err error) {
+		all, err = tx.Factors(ctx, who.User.ID)
+		return err
+	})
+	if err == nil && (found.UserID != who.User.ID || found.SessionID != who.Session.ID || p.Entry != "") {
+		err = challengeInvalid()
+	}
+	if err != nil {
+		return Enrolment{}, err
+	}
+	// The secret is worth as much as a factor, so an old session can't read it.
+	if refusal := m.mayEnrol(who.User, who.Session, all, m.engine.Now()); refusal != nil {
+		return Enrolment{}, refusal
+	}
+	return m.enrolment(u, id, p.Secret), nil
+}
+
+// PendingRequired is Pending for the enrolment that BeginRequired began with the same handle. Codes:
+// CodeChallengeInvalid.
+//
+// Unstable: for the hosted pages.
+func (m *Manager) PendingRequired(ctx context.Context, handle watchword.Secret, id string) (Enrolment, error) {
+	entry, err := m.engine.ChallengeID(handle, watchword.ChallengeEnrol)
+	if err != nil {
+		return Enrolment{}, err
+	}
+	_, p, u, err := m.pending(ctx, id, func(tx Tx) error {
+		_, err := m.challenge(ctx, tx, entry, watchword.ChallengeEnrol, m.engine.Now())
+		return err
+	})
+	if err == nil && p.Entry != entry {
+		err = challengeInvalid()
+	}
+	if err != nil {
+		return Enrolment{}, err
+	}
+	return m.enrolment(u, id, p.Secret), nil
+}
+
+// pending reads an enrolment and its account. also reads more in the same transaction.
+func (m *Manager) pending(
+	ctx context.Context, id string, also func(Tx) error,
+) (c watchword.Challenge, p pendingTOTP, u watchword.User, err error) {
+	err = m.store.View(ctx, func(tx Tx) (err error) {
+		if c, err = m.challenge(ctx, tx, id, watchword.ChallengeTOTP, m.engine.Now()); err != nil {
 			return err
 		}
-		all, err := tx.Factors(ctx, who.User.ID)
-		if err != nil {
-			return err
+		if u, err = tx.User(ctx, c.UserID); err != nil {
+			return m.gone(err)
 		}
-		// The secret is worth as much as a factor, so an old session can't read it.
-		if refusal := m.mayEnrol(who.User, who.Session, all, now); refusal != nil {
-			return refusal
-		}
-		return nil
+		return also(tx)
 	})
 	if err != nil {
-		return Enrolment{}, err
+		return c, p, u, err
 	}
-	plain, err := m.engine.OpenChallenge(challenge)
-	if err != nil {
-		return Enrolment{}, err
+	plain, err := m.engine.OpenChallenge(c)
+	if err == nil {
+		err = json.Unmarshal(plain, &p)
 	}
-	var pending pendingTOTP
-	if err := json.Unmarshal(plain, &pending); err != nil {
-		return Enrolment{}, err
-	}
-	return m.enrolment(who.User, id, pending.Secret), nil
+	return c, p, u, err
 }
 
 // enrolment returns what a user needs to set up an authenticator.
@@ -59,6 +86,11 @@ func (m *Manager) enrolment(u watchword.User, id string, secret []byte) Enrolmen
 		URI: watchword.Secret(totp.URI(secret, m.opts.Issuer, string(u.Email))),
 	}
 }
+
+// Offered reports whether a user can add a factor.
+//
+// Unstable: for the hosted pages.
+func (m *Manager) Offered() bool { return !m.opts.EnrolmentOff }
 
 // Fresh reports whether a session may change factors now, so that a page can ask for a proof before
 // it shows a form. Codes: CodeStepUpRequired.

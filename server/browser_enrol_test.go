@@ -194,3 +194,48 @@ func TestStepUpReturnsToThePageThatAskedForIt(t *testing.T) {
 		b.reads("Thank you. Now repeat the change", "Identity confirmed again")
 	})
 }
+
+func TestRequiredAppIsSetUpBeforeTheFirstSession(t *testing.T) {
+	t.Parallel()
+	inBoth(t, func(t *testing.T, tabOf func(*service) *tab) {
+		s, phone := startFactors(t, func(o *watchword.Options) { o.SecondFactor.Required = true }, nil)
+		b := tabOf(s)
+		b.visit(returning("/signup", s.url+"/docs"))
+		b.fill("Email address", "ada@example.com")
+		b.fill("Password", goodPassword)
+		b.press("Create account")
+		b.reads("Check your inbox")
+		b.openLink(linkOf(s, "/verify", s.post.take(t, watchword.MailVerify, "ada@example.com")))
+		b.fill("Password", goodPassword)
+		b.press("Confirm and sign in")
+		b.reads("Set up two-step sign-in", "This account needs a second step.", "Scan this picture")
+		if b.cookies()["watchword"] != nil {
+			t.Error("there is a session before the code")
+		}
+		b.visit("/account")
+		b.reads("Sign in")
+		b.signIn("ada@example.com", goodPassword)
+		phone.scan(b)
+		b.fill("Code", "123")
+		b.press("Add the app")
+		b.reads("This code is wrong or was already used.")
+		b.fill("Code", phone.code())
+		b.press("Add the app")
+		b.reads("Two-step sign-in is on.", "Save your recovery codes")
+		if n := len(b.codes()); n != 10 || b.cookies()["watchword-step"] != nil {
+			t.Errorf("%d codes, cookies %v", n, b.cookies())
+		}
+		b.press("I have saved the codes")
+		b.reads("Your account", "Codes left: 10")
+		b.press("Sign out")
+		b.signIn("ada@example.com", goodPassword)
+		b.fill("Code", phone.code())
+		b.press("Sign in")
+		b.reads("Signed in as ada@example.com")
+
+		// Without a waiting sign-in, the page leads to the sign-in.
+		stranger := tabOf(s)
+		stranger.visit("/login/setup")
+		stranger.reads("Sign in again. The second step took too long or was already used.")
+	})
+}

@@ -25,13 +25,17 @@ const (
 // reports whether it did. Every page that signs in passes its error through it.
 func (p *pages) secondStep(w http.ResponseWriter, r *http.Request, err error) bool {
 	var refusal *watchword.Error
-	if p.factors == nil || !errors.As(err, &refusal) || refusal.Code != watchword.CodeSecondFactorRequired {
+	if p.factors == nil || !errors.As(err, &refusal) || refusal.Challenge == nil {
 		return false
+	}
+	path := pathFactor
+	if refusal.Code == watchword.CodeEnrolmentRequired {
+		path = pathEnrol
 	}
 	p.errors.logRefusal(w, r, refusal)
 	// The handle is never in a URL: URLs are in histories and logs.
 	p.cookies.step.Set(w, string(refusal.Challenge.Handle), refusal.Challenge.ExpiresIn)
-	p.redirect(w, pathFactor, p.withReturn(r, url.Values{}))
+	p.redirect(w, path, p.withReturn(r, url.Values{}))
 	return true
 }
 
@@ -79,10 +83,16 @@ func (p *pages) factorPage(w http.ResponseWriter, r *http.Request) error {
 		if r.Header.Get("Sec-Fetch-Site") == "cross-site" {
 			return p.reload(w, r)
 		}
-		p.redirect(w, pathLogin, p.withReturn(r, url.Values{"why": {"step"}}))
+		p.startAgain(w, r)
 		return nil
 	}
 	return p.show(w, http.StatusOK, p.factorView(r, r.URL.Query().Get("with") == withRecovery))
+}
+
+// startAgain leads back to the sign-in, which says that the step has ended.
+func (p *pages) startAgain(w http.ResponseWriter, r *http.Request) {
+	p.cookies.step.Clear(w)
+	p.redirect(w, pathLogin, p.withReturn(r, url.Values{"why": {"step"}}))
 }
 
 // proofIn returns the second factor in a form. Spaces and hyphens in codes are the business of package factors, because
@@ -106,8 +116,7 @@ func (p *pages) factorForm(w http.ResponseWriter, r *http.Request) error {
 	switch watchword.CodeOf(err) {
 	case watchword.CodeChallengeInvalid:
 		p.errors.logRefused(w, r, err)
-		p.cookies.step.Clear(w)
-		p.redirect(w, pathLogin, p.withReturn(r, url.Values{"why": {"step"}}))
+		p.startAgain(w, r)
 		return nil
 	// The account has changed since the password was right. The user has to start again.
 	case watchword.CodeAccountDisabled, watchword.CodeEmailNotVerified:

@@ -56,13 +56,18 @@ func (p *pages) twoStepOf(r *http.Request, who watchword.Identity) (*twoStep, er
 	if err != nil {
 		return nil, err
 	}
+	// Without new factors there is only something to show for an account that has one.
+	offered := p.factors.Offered()
+	if !offered && len(overview.Factors) == 0 {
+		return nil, nil
+	}
 	// The list has only the kinds that this section can describe.
 	apps := slices.DeleteFunc(slices.Clone(overview.Factors), func(f factors.Factor) bool {
 		return f.Kind != factors.KindTOTP
 	})
 	proven := who.User.Verified()
 	return &twoStep{
-		Apps: apps, Addable: proven && len(apps) < factors.MaxTOTP, Unproven: !proven, On: len(overview.Factors) > 0,
+		Apps: apps, Addable: offered && proven && len(apps) < factors.MaxTOTP, Unproven: !proven, On: len(overview.Factors) > 0,
 		CodesLeft: overview.Codes.Left, CodesLow: overview.Codes.Left <= fewCodes,
 		CodesCreated: overview.Codes.CreatedAt,
 	}, nil
@@ -119,6 +124,8 @@ func (p *pages) newAuthenticator(w http.ResponseWriter, r *http.Request, who wat
 
 // authenticatorData is the data of the page. Operators' templates use its fields.
 type authenticatorData struct {
+	Text    string        // why the user has to set it up, or ""
+	Cancel  string        // path of a page
 	Path    string        // of the form
 	Picture template.HTML // an SVG, because the Content-Security-Policy allows it without a source
 	URI     template.URL  // opens an app on the same device
@@ -131,6 +138,11 @@ func (p *pages) authenticatorView(r *http.Request, who watchword.Identity) (*vie
 	if err != nil {
 		return nil, err
 	}
+	return p.setupView(r, pathAuthenticator, pending)
+}
+
+// setupView returns the page with the picture of an enrolment, whose form is at path and its id.
+func (p *pages) setupView(r *http.Request, path string, pending factors.Enrolment) (*view, error) {
 	// The server draws the picture, because a script could not do so in a browser without scripts.
 	svg, err := qr.SVG(string(pending.URI))
 	if err != nil {
@@ -138,7 +150,7 @@ func (p *pages) authenticatorView(r *http.Request, who watchword.Identity) (*vie
 	}
 	v := p.newView(r, "authenticator")
 	// The picture has only figures in it, and the engine has written the URI.
-	v.Data = authenticatorData{Path: pathAuthenticator + "/" + pending.ID, Picture: template.HTML(svg),
+	v.Data = authenticatorData{Path: path + "/" + pending.ID, Cancel: pathAccount, Picture: template.HTML(svg),
 		URI: template.URL(pending.URI), Key: inGroups(string(pending.Secret))}
 	return v, nil
 }
@@ -190,20 +202,19 @@ func (p *pages) authenticatorForm(w http.ResponseWriter, r *http.Request, who wa
 		p.done(w, r, "factor")
 		return nil
 	}
-	return p.showCodes(w, r, who, done.Codes, true)
+	return p.showCodes(w, r, codesData{Codes: revealed(done.Codes), Email: who.User.Email}, true)
 }
 
 // codesData is the data of the page with new recovery codes. Operators' templates use its fields.
 type codesData struct {
 	Codes []string
 	Email watchword.Address // for the paper
+	Next  template.URL      // where the user goes afterwards
 }
 
 // showCodes responds with recovery codes. A redirect would have to store them, so the response to
 // the form shows them. first tells that two-step sign-in is on from now on.
-func (p *pages) showCodes(
-	w http.ResponseWriter, r *http.Request, who watchword.Identity, codes []watchword.Secret, first bool,
-) error {
+func (p *pages) showCodes(w http.ResponseWriter, r *http.Request, data codesData, first bool) error {
 	v := p.newView(r, "codes")
 	// This is the only response with these codes. It is not cached, like every page, and the browser
 	// asks before it sends the form again.
@@ -212,7 +223,10 @@ func (p *pages) showCodes(
 	if first {
 		v.Notice = v.T("codes.on")
 	}
-	v.Data = codesData{Codes: revealed(codes), Email: who.User.Email}
+	if data.Next == "" {
+		data.Next = template.URL(v.To(pathAccount))
+	}
+	v.Data = data
 	return p.show(w, http.StatusOK, v)
 }
 
@@ -260,7 +274,7 @@ func (p *pages) newCodesForm(w http.ResponseWriter, r *http.Request, who watchwo
 	if err != nil {
 		return p.refuseFactor(w, r, who, err)
 	}
-	return p.showCodes(w, r, who, codes, false)
+	return p.showCodes(w, r, codesData{Codes: revealed(codes), Email: who.User.Email}, false)
 }
 
 // renameForm is a form of the account page. Each app has one, so the name of the form has its id.
@@ -378,6 +392,9 @@ func (p *pages) twoStepRoutes() []route {
 	return []route{
 		{method: "GET", path: pathFactor, handle: p.factorPage},
 		{method: "POST", path: pathFactor, handle: p.factorForm},
+		{method: "GET", path: pathEnrol, handle: p.enrolPage},
+		{method: "GET", path: pathEnrol + "/{id}", handle: p.enrolSetupPage},
+		{method: "POST", path: pathEnrol + "/{id}", handle: p.enrolForm},
 		signedIn("GET", pathStepUp, p.stepUpPage),
 		signedIn("POST", pathStepUp, p.stepUpForm),
 		signedIn("GET", pathAuthenticator, p.newAuthenticator),

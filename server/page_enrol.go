@@ -1,0 +1,101 @@
+package server
+
+import (
+	"html/template"
+	"net/http"
+	"net/url"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/factors"
+)
+
+// The first authenticator app of an account that must have one (second-factor=required). The right
+// password leads here instead of to a session, and the first code from the app completes the
+// sign-in. The handle of the waiting sign-in is in the step cookie, as for a second step.
+
+// pathEnrol is followed by the id of the enrolment, so that a reload shows the same picture.
+const pathEnrol = pathLogin + "/setup"
+
+// enrolPage begins the enrolment of a waiting sign-in.
+func (p *pages) enrolPage(w http.ResponseWriter, r *http.Request) error {
+	// SameSite=Strict leaves the cookie out after a link of another site. The second load has it.
+	if len(p.cookies.step.Values(r)) == 0 && r.Header.Get("Sec-Fetch-Site") == "cross-site" {
+		return p.reload(w, r)
+	}
+	begun, err := p.factors.BeginRequired(r.Context(), watchword.Secret(p.cookies.step.Value(r)),
+		p.newView(r, "account").T("twostep.app"))
+	if err != nil {
+		return p.refuseEnrol(w, r, err)
+	}
+	p.redirect(w, pathEnrol+"/"+begun.ID, p.withReturn(r, url.Values{}))
+	return nil
+}
+
+// refuseEnrol leads back to the sign-in if the waiting sign-in has ended. The account may also have
+// changed since the password was right. The sign-in page then says why.
+func (p *pages) refuseEnrol(w http.ResponseWriter, r *http.Request, err error) error {
+	switch watchword.CodeOf(err) {
+	case watchword.CodeChallengeInvalid:
+		p.errors.logRefused(w, r, err)
+		p.startAgain(w, r)
+		return nil
+	case watchword.CodeAccountDisabled, watchword.CodeEmailNotVerified:
+		p.cookies.step.Clear(w)
+		return p.refill(w, r, p.signView(r, "login"), err)
+	}
+	return err
+}
+
+// enrolView returns the page with the picture. It says why the user sees it.
+func (p *pages) enrolView(r *http.Request) (*view, error) {
+	handle := watchword.Secret(p.cookies.step.Value(r))
+	pending, err := p.factors.PendingRequired(r.Context(), handle, r.PathValue("id"))
+	if err != nil {
+		return nil, err
+	}
+	v, err := p.setupView(r, pathEnrol, pending)
+	if err != nil {
+		return nil, err
+	}
+	data := v.Data.(authenticatorData)
+	data.Cancel, data.Text = pathLogin, v.T("enrol.text")
+	v.Title, v.Data = v.T("enrol.title"), data
+	return v, nil
+}
+
+// enrolSetupPage shows the picture and the field for the first code.
+func (p *pages) enrolSetupPage(w http.ResponseWriter, r *http.Request) error {
+	v, err := p.enrolView(r)
+	if err != nil {
+		return p.refuseEnrol(w, r, err)
+	}
+	return p.show(w, http.StatusOK, v)
+}
+
+// enrolForm adds the app and signs in. The response shows the recovery codes, and its button leads
+// where a sign-in leads.
+func (p *pages) enrolForm(w http.ResponseWriter, r *http.Request) error {
+	form, err := readForm(w, r)
+	if err != nil {
+		return err
+	}
+	done, in, err := p.factors.ConfirmRequired(r.Context(), factors.RequiredRequest{
+		Handle: watchword.Secret(p.cookies.step.Value(r)), ID: r.PathValue("id"),
+		Code: watchword.Secret(form.Get("totp")), Client: p.clients.of(w, r),
+	})
+	// After a wrong code the app of the user has the secret already, so the picture stays.
+	if watchword.CodeOf(err) == watchword.CodeFactorWrong {
+		v, gone := p.enrolView(r)
+		if gone != nil {
+			return p.refuseEnrol(w, r, gone)
+		}
+		return p.refill(w, r, v.filled("authenticator", form), err)
+	}
+	if err != nil {
+		return p.refuseEnrol(w, r, err)
+	}
+	p.cookies.step.Clear(w)
+	p.cookies.setSession(w, r, in)
+	return p.showCodes(w, r, codesData{Codes: revealed(done.Codes), Email: in.User.Email,
+		Next: template.URL(p.afterSignIn(r))}, true)
+}
