@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/factors"
 	"github.com/watchword-auth/watchword/server"
 )
 
@@ -119,4 +120,32 @@ func secretOn(a answer) []byte {
 		return nil
 	}
 	return found[1]
+}
+
+func TestEnrolmentThatIsOffIsNotOffered(t *testing.T) {
+	t.Parallel()
+	s, _ := startFactors(t, nil, nil)
+	b := s.browser(t)
+	s.enrolTOTP(t, b)
+	must(t, startWith(s, factors.Options{EnrolmentOff: true}))
+	wantPage(t, b.submit("/login", map[string]string{"email": "ada@example.com", "password": goodPassword}), 303,
+		"/login/factor")
+	other := s.browser(t)
+	other.register("bob@example.com")
+	if page := string(other.visit("/account").raw); strings.Contains(page, "Two-step sign-in") {
+		t.Error("an account without an app sees the section")
+	}
+	page := b.visit("/account")
+	wantPage(t, page, 200, "Two-step sign-in", "Codes left:")
+	if strings.Contains(string(page.raw), "Add an authenticator app") {
+		t.Error("the page offers another app")
+	}
+	wantPage(t, b.visit("/account/authenticator"), 404)
+}
+
+// startWith replaces the server of a service by one with other options of second factors.
+func startWith(s *service, opts factors.Options) (err error) {
+	s.server, err = server.New(s.engine, server.Options{PublicURL: s.url,
+		Factors: factors.New(s.engine, s.store.Factors(), opts)})
+	return err
 }
