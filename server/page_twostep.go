@@ -67,7 +67,8 @@ func (p *pages) twoStepOf(r *http.Request, who watchword.Identity) (*twoStep, er
 	})
 	proven := who.User.Verified()
 	return &twoStep{
-		Apps: apps, Addable: offered && proven && len(apps) < factors.MaxTOTP, Unproven: !proven, On: len(overview.Factors) > 0,
+		Apps: apps, Addable: offered && proven && len(apps) < factors.MaxTOTP,
+		Unproven: offered && !proven, On: len(overview.Factors) > 0,
 		CodesLeft: overview.Codes.Left, CodesLow: overview.Codes.Left <= fewCodes,
 		CodesCreated: overview.Codes.CreatedAt,
 	}, nil
