@@ -70,6 +70,10 @@ type linkData struct {
 	Chosen     bool      // the form sets a new password instead of the unknown one
 	Again      bool      // the script loads the page again, with cookies
 	SignedIn   watchword.Address
+
+	// A link that no longer works leads on: to the path Next, with a button of the text NextButton.
+	// The form is then folded, for users who have another link.
+	Next, NextButton string
 }
 
 // linkView returns the page. signedIn is the address of the signed-in user, or "".
@@ -168,7 +172,25 @@ func (p *pages) refuseLink(w http.ResponseWriter, r *http.Request, link linkPage
 	if in.form.Get("chosen") != "" {
 		p.chosenView(v)
 	}
+	if watchword.CodeOf(why) == watchword.CodeMailTokenInvalid {
+		expiredView(v)
+	}
 	return p.refill(w, r, v, why)
+}
+
+// expiredView changes the page of a link that no longer works. The usual reason is that the user
+// opened it before, so the next step is rarely another link.
+func expiredView(v *view) {
+	data := v.Data.(linkData)
+	data.Next, data.NextButton = pathLogin, "login.button"
+	switch {
+	case data.Name == "reset":
+		data.Next, data.NextButton = pathForgot, "forgot.button"
+	case data.SignedIn != "":
+		data.Next, data.NextButton = pathAccount, "back.account"
+	}
+	data.Text = "link.expired." + data.Name
+	v.Data = data
 }
 
 // choosePassword shows the form of a password reset with the token of a verification link, for

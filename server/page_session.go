@@ -18,6 +18,7 @@ import (
 const (
 	pathAccount = "/account"
 	pathLogin   = "/login"
+	pathForgot  = "/forgot"
 )
 
 // redirectSignedOut clears the cookies and the browser's cache, so that the back button shows no

@@ -103,7 +103,7 @@ func (p *pages) signupForm(w http.ResponseWriter, r *http.Request) error {
 		return p.refill(w, r, p.signView(r, "signup").filled("signup", form), err)
 	}
 	if in == nil {
-		return p.showText(w, r, "signup.sent")
+		return p.showMessage(w, r, messagePage{Title: "signup.sent.title", Text: "signup.sent.text", Mailed: true})
 	}
 	p.cookies.setSession(w, r, in)
 	p.redirect(w, p.afterSignIn(r), nil)
@@ -127,6 +127,8 @@ type messagePage struct {
 	Undo        time.Time // until when the previous address can take the account back; zero: it can't
 	SignedIn    bool      // the page links to the account instead of the sign-in
 	SignInNext  bool      // the next step is to sign in, and not to go back to the front-end
+	Mailed      bool      // the next step is in the reader's inbox
+	Again       string    // path of the form that sends the mail again, or ""
 }
 
 // String keeps older templates working, which print the data itself.
@@ -185,7 +187,7 @@ func (p *pages) logoutPage(w http.ResponseWriter, r *http.Request) error {
 		return p.reload(w, r)
 	}
 	if !p.cookies.hasSession(r) {
-		return p.showMessage(w, r, messagePage{Title: "logout.title", Text: "why.out"})
+		return p.showMessage(w, r, messagePage{Title: "logout.done", Text: "why.out"})
 	}
 	signedIn, err := p.signedInAs(r)
 	if err != nil {
@@ -210,5 +212,6 @@ func (p *pages) forgotForm(w http.ResponseWriter, r *http.Request) error {
 	if err := p.engine.ForgotPassword(r.Context(), form.Get("email"), p.client(w, r)); err != nil {
 		return p.refill(w, r, p.newView(r, "forgot").filled("forgot", form), err)
 	}
-	return p.showText(w, r, "forgot.sent")
+	return p.showMessage(w, r, messagePage{
+		Title: "forgot.sent.title", Text: "forgot.sent.text", Mailed: true, Again: pathForgot})
 }

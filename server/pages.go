@@ -325,11 +325,17 @@ func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 }
 
 // showError responds with an error page. It shows the request id, under which the log has details.
-// Users can send the id to the operator without knowing what it means.
+// Users can send the id to the operator without knowing what it means. A page that does not exist
+// is no fault of the server, so it shows no id.
 func (p *pages) showError(w http.ResponseWriter, r *http.Request, refusal *watchword.Error) error {
 	v := p.newView(r, "error")
 	v.Problem = v.problemOf(refusal)
-	v.Data = w.Header().Get(requestIDHeader)
+	switch refusal.Code {
+	case watchword.CodeNotFound, watchword.CodeMethodNotAllowed:
+		v.Title, v.Data = v.T("error.missing"), ""
+	default:
+		v.Data = w.Header().Get(requestIDHeader)
+	}
 	return p.show(w, statusOf(refusal.Code), v)
 }
 
@@ -352,7 +358,6 @@ func (p *pages) homePage(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	v := p.newView(r, "home")
-	v.Title = v.T("brand")
 	v.Data = map[string]any{"Host": p.origins.public.Host, "Mailbox": p.devMail != nil}
 	return p.show(w, http.StatusOK, v)
 }
