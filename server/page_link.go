@@ -190,7 +190,7 @@ func expiredView(v *view) {
 		data.Next, data.NextButton = pathAccount, "back.account"
 	}
 	data.Text = "link.expired." + data.Name
-	v.Data = data
+	v.Title, v.Data = v.T(data.Name+".title"), data
 }
 
 // choosePassword shows the form of a password reset with the token of a verification link, for

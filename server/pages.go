@@ -332,7 +332,7 @@ func (p *pages) showError(w http.ResponseWriter, r *http.Request, refusal *watch
 	v.Problem = v.problemOf(refusal)
 	switch refusal.Code {
 	case watchword.CodeNotFound, watchword.CodeMethodNotAllowed:
-		v.Title, v.Data = v.T("error.missing"), ""
+		v.Title, v.Problem, v.Data = v.T("error.missing"), "", ""
 	default:
 		v.Data = w.Header().Get(requestIDHeader)
 	}

@@ -377,7 +377,7 @@ func TestPagesUseTheLanguageOfTheReader(t *testing.T) {
 	}
 	wantPage(t, b.submit("/login", map[string]string{"email": "x", "password": "y"}, "Accept-Language", "de"), 422,
 		"Das ist keine E-Mail-Adresse.")
-	wantPage(t, b.visit("/nothing", "Accept-Language", "de"), 404, "Diese Seite gibt es nicht.")
+	wantPage(t, b.visit("/nothing", "Accept-Language", "de"), 404, "Unter dieser Adresse gibt es keine Seite.")
 }
 
 // texts reads a catalog.
