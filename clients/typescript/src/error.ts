@@ -13,7 +13,9 @@ export interface FieldError {
 /** The server's codes, and two for requests without a response. */
 export type WatchwordErrorCode = Code | "NETWORK" | "TIMEOUT"
 
-type ErrorDetails = Partial<Pick<WatchwordError, "status" | "fields" | "challenge" | "requestId" | "retryAfter" | "cause">>
+type ErrorDetails = Partial<
+  Pick<WatchwordError, "status" | "fields" | "challenge" | "requestId" | "retryAfter" | "cause">
+>
 
 /**
  * The only error class of this package. Programs compare `code`; `message` is one sentence
