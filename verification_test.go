@@ -527,11 +527,16 @@ func TestOneOfConcurrentLinksCreatesTheAccount(t *testing.T) {
 			var wg sync.WaitGroup
 			for i := range errs {
 				wg.Go(func() {
-					switch link := links[i%2]; i / 2 % 2 {
-					case 0:
-						_, errs[i] = r.open(t, link, []watchword.Secret{goodPassword, otherPassword}[i%2])
-					default:
-						errs[i] = r.ResetPassword(t.Context(), link, "a third one for "+link[:8], laptop)
+					for range 5 { // a client repeats a request after 503; on a busy machine locks time out
+						switch link := links[i%2]; i / 2 % 2 {
+						case 0:
+							_, errs[i] = r.open(t, link, []watchword.Secret{goodPassword, otherPassword}[i%2])
+						default:
+							errs[i] = r.ResetPassword(t.Context(), link, "a third one for "+link[:8], laptop)
+						}
+						if !errors.Is(errs[i], watchword.ErrUnavailable) {
+							return
+						}
 					}
 				})
 			}

@@ -40,8 +40,9 @@ func TestSentencesStayPlain(t *testing.T) {
 			return err
 		}
 		if entry.IsDir() {
-			switch entry.Name() {
-			case "node_modules", "testdata", ".git", "dist", "build":
+			switch name := entry.Name(); {
+			case name == "node_modules", name == "testdata", name == "dist", name == "build",
+				strings.HasPrefix(name, ".") && path != ".": // such as .next, which tests build
 				return filepath.SkipDir
 			}
 			return nil
