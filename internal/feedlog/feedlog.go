@@ -21,7 +21,7 @@ type Item[I comparable, E any] struct {
 	At     time.Time
 	Value  I
 
-	key   string // kid that signed event; empty: nobody has read the item
+	key   string // kid that signed event; empty: not signed yet
 	event E
 }
 
