@@ -25,12 +25,16 @@ func Create(path string) ([]byte, error) {
 }
 
 // CreateNext makes the successor of the master key of a file. It replaces one that an
-// interrupted replacement has left.
+// interrupted replacement has left. The successor has the same owner.
 func CreateNext(path string) ([]byte, error) {
 	if err := os.Remove(nextOf(path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("make master key: %w", err)
 	}
-	return Create(nextOf(path))
+	key, err := Create(nextOf(path))
+	if err != nil {
+		return nil, err
+	}
+	return key, keepOwner(path, nextOf(path))
 }
 
 // LoadNext reads the successor. The error is fs.ErrNotExist if the file is missing.

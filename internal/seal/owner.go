@@ -1,0 +1,32 @@
+//go:build unix
+
+package seal
+
+import (
+	"fmt"
+	"os"
+	"syscall"
+)
+
+// keepOwner gives the file next the owner of the file at path, if they differ. Otherwise a
+// command that root runs would leave a master key that the user of the server can't read.
+// SQLite does the same for the files beside its database.
+func keepOwner(path, next string) error {
+	old, err := os.Stat(path)
+	if err != nil {
+		return fmt.Errorf("read the owner of the master key: %w", err)
+	}
+	made, err := os.Stat(next)
+	if err != nil {
+		return fmt.Errorf("read the owner of the new master key: %w", err)
+	}
+	want, known := old.Sys().(*syscall.Stat_t)
+	have, both := made.Sys().(*syscall.Stat_t)
+	if !known || !both || want.Uid == have.Uid && want.Gid == have.Gid {
+		return nil
+	}
+	if err := os.Chown(next, int(want.Uid), int(want.Gid)); err != nil {
+		return fmt.Errorf("keep the owner of the master key: %w", err)
+	}
+	return nil
+}
