@@ -2,5 +2,5 @@
 
 package seal
 
-// keepOwner does nothing, because a new file inherits its permissions from the folder.
+// keepOwner has no effect, because a new file inherits its permissions from the folder.
 func keepOwner(string, string) error { return nil }

@@ -62,6 +62,14 @@ func isOutdatedPlan(err error) bool {
 	return errors.As(err, &answer) && answer.Code == "0A000" && answer.Routine == "RevalidateCachedQuery"
 }
 
+// isSharedPlan reports whether a statement was outdated while it was being prepared. A new
+// connection has no old statements, so a proxy shares those of its own connections, as PgBouncer
+// does by default since 1.24.
+func isSharedPlan(err error) bool {
+	var preparing *pgconn.PrepareError
+	return isOutdatedPlan(err) && errors.As(err, &preparing)
+}
+
 // isConflict reports whether the transaction failed because of a concurrent one, so that a
 // retry may succeed: a serialization failure, a deadlock, or a unique value that the other
 // transaction inserted. A lock timeout is not a conflict: the caller has waited long enough.

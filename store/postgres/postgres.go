@@ -225,14 +225,14 @@ const unprepared = pgx.QueryExecModeCacheDescribe
 // a retry is safe. There are two causes:
 //
 //   - A proxy pools by transaction, and the statement was prepared on another server
-//     connection. From then on, new connections plan statements at each use. Planning takes
-//     four fifths of the time of a lone rotation.
+//     connection, or the proxy keeps an outdated one. From then on, new connections plan
+//     statements at each use. Planning takes four fifths of the time of a lone rotation.
 //   - A newer program migrated the tables, and the plans of all connections are outdated.
 //
 // In both cases, the store closes its connections.
 func (s *Store) replan(err error) bool {
 	switch {
-	case isUnprepared(err):
+	case isUnprepared(err), isSharedPlan(err):
 		s.proxied.Store(true)
 	case !isOutdatedPlan(err):
 		return false
