@@ -1,6 +1,7 @@
 package watchword
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -30,6 +31,7 @@ type attempt struct {
 
 	device  knowndevice.ID // the zero ID: the device is not known
 	failure []Charge       // refunded unless the password is wrong
+	why     string         // reason in the event; empty: the code of the refusal
 }
 
 // attempt charges for one check of the password of an address. Codes: CodeRateLimited.
@@ -69,7 +71,8 @@ func (l Limits) failure(email Address, device knowndevice.ID, c Client, now time
 // loginFailed stores the event of a failed sign-in, refunds a.failure (empty after a wrong
 // password) and returns the refusal.
 func (e *Engine) loginFailed(ctx context.Context, a attempt, refusal *Error) error {
-	event := e.event(EventLoginFailed, a.client, a.at).of(a.user.ID).because(string(refusal.Code)).counted(a.client)
+	why := cmp.Or(a.why, string(refusal.Code))
+	event := e.event(EventLoginFailed, a.client, a.at).of(a.user.ID).because(why).counted(a.client)
 	err := e.store.Update(ctx, func(tx Tx) error {
 		if err := refund(ctx, tx, a.failure...); err != nil {
 			return err

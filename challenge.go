@@ -71,7 +71,8 @@ const ChallengeLife = 10 * time.Minute
 // A ChallengeOffer tells a client how to continue a sign-in.
 type ChallengeOffer struct {
 	Handle    Secret        // works once, for this purpose only
-	Methods   []string      // totp, recovery
+	Methods   []string      // totp, passkey, recovery
+	Passkey   []byte        // options of the ceremony, as JSON; empty without a passkey
 	ExpiresIn time.Duration // ChallengeLife
 }
 
@@ -223,21 +224,30 @@ func (i Inside) AccessToken(u User, s Session, now time.Time) (Secret, time.Dura
 // Refund returns the charge of a right factor.
 func (i Inside) Refund(ctx context.Context, tx Tx, c Charge) error { return refund(ctx, tx, c) }
 
-// FactorFailed records a wrong factor and returns the refusal.
-func (i Inside) FactorFailed(ctx context.Context, u User, c Client, now time.Time) error {
-	refusal := refuse(CodeFactorWrong, "This code is wrong or was used already. Enter the current code.")
-	return i.engine.loginFailed(ctx, attempt{at: now, client: c, user: u}, refusal)
+// ChargePasskey charges a client for a step of a passwordless sign-in. Steps have one counter each.
+func (i Inside) ChargePasskey(ctx context.Context, step string, c Client, now time.Time) error {
+	purpose := limitPasskeyPerClient + limitPurpose(step)
+	return i.engine.charge(ctx, i.engine.opts.Limits.PasskeyPerClient.charge(purpose, c.key(), now))
+}
+
+// Failed records a failed sign-in and returns the refusal. why is the reason in the event; empty: the code.
+func (i Inside) Failed(ctx context.Context, t FactorTry, refusal *Error, why string) error {
+	return i.engine.loginFailed(ctx, attempt{at: t.At, client: t.Client, user: t.User, why: why}, refusal)
 }
 
 // NewChallenge returns a challenge that seals plain, and its handle.
 func (i Inside) NewChallenge(
 	p ChallengePurpose, u User, s SessionID, plain []byte, now time.Time,
 ) (c Challenge, handle Secret) {
-	id := uuid.Must(uuid.NewV7())
-	c = Challenge{ID: id.String(), Purpose: p, UserID: u.ID, SessionID: s, FactorsChangedAt: u.FactorsChangedAt,
+	c = Challenge{ID: newID(), Purpose: p, UserID: u.ID, SessionID: s, FactorsChangedAt: u.FactorsChangedAt,
 		CreatedAt: now, ExpiresAt: now.Add(ChallengeLife)}
 	c.Sealed = i.Seal(challengeContext(c), plain)
-	return c, Secret(challenge.Sign(i.engine.keys.box.Derive("challenge"), string(p), id))
+	return c, i.Handle(p, c.ID)
+}
+
+// Handle returns the handle of a challenge. It is also the challenge of a WebAuthn ceremony, to find the row by it.
+func (i Inside) Handle(p ChallengePurpose, id string) Secret {
+	return Secret(challenge.Sign(i.engine.keys.box.Derive("challenge"), string(p), uuid.MustParse(id)))
 }
 
 // ChallengeID returns the id in a handle. An invented handle, or one of another purpose, costs no
@@ -267,8 +277,16 @@ type Resumed struct {
 	password []byte
 }
 
-// Resume continues the sign-in of a challenge with the proof second.
-func (i Inside) Resume(c Challenge, u User, second string, client Client, now time.Time) (Resumed, error) {
+// Begin starts a sign-in with proofs. AdmitRequest.User is that of u.
+func (i Inside) Begin(ctx context.Context, u User, r AdmitRequest, now time.Time) (Resumed, error) {
+	sum := sha256.Sum256([]byte(u.PasswordHash))
+	n := entry{user: u, proofs: r.Methods, persistent: r.Persistent, client: r.Client, at: now}
+	started, err := i.engine.newEntry(ctx, n, r.Replaces)
+	return Resumed{started, sum[:]}, err
+}
+
+// Resume continues the sign-in of a challenge with the proofs of a second factor.
+func (i Inside) Resume(c Challenge, u User, second []string, client Client, now time.Time) (Resumed, error) {
 	plain, err := i.OpenChallenge(c)
 	if err != nil {
 		return Resumed{}, err
@@ -278,7 +296,7 @@ func (i Inside) Resume(c Challenge, u User, second string, client Client, now ti
 		return Resumed{}, fmt.Errorf("challenge of a sign-in: %w", err)
 	}
 	u.FactorsChangedAt = c.FactorsChangedAt // a change of factors makes the challenge invalid
-	return Resumed{entry{user: u, proofs: append(p.Proofs, second), persistent: p.Persistent, client: client, at: now,
+	return Resumed{entry{user: u, proofs: append(p.Proofs, second...), persistent: p.Persistent, client: client, at: now,
 		id: SessionID(newID()), replaces: p.Replaces}, p.Password}, nil
 }
 
@@ -324,6 +342,4 @@ func (i Inside) Admit(ctx context.Context, tx Tx, r Resumed) (Admitted, error) {
 }
 
 // Enter returns the tokens of a committed sign-in.
-func (i Inside) Enter(a Admitted) (*SignIn, error) {
-	return i.engine.enter(a.device, a.out)
-}
+func (i Inside) Enter(a Admitted) (*SignIn, error) { return i.engine.enter(a.device, a.out) }

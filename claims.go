@@ -121,7 +121,7 @@ func (o Options) claims(u User, s Session) accesstoken.Claims {
 		SessionID: string(s.ID),
 		ID:        newID(),
 		Roles:     u.Roles,
-		AMR:       s.Methods,
+		AMR:       amr.Claim(s.Methods),
 		ACR:       amr.Level(s.Methods),
 		Extra:     o.Claims.of(u, s),
 	}
@@ -140,7 +140,7 @@ func (o Options) tokenSize(roles []string) (int, error) {
 	if slices.Contains(slices.Collect(maps.Values(o.Claims.Computed)), ClaimEmail) {
 		user.VerifiedAt = time.Unix(latest, 0) // the token of an unproven address lacks the claim
 	}
-	claims := o.claims(user, Session{ID: SessionID(newID()), Methods: []string{"pwd", "otp", amr.Recovery, "mfa"}})
+	claims := o.claims(user, Session{ID: SessionID(newID()), Methods: strings.Fields("pwd otp recovery hwk swk mfa")})
 	claims.IssuedAt, claims.NotBefore, claims.Expires, claims.AuthTime = latest, latest, latest, latest
 	return accesstoken.Size(o.SigningAlg, claims)
 }

@@ -33,6 +33,7 @@ const (
 	KeyDevice KeyUse = "device" // computes the tokens of known devices
 
 	KeyRecovery KeyUse = "recovery" // computes the hashes of recovery codes
+	KeyPasskey  KeyUse = "passkey"  // computes the user handles of passkeys
 )
 
 // A Key is a row of the store: a secret that is sealed under the master key. Its times
@@ -103,6 +104,8 @@ func derivedFrom(use KeyUse) string {
 		return "import id"
 	case KeyRecovery:
 		return "recovery code"
+	case KeyPasskey:
+		return "passkey user handle"
 	default:
 		return "known device"
 	}
@@ -121,7 +124,7 @@ func (k *keyring) secret(use KeyUse) []byte {
 // unique number lets one win, and all have the same secret.
 func (k *keyring) storeSecrets(ctx context.Context) error {
 	var missing []Key
-	for _, use := range []KeyUse{KeyMail, KeyImport, KeyDevice, KeyRecovery} { // a fixed order avoids deadlocks
+	for _, use := range []KeyUse{KeyMail, KeyImport, KeyDevice, KeyRecovery, KeyPasskey} { // the order avoids deadlocks
 		if k.current.Load().secrets[use] != nil {
 			continue
 		}

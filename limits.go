@@ -29,6 +29,7 @@ type Limits struct {
 	FailedFactors Limit // second factors of one account, each kind and known devices apart. Default: 10 in 15 minutes
 
 	LoginPerClient    Limit // Default: 100 in 15 minutes
+	PasskeyPerClient  Limit // passwordless sign-ins; their options are counted apart. Default: 60 in 1 minute
 	SignupPerClient   Limit // Default: 20 in 15 minutes
 	MailPerClient     Limit // Default: 30 in 15 minutes
 	MailPerAddress    Limit // per address and kind of mail; mails above it are dropped silently. Default: 3 in 1 hour
@@ -40,7 +41,7 @@ type Limits struct {
 // Unlimited returns Limits that refuse no request, for load tests.
 func Unlimited() Limits {
 	none := Limit{Count: -1}
-	return Limits{none, none, none, none, none, none, none, none, none, none, none, none, none}
+	return Limits{none, none, none, none, none, none, none, none, none, none, none, none, none, none}
 }
 
 func (l Limits) withDefaults() Limits {
@@ -54,6 +55,7 @@ func (l Limits) withDefaults() Limits {
 		Reauthentication:  cmp.Or(l.Reauthentication, failed),
 		FailedFactors:     cmp.Or(l.FailedFactors, Limit{10, quarter}),
 		LoginPerClient:    cmp.Or(l.LoginPerClient, Limit{100, quarter}),
+		PasskeyPerClient:  cmp.Or(l.PasskeyPerClient, Limit{60, time.Minute}),
 		SignupPerClient:   cmp.Or(l.SignupPerClient, Limit{20, quarter}),
 		MailPerClient:     cmp.Or(l.MailPerClient, Limit{30, quarter}),
 		MailPerAddress:    cmp.Or(l.MailPerAddress, Limit{3, time.Hour}),
@@ -75,6 +77,7 @@ const (
 	limitReauthentication  limitPurpose = "reauth"           // session
 	limitFailedFactors     limitPurpose = "factor_"          // user; followed by the kind of proof and of device
 	limitLoginPerClient    limitPurpose = "login"            // client network
+	limitPasskeyPerClient  limitPurpose = "passkey_"         // client network; followed by the step
 	limitSignupPerClient   limitPurpose = "signup"           // client network
 	limitMailPerClient     limitPurpose = "mail_client"      // client network
 	limitMailPerAddress    limitPurpose = "mail_"            // address; followed by the kind of mail

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/watchword-auth/watchword"
@@ -18,25 +17,38 @@ import (
 // the owner's authenticator by another. The account needs a proven address, because an
 // attacker could otherwise plant a factor in an account with another person's address.
 
-// MaxTOTP is how many TOTP factors an account can have.
-const MaxTOTP = 2
+// How many factors of a kind an account can have.
+const (
+	MaxTOTP     = 2
+	MaxPasskeys = 10
+)
 
-// mayEnrol decides whether a session may add a TOTP.
-func (m *Manager) mayEnrol(u watchword.User, s watchword.Session, all []Factor, now time.Time) *watchword.Error {
+// mayEnrol decides whether a session may add a factor of a kind.
+func (m *Manager) mayEnrol(
+	u watchword.User, s watchword.Session, all []Factor, k Kind, now time.Time,
+) *watchword.Error {
 	if !u.Verified() {
 		return refuse(watchword.CodeEmailNotVerified, "Confirm your email address first: open the link that we emailed you.")
 	}
 	if refusal := m.engine.Fresh(u, s, now); refusal != nil {
 		return refusal
 	}
+	return decideRoom(all, k)
+}
+
+// decideRoom decides whether an account has room for another factor of a kind.
+func decideRoom(all []Factor, k Kind) *watchword.Error {
 	have := 0
 	for _, f := range all {
-		if f.Kind == KindTOTP {
+		if f.Kind == k {
 			have++
 		}
 	}
-	if have >= MaxTOTP {
+	switch {
+	case k == KindTOTP && have >= MaxTOTP:
 		return refuse(watchword.CodeFactorLimit, "Remove an authenticator app first: an account can have 2.")
+	case k == KindPasskey && have >= MaxPasskeys:
+		return refuse(watchword.CodeFactorLimit, "Remove a passkey first: an account can have 10.")
 	}
 	return nil
 }
@@ -67,7 +79,7 @@ func (m *Manager) BeginTOTP(ctx context.Context, who watchword.Identity, name st
 		if err != nil {
 			return u, id, err
 		}
-		if refusal := m.mayEnrol(user, session, all, now); refusal != nil {
+		if refusal := m.mayEnrol(user, session, all, KindTOTP, now); refusal != nil {
 			return u, id, refusal
 		}
 		return user, session.ID, nil
@@ -131,7 +143,7 @@ func (m *Manager) ConfirmTOTP(
 	if err != nil {
 		return Confirmation{}, err
 	}
-	return m.add(ctx, who, challenge, f, c)
+	return m.add(ctx, who, enrolled{challenge, f, []string{"otp"}}, c)
 }
 
 // confirmed counts an attempt on an enrolment, commits it, and returns the factor if code is right. ours says whether
@@ -195,11 +207,20 @@ func (m *Manager) claimAttempt(ctx context.Context, tx Tx, c watchword.Challenge
 	return err
 }
 
-// add inserts a confirmed factor in one transaction.
+// An enrolled factor is confirmed, but not stored yet.
+type enrolled struct {
+	challenge watchword.Challenge
+	factor    Factor
+	proofs    []string // that the confirmation adds to the session; empty for an upgrade
+}
+
+// add inserts a confirmed factor in one transaction. A TOTP needs a session that is still fresh.
+// For a passkey, the session was fresh when the ceremony began, because the user may have to
+// search for a security key.
 func (m *Manager) add(
-	ctx context.Context, who watchword.Identity, c watchword.Challenge, f Factor, client watchword.Client,
+	ctx context.Context, who watchword.Identity, e enrolled, client watchword.Client,
 ) (Confirmation, error) {
-	now := f.CreatedAt
+	c, f, now := e.challenge, e.factor, e.factor.CreatedAt
 	done := Confirmation{Factor: f}
 	event := m.engine.Event(watchword.EventFactorAdded, who.User, who.Session.ID, client, now)
 	event.Detail = string(f.Kind)
@@ -216,13 +237,20 @@ func (m *Manager) add(
 		if err != nil {
 			return err
 		}
-		if refusal := m.mayEnrol(user, session, all, now); refusal != nil {
+		refusal := decideRoom(all, f.Kind)
+		if f.Kind == KindTOTP {
+			refusal = m.mayEnrol(user, session, all, f.Kind, now)
+		}
+		if refusal != nil {
 			return refusal
 		}
 		if done.Codes, err = m.insert(ctx, tx, c, f, addition{user, session.ID}); err != nil {
 			return err
 		}
-		session.Methods, session.AuthenticatedAt = amr.Complete(append(slices.Clone(session.Methods), "otp")), now
+		if len(e.proofs) == 0 {
+			return tx.InsertEvent(ctx, event)
+		}
+		session.Methods, session.AuthenticatedAt = amr.Add(session.Methods, e.proofs...), now
 		if err := m.proven(ctx, tx, session, now); err != nil {
 			return err
 		}
@@ -247,16 +275,20 @@ func (m *Manager) insert(
 	ctx context.Context, tx Tx, c watchword.Challenge, f Factor, to addition,
 ) (codes []watchword.Secret, err error) {
 	taken, err := tx.TakeChallenge(ctx, c.ID, c.Purpose, f.CreatedAt)
-	if err == nil && taken {
-		taken, err = tx.InsertFactor(ctx, f)
-	}
 	if err == nil && !taken {
 		err = challengeInvalid()
+	}
+	if err != nil {
+		return nil, err
+	}
+	inserted, err := tx.InsertFactor(ctx, f)
+	if err == nil && !inserted {
+		err = refuse(watchword.CodeFactorWrong, "This passkey belongs to an account already. Create another one.")
 	}
 	if err == nil {
 		err = tx.CountFactors(ctx, f.UserID, f.CreatedAt)
 	}
-	if err != nil || to.user.Factors > 0 {
+	if err != nil || to.user.Factors > 0 || f.Unproven {
 		return nil, err
 	}
 	if _, err := tx.EndSessions(ctx, f.UserID, to.session, watchword.EndedFactor, f.CreatedAt); err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/amr"
+	"github.com/watchword-auth/watchword/internal/passkey"
 	"github.com/watchword-auth/watchword/internal/recoverycode"
 	"github.com/watchword-auth/watchword/internal/totp"
 )
@@ -21,6 +22,16 @@ type Options struct {
 
 	// Issuer is the name of the service in an authenticator. Default: the host of the public URL.
 	Issuer string
+
+	// NoPasskeys switches passkeys off. Those that exist stay in the list of an account.
+	NoPasskeys bool
+
+	// RPID is the domain that passkeys are bound to: the host of the public URL or a parent domain.
+	// Another value later makes all passkeys unusable. Default: the host of the public URL.
+	RPID string
+
+	// Origins are those of other front-ends that may use passkeys. Only origins under RPID count.
+	Origins []string
 }
 
 // A Manager runs the flows of second factors. It is safe for concurrent use.
@@ -28,6 +39,8 @@ type Manager struct {
 	engine watchword.Inside
 	store  Store
 	opts   Options
+
+	passkeys *passkey.Party // nil: off
 }
 
 // New returns a Manager for an engine and the store of that engine.
@@ -35,41 +48,83 @@ func New(e *watchword.Engine, store Store, opts Options) *Manager {
 	if opts.Issuer == "" {
 		opts.Issuer = hostOf(e.PublicURL())
 	}
-	return &Manager{engine: e.Inside(), store: store, opts: opts}
+	return &Manager{engine: e.Inside(), store: store, opts: opts, passkeys: party(e.PublicURL(), opts)}
 }
 
 // A Proof is one second factor, as a client sends it: one field is set.
 type Proof struct {
 	TOTP         watchword.Secret
 	RecoveryCode watchword.Secret
+	Passkey      []byte // AuthenticationResponseJSON of the browser
+
+	ceremony watchword.Secret // that Passkey must answer
 }
 
 // kind names the counter of failures and is part of the stored key. Recovery codes have their own,
 // so wrong codes of an authenticator do not block them.
 func (p Proof) kind() (kind string, err error) {
-	switch {
-	case (p.TOTP == "") == (p.RecoveryCode == ""):
-		return "", &watchword.Error{
-			Code: watchword.CodeValidationFailed, Detail: "Send one of totp and recoveryCode.",
-			Fields: []watchword.FieldError{{
-				Field: "totp", Code: watchword.FieldRequired, Message: "Send one of totp and recoveryCode.",
-			}},
-		}
-	case p.TOTP != "":
-		return "totp", nil
+	var given []string
+	if p.TOTP != "" {
+		given = append(given, string(KindTOTP))
 	}
-	return amr.Recovery, nil
+	if p.RecoveryCode != "" {
+		given = append(given, amr.Recovery)
+	}
+	if len(p.Passkey) > 0 {
+		given = append(given, string(KindPasskey))
+	}
+	if len(given) == 1 {
+		return given[0], nil
+	}
+	const message = "Send one of totp, recoveryCode and passkey."
+	return "", &watchword.Error{
+		Code: watchword.CodeValidationFailed, Detail: message,
+		Fields: []watchword.FieldError{{Field: "totp", Code: watchword.FieldRequired, Message: message}},
+	}
 }
 
-// A claim is a proof that looks right. It counts only once its step or hash is claimed.
+// A claim is a proof that looks right. It counts only once its step, counter or hash is claimed.
 type claim struct {
-	method string // `amr`
-	factor Factor // of a TOTP
-	step   int64
-	hash   string // of a recovery code
+	method   string // `amr`
+	verified bool   // a passkey whose authenticator has verified the user
+	factor   Factor // of a TOTP, or a passkey with its new counter
+	step     int64
+	hash     string // of a recovery code
 }
 
-// match compares a proof with the factors of a user. It reports false if the proof is wrong. A
+// proofs returns the methods that the proof adds to a session.
+func (c claim) proofs() []string {
+	if c.verified {
+		return []string{c.method, amr.Verified}
+	}
+	return []string{c.method}
+}
+
+// check compares a proof with the factors of a user, and records a wrong one.
+func (m *Manager) check(ctx context.Context, t watchword.FactorTry, all []Factor, p Proof) (claim, error) {
+	if len(p.Passkey) > 0 {
+		return m.checkPasskey(ctx, t, all, p)
+	}
+	proven, ok, err := m.match(t.User, all, p, t.At)
+	if err == nil && !ok {
+		err = m.engine.Failed(ctx, t, codeWrong(), "")
+	}
+	return proven, err
+}
+
+func codeWrong() *watchword.Error {
+	return refuse(watchword.CodeFactorWrong, "This code is wrong or was used already. Enter the current code.")
+}
+
+// usedBefore records a proof that another request has used, and returns the refusal.
+func (m *Manager) usedBefore(ctx context.Context, t watchword.FactorTry, c claim) error {
+	if c.factor.Kind == KindPasskey {
+		return m.engine.Failed(ctx, t, passkeyWrong(), reasonCounter)
+	}
+	return m.engine.Failed(ctx, t, codeWrong(), "")
+}
+
+// match compares a code with the factors of a user. It reports false if the proof is wrong. A
 // recovery code is compared by its claim.
 func (m *Manager) match(u watchword.User, all []Factor, p Proof, now time.Time) (claim, bool, error) {
 	if p.RecoveryCode != "" {
@@ -101,8 +156,11 @@ func (m *Manager) match(u watchword.User, all []Factor, p Proof, now time.Time) 
 // use claims a proof in the transaction that acts on it. It reports false if another request has
 // used the proof first.
 func (c claim) use(ctx context.Context, tx Tx, u watchword.User, now time.Time) (bool, error) {
-	if c.method == amr.Recovery {
+	switch {
+	case c.method == amr.Recovery:
 		return tx.TakeRecoveryCode(ctx, u.ID, c.hash)
+	case c.factor.Kind == KindPasskey:
+		return c.usePasskey(ctx, tx, now)
 	}
 	return tx.ClaimStep(ctx, c.factor, c.step, now)
 }

@@ -41,6 +41,7 @@ func (m *Manager) Login(ctx context.Context, r LoginRequest) (*watchword.SignIn,
 	now := m.engine.Now()
 	var challenge watchword.Challenge
 	var user watchword.User
+	var try watchword.FactorTry
 	var all []Factor
 	var charge watchword.Charge
 	err = m.store.Update(ctx, func(tx Tx) error {
@@ -52,21 +53,19 @@ func (m *Manager) Login(ctx context.Context, r LoginRequest) (*watchword.SignIn,
 		if user, all, err = tx.UserWithFactors(ctx, challenge.UserID); err != nil {
 			return err
 		}
-		try := watchword.FactorTry{User: user, Kind: kind, Client: r.Client, At: now}
+		try = watchword.FactorTry{User: user, Kind: kind, Client: r.Client, At: now}
 		charge, err = m.engine.ChargeFactor(ctx, tx, try)
 		return err
 	})
 	if err != nil {
 		return nil, m.gone(err)
 	}
-	proven, ok, err := m.match(user, all, r.Proof, now)
+	r.ceremony = m.engine.Handle(loginCeremony, id)
+	proven, err := m.check(ctx, try, all, r.Proof)
 	if err != nil {
 		return nil, err
 	}
-	if !ok {
-		return nil, m.engine.FactorFailed(ctx, user, r.Client, now)
-	}
-	resumed, err := m.engine.Resume(challenge, user, proven.method, r.Client, now)
+	resumed, err := m.engine.Resume(challenge, user, proven.proofs(), r.Client, now)
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +103,7 @@ func (m *Manager) enter(
 		return m.engine.Refund(ctx, tx, charge)
 	})
 	if errors.Is(err, errUsed) {
-		return nil, m.engine.FactorFailed(ctx, r.User(), r.Client(), r.At())
+		return nil, m.usedBefore(ctx, watchword.FactorTry{User: r.User(), Client: r.Client(), At: r.At()}, proven)
 	}
 	if err != nil {
 		return nil, err

@@ -3,9 +3,7 @@ package factors
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
-	"unicode/utf8"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/amr"
@@ -36,13 +34,8 @@ const maxName = 100 // code points
 
 // Rename changes the name of a factor. Codes: CodeValidationFailed (name), CodeNotFound.
 func (m *Manager) Rename(ctx context.Context, who watchword.Identity, factor, name string) error {
-	if name == "" || utf8.RuneCountInString(name) > maxName || !utf8.ValidString(name) {
-		problem := watchword.FieldError{
-			Field: "name", Code: watchword.FieldInvalid, Message: "Enter a name of 1 to 100 characters.",
-		}
-		return &watchword.Error{
-			Code: watchword.CodeValidationFailed, Detail: problem.Message, Fields: []watchword.FieldError{problem},
-		}
+	if err := checkName(name); err != nil {
+		return err
 	}
 	return m.store.Update(ctx, func(tx Tx) error {
 		renamed, err := tx.RenameFactor(ctx, who.User.ID, factor, name)
@@ -71,6 +64,10 @@ func (m *Manager) Remove(ctx context.Context, who watchword.Identity, factor str
 		if refusal := m.engine.Fresh(user, session, now); refusal != nil {
 			return refusal
 		}
+		left, err := m.leftWithout(ctx, tx, user.ID, factor)
+		if err != nil {
+			return err
+		}
 		removed, err := tx.DeleteFactor(ctx, user.ID, factor)
 		if err == nil && !removed {
 			err = noFactor()
@@ -81,7 +78,7 @@ func (m *Manager) Remove(ctx context.Context, who watchword.Identity, factor str
 		if err := tx.CountFactors(ctx, user.ID, now); err != nil {
 			return err
 		}
-		if user.Factors <= 1 {
+		if left == 0 {
 			if err := tx.DeleteRecoveryCodes(ctx, user.ID); err != nil {
 				return err
 			}
@@ -103,6 +100,17 @@ func (m *Manager) Remove(ctx context.Context, who watchword.Identity, factor str
 	}
 	m.engine.Announce(event)
 	return nil
+}
+
+// leftWithout counts the factors that a sign-in asks for, without one.
+func (m *Manager) leftWithout(ctx context.Context, tx Tx, id watchword.UserID, without string) (n int, err error) {
+	all, err := tx.Factors(ctx, id)
+	for _, f := range all {
+		if f.ID != without && !f.Unproven {
+			n++
+		}
+	}
+	return n, err
 }
 
 // NewRecoveryCodes replaces the recovery codes. The old ones become invalid. Codes:
@@ -163,11 +171,19 @@ func (m *Manager) StepUp(
 	if err != nil {
 		return "", 0, err
 	}
+	proven := reproven{client: r.Client, at: now}
+	if kind == string(KindPasskey) {
+		if proven.ceremony, r.ceremony, err = m.stepUpCeremony(r.Passkey); err != nil {
+			return "", 0, err
+		}
+	}
 	var all []Factor
-	var charge watchword.Charge
-	err = m.store.Update(ctx, func(tx Tx) error {
-		try := watchword.FactorTry{User: who.User, Kind: kind, Client: r.Client, At: now}
-		if charge, err = m.engine.ChargeFactor(ctx, tx, try); err != nil {
+	try := watchword.FactorTry{User: who.User, Kind: kind, Client: r.Client, At: now}
+	err = m.store.Update(ctx, func(tx Tx) (err error) {
+		if err := m.ownCeremony(ctx, tx, proven.ceremony, who, now); err != nil {
+			return err
+		}
+		if proven.charge, err = m.engine.ChargeFactor(ctx, tx, try); err != nil {
 			return err
 		}
 		all, err = tx.Factors(ctx, who.User.ID)
@@ -176,22 +192,19 @@ func (m *Manager) StepUp(
 	if err != nil {
 		return "", 0, err
 	}
-	proven, ok, err := m.match(who.User, all, r.Proof, now)
-	if err != nil {
+	if proven.claim, err = m.check(ctx, try, all, r.Proof); err != nil {
 		return "", 0, err
 	}
-	if !ok {
-		return "", 0, m.engine.FactorFailed(ctx, who.User, r.Client, now)
-	}
-	return m.stepUp(ctx, who, reproven{proven, charge, r.Client, now})
+	return m.stepUp(ctx, who, proven)
 }
 
 // A reproven user has given a right proof. The zero claim stands for a password.
 type reproven struct {
 	claim
-	charge watchword.Charge
-	client watchword.Client
-	at     time.Time
+	ceremony string // id of the challenge that a passkey has answered
+	charge   watchword.Charge
+	client   watchword.Client
+	at       time.Time
 }
 
 // stepUp claims the proof and changes the session.
@@ -212,14 +225,10 @@ func (m *Manager) stepUp(
 			return errUsed
 		}
 		if proven.method != "" {
-			fresh, err := proven.use(ctx, tx, user, now)
-			if err == nil && !fresh {
-				err = errUsed
-			}
-			if err != nil {
+			if err := m.useInSession(ctx, tx, user, session, proven); err != nil {
 				return err
 			}
-			session.Methods = amr.Complete(append(slices.Clone(session.Methods), proven.method))
+			session.Methods = amr.Add(session.Methods, proven.proofs()...)
 		}
 		session.AuthenticatedAt = now
 		if err := m.proven(ctx, tx, session, now); err != nil {
@@ -235,7 +244,7 @@ func (m *Manager) stepUp(
 		return tx.InsertEvent(ctx, event)
 	})
 	if errors.Is(err, errUsed) {
-		return "", 0, m.engine.FactorFailed(ctx, who.User, c, now)
+		return "", 0, m.usedBefore(ctx, watchword.FactorTry{User: who.User, Client: c, At: now}, proven.claim)
 	}
 	if err != nil {
 		return "", 0, m.ended(err)

@@ -28,7 +28,7 @@ func (m *Manager) Pending(ctx context.Context, who watchword.Identity, id string
 		return Enrolment{}, err
 	}
 	// The secret is worth as much as a factor, so an old session can't read it.
-	if refusal := m.mayEnrol(who.User, who.Session, all, m.engine.Now()); refusal != nil {
+	if refusal := m.mayEnrol(who.User, who.Session, all, KindTOTP, m.engine.Now()); refusal != nil {
 		return Enrolment{}, refusal
 	}
 	return m.enrolment(u, id, p.Secret), nil

@@ -76,7 +76,7 @@ func (m *Manager) ConfirmRequired(ctx context.Context, r RequiredRequest) (Confi
 		if err != nil {
 			return m.gone(err)
 		}
-		resumed, err := m.engine.Resume(waits, user, "otp", r.Client, now)
+		resumed, err := m.engine.Resume(waits, user, []string{"otp"}, r.Client, now)
 		if err != nil {
 			return err
 		}

@@ -23,6 +23,7 @@ type Tx interface {
 	ChallengeTx
 	FactorTx
 	RecoveryTx
+	PasskeyTx
 }
 
 // ChallengeTx reads and consumes challenges.
@@ -57,7 +58,7 @@ type FactorTx interface {
 	ClaimStep(ctx context.Context, f Factor, step int64, at time.Time) (bool, error)
 	RenameFactor(ctx context.Context, id watchword.UserID, factor, name string) (bool, error)
 	DeleteFactor(ctx context.Context, id watchword.UserID, factor string) (bool, error)
-	// CountFactors sets User.Factors to the number of factors, and FactorsChangedAt to changed, or
+	// CountFactors sets User.Factors to the number of factors that are not Unproven, and FactorsChangedAt to changed, or
 	// to a millisecond after its last value. The caller holds the lock of the user's row.
 	CountFactors(ctx context.Context, id watchword.UserID, changed time.Time) error
 	// ProveSession sets AuthenticatedAt and Methods of a session that is alive.
@@ -77,11 +78,26 @@ type RecoveryTx interface {
 	DeleteRecoveryCodes(context.Context, watchword.UserID) error
 }
 
+// PasskeyTx finds and uses passkeys.
+//
+// Unstable: stores implement it.
+type PasskeyTx interface {
+	// FactorByCredential returns the passkey with that credential id.
+	FactorByCredential(ctx context.Context, credential string) (Factor, error)
+	// ClaimCount stores Counter, Record and Unproven of f and sets LastUsedAt. It reports false if
+	// the stored counter is not below f.Counter, unless both are zero.
+	ClaimCount(ctx context.Context, f Factor, at time.Time) (bool, error)
+	// SpendChallenge inserts a used challenge. It reports false if it was used already.
+	SpendChallenge(context.Context, watchword.Challenge) (bool, error)
+}
+
 // A Kind is the kind of a factor.
 type Kind string
 
-// KindTOTP is a time-based one-time password (RFC 6238).
-const KindTOTP Kind = "totp"
+const (
+	KindTOTP    Kind = "totp"    // a time-based one-time password (RFC 6238)
+	KindPasskey Kind = "passkey" // a WebAuthn credential
+)
 
 // A Factor is a confirmed second factor of an account.
 type Factor struct {
@@ -94,8 +110,13 @@ type Factor struct {
 	CredentialID string // of a passkey; empty for a TOTP
 	Record       string // the public half of a passkey; empty for a TOTP
 
-	// Counter is the time step of the last accepted code. Lower steps are refused.
+	// Counter is the time step of the last accepted code, or the signature counter of a passkey.
+	// Lower ones are refused.
 	Counter int64
+
+	// Unproven marks a passkey from an automatic upgrade, before its first use with verification. A
+	// sign-in does not ask for it.
+	Unproven bool
 
 	CreatedAt  time.Time
 	LastUsedAt time.Time // zero: only confirmed

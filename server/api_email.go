@@ -98,7 +98,7 @@ func (a *api) verifyEmail(w http.ResponseWriter, r *http.Request) error {
 		Replaces: a.cookies.replaced(r, body.Delivery),
 	})
 	if err != nil {
-		return a.challenged(w, err, body.Delivery)
+		return a.challenged(w, r, err, body.Delivery)
 	}
 	// A live session of the account was proof enough. The client has its tokens already.
 	if in == nil {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -21,9 +22,10 @@ import (
 
 // A challengeBody is the member `challenge` of SECOND_FACTOR_REQUIRED and ENROLMENT_REQUIRED.
 type challengeBody struct {
-	Methods   []string `json:"methods" nullable:"false" doc:"totp, recovery"`
-	ExpiresIn int64    `json:"expiresIn" doc:"Seconds"`
-	Handle    string   `json:"handle,omitempty" doc:"Only with delivery: body"`
+	Methods   []string        `json:"methods" nullable:"false" doc:"totp, passkey, recovery"`
+	ExpiresIn int64           `json:"expiresIn" doc:"Seconds"`
+	Passkey   *ceremonyAnswer `json:"passkey,omitempty"`
+	Handle    string          `json:"handle,omitempty" doc:"Only with delivery: body"`
 }
 
 // challengeOf returns nil for every other refusal. The handle is empty unless the client asked for
@@ -34,14 +36,25 @@ func challengeOf(refusal *watchword.Error) *challengeBody {
 	}
 	// The life is in whole seconds, as expiresIn of tokens is.
 	offer := refusal.Challenge
-	return &challengeBody{offer.Methods, int64(offer.ExpiresIn / time.Second), string(offer.Handle)}
+	body := &challengeBody{offer.Methods, int64(offer.ExpiresIn / time.Second), nil, string(offer.Handle)}
+	if len(offer.Passkey) > 0 {
+		body.Passkey = &ceremonyAnswer{PublicKey: offer.Passkey}
+	}
+	return body
 }
 
 // challenged moves the handle of a challenge into the step cookie, unless delivery asks for it in
 // the body. Every handler that signs in by a password passes its errors through it, so a script
-// never sees the handle of a browser.
-func (a *api) challenged(w http.ResponseWriter, err error, delivery string) error {
+// never sees the handle of a browser. Package factors adds the kinds of factors and the options of
+// a ceremony with a passkey.
+func (a *api) challenged(w http.ResponseWriter, r *http.Request, err error, delivery string) error {
 	var refusal *watchword.Error
+	if !errors.As(err, &refusal) || refusal.Challenge == nil {
+		return err
+	}
+	if a.factors != nil {
+		err = a.factors.Offer(r.Context(), err)
+	}
 	if !errors.As(err, &refusal) || refusal.Challenge == nil || delivery == deliveryBody {
 		return err
 	}
@@ -55,9 +68,10 @@ func (a *api) challenged(w http.ResponseWriter, err error, delivery string) erro
 
 // A factorLoginBody has one proof. A handle in it asks for the tokens in the body.
 type factorLoginBody struct {
-	TOTP         string `json:"totp,omitempty" doc:"Six digits"`
-	RecoveryCode string `json:"recoveryCode,omitempty"`
-	Handle       string `json:"handle,omitempty" doc:"For clients that received it in a body"`
+	TOTP         string          `json:"totp,omitempty" doc:"Six digits"`
+	RecoveryCode string          `json:"recoveryCode,omitempty"`
+	Passkey      json.RawMessage `json:"passkey,omitempty" doc:"AuthenticationResponseJSON"`
+	Handle       string          `json:"handle,omitempty" doc:"For clients that received it in a body"`
 }
 
 // loginFactor completes a sign-in. The cookie is deleted when the challenge can't be used again.
@@ -72,7 +86,8 @@ func (a *api) loginFactor(w http.ResponseWriter, r *http.Request) error {
 	}
 	in, err := a.factors.Login(r.Context(), factors.LoginRequest{
 		Handle: handle, Client: a.clients.of(w, r),
-		Proof: factors.Proof{TOTP: watchword.Secret(body.TOTP), RecoveryCode: watchword.Secret(body.RecoveryCode)},
+		Proof: factors.Proof{TOTP: watchword.Secret(body.TOTP), RecoveryCode: watchword.Secret(body.RecoveryCode),
+			Passkey: body.Passkey},
 	})
 	a.endStep(w, delivery, err)
 	if err != nil {
@@ -113,10 +128,11 @@ func (a *api) endStep(w http.ResponseWriter, delivery string, err error) {
 // A factorBody describes a factor to its owner. It has no secret.
 type factorBody struct {
 	ID         string     `json:"id" format:"uuid"`
-	Kind       string     `json:"kind" enum:"totp"`
+	Kind       string     `json:"kind" enum:"totp,passkey"`
 	Name       string     `json:"name"`
 	CreatedAt  time.Time  `json:"createdAt"`
 	LastUsedAt *time.Time `json:"lastUsedAt,omitempty"`
+	BackedUp   *bool      `json:"backedUp,omitempty" doc:"Of a passkey: it was synchronized at its last use"`
 }
 
 // newFactorBody leaves lastUsedAt out for a factor that was only confirmed, so that a page can say "never used". A zero
@@ -125,6 +141,10 @@ func newFactorBody(f factors.Factor) factorBody {
 	body := factorBody{ID: f.ID, Kind: string(f.Kind), Name: f.Name, CreatedAt: f.CreatedAt}
 	if !f.LastUsedAt.IsZero() {
 		body.LastUsedAt = &f.LastUsedAt
+	}
+	if f.Kind == factors.KindPasskey {
+		backedUp := f.BackedUp()
+		body.BackedUp = &backedUp
 	}
 	return body
 }
@@ -140,6 +160,7 @@ type codesLeftBody struct {
 type factorsAnswer struct {
 	Factors       []factorBody  `json:"factors" nullable:"false"`
 	RecoveryCodes codesLeftBody `json:"recoveryCodes"`
+	Signal        *signalBody   `json:"signal,omitempty"`
 }
 
 // listFactors is what an account page loads first. It costs one transaction of two statements.
@@ -158,6 +179,7 @@ func (a *api) listFactors(w http.ResponseWriter, r *http.Request, who watchword.
 	if !overview.Codes.CreatedAt.IsZero() {
 		answer.RecoveryCodes.CreatedAt = &overview.Codes.CreatedAt
 	}
+	answer.Signal = newSignalBody(a.factors.Signal(who.User.ID, overview.Factors))
 	return respond.JSON(w, http.StatusOK, answer)
 }
 
@@ -345,9 +367,10 @@ func (a *api) newRecoveryCodes(w http.ResponseWriter, r *http.Request, who watch
 // A stepUpBody has one proof. An account with a factor must use it: a thief with a stolen session and the password must
 // not become fresh. The response says which level is missing, so that a front-end asks for a code the next time.
 type stepUpBody struct {
-	TOTP         string `json:"totp,omitempty"`
-	RecoveryCode string `json:"recoveryCode,omitempty"`
-	Password     string `json:"password,omitempty" doc:"Only for accounts without a factor"`
+	TOTP         string          `json:"totp,omitempty"`
+	RecoveryCode string          `json:"recoveryCode,omitempty"`
+	Passkey      json.RawMessage `json:"passkey,omitempty" doc:"AuthenticationResponseJSON, after step-up/options"`
+	Password     string          `json:"password,omitempty" doc:"Only for accounts without a factor"`
 }
 
 // A steppedUpAnswer has no refresh token: the session keeps its generation.
@@ -368,7 +391,8 @@ func (a *api) stepUp(w http.ResponseWriter, r *http.Request, who watchword.Ident
 	// The engine decides which proof the account needs. A password of an account with a factor is
 	// refused there, and not here.
 	access, life, err := a.factors.StepUp(r.Context(), who, factors.StepUpRequest{
-		Proof:    factors.Proof{TOTP: watchword.Secret(body.TOTP), RecoveryCode: watchword.Secret(body.RecoveryCode)},
+		Proof: factors.Proof{TOTP: watchword.Secret(body.TOTP), RecoveryCode: watchword.Secret(body.RecoveryCode),
+			Passkey: body.Passkey},
 		Password: watchword.Secret(body.Password), Client: a.clients.of(w, r),
 	})
 	if err != nil {
@@ -426,6 +450,6 @@ func (a *api) factorRoutes() []route {
 			nil, 200, codesAnswer{}, join(nil, nil, stepUp, gone)},
 		{"POST", pathAPI + "/step-up", a.signedIn(a.stepUp), bearer, "Prove again that it is you",
 			stepUpBody{}, 200, steppedUpAnswer{},
-			join(invalid, nil, wrong, watchword.CodePasswordWrong, stepUp, limit, watchword.CodeTryLater)},
+			join(invalid, nil, wrong, watchword.CodePasswordWrong, stepUp, limit, late, watchword.CodeTryLater)},
 	}
 }

@@ -33,7 +33,7 @@ func (a *api) acceptInvite(w http.ResponseWriter, r *http.Request) error {
 		Replaces: a.cookies.replaced(r, body.Delivery),
 	})
 	if err != nil {
-		return a.challenged(w, err, body.Delivery)
+		return a.challenged(w, r, err, body.Delivery)
 	}
 	return a.signIn(w, r, http.StatusOK, in, body.Delivery)
 }

@@ -178,7 +178,7 @@ func (a *api) login(w http.ResponseWriter, r *http.Request) error {
 		Replaces: a.cookies.replaced(r, body.Delivery),
 	})
 	if err != nil {
-		return a.challenged(w, err, body.Delivery)
+		return a.challenged(w, r, err, body.Delivery)
 	}
 	return a.signIn(w, r, http.StatusOK, in, body.Delivery)
 }

@@ -26,6 +26,7 @@ const (
 
 	pathJWKS                = "/.well-known/jwks.json"
 	pathOpenIDConfiguration = "/.well-known/openid-configuration"
+	pathRelatedOrigins      = "/.well-known/webauthn"
 	pathServerMetadata      = "/.well-known/oauth-authorization-server"
 	pathRevocations         = "/revocations"
 	pathStream              = "/revocations/stream"
@@ -40,7 +41,7 @@ func isAPI(path string) bool { return strings.HasPrefix(path, "/api/") }
 // list is short on purpose: these paths get no check of the host and no limit of origins.
 func isOpen(path string) bool {
 	switch path {
-	case pathJWKS, pathOpenIDConfiguration, pathServerMetadata, pathRevocations, pathStream:
+	case pathJWKS, pathOpenIDConfiguration, pathServerMetadata, pathRevocations, pathStream, pathRelatedOrigins:
 		return true
 	}
 	return false
@@ -164,7 +165,7 @@ func (a *api) routes() []route {
 		{"GET", pathReady, a.ready, public, "Whether the store accepts writes", nil, 200, healthAnswer{},
 			join(nil, nil, watchword.CodeTryLater)},
 	}
-	return append(all, a.factorRoutes()...)
+	return slices.Concat(all, a.factorRoutes(), a.passkeyRoutes())
 }
 
 // routes returns the table of the pages. They are not in the OpenAPI document. Browsers use them,

@@ -83,6 +83,8 @@ type Settings struct {
 	VerifyMail      string        `name:"verify-mail" default:"on" oneof:"on,off" group:"accounts" help:"off: sign-up sends no mail that verifies the address; only with signup open."`
 	SecondFactor    string        `name:"second-factor" default:"optional" group:"accounts" help:"off: no account can add a second factor. optional: each user decides. required: all accounts; required:admin,staff: accounts with one of these roles."`
 	StepUpAge       time.Duration `name:"step-up-age" default:"5m" min:"10s" max:"24h" group:"accounts" help:"How long after a proof a session may change second factors, and with them the address or the password."`
+	Passkeys        string        `name:"passkeys" default:"on" oneof:"on,off" group:"accounts" help:"off: no account can add or use a passkey."`
+	PasskeyRPID     string        `name:"passkey-rp-id" group:"accounts" help:"Domain that passkeys are bound to: the host of the public URL, or a parent domain. A later change makes all passkeys unusable. Empty: the host of the public URL."`
 	VerifyTTL       time.Duration `name:"verify-ttl" default:"24h" min:"1s" max:"720h" group:"accounts" help:"Lifetime of a mailed link that verifies an address."`
 	ResetTTL        time.Duration `name:"reset-ttl" default:"15m" min:"1s" max:"24h" group:"accounts" help:"Lifetime of a mailed link that resets a password."`
 

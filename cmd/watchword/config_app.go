@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/factors"
 	"github.com/watchword-auth/watchword/internal/weborigin"
 )
 
@@ -70,6 +71,18 @@ func secondFactorProblem(s *Settings) string {
 	}
 	if word == "required" && s.VerifyMail == "off" {
 		return "A factor needs a proven address, and verify-mail is off. Write verify-mail=on, or second-factor=optional."
+	}
+	return ""
+}
+
+// passkeyProblem refuses an RP ID that browsers would refuse at the public URL. Without the setting,
+// passkeys are off at an IP address, because browsers bind passkeys to domains only.
+func passkeyProblem(s *Settings) string {
+	if s.PasskeyRPID == "" {
+		return ""
+	}
+	if err := factors.CheckRPID(s.PasskeyRPID, s.PublicURL); err != nil {
+		return sentence(err)
 	}
 	return ""
 }

@@ -53,6 +53,7 @@ var settingRules = []struct {
 	{"password-words", passwordWordsProblem},
 	{"verify-mail", verifyMailProblem},
 	{"second-factor", secondFactorProblem},
+	{"passkey-rp-id", passkeyProblem},
 	{"hash-cost", hashCostProblem},
 	{"hash-workers", hashWorkersProblem},
 	{"mail-url", mailURLProblem},

@@ -238,6 +238,10 @@ func (s *Settings) factors(on *stack) *factors.Manager {
 	return factors.New(on.engine, on.store.Factors(), factors.Options{
 		EnrolmentOff: s.SecondFactor == "off",
 		Issuer:       s.ProductName,
+		// Passkeys work at the public URL and at front-ends of the same domain.
+		NoPasskeys: s.Passkeys == "off",
+		RPID:       s.PasskeyRPID,
+		Origins:    s.frontEnds(),
 	})
 }
 

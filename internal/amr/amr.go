@@ -1,4 +1,7 @@
 // Package amr completes lists of authentication methods (RFC 8176) and computes their level.
+//
+// A list is in the order of the proofs. Verified follows the passkey whose ceremony verified the
+// user, and is no claim: it only raises the level.
 package amr
 
 import "slices"
@@ -10,15 +13,20 @@ const (
 	// Recovery is a recovery code. RFC 8176 has no name for it.
 	Recovery = "recovery"
 
-	LevelOne = "aal1" // one proof
-	LevelTwo = "aal2" // two proofs of different kinds
+	// Verified says that the passkey before it has verified the user, by PIN or biometry. It is a
+	// proof of another kind, so a verified passkey alone has two.
+	Verified = "uv"
+
+	LevelOne     = "aal1" // one proof
+	LevelTwo     = "aal2" // two proofs of different kinds
+	LevelPasskey = "phr"  // LevelTwo, and the last proof was a verified passkey (OpenID EAP)
 )
 
 // seconds are the methods that complete another one. Two of them alone are one kind of proof.
 var seconds = []string{"otp", "hwk", "swk", Recovery}
 
 // Complete returns methods without duplicates, and adds MFA if they contain a second factor and
-// another proof.
+// another proof, or a verified passkey.
 func Complete(methods []string) (all []string) {
 	first, second := false, false
 	for _, method := range methods {
@@ -39,15 +47,49 @@ func Complete(methods []string) (all []string) {
 	return all
 }
 
-// First returns the methods that are neither a second factor nor MFA.
+// Add returns completed methods after another proof. The proof moves to the end if it was given
+// before, because the last one decides between LevelTwo and LevelPasskey.
+func Add(methods []string, proofs ...string) []string {
+	kept := slices.DeleteFunc(slices.Clone(methods), func(m string) bool {
+		return m == Verified || slices.Contains(proofs, m)
+	})
+	return Complete(append(kept, proofs...))
+}
+
+// First returns the methods that are neither a second factor nor MFA. For a session that a passkey
+// alone has opened, it returns the second factors.
 func First(methods []string) []string {
-	return slices.DeleteFunc(slices.Clone(methods), func(m string) bool { return m == MFA || slices.Contains(seconds, m) })
+	proofs := slices.DeleteFunc(slices.Clone(methods), func(m string) bool { return m == MFA || m == Verified })
+	first := slices.DeleteFunc(slices.Clone(proofs), func(m string) bool { return slices.Contains(seconds, m) })
+	if len(first) == 0 {
+		return proofs
+	}
+	return first
+}
+
+// HasFirst reports whether methods contain another proof than second factors.
+func HasFirst(methods []string) bool {
+	return slices.ContainsFunc(methods, func(m string) bool {
+		return m != MFA && m != Verified && !slices.Contains(seconds, m)
+	})
+}
+
+// Claim returns methods as access tokens name them (`amr`).
+func Claim(methods []string) []string {
+	if !slices.Contains(methods, Verified) {
+		return methods
+	}
+	return slices.DeleteFunc(slices.Clone(methods), func(m string) bool { return m == Verified })
 }
 
 // Level returns the level of completed methods, the `acr` of an access token.
 func Level(methods []string) string {
-	if slices.Contains(methods, MFA) {
-		return LevelTwo
+	if !slices.Contains(methods, MFA) {
+		return LevelOne
 	}
-	return LevelOne
+	last := slices.DeleteFunc(slices.Clone(methods), func(m string) bool { return m == MFA })
+	if len(last) > 0 && last[len(last)-1] == Verified {
+		return LevelPasskey
+	}
+	return LevelTwo
 }

@@ -16,6 +16,7 @@ var secondFactors = map[string]func(suite){
 	"FactorAndChallengeKeepEveryField": func(s suite) {
 		factor, challenge := factorOf(User(1), 1), challengeOf(User(1), 1)
 		factor.CredentialID, factor.Record, factor.LastUsedAt = "credential", `{"key":1}`, after(time.Hour)
+		factor.Unproven = true
 		completeFixture(s, factor)
 		completeFixture(s, challenge)
 		s.factors(func(ctx context.Context, tx factors.Tx) error {

@@ -140,6 +140,10 @@ func factorStatements() []Statement {
 		{"selectSealedFactors", selectSealedFactors, AllFactors},
 		{"sealFactor", sealFactor, ByFactor},
 
+		{"selectByCredential", selectByCredential, ByFactor},
+		{"claimCount", claimCount, ByFactor},
+		{"spendChallenge", spendChallenge, ByFactor},
+
 		{"insertRecoveryCode", insertRecoveryCode, ByUser},
 		{"selectRecoveryCodes", selectRecoveryCodes, ByUser},
 		{"takeRecoveryCode", takeRecoveryCode, ByUser},

@@ -25,6 +25,7 @@ func factorRow(f *factors.Factor) []column {
 		{"sealed", &f.Sealed},
 		{"credential_id", &f.CredentialID},
 		{"record", &f.Record},
+		{"unproven", boolColumn{&f.Unproven}},
 		{"counter", &f.Counter},
 		{"created_at", timeColumn{&f.CreatedAt}},
 		{"last_used_at", timeColumn{&f.LastUsedAt}},
@@ -100,7 +101,7 @@ const (
 
 	// countFactors moves factors_changed_at at least by a millisecond, so that two
 	// changes at one time differ. The sub-select is current because the caller holds the row.
-	countFactors = `UPDATE users SET factors = (SELECT COUNT(*) FROM factors WHERE user_id = $1),
+	countFactors = `UPDATE users SET factors = (SELECT COUNT(*) FROM factors WHERE user_id = $1 AND unproven = 0),
 			factors_changed_at = CASE WHEN factors_changed_at < $2 THEN $2 ELSE factors_changed_at + 1 END WHERE id = $1`
 	// lockFactors takes the row lock and keeps the values.
 	lockFactors = `UPDATE users SET factors = factors WHERE id = $1`

@@ -1,0 +1,306 @@
+package factors
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/amr"
+	"github.com/watchword-auth/watchword/internal/passkey"
+)
+
+// Passkeys (WebAuthn). Each ceremony answers a challenge that is used once:
+//
+//   - As second factor, the challenge of the sign-in itself. Its id and a MAC are the WebAuthn
+//     challenge, so no further row is needed.
+//   - To create a passkey or to step up, a row of its own, bound to the session.
+//   - Without a password, a sealed value: a page requests one at each view, and a row is written
+//     only when the ceremony is used.
+//
+// A passkey proves possession. If its authenticator has verified the user, by PIN or biometry, it
+// proves two things and completes a sign-in alone.
+
+// The purposes of the challenges of passkeys.
+const (
+	challengeCreate watchword.ChallengePurpose = "passkey-add"
+	challengeSignIn watchword.ChallengePurpose = "passkey-login"
+	challengeStepUp watchword.ChallengePurpose = "step-up"
+
+	// loginCeremony is for the WebAuthn challenge of a watchword.ChallengeLogin. It is no purpose
+	// of a row: a script sees the WebAuthn challenge, and must not get the handle by it.
+	loginCeremony watchword.ChallengePurpose = "login-passkey"
+)
+
+// Reasons in the events of failed sign-ins.
+const (
+	reasonCounter = "PASSKEY_COUNTER" // the counter did not grow: a copy of the passkey may exist
+	reasonPasskey = "PASSKEY_REJECTED"
+)
+
+// CheckRPID returns an error if passkeys can't work under an RP ID. It must be the host of the
+// public URL or a parent domain.
+//
+// Unstable: package server calls it.
+func CheckRPID(rpID, publicURL string) error {
+	origin := originOf(publicURL)
+	if !passkey.Covers(rpID, origin) {
+		return fmt.Errorf("the RP ID of passkeys is %q: write the host of %s, or a parent domain", rpID, origin)
+	}
+	_, err := passkey.New(passkey.Options{RPID: rpID, Name: rpID, Origins: []string{origin}})
+	return err
+}
+
+// party returns the relying party, or nil if passkeys are off or impossible.
+func party(publicURL string, o Options) *passkey.Party {
+	rpID := o.RPID
+	if rpID == "" {
+		rpID = hostname(publicURL)
+	}
+	if o.NoPasskeys || CheckRPID(rpID, publicURL) != nil {
+		return nil
+	}
+	origins := []string{originOf(publicURL)}
+	for _, origin := range o.Origins {
+		if passkey.Covers(rpID, origin) && !slices.Contains(origins, origin) {
+			origins = append(origins, origin)
+		}
+	}
+	p, err := passkey.New(passkey.Options{RPID: rpID, Name: o.Issuer, Origins: origins})
+	if err != nil {
+		return nil
+	}
+	return p
+}
+
+// originOf returns the origin of a URL as browsers write it.
+func originOf(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
+}
+
+func hostname(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
+}
+
+// Passkeys reports whether passkeys are on.
+//
+// Unstable: package server calls it.
+func (m *Manager) Passkeys() bool { return m.passkeys != nil }
+
+// Origins returns where passkeys may be used, or nil if they are off.
+//
+// Unstable: package server calls it.
+func (m *Manager) Origins() []string {
+	if m.passkeys == nil {
+		return nil
+	}
+	return m.passkeys.Origins()
+}
+
+func passkeysOff() error {
+	return refuse(watchword.CodeNotFound, "Passkeys are off at this service.")
+}
+
+func passkeyWrong() *watchword.Error {
+	return refuse(watchword.CodeFactorWrong, "This passkey was not accepted. Try again, or use another way to sign in.")
+}
+
+// userHandle returns the WebAuthn user handle of an account. It does not reveal the id.
+func (m *Manager) userHandle(id watchword.UserID) []byte {
+	mac := hmac.New(sha256.New, m.engine.MACSecret(watchword.KeyPasskey))
+	mac.Write([]byte(id))
+	return mac.Sum(nil)
+}
+
+// credential returns the passkey of a factor.
+func (f Factor) credential() (passkey.Credential, error) {
+	id, err := passkey.DecodeID(f.CredentialID)
+	if err != nil {
+		return passkey.Credential{}, fmt.Errorf("credential id of factor %s: %w", f.ID, err)
+	}
+	record, err := passkey.Parse(f.Record)
+	return passkey.Credential{ID: id, Count: uint32(f.Counter), Record: record}, err //nolint:gosec // stored as uint32
+}
+
+// BackedUp reports whether a passkey was synchronized between devices at its last use.
+//
+// Unstable: package server calls it.
+func (f Factor) BackedUp() bool {
+	record, err := passkey.Parse(f.Record)
+	return err == nil && record.BackedUp()
+}
+
+// with returns the factor with the state of a credential after a ceremony.
+func (f Factor) with(c passkey.Credential) Factor {
+	f.CredentialID, f.Record, f.Counter = passkey.EncodeID(c.ID), c.Record.Text(), int64(c.Count)
+	return f
+}
+
+// credentials returns the passkeys among factors.
+func credentials(all []Factor) (list []passkey.Credential, err error) {
+	for _, f := range all {
+		if f.Kind != KindPasskey {
+			continue
+		}
+		c, err := f.credential()
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, c)
+	}
+	return list, nil
+}
+
+// A Signal tells a browser which passkeys of an account exist. Ids are in base64url.
+//
+// Unstable: package server calls it.
+type Signal struct {
+	RPID        string
+	UserHandle  string
+	Credentials []string
+}
+
+// Signal returns the passkeys among the factors of an account, or nil if passkeys are off.
+//
+// Unstable: package server calls it.
+func (m *Manager) Signal(id watchword.UserID, all []Factor) *Signal {
+	if m.passkeys == nil {
+		return nil
+	}
+	s := &Signal{RPID: m.passkeys.RPID(), UserHandle: passkey.EncodeID(m.userHandle(id))}
+	for _, f := range all {
+		if f.Kind == KindPasskey {
+			s.Credentials = append(s.Credentials, f.CredentialID)
+		}
+	}
+	return s
+}
+
+// checkPasskey verifies a passkey as second factor or for a step-up.
+func (m *Manager) checkPasskey(ctx context.Context, t watchword.FactorTry, all []Factor, p Proof) (claim, error) {
+	proven, err := m.matchPasskey(t.User, all, p)
+	if errors.Is(err, passkey.ErrRejected) {
+		err = m.engine.Failed(ctx, t, passkeyWrong(), reasonPasskey)
+	}
+	return proven, err
+}
+
+// matchPasskey finds the passkey among the factors of the user and verifies its response. It has no
+// effect.
+func (m *Manager) matchPasskey(u watchword.User, all []Factor, p Proof) (claim, error) {
+	if m.passkeys == nil {
+		return claim{}, passkey.ErrRejected
+	}
+	response, err := passkey.ParseResponse(p.Passkey)
+	if err != nil {
+		return claim{}, err
+	}
+	id := passkey.EncodeID(response.CredentialID())
+	at := slices.IndexFunc(all, func(f Factor) bool { return f.Kind == KindPasskey && f.CredentialID == id })
+	if at < 0 {
+		return claim{}, passkey.ErrRejected
+	}
+	c, err := all[at].credential()
+	if err != nil {
+		return claim{}, err
+	}
+	request := passkey.Assertion{Challenge: []byte(p.ceremony), Credentials: []passkey.Credential{c}}
+	use, err := m.passkeys.Verify(request, m.userHandle(u.ID), c, response)
+	if err != nil {
+		return claim{}, err
+	}
+	factor := all[at].with(use.Authorized())
+	if factor.Unproven && !use.Verified {
+		return claim{}, passkey.ErrRejected
+	}
+	return claim{method: c.Record.Method(), verified: use.Verified, factor: factor}, nil
+}
+
+// usePasskey claims the counter. The first verified use of an upgraded passkey makes it a factor
+// that sign-ins ask for.
+func (c claim) usePasskey(ctx context.Context, tx Tx, now time.Time) (bool, error) {
+	f := c.factor
+	f.Unproven = f.Unproven && !c.verified
+	used, err := tx.ClaimCount(ctx, f, now)
+	if err != nil || !used || f.Unproven == c.factor.Unproven {
+		return used, err
+	}
+	return true, tx.CountFactors(ctx, f.UserID, now)
+}
+
+// Offer completes a refusal with CodeSecondFactorRequired: it adds the kinds of factors that the
+// account has and the options of a ceremony with its passkeys. It returns every other error as
+// it is.
+//
+// Unstable: package server calls it.
+func (m *Manager) Offer(ctx context.Context, refused error) error {
+	var refusal *watchword.Error
+	if !errors.As(refused, &refusal) || refusal.Code != watchword.CodeSecondFactorRequired {
+		return refused
+	}
+	id, err := m.engine.ChallengeID(refusal.Challenge.Handle, watchword.ChallengeLogin)
+	if err != nil {
+		return err
+	}
+	var all []Factor
+	err = m.store.View(ctx, func(tx Tx) error {
+		c, err := tx.Challenge(ctx, id, watchword.ChallengeLogin, m.engine.Now())
+		if err != nil {
+			return err
+		}
+		all, err = tx.Factors(ctx, c.UserID)
+		return err
+	})
+	if errors.Is(err, watchword.ErrNotFound) {
+		return challengeInvalid()
+	}
+	if err != nil {
+		return err
+	}
+	offer := *refusal.Challenge
+	offer.Methods = nil
+	if slices.ContainsFunc(all, func(f Factor) bool { return f.Kind == KindTOTP }) {
+		offer.Methods = append(offer.Methods, string(KindTOTP))
+	}
+	if offer.Passkey, err = m.requestOptions(all, m.engine.Handle(loginCeremony, id)); err != nil {
+		return err
+	}
+	if offer.Passkey != nil {
+		offer.Methods = append(offer.Methods, string(KindPasskey))
+	}
+	offer.Methods = append(offer.Methods, amr.Recovery)
+	completed := *refusal
+	completed.Challenge = &offer
+	return &completed
+}
+
+// requestOptions returns the options of a ceremony with the passkeys among factors. It returns nil
+// unless one of them works here.
+func (m *Manager) requestOptions(all []Factor, ceremony watchword.Secret) (json.RawMessage, error) {
+	if m.passkeys == nil {
+		return nil, nil
+	}
+	list, err := credentials(all)
+	if err != nil {
+		return nil, err
+	}
+	list = slices.DeleteFunc(list, func(c passkey.Credential) bool { return c.Record.RPID != m.passkeys.RPID() })
+	if len(list) == 0 {
+		return nil, nil
+	}
+	return m.passkeys.RequestOptions(passkey.Assertion{Challenge: []byte(ceremony), Credentials: list})
+}

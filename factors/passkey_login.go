@@ -1,0 +1,287 @@
+package factors
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/amr"
+	"github.com/watchword-auth/watchword/internal/passkey"
+)
+
+// The sign-in with a passkey alone:
+//
+//  1. The options name no account. They are the same for everybody, so they reveal no account.
+//  2. The ceremony is opened. A forged one, an old one or one of another RP ID costs no query.
+//  3. The client's limit is charged, and the passkey is found by its id.
+//  4. The response is verified. Its user handle must be that of the account, and the
+//     authenticator must have verified the user. Somebody who has found a security key
+//     therefore can't sign in with it.
+//  5. One transaction spends the ceremony, opens the session through the one door and claims the
+//     counter. A copy of a passkey has a counter that is too low.
+
+// ceremonyLife is how long a passwordless ceremony can be used.
+const ceremonyLife = passkey.Timeout
+
+// A signInCeremony is what Ceremony.ID of a passwordless sign-in seals.
+type signInCeremony struct {
+	ID   string    `json:"id"`
+	RPID string    `json:"rpId"`
+	At   time.Time `json:"at"`
+}
+
+const signInContext = "ceremony/passkey-login"
+
+// PasskeyOptions begins a sign-in with a passkey alone. Codes: CodeNotFound (passkeys are off),
+// CodeRateLimited.
+//
+// Unstable: package server calls it.
+func (m *Manager) PasskeyOptions(ctx context.Context, c watchword.Client) (Ceremony, error) {
+	if m.passkeys == nil {
+		return Ceremony{}, passkeysOff()
+	}
+	now := m.engine.Now()
+	if err := m.engine.ChargePasskey(ctx, "options", c, now); err != nil {
+		return Ceremony{}, err
+	}
+	begun := signInCeremony{newID(), m.passkeys.RPID(), now}
+	plain, err := json.Marshal(begun)
+	if err != nil {
+		return Ceremony{}, err
+	}
+	sealed := base64.RawURLEncoding.EncodeToString(m.engine.Seal(signInContext, plain))
+	options, err := m.passkeys.RequestOptions(m.signInRequest(begun))
+	return Ceremony{ID: watchword.Secret(sealed), Options: options}, err
+}
+
+func (m *Manager) signInRequest(c signInCeremony) passkey.Assertion {
+	return passkey.Assertion{Challenge: []byte(m.engine.Handle(challengeSignIn, c.ID)), MustVerify: true}
+}
+
+// openCeremony returns a passwordless ceremony that can still be used at now.
+func (m *Manager) openCeremony(sealed watchword.Secret, now time.Time) (c signInCeremony, err error) {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(string(sealed))
+	if err != nil {
+		return c, challengeInvalid()
+	}
+	plain, err := m.engine.Open(signInContext, raw)
+	if err != nil {
+		return c, challengeInvalid()
+	}
+	if err := json.Unmarshal(plain, &c); err != nil {
+		return c, err
+	}
+	if now.Sub(c.At) >= ceremonyLife || c.RPID != m.passkeys.RPID() {
+		return c, challengeInvalid()
+	}
+	return c, nil
+}
+
+// A PasskeyLoginRequest signs in with a passkey alone.
+//
+// Unstable: package server calls it.
+type PasskeyLoginRequest struct {
+	Ceremony   watchword.Secret // Ceremony.ID of PasskeyOptions
+	Credential []byte           // AuthenticationResponseJSON
+	Persistent bool             // as in watchword.LoginRequest
+	Client     watchword.Client
+	Replaces   watchword.Secret // as in watchword.LoginRequest
+}
+
+func unknownPasskey() *watchword.Error {
+	return refuse(watchword.CodeInvalidCredentials, "This passkey is not valid here. Sign in in another way.")
+}
+
+// PasskeyLogin opens the session of the passkey's owner. Codes: CodeNotFound (passkeys are off),
+// CodeChallengeInvalid, CodeInvalidCredentials, CodeRateLimited, CodeAccountDisabled,
+// CodeEmailNotVerified.
+//
+// Unstable: package server calls it.
+func (m *Manager) PasskeyLogin(ctx context.Context, r PasskeyLoginRequest) (*watchword.SignIn, error) {
+	if m.passkeys == nil {
+		return nil, passkeysOff()
+	}
+	now := m.engine.Now()
+	ceremony, err := m.openCeremony(r.Ceremony, now)
+	if err != nil {
+		return nil, err
+	}
+	response, err := passkey.ParseResponse(r.Credential)
+	if err != nil {
+		return nil, unknownPasskey()
+	}
+	factor, user, err := m.findPasskey(ctx, response, r.Client, now)
+	if err != nil {
+		return nil, err
+	}
+	try := watchword.FactorTry{User: user, Kind: string(KindPasskey), Client: r.Client, At: now}
+	proven, err := m.verifyAlone(ceremony, factor, response)
+	if errors.Is(err, passkey.ErrRejected) {
+		return nil, m.engine.Failed(ctx, try, unknownPasskey(), reasonPasskey)
+	}
+	if err != nil {
+		return nil, err
+	}
+	started, err := m.engine.Begin(ctx, user, watchword.AdmitRequest{
+		Methods: proven.proofs(), Persistent: r.Persistent, Client: r.Client, Replaces: r.Replaces}, now)
+	if err != nil {
+		return nil, err
+	}
+	admitted, err := m.admitAlone(ctx, ceremony, started, proven)
+	if errors.Is(err, errUsed) {
+		return nil, m.engine.Failed(ctx, try, unknownPasskey(), reasonCounter)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return m.engine.Enter(admitted)
+}
+
+// findPasskey charges the client and finds the passkey of a response, with its owner.
+func (m *Manager) findPasskey(
+	ctx context.Context, r passkey.Response, c watchword.Client, now time.Time,
+) (f Factor, u watchword.User, err error) {
+	if err := m.engine.ChargePasskey(ctx, "login", c, now); err != nil {
+		return f, u, err
+	}
+	err = m.store.View(ctx, func(tx Tx) error {
+		if f, err = tx.FactorByCredential(ctx, passkey.EncodeID(r.CredentialID())); err != nil {
+			return err
+		}
+		u, err = tx.User(ctx, f.UserID)
+		return err
+	})
+	if errors.Is(err, watchword.ErrNotFound) {
+		err = unknownPasskey()
+	}
+	return f, u, err
+}
+
+// verifyAlone verifies a passkey that signs in alone. An authenticator that had not verified the
+// user when the passkey was created may have got a PIN from a thief. It counts alone only after
+// a use beside the password. An upgrade was created without a dialog, in the account's own
+// password manager, so its first verified use counts.
+func (m *Manager) verifyAlone(c signInCeremony, f Factor, r passkey.Response) (claim, error) {
+	credential, err := f.credential()
+	if err != nil {
+		return claim{}, err
+	}
+	use, err := m.passkeys.Verify(m.signInRequest(c), m.userHandle(f.UserID), credential, r)
+	if err != nil {
+		return claim{}, err
+	}
+	if !use.Verified || !credential.Record.VerifiedBefore() && !f.Unproven {
+		return claim{}, passkey.ErrRejected
+	}
+	return claim{method: credential.Record.Method(), verified: true, factor: f.with(use.Authorized())}, nil
+}
+
+// admitAlone spends the ceremony and opens the session in one transaction.
+func (m *Manager) admitAlone(
+	ctx context.Context, c signInCeremony, r watchword.Resumed, proven claim,
+) (admitted watchword.Admitted, err error) {
+	spent := watchword.Challenge{ID: c.ID, Purpose: challengeSignIn, UserID: r.User().ID, Sealed: []byte{},
+		CreatedAt: c.At, ExpiresAt: c.At.Add(ceremonyLife)}
+	err = m.store.Update(ctx, func(tx Tx) error {
+		fresh, err := tx.SpendChallenge(ctx, spent)
+		if err == nil && !fresh {
+			err = challengeInvalid()
+		}
+		if err != nil {
+			return err
+		}
+		if admitted, err = m.engine.Admit(ctx, tx, r); err != nil {
+			return err
+		}
+		used, err := proven.use(ctx, tx, r.User(), r.At())
+		if err == nil && !used {
+			err = errUsed
+		}
+		return err
+	})
+	return admitted, err
+}
+
+// StepUpOptions begins a step-up with a passkey. Codes: CodeNotFound (the account has no
+// passkey that works here).
+//
+// Unstable: package server calls it.
+func (m *Manager) StepUpOptions(ctx context.Context, who watchword.Identity) (Ceremony, error) {
+	now := m.engine.Now()
+	var options json.RawMessage
+	err := m.store.Update(ctx, func(tx Tx) error {
+		all, err := tx.Factors(ctx, who.User.ID)
+		if err != nil {
+			return err
+		}
+		challenge, handle := m.engine.NewChallenge(challengeStepUp, who.User, who.Session.ID, nil, now)
+		if options, err = m.requestOptions(all, handle); err != nil {
+			return err
+		}
+		if options == nil {
+			return refuse(watchword.CodeNotFound, "This account has no passkey that works here.")
+		}
+		return tx.InsertChallenge(ctx, challenge)
+	})
+	return Ceremony{Options: options}, err
+}
+
+// stepUpCeremony returns the id and the handle of the ceremony that a passkey has answered.
+func (m *Manager) stepUpCeremony(given []byte) (id string, handle watchword.Secret, err error) {
+	response, err := passkey.ParseResponse(given)
+	if err != nil {
+		return "", "", passkeyWrong()
+	}
+	handle = watchword.Secret(response.Challenge())
+	id, err = m.engine.ChallengeID(handle, challengeStepUp)
+	return id, handle, err
+}
+
+// ownCeremony counts an attempt on a step-up ceremony. It must be that of the session. An empty id
+// stands for a step-up without a passkey.
+func (m *Manager) ownCeremony(
+	ctx context.Context, tx Tx, id string, who watchword.Identity, now time.Time,
+) error {
+	if id == "" {
+		return nil
+	}
+	c, err := tx.Challenge(ctx, id, challengeStepUp, now)
+	if errors.Is(err, watchword.ErrNotFound) || err == nil && c.SessionID != who.Session.ID {
+		return challengeInvalid()
+	}
+	if err != nil {
+		return err
+	}
+	claimed, err := tx.ClaimAttempt(ctx, id, challengeStepUp, now)
+	if err == nil && !claimed {
+		err = challengeInvalid()
+	}
+	return err
+}
+
+// useInSession claims the proof of a step-up. A session that a passkey alone has opened needs a
+// verified one again.
+func (m *Manager) useInSession(
+	ctx context.Context, tx Tx, u watchword.User, s watchword.Session, proven reproven,
+) error {
+	if proven.ceremony != "" {
+		taken, err := tx.TakeChallenge(ctx, proven.ceremony, challengeStepUp, proven.at)
+		if err == nil && !taken {
+			err = challengeInvalid()
+		}
+		if err != nil {
+			return err
+		}
+		if !proven.verified && !amr.HasFirst(s.Methods) {
+			return errUsed
+		}
+	}
+	fresh, err := proven.use(ctx, tx, u, proven.at)
+	if err == nil && !fresh {
+		err = errUsed
+	}
+	return err
+}

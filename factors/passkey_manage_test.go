@@ -1,0 +1,250 @@
+package factors_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/factors"
+	"github.com/watchword-auth/watchword/internal/amr"
+)
+
+// upgrade adds the passkey of a device without a dialog.
+func (r *rig) upgrade(t *testing.T, a *account, d *device) factors.Confirmation {
+	t.Helper()
+	begun, err := r.BeginPasskey(t.Context(), a.who, true)
+	must(t, err)
+	if begun.Mediation != "conditional" {
+		t.Errorf("mediation %q", begun.Mediation)
+	}
+	d.auth.Options.UserNotPresent, d.auth.Options.UserNotVerified = true, true
+	done, err := r.ConfirmPasskey(t.Context(), a.who,
+		factors.NewPasskey{Ceremony: begun.ID, Credential: d.create(t, begun.Options)}, laptop)
+	must(t, err)
+	d.auth.Options.UserNotPresent = false
+	a.who = r.identity(t, a.in)
+	return done
+}
+
+func TestUpgradedPasskeyIsAskedForAfterItsFirstVerifiedUse(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		a, d := r.signUp(t, "ada@example.com"), newDevice()
+		done := r.upgrade(t, a, d)
+		if !done.Factor.Unproven || len(done.Codes) != 0 || a.who.User.Factors != 0 {
+			t.Errorf("%+v, %d factors", done, a.who.User.Factors)
+		}
+		if got := a.who.Session.Methods; !slices.Equal(got, []string{"pwd"}) {
+			t.Errorf("methods after the upgrade: %q", got)
+		}
+		login := watchword.LoginRequest{Email: a.email, Password: password, Client: phone}
+		_, err := r.Engine.Login(t.Context(), login)
+		must(t, err)
+		_, err = r.alone(t, d) // without verification
+		wantCode(t, err, watchword.CodeInvalidCredentials)
+		_, err = r.Engine.Login(t.Context(), login)
+		must(t, err)
+		d.auth.Options.UserNotVerified = false
+		in, err := r.alone(t, d)
+		must(t, err)
+		wantMethods(t, in, "hwk", "uv", "mfa")
+		offer := r.offer(t, a)
+		_, err = r.withPasskey(t, offer.Handle, d.use(t, offer.Passkey))
+		must(t, err)
+	})
+}
+
+// MFA-5
+func TestUnverifiedPasskeyIsOnlyASecondFactor(t *testing.T) {
+	onSQLite(t, func(t *testing.T, r *rig) {
+		a, d := r.signUp(t, "ada@example.com"), newDevice()
+		d.auth.Options.UserNotVerified = true
+		r.addPasskey(t, a, d)
+		if got := amr.Level(a.who.Session.Methods); got != amr.LevelTwo {
+			t.Errorf("level %s of %q", got, a.who.Session.Methods)
+		}
+		offer := r.offer(t, a)
+		in, err := r.withPasskey(t, offer.Handle, d.use(t, offer.Passkey))
+		must(t, err)
+		wantMethods(t, in, "pwd", "hwk", "mfa")
+
+		// A thief sets a PIN on the security key. The passkey does not count alone yet.
+		d.auth.Options.UserNotVerified = false
+		_, err = r.alone(t, d)
+		wantCode(t, err, watchword.CodeInvalidCredentials)
+		// Its owner uses the PIN beside the password first.
+		offer = r.offer(t, a)
+		_, err = r.withPasskey(t, offer.Handle, d.use(t, offer.Passkey))
+		must(t, err)
+		in, err = r.alone(t, d)
+		must(t, err)
+		if got := amr.Level(in.Session.Methods); got != amr.LevelPasskey {
+			t.Errorf("level %s", got)
+		}
+	})
+}
+
+func TestPasskeyStepsUp(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		a, d := r.signUp(t, "ada@example.com"), newDevice()
+		r.addPasskey(t, a, d)
+		r.advance(time.Hour)
+		wantStepUp(t, r.Remove(t.Context(), a.who, a.factor.ID, laptop), amr.LevelTwo)
+		begun, err := r.StepUpOptions(t.Context(), a.who)
+		must(t, err)
+		proof := factors.StepUpRequest{Proof: factors.Proof{Passkey: d.use(t, begun.Options)}, Client: laptop}
+		got := inParallel(6, func(i int) error {
+			_, _, err := []*factors.Manager{r.Manager, r.other}[i%2].StepUp(t.Context(), a.who, proof)
+			return err
+		})
+		if got[""] != 1 || got[watchword.CodeChallengeInvalid] != 5 {
+			t.Errorf("in parallel: %v", got)
+		}
+		// The ceremony of a session works in that session only.
+		in, err := r.alone(t, d)
+		must(t, err)
+		begun, err = r.StepUpOptions(t.Context(), a.who)
+		must(t, err)
+		proof.Passkey = d.use(t, begun.Options)
+		_, _, err = r.StepUp(t.Context(), r.identity(t, in), proof)
+		wantCode(t, err, watchword.CodeChallengeInvalid)
+		// A session that a passkey alone has opened is not renewed by possession alone.
+		d.auth.Options.UserNotVerified = true
+		begun, err = r.StepUpOptions(t.Context(), r.identity(t, in))
+		must(t, err)
+		proof.Passkey = d.use(t, begun.Options)
+		_, _, err = r.StepUp(t.Context(), r.identity(t, in), proof)
+		wantCode(t, err, watchword.CodeFactorWrong)
+		must(t, r.Remove(t.Context(), a.who, a.factor.ID, laptop))
+	})
+}
+
+func TestPasskeysAreNamedLimitedAndRemoved(t *testing.T) {
+	onSQLite(t, func(t *testing.T, r *rig) {
+		a, d := r.withTOTP(t), newDevice()
+		d.auth.Aaguid = uuid.MustParse("d548826e-79b4-db40-a3d8-11116f7e8349")
+		totp := a.factor
+		done := r.addPasskey(t, a, d)
+		if done.Factor.Name != "Bitwarden" || len(done.Codes) != 0 {
+			t.Errorf("%+v", done)
+		}
+		begun, err := r.BeginPasskey(t.Context(), a.who, false)
+		must(t, err)
+		if !strings.Contains(string(begun.Options), `"id":"`+done.Factor.CredentialID+`"`) {
+			t.Errorf("the passkey is not excluded: %s", begun.Options)
+		}
+		_, err = r.ConfirmPasskey(t.Context(), a.who, factors.NewPasskey{
+			Ceremony: begun.ID, Credential: d.create(t, begun.Options), Name: strings.Repeat("x", 101)}, laptop)
+		wantCode(t, err, watchword.CodeValidationFailed)
+		must(t, r.Rename(t.Context(), a.who, done.Factor.ID, "laptop"))
+		for range factors.MaxPasskeys - 1 {
+			r.addPasskey(t, a, newDevice())
+		}
+		_, err = r.BeginPasskey(t.Context(), a.who, false)
+		wantCode(t, err, watchword.CodeFactorLimit)
+
+		overview, err := r.List(t.Context(), a.who.User.ID)
+		must(t, err)
+		signal := r.Signal(a.who.User.ID, overview.Factors)
+		if overview.Factors[1].Name != "laptop" || len(signal.Credentials) != factors.MaxPasskeys ||
+			signal.RPID != "id.example.com" || strings.Contains(signal.UserHandle, string(a.who.User.ID)) {
+			t.Errorf("%+v, %+v", overview.Factors[1], signal)
+		}
+		// The recovery codes stay as long as there is a factor that sign-ins ask for.
+		a.who = r.removeAll(t, a, overview.Factors[1:])
+		overview, err = r.List(t.Context(), a.who.User.ID)
+		must(t, err)
+		if len(overview.Factors) != 1 || overview.Codes.Left != 10 {
+			t.Errorf("%+v", overview)
+		}
+		upgraded := r.upgrade(t, a, newDevice())
+		a.who = r.removeAll(t, a, []factors.Factor{upgraded.Factor})
+		if overview, err = r.List(t.Context(), a.who.User.ID); err != nil || overview.Codes.Left != 10 {
+			t.Errorf("after an unproven passkey: %+v, %v", overview, err)
+		}
+		a.who = r.removeAll(t, a, []factors.Factor{totp})
+		if overview, err = r.List(t.Context(), a.who.User.ID); err != nil || overview.Codes.Left != 0 {
+			t.Errorf("after the last factor: %+v, %v", overview, err)
+		}
+	})
+}
+
+// removeAll removes factors. A removal outdates the access token, so it signs in again by a refresh.
+func (r *rig) removeAll(t *testing.T, a *account, all []factors.Factor) watchword.Identity {
+	t.Helper()
+	for _, f := range all {
+		must(t, r.Remove(t.Context(), a.who, f.ID, laptop))
+		r.advance(time.Second)
+		in, err := r.Refresh(t.Context(), a.in.RefreshToken, laptop)
+		must(t, err)
+		a.in, a.who = in, r.identity(t, in)
+	}
+	return a.who
+}
+
+// 11, 12
+func TestPasskeyOpensNoSessionOfADisabledAccount(t *testing.T) {
+	onSQLite(t, func(t *testing.T, r *rig) {
+		a, d := r.signUp(t, "ada@example.com"), newDevice()
+		r.addPasskey(t, a, d)
+		must(t, r.Operator().DisableUser(t.Context(), a.who.User.ID))
+		_, err := r.alone(t, d)
+		wantCode(t, err, watchword.CodeAccountDisabled)
+		must(t, r.Operator().EnableUser(t.Context(), a.who.User.ID))
+		_, err = r.alone(t, d)
+		must(t, err)
+		must(t, r.Manager.Reset(t.Context(), "", a.who.User.ID))
+		_, err = r.alone(t, d)
+		wantCode(t, err, watchword.CodeInvalidCredentials)
+	})
+}
+
+// 25
+func TestPasswordlessOptionsRevealNoAccount(t *testing.T) {
+	onSQLite(t, func(t *testing.T, r *rig) {
+		shape := func() string {
+			begun, err := r.PasskeyOptions(t.Context(), phone)
+			must(t, err)
+			var options map[string]any
+			must(t, json.Unmarshal(begun.Options, &options))
+			delete(options, "challenge")
+			return fmt.Sprint(len(begun.ID), slices.Sorted(maps.Keys(options)), options)
+		}
+		before := shape()
+		a := r.signUp(t, "ada@example.com")
+		r.addPasskey(t, a, newDevice())
+		if after := shape(); after != before {
+			t.Errorf("got %s, before %s", after, before)
+		}
+		for range 58 {
+			shape()
+		}
+		_, err := r.PasskeyOptions(t.Context(), phone)
+		wantCode(t, err, watchword.CodeRateLimited)
+		_, err = r.PasskeyOptions(t.Context(), laptop)
+		must(t, err)
+	})
+}
+
+func TestPasskeysNeedTheDomainOfThePublicURL(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		rpID, url string
+		ok        bool
+	}{
+		{"id.example.com", "https://id.example.com", true}, {"example.com", "https://id.example.com:8443", true},
+		{"localhost", "http://localhost:8080", true}, {"other.example", "https://id.example.com", false},
+		{"app.id.example.com", "https://id.example.com", false}, {"127.0.0.1", "http://127.0.0.1:8080", false},
+		{"ample.com", "https://id.example.com", false},
+	} {
+		if err := factors.CheckRPID(c.rpID, c.url); (err == nil) != c.ok {
+			t.Errorf("%s at %s: %v", c.rpID, c.url, err)
+		}
+	}
+}

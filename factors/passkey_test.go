@@ -1,0 +1,151 @@
+package factors_test
+
+import (
+	"encoding/json"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/descope/virtualwebauthn"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/factors"
+)
+
+const publicOrigin = "https://id.example.com"
+
+// A device is a virtual authenticator with one passkey, and the browser that uses it.
+type device struct {
+	party virtualwebauthn.RelyingParty
+	auth  virtualwebauthn.Authenticator
+	key   virtualwebauthn.Credential
+}
+
+func newDevice() *device {
+	return &device{
+		party: virtualwebauthn.RelyingParty{ID: "id.example.com", Name: "id.example.com", Origin: publicOrigin},
+		auth:  virtualwebauthn.NewAuthenticator(),
+		key:   virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2),
+	}
+}
+
+// create returns the response to the options of a creation.
+func (d *device) create(t *testing.T, options json.RawMessage) []byte {
+	t.Helper()
+	parsed, err := virtualwebauthn.ParseAttestationOptions(string(options))
+	must(t, err)
+	d.auth.Options.UserHandle = []byte(parsed.UserID)
+	return []byte(virtualwebauthn.CreateAttestationResponse(d.party, d.auth, d.key, *parsed))
+}
+
+// use returns the response to the options of a sign-in.
+func (d *device) use(t *testing.T, options json.RawMessage) []byte {
+	t.Helper()
+	parsed, err := virtualwebauthn.ParseAssertionOptions(string(options))
+	must(t, err)
+	return []byte(virtualwebauthn.CreateAssertionResponse(d.party, d.auth, d.key, *parsed))
+}
+
+// addPasskey adds the passkey of a device to an account.
+func (r *rig) addPasskey(t *testing.T, a *account, d *device) factors.Confirmation {
+	t.Helper()
+	begun, err := r.BeginPasskey(t.Context(), a.who, false)
+	must(t, err)
+	done, err := r.ConfirmPasskey(t.Context(), a.who,
+		factors.NewPasskey{Ceremony: begun.ID, Credential: d.create(t, begun.Options)}, laptop)
+	must(t, err)
+	a.factor = done.Factor
+	if len(done.Codes) > 0 {
+		a.codes = done.Codes
+	}
+	a.who = r.identity(t, a.in)
+	return done
+}
+
+// offer signs in with the password and returns the completed challenge.
+func (r *rig) offer(t *testing.T, a *account) *watchword.ChallengeOffer {
+	t.Helper()
+	in, err := r.Engine.Login(t.Context(), watchword.LoginRequest{Email: a.email, Password: password, Client: phone})
+	wantChallenge(t, in, err)
+	var refusal *watchword.Error
+	if err := r.Offer(t.Context(), err); !errors.As(err, &refusal) || refusal.Challenge == nil {
+		t.Fatalf("got %v", err)
+	}
+	return refusal.Challenge
+}
+
+func (r *rig) withPasskey(t *testing.T, handle watchword.Secret, response []byte) (*watchword.SignIn, error) {
+	t.Helper()
+	return r.Manager.Login(t.Context(), factors.LoginRequest{
+		Handle: handle, Proof: factors.Proof{Passkey: response}, Client: phone})
+}
+
+// alone signs in with a passkey alone.
+func (r *rig) alone(t *testing.T, d *device) (*watchword.SignIn, error) {
+	t.Helper()
+	begun, err := r.PasskeyOptions(t.Context(), phone)
+	must(t, err)
+	return r.PasskeyLogin(t.Context(), factors.PasskeyLoginRequest{
+		Ceremony: begun.ID, Credential: d.use(t, begun.Options), Client: phone})
+}
+
+func wantMethods(t *testing.T, in *watchword.SignIn, want ...string) {
+	t.Helper()
+	if !slices.Equal(in.Session.Methods, want) {
+		t.Errorf("methods %q, want %q", in.Session.Methods, want)
+	}
+}
+
+func TestPasskeyCompletesASignIn(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		a, d := r.signUp(t, "ada@example.com"), newDevice()
+		other, err := r.Engine.Login(t.Context(),
+			watchword.LoginRequest{Email: a.email, Password: password, Client: phone})
+		must(t, err)
+		done := r.addPasskey(t, a, d)
+		if len(done.Codes) != 10 || done.Factor.Kind != factors.KindPasskey || done.Factor.Name != "Passkey" {
+			t.Errorf("got %+v", done)
+		}
+		if got := a.who.Session.Methods; !slices.Equal(got, []string{"pwd", "hwk", "uv", "mfa"}) {
+			t.Errorf("methods after the enrolment: %q", got)
+		}
+		_, err = r.Authenticate(t.Context(), other.AccessToken)
+		wantCode(t, err, watchword.CodeSessionEnded)
+
+		offer := r.offer(t, a)
+		if !slices.Equal(offer.Methods, []string{"passkey", "recovery"}) {
+			t.Errorf("methods %q", offer.Methods)
+		}
+		d.key.Counter++
+		in, err := r.withPasskey(t, offer.Handle, d.use(t, offer.Passkey))
+		must(t, err)
+		wantMethods(t, in, "pwd", "hwk", "uv", "mfa")
+		r.identity(t, in)
+
+		// A recovery code works beside it.
+		_, err = r.withRecovery(r.offer(t, a).Handle, a.codes[0])
+		must(t, err)
+	})
+}
+
+func TestPasskeySignsInAlone(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		a, d := r.signUp(t, "ada@example.com"), newDevice()
+		d.auth.Options.BackupEligible, d.auth.Options.BackupState = true, true
+		r.addPasskey(t, a, d)
+		in, err := r.alone(t, d)
+		must(t, err)
+		wantMethods(t, in, "swk", "uv", "mfa")
+		if in.User.ID != a.who.User.ID || !a.factor.BackedUp() {
+			t.Errorf("signed in %s, backed up %v", in.User.ID, a.factor.BackedUp())
+		}
+		r.identity(t, in)
+		overview, err := r.List(t.Context(), a.who.User.ID)
+		must(t, err)
+		if got := overview.Factors[0].LastUsedAt; !got.Equal(r.clock()) {
+			t.Errorf("last used at %v", got)
+		}
+		r.advance(time.Minute)
+	})
+}

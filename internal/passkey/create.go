@@ -1,0 +1,91 @@
+package passkey
+
+import (
+	"encoding/json"
+
+	"github.com/go-webauthn/webauthn/protocol"
+	"github.com/go-webauthn/webauthn/webauthn"
+)
+
+// A Creation is the ceremony that creates a passkey.
+type Creation struct {
+	Owner     Owner
+	Challenge []byte // at least 16 bytes
+
+	// Upgrade marks a creation that the browser may do without asking the user, after a sign-in
+	// with a password. User presence is then not required. The mark must come from the server:
+	// otherwise any client could switch the presence check off.
+	Upgrade bool
+}
+
+// CreationOptions returns PublicKeyCredentialCreationOptionsJSON. It excludes the passkeys that
+// the owner has, so that an authenticator gets one only.
+func (p *Party) CreationOptions(c Creation) (json.RawMessage, error) {
+	options, _, err := p.lib.BeginMediatedRegistration(c.Owner, c.mediation(),
+		webauthn.WithCredentialParameters(webauthn.CredentialParametersRecommendedL3()),
+		webauthn.WithExclusions(p.descriptors(c.Owner.Credentials)),
+		webauthn.WithConveyancePreference(protocol.PreferNoAttestation),
+		// Preferred: a security key without room or PIN still works as second factor.
+		webauthn.WithAuthenticatorSelection(protocol.AuthenticatorSelection{
+			ResidentKey: protocol.ResidentKeyRequirementPreferred, UserVerification: protocol.VerificationPreferred,
+		}),
+		func(o *protocol.PublicKeyCredentialCreationOptions) error {
+			o.Challenge, o.Extensions.CredProps = c.Challenge, true
+			return nil
+		},
+	)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(options.Response)
+}
+
+func (c Creation) mediation() protocol.CredentialMediationRequirement {
+	if c.Upgrade {
+		return protocol.MediationConditional
+	}
+	return protocol.MediationDefault
+}
+
+// Created verifies a RegistrationResponseJSON and returns the new passkey. The error is
+// ErrRejected, with the reason.
+func (p *Party) Created(c Creation, response []byte) (Credential, error) {
+	if err := checkSize(response); err != nil {
+		return Credential{}, err
+	}
+	parsed, err := protocol.ParseCredentialCreationResponseBytes(response)
+	if err != nil {
+		return Credential{}, rejected(err)
+	}
+	if err := p.checkOrigin(parsed.Response.CollectedClientData.Origin); err != nil {
+		return Credential{}, err
+	}
+	session := p.session(c.Challenge)
+	session.UserID, session.Mediation = c.Owner.Handle, c.mediation()
+	session.CredParams = webauthn.CredentialParametersRecommendedL3()
+	session.UserVerification = protocol.VerificationPreferred
+	made, err := p.lib.CreateCredential(c.Owner, session, parsed)
+	if err != nil {
+		return Credential{}, rejected(err)
+	}
+	record := Record{
+		Key: made.PublicKey, Flags: byte(made.Flags.ProtocolValue()), AAGUID: made.Authenticator.AAGUID,
+		Format: made.AttestationFormat, RPID: p.RPID(),
+	}
+	for _, transport := range made.Transport {
+		if known(transport) {
+			record.Transports = append(record.Transports, string(transport))
+		}
+	}
+	return Credential{ID: made.ID, Count: made.Authenticator.SignCount, Record: record}, nil
+}
+
+// known reports whether a transport is one that the specification names. Others are not stored:
+// the response may contain any text.
+func known(t protocol.AuthenticatorTransport) bool {
+	switch t {
+	case protocol.USB, protocol.NFC, protocol.BLE, protocol.SmartCard, protocol.Hybrid, protocol.Internal:
+		return true
+	}
+	return false
+}

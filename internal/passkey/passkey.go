@@ -1,0 +1,221 @@
+// Package passkey runs the WebAuthn ceremonies of one relying party. It writes the options of a
+// creation or a sign-in, and verifies the response of the browser (WebAuthn Level 3, sections 7.1
+// and 7.2). It knows no accounts and has no store. The caller creates challenges, uses each one
+// once, and decides how long it is valid.
+package passkey
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-webauthn/webauthn/protocol"
+	"github.com/go-webauthn/webauthn/webauthn"
+)
+
+// Timeout is how long a browser waits for the user. It is a hint: the caller's challenge expires.
+const Timeout = 5 * time.Minute
+
+// maxResponse is the largest response in bytes. Attestations with certificate chains take a few
+// thousand.
+const maxResponse = 32 << 10
+
+// ErrRejected says that a response does not prove what the ceremony requires.
+var ErrRejected = errors.New("passkey rejected")
+
+// Options describe a relying party.
+type Options struct {
+	RPID    string   // the domain that passkeys are bound to
+	Name    string   // shown by the browser
+	Origins []string // where ceremonies may run, as browsers write origins
+}
+
+// A Party runs the ceremonies of a relying party. It is safe for concurrent use.
+type Party struct {
+	lib     *webauthn.WebAuthn
+	origins []string
+}
+
+// New returns the Party of o. It fails if the RP ID is no domain. Browsers create no passkeys for
+// IP addresses.
+func New(o Options) (*Party, error) {
+	if _, err := netip.ParseAddr(o.RPID); err == nil || o.RPID == "" {
+		return nil, fmt.Errorf("%q is no domain: browsers create no passkeys for IP addresses", o.RPID)
+	}
+	verified := webauthn.TimeoutConfig{Timeout: Timeout, TimeoutUVD: Timeout}
+	lib, err := webauthn.New(&webauthn.Config{
+		RPID: o.RPID, RPDisplayName: o.Name, RPOrigins: o.Origins,
+		AttestationPreference: protocol.PreferNoAttestation,
+		Timeouts:              webauthn.TimeoutsConfig{Login: verified, Registration: verified},
+		// Password managers return outputs without a request. We do not read them.
+		ExtensionsUnsolicitedOutputPolicy: protocol.UnsolicitedOutputPolicyIgnore,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("relying party of passkeys: %w", err)
+	}
+	return &Party{lib: lib, origins: o.Origins}, nil
+}
+
+// RPID returns the domain that passkeys are bound to.
+func (p *Party) RPID() string { return p.lib.Config.RPID }
+
+// Origins returns where ceremonies may run.
+func (p *Party) Origins() []string { return slices.Clone(p.origins) }
+
+// Covers reports whether pages of an origin may use an RP ID: the host is the RP ID or a subdomain
+// of it. An IP address has no subdomains.
+func Covers(rpID, origin string) bool {
+	u, err := url.Parse(origin)
+	if err != nil || rpID == "" {
+		return false
+	}
+	host := u.Hostname()
+	if _, err := netip.ParseAddr(host); err == nil {
+		return host == rpID
+	}
+	return host == rpID || strings.HasSuffix(host, "."+rpID)
+}
+
+// A Record is the public half of a passkey, as JSON. It is not secret.
+type Record struct {
+	Key        []byte   `json:"key"` // COSE
+	Transports []string `json:"transports,omitempty"`
+	Flags      byte     `json:"flags"` // of the authenticator data; UV stays once it was set
+	AAGUID     []byte   `json:"aaguid,omitempty"`
+	Format     string   `json:"format,omitempty"` // of the attestation
+	RPID       string   `json:"rpId"`
+}
+
+// Parse reads a stored record.
+func Parse(text string) (r Record, err error) {
+	if err := json.Unmarshal([]byte(text), &r); err != nil {
+		return Record{}, fmt.Errorf("record of a passkey: %w", err)
+	}
+	return r, nil
+}
+
+// Text returns what Parse reads.
+func (r Record) Text() string {
+	text, _ := json.Marshal(r) //nolint:errchkjson // strings and bytes only
+	return string(text)
+}
+
+func (r Record) flags() protocol.AuthenticatorFlags { return protocol.AuthenticatorFlags(r.Flags) }
+
+// BackupEligible reports whether the passkey can be synchronized between devices. It never changes.
+func (r Record) BackupEligible() bool { return r.flags().HasBackupEligible() }
+
+// BackedUp reports whether the passkey was synchronized at its last use.
+func (r Record) BackedUp() bool { return r.flags().HasBackupState() }
+
+// VerifiedBefore reports whether an authorized ceremony has verified the user (`uvInitialized`).
+func (r Record) VerifiedBefore() bool { return r.flags().HasUserVerified() }
+
+// Method returns the `amr` name: swk for a passkey that can be synchronized, otherwise hwk.
+func (r Record) Method() string {
+	if r.BackupEligible() {
+		return "swk"
+	}
+	return "hwk"
+}
+
+// A Credential is a passkey of a user.
+type Credential struct {
+	ID     []byte
+	Count  uint32 // the signature counter; many authenticators keep it at zero
+	Record Record
+}
+
+// EncodeID returns a credential id as browsers write it.
+func EncodeID(id []byte) string { return base64.RawURLEncoding.EncodeToString(id) }
+
+// DecodeID returns the credential id that EncodeID encoded.
+func DecodeID(text string) ([]byte, error) { return base64.RawURLEncoding.DecodeString(text) }
+
+func (c Credential) forLibrary() webauthn.Credential {
+	one := webauthn.Credential{
+		ID: c.ID, PublicKey: c.Record.Key, AttestationFormat: c.Record.Format,
+		Flags:         webauthn.NewCredentialFlags(c.Record.flags()),
+		Authenticator: webauthn.Authenticator{AAGUID: c.Record.AAGUID, SignCount: c.Count},
+	}
+	for _, transport := range c.Record.Transports {
+		one.Transport = append(one.Transport, protocol.AuthenticatorTransport(transport))
+	}
+	return one
+}
+
+// An Owner is the user of a ceremony.
+type Owner struct {
+	Handle      []byte // 1 to 64 bytes; must not identify the user
+	Name        string // such as the address
+	DisplayName string
+	Credentials []Credential
+}
+
+// The methods of webauthn.User.
+
+func (o Owner) WebAuthnID() []byte          { return o.Handle }
+func (o Owner) WebAuthnName() string        { return o.Name }
+func (o Owner) WebAuthnDisplayName() string { return o.DisplayName }
+
+// WebAuthnCredentials returns the credentials in the library's form.
+func (o Owner) WebAuthnCredentials() []webauthn.Credential {
+	all := make([]webauthn.Credential, 0, len(o.Credentials))
+	for _, c := range o.Credentials {
+		all = append(all, c.forLibrary())
+	}
+	return all
+}
+
+// checkOrigin compares the origin byte by byte. The library compares scheme and host only, and
+// therefore accepts an origin with a path or a user name.
+func (p *Party) checkOrigin(origin string) error {
+	if !slices.Contains(p.origins, origin) {
+		return fmt.Errorf("%w: origin %.100q", ErrRejected, origin)
+	}
+	return nil
+}
+
+// rejected wraps an error of the library. Each of them is the fault of the response.
+func rejected(err error) error {
+	var detailed *protocol.Error
+	if errors.As(err, &detailed) {
+		return fmt.Errorf("%w: %s", ErrRejected, detailed.Details)
+	}
+	return fmt.Errorf("%w: %w", ErrRejected, err)
+}
+
+func checkSize(response []byte) error {
+	if len(response) > maxResponse {
+		return fmt.Errorf("%w: the response has %d bytes", ErrRejected, len(response))
+	}
+	return nil
+}
+
+// session returns what the library compares a response with. Its expiry stays zero, because the
+// caller's challenge decides.
+func (p *Party) session(challenge []byte) webauthn.SessionData {
+	return webauthn.SessionData{Challenge: EncodeID(challenge), RelyingPartyID: p.RPID()}
+}
+
+// descriptors returns the ids of credentials with their transports. A passkey of another RP ID is
+// left out, because the browser can't use it here.
+func (p *Party) descriptors(all []Credential) (list []protocol.CredentialDescriptor) {
+	for _, c := range all {
+		if c.Record.RPID == p.RPID() {
+			one := c.forLibrary()
+			list = append(list, one.Descriptor())
+		}
+	}
+	return list
+}
+
+// sameBytes reports whether two ids are equal and not empty.
+func sameBytes(a, b []byte) bool { return len(a) > 0 && bytes.Equal(a, b) }

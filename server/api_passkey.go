@@ -1,0 +1,192 @@
+package server
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/factors"
+	"github.com/watchword-auth/watchword/internal/apirequest"
+	"github.com/watchword-auth/watchword/internal/respond"
+)
+
+// Passkeys: creation, the sign-in with a passkey alone, and the options of a step-up.
+//
+// The handlers pass the JSON of the browser on as it is. Package factors verifies it. The options
+// of a passwordless sign-in are the same for each visitor, but for the challenge. They therefore do
+// not reveal whether an account exists or has a passkey.
+
+// A ceremonyAnswer has the options as the engine wrote them. A client passes them on without a look
+// inside. It is for PublicKeyCredential.parseCreationOptionsFromJSON, or
+// parseRequestOptionsFromJSON.
+type ceremonyAnswer struct {
+	Ceremony  string          `json:"ceremony,omitempty" doc:"Send it back with the credential"`
+	PublicKey json.RawMessage `json:"publicKey" doc:"The options, as WebAuthn Level 3 writes them in JSON"`
+	Mediation string          `json:"mediation,omitempty" doc:"conditional: the browser may create it without a dialog"`
+}
+
+// newCeremonyAnswer leaves out the members that a ceremony does not have.
+func newCeremonyAnswer(c factors.Ceremony) ceremonyAnswer {
+	return ceremonyAnswer{string(c.ID), c.Options, c.Mediation}
+}
+
+// A beginPasskeyBody may be empty.
+type beginPasskeyBody struct {
+	Upgrade bool `json:"upgrade,omitempty" doc:"Create it without a dialog, after a sign-in with a password"`
+}
+
+// beginPasskey marks an upgrade in the sealed ceremony. The later response can't set the mark, so
+// a client can't switch the check of user presence off.
+func (a *api) beginPasskey(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	body, err := apirequest.OptionalBody[beginPasskeyBody](r)
+	if err != nil {
+		return err
+	}
+	// The engine decides whether the session is fresh enough, in the transaction of the ceremony.
+	begun, err := a.factors.BeginPasskey(r.Context(), who, body.Upgrade)
+	if err != nil {
+		return err
+	}
+	return respond.JSON(w, http.StatusOK, newCeremonyAnswer(begun))
+}
+
+// A newPasskeyBody has the response of navigator.credentials.create. The credential stays raw JSON,
+// because the signature covers bytes inside it that a decoder must not change.
+type newPasskeyBody struct {
+	Ceremony   string          `json:"ceremony"`
+	Credential json.RawMessage `json:"credential" doc:"RegistrationResponseJSON"`
+	Name       string          `json:"name,omitempty" doc:"1 to 100 characters; default: the product"`
+}
+
+// addPasskey needs no fresh session: the session was fresh when the ceremony began, and a user may
+// search for a security key for minutes.
+func (a *api) addPasskey(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	body, err := apirequest.Body[newPasskeyBody](r)
+	if err != nil {
+		return err
+	}
+	// The response shows recovery codes if this is the first factor. No later response repeats them.
+	done, err := a.factors.ConfirmPasskey(r.Context(), who, factors.NewPasskey{
+		Ceremony: watchword.Secret(body.Ceremony), Credential: body.Credential, Name: body.Name,
+	}, a.clients.of(w, r))
+	if err != nil {
+		return err
+	}
+	return respond.JSON(w, http.StatusCreated, confirmedAnswer{
+		Factor: newFactorBody(done.Factor), RecoveryCodes: revealed(done.Codes)})
+}
+
+// passkeyOptions needs no token, because the visitor is not known yet. It writes no row but the counter
+// of the client: pages call it at each view, for the suggestions of the browser.
+func (a *api) passkeyOptions(w http.ResponseWriter, r *http.Request) error {
+	// The ceremony is sealed and sent to the client. Rows for visitors who never sign in would be a
+	// way to fill the store.
+	begun, err := a.factors.PasskeyOptions(r.Context(), a.clients.of(w, r))
+	if err != nil {
+		return err
+	}
+	return respond.JSON(w, http.StatusOK, newCeremonyAnswer(begun))
+}
+
+// A passkeyLoginBody has the response of navigator.credentials.get. There is no member for an address:
+// the passkey names its account.
+type passkeyLoginBody struct {
+	Ceremony   string          `json:"ceremony"`
+	Credential json.RawMessage `json:"credential" doc:"AuthenticationResponseJSON"`
+	Remember   *bool           `json:"remember,omitempty" doc:"As for login"`
+	Delivery   string          `json:"delivery,omitempty" doc:"As for login"`
+}
+
+// passkeyLogin responds as login. After INVALID_CREDENTIALS, a page tells the browser that the
+// passkey is unknown (signalUnknownCredential).
+func (a *api) passkeyLogin(w http.ResponseWriter, r *http.Request) error {
+	body, err := apirequest.Body[passkeyLoginBody](r)
+	if err != nil {
+		return err
+	}
+	if err := checkDelivery(body.Delivery); err != nil {
+		return err
+	}
+	// The ceremony needs no cookie. It is sealed, works once, and the origin is part of the signature.
+	in, err := a.factors.PasskeyLogin(r.Context(), factors.PasskeyLoginRequest{
+		Ceremony: watchword.Secret(body.Ceremony), Credential: body.Credential,
+		Persistent: body.Remember == nil || *body.Remember, Client: a.clients.of(w, r),
+		Replaces: a.cookies.replaced(r, body.Delivery),
+	})
+	// An account with a second factor needs no further step: a verified passkey proves two things, and
+	// the engine refuses one that was not verified.
+	if err != nil {
+		return err
+	}
+	return a.signIn(w, r, http.StatusOK, in, body.Delivery)
+}
+
+// stepUpOptions responds with 404 to an account without a passkey. A client then asks for a code.
+// It has no ceremony member: the challenge in the credential names its ceremony.
+func (a *api) stepUpOptions(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	// A row of its own is the ceremony, because a signature without a counter could be sent again.
+	begun, err := a.factors.StepUpOptions(r.Context(), who)
+	if err != nil {
+		return err
+	}
+	return respond.JSON(w, http.StatusOK, newCeremonyAnswer(begun))
+}
+
+// A relatedOrigins document lists the origins that may use the passkeys of this RP ID (WebAuthn
+// Level 3, section 5.11).
+type relatedOrigins struct {
+	Origins []string `json:"origins" nullable:"false"`
+}
+
+// webauthnOrigins is read by browsers, without credentials. A front-end under another domain needs
+// it. An hour in caches is short enough, because only an operator changes the list.
+func (a *api) webauthnOrigins(w http.ResponseWriter, _ *http.Request) error {
+	w.Header().Set("Cache-Control", "public, max-age=3600")
+	return respond.JSON(w, http.StatusOK, relatedOrigins{a.factors.Origins()})
+}
+
+// A signalBody is the argument of PublicKeyCredential.signalAllAcceptedCredentials. A page calls it
+// after a passkey was removed or renamed, so that the browser forgets passkeys that are not listed.
+type signalBody struct {
+	RPID        string   `json:"rpId"`
+	UserID      string   `json:"userId"`
+	AcceptedIDs []string `json:"allAcceptedCredentialIds" nullable:"false"`
+}
+
+// newSignalBody returns nil while passkeys are off.
+func newSignalBody(s *factors.Signal) *signalBody {
+	// The list is [] and never null: the browser then forgets all passkeys of the account.
+	if s == nil {
+		return nil
+	}
+	return &signalBody{s.RPID, s.UserHandle, append([]string{}, s.Credentials...)}
+}
+
+// passkeyRoutes returns the table of passkeys. It is empty while they are off. Passkeys that exist
+// then stay in the list of an account, and their owner can still remove them.
+func (a *api) passkeyRoutes() []route {
+	if a.factors == nil || !a.factors.Passkeys() {
+		return nil
+	}
+	limit, wrong, gone := watchword.CodeRateLimited, watchword.CodeFactorWrong, watchword.CodeNotFound
+	full, late := watchword.CodeFactorLimit, watchword.CodeChallengeInvalid
+	unproven := watchword.CodeEmailNotVerified
+	invalid := []watchword.Code{watchword.CodeValidationFailed}
+	const path = pathAPI + "/factors/passkeys"
+	// The two public rows have no credential to protect: the response of an authenticator is one.
+	return []route{
+		{"POST", path + "/options", a.signedIn(a.beginPasskey), bearer, "Begin the creation of a passkey",
+			beginPasskeyBody{}, 200, ceremonyAnswer{}, join(nil, nil, watchword.CodeStepUpRequired, unproven, full)},
+		{"POST", path, a.signedIn(a.addPasskey), bearer, "Add the passkey that the browser has created",
+			newPasskeyBody{}, 201, confirmedAnswer{}, join(invalid, nil, late, wrong, full)},
+		{"POST", pathAPI + "/passkey/options", a.passkeyOptions, public, "Begin a sign-in with a passkey alone",
+			nil, 200, ceremonyAnswer{}, join(nil, nil, limit)},
+		{"POST", pathAPI + "/passkey/login", a.passkeyLogin, public, "Sign in with a passkey alone",
+			passkeyLoginBody{}, 200, signedInBody{}, join(invalid, nil, late, limit, unproven,
+				watchword.CodeInvalidCredentials, watchword.CodeAccountDisabled)},
+		{"POST", pathAPI + "/step-up/options", a.signedIn(a.stepUpOptions), bearer, "Begin a step-up with a passkey",
+			nil, 200, ceremonyAnswer{}, join(nil, nil, gone)},
+		{"GET", pathRelatedOrigins, a.webauthnOrigins, public, "Read the origins that may use passkeys",
+			nil, 200, relatedOrigins{}, nil},
+	}
+}

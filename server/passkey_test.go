@@ -1,0 +1,163 @@
+package server_test
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/descope/virtualwebauthn"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/factors"
+	"github.com/watchword-auth/watchword/server"
+)
+
+// Passkeys over HTTP, with a virtual authenticator.
+
+// withPasskeys starts a service under the name localhost, because passkeys need a domain.
+func withPasskeys(t *testing.T) *service {
+	t.Helper()
+	named := func(o *watchword.Options) { o.PublicURL = strings.Replace(o.PublicURL, "127.0.0.1", "localhost", 1) }
+	s := start(t, named, nil)
+	s.url = s.engine.PublicURL()
+	manager := factors.New(s.engine, s.store.Factors(), factors.Options{
+		Origins: []string{"http://app.localhost:3000", "https://elsewhere.example"}})
+	var err error
+	s.server, err = server.New(s.engine, server.Options{PublicURL: s.url, Factors: manager}) // before the first request
+	must(t, err)
+	s.document = readDocument(t, s.server, s.url)
+	return s
+}
+
+// A key is a virtual authenticator with one passkey, and the browser that uses it.
+type key struct {
+	party virtualwebauthn.RelyingParty
+	auth  virtualwebauthn.Authenticator
+	cred  virtualwebauthn.Credential
+}
+
+// newKey returns an authenticator for the service, which must have the host name localhost.
+func newKey(s *service) *key {
+	return &key{
+		party: virtualwebauthn.RelyingParty{ID: "localhost", Name: "localhost", Origin: s.url},
+		auth:  virtualwebauthn.NewAuthenticator(), cred: virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2),
+	}
+}
+
+// create returns the body that adds a passkey to the options in a response.
+func (k *key) create(t *testing.T, options map[string]any, name string) string {
+	t.Helper()
+	raw, err := json.Marshal(options["publicKey"])
+	must(t, err)
+	parsed, err := virtualwebauthn.ParseAttestationOptions(string(raw))
+	must(t, err)
+	k.auth.Options.UserHandle = []byte(parsed.UserID)
+	credential := virtualwebauthn.CreateAttestationResponse(k.party, k.auth, k.cred, *parsed)
+	return `{"ceremony":"` + options["ceremony"].(string) + `","name":"` + name + `","credential":` + credential + `}`
+}
+
+// use returns the credential that answers the options in a response.
+func (k *key) use(t *testing.T, options map[string]any) string {
+	t.Helper()
+	raw, err := json.Marshal(options["publicKey"])
+	must(t, err)
+	parsed, err := virtualwebauthn.ParseAssertionOptions(string(raw))
+	must(t, err)
+	return virtualwebauthn.CreateAssertionResponse(k.party, k.auth, k.cred, *parsed)
+}
+
+// signUpVerified creates Ada's account with a proven address, and returns the header of its token.
+func (s *service) signUpVerified(t *testing.T, b *browser) (access []string) {
+	t.Helper()
+	a := b.do("POST", "/api/auth/register",
+		`{"email":"ada@example.com","password":"correct horse battery","name":"Ada"}`)
+	want(t, a, 201, "")
+	must(t, s.store.Update(t.Context(), func(tx watchword.Tx) error {
+		u, err := tx.UserByEmail(t.Context(), "ada@example.com")
+		must(t, err)
+		_, err = tx.SetVerified(t.Context(), u.ID, u.Email, time.Now())
+		return err
+	}))
+	return []string{"Authorization", "Bearer " + a.text("accessToken")}
+}
+
+func TestPasskeysOverHTTP(t *testing.T) {
+	t.Parallel()
+	s := withPasskeys(t)
+	b := s.browser(t)
+	access, k := s.signUpVerified(t, b), newKey(s)
+	begun := b.do("POST", "/api/auth/factors/passkeys/options", "", access...)
+	want(t, begun, 200, "")
+	upgrade := b.do("POST", "/api/auth/factors/passkeys/options", `{"upgrade":true}`, access...)
+	if upgrade.text("mediation") != "conditional" {
+		t.Errorf("%s", upgrade.raw)
+	}
+	done := b.do("POST", "/api/auth/factors/passkeys", k.create(t, begun.body, "blue key"), access...)
+	want(t, done, 201, "")
+	factor := done.body["factor"].(map[string]any)
+	if factor["name"] != "blue key" || factor["kind"] != "passkey" || factor["backedUp"] != false ||
+		len(done.body["recoveryCodes"].([]any)) != 10 {
+		t.Errorf("%s", done.raw)
+	}
+
+	// As second factor, with the options in the refusal.
+	other := s.browser(t)
+	a := other.do("POST", "/api/auth/login", loginAda+`}`)
+	want(t, a, 403, watchword.CodeSecondFactorRequired)
+	challenge := a.body["challenge"].(map[string]any)
+	if got := challenge["methods"].([]any); !slices.Equal(got, []any{"passkey", "recovery"}) {
+		t.Errorf("methods %v", got)
+	}
+	proof := k.use(t, challenge["passkey"].(map[string]any))
+	a = other.do("POST", "/api/auth/login/factor", `{"passkey":`+proof+`}`)
+	want(t, a, 200, "")
+	want(t, other.do("POST", "/api/auth/login/factor", `{"passkey":`+proof+`}`), 401, watchword.CodeChallengeInvalid)
+
+	// Alone. The options are the same for everybody but for the challenge.
+	visitor := s.browser(t)
+	options := visitor.do("POST", "/api/auth/passkey/options", "")
+	want(t, options, 200, "")
+	if public := options.body["publicKey"].(map[string]any); public["allowCredentials"] != nil ||
+		public["userVerification"] != "required" || public["rpId"] != "localhost" {
+		t.Errorf("%s", options.raw)
+	}
+	login := `{"ceremony":"` + options.text("ceremony") + `","credential":` + k.use(t, options.body) + `}`
+	a = visitor.do("POST", "/api/auth/passkey/login", login)
+	want(t, a, 200, "")
+	if len(a.Cookies()) == 0 || a.body["refreshToken"] != nil {
+		t.Errorf("%v, %s", a.Cookies(), a.raw)
+	}
+	want(t, visitor.do("POST", "/api/auth/passkey/login", login), 401, watchword.CodeChallengeInvalid)
+
+	// The list, the signal for the browser, and the step-up.
+	list := b.do("GET", "/api/auth/factors", "", access...)
+	signal := list.body["signal"].(map[string]any)
+	if ids := signal["allAcceptedCredentialIds"].([]any); len(ids) != 1 || signal["rpId"] != "localhost" {
+		t.Errorf("%s", list.raw)
+	}
+	must(t, s.store.Update(t.Context(), func(tx watchword.Tx) error { return makeStale(t.Context(), tx) }))
+	id := factor["id"].(string)
+	want(t, b.do("DELETE", "/api/auth/factors/"+id, "", access...), 401, watchword.CodeStepUpRequired)
+	options = b.do("POST", "/api/auth/step-up/options", "", access...)
+	want(t, options, 200, "")
+	proof = k.use(t, options.body)
+	want(t, b.do("POST", "/api/auth/step-up", `{"passkey":`+proof+`}`, access...), 200, "")
+	want(t, b.do("POST", "/api/auth/step-up", `{"passkey":`+proof+`}`, access...), 401, watchword.CodeChallengeInvalid)
+	want(t, b.do("DELETE", "/api/auth/factors/"+id, "", access...), 200, "")
+	options = visitor.do("POST", "/api/auth/passkey/options", "")
+	login = `{"ceremony":"` + options.text("ceremony") + `","credential":` + k.use(t, options.body) + `}`
+	want(t, visitor.do("POST", "/api/auth/passkey/login", login), 401, watchword.CodeInvalidCredentials)
+}
+
+func TestRelatedOriginsAreThoseUnderTheRPID(t *testing.T) {
+	t.Parallel()
+	s := withPasskeys(t)
+	a := s.browser(t).do("GET", "/.well-known/webauthn", "", "Origin", "https://anybody.example")
+	want(t, a, 200, "")
+	if got := a.body["origins"].([]any); !slices.Equal(got, []any{s.url, "http://app.localhost:3000"}) ||
+		!strings.Contains(a.Header.Get("Cache-Control"), "public") {
+		t.Errorf("%s, %v", a.raw, a.Header)
+	}
+}

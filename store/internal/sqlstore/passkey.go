@@ -1,0 +1,43 @@
+package sqlstore
+
+import (
+	"context"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/factors"
+)
+
+// Passkeys. They are rows of factors, found by their credential id.
+
+var (
+	// selectByCredential uses the partial index of credential ids, so it repeats its condition.
+	selectByCredential = `SELECT ` + names("factors", factorRow(new(factors.Factor))) + ` FROM factors
+		WHERE credential_id = $1 AND credential_id <> ''`
+
+	// spendChallenge settles the race of two uses of one passwordless ceremony: the id is unique.
+	spendChallenge = insertInto("challenges", challengeRow(new(watchword.Challenge)),
+		"VALUES (%s) ON CONFLICT DO NOTHING")
+)
+
+// claimCount settles the race of two uses of a passkey and of its copy: a counter only grows. Many
+// authenticators keep it at zero, and then a ceremony's challenge alone prevents a second use.
+const claimCount = `UPDATE factors SET counter = $1, record = $2, unproven = $3, last_used_at = $4
+	WHERE id = $5 AND user_id = $6 AND (counter < $1 OR (counter = 0 AND $1 = 0))`
+
+// FactorByCredential finds at most one row, because credential ids are unique over all accounts.
+func (t Tx) FactorByCredential(ctx context.Context, credential string) (factors.Factor, error) {
+	return row(ctx, t, func(s scanner) (f factors.Factor, err error) {
+		return f, s.Scan(fields(factorRow(&f))...)
+	}, selectByCredential, credential)
+}
+
+// ClaimCount replaces the record too, because its flags change with a use.
+func (t Tx) ClaimCount(ctx context.Context, f factors.Factor, at time.Time) (bool, error) {
+	return t.change(ctx, claimCount, f.Counter, f.Record, value(boolColumn{&f.Unproven}), millis(at), f.ID, f.UserID)
+}
+
+// SpendChallenge leaves a row until the ceremony has expired. Sweep deletes it then.
+func (t Tx) SpendChallenge(ctx context.Context, c watchword.Challenge) (bool, error) {
+	return t.change(ctx, spendChallenge, values(challengeRow(&c))...)
+}
