@@ -25,7 +25,7 @@ func TestResetFactorsRemovesThem(t *testing.T) {
 				t.Fatal(got.errors)
 			}
 			const insert = `INSERT INTO factors
-				SELECT 'one', id, 'totp', 'phone', '', '', '', 0, 1795521600123, 0 FROM users`
+				SELECT 'one', id, 'totp', 'phone', '', '', '', 0, 0, 1795521600123, 0 FROM users`
 			if name == "sqlite" {
 				change(t, dir, strings.Replace(insert, "''", "x''", 1)) // sealed is bytes
 			} else {
