@@ -22,11 +22,22 @@ type device struct {
 	key   virtualwebauthn.Credential
 }
 
+// fullKey returns a P-256 passkey. The virtual authenticator drops leading zeros of coordinates, and
+// the encoding of about one key in a hundred is then invalid.
+func fullKey() virtualwebauthn.Credential {
+	for {
+		key := virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2)
+		if len(key.Key.AttestationData()) == 77 {
+			return key
+		}
+	}
+}
+
 func newDevice() *device {
 	return &device{
 		party: virtualwebauthn.RelyingParty{ID: "id.example.com", Name: "id.example.com", Origin: publicOrigin},
 		auth:  virtualwebauthn.NewAuthenticator(),
-		key:   virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2),
+		key:   fullKey(),
 	}
 }
 

@@ -38,11 +38,22 @@ type key struct {
 	cred  virtualwebauthn.Credential
 }
 
+// fullKey returns a P-256 passkey. The virtual authenticator drops leading zeros of coordinates, and
+// the encoding of about one key in a hundred is then invalid.
+func fullKey() virtualwebauthn.Credential {
+	for {
+		key := virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2)
+		if len(key.Key.AttestationData()) == 77 {
+			return key
+		}
+	}
+}
+
 // newKey returns an authenticator for the service, which must have the host name localhost.
 func newKey(s *service) *key {
 	return &key{
 		party: virtualwebauthn.RelyingParty{ID: "localhost", Name: "localhost", Origin: s.url},
-		auth:  virtualwebauthn.NewAuthenticator(), cred: virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2),
+		auth:  virtualwebauthn.NewAuthenticator(), cred: fullKey(),
 	}
 }
 

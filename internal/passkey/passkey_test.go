@@ -36,9 +36,24 @@ type holder struct {
 	key  virtualwebauthn.Credential
 }
 
+// fullKey returns a P-256 passkey. The virtual authenticator drops leading zeros of coordinates, and
+// the encoding of about one key in a hundred is then invalid.
+func fullKey() virtualwebauthn.Credential {
+	for {
+		key := virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2)
+		if len(key.Key.AttestationData()) == 77 {
+			return key
+		}
+	}
+}
+
 func newHolder(kind virtualwebauthn.KeyType) *holder {
 	auth := virtualwebauthn.NewAuthenticatorWithOptions(virtualwebauthn.AuthenticatorOptions{UserHandle: handle})
-	return &holder{auth, virtualwebauthn.NewCredential(kind)}
+	key := fullKey()
+	if kind != virtualwebauthn.KeyTypeEC2 {
+		key = virtualwebauthn.NewCredential(kind)
+	}
+	return &holder{auth, key}
 }
 
 func (h *holder) create(c []byte) []byte {
