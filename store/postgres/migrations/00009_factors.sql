@@ -1,6 +1,5 @@
 -- +goose Up
 -- Second factors of accounts. sealed is the secret of a TOTP, record the public half of a passkey.
--- unproven: a passkey that a sign-in does not ask for, before its first use with verification.
 CREATE TABLE factors (
     id            TEXT PRIMARY KEY,
     user_id       TEXT NOT NULL,
@@ -9,7 +8,6 @@ CREATE TABLE factors (
     sealed        BYTEA NOT NULL,
     credential_id TEXT NOT NULL,
     record        TEXT NOT NULL,
-    unproven      INTEGER NOT NULL,
     counter       BIGINT NOT NULL,
     created_at    BIGINT NOT NULL,
     last_used_at  BIGINT NOT NULL
