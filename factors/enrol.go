@@ -153,23 +153,8 @@ func (m *Manager) confirmed(
 	ours func(watchword.Challenge, pendingTOTP) bool,
 ) (challenge watchword.Challenge, f Factor, err error) {
 	var pending pendingTOTP
-	err = m.store.Update(ctx, func(tx Tx) error {
-		challenge, err = m.challenge(ctx, tx, id, watchword.ChallengeTOTP, now)
-		if err != nil {
-			return err
-		}
-		plain, err := m.engine.OpenChallenge(challenge)
-		if err == nil {
-			err = json.Unmarshal(plain, &pending)
-		}
-		if err == nil && !ours(challenge, pending) {
-			err = challengeInvalid()
-		}
-		if err != nil {
-			return err
-		}
-		return m.claimAttempt(ctx, tx, challenge, now)
-	})
+	challenge, err = m.claimOwn(ctx, attempt{id, watchword.ChallengeTOTP, now}, &pending,
+		func(c watchword.Challenge) bool { return ours(c, pending) })
 	if err != nil {
 		return challenge, Factor{}, err
 	}
@@ -198,13 +183,40 @@ func (m *Manager) challenge(
 	return c, err
 }
 
-// claimAttempt counts one of the attempts of a challenge. Codes: CodeChallengeInvalid.
-func (m *Manager) claimAttempt(ctx context.Context, tx Tx, c watchword.Challenge, now time.Time) error {
-	claimed, err := tx.ClaimAttempt(ctx, c.ID, c.Purpose, now)
-	if err == nil && !claimed {
-		err = challengeInvalid()
-	}
-	return err
+// claimed counts one of the attempts of a challenge and returns it. Codes: CodeChallengeInvalid.
+func (m *Manager) claimed(
+	ctx context.Context, tx Tx, id string, p watchword.ChallengePurpose, now time.Time,
+) (watchword.Challenge, error) {
+	c, err := tx.ClaimChallenge(ctx, id, p, now)
+	return c, m.gone(err)
+}
+
+// An attempt names a challenge at a time.
+type attempt struct {
+	id      string
+	purpose watchword.ChallengePurpose
+	at      time.Time
+}
+
+// claimOwn counts an attempt on an enrolment and commits it. It reads what the challenge seals into pending. A request
+// whose enrolment it is not, as ours decides, counts no attempt: it could use up the attempts of another user.
+func (m *Manager) claimOwn(
+	ctx context.Context, try attempt, pending any, ours func(watchword.Challenge) bool,
+) (c watchword.Challenge, err error) {
+	err = m.store.Update(ctx, func(tx Tx) error {
+		if c, err = m.claimed(ctx, tx, try.id, try.purpose, try.at); err != nil {
+			return err
+		}
+		plain, err := m.engine.OpenChallenge(c)
+		if err == nil {
+			err = json.Unmarshal(plain, pending)
+		}
+		if err == nil && !ours(c) {
+			err = challengeInvalid()
+		}
+		return err
+	})
+	return c, err
 }
 
 // An enrolled factor is confirmed, but not stored yet.

@@ -243,13 +243,20 @@ func (c claim) usePasskey(ctx context.Context, tx Tx, now time.Time) (bool, erro
 }
 
 // Offer completes a refusal with CodeSecondFactorRequired: it adds the kinds of factors that the
-// account has and the options of a ceremony with its passkeys. It returns every other error as
-// it is.
+// account has and the options of a ceremony with its passkeys. To CodeEnrolmentRequired, it adds the
+// kinds that the account can begin with. It returns every other error as it is.
 //
 // Unstable: package server calls it.
 func (m *Manager) Offer(ctx context.Context, refused error) error {
 	var refusal *watchword.Error
-	if !errors.As(refused, &refusal) || refusal.Code != watchword.CodeSecondFactorRequired {
+	if !errors.As(refused, &refusal) {
+		return refused
+	}
+	switch refusal.Code {
+	case watchword.CodeSecondFactorRequired:
+	case watchword.CodeEnrolmentRequired:
+		return m.offerFirst(refusal)
+	default:
 		return refused
 	}
 	id, err := m.engine.ChallengeID(refusal.Challenge.Handle, watchword.ChallengeLogin)
@@ -284,6 +291,16 @@ func (m *Manager) Offer(ctx context.Context, refused error) error {
 	}
 	offer.Methods = append(offer.Methods, amr.Recovery)
 	completed := *refusal
+	completed.Challenge = &offer
+	return &completed
+}
+
+// offerFirst adds the kinds of factors that an account can begin with.
+func (m *Manager) offerFirst(refusal *watchword.Error) error {
+	completed, offer := *refusal, *refusal.Challenge
+	if m.passkeys != nil {
+		offer.Methods = append(slices.Clone(offer.Methods), string(KindPasskey))
+	}
 	completed.Challenge = &offer
 	return &completed
 }

@@ -26,7 +26,8 @@ type Ceremony struct {
 
 // A pendingPasskey is what the challenge of a creation seals.
 type pendingPasskey struct {
-	Upgrade bool `json:"upgrade"`
+	Upgrade bool   `json:"upgrade"`
+	Entry   string `json:"entry"` // as in pendingTOTP
 }
 
 // BeginPasskey begins the creation of a passkey for a signed-in user. upgrade asks for a creation
@@ -35,45 +36,64 @@ type pendingPasskey struct {
 //
 // Unstable: package server calls it.
 func (m *Manager) BeginPasskey(ctx context.Context, who watchword.Identity, upgrade bool) (Ceremony, error) {
+	may := func(tx Tx, now time.Time) (c creator, err error) {
+		session, owner, err := tx.Session(ctx, who.Session.ID)
+		if err != nil {
+			return c, m.ended(err)
+		}
+		all, err := tx.Factors(ctx, owner.ID)
+		if err != nil {
+			return c, err
+		}
+		if refusal := m.mayEnrol(owner, session, all, KindPasskey, now); refusal != nil {
+			return c, refusal
+		}
+		return creator{owner, session.ID, all}, nil
+	}
+	return m.beginPasskey(ctx, pendingPasskey{Upgrade: upgrade}, may)
+}
+
+// A creator may create a passkey.
+type creator struct {
+	user    watchword.User
+	session watchword.SessionID // empty for a sign-in that waits for its first factor
+	factors []Factor
+}
+
+// beginPasskey stores the challenge of a creation, for the account and session that may returns.
+func (m *Manager) beginPasskey(
+	ctx context.Context, p pendingPasskey, may func(Tx, time.Time) (creator, error),
+) (Ceremony, error) {
 	if m.passkeys == nil || m.opts.EnrolmentOff {
 		return Ceremony{}, passkeysOff()
 	}
 	now := m.engine.Now()
-	plain, err := json.Marshal(pendingPasskey{upgrade})
+	plain, err := json.Marshal(p)
 	if err != nil {
 		return Ceremony{}, err
 	}
-	var user watchword.User
-	var all []Factor
+	var c creator
 	var challenge watchword.Challenge
 	var handle watchword.Secret
 	err = m.store.Update(ctx, func(tx Tx) (err error) {
-		session, owner, err := tx.Session(ctx, who.Session.ID)
-		if err != nil {
+		if c, err = may(tx, now); err != nil {
 			return err
 		}
-		if all, err = tx.Factors(ctx, owner.ID); err != nil {
-			return err
-		}
-		if refusal := m.mayEnrol(owner, session, all, KindPasskey, now); refusal != nil {
-			return refusal
-		}
-		user = owner
-		challenge, handle = m.engine.NewChallenge(challengeCreate, owner, session.ID, plain, now)
+		challenge, handle = m.engine.NewChallenge(challengeCreate, c.user, c.session, plain, now)
 		return tx.InsertChallenge(ctx, challenge)
 	})
 	if err != nil {
-		return Ceremony{}, m.ended(err)
+		return Ceremony{}, err
 	}
-	list, err := credentials(all)
+	list, err := credentials(c.factors)
 	if err != nil {
 		return Ceremony{}, err
 	}
 	begun := Ceremony{ID: watchword.Secret(challenge.ID)}
-	if upgrade {
+	if p.Upgrade {
 		begun.Mediation = "conditional"
 	}
-	begun.Options, err = m.passkeys.CreationOptions(m.creation(user, handle, upgrade, list))
+	begun.Options, err = m.passkeys.CreationOptions(m.creation(c.user, handle, p.Upgrade, list))
 	return begun, err
 }
 
@@ -106,36 +126,44 @@ type NewPasskey struct {
 func (m *Manager) ConfirmPasskey(
 	ctx context.Context, who watchword.Identity, n NewPasskey, c watchword.Client,
 ) (Confirmation, error) {
+	made, err := m.created(ctx, n, m.engine.Now(), func(c watchword.Challenge, p pendingPasskey) bool {
+		return c.UserID == who.User.ID && c.SessionID == who.Session.ID && p.Entry == ""
+	})
+	if err != nil {
+		return Confirmation{}, err
+	}
+	return m.add(ctx, who, made, c)
+}
+
+// created counts an attempt on a creation, commits it, and returns the passkey if the response is right. ours says
+// whether the creation belongs to the request.
+func (m *Manager) created(
+	ctx context.Context, n NewPasskey, now time.Time, ours func(watchword.Challenge, pendingPasskey) bool,
+) (enrolled, error) {
 	if m.passkeys == nil {
-		return Confirmation{}, passkeysOff()
+		return enrolled{}, passkeysOff()
 	}
 	if n.Name != "" {
 		if err := checkName(n.Name); err != nil {
-			return Confirmation{}, err
+			return enrolled{}, err
 		}
 	}
-	now := m.engine.Now()
-	challenge, err := m.claimCreation(ctx, who, string(n.Ceremony), now)
-	if err != nil {
-		return Confirmation{}, err
-	}
-	plain, err := m.engine.OpenChallenge(challenge)
-	if err != nil {
-		return Confirmation{}, err
-	}
 	var pending pendingPasskey
-	if err := json.Unmarshal(plain, &pending); err != nil {
-		return Confirmation{}, err
+	challenge, err := m.claimOwn(ctx, attempt{string(n.Ceremony), challengeCreate, now}, &pending,
+		func(c watchword.Challenge) bool { return ours(c, pending) })
+	if err != nil {
+		return enrolled{}, err
 	}
 	handle := m.engine.Handle(challengeCreate, challenge.ID)
-	made, err := m.passkeys.Created(m.creation(who.User, handle, pending.Upgrade, nil), n.Credential)
+	owner := watchword.User{ID: challenge.UserID}
+	made, err := m.passkeys.Created(m.creation(owner, handle, pending.Upgrade, nil), n.Credential)
 	if errors.Is(err, passkey.ErrRejected) {
 		err = refuse(watchword.CodeFactorWrong, "This passkey was not accepted. Try again, or use another one.")
 	}
 	if err != nil {
-		return Confirmation{}, err
+		return enrolled{}, err
 	}
-	f := Factor{ID: newID(), UserID: who.User.ID, Kind: KindPasskey, Name: n.Name, Sealed: []byte{}, CreatedAt: now}
+	f := Factor{ID: newID(), UserID: owner.ID, Kind: KindPasskey, Name: n.Name, Sealed: []byte{}, CreatedAt: now}
 	f, f.Unproven = f.with(made), pending.Upgrade
 	if f.Name == "" {
 		f.Name = productName(made)
@@ -147,24 +175,7 @@ func (m *Manager) ConfirmPasskey(
 	case made.Record.VerifiedBefore():
 		proofs = append(proofs, amr.Verified)
 	}
-	return m.add(ctx, who, enrolled{challenge, f, proofs}, c)
-}
-
-// claimCreation counts an attempt on a creation of this session, and commits it.
-func (m *Manager) claimCreation(
-	ctx context.Context, who watchword.Identity, id string, now time.Time,
-) (c watchword.Challenge, err error) {
-	err = m.store.Update(ctx, func(tx Tx) error {
-		c, err = m.challenge(ctx, tx, id, challengeCreate, now)
-		if err == nil && (c.UserID != who.User.ID || c.SessionID != who.Session.ID) {
-			err = challengeInvalid()
-		}
-		if err != nil {
-			return err
-		}
-		return m.claimAttempt(ctx, tx, c, now)
-	})
-	return c, err
+	return enrolled{challenge, f, proofs}, nil
 }
 
 // productName names a passkey that the user has not named.

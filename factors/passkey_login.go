@@ -248,15 +248,8 @@ func (m *Manager) ownCeremony(
 	if id == "" {
 		return nil
 	}
-	c, err := tx.Challenge(ctx, id, challengeStepUp, now)
-	if errors.Is(err, watchword.ErrNotFound) || err == nil && c.SessionID != who.Session.ID {
-		return challengeInvalid()
-	}
-	if err != nil {
-		return err
-	}
-	claimed, err := tx.ClaimAttempt(ctx, id, challengeStepUp, now)
-	if err == nil && !claimed {
+	c, err := m.claimed(ctx, tx, id, challengeStepUp, now)
+	if err == nil && c.SessionID != who.Session.ID {
 		err = challengeInvalid()
 	}
 	return err

@@ -19,19 +19,50 @@ func (m *Manager) BeginRequired(ctx context.Context, handle watchword.Secret, na
 		return Enrolment{}, err
 	}
 	may := func(tx Tx, now time.Time) (u watchword.User, id watchword.SessionID, err error) {
-		c, err := m.challenge(ctx, tx, entry, watchword.ChallengeEnrol, now)
-		if err != nil {
-			return u, "", err
-		}
-		if u, err = tx.User(ctx, c.UserID); err != nil {
-			return u, "", m.gone(err)
-		}
-		if !u.FactorsChangedAt.Equal(c.FactorsChangedAt) {
-			return u, "", challengeInvalid() // another sign-in has added the first factor
-		}
-		return u, "", m.claimAttempt(ctx, tx, c, now)
+		u, err = m.waiting(ctx, tx, entry, now)
+		return u, "", err
 	}
 	return m.begin(ctx, pendingTOTP{Name: name, Entry: entry}, may)
+}
+
+// waiting counts an attempt on a sign-in that waits for its first factor, and returns the account. Codes:
+// CodeChallengeInvalid.
+func (m *Manager) waiting(ctx context.Context, tx Tx, entry string, now time.Time) (u watchword.User, err error) {
+	c, err := m.claimed(ctx, tx, entry, watchword.ChallengeEnrol, now)
+	if err != nil {
+		return u, err
+	}
+	if u, err = tx.User(ctx, c.UserID); err != nil {
+		return u, m.gone(err)
+	}
+	if !u.FactorsChangedAt.Equal(c.FactorsChangedAt) {
+		return u, challengeInvalid() // another sign-in has added the first factor
+	}
+	return u, nil
+}
+
+// BeginRequiredPasskey begins the creation of a passkey for a sign-in that waits for its first factor, as BeginRequired
+// does for an app. Codes: CodeNotFound (passkeys are off), CodeChallengeInvalid, CodeFactorLimit.
+//
+// Unstable: package server calls it.
+func (m *Manager) BeginRequiredPasskey(ctx context.Context, handle watchword.Secret) (Ceremony, error) {
+	entry, err := m.engine.ChallengeID(handle, watchword.ChallengeEnrol)
+	if err != nil {
+		return Ceremony{}, err
+	}
+	may := func(tx Tx, now time.Time) (c creator, err error) {
+		if c.user, err = m.waiting(ctx, tx, entry, now); err != nil {
+			return c, err
+		}
+		if c.factors, err = tx.Factors(ctx, c.user.ID); err != nil {
+			return c, err
+		}
+		if refusal := decideRoom(c.factors, KindPasskey); refusal != nil {
+			return c, refusal // the account has passkeys from automatic upgrades
+		}
+		return c, nil
+	}
+	return m.beginPasskey(ctx, pendingPasskey{Entry: entry}, may)
 }
 
 // A RequiredRequest confirms the first factor and completes the sign-in.
@@ -50,17 +81,53 @@ func (m *Manager) ConfirmRequired(ctx context.Context, r RequiredRequest) (Confi
 	if err != nil {
 		return refused(err)
 	}
-	now := m.engine.Now()
-	challenge, f, err := m.confirmed(ctx, r.ID, r.Code, now, func(_ watchword.Challenge, p pendingTOTP) bool {
+	challenge, f, err := m.confirmed(ctx, r.ID, r.Code, m.engine.Now(), func(_ watchword.Challenge, p pendingTOTP) bool {
 		return p.Entry == entry
 	})
 	if err != nil {
 		return refused(err)
 	}
+	return m.addFirst(ctx, entry, enrolled{challenge, f, []string{"otp"}}, r.Client)
+}
+
+// A RequiredPasskey adds a passkey as first factor and completes the sign-in.
+//
+// Unstable: package server calls it.
+type RequiredPasskey struct {
+	Handle watchword.Secret // of CodeEnrolmentRequired
+	NewPasskey
+	Client watchword.Client
+}
+
+// ConfirmRequiredPasskey adds the passkey of a creation and opens the session of the sign-in, in one transaction.
+// Codes: those of ConfirmPasskey, CodeAccountDisabled, CodeEmailNotVerified.
+//
+// Unstable: package server calls it.
+func (m *Manager) ConfirmRequiredPasskey(
+	ctx context.Context, r RequiredPasskey,
+) (Confirmation, *watchword.SignIn, error) {
+	entry, err := m.engine.ChallengeID(r.Handle, watchword.ChallengeEnrol)
+	if err != nil {
+		return Confirmation{}, nil, err
+	}
+	made, err := m.created(ctx, r.NewPasskey, m.engine.Now(), func(_ watchword.Challenge, p pendingPasskey) bool {
+		return p.Entry == entry
+	})
+	if err != nil {
+		return Confirmation{}, nil, err
+	}
+	return m.addFirst(ctx, entry, made, r.Client)
+}
+
+// addFirst adds the first factor and opens the session of the sign-in that waits for it.
+func (m *Manager) addFirst(
+	ctx context.Context, entry string, e enrolled, client watchword.Client,
+) (Confirmation, *watchword.SignIn, error) {
+	challenge, f, now := e.challenge, e.factor, e.factor.CreatedAt
 	done := Confirmation{Factor: f}
 	var admitted watchword.Admitted
 	var added watchword.Event
-	err = m.store.Update(ctx, func(tx Tx) error {
+	err := m.store.Update(ctx, func(tx Tx) error {
 		waits, err := m.challenge(ctx, tx, entry, watchword.ChallengeEnrol, now)
 		if err != nil {
 			return err
@@ -76,7 +143,7 @@ func (m *Manager) ConfirmRequired(ctx context.Context, r RequiredRequest) (Confi
 		if err != nil {
 			return m.gone(err)
 		}
-		resumed, err := m.engine.Resume(waits, user, []string{"otp"}, r.Client, now)
+		resumed, err := m.engine.Resume(waits, user, e.proofs, client, now)
 		if err != nil {
 			return err
 		}
@@ -86,12 +153,12 @@ func (m *Manager) ConfirmRequired(ctx context.Context, r RequiredRequest) (Confi
 		if done.Codes, err = m.insert(ctx, tx, challenge, f, addition{user, admitted.Session()}); err != nil {
 			return err
 		}
-		added = m.engine.Event(watchword.EventFactorAdded, user, admitted.Session(), r.Client, now)
+		added = m.engine.Event(watchword.EventFactorAdded, user, admitted.Session(), client, now)
 		added.Detail = string(f.Kind)
 		return tx.InsertEvent(ctx, added)
 	})
 	if err != nil {
-		return refused(err)
+		return Confirmation{}, nil, err
 	}
 	m.engine.Announce(added)
 	in, err := m.engine.Enter(admitted)

@@ -32,11 +32,9 @@ type Tx interface {
 type ChallengeTx interface {
 	// Challenge returns a challenge that has that purpose and has not expired.
 	Challenge(ctx context.Context, id string, p watchword.ChallengePurpose, now time.Time) (watchword.Challenge, error)
-	// ClaimAttempt counts an attempt. It reports false if the challenge does not exist, has
-	// another purpose, has expired, or has had watchword.ChallengeAttempts already.
-	ClaimAttempt(ctx context.Context, id string, p watchword.ChallengePurpose, now time.Time) (bool, error)
-	// ClaimChallenge is ClaimAttempt and Challenge in one statement. It returns watchword.ErrNotFound
-	// if it counts no attempt.
+	// ClaimChallenge counts an attempt and returns the challenge. It returns watchword.ErrNotFound if
+	// the challenge does not exist, has another purpose, has expired, or has had
+	// watchword.ChallengeAttempts already.
 	ClaimChallenge(
 		ctx context.Context, id string, p watchword.ChallengePurpose, now time.Time,
 	) (watchword.Challenge, error)

@@ -295,19 +295,34 @@ func (a *api) confirmTOTP(w http.ResponseWriter, r *http.Request) error {
 // confirmRequired responds as a sign-in does, and shows the recovery codes, because no other response will. If this
 // response is lost, the factor and the session exist: the user signs in with the app and creates new codes.
 func (a *api) confirmRequired(w http.ResponseWriter, r *http.Request, given codeBody, handle watchword.Secret) error {
-	delivery := ""
-	if given.Handle != "" {
-		delivery = deliveryBody
-	}
 	done, in, err := a.factors.ConfirmRequired(r.Context(), factors.RequiredRequest{
 		Handle: handle, ID: r.PathValue("id"), Code: watchword.Secret(given.Code), Client: a.clients.of(w, r),
 	})
-	a.endStep(w, delivery, err)
-	if err != nil {
-		return err
+	return a.firstFactor(w, r, http.StatusOK, given.Handle, completed{done, in, err})
+}
+
+// A completed enrolment has added the first factor and opened a session, unless it has an error.
+type completed struct {
+	factors.Confirmation
+	in  *watchword.SignIn
+	err error
+}
+
+// firstFactor responds to the confirmation of the first factor of a waiting sign-in. Tokens return the way the handle
+// came.
+func (a *api) firstFactor(
+	w http.ResponseWriter, r *http.Request, status int, handle string, done completed,
+) error {
+	delivery := ""
+	if handle != "" {
+		delivery = deliveryBody
 	}
-	body := a.signInBody(w, r, in, delivery)
-	return respond.JSON(w, http.StatusOK, confirmedAnswer{
+	a.endStep(w, delivery, done.err)
+	if done.err != nil {
+		return done.err
+	}
+	body := a.signInBody(w, r, done.in, delivery)
+	return respond.JSON(w, status, confirmedAnswer{
 		Factor: newFactorBody(done.Factor), RecoveryCodes: revealed(done.Codes),
 		User: &body.User, AccessToken: body.AccessToken, TokenType: body.TokenType, ExpiresIn: body.ExpiresIn,
 		RefreshToken: body.RefreshToken, DeviceToken: body.DeviceToken,
@@ -416,6 +431,12 @@ func stepUpChallenge(s *watchword.StepUp) string {
 	return challenge
 }
 
+// enrolCodes returns the codes of routes that also work without an access token, for a waiting sign-in.
+func enrolCodes() []watchword.Code {
+	return []watchword.Code{watchword.CodeTokenMissing, watchword.CodeTokenExpired, watchword.CodeTokenInvalid,
+		watchword.CodeSessionEnded, watchword.CodeAmbiguousCredentials}
+}
+
 // factorRoutes returns the table of second factors. Without Options.Factors, it is empty.
 func (a *api) factorRoutes() []route {
 	if a.factors == nil {
@@ -426,9 +447,7 @@ func (a *api) factorRoutes() []route {
 	limit, wrong := watchword.CodeRateLimited, watchword.CodeFactorWrong
 	stepUp, gone := watchword.CodeStepUpRequired, watchword.CodeNotFound
 	late, unproven := watchword.CodeChallengeInvalid, watchword.CodeEmailNotVerified
-	invalid := []watchword.Code{watchword.CodeValidationFailed}
-	tokens := []watchword.Code{watchword.CodeTokenMissing, watchword.CodeTokenExpired, watchword.CodeTokenInvalid,
-		watchword.CodeSessionEnded} // of routes that also work without an access token
+	invalid, tokens := []watchword.Code{watchword.CodeValidationFailed}, enrolCodes()
 	// The sign-in is public, because its handle is the credential. All other rows need a bearer token,
 	// and the engine checks in its transaction that the session is fresh enough.
 	return []route{
@@ -438,10 +457,10 @@ func (a *api) factorRoutes() []route {
 		{"GET", path, a.signedIn(a.listFactors), bearer, "List your second factors", nil, 200, factorsAnswer{}, nil},
 		{"POST", path + "/totp", a.beginTOTP, enrol, "Create a secret for an authenticator app",
 			beginBody{}, 201, enrolmentAnswer{}, join(tokens, nil, stepUp, unproven, gone, late,
-				watchword.CodeFactorLimit, watchword.CodeAmbiguousCredentials)},
+				watchword.CodeFactorLimit)},
 		{"POST", path + "/totp/{id}/confirm", a.confirmTOTP, enrol, "Add the app, with its first code",
 			codeBody{}, 200, confirmedAnswer{}, join(tokens, nil, late, wrong, stepUp, unproven,
-				watchword.CodeFactorLimit, watchword.CodeAmbiguousCredentials, watchword.CodeAccountDisabled)},
+				watchword.CodeFactorLimit, watchword.CodeAccountDisabled)},
 		{"PATCH", path + "/{id}", a.signedIn(a.renameFactor), bearer, "Rename a factor",
 			factorNameBody{}, 200, messageBody{}, join(invalid, nil, gone)},
 		{"DELETE", path + "/{id}", a.signedIn(a.removeFactor), bearer, "Remove a factor and end all other sessions",

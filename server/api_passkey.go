@@ -30,20 +30,35 @@ func newCeremonyAnswer(c factors.Ceremony) ceremonyAnswer {
 	return ceremonyAnswer{string(c.ID), c.Options, c.Mediation}
 }
 
-// A beginPasskeyBody may be empty.
+// A beginPasskeyBody may be empty. A sign-in that waits for its first factor has a handle and is no
+// upgrade: its user has to answer a dialog.
 type beginPasskeyBody struct {
-	Upgrade bool `json:"upgrade,omitempty" doc:"Create it without a dialog, after a sign-in with a password"`
+	Upgrade bool   `json:"upgrade,omitempty" doc:"Create it without a dialog, after a sign-in with a password"`
+	Handle  string `json:"handle,omitempty" doc:"Of ENROLMENT_REQUIRED, for clients that received it in a body"`
 }
 
 // beginPasskey marks an upgrade in the sealed ceremony. The later response can't set the mark, so
-// a client can't switch the check of user presence off.
-func (a *api) beginPasskey(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+// a client can't switch the check of user presence off. A request without an access token continues
+// a sign-in that waits for its first factor.
+func (a *api) beginPasskey(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.OptionalBody[beginPasskeyBody](r)
 	if err != nil {
 		return err
 	}
-	// The engine decides whether the session is fresh enough, in the transaction of the ceremony.
-	begun, err := a.factors.BeginPasskey(r.Context(), who, body.Upgrade)
+	handle, waits, err := a.waitingSignIn(r, body.Handle)
+	if err != nil {
+		return err
+	}
+	var begun factors.Ceremony
+	if waits {
+		begun, err = a.factors.BeginRequiredPasskey(r.Context(), handle)
+	} else {
+		var who watchword.Identity
+		// The engine decides whether the session is fresh enough, in the transaction of the ceremony.
+		if who, err = authenticate(a.engine, r, nil); err == nil {
+			begun, err = a.factors.BeginPasskey(r.Context(), who, body.Upgrade)
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -56,19 +71,33 @@ type newPasskeyBody struct {
 	Ceremony   string          `json:"ceremony"`
 	Credential json.RawMessage `json:"credential" doc:"RegistrationResponseJSON"`
 	Name       string          `json:"name,omitempty" doc:"1 to 100 characters; default: the product"`
+	Handle     string          `json:"handle,omitempty" doc:"Of ENROLMENT_REQUIRED, for clients that received it in a body"`
 }
 
 // addPasskey needs no fresh session: the session was fresh when the ceremony began, and a user may
-// search for a security key for minutes.
-func (a *api) addPasskey(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+// search for a security key for minutes. The first factor of a waiting sign-in opens its session.
+func (a *api) addPasskey(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.Body[newPasskeyBody](r)
 	if err != nil {
 		return err
 	}
+	handle, waits, err := a.waitingSignIn(r, body.Handle)
+	if err != nil {
+		return err
+	}
+	made := factors.NewPasskey{
+		Ceremony: watchword.Secret(body.Ceremony), Credential: body.Credential, Name: body.Name}
+	if waits {
+		done, in, err := a.factors.ConfirmRequiredPasskey(r.Context(), factors.RequiredPasskey{
+			Handle: handle, NewPasskey: made, Client: a.clients.of(w, r)})
+		return a.firstFactor(w, r, http.StatusCreated, body.Handle, completed{done, in, err})
+	}
+	who, err := authenticate(a.engine, r, nil)
+	if err != nil {
+		return err
+	}
 	// The response shows recovery codes if this is the first factor. No later response repeats them.
-	done, err := a.factors.ConfirmPasskey(r.Context(), who, factors.NewPasskey{
-		Ceremony: watchword.Secret(body.Ceremony), Credential: body.Credential, Name: body.Name,
-	}, a.clients.of(w, r))
+	done, err := a.factors.ConfirmPasskey(r.Context(), who, made, a.clients.of(w, r))
 	if err != nil {
 		return err
 	}
@@ -171,14 +200,16 @@ func (a *api) passkeyRoutes() []route {
 	limit, wrong, gone := watchword.CodeRateLimited, watchword.CodeFactorWrong, watchword.CodeNotFound
 	full, late := watchword.CodeFactorLimit, watchword.CodeChallengeInvalid
 	unproven := watchword.CodeEmailNotVerified
-	invalid := []watchword.Code{watchword.CodeValidationFailed}
+	invalid, tokens := []watchword.Code{watchword.CodeValidationFailed}, enrolCodes()
 	const path = pathAPI + "/factors/passkeys"
 	// The two public rows have no credential to protect: the response of an authenticator is one.
 	return []route{
-		{"POST", path + "/options", a.signedIn(a.beginPasskey), bearer, "Begin the creation of a passkey",
-			beginPasskeyBody{}, 200, ceremonyAnswer{}, join(nil, nil, watchword.CodeStepUpRequired, unproven, full)},
-		{"POST", path, a.signedIn(a.addPasskey), bearer, "Add the passkey that the browser has created",
-			newPasskeyBody{}, 201, confirmedAnswer{}, join(invalid, nil, late, wrong, full)},
+		{"POST", path + "/options", a.beginPasskey, enrol, "Begin the creation of a passkey",
+			beginPasskeyBody{}, 200, ceremonyAnswer{}, join(tokens, nil, watchword.CodeStepUpRequired, unproven, full,
+				late, gone)},
+		{"POST", path, a.addPasskey, enrol, "Add the passkey that the browser has created",
+			newPasskeyBody{}, 201, confirmedAnswer{}, join(invalid, tokens, late, wrong, full, unproven,
+				watchword.CodeAccountDisabled)},
 		{"POST", pathAPI + "/passkey/options", a.passkeyOptions, public, "Begin a sign-in with a passkey alone",
 			nil, 200, ceremonyAnswer{}, join(nil, nil, limit)},
 		{"POST", pathAPI + "/passkey/login", a.passkeyLogin, public, "Sign in with a passkey alone",

@@ -17,9 +17,14 @@ import (
 // Passkeys over HTTP, with a virtual authenticator.
 
 // withPasskeys starts a service under the name localhost, because passkeys need a domain.
-func withPasskeys(t *testing.T) *service {
+func withPasskeys(t *testing.T, changes ...func(*watchword.Options)) *service {
 	t.Helper()
-	named := func(o *watchword.Options) { o.PublicURL = strings.Replace(o.PublicURL, "127.0.0.1", "localhost", 1) }
+	named := func(o *watchword.Options) {
+		o.PublicURL = strings.Replace(o.PublicURL, "127.0.0.1", "localhost", 1)
+		for _, change := range changes {
+			change(o)
+		}
+	}
 	s := start(t, named, nil)
 	s.url = s.engine.PublicURL()
 	manager := factors.New(s.engine, s.store.Factors(), factors.Options{
@@ -160,6 +165,56 @@ func TestPasskeysOverHTTP(t *testing.T) {
 	options = visitor.do("POST", "/api/auth/passkey/options", "")
 	login = `{"ceremony":"` + options.text("ceremony") + `","credential":` + k.use(t, options.body) + `}`
 	want(t, visitor.do("POST", "/api/auth/passkey/login", login), 401, watchword.CodeInvalidCredentials)
+}
+
+// MFA-3
+func TestRequiredFactorOverHTTPCanBeAPasskey(t *testing.T) {
+	t.Parallel()
+	s := withPasskeys(t, requireFactors)
+	b, k := s.browser(t), newKey(s)
+	const path = "/api/auth/factors/passkeys"
+	want(t, b.do("POST", path+"/options", ""), 401, watchword.CodeTokenMissing)
+	want(t, b.do("POST", "/api/auth/register", loginAda+`}`), 202, "")
+	token := s.post.take(t, watchword.MailVerify, "ada@example.com").Token
+	proof := `{"token":"` + string(token) + `","password":"correct horse battery"}`
+	a := b.do("POST", "/api/auth/email/verify", proof)
+	want(t, a, 403, watchword.CodeEnrolmentRequired)
+	if got := a.body["challenge"].(map[string]any)["methods"].([]any); !slices.Equal(got, []any{"totp", "passkey"}) {
+		t.Errorf("methods %v", got)
+	}
+	begun := b.do("POST", path+"/options", `{"upgrade":true}`)
+	want(t, begun, 200, "")
+	if begun.body["mediation"] != nil {
+		t.Errorf("the first factor would be an upgrade: %s", begun.raw)
+	}
+	made := k.create(t, begun.body, "blue key")
+	want(t, s.browser(t).do("POST", path, made), 401, watchword.CodeTokenMissing) // another browser
+	a = b.do("POST", path, made)
+	want(t, a, 201, "")
+	if codes := a.body["recoveryCodes"].([]any); len(codes) != 10 || a.text("refreshToken") != "" {
+		t.Errorf("%s", a.raw)
+	}
+	want(t, b.do("GET", "/api/auth/me", "", "Authorization", "Bearer "+a.text("accessToken")), 200, "")
+	want(t, b.do("POST", "/api/auth/refresh", ""), 200, "")
+	want(t, b.do("POST", path, made), 401, watchword.CodeTokenMissing) // the cookie is gone
+
+	// A client without cookies sends the handle in bodies and gets the tokens there.
+	id := watchword.UserID(a.body["user"].(map[string]any)["id"].(string))
+	must(t, s.engine.Operator().DeleteUser(t.Context(), id))
+	app, k := s.browser(t), newKey(s)
+	want(t, app.do("POST", "/api/auth/register", loginAda+`}`), 202, "")
+	token = s.post.take(t, watchword.MailVerify, "ada@example.com").Token
+	a = app.do("POST", "/api/auth/email/verify",
+		`{"token":"`+string(token)+`","password":"correct horse battery","delivery":"body"}`)
+	want(t, a, 403, watchword.CodeEnrolmentRequired)
+	handle := `{"handle":"` + a.body["challenge"].(map[string]any)["handle"].(string) + `"`
+	begun = app.do("POST", path+"/options", handle+`}`)
+	want(t, begun, 200, "")
+	a = app.do("POST", path, handle+","+k.create(t, begun.body, "red key")[1:])
+	want(t, a, 201, "")
+	if a.text("refreshToken") == "" || len(a.Cookies()) != 0 {
+		t.Errorf("%v %s", a.Cookies(), a.raw)
+	}
 }
 
 func TestRelatedOriginsAreThoseUnderTheRPID(t *testing.T) {

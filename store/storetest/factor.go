@@ -95,9 +95,6 @@ var secondFactors = map[string]func(suite){
 		before := c.ExpiresAt.Add(-time.Millisecond)
 		for name, of := range map[string]func(factors.Tx, watchword.ChallengePurpose, time.Time) (bool, error){
 			"attempt": func(tx factors.Tx, p watchword.ChallengePurpose, at time.Time) (bool, error) {
-				return tx.ClaimAttempt(s.Context(), c.ID, p, at)
-			},
-			"attempt that reads": func(tx factors.Tx, p watchword.ChallengePurpose, at time.Time) (bool, error) {
 				return claimed(tx.ClaimChallenge(s.Context(), c.ID, p, at))
 			},
 			"take": func(tx factors.Tx, p watchword.ChallengePurpose, at time.Time) (bool, error) {
@@ -124,7 +121,7 @@ var secondFactors = map[string]func(suite){
 		c.Attempts = 0
 		s.addChallenge(c)
 		same(s, "attempts", s.inParallel(20, func(ctx context.Context, tx factors.Tx) (bool, error) {
-			return tx.ClaimAttempt(ctx, c.ID, c.Purpose, Start)
+			return claimed(tx.ClaimChallenge(ctx, c.ID, c.Purpose, Start))
 		}), watchword.ChallengeAttempts)
 		same(s, "taken", s.inParallel(20, func(ctx context.Context, tx factors.Tx) (bool, error) {
 			return tx.TakeChallenge(ctx, c.ID, c.Purpose, Start)
@@ -141,9 +138,6 @@ var secondFactors = map[string]func(suite){
 			same(s, "challenge", got, c)
 			return err
 		})
-		same(s, "attempts", s.inParallel(20, func(ctx context.Context, tx factors.Tx) (bool, error) {
-			return claimed(tx.ClaimChallenge(ctx, c.ID, c.Purpose, Start))
-		}), watchword.ChallengeAttempts-1)
 	},
 
 	"RecoveryCodeWorksOnceAndForItsOwner": func(s suite) {

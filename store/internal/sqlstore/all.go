@@ -119,7 +119,6 @@ func factorStatements() []Statement {
 	return []Statement{
 		{"insertChallenge", insertChallenge, ByFactor},
 		{"selectChallenge", selectChallenge, ByFactor},
-		{"claimAttempt", claimAttempt, ByFactor},
 		{"claimChallenge", claimChallenge, ByFactor},
 		{"takeChallenge", takeChallenge, ByFactor},
 		{"deleteChallenges", deleteChallenges, ByUser},

@@ -52,7 +52,8 @@ var (
 	selectChallenge = `SELECT ` + names("challenges", challengeRow(new(watchword.Challenge))) + ` FROM challenges
 		WHERE id = $1 AND purpose = $2 AND expires_at > $3`
 
-	// claimChallenge is claimAttempt for a sign-in, which reads the challenge in the same round trip.
+	// claimChallenge settles the race of parallel guesses: each one is counted before its code is
+	// looked at, and the sixth changes no row. 5 is watchword.ChallengeAttempts.
 	claimChallenge = `UPDATE challenges SET attempts = attempts + 1
 		WHERE id = $1 AND purpose = $2 AND expires_at > $3 AND attempts < 5
 		RETURNING ` + names("challenges", challengeRow(new(watchword.Challenge)))
@@ -75,11 +76,6 @@ var (
 )
 
 const (
-	// claimAttempt settles the race of parallel guesses: each one is counted before its code is
-	// looked at, and the sixth changes no row. 5 is watchword.ChallengeAttempts.
-	claimAttempt = `UPDATE challenges SET attempts = attempts + 1
-		WHERE id = $1 AND purpose = $2 AND expires_at > $3 AND attempts < 5`
-
 	// takeChallenge settles the race of two right codes: the deletion succeeds once. It has no
 	// condition on attempts, because the fifth attempt may be the right one.
 	takeChallenge    = `DELETE FROM challenges WHERE id = $1 AND purpose = $2 AND expires_at > $3`
@@ -131,15 +127,8 @@ func (t Tx) Challenge(
 	}, selectChallenge, id, string(purpose), millis(now))
 }
 
-// ClaimAttempt must be committed before the code is looked at, see claimAttempt.
-func (t Tx) ClaimAttempt(
-	ctx context.Context, id string, purpose watchword.ChallengePurpose, now time.Time,
-) (bool, error) {
-	return t.change(ctx, claimAttempt, id, string(purpose), millis(now))
-}
-
-// ClaimChallenge must be committed before the code is looked at, as ClaimAttempt. The row that it
-// returns has the attempt already: RETURNING shows the new values on both engines.
+// ClaimChallenge must be committed before the code is looked at, see claimChallenge. The row that
+// it returns has the attempt already: RETURNING shows the new values on both engines.
 func (t Tx) ClaimChallenge(
 	ctx context.Context, id string, purpose watchword.ChallengePurpose, now time.Time,
 ) (watchword.Challenge, error) {

@@ -1,0 +1,137 @@
+package factors_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/factors"
+)
+
+// confirmRequired answers the options of a creation with the passkey of a device.
+func (r *rig) confirmRequired(
+	t *testing.T, handle watchword.Secret, begun factors.Ceremony, d *device,
+) (factors.Confirmation, *watchword.SignIn, error) {
+	t.Helper()
+	return r.ConfirmRequiredPasskey(t.Context(), factors.RequiredPasskey{Handle: handle, Client: laptop,
+		NewPasskey: factors.NewPasskey{Ceremony: begun.ID, Credential: d.create(t, begun.Options)}})
+}
+
+// MFA-3
+func TestRequiredFactorCanBeAPasskey(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		a, d := &account{email: "ada@example.com"}, newDevice()
+		a.who.User = r.newUser(t, a.email)
+		handle := r.enrolment(t, a.email)
+		begun, err := r.BeginRequiredPasskey(t.Context(), handle)
+		must(t, err)
+		if begun.Mediation != "" {
+			t.Errorf("mediation %q: the user must answer a dialog", begun.Mediation)
+		}
+		forged := *d
+		forged.party.Origin = "https://id.example.com.evil.test"
+		_, _, err = r.confirmRequired(t, handle, begun, &forged)
+		wantCode(t, err, watchword.CodeFactorWrong)
+		response := factors.NewPasskey{Ceremony: begun.ID, Credential: d.create(t, begun.Options)}
+		var done factors.Confirmation
+		got := inParallel(20, func(i int) error {
+			manager := []*factors.Manager{r.Manager, r.other}[i%2]
+			c, in, err := manager.ConfirmRequiredPasskey(t.Context(), factors.RequiredPasskey{
+				Handle: handle, NewPasskey: response, Client: laptop})
+			if err == nil {
+				done, a.in = c, in
+			}
+			return err
+		})
+		if got[""] != 1 || r.sessions(t, a) != 1 {
+			t.Fatalf("%v, %d sessions", got, r.sessions(t, a))
+		}
+		a.who = r.identity(t, a.in)
+		if want := []string{"pwd", "hwk", "uv", "mfa"}; !slices.Equal(a.who.Session.Methods, want) ||
+			len(done.Codes) != 10 || a.who.User.Factors != 1 {
+			t.Errorf("%+v, %+v", a.who, done)
+		}
+		d.key.Counter++
+		in, err := r.alone(t, d)
+		must(t, err)
+		wantMethods(t, in, "hwk", "uv", "mfa")
+	}, requireFactors)
+}
+
+// A creation belongs to one sign-in, or to one session. No other handle, and no session, completes it.
+func TestRequiredPasskeyIsBoundToItsSignIn(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		ada, bob, d := &account{email: "ada@example.com"}, &account{email: "bob@example.com"}, newDevice()
+		ada.who.User, bob.who.User = r.newUser(t, ada.email), r.newUser(t, bob.email)
+		first, second, others := r.enrolment(t, ada.email), r.enrolment(t, ada.email), r.enrolment(t, bob.email)
+		begun, err := r.BeginRequiredPasskey(t.Context(), first)
+		must(t, err)
+		app, err := r.BeginRequired(t.Context(), first, "")
+		must(t, err)
+		for _, handle := range []watchword.Secret{second, others, "", "wwc_invented"} {
+			_, _, err = r.confirmRequired(t, handle, begun, d)
+			wantCode(t, err, watchword.CodeChallengeInvalid)
+		}
+		// The two kinds of enrolment are two purposes.
+		_, _, err = r.ConfirmRequired(t.Context(), factors.RequiredRequest{
+			Handle: first, ID: string(begun.ID), Code: "123456", Client: laptop})
+		wantCode(t, err, watchword.CodeChallengeInvalid)
+		swapped := factors.Ceremony{ID: watchword.Secret(app.ID), Options: begun.Options}
+		_, _, err = r.confirmRequired(t, first, swapped, d)
+		wantCode(t, err, watchword.CodeChallengeInvalid)
+
+		_, bob.in, err = r.required(t, others)
+		must(t, err)
+		bob.who = r.identity(t, bob.in)
+		_, err = r.ConfirmPasskey(t.Context(), bob.who,
+			factors.NewPasskey{Ceremony: begun.ID, Credential: d.create(t, begun.Options)}, laptop)
+		wantCode(t, err, watchword.CodeChallengeInvalid)
+		signedIn, err := r.BeginPasskey(t.Context(), bob.who, true)
+		must(t, err)
+		_, _, err = r.confirmRequired(t, first, signedIn, d)
+		wantCode(t, err, watchword.CodeChallengeInvalid)
+
+		_, _, err = r.confirmRequired(t, first, begun, d)
+		must(t, err)
+		_, err = r.BeginRequiredPasskey(t.Context(), second)
+		wantCode(t, err, watchword.CodeChallengeInvalid) // the account has its first factor
+	}, requireFactors)
+}
+
+// required adds the passkey of a new device as first factor.
+func (r *rig) required(
+	t *testing.T, handle watchword.Secret,
+) (factors.Confirmation, *watchword.SignIn, error) {
+	t.Helper()
+	begun, err := r.BeginRequiredPasskey(t.Context(), handle)
+	must(t, err)
+	return r.confirmRequired(t, handle, begun, newDevice())
+}
+
+func TestRequiredPasskeyEndsWithTheAccountAndItsPassword(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		for name, change := range map[string]func(watchword.User){
+			"disabled": func(u watchword.User) { must(t, r.Operator().DisableUser(t.Context(), u.ID)) },
+			"deleted":  func(u watchword.User) { must(t, r.Operator().DeleteUser(t.Context(), u.ID)) },
+			"password": func(u watchword.User) {
+				must(t, r.store.Update(t.Context(), func(tx watchword.Tx) error {
+					_, err := tx.ReplacePassword(t.Context(), u, "another hash")
+					return err
+				}))
+			},
+			"expired": func(watchword.User) { r.advance(watchword.ChallengeLife + time.Second) },
+		} {
+			a := &account{email: name + "@example.com"}
+			a.who.User = r.newUser(t, a.email)
+			handle := r.enrolment(t, a.email)
+			begun, err := r.BeginRequiredPasskey(t.Context(), handle)
+			must(t, err)
+			change(a.who.User)
+			_, in, err := r.confirmRequired(t, handle, begun, newDevice())
+			if err == nil || in != nil || r.sessions(t, a) != 0 {
+				t.Errorf("%s: %v, %v", name, in, err)
+			}
+		}
+	}, requireFactors)
+}
