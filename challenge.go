@@ -184,9 +184,8 @@ type FactorTry struct {
 	At     time.Time
 }
 
-// ChargeFactor takes one use of the limit on wrong factors of an account and returns the charge
-// for Refund. Known devices have a counter of their own, so that a person who has the password
-// cannot lock the owner out.
+// ChargeFactor takes one use of the limit on wrong factors of an account and returns the charge for Refund. Known
+// devices have a counter of their own, so that a person who has the password cannot lock the owner out.
 func (i Inside) ChargeFactor(ctx context.Context, tx Tx, t FactorTry) (Charge, error) {
 	purpose := limitFailedFactors + limitPurpose(t.Kind)
 	if i.engine.knownDevice(t.User, t.Client.DeviceToken) != (knowndevice.ID{}) {

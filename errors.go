@@ -42,6 +42,7 @@ const (
 	CodeFactorWrong          Code = "FACTOR_WRONG"
 	CodeStepUpRequired       Code = "STEP_UP_REQUIRED"
 	CodeFactorLimit          Code = "FACTOR_LIMIT"
+	CodeLastWayIn            Code = "LAST_WAY_IN"
 
 	// The session.
 	CodeRefreshMissing Code = "REFRESH_MISSING"

@@ -52,7 +52,7 @@ func noFactor() error {
 
 // Remove deletes a factor. It ends the user's other sessions and outdates all access tokens. With
 // the last factor, it deletes the recovery codes, and the session loses its level. Codes:
-// CodeStepUpRequired, CodeNotFound.
+// CodeStepUpRequired, CodeNotFound, CodeLastWayIn.
 func (m *Manager) Remove(ctx context.Context, who watchword.Identity, factor string, c watchword.Client) error {
 	now := m.engine.Now()
 	event := m.engine.Event(watchword.EventFactorRemoved, who.User, who.Session.ID, c, now)
@@ -64,14 +64,7 @@ func (m *Manager) Remove(ctx context.Context, who watchword.Identity, factor str
 		if refusal := m.engine.Fresh(user, session, now); refusal != nil {
 			return refusal
 		}
-		left, err := m.leftWithout(ctx, tx, user.ID, factor)
-		if err != nil {
-			return err
-		}
-		removed, err := tx.DeleteFactor(ctx, user.ID, factor)
-		if err == nil && !removed {
-			err = noFactor()
-		}
+		left, err := m.remove(ctx, tx, user.ID, factor)
 		if err != nil {
 			return err
 		}
@@ -102,15 +95,50 @@ func (m *Manager) Remove(ctx context.Context, who watchword.Identity, factor str
 	return nil
 }
 
-// leftWithout counts the factors that a sign-in asks for, without one.
-func (m *Manager) leftWithout(ctx context.Context, tx Tx, id watchword.UserID, without string) (n int, err error) {
+// remove deletes a factor, unless it is the last way to sign in. It returns how many factors are left that a sign-in
+// asks for.
+func (m *Manager) remove(ctx context.Context, tx Tx, id watchword.UserID, factor string) (left int, err error) {
 	all, err := tx.Factors(ctx, id)
+	if err != nil {
+		return 0, err
+	}
+	exists := false
 	for _, f := range all {
-		if f.ID != without && !f.Unproven {
-			n++
+		if f.ID == factor {
+			exists = true
+		} else if !f.Unproven {
+			left++
 		}
 	}
-	return n, err
+	if !exists {
+		return left, noFactor()
+	}
+	removed, err := tx.DeleteFactor(ctx, id, factor, AloneBeside(all, factor))
+	if err == nil && !removed {
+		err = LastWayIn()
+	}
+	return left, err
+}
+
+// AloneBeside returns the id of a passkey that signs in alone, other than a factor that is to be removed. It returns ""
+// if there is none.
+//
+// Unstable: for packages of this module.
+func AloneBeside(all []Factor, removed string) string {
+	for _, f := range all {
+		if f.ID != removed && f.signsInAlone() {
+			return f.ID
+		}
+	}
+	return ""
+}
+
+// LastWayIn returns the refusal to remove the last way to sign in.
+//
+// Unstable: for packages of this module.
+func LastWayIn() error {
+	return refuse(watchword.CodeLastWayIn,
+		"This is your only way to sign in. Set a password or add a passkey first, then remove it.")
 }
 
 // NewRecoveryCodes replaces the recovery codes. The old ones become invalid. Codes:

@@ -160,10 +160,19 @@ func (m *Manager) findPasskey(
 	return f, u, err
 }
 
-// verifyAlone verifies a passkey that signs in alone. An authenticator that had not verified the
-// user when the passkey was created may have got a PIN from a thief. It counts alone only after
-// a use beside the password. An upgrade was created without a dialog, in the account's own
-// password manager, so its first verified use counts.
+// signsInAlone reports whether a verified use of a factor is a sign-in. An authenticator that had
+// not verified the user when the passkey was created may have got a PIN from a thief. It counts
+// alone only after a use beside the password. An upgrade was created without a dialog, in the
+// account's own password manager, so its first verified use counts.
+func (f Factor) signsInAlone() bool {
+	if f.Kind != KindPasskey {
+		return false
+	}
+	record, err := passkey.Parse(f.Record)
+	return err == nil && (f.Unproven || record.VerifiedBefore())
+}
+
+// verifyAlone verifies a passkey that signs in alone.
 func (m *Manager) verifyAlone(c signInCeremony, f Factor, r passkey.Response) (claim, error) {
 	credential, err := f.credential()
 	if err != nil {
@@ -173,7 +182,7 @@ func (m *Manager) verifyAlone(c signInCeremony, f Factor, r passkey.Response) (c
 	if err != nil {
 		return claim{}, err
 	}
-	if !use.Verified || !credential.Record.VerifiedBefore() && !f.Unproven {
+	if !use.Verified || !f.signsInAlone() {
 		return claim{}, passkey.ErrRejected
 	}
 	return claim{method: credential.Record.Method(), verified: true, factor: f.with(use.Authorized())}, nil

@@ -13,6 +13,8 @@ import (
 
 // BeginRequired creates a secret for a sign-in that waits for its first factor. handle is of CodeEnrolmentRequired. It
 // counts as one of the attempts of the challenge. Codes: CodeNotFound (enrolment is off), CodeChallengeInvalid.
+//
+// Unstable: package server calls it.
 func (m *Manager) BeginRequired(ctx context.Context, handle watchword.Secret, name string) (Enrolment, error) {
 	entry, err := m.engine.ChallengeID(handle, watchword.ChallengeEnrol)
 	if err != nil {
@@ -66,6 +68,8 @@ func (m *Manager) BeginRequiredPasskey(ctx context.Context, handle watchword.Sec
 }
 
 // A RequiredRequest confirms the first factor and completes the sign-in.
+//
+// Unstable: package server calls it.
 type RequiredRequest struct {
 	Handle watchword.Secret // of CodeEnrolmentRequired
 	ID     string           // Enrolment.ID
@@ -75,6 +79,8 @@ type RequiredRequest struct {
 
 // ConfirmRequired adds the first factor and opens the session of the sign-in, in one transaction. Codes:
 // CodeChallengeInvalid, CodeFactorWrong, CodeAccountDisabled, CodeEmailNotVerified.
+//
+// Unstable: package server calls it.
 func (m *Manager) ConfirmRequired(ctx context.Context, r RequiredRequest) (Confirmation, *watchword.SignIn, error) {
 	refused := func(err error) (Confirmation, *watchword.SignIn, error) { return Confirmation{}, nil, err }
 	entry, err := m.engine.ChallengeID(r.Handle, watchword.ChallengeEnrol)

@@ -464,7 +464,7 @@ func (a *api) factorRoutes() []route {
 		{"PATCH", path + "/{id}", a.signedIn(a.renameFactor), bearer, "Rename a factor",
 			factorNameBody{}, 200, messageBody{}, join(invalid, nil, gone)},
 		{"DELETE", path + "/{id}", a.signedIn(a.removeFactor), bearer, "Remove a factor and end all other sessions",
-			nil, 200, messageBody{}, join(nil, nil, stepUp, gone)},
+			nil, 200, messageBody{}, join(nil, nil, stepUp, gone, watchword.CodeLastWayIn)},
 		{"POST", path + "/recovery-codes", a.signedIn(a.newRecoveryCodes), bearer, "Replace your recovery codes",
 			nil, 200, codesAnswer{}, join(nil, nil, stepUp, gone)},
 		{"POST", pathAPI + "/step-up", a.signedIn(a.stepUp), bearer, "Prove again that it is you",

@@ -34,7 +34,7 @@ func statusOf(code watchword.Code) int {
 		return http.StatusNotFound
 	case watchword.CodeMethodNotAllowed:
 		return http.StatusMethodNotAllowed
-	case watchword.CodeEmailTaken:
+	case watchword.CodeEmailTaken, watchword.CodeLastWayIn:
 		return http.StatusConflict
 	case watchword.CodeBodyTooLarge:
 		return http.StatusRequestEntityTooLarge

@@ -49,6 +49,7 @@ var advice = map[string]string{
 	"FACTOR_WRONG":             "Ask for the current code again.",
 	"STEP_UP_REQUIRED":         "Ask for a new proof, call step-up, and repeat the request with the new access token.",
 	"FACTOR_LIMIT":             "Offer to remove a factor first.",
+	"LAST_WAY_IN":              "Offer to set a password or to add a passkey first.",
 	"ACCOUNT_DISABLED":         "Show the detail. Only an operator can enable the account.",
 	"PASSWORD_REQUIRED":        "Ask for the password, and send it with the same token.",
 	"PASSWORD_WRONG":           "Ask for the password again. The session goes on.",

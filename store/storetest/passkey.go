@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/watchword-auth/watchword"
@@ -71,6 +72,37 @@ var passkeys = map[string]func(suite){
 			return tx.(factors.Tx).ClaimCount(ctx, proven, after(time.Hour))
 		})
 		same(s, "proven", count(), 2)
+	},
+
+	"LastWayInIsKept": func(s suite) {
+		u := s.addUser(1)
+		one, other, others, app := passkeyOf(u, 1), passkeyOf(u, 2), passkeyOf(User(2), 3), factorOf(u, 4)
+		for _, f := range []factors.Factor{one, other, others, app} {
+			s.wantHeld(true, "insert", insertFactor(f))
+		}
+		remove := func(f factors.Factor, spare string) func(context.Context, watchword.Tx) (bool, error) {
+			return func(ctx context.Context, tx watchword.Tx) (bool, error) {
+				return tx.(factors.Tx).DeleteFactor(ctx, u.ID, f.ID, spare)
+			}
+		}
+		s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.SetPassword(ctx, u.ID, "") })
+		for name, spare := range map[string]string{"no other passkey": "", "itself": one.ID,
+			"that of another user": others.ID, "one that does not exist": uuidOf("000a", 9)} {
+			s.wantHeld(false, name, remove(one, spare))
+		}
+		s.wantHeld(true, "an app", remove(app, ""))
+		// Each of the two relies on the other one.
+		ids := map[int]factors.Factor{0: one, 1: other}
+		var started atomic.Int32
+		same(s, "removed in parallel", s.inParallel(2, func(ctx context.Context, tx factors.Tx) (bool, error) {
+			if locked, err := tx.LockUser(ctx, u.ID, u.Email); err != nil || !locked {
+				return false, err
+			}
+			n := int(started.Add(1)) % 2
+			return tx.DeleteFactor(ctx, u.ID, ids[n].ID, ids[1-n].ID)
+		}), 1)
+		s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.SetPassword(ctx, u.ID, "a hash") })
+		same(s, "removed beside a password", s.settled(remove(one, "")) || s.settled(remove(other, "")), true)
 	},
 
 	"PasswordlessCeremonyIsSpentOnce": func(s suite) {

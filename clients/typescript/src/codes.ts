@@ -27,6 +27,7 @@ export type Code =
   | "FACTOR_WRONG"
   | "STEP_UP_REQUIRED"
   | "FACTOR_LIMIT"
+  | "LAST_WAY_IN"
   | "REFRESH_MISSING"
   | "REFRESH_INVALID"
   | "REFRESH_REUSED"

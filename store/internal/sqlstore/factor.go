@@ -87,7 +87,8 @@ const (
 	claimStep    = `UPDATE factors SET counter = $1, last_used_at = $2 WHERE id = $3 AND user_id = $4 AND counter < $1`
 	renameFactor = `UPDATE factors SET name = $1 WHERE id = $2 AND user_id = $3`
 
-	deleteFactor  = `DELETE FROM factors WHERE id = $1 AND user_id = $2`
+	// deleteFactor keeps the last way in. An authenticator app is none.
+	deleteFactor  = `DELETE FROM factors WHERE id = $1 AND user_id = $2 AND (kind <> 'passkey' OR ` + anotherWayIn + `)`
 	deleteFactors = `DELETE FROM factors WHERE user_id = $1`
 
 	// The statements of DeleteFactors. Those of DeleteUser have no time.
@@ -183,8 +184,8 @@ func (t Tx) RenameFactor(ctx context.Context, id watchword.UserID, factor, name 
 }
 
 // DeleteFactor has the owner in its condition: an id that a user has guessed deletes no row of another account.
-func (t Tx) DeleteFactor(ctx context.Context, id watchword.UserID, factor string) (bool, error) {
-	return t.change(ctx, deleteFactor, factor, id)
+func (t Tx) DeleteFactor(ctx context.Context, id watchword.UserID, factor, spare string) (bool, error) {
+	return t.change(ctx, deleteFactor, factor, id, spare)
 }
 
 // CountFactors is a statement of its own after the caller's lock, so that its sub-select sees what

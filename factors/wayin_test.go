@@ -1,0 +1,74 @@
+package factors_test
+
+import (
+	"testing"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/factors"
+)
+
+// withoutPassword returns a signed-in account that has no password, as one that a company's directory signs in.
+func (r *rig) withoutPassword(t *testing.T, email string) *account {
+	t.Helper()
+	user, err := r.Operator().CreateUser(t.Context(), watchword.NewUser{Email: email})
+	must(t, err)
+	must(t, r.store.Update(t.Context(), func(tx watchword.Tx) error {
+		_, err := tx.SetVerified(t.Context(), user.ID, user.Email, r.clock())
+		return err
+	}))
+	a := &account{email: email}
+	a.in, err = r.Operator().AdmitUser(t.Context(), watchword.AdmitRequest{
+		User: user.ID, Methods: []string{"kba"}, Client: laptop})
+	must(t, err)
+	a.who = r.identity(t, a.in)
+	return a
+}
+
+func TestLastWayInIsNotRemoved(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		a, d := r.withoutPassword(t, "ada@example.com"), newDevice()
+		first := r.addPasskey(t, a, d).Factor
+		wantCode(t, r.Remove(t.Context(), a.who, first.ID, laptop), watchword.CodeLastWayIn)
+
+		// A security key that verifies no user is only a second factor.
+		plain := newDevice()
+		plain.auth.Options.UserNotVerified = true
+		key := r.addPasskey(t, a, plain).Factor
+		wantCode(t, r.Remove(t.Context(), a.who, first.ID, laptop), watchword.CodeLastWayIn)
+		r.enrol(t, a)
+		wantCode(t, r.Remove(t.Context(), a.who, first.ID, laptop), watchword.CodeLastWayIn)
+		_, err := r.alone(t, d)
+		must(t, err)
+		a.who = r.removeAll(t, a, append([]factors.Factor{key}, a.factor))
+		wantCode(t, r.Remove(t.Context(), a.who, first.ID, laptop), watchword.CodeLastWayIn)
+	})
+}
+
+// Each of two removals in two processes relies on the passkey that the other one removes.
+func TestOneOfTwoParallelRemovalsKeepsTheLastWayIn(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		a := r.withoutPassword(t, "ada@example.com")
+		ids := []string{r.addPasskey(t, a, newDevice()).Factor.ID, r.addPasskey(t, a, newDevice()).Factor.ID}
+		got := inParallel(2, func(i int) error {
+			manager := []*factors.Manager{r.Manager, r.other}[i]
+			return manager.Remove(t.Context(), a.who, ids[i], laptop)
+		})
+		if got[""] != 1 || got[watchword.CodeLastWayIn] != 1 {
+			t.Fatalf("got %v", got)
+		}
+		overview, err := r.List(t.Context(), a.who.User.ID)
+		must(t, err)
+		if len(overview.Factors) != 1 {
+			t.Errorf("%d passkeys are left", len(overview.Factors))
+		}
+	})
+}
+
+// With a password, every factor can go.
+func TestPasswordIsAWayInBesideThePasskey(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		a := r.signUp(t, "ada@example.com")
+		done := r.addPasskey(t, a, newDevice())
+		must(t, r.Remove(t.Context(), a.who, done.Factor.ID, laptop))
+	})
+}
