@@ -155,8 +155,18 @@ func (i Inside) Event(kind EventKind, u User, s SessionID, c Client, now time.Ti
 	return i.engine.event(kind, c, now).of(u.ID).on(s)
 }
 
-// Announce logs and counts committed events.
-func (i Inside) Announce(events ...Event) { i.engine.announce(events...) }
+// Notify posts the notice of an event to its user. Of m, it uses Kind, Facts.Factor and Facts.Left.
+func (i Inside) Notify(ctx context.Context, tx Tx, u User, ev Event, m Mail) error {
+	m, facts := mailTo(m.Kind, u, ev), m.Facts
+	m.Facts.Factor, m.Facts.Left = facts.Factor, facts.Left
+	return i.engine.post(ctx, tx, m)
+}
+
+// Announce logs and counts committed events. The outbox looks for their notices.
+func (i Inside) Announce(events ...Event) {
+	i.engine.announce(events...)
+	i.engine.wakeOutbox()
+}
 
 // Seal encrypts under the master key, bound to a context.
 func (i Inside) Seal(context string, plain []byte) []byte {

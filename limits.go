@@ -93,12 +93,8 @@ func (l Limit) charge(purpose limitPurpose, subject string, at time.Time) Charge
 	if l.Count < 0 {
 		return Charge{}
 	}
-	return Charge{
-		Key:  ratelimit.Key(string(purpose), subject),
-		Cost: l.Per / time.Duration(l.Count),
-		Span: l.Per,
-		At:   at,
-	}
+	key, cost := ratelimit.Key(string(purpose), subject), l.Per/time.Duration(l.Count)
+	return Charge{Key: key, Cost: cost, Span: l.Per, At: at}
 }
 
 // ofAccount returns one use of each limit of an account that its row, its events and its sessions identify.
@@ -161,9 +157,6 @@ func refund(ctx context.Context, tx Tx, charges ...Charge) error {
 }
 
 func limited(wait time.Duration) *Error {
-	return &Error{
-		Code:       CodeRateLimited,
-		Detail:     "Too many attempts. Try again in " + ratelimit.InWords(wait) + ".",
-		RetryAfter: wait,
-	}
+	detail := "Too many attempts. Try again in " + ratelimit.InWords(wait) + "."
+	return &Error{Code: CodeRateLimited, Detail: detail, RetryAfter: wait}
 }

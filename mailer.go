@@ -27,6 +27,22 @@ const (
 	MailSignupExisting  MailKind = "signup_existing"  // somebody signed up with your address
 )
 
+// Notices about second factors.
+//
+// Unstable: other factors bring other notices.
+const (
+	MailTOTPAdded      MailKind = "totp_added"
+	MailTOTPRemoved    MailKind = "totp_removed"
+	MailPasskeyAdded   MailKind = "passkey_added"
+	MailPasskeyRemoved MailKind = "passkey_removed"
+	MailFactorsReset   MailKind = "factors_reset" // an operator removed all
+	MailRecoveryUsed   MailKind = "recovery_used" // a recovery code
+)
+
+// boundNotices are the kinds that go only to proven addresses, within the budget of the account.
+var boundNotices = []MailKind{MailPasswordChanged, MailReuseDetected, MailTOTPAdded, MailTOTPRemoved,
+	MailPasskeyAdded, MailPasskeyRemoved, MailFactorsReset, MailRecoveryUsed}
+
 // mailedTokens are the kinds of mail that contain a token. A first proof keeps invitations,
 // although they no longer work: AcceptInvite then says why.
 var mailedTokens = []MailKind{MailInvite, MailVerify, MailReset, MailConfirmAddress, MailAddressChanged}
@@ -60,6 +76,8 @@ type MailFacts struct {
 	ReturnTo string    `json:"returnTo,omitempty"` // where the server's page leads back to; empty: its default
 	Operator string    `json:"operator,omitempty"` // name of the operator who caused the mail; not for its text
 	SignupID string    `json:"signupId,omitempty"` // the waiting sign-up that the mail belongs to, or empty
+	Factor   string    `json:"factor,omitempty"`   // name of the factor that was added or removed
+	Left     int       `json:"left,omitempty"`     // factors, or recovery codes (MailRecoveryUsed), that are left
 
 	// UndoUntil is until when the previous address can restore the account after a
 	// confirmation (MailConfirmAddress only). Zero: it can't.

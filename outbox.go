@@ -37,21 +37,14 @@ const (
 
 // mailTo returns a mail to a user about an event.
 func mailTo(kind MailKind, u User, ev Event) Mail {
-	return Mail{
-		ID:        newID(),
-		Kind:      kind,
-		To:        u.Email,
-		UserID:    u.ID,
-		Facts:     MailFacts{At: ev.At, Device: ev.Device, Address: ev.Address, Operator: ev.Operator},
-		CreatedAt: ev.At,
-		NextAt:    ev.At,
-	}
+	facts := MailFacts{At: ev.At, Device: ev.Device, Address: ev.Address, Operator: ev.Operator}
+	return Mail{ID: newID(), Kind: kind, To: u.Email, UserID: u.ID, Facts: facts, CreatedAt: ev.At, NextAt: ev.At}
 }
 
-// post inserts a mail into the outbox. It drops a notice without a link if the address
-// is not proven or the account's budget is used up.
+// post inserts a mail into the outbox. It drops a bound notice if the address is not proven or the budget of the
+// account is used up.
 func (e *Engine) post(ctx context.Context, tx Tx, m Mail) error {
-	if m.Kind != MailPasswordChanged && m.Kind != MailReuseDetected {
+	if !slices.Contains(boundNotices, m.Kind) {
 		return tx.InsertMail(ctx, m)
 	}
 	owner, err := tx.User(ctx, m.UserID)
@@ -283,8 +276,8 @@ func (e *Engine) withinBudget(ctx context.Context, tx Tx, m Mail, kind MailKind,
 // account (by an operator, or an undo), has no budget. A link for a waiting sign-up replaces no other link.
 func (e *Engine) freshToken(ctx context.Context, tx Tx, m Mail, d *delivery, now time.Time) error {
 	kind, within, err := d.message.Kind, true, error(nil)
-	lives := map[MailKind]time.Duration{MailReset: e.opts.ResetTTL, MailVerify: e.opts.VerifyTTL, MailInvite: inviteLife}
-	life := lives[kind]
+	life := map[MailKind]time.Duration{
+		MailReset: e.opts.ResetTTL, MailVerify: e.opts.VerifyTTL, MailInvite: inviteLife}[kind]
 	if kind == MailVerify || m.UserID == "" {
 		if within, err = e.withinBudget(ctx, tx, m, kind, now); err != nil {
 			return err
@@ -308,14 +301,8 @@ func (e *Engine) freshToken(ctx context.Context, tx Tx, m Mail, d *delivery, now
 		// RetryMail restarts the count of attempts, so a token can be the same as before.
 		d.replaced = slices.DeleteFunc(d.replaced, func(t MailToken) bool { return t.Hash == hash })
 	}
-	return tx.InsertMailToken(ctx, MailToken{
-		Hash:      hash,
-		Kind:      kind,
-		UserID:    d.owner,
-		Email:     m.To,
-		ExpiresAt: now.Add(mailretry.UnsentLife(life)),
-		SignupID:  d.message.SignupID,
-	})
+	return tx.InsertMailToken(ctx, MailToken{Hash: hash, Kind: kind, UserID: d.owner, Email: m.To,
+		ExpiresAt: now.Add(mailretry.UnsentLife(life)), SignupID: d.message.SignupID})
 }
 
 // sent deletes a mail that was sent or dropped. A new link gets its full life, unless it
@@ -338,13 +325,8 @@ func (d delivery) sent(ctx context.Context, tx Tx, now time.Time) error {
 // grantToken stores the token of a mail in the transaction that posts the mail. The
 // token is valid from that commit until it expires or is revoked.
 func (e *Engine) grantToken(ctx context.Context, tx Tx, m Mail, email Address, expires time.Time) error {
-	return tx.InsertMailToken(ctx, MailToken{
-		Hash:      hashMailToken(e.mailToken(m.ID, 0)),
-		Kind:      m.Kind,
-		UserID:    m.UserID,
-		Email:     email,
-		ExpiresAt: expires,
-	})
+	hash := hashMailToken(e.mailToken(m.ID, 0))
+	return tx.InsertMailToken(ctx, MailToken{Hash: hash, Kind: m.Kind, UserID: m.UserID, Email: email, ExpiresAt: expires})
 }
 
 // fixedToken adds the granted token to the message. It reports false if the token has expired or was revoked.

@@ -76,11 +76,8 @@ func (h hashing) do(ctx context.Context, c Client, work func()) error {
 	err := h.pool.Do(ctx, c.key(), work)
 	var busy *passhash.BusyError
 	if errors.As(err, &busy) {
-		return &Error{
-			Code:       CodeTryLater,
-			Detail:     "The server is busy. Try again shortly.",
-			RetryAfter: busy.RetryAfter,
-		}
+		detail := "The server is busy. Try again shortly."
+		return &Error{Code: CodeTryLater, Detail: detail, RetryAfter: busy.RetryAfter}
 	}
 	return err
 }

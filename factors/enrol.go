@@ -18,6 +18,8 @@ import (
 // attacker could otherwise plant a factor in an account with another person's address.
 
 // How many factors of a kind an account can have.
+//
+// Unstable: more kinds may follow.
 const (
 	MaxTOTP     = 2
 	MaxPasskeys = 10
@@ -256,7 +258,7 @@ func (m *Manager) add(
 		if refusal != nil {
 			return refusal
 		}
-		if done.Codes, err = m.insert(ctx, tx, c, f, addition{user, session.ID}); err != nil {
+		if done.Codes, err = m.insert(ctx, tx, c, f, addition{user, session.ID, event}); err != nil {
 			return err
 		}
 		if len(e.proofs) == 0 {
@@ -279,10 +281,11 @@ func (m *Manager) add(
 type addition struct {
 	user    watchword.User // before the addition
 	session watchword.SessionID
+	event   watchword.Event // EventFactorAdded
 }
 
-// insert takes the challenge of an enrolment and adds its factor. The first factor ends the other sessions, because
-// they were opened without it, and creates the recovery codes.
+// insert takes the challenge of an enrolment and adds its factor. It posts the notice. The first factor ends the other
+// sessions, because they were opened without it, and creates the recovery codes.
 func (m *Manager) insert(
 	ctx context.Context, tx Tx, c watchword.Challenge, f Factor, to addition,
 ) (codes []watchword.Secret, err error) {
@@ -299,6 +302,9 @@ func (m *Manager) insert(
 	}
 	if err == nil {
 		err = tx.CountFactors(ctx, f.UserID, f.CreatedAt)
+	}
+	if err == nil {
+		err = m.engine.Notify(ctx, tx, to.user, to.event, notice(f, "added", 0))
 	}
 	if err != nil || to.user.Factors > 0 || f.Unproven {
 		return nil, err

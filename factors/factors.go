@@ -168,8 +168,10 @@ func (c claim) use(ctx context.Context, tx Tx, u watchword.User, now time.Time) 
 // errUsed rolls a transaction back whose proof another request has used.
 var errUsed = errors.New("the proof was used already")
 
-// recordUse adds the event of a used recovery code, with the number of codes that are left.
-func (m *Manager) recordUse(ctx context.Context, tx Tx, c claim, event watchword.Event) ([]watchword.Event, error) {
+// recordUse adds the event and the notice of a used recovery code, with the number of codes that are left.
+func (m *Manager) recordUse(
+	ctx context.Context, tx Tx, u watchword.User, c claim, event watchword.Event,
+) ([]watchword.Event, error) {
 	if c.method != amr.Recovery {
 		return nil, nil
 	}
@@ -178,7 +180,18 @@ func (m *Manager) recordUse(ctx context.Context, tx Tx, c claim, event watchword
 		return nil, err
 	}
 	event.Kind, event.Detail = watchword.EventRecoveryUsed, leftOver(codes.Left)
+	n := watchword.Mail{Kind: watchword.MailRecoveryUsed, Facts: watchword.MailFacts{Left: codes.Left}}
+	if err := m.engine.Notify(ctx, tx, u, event, n); err != nil {
+		return nil, err
+	}
 	return []watchword.Event{event}, tx.InsertEvent(ctx, event)
+}
+
+// notice returns the mail about a factor that was "added" or "removed", for Notify. left counts the factors that a
+// sign-in asks for after a removal.
+func notice(f Factor, change string, left int) watchword.Mail {
+	kind := watchword.MailKind(string(f.Kind) + "_" + change)
+	return watchword.Mail{Kind: kind, Facts: watchword.MailFacts{Factor: f.Name, Left: left}}
 }
 
 // newID returns a UUID of version 7, as the engine's ids are.

@@ -97,7 +97,7 @@ func (m *Manager) enter(
 			return err
 		}
 		event := m.engine.Event("", r.User(), admitted.Session(), r.Client(), r.At())
-		if used, err = m.recordUse(ctx, tx, proven, event); err != nil {
+		if used, err = m.recordUse(ctx, tx, r.User(), proven, event); err != nil {
 			return err
 		}
 		return m.engine.Refund(ctx, tx, charge)

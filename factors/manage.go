@@ -64,7 +64,7 @@ func (m *Manager) Remove(ctx context.Context, who watchword.Identity, factor str
 		if refusal := m.engine.Fresh(user, session, now); refusal != nil {
 			return refusal
 		}
-		left, err := m.remove(ctx, tx, user.ID, factor)
+		gone, left, err := m.remove(ctx, tx, user.ID, factor)
 		if err != nil {
 			return err
 		}
@@ -86,6 +86,9 @@ func (m *Manager) Remove(ctx context.Context, who watchword.Identity, factor str
 		if err := m.engine.OutdateTokens(ctx, tx, user, now); err != nil {
 			return err
 		}
+		if err := m.engine.Notify(ctx, tx, user, event, notice(gone, "removed", left)); err != nil {
+			return err
+		}
 		return tx.InsertEvent(ctx, event)
 	})
 	if err != nil {
@@ -95,29 +98,30 @@ func (m *Manager) Remove(ctx context.Context, who watchword.Identity, factor str
 	return nil
 }
 
-// remove deletes a factor, unless it is the last way to sign in. It returns how many factors are left that a sign-in
-// asks for.
-func (m *Manager) remove(ctx context.Context, tx Tx, id watchword.UserID, factor string) (left int, err error) {
+// remove deletes a factor, unless it is the last way to sign in. It returns the factor, and how many are left that a
+// sign-in asks for.
+func (m *Manager) remove(
+	ctx context.Context, tx Tx, id watchword.UserID, factor string,
+) (gone Factor, left int, err error) {
 	all, err := tx.Factors(ctx, id)
 	if err != nil {
-		return 0, err
+		return gone, 0, err
 	}
-	exists := false
 	for _, f := range all {
 		if f.ID == factor {
-			exists = true
+			gone = f
 		} else if !f.Unproven {
 			left++
 		}
 	}
-	if !exists {
-		return left, noFactor()
+	if gone.ID == "" {
+		return gone, left, noFactor()
 	}
 	removed, err := tx.DeleteFactor(ctx, id, factor, AloneBeside(all, factor))
 	if err == nil && !removed {
 		err = LastWayIn()
 	}
-	return left, err
+	return gone, left, err
 }
 
 // AloneBeside returns the id of a passkey that signs in alone, other than a factor that is to be removed. It returns ""
@@ -262,7 +266,7 @@ func (m *Manager) stepUp(
 		if err := m.proven(ctx, tx, session, now); err != nil {
 			return err
 		}
-		if used, err = m.recordUse(ctx, tx, proven.claim, event); err != nil {
+		if used, err = m.recordUse(ctx, tx, user, proven.claim, event); err != nil {
 			return err
 		}
 		if err := m.engine.Refund(ctx, tx, proven.charge); err != nil {
@@ -299,6 +303,9 @@ func (m *Manager) Reset(ctx context.Context, operator string, id watchword.UserI
 			return err
 		}
 		if err := m.engine.OutdateTokens(ctx, tx, user, now); err != nil {
+			return err
+		}
+		if err := m.engine.Notify(ctx, tx, user, event, watchword.Mail{Kind: watchword.MailFactorsReset}); err != nil {
 			return err
 		}
 		return tx.InsertEvent(ctx, event)

@@ -156,11 +156,11 @@ func (m *Manager) addFirst(
 		if admitted, err = m.engine.Admit(ctx, tx, resumed); err != nil {
 			return err
 		}
-		if done.Codes, err = m.insert(ctx, tx, challenge, f, addition{user, admitted.Session()}); err != nil {
-			return err
-		}
 		added = m.engine.Event(watchword.EventFactorAdded, user, admitted.Session(), client, now)
 		added.Detail = string(f.Kind)
+		if done.Codes, err = m.insert(ctx, tx, challenge, f, addition{user, admitted.Session(), added}); err != nil {
+			return err
+		}
 		return tx.InsertEvent(ctx, added)
 	})
 	if err != nil {

@@ -59,6 +59,12 @@ var pages = map[watchword.MailKind]page{
 	watchword.MailPasswordChanged: {pathForgot, false},
 	watchword.MailReuseDetected:   {pathLogin, false},
 	watchword.MailMoreHappened:    {pathAccount, false},
+	watchword.MailTOTPAdded:       {pathForgot, false},
+	watchword.MailTOTPRemoved:     {pathForgot, false},
+	watchword.MailPasskeyAdded:    {pathForgot, false},
+	watchword.MailPasskeyRemoved:  {pathForgot, false},
+	watchword.MailFactorsReset:    {pathLogin, false},
+	watchword.MailRecoveryUsed:    {pathAccount, false},
 	watchword.MailSignupExisting:  {pathLogin, false},
 }
 

@@ -64,8 +64,14 @@ func message(kind watchword.MailKind) watchword.Message {
 	case watchword.MailAddressChanged:
 		m.Token, m.Expires = token, now.Add(7*24*time.Hour)
 		m.NewEmail = "ada@example.org"
-	case watchword.MailAddressReplaced:
+	case watchword.MailAddressReplaced, watchword.MailFactorsReset:
 		m.Device, m.MailFacts.Address = "", ""
+	case watchword.MailTOTPAdded, watchword.MailTOTPRemoved:
+		m.Factor = "Ada’s iPhone 15"
+	case watchword.MailPasskeyAdded, watchword.MailPasskeyRemoved:
+		m.Factor, m.Left = "iCloud Keychain (Managed)", 1
+	case watchword.MailRecoveryUsed:
+		m.Left = 3
 	}
 	return m
 }
@@ -74,6 +80,8 @@ var kinds = []watchword.MailKind{
 	watchword.MailVerify, watchword.MailReset, watchword.MailInvite, watchword.MailConfirmAddress,
 	watchword.MailAddressChanged, watchword.MailAddressReplaced, watchword.MailPasswordChanged,
 	watchword.MailReuseDetected, watchword.MailMoreHappened, watchword.MailSignupExisting,
+	watchword.MailTOTPAdded, watchword.MailTOTPRemoved, watchword.MailPasskeyAdded, watchword.MailPasskeyRemoved,
+	watchword.MailFactorsReset, watchword.MailRecoveryUsed,
 }
 
 func TestEveryKindMatchesItsGoldenFile(t *testing.T) {
@@ -150,6 +158,12 @@ func TestLinksComeFromThePublicURLWithTheTokenInTheFragment(t *testing.T) {
 		watchword.MailReuseDetected:   "https://auth.example.com/login",
 		watchword.MailMoreHappened:    "https://auth.example.com/account",
 		watchword.MailSignupExisting:  "https://auth.example.com/login",
+		watchword.MailTOTPAdded:       "https://auth.example.com/forgot",
+		watchword.MailTOTPRemoved:     "https://auth.example.com/forgot",
+		watchword.MailPasskeyAdded:    "https://auth.example.com/forgot",
+		watchword.MailPasskeyRemoved:  "https://auth.example.com/forgot",
+		watchword.MailFactorsReset:    "https://auth.example.com/login",
+		watchword.MailRecoveryUsed:    "https://auth.example.com/account",
 	} {
 		got, err := renderer(t).Render(message(kind))
 		if err != nil {
@@ -198,6 +212,9 @@ func TestNoticesNameTimeDeviceAddressAndNextStep(t *testing.T) {
 	for kind, next := range map[watchword.MailKind]string{
 		watchword.MailAddressChanged: "ada@example.org", watchword.MailPasswordChanged: "reset your password now",
 		watchword.MailReuseDetected: "password?", watchword.MailMoreHappened: "password?",
+		watchword.MailTOTPAdded: "remove the app on", watchword.MailTOTPRemoved: "reset your password now",
+		watchword.MailPasskeyAdded: "remove the passkey on", watchword.MailPasskeyRemoved: "reset your password now",
+		watchword.MailRecoveryUsed: "Create new codes",
 	} {
 		m := message(kind)
 		m.At = m.At.In(time.FixedZone("elsewhere", 2*60*60))
@@ -213,6 +230,64 @@ func TestNoticesNameTimeDeviceAddressAndNextStep(t *testing.T) {
 				t.Errorf("%s does not contain %q", kind, part)
 			}
 		}
+	}
+}
+
+// "3 left" asks for new codes.
+func TestNoticesSayWhatIsLeft(t *testing.T) {
+	t.Parallel()
+	const few, off = "Create new codes on your account page", "Two-step sign-in is now off."
+	for _, c := range []struct {
+		kind        watchword.MailKind
+		left        int
+		with, never string
+	}{
+		{watchword.MailRecoveryUsed, 9, "You have 9 recovery codes left.", few},
+		{watchword.MailRecoveryUsed, 4, "You have 4 recovery codes left.", few},
+		{watchword.MailRecoveryUsed, 3, few, "4 rec"},
+		{watchword.MailRecoveryUsed, 1, "You have 1 recovery code left.", "codes left"},
+		{watchword.MailRecoveryUsed, 0, "You have no recovery codes left.", "0"},
+		{watchword.MailTOTPRemoved, 0, off, "left"},
+		{watchword.MailPasskeyRemoved, 0, off, "left"},
+		{watchword.MailPasskeyRemoved, 1, "A passkey was removed", off},
+	} {
+		m := message(c.kind)
+		m.Left, m.At, m.MailFacts.Address = c.left, time.Time{}, ""
+		got, err := renderer(t).Render(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(got.Text, c.with) || strings.Contains(got.Text, c.never) {
+			t.Errorf("%s, %d left: %q is missing or %q is there:\n%s", c.kind, c.left, c.with, c.never, got.Text)
+		}
+	}
+}
+
+// A thief names a factor before the owner reads about it.
+//
+// IN-6
+func TestOnlyNamesOfProductsAreShownForFactors(t *testing.T) {
+	t.Parallel()
+	for name, shown := range map[string]bool{
+		"Ada's iPhone 15": true, "YubiKey 5C NFC": true, "1Password": true, "iCloud Keychain (Managed)": true,
+		"Authenticator app": true, "Schlüssel im Büro": true,
+		"evil.example": false, "https://evil": false, "Call 0800 555 1234": false, "a@evil.example": false,
+		"<b>key</b>": false, strings.Repeat("x", 61): false, "a\r\nBcc: b": false,
+	} {
+		m := message(watchword.MailPasskeyAdded)
+		m.Factor = name
+		got, err := renderer(t).Render(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(got.Text, "Name:") != shown || strings.Contains(got.Text, " "+name+"\n") != shown {
+			t.Errorf("%q:\n%s", name, got.Text)
+		}
+	}
+	summary := message(watchword.MailMoreHappened)
+	summary.Factor = "YubiKey"
+	if got, err := renderer(t).Render(summary); err != nil || strings.Contains(got.Text, "YubiKey") {
+		t.Errorf("%v: a summary names the factor:\n%s", err, got.Text)
 	}
 }
 

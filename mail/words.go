@@ -20,6 +20,10 @@ import (
 const (
 	maxName   = 60 // code points
 	maxDevice = 64
+	maxFactor = 60
+	maxDigits = 4 // in the name of a factor: no telephone number
+
+	fewCodes = 3 // recovery codes that are left, before the mail asks for new ones
 )
 
 // personName returns name if it consists of letters, spaces, hyphens, apostrophes, and dots at
@@ -34,6 +38,19 @@ func personName(name string) string {
 func deviceName(device string) string {
 	return onlyIf(device, maxDevice, func(r rune) bool {
 		return r < utf8.RuneSelf && (unicode.IsLetter(r) || unicode.IsDigit(r)) || strings.ContainsRune(" -_.", r)
+	})
+}
+
+// factorName returns name if it looks like the name of a product or a device, such as "Ada's iPhone 15" or "iCloud
+// Keychain (Managed)".
+func factorName(name string) string {
+	digits := 0
+	return onlyIf(name, maxFactor, func(r rune) bool {
+		if r >= '0' && r <= '9' {
+			digits++
+			return digits <= maxDigits
+		}
+		return unicode.IsLetter(r) || unicode.IsMark(r) || strings.ContainsRune(" \u00a0-_'’.()", r)
 	})
 }
 
@@ -66,7 +83,7 @@ type words struct {
 // bodies are the parts of each mail in their order: "facts", "button" (with the expiry of its
 // link), or the name of a text. The text "small" is less important. The text "undo" of
 // confirm_address exists only if the previous address can take the account back. A mail with a
-// token ends with its link as text.
+// token ends with its link as text. Texts about a number ("left", "few", "last") depend on it.
 var bodies = map[string]string{
 	"verify":                "text button small",
 	"reset":                 "text button after small",
@@ -79,6 +96,12 @@ var bodies = map[string]string{
 	"reuse_detected":        "text facts after button small",
 	"more_happened":         "text facts after button small",
 	"signup_existing":       "text after button small",
+	"totp_added":            "text facts after else button",
+	"totp_removed":          "text last facts after else button",
+	"passkey_added":         "text facts after else button",
+	"passkey_removed":       "text last facts after else button",
+	"factors_reset":         "text facts after else button",
+	"recovery_used":         "text left few facts after button small",
 }
 
 // blocks returns the parts of the mail.
@@ -96,7 +119,11 @@ func (w words) blocks(link string) (all []block) {
 			if w.lasts != "" {
 				all = append(all, block{Type: "small", Text: w.say("mail.expiry")})
 			}
-		case part == "undo" && kind == "confirm_address" && w.message.UndoUntil.IsZero():
+		case part == "undo" && kind == "confirm_address" && w.message.UndoUntil.IsZero(),
+			part == "last" && w.message.Left > 0, part == "few" && w.message.Left > fewCodes:
+		case part == "left" && w.message.Left < 2:
+			text = w.say("mail." + kind + []string{".none", ".one"}[max(w.message.Left, 0)])
+			all = append(all, block{Type: "text", Text: text})
 		case part == "small":
 			all = append(all, block{Type: "small", Text: text})
 		default:
@@ -114,6 +141,7 @@ func (w words) facts() (rows []fact) {
 	widest := 0
 	for _, one := range []struct{ key, value string }{
 		{"mail.newEmail", string(w.message.NewEmail)},
+		{"mail.factor", w.factor()},
 		{"mail.when", w.clock(w.message.At)},
 		{"mail.device", w.device()},
 		{"mail.address", address(w.message.MailFacts.Address)},
@@ -139,6 +167,14 @@ func (w words) device() string {
 	return device.Translate(name, func(key string, args ...any) string { return fmt.Sprintf(w.texts[key], args...) })
 }
 
+// factor returns the name of a factor. A summary is about several changes, so it has none.
+func (w words) factor() string {
+	if w.message.Kind == watchword.MailMoreHappened {
+		return ""
+	}
+	return factorName(w.message.Factor)
+}
+
 func (w words) hello() string {
 	if w.name == "" {
 		return w.say("mail.hello")
@@ -152,6 +188,7 @@ func (w words) say(key string) string {
 	return strings.NewReplacer(
 		"{product}", w.texts["brand"], "{to}", string(w.message.To), "{name}", w.name,
 		"{for}", w.lasts, "{until}", w.clock(w.message.Expires), "{undo}", w.clock(w.message.UndoUntil),
+		"{left}", strconv.Itoa(w.message.Left),
 	).Replace(w.texts[key])
 }
 
