@@ -120,7 +120,8 @@ var firefox = watchword.Client{Address: netip.MustParseAddr("203.0.113.7"), Devi
 func TestChangesOfFactorsAreMailed(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a, server := r.signUp(t, "ada@example.com"), r.sendByServer(t)
-		const when, used = "When:        29 November 2026, 12:0", "A recovery code of your Otter Post account was used"
+		const when = "When:        29 November 2026, 12:0"
+		const used = "A recovery code of your Otter Post account was used"
 		r.enrol(t, a)
 		server.want(t, "An authenticator app was added to your Otter Post account",
 			"Name:        Authenticator app|203.0.113.7|/forgot|"+when)
@@ -128,7 +129,8 @@ func TestChangesOfFactorsAreMailed(t *testing.T) {
 		r.addPasskey(t, a, newDevice())
 		server.want(t, "A passkey was added to your Otter Post account", "Name:        Passkey|203.0.113.7|"+when)
 		must(t, r.Remove(t.Context(), a.who, a.factor.ID, firefox))
-		server.want(t, "A passkey was removed from your Otter Post account", "Name:        Passkey|signed out|Device:      Firefox on Linux|"+when)
+		server.want(t, "A passkey was removed from your Otter Post account",
+			"Name:        Passkey|signed out|Device:      Firefox on Linux|"+when)
 
 		in, err := r.withRecovery(r.challenge(t, a, phone), a.codes[0])
 		must(t, err)
