@@ -167,7 +167,7 @@ func (w words) device() string {
 	return device.Translate(name, func(key string, args ...any) string { return fmt.Sprintf(w.texts[key], args...) })
 }
 
-// factor returns the name of a factor. A summary is about several changes, so it has none.
+// factor returns the name of a factor. A summary is about several changes, so it names no factor.
 func (w words) factor() string {
 	if w.message.Kind == watchword.MailMoreHappened {
 		return ""
