@@ -173,15 +173,17 @@ func (o Operator) SetRoles(ctx context.Context, id UserID, roles []string) (User
 
 // DeleteUser deletes the account and ends its sessions.
 func (o Operator) DeleteUser(ctx context.Context, id UserID) error {
-	if _, err := o.engine.user(ctx, func(tx Tx) (User, error) { return tx.User(ctx, id) }); err != nil {
-		return err
-	}
 	event := o.event(EventDeleted, id).because("by an operator")
-	err := o.engine.store.Update(ctx, func(tx Tx) error { return deleteUser(ctx, tx, event) })
+	err := o.engine.store.Update(ctx, func(tx Tx) error {
+		if err := tx.SetDisabled(ctx, id, event.At); err != nil { // locks the account, as other flows do first
+			return err
+		}
+		return deleteUser(ctx, tx, event)
+	})
 	if err == nil {
 		o.engine.announce(event)
 	}
-	return err
+	return orNotFound(err)
 }
 
 // SendReset mails the user a link to choose a new password, or another invitation if the

@@ -148,17 +148,21 @@ func (e *Engine) mailTokenOf(
 // setLinkedPassword consumes a link and sets the new password of its account. The
 // account must still have the address that the link was mailed to.
 func (e *Engine) setLinkedPassword(ctx context.Context, tx Tx, box mailbox, owner User) error {
-	locked, err := tx.LockUser(ctx, owner.ID, box.link.Email)
-	if err == nil && !locked {
-		err = mailTokenInvalid()
-	}
-	if err != nil {
+	if err := stillValid(tx.LockUser(ctx, owner.ID, box.link.Email)); err != nil {
 		return err
 	}
 	if err := tx.SetPassword(ctx, owner.ID, owner.PasswordHash); err != nil {
 		return err
 	}
 	return closeLink(ctx, tx, box, owner.VerifiedAt)
+}
+
+// stillValid refuses a link if a conditional statement changed no row.
+func stillValid(held bool, err error) error {
+	if err == nil && !held {
+		return mailTokenInvalid()
+	}
+	return err
 }
 
 func mailTokenInvalid() *Error {

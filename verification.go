@@ -67,6 +67,7 @@ type mailbox struct {
 	link    MailToken
 	account User     // or the zero User
 	waiting []Signup // the newest first
+	winner  string   // id of the sign-up whose password was given, or empty
 }
 
 // openLink looks a mailed token of one of the kinds up, without consuming it.
@@ -144,11 +145,7 @@ func (e *Engine) verifyBySession(ctx context.Context, box mailbox, c Client, now
 
 // markVerified marks the address as proven and keeps the password, because the creator of the account proved it.
 func (e *Engine) markVerified(ctx context.Context, tx Tx, box mailbox, now time.Time) error {
-	verified, err := tx.SetVerified(ctx, box.account.ID, box.link.Email, now)
-	if err == nil && !verified {
-		err = mailTokenInvalid()
-	}
-	if err != nil {
+	if err := stillValid(tx.SetVerified(ctx, box.account.ID, box.link.Email, now)); err != nil {
 		return err
 	}
 	return closeLink(ctx, tx, box, now)
@@ -283,22 +280,12 @@ func ownerAfter(account User, winner candidate, email Address, now time.Time) Us
 // account, the sign-up and the token.
 func (e *Engine) settle(ctx context.Context, tx Tx, box mailbox, winner candidate, owner User) error {
 	if winner.SignupID == "" { // the account's own password
-		unchanged, err := tx.ReplacePassword(ctx, owner, owner.PasswordHash)
-		if err == nil && !unchanged {
-			err = mailTokenInvalid()
-		}
-		if err != nil {
+		if err := stillValid(tx.ReplacePassword(ctx, owner, owner.PasswordHash)); err != nil {
 			return err
 		}
 		return e.markVerified(ctx, tx, box, owner.VerifiedAt)
 	}
-	waits, err := tx.TakeSignup(ctx, owner.Email, winner.SignupID)
-	if err == nil && !waits {
-		err = mailTokenInvalid()
-	}
-	if err != nil {
-		return err
-	}
+	box.winner = winner.SignupID
 	return e.proveFirst(ctx, tx, box, owner)
 }
 
@@ -326,11 +313,7 @@ func (e *Engine) proveFirst(ctx context.Context, tx Tx, box mailbox, owner User)
 // claimAddress makes owner the account of the address. Of two concurrent claims, one is refused.
 func claimAddress(ctx context.Context, tx Tx, box mailbox, owner User) error {
 	if box.account.ID != "" {
-		proven, err := tx.ProveFirst(ctx, owner)
-		if err == nil && !proven {
-			err = mailTokenInvalid()
-		}
-		return err
+		return stillValid(tx.ProveFirst(ctx, owner))
 	}
 	inserted, err := tx.InsertUser(ctx, owner, owner.VerifiedAt)
 	if err != nil || inserted {
@@ -347,23 +330,28 @@ func claimAddress(ctx context.Context, tx Tx, box mailbox, owner User) error {
 }
 
 // closeLink consumes the token and deletes the other links and the sign-ups that waited for the proof of the address.
+// The caller has locked the account. All flows lock it first, then sign-ups, then tokens, so that they do not deadlock.
 func closeLink(ctx context.Context, tx Tx, box mailbox, now time.Time) error {
-	taken, err := tx.TakeMailToken(ctx, box.link.Hash, box.link.Kind, now)
-	if err == nil && !taken {
-		err = mailTokenInvalid()
+	if box.winner != "" {
+		if err := stillValid(tx.TakeSignup(ctx, box.link.Email, box.winner)); err != nil {
+			return err
+		}
 	}
-	if err != nil {
+	if err := tx.DeleteSignups(ctx, box.link.Email); err != nil {
 		return err
 	}
-	return addressProven(ctx, tx, box.link.Email)
+	if err := stillValid(tx.TakeMailToken(ctx, box.link.Hash, box.link.Kind, now)); err != nil {
+		return err
+	}
+	return tx.DeleteSentTokens(ctx, box.link.Email, MailVerify)
 }
 
 // addressProven deletes the verification links and the waiting sign-ups of an address.
 func addressProven(ctx context.Context, tx Tx, email Address) error {
-	if err := tx.DeleteSentTokens(ctx, email, MailVerify); err != nil {
+	if err := tx.DeleteSignups(ctx, email); err != nil {
 		return err
 	}
-	return tx.DeleteSignups(ctx, email)
+	return tx.DeleteSentTokens(ctx, email, MailVerify)
 }
 
 // DisownLink deletes an unwanted token ("this wasn't me") and its waiting sign-up. The

@@ -78,15 +78,15 @@ func (m *Manager) enter(
 ) (*watchword.SignIn, error) {
 	var admitted watchword.Admitted
 	var used []watchword.Event
-	err := m.store.Update(ctx, func(tx Tx) error {
+	err := m.store.Update(ctx, func(tx Tx) (err error) {
+		if admitted, err = m.engine.Admit(ctx, tx, r); err != nil { // locks the account, as all flows do first
+			return err
+		}
 		taken, err := tx.TakeChallenge(ctx, c.ID, c.Purpose, r.At())
 		if err == nil && !taken {
 			err = challengeInvalid()
 		}
 		if err != nil {
-			return err
-		}
-		if admitted, err = m.engine.Admit(ctx, tx, r); err != nil {
 			return err
 		}
 		fresh, err := proven.use(ctx, tx, r.User(), r.At())

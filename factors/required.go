@@ -138,13 +138,6 @@ func (m *Manager) addFirst(
 		if err != nil {
 			return err
 		}
-		taken, err := tx.TakeChallenge(ctx, entry, watchword.ChallengeEnrol, now)
-		if err == nil && !taken {
-			err = challengeInvalid()
-		}
-		if err != nil {
-			return err
-		}
 		user, err := tx.User(ctx, waits.UserID)
 		if err != nil {
 			return m.gone(err)
@@ -153,7 +146,14 @@ func (m *Manager) addFirst(
 		if err != nil {
 			return err
 		}
-		if admitted, err = m.engine.Admit(ctx, tx, resumed); err != nil {
+		if admitted, err = m.engine.Admit(ctx, tx, resumed); err != nil { // locks the account, as all flows do first
+			return err
+		}
+		taken, err := tx.TakeChallenge(ctx, entry, watchword.ChallengeEnrol, now)
+		if err == nil && !taken {
+			err = challengeInvalid()
+		}
+		if err != nil {
 			return err
 		}
 		added = m.engine.Event(watchword.EventFactorAdded, user, admitted.Session(), client, now)

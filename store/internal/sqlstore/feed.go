@@ -64,7 +64,7 @@ func (t Tx) NumberFeed(ctx context.Context, above int64, limit int) (int, error)
 	}
 	last = max(last, above)
 	numbered := 0
-	for _, text := range []string{numberSessions, numberUsers} {
+	for _, text := range []string{numberUsers, numberSessions} {
 		given, err := rows(ctx, t, scanNumber, text, last, limit)
 		if err != nil {
 			return 0, err

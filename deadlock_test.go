@@ -1,0 +1,99 @@
+package watchword_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/pgtest"
+	"github.com/watchword-auth/watchword/store/postgres"
+)
+
+// Every flow locks the account first, then sign-ups, then tokens. PostgreSQL notices a deadlock
+// only after a second, so a few of them in a row are a timeout for the client.
+func TestConcurrentFlowsOfOneAccountDoNotDeadlock(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t, "fsync = off", "deadlock_timeout = '20ms'").Database(t)
+	store, err := postgres.Open(t.Context(), url)
+	must(t, err)
+	r := startWith(t, clockless(store), func(o *watchword.Options) {
+		o.Signup, o.Limits = watchword.SignupVerified, watchword.Unlimited()
+	})
+	for round := range 6 {
+		r.raceForAddress(t, fmt.Sprintf("ada%d@example.com", round))
+		r.raceForAccount(t, fmt.Sprintf("eve%d@example.com", round))
+	}
+	conn, err := pgx.Connect(t.Context(), url)
+	must(t, err)
+	defer conn.Close(t.Context())
+	r.Engine.Close()
+	must(t, store.Close())
+	var deadlocks int // a connection reports its own when it closes
+	must(t, conn.QueryRow(t.Context(), "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()").
+		Scan(&deadlocks))
+	if deadlocks != 0 {
+		t.Errorf("PostgreSQL ended %d deadlocks", deadlocks)
+	}
+}
+
+// raceForAddress lets links of two waiting sign-ups be opened, disowned and used for a reset.
+func (r *rig) raceForAddress(t *testing.T, email string) {
+	t.Helper()
+	links := []watchword.Secret{r.waits(t, email, "One", goodPassword), r.waits(t, email, "Two", otherPassword)}
+	var flows []func() error
+	for i, link := range links {
+		password := []watchword.Secret{goodPassword, otherPassword}[i]
+		flows = append(flows,
+			func() error { _, err := r.open(t, link, password); return err },
+			func() error { _, err := r.open(t, links[1-i], password); return err },
+			func() error { return r.ResetPassword(t.Context(), link, "a third one for "+link[:8], laptop) },
+			func() error { return r.DisownLink(t.Context(), watchword.MailVerify, link, laptop) })
+	}
+	r.concurrently(t, flows)
+}
+
+// raceForAccount deletes an account while its links are mailed and used, and while it signs in.
+func (r *rig) raceForAccount(t *testing.T, email string) {
+	t.Helper()
+	in, err := r.open(t, r.waits(t, email, "Eve", goodPassword), goodPassword)
+	must(t, err)
+	who := r.identity(t, in)
+	must(t, r.ForgotPassword(t.Context(), email, laptop))
+	r.deliver(t)
+	link := r.post.last(t, watchword.MailReset).Token
+	running, stop := context.WithCancel(t.Context())
+	var worker sync.WaitGroup
+	worker.Go(func() { r.Run(running) })
+	login := func() error { return r.tryLogin(t, email, goodPassword) }
+	r.concurrently(t, []func() error{
+		login, login,
+		func() error { return r.ForgotPassword(t.Context(), email, laptop) },
+		func() error { return r.ForgotPassword(t.Context(), email, phone) },
+		func() error { return r.ResetPassword(t.Context(), link, otherPassword, laptop) },
+		func() error { return r.ChangePassword(t.Context(), who, goodPassword, otherPassword, laptop) },
+		func() error { return r.Operator().SendReset(t.Context(), who.User.ID) },
+		func() error { return r.Operator().DeleteUser(t.Context(), who.User.ID) },
+	})
+	r.deliver(t) // a mail that is being sent would stay claimed
+	stop()
+	worker.Wait()
+}
+
+// concurrently runs flows that may refuse, because only one of them can win.
+func (r *rig) concurrently(t *testing.T, flows []func() error) {
+	t.Helper()
+	var all sync.WaitGroup
+	for _, flow := range flows {
+		all.Go(func() {
+			if err := flow(); errors.Is(err, watchword.ErrUnavailable) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+	all.Wait()
+}
