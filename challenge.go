@@ -284,6 +284,7 @@ func (i Inside) OpenChallenge(c Challenge) ([]byte, error) {
 type Resumed struct {
 	entry    entry
 	password []byte
+	detail   string // of the event; not empty: a second factor may be due
 }
 
 // Begin starts a sign-in with proofs. AdmitRequest.User is that of u.
@@ -291,7 +292,7 @@ func (i Inside) Begin(ctx context.Context, u User, r AdmitRequest, now time.Time
 	sum := sha256.Sum256([]byte(u.PasswordHash))
 	n := entry{user: u, proofs: r.Methods, persistent: r.Persistent, client: r.Client, at: now}
 	started, err := i.engine.newEntry(ctx, n, r.Replaces)
-	return Resumed{started, sum[:]}, err
+	return Resumed{entry: started, password: sum[:]}, err
 }
 
 // Resume continues the sign-in of a challenge with the proofs of a second factor.
@@ -305,8 +306,15 @@ func (i Inside) Resume(c Challenge, u User, second []string, client Client, now 
 		return Resumed{}, fmt.Errorf("challenge of a sign-in: %w", err)
 	}
 	u.FactorsChangedAt = c.FactorsChangedAt // a change of factors makes the challenge invalid
-	return Resumed{entry{user: u, proofs: append(p.Proofs, second...), persistent: p.Persistent, client: client, at: now,
-		id: SessionID(newID()), replaces: p.Replaces}, p.Password}, nil
+	return Resumed{password: p.Password, entry: entry{user: u, proofs: append(p.Proofs, second...),
+		persistent: p.Persistent, client: client, at: now, id: SessionID(newID()), replaces: p.Replaces}}, nil
+}
+
+// As continues the sign-in as an account that was read in the same transaction. detail belongs to the event.
+func (r Resumed) As(u User, detail string) Resumed {
+	sum := sha256.Sum256([]byte(u.PasswordHash))
+	r.entry.user, r.password, r.detail = u, sum[:], detail
+	return r
 }
 
 // User, Client and At return the account, the client and the time of the sign-in.
@@ -343,11 +351,37 @@ func (i Inside) Admit(ctx context.Context, tx Tx, r Resumed) (Admitted, error) {
 	if !same {
 		return Admitted{}, challengeInvalid()
 	}
-	out, err := i.engine.admit(ctx, tx, r.entry, i.engine.event(EventLogin, r.entry.client, r.entry.at))
-	if err == nil && out.challenge != nil {
+	event := i.engine.event(EventLogin, r.entry.client, r.entry.at).because(r.detail)
+	out, err := i.engine.admit(ctx, tx, r.entry, event)
+	if err == nil && out.challenge != nil && r.detail == "" {
 		err = fmt.Errorf("a second factor %q completes no sign-in", r.entry.proofs)
 	}
 	return Admitted{out, i.engine.knownDevice(u, r.entry.client.DeviceToken)}, err
+}
+
+// ProveFirst makes owner the account of its proven address: a new account, or the one that a stranger created with it.
+// Without a link, a provider has proven the address. Codes: CodeMailTokenInvalid (a concurrent change), CodeEmailTaken.
+func (i Inside) ProveFirst(ctx context.Context, tx Tx, account User, link MailToken, owner User) error {
+	link.Email = owner.Email
+	return i.engine.proveFirst(ctx, tx, mailbox{link: link, account: account}, owner)
+}
+
+// WaitForProof stores a sign-up that waits with an identity, and mails its address. It does not reveal accounts.
+func (i Inside) WaitForProof(ctx context.Context, u User, identity []byte, c Client, now time.Time) error {
+	return i.engine.waitForProof(ctx, u, signupDetails{u.Name, u.Locale, "", identity}, c, now)
+}
+
+// SignupIdentity returns the identity of a waiting sign-up, or nil.
+func (i Inside) SignupIdentity(s Signup) ([]byte, error) {
+	details, err := i.engine.openSignup(s)
+	return details.Identity, err
+}
+
+// OpenVerifyLink returns a mailed link, and the sign-ups that wait for its address. Codes: CodeMailTokenInvalid,
+// CodeSignupClosed.
+func (i Inside) OpenVerifyLink(ctx context.Context, token Secret, now time.Time) (MailToken, []Signup, error) {
+	box, err := i.engine.openLink(ctx, token, now, MailVerify)
+	return box.link, box.waiting, err
 }
 
 // Enter returns the tokens of a committed sign-in.

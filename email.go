@@ -210,6 +210,9 @@ func (e *Engine) UndoEmail(ctx context.Context, token Secret, c Client) error {
 		if err := tx.DeleteFactors(ctx, user.ID, granted.ExpiresAt.Add(-UndoLife), now); err != nil {
 			return err
 		}
+		if err := tx.DeleteIdentities(ctx, user.ID, granted.ExpiresAt.Add(-UndoLife)); err != nil {
+			return err
+		}
 		if _, err := tx.EndSessions(ctx, user.ID, "", EndedEmail, now); err != nil {
 			return err
 		}

@@ -44,6 +44,12 @@ const (
 	CodeFactorLimit          Code = "FACTOR_LIMIT"
 	CodeLastWayIn            Code = "LAST_WAY_IN"
 
+	// Sign-in with an external provider.
+	CodeProviderRefused     Code = "PROVIDER_REFUSED"
+	CodeProviderUnavailable Code = "PROVIDER_UNAVAILABLE"
+	CodeLinkRequired        Code = "LINK_REQUIRED"
+	CodeIdentityTaken       Code = "IDENTITY_TAKEN"
+
 	// The session.
 	CodeRefreshMissing Code = "REFRESH_MISSING"
 	CodeRefreshInvalid Code = "REFRESH_INVALID"

@@ -26,6 +26,7 @@ const (
 	EventRecoveryUsed    EventKind = "recovery_code_used"
 	EventRecoveryCodes   EventKind = "recovery_codes_created"
 	EventStepUp          EventKind = "step_up"
+	EventIdentityLinked  EventKind = "identity_linked" // an account at a provider
 	EventLogout          EventKind = "logout"
 	EventLogoutAll       EventKind = "logout_all"
 	EventSessionEnded    EventKind = "session_ended"

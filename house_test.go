@@ -36,7 +36,7 @@ const (
 	edges = "net/http net/http/* database/sql database/sql/* html/template"
 
 	// wings use accounts and sessions and belong to ring 2. They import the engine, and
-	// neither the engine nor another wing imports them. accountimport, factors and usersearch exist.
+	// neither the engine nor another wing imports them. accountimport, factors federation and usersearch exist.
 	wings = "accountimport factors federation provider hooks usersearch"
 )
 
@@ -49,6 +49,7 @@ var importTable = []row{
 	{"accountimport", "root internal/*", edges},
 	{"factors", "root internal/*", edges},
 	{"federation", "root internal/*", edges},
+	{"federation/providers", "root federation internal/*", "database/sql database/sql/* html/template"},
 	{"provider", "root internal/*", edges},
 	{"hooks", "root internal/*", edges},
 	{"usersearch", "root internal/*", edges},

@@ -125,7 +125,12 @@ type Signup struct {
 
 // signUpByMail stores the sign-up, or mails the owner of the address if it is taken.
 func (e *Engine) signUpByMail(ctx context.Context, user User, c Client, now time.Time) error {
-	waiting, err := e.sealSignup(user.Email, signupDetails{user.Name, user.Locale, user.PasswordHash}, now)
+	return e.waitForProof(ctx, user, signupDetails{user.Name, user.Locale, user.PasswordHash, nil}, c, now)
+}
+
+// waitForProof is signUpByMail for a sign-up with a password or an identity.
+func (e *Engine) waitForProof(ctx context.Context, user User, d signupDetails, c Client, now time.Time) error {
+	waiting, err := e.sealSignup(user.Email, d, now)
 	if err != nil {
 		return err
 	}
@@ -174,6 +179,7 @@ type signupDetails struct {
 	Name         string
 	Locale       string
 	PasswordHash Secret
+	Identity     []byte // of package federation, instead of a password
 }
 
 // sealedSignup is the JSON form of signupDetails. Its hash is a plain string, because a Secret encodes as [redacted].
@@ -181,6 +187,7 @@ type sealedSignup struct {
 	Name         string `json:"name"`
 	Locale       string `json:"locale,omitempty"`
 	PasswordHash string `json:"passwordHash"`
+	Identity     []byte `json:"identity,omitempty"`
 }
 
 // signupContext binds a sealed value to its row. Reseal uses it as well.
@@ -188,7 +195,7 @@ func signupContext(id string) string { return "signup/" + id }
 
 // sealSignup creates a waiting sign-up.
 func (e *Engine) sealSignup(email Address, d signupDetails, now time.Time) (Signup, error) {
-	plain, err := json.Marshal(sealedSignup{d.Name, d.Locale, string(d.PasswordHash)})
+	plain, err := json.Marshal(sealedSignup{d.Name, d.Locale, string(d.PasswordHash), d.Identity})
 	if err != nil {
 		return Signup{}, fmt.Errorf("seal sign-up: %w", err)
 	}
@@ -210,7 +217,7 @@ func (e *Engine) openSignup(s Signup) (signupDetails, error) {
 	if err != nil {
 		return signupDetails{}, fmt.Errorf("open sign-up: %w", err)
 	}
-	return signupDetails{sealed.Name, sealed.Locale, Secret(sealed.PasswordHash)}, nil
+	return signupDetails{sealed.Name, sealed.Locale, Secret(sealed.PasswordHash), sealed.Identity}, nil
 }
 
 // prepareSignupMail turns a mail to an address without an account into a link for the waiting sign-ups. A reset

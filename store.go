@@ -202,6 +202,8 @@ type FactorTx interface {
 	// created at or after since (zero: all), and all challenges. It sets Factors and
 	// FactorsChangedAt.
 	DeleteFactors(ctx context.Context, id UserID, since, changed time.Time) error
+	// DeleteIdentities deletes the user's identities that were linked at or after since (zero: all).
+	DeleteIdentities(ctx context.Context, id UserID, since time.Time) error
 	// SealedFactors lists up to limit sealed secrets after the given id, in the order of ids.
 	SealedFactors(ctx context.Context, after string, limit int) ([]SealedFactor, error)
 	SetSealedFactor(context.Context, SealedFactor) error

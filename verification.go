@@ -307,6 +307,9 @@ func (e *Engine) proveFirst(ctx context.Context, tx Tx, box mailbox, owner User)
 			return err
 		}
 	}
+	if err := tx.DeleteIdentities(ctx, owner.ID, time.Time{}); err != nil {
+		return err
+	}
 	return tx.DeleteMailTokens(ctx, owner.ID, MailVerify, MailReset, MailConfirmAddress, MailAddressChanged)
 }
 
@@ -340,7 +343,9 @@ func closeLink(ctx context.Context, tx Tx, box mailbox, now time.Time) error {
 	if err := tx.DeleteSignups(ctx, box.link.Email); err != nil {
 		return err
 	}
-	if err := stillValid(tx.TakeMailToken(ctx, box.link.Hash, box.link.Kind, now)); err != nil {
+	// A provider proves an address without a link.
+	taken, err := tx.TakeMailToken(ctx, box.link.Hash, box.link.Kind, now)
+	if err := stillValid(taken || box.link.Hash == "", err); err != nil {
 		return err
 	}
 	return tx.DeleteSentTokens(ctx, box.link.Email, MailVerify)

@@ -30,7 +30,12 @@ type cookies struct {
 	device tokencookie.Pair
 	// step holds the handle of an unfinished sign-in. It needs a second factor to be of value. It is a credential for
 	// csrf: another site must not continue the sign-in of a user with a factor of its own.
-	step     tokencookie.Cookie
+	step tokencookie.Cookie
+	// attempt holds a sealed way to a provider. A part of its state completes the name. It is Lax, because the provider is
+	// another site. link holds the handle of an identity that waits for a sign-in.
+	attempt, link tokencookie.Cookie
+	// onSignIn is called with the cookies of each new session.
+	onSignIn func(http.ResponseWriter, *http.Request, *watchword.SignIn)
 	dialects []string // names of the dialects' session cookies
 }
 
@@ -49,6 +54,9 @@ func newCookies(o Options, https bool, d dialects) *cookies {
 		notice:   tokencookie.Cookie{Name: prefix + "watchword-notice", Secure: https, SameSite: http.SameSiteLaxMode},
 		device:   tokencookie.KnownDevice(https, o.CookieSameSite),
 		step:     tokencookie.Cookie{Name: prefix + "watchword-step", Secure: https, SameSite: o.CookieSameSite},
+		attempt:  tokencookie.Cookie{Name: prefix + "watchword-with-", Secure: https, SameSite: http.SameSiteLaxMode},
+		link:     tokencookie.Cookie{Name: prefix + "watchword-link", Secure: https, SameSite: http.SameSiteLaxMode},
+		onSignIn: func(http.ResponseWriter, *http.Request, *watchword.SignIn) {},
 		dialects: d.cookieNames(),
 	}
 }
@@ -88,6 +96,7 @@ func (c *cookies) endOthers(e *watchword.Engine, r *http.Request, by watchword.C
 func (c *cookies) setSignIn(w http.ResponseWriter, r *http.Request, in *watchword.SignIn) {
 	c.refresh.SignIn(w, r, string(in.RefreshToken), in.RefreshLife())
 	c.rememberDevice(w, r, in.DeviceToken)
+	c.onSignIn(w, r, in)
 }
 
 // setRotated sets the successor of the refresh token that the request presented.

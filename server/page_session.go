@@ -166,8 +166,12 @@ func (p *pages) isCrossSiteVisit(r *http.Request) bool {
 func (p *pages) reload(w http.ResponseWriter, r *http.Request) error {
 	v := p.newView(r, "again")
 	again, query := *r.URL, r.URL.Query()
-	query.Del("done")
-	query.Del("why")
+	// A notice of this server stays: the provider of a failed sign-in is another site.
+	for _, name := range []string{"done", "why"} {
+		if said := query.Get(name); said == "" || p.cookies.notice.Value(r) != name+"."+said {
+			query.Del(name)
+		}
+	}
 	again.RawQuery = query.Encode()
 	v.Title, v.Data = v.T("error.moment"), again.RequestURI()
 	return p.show(w, http.StatusOK, v)

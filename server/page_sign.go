@@ -43,6 +43,8 @@ func (p *pages) signPage(w http.ResponseWriter, r *http.Request, page string) er
 	switch why := cmp.Or(who.why, p.flash(w, r, "why")); why {
 	case "ended", "reused", "step":
 		v.Problem = v.T("why." + why)
+	case "provider":
+		v.Problem = v.providerProblem(r, v.offered)
 	case "out", "deleted":
 		v.Notice = v.T("why." + why)
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/federation"
 	"github.com/watchword-auth/watchword/internal/apirequest"
 	"github.com/watchword-auth/watchword/internal/respond"
 	"github.com/watchword-auth/watchword/internal/weborigin"
@@ -65,6 +66,7 @@ type view struct {
 	ReturnTo string       // page of a front-end that the browser came from, or ""; it was checked
 	Back     template.URL // where the reader goes afterwards: ReturnTo, or the front-end; "": nowhere
 	Signup   bool         // anyone can create an account
+	offered  []federation.Info
 
 	Form   string            // the form that had an error
 	typed  url.Values        // values that the user entered
@@ -82,6 +84,9 @@ func (p *pages) newView(r *http.Request, page string) *view {
 	v.Back = template.URL(cmp.Or(v.ReturnTo, p.origins.appURL)) // both are checked: no script can be in them
 	mode, _ := p.engine.Signup()
 	v.Signup = mode != watchword.SignupClosed
+	if p.federation != nil {
+		v.offered = p.federation.Providers()
+	}
 	return v
 }
 

@@ -27,14 +27,14 @@ func statusOf(code watchword.Code) int {
 		return http.StatusUnauthorized
 	case watchword.CodeEmailNotVerified, watchword.CodeAccountDisabled, watchword.CodePasswordWrong,
 		watchword.CodePasswordRequired, watchword.CodeSecondFactorRequired, watchword.CodeEnrolmentRequired,
-		watchword.CodeFactorWrong,
+		watchword.CodeFactorWrong, watchword.CodeProviderRefused, watchword.CodeLinkRequired,
 		watchword.CodeInsufficientScope, watchword.CodeSignupClosed, watchword.CodeCrossOrigin:
 		return http.StatusForbidden
 	case watchword.CodeNotFound:
 		return http.StatusNotFound
 	case watchword.CodeMethodNotAllowed:
 		return http.StatusMethodNotAllowed
-	case watchword.CodeEmailTaken, watchword.CodeLastWayIn:
+	case watchword.CodeEmailTaken, watchword.CodeLastWayIn, watchword.CodeIdentityTaken:
 		return http.StatusConflict
 	case watchword.CodeBodyTooLarge:
 		return http.StatusRequestEntityTooLarge
@@ -46,7 +46,7 @@ func statusOf(code watchword.Code) int {
 		return http.StatusUnprocessableEntity
 	case watchword.CodeRateLimited:
 		return http.StatusTooManyRequests
-	case watchword.CodeTryLater:
+	case watchword.CodeTryLater, watchword.CodeProviderUnavailable:
 		return http.StatusServiceUnavailable
 	}
 	return http.StatusInternalServerError

@@ -165,7 +165,7 @@ func (a *api) routes() []route {
 		{"GET", pathReady, a.ready, public, "Whether the store accepts writes", nil, 200, healthAnswer{},
 			join(nil, nil, watchword.CodeTryLater)},
 	}
-	return slices.Concat(all, a.factorRoutes(), a.passkeyRoutes())
+	return slices.Concat(all, a.factorRoutes(), a.passkeyRoutes(), a.identityRoutes())
 }
 
 // routes returns the table of the pages. They are not in the OpenAPI document. Browsers use them,
@@ -197,6 +197,7 @@ func (p *pages) routes() []route {
 	}
 	all = append(all, p.accountForms()...)
 	all = append(all, p.twoStepRoutes()...)
+	all = append(all, p.providerRoutes()...)
 	if p.devMail != nil {
 		all = append(all,
 			route{method: "GET", path: "/dev/mail", handle: p.mailboxPage},

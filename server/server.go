@@ -16,6 +16,7 @@ import (
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/dialect"
 	"github.com/watchword-auth/watchword/factors"
+	"github.com/watchword-auth/watchword/federation"
 	"github.com/watchword-auth/watchword/internal/clientip"
 	"github.com/watchword-auth/watchword/internal/device"
 	"github.com/watchword-auth/watchword/internal/tokencookie"
@@ -73,6 +74,9 @@ type Options struct {
 	// with a factor can't complete a sign-in. Default: none.
 	Factors *factors.Manager
 
+	// Federation runs the sign-in with external providers, on the engine and its store. Default: none.
+	Federation *federation.Manager
+
 	// DevMail shows the development mailbox at /dev/mail, to everyone who can reach the
 	// server. It needs a loopback PublicURL. Default: none.
 	DevMail Mailbox
@@ -101,6 +105,9 @@ type Server struct {
 type edge struct {
 	engine  *watchword.Engine
 	factors *factors.Manager // nil: no endpoints
+	// federation is nil without providers: no endpoints and no buttons.
+	federation *federation.Manager
+
 	origins *origins
 	cookies *cookies
 	clients *clients
@@ -175,9 +182,14 @@ func newEdge(engine *watchword.Engine, opts Options, o *origins) (edge, error) {
 		return edge{}, fmt.Errorf("server: Options.CookieName: %w", err)
 	}
 	who := &clients{proxies: proxies, devices: device.New(), cookies: c}
-	return edge{engine: engine, factors: opts.Factors, origins: o, cookies: c, clients: who, errors: &errorResponder{
+	shared := edge{engine: engine, factors: opts.Factors, origins: o, cookies: c, clients: who, errors: &errorResponder{
 		log: opts.Log, lines: newRefusalLog(), origins: o, cookies: c, clients: who, dialects: opts.Dialects,
-	}}, nil
+	}}
+	if opts.Federation != nil && len(opts.Federation.Providers()) > 0 {
+		shared.federation = opts.Federation
+		c.onSignIn = shared.finishLink
+	}
+	return shared, nil
 }
 
 // withDefaults fills in the names and bounds that are empty. A cookie with a domain can't have the

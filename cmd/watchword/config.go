@@ -85,6 +85,7 @@ type Settings struct {
 	StepUpAge       time.Duration `name:"step-up-age" default:"5m" min:"10s" max:"24h" group:"accounts" help:"How long after a proof a session may change second factors, and with them the address or the password."`
 	Passkeys        string        `name:"passkeys" default:"on" oneof:"on,off" group:"accounts" help:"off: no account can add or use a passkey."`
 	PasskeyRPID     string        `name:"passkey-rp-id" group:"accounts" help:"Domain that passkeys are bound to: the host of the public URL, or a parent domain. A later change makes all passkeys unusable. Empty: the host of the public URL."`
+	LinkProven      string        `name:"link-proven" default:"off" oneof:"off,auto" group:"accounts" help:"auto: a sign-in with a provider opens the proven account with the same address at once, if the provider vouches for the address. off: the user signs in to that account first."`
 	VerifyTTL       time.Duration `name:"verify-ttl" default:"24h" min:"1s" max:"720h" group:"accounts" help:"Lifetime of a mailed link that verifies an address."`
 	ResetTTL        time.Duration `name:"reset-ttl" default:"15m" min:"1s" max:"24h" group:"accounts" help:"Lifetime of a mailed link that resets a password."`
 
@@ -108,6 +109,9 @@ type Settings struct {
 	// Durations and times have the same form in both formats.
 	LogFormat string `name:"log-format" default:"auto" oneof:"auto,text,json" group:"logs" help:"auto: text on a terminal, else json."`
 	LogLevel  string `name:"log-level" default:"info" oneof:"debug,info,warn,error" group:"logs" help:"Lowest level that is logged."`
+
+	// Providers is the list sign-in-with of the file (config_providers.go). It is no flag.
+	Providers []providerSetting `kong:"-"`
 }
 
 // settingGroups are the headings of the help and the docs, in their order. A setting whose group is
@@ -138,10 +142,13 @@ type setting struct {
 // Settings must have the tags of a setting.
 func (s *Settings) list() []setting {
 	fields := reflect.ValueOf(s).Elem()
-	all := make([]setting, fields.NumField())
-	for i := range all {
+	var all []setting
+	for i := range fields.NumField() {
 		tag := fields.Type().Field(i).Tag
-		all[i] = setting{
+		if tag.Get("name") == "" {
+			continue // Providers
+		}
+		one := setting{
 			Name:    tag.Get("name"),
 			Default: tag.Get("default"),
 			Help:    tag.Get("help"),
@@ -152,8 +159,9 @@ func (s *Settings) list() []setting {
 			value:   fields.Field(i),
 		}
 		if words := tag.Get("oneof"); words != "" {
-			all[i].OneOf = strings.Split(words, ",")
+			one.OneOf = strings.Split(words, ",")
 		}
+		all = append(all, one)
 	}
 	return all
 }

@@ -78,6 +78,7 @@ func (s *sources) deriveDefaults(settings *Settings) {
 		settings.DrainDelay = 0
 		s.origins["drain-delay"] = "loopback public-url"
 	}
+	s.addProviders(settings)
 	if settings.PasswordProfile == "nist" && s.origins["password-min"] == "" {
 		settings.PasswordMin = 15
 		s.origins["password-min"] = "password-profile nist"

@@ -29,6 +29,9 @@ type sources struct {
 	fileRead   bool
 	origins    map[string]string
 	found      []fault
+
+	providers       []providerSetting // of sign-in-with
+	providerSecrets map[string]string // by variable
 }
 
 // commandSecrets are secret flags of commands. They can come from the environment or a
@@ -47,7 +50,7 @@ type entry struct{ text, origin string }
 // two faults in the same source, the one with the alphabetically first name is reported first.
 // Reading the environment here, and not where it is used, keeps tests independent of the machine.
 func newSources(settings []setting, environ []string) *sources {
-	s := &sources{known: map[string]setting{}, origins: map[string]string{}}
+	s := &sources{known: map[string]setting{}, origins: map[string]string{}, providerSecrets: map[string]string{}}
 	for _, each := range settings {
 		s.known[each.Name] = each
 	}
@@ -91,6 +94,10 @@ func (s *sources) variables(values map[string]string, origin string) layer {
 		case name == envPrefix+"CONFIG":
 			if s.configFile == "" {
 				s.configFile = values[name]
+			}
+		case strings.HasPrefix(name, providerPrefix):
+			if s.providerSecrets[name] == "" { // the environment was read before .env
+				s.providerSecrets[name] = values[name]
 			}
 		case name == variable(key) && s.isKnown(key):
 			result.add(s, key, entry{values[name], origin + " " + name})
@@ -229,6 +236,10 @@ func (s *sources) file(path string) layer {
 // jump to it.
 func (s *sources) line(found layer, path string, key, value *yaml.Node) {
 	where := fmt.Sprintf("%s:%d", path, key.Line)
+	if key.Value == signInWith {
+		s.entries(path, value)
+		return
+	}
 	known, ok := s.known[key.Value]
 	if !ok {
 		spell := func(name string) string { return name + ":" }

@@ -41,6 +41,9 @@ func (d *listeners) install(settings *Settings, s *stack, log *slog.Logger) erro
 		options.DevMail = s.box
 	}
 	var err error
+	if options.Federation, err = settings.federation(s); err != nil {
+		return err
+	}
 	// A failure here ends serve before a request was accepted, with exit code 1.
 	if options.Dialects, err = settings.dialects(s.engine); err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/factors"
+	"github.com/watchword-auth/watchword/federation"
 	"github.com/watchword-auth/watchword/store/postgres"
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
@@ -20,6 +21,7 @@ import (
 type database interface {
 	watchword.Store
 	Factors() factors.Store
+	Federation() federation.Store
 	Check(context.Context) error
 }
 

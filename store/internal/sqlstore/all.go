@@ -23,6 +23,9 @@ const (
 	ByLimit          Key = "key of the limit"
 	ByCallback       Key = "kind and id of the callback"
 	ByFactor         Key = "id of the factor or challenge"
+	ByIdentity       Key = "id of the identity"
+	BySubject        Key = "issuer and subject of the identity"
+	ByUserAndSubject Key = "user id; issuer and subject must be free on every shard"
 	ByAge            Key = "in the background, by age"
 	ByOperator       Key = "by an operator, in order of address"
 	ByRequest        Key = "by an operator, by request id"
@@ -114,7 +117,7 @@ func accountStatements() []Statement {
 	}
 }
 
-// factorStatements lists the statements of second factors.
+// factorStatements lists the statements of second factors and of identities.
 func factorStatements() []Statement {
 	return []Statement{
 		{"insertChallenge", insertChallenge, ByFactor},
@@ -142,6 +145,13 @@ func factorStatements() []Statement {
 		{"selectByCredential", selectByCredential, ByFactor},
 		{"claimCount", claimCount, ByFactor},
 		{"spendChallenge", spendChallenge, ByFactor},
+
+		{"insertIdentity", insertIdentity, ByUserAndSubject},
+		{"selectIdentity", selectIdentity, BySubject},
+		{"selectIdentities", selectIdentities, ByUser},
+		{"useIdentity", useIdentity, ByIdentity},
+		{"deleteIdentities", deleteIdentities, ByUser},
+		{"deleteIdentitiesSince", deleteIdentitiesSince, ByUser},
 
 		{"insertRecoveryCode", insertRecoveryCode, ByUser},
 		{"selectRecoveryCodes", selectRecoveryCodes, ByUser},

@@ -18,7 +18,7 @@ import (
 // the database.
 func Tables() []string {
 	tables := []string{"keys", "users", "sessions", "signups", "mail_tokens", "mails", "events", "limits", "callbacks"}
-	tables = append(tables, "factors", "recovery_codes", "challenges", "devices")
+	tables = append(tables, "factors", "recovery_codes", "challenges", "devices", "identities")
 	return append(tables, Seeded()...)
 }
 

@@ -217,12 +217,13 @@ func (t Tx) ProveFirst(ctx context.Context, u watchword.User) (bool, error) {
 	return t.change(ctx, proveFirst, millis(u.VerifiedAt), string(u.PasswordHash), u.Name, u.Locale, u.ID, u.Email)
 }
 
-// DeleteUser deletes in nine statements. Foreign keys with ON DELETE CASCADE would add a
+// DeleteUser deletes in ten statements. Foreign keys with ON DELETE CASCADE would add a
 // lookup to every insert of a session, an event and a mail.
 func (t Tx) DeleteUser(ctx context.Context, id watchword.UserID) (bool, error) {
 	for _, text := range []string{
 		deleteUserEvents, deleteUserMails, deleteUserSignups, deleteSignupCallback,
 		deleteFactors, deleteRecoveryCodes, deleteChallenges, deleteDevices,
+		deleteIdentities,
 	} {
 		if _, err := t.exec(ctx, text, id); err != nil {
 			return false, err

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/federation"
+	"github.com/watchword-auth/watchword/federation/providers"
+)
+
+// The list sign-in-with of the YAML file: external providers. It is the only setting that is no flag,
+// because a list of entries has no readable form on a command line. The secrets of its entries can
+// come from the environment or from files, as all secrets.
+
+// signInWith is the key of the list, and providerPrefix begins the variables of its secrets.
+const (
+	signInWith     = "sign-in-with"
+	providerPrefix = envPrefix + "SIGN_IN_WITH_"
+)
+
+// A providerSetting is one entry. Its place is for messages.
+type providerSetting struct {
+	options    providers.Options
+	secretFile string
+	place      string
+}
+
+// providerKeys are the keys of an entry. Each reads its value into the entry and reports whether it
+// could.
+var providerKeys = map[string]func(*providerSetting, *yaml.Node) bool{
+	"id":                 func(p *providerSetting, n *yaml.Node) bool { return readText(n, &p.options.ID) },
+	"kind":               func(p *providerSetting, n *yaml.Node) bool { return readText(n, (*string)(&p.options.Kind)) },
+	"name":               func(p *providerSetting, n *yaml.Node) bool { return readText(n, &p.options.Name) },
+	"client-id":          func(p *providerSetting, n *yaml.Node) bool { return readText(n, &p.options.ClientID) },
+	"client-secret-file": func(p *providerSetting, n *yaml.Node) bool { return readText(n, &p.secretFile) },
+	"issuer":             func(p *providerSetting, n *yaml.Node) bool { return readText(n, &p.options.Issuer) },
+	"scopes":             func(p *providerSetting, n *yaml.Node) bool { return n.Decode(&p.options.Scopes) == nil },
+	"trust-email":        func(p *providerSetting, n *yaml.Node) bool { return readSwitch(n, &p.options.TrustEmail) },
+	"trust-mfa":          func(p *providerSetting, n *yaml.Node) bool { return readSwitch(n, &p.options.TrustMFA) },
+	"sign-up": func(p *providerSetting, n *yaml.Node) bool {
+		signUp := true
+		ok := readSwitch(n, &signUp)
+		p.options.NoSignUp = !signUp
+		return ok
+	},
+}
+
+func readText(n *yaml.Node, into *string) bool {
+	text, ok := scalar(n)
+	*into = text
+	return ok && text != ""
+}
+
+// readSwitch accepts true and false only. YAML itself would also read yes and on, which our other
+// settings do not.
+func readSwitch(n *yaml.Node, into *bool) bool {
+	text, ok := scalar(n)
+	*into = text == "true"
+	return ok && (text == "true" || text == "false")
+}
+
+// entries reads the list. A fault in an entry is recorded with its line, and the others are read.
+func (s *sources) entries(path string, list *yaml.Node) {
+	if list.Kind != yaml.SequenceNode {
+		s.fault(fmt.Sprintf("%s:%d", path, list.Line), "sign-in-with is not a list. Write entries as docs/sign-in-with.md shows.")
+		return
+	}
+	for _, node := range list.Content {
+		entry := providerSetting{place: fmt.Sprintf("%s:%d", path, node.Line)}
+		if node.Kind != yaml.MappingNode {
+			s.fault(entry.place, "is not an entry of sign-in-with. Write lines of key: value below a hyphen.")
+			continue
+		}
+		for i := 0; i+1 < len(node.Content); i += 2 {
+			key, value := node.Content[i], node.Content[i+1]
+			where := fmt.Sprintf("%s:%d", path, key.Line)
+			read, known := providerKeys[key.Value]
+			switch {
+			case !known:
+				s.fault(where, fmt.Sprintf("%q is not a key of sign-in-with. Write one of %s.", key.Value,
+					strings.Join(sortedKeys(providerKeys), ", ")))
+			case !read(&entry, value):
+				s.fault(where, key.Value+" has no readable value. Write a text, a list for scopes, or true or false.")
+			}
+		}
+		s.providers = append(s.providers, entry)
+	}
+}
+
+// secretVariable returns the variable of a provider's secret.
+func secretVariable(id string) string {
+	return providerPrefix + strings.ToUpper(strings.ReplaceAll(id, "-", "_")) + "_CLIENT_SECRET"
+}
+
+// addProviders completes the entries with their secrets and checks them. A variable wins over the file
+// that the entry names.
+func (s *sources) addProviders(settings *Settings) {
+	used := map[string]bool{}
+	for i := range s.providers {
+		entry := &s.providers[i]
+		entry.options.RedirectURI = federation.RedirectURI(settings.PublicURL, entry.options.ID)
+		name := secretVariable(entry.options.ID)
+		used[name], used[name+"_FILE"] = true, true
+		path := entry.secretFile
+		if s.providerSecrets[name] == "" && s.providerSecrets[name+"_FILE"] != "" {
+			path = s.providerSecrets[name+"_FILE"]
+		}
+		switch secret := s.providerSecrets[name]; {
+		case secret != "":
+			entry.options.ClientSecret = watchword.Secret(secret)
+		case path != "":
+			text, err := os.ReadFile(path)
+			if err != nil {
+				s.fault(entry.place, plainFileError(err)+". Write the path of a file that holds the secret.")
+				continue
+			}
+			entry.options.ClientSecret = watchword.Secret(strings.TrimRight(string(text), "\r\n"))
+		default:
+			s.fault(entry.place, fmt.Sprintf("%q has no secret. Write client-secret-file, or set %s.", entry.options.ID, name))
+			continue
+		}
+		s.checkProvider(entry)
+	}
+	for _, name := range sortedKeys(s.providerSecrets) {
+		if !used[name] {
+			s.fault(name, "belongs to no entry of sign-in-with. Write an entry with this id into the file, or remove it.")
+		}
+	}
+	settings.Providers = s.providers
+}
+
+// checkProvider records what package providers and package federation would refuse.
+func (s *sources) checkProvider(entry *providerSetting) {
+	if !federation.IsID(entry.options.ID) {
+		s.fault(entry.place, fmt.Sprintf("the id %q is not valid. Write lower case letters, digits and hyphens.",
+			entry.options.ID))
+		return
+	}
+	same := func(p providerSetting) bool { return p.options.ID == entry.options.ID }
+	if first := slices.IndexFunc(s.providers, same); &s.providers[first] != entry {
+		s.fault(entry.place, fmt.Sprintf("the id %q occurs twice. Write another one.", entry.options.ID))
+	}
+	if _, err := providers.New(entry.options); err != nil {
+		s.fault(entry.place, fmt.Sprintf("%q: %s See docs/sign-in-with.md.", entry.options.ID, sentence(err)))
+	}
+}
+
+// federation returns the flows of external providers on an open store. It sends no request, so the
+// start does not wait for a provider.
+func (s *Settings) federation(on *stack) (*federation.Manager, error) {
+	options := federation.Options{LinkProven: s.LinkProven == "auto"}
+	for _, entry := range s.Providers {
+		provider, err := providers.New(entry.options)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", entry.place, err)
+		}
+		options.Providers = append(options.Providers, provider)
+	}
+	return federation.New(on.engine, on.store.Federation(), options)
+}

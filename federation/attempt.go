@@ -1,0 +1,106 @@
+package federation
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/json"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// AttemptLife is how long a user may take at the provider.
+const AttemptLife = 10 * time.Minute
+
+// An Attempt is one way to a provider and back. The browser keeps it sealed in a cookie of its own,
+// so several tabs work at once, and the start writes nothing to the store.
+type Attempt struct {
+	State    string `json:"state"`
+	Nonce    string `json:"nonce"`
+	Verifier string `json:"verifier"` // of PKCE
+	Provider string `json:"provider"`
+
+	Purpose purpose             `json:"purpose"`
+	Session watchword.SessionID `json:"session,omitempty"` // of purposeLink
+	Mailed  string              `json:"mailed,omitempty"`  // token of purposeVerify
+
+	ReturnTo string    `json:"returnTo,omitempty"` // the caller has checked its site
+	Page     bool      `json:"page,omitempty"`     // a hosted page began it, and shows its errors
+	Replaces string    `json:"replaces,omitempty"` // refresh token in the cookie that a sign-in overwrites
+	At       time.Time `json:"at"`
+}
+
+const attemptContext = "federation/attempt"
+
+// RedirectURI returns the URL to register at a provider.
+func (m *Manager) RedirectURI(provider string) string { return RedirectURI(m.publicURL, provider) }
+
+// RedirectURI returns the URL to register at a provider, for a server at publicURL.
+func RedirectURI(publicURL, provider string) string {
+	return publicURL + "/sign-in/" + provider + "/callback"
+}
+
+// A StartRequest begins an attempt.
+type StartRequest struct {
+	Provider string
+	ReturnTo string
+	Page     bool
+	Replaces watchword.Secret // as in watchword.LoginRequest
+}
+
+// A Started attempt continues at the provider.
+type Started struct {
+	URL    string
+	State  string
+	Sealed watchword.Secret // for the cookie of the attempt
+}
+
+// Start begins a sign-in. It changes nothing in the store. Codes: CodeNotFound,
+// CodeProviderUnavailable.
+func (m *Manager) Start(ctx context.Context, r StartRequest) (Started, error) {
+	return m.start(ctx, Attempt{Provider: r.Provider, Purpose: purposeSignIn, ReturnTo: r.ReturnTo, Page: r.Page,
+		Replaces: string(r.Replaces)})
+}
+
+func (m *Manager) start(ctx context.Context, a Attempt) (Started, error) {
+	p, err := m.provider(a.Provider)
+	if err != nil {
+		return Started{}, err
+	}
+	a.State, a.Nonce, a.At = rand.Text(), rand.Text(), m.engine.Now()
+	a.Verifier = rand.Text() + rand.Text() // 43 characters at least (RFC 7636, section 4.1)
+	url, err := p.AuthURL(ctx, a)
+	if err != nil {
+		return Started{}, unavailable(p, err)
+	}
+	plain, err := json.Marshal(a)
+	if err != nil {
+		return Started{}, err
+	}
+	sealed := base64.RawURLEncoding.EncodeToString(m.engine.Seal(attemptContext, plain))
+	return Started{URL: url, State: a.State, Sealed: watchword.Secret(sealed)}, nil
+}
+
+// OpenAttempt returns the attempt in a cookie, also an expired one. Codes: CodeChallengeInvalid.
+func (m *Manager) OpenAttempt(sealed watchword.Secret) (a Attempt, err error) {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(string(sealed))
+	if err != nil {
+		return a, attemptInvalid()
+	}
+	plain, err := m.engine.Open(attemptContext, raw)
+	if err != nil {
+		return a, attemptInvalid()
+	}
+	return a, json.Unmarshal(plain, &a)
+}
+
+// Links reports whether the attempt links an identity to the account of a session.
+func (a Attempt) Links() bool { return a.Purpose == purposeLink }
+
+// matches reports whether a response can belong to the attempt.
+func (a Attempt) matches(provider, state string, now time.Time) bool {
+	same := subtle.ConstantTimeCompare([]byte(a.State), []byte(state)) == 1
+	return same && a.Provider == provider && now.Sub(a.At) < AttemptLife && !a.At.After(now.Add(time.Minute))
+}

@@ -1,0 +1,317 @@
+package federation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// The way back from a provider, in the order of its checks:
+//
+//  1. The attempt is opened. It must be of this state and this provider, and recent. This prevents
+//     login CSRF (a response of another browser) and mix-up (a response of another provider).
+//  2. The client's limit is charged, because the next step sends requests.
+//  3. The provider redeems the code with the verifier of PKCE, and its answer is verified
+//     (federation/providers).
+//  4. The pure decideIdentity says what the identity opens.
+//  5. One transaction settles the verdict with conditional statements, and opens the session through
+//     the one door. If a condition no longer holds, the decision is made again.
+
+// A CallbackRequest is the response of a provider, as the browser brings it.
+type CallbackRequest struct {
+	Provider string
+	Sealed   watchword.Secret // the cookie of State, or ""
+	State    string
+	Error    string // the parameter error, or ""
+	Response
+	Client watchword.Client
+}
+
+// A Result is what a response has led to. One of its parts is set, or an error is returned beside it.
+type Result struct {
+	Attempt Attempt // zero if it could not be opened
+	Info    Info    // of the provider
+
+	SignIn  *watchword.SignIn
+	Linked  bool             // purposeLink: the identity is linked
+	Waiting bool             // the address has to be proven first: a mail was sent
+	Link    watchword.Secret // with CodeLinkRequired: completes the link after a sign-in
+}
+
+// Callback completes an attempt. Codes: CodeNotFound, CodeChallengeInvalid, CodeProviderRefused,
+// CodeProviderUnavailable, CodeLinkRequired, CodeIdentityTaken, CodeSignupClosed, CodeAccountDisabled,
+// CodeEmailNotVerified, CodeEmailTaken, CodeSecondFactorRequired, CodeEnrolmentRequired,
+// CodeRateLimited, CodeTryLater.
+func (m *Manager) Callback(ctx context.Context, r CallbackRequest) (res Result, err error) {
+	p, err := m.provider(r.Provider)
+	if err != nil {
+		return res, err
+	}
+	res.Info = p.Info()
+	now := m.engine.Now()
+	a, err := m.OpenAttempt(r.Sealed)
+	if err == nil && !a.matches(r.Provider, r.State, now) {
+		err = attemptInvalid()
+	}
+	if err != nil {
+		return res, err
+	}
+	res.Attempt = a
+	if r.Error != "" {
+		return res, providerRefused(res.Info.Name)
+	}
+	if err := m.engine.ChargePasskey(ctx, "provider", r.Client, now); err != nil {
+		return res, err
+	}
+	claims, err := p.Exchange(ctx, a, r.Response)
+	if err == nil && !isSubject(claims.Subject) {
+		err = errors.New("the subject is empty, too long or not printable")
+	}
+	if err != nil {
+		return res, unavailable(p, err)
+	}
+	s := settlement{attempt: a, info: res.Info, claims: claims, client: r.Client, at: now}
+	for range settleTries {
+		if err = m.settle(ctx, s, &res); !errors.Is(err, errChanged) {
+			return res, err
+		}
+	}
+	return res, &watchword.Error{Code: watchword.CodeTryLater, RetryAfter: time.Second,
+		Detail: "The account has just changed. Try again."}
+}
+
+// settleTries is how often a decision is made again after a concurrent change.
+const settleTries = 5
+
+// errChanged means that a condition of the verdict no longer holds.
+var errChanged = errors.New("the account changed meanwhile")
+
+// unavailable returns the refusal for a failure of a provider. The error stays in the chain for the
+// log; it contains no code and no token.
+func unavailable(p Provider, cause error) error {
+	return &Failure{Refusal: providerUnavailable(p.Info().Name), Provider: p.Info().ID, Cause: cause}
+}
+
+// A Failure is a provider that could not be reached, or whose response proves nothing. errors.As finds
+// its refusal.
+type Failure struct {
+	Refusal  *watchword.Error
+	Provider string
+	Cause    error // for the log
+}
+
+func (f *Failure) Error() string { return fmt.Sprintf("provider %s: %v", f.Provider, f.Cause) }
+
+// Unwrap returns the refusal, which is what a client sees.
+func (f *Failure) Unwrap() error { return f.Refusal }
+
+// A settlement is a verified response that is being settled.
+type settlement struct {
+	attempt Attempt
+	info    Info
+	claims  Claims
+	client  watchword.Client
+	at      time.Time
+
+	facts    facts
+	wanted   watchword.User      // the account to create
+	known    Identity            // zero: unknown
+	mailed   watchword.MailToken // purposeVerify
+	signupID string
+}
+
+// settle decides and acts once. It returns errChanged if a concurrent request was faster.
+func (m *Manager) settle(ctx context.Context, s settlement, res *Result) error {
+	if err := m.read(ctx, &s); err != nil {
+		return err
+	}
+	verdict := decideIdentity(s.facts)
+	switch verdict {
+	case enter, create, adopt, firstProof:
+		in, err := m.signIn(ctx, s, verdict)
+		res.SignIn = in
+		return err
+	case link:
+		res.Linked = true
+		return m.linkToSession(ctx, s)
+	case linked:
+		res.Linked = true
+		return nil
+	case taken:
+		return refuse(watchword.CodeIdentityTaken,
+			"This "+s.info.Name+" account is connected to another account here. Disconnect it there first.")
+	case linkRequired:
+		handle, err := m.requireLink(ctx, s)
+		if err != nil {
+			return err
+		}
+		res.Link = handle
+		return refuse(watchword.CodeLinkRequired,
+			"You have an account here. Sign in to it once to connect "+s.info.Name+".")
+	case wait:
+		return m.waitForProof(ctx, s, res)
+	case closed:
+		return refuse(watchword.CodeSignupClosed, "Sign-up is closed. Contact the people who run this service.")
+	}
+	return attemptInvalid()
+}
+
+// read collects the facts. It reads the same rows for every identity, so that its duration reveals no
+// account.
+func (m *Manager) read(ctx context.Context, s *settlement) error {
+	s.facts = facts{purpose: s.attempt.Purpose, linkProven: m.opts.LinkProven, signUp: m.signUp && !s.info.NoSignUp}
+	wanted, hasAddress := m.account(s.claims)
+	s.wanted, s.facts.vouched = wanted, hasAddress && vouches(s.info, s.claims)
+	if s.facts.purpose == purposeVerify {
+		if err := m.readMailed(ctx, s); err != nil {
+			return err
+		}
+	}
+	return m.store.View(ctx, func(tx Tx) error {
+		known, err := tx.Identity(ctx, s.claims.Issuer, s.claims.Subject)
+		if err == nil {
+			s.known = known
+			s.facts.owner, err = tx.User(ctx, known.UserID)
+		}
+		if err := ifFound(err); err != nil {
+			return err
+		}
+		s.facts.local, err = tx.UserByEmail(ctx, s.wanted.Email)
+		if err := ifFound(err); err != nil {
+			return err
+		}
+		if s.facts.purpose == purposeLink {
+			s.facts.self, err = m.sessionUser(ctx, tx, s.attempt.Session, s.at)
+			return err
+		}
+		return nil
+	})
+}
+
+// ifFound returns err unless it says that a row does not exist.
+func ifFound(err error) error {
+	if errors.Is(err, watchword.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// sessionUser returns the user of a session that is alive, or the zero User.
+func (m *Manager) sessionUser(
+	ctx context.Context, tx Tx, id watchword.SessionID, now time.Time,
+) (watchword.User, error) {
+	session, user, err := tx.Session(ctx, id)
+	if err != nil {
+		return watchword.User{}, ifFound(err)
+	}
+	if session.EndedBy(m.engine.Cutoffs(now)) != "" || user.Disabled() {
+		return watchword.User{}, nil
+	}
+	return user, nil
+}
+
+// identity returns the row of the identity for a user.
+func (s settlement) identity(id watchword.UserID) Identity {
+	one := Identity{ID: newID(), UserID: id, Provider: s.info.ID, Issuer: s.claims.Issuer, Subject: s.claims.Subject,
+		LinkedAt: s.at, LastUsedAt: s.at}
+	if s.known.ID != "" {
+		one.ID, one.UserID, one.LinkedAt = s.known.ID, s.known.UserID, s.known.LinkedAt
+	}
+	one.Email = string(s.wanted.Email)
+	return one
+}
+
+// signIn opens the session, or returns the challenge of a second factor.
+func (m *Manager) signIn(ctx context.Context, s settlement, v verdict) (*watchword.SignIn, error) {
+	begun, err := m.engine.Begin(ctx, watchword.User{}, watchword.AdmitRequest{
+		Methods: proofs(s.info, s.claims), Persistent: true, Client: s.client,
+		Replaces: watchword.Secret(s.attempt.Replaces)}, s.at)
+	if err != nil {
+		return nil, err
+	}
+	var admitted watchword.Admitted
+	var events []watchword.Event
+	var user watchword.User
+	err = m.store.Update(ctx, func(tx Tx) error {
+		var owner watchword.UserID
+		if owner, events, err = m.claim(ctx, tx, s, v); err != nil {
+			return err
+		}
+		if user, err = tx.User(ctx, owner); err != nil {
+			return err
+		}
+		admitted, err = m.engine.Admit(ctx, tx, begun.As(user, s.info.ID))
+		return err
+	})
+	switch watchword.CodeOf(err) {
+	case watchword.CodeMailTokenInvalid, watchword.CodeChallengeInvalid:
+		return nil, errChanged
+	case watchword.CodeAccountDisabled:
+		var refusal *watchword.Error
+		errors.As(err, &refusal)
+		return nil, m.engine.Failed(ctx, watchword.FactorTry{User: user, Client: s.client, At: s.at}, refusal, "")
+	}
+	if err != nil {
+		return nil, err
+	}
+	m.engine.Announce(events...)
+	return m.engine.Enter(admitted)
+}
+
+// claim makes the account of a verdict ready for its session, in the transaction of the sign-in, and
+// returns its id and the events to announce. It returns errChanged if a condition does not hold.
+func (m *Manager) claim(
+	ctx context.Context, tx Tx, s settlement, v verdict,
+) (id watchword.UserID, events []watchword.Event, err error) {
+	if v == enter {
+		// The account is locked first, as everywhere else, so that two requests can't wait for each other.
+		known := s.facts.owner
+		if err := held(tx.LockUser(ctx, known.ID, known.Email)); err != nil {
+			return "", nil, err
+		}
+		return known.ID, nil, held(tx.UseIdentity(ctx, s.identity(known.ID)))
+	}
+	owner, kind := s.facts.local, watchword.EventIdentityLinked
+	switch v {
+	case create:
+		owner, kind = s.wanted, watchword.EventSignup
+	case adopt:
+		err = held(tx.LockUser(ctx, owner.ID, owner.Email))
+	}
+	if v != adopt {
+		if s.wanted.Name != "" {
+			owner.Name = s.wanted.Name
+		}
+		owner.PasswordHash, owner.VerifiedAt = "", s.at
+		err = m.engine.ProveFirst(ctx, tx, s.facts.local, s.mailed, owner)
+	}
+	if err != nil {
+		return "", nil, err
+	}
+	event, err := m.insert(ctx, tx, s, owner, kind)
+	return owner.ID, []watchword.Event{event}, err
+}
+
+// insert links the identity to a user and records the event. It returns errChanged if the identity is
+// linked already.
+func (m *Manager) insert(
+	ctx context.Context, tx Tx, s settlement, u watchword.User, kind watchword.EventKind,
+) (watchword.Event, error) {
+	event := m.engine.Event(kind, u, s.attempt.Session, s.client, s.at)
+	event.Detail = s.info.ID
+	if err := held(tx.InsertIdentity(ctx, s.identity(u.ID))); err != nil {
+		return event, err
+	}
+	return event, tx.InsertEvent(ctx, event)
+}
+
+// held returns errChanged if the condition of a statement did not hold.
+func held(ok bool, err error) error {
+	if err == nil && !ok {
+		return errChanged
+	}
+	return err
+}

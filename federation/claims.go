@@ -1,0 +1,105 @@
+package federation
+
+import (
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/address"
+	"github.com/watchword-auth/watchword/internal/amr"
+)
+
+// A Kind is a kind of provider. It decides which addresses a provider vouches for.
+type Kind string
+
+const (
+	KindGoogle    Kind = "google"
+	KindGitHub    Kind = "github"
+	KindMicrosoft Kind = "microsoft"
+	KindApple     Kind = "apple"
+	KindOIDC      Kind = "oidc" // any OpenID provider
+)
+
+// Claims are what a provider says about a user, after all signatures were checked.
+type Claims struct {
+	Issuer  string
+	Subject string // exact: spaces and letter case count
+
+	Email         string
+	EmailVerified bool   // of a missing or unknown value: false
+	HostedDomain  string // hd of Google
+	DomainOwned   bool   // xms_edov of Microsoft: the tenant owns the domain of the address
+
+	Name    string
+	Locale  string
+	Methods []string // amr
+}
+
+// vouches decides whether a provider guarantees that the user owns the address. Anyone can create an
+// identity with an address that the provider does not guarantee, so such an address opens no account.
+func vouches(p Info, c Claims) bool {
+	if _, err := address.Parse(c.Email); err != nil {
+		return false
+	}
+	switch p.Kind {
+	case KindGoogle:
+		// Google vouches for Gmail, and for domains of its customers. Other addresses were verified once
+		// and may have another owner since.
+		_, domain, _ := strings.Cut(strings.ToLower(c.Email), "@")
+		return c.EmailVerified && (c.HostedDomain != "" || domain == "gmail.com" || domain == "googlemail.com")
+	case KindMicrosoft:
+		// The claim email may contain any address that an administrator of any tenant has typed.
+		return c.DomainOwned
+	case KindApple, KindGitHub:
+		return c.EmailVerified
+	case KindOIDC:
+		return c.EmailVerified && p.TrustEmail
+	}
+	return false
+}
+
+// proofExternal is the `amr` of a sign-in with a provider.
+const proofExternal = "ext"
+
+// proofs returns what a sign-in with a provider proves. The methods of the provider count only if the
+// operator trusts them: any provider can claim any method.
+func proofs(p Info, c Claims) []string {
+	if p.Kind == KindOIDC && p.TrustMFA && slices.Contains(c.Methods, amr.MFA) {
+		return []string{proofExternal, amr.MFA}
+	}
+	return []string{proofExternal}
+}
+
+const (
+	maxSubject = 255 // characters (OpenID Connect Core, section 2)
+	maxName    = 200 // code points, as in a sign-up
+)
+
+// isSubject reports whether a subject can be stored. It is compared exactly, so it is never trimmed.
+func isSubject(subject string) bool {
+	return subject != "" && len(subject) <= maxSubject && utf8.ValidString(subject) &&
+		!strings.ContainsFunc(subject, unicode.IsControl)
+}
+
+// account returns a new account with the claims. A name that a sign-up would refuse is dropped. It
+// reports false for an address that a sign-up would refuse.
+func (m *Manager) account(c Claims) (u watchword.User, ok bool) {
+	wanted := watchword.NewUser{Email: c.Email, Name: c.Name, Locale: c.Locale}
+	u, problems := m.engine.ParseUser(wanted, m.engine.Now())
+	for _, problem := range problems {
+		switch problem.Field {
+		case "name":
+			wanted.Name = ""
+		case "locale":
+			wanted.Locale = ""
+		default:
+			return watchword.User{}, false
+		}
+	}
+	if len(problems) > 0 {
+		u, _ = m.engine.ParseUser(wanted, m.engine.Now())
+	}
+	return u, true
+}

@@ -1,0 +1,92 @@
+package federation
+
+import "github.com/watchword-auth/watchword"
+
+// A purpose says why the user went to the provider. It is sealed in the attempt, so the response of
+// a sign-in can't link an identity, and that of a link can't sign in.
+type purpose string
+
+const (
+	purposeSignIn purpose = "signin"
+	purposeLink   purpose = "link"   // to the account of a live session
+	purposeVerify purpose = "verify" // with the mailed link of a waiting sign-up
+)
+
+// facts are what decideIdentity looks at. An account with an empty id does not exist.
+type facts struct {
+	purpose purpose
+	owner   watchword.User // of the known identity
+	vouched bool           // the provider guarantees the address
+	local   watchword.User // the account with the address
+
+	self watchword.User // link: the user of the live session; empty: the session has ended
+
+	signUp     bool // the provider may create accounts, and sign-up is open
+	linkProven bool
+	waits      bool // verify: a sign-up with this identity waits for the address of the mailed link
+}
+
+// A verdict is what happens with an identity.
+type verdict string
+
+const (
+	enter        verdict = "enter"         // sign in to the owner's account
+	link         verdict = "link"          // link to the account of the session
+	linked       verdict = "linked"        // it is linked to that account already
+	taken        verdict = "taken"         // it belongs to another account
+	create       verdict = "create"        // create an account without a password
+	adopt        verdict = "adopt"         // link to the proven account, and sign in
+	linkRequired verdict = "link-required" // link after a full sign-in to the proven account
+	firstProof   verdict = "first-proof"   // take the account from a creator who never proved the address
+	wait         verdict = "wait"          // mail the address: it has to be proven first
+	closed       verdict = "closed"        // no account is created
+	invalid      verdict = "invalid"       // the attempt can't be completed
+)
+
+// decideIdentity decides what an identity opens. An address alone never opens a proven account: most
+// published takeovers by external sign-in were a link by an address that nobody had guaranteed, or to
+// an account that a stranger had created with the address of the victim.
+func decideIdentity(f facts) verdict {
+	known := f.owner.ID != ""
+	switch {
+	case f.purpose == purposeLink && f.self.ID == "":
+		return invalid // the session ended meanwhile
+	case f.purpose == purposeLink && known && f.owner.ID == f.self.ID:
+		return linked
+	case f.purpose == purposeLink && known:
+		return taken
+	case f.purpose == purposeLink:
+		return link
+	case known:
+		return enter
+	case f.purpose == purposeVerify:
+		return decideVerify(f)
+	case !f.vouched && !f.signUp:
+		return closed // whether or not the address has an account
+	case !f.vouched:
+		return wait
+	case f.local.Verified() && f.linkProven:
+		return adopt
+	case f.local.Verified():
+		return linkRequired
+	case f.local.ID != "":
+		return firstProof
+	case !f.signUp:
+		return closed
+	}
+	return create
+}
+
+// decideVerify decides for the mailed link of a sign-up that waits with an identity. The mailbox and
+// the same identity together are a proof.
+func decideVerify(f facts) verdict {
+	switch {
+	case !f.waits || f.local.Verified():
+		return invalid
+	case f.local.ID != "":
+		return firstProof
+	case !f.signUp:
+		return closed
+	}
+	return create
+}

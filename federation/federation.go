@@ -1,0 +1,127 @@
+package federation
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"regexp"
+
+	"github.com/google/uuid"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// A Provider is the client of one external provider. Its methods are safe for concurrent use.
+//
+// Unstable: package federation/providers implements it.
+type Provider interface {
+	Info() Info
+
+	// AuthURL returns the URL of the provider to which the browser is redirected. An error means
+	// that the provider can't be reached.
+	AuthURL(context.Context, Attempt) (string, error)
+
+	// Exchange redeems the code of a response and returns what the provider says about the user. It
+	// checks everything that the provider has signed, and the nonce of the attempt. An error means
+	// that the response proves nothing.
+	Exchange(context.Context, Attempt, Response) (Claims, error)
+}
+
+// Info describes a provider. It is public.
+type Info struct {
+	ID   string // in URLs and in the configuration
+	Kind Kind
+	Name string // for people, such as "Google"
+
+	Issuer string // of its identities; empty: the issuer depends on the user (Microsoft)
+
+	NoSignUp   bool // no accounts are created by this provider
+	TrustEmail bool // email_verified of a KindOIDC provider counts
+	TrustMFA   bool // amr of a KindOIDC provider counts
+}
+
+// A Response is what the browser brings back from a provider.
+type Response struct {
+	Code   watchword.Secret
+	Issuer string // the parameter iss (RFC 9207), or ""
+}
+
+// Options configure a Manager.
+type Options struct {
+	// Providers are offered in this order. Their ids differ.
+	Providers []Provider
+
+	// LinkProven links an identity to the proven account with the same address without a sign-in to
+	// that account, if the provider vouches for the address. Default: false.
+	LinkProven bool
+}
+
+// A Manager runs the flows of external identities. It is safe for concurrent use.
+type Manager struct {
+	engine    watchword.Inside
+	publicURL string
+	signUp    bool
+	store     Store
+	opts      Options
+	byID      map[string]Provider
+}
+
+// idPattern bounds the ids of providers, because they are part of paths and of environment variables.
+var idPattern = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
+
+// IsID reports whether a text can be the id of a provider.
+func IsID(id string) bool { return idPattern.MatchString(id) }
+
+// New returns a Manager for an engine and the store of that engine.
+func New(e *watchword.Engine, store Store, opts Options) (*Manager, error) {
+	mode, _ := e.Signup()
+	m := &Manager{engine: e.Inside(), publicURL: e.PublicURL(), signUp: mode != watchword.SignupClosed,
+		store: store, opts: opts, byID: map[string]Provider{}}
+	for _, p := range opts.Providers {
+		id := p.Info().ID
+		if !IsID(id) {
+			return nil, fmt.Errorf("federation: the provider id %q: use lower case letters, digits and hyphens", id)
+		}
+		if m.byID[id] != nil {
+			return nil, fmt.Errorf("federation: two providers have the id %q", id)
+		}
+		m.byID[id] = p
+	}
+	return m, nil
+}
+
+// Providers describes the providers, in the order of Options.
+func (m *Manager) Providers() (all []Info) {
+	for _, p := range m.opts.Providers {
+		all = append(all, p.Info())
+	}
+	return all
+}
+
+// provider returns a provider by its id. Codes: CodeNotFound.
+func (m *Manager) provider(id string) (Provider, error) {
+	if p := m.byID[id]; p != nil {
+		return p, nil
+	}
+	return nil, refuse(watchword.CodeNotFound, "This provider is not offered here.")
+}
+
+// newID returns a UUID of version 7, as the engine's ids are.
+func newID() string { return uuid.Must(uuid.NewV7FromReader(rand.Reader)).String() }
+
+func refuse(code watchword.Code, detail string) *watchword.Error {
+	return &watchword.Error{Code: code, Detail: detail}
+}
+
+func attemptInvalid() *watchword.Error {
+	return refuse(watchword.CodeChallengeInvalid, "This sign-in took too long, or began in another browser. Start again.")
+}
+
+func providerUnavailable(name string) *watchword.Error {
+	return refuse(watchword.CodeProviderUnavailable,
+		name+" did not respond as expected. Try again shortly, or sign in in another way.")
+}
+
+func providerRefused(name string) *watchword.Error {
+	return refuse(watchword.CodeProviderRefused, name+" did not complete the sign-in. Try again, or sign in in another way.")
+}

@@ -1,0 +1,198 @@
+package federation
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// Linking: an identity is connected to an account only by somebody who has signed in to that account.
+// Either a live session asked for it, or a sign-in was stopped (CodeLinkRequired) and the user has
+// signed in to the account in the same browser since.
+
+// challengeLink is an identity that waits for a sign-in to the account with its address.
+const challengeLink watchword.ChallengePurpose = "link"
+
+// maxIdentities bounds the identities of an account.
+const maxIdentities = 20
+
+// A pendingLink is what the challenge of a link seals.
+type pendingLink struct {
+	Provider string `json:"provider"`
+	Issuer   string `json:"issuer"`
+	Subject  string `json:"subject"`
+	Email    string `json:"email"`
+}
+
+// requireLink keeps the identity for a later sign-in and returns the handle.
+func (m *Manager) requireLink(ctx context.Context, s settlement) (watchword.Secret, error) {
+	plain, err := json.Marshal(pendingLink{s.info.ID, s.claims.Issuer, s.claims.Subject, string(s.wanted.Email)})
+	if err != nil {
+		return "", err
+	}
+	challenge, handle := m.engine.NewChallenge(challengeLink, s.facts.local, "", plain, s.at)
+	err = m.store.Update(ctx, func(tx Tx) error { return tx.InsertChallenge(ctx, challenge) })
+	return handle, err
+}
+
+// A Pending link waits for a sign-in.
+type Pending struct {
+	Info  Info
+	Email watchword.Address // of the account
+}
+
+// PendingLink describes the link that a handle completes, for the page that asks for the sign-in.
+// Codes: CodeChallengeInvalid.
+func (m *Manager) PendingLink(ctx context.Context, handle watchword.Secret) (p Pending, err error) {
+	id, err := m.engine.ChallengeID(handle, challengeLink)
+	if err != nil {
+		return p, err
+	}
+	err = m.store.View(ctx, func(tx Tx) error {
+		challenge, link, err := m.pending(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		user, err := tx.User(ctx, challenge.UserID)
+		if err != nil {
+			return err
+		}
+		p = Pending{m.byID[link.Provider].Info(), user.Email}
+		return nil
+	})
+	if errors.Is(err, watchword.ErrNotFound) {
+		err = attemptInvalid()
+	}
+	return p, err
+}
+
+// pending reads a link that waits. It returns watchword.ErrNotFound if there is none.
+func (m *Manager) pending(ctx context.Context, tx Tx, id string) (c watchword.Challenge, p pendingLink, err error) {
+	if c, err = tx.Challenge(ctx, id, challengeLink, m.engine.Now()); err != nil {
+		return c, p, err
+	}
+	plain, err := m.engine.OpenChallenge(c)
+	if err == nil {
+		err = json.Unmarshal(plain, &p)
+	}
+	if err == nil && m.byID[p.Provider] == nil {
+		err = watchword.ErrNotFound // the operator has removed the provider
+	}
+	return c, p, err
+}
+
+// FinishLink links the identity of a handle to the account that the browser has just signed in to. It
+// reports false for another account, a used handle, or an identity that has an account meanwhile.
+func (m *Manager) FinishLink(
+	ctx context.Context, handle watchword.Secret, in *watchword.SignIn, c watchword.Client,
+) (done bool, err error) {
+	id, err := m.engine.ChallengeID(handle, challengeLink)
+	if err != nil {
+		return false, nil
+	}
+	now := m.engine.Now()
+	var event watchword.Event
+	err = m.store.Update(ctx, func(tx Tx) error {
+		done = false
+		challenge, link, err := m.pending(ctx, tx, id)
+		if err != nil || challenge.UserID != in.User.ID {
+			return ifFound(err)
+		}
+		taken, err := tx.TakeChallenge(ctx, id, challengeLink, now)
+		if err != nil || !taken {
+			return err
+		}
+		s := settlement{info: m.byID[link.Provider].Info(), client: c, at: now,
+			attempt: Attempt{Session: in.Session.ID}, wanted: watchword.User{Email: watchword.Address(link.Email)},
+			claims: Claims{Issuer: link.Issuer, Subject: link.Subject}}
+		event, err = m.link(ctx, tx, s, in.User)
+		if errors.Is(err, errChanged) {
+			return nil // it was linked meanwhile, here or to another account
+		}
+		done = err == nil
+		return err
+	})
+	if err == nil && done {
+		m.engine.Announce(event)
+	}
+	return done, err
+}
+
+// linkToSession links the identity to the user of the session that began the attempt.
+func (m *Manager) linkToSession(ctx context.Context, s settlement) error {
+	var event watchword.Event
+	err := m.store.Update(ctx, func(tx Tx) error {
+		self, err := m.sessionUser(ctx, tx, s.attempt.Session, s.at)
+		if err == nil && self.ID != s.facts.self.ID {
+			err = errChanged
+		}
+		if err != nil {
+			return err
+		}
+		event, err = m.link(ctx, tx, s, self)
+		return err
+	})
+	if err == nil {
+		m.engine.Announce(event)
+	}
+	return err
+}
+
+// link links an identity to a proven account. The lock excludes a concurrent link, so the bound holds.
+func (m *Manager) link(ctx context.Context, tx Tx, s settlement, u watchword.User) (watchword.Event, error) {
+	if err := held(tx.LockUser(ctx, u.ID, u.Email)); err != nil {
+		return watchword.Event{}, err
+	}
+	all, err := tx.Identities(ctx, u.ID)
+	if err == nil && len(all) >= maxIdentities {
+		err = tooManyIdentities()
+	}
+	if err != nil {
+		return watchword.Event{}, err
+	}
+	return m.insert(ctx, tx, s, u, watchword.EventIdentityLinked)
+}
+
+func tooManyIdentities() *watchword.Error {
+	return refuse(watchword.CodeFactorLimit, "This account has too many connected accounts. Disconnect one first.")
+}
+
+// A LinkRequest begins a link to the account of a session.
+type LinkRequest struct {
+	Provider string
+	Who      watchword.Identity
+	ReturnTo string
+	Page     bool
+}
+
+// StartLink begins a link. Codes: CodeNotFound, CodeStepUpRequired, CodeEmailNotVerified (the account
+// could still be taken back by the owner of its address), CodeFactorLimit, CodeProviderUnavailable.
+func (m *Manager) StartLink(ctx context.Context, r LinkRequest) (Started, error) {
+	if refusal := m.engine.Fresh(r.Who.User, r.Who.Session, m.engine.Now()); refusal != nil {
+		return Started{}, refusal
+	}
+	if !r.Who.User.Verified() {
+		return Started{}, refuse(watchword.CodeEmailNotVerified,
+			"Confirm your email address first: open the link that we emailed you, or request a new one.")
+	}
+	all, err := m.List(ctx, r.Who.User.ID)
+	if err == nil && len(all) >= maxIdentities {
+		err = tooManyIdentities()
+	}
+	if err != nil {
+		return Started{}, err
+	}
+	return m.start(ctx, Attempt{Provider: r.Provider, Purpose: purposeLink, Session: r.Who.Session.ID,
+		ReturnTo: r.ReturnTo, Page: r.Page})
+}
+
+// List returns the identities of an account, the oldest first.
+func (m *Manager) List(ctx context.Context, id watchword.UserID) (all []Identity, err error) {
+	err = m.store.View(ctx, func(tx Tx) error {
+		all, err = tx.Identities(ctx, id)
+		return err
+	})
+	return all, err
+}

@@ -1,0 +1,100 @@
+package providers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+)
+
+// A metadata document describes an OpenID provider (OpenID Connect Discovery, section 3).
+type metadata struct {
+	Issuer      string   `json:"issuer"`
+	AuthURL     string   `json:"authorization_endpoint"`
+	TokenURL    string   `json:"token_endpoint"`
+	UserInfoURL string   `json:"userinfo_endpoint"`
+	JWKSURL     string   `json:"jwks_uri"`
+	TokenAuth   []string `json:"token_endpoint_auth_methods_supported"`
+	SendsIssuer bool     `json:"authorization_response_iss_parameter_supported"` // RFC 9207
+	Pushed      bool     `json:"require_pushed_authorization_requests"`          // RFC 9126
+
+	keys oidc.KeySet
+}
+
+const (
+	metadataLife = time.Hour       // how long a document is used
+	failureLife  = 2 * time.Second // how long a failure is repeated without another request
+)
+
+// discover returns the metadata. It reads them at the first use, so that a provider that is down does
+// not delay the start. Later it reads them again from time to time, and keeps the old ones if that
+// fails.
+func (c *client) discover(ctx context.Context) (*metadata, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	switch {
+	case c.meta != nil && now.Sub(c.read) < metadataLife:
+		return c.meta, nil
+	case c.failed != nil && now.Sub(c.read) < failureLife:
+		return c.meta, c.failed
+	}
+	meta, err := c.fetchMetadata(ctx)
+	if ctx.Err() != nil {
+		return nil, ctx.Err() // the client has gone: this says nothing about the provider
+	}
+	c.read, c.failed = now, nil
+	if err == nil {
+		c.meta = meta
+	} else if c.meta == nil {
+		c.failed = err
+	}
+	return c.meta, c.failed
+}
+
+// fetchMetadata reads the document of the issuer. The document must name the same issuer, byte for
+// byte (OpenID Connect Discovery, section 4.3).
+func (c *client) fetchMetadata(ctx context.Context) (*metadata, error) {
+	var meta metadata
+	from := strings.TrimSuffix(c.issuer, "/") + "/.well-known/openid-configuration"
+	if err := getJSON(ctx, c.http, from, "", &meta); err != nil {
+		return nil, fmt.Errorf("discovery: %w", err)
+	}
+	if err := c.kind.checkIssuer(c, meta.Issuer); err != nil {
+		return nil, fmt.Errorf("discovery: %w", err)
+	}
+	for what, one := range map[string]string{"authorization_endpoint": meta.AuthURL,
+		"token_endpoint": meta.TokenURL, "jwks_uri": meta.JWKSURL} {
+		if err := checkURL(what, one); err != nil {
+			return nil, fmt.Errorf("discovery: %w", err)
+		}
+	}
+	if meta.UserInfoURL != "" {
+		if err := checkURL("userinfo_endpoint", meta.UserInfoURL); err != nil {
+			return nil, fmt.Errorf("discovery: %w", err)
+		}
+	}
+	if meta.Pushed {
+		return nil, errors.New("discovery: the provider requires pushed authorization requests, which are not supported")
+	}
+	// The key set reads the keys at the first token and again for an unknown key. It outlives this request.
+	meta.keys = oidc.NewRemoteKeySet(oidc.ClientContext(context.Background(), c.http), meta.JWKSURL)
+	return &meta, nil
+}
+
+// sameIssuer is the check of all kinds but Microsoft.
+func sameIssuer(c *client, issuer string) error {
+	if issuer != c.issuer {
+		return fmt.Errorf("the document names the issuer %q, and not %q", issuer, c.issuer)
+	}
+	return nil
+}
+
+// postsSecret reports whether the token endpoint takes the client secret only in the body.
+func (m *metadata) postsSecret() bool {
+	return !slices.Contains(m.TokenAuth, "client_secret_basic") && slices.Contains(m.TokenAuth, "client_secret_post")
+}

@@ -1,0 +1,170 @@
+package providers
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"crypto/subtle"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/oauth2"
+
+	"github.com/watchword-auth/watchword/federation"
+	"github.com/watchword-auth/watchword/internal/strictjson"
+)
+
+// algorithms are those of ID tokens. "none" and the MACs are missing: the client secret would be the
+// key of a MAC, and any copy of the secret could sign.
+var algorithms = []string{oidc.RS256, oidc.RS384, oidc.RS512, oidc.ES256, oidc.ES384, oidc.ES512, oidc.PS256,
+	oidc.PS384, oidc.PS512, oidc.EdDSA}
+
+// clockSkew is how far the clock of a provider may be ahead.
+const clockSkew = 5 * time.Minute
+
+// idClaims are the claims of an ID token or of the userinfo endpoint that count here. They are read by
+// their exact names, each once.
+type idClaims struct {
+	Issuer   string          `json:"iss"`
+	Subject  string          `json:"sub"`
+	Audience json.RawMessage `json:"aud"`
+	Party    string          `json:"azp"`
+	Nonce    string          `json:"nonce"`
+	IssuedAt json.Number     `json:"iat"`
+	Tenant   string          `json:"tid"`
+
+	Email         string          `json:"email"`
+	EmailVerified json.RawMessage `json:"email_verified"`
+	HostedDomain  string          `json:"hd"`
+	DomainOwned   json.RawMessage `json:"xms_edov"`
+	Name          string          `json:"name"`
+	Locale        json.RawMessage `json:"locale"`
+	Methods       json.RawMessage `json:"amr"`
+}
+
+// exchangeOpenID redeems a code at the token endpoint and verifies the ID token.
+func (c *client) exchangeOpenID(
+	ctx context.Context, a federation.Attempt, r federation.Response,
+) (federation.Claims, error) {
+	m, err := c.discover(ctx)
+	if err != nil {
+		return federation.Claims{}, err
+	}
+	// A response of another provider (mix-up) must not lead this server to send its code here.
+	if r.Issuer != m.Issuer && (r.Issuer != "" || m.SendsIssuer) {
+		return federation.Claims{}, fmt.Errorf("the response names the issuer %.100q, and not %q", r.Issuer, m.Issuer)
+	}
+	token, err := c.config(m).Exchange(context.WithValue(ctx, oauth2.HTTPClient, c.http), string(r.Code),
+		oauth2.VerifierOption(a.Verifier))
+	if err != nil {
+		return federation.Claims{}, err
+	}
+	raw, _ := token.Extra("id_token").(string)
+	claims, err := c.verify(ctx, m, raw, a.Nonce)
+	if err != nil {
+		return federation.Claims{}, withoutSecrets(err, raw, token.AccessToken, token.RefreshToken)
+	}
+	if claims.Email == "" && m.UserInfoURL != "" {
+		if err := c.addUserInfo(ctx, m, token.AccessToken, &claims); err != nil {
+			return federation.Claims{}, withoutSecrets(err, token.AccessToken)
+		}
+	}
+	return c.claims(m, claims), nil
+}
+
+// verify checks an ID token (OpenID Connect Core, section 3.1.3.7). The library checks the signature,
+// the issuer, the audience and the expiry. The rest is here.
+func (c *client) verify(ctx context.Context, m *metadata, raw, nonce string) (claims idClaims, err error) {
+	verifier := oidc.NewVerifier(m.Issuer, m.keys, &oidc.Config{
+		ClientID: c.opts.ClientID, SupportedSigningAlgs: algorithms, Now: c.opts.Now})
+	token, err := verifier.Verify(ctx, raw)
+	if err != nil {
+		return claims, fmt.Errorf("ID token: %w", err)
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(raw, ".")[1])
+	if err != nil {
+		return claims, err
+	}
+	if claims, err = readClaims(payload); err != nil {
+		return claims, fmt.Errorf("ID token: %w", err)
+	}
+	issued, err := claims.IssuedAt.Int64()
+	switch {
+	case claims.Issuer != token.Issuer, claims.Subject != token.Subject, claims.Nonce != token.Nonce:
+		return claims, errors.New("ID token: a claim occurs in two spellings")
+	case nonce == "" || subtle.ConstantTimeCompare([]byte(claims.Nonce), []byte(nonce)) != 1:
+		return claims, errors.New("ID token: it belongs to another attempt (nonce)")
+	case len(token.Audience) != 1 && claims.Party == "":
+		return claims, errors.New("ID token: it has several audiences and no azp")
+	case claims.Party != "" && claims.Party != c.opts.ClientID:
+		return claims, errors.New("ID token: it was issued to another client (azp)")
+	case err != nil || time.Unix(issued, 0).After(c.opts.Now().Add(clockSkew)):
+		return claims, errors.New("ID token: it was issued in the future (iat)")
+	}
+	return claims, nil
+}
+
+// readClaims rejects duplicate members: two parsers could read different claims.
+func readClaims(payload []byte) (claims idClaims, err error) {
+	if err := strictjson.Check(payload); err != nil {
+		return claims, err
+	}
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(payload, &all); err != nil {
+		return claims, err
+	}
+	for name := range all {
+		if name != strings.ToLower(name) && slices.Contains(claimNames, strings.ToLower(name)) {
+			return claims, fmt.Errorf("it has the claim %.20q", name)
+		}
+	}
+	decoder := json.NewDecoder(bytes.NewReader(payload))
+	return claims, decoder.Decode(&claims)
+}
+
+// claimNames are the claims of which no other spelling is accepted: encoding/json ignores letter case.
+var claimNames = []string{"iss", "sub", "aud", "azp", "nonce", "iat", "exp", "nbf", "tid", "email", "email_verified", "hd",
+	"xms_edov", "name", "locale", "amr"}
+
+// addUserInfo adds the claims that the provider returns only from its userinfo endpoint. They must be
+// of the same subject (OpenID Connect Core, section 5.3.2).
+func (c *client) addUserInfo(ctx context.Context, m *metadata, bearer string, claims *idClaims) error {
+	var document json.RawMessage
+	if err := getJSON(ctx, c.http, m.UserInfoURL, bearer, &document); err != nil {
+		return fmt.Errorf("userinfo: %w", err)
+	}
+	more, err := readClaims(document)
+	if err == nil && more.Subject != claims.Subject {
+		err = errors.New("it describes another user")
+	}
+	if err != nil {
+		return fmt.Errorf("userinfo: %w", err)
+	}
+	claims.Email, claims.EmailVerified = more.Email, more.EmailVerified
+	if claims.Name == "" {
+		claims.Name = more.Name
+	}
+	if len(claims.Locale) == 0 {
+		claims.Locale = more.Locale
+	}
+	return nil
+}
+
+// claims returns what package federation looks at.
+func (c *client) claims(m *metadata, from idClaims) federation.Claims {
+	claims := federation.Claims{Issuer: m.Issuer, Subject: from.Subject, Email: from.Email,
+		EmailVerified: isTrue(from.EmailVerified), HostedDomain: from.HostedDomain, Name: from.Name}
+	// Members of another type than usual are ignored: none of them grants access.
+	_ = json.Unmarshal(from.Locale, &claims.Locale)
+	_ = json.Unmarshal(from.Methods, &claims.Methods)
+	return claims
+}
+
+// isTrue accepts only the JSON value true.
+func isTrue(value json.RawMessage) bool { return string(value) == "true" }

@@ -1,0 +1,159 @@
+package providers
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/federation"
+)
+
+// Options describe a provider.
+type Options struct {
+	ID           string
+	Kind         federation.Kind
+	Name         string // default: that of the kind, or the id
+	ClientID     string
+	ClientSecret watchword.Secret
+	RedirectURI  string // federation.RedirectURI
+
+	Issuer string   // of federation.KindOIDC
+	Scopes []string // in addition to those of the kind
+
+	NoSignUp, TrustEmail, TrustMFA bool // as in federation.Info
+
+	// Now is the clock for the times in ID tokens. Default: time.Now.
+	Now func() time.Time
+}
+
+// A kind is a row of the table of providers.
+type kind struct {
+	name   string
+	issuer string // "": from Options
+	scopes []string
+
+	checkIssuer func(*client, string) error
+	// exchange redeems a code.
+	exchange func(*client, context.Context, federation.Attempt, federation.Response) (federation.Claims, error)
+}
+
+// kinds has the kinds that New accepts.
+var kinds = map[federation.Kind]kind{
+	federation.KindOIDC: {scopes: openIDScopes, checkIssuer: sameIssuer, exchange: (*client).exchangeOpenID},
+	federation.KindGoogle: {name: "Google", issuer: "https://accounts.google.com", scopes: openIDScopes,
+		checkIssuer: sameIssuer, exchange: (*client).exchangeOpenID},
+}
+
+var openIDScopes = []string{"openid", "email", "profile"}
+
+// A client is one provider.
+type client struct {
+	opts   Options
+	kind   kind
+	info   federation.Info
+	issuer string
+	http   *http.Client
+
+	mu     sync.Mutex
+	meta   *metadata // nil: not read yet
+	read   time.Time // of the last attempt
+	failed error     // of the last attempt, without metadata
+}
+
+// New returns the client of a provider. It sends no request: a provider that is down does not delay
+// the start of the server.
+func New(o Options) (federation.Provider, error) {
+	k, known := kinds[o.Kind]
+	c := &client{opts: o, kind: k, http: newHTTPClient(), issuer: cmp.Or(k.issuer, o.Issuer)}
+	switch {
+	case !known:
+		return nil, fmt.Errorf("the kind %q is unknown", o.Kind)
+	case o.ClientID == "" || o.ClientSecret == "":
+		return nil, errors.New("the client id and the client secret are required")
+	case k.issuer != "" && o.Issuer != "":
+		return nil, fmt.Errorf("the kind %s has a fixed issuer", o.Kind)
+	case o.Kind != federation.KindOIDC && (o.TrustEmail || o.TrustMFA):
+		return nil, errors.New("trust-email and trust-mfa are for the kind oidc only")
+	case k.issuer == "":
+		if err := checkURL("the issuer", o.Issuer); err != nil {
+			return nil, err
+		}
+	}
+	if c.opts.Now == nil {
+		c.opts.Now = time.Now
+	}
+	c.info = federation.Info{ID: o.ID, Kind: o.Kind, Name: cmp.Or(o.Name, k.name, o.ID), Issuer: c.issuer,
+		NoSignUp: o.NoSignUp, TrustEmail: o.TrustEmail, TrustMFA: o.TrustMFA}
+	return c, nil
+}
+
+func (c *client) Info() federation.Info { return c.info }
+
+// config returns the configuration of OAuth at a provider with this metadata.
+func (c *client) config(m *metadata) *oauth2.Config {
+	style := oauth2.AuthStyleInHeader
+	if m.postsSecret() {
+		style = oauth2.AuthStyleInParams
+	}
+	return &oauth2.Config{
+		ClientID: c.opts.ClientID, ClientSecret: string(c.opts.ClientSecret), RedirectURL: c.opts.RedirectURI,
+		Scopes:   append(append([]string{}, c.kind.scopes...), c.opts.Scopes...),
+		Endpoint: oauth2.Endpoint{AuthURL: m.AuthURL, TokenURL: m.TokenURL, AuthStyle: style},
+	}
+}
+
+// AuthURL has the challenge of PKCE, so that a code that was stolen on its way can't be redeemed.
+func (c *client) AuthURL(ctx context.Context, a federation.Attempt) (string, error) {
+	m, err := c.discover(ctx)
+	if err != nil {
+		return "", err
+	}
+	return c.config(m).AuthCodeURL(a.State, oauth2.S256ChallengeOption(a.Verifier),
+		oauth2.SetAuthURLParam("nonce", a.Nonce)), nil
+}
+
+// Exchange redeems a code and returns verified claims.
+func (c *client) Exchange(
+	ctx context.Context, a federation.Attempt, r federation.Response,
+) (federation.Claims, error) {
+	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
+	defer cancel()
+	claims, err := c.kind.exchange(c, ctx, a, r)
+	if err != nil {
+		return federation.Claims{}, withoutSecrets(err, string(r.Code), a.Verifier, a.Nonce, string(c.opts.ClientSecret))
+	}
+	return claims, nil
+}
+
+// withoutSecrets returns an error whose text is safe to log. Errors of libraries may quote what they
+// sent or received.
+func withoutSecrets(err error, secrets ...string) error {
+	var refused *oauth2.RetrieveError
+	if errors.As(err, &refused) { // its text has the whole body of the response
+		return fmt.Errorf("the token endpoint responds with status %d and the error %q",
+			refused.Response.StatusCode, printable(refused.ErrorCode))
+	}
+	text := err.Error()
+	for _, secret := range secrets {
+		if secret != "" {
+			text = strings.ReplaceAll(text, secret, "[redacted]")
+		}
+	}
+	return errors.New(text)
+}
+
+// printable returns an error code of OAuth, or "unknown": another text could be anything.
+func printable(code string) string {
+	if len(code) > 64 || strings.Trim(code, "abcdefghijklmnopqrstuvwxyz_") != "" || code == "" {
+		return "unknown"
+	}
+	return code
+}

@@ -1,0 +1,332 @@
+package providers_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/factors"
+	"github.com/watchword-auth/watchword/federation"
+	"github.com/watchword-auth/watchword/federation/providers"
+	"github.com/watchword-auth/watchword/internal/pgtest"
+	"github.com/watchword-auth/watchword/internal/sqlitetest"
+	"github.com/watchword-auth/watchword/server"
+	"github.com/watchword-auth/watchword/store/postgres"
+	"github.com/watchword-auth/watchword/store/sqlite"
+)
+
+const (
+	password     = "correct horse battery"
+	clientID     = "watchword"
+	clientSecret = "a client secret for tests"
+)
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A site is a complete server on a real port and a real store.
+type site struct {
+	url        string
+	engine     *watchword.Engine
+	store      realStore
+	federation *federation.Manager
+	mails      chan watchword.Message
+	log        *lines
+	op         *honest // of withHonest
+}
+
+// A realStore is a store of this module.
+type realStore interface {
+	watchword.Store
+	Factors() factors.Store
+	Federation() federation.Store
+}
+
+// lines is a log that a test can read while it is written.
+type lines struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+func (s *site) Send(_ context.Context, m watchword.Message) error { s.mails <- m; return nil }
+
+// mail waits for the next mail of a kind.
+func (s *site) mail(t *testing.T, kind watchword.MailKind) watchword.Message {
+	t.Helper()
+	for {
+		select {
+		case m := <-s.mails:
+			if m.Kind == kind {
+				return m
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatalf("there was no mail %s", kind)
+		}
+	}
+}
+
+// A setup changes the site of a test. offers returns the providers of a site that has its URL.
+type setup struct {
+	offers func(t *testing.T, s *site) []federation.Provider
+	engine func(*watchword.Options)
+	edge   func(*server.Options)
+	link   bool // LinkProven
+}
+
+// onBothStores runs a test on SQLite and on PostgreSQL.
+func onBothStores(t *testing.T, s setup, test func(*testing.T, *site)) {
+	t.Helper()
+	t.Parallel()
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		test(t, onSQLite(t, s))
+	})
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		address := pgtest.New(t, "fsync = off").Database(t)
+		_, err := postgres.Migrate(t.Context(), address)
+		must(t, err)
+		store, err := postgres.Open(t.Context(), address)
+		must(t, err)
+		test(t, newSite(t, store, s))
+	})
+}
+
+func onSQLite(t *testing.T, s setup) *site {
+	t.Helper()
+	store, err := sqlite.Open(t.Context(), sqlitetest.Path(t, sqlite.Migrate))
+	must(t, err)
+	return newSite(t, store, s)
+}
+
+func newSite(t *testing.T, store realStore, with setup) *site {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	must(t, err)
+	// Cookies are shared by all ports of a host, so the site has another host than the providers.
+	s := &site{url: "http://localhost:" + port, store: store, mails: make(chan watchword.Message, 100), log: &lines{}}
+	log := slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	options := watchword.Options{PublicURL: s.url, Mailer: s, MasterKey: []byte("a master key for tests, 32 bytes"),
+		Limits: watchword.Unlimited(), HashWorkers: 2, HashQueue: time.Minute, Log: log}
+	if with.engine != nil {
+		with.engine(&options)
+	}
+	s.engine, err = watchword.New(t.Context(), store, options)
+	must(t, err)
+	s.federation, err = federation.New(s.engine, store.Federation(),
+		federation.Options{Providers: with.offers(t, s), LinkProven: with.link})
+	must(t, err)
+	edge := server.Options{Federation: s.federation, Factors: factors.New(s.engine, store.Factors(), factors.Options{}), Log: log}
+	if with.edge != nil {
+		with.edge(&edge)
+	}
+	handler, err := server.New(s.engine, edge)
+	must(t, err)
+	ctx, stop := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { s.engine.Run(ctx) })
+	web := &http.Server{Handler: handler, ReadHeaderTimeout: time.Minute}
+	running.Go(func() { _ = web.Serve(listener) })
+	t.Cleanup(func() {
+		_ = web.Close()
+		stop()
+		running.Wait()
+		s.engine.Close()
+		_ = store.Close()
+	})
+	return s
+}
+
+// A browser keeps cookies and follows redirects one by one.
+type browser struct {
+	*http.Client
+	t *testing.T
+}
+
+func newBrowser(t *testing.T) *browser {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	must(t, err)
+	return &browser{t: t, Client: &http.Client{Jar: jar,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+}
+
+// A page is a response that was read.
+type page struct {
+	*http.Response
+	text string
+}
+
+func (p page) location() string { return p.Header.Get("Location") }
+
+func (b *browser) send(r *http.Request) page {
+	b.t.Helper()
+	response, err := b.Do(r)
+	must(b.t, err)
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	must(b.t, err)
+	return page{response, string(text)}
+}
+
+func (b *browser) get(address string) page {
+	b.t.Helper()
+	r, err := http.NewRequestWithContext(b.t.Context(), http.MethodGet, address, nil)
+	must(b.t, err)
+	r.Header.Set("Accept", "text/html,application/json")
+	r.Header.Set("Sec-Fetch-Site", "none")
+	return b.send(r)
+}
+
+func (b *browser) post(address string, form url.Values) page {
+	b.t.Helper()
+	r, err := http.NewRequestWithContext(b.t.Context(), http.MethodPost, address, strings.NewReader(form.Encode()))
+	must(b.t, err)
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	return b.send(r)
+}
+
+// follow follows redirects until a page or a URL with the prefix until, which is not opened.
+func (b *browser) follow(address, until string) (page, string) {
+	b.t.Helper()
+	for range 20 {
+		if until != "" && strings.HasPrefix(address, until) {
+			return page{}, address
+		}
+		p := b.get(address)
+		if p.StatusCode < 300 || p.StatusCode > 399 {
+			return p, address
+		}
+		from, err := url.Parse(address)
+		must(b.t, err)
+		to, err := from.Parse(p.location())
+		must(b.t, err)
+		address = to.String()
+	}
+	b.t.Fatal("too many redirects")
+	return page{}, ""
+}
+
+// toCallback goes to the provider and returns the URL of the response, which is not opened.
+func (b *browser) toCallback(s *site, provider, query string) string {
+	b.t.Helper()
+	p, at := b.follow(s.url+"/sign-in/"+provider+query, federation.RedirectURI(s.url, provider))
+	if p.Response != nil {
+		b.t.Fatalf("the provider responds with %d at %s: %s", p.StatusCode, at, p.text)
+	}
+	return at
+}
+
+// me returns the account of the browser's session, by the API as a front-end reads it.
+func (b *browser) me(s *site) (user map[string]any, access string) {
+	b.t.Helper()
+	r, err := http.NewRequestWithContext(b.t.Context(), http.MethodPost, s.url+"/api/auth/refresh", nil)
+	must(b.t, err)
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	p := b.send(r)
+	if p.StatusCode != http.StatusOK {
+		return nil, ""
+	}
+	body := parse[struct {
+		User        map[string]any
+		AccessToken string
+	}](b.t, p.text)
+	return body.User, body.AccessToken
+}
+
+// An honest provider is npm's oidc-provider in a process of its own.
+type honest struct{ issuer string }
+
+var install = sync.OnceValue(func() error {
+	cmd := exec.Command("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline")
+	cmd.Dir = "testdata/op"
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("npm ci: %w\n%s", err, out)
+	}
+	return nil
+})
+
+func newHonest(t *testing.T, redirectURI string) *honest {
+	t.Helper()
+	if os.Getenv("WATCHWORD_TEST_NODE") == "skip" {
+		t.Skip("WATCHWORD_TEST_NODE=skip: nothing is known about a real provider")
+	}
+	must(t, install())
+	cmd := exec.Command("node", "provider.mjs", clientID, clientSecret, redirectURI)
+	cmd.Dir = filepath.Join("testdata", "op")
+	out, err := cmd.StdoutPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	line, err := bufio.NewReader(out).ReadString('\n')
+	must(t, err)
+	return &honest{strings.TrimSpace(line)}
+}
+
+// withHonest is a setup with the provider "acme".
+func withHonest(change ...func(*providers.Options)) setup {
+	return setup{offers: func(t *testing.T, s *site) []federation.Provider {
+		s.op = newHonest(t, federation.RedirectURI(s.url, "acme"))
+		return []federation.Provider{client(t, s.url, s.op.issuer, change...)}
+	}}
+}
+
+// put changes the provider: the current user, or its keys.
+func (h *honest) put(t *testing.T, path, body string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, h.issuer+path, strings.NewReader(body))
+	must(t, err)
+	response, err := http.DefaultClient.Do(r)
+	must(t, err)
+	_ = response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %s", path, response.Status)
+	}
+}
+
+// client returns a client of a provider with the issuer.
+func client(t *testing.T, siteURL, issuer string, change ...func(*providers.Options)) federation.Provider {
+	t.Helper()
+	o := providers.Options{ID: "acme", Kind: federation.KindOIDC, Name: "Acme", ClientID: clientID,
+		ClientSecret: clientSecret, RedirectURI: federation.RedirectURI(siteURL, "acme"), Issuer: issuer, TrustEmail: true}
+	for _, c := range change {
+		c(&o)
+	}
+	p, err := providers.New(o)
+	must(t, err)
+	return p
+}

@@ -1,0 +1,99 @@
+package federation
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// A sign-in with an address that the provider does not vouch for. The browser gets the same page
+// whether or not the address has an account. A sign-up waits with the identity instead of a password,
+// and a mail goes to the address. Its link offers to continue with the provider: the mailbox and the
+// same identity, shown again, create the account.
+
+// A waitingIdentity is what a waiting sign-up seals beside its name.
+type waitingIdentity struct {
+	Provider string `json:"provider"`
+	Issuer   string `json:"issuer"`
+	Subject  string `json:"subject"`
+}
+
+// waitForProof stores the sign-up, or mails the owner of the address if it has an account.
+func (m *Manager) waitForProof(ctx context.Context, s settlement, res *Result) error {
+	if s.wanted.Email == "" {
+		return refuse(watchword.CodeProviderRefused,
+			s.info.Name+" did not say which email address is yours. Allow it there, or sign up with a password.")
+	}
+	plain, err := json.Marshal(waitingIdentity{s.info.ID, s.claims.Issuer, s.claims.Subject})
+	if err != nil {
+		return err
+	}
+	client := s.client
+	client.ReturnTo = s.attempt.ReturnTo
+	if err := m.engine.WaitForProof(ctx, s.wanted, plain, client, s.at); err != nil {
+		return err
+	}
+	res.Waiting = true
+	return nil
+}
+
+// readMailed reads the mailed link of a purposeVerify attempt. The address is that of the link, whatever
+// the provider says now.
+func (m *Manager) readMailed(ctx context.Context, s *settlement) error {
+	link, waiting, err := m.engine.OpenVerifyLink(ctx, watchword.Secret(s.attempt.Mailed), s.at)
+	if err != nil {
+		return err
+	}
+	s.mailed, s.wanted.Email = link, link.Email
+	for _, one := range waiting {
+		identity, err := m.waitingIdentity(one)
+		if err != nil {
+			return err
+		}
+		if identity.Issuer == s.claims.Issuer && identity.Subject == s.claims.Subject {
+			s.facts.waits = true
+		}
+	}
+	return nil
+}
+
+// waitingIdentity returns the identity of a waiting sign-up, or the zero value for one with a password.
+func (m *Manager) waitingIdentity(s watchword.Signup) (w waitingIdentity, err error) {
+	plain, err := m.engine.SignupIdentity(s)
+	if err != nil || len(plain) == 0 {
+		return w, nil // sealed under another master key: it matches no identity
+	}
+	return w, json.Unmarshal(plain, &w)
+}
+
+// WaitingProvider returns the provider with which a mailed link can be completed, if a sign-up with an
+// identity waits for it.
+func (m *Manager) WaitingProvider(ctx context.Context, token watchword.Secret) (info Info, found bool, err error) {
+	_, waiting, err := m.engine.OpenVerifyLink(ctx, token, m.engine.Now())
+	var refusal *watchword.Error
+	if errors.As(err, &refusal) {
+		return info, false, nil // the page of the link says why
+	}
+	for _, one := range waiting {
+		identity, err := m.waitingIdentity(one)
+		if err != nil {
+			return info, false, err
+		}
+		if p := m.byID[identity.Provider]; p != nil {
+			return p.Info(), true, nil
+		}
+	}
+	return info, false, err
+}
+
+// StartVerify begins an attempt that completes a mailed link. Codes: CodeNotFound,
+// CodeMailTokenInvalid, CodeSignupClosed, CodeProviderUnavailable.
+func (m *Manager) StartVerify(ctx context.Context, r StartRequest, token watchword.Secret) (Started, error) {
+	if _, _, err := m.engine.OpenVerifyLink(ctx, token, m.engine.Now()); err != nil {
+		return Started{}, err
+	}
+	return m.start(ctx, Attempt{Provider: r.Provider, Purpose: purposeVerify, Mailed: string(token),
+		ReturnTo: r.ReturnTo, Page: r.Page, Replaces: string(r.Replaces)})
+}

@@ -1,0 +1,55 @@
+package federation
+
+import (
+	"context"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// A Store runs transactions on the engine's tables and on those of this package.
+//
+// Unstable: stores implement it.
+type Store interface {
+	View(ctx context.Context, fn func(Tx) error) error
+	Update(ctx context.Context, fn func(Tx) error) error
+}
+
+// A Tx is one transaction. Its methods follow the rules of watchword.Tx.
+//
+// Unstable: stores implement it.
+type Tx interface {
+	watchword.Tx
+	IdentityTx
+
+	// Challenge and TakeChallenge are those of package factors.
+	Challenge(ctx context.Context, id string, p watchword.ChallengePurpose, now time.Time) (watchword.Challenge, error)
+	TakeChallenge(ctx context.Context, id string, p watchword.ChallengePurpose, now time.Time) (bool, error)
+}
+
+// IdentityTx stores identities.
+//
+// Unstable: stores implement it.
+type IdentityTx interface {
+	// InsertIdentity reports false if the identity is linked already, to any account.
+	InsertIdentity(context.Context, Identity) (bool, error)
+	// Identity returns an identity by issuer and subject. Both are compared exactly.
+	Identity(ctx context.Context, issuer, subject string) (Identity, error)
+	Identities(context.Context, watchword.UserID) ([]Identity, error) // oldest first
+	// UseIdentity stores Provider, Email and LastUsedAt, if the account still has the identity.
+	UseIdentity(context.Context, Identity) (bool, error)
+}
+
+// An Identity is an account at a provider that is linked to a user. No token of the provider is
+// stored.
+type Identity struct {
+	ID       string
+	UserID   watchword.UserID
+	Provider string // Info.ID at the last use
+	Issuer   string
+	Subject  string
+	Email    string // at the last use, for display; never for a lookup
+
+	LinkedAt   time.Time
+	LastUsedAt time.Time // zero: only linked
+}

@@ -1,0 +1,224 @@
+package server
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/federation"
+	"github.com/watchword-auth/watchword/internal/tokencookie"
+)
+
+// Sign-in with external providers: the way to a provider and back. Package federation decides.
+//
+// Each attempt has a cookie of its own, so several tabs work at once. It is SameSite=Lax, because the
+// browser comes back from the provider, which is another site. Its value is sealed.
+
+const (
+	pathSignInWith = "/sign-in/" // followed by the id of a provider
+	maxAttempts    = 5           // cookies of a browser
+)
+
+// attemptCookie returns the cookie of an attempt. Its name has a part of the state, so the response
+// finds its own cookie among those of other tabs.
+func (c *cookies) attemptCookie(state string) tokencookie.Cookie {
+	cookie := c.attempt
+	cookie.Name += state[:min(len(state), 8)]
+	return cookie
+}
+
+// dropOldAttempts deletes the oldest cookies of attempts until there is room for one more. Otherwise a
+// page that opens many attempts would fill the browser's request headers.
+func (p *pages) dropOldAttempts(w http.ResponseWriter, r *http.Request) {
+	type old struct {
+		name    string
+		attempt federation.Attempt
+	}
+	var all []old
+	for _, cookie := range r.Cookies() {
+		if strings.HasPrefix(cookie.Name, p.cookies.attempt.Name) {
+			opened, _ := p.federation.OpenAttempt(watchword.Secret(cookie.Value)) // an invalid one is the oldest
+			all = append(all, old{cookie.Name, opened})
+		}
+	}
+	slices.SortFunc(all, func(a, b old) int { return a.attempt.At.Compare(b.attempt.At) })
+	for i := range len(all) - maxAttempts + 1 {
+		cookie := p.cookies.attempt
+		cookie.Name = all[i].name
+		cookie.Clear(w)
+	}
+}
+
+// startProvider redirects to the provider. It changes nothing in the store, so any page may link here.
+func (p *pages) startProvider(w http.ResponseWriter, r *http.Request) error {
+	request := federation.StartRequest{Provider: r.PathValue("provider"), ReturnTo: p.returnTo(r),
+		Page: r.URL.Query().Has("page"), Replaces: p.cookies.replaced(r, "")}
+	started, err := p.federation.Start(r.Context(), request)
+	if watchword.CodeOf(err) == watchword.CodeNotFound {
+		return err
+	}
+	if err != nil {
+		at := federation.Attempt{Provider: request.Provider, ReturnTo: request.ReturnTo, Page: request.Page}
+		return p.providerFailed(w, r, at, err)
+	}
+	p.dropOldAttempts(w, r)
+	p.cookies.attemptCookie(started.State).Set(w, string(started.Sealed), federation.AttemptLife)
+	p.redirect(w, started.URL, nil)
+	return nil
+}
+
+// finishProvider completes an attempt. It ends with a redirect, so the code in the URL is in no
+// history and a reload repeats nothing. The status is 303: a 307 would repeat a form (RFC 9700,
+// section 4.12).
+func (p *pages) finishProvider(w http.ResponseWriter, r *http.Request) error {
+	request, ok := p.responseOf(w, r)
+	if !ok {
+		// Which attempt it was is unknown, and with it the way back.
+		return p.providerFailed(w, r, federation.Attempt{Provider: request.Provider, Page: true}, &watchword.Error{
+			Code: watchword.CodeChallengeInvalid, Detail: "The response of the provider is not complete. Start again."})
+	}
+	result, err := p.federation.Callback(r.Context(), request)
+	// From here on, the request has the query of the start. The code is not needed any more, and
+	// nothing can log it.
+	r = r.Clone(r.Context())
+	r.URL.RawQuery = ""
+	if result.Attempt.ReturnTo != "" {
+		r.URL.RawQuery = url.Values{"return_to": {result.Attempt.ReturnTo}}.Encode()
+	}
+	if result.Link != "" {
+		p.cookies.link.Set(w, string(result.Link), watchword.ChallengeLife)
+	}
+	switch {
+	case watchword.CodeOf(err) == watchword.CodeNotFound:
+		return err
+	case p.secondStep(w, r, err):
+		return nil
+	case err != nil:
+		return p.providerFailed(w, r, result.Attempt, err)
+	case result.Waiting && (result.Attempt.Page || p.returnTo(r) == ""):
+		return p.showMessage(w, r, messagePage{Title: "signup.sent.title", Text: "signup.sent.text", Mailed: true})
+	case result.Waiting:
+		p.redirect(w, withError(p.returnTo(r), watchword.CodeEmailNotVerified), nil)
+		return nil
+	case result.Linked:
+		p.afterLink(w, r, result)
+		return nil
+	}
+	p.cookies.setSession(w, r, result.SignIn)
+	p.redirect(w, p.afterSignIn(r), nil)
+	return nil
+}
+
+// afterLink leads back to where the link began.
+func (p *pages) afterLink(w http.ResponseWriter, r *http.Request, result federation.Result) {
+	if target := p.returnTo(r); target != "" && !result.Attempt.Page {
+		p.redirect(w, target, nil)
+		return
+	}
+	p.done(w, r, "linked")
+}
+
+// responseOf reads the response of a provider and deletes the cookie of its attempt. It reports false
+// for a response of another shape: two values of one parameter could be read differently by a filter
+// in front of the server.
+func (p *pages) responseOf(w http.ResponseWriter, r *http.Request) (request federation.CallbackRequest, ok bool) {
+	query := r.URL.Query()
+	request = federation.CallbackRequest{Provider: r.PathValue("provider"), State: query.Get("state"),
+		Error: query.Get("error"), Client: p.clients.of(w, r),
+		Response: federation.Response{Code: watchword.Secret(query.Get("code")), Issuer: query.Get("iss")}}
+	cookie := p.cookies.attemptCookie(request.State)
+	request.Sealed = watchword.Secret(cookie.Value(r))
+	if len(cookie.Values(r)) > 0 {
+		cookie.Clear(w)
+	}
+	for _, name := range []string{"state", "code", "error", "iss"} {
+		if len(query[name]) > 1 {
+			return request, false
+		}
+	}
+	return request, request.State != "" && (request.Code == "") != (request.Error == "")
+}
+
+// providerFailed says what went wrong and what to do next: on the sign-in page, or with a code in the
+// fragment on the front-end that began the attempt.
+func (p *pages) providerFailed(w http.ResponseWriter, r *http.Request, a federation.Attempt, err error) error {
+	var refusal *watchword.Error
+	if !errors.As(err, &refusal) {
+		return err
+	}
+	var failure *federation.Failure
+	if errors.As(err, &failure) {
+		p.errors.log.Warn("a provider failed", slog.String("request_id", w.Header().Get(requestIDHeader)),
+			slog.String("provider", failure.Provider), slog.Any("error", failure.Cause))
+	}
+	p.errors.logRefusal(w, r, refusal)
+	if target := p.returnTo(r); target != "" && !a.Page {
+		p.redirect(w, withError(target, refusal.Code), nil)
+		return nil
+	}
+	// An unknown provider has no name. The page checks both values again.
+	query := url.Values{"why": {"provider"}, "code": {string(refusal.Code)}, "with": {a.Provider}}
+	path := pathLogin
+	if a.Links() {
+		path = pathAccount
+	}
+	p.redirect(w, path, p.withReturn(r, query))
+	return nil
+}
+
+// withError adds an error code to the fragment of a front-end's URL. Fragments are not sent to servers.
+func withError(target string, code watchword.Code) string {
+	target, _, _ = strings.Cut(target, "#")
+	return target + "#error=" + string(code)
+}
+
+// providerProblem returns the message of a failed attempt: the text of its code, with the name of the
+// provider. The notice cookie proves that this server made the redirect.
+func (v *view) providerProblem(r *http.Request, offered []federation.Info) string {
+	code, id := r.URL.Query().Get("code"), r.URL.Query().Get("with")
+	name := v.T("provider.unnamed")
+	for _, info := range offered {
+		if info.ID == id {
+			name = info.Name
+		}
+	}
+	for _, key := range []string{"provider." + code, "error." + code} {
+		if text, known := v.catalog.Texts[v.lang][key]; known {
+			return strings.ReplaceAll(strings.ReplaceAll(text, "{provider}", name), "{wait}", v.T("duration.minute"))
+		}
+	}
+	return v.T("error.INTERNAL")
+}
+
+// A providerButton is a link to a provider. Operators' templates use its fields.
+type providerButton struct {
+	ID, Name, Kind string
+	URL            string
+}
+
+// Providers returns the buttons of the sign-in and sign-up pages.
+func (v *view) Providers() (all []providerButton) {
+	for _, info := range v.offered {
+		query := url.Values{"page": {v.Page}}
+		if v.ReturnTo != "" {
+			query.Set("return_to", v.ReturnTo)
+		}
+		all = append(all, providerButton{info.ID, info.Name, string(info.Kind), pathSignInWith + info.ID + "?" + query.Encode()})
+	}
+	return all
+}
+
+// providerRoutes returns the table of the ways to providers and back.
+func (p *pages) providerRoutes() []route {
+	if p.federation == nil {
+		return nil
+	}
+	return []route{
+		{method: "GET", path: pathSignInWith + "{provider}", handle: p.startProvider},
+		{method: "GET", path: pathSignInWith + "{provider}/callback", handle: p.finishProvider},
+	}
+}

@@ -1,0 +1,119 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/factors"
+	"github.com/watchword-auth/watchword/federation"
+)
+
+var identities = map[string]func(suite){
+	"IdentityIsFoundByIssuerAndExactSubject": func(s suite) {
+		u := s.addUser(1)
+		one := identityOf(u, 1)
+		s.wantHeld(true, "insert", insertIdentity(one))
+		s.identities(func(ctx context.Context, tx federation.Tx) error {
+			got, err := tx.Identity(ctx, one.Issuer, one.Subject)
+			same(s, "identity", got, one)
+			for _, subject := range []string{"", " " + one.Subject, one.Subject + " ", strings.ToUpper(one.Subject)} {
+				_, missing := tx.Identity(ctx, one.Issuer, subject)
+				same(s, "subject "+subject, errors.Is(missing, watchword.ErrNotFound), true)
+			}
+			_, missing := tx.Identity(ctx, one.Issuer+"/", one.Subject)
+			same(s, "another issuer", errors.Is(missing, watchword.ErrNotFound), true)
+			return err
+		})
+	},
+
+	"SubjectIsLinkedOnceForEachIssuer": func(s suite) {
+		one := identityOf(s.addUser(1), 1)
+		s.wantHeld(true, "insert", insertIdentity(one))
+		other := identityOf(s.addUser(2), 2)
+		other.Subject = one.Subject
+		s.wantHeld(true, "at another issuer", insertIdentity(other))
+		other.ID, other.Issuer = identityOf(User(2), 3).ID, one.Issuer
+		s.wantHeld(false, "of another account", insertIdentity(other))
+		other.Subject = strings.ToUpper(one.Subject)
+		s.wantHeld(true, "in capitals", insertIdentity(other))
+	},
+
+	"OneOfManyInsertsOfAnIdentityWins": func(s suite) {
+		one := identityOf(User(1), 1)
+		same(s, "winners", s.inParallel(20, func(ctx context.Context, tx factors.Tx) (bool, error) {
+			return insertIdentity(one)(ctx, tx)
+		}), 1)
+	},
+
+	"IdentityIsUsedByItsOwnerOnly": func(s suite) {
+		one, two := identityOf(s.addUser(1), 1), identityOf(User(1), 2)
+		s.wantHeld(true, "insert", insertIdentity(two))
+		s.wantHeld(true, "insert", insertIdentity(one))
+		use := func(i federation.Identity) func(context.Context, watchword.Tx) (bool, error) {
+			return func(ctx context.Context, tx watchword.Tx) (bool, error) {
+				return tx.(federation.Tx).UseIdentity(ctx, i)
+			}
+		}
+		one.Provider, one.Email, one.LastUsedAt = "renamed", "new@example.com", after(time.Hour)
+		s.wantHeld(true, "use", use(one))
+		foreign := one
+		foreign.UserID = User(2).ID
+		s.wantHeld(false, "of another account", use(foreign))
+		s.identities(func(ctx context.Context, tx federation.Tx) error {
+			all, err := tx.Identities(ctx, one.UserID)
+			same(s, "identities", all, []federation.Identity{one, two})
+			return err
+		})
+	},
+
+	"IdentitiesAreDeletedByTimeAndWithTheirUser": func(s suite) {
+		u, other := s.addUser(1), s.addUser(2)
+		for _, i := range []federation.Identity{identityOf(u, 1), identityOf(u, 2), identityOf(other, 3)} {
+			s.wantHeld(true, "insert", insertIdentity(i))
+		}
+		left := func(u watchword.User) (n int) {
+			s.identities(func(ctx context.Context, tx federation.Tx) error {
+				all, err := tx.Identities(ctx, u.ID)
+				n = len(all)
+				return err
+			})
+			return n
+		}
+		s.update(func(ctx context.Context, tx watchword.Tx) error {
+			return tx.DeleteIdentities(ctx, u.ID, identityOf(u, 2).LinkedAt)
+		})
+		same(s, "older", left(u), 1)
+		s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.DeleteIdentities(ctx, u.ID, time.Time{}) })
+		same(s, "all", left(u), 0)
+		same(s, "of the other account", left(other), 1)
+		s.wantHeld(true, "delete user", func(ctx context.Context, tx watchword.Tx) (bool, error) {
+			return tx.DeleteUser(ctx, other.ID)
+		})
+		same(s, "of the deleted account", left(other), 0)
+		s.wantHeld(true, "the identity is free again", insertIdentity(identityOf(u, 3)))
+	},
+}
+
+// identities runs fn in a transaction that must succeed.
+func (s suite) identities(fn func(context.Context, federation.Tx) error) {
+	s.Helper()
+	s.update(func(ctx context.Context, tx watchword.Tx) error { return fn(ctx, tx.(federation.Tx)) })
+}
+
+// identityOf returns identity number n, which was linked n minutes after the start.
+func identityOf(u watchword.User, n int) federation.Identity {
+	f := factorOf(u, n)
+	return federation.Identity{
+		ID: f.ID, UserID: u.ID, Provider: "acme", Issuer: "https://acme.example.com/" + f.ID, Subject: "subject-" + f.ID,
+		Email: "ada@acme.example.com", LinkedAt: after(time.Duration(n) * time.Minute), LastUsedAt: after(time.Hour),
+	}
+}
+
+func insertIdentity(i federation.Identity) func(context.Context, watchword.Tx) (bool, error) {
+	return func(ctx context.Context, tx watchword.Tx) (bool, error) {
+		return tx.(federation.Tx).InsertIdentity(ctx, i)
+	}
+}
