@@ -219,24 +219,13 @@ func New(ctx context.Context, store Store, opts Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	level := &passhash.Level{}
+	pool := passhash.NewPool(opts.HashWorkers, opts.HashQueue)
 	e := &Engine{
-		store:   store,
-		health:  health,
-		clocked: clocked,
-		opts:    opts,
-		keys:    keys,
-		log:     opts.Log,
-		hashing: hashing{
-			pool:   passhash.NewPool(opts.HashWorkers, opts.HashQueue),
-			params: params,
-			dummy:  passhash.Dummy(params),
-			level:  &passhash.Level{},
-		},
-		clock:      steadyclock.New(opts.Now),
-		mailPosted: make(chan struct{}, 1),
-		feed:       feedlog.New[FeedItem, FeedEvent](feedWindow),
-		feedWake:   make(chan struct{}, 1),
-		callbacks:  opts.callbacks(),
+		store: store, health: health, clocked: clocked, opts: opts, keys: keys, log: opts.Log,
+		hashing: hashing{pool: pool, params: params, dummy: passhash.Dummy(params), level: level},
+		clock:   steadyclock.New(opts.Now), mailPosted: make(chan struct{}, 1),
+		feed: feedlog.New[FeedItem, FeedEvent](feedWindow), feedWake: make(chan struct{}, 1), callbacks: opts.callbacks(),
 	}
 	if err = e.prepareKeys(ctx); err != nil {
 		e.hashing.pool.Close()

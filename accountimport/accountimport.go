@@ -103,10 +103,10 @@ func (i Importer) Import(ctx context.Context, accounts []Account) (results []Res
 	for _, account := range accounts {
 		peppers = append(peppers, account.Pepper)
 	}
-	keys := i.engine.NewPeppers(peppers, now)
+	keys := newPeppers(i.engine, peppers, now)
 	err = i.engine.Store().Update(ctx, func(tx watchword.Tx) error {
 		results, events = make([]Result, len(accounts)), nil
-		if err := i.engine.InsertPeppers(ctx, tx, keys); err != nil {
+		if err := insertPeppers(ctx, i.engine, tx, keys); err != nil {
 			return err
 		}
 		for n, account := range accounts {
@@ -212,7 +212,7 @@ func (i Importer) hash(from Account) (watchword.Secret, *watchword.FieldError) {
 	}
 	method, key := from.Prehash, ""
 	if from.Pepper != "" {
-		key = i.engine.PepperID(from.Pepper)
+		key = pepperID(i.engine, from.Pepper)
 		if method == "" {
 			method = passhash.Pepper
 		}

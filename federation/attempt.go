@@ -15,7 +15,7 @@ import (
 const AttemptLife = 10 * time.Minute
 
 // An Attempt is one way to a provider and back. The browser keeps it sealed in a cookie of its own,
-// so several tabs work at once, and the start writes nothing to the store.
+// so several tabs work at once, and the start does not write to the store.
 type Attempt struct {
 	State    string `json:"state"`
 	Nonce    string `json:"nonce"`
@@ -57,7 +57,7 @@ type Started struct {
 	Sealed watchword.Secret // for the cookie of the attempt
 }
 
-// Start begins a sign-in. It changes nothing in the store. Codes: CodeNotFound,
+// Start begins a sign-in. It does not write to the store. Codes: CodeNotFound,
 // CodeProviderUnavailable.
 func (m *Manager) Start(ctx context.Context, r StartRequest) (Started, error) {
 	return m.start(ctx, Attempt{Provider: r.Provider, Purpose: purposeSignIn, ReturnTo: r.ReturnTo, Page: r.Page,

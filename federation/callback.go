@@ -95,7 +95,7 @@ func unavailable(p Provider, cause error) error {
 	return &Failure{Refusal: providerUnavailable(p.Info().Name), Provider: p.Info().ID, Cause: cause}
 }
 
-// A Failure is a provider that could not be reached, or whose response proves nothing. errors.As finds
+// A Failure is a provider that could not be reached, or whose response is not valid. errors.As finds
 // its refusal.
 type Failure struct {
 	Refusal  *watchword.Error

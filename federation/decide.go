@@ -44,8 +44,8 @@ const (
 )
 
 // decideIdentity decides what an identity opens. An address alone never opens a proven account: most
-// published takeovers by external sign-in were a link by an address that nobody had guaranteed, or to
-// an account that a stranger had created with the address of the victim.
+// published takeovers by external sign-in were a link by an unverified address, or to an account that a
+// stranger had created with the address of the victim.
 func decideIdentity(f facts) verdict {
 	known := f.owner.ID != ""
 	switch {

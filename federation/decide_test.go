@@ -17,52 +17,55 @@ var (
 	squatter = watchword.User{ID: "squatter", Email: "ada@example.com"}
 )
 
+// F shortens the rows of the table.
+type F = federation.Given
+
 // The table of the specification, and every combination that it leaves open.
 func TestDecideIdentityFollowsTheTable(t *testing.T) {
 	t.Parallel()
 	const signIn, link, verify = "signin", "link", "verify"
 	for _, c := range []struct {
 		name string
-		federation.Facts
+		F
 		want string
 	}{
-		{"known", federation.Facts{Purpose: signIn, Owner: ada}, "enter"},
-		{"known, sign-up closed, not vouched", federation.Facts{Purpose: signIn, Owner: ada, Local: bob}, "enter"},
-		{"known, at a mailed link", federation.Facts{Purpose: verify, Owner: ada}, "enter"},
-		{"known of another user, to link", federation.Facts{Purpose: link, Owner: bob, Self: ada, Vouched: true}, "taken"},
-		{"known of this user, to link", federation.Facts{Purpose: link, Owner: ada, Self: ada}, "linked"},
-		{"unknown, to link", federation.Facts{Purpose: link, Self: ada}, "link"},
-		{"unknown, to link, with the address of another", federation.Facts{Purpose: link, Self: ada, Local: bob}, "link"},
-		{"to link, the session has ended", federation.Facts{Purpose: link}, "invalid"},
-		{"known, to link, the session has ended", federation.Facts{Purpose: link, Owner: ada}, "invalid"},
+		{"known", F{Purpose: signIn, Owner: ada}, "enter"},
+		{"known, sign-up closed, not vouched", F{Purpose: signIn, Owner: ada, Local: bob}, "enter"},
+		{"known, at a mailed link", F{Purpose: verify, Owner: ada}, "enter"},
+		{"known of another user, to link", F{Purpose: link, Owner: bob, Self: ada, Vouched: true}, "taken"},
+		{"known of this user, to link", F{Purpose: link, Owner: ada, Self: ada}, "linked"},
+		{"unknown, to link", F{Purpose: link, Self: ada}, "link"},
+		{"unknown, to link, with the address of another", F{Purpose: link, Self: ada, Local: bob}, "link"},
+		{"to link, the session has ended", F{Purpose: link}, "invalid"},
+		{"known, to link, the session has ended", F{Purpose: link, Owner: ada}, "invalid"},
 
-		{"vouched, no account", federation.Facts{Purpose: signIn, Vouched: true, SignUp: true}, "create"},
-		{"vouched, no account, closed", federation.Facts{Purpose: signIn, Vouched: true}, "closed"},
-		{"vouched, proven account", federation.Facts{Purpose: signIn, Vouched: true, Local: ada, SignUp: true}, "link-required"},
-		{"vouched, proven account, closed", federation.Facts{Purpose: signIn, Vouched: true, Local: ada}, "link-required"},
+		{"vouched, no account", F{Purpose: signIn, Vouched: true, SignUp: true}, "create"},
+		{"vouched, no account, closed", F{Purpose: signIn, Vouched: true}, "closed"},
+		{"vouched, proven account", F{Purpose: signIn, Vouched: true, Local: ada, SignUp: true}, "link-required"},
+		{"vouched, proven account, closed", F{Purpose: signIn, Vouched: true, Local: ada}, "link-required"},
 		{"vouched, proven account, link-proven",
-			federation.Facts{Purpose: signIn, Vouched: true, Local: ada, LinkProven: true}, "adopt"},
-		{"vouched, squatted account", federation.Facts{Purpose: signIn, Vouched: true, Local: squatter}, "first-proof"},
+			F{Purpose: signIn, Vouched: true, Local: ada, LinkProven: true}, "adopt"},
+		{"vouched, squatted account", F{Purpose: signIn, Vouched: true, Local: squatter}, "first-proof"},
 		{"vouched, squatted account, link-proven",
-			federation.Facts{Purpose: signIn, Vouched: true, Local: squatter, LinkProven: true}, "first-proof"},
+			F{Purpose: signIn, Vouched: true, Local: squatter, LinkProven: true}, "first-proof"},
 
-		{"not vouched, no account", federation.Facts{Purpose: signIn, SignUp: true}, "wait"},
-		{"not vouched, proven account", federation.Facts{Purpose: signIn, SignUp: true, Local: ada}, "wait"},
+		{"not vouched, no account", F{Purpose: signIn, SignUp: true}, "wait"},
+		{"not vouched, proven account", F{Purpose: signIn, SignUp: true, Local: ada}, "wait"},
 		{"not vouched, proven account, link-proven",
-			federation.Facts{Purpose: signIn, SignUp: true, Local: ada, LinkProven: true}, "wait"},
-		{"not vouched, squatted account", federation.Facts{Purpose: signIn, SignUp: true, Local: squatter}, "wait"},
-		{"not vouched, closed, no account", federation.Facts{Purpose: signIn}, "closed"},
-		{"not vouched, closed, proven account", federation.Facts{Purpose: signIn, Local: ada, LinkProven: true}, "closed"},
+			F{Purpose: signIn, SignUp: true, Local: ada, LinkProven: true}, "wait"},
+		{"not vouched, squatted account", F{Purpose: signIn, SignUp: true, Local: squatter}, "wait"},
+		{"not vouched, closed, no account", F{Purpose: signIn}, "closed"},
+		{"not vouched, closed, proven account", F{Purpose: signIn, Local: ada, LinkProven: true}, "closed"},
 
-		{"mailed link, it waits", federation.Facts{Purpose: verify, Waits: true, SignUp: true}, "create"},
-		{"mailed link, it waits, closed", federation.Facts{Purpose: verify, Waits: true}, "closed"},
-		{"mailed link, it waits, squatted", federation.Facts{Purpose: verify, Waits: true, Local: squatter}, "first-proof"},
-		{"mailed link, it waits, proven meanwhile", federation.Facts{Purpose: verify, Waits: true, Local: ada}, "invalid"},
-		{"mailed link, another identity", federation.Facts{Purpose: verify, SignUp: true, Vouched: true}, "invalid"},
+		{"mailed link, it waits", F{Purpose: verify, Waits: true, SignUp: true}, "create"},
+		{"mailed link, it waits, closed", F{Purpose: verify, Waits: true}, "closed"},
+		{"mailed link, it waits, squatted", F{Purpose: verify, Waits: true, Local: squatter}, "first-proof"},
+		{"mailed link, it waits, proven meanwhile", F{Purpose: verify, Waits: true, Local: ada}, "invalid"},
+		{"mailed link, another identity", F{Purpose: verify, SignUp: true, Vouched: true}, "invalid"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			if got := federation.Decide(c.Facts); got != c.want {
+			if got := federation.Decide(c.F); got != c.want {
 				t.Errorf("got %s, want %s", got, c.want)
 			}
 		})
@@ -77,10 +80,11 @@ func TestAnAddressAloneOpensNoProvenAccount(t *testing.T) {
 	for _, purpose := range []string{"signin", "link", "verify"} {
 		for _, self := range []watchword.User{nobody, bob} {
 			for mask := range 16 {
-				f := federation.Facts{Purpose: purpose, Local: ada, Self: self, Vouched: yes[mask&1], SignUp: yes[mask>>1&1],
+				f := F{Purpose: purpose, Local: ada, Self: self, Vouched: yes[mask&1], SignUp: yes[mask>>1&1],
 					LinkProven: yes[mask>>2&1], Waits: yes[mask>>3&1]}
 				got := federation.Decide(f)
-				allowed := []string{"link-required", "wait", "closed", "invalid", "link"} // link: to the session's own account
+				// "link" is to the account of the session.
+				allowed := []string{"link-required", "wait", "closed", "invalid", "link"}
 				if f.Vouched && f.LinkProven && purpose == "signin" {
 					allowed = append(allowed, "adopt")
 				}
@@ -96,29 +100,36 @@ func TestProvidersVouchForFewAddresses(t *testing.T) {
 	t.Parallel()
 	const google, microsoft, apple, github, oidc = federation.KindGoogle, federation.KindMicrosoft,
 		federation.KindApple, federation.KindGitHub, federation.KindOIDC
+	verified := func(email string) federation.Claims { return federation.Claims{Email: email, EmailVerified: true} }
+	hosted := func(c federation.Claims) federation.Claims { c.HostedDomain = "example.com"; return c }
+	owned := federation.Claims{Email: "a@example.com", DomainOwned: true}
+	unverified := federation.Claims{Email: "a@gmail.com"}
+	of := func(kind federation.Kind) federation.Info { return federation.Info{Kind: kind} }
+	trusted := federation.Info{Kind: oidc, TrustEmail: true}
 	for name, c := range map[string]struct {
 		info   federation.Info
 		claims federation.Claims
 		want   bool
 	}{
-		"google, gmail":           {federation.Info{Kind: google}, federation.Claims{Email: "A@Gmail.com", EmailVerified: true}, true},
-		"google, googlemail":      {federation.Info{Kind: google}, federation.Claims{Email: "a@googlemail.com", EmailVerified: true}, true},
-		"google, gmail, no":       {federation.Info{Kind: google}, federation.Claims{Email: "a@gmail.com"}, false},
-		"google, customer":        {federation.Info{Kind: google}, federation.Claims{Email: "a@example.com", EmailVerified: true, HostedDomain: "example.com"}, true},
-		"google, other address":   {federation.Info{Kind: google}, federation.Claims{Email: "a@example.com", EmailVerified: true}, false},
-		"google, like gmail":      {federation.Info{Kind: google}, federation.Claims{Email: "a@gmail.com.example.com", EmailVerified: true}, false},
-		"microsoft, verified":     {federation.Info{Kind: microsoft}, federation.Claims{Email: "a@example.com", EmailVerified: true}, false},
-		"microsoft, domain owned": {federation.Info{Kind: microsoft}, federation.Claims{Email: "a@example.com", DomainOwned: true}, true},
-		"apple":                   {federation.Info{Kind: apple}, federation.Claims{Email: "a@example.com", EmailVerified: true}, true},
-		"apple, no":               {federation.Info{Kind: apple}, federation.Claims{Email: "a@example.com"}, false},
-		"github":                  {federation.Info{Kind: github}, federation.Claims{Email: "a@example.com", EmailVerified: true}, true},
-		"oidc":                    {federation.Info{Kind: oidc}, federation.Claims{Email: "a@example.com", EmailVerified: true}, false},
-		"oidc, trusted":           {federation.Info{Kind: oidc, TrustEmail: true}, federation.Claims{Email: "a@example.com", EmailVerified: true}, true},
-		"oidc, trusted, no":       {federation.Info{Kind: oidc, TrustEmail: true}, federation.Claims{Email: "a@example.com"}, false},
-		"oidc, hd of Google":      {federation.Info{Kind: oidc}, federation.Claims{Email: "a@gmail.com", EmailVerified: true, HostedDomain: "x"}, false},
-		"no address":              {federation.Info{Kind: github}, federation.Claims{EmailVerified: true}, false},
-		"no valid address":        {federation.Info{Kind: github}, federation.Claims{Email: "a@b", EmailVerified: true}, false},
-		"unknown kind":            {federation.Info{Kind: "x", TrustEmail: true}, federation.Claims{Email: "a@example.com", EmailVerified: true}, false},
+		"google, gmail":           {of(google), verified("A@Gmail.com"), true},
+		"google, googlemail":      {of(google), verified("a@googlemail.com"), true},
+		"google, not verified":    {of(google), unverified, false},
+		"google, customer":        {of(google), hosted(verified("a@example.com")), true},
+		"google, customer, no":    {of(google), hosted(unverified), false},
+		"google, other address":   {of(google), verified("a@example.com"), false},
+		"google, like gmail":      {of(google), verified("a@gmail.com.example.com"), false},
+		"microsoft, verified":     {of(microsoft), verified("a@example.com"), false},
+		"microsoft, domain owned": {of(microsoft), owned, true},
+		"apple":                   {of(apple), verified("a@example.com"), true},
+		"apple, not verified":     {of(apple), unverified, false},
+		"github":                  {of(github), verified("a@example.com"), true},
+		"oidc":                    {of(oidc), verified("a@example.com"), false},
+		"oidc, trusted":           {trusted, verified("a@example.com"), true},
+		"oidc, trusted, no":       {trusted, unverified, false},
+		"oidc, claims of others":  {of(oidc), hosted(owned), false},
+		"no address":              {of(github), verified(""), false},
+		"no valid address":        {of(github), verified("a@b"), false},
+		"unknown kind":            {federation.Info{Kind: "x", TrustEmail: true}, verified("a@example.com"), false},
 	} {
 		if got := federation.Vouches(c.info, c.claims); got != c.want {
 			t.Errorf("%s: got %t", name, got)

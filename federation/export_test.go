@@ -2,14 +2,14 @@ package federation
 
 import "github.com/watchword-auth/watchword"
 
-// Facts are those of decideIdentity, for its table test.
-type Facts struct {
+// Given are those of decideIdentity, for its table test.
+type Given struct {
 	Purpose                            string
 	Owner, Local, Self                 watchword.User
 	Vouched, SignUp, LinkProven, Waits bool
 }
 
-func Decide(f Facts) string {
+func Decide(f Given) string {
 	return string(decideIdentity(facts{purpose: purpose(f.Purpose), owner: f.Owner, vouched: f.Vouched, local: f.Local,
 		self: f.Self, signUp: f.SignUp, linkProven: f.LinkProven, waits: f.Waits}))
 }

@@ -22,8 +22,8 @@ type Provider interface {
 	AuthURL(context.Context, Attempt) (string, error)
 
 	// Exchange redeems the code of a response and returns what the provider says about the user. It
-	// checks everything that the provider has signed, and the nonce of the attempt. An error means
-	// that the response proves nothing.
+	// checks everything that the provider has signed, and the nonce of the attempt. After an error, the
+	// response is no proof.
 	Exchange(context.Context, Attempt, Response) (Claims, error)
 }
 
@@ -123,5 +123,6 @@ func providerUnavailable(name string) *watchword.Error {
 }
 
 func providerRefused(name string) *watchword.Error {
-	return refuse(watchword.CodeProviderRefused, name+" did not complete the sign-in. Try again, or sign in in another way.")
+	return refuse(watchword.CodeProviderRefused,
+		name+" did not complete the sign-in. Try again, or sign in in another way.")
 }

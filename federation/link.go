@@ -68,7 +68,7 @@ func (m *Manager) PendingLink(ctx context.Context, handle watchword.Secret) (p P
 	return p, err
 }
 
-// pending reads a link that waits. It returns watchword.ErrNotFound if there is none.
+// pending reads a link that waits. Without one, it returns watchword.ErrNotFound.
 func (m *Manager) pending(ctx context.Context, tx Tx, id string) (c watchword.Challenge, p pendingLink, err error) {
 	if c, err = tx.Challenge(ctx, id, challengeLink, m.engine.Now()); err != nil {
 		return c, p, err

@@ -13,11 +13,11 @@ import (
 // A providersAnswer has the providers in the order of the configuration, for the buttons of a
 // front-end.
 type providersAnswer struct {
-	Providers []providerBody `json:"providers" nullable:"false"`
+	Providers []providerAnswer `json:"providers" nullable:"false"`
 }
 
-// A providerBody describes a provider. kind is for the picture on a button.
-type providerBody struct {
+// A providerAnswer describes a provider. kind is for the picture on a button.
+type providerAnswer struct {
 	ID   string `json:"id"`
 	Name string `json:"name"`
 	Kind string `json:"kind" enum:"google,github,microsoft,apple,oidc"`
@@ -26,9 +26,9 @@ type providerBody struct {
 
 // listProviders responds without a sign-in, because a sign-in page needs the list.
 func (a *api) listProviders(w http.ResponseWriter, _ *http.Request) error {
-	answer := providersAnswer{Providers: []providerBody{}}
+	answer := providersAnswer{Providers: []providerAnswer{}}
 	for _, info := range a.federation.Providers() {
-		answer.Providers = append(answer.Providers, providerBody{
+		answer.Providers = append(answer.Providers, providerAnswer{
 			info.ID, info.Name, string(info.Kind), a.origins.publicURL + pathSignInWith + info.ID})
 	}
 	return respond.JSON(w, http.StatusOK, answer)
@@ -41,6 +41,7 @@ func (e edge) finishLink(w http.ResponseWriter, r *http.Request, in *watchword.S
 	if len(e.cookies.link.Values(r)) == 0 {
 		return
 	}
+	// The cookie is for one sign-in. Of two values, one is of another host, and neither is used.
 	e.cookies.link.Clear(w)
 	handle := watchword.Secret(e.cookies.link.Value(r))
 	if _, err := e.federation.FinishLink(r.Context(), handle, in, e.clients.of(w, r)); err != nil {

@@ -34,6 +34,7 @@ func (c *cookies) attemptCookie(state string) tokencookie.Cookie {
 // dropOldAttempts deletes the oldest cookies of attempts until there is room for one more. Otherwise a
 // page that opens many attempts would fill the browser's request headers.
 func (p *pages) dropOldAttempts(w http.ResponseWriter, r *http.Request) {
+	// The time is inside the cookie. The order of cookies in a header does not say which is older.
 	type old struct {
 		name    string
 		attempt federation.Attempt
@@ -46,6 +47,7 @@ func (p *pages) dropOldAttempts(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	slices.SortFunc(all, func(a, b old) int { return a.attempt.At.Compare(b.attempt.At) })
+	// A negative number of rounds means that there is room.
 	for i := range len(all) - maxAttempts + 1 {
 		cookie := p.cookies.attempt
 		cookie.Name = all[i].name
@@ -53,7 +55,8 @@ func (p *pages) dropOldAttempts(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// startProvider redirects to the provider. It changes nothing in the store, so any page may link here.
+// startProvider redirects to the provider. It does not write to the store, so any page may link here.
+// A link of another site starts a sign-in as well, which the user sees at the provider.
 func (p *pages) startProvider(w http.ResponseWriter, r *http.Request) error {
 	request := federation.StartRequest{Provider: r.PathValue("provider"), ReturnTo: p.returnTo(r),
 		Page: r.URL.Query().Has("page"), Replaces: p.cookies.replaced(r, "")}
@@ -65,14 +68,15 @@ func (p *pages) startProvider(w http.ResponseWriter, r *http.Request) error {
 		at := federation.Attempt{Provider: request.Provider, ReturnTo: request.ReturnTo, Page: request.Page}
 		return p.providerFailed(w, r, at, err)
 	}
+	// The state is in the URL of the provider, and the secrets of the attempt are only in the cookie.
 	p.dropOldAttempts(w, r)
 	p.cookies.attemptCookie(started.State).Set(w, string(started.Sealed), federation.AttemptLife)
 	p.redirect(w, started.URL, nil)
 	return nil
 }
 
-// finishProvider completes an attempt. It ends with a redirect, so the code in the URL is in no
-// history and a reload repeats nothing. The status is 303: a 307 would repeat a form (RFC 9700,
+// finishProvider completes an attempt. It ends with a redirect, so the code in the URL is not in
+// the history and a reload does not repeat the request. The status is 303: a 307 would repeat a form (RFC 9700,
 // section 4.12).
 func (p *pages) finishProvider(w http.ResponseWriter, r *http.Request) error {
 	request, ok := p.responseOf(w, r)
@@ -82,8 +86,8 @@ func (p *pages) finishProvider(w http.ResponseWriter, r *http.Request) error {
 			Code: watchword.CodeChallengeInvalid, Detail: "The response of the provider is not complete. Start again."})
 	}
 	result, err := p.federation.Callback(r.Context(), request)
-	// From here on, the request has the query of the start. The code is not needed any more, and
-	// nothing can log it.
+	// From here on, the request has the query of the start. The code is not needed any more and
+	// can't get into a log.
 	r = r.Clone(r.Context())
 	r.URL.RawQuery = ""
 	if result.Attempt.ReturnTo != "" {
@@ -95,10 +99,12 @@ func (p *pages) finishProvider(w http.ResponseWriter, r *http.Request) error {
 	switch {
 	case watchword.CodeOf(err) == watchword.CodeNotFound:
 		return err
+	// A second factor is due, as after a password. Its page asks for it.
 	case p.secondStep(w, r, err):
 		return nil
 	case err != nil:
 		return p.providerFailed(w, r, result.Attempt, err)
+	// The page is the same whether or not the address has an account.
 	case result.Waiting && (result.Attempt.Page || p.returnTo(r) == ""):
 		return p.showMessage(w, r, messagePage{Title: "signup.sent.title", Text: "signup.sent.text", Mailed: true})
 	case result.Waiting:
@@ -113,7 +119,8 @@ func (p *pages) finishProvider(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// afterLink leads back to where the link began.
+// afterLink leads back to where the link began: the front-end, or the account page, which says that the
+// provider is connected.
 func (p *pages) afterLink(w http.ResponseWriter, r *http.Request, result federation.Result) {
 	if target := p.returnTo(r); target != "" && !result.Attempt.Page {
 		p.redirect(w, target, nil)
@@ -135,6 +142,7 @@ func (p *pages) responseOf(w http.ResponseWriter, r *http.Request) (request fede
 	if len(cookie.Values(r)) > 0 {
 		cookie.Clear(w)
 	}
+	// error_description and other parameters are ignored: a stranger can write any text there.
 	for _, name := range []string{"state", "code", "error", "iss"} {
 		if len(query[name]) > 1 {
 			return request, false
@@ -150,6 +158,7 @@ func (p *pages) providerFailed(w http.ResponseWriter, r *http.Request, a federat
 	if !errors.As(err, &refusal) {
 		return err
 	}
+	// The cause is for the operator. Users see only which provider failed.
 	var failure *federation.Failure
 	if errors.As(err, &failure) {
 		p.errors.log.Warn("a provider failed", slog.String("request_id", w.Header().Get(requestIDHeader)),
@@ -162,6 +171,7 @@ func (p *pages) providerFailed(w http.ResponseWriter, r *http.Request, a federat
 	}
 	// An unknown provider has no name. The page checks both values again.
 	query := url.Values{"why": {"provider"}, "code": {string(refusal.Code)}, "with": {a.Provider}}
+	// A link began on the account page, whose user is still signed in.
 	path := pathLogin
 	if a.Links() {
 		path = pathAccount
@@ -169,6 +179,8 @@ func (p *pages) providerFailed(w http.ResponseWriter, r *http.Request, a federat
 	p.redirect(w, path, p.withReturn(r, query))
 	return nil
 }
+
+// A front-end reads the code in a script and removes the fragment.
 
 // withError adds an error code to the fragment of a front-end's URL. Fragments are not sent to servers.
 func withError(target string, code watchword.Code) string {
@@ -180,6 +192,7 @@ func withError(target string, code watchword.Code) string {
 // provider. The notice cookie proves that this server made the redirect.
 func (v *view) providerProblem(r *http.Request, offered []federation.Info) string {
 	code, id := r.URL.Query().Get("code"), r.URL.Query().Get("with")
+	// Only known codes and ids count, so a link can't put a text of its own on the page.
 	name := v.T("provider.unnamed")
 	for _, info := range offered {
 		if info.ID == id {
@@ -202,21 +215,26 @@ type providerButton struct {
 
 // Providers returns the buttons of the sign-in and sign-up pages.
 func (v *view) Providers() (all []providerButton) {
+	// page makes the errors of the attempt come back to this page, and not to the front-end.
 	for _, info := range v.offered {
 		query := url.Values{"page": {v.Page}}
 		if v.ReturnTo != "" {
 			query.Set("return_to", v.ReturnTo)
 		}
-		all = append(all, providerButton{info.ID, info.Name, string(info.Kind), pathSignInWith + info.ID + "?" + query.Encode()})
+		address := pathSignInWith + info.ID + "?" + query.Encode()
+		all = append(all, providerButton{info.ID, info.Name, string(info.Kind), address})
 	}
 	return all
 }
 
-// providerRoutes returns the table of the ways to providers and back.
+// providerRoutes returns the table of the ways to providers and back. Without Options.Federation, it is
+// empty. The paths are part of what operators register at providers, so they don't change.
 func (p *pages) providerRoutes() []route {
 	if p.federation == nil {
 		return nil
 	}
+	// A provider sends the browser back by GET. The state in the query protects it, as the origin
+	// protects the forms of other pages.
 	return []route{
 		{method: "GET", path: pathSignInWith + "{provider}", handle: p.startProvider},
 		{method: "GET", path: pathSignInWith + "{provider}/callback", handle: p.finishProvider},

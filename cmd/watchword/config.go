@@ -110,7 +110,8 @@ type Settings struct {
 	LogFormat string `name:"log-format" default:"auto" oneof:"auto,text,json" group:"logs" help:"auto: text on a terminal, else json."`
 	LogLevel  string `name:"log-level" default:"info" oneof:"debug,info,warn,error" group:"logs" help:"Lowest level that is logged."`
 
-	// Providers is the list sign-in-with of the file (config_providers.go). It is no flag.
+	// Providers is the list sign-in-with of the file (config_providers.go). It is no flag, because
+	// entries with several keys have no readable form on a command line.
 	Providers []providerSetting `kong:"-"`
 }
 
@@ -146,7 +147,7 @@ func (s *Settings) list() []setting {
 	for i := range fields.NumField() {
 		tag := fields.Type().Field(i).Tag
 		if tag.Get("name") == "" {
-			continue // Providers
+			continue // Providers has no name, because it is no flag
 		}
 		one := setting{
 			Name:    tag.Get("name"),

@@ -23,11 +23,11 @@ const (
 	providerPrefix = envPrefix + "SIGN_IN_WITH_"
 )
 
-// A providerSetting is one entry. Its place is for messages.
+// A providerSetting is one entry.
 type providerSetting struct {
 	options    providers.Options
-	secretFile string
-	place      string
+	secretFile string // path in the entry; a variable wins
+	place      string // path:line, for messages
 }
 
 // providerKeys are the keys of an entry. Each reads its value into the entry and reports whether it
@@ -42,6 +42,7 @@ var providerKeys = map[string]func(*providerSetting, *yaml.Node) bool{
 	"scopes":             func(p *providerSetting, n *yaml.Node) bool { return n.Decode(&p.options.Scopes) == nil },
 	"trust-email":        func(p *providerSetting, n *yaml.Node) bool { return readSwitch(n, &p.options.TrustEmail) },
 	"trust-mfa":          func(p *providerSetting, n *yaml.Node) bool { return readSwitch(n, &p.options.TrustMFA) },
+	// The key is positive, as signup is, and the option is negative, because its zero value is the default.
 	"sign-up": func(p *providerSetting, n *yaml.Node) bool {
 		signUp := true
 		ok := readSwitch(n, &signUp)
@@ -50,14 +51,16 @@ var providerKeys = map[string]func(*providerSetting, *yaml.Node) bool{
 	},
 }
 
+// readText reads a text that is not empty. A key without a value is a mistake: the operator wanted to
+// write something.
 func readText(n *yaml.Node, into *string) bool {
 	text, ok := scalar(n)
 	*into = text
 	return ok && text != ""
 }
 
-// readSwitch accepts true and false only. YAML itself would also read yes and on, which our other
-// settings do not.
+// readSwitch accepts true and false only. YAML itself would also read yes and on, which other settings
+// refuse. A misspelled word is a fault.
 func readSwitch(n *yaml.Node, into *bool) bool {
 	text, ok := scalar(n)
 	*into = text == "true"
@@ -67,20 +70,25 @@ func readSwitch(n *yaml.Node, into *bool) bool {
 // entries reads the list. A fault in an entry is recorded with its line, and the others are read.
 func (s *sources) entries(path string, list *yaml.Node) {
 	if list.Kind != yaml.SequenceNode {
-		s.fault(fmt.Sprintf("%s:%d", path, list.Line), "sign-in-with is not a list. Write entries as docs/sign-in-with.md shows.")
+		s.fault(fmt.Sprintf("%s:%d", path, list.Line),
+			"sign-in-with is not a list. Write entries as docs/sign-in-with.md shows.")
 		return
 	}
+	// An entry with a fault is kept, so that its other faults are found in the same run.
 	for _, node := range list.Content {
+		// The place is that of the first key, where an editor shows the entry.
 		entry := providerSetting{place: fmt.Sprintf("%s:%d", path, node.Line)}
 		if node.Kind != yaml.MappingNode {
 			s.fault(entry.place, "is not an entry of sign-in-with. Write lines of key: value below a hyphen.")
 			continue
 		}
+		// YAML itself accepts a key twice in this form. The later one would win, as in other programs.
 		for i := 0; i+1 < len(node.Content); i += 2 {
 			key, value := node.Content[i], node.Content[i+1]
 			where := fmt.Sprintf("%s:%d", path, key.Line)
 			read, known := providerKeys[key.Value]
 			switch {
+			// The list of keys is short enough to print, and no nearest name has to be guessed.
 			case !known:
 				s.fault(where, fmt.Sprintf("%q is not a key of sign-in-with. Write one of %s.", key.Value,
 					strings.Join(sortedKeys(providerKeys), ", ")))
@@ -92,8 +100,10 @@ func (s *sources) entries(path string, list *yaml.Node) {
 	}
 }
 
-// secretVariable returns the variable of a provider's secret.
+// secretVariable returns the variable of a provider's secret. Ids have no underscores, so two ids never
+// share a variable.
 func secretVariable(id string) string {
+	// The prefix keeps these variables apart from those of settings.
 	return providerPrefix + strings.ToUpper(strings.ReplaceAll(id, "-", "_")) + "_CLIENT_SECRET"
 }
 
@@ -101,11 +111,13 @@ func secretVariable(id string) string {
 // that the entry names.
 func (s *sources) addProviders(settings *Settings) {
 	used := map[string]bool{}
+	// After a fault, the other entries are still checked.
 	for i := range s.providers {
 		entry := &s.providers[i]
 		entry.options.RedirectURI = federation.RedirectURI(settings.PublicURL, entry.options.ID)
 		name := secretVariable(entry.options.ID)
 		used[name], used[name+"_FILE"] = true, true
+		// As for other secrets, the environment wins over the file with settings.
 		path := entry.secretFile
 		if s.providerSecrets[name] == "" && s.providerSecrets[name+"_FILE"] != "" {
 			path = s.providerSecrets[name+"_FILE"]
@@ -114,6 +126,7 @@ func (s *sources) addProviders(settings *Settings) {
 		case secret != "":
 			entry.options.ClientSecret = watchword.Secret(secret)
 		case path != "":
+			// The mode is not checked, as for the files of other secrets: orchestrators choose it.
 			text, err := os.ReadFile(path)
 			if err != nil {
 				s.fault(entry.place, plainFileError(err)+". Write the path of a file that holds the secret.")
@@ -126,6 +139,7 @@ func (s *sources) addProviders(settings *Settings) {
 		}
 		s.checkProvider(entry)
 	}
+	// A variable of a provider that does not exist is most often a misspelled id.
 	for _, name := range sortedKeys(s.providerSecrets) {
 		if !used[name] {
 			s.fault(name, "belongs to no entry of sign-in-with. Write an entry with this id into the file, or remove it.")
@@ -134,7 +148,8 @@ func (s *sources) addProviders(settings *Settings) {
 	settings.Providers = s.providers
 }
 
-// checkProvider records what package providers and package federation would refuse.
+// checkProvider records what package providers and package federation would refuse. It sends no
+// request: the doctor does.
 func (s *sources) checkProvider(entry *providerSetting) {
 	if !federation.IsID(entry.options.ID) {
 		s.fault(entry.place, fmt.Sprintf("the id %q is not valid. Write lower case letters, digits and hyphens.",
@@ -145,6 +160,7 @@ func (s *sources) checkProvider(entry *providerSetting) {
 	if first := slices.IndexFunc(s.providers, same); &s.providers[first] != entry {
 		s.fault(entry.place, fmt.Sprintf("the id %q occurs twice. Write another one.", entry.options.ID))
 	}
+	// The texts of these errors are for operators, and have no secrets.
 	if _, err := providers.New(entry.options); err != nil {
 		s.fault(entry.place, fmt.Sprintf("%q: %s See docs/sign-in-with.md.", entry.options.ID, sentence(err)))
 	}
@@ -153,6 +169,7 @@ func (s *sources) checkProvider(entry *providerSetting) {
 // federation returns the flows of external providers on an open store. It sends no request, so the
 // start does not wait for a provider.
 func (s *Settings) federation(on *stack) (*federation.Manager, error) {
+	// The order of the file is that of the buttons.
 	options := federation.Options{LinkProven: s.LinkProven == "auto"}
 	for _, entry := range s.Providers {
 		provider, err := providers.New(entry.options)

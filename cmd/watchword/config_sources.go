@@ -95,6 +95,7 @@ func (s *sources) variables(values map[string]string, origin string) layer {
 			if s.configFile == "" {
 				s.configFile = values[name]
 			}
+		// Whether the provider exists is known only after the YAML file was read.
 		case strings.HasPrefix(name, providerPrefix):
 			if s.providerSecrets[name] == "" { // the environment was read before .env
 				s.providerSecrets[name] = values[name]

@@ -41,6 +41,8 @@ func (d *listeners) install(settings *Settings, s *stack, log *slog.Logger) erro
 		options.DevMail = s.box
 	}
 	var err error
+	// Without entries in sign-in-with, the manager has no providers, and the server no routes for them.
+	// Its start sends no request to a provider, because one that is down must not stop the server.
 	if options.Federation, err = settings.federation(s); err != nil {
 		return err
 	}

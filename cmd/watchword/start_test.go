@@ -47,7 +47,8 @@ func damage(t *testing.T, dir string, choose func(pages int) []int) {
 func TestServeNamesDamagedPagesAsDoctorDoes(t *testing.T) {
 	t.Parallel()
 	dir := newData(t)
-	damage(t, dir, func(pages int) []int { return []int{pages - 4, pages - 3, pages - 2, pages - 1} })
+	// These pages have challenges and devices. A page of the schema would already stop the opening.
+	damage(t, dir, func(int) []int { return []int{43, 44, 45, 46} })
 	if got := run(t, call{dir: dir, args: []string{"doctor"}}); !strings.Contains(got.out, "the database is damaged") {
 		t.Errorf("doctor: %s", got.out)
 	}

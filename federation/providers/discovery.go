@@ -45,7 +45,7 @@ func (c *client) discover(ctx context.Context) (*metadata, error) {
 	}
 	meta, err := c.fetchMetadata(ctx)
 	if ctx.Err() != nil {
-		return nil, ctx.Err() // the client has gone: this says nothing about the provider
+		return nil, ctx.Err() // the client has gone: the provider may work
 	}
 	c.read, c.failed = now, nil
 	if err == nil {

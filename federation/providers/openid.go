@@ -3,6 +3,7 @@ package providers
 import (
 	"bytes"
 	"context"
+	"crypto/subtle"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -11,8 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"crypto/subtle"
-
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
 
@@ -20,8 +19,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/strictjson"
 )
 
-// algorithms are those of ID tokens. "none" and the MACs are missing: the client secret would be the
-// key of a MAC, and any copy of the secret could sign.
+// algorithms are those of ID tokens. A signature is required, and MACs are missing: the client secret
+// would be their key, and any copy of the secret could sign.
 var algorithms = []string{oidc.RS256, oidc.RS384, oidc.RS512, oidc.ES256, oidc.ES384, oidc.ES512, oidc.PS256,
 	oidc.PS384, oidc.PS512, oidc.EdDSA}
 
@@ -129,8 +128,8 @@ func readClaims(payload []byte) (claims idClaims, err error) {
 }
 
 // claimNames are the claims of which no other spelling is accepted: encoding/json ignores letter case.
-var claimNames = []string{"iss", "sub", "aud", "azp", "nonce", "iat", "exp", "nbf", "tid", "email", "email_verified", "hd",
-	"xms_edov", "name", "locale", "amr"}
+var claimNames = []string{"iss", "sub", "aud", "azp", "nonce", "iat", "exp", "nbf", "tid", "email", "email_verified",
+	"hd", "xms_edov", "name", "locale", "amr"}
 
 // addUserInfo adds the claims that the provider returns only from its userinfo endpoint. They must be
 // of the same subject (OpenID Connect Core, section 5.3.2).
@@ -160,7 +159,7 @@ func (c *client) addUserInfo(ctx context.Context, m *metadata, bearer string, cl
 func (c *client) claims(m *metadata, from idClaims) federation.Claims {
 	claims := federation.Claims{Issuer: m.Issuer, Subject: from.Subject, Email: from.Email,
 		EmailVerified: isTrue(from.EmailVerified), HostedDomain: from.HostedDomain, Name: from.Name}
-	// Members of another type than usual are ignored: none of them grants access.
+	// Members of another type than usual are ignored: they grant no access.
 	_ = json.Unmarshal(from.Locale, &claims.Locale)
 	_ = json.Unmarshal(from.Methods, &claims.Methods)
 	return claims

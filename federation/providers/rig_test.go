@@ -149,7 +149,8 @@ func newSite(t *testing.T, store realStore, with setup) *site {
 	s.federation, err = federation.New(s.engine, store.Federation(),
 		federation.Options{Providers: with.offers(t, s), LinkProven: with.link})
 	must(t, err)
-	edge := server.Options{Federation: s.federation, Factors: factors.New(s.engine, store.Factors(), factors.Options{}), Log: log}
+	edge := server.Options{Federation: s.federation, Log: log,
+		Factors: factors.New(s.engine, store.Factors(), factors.Options{})}
 	if with.edge != nil {
 		with.edge(&edge)
 	}
@@ -322,7 +323,8 @@ func (h *honest) put(t *testing.T, path, body string) {
 func client(t *testing.T, siteURL, issuer string, change ...func(*providers.Options)) federation.Provider {
 	t.Helper()
 	o := providers.Options{ID: "acme", Kind: federation.KindOIDC, Name: "Acme", ClientID: clientID,
-		ClientSecret: clientSecret, RedirectURI: federation.RedirectURI(siteURL, "acme"), Issuer: issuer, TrustEmail: true}
+		ClientSecret: clientSecret, RedirectURI: federation.RedirectURI(siteURL, "acme"), Issuer: issuer,
+		TrustEmail: true}
 	for _, c := range change {
 		c(&o)
 	}

@@ -1,0 +1,63 @@
+package accountimport
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/derivedid"
+	"github.com/watchword-auth/watchword/internal/passhash"
+)
+
+// pepperID returns the id of a pepper.
+func pepperID(engine watchword.Inside, pepper watchword.Secret) string {
+	return derivedid.New(engine.MACSecret(watchword.KeyImport), "", "pepper", string(pepper))
+}
+
+// newPeppers returns sealed keys for the peppers that the store does not have yet. It ignores empty ones.
+func newPeppers(engine watchword.Inside, peppers []watchword.Secret, now time.Time) (keys []watchword.Key) {
+	for _, pepper := range peppers {
+		id := pepperID(engine, pepper)
+		seen := slices.ContainsFunc(keys, func(k watchword.Key) bool { return k.ID == id })
+		if pepper == "" || engine.HasPepper(id) || seen {
+			continue
+		}
+		parsed := uuid.MustParse(id)
+		keys = append(keys, engine.SealKey(watchword.Key{
+			ID: id, Use: watchword.KeyPepper, Alg: passhash.Pepper, PublishedAt: now, ActiveFrom: now,
+			Number: int(binary.BigEndian.Uint32(parsed[:4]) >> 1), // 31 bits of the id: the same on each server
+		}, []byte(pepper)))
+	}
+	return keys
+}
+
+// insertPeppers inserts the keys that do not exist yet. A concurrent import may have inserted some.
+func insertPeppers(ctx context.Context, engine watchword.Inside, tx watchword.Tx, keys []watchword.Key) error {
+	if len(keys) > 0 {
+		if err := engine.HoldMaster(ctx, tx); err != nil {
+			return err
+		}
+	}
+	for _, key := range keys {
+		inserted, err := tx.InsertKey(ctx, key)
+		if err != nil {
+			return err
+		}
+		if inserted {
+			continue
+		}
+		rows, err := tx.Keys(ctx)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(rows, func(row watchword.Key) bool { return row.ID == key.ID }) {
+			return errors.New("another pepper has the same number")
+		}
+	}
+	return nil
+}
