@@ -124,8 +124,8 @@ func (m *Manager) remove(
 	return gone, left, err
 }
 
-// AloneBeside returns the id of a passkey that signs in alone, other than a factor that is to be removed. It returns ""
-// if there is none.
+// AloneBeside returns the id of a passkey that signs in alone, other than a factor that is to be
+// removed. Without one, it returns "".
 //
 // Unstable: for packages of this module.
 func AloneBeside(all []Factor, removed string) string {
