@@ -74,6 +74,8 @@ type ChallengeOffer struct {
 	Methods   []string      // totp, passkey, recovery
 	Passkey   []byte        // options of the ceremony, as JSON; empty without a passkey
 	ExpiresIn time.Duration // ChallengeLife
+
+	RememberFor time.Duration // how long the factor can be skipped afterwards, or 0
 }
 
 // A pending sign-in is what its challenge seals.
@@ -149,6 +151,9 @@ func (i Inside) Fresh(u User, s Session, now time.Time) *Error {
 
 // Requires reports whether an account must have a second factor.
 func (i Inside) Requires(u User) bool { return i.engine.opts.SecondFactor.Requires(u) }
+
+// RememberFor returns how long a browser may skip the second factor, or 0.
+func (i Inside) RememberFor() time.Duration { return i.engine.opts.RememberDevice }
 
 // Event returns an event of a client's session.
 func (i Inside) Event(kind EventKind, u User, s SessionID, c Client, now time.Time) Event {

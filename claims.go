@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/watchword-auth/watchword/internal/accesstoken"
 	"github.com/watchword-auth/watchword/internal/amr"
+	"github.com/watchword-auth/watchword/internal/claimset"
 )
 
 // The claims of an access token, and their size. Proxies and browsers reject tokens that
@@ -39,8 +39,6 @@ const (
 	ClaimEmail ClaimValue = "@email" // the address; absent while it is unproven
 	ClaimName  ClaimValue = "@name"  // chosen by the user, not unique: never decide by it who a caller is
 	ClaimSID   ClaimValue = "@sid"   // the session's id, as in `sid`
-
-	claimValues = "@id, @role, @roles, @email, @name, @sid"
 )
 
 // of returns the optional claims for a user and a session. Services take an address in a
@@ -50,7 +48,7 @@ func (c Claims) of(u User, s Session) map[string]any {
 		return nil
 	}
 	values := map[ClaimValue]any{
-		ClaimID: u.ID, ClaimRole: mainRole(u.Roles), ClaimRoles: append([]string{}, u.Roles...), // never null
+		ClaimID: u.ID, ClaimRole: claimset.MainRole(u.Roles), ClaimRoles: append([]string{}, u.Roles...), // never null
 		ClaimEmail: u.Email, ClaimName: u.Name, ClaimSID: s.ID,
 	}
 	extra := make(map[string]any, len(c.Static)+len(c.Computed)+3)
@@ -71,45 +69,9 @@ func (c Claims) of(u User, s Session) map[string]any {
 	return extra
 }
 
-// mainRole returns the role for services that know only one, and mostly ask for admin.
-func mainRole(roles []string) string {
-	if slices.Contains(roles, "admin") {
-		return "admin"
-	}
-	return append(roles[:len(roles):len(roles)], "user")[0]
-}
-
-// check refuses reserved names, constants that look computed, and unknown computed values.
-// A constant such as role=admin is the same for every user; role=role is a mistake.
-func (c Claims) check() error {
-	known := strings.Split(claimValues, ", ")
-	for name, value := range c.Static {
-		if form := "@" + strings.TrimPrefix(value, "@"); slices.Contains(known, form) {
-			return fmt.Errorf(
-				"the constant of claim %q is %s, the same text for every user: write %s=%s for the data of each user",
-				name, value, name, form,
-			)
-		}
-		if strings.HasPrefix(value, "@") {
-			return fmt.Errorf("the constant of claim %q begins with @: write another, or one of %s", name, claimValues)
-		}
-	}
-	for name, value := range c.Computed {
-		if !slices.Contains(known, string(value)) {
-			return fmt.Errorf("claim %q can't be computed from %q: write one of %s", name, value, claimValues)
-		}
-	}
-	names := slices.AppendSeq(slices.Collect(maps.Keys(c.Static)), maps.Keys(c.Computed))
-	return accesstoken.CheckExtra(names)
-}
-
-var roleName = regexp.MustCompile(`^[a-z0-9][a-z0-9._:-]{0,63}$`)
-
 const (
 	maxAddress   = 254 // internal/address
-	maxRoles     = 32
-	maxRoleName  = 64
-	minRolesRoom = 8 // roles of maximum length that fit into a token with every valid configuration
+	minRolesRoom = 8   // roles of maximum length that fit into a token with every valid configuration
 )
 
 // claims returns the claims of a user's token for a session, without the times.
@@ -159,10 +121,10 @@ func (o Options) CheckTokens() error {
 	) {
 		return fmt.Errorf("signing algorithm %q is not known: write ES256, Ed25519, RS256 or HS256", o.SigningAlg)
 	}
-	if err := o.checkIssuer(); err != nil {
+	if err := accesstoken.CheckIssuer(o.Issuer, o.PublicURL, o.SigningAlg); err != nil {
 		return err
 	}
-	if err := o.Claims.check(); err != nil {
+	if err := claimset.Check(o.Claims.Static, o.Claims.Computed); err != nil {
 		return err
 	}
 	if o.AccessTTL < time.Second || o.AccessTTL > maxAccessTTL {
@@ -171,7 +133,7 @@ func (o Options) CheckTokens() error {
 	if !utf8.ValidString(o.PublicURL) || !utf8.ValidString(o.Audience) {
 		return errors.New("the public URL and the audience must be UTF-8")
 	}
-	size, err := o.tokenSize(slices.Repeat([]string{strings.Repeat("x", maxRoleName)}, minRolesRoom))
+	size, err := o.tokenSize(slices.Repeat([]string{strings.Repeat("x", claimset.MaxRoleName)}, minRolesRoom))
 	if err != nil {
 		return err
 	}
@@ -185,34 +147,17 @@ func (o Options) CheckTokens() error {
 	return nil
 }
 
-// checkIssuer refuses another issuer than the public URL with public keys, because
-// services find the keys by the issuer.
-func (o Options) checkIssuer() error {
-	if o.Issuer == o.PublicURL {
-		return nil
-	}
-	if o.SigningAlg != accesstoken.HS256 {
-		return fmt.Errorf("issuer %q is for HS256, not for %s: remove it, or write HS256", o.Issuer, o.SigningAlg)
-	}
-	return accesstoken.CheckIssuerName(o.Issuer)
-}
-
 // parseRoles sorts roles and drops duplicates. It refuses invalid names, more than
 // maxRoles, and roles that make an access token too long.
 func (o Options) parseRoles(raw []string) ([]string, *FieldError) {
-	roles := slices.Compact(slices.Sorted(slices.Values(raw)))
-	if len(roles) > maxRoles {
-		return nil, &FieldError{"roles", FieldTooLong, "A user can have at most 32 roles."}
+	roles, length, tooMany, problem := claimset.Roles(raw)
+	switch {
+	case tooMany:
+		return nil, &FieldError{"roles", FieldTooLong, problem}
+	case problem != "":
+		return nil, &FieldError{"roles", FieldInvalid, problem}
 	}
-	length := 0
-	for _, role := range roles {
-		length += len(role) + len(`"",`)
-		if !roleName.MatchString(role) {
-			return nil, &FieldError{"roles", FieldInvalid,
-				"A role has up to 64 lower-case letters, digits and . _ : - and begins with a letter or digit."}
-		}
-	}
-	if length <= minRolesRoom*maxRoleName { // CheckTokens found room for that
+	if length <= minRolesRoom*claimset.MaxRoleName { // CheckTokens found room for that
 		return roles, nil
 	}
 	if size, err := o.tokenSize(roles); err != nil || size > accesstoken.MaxSize {

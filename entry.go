@@ -10,6 +10,7 @@ import (
 
 	"github.com/watchword-auth/watchword/internal/amr"
 	"github.com/watchword-auth/watchword/internal/knowndevice"
+	"github.com/watchword-auth/watchword/internal/rememberedtoken"
 )
 
 // The one door. Every flow that opens a session ends in admit, and admit is the only
@@ -22,7 +23,10 @@ import (
 // A proof is one thing that a flow has verified, as `amr` names it (RFC 8176).
 type proof = string
 
-const proofPassword proof = "pwd"
+const (
+	proofPassword proof = "pwd"
+	proofDevice   proof = amr.Device // the browser has proven a factor before
+)
 
 // An entry asks for a session. Only newEntry completes it.
 type entry struct {
@@ -83,7 +87,7 @@ func decideEntry(u User, o Options, proofs []proof) decision {
 		return decision{refusal: invalidCredentials()}
 	case enrol:
 		return decision{challenge: ChallengeEnrol}
-	case u.Factors > 0 && amr.Level(methods) == amr.LevelOne:
+	case u.Factors > 0 && amr.Level(methods) == amr.LevelOne && !slices.Contains(proofs, proofDevice):
 		return decision{challenge: ChallengeLogin}
 	}
 	return decision{methods: methods}
@@ -120,6 +124,16 @@ type outcome struct {
 // calls enter.
 func (e *Engine) admit(ctx context.Context, tx Tx, n entry, event Event) (outcome, error) {
 	decided := decideEntry(n.user, e.opts, n.proofs)
+	if device, ok := e.remembered(n.user, n.client); ok && decided.challenge == ChallengeLogin {
+		ok, err := tx.UseDevice(ctx, n.user.ID, device, n.at.Add(-e.opts.RememberDevice), n.at)
+		if err != nil {
+			return outcome{}, err
+		}
+		if ok {
+			event = event.because("remembered device")
+			decided = decideEntry(n.user, e.opts, append(slices.Clone(n.proofs), proofDevice))
+		}
+	}
 	if decided.refusal != nil {
 		return outcome{}, decided.refusal
 	}
@@ -147,6 +161,13 @@ func (e *Engine) admit(ctx context.Context, tx Tx, n entry, event Event) (outcom
 		}
 	}
 	return outcome{user: n.user, session: session, events: events}, nil
+}
+
+// remembered returns the remembered device of a client, if its token is for this account. The row of the device
+// decides whether it still works (UseDevice).
+func (e *Engine) remembered(u User, c Client) (device string, ok bool) {
+	id, ok := rememberedtoken.Parse(string(c.Remembered), e.keys.secret(KeyRemember), string(u.ID))
+	return uuid.UUID(id).String(), ok && e.opts.RememberDevice > 0
 }
 
 // enter announces a committed outcome. It returns the tokens of the new session and the device

@@ -34,6 +34,7 @@ const (
 
 	KeyRecovery KeyUse = "recovery" // computes the hashes of recovery codes
 	KeyPasskey  KeyUse = "passkey"  // computes the user handles of passkeys
+	KeyRemember KeyUse = "remember" // computes the tokens of remembered devices
 )
 
 // A Key is a row of the store: a secret that is sealed under the master key. Its times
@@ -106,6 +107,8 @@ func derivedFrom(use KeyUse) string {
 		return "recovery code"
 	case KeyPasskey:
 		return "passkey user handle"
+	case KeyRemember:
+		return "remembered device"
 	default:
 		return "known device"
 	}
@@ -124,7 +127,7 @@ func (k *keyring) secret(use KeyUse) []byte {
 // unique number lets one win, and all have the same secret.
 func (k *keyring) storeSecrets(ctx context.Context) error {
 	var missing []Key
-	for _, use := range []KeyUse{KeyMail, KeyImport, KeyDevice, KeyRecovery, KeyPasskey} { // the order avoids deadlocks
+	for _, use := range []KeyUse{KeyMail, KeyImport, KeyDevice, KeyRecovery, KeyPasskey, KeyRemember} { // the order avoids deadlocks
 		if k.current.Load().secrets[use] != nil {
 			continue
 		}

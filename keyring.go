@@ -58,7 +58,7 @@ type keyset struct {
 	signing *signingKeys
 	refresh map[uint8][]byte  // by number
 	peppers map[string][]byte // by id
-	secrets map[KeyUse][]byte // of KeyMail, KeyImport, KeyDevice, KeyRecovery, KeyPasskey
+	secrets map[KeyUse][]byte // of the uses from KeyMail on
 	jwks    []byte
 }
 
@@ -277,7 +277,7 @@ func (k *keyring) open(rows []Key) (*keyset, error) {
 			set.refresh[uint8(row.Number)] = secret
 		case KeyPepper:
 			set.peppers[row.ID] = secret
-		case KeyMail, KeyImport, KeyDevice, KeyRecovery, KeyPasskey:
+		case KeyMail, KeyImport, KeyDevice, KeyRecovery, KeyPasskey, KeyRemember:
 			set.secrets[row.Use] = secret
 		}
 		set.rows[row.Use] = append(set.rows[row.Use], row)

@@ -76,10 +76,16 @@ func (e *Engine) loginRight(ctx context.Context, a attempt, r LoginRequest) (*Si
 	if err != nil {
 		return nil, err
 	}
+	// An account with a factor gets a challenge, unless the device is remembered. The challenge is bound to this hash
+	// and these factors, and Admit takes the lock.
+	_, remembered := e.remembered(a.user, r.Client)
+	challenged := a.user.Factors > 0 && hash == a.user.PasswordHash && !remembered
 	var out outcome
 	err = e.store.Update(ctx, func(tx Tx) error {
-		if entry.user, err = holdSignIn(ctx, tx, a.user, hash); err != nil {
-			return err
+		if !challenged {
+			if entry.user, err = holdSignIn(ctx, tx, a.user, hash); err != nil {
+				return err
+			}
 		}
 		if err := refund(ctx, tx, a.failure...); err != nil {
 			return err
@@ -97,10 +103,6 @@ func (e *Engine) loginRight(ctx context.Context, a attempt, r LoginRequest) (*Si
 // since u was read. A change of factors alone is no refusal: the result then has the current
 // factors, so that admit asks for them. Codes: CodeInvalidCredentials.
 func holdSignIn(ctx context.Context, tx Tx, u User, to Secret) (User, error) {
-	// An account with a factor gets a challenge. It is bound to this hash and these factors, and Admit takes the lock.
-	if u.Factors > 0 && to == u.PasswordHash {
-		return u, nil
-	}
 	for range 2 {
 		unchanged, err := tx.ReplacePassword(ctx, u, to)
 		if err != nil {

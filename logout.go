@@ -68,7 +68,8 @@ func endSessionIn(
 	return event.of(session.UserID).on(id), ended, err
 }
 
-// LogoutAll ends the user's sessions except one ("": ends all) and returns the number of ended sessions.
+// LogoutAll ends the user's sessions except one ("": ends all), forgets the remembered devices and returns the number
+// of ended sessions.
 func (e *Engine) LogoutAll(ctx context.Context, who Identity, except SessionID, c Client) (ended int, err error) {
 	event := e.event(EventLogoutAll, c, e.now()).of(who.User.ID).on(who.Session.ID)
 	return e.endSessions(ctx, except, EndedLogoutAll, event)
@@ -77,6 +78,10 @@ func (e *Engine) LogoutAll(ctx context.Context, who Identity, except SessionID, 
 // endSessions ends the sessions of the event's user except one ("": ends all).
 func (e *Engine) endSessions(ctx context.Context, except SessionID, why EndReason, event Event) (ended int, err error) {
 	err = e.store.Update(ctx, func(tx Tx) error {
+		// Devices come first, as in a sign-in, so that the two do not deadlock.
+		if err := tx.ForgetDevices(ctx, event.UserID); err != nil {
+			return err
+		}
 		if ended, err = tx.EndSessions(ctx, event.UserID, except, why, event.At); err != nil {
 			return err
 		}

@@ -165,10 +165,13 @@ func (e *Engine) ChangePassword(ctx context.Context, who Identity, current, next
 	return nil
 }
 
-// passwordChanged ends all sessions except spare, deletes mailed tokens, posts the
+// passwordChanged ends all sessions except spare, deletes remembered devices and mailed tokens, posts the
 // notice and stores the event, in the transaction that sets the password.
 func (e *Engine) passwordChanged(ctx context.Context, tx Tx, u User, spare SessionID, event Event) error {
 	if _, err := tx.EndSessions(ctx, u.ID, spare, EndedPassword, event.At); err != nil {
+		return err
+	}
+	if err := tx.ForgetDevices(ctx, u.ID); err != nil {
 		return err
 	}
 	if err := tx.DeleteMailTokens(ctx, u.ID, MailVerify, MailReset, MailConfirmAddress); err != nil {

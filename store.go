@@ -207,6 +207,10 @@ type FactorTx interface {
 	// SealedFactors lists up to limit sealed secrets after the given id, in the order of ids.
 	SealedFactors(ctx context.Context, after string, limit int) ([]SealedFactor, error)
 	SetSealedFactor(context.Context, SealedFactor) error
+	// UseDevice sets the time of use of a remembered device that has not expired. It was created after since, and the
+	// factors of its user have not changed since then.
+	UseDevice(ctx context.Context, id UserID, device string, since, now time.Time) (bool, error)
+	ForgetDevices(context.Context, UserID) error
 }
 
 // FeedTx numbers and reads the revocation feed.

@@ -32,6 +32,10 @@ type SignIn struct {
 	// DeviceToken makes the client a known device of the account until the password changes (Client.DeviceToken). A
 	// valid token that the client presented is returned unchanged. It grants no access. Empty after a refresh.
 	DeviceToken Secret
+
+	// Remembered lets the browser skip the second factor (Client.Remembered) for RememberedFor. Empty: ask again.
+	Remembered    Secret
+	RememberedFor time.Duration
 }
 
 // RefreshLife returns how long a browser should keep the refresh token: until

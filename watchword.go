@@ -85,6 +85,8 @@ type Options struct {
 	// StepUpAge is how long after a proof a session may change factors. An account with a factor also needs such a
 	// session to change its address or password, or to be deleted. Default: 5 min.
 	StepUpAge time.Duration
+	// RememberDevice is how long a browser may skip the second factor after it was proven there. Default: 0, never.
+	RememberDevice time.Duration
 
 	// PasswordMin is the minimum length of a password, in code points. Default: 8.
 	PasswordMin int
@@ -158,6 +160,9 @@ type Client struct {
 	// DeviceToken is the SignIn.DeviceToken that the client stored after an earlier
 	// sign-in. If it is empty or of another account, the device is not known.
 	DeviceToken Secret
+
+	// Remembered is the SignIn.Remembered that the browser stored. A sign-in then skips the second factor.
+	Remembered Secret
 }
 
 // An Engine runs the flows. It is safe for concurrent use.

@@ -24,15 +24,21 @@ type LoginRequest struct {
 	Handle watchword.Secret // ChallengeOffer.Handle
 	Proof
 	Client watchword.Client
+
+	// Remember lets the browser skip the second factor from now on, see SignIn.Remembered.
+	Remember bool
 }
 
-// Login opens the session of a challenged sign-in. Codes: CodeValidationFailed (not one proof),
-// CodeChallengeInvalid, CodeFactorWrong, CodeRateLimited, CodeAccountDisabled,
+// Login opens the session of a challenged sign-in. Codes: CodeValidationFailed (not one proof, or
+// Remember although devices are not remembered), CodeChallengeInvalid, CodeFactorWrong, CodeRateLimited, CodeAccountDisabled,
 // CodeEmailNotVerified.
 func (m *Manager) Login(ctx context.Context, r LoginRequest) (*watchword.SignIn, error) {
 	kind, err := r.kind()
 	if err != nil {
 		return nil, err
+	}
+	if r.Remember && m.engine.RememberFor() <= 0 {
+		return nil, notRemembered()
 	}
 	id, err := m.engine.ChallengeID(r.Handle, watchword.ChallengeLogin)
 	if err != nil {
@@ -69,15 +75,24 @@ func (m *Manager) Login(ctx context.Context, r LoginRequest) (*watchword.SignIn,
 	if err != nil {
 		return nil, err
 	}
-	return m.enter(ctx, challenge, resumed, proven, charge)
+	return m.enter(ctx, entrance{challenge, resumed, proven, charge, r.Remember})
+}
+
+// An entrance is a sign-in whose second factor looks right.
+type entrance struct {
+	challenge watchword.Challenge
+	resumed   watchword.Resumed
+	proven    claim
+	charge    watchword.Charge
+	remember  bool
 }
 
 // enter opens the session in one transaction.
-func (m *Manager) enter(
-	ctx context.Context, c watchword.Challenge, r watchword.Resumed, proven claim, charge watchword.Charge,
-) (*watchword.SignIn, error) {
+func (m *Manager) enter(ctx context.Context, n entrance) (*watchword.SignIn, error) {
+	c, r, proven := n.challenge, n.resumed, n.proven
 	var admitted watchword.Admitted
 	var used []watchword.Event
+	var device Device
 	err := m.store.Update(ctx, func(tx Tx) (err error) {
 		if admitted, err = m.engine.Admit(ctx, tx, r); err != nil { // locks the account, as all flows do first
 			return err
@@ -100,7 +115,13 @@ func (m *Manager) enter(
 		if used, err = m.recordUse(ctx, tx, r.User(), proven, event); err != nil {
 			return err
 		}
-		return m.engine.Refund(ctx, tx, charge)
+		if n.remember {
+			if device, err = m.remember(ctx, tx, &event); err != nil {
+				return err
+			}
+			used = append(used, event)
+		}
+		return m.engine.Refund(ctx, tx, n.charge)
 	})
 	if errors.Is(err, errUsed) {
 		return nil, m.usedBefore(ctx, watchword.FactorTry{User: r.User(), Client: r.Client(), At: r.At()}, proven)
@@ -109,7 +130,11 @@ func (m *Manager) enter(
 		return nil, err
 	}
 	m.engine.Announce(used...)
-	return m.engine.Enter(admitted)
+	in, err := m.engine.Enter(admitted)
+	if err == nil && n.remember {
+		in.Remembered, in.RememberedFor = m.deviceToken(device), m.engine.RememberFor()
+	}
+	return in, err
 }
 
 func leftOver(n int) string { return strconv.Itoa(n) + " left" }

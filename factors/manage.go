@@ -13,6 +13,7 @@ import (
 type Overview struct {
 	Factors []Factor // oldest first, without Sealed
 	Codes   RecoveryCodes
+	Devices []Device // that skip the factors, newest first
 }
 
 // List returns the factors of an account.
@@ -21,7 +22,10 @@ func (m *Manager) List(ctx context.Context, id watchword.UserID) (o Overview, er
 		if o.Factors, err = tx.Factors(ctx, id); err != nil {
 			return err
 		}
-		o.Codes, err = tx.RecoveryCodes(ctx, id)
+		if o.Codes, err = tx.RecoveryCodes(ctx, id); err != nil {
+			return err
+		}
+		o.Devices, err = m.devices(ctx, tx, id, m.engine.Now())
 		return err
 	})
 	for i := range o.Factors {

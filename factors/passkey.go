@@ -279,7 +279,7 @@ func (m *Manager) Offer(ctx context.Context, refused error) error {
 		return err
 	}
 	offer := *refusal.Challenge
-	offer.Methods = nil
+	offer.Methods, offer.RememberFor = nil, m.engine.RememberFor()
 	if slices.ContainsFunc(all, func(f Factor) bool { return f.Kind == KindTOTP }) {
 		offer.Methods = append(offer.Methods, string(KindTOTP))
 	}

@@ -24,6 +24,7 @@ type Tx interface {
 	FactorTx
 	RecoveryTx
 	PasskeyTx
+	DeviceTx
 }
 
 // ChallengeTx reads and consumes challenges.
@@ -89,6 +90,28 @@ type PasskeyTx interface {
 	ClaimCount(ctx context.Context, f Factor, at time.Time) (bool, error)
 	// SpendChallenge inserts a used challenge. It reports false if it was used already.
 	SpendChallenge(context.Context, watchword.Challenge) (bool, error)
+}
+
+// DeviceTx stores remembered devices. The engine has the methods of a sign-in with one (watchword.FactorTx).
+//
+// Unstable: stores implement it.
+type DeviceTx interface {
+	// InsertDevice deletes the user's devices but the keep newest ones.
+	InsertDevice(ctx context.Context, d Device, keep int) error
+	// Devices lists the user's devices that UseDevice accepts, newest first.
+	Devices(ctx context.Context, id watchword.UserID, since, now time.Time) ([]Device, error)
+	DeleteDevice(ctx context.Context, id watchword.UserID, device string) (bool, error)
+}
+
+// A Device is a browser that skips the second factor.
+type Device struct {
+	ID     string
+	UserID watchword.UserID
+	Name   string // of the browser and its system
+
+	CreatedAt  time.Time
+	LastUsedAt time.Time // zero: not since then
+	ExpiresAt  time.Time
 }
 
 // A Kind is the kind of a factor.

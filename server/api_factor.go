@@ -26,6 +26,8 @@ type challengeBody struct {
 	ExpiresIn int64           `json:"expiresIn" doc:"Seconds"`
 	Passkey   *ceremonyAnswer `json:"passkey,omitempty"`
 	Handle    string          `json:"handle,omitempty" doc:"Only with delivery: body"`
+
+	RememberFor int64 `json:"rememberFor,omitempty" doc:"Seconds for which rememberDevice skips the factor in this browser"`
 }
 
 // challengeOf returns nil for every other refusal. The handle is empty unless the client asked for
@@ -36,7 +38,11 @@ func challengeOf(refusal *watchword.Error) *challengeBody {
 	}
 	// The life is in whole seconds, as expiresIn of tokens is.
 	offer := refusal.Challenge
-	body := &challengeBody{offer.Methods, int64(offer.ExpiresIn / time.Second), nil, string(offer.Handle)}
+	body := &challengeBody{Methods: offer.Methods, ExpiresIn: int64(offer.ExpiresIn / time.Second),
+		Handle: string(offer.Handle)}
+	if offer.Handle == "" { // only a browser with the step cookie can be remembered
+		body.RememberFor = int64(offer.RememberFor / time.Second)
+	}
 	if len(offer.Passkey) > 0 {
 		body.Passkey = &ceremonyAnswer{PublicKey: offer.Passkey}
 	}
@@ -72,6 +78,8 @@ type factorLoginBody struct {
 	RecoveryCode string          `json:"recoveryCode,omitempty"`
 	Passkey      json.RawMessage `json:"passkey,omitempty" doc:"AuthenticationResponseJSON"`
 	Handle       string          `json:"handle,omitempty" doc:"For clients that received it in a body"`
+
+	RememberDevice bool `json:"rememberDevice,omitempty" doc:"Skip the factor in this browser from now on; not with handle"`
 }
 
 // loginFactor completes a sign-in. The cookie is deleted when the challenge can't be used again.
@@ -84,8 +92,11 @@ func (a *api) loginFactor(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if body.RememberDevice && delivery == deliveryBody {
+		return unacceptable("rememberDevice", watchword.FieldInvalid, "Only browsers with the step cookie are remembered.")
+	}
 	in, err := a.factors.Login(r.Context(), factors.LoginRequest{
-		Handle: handle, Client: a.clients.of(w, r),
+		Handle: handle, Client: a.clients.of(w, r), Remember: body.RememberDevice,
 		Proof: factors.Proof{TOTP: watchword.Secret(body.TOTP), RecoveryCode: watchword.Secret(body.RecoveryCode),
 			Passkey: body.Passkey},
 	})

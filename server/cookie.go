@@ -36,6 +36,10 @@ type cookies struct {
 	attempt, link tokencookie.Cookie
 	// onSignIn is called with the cookies of each new session.
 	onSignIn func(http.ResponseWriter, *http.Request, *watchword.SignIn)
+	// remembered lets a browser skip the second factor. It is always SameSite=Strict, and it is no credential for csrf:
+	// the password is still needed. The dialects never read it, so they open no session of an account with a factor.
+	remembered tokencookie.Cookie
+
 	dialects []string // names of the dialects' session cookies
 }
 
@@ -58,6 +62,8 @@ func newCookies(o Options, https bool, d dialects) *cookies {
 		link:     tokencookie.Cookie{Name: prefix + "watchword-link", Secure: https, SameSite: http.SameSiteLaxMode},
 		onSignIn: func(http.ResponseWriter, *http.Request, *watchword.SignIn) {},
 		dialects: d.cookieNames(),
+
+		remembered: tokencookie.Cookie{Name: prefix + "watchword-device", Secure: https, SameSite: http.SameSiteStrictMode},
 	}
 }
 
@@ -97,6 +103,9 @@ func (c *cookies) setSignIn(w http.ResponseWriter, r *http.Request, in *watchwor
 	c.refresh.SignIn(w, r, string(in.RefreshToken), in.RefreshLife())
 	c.rememberDevice(w, r, in.DeviceToken)
 	c.onSignIn(w, r, in)
+	if in.Remembered != "" {
+		c.remembered.Set(w, string(in.Remembered), in.RememberedFor)
+	}
 }
 
 // setRotated sets the successor of the refresh token that the request presented.

@@ -75,7 +75,9 @@ func dialectRoutes(d dialect.Dialect, c *clients) (routes []route) {
 	for pattern, handle := range d.Routes {
 		method, path, _ := strings.Cut(pattern, " ")
 		routes = append(routes, route{method: method, path: path, handle: func(w http.ResponseWriter, r *http.Request) error {
-			return handle(w, r, c.of(w, r))
+			client := c.of(w, r)
+			client.Remembered = "" // a dialect can't ask for a factor, so a sign-in through it never skips one
+			return handle(w, r, client)
 		}})
 	}
 	return routes

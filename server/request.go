@@ -30,6 +30,7 @@ func (c *clients) of(w http.ResponseWriter, r *http.Request) watchword.Client {
 		Languages: r.Header.Get("Accept-Language"),
 
 		DeviceToken: watchword.Secret(c.cookies.device.Presented(r).Value(r)),
+		Remembered:  watchword.Secret(c.cookies.remembered.Value(r)),
 	}
 }
 

@@ -165,7 +165,7 @@ func (a *api) routes() []route {
 		{"GET", pathReady, a.ready, public, "Whether the store accepts writes", nil, 200, healthAnswer{},
 			join(nil, nil, watchword.CodeTryLater)},
 	}
-	return slices.Concat(all, a.factorRoutes(), a.passkeyRoutes(), a.identityRoutes())
+	return slices.Concat(all, a.factorRoutes(), a.passkeyRoutes(), a.deviceRoutes(), a.identityRoutes())
 }
 
 // routes returns the table of the pages. They are not in the OpenAPI document. Browsers use them,

@@ -83,6 +83,7 @@ type Settings struct {
 	VerifyMail      string        `name:"verify-mail" default:"on" oneof:"on,off" group:"accounts" help:"off: sign-up sends no mail that verifies the address; only with signup open."`
 	SecondFactor    string        `name:"second-factor" default:"optional" group:"accounts" help:"off: no account can add a second factor. optional: each user decides. required: all accounts; required:admin,staff: accounts with one of these roles."`
 	StepUpAge       time.Duration `name:"step-up-age" default:"5m" min:"10s" max:"24h" group:"accounts" help:"How long after a proof a session may change second factors, and with them the address or the password."`
+	RememberDevice  time.Duration `name:"remember-device" default:"0s" min:"0s" max:"720h" group:"accounts" help:"How long a browser can skip the second factor after it was proven there; 0: never."`
 	Passkeys        string        `name:"passkeys" default:"on" oneof:"on,off" group:"accounts" help:"off: no account can add or use a passkey."`
 	PasskeyRPID     string        `name:"passkey-rp-id" group:"accounts" help:"Domain that passkeys are bound to: the host of the public URL, or a parent domain. A later change makes all passkeys unusable. Empty: the host of the public URL."`
 	LinkProven      string        `name:"link-proven" default:"off" oneof:"off,auto" group:"accounts" help:"auto: a sign-in with a provider opens the proven account with the same address at once, if the provider vouches for the address. off: the user signs in to that account first."`

@@ -121,8 +121,15 @@ func IsIssuerName(name string) bool {
 		!strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' })
 }
 
-// CheckIssuerName returns an error if IsIssuerName refuses the name.
-func CheckIssuerName(name string) error {
+// CheckIssuer refuses another issuer than the public URL with public keys, because services find
+// the keys by the issuer. It also returns an error if IsIssuerName refuses the name.
+func CheckIssuer(name, publicURL, alg string) error {
+	if name == publicURL {
+		return nil
+	}
+	if alg != HS256 {
+		return fmt.Errorf("issuer %q is for HS256, not for %s: remove it, or write HS256", name, alg)
+	}
 	if !IsIssuerName(name) {
 		return fmt.Errorf(
 			"issuer %q is malformed: write up to 128 characters of printable ASCII without quotes and backslashes", name)

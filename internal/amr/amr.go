@@ -13,6 +13,10 @@ const (
 	// Recovery is a recovery code. RFC 8176 has no name for it.
 	Recovery = "recovery"
 
+	// Device is a remembered device. It skips the second factor and raises no level, and RFC 8176 has
+	// no name for it.
+	Device = "device"
+
 	// Verified says that the passkey before it has verified the user, by PIN or biometry. It is a
 	// proof of another kind, so a verified passkey alone has two.
 	Verified = "uv"
@@ -37,7 +41,7 @@ func Complete(methods []string) (all []string) {
 		switch {
 		case slices.Contains(seconds, method):
 			second = true
-		case method != MFA:
+		case method != MFA && method != Device:
 			first = true
 		}
 	}
@@ -59,7 +63,9 @@ func Add(methods []string, proofs ...string) []string {
 // First returns the methods that are neither a second factor nor MFA. For a session that a passkey
 // alone has opened, it returns the second factors.
 func First(methods []string) []string {
-	proofs := slices.DeleteFunc(slices.Clone(methods), func(m string) bool { return m == MFA || m == Verified })
+	proofs := slices.DeleteFunc(slices.Clone(methods), func(m string) bool {
+		return m == MFA || m == Verified || m == Device
+	})
 	first := slices.DeleteFunc(slices.Clone(proofs), func(m string) bool { return slices.Contains(seconds, m) })
 	if len(first) == 0 {
 		return proofs
@@ -70,7 +76,7 @@ func First(methods []string) []string {
 // HasFirst reports whether methods contain another proof than second factors.
 func HasFirst(methods []string) bool {
 	return slices.ContainsFunc(methods, func(m string) bool {
-		return m != MFA && m != Verified && !slices.Contains(seconds, m)
+		return m != MFA && m != Verified && m != Device && !slices.Contains(seconds, m)
 	})
 }
 

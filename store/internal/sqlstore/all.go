@@ -125,7 +125,12 @@ func factorStatements() []Statement {
 		{"claimChallenge", claimChallenge, ByFactor},
 		{"takeChallenge", takeChallenge, ByFactor},
 		{"deleteChallenges", deleteChallenges, ByUser},
+		{"insertDevice", insertDevice, ByFactor},
+		{"selectDevices", selectDevices, ByUser},
+		{"useDevice", useDevice, ByFactor},
+		{"deleteDevice", deleteDevice, ByFactor},
 		{"deleteDevices", deleteDevices, ByUser},
+		{"deleteOldDevices", deleteOldDevices, ByUser},
 
 		{"insertFactor", insertFactor, ByFactor},
 		{"selectFactors", selectFactors, ByUser},

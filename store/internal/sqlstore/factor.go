@@ -80,7 +80,6 @@ const (
 	// condition on attempts, because the fifth attempt may be the right one.
 	takeChallenge    = `DELETE FROM challenges WHERE id = $1 AND purpose = $2 AND expires_at > $3`
 	deleteChallenges = `DELETE FROM challenges WHERE user_id = $1`
-	deleteDevices    = `DELETE FROM devices WHERE user_id = $1`
 
 	// claimStep settles the race of two requests with one code: the counter only grows, so the
 	// second one changes no row. This also holds across challenges and processes.

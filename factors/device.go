@@ -1,0 +1,109 @@
+package factors
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/rememberedtoken"
+)
+
+// Remembered devices. A browser in which a second factor was proven may skip it at later sign-ins.
+// It has a cookie with the id of the device under a MAC, and the row of the device decides. The
+// password is still needed, and the session has the lowest level, so a step-up asks for the factor.
+//
+// The engine accepts the device (Engine.Login) and forgets it when the password changes or the user
+// signs out everywhere. A change of factors ends it too: the store compares the times.
+
+// maxDevices is how many devices of an account are remembered. The next one replaces the oldest.
+const maxDevices = 20
+
+// remember adds the device of a sign-in. event is of that sign-in and becomes the event of the device.
+func (m *Manager) remember(ctx context.Context, tx Tx, event *watchword.Event) (Device, error) {
+	event.ID, event.Kind, event.Detail = newID(), watchword.EventRemembered, ""
+	device := Device{ID: newID(), UserID: event.UserID, Name: event.Device, CreatedAt: event.At,
+		ExpiresAt: event.At.Add(m.engine.RememberFor())}
+	if err := tx.InsertDevice(ctx, device, maxDevices); err != nil {
+		return Device{}, err
+	}
+	return device, tx.InsertEvent(ctx, *event)
+}
+
+// deviceToken returns the token that the browser stores. The row does not contain it.
+func (m *Manager) deviceToken(d Device) watchword.Secret {
+	secret := m.engine.MACSecret(watchword.KeyRemember)
+	return watchword.Secret(rememberedtoken.Sign(secret, string(d.UserID), uuid.MustParse(d.ID)))
+}
+
+func notRemembered() *watchword.Error {
+	const message = "Devices are not remembered here. Leave rememberDevice out."
+	return &watchword.Error{
+		Code: watchword.CodeValidationFailed, Detail: message,
+		Fields: []watchword.FieldError{{Field: "rememberDevice", Code: watchword.FieldInvalid, Message: message}},
+	}
+}
+
+// devices lists the remembered devices of an account, newest first.
+func (m *Manager) devices(ctx context.Context, tx Tx, id watchword.UserID, now time.Time) ([]Device, error) {
+	if m.engine.RememberFor() <= 0 {
+		return nil, nil
+	}
+	return tx.Devices(ctx, id, now.Add(-m.engine.RememberFor()), now)
+}
+
+// Devices returns the remembered devices of an account, newest first. Codes: CodeStepUpRequired.
+//
+// Unstable: package server calls it.
+func (m *Manager) Devices(ctx context.Context, who watchword.Identity) (list []Device, err error) {
+	if err := m.Fresh(who); err != nil {
+		return nil, err
+	}
+	err = m.store.View(ctx, func(tx Tx) (err error) {
+		list, err = m.devices(ctx, tx, who.User.ID, m.engine.Now())
+		return err
+	})
+	return list, err
+}
+
+// ForgetDevice asks for the factor again in a remembered browser, or in all of them (""). Codes: CodeStepUpRequired,
+// CodeNotFound.
+//
+// Unstable: package server calls it.
+func (m *Manager) ForgetDevice(
+	ctx context.Context, who watchword.Identity, device string, c watchword.Client,
+) error {
+	now := m.engine.Now()
+	event := m.engine.Event(watchword.EventForgotten, who.User, who.Session.ID, c, now)
+	err := m.store.Update(ctx, func(tx Tx) error {
+		user, session, err := m.lock(ctx, tx, who)
+		if err != nil {
+			return err
+		}
+		if refusal := m.engine.Fresh(user, session, now); refusal != nil {
+			return refusal
+		}
+		if err := forget(ctx, tx, user.ID, device); err != nil {
+			return err
+		}
+		return tx.InsertEvent(ctx, event)
+	})
+	if err != nil {
+		return m.ended(err)
+	}
+	m.engine.Announce(event)
+	return nil
+}
+
+// forget deletes one device, or all ("").
+func forget(ctx context.Context, tx Tx, id watchword.UserID, device string) error {
+	if device == "" {
+		return tx.ForgetDevices(ctx, id)
+	}
+	deleted, err := tx.DeleteDevice(ctx, id, device)
+	if err == nil && !deleted {
+		err = refuse(watchword.CodeNotFound, "This device is not remembered. It may have been forgotten already.")
+	}
+	return err
+}

@@ -1,0 +1,70 @@
+// Package claimset checks the configuration of additional claims, and the roles of accounts.
+package claimset
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/watchword-auth/watchword/internal/accesstoken"
+)
+
+// Values lists the values of computed claims.
+const Values = "@id, @role, @roles, @email, @name, @sid"
+
+// Check refuses reserved names, constants that look computed, and unknown computed values.
+// A constant such as role=admin is the same for every user; role=role is a mistake.
+func Check[V ~string](static map[string]string, computed map[string]V) error {
+	known := strings.Split(Values, ", ")
+	for name, value := range static {
+		if form := "@" + strings.TrimPrefix(value, "@"); slices.Contains(known, form) {
+			return fmt.Errorf(
+				"the constant of claim %q is %s, the same text for every user: write %s=%s for the data of each user",
+				name, value, name, form,
+			)
+		}
+		if strings.HasPrefix(value, "@") {
+			return fmt.Errorf("the constant of claim %q begins with @: write another, or one of %s", name, Values)
+		}
+	}
+	for name, value := range computed {
+		if !slices.Contains(known, string(value)) {
+			return fmt.Errorf("claim %q can't be computed from %q: write one of %s", name, value, Values)
+		}
+	}
+	return accesstoken.CheckExtra(slices.AppendSeq(slices.Collect(maps.Keys(static)), maps.Keys(computed)))
+}
+
+// MainRole returns the role for services that know only one, and mostly ask for admin.
+func MainRole(roles []string) string {
+	if slices.Contains(roles, "admin") {
+		return "admin"
+	}
+	return append(roles[:len(roles):len(roles)], "user")[0]
+}
+
+var roleName = regexp.MustCompile(`^[a-z0-9][a-z0-9._:-]{0,63}$`)
+
+// MaxRoleName is the length of the longest role.
+const MaxRoleName = 64
+
+const maxRoles = 32
+
+// Roles sorts roles and drops duplicates. length is their size in a token. It refuses more than 32
+// roles (tooMany) and invalid names.
+func Roles(raw []string) (roles []string, length int, tooMany bool, problem string) {
+	roles = slices.Compact(slices.Sorted(slices.Values(raw)))
+	if len(roles) > maxRoles {
+		return nil, 0, true, "A user can have at most 32 roles."
+	}
+	for _, role := range roles {
+		length += len(role) + len(`"",`)
+		if !roleName.MatchString(role) {
+			return nil, 0, false,
+				"A role has up to 64 lower-case letters, digits and . _ : - and begins with a letter or digit."
+		}
+	}
+	return roles, length, false, ""
+}

@@ -1,0 +1,52 @@
+// Package rememberedtoken signs and parses the token of a remembered device: "wwb_" and
+// unpadded base64url of
+//
+//	device id (16 bytes) | HMAC-SHA-256 (32)
+//
+// The MAC covers the device id and the account. A token of another account and an invented one
+// are therefore refused without a query. The row of the device decides about all others.
+package rememberedtoken
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+)
+
+const (
+	prefix = "wwb_"
+	idSize = 16
+	size   = idSize + sha256.Size
+)
+
+// Sign returns the token of a device for an account.
+func Sign(secret []byte, account string, id [idSize]byte) string {
+	return prefix + base64.RawURLEncoding.EncodeToString(append(id[:], mac(secret, account, id)...))
+}
+
+// Parse returns the device of a token that Sign created for that account, and whether there is one.
+func Parse(token string, secret []byte, account string) (id [idSize]byte, ok bool) {
+	if len(token) != len(prefix)+base64.RawURLEncoding.EncodedLen(size) || token[:len(prefix)] != prefix {
+		return id, false
+	}
+	// Strict rejects non-zero trailing bits. The decoder skips line breaks; a text with one
+	// then has too few bytes.
+	var raw [size]byte
+	n, err := base64.RawURLEncoding.Strict().Decode(raw[:], []byte(token[len(prefix):]))
+	if err != nil || n != size {
+		return id, false
+	}
+	copy(id[:], raw[:])
+	if !hmac.Equal(mac(secret, account, id), raw[idSize:]) {
+		return [idSize]byte{}, false
+	}
+	return id, true
+}
+
+// mac puts the id first, because it has a fixed length.
+func mac(secret []byte, account string, id [idSize]byte) []byte {
+	h := hmac.New(sha256.New, secret)
+	h.Write(id[:])
+	h.Write([]byte(account))
+	return h.Sum(nil)
+}

@@ -1,0 +1,80 @@
+package server
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/factors"
+	"github.com/watchword-auth/watchword/internal/respond"
+)
+
+// Remembered devices: the browsers that skip the second factor of an account. A thief with a stolen
+// session must not see where the owner signs in, so these routes need a fresh session, as changes
+// of factors do.
+
+// A deviceBody describes a remembered browser to its owner. Its token is only in that browser.
+type deviceBody struct {
+	ID         string     `json:"id" format:"uuid"`
+	Name       string     `json:"name" doc:"Browser and system, as in the list of sessions"`
+	CreatedAt  time.Time  `json:"createdAt"`
+	LastUsedAt *time.Time `json:"lastUsedAt,omitempty"`
+	ExpiresAt  time.Time  `json:"expiresAt"`
+}
+
+type devicesAnswer struct {
+	Devices []deviceBody `json:"devices" nullable:"false" doc:"Newest first"`
+}
+
+// listDevices returns an empty list while devices are not remembered.
+func (a *api) listDevices(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	list, err := a.factors.Devices(r.Context(), who)
+	if err != nil {
+		return err
+	}
+	answer := devicesAnswer{Devices: []deviceBody{}} // [] in JSON, never null
+	for _, d := range list {
+		answer.Devices = append(answer.Devices, newDeviceBody(d))
+	}
+	return respond.JSON(w, http.StatusOK, answer)
+}
+
+func newDeviceBody(d factors.Device) deviceBody {
+	body := deviceBody{ID: d.ID, Name: d.Name, CreatedAt: d.CreatedAt, ExpiresAt: d.ExpiresAt}
+	if !d.LastUsedAt.IsZero() {
+		body.LastUsedAt = &d.LastUsedAt
+	}
+	return body
+}
+
+// forgetDevice leaves the cookie in the browser. Without the row, it has no effect.
+func (a *api) forgetDevice(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	if err := a.factors.ForgetDevice(r.Context(), who, r.PathValue("id"), a.clients.of(w, r)); err != nil {
+		return err
+	}
+	return respond.JSON(w, http.StatusOK, messageBody{"The device is forgotten. Its next sign-in needs a code again."})
+}
+
+func (a *api) forgetDevices(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	if err := a.factors.ForgetDevice(r.Context(), who, "", a.clients.of(w, r)); err != nil {
+		return err
+	}
+	return respond.JSON(w, http.StatusOK, messageBody{"All devices are forgotten. Their next sign-in needs a code again."})
+}
+
+// deviceRoutes returns the table of remembered devices.
+func (a *api) deviceRoutes() []route {
+	if a.factors == nil {
+		return nil
+	}
+	const path = pathAPI + "/devices"
+	stepUp := watchword.CodeStepUpRequired
+	return []route{
+		{"GET", path, a.signedIn(a.listDevices), bearer, "List the devices that skip your second factor",
+			nil, 200, devicesAnswer{}, join(nil, nil, stepUp)},
+		{"DELETE", path + "/{id}", a.signedIn(a.forgetDevice), bearer, "Forget a device",
+			nil, 200, messageBody{}, join(nil, nil, stepUp, watchword.CodeNotFound)},
+		{"DELETE", path, a.signedIn(a.forgetDevices), bearer, "Forget all devices",
+			nil, 200, messageBody{}, join(nil, nil, stepUp)},
+	}
+}

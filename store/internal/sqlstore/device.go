@@ -1,0 +1,81 @@
+package sqlstore
+
+import (
+	"context"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/factors"
+)
+
+// Remembered devices. The cookie of a browser has only the id under a MAC, and the row decides
+// whether the browser may skip the second factor.
+
+func deviceRow(d *factors.Device) []column {
+	return []column{
+		{"id", &d.ID},
+		{"user_id", &d.UserID},
+		{"name", &d.Name},
+		{"created_at", timeColumn{&d.CreatedAt}},
+		{"last_used_at", timeColumn{&d.LastUsedAt}},
+		{"expires_at", timeColumn{&d.ExpiresAt}},
+	}
+}
+
+// unchanged ends a device with every change of the factors of its user, so no flow that changes
+// factors has to delete the rows. They are swept when they expire.
+const unchanged = `created_at >= (SELECT factors_changed_at FROM users WHERE users.id = devices.user_id)`
+
+var (
+	insertDevice  = insertInto("devices", deviceRow(new(factors.Device)), "VALUES (%s)")
+	selectDevices = `SELECT ` + names("devices", deviceRow(new(factors.Device))) + ` FROM devices
+		WHERE user_id = $1 AND created_at > $2 AND expires_at > $3 AND ` + unchanged + ` ORDER BY created_at DESC, id DESC`
+)
+
+const (
+	// useDevice settles the race of a sign-in with the end of its device: a row that was deleted
+	// first is not changed. The caller holds the user's row, so the sub-select is current.
+	useDevice = `UPDATE devices SET last_used_at = $1
+		WHERE id = $2 AND user_id = $3 AND created_at > $4 AND expires_at > $1 AND ` + unchanged
+
+	deleteDevice  = `DELETE FROM devices WHERE id = $1 AND user_id = $2`
+	deleteDevices = `DELETE FROM devices WHERE user_id = $1`
+
+	// deleteOldDevices keeps the newest $2 devices. Without it, a script that remembers a device
+	// at each sign-in would fill the table.
+	deleteOldDevices = `DELETE FROM devices WHERE user_id = $1 AND id NOT IN
+		(SELECT id FROM devices WHERE user_id = $1 ORDER BY created_at DESC, id DESC LIMIT $2)`
+)
+
+// UseDevice settles the race with the end of the device, see useDevice.
+func (t Tx) UseDevice(
+	ctx context.Context, id watchword.UserID, device string, since, now time.Time,
+) (bool, error) {
+	return t.change(ctx, useDevice, millis(now), device, id, millis(since))
+}
+
+func (t Tx) ForgetDevices(ctx context.Context, id watchword.UserID) error {
+	_, err := t.exec(ctx, deleteDevices, id)
+	return err
+}
+
+// InsertDevice makes room afterwards. The id is random, so there is no conflict.
+func (t Tx) InsertDevice(ctx context.Context, d factors.Device, keep int) error {
+	if _, err := t.exec(ctx, insertDevice, values(deviceRow(&d))...); err != nil {
+		return err
+	}
+	_, err := t.exec(ctx, deleteOldDevices, d.UserID, keep)
+	return err
+}
+
+// Devices leaves out rows that wait for the sweep.
+func (t Tx) Devices(ctx context.Context, id watchword.UserID, since, now time.Time) ([]factors.Device, error) {
+	return rows(ctx, t, func(s scanner) (d factors.Device, err error) {
+		return d, s.Scan(fields(deviceRow(&d))...)
+	}, selectDevices, id, millis(since), millis(now))
+}
+
+// DeleteDevice has the owner in its condition, as DeleteFactor has.
+func (t Tx) DeleteDevice(ctx context.Context, id watchword.UserID, device string) (bool, error) {
+	return t.change(ctx, deleteDevice, device, id)
+}
