@@ -85,7 +85,7 @@ type Options struct {
 	// StepUpAge is how long after a proof a session may change factors. An account with a factor also needs such a
 	// session to change its address or password, or to be deleted. Default: 5 min.
 	StepUpAge time.Duration
-	// RememberDevice is how long a browser may skip the second factor after it was proven there. Default: 0, never.
+	// RememberDevice is how long a browser may skip the second factor after it was proven there. Default: 0 s.
 	RememberDevice time.Duration
 
 	// PasswordMin is the minimum length of a password, in code points. Default: 8.

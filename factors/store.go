@@ -104,6 +104,8 @@ type DeviceTx interface {
 }
 
 // A Device is a browser that skips the second factor.
+//
+// Unstable: stores and package server use it.
 type Device struct {
 	ID     string
 	UserID watchword.UserID

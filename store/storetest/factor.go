@@ -212,6 +212,57 @@ var secondFactors = map[string]func(suite){
 		same(s, "user without factors", s.user(u.ID), u)
 	},
 
+	"DeviceIsUsedUntilItsEndOrAChangeOfFactors": func(s suite) {
+		u, other := s.addUser(1), s.addUser(2)
+		d := factors.Device{ID: uuidOf("000c", 1), UserID: u.ID, Name: "Firefox on Linux", CreatedAt: after(time.Hour),
+			LastUsedAt: after(2 * time.Hour), ExpiresAt: after(9 * time.Hour)}
+		completeFixture(s, d)
+		second := d
+		second.ID, second.CreatedAt = uuidOf("000c", 2), after(2*time.Hour)
+		s.factors(func(ctx context.Context, tx factors.Tx) error {
+			return firstError(tx.InsertDevice(ctx, d, 2), tx.InsertDevice(ctx, second, 2))
+		})
+		listed := func(since, now time.Time, want ...factors.Device) {
+			s.factors(func(ctx context.Context, tx factors.Tx) error {
+				all, err := tx.Devices(ctx, u.ID, since, now)
+				same(s, "devices", all, want)
+				return err
+			})
+		}
+		use := func(id watchword.UserID, since, now time.Time) func(context.Context, watchword.Tx) (bool, error) {
+			return func(ctx context.Context, tx watchword.Tx) (bool, error) {
+				return tx.UseDevice(ctx, id, d.ID, since, now)
+			}
+		}
+		listed(Start, after(3*time.Hour), second, d)
+		s.wantHeld(true, "used", use(u.ID, Start, after(3*time.Hour)))
+		s.wantHeld(false, "of another", use(other.ID, Start, after(3*time.Hour)))
+		s.wantHeld(false, "expired", use(u.ID, Start, d.ExpiresAt))
+		s.wantHeld(false, "created too early", use(u.ID, d.CreatedAt, after(3*time.Hour)))
+		d.LastUsedAt = after(3 * time.Hour)
+		listed(Start, after(3*time.Hour), second, d)
+		listed(d.CreatedAt, after(3*time.Hour), second)
+		listed(Start, d.ExpiresAt)
+		s.factors(func(ctx context.Context, tx factors.Tx) error { return tx.CountFactors(ctx, u.ID, d.CreatedAt) })
+		s.wantHeld(false, "factors changed", use(u.ID, Start, after(3*time.Hour)))
+		listed(Start, after(3*time.Hour), second)
+		third := d
+		third.ID, third.CreatedAt = uuidOf("000c", 3), after(4*time.Hour)
+		s.factors(func(ctx context.Context, tx factors.Tx) error { return tx.InsertDevice(ctx, third, 1) })
+		listed(Start, after(3*time.Hour), third)
+		remove := func(id watchword.UserID) func(context.Context, watchword.Tx) (bool, error) {
+			return func(ctx context.Context, tx watchword.Tx) (bool, error) {
+				return tx.(factors.Tx).DeleteDevice(ctx, id, third.ID)
+			}
+		}
+		s.wantHeld(false, "forgotten by another", remove(other.ID))
+		s.wantHeld(true, "forgotten", remove(u.ID))
+		s.factors(func(ctx context.Context, tx factors.Tx) error {
+			return firstError(tx.InsertDevice(ctx, third, 1), tx.ForgetDevices(ctx, u.ID))
+		})
+		listed(Start, after(3*time.Hour))
+	},
+
 	"SessionIsProvenWhileItIsAlive": func(s suite) {
 		one := s.addSession(Session(s.addUser(1).ID, 1))
 		methods, at := []string{"pwd", "otp", "mfa"}, after(time.Minute)

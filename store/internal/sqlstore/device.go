@@ -22,9 +22,9 @@ func deviceRow(d *factors.Device) []column {
 	}
 }
 
-// unchanged ends a device with every change of the factors of its user, so no flow that changes
-// factors has to delete the rows. They are swept when they expire.
-const unchanged = `created_at >= (SELECT factors_changed_at FROM users WHERE users.id = devices.user_id)`
+// unchanged ends a device with every change of the factors of its user, even in the same
+// millisecond. No flow that changes factors has to delete the rows. They are swept when they expire.
+const unchanged = `created_at > (SELECT factors_changed_at FROM users WHERE users.id = devices.user_id)`
 
 var (
 	insertDevice  = insertInto("devices", deviceRow(new(factors.Device)), "VALUES (%s)")

@@ -1,0 +1,89 @@
+package server_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// Remembered devices over HTTP.
+
+func remembering(o *watchword.Options) { o.RememberDevice = 30 * 24 * time.Hour }
+
+func TestRememberedDeviceOverHTTP(t *testing.T) {
+	t.Parallel()
+	s := requiring(t, start(t, remembering, nil))
+	access, secret, codes := s.enrolTOTP(t, s.browser(t))
+
+	b := s.browser(t)
+	challenged := b.do("POST", "/api/auth/login", loginAda+`}`)
+	want(t, challenged, 403, watchword.CodeSecondFactorRequired)
+	if got := challenged.body["challenge"].(map[string]any)["rememberFor"]; got != float64(30*24*3600) {
+		t.Errorf("rememberFor is %v", got)
+	}
+	in := b.do("POST", "/api/auth/login/factor", `{"totp":"`+codeAt(t, secret, 1)+`","rememberDevice":true}`)
+	want(t, in, 200, "")
+	var device *http.Cookie
+	for _, c := range in.Cookies() {
+		if c.Name == "watchword-device" {
+			device = c
+		}
+	}
+	if device == nil || !device.HttpOnly || device.SameSite != http.SameSiteStrictMode || device.Path != "/" ||
+		device.MaxAge != 30*24*3600 || strings.Contains(string(in.raw), device.Value) {
+		t.Fatalf("cookie %v, %s", device, in.raw)
+	}
+	skipped := b.do("POST", "/api/auth/login", loginAda+`}`)
+	want(t, skipped, 200, "")
+	bearer := []string{"Authorization", "Bearer " + skipped.text("accessToken")}
+	want(t, b.do("GET", "/api/auth/devices", "", bearer...), 401, watchword.CodeStepUpRequired)
+	want(t, b.do("DELETE", "/api/auth/devices", "", bearer...), 401, watchword.CodeStepUpRequired)
+	want(t, s.browser(t).do("POST", "/api/auth/login", loginAda+`}`), 403, watchword.CodeSecondFactorRequired)
+
+	list := b.do("GET", "/api/auth/devices", "", access...)
+	want(t, list, 200, "")
+	all := list.body["devices"].([]any)
+	if len(all) != 1 || all[0].(map[string]any)["lastUsedAt"] == nil {
+		t.Fatalf("%s", list.raw)
+	}
+	id := all[0].(map[string]any)["id"].(string)
+	want(t, b.do("DELETE", "/api/auth/devices/"+id, "", access...), 200, "")
+	want(t, b.do("DELETE", "/api/auth/devices/"+id, "", access...), 404, watchword.CodeNotFound)
+	want(t, b.do("POST", "/api/auth/login", loginAda+`}`), 403, watchword.CodeSecondFactorRequired)
+	want(t, b.do("DELETE", "/api/auth/devices", "", access...), 200, "")
+
+	// A client without cookies is not remembered, and is not offered it.
+	a := s.browser(t).do("POST", "/api/auth/login", loginAda+`,"delivery":"body"}`)
+	challenge := a.body["challenge"].(map[string]any)
+	if challenge["rememberFor"] != nil {
+		t.Errorf("%s", a.raw)
+	}
+	a = s.browser(t).do("POST", "/api/auth/login/factor",
+		`{"recoveryCode":"`+codes[0]+`","rememberDevice":true,"handle":"`+challenge["handle"].(string)+`"}`)
+	want(t, a, 422, watchword.CodeValidationFailed)
+	a = s.browser(t).do("POST", "/api/auth/login/factor",
+		`{"recoveryCode":"`+codes[0]+`","handle":"`+challenge["handle"].(string)+`"}`)
+	want(t, a, 200, "")
+}
+
+// A browser is asked before it is remembered, and only if the server remembers devices.
+func TestDevicesAreNotRememberedWithoutTheSetting(t *testing.T) {
+	t.Parallel()
+	s := withFactors(t)
+	access, secret, _ := s.enrolTOTP(t, s.browser(t))
+	b := s.browser(t)
+	a := b.do("POST", "/api/auth/login", loginAda+`}`)
+	if a.body["challenge"].(map[string]any)["rememberFor"] != nil {
+		t.Errorf("%s", a.raw)
+	}
+	want(t, b.do("POST", "/api/auth/login/factor", `{"totp":"`+codeAt(t, secret, 1)+`","rememberDevice":true}`),
+		422, watchword.CodeValidationFailed)
+	list := b.do("GET", "/api/auth/devices", "", access...)
+	want(t, list, 200, "")
+	if got := list.body["devices"].([]any); len(got) != 0 {
+		t.Errorf("%s", list.raw)
+	}
+}
