@@ -37,6 +37,8 @@ func (m *Manager) List(ctx context.Context, id watchword.UserID) (o Overview, er
 const maxName = 100 // code points
 
 // Rename changes the name of a factor. Codes: CodeValidationFailed (name), CodeNotFound.
+//
+// Unstable: package server calls it.
 func (m *Manager) Rename(ctx context.Context, who watchword.Identity, factor, name string) error {
 	if err := checkName(name); err != nil {
 		return err
@@ -57,6 +59,8 @@ func noFactor() error {
 // Remove deletes a factor. It ends the user's other sessions and outdates all access tokens. With
 // the last factor, it deletes the recovery codes, and the session loses its level. Codes:
 // CodeStepUpRequired, CodeNotFound, CodeLastWayIn.
+//
+// Unstable: package server calls it.
 func (m *Manager) Remove(ctx context.Context, who watchword.Identity, factor string, c watchword.Client) error {
 	now := m.engine.Now()
 	event := m.engine.Event(watchword.EventFactorRemoved, who.User, who.Session.ID, c, now)
@@ -151,6 +155,8 @@ func LastWayIn() error {
 
 // NewRecoveryCodes replaces the recovery codes. The old ones become invalid. Codes:
 // CodeStepUpRequired, CodeNotFound (the account has no factor).
+//
+// Unstable: package server calls it.
 func (m *Manager) NewRecoveryCodes(
 	ctx context.Context, who watchword.Identity, c watchword.Client,
 ) (codes []watchword.Secret, err error) {
@@ -180,6 +186,8 @@ func (m *Manager) NewRecoveryCodes(
 }
 
 // A StepUpRequest proves a signed-in user again. Password is for accounts without factors only.
+//
+// Unstable: package server calls it.
 type StepUpRequest struct {
 	Proof
 	Password watchword.Secret
@@ -189,6 +197,8 @@ type StepUpRequest struct {
 // StepUp makes a session fresh. The session keeps its generation and does not rotate. It returns a
 // new access token and its life. Codes: CodeValidationFailed, CodeFactorWrong, CodePasswordWrong,
 // CodeStepUpRequired (a password, although the account has a factor), CodeRateLimited.
+//
+// Unstable: package server calls it.
 func (m *Manager) StepUp(
 	ctx context.Context, who watchword.Identity, r StepUpRequest,
 ) (access watchword.Secret, life time.Duration, err error) {
