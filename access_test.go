@@ -90,9 +90,10 @@ func TestFieldsOfUsersHaveAccessRules(t *testing.T) {
 	for name, c := range map[string]struct{ documented, code []string }{
 		"the profile": {members["users"], profile},
 		// current is computed, and belongs to no column.
-		"a session":          {append(members["sessions"], "current"), bodies["sessionBody"]},
-		"a factor":           {members["factors"], bodies["factorBody"]},
-		"PATCH /api/auth/me": {[]string{"name", "locale"}, bodies["updateMeBody"]},
+		"a session":           {append(members["sessions"], "current"), bodies["sessionBody"]},
+		"a factor":            {members["factors"], bodies["factorBody"]},
+		"a remembered device": {members["devices"], bodies["deviceBody"]},
+		"PATCH /api/auth/me":  {[]string{"name", "locale"}, bodies["updateMeBody"]},
 	} {
 		slices.Sort(c.documented)
 		slices.Sort(c.code)
@@ -110,7 +111,7 @@ func TestEveryMemberOfABodyIsListedWithItsRule(t *testing.T) {
 			documented[name] = true
 		}
 	}
-	answers := regexp.MustCompile(`^(signedIn|message|session|factor|codesLeft|challenge)Body$|Answer$`)
+	answers := regexp.MustCompile(`^(signedIn|message|session|factor|codesLeft|challenge|device)Body$|Answer$`)
 	seen := map[string]bool{}
 	for body, members := range bodiesOf(t, "server/api_*.go") {
 		for _, name := range members {

@@ -127,7 +127,8 @@ func (k *keyring) secret(use KeyUse) []byte {
 // unique number lets one win, and all have the same secret.
 func (k *keyring) storeSecrets(ctx context.Context) error {
 	var missing []Key
-	for _, use := range []KeyUse{KeyMail, KeyImport, KeyDevice, KeyRecovery, KeyPasskey, KeyRemember} { // the order avoids deadlocks
+	// The order avoids deadlocks.
+	for _, use := range []KeyUse{KeyMail, KeyImport, KeyDevice, KeyRecovery, KeyPasskey, KeyRemember} {
 		if k.current.Load().secrets[use] != nil {
 			continue
 		}

@@ -113,7 +113,9 @@ func TestRememberedDeviceIsOfOneAccount(t *testing.T) {
 				t.Errorf("a token with byte %d changed skips the factor", i)
 			}
 		}
-		for _, text := range []watchword.Secret{"", "wwb_", browser.Remembered + "A", a.in.DeviceToken, a.in.RefreshToken} {
+		for _, text := range []watchword.Secret{
+			"", "wwb_", browser.Remembered + "A", a.in.DeviceToken, a.in.RefreshToken,
+		} {
 			changed := browser
 			changed.Remembered = text
 			if r.skips(t, a.email, password, changed) != nil {

@@ -29,8 +29,8 @@ type LoginRequest struct {
 	Remember bool
 }
 
-// Login opens the session of a challenged sign-in. Codes: CodeValidationFailed (not one proof, or
-// Remember although devices are not remembered), CodeChallengeInvalid, CodeFactorWrong, CodeRateLimited, CodeAccountDisabled,
+// Login opens the session of a challenged sign-in. Codes: CodeValidationFailed (not one proof, or Remember although
+// devices are not remembered), CodeChallengeInvalid, CodeFactorWrong, CodeRateLimited, CodeAccountDisabled,
 // CodeEmailNotVerified.
 func (m *Manager) Login(ctx context.Context, r LoginRequest) (*watchword.SignIn, error) {
 	kind, err := r.kind()

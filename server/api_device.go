@@ -22,23 +22,29 @@ type deviceBody struct {
 	ExpiresAt  time.Time  `json:"expiresAt"`
 }
 
+// A devicesAnswer does not mark the device of the caller: a session does not know in which browser it
+// was opened.
 type devicesAnswer struct {
 	Devices []deviceBody `json:"devices" nullable:"false" doc:"Newest first"`
 }
 
-// listDevices returns an empty list while devices are not remembered.
+// listDevices returns an empty list while devices are not remembered. The list has no pages, because
+// an account has few devices.
 func (a *api) listDevices(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	list, err := a.factors.Devices(r.Context(), who)
 	if err != nil {
 		return err
 	}
 	answer := devicesAnswer{Devices: []deviceBody{}} // [] in JSON, never null
+	// A device that has expired is no longer in the list, even before its row is swept.
 	for _, d := range list {
 		answer.Devices = append(answer.Devices, newDeviceBody(d))
 	}
 	return respond.JSON(w, http.StatusOK, answer)
 }
 
+// newDeviceBody leaves lastUsedAt out for a device that has not skipped a factor yet, as newFactorBody
+// does.
 func newDeviceBody(d factors.Device) deviceBody {
 	body := deviceBody{ID: d.ID, Name: d.Name, CreatedAt: d.CreatedAt, ExpiresAt: d.ExpiresAt}
 	if !d.LastUsedAt.IsZero() {
@@ -55,6 +61,8 @@ func (a *api) forgetDevice(w http.ResponseWriter, r *http.Request, who watchword
 	return respond.JSON(w, http.StatusOK, messageBody{"The device is forgotten. Its next sign-in needs a code again."})
 }
 
+// forgetDevices is for a user who can't tell which device was lost. It also counts while no device is
+// remembered, so that a front-end need not look first.
 func (a *api) forgetDevices(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	if err := a.factors.ForgetDevice(r.Context(), who, "", a.clients.of(w, r)); err != nil {
 		return err
@@ -62,13 +70,17 @@ func (a *api) forgetDevices(w http.ResponseWriter, r *http.Request, who watchwor
 	return respond.JSON(w, http.StatusOK, messageBody{"All devices are forgotten. Their next sign-in needs a code again."})
 }
 
-// deviceRoutes returns the table of remembered devices.
+// deviceRoutes returns the table of remembered devices. The rows exist even if no device is
+// remembered: a setting must not remove a path that clients call.
 func (a *api) deviceRoutes() []route {
 	if a.factors == nil {
 		return nil
 	}
+	// "devices" are remembered devices only. Sessions have paths of their own, although a session names its device, too.
 	const path = pathAPI + "/devices"
 	stepUp := watchword.CodeStepUpRequired
+	// Ending a session needs no fresh proof, and forgetting a device does: a thief with a stolen session
+	// could otherwise make the owner type codes into a false page.
 	return []route{
 		{"GET", path, a.signedIn(a.listDevices), bearer, "List the devices that skip your second factor",
 			nil, 200, devicesAnswer{}, join(nil, nil, stepUp)},
