@@ -194,7 +194,7 @@ func (e *Engine) UpdateProfile(ctx context.Context, who Identity, change Profile
 
 // DeleteAccount removes the account and ends its sessions. Codes: CodePasswordWrong, CodeRateLimited, CodeTryLater.
 func (e *Engine) DeleteAccount(ctx context.Context, who Identity, password Secret, c Client) error {
-	if password == "" {
+	if password == "" && who.User.PasswordHash != "" {
 		return required("password")
 	}
 	now := e.now()

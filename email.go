@@ -36,7 +36,7 @@ func (e *Engine) ChangeEmail(ctx context.Context, who Identity, newEmail string,
 	if problem != nil {
 		return unacceptable(*problem)
 	}
-	if password == "" {
+	if password == "" && who.User.PasswordHash != "" {
 		return required("password")
 	}
 	now := e.now()

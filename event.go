@@ -26,7 +26,8 @@ const (
 	EventRecoveryUsed    EventKind = "recovery_code_used"
 	EventRecoveryCodes   EventKind = "recovery_codes_created"
 	EventStepUp          EventKind = "step_up"
-	EventIdentityLinked  EventKind = "identity_linked"   // an account at a provider
+	EventIdentityLinked  EventKind = "identity_linked" // an account at a provider
+	EventIdentityRemoved EventKind = "identity_unlinked"
 	EventRemembered      EventKind = "device_remembered" // this browser skips the second factor from now on
 	EventForgotten       EventKind = "device_forgotten"  // by its owner
 	EventLogout          EventKind = "logout"

@@ -27,21 +27,22 @@ const (
 	MailSignupExisting  MailKind = "signup_existing"  // somebody signed up with your address
 )
 
-// Notices about second factors.
+// Notices about second factors and providers.
 //
 // Unstable: other factors bring other notices.
 const (
-	MailTOTPAdded      MailKind = "totp_added"
-	MailTOTPRemoved    MailKind = "totp_removed"
-	MailPasskeyAdded   MailKind = "passkey_added"
-	MailPasskeyRemoved MailKind = "passkey_removed"
-	MailFactorsReset   MailKind = "factors_reset" // an operator removed all
-	MailRecoveryUsed   MailKind = "recovery_used" // a recovery code
+	MailTOTPAdded                           MailKind = "totp_added"
+	MailTOTPRemoved                         MailKind = "totp_removed"
+	MailPasskeyAdded                        MailKind = "passkey_added"
+	MailPasskeyRemoved                      MailKind = "passkey_removed"
+	MailFactorsReset                        MailKind = "factors_reset" // an operator removed all
+	MailRecoveryUsed                        MailKind = "recovery_used" // a recovery code
+	MailIdentityLinked, MailIdentityRemoved MailKind = "identity_linked", "identity_unlinked"
 )
 
 // boundNotices are the kinds that go only to proven addresses, within the budget of the account.
 var boundNotices = []MailKind{MailPasswordChanged, MailReuseDetected, MailTOTPAdded, MailTOTPRemoved,
-	MailPasskeyAdded, MailPasskeyRemoved, MailFactorsReset, MailRecoveryUsed}
+	MailPasskeyAdded, MailPasskeyRemoved, MailFactorsReset, MailRecoveryUsed, MailIdentityLinked, MailIdentityRemoved}
 
 // mailedTokens are the kinds of mail that contain a token. A first proof keeps invitations,
 // although they no longer work: AcceptInvite then says why.

@@ -91,16 +91,14 @@ func required(field string) error {
 // count per session, so other clients can't use up its attempts. The caller refunds the returned charge in its own
 // transaction. Codes: CodeStepUpRequired, CodePasswordWrong, CodeRateLimited, CodeTryLater.
 func (e *Engine) reauthenticate(
-	ctx context.Context,
-	who Identity,
-	given Secret,
-	c Client,
-	now time.Time,
+	ctx context.Context, who Identity, given Secret, c Client, now time.Time,
 ) (Charge, error) {
-	if who.User.Factors > 0 {
-		if refusal := decideFresh(who.User, who.Session, e.opts.StepUpAge, now); refusal != nil {
-			return Charge{}, refusal
-		}
+	passwordless := who.User.PasswordHash == "" // a fresh sign-in with a provider or a passkey is enough
+	switch stale := decideFresh(who.User, who.Session, e.opts.StepUpAge, now); {
+	case stale != nil && (who.User.Factors > 0 || passwordless):
+		return Charge{}, stale
+	case passwordless:
+		return Charge{}, nil
 	}
 	failure := e.opts.Limits.Reauthentication.charge(limitReauthentication, string(who.Session.ID), now)
 	if err := e.charge(ctx, failure); err != nil {
@@ -124,7 +122,7 @@ func passwordWrong() *Error {
 // that undoes a change of address. Otherwise a thief could lock the owner out by changing both. Codes:
 // CodePasswordWrong, CodeValidationFailed (newPassword), CodeRateLimited, CodeTryLater.
 func (e *Engine) ChangePassword(ctx context.Context, who Identity, current, next Secret, c Client) error {
-	if current == "" {
+	if current == "" && who.User.PasswordHash != "" {
 		return required("currentPassword")
 	}
 	now := e.now()

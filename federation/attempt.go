@@ -99,6 +99,11 @@ func (m *Manager) OpenAttempt(sealed watchword.Secret) (a Attempt, err error) {
 // Links reports whether the attempt links an identity to the account of a session.
 func (a Attempt) Links() bool { return a.Purpose == purposeLink }
 
+// LinkAttempt is the attempt of a link that could not begin.
+func LinkAttempt(provider string) Attempt {
+	return Attempt{Provider: provider, Purpose: purposeLink, Page: true}
+}
+
 // matches reports whether a response can belong to the attempt.
 func (a Attempt) matches(provider, state string, now time.Time) bool {
 	same := subtle.ConstantTimeCompare([]byte(a.State), []byte(state)) == 1

@@ -54,6 +54,10 @@ type Options struct {
 	// LinkProven links an identity to the proven account with the same address without a sign-in to
 	// that account, if the provider vouches for the address. Default: false.
 	LinkProven bool
+
+	// Spare returns the id of a passkey of the user that signs in alone, or "". The last way to sign in
+	// can't be removed. Default: no passkeys.
+	Spare func(context.Context, Tx, watchword.UserID) (string, error)
 }
 
 // A Manager runs the flows of external identities. It is safe for concurrent use.
@@ -74,6 +78,9 @@ func IsID(id string) bool { return idPattern.MatchString(id) }
 
 // New returns a Manager for an engine and the store of that engine.
 func New(e *watchword.Engine, store Store, opts Options) (*Manager, error) {
+	if opts.Spare == nil {
+		opts.Spare = func(context.Context, Tx, watchword.UserID) (string, error) { return "", nil }
+	}
 	mode, _ := e.Signup()
 	m := &Manager{engine: e.Inside(), publicURL: e.PublicURL(), signUp: mode != watchword.SignupClosed,
 		store: store, opts: opts, byID: map[string]Provider{}}

@@ -152,47 +152,18 @@ func (m *Manager) link(ctx context.Context, tx Tx, s settlement, u watchword.Use
 	if err != nil {
 		return watchword.Event{}, err
 	}
-	return m.insert(ctx, tx, s, u, watchword.EventIdentityLinked)
+	event, err := m.insert(ctx, tx, s, u, watchword.EventIdentityLinked)
+	if err == nil {
+		err = m.engine.Notify(ctx, tx, u, event, notice(watchword.MailIdentityLinked, s.info.Name))
+	}
+	return event, err
+}
+
+// notice returns the mail about a change. A link that a stranger has made would open the account.
+func notice(kind watchword.MailKind, name string) watchword.Mail {
+	return watchword.Mail{Kind: kind, Facts: watchword.MailFacts{Factor: name}}
 }
 
 func tooManyIdentities() *watchword.Error {
 	return refuse(watchword.CodeFactorLimit, "This account has too many connected accounts. Disconnect one first.")
-}
-
-// A LinkRequest begins a link to the account of a session.
-type LinkRequest struct {
-	Provider string
-	Who      watchword.Identity
-	ReturnTo string
-	Page     bool
-}
-
-// StartLink begins a link. Codes: CodeNotFound, CodeStepUpRequired, CodeEmailNotVerified (the account
-// could still be taken back by the owner of its address), CodeFactorLimit, CodeProviderUnavailable.
-func (m *Manager) StartLink(ctx context.Context, r LinkRequest) (Started, error) {
-	if refusal := m.engine.Fresh(r.Who.User, r.Who.Session, m.engine.Now()); refusal != nil {
-		return Started{}, refusal
-	}
-	if !r.Who.User.Verified() {
-		return Started{}, refuse(watchword.CodeEmailNotVerified,
-			"Confirm your email address first: open the link that we emailed you, or request a new one.")
-	}
-	all, err := m.List(ctx, r.Who.User.ID)
-	if err == nil && len(all) >= maxIdentities {
-		err = tooManyIdentities()
-	}
-	if err != nil {
-		return Started{}, err
-	}
-	return m.start(ctx, Attempt{Provider: r.Provider, Purpose: purposeLink, Session: r.Who.Session.ID,
-		ReturnTo: r.ReturnTo, Page: r.Page})
-}
-
-// List returns the identities of an account, the oldest first.
-func (m *Manager) List(ctx context.Context, id watchword.UserID) (all []Identity, err error) {
-	err = m.store.View(ctx, func(tx Tx) error {
-		all, err = tx.Identities(ctx, id)
-		return err
-	})
-	return all, err
 }

@@ -38,6 +38,9 @@ type IdentityTx interface {
 	Identities(context.Context, watchword.UserID) ([]Identity, error) // oldest first
 	// UseIdentity stores Provider, Email and LastUsedAt, if the account still has the identity.
 	UseIdentity(context.Context, Identity) (bool, error)
+	// DeleteIdentity reports false if the account does not have the identity, or could not sign in
+	// without it. spare is the id of a passkey that signs in alone, or "".
+	DeleteIdentity(ctx context.Context, id watchword.UserID, identity, spare string) (bool, error)
 }
 
 // An Identity is an account at a provider that is linked to a user. No token of the provider is

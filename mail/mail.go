@@ -63,6 +63,8 @@ var pages = map[watchword.MailKind]page{
 	watchword.MailTOTPRemoved:     {pathForgot, false},
 	watchword.MailPasskeyAdded:    {pathForgot, false},
 	watchword.MailPasskeyRemoved:  {pathForgot, false},
+	watchword.MailIdentityLinked:  {pathForgot, false},
+	watchword.MailIdentityRemoved: {pathForgot, false},
 	watchword.MailFactorsReset:    {pathLogin, false},
 	watchword.MailRecoveryUsed:    {pathAccount, false},
 	watchword.MailSignupExisting:  {pathLogin, false},

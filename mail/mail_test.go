@@ -70,6 +70,8 @@ func message(kind watchword.MailKind) watchword.Message {
 		m.Factor = "Ada’s iPhone 15"
 	case watchword.MailPasskeyAdded, watchword.MailPasskeyRemoved:
 		m.Factor, m.Left = "iCloud Keychain (Managed)", 1
+	case watchword.MailIdentityLinked, watchword.MailIdentityRemoved:
+		m.Factor = "Google"
 	case watchword.MailRecoveryUsed:
 		m.Left = 3
 	}
@@ -81,7 +83,7 @@ var kinds = []watchword.MailKind{
 	watchword.MailAddressChanged, watchword.MailAddressReplaced, watchword.MailPasswordChanged,
 	watchword.MailReuseDetected, watchword.MailMoreHappened, watchword.MailSignupExisting,
 	watchword.MailTOTPAdded, watchword.MailTOTPRemoved, watchword.MailPasskeyAdded, watchword.MailPasskeyRemoved,
-	watchword.MailFactorsReset, watchword.MailRecoveryUsed,
+	watchword.MailFactorsReset, watchword.MailRecoveryUsed, watchword.MailIdentityLinked, watchword.MailIdentityRemoved,
 }
 
 func TestEveryKindMatchesItsGoldenFile(t *testing.T) {
@@ -162,6 +164,8 @@ func TestLinksComeFromThePublicURLWithTheTokenInTheFragment(t *testing.T) {
 		watchword.MailTOTPRemoved:     "https://auth.example.com/forgot",
 		watchword.MailPasskeyAdded:    "https://auth.example.com/forgot",
 		watchword.MailPasskeyRemoved:  "https://auth.example.com/forgot",
+		watchword.MailIdentityLinked:  "https://auth.example.com/forgot",
+		watchword.MailIdentityRemoved: "https://auth.example.com/forgot",
 		watchword.MailFactorsReset:    "https://auth.example.com/login",
 		watchword.MailRecoveryUsed:    "https://auth.example.com/account",
 	} {

@@ -100,6 +100,8 @@ var bodies = map[string]string{
 	"totp_removed":          "text last facts after else button",
 	"passkey_added":         "text facts after else button",
 	"passkey_removed":       "text last facts after else button",
+	"identity_linked":       "text facts after else button",
+	"identity_unlinked":     "text facts after else button",
 	"factors_reset":         "text facts after else button",
 	"recovery_used":         "text left few facts after button small",
 }

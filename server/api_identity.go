@@ -1,9 +1,14 @@
 package server
 
 import (
+	"errors"
+	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/federation"
+	"github.com/watchword-auth/watchword/internal/apirequest"
 	"github.com/watchword-auth/watchword/internal/respond"
 )
 
@@ -34,6 +39,95 @@ func (a *api) listProviders(w http.ResponseWriter, _ *http.Request) error {
 	return respond.JSON(w, http.StatusOK, answer)
 }
 
+// An identitiesAnswer has no cursor: the engine bounds the identities of an account.
+type identitiesAnswer struct {
+	Identities []identityAnswer `json:"identities" nullable:"false"`
+}
+
+// An identityAnswer describes an account at a provider. The address is that of the last use, and may
+// differ from the address of the account here.
+type identityAnswer struct {
+	ID         string     `json:"id" format:"uuid"`
+	Provider   string     `json:"provider" doc:"Its id in /providers"`
+	Email      string     `json:"email,omitempty" doc:"At the provider"`
+	LinkedAt   time.Time  `json:"linkedAt"`
+	LastUsedAt *time.Time `json:"lastUsedAt,omitempty"`
+}
+
+// listIdentities does not show the subject: it is a number of the provider, and users know their
+// address there. The list needs no fresh session, because it has no secret.
+func (a *api) listIdentities(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	// The engine bounds the list, so the response needs no cursor.
+	all, err := a.federation.List(r.Context(), who.User.ID)
+	if err != nil {
+		return err
+	}
+	answer := identitiesAnswer{Identities: []identityAnswer{}}
+	for _, one := range all {
+		row := identityAnswer{ID: one.ID, Provider: one.Provider, Email: one.Email, LinkedAt: one.LinkedAt}
+		// An identity that was only linked has no last use.
+		if !one.LastUsedAt.IsZero() {
+			row.LastUsedAt = &one.LastUsedAt
+		}
+		answer.Identities = append(answer.Identities, row)
+	}
+	return respond.JSON(w, http.StatusOK, answer)
+}
+
+// A linkBody is optional. Without it, the browser comes back to the account page.
+type linkBody struct {
+	ReturnTo string `json:"returnTo,omitempty" doc:"A page on the public URL or on an allowed origin"`
+}
+
+// A startedAnswer has the page of the provider. The front-end opens it in the same browser: the state is
+// in a cookie.
+type startedAnswer struct {
+	URL string `json:"url" format:"uri"`
+}
+
+// startLink begins a link. The front-end sends it with credentials, so that the browser stores the
+// cookie of the attempt.
+func (a *api) startLink(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	body, err := apirequest.OptionalBody[linkBody](r)
+	if err != nil {
+		return err
+	}
+	// A page ignores a forged target. A program gets an error, so that its author sees the mistake.
+	if body.ReturnTo != "" && (len(body.ReturnTo) > maxReturnTo || !a.origins.mayRedirectTo(body.ReturnTo)) {
+		return unacceptable("returnTo", watchword.FieldInvalid, "Name a page on the public URL or on an allowed origin.")
+	}
+	started, err := a.federation.StartLink(r.Context(), federation.LinkRequest{
+		Provider: r.PathValue("provider"), Who: who, ReturnTo: body.ReturnTo, Page: body.ReturnTo == ""})
+	if err != nil {
+		return a.withoutCause(w, err)
+	}
+	// The response sets a cookie of this host, which a front-end on another site can't use.
+	a.cookies.attemptCookie(started.State).Set(w, string(started.Sealed), federation.AttemptLife)
+	return respond.JSON(w, http.StatusOK, startedAnswer{started.URL})
+}
+
+// unlink disconnects a provider. The engine refuses the last way to sign in. Other sessions continue,
+// also those that the provider opened: they belong to the account, and its owner can end them.
+func (a *api) unlink(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	if err := a.federation.Unlink(r.Context(), who, r.PathValue("id"), a.clients.of(w, r)); err != nil {
+		return err
+	}
+	return respond.JSON(w, http.StatusOK, messageBody{"The account is disconnected."})
+}
+
+// The refusals of a provider have two readers: users see that it failed, and operators see why.
+
+// withoutCause logs why a provider failed, and returns the refusal that clients see.
+func (e edge) withoutCause(w http.ResponseWriter, err error) error {
+	var failure *federation.Failure
+	if errors.As(err, &failure) {
+		e.errors.log.Warn("a provider failed", slog.String("request_id", w.Header().Get(requestIDHeader)),
+			slog.String("provider", failure.Provider), slog.Any("error", failure.Cause))
+		return failure.Refusal
+	}
+	return err
+}
+
 // finishLink connects the identity of a sign-in that was stopped before (LINK_REQUIRED) to the account
 // that this browser has just signed in to. A failure does not end the sign-in: the user can connect
 // the provider again.
@@ -57,5 +151,14 @@ func (a *api) identityRoutes() []route {
 	return []route{
 		{"GET", pathAPI + "/providers", a.listProviders, public, "List the providers for a sign-in with others",
 			nil, 200, providersAnswer{}, nil},
+		{"GET", pathAPI + "/identities", a.signedIn(a.listIdentities), bearer, "List your accounts at providers",
+			nil, 200, identitiesAnswer{}, nil},
+		{"POST", pathAPI + "/identities/{provider}", a.signedIn(a.startLink), bearer,
+			"Begin to connect an account at a provider", linkBody{}, 200, startedAnswer{},
+			[]watchword.Code{watchword.CodeValidationFailed, watchword.CodeNotFound, watchword.CodeStepUpRequired,
+				watchword.CodeEmailNotVerified, watchword.CodeFactorLimit, watchword.CodeProviderUnavailable}},
+		{"DELETE", pathAPI + "/identities/{id}", a.signedIn(a.unlink), bearer, "Disconnect an account at a provider",
+			nil, 200, messageBody{}, []watchword.Code{watchword.CodeStepUpRequired, watchword.CodeNotFound,
+				watchword.CodeLastWayIn}},
 	}
 }

@@ -25,6 +25,8 @@ type accountData struct {
 	Undo                 time.Time        // until when the previous address can undo the change; zero: it can't
 	Mailed               bool             // the sign-up mailed a link that proves the address
 	TwoStep              *twoStep         // nil: the server has no second factors
+	Connected            *connected       // nil: the server has no external providers
+	NoPassword           bool             // the account has no password to ask for
 }
 
 // accountSession is one row of the list of sessions. It has no token; the id is enough to end the
@@ -73,6 +75,10 @@ func (p *pages) accountView(r *http.Request, who watchword.Identity) (*view, err
 	if data.TwoStep, err = p.twoStepOf(r, who); err != nil {
 		return nil, err
 	}
+	if data.Connected, err = p.connectedOf(r, who); err != nil {
+		return nil, err
+	}
+	data.NoPassword = who.User.PasswordHash == ""
 	data.Devices, data.MoreDevices = split(devicesOf(data.Sessions))
 	data.Newest, data.Older = split(foldEvents(data.Events))
 	v.Data = data
@@ -85,6 +91,10 @@ func (p *pages) accountPage(w http.ResponseWriter, r *http.Request, who watchwor
 	v, err := p.accountView(r, who)
 	if err != nil {
 		return err
+	}
+	// A link to a provider that failed comes back here.
+	if p.federation != nil && p.flash(w, r, "why") == "provider" {
+		v.Problem = v.providerProblem(r, v.offered)
 	}
 	if done := "done." + p.flash(w, r, "done"); v.T(done) != done {
 		v.Notice = v.T(done)

@@ -45,6 +45,7 @@ type proofData struct {
 	Path     string            // of the form
 	Recovery bool              // asks for a recovery code
 	Password bool              // asks for the password; only on the page of a step-up
+	External bool              // asks to sign in with a provider again; only on the page of a step-up
 	Other    string            // the page with the other kind of code
 	Email    watchword.Address // for password managers; only on the page of a step-up
 	Cancel   template.URL      // leads away from a step-up

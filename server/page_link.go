@@ -136,6 +136,9 @@ func (p *pages) linkForm(link linkPage) handler {
 		// A refused form shows the token in its short form, also if the user pasted the whole
 		// link.
 		form.Set("token", string(in.token))
+		if p.isVerifyWith(link, form) {
+			link.consume = (*pages).verifyWith
+		}
 		switch form.Get("action") {
 		case actionChoose:
 			return p.choosePassword(w, r, form)

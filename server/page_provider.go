@@ -2,7 +2,6 @@ package server
 
 import (
 	"errors"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"slices"
@@ -159,11 +158,7 @@ func (p *pages) providerFailed(w http.ResponseWriter, r *http.Request, a federat
 		return err
 	}
 	// The cause is for the operator. Users see only which provider failed.
-	var failure *federation.Failure
-	if errors.As(err, &failure) {
-		p.errors.log.Warn("a provider failed", slog.String("request_id", w.Header().Get(requestIDHeader)),
-			slog.String("provider", failure.Provider), slog.Any("error", failure.Cause))
-	}
+	_ = p.withoutCause(w, err)
 	p.errors.logRefusal(w, r, refusal)
 	if target := p.returnTo(r); target != "" && !a.Page {
 		p.redirect(w, withError(target, refusal.Code), nil)
@@ -235,8 +230,8 @@ func (p *pages) providerRoutes() []route {
 	}
 	// A provider sends the browser back by GET. The state in the query protects it, as the origin
 	// protects the forms of other pages.
-	return []route{
+	return append(p.identityRoutes(), []route{
 		{method: "GET", path: pathSignInWith + "{provider}", handle: p.startProvider},
 		{method: "GET", path: pathSignInWith + "{provider}/callback", handle: p.finishProvider},
-	}
+	}...)
 }

@@ -45,6 +45,7 @@ func (p *pages) signPage(w http.ResponseWriter, r *http.Request, page string) er
 		v.Problem = v.T("why." + why)
 	case "provider":
 		v.Problem = v.providerProblem(r, v.offered)
+		p.expectLink(r, v)
 	case "out", "deleted":
 		v.Notice = v.T("why." + why)
 	}

@@ -323,6 +323,8 @@ func (p *pages) removeForm(w http.ResponseWriter, r *http.Request, who watchword
 func (p *pages) stepUpView(r *http.Request, who watchword.Identity, recovery bool) *view {
 	v := p.newView(r, "step-up")
 	data := v.proofOf(pathStepUp, recovery)
+	// An account without a password and factors becomes fresh by another sign-in.
+	data.External = p.federation != nil && who.User.PasswordHash == "" && who.User.Factors == 0
 	data.Password, data.Email, data.Cancel = who.User.Factors == 0, who.User.Email, p.cancelOf(v.ReturnTo)
 	v.Data = data
 	return v

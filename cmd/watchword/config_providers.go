@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/factors"
 	"github.com/watchword-auth/watchword/federation"
 	"github.com/watchword-auth/watchword/federation/providers"
 )
@@ -166,11 +168,18 @@ func (s *sources) checkProvider(entry *providerSetting) {
 	}
 }
 
+// sparePasskey lets package federation know passkeys: wings don't import each other, and the stores
+// hand out one transaction for all.
+func sparePasskey(ctx context.Context, tx federation.Tx, id watchword.UserID) (string, error) {
+	all, err := tx.(factors.Tx).Factors(ctx, id)
+	return factors.AloneBeside(all, ""), err
+}
+
 // federation returns the flows of external providers on an open store. It sends no request, so the
 // start does not wait for a provider.
 func (s *Settings) federation(on *stack) (*federation.Manager, error) {
 	// The order of the file is that of the buttons.
-	options := federation.Options{LinkProven: s.LinkProven == "auto"}
+	options := federation.Options{LinkProven: s.LinkProven == "auto", Spare: sparePasskey}
 	for _, entry := range s.Providers {
 		provider, err := providers.New(entry.options)
 		if err != nil {

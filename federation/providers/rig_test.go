@@ -51,7 +51,8 @@ type site struct {
 	federation *federation.Manager
 	mails      chan watchword.Message
 	log        *lines
-	op         *honest // of withHonest
+	op         *honest   // of withHonest
+	acme       *scripted // of withScripted
 }
 
 // A realStore is a store of this module.

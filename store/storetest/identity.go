@@ -69,6 +69,36 @@ var identities = map[string]func(suite){
 		})
 	},
 
+	"LastIdentityIsKept": func(s suite) {
+		u := User(1)
+		u.PasswordHash = ""
+		s.wantHeld(true, "insert user", func(ctx context.Context, tx watchword.Tx) (bool, error) {
+			return tx.InsertUser(ctx, u, Start)
+		})
+		one, two := identityOf(u, 1), identityOf(u, 2)
+		s.wantHeld(true, "insert", insertIdentity(one))
+		remove := func(i federation.Identity, spare string) func(context.Context, watchword.Tx) (bool, error) {
+			return func(ctx context.Context, tx watchword.Tx) (bool, error) {
+				return tx.(federation.Tx).DeleteIdentity(ctx, i.UserID, i.ID, spare)
+			}
+		}
+		s.wantHeld(false, "the last", remove(one, ""))
+		s.wantHeld(false, "with a spare passkey that does not exist", remove(one, "unknown"))
+		s.wantHeld(true, "insert", insertIdentity(two))
+		foreign := one
+		foreign.UserID = s.addUser(2).ID
+		s.wantHeld(false, "by another account", remove(foreign, ""))
+		s.wantHeld(true, "one of two", remove(one, ""))
+		s.wantHeld(true, "insert a passkey", insertFactor(passkeyOf(u, 3)))
+		s.wantHeld(true, "with a spare passkey", remove(two, passkeyOf(u, 3).ID))
+		s.wantHeld(true, "insert", insertIdentity(one))
+		s.wantHeld(true, "the passkey, with an identity left", func(ctx context.Context, tx watchword.Tx) (bool, error) {
+			return tx.(factors.Tx).DeleteFactor(ctx, u.ID, passkeyOf(u, 3).ID, "")
+		})
+		s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.SetPassword(ctx, u.ID, "hash") })
+		s.wantHeld(true, "the last, with a password", remove(one, ""))
+	},
+
 	"IdentitiesAreDeletedByTimeAndWithTheirUser": func(s suite) {
 		u, other := s.addUser(1), s.addUser(2)
 		for _, i := range []federation.Identity{identityOf(u, 1), identityOf(u, 2), identityOf(other, 3)} {

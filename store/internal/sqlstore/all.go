@@ -155,6 +155,7 @@ func factorStatements() []Statement {
 		{"selectIdentity", selectIdentity, BySubject},
 		{"selectIdentities", selectIdentities, ByUser},
 		{"useIdentity", useIdentity, ByIdentity},
+		{"deleteIdentity", deleteIdentity, ByIdentity},
 		{"deleteIdentities", deleteIdentities, ByUser},
 		{"deleteIdentitiesSince", deleteIdentitiesSince, ByUser},
 

@@ -46,6 +46,9 @@ const (
 	// to the account that the sign-in opens.
 	useIdentity = `UPDATE identities SET provider = $1, email = $2, last_used_at = $3 WHERE id = $4 AND user_id = $5`
 
+	// deleteIdentity keeps the last way in, see anotherWayIn.
+	deleteIdentity = `DELETE FROM identities WHERE id = $1 AND user_id = $2 AND ` + anotherWayIn
+
 	deleteIdentities      = `DELETE FROM identities WHERE user_id = $1`
 	deleteIdentitiesSince = `DELETE FROM identities WHERE user_id = $1 AND linked_at >= $2`
 )
@@ -72,6 +75,11 @@ func (t Tx) Identities(ctx context.Context, id watchword.UserID) ([]federation.I
 // UseIdentity has the owner in its condition, see useIdentity.
 func (t Tx) UseIdentity(ctx context.Context, i federation.Identity) (bool, error) {
 	return t.change(ctx, useIdentity, i.Provider, i.Email, millis(i.LastUsedAt), i.ID, i.UserID)
+}
+
+// DeleteIdentity has the owner in its condition: an id that a user has guessed deletes no row of another account.
+func (t Tx) DeleteIdentity(ctx context.Context, id watchword.UserID, identity, spare string) (bool, error) {
+	return t.change(ctx, deleteIdentity, identity, id, spare)
 }
 
 // DeleteIdentities with the zero time deletes all: no identity was linked before 1970.

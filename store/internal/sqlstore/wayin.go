@@ -10,4 +10,5 @@ package sqlstore
 // A new kind of way in extends this constant, and its deletion uses it.
 const anotherWayIn = `(
 	EXISTS (SELECT 1 FROM users AS owner WHERE owner.id = $2 AND owner.password_hash <> '')
+	OR EXISTS (SELECT 1 FROM identities AS other WHERE other.user_id = $2 AND other.id <> $1)
 	OR EXISTS (SELECT 1 FROM factors AS spare WHERE spare.id = $3 AND spare.user_id = $2 AND spare.id <> $1))`

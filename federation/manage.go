@@ -1,0 +1,130 @@
+package federation
+
+import (
+	"context"
+	"errors"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// A LinkRequest begins a link to the account of a session.
+type LinkRequest struct {
+	Provider string
+	Who      watchword.Identity
+	ReturnTo string
+	Page     bool
+}
+
+// StartLink begins a link. Codes: CodeNotFound, CodeStepUpRequired, CodeEmailNotVerified (the account
+// could still be taken back by the owner of its address), CodeFactorLimit, CodeProviderUnavailable.
+func (m *Manager) StartLink(ctx context.Context, r LinkRequest) (Started, error) {
+	if err := m.Fresh(r.Who); err != nil {
+		return Started{}, err
+	}
+	if !r.Who.User.Verified() {
+		return Started{}, refuse(watchword.CodeEmailNotVerified,
+			"Confirm your email address first: open the link that we emailed you, or request a new one.")
+	}
+	all, err := m.List(ctx, r.Who.User.ID)
+	if err == nil && len(all) >= maxIdentities {
+		err = tooManyIdentities()
+	}
+	if err != nil {
+		return Started{}, err
+	}
+	return m.start(ctx, Attempt{Provider: r.Provider, Purpose: purposeLink, Session: r.Who.Session.ID,
+		ReturnTo: r.ReturnTo, Page: r.Page})
+}
+
+// Fresh returns a refusal unless the session may change identities now. Codes: CodeStepUpRequired.
+func (m *Manager) Fresh(who watchword.Identity) error {
+	if refusal := m.engine.Fresh(who.User, who.Session, m.engine.Now()); refusal != nil {
+		return refusal
+	}
+	return nil
+}
+
+// List returns the identities of an account, the oldest first.
+func (m *Manager) List(ctx context.Context, id watchword.UserID) (all []Identity, err error) {
+	err = m.store.View(ctx, func(tx Tx) error {
+		all, err = tx.Identities(ctx, id)
+		return err
+	})
+	return all, err
+}
+
+// Unlink removes an identity from the account. Codes: CodeStepUpRequired, CodeNotFound, CodeLastWayIn.
+func (m *Manager) Unlink(ctx context.Context, who watchword.Identity, id string, c watchword.Client) error {
+	now := m.engine.Now()
+	event := m.engine.Event(watchword.EventIdentityRemoved, who.User, who.Session.ID, c, now)
+	err := m.store.Update(ctx, func(tx Tx) error {
+		if err := held(tx.LockUser(ctx, who.User.ID, who.User.Email)); err != nil {
+			return err
+		}
+		session, user, err := tx.Session(ctx, who.Session.ID)
+		if err != nil {
+			return err
+		}
+		if session.EndedBy(m.engine.Cutoffs(now)) != "" {
+			return errChanged
+		}
+		if refusal := m.engine.Fresh(user, session, now); refusal != nil {
+			return refusal
+		}
+		return m.remove(ctx, tx, user, id, &event)
+	})
+	if errors.Is(err, errChanged) || errors.Is(err, watchword.ErrNotFound) {
+		return m.engine.SessionEnded()
+	}
+	if err == nil {
+		m.engine.Announce(event)
+	}
+	return err
+}
+
+// remove deletes an identity, unless it is the last way to sign in. The caller holds the lock of the
+// account, so of two concurrent removals of the last two, one is refused.
+func (m *Manager) remove(ctx context.Context, tx Tx, u watchword.User, id string, event *watchword.Event) error {
+	all, err := tx.Identities(ctx, u.ID)
+	if err != nil {
+		return err
+	}
+	var gone Identity
+	for _, one := range all {
+		if one.ID == id {
+			gone = one
+		}
+	}
+	if gone.ID == "" {
+		return refuse(watchword.CodeNotFound, "This connection does not exist. It may have been removed.")
+	}
+	spare, err := m.opts.Spare(ctx, tx, u.ID)
+	if err != nil {
+		return err
+	}
+	removed, err := tx.DeleteIdentity(ctx, u.ID, id, spare)
+	if err == nil && !removed {
+		err = refuse(watchword.CodeLastWayIn,
+			"This is your only way to sign in. Set a password or add a passkey first, then remove it.")
+	}
+	if err != nil {
+		return err
+	}
+	event.Detail = gone.Provider
+	mail := notice(watchword.MailIdentityRemoved, m.nameOf(gone.Provider))
+	if err := m.engine.Notify(ctx, tx, u, *event, mail); err != nil {
+		return err
+	}
+	return tx.InsertEvent(ctx, *event)
+}
+
+// nameOf returns the name of a provider, or its id if the operator has removed it.
+func (m *Manager) nameOf(id string) string {
+	if p := m.byID[id]; p != nil {
+		return p.Info().Name
+	}
+	return id
+}
+
+// Name returns the name of the provider of an identity, for people.
+func (m *Manager) Name(i Identity) string { return m.nameOf(i.Provider) }

@@ -1,0 +1,171 @@
+package server
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/federation"
+)
+
+// Connected accounts: the identities of a user on the account page, and the mailed link of a sign-up
+// that waits with an identity.
+
+// pathIdentities is followed by the id of a provider, or by the id of an identity and /remove.
+const pathIdentities = pathAccount + "/identities/"
+
+// actionProvider begins the value of the field "action" that continues a mailed link with a provider.
+const actionProvider = "provider:"
+
+// connected is what the account page shows of providers. Operators' templates use its fields.
+type connected struct {
+	Accounts []connectedAccount
+	Addable  []federation.Info // providers to connect
+	Unproven bool              // the address must be proven first
+}
+
+// A connectedAccount is one row of the list.
+type connectedAccount struct {
+	ID, Name, Email string
+	Since, Used     time.Time
+}
+
+// connectedOf returns the section of the account page, or nil without providers. An identity of a
+// provider that the operator has removed is still listed, so that its owner can disconnect it.
+func (p *pages) connectedOf(r *http.Request, who watchword.Identity) (*connected, error) {
+	if p.federation == nil {
+		return nil, nil
+	}
+	// The list is read in a transaction of its own, like the rest of the page.
+	all, err := p.federation.List(r.Context(), who.User.ID)
+	if err != nil {
+		return nil, err
+	}
+	// Only a proven address can connect: the account could still be taken back by the owner of the address.
+	section := &connected{Unproven: !who.User.Verified()}
+	for _, one := range all {
+		section.Accounts = append(section.Accounts,
+			connectedAccount{one.ID, p.federation.Name(one), one.Email, one.LinkedAt, one.LastUsedAt})
+	}
+	// The order of the buttons is that of the settings.
+	for _, info := range p.federation.Providers() {
+		has := slices.ContainsFunc(all, func(i federation.Identity) bool { return i.Provider == info.ID })
+		// The API can connect a second account of a provider. The page keeps the usual case simple.
+		if !has && !section.Unproven {
+			section.Addable = append(section.Addable, info)
+		}
+	}
+	return section, nil
+}
+
+// leaveFor shows a page that leads to a provider. A redirect is not possible here: browsers apply
+// form-action of the Content-Security-Policy to the redirects of a form.
+func (p *pages) leaveFor(w http.ResponseWriter, r *http.Request, started federation.Started) error {
+	p.dropOldAttempts(w, r)
+	p.cookies.attemptCookie(started.State).Set(w, string(started.Sealed), federation.AttemptLife)
+	// The page has a link as well, for browsers that don't follow the refresh.
+	v := p.newView(r, "again")
+	v.Title, v.Data = v.T("error.moment"), started.URL
+	return p.show(w, http.StatusOK, v)
+}
+
+// connectForm begins a link. It is a form and not a link, because another site must not connect an
+// identity of its own choice: the csrf middleware rejects its forms.
+func (p *pages) connectForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	started, err := p.federation.StartLink(r.Context(), federation.LinkRequest{
+		Provider: r.PathValue("provider"), Who: who, ReturnTo: p.returnTo(r), Page: true})
+	if p.stepUpFirst(w, r, pathAccount, err) {
+		return nil
+	}
+	if err != nil {
+		return p.refuseConnected(w, r, who, r.PathValue("provider"), err)
+	}
+	return p.leaveFor(w, r, started)
+}
+
+// refuseConnected shows the account page with the reason.
+func (p *pages) refuseConnected(
+	w http.ResponseWriter, r *http.Request, who watchword.Identity, provider string, err error,
+) error {
+	// The message names the provider, so it takes the way of a failed response.
+	if watchword.CodeOf(err) == watchword.CodeProviderUnavailable {
+		return p.providerFailed(w, r, federation.LinkAttempt(provider), err)
+	}
+	return p.refuseFactor(w, r, who, err)
+}
+
+// disconnectPage asks before an identity is removed.
+func (p *pages) disconnectPage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	if err := p.federation.Fresh(who); err != nil {
+		return p.refuseFactor(w, r, who, err)
+	}
+	all, err := p.federation.List(r.Context(), who.User.ID)
+	if err != nil {
+		return err
+	}
+	// The identity of another account is as unknown as one that never existed.
+	i := slices.IndexFunc(all, func(one federation.Identity) bool { return one.ID == r.PathValue("id") })
+	if i < 0 {
+		return notFound(w, r)
+	}
+	v := p.newView(r, "confirm")
+	v.Title = v.T("disconnect.title")
+	v.Data = confirmData{Path: pathIdentities + all[i].ID + "/remove", Name: p.federation.Name(all[i]),
+		Text: v.T("disconnect.text"), Button: v.T("identities.remove"), Danger: true}
+	return p.show(w, http.StatusOK, v)
+}
+
+// disconnectForm removes an identity. The engine refuses to remove the last way to sign in.
+func (p *pages) disconnectForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	// The form checks the freshness again: the page may have been open for an hour.
+	if err := p.federation.Unlink(r.Context(), who, r.PathValue("id"), p.client(w, r)); err != nil {
+		return p.refuseFactor(w, r, who, err)
+	}
+	// The account page shows the list without it.
+	p.done(w, r, "unlinked")
+	return nil
+}
+
+// verifyWith continues a mailed link with a provider. The sign-up has an identity instead of a
+// password, and the same identity completes it.
+func (p *pages) verifyWith(w http.ResponseWriter, r *http.Request, in linkInput) error {
+	// The token stays valid until the account exists, so the user can come back and use another way.
+	provider, _ := strings.CutPrefix(in.form.Get("action"), actionProvider)
+	started, err := p.federation.StartVerify(r.Context(), federation.StartRequest{Provider: provider,
+		ReturnTo: p.returnTo(r), Page: true, Replaces: p.cookies.replaced(r, "")}, in.token)
+	if err != nil {
+		return err
+	}
+	return p.leaveFor(w, r, started)
+}
+
+// isVerifyWith reports whether a form of a link names a provider.
+func (p *pages) isVerifyWith(link linkPage, form url.Values) bool {
+	return p.federation != nil && link.kind == watchword.MailVerify &&
+		strings.HasPrefix(form.Get("action"), actionProvider)
+}
+
+// expectLink fills in the address of the account to which a stopped sign-in will be connected. The
+// reader enters the password on the same page, and needs no detour through the account page.
+func (p *pages) expectLink(r *http.Request, v *view) {
+	handle := p.cookies.link.Value(r)
+	if p.federation == nil || handle == "" {
+		return
+	}
+	// Without a pending link, the page is the usual one.
+	if pending, err := p.federation.PendingLink(r.Context(), watchword.Secret(handle)); err == nil {
+		v.filled("login", url.Values{"email": {string(pending.Email)}})
+	}
+}
+
+// identityRoutes returns the forms of the account page. They are part of providerRoutes.
+func (p *pages) identityRoutes() []route {
+	return []route{
+		{method: "POST", path: pathIdentities + "{provider}", handle: p.requireSignIn(p.connectForm)},
+		{method: "GET", path: pathIdentities + "{id}/remove", handle: p.requireSignIn(p.disconnectPage)},
+		{method: "POST", path: pathIdentities + "{id}/remove", handle: p.requireSignIn(p.disconnectForm)},
+	}
+}
