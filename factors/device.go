@@ -45,6 +45,11 @@ func notRemembered() *watchword.Error {
 	}
 }
 
+// RememberFor returns how long a browser can skip the second factor, or 0.
+//
+// Unstable: package server calls it.
+func (m *Manager) RememberFor() time.Duration { return m.engine.RememberFor() }
+
 // devices lists the remembered devices of an account, newest first.
 func (m *Manager) devices(ctx context.Context, tx Tx, id watchword.UserID, now time.Time) ([]Device, error) {
 	if m.engine.RememberFor() <= 0 {

@@ -49,6 +49,8 @@ type proofData struct {
 	Other    string            // the page with the other kind of code
 	Email    watchword.Address // for password managers; only on the page of a step-up
 	Cancel   template.URL      // leads away from a step-up
+
+	Remembers, Remember bool // the browser can be remembered; the box for it is checked
 }
 
 // proofOf returns the data of a form at path. recovery selects the kind of code.
@@ -72,7 +74,9 @@ func (v *view) proofOf(path string, recovery bool) proofData {
 // managers fill in the wrong one.
 func (p *pages) factorView(r *http.Request, recovery bool) *view {
 	v := p.newView(r, "factor")
-	v.Data = v.proofOf(pathFactor, recovery)
+	data := v.proofOf(pathFactor, recovery)
+	data.Remembers = p.factors.RememberFor() > 0
+	v.Data = data
 	return v
 }
 
@@ -113,6 +117,7 @@ func (p *pages) factorForm(w http.ResponseWriter, r *http.Request) error {
 	}
 	in, err := p.factors.Login(r.Context(), factors.LoginRequest{
 		Handle: watchword.Secret(p.cookies.step.Value(r)), Proof: proofIn(form), Client: p.clients.of(w, r),
+		Remember: form.Get("rememberDevice") != "",
 	})
 	switch watchword.CodeOf(err) {
 	case watchword.CodeChallengeInvalid:
@@ -126,7 +131,11 @@ func (p *pages) factorForm(w http.ResponseWriter, r *http.Request) error {
 	}
 	// The cookie stays, because the challenge has more attempts. A limit refuses before it counts one.
 	if err != nil {
-		return p.refill(w, r, p.factorView(r, form.Has("recoveryCode")).filled("factor", form), err)
+		v := p.factorView(r, form.Has("recoveryCode"))
+		data := v.Data.(proofData)
+		data.Remember = form.Get("rememberDevice") != "" // a mistyped code does not undo the choice
+		v.Data = data
+		return p.refill(w, r, v.filled("factor", form), err)
 	}
 	// The handle was used. Deleting it keeps a later visit from a misleading error.
 	p.cookies.step.Clear(w)

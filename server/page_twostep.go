@@ -43,6 +43,7 @@ type twoStep struct {
 	CodesLeft    int
 	CodesLow     bool
 	CodesCreated time.Time // zero if no code is left
+	Devices      []factors.Device
 }
 
 // twoStepOf returns the section of the account page, or nil without Options.Factors. It reads the
@@ -70,7 +71,7 @@ func (p *pages) twoStepOf(r *http.Request, who watchword.Identity) (*twoStep, er
 		Apps: apps, Addable: offered && proven && len(apps) < factors.MaxTOTP,
 		Unproven: offered && !proven, On: len(overview.Factors) > 0,
 		CodesLeft: overview.Codes.Left, CodesLow: overview.Codes.Left <= fewCodes,
-		CodesCreated: overview.Codes.CreatedAt,
+		CodesCreated: overview.Codes.CreatedAt, Devices: overview.Devices,
 	}, nil
 }
 
@@ -408,5 +409,7 @@ func (p *pages) twoStepRoutes() []route {
 		{method: "POST", path: pathFactors + "{id}/name", handle: p.renameForm},
 		signedIn("GET", pathFactors+"{id}/remove", p.removePage),
 		signedIn("POST", pathFactors+"{id}/remove", p.removeForm),
+		signedIn("GET", pathDevices+"{id}/forget", p.forgetPage),
+		signedIn("POST", pathDevices+"{id}/forget", p.forgetForm),
 	}
 }

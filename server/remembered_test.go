@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -85,5 +86,44 @@ func TestDevicesAreNotRememberedWithoutTheSetting(t *testing.T) {
 	want(t, list, 200, "")
 	if got := list.body["devices"].([]any); len(got) != 0 {
 		t.Errorf("%s", list.raw)
+	}
+}
+
+var aForget = regexp.MustCompile(`/account/devices/[0-9a-f-]{36}/forget`)
+
+// The page needs no script: the box, the list and the question are plain forms.
+func TestPagesRememberAndForgetABrowser(t *testing.T) {
+	t.Parallel()
+	s, phone := startFactors(t, remembering, nil)
+	_, phone.secret, _ = s.enrolTOTP(t, s.browser(t))
+	b := s.browser(t)
+	login := map[string]string{"email": "ada@example.com", "password": goodPassword}
+	wantPage(t, b.submit("/login", login), 303)
+	wantPage(t, b.visit("/login/factor"), 200, `name="rememberDevice"`)
+	wantPage(t, b.submit("/login/factor", map[string]string{"totp": "12345", "rememberDevice": "yes"}), 403,
+		`value="yes" checked`)
+	wantPage(t, b.submit("/login/factor", map[string]string{"totp": phone.code(), "rememberDevice": "yes"}), 303)
+	account := b.visit("/account")
+	wantPage(t, account, 200, "Browsers without the second step")
+	forget := aForget.FindString(string(account.raw))
+	wantPage(t, b.visit(forget), 200, "Forget this browser?")
+	wantPage(t, s.browser(t).submit(forget, nil), 303) // to the sign-in
+
+	wantPage(t, b.submit("/logout", nil), 303)
+	wantPage(t, b.submit("/login", login), 303)
+	wantPage(t, b.visit("/account", "Accept-Language", "de"), 200, "Browser ohne zweiten Schritt")
+	stale := b.visit(forget) // the session has not proven the factor
+	if to := stale.Header.Get("Location"); !strings.HasPrefix(to, "/step-up?return_to=") {
+		t.Fatalf("%d, to %q", stale.StatusCode, to)
+	}
+	wantPage(t, b.submit("/step-up", map[string]string{"totp": phone.code()}), 303)
+	wantPage(t, b.submit(forget, nil), 303)
+	if page := string(b.visit("/account").raw); strings.Contains(page, "Browsers without") {
+		t.Error("the forgotten browser is still listed")
+	}
+	wantPage(t, b.visit(forget), 404)
+	wantPage(t, b.submit("/logout", nil), 303)
+	if to := b.submit("/login", login).Header.Get("Location"); to != "/login/factor" {
+		t.Errorf("the forgotten browser goes to %q", to)
 	}
 }

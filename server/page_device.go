@@ -1,0 +1,39 @@
+package server
+
+import (
+	"net/http"
+	"slices"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/factors"
+)
+
+// Remembered devices on the account page: the browsers that skip the second step. The page lists them without a
+// step-up, as it lists the sessions, which name the same browsers. Only forgetting one needs a fresh proof.
+
+// The id of a device follows.
+const pathDevices = pathAccount + "/devices/"
+
+// forgetPage asks before a browser is forgotten. The device of another account is as unknown as one that never existed.
+func (p *pages) forgetPage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	overview, err := p.factors.List(r.Context(), who.User.ID)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(overview.Devices, func(d factors.Device) bool { return d.ID == r.PathValue("id") })
+	if i < 0 {
+		return notFound(w, r)
+	}
+	device := overview.Devices[i]
+	return p.showConfirm(w, r, who, "forget", confirmData{Path: pathDevices + device.ID + "/forget", Name: device.Name,
+		Text: "forget.text", Button: "remembered.forget"})
+}
+
+// forgetForm leaves the sessions of the browser: the user ends them in their own list.
+func (p *pages) forgetForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	if err := p.factors.ForgetDevice(r.Context(), who, r.PathValue("id"), p.client(w, r)); err != nil {
+		return p.refuseFactor(w, r, who, err)
+	}
+	p.done(w, r, "forgotten")
+	return nil
+}
