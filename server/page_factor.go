@@ -50,7 +50,7 @@ type proofData struct {
 	Email    watchword.Address // for password managers; only on the page of a step-up
 	Cancel   template.URL      // leads away from a step-up
 
-	Remembers, Remember bool // the browser can be remembered; the box for it is checked
+	Remembers, Remember bool // whether the browser can be remembered, and whether the box is checked
 }
 
 // proofOf returns the data of a form at path. recovery selects the kind of code.
