@@ -11,6 +11,8 @@ import (
 // Remembered devices on the account page: the browsers that skip the second step. The page lists them without a
 // step-up, as it lists the sessions, which name the same browsers. Only forgetting one needs a fresh proof.
 
+// The section is absent without a remembered browser, and while the setting is off: rows do not count then.
+//
 // The id of a device follows.
 const pathDevices = pathAccount + "/devices/"
 
@@ -25,6 +27,7 @@ func (p *pages) forgetPage(w http.ResponseWriter, r *http.Request, who watchword
 		return notFound(w, r)
 	}
 	device := overview.Devices[i]
+	// The name is that of the browser at the time. A browser that was updated since keeps its old name here.
 	return p.showConfirm(w, r, who, "forget", confirmData{Path: pathDevices + device.ID + "/forget", Name: device.Name,
 		Text: "forget.text", Button: "remembered.forget"})
 }
@@ -34,6 +37,8 @@ func (p *pages) forgetForm(w http.ResponseWriter, r *http.Request, who watchword
 	if err := p.factors.ForgetDevice(r.Context(), who, r.PathValue("id"), p.client(w, r)); err != nil {
 		return p.refuseFactor(w, r, who, err)
 	}
+	// The cookie of the browser stays, because this request may come from another one. Without the row it has no
+	// effect, and the browser deletes it when its time is over.
 	p.done(w, r, "forgotten")
 	return nil
 }
