@@ -28,6 +28,7 @@ import (
 var guards = map[string]string{
 	"public": "no credential", "bearer": "access token", "refresh": "refresh token", "mailed": "mailed token",
 	"either": "any token", "enrol": "access token, or a waiting sign-in",
+	"readUsers": "admin, or a service key with `users:read`",
 }
 
 func TestEveryRouteIsListedInTheAccessTable(t *testing.T) {
@@ -111,7 +112,7 @@ func TestEveryMemberOfABodyIsListedWithItsRule(t *testing.T) {
 			documented[name] = true
 		}
 	}
-	answers := regexp.MustCompile(`^(signedIn|message|session|factor|codesLeft|challenge|device)Body$|Answer$`)
+	answers := regexp.MustCompile(`^(signedIn|message|session|factor|codesLeft|challenge|device|adminUser)Body$|Answer$`)
 	seen := map[string]bool{}
 	for body, members := range bodiesOf(t, "server/api_*.go") {
 		for _, name := range members {

@@ -233,7 +233,7 @@ func (e *Engine) signItem(item FeedItem, key accesstoken.Key) (FeedEvent, error)
 	}
 	if item.Session != "" {
 		event.Kind, event.Session = secevent.SessionRevoked, string(item.Session)
-		event.Initiator, event.Reason = initiator(item.Why), string(item.Why)
+		event.Initiator, event.Reason = secevent.Initiator(string(item.Why)), string(item.Why)
 	} else {
 		event.Kind, event.User, event.Initiator = secevent.ClaimsChanged, string(item.User), "admin"
 	}

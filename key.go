@@ -35,6 +35,7 @@ const (
 	KeyRecovery KeyUse = "recovery" // computes the hashes of recovery codes
 	KeyPasskey  KeyUse = "passkey"  // computes the user handles of passkeys
 	KeyRemember KeyUse = "remember" // computes the tokens of remembered devices
+	KeyService  KeyUse = "service"  // authenticates service keys and cursors of package admin
 )
 
 // A Key is a row of the store: a secret that is sealed under the master key. Its times
@@ -109,6 +110,8 @@ func derivedFrom(use KeyUse) string {
 		return "passkey user handle"
 	case KeyRemember:
 		return "remembered device"
+	case KeyService:
+		return "service key"
 	default:
 		return "known device"
 	}
@@ -124,11 +127,11 @@ func (k *keyring) secret(use KeyUse) []byte {
 }
 
 // storeSecrets stores missing secrets. If several processes do so at the same time, the
-// unique number lets one win, and all have the same secret.
+// unique number lets one win, and all have the same secret. The order of the uses avoids deadlocks.
 func (k *keyring) storeSecrets(ctx context.Context) error {
 	var missing []Key
 	// The order avoids deadlocks.
-	for _, use := range []KeyUse{KeyMail, KeyImport, KeyDevice, KeyRecovery, KeyPasskey, KeyRemember} {
+	for _, use := range []KeyUse{KeyMail, KeyImport, KeyDevice, KeyRecovery, KeyPasskey, KeyRemember, KeyService} {
 		if k.current.Load().secrets[use] != nil {
 			continue
 		}

@@ -277,7 +277,7 @@ func (k *keyring) open(rows []Key) (*keyset, error) {
 			set.refresh[uint8(row.Number)] = secret
 		case KeyPepper:
 			set.peppers[row.ID] = secret
-		case KeyMail, KeyImport, KeyDevice, KeyRecovery, KeyPasskey, KeyRemember:
+		case KeyMail, KeyImport, KeyDevice, KeyRecovery, KeyPasskey, KeyRemember, KeyService:
 			set.secrets[row.Use] = secret
 		}
 		set.rows[row.Use] = append(set.rows[row.Use], row)

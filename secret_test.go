@@ -173,7 +173,7 @@ func TestFirstStartStoresTheSecretsThatEarlierReleasesDerived(t *testing.T) {
 	must(t, err)
 	derived := map[watchword.KeyUse]string{
 		watchword.KeyMail: "mail token", watchword.KeyImport: "import id", watchword.KeyDevice: "known device",
-		watchword.KeyRecovery: "recovery code",
+		watchword.KeyRecovery: "recovery code", watchword.KeyService: "service key",
 	}
 	stored := func() (n int) {
 		for _, key := range r.keysOf(t) {

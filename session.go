@@ -57,20 +57,6 @@ const (
 	EndedExpired    EndReason = "expired"       // computed, never stored
 )
 
-// initiator returns who ended a session, in the terms of CAEP 1.0, section 2.
-func initiator(why EndReason) string {
-	switch why {
-	case EndedLogout, EndedByUser, EndedLogoutAll, EndedPassword, EndedEmail, EndedFirstProof, EndedReplaced,
-		EndedDeleted, EndedFactor, EndedFactorGone:
-		return "user"
-	case EndedOperator, EndedDisabled, EndedFactors:
-		return "admin"
-	case EndedReuse, EndedTooMany:
-		return "policy"
-	}
-	return "system"
-}
-
 // A SessionPolicy limits the life of sessions. It is applied at each use, so a
 // shorter limit also applies to existing sessions.
 type SessionPolicy struct {

@@ -84,3 +84,14 @@ func Ago(lang string, t, now time.Time) (string, error) {
 	v := &view{theme: theme, lang: theme.catalog.Match(lang)}
 	return string(v.ago(t, now)), nil
 }
+
+// An AdminRoute is a row of the table of administration.
+type AdminRoute struct{ Method, Path string }
+
+// AdminRoutes returns the table of administration.
+func (s *Server) AdminRoutes() (all []AdminRoute) {
+	for _, r := range s.api.adminRoutes() {
+		all = append(all, AdminRoute{r.method, r.path})
+	}
+	return all
+}

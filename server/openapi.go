@@ -154,15 +154,15 @@ func describeRoute(registry huma.Registry, r route) *huma.Operation {
 			Content:  content(registry, "application/json", "", r.body).Content,
 		}
 	}
-	switch r.guard {
-	case bearer:
+	switch {
+	case r.guard == bearer, r.guard.isAdmin():
 		operation.Security = []map[string][]string{{"accessToken": {}}}
-	case refresh:
+	case r.guard == refresh:
 		operation.Security = []map[string][]string{{"refreshToken": {}}}
-	case enrol:
+	case r.guard == enrol:
 		operation.Security = []map[string][]string{{"accessToken": {}}, {}}
 	// The empty requirement at the end means that the route also works without credentials.
-	case either:
+	case r.guard == either:
 		operation.Security = []map[string][]string{{"refreshToken": {}}, {"accessToken": {}}, {}}
 	}
 	if strings.Contains(r.path, "{id}") {
@@ -180,6 +180,9 @@ func describeRoute(registry huma.Registry, r route) *huma.Operation {
 	}
 	if r.path == pathForward {
 		describeForward(operation)
+	}
+	if r.guard.isAdmin() {
+		operation.Parameters = append(operation.Parameters, adminParameters(r)...)
 	}
 	if r.path == pathRevocations || r.path == pathStream {
 		operation.Parameters = []*huma.Param{{Name: "after", In: "query", Schema: &huma.Schema{Type: "integer"},
@@ -205,7 +208,7 @@ func describeRoute(registry huma.Registry, r route) *huma.Operation {
 // route, so they stay short.
 func refusalsOf(r route) map[int][]string {
 	codes := slices.Concat(r.refusals, []watchword.Code{watchword.CodeInternal, watchword.CodeMisdirected})
-	if strings.HasPrefix(r.path, pathAPI) {
+	if isAPI(r.path) {
 		codes = append(codes, watchword.CodeTryLater)
 	}
 	if r.method != http.MethodGet {
@@ -214,7 +217,10 @@ func refusalsOf(r route) map[int][]string {
 	if r.body != nil {
 		codes = append(codes, watchword.CodeBodyInvalid, watchword.CodeBodyTooLarge, watchword.CodeContentType)
 	}
-	if r.guard == bearer {
+	if r.guard.isAdmin() {
+		codes = append(codes, watchword.CodeInsufficientScope, watchword.CodeStepUpRequired)
+	}
+	if r.guard == bearer || r.guard.isAdmin() {
 		codes = append(codes, watchword.CodeTokenMissing, watchword.CodeTokenInvalid, watchword.CodeTokenExpired,
 			watchword.CodeSessionEnded, watchword.CodeAmbiguousCredentials)
 	}
@@ -250,13 +256,17 @@ const dialectPrefix = "dialect-"
 // operationID returns method and path in one word. Generated clients use it as a function name. It
 // must be unique in the document and must not change.
 func operationID(r route) string {
-	path := strings.NewReplacer("/api/auth", "", "/.well-known", "", ".json", "", "{", "by-", "}", "").Replace(r.path)
+	path := strings.NewReplacer("/api/auth", "", "/api/admin", "/admin",
+		"/.well-known", "", ".json", "", "{", "by-", "}", "").Replace(r.path)
 	return strings.ToLower(cmp.Or(r.method, http.MethodGet)) + strings.ReplaceAll(path, "/", "-")
 }
 
 // tagOf returns the section of the API that a path belongs to. Readers of /docs find a route by
 // its section.
 func tagOf(path string) string {
+	if strings.HasPrefix(path, pathAdmin) {
+		return "administration"
+	}
 	rest, isAPI := strings.CutPrefix(path, pathAPI+"/")
 	if !isAPI {
 		return "service"

@@ -61,6 +61,8 @@ func groupsOf(url string, routes []route, all dialects) []docGroup {
 		{Name: "password", Title: "The password", Intro: "The mailed links open pages of this server or of your front-end."},
 		{Name: "email", Title: "The email address",
 			Intro: "Each change of an address is confirmed by a mail. The previous address can undo it for 7 days."},
+		{Name: "administration", Title: "Administration",
+			Intro: "For administrators with a second factor, and for programs with a service key."},
 		{Name: "service", Title: "For services and operators",
 			Intro: "Services verify access tokens by themselves: with the public keys, and with the feed of ended sessions."},
 	}
@@ -97,7 +99,8 @@ func documentRoute(url string, r route) docRoute {
 		Members: apiexample.Members(r.body), Answer: apiexample.Members(r.answer),
 		Status: r.status, StatusText: http.StatusText(r.status),
 		Curl: apiexample.Curl(apiexample.Command{
-			Method: method, URL: url + r.path, Bearer: r.guard == bearer, Body: r.body, Stream: r.path == pathStream,
+			Method: method, URL: url + r.path, Bearer: r.guard == bearer || r.guard.isAdmin(), Body: r.body,
+			Stream: r.path == pathStream,
 		}),
 	}
 	for _, p := range operation.Parameters {

@@ -21,6 +21,8 @@ const (
 	pathUsers    = pathAPI + "/users/"    // followed by an id
 	pathSessions = pathAPI + "/sessions/" // followed by an id
 
+	pathAdmin = "/api/admin" // not below pathAPI: an operator can publish only the latter
+
 	pathForward = pathAPI + "/forward"
 	pathPrefix  = pathAPI + "/forward-path/" // followed by the path of the client's request
 
@@ -62,6 +64,12 @@ const (
 	mailed  guard = "mailed token"  // in the body
 	either  guard = "any token"     // refresh or access token, or neither
 	enrol   guard = "access token, or a sign-in that waits for its first factor"
+)
+
+// The guards of administration. Unlike the guards above, they are checked (administered). An
+// administrator has the role admin and a session of the level admin-acr.
+const (
+	readUsers guard = "admin, or a service key with users:read"
 )
 
 // anyMethod is the method of a route that accepts every method.
@@ -165,7 +173,36 @@ func (a *api) routes() []route {
 		{"GET", pathReady, a.ready, public, "Whether the store accepts writes", nil, 200, healthAnswer{},
 			join(nil, nil, watchword.CodeTryLater)},
 	}
-	return slices.Concat(all, a.factorRoutes(), a.passkeyRoutes(), a.deviceRoutes(), a.identityRoutes())
+	return slices.Concat(all, a.factorRoutes(), a.passkeyRoutes(), a.deviceRoutes(), a.identityRoutes(), a.adminRoutes())
+}
+
+// An adminRoute is a route whose guard is checked before its handler runs. Its handler has another
+// type than that of a route, so no row of one table fits into the other by mistake.
+type adminRoute struct {
+	method, path string
+	handle       adminHandler
+	guard        guard
+	summary      string
+	body         any
+	status       int
+	answer       any
+	refusals     []watchword.Code
+}
+
+// adminRoutes returns the table of administration. Without Options.Admin, it is empty. The test
+// TestAdminRoutesCheckTheirGuard calls every row as every kind of caller.
+func (a *api) adminRoutes() (all []route) {
+	if a.admin == nil {
+		return nil
+	}
+	parameter := []watchword.Code{watchword.CodeParameterInvalid}
+	for _, r := range []adminRoute{
+		{"GET", pathAdmin + "/users", a.adminUsers, readUsers, "Find accounts", nil, 200, adminUsersAnswer{}, parameter},
+	} {
+		all = append(all, route{r.method, r.path, a.administered(r.guard, r.handle), r.guard, r.summary, r.body, r.status,
+			r.answer, r.refusals})
+	}
+	return all
 }
 
 // routes returns the table of the pages. They are not in the OpenAPI document. Browsers use them,

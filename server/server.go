@@ -14,6 +14,7 @@ import (
 	"net/http"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/admin"
 	"github.com/watchword-auth/watchword/dialect"
 	"github.com/watchword-auth/watchword/factors"
 	"github.com/watchword-auth/watchword/federation"
@@ -77,6 +78,10 @@ type Options struct {
 	// Federation runs the sign-in with external providers, on the engine and its store. Default: none.
 	Federation *federation.Manager
 
+	// Admin is the administration of accounts at /api/admin, for users with the role admin and for
+	// programs with a service key. Default: none.
+	Admin *admin.Manager
+
 	// DevMail shows the development mailbox at /dev/mail, to everyone who can reach the
 	// server. It needs a loopback PublicURL. Default: none.
 	DevMail Mailbox
@@ -105,6 +110,7 @@ type Server struct {
 type edge struct {
 	engine  *watchword.Engine
 	factors *factors.Manager // nil: no endpoints
+	admin   *admin.Manager   // nil: no endpoints
 	// federation is nil without providers: no endpoints and no buttons.
 	federation *federation.Manager
 
@@ -182,7 +188,7 @@ func newEdge(engine *watchword.Engine, opts Options, o *origins) (edge, error) {
 		return edge{}, fmt.Errorf("server: Options.CookieName: %w", err)
 	}
 	who := &clients{proxies: proxies, devices: device.New(), cookies: c}
-	shared := edge{engine: engine, factors: opts.Factors, origins: o, cookies: c, clients: who, errors: &errorResponder{
+	shared := edge{engine: engine, factors: opts.Factors, admin: opts.Admin, origins: o, cookies: c, clients: who, errors: &errorResponder{
 		log: opts.Log, lines: newRefusalLog(), origins: o, cookies: c, clients: who, dialects: opts.Dialects,
 	}}
 	if opts.Federation != nil && len(opts.Federation.Providers()) > 0 {

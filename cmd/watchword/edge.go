@@ -31,6 +31,7 @@ func (d *listeners) install(settings *Settings, s *stack, log *slog.Logger) erro
 		CookieDomain:   settings.CookieDomain,
 		PasswordMin:    settings.engine().PasswordMin,
 		Factors:        settings.factors(s), // also with second-factor=off, for accounts that have one
+		Admin:          settings.admin(s),
 		Draining:       d.draining.Load,
 		Log:            log,
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/admin"
 	"github.com/watchword-auth/watchword/factors"
 	"github.com/watchword-auth/watchword/federation"
 	"github.com/watchword-auth/watchword/store/postgres"
@@ -22,6 +23,7 @@ type database interface {
 	watchword.Store
 	Factors() factors.Store
 	Federation() federation.Store
+	Admin() admin.Store
 	Check(context.Context) error
 }
 

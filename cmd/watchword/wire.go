@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/admin"
 	"github.com/watchword-auth/watchword/factors"
 	"github.com/watchword-auth/watchword/internal/seal"
 	"github.com/watchword-auth/watchword/internal/weborigin"
@@ -244,6 +245,11 @@ func (s *Settings) factors(on *stack) *factors.Manager {
 		RPID:       s.PasskeyRPID,
 		Origins:    s.frontEnds(),
 	})
+}
+
+// admin returns the administration on an open store.
+func (s *Settings) admin(on *stack) *admin.Manager {
+	return admin.New(on.engine, on.store.Admin(), admin.Options{StepUpAge: s.StepUpAge})
 }
 
 // hashWorkers leaves one core free, so that refreshes and verifications stay fast while passwords

@@ -57,6 +57,21 @@ type Event struct {
 	Head int64 // of a Heartbeat
 }
 
+// Initiator returns who ended a session for a reason, in the terms of CAEP 1.0, section 2. A reason
+// that it does not know is the system's.
+func Initiator(reason string) string {
+	switch reason {
+	case "logout", "ended_by_user", "logout_all", "password_changed", "email_changed", "first_proof", "replaced",
+		"account_deleted", "factor_added", "factor_removed":
+		return "user"
+	case "ended_by_operator", "account_disabled", "factors_reset":
+		return "admin"
+	case "refresh_reused", "too_many_sessions":
+		return "policy"
+	}
+	return "system"
+}
+
 type claims struct {
 	Issuer   string       `json:"iss"`
 	Audience string       `json:"aud"`

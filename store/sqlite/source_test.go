@@ -30,8 +30,8 @@ func TestSourceHoldsExclusiveLock(t *testing.T) {
 	}
 
 	source := openSource(t, path)
-	// Two users, a callback for each, and the row of the feed.
-	if rows, err := source.Count(t.Context()); rows != 5 || err != nil {
+	// Two users with two roles and a callback each, and the row of the feed.
+	if rows, err := source.Count(t.Context()); rows != 9 || err != nil {
 		t.Fatalf("%d rows, %v", rows, err)
 	}
 	if _, err := sqlite.Open(t.Context(), path); err == nil {

@@ -36,12 +36,13 @@ const (
 	AllSessions      Key = "by an operator, in order of id"
 	AllFactors       Key = "by an operator, in order of id"
 	AllMails         Key = "the outbox (unsent mail only)"
+	ByRole           Key = "by an administrator, by role in order of id"
 )
 
 // Statements lists all statements. The stores prepare exactly these, so a statement that is
 // missing here fails. A test compares the list with the constants of the package.
 func Statements() []Statement {
-	return slices.Concat(accountStatements(), factorStatements(), serviceStatements())
+	return slices.Concat(accountStatements(), factorStatements(), adminStatements(), serviceStatements())
 }
 
 // accountStatements lists the statements of accounts, sessions and mail. With a shard per user,
@@ -164,6 +165,19 @@ func factorStatements() []Statement {
 		{"takeRecoveryCode", takeRecoveryCode, ByUser},
 		{"deleteRecoveryCodes", deleteRecoveryCodes, ByUser},
 		{"proveSession", proveSession, BySession},
+	}
+}
+
+// adminStatements lists the statements of administration.
+func adminStatements() []Statement {
+	return []Statement{
+		{"insertRole", insertRole, ByUser},
+		{"deleteRoles", deleteRoles, ByUser},
+		{"deleteMetadata", deleteMetadata, ByUser},
+		{"deleteIdempotency", deleteIdempotency, ByUser},
+		{"selectAccounts", selectAccounts, ByOperator},
+		{"selectRoleAccounts", selectRoleAccounts, ByRole},
+		{"selectAccount", selectAccount, ByUser},
 	}
 }
 

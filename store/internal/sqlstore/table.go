@@ -19,6 +19,7 @@ import (
 func Tables() []string {
 	tables := []string{"keys", "users", "sessions", "signups", "mail_tokens", "mails", "events", "limits", "callbacks"}
 	tables = append(tables, "factors", "recovery_codes", "challenges", "devices", "identities")
+	tables = append(tables, "user_roles", "service_keys", "idempotency", "user_metadata")
 	return append(tables, Seeded()...)
 }
 

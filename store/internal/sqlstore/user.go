@@ -126,7 +126,9 @@ func (t Tx) InsertUser(ctx context.Context, u watchword.User, now time.Time) (bo
 	}
 	reserved, err := t.Reserved(ctx, u.Email, now)
 	if err == nil && !reserved {
-		_, err = t.exec(ctx, queueSignup, u.ID, millis(now))
+		if _, err = t.exec(ctx, queueSignup, u.ID, millis(now)); err == nil {
+			err = t.insertRoles(ctx, u.ID, u.Roles)
+		}
 		return err == nil, err
 	}
 	if err != nil {
@@ -163,8 +165,16 @@ func (t Tx) SetLocale(ctx context.Context, id watchword.UserID, locale string) e
 	return t.changeRow(ctx, updateLocale, locale, id)
 }
 
+// SetRoles changes the row of the user first. Concurrent calls for one user wait for it, so user_roles
+// gets the roles of the last one.
 func (t Tx) SetRoles(ctx context.Context, id watchword.UserID, roles []string, changed time.Time) error {
-	return t.changeRow(ctx, updateRoles, list(roles), millis(changed), id)
+	if err := t.changeRow(ctx, updateRoles, list(roles), millis(changed), id); err != nil {
+		return err
+	}
+	if _, err := t.exec(ctx, deleteRoles, id); err != nil {
+		return err
+	}
+	return t.insertRoles(ctx, id, roles)
 }
 
 func (t Tx) SetDisabled(ctx context.Context, id watchword.UserID, at time.Time) error {
@@ -217,13 +227,14 @@ func (t Tx) ProveFirst(ctx context.Context, u watchword.User) (bool, error) {
 	return t.change(ctx, proveFirst, millis(u.VerifiedAt), string(u.PasswordHash), u.Name, u.Locale, u.ID, u.Email)
 }
 
-// DeleteUser deletes in ten statements. Foreign keys with ON DELETE CASCADE would add a
+// DeleteUser deletes in thirteen statements. Foreign keys with ON DELETE CASCADE would add a
 // lookup to every insert of a session, an event and a mail.
 func (t Tx) DeleteUser(ctx context.Context, id watchword.UserID) (bool, error) {
 	for _, text := range []string{
 		deleteUserEvents, deleteUserMails, deleteUserSignups, deleteSignupCallback,
 		deleteFactors, deleteRecoveryCodes, deleteChallenges, deleteDevices,
 		deleteIdentities,
+		deleteRoles, deleteMetadata, deleteIdempotency,
 	} {
 		if _, err := t.exec(ctx, text, id); err != nil {
 			return false, err

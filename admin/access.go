@@ -1,0 +1,84 @@
+package admin
+
+import (
+	"context"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/amr"
+)
+
+// Access. A caller is an administrator, or a service key. Each request reads the
+// user, the session and the roles, so a demotion takes effect at the next request, whatever the
+// access token says.
+//
+// The order of the checks: the token, then the role, then the level and the age of the proof. A user
+// without the role therefore never learns that a step-up would help.
+
+// A Scope is what a service key may do. Administrators have all scopes.
+type Scope string
+
+const (
+	ScopeUsersRead   Scope = "users:read"
+	ScopeUsersWrite  Scope = "users:write"
+	ScopeRolesWrite  Scope = "roles:write" // in addition to ScopeUsersWrite; never the role admin
+	ScopeSessionsEnd Scope = "sessions:end"
+	ScopeEventsRead  Scope = "events:read"
+	ScopeMail        Scope = "mail"
+	ScopeKeys        Scope = "keys"
+)
+
+// A Need is what an operation requires of its caller.
+type Need struct {
+	Scope Scope // of a service key; empty: no key may call it
+	Write bool  // an administrator needs a fresh proof
+}
+
+// A Caller has passed the check of one Need.
+type Caller struct {
+	User    watchword.User    // of an administrator; the zero User for a service key
+	Session watchword.Session // of an administrator
+}
+
+// Authorize identifies the sender of a bearer token and decides whether the need is met. Codes:
+// CodeTokenMissing, CodeTokenInvalid, CodeTokenExpired, CodeSessionEnded, CodeInsufficientScope,
+// CodeStepUpRequired.
+func (m *Manager) Authorize(ctx context.Context, bearer watchword.Secret, need Need) (Caller, error) {
+	who, err := m.auth.Authenticate(ctx, bearer)
+	if err != nil {
+		return Caller{}, err
+	}
+	return m.AuthorizeUser(who, need)
+}
+
+// AuthorizeUser decides for a signed-in user, as it was just read. Codes: CodeInsufficientScope,
+// CodeStepUpRequired.
+func (m *Manager) AuthorizeUser(who watchword.Identity, need Need) (Caller, error) {
+	age := m.opts.ReadAge
+	if need.Write {
+		age = m.opts.StepUpAge
+	}
+	if refusal := decideAccess(who, m.opts.ACR, age, m.engine.Now()); refusal != nil {
+		return Caller{}, refusal
+	}
+	return Caller{User: who.User, Session: who.Session}, nil
+}
+
+// decideAccess decides whether a signed-in user may administrate at now: the role, the level of the
+// session, and a proof that is at most age old.
+func decideAccess(who watchword.Identity, acr string, age time.Duration, now time.Time) *watchword.Error {
+	if !who.User.HasRole(watchword.RoleAdmin) {
+		return refuse(watchword.CodeInsufficientScope,
+			"Your account lacks the required role. Contact the people who run this service.")
+	}
+	reaches := amr.Reaches(amr.Level(who.Session.Methods), acr)
+	if reaches && now.Sub(who.Session.AuthenticatedAt) <= age {
+		return nil
+	}
+	refusal := refuse(watchword.CodeStepUpRequired, "Confirm that it is you, then try again.")
+	if !reaches {
+		refusal.Detail = "Administration needs a second factor. Confirm with it, then try again."
+	}
+	refusal.StepUp = &watchword.StepUp{ACR: acr, MaxAge: age}
+	return refusal
+}

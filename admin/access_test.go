@@ -1,0 +1,49 @@
+package admin_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/admin"
+)
+
+func TestAccessNeedsTheRoleTheLevelAndAFreshProof(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
+	one, two := []string{"pwd"}, []string{"pwd", "otp", "mfa"}
+	passkey := []string{"hwk", "uv", "mfa"}
+	admins, stepUp := []string{"admin"}, watchword.CodeStepUpRequired
+	for name, c := range map[string]struct {
+		roles   []string
+		methods []string
+		acr     string
+		age     time.Duration // of the proof
+		want    watchword.Code
+		wantACR string
+	}{
+		"admin with two factors":    {admins, two, "aal2", time.Minute, "", ""},
+		"admin with a passkey":      {admins, passkey, "aal2", time.Minute, "", ""},
+		"among other roles":         {[]string{"admin", "staff"}, two, "aal2", time.Minute, "", ""},
+		"at the very end":           {admins, two, "aal2", time.Hour, "", ""},
+		"a millisecond later":       {admins, two, "aal2", time.Hour + 1e6, stepUp, "aal2"},
+		"one factor":                {admins, one, "aal2", 0, stepUp, "aal2"},
+		"one factor is enough":      {admins, one, "aal1", 0, "", ""},
+		"one factor, old proof":     {admins, one, "aal1", 2 * time.Hour, stepUp, "aal1"},
+		"no role":                   {nil, two, "aal2", 0, watchword.CodeInsufficientScope, ""},
+		"another role":              {[]string{"administrator"}, two, "aal2", 0, watchword.CodeInsufficientScope, ""},
+		"no role and no level":      {nil, one, "aal2", 2 * time.Hour, watchword.CodeInsufficientScope, ""},
+		"a clock that was set back": {admins, two, "aal2", -time.Hour, "", ""},
+	} {
+		who := watchword.Identity{User: watchword.User{Roles: c.roles},
+			Session: watchword.Session{Methods: c.methods, AuthenticatedAt: now.Add(-c.age)}}
+		refusal := admin.DecideAccess(who, c.acr, time.Hour, now)
+		switch {
+		case (refusal == nil) != (c.want == "") || refusal != nil && refusal.Code != c.want:
+			t.Errorf("%s: %v, want %q", name, refusal, c.want)
+		case c.want == watchword.CodeStepUpRequired &&
+			(refusal.StepUp == nil || *refusal.StepUp != watchword.StepUp{ACR: c.wantACR, MaxAge: time.Hour}):
+			t.Errorf("%s: step-up %+v", name, refusal.StepUp)
+		}
+	}
+}

@@ -1,0 +1,41 @@
+package admin
+
+import (
+	"cmp"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/amr"
+)
+
+// Options configure a Manager. The zero value works.
+type Options struct {
+	// ACR is the lowest level of an administrator's session: "aal2" or "aal1". Default: aal2.
+	ACR string
+
+	// ReadAge is how long after a proof a session may read. Default: 12 h.
+	ReadAge time.Duration
+
+	// StepUpAge is how long after a proof a session may write. Default: 5 min.
+	StepUpAge time.Duration
+}
+
+// A Manager runs the administration. It is safe for concurrent use.
+type Manager struct {
+	engine watchword.Inside
+	auth   *watchword.Engine
+	store  Store
+	opts   Options
+}
+
+// New returns a Manager for an engine and the store of that engine.
+func New(e *watchword.Engine, store Store, opts Options) *Manager {
+	opts.ACR = cmp.Or(opts.ACR, amr.LevelTwo)
+	opts.ReadAge = cmp.Or(opts.ReadAge, 12*time.Hour)
+	opts.StepUpAge = cmp.Or(opts.StepUpAge, 5*time.Minute)
+	return &Manager{engine: e.Inside(), auth: e, store: store, opts: opts}
+}
+
+func refuse(code watchword.Code, detail string) *watchword.Error {
+	return &watchword.Error{Code: code, Detail: detail}
+}

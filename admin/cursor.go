@@ -1,0 +1,45 @@
+package admin
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// A cursor is the position of a list, with a MAC over the position and the filter of the list. It is
+// opaque, so a client can't ask for a position that no page has returned. The secret is that of the
+// store, so a cursor works at every process of one installation and at no other one.
+
+// seal returns the cursor of a position in a list.
+func (m *Manager) seal(list, position string) string {
+	return base64.RawURLEncoding.EncodeToString(append(m.cursorMAC(list, position), position...))
+}
+
+// position returns the position in a cursor of this list; "" for an empty cursor. Codes:
+// CodeParameterInvalid.
+func (m *Manager) position(list, cursor string) (string, error) {
+	if cursor == "" {
+		return "", nil
+	}
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
+	if err == nil && len(raw) > sha256.Size {
+		position := string(raw[sha256.Size:])
+		if hmac.Equal(raw[:sha256.Size], m.cursorMAC(list, position)) {
+			return position, nil
+		}
+	}
+	return "", refuse(watchword.CodeParameterInvalid,
+		"The parameter after is not a cursor of this list. Start without it, and keep the other parameters.")
+}
+
+// cursorMAC hashes the name and filter of the list first, because it then has a fixed length.
+func (m *Manager) cursorMAC(list, position string) []byte {
+	filter := sha256.Sum256([]byte(list))
+	h := hmac.New(sha256.New, m.engine.MACSecret(watchword.KeyService))
+	h.Write([]byte("cursor\n"))
+	h.Write(filter[:])
+	h.Write([]byte(position))
+	return h.Sum(nil)
+}

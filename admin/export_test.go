@@ -1,0 +1,4 @@
+package admin
+
+// DecideAccess is the rule of access.
+var DecideAccess = decideAccess

@@ -1,0 +1,44 @@
+package admin
+
+import (
+	"context"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// A Store runs transactions on the engine's tables and on those of this package.
+//
+// Unstable: stores implement it.
+type Store interface {
+	View(ctx context.Context, fn func(Tx) error) error
+	Update(ctx context.Context, fn func(Tx) error) error
+}
+
+// A Tx is one transaction. Its methods follow the rules of watchword.Tx.
+//
+// Unstable: stores implement it.
+type Tx interface {
+	watchword.Tx
+	AccountTx
+}
+
+// AccountTx finds accounts.
+//
+// Unstable: stores implement it.
+type AccountTx interface {
+	// Accounts lists up to limit accounts in the order of the bytes of their addresses, from one address and below
+	// another.
+	Accounts(ctx context.Context, from, below watchword.Address, limit int) ([]Account, error)
+	// AccountsWithRole lists up to limit accounts that hold a role and have an id after the given one, in the order of
+	// ids.
+	AccountsWithRole(ctx context.Context, role string, after watchword.UserID, limit int) ([]Account, error)
+	// Account returns the account of an id, or watchword.ErrNotFound.
+	Account(ctx context.Context, id watchword.UserID) (Account, error)
+}
+
+// An Account is a user with the kinds of second factors.
+type Account struct {
+	watchword.User
+	TOTP    bool
+	Passkey bool
+}

@@ -1,0 +1,235 @@
+package server_test
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/admin"
+	"github.com/watchword-auth/watchword/factors"
+	"github.com/watchword-auth/watchword/server"
+)
+
+// The administration API over HTTP, on a real port and a real store.
+
+// withAdmin starts a service with administration and a signed-in administrator at aal2. The header
+// has the administrator's access token.
+func withAdmin(t *testing.T, engine ...func(*watchword.Options)) (s *service, header []string) {
+	t.Helper()
+	s = start(t, append(engine, nil)[0], nil)
+	var err error
+	s.server, err = server.New(s.engine, server.Options{ // before the first request
+		Factors: factors.New(s.engine, s.store.Factors(), factors.Options{}),
+		Admin:   admin.New(s.engine, s.store.Admin(), admin.Options{}),
+	})
+	must(t, err)
+	s.document = readDocument(t, s.server, s.url)
+	return s, s.signInAdmin(t, "root@example.com")
+}
+
+// signInAdmin creates an administrator and signs in with two factors.
+func (s *service) signInAdmin(t *testing.T, email string) (header []string) {
+	t.Helper()
+	operator := s.engine.Operator()
+	user, err := operator.CreateUser(t.Context(), watchword.NewUser{
+		Email: email, Password: goodPassword, Roles: []string{"admin"}})
+	must(t, err)
+	must(t, operator.MarkVerified(t.Context(), user.ID))
+	return s.signInAs(t, user, "pwd", "otp")
+}
+
+// signInAs opens a session of an account with these methods.
+func (s *service) signInAs(t *testing.T, user watchword.User, methods ...string) (header []string) {
+	t.Helper()
+	in, err := s.engine.Operator().AdmitUser(t.Context(), watchword.AdmitRequest{User: user.ID, Methods: methods})
+	must(t, err)
+	return []string{"Authorization", "Bearer " + string(in.AccessToken)}
+}
+
+func (s *service) addUsers(t *testing.T, n int) (all []watchword.User) {
+	t.Helper()
+	must(t, s.store.Update(t.Context(), func(tx watchword.Tx) error {
+		for i := range n {
+			now := time.Now().UTC().Truncate(time.Millisecond)
+			u := watchword.User{
+				ID:    watchword.UserID(fmt.Sprintf("00000000-0000-7000-8000-%012d", i)),
+				Email: watchword.Address(fmt.Sprintf("user%03d@example.com", i)),
+				Roles: []string{"member"}, VerifiedAt: now, CreatedAt: now,
+			}
+			if i%10 == 0 {
+				u.DisabledAt = now
+			}
+			if _, err := tx.InsertUser(t.Context(), u, now); err != nil {
+				return err
+			}
+			all = append(all, u)
+		}
+		return nil
+	}))
+	return all
+}
+
+// emailsOf returns the addresses of all pages of a list.
+func emailsOf(t *testing.T, b *browser, path string, header []string) (emails []string, pages int) {
+	t.Helper()
+	for next := ""; ; {
+		a := b.do("GET", path+next, "", header...)
+		want(t, a, 200, "")
+		for _, item := range a.body["items"].([]any) {
+			emails = append(emails, item.(map[string]any)["email"].(string))
+		}
+		pages++
+		if a.text("next") == "" {
+			return emails, pages
+		}
+		next = "&after=" + url.QueryEscape(a.text("next"))
+	}
+}
+
+func TestAdminFindsUsersInPages(t *testing.T) {
+	t.Parallel()
+	s, header := withAdmin(t)
+	s.addUsers(t, 120)
+	b := s.browser(t)
+	for query, want := range map[string]struct{ users, pages int }{
+		"?":                                  {121, 3},
+		"?limit=200":                         {121, 1},
+		"?email=USER01":                      {10, 1},
+		"?email=user&limit=60":               {120, 3},
+		"?email=user119@example.com":         {1, 1},
+		"?email=%25":                         {0, 1},
+		"?email=_":                           {0, 1},
+		"?email=%00":                         {0, 1},
+		"?email=\u0430":                      {0, 1},
+		"?email=" + strings.Repeat("a", 300): {0, 1},
+		"?role=admin":                        {1, 1},
+		"?role=member&limit=100":             {120, 2},
+		"?role=member&email=user00":          {10, 1},
+		"?role=%00":                          {0, 1},
+		"?state=disabled&limit=5":            {12, 3},
+		"?state=active":                      {109, 3},
+		"?factor=none&role=admin":            {1, 1},
+		"?factor=any":                        {0, 1},
+		"?id=00000000-0000-7000-8000-000000000007": {1, 1},
+		"?id=7": {0, 1},
+	} {
+		emails, pages := emailsOf(t, b, "/api/admin/users"+query, header)
+		if len(emails) != want.users || pages > want.pages {
+			t.Errorf("%s: %d users in %d pages, want %d in %d", query, len(emails), pages, want.users, want.pages)
+		}
+	}
+}
+
+func TestAdminCursorBelongsToItsFilter(t *testing.T) {
+	t.Parallel()
+	s, header := withAdmin(t)
+	s.addUsers(t, 3)
+	b := s.browser(t)
+	first := b.do("GET", "/api/admin/users?email=user&limit=2", "", header...)
+	want(t, first, 200, "")
+	after := "&after=" + first.text("next")
+	want(t, b.do("GET", "/api/admin/users?email=user&limit=1"+after, "", header...), 200, "")
+	other, elsewhere := withAdmin(t, func(o *watchword.Options) {
+		o.MasterKey = []byte("another master key for tests, 32")
+	})
+	for name, a := range map[string]answer{
+		"another prefix":  b.do("GET", "/api/admin/users?email=use"+after, "", header...),
+		"another filter":  b.do("GET", "/api/admin/users?email=user&state=active"+after, "", header...),
+		"a changed byte":  b.do("GET", "/api/admin/users?email=user"+after[:len(after)-1]+"!", "", header...),
+		"a short cursor":  b.do("GET", "/api/admin/users?email=user&after=QQ", "", header...),
+		"no limit":        b.do("GET", "/api/admin/users?limit=0", "", header...),
+		"a large limit":   b.do("GET", "/api/admin/users?limit=201", "", header...),
+		"unknown state":   b.do("GET", "/api/admin/users?state=locked", "", header...),
+		"unknown factor":  b.do("GET", "/api/admin/users?factor=sms", "", header...),
+		"unknown name":    b.do("GET", "/api/admin/users?mail=ada", "", header...),
+		"a repeated name": b.do("GET", "/api/admin/users?email=a&email=b", "", header...),
+		"another store":   other.browser(t).do("GET", "/api/admin/users?email=user"+after, "", elsewhere...),
+	} {
+		if a.StatusCode != 400 || a.text("code") != string(watchword.CodeParameterInvalid) {
+			t.Errorf("%s: %d %s", name, a.StatusCode, a.raw)
+		}
+	}
+}
+
+// Every route is called as every kind of caller. A new route is called too, because the rows come
+// from the table of routes.
+func TestAdminRoutesCheckTheirGuard(t *testing.T) {
+	t.Parallel()
+	s, header := withAdmin(t)
+	member := s.signInAs(t, s.addUsers(t, 2)[1], "pwd", "otp")
+	root, err := s.engine.Operator().FindUser(t.Context(), "root@example.com")
+	must(t, err)
+	stale := s.signInAs(t, root, "pwd", "otp")
+	must(t, s.reprove(t, stale, []string{"pwd", "otp", "mfa"}, 13*time.Hour))
+	aged := s.signInAs(t, root, "pwd", "otp")
+	must(t, s.reprove(t, aged, []string{"pwd", "otp", "mfa"}, 11*time.Hour))
+	b := s.browser(t)
+	routes := s.server.AdminRoutes()
+	if len(routes) == 0 {
+		t.Fatal("no routes")
+	}
+	for _, r := range routes {
+		path := strings.NewReplacer("{id}", "00000000-0000-7000-8000-000000000000",
+			"{sid}", "00000000-0000-7000-8000-000000000000").Replace(r.Path)
+		for caller, c := range map[string]struct {
+			header []string
+			status int
+			code   watchword.Code
+		}{
+			"no token":         {nil, 401, watchword.CodeTokenMissing},
+			"an invalid token": {[]string{"Authorization", "Bearer x"}, 401, watchword.CodeTokenInvalid},
+			"a user":           {member, 403, watchword.CodeInsufficientScope},
+			"admin at aal1":    {s.signInAs(t, root, "pwd"), 401, watchword.CodeStepUpRequired},
+			"a stale admin":    {stale, 401, watchword.CodeStepUpRequired},
+		} {
+			a := b.do(r.Method, path, "", c.header...)
+			if a.StatusCode != c.status || a.text("code") != string(c.code) {
+				t.Errorf("%s %s as %s: %d %s", r.Method, r.Path, caller, a.StatusCode, a.raw)
+			}
+			challenge := a.Header.Get("WWW-Authenticate")
+			if c.code == watchword.CodeStepUpRequired && !strings.Contains(challenge, `acr_values="aal2", max_age="`) {
+				t.Errorf("%s %s as %s: WWW-Authenticate %s", r.Method, r.Path, caller, challenge)
+			}
+		}
+		// Reading needs a proof of the last 12 hours, and writing one of the last minutes.
+		a := b.do(r.Method, path, "", aged...)
+		if needs := a.text("code") == string(watchword.CodeStepUpRequired); needs != (r.Method != "GET") {
+			t.Errorf("%s %s with a proof of 11 hours: %d %s", r.Method, r.Path, a.StatusCode, a.raw)
+		}
+		if r.Method == "GET" {
+			a := b.do(r.Method, path, "", header...)
+			if a.StatusCode != 200 && a.StatusCode != 404 {
+				t.Errorf("%s %s as admin: %d %s", r.Method, r.Path, a.StatusCode, a.raw)
+			}
+		}
+	}
+}
+
+// reprove sets when and with which methods the session of an access token was proven.
+func (s *service) reprove(t *testing.T, header, methods []string, age time.Duration) error {
+	t.Helper()
+	who, err := s.engine.Authenticate(t.Context(), watchword.Secret(strings.TrimPrefix(header[1], "Bearer ")))
+	must(t, err)
+	return s.store.Factors().Update(t.Context(), func(tx factors.Tx) error {
+		alive := s.engine.Inside().Cutoffs(time.Now())
+		_, err := tx.ProveSession(t.Context(), who.Session.ID, methods, time.Now().Add(-age), alive)
+		return err
+	})
+}
+
+func TestAdminDemotionCountsAtTheNextRequest(t *testing.T) {
+	t.Parallel()
+	s, header := withAdmin(t)
+	root, err := s.engine.Operator().FindUser(t.Context(), "root@example.com")
+	must(t, err)
+	b := s.browser(t)
+	want(t, b.do("GET", "/api/admin/users", "", header...), 200, "")
+	// The store is changed directly: the access token is not outdated, and still names the role.
+	must(t, s.store.Update(t.Context(), func(tx watchword.Tx) error {
+		return tx.SetRoles(t.Context(), root.ID, nil, time.Now().Add(-time.Hour))
+	}))
+	want(t, b.do("GET", "/api/admin/users", "", header...), 403, watchword.CodeInsufficientScope)
+}

@@ -1,0 +1,187 @@
+package server
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/admin"
+	"github.com/watchword-auth/watchword/internal/apirequest"
+	"github.com/watchword-auth/watchword/internal/respond"
+)
+
+// The administration API. Its routes are in adminRoutes; package admin has its rules.
+//
+// The order for each request: read the token, identify the caller in the store, decide by the guard
+// of the route, and only then read the query or the body. A caller without access learns nothing
+// about the form of a request, and costs at most one statement.
+//
+// A bearer token is the only credential. Cookies don't count, so pages of other sites can't use
+// these routes, and the pages of administrators have handlers of their own.
+
+// An adminHandler handles a request whose caller may do what the guard of its route says.
+type adminHandler func(http.ResponseWriter, *http.Request, admin.Caller) error
+
+// administered calls next if the caller passes the guard. The guard is checked here and in no
+// handler, so a route can't forget it. A route with another guard stops the server at its start.
+func (a *api) administered(g guard, next adminHandler) handler {
+	need, known := g.need()
+	if !known {
+		panic("server: a route of administration has the guard " + string(g))
+	}
+	return func(w http.ResponseWriter, r *http.Request) error {
+		token, err := apirequest.BearerToken(r)
+		if err != nil {
+			return err
+		}
+		by, err := a.admin.Authorize(r.Context(), watchword.Secret(token), need)
+		if err != nil {
+			return err
+		}
+		return next(w, r, by)
+	}
+}
+
+// need returns what an administrative guard requires, and whether the guard is one.
+func (g guard) need() (admin.Need, bool) {
+	switch g {
+	case readUsers:
+		return admin.Need{Scope: admin.ScopeUsersRead}, true
+	}
+	return admin.Need{}, false
+}
+
+// isAdmin reports whether a guard is one of administration. The OpenAPI document and the page /docs
+// describe such routes differently.
+func (g guard) isAdmin() bool {
+	_, known := g.need()
+	return known
+}
+
+// An adminUserBody is an account as administrators see it: the members of a watchword.Profile, its
+// state and its factors. It never contains the password hash. The address is personal: administrators
+// find people by it, and logs don't repeat it, because they have the route and no query. The members of
+// a Profile are repeated, because an embedded one would have no documentation of its members.
+type adminUserBody struct {
+	ID            watchword.UserID  `json:"id" format:"uuid"`
+	Email         watchword.Address `json:"email" format:"email"`
+	EmailVerified bool              `json:"emailVerified"`
+	Name          string            `json:"name"`
+	Roles         []string          `json:"roles" nullable:"false"`
+	Locale        string            `json:"locale"`
+	CreatedAt     time.Time         `json:"createdAt"`
+	State         string            `json:"state" enum:"active,unverified,disabled"`
+	DisabledAt    *time.Time        `json:"disabledAt,omitempty"`
+	HasPassword   bool              `json:"hasPassword"`
+	Factors       []string          `json:"factors" nullable:"false" doc:"The kinds of second factors: totp, passkey"`
+}
+
+// newAdminUserBody converts an account. Lists are never nil, so that clients can iterate over them.
+// A zero time would be a date in the year 1, so disabledAt is left out instead.
+func newAdminUserBody(account admin.Account) adminUserBody {
+	p := account.Profile()
+	body := adminUserBody{
+		ID: p.ID, Email: p.Email, EmailVerified: p.EmailVerified, Name: p.Name, Roles: p.Roles, Locale: p.Locale,
+		CreatedAt: p.CreatedAt, State: account.State(), HasPassword: account.PasswordHash != "", Factors: account.Kinds(),
+	}
+	if account.Disabled() {
+		body.DisabledAt = &account.DisabledAt
+	}
+	return body
+}
+
+// An adminUsersAnswer can have fewer items than the limit, also none, and still have a next page.
+// A client goes on while there is next.
+type adminUsersAnswer struct {
+	Items []adminUserBody `json:"items" nullable:"false"`
+	Next  string          `json:"next,omitempty" doc:"The parameter after of the next page; missing: this is the last"`
+}
+
+// adminUsers lists accounts in the order of addresses, or with role in the order of ids. The store
+// reads only a range of an index, so the first page and a deep one cost the same.
+func (a *api) adminUsers(w http.ResponseWriter, r *http.Request, _ admin.Caller) error {
+	given, err := parameters(r, "email", "id", "role", "state", "factor", "after", "limit")
+	if err != nil {
+		return err
+	}
+	limit, err := given.limit()
+	if err != nil {
+		return err
+	}
+	page, err := a.admin.FindUsers(r.Context(), admin.Filter{
+		Email: given["email"], ID: given["id"], Role: given["role"], State: given["state"], Factor: given["factor"],
+	}, given["after"], limit)
+	if err != nil {
+		return err
+	}
+	answer := adminUsersAnswer{Items: []adminUserBody{}, Next: page.Next}
+	for _, account := range page.Items {
+		answer.Items = append(answer.Items, newAdminUserBody(account))
+	}
+	return respond.JSON(w, http.StatusOK, answer)
+}
+
+// query holds the parameters of a request by name. A missing one is empty, as is one without a
+// value: a form sends the fields that its user left empty.
+type query map[string]string
+
+// parameters reads the query of a request. It rejects unknown and repeated names: a misspelt filter
+// would otherwise select every account.
+func parameters(r *http.Request, names ...string) (query, error) {
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, parameterInvalid("The query is malformed.")
+	}
+	given := query{}
+	for name, all := range values {
+		if !slices.Contains(names, name) {
+			return nil, parameterInvalid("The query has a parameter that this path does not have.")
+		}
+		if len(all) != 1 {
+			return nil, parameterInvalid("The parameter " + name + " occurs twice.")
+		}
+		given[name] = all[0]
+	}
+	return given, nil
+}
+
+// limit returns the parameter limit, or 0 if it is missing. A number that is too large is an error:
+// a client that relied on it would take a short page for the last one.
+func (q query) limit() (int, error) {
+	text, found := q["limit"]
+	if !found {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > admin.MaxLimit {
+		return 0, parameterInvalid("The parameter limit is not a number from 1 to 200.")
+	}
+	return n, nil
+}
+
+// adminParameters describes the query of a route for the OpenAPI document. The names are those that
+// the handler passes to parameters. A generated client then offers every filter, and a filter that
+// the document lacks would be unknown to its users.
+func adminParameters(r route) (all []*huma.Param) {
+	text := func(name, doc string, values ...any) {
+		all = append(all, &huma.Param{Name: name, In: "query", Description: doc,
+			Schema: &huma.Schema{Type: "string", Enum: values}})
+	}
+	if r.method == http.MethodGet && r.path == pathAdmin+"/users" {
+		text("email", "A prefix of the address, in any case")
+		text("id", "The id of the account")
+		text("role", "A role that the account holds")
+		text("state", "", admin.StateActive, admin.StateUnverified, admin.StateDisabled)
+		text("factor", "The kind of a second factor",
+			admin.FactorNone, admin.FactorAny, admin.FactorTOTP, admin.FactorPasskey)
+		text("after", "next of the page before")
+		all = append(all, &huma.Param{Name: "limit", In: "query", Description: "1 to 200. Default: 50",
+			Schema: &huma.Schema{Type: "integer"}})
+	}
+	return all
+}

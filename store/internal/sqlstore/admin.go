@@ -1,0 +1,71 @@
+package sqlstore
+
+import (
+	"context"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/admin"
+)
+
+// Administration: the roles of accounts as rows, and the lists of accounts.
+
+var _ admin.Tx = Tx{}
+
+const (
+	// A role is inserted for a user whose row the transaction holds, or has just inserted.
+	insertRole  = `INSERT INTO user_roles (user_id, role) VALUES ($1, $2) ON CONFLICT DO NOTHING`
+	deleteRoles = `DELETE FROM user_roles WHERE user_id = $1`
+
+	deleteMetadata    = `DELETE FROM user_metadata WHERE user_id = $1`
+	deleteIdempotency = `DELETE FROM idempotency WHERE owner = $1`
+
+	// hasFactors are two lookups in factors_by_user. A join would repeat the user for each factor.
+	hasFactors = `EXISTS (SELECT 1 FROM factors WHERE factors.user_id = users.id AND factors.kind = 'totp'),
+		EXISTS (SELECT 1 FROM factors WHERE factors.user_id = users.id AND factors.kind = 'passkey')`
+)
+
+var (
+	// selectAccounts reads the same range as selectUsers.
+	selectAccounts = `SELECT ` + userColumns + `, ` + hasFactors + ` FROM users
+		WHERE email COLLATE "binary" >= $1 AND email COLLATE "binary" < $2
+		ORDER BY email COLLATE "binary" LIMIT $3`
+
+	// selectRoleAccounts follows the primary key of user_roles. Its order is that of the ids, so that a role that every
+	// account holds costs no sort.
+	selectRoleAccounts = `SELECT ` + userColumns + `, ` + hasFactors + `
+		FROM user_roles JOIN users ON users.id = user_roles.user_id
+		WHERE user_roles.role = $1 AND user_roles.user_id > $2 ORDER BY user_roles.user_id LIMIT $3`
+
+	selectAccount = `SELECT ` + userColumns + `, ` + hasFactors + ` FROM users WHERE users.id = $1`
+)
+
+func scanAccount(s scanner) (a admin.Account, err error) {
+	return a, s.Scan(append(fields(userRow(&a.User)), &a.TOTP, &a.Passkey)...)
+}
+
+// insertRoles inserts one row per role. An account has few roles, and most have none.
+func (t Tx) insertRoles(ctx context.Context, id watchword.UserID, roles []string) error {
+	for _, role := range roles {
+		if _, err := t.exec(ctx, insertRole, id, role); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Accounts continues at an address, as Users does.
+func (t Tx) Accounts(ctx context.Context, from, below watchword.Address, limit int) ([]admin.Account, error) {
+	return rows(ctx, t, scanAccount, selectAccounts, from, below, limit)
+}
+
+// AccountsWithRole continues at an id, so a deep page costs the same as the first.
+func (t Tx) AccountsWithRole(
+	ctx context.Context, role string, after watchword.UserID, limit int,
+) ([]admin.Account, error) {
+	return rows(ctx, t, scanAccount, selectRoleAccounts, role, after, limit)
+}
+
+// Account reads an account as the lists do.
+func (t Tx) Account(ctx context.Context, id watchword.UserID) (admin.Account, error) {
+	return row(ctx, t, scanAccount, selectAccount, id)
+}

@@ -1,0 +1,26 @@
+package sqlite
+
+import (
+	"context"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/admin"
+)
+
+// adminStore gives package admin its transactions. They are those of the engine, so both
+// change their rows together or not at all.
+type adminStore struct{ *Store }
+
+// Admin returns the store of package admin.
+//
+// Unstable: for the program watchword.
+func (s *Store) Admin() admin.Store { return adminStore{s} }
+
+func (s adminStore) View(ctx context.Context, fn func(admin.Tx) error) error {
+	return s.Store.View(ctx, func(tx watchword.Tx) error { return fn(tx.(admin.Tx)) })
+}
+
+// Update keeps the promise of Store.Update: fn may run more than once.
+func (s adminStore) Update(ctx context.Context, fn func(admin.Tx) error) error {
+	return s.Store.Update(ctx, func(tx watchword.Tx) error { return fn(tx.(admin.Tx)) })
+}
