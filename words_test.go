@@ -22,8 +22,11 @@ var wordMeasures = []struct {
 	match func(sentence string) bool
 }{
 	{"sentences that begin with What, Who, Whoever, Whatever", 8, matching(`^(What|Who|Whoever|Whatever)\b[^?]*$`)},
-	{"sentences with nobody, nothing, none, no one", 80, // "none" alone is a value in a table
-		matching(`(?i)\b(nobody|nothing|none|no one)\b.*\s|\s.*\b(nobody|nothing|none|no one)\b`)},
+	{"sentences with nobody, nothing, none, no one", 80, func(s string) bool {
+		// "none" alone is a value in a table, and "Default: none." that of an option.
+		return s != "Default: none." &&
+			matching(`(?i)\b(nobody|nothing|none|no one)\b.*\s|\s.*\b(nobody|nothing|none|no one)\b`)(s)
+	}},
 	{"of ours, of theirs, is of no, for it is, whoever", 0,
 		matching(`(?i)\b(of ours|of theirs|is of no|for it is|whoever)\b`)},
 	{"sentences over 30 words", 40, func(s string) bool { return len(strings.Fields(s)) > 30 }},

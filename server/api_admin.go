@@ -18,7 +18,7 @@ import (
 // The administration API. Its routes are in adminRoutes; package admin has its rules.
 //
 // The order for each request: read the token, identify the caller in the store, decide by the guard
-// of the route, and only then read the query or the body. A caller without access learns nothing
+// of the route, and only then read the query or the body. A caller without access does not learn
 // about the form of a request, and costs at most one statement.
 //
 // A bearer token is the only credential. Cookies don't count, so pages of other sites can't use
@@ -95,7 +95,7 @@ func newAdminUserBody(account admin.Account) adminUserBody {
 	return body
 }
 
-// An adminUsersAnswer can have fewer items than the limit, also none, and still have a next page.
+// An adminUsersAnswer can have fewer items than the limit, even zero, and still have a next page.
 // A client goes on while there is next.
 type adminUsersAnswer struct {
 	Items []adminUserBody `json:"items" nullable:"false"`
@@ -119,6 +119,8 @@ func (a *api) adminUsers(w http.ResponseWriter, r *http.Request, _ admin.Caller)
 	if err != nil {
 		return err
 	}
+	// The filter is inside next. A client that changes a filter begins at the first page, because the
+	// engine rejects a cursor of another filter.
 	answer := adminUsersAnswer{Items: []adminUserBody{}, Next: page.Next}
 	for _, account := range page.Items {
 		answer.Items = append(answer.Items, newAdminUserBody(account))

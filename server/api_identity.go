@@ -29,7 +29,8 @@ type providerAnswer struct {
 	URL  string `json:"url" format:"uri" doc:"Open it in the browser, with return_to"`
 }
 
-// listProviders responds without a sign-in, because a sign-in page needs the list.
+// listProviders responds without a sign-in, because a sign-in page needs the list. It asks no provider:
+// the list is that of the configuration, so a provider that is down slows no page.
 func (a *api) listProviders(w http.ResponseWriter, _ *http.Request) error {
 	answer := providersAnswer{Providers: []providerAnswer{}}
 	for _, info := range a.federation.Providers() {
@@ -148,6 +149,7 @@ func (a *api) identityRoutes() []route {
 	if a.federation == nil {
 		return nil
 	}
+	// The list is public: everybody sees the buttons on the sign-in page.
 	return []route{
 		{"GET", pathAPI + "/providers", a.listProviders, public, "List the providers for a sign-in with others",
 			nil, 200, providersAnswer{}, nil},

@@ -188,9 +188,12 @@ func newEdge(engine *watchword.Engine, opts Options, o *origins) (edge, error) {
 		return edge{}, fmt.Errorf("server: Options.CookieName: %w", err)
 	}
 	who := &clients{proxies: proxies, devices: device.New(), cookies: c}
-	shared := edge{engine: engine, factors: opts.Factors, admin: opts.Admin, origins: o, cookies: c, clients: who, errors: &errorResponder{
+	e := &errorResponder{
 		log: opts.Log, lines: newRefusalLog(), origins: o, cookies: c, clients: who, dialects: opts.Dialects,
-	}}
+	}
+	shared := edge{engine: engine, factors: opts.Factors, admin: opts.Admin, origins: o, cookies: c, clients: who,
+		errors: e}
+	// A sign-in completes a link that waits in this browser, so every handler that signs in needs the function.
 	if opts.Federation != nil && len(opts.Federation.Providers()) > 0 {
 		shared.federation = opts.Federation
 		c.onSignIn = shared.finishLink
