@@ -130,7 +130,6 @@ func (k *keyring) secret(use KeyUse) []byte {
 // unique number lets one win, and all have the same secret. The order of the uses avoids deadlocks.
 func (k *keyring) storeSecrets(ctx context.Context) error {
 	var missing []Key
-	// The order avoids deadlocks.
 	for _, use := range []KeyUse{KeyMail, KeyImport, KeyDevice, KeyRecovery, KeyPasskey, KeyRemember, KeyService} {
 		if k.current.Load().secrets[use] != nil {
 			continue
