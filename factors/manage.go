@@ -52,13 +52,23 @@ func (m *Manager) Rename(ctx context.Context, who watchword.Identity, factor, na
 	})
 }
 
+// Required reports whether an account must have a second factor.
+//
+// Unstable: package server calls it.
+func (m *Manager) Required(u watchword.User) bool { return m.engine.Requires(u) }
+
+func lastRequired() error {
+	return refuse(watchword.CodeLastWayIn,
+		"This service requires two-step sign-in. Add another app or passkey first, then remove this one.")
+}
+
 func noFactor() error {
 	return refuse(watchword.CodeNotFound, "This factor does not exist. It may have been removed.")
 }
 
 // Remove deletes a factor. It ends the user's other sessions and outdates all access tokens. With
 // the last factor, it deletes the recovery codes, and the session loses its level. Codes:
-// CodeStepUpRequired, CodeNotFound, CodeLastWayIn.
+// CodeStepUpRequired, CodeNotFound, CodeLastWayIn (also for the last factor of an account that must have one).
 //
 // Unstable: package server calls it.
 func (m *Manager) Remove(ctx context.Context, who watchword.Identity, factor string, c watchword.Client) error {
@@ -73,6 +83,9 @@ func (m *Manager) Remove(ctx context.Context, who watchword.Identity, factor str
 			return refusal
 		}
 		gone, left, err := m.remove(ctx, tx, user.ID, factor)
+		if err == nil && left == 0 && !gone.Unproven && m.engine.Requires(user) {
+			err = lastRequired()
+		}
 		if err != nil {
 			return err
 		}

@@ -171,6 +171,7 @@ type codesLeftBody struct {
 type factorsAnswer struct {
 	Factors       []factorBody  `json:"factors" nullable:"false"`
 	RecoveryCodes codesLeftBody `json:"recoveryCodes"`
+	Required      bool          `json:"required" doc:"The account must have a factor: the last one can't be removed"`
 	Signal        *signalBody   `json:"signal,omitempty"`
 }
 
@@ -183,7 +184,8 @@ func (a *api) listFactors(w http.ResponseWriter, r *http.Request, who watchword.
 		return err
 	}
 	// Clients iterate over the list, so it is [] and never null.
-	answer := factorsAnswer{Factors: []factorBody{}, RecoveryCodes: codesLeftBody{Left: overview.Codes.Left}}
+	answer := factorsAnswer{Factors: []factorBody{}, RecoveryCodes: codesLeftBody{Left: overview.Codes.Left},
+		Required: a.factors.Required(who.User)}
 	for _, f := range overview.Factors {
 		answer.Factors = append(answer.Factors, newFactorBody(f))
 	}

@@ -99,7 +99,8 @@ func TestSignInWithAFactorOverHTTP(t *testing.T) {
 	list := s.browser(t).do("GET", "/api/auth/factors", "", access...)
 	want(t, list, 200, "")
 	all := list.body["factors"].([]any)
-	if left := list.body["recoveryCodes"].(map[string]any)["left"]; len(all) != 1 || left != float64(9) {
+	if left := list.body["recoveryCodes"].(map[string]any)["left"]; len(all) != 1 || left != float64(9) ||
+		list.body["required"] != false {
 		t.Errorf("%s", list.raw)
 	}
 	id := all[0].(map[string]any)["id"].(string)
@@ -187,8 +188,42 @@ func TestRequiredFactorOverHTTP(t *testing.T) {
 		t.Errorf("%s", a.raw)
 	}
 	want(t, b.do("GET", "/api/auth/me", "", "Authorization", "Bearer "+a.text("accessToken")), 200, "")
+	list := b.do("GET", "/api/auth/factors", "", authorized(a.text("accessToken"))...)
+	if want(t, list, 200, ""); list.body["required"] != true {
+		t.Errorf("%s", list.raw)
+	}
+	path = "/api/auth/factors/" + list.body["factors"].([]any)[0].(map[string]any)["id"].(string)
+	want(t, b.do("DELETE", path, "", authorized(a.text("accessToken"))...), 409, watchword.CodeLastWayIn)
 	want(t, b.do("POST", "/api/auth/refresh", ""), 200, "")
 	want(t, b.do("POST", "/api/auth/factors/totp", ""), 401, watchword.CodeTokenMissing) // the cookie is gone
+}
+
+// An invitation is used up and its password counts, although the response is the challenge of an enrolment.
+//
+// MFA-3
+func TestInvitationWaitsForItsFactorOverHTTP(t *testing.T) {
+	t.Parallel()
+	s := requiring(t, start(t, requireFactors, nil))
+	b, token := s.browser(t), string(s.invite(t, "ada@example.com").Token)
+	accept := func() answer {
+		return b.post("/invite/accept", map[string]any{"token": token, "password": "correct horse battery"})
+	}
+	a := accept()
+	want(t, a, 403, watchword.CodeEnrolmentRequired)
+	if len(a.Cookies()) != 1 || a.Cookies()[0].Name != "watchword-step" || a.body["accessToken"] != nil {
+		t.Fatalf("%v %s", a.Cookies(), a.raw)
+	}
+	want(t, accept(), 400, watchword.CodeMailTokenInvalid)
+	begun := b.do("POST", "/api/auth/factors/totp", "")
+	want(t, begun, 201, "")
+	code := codeAt(t, secretIn(t, begun.text("secret")), 0)
+	a = b.do("POST", "/api/auth/factors/totp/"+begun.text("id")+"/confirm", `{"code":"`+code+`"}`)
+	want(t, a, 200, "")
+	me := b.do("GET", "/api/auth/me", "", authorized(a.text("accessToken"))...)
+	if user, _ := me.body["user"].(map[string]any); user["emailVerified"] != true {
+		t.Errorf("%s", me.raw)
+	}
+	want(t, s.browser(t).do("POST", "/api/auth/login", loginAda+`}`), 403, watchword.CodeSecondFactorRequired)
 }
 
 // A client without cookies gets the handle and the tokens in bodies.

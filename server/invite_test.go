@@ -59,6 +59,29 @@ func TestInvitePageSignsInWithoutScript(t *testing.T) {
 	b.reads("Welcome.", "Signed in as ada@example.com")
 }
 
+// MFA-3
+func TestInvitePageLeadsToTheRequiredFactor(t *testing.T) {
+	t.Parallel()
+	inBoth(t, func(t *testing.T, tabOf func(*service) *tab) {
+		s, phone := startFactors(t, requireFactors, nil)
+		b := tabOf(s)
+		b.follow("/invite", s.invite(t, "ada@example.com"))
+		b.fill("Password", goodPassword)
+		b.press("Create password and sign in")
+		b.reads("Scan this picture")
+		b.visit("/account")
+		b.reads("Sign in") // no session before the factor
+		b.signIn("ada@example.com", goodPassword)
+		b.reads("Scan this picture")
+		phone.scan(b)
+		b.fill("Code", phone.code())
+		b.press("Add the app")
+		b.reads("Save your recovery codes")
+		b.press("I have saved the codes")
+		b.reads("Signed in as ada@example.com")
+	})
+}
+
 // A link that came too late says that there is an account, and not that a field is wrong.
 func TestInvitePageWithScriptNeedsOnlyAPassword(t *testing.T) {
 	t.Parallel()

@@ -65,6 +65,8 @@ export interface Factor {
 export interface FactorsAnswer {
   factors: Factor[]
   recoveryCodes: { left: number; createdAt?: string }
+  /** The operator requires a factor, so the last one can't be removed (LAST_WAY_IN). */
+  required: boolean
 }
 
 /** The secret of an authenticator app. The server shows it once. */

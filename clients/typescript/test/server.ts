@@ -166,7 +166,7 @@ export class TestServer {
         return respond(200, { method, body })
       case "/api/auth/factors":
         if (!access.proven) return refuse(401, "STEP_UP_REQUIRED", { "WWW-Authenticate": insufficient })
-        return respond(200, { factors: [], recoveryCodes: { left: 0 } })
+        return respond(200, { factors: [], recoveryCodes: { left: 0 }, required: false })
       case "/api/auth/logout-all":
         this.endSessions()
         return respond(200, { message: "All your sessions have ended.", ended: 1 })
