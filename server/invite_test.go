@@ -78,7 +78,10 @@ func TestInvitePageLeadsToTheRequiredFactor(t *testing.T) {
 		b.press("Add the app")
 		b.reads("Save your recovery codes")
 		b.press("I have saved the codes")
-		b.reads("Signed in as ada@example.com")
+		b.reads("Signed in as ada@example.com", "This service requires two-step sign-in.")
+		b.press("Remove")
+		b.press("Remove")
+		b.reads("You need this to sign in.", "Authenticator app")
 	})
 }
 

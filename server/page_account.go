@@ -79,6 +79,9 @@ func (p *pages) accountView(r *http.Request, who watchword.Identity) (*view, err
 		return nil, err
 	}
 	data.NoPassword = who.User.PasswordHash == ""
+	if data.TwoStep != nil {
+		data.TwoStep.Required = p.factors.Required(who.User)
+	}
 	data.Devices, data.MoreDevices = split(devicesOf(data.Sessions))
 	data.Newest, data.Older = split(foldEvents(data.Events))
 	v.Data = data

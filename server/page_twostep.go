@@ -43,6 +43,7 @@ type twoStep struct {
 	CodesLeft    int
 	CodesLow     bool
 	CodesCreated time.Time // zero if no code is left
+	Required     bool      // the operator requires a factor
 	Devices      []factors.Device
 }
 
