@@ -60,10 +60,9 @@ func onBothStores(t *testing.T, test func(t *testing.T, start func(*testing.T, f
 	})
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
-		server := pgtest.New(t, "fsync = off")
 		test(t, func(t *testing.T, change func(*watchword.Options)) *rig {
 			t.Helper()
-			url := server.Database(t)
+			url := pgtest.Database(t)
 			_, err := postgres.Migrate(t.Context(), url)
 			must(t, err)
 			store, err := postgres.Open(t.Context(), url)

@@ -37,7 +37,6 @@ func clockless(store watchword.Store) watchword.Store { return struct{ watchword
 // PostgreSQL refuses text that is not UTF-8 or contains NUL. Mail servers send both.
 func TestMailIsRetriedWithBackoffForAnyErrorText(t *testing.T) {
 	t.Parallel()
-	server := pgtest.New(t, "fsync = off")
 	for name, text := range map[string]string{
 		"cut in a character":       strings.Repeat("x", 499) + "é und mehr",
 		"bytes that are not UTF-8": "550 kein Postfach f\xfcr Sie",
@@ -45,7 +44,7 @@ func TestMailIsRetriedWithBackoffForAnyErrorText(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := startOnURL(t, server.Database(t), clockless)
+			r := startOnURL(t, pgtest.Database(t), clockless)
 			r.post.refuse(errors.New(text))
 			r.signUp(t, "ada@example.com")
 			r.deliver(t)
@@ -64,7 +63,7 @@ func TestMailIsRetriedWithBackoffForAnyErrorText(t *testing.T) {
 // A program that embeds the engine passes the request id and the address, which may be invalid text.
 func TestInvalidTextOfAClientDoesNotFailAFlow(t *testing.T) {
 	t.Parallel()
-	r := startOnURL(t, pgtest.New(t, "fsync = off").Database(t), clockless)
+	r := startOnURL(t, pgtest.Database(t), clockless)
 	odd := watchword.Client{
 		Address:   netip.MustParseAddr("fe80::1").WithZone("eth0\x00\xff"),
 		UserAgent: strings.Repeat("a", 511) + "é\xff\x00",
@@ -112,7 +111,6 @@ func (p pausedTx) InsertMailToken(ctx context.Context, m watchword.MailToken) er
 // PW-13
 func TestLinkThatIsBeingActivatedIsRevokedByAConcurrentEvent(t *testing.T) {
 	t.Parallel()
-	server := pgtest.New(t, "fsync = off")
 	for name, revoke := range map[string]func(*testing.T, *rig, watchword.Identity) error{
 		"change of address": func(t *testing.T, r *rig, _ watchword.Identity) error {
 			return r.confirm(t, r.post.last(t, watchword.MailConfirmAddress).Token, goodPassword, laptop)
@@ -131,7 +129,7 @@ func TestLinkThatIsBeingActivatedIsRevokedByAConcurrentEvent(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			before := func() {}
-			url := server.Database(t)
+			url := pgtest.Database(t)
 			r := startOnURL(t, url, func(store watchword.Store) watchword.Store { return pausedStore{store, &before} })
 			who := verified(t, r, "ada@example.com")
 			must(t, r.ChangeEmail(t.Context(), who, "ada@example.org", goodPassword, laptop))

@@ -5,7 +5,6 @@ import (
 	"encoding/base32"
 	"errors"
 	"net/netip"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/factors"
 	"github.com/watchword-auth/watchword/internal/pgtest"
+	"github.com/watchword-auth/watchword/internal/sqlitetest"
 	"github.com/watchword-auth/watchword/internal/totp"
 	"github.com/watchword-auth/watchword/store/postgres"
 	"github.com/watchword-auth/watchword/store/sqlite"
@@ -76,13 +76,13 @@ func onBothStores(t *testing.T, test func(t *testing.T, r *rig), changes ...func
 	t.Parallel()
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
-		store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "watchword.db"))
+		store, err := sqlite.Open(t.Context(), sqlitetest.Path(t, sqlite.Migrate))
 		must(t, err)
 		test(t, newRig(t, store, changes...))
 	})
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
-		url := pgtest.New(t, "fsync = off").Database(t)
+		url := pgtest.Database(t)
 		_, err := postgres.Migrate(t.Context(), url)
 		must(t, err)
 		store, err := postgres.Open(t.Context(), url)

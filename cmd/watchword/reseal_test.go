@@ -75,7 +75,7 @@ func TestResealReplacesTheMasterKeyAndKeepsSessions(t *testing.T) {
 func TestResealWritesANewMasterKeyToAFileIfItIsSet(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	store := "WATCHWORD_STORE=" + pgtest.New(t, "fsync = off").Database(t)
+	store := "WATCHWORD_STORE=" + pgtest.Database(t)
 	command := func(key string, args ...string) result {
 		return run(t, call{dir: dir, env: []string{"WATCHWORD_MASTER_KEY_FILE=" + key, store}, args: args})
 	}

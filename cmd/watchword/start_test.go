@@ -19,7 +19,7 @@ func TestStartCreatesNoUnneededDataDirectory(t *testing.T) {
 	must(t, os.WriteFile(filepath.Join(dir, "watchword-data"), nil, 0o600))
 	s := newServer(t, freeAddress(t))
 	env := []string{"HOME=" + dir, "WATCHWORD_MASTER_KEY=" + key32,
-		"WATCHWORD_STORE=" + pgtest.New(t, "fsync = off").Database(t)}
+		"WATCHWORD_STORE=" + pgtest.Database(t)}
 	must(t, s.start(dir, env, []string{smtp, from}))
 	must(t, s.terminate())
 	if got := run(t, call{dir: dir, env: env[1:], args: []string{"keys", "list", smtp, from}}); got.code != 0 {

@@ -115,7 +115,7 @@ func onBothStores(t *testing.T, s setup, test func(*testing.T, *site)) {
 	})
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
-		address := pgtest.New(t, "fsync = off").Database(t)
+		address := pgtest.Database(t)
 		_, err := postgres.Migrate(t.Context(), address)
 		must(t, err)
 		store, err := postgres.Open(t.Context(), address)

@@ -66,6 +66,39 @@ func New(t testing.TB, settings ...string) *Server {
 	return s
 }
 
+// shared is the cluster of Database, while a test uses it.
+var shared struct {
+	sync.Mutex
+	*Server
+	users int
+}
+
+// Database creates an empty database and returns its URL. The tests of a process that run at the
+// same time share its cluster, which has fsync off and is removed after the last of them.
+func Database(t testing.TB) string {
+	t.Helper()
+	skip(t)
+	shared.Lock()
+	defer shared.Unlock()
+	if shared.Server == nil {
+		s, err := Launch(t.Context(), "", "fsync = off", "max_connections = 500", "max_wal_size = 128MB")
+		if err != nil {
+			t.Fatal(err)
+		}
+		shared.Server = s
+	}
+	shared.users++
+	t.Cleanup(func() {
+		shared.Lock()
+		defer shared.Unlock()
+		if shared.users--; shared.users == 0 {
+			shared.Remove()
+			shared.Server = nil
+		}
+	})
+	return shared.Database(t)
+}
+
 // Launch creates and starts a cluster in a new folder of dir, for programs that are not
 // tests. The caller must call Remove.
 func Launch(ctx context.Context, dir string, settings ...string) (*Server, error) {
@@ -133,6 +166,7 @@ func (s *Server) create(settings []string) error {
 	return s.Configure(append([]string{
 		"listen_addresses = '127.0.0.1'", "unix_socket_directories = ''", fmt.Sprintf("port = %d", s.Port),
 		"max_connections = 200", "shared_buffers = 64MB",
+		"dynamic_shared_memory_type = mmap", // in the data directory, because Kill leaves segments behind
 	}, settings...)...)
 }
 
