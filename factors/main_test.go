@@ -1,0 +1,12 @@
+package factors_test
+
+import (
+	"testing"
+
+	"github.com/watchword-auth/watchword/internal/passhash"
+)
+
+func TestMain(m *testing.M) {
+	passhash.LowestParamsByDefault() // hashing took a third of the time
+	m.Run()
+}
