@@ -45,6 +45,7 @@ func startFactors(t *testing.T, engine func(*watchword.Options), edge func(*serv
 			engine(o)
 		}
 	}, edge)
+	s.url = s.engine.PublicURL() // engine may have given it a name
 	opts := server.Options{PublicURL: s.url, Factors: factors.New(s.engine, s.store.Factors(), factors.Options{})}
 	if edge != nil {
 		edge(&opts)

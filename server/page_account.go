@@ -27,6 +27,7 @@ type accountData struct {
 	TwoStep              *twoStep         // nil: the server has no second factors
 	Connected            *connected       // nil: the server has no external providers
 	NoPassword           bool             // the account has no password to ask for
+	Passkeys             *passkeySection  // nil: the server has no passkeys
 }
 
 // accountSession is one row of the list of sessions. It has no token; the id is enough to end the
@@ -72,7 +73,7 @@ func (p *pages) accountView(r *http.Request, who watchword.Identity) (*view, err
 	for _, one := range events {
 		data.Events = append(data.Events, accountEvent{one.Kind, one.At, one.Device, one.Address, one.Times})
 	}
-	if data.TwoStep, err = p.twoStepOf(r, who); err != nil {
+	if err := p.addFactors(r, v, who, &data); err != nil {
 		return nil, err
 	}
 	if data.Connected, err = p.connectedOf(r, who); err != nil {

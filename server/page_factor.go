@@ -5,6 +5,7 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/factors"
@@ -49,6 +50,8 @@ type proofData struct {
 	Other    string            // the page with the other kind of code
 	Email    watchword.Address // for password managers; only on the page of a step-up
 	Cancel   template.URL      // leads away from a step-up
+	NoApp    bool              // the account has no authenticator app
+	Passkey  *passkeyForm      // nil: the account has no passkey that works here
 
 	Remembers, Remember bool // whether the browser can be remembered, and whether the box is checked
 }
@@ -70,14 +73,44 @@ func (v *view) proofOf(path string, recovery bool) proofData {
 	return data
 }
 
+// withKinds returns the data for an account with certain factors. Without a passkey and an app that works, only a
+// recovery code is left.
+func (d proofData) withKinds(hasApp bool, passkey *passkeyForm) proofData {
+	d.NoApp = !hasApp
+	switch {
+	case passkey != nil && !d.Recovery:
+		passkey.Main, d.Passkey = d.NoApp, passkey
+	case passkey == nil && d.NoApp:
+		d.Recovery, d.Other = true, ""
+	}
+	return d
+}
+
 // factorView returns the page of the second step. It shows one field: a page with two would make users of password
-// managers fill in the wrong one.
-func (p *pages) factorView(r *http.Request, recovery bool) *view {
+// managers fill in the wrong one. A challenge that has ended gives the page without passkeys. The engine refuses its
+// form.
+func (p *pages) factorView(r *http.Request, recovery bool) (*view, error) {
 	v := p.newView(r, "factor")
 	data := v.proofOf(pathFactor, recovery)
 	data.Remembers = p.factors.RememberFor() > 0
 	v.Data = data
-	return v
+	err := p.factors.Offer(r.Context(), &watchword.Error{Code: watchword.CodeSecondFactorRequired,
+		Challenge: &watchword.ChallengeOffer{Handle: watchword.Secret(p.cookies.step.Value(r))}})
+	var refusal *watchword.Error
+	if !errors.As(err, &refusal) {
+		return nil, err
+	}
+	// Offer knows the factors of the challenge's account. The page reveals their kinds only after the
+	// right password, as the API does.
+	if refusal.Challenge != nil {
+		var passkey *passkeyForm
+		if options := refusal.Challenge.Passkey; options != nil {
+			passkey = v.passkeyForm(pathFactor, "get", "factor.passkey", factors.Ceremony{Options: options})
+		}
+		hasApp := slices.Contains(refusal.Challenge.Methods, string(factors.KindTOTP))
+		v.Data = data.withKinds(hasApp, passkey)
+	}
+	return v, nil
 }
 
 // factorPage shows the field for the code. Without a step cookie it leads to the sign-in: a bookmark
@@ -91,7 +124,11 @@ func (p *pages) factorPage(w http.ResponseWriter, r *http.Request) error {
 		p.startAgain(w, r)
 		return nil
 	}
-	return p.show(w, http.StatusOK, p.factorView(r, r.URL.Query().Get("with") == withRecovery))
+	v, err := p.factorView(r, r.URL.Query().Get("with") == withRecovery)
+	if err != nil {
+		return err
+	}
+	return p.show(w, http.StatusOK, v)
 }
 
 // startAgain leads back to the sign-in, which says that the step has ended.
@@ -104,7 +141,7 @@ func (p *pages) startAgain(w http.ResponseWriter, r *http.Request) {
 // the API accepts them, too.
 func proofIn(form url.Values) factors.Proof {
 	return factors.Proof{TOTP: watchword.Secret(form.Get("totp")),
-		RecoveryCode: watchword.Secret(form.Get("recoveryCode"))}
+		RecoveryCode: watchword.Secret(form.Get("recoveryCode")), Passkey: passkeyIn(form)}
 }
 
 // factorForm completes the sign-in. After a wrong code, it shows the field again, empty: a code that was wrong once is
@@ -131,10 +168,13 @@ func (p *pages) factorForm(w http.ResponseWriter, r *http.Request) error {
 	}
 	// The cookie stays, because the challenge has more attempts. A limit refuses before it counts one.
 	if err != nil {
-		v := p.factorView(r, form.Has("recoveryCode"))
+		v, gone := p.factorView(r, form.Has("recoveryCode"))
+		if gone != nil {
+			return gone
+		}
 		data := v.Data.(proofData)
 		data.Remember = form.Get("rememberDevice") != "" // a mistyped code does not undo the choice
-		v.Data = data
+		v.Data, v.byPasskey = data, passkeyIn(form) != nil
 		return p.refill(w, r, v.filled("factor", form), err)
 	}
 	// The handle was used. Deleting it keeps a later visit from a misleading error.

@@ -52,11 +52,21 @@ func (p *pages) signPage(w http.ResponseWriter, r *http.Request, page string) er
 	return p.show(w, http.StatusOK, v)
 }
 
-// signView returns the view of a form. Its data keeps the form of earlier releases, for the templates
-// of operators.
+// loginData is the data of the forms to sign in and up. ReturnTo keeps the form of earlier releases,
+// for the templates of operators.
+type loginData struct {
+	ReturnTo string
+	Passkey  *passkeyForm // nil: passkeys are off, or the page is not the sign-in
+}
+
+// signView returns the view of a form.
 func (p *pages) signView(r *http.Request, page string) *view {
 	v := p.newView(r, page)
-	v.Data = map[string]string{"ReturnTo": v.ReturnTo}
+	data := loginData{ReturnTo: v.ReturnTo}
+	if page == "login" {
+		data.Passkey = p.signInPasskey(v)
+	}
+	v.Data = data
 	return v
 }
 

@@ -47,33 +47,38 @@ type twoStep struct {
 	Devices      []factors.Device
 }
 
-// twoStepOf returns the section of the account page, or nil without Options.Factors. It reads the
-// factors in a transaction of its own, like the rest of the page. A factor that another tab removes
-// in between is still listed. Its buttons then say that it is gone.
-func (p *pages) twoStepOf(r *http.Request, who watchword.Identity) (*twoStep, error) {
+// addFactors adds the sections of second factors and passkeys to the data of the account page. It
+// reads the factors in a transaction of its own, like the rest of the page. A factor that another tab
+// removes in between is still listed. Its buttons then say that it is gone.
+func (p *pages) addFactors(r *http.Request, v *view, who watchword.Identity, data *accountData) error {
 	if p.factors == nil {
-		return nil, nil
+		return nil
 	}
 	overview, err := p.factors.List(r.Context(), who.User.ID)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	// Without new factors there is only something to show for an account that has one.
-	offered := p.factors.Offered()
-	if !offered && len(overview.Factors) == 0 {
-		return nil, nil
+	data.TwoStep = p.twoStepOf(who, overview)
+	data.Passkeys, err = p.passkeysOf(v, who, overview.Factors)
+	return err
+}
+
+// twoStepOf returns the section of the account page, or nil if there is nothing to show.
+func (p *pages) twoStepOf(who watchword.Identity, overview factors.Overview) *twoStep {
+	apps := ofKind(overview.Factors, factors.KindTOTP)
+	counted := slices.DeleteFunc(slices.Clone(overview.Factors), func(f factors.Factor) bool { return f.Unproven })
+	// Without new factors there is only something to show for an account that has one. A passkey that
+	// a browser has created without a dialog is none yet: sign-ins do not ask for it.
+	offered, proven := p.factors.Offered(), who.User.Verified()
+	if !offered && len(counted) == 0 {
+		return nil
 	}
-	// The list has only the kinds that this section can describe.
-	apps := slices.DeleteFunc(slices.Clone(overview.Factors), func(f factors.Factor) bool {
-		return f.Kind != factors.KindTOTP
-	})
-	proven := who.User.Verified()
 	return &twoStep{
 		Apps: apps, Addable: offered && proven && len(apps) < factors.MaxTOTP,
-		Unproven: offered && !proven, On: len(overview.Factors) > 0,
+		Unproven: offered && !proven, On: len(counted) > 0,
 		CodesLeft: overview.Codes.Left, CodesLow: overview.Codes.Left <= fewCodes,
 		CodesCreated: overview.Codes.CreatedAt, Devices: overview.Devices,
-	}, nil
+	}
 }
 
 // stepUpFirst leads to the step-up page if err asks for it, and reports whether it did. The step-up
@@ -105,6 +110,7 @@ func (p *pages) refuseFactor(w http.ResponseWriter, r *http.Request, who watchwo
 	if err != nil {
 		return err
 	}
+	v.byPasskey = strings.HasPrefix(r.URL.Path, pathPasskeys)
 	return p.refill(w, r, v, refusal)
 }
 
@@ -289,7 +295,7 @@ func (p *pages) renameForm(w http.ResponseWriter, r *http.Request) error {
 	return p.change("rename-"+id, rename, func(w http.ResponseWriter, r *http.Request) { p.done(w, r, "name") })(w, r)
 }
 
-// removePage asks before an app is removed. It says what the last one takes with it, because a user
+// removePage asks before a factor is removed. It says what the last one takes with it, because a user
 // who changes phones should add the new app first.
 func (p *pages) removePage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
 	overview, err := p.factors.List(r.Context(), who.User.ID)
@@ -301,35 +307,72 @@ func (p *pages) removePage(w http.ResponseWriter, r *http.Request, who watchword
 	if i < 0 {
 		return notFound(w, r)
 	}
-	data := confirmData{Path: pathFactors + overview.Factors[i].ID + "/remove", Name: overview.Factors[i].Name,
-		Text: "remove.text", Button: "twostep.remove", Danger: true}
-	// With the last factor, the account is protected by the password alone.
-	if len(overview.Factors) == 1 {
-		data.More = "remove.last"
+	// The texts of both kinds differ in what the user has to do on the device.
+	factor, name := overview.Factors[i], "remove"
+	if factor.Kind == factors.KindPasskey {
+		name = "remove-passkey"
 	}
-	return p.showConfirm(w, r, who, "remove", data)
+	data := confirmData{Path: pathFactors + factor.ID + "/remove", Name: factor.Name,
+		Text: name + ".text", Button: "twostep.remove", Danger: true}
+	others := slices.ContainsFunc(overview.Factors, func(f factors.Factor) bool {
+		return f.ID != factor.ID && !f.Unproven
+	})
+	// With the last factor, the account is protected by the password alone.
+	if !others && !factor.Unproven {
+		data.More = name + ".last"
+	}
+	return p.showConfirm(w, r, who, name, data)
 }
 
-// removeForm removes an app. The session stays. Its access token is outdated by the removal, so the
+// removeForm removes a factor. The session stays. Its access token is outdated by the removal, so the
 // next page rotates the refresh token and sets a new page cookie.
 func (p *pages) removeForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	overview, err := p.factors.List(r.Context(), who.User.ID)
+	if err != nil {
+		return err
+	}
+	// The kind decides the notice, and is known only before the removal.
+	notice := "removed"
+	for _, f := range ofKind(overview.Factors, factors.KindPasskey) {
+		if f.ID == r.PathValue("id") {
+			notice = "passkey-removed"
+		}
+	}
 	if err := p.factors.Remove(r.Context(), who, r.PathValue("id"), p.client(w, r)); err != nil {
 		return p.refuseFactor(w, r, who, err)
 	}
-	p.done(w, r, "removed")
+	p.done(w, r, notice)
 	return nil
 }
 
 // stepUpView returns the page that asks for a proof. The engine decides which proof it accepts; the
-// page shows the field for it.
-func (p *pages) stepUpView(r *http.Request, who watchword.Identity, recovery bool) *view {
+// page shows the field for it. A passkey works once, so each page has a ceremony of its own.
+func (p *pages) stepUpView(r *http.Request, who watchword.Identity, recovery bool) (*view, error) {
 	v := p.newView(r, "step-up")
 	data := v.proofOf(pathStepUp, recovery)
 	// An account without a password and factors becomes fresh by another sign-in.
 	data.External = p.federation != nil && who.User.PasswordHash == "" && who.User.Factors == 0
 	data.Password, data.Email, data.Cancel = who.User.Factors == 0, who.User.Email, p.cancelOf(v.ReturnTo)
+	if !data.Password {
+		overview, err := p.factors.List(r.Context(), who.User.ID)
+		if err != nil {
+			return nil, err
+		}
+		// The account may have had a factor when it was read and none now. The engine then refuses the
+		// form, and the next page asks for the password.
+		var passkey *passkeyForm
+		if len(ofKind(overview.Factors, factors.KindPasskey)) > 0 {
+			begun, err := p.factors.StepUpOptions(r.Context(), who)
+			if err == nil {
+				passkey = v.passkeyForm(pathStepUp, "get", "factor.passkey", begun)
+			} else if watchword.CodeOf(err) != watchword.CodeNotFound { // no passkey works here
+				return nil, err
+			}
+		}
+		data = data.withKinds(len(ofKind(overview.Factors, factors.KindTOTP)) > 0, passkey)
+	}
 	v.Data = data
-	return v
+	return v, nil
 }
 
 // cancelOf returns where a user goes who does not confirm: back to the front-end that asked, or to
@@ -350,7 +393,11 @@ func (p *pages) cancelOf(returnTo string) template.URL {
 // stepUpPage shows the field even if the session is fresh: a front-end may ask for a proof that is
 // newer than the pages need.
 func (p *pages) stepUpPage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
-	return p.show(w, http.StatusOK, p.stepUpView(r, who, r.URL.Query().Get("with") == withRecovery))
+	v, err := p.stepUpView(r, who, r.URL.Query().Get("with") == withRecovery)
+	if err != nil {
+		return err
+	}
+	return p.show(w, http.StatusOK, v)
 }
 
 // stepUpForm makes the session fresh and returns to the page that asked for it. A front-end gets
@@ -366,7 +413,12 @@ func (p *pages) stepUpForm(w http.ResponseWriter, r *http.Request, who watchword
 	// The first factor may have come from another tab, after this page asked for the password. The
 	// identity was read for this request, so the page then has the field for the code.
 	if err != nil {
-		return p.refill(w, r, p.stepUpView(r, who, form.Has("recoveryCode")).filled("step-up", form), err)
+		v, failed := p.stepUpView(r, who, form.Has("recoveryCode"))
+		if failed != nil {
+			return failed
+		}
+		v.byPasskey = passkeyIn(form) != nil
+		return p.refill(w, r, v.filled("step-up", form), err)
 	}
 	// Other pages of the account go on by themselves after the redirect.
 	target, own := cmp.Or(p.returnTo(r), pathAccount), p.origins.publicURL+pathAccount
@@ -394,7 +446,7 @@ func (p *pages) twoStepRoutes() []route {
 	signedIn := func(method, path string, do identityHandler) route {
 		return route{method: method, path: path, handle: p.requireSignIn(do)}
 	}
-	return []route{
+	return append(p.passkeyPages(), []route{
 		{method: "GET", path: pathFactor, handle: p.factorPage},
 		{method: "POST", path: pathFactor, handle: p.factorForm},
 		{method: "GET", path: pathEnrol, handle: p.enrolPage},
@@ -412,5 +464,5 @@ func (p *pages) twoStepRoutes() []route {
 		signedIn("POST", pathFactors+"{id}/remove", p.removeForm),
 		signedIn("GET", pathDevices+"{id}/forget", p.forgetPage),
 		signedIn("POST", pathDevices+"{id}/forget", p.forgetForm),
-	}
+	}...)
 }

@@ -107,7 +107,7 @@ func TestSetupPageShowsTheSecretToItsSessionOnly(t *testing.T) {
 	setup = aSetup.FindString(b.visit("/account/authenticator").Header.Get("Location"))
 	phone.secret = secretIn(t, strings.ReplaceAll(string(secretOn(b.visit(setup))), " ", ""))
 	wantPage(t, b.submit(setup, map[string]string{"totp": phone.code()}), 303, "/account?done=factor")
-	wantPage(t, b.visit("/account/authenticator"), 422, "An account can have two authenticator apps.")
+	wantPage(t, b.visit("/account/authenticator"), 422, "An account can have two authenticator apps and ten passkeys.")
 	if page := string(b.visit("/account").raw); strings.Contains(page, "Add an authenticator app") {
 		t.Error("the page offers a third app")
 	}

@@ -73,6 +73,9 @@ type view struct {
 	faults map[string]string // error messages by field
 	blamed []string          // fields of which one is wrong, without saying which
 	min    int               // minimum length of a password in characters
+
+	byPasskey bool // errors concern a passkey, and no field
+	fetches   bool // the script of the page sends requests to this server
 }
 
 // newView returns a view in the best language for Accept-Language. An unsupported or missing
@@ -136,9 +139,14 @@ func (p *pages) show(w http.ResponseWriter, status int, v *view) error {
 	h.Add("Vary", "Accept-Language")
 	// Browsers apply form-action to redirects, too. A form may redirect to a front-end (return_to).
 	formTargets := strings.Join(append([]string{"'self'"}, p.origins.allowed...), " ")
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'nonce-"+v.Nonce+"'; script-src 'nonce-"+v.Nonce+"'; "+
-		"img-src 'self' data:; font-src 'self'; form-action "+formTargets+
-		"; base-uri 'none'; object-src 'none'; frame-ancestors 'none'")
+	policy := "default-src 'none'; style-src 'nonce-" + v.Nonce + "'; script-src 'nonce-" + v.Nonce + "'; " +
+		"img-src 'self' data:; font-src 'self'; form-action " + formTargets +
+		"; base-uri 'none'; object-src 'none'; frame-ancestors 'none'"
+	// Only two pages need requests of their script. On the others, injected markup can't send any.
+	if v.fetches {
+		policy += "; connect-src 'self'"
+	}
+	h.Set("Content-Security-Policy", policy)
 	respond.Write(w, status, "text/html", text.Bytes())
 	return nil
 }
@@ -236,6 +244,10 @@ func (v *view) refuse(refusal *watchword.Error) {
 		if fault.Field == "password" { // the forms of the account call it currentPassword
 			v.faults["currentPassword"] = text
 		}
+	}
+	if text, known := v.catalog.Texts[v.lang]["passkey."+string(refusal.Code)]; v.byPasskey && known {
+		v.Problem = text
+		return
 	}
 	// A page shows only one of the two fields.
 	if refusal.Code == watchword.CodeFactorWrong {
@@ -368,13 +380,17 @@ func (p *pages) homePage(w http.ResponseWriter, r *http.Request) error {
 }
 
 // asset serves a file of the folder assets. The media type depends only on the extension, so that an
-// operator's file is never run as a script.
+// operator's file is never run as a script, except one that replaces the script of passkeys.
 func (p *pages) asset(w http.ResponseWriter, r *http.Request) error {
 	name := r.PathValue("name")
 	kinds := map[string]string{".css": "text/css", ".svg": "image/svg+xml", ".png": "image/png", ".woff2": "font/woff2"}
 	content, err := p.theme.read("assets/" + name)
+	kind := kinds[path.Ext(name)]
+	if name == passkeyScript {
+		kind = "text/javascript"
+	}
 	// An unknown extension is not found. To guess a media type could turn a file into a script.
-	if err != nil || kinds[path.Ext(name)] == "" {
+	if err != nil || kind == "" {
 		return notFound(w, r)
 	}
 	if name == "style.css" {
@@ -383,6 +399,6 @@ func (p *pages) asset(w http.ResponseWriter, r *http.Request) error {
 	// Names have no version. After an upgrade, browsers use the old style for five minutes at
 	// most.
 	w.Header().Set("Cache-Control", "public, max-age=300")
-	respond.Write(w, http.StatusOK, kinds[path.Ext(name)], content)
+	respond.Write(w, http.StatusOK, kind, content)
 	return nil
 }

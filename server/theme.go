@@ -75,6 +75,9 @@ func (t *theme) read(name string) ([]byte, error) {
 // readTemplates parses each page together with the layout. An operator's file that replaces no
 // template is an error, because its name is probably misspelt. Each page has its own set, because
 // all pages define a template of the same name for the layout.
+//
+// The button for passkeys is a file of its own and no part of the layout: an operator may have
+// replaced the layout before there were passkeys, and the pages must not fail then.
 func (t *theme) readTemplates() error {
 	names, err := fs.Glob(web.Files, "templates/*.html")
 	if err != nil {
@@ -93,11 +96,11 @@ func (t *theme) readTemplates() error {
 	}
 	for _, name := range names {
 		page := strings.TrimSuffix(path.Base(name), ".html")
-		if page == "layout" {
+		if page == "layout" || page == "passkey" {
 			continue
 		}
 		all := template.New("")
-		for _, part := range []string{"templates/layout.html", name} {
+		for _, part := range []string{"templates/layout.html", "templates/passkey.html", name} {
 			text, err := t.read(part)
 			if err != nil {
 				return err

@@ -1,0 +1,177 @@
+package server_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/webauthn"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/factors"
+)
+
+// Passkeys on the pages, with a virtual authenticator of Chromium.
+
+// An authenticator is built into the browser of a tab. It has a fingerprint sensor that accepts each
+// finger, and it answers at once.
+type authenticator struct {
+	b  *tab
+	id webauthn.AuthenticatorID
+}
+
+// withAuthenticator adds an authenticator to the browser of a tab.
+func (b *tab) withAuthenticator() *authenticator {
+	b.t.Helper()
+	command(b, webauthn.Enable, webauthn.EnableParams{})
+	added := command(b, webauthn.AddVirtualAuthenticator, webauthn.AddVirtualAuthenticatorParams{
+		Options: &webauthn.VirtualAuthenticatorOptions{
+			Protocol: webauthn.AuthenticatorProtocolCtap2, Transport: webauthn.AuthenticatorTransportInternal,
+			HasResidentKey: true, HasUserVerification: true, IsUserVerified: true, AutomaticPresenceSimulation: true,
+			DefaultBackupEligibility: true, DefaultBackupState: true,
+		}})
+	return &authenticator{b, added.AuthenticatorID}
+}
+
+// answers sets whether the user touches the sensor.
+func (a *authenticator) answers(yes bool) {
+	a.b.t.Helper()
+	command(a.b, webauthn.SetAutomaticPresenceSimulation,
+		webauthn.SetAutomaticPresenceSimulationParams{AuthenticatorID: a.id, Enabled: yes})
+}
+
+// accepts sets whether the sensor knows the finger.
+func (a *authenticator) accepts(yes bool) {
+	a.b.t.Helper()
+	command(a.b, webauthn.SetUserVerified,
+		webauthn.SetUserVerifiedParams{AuthenticatorID: a.id, IsUserVerified: yes})
+}
+
+// passkeys returns the passkeys that the authenticator has.
+func (a *authenticator) passkeys() []*webauthn.Credential {
+	a.b.t.Helper()
+	return command(a.b, webauthn.GetCredentials, webauthn.GetCredentialsParams{AuthenticatorID: a.id}).Credentials
+}
+
+// forgets waits until a signal of the page has removed all passkeys.
+func (a *authenticator) forgets() {
+	a.b.t.Helper()
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if len(a.passkeys()) == 0 {
+			return
+		}
+	}
+	a.b.t.Fatalf("the browser still has %d passkeys", len(a.passkeys()))
+}
+
+// withoutAutofill lets the pages believe that the browser suggests no passkeys. A virtual
+// authenticator would answer before a button is pressed.
+func (b *tab) withoutAutofill() {
+	b.t.Helper()
+	command(b, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{
+		Source: `PublicKeyCredential.isConditionalMediationAvailable = async () => false`})
+}
+
+// startNamed starts a service with second factors and passkeys, which need a host name.
+func startNamed(t *testing.T) (*service, *phone) {
+	t.Helper()
+	return startFactors(t, func(o *watchword.Options) {
+		o.PublicURL = strings.Replace(o.PublicURL, "127.0.0.1", "localhost", 1)
+	}, nil)
+}
+
+// confirmed creates an account with a proven address on the pages.
+func (s *service) confirmed(b *tab) {
+	b.t.Helper()
+	b.signUp("ada@example.com")
+	b.follow("/verify", s.post.take(b.t, watchword.MailVerify, "ada@example.com"))
+	b.press("Confirm address")
+	b.visit("/account")
+}
+
+// signedOut clears the cookies, as on another device.
+func (b *tab) signedOut() { b.t.Helper(); command(b, network.ClearBrowserCookies, struct{}{}) }
+
+func TestAPasskeyIsAddedUsedAndRemoved(t *testing.T) {
+	t.Parallel()
+	s, phone := startNamed(t)
+	b := s.tab(t)
+	device := b.withAuthenticator()
+	s.confirmed(b)
+	b.press("Add a passkey")
+	b.press("Create a passkey")
+	b.reads("Two-step sign-in is on.", "Save your recovery codes")
+	if codes := b.codes(); len(codes) != 10 {
+		t.Errorf("the codes are %q", codes)
+	}
+	b.press("I have saved the codes")
+	b.reads("This device", "Backed up", "Codes left: 10", "After your password, you confirm with a passkey.")
+	if got := device.passkeys(); len(got) != 1 || got[0].UserName != "ada@example.com" {
+		t.Fatalf("the device has %+v", got)
+	}
+
+	// The browser suggests the passkey in the field for the address.
+	device.answers(false)
+	b.press("Sign out")
+	b.reads("You are signed out.", "Sign in with a passkey")
+	if got := see[string](b, `() => document.getElementById("login-email").autocomplete`); got != "username webauthn" {
+		t.Errorf("the field has autocomplete %q", got)
+	}
+	device.answers(true)
+	b.visit("/login?return_to=" + s.url + "/docs")
+	b.until("the API page", `() => location.pathname === "/docs"`)
+
+	// The button, with a finger that the sensor does not know, and with the right one.
+	b.withoutAutofill()
+	b.signedOut()
+	b.visit("/login")
+	device.accepts(false)
+	b.push("", "Sign in with a passkey")
+	b.until("the sentence", `() => document.body.innerText.includes("The passkey was not used, or it took too long.")`)
+	device.accepts(true)
+	must(t, b.click("", "field", "Keep me signed in")(b.ctx))
+	b.press("Sign in with a passkey")
+	b.reads("Signed in as ada@example.com")
+	if c := b.cookies()["watchword"]; !c.Session {
+		t.Errorf("the cookie without the check mark is %+v", c)
+	}
+
+	// As second factor. A recovery code is the other way.
+	b.signedOut()
+	b.signIn("ada@example.com", goodPassword)
+	b.reads("Confirm with your passkey that it is you.")
+	b.readsNot("Code")
+	b.press("Use a recovery code")
+	b.fill("Recovery code", "wrong")
+	b.press("Sign in")
+	b.reads("This code is wrong or was already used.")
+	b.press("Use a passkey instead")
+	b.press("Use your passkey")
+	b.reads("Signed in as ada@example.com")
+
+	// A change asks for the passkey again after a while, and the browser then forgets it.
+	phone.forward.Add(int64(10 * time.Minute))
+	b.visit("/account")
+	b.press("Remove This device")
+	b.reads("Confirm that it is you", "Confirm with your passkey that it is you.")
+	b.press("Use your passkey")
+	b.reads("Remove this passkey?", "This is your only second step.")
+	b.press("Remove")
+	b.reads("Passkey removed. Your other devices are signed out.")
+	b.readsNot("Codes left")
+	device.forgets()
+
+	// A passkey that an operator has removed is not valid. The browser forgets it as well.
+	b.press("Add a passkey")
+	b.press("Create a passkey")
+	ada, err := s.engine.Operator().FindUser(t.Context(), "ada@example.com")
+	must(t, err)
+	must(t, factors.New(s.engine, s.store.Factors(), factors.Options{}).Reset(t.Context(), "", ada.ID))
+	b.signedOut()
+	b.visit("/login")
+	b.press("Sign in with a passkey")
+	b.reads("This passkey is not valid here. Sign in with your password.")
+	device.forgets()
+}

@@ -1,0 +1,227 @@
+package server
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"slices"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/factors"
+	"github.com/watchword-auth/watchword/internal/respond"
+)
+
+// Passkeys on the pages. A script asks the browser for a passkey and sends the response as a form.
+// The forms are hidden without that script, and each page has another way that needs none.
+//
+// The options of a ceremony are part of the page where they belong to an account. The sign-in page
+// fetches them instead, because it may be open for longer than they are valid.
+
+const (
+	pathPasskeyLogin = pathLogin + "/passkey"
+	pathPasskeys     = pathAccount + "/passkeys"
+	pathNewPasskey   = pathPasskeys + "/new"
+	pathUpgrade      = pathPasskeys + "/upgrade"
+
+	// passkeyScript is the only script that is a file. The others are part of the pages.
+	passkeyScript = "passkey.js"
+)
+
+// passkeyForm is the data of the template "passkey". Operators' templates use its fields.
+type passkeyForm struct {
+	Action   string // with return_to
+	Does     string // create or get, a function of navigator.credentials
+	Ceremony string
+	Options  string // JSON, or "" if the script gets them at From
+	From     string
+	Button   string
+	Main     bool // the main button of the page
+
+	Autofill bool   // the browser suggests passkeys in the field for the address
+	Unknown  string // id of a passkey that the server does not know; the browser then forgets it
+	Upgrade  bool   // without a button
+
+	Cancelled, Exists, Unsupported, Failed string // what the script says after an error
+}
+
+// passkeyForm returns a form of this page whose script uses or creates a passkey.
+func (v *view) passkeyForm(path, does, button string, c factors.Ceremony) *passkeyForm {
+	return &passkeyForm{Action: v.To(path), Does: does, Button: v.T(button), Ceremony: string(c.ID),
+		Options: string(c.Options), Cancelled: v.T("passkey.cancelled"), Exists: v.T("passkey.exists"),
+		Unsupported: v.T("passkey.unsupported"), Failed: v.T("passkey.failed")}
+}
+
+// hasPasskeys reports whether this server has passkeys. The manager turns them off if its public URL
+// has no domain, because browsers refuse them there.
+func (p *pages) hasPasskeys() bool { return p.factors != nil && p.factors.Passkeys() }
+
+// signInPasskey returns the form of the sign-in page, or nil while passkeys are off.
+func (p *pages) signInPasskey(v *view) *passkeyForm {
+	if !p.hasPasskeys() {
+		return nil
+	}
+	// The options are the same for everybody. To embed them would charge the limit of the client for
+	// every view, also in browsers without passkeys.
+	form := v.passkeyForm(pathPasskeyLogin, "get", "passkey.login", factors.Ceremony{})
+	form.From, form.Autofill, v.fetches = pathAPI+"/passkey/options", true, true
+	return form
+}
+
+// passkeyIn returns the response of the browser in a form, or nil.
+func passkeyIn(form url.Values) []byte {
+	// The forms of codes have no such field.
+	if given := form.Get("credential"); given != "" {
+		return []byte(given)
+	}
+	return nil
+}
+
+// passkeyLoginForm signs in with a passkey alone. After an error, the sign-in page says what to do.
+// A browser that has offered a passkey of a removed account forgets it.
+func (p *pages) passkeyLoginForm(w http.ResponseWriter, r *http.Request) error {
+	form, err := readForm(w, r)
+	if err != nil {
+		return err
+	}
+	// The ceremony needs no cookie, as in the API.
+	in, err := p.factors.PasskeyLogin(r.Context(), factors.PasskeyLoginRequest{
+		Ceremony: watchword.Secret(form.Get("ceremony")), Credential: passkeyIn(form),
+		Persistent: form.Get("remember") != "", Client: p.clients.of(w, r), Replaces: p.cookies.replaced(r, ""),
+	})
+	// The engine does not say whether the passkey is unknown or was refused. Both are useless here.
+	if err != nil {
+		v := p.signView(r, "login")
+		v.byPasskey = true
+		if data := v.Data.(loginData); data.Passkey != nil && watchword.CodeOf(err) == watchword.CodeInvalidCredentials {
+			data.Passkey.Unknown = credentialID(passkeyIn(form))
+		}
+		return p.refill(w, r, v, err)
+	}
+	p.cookies.setSession(w, r, in)
+	p.redirect(w, p.afterSignIn(r), nil)
+	return nil
+}
+
+// credentialID returns the id of the passkey in a response, or "". It is only repeated to the
+// browser that has sent it.
+func credentialID(response []byte) string {
+	var credential struct {
+		ID string `json:"id"`
+	}
+	if json.Unmarshal(response, &credential) != nil {
+		return ""
+	}
+	return credential.ID
+}
+
+// passkeySection is what the account page shows of passkeys. Operators' templates use its fields.
+type passkeySection struct {
+	List     []factors.Factor
+	Addable  bool         // another one can be added
+	Full     bool         // the account has as many as it can have
+	Unproven bool         // the address must be proven first
+	Signal   string       // JSON for the browser, or "" while passkeys are off
+	Upgrade  *passkeyForm // nil: the browser is not asked for an upgrade
+}
+
+// A browserSignal has the arguments of signalAllAcceptedCredentials and signalCurrentUserDetails of
+// WebAuthn Level 3.
+type browserSignal struct {
+	*signalBody
+	Name        string `json:"name"`
+	DisplayName string `json:"displayName"`
+}
+
+// passkeysOf returns the section of the account page, or nil if there is nothing to show. While
+// passkeys are off, a user can still remove those that exist.
+func (p *pages) passkeysOf(v *view, who watchword.Identity, all []factors.Factor) (*passkeySection, error) {
+	list := ofKind(all, factors.KindPasskey)
+	if p.factors == nil || len(list) == 0 && (!p.hasPasskeys() || !p.factors.Offered()) {
+		return nil, nil
+	}
+	offered, proven := p.hasPasskeys() && p.factors.Offered(), who.User.Verified()
+	section := &passkeySection{List: list, Full: len(list) >= factors.MaxPasskeys, Unproven: offered && !proven}
+	section.Addable = offered && proven && !section.Full
+	if signal := newSignalBody(p.factors.Signal(who.User.ID, all)); signal != nil {
+		// The names are those of the options of a creation.
+		details := browserSignal{signal, string(who.User.Email), who.User.Name}
+		if details.DisplayName == "" {
+			details.DisplayName = details.Name
+		}
+		text, err := json.Marshal(details)
+		if err != nil {
+			return nil, err
+		}
+		section.Signal = string(text)
+	}
+	// The browser creates one without a dialog only shortly after it has filled in the password.
+	if section.Addable && len(list) == 0 && p.factors.Fresh(who) == nil {
+		section.Upgrade = v.passkeyForm(pathPasskeys, "create", "passkeys.add", factors.Ceremony{})
+		section.Upgrade.From, section.Upgrade.Upgrade, v.fetches = pathUpgrade, true, true
+	}
+	return section, nil
+}
+
+// ofKind returns the factors of a kind.
+func ofKind(all []factors.Factor, kind factors.Kind) []factors.Factor {
+	return slices.DeleteFunc(slices.Clone(all), func(f factors.Factor) bool { return f.Kind != kind })
+}
+
+// newPasskeyPage begins the creation of a passkey. A reload begins another one.
+func (p *pages) newPasskeyPage(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	begun, err := p.factors.BeginPasskey(r.Context(), who, false)
+	if err != nil {
+		return p.refuseFactor(w, r, who, err)
+	}
+	v := p.newView(r, "passkey-new")
+	// The form has no field for a name: the product of the authenticator names the passkey, and the
+	// account page can rename it.
+	form := v.passkeyForm(pathPasskeys, "create", "passkey-new.button", begun)
+	form.Main, v.Data = true, form
+	return p.show(w, http.StatusOK, v)
+}
+
+// upgradeOptions begins a creation without a dialog. The script of the account page calls it only if
+// the browser can do that.
+func (p *pages) upgradeOptions(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	begun, err := p.factors.BeginPasskey(r.Context(), who, true)
+	if err != nil {
+		return err
+	}
+	return respond.JSON(w, http.StatusOK, newCeremonyAnswer(begun))
+}
+
+// newPasskeyForm adds the passkey that the browser has created. The first factor brings recovery
+// codes. An upgrade brings none, because sign-ins do not ask for it yet.
+func (p *pages) newPasskeyForm(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	form, err := readForm(w, r)
+	if err != nil {
+		return err
+	}
+	done, err := p.factors.ConfirmPasskey(r.Context(), who, factors.NewPasskey{
+		Ceremony: watchword.Secret(form.Get("ceremony")), Credential: passkeyIn(form)}, p.client(w, r))
+	switch {
+	case err != nil:
+		return p.refuseFactor(w, r, who, err)
+	case len(done.Codes) > 0:
+		return p.showCodes(w, r, codesData{Codes: revealed(done.Codes), Email: who.User.Email}, true)
+	case done.Factor.Unproven:
+		p.done(w, r, "upgrade")
+	default:
+		p.done(w, r, "passkey")
+	}
+	return nil
+}
+
+// passkeyPages returns the pages of passkeys. They are part of the pages of second factors.
+func (p *pages) passkeyPages() []route {
+	if !p.hasPasskeys() {
+		return nil
+	}
+	return []route{
+		{method: "POST", path: pathPasskeyLogin, handle: p.passkeyLoginForm},
+		{method: "GET", path: pathNewPasskey, handle: p.requireSignIn(p.newPasskeyPage)},
+		{method: "POST", path: pathUpgrade, handle: p.requireSignIn(p.upgradeOptions)},
+		{method: "POST", path: pathPasskeys, handle: p.requireSignIn(p.newPasskeyForm)},
+	}
+}
