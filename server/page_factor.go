@@ -76,6 +76,7 @@ func (v *view) proofOf(path string, recovery bool) proofData {
 // withKinds returns the data for an account with certain factors. Without a passkey and an app that works, only a
 // recovery code is left.
 func (d proofData) withKinds(hasApp bool, passkey *passkeyForm) proofData {
+	// The link to the other kind of code would lead back to the same page, so it is left out then.
 	d.NoApp = !hasApp
 	switch {
 	case passkey != nil && !d.Recovery:
@@ -94,6 +95,7 @@ func (p *pages) factorView(r *http.Request, recovery bool) (*view, error) {
 	data := v.proofOf(pathFactor, recovery)
 	data.Remembers = p.factors.RememberFor() > 0
 	v.Data = data
+	// A code and a passkey are two forms. The button of the passkey sends no code that was half typed.
 	err := p.factors.Offer(r.Context(), &watchword.Error{Code: watchword.CodeSecondFactorRequired,
 		Challenge: &watchword.ChallengeOffer{Handle: watchword.Secret(p.cookies.step.Value(r))}})
 	var refusal *watchword.Error

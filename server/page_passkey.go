@@ -14,6 +14,9 @@ import (
 // Passkeys on the pages. A script asks the browser for a passkey and sends the response as a form.
 // The forms are hidden without that script, and each page has another way that needs none.
 //
+// A form and not a request of the script sends the response. The server then answers with a page or a
+// redirect, as for a password, and the page needs no further right in its Content-Security-Policy.
+//
 // The options of a ceremony are part of the page where they belong to an account. The sign-in page
 // fetches them instead, because it may be open for longer than they are valid.
 
@@ -46,6 +49,7 @@ type passkeyForm struct {
 
 // passkeyForm returns a form of this page whose script uses or creates a passkey.
 func (v *view) passkeyForm(path, does, button string, c factors.Ceremony) *passkeyForm {
+	// The script has no texts of its own, because the reader's language is decided here.
 	return &passkeyForm{Action: v.To(path), Does: does, Button: v.T(button), Ceremony: string(c.ID),
 		Options: string(c.Options), Cancelled: v.T("passkey.cancelled"), Exists: v.T("passkey.exists"),
 		Unsupported: v.T("passkey.unsupported"), Failed: v.T("passkey.failed")}
@@ -105,6 +109,8 @@ func (p *pages) passkeyLoginForm(w http.ResponseWriter, r *http.Request) error {
 // credentialID returns the id of the passkey in a response, or "". It is only repeated to the
 // browser that has sent it.
 func credentialID(response []byte) string {
+	// The response was refused, so nothing else of it is trusted. A browser that sends a wrong id harms
+	// only its own list.
 	var credential struct {
 		ID string `json:"id"`
 	}
@@ -135,13 +141,18 @@ type browserSignal struct {
 // passkeysOf returns the section of the account page, or nil if there is nothing to show. While
 // passkeys are off, a user can still remove those that exist.
 func (p *pages) passkeysOf(v *view, who watchword.Identity, all []factors.Factor) (*passkeySection, error) {
+	// A server that had passkeys before may still have some in its store.
 	list := ofKind(all, factors.KindPasskey)
 	if p.factors == nil || len(list) == 0 && (!p.hasPasskeys() || !p.factors.Offered()) {
 		return nil, nil
 	}
 	offered, proven := p.hasPasskeys() && p.factors.Offered(), who.User.Verified()
+	// The engine decides again when the page of a new passkey is opened. The section only avoids a
+	// button that would lead to a refusal.
 	section := &passkeySection{List: list, Full: len(list) >= factors.MaxPasskeys, Unproven: offered && !proven}
 	section.Addable = offered && proven && !section.Full
+	// Every view of the page sends the signal, and not only the one after a removal: the passkey may have
+	// been removed on another device, or by an operator.
 	if signal := newSignalBody(p.factors.Signal(who.User.ID, all)); signal != nil {
 		// The names are those of the options of a creation.
 		details := browserSignal{signal, string(who.User.Email), who.User.Name}
@@ -184,6 +195,7 @@ func (p *pages) newPasskeyPage(w http.ResponseWriter, r *http.Request, who watch
 // upgradeOptions begins a creation without a dialog. The script of the account page calls it only if
 // the browser can do that.
 func (p *pages) upgradeOptions(w http.ResponseWriter, r *http.Request, who watchword.Identity) error {
+	// The mark of an upgrade is sealed in the ceremony. The form of newPasskeyForm can't set it.
 	begun, err := p.factors.BeginPasskey(r.Context(), who, true)
 	if err != nil {
 		return err
@@ -200,6 +212,7 @@ func (p *pages) newPasskeyForm(w http.ResponseWriter, r *http.Request, who watch
 	}
 	done, err := p.factors.ConfirmPasskey(r.Context(), who, factors.NewPasskey{
 		Ceremony: watchword.Secret(form.Get("ceremony")), Credential: passkeyIn(form)}, p.client(w, r))
+	// A ceremony that took too long is refused on the account page, where the user can begin again.
 	switch {
 	case err != nil:
 		return p.refuseFactor(w, r, who, err)
@@ -218,6 +231,7 @@ func (p *pages) passkeyPages() []route {
 	if !p.hasPasskeys() {
 		return nil
 	}
+	// To rename and to remove a passkey are pages of every factor.
 	return []route{
 		{method: "POST", path: pathPasskeyLogin, handle: p.passkeyLoginForm},
 		{method: "GET", path: pathNewPasskey, handle: p.requireSignIn(p.newPasskeyPage)},

@@ -59,7 +59,8 @@ type loginData struct {
 	Passkey  *passkeyForm // nil: passkeys are off, or the page is not the sign-in
 }
 
-// signView returns the view of a form.
+// signView returns the view of a form. The script of the passkey form makes the browser suggest passkeys
+// in the field for the address.
 func (p *pages) signView(r *http.Request, page string) *view {
 	v := p.newView(r, page)
 	data := loginData{ReturnTo: v.ReturnTo}

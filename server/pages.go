@@ -245,6 +245,7 @@ func (v *view) refuse(refusal *watchword.Error) {
 			v.faults["currentPassword"] = text
 		}
 	}
+	// The form of a passkey has no field that could be marked.
 	if text, known := v.catalog.Texts[v.lang]["passkey."+string(refusal.Code)]; v.byPasskey && known {
 		v.Problem = text
 		return
@@ -386,6 +387,7 @@ func (p *pages) asset(w http.ResponseWriter, r *http.Request) error {
 	kinds := map[string]string{".css": "text/css", ".svg": "image/svg+xml", ".png": "image/png", ".woff2": "font/woff2"}
 	content, err := p.theme.read("assets/" + name)
 	kind := kinds[path.Ext(name)]
+	// Its name is compared, and not its extension. An operator's file of another name stays no script.
 	if name == passkeyScript {
 		kind = "text/javascript"
 	}
