@@ -221,6 +221,9 @@ func (i Inside) Reauthenticate(
 	return i.engine.reauthenticate(ctx, who, given, c, now)
 }
 
+// TokenSize returns the length of an access token of a user, in bytes.
+func (i Inside) TokenSize(u User) (int, error) { return i.engine.opts.sizeOf(u) }
+
 // OutdateTokens makes the outstanding access tokens of a user invalid, in this transaction.
 func (i Inside) OutdateTokens(ctx context.Context, tx Tx, u User, now time.Time) error {
 	return tx.SetRoles(ctx, u.ID, u.Roles, accesstoken.NextSecond(now))

@@ -12,6 +12,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/accesstoken"
 	"github.com/watchword-auth/watchword/internal/amr"
 	"github.com/watchword-auth/watchword/internal/claimset"
+	"github.com/watchword-auth/watchword/internal/metadata"
 )
 
 // The claims of an access token, and their size. Proxies and browsers reject tokens that
@@ -29,7 +30,8 @@ type Claims struct {
 	Computed map[string]ClaimValue
 }
 
-// A ClaimValue says from which data a claim is computed, at each sign-in and refresh.
+// A ClaimValue says from which data a claim is computed, at each sign-in and refresh. Besides these constants,
+// "@public.plan" is the member plan of User.Metadata, and "@public.a.b" is a member of a member.
 type ClaimValue string
 
 const (
@@ -56,7 +58,11 @@ func (c Claims) of(u User, s Session) map[string]any {
 		extra[name] = value
 	}
 	for name, value := range c.Computed {
-		if value != ClaimEmail || u.Verified() {
+		if path, isPublic := strings.CutPrefix(string(value), claimset.Public); isPublic {
+			if found, ok := metadata.Value(u.Metadata, path); ok {
+				extra[name] = found
+			}
+		} else if value != ClaimEmail || u.Verified() {
 			extra[name] = values[value]
 		}
 	}
@@ -92,7 +98,6 @@ func (o Options) claims(u User, s Session) accesstoken.Claims {
 // tokenSize returns the length, in bytes, of an access token with these roles if all
 // other parts have their maximum length.
 func (o Options) tokenSize(roles []string) (int, error) {
-	const latest = 9_999_999_999 // the largest time with ten digits
 	user := User{
 		ID:    UserID(newID()),
 		Email: Address(strings.Repeat("x", maxAddress)),
@@ -100,9 +105,15 @@ func (o Options) tokenSize(roles []string) (int, error) {
 		Roles: roles,
 	}
 	if slices.Contains(slices.Collect(maps.Values(o.Claims.Computed)), ClaimEmail) {
-		user.VerifiedAt = time.Unix(latest, 0) // the token of an unproven address lacks the claim
+		user.VerifiedAt = time.Unix(1, 0) // the token of an unproven address lacks the claim
 	}
-	claims := o.claims(user, Session{ID: SessionID(newID()), Methods: strings.Fields("pwd otp recovery hwk swk mfa")})
+	return o.sizeOf(user)
+}
+
+// sizeOf returns the length of an access token of this user.
+func (o Options) sizeOf(user User) (int, error) {
+	const latest = 9_999_999_999 // the largest time with ten digits
+	claims := o.claims(user, Session{ID: SessionID(newID()), Methods: strings.Fields("pwd device otp recovery hwk swk mfa")})
 	claims.IssuedAt, claims.NotBefore, claims.Expires, claims.AuthTime = latest, latest, latest, latest
 	return accesstoken.Size(o.SigningAlg, claims)
 }

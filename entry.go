@@ -2,7 +2,6 @@ package watchword
 
 import (
 	"context"
-	"regexp"
 	"slices"
 	"time"
 
@@ -226,27 +225,22 @@ type AdmitRequest struct {
 	Replaces   Secret // as in LoginRequest
 }
 
-// methodName matches the names that RFC 8176 registers. The size of tokens relies on it.
-var methodName = regexp.MustCompile(`^[a-z]{2,4}$`)
-
 // AdmitUser opens a session of an account that the application has authenticated itself, for example by a company's
 // directory. It checks no password and charges no limit. A disabled or unproven account is refused, as in Login. An
 // account with a factor needs "mfa", or "otp", "hwk" or "swk" beside another method. Codes: CodeSecondFactorRequired,
 // CodeValidationFailed (methods), CodeNotFound, CodeAccountDisabled, CodeEmailNotVerified (SignupVerified),
 // CodeTryLater (the address changed meanwhile).
 func (o Operator) AdmitUser(ctx context.Context, r AdmitRequest) (*SignIn, error) {
-	proofs, problem := parseMethods(r.Methods)
-	if problem != nil {
-		return nil, unacceptable(*problem)
+	if problem := amr.Problem(r.Methods); problem != "" {
+		return nil, unacceptable(FieldError{"methods", FieldInvalid, problem})
 	}
 	user, err := o.FindUserByID(ctx, r.User)
 	if err != nil {
 		return nil, err
 	}
 	e := o.engine
-	wanted, err := e.newEntry(
-		ctx, entry{user: user, proofs: proofs, persistent: r.Persistent, client: r.Client, at: e.now()}, r.Replaces,
-	)
+	wanted, err := e.newEntry(ctx, entry{user: user, proofs: slices.Clone(r.Methods), persistent: r.Persistent,
+		client: r.Client, at: e.now()}, r.Replaces)
 	if err != nil {
 		return nil, err
 	}
@@ -270,19 +264,6 @@ func (o Operator) AdmitUser(ctx context.Context, r AdmitRequest) (*SignIn, error
 		return nil, err
 	}
 	return e.enter(e.knownDevice(wanted.user, r.Client.DeviceToken), out)
-}
-
-func parseMethods(methods []string) (proofs []proof, problem *FieldError) {
-	for _, method := range methods {
-		if !methodName.MatchString(method) {
-			return nil, &FieldError{"methods", FieldInvalid, "Name methods as RFC 8176 does, such as otp."}
-		}
-		proofs = append(proofs, method)
-	}
-	if len(proofs) < 1 || len(proofs) > 3 {
-		return nil, &FieldError{"methods", FieldInvalid, "Name 1 to 3 methods."}
-	}
-	return proofs, nil
 }
 
 func accountDisabled() *Error {

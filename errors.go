@@ -60,6 +60,7 @@ const (
 	CodeEmailTaken       Code = "EMAIL_TAKEN"
 	CodeSignupClosed     Code = "SIGNUP_CLOSED"
 	CodeMailTokenInvalid Code = "MAIL_TOKEN_INVALID"
+	CodeVersionChanged   Code = "VERSION_CHANGED"
 
 	// Not now.
 	CodeRateLimited Code = "RATE_LIMITED"

@@ -42,6 +42,7 @@ const (
 	EventLinkDisowned    EventKind = "link_disowned" // "this wasn't me"
 	EventEmailChanged    EventKind = "email_changed"
 	EventEmailUndone     EventKind = "email_change_undone"
+	EventMetadataChanged EventKind = "metadata_changed" // by an operator
 	EventRolesChanged    EventKind = "roles_changed"
 	EventDisabled        EventKind = "account_disabled"
 	EventEnabled         EventKind = "account_enabled"

@@ -37,7 +37,7 @@ const (
 
 	// wings use accounts and sessions and belong to ring 2. They import the engine, and
 	// neither the engine nor another wing imports them. accountimport, admin, factors, federation and usersearch exist.
-	wings = "accountimport admin factors federation provider hooks usersearch"
+	wings = "accountimport admin factors federation metadata provider hooks usersearch"
 )
 
 // A row binds the files of a package. It also binds the test files of internal/*, because a
@@ -50,6 +50,7 @@ var importTable = []row{
 	{"admin", "root internal/*", edges},
 	{"factors", "root internal/*", edges},
 	{"federation", "root internal/*", edges},
+	{"metadata", "root internal/*", edges},
 	{"federation/providers", "root federation internal/*", "database/sql database/sql/* html/template"},
 	{"provider", "root internal/*", edges},
 	{"hooks", "root internal/*", edges},

@@ -42,6 +42,7 @@ type User struct {
 	// added or removed; a sign-in that began earlier can't open a session.
 	Factors          int
 	FactorsChangedAt time.Time
+	Metadata         string // public metadata, a JSON object that operators write (package metadata); "": none
 }
 
 // Verified reports whether the user has proven that Email is theirs.

@@ -4,7 +4,10 @@
 // user, and is no claim: it only raises the level.
 package amr
 
-import "slices"
+import (
+	"regexp"
+	"slices"
+)
 
 const (
 	// MFA says that two kinds of proof were given.
@@ -98,4 +101,18 @@ func Level(methods []string) string {
 		return LevelPasskey
 	}
 	return LevelTwo
+}
+
+// methodName matches the names that RFC 8176 registers. The size of tokens relies on it.
+var methodName = regexp.MustCompile(`^[a-z]{2,4}$`)
+
+// Problem returns what is wrong with methods that an application has checked, or "".
+func Problem(methods []string) string {
+	if slices.ContainsFunc(methods, func(m string) bool { return !methodName.MatchString(m) }) {
+		return "Name methods as RFC 8176 does, such as otp."
+	}
+	if len(methods) < 1 || len(methods) > 3 {
+		return "Name 1 to 3 methods."
+	}
+	return ""
 }

@@ -7,19 +7,29 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/watchword-auth/watchword/internal/accesstoken"
 )
 
 // Values lists the values of computed claims.
-const Values = "@id, @role, @roles, @email, @name, @sid"
+const Values = "@id, @role, @roles, @email, @name, @sid, " + Public + "PATH"
+
+// Public begins the value of a claim from the public metadata of the user. A path follows.
+const Public = "@public."
+
+// isPublic reports whether a value has a path whose names are not empty.
+func isPublic(value string) bool {
+	path, ok := strings.CutPrefix(value, Public)
+	return ok && !slices.Contains(strings.Split(path, "."), "") && utf8.ValidString(path) && len(path) <= 256
+}
 
 // Check refuses reserved names, constants that look computed, and unknown computed values.
 // A constant such as role=admin is the same for every user; role=role is a mistake.
 func Check[V ~string](static map[string]string, computed map[string]V) error {
 	known := strings.Split(Values, ", ")
 	for name, value := range static {
-		if form := "@" + strings.TrimPrefix(value, "@"); slices.Contains(known, form) {
+		if form := "@" + strings.TrimPrefix(value, "@"); slices.Contains(known, form) || strings.HasPrefix(form, Public) {
 			return fmt.Errorf(
 				"the constant of claim %q is %s, the same text for every user: write %s=%s for the data of each user",
 				name, value, name, form,
@@ -30,7 +40,7 @@ func Check[V ~string](static map[string]string, computed map[string]V) error {
 		}
 	}
 	for name, value := range computed {
-		if !slices.Contains(known, string(value)) {
+		if !slices.Contains(known[:len(known)-1], string(value)) && !isPublic(string(value)) {
 			return fmt.Errorf("claim %q can't be computed from %q: write one of %s", name, value, Values)
 		}
 	}

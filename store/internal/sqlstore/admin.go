@@ -16,7 +16,6 @@ const (
 	insertRole  = `INSERT INTO user_roles (user_id, role) VALUES ($1, $2) ON CONFLICT DO NOTHING`
 	deleteRoles = `DELETE FROM user_roles WHERE user_id = $1`
 
-	deleteMetadata    = `DELETE FROM user_metadata WHERE user_id = $1`
 	deleteIdempotency = `DELETE FROM idempotency WHERE owner = $1`
 
 	// hasFactors are two lookups in factors_by_user. A join would repeat the user for each factor.

@@ -165,6 +165,10 @@ func factorStatements() []Statement {
 		{"takeRecoveryCode", takeRecoveryCode, ByUser},
 		{"deleteRecoveryCodes", deleteRecoveryCodes, ByUser},
 		{"proveSession", proveSession, BySession},
+
+		{"selectMetadata", selectMetadata, ByUser},
+		{"setMetadata", setMetadata, ByUser},
+		{"deleteMetadata", deleteMetadata, ByUser},
 	}
 }
 
@@ -173,7 +177,6 @@ func adminStatements() []Statement {
 	return []Statement{
 		{"insertRole", insertRole, ByUser},
 		{"deleteRoles", deleteRoles, ByUser},
-		{"deleteMetadata", deleteMetadata, ByUser},
 		{"deleteIdempotency", deleteIdempotency, ByUser},
 		{"selectAccounts", selectAccounts, ByOperator},
 		{"selectRoleAccounts", selectRoleAccounts, ByRole},

@@ -13,8 +13,8 @@ import (
 // list. A new field is one line in the list, and a migration. The suite storetest fails
 // if the line is missing.
 type column struct {
-	name  string
-	field any // a pointer to the field, or a scanner around one: timeColumn, boolColumn, listColumn, supersededColumn
+	name  string // or an expression in parentheses, which is only read
+	field any    // a pointer to the field, or a scanner around one: timeColumn, boolColumn, listColumn, supersededColumn
 }
 
 // names returns the column list of a SELECT. Each name has its table as prefix, because
@@ -23,6 +23,9 @@ func names(table string, columns []column) string {
 	all := make([]string, len(columns))
 	for i, c := range columns {
 		all[i] = table + "." + c.name
+		if strings.HasPrefix(c.name, "(") {
+			all[i] = c.name
+		}
 	}
 	return strings.Join(all, ", ")
 }

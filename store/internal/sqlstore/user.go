@@ -8,9 +8,18 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// userRow lists the columns of an account. feed_number is missing: only the statements of
-// feed.go and updateRoles use it.
+// userRow lists what a query reads of an account: its columns, and its public metadata. The
+// sub-select reads the primary key of a table with few rows, so a refresh needs no statement more,
+// and the row that a rotation reads stays small.
 func userRow(u *watchword.User) []column {
+	return append(storedUser(u), column{publicMetadata, &u.Metadata})
+}
+
+const publicMetadata = `(COALESCE((SELECT public FROM user_metadata WHERE user_metadata.user_id = users.id), ''))`
+
+// storedUser lists the columns of an account. feed_number is missing: only the statements of
+// feed.go and updateRoles use it.
+func storedUser(u *watchword.User) []column {
 	return []column{
 		{"id", &u.ID},
 		{"email", &u.Email},
@@ -30,7 +39,7 @@ func userRow(u *watchword.User) []column {
 var (
 	userColumns = names("users", userRow(new(watchword.User)))
 
-	insertUser = insertUserUnlessReserved(userRow(new(watchword.User)))
+	insertUser = insertUserUnlessReserved(storedUser(new(watchword.User)))
 
 	selectUser        = `SELECT ` + userColumns + ` FROM users WHERE id = $1`
 	selectUserByEmail = `SELECT ` + userColumns + ` FROM users WHERE email = $1`
@@ -120,7 +129,7 @@ func scanUser(s scanner) (u watchword.User, err error) {
 // second check is a statement of its own and sees the commit (READ COMMITTED). If it finds
 // a token, the new row is deleted in the same transaction.
 func (t Tx) InsertUser(ctx context.Context, u watchword.User, now time.Time) (bool, error) {
-	inserted, err := t.change(ctx, insertUser, append(values(userRow(&u)), millis(now))...)
+	inserted, err := t.change(ctx, insertUser, append(values(storedUser(&u)), millis(now))...)
 	if err != nil || !inserted {
 		return false, err
 	}

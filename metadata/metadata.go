@@ -1,0 +1,176 @@
+// Package metadata stores data of an application with an account: two JSON objects that operators
+// write. The user reads Public and never writes it. Private is for operators only.
+//
+// Access tokens can carry values of Public (watchword.Claims, "@public.PATH").
+//
+// Unstable: for packages of this module.
+package metadata
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/metadata"
+)
+
+// MaxToken is the size of an access token, in bytes, up to which metadata may fill it. Proxies and
+// browsers handle tokens of this size.
+//
+// Unstable: for packages of this module.
+const MaxToken = 4 << 10
+
+// Metadata are the objects of an account, as JSON without blanks. An empty object is "".
+//
+// Unstable: for packages of this module.
+type Metadata struct {
+	Version int64 // 0: never written
+	Public  string
+	Private string
+}
+
+// ETag returns the version as an entity tag (RFC 9110).
+func (m Metadata) ETag() string { return strconv.Quote(strconv.FormatInt(m.Version, 10)) }
+
+// A Manager reads and writes metadata. It is safe for concurrent use.
+//
+// Unstable: for packages of this module.
+type Manager struct {
+	engine watchword.Inside
+	store  Store
+}
+
+// New returns a Manager for an engine and the store of that engine.
+//
+// Unstable: for packages of this module.
+func New(e *watchword.Engine, store Store) *Manager { return &Manager{e.Inside(), store} }
+
+// Get returns the metadata of an account.
+func (m *Manager) Get(ctx context.Context, id watchword.UserID) (found Metadata, err error) {
+	err = m.store.View(ctx, func(tx Tx) error {
+		found, err = tx.Metadata(ctx, id)
+		return err
+	})
+	return found, err
+}
+
+// A Patch changes metadata by JSON merge patches (RFC 7396).
+//
+// Unstable: for packages of this module.
+type Patch struct {
+	Public  string // "": unchanged; "null": emptied
+	Private string
+
+	// IfMatch is the ETag that the metadata must have: the value of the header If-Match. Empty or "*": any.
+	IfMatch string
+
+	// Now outdates the access tokens of the user. Otherwise a token has the new values at its next refresh.
+	Now bool
+
+	Operator string // name of the operator, or empty; the event has it
+	Client   watchword.Client
+}
+
+// Patch changes the metadata of an account. Codes: CodeNotFound, CodeVersionChanged (IfMatch),
+// CodeValidationFailed (no object, nested too deeply, too large, or an access token would be too large).
+func (m *Manager) Patch(ctx context.Context, id watchword.UserID, p Patch) (changed Metadata, err error) {
+	now := m.engine.Now()
+	event := m.engine.Event(watchword.EventMetadataChanged, watchword.User{ID: id}, "", p.Client, now)
+	event.Operator = p.Operator
+	recorded := false
+	err = m.store.Update(ctx, func(tx Tx) error {
+		user, stored, err := lock(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		if p.IfMatch != "" && p.IfMatch != "*" && p.IfMatch != stored.ETag() {
+			return versionChanged()
+		}
+		if changed, err = m.merge(user, stored, p); err != nil {
+			return err
+		}
+		if recorded = changed != stored; !recorded {
+			return nil // the same patch again
+		}
+		changed.Version++
+		written, err := tx.SetMetadata(ctx, id, changed, stored.Version)
+		if err == nil && !written {
+			err = versionChanged()
+		}
+		if err == nil && p.Now {
+			err = m.engine.OutdateTokens(ctx, tx, user, now)
+		}
+		if err != nil {
+			return err
+		}
+		return tx.InsertEvent(ctx, event)
+	})
+	if err == nil && recorded {
+		m.engine.Announce(event)
+	}
+	return changed, err
+}
+
+// lock takes the lock of the account, so that patches follow each other and a deleted account gets no row.
+func lock(ctx context.Context, tx Tx, id watchword.UserID) (u watchword.User, m Metadata, err error) {
+	gone := &watchword.Error{Code: watchword.CodeNotFound, Detail: "No account has this id."}
+	if u, err = tx.User(ctx, id); errors.Is(err, watchword.ErrNotFound) {
+		return u, m, gone
+	}
+	if err != nil {
+		return u, m, err
+	}
+	locked, err := tx.LockUser(ctx, id, u.Email)
+	if err == nil && !locked {
+		err = gone // deleted meanwhile, or renamed: the caller asks again
+	}
+	if err != nil {
+		return u, m, err
+	}
+	m, err = tx.Metadata(ctx, id)
+	return u, m, err
+}
+
+// merge returns the metadata after a patch, and checks it with a token of the user.
+func (m *Manager) merge(u watchword.User, stored Metadata, p Patch) (Metadata, error) {
+	changed := stored
+	for _, one := range []struct {
+		field, patch string
+		object       *string
+	}{{"public", p.Public, &changed.Public}, {"private", p.Private, &changed.Private}} {
+		if one.patch == "" {
+			continue
+		}
+		merged, err := metadata.Merge(*one.object, one.patch)
+		if err != nil {
+			return Metadata{}, refused(one.field, err)
+		}
+		*one.object = merged
+	}
+	if err := metadata.CheckSize(changed.Public, changed.Private); err != nil {
+		return Metadata{}, refused("metadata", err)
+	}
+	u.Metadata = changed.Public
+	size, err := m.engine.TokenSize(u)
+	if err != nil {
+		return Metadata{}, err
+	}
+	if changed.Public != stored.Public && size > MaxToken {
+		return Metadata{}, refused("public", fmt.Errorf(
+			"an access token could have %d bytes with these values, %d are allowed: shorten those that are claims",
+			size, MaxToken))
+	}
+	return changed, nil
+}
+
+func refused(field string, err error) error {
+	return &watchword.Error{Code: watchword.CodeValidationFailed, Detail: err.Error(),
+		Fields: []watchword.FieldError{{Field: field, Code: watchword.FieldInvalid, Message: err.Error()}}}
+}
+
+func versionChanged() error {
+	return &watchword.Error{Code: watchword.CodeVersionChanged,
+		Detail: "The metadata has changed since you read it. Read it again, and repeat your change."}
+}

@@ -1,0 +1,33 @@
+package metadata
+
+import (
+	"context"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// A Store runs transactions on the engine's tables and on those of this package.
+//
+// Unstable: stores implement it.
+type Store interface {
+	View(ctx context.Context, fn func(Tx) error) error
+	Update(ctx context.Context, fn func(Tx) error) error
+}
+
+// A Tx is one transaction. Its methods follow the rules of watchword.Tx.
+//
+// Unstable: stores implement it.
+type Tx interface {
+	watchword.Tx
+	ObjectTx
+}
+
+// ObjectTx stores the metadata of accounts.
+//
+// Unstable: stores implement it.
+type ObjectTx interface {
+	// Metadata returns the zero Metadata for an account without any.
+	Metadata(context.Context, watchword.UserID) (Metadata, error)
+	// SetMetadata stores both objects and Version, if the stored version is still was (0: none is stored).
+	SetMetadata(ctx context.Context, id watchword.UserID, m Metadata, was int64) (bool, error)
+}

@@ -1,0 +1,24 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/metadata"
+)
+
+// metadataStore gives package metadata its transactions. They are those of the engine, so both
+// change their rows together or not at all.
+type metadataStore struct{ *Store }
+
+// Metadata returns the store of package metadata.
+func (s *Store) Metadata() metadata.Store { return metadataStore{s} }
+
+func (s metadataStore) View(ctx context.Context, fn func(metadata.Tx) error) error {
+	return s.Store.View(ctx, func(tx watchword.Tx) error { return fn(tx.(metadata.Tx)) })
+}
+
+// Update keeps the promise of Store.Update: fn may run more than once.
+func (s metadataStore) Update(ctx context.Context, fn func(metadata.Tx) error) error {
+	return s.Store.Update(ctx, func(tx watchword.Tx) error { return fn(tx.(metadata.Tx)) })
+}
