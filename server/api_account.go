@@ -1,6 +1,8 @@
 package server
 
 import (
+	"cmp"
+	"encoding/json"
 	"net/http"
 
 	"github.com/watchword-auth/watchword"
@@ -15,6 +17,18 @@ import (
 // without a conflict with the names of an account.
 type userAnswer struct {
 	User watchword.Profile `json:"user"`
+}
+
+// A meAnswer has the public metadata beside the account, so that its members never collide with those
+// of an account. Operators write it, and the user can't.
+type meAnswer struct {
+	User     watchword.Profile `json:"user"`
+	Metadata json.RawMessage   `json:"metadata" doc:"The public metadata of the account: an object, {} if there is none"`
+}
+
+// newMeAnswer reads no row: the engine reads the metadata with the account.
+func newMeAnswer(u watchword.User) meAnswer {
+	return meAnswer{u.Profile(), json.RawMessage(cmp.Or(u.Metadata, "{}"))}
 }
 
 // A messageBody is the response to a request that returns no data. Its text is for people and may
@@ -38,7 +52,7 @@ type passwordBody struct {
 // address may have changed since. The engine reads the account for every request anyway, to check
 // that the session is live.
 func (a *api) me(w http.ResponseWriter, _ *http.Request, who watchword.Identity) error {
-	return respond.JSON(w, http.StatusOK, userAnswer{who.User.Profile()})
+	return respond.JSON(w, http.StatusOK, newMeAnswer(who.User))
 }
 
 // updateMe changes the name, the locale, or both. A body with neither is an error, because it
@@ -55,7 +69,7 @@ func (a *api) updateMe(w http.ResponseWriter, r *http.Request, who watchword.Ide
 	if err != nil {
 		return err
 	}
-	return respond.JSON(w, http.StatusOK, userAnswer{user.Profile()})
+	return respond.JSON(w, http.StatusOK, newMeAnswer(user))
 }
 
 // deleteMe deletes the account and signs the browser out. It asks for the password, because

@@ -36,6 +36,8 @@ func statusOf(code watchword.Code) int {
 		return http.StatusMethodNotAllowed
 	case watchword.CodeEmailTaken, watchword.CodeLastWayIn, watchword.CodeIdentityTaken:
 		return http.StatusConflict
+	case watchword.CodeVersionChanged:
+		return http.StatusPreconditionFailed
 	case watchword.CodeBodyTooLarge:
 		return http.StatusRequestEntityTooLarge
 	case watchword.CodeContentType:

@@ -121,9 +121,9 @@ func (a *api) routes() []route {
 		{"POST", pathAPI + "/logout-all", a.signedIn(a.logoutAll), bearer, "End all sessions",
 			logoutAllBody{}, 200, logoutAllAnswer{}, nil},
 
-		{"GET", pathAPI + "/me", a.signedIn(a.me), bearer, "Read your account", nil, 200, userAnswer{}, nil},
+		{"GET", pathAPI + "/me", a.signedIn(a.me), bearer, "Read your account", nil, 200, meAnswer{}, nil},
 		{"PATCH", pathAPI + "/me", a.signedIn(a.updateMe), bearer, "Change your name or language",
-			updateMeBody{}, 200, userAnswer{}, invalid},
+			updateMeBody{}, 200, meAnswer{}, invalid},
 		{"DELETE", pathAPI + "/me", a.signedIn(a.deleteMe), bearer, "Delete your account",
 			passwordBody{}, 200, messageBody{}, join(invalid, owner)},
 		{"GET", pathUsers + "{id}", a.signedIn(a.user), bearer, "Read your account, or with the role admin any account",

@@ -1,0 +1,294 @@
+package metadata_test
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/pgtest"
+	"github.com/watchword-auth/watchword/metadata"
+	"github.com/watchword-auth/watchword/store/postgres"
+	"github.com/watchword-auth/watchword/store/sqlite"
+)
+
+const password = "correct horse battery"
+
+// A rig is an engine on a real store whose access tokens have claims of metadata.
+type rig struct {
+	*watchword.Engine
+	*metadata.Manager
+	store watchword.Store
+	user  watchword.User
+	in    *watchword.SignIn
+}
+
+type realStore interface {
+	watchword.Store
+	Metadata() metadata.Store
+}
+
+type noMails struct{}
+
+func (noMails) Send(context.Context, watchword.Message) error { return nil }
+
+func onBothStores(t *testing.T, test func(t *testing.T, r *rig)) {
+	t.Helper()
+	t.Parallel()
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "watchword.db"))
+		must(t, err)
+		test(t, newRig(t, store))
+	})
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		url := pgtest.New(t, "fsync = off").Database(t)
+		_, err := postgres.Migrate(t.Context(), url)
+		must(t, err)
+		store, err := postgres.Open(t.Context(), url)
+		must(t, err)
+		test(t, newRig(t, store))
+	})
+}
+
+func newRig(t *testing.T, store realStore) *rig {
+	t.Helper()
+	t.Cleanup(func() { _ = store.Close() })
+	engine, err := watchword.New(t.Context(), store, watchword.Options{
+		PublicURL: "https://id.example.com", MasterKey: []byte("a master key for tests, 32 bytes"), Mailer: noMails{},
+		HashQueue: time.Minute, Rotation: watchword.RotationPolicy{Grace: time.Second},
+		Claims: watchword.Claims{Computed: map[string]watchword.ClaimValue{
+			"plan": "@public.plan", "https://example.com/org": "@public.org.id", "text": "@public.text"}},
+	})
+	must(t, err)
+	t.Cleanup(engine.Close)
+	r := &rig{Engine: engine, Manager: metadata.New(engine, store.Metadata()), store: store}
+	r.user, err = engine.Operator().CreateUser(t.Context(),
+		watchword.NewUser{Email: "ada@example.com", Name: "Ada", Password: password})
+	must(t, err)
+	r.in, err = engine.Login(t.Context(), watchword.LoginRequest{Email: "ada@example.com", Password: password})
+	must(t, err)
+	return r
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantCode(t *testing.T, err error, want watchword.Code) {
+	t.Helper()
+	if err == nil || watchword.CodeOf(err) != want {
+		t.Fatalf("got error %v, want %s", err, want)
+	}
+}
+
+func (r *rig) patch(t *testing.T, p metadata.Patch) metadata.Metadata {
+	t.Helper()
+	m, err := r.Patch(t.Context(), r.user.ID, p)
+	must(t, err)
+	return m
+}
+
+// refresh returns the claims of the next access token, with their digits.
+func (r *rig) refresh(t *testing.T) map[string]any {
+	t.Helper()
+	in, err := r.Refresh(t.Context(), r.in.RefreshToken, watchword.Client{})
+	must(t, err)
+	r.in = in
+	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(string(in.AccessToken), ".")[1])
+	must(t, err)
+	var claims map[string]any
+	decoder := json.NewDecoder(strings.NewReader(string(payload)))
+	decoder.UseNumber()
+	must(t, decoder.Decode(&claims))
+	return claims
+}
+
+func TestMetadataIsPatchedAndRead(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		none, err := r.Get(t.Context(), r.user.ID)
+		must(t, err)
+		if none != (metadata.Metadata{}) || none.ETag() != `"0"` {
+			t.Errorf("at first: %+v", none)
+		}
+		r.patch(t, metadata.Patch{Public: `{"plan":"pro","seats":9007199254740993}`, Private: `{"note":"<owes>"}`})
+		got := r.patch(t, metadata.Patch{Public: `{"plan":null,"since":"2026"}`, Operator: "ops"})
+		want := metadata.Metadata{Version: 2, Public: `{"seats":9007199254740993,"since":"2026"}`, Private: `{"note":"<owes>"}`}
+		if got != want {
+			t.Errorf("got %+v", got)
+		}
+		if got = r.patch(t, metadata.Patch{Private: `{"note":"<owes>"}`}); got != want {
+			t.Errorf("the same patch again: %+v", got)
+		}
+		who, err := r.Authenticate(t.Context(), r.in.AccessToken)
+		must(t, err)
+		if who.User.Metadata != want.Public {
+			t.Errorf("the user reads %s", who.User.Metadata)
+		}
+		if got = r.patch(t, metadata.Patch{Public: `null`, Private: ` null `}); got != (metadata.Metadata{Version: 3}) {
+			t.Errorf("emptied: %+v", got)
+		}
+		events, err := r.Operator().UserEvents(t.Context(), r.user.ID, 100)
+		must(t, err)
+		changes := 0
+		for _, e := range events {
+			if e.Kind == watchword.EventMetadataChanged {
+				changes++
+			}
+		}
+		if changes != 3 {
+			t.Errorf("%d events", changes)
+		}
+		_, err = r.Patch(t.Context(), "nobody", metadata.Patch{Public: `{}`})
+		wantCode(t, err, watchword.CodeNotFound)
+	})
+}
+
+func TestMetadataIsRefusedUnlessItIsASmallObject(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		kept := r.patch(t, metadata.Patch{Public: `{"a":1}`})
+		text := func(n int) string { return `{"x":"` + strings.Repeat("x", n) + `"}` }
+		for _, p := range []metadata.Patch{
+			{Public: `[]`}, {Private: `"a"`}, {Public: `{"a":"\u0000"}`}, {Private: `{"a":"\ud800"}`},
+			{Public: strings.Repeat(`{"a":`, 9) + `1` + strings.Repeat(`}`, 9)},
+			{Private: text(8 << 10)}, {Private: text(16 << 10)}, {Public: text(4 << 10), Private: text(4 << 10)},
+		} {
+			_, err := r.Patch(t.Context(), r.user.ID, p)
+			wantCode(t, err, watchword.CodeValidationFailed)
+		}
+		got, err := r.Get(t.Context(), r.user.ID)
+		must(t, err)
+		if got != kept {
+			t.Errorf("a refused patch has left %+v", got)
+		}
+		r.patch(t, metadata.Patch{Private: text(8<<10 - 20)})
+	})
+}
+
+func TestIfMatchPreventsLostUpdates(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		first := r.patch(t, metadata.Patch{Public: `{"n":0}`, IfMatch: `"0"`})
+		r.patch(t, metadata.Patch{Public: `{"n":1}`, IfMatch: first.ETag()})
+		for _, old := range []string{first.ETag(), `"0"`, `"7"`, `2`, `W/"2"`} {
+			_, err := r.Patch(t.Context(), r.user.ID, metadata.Patch{Public: `{"n":9}`, IfMatch: old})
+			wantCode(t, err, watchword.CodeVersionChanged)
+		}
+		r.patch(t, metadata.Patch{Public: `{"n":2}`, IfMatch: "*"})
+		current, err := r.Get(t.Context(), r.user.ID)
+		must(t, err)
+		var wg sync.WaitGroup
+		var mu sync.Mutex
+		got := map[watchword.Code]int{}
+		for i := range 12 {
+			wg.Go(func() {
+				_, err := r.Patch(context.Background(), r.user.ID,
+					metadata.Patch{Public: fmt.Sprintf(`{"n":%d}`, 10+i), IfMatch: current.ETag()})
+				code := watchword.Code("")
+				if err != nil {
+					code = watchword.CodeOf(err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				got[code]++
+			})
+		}
+		wg.Wait()
+		if got[""] != 1 || got[watchword.CodeVersionChanged] != 11 {
+			t.Errorf("%v", got)
+		}
+		// Without a condition, parallel patches of different members all stay.
+		for i := range 8 {
+			wg.Go(func() {
+				if _, err := r.Patch(context.Background(), r.user.ID,
+					metadata.Patch{Private: fmt.Sprintf(`{"m%d":true}`, i)}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		current, err = r.Get(t.Context(), r.user.ID)
+		must(t, err)
+		if strings.Count(current.Private, "true") != 8 {
+			t.Errorf("%+v", current)
+		}
+	})
+}
+
+// JWT-21
+func TestClaimsHavePublicMetadataFromTheNextRefresh(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		if claims := r.refresh(t); claims["plan"] != nil {
+			t.Errorf("claims without metadata: %v", claims)
+		}
+		old := r.in.AccessToken
+		r.patch(t, metadata.Patch{Public: `{"plan":"pro","org":{"id":9007199254740993},"text":"\u00e9<&>"}`,
+			Private: `{"plan":"secret"}`})
+		if _, err := r.Authenticate(t.Context(), old); err != nil {
+			t.Errorf("the token of before: %v", err)
+		}
+		claims := r.refresh(t)
+		if claims["plan"] != "pro" || claims["text"] != "é<&>" ||
+			claims["https://example.com/org"] != json.Number("9007199254740993") {
+			t.Errorf("claims %v", claims)
+		}
+		old = r.in.AccessToken
+		r.patch(t, metadata.Patch{Public: `{"plan":null,"org":"none","text":["a",{"b":null}]}`, Now: true})
+		_, err := r.Authenticate(t.Context(), old)
+		wantCode(t, err, watchword.CodeTokenExpired)
+		claims = r.refresh(t)
+		if _, found := claims["plan"]; found || claims["https://example.com/org"] != nil ||
+			fmt.Sprint(claims["text"]) != "[a map[b:<nil>]]" {
+			t.Errorf("claims %v", claims)
+		}
+		if claims["sub"] != string(r.user.ID) {
+			t.Errorf("sub %v", claims["sub"])
+		}
+	})
+}
+
+// JWT-21
+func TestTokenAboveFourKibibytesIsRefusedAtWriteTime(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		_, err := r.Patch(t.Context(), r.user.ID, metadata.Patch{Public: `{"text":"` + strings.Repeat("x", 3500) + `"}`})
+		wantCode(t, err, watchword.CodeValidationFailed)
+		// The same text in a member that is no claim.
+		r.patch(t, metadata.Patch{Public: `{"other":"` + strings.Repeat("x", 3500) + `"}`})
+		r.patch(t, metadata.Patch{Public: `{"other":null,"text":"` + strings.Repeat("x", 2000) + `"}`})
+		r.refresh(t)
+		if n := len(r.in.AccessToken); n < 2600 || n > metadata.MaxToken {
+			t.Errorf("a token of %d bytes", n)
+		}
+		// An escape in the token may be longer than in the object.
+		_, err = r.Patch(t.Context(), r.user.ID, metadata.Patch{Public: `{"text":"` + strings.Repeat("<", 1500) + `"}`})
+		if err == nil {
+			r.refresh(t)
+			if n := len(r.in.AccessToken); n > metadata.MaxToken {
+				t.Errorf("a token of %d bytes", n)
+			}
+		}
+	})
+}
+
+func TestMetadataEndsWithTheAccount(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		r.patch(t, metadata.Patch{Public: `{"plan":"pro"}`})
+		must(t, r.Operator().DeleteUser(t.Context(), r.user.ID))
+		got, err := r.Get(t.Context(), r.user.ID)
+		must(t, err)
+		if got != (metadata.Metadata{}) {
+			t.Errorf("left: %+v", got)
+		}
+		_, err = r.Patch(t.Context(), r.user.ID, metadata.Patch{Public: `{"plan":"pro"}`})
+		wantCode(t, err, watchword.CodeNotFound)
+	})
+}
