@@ -113,7 +113,8 @@ func (o Options) tokenSize(roles []string) (int, error) {
 // sizeOf returns the length of an access token of this user.
 func (o Options) sizeOf(user User) (int, error) {
 	const latest = 9_999_999_999 // the largest time with ten digits
-	claims := o.claims(user, Session{ID: SessionID(newID()), Methods: strings.Fields("pwd device otp recovery hwk swk mfa")})
+	methods := strings.Fields("pwd device otp recovery hwk swk mfa")
+	claims := o.claims(user, Session{ID: SessionID(newID()), Methods: methods})
 	claims.IssuedAt, claims.NotBefore, claims.Expires, claims.AuthTime = latest, latest, latest, latest
 	return accesstoken.Size(o.SigningAlg, claims)
 }

@@ -10,6 +10,8 @@ import (
 )
 
 // An Overview lists the factors of an account.
+//
+// Unstable: package server and the program watchword call it.
 type Overview struct {
 	Factors []Factor // oldest first, without Sealed
 	Codes   RecoveryCodes
@@ -17,6 +19,8 @@ type Overview struct {
 }
 
 // List returns the factors of an account.
+//
+// Unstable: package server and the program watchword call it.
 func (m *Manager) List(ctx context.Context, id watchword.UserID) (o Overview, err error) {
 	err = m.store.View(ctx, func(tx Tx) error {
 		if o.Factors, err = tx.Factors(ctx, id); err != nil {
@@ -314,6 +318,8 @@ func (m *Manager) stepUp(
 
 // Reset removes all factors, recovery codes and remembered devices of an account. The event names the operator who asks
 // for it. It ends every session and outdates all access tokens. Codes: CodeNotFound.
+//
+// Unstable: package server and the program watchword call it.
 func (m *Manager) Reset(ctx context.Context, operator string, id watchword.UserID) error {
 	now := m.engine.Now()
 	event := m.engine.Event(watchword.EventFactorsReset, watchword.User{ID: id}, "", watchword.Client{}, now)

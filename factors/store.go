@@ -148,6 +148,8 @@ type Factor struct {
 }
 
 // RecoveryCodes describes the recovery codes of an account.
+//
+// Unstable: package server and the program watchword use it.
 type RecoveryCodes struct {
 	Left      int
 	CreatedAt time.Time // zero if no code is left

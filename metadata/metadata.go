@@ -13,14 +13,15 @@ import (
 	"strconv"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/accesstoken"
 	"github.com/watchword-auth/watchword/internal/metadata"
 )
 
-// MaxToken is the size of an access token, in bytes, up to which metadata may fill it. Proxies and
-// browsers handle tokens of this size.
+// MaxToken is the size of an access token, in bytes, up to which metadata may fill it. It fits into a
+// header and a cookie.
 //
 // Unstable: for packages of this module.
-const MaxToken = 4 << 10
+const MaxToken = accesstoken.MaxSize
 
 // Metadata are the objects of an account, as JSON without blanks. An empty object is "".
 //

@@ -56,7 +56,7 @@ type Settings struct {
 	AccessTTL     time.Duration    `name:"access-ttl" default:"15m" min:"10s" max:"1h" group:"tokens" help:"Lifetime of an access token."`
 	SigningAlg    string           `name:"signing-alg" default:"ES256" oneof:"ES256,Ed25519,RS256,HS256" group:"tokens" help:"How access tokens are signed. HS256 shares signing-secret with the services."`
 	SigningSecret watchword.Secret `name:"signing-secret" secret:"all" group:"tokens" help:"Secret of HS256, used as raw bytes, at least 32."`
-	Claims        []string         `name:"claims" group:"tokens" help:"Optional claims of access tokens, comma separated: email, name, fixed ones as key=value, and computed ones as key=@id, @role, @roles, @email, @name or @sid."`
+	Claims        []string         `name:"claims" group:"tokens" help:"Optional claims of access tokens, comma separated: email, name, fixed ones as key=value, and computed ones as key=@id, @role, @roles, @email, @name, @sid or @public.PATH (public metadata of the user)."`
 
 	// The grace period and the clean generations are the two parameters of docs/rotation.md, which
 	// says what changing them costs. The longest bounds keep detection of theft meaningful.

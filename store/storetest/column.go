@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/metadata"
 )
 
 // The tests of this file fail when a store forgets a column. Each fixture fills every
@@ -14,8 +15,10 @@ import (
 var columns = map[string]func(suite){
 	"UserKeepsEveryField": func(s suite) {
 		want := fullUser()
-		completeFixture(s, want)
 		s.wantHeld(true, "insert", insertUser(want, Start))
+		want.Metadata = `{"plan":"pro"}` // has a table of its own
+		completeFixture(s, want)
+		s.wantHeld(true, "metadata", setMetadata(want.ID, metadata.Metadata{Version: 1, Public: want.Metadata}, 0))
 		same(s, "user", s.user(want.ID), want)
 	},
 

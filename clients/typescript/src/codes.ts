@@ -39,6 +39,7 @@ export type Code =
   | "EMAIL_TAKEN"
   | "SIGNUP_CLOSED"
   | "MAIL_TOKEN_INVALID"
+  | "VERSION_CHANGED"
   | "RATE_LIMITED"
   | "TRY_LATER"
   | "INTERNAL"

@@ -1,0 +1,58 @@
+package server_test
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/metadata"
+	"github.com/watchword-auth/watchword/verify"
+)
+
+// Metadata is beside the user at /me, and package verify reads the claims.
+//
+// JWT-21
+func TestMetadataIsAtMeAndInClaims(t *testing.T) {
+	t.Parallel()
+	s := start(t, func(o *watchword.Options) {
+		o.Claims.Computed = map[string]watchword.ClaimValue{"plan": "@public.plan", "org": "@public.org.id"}
+	}, nil)
+	b := s.browser(t)
+	a := b.do("POST", "/api/auth/register", `{"email":"ada@example.com","password":"correct horse battery","name":"Ada"}`)
+	want(t, a, 201, "")
+	bearer := []string{"Authorization", "Bearer " + a.text("accessToken")}
+	me := b.do("GET", "/api/auth/me", "", bearer...)
+	if got, ok := me.body["metadata"].(map[string]any); !ok || len(got) != 0 {
+		t.Errorf("without metadata: %s", me.raw)
+	}
+	who, err := s.engine.Authenticate(t.Context(), watchword.Secret(a.text("accessToken")))
+	must(t, err)
+	_, err = metadata.New(s.engine, s.store.Metadata()).Patch(t.Context(), who.User.ID, metadata.Patch{
+		Public: `{"plan":"pro","org":{"id":9007199254740993},"email":"eve@example.com"}`, Private: `{"note":"secret"}`})
+	must(t, err)
+	me = b.do("GET", "/api/auth/me", "", bearer...)
+	want(t, me, 200, "")
+	var read struct{ Metadata json.RawMessage }
+	must(t, json.Unmarshal(me.raw, &read))
+	if string(read.Metadata) != `{"email":"eve@example.com","org":{"id":9007199254740993},"plan":"pro"}` ||
+		me.body["user"].(map[string]any)["email"] != "ada@example.com" {
+		t.Errorf("%s", me.raw)
+	}
+	// Users can't write it.
+	for _, body := range []string{`{"metadata":{"plan":"x"}}`, `{"name":"Ada","metadata":{}}`, `{"public":{"plan":"x"}}`} {
+		want(t, b.do("PATCH", "/api/auth/me", body, bearer...), 400, watchword.CodeBodyInvalid)
+	}
+
+	refreshed := b.do("POST", "/api/auth/refresh", "")
+	want(t, refreshed, 200, "")
+	verifier, err := verify.New(s.url, verify.Options{})
+	must(t, err)
+	t.Cleanup(verifier.Close)
+	identity, err := verifier.Verify(t.Context(), refreshed.text("accessToken"))
+	must(t, err)
+	var plan string
+	var org json.Number
+	if !identity.Claim("plan", &plan) || plan != "pro" || !identity.Claim("org", &org) || org != "9007199254740993" {
+		t.Errorf("plan %q, org %s", plan, org)
+	}
+}

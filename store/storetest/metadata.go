@@ -1,0 +1,68 @@
+package storetest
+
+import (
+	"context"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/metadata"
+)
+
+var objects = map[string]func(suite){
+	"MetadataIsWrittenByTheReaderOfItsVersion": func(s suite) {
+		u, other := s.addUser(1), s.addUser(2)
+		one := metadata.Metadata{Version: 1, Public: `{"plan":"pro"}`, Private: `{"note":"é"}`}
+		two := metadata.Metadata{Version: 2, Public: "", Private: `{}`}
+		completeFixture(s, one)
+		s.wantHeld(true, "first", setMetadata(u.ID, one, 0))
+		s.wantHeld(false, "first again", setMetadata(u.ID, two, 0))
+		s.wantMetadata(u.ID, one)
+		s.wantHeld(true, "second", setMetadata(u.ID, two, 1))
+		s.wantHeld(false, "of an old version", setMetadata(u.ID, one, 1))
+		s.wantMetadata(u.ID, two)
+		s.wantMetadata(other.ID, metadata.Metadata{})
+		s.wantHeld(true, "another account", setMetadata(other.ID, one, 0))
+	},
+
+	"MetadataIsReadWithUserAndSession": func(s suite) {
+		u := s.addUser(1)
+		session := s.addSession(Session(u.ID, 1))
+		read := func(want string) {
+			s.Helper()
+			s.update(func(ctx context.Context, tx watchword.Tx) error {
+				_, bySession, err := tx.Session(ctx, session.ID)
+				byEmail, err2 := tx.UserByEmail(ctx, u.Email)
+				same(s, "metadata", []string{bySession.Metadata, byEmail.Metadata, s.user(u.ID).Metadata}, []string{want, want, want})
+				return firstError(err, err2)
+			})
+		}
+		read("")
+		s.wantHeld(true, "first", setMetadata(u.ID, metadata.Metadata{Version: 1, Public: `{"a":1}`}, 0))
+		read(`{"a":1}`)
+		s.wantHeld(true, "second", setMetadata(u.ID, metadata.Metadata{Version: 2, Public: `{"a":2}`}, 1))
+		read(`{"a":2}`)
+	},
+
+	"MetadataIsDeletedWithTheUser": func(s suite) {
+		u := s.addUser(1)
+		s.wantHeld(true, "first", setMetadata(u.ID, metadata.Metadata{Version: 1, Public: `{"a":1}`}, 0))
+		s.wantHeld(true, "delete", func(ctx context.Context, tx watchword.Tx) (bool, error) { return tx.DeleteUser(ctx, u.ID) })
+		s.wantMetadata(u.ID, metadata.Metadata{})
+	},
+}
+
+func setMetadata(
+	id watchword.UserID, m metadata.Metadata, was int64,
+) func(context.Context, watchword.Tx) (bool, error) {
+	return func(ctx context.Context, tx watchword.Tx) (bool, error) {
+		return tx.(metadata.Tx).SetMetadata(ctx, id, m, was)
+	}
+}
+
+func (s suite) wantMetadata(id watchword.UserID, want metadata.Metadata) {
+	s.Helper()
+	s.update(func(ctx context.Context, tx watchword.Tx) error {
+		got, err := tx.(metadata.Tx).Metadata(ctx, id)
+		same(s, "metadata", got, want)
+		return err
+	})
+}
