@@ -62,7 +62,10 @@ func membersOf(t reflect.Type, prefix string) (members []Member) {
 	return members
 }
 
-var timeType = reflect.TypeFor[time.Time]()
+var (
+	timeType = reflect.TypeFor[time.Time]()
+	rawType  = reflect.TypeFor[json.RawMessage]() // an object of another specification
+)
 
 // typeName returns the JSON type of a member in words.
 func typeName(t reflect.Type) string {
@@ -70,6 +73,9 @@ func typeName(t reflect.Type) string {
 	case reflect.Pointer:
 		return typeName(t.Elem())
 	case reflect.Slice:
+		if t == rawType {
+			return "object"
+		}
 		return "list"
 	case reflect.Bool:
 		return "boolean"
@@ -148,6 +154,10 @@ func (f *filler) set(v reflect.Value, name string) {
 		}
 		f.fill(v)
 	case reflect.Slice:
+		if v.Type() == rawType {
+			v.Set(reflect.ValueOf(json.RawMessage("{}")))
+			return
+		}
 		v.Set(reflect.MakeSlice(v.Type(), 0, 1))
 		if n.none {
 			return

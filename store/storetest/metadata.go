@@ -31,7 +31,8 @@ var objects = map[string]func(suite){
 			s.update(func(ctx context.Context, tx watchword.Tx) error {
 				_, bySession, err := tx.Session(ctx, session.ID)
 				byEmail, err2 := tx.UserByEmail(ctx, u.Email)
-				same(s, "metadata", []string{bySession.Metadata, byEmail.Metadata, s.user(u.ID).Metadata}, []string{want, want, want})
+				got := []string{bySession.Metadata, byEmail.Metadata, s.user(u.ID).Metadata}
+				same(s, "metadata", got, []string{want, want, want})
 				return firstError(err, err2)
 			})
 		}
@@ -45,7 +46,9 @@ var objects = map[string]func(suite){
 	"MetadataIsDeletedWithTheUser": func(s suite) {
 		u := s.addUser(1)
 		s.wantHeld(true, "first", setMetadata(u.ID, metadata.Metadata{Version: 1, Public: `{"a":1}`}, 0))
-		s.wantHeld(true, "delete", func(ctx context.Context, tx watchword.Tx) (bool, error) { return tx.DeleteUser(ctx, u.ID) })
+		s.wantHeld(true, "delete", func(ctx context.Context, tx watchword.Tx) (bool, error) {
+			return tx.DeleteUser(ctx, u.ID)
+		})
 		s.wantMetadata(u.ID, metadata.Metadata{})
 	},
 }
