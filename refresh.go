@@ -1,7 +1,6 @@
 package watchword
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/watchword-auth/watchword/internal/refreshtoken"
+	"github.com/watchword-auth/watchword/internal/reusedetail"
 )
 
 // Refresh, in the order of its checks:
@@ -161,7 +161,8 @@ func (e *Engine) rememberOnce(ctx context.Context, r RotateRequest, c Client) (j
 			event = e.event(EventLateForgiven, c, r.At)
 			claimed, err = tx.Forgive(ctx, r.Session, j.session.Generation)
 		case VerdictReuse:
-			event = e.event(EventRefreshReused, c, r.At).because(reuseDetail(j.session, r.Presentation))
+			event = e.event(EventRefreshReused, c, r.At)
+			event.Detail = reuseDetail(j.session, r.Presentation, event)
 			claimed, err = tx.EndSession(ctx, r.Session, EndedReuse, r.At)
 		default:
 			event = Event{}
@@ -186,20 +187,14 @@ func (e *Engine) rememberOnce(ctx context.Context, r RotateRequest, c Client) (j
 	return j, err
 }
 
-// reuseDetail returns what support staff need besides the client in the event: the
-// generations, the rule, and the session's own client.
-func reuseDetail(s Session, p Presentation) string {
-	return fmt.Sprintf("presented=%d newest=%d rule=%s superseded=%s session_address=%s session_device=%q",
-		p.Generation, s.Generation, whyReuse(s.Rotation, p), since(s.supersededAt(p.Generation), p.At),
-		cmp.Or(s.Address, "unknown"), s.Device)
-}
-
-// since formats the time from t to now, or "unknown" for the zero time.
-func since(t, now time.Time) string {
-	if t.IsZero() {
-		return "unknown"
-	}
-	return now.Sub(t).Round(time.Millisecond).String() + "_ago"
+// reuseDetail returns what support staff need: the generations, the rule, and both devices.
+func reuseDetail(s Session, p Presentation, ev Event) string {
+	return reusedetail.Detail{
+		Presented: p.Generation, Newest: s.Generation, Rule: string(whyReuse(s.Rotation, p)),
+		Superseded: reusedetail.Since(s.supersededAt(p.Generation), p.At),
+		From:       reusedetail.Party{Device: ev.Device, Address: ev.Address},
+		Session:    reusedetail.Party{Device: s.Device, Address: s.Address},
+	}.String()
 }
 
 // reuseFound records a reuse, posts the notice, and ends the user's other sessions with Options.ReuseEndsAll.
