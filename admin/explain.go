@@ -1,0 +1,218 @@
+package admin
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// Explain answers why somebody was signed out. Everything it knows is in a Case, so it is a pure
+// function, and each answer has a row in a table test.
+//
+// A session that ends by itself leaves no record. Its end is computed from the last use and the
+// settings of today. If the computed end is before the recorded one, the session had ended already:
+// a change of password, for example, also ends sessions that have been idle for days.
+
+// A Case is what the store and the settings say about one account.
+type Case struct {
+	Asked    string              // the address or the id of the question
+	User     *watchword.User     // nil: there is no such account now
+	Sessions []watchword.Session // every row of the account, alive and ended
+	Events   []watchword.Event   // of the account, the newest first
+	System   []watchword.Event   // of no account, the newest first: they can end the sessions of all
+
+	Policy watchword.SessionPolicy
+
+	Now time.Time
+	At  time.Time // when the user noticed; zero: now
+
+	Language string // of the sentences: "de", else English
+}
+
+// A Reason is an EndReason, or one of the following. They are answers without the end of a session.
+type Reason = watchword.EndReason
+
+const (
+	ReasonSignedIn  Reason = "signed_in"     // the session is alive
+	ReasonRoles     Reason = "roles_changed" // the session is alive, but its access tokens were outdated
+	ReasonNoSession Reason = "no_session"    // no session in the last 7 days
+	ReasonNotYet    Reason = "not_yet"       // every session began after the time of the question
+	ReasonNoAccount Reason = "no_account"    // no account and no trace of one
+)
+
+// An Explanation says why a session ended. Every text is in the language of the Case.
+type Explanation struct {
+	Sentence  string
+	When      time.Time // of the end; zero: there is none
+	Reason    Reason
+	Certainty string // begins with Certain, Computed, Likely or Unknown
+	Evidence  []watchword.Event
+
+	Notes   []string           // what else helps: a later sign-in, wrong passwords, what to tell the user
+	Session *watchword.Session // nil: the explanation concerns no single session
+	Others  []Explanation      // of the other sessions, the last first; without evidence
+}
+
+const (
+	// late is how much later than the time of the question a session may have ended. Users round.
+	late = 15 * time.Minute
+
+	// outdated is how long after a change of roles its effect is a likely answer.
+	outdated = time.Hour
+
+	// skew is how far a clock may be ahead before the answer says so.
+	skew = time.Minute
+
+	maxEvidence = 20
+)
+
+// Explain explains the end that the user noticed: the last one up to Case.At, or else why no end
+// explains it.
+func Explain(c Case) Explanation {
+	if c.At.IsZero() {
+		c.At = c.Now
+	}
+	w := wordsIn(c.Language)
+	var ended, alive []ending
+	for _, s := range c.Sessions {
+		switch e := c.endOf(s); {
+		case e.why == "":
+			alive = append(alive, e)
+		default:
+			ended = append(ended, e)
+		}
+	}
+	slices.SortStableFunc(ended, c.lastFirst)
+	slices.SortStableFunc(alive, func(a, b ending) int { return b.session.RotatedAt.Compare(a.session.RotatedAt) })
+	i := slices.IndexFunc(ended, func(e ending) bool { return c.noticed(e) })
+	if i < 0 {
+		return c.unended(w, alive, ended)
+	}
+	main := ended[i]
+	x := c.explainEnd(w, main)
+	x.Evidence = c.evidence(main)
+	x.Notes = append(x.Notes, c.notesAfter(w, main, ended)...)
+	x.Others = c.others(w, slices.Concat(alive, ended), main.session.ID)
+	return x
+}
+
+// lastFirst orders ends. Of several at one moment, the session that caused it comes first: the copied
+// one, for example, if a reuse ends all.
+func (c Case) lastFirst(a, b ending) int {
+	own := func(e ending) int {
+		if cause, ok := c.causeOf(e); ok && cause.SessionID == e.session.ID {
+			return 0
+		}
+		return 1
+	}
+	return cmp.Or(b.at.Compare(a.at), cmp.Compare(own(a), own(b)), b.session.RotatedAt.Compare(a.session.RotatedAt))
+}
+
+// noticed reports whether an end may be the one of the question. With the present as the time of the
+// question, also an end in the future counts: the clock was ahead when it was recorded.
+func (c Case) noticed(e ending) bool {
+	return !e.at.After(c.At.Add(late)) || !c.At.Before(c.Now) && !e.computed
+}
+
+// others explains the remaining sessions in short, so that the answer for each device is on one page.
+func (c Case) others(w words, all []ending, except watchword.SessionID) (list []Explanation) {
+	for _, e := range all {
+		if e.session.ID == except {
+			continue
+		}
+		if e.why == "" {
+			list = append(list, c.signedIn(w, e))
+			continue
+		}
+		list = append(list, c.explainEnd(w, e))
+	}
+	return list
+}
+
+// unended answers without an end: the session is alive, or there is none.
+func (c Case) unended(w words, alive, ended []ending) (x Explanation) {
+	before := slices.DeleteFunc(slices.Clone(alive), func(e ending) bool { return e.session.CreatedAt.After(c.At) })
+	switch {
+	case c.User == nil:
+		x = c.unknownAccount(w)
+	case c.User.Disabled():
+		x = c.disabled(w)
+	case len(before) > 0:
+		x = c.stillSignedIn(w, before)
+		x.Others = c.others(w, slices.Concat(alive, ended), before[0].session.ID)
+		return x
+	case len(c.Sessions) > 0:
+		first := slices.MinFunc(c.Sessions, func(a, b watchword.Session) int { return a.CreatedAt.Compare(b.CreatedAt) })
+		x = Explanation{Reason: ReasonNotYet, Certainty: w.say("sure.kept"),
+			Sentence: w.say("notyet", "at", w.when(c.At), "first", w.when(first.CreatedAt))}
+	default:
+		x = Explanation{Reason: ReasonNoSession, Certainty: w.say("sure.kept"),
+			Sentence: w.say("none", "asked", c.Asked)}
+	}
+	x.Evidence = c.lately()
+	x.Notes = append(x.Notes, c.signInNotes(w, time.Time{})...)
+	x.Others = c.others(w, slices.Concat(alive, ended), "")
+	return x
+}
+
+// unknownAccount answers for an account that does not exist. Its last event stays after a deletion.
+func (c Case) unknownAccount(w words) Explanation {
+	if e, ok := first(c.Events, func(e watchword.Event) bool { return e.Kind == watchword.EventDeleted }); ok {
+		return Explanation{
+			Sentence: w.say("deleted.gone", "when", w.when(e.At), "by", w.deletedBy(e)), When: e.At,
+			Reason: watchword.EndedDeleted, Certainty: w.say("sure.event"),
+		}
+	}
+	return Explanation{
+		Sentence: w.say("none", "asked", c.Asked), Reason: ReasonNoAccount,
+		Certainty: w.say("unsure.account"), Notes: []string{w.say("note.id")},
+	}
+}
+
+// disabled answers for a disabled account whose sessions are not kept any more.
+func (c Case) disabled(w words) Explanation {
+	x := Explanation{
+		Sentence: w.say("disabled.gone", "when", w.when(c.User.DisabledAt), "by", c.disabledBy(w)),
+		When:     c.User.DisabledAt, Reason: watchword.EndedDisabled, Certainty: w.say("sure.account"),
+	}
+	return x
+}
+
+// stillSignedIn answers with the session that was used last. Two things look like a sign-out and are
+// none: outdated access tokens, and a browser that has dropped its cookie.
+func (c Case) stillSignedIn(w words, alive []ending) Explanation {
+	last := alive[0]
+	x := c.signedIn(w, last)
+	x.Evidence = c.eventsOf(last.session.ID)
+	changed := c.User.RolesChangedAt
+	if since := c.At.Sub(changed); !changed.IsZero() && since >= -late && since <= outdated {
+		x.Reason, x.When = ReasonRoles, changed
+		x.Sentence = w.say("roles", "when", w.when(changed), "device", w.party(last.session.Device, last.session.Address))
+		x.Certainty = w.say("likely.roles")
+		x.Evidence = append(x.Evidence, matching(c.Events, func(e watchword.Event) bool {
+			return e.Kind == watchword.EventRolesChanged && e.At.After(changed.Add(-skew))
+		})...)
+	}
+	x.Evidence = newestFirst(x.Evidence)
+	x.Notes = append(x.Notes, c.signInNotes(w, last.session.CreatedAt)...)
+	return x
+}
+
+// signedIn says that a session is alive, until when, and which setting ends it.
+func (c Case) signedIn(w words, e ending) Explanation {
+	s := e.session
+	x := Explanation{
+		Sentence: w.say("alive", "device", w.party(s.Device, s.Address), "used", w.when(s.RotatedAt),
+			"until", w.when(e.at)),
+		Reason: ReasonSignedIn, Session: &s, Certainty: w.say("sure.alive"),
+	}
+	if !s.Persistent {
+		x.Notes = append(x.Notes, w.say("note.browser"))
+	}
+	if note := c.clockNote(w, s); note != "" {
+		x.Certainty, x.Notes = w.say("unsure.clock"), append(x.Notes, note)
+	}
+	return x
+}

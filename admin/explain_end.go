@@ -1,0 +1,178 @@
+package admin
+
+import (
+	"slices"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// An ending is when and why one session ended, or will end if it is not used.
+type ending struct {
+	session  watchword.Session
+	at       time.Time
+	why      Reason // empty: alive
+	computed bool   // nothing was recorded
+
+	// recorded is a later end in the row of a session that had already ended by itself.
+	recorded Reason
+}
+
+// endOf returns the end of a session. EndedBy of the engine decides what a session may still do;
+// this function finds the moment.
+func (c Case) endOf(s watchword.Session) ending {
+	byItself := c.computedEnd(s)
+	if s.EndedAt.IsZero() {
+		switch {
+		case c.User == nil:
+			// A deletion ends all sessions in its transaction. A row without an end is of a sign-in that
+			// committed at the same time; no token of it is accepted.
+			return ending{session: s, at: s.RotatedAt, why: watchword.EndedDeleted, computed: true}
+		case c.User.Disabled() && c.User.DisabledAt.Before(byItself.at):
+			return ending{session: s, at: c.User.DisabledAt, why: watchword.EndedDisabled}
+		case byItself.at.After(c.Now):
+			byItself.why = ""
+		}
+		return byItself
+	}
+	// A reuse is found only in a session that is alive. It proves that the settings were longer then.
+	if byItself.at.Before(s.EndedAt) && s.EndedWhy != watchword.EndedReuse {
+		byItself.recorded = s.EndedWhy
+		return byItself
+	}
+	return ending{session: s, at: s.EndedAt, why: s.EndedWhy}
+}
+
+// computedEnd returns when a session ends by itself: the earlier of the two limits, with the
+// settings of today.
+func (c Case) computedEnd(s watchword.Session) ending {
+	end := ending{session: s, at: s.RotatedAt.Add(c.idle(s)), why: watchword.EndedIdle, computed: true}
+	for _, limit := range []time.Time{s.ExpiresAt, s.CreatedAt.Add(c.Policy.Max)} {
+		if limit.Before(end.at) {
+			end.at, end.why = limit, watchword.EndedExpired
+		}
+	}
+	return end
+}
+
+// idle is how long a session may be unused.
+func (c Case) idle(s watchword.Session) time.Duration {
+	if s.Persistent {
+		return c.Policy.Idle
+	}
+	return c.Policy.ShortIdle
+}
+
+// causes are the kinds of events that end sessions for a reason. The event has the time of the end,
+// because a flow has one time.
+var causes = map[Reason][]watchword.EventKind{
+	watchword.EndedLogout:     {watchword.EventLogout},
+	watchword.EndedByUser:     {watchword.EventSessionEnded},
+	watchword.EndedLogoutAll:  {watchword.EventLogoutAll},
+	watchword.EndedReuse:      {watchword.EventRefreshReused},
+	watchword.EndedPassword:   {watchword.EventPasswordChanged, watchword.EventPasswordReset},
+	watchword.EndedEmail:      {watchword.EventEmailUndone},
+	watchword.EndedFirstProof: {watchword.EventPasswordReset, watchword.EventEmailVerified, watchword.EventSignup},
+	watchword.EndedOperator:   {watchword.EventSessionEnded, watchword.EventLogoutAll},
+	watchword.EndedDisabled:   {watchword.EventDisabled},
+	watchword.EndedDeleted:    {watchword.EventDeleted},
+	watchword.EndedTooMany:    {watchword.EventLogin, watchword.EventSignup, watchword.EventPasswordReset},
+	watchword.EndedReplaced:   {watchword.EventSessionEnded},
+	watchword.EndedFactor:     {watchword.EventFactorAdded},
+	watchword.EndedFactorGone: {watchword.EventFactorRemoved},
+	watchword.EndedFactors:    {watchword.EventFactorsReset},
+}
+
+// causeOf returns the event that ended a session. Of several at that moment, the event of the
+// session itself comes first.
+func (c Case) causeOf(e ending) (watchword.Event, bool) {
+	kinds := causes[e.why]
+	if e.computed {
+		return watchword.Event{}, false
+	}
+	same := matching(c.Events, func(one watchword.Event) bool {
+		return one.At.Equal(e.at) && slices.Contains(kinds, one.Kind)
+	})
+	if own, ok := first(same, func(one watchword.Event) bool { return one.SessionID == e.session.ID }); ok {
+		return own, true
+	}
+	// One end of a single session has an event of that session. Another's does not explain it.
+	single := func(one watchword.Event) bool { return one.Kind != watchword.EventSessionEnded }
+	if shared, ok := first(same, single); ok {
+		return shared, true
+	}
+	return c.endOfAll(e)
+}
+
+// endOfAll returns the event of an operator who ended every session of every account. The event
+// follows after the last batch.
+func (c Case) endOfAll(e ending) (watchword.Event, bool) {
+	if e.why != watchword.EndedOperator {
+		return watchword.Event{}, false
+	}
+	const batches = 10 * time.Minute
+	all := matching(c.System, func(one watchword.Event) bool {
+		after := one.At.Sub(e.at)
+		return one.Kind == watchword.EventLogoutAll && after >= 0 && after <= batches
+	})
+	if len(all) == 0 {
+		return watchword.Event{}, false
+	}
+	return all[len(all)-1], true // the first one after the end
+}
+
+// evidence returns the events that an operator would look up: the cause, those of the session, and
+// those of the same moment.
+func (c Case) evidence(e ending) (list []watchword.Event) {
+	if cause, ok := c.causeOf(e); ok {
+		list = append(list, cause)
+	}
+	list = append(list, matching(c.Events, func(one watchword.Event) bool {
+		return one.SessionID == e.session.ID || !e.computed && one.At.Equal(e.at)
+	})...)
+	return newestFirst(list)
+}
+
+// lately returns the last sign-in and the failed ones since.
+func (c Case) lately() (list []watchword.Event) {
+	for _, e := range c.Events {
+		list = append(list, e)
+		if e.Kind == watchword.EventLogin || e.Kind == watchword.EventSignup || len(list) == maxEvidence {
+			break
+		}
+	}
+	return list
+}
+
+func (c Case) eventsOf(id watchword.SessionID) []watchword.Event {
+	return matching(c.Events, func(one watchword.Event) bool { return one.SessionID == id })
+}
+
+// newestFirst sorts events, without repetitions, and keeps the first maxEvidence.
+func newestFirst(list []watchword.Event) []watchword.Event {
+	slices.SortStableFunc(list, func(a, b watchword.Event) int { return b.At.Compare(a.At) })
+	seen := map[string]bool{}
+	list = slices.DeleteFunc(list, func(e watchword.Event) bool {
+		again := seen[e.ID]
+		seen[e.ID] = true
+		return again
+	})
+	return list[:min(len(list), maxEvidence)]
+}
+
+func matching(list []watchword.Event, ok func(watchword.Event) bool) (found []watchword.Event) {
+	for _, e := range list {
+		if ok(e) {
+			found = append(found, e)
+		}
+	}
+	return found
+}
+
+func first(list []watchword.Event, ok func(watchword.Event) bool) (watchword.Event, bool) {
+	i := slices.IndexFunc(list, ok)
+	if i < 0 {
+		return watchword.Event{}, false
+	}
+	return list[i], true
+}
