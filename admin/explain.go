@@ -3,6 +3,7 @@ package admin
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/watchword-auth/watchword"
@@ -165,10 +166,13 @@ func (c Case) unknownAccount(w words) Explanation {
 			Reason: watchword.EndedDeleted, Certainty: w.say("sure.event"),
 		}
 	}
-	return Explanation{
-		Sentence: w.say("none", "asked", c.Asked), Reason: ReasonNoAccount,
-		Certainty: w.say("unsure.account"), Notes: []string{w.say("note.id")},
+	x := Explanation{
+		Sentence: w.say("none", "asked", c.Asked), Reason: ReasonNoAccount, Certainty: w.say("unsure.account"),
 	}
+	if strings.Contains(c.Asked, "@") {
+		x.Notes = []string{w.say("note.id")}
+	}
+	return x
 }
 
 // disabled answers for a disabled account whose sessions are not kept any more.

@@ -85,7 +85,8 @@ type answer struct {
 // recordedEnds has a row for each EndReason that is stored.
 func recordedEnds() map[string]answer {
 	certain := func(c admin.Case, why watchword.EndReason, parts ...string) answer {
-		return answer{c, why, "Certain", ended, append(parts, "Signed out on 3 May 2026, 10:02 UTC: ", "Safari on iPhone, 192.0.2.7")}
+		return answer{c, why, "Certain", ended, append(parts, "Signed out on 3 May 2026, 10:02 UTC: ",
+			"Safari on iPhone, 192.0.2.7")}
 	}
 	const from = "Chrome on Linux, 203.0.113.9"
 	deleted := of(endedAs(watchword.EndedDeleted), byOperator(event(watchword.EventDeleted)))
@@ -101,8 +102,10 @@ func recordedEnds() map[string]answer {
 			"ended_by_user", "from another device ("+from),
 		"everywhere": certain(of(endedAs(watchword.EndedLogoutAll), event(watchword.EventLogoutAll)),
 			"logout_all", "on all devices, from "+from),
-		"reuse": certain(of(endedAs(watchword.EndedReuse), because(own(event(watchword.EventRefreshReused)), reused.String())),
-			"refresh_reused", "an old copy of the session was used from "+from+" (generation 3) while the session was at "+
+		"reuse": certain(of(endedAs(watchword.EndedReuse), because(own(event(watchword.EventRefreshReused)),
+			reused.String())),
+			"refresh_reused",
+			"an old copy of the session was used from "+from+" (generation 3) while the session was at "+
 				"generation 14 (Safari on iPhone, 192.0.2.7)"),
 		"reuse, recorded by an earlier release": certain(of(endedAs(watchword.EndedReuse), because(
 			own(event(watchword.EventRefreshReused)), `presented=3 newest=14 rule=older_than_parent superseded=unknown `+
@@ -112,18 +115,24 @@ func recordedEnds() map[string]answer {
 			because(event(watchword.EventRefreshReused), reused.String())),
 			"refresh_reused", "another session", "reuse-ends=all", from),
 		"reuse without its event": certain(of(endedAs(watchword.EndedReuse)), "refresh_reused", "an old copy"),
-		"password":                certain(of(endedAs(watchword.EndedPassword), event(watchword.EventPasswordChanged)), "password_changed", "changed from "+from),
-		"password reset":          certain(of(endedAs(watchword.EndedPassword), event(watchword.EventPasswordReset)), "password_changed", "reset with a mailed link, from "+from),
-		"address undone":          certain(of(endedAs(watchword.EndedEmail), event(watchword.EventEmailUndone)), "email_changed", "undone from "+from),
-		"first proof":             certain(of(endedAs(watchword.EndedFirstProof), event(watchword.EventEmailVerified)), "first_proof", "first time", from),
+		"password": certain(of(endedAs(watchword.EndedPassword),
+			event(watchword.EventPasswordChanged)), "password_changed", "changed from "+from),
+		"password reset": certain(of(endedAs(watchword.EndedPassword),
+			event(watchword.EventPasswordReset)), "password_changed", "reset with a mailed link, from "+from),
+		"address undone": certain(of(endedAs(watchword.EndedEmail), event(watchword.EventEmailUndone)),
+			"email_changed", "undone from "+from),
+		"first proof": certain(of(endedAs(watchword.EndedFirstProof),
+			event(watchword.EventEmailVerified)), "first_proof", "first time", from),
 		"operator": certain(of(endedAs(watchword.EndedOperator), func() watchword.Event {
 			e := byOperator(event(watchword.EventSessionEnded))
 			e.SessionID = "s1"
 			return e
 		}()), "ended_by_operator", "the operator ops ended the session"),
-		"operator, all of the account": certain(of(endedAs(watchword.EndedOperator), byOperator(event(watchword.EventLogoutAll))),
+		"operator, all of the account": certain(of(endedAs(watchword.EndedOperator),
+			byOperator(event(watchword.EventLogoutAll))),
 			"ended_by_operator", "the operator ops ended all sessions of this account"),
-		"operator, every account": certain(everyone, "ended_by_operator", "the operator ops ended every session of every account"),
+		"operator, every account": certain(everyone, "ended_by_operator",
+			"the operator ops ended every session of every account"),
 		"disabled": certain(of(endedAs(watchword.EndedDisabled), byOperator(event(watchword.EventDisabled))),
 			"account_disabled", "disabled by the operator ops"),
 		"deleted": certain(deleted, "account_deleted", "deleted by the operator ops"),
@@ -133,10 +142,14 @@ func recordedEnds() map[string]answer {
 			"replaced", "a new sign-in in the same browser ("+from),
 		"replaced by another account": certain(of(endedAs(watchword.EndedReplaced), replacing),
 			"replaced", "another account signed in in the same browser"),
-		"factor added":                certain(of(endedAs(watchword.EndedFactor), event(watchword.EventFactorAdded)), "factor_added", "added from "+from),
-		"factor removed":              certain(of(endedAs(watchword.EndedFactorGone), event(watchword.EventFactorRemoved)), "factor_removed", "removed from "+from),
-		"factors reset":               certain(of(endedAs(watchword.EndedFactors), byOperator(event(watchword.EventFactorsReset))), "factors_reset", "the operator ops removed"),
-		"a reason of a later release": certain(of(endedAs("solar_flare")), "solar_flare", "with the reason solar_flare"),
+		"factor added": certain(of(endedAs(watchword.EndedFactor),
+			event(watchword.EventFactorAdded)), "factor_added", "added from "+from),
+		"factor removed": certain(of(endedAs(watchword.EndedFactorGone),
+			event(watchword.EventFactorRemoved)), "factor_removed", "removed from "+from),
+		"factors reset": certain(of(endedAs(watchword.EndedFactors),
+			byOperator(event(watchword.EventFactorsReset))), "factors_reset", "the operator ops removed"),
+		"a reason of a later release": certain(of(endedAs("solar_flare")), "solar_flare",
+			"with the reason solar_flare"),
 	}
 }
 
@@ -184,7 +197,8 @@ func computedEnds() map[string]answer {
 	roughly.At = ended.Add(-10 * time.Minute)
 	return map[string]answer{
 		"idle": {later(iphone(), 20*day), "idle", "Computed", idleAt,
-			[]string{"Not signed out: ", "by itself on 9 May 2026, 10:00 UTC", "after 7 days unused (setting session-idle)"}},
+			[]string{"Not signed out: ", "by itself on 9 May 2026, 10:00 UTC",
+				"after 7 days unused (setting session-idle)"}},
 		"idle without stay signed in": {later(short, 20*day), "idle", "Computed", used.Add(day),
 			[]string{"after 24 hours unused", "without “stay signed in”"}},
 		"idle by a changed setting": {shorter, "idle", "Computed", used.Add(day), []string{"after 24 hours unused"}},
@@ -192,24 +206,32 @@ func computedEnds() map[string]answer {
 			[]string{"after 7 days unused"}},
 		"expired": {later(busy, 40*day), "expired", "Certain", signedIn.Add(30 * day),
 			[]string{"30 days after the sign-in on 1 May 2026, 08:00 UTC (setting session-max)"}},
-		"expired by a changed setting":  {cut, "expired", "Computed", signedIn.Add(10 * day), []string{"10 days after the sign-in"}},
-		"idle before a recorded end":    {later(idleFirst, 20*day), "idle", "Computed", idleAt, []string{"by itself"}},
-		"reuse proves a longer setting": {reuseProven, "refresh_reused", "Certain", idleAt.Add(day), []string{"an old copy"}},
+		"expired by a changed setting": {cut, "expired", "Computed", signedIn.Add(10 * day),
+			[]string{"10 days after the sign-in"}},
+		"idle before a recorded end": {later(idleFirst, 20*day), "idle", "Computed", idleAt,
+			[]string{"by itself"}},
+		"reuse proves a longer setting": {reuseProven, "refresh_reused", "Certain", idleAt.Add(day),
+			[]string{"an old copy"}},
 		"signed in": {of(iphone()), "signed_in", "Certain", time.Time{},
 			[]string{"Not signed out: Safari on iPhone, 192.0.2.7 is signed in", "9 May 2026, 10:00 UTC"}},
-		"roles changed":          {roles, "roles_changed", "Likely", asked.Add(-5 * time.Minute), []string{"the roles changed on 3 May 2026, 11:57 UTC"}},
+		"roles changed": {roles, "roles_changed", "Likely", asked.Add(-5 * time.Minute),
+			[]string{"the roles changed on 3 May 2026, 11:57 UTC"}},
 		"roles changed long ago": {rolesLong, "signed_in", "Certain", time.Time{}, nil},
 
 		"no session": {question(func(*admin.Case) {}), "no_session", "Certain", time.Time{},
 			[]string{"No session of ada@example.com in the last 7 days."}},
-		"no account":                 {question(func(c *admin.Case) { c.User = nil }), "no_account", "Unknown", time.Time{}, []string{"No session of ada@example.com in the last 7 days"}},
+		"no account": {question(func(c *admin.Case) { c.User = nil }), "no_account", "Unknown",
+			time.Time{}, []string{"No session of ada@example.com in the last 7 days"}},
 		"deleted, a row without end": {gone, "account_deleted", "Likely", used, []string{"the account was deleted"}},
-		"deleted long ago":           {deletedLong, "account_deleted", "Certain", ended, []string{"deleted on 3 May 2026, 10:02 UTC by the operator ops"}},
-		"disabled long ago":          {disabled, "account_disabled", "Certain", ended, []string{"disabled since 3 May 2026, 10:02 UTC"}},
+		"deleted long ago": {deletedLong, "account_deleted", "Certain", ended,
+			[]string{"deleted on 3 May 2026, 10:02 UTC by the operator ops"}},
+		"disabled long ago": {disabled, "account_disabled", "Certain", ended,
+			[]string{"disabled since 3 May 2026, 10:02 UTC"}},
 		"disabled, a row without end": {disabledAlive, "account_disabled", "Certain", ended,
 			[]string{"disabled by the operator ops"}},
-		"before the first sign-in": {early, "not_yet", "Certain", time.Time{}, []string{"The first one began on 1 May 2026, 08:00 UTC"}},
-		"ten minutes too early":    {roughly, "logout_all", "Certain", ended, nil},
+		"before the first sign-in": {early, "not_yet", "Certain", time.Time{},
+			[]string{"The first one began on 1 May 2026, 08:00 UTC"}},
+		"ten minutes too early": {roughly, "logout_all", "Certain", ended, nil},
 	}
 }
 
@@ -225,8 +247,9 @@ func clockJumps() map[string]answer {
 	slightly := iphone()
 	slightly.RotatedAt = asked.Add(10 * time.Second)
 	return map[string]answer{
-		"used in the future":          {of(ahead), "signed_in", "Uncertain", time.Time{}, nil},
-		"ended in the future":         {of(future), "logout_all", "Uncertain", asked.Add(2 * day), []string{"5 May 2026"}},
+		"used in the future": {of(ahead), "signed_in", "Uncertain", time.Time{}, nil},
+		"ended in the future": {of(future), "logout_all", "Uncertain", asked.Add(2 * day),
+			[]string{"5 May 2026"}},
 		"ended before the last use":   {of(back), "logout_all", "Uncertain", ended, nil},
 		"a few seconds are no reason": {of(slightly), "signed_in", "Certain", time.Time{}, nil},
 	}
@@ -239,7 +262,8 @@ func TestExplainHasASentenceForEachEnd(t *testing.T) {
 		for name, want := range table {
 			got := admin.Explain(want.c)
 			covered[got.Reason] = true
-			if got.Reason != want.reason || !got.When.Equal(want.when) || !strings.HasPrefix(got.Certainty, want.certainty) {
+			if got.Reason != want.reason || !got.When.Equal(want.when) || !strings.HasPrefix(got.Certainty,
+				want.certainty) {
 				t.Errorf("%s: %s at %s, %q, want %s at %s, %s…\n%s", name, got.Reason, got.When, got.Certainty,
 					want.reason, want.when, want.certainty, got.Sentence)
 			}

@@ -20,6 +20,7 @@ type Store interface {
 type Tx interface {
 	watchword.Tx
 	AccountTx
+	EndedTx
 }
 
 // AccountTx finds accounts.
@@ -41,4 +42,13 @@ type Account struct {
 	watchword.User
 	TOTP    bool
 	Passkey bool
+}
+
+// EndedTx reads ended sessions, too.
+//
+// Unstable: stores implement it.
+type EndedTx interface {
+	// SessionsOf lists up to limit sessions of a user, alive and ended, the last used first. Those of a deleted user are
+	// found until they are swept.
+	SessionsOf(ctx context.Context, id watchword.UserID, limit int) ([]watchword.Session, error)
 }

@@ -174,6 +174,10 @@ func adminParameters(r route) (all []*huma.Param) {
 		all = append(all, &huma.Param{Name: name, In: "query", Description: doc,
 			Schema: &huma.Schema{Type: "string", Enum: values}})
 	}
+	if r.path == pathAdmin+"/users/{id}/explain" {
+		text("at", "When the user noticed, in RFC 3339. Default: now")
+		text("language", "", "en", "de")
+	}
 	if r.method == http.MethodGet && r.path == pathAdmin+"/users" {
 		text("email", "A prefix of the address, in any case")
 		text("id", "The id of the account")

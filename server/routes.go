@@ -198,6 +198,8 @@ func (a *api) adminRoutes() (all []route) {
 	parameter := []watchword.Code{watchword.CodeParameterInvalid}
 	for _, r := range []adminRoute{
 		{"GET", pathAdmin + "/users", a.adminUsers, readUsers, "Find accounts", nil, 200, adminUsersAnswer{}, parameter},
+		{"GET", pathAdmin + "/users/{id}/explain", a.adminExplain, readUsers, "Say why an account was signed out", nil, 200,
+			adminExplainAnswer{}, parameter},
 	} {
 		all = append(all, route{r.method, r.path, a.administered(r.guard, r.handle), r.guard, r.summary, r.body, r.status,
 			r.answer, r.refusals})

@@ -49,6 +49,7 @@ type cli struct {
 	Users         usersCmd         `cmd:"" group:"operate" help:"Accounts."`
 	Sessions      sessionsCmd      `cmd:"" group:"operate" help:"Sessions of users."`
 	Events        eventsCmd        `cmd:"" group:"operate" help:"List security events: of an account, or those of no account."`
+	Explain       explainCmd       `cmd:"" group:"operate" help:"Say why an account was signed out."`
 	Keys          keysCmd          `cmd:"" group:"operate" help:"Signing and refresh keys."`
 	Mail          mailCmd          `cmd:"" group:"operate" help:"The outbox of mails."`
 }

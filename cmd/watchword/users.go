@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/reusedetail"
 	"github.com/watchword-auth/watchword/usersearch"
 )
 
@@ -160,11 +161,15 @@ func (c *userShow) Run(ctx context.Context, p *program) error {
 	return p.printTable(eventTable(events))
 }
 
-// eventTable prints events. BY is the operator, or empty for the user and for strangers.
+// eventTable prints events. The JSON of a reuse becomes a text, because a table is for people, and a
+// script reads --json. BY is the operator, or empty for the user and for strangers.
 func eventTable(events []watchword.Event) *table {
 	t := newTable("TIME", "EVENT", "FROM", "DEVICE", "DETAIL", "BY", "SESSION")
 	for _, e := range events {
 		detail := e.Detail
+		if reuse, ok := reusedetail.Parse(detail); ok {
+			detail = reuse.Words()
+		}
 		if e.Times > 1 {
 			detail += fmt.Sprintf(" (%d times)", e.Times)
 		}

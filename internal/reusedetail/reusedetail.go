@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// A Detail describes a reuse for support staff. The presented token was old. The session is the one that it belonged to.
+// A Detail describes a reuse for support staff. The presented token was old. The session is the one that it
+// belonged to.
 type Detail struct {
 	Presented  int64  `json:"presented"`            // generation of the presented token
 	Newest     int64  `json:"newest"`               // newest generation of the session
@@ -52,7 +53,7 @@ func (d Detail) Words() string {
 	return text + ", " + d.Rule + "; session of " + d.Session.Device + " (" + d.Session.Address + ")"
 }
 
-// Parse reads a stored detail. ok is false if text is of neither form. Releases before 1.0 stored a text without the
+// Parse reads a stored detail. ok is false if text is of neither form. Earlier versions stored a text without the
 // client, which is in the event.
 func Parse(text string) (d Detail, ok bool) {
 	if strings.HasPrefix(text, "{") {

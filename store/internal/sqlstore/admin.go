@@ -35,6 +35,10 @@ var (
 		FROM user_roles JOIN users ON users.id = user_roles.user_id
 		WHERE user_roles.role = $1 AND user_roles.user_id > $2 ORDER BY user_roles.user_id LIMIT $3`
 
+	// selectSessionsOf needs no user, so the sessions of a deleted account are found.
+	selectSessionsOf = `SELECT ` + sessionColumns + ` FROM sessions WHERE user_id = $1
+		ORDER BY rotated_at DESC, id DESC LIMIT $2`
+
 	selectAccount = `SELECT ` + userColumns + `, ` + hasFactors + ` FROM users WHERE users.id = $1`
 )
 
@@ -67,4 +71,10 @@ func (t Tx) AccountsWithRole(
 // Account reads an account as the lists do.
 func (t Tx) Account(ctx context.Context, id watchword.UserID) (admin.Account, error) {
 	return row(ctx, t, scanAccount, selectAccount, id)
+}
+
+// SessionsOf sorts the sessions of one user. An account has few: max-sessions alive ones, and those that ended in the
+// last days.
+func (t Tx) SessionsOf(ctx context.Context, id watchword.UserID, limit int) ([]watchword.Session, error) {
+	return rows(ctx, t, scanSession, selectSessionsOf, id, limit)
 }

@@ -1,0 +1,105 @@
+package server
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/admin"
+	"github.com/watchword-auth/watchword/internal/respond"
+)
+
+// The question "why was I signed out?" over HTTP. Package admin answers it; the page and the command
+// `watchword explain` give the same answer. The texts are in English unless the query asks for
+// another language. Accept-Language does not count: a program that stores the sentence wants the same
+// one each time.
+
+// An explanationAnswer says why one session ended. The members are those of admin.Explanation.
+type explanationAnswer struct {
+	Sentence  string              `json:"sentence" doc:"The answer, with its time in UTC"`
+	When      *time.Time          `json:"when,omitempty" doc:"When the session ended; missing: there is no end"`
+	Reason    watchword.EndReason `json:"reason" doc:"Why the session ended, or signed_in, roles_changed and others"`
+	Certainty string              `json:"certainty" doc:"How certain the answer is"`
+	Notes     []string            `json:"notes" nullable:"false" doc:"What else helps, such as a later sign-in"`
+	Session   watchword.SessionID `json:"session,omitempty" doc:"The session that the answer is about"`
+}
+
+// An adminExplainAnswer has the answer for the session that ended last, and its events. A user with
+// several devices may ask about another one, so each other session has a short answer.
+type adminExplainAnswer struct {
+	Sentence  string              `json:"sentence" doc:"The answer, with its time in UTC"`
+	When      *time.Time          `json:"when,omitempty" doc:"When the session ended; missing: there is no end"`
+	Reason    watchword.EndReason `json:"reason" doc:"As in others"`
+	Certainty string              `json:"certainty" doc:"How certain the answer is"`
+	Notes     []string            `json:"notes" nullable:"false" doc:"What else helps, such as a later sign-in"`
+	Session   watchword.SessionID `json:"session,omitempty" doc:"The session that the answer is about"`
+
+	Evidence []eventAnswer       `json:"evidence" nullable:"false" doc:"The events behind the answer, the newest first"`
+	Others   []explanationAnswer `json:"others" nullable:"false" doc:"The other sessions"`
+}
+
+// An eventAnswer is a security event as administrators see it: with network address and device, also
+// those of a stranger who used a copied token.
+type eventAnswer struct {
+	ID        string              `json:"id"`
+	Kind      watchword.EventKind `json:"kind"`
+	At        time.Time           `json:"at"`
+	User      watchword.UserID    `json:"user,omitempty"`
+	Session   watchword.SessionID `json:"session,omitempty"`
+	Address   string              `json:"address,omitempty"`
+	Device    string              `json:"device,omitempty"`
+	RequestID string              `json:"requestId,omitempty"`
+	Detail    string              `json:"detail,omitempty"`
+	Operator  string              `json:"operator,omitempty"`
+	Times     int                 `json:"times"`
+}
+
+// adminExplain responds 200 also for an id without an account: its ended sessions may still be kept,
+// and otherwise "no account" is the answer.
+func (a *api) adminExplain(w http.ResponseWriter, r *http.Request, _ admin.Caller) error {
+	given, err := parameters(r, "at", "language")
+	if err != nil {
+		return err
+	}
+	// The id is compared only, so a malformed one is like an unknown one. Addresses don't belong in
+	// a path, because paths are logged by proxies: an id is enough here.
+	q := admin.Question{Account: r.PathValue("id"), Language: given["language"]}
+	if at := given["at"]; at != "" {
+		if q.At, err = time.Parse(time.RFC3339, at); err != nil {
+			return parameterInvalid("The parameter at is not a time such as 2026-05-03T10:02:00Z.")
+		}
+	}
+	x, err := a.admin.Explain(r.Context(), q)
+	if err != nil {
+		return err
+	}
+	main := newExplanation(x)
+	answer := adminExplainAnswer{main.Sentence, main.When, main.Reason, main.Certainty, main.Notes, main.Session,
+		[]eventAnswer{}, []explanationAnswer{}}
+	for _, e := range x.Evidence {
+		answer.Evidence = append(answer.Evidence, newEventAnswer(e))
+	}
+	for _, other := range x.Others {
+		answer.Others = append(answer.Others, newExplanation(other))
+	}
+	return respond.JSON(w, http.StatusOK, answer)
+}
+
+// newExplanation leaves a zero time out, because it would be a date in the year 1. Notes are never nil.
+func newExplanation(x admin.Explanation) explanationAnswer {
+	body := explanationAnswer{Sentence: x.Sentence, Reason: x.Reason, Certainty: x.Certainty,
+		Notes: append([]string{}, x.Notes...)}
+	if !x.When.IsZero() {
+		body.When = &x.When
+	}
+	if x.Session != nil {
+		body.Session = x.Session.ID
+	}
+	return body
+}
+
+// newEventAnswer shows the id of the request, which finds the event in the log.
+func newEventAnswer(e watchword.Event) eventAnswer {
+	return eventAnswer{e.ID, e.Kind, e.At, e.UserID, e.SessionID, e.Address, e.Device, e.RequestID, e.Detail,
+		e.Operator, e.Times}
+}
