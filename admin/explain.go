@@ -46,7 +46,7 @@ const (
 // An Explanation says why a session ended. Every text is in the language of the Case.
 type Explanation struct {
 	Sentence  string
-	When      time.Time // of the end; zero: there is none
+	When      time.Time // of the end; zero: no end
 	Reason    Reason
 	Certainty string // begins with Certain, Computed, Likely or Unknown
 	Evidence  []watchword.Event
@@ -132,7 +132,7 @@ func (c Case) others(w words, all []ending, except watchword.SessionID) (list []
 	return list
 }
 
-// unended answers without an end: the session is alive, or there is none.
+// unended answers without an end: the session is alive, or there is no session.
 func (c Case) unended(w words, alive, ended []ending) (x Explanation) {
 	before := slices.DeleteFunc(slices.Clone(alive), func(e ending) bool { return e.session.CreatedAt.After(c.At) })
 	switch {
@@ -184,8 +184,8 @@ func (c Case) disabled(w words) Explanation {
 	return x
 }
 
-// stillSignedIn answers with the session that was used last. Two things look like a sign-out and are
-// none: outdated access tokens, and a browser that has dropped its cookie.
+// stillSignedIn answers with the session that was used last. Two things look like a sign-out and
+// are not: outdated access tokens, and a browser that has dropped its cookie.
 func (c Case) stillSignedIn(w words, alive []ending) Explanation {
 	last := alive[0]
 	x := c.signedIn(w, last)

@@ -12,7 +12,7 @@ type ending struct {
 	session  watchword.Session
 	at       time.Time
 	why      Reason // empty: alive
-	computed bool   // nothing was recorded
+	computed bool   // not recorded
 
 	// recorded is a later end in the row of a session that had already ended by itself.
 	recorded Reason

@@ -69,6 +69,8 @@ func (a *api) adminExplain(w http.ResponseWriter, r *http.Request, _ admin.Calle
 			return parameterInvalid("The parameter at is not a time such as 2026-05-03T10:02:00Z.")
 		}
 	}
+	// The rows are read in one transaction, so the sentence and the events never contradict each
+	// other, even if the session ends during the request.
 	x, err := a.admin.Explain(r.Context(), q)
 	if err != nil {
 		return err
@@ -76,9 +78,13 @@ func (a *api) adminExplain(w http.ResponseWriter, r *http.Request, _ admin.Calle
 	main := newExplanation(x)
 	answer := adminExplainAnswer{main.Sentence, main.When, main.Reason, main.Certainty, main.Notes, main.Session,
 		[]eventAnswer{}, []explanationAnswer{}}
+	// The events keep their detail as stored. That of a reuse is JSON, and the sentence says the same
+	// in words.
 	for _, e := range x.Evidence {
 		answer.Evidence = append(answer.Evidence, newEventAnswer(e))
 	}
+	// An account has as many of these as sessions of the last 7 days, so they need no pages. The limit
+	// is in package admin.
 	for _, other := range x.Others {
 		answer.Others = append(answer.Others, newExplanation(other))
 	}
@@ -92,6 +98,7 @@ func newExplanation(x admin.Explanation) explanationAnswer {
 	if !x.When.IsZero() {
 		body.When = &x.When
 	}
+	// Only the id: GET /users/{id} has the rest of the session.
 	if x.Session != nil {
 		body.Session = x.Session.ID
 	}

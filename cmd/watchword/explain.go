@@ -36,6 +36,7 @@ func (c *explainCmd) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
+	// The events of a script are those of `events --json`: one shape for both commands.
 	if c.JSON {
 		return p.printJSON(newExplainView(x))
 	}
@@ -52,12 +53,14 @@ func parseMoment(text string, now time.Time) (time.Time, error) {
 	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
 		return now.Add(-ago), nil
 	}
+	// An unreadable time is an error. Reading it as "now" would explain another sign-out.
 	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04Z07:00", "2006-01-02 15:04:05Z", "2006-01-02 15:04:05",
 		"2006-01-02 15:04"} {
 		if at, err := time.Parse(layout, text); err == nil {
 			return at, nil
 		}
 	}
+	// The message has one example of each form, because people copy an example.
 	return time.Time{}, faults{{"--at", "is not a time. Write 2026-05-03T10:02Z, \"2026-05-03 10:02\" (UTC), " +
 		"or 90m for so long ago."}}
 }
@@ -71,6 +74,7 @@ func (p *program) printExplanation(x admin.Explanation) error {
 	for _, note := range x.Notes {
 		p.say("- %s", note)
 	}
+	// Without events there is no empty table: "Events: 0" would look like a fault of the command.
 	if len(x.Evidence) > 0 {
 		p.say("\nEvents: %d", len(x.Evidence))
 		if err := p.printTable(eventTable(x.Evidence)); err != nil {
@@ -105,6 +109,8 @@ type explainView struct {
 func newExplainView(x admin.Explanation) explainView {
 	view := explainView{Sentence: x.Sentence, When: stamp(x.When), Reason: x.Reason, Certainty: x.Certainty,
 		Notes: append([]string{}, x.Notes...), Evidence: eventsJSON(x.Evidence), Others: []explainView{}}
+	// The id is the `sid` of its access tokens, and
+	// `users list --session` finds the account by it.
 	if x.Session != nil {
 		view.Session = x.Session.ID
 	}
