@@ -13,6 +13,7 @@ import (
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/derivedid"
+	"github.com/watchword-auth/watchword/internal/factorfile"
 	"github.com/watchword-auth/watchword/internal/locale"
 	"github.com/watchword-auth/watchword/internal/passhash"
 	"github.com/watchword-auth/watchword/internal/storable"
@@ -46,6 +47,16 @@ type Account struct {
 	Pepper       watchword.Secret // the secret that Prehash needs; it is stored sealed, and only once
 	CreatedAt    time.Time        // zero: now
 	DisabledAt   time.Time        // zero: enabled
+
+	Factors []factorfile.Factor // second factors; an Importer without Factors refuses them
+}
+
+// Factors adds second factors to accounts. It is an interface, because package factors is another wing.
+type Factors interface {
+	// Problem returns why an account can't have these factors, or "".
+	Problem(ctx context.Context, tx watchword.Tx, all []factorfile.Factor) (string, error)
+	// Add inserts the factors of a new account.
+	Add(ctx context.Context, tx watchword.Tx, id watchword.UserID, all []factorfile.Factor, now time.Time) error
 }
 
 // KeptID returns the id that the account keeps, in its stored form, if ID is a UUID.
@@ -66,6 +77,7 @@ type Result struct {
 type Importer struct {
 	engine   watchword.Inside
 	operator string
+	factors  Factors
 }
 
 // New returns an importer.
@@ -73,7 +85,14 @@ func New(e *watchword.Engine) Importer { return Importer{engine: e.Inside()} }
 
 // As returns an importer whose events carry the name of the operator, cut to 128 bytes as by watchword.Operator.As.
 func (i Importer) As(operator string) Importer {
-	return Importer{i.engine, storable.Text(operator, 128)}
+	i.operator = storable.Text(operator, 128)
+	return i
+}
+
+// With returns an importer that imports second factors, too.
+func (i Importer) With(f Factors) Importer {
+	i.factors = f
+	return i
 }
 
 // Check returns what Import would do with each account. It changes no data.
@@ -82,7 +101,10 @@ func (i Importer) Check(ctx context.Context, accounts []Account) (results []Resu
 	err = i.engine.Store().View(ctx, func(tx watchword.Tx) error {
 		results = make([]Result, len(accounts))
 		for n, account := range accounts {
-			wanted := i.parse(account, now)
+			wanted, err := i.parse(ctx, tx, account, now)
+			if err != nil {
+				return err
+			}
 			there, err := wanted.findOccupants(ctx, tx, now)
 			if err != nil {
 				return err
@@ -110,11 +132,13 @@ func (i Importer) Import(ctx context.Context, accounts []Account) (results []Res
 			return err
 		}
 		for n, account := range accounts {
-			wanted := i.parse(account, now)
+			wanted, err := i.parse(ctx, tx, account, now)
+			if err != nil {
+				return err
+			}
 			event := i.engine.Event(watchword.EventSignup, wanted.user, "", watchword.Client{}, now)
 			event.Detail, event.Operator = imported, i.operator
-			var err error
-			if results[n], err = importAccount(ctx, tx, wanted, event); err != nil {
+			if results[n], err = i.importAccount(ctx, tx, wanted, event); err != nil {
 				return err
 			}
 			if r := results[n]; r.Problems == nil && !r.There {
@@ -134,7 +158,9 @@ func (i Importer) Import(ctx context.Context, accounts []Account) (results []Res
 }
 
 // importAccount creates one account, or returns its problems.
-func importAccount(ctx context.Context, tx watchword.Tx, wanted importing, event watchword.Event) (Result, error) {
+func (i Importer) importAccount(
+	ctx context.Context, tx watchword.Tx, wanted importing, event watchword.Event,
+) (Result, error) {
 	if wanted.problems != nil {
 		return judge(wanted, occupants{}), nil
 	}
@@ -146,6 +172,11 @@ func importAccount(ctx context.Context, tx watchword.Tx, wanted importing, event
 		inserted, err := tx.InsertUser(ctx, wanted.user, event.At)
 		if err != nil {
 			return Result{}, err
+		}
+		if inserted && len(wanted.factors) > 0 {
+			if err := i.factors.Add(ctx, tx, wanted.user.ID, wanted.factors, event.At); err != nil {
+				return Result{}, err
+			}
 		}
 		if inserted {
 			return Result{User: wanted.user}, tx.InsertEvent(ctx, event)
@@ -166,13 +197,14 @@ type importing struct {
 	user     watchword.User
 	keptID   bool
 	called   string // what identifies it in the other system: "id" or "email"
+	factors  []factorfile.Factor
 	problems []watchword.FieldError
 }
 
-func (i Importer) parse(from Account, now time.Time) importing {
+func (i Importer) parse(ctx context.Context, tx watchword.Tx, from Account, now time.Time) (importing, error) {
 	secret := i.engine.MACSecret(watchword.KeyImport)
 	user, problems := i.engine.ParseUser(watchword.NewUser{Email: from.Email, Name: from.Name, Roles: from.Roles}, now)
-	wanted := importing{called: "id"}
+	wanted := importing{called: "id", factors: from.Factors}
 	user.ID, wanted.keptID = from.KeptID()
 	switch {
 	case wanted.keptID:
@@ -197,8 +229,38 @@ func (i Importer) parse(from Account, now time.Time) importing {
 			problems = append(problems, *problem)
 		}
 	}
+	badFactors, err := i.factorProblem(ctx, tx, user.ID, from.Factors)
+	if badFactors != nil {
+		problems = append(problems, *badFactors)
+	}
 	wanted.user, wanted.problems = user, problems
-	return wanted
+	return wanted, err
+}
+
+// factorProblem checks the factors of an account. An account that exists keeps its own.
+func (i Importer) factorProblem(
+	ctx context.Context, tx watchword.Tx, id watchword.UserID, all []factorfile.Factor,
+) (*watchword.FieldError, error) {
+	if len(all) == 0 {
+		return nil, nil
+	}
+	refused := &watchword.FieldError{Field: "secondFactors", Code: watchword.FieldInvalid,
+		Message: "Second factors are not imported here."}
+	if i.factors == nil {
+		return refused, nil
+	}
+	switch _, err := tx.User(ctx, id); {
+	case err == nil:
+		return nil, nil
+	case !errors.Is(err, watchword.ErrNotFound):
+		return nil, err
+	}
+	problem, err := i.factors.Problem(ctx, tx, all)
+	if err != nil || problem == "" {
+		return nil, err
+	}
+	refused.Message = problem
+	return refused, nil
 }
 
 // hash returns the hash of an imported account in its stored form.

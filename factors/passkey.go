@@ -126,6 +126,14 @@ func (m *Manager) userHandle(id watchword.UserID) []byte {
 	return mac.Sum(nil)
 }
 
+// handleOf returns the user handle that a passkey returns at a sign-in.
+func (m *Manager) handleOf(f Factor) []byte {
+	if record, err := passkey.Parse(f.Record); err == nil && len(record.Handle) > 0 {
+		return record.Handle
+	}
+	return m.userHandle(f.UserID)
+}
+
 // credential returns the passkey of a factor.
 func (f Factor) credential() (passkey.Credential, error) {
 	id, err := passkey.DecodeID(f.CredentialID)
@@ -192,7 +200,7 @@ func (m *Manager) Signal(id watchword.UserID, all []Factor) *Signal {
 
 // checkPasskey verifies a passkey as second factor or for a step-up.
 func (m *Manager) checkPasskey(ctx context.Context, t watchword.FactorTry, all []Factor, p Proof) (claim, error) {
-	proven, err := m.matchPasskey(t.User, all, p)
+	proven, err := m.matchPasskey(all, p)
 	if errors.Is(err, passkey.ErrRejected) {
 		err = m.engine.Failed(ctx, t, passkeyWrong(), reasonPasskey)
 	}
@@ -201,7 +209,7 @@ func (m *Manager) checkPasskey(ctx context.Context, t watchword.FactorTry, all [
 
 // matchPasskey finds the passkey among the factors of the user and verifies its response. It has no
 // effect.
-func (m *Manager) matchPasskey(u watchword.User, all []Factor, p Proof) (claim, error) {
+func (m *Manager) matchPasskey(all []Factor, p Proof) (claim, error) {
 	if m.passkeys == nil {
 		return claim{}, passkey.ErrRejected
 	}
@@ -219,7 +227,7 @@ func (m *Manager) matchPasskey(u watchword.User, all []Factor, p Proof) (claim, 
 		return claim{}, err
 	}
 	request := passkey.Assertion{Challenge: []byte(p.ceremony), Credentials: []passkey.Credential{c}}
-	use, err := m.passkeys.Verify(request, m.userHandle(u.ID), c, response)
+	use, err := m.passkeys.Verify(request, m.handleOf(all[at]), c, response)
 	if err != nil {
 		return claim{}, err
 	}

@@ -178,7 +178,7 @@ func (m *Manager) verifyAlone(c signInCeremony, f Factor, r passkey.Response) (c
 	if err != nil {
 		return claim{}, err
 	}
-	use, err := m.passkeys.Verify(m.signInRequest(c), m.userHandle(f.UserID), credential, r)
+	use, err := m.passkeys.Verify(m.signInRequest(c), m.handleOf(f), credential, r)
 	if err != nil {
 		return claim{}, err
 	}

@@ -46,7 +46,10 @@ func (c *userExport) Run(ctx context.Context, p *program) error {
 	}
 	progress := p.fileProgress("Exporting", -1)
 	n, err := userimport.Export(ctx, s.operator, out, userimport.ExportOptions{
-		CSV: c.csv(), NoFormulas: c.NoFormulas, Progress: func(accounts int) { progress.update(int64(accounts), accounts) },
+		CSV: c.csv(), NoFormulas: c.NoFormulas,
+		// Without the factors, an import elsewhere would leave accounts with their password alone.
+		Factors:  p.settings.factors(s).Portable,
+		Progress: func(accounts int) { progress.update(int64(accounts), accounts) },
 	})
 	progress.clear()
 	switch {
@@ -66,6 +69,11 @@ func (c *userExport) Run(ctx context.Context, p *program) error {
 		if n.Peppered > 0 {
 			fmt.Fprintf(p.err, "Hashes that need the pepper of their original system: %d. Import them with --pepper-file.\n",
 				n.Peppered)
+		}
+		if n.Factors > 0 {
+			// The database has these secrets sealed, so the file is worth more to a thief than a copy of it.
+			fmt.Fprintf(p.err, "Accounts with second factors: %d. The file contains the readable secrets of authenticator "+
+				"apps, and no recovery codes.\n", n.Factors)
 		}
 		fmt.Fprintln(p.err, "The file contains password hashes. Protect it like the database, and delete it after use.")
 	}

@@ -73,7 +73,8 @@ func (c *userImport) Run(ctx context.Context, p *program) error {
 		options.IDMap = ids
 	}
 	printer := &importPrinter{program: p, command: c, size: input.Size}
-	importer := userimport.New(accountimport.New(s.engine).As(p.operatorName()), input, options, printer)
+	accounts := accountimport.New(s.engine).As(p.operatorName()).With(p.settings.factors(s).Imports())
+	importer := userimport.New(accounts, input, options, printer)
 	if c.DryRun {
 		report, err := importer.Check(ctx)
 		printer.summary(report, err)

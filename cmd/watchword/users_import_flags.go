@@ -43,6 +43,9 @@ type importColumns struct {
 	Temporary     string   `name:"temporary" placeholder:"COLUMN" help:"Column that says whether the password must be changed. Such an account is imported without a password."`
 	Algorithm     string   `name:"hash-algorithm" placeholder:"COLUMN" help:"Column with the algorithm of the hash."`
 	Factor        string   `name:"hash-factor" placeholder:"COLUMN" help:"Column with the iterations or the cost of the hash."`
+	TOTP          string   `name:"totp" placeholder:"COLUMN" help:"Column with the secret of the authenticator app: base32, or an otpauth URI."`
+	TOTPEnabled   string   `name:"totp-enabled" placeholder:"COLUMN" help:"Column that says whether, or since when, the app is confirmed. Without such a column, each secret counts."`
+	SecondFactors string   `name:"second-factors" placeholder:"COLUMN" help:"Column with all second factors, as users export writes them."`
 	ID            string   `name:"id" placeholder:"COLUMN" help:"Column with the id. A UUID is kept; for other ids see --id-map."`
 }
 
@@ -194,6 +197,7 @@ func (c *userImport) fileOptions() userfile.Options {
 		userfile.Roles: c.Roles, userfile.CreatedAt: c.CreatedAt,
 		userfile.Disabled: strings.Join(c.Disabled, "\n"), userfile.ID: c.ID,
 		userfile.Temporary: c.Temporary, userfile.Algorithm: c.Algorithm, userfile.Factor: c.Factor,
+		userfile.TOTP: c.TOTP, userfile.TOTPEnabled: c.TOTPEnabled, userfile.SecondFactors: c.SecondFactors,
 	} {
 		if name != "" {
 			o.Names[field] = name

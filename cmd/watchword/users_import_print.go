@@ -110,6 +110,7 @@ func (w *importPrinter) summary(r *userimport.Report, failed error) {
 	p.say("Verified: %d of %d. Disabled: %d of %d.", r.Verified, r.Done, r.Disabled, r.Done)
 	w.section(r, "Passwords", r.Passwords)
 	w.section(r, "Roles", r.Roles)
+	w.section(r, "Second factors", r.Factors)
 	if r.IDsKept+r.IDsNew > 0 {
 		p.say("Ids: %d kept, %d new", r.IDsKept, r.IDsNew)
 	}
@@ -192,6 +193,14 @@ func (w *importPrinter) advise(r *userimport.Report) {
 	if r.NoPassword > 0 {
 		p.say("Without a password: %d. These users choose one with \"forgot password\". No mail is sent now.", r.NoPassword)
 	}
+	// An operator who reads this can ask the other system for the secrets before users are weaker.
+	if r.LostFactors > 0 {
+		p.say("Two-step sign-in without a secret in the file: %d. These users sign in with the password alone, until they "+
+			"set it up again.", r.LostFactors)
+	}
+	if len(r.Factors) > 0 {
+		p.say("Imported second factors have no recovery codes. Their users create them on the account page.")
+	}
 	if r.IDsNew > 0 && c.IDMap == "" {
 		p.say("With --id-map FILE, the command writes a table of old and new ids, also in a later run.")
 	}
@@ -232,6 +241,7 @@ func (w *importPrinter) summaryJSON(r *userimport.Report, failed error) {
 		{"error", reason}, {"accounts", r.Accounts}, {outcome(r), r.Done}, {"there", r.Existing}, {"bad", r.Bad},
 		{"verified", r.Verified}, {"disabled", r.Disabled}, {"system", r.System},
 		{"kinds", r.Kinds}, {"passwords", r.Passwords}, {"roles", r.Roles},
+		{"secondFactors", r.Factors}, {"secondFactorsLost", r.LostFactors},
 		{"idsKept", r.IDsKept}, {"idsNew", r.IDsNew},
 		{"columnsUsed", notNull(r.ColumnsUsed)}, {"columnsNotUsed", notNull(r.ColumnsUnused)},
 		{"columnsMissing", notNull(r.ColumnsMissing)}, {"columnsUnsettled", notNull(r.ColumnsUnsettled)},

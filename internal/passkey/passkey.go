@@ -91,6 +91,9 @@ type Record struct {
 	AAGUID     []byte   `json:"aaguid,omitempty"`
 	Format     string   `json:"format,omitempty"` // of the attestation
 	RPID       string   `json:"rpId"`
+
+	// Handle is the user handle of an imported passkey, which another installation has chosen. Empty: that of the account.
+	Handle []byte `json:"handle,omitempty"`
 }
 
 // Parse reads a stored record.

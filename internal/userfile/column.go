@@ -235,6 +235,7 @@ func (c *columns) read(values map[string]any) Row {
 	r.names()
 	r.verified()
 	r.disabled()
+	r.factors()
 	r.row.CreatedAt = take(&r, CreatedAt, timeOf, notTime)
 	if pick, ok := r.pick(Locale); ok {
 		r.row.Locale, _ = textOf(pick.value)

@@ -58,6 +58,19 @@ var wellKnown = [...]known{
 		"registrationDate", "registerDate", "regdate", "joinedAt", "signupDate", "signedUpAt", "userCreateDate",
 		"insertInstant", "createTimestamp", "whenCreated", "accountCreated",
 	}},
+	{TOTP, []string{
+		"totpSecret", "otpSecret", "twoFactorSecret", "mfaSecret", "tfaSecret", "2faSecret", "twoFactorAuthSecret",
+		"google2faSecret", "googleAuthenticatorSecret", "otpSecretKey", "totpKey", "otpauthUrl", "otpauthUri", "otpauth",
+		"totpUri", "totpUrl", "totp.secret", "otp.secret", "twoFactor.secret", "mfa.secret", "mfa.totp.secret",
+		"twoFactorSecret.base32", "secret.base32", "secret.otpauth_url",
+	}},
+	{TOTPEnabled, []string{
+		"totpEnabled", "isTotpEnabled", "otpEnabled", "twoFactorEnabled", "isTwoFactorEnabled", "twoFactorAuthEnabled",
+		"is2faEnabled", "2faEnabled", "mfaEnabled", "isMfaEnabled", "tfaEnabled", "otpRequiredForLogin", "totpVerified",
+		"otpVerified", "totpConfirmedAt", "totpVerifiedAt", "twoFactorConfirmedAt", "totp.enabled", "twoFactor.enabled",
+		"mfa.enabled", "mfa.totp.enabled",
+	}},
+	{SecondFactors, []string{"secondFactors"}},
 }
 
 // passwordNames are names of password hashes. A column "hash" counts only if the file has none of

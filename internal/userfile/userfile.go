@@ -15,6 +15,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/watchword-auth/watchword/internal/factorfile"
 )
 
 // MaxAccount bounds the length of one account in the file, in bytes. A longer account
@@ -41,6 +43,9 @@ const (
 	Roles         Field = "roles"
 	CreatedAt     Field = "createdAt"
 	Disabled      Field = "disabled"
+	TOTP          Field = "totp"          // secret of an authenticator app
+	TOTPEnabled   Field = "totpEnabled"   // whether the user has confirmed TOTP
+	SecondFactors Field = "secondFactors" // all factors, as users export writes them
 )
 
 // Formats of Options.
@@ -93,6 +98,8 @@ type Row struct {
 	Verified, Disabled Mark
 	Roles              []string
 	CreatedAt          time.Time
+	Factors            []factorfile.Factor
+	LostFactor         bool // the account has two-step sign-in, and the file lacks its secret
 	Problems           []Problem
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/watchword-auth/watchword/internal/factorfile"
 	"github.com/watchword-auth/watchword/internal/userfile"
 )
 
@@ -139,7 +140,8 @@ func TestFilesOfOtherSystemsAreReadWithoutOptions(t *testing.T) {
     "createdTimestamp" : 1614834367089,
     "username" : "ada", "enabled" : false, "emailVerified" : true,
     "firstName" : "Ada", "lastName" : "Lovelace", "email" : "Ada@example.com",
-    "credentials" : [ { "type" : "otp", "secretData" : "{}" }, {
+    "credentials" : [ { "type" : "otp", "secretData" : "{\"value\":\"12345678901234567890\"}",
+      "credentialData" : "{\"subType\":\"totp\",\"digits\":6,\"period\":30,\"algorithm\":\"HmacSHA1\"}" }, {
       "type" : "password", "secretData" : "{\"value\":\"aGFzaA==\",\"salt\":\"c2FsdA==\"}",
       "credentialData" : "{\"hashIterations\":27500,\"algorithm\":\"pbkdf2-sha256\"}" } ],
     "realmRoles" : [ "offline_access", "editor" ], "groups" : [ "/staff" ], "notBefore" : 0
@@ -154,6 +156,7 @@ func TestFilesOfOtherSystemsAreReadWithoutOptions(t *testing.T) {
 				r.Keycloak = &userfile.Keycloak{
 					CredentialData: `{"hashIterations":27500,"algorithm":"pbkdf2-sha256"}`, SecretData: `{"value":"aGFzaA==","salt":"c2FsdA=="}`,
 				}
+				r.Factors = []factorfile.Factor{{Kind: "totp", Secret: "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"}}
 			}), rows: 1,
 			used:   "createdTimestamp credentials email emailVerified enabled firstName id lastName realmRoles",
 			unused: "groups notBefore username",

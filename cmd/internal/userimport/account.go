@@ -33,7 +33,7 @@ func (i *Importer) account(row userfile.Row) account {
 	now := i.report.begun
 	a.user = accountimport.Account{
 		ID: row.ID, System: i.options.System, Email: row.Email, Name: i.name(row),
-		Locale: row.Locale, Roles: row.Roles,
+		Locale: row.Locale, Roles: row.Roles, Factors: row.Factors,
 		CreatedAt:  row.CreatedAt,
 		DisabledAt: timeOf(row.Disabled, now),
 		VerifiedAt: timeOf(row.Verified, now),

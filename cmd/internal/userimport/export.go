@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/factorfile"
 	"github.com/watchword-auth/watchword/internal/passhash"
 )
 
@@ -23,12 +24,16 @@ type ExportOptions struct {
 	CSV        bool               // otherwise JSON, one account a line
 	NoFormulas bool               // in CSV: write an apostrophe before a text that a spreadsheet would evaluate
 	Progress   func(accounts int) // called after each page
+
+	// Factors returns the second factors of accounts. Nil: leave them out.
+	Factors func(context.Context, []watchword.User) (map[watchword.UserID][]factorfile.Factor, error)
 }
 
 // Exported counts the accounts of an export.
 type Exported struct {
 	Accounts int
 	Peppered int // accounts whose hash needs the pepper of the system that they came from
+	Factors  int // accounts with second factors
 }
 
 // Lister is the part of *watchword.Engine that an export uses.
@@ -49,11 +54,13 @@ type exportedUser struct {
 	CreatedAt       *time.Time        `json:"createdAt"`
 	DisabledAt      *time.Time        `json:"disabledAt"`
 	PasswordHash    string            `json:"passwordHash"`
+
+	SecondFactors []factorfile.Factor `json:"secondFactors,omitempty"`
 }
 
 var exportedColumns = []string{
 	"id", "email", "emailVerified", "emailVerifiedAt", "name", "locale", "roles", "createdAt", "disabledAt",
-	"passwordHash",
+	"secondFactors", "passwordHash",
 }
 
 // Export writes every account, with its password hash, in the order of addresses. It
@@ -66,11 +73,18 @@ func Export(ctx context.Context, engine Lister, out io.Writer, o ExportOptions) 
 		if err != nil {
 			return n, err
 		}
+		var factors map[watchword.UserID][]factorfile.Factor
+		if o.Factors != nil {
+			if factors, err = o.Factors(ctx, page); err != nil {
+				return n, err
+			}
+		}
+		n.Factors += len(factors)
 		for _, user := range page {
 			if passhash.KeyID(string(user.PasswordHash)) != "" {
 				n.Peppered++
 			}
-			if err := write(user); err != nil {
+			if err := write(user, factors[user.ID]); err != nil {
 				return n, err
 			}
 		}
@@ -85,17 +99,23 @@ func Export(ctx context.Context, engine Lister, out io.Writer, o ExportOptions) 
 
 // writer returns a function that writes one account, and one that ends the file. Errors of the
 // output, such as a full disk, may appear only at flush, because both writers buffer.
-func (o ExportOptions) writer(out io.Writer) (write func(watchword.User) error, flush func() error) {
+func (o ExportOptions) writer(
+	out io.Writer,
+) (write func(watchword.User, []factorfile.Factor) error, flush func() error) {
 	buffer := bufio.NewWriterSize(out, 1<<16)
 	if o.CSV {
 		lines := csv.NewWriter(buffer)
 		lines.Write(exportedColumns) //nolint:errcheck // the writer keeps its error, and flush returns it
-		return func(u watchword.User) error { return lines.Write(o.values(u)) },
-			func() error { lines.Flush(); return errors.Join(lines.Error(), buffer.Flush()) }
+		write = func(u watchword.User, all []factorfile.Factor) error { return lines.Write(o.values(u, all)) }
+		return write, func() error { lines.Flush(); return errors.Join(lines.Error(), buffer.Flush()) }
 	}
 	lines := json.NewEncoder(buffer)
 	lines.SetEscapeHTML(false)
-	return func(u watchword.User) error { return lines.Encode(newExportedUser(u)) }, buffer.Flush
+	return func(u watchword.User, all []factorfile.Factor) error {
+		account := newExportedUser(u)
+		account.SecondFactors = all
+		return lines.Encode(account)
+	}, buffer.Flush
 }
 
 func newExportedUser(u watchword.User) exportedUser {
@@ -118,7 +138,7 @@ func utcOrNil(t time.Time) *time.Time {
 
 // values returns the cells of an account, in the order of exportedColumns. RFC 3339 with fractions
 // of a second is what the import reads back without a loss.
-func (o ExportOptions) values(u watchword.User) []string {
+func (o ExportOptions) values(u watchword.User, all []factorfile.Factor) []string {
 	at := func(t time.Time) string {
 		if t.IsZero() {
 			return ""
@@ -127,7 +147,8 @@ func (o ExportOptions) values(u watchword.User) []string {
 	}
 	return []string{
 		string(u.ID), o.cell(string(u.Email)), strconv.FormatBool(u.Verified()), at(u.VerifiedAt), o.cell(u.Name),
-		u.Locale, strings.Join(u.Roles, ","), at(u.CreatedAt), at(u.DisabledAt), string(u.PasswordHash),
+		u.Locale, strings.Join(u.Roles, ","), at(u.CreatedAt), at(u.DisabledAt),
+		factorfile.Text(all), string(u.PasswordHash),
 	}
 }
 

@@ -28,6 +28,8 @@ type Report struct {
 	Passwords                      map[string]int // by HashKind
 	NoPassword                     int
 	Roles                          map[string]int
+	Factors                        map[string]int // second factors by kind
+	LostFactors                    int            // accounts that had a second factor, which the file lacks
 
 	Kinds map[string]int // problems by field and kind
 
@@ -53,6 +55,7 @@ const (
 func newReport() *Report {
 	return &Report{
 		begun: time.Now(), Kinds: map[string]int{}, Passwords: map[string]int{}, Roles: map[string]int{},
+		Factors: map[string]int{},
 	}
 }
 
@@ -116,6 +119,12 @@ func (r *Report) addGood(a *account) {
 		kind = temporaryHash
 	}
 	r.Passwords[kind]++
+	for _, f := range a.user.Factors {
+		r.Factors[f.Kind]++
+	}
+	if a.row.LostFactor {
+		r.LostFactors++
+	}
 	for _, role := range user.Roles {
 		if hexDigits.MatchString(role) {
 			role = "not shown: does --roles name the right column?"

@@ -1,0 +1,174 @@
+package factors
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/factorfile"
+	"github.com/watchword-auth/watchword/internal/passkey"
+	"github.com/watchword-auth/watchword/internal/totp"
+)
+
+// Factors in files of accounts. A file has no recovery codes: only their MACs are stored, under a key of this
+// installation. The user of an imported account creates new codes.
+
+// Portable returns the factors of accounts as a file holds them, oldest first. Accounts that never had a factor cost no
+// query.
+//
+// Unstable: for the export of accounts.
+func (m *Manager) Portable(
+	ctx context.Context, users []watchword.User,
+) (of map[watchword.UserID][]factorfile.Factor, err error) {
+	err = m.store.View(ctx, func(tx Tx) error {
+		of = map[watchword.UserID][]factorfile.Factor{}
+		for _, u := range users {
+			if u.FactorsChangedAt.IsZero() {
+				continue
+			}
+			all, err := tx.Factors(ctx, u.ID)
+			if err != nil {
+				return err
+			}
+			for _, f := range all {
+				portable, err := m.portable(f)
+				if err != nil {
+					return err
+				}
+				of[u.ID] = append(of[u.ID], portable)
+			}
+		}
+		return nil
+	})
+	return of, err
+}
+
+func (m *Manager) portable(f Factor) (factorfile.Factor, error) {
+	out := factorfile.Factor{
+		Kind: string(f.Kind), Name: f.Name, Credential: f.CredentialID, Record: f.Record, Unproven: f.Unproven,
+		Counter: f.Counter, CreatedAt: f.CreatedAt.UTC(),
+	}
+	if !f.LastUsedAt.IsZero() {
+		out.LastUsedAt = f.LastUsedAt.UTC()
+	}
+	if f.Kind == KindPasskey {
+		record, err := passkey.Parse(f.Record)
+		record.Handle, out.UserHandle = nil, m.handleOf(f)
+		out.Record = record.Text()
+		return out, err
+	}
+	secret, err := m.engine.Open(watchword.FactorContext(f.ID), f.Sealed)
+	out.Secret = totp.Text(secret)
+	return out, err
+}
+
+// Imports adds factors of files to accounts that an import creates.
+//
+// Unstable: for the import of accounts.
+type Imports struct{ manager *Manager }
+
+// Imports returns the import of factors.
+//
+// Unstable: for the import of accounts.
+func (m *Manager) Imports() Imports { return Imports{m} }
+
+// Problem returns why an account can't have these factors, or "". It has no effect.
+func (i Imports) Problem(ctx context.Context, tx watchword.Tx, all []factorfile.Factor) (string, error) {
+	_, problem := i.manager.adopt("", all, time.Time{})
+	if problem != "" {
+		return problem, nil
+	}
+	for _, f := range all {
+		if f.Credential == "" {
+			continue
+		}
+		_, err := tx.(Tx).FactorByCredential(ctx, f.Credential) //nolint:forcetypeassert // each store's Tx is one
+		if err == nil {
+			return "A passkey of this account belongs to another account here.", nil
+		}
+		if !errors.Is(err, watchword.ErrNotFound) {
+			return "", err
+		}
+	}
+	return "", nil
+}
+
+// Add inserts the factors of a new account, in the transaction that inserts the account.
+func (i Imports) Add(
+	ctx context.Context, tx watchword.Tx, id watchword.UserID, all []factorfile.Factor, now time.Time,
+) error {
+	list, problem := i.manager.adopt(id, all, now)
+	if problem != "" {
+		return errors.New(problem)
+	}
+	into := tx.(Tx) //nolint:forcetypeassert // each store's Tx is one
+	for _, f := range list {
+		inserted, err := into.InsertFactor(ctx, f)
+		if err == nil && !inserted {
+			err = errors.New("another import has just added the same passkey")
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return into.CountFactors(ctx, id, now)
+}
+
+// adopt converts the factors of a file for an account, and returns why it can't.
+func (m *Manager) adopt(
+	id watchword.UserID, all []factorfile.Factor, now time.Time,
+) (list []Factor, problem string) {
+	for _, from := range all {
+		if refusal := decideRoom(list, Kind(from.Kind)); refusal != nil {
+			return nil, "The account has more than 2 authenticator apps or more than 10 passkeys."
+		}
+		f := Factor{ID: newID(), UserID: id, Kind: Kind(from.Kind), Name: from.Name, Counter: from.Counter,
+			Unproven: from.Unproven, CreatedAt: from.CreatedAt, LastUsedAt: from.LastUsedAt}
+		if f.CreatedAt.IsZero() || f.CreatedAt.After(now) {
+			f.CreatedAt = now
+		}
+		if f.Kind == KindTOTP {
+			problem = m.adoptTOTP(&f, from)
+		} else {
+			problem = m.adoptPasskey(&f, from)
+		}
+		if f.Name != "" && checkName(f.Name) != nil {
+			problem = "The name of a second factor has more than 100 characters."
+		}
+		if problem != "" {
+			return nil, problem
+		}
+		list = append(list, f)
+	}
+	return list, ""
+}
+
+func (m *Manager) adoptTOTP(f *Factor, from factorfile.Factor) (problem string) {
+	secret, _, err := totp.Parse(from.Secret)
+	if err != nil {
+		return "The secret of an authenticator app can't be used: " + err.Error() + "."
+	}
+	f.Name, f.Unproven = cmp.Or(f.Name, "Authenticator app"), false
+	f.Sealed = m.engine.Seal(watchword.FactorContext(f.ID), secret)
+	return ""
+}
+
+// adoptPasskey keeps the user handle that the passkey returns. Another installation has computed it with its own key.
+func (m *Manager) adoptPasskey(f *Factor, from factorfile.Factor) (problem string) {
+	const unusable = "A passkey of this account can't be used: its record, id or user handle is damaged."
+	record, err := passkey.Parse(from.Record)
+	id, idErr := passkey.DecodeID(from.Credential)
+	if err != nil || idErr != nil || len(record.Key) == 0 || len(id) == 0 || len(from.UserHandle) > 64 ||
+		passkey.EncodeID(id) != from.Credential || from.Counter < 0 {
+		return unusable
+	}
+	if !bytes.Equal(from.UserHandle, m.userHandle(f.UserID)) {
+		record.Handle = from.UserHandle
+	}
+	f.Name, f.Sealed = cmp.Or(f.Name, "Passkey"), []byte{}
+	f.CredentialID, f.Record = from.Credential, record.Text()
+	return ""
+}

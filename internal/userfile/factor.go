@@ -1,0 +1,89 @@
+package userfile
+
+import (
+	"encoding/json"
+
+	"github.com/watchword-auth/watchword/internal/factorfile"
+	"github.com/watchword-auth/watchword/internal/totp"
+)
+
+// Second factors. A factor that is lost in silence would leave an account with its password alone. A secret that the
+// user has never confirmed would lock the account. Therefore a secret that can't be read is a problem, and a column
+// that says whether the factor is on decides.
+
+const (
+	leaveOut  = ". If it is encrypted, decrypt it first. --totp=- leaves these factors out"
+	keycloaks = "Keycloak's is not a TOTP with SHA1, 6 digits and 30 seconds. --totp=- leaves these factors out"
+)
+
+// factors reads the authenticator apps of other systems, and all factors of our own export.
+func (r *reading) factors() {
+	if pick, ok := r.pick(SecondFactors); ok && !absent(pick.value) {
+		text, isText := pick.value.(string)
+		if !isText {
+			raw, _ := json.Marshal(pick.value) //nolint:errchkjson // it was decoded from JSON
+			text = string(raw)
+		}
+		all, err := factorfile.Parse(text)
+		if err != nil {
+			r.problem(SecondFactors, err.Error()+". --second-factors=- leaves them out")
+		}
+		r.row.Factors = append(r.row.Factors, all...)
+	}
+	on, says := Mark{Set: true}, false
+	if pick, ok := r.pick(TOTPEnabled); ok {
+		says = true
+		if on, ok = markOf(pick.value); !ok {
+			r.problem(TOTPEnabled, notBool)
+		}
+	}
+	if secret := r.text(TOTP); secret != "" && on.Set {
+		r.app(factorfile.Factor{Kind: factorfile.TOTP, Secret: secret})
+	}
+	if list, ok := r.values[credentials].([]any); ok && r.columns.wanted[TOTP] == "" {
+		r.keycloakApps(list)
+	}
+	r.row.LostFactor = says && on.Set && len(r.row.Factors) == 0
+}
+
+// keycloakApps reads the authenticator apps in the credentials of a Keycloak user. Keycloak stores the secret as text,
+// and an app has the base32 form of its bytes.
+func (r *reading) keycloakApps(list []any) {
+	for _, each := range list {
+		credential, _ := each.(map[string]any)
+		if credential["type"] != "otp" {
+			continue
+		}
+		r.use(credentials)
+		var secret struct{ Value string }
+		var data struct {
+			SubType, Algorithm, SecretEncoding string
+			Digits, Period                     int
+		}
+		for member, into := range map[string]any{"secretData": &secret, "credentialData": &data} {
+			text, _ := credential[member].(string)
+			if json.Unmarshal([]byte(text), into) != nil {
+				r.problem(TOTP, keycloaks)
+				return
+			}
+		}
+		if data.SubType != "totp" || data.Algorithm != "HmacSHA1" || data.Digits != 6 || data.Period != 30 {
+			r.problem(TOTP, keycloaks)
+			return
+		}
+		if data.SecretEncoding != "BASE32" {
+			secret.Value = totp.Text([]byte(secret.Value))
+		}
+		name, _ := credential["userLabel"].(string)
+		r.app(factorfile.Factor{Kind: factorfile.TOTP, Name: name, Secret: secret.Value})
+	}
+}
+
+// app adds an authenticator app, if its secret can be read.
+func (r *reading) app(f factorfile.Factor) {
+	if _, _, err := totp.Parse(f.Secret); err != nil {
+		r.problem(TOTP, err.Error()+leaveOut)
+		return
+	}
+	r.row.Factors = append(r.row.Factors, f)
+}
