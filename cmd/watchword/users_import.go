@@ -73,6 +73,8 @@ func (c *userImport) Run(ctx context.Context, p *program) error {
 		options.IDMap = ids
 	}
 	printer := &importPrinter{program: p, command: c, size: input.Size}
+	// Second factors are another wing, so this command connects both. An import without them refuses
+	// an account that has one.
 	accounts := accountimport.New(s.engine).As(p.operatorName()).With(p.settings.factors(s).Imports())
 	importer := userimport.New(accounts, input, options, printer)
 	if c.DryRun {

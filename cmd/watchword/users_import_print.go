@@ -110,6 +110,7 @@ func (w *importPrinter) summary(r *userimport.Report, failed error) {
 	p.say("Verified: %d of %d. Disabled: %d of %d.", r.Verified, r.Done, r.Disabled, r.Done)
 	w.section(r, "Passwords", r.Passwords)
 	w.section(r, "Roles", r.Roles)
+	// The operator compares these counts with those of the other system.
 	w.section(r, "Second factors", r.Factors)
 	if r.IDsKept+r.IDsNew > 0 {
 		p.say("Ids: %d kept, %d new", r.IDsKept, r.IDsNew)
@@ -198,6 +199,8 @@ func (w *importPrinter) advise(r *userimport.Report) {
 		p.say("Two-step sign-in without a secret in the file: %d. These users sign in with the password alone, until they "+
 			"set it up again.", r.LostFactors)
 	}
+	// Recovery codes can't be moved. A user who then loses the app needs an operator, so the hint says
+	// what prevents it.
 	if len(r.Factors) > 0 {
 		p.say("Imported second factors have no recovery codes. Their users create them on the account page.")
 	}
