@@ -15,7 +15,7 @@ import (
 // filled returns a store on a database in which the statement was run.
 func filled(t *testing.T, text string, args ...any) *postgres.Store {
 	t.Helper()
-	database := pgtest.New(t, "fsync = off").Database(t)
+	database := pgtest.Database(t)
 	store := open(t, database)
 	conn, err := pgx.Connect(t.Context(), database)
 	if err != nil {

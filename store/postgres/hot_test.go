@@ -20,7 +20,7 @@ import (
 func TestRotationsChangeNoIndex(t *testing.T) {
 	t.Parallel()
 	const sessions, rounds = 50, 10
-	url := pgtest.New(t, "fsync = off").Database(t)
+	url := pgtest.Database(t)
 	store, err := postgres.Open(t.Context(), url)
 	if err != nil {
 		t.Fatal(err)

@@ -236,7 +236,8 @@ func fill(t *testing.T, path string, rows int) {
 			var values []any
 			for i, kind := range kinds {
 				switch {
-				case strings.HasPrefix(kind, "TEXT 1"), table == "users" && i == 1, table == "factors" && i == 5:
+				case strings.HasPrefix(kind, "TEXT 1"), table == "users" && i == 1, table == "factors" && i == 5,
+					table == "identities" && i == 4:
 					values = append(values, fmt.Sprintf("text %d of %s", n, table))
 				case strings.HasPrefix(kind, "TEXT"):
 					values = append(values, texts[(n+i)%len(texts)])

@@ -43,7 +43,7 @@ func TestReadinessFollowsADatabaseThatHangs(t *testing.T) {
 // OPS-1
 func TestReadinessFollowsTheLastRefusedWrite(t *testing.T) {
 	t.Parallel()
-	database := pgtest.New(t, "fsync = off").Database(t)
+	database := pgtest.Database(t)
 	store := open(t, database)
 	engine := storetest.ReadyEngine(t, store)
 	conn, err := pgx.Connect(t.Context(), database)

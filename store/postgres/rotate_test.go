@@ -195,7 +195,7 @@ func waitForLock(t *testing.T, url string) {
 func TestBatchesOfSeveralStoresRotateEachGenerationOnce(t *testing.T) {
 	t.Parallel()
 	const stores, many, generations = 3, 12, 40
-	url := pgtest.New(t, "fsync = off").Database(t)
+	url := pgtest.Database(t)
 	all := []*postgres.Store{open(t, url)}
 	requests := addSessions(t, all[0], many)
 	for len(all) < stores {
@@ -244,7 +244,7 @@ func TestBatchesOfSeveralStoresRotateEachGenerationOnce(t *testing.T) {
 // A row that can't be read fails its own caller only.
 func TestUnreadableRowDoesNotFailItsBatch(t *testing.T) {
 	t.Parallel()
-	url := pgtest.New(t, "fsync = off").Database(t)
+	url := pgtest.Database(t)
 	store := open(t, url)
 	requests := addSessions(t, store, 16)
 	exec(t, url, fmt.Sprintf("UPDATE sessions SET methods = 'no JSON' WHERE id = '%s'", requests[5].Session))
@@ -258,7 +258,7 @@ func TestUnreadableRowDoesNotFailItsBatch(t *testing.T) {
 
 func TestCloseWaitsForRotations(t *testing.T) {
 	t.Parallel()
-	store := open(t, pgtest.New(t, "fsync = off").Database(t))
+	store := open(t, pgtest.Database(t))
 	requests := addSessions(t, store, 64)
 	var rotating, started sync.WaitGroup
 	started.Add(len(requests))
