@@ -12,6 +12,7 @@ import (
 	"github.com/watchword-auth/watchword/admin"
 	"github.com/watchword-auth/watchword/factors"
 	"github.com/watchword-auth/watchword/federation"
+	"github.com/watchword-auth/watchword/metadata"
 	"github.com/watchword-auth/watchword/store/postgres"
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
@@ -22,6 +23,7 @@ import (
 type database interface {
 	watchword.Store
 	Factors() factors.Store
+	Metadata() metadata.Store
 	Federation() federation.Store
 	Admin() admin.Store
 	Check(context.Context) error

@@ -33,6 +33,7 @@ type usersCmd struct {
 
 	Factors      userFactors      `cmd:"" help:"Show the second factors of an account."`
 	ResetFactors userResetFactors `cmd:"" name:"reset-factors" help:"Remove all second factors and end all sessions."`
+	Set          userSet          `cmd:"" help:"Set or print the metadata of an account: data of the application."`
 }
 
 // accountFlags are the flags of every command on one account. An account is named by its address,
