@@ -38,12 +38,14 @@ type Info struct {
 	NoSignUp   bool // no accounts are created by this provider
 	TrustEmail bool // email_verified of a KindOIDC provider counts
 	TrustMFA   bool // amr of a KindOIDC provider counts
+	FormPost   bool // the provider sends its response as a form from its own page
 }
 
 // A Response is what the browser brings back from a provider.
 type Response struct {
 	Code   watchword.Secret
 	Issuer string // the parameter iss (RFC 9207), or ""
+	Name   string // of the user, from a form that is not signed
 }
 
 // Options configure a Manager.

@@ -302,7 +302,8 @@ func csrf(o *origins, d dialects, c *cookies, fail failFunc) middleware {
 			} else {
 				h.Add("Vary", varyOrigin[0])
 			}
-			if !isSafe(r.Method) && !isSameSite(r, o, d, c) {
+			fromProvider := r.Method == http.MethodPost && slices.Contains(o.formPosts, r.URL.Path)
+			if !isSafe(r.Method) && !fromProvider && !isSameSite(r, o, d, c) {
 				fail(w, r, &watchword.Error{Code: watchword.CodeCrossOrigin,
 					Detail: "This request came from a page of another site. " +
 						"If that site is yours, add its origin to allowed-origins."})

@@ -22,6 +22,10 @@ type origins struct {
 	allowed     []string // front-ends on other origins
 	appURL      string   // the front-end that pages lead back to, or ""
 	crossOrigin *http.CrossOriginProtection
+
+	// formPosts are the paths to which a provider sends the browser with a form. Their handler only
+	// redirects, so a form of any site may come.
+	formPosts []string
 }
 
 // newOrigins returns an error for an origin that would match no request, or too many.

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -118,6 +119,45 @@ func (p *pages) finishProvider(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// postProvider turns the form of a provider into a request of this site. A form of another site carries
+// no Lax cookie, and the GET after it does. It acts on no data: the GET has all the checks. Other
+// providers don't send forms, and theirs are rejected.
+func (p *pages) postProvider(w http.ResponseWriter, r *http.Request) error {
+	sends := func(i federation.Info) bool { return i.FormPost && i.ID == r.PathValue("provider") }
+	if !slices.ContainsFunc(p.federation.Providers(), sends) {
+		return notFound(w, r)
+	}
+	form, err := readForm(w, r)
+	if err != nil {
+		return err
+	}
+	// The shape is checked by the GET. Here each member occurs at most once, as readForm requires.
+	query := url.Values{}
+	for _, name := range []string{"state", "code", "error", "iss"} {
+		if form.Has(name) {
+			query.Set(name, form.Get(name))
+		}
+	}
+	// The name is not signed, and the address in the same member is ignored.
+	if name := nameIn(form.Get("user")); name != "" {
+		query.Set("name", name)
+	}
+	p.redirect(w, r.URL.Path, query)
+	return nil
+}
+
+// nameIn returns the name in the member user of Apple's form, which it sends at the first sign-in only.
+func nameIn(user string) string {
+	var body struct {
+		Name struct{ FirstName, LastName string }
+	}
+	// A member that can't be read has no name. The sign-in does not depend on it.
+	if json.Unmarshal([]byte(user), &body) != nil {
+		return ""
+	}
+	return strings.TrimSpace(body.Name.FirstName + " " + body.Name.LastName)
+}
+
 // afterLink leads back to where the link began: the front-end, or the account page, which says that the
 // provider is connected.
 func (p *pages) afterLink(w http.ResponseWriter, r *http.Request, result federation.Result) {
@@ -136,13 +176,19 @@ func (p *pages) responseOf(w http.ResponseWriter, r *http.Request) (request fede
 	request = federation.CallbackRequest{Provider: r.PathValue("provider"), State: query.Get("state"),
 		Error: query.Get("error"), Client: p.clients.of(w, r),
 		Response: federation.Response{Code: watchword.Secret(query.Get("code")), Issuer: query.Get("iss")}}
+	for _, info := range p.federation.Providers() {
+		// Only a provider that sends forms has an unsigned name.
+		if info.ID == request.Provider && info.FormPost {
+			request.Name = query.Get("name")
+		}
+	}
 	cookie := p.cookies.attemptCookie(request.State)
 	request.Sealed = watchword.Secret(cookie.Value(r))
 	if len(cookie.Values(r)) > 0 {
 		cookie.Clear(w)
 	}
 	// error_description and other parameters are ignored: a stranger can write any text there.
-	for _, name := range []string{"state", "code", "error", "iss"} {
+	for _, name := range []string{"state", "code", "error", "iss", "name"} {
 		if len(query[name]) > 1 {
 			return request, false
 		}
@@ -233,5 +279,6 @@ func (p *pages) providerRoutes() []route {
 	return append(p.identityRoutes(), []route{
 		{method: "GET", path: pathSignInWith + "{provider}", handle: p.startProvider},
 		{method: "GET", path: pathSignInWith + "{provider}/callback", handle: p.finishProvider},
+		{method: "POST", path: pathSignInWith + "{provider}/callback", handle: p.postProvider},
 	}...)
 }

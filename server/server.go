@@ -197,6 +197,11 @@ func newEdge(engine *watchword.Engine, opts Options, o *origins) (edge, error) {
 	if opts.Federation != nil && len(opts.Federation.Providers()) > 0 {
 		shared.federation = opts.Federation
 		c.onSignIn = shared.finishLink
+		for _, info := range opts.Federation.Providers() {
+			if info.FormPost {
+				o.formPosts = append(o.formPosts, pathSignInWith+info.ID+"/callback")
+			}
+		}
 	}
 	return shared, nil
 }

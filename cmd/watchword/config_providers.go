@@ -40,8 +40,11 @@ var providerKeys = map[string]func(*providerSetting, *yaml.Node) bool{
 	"name":               func(p *providerSetting, n *yaml.Node) bool { return readText(n, &p.options.Name) },
 	"client-id":          func(p *providerSetting, n *yaml.Node) bool { return readText(n, &p.options.ClientID) },
 	"client-secret-file": func(p *providerSetting, n *yaml.Node) bool { return readText(n, &p.secretFile) },
+	"tenant":             func(p *providerSetting, n *yaml.Node) bool { return readTexts(n, &p.options.Tenants) },
+	"team-id":            func(p *providerSetting, n *yaml.Node) bool { return readText(n, &p.options.TeamID) },
+	"key-id":             func(p *providerSetting, n *yaml.Node) bool { return readText(n, &p.options.KeyID) },
 	"issuer":             func(p *providerSetting, n *yaml.Node) bool { return readText(n, &p.options.Issuer) },
-	"scopes":             func(p *providerSetting, n *yaml.Node) bool { return n.Decode(&p.options.Scopes) == nil },
+	"scopes":             func(p *providerSetting, n *yaml.Node) bool { return readTexts(n, &p.options.Scopes) },
 	"trust-email":        func(p *providerSetting, n *yaml.Node) bool { return readSwitch(n, &p.options.TrustEmail) },
 	"trust-mfa":          func(p *providerSetting, n *yaml.Node) bool { return readSwitch(n, &p.options.TrustMFA) },
 	// The key is positive, as signup is, and the option is negative, because its zero value is the default.
@@ -59,6 +62,16 @@ func readText(n *yaml.Node, into *string) bool {
 	text, ok := scalar(n)
 	*into = text
 	return ok && text != ""
+}
+
+// readTexts reads one text or a list of texts, because most installations have one tenant and one more
+// scope at most.
+func readTexts(n *yaml.Node, into *[]string) bool {
+	if text, ok := scalar(n); ok && text != "" {
+		*into = []string{text}
+		return true
+	}
+	return n.Decode(into) == nil && len(*into) > 0
 }
 
 // readSwitch accepts true and false only. YAML itself would also read yes and on, which other settings
@@ -171,6 +184,7 @@ func (s *sources) checkProvider(entry *providerSetting) {
 // sparePasskey lets package federation know passkeys: wings don't import each other, and the stores
 // hand out one transaction for all.
 func sparePasskey(ctx context.Context, tx federation.Tx, id watchword.UserID) (string, error) {
+	// The transaction holds the lock of the account, so the list stays true until its end.
 	all, err := tx.(factors.Tx).Factors(ctx, id)
 	return factors.AloneBeside(all, ""), err
 }

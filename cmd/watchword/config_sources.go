@@ -97,7 +97,9 @@ func (s *sources) variables(values map[string]string, origin string) layer {
 			}
 		// Whether the provider exists is known only after the YAML file was read.
 		case strings.HasPrefix(name, providerPrefix):
-			if s.providerSecrets[name] == "" { // the environment was read before .env
+			// The environment was read before .env. An empty variable counts as missing, because
+			// deployments often set one without a value.
+			if s.providerSecrets[name] == "" && values[name] != "" {
 				s.providerSecrets[name] = values[name]
 			}
 		case name == variable(key) && s.isKnown(key):

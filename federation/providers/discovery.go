@@ -34,6 +34,9 @@ const (
 // not delay the start. Later it reads them again from time to time, and keeps the old ones if that
 // fails.
 func (c *client) discover(ctx context.Context) (*metadata, error) {
+	if c.kind.fixed != nil {
+		return c.kind.fixed(c), nil
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()

@@ -59,7 +59,13 @@ func (c *client) exchangeOpenID(
 	if r.Issuer != m.Issuer && (r.Issuer != "" || m.SendsIssuer) {
 		return federation.Claims{}, fmt.Errorf("the response names the issuer %.100q, and not %q", r.Issuer, m.Issuer)
 	}
-	token, err := c.config(m).Exchange(context.WithValue(ctx, oauth2.HTTPClient, c.http), string(r.Code),
+	config := c.config(m)
+	if c.opts.Kind == federation.KindApple {
+		if config.ClientSecret, err = c.appleSecret(c.opts.Now()); err != nil {
+			return federation.Claims{}, err
+		}
+	}
+	token, err := config.Exchange(context.WithValue(ctx, oauth2.HTTPClient, c.http), string(r.Code),
 		oauth2.VerifierOption(a.Verifier))
 	if err != nil {
 		return federation.Claims{}, err
@@ -69,10 +75,13 @@ func (c *client) exchangeOpenID(
 	if err != nil {
 		return federation.Claims{}, withoutSecrets(err, raw, token.AccessToken, token.RefreshToken)
 	}
-	if claims.Email == "" && m.UserInfoURL != "" {
+	if claims.Email == "" && m.UserInfoURL != "" && !c.kind.noUserInfo {
 		if err := c.addUserInfo(ctx, m, token.AccessToken, &claims); err != nil {
 			return federation.Claims{}, withoutSecrets(err, token.AccessToken)
 		}
+	}
+	if claims.Name == "" {
+		claims.Name = r.Name
 	}
 	return c.claims(m, claims), nil
 }
@@ -81,7 +90,8 @@ func (c *client) exchangeOpenID(
 // the issuer, the audience and the expiry. The rest is here.
 func (c *client) verify(ctx context.Context, m *metadata, raw, nonce string) (claims idClaims, err error) {
 	verifier := oidc.NewVerifier(m.Issuer, m.keys, &oidc.Config{
-		ClientID: c.opts.ClientID, SupportedSigningAlgs: algorithms, Now: c.opts.Now})
+		ClientID: c.opts.ClientID, SupportedSigningAlgs: algorithms, Now: c.opts.Now,
+		SkipIssuerCheck: c.kind.checkToken != nil}) // checkToken checks it
 	token, err := verifier.Verify(ctx, raw)
 	if err != nil {
 		return claims, fmt.Errorf("ID token: %w", err)
@@ -92,6 +102,11 @@ func (c *client) verify(ctx context.Context, m *metadata, raw, nonce string) (cl
 	}
 	if claims, err = readClaims(payload); err != nil {
 		return claims, fmt.Errorf("ID token: %w", err)
+	}
+	if c.kind.checkToken != nil {
+		if err := c.kind.checkToken(c, claims); err != nil {
+			return claims, fmt.Errorf("ID token: %w", err)
+		}
 	}
 	issued, err := claims.IssuedAt.Int64()
 	switch {
@@ -158,7 +173,14 @@ func (c *client) addUserInfo(ctx context.Context, m *metadata, bearer string, cl
 // claims returns what package federation looks at.
 func (c *client) claims(m *metadata, from idClaims) federation.Claims {
 	claims := federation.Claims{Issuer: m.Issuer, Subject: from.Subject, Email: from.Email,
-		EmailVerified: isTrue(from.EmailVerified), HostedDomain: from.HostedDomain, Name: from.Name}
+		EmailVerified: isTrue(from.EmailVerified), HostedDomain: from.HostedDomain, Name: from.Name,
+		DomainOwned: isTrue(from.DomainOwned)}
+	switch c.opts.Kind {
+	case federation.KindApple: // Apple writes it as text, too
+		claims.EmailVerified = claims.EmailVerified || string(from.EmailVerified) == `"true"`
+	case federation.KindMicrosoft: // each tenant is an issuer of its own
+		claims.Issuer = from.Issuer
+	}
 	// Members of another type than usual are ignored: they grant no access.
 	_ = json.Unmarshal(from.Locale, &claims.Locale)
 	_ = json.Unmarshal(from.Methods, &claims.Methods)

@@ -28,6 +28,17 @@ type Options struct {
 	Issuer string   // of federation.KindOIDC
 	Scopes []string // in addition to those of the kind
 
+	// Tenants are those of federation.KindMicrosoft that may sign in: ids, or one of common,
+	// organizations and consumers.
+	Tenants []string
+
+	// TeamID and KeyID belong to the key of federation.KindApple: ClientSecret is the key file (.p8).
+	// Without them, ClientSecret is a signed client secret, which expires.
+	TeamID, KeyID string
+
+	// Host replaces the hosts of a kind with fixed ones, such as "http://127.0.0.1:8000". It is for tests.
+	Host string
+
 	NoSignUp, TrustEmail, TrustMFA bool // as in federation.Info
 
 	// Now is the clock for the times in ID tokens. Default: time.Now.
@@ -40,7 +51,13 @@ type kind struct {
 	issuer string // "": from Options
 	scopes []string
 
+	// fixed returns the metadata of a kind without discovery.
+	fixed       func(*client) *metadata
 	checkIssuer func(*client, string) error
+	checkToken  func(*client, idClaims) error // beside the checks of all ID tokens; nil: no more
+	noUserInfo  bool                          // the ID token has every claim that counts
+	formPost    bool                          // the response is a form, from the browser
+
 	// exchange redeems a code.
 	exchange func(*client, context.Context, federation.Attempt, federation.Response) (federation.Claims, error)
 }
@@ -50,6 +67,12 @@ var kinds = map[federation.Kind]kind{
 	federation.KindOIDC: {scopes: openIDScopes, checkIssuer: sameIssuer, exchange: (*client).exchangeOpenID},
 	federation.KindGoogle: {name: "Google", issuer: "https://accounts.google.com", scopes: openIDScopes,
 		checkIssuer: sameIssuer, exchange: (*client).exchangeOpenID},
+	federation.KindMicrosoft: {name: "Microsoft", issuer: microsoft, scopes: openIDScopes, checkIssuer: tenantIssuer,
+		checkToken: checkTenant, noUserInfo: true, exchange: (*client).exchangeOpenID},
+	federation.KindApple: {name: "Apple", issuer: apple, scopes: []string{"openid", "name", "email"},
+		checkIssuer: sameIssuer, noUserInfo: true, formPost: true, exchange: (*client).exchangeOpenID},
+	federation.KindGitHub: {name: "GitHub", issuer: github, scopes: []string{"read:user", "user:email"},
+		fixed: (*client).githubMetadata, exchange: (*client).exchangeGitHub},
 }
 
 var openIDScopes = []string{"openid", "email", "profile"}
@@ -73,6 +96,12 @@ type client struct {
 func New(o Options) (federation.Provider, error) {
 	k, known := kinds[o.Kind]
 	c := &client{opts: o, kind: k, http: newHTTPClient(), issuer: cmp.Or(k.issuer, o.Issuer)}
+	if c.opts.Now == nil {
+		c.opts.Now = time.Now
+	}
+	if o.Host != "" && k.issuer != "" {
+		c.issuer = o.Host
+	}
 	switch {
 	case !known:
 		return nil, fmt.Errorf("the kind %q is unknown", o.Kind)
@@ -82,17 +111,44 @@ func New(o Options) (federation.Provider, error) {
 		return nil, fmt.Errorf("the kind %s has a fixed issuer", o.Kind)
 	case o.Kind != federation.KindOIDC && (o.TrustEmail || o.TrustMFA):
 		return nil, errors.New("trust-email and trust-mfa are for the kind oidc only")
+	case o.Kind != federation.KindMicrosoft && len(o.Tenants) > 0:
+		return nil, errors.New("tenant is for the kind microsoft only")
+	case o.Kind != federation.KindApple && o.TeamID+o.KeyID != "":
+		return nil, errors.New("team-id and key-id are for the kind apple only")
 	case k.issuer == "":
 		if err := checkURL("the issuer", o.Issuer); err != nil {
 			return nil, err
 		}
 	}
-	if c.opts.Now == nil {
-		c.opts.Now = time.Now
+	if err := c.prepare(); err != nil {
+		return nil, err
 	}
 	c.info = federation.Info{ID: o.ID, Kind: o.Kind, Name: cmp.Or(o.Name, k.name, o.ID), Issuer: c.issuer,
-		NoSignUp: o.NoSignUp, TrustEmail: o.TrustEmail, TrustMFA: o.TrustMFA}
+		NoSignUp: o.NoSignUp, TrustEmail: o.TrustEmail, TrustMFA: o.TrustMFA, FormPost: k.formPost}
 	return c, nil
+}
+
+// prepare checks the options of single kinds.
+func (c *client) prepare() error {
+	switch c.opts.Kind {
+	case federation.KindMicrosoft:
+		return c.prepareMicrosoft()
+	case federation.KindApple:
+		_, err := c.appleSecret(c.opts.Now())
+		return err
+	}
+	return nil
+}
+
+// Check reads the discovery document of a provider that New has returned, and compares its issuer. GitHub
+// has no document.
+func Check(ctx context.Context, p federation.Provider) error {
+	c, ours := p.(*client)
+	if !ours {
+		return errors.New("this provider can't be checked")
+	}
+	_, err := c.discover(ctx)
+	return err
 }
 
 func (c *client) Info() federation.Info { return c.info }
@@ -116,8 +172,12 @@ func (c *client) AuthURL(ctx context.Context, a federation.Attempt) (string, err
 	if err != nil {
 		return "", err
 	}
-	return c.config(m).AuthCodeURL(a.State, oauth2.S256ChallengeOption(a.Verifier),
-		oauth2.SetAuthURLParam("nonce", a.Nonce)), nil
+	options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(a.Verifier),
+		oauth2.SetAuthURLParam("nonce", a.Nonce)}
+	if c.kind.formPost {
+		options = append(options, oauth2.SetAuthURLParam("response_mode", "form_post"))
+	}
+	return c.config(m).AuthCodeURL(a.State, options...), nil
 }
 
 // Exchange redeems a code and returns verified claims.

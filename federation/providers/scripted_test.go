@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -35,6 +36,7 @@ type scripted struct {
 	query    func(url.Values)      // changes the response in the browser
 	change   func(map[string]any)  // changes the ID token
 	sign     func(payload []byte) string
+	secret   func(string) bool           // checks the client secret in the body; nil: in the header
 	endpoint map[string]http.HandlerFunc // overrides of endpoints, by path
 }
 
@@ -43,22 +45,22 @@ func newScripted(t *testing.T) *scripted {
 	s := &scripted{codes: map[string]url.Values{}, endpoint: map[string]http.HandlerFunc{},
 		user: map[string]any{"sub": "ada", "email": "ada@example.com", "email_verified": true, "name": "Ada"}}
 	s.rotate(t)
-	mux := http.NewServeMux()
-	for path, handle := range map[string]http.HandlerFunc{
-		"/.well-known/openid-configuration": s.discovery, "/authorize": s.authorize, "/token": s.token, "/jwks": s.jwks,
-	} {
-		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
-			s.mu.Lock()
-			other := s.endpoint[path]
-			s.mu.Unlock()
-			if other != nil {
-				other(w, r)
-				return
-			}
-			handle(w, r)
-		})
-	}
-	s.Server = httptest.NewServer(mux)
+	usual := map[string]http.HandlerFunc{"/authorize": s.authorize, "/token": s.token, "/jwks": s.jwks}
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		handle := s.endpoint[r.URL.Path]
+		s.mu.Unlock()
+		if handle == nil {
+			handle = usual[r.URL.Path]
+		}
+		if handle == nil && strings.HasSuffix(r.URL.Path, "/.well-known/openid-configuration") {
+			handle = s.discovery
+		}
+		if handle == nil {
+			handle = http.NotFound
+		}
+		handle(w, r)
+	}))
 	t.Cleanup(s.Close)
 	return s
 }
@@ -117,6 +119,9 @@ func (s *scripted) token(w http.ResponseWriter, r *http.Request) {
 	sum := sha256.Sum256([]byte(r.FormValue("code_verifier")))
 	id, secret, _ := r.BasicAuth()
 	plain, _ := url.QueryUnescape(secret)
+	if s.secret != nil && s.secret(r.FormValue("client_secret")) {
+		id, plain = r.FormValue("client_id"), clientSecret
+	}
 	if !known || base64.RawURLEncoding.EncodeToString(sum[:]) != asked.Get("code_challenge") || id != clientID ||
 		plain != clientSecret || asked.Get("redirect_uri") != r.FormValue("redirect_uri") {
 		w.WriteHeader(http.StatusBadRequest)

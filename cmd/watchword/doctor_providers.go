@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/watchword-auth/watchword/federation/providers"
+)
+
+// providerTimeout bounds the check of one provider. The server itself waits less.
+const providerTimeout = 15 * time.Second
+
+// secretWarning is how long before its end the doctor warns about a client secret of Apple. A new one
+// has to be created by hand.
+const secretWarning = 30 * 24 * time.Hour
+
+// providers checks each entry of sign-in-with: it reads the discovery document and compares its issuer,
+// as the first sign-in would. It also shows the redirect URI, because a difference of one character at
+// the provider is the most common mistake. It sends no secret.
+func (d *checkup) providers(ctx context.Context, s *Settings) {
+	for _, entry := range s.Providers {
+		o := entry.options
+		// The settings were checked before, so a failure here is one of the network or of the provider.
+		err := func() error {
+			ctx, cancel := context.WithTimeout(ctx, providerTimeout)
+			defer cancel()
+			provider, err := providers.New(o)
+			if err != nil {
+				return err
+			}
+			return providers.Check(ctx, provider)
+		}()
+		if err != nil {
+			d.fail("provider", fmt.Sprintf("%s: %s", o.ID, oneLine(err.Error())),
+				"Check issuer and the network. Users can't sign in with this provider.")
+		} else {
+			d.ok("provider", o.ID+": register the redirect URI "+o.RedirectURI)
+		}
+		// Also for a provider that is down: the end of a secret is in the settings.
+		d.secretOf(o)
+	}
+}
+
+// secretOf warns before a client secret expires. Only Apple's finished secrets have an end.
+func (d *checkup) secretOf(o providers.Options) {
+	until, expires := providers.SecretExpiry(o)
+	left := time.Until(until)
+	switch {
+	case !expires || left > secretWarning:
+	case left <= 0:
+		d.fail("provider", fmt.Sprintf("%s: the client secret expired on %s", o.ID, until.Format(time.DateOnly)),
+			"Write team-id and key-id, and the key file (.p8) as client-secret-file. The server then creates secrets by itself.")
+	default:
+		d.warn("provider", fmt.Sprintf("%s: the client secret expires on %s", o.ID, until.Format(time.DateOnly)),
+			"Write team-id and key-id, and the key file (.p8) as client-secret-file. The server then creates secrets by itself.")
+	}
+}

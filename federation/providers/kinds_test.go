@@ -1,0 +1,335 @@
+package providers_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/federation"
+	"github.com/watchword-auth/watchword/federation/providers"
+)
+
+// Small servers with the peculiarities of Google, Microsoft, Apple and GitHub.
+
+// ofKind is a setup with the provider "acme" of a kind with fixed hosts.
+func ofKind(kind federation.Kind, change ...func(*providers.Options)) setup {
+	return setup{offers: func(t *testing.T, s *site) []federation.Provider {
+		s.acme = newScripted(t)
+		fixed := func(o *providers.Options) {
+			o.Kind, o.Host, o.Issuer, o.Name, o.TrustEmail = kind, s.acme.URL, "", "", false
+		}
+		return []federation.Provider{client(t, s.url, "", append([]func(*providers.Options){fixed}, change...)...)}
+	}}
+}
+
+func TestGoogleVouchesForItsOwnAddresses(t *testing.T) {
+	t.Parallel()
+	s := onSQLite(t, ofKind(federation.KindGoogle))
+	s.proven(t, "ada@example.com")
+	for hd, want := range map[string]int{"": 200, "example.com": 303} {
+		s.acme.as("ada", "ada@example.com", true)
+		s.acme.set(func(p *scripted) {
+			if hd != "" {
+				p.user["hd"] = hd
+			}
+		})
+		b := newBrowser(t)
+		if p := b.get(b.toCallback(s, "acme", "?page=login")); p.StatusCode != want {
+			t.Errorf("hd %q: got %d to %s", hd, p.StatusCode, p.location())
+		}
+	}
+	s.acme.as("bob", "bob@gmail.com", true)
+	b := newBrowser(t)
+	b.get(b.toCallback(s, "acme", "?page=login")).goes(t, "/account")
+}
+
+const (
+	tenantA  = "11111111-1111-4111-8111-111111111111"
+	tenantB  = "22222222-2222-4222-8222-222222222222"
+	personal = "9188040d-6c67-4c5b-b112-36a304b66dad"
+)
+
+// microsoft serves the documents of an authority, whose issuer is a template for groups of tenants.
+func (s *scripted) microsoft(authority string) {
+	s.set(func(p *scripted) {
+		issuer := p.URL + "/{tenantid}/v2.0"
+		if strings.Contains(authority, "-") {
+			issuer = p.URL + "/" + authority + "/v2.0"
+		}
+		p.metadata = map[string]any{"issuer": issuer}
+	})
+}
+
+func TestMicrosoftTenantCountsAndTheAddressDoesNot(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		tenants string
+		from    string // tid, of the issuer too
+		works   bool
+	}{
+		{"common", tenantA, true}, {"common", personal, true},
+		{"organizations", tenantA, true}, {"organizations", personal, false},
+		{"consumers", personal, true}, {"consumers", tenantA, false},
+		{tenantA, tenantA, true}, {tenantA, tenantB, false},
+		{tenantA + " " + tenantB, tenantB, true}, {tenantA + " " + tenantB, personal, false},
+	} {
+		t.Run(c.tenants+" "+c.from, func(t *testing.T) {
+			t.Parallel()
+			tenants := strings.Fields(c.tenants)
+			s := onSQLite(t, ofKind(federation.KindMicrosoft, func(o *providers.Options) { o.Tenants = tenants }))
+			authority := tenants[0]
+			if len(tenants) > 1 {
+				authority = "organizations"
+			}
+			s.acme.microsoft(authority)
+			s.acme.set(func(p *scripted) {
+				p.user = map[string]any{"sub": "ada", "email": "ada@example.com", "xms_edov": true, "tid": c.from,
+					"iss": p.URL + "/" + c.from + "/v2.0"}
+			})
+			b := newBrowser(t)
+			p := b.get(b.toCallback(s, "acme", ""))
+			if (p.location() == "/account") != c.works {
+				t.Fatalf("got %d to %s\n%s", p.StatusCode, p.location(), s.log)
+			}
+			if all := s.identities(t, "ada@example.com"); c.works && !strings.Contains(all[0].Issuer, c.from) {
+				t.Errorf("the issuer is %s", all[0].Issuer)
+			}
+			other := tenantA
+			if c.from == tenantA {
+				other = tenantB
+			}
+			// A tid that does not belong to the issuer.
+			for _, tid := range []any{tenantB + "x", nil, "{tenantid}", other} {
+				s.acme.set(func(p *scripted) { p.user["tid"] = tid })
+				b := newBrowser(t)
+				if p := b.get(b.toCallback(s, "acme", "")); !strings.Contains(p.location(), "PROVIDER_UNAVAILABLE") {
+					t.Errorf("tid %v: got %d to %s", tid, p.StatusCode, p.location())
+				}
+			}
+		})
+	}
+}
+
+// An administrator of any tenant can write the address of a victim into the claim email.
+func TestMicrosoftAddressOfAVictimOpensNoAccount(t *testing.T) {
+	t.Parallel()
+	s := onSQLite(t, ofKind(federation.KindMicrosoft, func(o *providers.Options) { o.Tenants = []string{"common"} }))
+	s.acme.microsoft("common")
+	s.proven(t, "ada@example.com")
+	for _, edov := range []any{nil, false, "true", 1} {
+		s.acme.set(func(p *scripted) {
+			p.user = map[string]any{"sub": "mallory", "email": "ada@example.com", "email_verified": true,
+				"xms_edov": edov, "tid": tenantB, "iss": p.URL + "/" + tenantB + "/v2.0"}
+		})
+		b := newBrowser(t)
+		if p := b.get(b.toCallback(s, "acme", "?page=login")); p.StatusCode != 200 {
+			t.Errorf("edov %v: got %d to %s", edov, p.StatusCode, p.location())
+		}
+		if u, _ := b.me(s); u != nil || len(s.identities(t, "ada@example.com")) != 0 {
+			t.Fatalf("edov %v: it signed in", edov)
+		}
+	}
+}
+
+func TestAppleSendsAFormWithAnUnsignedName(t *testing.T) {
+	t.Parallel()
+	// The key of the client secret is not that of the ID tokens.
+	keys := newScripted(t)
+	der, err := x509.MarshalPKCS8PrivateKey(keys.key)
+	must(t, err)
+	file := string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	s := onSQLite(t, ofKind(federation.KindApple, func(o *providers.Options) {
+		o.ClientSecret, o.TeamID, o.KeyID = watchword.Secret(file), "TEAM", "KEY"
+	}))
+	var asked url.Values
+	s.acme.set(func(p *scripted) {
+		p.metadata = map[string]any{"token_endpoint_auth_methods_supported": []string{"client_secret_post"}}
+		p.user = map[string]any{"sub": "001.ada", "email": "ada@example.com", "email_verified": "true"}
+		p.secret = func(secret string) bool { return isAppleSecret(secret, &keys.key.PublicKey, p.URL) }
+		p.query = func(q url.Values) { asked = p.codes[q.Get("code")] }
+	})
+	form := func(b *browser, values url.Values, headers ...string) page {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, federation.RedirectURI(s.url, "acme"),
+			strings.NewReader(values.Encode()))
+		must(t, err)
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("Sec-Fetch-Site", "cross-site")
+		r.Header.Set("Origin", "https://appleid.apple.com")
+		return b.send(r)
+	}
+	b := newBrowser(t)
+	at, err := url.Parse(b.toCallback(s, "acme", ""))
+	must(t, err)
+	if asked.Get("response_mode") != "form_post" {
+		t.Errorf("the request is %v", asked)
+	}
+	values := at.Query()
+	values.Set("user", `{"name":{"firstName":"<b>Ada","lastName":"L"},"email":"victim@example.com"}`)
+	// A form of another site arrives without the cookies of the browser.
+	bare := newBrowser(t)
+	to := form(bare, values)
+	if to.StatusCode != 303 || len(to.Cookies()) != 0 || !strings.HasPrefix(to.location(), "/sign-in/acme/callback?") {
+		t.Fatalf("got %d to %s, cookies %v", to.StatusCode, to.location(), to.Cookies())
+	}
+	bare.get(s.url+to.location()).fails(t, watchword.CodeChallengeInvalid)
+	b.get(s.url+to.location()).goes(t, "/account")
+	u, _ := b.me(s)
+	if u["email"] != "ada@example.com" || u["name"] != "<b>Ada L" {
+		t.Errorf("the account is %v", u)
+	}
+	if page := b.get(s.url + "/account"); strings.Contains(page.text, "<b>Ada") {
+		t.Error("the name is not escaped")
+	}
+	values.Set("user", strings.Repeat("x", 1<<20))
+	if p := form(newBrowser(t), values); p.StatusCode != 413 {
+		t.Errorf("1 MiB: %d", p.StatusCode)
+	}
+	values.Set("user", "{")
+	values.Add("state", "another")
+	if p := form(newBrowser(t), values); p.StatusCode != 400 {
+		t.Errorf("two states: %d", p.StatusCode)
+	}
+	// Other kinds of providers accept no form.
+	other := onSQLite(t, withScripted())
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, federation.RedirectURI(other.url, "acme"), nil)
+	must(t, err)
+	r.Header.Set("Sec-Fetch-Site", "cross-site")
+	if p := newBrowser(t).send(r); p.StatusCode != 403 {
+		t.Errorf("another kind: %d", p.StatusCode)
+	}
+}
+
+// isAppleSecret verifies the client secret as Apple describes it.
+func isAppleSecret(secret string, key *ecdsa.PublicKey, audience string) bool {
+	object, err := jose.ParseSigned(secret, []jose.SignatureAlgorithm{jose.ES256})
+	if err != nil || object.Signatures[0].Header.KeyID != "KEY" {
+		return false
+	}
+	payload, err := object.Verify(key)
+	if err != nil {
+		return false
+	}
+	text := string(payload)
+	return strings.Contains(text, `"iss":"TEAM"`) && strings.Contains(text, `"sub":"`+clientID+`"`) &&
+		strings.Contains(text, `"aud":"`+audience+`"`)
+}
+
+func TestGitHubIsKnownByTheNumberOfTheAccount(t *testing.T) {
+	t.Parallel()
+	s := onSQLite(t, ofKind(federation.KindGitHub))
+	emails := `[{"email":"old@example.com","primary":false,"verified":true},
+		{"email":"ada@example.com","primary":true,"verified":true}]`
+	s.acme.set(func(p *scripted) {
+		p.endpoint["/login/oauth/authorize"] = p.authorize
+		p.endpoint["/login/oauth/access_token"] = func(w http.ResponseWriter, r *http.Request) {
+			if r.FormValue("client_secret") != clientSecret || r.FormValue("code_verifier") == "" {
+				reply(w, map[string]string{"error": "bad_verification_code"}) // with status 200
+				return
+			}
+			w.Header().Set("Content-Type", "application/x-www-form-urlencoded")
+			_, _ = fmt.Fprint(w, "access_token=gho_secret&scope=read%3Auser&token_type=bearer")
+		}
+		p.endpoint["/api/user"] = func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Authorization") != "Bearer gho_secret" {
+				w.WriteHeader(401)
+				return
+			}
+			reply(w, map[string]any{"id": 583231, "login": "ada", "name": "Ada", "email": "victim@example.com"})
+		}
+		p.endpoint["/api/user/emails"] = func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json; charset=utf-8")
+			_, _ = fmt.Fprint(w, emails)
+		}
+	})
+	b := newBrowser(t)
+	b.get(b.toCallback(s, "acme", "")).goes(t, "/account")
+	u, _ := b.me(s)
+	all := s.identities(t, "ada@example.com")
+	if u["name"] != "Ada" || len(all) != 1 || all[0].Subject != "583231" || all[0].Issuer != "https://github.com" {
+		t.Errorf("the account is %v, the identities %+v", u, all)
+	}
+	// Neither a verified address that is not the primary one nor an unverified one counts.
+	s.acme.set(func(p *scripted) {
+		emails = `[{"email":"bob@example.com","primary":true,"verified":false},
+			{"email":"ada@example.com","primary":false,"verified":true}]`
+		p.endpoint["/api/user"] = func(w http.ResponseWriter, _ *http.Request) { reply(w, map[string]any{"id": 7}) }
+	})
+	b = newBrowser(t)
+	b.get(b.toCallback(s, "acme", "")).fails(t, watchword.CodeProviderRefused)
+	s.acme.set(func(p *scripted) {
+		p.endpoint["/api/user"] = func(w http.ResponseWriter, _ *http.Request) {
+			reply(w, map[string]any{"login": "ada"})
+		}
+	})
+	b = newBrowser(t)
+	b.get(b.toCallback(s, "acme", "")).fails(t, watchword.CodeProviderUnavailable)
+	if strings.Contains(s.log.String(), "gho_secret") {
+		t.Error("the log has the access token")
+	}
+}
+
+func TestOptionsOfOneKindAreRefusedForOthers(t *testing.T) {
+	t.Parallel()
+	base := providers.Options{ID: "x", Kind: federation.KindOIDC, ClientID: "a", ClientSecret: "b",
+		Issuer: "https://issuer.example"}
+	soon := fmt.Appendf(nil, `{"exp":%d}`, time.Now().Add(time.Hour).Unix())
+	jwt := jws(jose.HS256, []byte(strings.Repeat("k", 32)), soon)
+	for name, c := range map[string]struct {
+		change func(*providers.Options)
+		ok     bool
+	}{
+		"oidc":               {func(*providers.Options) {}, true},
+		"loopback":           {func(o *providers.Options) { o.Issuer = "http://127.0.0.1:8000" }, true},
+		"http":               {func(o *providers.Options) { o.Issuer = "http://issuer.example" }, false},
+		"no issuer":          {func(o *providers.Options) { o.Issuer = "" }, false},
+		"user in the issuer": {func(o *providers.Options) { o.Issuer = "https://a:b@issuer.example" }, false},
+		"no secret":          {func(o *providers.Options) { o.ClientSecret = "" }, false},
+		"no client id":       {func(o *providers.Options) { o.ClientID = "" }, false},
+		"unknown kind":       {func(o *providers.Options) { o.Kind = "saml" }, false},
+		"tenant of oidc":     {func(o *providers.Options) { o.Tenants = []string{"common"} }, false},
+		"key id of oidc":     {func(o *providers.Options) { o.KeyID = "x" }, false},
+		"issuer of google":   {func(o *providers.Options) { o.Kind = federation.KindGoogle }, false},
+		"google":             {func(o *providers.Options) { o.Kind, o.Issuer = federation.KindGoogle, "" }, true},
+		"github":             {func(o *providers.Options) { o.Kind, o.Issuer = federation.KindGitHub, "" }, true},
+		"trust-email, github": {func(o *providers.Options) {
+			o.Kind, o.Issuer, o.TrustEmail = federation.KindGitHub, "", true
+		}, false},
+		"microsoft, no tenant": {func(o *providers.Options) { o.Kind, o.Issuer = federation.KindMicrosoft, "" }, false},
+		"microsoft, a name": {func(o *providers.Options) {
+			o.Kind, o.Issuer, o.Tenants = federation.KindMicrosoft, "", []string{"contoso.com"}
+		}, false},
+		"microsoft, group and id": {func(o *providers.Options) {
+			o.Kind, o.Issuer, o.Tenants = federation.KindMicrosoft, "", []string{"common", tenantA}
+		}, false},
+		"microsoft": {func(o *providers.Options) {
+			o.Kind, o.Issuer, o.Tenants = federation.KindMicrosoft, "", []string{tenantB, tenantA}
+		}, true},
+		"apple, no key": {func(o *providers.Options) { o.Kind, o.Issuer = federation.KindApple, "" }, false},
+		"apple, no file": {func(o *providers.Options) {
+			o.Kind, o.Issuer, o.TeamID, o.KeyID = federation.KindApple, "", "T", "K"
+		}, false},
+		"apple, a finished secret": {func(o *providers.Options) {
+			o.Kind, o.Issuer, o.ClientSecret = federation.KindApple, "", watchword.Secret(jwt)
+		}, true},
+	} {
+		o := base
+		c.change(&o)
+		if _, err := providers.New(o); (err == nil) != c.ok {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	finished := providers.Options{Kind: federation.KindApple, ClientSecret: watchword.Secret(jwt)}
+	at, ok := providers.SecretExpiry(finished)
+	if left := time.Until(at); !ok || left > time.Hour || left < 50*time.Minute {
+		t.Errorf("it expires at %s, %t", at, ok)
+	}
+}

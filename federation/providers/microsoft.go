@@ -1,0 +1,91 @@
+package providers
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Microsoft has one issuer for each tenant, and documents for groups of tenants whose issuer is a
+// template. Anyone can create a tenant, and its administrator can write any address into the claim
+// email. The tenant therefore counts, and the address does not.
+
+const (
+	microsoft      = "https://login.microsoftonline.com"
+	tenantTemplate = "{tenantid}"
+
+	// tenantPersonal is the tenant of all personal accounts.
+	tenantPersonal = "9188040d-6c67-4c5b-b112-36a304b66dad"
+)
+
+var (
+	tenantID     = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+	tenantGroups = []string{"common", "organizations", "consumers"}
+)
+
+// prepareMicrosoft sets the issuer: of one tenant or group, or of all organizations if the setting
+// lists several tenants.
+func (c *client) prepareMicrosoft() error {
+	all := c.opts.Tenants
+	for _, tenant := range all {
+		if !tenantID.MatchString(tenant) && (len(all) > 1 || !slices.Contains(tenantGroups, tenant)) {
+			return fmt.Errorf("the tenant %q is not valid: write ids of tenants in lower case, or one of %s", tenant,
+				strings.Join(tenantGroups, ", "))
+		}
+	}
+	switch len(all) {
+	case 0:
+		return errors.New("the kind microsoft needs a tenant")
+	case 1:
+		c.issuer += "/" + all[0] + "/v2.0"
+	default:
+		c.issuer += "/organizations/v2.0"
+	}
+	return nil
+}
+
+// tenantIssuer accepts the template of the groups. consumers has the issuer of its only tenant.
+func tenantIssuer(c *client, issuer string) error {
+	template := strings.Replace(c.issuer, c.authority(), tenantTemplate, 1)
+	personal := strings.Replace(c.issuer, "consumers", tenantPersonal, 1)
+	if issuer != c.issuer && (c.isOneTenant() || issuer != template) && issuer != personal {
+		return fmt.Errorf("the document names the issuer %q, and not %q", issuer, c.issuer)
+	}
+	return nil
+}
+
+// authority is the part of the issuer that names tenants.
+func (c *client) authority() string {
+	if len(c.opts.Tenants) == 1 {
+		return c.opts.Tenants[0]
+	}
+	return "organizations"
+}
+
+func (c *client) isOneTenant() bool { return tenantID.MatchString(c.authority()) }
+
+// checkTenant checks the issuer of an ID token: the template with the tenant of the user, which must be
+// one of the setting.
+func checkTenant(c *client, claims idClaims) error {
+	if !tenantID.MatchString(claims.Tenant) {
+		return errors.New("it names no tenant (tid)")
+	}
+	if want := strings.Replace(c.issuer, c.authority(), claims.Tenant, 1); claims.Issuer != want {
+		return fmt.Errorf("its issuer is %.100q, and not %q", claims.Issuer, want)
+	}
+	allowed := slices.Contains(c.opts.Tenants, claims.Tenant)
+	switch c.authority() {
+	case "common":
+		allowed = true
+	case "consumers":
+		allowed = claims.Tenant == tenantPersonal
+	case "organizations":
+		allowed = claims.Tenant != tenantPersonal && (len(c.opts.Tenants) == 1 || allowed)
+	}
+	if !allowed {
+		return errors.New("the tenant of the user is not one of the setting")
+	}
+	return nil
+}
