@@ -33,6 +33,7 @@ type providerAnswer struct {
 // the list is that of the configuration, so a provider that is down slows no page.
 func (a *api) listProviders(w http.ResponseWriter, _ *http.Request) error {
 	answer := providersAnswer{Providers: []providerAnswer{}}
+	// The order of the settings is that of the buttons.
 	for _, info := range a.federation.Providers() {
 		answer.Providers = append(answer.Providers, providerAnswer{
 			info.ID, info.Name, string(info.Kind), a.origins.publicURL + pathSignInWith + info.ID})
@@ -104,6 +105,7 @@ func (a *api) startLink(w http.ResponseWriter, r *http.Request, who watchword.Id
 	}
 	// The response sets a cookie of this host, which a front-end on another site can't use.
 	a.cookies.attemptCookie(started.State).Set(w, string(started.Sealed), federation.AttemptLife)
+	// The URL has the state, which is useless without the cookie of this browser.
 	return respond.JSON(w, http.StatusOK, startedAnswer{started.URL})
 }
 

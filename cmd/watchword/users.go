@@ -32,6 +32,7 @@ type usersCmd struct {
 	ResetPassword userReset   `cmd:"" name:"reset-password" help:"Mail a link to choose a new password."`
 
 	Factors      userFactors      `cmd:"" help:"Show the second factors of an account."`
+	Identities   userIdentities   `cmd:"" help:"Show the accounts at providers that are connected to an account."`
 	ResetFactors userResetFactors `cmd:"" name:"reset-factors" help:"Remove all second factors and end all sessions."`
 	Set          userSet          `cmd:"" help:"Set or print the metadata of an account: data of the application."`
 }

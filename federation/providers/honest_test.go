@@ -1,12 +1,16 @@
 package providers_test
 
 import (
+	"encoding/base32"
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/totp"
 )
 
 // Sign-in with a real provider: npm's oidc-provider.
@@ -51,6 +55,53 @@ func TestFirstSignInWithAProviderCreatesAProvenAccount(t *testing.T) {
 		must(t, err)
 		if len(all) != 1 || all[0].Subject == "" || all[0].Email != "ada@example.com" {
 			t.Errorf("identities: %+v", all)
+		}
+	})
+}
+
+// The provider replaces its keys, and later signs with another algorithm.
+func TestRotatedKeysOfAProviderAreRead(t *testing.T) {
+	t.Parallel()
+	s := onSQLite(t, withHonest())
+	for _, alg := range []string{"", "RS256", "ES256"} {
+		if alg != "" {
+			s.op.put(t, "/test/keys", alg)
+		}
+		b := newBrowser(t)
+		b.get(b.toCallback(s, "acme", "")).goes(t, "/account")
+	}
+	// The user denies the access at the provider.
+	s.op.put(t, "/test/user", `{"sub":"ada","deny":true}`)
+	b := newBrowser(t)
+	b.get(b.toCallback(s, "acme", "?page=login")).fails(t, watchword.CodeProviderRefused)
+}
+
+// A provider is a first factor. An account with a second one is asked for it.
+func TestSecondFactorIsAskedForAfterTheProvider(t *testing.T) {
+	onBothStores(t, withScripted(), func(t *testing.T, s *site) {
+		b := newBrowser(t)
+		b.get(b.toCallback(s, "acme", "")).goes(t, "/account")
+		_, access := b.me(s)
+		begun := parse[struct{ ID, Secret string }](t, b.call(s, "POST", "/factors/totp", nil, access).text)
+		secret, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(begun.Secret)
+		must(t, err)
+		code, err := totp.Code(secret, totp.Step(time.Now()))
+		must(t, err)
+		done := b.call(s, "POST", "/factors/totp/"+begun.ID+"/confirm", map[string]any{"code": code}, access)
+		if done.StatusCode != 200 {
+			t.Fatalf("confirm: %d %s", done.StatusCode, done.text)
+		}
+		other := newBrowser(t)
+		other.get(other.toCallback(s, "acme", "?page=login")).goes(t, "/login/factor")
+		if u, _ := other.me(s); u != nil {
+			t.Fatal("the provider alone opened a session")
+		}
+		if code, err = totp.Code(secret, totp.Step(time.Now())+1); err != nil {
+			t.Fatal(err)
+		}
+		other.post(s.url+"/login/factor", url.Values{"totp": {code}}).goes(t, "/account")
+		if u, _ := other.me(s); u["email"] != "ada@example.com" {
+			t.Errorf("the account is %v", u)
 		}
 	})
 }

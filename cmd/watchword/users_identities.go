@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/watchword-auth/watchword/federation"
+)
+
+// It works while the server runs: it only reads.
+
+// userIdentities shows how an account can sign in beside its password. An operator who removes a
+// provider sees here which accounts used it.
+type userIdentities struct{ accountFlags }
+
+// identityView has no token, because none is stored. The subject is what the provider's support asks
+// for.
+type identityView struct {
+	ID         string    `json:"id"`
+	Provider   string    `json:"provider"`
+	Issuer     string    `json:"issuer"`
+	Subject    string    `json:"subject"`
+	Email      string    `json:"email,omitempty"`
+	LinkedAt   time.Time `json:"linkedAt"`
+	LastUsedAt time.Time `json:"lastUsedAt,omitzero"`
+}
+
+// Run prints the identities, the oldest first. It reads only, and needs no entry in sign-in-with: an
+// identity stays when its provider is removed from the settings.
+func (c *userIdentities) Run(ctx context.Context, p *program) error {
+	s, user, err := c.find(ctx, p.openToRead)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	// The manager has no providers, because the list comes from the store alone. It can therefore show an
+	// identity whose provider is down or was removed.
+	manager, err := federation.New(s.engine, s.store.Federation(), federation.Options{})
+	if err != nil {
+		return err
+	}
+	all, err := manager.List(ctx, user.ID)
+	if err != nil {
+		return err
+	}
+	// Scripts get the empty list as [], never as null.
+	views := []identityView{}
+	for _, i := range all {
+		views = append(views, identityView{i.ID, i.Provider, i.Issuer, i.Subject, i.Email, i.LinkedAt, i.LastUsedAt})
+	}
+	if c.JSON {
+		return p.printJSON(map[string]any{"identities": views})
+	}
+	for _, v := range views {
+		// The provider chooses subject and address, so they are made printable.
+		p.say("%s  %s  %s  connected %s", v.Provider, printable(v.Subject), printable(v.Email),
+			v.LinkedAt.Format(time.DateOnly))
+	}
+	// An account without one gets the line too, so that the output is never empty.
+	p.say("%d connected accounts", len(views))
+	return nil
+}
