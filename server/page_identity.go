@@ -149,13 +149,13 @@ func (p *pages) isVerifyWith(link linkPage, form url.Values) bool {
 }
 
 // expectLink fills in the address of the account to which a stopped sign-in will be connected. The
-// reader enters the password on the same page, and needs no detour through the account page.
+// reader enters the password on the same page, without a detour through the account page.
 func (p *pages) expectLink(r *http.Request, v *view) {
 	handle := p.cookies.link.Value(r)
 	if p.federation == nil || handle == "" {
 		return
 	}
-	// Without a pending link, the page is the usual one.
+	// If the link has expired, the page is the usual one.
 	if pending, err := p.federation.PendingLink(r.Context(), watchword.Secret(handle)); err == nil {
 		v.filled("login", url.Values{"email": {string(pending.Email)}})
 	}

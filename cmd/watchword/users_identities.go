@@ -13,7 +13,7 @@ import (
 // provider sees here which accounts used it.
 type userIdentities struct{ accountFlags }
 
-// identityView has no token, because none is stored. The subject is what the provider's support asks
+// identityView has no token, because tokens are not stored. The subject is what the provider's support asks
 // for.
 type identityView struct {
 	ID         string    `json:"id"`
