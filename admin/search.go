@@ -98,8 +98,8 @@ func (f Filter) list() string {
 	return strings.Join([]string{"users", f.Email, f.ID, f.Role, f.State, f.Factor}, "\x00")
 }
 
-// A Page is one page of accounts. It may have fewer items than the limit, also none, and still have
-// a next page.
+// A Page is one page of accounts. It may have fewer items than the limit, or be empty, and still
+// have a next page.
 type Page struct {
 	Items []Account
 	Next  string // the cursor of the next page; empty: this is the last one
@@ -161,8 +161,8 @@ func (m *Manager) batch(ctx context.Context, f Filter, after string, size int) (
 			batch, err = tx.AccountsWithRole(ctx, f.Role, watchword.UserID(after), size)
 			return err
 		}
-		// Addresses are printable ASCII, so no address is between one and next of it, and none is above last of a
-		// prefix.
+		// Addresses are printable ASCII, so next follows an address directly, and last is above all addresses of
+		// a prefix.
 		const next, last = "\x01", "\x7f"
 		prefix := watchword.Address(strings.ToLower(f.Email))
 		batch, err = tx.Accounts(ctx, max(prefix, watchword.Address(after)+next), prefix+last, size)

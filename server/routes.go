@@ -21,7 +21,8 @@ const (
 	pathUsers    = pathAPI + "/users/"    // followed by an id
 	pathSessions = pathAPI + "/sessions/" // followed by an id
 
-	pathAdmin = "/api/admin" // not below pathAPI: an operator can publish only the latter
+	// pathAdmin is not below pathAPI, so that a proxy can publish the one without the other.
+	pathAdmin = "/api/admin"
 
 	pathForward = pathAPI + "/forward"
 	pathPrefix  = pathAPI + "/forward-path/" // followed by the path of the client's request
@@ -66,7 +67,10 @@ const (
 	enrol   guard = "access token, or a sign-in that waits for its first factor"
 )
 
-// The guards of administration. Unlike the guards above, they are checked (administered). An
+// The guards of administration name the scope of a service key. The page /docs and the table of access
+// in docs/data.md show them.
+//
+// Unlike the guards above, they are checked (administered). An
 // administrator has the role admin and a session of the level admin-acr.
 const (
 	readUsers guard = "admin, or a service key with users:read"

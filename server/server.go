@@ -79,7 +79,7 @@ type Options struct {
 	Federation *federation.Manager
 
 	// Admin is the administration of accounts at /api/admin, for users with the role admin and for
-	// programs with a service key. Default: none.
+	// programs with a service key. Default: off.
 	Admin *admin.Manager
 
 	// DevMail shows the development mailbox at /dev/mail, to everyone who can reach the

@@ -46,7 +46,7 @@ func scanAccount(s scanner) (a admin.Account, err error) {
 	return a, s.Scan(append(fields(userRow(&a.User)), &a.TOTP, &a.Passkey)...)
 }
 
-// insertRoles inserts one row per role. An account has few roles, and most have none.
+// insertRoles inserts one row per role. An account has at most 32 roles.
 func (t Tx) insertRoles(ctx context.Context, id watchword.UserID, roles []string) error {
 	for _, role := range roles {
 		if _, err := t.exec(ctx, insertRole, id, role); err != nil {
