@@ -28,7 +28,7 @@ import (
 var guards = map[string]string{
 	"public": "no credential", "bearer": "access token", "refresh": "refresh token", "mailed": "mailed token",
 	"either": "any token", "enrol": "access token, or a waiting sign-in",
-	"readUsers": "admin, or a service key with `users:read`",
+	"readUsers": "admin", "writeUsers": "admin with a fresh proof", "endSessions": "admin with a fresh proof",
 }
 
 func TestEveryRouteIsListedInTheAccessTable(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/accesstoken"
 	"github.com/watchword-auth/watchword/internal/challenge"
 	"github.com/watchword-auth/watchword/internal/knowndevice"
+	"github.com/watchword-auth/watchword/internal/storable"
 )
 
 // A sign-in that needs a second factor stops at a challenge: a row with what the sign-in has
@@ -129,6 +130,11 @@ type Inside struct{ engine *Engine }
 //
 // Unstable: for packages of this module.
 func (e *Engine) Inside() Inside { return Inside{engine: e} }
+
+// Operator returns the operations under a name. Each change of an account calls check at the end of its transaction.
+func (i Inside) Operator(name string, check func(context.Context, Tx) error) Operator {
+	return Operator{i.engine, storable.Text(name, maxDevice), check}
+}
 
 // Now returns the time of a flow.
 func (i Inside) Now() time.Time { return i.engine.now() }

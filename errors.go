@@ -61,6 +61,8 @@ const (
 	CodeSignupClosed     Code = "SIGNUP_CLOSED"
 	CodeMailTokenInvalid Code = "MAIL_TOKEN_INVALID"
 	CodeVersionChanged   Code = "VERSION_CHANGED"
+	CodeLastAdmin        Code = "LAST_ADMIN"
+	CodeOwnRoles         Code = "OWN_ROLES"
 
 	// Not now.
 	CodeRateLimited Code = "RATE_LIMITED"

@@ -22,8 +22,7 @@ const (
 	KeySign    KeyUse = "sign"    // signs access tokens; its public half is in the JWKS
 	KeyRefresh KeyUse = "refresh" // authenticates refresh tokens; has no public half
 
-	// KeyPepper is a secret that another system mixed into the passwords of imported
-	// accounts. It is never rotated.
+	// KeyPepper is a secret that another system mixed into the passwords of imported accounts. It is never rotated.
 	KeyPepper KeyUse = "pepper"
 
 	// The secrets of MACs that outlive every rotation. Each use has one key, with number

@@ -30,9 +30,8 @@ type LoginRequest struct {
 	Persistent bool // the session outlives the browser and has the longer idle timeout
 	Client     Client
 
-	// Replaces is the refresh token in the cookie that the sign-in overwrites. The
-	// sign-in ends its session, even if the token is old. An empty or invalid token
-	// is ignored.
+	// Replaces is the refresh token in the cookie that the sign-in overwrites. The sign-in ends its session, even if the
+	// token is old. An empty or invalid token is ignored.
 	Replaces Secret
 }
 

@@ -20,13 +20,16 @@ import (
 type Operator struct {
 	engine *Engine
 	name   string
+	check  func(context.Context, Tx) error // runs at the end of each change of an account
 }
 
 // Operator returns the operations of the people who run the service.
-func (e *Engine) Operator() Operator { return Operator{engine: e} }
+func (e *Engine) Operator() Operator {
+	return Operator{e, "", func(context.Context, Tx) error { return nil }}
+}
 
 // As returns the operations under the name of the person who runs them. Events carry it, cut to 128 bytes.
-func (o Operator) As(name string) Operator { return Operator{o.engine, storable.Text(name, maxDevice)} }
+func (o Operator) As(name string) Operator { return o.engine.Inside().Operator(name, o.check) }
 
 // event returns an event by the operator now.
 func (o Operator) event(kind EventKind, id UserID) Event {
@@ -178,7 +181,10 @@ func (o Operator) DeleteUser(ctx context.Context, id UserID) error {
 		if err := tx.SetDisabled(ctx, id, event.At); err != nil { // locks the account, as other flows do first
 			return err
 		}
-		return deleteUser(ctx, tx, event)
+		if err := deleteUser(ctx, tx, event); err != nil {
+			return err
+		}
+		return o.check(ctx, tx)
 	})
 	if err == nil {
 		o.engine.announce(event)
@@ -381,7 +387,10 @@ func (o Operator) operate(ctx context.Context, kind EventKind, id UserID, change
 		if err := change(tx, &event); err != nil {
 			return err
 		}
-		return tx.InsertEvent(ctx, event)
+		if err := tx.InsertEvent(ctx, event); err != nil {
+			return err
+		}
+		return o.check(ctx, tx)
 	})
 	if err == nil {
 		o.engine.announce(event)

@@ -20,17 +20,15 @@ type Store interface {
 	// than once, so it must act only on the Tx.
 	Update(ctx context.Context, fn func(Tx) error) error
 
-	// Rotate charges r.Charges. In the same transaction, it then rotates the session if its newest
-	// token is presented and it is alive: rules 1 and 2 of docs/rotation.md in one conditional
-	// statement. Otherwise it changes only the charges. It gives the verdict of Judge for every
-	// input.
+	// Rotate charges r.Charges. In the same transaction, it then rotates the session if its newest token is presented and
+	// it is alive: rules 1 and 2 of docs/rotation.md in one conditional statement. Otherwise it changes only the charges.
+	// It gives the verdict of Judge for every input.
 	Rotate(ctx context.Context, r RotateRequest) (RotateResult, error)
 
-	// Live returns a session, alive or ended, with its user, as SessionTx.Session does. It
-	// is one statement without a transaction, because every signed-in request calls it. It
-	// returns ErrNotFound if the session or its user does not exist. A call that begins
-	// after a change was committed sees the change, whichever process made it. The caller
-	// owns the slices of the result.
+	// Live returns a session, alive or ended, with its user, as SessionTx.Session does. It is one statement without a
+	// transaction, because every signed-in request calls it. It returns ErrNotFound if the session or its user does not
+	// exist. A call that begins after a change was committed sees the change, whichever process made it. The caller owns
+	// the slices of the result.
 	Live(ctx context.Context, id SessionID) (Session, User, error)
 
 	// Close waits for running operations.
@@ -101,14 +99,12 @@ type Tx interface {
 //
 // Unstable: stores implement it.
 type UserTx interface {
-	// InsertUser reports false if an account has the address, or if the previous owner
-	// of the address can still take it back (an unexpired MailAddressChanged token). With
-	// the account, it adds a callback of the kind CallbackSignup.
+	// InsertUser reports false if an account has the address, or if the previous owner of the address can still take it
+	// back (an unexpired MailAddressChanged token). With the account, it adds a callback of the kind CallbackSignup.
 	InsertUser(context.Context, User, time.Time) (bool, error)
 	User(context.Context, UserID) (User, error)
 	UserByEmail(context.Context, Address) (User, error)
-	// Users lists up to limit users in the order of the bytes of their addresses, from one address
-	// and below another.
+	// Users lists up to limit users in the order of the bytes of their addresses, from one address and below another.
 	Users(ctx context.Context, from, below Address, limit int) ([]User, error)
 	// LockUser locks the user's row until the transaction ends, if its address is still
 	// email. Changes of the account wait, and later queries see its current state.

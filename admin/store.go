@@ -33,6 +33,9 @@ type AccountTx interface {
 	// AccountsWithRole lists up to limit accounts that hold a role and have an id after the given one, in the order of
 	// ids.
 	AccountsWithRole(ctx context.Context, role string, after watchword.UserID, limit int) ([]Account, error)
+	// HasAdmin reports whether an enabled account holds the role admin. It locks the decision until the transaction
+	// ends: of two transactions that each remove one of two administrators, the second sees what the first has done.
+	HasAdmin(context.Context) (bool, error)
 	// Account returns the account of an id, or watchword.ErrNotFound.
 	Account(ctx context.Context, id watchword.UserID) (Account, error)
 }

@@ -233,3 +233,66 @@ func TestAdminDemotionCountsAtTheNextRequest(t *testing.T) {
 	}))
 	want(t, b.do("GET", "/api/admin/users", "", header...), 403, watchword.CodeInsufficientScope)
 }
+
+func TestAdminChangesAccounts(t *testing.T) {
+	t.Parallel()
+	s, header := withAdmin(t)
+	b := s.browser(t)
+	a := b.do("POST", "/api/admin/users",
+		`{"email":"ada@example.com","name":"Ada","roles":["staff"],"invite":true}`, header...)
+	want(t, a, 201, "")
+	created, _ := a.body["user"].(map[string]any)
+	path := "/api/admin/users/" + created["id"].(string)
+	if created["state"] != "unverified" || created["hasPassword"] != false {
+		t.Errorf("%s", a.raw)
+	}
+	invite := `{"email":"ada@example.com","invite":true}`
+	want(t, b.do("POST", "/api/admin/users", invite, header...), 409, watchword.CodeEmailTaken)
+	want(t, b.do("POST", "/api/admin/users", `{"email":"b@example.com","invite":false}`, header...), 422,
+		watchword.CodeValidationFailed)
+	want(t, b.do("POST", "/api/admin/users", `{"email":"b@example.com","invite":true,"password":"x"}`, header...), 400,
+		watchword.CodeBodyInvalid)
+
+	a = b.do("PATCH", path, `{"name":"Ada L.","disabled":true}`, header...)
+	want(t, a, 200, "")
+	changed := a.body["user"].(map[string]any)
+	if changed["name"] != "Ada L." || changed["state"] != "disabled" || changed["disabledAt"] == nil {
+		t.Errorf("%s", a.raw)
+	}
+	want(t, b.do("PATCH", path, `{"disabled":false}`, header...), 200, "")
+	want(t, b.do("PATCH", path, `{"roles":["Not a role"]}`, header...), 422, watchword.CodeValidationFailed)
+	want(t, b.do("PATCH", path, `{"verified":true}`, header...), 400, watchword.CodeBodyInvalid)
+	want(t, b.do("POST", path+"/reset-mail", "", header...), 202, "")
+	want(t, b.do("POST", path+"/verify-mail", "", header...), 202, "")
+	want(t, b.do("POST", path+"/reset-factors", "", header...), 200, "")
+	ada, err := s.engine.Operator().FindUser(t.Context(), "ada@example.com")
+	must(t, err)
+	must(t, s.engine.Operator().MarkVerified(t.Context(), ada.ID))
+	session := s.signInAs(t, ada, "pwd")
+	s.signInAs(t, ada, "pwd")
+	a = b.do("GET", path, "", header...)
+	want(t, a, 200, "")
+	sessions := a.body["sessions"].([]any)
+	if len(sessions) != 2 || !strings.Contains(string(a.raw), `"operator":"root@example.com"`) {
+		t.Errorf("%s", a.raw)
+	}
+	one := sessions[0].(map[string]any)["id"].(string)
+	want(t, b.do("DELETE", path+"/sessions/"+one, "", header...), 200, "")
+	want(t, b.do("DELETE", path+"/sessions/"+one, "", header...), 404, watchword.CodeNotFound)
+	if a = b.do("DELETE", path+"/sessions", "", header...); a.body["ended"] != float64(1) {
+		t.Errorf("%d %s", a.StatusCode, a.raw)
+	}
+	want(t, b.do("GET", "/api/auth/me", "", session...), 401, watchword.CodeSessionEnded)
+	want(t, b.do("DELETE", path, "", header...), 200, "")
+	want(t, b.do("GET", path, "", header...), 404, watchword.CodeNotFound)
+	want(t, b.do("DELETE", path, "", header...), 404, watchword.CodeNotFound)
+
+	root, err := s.engine.Operator().FindUser(t.Context(), "root@example.com")
+	must(t, err)
+	own := "/api/admin/users/" + string(root.ID)
+	want(t, b.do("PATCH", own, `{"roles":["admin","staff"]}`, header...), 403, watchword.CodeOwnRoles)
+	want(t, b.do("PATCH", own, `{"disabled":true}`, header...), 409, watchword.CodeLastAdmin)
+	want(t, b.do("DELETE", own, "", header...), 409, watchword.CodeLastAdmin)
+	s.signInAdmin(t, "second@example.com")
+	want(t, b.do("DELETE", own, "", header...), 200, "")
+}

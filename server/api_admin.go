@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -52,6 +53,10 @@ func (g guard) need() (admin.Need, bool) {
 	switch g {
 	case readUsers:
 		return admin.Need{Scope: admin.ScopeUsersRead}, true
+	case writeUsers:
+		return admin.Need{Scope: admin.ScopeUsersWrite, Write: true}, true
+	case endSessions:
+		return admin.Need{Scope: admin.ScopeSessionsEnd, Write: true}, true
 	}
 	return admin.Need{}, false
 }
@@ -177,6 +182,10 @@ func adminParameters(r route) (all []*huma.Param) {
 	if r.path == pathAdmin+"/users/{id}/explain" {
 		text("at", "When the user noticed, in RFC 3339. Default: now")
 		text("language", "", "en", "de")
+	}
+	if strings.Contains(r.path, "{sid}") {
+		all = append(all, &huma.Param{Name: "sid", In: "path", Required: true, Schema: &huma.Schema{Type: "string"},
+			Description: "Id of the session"})
 	}
 	if r.method == http.MethodGet && r.path == pathAdmin+"/users" {
 		text("email", "A prefix of the address, in any case")

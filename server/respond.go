@@ -28,13 +28,13 @@ func statusOf(code watchword.Code) int {
 	case watchword.CodeEmailNotVerified, watchword.CodeAccountDisabled, watchword.CodePasswordWrong,
 		watchword.CodePasswordRequired, watchword.CodeSecondFactorRequired, watchword.CodeEnrolmentRequired,
 		watchword.CodeFactorWrong, watchword.CodeProviderRefused, watchword.CodeLinkRequired,
-		watchword.CodeInsufficientScope, watchword.CodeSignupClosed, watchword.CodeCrossOrigin:
+		watchword.CodeInsufficientScope, watchword.CodeOwnRoles, watchword.CodeSignupClosed, watchword.CodeCrossOrigin:
 		return http.StatusForbidden
 	case watchword.CodeNotFound:
 		return http.StatusNotFound
 	case watchword.CodeMethodNotAllowed:
 		return http.StatusMethodNotAllowed
-	case watchword.CodeEmailTaken, watchword.CodeLastWayIn, watchword.CodeIdentityTaken:
+	case watchword.CodeEmailTaken, watchword.CodeLastAdmin, watchword.CodeLastWayIn, watchword.CodeIdentityTaken:
 		return http.StatusConflict
 	case watchword.CodeVersionChanged:
 		return http.StatusPreconditionFailed

@@ -73,7 +73,9 @@ const (
 // Unlike the guards above, they are checked (administered). An
 // administrator has the role admin and a session of the level admin-acr.
 const (
-	readUsers guard = "admin, or a service key with users:read"
+	readUsers   guard = "admin"                    // signed in within 12 hours
+	writeUsers  guard = "admin with a fresh proof" // at most step-up-age old
+	endSessions guard = "admin with a fresh proof, to end sessions"
 )
 
 // anyMethod is the method of a route that accepts every method.
@@ -200,10 +202,31 @@ func (a *api) adminRoutes() (all []route) {
 		return nil
 	}
 	parameter := []watchword.Code{watchword.CodeParameterInvalid}
+	gone := []watchword.Code{watchword.CodeNotFound}
+	invalid := []watchword.Code{watchword.CodeValidationFailed, watchword.CodeNotFound}
 	for _, r := range []adminRoute{
 		{"GET", pathAdmin + "/users", a.adminUsers, readUsers, "Find accounts", nil, 200, adminUsersAnswer{}, parameter},
 		{"GET", pathAdmin + "/users/{id}/explain", a.adminExplain, readUsers, "Say why an account was signed out", nil, 200,
 			adminExplainAnswer{}, parameter},
+		{"POST", pathAdmin + "/users", a.adminInvite, writeUsers, "Create an account and mail an invitation",
+			adminInviteBody{}, 201, adminUserAnswer{},
+			[]watchword.Code{watchword.CodeValidationFailed, watchword.CodeEmailTaken}},
+		{"GET", pathAdmin + "/users/{id}", a.adminUser, readUsers, "Read an account with its sessions and events",
+			nil, 200, adminUserDetailAnswer{}, gone},
+		{"PATCH", pathAdmin + "/users/{id}", a.adminChange, writeUsers, "Change name, roles and state of an account",
+			adminChangeBody{}, 200, adminUserAnswer{}, join(invalid, nil, watchword.CodeLastAdmin, watchword.CodeOwnRoles)},
+		{"DELETE", pathAdmin + "/users/{id}", a.adminDelete, writeUsers, "Delete an account", nil, 200, messageBody{},
+			join(gone, nil, watchword.CodeLastAdmin)},
+		{"POST", pathAdmin + "/users/{id}/reset-mail", a.adminResetMail, writeUsers, "Mail a link to choose a password",
+			nil, 202, messageBody{}, gone},
+		{"POST", pathAdmin + "/users/{id}/verify-mail", a.adminVerifyMail, writeUsers, "Mail a link to verify the address",
+			nil, 202, messageBody{}, invalid},
+		{"POST", pathAdmin + "/users/{id}/reset-factors", a.adminResetFactors, writeUsers,
+			"Remove all second factors of an account", nil, 200, messageBody{}, gone},
+		{"DELETE", pathAdmin + "/users/{id}/sessions", a.adminEndSessions, endSessions, "End all sessions of an account",
+			nil, 200, adminEndedAnswer{}, gone},
+		{"DELETE", pathAdmin + "/users/{id}/sessions/{sid}", a.adminEndSessions, endSessions,
+			"End one session of an account", nil, 200, adminEndedAnswer{}, gone},
 	} {
 		all = append(all, route{r.method, r.path, a.administered(r.guard, r.handle), r.guard, r.summary, r.body, r.status,
 			r.answer, r.refusals})

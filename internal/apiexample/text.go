@@ -48,6 +48,8 @@ var advice = map[string]string{
 	"CHALLENGE_INVALID":        "Start the sign-in again.",
 	"FACTOR_WRONG":             "Ask for the current code again.",
 	"STEP_UP_REQUIRED":         "Ask for a new proof, call step-up, and repeat the request with the new access token.",
+	"LAST_ADMIN":               "Make another account an administrator first.",
+	"OWN_ROLES":                "Another administrator has to change these roles.",
 	"FACTOR_LIMIT":             "Offer to remove a factor first.",
 	"LAST_WAY_IN":              "Offer to set a password or to add a passkey first.",
 	"ACCOUNT_DISABLED":         "Show the detail. Only an operator can enable the account.",

@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"errors"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/admin"
@@ -17,6 +18,10 @@ const (
 	deleteRoles = `DELETE FROM user_roles WHERE user_id = $1`
 
 	deleteIdempotency = `DELETE FROM idempotency WHERE owner = $1`
+
+	// hasAdmin is one lookup in the primary key. An administrator may be disabled.
+	hasAdmin = `SELECT EXISTS (SELECT 1 FROM user_roles JOIN users ON users.id = user_roles.user_id
+		WHERE user_roles.role = 'admin' AND users.disabled_at = 0)`
 
 	// hasFactors are two lookups in factors_by_user. A join would repeat the user for each factor.
 	hasFactors = `EXISTS (SELECT 1 FROM factors WHERE factors.user_id = users.id AND factors.kind = 'totp'),
@@ -66,6 +71,14 @@ func (t Tx) AccountsWithRole(
 	ctx context.Context, role string, after watchword.UserID, limit int,
 ) ([]admin.Account, error) {
 	return rows(ctx, t, scanAccount, selectRoleAccounts, role, after, limit)
+}
+
+// HasAdmin locks a row first that all such transactions share, so the query reads a snapshot from after the wait.
+func (t Tx) HasAdmin(ctx context.Context) (bool, error) {
+	if _, err := t.HoldKey(ctx, watchword.KeyService); err != nil && !errors.Is(err, watchword.ErrNotFound) {
+		return false, err
+	}
+	return row(ctx, t, scanBool, hasAdmin)
 }
 
 // Account reads an account as the lists do.

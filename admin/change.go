@@ -1,0 +1,131 @@
+package admin
+
+import (
+	"context"
+	"slices"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/storable"
+)
+
+// Changes of accounts. The engine makes them (watchword.Operator), and its events name the
+// administrator. This file adds the rules that the command line does not have: nobody changes the
+// own roles, and an enabled administrator remains.
+
+// operator returns the engine's operations in the name of a caller. A change of target that leaves
+// no enabled administrator is rolled back, if target was one.
+func (m *Manager) operator(by Caller, target watchword.User) watchword.Operator {
+	return m.engine.Operator(string(by.User.Email), func(ctx context.Context, tx watchword.Tx) error {
+		if !target.HasRole(watchword.RoleAdmin) || target.Disabled() {
+			return nil
+		}
+		remains, err := tx.(Tx).HasAdmin(ctx)
+		if err == nil && !remains {
+			err = refuse(watchword.CodeLastAdmin,
+				"This is the last administrator. Make another account an administrator first.")
+		}
+		return err
+	})
+}
+
+// Operator returns the engine's operations in the name of a caller, for what concerns no
+// administrator: mails and keys.
+func (m *Manager) Operator(by Caller) watchword.Operator { return m.operator(by, watchword.User{}) }
+
+// User returns one account. Codes: CodeNotFound.
+func (m *Manager) User(ctx context.Context, id watchword.UserID) (account Account, err error) {
+	page, err := m.findByID(ctx, Filter{ID: string(id)})
+	if err == nil && len(page.Items) == 0 {
+		err = refuse(watchword.CodeNotFound, "No account has this id.")
+	}
+	if err != nil {
+		return Account{}, err
+	}
+	return page.Items[0], nil
+}
+
+// Invite creates an account and mails an invitation. Codes: those of Operator.CreateUser.
+func (m *Manager) Invite(ctx context.Context, by Caller, n watchword.NewUser) (watchword.User, error) {
+	n.Password = "" // an administrator never knows the password of a user
+	return m.Operator(by).CreateUser(ctx, n)
+}
+
+// A Change of an account leaves what is nil.
+type Change struct {
+	Name     *string
+	Roles    *[]string
+	Disabled *bool
+}
+
+// Change changes an account: first the roles, then the state, then the name. Each is a transaction of
+// its own, and an error leaves what was changed before it. Codes: CodeNotFound, CodeOwnRoles,
+// CodeLastAdmin, CodeValidationFailed (name, roles).
+func (m *Manager) Change(ctx context.Context, by Caller, id watchword.UserID, c Change) (Account, error) {
+	before, err := m.User(ctx, id)
+	if err != nil {
+		return Account{}, err
+	}
+	operator := m.operator(by, before.User)
+	if c.Roles != nil {
+		if before.ID == by.User.ID {
+			return Account{}, refuse(watchword.CodeOwnRoles, "You can't change your own roles. Ask another administrator.")
+		}
+		wanted := slices.Sorted(slices.Values(*c.Roles))
+		if !slices.Equal(wanted, before.Roles) {
+			if _, err := operator.SetRoles(ctx, id, wanted); err != nil {
+				return Account{}, err
+			}
+		}
+	}
+	if c.Disabled != nil && *c.Disabled != before.Disabled() {
+		set := operator.EnableUser
+		if *c.Disabled {
+			set = operator.DisableUser
+		}
+		if err := set(ctx, id); err != nil {
+			return Account{}, err
+		}
+	}
+	if c.Name != nil && *c.Name != before.Name {
+		if err := operator.Rename(ctx, id, *c.Name); err != nil {
+			return Account{}, err
+		}
+	}
+	return m.User(ctx, id)
+}
+
+// Delete deletes an account and ends its sessions. Codes: CodeNotFound, CodeLastAdmin.
+func (m *Manager) Delete(ctx context.Context, by Caller, id watchword.UserID) error {
+	target, err := m.User(ctx, id)
+	if err != nil {
+		return err
+	}
+	return m.operator(by, target.User).DeleteUser(ctx, id)
+}
+
+// SendMail mails a link to choose a password (watchword.MailReset) or to verify the address
+// (watchword.MailVerify). An invited user gets another invitation instead. Codes: CodeNotFound,
+// CodeValidationFailed (email: it is verified already).
+func (m *Manager) SendMail(ctx context.Context, by Caller, id watchword.UserID, kind watchword.MailKind) error {
+	if !storable.ID(string(id)) {
+		return refuse(watchword.CodeNotFound, "No account has this id.")
+	}
+	if kind == watchword.MailVerify {
+		return m.Operator(by).SendVerification(ctx, id)
+	}
+	return m.Operator(by).SendReset(ctx, id)
+}
+
+// EndSessions ends one session of an account, or all ("" as session), and returns their number.
+// Codes: CodeNotFound.
+func (m *Manager) EndSessions(
+	ctx context.Context, by Caller, id watchword.UserID, session watchword.SessionID,
+) (int, error) {
+	if _, err := m.User(ctx, id); err != nil {
+		return 0, err
+	}
+	if session == "" {
+		return m.Operator(by).EndUserSessions(ctx, id)
+	}
+	return 1, m.Operator(by).EndUserSession(ctx, id, session)
+}

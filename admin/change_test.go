@@ -1,0 +1,106 @@
+package admin_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/admin"
+	"github.com/watchword-auth/watchword/internal/pgtest"
+	"github.com/watchword-auth/watchword/internal/sqlitetest"
+	"github.com/watchword-auth/watchword/store/postgres"
+	"github.com/watchword-auth/watchword/store/sqlite"
+)
+
+type post struct{}
+
+func (post) Send(context.Context, watchword.Message) error { return nil }
+
+type database interface {
+	watchword.Store
+	Admin() admin.Store
+}
+
+// newManager returns a manager on a store, and two administrators.
+func newManager(t *testing.T, store database) (*admin.Manager, []admin.Caller) {
+	t.Helper()
+	t.Cleanup(func() { _ = store.Close() })
+	engine, err := watchword.New(t.Context(), store, watchword.Options{
+		PublicURL: "http://localhost:8080", MasterKey: []byte("a master key for tests, 32 bytes"), Mailer: post{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(engine.Close)
+	var both []admin.Caller
+	for _, email := range []string{"ada@example.com", "grace@example.com"} {
+		n := watchword.NewUser{Email: email, Roles: []string{"admin"}}
+		user, err := engine.Operator().CreateUser(t.Context(), n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		both = append(both, admin.Caller{User: user})
+	}
+	return admin.New(engine, store.Admin(), admin.Options{}), both
+}
+
+func TestParallelChangesLeaveAnAdministrator(t *testing.T) {
+	t.Parallel()
+	for name, open := range map[string]func(*testing.T) (database, error){
+		"SQLite": func(t *testing.T) (database, error) {
+			return sqlite.Open(t.Context(), sqlitetest.Path(t, sqlite.Migrate))
+		},
+		"PostgreSQL": func(t *testing.T) (database, error) {
+			return postgres.Open(t.Context(), pgtest.New(t).Database(t))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			store, err := open(t)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m, both := newManager(t, store)
+			yes, no := true, false
+			for range 100 {
+				oneRemains(t, func(i int) error {
+					_, err := m.Change(t.Context(), both[i], both[1-i].User.ID, admin.Change{Disabled: &yes})
+					return err
+				})
+				for i := range both {
+					_, err := m.Change(t.Context(), both[i], both[1-i].User.ID, admin.Change{Disabled: &no})
+					if err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			oneRemains(t, func(i int) error {
+				_, err := m.Change(t.Context(), both[i], both[1-i].User.ID, admin.Change{Roles: &[]string{}})
+				return err
+			})
+		})
+	}
+}
+
+// oneRemains runs both changes at the same time. Exactly one of them is refused.
+func oneRemains(t *testing.T, change func(i int) error) {
+	t.Helper()
+	var errs [2]error
+	var running sync.WaitGroup
+	for i := range errs {
+		running.Go(func() { errs[i] = change(i) })
+	}
+	running.Wait()
+	refused := 0
+	for _, err := range errs {
+		switch {
+		case watchword.CodeOf(err) == watchword.CodeLastAdmin:
+			refused++
+		case err != nil:
+			t.Fatal(err)
+		}
+	}
+	if refused != 1 {
+		t.Fatalf("%d of 2 changes were refused: %v", refused, errs)
+	}
+}

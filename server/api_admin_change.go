@@ -1,0 +1,195 @@
+package server
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/admin"
+	"github.com/watchword-auth/watchword/internal/apirequest"
+	"github.com/watchword-auth/watchword/internal/respond"
+)
+
+// Changes of accounts by administrators, and what they read about one account. The events of these
+// changes name the administrator by the address of the account.
+//
+// An administrator never sets a password, and no response has a token: the user gets a mail.
+//
+// Handlers pass the caller on and decide nothing. Package admin refuses changes of the caller's own
+// roles and of the last administrator. The engine refuses values that the command line would refuse,
+// because both call the same function.
+
+// An adminUserAnswer wraps the account, so that later versions can add members beside it.
+type adminUserAnswer struct {
+	User adminUserBody `json:"user"`
+}
+
+// An adminUserDetailAnswer is what support needs to see at once. The sessions are the live ones: an
+// ended one is explained by its event. Both lists are bounded, so they need no cursor.
+type adminUserDetailAnswer struct {
+	User     adminUserBody      `json:"user"`
+	Sessions []sessionBody      `json:"sessions" nullable:"false" doc:"Live sessions, the last used first"`
+	Events   []adminEventAnswer `json:"events" nullable:"false" doc:"The last 100 security events, newest first"`
+}
+
+// An adminEventAnswer is one security event. Empty members are left out, because most kinds have
+// few of them. The id is unique, and an entry that counts several keeps its id: a reader that polls
+// replaces it.
+type adminEventAnswer struct {
+	ID        string    `json:"id" format:"uuid"`
+	Kind      string    `json:"kind"`
+	At        time.Time `json:"at"`
+	Session   string    `json:"session,omitempty"`
+	Address   string    `json:"address,omitempty" doc:"IP address of the client"`
+	Device    string    `json:"device,omitempty"`
+	RequestID string    `json:"requestId,omitempty"`
+	Detail    string    `json:"detail,omitempty"`
+	Times     int       `json:"times" doc:"Above 1 if the entry counts several"`
+	Operator  string    `json:"operator,omitempty" doc:"Who changed the account, if not its user"`
+}
+
+// adminUser responds with one account. A wrong id is 404, also if it is no UUID. The three reads are
+// transactions of their own. A session that ends in between is then missing from the list, and its
+// event may be there already.
+func (a *api) adminUser(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+	id := watchword.UserID(r.PathValue("id"))
+	account, err := a.admin.User(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	operator := a.admin.Operator(by)
+	sessions, err := operator.UserSessions(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	const lastEvents = 100
+	events, err := operator.UserEvents(r.Context(), id, lastEvents)
+	if err != nil {
+		return err
+	}
+	answer := adminUserDetailAnswer{newAdminUserBody(account), []sessionBody{}, []adminEventAnswer{}}
+	for _, one := range sessions {
+		answer.Sessions = append(answer.Sessions, sessionBody{
+			ID: string(one.ID), Device: one.Device, Address: one.Address, CreatedAt: one.CreatedAt,
+			LastUsedAt: one.RotatedAt, ExpiresAt: a.engine.SessionExpires(one), Current: one.ID == by.Session.ID,
+		})
+	}
+	for _, ev := range events {
+		answer.Events = append(answer.Events, adminEventAnswer{ev.ID, string(ev.Kind), ev.At, string(ev.SessionID),
+			ev.Address, ev.Device, ev.RequestID, ev.Detail, ev.Times, ev.Operator})
+	}
+	return respond.JSON(w, http.StatusOK, answer)
+}
+
+// An adminInviteBody has no password: the invited user chooses one, and proves the address by it. An
+// account that counts as verified without a mail is left to the command line.
+type adminInviteBody struct {
+	Email  string   `json:"email" format:"email"`
+	Name   string   `json:"name,omitempty" doc:"At most 200 characters"`
+	Roles  []string `json:"roles,omitempty" nullable:"false"`
+	Invite bool     `json:"invite" doc:"true: the address gets an invitation. There is no other way to create an account"`
+}
+
+// adminInvite creates an account and mails an invitation. A repeated request gets EMAIL_TAKEN and
+// creates no second account.
+func (a *api) adminInvite(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+	body, err := apirequest.Body[adminInviteBody](r)
+	if err != nil {
+		return err
+	}
+	if !body.Invite {
+		return unacceptable("invite", watchword.FieldRequired, "Send invite: true. The user chooses a password.")
+	}
+	user, err := a.admin.Invite(r.Context(), by,
+		watchword.NewUser{Email: body.Email, Name: body.Name, Roles: body.Roles})
+	if err != nil {
+		return err
+	}
+	return respond.JSON(w, http.StatusCreated, adminUserAnswer{newAdminUserBody(admin.Account{User: user})})
+}
+
+// An adminChangeBody has pointers, because a missing member and an empty one differ. Roles are
+// the whole list, as in the command line: the last of two concurrent changes counts.
+type adminChangeBody struct {
+	Name     *string   `json:"name,omitempty" nullable:"false" doc:"At most 200 characters; may be empty"`
+	Roles    *[]string `json:"roles,omitempty" nullable:"false" doc:"All roles of the account. Not your own"`
+	Disabled *bool     `json:"disabled,omitempty" nullable:"false" doc:"true ends all sessions"`
+}
+
+// adminChange changes the given members. The response has the account as it is afterwards, so that a
+// client shows what other administrators have changed meanwhile. A change of roles can take up to five
+// seconds after an earlier one, because access tokens carry their time in seconds.
+func (a *api) adminChange(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+	body, err := apirequest.Body[adminChangeBody](r)
+	if err != nil {
+		return err
+	}
+	account, err := a.admin.Change(r.Context(), by, watchword.UserID(r.PathValue("id")),
+		admin.Change{Name: body.Name, Roles: body.Roles, Disabled: body.Disabled})
+	if err != nil {
+		return err
+	}
+	return respond.JSON(w, http.StatusOK, adminUserAnswer{newAdminUserBody(account)})
+}
+
+// adminDelete deletes at once and for good. Only the event of the deletion stays. A client that
+// repeats the request after a lost response gets 404, which says the same.
+func (a *api) adminDelete(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+	if err := a.admin.Delete(r.Context(), by, watchword.UserID(r.PathValue("id"))); err != nil {
+		return err
+	}
+	return respond.JSON(w, http.StatusOK, messageBody{"The account is deleted."})
+}
+
+// adminResetMail posts a mail. 202 says that the outbox sends it later. An account that was invited
+// and has no password gets another invitation instead.
+func (a *api) adminResetMail(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+	return a.adminMail(w, r, by, watchword.MailReset)
+}
+
+// adminVerifyMail is refused if the address is verified, because the mail would be dropped.
+func (a *api) adminVerifyMail(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+	return a.adminMail(w, r, by, watchword.MailVerify)
+}
+
+// adminMail has no limit of its own: mails of an administrator are few, and the limit of the address
+// drops verification mails above it.
+func (a *api) adminMail(w http.ResponseWriter, r *http.Request, by admin.Caller, kind watchword.MailKind) error {
+	if err := a.admin.SendMail(r.Context(), by, watchword.UserID(r.PathValue("id")), kind); err != nil {
+		return err
+	}
+	return respond.JSON(w, http.StatusAccepted, messageBody{"The mail will be sent."})
+}
+
+// adminResetFactors removes the factors of a user who has lost them. It ends the sessions too,
+// because the finder of a lost phone may be signed in there. The step of package factors is a call of
+// its own, because wings don't import each other.
+func (a *api) adminResetFactors(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+	id := watchword.UserID(r.PathValue("id"))
+	if _, err := a.admin.User(r.Context(), id); err != nil {
+		return err
+	}
+	if a.factors == nil {
+		return &watchword.Error{Code: watchword.CodeNotFound, Detail: "This server has no second factors."}
+	}
+	if err := a.factors.Reset(r.Context(), string(by.User.Email), id); err != nil {
+		return err
+	}
+	return respond.JSON(w, http.StatusOK, messageBody{"The second factors are removed. All sessions have ended."})
+}
+
+// An adminEndedAnswer has the number, so that a page can say that no session was live. The feed tells
+// services of each end within a second.
+type adminEndedAnswer struct {
+	Ended int `json:"ended" doc:"Number of sessions that ended"`
+}
+
+// adminEndSessions ends all sessions of an account, or the one in the path.
+func (a *api) adminEndSessions(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+	ended, err := a.admin.EndSessions(r.Context(), by,
+		watchword.UserID(r.PathValue("id")), watchword.SessionID(r.PathValue("sid")))
+	if err != nil {
+		return err
+	}
+	return respond.JSON(w, http.StatusOK, adminEndedAnswer{ended})
+}
