@@ -40,6 +40,8 @@ export type Code =
   | "SIGNUP_CLOSED"
   | "MAIL_TOKEN_INVALID"
   | "VERSION_CHANGED"
+  | "LAST_ADMIN"
+  | "OWN_ROLES"
   | "RATE_LIMITED"
   | "TRY_LATER"
   | "INTERNAL"

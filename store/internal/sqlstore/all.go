@@ -181,6 +181,7 @@ func adminStatements() []Statement {
 		{"selectAccounts", selectAccounts, ByOperator},
 		{"selectRoleAccounts", selectRoleAccounts, ByRole},
 		{"selectAccount", selectAccount, ByUser},
+		{"selectSessionsOf", selectSessionsOf, ByUser},
 		{"hasAdmin", hasAdmin, ByRole},
 	}
 }
