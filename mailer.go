@@ -77,7 +77,7 @@ type MailFacts struct {
 	ReturnTo string    `json:"returnTo,omitempty"` // where the server's page leads back to; empty: its default
 	Operator string    `json:"operator,omitempty"` // name of the operator who caused the mail; not for its text
 	SignupID string    `json:"signupId,omitempty"` // the waiting sign-up that the mail belongs to, or empty
-	Factor   string    `json:"factor,omitempty"`   // name of the factor that was added or removed
+	Factor   string    `json:"factor,omitempty"`   // name of an added or removed factor; kind of a reset
 	Left     int       `json:"left,omitempty"`     // factors, or recovery codes (MailRecoveryUsed), that are left
 
 	// UndoUntil is until when the previous address can restore the account after a

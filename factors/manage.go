@@ -1,6 +1,7 @@
 package factors
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -321,11 +322,19 @@ func (m *Manager) stepUp(
 //
 // Unstable: package server and the program watchword call it.
 func (m *Manager) Reset(ctx context.Context, operator string, id watchword.UserID) error {
+	return m.ResetKind(ctx, operator, id, "")
+}
+
+// ResetKind is Reset for the factors of one kind, or for the recovery codes (KindRecovery). The other kinds stay.
+// Codes: CodeNotFound, CodeLastWayIn (passkeys of an account without a password).
+//
+// Unstable: for the program watchword.
+func (m *Manager) ResetKind(ctx context.Context, operator string, id watchword.UserID, k Kind) error {
 	now := m.engine.Now()
 	event := m.engine.Event(watchword.EventFactorsReset, watchword.User{ID: id}, "", watchword.Client{}, now)
-	event.Operator = operator
+	event.Operator, event.Detail = operator, string(k)
 	err := m.store.Update(ctx, func(tx Tx) error {
-		if err := tx.DeleteFactors(ctx, id, time.Time{}, now); err != nil {
+		if err := m.deleteKind(ctx, tx, id, k, now); err != nil {
 			return err
 		}
 		user, err := tx.User(ctx, id)
@@ -338,7 +347,8 @@ func (m *Manager) Reset(ctx context.Context, operator string, id watchword.UserI
 		if err := m.engine.OutdateTokens(ctx, tx, user, now); err != nil {
 			return err
 		}
-		if err := m.engine.Notify(ctx, tx, user, event, watchword.Mail{Kind: watchword.MailFactorsReset}); err != nil {
+		reset := watchword.Mail{Kind: watchword.MailFactorsReset, Facts: watchword.MailFacts{Factor: string(k)}}
+		if err := m.engine.Notify(ctx, tx, user, event, reset); err != nil {
 			return err
 		}
 		return tx.InsertEvent(ctx, event)
@@ -350,4 +360,40 @@ func (m *Manager) Reset(ctx context.Context, operator string, id watchword.UserI
 		m.engine.Announce(event)
 	}
 	return err
+}
+
+// deleteKind deletes the factors of a kind, or all ("") with the recovery codes. Remembered devices end with every
+// change. Without the last factor, recovery codes have no use.
+func (m *Manager) deleteKind(ctx context.Context, tx Tx, id watchword.UserID, k Kind, now time.Time) error {
+	if k == "" {
+		return tx.DeleteFactors(ctx, id, time.Time{}, now)
+	}
+	user, err := tx.User(ctx, id)
+	if err != nil {
+		return err
+	}
+	if locked, err := tx.LockUser(ctx, id, user.Email); err != nil || !locked {
+		return cmp.Or(err, watchword.ErrNotFound) // deleted, or the address has just changed
+	}
+	all, err := tx.Factors(ctx, id)
+	if err != nil {
+		return err
+	}
+	left := 0
+	for _, f := range all {
+		switch {
+		case f.Kind == k:
+			if _, _, err := m.remove(ctx, tx, id, f.ID); err != nil {
+				return err
+			}
+		case !f.Unproven:
+			left++
+		}
+	}
+	if k == KindRecovery || left == 0 {
+		if err := tx.DeleteRecoveryCodes(ctx, id); err != nil {
+			return err
+		}
+	}
+	return tx.CountFactors(ctx, id, now)
 }

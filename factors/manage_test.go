@@ -209,6 +209,51 @@ func TestOperatorResetsFactors(t *testing.T) {
 	})
 }
 
+// A reset of one kind keeps the others, and ends sessions like a whole reset.
+func TestOperatorResetsOneKind(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		a := r.withTOTP(t)
+		u := a.who.User.ID
+		r.addPasskey(t, a, newDevice())
+		left := func(k factors.Kind) (n [3]int) {
+			t.Helper()
+			must(t, r.ResetKind(t.Context(), "ops", u, k))
+			_, err := r.Authenticate(t.Context(), a.in.AccessToken)
+			wantCode(t, err, watchword.CodeSessionEnded)
+			overview, err := r.List(t.Context(), u)
+			must(t, err)
+			user, err := r.Operator().FindUser(t.Context(), a.email)
+			must(t, err)
+			for _, f := range overview.Factors {
+				n[map[factors.Kind]int{factors.KindTOTP: 0, factors.KindPasskey: 1}[f.Kind]]++
+			}
+			if user.Factors != len(overview.Factors) {
+				t.Errorf("%q: the account counts %d factors of %d", k, user.Factors, len(overview.Factors))
+			}
+			n[2] = overview.Codes.Left
+			return n
+		}
+		for _, c := range []struct {
+			kind factors.Kind
+			want [3]int
+		}{
+			{factors.KindTOTP, [3]int{0, 1, 10}}, {factors.KindRecovery, [3]int{0, 1, 0}}, {factors.KindPasskey, [3]int{}},
+		} {
+			if got := left(c.kind); got != c.want {
+				t.Errorf("after the reset of %q: %v, want %v", c.kind, got, c.want)
+			}
+		}
+		wantCode(t, r.ResetKind(t.Context(), "ops", "nobody", factors.KindTOTP), watchword.CodeNotFound)
+		events, err := r.Operator().UserEvents(t.Context(), u, 100)
+		must(t, err)
+		if !slices.ContainsFunc(events, func(e watchword.Event) bool {
+			return e.Kind == watchword.EventFactorsReset && e.Detail == "passkey" && e.Operator == "ops"
+		}) {
+			t.Error("no event names the kind")
+		}
+	})
+}
+
 func TestResealKeepsFactorsAndRecoveryCodes(t *testing.T) {
 	onBothStores(t, func(t *testing.T, r *rig) {
 		a := r.withTOTP(t)

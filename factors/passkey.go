@@ -152,6 +152,17 @@ func (f Factor) BackedUp() bool {
 	return err == nil && record.BackedUp()
 }
 
+// Product returns the product that created a passkey, or "" if the authenticator does not name it.
+//
+// Unstable: for the program watchword.
+func (f Factor) Product() string {
+	record, err := passkey.Parse(f.Record)
+	if err != nil {
+		return ""
+	}
+	return passkey.ProductName(record.AAGUID)
+}
+
 // with returns the factor with the state of a credential after a ceremony.
 func (f Factor) with(c passkey.Credential) Factor {
 	f.CredentialID, f.Record, f.Counter = passkey.EncodeID(c.ID), c.Record.Text(), int64(c.Count)

@@ -124,6 +124,11 @@ const (
 	KindPasskey Kind = "passkey" // a WebAuthn credential
 )
 
+// KindRecovery stands for the recovery codes in ResetKind. No Factor has it.
+//
+// Unstable: for the program watchword.
+const KindRecovery Kind = "recovery"
+
 // A Factor is a confirmed second factor of an account.
 type Factor struct {
 	ID     string

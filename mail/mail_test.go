@@ -267,6 +267,25 @@ func TestNoticesSayWhatIsLeft(t *testing.T) {
 	}
 }
 
+func TestResetSaysWhatWasRemoved(t *testing.T) {
+	t.Parallel()
+	for kind, want := range map[string]string{
+		"": "removed the authenticator apps, passkeys and recovery codes", "totp": "removed the authenticator apps of",
+		"passkey": "removed the passkeys of", "recovery": "removed the recovery codes of",
+	} {
+		m := message(watchword.MailFactorsReset)
+		m.Factor = kind
+		got, err := renderer(t).Render(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := strings.ReplaceAll(got.Text, "\n", " ")
+		if !strings.Contains(text, want) || strings.Contains(text, "Name:") {
+			t.Errorf("%q: %s", kind, got.Text)
+		}
+	}
+}
+
 // A thief names a factor before the owner reads about it.
 //
 // IN-6

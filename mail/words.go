@@ -1,6 +1,7 @@
 package mail
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -111,6 +112,9 @@ func (w words) blocks(link string) (all []block) {
 	kind := strings.TrimSuffix(w.kind, "_final")
 	for part := range strings.FieldsSeq(bodies[w.kind]) {
 		text := w.say("mail." + kind + "." + part)
+		if part == "text" && w.message.Kind == watchword.MailFactorsReset { // one kind of factor, or all
+			text = cmp.Or(w.say("mail."+kind+"."+w.message.Factor), text)
+		}
 		switch {
 		case part == "facts":
 			if rows := w.facts(); len(rows) > 0 {
@@ -169,9 +173,9 @@ func (w words) device() string {
 	return device.Translate(name, func(key string, args ...any) string { return fmt.Sprintf(w.texts[key], args...) })
 }
 
-// factor returns the name of a factor. A summary is about several changes, so it names no factor.
+// factor returns the name of a factor. A summary is about several changes, so it names no factor. A reset has a kind.
 func (w words) factor() string {
-	if w.message.Kind == watchword.MailMoreHappened {
+	if w.message.Kind == watchword.MailMoreHappened || w.message.Kind == watchword.MailFactorsReset {
 		return ""
 	}
 	return factorName(w.message.Factor)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/watchword-auth/watchword/factors"
 )
 
 // The commands on second factors. A person who has lost both the authenticator and the recovery
@@ -21,8 +23,27 @@ type factorView struct {
 	ID         string    `json:"id"`
 	Kind       string    `json:"kind"`
 	Name       string    `json:"name"`
+	Product    string    `json:"product,omitempty"`
 	CreatedAt  time.Time `json:"createdAt"`
 	LastUsedAt time.Time `json:"lastUsedAt,omitzero"`
+	// Unproven: a browser created it without a dialog, and sign-ins do not ask for it before its first use.
+	Unproven bool `json:"unproven,omitempty"`
+}
+
+// describe returns the line of a factor. The product is left out if the user has not changed the name.
+func (f factorView) describe() string {
+	line := fmt.Sprintf("%s  %s", f.Kind, f.Name)
+	if f.Product != "" && f.Product != f.Name {
+		line += " (" + f.Product + ")"
+	}
+	line += "  added " + f.CreatedAt.Format(time.DateOnly)
+	switch {
+	case f.Unproven:
+		return line + ", not asked for before its first use"
+	case f.LastUsedAt.IsZero():
+		return line + ", never used"
+	}
+	return line + ", last used " + f.LastUsedAt.Format(time.DateOnly)
 }
 
 // Run prints the factors, the oldest first, and how many recovery codes are left. It reads only, so it can run beside
@@ -40,25 +61,30 @@ func (c *userFactors) Run(ctx context.Context, p *program) error {
 	}
 	views := []factorView{}
 	for _, f := range overview.Factors {
-		views = append(views, factorView{f.ID, string(f.Kind), f.Name, f.CreatedAt, f.LastUsedAt})
+		views = append(views, factorView{f.ID, string(f.Kind), f.Name, f.Product(), f.CreatedAt, f.LastUsedAt, f.Unproven})
 	}
 	// Scripts get the empty list as [], never as null.
 	if c.JSON {
 		return p.printJSON(map[string]any{"factors": views, "recoveryCodesLeft": overview.Codes.Left})
 	}
 	for _, f := range views {
-		p.say("%s  %s  added %s", f.Kind, f.Name, f.CreatedAt.Format(time.DateOnly))
+		p.say("%s", f.describe())
 	}
 	p.say("%d factors, %d recovery codes left", len(views), overview.Codes.Left)
 	return nil
 }
 
-// userResetFactors has no selection by kind: a person who lost a phone lost the app, the passkeys and often the list of
-// codes at once.
+// userResetFactors removes everything by default: a person who lost a phone lost the app, the passkeys and often the
+// list of codes at once.
 type userResetFactors struct {
 	accountFlags
 	confirmation
+	Kind string `enum:"all,totp,passkey,recovery" default:"all" help:"What to remove: totp, passkey, recovery or all."`
 }
+
+// removals are the kinds in questions and results.
+var removals = map[string]string{"all": "second factors", "totp": "authenticator apps", "passkey": "passkeys",
+	"recovery": "recovery codes"}
 
 // Run ends the sessions too, because one of them may belong to the person who has the lost device. The password stays:
 // its owner signs in with it alone until a new factor is added. The question therefore names the account, and
@@ -70,12 +96,16 @@ func (c *userResetFactors) Run(ctx context.Context, p *program) error {
 	}
 	defer s.close()
 	// The confirmation comes before any change. With --yes, scripts of a help desk run without a terminal.
-	question := fmt.Sprintf("Remove all second factors of %s and end all sessions?", user.Email)
+	question := fmt.Sprintf("Remove all %s of %s and end all sessions?", removals[c.Kind], user.Email)
 	if err := p.confirm(c.confirmation, question); err != nil {
 		return err
 	}
-	if err := p.settings.factors(s).Reset(ctx, p.operatorName(), user.ID); err != nil {
+	kind := factors.Kind(c.Kind)
+	if c.Kind == "all" {
+		kind = ""
+	}
+	if err := p.settings.factors(s).ResetKind(ctx, p.operatorName(), user.ID, kind); err != nil {
 		return err
 	}
-	return p.changed(ctx, s, changedUser{user.Email, c.JSON, "Removed the second factors of"})
+	return p.changed(ctx, s, changedUser{user.Email, c.JSON, "Removed the " + removals[c.Kind] + " of"})
 }

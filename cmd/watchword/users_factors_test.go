@@ -7,6 +7,16 @@ import (
 	"github.com/watchword-auth/watchword/internal/pgtest"
 )
 
+// lostFactors are an app, an unused passkey of 1Password, and a recovery code.
+var lostFactors = []string{
+	`INSERT INTO factors (id, user_id, kind, name, sealed, credential_id, record, counter, created_at, last_used_at,
+		unproven) SELECT 'one', id, 'totp', 'phone', '', '', '', 0, 1795521600123, 0, 0 FROM users`,
+	`INSERT INTO factors (id, user_id, kind, name, sealed, credential_id, record, counter, created_at, last_used_at,
+		unproven) SELECT 'two', id, 'passkey', 'work', '', 'c', '{"aaguid":"utpVZqeqQB+9lkVhmlUSDQ==","flags":4}',
+		0, 1795521600124, 0, 1 FROM users`,
+	`INSERT INTO recovery_codes SELECT id, 'hash', 1795521600123 FROM users`,
+}
+
 // An account whose only factor is lost: the operator removes it, and the count of the user with it.
 func TestResetFactorsRemovesThem(t *testing.T) {
 	t.Parallel()
@@ -24,15 +34,35 @@ func TestResetFactorsRemovesThem(t *testing.T) {
 			if got := watchword("users", "create", ada); got.code != 0 {
 				t.Fatal(got.errors)
 			}
-			const insert = `INSERT INTO factors
-				SELECT 'one', id, 'totp', 'phone', '', '', '', 0, 0, 1795521600123, 0 FROM users`
-			if name == "sqlite" {
-				change(t, dir, strings.Replace(insert, "''", "x''", 1)) // sealed is bytes
-			} else {
-				execute(t, url, insert)
+			for _, insert := range lostFactors {
+				if name == "sqlite" {
+					change(t, dir, strings.Replace(insert, "'',", "x'',", 1)) // sealed is bytes
+				} else {
+					execute(t, url, insert)
+				}
 			}
-			if got := watchword("users", "factors", ada); !strings.Contains(got.out, "totp  phone  added 2026-11-24") {
-				t.Errorf("%s%s", got.out, got.errors)
+			got := watchword("users", "factors", ada)
+			for _, line := range []string{
+				"totp  phone  added 2026-11-24, never used\n",
+				"passkey  work (1Password)  added 2026-11-24, not asked for before its first use\n",
+				"2 factors, 1 recovery codes left\n",
+			} {
+				if !strings.Contains(got.out, line) {
+					t.Errorf("no %q in\n%s%s", line, got.out, got.errors)
+				}
+			}
+			for _, c := range []struct{ kind, removed, left string }{
+				{"recovery", "Removed the recovery codes of ada@", "2 factors, 0 recovery codes"},
+				{"totp", "Removed the authenticator apps of ada@", "passkey  work"},
+			} {
+				got := watchword("users", "reset-factors", ada, "--yes", "--kind", c.kind)
+				after := watchword("users", "factors", ada)
+				if got.code != 0 || !strings.Contains(got.out, c.removed) || !strings.Contains(after.out, c.left) {
+					t.Errorf("%s: exit code %d: %s%s\n%s", c.kind, got.code, got.out, got.errors, after.out)
+				}
+			}
+			if got := watchword("users", "reset-factors", ada, "--yes", "--kind", "passkeys"); got.code != 2 {
+				t.Errorf("an unknown kind: exit code %d", got.code)
 			}
 			if got := watchword("users", "reset-factors", ada); got.code == 0 {
 				t.Error("it does not ask")
