@@ -237,7 +237,9 @@ func TestOperatorResetsOneKind(t *testing.T) {
 			kind factors.Kind
 			want [3]int
 		}{
-			{factors.KindTOTP, [3]int{0, 1, 10}}, {factors.KindRecovery, [3]int{0, 1, 0}}, {factors.KindPasskey, [3]int{}},
+			{factors.KindTOTP, [3]int{0, 1, 10}},
+			{factors.KindRecovery, [3]int{0, 1, 0}},
+			{factors.KindPasskey, [3]int{}},
 		} {
 			if got := left(c.kind); got != c.want {
 				t.Errorf("after the reset of %q: %v, want %v", c.kind, got, c.want)

@@ -31,6 +31,9 @@ type factorView struct {
 }
 
 // describe returns the line of a factor. The product is left out if the user has not changed the name.
+//
+// A support team compares these lines with what the person on the phone says: which device, added when, and used last
+// when. A factor that was added an hour before the call and never used is a warning.
 func (f factorView) describe() string {
 	line := fmt.Sprintf("%s  %s", f.Kind, f.Name)
 	if f.Product != "" && f.Product != f.Name {
@@ -82,7 +85,8 @@ type userResetFactors struct {
 	Kind string `enum:"all,totp,passkey,recovery" default:"all" help:"What to remove: totp, passkey, recovery or all."`
 }
 
-// removals are the kinds in questions and results.
+// removals are the kinds in questions and results. The words are those of the mail that the user gets, so that both
+// talk about the same thing.
 var removals = map[string]string{"all": "second factors", "totp": "authenticator apps", "passkey": "passkeys",
 	"recovery": "recovery codes"}
 
@@ -101,6 +105,7 @@ func (c *userResetFactors) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	kind := factors.Kind(c.Kind)
+	// A reset of everything also deletes what has no kind, such as sign-ins that wait for a factor.
 	if c.Kind == "all" {
 		kind = ""
 	}
