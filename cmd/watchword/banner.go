@@ -75,6 +75,11 @@ func (s *Settings) warnings() []string {
 		all = append(all, "other machines can reach metrics at "+s.AdminListen+".\n  Write admin-listen=127.0.0.1:9090 "+
 			"unless a firewall stands before it.")
 	}
+	// It is no fault: a private network, such as that of Docker Compose, has no certificates.
+	if host := unverifiedDatabase(string(s.Store)); host != "" {
+		all = append(all, "the connection to PostgreSQL at "+host+" is not verified. A machine on the way can read and "+
+			"change all data.\n  Write sslmode=verify-full in store, unless the network is yours alone.")
+	}
 	// It works with a front-end on the same origin, so it is no fault.
 	if len(s.Dialects) > 0 && len(s.frontEnds()) == 0 {
 		all = append(all, "front-ends on other origins can't call the dialects.\n  Write their origins, such as "+

@@ -1,6 +1,10 @@
 package main
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/watchword-auth/watchword"
+)
 
 // TuningFor returns the three values of tuningFor.
 func TuningFor(workers, cores, machine int, getenv func(string) string) (processors, collectAt int, limit int64) {
@@ -14,6 +18,14 @@ func Cores() int { return cores }
 // HashWorkersProblem says why that number of hash workers is refused.
 func HashWorkersProblem(workers int) string {
 	return hashWorkersProblem(&Settings{HashWorkers: workers})
+}
+
+// UnverifiedDatabase returns the host that the start warns about, or "".
+func UnverifiedDatabase(url string) string { return unverifiedDatabase(url) }
+
+// WarningsFor returns the warnings of the start for a store.
+func WarningsFor(url string) []string {
+	return (&Settings{Store: watchword.Secret(url), MailURL: "smtp://mail.example.com", Limits: "on"}).warnings()
 }
 
 // LogLine returns what the logger of serve writes for one warning, in a format.

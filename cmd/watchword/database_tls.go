@@ -1,0 +1,45 @@
+package main
+
+import (
+	"net/netip"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// unverifiedDatabase returns the host of a PostgreSQL server whose identity a connection does not check, or "". The
+// default of the driver (sslmode=prefer) encrypts if the server offers it, and accepts any certificate and plain text.
+// A machine on the way can then read and change everything, password hashes and keys included.
+//
+// It reads the configuration as the driver does, so it also sees PGSSLMODE and service files. sslmode=verify-ca is
+// reported too: any certificate of that authority would do.
+func unverifiedDatabase(url string) string {
+	if !strings.HasPrefix(url, "postgres") {
+		return ""
+	}
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		return "" // the rule of the setting reports it
+	}
+	// A mode such as prefer has a fallback without TLS, and a list of hosts has a fallback per host.
+	if config.TLSConfig == nil || config.TLSConfig.InsecureSkipVerify {
+		if isRemote(config.Host) {
+			return config.Host
+		}
+	}
+	for _, other := range config.Fallbacks {
+		if (other.TLSConfig == nil || other.TLSConfig.InsecureSkipVerify) && isRemote(other.Host) {
+			return other.Host
+		}
+	}
+	return ""
+}
+
+// isRemote reports whether a host of a PostgreSQL URL may be another machine. A path is a Unix socket.
+func isRemote(host string) bool {
+	if strings.HasPrefix(host, "/") || host == "localhost" {
+		return false
+	}
+	address, err := netip.ParseAddr(host)
+	return err != nil || !address.Unmap().IsLoopback()
+}
