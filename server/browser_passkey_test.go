@@ -94,6 +94,43 @@ func (s *service) confirmed(b *tab) {
 // signedOut clears the cookies, as on another device.
 func (b *tab) signedOut() { b.t.Helper(); command(b, network.ClearBrowserCookies, struct{}{}) }
 
+// No text of the pages with passkeys is cut off, and axe-core reports no fault.
+func TestPagesWithPasskeysFitAndAreAccessible(t *testing.T) {
+	t.Parallel()
+	s, _ := startNamed(t)
+	check := accessible(t)
+	b := s.tab(t)
+	device := b.withAuthenticator()
+	b.withoutAutofill()
+	s.confirmed(b)
+	agent := see[string](b, `() => navigator.userAgent`)
+	look := func(name, path string) {
+		t.Helper()
+		for _, language := range []string{"de", "en"} {
+			b.speaking(language, agent)
+			b.visit(path)
+			check(b, name+"-"+language)
+		}
+	}
+	look("account-no-passkey", "/account")
+	look("passkey-new", "/account/passkeys/new")
+	device.accepts(false)
+	b.push("", "Create a passkey")
+	b.until("a sentence", `() => document.querySelector(".passkey [role=alert]").textContent !== ""`)
+	check(b, "passkey-refused")
+	device.accepts(true)
+	b.press("Create a passkey")
+	look("account-passkey", "/account")
+	look("step-up-passkey", "/step-up")
+	b.visit("/account")
+	b.press("Remove This device")
+	check(b, "passkey-remove")
+	b.signedOut()
+	b.signIn("ada@example.com", goodPassword)
+	look("factor-passkey", "/login/factor")
+	look("login-passkey", "/login")
+}
+
 func TestAPasskeyIsAddedUsedAndRemoved(t *testing.T) {
 	t.Parallel()
 	s, phone := startNamed(t)
