@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/admin"
 )
 
 var sessions = map[string]func(suite){
@@ -25,6 +26,28 @@ var sessions = map[string]func(suite){
 				got, owner, err := tx.Session(ctx, want.ID)
 				same(s, "session", got, want)
 				same(s, "its user", owner, u)
+				return err
+			})
+		}
+	},
+
+	// Explanations need ended sessions, too, also of a deleted account.
+	"SessionsOfListsEndedSessionsOfADeletedUser": func(s suite) {
+		u, other := s.addUser(1), s.addUser(2)
+		first, second := Session(u.ID, 1), Session(u.ID, 2)
+		first.RotatedAt = after(time.Hour)
+		second.EndedAt, second.EndedWhy = after(2*time.Hour), watchword.EndedDeleted
+		s.addSession(second)
+		s.addSession(first)
+		s.addSession(Session(other.ID, 3))
+		s.update(func(ctx context.Context, tx watchword.Tx) error {
+			_, err := tx.DeleteUser(ctx, u.ID)
+			return err
+		})
+		for limit, want := range map[int][]watchword.Session{9: {first, second}, 1: {first}} {
+			s.view(func(ctx context.Context, tx watchword.Tx) error {
+				got, err := tx.(admin.Tx).SessionsOf(ctx, u.ID, limit)
+				same(s, "sessions", got, want)
 				return err
 			})
 		}
