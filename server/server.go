@@ -78,8 +78,8 @@ type Options struct {
 	// Federation runs the sign-in with external providers, on the engine and its store. Default: none.
 	Federation *federation.Manager
 
-	// Admin is the administration of accounts at /api/admin, for users with the role admin and for
-	// programs with a service key. Default: off.
+	// Admin is the administration of accounts at /api/admin, for users with the role admin whose
+	// session has a second factor. Default: off.
 	Admin *admin.Manager
 
 	// DevMail shows the development mailbox at /dev/mail, to everyone who can reach the
