@@ -13,7 +13,6 @@ import (
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/derivedid"
-	"github.com/watchword-auth/watchword/internal/factorfile"
 	"github.com/watchword-auth/watchword/internal/locale"
 	"github.com/watchword-auth/watchword/internal/passhash"
 	"github.com/watchword-auth/watchword/internal/storable"
@@ -48,15 +47,17 @@ type Account struct {
 	CreatedAt    time.Time        // zero: now
 	DisabledAt   time.Time        // zero: enabled
 
-	Factors []factorfile.Factor // second factors; an Importer without Factors refuses them
+	// Factors is the list of second factors that `users export` writes, as JSON; empty: none. An Importer without
+	// Factors refuses them.
+	Factors watchword.Secret
 }
 
 // Factors adds second factors to accounts. It is an interface, because package factors is another wing.
 type Factors interface {
 	// Problem returns why an account can't have these factors, or "".
-	Problem(ctx context.Context, tx watchword.Tx, all []factorfile.Factor) (string, error)
+	Problem(ctx context.Context, tx watchword.Tx, list watchword.Secret) (string, error)
 	// Add inserts the factors of a new account.
-	Add(ctx context.Context, tx watchword.Tx, id watchword.UserID, all []factorfile.Factor, now time.Time) error
+	Add(ctx context.Context, tx watchword.Tx, id watchword.UserID, list watchword.Secret, now time.Time) error
 }
 
 // KeptID returns the id that the account keeps, in its stored form, if ID is a UUID.
@@ -197,7 +198,7 @@ type importing struct {
 	user     watchword.User
 	keptID   bool
 	called   string // what identifies it in the other system: "id" or "email"
-	factors  []factorfile.Factor
+	factors  watchword.Secret
 	problems []watchword.FieldError
 }
 
@@ -239,9 +240,9 @@ func (i Importer) parse(ctx context.Context, tx watchword.Tx, from Account, now 
 
 // factorProblem checks the factors of an account. An account that exists keeps its own.
 func (i Importer) factorProblem(
-	ctx context.Context, tx watchword.Tx, id watchword.UserID, all []factorfile.Factor,
+	ctx context.Context, tx watchword.Tx, id watchword.UserID, list watchword.Secret,
 ) (*watchword.FieldError, error) {
-	if len(all) == 0 {
+	if list == "" {
 		return nil, nil
 	}
 	refused := &watchword.FieldError{Field: "secondFactors", Code: watchword.FieldInvalid,
@@ -255,7 +256,7 @@ func (i Importer) factorProblem(
 	case !errors.Is(err, watchword.ErrNotFound):
 		return nil, err
 	}
-	problem, err := i.factors.Problem(ctx, tx, all)
+	problem, err := i.factors.Problem(ctx, tx, list)
 	if err != nil || problem == "" {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/watchword-auth/watchword"
@@ -91,6 +92,12 @@ type PasskeyLoginRequest struct {
 	Replaces   watchword.Secret // as in watchword.LoginRequest
 }
 
+// ErrPasskeyUnknown is wrapped by the refusal of a passkey that no account has. The browser may then forget it. A passkey
+// that was refused for another reason still belongs to an account.
+//
+// Unstable: package server calls it.
+var ErrPasskeyUnknown = errors.New("no account has this passkey")
+
 func unknownPasskey() *watchword.Error {
 	return refuse(watchword.CodeInvalidCredentials, "This passkey is not valid here. Sign in in another way.")
 }
@@ -155,7 +162,7 @@ func (m *Manager) findPasskey(
 		return err
 	})
 	if errors.Is(err, watchword.ErrNotFound) {
-		err = unknownPasskey()
+		err = fmt.Errorf("%w: %w", unknownPasskey(), ErrPasskeyUnknown)
 	}
 	return f, u, err
 }

@@ -16,15 +16,15 @@ import (
 // Factors in files of accounts. A file has no recovery codes: only their MACs are stored, under a key of this
 // installation. The user of an imported account creates new codes.
 
-// Portable returns the factors of accounts as a file holds them, oldest first. Accounts that never had a factor cost no
+// Portable returns the factors of accounts as a file holds them: a list in JSON, oldest first. Accounts that never had a factor cost no
 // query.
 //
 // Unstable: for the export of accounts.
 func (m *Manager) Portable(
 	ctx context.Context, users []watchword.User,
-) (of map[watchword.UserID][]factorfile.Factor, err error) {
+) (of map[watchword.UserID]watchword.Secret, err error) {
 	err = m.store.View(ctx, func(tx Tx) error {
-		of = map[watchword.UserID][]factorfile.Factor{}
+		of = map[watchword.UserID]watchword.Secret{}
 		for _, u := range users {
 			if u.FactorsChangedAt.IsZero() {
 				continue
@@ -33,12 +33,14 @@ func (m *Manager) Portable(
 			if err != nil {
 				return err
 			}
-			for _, f := range all {
-				portable, err := m.portable(f)
-				if err != nil {
+			list := make([]factorfile.Factor, len(all))
+			for n, f := range all {
+				if list[n], err = m.portable(f); err != nil {
 					return err
 				}
-				of[u.ID] = append(of[u.ID], portable)
+			}
+			if len(list) > 0 {
+				of[u.ID] = watchword.Secret(factorfile.Text(list))
 			}
 		}
 		return nil
@@ -76,7 +78,11 @@ type Imports struct{ manager *Manager }
 func (m *Manager) Imports() Imports { return Imports{m} }
 
 // Problem returns why an account can't have these factors, or "". It has no effect.
-func (i Imports) Problem(ctx context.Context, tx watchword.Tx, all []factorfile.Factor) (string, error) {
+func (i Imports) Problem(ctx context.Context, tx watchword.Tx, list watchword.Secret) (string, error) {
+	all, err := factorfile.Parse(string(list))
+	if err != nil {
+		return "The second factors can't be read: " + err.Error() + ".", nil
+	}
 	_, problem := i.manager.adopt("", all, time.Time{})
 	if problem != "" {
 		return problem, nil
@@ -98,8 +104,12 @@ func (i Imports) Problem(ctx context.Context, tx watchword.Tx, all []factorfile.
 
 // Add inserts the factors of a new account, in the transaction that inserts the account.
 func (i Imports) Add(
-	ctx context.Context, tx watchword.Tx, id watchword.UserID, all []factorfile.Factor, now time.Time,
+	ctx context.Context, tx watchword.Tx, id watchword.UserID, text watchword.Secret, now time.Time,
 ) error {
+	all, err := factorfile.Parse(string(text))
+	if err != nil {
+		return err
+	}
 	list, problem := i.manager.adopt(id, all, now)
 	if problem != "" {
 		return errors.New(problem)

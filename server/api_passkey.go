@@ -126,8 +126,8 @@ type passkeyLoginBody struct {
 	Delivery   string          `json:"delivery,omitempty" doc:"As for login"`
 }
 
-// passkeyLogin responds as login. After INVALID_CREDENTIALS, a page tells the browser that the
-// passkey is unknown (signalUnknownCredential).
+// passkeyLogin responds as login. INVALID_CREDENTIALS does not say whether an account has the passkey, so
+// a client must not let the browser forget it.
 func (a *api) passkeyLogin(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.Body[passkeyLoginBody](r)
 	if err != nil {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -92,11 +93,11 @@ func (p *pages) passkeyLoginForm(w http.ResponseWriter, r *http.Request) error {
 		Ceremony: watchword.Secret(form.Get("ceremony")), Credential: passkeyIn(form),
 		Persistent: form.Get("remember") != "", Client: p.clients.of(w, r), Replaces: p.cookies.replaced(r, ""),
 	})
-	// The engine does not say whether the passkey is unknown or was refused. Both are useless here.
+	// Only an unknown passkey is one to forget: a refused one may be valid, such as one that a limit stopped.
 	if err != nil {
 		v := p.signView(r, "login")
 		v.byPasskey = true
-		if data := v.Data.(loginData); data.Passkey != nil && watchword.CodeOf(err) == watchword.CodeInvalidCredentials {
+		if data := v.Data.(loginData); data.Passkey != nil && errors.Is(err, factors.ErrPasskeyUnknown) {
 			data.Passkey.Unknown = credentialID(passkeyIn(form))
 		}
 		return p.refill(w, r, v, err)

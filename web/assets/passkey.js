@@ -108,11 +108,11 @@ async function start() {
   }
 
   // After a sign-in with a password, the browser may create a passkey without a dialog. It is asked
-  // once in a tab, because it may never answer.
+  // once for a view of the page and its reloads, because it may never answer.
   const upgrade = document.querySelector("form[data-upgrade]");
-  if (upgrade && !sessionStorage.getItem("passkey") &&
+  if (upgrade && history.state !== "asked for a passkey" &&
       (await PublicKeyCredential.getClientCapabilities?.())?.conditionalCreate) {
-    sessionStorage.setItem("passkey", "asked");
+    history.replaceState("asked for a passkey", "");
     await ask(upgrade, { mediation: "conditional" });
   }
 }

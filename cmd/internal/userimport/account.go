@@ -5,7 +5,9 @@ import (
 	"encoding/hex"
 	"time"
 
+	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/accountimport"
+	"github.com/watchword-auth/watchword/internal/factorfile"
 	"github.com/watchword-auth/watchword/internal/userfile"
 )
 
@@ -33,7 +35,7 @@ func (i *Importer) account(row userfile.Row) account {
 	now := i.report.begun
 	a.user = accountimport.Account{
 		ID: row.ID, System: i.options.System, Email: row.Email, Name: i.name(row),
-		Locale: row.Locale, Roles: row.Roles, Factors: row.Factors,
+		Locale: row.Locale, Roles: row.Roles, Factors: watchword.Secret(factorfile.Text(row.Factors)),
 		CreatedAt:  row.CreatedAt,
 		DisabledAt: timeOf(row.Disabled, now),
 		VerifiedAt: timeOf(row.Verified, now),

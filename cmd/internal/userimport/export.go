@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
-	"github.com/watchword-auth/watchword/internal/factorfile"
 	"github.com/watchword-auth/watchword/internal/passhash"
 )
 
@@ -26,7 +25,7 @@ type ExportOptions struct {
 	Progress   func(accounts int) // called after each page
 
 	// Factors returns the second factors of accounts. Nil: leave them out.
-	Factors func(context.Context, []watchword.User) (map[watchword.UserID][]factorfile.Factor, error)
+	Factors func(context.Context, []watchword.User) (map[watchword.UserID]watchword.Secret, error)
 }
 
 // Exported counts the accounts of an export.
@@ -55,7 +54,7 @@ type exportedUser struct {
 	DisabledAt      *time.Time        `json:"disabledAt"`
 	PasswordHash    string            `json:"passwordHash"`
 
-	SecondFactors []factorfile.Factor `json:"secondFactors,omitempty"`
+	SecondFactors json.RawMessage `json:"secondFactors,omitempty"`
 }
 
 var exportedColumns = []string{
@@ -73,7 +72,7 @@ func Export(ctx context.Context, engine Lister, out io.Writer, o ExportOptions) 
 		if err != nil {
 			return n, err
 		}
-		var factors map[watchword.UserID][]factorfile.Factor
+		var factors map[watchword.UserID]watchword.Secret
 		if o.Factors != nil {
 			if factors, err = o.Factors(ctx, page); err != nil {
 				return n, err
@@ -101,19 +100,19 @@ func Export(ctx context.Context, engine Lister, out io.Writer, o ExportOptions) 
 // output, such as a full disk, may appear only at flush, because both writers buffer.
 func (o ExportOptions) writer(
 	out io.Writer,
-) (write func(watchword.User, []factorfile.Factor) error, flush func() error) {
+) (write func(watchword.User, watchword.Secret) error, flush func() error) {
 	buffer := bufio.NewWriterSize(out, 1<<16)
 	if o.CSV {
 		lines := csv.NewWriter(buffer)
 		lines.Write(exportedColumns) //nolint:errcheck // the writer keeps its error, and flush returns it
-		write = func(u watchword.User, all []factorfile.Factor) error { return lines.Write(o.values(u, all)) }
+		write = func(u watchword.User, factors watchword.Secret) error { return lines.Write(o.values(u, factors)) }
 		return write, func() error { lines.Flush(); return errors.Join(lines.Error(), buffer.Flush()) }
 	}
 	lines := json.NewEncoder(buffer)
 	lines.SetEscapeHTML(false)
-	return func(u watchword.User, all []factorfile.Factor) error {
+	return func(u watchword.User, factors watchword.Secret) error {
 		account := newExportedUser(u)
-		account.SecondFactors = all
+		account.SecondFactors = json.RawMessage(factors)
 		return lines.Encode(account)
 	}, buffer.Flush
 }
@@ -138,7 +137,7 @@ func utcOrNil(t time.Time) *time.Time {
 
 // values returns the cells of an account, in the order of exportedColumns. RFC 3339 with fractions
 // of a second is what the import reads back without a loss.
-func (o ExportOptions) values(u watchword.User, all []factorfile.Factor) []string {
+func (o ExportOptions) values(u watchword.User, factors watchword.Secret) []string {
 	at := func(t time.Time) string {
 		if t.IsZero() {
 			return ""
@@ -148,7 +147,7 @@ func (o ExportOptions) values(u watchword.User, all []factorfile.Factor) []strin
 	return []string{
 		string(u.ID), o.cell(string(u.Email)), strconv.FormatBool(u.Verified()), at(u.VerifiedAt), o.cell(u.Name),
 		u.Locale, strings.Join(u.Roles, ","), at(u.CreatedAt), at(u.DisabledAt),
-		factorfile.Text(all), string(u.PasswordHash),
+		string(factors), string(u.PasswordHash),
 	}
 }
 

@@ -119,7 +119,7 @@ func (r *Report) addGood(a *account) {
 		kind = temporaryHash
 	}
 	r.Passwords[kind]++
-	for _, f := range a.user.Factors {
+	for _, f := range a.row.Factors {
 		r.Factors[f.Kind]++
 	}
 	if a.row.LostFactor {
