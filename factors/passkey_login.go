@@ -92,8 +92,8 @@ type PasskeyLoginRequest struct {
 	Replaces   watchword.Secret // as in watchword.LoginRequest
 }
 
-// ErrPasskeyUnknown is wrapped by the refusal of a passkey that no account has. The browser may then forget it. A passkey
-// that was refused for another reason still belongs to an account.
+// ErrPasskeyUnknown is wrapped by the refusal of a passkey that no account has. The browser may then
+// forget it. A passkey that was refused for another reason still belongs to an account.
 //
 // Unstable: package server calls it.
 var ErrPasskeyUnknown = errors.New("no account has this passkey")

@@ -16,8 +16,8 @@ import (
 // Factors in files of accounts. A file has no recovery codes: only their MACs are stored, under a key of this
 // installation. The user of an imported account creates new codes.
 
-// Portable returns the factors of accounts as a file holds them: a list in JSON, oldest first. Accounts that never had a factor cost no
-// query.
+// Portable returns the factors of accounts as a file holds them: a list in JSON, oldest first.
+// Accounts that never had a factor cost no query.
 //
 // Unstable: for the export of accounts.
 func (m *Manager) Portable(
