@@ -77,7 +77,7 @@ func TestRememberedDeviceSkipsTheFactorAndNotTheLevel(t *testing.T) {
 			t.Errorf("level %s after the step-up", got)
 		}
 		// The application's own proof is one proof, too.
-		in, err = r.Operator().AdmitUser(t.Context(), watchword.AdmitRequest{
+		_, err = r.Operator().AdmitUser(t.Context(), watchword.AdmitRequest{
 			User: a.who.User.ID, Methods: []string{"pwd"}, Client: browser})
 		must(t, err)
 		_, err = r.Operator().AdmitUser(t.Context(), watchword.AdmitRequest{

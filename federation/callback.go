@@ -116,11 +116,10 @@ type settlement struct {
 	client  watchword.Client
 	at      time.Time
 
-	facts    facts
-	wanted   watchword.User      // the account to create
-	known    Identity            // zero: unknown
-	mailed   watchword.MailToken // purposeVerify
-	signupID string
+	facts  facts
+	wanted watchword.User      // the account to create
+	known  Identity            // zero: unknown
+	mailed watchword.MailToken // purposeVerify
 }
 
 // settle decides and acts once. It returns errChanged if a concurrent request was faster.

@@ -10,6 +10,7 @@ import (
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/admin"
 	"github.com/watchword-auth/watchword/factors"
+	"github.com/watchword-auth/watchword/metadata"
 	"github.com/watchword-auth/watchword/server"
 )
 
@@ -22,8 +23,9 @@ func withAdmin(t *testing.T, engine ...func(*watchword.Options)) (s *service, he
 	s = start(t, append(engine, nil)[0], nil)
 	var err error
 	s.server, err = server.New(s.engine, server.Options{ // before the first request
-		Factors: factors.New(s.engine, s.store.Factors(), factors.Options{}),
-		Admin:   admin.New(s.engine, s.store.Admin(), admin.Options{}),
+		Factors:  factors.New(s.engine, s.store.Factors(), factors.Options{}),
+		Admin:    admin.New(s.engine, s.store.Admin(), admin.Options{}),
+		Metadata: metadata.New(s.engine, s.store.Metadata()),
 	})
 	must(t, err)
 	s.document = readDocument(t, s.server, s.url)
@@ -295,4 +297,57 @@ func TestAdminChangesAccounts(t *testing.T) {
 	want(t, b.do("DELETE", own, "", header...), 409, watchword.CodeLastAdmin)
 	s.signInAdmin(t, "second@example.com")
 	want(t, b.do("DELETE", own, "", header...), 200, "")
+}
+
+// JWT-21
+func TestAdminWritesMetadataByVersions(t *testing.T) {
+	t.Parallel()
+	s, header := withAdmin(t)
+	b := s.browser(t)
+	ada, err := s.engine.Operator().CreateUser(t.Context(), watchword.NewUser{
+		Email: "ada@example.com", Password: goodPassword})
+	must(t, err)
+	path := "/api/admin/users/" + string(ada.ID)
+	a := b.do("GET", path, "", header...)
+	want(t, a, 200, "")
+	if got := a.Header.Get("ETag"); got != `"0"` || !strings.Contains(string(a.raw), `"metadata":{"version":0,"public":{},"private":{}}`) {
+		t.Errorf("before: ETag %s, %s", got, a.raw)
+	}
+	match := func(tag string) []string { return append([]string{"If-Match", tag}, header...) }
+	first := `{"metadata":{"public":{"plan":"pro","org":{"id":9007199254740993}},"private":{"note":"x"}},"name":"Ada"}`
+	a = b.do("PATCH", path, first, match(`"0"`)...)
+	want(t, a, 200, "")
+	const stored = `"metadata":{"version":1,"public":{"org":{"id":9007199254740993},"plan":"pro"},"private":{"note":"x"}}`
+	if a.Header.Get("ETag") != `"1"` || !strings.Contains(string(a.raw), stored) || !strings.Contains(string(a.raw), `"name":"Ada"`) {
+		t.Errorf("after: ETag %s, %s", a.Header.Get("ETag"), a.raw)
+	}
+	// A version that does not match changes nothing, also not the name.
+	want(t, b.do("PATCH", path, `{"name":"Eve","metadata":{"public":{"plan":null}}}`, match(`"0"`)...), 412,
+		watchword.CodeVersionChanged)
+	a = b.do("GET", path, "", header...)
+	if !strings.Contains(string(a.raw), stored) || !strings.Contains(string(a.raw), `"name":"Ada"`) {
+		t.Errorf("after a refused version: %s", a.raw)
+	}
+	for body, code := range map[string]watchword.Code{
+		`{"metadata":{"publik":{}}}`:            watchword.CodeBodyInvalid,
+		`{"metadata":[]}`:                       watchword.CodeBodyInvalid,
+		`{"metadata":null}`:                     watchword.CodeBodyInvalid,
+		`{"name":null}`:                         watchword.CodeBodyInvalid,
+		`{"metadata":{"public":{"a":1,"a":2}}}`: watchword.CodeBodyInvalid,
+		`{"metadata":{"public":[1]}}`:           watchword.CodeValidationFailed,
+		`{"metadata":{"public":` + strings.Repeat(`{"a":`, 9) + `1` + strings.Repeat("}", 10) + `}`: watchword.CodeValidationFailed,
+		`{"metadata":{"private":{"a":"` + strings.Repeat("x", 9000) + `"}}}`:                        watchword.CodeValidationFailed,
+	} {
+		status := 400
+		if code == watchword.CodeValidationFailed {
+			status = 422
+		}
+		want(t, b.do("PATCH", path, body, header...), status, code)
+	}
+	a = b.do("PATCH", path, `{"metadata":{"public":{"plan":null,"org":null},"private":null}}`,
+		append([]string{"Content-Type", "application/merge-patch+json"}, header...)...)
+	want(t, a, 200, "")
+	if !strings.Contains(string(a.raw), `"metadata":{"version":2,"public":{},"private":{}}`) {
+		t.Errorf("emptied: %s", a.raw)
+	}
 }

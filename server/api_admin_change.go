@@ -1,6 +1,9 @@
 package server
 
 import (
+	"bytes"
+	"cmp"
+	"encoding/json"
 	"net/http"
 	"time"
 
@@ -8,6 +11,7 @@ import (
 	"github.com/watchword-auth/watchword/admin"
 	"github.com/watchword-auth/watchword/internal/apirequest"
 	"github.com/watchword-auth/watchword/internal/respond"
+	"github.com/watchword-auth/watchword/metadata"
 )
 
 // Changes of accounts by administrators, and what they read about one account. The events of these
@@ -21,15 +25,33 @@ import (
 
 // An adminUserAnswer wraps the account, so that later versions can add members beside it.
 type adminUserAnswer struct {
-	User adminUserBody `json:"user"`
+	User     adminUserBody        `json:"user"`
+	Metadata *adminMetadataAnswer `json:"metadata,omitempty"`
+}
+
+// An adminMetadataAnswer has both objects of an account. The version is also the ETag of the response, in
+// the form that If-Match takes.
+type adminMetadataAnswer struct {
+	Version int64           `json:"version" doc:"Grows with each change; 0: never written"`
+	Public  json.RawMessage `json:"public" doc:"The user reads it at /me"`
+	Private json.RawMessage `json:"private" doc:"Only administrators and the command line read it"`
+}
+
+// newMetadataAnswer sets the ETag. It writes {} for an object that is empty, so that clients need not
+// check for null.
+func newMetadataAnswer(w http.ResponseWriter, m metadata.Metadata) *adminMetadataAnswer {
+	w.Header().Set("ETag", m.ETag())
+	return &adminMetadataAnswer{m.Version, json.RawMessage(cmp.Or(m.Public, "{}")),
+		json.RawMessage(cmp.Or(m.Private, "{}"))}
 }
 
 // An adminUserDetailAnswer is what support needs to see at once. The sessions are the live ones: an
 // ended one is explained by its event. Both lists are bounded, so they need no cursor.
 type adminUserDetailAnswer struct {
-	User     adminUserBody      `json:"user"`
-	Sessions []sessionBody      `json:"sessions" nullable:"false" doc:"Live sessions, the last used first"`
-	Events   []adminEventAnswer `json:"events" nullable:"false" doc:"The last 100 security events, newest first"`
+	User     adminUserBody        `json:"user"`
+	Metadata *adminMetadataAnswer `json:"metadata,omitempty"`
+	Sessions []sessionBody        `json:"sessions" nullable:"false" doc:"Live sessions, the last used first"`
+	Events   []adminEventAnswer   `json:"events" nullable:"false" doc:"The last 100 security events, newest first"`
 }
 
 // An adminEventAnswer is one security event. Empty members are left out, because most kinds have
@@ -67,7 +89,14 @@ func (a *api) adminUser(w http.ResponseWriter, r *http.Request, by admin.Caller)
 	if err != nil {
 		return err
 	}
-	answer := adminUserDetailAnswer{newAdminUserBody(account), []sessionBody{}, []adminEventAnswer{}}
+	answer := adminUserDetailAnswer{newAdminUserBody(account), nil, []sessionBody{}, []adminEventAnswer{}}
+	if a.metadata != nil {
+		found, err := a.metadata.Get(r.Context(), id)
+		if err != nil {
+			return err
+		}
+		answer.Metadata = newMetadataAnswer(w, found)
+	}
 	for _, one := range sessions {
 		answer.Sessions = append(answer.Sessions, sessionBody{
 			ID: string(one.ID), Device: one.Device, Address: one.Address, CreatedAt: one.CreatedAt,
@@ -105,7 +134,7 @@ func (a *api) adminInvite(w http.ResponseWriter, r *http.Request, by admin.Calle
 	if err != nil {
 		return err
 	}
-	return respond.JSON(w, http.StatusCreated, adminUserAnswer{newAdminUserBody(admin.Account{User: user})})
+	return respond.JSON(w, http.StatusCreated, adminUserAnswer{User: newAdminUserBody(admin.Account{User: user})})
 }
 
 // An adminChangeBody has pointers, because a missing member and an empty one differ. Roles are
@@ -114,13 +143,58 @@ type adminChangeBody struct {
 	Name     *string   `json:"name,omitempty" nullable:"false" doc:"At most 200 characters; may be empty"`
 	Roles    *[]string `json:"roles,omitempty" nullable:"false" doc:"All roles of the account. Not your own"`
 	Disabled *bool     `json:"disabled,omitempty" nullable:"false" doc:"true ends all sessions"`
+
+	Metadata *adminMetadataBody `json:"metadata,omitempty" nullable:"false" doc:"JSON merge patches (RFC 7396)"`
+}
+
+// An adminMetadataBody has a patch for each object. The text stays as it is, because a decoder would
+// round numbers beyond 2^53.
+type adminMetadataBody struct {
+	Public  json.RawMessage `json:"public,omitempty" doc:"An object; a member with null is removed"`
+	Private json.RawMessage `json:"private,omitempty" doc:"An object; a member with null is removed"`
+}
+
+// UnmarshalJSON rejects unknown members. Without it, a misspelt object would be ignored in silence, because
+// the check of a body looks at the first level only.
+func (b *adminMetadataBody) UnmarshalJSON(data []byte) error {
+	type plain adminMetadataBody
+	strict := json.NewDecoder(bytes.NewReader(data))
+	strict.DisallowUnknownFields()
+	return strict.Decode((*plain)(b))
+}
+
+// changeMetadata is first, so that a version that does not match changes nothing. The version counts the
+// changes of metadata only: If-Match says nothing about name, roles and state.
+func (a *api) changeMetadata(
+	w http.ResponseWriter, r *http.Request, by admin.Caller, body *adminMetadataBody,
+) (*adminMetadataAnswer, error) {
+	ifMatch := r.Header.Get("If-Match")
+	if body == nil && ifMatch == "" {
+		return nil, nil
+	}
+	if a.metadata == nil {
+		return nil, unacceptable("metadata", watchword.FieldInvalid, "This server has no metadata of accounts.")
+	}
+	patch := metadata.Patch{IfMatch: ifMatch, Operator: string(by.User.Email), Client: a.clients.of(w, r)}
+	if body != nil {
+		patch.Public, patch.Private = string(body.Public), string(body.Private)
+	}
+	changed, err := a.metadata.Patch(r.Context(), watchword.UserID(r.PathValue("id")), patch)
+	if err != nil {
+		return nil, err
+	}
+	return newMetadataAnswer(w, changed), nil
 }
 
 // adminChange changes the given members. The response has the account as it is afterwards, so that a
 // client shows what other administrators have changed meanwhile. A change of roles can take up to five
 // seconds after an earlier one, because access tokens carry their time in seconds.
 func (a *api) adminChange(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
-	body, err := apirequest.Body[adminChangeBody](r)
+	body, err := apirequest.PatchBody[adminChangeBody](r)
+	if err != nil {
+		return err
+	}
+	written, err := a.changeMetadata(w, r, by, body.Metadata)
 	if err != nil {
 		return err
 	}
@@ -129,7 +203,7 @@ func (a *api) adminChange(w http.ResponseWriter, r *http.Request, by admin.Calle
 	if err != nil {
 		return err
 	}
-	return respond.JSON(w, http.StatusOK, adminUserAnswer{newAdminUserBody(account)})
+	return respond.JSON(w, http.StatusOK, adminUserAnswer{newAdminUserBody(account), written})
 }
 
 // adminDelete deletes at once and for good. Only the event of the deletion stays. A client that

@@ -68,10 +68,10 @@ func matches(header, tag string) bool {
 	return false
 }
 
-// metadata responds in the same way at both well-known paths. Some libraries look for RFC 8414 and
+// issuerMetadata responds in the same way at both well-known paths. Some libraries look for RFC 8414 and
 // others for OpenID Connect. Both documents have the same members. They change only with a
 // release, so an hour in caches is short enough.
-func (a *api) metadata(w http.ResponseWriter, _ *http.Request) error {
+func (a *api) issuerMetadata(w http.ResponseWriter, _ *http.Request) error {
 	w.Header().Set("Cache-Control", "public, max-age=3600")
 	return respond.JSON(w, http.StatusOK, metadataAnswer{
 		Issuer:                 a.origins.publicURL,

@@ -22,6 +22,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/device"
 	"github.com/watchword-auth/watchword/internal/tokencookie"
 	"github.com/watchword-auth/watchword/internal/weborigin"
+	"github.com/watchword-auth/watchword/metadata"
 )
 
 // Options configure a Server. The zero value works.
@@ -82,6 +83,9 @@ type Options struct {
 	// session has a second factor. Default: off.
 	Admin *admin.Manager
 
+	// Metadata lets administrators read and write the metadata of accounts at /api/admin. Default: off.
+	Metadata *metadata.Manager
+
 	// DevMail shows the development mailbox at /dev/mail, to everyone who can reach the
 	// server. It needs a loopback PublicURL. Default: none.
 	DevMail Mailbox
@@ -111,6 +115,8 @@ type edge struct {
 	engine  *watchword.Engine
 	factors *factors.Manager // nil: no endpoints
 	admin   *admin.Manager   // nil: no endpoints
+	// metadata is nil if administrators don't see it.
+	metadata *metadata.Manager
 	// federation is nil without providers: no endpoints and no buttons.
 	federation *federation.Manager
 
@@ -191,8 +197,8 @@ func newEdge(engine *watchword.Engine, opts Options, o *origins) (edge, error) {
 	e := &errorResponder{
 		log: opts.Log, lines: newRefusalLog(), origins: o, cookies: c, clients: who, dialects: opts.Dialects,
 	}
-	shared := edge{engine: engine, factors: opts.Factors, admin: opts.Admin, origins: o, cookies: c, clients: who,
-		errors: e}
+	shared := edge{engine: engine, factors: opts.Factors, admin: opts.Admin, metadata: opts.Metadata,
+		origins: o, cookies: c, clients: who, errors: e}
 	// A sign-in completes a link that waits in this browser, so every handler that signs in needs the function.
 	if opts.Federation != nil && len(opts.Federation.Providers()) > 0 {
 		shared.federation = opts.Federation

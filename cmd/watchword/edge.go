@@ -11,6 +11,7 @@ import (
 	"github.com/watchword-auth/watchword/dialect"
 	"github.com/watchword-auth/watchword/dialect/lesson"
 	"github.com/watchword-auth/watchword/dialect/users"
+	"github.com/watchword-auth/watchword/metadata"
 	"github.com/watchword-auth/watchword/server"
 )
 
@@ -32,6 +33,7 @@ func (d *listeners) install(settings *Settings, s *stack, log *slog.Logger) erro
 		PasswordMin:    settings.engine().PasswordMin,
 		Factors:        settings.factors(s), // also with second-factor=off, for accounts that have one
 		Admin:          settings.admin(s),
+		Metadata:       metadata.New(s.engine, s.store.Metadata()),
 		Draining:       d.draining.Load,
 		Log:            log,
 	}

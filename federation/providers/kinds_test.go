@@ -210,7 +210,7 @@ func TestAppleSendsAFormWithAnUnsignedName(t *testing.T) {
 
 // isAppleSecret verifies the client secret as Apple describes it.
 func isAppleSecret(secret string, key *ecdsa.PublicKey, audience string) bool {
-	object, err := jose.ParseSigned(secret, []jose.SignatureAlgorithm{jose.ES256})
+	object, err := jose.ParseSignedCompact(secret, []jose.SignatureAlgorithm{jose.ES256})
 	if err != nil || object.Signatures[0].Header.KeyID != "KEY" {
 		return false
 	}

@@ -38,6 +38,11 @@ func OptionalBody[T any](r *http.Request) (body T, err error) {
 	return Body[T](r)
 }
 
+// PatchBody is like Body, but allows nulls below the first level, for members that are JSON merge patches.
+func PatchBody[T any](r *http.Request) (body T, err error) {
+	return decode[T](r, strictjson.DecodePatch)
+}
+
 // LenientBody is like OptionalBody, but ignores unknown members and nulls. It serves
 // clients that were written for other servers.
 func LenientBody[T any](r *http.Request) (body T, err error) {
@@ -79,7 +84,7 @@ func decode[T any](r *http.Request, read func(io.Reader, int64, any) error) (bod
 }
 
 // isJSON reports whether the body is declared as JSON in UTF-8 without a content
-// encoding.
+// encoding. A PATCH may also declare a JSON merge patch (RFC 7396), because a missing member is unchanged.
 func isJSON(r *http.Request) bool {
 	values := r.Header.Values("Content-Type")
 	if len(values) != 1 || r.Header.Get("Content-Encoding") != "" {
@@ -90,7 +95,8 @@ func isJSON(r *http.Request) bool {
 	}
 	kind, params, err := mime.ParseMediaType(values[0])
 	charset, named := params["charset"]
-	return err == nil && kind == "application/json" && (!named || strings.EqualFold(charset, "utf-8"))
+	isPatch := r.Method == http.MethodPatch && kind == "application/merge-patch+json"
+	return err == nil && (kind == "application/json" || isPatch) && (!named || strings.EqualFold(charset, "utf-8"))
 }
 
 // CookieToken returns the value of the cookie called name, or "" without one. It

@@ -62,6 +62,16 @@ func Decode(r io.Reader, limit int64, v any) error {
 	return unmarshal(data, v)
 }
 
+// DecodePatch is like Decode, but allows nulls and any depth below the first level: there, a JSON merge
+// patch (RFC 7396) removes members with null. The reader of the patch bounds its depth.
+func DecodePatch(r io.Reader, limit int64, v any) error {
+	data, err := read(r, limit, rules{known: names(v), patches: true})
+	if err != nil {
+		return err
+	}
+	return unmarshal(data, v)
+}
+
 // DecodeLenient is like Decode, but ignores nulls and members that v does not have. It
 // serves clients that were written for other servers. It still rejects duplicates.
 func DecodeLenient(r io.Reader, limit int64, v any) error {
@@ -186,6 +196,7 @@ type rules struct {
 	known    []string // allowed members
 	lenient  bool     // allow unknown members and nulls
 	anyDepth bool     // do not limit the depth
+	patches  bool     // allow nulls and any depth below the first level
 }
 
 // check checks that data is exactly one JSON object that follows the rules.
@@ -327,12 +338,12 @@ func (s rules) checkValue(decoder *json.Decoder, depth int) error {
 	}
 	switch token {
 	case nil:
-		if s.lenient {
+		if s.lenient || s.patches && depth > 1 {
 			return nil
 		}
 		return errNull
 	case json.Delim('{'), json.Delim('['):
-		if depth == maxDepth && !s.anyDepth {
+		if depth == maxDepth && !s.anyDepth && !s.patches {
 			return invalid("the body is nested too deeply")
 		}
 	}
