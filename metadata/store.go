@@ -28,6 +28,6 @@ type Tx interface {
 type ObjectTx interface {
 	// Metadata returns the zero Metadata for an account without any.
 	Metadata(context.Context, watchword.UserID) (Metadata, error)
-	// SetMetadata stores both objects and Version, if the stored version is still was (0: none is stored).
+	// SetMetadata stores both objects and Version, if the stored version is still was (0: no row).
 	SetMetadata(ctx context.Context, id watchword.UserID, m Metadata, was int64) (bool, error)
 }

@@ -321,7 +321,7 @@ func TestAdminWritesMetadataByVersions(t *testing.T) {
 	if a.Header.Get("ETag") != `"1"` || !strings.Contains(string(a.raw), stored) || !strings.Contains(string(a.raw), `"name":"Ada"`) {
 		t.Errorf("after: ETag %s, %s", a.Header.Get("ETag"), a.raw)
 	}
-	// A version that does not match changes nothing, also not the name.
+	// A wrong version leaves metadata and name as they are.
 	want(t, b.do("PATCH", path, `{"name":"Eve","metadata":{"public":{"plan":null}}}`, match(`"0"`)...), 412,
 		watchword.CodeVersionChanged)
 	a = b.do("GET", path, "", header...)

@@ -19,7 +19,7 @@ import (
 //
 // An administrator never sets a password, and no response has a token: the user gets a mail.
 //
-// Handlers pass the caller on and decide nothing. Package admin refuses changes of the caller's own
+// Handlers pass the caller on and make no decision. Package admin refuses changes of the caller's own
 // roles and of the last administrator. The engine refuses values that the command line would refuse,
 // because both call the same function.
 
@@ -163,8 +163,8 @@ func (b *adminMetadataBody) UnmarshalJSON(data []byte) error {
 	return strict.Decode((*plain)(b))
 }
 
-// changeMetadata is first, so that a version that does not match changes nothing. The version counts the
-// changes of metadata only: If-Match says nothing about name, roles and state.
+// changeMetadata is first, so that a wrong version leaves the account as it is. The version counts the
+// changes of metadata only: name, roles and state have no version.
 func (a *api) changeMetadata(
 	w http.ResponseWriter, r *http.Request, by admin.Caller, body *adminMetadataBody,
 ) (*adminMetadataAnswer, error) {
