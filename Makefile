@@ -19,7 +19,7 @@ PLATFORMS ?=    # of make dist:                 make dist PLATFORMS=linux/amd64,
 FUZZTIME ?= 60s # per fuzz target:              make fuzz FUZZTIME=10m
 
 .DEFAULT_GOAL := help
-.PHONY: help run build dist dist-check image manifests test lint generate fuzz pictures transcript faults soak upgrade revocation timing try compare bench bench-compare cover clean
+.PHONY: help run build dist dist-check image manifests test browsers lint generate fuzz pictures transcript faults soak upgrade revocation timing try compare bench bench-compare cover clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ manifests: build ## check compose.yaml, the Kubernetes manifests and the workflo
 test: ## all checks that a change must pass (under 15 minutes on 2 cores); as root on Debian, install what they need
 	@.ci/setup
 	@CGO_ENABLED=1 .ci/check
+
+browsers: ## the long tests in Chromium: every page with axe, and the built front-ends of examples (5 minutes)
+	@.ci/check browsers
 
 lint: ## the quick checks: format, vet, staticcheck, tidy
 	@.ci/check format vet staticcheck tidy
