@@ -8,9 +8,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/amr"
 )
 
-// Access. A caller is an administrator, or a service key. Each request reads the
-// user, the session and the roles, so a demotion takes effect at the next request, whatever the
-// access token says.
+// Access. A caller is an administrator. Each request reads the user, the session and the roles. A
+// demotion therefore takes effect at the next request, although the access token still has the role.
 //
 // The order of the checks: the token, then the role, then the level and the age of the proof. A user
 // without the role therefore never learns that a step-up would help.

@@ -9,14 +9,15 @@ import (
 )
 
 // Changes of accounts. The engine makes them (watchword.Operator), and its events name the
-// administrator. This file adds the rules that the command line does not have: nobody changes the
-// own roles, and an enabled administrator remains.
+// administrator. This file adds two rules that the command line does not have: a caller can't change the
+// caller's own roles, and an enabled administrator remains.
 
 // operator returns the engine's operations in the name of a caller. A change of target that leaves
-// no enabled administrator is rolled back, if target was one.
+// no enabled administrator is rolled back. The check does not look at target as it was read before, because
+// a concurrent change may have made it an administrator.
 func (m *Manager) operator(by Caller, target watchword.User) watchword.Operator {
 	return m.engine.Operator(string(by.User.Email), func(ctx context.Context, tx watchword.Tx) error {
-		if !target.HasRole(watchword.RoleAdmin) || target.Disabled() {
+		if target.ID == "" {
 			return nil
 		}
 		remains, err := tx.(Tx).HasAdmin(ctx)

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -257,6 +258,8 @@ func TestCounterOfAPasskeyGrows(t *testing.T) {
 			d.key.Counter = c.count
 			if _, err := r.alone(t, d); err == nil && c.want != "" || err != nil && watchword.CodeOf(err) != c.want {
 				t.Errorf("%d: got %v, want %q", c.count, err, c.want)
+			} else if errors.Is(err, factors.ErrPasskeyUnknown) {
+				t.Errorf("%d: a browser would forget a passkey that exists", c.count)
 			}
 		}
 		offer := r.offer(t, a)

@@ -2,6 +2,7 @@ package factors_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -202,6 +203,9 @@ func TestPasskeyOpensNoSessionOfADisabledAccount(t *testing.T) {
 		must(t, r.Manager.Reset(t.Context(), "", a.who.User.ID))
 		_, err = r.alone(t, d)
 		wantCode(t, err, watchword.CodeInvalidCredentials)
+		if !errors.Is(err, factors.ErrPasskeyUnknown) {
+			t.Errorf("a removed passkey: %v, want ErrPasskeyUnknown, so that the browser forgets it", err)
+		}
 	})
 }
 

@@ -39,8 +39,8 @@ func (m *Manager) waitForProof(ctx context.Context, s settlement, res *Result) e
 	return nil
 }
 
-// readMailed reads the mailed link of a purposeVerify attempt. The address is that of the link, whatever
-// the provider says now.
+// readMailed reads the mailed link of a purposeVerify attempt. It uses the address of the link,
+// also if the provider reports another one now.
 func (m *Manager) readMailed(ctx context.Context, s *settlement) error {
 	link, waiting, err := m.engine.OpenVerifyLink(ctx, watchword.Secret(s.attempt.Mailed), s.at)
 	if err != nil {
