@@ -35,6 +35,7 @@ type AccountTx interface {
 	AccountsWithRole(ctx context.Context, role string, after watchword.UserID, limit int) ([]Account, error)
 	// HasAdmin reports whether an enabled account holds the role admin. It locks the decision until the transaction
 	// ends: of two transactions that each remove one of two administrators, the second sees what the first has done.
+	// The lock is the row of the key KeyService. Without it, HasAdmin fails with another error than ErrNotFound.
 	HasAdmin(context.Context) (bool, error)
 	// Account returns the account of an id, or watchword.ErrNotFound.
 	Account(ctx context.Context, id watchword.UserID) (Account, error)

@@ -73,9 +73,14 @@ func (t Tx) AccountsWithRole(
 	return rows(ctx, t, scanAccount, selectRoleAccounts, role, after, limit)
 }
 
-// HasAdmin locks a row first that all such transactions share, so the query reads a snapshot from after the wait.
+// HasAdmin locks a row first that all such transactions share, so the query reads a snapshot from after the wait. The
+// engine creates this row when it starts. Without it there is no lock, so HasAdmin then fails.
 func (t Tx) HasAdmin(ctx context.Context) (bool, error) {
-	if _, err := t.HoldKey(ctx, watchword.KeyService); err != nil && !errors.Is(err, watchword.ErrNotFound) {
+	_, err := t.HoldKey(ctx, watchword.KeyService)
+	switch {
+	case errors.Is(err, watchword.ErrNotFound):
+		return false, errors.New("the table keys has no secret of the use service, which is the lock of the administrators")
+	case err != nil:
 		return false, err
 	}
 	return row(ctx, t, scanBool, hasAdmin)

@@ -1,0 +1,237 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/admin"
+	"github.com/watchword-auth/watchword/metadata"
+)
+
+var administration = map[string]func(suite){
+	"AccountKeepsEveryField": func(s suite) {
+		want := s.fullAccount()
+		completeFixture(s, want)
+		s.admin(func(ctx context.Context, tx admin.Tx) error {
+			byID, err := tx.Account(ctx, want.ID)
+			byEmail, err2 := tx.Accounts(ctx, want.Email, want.Email+"\x7f", 9)
+			byRole, err3 := tx.AccountsWithRole(ctx, "staff", "", 9)
+			same(s, "by id", byID, want)
+			same(s, "by address", byEmail, []admin.Account{want})
+			same(s, "by role", byRole, []admin.Account{want})
+			return firstError(err, err2, err3)
+		})
+	},
+
+	"UnknownAccountReturnsErrNotFound": func(s suite) {
+		s.admin(func(ctx context.Context, tx admin.Tx) error {
+			_, err := tx.Account(ctx, User(1).ID)
+			s.wantNotFound("account", err)
+			return nil
+		})
+	},
+
+	// The order is that of bytes on every store, whatever the collation of the database is.
+	"AccountsAreARangeOfAddresses": func(s suite) {
+		all := []watchword.Address{"a-b@example.com", "a.b@example.com", "a_b@example.com", "ab@example.com", "b@example.com"}
+		for n, email := range slices.Backward(all) {
+			u := User(n)
+			u.Email, u.Factors, u.Metadata = email, 0, ""
+			s.wantHeld(true, "insert", insertUser(u, Start))
+		}
+		for _, c := range []struct {
+			from, below watchword.Address
+			limit       int
+			want        []watchword.Address
+		}{
+			{"", "\x7f", 9, all},
+			{"", "\x7f", 2, all[:2]},
+			{"a.b@example.com\x01", "\x7f", 9, all[2:]},
+			{"a", "a\x7f", 9, all[:4]},
+			{"a_", "a_\x7f", 9, all[2:3]},
+			{"a%", "a%\x7f", 9, nil},
+			{"b@example.com", "b@example.com", 9, nil},
+			{"", "\x7f", 0, nil},
+		} {
+			s.admin(func(ctx context.Context, tx admin.Tx) error {
+				got, err := tx.Accounts(ctx, c.from, c.below, c.limit)
+				var emails []watchword.Address
+				for _, account := range got {
+					emails = append(emails, account.Email)
+				}
+				same(s, string(c.from+" to "+c.below), emails, c.want)
+				return err
+			})
+		}
+	},
+
+	"AccountsWithARoleFollowTheirIDs": func(s suite) {
+		var ids []watchword.UserID
+		for n := range 5 {
+			u := User(5 - n) // ids and addresses ascend, insertions descend
+			u.Roles = []string{"member"}
+			if n == 2 {
+				u.Roles = []string{"members", "memb", "Member"}
+			} else {
+				ids = append(ids, u.ID)
+			}
+			s.wantHeld(true, "insert", insertUser(u, Start))
+		}
+		slices.Sort(ids)
+		s.wantRole("member", "", 9, ids...)
+		s.wantRole("member", "", 2, ids[:2]...)
+		s.wantRole("member", ids[1], 9, ids[2:]...)
+		s.wantRole("member", ids[3], 9)
+		s.wantRole("mem%", "", 9)
+	},
+
+	// The rows of the roles follow each change of an account.
+	"RolesAreFoundUntilTheyAreRemoved": func(s suite) {
+		one, two := s.addUser(1), s.addUser(2)
+		s.wantRole("staff", "", 9, one.ID, two.ID)
+		s.update(func(ctx context.Context, tx watchword.Tx) error {
+			return tx.SetRoles(ctx, one.ID, []string{"auditor", "admin"}, Start)
+		})
+		s.wantRole("staff", "", 9, two.ID)
+		s.wantRole("auditor", "", 9, one.ID)
+		s.wantRole("admin", "", 9, one.ID, two.ID)
+		s.wantHeld(true, "delete", func(ctx context.Context, tx watchword.Tx) (bool, error) {
+			return tx.DeleteUser(ctx, one.ID)
+		})
+		s.wantRole("auditor", "", 9)
+		s.wantRole("admin", "", 9, two.ID)
+		s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.SetRoles(ctx, two.ID, nil, Start) })
+		s.wantRole("admin", "", 9)
+	},
+
+	"OnlyAnEnabledAccountIsAnAdmin": func(s suite) {
+		s.wantHeld(true, "insert the key", insertKey(keyOf(watchword.KeyService, 1)))
+		s.wantHeld(false, "without an account", hasAdmin)
+		one := s.addUser(1)
+		s.wantHeld(true, "with an administrator", hasAdmin)
+		setDisabled := func(at time.Time) {
+			s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.SetDisabled(ctx, one.ID, at) })
+		}
+		setDisabled(Start)
+		s.wantHeld(false, "with a disabled one", hasAdmin)
+		setDisabled(time.Time{})
+		s.wantHeld(true, "with an enabled one", hasAdmin)
+		s.update(func(ctx context.Context, tx watchword.Tx) error {
+			return tx.SetRoles(ctx, one.ID, []string{"administrator", "staff"}, Start)
+		})
+		s.wantHeld(false, "with another role", hasAdmin)
+	},
+
+	// Neither transaction commits before both have asked, if the store allows it. Without a common lock, neither would
+	// see what the other has done.
+	"OneAdminRemainsOfTwo": func(s suite) {
+		s.wantHeld(true, "insert the key", insertKey(keyOf(watchword.KeyService, 1)))
+		for way := range 3 {
+			one, two := s.addUser(2*way), s.addUser(2*way+1)
+			asked := make(chan struct{}, 4) // a store may run a transaction again
+			both := func() {
+				asked <- struct{}{}
+				// With the lock, only one of them gets here. Its wait then ends by itself.
+				for wait := time.After(200 * time.Millisecond); len(asked) < 2; {
+					select {
+					case <-wait:
+						return
+					case <-time.After(time.Millisecond):
+					}
+				}
+			}
+			var first, second error
+			var running sync.WaitGroup
+			running.Go(func() { first = s.removeAdmin(one.ID, way, both) })
+			running.Go(func() { second = s.removeAdmin(two.ID, 2, both) })
+			running.Wait()
+			failed := slices.DeleteFunc([]error{first, second}, func(err error) bool { return err == nil })
+			if len(failed) != 1 || !errors.Is(failed[0], errLastAdmin) {
+				s.Errorf("way %d: refused: %v, want one", way, failed)
+			}
+			s.wantHeld(true, "the rest", hasAdmin)
+			for _, u := range []watchword.User{one, two} {
+				s.update(func(ctx context.Context, tx watchword.Tx) error {
+					_, err := tx.DeleteUser(ctx, u.ID)
+					return err
+				})
+			}
+		}
+	},
+
+	// The row of the service secret is the lock. Without it, two transactions could both remove an administrator.
+	"HasAdminFailsWithoutItsLock": func(s suite) {
+		s.addUser(1)
+		err := s.Update(s.Context(), func(tx watchword.Tx) error {
+			_, err := tx.(admin.Tx).HasAdmin(s.Context())
+			return err
+		})
+		if err == nil || errors.Is(err, watchword.ErrNotFound) || !strings.Contains(err.Error(), "service") {
+			s.Errorf("without the key: %v", err)
+		}
+	},
+}
+
+// fullAccount inserts an account with every field and both kinds of factors.
+func (s suite) fullAccount() admin.Account {
+	s.Helper()
+	u := fullUser()
+	s.wantHeld(true, "insert", insertUser(u, Start))
+	s.wantHeld(true, "insert a TOTP", insertFactor(factorOf(u, 1)))
+	s.wantHeld(true, "insert a passkey", insertFactor(passkeyOf(u, 2)))
+	u.Metadata = `{"plan":"pro"}`
+	s.wantHeld(true, "metadata", setMetadata(u.ID, metadata.Metadata{Version: 1, Public: u.Metadata}, 0))
+	return admin.Account{User: s.user(u.ID), TOTP: true, Passkey: true}
+}
+
+var errLastAdmin = errors.New("the last administrator")
+
+// removeAdmin disables, demotes or deletes an administrator, and asks whether one remains. It then calls both, and is
+// rolled back with errLastAdmin if none remains.
+func (s suite) removeAdmin(id watchword.UserID, way int, both func()) error {
+	return s.Update(s.Context(), func(tx watchword.Tx) (err error) {
+		switch way {
+		case 0:
+			err = tx.SetDisabled(s.Context(), id, Start)
+		case 1:
+			err = tx.SetRoles(s.Context(), id, nil, Start)
+		default:
+			_, err = tx.DeleteUser(s.Context(), id)
+		}
+		if err != nil {
+			return err
+		}
+		remains, err := tx.(admin.Tx).HasAdmin(s.Context())
+		both()
+		if err == nil && !remains {
+			err = errLastAdmin
+		}
+		return err
+	})
+}
+
+// admin runs fn in a read transaction that must succeed.
+func (s suite) admin(fn func(context.Context, admin.Tx) error) {
+	s.Helper()
+	s.view(func(ctx context.Context, tx watchword.Tx) error { return fn(ctx, tx.(admin.Tx)) })
+}
+
+func (s suite) wantRole(role string, after watchword.UserID, limit int, want ...watchword.UserID) {
+	s.Helper()
+	s.admin(func(ctx context.Context, tx admin.Tx) error {
+		found, err := tx.AccountsWithRole(ctx, role, after, limit)
+		var ids []watchword.UserID
+		for _, account := range found {
+			ids = append(ids, account.ID)
+		}
+		same(s, "accounts with the role "+role, ids, want)
+		return err
+	})
+}
+
+func hasAdmin(ctx context.Context, tx watchword.Tx) (bool, error) { return tx.(admin.Tx).HasAdmin(ctx) }
