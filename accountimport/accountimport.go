@@ -50,6 +50,9 @@ type Account struct {
 	// Factors is the list of second factors that `users export` writes, as JSON; empty: none. An Importer without
 	// Factors refuses them.
 	Factors watchword.Secret
+
+	// PublicMetadata and PrivateMetadata are JSON objects; empty: none. An Importer without Objects refuses them.
+	PublicMetadata, PrivateMetadata string
 }
 
 // Factors adds second factors to accounts. It is an interface, because package factors is another wing.
@@ -58,6 +61,14 @@ type Factors interface {
 	Problem(ctx context.Context, tx watchword.Tx, list watchword.Secret) (string, error)
 	// Add inserts the factors of a new account.
 	Add(ctx context.Context, tx watchword.Tx, id watchword.UserID, list watchword.Secret, now time.Time) error
+}
+
+// Objects adds metadata to accounts. It is an interface, because package metadata is another wing.
+type Objects interface {
+	// Problem returns why an account can't have this metadata, or "".
+	Problem(u watchword.User, public, private string) (string, error)
+	// Add inserts the metadata of a new account.
+	Add(ctx context.Context, tx watchword.Tx, id watchword.UserID, public, private string) error
 }
 
 // KeptID returns the id that the account keeps, in its stored form, if ID is a UUID.
@@ -79,6 +90,7 @@ type Importer struct {
 	engine   watchword.Inside
 	operator string
 	factors  Factors
+	objects  Objects
 }
 
 // New returns an importer.
@@ -93,6 +105,12 @@ func (i Importer) As(operator string) Importer {
 // With returns an importer that imports second factors, too.
 func (i Importer) With(f Factors) Importer {
 	i.factors = f
+	return i
+}
+
+// WithMetadata returns an importer that imports metadata, too.
+func (i Importer) WithMetadata(o Objects) Importer {
+	i.objects = o
 	return i
 }
 
@@ -174,8 +192,13 @@ func (i Importer) importAccount(
 		if err != nil {
 			return Result{}, err
 		}
-		if inserted && len(wanted.factors) > 0 {
-			if err := i.factors.Add(ctx, tx, wanted.user.ID, wanted.factors, event.At); err != nil {
+		if inserted && len(wanted.from.Factors) > 0 {
+			if err := i.factors.Add(ctx, tx, wanted.user.ID, wanted.from.Factors, event.At); err != nil {
+				return Result{}, err
+			}
+		}
+		if m := wanted.from; inserted && m.PublicMetadata+m.PrivateMetadata != "" {
+			if err := i.objects.Add(ctx, tx, wanted.user.ID, m.PublicMetadata, m.PrivateMetadata); err != nil {
 				return Result{}, err
 			}
 		}
@@ -198,14 +221,14 @@ type importing struct {
 	user     watchword.User
 	keptID   bool
 	called   string // what identifies it in the other system: "id" or "email"
-	factors  watchword.Secret
+	from     Account
 	problems []watchword.FieldError
 }
 
 func (i Importer) parse(ctx context.Context, tx watchword.Tx, from Account, now time.Time) (importing, error) {
 	secret := i.engine.MACSecret(watchword.KeyImport)
 	user, problems := i.engine.ParseUser(watchword.NewUser{Email: from.Email, Name: from.Name, Roles: from.Roles}, now)
-	wanted := importing{called: "id", factors: from.Factors}
+	wanted := importing{called: "id", from: from}
 	user.ID, wanted.keptID = from.KeptID()
 	switch {
 	case wanted.keptID:
@@ -230,38 +253,45 @@ func (i Importer) parse(ctx context.Context, tx watchword.Tx, from Account, now 
 			problems = append(problems, *problem)
 		}
 	}
-	badFactors, err := i.factorProblem(ctx, tx, user.ID, from.Factors)
-	if badFactors != nil {
-		problems = append(problems, *badFactors)
-	}
-	wanted.user, wanted.problems = user, problems
+	more, err := i.belongings(ctx, tx, user, from)
+	wanted.user, wanted.problems = user, append(problems, more...)
 	return wanted, err
 }
 
-// factorProblem checks the factors of an account. An account that exists keeps its own.
-func (i Importer) factorProblem(
-	ctx context.Context, tx watchword.Tx, id watchword.UserID, list watchword.Secret,
-) (*watchword.FieldError, error) {
-	if list == "" {
+// belongings checks the factors and the metadata of an account. An account that exists keeps its own.
+func (i Importer) belongings(
+	ctx context.Context, tx watchword.Tx, u watchword.User, from Account,
+) (problems []watchword.FieldError, err error) {
+	hasMetadata := from.PublicMetadata+from.PrivateMetadata != ""
+	if from.Factors == "" && !hasMetadata {
 		return nil, nil
 	}
-	refused := &watchword.FieldError{Field: "secondFactors", Code: watchword.FieldInvalid,
-		Message: "Second factors are not imported here."}
-	if i.factors == nil {
-		return refused, nil
-	}
-	switch _, err := tx.User(ctx, id); {
+	switch _, err := tx.User(ctx, u.ID); {
 	case err == nil:
 		return nil, nil
 	case !errors.Is(err, watchword.ErrNotFound):
 		return nil, err
 	}
-	problem, err := i.factors.Problem(ctx, tx, list)
-	if err != nil || problem == "" {
-		return nil, err
+	refuse := func(field, problem string) {
+		if problem != "" {
+			problems = append(problems, watchword.FieldError{Field: field, Code: watchword.FieldInvalid, Message: problem})
+		}
 	}
-	refused.Message = problem
-	return refused, nil
+	if from.Factors != "" {
+		problem := "Second factors are not imported here."
+		if i.factors != nil {
+			problem, err = i.factors.Problem(ctx, tx, from.Factors)
+		}
+		refuse("secondFactors", problem)
+	}
+	if hasMetadata && err == nil {
+		problem := "Metadata is not imported here."
+		if i.objects != nil {
+			problem, err = i.objects.Problem(u, from.PublicMetadata, from.PrivateMetadata)
+		}
+		refuse("metadata", problem)
+	}
+	return problems, err
 }
 
 // hash returns the hash of an imported account in its stored form.

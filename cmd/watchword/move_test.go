@@ -41,8 +41,16 @@ func TestSessionsContinueAfterAMoveToPostgres(t *testing.T) {
 	if got := run(t, call{dir: dir, args: []string{"users", "create", "grace@example.com"}}); got.code != 0 {
 		t.Fatal(got.errors) // a mail waits now
 	}
+	for _, args := range [][]string{{`plan="pro"`, "id=9007199254740993"}, {"--private", `note="é"`}} {
+		if got := run(t, call{dir: dir, args: append([]string{"users", "set", ada}, args...)}); got.code != 0 {
+			t.Fatal(got.errors)
+		}
+	}
 
 	before := operatorOutput(t, dir)
+	if !strings.Contains(before, `"id": 9007199254740993`) || !strings.Contains(before, `"note": "é"`) {
+		t.Errorf("without metadata:\n%s", before)
+	}
 	told := move(t, dir, 0, "", "--to="+target).out
 	for _, want := range []string{"PostgreSQL at ", masterKeyFile,
 		"Servers refuse to start on watchword-data/watchword.db"} {
@@ -245,7 +253,7 @@ func move(t *testing.T, dir string, code int, wantError string, args ...string) 
 // operatorOutput returns the output of the operator's commands about the database.
 func operatorOutput(t *testing.T, dir string, args ...string) (shown string) {
 	t.Helper()
-	for _, command := range []string{"users list", "users show " + ada, "mail list", "keys list"} {
+	for _, command := range []string{"users list", "users show " + ada, "users set " + ada, "mail list", "keys list"} {
 		got := run(t, call{
 			dir: dir, env: []string{masterKeyFile}, args: append(strings.Fields(command+" --json"), args...)})
 		if got.code != 0 {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/watchword-auth/watchword/cmd/internal/userimport"
+	"github.com/watchword-auth/watchword/metadata"
 )
 
 // userExport writes every account with its password hash, in the form that import reads. The file
@@ -49,6 +50,7 @@ func (c *userExport) Run(ctx context.Context, p *program) error {
 		CSV: c.csv(), NoFormulas: c.NoFormulas,
 		// Without the factors, an import elsewhere would leave accounts with their password alone.
 		Factors:  p.settings.factors(s).Portable,
+		Private:  metadata.New(s.engine, s.store.Metadata()).Private,
 		Progress: func(accounts int) { progress.update(int64(accounts), accounts) },
 	})
 	progress.clear()

@@ -6,6 +6,7 @@ import (
 
 	"github.com/watchword-auth/watchword/accountimport"
 	"github.com/watchword-auth/watchword/cmd/internal/userimport"
+	"github.com/watchword-auth/watchword/metadata"
 )
 
 // userImport is `watchword users import`. Package userimport does the work: it reads
@@ -73,9 +74,10 @@ func (c *userImport) Run(ctx context.Context, p *program) error {
 		options.IDMap = ids
 	}
 	printer := &importPrinter{program: p, command: c, size: input.Size}
-	// Second factors are another wing, so this command connects both. An import without them refuses
-	// an account that has one.
-	accounts := accountimport.New(s.engine).As(p.operatorName()).With(p.settings.factors(s).Imports())
+	// Second factors and metadata are other wings, so this command connects them. An import without them
+	// refuses an account that has some.
+	accounts := accountimport.New(s.engine).As(p.operatorName()).With(p.settings.factors(s).Imports()).
+		WithMetadata(metadata.New(s.engine, s.store.Metadata()).Imports())
 	importer := userimport.New(accounts, input, options, printer)
 	if c.DryRun {
 		report, err := importer.Check(ctx)

@@ -46,6 +46,8 @@ type importColumns struct {
 	TOTP          string   `name:"totp" placeholder:"COLUMN" help:"Column with the secret of the authenticator app: base32, or an otpauth URI."`
 	TOTPEnabled   string   `name:"totp-enabled" placeholder:"COLUMN" help:"Column that says whether, or since when, the app is confirmed. Without such a column, each secret counts."`
 	SecondFactors string   `name:"second-factors" placeholder:"COLUMN" help:"Column with all second factors, as users export writes them."`
+	Public        string   `name:"public-metadata" placeholder:"COLUMN" help:"Column with the metadata that the user reads: a JSON object."`
+	Private       string   `name:"private-metadata" placeholder:"COLUMN" help:"Column with the metadata for operators: a JSON object."`
 	ID            string   `name:"id" placeholder:"COLUMN" help:"Column with the id. A UUID is kept; for other ids see --id-map."`
 }
 
@@ -198,6 +200,7 @@ func (c *userImport) fileOptions() userfile.Options {
 		userfile.Disabled: strings.Join(c.Disabled, "\n"), userfile.ID: c.ID,
 		userfile.Temporary: c.Temporary, userfile.Algorithm: c.Algorithm, userfile.Factor: c.Factor,
 		userfile.TOTP: c.TOTP, userfile.TOTPEnabled: c.TOTPEnabled, userfile.SecondFactors: c.SecondFactors,
+		userfile.PublicMetadata: c.Public, userfile.PrivateMetadata: c.Private,
 	} {
 		if name != "" {
 			o.Names[field] = name

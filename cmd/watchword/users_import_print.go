@@ -112,6 +112,9 @@ func (w *importPrinter) summary(r *userimport.Report, failed error) {
 	w.section(r, "Roles", r.Roles)
 	// The operator compares these counts with those of the other system.
 	w.section(r, "Second factors", r.Factors)
+	if r.Metadata > 0 {
+		p.say("With metadata: %d", r.Metadata)
+	}
 	if r.IDsKept+r.IDsNew > 0 {
 		p.say("Ids: %d kept, %d new", r.IDsKept, r.IDsNew)
 	}
@@ -244,7 +247,7 @@ func (w *importPrinter) summaryJSON(r *userimport.Report, failed error) {
 		{"error", reason}, {"accounts", r.Accounts}, {outcome(r), r.Done}, {"there", r.Existing}, {"bad", r.Bad},
 		{"verified", r.Verified}, {"disabled", r.Disabled}, {"system", r.System},
 		{"kinds", r.Kinds}, {"passwords", r.Passwords}, {"roles", r.Roles},
-		{"secondFactors", r.Factors}, {"secondFactorsLost", r.LostFactors},
+		{"secondFactors", r.Factors}, {"secondFactorsLost", r.LostFactors}, {"metadata", r.Metadata},
 		{"idsKept", r.IDsKept}, {"idsNew", r.IDsNew},
 		{"columnsUsed", notNull(r.ColumnsUsed)}, {"columnsNotUsed", notNull(r.ColumnsUnused)},
 		{"columnsMissing", notNull(r.ColumnsMissing)}, {"columnsUnsettled", notNull(r.ColumnsUnsettled)},

@@ -218,6 +218,7 @@ func member(values map[string]any, path string) (value any, top string, ok bool)
 
 // read converts the values of an account into a Row.
 func (c *columns) read(values map[string]any) Row {
+	c.objectsAsText(values)
 	for name, value := range values {
 		values[name] = withoutNull(value)
 		c.see(name)
@@ -236,6 +237,7 @@ func (c *columns) read(values map[string]any) Row {
 	r.verified()
 	r.disabled()
 	r.factors()
+	r.metadata()
 	r.row.CreatedAt = take(&r, CreatedAt, timeOf, notTime)
 	if pick, ok := r.pick(Locale); ok {
 		r.row.Locale, _ = textOf(pick.value)

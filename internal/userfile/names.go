@@ -71,6 +71,8 @@ var wellKnown = [...]known{
 		"mfa.enabled", "mfa.totp.enabled",
 	}},
 	{SecondFactors, []string{"secondFactors"}},
+	{PublicMetadata, []string{"publicMetadata"}},
+	{PrivateMetadata, []string{"privateMetadata"}},
 }
 
 // passwordNames are names of password hashes. A column "hash" counts only if the file has none of

@@ -46,6 +46,9 @@ const (
 	TOTP          Field = "totp"          // secret of an authenticator app
 	TOTPEnabled   Field = "totpEnabled"   // whether the user has confirmed TOTP
 	SecondFactors Field = "secondFactors" // all factors, as users export writes them
+
+	PublicMetadata  Field = "publicMetadata"  // a JSON object that the user may read
+	PrivateMetadata Field = "privateMetadata" // a JSON object for operators
 )
 
 // Formats of Options.
@@ -99,7 +102,8 @@ type Row struct {
 	Roles              []string
 	CreatedAt          time.Time
 	Factors            []factorfile.Factor
-	LostFactor         bool // the account has two-step sign-in, and the file lacks its secret
+	LostFactor         bool   // the account has two-step sign-in, and the file lacks its secret
+	Public, Private    string // metadata: JSON objects without blanks; empty: none
 	Problems           []Problem
 }
 

@@ -18,6 +18,7 @@ func TestOperatorsFindByIndex(t *testing.T) {
 		"selectUsers":         byAddress,
 		"selectRequestEvents": "SEARCH events USING INDEX events_by_request (request_id=?)",
 		"selectAccounts":      byAddress,
+		"selectPrivate":       byAddress,
 		"selectRoleAccounts":  "SEARCH user_roles USING PRIMARY KEY (role=? AND user_id>?)",
 		"selectAccount":       "SEARCH users USING PRIMARY KEY (id=?)",
 		"hasAdmin":            "SEARCH user_roles USING PRIMARY KEY (role=?)",

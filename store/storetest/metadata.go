@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/metadata"
@@ -41,6 +42,28 @@ var objects = map[string]func(suite){
 		read(`{"a":1}`)
 		s.wantHeld(true, "second", setMetadata(u.ID, metadata.Metadata{Version: 2, Public: `{"a":2}`}, 1))
 		read(`{"a":2}`)
+	},
+
+	"PrivateMetadataIsReadByARangeOfAddresses": func(s suite) {
+		want := map[watchword.UserID]string{}
+		for n := range 5 {
+			u := s.addUser(n)
+			m := metadata.Metadata{Version: 1, Private: fmt.Sprintf(`{"n":%d}`, n)}
+			switch n {
+			case 0: // no row
+				continue
+			case 2:
+				m.Private = ""
+			case 1, 3:
+				want[u.ID] = m.Private
+			}
+			s.wantHeld(true, "write", setMetadata(u.ID, m, 0))
+		}
+		s.view(func(ctx context.Context, tx watchword.Tx) error {
+			got, err := tx.(metadata.Tx).PrivateMetadata(ctx, User(0).Email, User(3).Email)
+			same(s, "private objects", got, want)
+			return err
+		})
 	},
 
 	"MetadataIsDeletedWithTheUser": func(s suite) {

@@ -36,6 +36,7 @@ func (i *Importer) account(row userfile.Row) account {
 	a.user = accountimport.Account{
 		ID: row.ID, System: i.options.System, Email: row.Email, Name: i.name(row),
 		Locale: row.Locale, Roles: row.Roles, Factors: watchword.Secret(factorfile.Text(row.Factors)),
+		PublicMetadata: row.Public, PrivateMetadata: row.Private,
 		CreatedAt:  row.CreatedAt,
 		DisabledAt: timeOf(row.Disabled, now),
 		VerifiedAt: timeOf(row.Verified, now),

@@ -26,6 +26,9 @@ type ExportOptions struct {
 
 	// Factors returns the second factors of accounts. Nil: leave them out.
 	Factors func(context.Context, []watchword.User) (map[watchword.UserID]watchword.Secret, error)
+
+	// Private returns the private metadata of accounts, which are in the order of addresses. Nil: leave it out.
+	Private func(context.Context, []watchword.User) (map[watchword.UserID]string, error)
 }
 
 // Exported counts the accounts of an export.
@@ -54,12 +57,14 @@ type exportedUser struct {
 	DisabledAt      *time.Time        `json:"disabledAt"`
 	PasswordHash    string            `json:"passwordHash"`
 
-	SecondFactors json.RawMessage `json:"secondFactors,omitempty"`
+	SecondFactors   json.RawMessage `json:"secondFactors,omitempty"`
+	PublicMetadata  json.RawMessage `json:"publicMetadata,omitempty"`
+	PrivateMetadata json.RawMessage `json:"privateMetadata,omitempty"`
 }
 
 var exportedColumns = []string{
 	"id", "email", "emailVerified", "emailVerifiedAt", "name", "locale", "roles", "createdAt", "disabledAt",
-	"secondFactors", "passwordHash",
+	"secondFactors", "publicMetadata", "privateMetadata", "passwordHash",
 }
 
 // Export writes every account, with its password hash, in the order of addresses. It
@@ -79,11 +84,17 @@ func Export(ctx context.Context, engine Lister, out io.Writer, o ExportOptions) 
 			}
 		}
 		n.Factors += len(factors)
+		var private map[watchword.UserID]string
+		if o.Private != nil {
+			if private, err = o.Private(ctx, page); err != nil {
+				return n, err
+			}
+		}
 		for _, user := range page {
 			if passhash.KeyID(string(user.PasswordHash)) != "" {
 				n.Peppered++
 			}
-			if err := write(user, factors[user.ID]); err != nil {
+			if err := write(belongings{user, factors[user.ID], private[user.ID]}); err != nil {
 				return n, err
 			}
 		}
@@ -96,33 +107,35 @@ func Export(ctx context.Context, engine Lister, out io.Writer, o ExportOptions) 
 	}
 }
 
+// belongings are an account and what an export writes with it. The public metadata is part of the account.
+type belongings struct {
+	watchword.User
+	factors watchword.Secret
+	private string
+}
+
 // writer returns a function that writes one account, and one that ends the file. Errors of the
 // output, such as a full disk, may appear only at flush, because both writers buffer.
-func (o ExportOptions) writer(
-	out io.Writer,
-) (write func(watchword.User, watchword.Secret) error, flush func() error) {
+func (o ExportOptions) writer(out io.Writer) (write func(belongings) error, flush func() error) {
 	buffer := bufio.NewWriterSize(out, 1<<16)
 	if o.CSV {
 		lines := csv.NewWriter(buffer)
 		lines.Write(exportedColumns) //nolint:errcheck // the writer keeps its error, and flush returns it
-		write = func(u watchword.User, factors watchword.Secret) error { return lines.Write(o.values(u, factors)) }
-		return write, func() error { lines.Flush(); return errors.Join(lines.Error(), buffer.Flush()) }
+		return func(b belongings) error { return lines.Write(o.values(b)) },
+			func() error { lines.Flush(); return errors.Join(lines.Error(), buffer.Flush()) }
 	}
 	lines := json.NewEncoder(buffer)
 	lines.SetEscapeHTML(false)
-	return func(u watchword.User, factors watchword.Secret) error {
-		account := newExportedUser(u)
-		account.SecondFactors = json.RawMessage(factors)
-		return lines.Encode(account)
-	}, buffer.Flush
+	return func(b belongings) error { return lines.Encode(newExportedUser(b)) }, buffer.Flush
 }
 
-func newExportedUser(u watchword.User) exportedUser {
+func newExportedUser(u belongings) exportedUser {
 	return exportedUser{
 		ID: u.ID, Email: u.Email, EmailVerified: u.Verified(), EmailVerifiedAt: utcOrNil(u.VerifiedAt), Name: u.Name,
 		Locale: u.Locale, Roles: append([]string{}, u.Roles...), CreatedAt: utcOrNil(u.CreatedAt),
 		DisabledAt:   utcOrNil(u.DisabledAt),
-		PasswordHash: string(u.PasswordHash),
+		PasswordHash: string(u.PasswordHash), SecondFactors: json.RawMessage(u.factors),
+		PublicMetadata: json.RawMessage(u.Metadata), PrivateMetadata: json.RawMessage(u.private),
 	}
 }
 
@@ -137,7 +150,7 @@ func utcOrNil(t time.Time) *time.Time {
 
 // values returns the cells of an account, in the order of exportedColumns. RFC 3339 with fractions
 // of a second is what the import reads back without a loss.
-func (o ExportOptions) values(u watchword.User, factors watchword.Secret) []string {
+func (o ExportOptions) values(u belongings) []string {
 	at := func(t time.Time) string {
 		if t.IsZero() {
 			return ""
@@ -147,7 +160,7 @@ func (o ExportOptions) values(u watchword.User, factors watchword.Secret) []stri
 	return []string{
 		string(u.ID), o.cell(string(u.Email)), strconv.FormatBool(u.Verified()), at(u.VerifiedAt), o.cell(u.Name),
 		u.Locale, strings.Join(u.Roles, ","), at(u.CreatedAt), at(u.DisabledAt),
-		string(factors), string(u.PasswordHash),
+		string(u.factors), u.Metadata, u.private, string(u.PasswordHash),
 	}
 }
 

@@ -29,6 +29,7 @@ type Report struct {
 	NoPassword                     int
 	Roles                          map[string]int
 	Factors                        map[string]int // second factors by kind
+	Metadata                       int            // accounts with metadata
 	LostFactors                    int            // accounts that had a second factor, which the file lacks
 
 	Kinds map[string]int // problems by field and kind
@@ -121,6 +122,9 @@ func (r *Report) addGood(a *account) {
 	r.Passwords[kind]++
 	for _, f := range a.row.Factors {
 		r.Factors[f.Kind]++
+	}
+	if a.row.Public+a.row.Private != "" {
+		r.Metadata++
 	}
 	if a.row.LostFactor {
 		r.LostFactors++

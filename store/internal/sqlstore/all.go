@@ -167,6 +167,7 @@ func factorStatements() []Statement {
 		{"proveSession", proveSession, BySession},
 
 		{"selectMetadata", selectMetadata, ByUser},
+		{"selectPrivate", selectPrivate, ByOperator},
 		{"setMetadata", setMetadata, ByUser},
 		{"deleteMetadata", deleteMetadata, ByUser},
 	}

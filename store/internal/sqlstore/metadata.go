@@ -16,6 +16,11 @@ var _ metadata.Tx = Tx{}
 const (
 	selectMetadata = `SELECT version, public, private FROM user_metadata WHERE user_id = $1`
 
+	// selectPrivate reads the same range of addresses as selectUsers, so an export reads both in pages.
+	selectPrivate = `SELECT users.id, user_metadata.private
+		FROM users JOIN user_metadata ON user_metadata.user_id = users.id
+		WHERE users.email COLLATE "binary" >= $1 AND users.email COLLATE "binary" <= $2 AND user_metadata.private <> ''`
+
 	// setMetadata settles the race of two writers: only the one that has read the current version
 	// changes the row.
 	setMetadata = `INSERT INTO user_metadata (user_id, version, public, private) VALUES ($1, $2, $3, $4)
@@ -35,6 +40,24 @@ func (t Tx) Metadata(ctx context.Context, id watchword.UserID) (metadata.Metadat
 		return metadata.Metadata{}, nil
 	}
 	return m, err
+}
+
+// PrivateMetadata reads no account, because the caller has read the accounts of the range.
+func (t Tx) PrivateMetadata(
+	ctx context.Context, first, last watchword.Address,
+) (map[watchword.UserID]string, error) {
+	type private struct {
+		id   watchword.UserID
+		text string
+	}
+	found, err := rows(ctx, t, func(s scanner) (p private, err error) {
+		return p, s.Scan(&p.id, &p.text)
+	}, selectPrivate, first, last)
+	of := make(map[watchword.UserID]string, len(found))
+	for _, each := range found {
+		of[each.id] = each.text
+	}
+	return of, err
 }
 
 // SetMetadata also inserts the row of an account that has none. The caller holds the user's row, so

@@ -1,0 +1,48 @@
+package userfile
+
+import (
+	"encoding/json"
+
+	"github.com/watchword-auth/watchword/internal/metadata"
+)
+
+// Metadata are two JSON objects of an application. Their members are not columns: {"disabled": true} in them says
+// nothing about the account.
+
+// objectsAsText replaces the objects of metadata by their text, so that no rule for columns applies to their members.
+func (c *columns) objectsAsText(values map[string]any) {
+	for name, value := range values {
+		_, object := value.(map[string]any)
+		if object && (c.serves(name, PublicMetadata) || c.serves(name, PrivateMetadata)) {
+			values[name] = textOfObject(value)
+		}
+	}
+}
+
+func textOfObject(value any) string {
+	raw, _ := json.Marshal(value) //nolint:errchkjson // it was decoded from JSON
+	return string(raw)
+}
+
+// metadata reads both objects. A value that is no object is a problem, because it would be lost in silence.
+func (r *reading) metadata() {
+	for field, into := range map[Field]*string{PublicMetadata: &r.row.Public, PrivateMetadata: &r.row.Private} {
+		pick, ok := r.pick(field)
+		if !ok || absent(pick.value) {
+			continue
+		}
+		text, isText := pick.value.(string)
+		if !isText {
+			text = textOfObject(pick.value) // of a column with dots in its name
+		}
+		object, err := metadata.Merge("", text)
+		if err != nil {
+			r.problem(field, err.Error()+". --"+flags[field]+"=- leaves it out")
+			continue
+		}
+		*into = object
+	}
+}
+
+// flags are the flags of the command that name the columns.
+var flags = map[Field]string{PublicMetadata: "public-metadata", PrivateMetadata: "private-metadata"}

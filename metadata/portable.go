@@ -1,0 +1,64 @@
+package metadata
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/metadata"
+)
+
+// Metadata in files of accounts. The public object comes with the account, so an export reads only the private one.
+
+// Private returns the private objects of accounts that are in the order of addresses, without those that are empty.
+// One query reads all of them.
+//
+// Unstable: for the export of accounts.
+func (m *Manager) Private(ctx context.Context, users []watchword.User) (of map[watchword.UserID]string, err error) {
+	if len(users) == 0 {
+		return nil, nil
+	}
+	err = m.store.View(ctx, func(tx Tx) error {
+		of, err = tx.PrivateMetadata(ctx, users[0].Email, users[len(users)-1].Email)
+		return err
+	})
+	return of, err
+}
+
+// Imports adds metadata of files to accounts that an import creates.
+//
+// Unstable: for the import of accounts.
+type Imports struct{ manager *Manager }
+
+// Imports returns the import of metadata.
+//
+// Unstable: for the import of accounts.
+func (m *Manager) Imports() Imports { return Imports{m} }
+
+// Problem returns why an account can't have this metadata, or "": the rules are those of Patch. It has no effect.
+func (i Imports) Problem(u watchword.User, public, private string) (string, error) {
+	_, err := i.manager.merge(u, Metadata{}, Patch{Public: cmp.Or(public, "{}"), Private: cmp.Or(private, "{}")})
+	var refusal *watchword.Error
+	if errors.As(err, &refusal) {
+		return refusal.Detail, nil
+	}
+	return "", err
+}
+
+// Add inserts the metadata of a new account, in the transaction that inserts the account. Its version is 1.
+func (i Imports) Add(ctx context.Context, tx watchword.Tx, id watchword.UserID, public, private string) error {
+	added := Metadata{Version: 1}
+	var err, err2 error
+	added.Public, err = metadata.Merge("", cmp.Or(public, "{}"))
+	added.Private, err2 = metadata.Merge("", cmp.Or(private, "{}"))
+	if err := errors.Join(err, err2); err != nil {
+		return err
+	}
+	written, err := tx.(Tx).SetMetadata(ctx, id, added, 0) //nolint:forcetypeassert // each store's Tx is one
+	if err == nil && !written {
+		err = fmt.Errorf("the new account %s has metadata already", id)
+	}
+	return err
+}
