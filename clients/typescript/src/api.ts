@@ -40,10 +40,14 @@ export interface Credentials {
 
 /** How to continue a sign-in that needs a second factor: the `challenge` of a WatchwordError. */
 export interface Challenge {
-  /** The kinds of proof that the server accepts, such as "totp" and "recovery". */
+  /** The kinds of proof that the server accepts: "totp", "passkey", "recovery". */
   methods: string[]
   /** Seconds until the sign-in has to start again. */
   expiresIn: number
+  /** For `completeSignIn` of @watchword/client/factors, if the account has a passkey. */
+  passkey?: { publicKey: object }
+  /** Seconds for which `rememberDevice` skips the factor in this browser. Absent: it can't be remembered. */
+  rememberFor?: number
 }
 
 /** One proof of a second factor. */
@@ -51,15 +55,25 @@ export type FactorProof =
   /** The six digits of an authenticator app. */
   | { totp: string }
   | { recoveryCode: string }
+  /** AuthenticationResponseJSON of WebAuthn. `createPasskeys` sends it. */
+  | { passkey: object }
+
+/** The proof that completes a sign-in. */
+export type FactorLogin = FactorProof & {
+  /** Later sign-ins in this browser need only the password, for `rememberFor` seconds of the challenge. */
+  rememberDevice?: boolean
+}
 
 export interface Factor {
   id: string
-  /** Such as "totp". */
+  /** "totp" or "passkey". */
   kind: string
   name: string
   createdAt: string
   /** Absent: never used to sign in. */
   lastUsedAt?: string
+  /** Of a passkey: whether it was synchronized at its last use. */
+  backedUp?: boolean
 }
 
 export interface FactorsAnswer {
@@ -67,6 +81,24 @@ export interface FactorsAnswer {
   recoveryCodes: { left: number; createdAt?: string }
   /** The operator requires a factor, so the last one can't be removed (LAST_WAY_IN). */
   required: boolean
+  /** The passkeys that exist. `list` passes it to the browser. Absent: the server has no passkeys. */
+  signal?: { rpId: string; userId: string; allAcceptedCredentialIds: string[] }
+}
+
+/** A browser that skips the second factor. */
+export interface RememberedDevice {
+  id: string
+  /** Browser and system. */
+  name: string
+  createdAt: string
+  /** Absent: it has not skipped the factor yet. */
+  lastUsedAt?: string
+  expiresAt: string
+}
+
+export interface RememberedDevicesAnswer {
+  /** Newest first. */
+  devices: RememberedDevice[]
 }
 
 /** The secret of an authenticator app. The server shows it once. */

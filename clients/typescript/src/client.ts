@@ -1,6 +1,7 @@
 import { createAccountMethods } from "./account.js"
 import type {
   Credentials,
+  FactorLogin,
   FactorProof,
   Invitation,
   LogoutAllAnswer,
@@ -51,7 +52,7 @@ export interface Client {
    * Completes the last sign-in that threw SECOND_FACTOR_REQUIRED. After FACTOR_WRONG, ask again;
    * after CHALLENGE_INVALID, start with login.
    */
-  loginFactor(body: FactorProof): Promise<UserAnswer>
+  loginFactor(body: FactorLogin): Promise<UserAnswer>
   /**
    * Signs out here and in all tabs at once. If it throws, the server was not reached, and the
    * session is still active there: call logout again.

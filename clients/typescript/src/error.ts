@@ -10,8 +10,19 @@ export interface FieldError {
   message: string
 }
 
-/** The server's codes, and two for requests without a response. */
-export type WatchwordErrorCode = Code | "NETWORK" | "TIMEOUT"
+/** The server's codes, two for requests without a response, and those of passkeys in a browser. */
+export type WatchwordErrorCode =
+  | Code
+  | "NETWORK"
+  | "TIMEOUT"
+  /** The browser or the device can't do it. */
+  | "PASSKEY_UNSUPPORTED"
+  /** The device already has a passkey of the account. */
+  | "PASSKEY_EXISTS"
+  /** The page's origin must not use the passkeys of this server. */
+  | "PASSKEY_ORIGIN"
+  /** Any other failure of the browser; its error is the `cause`. */
+  | "PASSKEY_FAILED"
 
 type ErrorDetails = Partial<
   Pick<WatchwordError, "status" | "fields" | "challenge" | "requestId" | "retryAfter" | "cause">

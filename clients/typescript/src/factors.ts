@@ -1,17 +1,46 @@
-// The second factors of the signed-in user. It is an entry of its own, because only the page of an
-// account needs it.
+// Second factors and passkeys. It is an entry of its own, because most pages don't need it.
 
-import type { FactorAnswer, FactorsAnswer, Message, RecoveryCodesAnswer, SignIn, TOTPEnrolment } from "./api.js"
+import type {
+  FactorAnswer,
+  FactorsAnswer,
+  Message,
+  RecoveryCodesAnswer,
+  RememberedDevicesAnswer,
+  TOTPEnrolment,
+} from "./api.js"
 import { partsKey, type Client, type Parts } from "./client.js"
-import { handleOf, signIn } from "./signin.js"
+import { beginFactor, confirmFactor, renewed } from "./enrolment.js"
+import { signalAccepted } from "./signal.js"
 
-export type { Factor, FactorAnswer, FactorsAnswer, Message, RecoveryCodesAnswer, TOTPEnrolment } from "./api.js"
+export { nextStep } from "./nextstep.js"
+export type { NextStep } from "./nextstep.js"
+export { createPasskeys } from "./passkeys.js"
+export type {
+  Outcome,
+  PasskeyCapabilities,
+  PasskeyCreateOptions,
+  PasskeyOptions,
+  Passkeys,
+  PasskeySecondStepOptions,
+  PasskeySignInOptions,
+} from "./passkeys.js"
+export type {
+  Factor,
+  FactorAnswer,
+  FactorsAnswer,
+  Message,
+  RecoveryCodesAnswer,
+  RememberedDevice,
+  RememberedDevicesAnswer,
+  TOTPEnrolment,
+} from "./api.js"
 
 /**
  * Changes need a recent proof. Without a handler (`client.onStepUp`), they throw STEP_UP_REQUIRED:
  * call `client.stepUp`, then try again.
  */
 export interface Factors {
+  /** Lists apps and passkeys. It also tells the browser which passkeys exist, so call it after a change. */
   list(): Promise<FactorsAnswer>
   /** Creates a secret for an authenticator app. It becomes a factor with confirmTOTP. */
   beginTOTP(): Promise<TOTPEnrolment>
@@ -21,37 +50,37 @@ export interface Factors {
    * that threw ENROLMENT_REQUIRED, it also signs in.
    */
   confirmTOTP(id: string, body: { code: string }): Promise<FactorAnswer>
+  /** Renames an app or a passkey. */
   rename(id: string, body: { name: string }): Promise<Message>
-  /** Removes a factor and ends the user's other sessions. */
+  /** Removes an app or a passkey and ends the user's other sessions. */
   remove(id: string): Promise<Message>
   /** Replaces the recovery codes. The old ones become invalid. */
   newRecoveryCodes(): Promise<RecoveryCodesAnswer>
+  /** Lists the browsers that skip the second factor. */
+  devices(): Promise<RememberedDevicesAnswer>
+  /** Makes a browser ask for the second factor again. */
+  forgetDevice(id: string): Promise<Message>
+  forgetDevices(): Promise<Message>
 }
 
 /** Returns the calls for the factors of a client's user. */
 export function createFactors(client: Client): Factors {
   const parts = (client as Client & { [partsKey]: Parts })[partsKey]
-  const { callAsUser, post, session } = parts
-  const pathOf = (id: string, action = ""): string => `factors/${action}${encodeURIComponent(id)}`
-  /** Whether a sign-in has thrown ENROLMENT_REQUIRED. Its challenge replaces the access token. */
-  const isWaiting = (): boolean => parts.handle !== undefined && !session.snapshot.user
-  /** Renews the access token, whose level has changed. A failure must not hide codes that are shown once. */
-  async function renewed<T>(response: T): Promise<T> {
-    await client.refresh().catch(() => {})
-    return response
-  }
+  const { callAsUser, session } = parts
+  const pathOf = (id: string, parent = "factors"): string => `${parent}/${encodeURIComponent(id)}`
   return {
-    list: () => callAsUser("GET", "factors"),
-    beginTOTP: () => (isWaiting() ? post("factors/totp", handleOf(parts)) : callAsUser("POST", "factors/totp")),
-    async confirmTOTP(id, body) {
-      const path = `${pathOf(id, "totp/")}/confirm`
-      if (!isWaiting()) return renewed(await callAsUser<FactorAnswer>("POST", path, body))
-      const response = await signIn<SignIn & FactorAnswer>(parts, path, { ...body, ...handleOf(parts) })
-      const { factor, recoveryCodes } = response
-      return { factor, ...(recoveryCodes && { recoveryCodes }) }
+    async list() {
+      const response = await callAsUser<FactorsAnswer>("GET", "factors")
+      signalAccepted(response, session.snapshot.user)
+      return response
     },
+    beginTOTP: () => beginFactor(parts, "factors/totp"),
+    confirmTOTP: (id, body) => confirmFactor(client, parts, `${pathOf(id, "factors/totp")}/confirm`, body),
     rename: (id, body) => callAsUser("PATCH", pathOf(id), body),
-    remove: async (id) => renewed(await callAsUser("DELETE", pathOf(id))),
+    remove: async (id) => renewed(client, await callAsUser("DELETE", pathOf(id))),
     newRecoveryCodes: () => callAsUser("POST", "factors/recovery-codes"),
+    devices: () => callAsUser("GET", "devices"),
+    forgetDevice: (id) => callAsUser("DELETE", pathOf(id, "devices")),
+    forgetDevices: () => callAsUser("DELETE", "devices"),
   }
 }

@@ -10,6 +10,7 @@ export type {
   Challenge,
   Credentials,
   DeviceSession,
+  FactorLogin,
   FactorProof,
   Invitation,
   LogoutAllAnswer,

@@ -1,0 +1,111 @@
+// Suggestions of passkeys in the field for the address (conditional mediation). They are offered until
+// the user chooses one or signs in another way.
+
+import { ask, type Ceremony } from "./ceremony.js"
+import { WatchwordError } from "./error.js"
+import type { Session } from "./session.js"
+
+/** Milliseconds after which the suggestions get new options. The server accepts them for 5 minutes. */
+const life = 240_000
+/** Seconds between failed requests for options, if the server names no other time. */
+const pause = 60
+
+/** Requests with a dialog, from the first request to the server to the last. Suggestions wait for them. */
+const running = new Set<Promise<unknown>>()
+
+/** Marks work as a request with a dialog. */
+export function inForeground<T>(work: () => Promise<T>): Promise<T> {
+  const promise = work()
+  const remove = (): void => void running.delete(promise)
+  running.add(promise)
+  promise.then(remove, remove)
+  return promise
+}
+
+export interface Suggestions {
+  session: Session
+  begin(): Promise<Ceremony>
+  signal: AbortSignal | undefined
+}
+
+export interface Chosen {
+  begun: Ceremony
+  credential: object
+}
+
+let latest: AbortController | undefined
+
+/**
+ * Returns the passkey that the user has chosen. undefined: the signal was aborted, the user is signed
+ * in, the server has no passkeys, or the page has called it again.
+ */
+export async function suggest({ session, begin, signal }: Suggestions): Promise<Chosen | undefined> {
+  latest?.abort()
+  const over = (latest = new AbortController())
+  const end = (): void => over.abort()
+  const endIfSignedIn = (): void => void (session.snapshot.user && end())
+  const removeListener = session.onChange(endIfSignedIn)
+  signal?.addEventListener("abort", end)
+  if (signal?.aborted) end()
+  endIfSignedIn()
+  try {
+    for (;;) {
+      while (running.size > 0 && !over.signal.aborted) await orAborted(over.signal, Promise.allSettled(running))
+      const begun = over.signal.aborted ? undefined : await loadOptions(begin, over.signal)
+      if (!begun || over.signal.aborted) return undefined
+      const answer = await suggestOnce(begun, over.signal)
+      if (answer === "ended") return undefined
+      if (answer !== "again") return { begun, credential: answer }
+    }
+  } finally {
+    removeListener()
+    signal?.removeEventListener("abort", end)
+  }
+}
+
+/** Gets options. A failure is not shown, because the user has not asked for a passkey. */
+async function loadOptions(begin: () => Promise<Ceremony>, over: AbortSignal): Promise<Ceremony | undefined> {
+  while (!over.aborted) {
+    try {
+      return await begin()
+    } catch (error) {
+      if (error instanceof WatchwordError && error.code === "NOT_FOUND") return undefined // passkeys are off
+      const seconds = (error as Partial<WatchwordError>).retryAfter ?? pause
+      let timer
+      await orAborted(over, new Promise((resolve) => (timer = setTimeout(resolve, seconds * 1000))))
+      clearTimeout(timer)
+    }
+  }
+  return undefined
+}
+
+/** Suggests until the options are old and the page is visible, or another request replaces this one. */
+async function suggestOnce({ publicKey }: Ceremony, over: AbortSignal): Promise<object | "again" | "ended"> {
+  const turn = new AbortController()
+  const { signal } = turn
+  const end = (): void => turn.abort()
+  const endIfVisible = (): void => void (globalThis.document?.visibilityState !== "hidden" && end())
+  const timer = setTimeout(() => {
+    endIfVisible()
+    globalThis.document?.addEventListener("visibilitychange", endIfVisible, { signal })
+  }, life)
+  over.addEventListener("abort", end, { signal })
+  try {
+    const answer = await ask("get", publicKey, { mediation: "conditional", signal })
+    if (answer.credential) return answer.credential
+    return !over.aborted && (answer.replaced || signal.aborted) ? "again" : "ended"
+  } finally {
+    clearTimeout(timer)
+    end()
+  }
+}
+
+/** Waits for work, or until the signal is aborted. */
+async function orAborted(signal: AbortSignal, work: Promise<unknown>): Promise<void> {
+  if (signal.aborted) return
+  let end = (): void => {}
+  const aborted = new Promise<void>((resolve) => (end = resolve))
+  signal.addEventListener("abort", end, { once: true })
+  await Promise.race([work, aborted])
+  signal.removeEventListener("abort", end)
+}

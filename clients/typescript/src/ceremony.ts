@@ -1,0 +1,140 @@
+// The browser's side of a passkey: navigator.credentials, and the conversion from and to JSON.
+//
+// A browser has one request for a passkey at a time. A new request of this page replaces the last
+// one, whose caller then gets "replaced".
+
+import { WatchwordError, type WatchwordErrorCode } from "./error.js"
+
+/** The options of a ceremony, as the server sends them. */
+export interface Ceremony {
+  ceremony?: string
+  /** As WebAuthn Level 3 writes them in JSON. */
+  publicKey: object & { rpId?: string; rp?: { id?: string } }
+  mediation?: "conditional"
+}
+
+/** The response of an authenticator as JSON, or why there is none. */
+export type Answer = { credential: object } | { credential?: undefined; replaced: boolean }
+
+export interface AskOptions {
+  mediation?: "conditional" | undefined
+  signal?: AbortSignal | undefined
+}
+
+type Static = Omit<typeof PublicKeyCredential, "prototype">
+
+/** Returns the browser's PublicKeyCredential. Older browsers have a part of its functions. */
+export function browserPasskeys(): Partial<Static> | undefined {
+  return (globalThis as { PublicKeyCredential?: Partial<Static> }).PublicKeyCredential
+}
+
+let pending: AbortController | undefined
+
+/** Creates a passkey ("create"), or asks for one ("get"). It throws only WatchwordError. */
+export async function ask(action: "create" | "get", publicKey: object, options: AskOptions = {}): Promise<Answer> {
+  const { mediation, signal } = options
+  if (!browserPasskeys()) throw failure("PASSKEY_UNSUPPORTED")
+  pending?.abort()
+  const own = (pending = new AbortController())
+  const abort = (): void => own.abort()
+  signal?.addEventListener("abort", abort)
+  try {
+    if (signal?.aborted) return { replaced: false }
+    const request = { publicKey: decoded(action, publicKey), ...(mediation && { mediation }), signal: own.signal }
+    const credential = await navigator.credentials[action](request as CredentialCreationOptions)
+    return credential ? { credential: encoded(credential as PublicKeyCredential) } : { replaced: false }
+  } catch (cause) {
+    if (own.signal.aborted) return { replaced: !signal?.aborted }
+    const name = String((cause as Partial<Error> | undefined)?.name)
+    // Browsers do not tell a user who cancels from one who does not respond in time.
+    if (name === "NotAllowedError" || name === "AbortError") return { replaced: false }
+    throw failure(codes[name] ?? "PASSKEY_FAILED", cause)
+  } finally {
+    signal?.removeEventListener("abort", abort)
+    if (pending === own) pending = undefined
+  }
+}
+
+const codes: Record<string, PasskeyCode | undefined> = {
+  InvalidStateError: "PASSKEY_EXISTS",
+  NotSupportedError: "PASSKEY_UNSUPPORTED",
+  ConstraintError: "PASSKEY_UNSUPPORTED",
+  SecurityError: "PASSKEY_ORIGIN",
+}
+
+type PasskeyCode = Extract<WatchwordErrorCode, `PASSKEY_${string}`>
+
+const messages: Record<PasskeyCode, string> = {
+  PASSKEY_UNSUPPORTED: "This browser or device can't use this passkey. Choose another way.",
+  PASSKEY_EXISTS: "This device already has a passkey of this account.",
+  PASSKEY_ORIGIN: "Passkeys can't be used on this page. Choose another way.",
+  PASSKEY_FAILED: "The passkey could not be used. Try again.",
+}
+
+function failure(code: PasskeyCode, cause?: unknown): WatchwordError {
+  return new WatchwordError(code, messages[code], { cause })
+}
+
+type JSONOptions = { id: string }[] | undefined
+
+/** Returns the options with bytes in place of base64url. */
+function decoded(action: "create" | "get", publicKey: object): object {
+  const browser = browserPasskeys()
+  const native =
+    action === "create"
+      ? browser?.parseCreationOptionsFromJSON?.(publicKey as PublicKeyCredentialCreationOptionsJSON)
+      : browser?.parseRequestOptionsFromJSON?.(publicKey as PublicKeyCredentialRequestOptionsJSON)
+  if (native) return native
+  const { challenge, user, allowCredentials, excludeCredentials, ...rest } = publicKey as Record<string, unknown>
+  const withIds = (list: JSONOptions): object[] | undefined => list?.map((one) => ({ ...one, id: toBytes(one.id) }))
+  const owner = user as { id: string } | undefined
+  return {
+    ...rest,
+    challenge: toBytes(challenge as string),
+    ...(owner && { user: { ...owner, id: toBytes(owner.id) } }),
+    allowCredentials: withIds(allowCredentials as JSONOptions),
+    excludeCredentials: withIds(excludeCredentials as JSONOptions),
+  }
+}
+
+const byteFields = ["clientDataJSON", "attestationObject", "authenticatorData", "signature", "userHandle"]
+
+type Response = Record<string, ArrayBuffer | null | undefined> & { getTransports?(): string[] }
+
+/**
+ * Returns the credential as JSON. Credentials of some password managers have a toJSON that throws,
+ * because they are no objects of the browser.
+ */
+function encoded(credential: PublicKeyCredential): object {
+  try {
+    const json: unknown = credential.toJSON()
+    if (json) return json
+  } catch {
+    // Encode it here.
+  }
+  const { id, rawId, type, authenticatorAttachment } = credential
+  const response = credential.response as unknown as Response
+  const parts: Record<string, unknown> = {}
+  for (const name of byteFields) {
+    const bytes = response[name]
+    if (bytes) parts[name] = toText(bytes)
+  }
+  if (response.getTransports) parts.transports = response.getTransports()
+  return {
+    id,
+    rawId: toText(rawId),
+    type,
+    response: parts,
+    ...(authenticatorAttachment && { authenticatorAttachment }),
+    clientExtensionResults: credential.getClientExtensionResults?.() ?? {},
+  }
+}
+
+function toBytes(text: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/g, "/")), (letter) => letter.charCodeAt(0))
+}
+
+function toText(bytes: ArrayBuffer): string {
+  const text = btoa(String.fromCharCode(...new Uint8Array(bytes)))
+  return text.replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "")
+}

@@ -1,0 +1,29 @@
+// A new factor: of a signed-in user, or of a sign-in that waits for its first factor.
+
+import type { FactorAnswer, SignIn } from "./api.js"
+import type { Client, Parts } from "./client.js"
+import { handleOf, signIn } from "./signin.js"
+
+/** Whether a sign-in has thrown ENROLMENT_REQUIRED. Its challenge replaces the access token. */
+function isWaiting({ handle, session }: Parts): boolean {
+  return handle !== undefined && !session.snapshot.user
+}
+
+/** Asks the server for what a new factor needs. */
+export function beginFactor<T>(parts: Parts, path: string): Promise<T> {
+  return isWaiting(parts) ? parts.post(path, handleOf(parts)) : parts.callAsUser("POST", path)
+}
+
+/** Adds the factor. It signs in if a sign-in waits for it. */
+export async function confirmFactor(client: Client, parts: Parts, path: string, body: object): Promise<FactorAnswer> {
+  if (!isWaiting(parts)) return renewed(client, await parts.callAsUser<FactorAnswer>("POST", path, body))
+  const response = await signIn<SignIn & FactorAnswer>(parts, path, { ...body, ...handleOf(parts) })
+  const { factor, recoveryCodes } = response
+  return { factor, ...(recoveryCodes && { recoveryCodes }) }
+}
+
+/** Renews the access token, whose level has changed. A failure must not hide codes that are shown once. */
+export async function renewed<T>(client: Client, response: T): Promise<T> {
+  await client.refresh().catch(() => {})
+  return response
+}

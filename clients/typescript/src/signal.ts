@@ -1,0 +1,27 @@
+// Signals (WebAuthn Level 3, section 5.1.10): the browser stops offering passkeys that the account
+// no longer has. Browsers without them, and signals that fail, have no effect.
+
+import type { FactorsAnswer, User } from "./api.js"
+import { browserPasskeys } from "./ceremony.js"
+
+/** Tells the browser which passkeys the account has, and its name. */
+export function signalAccepted({ signal }: FactorsAnswer, user: User | undefined): void {
+  const browser = browserPasskeys()
+  if (!signal || !browser) return
+  attempt(() => browser.signalAllAcceptedCredentials?.(signal))
+  const { rpId, userId } = signal
+  if (!user) return
+  // The names are those of the server's options of a creation.
+  const details = { rpId, userId, name: user.email, displayName: user.name || user.email }
+  attempt(() => browser.signalCurrentUserDetails?.(details))
+}
+
+/** Tells the browser that no account has this passkey. */
+export function signalUnknown(rpId: string | undefined, credential: object): void {
+  const { id } = credential as { id?: string }
+  if (rpId && id) attempt(() => browserPasskeys()?.signalUnknownCredential?.({ rpId, credentialId: id }))
+}
+
+function attempt(signal: () => Promise<void> | undefined): void {
+  new Promise((resolve) => resolve(signal())).catch(() => {})
+}
