@@ -2,6 +2,7 @@ package server
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 
 	"github.com/watchword-auth/watchword"
@@ -126,8 +127,11 @@ type passkeyLoginBody struct {
 	Delivery   string          `json:"delivery,omitempty" doc:"As for login"`
 }
 
-// passkeyLogin responds as login. INVALID_CREDENTIALS does not say whether an account has the passkey, so
-// a client must not let the browser forget it.
+// fieldUnknown is the code of the field "credential" if no account has the passkey.
+const fieldUnknown = "UNKNOWN"
+
+// passkeyLogin responds as login. INVALID_CREDENTIALS names the field "credential" only if no account has the
+// passkey. A client then lets the browser forget it. The ids of passkeys are random, so this reveals no account.
 func (a *api) passkeyLogin(w http.ResponseWriter, r *http.Request) error {
 	body, err := apirequest.Body[passkeyLoginBody](r)
 	if err != nil {
@@ -144,6 +148,12 @@ func (a *api) passkeyLogin(w http.ResponseWriter, r *http.Request) error {
 	})
 	// An account with a second factor needs no further step: a verified passkey proves two things, and
 	// the engine refuses one that was not verified.
+	var refusal *watchword.Error
+	if errors.Is(err, factors.ErrPasskeyUnknown) && errors.As(err, &refusal) {
+		unknown := *refusal
+		unknown.Fields = []watchword.FieldError{{Field: "credential", Code: fieldUnknown, Message: refusal.Detail}}
+		return &unknown
+	}
 	if err != nil {
 		return err
 	}

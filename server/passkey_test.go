@@ -164,7 +164,29 @@ func TestPasskeysOverHTTP(t *testing.T) {
 	want(t, b.do("DELETE", "/api/auth/factors/"+id, "", access...), 200, "")
 	options = visitor.do("POST", "/api/auth/passkey/options", "")
 	login = `{"ceremony":"` + options.text("ceremony") + `","credential":` + k.use(t, options.body) + `}`
-	want(t, visitor.do("POST", "/api/auth/passkey/login", login), 401, watchword.CodeInvalidCredentials)
+	a = visitor.do("POST", "/api/auth/passkey/login", login)
+	want(t, a, 401, watchword.CodeInvalidCredentials)
+	if !strings.Contains(string(a.raw), `"errors":[{"field":"credential","code":"UNKNOWN"`) {
+		t.Errorf("the browser is not told to forget the passkey: %s", a.raw)
+	}
+}
+
+// A passkey that was refused still belongs to its account, so the browser must not forget it.
+func TestRefusedPasskeyIsNotUnknown(t *testing.T) {
+	t.Parallel()
+	s := withPasskeys(t)
+	b := s.browser(t)
+	access, k := s.signUpVerified(t, b), newKey(s)
+	begun := b.do("POST", "/api/auth/factors/passkeys/options", "", access...)
+	want(t, b.do("POST", "/api/auth/factors/passkeys", k.create(t, begun.body, "blue key"), access...), 201, "")
+	k.auth.Options.UserNotVerified = true
+	options := b.do("POST", "/api/auth/passkey/options", "")
+	login := `{"ceremony":"` + options.text("ceremony") + `","credential":` + k.use(t, options.body) + `}`
+	a := b.do("POST", "/api/auth/passkey/login", login)
+	want(t, a, 401, watchword.CodeInvalidCredentials)
+	if a.body["errors"] != nil {
+		t.Errorf("%s", a.raw)
+	}
 }
 
 // MFA-3

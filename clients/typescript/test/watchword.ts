@@ -17,13 +17,19 @@ export interface Watchword {
 }
 
 /** Builds and starts the server, with further flags. */
-export async function startWatchword(...flags: string[]): Promise<Watchword> {
+export function startWatchword(...flags: string[]): Promise<Watchword> {
+  return startWatchwordAt("127.0.0.1", ...flags)
+}
+
+/** Starts the server under a host name. Passkeys need one. */
+export async function startWatchwordAt(host: string, ...flags: string[]): Promise<Watchword> {
   const dir = await mkdtemp(join(tmpdir(), "watchword-client-"))
   const binary = join(dir, "watchword")
   const mailbox = join(dir, "data", "mail")
   await promisify(execFile)("go", ["build", "-o", binary, "./cmd/watchword"], { cwd: root })
-  const listen = `127.0.0.1:${await freePort()}`
-  const url = `http://${listen}`
+  const port = await freePort()
+  const listen = `127.0.0.1:${port}`
+  const url = `http://${host}:${port}`
   const all = [
     "--listen",
     listen,
