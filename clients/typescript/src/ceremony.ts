@@ -3,6 +3,7 @@
 // A browser has one request for a passkey at a time. A new request of this page replaces the last
 // one, whose caller then gets "replaced".
 
+import { within } from "./clock.js"
 import { WatchwordError, type WatchwordErrorCode } from "./error.js"
 
 /** The options of a ceremony, as the server sends them. */
@@ -28,31 +29,50 @@ export function browserPasskeys(): Partial<Static> | undefined {
   return (globalThis as { PublicKeyCredential?: Partial<Static> }).PublicKeyCredential
 }
 
-let pending: AbortController | undefined
+/** The last request. `end` aborts it, and resolves when the browser accepts another one. */
+let last: { end(): Promise<unknown> } | undefined
 
 /** Creates a passkey ("create"), or asks for one ("get"). It throws only WatchwordError. */
 export async function ask(action: "create" | "get", publicKey: object, options: AskOptions = {}): Promise<Answer> {
-  const { mediation, signal } = options
   if (!browserPasskeys()) throw failure("PASSKEY_UNSUPPORTED")
-  pending?.abort()
-  const own = (pending = new AbortController())
+  const { signal } = options
+  const own = new AbortController()
   const abort = (): void => own.abort()
   signal?.addEventListener("abort", abort)
+  if (signal?.aborted) abort()
+  const before = last?.end()
+  const request = (async () => {
+    await before
+    return own.signal.aborted ? null : requestPasskey(action, publicKey, options.mediation, own.signal)
+  })()
+  const settled = request.catch(() => {})
+  last = { end: () => (abort(), within(settled, patience)) }
   try {
-    if (signal?.aborted) return { replaced: false }
-    const request = { publicKey: decoded(action, publicKey), ...(mediation && { mediation }), signal: own.signal }
-    const credential = await navigator.credentials[action](request as CredentialCreationOptions)
-    return credential ? { credential: encoded(credential as PublicKeyCredential) } : { replaced: false }
+    const credential = await request
+    if (credential) return { credential: encoded(credential) }
   } catch (cause) {
-    if (own.signal.aborted) return { replaced: !signal?.aborted }
     const name = String((cause as Partial<Error> | undefined)?.name)
     // Browsers do not tell a user who cancels from one who does not respond in time.
-    if (name === "NotAllowedError" || name === "AbortError") return { replaced: false }
-    throw failure(codes[name] ?? "PASSKEY_FAILED", cause)
+    if (!own.signal.aborted && name !== "NotAllowedError" && name !== "AbortError") {
+      throw failure(codes[name] ?? "PASSKEY_FAILED", cause)
+    }
   } finally {
     signal?.removeEventListener("abort", abort)
-    if (pending === own) pending = undefined
   }
+  return { replaced: own.signal.aborted && !signal?.aborted }
+}
+
+/** Milliseconds to wait for the end of an aborted request. */
+const patience = 1000
+
+async function requestPasskey(
+  action: "create" | "get",
+  publicKey: object,
+  mediation: "conditional" | undefined,
+  signal: AbortSignal,
+): Promise<PublicKeyCredential | null> {
+  const request = { publicKey: decoded(action, publicKey), ...(mediation && { mediation }), signal }
+  return (await navigator.credentials[action](request as CredentialCreationOptions)) as PublicKeyCredential | null
 }
 
 const codes: Record<string, PasskeyCode | undefined> = {

@@ -1,7 +1,7 @@
 import { WatchwordError, type WatchwordErrorCode } from "./error.js"
 
 /**
- * What a front-end can offer after an error:
+ * The next step that a front-end can offer after an error:
  *
  *  - "retry": the same call again
  *  - "wait": the same call again, after `retryAfter` seconds
@@ -49,7 +49,7 @@ const steps: Partial<Record<WatchwordErrorCode, NextStep>> = {
   LAST_WAY_IN: "addOtherWay",
 }
 
-/** Returns what a front-end can offer after an error. `error.message` is the sentence for the user. */
+/** Returns the step that a front-end can offer after an error. `error.message` is the sentence for the user. */
 export function nextStep(error: unknown): NextStep {
   return (error instanceof WatchwordError && steps[error.code]) || "report"
 }

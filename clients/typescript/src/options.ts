@@ -18,14 +18,14 @@ export interface ClientOptions {
   baseUrl: string
   /**
    * Stores the refresh token of a native or server program, which sends it in request
-   * bodies. Default: none; the browser stores it in a cookie that scripts can't read.
+   * bodies. Without it, the browser stores it in a cookie that scripts can't read.
    */
   storage?: TokenStorage
   /** Further origins that `fetch` may send the access token to. Default: those of baseUrl and of the page. */
   origins?: readonly string[]
   /**
-   * A name that the tabs of one session share. Default: baseUrl with the cookie; none with a
-   * storage, because one process may hold many sessions.
+   * A name that the tabs of one session share. Default: baseUrl with the cookie. Clients with a
+   * storage share only with this option, because one process may hold many sessions.
    */
   shareAs?: string
   /** Milliseconds until a request to Watchword fails with TIMEOUT. Default: 10 000. */

@@ -12,7 +12,7 @@ import { signIn } from "./signin.js"
 /** The result of a request that its user can cancel. Browsers report a timeout as a cancellation. */
 export type Outcome<T extends object> = ({ cancelled: false } & T) | { cancelled: true }
 
-/** What the browser of this page can do. */
+/** The abilities of this browser. */
 export interface PasskeyCapabilities {
   /** Whether it can create and use passkeys. Hide the buttons otherwise. */
   passkeys: boolean
@@ -169,7 +169,7 @@ async function create(
   }
 }
 
-/** Reasons why the server allows no upgrade now. They are no errors, because nobody has asked for one. */
+/** Reasons why the server allows no upgrade now. They are not shown, because the user has not asked for an upgrade. */
 const noUpgrade: readonly WatchwordErrorCode[] = [
   "STEP_UP_REQUIRED", "FACTOR_LIMIT", "EMAIL_NOT_VERIFIED", "NOT_FOUND", "PASSKEY_EXISTS",
 ]

@@ -127,7 +127,7 @@ test("a program keeps its device token after a sign-out and sends it at login", 
   await client.login(ada)
   expect(await client.reset({ token: "t", password: "p" })).toEqual({ message: "Done." })
   await client.logout()
-  await client.login(ada) // the storage has none, so it comes from memory
+  await client.login(ada) // it comes from memory, because this storage has no setDevice
   const later = opened(createClient({ baseUrl: server.url, storage: keeping }))
   await later.login(ada)
   expect(kept.device).toBe("wwd_login")

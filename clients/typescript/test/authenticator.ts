@@ -11,7 +11,7 @@ interface Passkey {
   counter: number
 }
 
-/** What the user does when a dialog opens. */
+/** The action of the user when a dialog opens. */
 export type User = "accepts" | "cancels" | "waits"
 
 interface Request {
