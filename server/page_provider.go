@@ -103,6 +103,8 @@ func (p *pages) finishProvider(w http.ResponseWriter, r *http.Request) error {
 	case p.secondStep(w, r, err):
 		return nil
 	case err != nil:
+		// Without its cookie, the attempt is unknown, and the path still names the provider.
+		result.Attempt.Provider = request.Provider
 		return p.providerFailed(w, r, result.Attempt, err)
 	// The page is the same whether or not the address has an account.
 	case result.Waiting && (result.Attempt.Page || p.returnTo(r) == ""):

@@ -2,7 +2,6 @@ package providers
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,7 +19,8 @@ type metadata struct {
 	JWKSURL     string   `json:"jwks_uri"`
 	TokenAuth   []string `json:"token_endpoint_auth_methods_supported"`
 	SendsIssuer bool     `json:"authorization_response_iss_parameter_supported"` // RFC 9207
-	Pushed      bool     `json:"require_pushed_authorization_requests"`          // RFC 9126
+	MustPush    bool     `json:"require_pushed_authorization_requests"`          // RFC 9126
+	PushURL     string   `json:"pushed_authorization_request_endpoint"`          // RFC 9126
 
 	keys oidc.KeySet
 }
@@ -70,19 +70,18 @@ func (c *client) fetchMetadata(ctx context.Context) (*metadata, error) {
 	if err := c.kind.checkIssuer(c, meta.Issuer); err != nil {
 		return nil, fmt.Errorf("discovery: %w", err)
 	}
-	for what, one := range map[string]string{"authorization_endpoint": meta.AuthURL,
-		"token_endpoint": meta.TokenURL, "jwks_uri": meta.JWKSURL} {
+	endpoints := map[string]string{"authorization_endpoint": meta.AuthURL, "token_endpoint": meta.TokenURL,
+		"jwks_uri": meta.JWKSURL}
+	if meta.UserInfoURL != "" {
+		endpoints["userinfo_endpoint"] = meta.UserInfoURL
+	}
+	if meta.MustPush {
+		endpoints["pushed_authorization_request_endpoint"] = meta.PushURL
+	}
+	for what, one := range endpoints {
 		if err := checkURL(what, one); err != nil {
 			return nil, fmt.Errorf("discovery: %w", err)
 		}
-	}
-	if meta.UserInfoURL != "" {
-		if err := checkURL("userinfo_endpoint", meta.UserInfoURL); err != nil {
-			return nil, fmt.Errorf("discovery: %w", err)
-		}
-	}
-	if meta.Pushed {
-		return nil, errors.New("discovery: the provider requires pushed authorization requests, which are not supported")
 	}
 	// The key set reads the keys at the first token and again for an unknown key. It outlives this request.
 	meta.keys = oidc.NewRemoteKeySet(oidc.ClientContext(context.Background(), c.http), meta.JWKSURL)

@@ -140,23 +140,35 @@ func TestMicrosoftAddressOfAVictimOpensNoAccount(t *testing.T) {
 	}
 }
 
-func TestAppleSendsAFormWithAnUnsignedName(t *testing.T) {
-	t.Parallel()
+// ofApple is a setup with a scripted Apple. Its site has a key for client secrets.
+func ofApple(t *testing.T) setup {
+	t.Helper()
 	// The key of the client secret is not that of the ID tokens.
 	keys := newScripted(t)
 	der, err := x509.MarshalPKCS8PrivateKey(keys.key)
 	must(t, err)
 	file := string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
-	s := onSQLite(t, ofKind(federation.KindApple, func(o *providers.Options) {
+	with := ofKind(federation.KindApple, func(o *providers.Options) {
 		o.ClientSecret, o.TeamID, o.KeyID = watchword.Secret(file), "TEAM", "KEY"
-	}))
-	var asked url.Values
-	s.acme.set(func(p *scripted) {
-		p.metadata = map[string]any{"token_endpoint_auth_methods_supported": []string{"client_secret_post"}}
-		p.user = map[string]any{"sub": "001.ada", "email": "ada@example.com", "email_verified": "true"}
-		p.secret = func(secret string) bool { return isAppleSecret(secret, &keys.key.PublicKey, p.URL) }
-		p.query = func(q url.Values) { asked = p.codes[q.Get("code")] }
 	})
+	offers := with.offers
+	with.offers = func(t *testing.T, s *site) []federation.Provider {
+		all := offers(t, s)
+		s.acme.set(func(p *scripted) {
+			p.metadata = map[string]any{"token_endpoint_auth_methods_supported": []string{"client_secret_post"}}
+			p.user = map[string]any{"sub": "001.ada", "email": "ada@example.com", "email_verified": "true"}
+			p.secret = func(secret string) bool { return isAppleSecret(secret, &keys.key.PublicKey, p.URL) }
+		})
+		return all
+	}
+	return with
+}
+
+func TestAppleSendsAFormWithAnUnsignedName(t *testing.T) {
+	t.Parallel()
+	s := onSQLite(t, ofApple(t))
+	var asked url.Values
+	s.acme.set(func(p *scripted) { p.query = func(q url.Values) { asked = p.codes[q.Get("code")] } })
 	form := func(b *browser, values url.Values, headers ...string) page {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, federation.RedirectURI(s.url, "acme"),
 			strings.NewReader(values.Encode()))

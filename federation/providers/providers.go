@@ -84,6 +84,7 @@ type client struct {
 	info   federation.Info
 	issuer string
 	http   *http.Client
+	pushes chan struct{} // bounds the pushed authorization requests
 
 	mu     sync.Mutex
 	meta   *metadata // nil: not read yet
@@ -95,7 +96,8 @@ type client struct {
 // the start of the server.
 func New(o Options) (federation.Provider, error) {
 	k, known := kinds[o.Kind]
-	c := &client{opts: o, kind: k, http: newHTTPClient(), issuer: cmp.Or(k.issuer, o.Issuer)}
+	c := &client{opts: o, kind: k, http: newHTTPClient(), issuer: cmp.Or(k.issuer, o.Issuer),
+		pushes: make(chan struct{}, maxPushes)}
 	if c.opts.Now == nil {
 		c.opts.Now = time.Now
 	}
@@ -177,7 +179,15 @@ func (c *client) AuthURL(ctx context.Context, a federation.Attempt) (string, err
 	if c.kind.formPost {
 		options = append(options, oauth2.SetAuthURLParam("response_mode", "form_post"))
 	}
-	return c.config(m).AuthCodeURL(a.State, options...), nil
+	full := c.config(m).AuthCodeURL(a.State, options...)
+	if !m.MustPush {
+		return full, nil
+	}
+	full, err = c.push(ctx, m, full)
+	if err != nil {
+		return "", withoutSecrets(err, a.State, a.Nonce, a.Verifier, string(c.opts.ClientSecret))
+	}
+	return full, nil
 }
 
 // Exchange redeems a code and returns verified claims.

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/cookiejar"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
@@ -102,7 +103,9 @@ type setup struct {
 	offers func(t *testing.T, s *site) []federation.Provider
 	engine func(*watchword.Options)
 	edge   func(*server.Options)
-	link   bool // LinkProven
+	link   bool                // LinkProven
+	host   string              // serves https under this name; default: http on localhost
+	seen   func(*http.Request) // is called with each request
 }
 
 // onBothStores runs a test on SQLite and on PostgreSQL.
@@ -138,7 +141,11 @@ func newSite(t *testing.T, store realStore, with setup) *site {
 	_, port, err := net.SplitHostPort(listener.Addr().String())
 	must(t, err)
 	// Cookies are shared by all ports of a host, so the site has another host than the providers.
-	s := &site{url: "http://localhost:" + port, store: store, mails: make(chan watchword.Message, 100), log: &lines{}}
+	origin := "http://localhost:"
+	if with.host != "" {
+		origin = "https://" + with.host + ":"
+	}
+	s := &site{url: origin + port, store: store, mails: make(chan watchword.Message, 100), log: &lines{}}
 	log := slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	options := watchword.Options{PublicURL: s.url, Mailer: s, MasterKey: []byte("a master key for tests, 32 bytes"),
 		Limits: watchword.Unlimited(), HashWorkers: 2, HashQueue: time.Minute, Log: log}
@@ -160,10 +167,22 @@ func newSite(t *testing.T, store realStore, with setup) *site {
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { s.engine.Run(ctx) })
-	web := &http.Server{Handler: handler, ReadHeaderTimeout: time.Minute}
-	running.Go(func() { _ = web.Serve(listener) })
+	web := &httptest.Server{Listener: listener, Config: &http.Server{Handler: handler, ReadHeaderTimeout: time.Minute,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}}
+	if with.seen != nil {
+		web.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			with.seen(r)
+			handler.ServeHTTP(w, r)
+		})
+	}
+	if with.host == "" {
+		web.Start()
+	} else {
+		web.StartTLS()
+	}
 	t.Cleanup(func() {
-		_ = web.Close()
+		web.CloseClientConnections()
+		web.Close()
 		stop()
 		running.Wait()
 		s.engine.Close()
@@ -282,13 +301,19 @@ var install = sync.OnceValue(func() error {
 	return nil
 })
 
-func newHonest(t *testing.T, redirectURI string) *honest {
+// newHonest starts the provider. behaviour is JSON, as provider.mjs describes it.
+func newHonest(t *testing.T, redirectURI, behaviour string) *honest {
+	t.Helper()
+	return startHonest(t, clientSecret, redirectURI, behaviour)
+}
+
+func startHonest(t *testing.T, secret, redirectURI, behaviour string) *honest {
 	t.Helper()
 	if os.Getenv("WATCHWORD_TEST_NODE") == "skip" {
 		t.Skip("WATCHWORD_TEST_NODE=skip: nothing is known about a real provider")
 	}
 	must(t, install())
-	cmd := exec.Command("node", "provider.mjs", clientID, clientSecret, redirectURI)
+	cmd := exec.Command("node", "provider.mjs", clientID, secret, redirectURI, behaviour)
 	cmd.Dir = filepath.Join("testdata", "op")
 	out, err := cmd.StdoutPipe()
 	must(t, err)
@@ -300,9 +325,12 @@ func newHonest(t *testing.T, redirectURI string) *honest {
 }
 
 // withHonest is a setup with the provider "acme".
-func withHonest(change ...func(*providers.Options)) setup {
+func withHonest(change ...func(*providers.Options)) setup { return withBehaviour(`{}`, change...) }
+
+// withBehaviour is withHonest with a behaviour of the provider, as provider.mjs describes it.
+func withBehaviour(behaviour string, change ...func(*providers.Options)) setup {
 	return setup{offers: func(t *testing.T, s *site) []federation.Provider {
-		s.op = newHonest(t, federation.RedirectURI(s.url, "acme"))
+		s.op = newHonest(t, federation.RedirectURI(s.url, "acme"), behaviour)
 		return []federation.Provider{client(t, s.url, s.op.issuer, change...)}
 	}}
 }

@@ -1,0 +1,340 @@
+package providers_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/network"
+	cdppage "github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/security"
+	"github.com/chromedp/chromedp"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/federation"
+	"github.com/watchword-auth/watchword/federation/providers"
+	"github.com/watchword-auth/watchword/internal/browsertest"
+)
+
+// The way to a provider and back in a real Chromium. The provider is another site: 127.0.0.1 instead of
+// localhost or a name. `make browsers` runs these tests; short forms without a browser are in the other
+// files.
+
+var theChromium browsertest.Chromium
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	theChromium.Stop()
+	os.Exit(code)
+}
+
+// A tab acts as a user does.
+type tab struct {
+	t   *testing.T
+	ctx context.Context
+}
+
+// chromium opens a tab in a new browser profile.
+func chromium(t *testing.T) *tab { t.Helper(); return trusting(t, theChromium.Open(t)) }
+
+// beside opens another tab of the same user.
+func (b *tab) beside() *tab { b.t.Helper(); return trusting(b.t, browsertest.Tab(b.t, b.ctx)) }
+
+// trusting accepts the certificate of a test server.
+func trusting(t *testing.T, ctx context.Context) *tab {
+	t.Helper()
+	browsertest.Command(t, ctx, security.SetIgnoreCertificateErrors,
+		security.SetIgnoreCertificateErrorsParams{Ignore: true})
+	return &tab{t, ctx}
+}
+
+func see[T any](b *tab, expression string, args ...any) T {
+	b.t.Helper()
+	value, err := browsertest.Evaluate[T](b.ctx, expression, args...)
+	if err != nil {
+		b.t.Fatalf("%s: %v", expression, err)
+	}
+	return value
+}
+
+// shows waits until the page has finished loading and shows the text.
+func (b *tab) shows(text string) {
+	b.t.Helper()
+	var shown string
+	for end := time.Now().Add(browsertest.Timeout); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		shown, _ = browsertest.Evaluate[string](b.ctx, `() => document.readyState === "complete" ? document.body.innerText : ""`)
+		if strings.Contains(shown, text) {
+			return
+		}
+	}
+	b.t.Fatalf("%q is not on %s:\n%s", text, see[string](b, `() => location.origin + location.pathname`), shown)
+}
+
+func (b *tab) visit(address string) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, browsertest.Timeout)
+	defer cancel()
+	must(b.t, chromedp.Do(ctx, chromedp.Navigate(address)))
+}
+
+// press clicks on a button or a link with the mouse.
+func (b *tab) press(words string) {
+	b.t.Helper()
+	point := see[[]float64](b, `(words) => {
+    const found = [...document.querySelectorAll("button, a")].find((e) => e.innerText.trim() === words && e.checkVisibility());
+    if (!found) return [];
+    found.scrollIntoView({ block: "center", behavior: "instant" });
+    const box = found.getBoundingClientRect();
+    return [box.x + box.width / 2, box.y + box.height / 2];
+  }`, words)
+	if len(point) != 2 {
+		b.t.Fatalf("there is no button %q:\n%s", words, see[string](b, `() => document.body.innerText`))
+	}
+	must(b.t, chromedp.Do(b.ctx, chromedp.MouseClickXY(point[0], point[1])))
+}
+
+// back presses the back button.
+func (b *tab) back() {
+	b.t.Helper()
+	history := browsertest.Command(b.t, b.ctx, cdppage.GetNavigationHistory, struct{}{})
+	before := history.Entries[history.CurrentIndex-1].ID
+	browsertest.Command(b.t, b.ctx, cdppage.NavigateToHistoryEntry, cdppage.NavigateToHistoryEntryParams{EntryID: before})
+}
+
+// history returns the URLs in the history of the tab.
+func (b *tab) history() (all []string) {
+	b.t.Helper()
+	for _, entry := range browsertest.Command(b.t, b.ctx, cdppage.GetNavigationHistory, struct{}{}).Entries {
+		all = append(all, entry.URL)
+	}
+	return all
+}
+
+// cookies returns the browser's cookies for a URL by name.
+func (b *tab) cookies(address string) map[string]*network.Cookie {
+	b.t.Helper()
+	all := map[string]*network.Cookie{}
+	found := browsertest.Command(b.t, b.ctx, network.GetCookies, network.GetCookiesParams{URLs: []string{address}})
+	for _, cookie := range found.Cookies {
+		all[cookie.Name] = cookie
+	}
+	return all
+}
+
+// attempts returns the cookies of attempts.
+func (b *tab) attempts(s *site) (all []*network.Cookie) {
+	b.t.Helper()
+	for name, cookie := range b.cookies(s.url) {
+		if strings.Contains(name, "watchword-with-") {
+			all = append(all, cookie)
+		}
+	}
+	return all
+}
+
+const signedInAs = "Signed in as ada@example.com"
+
+// toAcme opens the sign-in page and goes to the provider, whose page has the buttons Allow and Cancel.
+func (b *tab) toAcme(s *site) {
+	b.t.Helper()
+	b.visit(s.url + "/login")
+	b.press("Continue with Acme")
+	b.shows("Allow")
+}
+
+// A user opens the sign-in in three tabs and finishes them in reverse order.
+func TestChromiumTabsFinishInReverseOrder(t *testing.T) {
+	t.Parallel()
+	s := onSQLite(t, withBehaviour(`{"page":true}`))
+	first := chromium(t)
+	tabs := []*tab{first, first.beside(), first.beside()}
+	for _, b := range tabs {
+		b.toAcme(s)
+	}
+	if n := len(first.attempts(s)); n != len(tabs) {
+		t.Errorf("%d tabs have %d cookies", len(tabs), n)
+	}
+	for _, b := range slices.Backward(tabs) {
+		b.press("Allow")
+		b.shows(signedInAs)
+	}
+	if left := first.attempts(s); len(left) != 0 {
+		t.Errorf("%d cookies of attempts are left", len(left))
+	}
+	if all := s.identities(t, "ada@example.com"); len(all) != 1 {
+		t.Errorf("identities: %+v", all)
+	}
+}
+
+func TestChromiumCancelAndBackLeadToAnotherTry(t *testing.T) {
+	t.Parallel()
+	s := onSQLite(t, withBehaviour(`{"page":true}`))
+	b := chromium(t)
+	b.toAcme(s)
+	b.press("Cancel")
+	b.shows("Acme did not complete the sign-in.")
+	b.press("Continue with Acme")
+	b.shows("Allow")
+	// The back button leads to the sign-in page, which still works.
+	b.back()
+	b.shows("Continue with Acme")
+	b.press("Continue with Acme")
+	b.shows("Allow")
+	b.press("Allow")
+	b.shows(signedInAs)
+	for _, address := range b.history() {
+		if strings.Contains(address, "/callback") { // its query has the code
+			t.Errorf("the history has %s", address)
+		}
+	}
+	// After the sign-in, back leads to the page of the provider, whose form is used up.
+	b.back()
+	b.shows("Allow")
+	b.press("Allow")
+	b.shows("invalid_request")
+	b.visit(s.url + "/account")
+	b.shows(signedInAs)
+}
+
+// The cookie of an attempt lives 10 minutes, and so does the attempt inside it.
+func TestChromiumAttemptExpiresAfterTenMinutes(t *testing.T) {
+	t.Parallel()
+	var forward atomic.Int64
+	with := withBehaviour(`{"page":true}`)
+	with.engine = func(o *watchword.Options) {
+		o.Now = func() time.Time { return time.Now().Add(time.Duration(forward.Load())) }
+	}
+	s := onSQLite(t, with)
+	b := chromium(t)
+	b.toAcme(s)
+	all := b.attempts(s)
+	if len(all) != 1 {
+		t.Fatalf("there are %d cookies of attempts", len(all))
+	}
+	life := time.Until(time.UnixMilli(int64(all[0].Expires * 1000)))
+	if life > federation.AttemptLife || life < federation.AttemptLife-time.Minute || !all[0].HTTPOnly ||
+		all[0].SameSite != network.CookieSameSiteLax {
+		t.Errorf("the cookie lives %s: %+v", life, all[0])
+	}
+	// The clock of the server is ahead, as if the browser had kept the cookie.
+	forward.Store(int64(11 * time.Minute))
+	const expired = "The sign-in with Acme took too long, or began in another browser. Start again."
+	b.press("Allow")
+	b.shows(expired)
+	// The browser has deleted the cookie.
+	forward.Store(0)
+	browsertest.Command(t, b.ctx, network.ClearBrowserCookies, struct{}{}) // also of the provider
+	b.toAcme(s)
+	browsertest.Command(t, b.ctx, network.DeleteCookies, network.DeleteCookiesParams{
+		Name: b.attempts(s)[0].Name, URL: s.url})
+	b.press("Allow")
+	b.shows(expired)
+	b.press("Continue with Acme")
+	b.shows(signedInAs) // the provider remembers the user
+}
+
+// arrivals collects the cookies of requests to the callback, by method.
+type arrivals struct {
+	mu  sync.Mutex
+	all []string
+}
+
+func (a *arrivals) note(r *http.Request) {
+	if !strings.HasSuffix(r.URL.Path, "/callback") {
+		return
+	}
+	var names []string
+	for _, cookie := range r.Cookies() {
+		name, _, _ := strings.Cut(cookie.Name, "with-")
+		names = append(names, name)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.all = append(a.all, r.Method+" "+strings.Join(names, " "))
+}
+
+func (a *arrivals) take() (all []string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	all, a.all = a.all, nil
+	return all
+}
+
+// asApple makes npm's oidc-provider one that answers as Apple does: by a form from its own page, and
+// with all claims in the ID token. The client secret is a finished one.
+func asApple() setup {
+	secret := strings.Join([]string{"e30", "eyJleHAiOjQxMDI0NDQ4MDB9", "c2lnbmF0dXJl"}, ".") // exp: the year 2100
+	return setup{host: "auth.one.test", offers: func(t *testing.T, s *site) []federation.Provider {
+		s.op = startHonest(t, secret, federation.RedirectURI(s.url, "acme"),
+			`{"page":true,"post":true,"direct":true}`)
+		return []federation.Provider{client(t, s.url, "", func(o *providers.Options) {
+			o.Kind, o.Host, o.Issuer, o.TrustEmail = federation.KindApple, s.op.issuer, "", false
+			o.ClientSecret = watchword.Secret(secret)
+		})}
+	}}
+}
+
+// A form of another site carries no cookie. The request after it carries the cookie of the attempt, which
+// is Lax, and not the refresh cookie, which is Strict.
+func TestChromiumFormOfAnotherSiteSignsIn(t *testing.T) {
+	t.Parallel()
+	var seen arrivals
+	with := asApple()
+	with.seen = seen.note
+	s := onSQLite(t, with)
+	b := chromium(t)
+	b.toAcme(s)
+	if all := b.attempts(s); len(all) != 1 || !strings.HasPrefix(all[0].Name, "__Host-watchword-with-") || !all[0].Secure {
+		t.Fatalf("the cookies are %+v", all)
+	}
+	b.press("Allow")
+	b.shows(signedInAs)
+	want := []string{"POST ", "GET __Host-watchword-"}
+	if got := seen.take(); !slices.Equal(got, want) {
+		t.Errorf("the requests have the cookies %q, want %q", got, want)
+	}
+	// A second sign-in has a refresh cookie beside it.
+	b.visit(s.url + "/sign-in/acme")
+	b.shows(signedInAs)
+	if got := seen.take(); !slices.Equal(got, want) {
+		t.Errorf("the requests of the second sign-in have the cookies %q, want %q", got, want)
+	}
+}
+
+// Another site sends the form of its own attempt, in a browser that has not begun one (login CSRF).
+func TestChromiumForgedFormSignsNobodyIn(t *testing.T) {
+	t.Parallel()
+	s := onSQLite(t, ofApple(t))
+	attacker := newBrowser(t)
+	at, err := url.Parse(attacker.toCallback(s, "acme", ""))
+	must(t, err)
+	s.acme.set(func(p *scripted) {
+		p.endpoint["/evil"] = func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html")
+			_, _ = fmt.Fprintf(w, `<!doctype html><form method="post" action="%s/sign-in/acme/callback">
+				<input type="hidden" name="state" value="%s"><input type="hidden" name="code" value="%s">
+				<button>Win a prize</button></form>`, s.url, at.Query().Get("state"), at.Query().Get("code"))
+		}
+	})
+	b := chromium(t)
+	b.visit(s.acme.URL + "/evil")
+	b.press("Win a prize")
+	b.shows("took too long, or began in another browser")
+	if names := slices.Sorted(maps.Keys(b.cookies(s.url))); slices.ContainsFunc(names, isSession) {
+		t.Errorf("the browser has the cookies %q", names)
+	}
+	if all := s.identities(t, "ada@example.com"); len(all) != 0 {
+		t.Errorf("identities: %+v", all)
+	}
+}
+
+func isSession(name string) bool { return strings.Contains(name, "refresh") }

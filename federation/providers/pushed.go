@@ -1,0 +1,77 @@
+package providers
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// Pushed authorization requests (RFC 9126). The server sends the parameters to the provider, and the
+// browser gets a reference to them. It is done only for providers that require it: every other start of
+// a sign-in sends no request, so strangers can't make this server send any.
+
+// maxPushes bounds the concurrent requests to one provider that strangers can cause.
+const maxPushes = 8
+
+// push sends the parameters of an authorization URL, and returns the URL with the reference.
+func (c *client) push(ctx context.Context, m *metadata, full string) (string, error) {
+	at, err := url.Parse(full)
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	select {
+	case c.pushes <- struct{}{}:
+		defer func() { <-c.pushes }()
+	case <-ctx.Done():
+		return "", fmt.Errorf("pushed authorization request: %w", ctx.Err())
+	}
+	reference, err := c.sendPushed(ctx, m, at.Query())
+	if err != nil {
+		return "", fmt.Errorf("pushed authorization request: %w", err)
+	}
+	at.RawQuery = url.Values{"client_id": {c.opts.ClientID}, "request_uri": {reference}}.Encode()
+	return at.String(), nil
+}
+
+// sendPushed authenticates as at the token endpoint (RFC 9126, section 2).
+func (c *client) sendPushed(ctx context.Context, m *metadata, form url.Values) (string, error) {
+	if m.postsSecret() {
+		form.Set("client_secret", string(c.opts.ClientSecret))
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, m.PushURL, strings.NewReader(form.Encode()))
+	if err != nil {
+		return "", err
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if !m.postsSecret() { // both parts are encoded (RFC 6749, section 2.3.1)
+		r.SetBasicAuth(url.QueryEscape(c.opts.ClientID), url.QueryEscape(string(c.opts.ClientSecret)))
+	}
+	response, err := c.http.Do(r)
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+	var answer struct {
+		RequestURI string `json:"request_uri"`
+		Error      string `json:"error"`
+	}
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		return "", err
+	}
+	if json.Unmarshal(text, &answer) != nil || response.StatusCode != http.StatusCreated {
+		return "", fmt.Errorf("the provider responds with status %d and the error %q", response.StatusCode,
+			printable(answer.Error))
+	}
+	if answer.RequestURI == "" {
+		return "", errors.New("the response has no request_uri")
+	}
+	return answer.RequestURI, nil
+}
