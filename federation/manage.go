@@ -53,6 +53,35 @@ func (m *Manager) List(ctx context.Context, id watchword.UserID) (all []Identity
 	return all, err
 }
 
+// A StrandedCount counts the users who could sign in with a removed provider only.
+type StrandedCount struct {
+	Proven   int // a password reset lets them in again
+	Unproven int // nothing does
+}
+
+// Stranded counts the users who can't sign in when only the providers with these ids are offered.
+func (m *Manager) Stranded(ctx context.Context, offered []string) (n StrandedCount, err error) {
+	const batch = 500
+	for after := watchword.UserID(""); ; {
+		var users []watchword.User
+		err := m.store.View(ctx, func(tx Tx) error {
+			users, err = tx.Stranded(ctx, after, offered, batch)
+			return err
+		})
+		for _, u := range users {
+			after = u.ID
+			if u.Verified() {
+				n.Proven++
+			} else {
+				n.Unproven++
+			}
+		}
+		if err != nil || len(users) < batch {
+			return n, err
+		}
+	}
+}
+
 // Unlink removes an identity from the account. Codes: CodeStepUpRequired, CodeNotFound, CodeLastWayIn.
 func (m *Manager) Unlink(ctx context.Context, who watchword.Identity, id string, c watchword.Client) error {
 	now := m.engine.Now()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/watchword-auth/watchword/federation"
 	"github.com/watchword-auth/watchword/federation/providers"
 )
 
@@ -39,6 +40,34 @@ func (d *checkup) providers(ctx context.Context, s *Settings) {
 		}
 		// Also for a provider that is down: the end of a secret is in the settings.
 		d.secretOf(o)
+	}
+}
+
+// stranded counts the users of removed providers. They have an account without a password, which no
+// button opens any more.
+func (d *checkup) stranded(ctx context.Context, s *stack, settings *Settings) {
+	var offered []string
+	for _, entry := range settings.Providers {
+		offered = append(offered, entry.options.ID)
+	}
+	// As in `users identities`, the manager needs no provider.
+	manager, err := federation.New(s.engine, s.store.Federation(), federation.Options{})
+	var n federation.StrandedCount
+	if err == nil {
+		n, err = manager.Stranded(ctx, offered)
+	}
+	const restore = "Write the provider into sign-in-with again. `watchword users identities` shows it."
+	switch {
+	case err != nil:
+		d.fail("provider", plain(err), "See what the log of the server says.")
+	case n.Unproven > 0:
+		d.fail("provider", fmt.Sprintf("Users of a removed provider who can't sign in, because their address is not proven: %d.",
+			n.Unproven), restore)
+	}
+	// A proven address is enough for a password reset, so these users can help themselves.
+	if n.Proven > 0 {
+		d.warn("provider", fmt.Sprintf("Users of a removed provider who can sign in after a password reset: %d.",
+			n.Proven), restore)
 	}
 }
 

@@ -71,7 +71,8 @@ func (b *tab) shows(text string) {
 	b.t.Helper()
 	var shown string
 	for end := time.Now().Add(browsertest.Timeout); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		shown, _ = browsertest.Evaluate[string](b.ctx, `() => document.readyState === "complete" ? document.body.innerText : ""`)
+		shown, _ = browsertest.Evaluate[string](b.ctx,
+			`() => document.readyState === "complete" ? document.body.innerText : ""`)
 		if strings.Contains(shown, text) {
 			return
 		}
@@ -90,7 +91,8 @@ func (b *tab) visit(address string) {
 func (b *tab) press(words string) {
 	b.t.Helper()
 	point := see[[]float64](b, `(words) => {
-    const found = [...document.querySelectorAll("button, a")].find((e) => e.innerText.trim() === words && e.checkVisibility());
+    const found = [...document.querySelectorAll("button, a")].find((e) =>
+      e.innerText.trim() === words && e.checkVisibility());
     if (!found) return [];
     found.scrollIntoView({ block: "center", behavior: "instant" });
     const box = found.getBoundingClientRect();

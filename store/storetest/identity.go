@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -97,6 +98,60 @@ var identities = map[string]func(suite){
 		})
 		s.update(func(ctx context.Context, tx watchword.Tx) error { return tx.SetPassword(ctx, u.ID, "hash") })
 		s.wantHeld(true, "the last, with a password", remove(one, ""))
+	},
+
+	"UsersOfRemovedProvidersAreListedInBatches": func(s suite) {
+		add := func(n int, change func(*watchword.User), providers ...string) watchword.User {
+			u := User(n)
+			u.PasswordHash = ""
+			change(&u)
+			s.wantHeld(true, "insert user", func(ctx context.Context, tx watchword.Tx) (bool, error) {
+				return tx.InsertUser(ctx, u, Start)
+			})
+			for i, provider := range providers {
+				one := identityOf(u, 10*n+i)
+				one.Provider = provider
+				s.wantHeld(true, "insert", insertIdentity(one))
+			}
+			return u
+		}
+		same := func(what string, got []watchword.User, want ...watchword.User) {
+			s.Helper()
+			var ids, wanted []string
+			for _, u := range got {
+				ids = append(ids, fmt.Sprint(u.ID, u.Verified()))
+			}
+			for _, u := range want {
+				wanted = append(wanted, fmt.Sprint(u.ID, u.Verified()))
+			}
+			same(s, what, ids, wanted)
+		}
+		usual := func(*watchword.User) {}
+		first := add(1, func(u *watchword.User) { u.VerifiedAt = Start }, "gone", "gone-too")
+		second := add(2, func(u *watchword.User) { u.VerifiedAt = time.Time{} }, "gone")
+		add(3, usual, "gone", "acme")
+		add(4, func(u *watchword.User) { u.PasswordHash = "hash" }, "gone")
+		add(5, usual)
+		withPasskey := add(6, usual, "gone")
+		s.wantHeld(true, "insert a passkey", insertFactor(passkeyOf(withPasskey, 90)))
+		s.identities(func(ctx context.Context, tx federation.Tx) error {
+			offered := []string{"acme", "other"}
+			all, err := tx.Stranded(ctx, "", offered, 10)
+			same("all", all, first, second)
+			if err == nil {
+				all, err = tx.Stranded(ctx, "", offered, 1)
+				same("the first", all, first)
+			}
+			if err == nil {
+				all, err = tx.Stranded(ctx, first.ID, offered, 10)
+				same("after the first", all, second)
+			}
+			if err == nil {
+				all, err = tx.Stranded(ctx, "", []string{"gone"}, 10)
+				same("with the provider", all)
+			}
+			return err
+		})
 	},
 
 	"IdentitiesAreDeletedByTimeAndWithTheirUser": func(s suite) {

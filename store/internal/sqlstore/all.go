@@ -155,6 +155,7 @@ func factorStatements() []Statement {
 		{"insertIdentity", insertIdentity, ByUserAndSubject},
 		{"selectIdentity", selectIdentity, BySubject},
 		{"selectIdentities", selectIdentities, ByUser},
+		{"selectStranded", selectStranded, AllFactors},
 		{"useIdentity", useIdentity, ByIdentity},
 		{"deleteIdentity", deleteIdentity, ByIdentity},
 		{"deleteIdentities", deleteIdentities, ByUser},

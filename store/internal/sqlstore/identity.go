@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/watchword-auth/watchword"
@@ -39,6 +40,17 @@ var (
 	// selectIdentities orders by age, so that a list keeps its order when an identity is used.
 	selectIdentities = `SELECT ` + names("identities", identityRow(new(federation.Identity))) + ` FROM identities
 		WHERE user_id = $1 ORDER BY linked_at, id`
+
+	// selectStranded continues after a user, and reads the identities in the order of their index. A user is
+	// stranded if no provider of the list in $2, ",a,b,", has one of the identities. Ids have no wildcards.
+	// Sub-selects look up each user, where PostgreSQL would read all users for a join.
+	selectStranded = `SELECT DISTINCT user_id, (SELECT verified_at FROM users WHERE users.id = identities.user_id)
+		FROM identities WHERE user_id > $1
+			AND (SELECT password_hash FROM users WHERE users.id = identities.user_id) = ''
+			AND NOT EXISTS (SELECT 1 FROM identities AS other
+				WHERE other.user_id = identities.user_id AND $2 LIKE '%,' || other.provider || ',%')
+			AND NOT EXISTS (SELECT 1 FROM factors WHERE factors.user_id = identities.user_id AND kind = 'passkey')
+		ORDER BY user_id LIMIT $3`
 )
 
 const (
@@ -70,6 +82,16 @@ func (t Tx) Identity(ctx context.Context, issuer, subject string) (federation.Id
 // Identities has no limit, because the engine bounds the identities of an account.
 func (t Tx) Identities(ctx context.Context, id watchword.UserID) ([]federation.Identity, error) {
 	return rows(ctx, t, scanIdentity, selectIdentities, id)
+}
+
+// Stranded continues after a user, as Users does after an address.
+func (t Tx) Stranded(
+	ctx context.Context, after watchword.UserID, offered []string, limit int,
+) ([]watchword.User, error) {
+	list := "," + strings.Join(offered, ",") + ","
+	return rows(ctx, t, func(s scanner) (u watchword.User, err error) {
+		return u, s.Scan(&u.ID, timeColumn{&u.VerifiedAt})
+	}, selectStranded, after, list, limit)
 }
 
 // UseIdentity has the owner in its condition, see useIdentity.

@@ -1,0 +1,50 @@
+package main_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/watchword-auth/watchword/internal/pgtest"
+)
+
+// An operator has removed the provider of two users from the settings.
+//
+// SW-26
+func TestDoctorCountsTheUsersOfARemovedProvider(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"sqlite", "postgres"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir, more := t.TempDir(), []string(nil)
+			update := func(statement string) { change(t, dir, statement) }
+			if name == "postgres" {
+				url := pgtest.New(t).Database(t)
+				more = onPostgres(url)
+				update = func(statement string) { execute(t, url, statement) }
+			}
+			watchword := func(args ...string) result {
+				return run(t, call{dir: dir, args: append(args, more...)})
+			}
+			for _, who := range []string{ada, "bob@example.com"} {
+				if got := watchword("users", "create", who); got.code != 0 {
+					t.Fatal(got.errors)
+				}
+			}
+			if got := watchword("doctor"); strings.Contains(got.out, "removed") {
+				t.Errorf("without identities:\n%s", got.out)
+			}
+			update(`INSERT INTO identities (id, user_id, provider, issuer, subject, email, linked_at, last_used_at)
+				SELECT id, id, 'gone', 'https://gone.example', id, '', 1795521600123, 0 FROM users`)
+			update(`UPDATE users SET verified_at = 1795521600123 WHERE email = '` + ada + `'`)
+			got := watchword("doctor")
+			for _, line := range []string{
+				"fail  provider    Users of a removed provider who can't sign in, because their address is not proven: 1.\n",
+				"warn  provider    Users of a removed provider who can sign in after a password reset: 1.\n",
+			} {
+				if !strings.Contains(got.out, line) || got.code != 1 {
+					t.Errorf("exit code %d, no %q in\n%s%s", got.code, line, got.out, got.errors)
+				}
+			}
+		})
+	}
+}
