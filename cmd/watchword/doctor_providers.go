@@ -61,8 +61,8 @@ func (d *checkup) stranded(ctx context.Context, s *stack, settings *Settings) {
 	case err != nil:
 		d.fail("provider", plain(err), "See what the log of the server says.")
 	case n.Unproven > 0:
-		d.fail("provider", fmt.Sprintf("Users of a removed provider who can't sign in, because their address is not proven: %d.",
-			n.Unproven), restore)
+		d.fail("provider", fmt.Sprintf(
+			"Users of a removed provider who can't sign in, because their address is not proven: %d.", n.Unproven), restore)
 	}
 	// A proven address is enough for a password reset, so these users can help themselves.
 	if n.Proven > 0 {
