@@ -56,7 +56,7 @@ func (m *Manager) List(ctx context.Context, id watchword.UserID) (all []Identity
 // A StrandedCount counts the users who could sign in with a removed provider only.
 type StrandedCount struct {
 	Proven   int // a password reset lets them in again
-	Unproven int // nothing does
+	Unproven int // they need the provider
 }
 
 // Stranded counts the users who can't sign in when only the providers with these ids are offered.

@@ -36,8 +36,8 @@ type IdentityTx interface {
 	// Identity returns an identity by issuer and subject. Both are compared exactly.
 	Identity(ctx context.Context, issuer, subject string) (Identity, error)
 	Identities(context.Context, watchword.UserID) ([]Identity, error) // oldest first
-	// Stranded lists users after the given id, in the order of ids: those with identities of other providers
-	// than the offered ones only, and with neither a password nor a passkey. Only ID and VerifiedAt are set.
+	// Stranded lists users after the given id, in the order of ids. They have neither a password nor a passkey,
+	// and all their identities are of providers that are not offered. Only ID and VerifiedAt are set.
 	Stranded(ctx context.Context, after watchword.UserID, offered []string, limit int) ([]watchword.User, error)
 	// UseIdentity stores Provider, Email and LastUsedAt, if the account still has the identity.
 	UseIdentity(context.Context, Identity) (bool, error)

@@ -44,19 +44,21 @@ func (d *checkup) providers(ctx context.Context, s *Settings) {
 }
 
 // stranded counts the users of removed providers. They have an account without a password, which no
-// button opens any more.
+// button opens any more. The settings are compared by the id of the entry, because the sign-in stores
+// it with each identity. After a change of the id, users count as stranded until their next sign-in.
 func (d *checkup) stranded(ctx context.Context, s *stack, settings *Settings) {
 	var offered []string
 	for _, entry := range settings.Providers {
 		offered = append(offered, entry.options.ID)
 	}
-	// As in `users identities`, the manager needs no provider.
+	// As in `users identities`, the manager needs no provider: the comparison is one of ids, and a provider
+	// that is down has its users all the same.
 	manager, err := federation.New(s.engine, s.store.Federation(), federation.Options{})
 	var n federation.StrandedCount
 	if err == nil {
 		n, err = manager.Stranded(ctx, offered)
 	}
-	const restore = "Write the provider into sign-in-with again. `watchword users identities` shows it."
+	const restore = "Write the provider into sign-in-with again, with the id that `watchword users identities` shows."
 	switch {
 	case err != nil:
 		d.fail("provider", plain(err), "See what the log of the server says.")

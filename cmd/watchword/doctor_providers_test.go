@@ -38,7 +38,8 @@ func TestDoctorCountsTheUsersOfARemovedProvider(t *testing.T) {
 			update(`UPDATE users SET verified_at = 1795521600123 WHERE email = '` + ada + `'`)
 			got := watchword("doctor")
 			for _, line := range []string{
-				"fail  provider    Users of a removed provider who can't sign in, because their address is not proven: 1.\n",
+				"fail  provider    " +
+					"Users of a removed provider who can't sign in, because their address is not proven: 1.\n",
 				"warn  provider    Users of a removed provider who can sign in after a password reset: 1.\n",
 			} {
 				if !strings.Contains(got.out, line) || got.code != 1 {

@@ -109,7 +109,8 @@ func (b *tab) back() {
 	b.t.Helper()
 	history := browsertest.Command(b.t, b.ctx, cdppage.GetNavigationHistory, struct{}{})
 	before := history.Entries[history.CurrentIndex-1].ID
-	browsertest.Command(b.t, b.ctx, cdppage.NavigateToHistoryEntry, cdppage.NavigateToHistoryEntryParams{EntryID: before})
+	browsertest.Command(b.t, b.ctx, cdppage.NavigateToHistoryEntry,
+		cdppage.NavigateToHistoryEntryParams{EntryID: before})
 }
 
 // history returns the URLs in the history of the tab.
@@ -295,7 +296,8 @@ func TestChromiumFormOfAnotherSiteSignsIn(t *testing.T) {
 	s := onSQLite(t, with)
 	b := chromium(t)
 	b.toAcme(s)
-	if all := b.attempts(s); len(all) != 1 || !strings.HasPrefix(all[0].Name, "__Host-watchword-with-") || !all[0].Secure {
+	all := b.attempts(s)
+	if len(all) != 1 || !strings.HasPrefix(all[0].Name, "__Host-watchword-with-") || !all[0].Secure {
 		t.Fatalf("the cookies are %+v", all)
 	}
 	b.press("Allow")
