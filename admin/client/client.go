@@ -1,0 +1,174 @@
+package client
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"iter"
+	"net"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// Options say which server a Client calls, and as whom.
+type Options struct {
+	URL string // of the server, such as https://id.example.com
+
+	// Key is a service key, or the access token of an administrator.
+	Key string
+	// KeyFunc returns the key for each request instead, because an access token expires.
+	KeyFunc func(context.Context) (string, error)
+
+	Timeout time.Duration // for one attempt; default: 10 s
+	HTTP    *http.Client  // default: http.DefaultClient. Its redirects and its timeout are not used
+}
+
+// A Client calls one server. It is safe for concurrent use.
+type Client struct {
+	Users    Users
+	Sessions Sessions
+	Metadata Metadata
+}
+
+// New returns a client. It sends nothing.
+func New(o Options) (*Client, error) {
+	base, err := checkURL(o.URL)
+	if err != nil {
+		return nil, err
+	}
+	key := o.KeyFunc
+	if key == nil {
+		if err := checkKey(o.Key); err != nil {
+			return nil, err
+		}
+		key = func(context.Context) (string, error) { return o.Key, nil }
+	}
+	chosen := *cmp.Or(o.HTTP, http.DefaultClient)
+	chosen.Timeout = 0
+	// Another address must not get the key, not even one below the same domain.
+	chosen.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	c := &caller{base: base, key: key, http: &chosen, timeout: cmp.Or(o.Timeout, 10*time.Second), pause: retryPause}
+	return &Client{Users{c}, Sessions{c}, Metadata{c}}, nil
+}
+
+// checkURL returns the URL without a slash at its end. Errors don't repeat it, because it may contain a
+// password.
+func checkURL(text string) (string, error) {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
+		return "", errors.New("client: URL is not an address such as https://id.example.com")
+	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
+		return "", errors.New("client: URL has a user, a query or a fragment")
+	case u.Scheme == "http" && !isLoopback(u.Hostname()):
+		return "", errors.New("client: URL has no TLS, so the key could be read on the network: write https")
+	}
+	return strings.TrimRight(text, "/"), nil
+}
+
+func isLoopback(host string) bool {
+	host = strings.TrimSuffix(strings.ToLower(host), ".")
+	ip := net.ParseIP(host)
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") || ip != nil && ip.IsLoopback()
+}
+
+var keyShape = regexp.MustCompile(`^[!-~]+$`)
+
+// checkKey refuses a key that no header can carry, such as one with the newline of its file.
+func checkKey(key string) error {
+	if !keyShape.MatchString(key) {
+		return errors.New("client: the key is empty, or has a blank, a newline or a letter that is not ASCII")
+	}
+	return nil
+}
+
+// Users finds and changes accounts.
+type Users struct{ c *caller }
+
+// List returns the accounts of all pages. It stops after the first error. q.After is where it begins.
+func (u Users) List(ctx context.Context, q AdminUsersQuery) iter.Seq2[AdminUser, error] {
+	return pages(func(after string) ([]AdminUser, string, error) {
+		q.After = cmp.Or(after, q.After)
+		page, err := u.Page(ctx, q)
+		return page.Items, page.Next, err
+	})
+}
+
+// Page returns one page. It may have fewer items than the limit, even none, and still have Next.
+func (u Users) Page(ctx context.Context, q AdminUsersQuery) (AdminUsersAnswer, error) {
+	return call[AdminUsersAnswer](ctx, u.c, getAdminUsers, request{query: q.values()})
+}
+
+// Get returns an account with its metadata, live sessions and last events. An unknown id gives CodeNotFound.
+func (u Users) Get(ctx context.Context, id string) (AdminUserDetailAnswer, error) {
+	return call[AdminUserDetailAnswer](ctx, u.c, getAdminUsersByID, request{ids: []string{id}})
+}
+
+// Create creates an account. The address gets a mail, in which its user chooses a password.
+func (u Users) Create(ctx context.Context, body AdminInvite) (AdminUserAnswer, error) {
+	return call[AdminUserAnswer](ctx, u.c, postAdminUsers, request{body: body})
+}
+
+// Invite is Create for an address that gets an invitation.
+func (u Users) Invite(ctx context.Context, email string, roles ...string) (AdminUserAnswer, error) {
+	return u.Create(ctx, AdminInvite{Email: email, Roles: roles, Invite: true})
+}
+
+// Update changes the members that are set. Roles that are not nil replace all roles of the account.
+func (u Users) Update(ctx context.Context, id string, change AdminChange) (AdminUserAnswer, error) {
+	return call[AdminUserAnswer](ctx, u.c, patchAdminUsersByID, request{ids: []string{id}, body: change})
+}
+
+// Delete deletes an account at once and for good.
+func (u Users) Delete(ctx context.Context, id string) error {
+	_, err := call[Message](ctx, u.c, deleteAdminUsersByID, request{ids: []string{id}})
+	return err
+}
+
+// ResetMail mails a link to choose a password. An invited user without a password gets another invitation.
+func (u Users) ResetMail(ctx context.Context, id string) error {
+	_, err := call[Message](ctx, u.c, postAdminUsersByIDResetMail, request{ids: []string{id}})
+	return err
+}
+
+// VerifyMail mails a link to verify the address. CodeValidationFailed: it is verified.
+func (u Users) VerifyMail(ctx context.Context, id string) error {
+	_, err := call[Message](ctx, u.c, postAdminUsersByIDVerifyMail, request{ids: []string{id}})
+	return err
+}
+
+// ResetFactors removes all second factors of an account, and ends its sessions.
+func (u Users) ResetFactors(ctx context.Context, id string) error {
+	_, err := call[Message](ctx, u.c, postAdminUsersByIDResetFactors, request{ids: []string{id}})
+	return err
+}
+
+// Explain says why an account was signed out. The id may be that of a deleted account.
+func (u Users) Explain(ctx context.Context, id string, q AdminUsersExplainQuery) (AdminExplainAnswer, error) {
+	return call[AdminExplainAnswer](ctx, u.c, getAdminUsersByIDExplain, request{ids: []string{id}, query: q.values()})
+}
+
+// Sessions lists and ends sessions of accounts.
+type Sessions struct{ c *caller }
+
+// List returns the live sessions of an account, the last used first.
+func (s Sessions) List(ctx context.Context, user string) ([]Session, error) {
+	detail, err := Users(s).Get(ctx, user)
+	return detail.Sessions, err
+}
+
+// End ends one session and returns whether it was live.
+func (s Sessions) End(ctx context.Context, user, session string) (bool, error) {
+	answer, err := call[AdminEndedAnswer](ctx, s.c, deleteAdminUsersByIDSessionsBySID,
+		request{ids: []string{user, session}})
+	return answer.Ended > 0, err
+}
+
+// EndAll signs an account out everywhere and returns how many sessions were live.
+func (s Sessions) EndAll(ctx context.Context, user string) (int64, error) {
+	answer, err := call[AdminEndedAnswer](ctx, s.c, deleteAdminUsersByIDSessions, request{ids: []string{user}})
+	return answer.Ended, err
+}

@@ -1,0 +1,27 @@
+// Package client calls the administration API of a Watchword server (/api/admin) from another program: it
+// finds and changes accounts, ends sessions, and explains why somebody was signed out.
+//
+//	admin, err := client.New(client.Options{URL: "https://id.example.com", Key: os.Getenv("WATCHWORD_KEY")})
+//	…
+//	for user, err := range admin.Users.List(ctx, client.AdminUsersQuery{Role: "member"}) {
+//		…
+//	}
+//
+// It is below package admin, which has the server's rules, and imports no other package of the module. So a
+// program that uses it links neither the engine nor a store.
+//
+// The types of bodies and queries are generated from the OpenAPI document. They have the names of its schemas.
+//
+// # Retries
+//
+// A request is sent once more if its response was lost, or if the server asks for it with 503 or 429 and a
+// Retry-After of at most 10 seconds. Every write has an Idempotency-Key, which both attempts share, so the
+// server makes the change once. WithIdempotencyKey sets a key of your own, for a job that may start again.
+//
+// # Secrets
+//
+// No error contains the key, an address or a query, and a printed Client does not show the key. New refuses a
+// URL without TLS, except on the loopback. Redirects are not followed.
+//
+// Unstable: the routes of /api/admin are new and may still change.
+package client

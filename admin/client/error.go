@@ -1,0 +1,133 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A Code says why a request failed. Programs compare it. schema.go lists those of the server.
+type Code string
+
+// Codes of this package, for requests without a complete response.
+const (
+	CodeNetwork Code = "NETWORK"
+	CodeTimeout Code = "TIMEOUT"
+	// CodeRateLimited is also sent by proxies.
+	CodeRateLimited Code = "RATE_LIMITED"
+)
+
+// An Error is a refusal of the server (RFC 9457), or the lack of a response. All methods return it, except for
+// mistakes in their arguments.
+type Error struct {
+	Code       Code
+	Status     int    // of HTTP; 0: no response
+	Detail     string // one sentence for people
+	Fields     []FieldError
+	RequestID  string        // finds the request in the server's log
+	RetryAfter time.Duration // 0: the server did not say
+
+	// With CodeStepUpRequired: the access token needs a session of one of these levels, with a proof that is
+	// at most MaxAge old.
+	ACRValues []string
+	MaxAge    time.Duration
+
+	cause error
+}
+
+// Error never contains the key, the URL or the query.
+func (e *Error) Error() string {
+	text := string(e.Code) + ": " + e.Detail
+	for _, f := range e.Fields {
+		text += fmt.Sprintf(" %s: %s", f.Field, f.Message)
+	}
+	if e.RequestID != "" {
+		text += " (request " + e.RequestID + ")"
+	}
+	return text
+}
+
+// Unwrap returns the error of the connection, such as context.Canceled, or nil.
+func (e *Error) Unwrap() error { return e.cause }
+
+// CodeOf returns the code of an error of this package, or "".
+func CodeOf(err error) Code {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return ""
+}
+
+// unreachable describes a request without a complete response.
+func unreachable(err error) *Error {
+	// The text of a url.Error has the query, which may be an address of a person.
+	var of *url.Error
+	if errors.As(err, &of) {
+		err = of.Err
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return &Error{Code: CodeTimeout, Detail: "The server did not respond in time.", cause: err}
+	}
+	return &Error{Code: CodeNetwork, Detail: "The server could not be reached, or its response was cut off.", cause: err}
+}
+
+// refusalOf reads an error response. It hides the key, which a faulty proxy might repeat.
+func refusalOf(r *http.Response, key string) *Error {
+	var problem struct {
+		Code      Code
+		Detail    string
+		RequestID string
+		Errors    []FieldError
+	}
+	const maxProblem = 64 << 10
+	// A proxy writes no JSON, and the body may be cut off. Then the status says enough.
+	raw, _ := io.ReadAll(io.LimitReader(r.Body, maxProblem))
+	_ = json.Unmarshal(bytes.ReplaceAll(raw, []byte(key), []byte("…")), &problem)
+	e := &Error{Code: problem.Code, Status: r.StatusCode, Detail: problem.Detail, RequestID: problem.RequestID,
+		Fields: problem.Errors}
+	if e.Code == "" {
+		e.Code, e.Detail = codeOfStatus(r.StatusCode), fmt.Sprintf("The server responded %d.", r.StatusCode)
+	}
+	if seconds, err := strconv.Atoi(r.Header.Get("Retry-After")); err == nil && seconds >= 0 {
+		e.RetryAfter = time.Duration(seconds) * time.Second
+	}
+	challenge := r.Header.Get("WWW-Authenticate")
+	if found := acrValues.FindStringSubmatch(challenge); found != nil {
+		e.ACRValues = strings.Fields(found[1])
+	}
+	if found := maxAge.FindStringSubmatch(challenge); found != nil {
+		seconds, _ := strconv.Atoi(found[1])
+		e.MaxAge = time.Duration(seconds) * time.Second
+	}
+	return e
+}
+
+var (
+	acrValues = regexp.MustCompile(`acr_values="([^"]*)"`)
+	maxAge    = regexp.MustCompile(`max_age="?([0-9]{1,9})`)
+)
+
+// codeOfStatus returns the code of a response without one, such as that of a proxy.
+func codeOfStatus(status int) Code {
+	switch status {
+	case http.StatusUnauthorized:
+		return CodeTokenInvalid
+	case http.StatusNotFound:
+		return CodeNotFound
+	case http.StatusTooManyRequests:
+		return CodeRateLimited
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return CodeTryLater
+	}
+	return CodeInternal
+}

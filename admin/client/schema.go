@@ -1,0 +1,295 @@
+// Code generated from the OpenAPI document by cmd/watchword/admin_schema_test.go. DO NOT EDIT.
+
+package client
+
+import (
+	"encoding/json"
+	"net/url"
+	"time"
+)
+
+// The operations of the document.
+var (
+	deleteAdminUsersByID              = operation{"DELETE", "/api/admin/users/{id}"}                // Delete an account
+	deleteAdminUsersByIDSessions      = operation{"DELETE", "/api/admin/users/{id}/sessions"}       // End all sessions of an account
+	deleteAdminUsersByIDSessionsBySID = operation{"DELETE", "/api/admin/users/{id}/sessions/{sid}"} // End one session of an account
+	getAdminUsers                     = operation{"GET", "/api/admin/users"}                        // Find accounts
+	getAdminUsersByID                 = operation{"GET", "/api/admin/users/{id}"}                   // Read an account with its sessions and events
+	getAdminUsersByIDExplain          = operation{"GET", "/api/admin/users/{id}/explain"}           // Say why an account was signed out
+	patchAdminUsersByID               = operation{"PATCH", "/api/admin/users/{id}"}                 // Change name, roles, state and metadata of an account
+	postAdminUsers                    = operation{"POST", "/api/admin/users"}                       // Create an account and mail an invitation
+	postAdminUsersByIDResetFactors    = operation{"POST", "/api/admin/users/{id}/reset-factors"}    // Remove all second factors of an account
+	postAdminUsersByIDResetMail       = operation{"POST", "/api/admin/users/{id}/reset-mail"}       // Mail a link to choose a password
+	postAdminUsersByIDVerifyMail      = operation{"POST", "/api/admin/users/{id}/verify-mail"}      // Mail a link to verify the address
+)
+
+// AdminUsersQuery has the parameters of: Find accounts. Zero values are left out.
+type AdminUsersQuery struct {
+	// A prefix of the address, in any case.
+	Email string
+	// The id of the account.
+	ID string
+	// A role that the account holds.
+	Role string
+	// One of: active, unverified, disabled.
+	State string
+	// The kind of a second factor. One of: none, any, totp, passkey.
+	Factor string
+	// next of the page before.
+	After string
+	// 1 to 200. Default: 50.
+	Limit int64
+}
+
+func (q AdminUsersQuery) values() url.Values {
+	v := url.Values{}
+	set(v, "email", q.Email)
+	set(v, "id", q.ID)
+	set(v, "role", q.Role)
+	set(v, "state", q.State)
+	set(v, "factor", q.Factor)
+	set(v, "after", q.After)
+	set(v, "limit", q.Limit)
+	return v
+}
+
+// AdminUsersExplainQuery has the parameters of: Say why an account was signed out. Zero values are left out.
+type AdminUsersExplainQuery struct {
+	// When the user noticed, in RFC 3339. Default: now.
+	At string
+	// One of: en, de.
+	Language string
+}
+
+func (q AdminUsersExplainQuery) values() url.Values {
+	v := url.Values{}
+	set(v, "at", q.At)
+	set(v, "language", q.Language)
+	return v
+}
+
+// AdminChange is the schema of that name in the OpenAPI document.
+type AdminChange struct {
+	// true ends all sessions.
+	Disabled *bool `json:"disabled,omitempty"`
+	// JSON merge patches (RFC 7396).
+	Metadata *AdminMetadata `json:"metadata,omitempty"`
+	// At most 200 characters; may be empty.
+	Name *string `json:"name,omitempty"`
+	// All roles of the account. Not your own.
+	Roles []string `json:"roles,omitzero"`
+}
+
+// AdminEndedAnswer is the schema of that name in the OpenAPI document.
+type AdminEndedAnswer struct {
+	// Number of sessions that ended.
+	Ended int64 `json:"ended"`
+}
+
+// AdminEventAnswer is the schema of that name in the OpenAPI document.
+type AdminEventAnswer struct {
+	// Its UUID.
+	ID   string    `json:"id"`
+	Kind string    `json:"kind"`
+	At   time.Time `json:"at"`
+	// Above 1 if the entry counts several.
+	Times int64 `json:"times"`
+	// IP address of the client.
+	Address string `json:"address,omitzero"`
+	Detail  string `json:"detail,omitzero"`
+	// Name of the device.
+	Device string `json:"device,omitzero"`
+	// Who changed the account, if not its user.
+	Operator  string `json:"operator,omitzero"`
+	RequestID string `json:"requestId,omitzero"`
+	Session   string `json:"session,omitzero"`
+}
+
+// AdminExplainAnswer is the schema of that name in the OpenAPI document.
+type AdminExplainAnswer struct {
+	// The answer, with its time in UTC.
+	Sentence string `json:"sentence"`
+	// As in others.
+	Reason string `json:"reason"`
+	// How certain the answer is.
+	Certainty string `json:"certainty"`
+	// What else helps, such as a later sign-in.
+	Notes []string `json:"notes"`
+	// The events behind the answer, the newest first.
+	Evidence []EventAnswer `json:"evidence"`
+	// The other sessions.
+	Others []ExplanationAnswer `json:"others"`
+	// The session that the answer is about.
+	Session string `json:"session,omitzero"`
+	// When the session ended; missing: there is no end.
+	When time.Time `json:"when,omitzero"`
+}
+
+// AdminInvite is the schema of that name in the OpenAPI document.
+type AdminInvite struct {
+	// Email address of the account.
+	Email string `json:"email"`
+	// true: the address gets an invitation. There is no other way to create an account.
+	Invite bool `json:"invite"`
+	// At most 200 characters.
+	Name string `json:"name,omitzero"`
+	// Roles of the account, set by an operator.
+	Roles []string `json:"roles,omitzero"`
+}
+
+// AdminMetadata is the schema of that name in the OpenAPI document.
+type AdminMetadata struct {
+	// An object; a member with null is removed.
+	Private json.RawMessage `json:"private,omitzero"`
+	// An object; a member with null is removed.
+	Public json.RawMessage `json:"public,omitzero"`
+}
+
+// AdminMetadataAnswer is the schema of that name in the OpenAPI document.
+type AdminMetadataAnswer struct {
+	// Grows with each change; 0: never written.
+	Version int64 `json:"version"`
+	// The user reads it at /me.
+	Public json.RawMessage `json:"public"`
+	// Only administrators and the command line read it.
+	Private json.RawMessage `json:"private"`
+}
+
+// AdminUser is the schema of that name in the OpenAPI document.
+type AdminUser struct {
+	// Its UUID.
+	ID string `json:"id"`
+	// Email address of the account.
+	Email string `json:"email"`
+	// Whether the address has been confirmed.
+	EmailVerified bool `json:"emailVerified"`
+	// Display name; may be empty.
+	Name string `json:"name"`
+	// Roles of the account, set by an operator.
+	Roles  []string `json:"roles"`
+	Locale string   `json:"locale"`
+	// When it was created.
+	CreatedAt   time.Time `json:"createdAt"`
+	State       string    `json:"state"`
+	HasPassword bool      `json:"hasPassword"`
+	// The kinds of second factors: totp, passkey.
+	Factors    []string  `json:"factors"`
+	DisabledAt time.Time `json:"disabledAt,omitzero"`
+}
+
+// AdminUserAnswer is the schema of that name in the OpenAPI document.
+type AdminUserAnswer struct {
+	// The account.
+	User     AdminUser            `json:"user"`
+	Metadata *AdminMetadataAnswer `json:"metadata,omitempty"`
+}
+
+// AdminUserDetailAnswer is the schema of that name in the OpenAPI document.
+type AdminUserDetailAnswer struct {
+	// The account.
+	User AdminUser `json:"user"`
+	// Live sessions, the last used first.
+	Sessions []Session `json:"sessions"`
+	// The last 100 security events, newest first.
+	Events   []AdminEventAnswer   `json:"events"`
+	Metadata *AdminMetadataAnswer `json:"metadata,omitempty"`
+}
+
+// AdminUsersAnswer is the schema of that name in the OpenAPI document.
+type AdminUsersAnswer struct {
+	Items []AdminUser `json:"items"`
+	// The parameter after of the next page; missing: this is the last.
+	Next string `json:"next,omitzero"`
+}
+
+// EventAnswer is the schema of that name in the OpenAPI document.
+type EventAnswer struct {
+	// Its UUID.
+	ID    string    `json:"id"`
+	Kind  string    `json:"kind"`
+	At    time.Time `json:"at"`
+	Times int64     `json:"times"`
+	// IP address of the last use.
+	Address string `json:"address,omitzero"`
+	Detail  string `json:"detail,omitzero"`
+	// Name of the device.
+	Device    string `json:"device,omitzero"`
+	Operator  string `json:"operator,omitzero"`
+	RequestID string `json:"requestId,omitzero"`
+	Session   string `json:"session,omitzero"`
+	// The account.
+	User string `json:"user,omitzero"`
+}
+
+// ExplanationAnswer is the schema of that name in the OpenAPI document.
+type ExplanationAnswer struct {
+	// The answer, with its time in UTC.
+	Sentence string `json:"sentence"`
+	// Why the session ended, or signed_in, roles_changed and others.
+	Reason string `json:"reason"`
+	// How certain the answer is.
+	Certainty string `json:"certainty"`
+	// What else helps, such as a later sign-in.
+	Notes []string `json:"notes"`
+	// The session that the answer is about.
+	Session string `json:"session,omitzero"`
+	// When the session ended; missing: there is no end.
+	When time.Time `json:"when,omitzero"`
+}
+
+// FieldError is the schema of that name in the OpenAPI document.
+type FieldError struct {
+	Field string `json:"field"`
+	Code  string `json:"code"`
+	// One sentence for people.
+	Message string `json:"message"`
+}
+
+// Message is the schema of that name in the OpenAPI document.
+type Message struct {
+	// One sentence for people.
+	Message string `json:"message"`
+}
+
+// Session is the schema of that name in the OpenAPI document.
+type Session struct {
+	// Its UUID.
+	ID string `json:"id"`
+	// A name from the user agent at sign-in.
+	Device string `json:"device"`
+	// IP address of the last use.
+	Address string `json:"address"`
+	// When it was created.
+	CreatedAt time.Time `json:"createdAt"`
+	// Time of the last refresh.
+	LastUsedAt time.Time `json:"lastUsedAt"`
+	// Unless it is used before.
+	ExpiresAt time.Time `json:"expiresAt"`
+	// Whether this request belongs to the session.
+	Current bool `json:"current"`
+}
+
+// Refusals of the administration API.
+const (
+	CodeAmbiguousCredentials   Code = "AMBIGUOUS_CREDENTIALS"
+	CodeBodyInvalid            Code = "BODY_INVALID"
+	CodeBodyTooLarge           Code = "BODY_TOO_LARGE"
+	CodeContentTypeUnsupported Code = "CONTENT_TYPE_UNSUPPORTED"
+	CodeCrossOrigin            Code = "CROSS_ORIGIN"
+	CodeEmailTaken             Code = "EMAIL_TAKEN"
+	CodeInsufficientScope      Code = "INSUFFICIENT_SCOPE"
+	CodeInternal               Code = "INTERNAL"
+	CodeLastAdmin              Code = "LAST_ADMIN"
+	CodeMisdirectedRequest     Code = "MISDIRECTED_REQUEST"
+	CodeNotFound               Code = "NOT_FOUND"
+	CodeOwnRoles               Code = "OWN_ROLES"
+	CodeParameterInvalid       Code = "PARAMETER_INVALID"
+	CodeSessionEnded           Code = "SESSION_ENDED"
+	CodeStepUpRequired         Code = "STEP_UP_REQUIRED"
+	CodeTokenExpired           Code = "TOKEN_EXPIRED"
+	CodeTokenInvalid           Code = "TOKEN_INVALID"
+	CodeTokenMissing           Code = "TOKEN_MISSING"
+	CodeTryLater               Code = "TRY_LATER"
+	CodeValidationFailed       Code = "VALIDATION_FAILED"
+	CodeVersionChanged         Code = "VERSION_CHANGED"
+)

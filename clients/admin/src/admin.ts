@@ -1,0 +1,167 @@
+import { caller, type AdminOptions, type Call, type CallOptions } from "./call.js"
+import { AdminError } from "./error.js"
+import * as api from "./schema.js"
+
+/** Creates a client of the administration API. It sends nothing yet. */
+export function createAdmin(options: AdminOptions): Admin {
+  return new Admin(caller(options))
+}
+
+/** A client of the administration API. Use {@link createAdmin}. */
+export class Admin {
+  readonly users: Users
+  readonly sessions: Sessions
+  readonly metadata: Metadata
+
+  constructor(call: Call) {
+    this.users = new Users(call)
+    this.sessions = new Sessions(call, this.users)
+    this.metadata = new Metadata(call, this.users)
+  }
+}
+
+/** Returns the items of all pages of a list. */
+async function* pages<T>(
+  page: (after: string | undefined) => Promise<{ items: T[]; next?: string | undefined }>,
+  begin: string | undefined,
+): AsyncGenerator<T, void, undefined> {
+  for (let after = begin; ; ) {
+    const { items, next } = await page(after)
+    yield* items
+    if (!next) return
+    after = next
+  }
+}
+
+/** Finds and changes accounts. */
+export class Users {
+  readonly #call: Call
+
+  constructor(call: Call) {
+    this.#call = call
+  }
+
+  /** Returns the accounts of all pages: `for await (const user of admin.users.list({ role: "member" }))`. */
+  list(query: api.AdminUsersQuery = {}, options?: CallOptions): AsyncGenerator<api.AdminUser, void, undefined> {
+    return pages((after) => this.page({ ...query, after }, options), query.after)
+  }
+
+  /** Returns one page. It may have fewer items than the limit, even none, and still have `next`. */
+  page(query: api.AdminUsersQuery = {}, options?: CallOptions): Promise<api.AdminUsersAnswer> {
+    return this.#call(api.getAdminUsers, { query }, options)
+  }
+
+  /** Returns an account with its metadata, live sessions and last events. An unknown id throws NOT_FOUND. */
+  get(id: string, options?: CallOptions): Promise<api.AdminUserDetailAnswer> {
+    return this.#call(api.getAdminUsersById, { ids: [id] }, options)
+  }
+
+  /** Creates an account. The address gets a mail, in which its user chooses a password. */
+  create(body: api.AdminInvite, options?: CallOptions): Promise<api.AdminUserAnswer> {
+    return this.#call(api.postAdminUsers, { body }, options)
+  }
+
+  /** Is `create` for an address that gets an invitation. */
+  invite(body: Omit<api.AdminInvite, "invite">, options?: CallOptions): Promise<api.AdminUserAnswer> {
+    return this.create({ ...body, invite: true }, options)
+  }
+
+  /** Changes the given members. `roles` replaces all roles of the account. */
+  update(id: string, body: api.AdminChange, options?: CallOptions): Promise<api.AdminUserAnswer> {
+    return this.#call(api.patchAdminUsersById, { ids: [id], body }, options)
+  }
+
+  /** Deletes an account at once and for good. */
+  delete(id: string, options?: CallOptions): Promise<api.Message> {
+    return this.#call(api.deleteAdminUsersById, { ids: [id] }, options)
+  }
+
+  /** Mails a link to choose a password. An invited user without a password gets another invitation. */
+  resetMail(id: string, options?: CallOptions): Promise<api.Message> {
+    return this.#call(api.postAdminUsersByIdResetMail, { ids: [id] }, options)
+  }
+
+  /** Mails a link to verify the address. VALIDATION_FAILED: it is verified. */
+  verifyMail(id: string, options?: CallOptions): Promise<api.Message> {
+    return this.#call(api.postAdminUsersByIdVerifyMail, { ids: [id] }, options)
+  }
+
+  /** Removes all second factors of an account, and ends its sessions. */
+  resetFactors(id: string, options?: CallOptions): Promise<api.Message> {
+    return this.#call(api.postAdminUsersByIdResetFactors, { ids: [id] }, options)
+  }
+
+  /** Says why an account was signed out. The id may be that of a deleted account. */
+  explain(id: string, query: api.AdminUsersExplainQuery = {}, options?: CallOptions): Promise<api.AdminExplainAnswer> {
+    return this.#call(api.getAdminUsersByIdExplain, { ids: [id], query }, options)
+  }
+}
+
+/** Lists and ends sessions of accounts. */
+export class Sessions {
+  readonly #call: Call
+  readonly #users: Users
+
+  constructor(call: Call, users: Users) {
+    this.#call = call
+    this.#users = users
+  }
+
+  /** Returns the live sessions of an account, the last used first. */
+  async list(user: string, options?: CallOptions): Promise<api.Session[]> {
+    return (await this.#users.get(user, options)).sessions
+  }
+
+  /** Ends one session. `ended` is 0 if it was not live. */
+  end(user: string, session: string, options?: CallOptions): Promise<api.AdminEndedAnswer> {
+    return this.#call(api.deleteAdminUsersByIdSessionsBySid, { ids: [user, session] }, options)
+  }
+
+  /** Signs an account out everywhere. `ended` is the number of sessions that were live. */
+  endAll(user: string, options?: CallOptions): Promise<api.AdminEndedAnswer> {
+    return this.#call(api.deleteAdminUsersByIdSessions, { ids: [user] }, options)
+  }
+}
+
+export interface MetadataOptions extends CallOptions {
+  /**
+   * The version of the metadata that the patch relies on. If another one is stored, nothing changes, and the
+   * call throws VERSION_CHANGED. An account without metadata has version 0.
+   */
+  version?: number | undefined
+}
+
+/** Reads and writes the two JSON objects of an account. */
+export class Metadata {
+  readonly #call: Call
+  readonly #users: Users
+
+  constructor(call: Call, users: Users) {
+    this.#call = call
+    this.#users = users
+  }
+
+  /** Returns both objects and their version. */
+  async get(user: string, options?: CallOptions): Promise<api.AdminMetadataAnswer> {
+    return existing((await this.#users.get(user, options)).metadata)
+  }
+
+  /**
+   * Changes one object or both with a JSON merge patch (RFC 7396), in which `null` removes a member. Returns them
+   * as they are afterwards.
+   */
+  async patch(
+    user: string,
+    metadata: api.AdminMetadata,
+    { version, ...options }: MetadataOptions = {},
+  ): Promise<api.AdminMetadataAnswer> {
+    const ifMatch = version === undefined ? undefined : `"${version}"`
+    const given = { ids: [user], body: { metadata }, ifMatch }
+    return existing((await this.#call<api.AdminUserAnswer>(api.patchAdminUsersById, given, options)).metadata)
+  }
+}
+
+function existing(metadata: api.AdminMetadataAnswer | undefined): api.AdminMetadataAnswer {
+  if (metadata) return metadata
+  throw new AdminError("NOT_FOUND", "The server has no metadata of accounts.")
+}
