@@ -48,6 +48,7 @@ var importTable = []row{
 	{"root", "internal/*", edges},
 	{"accountimport", "root internal/*", edges},
 	{"admin", "root internal/*", edges},
+	{"admin/client", "", ""}, // for other programs
 	{"factors", "root internal/*", edges},
 	{"federation", "root internal/*", edges},
 	{"metadata", "root internal/*", edges},
@@ -69,7 +70,7 @@ var importTable = []row{
 	{"cmd/*", "*", "web"},
 	{"embedded", "root factors server mail mail/* store/*", ""},
 	{"lab lab/*", "root accountimport internal/* store/* lab/*", ""},
-	{"examples examples/*", "root embedded verify server dialect/* store/* mail mail/*", ""},
+	{"examples examples/*", "root admin/client embedded verify server dialect/* store/* mail mail/*", ""},
 }
 
 const (

@@ -1,9 +1,9 @@
 // Package client calls the administration API of a Watchword server (/api/admin) from another program: it
 // finds and changes accounts, ends sessions, and explains why somebody was signed out.
 //
-//	admin, err := client.New(client.Options{URL: "https://id.example.com", Key: os.Getenv("WATCHWORD_KEY")})
+//	c, err := client.New(client.Options{URL: "https://id.example.com", Key: os.Getenv("WATCHWORD_KEY")})
 //	…
-//	for user, err := range admin.Users.List(ctx, client.AdminUsersQuery{Role: "member"}) {
+//	for user, err := range c.Users.List(ctx, client.AdminUsersQuery{Role: "member"}) {
 //		…
 //	}
 //

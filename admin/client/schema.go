@@ -1,4 +1,4 @@
-// Code generated from the OpenAPI document by cmd/watchword/admin_schema_test.go. DO NOT EDIT.
+// Code generated from /openapi.json by cmd/watchword/admin_schema_test.go. DO NOT EDIT.
 
 package client
 

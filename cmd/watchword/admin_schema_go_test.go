@@ -31,7 +31,7 @@ func goSchema(t *testing.T, d *apiDocument) string {
 	used := d.used()
 	for _, name := range slices.Sorted(maps.Keys(used)) {
 		s := d.Components.Schemas[name]
-		line("\n// %s is the schema of that name in the OpenAPI document.\ntype %s struct {", goName(name), goName(name))
+		line("\n// %[1]s is the schema of that name in the OpenAPI document.\ntype %[1]s struct {", goName(name))
 		for _, member := range s.members() {
 			property := s.Properties[member]
 			if property.Description != "" {

@@ -235,7 +235,7 @@ func sentence(text string) string {
 	return text + "."
 }
 
-const generatedFrom = "// Code generated from the OpenAPI document by cmd/watchword/admin_schema_test.go. DO NOT EDIT.\n"
+const generatedFrom = "// Code generated from /openapi.json by cmd/watchword/admin_schema_test.go. DO NOT EDIT.\n"
 
 // tsSchema returns clients/admin/src/schema.ts.
 func tsSchema(d *apiDocument) string {
@@ -249,9 +249,10 @@ func tsSchema(d *apiDocument) string {
 	text.WriteString(generatedFrom)
 	for _, o := range d.operations() {
 		name := pascal(o.OperationID)
+		name = strings.ToLower(name[:1]) + name[1:]
 		line("")
 		comment("", o.Summary)
-		line("export const %s = { method: %q, path: %q } as const", strings.ToLower(name[:1])+name[1:], o.method, o.path)
+		line("export const %s = { method: %q, path: %q } as const", name, o.method, o.path)
 		if o.queryOf() != "" {
 			line("\nexport interface %s {", o.queryOf())
 			for _, p := range o.Parameters {

@@ -29,7 +29,7 @@ var platforms = []string{
 
 // npmPackages are the folders of the npm packages. Each has an SBOM. npm itself packs and publishes
 // them.
-var npmPackages = []string{"clients/typescript", "clients/verify"}
+var npmPackages = []string{"clients/admin", "clients/typescript", "clients/verify"}
 
 // release is one run of the program.
 type release struct {

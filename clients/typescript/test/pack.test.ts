@@ -15,16 +15,18 @@ const quiet = ["--no-audit", "--no-fund", "--ignore-scripts", "--prefer-offline"
 let app = ""
 
 const source = `
+import { AdminError, createAdmin, type AdminUser } from "@watchword/admin"
 import { createClient, WatchwordError, type Snapshot } from "@watchword/client"
 import { Verifier, TokenError, type Identity } from "@watchword/verify"
 import { protect } from "@watchword/verify/express"
 
 const snapshot: Snapshot = createClient({ baseUrl: "https://id.example.com", storage: memory() }).getSnapshot()
+const users: AsyncIterable<AdminUser> = createAdmin({ url: "https://id.example.com", key: "wwk_x" }).users.list()
 const verifier = new Verifier("https://id.example.com")
 const found: Promise<string> = verifier.verify("x").then((identity: Identity) => identity.subject)
 found.catch((error: unknown) => {
-  const isKnown = error instanceof TokenError && !(error instanceof WatchwordError)
-  console.log(snapshot.status, isKnown, typeof protect(verifier).requireRole("admin"))
+  const isKnown = error instanceof TokenError && !(error instanceof WatchwordError || error instanceof AdminError)
+  console.log(snapshot.status, isKnown, typeof protect(verifier).requireRole("admin"), typeof users)
   return verifier.close()
 })
 function memory() {
@@ -34,14 +36,14 @@ function memory() {
 
 beforeAll(async () => {
   app = await mkdtemp(join(tmpdir(), "watchword-app-"))
-  for (const name of ["typescript", "verify"]) {
+  for (const name of ["admin", "typescript", "verify"]) {
     const folder = join(clients, name)
     await run("npm", ["run", "--silent", "build"], { cwd: folder })
     await run("npm", ["pack", "--silent", "--ignore-scripts", "--pack-destination", app], { cwd: folder })
   }
   await writeFile(join(app, "package.json"), JSON.stringify({ private: true, type: "commonjs" }))
   const packed = (await readdir(app)).filter((name) => name.endsWith(".tgz"))
-  expect(packed).toHaveLength(2)
+  expect(packed).toHaveLength(3)
   await run("npm", ["install", ...quiet, ...packed.map((name) => join(app, name))], { cwd: app })
 }, 180_000)
 
@@ -65,7 +67,7 @@ async function compiled(file: string): Promise<string> {
 }
 
 test.each(["main.mts", "main.cts"])("TypeScript as %s compiles and runs", async (file) => {
-  expect(await compiled(file)).toBe("unknown true function\n")
+  expect(await compiled(file)).toBe("unknown true function object\n")
 }, 60_000)
 
 test("a bundler makes one file that runs", async () => {
@@ -73,7 +75,7 @@ test("a bundler makes one file that runs", async () => {
   const outfile = join(app, "bundled.mjs")
   await build({ entryPoints: [join(app, "bundled.ts")], bundle: true, platform: "node", format: "esm", outfile })
   const { stdout } = await run(process.execPath, [outfile], { cwd: app })
-  expect(stdout).toBe("unknown true function\n")
+  expect(stdout).toBe("unknown true function object\n")
 }, 60_000)
 
 test("the React entry is marked for frameworks with server components", async () => {
@@ -81,7 +83,7 @@ test("the React entry is marked for frameworks with server components", async ()
   expect(entry.startsWith('"use client"')).toBe(true)
 })
 
-test.each(["client", "verify"])("the README of @watchword/%s has no relative links", async (name) => {
+test.each(["admin", "client", "verify"])("the README of @watchword/%s has no relative links", async (name) => {
   const text = await readFile(join(app, "node_modules", "@watchword", name, "README.md"), "utf8")
   expect(text.match(/\]\((?!https:|#)[^)]*\)/g)).toBe(null)
 })

@@ -1,0 +1,194 @@
+package main_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+	"regexp"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword/admin/client"
+	"github.com/watchword-auth/watchword/internal/totp"
+)
+
+var pathID = regexp.MustCompile(`\{\w+\}`)
+
+// calledOperations passes requests on, and notes them.
+type calledOperations struct {
+	mu  sync.Mutex
+	all []string
+}
+
+func (c *calledOperations) RoundTrip(r *http.Request) (*http.Response, error) {
+	c.mu.Lock()
+	c.all = append(c.all, r.Method+" "+r.URL.Path)
+	c.mu.Unlock()
+	return http.DefaultTransport.RoundTrip(r)
+}
+
+// The Go client calls the built program on both stores. It must have called every operation of the OpenAPI
+// document at the end, so a new route needs a method.
+func TestAdminClientCallsEveryOperation(t *testing.T) {
+	t.Parallel()
+	onEachStore(t, func(t *testing.T, arguments []string) {
+		s := newServer(t, freeAddress(t))
+		dir := t.TempDir()
+		if err := s.start(dir, []string{"HOME=" + dir}, append(arguments, "--limits=off")); err != nil {
+			t.Fatal(err)
+		}
+		called := &calledOperations{}
+		admin, err := client.New(client.Options{URL: s.url(), Key: signInAdmin(t, s, dir, arguments),
+			HTTP: &http.Client{Transport: called}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		callUsers(t, admin)
+		callSessions(t, admin, s)
+		for _, o := range readAPIDocument(t, s).operations() {
+			shape := regexp.MustCompile("^" + o.method + " " + pathID.ReplaceAllString(o.path, "[^/]+") + "$")
+			if !slices.ContainsFunc(called.all, shape.MatchString) {
+				t.Errorf("no method of the client calls %s %s", o.method, o.path)
+			}
+		}
+	})
+}
+
+// signInAdmin creates an administrator and returns an access token of a session with two factors.
+func signInAdmin(t *testing.T, s *server, dir string, arguments []string) string {
+	t.Helper()
+	const root = "root@example.com"
+	for _, args := range [][]string{
+		{"users", "create", root, "--role", "admin", "--password-stdin"}, {"users", "verify", root},
+	} {
+		if got := run(t, call{dir: dir, input: firstSecret, args: append(args, arguments...)}); got.code != 0 {
+			t.Fatalf("%v: %s", args, got.errors)
+		}
+	}
+	token := newDevice(t, s.address).post(t, "/login", body{"email": root, "password": firstSecret}, 200).AccessToken
+	begun := postAs(t, s, token, "/factors/totp", body{})
+	secret, _, err := totp.Parse(begun.Secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, err := totp.Code(secret, totp.Step(time.Now()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	postAs(t, s, token, "/factors/totp/"+begun.ID+"/confirm", body{"code": code})
+	return token // the server reads the level of the session, not that of the token
+}
+
+// postAs calls the API of users with an access token.
+func postAs(t *testing.T, s *server, token, path string, b body) (begun struct{ ID, Secret string }) {
+	t.Helper()
+	raw, err := json.Marshal(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := http.NewRequestWithContext(t.Context(), "POST", s.url()+"/api/auth"+path, bytes.NewReader(raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Authorization", "Bearer "+token)
+	response, err := s.client().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode > 299 {
+		t.Fatalf("%s: %s", path, response.Status)
+	}
+	if err := json.NewDecoder(response.Body).Decode(&begun); err != nil {
+		t.Fatal(err)
+	}
+	return begun
+}
+
+// wantCode fails unless err is that refusal; "" means no error.
+func wantCode(t *testing.T, err error, want client.Code) {
+	t.Helper()
+	if client.CodeOf(err) != want || (err == nil) != (want == "") {
+		t.Fatalf("got %v, want %q", err, want)
+	}
+}
+
+func callUsers(t *testing.T, admin *client.Client) {
+	t.Helper()
+	ctx := t.Context()
+	made, err := admin.Users.Invite(ctx, "ada@example.com", "member")
+	wantCode(t, err, "")
+	id := made.User.ID
+	_, err = admin.Users.Create(ctx, client.AdminInvite{Email: "ADA@example.com", Invite: true})
+	wantCode(t, err, client.CodeEmailTaken)
+	change := client.AdminChange{Name: new("Ada"), Roles: []string{}, Disabled: new(true)}
+	changed, err := admin.Users.Update(ctx, id, change)
+	wantCode(t, err, "")
+	if u := changed.User; u.Name != "Ada" || len(u.Roles) != 0 || u.State != "disabled" || u.DisabledAt.IsZero() {
+		t.Errorf("%+v", u)
+	}
+	_, err = admin.Users.Update(ctx, id, client.AdminChange{Disabled: new(false)})
+	wantCode(t, err, "")
+	for _, mail := range []func(context.Context, string) error{
+		admin.Users.ResetMail, admin.Users.VerifyMail, admin.Users.ResetFactors,
+	} {
+		wantCode(t, mail(ctx, id), "")
+	}
+
+	zero := int64(0)
+	patch := client.MetadataPatch{
+		Public: map[string]any{"plan": "pro"}, Private: map[string]int{"crm": 7}, Version: &zero}
+	stored, err := admin.Metadata.Patch(ctx, id, patch)
+	wantCode(t, err, "")
+	if stored.Version != 1 || string(stored.Public) != `{"plan":"pro"}` || string(stored.Private) != `{"crm":7}` {
+		t.Errorf("%+v", stored)
+	}
+	_, err = admin.Metadata.Patch(ctx, id, patch)
+	wantCode(t, err, client.CodeVersionChanged)
+	again, err := admin.Metadata.Get(ctx, id)
+	if wantCode(t, err, ""); again.Version != 1 {
+		t.Errorf("%+v", again)
+	}
+
+	_, err = admin.Users.Invite(ctx, "bo@example.com")
+	wantCode(t, err, "")
+	var emails []string
+	for user, err := range admin.Users.List(ctx, client.AdminUsersQuery{State: "unverified", Limit: 1}) {
+		wantCode(t, err, "")
+		emails = append(emails, user.Email)
+	}
+	if !slices.Equal(emails, []string{"ada@example.com", "bo@example.com"}) {
+		t.Errorf("%q", emails)
+	}
+	wantCode(t, admin.Users.Delete(ctx, id), "")
+	_, err = admin.Users.Get(ctx, id)
+	wantCode(t, err, client.CodeNotFound)
+}
+
+func callSessions(t *testing.T, admin *client.Client, s *server) {
+	t.Helper()
+	ctx := t.Context()
+	account := body{"email": "grace@example.com", "password": firstSecret}
+	newDevice(t, s.address).post(t, "/register", account, 201)
+	id := newDevice(t, s.address).post(t, "/login", account, 200).User.ID
+	sessions, err := admin.Sessions.List(ctx, id)
+	if wantCode(t, err, ""); len(sessions) != 2 {
+		t.Fatalf("%+v", sessions)
+	}
+	ended, err := admin.Sessions.End(ctx, id, sessions[0].ID)
+	if wantCode(t, err, ""); !ended {
+		t.Error("the session was not live")
+	}
+	n, err := admin.Sessions.EndAll(ctx, id)
+	if wantCode(t, err, ""); n != 1 {
+		t.Errorf("%d sessions ended", n)
+	}
+	why, err := admin.Users.Explain(ctx, id, client.AdminUsersExplainQuery{Language: "en"})
+	if wantCode(t, err, ""); why.Reason != "ended_by_operator" || len(why.Others) != 1 || why.When.IsZero() {
+		t.Errorf("%+v", why)
+	}
+}
