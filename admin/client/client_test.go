@@ -157,7 +157,8 @@ func TestRefusalIsAnErrorWithItsCode(t *testing.T) {
 			client.Error{Code: client.CodeValidationFailed, Status: 422,
 				Fields: []client.FieldError{{Field: "email", Code: "INVALID"}}}},
 		"a page of a proxy": {answer(404, "<html>"), 1, client.Error{Code: client.CodeNotFound, Status: 404}},
-		"a redirect":        {answer(307, "", "Location", "/x"), 1, client.Error{Code: client.CodeInternal, Status: 307}},
+		"a redirect": {answer(307, "", "Location", "/x"), 1,
+			client.Error{Code: client.CodeInternal, Status: 307}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
