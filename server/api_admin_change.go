@@ -67,7 +67,7 @@ type adminEventAnswer struct {
 	RequestID string    `json:"requestId,omitempty"`
 	Detail    string    `json:"detail,omitempty"`
 	Times     int       `json:"times" doc:"Above 1 if the entry counts several"`
-	Operator  string    `json:"operator,omitempty" doc:"Who changed the account, if not its user"`
+	Operator  string    `json:"operator,omitempty" doc:"Operator who changed the account"`
 }
 
 // adminUser responds with one account. A wrong id is 404, also if it is no UUID. The three reads are

@@ -20,7 +20,7 @@ type explanationAnswer struct {
 	When      *time.Time          `json:"when,omitempty" doc:"When the session ended; missing: there is no end"`
 	Reason    watchword.EndReason `json:"reason" doc:"Why the session ended, or signed_in, roles_changed and others"`
 	Certainty string              `json:"certainty" doc:"How certain the answer is"`
-	Notes     []string            `json:"notes" nullable:"false" doc:"What else helps, such as a later sign-in"`
+	Notes     []string            `json:"notes" nullable:"false" doc:"Further help, such as a later sign-in"`
 	Session   watchword.SessionID `json:"session,omitempty" doc:"The session that the answer is about"`
 }
 
@@ -31,7 +31,7 @@ type adminExplainAnswer struct {
 	When      *time.Time          `json:"when,omitempty" doc:"When the session ended; missing: there is no end"`
 	Reason    watchword.EndReason `json:"reason" doc:"As in others"`
 	Certainty string              `json:"certainty" doc:"How certain the answer is"`
-	Notes     []string            `json:"notes" nullable:"false" doc:"What else helps, such as a later sign-in"`
+	Notes     []string            `json:"notes" nullable:"false" doc:"Further help, such as a later sign-in"`
 	Session   watchword.SessionID `json:"session,omitempty" doc:"The session that the answer is about"`
 
 	Evidence []eventAnswer       `json:"evidence" nullable:"false" doc:"The events behind the answer, the newest first"`

@@ -33,7 +33,7 @@ type Client struct {
 	Metadata Metadata
 }
 
-// New returns a client. It sends nothing.
+// New returns a client, and sends no request yet.
 func New(o Options) (*Client, error) {
 	base, err := checkURL(o.URL)
 	if err != nil {
@@ -97,7 +97,7 @@ func (u Users) List(ctx context.Context, q AdminUsersQuery) iter.Seq2[AdminUser,
 	})
 }
 
-// Page returns one page. It may have fewer items than the limit, even none, and still have Next.
+// Page returns one page. It may have fewer items than the limit, even zero, and still have Next.
 func (u Users) Page(ctx context.Context, q AdminUsersQuery) (AdminUsersAnswer, error) {
 	return call[AdminUsersAnswer](ctx, u.c, getAdminUsers, request{query: q.values()})
 }

@@ -16,7 +16,7 @@ type MetadataPatch struct {
 	Public, Private any
 
 	// Version is that of the metadata which the patch relies on, or nil: any. If another version is stored,
-	// nothing changes and the error has CodeVersionChanged. An account without metadata has version 0.
+	// the metadata stays as it is and the error has CodeVersionChanged. An account without metadata has version 0.
 	Version *int64
 }
 

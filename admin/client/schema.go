@@ -99,7 +99,7 @@ type AdminEventAnswer struct {
 	Detail  string `json:"detail,omitzero"`
 	// Name of the device.
 	Device string `json:"device,omitzero"`
-	// Who changed the account, if not its user.
+	// Operator who changed the account.
 	Operator  string `json:"operator,omitzero"`
 	RequestID string `json:"requestId,omitzero"`
 	Session   string `json:"session,omitzero"`
@@ -113,7 +113,7 @@ type AdminExplainAnswer struct {
 	Reason string `json:"reason"`
 	// How certain the answer is.
 	Certainty string `json:"certainty"`
-	// What else helps, such as a later sign-in.
+	// Further help, such as a later sign-in.
 	Notes []string `json:"notes"`
 	// The events behind the answer, the newest first.
 	Evidence []EventAnswer `json:"evidence"`
@@ -229,7 +229,7 @@ type ExplanationAnswer struct {
 	Reason string `json:"reason"`
 	// How certain the answer is.
 	Certainty string `json:"certainty"`
-	// What else helps, such as a later sign-in.
+	// Further help, such as a later sign-in.
 	Notes []string `json:"notes"`
 	// The session that the answer is about.
 	Session string `json:"session,omitzero"`

@@ -2,7 +2,7 @@ import { caller, type AdminOptions, type Call, type CallOptions } from "./call.j
 import { AdminError } from "./error.js"
 import * as api from "./schema.js"
 
-/** Creates a client of the administration API. It sends nothing yet. */
+/** Creates a client of the administration API, and sends no request yet. */
 export function createAdmin(options: AdminOptions): Admin {
   return new Admin(caller(options))
 }
@@ -46,7 +46,7 @@ export class Users {
     return pages((after) => this.page({ ...query, after }, options), query.after)
   }
 
-  /** Returns one page. It may have fewer items than the limit, even none, and still have `next`. */
+  /** Returns one page. It may have fewer items than the limit, even zero, and still have `next`. */
   page(query: api.AdminUsersQuery = {}, options?: CallOptions): Promise<api.AdminUsersAnswer> {
     return this.#call(api.getAdminUsers, { query }, options)
   }
@@ -125,8 +125,8 @@ export class Sessions {
 
 export interface MetadataOptions extends CallOptions {
   /**
-   * The version of the metadata that the patch relies on. If another one is stored, nothing changes, and the
-   * call throws VERSION_CHANGED. An account without metadata has version 0.
+   * The version of the metadata that the patch relies on. If another one is stored, the call throws
+   * VERSION_CHANGED and the metadata stays as it is. An account without metadata has version 0.
    */
   version?: number | undefined
 }

@@ -83,7 +83,7 @@ export interface AdminEventAnswer {
   detail?: string | undefined
   /** Name of the device. */
   device?: string | undefined
-  /** Who changed the account, if not its user. */
+  /** Operator who changed the account. */
   operator?: string | undefined
   requestId?: string | undefined
   session?: string | undefined
@@ -96,7 +96,7 @@ export interface AdminExplainAnswer {
   reason: string
   /** How certain the answer is. */
   certainty: string
-  /** What else helps, such as a later sign-in. */
+  /** Further help, such as a later sign-in. */
   notes: string[]
   /** The events behind the answer, the newest first. */
   evidence: EventAnswer[]
@@ -203,7 +203,7 @@ export interface ExplanationAnswer {
   reason: string
   /** How certain the answer is. */
   certainty: string
-  /** What else helps, such as a later sign-in. */
+  /** Further help, such as a later sign-in. */
   notes: string[]
   /** The session that the answer is about. */
   session?: string | undefined
