@@ -89,6 +89,9 @@ func TestDocsDescribeEachMemberAndEachErrorCode(t *testing.T) {
 // response has the status, the members and the message of the example.
 func TestCurlCommandsOfDocsRunAsPrinted(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("-short: curl is not run")
+	}
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Fatal("curl is missing: install curl")
 	}

@@ -282,8 +282,12 @@ func tagOf(path string) string {
 	return "session"
 }
 
-// openAPI serves the document, which New created.
+// openAPI serves the document.
 func (p *pages) openAPI(w http.ResponseWriter, _ *http.Request) error {
-	respond.Write(w, http.StatusOK, "application/json", p.document)
+	document, err := p.openapi()
+	if err != nil {
+		return err
+	}
+	respond.Write(w, http.StatusOK, "application/json", document)
 	return nil
 }

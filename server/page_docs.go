@@ -51,8 +51,21 @@ type docCode struct {
 	Advice string
 }
 
+// docData is the data of the page. Nothing in it changes while the server runs.
+type docData struct {
+	Groups      []docGroup
+	Codes       []docCode
+	URL, Cookie string
+}
+
+// document describes the API for readers. It takes some milliseconds, so the first reader waits for
+// it and each later one gets the same value.
+func document(shared edge, routes []route, all dialects) docData {
+	return docData{groupsOf(shared.origins.publicURL, routes, all), codesOf(routes), shared.origins.publicURL,
+		shared.cookies.refresh.Usual.Name}
+}
+
 // groupsOf returns the documentation of the API and of the dialects that describe their routes.
-// New calls it once, because nothing in it changes while the server runs.
 func groupsOf(url string, routes []route, all dialects) []docGroup {
 	groups := []docGroup{
 		{Name: "session", Title: "Signing up, signing in, sessions",
@@ -167,8 +180,5 @@ func codesOf(routes []route) (codes []docCode) {
 
 // docsPage shows the documentation with the public URL and the theme of the server.
 func (p *pages) docsPage(w http.ResponseWriter, _ *http.Request) error {
-	data := map[string]any{
-		"Groups": p.docs, "Codes": p.codes, "URL": p.origins.publicURL, "Cookie": p.cookies.refresh.Usual.Name,
-	}
-	return p.show(w, http.StatusOK, p.newEnglishView("docs", "The API", data))
+	return p.show(w, http.StatusOK, p.newEnglishView("docs", "The API", p.docs()))
 }

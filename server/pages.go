@@ -12,6 +12,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/watchword-auth/watchword"
@@ -29,9 +30,9 @@ type pages struct {
 	passwordMin int     // characters, for the hint of the forms
 	devMail     Mailbox // nil: there is no /dev/mail
 
-	docs     []docGroup // for /docs
-	codes    []docCode  // for /docs
-	document []byte     // OpenAPI
+	// The first request creates these two. Few servers get one, and the start does not wait for them.
+	docs    func() docData         // for /docs
+	openapi func() ([]byte, error) // document of the API
 }
 
 // newPages reads all templates and texts, so that a faulty file stops the server at its
@@ -41,12 +42,9 @@ func newPages(shared edge, opts Options, api []route) (*pages, error) {
 	if err != nil {
 		return nil, fmt.Errorf("server: Options.Pages: %w", err)
 	}
-	document, err := describe(opts, api)
-	if err != nil {
-		return nil, err
-	}
 	return &pages{edge: shared, theme: theme, passwordMin: opts.PasswordMin, devMail: opts.DevMail,
-		docs: groupsOf(shared.origins.publicURL, api, opts.Dialects), codes: codesOf(api), document: document}, nil
+		docs:    sync.OnceValue(func() docData { return document(shared, api, opts.Dialects) }),
+		openapi: sync.OnceValues(func() ([]byte, error) { return describe(opts, api) })}, nil
 }
 
 // A view is one page for one reader: the data of the layout template and its methods. Operators'

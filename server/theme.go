@@ -94,22 +94,38 @@ func (t *theme) readTemplates() error {
 			}
 		}
 	}
+	parts := []string{"templates/layout.html", "templates/passkey.html"}
+	shared := template.New("")
+	for _, part := range parts {
+		if err := t.parse(shared, part); err != nil {
+			return err
+		}
+	}
 	for _, name := range names {
-		page := strings.TrimSuffix(path.Base(name), ".html")
-		if page == "layout" || page == "passkey" {
+		if slices.Contains(parts, name) {
 			continue
 		}
-		all := template.New("")
-		for _, part := range []string{"templates/layout.html", "templates/passkey.html", name} {
-			text, err := t.read(part)
-			if err != nil {
-				return err
-			}
-			if _, err := all.New(path.Base(part)).Parse(string(text)); err != nil {
-				return fmt.Errorf("%s: %w", part, err)
-			}
+		page, err := shared.Clone()
+		if err != nil {
+			return err
 		}
-		t.templates[page] = all
+		if err := t.parse(page, name); err != nil {
+			return err
+		}
+		t.templates[strings.TrimSuffix(path.Base(name), ".html")] = page
+	}
+	return nil
+}
+
+// parse adds a template to a set. Its errors name the file: the operator who replaced it reads them
+// in the log of a start that failed.
+func (t *theme) parse(set *template.Template, name string) error {
+	text, err := t.read(name)
+	if err != nil {
+		return err
+	}
+	if _, err := set.New(path.Base(name)).Parse(string(text)); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
 	}
 	return nil
 }

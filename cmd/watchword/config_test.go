@@ -337,6 +337,9 @@ var refusals = []struct {
 // W-13, W-50, W-59, W-68
 func TestDangerousSettingStopsTheStart(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("-short: the program is not started for each setting")
+	}
 	for _, c := range refusals {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

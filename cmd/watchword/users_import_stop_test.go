@@ -114,6 +114,9 @@ func TestSignalStopsAnImportThatWaitsForInput(t *testing.T) {
 // The complete accounts read so far are imported. The incomplete one is not.
 func TestStoppedImportKeepsCompleteAccounts(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("-short: thousands of accounts are not imported")
+	}
 	onEachStore(t, func(t *testing.T, arguments []string) {
 		dir := t.TempDir()
 		if got := run(t, call{dir: dir, args: append([]string{"migrate"}, arguments...)}); got.code != 0 {

@@ -142,6 +142,9 @@ func manyUsers(n int) string {
 // account is incomplete, and the table of ids is complete.
 func TestInterruptedImportContinues(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("-short: thousands of accounts are not imported")
+	}
 	onEachStore(t, importInPieces)
 }
 

@@ -309,6 +309,9 @@ func newHonest(t *testing.T, redirectURI, behaviour string) *honest {
 
 func startHonest(t *testing.T, secret, redirectURI, behaviour string) *honest {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("-short: the provider of npm is not run")
+	}
 	if os.Getenv("WATCHWORD_TEST_NODE") == "skip" {
 		t.Skip("WATCHWORD_TEST_NODE=skip: nothing is known about a real provider")
 	}
