@@ -94,6 +94,8 @@ async function suggestOnce({ publicKey }: Ceremony, over: AbortSignal): Promise<
     const answer = await ask("get", publicKey, { mediation: "conditional", signal })
     if (answer.credential) return answer.credential
     return !over.aborted && (answer.replaced || signal.aborted) ? "again" : "ended"
+  } catch {
+    return "ended" // an error of the browser, which the user has not asked for
   } finally {
     clearTimeout(timer)
     end()

@@ -2,6 +2,12 @@
 
 import { useSyncExternalStore } from "react"
 import type { Client, FactorProof, Snapshot, StepUpChallenge } from "./index.js"
+import { createSharedState } from "./sharedstate.js"
+
+export { useFactors } from "./usefactors.js"
+export type { FactorsView } from "./usefactors.js"
+export { usePasskeySignIn } from "./usepasskeysignin.js"
+export type { PasskeySignIn } from "./usepasskeysignin.js"
 
 /** Returns the client's snapshot, and renders the component again when it changes. */
 export function useSession(client: Pick<Client, "onChange" | "getSnapshot">): Snapshot {
@@ -12,8 +18,11 @@ export function useSession(client: Pick<Client, "onChange" | "getSnapshot">): Sn
 export interface StepUpPrompt {
   /** The proof that the waiting requests need. undefined: no request waits, so show no dialog. */
   readonly challenge: StepUpChallenge | undefined
-  /** Sends the proof. If it is right, the waiting requests are sent again. It throws as client.stepUp does. */
-  prove(proof: FactorProof | { password: string }): Promise<void>
+  /**
+   * Sends the proof. If it is right, the waiting requests are sent again. It throws as client.stepUp
+   * does. `prove(passkeys.stepUp)` asks for a passkey; the dialog stays if the user cancels that.
+   */
+  prove(proof: FactorProof | { password: string } | (() => Promise<{ cancelled: boolean }>)): Promise<void>
   /** Lets the waiting requests end with their 401. */
   cancel(): void
 }
@@ -37,41 +46,29 @@ interface Prompt {
 const prompts = new WeakMap<object, Prompt>()
 
 function createPrompt(client: Pick<Client, "onStepUp" | "stepUp">): Prompt {
-  const listeners = new Set<() => void>()
-  let removeHandler = (): void => {}
   let finish = (): void => {}
-  let shown: StepUpPrompt = { challenge: undefined, prove, cancel: () => finish() }
 
-  function show(challenge: StepUpChallenge | undefined): void {
-    shown = { ...shown, challenge }
-    for (const listener of [...listeners]) listener()
-  }
-  async function prove(proof: FactorProof | { password: string }): Promise<void> {
-    await client.stepUp(proof)
+  const prove: StepUpPrompt["prove"] = async (proof) => {
+    if (typeof proof !== "function") await client.stepUp(proof)
+    else if ((await proof()).cancelled) return
     finish()
   }
   function ask(challenge: StepUpChallenge): Promise<void> {
-    show(challenge)
+    state.set({ challenge })
     return new Promise((resolve) => {
       finish = () => {
         finish = () => {}
-        show(undefined)
+        state.set({ challenge: undefined })
         resolve()
       }
     })
   }
-  return {
-    subscribe(change) {
-      const listener = (): void => change() // a wrapper, because a function may be added twice
-      if (listeners.size === 0) removeHandler = client.onStepUp(ask)
-      listeners.add(listener)
-      return () => {
-        listeners.delete(listener)
-        if (listeners.size > 0) return
-        removeHandler()
-        finish() // no dialog is left that could answer
-      }
-    },
-    get: () => shown,
-  }
+  const state = createSharedState<StepUpPrompt>({ challenge: undefined, prove, cancel: () => finish() }, () => {
+    const removeHandler = client.onStepUp(ask)
+    return () => {
+      removeHandler()
+      finish() // no dialog is left that could answer
+    }
+  })
+  return state
 }

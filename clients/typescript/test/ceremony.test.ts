@@ -1,73 +1,18 @@
 // Requests for passkeys in a page: cancellation, one request at a time, suggestions, errors.
 import { beforeEach, expect, test, vi } from "vitest"
-import { createFactors, createPasskeys, nextStep, type NextStep, type Passkeys } from "../src/factors.js"
-import { createClient, WatchwordError, type Client, type WatchwordErrorCode } from "../src/index.js"
-import { Authenticator } from "./authenticator.js"
-import { opened, until } from "./browser.js"
+import { createFactors, nextStep, type NextStep } from "../src/factors.js"
+import { WatchwordError, type WatchwordErrorCode } from "../src/index.js"
+import { until } from "./browser.js"
+import { creation, credentials, openPage, request, user, type PasskeyPage } from "./passkeypage.js"
 
-const origin = "https://id.example.com"
-const user = { id: "u", email: "ada@example.com", emailVerified: true, name: "Ada", roles: [], locale: "", createdAt: "" }
-const token = `x.${Buffer.from(JSON.stringify({ sid: "s" })).toString("base64url")}.x`
-const signedIn = { user, accessToken: token, tokenType: "Bearer", expiresIn: 900 }
-const bytes = Buffer.alloc(32, 7).toString("base64url")
-const request = { challenge: bytes, rpId: "id.example.com", userVerification: "required" }
-const creation = {
-  challenge: bytes,
-  rp: { id: "id.example.com", name: "Example" },
-  user: { id: bytes, name: user.email, displayName: user.name },
-  pubKeyCredParams: [{ type: "public-key", alg: -7 }],
-}
+let page: PasskeyPage
+beforeEach(() => void (page = openPage()))
 
-type Answer = [number, object]
-
-/** A page with a server that answers each path as the test says. */
-interface Page {
-  client: Client
-  passkeys: Passkeys
-  authenticator: Authenticator
-  asked: string[]
-  answers: Record<string, Answer | Promise<Answer>>
-}
-
-let page: Page
-
-beforeEach(() => {
-  const asked: string[] = []
-  const answers: Page["answers"] = {
-    login: [200, signedIn],
-    logout: [200, { message: "" }],
-    refresh: [200, signedIn],
-    "passkey/options": [200, { ceremony: "c", publicKey: request }],
-    "passkey/login": [200, signedIn],
-    "step-up/options": [200, { publicKey: request }],
-    "step-up": [200, signedIn],
-    "login/factor": [200, signedIn],
-    "factors/passkeys/options": [200, { ceremony: "c", publicKey: creation }],
-    "factors/passkeys": [201, { factor: { id: "f" } }],
-  }
-  const fetch = async (input: RequestInfo | URL): Promise<Response> => {
-    const path = new URL(String(input)).pathname.replace("/api/auth/", "")
-    asked.push(path)
-    const [status, body] = (await answers[path]) ?? [500, {}]
-    return new Response(JSON.stringify(body), { status })
-  }
-  const client = opened(createClient({ baseUrl: origin, fetch: fetch as typeof globalThis.fetch }))
-  page = { client, passkeys: createPasskeys(client), authenticator: new Authenticator(origin, true), asked, answers }
-})
-
-const credentials = { email: user.email, password: "seven purple otters" }
 const options = (path: string): number => page.asked.filter((one) => one === path).length
-/** The user has a passkey, and the next dialogs end so. */
-async function hasPasskey(then: Authenticator["user"] = "accepts"): Promise<void> {
-  await page.client.login(credentials)
-  await page.passkeys.add()
-  await page.client.logout()
-  page.authenticator.user = then
-}
 
 test("a user who cancels gets an outcome and no error, and can try again", async () => {
   const { client, passkeys, authenticator, asked } = page
-  await hasPasskey("cancels")
+  await page.hasPasskey("cancels")
   expect(await passkeys.signIn()).toEqual({ cancelled: true })
   expect(asked).not.toContain("passkey/login")
   const challenge = { methods: ["passkey"], expiresIn: 600, passkey: { publicKey: request } }
@@ -82,7 +27,7 @@ test("a user who cancels gets an outcome and no error, and can try again", async
 
 test("a signal cancels a request, before and during the dialog", async () => {
   const { passkeys, authenticator } = page
-  await hasPasskey("waits")
+  await page.hasPasskey("waits")
   expect(await passkeys.signIn({ signal: AbortSignal.abort() })).toEqual({ cancelled: true })
   expect(authenticator.open).toBe(0)
   const stop = new AbortController()
@@ -95,7 +40,7 @@ test("a signal cancels a request, before and during the dialog", async () => {
 
 test("a second click replaces the dialog of the first", async () => {
   const { passkeys, authenticator } = page
-  await hasPasskey("waits")
+  await page.hasPasskey("waits")
   const first = passkeys.signIn()
   await until(() => authenticator.open === 1)
   authenticator.user = "accepts"
@@ -105,7 +50,7 @@ test("a second click replaces the dialog of the first", async () => {
 
 test("suggestions wait while a dialog is open, and return if it is cancelled", async () => {
   const { client, passkeys, authenticator } = page
-  await hasPasskey("cancels")
+  await page.hasPasskey("cancels")
   const suggested = passkeys.autofill({ remember: false })
   await until(() => authenticator.requests.at(-1) === "get conditional")
   expect(await passkeys.signIn()).toEqual({ cancelled: true })
@@ -118,7 +63,7 @@ test("suggestions wait while a dialog is open, and return if it is cancelled", a
 
 test("suggestions end when the user signs in another way, and when the page closes", async () => {
   const { client, passkeys, authenticator } = page
-  await hasPasskey()
+  await page.hasPasskey()
   const byPassword = passkeys.autofill()
   await until(() => authenticator.open === 1)
   await client.login(credentials)
@@ -144,7 +89,7 @@ test("suggestions end when the user signs in another way, and when the page clos
 
 test("suggestions get new options before the old ones expire, if the page is visible", async () => {
   const { passkeys, authenticator } = page
-  await hasPasskey()
+  await page.hasPasskey()
   const document = Object.assign(new EventTarget(), { visibilityState: "hidden" })
   vi.stubGlobal("document", document)
   vi.useFakeTimers()
@@ -170,7 +115,7 @@ test("suggestions get new options before the old ones expire, if the page is vis
 
 test("suggestions wait for a server that does not respond, and end without passkeys on the server", async () => {
   const { passkeys, authenticator, answers } = page
-  await hasPasskey()
+  await page.hasPasskey()
   answers["passkey/options"] = [503, { code: "TRY_LATER" }]
   vi.useFakeTimers()
   try {
@@ -192,7 +137,7 @@ test("suggestions wait for a server that does not respond, and end without passk
 
 test("a step-up in the middle of a creation does not end the creation", async () => {
   const { client, passkeys, answers, asked } = page
-  await hasPasskey()
+  await page.hasPasskey()
   await client.login(credentials)
   let proofs = 0
   client.onStepUp(async () => {
@@ -265,6 +210,14 @@ test("without passkeys in the browser, requests say so", async () => {
   await client.login(credentials)
   page.answers.factors = [200, { factors: [], recoveryCodes: { left: 0 }, required: false }]
   expect(await createFactors(client).list()).toMatchObject({ factors: [] })
+})
+
+test("suggestions end if the browser refuses them", async () => {
+  const { passkeys } = page
+  const get = vi.fn(() => Promise.reject(new DOMException("", "SecurityError")))
+  vi.stubGlobal("navigator", { credentials: { get } })
+  expect(await passkeys.autofill()).toEqual({ cancelled: true })
+  expect(get).toHaveBeenCalledTimes(1)
 })
 
 test("signals that fail have no effect", async () => {
