@@ -19,7 +19,7 @@ PLATFORMS ?=    # of make dist:                 make dist PLATFORMS=linux/amd64,
 FUZZTIME ?= 60s # per fuzz target:              make fuzz FUZZTIME=10m
 
 .DEFAULT_GOAL := help
-.PHONY: help run build dist dist-check image manifests test browsers lint generate fuzz pictures transcript faults soak upgrade revocation timing try compare bench bench-compare cover clean
+.PHONY: help run build dist dist-check image manifests test browsers lint generate fuzz walks pictures transcript faults soak upgrade revocation timing try compare bench bench-compare cover clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ generate: ## update all generated files (every //go:generate line)
 
 fuzz: ## run every fuzz target for a minute
 	@FUZZTIME=$(strip $(FUZZTIME)) .ci/check fuzz
+
+walks: ## run random sequences of flows against a model of second factors: make walks ROUNDS=2000
+	SOAK_ROUNDS=$(or $(strip $(ROUNDS)),1000) go test -run RandomFlows -count=1 -timeout=0 -v ./factors
 
 pictures: ## save a picture of every page and mail in build/screenshots
 	WATCHWORD_TEST_PICTURES='$(CURDIR)/build/screenshots' go test -run 'EveryPage|EveryMail|FrontEndOf(TheGuide|Lesson|Users)|VerificationPage' -count=1 ./mail ./server ./examples

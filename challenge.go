@@ -368,7 +368,7 @@ func (i Inside) Admit(ctx context.Context, tx Tx, r Resumed) (Admitted, error) {
 	event := i.engine.event(EventLogin, r.entry.client, r.entry.at).because(r.detail)
 	out, err := i.engine.admit(ctx, tx, r.entry, event)
 	if err == nil && out.challenge != nil && r.detail == "" {
-		err = fmt.Errorf("a second factor %q completes no sign-in", r.entry.proofs)
+		err = refuse(CodeFactorWrong, "This proof is of the same kind as your first one. Use another factor.")
 	}
 	return Admitted{out, i.engine.knownDevice(u, r.entry.client.DeviceToken)}, err
 }

@@ -1,0 +1,223 @@
+package factors_test
+
+import (
+	"slices"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/amr"
+	"github.com/watchword-auth/watchword/internal/totp"
+)
+
+// The model of a random walk. It knows what every session has proven and what opens the next one. It shares no rule
+// with the engine: levels are numbers here, and each flow says which sessions it ends.
+
+// A person is an account as the model knows it.
+type person struct {
+	email    string
+	id       watchword.UserID
+	password watchword.Secret // empty: none
+	verified bool
+	disabled bool
+	external bool // a provider's identity is linked
+
+	apps  []*app
+	keys  []*key
+	codes []watchword.Secret // recovery codes that were not used
+	spent []watchword.Secret // codes of any kind that must not work again
+
+	live    map[watchword.SessionID]*opened
+	gone    []*opened
+	waiting []*step
+	devices []*browser
+	epoch   int // grows with each change of factors: challenges and remembered browsers from before are invalid
+	secrets int // grows with each change of the password, which has the same effect
+}
+
+// An app is a TOTP. used is the last step that was accepted.
+type app struct {
+	id     string
+	secret []byte
+	used   int64
+}
+
+// A key is a passkey on its device.
+type key struct {
+	id string
+	*device
+	counter  uint32 // the last one that was accepted
+	known    bool   // its authenticator has verified the user before, so it signs in alone
+	unproven bool   // from an automatic upgrade, and not used yet
+}
+
+// An opened session, with the proofs that its user has given. verified is the last proof.
+type opened struct {
+	in       *watchword.SignIn
+	access   watchword.Secret
+	proofs   []string // pwd, ext, mfa (of the application), otp, key, recovery, device
+	verified bool     // the last proof was a passkey that has verified its user
+	ever     bool     // one of them was
+	at       time.Time
+}
+
+// A step is a sign-in that waits for a factor, or for the first one.
+type step struct {
+	handle  watchword.Secret
+	passkey []byte
+	enrols  bool
+	proofs  []string
+	epoch   int
+	secrets int
+	at      time.Time
+	tries   int
+	done    bool
+	begun   []*begun
+}
+
+// A begun enrolment of an app.
+type begun struct {
+	id     string
+	secret []byte
+	at     time.Time
+	tries  int
+	done   bool
+}
+
+// A browser that was remembered.
+type browser struct {
+	token   watchword.Secret
+	epoch   int
+	secrets int
+	at      time.Time
+	gone    bool
+}
+
+// A given proof, and what the model knows about it.
+type given struct {
+	name     string
+	right    bool
+	method   string // otp, key, recovery
+	verified bool
+	spend    func()
+}
+
+const (
+	levelNone = iota // no proof, or only a remembered device
+	levelOne
+	levelTwo
+	levelPasskey
+)
+
+// rank returns the level that proofs are worth.
+func rank(proofs []string, last, ever bool) int {
+	first, second := false, false
+	for _, p := range proofs {
+		switch p {
+		case "pwd", "ext":
+			first = true
+		case "otp", "key", "recovery":
+			second = true
+		}
+	}
+	switch {
+	case last:
+		return levelPasskey
+	case first && second, ever, slices.Contains(proofs, "mfa"):
+		return levelTwo
+	case first, second:
+		return levelOne
+	}
+	return levelNone
+}
+
+func (s *opened) rank() int { return rank(s.proofs, s.verified, s.ever) }
+
+// rankOf returns the number of a level that the engine names.
+func rankOf(acr string) int {
+	return slices.Index([]string{"", amr.LevelOne, amr.LevelTwo, amr.LevelPasskey}, acr)
+}
+
+// add records a proof of a session.
+func (s *opened) add(g given, at time.Time) {
+	if !slices.Contains(s.proofs, g.method) {
+		s.proofs = append(s.proofs, g.method)
+	}
+	s.verified, s.ever, s.at = g.verified, s.ever || g.verified, at
+}
+
+// due counts the factors that a sign-in asks for.
+func (p *person) due() int {
+	n := len(p.apps)
+	for _, k := range p.keys {
+		if !k.unproven {
+			n++
+		}
+	}
+	return n
+}
+
+// end ends all sessions but one.
+func (p *person) end(except *opened) {
+	for id, s := range p.live {
+		if s != except {
+			p.gone = append(p.gone, s)
+			delete(p.live, id)
+		}
+	}
+}
+
+// changed records a change of factors, and setPassword one of the password.
+func (p *person) changed() { p.epoch++ }
+
+func (p *person) setPassword(next watchword.Secret) { p.password, p.secrets = next, p.secrets+1 }
+
+// fresh reports whether a session may change factors at now.
+func (p *person) fresh(s *opened, now time.Time) bool {
+	return now.Sub(s.at) <= stepUpAge && (p.due() == 0 || s.rank() >= levelTwo)
+}
+
+// expect returns the refusal of a sign-in with proofs, or "".
+func (p *person) expect(required bool, proofs []string, verified, device bool) watchword.Code {
+	r := rank(proofs, verified, verified)
+	switch {
+	case p.disabled:
+		return watchword.CodeAccountDisabled
+	case p.due() == 0 && required && r < levelTwo && !p.verified:
+		return watchword.CodeEmailNotVerified
+	case p.due() == 0 && required && r < levelTwo:
+		return watchword.CodeEnrolmentRequired
+	case p.due() > 0 && r < levelTwo && !device:
+		return watchword.CodeSecondFactorRequired
+	}
+	return ""
+}
+
+// accepts reports whether an app accepts a code at now, and for which step: the highest one that was not used. Digits
+// that were used at most two steps before are refused, because steps can share them.
+func (a *app) accepts(code watchword.Secret, now time.Time) (int64, bool) {
+	for s := totp.Step(now) + 1; s >= totp.Step(now)-1; s-- {
+		own, err := totp.Code(a.secret, s)
+		if err != nil || s <= a.used || own != string(code) {
+			continue
+		}
+		before, err := totp.Code(a.secret, a.used)
+		return s, err == nil && (before != own || s-a.used > 2)
+	}
+	return 0, false
+}
+
+// usable reports whether the step of a sign-in can still be completed.
+func (s *step) usable(p *person, now time.Time) bool {
+	return !s.enrols && s.begins(p, now) && s.secrets == p.secrets
+}
+
+// begins reports whether a step has attempts left.
+func (s *step) begins(p *person, now time.Time) bool {
+	return !s.done && s.epoch == p.epoch && s.tries < watchword.ChallengeAttempts &&
+		now.Sub(s.at) < watchword.ChallengeLife
+}
+
+// usable reports whether a browser still skips the second factor.
+func (b *browser) usable(p *person, now time.Time) bool {
+	return b != nil && !b.gone && b.epoch == p.epoch && b.secrets == p.secrets && now.Sub(b.at) < rememberFor
+}

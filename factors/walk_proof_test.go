@@ -1,0 +1,100 @@
+package factors_test
+
+import (
+	"slices"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/factors"
+	"github.com/watchword-auth/watchword/internal/totp"
+)
+
+// The second factors that a walk presents: right, wrong, used, and those of somebody else.
+
+// touch lets the authenticator count, and perhaps not verify its user, for the next response.
+func (w *walk) touch(k *key) (verified bool) {
+	if w.rnd.IntN(8) > 0 {
+		k.device.key.Counter++
+	}
+	verified = w.rnd.IntN(3) > 0
+	k.auth.Options.UserNotVerified = !verified
+	return verified
+}
+
+// counts reports whether the counter of the last response is higher than the one that was accepted.
+func (k *key) counts() bool {
+	c := k.device.key.Counter
+	return c > k.counter || c == 0 && k.counter == 0
+}
+
+// accepted records the use of a passkey.
+func (w *walk) accepted(p *person, k *key, verified bool) {
+	k.counter = k.device.key.Counter
+	if verified {
+		k.known = true
+		if k.unproven {
+			k.unproven = false
+			p.changed()
+		}
+	}
+}
+
+// proof chooses a second factor, right or wrong. options are those of a passkey's ceremony.
+func (w *walk) proof(p *person, options func() []byte) (factors.Proof, given) {
+	other := one(w, w.people)
+	switch w.rnd.IntN(10) {
+	case 0, 1: // somebody else's code, or one that was used
+		if a := one(w, other.apps); a != nil && other != p {
+			code, _ := totp.Code(a.secret, totp.Step(w.clock()))
+			return w.code(p, watchword.Secret(code))
+		}
+		return w.code(p, one(w, p.spent))
+	case 2, 3: // a recovery code, perhaps of somebody else
+		code, owner := one(w, p.codes), p
+		if w.rnd.IntN(4) == 0 {
+			code, owner = one(w, other.codes), other
+		}
+		if code == "" {
+			return w.code(p, "000000")
+		}
+		g := given{name: "recovery", right: owner == p, method: "recovery"}
+		g.spend = func() {
+			p.codes = slices.DeleteFunc(p.codes, func(c watchword.Secret) bool { return c == code })
+			p.spent = append(p.spent, code)
+		}
+		return factors.Proof{RecoveryCode: code}, g
+	case 4, 5, 6:
+		k, owner := one(w, p.keys), p
+		if w.rnd.IntN(5) == 0 {
+			k, owner = one(w, other.keys), other
+		}
+		if raw := options(); k != nil && raw != nil {
+			verified := w.touch(k)
+			g := given{name: "passkey", method: "key", verified: verified, spend: func() { w.accepted(p, k, verified) }}
+			g.right = owner == p && k.counts() && (!k.unproven || verified)
+			return factors.Proof{Passkey: k.use(w.T, raw)}, g
+		}
+	}
+	if a := one(w, p.apps); a != nil {
+		code, err := totp.Code(a.secret, totp.Step(w.clock())+[]int64{0, 0, 0, 1, 1, -1, 2}[w.rnd.IntN(7)])
+		must(w.T, err)
+		return w.code(p, watchword.Secret(code))
+	}
+	return w.code(p, "000000")
+}
+
+// code returns the proof of six digits, and which app of the account accepts them.
+func (w *walk) code(p *person, code watchword.Secret) (factors.Proof, given) {
+	if len(code) != 6 {
+		if code != "" {
+			return factors.Proof{RecoveryCode: code}, given{name: "spent recovery code"}
+		}
+		code = "123456"
+	}
+	g := given{name: "code", method: "otp"}
+	for _, a := range p.apps { // the engine takes the last app that accepts a code
+		if s, ok := a.accepts(code, w.clock()); ok {
+			g.right, g.spend = true, func() { a.used = s; p.spent = append(p.spent, code) }
+		}
+	}
+	return factors.Proof{TOTP: code}, g
+}
