@@ -1,0 +1,303 @@
+package factors_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/factors"
+	"github.com/watchword-auth/watchword/internal/totp"
+)
+
+// A fault is where the store becomes unavailable. A flow counts its attempt in one transaction and settles in the next.
+type fault string
+
+const (
+	noFault      fault = ""
+	beforeClaim  fault = "before the claim"       // no transaction begins
+	afterClaim   fault = "after the claim"        // the second one does not begin
+	beforeCommit fault = "before the commit"      // the second one is rolled back
+	lostAnswer   fault = "answer to the commit"   // the second one is committed, and nobody knows
+	atChallenge  fault = "at the challenge"       // the second one stops before a statement
+	atProof      fault = "at the proof"           // the same, one statement later
+	lostClaim    fault = "answer to the claim"    // the first one is committed, and nobody knows
+	atSession    fault = "at the changed session" // of a step-up
+)
+
+// A cutStore is a real store that becomes unavailable once, at the next fault.
+type cutStore struct {
+	factors.Store
+	next  atomic.Pointer[fault]
+	count atomic.Int32 // of transactions since the fault was set
+}
+
+func (s *cutStore) cut(at fault) {
+	s.count.Store(0)
+	s.next.Store(&at)
+}
+
+func unavailable() error { return fmt.Errorf("%w: cut by the test", watchword.ErrUnavailable) }
+
+func (s *cutStore) Update(ctx context.Context, fn func(factors.Tx) error) error {
+	at := noFault
+	if p := s.next.Load(); p != nil {
+		at = *p
+	}
+	n := s.count.Add(1)
+	switch {
+	case n == 1 && at == beforeClaim, n == 2 && at == afterClaim:
+		s.next.Store(nil)
+		return unavailable()
+	case n == 1 && at == lostClaim, n == 2 && at == lostAnswer:
+		s.next.Store(nil)
+		if err := s.Store.Update(ctx, fn); err != nil {
+			return err
+		}
+		return unavailable()
+	case n == 2 && at == beforeCommit:
+		s.next.Store(nil)
+		return s.Store.Update(ctx, func(tx factors.Tx) error {
+			if err := fn(tx); err != nil {
+				return err
+			}
+			return unavailable()
+		})
+	case n == 2:
+		s.next.Store(nil)
+		return s.Store.Update(ctx, func(tx factors.Tx) error { return fn(cutTx{tx, at}) })
+	}
+	return s.Store.Update(ctx, fn)
+}
+
+// A cutTx is a transaction that loses its store at a statement.
+type cutTx struct {
+	factors.Tx
+	at fault
+}
+
+func (t cutTx) TakeChallenge(
+	ctx context.Context, id string, p watchword.ChallengePurpose, now time.Time,
+) (bool, error) {
+	if t.at == atChallenge {
+		return false, unavailable()
+	}
+	return t.Tx.TakeChallenge(ctx, id, p, now)
+}
+
+func (t cutTx) ClaimStep(ctx context.Context, f factors.Factor, step int64, at time.Time) (bool, error) {
+	if t.at == atProof {
+		return false, unavailable()
+	}
+	return t.Tx.ClaimStep(ctx, f, step, at)
+}
+
+func (t cutTx) ClaimCount(ctx context.Context, f factors.Factor, at time.Time) (bool, error) {
+	if t.at == atProof {
+		return false, unavailable()
+	}
+	return t.Tx.ClaimCount(ctx, f, at)
+}
+
+func (t cutTx) TakeRecoveryCode(ctx context.Context, id watchword.UserID, hash string) (bool, error) {
+	if t.at == atProof {
+		return false, unavailable()
+	}
+	return t.Tx.TakeRecoveryCode(ctx, id, hash)
+}
+
+func (t cutTx) ProveSession(
+	ctx context.Context, id watchword.SessionID, methods []string, at time.Time, c watchword.Cutoffs,
+) (bool, error) {
+	if t.at == atSession {
+		return false, unavailable()
+	}
+	return t.Tx.ProveSession(ctx, id, methods, at, c)
+}
+
+// cutting replaces the store of the wing by one that a test can cut.
+func (r *rig) cutting() *cutStore {
+	s := &cutStore{Store: r.store.(realStore).Factors()}
+	r.Manager = factors.New(r.Engine, s, factors.Options{})
+	return s
+}
+
+// A proven way is a kind of second factor, for a test of each. proof answers the options of a passkey, if it needs them.
+type provenWay struct {
+	name  string
+	proof func(options []byte) factors.Proof
+}
+
+// ways returns one proof of each kind. Each works once.
+func (r *rig) ways(t *testing.T, a *account, d *device) []provenWay {
+	t.Helper()
+	r.advance(2 * totp.Period)
+	code, recovery := r.code(t, a, 0), a.codes[0]
+	a.codes = a.codes[1:]
+	return []provenWay{
+		{"app", func([]byte) factors.Proof { return factors.Proof{TOTP: code} }},
+		{"recovery code", func([]byte) factors.Proof { return factors.Proof{RecoveryCode: recovery} }},
+		{"passkey", func(options []byte) factors.Proof { return factors.Proof{Passkey: d.use(t, options)} }},
+	}
+}
+
+// A sign-in that loses its store has opened one session or none. Its proof works once, and the user can try again.
+//
+// MFA-10
+func TestStoreLostDuringASignInOpensNothingByHalf(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		s := r.cutting()
+		a, d := r.withTOTP(t), newDevice()
+		r.addPasskey(t, a, d)
+		for _, at := range []fault{
+			beforeClaim, lostClaim, afterClaim, atChallenge, atProof, beforeCommit, lostAnswer,
+		} {
+			for _, way := range r.ways(t, a, d) {
+				t.Log(at, way.name)
+				d.key.Counter++
+				offer, before := r.offer(t, a), r.sessions(t, a)
+				request := factors.LoginRequest{Handle: offer.Handle, Proof: way.proof(offer.Passkey), Client: phone}
+				s.cut(at)
+				in, err := r.Manager.Login(t.Context(), request)
+				if in != nil || !isUnavailable(err) {
+					t.Fatalf("%v, %v", in, err)
+				}
+				committed := 0
+				if at == lostAnswer {
+					committed = 1
+				}
+				if got := r.sessions(t, a) - before; got != committed {
+					t.Errorf("%d sessions after the fault", got)
+				}
+				r.wantNoWeakSession(t, a)
+				// The same request again succeeds unless it was committed.
+				if _, err = r.Manager.Login(t.Context(), request); committed == 1 {
+					wantCode(t, err, watchword.CodeChallengeInvalid)
+				} else {
+					must(t, err)
+				}
+				// The proof does not work again, in another sign-in either.
+				offer = r.offer(t, a)
+				request.Handle = offer.Handle
+				_, err = r.Manager.Login(t.Context(), request)
+				wantCode(t, err, watchword.CodeFactorWrong)
+				if got := r.sessions(t, a) - before; got != 1 {
+					t.Errorf("%d sessions of one proof", got)
+				}
+			}
+			r.advance(totp.Period) // the next code signs in
+			_, err := r.withCode(r.challenge(t, a, phone), r.code(t, a, 0))
+			must(t, err)
+		}
+	}, func(o *watchword.Options) { o.Limits = watchword.Unlimited() })
+}
+
+// A step-up that loses its store has made the session fresh, or not. Its proof works once.
+//
+// MFA-10
+func TestStoreLostDuringAStepUpRaisesNothingByHalf(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		s := r.cutting()
+		a, d := r.withTOTP(t), newDevice()
+		r.addPasskey(t, a, d)
+		for _, at := range []fault{beforeClaim, afterClaim, atChallenge, atProof, atSession, beforeCommit, lostAnswer} {
+			for _, way := range r.ways(t, a, d) {
+				if at == atChallenge && way.name != "passkey" {
+					continue // only a passkey has a challenge here
+				}
+				t.Log(at, way.name)
+				d.key.Counter++
+				r.advance(time.Second)
+				begun, err := r.StepUpOptions(t.Context(), a.who)
+				must(t, err)
+				stale := r.identity(t, a.in).Session
+				request := factors.StepUpRequest{Proof: way.proof(begun.Options), Client: laptop}
+				s.cut(at)
+				if _, _, err = r.StepUp(t.Context(), a.who, request); !isUnavailable(err) {
+					t.Fatal(err)
+				}
+				now := r.identity(t, a.in).Session
+				if fresh := now.AuthenticatedAt.After(stale.AuthenticatedAt); fresh != (at == lostAnswer) {
+					t.Errorf("the session is fresh: %v", fresh)
+				}
+				if at != lostAnswer && !slices.Equal(now.Methods, stale.Methods) {
+					t.Errorf("methods %q, before %q", now.Methods, stale.Methods)
+				}
+				if _, _, err = r.StepUp(t.Context(), a.who, request); at == lostAnswer {
+					if err == nil {
+						t.Error("the proof of a committed step-up works again")
+					}
+				} else {
+					must(t, err)
+				}
+				if _, _, err = r.StepUp(t.Context(), a.who, request); err == nil {
+					t.Error("a proof works twice")
+				}
+				a.in, err = r.Refresh(t.Context(), a.in.RefreshToken, laptop)
+				must(t, err)
+				a.who = r.identity(t, a.in)
+			}
+		}
+	}, func(o *watchword.Options) { o.Limits = watchword.Unlimited() })
+}
+
+// The first factor of an account that must have one is there with its session, or neither is.
+//
+// MFA-10
+func TestStoreLostDuringARequiredEnrolmentLeavesNothingByHalf(t *testing.T) {
+	onBothStores(t, func(t *testing.T, r *rig) {
+		s := r.cutting()
+		for _, at := range []fault{beforeClaim, afterClaim, atChallenge, beforeCommit, lostAnswer} {
+			a := &account{email: strings.ReplaceAll(string(at), " ", ".") + "@example.com"}
+			a.who.User = r.newUser(t, a.email)
+			handle := r.enrolment(t, a.email)
+			begun, err := r.BeginRequired(t.Context(), handle, "")
+			must(t, err)
+			a.secret = secretOf(t, begun)
+			request := factors.RequiredRequest{Handle: handle, ID: begun.ID, Code: r.code(t, a, 0), Client: laptop}
+			s.cut(at)
+			_, in, err := r.ConfirmRequired(t.Context(), request)
+			if in != nil || !isUnavailable(err) {
+				t.Fatalf("%s: %v, %v", at, in, err)
+			}
+			overview, err := r.List(t.Context(), a.who.User.ID)
+			must(t, err)
+			if got, want := len(overview.Factors), r.sessions(t, a); got != want || (want == 1) != (at == lostAnswer) {
+				t.Errorf("%s: %d factors, %d sessions", at, got, want)
+			}
+			if at != lostAnswer {
+				_, _, err = r.ConfirmRequired(t.Context(), request)
+				must(t, err)
+			}
+			_, _, err = r.ConfirmRequired(t.Context(), request)
+			wantCode(t, err, watchword.CodeChallengeInvalid)
+			// The enrolment has used its code. The next one signs in.
+			_, err = r.withCode(r.challenge(t, a, phone), request.Code)
+			wantCode(t, err, watchword.CodeFactorWrong)
+			r.advance(totp.Period)
+			_, err = r.withCode(r.challenge(t, a, phone), r.code(t, a, 0))
+			must(t, err)
+		}
+	}, requireFactors)
+}
+
+func isUnavailable(err error) bool {
+	return errors.Is(err, watchword.ErrUnavailable)
+}
+
+// wantNoWeakSession fails if a session of an account has no second factor.
+func (r *rig) wantNoWeakSession(t *testing.T, a *account) {
+	t.Helper()
+	all, err := r.Operator().UserSessions(t.Context(), a.who.User.ID)
+	must(t, err)
+	for _, s := range all {
+		if !slices.Contains(s.Methods, "mfa") {
+			t.Errorf("a session has only %q", s.Methods)
+		}
+	}
+}
