@@ -113,6 +113,7 @@ func (w *walk) enrolApp(p *person) {
 	if !w.allowed("begin app", err, may) {
 		return
 	}
+	w.delivered()
 	w.advance([]time.Duration{0, 0, 0, time.Minute, stepUpAge + time.Second}[w.rnd.IntN(5)])
 	b := newBegun(w.T, started, w.clock())
 	code, right := w.codeFor(b.secret)
@@ -373,6 +374,7 @@ func (w *walk) address(p *person) {
 		return
 	}
 	apps, keys, codes := slices.Clone(p.apps), slices.Clone(p.keys), slices.Clone(p.codes)
+	w.delivered()
 	w.advance(time.Second)
 	w.enrolApp(p)
 	w.enrolPasskey(p)

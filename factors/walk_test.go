@@ -168,6 +168,7 @@ func startService(t *testing.T, r *rig) *service {
 func (w *walk) run() {
 	w.Helper()
 	for i := range walkSteps {
+		w.delivered()
 		w.advance(time.Second + time.Duration(w.rnd.IntN(6))*time.Second)
 		if w.rnd.IntN(8) == 0 {
 			w.advance(w.pickTime())
@@ -184,6 +185,20 @@ func (w *walk) run() {
 				strings.Join(w.log[max(0, len(w.log)-40):], "\n"))
 		}
 	}
+}
+
+// delivered waits until the outbox is empty. Otherwise a mail would be sent again when the clock is advanced.
+func (w *walk) delivered() {
+	w.Helper()
+	for range 10_000 {
+		waiting, err := w.Operator().Mails(w.Context(), 1)
+		must(w.T, err)
+		if len(waiting) == 0 {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+	w.Fatal("a mail is not sent")
 }
 
 func (w *walk) pickTime() time.Duration {
