@@ -127,7 +127,7 @@ func (r *rig) cutting() *cutStore {
 	return s
 }
 
-// A proven way is a kind of second factor, for a test of each. proof answers the options of a passkey, if it needs them.
+// A provenWay is a kind of second factor, for a test of each. proof answers the options of a passkey, if it needs them.
 type provenWay struct {
 	name  string
 	proof func(options []byte) factors.Proof

@@ -26,6 +26,7 @@ type answer struct {
 	AccessToken, RefreshToken, Code string
 	Ended                           int
 	Sessions                        []struct{ ID string }
+	Challenge                       struct{ Handle string }
 }
 
 type person struct {

@@ -1,0 +1,182 @@
+package main_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+
+	"github.com/watchword-auth/watchword/internal/pgtest"
+	"github.com/watchword-auth/watchword/internal/totp"
+)
+
+// A server is killed during the second step of a sign-in: after the attempt was counted, in the transaction of the
+// session, or after its commit. The code opens one session in all, and the next code opens another.
+
+// factorSecret is the secret of every app in these tests.
+const factorSecret = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+
+// withApps imports n accounts u0@example.com, …, which have an app.
+func withApps(t *testing.T, dir string, n int, arguments ...string) {
+	t.Helper()
+	hash, err := bcrypt.GenerateFromPassword([]byte(firstSecret), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file strings.Builder
+	file.WriteString("email,password,emailVerified,totp_secret\n")
+	for i := range n {
+		fmt.Fprintf(&file, "u%d@example.com,%s,true,%s\n", i, hash, factorSecret)
+	}
+	got := run(t, call{dir: dir, files: map[string]string{"apps.csv": file.String()},
+		args: append([]string{"users", "import", "apps.csv"}, arguments...)})
+	if got.code != 0 {
+		t.Fatal(got.out, got.errors)
+	}
+}
+
+// stepOf returns the current step of all apps, and codeOf the code of a step.
+func stepOf() int64 { return totp.Step(time.Now()) }
+
+func codeOf(t *testing.T, step int64) string {
+	t.Helper()
+	secret, _, err := totp.Parse(factorSecret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, err := totp.Code(secret, step)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return code
+}
+
+// challenged signs in with the password, and returns the handle of the second step.
+func (d *device) challenged(t *testing.T, email string) string {
+	t.Helper()
+	got := d.post(t, "/login", body{"email": email, "password": firstSecret, "delivery": "body"}, 403)
+	got.wantCode(t, "SECOND_FACTOR_REQUIRED")
+	return got.Challenge.Handle
+}
+
+func (d *device) factor(t *testing.T, handle, code string) *answer {
+	t.Helper()
+	return d.must(t, http.MethodPost, "/login/factor", body{"handle": handle, "totp": code})
+}
+
+// killed runs one round: the server dies while it works on the second step, as die does it.
+func killed(t *testing.T, s *server, email string, again func(), die func()) (opened bool) {
+	t.Helper()
+	d, step := newDevice(t, s.address), stepOf()
+	handle := d.challenged(t, email)
+	request := body{"handle": handle, "totp": codeOf(t, step)}
+	answered := make(chan *answer, 1)
+	go func() {
+		got, _ := d.send(t.Context(), http.MethodPost, "/login/factor", request)
+		answered <- got
+	}()
+	die()
+	s.kill()
+	before := <-answered
+	again()
+	d = newDevice(t, s.address)
+	opened = before != nil && before.status == 200
+	retried := d.factor(t, handle, codeOf(t, step))
+	switch {
+	case retried.status == 200 && opened:
+		t.Error("one code has opened two sessions")
+	case retried.status == 200:
+	default:
+		retried.want(t, 401).wantCode(t, "CHALLENGE_INVALID")
+		opened = true // it was committed, and at most its response was lost
+	}
+	handle = d.challenged(t, email)
+	d.factor(t, handle, codeOf(t, step)).want(t, 403).wantCode(t, "FACTOR_WRONG")
+	d.factor(t, handle, codeOf(t, step+1)).want(t, 200)
+	if n := len(d.get(t, "/sessions", 200).Sessions); n != 2 {
+		t.Errorf("%d sessions of two codes", n)
+	}
+	return opened
+}
+
+// MFA-10
+func TestKilledServerOpensNoSessionByHalf(t *testing.T) {
+	t.Parallel()
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		s, dir, rounds := newServer(t, freeAddress(t)), t.TempDir(), soakRounds(4)
+		again := func() {
+			if err := s.start(dir, []string{"HOME=" + dir}, []string{"--limits=off", "--log-level=error"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		again()
+		withApps(t, dir, rounds)
+		committed := 0
+		for i := range rounds {
+			late := time.Duration(rand.IntN(12_000)) * time.Microsecond
+			if killed(t, s, fmt.Sprintf("u%d@example.com", i), again, func() { time.Sleep(late) }) {
+				committed++
+			}
+		}
+		t.Logf("%d of %d sessions were committed before the kill", committed, rounds)
+	})
+	t.Run("postgres", killedBetweenStatements)
+}
+
+// killedBetweenStatements kills the server when PostgreSQL has executed exactly one statement more.
+func killedBetweenStatements(t *testing.T) {
+	t.Parallel()
+	database, err := url.Parse(pgtest.New(t, "fsync = off").Database(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	direct, wire := onPostgres(database.String()), newWire(t, database.Host)
+	database.Host = wire.Addr().String()
+	named := database.Query()
+	named.Set("default_query_exec_mode", "cache_describe")
+	database.RawQuery = named.Encode()
+	s, dir := newServer(t, freeAddress(t)), t.TempDir()
+	again := func() {
+		arguments := append(onPostgres(database.String()), "--limits=off", "--log-level=error")
+		if err := s.start(dir, []string{"HOME=" + dir}, arguments); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again()
+	points := []struct {
+		name, after, to string
+		committed       bool
+	}{
+		{"the counted attempt", claimAttempt, claimAttempt, false},
+		{"the commit of the attempt", claimAttempt, commitMessage, false},
+		{"the session", insertSession, insertSession, false},
+		{"the claimed code", claimCode, claimCode, false},
+		{"the commit of the session", insertSession, commitMessage, true},
+	}
+	withApps(t, dir, len(points), direct...)
+	for i, point := range points {
+		opened := killed(t, s, fmt.Sprintf("u%d@example.com", i), again, func() {
+			select {
+			case <-wire.lose(point.after, point.to):
+			case <-time.After(20 * time.Second):
+				t.Errorf("the server has not run %q", point.after)
+			}
+		})
+		if opened != point.committed {
+			t.Errorf("killed after %s: the session was committed: %v", point.name, opened)
+		}
+	}
+}
+
+// The statements after which the server is killed.
+const (
+	claimAttempt  = "UPDATE challenges SET attempts"
+	insertSession = "INSERT INTO sessions"
+	claimCode     = "UPDATE factors SET counter"
+)
