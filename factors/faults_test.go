@@ -23,10 +23,10 @@ const (
 	beforeClaim  fault = "before the claim"       // no transaction begins
 	afterClaim   fault = "after the claim"        // the second one does not begin
 	beforeCommit fault = "before the commit"      // the second one is rolled back
-	lostAnswer   fault = "answer to the commit"   // the second one is committed, and nobody knows
+	lostAnswer   fault = "answer to the commit"   // the second one is committed, and its answer is lost
 	atChallenge  fault = "at the challenge"       // the second one stops before a statement
 	atProof      fault = "at the proof"           // the same, one statement later
-	lostClaim    fault = "answer to the claim"    // the first one is committed, and nobody knows
+	lostClaim    fault = "answer to the claim"    // the first one is committed, and its answer is lost
 	atSession    fault = "at the changed session" // of a step-up
 )
 
@@ -146,7 +146,7 @@ func (r *rig) ways(t *testing.T, a *account, d *device) []provenWay {
 	}
 }
 
-// A sign-in that loses its store has opened one session or none. Its proof works once, and the user can try again.
+// A sign-in that loses its store has opened at most one session. Its proof works once, and the user can try again.
 //
 // MFA-10
 func TestStoreLostDuringASignInOpensNothingByHalf(t *testing.T) {

@@ -252,7 +252,7 @@ func (w *walk) changePassword(p *person) {
 	}
 }
 
-// reset chooses a password with a mailed link. It keeps the factors of a proven address and signs nobody in.
+// reset chooses a password with a mailed link. It keeps the factors of a proven address, and opens no session.
 func (w *walk) reset(p *person) {
 	if p.disabled || !p.verified {
 		return

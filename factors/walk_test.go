@@ -26,8 +26,8 @@ import (
 )
 
 // A walk is a random sequence of flows on one service, with right, wrong and used proofs. After each flow, the sessions
-// in the store are compared with the model (walk_model_test.go). No session exists without the factor that was due, or
-// has a level above its proofs. Sessions that a flow ends are gone.
+// in the store are compared with the model (walk_model_test.go). Each session has the factor that was due, and no
+// level above its proofs. Sessions that a flow ends are gone.
 
 // walkSteps is the length of a walk.
 const walkSteps = 150
