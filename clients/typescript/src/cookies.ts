@@ -1,6 +1,6 @@
 // The cookies of an application that renders on its server.
 
-import type { SignIn } from "./api.js"
+import type { Challenge, SignIn } from "./api.js"
 
 /** How the application reads and sets cookies of the current request. */
 export interface CookieContext {
@@ -30,14 +30,18 @@ export interface AppCookies {
   access(): string | undefined
   refresh(): string | undefined
   device(): string | undefined
-  /** The Cookie header with Watchword's own cookies. */
+  /** The Cookie header of a sign-in or sign-out, with the names that Watchword gives its cookies. */
   forwarded(): string
   /**
-   * Stores the tokens of a response. `setCookies` are its Set-Cookie headers. `isPersistent`
-   * says whether the cookies survive the browser; default: as at the sign-in.
+   * Stores the tokens of a response. `setCookies` are its Set-Cookie headers. A refresh keeps whether
+   * the cookies survive the browser.
    */
-  save(response: SignIn, setCookies: readonly string[], isPersistent?: boolean): void
+  save(response: SignIn, setCookies: readonly string[]): void
   clear(setCookies: readonly string[]): void
+  /** Stores the challenge of a sign-in that needs a second factor. */
+  keepChallenge(challenge: Challenge, setCookies: readonly string[]): void
+  challenge(): Challenge | undefined
+  endChallenge(setCookies: readonly string[]): void
 }
 
 /** Marks the refresh token of a session that ends with the browser, so that a refresh keeps that. */
@@ -45,20 +49,25 @@ const temporary = "temporary."
 
 const deviceAge = 400 * 24 * 60 * 60 // the longest that browsers keep a cookie
 const refreshAge = 30 * 24 * 60 * 60 // the longest life of a session under the defaults; the server decides
+const maxChallenge = 3_000 // characters, because browsers drop a cookie of 4 KB
+
+/** How the tokens in Watchword's cookies begin. The names of the cookies depend on its settings. */
+const beginnings = { refresh: "wwr_", device: "wwd_", step: "wwc_", remembered: "wwb_" }
 
 /** @param refreshCookie "own", or the name of Watchword's cookie that the browser also sends here */
 export function createCookies(context: CookieContext, secure: boolean, refreshCookie: string): AppCookies {
   const { getCookie, setCookie } = context
   const prefix = secure ? "__Host-watchword" : "watchword"
   const [accessName, sessionName, deviceName] = [`${prefix}-access`, `${prefix}-session`, `${prefix}-device`]
+  const [challengeName, rememberedName] = [`${prefix}-challenge`, `${prefix}-remembered`]
   const isOwn = refreshCookie === "own"
   const knownName = `${refreshCookie}-known`
   // A cookie that was set in this request is not in the request: read the new value.
   const changed = new Map<string, string>()
 
-  function set(name: string, value: string, maxAge?: number): void {
+  function set(name: string, value: string, maxAge?: number, sameSite: CookieOptions["sameSite"] = "lax"): void {
     changed.set(name, value)
-    const options: CookieOptions = { path: "/", httpOnly: true, secure, sameSite: "lax" }
+    const options: CookieOptions = { path: "/", httpOnly: true, secure, sameSite }
     setCookie?.(name, value, { ...options, ...lifetime(maxAge) })
   }
   const get = (name: string): string | undefined => (changed.get(name) ?? getCookie(name)) || undefined
@@ -71,28 +80,95 @@ export function createCookies(context: CookieContext, secure: boolean, refreshCo
       setCookie?.(name, value, options)
     }
   }
+  /** Stores the tokens that a sign-in returned in cookies. */
+  function keep(setCookies: readonly string[]): void {
+    const received = isOwn ? tokensIn(setCookies) : {}
+    const { refresh, device, remembered } = received
+    if (refresh?.options.maxAge !== undefined) set(sessionName, refresh.value, refreshAge)
+    else if (refresh) set(sessionName, temporary + refresh.value)
+    if (device) set(deviceName, device.value, deviceAge)
+    if (remembered) set(rememberedName, remembered.value, remembered.options.maxAge, "strict")
+  }
+  function endChallenge(setCookies: readonly string[]): void {
+    if (get(challengeName)) set(challengeName, "", 0, "strict")
+    pass(setCookies)
+  }
   return {
     canSet: setCookie !== undefined,
     access: () => get(accessName),
     refresh: () => (isOwn ? get(sessionName)?.replace(temporary, "") : get(refreshCookie)),
     device: () => (isOwn ? get(deviceName) : undefined),
     forwarded() {
-      const pairs = [refreshCookie, knownName].map((name) => [name, get(name)] as const)
-      return pairs.flatMap(([name, value]) => (value ? [`${name}=${value}`] : [])).join("; ")
+      const own = { step: decoded(get(challengeName))?.handle, device: get(rememberedName) }
+      const pairs = (["step", "device"] as const).flatMap((name) =>
+        // Without https, its names have no prefix. It ignores the other name.
+        [`__Host-watchword-${name}`, `watchword-${name}`].map((full) => [full, isOwn ? own[name] : get(full)] as const),
+      )
+      const shared = isOwn ? [] : [refreshCookie, knownName].map((name) => [name, get(name)] as const)
+      return [...shared, ...pairs].flatMap(([name, value]) => (value ? [`${name}=${value}`] : [])).join("; ")
     },
-    save(response, setCookies, isPersistent = !get(sessionName)?.startsWith(temporary)) {
+    save(response, setCookies) {
       set(accessName, response.accessToken, response.expiresIn)
+      const isTemporary = get(sessionName)?.startsWith(temporary)
       const { refreshToken } = response
-      if (isOwn && refreshToken && isPersistent) set(sessionName, refreshToken, refreshAge)
-      if (isOwn && refreshToken && !isPersistent) set(sessionName, temporary + refreshToken)
-      if (isOwn && response.deviceToken) set(deviceName, response.deviceToken, deviceAge)
-      pass(setCookies)
+      if (isOwn && refreshToken && isTemporary) set(sessionName, temporary + refreshToken)
+      if (isOwn && refreshToken && !isTemporary) set(sessionName, refreshToken, refreshAge)
+      keep(setCookies)
+      endChallenge(setCookies)
     },
     clear(setCookies) {
       for (const name of isOwn ? [accessName, sessionName] : [accessName]) if (get(name)) set(name, "", 0)
-      pass(setCookies)
+      endChallenge(setCookies)
     },
+    keepChallenge(challenge, setCookies) {
+      pass(setCookies)
+      const handle = isOwn ? tokensIn(setCookies).step?.value : undefined
+      set(challengeName, encoded({ ...challenge, handle }), challenge.expiresIn, "strict")
+    },
+    challenge: () => decoded(get(challengeName))?.challenge,
+    endChallenge,
   }
+}
+
+interface Kept extends Challenge {
+  handle?: string | undefined
+}
+
+/** Returns the value of the challenge's cookie: the time of its end, and JSON in base64url. */
+function encoded({ expiresIn, ...kept }: Kept): string {
+  const until = Math.floor(Date.now() / 1000) + expiresIn
+  const textOf = (value: object): string => `${until}.${Buffer.from(JSON.stringify(value)).toString("base64url")}`
+  const text = textOf(kept)
+  if (text.length <= maxChallenge) return text
+  // The options of a ceremony with many passkeys are too long. The other methods still work.
+  const { passkey: _, ...short } = kept as Kept & { passkey?: unknown }
+  return textOf({ ...short, methods: kept.methods.filter((method) => method !== "passkey") })
+}
+
+/** Returns undefined for a cookie that is missing, changed or expired. */
+function decoded(text: string | undefined): { challenge: Challenge; handle?: string | undefined } | undefined {
+  const [until = "", json = ""] = (text ?? "").split(".")
+  const expiresIn = Number(until) - Math.floor(Date.now() / 1000)
+  if (!(expiresIn > 0)) return undefined
+  try {
+    const { handle, ...kept } = JSON.parse(Buffer.from(json, "base64url").toString()) as Kept
+    if (!Array.isArray(kept.methods)) return undefined
+    const isToken = typeof handle === "string" && /^[\w-]+$/.test(handle) // it becomes a part of a header
+    return { challenge: { ...kept, expiresIn }, ...(isToken && { handle }) }
+  } catch {
+    return undefined
+  }
+}
+
+type Parsed = ReturnType<typeof parseSetCookie>
+
+/** Finds the tokens in the Set-Cookie headers of Watchword. */
+function tokensIn(setCookies: readonly string[]): Partial<Record<keyof typeof beginnings, Parsed>> {
+  const all = setCookies.map(parseSetCookie)
+  const found = Object.entries(beginnings).map(([kind, beginning]) => {
+    return [kind, all.find(({ value }) => value.startsWith(beginning))] as const
+  })
+  return Object.fromEntries(found.filter(([, cookie]) => cookie))
 }
 
 function lifetime(maxAge: number | undefined): Pick<CookieOptions, "maxAge" | "expires"> {

@@ -10,7 +10,7 @@
 //     response was lost, and counts limits by the second.
 //  5. Four refusals of the server end the session. No other error clears a cookie.
 
-import type { Credentials, Message, Registration, SignIn, User, UserAnswer } from "./api.js"
+import type { Challenge, Credentials, FactorProof, Message, Registration, SignIn, User, UserAnswer } from "./api.js"
 import { createCookies, type AppCookies, type CookieContext } from "./cookies.js"
 import { WatchwordError, type WatchwordErrorCode } from "./error.js"
 import { createExchange, type Exchange } from "./exchange.js"
@@ -19,7 +19,7 @@ import { jsonRequest, readJSON, send, type Fetch, type Transport } from "./trans
 export type { CookieContext, CookieOptions } from "./cookies.js"
 export { WatchwordError } from "./error.js"
 export type { FieldError, WatchwordErrorCode } from "./error.js"
-export type { User } from "./api.js"
+export type { Challenge, FactorProof, User } from "./api.js"
 
 /** Verifies access tokens, as `new Verifier(issuer)` of `@watchword/verify` does. It throws for an invalid token. */
 export interface TokenVerifier<I extends TokenIdentity = TokenIdentity> {
@@ -81,8 +81,20 @@ export interface RequestAuth<I extends TokenIdentity> {
   fetch(input: string | URL, init?: RequestInit): Promise<Response>
   /** Reads the account of the session. */
   me(): Promise<User>
-  /** These three need cookies that can be set. */
+  /**
+   * Signs in. Like the three below, it needs cookies that can be set. If the account has a second
+   * factor, it throws SECOND_FACTOR_REQUIRED, and a cookie of ten minutes keeps the `challenge`:
+   * lead to a page that asks for a proof, and call loginFactor there.
+   */
   login(body: Credentials): Promise<UserAnswer>
+  /** Returns how to continue the sign-in that waits for a second factor in this browser, if there is one. */
+  challenge(): Challenge | undefined
+  /**
+   * Completes that sign-in. After FACTOR_WRONG or RATE_LIMITED, ask again. After CHALLENGE_INVALID,
+   * start with login. `rememberDevice` skips the factor in this browser from now on, if the
+   * challenge has `rememberFor`.
+   */
+  loginFactor(body: FactorProof & { rememberDevice?: boolean }): Promise<UserAnswer>
   register(body: Registration): Promise<UserAnswer | Message>
   /** Ends the session, or with `everywhere` all sessions of the user. */
   logout(options?: { everywhere?: boolean }): Promise<void>
@@ -232,6 +244,8 @@ function createRequestAuth<I extends TokenIdentity>(shared: Shared<I>, request: 
     me: async () =>
       (await readJSON<UserAnswer>(await authorized(`${apiUrl}/me`))).user,
     login: async (body) => ({ user: (await signIn<SignIn>("login", body)).user }),
+    challenge: () => cookies.challenge(),
+    loginFactor: async (body) => ({ user: (await signIn<SignIn>("login/factor", body)).user }),
     async register(body) {
       const result = await signIn<SignIn | Message>("register", body)
       return "user" in result ? { user: result.user } : result
@@ -240,26 +254,38 @@ function createRequestAuth<I extends TokenIdentity>(shared: Shared<I>, request: 
   }
 }
 
-type SignInRequest = <T extends SignIn | Message>(path: string, body: Credentials | Registration) => Promise<T>
+type SignInRequest = <T extends SignIn | Message>(path: string, body: object) => Promise<T>
 
+/**
+ * Watchword returns the tokens in cookies, as to a browser, because only browsers are remembered.
+ * They become cookies of the application.
+ */
 function createSignIn<I extends TokenIdentity>(
-  { verifier, transport, apiUrl, headersOf, isOwn }: Shared<I>,
+  { verifier, transport, apiUrl, headersOf }: Shared<I>,
   request: RequestContext,
   cookies: AppCookies,
   lookup: Lookup<I>,
 ): SignInRequest {
+  function refused(error: unknown, setCookies: readonly string[]): void {
+    if (!(error instanceof WatchwordError)) return
+    if (error.challenge) cookies.keepChallenge(error.challenge, setCookies)
+    else if (error.code === "CHALLENGE_INVALID") cookies.endChallenge(setCookies)
+  }
   return async (path, body) => {
     if (!cookies.canSet) throw new TypeError(`${path} needs a context with setCookie`)
     const deviceToken = path === "login" ? cookies.device() : undefined
-    const own = isOwn ? { delivery: "body", ...(deviceToken && { deviceToken }) } : {}
-    const init = jsonRequest("POST", { ...body, ...own })
-    const more = { ...(init.headers as Record<string, string>), ...(!isOwn && { Cookie: cookies.forwarded() }) }
+    const init = jsonRequest("POST", { ...body, ...(deviceToken && { deviceToken }) })
+    const cookie = cookies.forwarded()
+    const more = { ...(init.headers as Record<string, string>), ...(cookie && { Cookie: cookie }) }
     const sent = { ...init, headers: headersOf(request, more) }
     return send(transport, `${apiUrl}/${path}`, sent, async (response) => {
-      const result = await readJSON<SignIn | Message>(response)
+      const setCookies = response.headers.getSetCookie()
+      const result = await readJSON<SignIn | Message>(response).catch((error: unknown) => {
+        refused(error, setCookies)
+        throw error
+      })
       if ("accessToken" in result) {
-        const isPersistent = !("remember" in body) || body.remember !== false
-        cookies.save(result, response.headers.getSetCookie(), isPersistent)
+        cookies.save(result, setCookies)
         lookup.replace({ token: result.accessToken, identity: await verifier.verify(result.accessToken) })
       }
       return result as never

@@ -4,10 +4,12 @@ import type { AddressInfo } from "node:net"
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest"
 import { TokenError, Verifier } from "../../verify/src/index.js"
 import { createServerAuth, WatchwordError, type CookieOptions, type ServerAuthOptions } from "../src/server.js"
+import { codeOf, enrolled } from "./enrolled.js"
 import { startWatchword, type Watchword } from "./watchword.js"
 
 let server: Watchword
-beforeAll(async () => void (server = await startWatchword("--refresh-grace", "1s", "--limits", "off")), 180_000)
+const flags = ["--refresh-grace", "1s", "--limits", "off", "--remember-device", "720h"]
+beforeAll(async () => void (server = await startWatchword(...flags)), 180_000)
 afterAll(() => server.stop())
 
 const password = "seven purple otters"
@@ -272,4 +274,80 @@ test("errors are recognized over several copies of the packages, as bundles have
   expect(new Error("other") instanceof WatchwordError).toBe(false)
   expect(new verify.TokenError("TOKEN_EXPIRED") instanceof TokenError).toBe(true)
   expect(Object.assign(new Error("other"), { name: "TokenError", code: "ETOKEN" }) instanceof TokenError).toBe(false)
+})
+
+/** What a test changes between the two steps of a sign-in. */
+const layouts = [
+  { name: "its own cookies", refreshCookie: "own", session: "watchword-session" },
+  { name: "Watchword's cookies", refreshCookie: "watchword", session: "watchword" },
+] as const
+
+test.each(layouts)("a second factor completes a sign-in over several requests, with $name", async (layout) => {
+  const { auth } = application({ refreshCookie: layout.refreshCookie })
+  const { email, codes, secret } = await enrolled(server, person())
+  const browser = new Browser()
+  const error: unknown = await auth(browser.request()).login({ email, password, remember: false }).catch((e: unknown) => e)
+  expect(error).toMatchObject({ code: "SECOND_FACTOR_REQUIRED", status: 403, challenge: { methods: ["totp", "recovery"] } })
+  expect(JSON.stringify(error)).not.toContain("wwc_")
+  expect(browser.jar.has("watchword-access") || browser.jar.has(layout.session)).toBe(false)
+  expect(browser.options.get("watchword-challenge")).toMatchObject({ httpOnly: true, sameSite: "strict", maxAge: 600 })
+
+  const page = auth(browser.request({ canSet: false }))
+  expect(page.challenge()).toMatchObject({ methods: ["totp", "recovery"], rememberFor: 720 * 3600 })
+  expect(page.challenge()?.expiresIn).toBeGreaterThan(500)
+  expect(JSON.stringify(page.challenge())).not.toContain("wwc_")
+  expect(await page.session()).toBeUndefined()
+  await expect(page.loginFactor({ totp: "123456" })).rejects.toThrow(TypeError)
+  await expect(auth(browser.request()).loginFactor({ totp: "abc" })).rejects.toMatchObject({ code: "FACTOR_WRONG" })
+
+  const request = auth(browser.request())
+  const before = new Map(browser.jar)
+  expect(await request.loginFactor({ totp: codeOf(secret, 1) })).toMatchObject({ user: { email } })
+  expect((await request.session())?.subject).toBeTypeOf("string")
+  expect(request.challenge()).toBeUndefined()
+  expect([...browser.jar.keys()].filter((name) => /step|challenge|remembered/.test(name))).toEqual([])
+  expect(browser.options.get(layout.session)?.maxAge).toBeUndefined() // remember: false
+  expire(browser)
+  expect(await auth(browser.request()).session()).toBeDefined()
+
+  const copy = new Browser() // the challenge is used up
+  for (const [name, value] of before) copy.jar.set(name, value)
+  const again = auth(copy.request()).loginFactor({ recoveryCode: codes[1] ?? "" })
+  await expect(again).rejects.toMatchObject({ code: "CHALLENGE_INVALID", status: 401 })
+  expect(auth(copy.request()).challenge()).toBeUndefined()
+})
+
+test.each(layouts)("a remembered browser signs in without the factor, with $name", async (layout) => {
+  const { auth } = application({ refreshCookie: layout.refreshCookie })
+  const { email, codes } = await enrolled(server, person())
+  const [browser, other] = [new Browser(), new Browser()]
+  const refused = { code: "SECOND_FACTOR_REQUIRED" }
+  await expect(auth(browser.request()).login({ email, password })).rejects.toMatchObject(refused)
+  await auth(browser.request()).loginFactor({ recoveryCode: codes[1] ?? "", rememberDevice: true })
+  const remembered = layout.refreshCookie === "own" ? "watchword-remembered" : "watchword-device"
+  expect(browser.options.get(remembered)).toMatchObject({ httpOnly: true, sameSite: "strict", maxAge: 720 * 3600 })
+  expect(browser.options.get(layout.session)?.maxAge).toBeGreaterThan(24 * 3600)
+
+  await auth(browser.request()).logout()
+  expect(await auth(browser.request()).login({ email, password })).toMatchObject({ user: { email } })
+  await expect(auth(other.request()).login({ email, password })).rejects.toMatchObject(refused)
+  await auth(browser.request()).logout({ everywhere: true })
+  await expect(auth(browser.request()).login({ email, password })).rejects.toMatchObject(refused)
+})
+
+test("a browser without a challenge can't complete a sign-in, whatever its cookie says", async () => {
+  const { auth, network } = application()
+  const until = Math.floor(Date.now() / 1000) + 600
+  const encoded = (value: unknown): string => `${until}.${Buffer.from(JSON.stringify(value)).toString("base64url")}`
+  const forged = { methods: ["totp"], handle: "wwc_x; watchword=stolen" }
+  for (const value of [undefined, "", "x", `${until}.x`, encoded(null), encoded({}), encoded(forged)]) {
+    const browser = new Browser()
+    if (value !== undefined) browser.jar.set("watchword-challenge", value)
+    const completed = auth(browser.request()).loginFactor({ totp: "123456" })
+    await expect(completed).rejects.toMatchObject({ code: "CHALLENGE_INVALID" })
+    expect(network.headers.get("Cookie")).toBeNull()
+  }
+  const browser = new Browser()
+  browser.jar.set("watchword-challenge", encoded({ methods: ["totp"] }).replace(String(until), "1"))
+  expect(auth(browser.request()).challenge()).toBeUndefined()
 })
