@@ -1,8 +1,11 @@
 package examples_test
 
 import (
+	"bytes"
+	"encoding/base32"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -11,18 +14,20 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 
 	"github.com/watchword-auth/watchword/internal/browsertest"
+	"github.com/watchword-auth/watchword/internal/totp"
 )
 
 // The Next.js application in a real Chromium, built and started as in production, with the
 // built server. Access tokens live for 10 s.
 
 func TestNextApplicationKeepsUsersSignedIn(t *testing.T) {
-	a := startApplication(t, "next", "WATCHWORD_ACCESS_TTL=10s", "NEXT_TELEMETRY_DISABLED=1")
+	a := startApplication(t, "next", "WATCHWORD_ACCESS_TTL=10s", "WATCHWORD_REMEMBER_DEVICE=720h", "NEXT_TELEMETRY_DISABLED=1")
 	packages := packClients(t)
 	t.Parallel() // only here, because building the packages changes files that other tests read
 	t.Run("together", func(t *testing.T) {
 		for name, test := range map[string]func(*testing.T, *application){
 			"signs in and out without JavaScript": nextWithoutScript,
+			"asks for a second factor":            nextSecondStep,
 			"shows a page to one role":            nextRole,
 			"signs out everywhere":                nextEverywhere,
 			"signs out with an expired token":     nextExpiredSignOut,
@@ -73,6 +78,81 @@ func nextWithoutScript(t *testing.T, a *application) {
 	b.until("Wrong email or password.")
 	b.signInNext(email, password)
 	b.until("Your account", email)
+}
+
+// The second step works without JavaScript, too.
+func nextSecondStep(t *testing.T, a *application) {
+	const email, label = "second@example.com", "Code of your authenticator app, or a recovery code"
+	codes := a.enrol(t, email)
+	b, _ := a.open(t)
+	noScript := emulation.SetScriptExecutionDisabledParams{Value: true}
+	browsertest.Command(t, b.ctx, emulation.SetScriptExecutionDisabled, noScript)
+	b.visit(a.url + "/sign-in?to=/admin")
+	b.signInNext(email, password)
+	b.until("Enter a code", "Don’t ask again in this browser for 30 days")
+	b.fits("next-second-step")
+	if got := b.appCookies(); !slices.Equal(got, []string{"watchword-challenge"}) {
+		t.Errorf("cookies between the two steps: %q", got)
+	}
+	b.reload() // the cookie keeps the challenge
+	b.fill(label, "000000x")
+	b.press("Continue")
+	b.until("This code is wrong or was used already. Enter the current code.")
+	b.fill(label, codes[1])
+	see[bool](b, `() => { document.querySelector("input[name=remember]").click(); return true }`)
+	b.press("Continue")
+	b.until("Your account does not have the role admin.")
+	want := []string{"watchword-access", "watchword-device", "watchword-remembered", "watchword-session"}
+	if got := b.appCookies(); !slices.Equal(got, want) {
+		t.Errorf("cookies after the second step: %q", got)
+	}
+	b.visit(a.url + "/account")
+	b.press("Sign out")
+	b.until("You are a visitor.")
+	b.visit(a.url + "/sign-in/second-step") // without a challenge
+	b.until("Stay signed in")
+	b.signInNext(email, password) // the browser is remembered
+	b.until("Your account", email)
+}
+
+// enrol creates an account with an authenticator app, and returns its recovery codes.
+func (a *application) enrol(t *testing.T, email string) []string {
+	t.Helper()
+	var in struct{ AccessToken string }
+	a.post(t, "register", "", map[string]string{"email": email, "password": password, "delivery": "body"}, &in)
+	a.command(t, "users", "verify", email)
+	var begun struct{ ID, Secret string }
+	a.post(t, "factors/totp", in.AccessToken, map[string]string{}, &begun)
+	secret, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(begun.Secret)
+	must(t, err)
+	code, err := totp.Code(secret, totp.Step(time.Now()))
+	must(t, err)
+	var confirmed struct{ RecoveryCodes []string }
+	a.post(t, "factors/totp/"+begun.ID+"/confirm", in.AccessToken, map[string]string{"code": code}, &confirmed)
+	if len(confirmed.RecoveryCodes) == 0 {
+		t.Fatal("the account has no recovery codes")
+	}
+	return confirmed.RecoveryCodes
+}
+
+// post sends a request to the API, and decodes the response.
+func (a *application) post(t *testing.T, path, token string, body, result any) {
+	t.Helper()
+	encoded, err := json.Marshal(body)
+	must(t, err)
+	request, err := http.NewRequestWithContext(t.Context(), "POST", a.server+"/api/auth/"+path, bytes.NewReader(encoded))
+	must(t, err)
+	request.Header.Set("Content-Type", "application/json")
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	response, err := http.DefaultClient.Do(request)
+	must(t, err)
+	defer func() { must(t, response.Body.Close()) }()
+	if response.StatusCode > 299 {
+		t.Fatalf("%s: status %d", path, response.StatusCode)
+	}
+	must(t, json.NewDecoder(response.Body).Decode(result))
 }
 
 func nextRole(t *testing.T, a *application) {

@@ -1,6 +1,7 @@
 // The cookies of an application that renders on its server.
 
 import type { Challenge, SignIn } from "./api.js"
+import { decodeChallenge, encodeChallenge } from "./challenge.js"
 
 /** How the application reads and sets cookies of the current request. */
 export interface CookieContext {
@@ -49,37 +50,21 @@ const temporary = "temporary."
 
 const deviceAge = 400 * 24 * 60 * 60 // the longest that browsers keep a cookie
 const refreshAge = 30 * 24 * 60 * 60 // the longest life of a session under the defaults; the server decides
-const maxChallenge = 3_000 // characters, because browsers drop a cookie of 4 KB
 
 /** How the tokens in Watchword's cookies begin. The names of the cookies depend on its settings. */
 const beginnings = { refresh: "wwr_", device: "wwd_", step: "wwc_", remembered: "wwb_" }
 
 /** @param refreshCookie "own", or the name of Watchword's cookie that the browser also sends here */
 export function createCookies(context: CookieContext, secure: boolean, refreshCookie: string): AppCookies {
-  const { getCookie, setCookie } = context
+  const { get, set, pass: passAll } = createJar(context, secure)
   const prefix = secure ? "__Host-watchword" : "watchword"
   const [accessName, sessionName, deviceName] = [`${prefix}-access`, `${prefix}-session`, `${prefix}-device`]
   const [challengeName, rememberedName] = [`${prefix}-challenge`, `${prefix}-remembered`]
   const isOwn = refreshCookie === "own"
   const knownName = `${refreshCookie}-known`
-  // A cookie that was set in this request is not in the request: read the new value.
-  const changed = new Map<string, string>()
-
-  function set(name: string, value: string, maxAge?: number, sameSite: CookieOptions["sameSite"] = "lax"): void {
-    changed.set(name, value)
-    const options: CookieOptions = { path: "/", httpOnly: true, secure, sameSite }
-    setCookie?.(name, value, { ...options, ...lifetime(maxAge) })
-  }
-  const get = (name: string): string | undefined => (changed.get(name) ?? getCookie(name)) || undefined
-
   /** Passes Watchword's own cookies on to the browser. */
-  function pass(setCookies: readonly string[]): void {
-    for (const header of isOwn ? [] : setCookies) {
-      const { name, value, options } = parseSetCookie(header)
-      changed.set(name, value)
-      setCookie?.(name, value, options)
-    }
-  }
+  const pass = (setCookies: readonly string[]): void => (isOwn ? undefined : passAll(setCookies))
+
   /** Stores the tokens that a sign-in returned in cookies. */
   function keep(setCookies: readonly string[]): void {
     const received = isOwn ? tokensIn(setCookies) : {}
@@ -94,18 +79,20 @@ export function createCookies(context: CookieContext, secure: boolean, refreshCo
     pass(setCookies)
   }
   return {
-    canSet: setCookie !== undefined,
+    canSet: context.setCookie !== undefined,
     access: () => get(accessName),
     refresh: () => (isOwn ? get(sessionName)?.replace(temporary, "") : get(refreshCookie)),
     device: () => (isOwn ? get(deviceName) : undefined),
     forwarded() {
-      const own = { step: decoded(get(challengeName))?.handle, device: get(rememberedName) }
+      const own = { step: decodeChallenge(get(challengeName))?.handle, device: get(rememberedName) }
       const pairs = (["step", "device"] as const).flatMap((name) =>
         // Without https, its names have no prefix. It ignores the other name.
         [`__Host-watchword-${name}`, `watchword-${name}`].map((full) => [full, isOwn ? own[name] : get(full)] as const),
       )
       const shared = isOwn ? [] : [refreshCookie, knownName].map((name) => [name, get(name)] as const)
-      return [...shared, ...pairs].flatMap(([name, value]) => (value ? [`${name}=${value}`] : [])).join("; ")
+      // A browser can send any text.
+      const isToken = (value: string | undefined): boolean => /^[\w.-]+$/.test(value ?? "")
+      return [...shared, ...pairs].flatMap(([name, value]) => (isToken(value) ? [`${name}=${value}`] : [])).join("; ")
     },
     save(response, setCookies) {
       set(accessName, response.accessToken, response.expiresIn)
@@ -118,45 +105,40 @@ export function createCookies(context: CookieContext, secure: boolean, refreshCo
     },
     clear(setCookies) {
       for (const name of isOwn ? [accessName, sessionName] : [accessName]) if (get(name)) set(name, "", 0)
-      endChallenge(setCookies)
+      pass(setCookies)
     },
     keepChallenge(challenge, setCookies) {
       pass(setCookies)
       const handle = isOwn ? tokensIn(setCookies).step?.value : undefined
-      set(challengeName, encoded({ ...challenge, handle }), challenge.expiresIn, "strict")
+      set(challengeName, encodeChallenge({ ...challenge, handle }), challenge.expiresIn, "strict")
     },
-    challenge: () => decoded(get(challengeName))?.challenge,
+    challenge: () => decodeChallenge(get(challengeName))?.challenge,
     endChallenge,
   }
 }
 
-interface Kept extends Challenge {
-  handle?: string | undefined
+interface Jar {
+  get(name: string): string | undefined
+  set(name: string, value: string, maxAge?: number, sameSite?: CookieOptions["sameSite"]): void
+  /** Sets cookies as the headers say. */
+  pass(setCookies: readonly string[]): void
 }
 
-/** Returns the value of the challenge's cookie: the time of its end, and JSON in base64url. */
-function encoded({ expiresIn, ...kept }: Kept): string {
-  const until = Math.floor(Date.now() / 1000) + expiresIn
-  const textOf = (value: object): string => `${until}.${Buffer.from(JSON.stringify(value)).toString("base64url")}`
-  const text = textOf(kept)
-  if (text.length <= maxChallenge) return text
-  // The options of a ceremony with many passkeys are too long. The other methods still work.
-  const { passkey: _, ...short } = kept as Kept & { passkey?: unknown }
-  return textOf({ ...short, methods: kept.methods.filter((method) => method !== "passkey") })
-}
-
-/** Returns undefined for a cookie that is missing, changed or expired. */
-function decoded(text: string | undefined): { challenge: Challenge; handle?: string | undefined } | undefined {
-  const [until = "", json = ""] = (text ?? "").split(".")
-  const expiresIn = Number(until) - Math.floor(Date.now() / 1000)
-  if (!(expiresIn > 0)) return undefined
-  try {
-    const { handle, ...kept } = JSON.parse(Buffer.from(json, "base64url").toString()) as Kept
-    if (!Array.isArray(kept.methods)) return undefined
-    const isToken = typeof handle === "string" && /^[\w-]+$/.test(handle) // it becomes a part of a header
-    return { challenge: { ...kept, expiresIn }, ...(isToken && { handle }) }
-  } catch {
-    return undefined
+function createJar({ getCookie, setCookie }: CookieContext, secure: boolean): Jar {
+  // A cookie that was set in this request is not in the request: read the new value.
+  const changed = new Map<string, string>()
+  return {
+    get: (name) => (changed.get(name) ?? getCookie(name)) || undefined,
+    set(name, value, maxAge, sameSite = "lax") {
+      changed.set(name, value)
+      setCookie?.(name, value, { path: "/", httpOnly: true, secure, sameSite, ...lifetime(maxAge) })
+    },
+    pass(setCookies) {
+      for (const { name, value, options } of setCookies.map(parseSetCookie)) {
+        changed.set(name, value)
+        setCookie?.(name, value, options)
+      }
+    },
   }
 }
 

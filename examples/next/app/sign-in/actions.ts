@@ -15,6 +15,7 @@ export interface FormState {
 /** Signs in or, with the second button, creates an account. */
 export async function signIn(_: FormState, form: FormData): Promise<FormState> {
   const [email, password] = [String(form.get("email")), String(form.get("password"))]
+  const to = pathOf(form.get("to"))
   try {
     const auth = await writableAuth()
     if (form.get("intent") === "register") {
@@ -25,8 +26,9 @@ export async function signIn(_: FormState, form: FormData): Promise<FormState> {
     }
   } catch (error) {
     if (!(error instanceof WatchwordError)) throw error
+    if (error.code === "SECOND_FACTOR_REQUIRED") redirect(`/sign-in/second-step?to=${encodeURIComponent(to)}`)
     const fields = Object.fromEntries(error.fields.map(({ field, message }) => [field, message]))
     return { email, fields, message: error.message }
   }
-  redirect(pathOf(form.get("to"))) // it throws, so it is outside of try
+  redirect(to) // it throws, so it is outside of try
 }

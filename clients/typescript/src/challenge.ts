@@ -1,0 +1,47 @@
+// The cookie with the challenge of a sign-in that waits for a second factor.
+
+import type { Challenge } from "./api.js"
+
+const maxLength = 3_000 // because browsers drop a cookie of 4 KB
+
+interface Kept extends Challenge {
+  handle?: string | undefined
+}
+
+/** Returns the value of the challenge's cookie: the time of its end, and JSON in base64url. */
+export function encodeChallenge({ expiresIn, ...kept }: Kept): string {
+  const until = Math.floor(Date.now() / 1000) + expiresIn
+  const textOf = (value: object): string => `${until}.${toBase64(JSON.stringify(value))}`
+  const text = textOf(kept)
+  if (text.length <= maxLength) return text
+  // The options of a ceremony with many passkeys are too long. The other methods still work.
+  const { passkey: _, ...short } = kept as Kept & { passkey?: unknown }
+  return textOf({ ...short, methods: kept.methods.filter((method) => method !== "passkey") })
+}
+
+/** Returns undefined for a cookie that is missing, changed or expired. */
+export function decodeChallenge(
+  text: string | undefined,
+): { challenge: Challenge; handle?: string | undefined } | undefined {
+  const [until = "", json = ""] = (text ?? "").split(".")
+  const expiresIn = Number(until) - Math.floor(Date.now() / 1000)
+  if (!(expiresIn > 0)) return undefined
+  try {
+    const { handle, ...kept } = JSON.parse(fromBase64(json)) as Kept
+    if (!Array.isArray(kept.methods)) return undefined
+    return { challenge: { ...kept, expiresIn }, handle }
+  } catch {
+    return undefined
+  }
+}
+
+/** Encodes text as unpadded base64url, because some runtimes have no Buffer. */
+function toBase64(text: string): string {
+  const bytes = String.fromCharCode(...new TextEncoder().encode(text))
+  return btoa(bytes).replace(/=+$/, "").replaceAll("+", "-").replaceAll("/", "_")
+}
+
+function fromBase64(text: string): string {
+  const bytes = atob(text.replaceAll("-", "+").replaceAll("_", "/"))
+  return new TextDecoder().decode(Uint8Array.from(bytes, (byte) => byte.charCodeAt(0)))
+}

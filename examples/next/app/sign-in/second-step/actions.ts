@@ -1,0 +1,21 @@
+"use server"
+
+import { WatchwordError } from "@watchword/client/server"
+import { redirect } from "next/navigation"
+import { writableAuth } from "../../../lib/auth"
+import { pathOf } from "../path"
+
+/** Completes the sign-in with a code of the app, which has six digits, or with a recovery code. */
+export async function secondStep(_: { message?: string }, form: FormData): Promise<{ message?: string }> {
+  const [to, code] = [pathOf(form.get("to")), String(form.get("code")).replace(/\s/g, "")]
+  const proof = /^\d{6}$/.test(code) ? { totp: code } : { recoveryCode: code }
+  try {
+    const auth = await writableAuth()
+    await auth.loginFactor({ ...proof, rememberDevice: form.get("remember") === "on" })
+  } catch (error) {
+    if (!(error instanceof WatchwordError)) throw error
+    if (error.code === "CHALLENGE_INVALID") redirect(`/sign-in?to=${encodeURIComponent(to)}`) // too late, or too many codes
+    return { message: error.message }
+  }
+  redirect(to)
+}
