@@ -21,7 +21,8 @@ import (
 // built server. Access tokens live for 10 s.
 
 func TestNextApplicationKeepsUsersSignedIn(t *testing.T) {
-	a := startApplication(t, "next", "WATCHWORD_ACCESS_TTL=10s", "WATCHWORD_REMEMBER_DEVICE=720h", "NEXT_TELEMETRY_DISABLED=1")
+	a := startApplication(t, "next",
+		"WATCHWORD_ACCESS_TTL=10s", "WATCHWORD_REMEMBER_DEVICE=720h", "NEXT_TELEMETRY_DISABLED=1")
 	packages := packClients(t)
 	t.Parallel() // only here, because building the packages changes files that other tests read
 	t.Run("together", func(t *testing.T) {
@@ -140,7 +141,8 @@ func (a *application) post(t *testing.T, path, token string, body, result any) {
 	t.Helper()
 	encoded, err := json.Marshal(body)
 	must(t, err)
-	request, err := http.NewRequestWithContext(t.Context(), "POST", a.server+"/api/auth/"+path, bytes.NewReader(encoded))
+	url := a.server + "/api/auth/" + path
+	request, err := http.NewRequestWithContext(t.Context(), "POST", url, bytes.NewReader(encoded))
 	must(t, err)
 	request.Header.Set("Content-Type", "application/json")
 	if token != "" {

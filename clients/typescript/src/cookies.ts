@@ -89,10 +89,7 @@ export function createCookies(context: CookieContext, secure: boolean, refreshCo
         // Without https, its names have no prefix. It ignores the other name.
         [`__Host-watchword-${name}`, `watchword-${name}`].map((full) => [full, isOwn ? own[name] : get(full)] as const),
       )
-      const shared = isOwn ? [] : [refreshCookie, knownName].map((name) => [name, get(name)] as const)
-      // A browser can send any text.
-      const isToken = (value: string | undefined): boolean => /^[\w.-]+$/.test(value ?? "")
-      return [...shared, ...pairs].flatMap(([name, value]) => (isToken(value) ? [`${name}=${value}`] : [])).join("; ")
+      return headerOf(isOwn ? pairs : [...[refreshCookie, knownName].map((name) => [name, get(name)] as const), ...pairs])
     },
     save(response, setCookies) {
       set(accessName, response.accessToken, response.expiresIn)
@@ -115,6 +112,11 @@ export function createCookies(context: CookieContext, secure: boolean, refreshCo
     challenge: () => decodeChallenge(get(challengeName))?.challenge,
     endChallenge,
   }
+}
+
+function headerOf(pairs: (readonly [string, string | undefined])[]): string {
+  const isToken = (value = ""): boolean => /^[\w.-]+$/.test(value) // a browser can send any text
+  return pairs.flatMap(([name, value]) => (isToken(value) ? [`${name}=${value}`] : [])).join("; ")
 }
 
 interface Jar {

@@ -14,7 +14,8 @@ export async function secondStep(_: { message?: string }, form: FormData): Promi
     await auth.loginFactor({ ...proof, rememberDevice: form.get("remember") === "on" })
   } catch (error) {
     if (!(error instanceof WatchwordError)) throw error
-    if (error.code === "CHALLENGE_INVALID") redirect(`/sign-in?to=${encodeURIComponent(to)}`) // too late, or too many codes
+    // It was too late, or there were too many wrong codes.
+    if (error.code === "CHALLENGE_INVALID") redirect(`/sign-in?to=${encodeURIComponent(to)}`)
     return { message: error.message }
   }
   redirect(to)

@@ -13,7 +13,9 @@ export function SecondStepForm({ to, hasApp, days }: { to: string; hasApp: boole
       <label htmlFor="code">{hasApp ? "Code of your authenticator app, or a recovery code" : "Recovery code"}</label>
       <input id="code" name="code" autoComplete="one-time-code" required autoFocus spellCheck={false} />
       {days > 0 && (
-        <label className="choice"><input name="remember" type="checkbox" /> Don’t ask again in this browser for {days} days</label>
+        <label className="choice">
+          <input name="remember" type="checkbox" /> Don’t ask again in this browser for {days} days
+        </label>
       )}
       <button disabled={isPending}>Continue</button>
     </form>
