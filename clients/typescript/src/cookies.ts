@@ -89,7 +89,8 @@ export function createCookies(context: CookieContext, secure: boolean, refreshCo
         // Without https, its names have no prefix. It ignores the other name.
         [`__Host-watchword-${name}`, `watchword-${name}`].map((full) => [full, isOwn ? own[name] : get(full)] as const),
       )
-      return headerOf(isOwn ? pairs : [...[refreshCookie, knownName].map((name) => [name, get(name)] as const), ...pairs])
+      const shared = isOwn ? [] : [refreshCookie, knownName].map((name) => [name, get(name)] as const)
+      return headerOf([...shared, ...pairs])
     },
     save(response, setCookies) {
       set(accessName, response.accessToken, response.expiresIn)

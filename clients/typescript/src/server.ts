@@ -82,9 +82,9 @@ export interface RequestAuth<I extends TokenIdentity> {
   /** Reads the account of the session. */
   me(): Promise<User>
   /**
-   * Signs in. Like the three below, it needs cookies that can be set. If the account has a second
-   * factor, it throws SECOND_FACTOR_REQUIRED, and a cookie of ten minutes keeps the `challenge`:
-   * lead to a page that asks for a proof, and call loginFactor there.
+   * Signs in. If the account has a second factor, it throws SECOND_FACTOR_REQUIRED, and a cookie
+   * keeps the `challenge`. Lead to a page that asks for a proof, and call loginFactor there. It
+   * needs cookies that can be set, as loginFactor, register and logout do.
    */
   login(body: Credentials): Promise<UserAnswer>
   /** Returns how to continue the sign-in that waits for a second factor in this browser, if there is one. */

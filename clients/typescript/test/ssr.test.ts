@@ -276,7 +276,7 @@ test("errors are recognized over several copies of the packages, as bundles have
   expect(Object.assign(new Error("other"), { name: "TokenError", code: "ETOKEN" }) instanceof TokenError).toBe(false)
 })
 
-/** What a test changes between the two steps of a sign-in. */
+/** The places of the session, and the name of its cookie. */
 const layouts = [
   { name: "its own cookies", refreshCookie: "own", session: "watchword-session" },
   { name: "Watchword's cookies", refreshCookie: "watchword", session: "watchword" },
