@@ -15,7 +15,7 @@ export function encodeChallenge({ expiresIn, ...kept }: Kept): string {
   const text = textOf(kept)
   if (text.length <= maxLength) return text
   // The options of a ceremony with many passkeys are too long. The other methods still work.
-  const { passkey: _, ...short } = kept as Kept & { passkey?: unknown }
+  const { passkey: _, ...short } = kept
   return textOf({ ...short, methods: kept.methods.filter((method) => method !== "passkey") })
 }
 

@@ -10,7 +10,7 @@
 //     response was lost, and counts limits by the second.
 //  5. Four refusals of the server end the session. No other error clears a cookie.
 
-import type { Challenge, Credentials, FactorProof, Message, Registration, SignIn, User, UserAnswer } from "./api.js"
+import type { Challenge, Credentials, FactorLogin, Message, Registration, SignIn, User, UserAnswer } from "./api.js"
 import { createCookies, type AppCookies, type CookieContext } from "./cookies.js"
 import { WatchwordError, type WatchwordErrorCode } from "./error.js"
 import { createExchange, type Exchange } from "./exchange.js"
@@ -19,7 +19,7 @@ import { jsonRequest, readJSON, send, type Fetch, type Transport } from "./trans
 export type { CookieContext, CookieOptions } from "./cookies.js"
 export { WatchwordError } from "./error.js"
 export type { FieldError, WatchwordErrorCode } from "./error.js"
-export type { Challenge, FactorProof, User } from "./api.js"
+export type { Challenge, FactorLogin, User } from "./api.js"
 
 /** Verifies access tokens, as `new Verifier(issuer)` of `@watchword/verify` does. It throws for an invalid token. */
 export interface TokenVerifier<I extends TokenIdentity = TokenIdentity> {
@@ -94,7 +94,7 @@ export interface RequestAuth<I extends TokenIdentity> {
    * start with login. `rememberDevice` skips the factor in this browser from now on, if the
    * challenge has `rememberFor`.
    */
-  loginFactor(body: FactorProof & { rememberDevice?: boolean }): Promise<UserAnswer>
+  loginFactor(body: FactorLogin): Promise<UserAnswer>
   register(body: Registration): Promise<UserAnswer | Message>
   /** Ends the session, or with `everywhere` all sessions of the user. */
   logout(options?: { everywhere?: boolean }): Promise<void>
