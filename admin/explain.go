@@ -29,6 +29,8 @@ type Case struct {
 	Now time.Time
 	At  time.Time // when the user noticed; zero: now
 
+	Session watchword.SessionID // the session to explain; empty or unknown: the one that ended last
+
 	Language string // of the sentences: "de", else English
 }
 
@@ -87,7 +89,10 @@ func Explain(c Case) Explanation {
 	}
 	slices.SortStableFunc(ended, c.lastFirst)
 	slices.SortStableFunc(alive, func(a, b ending) int { return b.session.RotatedAt.Compare(a.session.RotatedAt) })
-	i := slices.IndexFunc(ended, func(e ending) bool { return c.noticed(e) })
+	i := slices.IndexFunc(ended, func(e ending) bool { return c.Session != "" && e.session.ID == c.Session })
+	if i < 0 {
+		i = slices.IndexFunc(ended, c.noticed)
+	}
 	if i < 0 {
 		return c.unended(w, alive, ended)
 	}

@@ -13,9 +13,10 @@ import (
 
 // A Question asks why an account was signed out.
 type Question struct {
-	Account  string    // its address, or its id. A deleted account has only its id
-	At       time.Time // when the user noticed; zero: now
-	Language string    // of the answer: "de", else English
+	Account  string              // its address, or its id. A deleted account has only its id
+	At       time.Time           // when the user noticed; zero: now
+	Session  watchword.SessionID // the session to explain; empty: the one that ended last
+	Language string              // of the answer: "de", else English
 }
 
 // The rows that an explanation reads. An account has more only under an attack; the newest decide.
@@ -31,7 +32,7 @@ func (m *Manager) Explain(ctx context.Context, q Question) (Explanation, error) 
 	now := m.engine.Now()
 	cutoffs := m.engine.Cutoffs(now)
 	c := Case{
-		Asked: q.Account, Now: now, At: q.At, Language: q.Language,
+		Asked: q.Account, Now: now, At: q.At, Session: q.Session, Language: q.Language,
 		Policy: watchword.SessionPolicy{
 			Idle: now.Sub(cutoffs.Rotated), ShortIdle: now.Sub(cutoffs.RotatedShort), Max: now.Sub(cutoffs.Created),
 		},

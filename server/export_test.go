@@ -95,3 +95,20 @@ func (s *Server) AdminRoutes() (all []AdminRoute) {
 	}
 	return all
 }
+
+// AdminPageRoutes returns the table of the pages of administration. Write is true if the guard needs a
+// fresh proof.
+func (s *Server) AdminPageRoutes() (all []AdminPageRoute) {
+	p := &pages{edge: s.edge, adminPages: true}
+	for _, r := range p.adminPageRoutes() {
+		need, _ := r.guard.need()
+		all = append(all, AdminPageRoute{r.method, r.path, need.Write})
+	}
+	return all
+}
+
+// An AdminPageRoute is a row of that table.
+type AdminPageRoute struct {
+	Method, Path string
+	Write        bool
+}

@@ -29,6 +29,7 @@ type pages struct {
 	theme       *theme
 	passwordMin int     // characters, for the hint of the forms
 	devMail     Mailbox // nil: there is no /dev/mail
+	adminPages  bool    // there is /admin
 
 	// The first request creates these two. Few servers get one, and the start does not wait for them.
 	docs    func() docData         // for /docs
@@ -43,8 +44,9 @@ func newPages(shared edge, opts Options, api []route) (*pages, error) {
 		return nil, fmt.Errorf("server: Options.Pages: %w", err)
 	}
 	return &pages{edge: shared, theme: theme, passwordMin: opts.PasswordMin, devMail: opts.DevMail,
-		docs:    sync.OnceValue(func() docData { return document(shared, api, opts.Dialects) }),
-		openapi: sync.OnceValues(func() ([]byte, error) { return describe(opts, api) })}, nil
+		adminPages: opts.AdminPages,
+		docs:       sync.OnceValue(func() docData { return document(shared, api, opts.Dialects) }),
+		openapi:    sync.OnceValues(func() ([]byte, error) { return describe(opts, api) })}, nil
 }
 
 // A view is one page for one reader: the data of the layout template and its methods. Operators'
@@ -187,7 +189,7 @@ type field struct {
 // and sets the focus to the first fault.
 func (v *view) Field(form, name, kind, autocomplete string) field {
 	f := field{ID: form + "-" + name, Name: name, Type: kind, Autocomplete: autocomplete,
-		Label: v.T("field." + name), Show: v.T("show"), Hide: v.T("hide"), Caps: v.T("capsLock"), Optional: name == "name"}
+		Label: v.T("field." + name), Show: v.T("show"), Hide: v.T("hide"), Caps: v.T("capsLock"), Optional: name == "name" || name == "roles"}
 	hint := "hint." + name
 	// The attribute decides the label: password managers offer to create a password for this
 	// value, so the field is for a new one.
@@ -281,6 +283,11 @@ func (v *view) refuse(refusal *watchword.Error) {
 // problemOf returns the message of an error. After a limit it says when to try again.
 func (v *view) problemOf(refusal *watchword.Error) string {
 	text := v.T("error." + string(refusal.Code))
+	// Some messages address the owner of an account, and the reader is an administrator.
+	if own, known := v.catalog.Texts[v.lang]["admin.error."+string(refusal.Code)]; known &&
+		strings.HasPrefix(v.Page, "admin-") {
+		text = own
+	}
 	return strings.Replace(text, "{wait}", v.duration(refusal.RetryAfter), 1)
 }
 

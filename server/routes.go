@@ -265,6 +265,7 @@ func (p *pages) routes() []route {
 	all = append(all, p.accountForms()...)
 	all = append(all, p.twoStepRoutes()...)
 	all = append(all, p.providerRoutes()...)
+	all = append(all, p.adminPageRoutes()...)
 	if p.devMail != nil {
 		all = append(all,
 			route{method: "GET", path: "/dev/mail", handle: p.mailboxPage},

@@ -83,6 +83,9 @@ type Options struct {
 	// session has a second factor. Default: off.
 	Admin *admin.Manager
 
+	// AdminPages serves the pages of administration at /admin. They need Admin. Default: off.
+	AdminPages bool
+
 	// Metadata lets administrators read and write the metadata of accounts at /api/admin. Default: off.
 	Metadata *metadata.Manager
 

@@ -94,7 +94,7 @@ func (t *theme) readTemplates() error {
 			}
 		}
 	}
-	parts := []string{"templates/layout.html", "templates/passkey.html"}
+	parts := []string{"templates/layout.html", "templates/passkey.html", "templates/admin.html"}
 	shared := template.New("")
 	for _, part := range parts {
 		if err := t.parse(shared, part); err != nil {

@@ -33,6 +33,7 @@ func (d *listeners) install(settings *Settings, s *stack, log *slog.Logger) erro
 		PasswordMin:    settings.engine().PasswordMin,
 		Factors:        settings.factors(s), // also with second-factor=off, for accounts that have one
 		Admin:          settings.admin(s),
+		AdminPages:     settings.AdminPages == "on",
 		Metadata:       metadata.New(s.engine, s.store.Metadata()),
 		Draining:       d.draining.Load,
 		Log:            log,

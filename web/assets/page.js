@@ -46,6 +46,14 @@ setInterval(() => each("time[data-age]", (time) => {
   if (unit) time.textContent = new Intl.RelativeTimeFormat(lang).format(-Math.floor(age / size), unit);
 }), 30_000);
 
+// The server can't know how far the reader's time is from UTC, which differs in summer.
+each("form[data-zone]", (form) => {
+  form.querySelector("[data-utc]").hidden = true;
+  form.addEventListener("submit", () => {
+    form.elements.zone.value = new Date(form.elements.at.value || Date.now()).getTimezoneOffset();
+  });
+});
+
 // A form is sent once, however often its button is pressed.
 for (const form of document.forms) {
   form.addEventListener("submit", (event) => {

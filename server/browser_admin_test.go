@@ -1,0 +1,118 @@
+package server_test
+
+import (
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/network"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/admin"
+	"github.com/watchword-auth/watchword/factors"
+	"github.com/watchword-auth/watchword/metadata"
+	"github.com/watchword-auth/watchword/server"
+)
+
+// The pages of administration in a browser, with an account that has a history.
+
+const aLaptop = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
+
+// adminScene is a service with an administrator and an account whose session was copied.
+func adminScene(t *testing.T) (s *service, header []string, ada watchword.User) {
+	t.Helper()
+	var behind atomic.Int64 // the history is some hours old
+	behind.Store(int64(3 * time.Hour))
+	s = start(t, func(o *watchword.Options) {
+		o.Now = func() time.Time { return time.Now().Add(-time.Duration(behind.Load())) }
+	}, nil)
+	var err error
+	s.server, err = server.New(s.engine, server.Options{ // before the first request
+		Factors:        factors.New(s.engine, s.store.Factors(), factors.Options{}),
+		Admin:          admin.New(s.engine, s.store.Admin(), admin.Options{}),
+		Metadata:       metadata.New(s.engine, s.store.Metadata()),
+		AdminPages:     true,
+		TrustedProxies: []string{"127.0.0.1"},
+	})
+	must(t, err)
+	s.document = readDocument(t, s.server, s.url)
+	s.addUsers(t, 60)
+
+	phone, thief := s.browser(t), s.browser(t)
+	at := func(agent, address string) []string {
+		return []string{"User-Agent", agent, "X-Forwarded-For", address}
+	}
+	want(t, phone.post("/register", map[string]any{"email": "ada@example.com", "password": goodPassword,
+		"name": "Ada Lovelace"}, at(aPhone, "198.51.100.7")...), 201, "")
+	copied := phone.Jar.Cookies(mustURL(t, s.url))
+	for range 3 {
+		want(t, phone.do("POST", "/api/auth/refresh", "", at(aPhone, "198.51.100.7")...), 200, "")
+	}
+	behind.Store(int64(time.Hour))
+	thief.Jar.SetCookies(mustURL(t, s.url), copied)
+	want(t, thief.do("POST", "/api/auth/refresh", "", at(aLaptop, "203.0.113.9")...), 401, watchword.CodeRefreshReused)
+	for _, password := range []string{otherPassword, goodPassword} {
+		_ = phone.post("/login", map[string]any{"email": "ada@example.com", "password": password},
+			at(aPhone, "198.51.100.7")...)
+	}
+	ada, err = s.engine.Operator().FindUser(t.Context(), "ada@example.com")
+	must(t, err)
+	setFactors(t, s, ada.ID)
+	behind.Store(0)
+	_, err = metadata.New(s.engine, s.store.Metadata()).Patch(t.Context(), ada.ID, metadata.Patch{
+		IfMatch: `"0"`, Operator: "root@example.com", Public: `{"plan":"pro","seats":12}`, Private: `{"crm":"C-1042"}`})
+	must(t, err)
+	return s, s.signInAdmin(t, "root@example.com"), ada
+}
+
+// asPageOf signs a tab in with an access token.
+func (b *tab) asPageOf(header []string) *tab {
+	b.t.Helper()
+	command(b, network.SetCookie, network.SetCookieParams{Name: "watchword-page",
+		Value: strings.TrimPrefix(header[1], "Bearer "), URL: b.url, Path: "/"})
+	return b
+}
+
+// adminSights are all pages of administration, and their states.
+func adminSights(ada watchword.User) []sight {
+	user := "/admin/users/" + string(ada.ID)
+	return []sight{
+		{"users", at("/admin/users")},
+		{"users-found", at("/admin/users?q=user0&state=disabled")},
+		{"users-none", at("/admin/users?q=nobody")},
+		{"users-gone", at("/admin/users?q=00000000-0000-7000-8000-0000000000ff")},
+		{"users-refused", at("/admin/users?after=x")},
+		{"user", at(user)},
+		{"user-gone", at("/admin/users/00000000-0000-7000-8000-0000000000ff")},
+		{"disable", at(user + "/disable")},
+		{"roles", at(user + "/roles")},
+		{"roles-confirm", func(b *tab) {
+			b.visit(user + "/roles")
+			see[bool](b, `() => { document.getElementById("admin-roles").value = "editor admin"; return true }`)
+			see[bool](b, `() => { document.querySelector("section form").submit(); return true }`)
+			b.until("the question", `() => document.querySelector(".question")?.innerText.includes("editor admin")`)
+		}},
+		{"missing", at(user + "/sessions/x/end")},
+	}
+}
+
+// No text is cut off, and axe-core reports no fault.
+func TestAdminPagesFitAndAreAccessible(t *testing.T) {
+	t.Parallel()
+	s, header, ada := adminScene(t)
+	check := accessible(t)
+	for _, language := range []string{"en", "de"} {
+		b := s.tab(t).asPageOf(header)
+		b.speaking(language, see[string](b, `() => navigator.userAgent`))
+		for _, one := range adminSights(ada) {
+			one.open(b)
+			check(b, "admin-"+one.name+"-"+language)
+		}
+	}
+	root, err := s.engine.Operator().FindUser(t.Context(), "root@example.com")
+	must(t, err)
+	b := s.tab(t).asPageOf(s.signInAs(t, root, "pwd"))
+	b.visit("/admin/users")
+	check(b, "admin-factor")
+}

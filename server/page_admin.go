@@ -1,0 +1,133 @@
+package server
+
+import (
+	"cmp"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/admin"
+	"github.com/watchword-auth/watchword/internal/amr"
+)
+
+// The pages of administration. They make the same calls of package admin as the API, and contain no
+// rules. Their credential is the cookie of the account page, never a bearer token.
+//
+// The order for each request: the session, then the guard of the route, and only then the query or
+// the form. A signed-in user without the role gets the response of a path that does not exist.
+//
+// Each change has a page of its own. A GET asks in a sentence that names the account, and a POST to
+// the same path makes the change. A step-up can therefore lead back to the question, and the change
+// needs one more click. The csrf middleware rejects forms of other sites.
+
+// pathAdminPages is the overview. The paths of all pages of administration begin with it.
+const pathAdminPages = "/admin"
+
+// An adminPage handles a page whose reader may do what the guard of its route says.
+type adminPage func(http.ResponseWriter, *http.Request, admin.Caller) error
+
+// adminRoute returns a route that calls next if the reader passes the guard. An unknown guard stops
+// the server at its start, as in the API.
+func (p *pages) adminRoute(method, path string, g guard, next adminPage) route {
+	need, known := g.need()
+	if !known {
+		panic("server: a page of administration has the guard " + string(g))
+	}
+	handle := func(w http.ResponseWriter, r *http.Request) error {
+		if p.isCrossSiteVisit(r) {
+			return p.reload(w, r)
+		}
+		who, err := p.visitor(w, r)
+		if err != nil {
+			return err
+		}
+		if !who.signedIn {
+			p.redirect(w, pathLogin, url.Values{"why": {who.why}, "return_to": {p.adminURL(r)}})
+			return nil
+		}
+		by, err := p.admin.AuthorizeUser(who.Identity, need)
+		if err != nil {
+			return p.refuseReader(w, r, who.Identity, err)
+		}
+		return next(w, r, by)
+	}
+	return route{method: method, path: path, handle: handle, guard: g}
+}
+
+// adminURL returns the page to which a sign-in or a step-up leads back. A search keeps its filters. A
+// form leads back to its question, because each form has the path of one.
+func (p *pages) adminURL(r *http.Request) string {
+	if r.Method != http.MethodGet {
+		return p.origins.publicURL + r.URL.EscapedPath()
+	}
+	return p.origins.publicURL + r.URL.RequestURI()
+}
+
+// refuseReader responds to a user who may not see a page. An account without a factor can't reach the
+// level of administration by a step-up, so its owner is led to the account page first.
+func (p *pages) refuseReader(w http.ResponseWriter, r *http.Request, who watchword.Identity, err error) error {
+	var refusal *watchword.Error
+	if !errors.As(err, &refusal) {
+		return err
+	}
+	p.errors.logRefusal(w, r, refusal)
+	switch {
+	case refusal.Code == watchword.CodeInsufficientScope:
+		return notFound(w, r)
+	case refusal.Code != watchword.CodeStepUpRequired || p.factors == nil:
+		return refusal
+	case who.User.Factors == 0 && refusal.StepUp.ACR != amr.LevelOne:
+		return p.show(w, http.StatusForbidden, p.newView(r, "admin-factor"))
+	}
+	p.redirect(w, pathStepUp, url.Values{"return_to": {p.adminURL(r)}})
+	return nil
+}
+
+// adminData is the data of every page of administration.
+type adminData struct {
+	Email   watchword.Address // of the reader
+	Section string            // of the navigation: "overview", or the segment of the path after /admin
+	Item    any               // of the page
+}
+
+// adminView completes the view of a page. Its title is the text PAGE.title, unless title is given.
+func (p *pages) adminView(v *view, r *http.Request, by admin.Caller, title string, item any) *view {
+	section, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, pathAdminPages+"/"), "/")
+	if r.URL.Path == pathAdminPages {
+		section = "overview"
+	}
+	v.Title, v.Data = title, adminData{by.User.Email, section, item}
+	return v
+}
+
+// showAdmin shows a page with the notice of a redirect. A done value without a text is ignored.
+func (p *pages) showAdmin(w http.ResponseWriter, r *http.Request, v *view) error {
+	if done := "done." + p.flash(w, r, "done"); v.T(done) != done {
+		v.Notice = v.T(done)
+	}
+	return p.show(w, http.StatusOK, v)
+}
+
+// adminDone redirects after a change. A reload of the page then repeats no change.
+func (p *pages) adminDone(w http.ResponseWriter, path, notice string) {
+	p.redirect(w, cmp.Or(path, pathAdminPages), url.Values{"done": {notice}})
+}
+
+// adminPageRoutes returns the pages of administration. They exist only with Options.AdminPages.
+func (p *pages) adminPageRoutes() (all []route) {
+	if p.admin == nil || !p.adminPages {
+		return nil
+	}
+	users := pathAdminPages + "/users"
+	all = []route{
+		p.adminRoute("GET", users, readUsers, p.adminUsersPage),
+		p.adminRoute("GET", users+"/{id}", readUsers, p.adminUserPage),
+	}
+	for _, c := range p.adminChanges() {
+		all = append(all, p.adminRoute("GET", c.path, c.guard, p.changePage(c)),
+			p.adminRoute("POST", c.path, c.guard, p.changeForm(c)))
+	}
+	return all
+}

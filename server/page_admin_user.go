@@ -1,0 +1,214 @@
+package server
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/admin"
+	"github.com/watchword-auth/watchword/factors"
+	"github.com/watchword-auth/watchword/internal/reusedetail"
+)
+
+// The page of one account has everything that support needs while a user is on the phone. The answer to
+// "why was I signed out?" comes first.
+
+// adminUserData is the data of the page.
+type adminUserData struct {
+	User        *adminUserRow // nil: the account does not exist any more
+	ID          watchword.UserID
+	Path        string // of the page
+	DisabledAt  time.Time
+	HasPassword bool
+	Own         bool // the reader's own account
+	Why         adminWhy
+
+	Sessions, MoreSessions []adminSession
+	Events, MoreEvents     []adminEvent
+
+	Factors      []factors.Factor
+	CodesLeft    int
+	Devices      []factors.Device
+	HasFactors   bool // the server has second factors
+	Identities   []connectedAccount
+	HasProviders bool   // the server has external providers
+	Public       string // metadata; empty: none
+	Private      string
+}
+
+// An adminSession is a live session with the path of the page that ends it.
+type adminSession struct {
+	accountSession
+	End string
+}
+
+// An adminEvent is a security event as administrators see it.
+type adminEvent struct {
+	watchword.Event
+	Reuse *reusedetail.Detail // of a reuse, which the page shows in words
+}
+
+// IconOf returns the icon of a device, for templates.
+func (v *view) IconOf(device string) string { return deviceIcon(device) }
+
+// Icon returns the icon of the device.
+func (e adminEvent) Icon() string { return deviceIcon(e.Device) }
+
+// newAdminEvent parses the detail of a reuse, which is JSON.
+func newAdminEvent(e watchword.Event) adminEvent {
+	row := adminEvent{Event: e}
+	if detail, ok := reusedetail.Parse(e.Detail); ok && e.Kind == watchword.EventRefreshReused {
+		// Earlier versions stored the client in the event only.
+		if detail.From == (reusedetail.Party{}) {
+			detail.From = reusedetail.Party{Device: e.Device, Address: e.Address}
+		}
+		row.Reuse, row.Detail = &detail, ""
+	}
+	return row
+}
+
+// adminWhy is the answer to "why was I signed out?".
+type adminWhy struct {
+	admin.Explanation
+	At, Zone string // as in the query, for the form
+	Asked    bool   // the query asks about a session or a time
+	Evidence []adminEvent
+	Reuse    *reusedetail.Detail // both devices; nil: no reuse ended the session
+}
+
+// askedTime reads when the user noticed the end: the query has a time, and how many minutes its time
+// zone is behind UTC. The script fills in the zone. Without it, the time is in UTC.
+func askedTime(query url.Values) (at time.Time, text, zone string) {
+	text = query.Get("at")
+	if at, err := time.Parse(time.RFC3339, text); err == nil {
+		return at, at.UTC().Format("2006-01-02T15:04"), ""
+	}
+	at, err := time.Parse("2006-01-02T15:04", text)
+	if err != nil {
+		return time.Time{}, "", ""
+	}
+	minutes, err := strconv.Atoi(query.Get("zone"))
+	if err != nil || minutes < -15*60 || minutes > 15*60 {
+		minutes = 0
+	}
+	return at.Add(time.Duration(minutes) * time.Minute), text, strconv.Itoa(minutes)
+}
+
+// explain asks package admin. A time in a wrong form counts as "now", as in an empty form.
+func (p *pages) explain(r *http.Request, v *view, id watchword.UserID) (why adminWhy, err error) {
+	query := r.URL.Query()
+	at, text, zone := askedTime(query)
+	session := watchword.SessionID(query.Get("session"))
+	x, err := p.admin.Explain(r.Context(),
+		admin.Question{Account: string(id), At: at, Session: session, Language: v.Lang()})
+	if err != nil {
+		return adminWhy{}, err
+	}
+	why = adminWhy{Explanation: x, At: text, Zone: zone, Asked: text != "" || session != ""}
+	for _, e := range x.Evidence {
+		event := newAdminEvent(e)
+		why.Evidence = append(why.Evidence, event)
+		if event.Reuse != nil && x.Reason == watchword.EndedReuse && why.Reuse == nil {
+			why.Reuse = event.Reuse
+		}
+	}
+	return why, nil
+}
+
+// adminUserPage shows one account. Each part is read in a transaction of its own. A session that ends in
+// between is missing from the list, and the next load corrects the rest.
+//
+// An id without an account shows the explanation alone, with status 404: its ended sessions may be
+// kept, and its last event is.
+func (p *pages) adminUserPage(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+	v, id := p.newView(r, "admin-user"), watchword.UserID(r.PathValue("id"))
+	data := adminUserData{ID: id, Path: adminUserPath(id), Own: id == by.User.ID}
+	var err error
+	if data.Why, err = p.explain(r, v, id); err != nil {
+		return err
+	}
+	account, err := p.admin.User(r.Context(), id)
+	if watchword.CodeOf(err) == watchword.CodeNotFound {
+		return p.show(w, http.StatusNotFound, p.adminView(v, r, by, v.T("admin.user.gone"), data))
+	}
+	if err != nil {
+		return err
+	}
+	data.User = &adminUserRow{account.Profile(), account.State(), account.Kinds()}
+	data.DisabledAt, data.HasPassword = account.DisabledAt, account.PasswordHash != ""
+	if err := p.addHistory(r, by, id, &data); err != nil {
+		return err
+	}
+	if err := p.addWaysIn(r, id, &data); err != nil {
+		return err
+	}
+	return p.showAdmin(w, r, p.adminView(v, r, by, string(account.Email), data))
+}
+
+// addHistory adds the live sessions and the last events.
+func (p *pages) addHistory(r *http.Request, by admin.Caller, id watchword.UserID, data *adminUserData) error {
+	operator := p.admin.Operator(by)
+	sessions, err := operator.UserSessions(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	var rows []adminSession
+	for _, one := range sessions {
+		rows = append(rows, adminSession{accountSession{ID: string(one.ID), Device: one.Device, Address: one.Address,
+			Since: one.CreatedAt, Used: one.RotatedAt, Current: one.ID == by.Session.ID},
+			data.Path + "/sessions/" + url.PathEscape(string(one.ID)) + "/end"})
+	}
+	data.Sessions, data.MoreSessions = split(rows)
+	const lastEvents = 100
+	events, err := operator.UserEvents(r.Context(), id, lastEvents)
+	if err != nil {
+		return err
+	}
+	var list []adminEvent
+	for _, e := range events {
+		list = append(list, newAdminEvent(e))
+	}
+	data.Events, data.MoreEvents = split(list)
+	return nil
+}
+
+// addWaysIn adds factors, identities and metadata, as far as the server has them.
+func (p *pages) addWaysIn(r *http.Request, id watchword.UserID, data *adminUserData) error {
+	if data.HasFactors = p.factors != nil; data.HasFactors {
+		overview, err := p.factors.List(r.Context(), id)
+		if err != nil {
+			return err
+		}
+		data.Factors, data.CodesLeft, data.Devices = overview.Factors, overview.Codes.Left, overview.Devices
+	}
+	if data.HasProviders = p.federation != nil; data.HasProviders {
+		all, err := p.federation.List(r.Context(), id)
+		if err != nil {
+			return err
+		}
+		for _, one := range all {
+			data.Identities = append(data.Identities,
+				connectedAccount{one.ID, p.federation.Name(one), one.Email, one.LinkedAt, one.LastUsedAt})
+		}
+	}
+	if p.metadata == nil {
+		return nil
+	}
+	found, err := p.metadata.Get(r.Context(), id)
+	data.Public, data.Private = shownJSON(found.Public), shownJSON(found.Private)
+	return err
+}
+
+// shownJSON returns an object of metadata for people, or "" for an empty one. It only adds spaces,
+// because a decoder would round large numbers.
+func shownJSON(text string) string {
+	var out bytes.Buffer
+	if text == "{}" || json.Indent(&out, []byte(text), "", "  ") != nil {
+		return ""
+	}
+	return out.String()
+}

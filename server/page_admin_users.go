@@ -1,0 +1,94 @@
+package server
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/admin"
+)
+
+// The list of accounts.
+
+// adminUsersData is the data of the list.
+type adminUsersData struct {
+	Typed, Role, State, Factor string // the search
+	Filtered                   bool   // one of them is not empty
+	Users                      []adminUserRow
+	Next, First                string // paths of pages; empty: there is none, or this is it
+	Gone                       string // the path of an account without a row, whose sessions may be kept
+}
+
+// An adminUserRow is an account in the list.
+type adminUserRow struct {
+	watchword.Profile
+	State   string
+	Factors []string
+}
+
+// adminSearch reads the search of the list. The field takes an address or an id, because support has
+// either. An id contains no @ and no prefix of an address has its form.
+func adminSearch(query url.Values) (f admin.Filter, data adminUsersData) {
+	data = adminUsersData{Typed: strings.TrimSpace(query.Get("q")), Role: strings.TrimSpace(query.Get("role")),
+		State: query.Get("state"), Factor: query.Get("factor")}
+	f = admin.Filter{Role: data.Role, State: data.State, Factor: data.Factor}
+	if uuid.Validate(data.Typed) == nil {
+		f.ID = strings.ToLower(data.Typed)
+	} else {
+		f.Email = data.Typed
+	}
+	data.Filtered = f != admin.Filter{}
+	return f, data
+}
+
+// adminUsersPage lists accounts. The search is in the URL, so that it can be bookmarked and the back
+// button works. A link to a later page works only with its search.
+func (p *pages) adminUsersPage(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+	query := r.URL.Query()
+	filter, data := adminSearch(query)
+	page, err := p.admin.FindUsers(r.Context(), filter, query.Get("after"), 0)
+	for _, name := range []string{"after", "done"} {
+		if query.Has(name) {
+			query.Del(name)
+			data.First = withQuery(r.URL.Path, query)
+		}
+	}
+	// The search was changed by hand, or the secret of the cursor has changed. The page then offers the
+	// first page of the list.
+	var refusal *watchword.Error
+	if errors.As(err, &refusal) {
+		data.First = r.URL.Path
+		return p.refill(w, r, p.adminView(p.newView(r, "admin-users"), r, by, "", data), err)
+	}
+	if err != nil {
+		return err
+	}
+	for _, account := range page.Items {
+		data.Users = append(data.Users, adminUserRow{account.Profile(), account.State(), account.Kinds()})
+	}
+	if page.Next != "" {
+		query.Set("after", page.Next)
+		data.Next = withQuery(r.URL.Path, query)
+	}
+	if filter.ID != "" && len(data.Users) == 0 {
+		data.Gone = adminUserPath(watchword.UserID(filter.ID))
+	}
+	return p.showAdmin(w, r, p.adminView(p.newView(r, "admin-users"), r, by, "", data))
+}
+
+// withQuery returns a path of this server with a query.
+func withQuery(path string, query url.Values) string {
+	if text := query.Encode(); text != "" {
+		return path + "?" + text
+	}
+	return path
+}
+
+// adminUserPath returns the page of an account.
+func adminUserPath(id watchword.UserID) string {
+	return pathAdminPages + "/users/" + url.PathEscape(string(id))
+}
