@@ -18,6 +18,9 @@ import (
 // The order for each request: the session, then the guard of the route, and only then the query or
 // the form. A signed-in user without the role gets the response of a path that does not exist.
 //
+// Errors offer a next step: a missing proof leads to the step-up and back, a missing account to the search,
+// and a refused change shows its form again with the reason.
+//
 // Each change has a page of its own. A GET asks in a sentence that names the account, and a POST to
 // the same path makes the change. A step-up can therefore lead back to the question, and the change
 // needs one more click. The csrf middleware rejects forms of other sites.
@@ -36,6 +39,7 @@ func (p *pages) adminRoute(method, path string, g guard, next adminPage) route {
 		panic("server: a page of administration has the guard " + string(g))
 	}
 	handle := func(w http.ResponseWriter, r *http.Request) error {
+		// A link from a ticket system arrives without cookies. The page loads itself again with them.
 		if p.isCrossSiteVisit(r) {
 			return p.reload(w, r)
 		}
@@ -47,6 +51,7 @@ func (p *pages) adminRoute(method, path string, g guard, next adminPage) route {
 			p.redirect(w, pathLogin, url.Values{"why": {who.why}, "return_to": {p.adminURL(r)}})
 			return nil
 		}
+		// The identity was read for this request, so a demotion counts at once.
 		by, err := p.admin.AuthorizeUser(who.Identity, need)
 		if err != nil {
 			return p.refuseReader(w, r, who.Identity, err)
@@ -73,6 +78,8 @@ func (p *pages) refuseReader(w http.ResponseWriter, r *http.Request, who watchwo
 		return err
 	}
 	p.errors.logRefusal(w, r, refusal)
+	// The log has the code and the route. The reader sees the same page as for a mistyped path, so the
+	// response does not tell that there is a page for others.
 	switch {
 	case refusal.Code == watchword.CodeInsufficientScope:
 		return notFound(w, r)
@@ -85,7 +92,8 @@ func (p *pages) refuseReader(w http.ResponseWriter, r *http.Request, who watchwo
 	return nil
 }
 
-// adminData is the data of every page of administration.
+// adminData is the data of every page of administration. The template admin.html shows the address, so
+// that a reader with several accounts sees which one acts.
 type adminData struct {
 	Email   watchword.Address // of the reader
 	Section string            // of the navigation: "overview", or the segment of the path after /admin
@@ -94,6 +102,7 @@ type adminData struct {
 
 // adminView completes the view of a page. Its title is the text PAGE.title, unless title is given.
 func (p *pages) adminView(v *view, r *http.Request, by admin.Caller, title string, item any) *view {
+	// The navigation marks the section of a form as well, so its name comes from the path.
 	section, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, pathAdminPages+"/"), "/")
 	if r.URL.Path == pathAdminPages {
 		section = "overview"
@@ -102,7 +111,8 @@ func (p *pages) adminView(v *view, r *http.Request, by admin.Caller, title strin
 	return v
 }
 
-// showAdmin shows a page with the notice of a redirect. A done value without a text is ignored.
+// showAdmin shows a page with the notice of a redirect. A done value without a text is ignored, and one
+// that this server has not set has no effect (flash).
 func (p *pages) showAdmin(w http.ResponseWriter, r *http.Request, v *view) error {
 	if done := "done." + p.flash(w, r, "done"); v.T(done) != done {
 		v.Notice = v.T(done)
@@ -110,12 +120,14 @@ func (p *pages) showAdmin(w http.ResponseWriter, r *http.Request, v *view) error
 	return p.show(w, http.StatusOK, v)
 }
 
-// adminDone redirects after a change. A reload of the page then repeats no change.
+// adminDone redirects after a change. A reload of the page then repeats no change. The notice is the name
+// of a text, so a link can't put words of its own on the page.
 func (p *pages) adminDone(w http.ResponseWriter, path, notice string) {
 	p.redirect(w, cmp.Or(path, pathAdminPages), url.Values{"done": {notice}})
 }
 
-// adminPageRoutes returns the pages of administration. They exist only with Options.AdminPages.
+// adminPageRoutes returns the pages of administration. They exist only with Options.AdminPages. The test
+// TestAdminPagesCheckTheirReader calls every row as every kind of reader.
 func (p *pages) adminPageRoutes() (all []route) {
 	if p.admin == nil || !p.adminPages {
 		return nil
@@ -125,6 +137,8 @@ func (p *pages) adminPageRoutes() (all []route) {
 		p.adminRoute("GET", users, readUsers, p.adminUsersPage),
 		p.adminRoute("GET", users+"/{id}", readUsers, p.adminUserPage),
 	}
+	// A question and its change have the same guard. The question reads an account only for a reader who
+	// may change it.
 	for _, c := range p.adminChanges() {
 		all = append(all, p.adminRoute("GET", c.path, c.guard, p.changePage(c)),
 			p.adminRoute("POST", c.path, c.guard, p.changeForm(c)))

@@ -15,28 +15,30 @@ import (
 
 // The changes of administration. Every change is a row of one table with the same three steps: a form,
 // if the change has values; a question that names the account; and the change itself.
+//
+// The question protects against a slip of the hand, and against the wrong one of several open tabs. The
+// rules are in package admin and in the engine, which check a forged form in the same way.
 
-// An adminChange is one row. Its texts are admin.NAME.title, .text (the question) and .button, and
-// done.admin-NAME (the notice).
+// An adminChange is one row. Its texts begin with "admin." and the name: the title, the text (the
+// question) and the button. The text of the notice begins with "done.admin-".
 type adminChange struct {
 	path   string // pattern of the route
 	name   string
 	guard  guard
-	fields []string // names of the inputs; none: the first page is the question
+	fields []string // names of the inputs; empty: the first page is the question
 	danger bool     // the button warns
 
 	// subject reads what the question is about. The change reads it again.
 	subject func(*http.Request) (adminSubject, error)
-	// more returns a second sentence of the question, or nil if there is none.
+	// more returns a second sentence of the question, or "". It may be nil.
 	more func(v *view, s adminSubject, form url.Values) string
-	// do makes the change and returns the page that shows it.
-	do func(r *http.Request, by admin.Caller, form url.Values) (next string, err error)
+	do   makeChange
 }
 
 // An adminSubject is the object of a change.
 type adminSubject struct {
 	Name   string            // how the question calls it, such as the address of an account; may be empty
-	Device string            // of a session; empty if there is none
+	Device string            // of a session; empty for other objects
 	Values map[string]string // of the fields, before the change
 	Back   string            // path of the page that shows it
 }
@@ -51,17 +53,18 @@ type adminFormData struct {
 	Danger, Ask         bool
 }
 
-// An adminInput is one value of a form.
+// An adminInput is one value of a form. Its label and its hint are texts by its name (view.Field).
 type adminInput struct{ Name, Value string }
 
-// changePage shows the form of a change, or its question if it has no values.
+// changePage shows the form of a change, or its question if it has no values. Its guard is the one of the
+// change, so a step-up comes before the reader types and not after.
 func (p *pages) changePage(c adminChange) adminPage {
 	return func(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 		subject, err := c.subject(r)
 		if err != nil {
 			return p.adminMissing(w, r, by, err)
 		}
-		return p.show(w, http.StatusOK, p.changeView(r, by, c, subject, nil, len(c.fields) == 0))
+		return p.show(w, http.StatusOK, p.changeView(r, adminStep{c, by, subject, nil, len(c.fields) == 0}))
 	}
 }
 
@@ -77,8 +80,10 @@ func (p *pages) changeForm(c adminChange) adminPage {
 		if err != nil {
 			return p.adminMissing(w, r, by, err)
 		}
+		// A reader who has opened the form and sends it has not seen the question yet. Somebody who writes
+		// the hidden field by hand has confirmed: the question protects the reader, and no rule depends on it.
 		if len(c.fields) > 0 && !form.Has("confirmed") {
-			return p.show(w, http.StatusOK, p.changeView(r, by, c, subject, form, true))
+			return p.show(w, http.StatusOK, p.changeView(r, adminStep{c, by, subject, form, true}))
 		}
 		next, err := c.do(r, by, form)
 		if err == nil {
@@ -89,51 +94,73 @@ func (p *pages) changeForm(c adminChange) adminPage {
 			return p.adminMissing(w, r, by, err)
 		}
 		// A refusal concerns the values, if there are any. The form has them again, with its faults.
-		v := p.changeView(r, by, c, subject, form, len(c.fields) == 0)
+		// A change without values shows its question again, with the reason above it.
+		v := p.changeView(r, adminStep{c, by, subject, form, len(c.fields) == 0})
 		return p.refill(w, r, v.filled("admin", form), err)
 	}
 }
 
-// changeView returns the form of a change, or with ask its question.
-func (p *pages) changeView(
-	r *http.Request, by admin.Caller, c adminChange, s adminSubject, form url.Values, ask bool,
-) *view {
-	v := p.newView(r, "admin-change")
-	prefix := "admin." + c.name
-	data := adminFormData{Subject: s.Name, Path: r.URL.Path, Back: s.Back, Ask: ask, Danger: c.danger,
-		Button: v.T(prefix + ".button")}
-	// The question names the object first, and then the values in the order of the form.
-	var args []any
-	if s.Name != "" {
-		args = append(args, s.Name)
-	}
-	if s.Device != "" {
-		args = append(args, v.Device(s.Device))
-	}
-	for _, name := range c.fields {
-		value := s.Values[name]
-		if form != nil {
-			value = strings.TrimSpace(form.Get(name))
-		}
-		data.Fields, args = append(data.Fields, adminInput{name, value}), append(args, cmp.Or(value, v.T("admin.empty")))
-	}
-	if ask {
-		data.Text = v.fill(prefix+".text", args)
-	}
-	if ask && c.more != nil {
-		data.More = c.more(v, s, form)
-	}
-	return p.adminView(v, r, by, v.T(prefix+".title"), data)
+// An adminStep is one page of a change.
+type adminStep struct {
+	change  adminChange
+	by      admin.Caller
+	subject adminSubject
+	form    url.Values // what the reader typed; nil: nothing yet
+	ask     bool       // the question, and not the form
 }
 
-// fill returns a text with as many of the values as it takes.
+// args returns the values of the question: the object first, and then the fields in the order of the
+// form. An empty value would leave a gap in the sentence, so a word stands in for it.
+func (s adminStep) args(v *view) (args []any) {
+	if s.subject.Name != "" {
+		args = append(args, s.subject.Name)
+	}
+	if s.subject.Device != "" {
+		args = append(args, v.Device(s.subject.Device))
+	}
+	for _, input := range s.inputs() {
+		args = append(args, cmp.Or(input.Value, v.T("admin.empty")))
+	}
+	return args
+}
+
+// inputs returns the fields with the typed values, or else the present ones.
+func (s adminStep) inputs() (all []adminInput) {
+	for _, name := range s.change.fields {
+		value := s.subject.Values[name]
+		if s.form != nil {
+			value = strings.TrimSpace(s.form.Get(name))
+		}
+		all = append(all, adminInput{name, value})
+	}
+	return all
+}
+
+// changeView returns the form of a change, or its question. The form explains itself by its title. The
+// question names the values as well, because the reader typed them on another page.
+func (p *pages) changeView(r *http.Request, s adminStep) *view {
+	v, prefix := p.newView(r, "admin-change"), "admin."+s.change.name
+	data := adminFormData{Subject: s.subject.Name, Path: r.URL.Path, Back: s.subject.Back, Ask: s.ask,
+		Danger: s.change.danger, Button: v.T(prefix + ".button"), Fields: s.inputs()}
+	if s.ask {
+		data.Text = v.fill(prefix+".text", s.args(v))
+	}
+	if s.ask && s.change.more != nil {
+		data.More = s.change.more(v, s.subject, s.form)
+	}
+	return p.adminView(v, r, s.by, v.T(prefix+".title"), data)
+}
+
+// fill returns a text with as many of the values as it takes. A sentence about an invitation names the
+// address only, and one about roles names both the account and the roles. An operator's own text may
+// also name fewer values.
 func (v *view) fill(key string, args []any) string {
 	n := strings.Count(v.T(key), "%s")
 	return v.T(key, args[:min(n, len(args))]...)
 }
 
-// adminMissing responds for an account that does not exist any more. The page leads to the search, and
-// for an id to the explanation, because ended sessions outlive their account.
+// adminMissing responds for an account or a session that does not exist any more: another
+// administrator was faster, or the link is old. The page leads to the search. Other errors are returned.
 func (p *pages) adminMissing(w http.ResponseWriter, r *http.Request, by admin.Caller, err error) error {
 	var refusal *watchword.Error
 	if !errors.As(err, &refusal) || refusal.Code != watchword.CodeNotFound {
@@ -142,7 +169,11 @@ func (p *pages) adminMissing(w http.ResponseWriter, r *http.Request, by admin.Ca
 	return p.show(w, http.StatusNotFound, p.adminView(p.newView(r, "admin-missing"), r, by, "", nil))
 }
 
-// adminChanges returns the table of changes.
+// A makeChange makes a change and returns the page that shows it.
+type makeChange func(r *http.Request, by admin.Caller, form url.Values) (next string, err error)
+
+// adminChanges returns the table of changes. An administrator never sets a password or an address here:
+// the user gets a mail, and the command line is for the rest.
 func (p *pages) adminChanges() []adminChange {
 	users := pathAdminPages + "/users"
 	account := users + "/{id}/"
@@ -150,32 +181,33 @@ func (p *pages) adminChanges() []adminChange {
 		{path: users + "/new", name: "invite", guard: writeUsers, fields: []string{"email", "name", "roles"},
 			subject: newAccount, more: warnOfAdmin, do: p.invite},
 		{path: account + "name", name: "name", guard: writeUsers, fields: []string{"name"},
-			subject: p.accountOf, do: p.changeAccount(func(form url.Values) admin.Change {
-				return admin.Change{Name: new(strings.TrimSpace(form.Get("name")))}
-			})},
+			subject: p.accountOf, do: p.changeAccount(newName)},
 		{path: account + "roles", name: "roles", guard: writeUsers, fields: []string{"roles"},
-			subject: p.accountOf, more: warnOfAdmin, do: p.changeAccount(func(form url.Values) admin.Change {
-				return admin.Change{Roles: new(rolesIn(form))}
-			})},
+			subject: p.accountOf, more: warnOfAdmin, do: p.changeAccount(newRoles)},
+		// Disabling ends the sessions, so the button warns. After enabling, the user has to sign in again.
 		{path: account + "disable", name: "disable", guard: writeUsers, danger: true,
-			subject: p.accountOf, do: p.changeAccount(func(url.Values) admin.Change { return admin.Change{Disabled: new(true)} })},
+			subject: p.accountOf, do: p.changeAccount(newState(true))},
 		{path: account + "enable", name: "enable", guard: writeUsers,
-			subject: p.accountOf, do: p.changeAccount(func(url.Values) admin.Change { return admin.Change{Disabled: new(false)} })},
-		{path: account + "delete", name: "delete", guard: writeUsers, danger: true, subject: p.accountOf, do: p.deleteUser},
-		{path: account + "reset-mail", name: "reset-mail", guard: writeUsers, subject: p.accountOf,
-			do: p.mailUser(watchword.MailReset)},
-		{path: account + "verify-mail", name: "verify-mail", guard: writeUsers, subject: p.accountOf,
-			do: p.mailUser(watchword.MailVerify)},
-		{path: account + "reset-factors", name: "reset-factors", guard: writeUsers, danger: true, subject: p.accountOf,
-			do: p.resetFactors},
-		{path: account + "sign-out", name: "sign-out", guard: endSessions, danger: true, subject: p.accountOf,
-			do: p.endSessions},
-		{path: account + "sessions/{sid}/end", name: "end-session", guard: endSessions, danger: true, subject: p.sessionOf,
-			do: p.endSessions},
+			subject: p.accountOf, do: p.changeAccount(newState(false))},
+		{path: account + "delete", name: "delete", guard: writeUsers, danger: true,
+			subject: p.accountOf, do: p.deleteUser},
+		{path: account + "reset-mail", name: "reset-mail", guard: writeUsers,
+			subject: p.accountOf, do: p.mailUser(watchword.MailReset)},
+		{path: account + "verify-mail", name: "verify-mail", guard: writeUsers,
+			subject: p.accountOf, do: p.mailUser(watchword.MailVerify)},
+		{path: account + "reset-factors", name: "reset-factors", guard: writeUsers, danger: true,
+			subject: p.accountOf, do: p.resetFactors},
+		// The guard of these two is another one, because a service key can have the right to end sessions
+		// alone. For an administrator there is no difference.
+		{path: account + "sign-out", name: "sign-out", guard: endSessions, danger: true,
+			subject: p.accountOf, do: p.endSessions},
+		{path: account + "sessions/{sid}/end", name: "end-session", guard: endSessions, danger: true,
+			subject: p.sessionOf, do: p.endSessions},
 	}
 }
 
-// newAccount is the subject of an invitation. The question names the typed address.
+// newAccount is the subject of an invitation. The question names the typed address, because there is no
+// account yet.
 func newAccount(*http.Request) (adminSubject, error) {
 	return adminSubject{Back: pathAdminPages + "/users"}, nil
 }
@@ -197,6 +229,7 @@ func (p *pages) sessionOf(r *http.Request) (adminSubject, error) {
 	if err != nil {
 		return adminSubject{}, err
 	}
+	// An ended session can't be ended again, so only the live ones are searched.
 	live, err := p.engine.Operator().UserSessions(r.Context(), watchword.UserID(r.PathValue("id")))
 	if err != nil {
 		return adminSubject{}, err
@@ -227,15 +260,17 @@ func warnOfAdmin(v *view, s adminSubject, form url.Values) string {
 	return ""
 }
 
-// invite creates an account and mails an invitation.
+// invite creates an account and mails an invitation. The next page is that of the account, where the
+// reader can give it roles or correct the name.
 func (p *pages) invite(r *http.Request, by admin.Caller, form url.Values) (string, error) {
 	user, err := p.admin.Invite(r.Context(), by,
 		watchword.NewUser{Email: form.Get("email"), Name: strings.TrimSpace(form.Get("name")), Roles: rolesIn(form)})
 	return adminUserPath(user.ID), err
 }
 
-// changeAccount returns the change of an account that a form describes.
-func (p *pages) changeAccount(of func(url.Values) admin.Change) func(*http.Request, admin.Caller, url.Values) (string, error) {
+// changeAccount returns the change of an account that a form describes. Package admin refuses changes of
+// the reader's own roles and of the last administrator. Both messages say what to do instead.
+func (p *pages) changeAccount(of func(url.Values) admin.Change) makeChange {
 	return func(r *http.Request, by admin.Caller, form url.Values) (string, error) {
 		id := watchword.UserID(r.PathValue("id"))
 		_, err := p.admin.Change(r.Context(), by, id, of(form))
@@ -243,20 +278,37 @@ func (p *pages) changeAccount(of func(url.Values) admin.Change) func(*http.Reque
 	}
 }
 
-// deleteUser leads to the list, because the account has no page any more.
+// newName, newRoles and newState read the form of changeAccount. Each sets one part, so two
+// administrators who change different parts of one account don't undo each other's change.
+func newName(form url.Values) admin.Change {
+	return admin.Change{Name: new(strings.TrimSpace(form.Get("name")))}
+}
+
+// newRoles sets all roles. A role that another administrator has added meanwhile is lost, as in the API.
+func newRoles(form url.Values) admin.Change { return admin.Change{Roles: new(rolesIn(form))} }
+
+// newState needs no form: the path says whether the account is disabled afterwards.
+func newState(disabled bool) func(url.Values) admin.Change {
+	return func(url.Values) admin.Change { return admin.Change{Disabled: &disabled} }
+}
+
+// deleteUser leads to the list, because the account has no page any more. Its explanation stays at the old
+// address for some days.
 func (p *pages) deleteUser(r *http.Request, by admin.Caller, _ url.Values) (string, error) {
 	return pathAdminPages + "/users", p.admin.Delete(r.Context(), by, watchword.UserID(r.PathValue("id")))
 }
 
-// mailUser returns the change that mails a link of a kind.
-func (p *pages) mailUser(kind watchword.MailKind) func(*http.Request, admin.Caller, url.Values) (string, error) {
+// mailUser returns the change that mails a link of a kind. The link is never on the page, because it
+// would sign the administrator in as the user.
+func (p *pages) mailUser(kind watchword.MailKind) makeChange {
 	return func(r *http.Request, by admin.Caller, _ url.Values) (string, error) {
 		id := watchword.UserID(r.PathValue("id"))
 		return adminUserPath(id), p.admin.SendMail(r.Context(), by, id, kind)
 	}
 }
 
-// resetFactors removes the factors of a user who has lost them, and ends the sessions.
+// resetFactors removes the factors of a user who has lost them, and ends the sessions: the finder of a
+// lost phone may be signed in there.
 func (p *pages) resetFactors(r *http.Request, by admin.Caller, _ url.Values) (string, error) {
 	id := watchword.UserID(r.PathValue("id"))
 	if p.factors == nil {
@@ -265,7 +317,8 @@ func (p *pages) resetFactors(r *http.Request, by admin.Caller, _ url.Values) (st
 	return adminUserPath(id), p.factors.Reset(r.Context(), string(by.User.Email), id)
 }
 
-// endSessions ends all sessions of an account, or the one in the path.
+// endSessions ends all sessions of an account, or the one in the path. After the reader's own session, the
+// redirect leads to the sign-in and then back to the account.
 func (p *pages) endSessions(r *http.Request, by admin.Caller, _ url.Values) (string, error) {
 	id := watchword.UserID(r.PathValue("id"))
 	_, err := p.admin.EndSessions(r.Context(), by, id, watchword.SessionID(r.PathValue("sid")))

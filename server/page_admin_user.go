@@ -15,9 +15,12 @@ import (
 )
 
 // The page of one account has everything that support needs while a user is on the phone. The answer to
-// "why was I signed out?" comes first.
+// "why was I signed out?" comes first, because most calls ask it.
+//
+// The page shows network addresses and devices, also those of a stranger who used a copied token. Only
+// administrators get it, and it never has a token, a password hash or a secret of a factor.
 
-// adminUserData is the data of the page.
+// adminUserData is the data of the page. The lists are bounded, so they need no pages of their own.
 type adminUserData struct {
 	User        *adminUserRow // nil: the account does not exist any more
 	ID          watchword.UserID
@@ -27,16 +30,18 @@ type adminUserData struct {
 	Own         bool // the reader's own account
 	Why         adminWhy
 
+	// Sessions are the live ones. Those that have ended are in Why, with the reason.
 	Sessions, MoreSessions []adminSession
 	Events, MoreEvents     []adminEvent
 
+	// Of the factors, the page shows names, kinds and times. Sealed secrets are not even read.
 	Factors      []factors.Factor
 	CodesLeft    int
 	Devices      []factors.Device
 	HasFactors   bool // the server has second factors
 	Identities   []connectedAccount
 	HasProviders bool   // the server has external providers
-	Public       string // metadata; empty: none
+	Public       string // metadata; empty if the object is
 	Private      string
 }
 
@@ -46,19 +51,33 @@ type adminSession struct {
 	End string
 }
 
-// An adminEvent is a security event as administrators see it.
+// An adminEvent is a security event as administrators see it. The request id finds the lines of the log.
 type adminEvent struct {
 	watchword.Event
 	Reuse *reusedetail.Detail // of a reuse, which the page shows in words
 }
 
-// IconOf returns the icon of a device, for templates.
+// IconOf returns the icon of a device, for templates. Sessions of an explanation are rows of the store,
+// which have no icon of their own.
 func (v *view) IconOf(device string) string { return deviceIcon(device) }
+
+// Replaced returns how long the presented token of a reuse had been replaced, or "" if it is unknown.
+// Events store it in the notation of Go.
+func (v *view) Replaced(d reusedetail.Detail) string {
+	age, err := time.ParseDuration(d.Superseded)
+	if err != nil {
+		return ""
+	}
+	return v.T("admin.reuse.replaced", v.duration(age))
+}
 
 // Icon returns the icon of the device.
 func (e adminEvent) Icon() string { return deviceIcon(e.Device) }
 
-// newAdminEvent parses the detail of a reuse, which is JSON.
+// newAdminEvent converts a stored event. Its other details are codes and numbers, which the page shows as
+// they are.
+//
+// It parses the detail of a reuse, which is JSON.
 func newAdminEvent(e watchword.Event) adminEvent {
 	row := adminEvent{Event: e}
 	if detail, ok := reusedetail.Parse(e.Detail); ok && e.Kind == watchword.EventRefreshReused {
@@ -71,13 +90,14 @@ func newAdminEvent(e watchword.Event) adminEvent {
 	return row
 }
 
-// adminWhy is the answer to "why was I signed out?".
+// adminWhy is the answer to "why was I signed out?", with the question. Sentences come from package
+// admin in the language of the page, so that the API and the command line say the same.
 type adminWhy struct {
 	admin.Explanation
 	At, Zone string // as in the query, for the form
 	Asked    bool   // the query asks about a session or a time
 	Evidence []adminEvent
-	Reuse    *reusedetail.Detail // both devices; nil: no reuse ended the session
+	Reuse    *reusedetail.Detail // both devices; nil for other ends
 }
 
 // askedTime reads when the user noticed the end: the query has a time, and how many minutes its time
@@ -91,6 +111,7 @@ func askedTime(query url.Values) (at time.Time, text, zone string) {
 	if err != nil {
 		return time.Time{}, "", ""
 	}
+	// A zone out of range was written by hand. UTC is as good a guess as any.
 	minutes, err := strconv.Atoi(query.Get("zone"))
 	if err != nil || minutes < -15*60 || minutes > 15*60 {
 		minutes = 0
@@ -98,7 +119,8 @@ func askedTime(query url.Values) (at time.Time, text, zone string) {
 	return at.Add(time.Duration(minutes) * time.Minute), text, strconv.Itoa(minutes)
 }
 
-// explain asks package admin. A time in a wrong form counts as "now", as in an empty form.
+// explain asks package admin. A time in a wrong form counts as "now", as in an empty form. The query can
+// also name a session: each other session on the page links to its own explanation.
 func (p *pages) explain(r *http.Request, v *view, id watchword.UserID) (why adminWhy, err error) {
 	query := r.URL.Query()
 	at, text, zone := askedTime(query)
@@ -108,6 +130,7 @@ func (p *pages) explain(r *http.Request, v *view, id watchword.UserID) (why admi
 	if err != nil {
 		return adminWhy{}, err
 	}
+	// The devices of a reuse are in the detail of its event. The newest one explains the end.
 	why = adminWhy{Explanation: x, At: text, Zone: zone, Asked: text != "" || session != ""}
 	for _, e := range x.Evidence {
 		event := newAdminEvent(e)
@@ -138,6 +161,7 @@ func (p *pages) adminUserPage(w http.ResponseWriter, r *http.Request, by admin.C
 	if err != nil {
 		return err
 	}
+	// The sentences above are from a moment before. A reload shows both as they are now.
 	data.User = &adminUserRow{account.Profile(), account.State(), account.Kinds()}
 	data.DisabledAt, data.HasPassword = account.DisabledAt, account.PasswordHash != ""
 	if err := p.addHistory(r, by, id, &data); err != nil {
@@ -149,7 +173,8 @@ func (p *pages) adminUserPage(w http.ResponseWriter, r *http.Request, by admin.C
 	return p.showAdmin(w, r, p.adminView(v, r, by, string(account.Email), data))
 }
 
-// addHistory adds the live sessions and the last events.
+// addHistory adds the live sessions and the last events. Unlike the account page, it does not fold equal
+// rows: each has a session or a request id of its own, which support may have to quote.
 func (p *pages) addHistory(r *http.Request, by admin.Caller, id watchword.UserID, data *adminUserData) error {
 	operator := p.admin.Operator(by)
 	sessions, err := operator.UserSessions(r.Context(), id)
@@ -176,8 +201,11 @@ func (p *pages) addHistory(r *http.Request, by admin.Caller, id watchword.UserID
 	return nil
 }
 
-// addWaysIn adds factors, identities and metadata, as far as the server has them.
+// addWaysIn adds factors, identities and metadata, as far as the server has them. A part that the server
+// lacks has no section: an empty one would look like a missing setting of the account.
 func (p *pages) addWaysIn(r *http.Request, id watchword.UserID, data *adminUserData) error {
+	// Each wing has its own store and its own call. One that fails fails the page, because a missing list
+	// would look like an account without factors.
 	if data.HasFactors = p.factors != nil; data.HasFactors {
 		overview, err := p.factors.List(r.Context(), id)
 		if err != nil {

@@ -12,18 +12,20 @@ import (
 	"github.com/watchword-auth/watchword/admin"
 )
 
-// The list of accounts.
+// The list of accounts. It is a plain form with GET: a search can be bookmarked, and works without the
+// script. The address that somebody searches for is in the query, which the log of this server omits.
 
-// adminUsersData is the data of the list.
+// adminUsersData is the data of the list. It repeats the search, so that the form shows it and the next
+// page keeps it.
 type adminUsersData struct {
 	Typed, Role, State, Factor string // the search
 	Filtered                   bool   // one of them is not empty
 	Users                      []adminUserRow
-	Next, First                string // paths of pages; empty: there is none, or this is it
+	Next, First                string // paths of pages; empty on the last or the first one
 	Gone                       string // the path of an account without a row, whose sessions may be kept
 }
 
-// An adminUserRow is an account in the list.
+// An adminUserRow is an account in the list. A Profile has no password hash.
 type adminUserRow struct {
 	watchword.Profile
 	State   string
@@ -50,6 +52,7 @@ func adminSearch(query url.Values) (f admin.Filter, data adminUsersData) {
 func (p *pages) adminUsersPage(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	query := r.URL.Query()
 	filter, data := adminSearch(query)
+	// Limit 0 is the default of the API. More rows would not fit a screen anyway.
 	page, err := p.admin.FindUsers(r.Context(), filter, query.Get("after"), 0)
 	for _, name := range []string{"after", "done"} {
 		if query.Has(name) {
@@ -70,17 +73,19 @@ func (p *pages) adminUsersPage(w http.ResponseWriter, r *http.Request, by admin.
 	for _, account := range page.Items {
 		data.Users = append(data.Users, adminUserRow{account.Profile(), account.State(), account.Kinds()})
 	}
+	// A page can be empty and still have a next one: one request reads a bounded part of the accounts.
 	if page.Next != "" {
 		query.Set("after", page.Next)
 		data.Next = withQuery(r.URL.Path, query)
 	}
+	// The list has only accounts that exist. A deleted one still has an explanation for some days.
 	if filter.ID != "" && len(data.Users) == 0 {
 		data.Gone = adminUserPath(watchword.UserID(filter.ID))
 	}
 	return p.showAdmin(w, r, p.adminView(p.newView(r, "admin-users"), r, by, "", data))
 }
 
-// withQuery returns a path of this server with a query.
+// withQuery returns a path of this server with a query, without a lonely question mark.
 func withQuery(path string, query url.Values) string {
 	if text := query.Encode(); text != "" {
 		return path + "?" + text
@@ -88,7 +93,7 @@ func withQuery(path string, query url.Values) string {
 	return path
 }
 
-// adminUserPath returns the page of an account.
+// adminUserPath returns the page of an account. The id can come from a search, so it is escaped.
 func adminUserPath(id watchword.UserID) string {
 	return pathAdminPages + "/users/" + url.PathEscape(string(id))
 }

@@ -188,8 +188,9 @@ type field struct {
 // Field returns an input of a form. It repeats the value that the user entered, except for passwords,
 // and sets the focus to the first fault.
 func (v *view) Field(form, name, kind, autocomplete string) field {
+	optional := name == "name" || name == "roles"
 	f := field{ID: form + "-" + name, Name: name, Type: kind, Autocomplete: autocomplete,
-		Label: v.T("field." + name), Show: v.T("show"), Hide: v.T("hide"), Caps: v.T("capsLock"), Optional: name == "name" || name == "roles"}
+		Label: v.T("field." + name), Show: v.T("show"), Hide: v.T("hide"), Caps: v.T("capsLock"), Optional: optional}
 	hint := "hint." + name
 	// The attribute decides the label: password managers offer to create a password for this
 	// value, so the field is for a new one.
