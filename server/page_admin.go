@@ -18,8 +18,8 @@ import (
 // The order for each request: the session, then the guard of the route, and only then the query or
 // the form. A signed-in user without the role gets the response of a path that does not exist.
 //
-// Errors offer a next step: a missing proof leads to the step-up and back, a missing account to the search,
-// and a refused change shows its form again with the reason.
+// Errors offer a next step. A missing proof leads to the step-up and back. A missing account leads to the
+// search. A refused change shows its form again, with the reason.
 //
 // Each change has a page of its own. A GET asks in a sentence that names the account, and a POST to
 // the same path makes the change. A step-up can therefore lead back to the question, and the change
