@@ -105,7 +105,7 @@ type adminStep struct {
 	change  adminChange
 	by      admin.Caller
 	subject adminSubject
-	form    url.Values // what the reader typed; nil: nothing yet
+	form    url.Values // what the reader typed; nil for the first page
 	ask     bool       // the question, and not the form
 }
 
