@@ -28,7 +28,9 @@ import (
 var guards = map[string]string{
 	"public": "no credential", "bearer": "access token", "refresh": "refresh token", "mailed": "mailed token",
 	"either": "any token", "enrol": "access token, or a waiting sign-in",
-	"readUsers": "admin", "writeUsers": "admin with a fresh proof", "endSessions": "admin with a fresh proof",
+	"readUsers": "admin, or key with users:read", "writeUsers": "admin with a fresh proof, or key with users:write",
+	"endSessions": "admin with a fresh proof, or key with sessions:end",
+	"readAlone":   "admin", "writeAlone": "admin with a fresh proof",
 }
 
 func TestEveryRouteIsListedInTheAccessTable(t *testing.T) {

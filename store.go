@@ -357,4 +357,6 @@ const (
 	SweepCallbacks  Sweep = "callbacks"   // queued before
 	SweepChallenges Sweep = "challenges"  // expired before
 	SweepDevices    Sweep = "devices"     // expired before
+
+	SweepServiceKeys Sweep = "service_keys" // expired or revoked before
 )

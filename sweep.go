@@ -34,6 +34,8 @@ func sweepBefore(now time.Time, verifyTTL time.Duration) map[Sweep]time.Time {
 		SweepCallbacks:  now.Add(-keepCalls),
 		SweepChallenges: now,
 		SweepDevices:    now,
+
+		SweepServiceKeys: now.Add(-keepEvents),
 	}
 }
 

@@ -1,15 +1,18 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"time"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/amr"
+	"github.com/watchword-auth/watchword/internal/servicekey"
 )
 
-// Access. A caller is an administrator. Each request reads the user, the session and the roles. A
-// demotion therefore takes effect at the next request, although the access token still has the role.
+// Access. A caller is an administrator or a service key. Each request of an administrator reads the user,
+// the session and the roles. A demotion therefore takes effect at the next request, although the access
+// token still has the role. Service keys are in servicekey.go.
 //
 // The order of the checks: the token, then the role, then the level and the age of the proof. A user
 // without the role therefore never learns that a step-up would help.
@@ -37,12 +40,25 @@ type Need struct {
 type Caller struct {
 	User    watchword.User    // of an administrator; the zero User for a service key
 	Session watchword.Session // of an administrator
+	Key     ServiceKey        // the zero ServiceKey for an administrator
+	Shell   string            // name of the person who runs a command; empty over HTTP
+}
+
+// Name returns what events call the caller.
+func (c Caller) Name() string {
+	if c.Key.ID != "" {
+		return "service key " + c.Key.Name + " (" + c.Key.ID + ")"
+	}
+	return cmp.Or(c.Shell, string(c.User.Email))
 }
 
 // Authorize identifies the sender of a bearer token and decides whether the need is met. Codes:
 // CodeTokenMissing, CodeTokenInvalid, CodeTokenExpired, CodeSessionEnded, CodeInsufficientScope,
-// CodeStepUpRequired.
+// CodeStepUpRequired; for a service key CodeTokenInvalid, CodeInsufficientScope, CodeRateLimited.
 func (m *Manager) Authorize(ctx context.Context, bearer watchword.Secret, need Need) (Caller, error) {
+	if servicekey.Is(string(bearer)) {
+		return m.authorizeKey(ctx, bearer, need)
+	}
 	who, err := m.auth.Authenticate(ctx, bearer)
 	if err != nil {
 		return Caller{}, err

@@ -18,6 +18,9 @@ type Options struct {
 
 	// StepUpAge is how long after a proof a session may write. Default: 5 min.
 	StepUpAge time.Duration
+
+	// KeyLimit bounds the requests of one service key. Default: 600 a minute.
+	KeyLimit watchword.Limit
 }
 
 // A Manager runs the administration. It is safe for concurrent use.
@@ -33,6 +36,7 @@ func New(e *watchword.Engine, store Store, opts Options) *Manager {
 	opts.ACR = cmp.Or(opts.ACR, amr.LevelTwo)
 	opts.ReadAge = cmp.Or(opts.ReadAge, 12*time.Hour)
 	opts.StepUpAge = cmp.Or(opts.StepUpAge, 5*time.Minute)
+	opts.KeyLimit = cmp.Or(opts.KeyLimit, watchword.Limit{Count: 600, Per: time.Minute})
 	return &Manager{engine: e.Inside(), auth: e, store: store, opts: opts}
 }
 

@@ -16,7 +16,7 @@ import (
 // no enabled administrator is rolled back. The check does not look at target as it was read before, because
 // a concurrent change may have made it an administrator.
 func (m *Manager) operator(by Caller, target watchword.User) watchword.Operator {
-	return m.engine.Operator(string(by.User.Email), func(ctx context.Context, tx watchword.Tx) error {
+	return m.engine.Operator(by.Name(), func(ctx context.Context, tx watchword.Tx) error {
 		if target.ID == "" {
 			return nil
 		}
@@ -45,8 +45,12 @@ func (m *Manager) User(ctx context.Context, id watchword.UserID) (account Accoun
 	return page.Items[0], nil
 }
 
-// Invite creates an account and mails an invitation. Codes: those of Operator.CreateUser.
+// Invite creates an account and mails an invitation. Codes: those of Operator.CreateUser,
+// CodeInsufficientScope.
 func (m *Manager) Invite(ctx context.Context, by Caller, n watchword.NewUser) (watchword.User, error) {
+	if refusal := decideRoles(by, "", nil, n.Roles); refusal != nil {
+		return watchword.User{}, refusal
+	}
 	n.Password = "" // an administrator never knows the password of a user
 	return m.Operator(by).CreateUser(ctx, n)
 }
@@ -58,9 +62,36 @@ type Change struct {
 	Disabled *bool
 }
 
+// decideRoles decides whether a caller may replace the roles of an account. A service key needs a scope
+// for roles, and never gives or takes the role admin: a leaked key must not create administrators.
+func decideRoles(by Caller, id watchword.UserID, before, wanted []string) *watchword.Error {
+	isAdmin := func(roles []string) bool { return slices.Contains(roles, watchword.RoleAdmin) }
+	switch {
+	case by.Key.ID == "" && id != "" && id == by.User.ID:
+		return refuse(watchword.CodeOwnRoles, "You can't change your own roles. Ask another administrator.")
+	case by.Key.ID == "" || (id == "" && len(wanted) == 0):
+		return nil
+	case !by.Key.Has(ScopeRolesWrite):
+		return refuse(watchword.CodeInsufficientScope, "This service key needs the scope "+string(ScopeRolesWrite)+".")
+	case isAdmin(before) != isAdmin(wanted):
+		return keyForbidden()
+	}
+	return nil
+}
+
+// MayResetFactors decides whether a caller may remove the second factors of an account. Codes:
+// CodeNotFound, CodeInsufficientScope (a service key, and the account is an administrator).
+func (m *Manager) MayResetFactors(ctx context.Context, by Caller, id watchword.UserID) error {
+	account, err := m.User(ctx, id)
+	if err == nil && by.Key.ID != "" && account.HasRole(watchword.RoleAdmin) {
+		return keyForbidden()
+	}
+	return err
+}
+
 // Change changes an account: first the roles, then the state, then the name. Each is a transaction of
 // its own, and an error leaves what was changed before it. Codes: CodeNotFound, CodeOwnRoles,
-// CodeLastAdmin, CodeValidationFailed (name, roles).
+// CodeLastAdmin, CodeValidationFailed (name, roles), CodeInsufficientScope (a service key, and roles).
 func (m *Manager) Change(ctx context.Context, by Caller, id watchword.UserID, c Change) (Account, error) {
 	before, err := m.User(ctx, id)
 	if err != nil {
@@ -68,8 +99,8 @@ func (m *Manager) Change(ctx context.Context, by Caller, id watchword.UserID, c 
 	}
 	operator := m.operator(by, before.User)
 	if c.Roles != nil {
-		if before.ID == by.User.ID {
-			return Account{}, refuse(watchword.CodeOwnRoles, "You can't change your own roles. Ask another administrator.")
+		if refusal := decideRoles(by, before.ID, before.Roles, *c.Roles); refusal != nil {
+			return Account{}, refusal
 		}
 		wanted := slices.Sorted(slices.Values(*c.Roles))
 		if !slices.Equal(wanted, before.Roles) {

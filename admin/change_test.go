@@ -23,7 +23,7 @@ type database interface {
 }
 
 // newManager returns a manager on a store, and two administrators.
-func newManager(t *testing.T, store database) (*admin.Manager, []admin.Caller) {
+func newManager(t *testing.T, store database, opts ...admin.Options) (*admin.Manager, []admin.Caller) {
 	t.Helper()
 	t.Cleanup(func() { _ = store.Close() })
 	engine, err := watchword.New(t.Context(), store, watchword.Options{
@@ -41,7 +41,7 @@ func newManager(t *testing.T, store database) (*admin.Manager, []admin.Caller) {
 		}
 		both = append(both, admin.Caller{User: user})
 	}
-	return admin.New(engine, store.Admin(), admin.Options{}), both
+	return admin.New(engine, store.Admin(), append(opts, admin.Options{})[0]), both
 }
 
 func TestParallelChangesLeaveAnAdministrator(t *testing.T) {

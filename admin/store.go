@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"time"
 
 	"github.com/watchword-auth/watchword"
 )
@@ -21,6 +22,7 @@ type Tx interface {
 	watchword.Tx
 	AccountTx
 	EndedTx
+	ServiceKeyTx
 }
 
 // AccountTx finds accounts.
@@ -55,4 +57,19 @@ type EndedTx interface {
 	// SessionsOf lists up to limit sessions of a user, alive and ended, the last used first. Those of a deleted user are
 	// found until they are swept.
 	SessionsOf(ctx context.Context, id watchword.UserID, limit int) ([]watchword.Session, error)
+}
+
+// ServiceKeyTx keeps service keys.
+//
+// Unstable: stores implement it.
+type ServiceKeyTx interface {
+	InsertServiceKey(context.Context, ServiceKey) error
+	// ServiceKey returns the key of an id, or watchword.ErrNotFound.
+	ServiceKey(ctx context.Context, id string) (ServiceKey, error)
+	// ServiceKeys lists up to limit keys with an id before the given one, the newest first.
+	ServiceKeys(ctx context.Context, before string, limit int) ([]ServiceKey, error)
+	// RevokeServiceKey reports false if there is no such key, or if it was revoked before.
+	RevokeServiceKey(ctx context.Context, id string, now time.Time) (bool, error)
+	// TouchServiceKey sets when a key was last used, unless it was used since.
+	TouchServiceKey(ctx context.Context, id string, now, since time.Time) error
 }

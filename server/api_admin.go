@@ -22,8 +22,9 @@ import (
 // of the route, and only then read the query or the body. A caller without access does not learn
 // about the form of a request, and costs at most one statement.
 //
-// A bearer token is the only credential. Cookies don't count, so pages of other sites can't use
-// these routes, and the pages of administrators have handlers of their own.
+// A bearer token is the only credential: an access token of an administrator or a service key. Cookies
+// don't count, so pages of other sites can't use these routes, and the pages of administrators have
+// handlers of their own.
 
 // An adminHandler handles a request whose caller may do what the guard of its route says.
 type adminHandler func(http.ResponseWriter, *http.Request, admin.Caller) error
@@ -57,6 +58,10 @@ func (g guard) need() (admin.Need, bool) {
 		return admin.Need{Scope: admin.ScopeUsersWrite, Write: true}, true
 	case endSessions:
 		return admin.Need{Scope: admin.ScopeSessionsEnd, Write: true}, true
+	case readAlone:
+		return admin.Need{}, true
+	case writeAlone:
+		return admin.Need{Write: true}, true
 	}
 	return admin.Need{}, false
 }
@@ -171,6 +176,9 @@ func (q query) limit() (int, error) {
 	return n, nil
 }
 
+// adminLists are the lists with pages. They all have the parameters after and limit.
+var adminLists = []string{pathAdmin + "/users", pathAdmin + "/service-keys"}
+
 // adminParameters describes the query of a route for the OpenAPI document. The names are those that
 // the handler passes to parameters. A generated client then offers every filter, and a filter that
 // the document lacks would be unknown to its users.
@@ -194,6 +202,8 @@ func adminParameters(r route) (all []*huma.Param) {
 		text("state", "", admin.StateActive, admin.StateUnverified, admin.StateDisabled)
 		text("factor", "The kind of a second factor",
 			admin.FactorNone, admin.FactorAny, admin.FactorTOTP, admin.FactorPasskey)
+	}
+	if r.method == http.MethodGet && slices.Contains(adminLists, r.path) {
 		text("after", "next of the page before")
 		all = append(all, &huma.Param{Name: "limit", In: "query", Description: "1 to 200. Default: 50",
 			Schema: &huma.Schema{Type: "integer"}})

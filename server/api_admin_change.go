@@ -175,7 +175,7 @@ func (a *api) changeMetadata(
 	if a.metadata == nil {
 		return nil, unacceptable("metadata", watchword.FieldInvalid, "This server has no metadata of accounts.")
 	}
-	patch := metadata.Patch{IfMatch: ifMatch, Operator: string(by.User.Email), Client: a.clients.of(w, r)}
+	patch := metadata.Patch{IfMatch: ifMatch, Operator: by.Name(), Client: a.clients.of(w, r)}
 	if body != nil {
 		patch.Public, patch.Private = string(body.Public), string(body.Private)
 	}
@@ -240,13 +240,13 @@ func (a *api) adminMail(w http.ResponseWriter, r *http.Request, by admin.Caller,
 // its own, because wings don't import each other.
 func (a *api) adminResetFactors(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	id := watchword.UserID(r.PathValue("id"))
-	if _, err := a.admin.User(r.Context(), id); err != nil {
+	if err := a.admin.MayResetFactors(r.Context(), by, id); err != nil {
 		return err
 	}
 	if a.factors == nil {
 		return &watchword.Error{Code: watchword.CodeNotFound, Detail: "This server has no second factors."}
 	}
-	if err := a.factors.Reset(r.Context(), string(by.User.Email), id); err != nil {
+	if err := a.factors.Reset(r.Context(), by.Name(), id); err != nil {
 		return err
 	}
 	return respond.JSON(w, http.StatusOK, messageBody{"The second factors are removed. All sessions have ended."})

@@ -54,6 +54,7 @@ func describe(opts Options, routes []route) ([]byte, error) {
 			SecuritySchemes: map[string]*huma.SecurityScheme{
 				// The names of the schemes are part of generated clients. They must not change.
 				"accessToken":  {Type: "http", Scheme: "bearer", BearerFormat: "JWT"},
+				"serviceKey":   {Type: "http", Scheme: "bearer", BearerFormat: "wwk_1…", Description: "With the scope of the operation"},
 				"refreshToken": {Type: "apiKey", In: "cookie", Name: opts.CookieName, Description: "Or refreshToken in the body"},
 			},
 		},
@@ -155,7 +156,9 @@ func describeRoute(registry huma.Registry, r route) *huma.Operation {
 		}
 	}
 	switch {
-	case r.guard == bearer, r.guard.isAdmin():
+	case r.guard.isAdmin():
+		operation.Security = adminSecurity(r.guard)
+	case r.guard == bearer:
 		operation.Security = []map[string][]string{{"accessToken": {}}}
 	case r.guard == refresh:
 		operation.Security = []map[string][]string{{"refreshToken": {}}}
@@ -203,6 +206,16 @@ func describeRoute(registry huma.Registry, r route) *huma.Operation {
 	return operation
 }
 
+// adminSecurity names the scope of a service key. OpenAPI 3.1 has a place for it in every scheme. A
+// route without a scope is for administrators only.
+func adminSecurity(g guard) []map[string][]string {
+	all := []map[string][]string{{"accessToken": {}}}
+	if need, _ := g.need(); need.Scope != "" {
+		all = append(all, map[string][]string{"serviceKey": {string(need.Scope)}})
+	}
+	return all
+}
+
 // refusalsOf groups the error codes of a route by status. It adds the codes that follow from the
 // route's path, method, body and guard. The rows of the table list only what is special to a
 // route, so they stay short.
@@ -218,7 +231,7 @@ func refusalsOf(r route) map[int][]string {
 		codes = append(codes, watchword.CodeBodyInvalid, watchword.CodeBodyTooLarge, watchword.CodeContentType)
 	}
 	if r.guard.isAdmin() {
-		codes = append(codes, watchword.CodeInsufficientScope, watchword.CodeStepUpRequired)
+		codes = append(codes, watchword.CodeInsufficientScope, watchword.CodeStepUpRequired, watchword.CodeRateLimited)
 	}
 	if r.guard == bearer || r.guard.isAdmin() {
 		codes = append(codes, watchword.CodeTokenMissing, watchword.CodeTokenInvalid, watchword.CodeTokenExpired,

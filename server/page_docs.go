@@ -75,7 +75,7 @@ func groupsOf(url string, routes []route, all dialects) []docGroup {
 		{Name: "email", Title: "The email address",
 			Intro: "Each change of an address is confirmed by a mail. The previous address can undo it for 7 days."},
 		{Name: "administration", Title: "Administration",
-			Intro: "For administrators with a second factor."},
+			Intro: "For administrators with a second factor, and for programs with a service key."},
 		{Name: "service", Title: "For services and operators",
 			Intro: "Services verify access tokens by themselves: with the public keys, and with the feed of ended sessions."},
 	}

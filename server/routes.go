@@ -71,11 +71,14 @@ const (
 // in docs/data.md show them.
 //
 // Unlike the guards above, they are checked (administered). An
-// administrator has the role admin and a session of the level admin-acr.
+// administrator has the role admin and a session of the level admin-acr. Its proof is at most 12 hours
+// old for reading, and at most step-up-age for writing.
 const (
-	readUsers   guard = "admin"                    // signed in within 12 hours
-	writeUsers  guard = "admin with a fresh proof" // at most step-up-age old
-	endSessions guard = "admin with a fresh proof, to end sessions"
+	readUsers   guard = "admin, or a service key with users:read"
+	writeUsers  guard = "admin with a fresh proof, or a service key with users:write"
+	endSessions guard = "admin with a fresh proof, or a service key with sessions:end"
+	readAlone   guard = "admin, and no service key"
+	writeAlone  guard = "admin with a fresh proof, and no service key"
 )
 
 // anyMethod is the method of a route that accepts every method.
@@ -228,6 +231,12 @@ func (a *api) adminRoutes() (all []route) {
 			nil, 200, adminEndedAnswer{}, gone},
 		{"DELETE", pathAdmin + "/users/{id}/sessions/{sid}", a.adminEndSessions, endSessions,
 			"End one session of an account", nil, 200, adminEndedAnswer{}, gone},
+		{"GET", pathAdmin + "/service-keys", a.adminServiceKeys, readAlone, "List service keys", nil, 200,
+			serviceKeysAnswer{}, parameter},
+		{"POST", pathAdmin + "/service-keys", a.adminCreateServiceKey, writeAlone, "Create a service key",
+			createServiceKeyBody{}, 201, createdServiceKeyAnswer{}, []watchword.Code{watchword.CodeValidationFailed}},
+		{"DELETE", pathAdmin + "/service-keys/{id}", a.adminRevokeServiceKey, writeAlone, "Revoke a service key",
+			nil, 200, messageBody{}, gone},
 	} {
 		all = append(all, route{r.method, r.path, a.administered(r.guard, r.handle), r.guard, r.summary, r.body, r.status,
 			r.answer, r.refusals})

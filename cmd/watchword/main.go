@@ -52,6 +52,7 @@ type cli struct {
 	Explain       explainCmd       `cmd:"" group:"operate" help:"Say why an account was signed out."`
 	Keys          keysCmd          `cmd:"" group:"operate" help:"Signing and refresh keys."`
 	Mail          mailCmd          `cmd:"" group:"operate" help:"The outbox of mails."`
+	ServiceKeys   serviceKeysCmd   `cmd:"" name:"service-keys" group:"operate" help:"Credentials of programs that use the administration API."`
 }
 
 // A program is the environment of a command: its settings and its streams. Commands use its streams

@@ -37,6 +37,8 @@ const (
 	AllFactors       Key = "by an operator, in order of id"
 	AllMails         Key = "the outbox (unsent mail only)"
 	ByRole           Key = "by an administrator, by role in order of id"
+	ByServiceKey     Key = "id of the service key"
+	AllServiceKeys   Key = "by an administrator, in order of id"
 )
 
 // Statements lists all statements. The stores prepare exactly these, so a statement that is
@@ -185,6 +187,13 @@ func adminStatements() []Statement {
 		{"selectAccount", selectAccount, ByUser},
 		{"selectSessionsOf", selectSessionsOf, ByUser},
 		{"hasAdmin", hasAdmin, ByRole},
+
+		{"insertServiceKey", insertServiceKey, ByServiceKey},
+		{"selectServiceKey", selectServiceKey, ByServiceKey},
+		{"selectServiceKeys", selectServiceKeys, AllServiceKeys},
+		{"revokeServiceKey", revokeServiceKey, ByServiceKey},
+		{"touchServiceKey", touchServiceKey, ByServiceKey},
+		{"sweepServiceKeys", sweepServiceKeys, ByAge},
 	}
 }
 

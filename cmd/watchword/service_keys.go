@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/admin"
+)
+
+// serviceKeysCmd manages the credentials of programs that use the administration API. The commands
+// work on the store, so they need no running server and no administrator. Running servers accept a new
+// key, and refuse a revoked one, at the next request.
+type serviceKeysCmd struct {
+	Create serviceKeyCreate `cmd:"" help:"Create a service key and print it. It is shown once."`
+	List   serviceKeyList   `cmd:"" help:"List service keys, also expired and revoked ones."`
+	Revoke serviceKeyRevoke `cmd:"" help:"Revoke a service key. Every server refuses it at the next request."`
+}
+
+// serviceKeyCreate prints the key on a line of its own, so that a script can store it without parsing:
+//
+//	watchword service-keys create billing --scope users:read >billing.key
+//
+// There is no flag to choose the key. A chosen one could be weak, or be in use somewhere else.
+type serviceKeyCreate struct {
+	Name    string   `arg:"" help:"The program that will use the key."`
+	Scopes  []string `name:"scope" required:"" placeholder:"SCOPE" help:"What the key may do: users:read, users:write, roles:write, sessions:end, events:read, mail or keys. Repeat it, or write several with commas."`
+	Expires string   `name:"expires" default:"365d" help:"How long the key works, such as 90d or 12h. At most 3650d."`
+	JSON    bool     `name:"json" help:"Print JSON."`
+}
+
+// Run prints the key to standard output and the rest to standard error. A redirect to a file then has
+// the key alone. The life is checked before the store is opened, because a typing error should cost no
+// connection.
+//
+// The manager checks name and scopes, as it does for the API. Its refusal names the member.
+func (c *serviceKeyCreate) Run(ctx context.Context, p *program) error {
+	life, err := parseLife(c.Expires)
+	if err != nil {
+		return err
+	}
+	s, err := p.openExisting(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	key, secret, err := p.settings.admin(s).CreateServiceKey(ctx, p.caller(),
+		admin.NewServiceKey{Name: c.Name, Scopes: c.Scopes, Life: life})
+	if err != nil {
+		return err
+	}
+	// The JSON has the key beside its id: a script that stores both can revoke the key later.
+	if c.JSON {
+		view := newServiceKeyView(key, time.Now())
+		view.Key = string(secret)
+		return p.printJSON(view)
+	}
+	p.say("%s", string(secret))
+	fmt.Fprintf(p.err, "Store the key now: it can't be shown again. Revoke it with `watchword service-keys revoke %s`.\n", key.ID)
+	return nil
+}
+
+// parseLife reads days, too, because a year has many hours. The store keeps the end as a time, so that
+// another default of a later release changes no key.
+func parseLife(text string) (time.Duration, error) {
+	hours := text
+	if days, found := strings.CutSuffix(text, "d"); found {
+		hours = days + "h"
+	}
+	// A day has 24 hours here: the end of a key need not be at the same time of day.
+	life, err := time.ParseDuration(hours)
+	if hours != text {
+		life *= 24
+	}
+	if err != nil || life <= 0 {
+		return 0, faults{{"--expires", "is not a duration. Write 90d or 12h."}}
+	}
+	return life, nil
+}
+
+// caller is the person at the shell. Events name them. The operating system has authenticated this
+// person, who can read the store and the master key anyway. Roles and scopes therefore don't count.
+func (p *program) caller() admin.Caller { return admin.Caller{Shell: p.operatorName()} }
+
+// serviceKeyList shows which keys exist and which are no longer used. LAST USED is exact to the minute,
+// because a server does not write it at every request.
+type serviceKeyList struct {
+	JSON bool `name:"json" help:"Print JSON."`
+}
+
+// Run reads all pages: an installation has few keys. The list has no secret, so its output may be kept.
+func (c *serviceKeyList) Run(ctx context.Context, p *program) error {
+	s, err := p.openToRead(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	keys, err := serviceKeys(ctx, p.settings.admin(s))
+	if err != nil {
+		return err
+	}
+	// All rows have their state at the same moment. A key that expires during the command has
+	// one state.
+	now := time.Now()
+	if c.JSON {
+		views := make([]serviceKeyView, len(keys))
+		for i, k := range keys {
+			views[i] = newServiceKeyView(k, now)
+		}
+		return p.printJSON(map[string]any{"serviceKeys": views})
+	}
+	// The id is last, because it is the longest and people read the name first.
+	t := newTable("NAME", "STATE", "SCOPES", "CREATED", "LAST USED", "EXPIRES", "ID")
+	for _, k := range keys {
+		t.row(k.Name, k.State(now), strings.Join(k.Scopes, ","), clock(k.CreatedAt), clock(k.LastUsedAt), clock(k.ExpiresAt),
+			k.ID)
+	}
+	return p.printTable(t)
+}
+
+// serviceKeys returns all keys, the newest first. A key that is created meanwhile is missing, because
+// each page continues at older keys.
+func serviceKeys(ctx context.Context, m *admin.Manager) (all []admin.ServiceKey, err error) {
+	for next := ""; ; {
+		page, after, err := m.ServiceKeys(ctx, next, admin.MaxLimit)
+		if all = append(all, page...); err != nil || after == "" {
+			return all, err
+		}
+		next = after
+	}
+}
+
+// serviceKeyRevoke takes the id, because two keys may have one name. A program that gets a new key keeps
+// its name, and works with both keys until the old one is revoked.
+type serviceKeyRevoke struct {
+	ID string `arg:"" help:"Id of the key, from the list."`
+}
+
+// Run does not ask: a leaked key should end at once, and another can be created. A revoked key stays
+// revoked, also if the program that used it has to wait for its new one.
+func (c *serviceKeyRevoke) Run(ctx context.Context, p *program) error {
+	s, err := p.openExisting(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	// A key that was revoked before is an error, because the operator may have written a wrong id.
+	err = p.settings.admin(s).RevokeServiceKey(ctx, p.caller(), c.ID)
+	if watchword.CodeOf(err) == watchword.CodeNotFound {
+		return fmt.Errorf("no service key that can be revoked has this id. List them with `watchword service-keys list`")
+	}
+	if err == nil {
+		p.say("Revoked %s.", c.ID)
+	}
+	return err
+}
+
+// serviceKeyView is a service key in JSON: the shape of the API. Only create sets key.
+type serviceKeyView struct {
+	ID         string     `json:"id"`
+	Key        string     `json:"key,omitempty"`
+	Name       string     `json:"name"`
+	Scopes     []string   `json:"scopes"`
+	State      string     `json:"state"`
+	CreatedAt  *time.Time `json:"createdAt"`
+	ExpiresAt  *time.Time `json:"expiresAt"`
+	LastUsedAt *time.Time `json:"lastUsedAt"`
+	RevokedAt  *time.Time `json:"revokedAt"`
+}
+
+// newServiceKeyView has null for a zero time, as the other commands. A script can then compare the
+// members without knowing the zero time of Go.
+func newServiceKeyView(k admin.ServiceKey, now time.Time) serviceKeyView {
+	return serviceKeyView{ID: k.ID, Name: k.Name, Scopes: k.Scopes, State: k.State(now), CreatedAt: stamp(k.CreatedAt),
+		ExpiresAt: stamp(k.ExpiresAt), LastUsedAt: stamp(k.LastUsedAt), RevokedAt: stamp(k.RevokedAt)}
+}

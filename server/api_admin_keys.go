@@ -1,0 +1,111 @@
+package server
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/watchword-auth/watchword/admin"
+	"github.com/watchword-auth/watchword/internal/apirequest"
+	"github.com/watchword-auth/watchword/internal/respond"
+)
+
+// Service keys over HTTP. Only a signed-in administrator creates, lists and revokes them. A key that
+// could create keys would outlive its own revocation.
+//
+// The command `watchword service-keys` does the same at the shell, for the first key of an installation
+// that is set up by a script.
+
+// A serviceKeyAnswer describes a key. It has no member for the key itself, which only the response to its
+// creation contains.
+type serviceKeyAnswer struct {
+	ID         string     `json:"id" format:"uuid"`
+	Name       string     `json:"name" doc:"The program that uses the key"`
+	Scopes     []string   `json:"scopes" nullable:"false"`
+	State      string     `json:"state" enum:"active,expired,revoked"`
+	CreatedAt  time.Time  `json:"createdAt"`
+	ExpiresAt  time.Time  `json:"expiresAt"`
+	LastUsedAt *time.Time `json:"lastUsedAt,omitempty" doc:"Exact to the minute; missing: never"`
+	RevokedAt  *time.Time `json:"revokedAt,omitempty"`
+}
+
+// A serviceKeysAnswer also lists expired and revoked keys, because their events name them.
+type serviceKeysAnswer struct {
+	Items []serviceKeyAnswer `json:"items" nullable:"false" doc:"The newest first"`
+	Next  string             `json:"next,omitempty" doc:"The parameter after of the next page; missing: this is the last"`
+}
+
+// newServiceKeyAnswer leaves zero times out, because they would be a date in the year 1.
+func newServiceKeyAnswer(k admin.ServiceKey, now time.Time) serviceKeyAnswer {
+	body := serviceKeyAnswer{ID: k.ID, Name: k.Name, Scopes: k.Scopes, State: k.State(now), CreatedAt: k.CreatedAt,
+		ExpiresAt: k.ExpiresAt}
+	if !k.LastUsedAt.IsZero() {
+		body.LastUsedAt = &k.LastUsedAt
+	}
+	if !k.RevokedAt.IsZero() {
+		body.RevokedAt = &k.RevokedAt
+	}
+	return body
+}
+
+// adminServiceKeys lists keys in pages. The store decides with its own clock at each request; the state
+// here is only for the reader.
+func (a *api) adminServiceKeys(w http.ResponseWriter, r *http.Request, _ admin.Caller) error {
+	given, err := parameters(r, "after", "limit")
+	if err != nil {
+		return err
+	}
+	limit, err := given.limit()
+	if err != nil {
+		return err
+	}
+	keys, next, err := a.admin.ServiceKeys(r.Context(), given["after"], limit)
+	if err != nil {
+		return err
+	}
+	// Keys have no secret here, so the list may be shown on a screen that others see.
+	answer := serviceKeysAnswer{Items: []serviceKeyAnswer{}, Next: next}
+	for _, key := range keys {
+		answer.Items = append(answer.Items, newServiceKeyAnswer(key, time.Now()))
+	}
+	return respond.JSON(w, http.StatusOK, answer)
+}
+
+// A createServiceKeyBody has the life in seconds, as all durations of the API. Every key has an end,
+// because forgotten keys are found later than needed ones.
+type createServiceKeyBody struct {
+	Name      string   `json:"name" doc:"The program that will use the key. At most 64 bytes"`
+	Scopes    []string `json:"scopes" nullable:"false" doc:"users:read, users:write, roles:write, sessions:end, events:read, mail, keys"`
+	ExpiresIn int64    `json:"expiresIn,omitempty" doc:"Seconds. Default: 365 days"`
+}
+
+// A createdServiceKeyAnswer is the only response that contains a key.
+type createdServiceKeyAnswer struct {
+	ID  string `json:"id" format:"uuid"`
+	Key string `json:"key,omitempty" doc:"The key, shown once"`
+}
+
+// adminCreateServiceKey bounds the seconds before the conversion, which would overflow.
+func (a *api) adminCreateServiceKey(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+	body, err := apirequest.Body[createServiceKeyBody](r)
+	if err != nil {
+		return err
+	}
+	// A negative number stays negative, so that package admin refuses it.
+	seconds := min(max(body.ExpiresIn, -1), int64(2*admin.MaxKeyLife/time.Second))
+	key, secret, err := a.admin.CreateServiceKey(r.Context(), by,
+		admin.NewServiceKey{Name: body.Name, Scopes: body.Scopes, Life: time.Duration(seconds) * time.Second})
+	if err != nil {
+		return err
+	}
+	// A response that is lost loses the key. The administrator then revokes it by its name and creates another.
+	return respond.JSON(w, http.StatusCreated, createdServiceKeyAnswer{key.ID, string(secret)})
+}
+
+// adminRevokeServiceKey makes a key invalid for every process at its next request. A second request for
+// the same key gets 404, because the key is already revoked: the list shows when it happened.
+func (a *api) adminRevokeServiceKey(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+	if err := a.admin.RevokeServiceKey(r.Context(), by, r.PathValue("id")); err != nil {
+		return err
+	}
+	return respond.JSON(w, http.StatusOK, messageBody{"The service key is revoked."})
+}

@@ -1,0 +1,78 @@
+package sqlstore
+
+import (
+	"context"
+	"time"
+
+	"github.com/watchword-auth/watchword/admin"
+)
+
+// Service keys. A row has no secret. It decides at each request whether the key of its id still works.
+//
+// Rows are never changed except for the two times: another scope is another key. The state is
+// not a column, because an expired key has no writer at the moment of its end.
+
+// serviceKeyRow lists the columns of a service key.
+func serviceKeyRow(k *admin.ServiceKey) []column {
+	return []column{
+		{"id", &k.ID},
+		{"name", &k.Name},
+		{"scopes", listColumn{&k.Scopes}},
+		{"created_at", timeColumn{&k.CreatedAt}},
+		{"expires_at", timeColumn{&k.ExpiresAt}},
+		{"last_used_at", timeColumn{&k.LastUsedAt}},
+		{"revoked_at", timeColumn{&k.RevokedAt}},
+	}
+}
+
+var (
+	serviceKeyColumns = names("service_keys", serviceKeyRow(new(admin.ServiceKey)))
+
+	insertServiceKey  = insertInto("service_keys", serviceKeyRow(new(admin.ServiceKey)), "VALUES (%s)")
+	selectServiceKey  = `SELECT ` + serviceKeyColumns + ` FROM service_keys WHERE id = $1`
+	selectServiceKeys = `SELECT ` + serviceKeyColumns + ` FROM service_keys WHERE id < $1 ORDER BY id DESC LIMIT $2`
+)
+
+const (
+	// revokeServiceKey settles the race of two revocations: one of them changes the row.
+	revokeServiceKey = `UPDATE service_keys SET revoked_at = $1 WHERE id = $2 AND revoked_at = 0`
+
+	// touchServiceKey has the age of the last use in its condition, because many requests of one key
+	// may read the row before the first of them has written it.
+	touchServiceKey = `UPDATE service_keys SET last_used_at = $1 WHERE id = $2 AND last_used_at <= $3`
+
+	// sweepServiceKeys reads the whole table, which has few rows.
+	sweepServiceKeys = `DELETE FROM service_keys WHERE id IN (SELECT id FROM service_keys
+		WHERE expires_at < $1 OR (revoked_at > 0 AND revoked_at < $1) LIMIT $2)`
+)
+
+func scanServiceKey(s scanner) (k admin.ServiceKey, err error) {
+	return k, s.Scan(fields(serviceKeyRow(&k))...)
+}
+
+// InsertServiceKey has no conflict, because ids are random.
+func (t Tx) InsertServiceKey(ctx context.Context, k admin.ServiceKey) error {
+	_, err := t.exec(ctx, insertServiceKey, values(serviceKeyRow(&k))...)
+	return err
+}
+
+// ServiceKey also returns expired and revoked keys. The caller decides.
+func (t Tx) ServiceKey(ctx context.Context, id string) (admin.ServiceKey, error) {
+	return row(ctx, t, scanServiceKey, selectServiceKey, id)
+}
+
+// ServiceKeys follows the primary key. Ids begin with the time, so their order is that of creation.
+func (t Tx) ServiceKeys(ctx context.Context, before string, limit int) ([]admin.ServiceKey, error) {
+	return rows(ctx, t, scanServiceKey, selectServiceKeys, before, limit)
+}
+
+// RevokeServiceKey keeps the row, so that lists show the key until the sweep.
+func (t Tx) RevokeServiceKey(ctx context.Context, id string, now time.Time) (bool, error) {
+	return t.change(ctx, revokeServiceKey, millis(now), id)
+}
+
+// TouchServiceKey has no error if it changes no row: another request was faster.
+func (t Tx) TouchServiceKey(ctx context.Context, id string, now, since time.Time) error {
+	_, err := t.exec(ctx, touchServiceKey, millis(now), id, millis(since))
+	return err
+}
