@@ -30,7 +30,10 @@ var guards = map[string]string{
 	"either": "any token", "enrol": "access token, or a waiting sign-in",
 	"readUsers": "admin, or key with users:read", "writeUsers": "admin with a fresh proof, or key with users:write",
 	"endSessions": "admin with a fresh proof, or key with sessions:end",
-	"readAlone":   "admin", "writeAlone": "admin with a fresh proof",
+	"readEvents":  "admin, or key with events:read", "readMails": "admin, or key with mail",
+	"writeMails": "admin with a fresh proof, or key with mail",
+	"readKeys":   "admin, or key with keys", "writeKeys": "admin with a fresh proof, or key with keys",
+	"readAlone": "admin", "writeAlone": "admin with a fresh proof",
 }
 
 func TestEveryRouteIsListedInTheAccessTable(t *testing.T) {

@@ -359,4 +359,5 @@ const (
 	SweepDevices    Sweep = "devices"     // expired before
 
 	SweepServiceKeys Sweep = "service_keys" // expired or revoked before
+	SweepIdempotency Sweep = "idempotency"  // expired before
 )

@@ -36,6 +36,7 @@ func sweepBefore(now time.Time, verifyTTL time.Duration) map[Sweep]time.Time {
 		SweepDevices:    now,
 
 		SweepServiceKeys: now.Add(-keepEvents),
+		SweepIdempotency: now,
 	}
 }
 

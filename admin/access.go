@@ -42,6 +42,8 @@ type Caller struct {
 	Session watchword.Session // of an administrator
 	Key     ServiceKey        // the zero ServiceKey for an administrator
 	Shell   string            // name of the person who runs a command; empty over HTTP
+
+	claim *claim // of an idempotency key, or nil
 }
 
 // Name returns what events call the caller.

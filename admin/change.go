@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"slices"
+	"strconv"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/storable"
@@ -51,8 +52,14 @@ func (m *Manager) Invite(ctx context.Context, by Caller, n watchword.NewUser) (w
 	if refusal := decideRoles(by, "", nil, n.Roles); refusal != nil {
 		return watchword.User{}, refusal
 	}
+	if id, repeated := by.Repeated(); repeated {
+		account, err := m.User(ctx, watchword.UserID(id))
+		return account.User, err
+	}
 	n.Password = "" // an administrator never knows the password of a user
-	return m.Operator(by).CreateUser(ctx, n)
+	user, err := m.Operator(by).CreateUser(ctx, n)
+	by.created(string(user.ID))
+	return user, err
 }
 
 // A Change of an account leaves what is nil.
@@ -94,8 +101,8 @@ func (m *Manager) MayResetFactors(ctx context.Context, by Caller, id watchword.U
 // CodeLastAdmin, CodeValidationFailed (name, roles), CodeInsufficientScope (a service key, and roles).
 func (m *Manager) Change(ctx context.Context, by Caller, id watchword.UserID, c Change) (Account, error) {
 	before, err := m.User(ctx, id)
-	if err != nil {
-		return Account{}, err
+	if _, repeated := by.Repeated(); repeated || err != nil {
+		return before, err
 	}
 	operator := m.operator(by, before.User)
 	if c.Roles != nil {
@@ -128,6 +135,9 @@ func (m *Manager) Change(ctx context.Context, by Caller, id watchword.UserID, c 
 
 // Delete deletes an account and ends its sessions. Codes: CodeNotFound, CodeLastAdmin.
 func (m *Manager) Delete(ctx context.Context, by Caller, id watchword.UserID) error {
+	if _, repeated := by.Repeated(); repeated {
+		return nil
+	}
 	target, err := m.User(ctx, id)
 	if err != nil {
 		return err
@@ -136,11 +146,24 @@ func (m *Manager) Delete(ctx context.Context, by Caller, id watchword.UserID) er
 }
 
 // SendMail mails a link to choose a password (watchword.MailReset) or to verify the address
-// (watchword.MailVerify). An invited user gets another invitation instead. Codes: CodeNotFound,
-// CodeValidationFailed (email: it is verified already).
+// (watchword.MailVerify). An invited user gets another invitation instead, and MailInvite is for such a
+// user only. Codes: CodeNotFound, CodeValidationFailed (email: it is verified already, or the user was not
+// invited).
 func (m *Manager) SendMail(ctx context.Context, by Caller, id watchword.UserID, kind watchword.MailKind) error {
 	if !storable.ID(string(id)) {
 		return refuse(watchword.CodeNotFound, "No account has this id.")
+	}
+	if kind == watchword.MailInvite {
+		account, err := m.User(ctx, id)
+		if err != nil {
+			return err
+		}
+		if account.PasswordHash != "" || account.Verified() {
+			return notInvited()
+		}
+	}
+	if _, repeated := by.Repeated(); repeated {
+		return nil
 	}
 	if kind == watchword.MailVerify {
 		return m.Operator(by).SendVerification(ctx, id)
@@ -148,16 +171,56 @@ func (m *Manager) SendMail(ctx context.Context, by Caller, id watchword.UserID, 
 	return m.Operator(by).SendReset(ctx, id)
 }
 
+// notInvited refuses an invitation, which would let its owner replace a password.
+func notInvited() error {
+	refusal := refuse(watchword.CodeValidationFailed,
+		"This account has a password or a verified address. Send a mail to choose a new password instead.")
+	refusal.Fields = []watchword.FieldError{{Field: "email", Code: watchword.FieldInvalid, Message: refusal.Detail}}
+	return refusal
+}
+
 // EndSessions ends one session of an account, or all ("" as session), and returns their number.
 // Codes: CodeNotFound.
 func (m *Manager) EndSessions(
 	ctx context.Context, by Caller, id watchword.UserID, session watchword.SessionID,
 ) (int, error) {
+	if before, repeated := by.Repeated(); repeated {
+		return strconv.Atoi(before)
+	}
 	if _, err := m.User(ctx, id); err != nil {
 		return 0, err
 	}
+	ended, err := 1, error(nil)
 	if session == "" {
-		return m.Operator(by).EndUserSessions(ctx, id)
+		ended, err = m.Operator(by).EndUserSessions(ctx, id)
+	} else {
+		err = m.Operator(by).EndUserSession(ctx, id, session)
 	}
-	return 1, m.Operator(by).EndUserSession(ctx, id, session)
+	by.created(strconv.Itoa(ended))
+	return ended, err
+}
+
+// RetryMail makes a mail of the outbox due now. Codes: CodeNotFound.
+func (m *Manager) RetryMail(ctx context.Context, by Caller, id string) error {
+	if _, repeated := by.Repeated(); repeated {
+		return nil
+	}
+	n := 0
+	var err error
+	if id != "" {
+		n, err = m.Operator(by).RetryMail(ctx, id)
+	}
+	if err == nil && n == 0 {
+		err = refuse(watchword.CodeNotFound, "No mail of the outbox has this id.")
+	}
+	return err
+}
+
+// RotateKeys lets the next key of a use take over and returns all keys. Codes: CodeNotFound,
+// CodeRateLimited.
+func (m *Manager) RotateKeys(ctx context.Context, by Caller, use watchword.KeyUse) ([]watchword.KeyInfo, error) {
+	if _, repeated := by.Repeated(); repeated {
+		return m.Operator(by).Keys(ctx)
+	}
+	return m.Operator(by).RotateKeys(ctx, use)
 }

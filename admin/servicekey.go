@@ -123,12 +123,15 @@ func (n NewServiceKey) check() (scopes []string, problems []watchword.FieldError
 func isInvisible(r rune) bool { return !unicode.IsGraphic(r) }
 
 // CreateServiceKey creates a key. The secret is returned here only. Codes: CodeValidationFailed (name,
-// scopes, expiresIn), CodeInsufficientScope (by a service key).
+// scopes, expiresIn), CodeInsufficientScope (by a service key). A repeated request gets no secret.
 func (m *Manager) CreateServiceKey(
 	ctx context.Context, by Caller, n NewServiceKey,
 ) (ServiceKey, watchword.Secret, error) {
 	if by.Key.ID != "" {
 		return ServiceKey{}, "", keyForbidden()
+	}
+	if id, repeated := by.Repeated(); repeated {
+		return m.repeatedKey(ctx, id)
 	}
 	scopes, problems := n.check()
 	if len(problems) > 0 {
@@ -154,12 +157,27 @@ func (m *Manager) CreateServiceKey(
 		return ServiceKey{}, "", err
 	}
 	m.engine.Announce(event)
+	by.created(key.ID)
 	return key, watchword.Secret(servicekey.Sign(m.engine.MACSecret(watchword.KeyService), id)), nil
+}
+
+// repeatedKey returns a key that an earlier request has created, without the secret.
+func (m *Manager) repeatedKey(ctx context.Context, id string) (key ServiceKey, none watchword.Secret, err error) {
+	err = m.store.View(ctx, func(tx Tx) error {
+		key, err = tx.ServiceKey(ctx, id)
+		return err
+	})
+	if errors.Is(err, watchword.ErrNotFound) {
+		err = noServiceKey()
+	}
+	return key, "", err
 }
 
 // ServiceKeys lists keys, also expired and revoked ones, the newest first. A limit of 0 means
 // DefaultLimit. Codes: CodeParameterInvalid.
-func (m *Manager) ServiceKeys(ctx context.Context, cursor string, limit int) (keys []ServiceKey, next string, err error) {
+func (m *Manager) ServiceKeys(
+	ctx context.Context, cursor string, limit int,
+) (keys []ServiceKey, next string, err error) {
 	const list, last = "service-keys", "~" // ids are below "~"
 	before, err := m.position(list, cursor)
 	if err != nil {
@@ -182,6 +200,9 @@ func (m *Manager) ServiceKeys(ctx context.Context, cursor string, limit int) (ke
 func (m *Manager) RevokeServiceKey(ctx context.Context, by Caller, id string) error {
 	if by.Key.ID != "" {
 		return keyForbidden()
+	}
+	if _, repeated := by.Repeated(); repeated {
+		return nil
 	}
 	if !storable.ID(id) {
 		return noServiceKey()

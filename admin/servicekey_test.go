@@ -233,7 +233,8 @@ func TestNewServiceKeyIsChecked(t *testing.T) {
 		"a negative life": {Name: "a", Scopes: []string{"mail"}, Life: -time.Hour},
 		"a long life":     {Name: "a", Scopes: []string{"mail"}, Life: admin.MaxKeyLife + 1},
 	} {
-		if _, _, err := m.CreateServiceKey(t.Context(), both[0], n); watchword.CodeOf(err) != watchword.CodeValidationFailed {
+		_, _, err := m.CreateServiceKey(t.Context(), both[0], n)
+		if watchword.CodeOf(err) != watchword.CodeValidationFailed {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

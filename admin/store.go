@@ -23,6 +23,8 @@ type Tx interface {
 	AccountTx
 	EndedTx
 	ServiceKeyTx
+	ListTx
+	RecordTx
 }
 
 // AccountTx finds accounts.
@@ -72,4 +74,36 @@ type ServiceKeyTx interface {
 	RevokeServiceKey(ctx context.Context, id string, now time.Time) (bool, error)
 	// TouchServiceKey sets when a key was last used, unless it was used since.
 	TouchServiceKey(ctx context.Context, id string, now, since time.Time) error
+}
+
+// ListTx reads lists of all accounts, and figures.
+//
+// Unstable: stores implement it.
+type ListTx interface {
+	// EventsBefore lists up to limit events before a position and not before from, the newest first: of a user, or
+	// of all ("").
+	EventsBefore(
+		ctx context.Context, user watchword.UserID, from time.Time, before EventPosition, limit int,
+	) ([]watchword.Event, error)
+	// MailsAfter lists up to limit mails of the outbox after a position, the oldest first: of a user, or of all ("").
+	MailsAfter(ctx context.Context, user watchword.UserID, after EventPosition, limit int) ([]watchword.Mail, error)
+	// CountAccounts counts accounts and live sessions, each up to limit.
+	CountAccounts(ctx context.Context, alive watchword.Cutoffs, limit int) (accounts, sessions int, err error)
+	// CountEvents counts the newest limit events since a moment by kind and hour.
+	CountEvents(ctx context.Context, since time.Time, limit int) ([]KindCount, error)
+}
+
+// RecordTx keeps the results of requests with an idempotency key.
+//
+// Unstable: stores implement it.
+type RecordTx interface {
+	// ClaimRecord inserts a record without a result, or takes one over that expired before now. It reports false if
+	// another request has the key.
+	ClaimRecord(ctx context.Context, r Record, now time.Time) (bool, error)
+	// Record returns the record of a key, or watchword.ErrNotFound.
+	Record(ctx context.Context, owner, key string) (Record, error)
+	// FinishRecord sets the result, unless another request has taken the claim over.
+	FinishRecord(context.Context, Record) error
+	// DropRecord deletes a record without a result.
+	DropRecord(context.Context, Record) error
 }

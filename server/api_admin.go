@@ -45,7 +45,7 @@ func (a *api) administered(g guard, next adminHandler) handler {
 		if err != nil {
 			return err
 		}
-		return next(w, r, by)
+		return a.once(w, r, by, next)
 	}
 }
 
@@ -58,6 +58,16 @@ func (g guard) need() (admin.Need, bool) {
 		return admin.Need{Scope: admin.ScopeUsersWrite, Write: true}, true
 	case endSessions:
 		return admin.Need{Scope: admin.ScopeSessionsEnd, Write: true}, true
+	case readEvents:
+		return admin.Need{Scope: admin.ScopeEventsRead}, true
+	case readMails:
+		return admin.Need{Scope: admin.ScopeMail}, true
+	case writeMails:
+		return admin.Need{Scope: admin.ScopeMail, Write: true}, true
+	case readKeys:
+		return admin.Need{Scope: admin.ScopeKeys}, true
+	case writeKeys:
+		return admin.Need{Scope: admin.ScopeKeys, Write: true}, true
 	case readAlone:
 		return admin.Need{}, true
 	case writeAlone:
@@ -177,7 +187,8 @@ func (q query) limit() (int, error) {
 }
 
 // adminLists are the lists with pages. They all have the parameters after and limit.
-var adminLists = []string{pathAdmin + "/users", pathAdmin + "/service-keys"}
+var adminLists = []string{pathAdmin + "/users", pathAdmin + "/events", pathAdmin + "/mails",
+	pathAdmin + "/service-keys"}
 
 // adminParameters describes the query of a route for the OpenAPI document. The names are those that
 // the handler passes to parameters. A generated client then offers every filter, and a filter that
@@ -186,6 +197,21 @@ func adminParameters(r route) (all []*huma.Param) {
 	text := func(name, doc string, values ...any) {
 		all = append(all, &huma.Param{Name: name, In: "query", Description: doc,
 			Schema: &huma.Schema{Type: "string", Enum: values}})
+	}
+	if r.method != http.MethodGet {
+		all = append(all, &huma.Param{Name: idempotencyHeader, In: "header",
+			Description: "A repeated request with the same key is not run again and gets the first status and id, for 24 hours",
+			Schema:      &huma.Schema{Type: "string", Format: "uuid"}})
+	}
+	if r.path == pathAdmin+"/events" {
+		text("user", "The id of an account, also of a deleted one")
+		text("kind", "A kind, such as login_failed")
+		text("address", "The network address of the client")
+		text("from", "Inclusive, in RFC 3339")
+		text("to", "Exclusive, in RFC 3339")
+	}
+	if r.path == pathAdmin+"/mails" {
+		text("user", "The id of an account")
 	}
 	if r.path == pathAdmin+"/users/{id}/explain" {
 		text("at", "When the user noticed, in RFC 3339. Default: now")

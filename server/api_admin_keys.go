@@ -34,10 +34,12 @@ type serviceKeysAnswer struct {
 	Next  string             `json:"next,omitempty" doc:"The parameter after of the next page; missing: this is the last"`
 }
 
-// newServiceKeyAnswer leaves zero times out, because they would be a date in the year 1.
+// newServiceKeyAnswer computes the state, because the store keeps times only. It leaves zero
+// times out, because they would be a date in the year 1.
 func newServiceKeyAnswer(k admin.ServiceKey, now time.Time) serviceKeyAnswer {
 	body := serviceKeyAnswer{ID: k.ID, Name: k.Name, Scopes: k.Scopes, State: k.State(now), CreatedAt: k.CreatedAt,
 		ExpiresAt: k.ExpiresAt}
+	// "Never used" differs from a time long ago: the program may not have its key yet.
 	if !k.LastUsedAt.IsZero() {
 		body.LastUsedAt = &k.LastUsedAt
 	}
@@ -58,6 +60,7 @@ func (a *api) adminServiceKeys(w http.ResponseWriter, r *http.Request, _ admin.C
 	if err != nil {
 		return err
 	}
+	// There is no filter: an installation has few keys, and most of them have a name that people know.
 	keys, next, err := a.admin.ServiceKeys(r.Context(), given["after"], limit)
 	if err != nil {
 		return err
@@ -92,6 +95,7 @@ func (a *api) adminCreateServiceKey(w http.ResponseWriter, r *http.Request, by a
 	}
 	// A negative number stays negative, so that package admin refuses it.
 	seconds := min(max(body.ExpiresIn, -1), int64(2*admin.MaxKeyLife/time.Second))
+	// The scopes are checked by package admin, as at the shell: both have the same list.
 	key, secret, err := a.admin.CreateServiceKey(r.Context(), by,
 		admin.NewServiceKey{Name: body.Name, Scopes: body.Scopes, Life: time.Duration(seconds) * time.Second})
 	if err != nil {
@@ -104,6 +108,7 @@ func (a *api) adminCreateServiceKey(w http.ResponseWriter, r *http.Request, by a
 // adminRevokeServiceKey makes a key invalid for every process at its next request. A second request for
 // the same key gets 404, because the key is already revoked: the list shows when it happened.
 func (a *api) adminRevokeServiceKey(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+	// Requests of the key that are running at this moment still finish.
 	if err := a.admin.RevokeServiceKey(r.Context(), by, r.PathValue("id")); err != nil {
 		return err
 	}

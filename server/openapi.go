@@ -53,8 +53,9 @@ func describe(opts Options, routes []route) ([]byte, error) {
 			Schemas: registry,
 			SecuritySchemes: map[string]*huma.SecurityScheme{
 				// The names of the schemes are part of generated clients. They must not change.
-				"accessToken":  {Type: "http", Scheme: "bearer", BearerFormat: "JWT"},
-				"serviceKey":   {Type: "http", Scheme: "bearer", BearerFormat: "wwk_1…", Description: "With the scope of the operation"},
+				"accessToken": {Type: "http", Scheme: "bearer", BearerFormat: "JWT"},
+				"serviceKey": {Type: "http", Scheme: "bearer", BearerFormat: "wwk_1…",
+					Description: "With the scope of the operation"},
 				"refreshToken": {Type: "apiKey", In: "cookie", Name: opts.CookieName, Description: "Or refreshToken in the body"},
 			},
 		},
@@ -232,6 +233,9 @@ func refusalsOf(r route) map[int][]string {
 	}
 	if r.guard.isAdmin() {
 		codes = append(codes, watchword.CodeInsufficientScope, watchword.CodeStepUpRequired, watchword.CodeRateLimited)
+		if r.method != http.MethodGet { // of the header Idempotency-Key
+			codes = append(codes, watchword.CodeParameterInvalid, watchword.CodeValidationFailed)
+		}
 	}
 	if r.guard == bearer || r.guard.isAdmin() {
 		codes = append(codes, watchword.CodeTokenMissing, watchword.CodeTokenInvalid, watchword.CodeTokenExpired,

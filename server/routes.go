@@ -77,6 +77,11 @@ const (
 	readUsers   guard = "admin, or a service key with users:read"
 	writeUsers  guard = "admin with a fresh proof, or a service key with users:write"
 	endSessions guard = "admin with a fresh proof, or a service key with sessions:end"
+	readEvents  guard = "admin, or a service key with events:read"
+	readMails   guard = "admin, or a service key with mail"
+	writeMails  guard = "admin with a fresh proof, or a service key with mail"
+	readKeys    guard = "admin, or a service key with keys"
+	writeKeys   guard = "admin with a fresh proof, or a service key with keys"
 	readAlone   guard = "admin, and no service key"
 	writeAlone  guard = "admin with a fresh proof, and no service key"
 )
@@ -225,12 +230,25 @@ func (a *api) adminRoutes() (all []route) {
 			nil, 202, messageBody{}, gone},
 		{"POST", pathAdmin + "/users/{id}/verify-mail", a.adminVerifyMail, writeUsers, "Mail a link to verify the address",
 			nil, 202, messageBody{}, invalid},
+		{"POST", pathAdmin + "/users/{id}/invite", a.adminInviteMail, writeUsers, "Mail another invitation",
+			nil, 202, messageBody{}, invalid},
 		{"POST", pathAdmin + "/users/{id}/reset-factors", a.adminResetFactors, writeUsers,
 			"Remove all second factors of an account", nil, 200, messageBody{}, gone},
 		{"DELETE", pathAdmin + "/users/{id}/sessions", a.adminEndSessions, endSessions, "End all sessions of an account",
 			nil, 200, adminEndedAnswer{}, gone},
 		{"DELETE", pathAdmin + "/users/{id}/sessions/{sid}", a.adminEndSessions, endSessions,
 			"End one session of an account", nil, 200, adminEndedAnswer{}, gone},
+		{"GET", pathAdmin + "/events", a.adminEvents, readEvents, "Find security events", nil, 200,
+			eventsAnswer{}, parameter},
+		{"GET", pathAdmin + "/mails", a.adminMails, readMails, "List waiting and abandoned mails", nil, 200, mailsAnswer{},
+			parameter},
+		{"POST", pathAdmin + "/mails/{id}/retry", a.adminRetryMail, writeMails, "Retry a mail now", nil, 202, messageBody{},
+			gone},
+		{"GET", pathAdmin + "/keys", a.adminKeys, readKeys, "List signing and refresh keys", nil, 200,
+			keyStatesAnswer{}, nil},
+		{"POST", pathAdmin + "/keys/rotate", a.adminRotateKeys, writeKeys, "Let the next key take over",
+			rotateKeysBody{}, 200, keyStatesAnswer{}, invalid},
+		{"GET", pathAdmin + "/stats", a.adminStats, readUsers, "Read figures for an overview", nil, 200, statsAnswer{}, nil},
 		{"GET", pathAdmin + "/service-keys", a.adminServiceKeys, readAlone, "List service keys", nil, 200,
 			serviceKeysAnswer{}, parameter},
 		{"POST", pathAdmin + "/service-keys", a.adminCreateServiceKey, writeAlone, "Create a service key",

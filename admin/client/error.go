@@ -22,8 +22,6 @@ type Code string
 const (
 	CodeNetwork Code = "NETWORK"
 	CodeTimeout Code = "TIMEOUT"
-	// CodeRateLimited is also sent by proxies.
-	CodeRateLimited Code = "RATE_LIMITED"
 )
 
 // An Error is a refusal of the server (RFC 9457), or the lack of a response. All methods return it, except for

@@ -10,18 +10,91 @@ import (
 
 // The operations of the document.
 var (
+	deleteAdminServiceKeysByID        = operation{"DELETE", "/api/admin/service-keys/{id}"}         // Revoke a service key
 	deleteAdminUsersByID              = operation{"DELETE", "/api/admin/users/{id}"}                // Delete an account
 	deleteAdminUsersByIDSessions      = operation{"DELETE", "/api/admin/users/{id}/sessions"}       // End all sessions of an account
 	deleteAdminUsersByIDSessionsBySID = operation{"DELETE", "/api/admin/users/{id}/sessions/{sid}"} // End one session of an account
+	getAdminEvents                    = operation{"GET", "/api/admin/events"}                       // Find security events
+	getAdminKeys                      = operation{"GET", "/api/admin/keys"}                         // List signing and refresh keys
+	getAdminMails                     = operation{"GET", "/api/admin/mails"}                        // List waiting and abandoned mails
+	getAdminServiceKeys               = operation{"GET", "/api/admin/service-keys"}                 // List service keys
+	getAdminStats                     = operation{"GET", "/api/admin/stats"}                        // Read figures for an overview
 	getAdminUsers                     = operation{"GET", "/api/admin/users"}                        // Find accounts
 	getAdminUsersByID                 = operation{"GET", "/api/admin/users/{id}"}                   // Read an account with its sessions and events
 	getAdminUsersByIDExplain          = operation{"GET", "/api/admin/users/{id}/explain"}           // Say why an account was signed out
 	patchAdminUsersByID               = operation{"PATCH", "/api/admin/users/{id}"}                 // Change name, roles, state and metadata of an account
+	postAdminKeysRotate               = operation{"POST", "/api/admin/keys/rotate"}                 // Let the next key take over
+	postAdminMailsByIDRetry           = operation{"POST", "/api/admin/mails/{id}/retry"}            // Retry a mail now
+	postAdminServiceKeys              = operation{"POST", "/api/admin/service-keys"}                // Create a service key
 	postAdminUsers                    = operation{"POST", "/api/admin/users"}                       // Create an account and mail an invitation
+	postAdminUsersByIDInvite          = operation{"POST", "/api/admin/users/{id}/invite"}           // Mail another invitation
 	postAdminUsersByIDResetFactors    = operation{"POST", "/api/admin/users/{id}/reset-factors"}    // Remove all second factors of an account
 	postAdminUsersByIDResetMail       = operation{"POST", "/api/admin/users/{id}/reset-mail"}       // Mail a link to choose a password
 	postAdminUsersByIDVerifyMail      = operation{"POST", "/api/admin/users/{id}/verify-mail"}      // Mail a link to verify the address
 )
+
+// AdminEventsQuery has the parameters of: Find security events. Zero values are left out.
+type AdminEventsQuery struct {
+	// The id of an account, also of a deleted one.
+	User string
+	// A kind, such as login_failed.
+	Kind string
+	// The network address of the client.
+	Address string
+	// Inclusive, in RFC 3339.
+	From string
+	// Exclusive, in RFC 3339.
+	To string
+	// next of the page before.
+	After string
+	// 1 to 200. Default: 50.
+	Limit int64
+}
+
+func (q AdminEventsQuery) values() url.Values {
+	v := url.Values{}
+	set(v, "user", q.User)
+	set(v, "kind", q.Kind)
+	set(v, "address", q.Address)
+	set(v, "from", q.From)
+	set(v, "to", q.To)
+	set(v, "after", q.After)
+	set(v, "limit", q.Limit)
+	return v
+}
+
+// AdminMailsQuery has the parameters of: List waiting and abandoned mails. Zero values are left out.
+type AdminMailsQuery struct {
+	// The id of an account.
+	User string
+	// next of the page before.
+	After string
+	// 1 to 200. Default: 50.
+	Limit int64
+}
+
+func (q AdminMailsQuery) values() url.Values {
+	v := url.Values{}
+	set(v, "user", q.User)
+	set(v, "after", q.After)
+	set(v, "limit", q.Limit)
+	return v
+}
+
+// AdminServiceKeysQuery has the parameters of: List service keys. Zero values are left out.
+type AdminServiceKeysQuery struct {
+	// next of the page before.
+	After string
+	// 1 to 200. Default: 50.
+	Limit int64
+}
+
+func (q AdminServiceKeysQuery) values() url.Values {
+	v := url.Values{}
+	set(v, "after", q.After)
+	set(v, "limit", q.Limit)
+	return v
+}
 
 // AdminUsersQuery has the parameters of: Find accounts. Zero values are left out.
 type AdminUsersQuery struct {
@@ -202,6 +275,24 @@ type AdminUsersAnswer struct {
 	Next string `json:"next,omitzero"`
 }
 
+// CreateServiceKey is the schema of that name in the OpenAPI document.
+type CreateServiceKey struct {
+	// The program that will use the key. At most 64 bytes.
+	Name string `json:"name"`
+	// users:read, users:write, roles:write, sessions:end, events:read, mail, keys.
+	Scopes []string `json:"scopes"`
+	// Seconds. Default: 365 days.
+	ExpiresIn int64 `json:"expiresIn,omitzero"`
+}
+
+// CreatedServiceKeyAnswer is the schema of that name in the OpenAPI document.
+type CreatedServiceKeyAnswer struct {
+	// Its UUID.
+	ID string `json:"id"`
+	// The key, shown once.
+	Key string `json:"key,omitzero"`
+}
+
 // EventAnswer is the schema of that name in the OpenAPI document.
 type EventAnswer struct {
 	// Its UUID.
@@ -219,6 +310,14 @@ type EventAnswer struct {
 	Session   string `json:"session,omitzero"`
 	// The account.
 	User string `json:"user,omitzero"`
+}
+
+// EventsAnswer is the schema of that name in the OpenAPI document.
+type EventsAnswer struct {
+	// The newest first.
+	Items []EventAnswer `json:"items"`
+	// The parameter after of the next page; missing: this is the last.
+	Next string `json:"next,omitzero"`
 }
 
 // ExplanationAnswer is the schema of that name in the OpenAPI document.
@@ -245,10 +344,99 @@ type FieldError struct {
 	Message string `json:"message"`
 }
 
+// HourStatsAnswer is the schema of that name in the OpenAPI document.
+type HourStatsAnswer struct {
+	// Its beginning, in UTC.
+	Hour    time.Time `json:"hour"`
+	SignIns int64     `json:"signIns"`
+	// Wrong passwords and other refused sign-ins.
+	FailedSignIns int64 `json:"failedSignIns"`
+	// Refreshes with a lost response that kept their session.
+	LateForgiven int64 `json:"lateForgiven"`
+	// Sessions that ended because a refresh token was copied.
+	Reuses int64 `json:"reuses"`
+}
+
+// KeyStateAnswer is the schema of that name in the OpenAPI document.
+type KeyStateAnswer struct {
+	// Its UUID.
+	ID          string    `json:"id"`
+	Use         string    `json:"use"`
+	Alg         string    `json:"alg"`
+	Number      int64     `json:"number"`
+	State       string    `json:"state"`
+	PublishedAt time.Time `json:"publishedAt"`
+	ActiveFrom  time.Time `json:"activeFrom"`
+	// Everything that it signed has expired by then; missing: it has no successor.
+	DropAt time.Time `json:"dropAt,omitzero"`
+}
+
+// KeyStatesAnswer is the schema of that name in the OpenAPI document.
+type KeyStatesAnswer struct {
+	Items []KeyStateAnswer `json:"items"`
+}
+
+// MailsAnswer is the schema of that name in the OpenAPI document.
+type MailsAnswer struct {
+	// The oldest first.
+	Items []OutboxMailAnswer `json:"items"`
+	// The parameter after of the next page; missing: this is the last.
+	Next string `json:"next,omitzero"`
+}
+
 // Message is the schema of that name in the OpenAPI document.
 type Message struct {
 	// One sentence for people.
 	Message string `json:"message"`
+}
+
+// OutboxMailAnswer is the schema of that name in the OpenAPI document.
+type OutboxMailAnswer struct {
+	// Its UUID.
+	ID       string `json:"id"`
+	Kind     string `json:"kind"`
+	To       string `json:"to"`
+	State    string `json:"state"`
+	Attempts int64  `json:"attempts"`
+	// When it was created.
+	CreatedAt time.Time `json:"createdAt"`
+	// The reply of the mail server.
+	LastError string `json:"lastError,omitzero"`
+	// The next attempt; missing: the mail was given up.
+	NextAt time.Time `json:"nextAt,omitzero"`
+	// The account.
+	User string `json:"user,omitzero"`
+}
+
+// RotateKeys is the schema of that name in the OpenAPI document.
+type RotateKeys struct {
+	// sign: access tokens; refresh: refresh tokens.
+	Use string `json:"use"`
+}
+
+// ServiceKeyAnswer is the schema of that name in the OpenAPI document.
+type ServiceKeyAnswer struct {
+	// Its UUID.
+	ID string `json:"id"`
+	// The program that uses the key.
+	Name   string   `json:"name"`
+	Scopes []string `json:"scopes"`
+	State  string   `json:"state"`
+	// When it was created.
+	CreatedAt time.Time `json:"createdAt"`
+	// When it expires.
+	ExpiresAt time.Time `json:"expiresAt"`
+	// Exact to the minute; missing: never.
+	LastUsedAt time.Time `json:"lastUsedAt,omitzero"`
+	RevokedAt  time.Time `json:"revokedAt,omitzero"`
+}
+
+// ServiceKeysAnswer is the schema of that name in the OpenAPI document.
+type ServiceKeysAnswer struct {
+	// The newest first.
+	Items []ServiceKeyAnswer `json:"items"`
+	// The parameter after of the next page; missing: this is the last.
+	Next string `json:"next,omitzero"`
 }
 
 // Session is the schema of that name in the OpenAPI document.
@@ -269,6 +457,22 @@ type Session struct {
 	Current bool `json:"current"`
 }
 
+// StatsAnswer is the schema of that name in the OpenAPI document.
+type StatsAnswer struct {
+	// At most countedTo.
+	Accounts int64 `json:"accounts"`
+	// Live sessions. At most countedTo.
+	Sessions int64 `json:"sessions"`
+	// Where accounts, sessions and events stop counting.
+	CountedTo int64 `json:"countedTo"`
+	// At most 10,000.
+	MailsWaiting int64 `json:"mailsWaiting"`
+	// At most 10,000.
+	MailsGivenUp int64 `json:"mailsGivenUp"`
+	// The last 24 hours, the oldest first. The last one is not over.
+	Hours []HourStatsAnswer `json:"hours"`
+}
+
 // Refusals of the administration API.
 const (
 	CodeAmbiguousCredentials   Code = "AMBIGUOUS_CREDENTIALS"
@@ -284,6 +488,7 @@ const (
 	CodeNotFound               Code = "NOT_FOUND"
 	CodeOwnRoles               Code = "OWN_ROLES"
 	CodeParameterInvalid       Code = "PARAMETER_INVALID"
+	CodeRateLimited            Code = "RATE_LIMITED"
 	CodeSessionEnded           Code = "SESSION_ENDED"
 	CodeStepUpRequired         Code = "STEP_UP_REQUIRED"
 	CodeTokenExpired           Code = "TOKEN_EXPIRED"

@@ -1,5 +1,8 @@
 // Code generated from /openapi.json by cmd/watchword/admin_schema_test.go. DO NOT EDIT.
 
+/** Revoke a service key. */
+export const deleteAdminServiceKeysById = { method: "DELETE", path: "/api/admin/service-keys/{id}" } as const
+
 /** Delete an account. */
 export const deleteAdminUsersById = { method: "DELETE", path: "/api/admin/users/{id}" } as const
 
@@ -8,6 +11,54 @@ export const deleteAdminUsersByIdSessions = { method: "DELETE", path: "/api/admi
 
 /** End one session of an account. */
 export const deleteAdminUsersByIdSessionsBySid = { method: "DELETE", path: "/api/admin/users/{id}/sessions/{sid}" } as const
+
+/** Find security events. */
+export const getAdminEvents = { method: "GET", path: "/api/admin/events" } as const
+
+export interface AdminEventsQuery {
+  /** The id of an account, also of a deleted one. */
+  user?: string | undefined
+  /** A kind, such as login_failed. */
+  kind?: string | undefined
+  /** The network address of the client. */
+  address?: string | undefined
+  /** Inclusive, in RFC 3339. */
+  from?: string | undefined
+  /** Exclusive, in RFC 3339. */
+  to?: string | undefined
+  /** next of the page before. */
+  after?: string | undefined
+  /** 1 to 200. Default: 50. */
+  limit?: number | undefined
+}
+
+/** List signing and refresh keys. */
+export const getAdminKeys = { method: "GET", path: "/api/admin/keys" } as const
+
+/** List waiting and abandoned mails. */
+export const getAdminMails = { method: "GET", path: "/api/admin/mails" } as const
+
+export interface AdminMailsQuery {
+  /** The id of an account. */
+  user?: string | undefined
+  /** next of the page before. */
+  after?: string | undefined
+  /** 1 to 200. Default: 50. */
+  limit?: number | undefined
+}
+
+/** List service keys. */
+export const getAdminServiceKeys = { method: "GET", path: "/api/admin/service-keys" } as const
+
+export interface AdminServiceKeysQuery {
+  /** next of the page before. */
+  after?: string | undefined
+  /** 1 to 200. Default: 50. */
+  limit?: number | undefined
+}
+
+/** Read figures for an overview. */
+export const getAdminStats = { method: "GET", path: "/api/admin/stats" } as const
 
 /** Find accounts. */
 export const getAdminUsers = { method: "GET", path: "/api/admin/users" } as const
@@ -43,8 +94,20 @@ export interface AdminUsersExplainQuery {
 /** Change name, roles, state and metadata of an account. */
 export const patchAdminUsersById = { method: "PATCH", path: "/api/admin/users/{id}" } as const
 
+/** Let the next key take over. */
+export const postAdminKeysRotate = { method: "POST", path: "/api/admin/keys/rotate" } as const
+
+/** Retry a mail now. */
+export const postAdminMailsByIdRetry = { method: "POST", path: "/api/admin/mails/{id}/retry" } as const
+
+/** Create a service key. */
+export const postAdminServiceKeys = { method: "POST", path: "/api/admin/service-keys" } as const
+
 /** Create an account and mail an invitation. */
 export const postAdminUsers = { method: "POST", path: "/api/admin/users" } as const
+
+/** Mail another invitation. */
+export const postAdminUsersByIdInvite = { method: "POST", path: "/api/admin/users/{id}/invite" } as const
 
 /** Remove all second factors of an account. */
 export const postAdminUsersByIdResetFactors = { method: "POST", path: "/api/admin/users/{id}/reset-factors" } as const
@@ -178,6 +241,22 @@ export interface AdminUsersAnswer {
   next?: string | undefined
 }
 
+export interface CreateServiceKey {
+  /** The program that will use the key. At most 64 bytes. */
+  name: string
+  /** users:read, users:write, roles:write, sessions:end, events:read, mail, keys. */
+  scopes: string[]
+  /** Seconds. Default: 365 days. */
+  expiresIn?: number | undefined
+}
+
+export interface CreatedServiceKeyAnswer {
+  /** Its UUID. */
+  id: string
+  /** The key, shown once. */
+  key?: string | undefined
+}
+
 export interface EventAnswer {
   /** Its UUID. */
   id: string
@@ -194,6 +273,13 @@ export interface EventAnswer {
   session?: string | undefined
   /** The account. */
   user?: string | undefined
+}
+
+export interface EventsAnswer {
+  /** The newest first. */
+  items: EventAnswer[]
+  /** The parameter after of the next page; missing: this is the last. */
+  next?: string | undefined
 }
 
 export interface ExplanationAnswer {
@@ -218,9 +304,90 @@ export interface FieldError {
   message: string
 }
 
+export interface HourStatsAnswer {
+  /** Its beginning, in UTC. */
+  hour: string
+  signIns: number
+  /** Wrong passwords and other refused sign-ins. */
+  failedSignIns: number
+  /** Refreshes with a lost response that kept their session. */
+  lateForgiven: number
+  /** Sessions that ended because a refresh token was copied. */
+  reuses: number
+}
+
+export interface KeyStateAnswer {
+  /** Its UUID. */
+  id: string
+  use: "sign" | "refresh"
+  alg: string
+  number: number
+  state: "next" | "active" | "retired"
+  publishedAt: string
+  activeFrom: string
+  /** Everything that it signed has expired by then; missing: it has no successor. */
+  dropAt?: string | undefined
+}
+
+export interface KeyStatesAnswer {
+  items: KeyStateAnswer[]
+}
+
+export interface MailsAnswer {
+  /** The oldest first. */
+  items: OutboxMailAnswer[]
+  /** The parameter after of the next page; missing: this is the last. */
+  next?: string | undefined
+}
+
 export interface Message {
   /** One sentence for people. */
   message: string
+}
+
+export interface OutboxMailAnswer {
+  /** Its UUID. */
+  id: string
+  kind: string
+  to: string
+  state: "waiting" | "given-up"
+  attempts: number
+  /** When it was created. */
+  createdAt: string
+  /** The reply of the mail server. */
+  lastError?: string | undefined
+  /** The next attempt; missing: the mail was given up. */
+  nextAt?: string | undefined
+  /** The account. */
+  user?: string | undefined
+}
+
+export interface RotateKeys {
+  /** sign: access tokens; refresh: refresh tokens. */
+  use: "sign" | "refresh"
+}
+
+export interface ServiceKeyAnswer {
+  /** Its UUID. */
+  id: string
+  /** The program that uses the key. */
+  name: string
+  scopes: string[]
+  state: "active" | "expired" | "revoked"
+  /** When it was created. */
+  createdAt: string
+  /** When it expires. */
+  expiresAt: string
+  /** Exact to the minute; missing: never. */
+  lastUsedAt?: string | undefined
+  revokedAt?: string | undefined
+}
+
+export interface ServiceKeysAnswer {
+  /** The newest first. */
+  items: ServiceKeyAnswer[]
+  /** The parameter after of the next page; missing: this is the last. */
+  next?: string | undefined
 }
 
 export interface Session {
@@ -240,6 +407,21 @@ export interface Session {
   current: boolean
 }
 
+export interface StatsAnswer {
+  /** At most countedTo. */
+  accounts: number
+  /** Live sessions. At most countedTo. */
+  sessions: number
+  /** Where accounts, sessions and events stop counting. */
+  countedTo: number
+  /** At most 10,000. */
+  mailsWaiting: number
+  /** At most 10,000. */
+  mailsGivenUp: number
+  /** The last 24 hours, the oldest first. The last one is not over. */
+  hours: HourStatsAnswer[]
+}
+
 /** Every refusal of the administration API. It is stable: program against it. */
 export type Code =
   | "AMBIGUOUS_CREDENTIALS"
@@ -255,6 +437,7 @@ export type Code =
   | "NOT_FOUND"
   | "OWN_ROLES"
   | "PARAMETER_INVALID"
+  | "RATE_LIMITED"
   | "SESSION_ENDED"
   | "STEP_UP_REQUIRED"
   | "TOKEN_EXPIRED"

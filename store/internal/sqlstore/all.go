@@ -39,6 +39,8 @@ const (
 	ByRole           Key = "by an administrator, by role in order of id"
 	ByServiceKey     Key = "id of the service key"
 	AllServiceKeys   Key = "by an administrator, in order of id"
+	ByRecord         Key = "owner and key of the request"
+	ByTime           Key = "by an administrator, by time"
 )
 
 // Statements lists all statements. The stores prepare exactly these, so a statement that is
@@ -194,6 +196,20 @@ func adminStatements() []Statement {
 		{"revokeServiceKey", revokeServiceKey, ByServiceKey},
 		{"touchServiceKey", touchServiceKey, ByServiceKey},
 		{"sweepServiceKeys", sweepServiceKeys, ByAge},
+
+		{"claimRecord", claimRecord, ByRecord},
+		{"selectRecord", selectRecord, ByRecord},
+		{"finishRecord", finishRecord, ByRecord},
+		{"dropRecord", dropRecord, ByRecord},
+		{"sweepRecords", sweepRecords, ByAge},
+
+		{"selectEventsBefore", selectEventsBefore, ByTime},
+		{"selectUserEvents", selectUserEvents, ByUser},
+		{"selectMailsAfter", selectMailsAfter, AllMails},
+		{"selectUserMails", selectUserMails, ByUser},
+		{"countUsers", countUsers, ByOperator},
+		{"countLive", countLive, AllSessions},
+		{"countEvents", countEvents, ByTime},
 	}
 }
 

@@ -85,6 +85,8 @@ func (t Tx) Sweep(ctx context.Context, what watchword.Sweep, before time.Time, l
 		return t.exec(ctx, sweepDevices, millis(before), limit)
 	case watchword.SweepServiceKeys:
 		return t.exec(ctx, sweepServiceKeys, millis(before), limit)
+	case watchword.SweepIdempotency:
+		return t.exec(ctx, sweepRecords, millis(before), limit)
 	}
 	return 0, fmt.Errorf("unknown sweep %q", what)
 }

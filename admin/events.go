@@ -1,0 +1,207 @@
+package admin
+
+import (
+	"cmp"
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/storable"
+)
+
+// Lists of events and mails. Both read a range of an index and continue after a position, so a deep
+// page costs the same as the first.
+
+// An EventFilter selects events. The zero value selects all.
+type EventFilter struct {
+	User    watchword.UserID
+	Kind    string
+	Address string    // exact
+	From    time.Time // inclusive; zero: the beginning
+	To      time.Time // exclusive; zero: the end
+}
+
+// An EventPage is one page of events. It may have fewer items than the limit and still have a next page.
+type EventPage struct {
+	Items []watchword.Event
+	Next  string
+}
+
+// An EventPosition is a place in the order of events, the newest first.
+//
+// Unstable: stores use it.
+type EventPosition struct {
+	At time.Time
+	ID string
+}
+
+// list names the list of a filter, for its cursors.
+func (f EventFilter) list() string {
+	return strings.Join([]string{"events", string(f.User), f.Kind, f.Address, strconv.FormatInt(f.From.UnixMilli(), 10),
+		strconv.FormatInt(f.To.UnixMilli(), 10)}, "\x00")
+}
+
+// selects reports whether the filter selects an event of its range.
+func (f EventFilter) selects(e watchword.Event) bool {
+	return (f.Kind == "" || string(e.Kind) == f.Kind) && (f.Address == "" || e.Address == f.Address)
+}
+
+// FindEvents returns the page after a cursor ("": the first), the newest events first. The range is of
+// one user or of a time. Kind and address filter it, and one request reads at most maxScanned events. A
+// limit of 0 means DefaultLimit. Codes: CodeParameterInvalid.
+func (m *Manager) FindEvents(ctx context.Context, f EventFilter, cursor string, limit int) (page EventPage, err error) {
+	if f.User != "" && !storable.ID(string(f.User)) {
+		return EventPage{}, nil
+	}
+	cursor, err = m.position(f.list(), cursor)
+	if err != nil {
+		return EventPage{}, err
+	}
+	after := eventPosition(cursor, f.To)
+	limit = min(cmp.Or(max(limit, 0), DefaultLimit), MaxLimit)
+	size := scanned
+	if f.Kind == "" && f.Address == "" {
+		size = limit
+	}
+	for read := 0; read < maxScanned; {
+		var batch []watchword.Event
+		err := m.store.View(ctx, func(tx Tx) (err error) {
+			batch, err = tx.EventsBefore(ctx, f.User, f.From, after, size)
+			return err
+		})
+		if err != nil {
+			return EventPage{}, err
+		}
+		for _, event := range batch {
+			after = EventPosition{event.At, event.ID}
+			if f.selects(event) {
+				page.Items = append(page.Items, event)
+			}
+			if len(page.Items) == limit {
+				page.Next = m.seal(f.list(), after.text())
+				return page, nil
+			}
+		}
+		if read += len(batch); len(batch) < size {
+			return page, nil
+		}
+	}
+	page.Next = m.seal(f.list(), after.text())
+	return page, nil
+}
+
+// farFuture is after every event. Milliseconds of it fit into the column.
+var farFuture = time.UnixMilli(1 << 50)
+
+// eventPosition reads a position that text wrote. The cursor has a MAC, so its form is right.
+func eventPosition(cursor string, to time.Time) EventPosition {
+	if cursor == "" {
+		if to.IsZero() {
+			to = farFuture
+		}
+		return EventPosition{to, ""} // no id is below "", so an event of that time is not before it
+	}
+	at, id, _ := strings.Cut(cursor, " ")
+	millis, _ := strconv.ParseInt(at, 10, 64)
+	return EventPosition{time.UnixMilli(millis), id}
+}
+
+func (p EventPosition) text() string { return strconv.FormatInt(p.At.UnixMilli(), 10) + " " + p.ID }
+
+// FindMails lists waiting and abandoned mails, the oldest first, of one user or of all (""). A limit of 0
+// means DefaultLimit. Codes: CodeParameterInvalid.
+func (m *Manager) FindMails(
+	ctx context.Context, user watchword.UserID, cursor string, limit int,
+) (mails []watchword.Mail, next string, err error) {
+	list := "mails\x00" + string(user)
+	cursor, err = m.position(list, cursor)
+	if err != nil || (user != "" && !storable.ID(string(user))) {
+		return nil, "", err
+	}
+	after := EventPosition{time.UnixMilli(0), ""}
+	if cursor != "" {
+		after = eventPosition(cursor, time.Time{})
+	}
+	limit = min(cmp.Or(max(limit, 0), DefaultLimit), MaxLimit)
+	err = m.store.View(ctx, func(tx Tx) error {
+		mails, err = tx.MailsAfter(ctx, user, after, limit+1)
+		return err
+	})
+	if len(mails) > limit {
+		mails = mails[:limit]
+		next = m.seal(list, EventPosition{mails[limit-1].CreatedAt, mails[limit-1].ID}.text())
+	}
+	return mails, next, err
+}
+
+// StatsCounted is where Stats stops counting. A larger service has its figures from the metrics.
+const StatsCounted = 100_000
+
+// Stats are figures for an overview.
+type Stats struct {
+	Accounts int // up to StatsCounted
+	Sessions int // live ones, up to StatsCounted
+	Hours    []HourStats
+
+	MailWaiting, MailGivenUp int // up to watchword.OutboxCounted
+}
+
+// HourStats count the events of one hour.
+type HourStats struct {
+	Hour                                     time.Time
+	SignIns, FailedSignIns, Forgiven, Reuses int
+}
+
+// A KindCount is how often a kind of event occurred in one hour.
+//
+// Unstable: stores use it.
+type KindCount struct {
+	Kind  watchword.EventKind
+	Hour  int64 // hours since 1970
+	Times int
+}
+
+// Stats counts accounts, live sessions and the events of the last 24 hours, this one included. Of more
+// than StatsCounted events, it counts the newest.
+func (m *Manager) Stats(ctx context.Context) (s Stats, err error) {
+	const hours = 24
+	now := m.engine.Now()
+	first := now.UTC().Truncate(time.Hour).Add(-(hours - 1) * time.Hour)
+	var kinds []KindCount
+	err = m.store.View(ctx, func(tx Tx) error {
+		if s.Accounts, s.Sessions, err = tx.CountAccounts(ctx, m.engine.Cutoffs(now), StatsCounted); err != nil {
+			return err
+		}
+		if s.MailWaiting, s.MailGivenUp, _, err = tx.Outbox(ctx); err != nil {
+			return err
+		}
+		kinds, err = tx.CountEvents(ctx, first, StatsCounted)
+		return err
+	})
+	if err != nil {
+		return Stats{}, err
+	}
+	for i := range hours {
+		s.Hours = append(s.Hours, HourStats{Hour: first.Add(time.Duration(i) * time.Hour)})
+	}
+	for _, k := range kinds {
+		i := int(k.Hour - first.Unix()/3600)
+		if i < 0 || i >= hours {
+			continue // of a process whose clock is ahead
+		}
+		hour := &s.Hours[i]
+		switch k.Kind {
+		case watchword.EventLogin:
+			hour.SignIns += k.Times
+		case watchword.EventLoginFailed:
+			hour.FailedSignIns += k.Times
+		case watchword.EventLateForgiven:
+			hour.Forgiven += k.Times
+		case watchword.EventRefreshReused:
+			hour.Reuses += k.Times
+		}
+	}
+	return s, nil
+}

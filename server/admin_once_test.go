@@ -1,0 +1,109 @@
+package server_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/admin"
+)
+
+func TestAdminRepeatedRequestGetsTheFirstResult(t *testing.T) {
+	t.Parallel()
+	s, header := withAdmin(t)
+	b := s.browser(t)
+	with := func(key string) []string { return append([]string{"Idempotency-Key", key}, header...) }
+	const invite = `{"email":"ada@example.com","invite":true}`
+	one := with("0e8f3d0a-6a0b-4c6e-9d8e-3f5f3d3b7a01")
+	first, second := b.do("POST", "/api/admin/users", invite, one...), b.do("POST", "/api/admin/users", invite, one...)
+	want(t, first, 201, "")
+	want(t, second, 201, "")
+	if string(first.raw) != string(second.raw) {
+		t.Errorf("%s\n%s", first.raw, second.raw)
+	}
+	path := "/api/admin/users/" + first.body["user"].(map[string]any)["id"].(string)
+	want(t, b.do("POST", "/api/admin/users", strings.Replace(invite, "ada", "bob", 1), one...), 422,
+		watchword.CodeValidationFailed)
+	want(t, b.do("DELETE", path, "", one...), 422, watchword.CodeValidationFailed)
+	want(t, b.do("POST", "/api/admin/users", invite, with("1")...), 400, watchword.CodeParameterInvalid)
+	want(t, b.do("POST", "/api/admin/users", invite, header...), 409, watchword.CodeEmailTaken)
+
+	// A refused request is tried again.
+	two := with("0e8f3d0a-6a0b-4c6e-9d8e-3f5f3d3b7a02")
+	want(t, b.do("PATCH", path, `{"name":"Ada","disabled":false,"roles":["Not a role"]}`, two...), 422,
+		watchword.CodeValidationFailed)
+	want(t, b.do("PATCH", path, `{"name":"Ada"}`, two...), 200, "")
+	want(t, b.do("PATCH", path, `{"name":"Eve"}`, header...), 200, "")
+	again := b.do("PATCH", path, `{"name":"Ada"}`, two...)
+	want(t, again, 200, "")
+	if !strings.Contains(string(again.raw), `"name":"Eve"`) {
+		t.Errorf("the repetition changed the name again: %s", again.raw)
+	}
+
+	// A service key is shown once.
+	three := with("0e8f3d0a-6a0b-4c6e-9d8e-3f5f3d3b7a03")
+	const create = `{"name":"billing","scopes":["users:read"]}`
+	first = b.do("POST", "/api/admin/service-keys", create, three...)
+	second = b.do("POST", "/api/admin/service-keys", create, three...)
+	want(t, second, 201, "")
+	if first.text("key") == "" || second.text("id") != first.text("id") || strings.Contains(string(second.raw), "key") {
+		t.Errorf("%s\n%s", first.raw, second.raw)
+	}
+	four := with("0e8f3d0a-6a0b-4c6e-9d8e-3f5f3d3b7a04")
+	want(t, b.do("DELETE", path, "", four...), 200, "")
+	want(t, b.do("DELETE", path, "", four...), 200, "")
+	want(t, b.do("DELETE", path, "", header...), 404, watchword.CodeNotFound)
+}
+
+func TestAdminListsEventsMailsAndKeys(t *testing.T) {
+	t.Parallel()
+	s, header := withAdmin(t)
+	b := s.browser(t)
+	a := b.do("POST", "/api/admin/users", `{"email":"ada@example.com","invite":true}`, header...)
+	want(t, a, 201, "")
+	id := a.body["user"].(map[string]any)["id"].(string)
+	path := "/api/admin/users/" + id
+	want(t, b.do("POST", path+"/invite", "", header...), 202, "")
+	root, err := s.engine.Operator().FindUser(t.Context(), "root@example.com")
+	must(t, err)
+	want(t, b.do("POST", "/api/admin/users/"+string(root.ID)+"/invite", "", header...), 422,
+		watchword.CodeValidationFailed)
+
+	a = b.do("GET", "/api/admin/events?limit=1&user="+id, "", header...)
+	want(t, a, 200, "")
+	if !strings.Contains(string(a.raw), `"link_requested"`) || a.text("next") == "" {
+		t.Errorf("%s", a.raw)
+	}
+	for _, query := range []string{"?from=yesterday", "?to=1", "?sort=at", "?limit=201", "?after=x"} {
+		want(t, b.do("GET", "/api/admin/events"+query, "", header...), 400, watchword.CodeParameterInvalid)
+	}
+	// The engine sends the mails of above at any time. This one was given up.
+	mail := watchword.Mail{ID: "01a226f9-eb43-7a37-acd8-7e63b22b4185", Kind: watchword.MailReset,
+		To: "late@example.com", CreatedAt: root.CreatedAt, GivenUpAt: root.CreatedAt, LastError: "550 no such user"}
+	must(t, s.store.Update(t.Context(), func(tx watchword.Tx) error { return tx.InsertMail(t.Context(), mail) }))
+	a = b.do("GET", "/api/admin/mails?limit=200", "", header...)
+	want(t, a, 200, "")
+	if !strings.Contains(string(a.raw), `"state":"given-up","attempts":0,"lastError":"550 no such user"`) {
+		t.Fatalf("%s", a.raw)
+	}
+	want(t, b.do("POST", "/api/admin/mails/"+mail.ID+"/retry", "", header...), 202, "")
+	want(t, b.do("POST", "/api/admin/mails/x/retry", "", header...), 404, watchword.CodeNotFound)
+
+	_, reader := s.createKey(t, header, admin.ScopeKeys)
+	a = b.do("GET", "/api/admin/keys", "", reader...)
+	want(t, a, 200, "")
+	before := string(a.raw)
+	a = b.do("POST", "/api/admin/keys/rotate", `{"use":"refresh"}`, reader...)
+	want(t, a, 200, "")
+	if string(a.raw) == before || !strings.Contains(string(a.raw), `"use":"refresh"`) {
+		t.Errorf("before the rotation %s, after it %s", before, a.raw)
+	}
+	want(t, b.do("POST", "/api/admin/keys/rotate", `{"use":"mail"}`, reader...), 422, watchword.CodeValidationFailed)
+	a = b.do("GET", "/api/admin/stats", "", header...)
+	want(t, a, 200, "")
+	hours := a.body["hours"].([]any)
+	if a.body["accounts"] != float64(2) || a.body["sessions"] != float64(1) ||
+		hours[len(hours)-1].(map[string]any)["signIns"] != float64(1) {
+		t.Errorf("%s", a.raw)
+	}
+}

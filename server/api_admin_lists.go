@@ -1,0 +1,238 @@
+package server
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/admin"
+	"github.com/watchword-auth/watchword/internal/apirequest"
+	"github.com/watchword-auth/watchword/internal/respond"
+)
+
+// Lists of events and mails, the signing and refresh keys, and figures. The responses have no secret: no
+// token of a mail, no private key, and no text of a mail.
+//
+// They are reads of one moment. A row that changes between two pages can be missing from both or be in
+// both, because each page is a transaction of its own.
+
+// An eventsAnswer can have fewer items than the limit and still have a next page, as the list of
+// accounts.
+type eventsAnswer struct {
+	Items []eventAnswer `json:"items" nullable:"false" doc:"The newest first"`
+	Next  string        `json:"next,omitempty" doc:"The parameter after of the next page; missing: this is the last"`
+}
+
+// adminEvents lists security events, also those of deleted accounts and those without an account. The user
+// is not looked up, because the events of a deleted account are kept for 90 days.
+func (a *api) adminEvents(w http.ResponseWriter, r *http.Request, _ admin.Caller) error {
+	given, err := parameters(r, "user", "kind", "address", "from", "to", "after", "limit")
+	if err != nil {
+		return err
+	}
+	limit, err := given.limit()
+	if err != nil {
+		return err
+	}
+	// A kind that does not exist selects no event. A later version may have kinds that this one lacks.
+	filter := admin.EventFilter{User: watchword.UserID(given["user"]), Kind: given["kind"], Address: given["address"]}
+	if filter.From, err = given.time("from"); err != nil {
+		return err
+	}
+	if filter.To, err = given.time("to"); err != nil {
+		return err
+	}
+	page, err := a.admin.FindEvents(r.Context(), filter, given["after"], limit)
+	if err != nil {
+		return err
+	}
+	// Events have addresses and devices of users. The scope events:read is therefore separate from users:read.
+	answer := eventsAnswer{Items: []eventAnswer{}, Next: page.Next}
+	for _, event := range page.Items {
+		answer.Items = append(answer.Items, newEventAnswer(event))
+	}
+	return respond.JSON(w, http.StatusOK, answer)
+}
+
+// time returns a parameter as a time, or the zero time if it is missing. The store has milliseconds, so a
+// finer time would select another range than its text says.
+func (q query) time(name string) (time.Time, error) {
+	text := q[name]
+	if text == "" {
+		return time.Time{}, nil
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil || at.Year() < 1970 || at.Year() > 9999 {
+		return time.Time{}, parameterInvalid("The parameter " + name + " is not a time such as 2026-05-03T10:02:00Z.")
+	}
+	return at.Truncate(time.Millisecond), nil
+}
+
+// An outboxMailAnswer is a mail that was not sent yet. Sent mails are deleted, so this list does not show
+// that somebody got a mail: the events of the account do.
+type outboxMailAnswer struct {
+	ID        string             `json:"id" format:"uuid"`
+	Kind      watchword.MailKind `json:"kind"`
+	To        watchword.Address  `json:"to" format:"email"`
+	User      watchword.UserID   `json:"user,omitempty"`
+	State     string             `json:"state" enum:"waiting,given-up"`
+	Attempts  int                `json:"attempts"`
+	LastError string             `json:"lastError,omitempty" doc:"The reply of the mail server"`
+	CreatedAt time.Time          `json:"createdAt"`
+	NextAt    *time.Time         `json:"nextAt,omitempty" doc:"The next attempt; missing: the mail was given up"`
+}
+
+// newOutboxMail has no facts of the mail, because they can contain a new address of its user.
+func newOutboxMail(m watchword.Mail) outboxMailAnswer {
+	answer := outboxMailAnswer{ID: m.ID, Kind: m.Kind, To: m.To, User: m.UserID, State: "waiting", Attempts: m.Attempts,
+		LastError: m.LastError, CreatedAt: m.CreatedAt}
+	if m.GivenUpAt.IsZero() {
+		answer.NextAt = &m.NextAt
+	} else {
+		answer.State = "given-up"
+	}
+	return answer
+}
+
+// A mailsAnswer is one page of the outbox. A mail that is sent meanwhile is missing from the next page.
+type mailsAnswer struct {
+	Items []outboxMailAnswer `json:"items" nullable:"false" doc:"The oldest first"`
+	Next  string             `json:"next,omitempty" doc:"The parameter after of the next page; missing: this is the last"`
+}
+
+// adminMails lists waiting and abandoned mails. The last error says why a mail is late.
+func (a *api) adminMails(w http.ResponseWriter, r *http.Request, _ admin.Caller) error {
+	given, err := parameters(r, "user", "after", "limit")
+	if err != nil {
+		return err
+	}
+	limit, err := given.limit()
+	if err != nil {
+		return err
+	}
+	mails, next, err := a.admin.FindMails(r.Context(), watchword.UserID(given["user"]), given["after"], limit)
+	if err != nil {
+		return err
+	}
+	// The address of the recipient is there, because a wrong address is what support looks for.
+	answer := mailsAnswer{Items: []outboxMailAnswer{}, Next: next}
+	for _, mail := range mails {
+		answer.Items = append(answer.Items, newOutboxMail(mail))
+	}
+	return respond.JSON(w, http.StatusOK, answer)
+}
+
+// adminRetryMail makes a mail due now, also one that was given up. The number of its attempts begins
+// again. A mail that was sent meanwhile is 404, because it is no longer in the outbox.
+//
+// There is no route that retries all mails. After a fault of the mail server the operator runs `watchword
+// mail retry`, and the server sends them at the rate of the outbox.
+func (a *api) adminRetryMail(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+	if err := a.admin.RetryMail(r.Context(), by, r.PathValue("id")); err != nil {
+		return err
+	}
+	return respond.JSON(w, http.StatusAccepted, messageBody{"The mail will be sent."})
+}
+
+// A keyStateAnswer describes a signing or refresh key without its secret.
+type keyStateAnswer struct {
+	ID          string     `json:"id"`
+	Use         string     `json:"use" enum:"sign,refresh"`
+	Alg         string     `json:"alg"`
+	Number      int        `json:"number"`
+	State       string     `json:"state" enum:"next,active,retired"`
+	PublishedAt time.Time  `json:"publishedAt"`
+	ActiveFrom  time.Time  `json:"activeFrom"`
+	DropAt      *time.Time `json:"dropAt,omitempty" doc:"Everything that it signed has expired by then; missing: it has no successor"`
+}
+
+// A keyStatesAnswer has all keys: they are few, so it has no pages. The member items is the same as in
+// the lists with pages, so that a client reads all lists in one way.
+type keyStatesAnswer struct {
+	Items []keyStateAnswer `json:"items" nullable:"false"`
+}
+
+// newKeyStates converts the keys in the order of the engine: by use, then by the time of activation. The
+// ids of signing keys are public, because each token has one in its header.
+func newKeyStates(keys []watchword.KeyInfo) keyStatesAnswer {
+	answer := keyStatesAnswer{Items: []keyStateAnswer{}}
+	for _, k := range keys {
+		one := keyStateAnswer{k.ID, string(k.Use), k.Alg, k.Number, k.State, k.PublishedAt, k.ActiveFrom, nil}
+		if !k.DropAt.IsZero() {
+			one.DropAt = &k.DropAt
+		}
+		answer.Items = append(answer.Items, one)
+	}
+	return answer
+}
+
+// adminKeys lists the states of the keys, as `watchword keys list` does. A monitor can warn if a use has
+// no next key.
+func (a *api) adminKeys(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+	keys, err := a.admin.Operator(by).Keys(r.Context())
+	if err != nil {
+		return err
+	}
+	return respond.JSON(w, http.StatusOK, newKeyStates(keys))
+}
+
+// A rotateKeysBody names a use, because a rotation of refresh keys and one of signing keys have
+// different reasons.
+type rotateKeysBody struct {
+	Use string `json:"use" enum:"sign,refresh" doc:"sign: access tokens; refresh: refresh tokens"`
+}
+
+// adminRotateKeys lets the next key take over, as `watchword keys rotate` does. Tokens of the old key stay
+// valid until they expire.
+func (a *api) adminRotateKeys(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+	body, err := apirequest.Body[rotateKeysBody](r)
+	if err != nil {
+		return err
+	}
+	if body.Use != string(watchword.KeySign) && body.Use != string(watchword.KeyRefresh) {
+		return unacceptable("use", watchword.FieldInvalid, "The use is sign or refresh.")
+	}
+	// A rotation is refused if the store has too many keys, so a script in a loop can't use up their numbers.
+	keys, err := a.admin.RotateKeys(r.Context(), by, watchword.KeyUse(body.Use))
+	if err != nil {
+		return err
+	}
+	return respond.JSON(w, http.StatusOK, newKeyStates(keys))
+}
+
+// A statsAnswer has figures for an overview. A large service has its exact figures from the metrics. The
+// bounds are part of the response, so that a page can write "more than 100,000".
+type statsAnswer struct {
+	Accounts     int               `json:"accounts" doc:"At most countedTo"`
+	Sessions     int               `json:"sessions" doc:"Live sessions. At most countedTo"`
+	CountedTo    int               `json:"countedTo" doc:"Where accounts, sessions and events stop counting"`
+	MailsWaiting int               `json:"mailsWaiting" doc:"At most 10,000"`
+	MailsGivenUp int               `json:"mailsGivenUp" doc:"At most 10,000"`
+	Hours        []hourStatsAnswer `json:"hours" nullable:"false" doc:"The last 24 hours, the oldest first. The last one is not over"`
+}
+
+// An hourStatsAnswer counts security events. The events are kept for 90 days, so they are also there
+// after a restart.
+type hourStatsAnswer struct {
+	Hour          time.Time `json:"hour" doc:"Its beginning, in UTC"`
+	SignIns       int       `json:"signIns"`
+	FailedSignIns int       `json:"failedSignIns" doc:"Wrong passwords and other refused sign-ins"`
+	LateForgiven  int       `json:"lateForgiven" doc:"Refreshes with a lost response that kept their session"`
+	Reuses        int       `json:"reuses" doc:"Sessions that ended because a refresh token was copied"`
+}
+
+// adminStats counts in the store, so every process responds with the same figures. The metrics of a process
+// count since its start and can't be added up after a restart.
+func (a *api) adminStats(w http.ResponseWriter, r *http.Request, _ admin.Caller) error {
+	stats, err := a.admin.Stats(r.Context())
+	if err != nil {
+		return err
+	}
+	answer := statsAnswer{Accounts: stats.Accounts, Sessions: stats.Sessions, CountedTo: admin.StatsCounted,
+		MailsWaiting: stats.MailWaiting, MailsGivenUp: stats.MailGivenUp, Hours: []hourStatsAnswer{}}
+	// An hour without events has zeros, so a chart needs no check for gaps.
+	for _, h := range stats.Hours {
+		answer.Hours = append(answer.Hours, hourStatsAnswer{h.Hour, h.SignIns, h.FailedSignIns, h.Forgiven, h.Reuses})
+	}
+	return respond.JSON(w, http.StatusOK, answer)
+}

@@ -1,0 +1,79 @@
+package server
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+
+	"github.com/watchword-auth/watchword/admin"
+	"github.com/watchword-auth/watchword/internal/apirequest"
+)
+
+// Idempotency keys of administration. Every write accepts the header Idempotency-Key, and a client that
+// lost a response repeats the request with it. Package admin has the rules; this file reads the request
+// and holds the response back until its result is stored.
+
+// idempotencyHeader is the name of the draft of the IETF (httpapi-idempotency-key-header).
+const idempotencyHeader = "Idempotency-Key"
+
+// once calls next at most once for an idempotency key. Without the header it only calls next.
+//
+// The response is sent after its record is stored. Otherwise a client could have the response, repeat
+// the request, and make the change twice.
+func (a *api) once(w http.ResponseWriter, r *http.Request, by admin.Caller, next adminHandler) error {
+	// A read changes no row, so the header has no meaning there, and clients may send it always.
+	key := r.Header.Get(idempotencyHeader)
+	if key == "" || r.Method == http.MethodGet {
+		return next(w, r, by)
+	}
+	if len(r.Header.Values(idempotencyHeader)) > 1 {
+		return parameterInvalid("The header Idempotency-Key occurs twice.")
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, apirequest.MaxBody+1))
+	if err != nil {
+		return bodyInvalid("The body could not be read completely.")
+	}
+	// The handler reads the same bytes. If there are more, it rejects the request by its size.
+	rest := r.Body
+	r.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(body), rest), rest}
+	// The caller is not in the hash, because the store keeps the records of each caller apart.
+	//
+	// The media type and the version change what a body means, so they belong to the request.
+	hash := admin.RequestHash(r.Method, r.URL.Path, r.URL.RawQuery, r.Header.Get("Content-Type"),
+		r.Header.Get("If-Match"), string(body))
+	by, err = a.admin.Begin(r.Context(), by, key, hash)
+	if err != nil {
+		return err
+	}
+	// The status of the first response is stored with the record, for the operator who reads the table.
+	held := &heldResponse{ResponseWriter: w, status: http.StatusOK}
+	if err := next(held, r, by); err != nil {
+		// A refused request made no change, so it can be repeated under the same key. If this fails, the
+		// claim ends by itself after a minute.
+		_ = a.admin.GiveUp(r.Context(), by)
+		return err
+	}
+	// The change is made. If its record can't be stored, the client still gets the result.
+	_ = a.admin.Finish(r.Context(), by, held.status)
+	w.WriteHeader(held.status)
+	_, _ = w.Write(held.body.Bytes()) // the client may be gone
+	return nil
+}
+
+// A heldResponse keeps status and body until the record of the request is stored. Headers are not
+// held back, because they are sent with the status. The type has no Flush and no Hijack, because
+// administration has no streams.
+type heldResponse struct {
+	http.ResponseWriter
+	status int
+	body   bytes.Buffer
+}
+
+// WriteHeader keeps the status. A handler calls it at most once, as respond.JSON does.
+func (h *heldResponse) WriteHeader(status int) { h.status = status }
+
+// Write keeps a part of the body. Responses of administration are at most some hundred kilobytes.
+func (h *heldResponse) Write(part []byte) (int, error) { return h.body.Write(part) }

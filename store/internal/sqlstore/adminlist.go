@@ -1,0 +1,86 @@
+package sqlstore
+
+import (
+	"context"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/admin"
+)
+
+// Lists of all accounts for administrators, and figures. Each list continues after a position, so a deep
+// page costs the same as the first. The figures stop counting at a limit.
+
+// older orders events by time and id. The index has only the time, and few events share a millisecond.
+const older = `at >= $1 AND at <= $2 AND (at < $2 OR id < $3)`
+
+var (
+	selectEventsBefore = `SELECT ` + eventColumns + ` FROM events WHERE ` + older + ` ORDER BY at DESC, id DESC LIMIT $4`
+	selectUserEvents   = `SELECT ` + eventColumns + ` FROM events WHERE ` + older + ` AND user_id = $4
+		ORDER BY at DESC, id DESC LIMIT $5`
+
+	// The outbox is short, so these lists sort it.
+	selectMailsAfter = `SELECT ` + mailColumns + ` FROM mails WHERE (created_at, id) > ($1, $2)
+		ORDER BY created_at, id LIMIT $3`
+	selectUserMails = `SELECT ` + mailColumns + ` FROM mails WHERE (created_at, id) > ($1, $2) AND user_id = $3
+		ORDER BY created_at, id LIMIT $4`
+
+	// countLive also stops at the limit. It counts by the same rule as a refresh (alive), so its figure agrees
+	// with the lists of sessions.
+	//
+	// It reads the sessions that have not reached their absolute end.
+	countLive = `SELECT COUNT(*) FROM (SELECT 1 FROM sessions WHERE ` + alive(1) + ` LIMIT $5) AS counted`
+)
+
+const (
+	// The condition on id lets both databases walk through the primary key and stop at the limit. Without a
+	// condition, PostgreSQL would read the table.
+	countUsers = `SELECT COUNT(*) FROM (SELECT 1 FROM users WHERE id > '' LIMIT $1) AS counted`
+
+	// countEvents divides before it groups. Both databases divide integers without a remainder.
+	countEvents = `SELECT kind, hour, SUM(times) FROM (SELECT kind, at / 3600000 AS hour, times FROM events
+		WHERE at >= $1 ORDER BY at DESC LIMIT $2) AS newest GROUP BY kind, hour`
+)
+
+// EventsBefore reads the index of the user, or that of the times. It filters by neither kind nor address:
+// a rare kind among millions of events would make one statement slow. The caller reads further batches.
+func (t Tx) EventsBefore(
+	ctx context.Context, user watchword.UserID, from time.Time, before admin.EventPosition, limit int,
+) ([]watchword.Event, error) {
+	if user == "" {
+		return rows(ctx, t, scanEvent, selectEventsBefore, millis(from), millis(before.At), before.ID, limit)
+	}
+	return rows(ctx, t, scanEvent, selectUserEvents, millis(from), millis(before.At), before.ID, user, limit)
+}
+
+// MailsAfter sorts the whole outbox for each page. An outbox of 10,000 mails means that no mail is
+// sent, and then the first page is enough. It lists mails that are being sent: only success removes one.
+func (t Tx) MailsAfter(
+	ctx context.Context, user watchword.UserID, after admin.EventPosition, limit int,
+) ([]watchword.Mail, error) {
+	if user == "" {
+		return rows(ctx, t, scanMail, selectMailsAfter, millis(after.At), after.ID, limit)
+	}
+	return rows(ctx, t, scanMail, selectUserMails, millis(after.At), after.ID, user, limit)
+}
+
+// CountAccounts has one statement for each figure.
+func (t Tx) CountAccounts(
+	ctx context.Context, alive watchword.Cutoffs, limit int,
+) (accounts, sessions int, err error) {
+	if accounts, err = row(ctx, t, scanInt, countUsers, limit); err != nil {
+		return 0, 0, err
+	}
+	sessions, err = row(ctx, t, scanInt, countLive, append(aliveArgs(alive), limit)...)
+	return accounts, sessions, err
+}
+
+// scanInt reads one number.
+func scanInt(s scanner) (n int, err error) { return n, s.Scan(&n) }
+
+// CountEvents reads the newest events only, so a burst costs no more than a full day.
+func (t Tx) CountEvents(ctx context.Context, since time.Time, limit int) ([]admin.KindCount, error) {
+	return rows(ctx, t, func(s scanner) (k admin.KindCount, err error) {
+		return k, s.Scan(&k.Kind, &k.Hour, &k.Times)
+	}, countEvents, millis(since), limit)
+}

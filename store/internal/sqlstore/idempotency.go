@@ -1,0 +1,69 @@
+package sqlstore
+
+import (
+	"context"
+	"time"
+
+	"github.com/watchword-auth/watchword/admin"
+)
+
+// Requests with an idempotency key. The owner is an account or a service key, so two clients may use the
+// same key.
+
+// recordRow lists the columns of a request.
+func recordRow(r *admin.Record) []column {
+	return []column{
+		{"owner", &r.Owner},
+		{"key", &r.Key},
+		{"request_hash", &r.Hash},
+		{"status", &r.Status},
+		{"result_id", &r.Result},
+		{"expires_at", timeColumn{&r.ExpiresAt}},
+	}
+}
+
+var (
+	// claimRecord settles the race of two requests with one key: one of them inserts the row. A row that has
+	// expired is taken over, and the sweep may delete it at any time.
+	claimRecord = insertInto("idempotency", recordRow(new(admin.Record)), `VALUES (%s)
+		ON CONFLICT (owner, key) DO UPDATE SET request_hash = excluded.request_hash, status = 0, result_id = '',
+			expires_at = excluded.expires_at WHERE idempotency.expires_at <= $7`)
+	selectRecord = `SELECT ` + names("idempotency", recordRow(new(admin.Record))) + ` FROM idempotency
+		WHERE owner = $1 AND key = $2`
+)
+
+const (
+	// Both require that the request still runs. A request that took longer than its claim must not change the
+	// record of the one that took over.
+	finishRecord = `UPDATE idempotency SET status = $1, result_id = $2, expires_at = $3
+		WHERE owner = $4 AND key = $5 AND request_hash = $6 AND status = 0`
+	dropRecord = `DELETE FROM idempotency WHERE owner = $1 AND key = $2 AND request_hash = $3 AND status = 0`
+
+	// sweepRecords also deletes claims of processes that ended before they had a result.
+	sweepRecords = `DELETE FROM idempotency WHERE (owner, key) IN (SELECT owner, key FROM idempotency
+		WHERE expires_at < $1 LIMIT $2)`
+)
+
+// ClaimRecord reports false if another request has the key.
+func (t Tx) ClaimRecord(ctx context.Context, r admin.Record, now time.Time) (bool, error) {
+	return t.change(ctx, claimRecord, append(values(recordRow(&r)), millis(now))...)
+}
+
+// Record is not found if the request has given its claim back meanwhile.
+func (t Tx) Record(ctx context.Context, owner, key string) (admin.Record, error) {
+	return row(ctx, t, func(s scanner) (r admin.Record, err error) {
+		return r, s.Scan(fields(recordRow(&r))...)
+	}, selectRecord, owner, key)
+}
+
+// FinishRecord has no error for a claim that was taken over.
+func (t Tx) FinishRecord(ctx context.Context, r admin.Record) error {
+	_, err := t.exec(ctx, finishRecord, r.Status, r.Result, millis(r.ExpiresAt), r.Owner, r.Key, r.Hash)
+	return err
+}
+
+// DropRecord has no error for a claim that was taken over.
+func (t Tx) DropRecord(ctx context.Context, r admin.Record) error {
+	_, err := t.exec(ctx, dropRecord, r.Owner, r.Key, r.Hash)
+	return err
+}
