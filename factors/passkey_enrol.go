@@ -4,7 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"strings"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -115,7 +115,7 @@ func (m *Manager) creation(
 type NewPasskey struct {
 	Ceremony   watchword.Secret // Ceremony.ID
 	Credential []byte           // RegistrationResponseJSON
-	Name       string           // default: the product, if the authenticator names it
+	Name       string           // default: the product or the device, if they are known
 }
 
 // ConfirmPasskey adds the passkey of a creation. The first factor ends the user's other sessions and
@@ -126,7 +126,7 @@ type NewPasskey struct {
 func (m *Manager) ConfirmPasskey(
 	ctx context.Context, who watchword.Identity, n NewPasskey, c watchword.Client,
 ) (Confirmation, error) {
-	made, err := m.created(ctx, n, m.engine.Now(), func(c watchword.Challenge, p pendingPasskey) bool {
+	made, err := m.created(ctx, n, c.Device, m.engine.Now(), func(c watchword.Challenge, p pendingPasskey) bool {
 		return c.UserID == who.User.ID && c.SessionID == who.Session.ID && p.Entry == ""
 	})
 	if err != nil {
@@ -135,10 +135,10 @@ func (m *Manager) ConfirmPasskey(
 	return m.add(ctx, who, made, c)
 }
 
-// created counts an attempt on a creation, commits it, and returns the passkey if the response is right. ours says
-// whether the creation belongs to the request.
+// created counts an attempt on a creation, commits it, and returns the passkey if the response is right. device names
+// the browser and its system. ours says whether the creation belongs to the request.
 func (m *Manager) created(
-	ctx context.Context, n NewPasskey, now time.Time, ours func(watchword.Challenge, pendingPasskey) bool,
+	ctx context.Context, n NewPasskey, device string, now time.Time, ours func(watchword.Challenge, pendingPasskey) bool,
 ) (enrolled, error) {
 	if m.passkeys == nil {
 		return enrolled{}, passkeysOff()
@@ -166,7 +166,7 @@ func (m *Manager) created(
 	f := Factor{ID: newID(), UserID: owner.ID, Kind: KindPasskey, Name: n.Name, Sealed: []byte{}, CreatedAt: now}
 	f, f.Unproven = f.with(made), pending.Upgrade
 	if f.Name == "" {
-		f.Name = productName(made)
+		f.Name = defaultName(made, device)
 	}
 	proofs := []string{made.Record.Method()}
 	switch {
@@ -178,13 +178,17 @@ func (m *Manager) created(
 	return enrolled{challenge, f, proofs}, nil
 }
 
-// productName names a passkey that the user has not named.
-func productName(c passkey.Credential) string {
+// unknownDevice is the name that package server gives to an unknown user agent.
+const unknownDevice = "Unknown device"
+
+// defaultName names a passkey that the user has not named: by the product, or by the browser and system of a device
+// with its own authenticator. The list of factors is also read on other devices, so the name must fit there.
+func defaultName(c passkey.Credential, device string) string {
 	if name := passkey.ProductName(c.Record.AAGUID); name != "" {
 		return name
 	}
-	if strings.Join(c.Record.Transports, "") == "internal" {
-		return "This device"
+	if slices.Contains(c.Record.Transports, "internal") && device != "" && device != unknownDevice {
+		return device
 	}
 	return "Passkey"
 }

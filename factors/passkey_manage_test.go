@@ -126,6 +126,32 @@ func TestPasskeyStepsUp(t *testing.T) {
 	})
 }
 
+func TestPasskeyIsNamedAfterItsDevice(t *testing.T) {
+	onSQLite(t, func(t *testing.T, r *rig) {
+		a := r.signUp(t, "ada@example.com")
+		for _, c := range []struct{ transports, device, want string }{
+			{`["internal"]`, "Chrome on Windows", "Chrome on Windows"},
+			{`["hybrid","internal"]`, "Safari on iPhone", "Safari on iPhone"},
+			{`["internal"]`, "", "Passkey"},
+			{`["internal"]`, "Unknown device", "Passkey"},
+			{`["usb","nfc"]`, "Chrome on Windows", "Passkey"}, // a security key that is used on several devices
+		} {
+			d, client := newDevice(), laptop
+			client.Device = c.device
+			begun, err := r.BeginPasskey(t.Context(), a.who, false)
+			must(t, err)
+			response := strings.Replace(string(d.create(t, begun.Options)), `"attestationObject"`,
+				`"transports":`+c.transports+`,"attestationObject"`, 1)
+			done, err := r.ConfirmPasskey(t.Context(), a.who,
+				factors.NewPasskey{Ceremony: begun.ID, Credential: []byte(response)}, client)
+			must(t, err)
+			if done.Factor.Name != c.want {
+				t.Errorf("%s, %q: the name is %q, want %q", c.transports, c.device, done.Factor.Name, c.want)
+			}
+		}
+	})
+}
+
 func TestPasskeysAreNamedLimitedAndRemoved(t *testing.T) {
 	onSQLite(t, func(t *testing.T, r *rig) {
 		a, d := r.withTOTP(t), newDevice()

@@ -116,9 +116,8 @@ func (m *Manager) ConfirmRequiredPasskey(
 	if err != nil {
 		return Confirmation{}, nil, err
 	}
-	made, err := m.created(ctx, r.NewPasskey, m.engine.Now(), func(_ watchword.Challenge, p pendingPasskey) bool {
-		return p.Entry == entry
-	})
+	ours := func(_ watchword.Challenge, p pendingPasskey) bool { return p.Entry == entry }
+	made, err := m.created(ctx, r.NewPasskey, r.Client.Device, m.engine.Now(), ours)
 	if err != nil {
 		return Confirmation{}, nil, err
 	}

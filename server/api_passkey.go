@@ -71,7 +71,7 @@ func (a *api) beginPasskey(w http.ResponseWriter, r *http.Request) error {
 type newPasskeyBody struct {
 	Ceremony   string          `json:"ceremony"`
 	Credential json.RawMessage `json:"credential" doc:"RegistrationResponseJSON"`
-	Name       string          `json:"name,omitempty" doc:"1 to 100 characters; default: the product"`
+	Name       string          `json:"name,omitempty" doc:"1 to 100 characters; default: the product or the device"`
 	Handle     string          `json:"handle,omitempty" doc:"Of ENROLMENT_REQUIRED, for clients that received it in a body"`
 }
 
@@ -148,6 +148,7 @@ func (a *api) passkeyLogin(w http.ResponseWriter, r *http.Request) error {
 	})
 	// An account with a second factor needs no further step: a verified passkey proves two things, and
 	// the engine refuses one that was not verified.
+	// A copy, because the engine's error may be logged or compared elsewhere.
 	var refusal *watchword.Error
 	if errors.Is(err, factors.ErrPasskeyUnknown) && errors.As(err, &refusal) {
 		unknown := *refusal

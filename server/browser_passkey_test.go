@@ -123,7 +123,7 @@ func TestPagesWithPasskeysFitAndAreAccessible(t *testing.T) {
 	look("account-passkey", "/account")
 	look("step-up-passkey", "/step-up")
 	b.visit("/account")
-	b.press("Remove This device")
+	b.press("Remove Chrome on Linux")
 	check(b, "passkey-remove")
 	b.signedOut()
 	b.signIn("ada@example.com", goodPassword)
@@ -144,7 +144,7 @@ func TestAPasskeyIsAddedUsedAndRemoved(t *testing.T) {
 		t.Errorf("the codes are %q", codes)
 	}
 	b.press("I have saved the codes")
-	b.reads("This device", "Backed up", "Codes left: 10", "After your password, you confirm with a passkey.")
+	b.reads("Chrome on Linux", "Backed up", "Codes left: 10", "After your password, you confirm with a passkey.")
 	if got := device.passkeys(); len(got) != 1 || got[0].UserName != "ada@example.com" {
 		t.Fatalf("the device has %+v", got)
 	}
@@ -191,7 +191,7 @@ func TestAPasskeyIsAddedUsedAndRemoved(t *testing.T) {
 	// A change asks for the passkey again after a while, and the browser then forgets it.
 	phone.forward.Add(int64(10 * time.Minute))
 	b.visit("/account")
-	b.press("Remove This device")
+	b.press("Remove Chrome on Linux")
 	b.reads("Confirm that it is you", "Confirm with your passkey that it is you.")
 	b.press("Use your passkey")
 	b.reads("Remove this passkey?", "This is your only second step.")
@@ -211,4 +211,48 @@ func TestAPasskeyIsAddedUsedAndRemoved(t *testing.T) {
 	b.press("Sign in with a passkey")
 	b.reads("This passkey is not valid here. Sign in with your password.")
 	device.forgets()
+}
+
+// The box for the browser counts for the passkey, too: alone, and beside the field for a code.
+func TestChromiumIsRememberedAfterAPasskey(t *testing.T) {
+	t.Parallel()
+	s, phone := startFactors(t, func(o *watchword.Options) {
+		o.PublicURL = strings.Replace(o.PublicURL, "127.0.0.1", "localhost", 1)
+		remembering(o)
+	}, nil)
+	b := s.tab(t)
+	b.withAuthenticator()
+	b.withoutAutofill()
+	s.confirmed(b)
+	b.press("Add a passkey")
+	b.press("Create a passkey")
+	b.press("I have saved the codes")
+	signIn := func() {
+		t.Helper()
+		b.press("Sign out")
+		b.visit("/login")
+		b.fill("Email address", "ada@example.com")
+		b.fill("Password", goodPassword)
+		b.press("Sign in")
+	}
+	signIn()
+	b.press("Use your passkey")
+	b.reads("Signed in as ada@example.com") // the box was not checked
+	signIn()
+	must(t, b.click("", "field", "Skip this step in this browser from now on")(b.ctx))
+	b.press("Use your passkey")
+	signIn()
+	b.reads("Signed in as ada@example.com")
+
+	// A new factor ends what was remembered.
+	b.press("Add an authenticator app")
+	b.press("Use your passkey") // a remembered browser is no proof for a step-up
+	phone.learn(b)
+	b.fill("Code", phone.code())
+	b.press("Add the app")
+	signIn()
+	must(t, b.click("", "field", "Skip this step in this browser from now on")(b.ctx))
+	b.press("Use your passkey")
+	signIn()
+	b.reads("Signed in as ada@example.com")
 }

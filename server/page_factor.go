@@ -110,7 +110,12 @@ func (p *pages) factorView(r *http.Request, recovery bool) (*view, error) {
 			passkey = v.passkeyForm(pathFactor, "get", "factor.passkey", factors.Ceremony{Options: options})
 		}
 		hasApp := slices.Contains(refusal.Challenge.Methods, string(factors.KindTOTP))
-		v.Data = data.withKinds(hasApp, passkey)
+		data = data.withKinds(hasApp, passkey)
+		// Without the form of codes, the box belongs to the passkey. With it, the script reads the box there.
+		if data.Remembers && data.NoApp && data.Passkey != nil {
+			data.Passkey.RememberDevice = v.T("factor.remember")
+		}
+		v.Data = data
 	}
 	return v, nil
 }
@@ -176,6 +181,10 @@ func (p *pages) factorForm(w http.ResponseWriter, r *http.Request) error {
 		}
 		data := v.Data.(proofData)
 		data.Remember = form.Get("rememberDevice") != "" // a mistyped code does not undo the choice
+		// The same is true of a passkey that was refused.
+		if data.Passkey != nil {
+			data.Passkey.Remembered = data.Remember
+		}
 		v.Data, v.byPasskey = data, passkeyIn(form) != nil
 		return p.refill(w, r, v.filled("factor", form), err)
 	}

@@ -45,6 +45,10 @@ type passkeyForm struct {
 	Unknown  string // id of a passkey that the server does not know; the browser then forgets it
 	Upgrade  bool   // without a button
 
+	// The box for the browser is part of this form only where no form of codes has it. It needs no script then.
+	RememberDevice string // the label of the check box, if the page has none yet; "" otherwise
+	Remembered     bool   // the box is checked
+
 	Cancelled, Exists, Unsupported, Failed string // what the script says after an error
 }
 

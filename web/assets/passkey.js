@@ -45,8 +45,11 @@ async function ask(form, how = {}) {
   const credential = await navigator.credentials[does]({ publicKey: decode(publicKey), ...how });
   form.elements.ceremony.value = ceremony ?? "";
   form.elements.credential.value = encode(credential);
-  const remember = document.querySelector("[type=checkbox][name=remember]");
-  if (remember?.checked) form.elements.remember.value = "yes";
+  // The boxes belong to the form of the password or the code, unless the page has only this form.
+  for (const name of ["remember", "rememberDevice"]) {
+    const box = document.querySelector(`[type=checkbox][name=${name}]`);
+    if (box && form.elements[name]?.type === "hidden") form.elements[name].value = box.checked ? "yes" : "";
+  }
   form.requestSubmit();
 }
 
