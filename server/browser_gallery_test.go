@@ -205,21 +205,27 @@ func accessible(t *testing.T) func(b *tab, name string) {
 // installAxe installs exactly what package-lock.json says, and returns the script.
 func installAxe(t *testing.T) string {
 	t.Helper()
+	dir := t.TempDir()
+	must(t, os.CopyFS(dir, os.DirFS("testdata/axe")))
+	installPackages(t, dir)
+	script, err := os.ReadFile(filepath.Join(dir, "node_modules/axe-core/axe.min.js"))
+	must(t, err)
+	return string(script)
+}
+
+// installPackages installs the packages of a folder, or skips the test without Node.js.
+func installPackages(t *testing.T, dir string) {
+	t.Helper()
 	if os.Getenv("WATCHWORD_TEST_NODE") == "skip" {
-		t.Skip("WATCHWORD_TEST_NODE=skip: axe-core has not looked at the pages")
+		t.Skip("WATCHWORD_TEST_NODE=skip: this test needs packages of npm")
 	}
 	if _, err := exec.LookPath("npm"); err != nil {
 		t.Fatal("npm is missing: install Node.js 20 or newer with npm, or set WATCHWORD_TEST_NODE=skip")
 	}
-	dir := t.TempDir()
-	must(t, os.CopyFS(dir, os.DirFS("testdata/axe")))
 	install := exec.CommandContext(t.Context(), "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund",
 		"--prefer-offline")
 	install.Dir = dir
 	if out, err := install.CombinedOutput(); err != nil {
 		t.Fatalf("npm ci: %v\n%s", err, out)
 	}
-	script, err := os.ReadFile(filepath.Join(dir, "node_modules/axe-core/axe.min.js"))
-	must(t, err)
-	return string(script)
 }

@@ -1,0 +1,184 @@
+package server_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/factors"
+	"github.com/watchword-auth/watchword/server"
+)
+
+// The passkeys of the browser client (clients/typescript) in a real Chromium, on the page of a front-end
+// with an origin of its own.
+
+// recording names the environment variable with a file for the responses of Chromium's authenticator. A test of the
+// client verifies clients/typescript/test/chromium.json with another library.
+const recording = "WATCHWORD_TEST_RECORD_PASSKEYS"
+
+// clientBundle returns the browser client as one script, which sets the global watchword.
+func clientBundle(t *testing.T) string {
+	t.Helper()
+	const source = "../clients/typescript"
+	dir := t.TempDir()
+	for _, name := range []string{"package.json", "package-lock.json", ".npmrc"} {
+		text, err := os.ReadFile(filepath.Join(source, name))
+		must(t, err)
+		must(t, os.WriteFile(filepath.Join(dir, name), text, 0o600))
+	}
+	must(t, os.CopyFS(filepath.Join(dir, "src"), os.DirFS(source+"/src")))
+	installPackages(t, dir)
+	entry := `export * from "./src/index.js"; export * from "./src/factors.js"`
+	must(t, os.WriteFile(filepath.Join(dir, "entry.js"), []byte(entry), 0o600))
+	bundle := exec.CommandContext(t.Context(), "node_modules/.bin/esbuild", "entry.js", "--bundle", "--format=iife",
+		"--global-name=watchword", "--log-level=warning")
+	bundle.Dir = dir
+	out, err := bundle.Output()
+	must(t, err)
+	return string(out)
+}
+
+// startFrontEnd starts a service, and a front-end on another port. It returns the origin of the front-end.
+func startFrontEnd(t *testing.T) (*service, string) {
+	t.Helper()
+	script := clientBundle(t)
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/client.js" {
+			w.Header().Set("Content-Type", "text/javascript")
+			_, _ = w.Write([]byte(script))
+			return
+		}
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = w.Write([]byte(`<!doctype html><title>Front-end</title><input autocomplete="username webauthn">
+			<script src="/client.js"></script>`))
+	}))
+	t.Cleanup(front.Close)
+	origin := strings.Replace(front.URL, "127.0.0.1", "localhost", 1)
+	s := start(t, func(o *watchword.Options) {
+		o.PublicURL = strings.Replace(o.PublicURL, "127.0.0.1", "localhost", 1)
+	}, nil)
+	s.url = s.engine.PublicURL()
+	manager := factors.New(s.engine, s.store.Factors(), factors.Options{Origins: []string{origin}})
+	var err error
+	s.server, err = server.New(s.engine, server.Options{
+		PublicURL: s.url, Factors: manager, AllowedOrigins: []string{origin}}) // before the first request
+	must(t, err)
+	s.document = readDocument(t, s.server, s.url)
+	return s, origin
+}
+
+// opened creates the client in the page. `sent` has each exchange about passkeys.
+const opened = `(url) => {
+  window.sent = [];
+  const recorded = async (input, init) => {
+    const response = await fetch(input, init);
+    const body = init?.body ? JSON.parse(init.body) : {};
+    sent.push({ path: new URL(input).pathname, body, response: await response.clone().json().catch(() => ({})) });
+    return response;
+  };
+  window.client = watchword.createClient({ baseUrl: url, fetch: recorded });
+  window.passkeys = watchword.createPasskeys(client);
+  window.factors = watchword.createFactors(client);
+  window.codeOf = (promise) => promise.then((outcome) => outcome.cancelled ? "cancelled" : "done", (e) => e.code ?? String(e));
+}`
+
+func TestChromiumUsesPasskeysThroughTheClient(t *testing.T) {
+	t.Parallel()
+	s, origin := startFrontEnd(t)
+	b := s.tab(t)
+	device := b.withAuthenticator()
+	b.visit(origin)
+	see[any](b, opened, s.url)
+	is := func(want, expression string, args ...any) {
+		t.Helper()
+		if got := see[string](b, expression, args...); got != want {
+			t.Fatalf("%s: %q, want %q", expression, got, want)
+		}
+	}
+	const login = `{ email: "ada@example.com", password: "correct horse battery" }`
+	see[any](b, `() => client.register(`+login+`).then(() => 0)`)
+	token := s.post.take(t, watchword.MailVerify, "ada@example.com").Token
+	see[any](b, `(token) => client.verifyEmail({ token }).then(() => 0)`, string(token))
+
+	device.accepts(false)
+	is("cancelled", `() => codeOf(passkeys.add())`)
+	device.accepts(true)
+	is("10", `async () => String((await passkeys.add({ name: "laptop" })).recoveryCodes.length)`)
+	is("PASSKEY_EXISTS", `() => codeOf(passkeys.add())`)
+	is("laptop", `async () => (await factors.list()).factors.map((one) => one.name).join()`)
+	is("done", `() => codeOf(passkeys.stepUp())`)
+
+	is("done", `() => client.logout().then(() => codeOf(passkeys.signIn()))`)
+	is("signedIn", `() => client.getSnapshot().status`)
+	const second = `async () => {
+	  await client.logout();
+	  const { challenge } = await client.login(` + login + `).catch((error) => error);
+	  return codeOf(passkeys.completeSignIn(challenge));
+	}`
+	is("done", second)
+	record(b, origin)
+
+	// A new request replaces the one that waits for the user. The suggestions wait as long as a dialog is open.
+	device.answers(false)
+	see[any](b, `async () => {
+	  await client.logout();
+	  window.suggested = codeOf(passkeys.autofill());
+	  while (!sent.at(-1).path.endsWith("/passkey/options")) await new Promise((resolve) => setTimeout(resolve, 10));
+	  window.first = codeOf(passkeys.signIn());
+	  window.asked = sent.length;
+	  while (sent.length === asked) await new Promise((resolve) => setTimeout(resolve, 10));
+	}`)
+	device.answers(true)
+	is("done", `() => codeOf(passkeys.signIn())`)
+	is("cancelled", `() => first`)
+	is("cancelled", `() => suggested`)
+	is("done", `() => client.logout().then(() => codeOf(passkeys.autofill()))`)
+
+	// Older browsers have no JSON functions.
+	see[any](b, `() => {
+	  delete PublicKeyCredential.parseCreationOptionsFromJSON;
+	  delete PublicKeyCredential.parseRequestOptionsFromJSON;
+	  delete PublicKeyCredential.prototype.toJSON;
+	}`)
+	is("done", second)
+
+	// The browser forgets a passkey that was removed.
+	is("0", `async () => {
+	  const [passkey] = (await factors.list()).factors;
+	  await factors.remove(passkey.id);
+	  return String((await factors.list()).factors.length);
+	}`)
+	device.forgets()
+	is("done", `() => codeOf(passkeys.add())`)
+}
+
+// record writes the responses of the authenticator, if the environment names a file.
+func record(b *tab, origin string) {
+	b.t.Helper()
+	file := os.Getenv(recording)
+	if file == "" {
+		return
+	}
+	sent := see[json.RawMessage](b, `() => {
+	  const of = (path) => sent.filter((one) => one.path === "/api/auth/" + path).at(-1);
+	  const creation = sent.filter((one) => one.path === "/api/auth/factors/passkeys" && one.response.factor)[0];
+	  const options = sent[sent.indexOf(creation) - 1].response.publicKey;
+	  return {
+	    creation: { options, response: creation.body.credential },
+	    uses: [
+	      { options: of("step-up/options").response.publicKey, response: of("step-up").body.passkey },
+	      { options: of("passkey/options").response.publicKey, response: of("passkey/login").body.credential },
+	      { options: of("login").response.challenge.passkey.publicKey, response: of("login/factor").body.passkey },
+	    ],
+	  };
+	}`)
+	text, err := json.MarshalIndent(map[string]any{"origin": origin, "rpId": "localhost", "sent": sent}, "", "  ")
+	must(b.t, err)
+	must(b.t, os.WriteFile(file, append(text, '\n'), 0o600))
+}
