@@ -143,7 +143,7 @@ type browserSignal struct {
 	DisplayName string `json:"displayName"`
 }
 
-// passkeysOf returns the section of the account page, or nil if there is nothing to show. While
+// passkeysOf returns the section of the account page, or nil if it would be empty. While
 // passkeys are off, a user can still remove those that exist.
 func (p *pages) passkeysOf(v *view, who watchword.Identity, all []factors.Factor) (*passkeySection, error) {
 	// A server that had passkeys before may still have some in its store.

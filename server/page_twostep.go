@@ -63,12 +63,12 @@ func (p *pages) addFactors(r *http.Request, v *view, who watchword.Identity, dat
 	return err
 }
 
-// twoStepOf returns the section of the account page, or nil if there is nothing to show.
+// twoStepOf returns the section of the account page, or nil if it would be empty.
 func (p *pages) twoStepOf(who watchword.Identity, overview factors.Overview) *twoStep {
 	apps := ofKind(overview.Factors, factors.KindTOTP)
 	counted := slices.DeleteFunc(slices.Clone(overview.Factors), func(f factors.Factor) bool { return f.Unproven })
 	// Without new factors there is only something to show for an account that has one. A passkey that
-	// a browser has created without a dialog is none yet: sign-ins do not ask for it.
+	// a browser has created without a dialog does not count yet: sign-ins do not ask for it.
 	offered, proven := p.factors.Offered(), who.User.Verified()
 	if !offered && len(counted) == 0 {
 		return nil

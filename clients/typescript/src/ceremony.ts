@@ -14,7 +14,7 @@ export interface Ceremony {
   mediation?: "conditional"
 }
 
-/** The response of an authenticator as JSON, or why there is none. */
+/** The response of an authenticator as JSON. Without one: whether another request replaced it. */
 export type Answer = { credential: object } | { credential?: undefined; replaced: boolean }
 
 export interface AskOptions {
