@@ -1,13 +1,10 @@
 // The real server, built from this repository.
-import { execFile, spawn } from "node:child_process"
+import { spawn } from "node:child_process"
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises"
 import { createServer, type AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { fileURLToPath } from "node:url"
-import { promisify } from "node:util"
-
-const root = fileURLToPath(new URL("../../..", import.meta.url))
+import { binary } from "./build.js"
 
 export interface Watchword {
   url: string
@@ -16,7 +13,7 @@ export interface Watchword {
   stop(): Promise<void>
 }
 
-/** Builds and starts the server, with further flags. */
+/** Starts the server, with further flags. */
 export function startWatchword(...flags: string[]): Promise<Watchword> {
   return startWatchwordAt("127.0.0.1", ...flags)
 }
@@ -24,9 +21,7 @@ export function startWatchword(...flags: string[]): Promise<Watchword> {
 /** Starts the server under a host name. Passkeys need one. */
 export async function startWatchwordAt(host: string, ...flags: string[]): Promise<Watchword> {
   const dir = await mkdtemp(join(tmpdir(), "watchword-client-"))
-  const binary = join(dir, "watchword")
   const mailbox = join(dir, "data", "mail")
-  await promisify(execFile)("go", ["build", "-o", binary, "./cmd/watchword"], { cwd: root })
   const port = await freePort()
   const listen = `127.0.0.1:${port}`
   const url = `http://${host}:${port}`
@@ -41,7 +36,7 @@ export async function startWatchwordAt(host: string, ...flags: string[]): Promis
     join(dir, "data"),
     ...flags,
   ]
-  const server = spawn(binary, ["serve", ...all], {
+  const server = spawn(await binary(), ["serve", ...all], {
     cwd: dir,
     env: { HOME: dir, PATH: process.env.PATH },
     stdio: ["ignore", "ignore", "pipe"],
