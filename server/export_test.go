@@ -96,19 +96,20 @@ func (s *Server) AdminRoutes() (all []AdminRoute) {
 	return all
 }
 
-// AdminPageRoutes returns the table of the pages of administration. Write is true if the guard needs a
-// fresh proof.
-func (s *Server) AdminPageRoutes() (all []AdminPageRoute) {
+// AdminPageRoutes returns the table of the pages of administration.
+func (s *Server) AdminPageRoutes() (all []AdminRoute) {
 	p := &pages{edge: s.edge, adminPages: true}
 	for _, r := range p.adminPageRoutes() {
-		need, _ := r.guard.need()
-		all = append(all, AdminPageRoute{r.method, r.path, need.Write})
+		all = append(all, AdminRoute{r.method, r.path})
 	}
 	return all
 }
 
-// An AdminPageRoute is a row of that table.
-type AdminPageRoute struct {
-	Method, Path string
-	Write        bool
+// AdminChangePaths returns the paths of the pages that change something.
+func (s *Server) AdminChangePaths() (all []string) {
+	p := &pages{edge: s.edge, adminPages: true}
+	for _, c := range p.adminChanges() {
+		all = append(all, c.path)
+	}
+	return all
 }

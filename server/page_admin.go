@@ -15,7 +15,7 @@ import (
 // The pages of administration. They make the same calls of package admin as the API, and contain no
 // rules. Their credential is the cookie of the account page, never a bearer token.
 //
-// The order for each request: the session, then the guard of the route, and only then the query or
+// The order for each request: the session, then the need of the route, and only then the query or
 // the form. A signed-in user without the role gets the response of a path that does not exist.
 //
 // Errors offer a next step. A missing proof leads to the step-up and back. A missing account leads to the
@@ -28,16 +28,18 @@ import (
 // pathAdminPages is the overview. The paths of all pages of administration begin with it.
 const pathAdminPages = "/admin"
 
-// An adminPage handles a page whose reader may do what the guard of its route says.
+// An adminPage handles a page whose reader meets the need of its route.
 type adminPage func(http.ResponseWriter, *http.Request, admin.Caller) error
 
-// adminRoute returns a route that calls next if the reader passes the guard. An unknown guard stops
-// the server at its start, as in the API.
-func (p *pages) adminRoute(method, path string, g guard, next adminPage) route {
-	need, known := g.need()
-	if !known {
-		panic("server: a page of administration has the guard " + string(g))
-	}
+// Readers need the role and a proof of the last hours, and for a change a fresh one. The scopes of the
+// API are for service keys, which never reach a page.
+var (
+	adminRead  = admin.Need{}
+	adminWrite = admin.Need{Write: true}
+)
+
+// adminRoute returns a route that calls next if the reader meets the need.
+func (p *pages) adminRoute(method, path string, need admin.Need, next adminPage) route {
 	handle := func(w http.ResponseWriter, r *http.Request) error {
 		// A link from a ticket system arrives without cookies. The page loads itself again with them.
 		if p.isCrossSiteVisit(r) {
@@ -58,7 +60,7 @@ func (p *pages) adminRoute(method, path string, g guard, next adminPage) route {
 		}
 		return next(w, r, by)
 	}
-	return route{method: method, path: path, handle: handle, guard: g}
+	return route{method: method, path: path, handle: handle}
 }
 
 // adminURL returns the page to which a sign-in or a step-up leads back. A search keeps its filters. A
@@ -134,14 +136,14 @@ func (p *pages) adminPageRoutes() (all []route) {
 	}
 	users := pathAdminPages + "/users"
 	all = []route{
-		p.adminRoute("GET", users, readUsers, p.adminUsersPage),
-		p.adminRoute("GET", users+"/{id}", readUsers, p.adminUserPage),
+		p.adminRoute("GET", users, adminRead, p.adminUsersPage),
+		p.adminRoute("GET", users+"/{id}", adminRead, p.adminUserPage),
 	}
-	// A question and its change have the same guard. The question reads an account only for a reader who
+	// A question and its change have the same need. The question reads an account only for a reader who
 	// may change it.
 	for _, c := range p.adminChanges() {
-		all = append(all, p.adminRoute("GET", c.path, c.guard, p.changePage(c)),
-			p.adminRoute("POST", c.path, c.guard, p.changeForm(c)))
+		all = append(all, p.adminRoute("GET", c.path, adminWrite, p.changePage(c)),
+			p.adminRoute("POST", c.path, adminWrite, p.changeForm(c)))
 	}
 	return all
 }

@@ -24,7 +24,6 @@ import (
 type adminChange struct {
 	path   string // pattern of the route
 	name   string
-	guard  guard
 	fields []string // names of the inputs; empty: the first page is the question
 	danger bool     // the button warns
 
@@ -56,7 +55,7 @@ type adminFormData struct {
 // An adminInput is one value of a form. Its label and its hint are texts by its name (view.Field).
 type adminInput struct{ Name, Value string }
 
-// changePage shows the form of a change, or its question if it has no values. Its guard is the one of the
+// changePage shows the form of a change, or its question if it has no values. It has the need of the
 // change, so a step-up comes before the reader types and not after.
 func (p *pages) changePage(c adminChange) adminPage {
 	return func(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
@@ -178,30 +177,28 @@ func (p *pages) adminChanges() []adminChange {
 	users := pathAdminPages + "/users"
 	account := users + "/{id}/"
 	return []adminChange{
-		{path: users + "/new", name: "invite", guard: writeUsers, fields: []string{"email", "name", "roles"},
+		{path: users + "/new", name: "invite", fields: []string{"email", "name", "roles"},
 			subject: newAccount, more: warnOfAdmin, do: p.invite},
-		{path: account + "name", name: "name", guard: writeUsers, fields: []string{"name"},
+		{path: account + "name", name: "name", fields: []string{"name"},
 			subject: p.accountOf, do: p.changeAccount(newName)},
-		{path: account + "roles", name: "roles", guard: writeUsers, fields: []string{"roles"},
+		{path: account + "roles", name: "roles", fields: []string{"roles"},
 			subject: p.accountOf, more: warnOfAdmin, do: p.changeAccount(newRoles)},
 		// Disabling ends the sessions, so the button warns. After enabling, the user has to sign in again.
-		{path: account + "disable", name: "disable", guard: writeUsers, danger: true,
+		{path: account + "disable", name: "disable", danger: true,
 			subject: p.accountOf, do: p.changeAccount(newState(true))},
-		{path: account + "enable", name: "enable", guard: writeUsers,
+		{path: account + "enable", name: "enable",
 			subject: p.accountOf, do: p.changeAccount(newState(false))},
-		{path: account + "delete", name: "delete", guard: writeUsers, danger: true,
+		{path: account + "delete", name: "delete", danger: true,
 			subject: p.accountOf, do: p.deleteUser},
-		{path: account + "reset-mail", name: "reset-mail", guard: writeUsers,
+		{path: account + "reset-mail", name: "reset-mail",
 			subject: p.accountOf, do: p.mailUser(watchword.MailReset)},
-		{path: account + "verify-mail", name: "verify-mail", guard: writeUsers,
+		{path: account + "verify-mail", name: "verify-mail",
 			subject: p.accountOf, do: p.mailUser(watchword.MailVerify)},
-		{path: account + "reset-factors", name: "reset-factors", guard: writeUsers, danger: true,
+		{path: account + "reset-factors", name: "reset-factors", danger: true,
 			subject: p.accountOf, do: p.resetFactors},
-		// The guard of these two is another one, because a service key can have the right to end sessions
-		// alone. For an administrator there is no difference.
-		{path: account + "sign-out", name: "sign-out", guard: endSessions, danger: true,
+		{path: account + "sign-out", name: "sign-out", danger: true,
 			subject: p.accountOf, do: p.endSessions},
-		{path: account + "sessions/{sid}/end", name: "end-session", guard: endSessions, danger: true,
+		{path: account + "sessions/{sid}/end", name: "end-session", danger: true,
 			subject: p.sessionOf, do: p.endSessions},
 	}
 }

@@ -1,7 +1,11 @@
 package server_test
 
 import (
+	"html"
+	"maps"
 	"net/http"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -77,7 +81,8 @@ func TestAdminPagesCheckTheirReader(t *testing.T) {
 		wantPage(t, old.call(r.Method, path, nil), 303, "/step-up?", back)
 		// A bearer token is for programs.
 		wantPage(t, s.browser(t).do(r.Method, path, "", append(stale, "Accept", "text/html")...), 303, "/login?")
-		if a := half.call(r.Method, path, nil); (a.StatusCode == 303) != r.Write {
+		writes := slices.Contains(s.server.AdminChangePaths(), r.Path)
+		if a := half.call(r.Method, path, nil); (a.StatusCode == 303) != writes {
 			t.Errorf("%s %s with a proof of 11 hours: %d %s", r.Method, r.Path, a.StatusCode, a.Header)
 		}
 		if r.Method == http.MethodPost {
@@ -136,4 +141,190 @@ func TestAdminPagesAreOffWithoutTheOption(t *testing.T) {
 		wantPage(t, b.call(r.Method, path, nil), 404, "Page not found")
 		wantPage(t, s.browser(t).call(r.Method, path, nil), 404, "Page not found")
 	}
+}
+
+// A question names the account and changes nothing. The same path then makes the change.
+func TestAdminPagesAskBeforeEachChange(t *testing.T) {
+	t.Parallel()
+	s, b := withAdminPages(t)
+	operator := s.engine.Operator()
+	ada, err := operator.CreateUser(t.Context(), watchword.NewUser{Email: "ada@example.com", Password: goodPassword,
+		Name: "Ada"})
+	must(t, err)
+	first := s.signInAs(t, ada, "pwd")
+	s.signInAs(t, ada, "pwd")
+	who, err := s.engine.Authenticate(t.Context(), watchword.Secret(strings.TrimPrefix(first[1], "Bearer ")))
+	must(t, err)
+	account := "/admin/users/" + string(ada.ID)
+	read := func() watchword.User {
+		t.Helper()
+		user, err := operator.FindUserByID(t.Context(), ada.ID)
+		if watchword.CodeOf(err) == watchword.CodeNotFound {
+			return watchword.User{}
+		}
+		must(t, err)
+		return user
+	}
+	live := func() int {
+		all, err := operator.UserSessions(t.Context(), ada.ID)
+		must(t, err)
+		return len(all)
+	}
+	for _, c := range []struct {
+		path     string
+		form     map[string]string
+		question []string
+		notice   string
+		done     func() bool
+	}{
+		{"/name", map[string]string{"name": " <i>Countess</i> "},
+			[]string{"Change the name of ada@example.com to “&lt;i&gt;Countess&lt;/i&gt;”?"}, "Name changed.",
+			func() bool { return read().Name == "<i>Countess</i>" }},
+		{"/roles", map[string]string{"roles": "editor, admin"},
+			[]string{"Set the roles of ada@example.com to: editor, admin?", "The role admin can read and change every account."},
+			"Roles changed.", func() bool { return slices.Equal(read().Roles, []string{"admin", "editor"}) }},
+		{"/roles", map[string]string{"roles": ""},
+			[]string{"Set the roles of ada@example.com to: (nothing)?", "Without the role admin"},
+			"Roles changed.", func() bool { return len(read().Roles) == 0 }},
+		{"/verify-mail", nil, []string{"Email ada@example.com a link to confirm the address?"}, "The link will be sent.",
+			func() bool { return hasEvents(t, s, ada.ID, watchword.EventLinkRequested, 1) }},
+		{"/reset-mail", nil, []string{"Email ada@example.com a link to choose a new password?"}, "The link will be sent.",
+			func() bool { return hasEvents(t, s, ada.ID, watchword.EventLinkRequested, 2) }},
+		{"/sessions/" + string(who.Session.ID) + "/end", nil, []string{"Sign ada@example.com out on this device: "},
+			"The session has ended.", func() bool { return live() == 1 }},
+		{"/sign-out", nil, []string{"Sign ada@example.com out on all devices?"}, "All sessions have ended.",
+			func() bool { return live() == 0 }},
+		{"/reset-factors", nil, []string{"Remove all second factors and recovery codes of ada@example.com?"},
+			"The second factors are removed.", func() bool { return hasEvents(t, s, ada.ID, "factors_reset", 1) }},
+		{"/disable", nil, []string{"Disable ada@example.com?", `class="danger"`}, "The account is disabled.",
+			func() bool { return read().Disabled() }},
+		{"/enable", nil, []string{"Enable ada@example.com?"}, "The account is enabled.",
+			func() bool { return !read().Disabled() }},
+		{"/delete", nil, []string{"Delete ada@example.com permanently?"}, "The account is deleted.",
+			func() bool { return read().ID == "" }},
+	} {
+		shown := b.visit(account + c.path)
+		if c.form != nil {
+			wantPage(t, shown, 200, "ada@example.com", `action="`+account+c.path+`"`)
+			shown = b.submit(account+c.path, c.form)
+		}
+		wantPage(t, shown, 200, append(c.question, `href="`+account+`"`)...)
+		if c.done() {
+			t.Fatalf("%s: the question made the change", c.path)
+		}
+		form := map[string]string{"confirmed": "yes"}
+		maps.Copy(form, c.form)
+		done := b.submit(account+c.path, form)
+		wantPage(t, done, 303, "/admin/users")
+		if !c.done() {
+			t.Errorf("%s: the change was not made", c.path)
+		}
+		wantPage(t, b.visit(done.Header.Get("Location")), 200, c.notice)
+	}
+	wantPage(t, b.submit(account+"/disable", nil), 404, "does not exist any more", `href="/admin/users"`)
+	// The explanation outlives the account.
+	wantPage(t, b.visit(account), 404, "This account does not exist",
+		"the operator root@example.com", "The account has been deleted since.")
+}
+
+// hasEvents reports whether an administrator caused n events of a kind.
+func hasEvents(t *testing.T, s *service, id watchword.UserID, kind watchword.EventKind, n int) bool {
+	t.Helper()
+	events, err := s.engine.Operator().UserEvents(t.Context(), id, 100)
+	must(t, err)
+	for _, e := range events {
+		if e.Kind == kind && e.Operator == "root@example.com" {
+			n--
+		}
+	}
+	return n == 0
+}
+
+// A refusal says what to do, and the form has the values again.
+func TestAdminPagesShowRefusals(t *testing.T) {
+	t.Parallel()
+	s, b := withAdminPages(t)
+	root, err := s.engine.Operator().FindUser(t.Context(), "root@example.com")
+	must(t, err)
+	own := "/admin/users/" + string(root.ID)
+	confirmed := func(path string, form map[string]string) answer {
+		form["confirmed"] = "yes"
+		return b.submit(path, form)
+	}
+	wantPage(t, confirmed(own+"/roles", map[string]string{"roles": "editor"}), 403,
+		"You can&#39;t change your own roles. Ask another administrator.", `value="editor"`)
+	wantPage(t, confirmed(own+"/disable", map[string]string{}), 409,
+		"This is the last administrator. Make another account an administrator first.", "Disable root@example.com?")
+	wantPage(t, confirmed(own+"/delete", map[string]string{}), 409, "This is the last administrator.")
+	wantPage(t, b.visit("/admin/users/new"), 200, `name="email"`, `name="roles"`)
+	wantPage(t, b.submit("/admin/users/new", map[string]string{"email": "bob@example.com", "roles": "admin"}), 200,
+		"Create an account for bob@example.com and email an invitation?", "The role admin can")
+	wantPage(t, confirmed("/admin/users/new", map[string]string{"email": "bob@"}), 422, "This is not an email address.",
+		`value="bob@"`)
+	wantPage(t, confirmed("/admin/users/new", map[string]string{"email": "bob@example.com", "roles": "Not/A/Role"}), 422,
+		"A role is not valid.", `value="bob@example.com"`)
+	wantPage(t, confirmed("/admin/users/new", map[string]string{"email": "root@example.com"}), 409,
+		"An account with this address already exists.")
+	created := confirmed("/admin/users/new", map[string]string{"email": "bob@example.com", "roles": "editor"})
+	wantPage(t, created, 303, "/admin/users/")
+	wantPage(t, b.visit(created.Header.Get("Location")), 200, "The invitation will be sent.", "bob@example.com", "editor")
+	wantPage(t, b.visit("/admin/users?after=x"), 400, "not valid any more", `href="/admin/users"`)
+	wantPage(t, b.visit("/admin/users?state=asleep"), 400, "not valid any more")
+	for _, q := range []string{"%25", "_", "%00", strings.Repeat("a", 300), "%D0%B0da", "%ff"} {
+		wantPage(t, b.visit("/admin/users?q="+q), 200, "No account matches this search.")
+	}
+	wantPage(t, b.visit("/admin/users?q=ROOT"), 200, own)
+	wantPage(t, b.visit("/admin/users?q="+string(root.ID)), 200, own)
+}
+
+// The list keeps its search over all pages.
+func TestAdminUsersPageListsAllAccounts(t *testing.T) {
+	t.Parallel()
+	s, b := withAdminPages(t)
+	s.addUsers(t, 120)
+	seen, pages := map[string]bool{}, 0
+	next := regexp.MustCompile(`href="(/admin/users\?[^"]*after=[^"]*)"`)
+	for path := "/admin/users?q=user&role=member"; path != ""; pages++ {
+		page := string(b.visit(path).raw)
+		for _, found := range regexp.MustCompile(`user\d{3}@example.com`).FindAllString(page, -1) {
+			seen[found] = true
+		}
+		path = ""
+		if link := next.FindStringSubmatch(page); link != nil {
+			path = html.UnescapeString(link[1])
+		}
+	}
+	if len(seen) != 120 || pages < 3 {
+		t.Errorf("%d accounts on %d pages", len(seen), pages)
+	}
+}
+
+// The time of a question is in the zone of the reader.
+func TestAdminPageExplainsAnotherTimeAndSession(t *testing.T) {
+	t.Parallel()
+	s, b := withAdminPages(t)
+	ada, err := s.engine.Operator().CreateUser(t.Context(), watchword.NewUser{Email: "ada@example.com",
+		Password: goodPassword})
+	must(t, err)
+	var ids []watchword.SessionID
+	for range 2 {
+		in, err := s.engine.Operator().AdmitUser(t.Context(), watchword.AdmitRequest{User: ada.ID, Methods: []string{"pwd"}})
+		must(t, err)
+		ids = append(ids, in.Session.ID)
+	}
+	must(t, s.engine.Operator().EndUserSession(t.Context(), ada.ID, ids[0]))
+	_, err = s.engine.Operator().EndUserSessions(t.Context(), ada.ID)
+	must(t, err)
+	path := "/admin/users/" + string(ada.ID)
+	wantPage(t, b.visit(path), 200, `<p class="answer">Signed out on `, "ended all sessions of this account",
+		`href="?session=`+string(ids[0])+`"`, "ended_by_operator", "Certain: the row of the session and an event",
+		"Session ended")
+	wantPage(t, b.visit(path+"?session="+string(ids[0])), 200,
+		"an operator ended the session of", `href="?session=`+string(ids[1])+`"`, "Show the last sign-out")
+	const before = "No session that is kept had begun on 2 January 2020, "
+	wantPage(t, b.visit(path+"?at=2020-01-02T10:00"), 200, before+"10:00 UTC", `value="2020-01-02T10:00"`)
+	wantPage(t, b.visit(path+"?at=2020-01-02T10:00&zone=-120"), 200, before+"08:00 UTC", `value="2020-01-02T10:00"`)
+	wantPage(t, b.visit(path+"?at=2020-01-02T10:00&zone=99999"), 200, before+"10:00 UTC")
+	wantPage(t, b.visit(path+"?at=yesterday"), 200, "ended all sessions of this account")
+	wantPage(t, b.visit(path, "Accept-Language", "de"), 200, "Warum wurde dieses Konto abgemeldet?", "Abgemeldet am ")
 }
