@@ -224,7 +224,7 @@ func TestAdminPagesAskBeforeEachChange(t *testing.T) {
 	wantPage(t, b.submit(account+"/disable", nil), 404, "does not exist any more", `href="/admin/users"`)
 	// The explanation outlives the account.
 	wantPage(t, b.visit(account), 404, "This account does not exist",
-		"the operator root@example.com", "The account has been deleted since.")
+		"an operator ended the session", "The account has been deleted since.")
 }
 
 // hasEvents reports whether an administrator caused n events of a kind.
