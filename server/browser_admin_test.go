@@ -1,6 +1,8 @@
 package server_test
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -26,6 +28,7 @@ func adminScene(t *testing.T) (s *service, header []string, ada watchword.User) 
 	behind.Store(int64(3 * time.Hour))
 	s = start(t, func(o *watchword.Options) {
 		o.Now = func() time.Time { return time.Now().Add(-time.Duration(behind.Load())) }
+		o.Mailer = brokenMailer{}
 	}, nil)
 	var err error
 	s.server, err = server.New(s.engine, server.Options{ // before the first request
@@ -66,6 +69,13 @@ func adminScene(t *testing.T) (s *service, header []string, ada watchword.User) 
 	return s, s.signInAdmin(t, "root@example.com"), ada
 }
 
+// A brokenMailer sends no mail.
+type brokenMailer struct{}
+
+func (brokenMailer) Send(context.Context, watchword.Message) error {
+	return errors.New("550 5.7.1 the sender is not allowed to send")
+}
+
 // asPageOf signs a tab in with an access token.
 func (b *tab) asPageOf(header []string) *tab {
 	b.t.Helper()
@@ -78,6 +88,10 @@ func (b *tab) asPageOf(header []string) *tab {
 func adminSights(ada watchword.User) []sight {
 	user := "/admin/users/" + string(ada.ID)
 	return []sight{
+		{"overview", at("/admin")},
+		{"mail", at("/admin/mail")},
+		{"keys", at("/admin/keys")},
+		{"rotate", at("/admin/keys/sign/rotate")},
 		{"users", at("/admin/users")},
 		{"users-found", at("/admin/users?q=user0&state=disabled")},
 		{"users-none", at("/admin/users?q=nobody")},

@@ -20,9 +20,9 @@ import (
 // The pages of administration, as requests. The browser test shows them.
 
 // withAdminPages starts a service with the pages, and a browser of an administrator at aal2.
-func withAdminPages(t *testing.T) (*service, *browser) {
+func withAdminPages(t *testing.T, engine ...func(*watchword.Options)) (*service, *browser) {
 	t.Helper()
-	s := start(t, nil, nil)
+	s := start(t, append(engine, nil)[0], nil)
 	var err error
 	s.server, err = server.New(s.engine, server.Options{ // before the first request
 		Factors:    factors.New(s.engine, s.store.Factors(), factors.Options{}),
@@ -93,7 +93,7 @@ func TestAdminPagesCheckTheirReader(t *testing.T) {
 			continue
 		}
 		a := b.visit(path)
-		if a.StatusCode != 200 && !strings.Contains(r.Path, "{sid}") {
+		if a.StatusCode != 200 && !strings.Contains(r.Path, "{sid}") && !strings.Contains(r.Path, "mail/{id}") {
 			t.Errorf("%s %s as admin: %d", r.Method, r.Path, a.StatusCode)
 		}
 		h := a.Header
@@ -327,4 +327,50 @@ func TestAdminPageExplainsAnotherTimeAndSession(t *testing.T) {
 	wantPage(t, b.visit(path+"?at=2020-01-02T10:00&zone=99999"), 200, before+"10:00 UTC")
 	wantPage(t, b.visit(path+"?at=yesterday"), 200, "ended all sessions of this account")
 	wantPage(t, b.visit(path, "Accept-Language", "de"), 200, "Warum wurde dieses Konto abgemeldet?", "Abgemeldet am ")
+}
+
+// The overview says what to do about each problem. The other pages do what their commands do.
+func TestAdminPagesShowTheServer(t *testing.T) {
+	t.Parallel()
+	s, b := withAdminPages(t)
+	wantPage(t, b.visit("/admin"), 200, "Administrators without a second factor (1)", "Only one account can administrate",
+		`href="/admin/users?factor=none&amp;role=admin"`)
+	operator := s.engine.Operator()
+	wantPage(t, b.visit("/admin/mail"), 200, "The outbox is empty.")
+	wantPage(t, b.visit("/admin/mail/no-such-mail/retry"), 404, "does not exist any more")
+	wantPage(t, b.submit("/admin/mail/retry", nil), 303, "/admin/mail?done=admin-retry-all")
+
+	keys, err := operator.Keys(t.Context())
+	must(t, err)
+	wantPage(t, b.visit("/admin/keys"), 200, keys[0].ID, "Access tokens", "Refresh tokens", "Active",
+		`href="/admin/keys/sign/rotate"`)
+	wantPage(t, b.visit("/admin/keys/sign/rotate"), 200, "Rotate the key of access tokens?")
+	wantPage(t, b.submit("/admin/keys/sign/rotate", nil), 303, "/admin/keys?done=admin-rotate-sign")
+	after, err := operator.Keys(t.Context())
+	must(t, err)
+	if slices.Equal(keys, after) {
+		t.Errorf("the keys are still %v", keys)
+	}
+	wantPage(t, b.visit("/admin/keys?done=admin-rotate-sign"), 200, "The key was rotated.")
+}
+
+// A mail that can't be sent is shown with the error of the mail server, and never with its link.
+func TestAdminMailPageShowsTheLastError(t *testing.T) {
+	t.Parallel()
+	s, b := withAdminPages(t, func(o *watchword.Options) { o.Mailer = brokenMailer{} })
+	ada, err := s.engine.Operator().CreateUser(t.Context(), watchword.NewUser{Email: "ada@example.com"})
+	must(t, err)
+	var waiting []watchword.Mail
+	for len(waiting) == 0 || waiting[0].LastError == "" {
+		waiting, err = s.engine.Operator().Mails(t.Context(), 10)
+		must(t, err)
+	}
+	page := b.visit("/admin/mail")
+	wantPage(t, page, 200, "You are invited to ", "ada@example.com", `href="/admin/users/`+string(ada.ID)+`"`, "Waiting",
+		"550 5.7.1 the sender is not allowed to send", `href="/admin/mail/`+waiting[0].ID+`/retry"`)
+	if strings.Contains(string(page.raw), "wwm_") {
+		t.Error("the page has a token")
+	}
+	wantPage(t, b.visit("/admin/mail/"+waiting[0].ID+"/retry"), 200, "Try to send the email to ada@example.com again now?")
+	wantPage(t, b.submit("/admin/mail/"+waiting[0].ID+"/retry", nil), 303, "/admin/mail?done=admin-retry")
 }

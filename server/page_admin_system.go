@@ -1,0 +1,171 @@
+package server
+
+import (
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/admin"
+)
+
+// The pages about the server: the overview, the outbox and the keys. Each has what its command shows
+// (doctor, mail list, keys list). No page shows a token, the body of a mail or a secret.
+
+const (
+	pathAdminMail = pathAdminPages + "/mail"
+	pathAdminKeys = pathAdminPages + "/keys"
+)
+
+// adminProblem is a problem of the overview with the page that helps.
+type adminProblem struct {
+	admin.Problem
+	Text, More string
+	Path       string // empty: it can only be solved on the machine
+}
+
+// adminOverviewData is the data of the overview.
+type adminOverviewData struct {
+	Problems      []adminProblem
+	Admins, Mails int
+}
+
+// problemPaths leads to the page on which a problem can be seen or solved.
+var problemPaths = map[admin.ProblemKind]string{
+	admin.ProblemKeys: pathAdminKeys, admin.ProblemMailLate: pathAdminMail, admin.ProblemMailGivenUp: pathAdminMail,
+	admin.ProblemFactor:   pathAdminPages + "/users?factor=none&role=admin",
+	admin.ProblemOneAdmin: pathAdminPages + "/users?role=admin",
+}
+
+// adminOverviewPage shows the problems first, because a page without problems needs no reading.
+func (p *pages) adminOverviewPage(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+	found, err := p.admin.Overview(r.Context())
+	if err != nil {
+		return err
+	}
+	v := p.newView(r, "admin-overview")
+	data := adminOverviewData{Admins: found.Admins, Mails: found.Mails}
+	for _, one := range found.Problems {
+		text := "admin.problem." + string(one.Kind)
+		data.Problems = append(data.Problems, adminProblem{one,
+			v.fill(text, []any{strconv.Itoa(one.Count)}), v.T(text + ".more"), problemPaths[one.Kind]})
+	}
+	return p.showAdmin(w, r, p.adminView(v, r, by, "", data))
+}
+
+// shownMails bounds the list. A longer outbox has one cause, and the oldest mails show it.
+const shownMails = 200
+
+// An adminMailRow is a mail of the outbox. A sent mail is no longer in it.
+type adminMailRow struct {
+	watchword.Mail
+	Title string // of the mail, in the language of the reader
+	User  string // path of the account; empty if the mail names only an address
+}
+
+// adminMailData is the data of the page.
+type adminMailData struct {
+	Mails []adminMailRow
+	Full  bool // there may be more
+}
+
+// newMailRow names a mail by its title, because its kind is a word of the program.
+func newMailRow(v *view, m watchword.Mail) adminMailRow {
+	row := adminMailRow{Mail: m, Title: strings.ReplaceAll(v.T("mail."+string(m.Kind)+".title"), "{product}", v.T("brand"))}
+	if m.UserID != "" {
+		row.User = adminUserPath(m.UserID)
+	}
+	return row
+}
+
+// adminMailPage lists the mails that wait or were abandoned, with the last error of the mail server.
+func (p *pages) adminMailPage(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+	mails, err := p.admin.Operator(by).Mails(r.Context(), shownMails)
+	if err != nil {
+		return err
+	}
+	v, data := p.newView(r, "admin-mail"), adminMailData{Full: len(mails) == shownMails}
+	for _, m := range mails {
+		data.Mails = append(data.Mails, newMailRow(v, m))
+	}
+	return p.showAdmin(w, r, p.adminView(v, r, by, "", data))
+}
+
+// mailOf reads the mail in the path. A mail that was sent meanwhile is missing, which is good news.
+func (p *pages) mailOf(r *http.Request) (adminSubject, error) {
+	mails, err := p.engine.Operator().Mails(r.Context(), shownMails)
+	if err != nil {
+		return adminSubject{}, err
+	}
+	for _, m := range mails {
+		if m.ID == r.PathValue("id") {
+			return adminSubject{Name: string(m.To), Back: pathAdminMail}, nil
+		}
+	}
+	return adminSubject{}, &watchword.Error{Code: watchword.CodeNotFound, Detail: "This mail is not in the outbox."}
+}
+
+// retryMail makes one mail due, or all of them.
+func (p *pages) retryMail(r *http.Request, by admin.Caller, _ url.Values) (string, error) {
+	_, err := p.admin.Operator(by).RetryMail(r.Context(), r.PathValue("id"))
+	return pathAdminMail, err
+}
+
+// An adminKeyRow is a key without its secret. Shown is when the state began or begins.
+type adminKeyRow struct {
+	watchword.KeyInfo
+	Until time.Time // when a retired key is dropped; zero for others
+}
+
+// adminKeysData is the data of the page. HS256 has no signing keys, so a server with it has no button
+// to rotate them.
+type adminKeysData struct {
+	Keys          []adminKeyRow
+	Sign, Refresh bool
+}
+
+// adminKeysPage lists the keys of this process. It applies the schedule first, as the command does.
+func (p *pages) adminKeysPage(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+	keys, err := p.admin.Operator(by).Keys(r.Context())
+	if err != nil {
+		return err
+	}
+	var data adminKeysData
+	for _, key := range keys {
+		row := adminKeyRow{KeyInfo: key}
+		if key.State == "retired" {
+			row.Until = key.DropAt
+		}
+		data.Keys = append(data.Keys, row)
+		data.Sign, data.Refresh = data.Sign || key.Use == watchword.KeySign, data.Refresh || key.Use == watchword.KeyRefresh
+	}
+	return p.showAdmin(w, r, p.adminView(p.newView(r, "admin-keys"), r, by, "", data))
+}
+
+// rotateKeys returns the change that lets the next key of a use take over. Tokens of the old key stay
+// valid until they expire, so nobody is signed out.
+func (p *pages) rotateKeys(use watchword.KeyUse) makeChange {
+	return func(r *http.Request, by admin.Caller, _ url.Values) (string, error) {
+		_, err := p.admin.Operator(by).RotateKeys(r.Context(), use)
+		return pathAdminKeys, err
+	}
+}
+
+// thingAt returns a subject without a name. The question then names the thing itself.
+func thingAt(back string) func(*http.Request) (adminSubject, error) {
+	return func(*http.Request) (adminSubject, error) { return adminSubject{Back: back}, nil }
+}
+
+// systemChanges are the rows of the table of changes that concern no account.
+func (p *pages) systemChanges() []adminChange {
+	return []adminChange{
+		{path: pathAdminMail + "/retry", name: "retry-all", subject: thingAt(pathAdminMail), do: p.retryMail},
+		{path: pathAdminMail + "/{id}/retry", name: "retry", subject: p.mailOf, do: p.retryMail},
+		{path: pathAdminKeys + "/sign/rotate", name: "rotate-sign", subject: thingAt(pathAdminKeys),
+			do: p.rotateKeys(watchword.KeySign)},
+		{path: pathAdminKeys + "/refresh/rotate", name: "rotate-refresh", subject: thingAt(pathAdminKeys),
+			do: p.rotateKeys(watchword.KeyRefresh)},
+	}
+}
