@@ -34,6 +34,8 @@ type adminUserData struct {
 	Sessions, MoreSessions []adminSession
 	Events, MoreEvents     []adminEvent
 
+	Mails []adminMailRow // that wait or were abandoned, of the oldest in the outbox
+
 	// Of the factors, the page shows names, kinds and times. Sealed secrets are not even read.
 	Factors      []factors.Factor
 	CodesLeft    int
@@ -61,14 +63,14 @@ type adminEvent struct {
 // which have no icon of their own.
 func (v *view) IconOf(device string) string { return deviceIcon(device) }
 
-// Replaced returns how long the presented token of a reuse had been replaced, or "" if it is unknown.
-// Events store it in the notation of Go.
-func (v *view) Replaced(d reusedetail.Detail) string {
-	age, err := time.ParseDuration(d.Superseded)
+// Replaced returns when the presented token of a reuse was replaced, or the zero time if it is unknown.
+// Events store the age in the notation of Go.
+func (w adminWhy) Replaced() time.Time {
+	age, err := time.ParseDuration(w.Reuse.Superseded)
 	if err != nil {
-		return ""
+		return time.Time{}
 	}
-	return v.T("admin.reuse.replaced", v.duration(age))
+	return w.When.Add(-age)
 }
 
 // Icon returns the icon of the device.
@@ -164,7 +166,7 @@ func (p *pages) adminUserPage(w http.ResponseWriter, r *http.Request, by admin.C
 	// The sentences above are from a moment before. A reload shows both as they are now.
 	data.User = &adminUserRow{account.Profile(), account.State(), account.Kinds()}
 	data.DisabledAt, data.HasPassword = account.DisabledAt, account.PasswordHash != ""
-	if err := p.addHistory(r, by, id, &data); err != nil {
+	if err := p.addHistory(r, v, by, &data); err != nil {
 		return err
 	}
 	if err := p.addWaysIn(r, id, &data); err != nil {
@@ -173,9 +175,10 @@ func (p *pages) adminUserPage(w http.ResponseWriter, r *http.Request, by admin.C
 	return p.showAdmin(w, r, p.adminView(v, r, by, string(account.Email), data))
 }
 
-// addHistory adds the live sessions and the last events. Unlike the account page, it does not fold equal
+// addHistory adds the live sessions, waiting mails and the last events. Unlike the account page, it does not fold equal
 // rows: each has a session or a request id of its own, which support may have to quote.
-func (p *pages) addHistory(r *http.Request, by admin.Caller, id watchword.UserID, data *adminUserData) error {
+func (p *pages) addHistory(r *http.Request, v *view, by admin.Caller, data *adminUserData) error {
+	id := data.ID
 	operator := p.admin.Operator(by)
 	sessions, err := operator.UserSessions(r.Context(), id)
 	if err != nil {
@@ -188,6 +191,17 @@ func (p *pages) addHistory(r *http.Request, by admin.Caller, id watchword.UserID
 			data.Path + "/sessions/" + url.PathEscape(string(one.ID)) + "/end"})
 	}
 	data.Sessions, data.MoreSessions = split(rows)
+	// A user who waits for a mail asks support for it. Mails to an address without its account are on the
+	// page of the outbox only.
+	mails, err := operator.Mails(r.Context(), 5*shownMails)
+	if err != nil {
+		return err
+	}
+	for _, m := range mails {
+		if m.UserID == id {
+			data.Mails = append(data.Mails, newMailRow(v, m))
+		}
+	}
 	const lastEvents = 100
 	events, err := operator.UserEvents(r.Context(), id, lastEvents)
 	if err != nil {
