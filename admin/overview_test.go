@@ -24,7 +24,8 @@ func TestOverviewFindsEachProblem(t *testing.T) {
 		admins []admin.Account
 		want   []admin.Problem
 	}{
-		"none":  {watchword.Stats{Keys: []watchword.KeyInfo{key("sign", "active"), key("sign", "next")}}, two, nil},
+		"fine": {watchword.Stats{Keys: []watchword.KeyInfo{key("sign", "active"), key("sign", "next")}},
+			two, nil},
 		"store": {watchword.Stats{Store: errors.New("disk full")}, two, []admin.Problem{{Kind: admin.ProblemStore}}},
 		"keys": {watchword.Stats{Keys: []watchword.KeyInfo{key("refresh", "active"), key("sign", "retired"),
 			key("sign", "next")}}, two, []admin.Problem{{Kind: admin.ProblemKeys}}},
@@ -35,12 +36,14 @@ func TestOverviewFindsEachProblem(t *testing.T) {
 			[]admin.Problem{{Kind: admin.ProblemMailLate, Count: 3, Since: now.Add(-11 * time.Minute)},
 				{Kind: admin.ProblemMailGivenUp, Count: 2}}},
 		"mails in time": {watchword.Stats{MailWaiting: 3, MailOldest: now.Add(-10 * time.Minute)}, two, nil},
-		"one admin":     {watchword.Stats{}, []admin.Account{good, disabled}, []admin.Problem{{Kind: admin.ProblemOneAdmin}}},
+		"one admin": {watchword.Stats{}, []admin.Account{good, disabled},
+			[]admin.Problem{{Kind: admin.ProblemOneAdmin}}},
 		"an admin's phone": {watchword.Stats{}, []admin.Account{good, {}, {Passkey: true}, {}, disabled},
 			[]admin.Problem{{Kind: admin.ProblemFactor, Count: 2}}},
 		"no admin": {watchword.Stats{}, nil, nil}, // this page has no reader then
 	} {
-		if got := admin.FindProblems(admin.Situation{Stats: c.stats, Admins: c.admins, Now: now}); !slices.Equal(got, c.want) {
+		got := admin.FindProblems(admin.Situation{Stats: c.stats, Admins: c.admins, Now: now})
+		if !slices.Equal(got, c.want) {
 			t.Errorf("%s: got %v, want %v", name, got, c.want)
 		}
 	}

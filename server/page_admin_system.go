@@ -32,14 +32,16 @@ type adminOverviewData struct {
 	Admins, Mails int
 }
 
-// problemPaths leads to the page on which a problem can be seen or solved.
+// problemPaths leads to the page on which a problem can be seen or solved. Problems of the machine have
+// no entry: their text says what to look at there.
 var problemPaths = map[admin.ProblemKind]string{
 	admin.ProblemKeys: pathAdminKeys, admin.ProblemMailLate: pathAdminMail, admin.ProblemMailGivenUp: pathAdminMail,
 	admin.ProblemFactor:   pathAdminPages + "/users?factor=none&role=admin",
 	admin.ProblemOneAdmin: pathAdminPages + "/users?role=admin",
 }
 
-// adminOverviewPage shows the problems first, because a page without problems needs no reading.
+// adminOverviewPage shows the problems first, because a page without problems needs no reading. The figures
+// are those of the whole installation, and not of this process.
 func (p *pages) adminOverviewPage(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	found, err := p.admin.Overview(r.Context())
 	if err != nil {
@@ -47,6 +49,7 @@ func (p *pages) adminOverviewPage(w http.ResponseWriter, r *http.Request, by adm
 	}
 	v := p.newView(r, "admin-overview")
 	data := adminOverviewData{Admins: found.Admins, Mails: found.Mails}
+	// The order is the one of package admin: problems of all users come before those of a few.
 	for _, one := range found.Problems {
 		text := "admin.problem." + string(one.Kind)
 		data.Problems = append(data.Problems, adminProblem{one,
@@ -73,7 +76,9 @@ type adminMailData struct {
 
 // newMailRow names a mail by its title, because its kind is a word of the program.
 func newMailRow(v *view, m watchword.Mail) adminMailRow {
-	row := adminMailRow{Mail: m, Title: strings.ReplaceAll(v.T("mail."+string(m.Kind)+".title"), "{product}", v.T("brand"))}
+	// Titles of mails name the service by a placeholder, unlike the texts of pages.
+	title := strings.ReplaceAll(v.T("mail."+string(m.Kind)+".title"), "{product}", v.T("brand"))
+	row := adminMailRow{Mail: m, Title: title}
 	if m.UserID != "" {
 		row.User = adminUserPath(m.UserID)
 	}
@@ -93,7 +98,8 @@ func (p *pages) adminMailPage(w http.ResponseWriter, r *http.Request, by admin.C
 	return p.showAdmin(w, r, p.adminView(v, r, by, "", data))
 }
 
-// mailOf reads the mail in the path. A mail that was sent meanwhile is missing, which is good news.
+// mailOf reads the mail in the path. A mail that was sent meanwhile is missing, which is good news. One
+// beyond the bound of the list has no button either.
 func (p *pages) mailOf(r *http.Request) (adminSubject, error) {
 	mails, err := p.engine.Operator().Mails(r.Context(), shownMails)
 	if err != nil {
@@ -107,13 +113,14 @@ func (p *pages) mailOf(r *http.Request) (adminSubject, error) {
 	return adminSubject{}, &watchword.Error{Code: watchword.CodeNotFound, Detail: "This mail is not in the outbox."}
 }
 
-// retryMail makes one mail due, or all of them.
+// retryMail makes one mail due, or all of them. The worker of the outbox sends it within moments, so the next
+// page may still show it.
 func (p *pages) retryMail(r *http.Request, by admin.Caller, _ url.Values) (string, error) {
 	_, err := p.admin.Operator(by).RetryMail(r.Context(), r.PathValue("id"))
 	return pathAdminMail, err
 }
 
-// An adminKeyRow is a key without its secret. Shown is when the state began or begins.
+// An adminKeyRow is a key without its secret. The engine does not give the secret to anyone.
 type adminKeyRow struct {
 	watchword.KeyInfo
 	Until time.Time // when a retired key is dropped; zero for others
@@ -133,6 +140,7 @@ func (p *pages) adminKeysPage(w http.ResponseWriter, r *http.Request, by admin.C
 		return err
 	}
 	var data adminKeysData
+	// Only a retired key has an end that is certain. That of the active one moves with each rotation.
 	for _, key := range keys {
 		row := adminKeyRow{KeyInfo: key}
 		if key.State == "retired" {
@@ -145,7 +153,7 @@ func (p *pages) adminKeysPage(w http.ResponseWriter, r *http.Request, by admin.C
 }
 
 // rotateKeys returns the change that lets the next key of a use take over. Tokens of the old key stay
-// valid until they expire, so nobody is signed out.
+// valid until they expire, and sessions continue.
 func (p *pages) rotateKeys(use watchword.KeyUse) makeChange {
 	return func(r *http.Request, by admin.Caller, _ url.Values) (string, error) {
 		_, err := p.admin.Operator(by).RotateKeys(r.Context(), use)
@@ -153,7 +161,8 @@ func (p *pages) rotateKeys(use watchword.KeyUse) makeChange {
 	}
 }
 
-// thingAt returns a subject without a name. The question then names the thing itself.
+// thingAt returns a subject without a name. The text of the question then names the object, such as the
+// key of access tokens.
 func thingAt(back string) func(*http.Request) (adminSubject, error) {
 	return func(*http.Request) (adminSubject, error) { return adminSubject{Back: back}, nil }
 }

@@ -143,7 +143,7 @@ func TestAdminPagesAreOffWithoutTheOption(t *testing.T) {
 	}
 }
 
-// A question names the account and changes nothing. The same path then makes the change.
+// A question names the account and makes no change. The same path then makes it.
 func TestAdminPagesAskBeforeEachChange(t *testing.T) {
 	t.Parallel()
 	s, b := withAdminPages(t)
@@ -181,14 +181,16 @@ func TestAdminPagesAskBeforeEachChange(t *testing.T) {
 			[]string{"Change the name of ada@example.com to “&lt;i&gt;Countess&lt;/i&gt;”?"}, "Name changed.",
 			func() bool { return read().Name == "<i>Countess</i>" }},
 		{"/roles", map[string]string{"roles": "editor, admin"},
-			[]string{"Set the roles of ada@example.com to: editor, admin?", "The role admin can read and change every account."},
+			[]string{"Set the roles of ada@example.com to: editor, admin?", "The role admin can read and change every"},
 			"Roles changed.", func() bool { return slices.Equal(read().Roles, []string{"admin", "editor"}) }},
 		{"/roles", map[string]string{"roles": ""},
 			[]string{"Set the roles of ada@example.com to: (nothing)?", "Without the role admin"},
 			"Roles changed.", func() bool { return len(read().Roles) == 0 }},
-		{"/verify-mail", nil, []string{"Email ada@example.com a link to confirm the address?"}, "The link will be sent.",
+		{"/verify-mail", nil, []string{"Email ada@example.com a link to confirm the address?"},
+			"The link will be sent.",
 			func() bool { return hasEvents(t, s, ada.ID, watchword.EventLinkRequested, 1) }},
-		{"/reset-mail", nil, []string{"Email ada@example.com a link to choose a new password?"}, "The link will be sent.",
+		{"/reset-mail", nil, []string{"Email ada@example.com a link to choose a new password?"},
+			"The link will be sent.",
 			func() bool { return hasEvents(t, s, ada.ID, watchword.EventLinkRequested, 2) }},
 		{"/sessions/" + string(who.Session.ID) + "/end", nil, []string{"Sign ada@example.com out on this device: "},
 			"The session has ended.", func() bool { return live() == 1 }},
@@ -261,13 +263,14 @@ func TestAdminPagesShowRefusals(t *testing.T) {
 		"Create an account for bob@example.com and email an invitation?", "The role admin can")
 	wantPage(t, confirmed("/admin/users/new", map[string]string{"email": "bob@"}), 422, "This is not an email address.",
 		`value="bob@"`)
-	wantPage(t, confirmed("/admin/users/new", map[string]string{"email": "bob@example.com", "roles": "Not/A/Role"}), 422,
-		"A role is not valid.", `value="bob@example.com"`)
+	wantPage(t, confirmed("/admin/users/new", map[string]string{"email": "bob@example.com", "roles": "Not/A/Role"}),
+		422, "A role is not valid.", `value="bob@example.com"`)
 	wantPage(t, confirmed("/admin/users/new", map[string]string{"email": "root@example.com"}), 409,
 		"An account with this address already exists.")
 	created := confirmed("/admin/users/new", map[string]string{"email": "bob@example.com", "roles": "editor"})
 	wantPage(t, created, 303, "/admin/users/")
-	wantPage(t, b.visit(created.Header.Get("Location")), 200, "The invitation will be sent.", "bob@example.com", "editor")
+	wantPage(t, b.visit(created.Header.Get("Location")), 200, "The invitation will be sent.",
+		"bob@example.com", "editor")
 	wantPage(t, b.visit("/admin/users?after=x"), 400, "not valid any more", `href="/admin/users"`)
 	wantPage(t, b.visit("/admin/users?state=asleep"), 400, "not valid any more")
 	for _, q := range []string{"%25", "_", "%00", strings.Repeat("a", 300), "%D0%B0da", "%ff"} {
@@ -308,7 +311,8 @@ func TestAdminPageExplainsAnotherTimeAndSession(t *testing.T) {
 	must(t, err)
 	var ids []watchword.SessionID
 	for range 2 {
-		in, err := s.engine.Operator().AdmitUser(t.Context(), watchword.AdmitRequest{User: ada.ID, Methods: []string{"pwd"}})
+		in, err := s.engine.Operator().AdmitUser(t.Context(),
+			watchword.AdmitRequest{User: ada.ID, Methods: []string{"pwd"}})
 		must(t, err)
 		ids = append(ids, in.Session.ID)
 	}
@@ -333,7 +337,8 @@ func TestAdminPageExplainsAnotherTimeAndSession(t *testing.T) {
 func TestAdminPagesShowTheServer(t *testing.T) {
 	t.Parallel()
 	s, b := withAdminPages(t)
-	wantPage(t, b.visit("/admin"), 200, "Administrators without a second factor (1)", "Only one account can administrate",
+	wantPage(t, b.visit("/admin"), 200, "Administrators without a second factor (1)",
+		"Only one account can administrate",
 		`href="/admin/users?factor=none&amp;role=admin"`)
 	operator := s.engine.Operator()
 	wantPage(t, b.visit("/admin/mail"), 200, "The outbox is empty.")
@@ -371,6 +376,7 @@ func TestAdminMailPageShowsTheLastError(t *testing.T) {
 	if strings.Contains(string(page.raw), "wwm_") {
 		t.Error("the page has a token")
 	}
-	wantPage(t, b.visit("/admin/mail/"+waiting[0].ID+"/retry"), 200, "Try to send the email to ada@example.com again now?")
+	wantPage(t, b.visit("/admin/mail/"+waiting[0].ID+"/retry"), 200,
+		"Try to send the email to ada@example.com again now?")
 	wantPage(t, b.submit("/admin/mail/"+waiting[0].ID+"/retry", nil), 303, "/admin/mail?done=admin-retry")
 }
