@@ -100,6 +100,7 @@ test("with onStale closed, tokens are rejected until a heartbeat arrives and aft
   expect(await code("s1")).toBe("TRY_LATER")
   const ready = verifier.ready()
   ;(await issuer.stream(1)).send(await issuer.heartbeat(0))
+  await settle() // before the clock moves: ready looks every 20 ms, and its clock stands still afterwards
   await advance(100)
   await expect(ready).resolves.toBeUndefined()
   expect(await code("s1")).toBe("")
