@@ -71,8 +71,16 @@ func (p *pages) startProvider(w http.ResponseWriter, r *http.Request) error {
 	// The state is in the URL of the provider, and the secrets of the attempt are only in the cookie.
 	p.dropOldAttempts(w, r)
 	p.cookies.attemptCookie(started.State).Set(w, string(started.Sealed), federation.AttemptLife)
-	p.redirect(w, started.URL, nil)
+	p.leave(w, started.URL)
 	return nil
+}
+
+// leave redirects without a page of this server in between. The response has no document to protect from a
+// page that opened it in a popup. The usual header would cut the popup off, and that page could not see
+// whether the user has closed it.
+func (p *pages) leave(w http.ResponseWriter, target string) {
+	w.Header().Set("Cross-Origin-Opener-Policy", "unsafe-none")
+	p.redirect(w, target, nil)
 }
 
 // finishProvider completes an attempt. It ends with a redirect, so the code in the URL is not in
@@ -110,14 +118,14 @@ func (p *pages) finishProvider(w http.ResponseWriter, r *http.Request) error {
 	case result.Waiting && (result.Attempt.Page || p.returnTo(r) == ""):
 		return p.showMessage(w, r, messagePage{Title: "signup.sent.title", Text: "signup.sent.text", Mailed: true})
 	case result.Waiting:
-		p.redirect(w, withError(p.returnTo(r), watchword.CodeEmailNotVerified), nil)
+		p.leave(w, withError(p.returnTo(r), watchword.CodeEmailNotVerified))
 		return nil
 	case result.Linked:
 		p.afterLink(w, r, result)
 		return nil
 	}
 	p.cookies.setSession(w, r, result.SignIn)
-	p.redirect(w, p.afterSignIn(r), nil)
+	p.leave(w, p.afterSignIn(r))
 	return nil
 }
 
@@ -164,7 +172,7 @@ func nameIn(user string) string {
 // provider is connected.
 func (p *pages) afterLink(w http.ResponseWriter, r *http.Request, result federation.Result) {
 	if target := p.returnTo(r); target != "" && !result.Attempt.Page {
-		p.redirect(w, target, nil)
+		p.leave(w, target)
 		return
 	}
 	p.done(w, r, "linked")
@@ -209,7 +217,7 @@ func (p *pages) providerFailed(w http.ResponseWriter, r *http.Request, a federat
 	_ = p.withoutCause(w, err)
 	p.errors.logRefusal(w, r, refusal)
 	if target := p.returnTo(r); target != "" && !a.Page {
-		p.redirect(w, withError(target, refusal.Code), nil)
+		p.leave(w, withError(target, refusal.Code))
 		return nil
 	}
 	// An unknown provider has no name. The page checks both values again.

@@ -142,6 +142,36 @@ export interface Invitation {
   remember?: boolean
 }
 
+/** A provider for a sign-in with others. */
+export interface Provider {
+  id: string
+  name: string
+  /** "google", "github", "microsoft", "apple" or "oidc": for the picture on the button. */
+  kind: string
+  url: string
+}
+
+export interface ProvidersAnswer {
+  /** In the order of the configuration. */
+  providers: Provider[]
+}
+
+/** An account at a provider. */
+export interface Identity {
+  id: string
+  /** The id of the provider. */
+  provider: string
+  /** Its address at the provider, when it was used last. */
+  email?: string
+  linkedAt: string
+  /** Absent: never used to sign in. */
+  lastUsedAt?: string
+}
+
+export interface IdentitiesAnswer {
+  identities: Identity[]
+}
+
 export interface Message {
   message: string
 }

@@ -1,6 +1,7 @@
 import type { WatchwordErrorCode } from '@watchword/client'
 import { client } from './client'
 import { Field, Form, text } from './form'
+import { Providers } from './Providers'
 
 function signOutNotice(reason: WatchwordErrorCode | undefined): string {
   switch (reason) {
@@ -31,6 +32,7 @@ export function SignInPage({ reason }: { reason: WatchwordErrorCode | undefined 
           </>
         )}
       </Form>
+      <Providers />
       <p><a href="#/forgot">Forgot your password?</a></p>
       <p>New here? <a href="#/sign-up">Create an account</a></p>
     </>

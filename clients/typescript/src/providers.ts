@@ -1,0 +1,226 @@
+// Sign-in with Google, GitHub and other providers. It is an entry of its own, because many
+// applications don't offer it.
+//
+//  1. The browser goes to the provider and comes back to a page of the application, `returnTo`.
+//  2. In a popup, that page loads in the popup. createProviders reports from there and closes it.
+//  3. The report goes over a BroadcastChannel, which browsers limit to pages of one origin. A
+//     reference to the opening window would not do: servers cut it (Cross-Origin-Opener-Policy).
+//  4. A popup whose reference was cut looks closed. It counts as closed when the user is back here.
+
+import type { IdentitiesAnswer, Message, ProvidersAnswer, UserAnswer } from "./api.js"
+import { partsKey, type Client, type Parts } from "./client.js"
+import type { Code } from "./codes.js"
+import { WatchwordError } from "./error.js"
+import { readJSON, send } from "./transport.js"
+
+export type { IdentitiesAnswer, Identity, Message, Provider, ProvidersAnswer, UserAnswer } from "./api.js"
+
+export interface ProviderOptions {
+  /** "redirect" (default): this page goes to the provider. "popup": a window opens. Call it in a click. */
+  mode?: "redirect" | "popup"
+  /**
+   * The page of the application to come back to: a complete URL or a path. It has to call
+   * createProviders when it loads. Default: this page.
+   */
+  returnTo?: string
+}
+
+/** A popup without a result. "blocked": the browser opened no window; offer a redirect. "closed": by the user. */
+export interface Cancelled {
+  cancelled: "blocked" | "closed"
+}
+
+/** `if (!outcome.cancelled)` leads to the result. */
+export type ProviderOutcome<T> = (T & { cancelled?: undefined }) | Cancelled
+
+export interface Providers {
+  /** Lists the providers for the buttons. Without providers, the list is empty. */
+  list(): Promise<ProvidersAnswer>
+  /**
+   * Signs in with an account at a provider. A redirect leaves the page, so the promise stays pending: call
+   * `client.restore` and `takeError` on the page `returnTo`. A popup throws the error instead. After
+   * LINK_REQUIRED, let the user sign in as usual, which connects the provider.
+   */
+  signInWith(provider: string, options?: ProviderOptions): Promise<ProviderOutcome<UserAnswer>>
+  /** Returns why the provider's redirect failed, and removes it from the URL. Call it when the page loads. */
+  takeError(): WatchwordError | undefined
+  /** Lists the accounts at providers that are connected to the user. */
+  identities(): Promise<IdentitiesAnswer>
+  /** Connects an account at a provider to the user. It needs a fresh session, as changes of factors do. */
+  link(provider: string, options?: ProviderOptions): Promise<ProviderOutcome<{ linked: true }>>
+  /** Disconnects an account. LAST_WAY_IN: the user would have no other way to sign in. */
+  unlink(id: string): Promise<Message>
+}
+
+/** Returns the calls for external providers. In a popup of signInWith it reports the result, too. */
+export function createProviders(client: Client): Providers {
+  const parts = (client as Client & { [partsKey]: Parts })[partsKey]
+  const { callAsUser, settings } = parts
+  const root = settings.apiUrl.replace(/\/api\/auth$/, "")
+  reportFromPopup()
+
+  async function visit(options: ProviderOptions, addressOf: AddressOf): Promise<undefined | Cancelled> {
+    if (settings.storage) throw new TypeError("a provider needs cookies: create the client without storage")
+    if (options.mode === "popup") return popup(returnURL(options), addressOf)
+    location.assign(await addressOf(returnURL(options).href))
+    return new Promise(() => {}) // the page is left
+  }
+  return {
+    list: () => list(parts),
+    async signInWith(provider, options = {}) {
+      const path = `${root}/sign-in/${encodeURIComponent(provider)}`
+      const before = client.getSnapshot().user?.id
+      const cancelled = await visit(options, (returnTo) => `${path}?${new URLSearchParams({ return_to: returnTo })}`)
+      const { user } = await client.refresh().catch((error: unknown) => {
+        if (cancelled) return client.getSnapshot()
+        throw error
+      })
+      // A popup may also end after a sign-in without a report, such as when its last page did not load.
+      if (cancelled && (!user || user.id === before)) return cancelled
+      if (user) return { user }
+      const message = "The browser does not send the cookie of the sign-in. It may block cookies of other sites."
+      throw new WatchwordError("REFRESH_MISSING", message)
+    },
+    takeError,
+    identities: () => callAsUser("GET", "identities"),
+    async link(provider, options = {}) {
+      const path = `identities/${encodeURIComponent(provider)}`
+      const cancelled = await visit(options, async (returnTo) => {
+        return (await callAsUser<{ url: string }>("POST", path, { returnTo })).url
+      })
+      return cancelled ?? { linked: true }
+    },
+    unlink: (id) => callAsUser("DELETE", `identities/${encodeURIComponent(id)}`),
+  }
+}
+
+async function list({ settings }: Parts): Promise<ProvidersAnswer> {
+  try {
+    return await send(settings.transport, `${settings.apiUrl}/providers`, {}, readJSON<ProvidersAnswer>)
+  } catch (error) {
+    if (error instanceof WatchwordError && error.code === "NOT_FOUND") return { providers: [] } // there is no such path
+    throw error
+  }
+}
+
+/** Returns where the browser goes, for the page to come back to. */
+type AddressOf = (returnTo: string) => string | Promise<string>
+
+/** The parameter of `returnTo` in a popup. Its value names the channel. */
+const parameter = "watchword-popup"
+
+const channelOf = (attempt: string): BroadcastChannel => new BroadcastChannel(`watchword:popup:${attempt}`)
+
+function returnURL({ returnTo = location.href }: ProviderOptions): URL {
+  const url = new URL(returnTo, location.href)
+  url.hash = "" // the server puts an error there
+  url.searchParams.delete(parameter)
+  return url
+}
+
+/** Returns undefined after a success, and throws the error that the popup reports. */
+async function popup(returnTo: URL, addressOf: AddressOf): Promise<undefined | Cancelled> {
+  // Opened before the first await: browsers block windows that no click opens.
+  const opened = open("about:blank", "_blank", features())
+  if (!opened || opened.closed) return { cancelled: "blocked" }
+  const attempt = crypto.randomUUID()
+  const channel = channelOf(attempt)
+  returnTo.searchParams.set(parameter, attempt)
+  try {
+    const reported = report(opened, channel)
+    opened.location.replace(await addressOf(returnTo.href))
+    const result = await reported
+    if (result === "closed") return { cancelled: "closed" }
+    if (result.code) throw errorOf(result.code)
+    return undefined
+  } catch (error) {
+    opened.close()
+    throw error
+  } finally {
+    channel.close()
+  }
+}
+
+interface Report {
+  /** Absent after a success. */
+  code?: string
+}
+
+const pollInterval = 250 // milliseconds
+
+/** Waits for the report of the popup, or until the user has closed it. */
+function report(opened: Window, channel: BroadcastChannel): Promise<Report | "closed"> {
+  return new Promise((resolve) => {
+    let polls = 0
+    const timer = setInterval(() => {
+      polls = opened.closed && document.hasFocus() ? polls + 1 : 0
+      if (polls > 3) settle("closed") // a report would have arrived by now
+    }, pollInterval)
+    function settle(result: Report | "closed"): void {
+      clearInterval(timer)
+      resolve(result)
+    }
+    channel.onmessage = ({ data }: MessageEvent<Report>) => {
+      channel.postMessage("received")
+      settle(data)
+    }
+  })
+}
+
+/**
+ * Reports the result if this page is in a popup of signInWith, and closes the popup. If the page that
+ * opened it is gone, the popup stays: the user goes on in it.
+ */
+function reportFromPopup(): void {
+  const url = URL.canParse(globalThis.location?.href) ? new URL(location.href) : undefined
+  const attempt = url?.searchParams.get(parameter)
+  if (!url || !attempt) return
+  url.searchParams.delete(parameter)
+  history.replaceState(history.state, "", url)
+  const channel = channelOf(attempt)
+  channel.onmessage = () => {
+    channel.close()
+    close()
+  }
+  const code = codeIn(url)
+  channel.postMessage({ ...(code && { code }) } satisfies Report)
+}
+
+/** A window in the middle of this one. */
+function features(): string {
+  const [width, height] = [480, 680]
+  const left = Math.max(0, Math.round(screenX + (outerWidth - width) / 2))
+  const top = Math.max(0, Math.round(screenY + (outerHeight - height) / 2))
+  return `popup,width=${width},height=${height},left=${left},top=${top}`
+}
+
+const codeIn = ({ hash }: { hash: string }): string | undefined => /^#error=([A-Z_]+)$/.exec(hash)?.[1]
+
+function takeError(): WatchwordError | undefined {
+  const code = codeIn(location)
+  if (!code) return undefined
+  history.replaceState(history.state, "", location.pathname + location.search)
+  return errorOf(code)
+}
+
+/** The server's codes at the end of a redirect, which has no message. */
+const messages: { [code in Code]?: string } = {
+  PROVIDER_REFUSED: "The sign-in was cancelled at the provider. Try again, or sign in another way.",
+  PROVIDER_UNAVAILABLE: "The provider does not respond correctly. Try again later, or sign in another way.",
+  LINK_REQUIRED: "You have an account with this email address. Sign in to it once to connect the provider.",
+  IDENTITY_TAKEN: "This account at the provider is connected to another account here.",
+  CHALLENGE_INVALID: "The sign-in took too long. Start again.",
+  SIGNUP_CLOSED: "New accounts can't be created here.",
+  ACCOUNT_DISABLED: "This account is disabled.",
+  EMAIL_NOT_VERIFIED: "Check your inbox. We emailed you a link to confirm your address.",
+  RATE_LIMITED: "Too many attempts. Try again later.",
+  TRY_LATER: "The sign-in service is busy. Try again in a moment.",
+}
+
+/** Any link can have a code in its fragment, so unknown codes get a general message. */
+function errorOf(code: string): WatchwordError {
+  const message = messages[code as Code]
+  return message
+    ? new WatchwordError(code as Code, message)
+    : new WatchwordError("INTERNAL", "The sign-in with the provider failed. Try again, or sign in another way.")
+}

@@ -1,0 +1,211 @@
+// Sign-in with an external provider: the real server and npm's oidc-provider. The test plays the
+// browser: it follows redirects, keeps cookies, and opens the page of a popup.
+import { spawn, type ChildProcess } from "node:child_process"
+import { once } from "node:events"
+import { mkdtemp, rm, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterAll, beforeAll, beforeEach, expect, test, vi } from "vitest"
+import { createClient, type Client } from "../src/index.js"
+import { createProviders, type Providers } from "../src/providers.js"
+import { opened } from "./browser.js"
+import { startWatchword, type Watchword } from "./watchword.js"
+
+const app = "http://localhost:5999"
+const password = "seven purple otters"
+let folder = ""
+let issuer = ""
+let provider: ChildProcess
+let server: Watchword
+let hasFocus = true // of the page that opened a popup
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "watchword-providers-"))
+  const script = join(import.meta.dirname, "provider.js")
+  provider = spawn(process.execPath, [script, "watchword", "a secret for tests"], { stdio: ["ignore", "pipe", "ignore"] })
+  const [printed] = (await once(provider.stdout as NodeJS.ReadableStream, "data")) as [Buffer]
+  issuer = printed.toString().replace("listening on ", "").trim()
+  await writeFile(join(folder, "secret"), "a secret for tests")
+  const acme = { id: "acme", kind: "oidc", name: "Acme", issuer, "client-id": "watchword", "trust-email": true }
+  const list = [{ ...acme, "client-secret-file": join(folder, "secret") }]
+  await writeFile(join(folder, "watchword.yaml"), JSON.stringify({ "sign-in-with": list })) // JSON is YAML
+  server = await startWatchword("--config", join(folder, "watchword.yaml"), "--allowed-origins", app)
+  await fetch(`${issuer}/test/redirect`, { method: "PUT", body: `${server.url}/sign-in/acme/callback` })
+}, 180_000)
+
+afterAll(async () => {
+  provider.kill()
+  await server.stop()
+  await rm(folder, { recursive: true, force: true })
+})
+
+beforeEach(() => {
+  vi.stubGlobal("history", { state: null, replaceState: (_: unknown, __: string, url: string | URL) => go(new URL(url, location.href).href) })
+  hasFocus = true
+  vi.stubGlobal("document", Object.assign(new EventTarget(), { hasFocus: () => hasFocus, visibilityState: "visible" }))
+  for (const name of ["addEventListener", "close"]) vi.stubGlobal(name, () => {})
+  for (const name of ["screenX", "screenY", "outerWidth", "outerHeight"]) vi.stubGlobal(name, 100)
+})
+
+/** Sets the user of the provider. */
+const atProvider = (user: object): Promise<Response> =>
+  fetch(`${issuer}/test/user`, { method: "PUT", body: JSON.stringify(user) })
+
+const go = (href: string): void => void vi.stubGlobal("location", Object.assign(new URL(href), { assign: () => {} }))
+
+/** One browser with its cookies, and a page of the application. */
+class Browser {
+  private readonly jars = new Map<string, Map<string, string>>() // by origin
+
+  readonly fetch: typeof fetch = async (input, init) => {
+    const { origin } = new URL(String(input))
+    const jar = this.jars.get(origin) ?? new Map<string, string>()
+    this.jars.set(origin, jar)
+    const headers = new Headers(init?.headers)
+    headers.set("Cookie", [...jar].map(([name, value]) => `${name}=${value}`).join("; "))
+    if (init?.credentials) headers.set("Origin", app)
+    const response = await fetch(input, { ...init, headers })
+    for (const set of response.headers.getSetCookie()) {
+      const [, name = "", value = ""] = /^([^=]+)=([^;]*)/.exec(set) ?? []
+      if (value) jar.set(name, value)
+      else jar.delete(name)
+    }
+    return response
+  }
+
+  /** Follows redirects until the browser is back at the application, and returns that URL. */
+  async visit(url: string): Promise<string> {
+    for (let at = url, count = 0; count < 12; count++) {
+      if (new URL(at).origin === app) return at
+      const response = await this.fetch(at, { redirect: "manual" })
+      const next = response.headers.get("Location")
+      if (!next) throw new Error(`no redirect at ${at}: ${response.status} ${await response.text()}`)
+      at = new URL(next, at).href
+    }
+    throw new Error("too many redirects")
+  }
+
+  page(href = `${app}/start`): { client: Client; providers: Providers } {
+    go(href)
+    const client = opened(createClient({ baseUrl: server.url, fetch: this.fetch }))
+    return { client, providers: createProviders(client) }
+  }
+}
+
+/** Windows that the page opens. The last page of a window loads as in a popup. */
+function popups(browser: Browser, behaves: "well" | "is blocked" | "is closed" | "looks closed" = "well") {
+  const windows: { closed: boolean; visited: string }[] = []
+  vi.stubGlobal("open", () => {
+    if (behaves === "is blocked") return null
+    const popup = { closed: false, visited: "", close: () => void (popup.closed = true), location: { replace: visit } }
+    async function visit(url: string): Promise<void> {
+      popup.closed = behaves !== "well"
+      if (behaves === "is closed") return
+      hasFocus = false // the popup has it
+      popup.visited = await browser.visit(url)
+      const before = location.href
+      vi.stubGlobal("close", popup.close)
+      browser.page(popup.visited)
+      go(before)
+    }
+    windows.push(popup)
+    return popup
+  })
+  return windows
+}
+
+test("a redirect to a provider signs in a new user", async () => {
+  await atProvider({ sub: "one", email: "one@example.com", email_verified: true, name: "One" })
+  const browser = new Browser()
+  const { client, providers } = browser.page(`${app}/start?a=1#/sign-in`)
+  expect(await providers.list()).toEqual({
+    providers: [{ id: "acme", name: "Acme", kind: "oidc", url: `${server.url}/sign-in/acme` }],
+  })
+  const left = new Promise<string>((assign) => vi.stubGlobal("location", Object.assign(new URL(location.href), { assign })))
+  void providers.signInWith("acme")
+  const back = await browser.visit(await left)
+  expect(back).toBe(`${app}/start?a=1`)
+  const again = browser.page(back)
+  expect(again.providers.takeError()).toBeUndefined()
+  expect(await again.client.restore()).toMatchObject({ status: "signedIn", user: { email: "one@example.com", name: "One" } })
+  expect((await again.providers.identities()).identities).toMatchObject([{ provider: "acme", email: "one@example.com" }])
+  expect(client.getSnapshot().status).toBe("unknown")
+})
+
+test("a redirect that failed says why, once", async () => {
+  await atProvider({ deny: true })
+  const browser = new Browser()
+  const { providers } = browser.page()
+  const left = new Promise<string>((assign) => vi.stubGlobal("location", Object.assign(new URL(location.href), { assign })))
+  void providers.signInWith("acme", { returnTo: "/other" })
+  const back = await browser.visit(await left)
+  expect(back).toBe(`${app}/other#error=PROVIDER_REFUSED`)
+  const again = browser.page(back)
+  expect(again.providers.takeError()).toMatchObject({ code: "PROVIDER_REFUSED", message: expect.stringContaining("cancelled") as string })
+  expect(location.href).toBe(`${app}/other`)
+  expect(again.providers.takeError()).toBeUndefined()
+  go(`${app}/#error=BUY_NOW`) // a link of a stranger shows no text of its own
+  expect(again.providers.takeError()).toMatchObject({ code: "INTERNAL" })
+})
+
+test("a popup signs in, reports and closes", async () => {
+  await atProvider({ sub: "two", email: "two@example.com", email_verified: true, name: "Two" })
+  for (const behaves of ["well", "looks closed"] as const) {
+    const browser = new Browser()
+    const { client, providers } = browser.page()
+    const windows = popups(browser, behaves)
+    expect(await providers.signInWith("acme", { mode: "popup", returnTo: "/popup" })).toMatchObject({ user: { name: "Two" } })
+    expect(client.getSnapshot()).toMatchObject({ status: "signedIn" })
+    expect(windows[0]?.visited).toMatch(/^http:\/\/localhost:5999\/popup\?watchword-popup=[\w-]{36}$/)
+    await expect.poll(() => windows[0]?.closed).toBe(true)
+    hasFocus = true
+  }
+})
+
+test("a popup that is blocked, closed or refused is an outcome of its own", async () => {
+  const browser = new Browser()
+  const { client, providers } = browser.page()
+  popups(browser, "is blocked")
+  expect(await providers.signInWith("acme", { mode: "popup" })).toEqual({ cancelled: "blocked" })
+  popups(browser, "is closed")
+  expect(await providers.signInWith("acme", { mode: "popup" })).toEqual({ cancelled: "closed" })
+  expect(client.getSnapshot().status).toBe("signedOut")
+
+  await client.register({ email: "three@example.com", password })
+  await client.logout()
+  await atProvider({ sub: "three", email: "four@example.com", email_verified: false, name: "Three" })
+  popups(browser)
+  const unverified = providers.signInWith("acme", { mode: "popup" })
+  await expect(unverified).rejects.toMatchObject({ code: "EMAIL_NOT_VERIFIED" })
+  const program = createClient({ baseUrl: server.url, storage: { get: () => undefined, set: () => {}, remove: () => {} } })
+  await expect(createProviders(program).signInWith("acme")).rejects.toThrow(TypeError)
+})
+
+test("a user connects and disconnects an account at a provider", async () => {
+  const browser = new Browser()
+  const { client, providers } = browser.page()
+  const email = "five@example.com"
+  await client.register({ email, password })
+  await atProvider({ sub: "five", email: "other@example.com", email_verified: true, name: "Five" })
+  const windows = popups(browser)
+  const link = (): Promise<unknown> => providers.link("acme", { mode: "popup" })
+  await expect(link()).rejects.toMatchObject({ code: "EMAIL_NOT_VERIFIED", status: 403 })
+  expect(windows[0]?.closed).toBe(true)
+  await client.verifyEmail({ token: await mailedToken(email) })
+  expect(await link()).toEqual({ linked: true })
+  const [identity] = (await providers.identities()).identities
+  expect(identity).toMatchObject({ provider: "acme", email: "other@example.com" })
+
+  expect(await providers.unlink(identity?.id ?? "")).toHaveProperty("message")
+  expect(await providers.identities()).toEqual({ identities: [] })
+})
+
+async function mailedToken(to: string): Promise<string> {
+  const find = async (): Promise<string> => {
+    const mail = (await server.mails()).find((text) => text.includes(to))
+    const token = /#token=([\w-]+)/.exec(mail ?? "")?.[1]
+    if (!token) throw new Error(`no mail came to ${to}`)
+    return token
+  }
+  return vi.waitFor(find, { timeout: 20_000, interval: 50 })
+}

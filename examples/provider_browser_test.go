@@ -1,0 +1,102 @@
+package examples_test
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/input"
+	"github.com/chromedp/cdproto/target"
+	"github.com/chromedp/chromedp"
+
+	"github.com/watchword-auth/watchword/internal/browsertest"
+)
+
+// Sign-in with a provider in a popup, in a real Chromium: the single-page application, the built
+// server and npm's oidc-provider, which signs its user in without asking.
+
+// Not parallel, as the other test of this application.
+func TestPopupOfAProviderSignsIn(t *testing.T) {
+	const client = "../clients/typescript"
+	const secret = "a secret for tests"
+	program, _ := node(t, client)
+	provider := run(t, client+"/test", nil, program, "provider.js", "watchword", secret)
+	file := filepath.Join(t.TempDir(), "watchword.yaml")
+	config := `sign-in-with: [{id: acme, kind: oidc, name: Acme, client-id: watchword, trust-email: true, issuer: %q}]`
+	must(t, os.WriteFile(file, fmt.Appendf(nil, config, provider.url), 0o600))
+	a := startApplication(t, "spa", "WATCHWORD_CONFIG="+file, "WATCHWORD_SIGN_IN_WITH_ACME_CLIENT_SECRET="+secret)
+	provider.put(t, "/test/redirect", a.server+"/sign-in/acme/callback")
+
+	b := &tab{t: t, app: a, ctx: a.chromium.Open(t)}
+	provider.put(t, "/test/user", `{"deny": true}`)
+	b.visit(a.url + "/?page=1#/sign-in")
+	b.click("Continue with Acme")
+	b.until("The sign-in was cancelled at the provider.")
+	b.hasTabs(1)
+
+	provider.put(t, "/test/user", `{"sub": "ada", "email": "ada@example.com", "email_verified": true, "name": "Ada"}`)
+	b.click("Continue with Acme")
+	b.until("Your account", "ada@example.com", "Ada")
+	b.hasTabs(1)
+	b.press("Sign out")
+	b.until("New here?")
+
+	// A click of a script opens no window, so the page itself goes to the provider.
+	b.press("Continue with Acme")
+	b.until("Your account", "ada@example.com")
+	if at := see[string](b, `() => location.href`); at != a.url+"/?page=1#/account" {
+		t.Errorf("after the redirect, the page is %s", at)
+	}
+}
+
+func (p process) put(t *testing.T, path, body string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), "PUT", p.url+path, strings.NewReader(body))
+	must(t, err)
+	response, err := http.DefaultClient.Do(request)
+	must(t, err)
+	must(t, response.Body.Close())
+	if response.StatusCode != http.StatusOK {
+		t.Fatalf("PUT %s: %s", path, response.Status)
+	}
+}
+
+// click clicks the button with the mouse, as a user does. Browsers open a popup only then.
+func (b *tab) click(words string) {
+	b.t.Helper()
+	b.until(words)
+	at := see[[]float64](b, `(words) => {
+	  const found = [...document.querySelectorAll("button:enabled")].find((e) => e.innerText.trim() === words);
+	  found.scrollIntoView();
+	  const { x, y, width, height } = found.getBoundingClientRect();
+	  return [x + width / 2, y + height / 2];
+	}`, words)
+	for _, kind := range []input.DispatchMouseEventType{
+		input.DispatchMouseEventTypeMousePressed, input.DispatchMouseEventTypeMouseReleased} {
+		browsertest.Command(b.t, b.ctx, input.DispatchMouseEvent, input.DispatchMouseEventParams{
+			Type: kind, X: at[0], Y: at[1], Button: input.MouseButtonLeft, ClickCount: 1})
+	}
+}
+
+// hasTabs waits until the browser has that many tabs and windows.
+func (b *tab) hasTabs(want int) {
+	b.t.Helper()
+	own := chromedp.FromContext(b.ctx).BrowserContextID
+	got := 0
+	for end := time.Now().Add(browsertest.Timeout); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		got = 0
+		for _, info := range browsertest.Command(b.t, b.ctx, target.GetTargets, target.GetTargetsParams{}).TargetInfos {
+			if info.Type == "page" && info.BrowserContextID == own {
+				got++
+			}
+		}
+		if got == want {
+			return
+		}
+	}
+	b.t.Errorf("the browser has %d tabs, not %d", got, want)
+}

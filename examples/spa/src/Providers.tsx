@@ -1,0 +1,37 @@
+import type { Provider } from '@watchword/client/providers'
+import { useEffect, useState } from 'react'
+import { providers } from './client'
+import { sentence } from './form'
+
+// After a redirect that failed, the URL has a code. A module runs once when the page loads.
+const redirectError = providers.takeError()
+
+/** A button for each provider that the server offers. */
+export function Providers() {
+  const [list, setList] = useState<Provider[]>([])
+  const [message, setMessage] = useState(redirectError?.message ?? '')
+
+  useEffect(() => {
+    providers.list().then((answer) => setList(answer.providers), () => {}) // the form still works
+  }, [])
+
+  async function signIn({ id, name }: Provider) {
+    setMessage('')
+    try {
+      const { cancelled } = await providers.signInWith(id, { mode: 'popup' })
+      if (cancelled === 'blocked') await providers.signInWith(id) // the page goes there instead
+      if (cancelled === 'closed') setMessage(`The window of ${name} was closed. Try again, or sign in another way.`)
+    } catch (error) {
+      setMessage(sentence(error))
+    }
+  }
+
+  return (
+    <>
+      <p role="alert" className="bad">{message}</p>
+      {list.map((one) => (
+        <p key={one.id}><button type="button" className="quiet" onClick={() => void signIn(one)}>Continue with {one.name}</button></p>
+      ))}
+    </>
+  )
+}
