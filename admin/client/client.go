@@ -28,9 +28,10 @@ type Options struct {
 
 // A Client calls one server. It is safe for concurrent use.
 type Client struct {
-	Users    Users
-	Sessions Sessions
-	Metadata Metadata
+	Users       Users
+	Sessions    Sessions
+	Metadata    Metadata
+	ServiceKeys ServiceKeys
 }
 
 // New returns a client, and sends no request yet.
@@ -51,7 +52,7 @@ func New(o Options) (*Client, error) {
 	// Another address must not get the key, not even one below the same domain.
 	chosen.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	c := &caller{base: base, key: key, http: &chosen, timeout: cmp.Or(o.Timeout, 10*time.Second), pause: retryPause}
-	return &Client{Users{c}, Sessions{c}, Metadata{c}}, nil
+	return &Client{Users{c}, Sessions{c}, Metadata{c}, ServiceKeys{c}}, nil
 }
 
 // checkURL returns the URL without a slash at its end. Errors don't repeat it, because it may contain a

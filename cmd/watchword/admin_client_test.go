@@ -48,6 +48,7 @@ func TestAdminClientCallsEveryOperation(t *testing.T) {
 		}
 		callUsers(t, admin)
 		callSessions(t, admin, s)
+		callServiceKeys(t, admin, s)
 		for _, o := range readAPIDocument(t, s).operations() {
 			shape := regexp.MustCompile("^" + o.method + " " + pathID.ReplaceAllString(o.path, "[^/]+") + "$")
 			if !slices.ContainsFunc(called.all, shape.MatchString) {
@@ -191,4 +192,25 @@ func callSessions(t *testing.T, admin *client.Client, s *server) {
 	if wantCode(t, err, ""); why.Reason != "ended_by_operator" || len(why.Others) != 1 || why.When.IsZero() {
 		t.Errorf("%+v", why)
 	}
+}
+
+func callServiceKeys(t *testing.T, admin *client.Client, s *server) {
+	t.Helper()
+	ctx := t.Context()
+	made, err := admin.ServiceKeys.Create(ctx, client.CreateServiceKey{Name: "billing", Scopes: []string{"users:read"}})
+	wantCode(t, err, "")
+	program, err := client.New(client.Options{URL: s.url(), Key: made.Key})
+	wantCode(t, err, "")
+	_, err = program.Users.Page(ctx, client.AdminUsersQuery{})
+	wantCode(t, err, "")
+	_, err = program.Users.Invite(ctx, "no@example.com")
+	wantCode(t, err, client.CodeInsufficientScope)
+	for key, err := range admin.ServiceKeys.List(ctx, client.AdminServiceKeysQuery{}) {
+		if wantCode(t, err, ""); key.ID != made.ID || key.State != "active" {
+			t.Errorf("%+v", key)
+		}
+	}
+	wantCode(t, admin.ServiceKeys.Revoke(ctx, made.ID), "")
+	_, err = program.Users.Page(ctx, client.AdminUsersQuery{})
+	wantCode(t, err, client.CodeTokenInvalid)
 }

@@ -12,11 +12,13 @@ export class Admin {
   readonly users: Users
   readonly sessions: Sessions
   readonly metadata: Metadata
+  readonly serviceKeys: ServiceKeys
 
   constructor(call: Call) {
     this.users = new Users(call)
     this.sessions = new Sessions(call, this.users)
     this.metadata = new Metadata(call, this.users)
+    this.serviceKeys = new ServiceKeys(call)
   }
 }
 
@@ -164,4 +166,42 @@ export class Metadata {
 function existing(metadata: api.AdminMetadataAnswer | undefined): api.AdminMetadataAnswer {
   if (metadata) return metadata
   throw new AdminError("NOT_FOUND", "The server has no metadata of accounts.")
+}
+
+/**
+ * Manages the credentials of programs. It needs the access token of an administrator: no service key may create
+ * or revoke keys.
+ */
+export class ServiceKeys {
+  readonly #call: Call
+
+  constructor(call: Call) {
+    this.#call = call
+  }
+
+  /** Returns all keys, also expired and revoked ones, the newest first. */
+  list(
+    query: api.AdminServiceKeysQuery = {},
+    options?: CallOptions,
+  ): AsyncGenerator<api.ServiceKeyAnswer, void, undefined> {
+    return pages((after) => this.page({ ...query, after }, options), query.after)
+  }
+
+  /** Returns one page. */
+  page(query: api.AdminServiceKeysQuery = {}, options?: CallOptions): Promise<api.ServiceKeysAnswer> {
+    return this.#call(api.getAdminServiceKeys, { query }, options)
+  }
+
+  /**
+   * Creates a key, which only this answer contains. `key` is missing if the answer to an earlier attempt with the
+   * same Idempotency-Key was lost: revoke the id, and create another.
+   */
+  create(body: api.CreateServiceKey, options?: CallOptions): Promise<api.CreatedServiceKeyAnswer> {
+    return this.#call(api.postAdminServiceKeys, { body }, options)
+  }
+
+  /** Makes a key invalid at its next request. A revoked key throws NOT_FOUND. */
+  revoke(id: string, options?: CallOptions): Promise<api.Message> {
+    return this.#call(api.deleteAdminServiceKeysById, { ids: [id] }, options)
+  }
 }

@@ -1,7 +1,7 @@
 import type { Code, FieldError } from "./schema.js"
 
-/** The server's codes, that of a limit, which proxies have too, and two for requests without a response. */
-export type AdminErrorCode = Code | "RATE_LIMITED" | "NETWORK" | "TIMEOUT"
+/** The server's codes, and two for requests without a complete response. */
+export type AdminErrorCode = Code | "NETWORK" | "TIMEOUT"
 
 type Details = Partial<
   Pick<AdminError, "status" | "fields" | "requestId" | "retryAfter" | "acrValues" | "maxAge" | "cause">

@@ -1,4 +1,4 @@
-export { Admin, createAdmin, type Metadata, type MetadataOptions, type Sessions, type Users } from "./admin.js"
+export { Admin, createAdmin, type Metadata, type MetadataOptions, type ServiceKeys, type Sessions, type Users } from "./admin.js"
 export type { AdminOptions, CallOptions } from "./call.js"
 export { AdminError, type AdminErrorCode } from "./error.js"
 export type * from "./schema.js"

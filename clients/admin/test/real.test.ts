@@ -96,6 +96,23 @@ test("a user and an unknown key are refused, and the last administrator stays", 
   await expect(admin.users.update(root, { roles: [] })).rejects.toMatchObject({ code: "OWN_ROLES" })
 })
 
+test("a service key does what its scopes allow, until it is revoked", async () => {
+  const { id, key = "" } = await admin.serviceKeys.create({ name: "billing", scopes: ["users:read"], expiresIn: 3600 })
+  expect(key).toMatch(/^wwk_/)
+  const program = createAdmin({ url: server.url, key, fetch: noting })
+  expect((await program.users.page({ email: "root" })).items).toHaveLength(1)
+  await expect(program.users.invite({ email: "no@example.com" })).rejects.toMatchObject({ code: "INSUFFICIENT_SCOPE", status: 403 })
+  await expect(program.serviceKeys.create({ name: "x", scopes: ["users:read"] })).rejects.toMatchObject({ code: "INSUFFICIENT_SCOPE" })
+  const other = await server.command(["service-keys", "create", "profiles", "--scope", "users:read,sessions:end"])
+  const names: string[] = []
+  for await (const one of admin.serviceKeys.list({ limit: 1 })) names.push(`${one.name} ${one.state}`)
+  expect(names).toEqual(["profiles active", "billing active"])
+  await admin.serviceKeys.revoke(id)
+  await expect(program.users.page()).rejects.toMatchObject({ code: "TOKEN_INVALID", status: 401 })
+  await expect(admin.serviceKeys.revoke(id)).rejects.toMatchObject({ code: "NOT_FOUND" })
+  expect(await createAdmin({ url: server.url, key: other.trim() }).sessions.list(await idOf("root@example.com"))).toHaveLength(1)
+})
+
 // This is the last test, because it counts what the others have called.
 test("every operation of the document is called by a method", async () => {
   const document = (await (await fetch(`${server.url}/openapi.json`)).json()) as {

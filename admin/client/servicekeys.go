@@ -1,0 +1,37 @@
+package client
+
+import (
+	"cmp"
+	"context"
+	"iter"
+)
+
+// ServiceKeys manages the credentials of programs. It needs the access token of an administrator: no service
+// key may create or revoke keys.
+type ServiceKeys struct{ c *caller }
+
+// List returns all keys, also expired and revoked ones, the newest first.
+func (s ServiceKeys) List(ctx context.Context, q AdminServiceKeysQuery) iter.Seq2[ServiceKeyAnswer, error] {
+	return pages(func(after string) ([]ServiceKeyAnswer, string, error) {
+		q.After = cmp.Or(after, q.After)
+		page, err := s.Page(ctx, q)
+		return page.Items, page.Next, err
+	})
+}
+
+// Page returns one page.
+func (s ServiceKeys) Page(ctx context.Context, q AdminServiceKeysQuery) (ServiceKeysAnswer, error) {
+	return call[ServiceKeysAnswer](ctx, s.c, getAdminServiceKeys, request{query: q.values()})
+}
+
+// Create creates a key, which only this answer contains. Key is empty if the answer to an earlier attempt with
+// the same Idempotency-Key was lost: revoke the id, and create another.
+func (s ServiceKeys) Create(ctx context.Context, body CreateServiceKey) (CreatedServiceKeyAnswer, error) {
+	return call[CreatedServiceKeyAnswer](ctx, s.c, postAdminServiceKeys, request{body: body})
+}
+
+// Revoke makes a key invalid at its next request. A revoked key gives CodeNotFound.
+func (s ServiceKeys) Revoke(ctx context.Context, id string) error {
+	_, err := call[Message](ctx, s.c, deleteAdminServiceKeysByID, request{ids: []string{id}})
+	return err
+}
