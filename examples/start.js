@@ -10,9 +10,9 @@ const root = join(import.meta.dirname, '..')
 /** Runs a program, shows its output, and returns when it has ended. */
 export const run = (program, args, cwd) => execFileSync(program, args, { cwd, stdio: ['ignore', 'inherit', 'inherit'] })
 
-/** Builds the packages of this repository for applications that render on their server. */
-export function buildPackages() {
-  for (const name of ['typescript', 'verify']) {
+/** Builds packages of this repository, by default those for applications that render on their server. */
+export function buildPackages(names = ['typescript', 'verify']) {
+  for (const name of names) {
     const client = join(root, 'clients', name)
     console.log(`Building clients/${name} …`)
     const install = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline']
@@ -36,7 +36,7 @@ export async function startNode(args, { cwd, env, url }) {
  * @param {string} folder of the application
  * @param {object} options
  * @param {typeof import('vite').createServer} [options.createServer] the application's own Vite
- * @param {(at: { port: string, appURL: string, serverURL: string }) => Promise<{ close(): unknown }>} [options.serve]
+ * @param {(at: { port: string, appURL: string, serverURL: string, data: string }) => Promise<{ close(): unknown }>} [options.serve]
  *   instead of createServer: starts the application, and returns when it listens
  * @param {string} [options.appPort] the default of APP_PORT
  * @param {string} [options.serverPort] the default of SERVER_PORT
@@ -80,7 +80,7 @@ export async function start(folder, { createServer, serve, appPort = '5173', ser
   while (!(await isReady())) await new Promise((resolve) => setTimeout(resolve, 100))
 
   process.env.VITE_WATCHWORD_URL = serverURL
-  if (serve) app = await serve({ port, appURL, serverURL })
+  if (serve) app = await serve({ port, appURL, serverURL, data })
   else {
     const server = { port: Number(port), strictPort: true, host: 'localhost' }
     app = await createServer({ root: folder, server, clearScreen: false })

@@ -1,6 +1,7 @@
 // Tests with the real server, built from this repository.
-import { afterAll, beforeAll, expect, test } from "vitest"
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest"
 import { AdminError, createAdmin, type Admin } from "../src/index.js"
+import { startExample } from "./example.js"
 import { password, post, signInAdmin, signUp, startWatchword, type Watchword } from "./watchword.js"
 
 let server: Watchword
@@ -112,6 +113,29 @@ test("a service key does what its scopes allow, until it is revoked", async () =
   await expect(admin.serviceKeys.revoke(id)).rejects.toMatchObject({ code: "NOT_FOUND" })
   expect(await createAdmin({ url: server.url, key: other.trim() }).sessions.list(await idOf("root@example.com"))).toHaveLength(1)
 })
+
+test("the example creates a profile, sets its plan and signs the user out", async () => {
+  const example = await startExample(server)
+  onTestFinished(() => example.stop())
+  const ask = async (path: string, body?: object, token = ""): Promise<{ status: number; body: unknown }> => {
+    const headers = { Authorization: `Bearer ${token}` }
+    const init = body ? { method: "POST", body: JSON.stringify(body) } : { headers }
+    const response = await fetch(example.url + path, init)
+    return { status: response.status, body: await response.json() }
+  }
+  const token = await signUp(server, "new@example.com")
+  const id = await idOf("new@example.com")
+  expect(await ask("/profile")).toMatchObject({ status: 401 })
+  const profile = { id, name: "new@example.com", plan: "free" }
+  expect(await ask("/profile", undefined, token)).toEqual({ status: 200, body: profile })
+  expect(await ask("/plan", { id, plan: "pro" })).toEqual({ status: 200, body: { ...profile, plan: "pro" } })
+  expect(await ask("/profile", undefined, token)).toEqual({ status: 200, body: { ...profile, plan: "pro" } })
+  expect((await admin.metadata.get(id)).public).toEqual({ plan: "pro" })
+  expect(await ask("/plan", { id: "unknown", plan: "pro" })).toEqual({ status: 404, body: { error: "NOT_FOUND" } })
+  expect(await ask("/sign-out", { id })).toEqual({ status: 200, body: { ended: 1 } })
+  await expect.poll(async () => (await ask("/profile", undefined, token)).body, { timeout: 5_000 }).toMatchObject({ code: "SESSION_ENDED" })
+  expect(example.output()).not.toContain("wwk_")
+}, 30_000)
 
 // This is the last test, because it counts what the others have called.
 test("every operation of the document is called by a method", async () => {
