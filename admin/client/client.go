@@ -32,6 +32,11 @@ type Client struct {
 	Sessions    Sessions
 	Metadata    Metadata
 	ServiceKeys ServiceKeys
+	Events      Events
+	Mails       Mails
+	Keys        Keys
+
+	c *caller
 }
 
 // New returns a client, and sends no request yet.
@@ -52,7 +57,7 @@ func New(o Options) (*Client, error) {
 	// Another address must not get the key, not even one below the same domain.
 	chosen.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	c := &caller{base: base, key: key, http: &chosen, timeout: cmp.Or(o.Timeout, 10*time.Second), pause: retryPause}
-	return &Client{Users{c}, Sessions{c}, Metadata{c}, ServiceKeys{c}}, nil
+	return &Client{Users{c}, Sessions{c}, Metadata{c}, ServiceKeys{c}, Events{c}, Mails{c}, Keys{c}, c}, nil
 }
 
 // checkURL returns the URL without a slash at its end. Errors don't repeat it, because it may contain a
@@ -126,6 +131,12 @@ func (u Users) Update(ctx context.Context, id string, change AdminChange) (Admin
 // Delete deletes an account at once and for good.
 func (u Users) Delete(ctx context.Context, id string) error {
 	_, err := call[Message](ctx, u.c, deleteAdminUsersByID, request{ids: []string{id}})
+	return err
+}
+
+// InviteMail mails another invitation. The earlier one then no longer works.
+func (u Users) InviteMail(ctx context.Context, id string) error {
+	_, err := call[Message](ctx, u.c, postAdminUsersByIDInvite, request{ids: []string{id}})
 	return err
 }
 

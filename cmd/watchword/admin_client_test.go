@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"io"
 	"net/http"
 	"regexp"
 	"slices"
@@ -49,6 +51,7 @@ func TestAdminClientCallsEveryOperation(t *testing.T) {
 		callUsers(t, admin)
 		callSessions(t, admin, s)
 		callServiceKeys(t, admin, s)
+		callOperations(t, admin)
 		for _, o := range readAPIDocument(t, s).operations() {
 			shape := regexp.MustCompile("^" + o.method + " " + pathID.ReplaceAllString(o.path, "[^/]+") + "$")
 			if !slices.ContainsFunc(called.all, shape.MatchString) {
@@ -213,4 +216,72 @@ func callServiceKeys(t *testing.T, admin *client.Client, s *server) {
 	wantCode(t, admin.ServiceKeys.Revoke(ctx, made.ID), "")
 	_, err = program.Users.Page(ctx, client.AdminUsersQuery{})
 	wantCode(t, err, client.CodeTokenInvalid)
+}
+
+func callOperations(t *testing.T, admin *client.Client) {
+	t.Helper()
+	ctx := t.Context()
+	made, err := admin.Users.Invite(ctx, "event@example.com")
+	wantCode(t, err, "")
+	wantCode(t, admin.Users.InviteMail(ctx, made.User.ID), "")
+	signups := 0
+	for event, err := range admin.Events.List(ctx, client.AdminEventsQuery{User: made.User.ID, Limit: 1}) {
+		if wantCode(t, err, ""); event.Kind == "signup" {
+			signups++
+		}
+	}
+	if signups != 1 {
+		t.Errorf("%d events of the sign-up", signups)
+	}
+	for mail, err := range admin.Mails.List(ctx, client.AdminMailsQuery{}) {
+		if wantCode(t, err, ""); mail.To == "" {
+			t.Errorf("%+v", mail)
+		}
+	}
+	wantCode(t, admin.Mails.Retry(ctx, made.User.ID), client.CodeNotFound)
+	keys, err := admin.Keys.List(ctx)
+	wantCode(t, err, "")
+	rotated, err := admin.Keys.Rotate(ctx, "refresh")
+	if wantCode(t, err, ""); len(keys) == 0 || len(rotated) == 0 {
+		t.Errorf("%+v, then %+v", keys, rotated)
+	}
+	stats, err := admin.Stats(ctx)
+	if wantCode(t, err, ""); stats.Accounts == 0 || len(stats.Hours) == 0 {
+		t.Errorf("%+v", stats)
+	}
+}
+
+// losing passes a request on and drops the response, if it is the next.
+type losing struct{ next bool }
+
+func (l *losing) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := http.DefaultTransport.RoundTrip(r)
+	if err == nil && l.next {
+		l.next = false
+		return nil, errors.Join(io.ErrUnexpectedEOF, response.Body.Close())
+	}
+	return response, err
+}
+
+func TestAdminClientMakesAChangeOnceIfTheResponseIsLost(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, freeAddress(t))
+	dir := startServer(t, s, "--limits=off")
+	network := &losing{}
+	admin, err := client.New(client.Options{URL: s.url(), Key: signInAdmin(t, s, dir, nil),
+		HTTP: &http.Client{Transport: network}})
+	wantCode(t, err, "")
+	network.next = true
+	made, err := admin.Users.Invite(t.Context(), "once@example.com")
+	wantCode(t, err, "")
+	found, err := admin.Users.Page(t.Context(), client.AdminUsersQuery{Email: "once@"})
+	wantCode(t, err, "")
+	if network.next || len(found.Items) != 1 || found.Items[0].ID != made.User.ID {
+		t.Errorf("made %+v, found %+v", made, found)
+	}
+	network.next = true
+	lost, err := admin.ServiceKeys.Create(t.Context(), client.CreateServiceKey{Name: "lost", Scopes: []string{"mail"}})
+	if wantCode(t, err, ""); lost.ID == "" || lost.Key != "" {
+		t.Error("the key is shown twice")
+	}
 }

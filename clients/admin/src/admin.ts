@@ -13,12 +13,25 @@ export class Admin {
   readonly sessions: Sessions
   readonly metadata: Metadata
   readonly serviceKeys: ServiceKeys
+  readonly events: Events
+  readonly mails: Mails
+  readonly keys: Keys
+  readonly #call: Call
 
   constructor(call: Call) {
+    this.#call = call
     this.users = new Users(call)
     this.sessions = new Sessions(call, this.users)
     this.metadata = new Metadata(call, this.users)
     this.serviceKeys = new ServiceKeys(call)
+    this.events = new Events(call)
+    this.mails = new Mails(call)
+    this.keys = new Keys(call)
+  }
+
+  /** Returns figures for an overview. */
+  stats(options?: CallOptions): Promise<api.StatsAnswer> {
+    return this.#call(api.getAdminStats, {}, options)
   }
 }
 
@@ -76,6 +89,11 @@ export class Users {
   /** Deletes an account at once and for good. */
   delete(id: string, options?: CallOptions): Promise<api.Message> {
     return this.#call(api.deleteAdminUsersById, { ids: [id] }, options)
+  }
+
+  /** Mails another invitation. The earlier one then no longer works. */
+  inviteMail(id: string, options?: CallOptions): Promise<api.Message> {
+    return this.#call(api.postAdminUsersByIdInvite, { ids: [id] }, options)
   }
 
   /** Mails a link to choose a password. An invited user without a password gets another invitation. */
@@ -203,5 +221,67 @@ export class ServiceKeys {
   /** Makes a key invalid at its next request. A revoked key throws NOT_FOUND. */
   revoke(id: string, options?: CallOptions): Promise<api.Message> {
     return this.#call(api.deleteAdminServiceKeysById, { ids: [id] }, options)
+  }
+}
+
+/** Finds security events, also those of deleted accounts. */
+export class Events {
+  readonly #call: Call
+
+  constructor(call: Call) {
+    this.#call = call
+  }
+
+  /** Returns the events of all pages, the newest first. */
+  list(query: api.AdminEventsQuery = {}, options?: CallOptions): AsyncGenerator<api.EventAnswer, void, undefined> {
+    return pages((after) => this.page({ ...query, after }, options), query.after)
+  }
+
+  /** Returns one page. It may have fewer items than the limit, even zero, and still have `next`. */
+  page(query: api.AdminEventsQuery = {}, options?: CallOptions): Promise<api.EventsAnswer> {
+    return this.#call(api.getAdminEvents, { query }, options)
+  }
+}
+
+/** Lists the mails that were not sent yet, and retries them. */
+export class Mails {
+  readonly #call: Call
+
+  constructor(call: Call) {
+    this.#call = call
+  }
+
+  /** Returns waiting and abandoned mails, the oldest first. */
+  list(query: api.AdminMailsQuery = {}, options?: CallOptions): AsyncGenerator<api.OutboxMailAnswer, void, undefined> {
+    return pages((after) => this.page({ ...query, after }, options), query.after)
+  }
+
+  /** Returns one page. */
+  page(query: api.AdminMailsQuery = {}, options?: CallOptions): Promise<api.MailsAnswer> {
+    return this.#call(api.getAdminMails, { query }, options)
+  }
+
+  /** Sends a mail now, also one that was given up. NOT_FOUND: it was sent meanwhile. */
+  retry(id: string, options?: CallOptions): Promise<api.Message> {
+    return this.#call(api.postAdminMailsByIdRetry, { ids: [id] }, options)
+  }
+}
+
+/** Shows and rotates the signing and refresh keys of the server. */
+export class Keys {
+  readonly #call: Call
+
+  constructor(call: Call) {
+    this.#call = call
+  }
+
+  /** Returns the states of all keys. */
+  async list(options?: CallOptions): Promise<api.KeyStateAnswer[]> {
+    return (await this.#call<api.KeyStatesAnswer>(api.getAdminKeys, {}, options)).items
+  }
+
+  /** Lets the next key of a use take over. Tokens of the old key stay valid until they expire. */
+  async rotate(use: api.RotateKeys["use"], options?: CallOptions): Promise<api.KeyStateAnswer[]> {
+    return (await this.#call<api.KeyStatesAnswer>(api.postAdminKeysRotate, { body: { use } }, options)).items
   }
 }

@@ -114,6 +114,43 @@ test("a service key does what its scopes allow, until it is revoked", async () =
   expect(await createAdmin({ url: server.url, key: other.trim() }).sessions.list(await idOf("root@example.com"))).toHaveLength(1)
 })
 
+test("a write whose response is lost happens once", async () => {
+  let lost = 0
+  const losing: typeof fetch = async (input, init) => {
+    const response = await fetch(input, init)
+    if (lost++ > 0) return response
+    await response.text()
+    throw new TypeError("the connection is cut")
+  }
+  const unlucky = createAdmin({ url: server.url, key: token, fetch: losing })
+  const { user } = await unlucky.users.invite({ email: "once@example.com" })
+  expect([lost, user.id]).toEqual([2, await idOf("once@example.com")])
+
+  lost = 0
+  const created = await unlucky.serviceKeys.create({ name: "lost", scopes: ["mail"] })
+  expect(created).toEqual({ id: expect.any(String) as unknown }) // a key is shown once
+  await admin.serviceKeys.revoke(created.id)
+
+  const idempotencyKey = crypto.randomUUID()
+  const made = await admin.users.invite({ email: "job@example.com" }, { idempotencyKey })
+  expect((await admin.users.invite({ email: "job@example.com" }, { idempotencyKey })).user.id).toBe(made.user.id)
+  await expect(admin.users.invite({ email: "job2@example.com" }, { idempotencyKey })).rejects.toMatchObject({ code: "VALIDATION_FAILED" })
+})
+
+test("events, mails, keys and figures are read", async () => {
+  const { user } = await admin.users.invite({ email: "event@example.com" })
+  expect(await admin.users.inviteMail(user.id)).toHaveProperty("message")
+  const kinds: string[] = []
+  for await (const event of admin.events.list({ user: user.id, limit: 1 })) kinds.push(event.kind)
+  expect(kinds).toContain("signup")
+  expect((await admin.events.page({ user: user.id, to: "2001-01-01T00:00:00Z" })).items).toEqual([])
+  for await (const mail of admin.mails.list()) expect(mail.to).toContain("@")
+  await expect(admin.mails.retry(crypto.randomUUID())).rejects.toMatchObject({ code: "NOT_FOUND" })
+  expect((await admin.keys.list()).map((one) => one.state)).toContain("active")
+  expect((await admin.keys.rotate("refresh")).map((one) => one.use)).toContain("refresh")
+  expect(await admin.stats()).toMatchObject({ accounts: expect.any(Number) as unknown, hours: expect.any(Array) as unknown })
+})
+
 test("the example creates a profile, sets its plan and signs the user out", async () => {
   const example = await startExample(server)
   onTestFinished(() => example.stop())

@@ -1,0 +1,68 @@
+package client
+
+import (
+	"cmp"
+	"context"
+	"iter"
+)
+
+// Events finds security events, also those of deleted accounts.
+type Events struct{ c *caller }
+
+// List returns the events of all pages, the newest first.
+func (e Events) List(ctx context.Context, q AdminEventsQuery) iter.Seq2[EventAnswer, error] {
+	return pages(func(after string) ([]EventAnswer, string, error) {
+		q.After = cmp.Or(after, q.After)
+		page, err := e.Page(ctx, q)
+		return page.Items, page.Next, err
+	})
+}
+
+// Page returns one page. It may have fewer items than the limit, even zero, and still have Next.
+func (e Events) Page(ctx context.Context, q AdminEventsQuery) (EventsAnswer, error) {
+	return call[EventsAnswer](ctx, e.c, getAdminEvents, request{query: q.values()})
+}
+
+// Mails lists the mails that were not sent yet, and retries them.
+type Mails struct{ c *caller }
+
+// List returns waiting and abandoned mails, the oldest first.
+func (m Mails) List(ctx context.Context, q AdminMailsQuery) iter.Seq2[OutboxMailAnswer, error] {
+	return pages(func(after string) ([]OutboxMailAnswer, string, error) {
+		q.After = cmp.Or(after, q.After)
+		page, err := m.Page(ctx, q)
+		return page.Items, page.Next, err
+	})
+}
+
+// Page returns one page.
+func (m Mails) Page(ctx context.Context, q AdminMailsQuery) (MailsAnswer, error) {
+	return call[MailsAnswer](ctx, m.c, getAdminMails, request{query: q.values()})
+}
+
+// Retry sends a mail now, also one that was given up. CodeNotFound: it was sent meanwhile.
+func (m Mails) Retry(ctx context.Context, id string) error {
+	_, err := call[Message](ctx, m.c, postAdminMailsByIDRetry, request{ids: []string{id}})
+	return err
+}
+
+// Keys shows and rotates the signing and refresh keys of the server.
+type Keys struct{ c *caller }
+
+// List returns the states of all keys.
+func (k Keys) List(ctx context.Context) ([]KeyStateAnswer, error) {
+	answer, err := call[KeyStatesAnswer](ctx, k.c, getAdminKeys, request{})
+	return answer.Items, err
+}
+
+// Rotate lets the next key of a use take over: "sign" or "refresh". Tokens of the old key stay valid until they
+// expire.
+func (k Keys) Rotate(ctx context.Context, use string) ([]KeyStateAnswer, error) {
+	answer, err := call[KeyStatesAnswer](ctx, k.c, postAdminKeysRotate, request{body: RotateKeys{Use: use}})
+	return answer.Items, err
+}
+
+// Stats returns figures for an overview.
+func (c *Client) Stats(ctx context.Context) (StatsAnswer, error) {
+	return call[StatsAnswer](ctx, c.c, getAdminStats, request{})
+}
