@@ -30,8 +30,12 @@ type connected struct {
 // A connectedAccount is one row of the list.
 type connectedAccount struct {
 	ID, Name, Email string
+	Kind            string // of the provider; empty: it was removed
 	Since, Used     time.Time
 }
+
+// Marked reports whether the provider has a mark, as the big ones do.
+func (c connectedAccount) Marked() bool { return c.Kind != "" && c.Kind != string(federation.KindOIDC) }
 
 // connectedOf returns the section of the account page, or nil without providers. An identity of a
 // provider that the operator has removed is still listed, so that its owner can disconnect it.
@@ -46,9 +50,13 @@ func (p *pages) connectedOf(r *http.Request, who watchword.Identity) (*connected
 	}
 	// Only a proven address can connect: the account could still be taken back by the owner of the address.
 	section := &connected{Unproven: !who.User.Verified()}
+	kinds := map[string]string{}
+	for _, info := range p.federation.Providers() {
+		kinds[info.ID] = string(info.Kind)
+	}
 	for _, one := range all {
-		section.Accounts = append(section.Accounts,
-			connectedAccount{one.ID, p.federation.Name(one), one.Email, one.LinkedAt, one.LastUsedAt})
+		section.Accounts = append(section.Accounts, connectedAccount{one.ID, p.federation.Name(one), one.Email,
+			kinds[one.Provider], one.LinkedAt, one.LastUsedAt})
 	}
 	// The order of the buttons is that of the settings.
 	for _, info := range p.federation.Providers() {

@@ -76,8 +76,8 @@ func (t *theme) read(name string) ([]byte, error) {
 // template is an error, because its name is probably misspelt. Each page has its own set, because
 // all pages define a template of the same name for the layout.
 //
-// The button for passkeys is a file of its own and no part of the layout: an operator may have
-// replaced the layout before there were passkeys, and the pages must not fail then.
+// The buttons for passkeys and providers are files of their own and no part of the layout: an operator
+// may have replaced the layout before they existed, and the pages must not fail then.
 func (t *theme) readTemplates() error {
 	names, err := fs.Glob(web.Files, "templates/*.html")
 	if err != nil {
@@ -94,7 +94,8 @@ func (t *theme) readTemplates() error {
 			}
 		}
 	}
-	parts := []string{"templates/layout.html", "templates/passkey.html", "templates/admin.html"}
+	parts := []string{"templates/layout.html", "templates/passkey.html", "templates/providers.html",
+		"templates/admin.html"}
 	shared := template.New("")
 	for _, part := range parts {
 		if err := t.parse(shared, part); err != nil {

@@ -92,6 +92,8 @@ func (p page) fails(t *testing.T, code watchword.Code) {
 }
 
 // Somebody signs up with the address of the victim and waits. The victim comes by a provider.
+//
+// SW-1, SW-2
 func TestSquatterLosesEverythingAtTheFirstProof(t *testing.T) {
 	onBothStores(t, withScripted(), func(t *testing.T, s *site) {
 		squatter := newBrowser(t)
@@ -137,6 +139,8 @@ func TestSquatterLosesEverythingAtTheFirstProof(t *testing.T) {
 }
 
 // The provider does not vouch for the address: the response is the same with and without an account.
+//
+// SW-3
 func TestUnvouchedAddressRevealsNoAccount(t *testing.T) {
 	onBothStores(t, withScripted(), func(t *testing.T, s *site) {
 		s.proven(t, "ada@example.com")
@@ -197,6 +201,7 @@ func (b *browser) leave(s *site, p page) string {
 	return at
 }
 
+// SW-14
 func TestProvenAccountIsLinkedAfterASignInToIt(t *testing.T) {
 	onBothStores(t, withScripted(), func(t *testing.T, s *site) {
 		s.proven(t, "ada@example.com")
@@ -243,6 +248,8 @@ func TestProvenAccountIsLinkedAfterASignInToIt(t *testing.T) {
 }
 
 // A front-end reads the code from the fragment. Its own API call then completes the link.
+//
+// SW-12
 func TestFrontEndCompletesALinkByItsOwnSignIn(t *testing.T) {
 	const app = "http://localhost:5173/inbox?x=1"
 	with := withScripted()
@@ -267,6 +274,7 @@ func TestFrontEndCompletesALinkByItsOwnSignIn(t *testing.T) {
 	})
 }
 
+// SW-13
 func TestLinkFromTheAccountPage(t *testing.T) {
 	onBothStores(t, withScripted(), func(t *testing.T, s *site) {
 		s.acme.as("ada at acme", "else@example.net", false)
@@ -304,6 +312,7 @@ func TestLinkFromTheAccountPage(t *testing.T) {
 	})
 }
 
+// SW-18, SW-19
 func TestOnlyWayToSignInIsNotDisconnected(t *testing.T) {
 	onBothStores(t, withScripted(), func(t *testing.T, s *site) {
 		b := newBrowser(t)
@@ -353,6 +362,7 @@ func TestOnlyWayToSignInIsNotDisconnected(t *testing.T) {
 // left returns the subject of the first identity.
 func (s *site) left(all []federation.Identity, _ *testing.T) string { return all[0].Subject }
 
+// SW-20
 func TestFiftyFirstSignInsAtOnceCreateOneAccount(t *testing.T) {
 	onBothStores(t, withScripted(), func(t *testing.T, s *site) {
 		type arrival struct {

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
 	cdppage "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/security"
@@ -30,12 +30,6 @@ import (
 // files.
 
 var theChromium browsertest.Chromium
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	theChromium.Stop()
-	os.Exit(code)
-}
 
 // A tab acts as a user does.
 type tab struct {
@@ -155,6 +149,8 @@ func (b *tab) toAcme(s *site) {
 }
 
 // A user opens the sign-in in three tabs and finishes them in reverse order.
+//
+// SW-8
 func TestChromiumTabsFinishInReverseOrder(t *testing.T) {
 	t.Parallel()
 	s := onSQLite(t, withBehaviour(`{"page":true}`))
@@ -209,6 +205,8 @@ func TestChromiumCancelAndBackLeadToAnotherTry(t *testing.T) {
 }
 
 // The cookie of an attempt lives 10 minutes, and so does the attempt inside it.
+//
+// SW-7
 func TestChromiumAttemptExpiresAfterTenMinutes(t *testing.T) {
 	t.Parallel()
 	var forward atomic.Int64
@@ -272,16 +270,18 @@ func (a *arrivals) take() (all []string) {
 	return all
 }
 
+// appleSecret has the form of a finished client secret of Apple. It expires in the year 2100.
+const appleSecret = "e30.eyJleHAiOjQxMDI0NDQ4MDB9.c2lnbmF0dXJl"
+
 // asApple makes npm's oidc-provider one that answers as Apple does: by a form from its own page, and
 // with all claims in the ID token. The client secret is a finished one.
 func asApple() setup {
-	secret := strings.Join([]string{"e30", "eyJleHAiOjQxMDI0NDQ4MDB9", "c2lnbmF0dXJl"}, ".") // exp: the year 2100
 	return setup{host: "auth.one.test", offers: func(t *testing.T, s *site) []federation.Provider {
-		s.op = startHonest(t, secret, federation.RedirectURI(s.url, "acme"),
+		s.op = startHonest(t, appleSecret, federation.RedirectURI(s.url, "acme"),
 			`{"page":true,"post":true,"direct":true}`)
 		return []federation.Provider{client(t, s.url, "", func(o *providers.Options) {
 			o.Kind, o.Host, o.Issuer, o.TrustEmail = federation.KindApple, s.op.issuer, "", false
-			o.ClientSecret = watchword.Secret(secret)
+			o.ClientSecret = appleSecret
 		})}
 	}}
 }
@@ -315,6 +315,8 @@ func TestChromiumFormOfAnotherSiteSignsIn(t *testing.T) {
 }
 
 // Another site sends the form of its own attempt, in a browser that has not begun one (login CSRF).
+//
+// SW-21
 func TestChromiumForgedFormSignsNobodyIn(t *testing.T) {
 	t.Parallel()
 	s := onSQLite(t, ofApple(t))
@@ -342,3 +344,52 @@ func TestChromiumForgedFormSignsNobodyIn(t *testing.T) {
 }
 
 func isSession(name string) bool { return strings.Contains(name, "refresh") }
+
+// The buttons of all kinds fit on the pages, with the marks of the providers. The pictures show them.
+func TestChromiumButtonsOfAllKindsFit(t *testing.T) {
+	t.Parallel()
+	kinds := []federation.Kind{federation.KindGoogle, federation.KindMicrosoft, federation.KindApple,
+		federation.KindGitHub}
+	s := onSQLite(t, setup{offers: func(t *testing.T, s *site) []federation.Provider {
+		s.acme = newScripted(t)
+		all := []federation.Provider{client(t, s.url, s.acme.URL, func(o *providers.Options) {
+			o.Name = "Acme Engineering and Sons"
+		})}
+		for _, kind := range kinds {
+			all = append(all, client(t, s.url, "", func(o *providers.Options) {
+				o.ID, o.Kind, o.Host, o.Issuer, o.Name, o.TrustEmail = string(kind), kind, s.acme.URL, "", "", false
+				o.RedirectURI = federation.RedirectURI(s.url, o.ID)
+				switch kind {
+				case federation.KindMicrosoft:
+					o.Tenants = []string{"common"}
+				case federation.KindApple:
+					o.ClientSecret = appleSecret
+				}
+			}))
+		}
+		return all
+	}})
+	b := chromium(t)
+	for language, words := range map[string]string{"en": "Continue with Apple", "de": "Weiter mit Apple"} {
+		browsertest.Command(t, b.ctx, emulation.SetUserAgentOverride, emulation.SetUserAgentOverrideParams{
+			UserAgent: "Chromium", AcceptLanguage: language})
+		for _, page := range []string{"/login", "/signup"} {
+			b.visit(s.url + page)
+			b.shows(words)
+			name := "providers-" + language + strings.ReplaceAll(page, "/", "-")
+			browsertest.InEachView(t, b.ctx, name, func(view string) {
+				marks := see[int](b, `() => [...document.querySelectorAll(".provider svg")].filter((e) =>
+          e.getBoundingClientRect().width === 20).length`)
+				if marks != len(kinds) {
+					t.Errorf("%s, %s: %d of %d marks are shown", page, view, marks, len(kinds))
+				}
+			})
+		}
+	}
+	browsertest.Command(t, b.ctx, emulation.SetUserAgentOverride, emulation.SetUserAgentOverrideParams{
+		UserAgent: "Chromium", AcceptLanguage: "en"})
+	s.acme.as("ada", "ada@gmail.com", true)
+	b.visit(s.url + "/sign-in/google")
+	b.shows("Signed in as ada@gmail.com")
+	browsertest.InEachView(t, b.ctx, "providers-account", func(string) {})
+}

@@ -50,7 +50,8 @@ func (c *client) discover(ctx context.Context) (*metadata, error) {
 	if ctx.Err() != nil {
 		return nil, ctx.Err() // the client has gone: the provider may work
 	}
-	c.read, c.failed = now, nil
+	// The time is that after the request: a hanging provider would otherwise let each user wait in turn.
+	c.read, c.failed = time.Now(), nil
 	if err == nil {
 		c.meta = meta
 	} else if c.meta == nil {

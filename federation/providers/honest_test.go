@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/federation/providers"
 	"github.com/watchword-auth/watchword/internal/totp"
 )
 
@@ -60,23 +61,54 @@ func TestFirstSignInWithAProviderCreatesAProvenAccount(t *testing.T) {
 }
 
 // The provider replaces its keys, and later signs with another algorithm.
+//
+// SW-17
 func TestRotatedKeysOfAProviderAreRead(t *testing.T) {
-	t.Parallel()
-	s := onSQLite(t, withHonest())
-	for _, alg := range []string{"", "RS256", "ES256"} {
-		if alg != "" {
-			s.op.put(t, "/test/keys", alg)
+	onBothStores(t, withHonest(), func(t *testing.T, s *site) {
+		for _, alg := range []string{"", "RS256", "ES256"} {
+			if alg != "" {
+				s.op.put(t, "/test/keys", alg)
+			}
+			b := newBrowser(t)
+			b.get(b.toCallback(s, "acme", "")).goes(t, "/account")
 		}
+		// The user denies the access at the provider.
+		s.op.put(t, "/test/user", `{"sub":"ada","deny":true}`)
 		b := newBrowser(t)
-		b.get(b.toCallback(s, "acme", "")).goes(t, "/account")
+		b.get(b.toCallback(s, "acme", "?page=login")).fails(t, watchword.CodeProviderRefused)
+	})
+}
+
+// A provider that requires pushed requests gets the parameters from the server, and the browser a
+// reference. A provider that only offers them gets no request at a start.
+func TestPushedRequestsAreSentWhereTheyAreRequired(t *testing.T) {
+	t.Parallel()
+	for _, pushed := range []string{"offered", "required"} {
+		t.Run(pushed, func(t *testing.T) {
+			t.Parallel()
+			s := onSQLite(t, withBehaviour(`{"pushed":"`+pushed+`"}`))
+			b := newBrowser(t)
+			to, err := b.get(s.url + "/sign-in/acme").Location()
+			must(t, err)
+			reference := to.Query().Has("request_uri") && !to.Query().Has("state") && !to.Query().Has("code_challenge")
+			if reference != (pushed == "required") {
+				t.Errorf("the browser is sent to %s", to)
+			}
+			b.get(b.toCallback(s, "acme", "")).goes(t, "/account")
+		})
 	}
-	// The user denies the access at the provider.
-	s.op.put(t, "/test/user", `{"sub":"ada","deny":true}`)
-	b := newBrowser(t)
-	b.get(b.toCallback(s, "acme", "?page=login")).fails(t, watchword.CodeProviderRefused)
+	s := onSQLite(t, withBehaviour(`{"pushed":"required","post":true}`, func(o *providers.Options) {
+		o.ClientSecret = "another secret"
+	}))
+	newBrowser(t).get(s.url+"/sign-in/acme?page=login").fails(t, watchword.CodeProviderUnavailable)
+	if !strings.Contains(s.log.String(), "status 401") || strings.Contains(s.log.String(), "another secret") {
+		t.Errorf("the log does not have the reason: %s", s.log)
+	}
 }
 
 // A provider is a first factor. An account with a second one is asked for it.
+//
+// SW-15
 func TestSecondFactorIsAskedForAfterTheProvider(t *testing.T) {
 	onBothStores(t, withScripted(), func(t *testing.T, s *site) {
 		b := newBrowser(t)

@@ -5,12 +5,12 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,279 +19,321 @@ import (
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/federation"
 	"github.com/watchword-auth/watchword/federation/providers"
-	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
 // Each of these ID tokens is refused, and no account exists afterwards.
+//
+// SW-10
 func TestInvalidIDTokensAreRefused(t *testing.T) {
-	t.Parallel()
-	s := onSQLite(t, withScripted())
-	foreign, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	must(t, err)
-	encode := base64.RawURLEncoding.EncodeToString
-	claim := func(name string, value any) func(*scripted) {
-		return func(p *scripted) {
-			p.change = func(claims map[string]any) {
-				if claims[name] = value; value == nil {
-					delete(claims, name)
+	onBothStores(t, withScripted(), func(t *testing.T, s *site) {
+		foreign, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		must(t, err)
+		encode := base64.RawURLEncoding.EncodeToString
+		claim := func(name string, value any) func(*scripted) {
+			return func(p *scripted) {
+				p.change = func(claims map[string]any) {
+					if claims[name] = value; value == nil {
+						delete(claims, name)
+					}
 				}
 			}
 		}
-	}
-	raw := func(from, to string) func(*scripted) {
-		return func(p *scripted) {
-			p.sign = func(payload []byte) string {
-				text := strings.Replace(string(payload), from, to, 1)
-				return jws(jose.ES256, jose.JSONWebKey{Key: p.key, KeyID: "1"}, []byte(text))
+		raw := func(from, to string) func(*scripted) {
+			return func(p *scripted) {
+				p.sign = func(payload []byte) string {
+					text := strings.Replace(string(payload), from, to, 1)
+					return jws(jose.ES256, jose.JSONWebKey{Key: p.key, KeyID: "1"}, []byte(text))
+				}
 			}
 		}
-	}
-	for name, script := range map[string]func(*scripted){
-		"alg none": func(p *scripted) {
-			p.sign = func(payload []byte) string { return encode([]byte(`{"alg":"none"}`)) + "." + encode(payload) + "." }
-		},
-		"HS256 with the client secret": func(p *scripted) {
-			p.sign = func(payload []byte) string {
-				return jws(jose.HS256, []byte(clientSecret+strings.Repeat("\x00", 8)), payload)
+		for name, script := range map[string]func(*scripted){
+			"alg none": func(p *scripted) {
+				p.sign = func(payload []byte) string { return encode([]byte(`{"alg":"none"}`)) + "." + encode(payload) + "." }
+			},
+			"HS256 with the client secret": func(p *scripted) {
+				p.sign = func(payload []byte) string {
+					return jws(jose.HS256, []byte(clientSecret+strings.Repeat("\x00", 8)), payload)
+				}
+			},
+			"another key": func(p *scripted) {
+				p.sign = func(payload []byte) string {
+					return jws(jose.ES256, jose.JSONWebKey{Key: foreign, KeyID: "1"}, payload)
+				}
+			},
+			"an unknown kid": func(p *scripted) {
+				p.sign = func(payload []byte) string {
+					return jws(jose.ES256, jose.JSONWebKey{Key: foreign, KeyID: "2"}, payload)
+				}
+			},
+			"no token":               func(p *scripted) { p.sign = func([]byte) string { return "" } },
+			"garbage":                func(p *scripted) { p.sign = func([]byte) string { return "a.b.c" } },
+			"another issuer":         claim("iss", "https://issuer.example"),
+			"issuer with a slash":    claim("iss", s.acme.URL+"/"),
+			"another audience":       claim("aud", "somebody else"),
+			"no audience":            claim("aud", nil),
+			"audiences without azp":  claim("aud", []string{clientID, "other"}),
+			"azp of another client":  claim("azp", "other"),
+			"expired":                claim("exp", time.Now().Add(-time.Minute).Unix()),
+			"no expiry":              claim("exp", nil),
+			"issued in the future":   claim("iat", time.Now().Add(time.Hour).Unix()),
+			"not yet valid":          claim("nbf", time.Now().Add(time.Hour).Unix()),
+			"no nonce":               claim("nonce", nil),
+			"another nonce":          claim("nonce", "another"),
+			"no subject":             claim("sub", nil),
+			"empty subject":          claim("sub", ""),
+			"long subject":           claim("sub", strings.Repeat("x", 256)),
+			"subject with a NUL":     claim("sub", "a\x00b"),
+			"subject is a number":    claim("sub", 7),
+			"duplicate subject":      raw(`"sub":`, `"sub":"victim","sub":`),
+			"subject in two letters": raw(`"sub":`, `"Sub":"victim","sub":`),
+			"duplicate issuer":       raw(`"iss":`, `"iss":"x","iss":`),
+		} {
+			s.acme.set(func(p *scripted) { p.change, p.sign = nil, nil })
+			s.acme.set(script)
+			b := newBrowser(t)
+			p := b.get(b.toCallback(s, "acme", ""))
+			if !strings.Contains(p.location(), "code=PROVIDER_UNAVAILABLE") {
+				t.Errorf("%s: got %d to %s", name, p.StatusCode, p.location())
 			}
-		},
-		"another key": func(p *scripted) {
-			p.sign = func(payload []byte) string {
-				return jws(jose.ES256, jose.JSONWebKey{Key: foreign, KeyID: "1"}, payload)
+			if u, _ := b.me(s); u != nil || len(s.identities(t, "ada@example.com")) != 0 {
+				t.Fatalf("%s: it signed in", name)
 			}
-		},
-		"an unknown kid": func(p *scripted) {
-			p.sign = func(payload []byte) string {
-				return jws(jose.ES256, jose.JSONWebKey{Key: foreign, KeyID: "2"}, payload)
-			}
-		},
-		"no token":               func(p *scripted) { p.sign = func([]byte) string { return "" } },
-		"garbage":                func(p *scripted) { p.sign = func([]byte) string { return "a.b.c" } },
-		"another issuer":         claim("iss", "https://issuer.example"),
-		"issuer with a slash":    claim("iss", s.acme.URL+"/"),
-		"another audience":       claim("aud", "somebody else"),
-		"no audience":            claim("aud", nil),
-		"audiences without azp":  claim("aud", []string{clientID, "other"}),
-		"azp of another client":  claim("azp", "other"),
-		"expired":                claim("exp", time.Now().Add(-time.Minute).Unix()),
-		"no expiry":              claim("exp", nil),
-		"issued in the future":   claim("iat", time.Now().Add(time.Hour).Unix()),
-		"not yet valid":          claim("nbf", time.Now().Add(time.Hour).Unix()),
-		"no nonce":               claim("nonce", nil),
-		"another nonce":          claim("nonce", "another"),
-		"no subject":             claim("sub", nil),
-		"empty subject":          claim("sub", ""),
-		"long subject":           claim("sub", strings.Repeat("x", 256)),
-		"subject with a NUL":     claim("sub", "a\x00b"),
-		"subject is a number":    claim("sub", 7),
-		"duplicate subject":      raw(`"sub":`, `"sub":"victim","sub":`),
-		"subject in two letters": raw(`"sub":`, `"Sub":"victim","sub":`),
-		"duplicate issuer":       raw(`"iss":`, `"iss":"x","iss":`),
-	} {
-		s.acme.set(func(p *scripted) { p.change, p.sign = nil, nil })
-		s.acme.set(script)
-		b := newBrowser(t)
-		p := b.get(b.toCallback(s, "acme", ""))
-		if !strings.Contains(p.location(), "code=PROVIDER_UNAVAILABLE") {
-			t.Errorf("%s: got %d to %s", name, p.StatusCode, p.location())
 		}
-		if u, _ := b.me(s); u != nil || len(s.identities(t, "ada@example.com")) != 0 {
-			t.Fatalf("%s: it signed in", name)
-		}
-	}
-	// Two audiences with azp are valid.
-	s.acme.set(func(p *scripted) {
-		p.sign = nil
-		p.change = func(claims map[string]any) { claims["aud"], claims["azp"] = []string{clientID, "other"}, clientID }
-	})
-	b := newBrowser(t)
-	b.get(b.toCallback(s, "acme", "")).goes(t, "/account")
-}
-
-func TestOnlyTheJSONValueTrueVerifiesAnAddress(t *testing.T) {
-	t.Parallel()
-	s := onSQLite(t, withScripted())
-	s.proven(t, "ada@example.com")
-	for _, value := range []any{"true", "false", 1, false, nil, []bool{true}} {
-		s.acme.as("ada", "ada@example.com", value)
-		b := newBrowser(t)
-		if p := b.get(b.toCallback(s, "acme", "?page=login")); p.StatusCode != 200 {
-			t.Errorf("%v (%T): got %d to %s", value, value, p.StatusCode, p.location())
-		}
-	}
-	s.acme.as("ada", "ada@example.com", true)
-	b := newBrowser(t)
-	b.get(b.toCallback(s, "acme", "?page=login")).fails(t, watchword.CodeLinkRequired)
-}
-
-func TestStateBelongsToOneBrowserAndOneAttempt(t *testing.T) {
-	t.Parallel()
-	s := onSQLite(t, withScripted())
-	b := newBrowser(t)
-	at, err := url.Parse(b.toCallback(s, "acme", ""))
-	must(t, err)
-	with := func(change func(url.Values)) string {
-		q := at.Query()
-		change(q)
-		other := *at
-		other.RawQuery = q.Encode()
-		return other.String()
-	}
-	for name, address := range map[string]string{
-		"no state":       with(func(q url.Values) { q.Del("state") }),
-		"two states":     with(func(q url.Values) { q.Add("state", q.Get("state")) }),
-		"another state":  with(func(q url.Values) { q.Set("state", "x") }),
-		"two codes":      with(func(q url.Values) { q.Add("code", "x") }),
-		"no code":        with(func(q url.Values) { q.Del("code") }),
-		"code and error": with(func(q url.Values) { q.Set("error", "access_denied") }),
-	} {
-		// The cookie is deleted in every case, so each response has a copy of the browser.
-		copied := newBrowser(t)
-		copied.Jar.SetCookies(at, b.Jar.Cookies(at))
-		if p := copied.get(address); !strings.Contains(p.location(), "code=CHALLENGE_INVALID") {
-			t.Errorf("%s: got %d to %s", name, p.StatusCode, p.location())
-		}
-	}
-	newBrowser(t).get(at.String()).fails(t, watchword.CodeChallengeInvalid)
-	stolen := newBrowser(t)
-	stolen.Jar.SetCookies(at, b.Jar.Cookies(at))
-	b.get(at.String()).goes(t, "/account")
-	b.get(at.String()).fails(t, watchword.CodeChallengeInvalid)
-	stolen.get(at.String()).fails(t, watchword.CodeProviderUnavailable) // the provider has redeemed the code before
-}
-
-// A user opens the sign-in in three tabs and finishes them in reverse order.
-func TestTabsFinishInAnyOrder(t *testing.T) {
-	t.Parallel()
-	s := onSQLite(t, withScripted())
-	b := newBrowser(t)
-	tabs := []string{b.toCallback(s, "acme", ""), b.toCallback(s, "acme", ""), b.toCallback(s, "acme", "")}
-	for i := len(tabs) - 1; i >= 0; i-- {
-		b.get(tabs[i]).goes(t, "/account")
-	}
-	// Of many, the oldest are dropped.
-	other := newBrowser(t)
-	for range 8 {
-		tabs = append(tabs, other.toCallback(s, "acme", ""))
-	}
-	site, err := url.Parse(s.url)
-	must(t, err)
-	if n := len(other.Jar.Cookies(site)); n != 5 {
-		t.Errorf("the browser has %d cookies", n)
-	}
-	other.get(tabs[3]).fails(t, watchword.CodeChallengeInvalid)
-	other.get(tabs[10]).goes(t, "/account")
-}
-
-// An attacker puts the code of another attempt into the response of the victim. PKCE makes it useless.
-func TestCodeOfAnotherAttemptIsRefused(t *testing.T) {
-	t.Parallel()
-	s := onSQLite(t, withScripted())
-	attacker, victim := newBrowser(t), newBrowser(t)
-	stolen, err := url.Parse(attacker.toCallback(s, "acme", ""))
-	must(t, err)
-	at, err := url.Parse(victim.toCallback(s, "acme", ""))
-	must(t, err)
-	q := at.Query()
-	q.Set("code", stolen.Query().Get("code"))
-	at.RawQuery = q.Encode()
-	victim.get(at.String()).fails(t, watchword.CodeProviderUnavailable)
-}
-
-// A response of one provider is sent to the callback of another (mix-up, RFC 9207).
-func TestResponseOfAnotherProviderIsRefused(t *testing.T) {
-	t.Parallel()
-	var evil *scripted
-	s := onSQLite(t, setup{offers: func(t *testing.T, s *site) []federation.Provider {
-		s.acme, evil = newScripted(t), newScripted(t)
-		renamed := func(o *providers.Options) { o.ID, o.RedirectURI = "evil", federation.RedirectURI(s.url, "evil") }
-		return []federation.Provider{client(t, s.url, s.acme.URL), client(t, s.url, evil.URL, renamed)}
-	}})
-	b := newBrowser(t)
-	at := b.toCallback(s, "acme", "")
-	b.get(strings.Replace(at, "/acme/", "/evil/", 1)).fails(t, watchword.CodeChallengeInvalid)
-
-	s.acme.set(func(p *scripted) {
-		p.metadata = map[string]any{"authorization_response_iss_parameter_supported": true}
-	})
-	fresh := onSQLite(t, setup{offers: func(t *testing.T, x *site) []federation.Provider {
-		x.acme = s.acme
-		return []federation.Provider{client(t, x.url, s.acme.URL)}
-	}})
-	for iss, works := range map[string]bool{s.acme.URL: true, evil.URL: false, "": false, s.acme.URL + "/": false} {
+		// Two audiences with azp are valid.
 		s.acme.set(func(p *scripted) {
-			p.query = func(q url.Values) {
-				if iss != "" {
-					q.Set("iss", iss)
-				}
+			p.sign = nil
+			p.change = func(claims map[string]any) {
+				claims["aud"], claims["azp"] = []string{clientID, "other"}, clientID
 			}
 		})
 		b := newBrowser(t)
-		if p := b.get(b.toCallback(fresh, "acme", "")); (p.location() == "/account") != works {
-			t.Errorf("iss %q: got %d to %s", iss, p.StatusCode, p.location())
+		b.get(b.toCallback(s, "acme", "")).goes(t, "/account")
+	})
+}
+
+// SW-4
+func TestOnlyTheJSONValueTrueVerifiesAnAddress(t *testing.T) {
+	onBothStores(t, withScripted(), func(t *testing.T, s *site) {
+		s.proven(t, "ada@example.com")
+		for _, value := range []any{"true", "false", 1, false, nil, []bool{true}} {
+			s.acme.as("ada", "ada@example.com", value)
+			b := newBrowser(t)
+			if p := b.get(b.toCallback(s, "acme", "?page=login")); p.StatusCode != 200 {
+				t.Errorf("%v (%T): got %d to %s", value, value, p.StatusCode, p.location())
+			}
 		}
+		s.acme.as("ada", "ada@example.com", true)
+		b := newBrowser(t)
+		b.get(b.toCallback(s, "acme", "?page=login")).fails(t, watchword.CodeLinkRequired)
+	})
+}
+
+// SW-7
+func TestStateBelongsToOneBrowserAndOneAttempt(t *testing.T) {
+	onBothStores(t, withScripted(), func(t *testing.T, s *site) {
+		b := newBrowser(t)
+		at, err := url.Parse(b.toCallback(s, "acme", ""))
+		must(t, err)
+		with := func(change func(url.Values)) string {
+			q := at.Query()
+			change(q)
+			other := *at
+			other.RawQuery = q.Encode()
+			return other.String()
+		}
+		for name, address := range map[string]string{
+			"no state":       with(func(q url.Values) { q.Del("state") }),
+			"two states":     with(func(q url.Values) { q.Add("state", q.Get("state")) }),
+			"another state":  with(func(q url.Values) { q.Set("state", "x") }),
+			"two codes":      with(func(q url.Values) { q.Add("code", "x") }),
+			"no code":        with(func(q url.Values) { q.Del("code") }),
+			"code and error": with(func(q url.Values) { q.Set("error", "access_denied") }),
+		} {
+			// The cookie is deleted in every case, so each response has a copy of the browser.
+			copied := newBrowser(t)
+			copied.Jar.SetCookies(at, b.Jar.Cookies(at))
+			if p := copied.get(address); !strings.Contains(p.location(), "code=CHALLENGE_INVALID") {
+				t.Errorf("%s: got %d to %s", name, p.StatusCode, p.location())
+			}
+		}
+		newBrowser(t).get(at.String()).fails(t, watchword.CodeChallengeInvalid)
+		stolen := newBrowser(t)
+		stolen.Jar.SetCookies(at, b.Jar.Cookies(at))
+		b.get(at.String()).goes(t, "/account")
+		b.get(at.String()).fails(t, watchword.CodeChallengeInvalid)
+		stolen.get(at.String()).fails(t, watchword.CodeProviderUnavailable) // the provider has redeemed the code before
+	})
+}
+
+// A user opens the sign-in in three tabs and finishes them in reverse order.
+//
+// SW-8, SW-25
+func TestTabsFinishInAnyOrder(t *testing.T) {
+	onBothStores(t, withScripted(), func(t *testing.T, s *site) {
+		b := newBrowser(t)
+		tabs := []string{b.toCallback(s, "acme", ""), b.toCallback(s, "acme", ""), b.toCallback(s, "acme", "")}
+		for i := len(tabs) - 1; i >= 0; i-- {
+			b.get(tabs[i]).goes(t, "/account")
+		}
+		// Of many, the oldest are dropped.
+		other := newBrowser(t)
+		for range 8 {
+			tabs = append(tabs, other.toCallback(s, "acme", ""))
+		}
+		site, err := url.Parse(s.url)
+		must(t, err)
+		if n := len(other.Jar.Cookies(site)); n != 5 {
+			t.Errorf("the browser has %d cookies", n)
+		}
+		other.get(tabs[3]).fails(t, watchword.CodeChallengeInvalid)
+		other.get(tabs[10]).goes(t, "/account")
+	})
+}
+
+// An attacker puts the code of another attempt into the response of the victim. PKCE makes it useless.
+//
+// SW-9
+func TestCodeOfAnotherAttemptIsRefused(t *testing.T) {
+	onBothStores(t, withScripted(), func(t *testing.T, s *site) {
+		attacker, victim := newBrowser(t), newBrowser(t)
+		stolen, err := url.Parse(attacker.toCallback(s, "acme", ""))
+		must(t, err)
+		at, err := url.Parse(victim.toCallback(s, "acme", ""))
+		must(t, err)
+		q := at.Query()
+		q.Set("code", stolen.Query().Get("code"))
+		at.RawQuery = q.Encode()
+		victim.get(at.String()).fails(t, watchword.CodeProviderUnavailable)
+	})
+}
+
+// A response of one provider is sent to the callback of another (mix-up, RFC 9207).
+//
+// SW-11
+func TestResponseOfAnotherProviderIsRefused(t *testing.T) {
+	two := setup{offers: func(t *testing.T, s *site) []federation.Provider {
+		s.acme, s.evil = newScripted(t), newScripted(t)
+		renamed := func(o *providers.Options) { o.ID, o.RedirectURI = "evil", federation.RedirectURI(s.url, "evil") }
+		return []federation.Provider{client(t, s.url, s.acme.URL), client(t, s.url, s.evil.URL, renamed)}
+	}}
+	onBothStores(t, two, func(t *testing.T, s *site) {
+		b := newBrowser(t)
+		at := b.toCallback(s, "acme", "")
+		b.get(strings.Replace(at, "/acme/", "/evil/", 1)).fails(t, watchword.CodeChallengeInvalid)
+		// The evil provider does not say that it sends iss. One that it sends must still be its own.
+		for iss, works := range map[string]bool{"": true, s.evil.URL: true, s.acme.URL: false} {
+			s.evil.names(iss)
+			b := newBrowser(t)
+			if p := b.get(b.toCallback(s, "evil", "")); (p.location() == "/account") != works {
+				t.Errorf("evil, iss %q: got %d to %s", iss, p.StatusCode, p.location())
+			}
+		}
+	})
+	sends := withScripted()
+	offers := sends.offers
+	sends.offers = func(t *testing.T, s *site) []federation.Provider {
+		all := offers(t, s)
+		s.acme.set(func(p *scripted) {
+			p.metadata = map[string]any{"authorization_response_iss_parameter_supported": true}
+		})
+		return all
 	}
+	for _, store := range stores {
+		t.Run("iss "+store, func(t *testing.T) {
+			t.Parallel()
+			s := on(t, store, sends)
+			for iss, works := range map[string]bool{
+				s.acme.URL: true, "https://evil.example": false, "": false, s.acme.URL + "/": false,
+			} {
+				s.acme.names(iss)
+				b := newBrowser(t)
+				if p := b.get(b.toCallback(s, "acme", "")); (p.location() == "/account") != works {
+					t.Errorf("iss %q: got %d to %s", iss, p.StatusCode, p.location())
+				}
+			}
+		})
+	}
+}
+
+// names sets the parameter iss of the responses.
+func (s *scripted) names(iss string) {
+	s.set(func(p *scripted) {
+		p.query = func(q url.Values) {
+			if iss != "" {
+				q.Set("iss", iss)
+			}
+		}
+	})
 }
 
 // A provider that does not work shows an error, and the form to sign in still works.
+//
+// SW-16
 func TestBrokenProviderIsNamed(t *testing.T) {
-	t.Parallel()
-	s := onSQLite(t, withScripted())
-	s.proven(t, "ada@example.com")
-	for name, broken := range map[string]http.HandlerFunc{
-		"500":  func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) },
-		"HTML": func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "<html>") },
-		"redirect": func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, r.URL.Path, http.StatusTemporaryRedirect)
-		},
-		"10 MiB": func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", "application/json")
-			_, _ = fmt.Fprintf(w, `{"access_token":"%s"}`, strings.Repeat("x", 10<<20))
-		},
-		"an error with a secret": func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Content-Type", "application/json")
-			w.WriteHeader(400)
-			_, _ = fmt.Fprintf(w, `{"error":%q,"error_description":%q}`, r.FormValue("code"), r.FormValue("code_verifier"))
-		},
-	} {
-		s.acme.set(func(p *scripted) { p.endpoint["/token"] = broken })
-		b := newBrowser(t)
-		at := b.toCallback(s, "acme", "?page=login")
-		to := b.get(at)
-		to.fails(t, watchword.CodeProviderUnavailable)
-		shown := b.get(s.url + to.location())
-		if !strings.Contains(shown.text, "Acme is not available right now.") || !strings.Contains(shown.text, `name="password"`) {
-			t.Errorf("%s: %s", name, shown.text)
+	onBothStores(t, withScripted(), func(t *testing.T, s *site) {
+		s.proven(t, "ada@example.com")
+		for name, broken := range map[string]http.HandlerFunc{
+			"500":  func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) },
+			"HTML": func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "<html>") },
+			"redirect": func(w http.ResponseWriter, r *http.Request) {
+				http.Redirect(w, r, r.URL.Path, http.StatusTemporaryRedirect)
+			},
+			"10 MiB": func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				_, _ = fmt.Fprintf(w, `{"access_token":"%s"}`, strings.Repeat("x", 10<<20))
+			},
+			"an error with a secret": func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				w.WriteHeader(400)
+				_, _ = fmt.Fprintf(w, `{"error":%q,"error_description":%q}`, r.FormValue("code"), r.FormValue("code_verifier"))
+			},
+		} {
+			s.acme.set(func(p *scripted) { p.endpoint["/token"] = broken })
+			b := newBrowser(t)
+			at := b.toCallback(s, "acme", "?page=login")
+			to := b.get(at)
+			to.fails(t, watchword.CodeProviderUnavailable)
+			shown := b.get(s.url + to.location())
+			if !strings.Contains(shown.text, "Acme is not available right now.") || !strings.Contains(shown.text, `name="password"`) {
+				t.Errorf("%s: %s", name, shown.text)
+			}
+			b.post(s.url+"/login", url.Values{"email": {"ada@example.com"}, "password": {password}}).goes(t, "/account")
+			s.noSecrets(t, at)
 		}
-		b.post(s.url+"/login", url.Values{"email": {"ada@example.com"}, "password": {password}}).goes(t, "/account")
-		s.noSecrets(t, at)
-	}
-	// Only the notice of this server shows such a text.
-	const forged = "/login?why=provider&code=PROVIDER_UNAVAILABLE&with=acme"
-	if p := newBrowser(t).get(s.url + forged); strings.Contains(p.text, "not available") {
-		t.Error("a link can show an error of a provider")
-	}
-	down := onSQLite(t, setup{offers: func(t *testing.T, x *site) []federation.Provider {
-		return []federation.Provider{client(t, x.url, "http://127.0.0.1:1")}
-	}})
-	newBrowser(t).get(down.url+"/sign-in/acme").fails(t, watchword.CodeProviderUnavailable)
-	if p := newBrowser(t).get(down.url + "/sign-in/other"); p.StatusCode != 404 {
-		t.Errorf("an unknown provider: %d", p.StatusCode)
-	}
+		// Only the notice of this server shows such a text.
+		const forged = "/login?why=provider&code=PROVIDER_UNAVAILABLE&with=acme"
+		if p := newBrowser(t).get(s.url + forged); strings.Contains(p.text, "not available") {
+			t.Error("a link can show an error of a provider")
+		}
+		down := onSQLite(t, setup{offers: func(t *testing.T, x *site) []federation.Provider {
+			return []federation.Provider{client(t, x.url, "http://127.0.0.1:1")}
+		}})
+		newBrowser(t).get(down.url+"/sign-in/acme").fails(t, watchword.CodeProviderUnavailable)
+		if p := newBrowser(t).get(down.url + "/sign-in/other"); p.StatusCode != 404 {
+			t.Errorf("an unknown provider: %d", p.StatusCode)
+		}
+	})
 }
 
-// noSecrets fails if the log has a secret of the provider or of a response.
-func (s *site) noSecrets(t *testing.T, callbacks ...string) {
+// secrets returns the texts that must not be kept: what the provider handed out, the states of callbacks, and the
+// client secret.
+func (s *site) secrets(t *testing.T, callbacks ...string) []string {
 	t.Helper()
-	var secrets []string
+	secrets := []string{clientSecret}
 	s.acme.set(func(p *scripted) { secrets = append(secrets, p.handed...) })
 	for _, raw := range callbacks {
 		u, err := url.Parse(raw)
 		must(t, err)
 		secrets = append(secrets, u.Query().Get("state"))
 	}
+	return secrets
+}
+
+// noSecrets fails if the log has a secret of the provider or of a response.
+func (s *site) noSecrets(t *testing.T, callbacks ...string) {
+	t.Helper()
 	text := s.log.String()
-	for _, secret := range append(secrets, clientSecret) {
+	for _, secret := range s.secrets(t, callbacks...) {
 		if strings.Contains(text, secret) {
 			t.Errorf("the log has the secret %q", secret)
 		}
@@ -299,94 +341,172 @@ func (s *site) noSecrets(t *testing.T, callbacks ...string) {
 }
 
 func TestUserWhoCancelsCanTryAgain(t *testing.T) {
-	t.Parallel()
-	s := onSQLite(t, withScripted())
-	s.acme.set(func(p *scripted) {
-		p.query = func(q url.Values) {
-			q.Del("code")
-			q.Set("error", "access_denied")
-			q.Set("error_description", "<b>")
+	onBothStores(t, withScripted(), func(t *testing.T, s *site) {
+		s.acme.set(func(p *scripted) {
+			p.query = func(q url.Values) {
+				q.Del("code")
+				q.Set("error", "access_denied")
+				q.Set("error_description", "<b>")
+			}
+		})
+		b := newBrowser(t)
+		to := b.get(b.toCallback(s, "acme", "?page=login"))
+		to.fails(t, watchword.CodeProviderRefused)
+		if shown := b.get(s.url + to.location()); !strings.Contains(shown.text, "Acme did not complete the sign-in.") {
+			t.Errorf("%s", shown.text)
 		}
+		s.acme.set(func(p *scripted) { p.query = nil })
+		b.get(b.toCallback(s, "acme", "?page=login")).goes(t, "/account")
 	})
-	b := newBrowser(t)
-	to := b.get(b.toCallback(s, "acme", "?page=login"))
-	to.fails(t, watchword.CodeProviderRefused)
-	if shown := b.get(s.url + to.location()); !strings.Contains(shown.text, "Acme did not complete the sign-in.") {
-		t.Errorf("%s", shown.text)
-	}
-	s.acme.set(func(p *scripted) { p.query = nil })
-	b.get(b.toCallback(s, "acme", "?page=login")).goes(t, "/account")
 }
 
 // The subject is compared exactly, and the address of the account stays when the provider reports another.
+//
+// SW-23, SW-27
 func TestSubjectIsExactAndTheAddressStays(t *testing.T) {
-	t.Parallel()
-	s := onSQLite(t, withScripted())
-	b := newBrowser(t)
-	b.get(b.toCallback(s, "acme", "")).goes(t, "/account")
-	for _, subject := range []string{"ADA", "ada ", " ada"} {
-		s.acme.as(subject, "ada@example.com", true)
-		other := newBrowser(t)
-		other.get(other.toCallback(s, "acme", "")).fails(t, watchword.CodeLinkRequired)
-	}
-	s.acme.as("ada", "new@example.org", true)
-	b.get(b.toCallback(s, "acme", "")).goes(t, "/account")
-	u, _ := b.me(s)
-	if all := s.identities(t, "ada@example.com"); u["email"] != "ada@example.com" || all[0].Email != "new@example.org" {
-		t.Errorf("the account is %v, the identities %+v", u, all)
-	}
+	onBothStores(t, withScripted(), func(t *testing.T, s *site) {
+		b := newBrowser(t)
+		b.get(b.toCallback(s, "acme", "")).goes(t, "/account")
+		for _, subject := range []string{"ADA", "ada ", " ada"} {
+			s.acme.as(subject, "ada@example.com", true)
+			other := newBrowser(t)
+			other.get(other.toCallback(s, "acme", "")).fails(t, watchword.CodeLinkRequired)
+		}
+		s.acme.as("ada", "new@example.org", true)
+		b.get(b.toCallback(s, "acme", "")).goes(t, "/account")
+		u, _ := b.me(s)
+		all := s.identities(t, "ada@example.com")
+		if u["email"] != "ada@example.com" || all[0].Email != "new@example.org" {
+			t.Errorf("the account is %v, the identities %+v", u, all)
+		}
+	})
 }
 
+// SW-15
 func TestSignUpClosedAndDisabledAccountsStayClosed(t *testing.T) {
-	t.Parallel()
 	with := withScripted()
 	with.engine = func(o *watchword.Options) { o.Signup = watchword.SignupClosed }
-	s := onSQLite(t, with)
-	for _, verified := range []bool{true, false} {
-		s.acme.as("ada", "ada@example.com", verified)
+	onBothStores(t, with, func(t *testing.T, s *site) {
+		for _, verified := range []bool{true, false} {
+			s.acme.as("ada", "ada@example.com", verified)
+			b := newBrowser(t)
+			b.get(b.toCallback(s, "acme", "")).fails(t, watchword.CodeSignupClosed)
+		}
+		// An account that an operator has created without a password is for the owner of the address.
+		user, err := s.engine.Operator().CreateUser(t.Context(), watchword.NewUser{Email: "ada@example.com"})
+		must(t, err)
+		s.acme.as("ada", "ada@example.com", true)
 		b := newBrowser(t)
-		b.get(b.toCallback(s, "acme", "")).fails(t, watchword.CodeSignupClosed)
-	}
-	// An account that an operator has created without a password is for the owner of the address.
-	user, err := s.engine.Operator().CreateUser(t.Context(), watchword.NewUser{Email: "ada@example.com"})
-	must(t, err)
-	s.acme.as("ada", "ada@example.com", true)
-	b := newBrowser(t)
-	b.get(b.toCallback(s, "acme", "")).goes(t, "/account")
-	must(t, s.engine.Operator().DisableUser(t.Context(), user.ID))
-	b.get(b.toCallback(s, "acme", "")).fails(t, watchword.CodeAccountDisabled)
+		b.get(b.toCallback(s, "acme", "")).goes(t, "/account")
+		must(t, s.engine.Operator().DisableUser(t.Context(), user.ID))
+		b.get(b.toCallback(s, "acme", "")).fails(t, watchword.CodeAccountDisabled)
+	})
 }
 
-// The store has no code, token or verifier, and the log no callback.
+// The store has no code, token or verifier, and the log no callback. Events are rows of the store.
+//
+// SW-24
 func TestSecretsOfAProviderAreNotStored(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	path := filepath.Join(dir, "watchword.db")
-	store, err := sqlite.Open(t.Context(), path)
-	must(t, err)
-	s := newSite(t, store, withScripted())
-	b := newBrowser(t)
-	at := b.toCallback(s, "acme", "")
-	b.get(at).goes(t, "/account")
-	s.noSecrets(t, at)
-	var secrets []string
-	s.acme.set(func(p *scripted) { secrets = append(secrets, p.handed...) })
-	if len(secrets) < 4 {
-		t.Fatalf("the provider handed out %q", secrets)
-	}
-	files, err := filepath.Glob(path + "*")
-	must(t, err)
-	for _, file := range files {
-		content, err := os.ReadFile(file)
-		must(t, err)
+	onBothStores(t, withScripted(), func(t *testing.T, s *site) {
+		s.proven(t, "ada@example.com")
+		var all []string
+		// An account, a link that is required, a waiting sign-up, and a refused token.
+		for _, c := range []struct {
+			sub, email string
+			verified   bool
+			to         string
+		}{{"bob", "bob@example.com", true, "/account"}, {"ada", "ada@example.com", true, "/login"},
+			{"cyd", "cyd@example.com", false, ""}, {"", "", false, "/login"}} {
+			s.acme.as(c.sub, c.email, c.verified)
+			b := newBrowser(t)
+			at := b.toCallback(s, "acme", "?page=login")
+			if to, _, _ := strings.Cut(b.get(at).location(), "?"); to != c.to {
+				t.Errorf("%s: the callback goes to %q", c.sub, to)
+			}
+			all = append(all, at)
+		}
+		s.noSecrets(t, all...)
+		secrets := s.secrets(t, all...)
+		if len(secrets) < 16 {
+			t.Fatalf("the provider handed out %q", secrets)
+		}
+		content := s.dump(t)
+		if !strings.Contains(content, "bob@example.com") {
+			t.Fatalf("the dump has no accounts: %s", content)
+		}
 		for _, secret := range secrets {
-			if strings.Contains(string(content), secret) {
-				t.Errorf("%s has the secret %q", file, secret)
+			for _, form := range []string{secret, hex.EncodeToString([]byte(secret))} {
+				if strings.Contains(content, form) {
+					t.Errorf("the store has the secret %q", secret)
+				}
 			}
 		}
+		text := s.log.String()
+		if !strings.Contains(text, "/sign-in/{provider}/callback") || strings.Contains(text, "code=") ||
+			strings.Contains(text, "state=") {
+			t.Errorf("the log does not show the route alone: %s", text)
+		}
+	})
+}
+
+// The start of a sign-in writes no row, so a flood of them fills neither the store nor a limit.
+//
+// SW-25
+func TestStartWritesNoRow(t *testing.T) {
+	onBothStores(t, withScripted(), func(t *testing.T, s *site) {
+		before := s.dump(t)
+		b := newBrowser(t)
+		for range 20 {
+			b.toCallback(s, "acme", "")
+		}
+		if after := s.dump(t); after != before {
+			t.Errorf("the store had\n%s\nand has\n%s", before, after)
+		}
+	})
+}
+
+// SW-7
+func TestAttemptOfElevenMinutesIsRefused(t *testing.T) {
+	var forward [2]atomic.Int64
+	for i, store := range stores {
+		with := withScripted()
+		with.engine = func(o *watchword.Options) {
+			o.Now = func() time.Time { return time.Now().Add(time.Duration(forward[i].Load())) }
+		}
+		t.Run(store, func(t *testing.T) {
+			t.Parallel()
+			s := on(t, store, with)
+			old, young := newBrowser(t), newBrowser(t)
+			tooOld, inTime := old.toCallback(s, "acme", "?page=login"), young.toCallback(s, "acme", "")
+			forward[i].Store(int64(9 * time.Minute))
+			young.get(inTime).goes(t, "/account")
+			forward[i].Store(int64(11 * time.Minute))
+			to := old.get(tooOld)
+			to.fails(t, watchword.CodeChallengeInvalid)
+			shown := old.get(s.url + to.location())
+			if !strings.Contains(shown.text, "The sign-in with Acme took too long") {
+				t.Errorf("the page does not name the provider: %s", shown.text)
+			}
+			// The clock of the server goes back: the attempt is of the future.
+			early := newBrowser(t)
+			future := early.toCallback(s, "acme", "")
+			forward[i].Store(0)
+			early.get(future).fails(t, watchword.CodeChallengeInvalid)
+		})
 	}
-	text := s.log.String()
-	if !strings.Contains(text, "/sign-in/{provider}/callback") || strings.Contains(text, "code=") {
-		t.Errorf("the log does not show the route alone: %s", text)
-	}
+}
+
+// A sign-in in a browser that is signed in to another account does not change that account.
+//
+// SW-12, SW-13
+func TestSignInLinksNothingToTheSessionOfTheBrowser(t *testing.T) {
+	onBothStores(t, withScripted(), func(t *testing.T, s *site) {
+		b, _ := s.proven(t, "bob@example.com")
+		b.post(s.url+"/login", url.Values{"email": {"bob@example.com"}, "password": {password}}).goes(t, "/account")
+		// A callback ignores a target: that of the attempt is sealed.
+		b.get(b.toCallback(s, "acme", "")+"&return_to=https%3A%2F%2Fevil.example%2F").goes(t, "/account")
+		if u, _ := b.me(s); u["email"] != "ada@example.com" || len(s.identities(t, "bob@example.com")) != 0 {
+			t.Errorf("the account is %v, and bob has %+v", u, s.identities(t, "bob@example.com"))
+		}
+	})
 }

@@ -31,25 +31,26 @@ func ofKind(kind federation.Kind, change ...func(*providers.Options)) setup {
 	}}
 }
 
+// SW-6
 func TestGoogleVouchesForItsOwnAddresses(t *testing.T) {
-	t.Parallel()
-	s := onSQLite(t, ofKind(federation.KindGoogle))
-	s.proven(t, "ada@example.com")
-	for hd, want := range map[string]int{"": 200, "example.com": 303} {
-		s.acme.as("ada", "ada@example.com", true)
-		s.acme.set(func(p *scripted) {
-			if hd != "" {
-				p.user["hd"] = hd
+	onBothStores(t, ofKind(federation.KindGoogle), func(t *testing.T, s *site) {
+		s.proven(t, "ada@example.com")
+		for hd, want := range map[string]int{"": 200, "example.com": 303} {
+			s.acme.as("ada", "ada@example.com", true)
+			s.acme.set(func(p *scripted) {
+				if hd != "" {
+					p.user["hd"] = hd
+				}
+			})
+			b := newBrowser(t)
+			if p := b.get(b.toCallback(s, "acme", "?page=login")); p.StatusCode != want {
+				t.Errorf("hd %q: got %d to %s", hd, p.StatusCode, p.location())
 			}
-		})
-		b := newBrowser(t)
-		if p := b.get(b.toCallback(s, "acme", "?page=login")); p.StatusCode != want {
-			t.Errorf("hd %q: got %d to %s", hd, p.StatusCode, p.location())
 		}
-	}
-	s.acme.as("bob", "bob@gmail.com", true)
-	b := newBrowser(t)
-	b.get(b.toCallback(s, "acme", "?page=login")).goes(t, "/account")
+		s.acme.as("bob", "bob@gmail.com", true)
+		b := newBrowser(t)
+		b.get(b.toCallback(s, "acme", "?page=login")).goes(t, "/account")
+	})
 }
 
 const (
@@ -69,6 +70,7 @@ func (s *scripted) microsoft(authority string) {
 	})
 }
 
+// SW-5
 func TestMicrosoftTenantCountsAndTheAddressDoesNot(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -83,61 +85,66 @@ func TestMicrosoftTenantCountsAndTheAddressDoesNot(t *testing.T) {
 		{tenantA + " " + tenantB, tenantB, true}, {tenantA + " " + tenantB, personal, false},
 	} {
 		t.Run(c.tenants+" "+c.from, func(t *testing.T) {
-			t.Parallel()
 			tenants := strings.Fields(c.tenants)
-			s := onSQLite(t, ofKind(federation.KindMicrosoft, func(o *providers.Options) { o.Tenants = tenants }))
-			authority := tenants[0]
-			if len(tenants) > 1 {
-				authority = "organizations"
-			}
-			s.acme.microsoft(authority)
-			s.acme.set(func(p *scripted) {
-				p.user = map[string]any{"sub": "ada", "email": "ada@example.com", "xms_edov": true, "tid": c.from,
-					"iss": p.URL + "/" + c.from + "/v2.0"}
-			})
-			b := newBrowser(t)
-			p := b.get(b.toCallback(s, "acme", ""))
-			if (p.location() == "/account") != c.works {
-				t.Fatalf("got %d to %s\n%s", p.StatusCode, p.location(), s.log)
-			}
-			if all := s.identities(t, "ada@example.com"); c.works && !strings.Contains(all[0].Issuer, c.from) {
-				t.Errorf("the issuer is %s", all[0].Issuer)
-			}
-			other := tenantA
-			if c.from == tenantA {
-				other = tenantB
-			}
-			// A tid that does not belong to the issuer.
-			for _, tid := range []any{tenantB + "x", nil, "{tenantid}", other} {
-				s.acme.set(func(p *scripted) { p.user["tid"] = tid })
-				b := newBrowser(t)
-				if p := b.get(b.toCallback(s, "acme", "")); !strings.Contains(p.location(), "PROVIDER_UNAVAILABLE") {
-					t.Errorf("tid %v: got %d to %s", tid, p.StatusCode, p.location())
+			microsoft := ofKind(federation.KindMicrosoft, func(o *providers.Options) { o.Tenants = tenants })
+			onBothStores(t, microsoft, func(t *testing.T, s *site) {
+				authority := tenants[0]
+				if len(tenants) > 1 {
+					authority = "organizations"
 				}
-			}
+				s.acme.microsoft(authority)
+				s.acme.set(func(p *scripted) {
+					p.user = map[string]any{"sub": "ada", "email": "ada@example.com", "xms_edov": true, "tid": c.from,
+						"iss": p.URL + "/" + c.from + "/v2.0"}
+				})
+				b := newBrowser(t)
+				p := b.get(b.toCallback(s, "acme", ""))
+				if (p.location() == "/account") != c.works {
+					t.Fatalf("got %d to %s\n%s", p.StatusCode, p.location(), s.log)
+				}
+				if all := s.identities(t, "ada@example.com"); c.works && !strings.Contains(all[0].Issuer, c.from) {
+					t.Errorf("the issuer is %s", all[0].Issuer)
+				}
+				other := tenantA
+				if c.from == tenantA {
+					other = tenantB
+				}
+				// A tid that does not belong to the issuer.
+				for _, tid := range []any{tenantB + "x", nil, "{tenantid}", other} {
+					s.acme.set(func(p *scripted) { p.user["tid"] = tid })
+					b := newBrowser(t)
+					p := b.get(b.toCallback(s, "acme", ""))
+					if !strings.Contains(p.location(), "PROVIDER_UNAVAILABLE") {
+						t.Errorf("tid %v: got %d to %s", tid, p.StatusCode, p.location())
+					}
+				}
+			})
 		})
 	}
 }
 
 // An administrator of any tenant can write the address of a victim into the claim email.
+//
+// SW-5
 func TestMicrosoftAddressOfAVictimOpensNoAccount(t *testing.T) {
-	t.Parallel()
-	s := onSQLite(t, ofKind(federation.KindMicrosoft, func(o *providers.Options) { o.Tenants = []string{"common"} }))
-	s.acme.microsoft("common")
-	s.proven(t, "ada@example.com")
-	for _, edov := range []any{nil, false, "true", 1} {
-		s.acme.set(func(p *scripted) {
-			p.user = map[string]any{"sub": "mallory", "email": "ada@example.com", "email_verified": true,
-				"xms_edov": edov, "tid": tenantB, "iss": p.URL + "/" + tenantB + "/v2.0"}
-		})
-		b := newBrowser(t)
-		if p := b.get(b.toCallback(s, "acme", "?page=login")); p.StatusCode != 200 {
-			t.Errorf("edov %v: got %d to %s", edov, p.StatusCode, p.location())
+	microsoft := ofKind(federation.KindMicrosoft, func(o *providers.Options) { o.Tenants = []string{"common"} })
+	onBothStores(t, microsoft, func(t *testing.T, s *site) {
+		s.acme.microsoft("common")
+		s.proven(t, "ada@example.com")
+		for _, edov := range []any{nil, false, "true", 1} {
+			s.acme.set(func(p *scripted) {
+				p.user = map[string]any{"sub": "mallory", "email": "ada@example.com", "email_verified": true,
+					"xms_edov": edov, "tid": tenantB, "iss": p.URL + "/" + tenantB + "/v2.0"}
+			})
+			b := newBrowser(t)
+			if p := b.get(b.toCallback(s, "acme", "?page=login")); p.StatusCode != 200 {
+				t.Errorf("edov %v: got %d to %s", edov, p.StatusCode, p.location())
+			}
+			if u, _ := b.me(s); u != nil || len(s.identities(t, "ada@example.com")) != 0 {
+				t.Fatalf("edov %v: it signed in", edov)
+			}
 		}
-		if u, _ := b.me(s); u != nil || len(s.identities(t, "ada@example.com")) != 0 {
-			t.Fatalf("edov %v: it signed in", edov)
-		}
-	}
+	})
 }
 
 // ofApple is a setup with a scripted Apple. Its site has a key for client secrets.
@@ -164,60 +171,73 @@ func ofApple(t *testing.T) setup {
 	return with
 }
 
+// SW-21, SW-22
 func TestAppleSendsAFormWithAnUnsignedName(t *testing.T) {
-	t.Parallel()
-	s := onSQLite(t, ofApple(t))
-	var asked url.Values
-	s.acme.set(func(p *scripted) { p.query = func(q url.Values) { asked = p.codes[q.Get("code")] } })
-	form := func(b *browser, values url.Values, headers ...string) page {
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, federation.RedirectURI(s.url, "acme"),
-			strings.NewReader(values.Encode()))
+	onBothStores(t, ofApple(t), func(t *testing.T, s *site) {
+		var asked url.Values
+		s.acme.set(func(p *scripted) { p.query = func(q url.Values) { asked = p.codes[q.Get("code")] } })
+		form := func(b *browser, values url.Values, headers ...string) page {
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, federation.RedirectURI(s.url, "acme"),
+				strings.NewReader(values.Encode()))
+			must(t, err)
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			r.Header.Set("Sec-Fetch-Site", "cross-site")
+			r.Header.Set("Origin", "https://appleid.apple.com")
+			return b.send(r)
+		}
+		b := newBrowser(t)
+		at, err := url.Parse(b.toCallback(s, "acme", ""))
 		must(t, err)
-		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		if asked.Get("response_mode") != "form_post" {
+			t.Errorf("the request is %v", asked)
+		}
+		values := at.Query()
+		values.Set("user", `{"name":{"firstName":"<b>Ada","lastName":"L"},"email":"victim@example.com"}`)
+		// A form of another site arrives without the cookies of the browser.
+		bare := newBrowser(t)
+		to := form(bare, values)
+		if to.StatusCode != 303 || len(to.Cookies()) != 0 ||
+			!strings.HasPrefix(to.location(), "/sign-in/acme/callback?") {
+			t.Fatalf("got %d to %s, cookies %v", to.StatusCode, to.location(), to.Cookies())
+		}
+		bare.get(s.url+to.location()).fails(t, watchword.CodeChallengeInvalid)
+		b.get(s.url+to.location()).goes(t, "/account")
+		u, _ := b.me(s)
+		if u["email"] != "ada@example.com" || u["name"] != "<b>Ada L" {
+			t.Errorf("the account is %v", u)
+		}
+		if page := b.get(s.url + "/account"); strings.Contains(page.text, "<b>Ada") {
+			t.Error("the name is not escaped")
+		}
+		values.Set("user", strings.Repeat("x", 1<<20))
+		if p := form(newBrowser(t), values); p.StatusCode != 413 {
+			t.Errorf("1 MiB: %d", p.StatusCode)
+		}
+		values.Set("user", "{")
+		values.Add("state", "another")
+		if p := form(newBrowser(t), values); p.StatusCode != 400 {
+			t.Errorf("two states: %d", p.StatusCode)
+		}
+		// Other kinds of providers accept no form.
+		other := onSQLite(t, withScripted())
+		callback := federation.RedirectURI(other.url, "acme")
+		if p := newBrowser(t).post(callback, url.Values{"state": {"x"}, "code": {"x"}}); p.StatusCode != 404 {
+			t.Errorf("a form of this site, another kind: %d", p.StatusCode)
+		}
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, callback, nil)
+		must(t, err)
 		r.Header.Set("Sec-Fetch-Site", "cross-site")
-		r.Header.Set("Origin", "https://appleid.apple.com")
-		return b.send(r)
-	}
-	b := newBrowser(t)
-	at, err := url.Parse(b.toCallback(s, "acme", ""))
-	must(t, err)
-	if asked.Get("response_mode") != "form_post" {
-		t.Errorf("the request is %v", asked)
-	}
-	values := at.Query()
-	values.Set("user", `{"name":{"firstName":"<b>Ada","lastName":"L"},"email":"victim@example.com"}`)
-	// A form of another site arrives without the cookies of the browser.
-	bare := newBrowser(t)
-	to := form(bare, values)
-	if to.StatusCode != 303 || len(to.Cookies()) != 0 || !strings.HasPrefix(to.location(), "/sign-in/acme/callback?") {
-		t.Fatalf("got %d to %s, cookies %v", to.StatusCode, to.location(), to.Cookies())
-	}
-	bare.get(s.url+to.location()).fails(t, watchword.CodeChallengeInvalid)
-	b.get(s.url+to.location()).goes(t, "/account")
-	u, _ := b.me(s)
-	if u["email"] != "ada@example.com" || u["name"] != "<b>Ada L" {
-		t.Errorf("the account is %v", u)
-	}
-	if page := b.get(s.url + "/account"); strings.Contains(page.text, "<b>Ada") {
-		t.Error("the name is not escaped")
-	}
-	values.Set("user", strings.Repeat("x", 1<<20))
-	if p := form(newBrowser(t), values); p.StatusCode != 413 {
-		t.Errorf("1 MiB: %d", p.StatusCode)
-	}
-	values.Set("user", "{")
-	values.Add("state", "another")
-	if p := form(newBrowser(t), values); p.StatusCode != 400 {
-		t.Errorf("two states: %d", p.StatusCode)
-	}
-	// Other kinds of providers accept no form.
-	other := onSQLite(t, withScripted())
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, federation.RedirectURI(other.url, "acme"), nil)
-	must(t, err)
-	r.Header.Set("Sec-Fetch-Site", "cross-site")
-	if p := newBrowser(t).send(r); p.StatusCode != 403 {
-		t.Errorf("another kind: %d", p.StatusCode)
-	}
+		if p := newBrowser(t).send(r); p.StatusCode != 403 {
+			t.Errorf("another kind: %d", p.StatusCode)
+		}
+		// They sign the name, so one in the query is of a stranger.
+		other.acme.as("ada", "ada@example.com", true)
+		b = newBrowser(t)
+		b.get(b.toCallback(other, "acme", "")+"&name=Mallory").goes(t, "/account")
+		if u, _ := b.me(other); u["name"] != "" && u["name"] != nil {
+			t.Errorf("the account is %v", u)
+		}
+	})
 }
 
 // isAppleSecret verifies the client secret as Apple describes it.
@@ -236,57 +256,57 @@ func isAppleSecret(secret string, key *ecdsa.PublicKey, audience string) bool {
 }
 
 func TestGitHubIsKnownByTheNumberOfTheAccount(t *testing.T) {
-	t.Parallel()
-	s := onSQLite(t, ofKind(federation.KindGitHub))
-	emails := `[{"email":"old@example.com","primary":false,"verified":true},
+	onBothStores(t, ofKind(federation.KindGitHub), func(t *testing.T, s *site) {
+		emails := `[{"email":"old@example.com","primary":false,"verified":true},
 		{"email":"ada@example.com","primary":true,"verified":true}]`
-	s.acme.set(func(p *scripted) {
-		p.endpoint["/login/oauth/authorize"] = p.authorize
-		p.endpoint["/login/oauth/access_token"] = func(w http.ResponseWriter, r *http.Request) {
-			if r.FormValue("client_secret") != clientSecret || r.FormValue("code_verifier") == "" {
-				reply(w, map[string]string{"error": "bad_verification_code"}) // with status 200
-				return
+		s.acme.set(func(p *scripted) {
+			p.endpoint["/login/oauth/authorize"] = p.authorize
+			p.endpoint["/login/oauth/access_token"] = func(w http.ResponseWriter, r *http.Request) {
+				if r.FormValue("client_secret") != clientSecret || r.FormValue("code_verifier") == "" {
+					reply(w, map[string]string{"error": "bad_verification_code"}) // with status 200
+					return
+				}
+				w.Header().Set("Content-Type", "application/x-www-form-urlencoded")
+				_, _ = fmt.Fprint(w, "access_token=gho_secret&scope=read%3Auser&token_type=bearer")
 			}
-			w.Header().Set("Content-Type", "application/x-www-form-urlencoded")
-			_, _ = fmt.Fprint(w, "access_token=gho_secret&scope=read%3Auser&token_type=bearer")
-		}
-		p.endpoint["/api/user"] = func(w http.ResponseWriter, r *http.Request) {
-			if r.Header.Get("Authorization") != "Bearer gho_secret" {
-				w.WriteHeader(401)
-				return
+			p.endpoint["/api/user"] = func(w http.ResponseWriter, r *http.Request) {
+				if r.Header.Get("Authorization") != "Bearer gho_secret" {
+					w.WriteHeader(401)
+					return
+				}
+				reply(w, map[string]any{"id": 583231, "login": "ada", "name": "Ada", "email": "victim@example.com"})
 			}
-			reply(w, map[string]any{"id": 583231, "login": "ada", "name": "Ada", "email": "victim@example.com"})
+			p.endpoint["/api/user/emails"] = func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "application/json; charset=utf-8")
+				_, _ = fmt.Fprint(w, emails)
+			}
+		})
+		b := newBrowser(t)
+		b.get(b.toCallback(s, "acme", "")).goes(t, "/account")
+		u, _ := b.me(s)
+		all := s.identities(t, "ada@example.com")
+		if u["name"] != "Ada" || len(all) != 1 || all[0].Subject != "583231" || all[0].Issuer != "https://github.com" {
+			t.Errorf("the account is %v, the identities %+v", u, all)
 		}
-		p.endpoint["/api/user/emails"] = func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", "application/json; charset=utf-8")
-			_, _ = fmt.Fprint(w, emails)
-		}
-	})
-	b := newBrowser(t)
-	b.get(b.toCallback(s, "acme", "")).goes(t, "/account")
-	u, _ := b.me(s)
-	all := s.identities(t, "ada@example.com")
-	if u["name"] != "Ada" || len(all) != 1 || all[0].Subject != "583231" || all[0].Issuer != "https://github.com" {
-		t.Errorf("the account is %v, the identities %+v", u, all)
-	}
-	// Neither a verified address that is not the primary one nor an unverified one counts.
-	s.acme.set(func(p *scripted) {
-		emails = `[{"email":"bob@example.com","primary":true,"verified":false},
+		// Neither a verified address that is not the primary one nor an unverified one counts.
+		s.acme.set(func(p *scripted) {
+			emails = `[{"email":"bob@example.com","primary":true,"verified":false},
 			{"email":"ada@example.com","primary":false,"verified":true}]`
-		p.endpoint["/api/user"] = func(w http.ResponseWriter, _ *http.Request) { reply(w, map[string]any{"id": 7}) }
-	})
-	b = newBrowser(t)
-	b.get(b.toCallback(s, "acme", "")).fails(t, watchword.CodeProviderRefused)
-	s.acme.set(func(p *scripted) {
-		p.endpoint["/api/user"] = func(w http.ResponseWriter, _ *http.Request) {
-			reply(w, map[string]any{"login": "ada"})
+			p.endpoint["/api/user"] = func(w http.ResponseWriter, _ *http.Request) { reply(w, map[string]any{"id": 7}) }
+		})
+		b = newBrowser(t)
+		b.get(b.toCallback(s, "acme", "")).fails(t, watchword.CodeProviderRefused)
+		s.acme.set(func(p *scripted) {
+			p.endpoint["/api/user"] = func(w http.ResponseWriter, _ *http.Request) {
+				reply(w, map[string]any{"login": "ada"})
+			}
+		})
+		b = newBrowser(t)
+		b.get(b.toCallback(s, "acme", "")).fails(t, watchword.CodeProviderUnavailable)
+		if strings.Contains(s.log.String(), "gho_secret") {
+			t.Error("the log has the access token")
 		}
 	})
-	b = newBrowser(t)
-	b.get(b.toCallback(s, "acme", "")).fails(t, watchword.CodeProviderUnavailable)
-	if strings.Contains(s.log.String(), "gho_secret") {
-		t.Error("the log has the access token")
-	}
 }
 
 func TestOptionsOfOneKindAreRefusedForOthers(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"database/sql"
 	"fmt"
 	"io"
 	"log/slog"
@@ -19,6 +20,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	_ "github.com/jackc/pgx/v5/stdlib"
+	_ "modernc.org/sqlite"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/factors"
@@ -52,8 +56,10 @@ type site struct {
 	federation *federation.Manager
 	mails      chan watchword.Message
 	log        *lines
-	op         *honest   // of withHonest
-	acme       *scripted // of withScripted
+	place
+	op   *honest   // of withHonest
+	acme *scripted // of withScripted
+	evil *scripted // another provider
 }
 
 // A realStore is a store of this module.
@@ -108,33 +114,90 @@ type setup struct {
 	seen   func(*http.Request) // is called with each request
 }
 
+// stores are the kinds of stores.
+var stores = []string{"sqlite", "postgres"}
+
 // onBothStores runs a test on SQLite and on PostgreSQL.
 func onBothStores(t *testing.T, s setup, test func(*testing.T, *site)) {
 	t.Helper()
 	t.Parallel()
-	t.Run("sqlite", func(t *testing.T) {
-		t.Parallel()
-		test(t, onSQLite(t, s))
-	})
-	t.Run("postgres", func(t *testing.T) {
-		t.Parallel()
-		address := pgtest.Database(t)
-		_, err := postgres.Migrate(t.Context(), address)
-		must(t, err)
-		store, err := postgres.Open(t.Context(), address)
-		must(t, err)
-		test(t, newSite(t, store, s))
-	})
+	for _, store := range stores {
+		t.Run(store, func(t *testing.T) {
+			t.Parallel()
+			test(t, on(t, store, s))
+		})
+	}
+}
+
+// on starts a site on a kind of store.
+func on(t *testing.T, store string, s setup) *site {
+	t.Helper()
+	if store == "sqlite" {
+		return onSQLite(t, s)
+	}
+	address := pgtest.Database(t)
+	_, err := postgres.Migrate(t.Context(), address)
+	must(t, err)
+	opened, err := postgres.Open(t.Context(), address)
+	must(t, err)
+	return newSite(t, opened, place{postgres: address}, s)
 }
 
 func onSQLite(t *testing.T, s setup) *site {
 	t.Helper()
-	store, err := sqlite.Open(t.Context(), sqlitetest.Path(t, sqlite.Migrate))
+	path := sqlitetest.Path(t, sqlite.Migrate)
+	store, err := sqlite.Open(t.Context(), path)
 	must(t, err)
-	return newSite(t, store, s)
+	return newSite(t, store, place{sqlite: path}, s)
 }
 
-func newSite(t *testing.T, store realStore, with setup) *site {
+// A place is where a store is. One of its parts is set.
+type place struct{ sqlite, postgres string }
+
+// dump returns all rows of the store.
+func (p place) dump(t *testing.T) string {
+	t.Helper()
+	driver, source, row := "sqlite", p.sqlite, "*"
+	list := "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
+	if p.postgres != "" {
+		driver, source, row = "pgx", p.postgres, "x::text"
+		list = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY table_name"
+	}
+	db, err := sql.Open(driver, source)
+	must(t, err)
+	defer db.Close()
+	var text strings.Builder
+	for _, table := range read(t, db, list) {
+		fmt.Fprintln(&text, table, read(t, db, `SELECT `+row+` FROM "`+table[0]+`" AS x`))
+	}
+	return text.String()
+}
+
+// read returns the rows of a query as text.
+func read(t *testing.T, db *sql.DB, query string) (all [][]string) {
+	t.Helper()
+	rows, err := db.QueryContext(t.Context(), query)
+	must(t, err)
+	defer rows.Close()
+	names, err := rows.Columns()
+	must(t, err)
+	for rows.Next() {
+		values, targets := make([]sql.RawBytes, len(names)), make([]any, len(names))
+		for i := range values {
+			targets[i] = &values[i]
+		}
+		must(t, rows.Scan(targets...))
+		row := make([]string, len(names))
+		for i, value := range values {
+			row[i] = string(value)
+		}
+		all = append(all, row)
+	}
+	must(t, rows.Err())
+	return all
+}
+
+func newSite(t *testing.T, store realStore, at place, with setup) *site {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
@@ -145,10 +208,10 @@ func newSite(t *testing.T, store realStore, with setup) *site {
 	if with.host != "" {
 		origin = "https://" + with.host + ":"
 	}
-	s := &site{url: origin + port, store: store, mails: make(chan watchword.Message, 100), log: &lines{}}
+	s := &site{url: origin + port, store: store, place: at, mails: make(chan watchword.Message, 100), log: &lines{}}
 	log := slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	options := watchword.Options{PublicURL: s.url, Mailer: s, MasterKey: []byte("a master key for tests, 32 bytes"),
-		Limits: watchword.Unlimited(), HashWorkers: 2, HashQueue: time.Minute, Log: log}
+	options := engineOptions(s.url)
+	options.Mailer, options.Log = s, log
 	if with.engine != nil {
 		with.engine(&options)
 	}
@@ -190,6 +253,18 @@ func newSite(t *testing.T, store realStore, with setup) *site {
 	})
 	return s
 }
+
+// engineOptions are those of all processes of a site.
+func engineOptions(url string) watchword.Options {
+	return watchword.Options{PublicURL: url, Mailer: noMail{},
+		MasterKey: []byte("a master key for tests, 32 bytes"), Limits: watchword.Unlimited(), HashWorkers: 2,
+		HashQueue: time.Minute}
+}
+
+// noMail is the mailer of a process that sends no mail.
+type noMail struct{}
+
+func (noMail) Send(context.Context, watchword.Message) error { return nil }
 
 // A browser keeps cookies and follows redirects one by one.
 type browser struct {
@@ -354,13 +429,17 @@ func (h *honest) put(t *testing.T, path, body string) {
 // client returns a client of a provider with the issuer.
 func client(t *testing.T, siteURL, issuer string, change ...func(*providers.Options)) federation.Provider {
 	t.Helper()
-	o := providers.Options{ID: "acme", Kind: federation.KindOIDC, Name: "Acme", ClientID: clientID,
-		ClientSecret: clientSecret, RedirectURI: federation.RedirectURI(siteURL, "acme"), Issuer: issuer,
-		TrustEmail: true}
+	o := acmeOptions(siteURL, issuer)
 	for _, c := range change {
 		c(&o)
 	}
 	p, err := providers.New(o)
 	must(t, err)
 	return p
+}
+
+func acmeOptions(siteURL, issuer string) providers.Options {
+	return providers.Options{ID: "acme", Kind: federation.KindOIDC, Name: "Acme", ClientID: clientID,
+		ClientSecret: clientSecret, RedirectURI: federation.RedirectURI(siteURL, "acme"), Issuer: issuer,
+		TrustEmail: true}
 }

@@ -1,0 +1,151 @@
+package providers_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/federation"
+	"github.com/watchword-auth/watchword/federation/providers"
+	"github.com/watchword-auth/watchword/server"
+	"github.com/watchword-auth/watchword/store/postgres"
+	"github.com/watchword-auth/watchword/store/sqlite"
+)
+
+// A second process on the store of a site, as behind a load balancer. The test program runs itself again.
+
+// processVariable has the process as JSON.
+const processVariable = "WATCHWORD_TEST_SECOND_PROCESS"
+
+// A process has what a second process needs to know.
+type process struct{ SQLite, Postgres, PublicURL, Issuer string }
+
+// TestMain also runs as the second process.
+func TestMain(m *testing.M) {
+	if text := os.Getenv(processVariable); text != "" {
+		if err := serveSecond(text); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	code := m.Run()
+	theChromium.Stop()
+	os.Exit(code)
+}
+
+// serveSecond serves until its standard input ends. It prints its address.
+func serveSecond(text string) error {
+	var p process
+	if err := json.Unmarshal([]byte(text), &p); err != nil {
+		return err
+	}
+	var store realStore
+	var err error
+	if p.SQLite != "" {
+		store, err = sqlite.Open(context.Background(), p.SQLite)
+	} else {
+		store, err = postgres.Open(context.Background(), p.Postgres)
+	}
+	if err != nil {
+		return err
+	}
+	engine, err := watchword.New(context.Background(), store, engineOptions(p.PublicURL))
+	if err != nil {
+		return err
+	}
+	acme, err := providers.New(acmeOptions(p.PublicURL, p.Issuer))
+	if err != nil {
+		return err
+	}
+	manager, err := federation.New(engine, store.Federation(),
+		federation.Options{Providers: []federation.Provider{acme}})
+	if err != nil {
+		return err
+	}
+	handler, err := server.New(engine, server.Options{Federation: manager})
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	go func() { _ = http.Serve(listener, handler) }() //nolint:gosec // a test ends it
+	fmt.Println(listener.Addr())
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	return nil
+}
+
+// second starts another process of the site, and returns a transport whose connections lead to it.
+func (s *site) second(t *testing.T) *http.Transport {
+	t.Helper()
+	text, err := json.Marshal(process{s.sqlite, s.postgres, s.url, s.acme.URL})
+	must(t, err)
+	program, err := os.Executable()
+	must(t, err)
+	cmd := exec.Command(program, "-test.run=^$")
+	cmd.Env, cmd.Stderr = append(os.Environ(), processVariable+"="+string(text)), os.Stderr
+	in, err := cmd.StdinPipe()
+	must(t, err)
+	out, err := cmd.StdoutPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	t.Cleanup(func() { _ = in.Close(); _ = cmd.Wait() })
+	address, err := bufio.NewReader(out).ReadString('\n')
+	must(t, err)
+	dialer := &net.Dialer{}
+	transport := &http.Transport{DialContext: func(ctx context.Context, network, to string) (net.Conn, error) {
+		if strings.HasSuffix(s.url, to) {
+			to = strings.TrimSpace(address)
+		}
+		return dialer.DialContext(ctx, network, to)
+	}}
+	t.Cleanup(transport.CloseIdleConnections)
+	return transport
+}
+
+// SW-20
+func TestFiftyFirstSignInsInTwoProcessesCreateOneAccount(t *testing.T) {
+	onBothStores(t, withScripted(), func(t *testing.T, s *site) {
+		transports := []http.RoundTripper{http.DefaultTransport, s.second(t)}
+		type arrival struct {
+			b  *browser
+			at string
+		}
+		var all []arrival
+		for i := range 50 {
+			b := newBrowser(t)
+			b.Transport = transports[i%2]
+			all = append(all, arrival{b, b.toCallback(s, "acme", "")})
+		}
+		// Each browser comes back to the other process.
+		done := make(chan string, len(all))
+		for i, one := range all {
+			one.b.Transport = transports[(i+1)%2]
+			go func() { done <- one.b.get(one.at).location() }()
+		}
+		for range all {
+			if to := <-done; to != "/account" {
+				t.Errorf("a sign-in ends at %s", to)
+			}
+		}
+		ids := map[any]bool{}
+		for _, one := range all[:6] {
+			u, _ := one.b.me(s)
+			ids[u["id"]] = true
+		}
+		if len(ids) != 1 || len(s.identities(t, "ada@example.com")) != 1 {
+			t.Errorf("%d accounts, identities %+v", len(ids), s.identities(t, "ada@example.com"))
+		}
+	})
+}
