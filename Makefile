@@ -19,7 +19,7 @@ PLATFORMS ?=    # of make dist:                 make dist PLATFORMS=linux/amd64,
 FUZZTIME ?= 60s # per fuzz target:              make fuzz FUZZTIME=10m
 
 .DEFAULT_GOAL := help
-.PHONY: help run build dist dist-check image manifests test browsers lint generate fuzz walks pictures transcript faults soak upgrade revocation timing try compare bench bench-compare cover clean
+.PHONY: help run build dist dist-check image manifests test browsers lint generate fuzz walks pictures transcript faults soak upgrade revocation timing try compare bench bench-compare cover clean mutants
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ soak: ## run every fault 500 times and check the histories; with DURATION=1h, wa
 soak-load   = SOAK_DURATION=$(strip $(DURATION)) go test -run MixedLoad -count=1 -timeout=0 -v ./cmd/watchword
 soak-faults = SOAK_ROUNDS=$(or $(strip $(ROUNDS)),500) go test -run '$(strip $(FAULT))|Linearizable|Bouncer|Pooler' \
 	-count=1 -timeout=0 -v ./cmd/... ./store/...
+
+mutants: ## remove each check of a sign-in with a provider in turn, and see a test fail (30 minutes)
+	@lab/mutants/federation
 
 upgrade: ## run the server of an earlier revision beside this one on one database: make upgrade FROM=66513b7
 	WATCHWORD_TEST_UPGRADE=$(or $(strip $(FROM)),66513b7) go test -run TestEarlierRevisionRunsBesideThisOne \

@@ -68,7 +68,7 @@ var importTable = []row{
 	{"dialect/*", "root verify dialect internal/*", "store/*"},
 	{"cmd/internal/userimport", "root accountimport internal/*", edges},
 	{"cmd/*", "*", "web"},
-	{"embedded", "root factors server mail mail/* store/*", ""},
+	{"embedded", "root factors federation server mail mail/* store/*", ""},
 	{"lab lab/*", "root accountimport internal/* store/* lab/*", ""},
 	{"examples examples/*", "root admin/client embedded verify server dialect/* store/* mail mail/*", ""},
 }

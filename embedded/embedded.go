@@ -17,6 +17,7 @@ import (
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/factors"
+	"github.com/watchword-auth/watchword/federation"
 	"github.com/watchword-auth/watchword/mail"
 	"github.com/watchword-auth/watchword/mail/devbox"
 	"github.com/watchword-auth/watchword/server"
@@ -34,6 +35,10 @@ type Options struct {
 	// Server configures the HTTP handler. With the development mailbox, Open shows it
 	// at /dev/mail. Open fills in Factors.
 	Server server.Options
+
+	// Providers are external providers for the sign-in, as providers.New of package
+	// federation/providers returns them. Default: none.
+	Providers []federation.Provider
 }
 
 // Accounts is a running Watchword. It is an http.Handler that serves the API, the
@@ -70,6 +75,7 @@ func Open(ctx context.Context, place string, o Options) (*Accounts, error) {
 type database interface {
 	watchword.Store
 	Factors() factors.Store
+	Federation() federation.Store
 }
 
 // openStore opens the store and completes the options that the place provides.
@@ -144,7 +150,14 @@ func start(ctx context.Context, store database, o Options) (*Accounts, error) {
 	if o.Server.Factors == nil {
 		o.Server.Factors = factors.New(engine, store.Factors(), factors.Options{Issuer: o.Server.Product})
 	}
-	handler, err := server.New(engine, o.Server)
+	if len(o.Providers) > 0 {
+		o.Server.Federation, err = federation.New(engine, store.Federation(),
+			federation.Options{Providers: o.Providers, Spare: sparePasskey})
+	}
+	var handler *server.Server
+	if err == nil {
+		handler, err = server.New(engine, o.Server)
+	}
 	if err != nil {
 		engine.Close()
 		return nil, err
@@ -154,6 +167,12 @@ func start(ctx context.Context, store database, o Options) (*Accounts, error) {
 	running.Go(func() { engine.Run(background) })
 	stop := func() { cancel(); running.Wait() }
 	return &Accounts{Server: handler, engine: engine, store: store, stop: stop}, nil
+}
+
+// sparePasskey returns a passkey that signs in alone: its owner can disconnect the last provider.
+func sparePasskey(ctx context.Context, tx federation.Tx, id watchword.UserID) (string, error) {
+	all, err := tx.(factors.Tx).Factors(ctx, id)
+	return factors.AloneBeside(all, ""), err
 }
 
 var _ http.Handler = (*Accounts)(nil)

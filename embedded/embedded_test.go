@@ -13,6 +13,7 @@ import (
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/embedded"
+	"github.com/watchword-auth/watchword/federation"
 	"github.com/watchword-auth/watchword/internal/pgtest"
 	"github.com/watchword-auth/watchword/mail"
 	"github.com/watchword-auth/watchword/mail/devbox"
@@ -42,6 +43,28 @@ func TestAccountsSurviveReopening(t *testing.T) {
 	second := open(t, dir, options)
 	if status := post(second, "/api/auth/login"); status != http.StatusOK {
 		t.Errorf("sign-in after reopening: status %d", status)
+	}
+}
+
+// acme is a provider. Open sends no request to it.
+type acme struct{ federation.Provider }
+
+func (acme) Info() federation.Info {
+	return federation.Info{ID: "acme", Kind: federation.KindOIDC, Name: "Acme"}
+}
+
+func TestProvidersAreOfferedOnThePages(t *testing.T) {
+	t.Parallel()
+	options := embedded.Options{Engine: watchword.Options{PublicURL: url}, Providers: []federation.Provider{acme{}}}
+	accounts := open(t, t.TempDir(), options)
+	response := httptest.NewRecorder()
+	accounts.ServeHTTP(response, httptest.NewRequest("GET", url+"/login", nil))
+	if !strings.Contains(response.Body.String(), `href="/sign-in/acme?page=login"`) {
+		t.Errorf("the sign-in page has no button: %s", response.Body)
+	}
+	options.Providers = append(options.Providers, acme{})
+	if _, err := embedded.Open(t.Context(), t.TempDir(), options); err == nil {
+		t.Error("two providers have one id")
 	}
 }
 

@@ -29,7 +29,6 @@ const (
 // endpoint that redirects could lead the client secret to another host.
 func newHTTPClient() *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.ResponseHeaderTimeout = requestTimeout
 	transport.MaxResponseHeaderBytes = 64 << 10
 	return &http.Client{
 		Transport: limited{transport},

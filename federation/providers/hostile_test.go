@@ -55,6 +55,13 @@ func TestInvalidIDTokensAreRefused(t *testing.T) {
 					return jws(jose.HS256, []byte(clientSecret+strings.Repeat("\x00", 8)), payload)
 				}
 			},
+			"HS256 with a published key": func(p *scripted) {
+				key := jose.JSONWebKey{Key: []byte(strings.Repeat("k", 32)), KeyID: "shared", Algorithm: "HS256"}
+				p.endpoint["/jwks"] = func(w http.ResponseWriter, _ *http.Request) {
+					reply(w, jose.JSONWebKeySet{Keys: []jose.JSONWebKey{key}})
+				}
+				p.sign = func(payload []byte) string { return jws(jose.HS256, key, payload) }
+			},
 			"another key": func(p *scripted) {
 				p.sign = func(payload []byte) string {
 					return jws(jose.ES256, jose.JSONWebKey{Key: foreign, KeyID: "1"}, payload)
@@ -88,7 +95,10 @@ func TestInvalidIDTokensAreRefused(t *testing.T) {
 			"subject in two letters": raw(`"sub":`, `"Sub":"victim","sub":`),
 			"duplicate issuer":       raw(`"iss":`, `"iss":"x","iss":`),
 		} {
-			s.acme.set(func(p *scripted) { p.change, p.sign = nil, nil })
+			s.acme.set(func(p *scripted) {
+				p.change, p.sign = nil, nil
+				delete(p.endpoint, "/jwks")
+			})
 			s.acme.set(script)
 			b := newBrowser(t)
 			p := b.get(b.toCallback(s, "acme", ""))

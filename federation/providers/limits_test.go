@@ -39,7 +39,15 @@ func TestHangingProviderDelaysNobodyElse(t *testing.T) {
 	slow := onSQLite(t, withScripted())
 	b := newBrowser(t)
 	at := b.toCallback(slow, "acme", "")
-	slow.acme.set(func(p *scripted) { p.endpoint["/token"] = hang })
+	slow.acme.set(func(p *scripted) {
+		p.endpoint["/token"] = func(w http.ResponseWriter, r *http.Request) {
+			_ = r.ParseForm()
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = fmt.Fprint(w, "{") // the response begins, and never ends
+			_ = http.NewResponseController(w).Flush()
+			hang(w, r)
+		}
+	})
 
 	var waiting sync.WaitGroup
 	began = time.Now()
