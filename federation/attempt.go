@@ -29,6 +29,7 @@ type Attempt struct {
 	ReturnTo string    `json:"returnTo,omitempty"` // the caller has checked its site
 	Page     bool      `json:"page,omitempty"`     // a hosted page began it, and shows its errors
 	Replaces string    `json:"replaces,omitempty"` // refresh token in the cookie that a sign-in overwrites
+	Device   string    `json:"device,omitempty"`   // watchword.Client.Remembered at the start
 	At       time.Time `json:"at"`
 }
 
@@ -48,6 +49,10 @@ type StartRequest struct {
 	ReturnTo string
 	Page     bool
 	Replaces watchword.Secret // as in watchword.LoginRequest
+
+	// Remembered is that of watchword.Client. The response comes from another site, so a browser does
+	// not send this cookie with it.
+	Remembered watchword.Secret
 }
 
 // A Started attempt continues at the provider.
@@ -61,7 +66,7 @@ type Started struct {
 // CodeProviderUnavailable.
 func (m *Manager) Start(ctx context.Context, r StartRequest) (Started, error) {
 	return m.start(ctx, Attempt{Provider: r.Provider, Purpose: purposeSignIn, ReturnTo: r.ReturnTo, Page: r.Page,
-		Replaces: string(r.Replaces)})
+		Replaces: string(r.Replaces), Device: string(r.Remembered)})
 }
 
 func (m *Manager) start(ctx context.Context, a Attempt) (Started, error) {

@@ -73,6 +73,9 @@ func (m *Manager) Callback(ctx context.Context, r CallbackRequest) (res Result, 
 	if err != nil {
 		return res, unavailable(p, err)
 	}
+	if r.Client.Remembered == "" {
+		r.Client.Remembered = watchword.Secret(a.Device)
+	}
 	s := settlement{attempt: a, info: res.Info, claims: claims, client: r.Client, at: now}
 	for range settleTries {
 		if err = m.settle(ctx, s, &res); !errors.Is(err, errChanged) {

@@ -95,5 +95,5 @@ func (m *Manager) StartVerify(ctx context.Context, r StartRequest, token watchwo
 		return Started{}, err
 	}
 	return m.start(ctx, Attempt{Provider: r.Provider, Purpose: purposeVerify, Mailed: string(token),
-		ReturnTo: r.ReturnTo, Page: r.Page, Replaces: string(r.Replaces)})
+		ReturnTo: r.ReturnTo, Page: r.Page, Replaces: string(r.Replaces), Device: string(r.Remembered)})
 }

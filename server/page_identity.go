@@ -143,7 +143,7 @@ func (p *pages) verifyWith(w http.ResponseWriter, r *http.Request, in linkInput)
 	// The token stays valid until the account exists, so the user can come back and use another way.
 	provider, _ := strings.CutPrefix(in.form.Get("action"), actionProvider)
 	started, err := p.federation.StartVerify(r.Context(), federation.StartRequest{Provider: provider,
-		ReturnTo: p.returnTo(r), Page: true, Replaces: p.cookies.replaced(r, "")}, in.token)
+		ReturnTo: p.returnTo(r), Page: true, Replaces: p.cookies.replaced(r, ""), Remembered: in.client.Remembered}, in.token)
 	if err != nil {
 		return err
 	}

@@ -59,7 +59,8 @@ func (p *pages) dropOldAttempts(w http.ResponseWriter, r *http.Request) {
 // A link of another site starts a sign-in as well, which the user sees at the provider.
 func (p *pages) startProvider(w http.ResponseWriter, r *http.Request) error {
 	request := federation.StartRequest{Provider: r.PathValue("provider"), ReturnTo: p.returnTo(r),
-		Page: r.URL.Query().Has("page"), Replaces: p.cookies.replaced(r, "")}
+		Page: r.URL.Query().Has("page"), Replaces: p.cookies.replaced(r, ""),
+		Remembered: watchword.Secret(p.cookies.remembered.Value(r))}
 	started, err := p.federation.Start(r.Context(), request)
 	if watchword.CodeOf(err) == watchword.CodeNotFound {
 		return err

@@ -110,7 +110,9 @@ func TestPushedRequestsAreSentWhereTheyAreRequired(t *testing.T) {
 //
 // SW-15
 func TestSecondFactorIsAskedForAfterTheProvider(t *testing.T) {
-	onBothStores(t, withScripted(), func(t *testing.T, s *site) {
+	with := withScripted()
+	with.engine = func(o *watchword.Options) { o.RememberDevice = time.Hour }
+	onBothStores(t, with, func(t *testing.T, s *site) {
 		b := newBrowser(t)
 		b.get(b.toCallback(s, "acme", "")).goes(t, "/account")
 		_, access := b.me(s)
@@ -131,9 +133,22 @@ func TestSecondFactorIsAskedForAfterTheProvider(t *testing.T) {
 		if code, err = totp.Code(secret, totp.Step(time.Now())+1); err != nil {
 			t.Fatal(err)
 		}
-		other.post(s.url+"/login/factor", url.Values{"totp": {code}}).goes(t, "/account")
+		form := url.Values{"totp": {code}, "rememberDevice": {"yes"}}
+		other.post(s.url+"/login/factor", form).goes(t, "/account")
 		if u, _ := other.me(s); u["email"] != "ada@example.com" {
 			t.Errorf("the account is %v", u)
 		}
+		// The browser is remembered. It does not send that cookie with the response, as it is Strict.
+		at := other.toCallback(s, "acme", "?page=login")
+		home, err := url.Parse(s.url)
+		must(t, err)
+		for _, cookie := range other.Jar.Cookies(home) {
+			if !strings.HasPrefix(cookie.Name, "watchword-with-") {
+				other.Jar.SetCookies(home, []*http.Cookie{{Name: cookie.Name, Path: "/", MaxAge: -1}})
+			}
+		}
+		other.get(at).goes(t, "/account")
+		third := newBrowser(t)
+		third.get(third.toCallback(s, "acme", "?page=login")).goes(t, "/login/factor")
 	})
 }

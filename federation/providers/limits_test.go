@@ -134,3 +134,42 @@ func (s *scripted) code(t *testing.T, address string) watchword.Secret {
 	must(t, err)
 	return watchword.Secret(at.Query().Get("code"))
 }
+
+// The claims of a user come from the issuer of the settings, and from the user of the ID token.
+//
+// SW-10
+func TestDocumentsOfAnotherIssuerOrUserAreRefused(t *testing.T) {
+	t.Parallel()
+	acme := newScripted(t)
+	acme.user = map[string]any{"sub": "ada"}
+	acme.metadata = map[string]any{"userinfo_endpoint": acme.URL + "/userinfo"}
+	signIn := func() (federation.Claims, error) {
+		p := client(t, "http://localhost", acme.URL)
+		attempt := federation.Attempt{State: "state", Nonce: "nonce", Verifier: strings.Repeat("v", 43)}
+		address, err := p.AuthURL(t.Context(), attempt)
+		if err != nil {
+			return federation.Claims{}, err
+		}
+		return p.Exchange(t.Context(), attempt, federation.Response{Code: acme.code(t, address)})
+	}
+	for sub, works := range map[string]bool{"ada": true, "mallory": false, "": false} {
+		acme.set(func(p *scripted) {
+			p.endpoint["/userinfo"] = func(w http.ResponseWriter, _ *http.Request) {
+				reply(w, map[string]any{"sub": sub, "email": "ada@example.com", "email_verified": true})
+			}
+		})
+		claims, err := signIn()
+		if (err == nil) != works || (claims.Email == "ada@example.com") != works {
+			t.Errorf("userinfo of %q: %+v, %v", sub, claims, err)
+		}
+	}
+	for member, value := range map[string]string{
+		"issuer": acme.URL + "/", "token_endpoint": "http://idp.example/token", "jwks_uri": "http://idp.example/jwks",
+		"authorization_endpoint": "javascript:alert(1)", "userinfo_endpoint": "http://idp.example/userinfo",
+	} {
+		acme.set(func(p *scripted) { p.metadata = map[string]any{member: value} })
+		if _, err := signIn(); err == nil || !strings.Contains(err.Error(), "discovery: ") {
+			t.Errorf("%s %q: %v", member, value, err)
+		}
+	}
+}
