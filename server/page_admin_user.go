@@ -232,10 +232,7 @@ func (p *pages) addWaysIn(r *http.Request, id watchword.UserID, data *adminUserD
 		if err != nil {
 			return err
 		}
-		for _, one := range all {
-			data.Identities = append(data.Identities,
-				connectedAccount{one.ID, p.federation.Name(one), one.Email, one.LinkedAt, one.LastUsedAt})
-		}
+		data.Identities = p.connectedAccounts(all)
 	}
 	if p.metadata == nil {
 		return nil

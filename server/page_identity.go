@@ -50,14 +50,7 @@ func (p *pages) connectedOf(r *http.Request, who watchword.Identity) (*connected
 	}
 	// Only a proven address can connect: the account could still be taken back by the owner of the address.
 	section := &connected{Unproven: !who.User.Verified()}
-	kinds := map[string]string{}
-	for _, info := range p.federation.Providers() {
-		kinds[info.ID] = string(info.Kind)
-	}
-	for _, one := range all {
-		section.Accounts = append(section.Accounts, connectedAccount{one.ID, p.federation.Name(one), one.Email,
-			kinds[one.Provider], one.LinkedAt, one.LastUsedAt})
-	}
+	section.Accounts = p.connectedAccounts(all)
 	// The order of the buttons is that of the settings.
 	for _, info := range p.federation.Providers() {
 		has := slices.ContainsFunc(all, func(i federation.Identity) bool { return i.Provider == info.ID })
@@ -67,6 +60,20 @@ func (p *pages) connectedOf(r *http.Request, who watchword.Identity) (*connected
 		}
 	}
 	return section, nil
+}
+
+// connectedAccounts returns the rows of identities, for the page of their owner and that of an
+// administrator.
+func (p *pages) connectedAccounts(all []federation.Identity) (rows []connectedAccount) {
+	kinds := map[string]string{}
+	for _, info := range p.federation.Providers() {
+		kinds[info.ID] = string(info.Kind)
+	}
+	for _, one := range all {
+		rows = append(rows, connectedAccount{one.ID, p.federation.Name(one), one.Email, kinds[one.Provider],
+			one.LinkedAt, one.LastUsedAt})
+	}
+	return rows
 }
 
 // leaveFor shows a page that leads to a provider. A redirect is not possible here: browsers apply

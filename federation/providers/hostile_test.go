@@ -153,7 +153,7 @@ func TestStateBelongsToOneBrowserAndOneAttempt(t *testing.T) {
 		for name, address := range map[string]string{
 			"no state":       with(func(q url.Values) { q.Del("state") }),
 			"two states":     with(func(q url.Values) { q.Add("state", q.Get("state")) }),
-			"another rest":   with(func(q url.Values) { q.Set("state", q.Get("state")[:8]+"x") }), // it finds the cookie
+			"another rest":   with(func(q url.Values) { q.Set("state", q.Get("state")[:8]+"x") }),
 			"another state":  with(func(q url.Values) { q.Set("state", "x") }),
 			"two codes":      with(func(q url.Values) { q.Add("code", "x") }),
 			"no code":        with(func(q url.Values) { q.Del("code") }),
