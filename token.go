@@ -1,18 +1,14 @@
 package watchword
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/watchword-auth/watchword/internal/accesstoken"
+	"github.com/watchword-auth/watchword/internal/mailtoken"
 	"github.com/watchword-auth/watchword/internal/refreshtoken"
 )
 
@@ -105,17 +101,10 @@ func (e *Engine) accessToken(u User, s Session, now time.Time) (token string, li
 	return token, time.Duration(expires-issued) * time.Second, err
 }
 
-// mailToken computes the token for one attempt to send a mail. Tokens need the master
-// key, so a copy of the outbox does not reveal them. Each attempt has its own token: if an
-// attempt arrived although it was reported as failed, the next mail differs.
+// mailToken computes the token for one attempt to send a mail.
 func (e *Engine) mailToken(mailID string, attempt int) Secret {
-	mac := hmac.New(sha256.New, e.keys.secret(KeyMail))
-	mac.Write([]byte(mailID + "/" + strconv.Itoa(attempt)))
-	return Secret("wwm_" + base64.RawURLEncoding.EncodeToString(mac.Sum(nil)))
+	return Secret(mailtoken.Of(e.keys.secret(KeyMail), mailID, attempt))
 }
 
 // hashMailToken returns the hash that the store keeps of a mailed token.
-func hashMailToken(token Secret) string {
-	sum := sha256.Sum256([]byte(token))
-	return hex.EncodeToString(sum[:])
-}
+func hashMailToken(token Secret) string { return mailtoken.Hash(string(token)) }

@@ -46,22 +46,6 @@ func (m *Manager) User(ctx context.Context, id watchword.UserID) (account Accoun
 	return page.Items[0], nil
 }
 
-// Invite creates an account and mails an invitation. Codes: those of Operator.CreateUser,
-// CodeInsufficientScope.
-func (m *Manager) Invite(ctx context.Context, by Caller, n watchword.NewUser) (watchword.User, error) {
-	if refusal := decideRoles(by, "", nil, n.Roles); refusal != nil {
-		return watchword.User{}, refusal
-	}
-	if id, repeated := by.Repeated(); repeated {
-		account, err := m.User(ctx, watchword.UserID(id))
-		return account.User, err
-	}
-	n.Password = "" // an administrator never knows the password of a user
-	user, err := m.Operator(by).CreateUser(ctx, n)
-	by.created(string(user.ID))
-	return user, err
-}
-
 // A Change of an account leaves what is nil.
 type Change struct {
 	Name     *string

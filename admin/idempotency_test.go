@@ -18,7 +18,7 @@ func TestParallelRequestsWithOneKeyRunOnce(t *testing.T) {
 		ctx := t.Context()
 		for range 5 {
 			key, name := uuid.NewString(), uuid.NewString()
-			invite := watchword.NewUser{Email: name + "@example.com"}
+			invite := admin.NewAccount{Email: name + "@example.com", Invite: true}
 			var ids [4]watchword.UserID
 			var repeated [4]bool
 			var running sync.WaitGroup
@@ -29,7 +29,7 @@ func TestParallelRequestsWithOneKeyRunOnce(t *testing.T) {
 						t.Error(err)
 						return
 					}
-					user, err := m.Invite(ctx, by, invite)
+					user, err := m.Create(ctx, by, invite)
 					if err != nil {
 						t.Error(err)
 						return

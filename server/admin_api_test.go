@@ -250,8 +250,14 @@ func TestAdminChangesAccounts(t *testing.T) {
 	}
 	invite := `{"email":"ada@example.com","invite":true}`
 	want(t, b.do("POST", "/api/admin/users", invite, header...), 409, watchword.CodeEmailTaken)
-	want(t, b.do("POST", "/api/admin/users", `{"email":"b@example.com","invite":false}`, header...), 422,
+	want(t, b.do("POST", "/api/admin/users", `{"email":"b@example.com","invite":true,"verified":true}`, header...), 422,
 		watchword.CodeValidationFailed)
+	unmailed := b.do("POST", "/api/admin/users", `{"email":"c@example.com","verified":true}`, header...)
+	want(t, unmailed, 201, "")
+	if user := unmailed.body["user"].(map[string]any); user["state"] != "active" || user["hasPassword"] != false {
+		t.Errorf("%s", unmailed.raw)
+	}
+	want(t, b.do("POST", "/api/admin/users", `{"email":"c@example.com"}`, header...), 409, watchword.CodeEmailTaken)
 	want(t, b.do("POST", "/api/admin/users", `{"email":"b@example.com","invite":true,"password":"x"}`, header...), 400,
 		watchword.CodeBodyInvalid)
 

@@ -3,6 +3,7 @@ package server_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/admin"
@@ -106,4 +107,38 @@ func TestAdminListsEventsMailsAndKeys(t *testing.T) {
 		hours[len(hours)-1].(map[string]any)["signIns"] != float64(1) {
 		t.Errorf("%s", a.raw)
 	}
+}
+
+// The link that an operator hands over works without a mail. With a mail, both have the same token, so the
+// mail does not end the link.
+func TestAdminInviteLinkIsThatOfTheMail(t *testing.T) {
+	t.Parallel()
+	s, _ := withAdmin(t)
+	m := admin.New(s.engine, s.store.Admin(), admin.Options{})
+	shell := admin.Caller{Shell: "grace"}
+	ada, err := m.Create(t.Context(), shell, admin.NewAccount{Email: "ada@example.com", Roles: []string{"admin"}})
+	must(t, err)
+	token, err := m.InviteToken(t.Context(), ada.ID)
+	must(t, err)
+	accept := func(token watchword.Secret) answer {
+		return s.browser(t).post("/invite/accept", map[string]any{"token": string(token), "password": goodPassword})
+	}
+	want(t, accept(token), 200, "")
+	want(t, accept(token), 400, watchword.CodeMailTokenInvalid)
+	if _, err := m.InviteToken(t.Context(), ada.ID); watchword.CodeOf(err) != watchword.CodeValidationFailed {
+		t.Errorf("a link for an account with a password: %v", err)
+	}
+
+	bob, err := m.Create(t.Context(), shell, admin.NewAccount{Email: "bob@example.com"})
+	must(t, err)
+	mail := watchword.Mail{ID: "01a226f9-eb43-7a37-acd8-7e63b22b4186", Kind: watchword.MailInvite, To: bob.Email,
+		UserID: bob.ID, CreatedAt: bob.CreatedAt, NextAt: bob.CreatedAt.Add(time.Hour)}
+	must(t, s.store.Update(t.Context(), func(tx watchword.Tx) error { return tx.InsertMail(t.Context(), mail) }))
+	token, err = m.InviteToken(t.Context(), bob.ID)
+	must(t, err)
+	must(t, m.RetryMail(t.Context(), shell, mail.ID))
+	if sent := s.post.take(t, watchword.MailInvite, "bob@example.com"); sent.Token != token {
+		t.Error("the mail has another token than the link")
+	}
+	want(t, accept(token), 200, "")
 }

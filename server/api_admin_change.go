@@ -110,27 +110,26 @@ func (a *api) adminUser(w http.ResponseWriter, r *http.Request, by admin.Caller)
 	return respond.JSON(w, http.StatusOK, answer)
 }
 
-// An adminInviteBody has no password: the invited user chooses one, and proves the address by it. An
-// account that counts as verified without a mail is left to the command line.
+// An adminInviteBody has no password: the user chooses one. With invite, the address gets a link for that.
+// Without it, the user signs in with a provider or asks for a mail to choose a password. The name of the
+// type is part of generated clients.
 type adminInviteBody struct {
-	Email  string   `json:"email" format:"email"`
-	Name   string   `json:"name,omitempty" doc:"At most 200 characters"`
-	Roles  []string `json:"roles,omitempty" nullable:"false"`
-	Invite bool     `json:"invite" doc:"true: the address gets an invitation. There is no other way to create an account"`
+	Email    string   `json:"email" format:"email"`
+	Name     string   `json:"name,omitempty" doc:"At most 200 characters"`
+	Roles    []string `json:"roles,omitempty" nullable:"false"`
+	Invite   bool     `json:"invite,omitempty" doc:"true: the address gets an invitation"`
+	Verified bool     `json:"verified,omitempty" doc:"true: the address counts as proven. Not with invite, and not by a service key"`
 }
 
-// adminInvite creates an account and mails an invitation. A repeated request gets EMAIL_TAKEN and
-// creates no second account.
-func (a *api) adminInvite(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+// adminCreate creates an account. A repeated request gets EMAIL_TAKEN and creates no second account,
+// unless it has the same Idempotency-Key.
+func (a *api) adminCreate(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	body, err := apirequest.Body[adminInviteBody](r)
 	if err != nil {
 		return err
 	}
-	if !body.Invite {
-		return unacceptable("invite", watchword.FieldRequired, "Send invite: true. The user chooses a password.")
-	}
-	user, err := a.admin.Invite(r.Context(), by,
-		watchword.NewUser{Email: body.Email, Name: body.Name, Roles: body.Roles})
+	user, err := a.admin.Create(r.Context(), by, admin.NewAccount{
+		Email: body.Email, Name: body.Name, Roles: body.Roles, Invite: body.Invite, Verified: body.Verified})
 	if err != nil {
 		return err
 	}

@@ -216,7 +216,7 @@ func (a *api) adminRoutes() (all []route) {
 		{"GET", pathAdmin + "/users", a.adminUsers, readUsers, "Find accounts", nil, 200, adminUsersAnswer{}, parameter},
 		{"GET", pathAdmin + "/users/{id}/explain", a.adminExplain, readUsers, "Say why an account was signed out", nil, 200,
 			adminExplainAnswer{}, parameter},
-		{"POST", pathAdmin + "/users", a.adminInvite, writeUsers, "Create an account and mail an invitation",
+		{"POST", pathAdmin + "/users", a.adminCreate, writeUsers, "Create an account, with or without an invitation",
 			adminInviteBody{}, 201, adminUserAnswer{},
 			[]watchword.Code{watchword.CodeValidationFailed, watchword.CodeEmailTaken}},
 		{"GET", pathAdmin + "/users/{id}", a.adminUser, readUsers, "Read an account with its sessions and events",

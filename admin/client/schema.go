@@ -26,7 +26,7 @@ var (
 	postAdminKeysRotate               = operation{"POST", "/api/admin/keys/rotate"}                 // Let the next key take over
 	postAdminMailsByIDRetry           = operation{"POST", "/api/admin/mails/{id}/retry"}            // Retry a mail now
 	postAdminServiceKeys              = operation{"POST", "/api/admin/service-keys"}                // Create a service key
-	postAdminUsers                    = operation{"POST", "/api/admin/users"}                       // Create an account and mail an invitation
+	postAdminUsers                    = operation{"POST", "/api/admin/users"}                       // Create an account, with or without an invitation
 	postAdminUsersByIDInvite          = operation{"POST", "/api/admin/users/{id}/invite"}           // Mail another invitation
 	postAdminUsersByIDResetFactors    = operation{"POST", "/api/admin/users/{id}/reset-factors"}    // Remove all second factors of an account
 	postAdminUsersByIDResetMail       = operation{"POST", "/api/admin/users/{id}/reset-mail"}       // Mail a link to choose a password
@@ -202,12 +202,14 @@ type AdminExplainAnswer struct {
 type AdminInvite struct {
 	// Email address of the account.
 	Email string `json:"email"`
-	// true: the address gets an invitation. There is no other way to create an account.
-	Invite bool `json:"invite"`
+	// true: the address gets an invitation.
+	Invite bool `json:"invite,omitzero"`
 	// At most 200 characters.
 	Name string `json:"name,omitzero"`
 	// Roles of the account, set by an operator.
 	Roles []string `json:"roles,omitzero"`
+	// true: the address counts as proven. Not with invite, and not by a service key.
+	Verified bool `json:"verified,omitzero"`
 }
 
 // AdminMetadata is the schema of that name in the OpenAPI document.

@@ -39,6 +39,7 @@ type Settings struct {
 	AllowedOrigins []string `name:"allowed-origins" group:"network" help:"Exact origins of front-ends on other hosts, comma separated. Apps: capacitor://HOST, tauri://HOST, chrome-extension://ID."`
 	AppURL         string   `name:"app-url" group:"network" help:"Front-end that pages and mails lead back to, such as https://app.example.com/; its origin counts as allowed."`
 	TrustedProxies []string `name:"trusted-proxies" group:"network" help:"Networks (CIDR) of proxies whose X-Forwarded-For counts, comma separated."`
+	AdminACR       string   `name:"admin-acr" default:"aal2" oneof:"aal2,aal1" group:"network" help:"Level of the session that an administrator needs. aal1: a password alone is enough."`
 	AdminPages     string   `name:"admin-pages" default:"on" oneof:"on,off" group:"network" help:"off: there are no pages at /admin."`
 	PagesDir       string   `name:"pages-dir" group:"network" help:"Folder with your own templates, texts, style and logo (docs/pages.md); empty: the built-in pages."`
 	ProductName    string   `name:"product-name" group:"network" help:"What pages and mails call the service; empty: the host of the public URL."`

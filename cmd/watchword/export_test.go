@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/admin"
 )
 
 // TuningFor returns the three values of tuningFor.
@@ -35,3 +37,6 @@ func LogLine(format, message string, args ...any) string {
 	p.logger().Warn(message, args...)
 	return out.String()
 }
+
+// DecideKeyWarning returns what the doctor reports about a service key.
+func DecideKeyWarning(k admin.ServiceKey, now time.Time) string { return decideKeyWarning(k, now) }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/admin"
 	"github.com/watchword-auth/watchword/internal/reusedetail"
 	"github.com/watchword-auth/watchword/usersearch"
 )
@@ -76,7 +77,8 @@ type userCreate struct {
 	Name          string   `name:"name" help:"Display name."`
 	Roles         []string `name:"role" help:"A role; can be repeated."`
 	Locale        string   `name:"locale" help:"Language of the mails, such as pt-BR."`
-	Invite        bool     `name:"invite" xor:"password" help:"Mail an invitation to choose the password, valid for 7 days. The default."`
+	Invite        bool     `name:"invite" xor:"password" help:"Mail an invitation to choose the password, valid for 7 days, and print its link. Without it, the mail is the default and no link is printed."`
+	NoMail        bool     `name:"no-mail" help:"With --invite: print the link and send no mail."`
 	Password      bool     `name:"password" xor:"password" help:"Ask for the password."`
 	PasswordStdin bool     `name:"password-stdin" xor:"password" help:"Read the password from standard input."`
 }
@@ -88,6 +90,8 @@ type userCreate struct {
 func (c *userCreate) Run(ctx context.Context, p *program) (err error) {
 	account := watchword.NewUser{Email: c.Email, Name: c.Name, Locale: c.Locale, Roles: c.Roles}
 	switch {
+	case c.NoMail && !c.Invite:
+		return faults{{"--no-mail", "needs --invite: an account without a link and a mail can't be used."}}
 	case c.PasswordStdin:
 		account.Password, err = p.readPassword()
 	case c.Password:
@@ -101,21 +105,62 @@ func (c *userCreate) Run(ctx context.Context, p *program) (err error) {
 		return err
 	}
 	defer s.close()
-	user, err := s.operator.CreateUser(ctx, account)
+	user, err := c.create(ctx, p, s, account)
 	if watchword.CodeOf(err) == watchword.CodeEmailTaken {
 		return fmt.Errorf("the account %s already exists. `watchword users show %s` shows it", c.Email, c.Email)
 	}
 	if err != nil {
 		return err
 	}
+	link, err := c.link(ctx, p, s, user)
+	if err != nil {
+		return err
+	}
 	if c.JSON {
-		return p.printJSON(map[string]any{"user": userJSON(user)})
+		shown := map[string]any{"user": userJSON(user)}
+		if link != "" {
+			shown["link"] = link
+		}
+		return p.printJSON(shown)
 	}
 	p.say("Created the account %s, id %s.", user.Email, user.ID)
-	if account.Password == "" {
+	if account.Password == "" && !c.NoMail {
 		p.say("An invitation is queued. The server sends it when it runs.")
 	}
+	if link != "" {
+		p.say("The link of the invitation works for 7 days. The first person who opens it gets the account:\n%s", link)
+	}
 	return nil
+}
+
+// create creates the account. Without a mail, package admin does it, because the engine always mails. Both
+// check address, name and roles in the same way, and both store the event with the operator's name.
+func (c *userCreate) create(
+	ctx context.Context, p *program, s *stack, account watchword.NewUser,
+) (watchword.User, error) {
+	if !c.NoMail {
+		return s.operator.CreateUser(ctx, account)
+	}
+	return p.settings.admin(s).Create(ctx, p.caller(),
+		admin.NewAccount{Email: c.Email, Name: c.Name, Locale: c.Locale, Roles: c.Roles})
+}
+
+// link returns the link of an invitation, or "" without --invite. It is a secret as the mailed one, so it
+// is printed only if the operator asks for it. This is how the first administrator gets in before mail
+// works.
+func (c *userCreate) link(ctx context.Context, p *program, s *stack, user watchword.User) (string, error) {
+	if !c.Invite {
+		return "", nil
+	}
+	token, err := p.settings.admin(s).InviteToken(ctx, user.ID)
+	if err != nil {
+		return "", err
+	}
+	// The link is not stored, so this output is the only place that has it. Another `--invite` needs another
+	// account, and POST /api/admin/users/{id}/invite mails a new link.
+	//
+	// The token is behind the #, as in mails: browsers don't send it, so no access log has it.
+	return strings.TrimSuffix(p.settings.PublicURL, "/") + "/invite#token=" + string(token), nil
 }
 
 // userShow prints one account for support: its state, its live sessions and its last events. It

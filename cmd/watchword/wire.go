@@ -249,7 +249,7 @@ func (s *Settings) factors(on *stack) *factors.Manager {
 
 // admin returns the administration on an open store.
 func (s *Settings) admin(on *stack) *admin.Manager {
-	return admin.New(on.engine, on.store.Admin(), admin.Options{StepUpAge: s.StepUpAge})
+	return admin.New(on.engine, on.store.Admin(), admin.Options{ACR: s.AdminACR, StepUpAge: s.StepUpAge})
 }
 
 // hashWorkers leaves one core free, so that refreshes and verifications stay fast while passwords

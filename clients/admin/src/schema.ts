@@ -103,7 +103,7 @@ export const postAdminMailsByIdRetry = { method: "POST", path: "/api/admin/mails
 /** Create a service key. */
 export const postAdminServiceKeys = { method: "POST", path: "/api/admin/service-keys" } as const
 
-/** Create an account and mail an invitation. */
+/** Create an account, with or without an invitation. */
 export const postAdminUsers = { method: "POST", path: "/api/admin/users" } as const
 
 /** Mail another invitation. */
@@ -174,12 +174,14 @@ export interface AdminExplainAnswer {
 export interface AdminInvite {
   /** Email address of the account. */
   email: string
-  /** true: the address gets an invitation. There is no other way to create an account. */
-  invite: boolean
+  /** true: the address gets an invitation. */
+  invite?: boolean | undefined
   /** At most 200 characters. */
   name?: string | undefined
   /** Roles of the account, set by an operator. */
   roles?: string[] | undefined
+  /** true: the address counts as proven. Not with invite, and not by a service key. */
+  verified?: boolean | undefined
 }
 
 export interface AdminMetadata {

@@ -1,0 +1,131 @@
+package admin
+
+import (
+	"context"
+	"crypto/rand"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/mailtoken"
+)
+
+// New accounts. An administrator never chooses a password: the user does, with an invitation or with a mail
+// to choose a new password.
+
+// InviteLife is how long the link of an invitation works, as that of a mailed one.
+const InviteLife = 7 * 24 * time.Hour
+
+// A NewAccount is an account to create.
+type NewAccount struct {
+	Email    string
+	Name     string
+	Locale   string
+	Roles    []string
+	Invite   bool // mail an invitation
+	Verified bool // the address counts as proven, without a mail
+}
+
+// Create creates an account. Codes: CodeValidationFailed (email, name, roles; verified together with
+// invite), CodeEmailTaken, CodeInsufficientScope (a service key: roles or verified).
+func (m *Manager) Create(ctx context.Context, by Caller, n NewAccount) (watchword.User, error) {
+	if refusal := decideCreate(by, n); refusal != nil {
+		return watchword.User{}, refusal
+	}
+	if id, repeated := by.Repeated(); repeated {
+		account, err := m.User(ctx, watchword.UserID(id))
+		return account.User, err
+	}
+	values := watchword.NewUser{Email: n.Email, Name: n.Name, Locale: n.Locale, Roles: n.Roles}
+	var user watchword.User
+	var err error
+	if n.Invite {
+		user, err = m.Operator(by).CreateUser(ctx, values)
+	} else {
+		user, err = m.createUnmailed(ctx, by, values, n.Verified)
+	}
+	by.created(string(user.ID))
+	return user, err
+}
+
+// Invite is Create with an invitation, for the pages.
+func (m *Manager) Invite(ctx context.Context, by Caller, n watchword.NewUser) (watchword.User, error) {
+	return m.Create(ctx, by, NewAccount{Email: n.Email, Name: n.Name, Locale: n.Locale, Roles: n.Roles, Invite: true})
+}
+
+// decideCreate decides whether a caller may create such an account.
+func decideCreate(by Caller, n NewAccount) *watchword.Error {
+	switch {
+	case n.Invite && n.Verified:
+		refusal := refuse(watchword.CodeValidationFailed, "An invitation proves the address. Send invite or verified.")
+		refusal.Fields = []watchword.FieldError{
+			{Field: "verified", Code: watchword.FieldInvalid, Message: refusal.Detail}}
+		return refusal
+	case n.Verified && by.Key.ID != "":
+		return keyForbidden()
+	}
+	return decideRoles(by, "", nil, n.Roles)
+}
+
+// createUnmailed creates an account that gets no mail. The user signs in with a provider, or asks for a
+// mail to choose a password.
+func (m *Manager) createUnmailed(
+	ctx context.Context, by Caller, n watchword.NewUser, verified bool,
+) (watchword.User, error) {
+	now := m.engine.Now()
+	user, problems := m.engine.ParseUser(n, now)
+	if len(problems) > 0 {
+		refusal := refuse(watchword.CodeValidationFailed, problems[0].Message)
+		refusal.Fields = problems
+		return watchword.User{}, refusal
+	}
+	if verified {
+		user.VerifiedAt = now
+	}
+	event := m.engine.Event(watchword.EventSignup, user, "", watchword.Client{}, now)
+	event.Detail, event.Operator = "by an operator", by.Name()
+	err := m.store.Update(ctx, func(tx Tx) error {
+		inserted, err := tx.InsertUser(ctx, user, now)
+		if err == nil && !inserted {
+			err = refuse(watchword.CodeEmailTaken, "An account with this email already exists.")
+		}
+		if err != nil {
+			return err
+		}
+		return tx.InsertEvent(ctx, event)
+	})
+	if err != nil {
+		return watchword.User{}, err
+	}
+	m.engine.Announce(event)
+	return user, nil
+}
+
+// InviteToken returns the token of an invitation of an account, for a link that an operator hands over.
+// If the mail of the invitation still waits, its first attempt has the same token: both links work until
+// one of them is used. Codes: CodeNotFound, CodeValidationFailed (the user was not invited).
+func (m *Manager) InviteToken(ctx context.Context, id watchword.UserID) (token watchword.Secret, err error) {
+	now := m.engine.Now()
+	random := "wwm_" + rand.Text() + rand.Text() // 260 bits
+	account, err := m.User(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	if account.PasswordHash != "" || account.Verified() {
+		return "", notInvited()
+	}
+	err = m.store.Update(ctx, func(tx Tx) error {
+		mails, err := tx.MailsAfter(ctx, id, EventPosition{}, MaxLimit)
+		if err != nil {
+			return err
+		}
+		token = watchword.Secret(random)
+		for _, mail := range mails {
+			if mail.Kind == watchword.MailInvite && mail.Attempts == 0 {
+				token = watchword.Secret(mailtoken.Of(m.engine.MACSecret(watchword.KeyMail), mail.ID, 1))
+			}
+		}
+		return tx.InsertMailToken(ctx, watchword.MailToken{Hash: mailtoken.Hash(string(token)),
+			Kind: watchword.MailInvite, UserID: id, Email: account.Email, ExpiresAt: now.Add(InviteLife)})
+	})
+	return token, err
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/watchword-auth/watchword/admin"
+)
+
+const (
+	// unusedAfter is how long a service key may be unused before the doctor reports it. Scripts that run
+	// every quarter still count as users.
+	unusedAfter = 100 * 24 * time.Hour
+
+	// endsSoon is how long before its end the doctor reports a service key that is in use.
+	endsSoon = 14 * 24 * time.Hour
+)
+
+// administration checks who can use the administration API. An administrator without a second factor
+// can't, and it is noticed when support needs it. A forgotten service key is a credential without an
+// owner.
+func (d *checkup) administration(ctx context.Context, s *stack, settings *Settings) {
+	m := settings.admin(s)
+	// One page of each is enough: the doctor asks whether there is one, and not how many there are.
+	all, err := m.FindUsers(ctx, admin.Filter{Role: "admin", State: admin.StateActive}, "", 1)
+	if err != nil {
+		d.fail("admin", oneLine(err.Error()), "Check the database.")
+		return
+	}
+	strong, err := m.FindUsers(ctx, admin.Filter{Role: "admin", State: admin.StateActive, Factor: admin.FactorAny}, "", 1)
+	if err != nil {
+		d.fail("admin", oneLine(err.Error()), "Check the database.")
+		return
+	}
+	switch {
+	case len(all.Items) == 0:
+		d.ok("admin", "no active account is an administrator")
+	case len(strong.Items) == 0 && settings.AdminACR != "aal1":
+		d.warn("admin", "no administrator has a second factor, so none can use /admin and /api/admin.",
+			"Sign in as an administrator and add an authenticator app or a passkey on the account page.")
+	default:
+		// The session still has to prove the factor. The doctor can't see whether the person has the device.
+		d.ok("admin", "an administrator can use /api/admin")
+	}
+	d.serviceKeys(ctx, m, time.Now())
+}
+
+// serviceKeys reports keys that are no longer used, and keys whose end would surprise a program. Each key
+// has a line of its own, because the advice names it.
+//
+// An installation without service keys gets no line. The check has two parts, so that the decision about a
+// key is tested with a table, without a store and its clock.
+func (d *checkup) serviceKeys(ctx context.Context, m *admin.Manager, now time.Time) {
+	keys, err := serviceKeys(ctx, m)
+	if err != nil {
+		d.fail("service-keys", oneLine(err.Error()), "Check the database.")
+		return
+	}
+	for _, k := range keys {
+		switch decideKeyWarning(k, now) {
+		case "unused":
+			d.warn("service-keys", fmt.Sprintf("%s (%s) was not used for %d days.", k.Name, k.ID, int(unusedAfter.Hours()/24)),
+				"Revoke it: watchword service-keys revoke "+k.ID)
+		case "ends":
+			d.warn("service-keys", fmt.Sprintf("%s (%s) expires at %s.", k.Name, k.ID, clock(k.ExpiresAt)),
+				"Create another key for this program, then revoke this one.")
+		}
+	}
+}
+
+// decideKeyWarning returns "unused", "ends" or "". A key that is not used needs no successor, so its end is
+// not reported. Keys that no longer work are only listed.
+func decideKeyWarning(k admin.ServiceKey, now time.Time) string {
+	used := k.LastUsedAt
+	// A key that was never used counts from its creation.
+	if used.Before(k.CreatedAt) {
+		used = k.CreatedAt
+	}
+	switch {
+	case k.State(now) != admin.KeyActive:
+		return ""
+	case now.Sub(used) > unusedAfter:
+		return "unused"
+	case k.ExpiresAt.Sub(now) < endsSoon && !k.LastUsedAt.IsZero():
+		return "ends"
+	}
+	return ""
+}
