@@ -54,7 +54,8 @@ type Change struct {
 }
 
 // decideRoles decides whether a caller may replace the roles of an account. A service key needs a scope
-// for roles, and never gives or takes the role admin: a leaked key must not create administrators.
+// for roles, and writes no roles of an administrator: a leaked key must not create administrators. It may
+// not even write the role of an account that has it, because that account may be demoted meanwhile.
 func decideRoles(by Caller, id watchword.UserID, before, wanted []string) *watchword.Error {
 	isAdmin := func(roles []string) bool { return slices.Contains(roles, watchword.RoleAdmin) }
 	switch {
@@ -64,7 +65,7 @@ func decideRoles(by Caller, id watchword.UserID, before, wanted []string) *watch
 		return nil
 	case !by.Key.Has(ScopeRolesWrite):
 		return refuse(watchword.CodeInsufficientScope, "This service key needs the scope "+string(ScopeRolesWrite)+".")
-	case isAdmin(before) != isAdmin(wanted):
+	case isAdmin(before) || isAdmin(wanted):
 		return keyForbidden()
 	}
 	return nil
