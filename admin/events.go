@@ -3,6 +3,7 @@ package admin
 import (
 	"cmp"
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -134,6 +135,23 @@ func (m *Manager) FindMails(
 		next = m.seal(list, EventPosition{mails[limit-1].CreatedAt, mails[limit-1].ID}.text())
 	}
 	return mails, next, err
+}
+
+// History returns the sessions of an account that ended in the last days, as long as their rows are kept,
+// and its mails in the outbox.
+func (m *Manager) History(
+	ctx context.Context, id watchword.UserID,
+) (ended []watchword.Session, mails []watchword.Mail, err error) {
+	err = m.store.View(ctx, func(tx Tx) error {
+		sessions, err := tx.SessionsOf(ctx, id, explainedSessions)
+		if err != nil {
+			return err
+		}
+		ended = slices.DeleteFunc(sessions, func(s watchword.Session) bool { return s.EndedAt.IsZero() })
+		mails, err = tx.MailsAfter(ctx, id, EventPosition{}, MaxLimit)
+		return err
+	})
+	return ended, mails, err
 }
 
 // StatsCounted is where Stats stops counting. A larger service has its figures from the metrics.

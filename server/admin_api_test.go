@@ -287,6 +287,11 @@ func TestAdminChangesAccounts(t *testing.T) {
 	one := sessions[0].(map[string]any)["id"].(string)
 	want(t, b.do("DELETE", path+"/sessions/"+one, "", header...), 200, "")
 	want(t, b.do("DELETE", path+"/sessions/"+one, "", header...), 404, watchword.CodeNotFound)
+	a = b.do("GET", path, "", header...)
+	if ended, _ := a.body["endedSessions"].([]any); len(ended) != 1 ||
+		ended[0].(map[string]any)["reason"] != "ended_by_operator" || ended[0].(map[string]any)["id"] != one {
+		t.Errorf("%s", a.raw)
+	}
 	if a = b.do("DELETE", path+"/sessions", "", header...); a.body["ended"] != float64(1) {
 		t.Errorf("%d %s", a.StatusCode, a.raw)
 	}

@@ -45,13 +45,27 @@ func newMetadataAnswer(w http.ResponseWriter, m metadata.Metadata) *adminMetadat
 		json.RawMessage(cmp.Or(m.Private, "{}"))}
 }
 
-// An adminUserDetailAnswer is what support needs to see at once. The sessions are the live ones: an
-// ended one is explained by its event. Both lists are bounded, so they need no cursor.
+// An adminUserDetailAnswer is what support needs to see at once. All lists are bounded, so they need no
+// cursor.
 type adminUserDetailAnswer struct {
 	User     adminUserBody        `json:"user"`
 	Metadata *adminMetadataAnswer `json:"metadata,omitempty"`
 	Sessions []sessionBody        `json:"sessions" nullable:"false" doc:"Live sessions, the last used first"`
 	Events   []adminEventAnswer   `json:"events" nullable:"false" doc:"The last 100 security events, newest first"`
+
+	Ended []endedSessionAnswer `json:"endedSessions" nullable:"false" doc:"Sessions that ended in the last 7 days, the last used first"`
+	Mails []outboxMailAnswer   `json:"mails" nullable:"false" doc:"Mails to this user that wait or were given up"`
+}
+
+// An endedSessionAnswer has the reason as a word for programs. The route explain has it as a sentence, and
+// also finds ends that the server did not record, such as an idle timeout.
+type endedSessionAnswer struct {
+	ID         watchword.SessionID `json:"id" format:"uuid"`
+	Device     string              `json:"device"`
+	CreatedAt  time.Time           `json:"createdAt"`
+	LastUsedAt time.Time           `json:"lastUsedAt"`
+	EndedAt    time.Time           `json:"endedAt"`
+	Reason     watchword.EndReason `json:"reason" doc:"Why it ended"`
 }
 
 // An adminEventAnswer is one security event. Empty members are left out, because most kinds have
@@ -70,7 +84,7 @@ type adminEventAnswer struct {
 	Operator  string    `json:"operator,omitempty" doc:"Operator who changed the account"`
 }
 
-// adminUser responds with one account. A wrong id is 404, also if it is no UUID. The three reads are
+// adminUser responds with one account. A wrong id is 404, also if it is no UUID. The reads are
 // transactions of their own. A session that ends in between is then missing from the list, and its
 // event may be there already.
 func (a *api) adminUser(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
@@ -89,7 +103,19 @@ func (a *api) adminUser(w http.ResponseWriter, r *http.Request, by admin.Caller)
 	if err != nil {
 		return err
 	}
-	answer := adminUserDetailAnswer{newAdminUserBody(account), nil, []sessionBody{}, []adminEventAnswer{}}
+	ended, mails, err := a.admin.History(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	answer := adminUserDetailAnswer{User: newAdminUserBody(account), Sessions: []sessionBody{},
+		Events: []adminEventAnswer{}, Ended: []endedSessionAnswer{}, Mails: []outboxMailAnswer{}}
+	for _, one := range ended {
+		answer.Ended = append(answer.Ended, endedSessionAnswer{
+			one.ID, one.Device, one.CreatedAt, one.RotatedAt, one.EndedAt, one.EndedWhy})
+	}
+	for _, mail := range mails {
+		answer.Mails = append(answer.Mails, newOutboxMail(mail))
+	}
 	if a.metadata != nil {
 		found, err := a.metadata.Get(r.Context(), id)
 		if err != nil {

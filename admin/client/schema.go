@@ -266,7 +266,11 @@ type AdminUserDetailAnswer struct {
 	// Live sessions, the last used first.
 	Sessions []Session `json:"sessions"`
 	// The last 100 security events, newest first.
-	Events   []AdminEventAnswer   `json:"events"`
+	Events []AdminEventAnswer `json:"events"`
+	// Sessions that ended in the last 7 days, the last used first.
+	EndedSessions []EndedSessionAnswer `json:"endedSessions"`
+	// Mails to this user that wait or were given up.
+	Mails    []OutboxMailAnswer   `json:"mails"`
 	Metadata *AdminMetadataAnswer `json:"metadata,omitempty"`
 }
 
@@ -293,6 +297,21 @@ type CreatedServiceKeyAnswer struct {
 	ID string `json:"id"`
 	// The key, shown once.
 	Key string `json:"key,omitzero"`
+}
+
+// EndedSessionAnswer is the schema of that name in the OpenAPI document.
+type EndedSessionAnswer struct {
+	// Its UUID.
+	ID string `json:"id"`
+	// Name of the device.
+	Device string `json:"device"`
+	// When it was created.
+	CreatedAt time.Time `json:"createdAt"`
+	// Time of the last refresh.
+	LastUsedAt time.Time `json:"lastUsedAt"`
+	EndedAt    time.Time `json:"endedAt"`
+	// Why it ended.
+	Reason string `json:"reason"`
 }
 
 // EventAnswer is the schema of that name in the OpenAPI document.

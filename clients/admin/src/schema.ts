@@ -234,6 +234,10 @@ export interface AdminUserDetailAnswer {
   sessions: Session[]
   /** The last 100 security events, newest first. */
   events: AdminEventAnswer[]
+  /** Sessions that ended in the last 7 days, the last used first. */
+  endedSessions: EndedSessionAnswer[]
+  /** Mails to this user that wait or were given up. */
+  mails: OutboxMailAnswer[]
   metadata?: AdminMetadataAnswer | undefined
 }
 
@@ -257,6 +261,20 @@ export interface CreatedServiceKeyAnswer {
   id: string
   /** The key, shown once. */
   key?: string | undefined
+}
+
+export interface EndedSessionAnswer {
+  /** Its UUID. */
+  id: string
+  /** Name of the device. */
+  device: string
+  /** When it was created. */
+  createdAt: string
+  /** Time of the last refresh. */
+  lastUsedAt: string
+  endedAt: string
+  /** Why it ended. */
+  reason: string
 }
 
 export interface EventAnswer {
