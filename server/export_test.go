@@ -108,7 +108,7 @@ func (s *Server) AdminPageRoutes() (all []AdminRoute) {
 // AdminChangePaths returns the paths of the pages that change something.
 func (s *Server) AdminChangePaths() (all []string) {
 	p := &pages{edge: s.edge, adminPages: true}
-	for _, c := range append(p.adminChanges(), p.systemChanges()...) {
+	for _, c := range p.allChanges() {
 		all = append(all, c.path)
 	}
 	return all

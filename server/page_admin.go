@@ -139,12 +139,13 @@ func (p *pages) adminPageRoutes() (all []route) {
 		p.adminRoute("GET", pathAdminPages, adminRead, p.adminOverviewPage),
 		p.adminRoute("GET", pathAdminMail, adminRead, p.adminMailPage),
 		p.adminRoute("GET", pathAdminKeys, adminRead, p.adminKeysPage),
+		p.adminRoute("GET", pathAdminServices, adminRead, p.adminServicesPage),
 		p.adminRoute("GET", users, adminRead, p.adminUsersPage),
 		p.adminRoute("GET", users+"/{id}", adminRead, p.adminUserPage),
 	}
 	// A question and its change have the same need. The question reads an account only for a reader who
 	// may change it.
-	for _, c := range append(p.adminChanges(), p.systemChanges()...) {
+	for _, c := range p.allChanges() {
 		all = append(all, p.adminRoute("GET", c.path, adminWrite, p.changePage(c)),
 			p.adminRoute("POST", c.path, adminWrite, p.changeForm(c)))
 	}

@@ -32,6 +32,11 @@ type adminChange struct {
 	// more returns a second sentence of the question, or "". It may be nil.
 	more func(v *view, s adminSubject, form url.Values) string
 	do   makeChange
+	// show makes the change and returns the page of the response, instead of do. It is for a secret that
+	// only this response may have: a redirect would have to store it.
+	show func(r *http.Request, by admin.Caller, form url.Values) (*view, error)
+	// args returns the values of the question, if they are not those of the inputs. It may be nil.
+	args func(v *view, form url.Values) []any
 }
 
 // An adminSubject is the object of a change.
@@ -54,6 +59,15 @@ type adminFormData struct {
 
 // An adminInput is one value of a form. Its label and its hint are texts by its name (view.Field).
 type adminInput struct{ Name, Value string }
+
+// Scope returns the scope of a check mark, or "" for other inputs.
+func (i adminInput) Scope() string {
+	scope, isScope := strings.CutPrefix(i.Name, scopeField)
+	if !isScope {
+		return ""
+	}
+	return scope
+}
 
 // changePage shows the form of a change, or its question if it has no values. It has the need of the
 // change, so a step-up comes before the reader types and not after.
@@ -84,9 +98,7 @@ func (p *pages) changeForm(c adminChange) adminPage {
 		if len(c.fields) > 0 && !form.Has("confirmed") {
 			return p.show(w, http.StatusOK, p.changeView(r, adminStep{c, by, subject, form, true}))
 		}
-		next, err := c.do(r, by, form)
-		if err == nil {
-			p.adminDone(w, next, "admin-"+c.name)
+		if err = p.carryOut(w, r, adminStep{change: c, by: by, form: form}); err == nil {
 			return nil
 		}
 		if watchword.CodeOf(err) == watchword.CodeNotFound {
@@ -97,6 +109,22 @@ func (p *pages) changeForm(c adminChange) adminPage {
 		v := p.changeView(r, adminStep{c, by, subject, form, len(c.fields) == 0})
 		return p.refill(w, r, v.filled("admin", form), err)
 	}
+}
+
+// carryOut makes a change and responds. After an error it has written nothing.
+func (p *pages) carryOut(w http.ResponseWriter, r *http.Request, s adminStep) error {
+	if s.change.show != nil {
+		v, err := s.change.show(r, s.by, s.form)
+		if err != nil {
+			return err
+		}
+		return p.show(w, http.StatusOK, v)
+	}
+	next, err := s.change.do(r, s.by, s.form)
+	if err == nil {
+		p.adminDone(w, next, "admin-"+s.change.name)
+	}
+	return err
 }
 
 // An adminStep is one page of a change.
@@ -111,6 +139,9 @@ type adminStep struct {
 // args returns the values of the question: the object first, and then the fields in the order of the
 // form. An empty value would leave a gap in the sentence, so a word stands in for it.
 func (s adminStep) args(v *view) (args []any) {
+	if s.change.args != nil {
+		return s.change.args(v, s.form)
+	}
 	if s.subject.Name != "" {
 		args = append(args, s.subject.Name)
 	}
@@ -201,6 +232,11 @@ func (p *pages) adminChanges() []adminChange {
 		{path: account + "sessions/{sid}/end", name: "end-session", danger: true,
 			subject: p.sessionOf, do: p.endSessions},
 	}
+}
+
+// allChanges returns the tables of accounts, of the server and of service keys.
+func (p *pages) allChanges() []adminChange {
+	return slices.Concat(p.adminChanges(), p.systemChanges(), p.serviceChanges())
 }
 
 // newAccount is the subject of an invitation. The question names the typed address, because there is no

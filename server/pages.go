@@ -220,6 +220,9 @@ func (v *view) Field(form, name, kind, autocomplete string) field {
 	return f
 }
 
+// Fault returns the message of a field that is no input of its own, such as a group of check marks.
+func (v *view) Fault(name string) string { return v.faults[name] }
+
 // With returns the field with a default value. A value that the user has entered wins.
 func (f field) With(value string) field {
 	f.Value = cmp.Or(f.Value, value)
@@ -259,7 +262,7 @@ func (v *view) refuse(refusal *watchword.Error) {
 		v.faults["recoveryCode"] = fault
 	}
 	if fault, found := v.faults["name"]; found {
-		v.faults["factorName"] = fault
+		v.faults["factorName"], v.faults["keyName"] = fault, v.T("fault.keyName")
 	}
 	wantsPassword := refusal.Code == watchword.CodePasswordWrong || refusal.Code == watchword.CodePasswordRequired
 	// On the pages of links, a missing password is the normal first step and not a mistake. The
