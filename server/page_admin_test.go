@@ -93,7 +93,9 @@ func TestAdminPagesCheckTheirReader(t *testing.T) {
 			continue
 		}
 		a := b.visit(path)
-		if a.StatusCode != 200 && !strings.Contains(r.Path, "{sid}") && !strings.Contains(r.Path, "mail/{id}") {
+		if a.StatusCode != 200 && !slices.ContainsFunc([]string{"{sid}", "mail/{id}", "service-keys/{id}"}, func(part string) bool {
+			return strings.Contains(r.Path, part)
+		}) {
 			t.Errorf("%s %s as admin: %d", r.Method, r.Path, a.StatusCode)
 		}
 		h := a.Header
@@ -379,4 +381,37 @@ func TestAdminMailPageShowsTheLastError(t *testing.T) {
 	wantPage(t, b.visit("/admin/mail/"+waiting[0].ID+"/retry"), 200,
 		"Try to send the email to ada@example.com again now?")
 	wantPage(t, b.submit("/admin/mail/"+waiting[0].ID+"/retry", nil), 303, "/admin/mail?done=admin-retry")
+}
+
+// A service key is shown once, does what its scopes say, and stops at once.
+func TestAdminPagesManageServiceKeys(t *testing.T) {
+	t.Parallel()
+	_, b := withAdminPages(t)
+	const path = "/admin/service-keys"
+	wantPage(t, b.visit(path), 200, "There is no service key.", `href="`+path+`/new"`)
+	wantPage(t, b.visit(path+"/new"), 200, `name="keyName"`, `name="scope-users:read" value="yes">`, `value="90"`)
+	form := map[string]string{"keyName": "the shop", "life": "90", "scope-users:read": "yes", "scope-mail": "yes"}
+	wantPage(t, b.submit(path+"/new", form), 200,
+		"Create a service key for the shop that works for 90 days? It may do this: users:read, mail.",
+		`name="scope-users:read" value="yes"`, `name="scope-keys" value=""`)
+	wantPage(t, b.submit(path+"/new", map[string]string{"confirmed": "yes", "life": "90"}), 422,
+		"Enter a name of 1 to 64 characters.", "Choose at least one.")
+	wantPage(t, b.visit(path), 200, "There is no service key.")
+	form["confirmed"] = "yes"
+	created := b.submit(path+"/new", form)
+	wantPage(t, created, 200, "This is the key for the shop. Copy it now: it is shown only once.")
+	key := regexp.MustCompile(`wwk_[\w-]+`).FindString(string(created.raw))
+	want(t, b.do("GET", "/api/admin/users", "", "Authorization", "Bearer "+key), 200, "")
+	want(t, b.do("GET", "/api/admin/service-keys", "", "Authorization", "Bearer "+key), 403, watchword.CodeInsufficientScope)
+	list := b.visit(path)
+	wantPage(t, list, 200, "the shop", "Active", "<code>users:read</code>", "last used")
+	if strings.Contains(string(list.raw), "wwk_") {
+		t.Error("the list has a key")
+	}
+	revoke := regexp.MustCompile(path + `/[0-9a-f-]{36}/revoke`).FindString(string(list.raw))
+	wantPage(t, b.visit(revoke), 200, "Revoke the service key of the shop?", `class="danger"`)
+	wantPage(t, b.submit(revoke, nil), 303, path+"?done=admin-revoke")
+	wantPage(t, b.visit(path+"?done=admin-revoke"), 200, "The service key is revoked.", "Revoked")
+	want(t, b.do("GET", "/api/admin/users", "", "Authorization", "Bearer "+key), 401, watchword.CodeTokenInvalid)
+	wantPage(t, b.submit(revoke, nil), 404, "does not exist any more")
 }
