@@ -89,6 +89,20 @@ func adminSights(ada watchword.User) []sight {
 	user := "/admin/users/" + string(ada.ID)
 	return []sight{
 		{"overview", at("/admin")},
+		{"events", at("/admin/events")},
+		{"events-found", at("/admin/events?q=ada@example.com&kind=refresh_reused")},
+		{"service-keys", at("/admin/service-keys")},
+		{"service-key-form", at("/admin/service-keys/new")},
+		{"service-key", func(b *tab) {
+			b.visit("/admin/service-keys/new")
+			see[bool](b, `() => { document.getElementById("admin-keyName").value = "the shop";
+        document.querySelector("[name='scope-users:read']").checked = true;
+        document.querySelector(".change").submit(); return true }`)
+			b.until("the question", `() => document.querySelector(".question")?.innerText.includes("the shop")`)
+			see[bool](b, `() => { document.querySelector(".change").submit(); return true }`)
+			b.until("the key", `() => document.querySelector(".codes")?.innerText.includes("wwk_")`)
+		}},
+		{"service-keys-one", at("/admin/service-keys")},
 		{"mail", at("/admin/mail")},
 		{"keys", at("/admin/keys")},
 		{"rotate", at("/admin/keys/sign/rotate")},

@@ -137,6 +137,7 @@ func (p *pages) adminPageRoutes() (all []route) {
 	users := pathAdminPages + "/users"
 	all = []route{
 		p.adminRoute("GET", pathAdminPages, adminRead, p.adminOverviewPage),
+		p.adminRoute("GET", pathAdminEvents, adminRead, p.adminEventsPage),
 		p.adminRoute("GET", pathAdminMail, adminRead, p.adminMailPage),
 		p.adminRoute("GET", pathAdminKeys, adminRead, p.adminKeysPage),
 		p.adminRoute("GET", pathAdminServices, adminRead, p.adminServicesPage),

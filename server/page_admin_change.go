@@ -60,7 +60,8 @@ type adminFormData struct {
 // An adminInput is one value of a form. Its label and its hint are texts by its name (view.Field).
 type adminInput struct{ Name, Value string }
 
-// Scope returns the scope of a check mark, or "" for other inputs.
+// Scope returns the scope of a check mark, or "" for other inputs. The form of a service key is the only
+// one with check marks, so they need no kind of their own.
 func (i adminInput) Scope() string {
 	scope, isScope := strings.CutPrefix(i.Name, scopeField)
 	if !isScope {
@@ -111,7 +112,8 @@ func (p *pages) changeForm(c adminChange) adminPage {
 	}
 }
 
-// carryOut makes a change and responds. After an error it has written nothing.
+// carryOut makes a change and responds. After an error it has not begun a response, so the caller can
+// still show the form.
 func (p *pages) carryOut(w http.ResponseWriter, r *http.Request, s adminStep) error {
 	if s.change.show != nil {
 		v, err := s.change.show(r, s.by, s.form)
@@ -234,7 +236,8 @@ func (p *pages) adminChanges() []adminChange {
 	}
 }
 
-// allChanges returns the tables of accounts, of the server and of service keys.
+// allChanges returns the tables of accounts, of the server and of service keys. Each is beside the pages
+// that lead to its changes.
 func (p *pages) allChanges() []adminChange {
 	return slices.Concat(p.adminChanges(), p.systemChanges(), p.serviceChanges())
 }
@@ -347,7 +350,11 @@ func (p *pages) resetFactors(r *http.Request, by admin.Caller, _ url.Values) (st
 	if p.factors == nil {
 		return "", &watchword.Error{Code: watchword.CodeNotFound, Detail: "This server has no second factors."}
 	}
-	return adminUserPath(id), p.factors.Reset(r.Context(), string(by.User.Email), id)
+	// The step of package factors is a call of its own, because wings don't import each other.
+	if err := p.admin.MayResetFactors(r.Context(), by, id); err != nil {
+		return "", err
+	}
+	return adminUserPath(id), p.factors.Reset(r.Context(), by.Name(), id)
 }
 
 // endSessions ends all sessions of an account, or the one in the path. After the reader's own session, the

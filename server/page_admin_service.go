@@ -12,6 +12,9 @@ import (
 )
 
 // The pages of service keys. A key is on one response only, because the store can't show it again.
+//
+// Only a person manages keys, with a fresh proof. A service key that could create another would outlive its
+// own revocation.
 
 const pathAdminServices = pathAdminPages + "/service-keys"
 
@@ -36,6 +39,7 @@ func (p *pages) adminServicesPage(w http.ResponseWriter, r *http.Request, by adm
 	if err != nil {
 		return err
 	}
+	// A wrong cursor is an error page with the code of the API. The list is short, so few links have one.
 	var data adminServicesData
 	for _, key := range keys {
 		data.Keys = append(data.Keys, adminServiceRow{key, key.State(time.Now())})
@@ -68,6 +72,7 @@ func (v *view) Days() []string { return []string{"30", "90", "365"} }
 
 // newServiceKey reads the form. A life that is no number is 0, which is the default.
 func newServiceKey(form url.Values) admin.NewServiceKey {
+	// A browser sends only the check marks that are set. The question repeats the others with an empty value.
 	n := admin.NewServiceKey{Name: strings.TrimSpace(form.Get("keyName"))}
 	for _, scope := range admin.Scopes() {
 		if form.Get(scopeField+string(scope)) != "" {
@@ -121,7 +126,8 @@ func (p *pages) serviceOf(r *http.Request) (adminSubject, error) {
 	}
 }
 
-// revokeService makes a key invalid at its next request.
+// revokeService makes a key invalid at its next request, in every process. The row stays in the list, so
+// that the reader sees when it happened.
 func (p *pages) revokeService(r *http.Request, by admin.Caller, _ url.Values) (string, error) {
 	return pathAdminServices, p.admin.RevokeServiceKey(r.Context(), by, r.PathValue("id"))
 }

@@ -26,10 +26,12 @@ type adminProblem struct {
 	Path       string // empty: it can only be solved on the machine
 }
 
-// adminOverviewData is the data of the overview.
+// adminOverviewData is the data of the overview. Administrators and mails are links to their lists.
 type adminOverviewData struct {
 	Problems      []adminProblem
 	Admins, Mails int
+	Stats         admin.Stats
+	Day           admin.HourStats // sums of the last 24 hours
 }
 
 // problemPaths leads to the page on which a problem can be seen or solved. Problems of the machine have
@@ -49,6 +51,16 @@ func (p *pages) adminOverviewPage(w http.ResponseWriter, r *http.Request, by adm
 	}
 	v := p.newView(r, "admin-overview")
 	data := adminOverviewData{Admins: found.Admins, Mails: found.Mails}
+	if data.Stats, err = p.admin.Stats(r.Context()); err != nil {
+		return err
+	}
+	// The page shows sums, which a glance can take in. The API has the figures of each hour.
+	for _, hour := range data.Stats.Hours {
+		data.Day.SignIns += hour.SignIns
+		data.Day.FailedSignIns += hour.FailedSignIns
+		data.Day.Forgiven += hour.Forgiven
+		data.Day.Reuses += hour.Reuses
+	}
 	// The order is the one of package admin: problems of all users come before those of a few.
 	for _, one := range found.Problems {
 		text := "admin.problem." + string(one.Kind)
@@ -58,8 +70,14 @@ func (p *pages) adminOverviewPage(w http.ResponseWriter, r *http.Request, by adm
 	return p.showAdmin(w, r, p.adminView(v, r, by, "", data))
 }
 
-// shownMails bounds the list. A longer outbox has one cause, and the oldest mails show it.
-const shownMails = 200
+// Counted formats a figure that the store has counted up to a bound. A larger service has its figures from
+// the metrics.
+func (v *view) Counted(n int) string {
+	if n >= admin.StatsCounted {
+		return v.T("admin.figures.more", strconv.Itoa(admin.StatsCounted))
+	}
+	return strconv.Itoa(n)
+}
 
 // An adminMailRow is a mail of the outbox. A sent mail is no longer in it.
 type adminMailRow struct {
@@ -68,10 +86,11 @@ type adminMailRow struct {
 	User  string // path of the account; empty if the mail names only an address
 }
 
-// adminMailData is the data of the page.
+// adminMailData is the data of the page. Its rows are the oldest first: they show the cause of a long
+// outbox.
 type adminMailData struct {
-	Mails []adminMailRow
-	Full  bool // there may be more
+	Mails       []adminMailRow
+	Next, First string // paths of pages; empty on the last or the first one
 }
 
 // newMailRow names a mail by its title, because its kind is a word of the program.
@@ -87,30 +106,42 @@ func newMailRow(v *view, m watchword.Mail) adminMailRow {
 
 // adminMailPage lists the mails that wait or were abandoned, with the last error of the mail server.
 func (p *pages) adminMailPage(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
-	mails, err := p.admin.Operator(by).Mails(r.Context(), shownMails)
+	after := r.URL.Query().Get("after")
+	mails, next, err := p.admin.FindMails(r.Context(), "", after, 0)
 	if err != nil {
 		return err
 	}
-	v, data := p.newView(r, "admin-mail"), adminMailData{Full: len(mails) == shownMails}
+	v := p.newView(r, "admin-mail")
+	var data adminMailData
 	for _, m := range mails {
 		data.Mails = append(data.Mails, newMailRow(v, m))
+	}
+	if next != "" {
+		data.Next = withQuery(pathAdminMail, url.Values{"after": {next}})
+	}
+	if after != "" {
+		data.First = pathAdminMail
 	}
 	return p.showAdmin(w, r, p.adminView(v, r, by, "", data))
 }
 
-// mailOf reads the mail in the path. A mail that was sent meanwhile is missing, which is good news. One
-// beyond the bound of the list has no button either.
+// mailOf reads the mail in the path, page by page. A mail that was sent meanwhile is missing, which is good
+// news.
 func (p *pages) mailOf(r *http.Request) (adminSubject, error) {
-	mails, err := p.engine.Operator().Mails(r.Context(), shownMails)
-	if err != nil {
-		return adminSubject{}, err
-	}
-	for _, m := range mails {
-		if m.ID == r.PathValue("id") {
-			return adminSubject{Name: string(m.To), Back: pathAdminMail}, nil
+	for after := ""; ; {
+		mails, next, err := p.admin.FindMails(r.Context(), "", after, admin.MaxLimit)
+		if err != nil {
+			return adminSubject{}, err
+		}
+		for _, m := range mails {
+			if m.ID == r.PathValue("id") {
+				return adminSubject{Name: string(m.To), Back: pathAdminMail}, nil
+			}
+		}
+		if after = next; next == "" {
+			return adminSubject{}, &watchword.Error{Code: watchword.CodeNotFound, Detail: "This mail is not in the outbox."}
 		}
 	}
-	return adminSubject{}, &watchword.Error{Code: watchword.CodeNotFound, Detail: "This mail is not in the outbox."}
 }
 
 // retryMail makes one mail due, or all of them. The worker of the outbox sends it within moments, so the next

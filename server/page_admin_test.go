@@ -93,9 +93,9 @@ func TestAdminPagesCheckTheirReader(t *testing.T) {
 			continue
 		}
 		a := b.visit(path)
-		if a.StatusCode != 200 && !slices.ContainsFunc([]string{"{sid}", "mail/{id}", "service-keys/{id}"}, func(part string) bool {
-			return strings.Contains(r.Path, part)
-		}) {
+		isPart := func(part string) bool { return strings.Contains(r.Path, part) }
+		gone := []string{"{sid}", "mail/{id}", "service-keys/{id}"}
+		if a.StatusCode != 200 && !slices.ContainsFunc(gone, isPart) {
 			t.Errorf("%s %s as admin: %d", r.Method, r.Path, a.StatusCode)
 		}
 		h := a.Header
@@ -402,7 +402,8 @@ func TestAdminPagesManageServiceKeys(t *testing.T) {
 	wantPage(t, created, 200, "This is the key for the shop. Copy it now: it is shown only once.")
 	key := regexp.MustCompile(`wwk_[\w-]+`).FindString(string(created.raw))
 	want(t, b.do("GET", "/api/admin/users", "", "Authorization", "Bearer "+key), 200, "")
-	want(t, b.do("GET", "/api/admin/service-keys", "", "Authorization", "Bearer "+key), 403, watchword.CodeInsufficientScope)
+	want(t, b.do("GET", "/api/admin/service-keys", "", "Authorization", "Bearer "+key), 403,
+		watchword.CodeInsufficientScope)
 	list := b.visit(path)
 	wantPage(t, list, 200, "the shop", "Active", "<code>users:read</code>", "last used")
 	if strings.Contains(string(list.raw), "wwk_") {
@@ -414,4 +415,41 @@ func TestAdminPagesManageServiceKeys(t *testing.T) {
 	wantPage(t, b.visit(path+"?done=admin-revoke"), 200, "The service key is revoked.", "Revoked")
 	want(t, b.do("GET", "/api/admin/users", "", "Authorization", "Bearer "+key), 401, watchword.CodeTokenInvalid)
 	wantPage(t, b.submit(revoke, nil), 404, "does not exist any more")
+}
+
+// The list finds events by account, request, kind, address and day, also those of deleted accounts.
+func TestAdminEventsPageFindsEvents(t *testing.T) {
+	t.Parallel()
+	s, b := withAdminPages(t)
+	phone := s.browser(t)
+	phone.register("ada@example.com")
+	wrong := phone.post("/login", map[string]any{"email": "ada@example.com", "password": otherPassword})
+	ada, err := s.engine.Operator().FindUser(t.Context(), "ada@example.com")
+	must(t, err)
+	const failed, signup = "<strong>Wrong password entered</strong>", "<strong>Account created</strong>"
+	today := time.Now().UTC().Format(time.DateOnly)
+	for query, c := range map[string]struct{ has, hasNot string }{
+		"":                                       {failed, "No event matches"},
+		"?q=ADA@example.com":                     {signup, "No event matches"},
+		"?q=" + string(ada.ID):                   {failed, "No event matches"},
+		"?q=" + wrong.Header.Get("X-Request-Id"): {failed, signup},
+		"?kind=signup":                           {signup, failed},
+		"?address=127.0.0.1&kind=signup":         {signup, failed},
+		"?address=203.0.113.9":                   {"No event matches", failed},
+		"?q=nobody@example.com":                  {"No event matches", failed},
+		"?q=nonsense":                            {"No event matches", failed},
+		"?to=2020-01-01":                         {"No event matches", failed},
+		"?from=" + today + "&to=" + today:        {failed, "No event matches"},
+		"?from=2999-01-01":                       {"No event matches", failed},
+		"?from=yesterday":                        {failed, "No event matches"},
+	} {
+		page := b.visit("/admin/events" + query)
+		wantPage(t, page, 200, c.has)
+		if strings.Contains(string(page.raw), c.hasNot) {
+			t.Errorf("%q has %s", query, c.hasNot)
+		}
+	}
+	wantPage(t, b.visit("/admin/events"), 200, `href="/admin/users/`+string(ada.ID)+`"`)
+	wantPage(t, b.visit("/admin/events?after=x"), 400, "not valid any more", `href="/admin/events"`)
+	wantPage(t, b.visit("/admin"), 200, "Wrong passwords in 24 hours", "Live sessions")
 }

@@ -34,7 +34,7 @@ type adminUserData struct {
 	Sessions, MoreSessions []adminSession
 	Events, MoreEvents     []adminEvent
 
-	Mails []adminMailRow // that wait or were abandoned, of the oldest in the outbox
+	Mails []adminMailRow // that wait or were abandoned, the oldest first
 
 	// Of the factors, the page shows names, kinds and times. Sealed secrets are not even read.
 	Factors      []factors.Factor
@@ -56,7 +56,9 @@ type adminSession struct {
 // An adminEvent is a security event as administrators see it. The request id finds the lines of the log.
 type adminEvent struct {
 	watchword.Event
-	Reuse *reusedetail.Detail // of a reuse, which the page shows in words
+	Reuse  *reusedetail.Detail // of a reuse, which the page shows in words
+	// Linked is false on the page of the account itself, where a link would lead back to the same page.
+	Linked bool
 }
 
 // IconOf returns the icon of a device, for templates. Sessions of an explanation are rows of the store,
@@ -76,7 +78,7 @@ func (w adminWhy) Replaced() time.Time {
 // Icon returns the icon of the device.
 func (e adminEvent) Icon() string { return deviceIcon(e.Device) }
 
-// newAdminEvent converts a stored event. Its other details are codes and numbers, which the page shows as
+// newAdminEvent converts a stored event. The caller decides whether the row is a link. Its other details are codes and numbers, which the page shows as
 // they are.
 //
 // It parses the detail of a reuse, which is JSON.
@@ -191,16 +193,14 @@ func (p *pages) addHistory(r *http.Request, v *view, by admin.Caller, data *admi
 			data.Path + "/sessions/" + url.PathEscape(string(one.ID)) + "/end"})
 	}
 	data.Sessions, data.MoreSessions = split(rows)
-	// A user who waits for a mail asks support for it. Mails to an address without its account are on the
-	// page of the outbox only.
-	mails, err := operator.Mails(r.Context(), 5*shownMails)
+	// A user who waits for a mail asks support for it. Those beyond the first page are on the page of the
+	// outbox.
+	mails, _, err := p.admin.FindMails(r.Context(), id, "", 0)
 	if err != nil {
 		return err
 	}
 	for _, m := range mails {
-		if m.UserID == id {
-			data.Mails = append(data.Mails, newMailRow(v, m))
-		}
+		data.Mails = append(data.Mails, newMailRow(v, m))
 	}
 	const lastEvents = 100
 	events, err := operator.UserEvents(r.Context(), id, lastEvents)

@@ -1,0 +1,134 @@
+package server
+
+import (
+	"cmp"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/admin"
+)
+
+// The list of security events, of all accounts and of the server itself. Like the list of accounts, it is
+// a plain form with GET, and its pages cost the same at every depth.
+//
+// An event has network addresses and devices, and the search can contain an email address. The log of this
+// server has the route of a request and not its query.
+
+const pathAdminEvents = pathAdminPages + "/events"
+
+// adminEventsData is the data of the list. It repeats the search, so that the form shows it.
+type adminEventsData struct {
+	Typed, Kind, Address, From, To string
+	Kinds                          []adminKind
+	Events                         []adminEvent
+	Next, First                    string // paths of pages; empty on the last or the first one
+	Filtered                       bool
+}
+
+// An adminKind is a kind of event with its text. People choose by the text, and the URL has the kind.
+type adminKind struct{ Kind, Text string }
+
+// eventKinds returns the kinds that have a text, in the order of the texts. A kind without a text can't be
+// chosen, but its events are listed.
+func (v *view) eventKinds() (all []adminKind) {
+	for key, text := range v.catalog.Texts[v.lang] {
+		kind, isEvent := strings.CutPrefix(key, "event.")
+		if isEvent && kind != "times" {
+			all = append(all, adminKind{kind, text})
+		}
+	}
+	// Two kinds can have one text in a language. Their order must not differ between two requests.
+	slices.SortFunc(all, func(a, b adminKind) int {
+		return cmp.Or(cmp.Compare(a.Text, b.Text), cmp.Compare(a.Kind, b.Kind))
+	})
+	return all
+}
+
+// day reads a date of the form, in UTC. Anything else counts as an empty field.
+func day(text string) time.Time {
+	t, err := time.Parse(time.DateOnly, text)
+	if err != nil {
+		return time.Time{}
+	}
+	return t
+}
+
+// eventSearch reads the search. The last day is included, because people mean it so.
+func eventSearch(query url.Values) (f admin.EventFilter, data adminEventsData) {
+	data = adminEventsData{Typed: strings.TrimSpace(query.Get("q")), Kind: query.Get("kind"),
+		Address: strings.TrimSpace(query.Get("address")), From: query.Get("from"), To: query.Get("to")}
+	f = admin.EventFilter{Kind: data.Kind, Address: data.Address, From: day(data.From), To: day(data.To)}
+	if !f.To.IsZero() {
+		f.To = f.To.AddDate(0, 0, 1)
+	}
+	// The title of the list says whether it is everything or a selection.
+	data.Filtered = data.Typed != "" || f != admin.EventFilter{}
+	return f, data
+}
+
+// findEvents returns a page of events. The field takes the address of an account, its id, or the id of a
+// request from the log. Both ids have one form, so an account is tried first.
+func (p *pages) findEvents(r *http.Request, f admin.EventFilter, typed, after string) (admin.EventPage, error) {
+	switch {
+	case strings.Contains(typed, "@"):
+		user, err := p.engine.Operator().FindUser(r.Context(), typed)
+		var refusal *watchword.Error
+		if errors.As(err, &refusal) { // no account has the address
+			return admin.EventPage{}, nil
+		}
+		if err != nil {
+			return admin.EventPage{}, err
+		}
+		f.User = user.ID
+	case typed != "" && uuid.Validate(typed) != nil:
+		return admin.EventPage{}, nil
+	default:
+		f.User = watchword.UserID(strings.ToLower(typed))
+	}
+	// A deleted account has no row any more, and its last event is found by its id.
+	page, err := p.admin.FindEvents(r.Context(), f, after, 0)
+	if err == nil && typed != "" && after == "" && len(page.Items) == 0 && page.Next == "" {
+		page.Items, err = p.engine.Operator().RequestEvents(r.Context(), strings.ToLower(typed), admin.DefaultLimit)
+	}
+	return page, err
+}
+
+// adminEventsPage lists events, the newest first. Each leads to its account, also to that of a deleted one.
+func (p *pages) adminEventsPage(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
+	query, v := r.URL.Query(), p.newView(r, "admin-events")
+	filter, data := eventSearch(query)
+	data.Kinds = v.eventKinds()
+	// The link to the first page keeps the search, and drops only the cursor.
+	page, err := p.findEvents(r, filter, data.Typed, query.Get("after"))
+	if query.Has("after") {
+		query.Del("after")
+		data.First = withQuery(r.URL.Path, query)
+	}
+	// The cursor belongs to another search. The page then offers the first page of the list.
+	var refusal *watchword.Error
+	if errors.As(err, &refusal) {
+		data.First = r.URL.Path
+		return p.refill(w, r, p.adminView(v, r, by, "", data), err)
+	}
+	if err != nil {
+		return err
+	}
+	// Events of the server itself, such as a rotation of keys, have no account.
+	for _, e := range page.Items {
+		row := newAdminEvent(e)
+		row.Linked = e.UserID != ""
+		data.Events = append(data.Events, row)
+	}
+	if page.Next != "" {
+		query.Set("after", page.Next)
+		data.Next = withQuery(r.URL.Path, query)
+	}
+	return p.showAdmin(w, r, p.adminView(v, r, by, "", data))
+}
