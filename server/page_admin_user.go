@@ -56,7 +56,8 @@ type adminSession struct {
 // An adminEvent is a security event as administrators see it. The request id finds the lines of the log.
 type adminEvent struct {
 	watchword.Event
-	Reuse  *reusedetail.Detail // of a reuse, which the page shows in words
+	Reuse *reusedetail.Detail // of a reuse, which the page shows in words
+
 	// Linked is false on the page of the account itself, where a link would lead back to the same page.
 	Linked bool
 }
@@ -78,10 +79,8 @@ func (w adminWhy) Replaced() time.Time {
 // Icon returns the icon of the device.
 func (e adminEvent) Icon() string { return deviceIcon(e.Device) }
 
-// newAdminEvent converts a stored event. The caller decides whether the row is a link. Its other details are codes and numbers, which the page shows as
-// they are.
-//
-// It parses the detail of a reuse, which is JSON.
+// newAdminEvent converts a stored event. The caller decides whether the row is a link. Details other than
+// that of a reuse are codes and numbers, which the page shows as they are. A reuse has its detail in JSON.
 func newAdminEvent(e watchword.Event) adminEvent {
 	row := adminEvent{Event: e}
 	if detail, ok := reusedetail.Parse(e.Detail); ok && e.Kind == watchword.EventRefreshReused {
