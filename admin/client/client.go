@@ -113,7 +113,7 @@ func (u Users) Get(ctx context.Context, id string) (AdminUserDetailAnswer, error
 	return call[AdminUserDetailAnswer](ctx, u.c, getAdminUsersByID, request{ids: []string{id}})
 }
 
-// Create creates an account. The address gets a mail, in which its user chooses a password.
+// Create creates an account. With Invite, the address gets a mail with a link to choose a password.
 func (u Users) Create(ctx context.Context, body AdminInvite) (AdminUserAnswer, error) {
 	return call[AdminUserAnswer](ctx, u.c, postAdminUsers, request{body: body})
 }

@@ -71,13 +71,13 @@ export class Users {
     return this.#call(api.getAdminUsersById, { ids: [id] }, options)
   }
 
-  /** Creates an account. The address gets a mail, in which its user chooses a password. */
+  /** Creates an account. With `invite`, the address gets a mail with a link to choose a password. */
   create(body: api.AdminInvite, options?: CallOptions): Promise<api.AdminUserAnswer> {
     return this.#call(api.postAdminUsers, { body }, options)
   }
 
   /** Is `create` for an address that gets an invitation. */
-  invite(body: Omit<api.AdminInvite, "invite">, options?: CallOptions): Promise<api.AdminUserAnswer> {
+  invite(body: Omit<api.AdminInvite, "invite" | "verified">, options?: CallOptions): Promise<api.AdminUserAnswer> {
     return this.create({ ...body, invite: true }, options)
   }
 
