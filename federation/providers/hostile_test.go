@@ -300,7 +300,9 @@ func TestBrokenProviderIsNamed(t *testing.T) {
 			"500":  func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) },
 			"HTML": func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "<html>") },
 			"redirect": func(w http.ResponseWriter, r *http.Request) {
-				http.Redirect(w, r, r.URL.Path, http.StatusTemporaryRedirect)
+				// The error of the client quotes the target.
+				query := url.Values{"code": {r.FormValue("code")}, "v": {r.FormValue("code_verifier")}}
+				http.Redirect(w, r, r.URL.Path+"?"+query.Encode(), http.StatusTemporaryRedirect)
 			},
 			"10 MiB": func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Content-Type", "application/json")
@@ -309,7 +311,8 @@ func TestBrokenProviderIsNamed(t *testing.T) {
 			"an error with a secret": func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("Content-Type", "application/json")
 				w.WriteHeader(400)
-				_, _ = fmt.Fprintf(w, `{"error":%q,"error_description":%q}`, r.FormValue("code"), r.FormValue("code_verifier"))
+				_, _ = fmt.Fprintf(w, `{"error":%q,"error_description":%q,"account":"private text"}`, r.FormValue("code"),
+					r.FormValue("code_verifier"))
 			},
 		} {
 			s.acme.set(func(p *scripted) { p.endpoint["/token"] = broken })
@@ -323,6 +326,9 @@ func TestBrokenProviderIsNamed(t *testing.T) {
 			}
 			b.post(s.url+"/login", url.Values{"email": {"ada@example.com"}, "password": {password}}).goes(t, "/account")
 			s.noSecrets(t, at)
+		}
+		if strings.Contains(s.log.String(), "private text") {
+			t.Error("the log has the body of a response")
 		}
 		// Only the notice of this server shows such a text.
 		const forged = "/login?why=provider&code=PROVIDER_UNAVAILABLE&with=acme"

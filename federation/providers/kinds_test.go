@@ -118,6 +118,13 @@ func TestMicrosoftTenantCountsAndTheAddressDoesNot(t *testing.T) {
 						t.Errorf("tid %v: got %d to %s", tid, p.StatusCode, p.location())
 					}
 				}
+				// A tid that is not the id of a tenant, with the issuer to match.
+				s.acme.set(func(p *scripted) { p.user["tid"], p.user["iss"] = "evil", p.URL+"/evil/v2.0" })
+				evil := newBrowser(t)
+				p = evil.get(evil.toCallback(s, "acme", ""))
+				if !strings.Contains(p.location(), "PROVIDER_UNAVAILABLE") {
+					t.Errorf("tid evil: got %d to %s", p.StatusCode, p.location())
+				}
 			})
 		})
 	}

@@ -163,6 +163,15 @@ func TestDocumentsOfAnotherIssuerOrUserAreRefused(t *testing.T) {
 			t.Errorf("userinfo of %q: %+v, %v", sub, claims, err)
 		}
 	}
+	acme.set(func(p *scripted) {
+		p.endpoint["/.well-known/openid-configuration"] = func(w http.ResponseWriter, r *http.Request) {
+			p.discovery(asHTML{w}, r)
+		}
+	})
+	if _, err := signIn(); err == nil || !strings.Contains(err.Error(), "instead of JSON") {
+		t.Errorf("a document as text/html: %v", err)
+	}
+	acme.set(func(p *scripted) { delete(p.endpoint, "/.well-known/openid-configuration") })
 	for member, value := range map[string]string{
 		"issuer": acme.URL + "/", "token_endpoint": "http://idp.example/token", "jwks_uri": "http://idp.example/jwks",
 		"authorization_endpoint": "javascript:alert(1)", "userinfo_endpoint": "http://idp.example/userinfo",
@@ -172,4 +181,12 @@ func TestDocumentsOfAnotherIssuerOrUserAreRefused(t *testing.T) {
 			t.Errorf("%s %q: %v", member, value, err)
 		}
 	}
+}
+
+// asHTML sends a response as text/html.
+type asHTML struct{ http.ResponseWriter }
+
+func (w asHTML) Write(p []byte) (int, error) {
+	w.Header().Set("Content-Type", "text/html")
+	return w.ResponseWriter.Write(p)
 }
