@@ -144,3 +144,41 @@ func TestAdminPagesFitAndAreAccessible(t *testing.T) {
 	b.visit("/admin/users")
 	check(b, "admin-factor")
 }
+
+// A support call from the sign-in to the change: the second step, the question after a step-up, and the
+// way back to it. It works without the script, too.
+func TestChromiumAdminSignsAUserOutAfterAStepUp(t *testing.T) {
+	t.Parallel()
+	inBoth(t, func(t *testing.T, tabOf func(*service) *tab) {
+		s, phone := startFactors(t, nil, nil)
+		_, phone.secret, _ = s.enrolTOTP(t, s.browser(t))
+		ada, err := s.engine.Operator().FindUser(t.Context(), "ada@example.com")
+		must(t, err)
+		_, err = s.engine.Operator().SetRoles(t.Context(), ada.ID, []string{watchword.RoleAdmin})
+		must(t, err)
+		s.server, err = server.New(s.engine, server.Options{PublicURL: s.url, AdminPages: true,
+			Factors: factors.New(s.engine, s.store.Factors(), factors.Options{}),
+			Admin:   admin.New(s.engine, s.store.Admin(), admin.Options{})})
+		must(t, err)
+		s.browser(t).register("bob@example.com")
+
+		b := tabOf(s)
+		b.visit("/admin/users?q=bob")
+		b.fill("Email address", "ada@example.com")
+		b.fill("Password", goodPassword)
+		b.press("Sign in")
+		b.fill("Code", phone.code())
+		b.press("Sign in")
+		b.reads("Accounts found", "bob@example.com")
+		b.press("bob@example.com")
+		b.reads("Why was this user signed out?", "Not signed out")
+		phone.forward.Add(int64(6 * time.Minute))
+		b.press("Sign out everywhere")
+		b.reads("Confirm that it is you")
+		b.fill("Code", phone.code())
+		b.press("Continue")
+		b.reads("Sign bob@example.com out on all devices?")
+		b.press("Sign out everywhere")
+		b.reads("All sessions have ended.", "ended all sessions of this account", "No live session.")
+	})
+}
