@@ -88,6 +88,10 @@ upgrade: ## run the server of an earlier revision beside this one on one databas
 revocation: ## measure how long after a logout services reject a token, with one and three servers
 	SOAK_ROUNDS=$(or $(strip $(ROUNDS)),1000) go test -run Revoked -count=1 -timeout=0 -v ./cmd/watchword
 
+.PHONY: accounts
+accounts: ## measure the lists of administrators with a million accounts on both stores; with ROUNDS=10000, with fewer
+	WATCHWORD_TEST_ACCOUNTS=$(or $(strip $(ROUNDS)),1000000) go test -run ListsOfManyAccounts -count=1 -timeout=0 -v ./lab/accounts
+
 timing: ## measure whether response times reveal that an account exists
 	go run ./lab/timing/cmd -samples $(or $(strip $(ROUNDS)),1000)
 

@@ -69,7 +69,7 @@ var importTable = []row{
 	{"cmd/internal/userimport", "root accountimport internal/*", edges},
 	{"cmd/*", "*", "web"},
 	{"embedded", "root factors federation server mail mail/* store/*", ""},
-	{"lab lab/*", "root accountimport internal/* store/* lab/*", ""},
+	{"lab lab/*", "root accountimport admin internal/* store/* lab/*", ""},
 	{"examples examples/*", "root admin/client embedded verify server dialect/* store/* mail mail/*", ""},
 }
 

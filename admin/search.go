@@ -10,18 +10,22 @@ import (
 	"github.com/watchword-auth/watchword/internal/storable"
 )
 
-// A search reads a range of one index: of addresses, or of the accounts with a role. The other
-// filters apply to the accounts of that range. One request reads at most maxScanned of them, so a
+// A search reads a range of one index: of addresses, or of the accounts with a role. The store applies the
+// other filters to the accounts of that range. One request looks at most at maxScanned of them, so a
 // filter that selects few accounts among millions costs a page with few items, and never a long
 // query.
+//
+// A search for an address and a role reads the range of the role if few accounts hold it, and otherwise that
+// of the address. The cursor says which.
 
 const (
 	// DefaultLimit and MaxLimit bound the items of a page.
 	DefaultLimit = 50
 	MaxLimit     = 200
 
-	scanned    = 500 // accounts that one statement reads, if some may not be selected
-	maxScanned = 2000
+	maxScanned = 1000
+	scanned    = 500 // events that one statement reads, if some may not be selected
+	smallRole  = 200 // accounts of a role that a search for an address reads
 )
 
 // A Filter selects accounts. The zero value selects all.
@@ -122,61 +126,125 @@ func (m *Manager) FindUsers(ctx context.Context, f Filter, cursor string, limit 
 		return Page{}, nil // no address and no role has such a character
 	}
 	limit = min(cmp.Or(max(limit, 0), DefaultLimit), MaxLimit)
-	size := scanned
-	if f.State == "" && f.Factor == "" && (f.Role == "" || f.Email == "") {
-		size = limit // the range has no account that the filter does not select
+	s := search{Filter: f, limit: limit}
+	s.kind, s.after, _ = strings.Cut(after, ":")
+	var next string
+	err = m.store.View(ctx, func(tx Tx) error {
+		page.Items, next, err = s.page(ctx, tx)
+		return err
+	})
+	if next != "" {
+		page.Next = m.seal(f.list(), next)
 	}
-	for read := 0; read < maxScanned; {
-		batch, err := m.batch(ctx, f, after, size)
-		if err != nil {
-			return Page{}, err
-		}
-		for _, account := range batch {
-			after = f.positionOf(account)
-			if f.selects(account) {
-				page.Items = append(page.Items, account)
-			}
-			if len(page.Items) == limit {
-				page.Next = m.seal(f.list(), after)
-				return page, nil
-			}
-		}
-		if read += len(batch); len(batch) < size {
-			return page, nil
+	return page, err
+}
+
+// A search is a filter and a position in one of its ranges.
+type search struct {
+	Filter
+	kind  string // byAddress or byRole; empty: the first page decides
+	after string // an address or an id
+	limit int
+}
+
+// page returns the items of a page, and the position of the next page if there is one.
+func (s search) page(ctx context.Context, tx Tx) (items []Account, next string, err error) {
+	if s.kind == "" {
+		if s.kind, err = rangeOf(ctx, tx, s.Filter); err != nil {
+			return nil, "", err
 		}
 	}
-	page.Next = m.seal(f.list(), after)
-	return page, nil
+	// One account more than the page has shows whether there is a next page.
+	scan := s.limit + 1
+	switch {
+	case s.kind == byRole && s.Email != "":
+		scan = smallRole
+	case s.State != "" || s.Factor != "" || s.kind == byAddress && s.Role != "":
+		scan = maxScanned
+	}
+	read := s.readAddresses
+	if s.kind == byRole {
+		read = s.readRole
+	}
+	items, last, found, err := read(ctx, tx, scan)
+	if n := len(items); n == s.limit && s.positionOf(items[n-1]) != last {
+		next = s.kind + ":" + s.positionOf(items[n-1])
+	} else if found == scan {
+		next = s.kind + ":" + last
+	}
+	return items, next, err
+}
+
+// The ranges of a search, as they begin a cursor.
+const (
+	byAddress = "address"
+	byRole    = "role"
+)
+
+// rangeOf chooses the range of a search.
+func rangeOf(ctx context.Context, tx Tx, f Filter) (string, error) {
+	switch {
+	case f.Role == "":
+		return byAddress, nil
+	case f.Email == "":
+		return byRole, nil
+	}
+	_, found, err := tx.LastWithRole(ctx, f.Role, "", smallRole)
+	if err == nil && found < smallRole {
+		return byRole, nil
+	}
+	return byAddress, err
+}
+
+// readAddresses returns up to s.limit accounts that the filter selects among the next scan accounts with the prefix. It
+// also returns the last address of these accounts, and their number.
+func (s search) readAddresses(
+	ctx context.Context, tx Tx, scan int,
+) (items []Account, last string, found int, err error) {
+	// Addresses are printable ASCII, so next follows an address directly, and end is above all addresses of a prefix.
+	const next, end = "\x01", "\x7f"
+	prefix := watchword.Address(strings.ToLower(s.Email))
+	from, below := max(prefix, watchword.Address(s.after)+next), prefix+end
+	address, found, err := tx.LastAccount(ctx, from, below, scan)
+	if err != nil || found == 0 {
+		return nil, "", 0, err
+	}
+	items, err = tx.Accounts(ctx, from, address+next, s.Filter, s.limit)
+	return items, string(address), found, err
+}
+
+// readRole does the same with the accounts that hold the role.
+func (s search) readRole(
+	ctx context.Context, tx Tx, scan int,
+) (items []Account, last string, found int, err error) {
+	id, found, err := tx.LastWithRole(ctx, s.Role, watchword.UserID(s.after), scan)
+	if err != nil || found == 0 {
+		return nil, "", 0, err
+	}
+	if s.Email == "" {
+		items, err = tx.AccountsWithRole(ctx, watchword.UserID(s.after), id, s.Filter, s.limit)
+		return items, string(id), found, err
+	}
+	all, err := tx.AccountsWithRole(ctx, watchword.UserID(s.after), id, s.Filter, scan)
+	for _, account := range all {
+		if s.selects(account) && len(items) < s.limit {
+			items = append(items, account)
+		}
+	}
+	return items, string(id), found, err
+}
+
+// positionOf returns the position of an account in the range.
+func (s search) positionOf(a Account) string {
+	if s.kind == byRole {
+		return string(a.ID)
+	}
+	return string(a.Email)
 }
 
 // isRange reports whether text has only characters of addresses and roles: printable ASCII.
 func isRange(text string) bool {
 	return !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' })
-}
-
-// batch reads the next accounts of the range, in a transaction of its own.
-func (m *Manager) batch(ctx context.Context, f Filter, after string, size int) (batch []Account, err error) {
-	err = m.store.View(ctx, func(tx Tx) error {
-		if f.Role != "" {
-			batch, err = tx.AccountsWithRole(ctx, f.Role, watchword.UserID(after), size)
-			return err
-		}
-		// Addresses are printable ASCII, so next follows an address directly, and last is above all addresses of
-		// a prefix.
-		const next, last = "\x01", "\x7f"
-		prefix := watchword.Address(strings.ToLower(f.Email))
-		batch, err = tx.Accounts(ctx, max(prefix, watchword.Address(after)+next), prefix+last, size)
-		return err
-	})
-	return batch, err
-}
-
-// positionOf returns the position of an account in the range of the filter.
-func (f Filter) positionOf(a Account) string {
-	if f.Role != "" {
-		return string(a.ID)
-	}
-	return string(a.Email)
 }
 
 // findByID returns a page of at most one account.

@@ -31,12 +31,17 @@ type Tx interface {
 //
 // Unstable: stores implement it.
 type AccountTx interface {
-	// Accounts lists up to limit accounts in the order of the bytes of their addresses, from one address and below
-	// another.
-	Accounts(ctx context.Context, from, below watchword.Address, limit int) ([]Account, error)
-	// AccountsWithRole lists up to limit accounts that hold a role and have an id after the given one, in the order of
-	// ids.
-	AccountsWithRole(ctx context.Context, role string, after watchword.UserID, limit int) ([]Account, error)
+	// Accounts lists up to limit accounts that a filter selects, in the order of the bytes of their addresses, from one
+	// address and below another. Only Role, State and Factor of the filter count.
+	Accounts(ctx context.Context, from, below watchword.Address, f Filter, limit int) ([]Account, error)
+	// LastAccount returns the last address of the first n accounts in such a range, and their number.
+	LastAccount(ctx context.Context, from, below watchword.Address, n int) (last watchword.Address, found int, err error)
+	// AccountsWithRole lists up to limit accounts that a filter selects among those that hold its role, after one id and
+	// up to another, in the order of ids. Only Role, State and Factor of the filter count.
+	AccountsWithRole(ctx context.Context, after, upTo watchword.UserID, f Filter, limit int) ([]Account, error)
+	// LastWithRole returns the last id of the first n accounts that hold a role, after an id, and their number.
+	LastWithRole(ctx context.Context, role string, after watchword.UserID, n int) (
+		last watchword.UserID, found int, err error)
 	// HasAdmin reports whether an enabled account holds the role admin. It locks the decision until the transaction
 	// ends: of two transactions that each remove one of two administrators, the second sees what the first has done.
 	// The lock is the row of the key KeyService. Without it, HasAdmin fails with another error than ErrNotFound.

@@ -158,6 +158,8 @@ func TestAdminCursorBelongsToItsFilter(t *testing.T) {
 
 // Every route is called as every kind of caller. A new route is called too, because the rows come
 // from the table of routes.
+//
+// AZ-4
 func TestAdminRoutesCheckTheirGuard(t *testing.T) {
 	t.Parallel()
 	s, header := withAdmin(t)
@@ -222,6 +224,7 @@ func (s *service) reprove(t *testing.T, header, methods []string, age time.Durat
 	})
 }
 
+// AZ-4
 func TestAdminDemotionCountsAtTheNextRequest(t *testing.T) {
 	t.Parallel()
 	s, header := withAdmin(t)

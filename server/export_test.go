@@ -113,3 +113,21 @@ func (s *Server) AdminChangePaths() (all []string) {
 	}
 	return all
 }
+
+// A Route is a row of the tables of the API and of the pages.
+type Route struct {
+	Method, Path string
+	Body         any // zero value of the body; nil: none
+}
+
+// AllRoutes returns the tables of the API and of the pages. o are the options of the server.
+func (s *Server) AllRoutes(o Options) (all []Route, err error) {
+	p, err := newPages(s.edge, o, s.api.routes())
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range append(s.api.routes(), p.routes()...) {
+		all = append(all, Route{r.method, r.path, r.body})
+	}
+	return all, nil
+}

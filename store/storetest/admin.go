@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -19,8 +20,8 @@ var administration = map[string]func(suite){
 		completeFixture(s, want)
 		s.admin(func(ctx context.Context, tx admin.Tx) error {
 			byID, err := tx.Account(ctx, want.ID)
-			byEmail, err2 := tx.Accounts(ctx, want.Email, want.Email+"\x7f", 9)
-			byRole, err3 := tx.AccountsWithRole(ctx, "staff", "", 9)
+			byEmail, err2 := tx.Accounts(ctx, want.Email, want.Email+"\x7f", admin.Filter{}, 9)
+			byRole, err3 := tx.AccountsWithRole(ctx, "", want.ID, admin.Filter{Role: "staff"}, 9)
 			same(s, "by id", byID, want)
 			same(s, "by address", byEmail, []admin.Account{want})
 			same(s, "by role", byRole, []admin.Account{want})
@@ -59,13 +60,20 @@ var administration = map[string]func(suite){
 			{"", "\x7f", 0, nil},
 		} {
 			s.admin(func(ctx context.Context, tx admin.Tx) error {
-				got, err := tx.Accounts(ctx, c.from, c.below, c.limit)
+				got, err := tx.Accounts(ctx, c.from, c.below, admin.Filter{}, c.limit)
 				var emails []watchword.Address
 				for _, account := range got {
 					emails = append(emails, account.Email)
 				}
 				same(s, string(c.from+" to "+c.below), emails, c.want)
-				return err
+				last, found, err2 := tx.LastAccount(ctx, c.from, c.below, c.limit)
+				want := watchword.Address("")
+				if len(c.want) > 0 {
+					want = c.want[len(c.want)-1]
+				}
+				same(s, "last", last, want)
+				same(s, "number", found, len(c.want))
+				return firstError(err, err2)
 			})
 		}
 	},
@@ -88,6 +96,37 @@ var administration = map[string]func(suite){
 		s.wantRole("member", ids[1], 9, ids[2:]...)
 		s.wantRole("member", ids[3], 9)
 		s.wantRole("mem%", "", 9)
+	},
+
+	// The store and admin.Account agree about states and factors.
+	"AccountsAreFilteredByStateFactorAndRole": func(s suite) {
+		s.addAccountsOfAllKinds()
+		s.admin(func(ctx context.Context, tx admin.Tx) error {
+			all, err := tx.Accounts(ctx, "", "\x7f", admin.Filter{}, 99)
+			for _, f := range allFilters() {
+				var want []admin.Account
+				for _, account := range all {
+					if selects(f, account) {
+						want = append(want, account)
+					}
+				}
+				got, err := tx.Accounts(ctx, "", "\x7f", f, 99)
+				same(s, fmt.Sprintf("%+v", f), got, want)
+				few, err2 := tx.Accounts(ctx, "", "\x7f", f, 1)
+				same(s, fmt.Sprintf("%+v, limit 1", f), few, want[:min(1, len(want))])
+				if f.Role != "" {
+					last, _, err3 := tx.LastWithRole(ctx, f.Role, "", 99)
+					byRole, err4 := tx.AccountsWithRole(ctx, "", last, f, 99)
+					same(s, fmt.Sprintf("%+v, by role", f), byRole, want)
+					err2 = firstError(err2, err3, err4)
+				}
+				if err := firstError(err, err2); err != nil {
+					return err
+				}
+			}
+			same(s, "accounts", len(all), 12)
+			return err
+		})
 	},
 
 	// The rows of the roles follow each change of an account.
@@ -191,8 +230,52 @@ func (s suite) fullAccount() admin.Account {
 
 var errLastAdmin = errors.New("the last administrator")
 
+// addAccountsOfAllKinds inserts accounts of each state, with no factor, one of each kind, and both. Their ids and their
+// addresses have the same order.
+func (s suite) addAccountsOfAllKinds() {
+	s.Helper()
+	for n := range 12 {
+		u := User(n)
+		u.Roles = [][]string{nil, {"staff"}, {"admin", "staff"}}[n%3]
+		switch n / 4 {
+		case 1:
+			u.VerifiedAt = time.Time{}
+		case 2:
+			u.DisabledAt = Start
+		}
+		if n == 11 {
+			u.VerifiedAt = time.Time{} // disabled and unverified
+		}
+		s.wantHeld(true, "insert", insertUser(u, Start))
+		if n%4 == 1 || n%4 == 3 {
+			s.wantHeld(true, "a TOTP", insertFactor(factorOf(u, 2*n)))
+		}
+		if n%4 >= 2 {
+			s.wantHeld(true, "a passkey", insertFactor(passkeyOf(u, 2*n+1)))
+		}
+	}
+}
+
+func allFilters() (all []admin.Filter) {
+	for _, state := range []string{"", admin.StateActive, admin.StateUnverified, admin.StateDisabled} {
+		for _, factor := range []string{"", admin.FactorNone, admin.FactorAny, admin.FactorTOTP, admin.FactorPasskey} {
+			for _, role := range []string{"", "admin", "staff", "other"} {
+				all = append(all, admin.Filter{State: state, Factor: factor, Role: role})
+			}
+		}
+	}
+	return all
+}
+
+func selects(f admin.Filter, a admin.Account) bool {
+	kinds := a.Kinds()
+	factor := f.Factor == "" || slices.Contains(kinds, f.Factor) || f.Factor == admin.FactorAny && len(kinds) > 0 ||
+		f.Factor == admin.FactorNone && len(kinds) == 0
+	return factor && (f.State == "" || f.State == a.State()) && (f.Role == "" || a.HasRole(f.Role))
+}
+
 // removeAdmin disables, demotes or deletes an administrator, and asks whether one remains. It then calls both, and is
-// rolled back with errLastAdmin if none remains.
+// rolled back with errLastAdmin if it was the last one.
 func (s suite) removeAdmin(id watchword.UserID, way int, both func()) error {
 	return s.Update(s.Context(), func(tx watchword.Tx) (err error) {
 		switch way {
@@ -224,13 +307,15 @@ func (s suite) admin(fn func(context.Context, admin.Tx) error) {
 func (s suite) wantRole(role string, after watchword.UserID, limit int, want ...watchword.UserID) {
 	s.Helper()
 	s.admin(func(ctx context.Context, tx admin.Tx) error {
-		found, err := tx.AccountsWithRole(ctx, role, after, limit)
+		last, found, err := tx.LastWithRole(ctx, role, after, limit)
+		accounts, err2 := tx.AccountsWithRole(ctx, after, last, admin.Filter{Role: role}, limit)
 		var ids []watchword.UserID
-		for _, account := range found {
+		for _, account := range accounts {
 			ids = append(ids, account.ID)
 		}
 		same(s, "accounts with the role "+role, ids, want)
-		return err
+		same(s, "their number", found, len(want))
+		return firstError(err, err2)
 	})
 }
 

@@ -23,28 +23,48 @@ const (
 	hasAdmin = `SELECT EXISTS (SELECT 1 FROM user_roles JOIN users ON users.id = user_roles.user_id
 		WHERE user_roles.role = 'admin' AND users.disabled_at = 0)`
 
-	// hasFactors are two lookups in factors_by_user. A join would repeat the user for each factor.
-	hasFactors = `EXISTS (SELECT 1 FROM factors WHERE factors.user_id = users.id AND factors.kind = 'totp'),
-		EXISTS (SELECT 1 FROM factors WHERE factors.user_id = users.id AND factors.kind = 'passkey')`
+	// hasTOTP and hasPasskey are lookups in factors_by_user. A join would repeat the user for each factor. A comparison
+	// with EXISTS could read the whole table once, because PostgreSQL may hash it.
+	hasTOTP    = `(SELECT COUNT(*) FROM factors WHERE factors.user_id = users.id AND factors.kind = 'totp') > 0`
+	hasPasskey = `(SELECT COUNT(*) FROM factors WHERE factors.user_id = users.id AND factors.kind = 'passkey') > 0`
+
+	// isSelected takes state and factor of a filter as $4 and $5. The store filters, because a list of few among many
+	// accounts would otherwise carry thousands of rows to the caller. The state is that of admin.Account.State.
+	isSelected = `($4 = '' OR $4 = CASE WHEN users.disabled_at <> 0 THEN 'disabled'
+			WHEN users.verified_at = 0 THEN 'unverified' ELSE 'active' END)
+		AND ($5 = '' OR ($5 <> 'none') = ((SELECT COUNT(*) FROM factors WHERE factors.user_id = users.id
+			AND factors.kind IN ('totp', 'passkey') AND ($5 = factors.kind OR $5 IN ('any', 'none'))) > 0))`
+
+	// lastAccount and lastWithRole read only an index.
+	lastAccount = `SELECT COALESCE(MAX(email COLLATE "binary"), ''), COUNT(*) FROM (SELECT email FROM users
+		WHERE email COLLATE "binary" >= $1 AND email COLLATE "binary" < $2
+		ORDER BY email COLLATE "binary" LIMIT $3) AS found`
+
+	lastWithRole = `SELECT COALESCE(MAX(user_id), ''), COUNT(*) FROM (SELECT user_id FROM user_roles
+		WHERE role = $1 AND user_id > $2 ORDER BY user_id LIMIT $3) AS found`
 )
 
 var (
+	accountColumns = userColumns + `, ` + hasTOTP + `, ` + hasPasskey
+
 	// selectAccounts reads the same range as selectUsers.
-	selectAccounts = `SELECT ` + userColumns + `, ` + hasFactors + ` FROM users
-		WHERE email COLLATE "binary" >= $1 AND email COLLATE "binary" < $2
+	selectAccounts = `SELECT ` + accountColumns + ` FROM users
+		WHERE email COLLATE "binary" >= $1 AND email COLLATE "binary" < $2 AND ` + isSelected + `
+		AND ($6 = '' OR (SELECT COUNT(*) FROM user_roles WHERE role = $6 AND user_id = users.id) > 0)
 		ORDER BY email COLLATE "binary" LIMIT $3`
 
 	// selectRoleAccounts follows the primary key of user_roles. Its order is that of the ids, so that a role that every
 	// account holds costs no sort.
-	selectRoleAccounts = `SELECT ` + userColumns + `, ` + hasFactors + `
+	selectRoleAccounts = `SELECT ` + accountColumns + `
 		FROM user_roles JOIN users ON users.id = user_roles.user_id
-		WHERE user_roles.role = $1 AND user_roles.user_id > $2 ORDER BY user_roles.user_id LIMIT $3`
+		WHERE user_roles.role = $1 AND user_roles.user_id > $2 AND user_roles.user_id <= $6 AND ` + isSelected + `
+		ORDER BY user_roles.user_id LIMIT $3`
 
 	// selectSessionsOf needs no user, so the sessions of a deleted account are found.
 	selectSessionsOf = `SELECT ` + sessionColumns + ` FROM sessions WHERE user_id = $1
 		ORDER BY rotated_at DESC, id DESC LIMIT $2`
 
-	selectAccount = `SELECT ` + userColumns + `, ` + hasFactors + ` FROM users WHERE users.id = $1`
+	selectAccount = `SELECT ` + accountColumns + ` FROM users WHERE users.id = $1`
 )
 
 func scanAccount(s scanner) (a admin.Account, err error) {
@@ -62,15 +82,38 @@ func (t Tx) insertRoles(ctx context.Context, id watchword.UserID, roles []string
 }
 
 // Accounts continues at an address, as Users does.
-func (t Tx) Accounts(ctx context.Context, from, below watchword.Address, limit int) ([]admin.Account, error) {
-	return rows(ctx, t, scanAccount, selectAccounts, from, below, limit)
+func (t Tx) Accounts(
+	ctx context.Context, from, below watchword.Address, f admin.Filter, limit int,
+) ([]admin.Account, error) {
+	return rows(ctx, t, scanAccount, selectAccounts, from, below, limit, f.State, f.Factor, f.Role)
+}
+
+// LastAccount bounds what Accounts looks at. A LIMIT of Accounts alone would not: it counts the selected accounts, so a
+// filter without a match would read the whole range.
+func (t Tx) LastAccount(
+	ctx context.Context, from, below watchword.Address, n int,
+) (last watchword.Address, found int, err error) {
+	last, err = row(ctx, t, func(s scanner) (last watchword.Address, err error) {
+		return last, s.Scan(&last, &found)
+	}, lastAccount, from, below, n)
+	return last, found, err
 }
 
 // AccountsWithRole continues at an id, so a deep page costs the same as the first.
 func (t Tx) AccountsWithRole(
-	ctx context.Context, role string, after watchword.UserID, limit int,
+	ctx context.Context, after, upTo watchword.UserID, f admin.Filter, limit int,
 ) ([]admin.Account, error) {
-	return rows(ctx, t, scanAccount, selectRoleAccounts, role, after, limit)
+	return rows(ctx, t, scanAccount, selectRoleAccounts, f.Role, after, limit, f.State, f.Factor, upTo)
+}
+
+// LastWithRole bounds AccountsWithRole in the same way.
+func (t Tx) LastWithRole(
+	ctx context.Context, role string, after watchword.UserID, n int,
+) (last watchword.UserID, found int, err error) {
+	last, err = row(ctx, t, func(s scanner) (last watchword.UserID, err error) {
+		return last, s.Scan(&last, &found)
+	}, lastWithRole, role, after, n)
+	return last, found, err
 }
 
 // HasAdmin locks a row first that all such transactions share, so the query reads a snapshot from after the wait. The

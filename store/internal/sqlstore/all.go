@@ -185,6 +185,8 @@ func adminStatements() []Statement {
 		{"deleteRoles", deleteRoles, ByUser},
 		{"deleteIdempotency", deleteIdempotency, ByUser},
 		{"selectAccounts", selectAccounts, ByOperator},
+		{"lastAccount", lastAccount, ByOperator},
+		{"lastWithRole", lastWithRole, ByRole},
 		{"selectRoleAccounts", selectRoleAccounts, ByRole},
 		{"selectAccount", selectAccount, ByUser},
 		{"selectSessionsOf", selectSessionsOf, ByUser},

@@ -1,0 +1,111 @@
+// Package accounts measures how long an administrator waits for a list of accounts, when there are many. It fills a
+// database through SQL and calls admin.Manager.FindUsers as the administration API does.
+//
+// The figures are in docs/performance.md. `make accounts` repeats them.
+package accounts
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/watchword-auth/watchword/admin"
+)
+
+// A Row is the result of one list.
+type Row struct {
+	Name   string
+	Items  int           // of all measured pages together
+	Pages  int           // measured
+	Median time.Duration // of a page
+	Slow   time.Duration // the 99th percentile
+}
+
+// A list is a search and the pages that are measured.
+type list struct {
+	name   string
+	filter admin.Filter
+	deep   bool // follow the cursors to the end of the list, or for maxPages
+}
+
+const (
+	repeats  = 30   // measurements of a page that is not deep
+	maxPages = 5000 // of one deep list
+)
+
+// lists are the searches of a console. Prefixes and roles select a few accounts, or many. Some filters select few
+// accounts of a large range.
+var lists = []list{
+	{"all, first page", admin.Filter{}, false},
+	{"all, every page to the end", admin.Filter{}, true},
+	{"prefix of one account", admin.Filter{Email: "ab.user123"}, false},
+	{"prefix of 1,500 accounts", admin.Filter{Email: "ab"}, false},
+	{"prefix of 38,000 accounts, every page", admin.Filter{Email: "q"}, true},
+	{"role of 3 accounts", admin.Filter{Role: "admin"}, false},
+	{"role of 1 % of all, first page", admin.Filter{Role: "staff"}, false},
+	{"role of half of all, every page", admin.Filter{Role: "member"}, true},
+	{"role of half of all, with a short prefix", admin.Filter{Role: "member", Email: "ab"}, false},
+	{"role of half of all, with a long prefix", admin.Filter{Role: "member", Email: "ab.user9"}, false},
+	{"role of 3 accounts, with a short prefix", admin.Filter{Role: "admin", Email: "a"}, false},
+	{"disabled (0.5 %), first page", admin.Filter{State: admin.StateDisabled}, false},
+	{"disabled, 1,000 pages", admin.Filter{State: admin.StateDisabled}, true},
+	{"unverified (5 %), first page", admin.Filter{State: admin.StateUnverified}, false},
+	{"passkeys (2 %), first page", admin.Filter{Factor: admin.FactorPasskey}, false},
+	{"selects no account", admin.Filter{State: admin.StateDisabled, Factor: admin.FactorPasskey}, false},
+	{"selects no account, role of half of all",
+		admin.Filter{State: admin.StateDisabled, Factor: admin.FactorPasskey, Role: "member"}, false},
+	{"one account by id", admin.Filter{ID: idOf(4711)}, false},
+}
+
+// Measure lists accounts and returns a row for each list. limit is the number of accounts of a page.
+func Measure(ctx context.Context, m *admin.Manager, limit int) (rows []Row, err error) {
+	for _, l := range lists {
+		row, err := l.measure(ctx, m, limit)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", l.name, err)
+		}
+		rows = append(rows, row)
+	}
+	return rows, nil
+}
+
+func (l list) measure(ctx context.Context, m *admin.Manager, limit int) (Row, error) {
+	row, after := Row{Name: l.name}, ""
+	var took []time.Duration
+	for range maxPages {
+		began := time.Now()
+		page, err := m.FindUsers(ctx, l.filter, after, limit)
+		if err != nil {
+			return row, err
+		}
+		took = append(took, time.Since(began))
+		row.Items += len(page.Items)
+		if l.deep {
+			after = page.Next
+		}
+		if l.deep && after == "" || !l.deep && len(took) == repeats {
+			break
+		}
+	}
+	slices.Sort(took)
+	row.Pages, row.Median, row.Slow = len(took), took[len(took)/2], took[len(took)*99/100]
+	return row, nil
+}
+
+// Markdown returns a table with a column for each store.
+func Markdown(stores []string, results [][]Row) string {
+	var table strings.Builder
+	fmt.Fprintf(&table, "| list | %s |\n|%s\n", strings.Join(stores, " | "), strings.Repeat(" --- |", len(stores)+1))
+	for i, row := range results[0] {
+		fmt.Fprintf(&table, "| %s |", row.Name)
+		for _, rows := range results {
+			fmt.Fprintf(&table, " %s / %s |", milliseconds(rows[i].Median), milliseconds(rows[i].Slow))
+		}
+		table.WriteString("\n")
+	}
+	return table.String()
+}
+
+func milliseconds(d time.Duration) string { return fmt.Sprintf("%.1f ms", d.Seconds()*1000) }
