@@ -16,9 +16,10 @@ import (
 // GET /api/auth/me is exact: a request that begins after a session has ended is refused by
 // every server, although servers keep verified tokens and rows in memory. Clients refresh
 // and read at several servers, and a command line ends the session beside them. The
-// history of one session must have an order that the model explains.
+// history of one session must have an order that the model explains. In every second round the command disables the
+// account instead, while refreshes are under way.
 
-// identified is a GET /me, and endedOutside the command `sessions end`.
+// identified is a GET /me, and endedOutside the command `sessions end` or `users disable`.
 type (
 	identified   struct{}
 	endedOutside struct{}
@@ -39,7 +40,7 @@ func operate(s judged, policy watchword.RotationPolicy, input any, at time.Time)
 	}
 }
 
-// RT-11
+// RT-11, RL-11
 func TestReadsOfASessionAreLinearizable(t *testing.T) {
 	t.Parallel()
 	policy := watchword.RotationPolicy{Grace: time.Minute, Clean: 1}
@@ -65,9 +66,13 @@ func checkReads(t *testing.T, policy watchword.RotationPolicy, arguments, where 
 		h.begin(round)
 		var ended sync.WaitGroup
 		outside := make(chan struct{}) // closed when the command has returned
+		command := []string{"sessions", "end"}
+		if round%2 == 1 {
+			command = []string{"users", "disable"}
+		}
 		ended.Go(func() {
 			defer close(outside)
-			h.endOutside(clients, where)
+			h.endOutside(clients, append(append(command, h.email, "--yes"), where...))
 		})
 		for client := range clients {
 			random := rand.New(rand.NewPCG(uint64(round), uint64(client)))
@@ -123,13 +128,13 @@ func (h *history) deviceOf(address string) *device {
 	return d
 }
 
-// endOutside runs `sessions end` as another process.
-func (h *history) endOutside(client int, where []string) {
+// endOutside runs a command that ends the session as another process.
+func (h *history) endOutside(client int, args []string) {
 	called := time.Now().UnixNano()
-	got := run(h.t, call{args: append([]string{"sessions", "end", h.email, "--yes"}, where...)})
+	got := run(h.t, call{args: args})
 	returned := time.Now().UnixNano()
 	if got.code != 0 {
-		h.t.Errorf("sessions end: exit code %d: %s", got.code, got.errors)
+		h.t.Errorf("%s %s: exit code %d: %s", args[0], args[1], got.code, got.errors)
 		return
 	}
 	h.record(porcupine.Operation{
