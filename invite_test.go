@@ -60,6 +60,25 @@ func TestInvitationSetsThePasswordAndSignsInOnce(t *testing.T) {
 	})
 }
 
+// The roles are those of the account when it accepts. The invitation does not carry them.
+//
+// AZ-3
+func TestInvitationOpensASessionWithTheRolesOfNow(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, start func(*testing.T, func(*watchword.Options)) *rig) {
+		r := start(t, nil)
+		user, token := r.invite(t)
+		_, err := r.Operator().SetRoles(t.Context(), user.ID, []string{"auditor"})
+		must(t, err)
+		r.clock.advance(time.Second)
+		signedIn, err := r.accept(t, token, goodPassword, "")
+		must(t, err)
+		if who := r.identity(t, signedIn).User; !slices.Equal(who.Roles, []string{"auditor"}) {
+			t.Errorf("the roles are %q", who.Roles)
+		}
+	})
+}
+
 func TestInvitationExpiresAfterSevenDays(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)

@@ -30,7 +30,7 @@ func Run(t *testing.T, open func(t *testing.T) watchword.Store) {
 	for _, group := range []map[string]func(suite){
 		transactions, users, sessions, mailTokens, mails, events, keys, limits, rotations, races, sweeping, feeds,
 		signups, columns, lives, batches, callbacks, secondFactors, passkeys, identities, objects,
-		administration,
+		administration, adminRecords,
 	} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) {
