@@ -11,6 +11,7 @@ import (
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/factors"
 	"github.com/watchword-auth/watchword/internal/pgtest"
+	"github.com/watchword-auth/watchword/metadata"
 	"github.com/watchword-auth/watchword/store/postgres"
 )
 
@@ -39,6 +40,20 @@ func TestSignInWithAFactorRunsFewStatements(t *testing.T) {
 		_, err := r.Engine.Login(t.Context(), login)
 		must(t, err)
 	})
+	// The public metadata is part of the statement that rotates.
+	in, err := r.Engine.Login(t.Context(), watchword.LoginRequest{Email: a.email, Password: password, Client: laptop})
+	must(t, err)
+	patch := metadata.Patch{Public: `{"plan":"pro"}`}
+	_, err = metadata.New(r.Engine, store.Metadata()).Patch(t.Context(), in.User.ID, patch)
+	must(t, err)
+	refresh := log.fewest(t, func() {
+		r.advance(time.Minute)
+		in, err = r.Engine.Refresh(t.Context(), in.RefreshToken, laptop)
+		must(t, err)
+	})
+	if len(refresh) != 1 || in.User.Metadata != `{"plan":"pro"}` {
+		t.Errorf("a refresh with metadata %q runs %d statements: %q", in.User.Metadata, len(refresh), refresh)
+	}
 	r.enrol(t, a)
 	r.advance(time.Hour)
 	challenged := log.fewest(t, func() {
