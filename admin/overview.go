@@ -67,7 +67,10 @@ func (m *Manager) Overview(ctx context.Context) (Overview, error) {
 	}
 	s := Situation{Stats: stats, Now: m.engine.Now()}
 	err = m.store.View(ctx, func(tx Tx) error {
-		s.Admins, err = tx.AccountsWithRole(ctx, watchword.RoleAdmin, "", MaxLimit)
+		last, _, err := tx.LastWithRole(ctx, watchword.RoleAdmin, "", MaxLimit)
+		if err == nil {
+			s.Admins, err = tx.AccountsWithRole(ctx, "", last, Filter{Role: watchword.RoleAdmin}, MaxLimit)
+		}
 		return err
 	})
 	return Overview{Problems: FindProblems(s), Admins: len(s.enabled()), Mails: stats.MailWaiting, Stats: stats}, err
