@@ -2,8 +2,13 @@ package server
 
 import (
 	"bytes"
+	"encoding/json"
 	"net/netip"
+	"reflect"
+	"strings"
 	"time"
+
+	"github.com/watchword-auth/watchword"
 )
 
 // Heads returns the request lines in text, which it reads in pieces of size bytes. It stops at the
@@ -130,4 +135,57 @@ func (s *Server) AllRoutes(o Options) (all []Route, err error) {
 		all = append(all, Route{r.method, r.path, r.body})
 	}
 	return all, nil
+}
+
+// An Entrance is a row of any table. Members are those of its JSON body.
+type Entrance struct {
+	Method, Path string
+	Members      []string
+	Dialect      bool
+}
+
+// Entrances returns all routes of a server with these options: those of the API, of the pages and of the dialects.
+func Entrances(engine *watchword.Engine, opts Options) (all []Entrance, err error) {
+	opts.PublicURL = engine.PublicURL()
+	o, err := newOrigins(opts.PublicURL, opts.AllowedOrigins, opts.AppURL)
+	if err != nil {
+		return nil, err
+	}
+	opts = opts.withDefaults(o.isHTTPS())
+	shared, err := newEdge(engine, opts, o)
+	if err != nil {
+		return nil, err
+	}
+	a := &api{edge: shared, streams: newStreams(), draining: opts.Draining}
+	p, err := newPages(shared, opts, a.routes())
+	if err != nil {
+		return nil, err
+	}
+	table := append(a.routes(), p.routes()...)
+	own := len(table)
+	for _, d := range opts.Dialects {
+		table = append(table, dialectRoutes(d, shared.clients)...)
+	}
+	for i, r := range table {
+		all = append(all, Entrance{r.method, r.path, membersOf(reflect.TypeOf(r.body)), i >= own})
+	}
+	return all, nil
+}
+
+// membersOf returns the names of the members of a body that are texts or JSON.
+func membersOf(t reflect.Type) (names []string) {
+	if t == nil || t.Kind() != reflect.Struct {
+		return nil
+	}
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		switch {
+		case f.Anonymous:
+			names = append(names, membersOf(f.Type)...)
+		case f.Type.Kind() == reflect.String, f.Type == reflect.TypeFor[json.RawMessage]():
+			names = append(names, name)
+		}
+	}
+	return names
 }

@@ -1,0 +1,216 @@
+package server_test
+
+import (
+	"encoding/json"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// The entrances that raise the level of a session, or add the first factor.
+
+// weak returns a browser with a session of Ada that has proven no factor, because the browser is remembered.
+func (w *world) weak(page bool) *visitor {
+	w.Helper()
+	v, _ := w.waiting(w.ada)
+	v.json("POST", "/api/auth/login/factor", members{"totp": w.code(w.ada), "rememberDevice": true}).want(200)
+	v.cookies = map[string]string{"watchword-device": v.cookies["watchword-device"]}
+	if page {
+		v.form("/login", credentials(w.ada)).want(303)
+		return v
+	}
+	v.bearer = v.json("POST", "/api/auth/login", credentials(w.ada)).want(200).text("accessToken")
+	if acr := claim(w.T, v.bearer, "acr"); acr != "aal1" {
+		w.Fatalf("level %q", acr)
+	}
+	return v
+}
+
+// stepUp gives a session of one proof everything but a factor.
+func (w *world) stepUp(page bool) {
+	v := w.weak(page)
+	send := func(fields members) reply {
+		if raw, ok := fields["passkey"].(json.RawMessage); page && ok {
+			fields = members{"credential": string(raw)}
+		}
+		if password, ok := fields["password"]; page && ok {
+			fields = members{"currentPassword": password}
+		}
+		return v.enter(page, "/api/auth/step-up", "/step-up", fields)
+	}
+	waiting, offer := w.waiting(w.ada)
+	for name, fields := range map[string]members{
+		"the password":                 {"password": goodPassword},
+		"a wrong code":                 {"totp": "12345"},
+		"a used code":                  {"totp": w.ada.usedCode},
+		"another user's code":          {"totp": w.code(w.bob)},
+		"a used recovery code":         {"recoveryCode": w.ada.usedBack},
+		"another user's recovery code": {"recoveryCode": w.bob.codes[0]},
+		"a handle":                     {"recoveryCode": waiting.cookies["watchword-step"]},
+		"the ceremony of a sign-in":    {"passkey": w.assertion(w.ada, ceremonyOf(offer))},
+	} {
+		w.without(name, func() reply { return send(fields) })
+	}
+	if bob := w.visitor(); !page { // the ceremony of another session
+		bob.bearer = string(w.fresh(w.bob).AccessToken)
+		options := bob.json("POST", "/api/auth/step-up/options", members{}).want(200)
+		w.without("another user's ceremony", func() reply {
+			return send(members{"passkey": w.assertion(w.ada, options.body)})
+		})
+	}
+	count := func() (n int) {
+		for _, s := range w.state(w.ada.id).Sessions {
+			if slices.Contains(s.Methods, "mfa") {
+				n++
+			}
+		}
+		return n
+	}
+	code, before := w.code(w.ada), count()
+	send(members{"totp": code})
+	if got := count(); got != before+1 {
+		w.Errorf("%d sessions have a factor, before %d", got, before)
+	}
+	w.without("the same code", func() reply { return send(members{"totp": code}) })
+}
+
+// fresh opens a session of both factors for an account.
+func (w *world) fresh(v *victim) *watchword.SignIn {
+	w.Helper()
+	in, err := w.engine.Operator().AdmitUser(w.Context(),
+		watchword.AdmitRequest{User: v.id, Methods: []string{"pwd", "mfa"}})
+	must(w.T, err)
+	return in
+}
+
+// staff creates an account that must have a factor, and enters its password in a browser.
+func (w *world) staff(email string) (*visitor, watchword.UserID) {
+	w.Helper()
+	u, err := w.engine.Operator().CreateUser(w.Context(), watchword.NewUser{Email: email, Password: goodPassword,
+		Roles: []string{"staff"}})
+	must(w.T, err)
+	must(w.T, w.engine.Operator().MarkVerified(w.Context(), u.ID))
+	v := w.visitor()
+	v.json("POST", "/api/auth/login", members{"email": email, "password": goodPassword}).want(403)
+	return v, u.ID
+}
+
+// enrolAppByAPI adds an app to Ada's account with a session of one proof and with enrolments of others. Then it adds
+// the first app of an account that must have one.
+func (w *world) enrolAppByAPI() {
+	weak, bob := w.weak(false), w.visitor()
+	w.without("a session of one proof", func() reply {
+		return weak.json("POST", "/api/auth/factors/totp", members{}).want(401)
+	})
+	bob.bearer = string(w.fresh(w.bob).AccessToken)
+	begun := bob.json("POST", "/api/auth/factors/totp", members{}).want(201)
+	w.phone.secret = secretIn(w.T, begun.text("secret"))
+	code := w.phone.code()
+	ada := w.visitor()
+	ada.bearer = string(w.fresh(w.ada).AccessToken)
+	for name, v := range map[string]*visitor{"a session of one proof": weak, "another user's enrolment": ada} {
+		w.without(name, func() reply {
+			return v.json("POST", "/api/auth/factors/totp/"+begun.text("id")+"/confirm", members{"code": code})
+		})
+	}
+	waiting, _ := w.waiting(w.ada) // a handle of a sign-in adds no factor
+	w.without("a handle", func() reply { return waiting.json("POST", "/api/auth/factors/totp", members{}) })
+	v, id := w.staff("staff.app@example.com")
+	w.enrols(v, id)
+}
+
+// enrolAppByPage is enrolAppByAPI for the page of the first app.
+func (w *world) enrolAppByPage() {
+	v, id := w.staff("staff.page.app@example.com")
+	other, otherID := w.staff("staff.other@example.com")
+	path := v.send("GET", "/login/setup", "", "").want(303).Header().Get("Location")
+	path, _, _ = strings.Cut(path, "?")
+	shown := aSecret.FindStringSubmatch(v.send("GET", path, "", "").want(200).Body.String())
+	w.phone.secret = secretIn(w.T, strings.ReplaceAll(shown[1], " ", ""))
+	waiting, _ := w.waiting(w.ada)
+	for name, browser := range map[string]*visitor{
+		"a handle": waiting, "another user's handle": other, "no cookie": w.visitor(),
+	} {
+		w.without(name, func() reply { return browser.form(path, members{"totp": w.phone.code()}) })
+	}
+	v.form(path, members{"totp": "000000"})
+	if n := len(w.state(id).Sessions) + len(w.state(otherID).Sessions); n != 0 {
+		w.Fatalf("%d sessions without a factor", n)
+	}
+	w.opens(id, func() { v.form(path, members{"totp": w.phone.code()}).want(200) })
+}
+
+var aSecret = regexp.MustCompile(`<code>([A-Z2-7 ]{32,})</code>`)
+
+// anotherAppByPage adds an app on the account page, in a session of one proof.
+func (w *world) anotherAppByPage() {
+	weak := w.weak(true)
+	got := w.without("a session of one proof", func() reply {
+		return weak.send("GET", "/account/authenticator", "", "")
+	})
+	if !strings.Contains(got.Header().Get("Location"), "/step-up") {
+		w.Errorf("%d %s", got.Code, got.Header().Get("Location"))
+	}
+	bob := w.visitor()
+	bob.bearer = string(w.fresh(w.bob).AccessToken)
+	begun := bob.json("POST", "/api/auth/factors/totp", members{}).want(201)
+	w.phone.secret = secretIn(w.T, begun.text("secret"))
+	w.without("another user's enrolment", func() reply {
+		return weak.form("/account/authenticator/"+begun.text("id"), members{"totp": w.phone.code()})
+	})
+}
+
+// enrolPasskeyByAPI adds a passkey like enrolAppByAPI adds an app.
+func (w *world) enrolPasskeyByAPI() {
+	weak, bob, ada := w.weak(false), w.visitor(), w.visitor()
+	bob.bearer, ada.bearer = string(w.fresh(w.bob).AccessToken), string(w.fresh(w.ada).AccessToken)
+	options := func(v *visitor) reply { return v.json("POST", "/api/auth/factors/passkeys/options", members{}) }
+	w.without("a session of one proof", func() reply { return options(weak).want(401) })
+	waiting, _ := w.waiting(w.ada)
+	w.without("a handle", func() reply { return options(waiting) })
+	begun := options(bob).want(200)
+	for name, v := range map[string]*visitor{
+		"a session of one proof": weak, "another user's ceremony": ada, "a handle": waiting,
+	} {
+		w.without(name, func() reply {
+			return v.create(begun, newKey(w.service))
+		})
+	}
+	v, id := w.staff("staff.passkey@example.com")
+	begun = options(v).want(200)
+	k := newKey(w.service)
+	k.party.Origin = "https://localhost.evil.example"
+	v.create(begun, k)
+	if n := len(w.state(id).Sessions); n != 0 {
+		w.Fatalf("%d sessions without a factor", n)
+	}
+	begun = options(v).want(200)
+	w.opens(id, func() {
+		v.create(begun, newKey(w.service)).want(201)
+	})
+}
+
+// create adds a passkey, in answer to the options of a creation.
+func (v *visitor) create(options reply, k *key) reply {
+	v.w.Helper()
+	return v.send("POST", "/api/auth/factors/passkeys", "application/json", k.create(v.w.T, options.body, "x"))
+}
+
+// anotherPasskeyByPage adds a passkey on the account page, in a session of one proof.
+func (w *world) anotherPasskeyByPage() {
+	weak := w.weak(true)
+	bob := w.visitor()
+	bob.bearer = string(w.fresh(w.bob).AccessToken)
+	begun := bob.json("POST", "/api/auth/factors/passkeys/options", members{}).want(200)
+	var created members
+	must(w.T, json.Unmarshal([]byte(newKey(w.service).create(w.T, begun.body, "x")), &created))
+	credential, err := json.Marshal(created["credential"])
+	must(w.T, err)
+	w.without("a session of one proof", func() reply { return weak.send("GET", "/account/passkeys/new", "", "") })
+	w.without("another user's ceremony", func() reply {
+		return weak.form("/account/passkeys",
+			members{"ceremony": begun.text("ceremony"), "credential": string(credential)})
+	})
+}

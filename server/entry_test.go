@@ -1,0 +1,301 @@
+package server_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"reflect"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/admin"
+	"github.com/watchword-auth/watchword/dialect"
+	"github.com/watchword-auth/watchword/dialect/lesson"
+	"github.com/watchword-auth/watchword/dialect/users"
+	"github.com/watchword-auth/watchword/factors"
+	"github.com/watchword-auth/watchword/federation"
+	"github.com/watchword-auth/watchword/metadata"
+	"github.com/watchword-auth/watchword/server"
+)
+
+// Every attack on second factors, through every route. testdata/entrances.txt says of each route what it can do for a
+// caller without a session:
+//
+//	opens   it can open a session, or raise the level of one. A way (entry_ways_test.go) tries it.
+//	other   it can do neither
+//
+// A route that is not in the file fails the test. All routes get each secret that an attacker may have, in each place
+// where a request can carry it.
+
+// A world is a service with all entry points. Ada has an app, a passkey, recovery codes and a linked identity. Bob has
+// the same. Carol works for the service and must have a factor, but did not add one yet.
+type world struct {
+	*testing.T
+	*service
+	factors  *factors.Manager
+	external *federation.Manager
+	routes   []server.Entrance
+	phone    *phone
+	ada, bob *victim
+	carol    watchword.UserID
+}
+
+// A victim is an account with every factor.
+type victim struct {
+	email    string
+	id       watchword.UserID
+	secret   []byte
+	codes    []string
+	key      *key
+	session  *watchword.SignIn // of both factors
+	old      *watchword.SignIn // ended by the first factor
+	usedCode string
+	usedBack string // a recovery code
+	device   watchword.Secret
+}
+
+// campus is a provider whose codes are the addresses of its users.
+type campus struct{}
+
+func (campus) Info() federation.Info {
+	return federation.Info{ID: "campus", Kind: federation.KindOIDC, Name: "Campus", Issuer: "https://campus.example",
+		TrustEmail: true}
+}
+
+func (campus) AuthURL(_ context.Context, a federation.Attempt) (string, error) {
+	return "https://campus.example/authorize?state=" + url.QueryEscape(a.State), nil
+}
+
+func (campus) Exchange(_ context.Context, _ federation.Attempt, r federation.Response) (federation.Claims, error) {
+	return federation.Claims{Issuer: "https://campus.example", Subject: string(r.Code), Email: string(r.Code),
+		EmailVerified: true}, nil
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{T: t, phone: &phone{t: t, forward: &atomic.Int64{}}}
+	w.service = start(t, func(o *watchword.Options) {
+		o.PublicURL = strings.Replace(o.PublicURL, "127.0.0.1", "localhost", 1) // passkeys need a name
+		o.Now, o.RememberDevice = w.phone.now, 24*time.Hour
+		o.SecondFactor = watchword.FactorPolicy{Required: true, Roles: []string{"staff"}}
+	}, nil)
+	w.url = w.engine.PublicURL()
+	w.factors = factors.New(w.engine, w.store.Factors(), factors.Options{})
+	var err error
+	w.external, err = federation.New(w.engine, w.store.Federation(),
+		federation.Options{Providers: []federation.Provider{campus{}}})
+	must(t, err)
+	one, err := users.New(w.engine, users.Options{})
+	must(t, err)
+	other, err := lesson.New(w.engine, lesson.Options{})
+	must(t, err)
+	opts := server.Options{Factors: w.factors, Federation: w.external, Dialects: []dialect.Dialect{one, other},
+		Admin:    admin.New(w.engine, w.store.Admin(), admin.Options{}),
+		Metadata: metadata.New(w.engine, w.store.Metadata())}
+	w.server, err = server.New(w.engine, opts)
+	must(t, err)
+	w.routes, err = server.Entrances(w.engine, opts)
+	must(t, err)
+	w.ada, w.bob = w.victim("ada@example.com"), w.victim("bob@example.com")
+	staff, err := w.engine.Operator().CreateUser(t.Context(), watchword.NewUser{Email: "carol@example.com",
+		Password: goodPassword, Roles: []string{"staff"}})
+	must(t, err)
+	must(t, w.engine.Operator().MarkVerified(t.Context(), staff.ID))
+	w.carol = staff.ID
+	return w
+}
+
+// victim creates an account with every factor.
+func (w *world) victim(email string) *victim {
+	w.Helper()
+	v := &victim{email: email, key: newKey(w.service)}
+	u, err := w.engine.Operator().CreateUser(w.Context(), watchword.NewUser{Email: email, Name: "Ada",
+		Password: goodPassword})
+	must(w.T, err)
+	v.id = u.ID
+	must(w.T, w.engine.Operator().MarkVerified(w.Context(), u.ID))
+	login := watchword.LoginRequest{Email: email, Password: goodPassword}
+	v.old, err = w.engine.Login(w.Context(), login)
+	must(w.T, err)
+	v.session, err = w.engine.Login(w.Context(), login)
+	must(w.T, err)
+	b := w.visitor()
+	b.bearer = string(v.session.AccessToken)
+	begun := b.json("POST", "/api/auth/factors/totp", nil)
+	v.secret = secretIn(w.T, begun.text("secret"))
+	w.phone.secret = v.secret
+	done := b.json("POST", "/api/auth/factors/totp/"+begun.text("id")+"/confirm", members{"code": w.phone.code()})
+	for _, code := range done.body["recoveryCodes"].([]any) {
+		v.codes = append(v.codes, code.(string))
+	}
+	options := b.json("POST", "/api/auth/factors/passkeys/options", members{})
+	var created members
+	must(w.T, json.Unmarshal([]byte(v.key.create(w.T, options.body, "key")), &created))
+	b.json("POST", "/api/auth/factors/passkeys", created).want(201)
+	w.link(v)
+	// A remembered browser, whose code and recovery code are used now.
+	v.usedCode = w.code(v)
+	step := w.visitor()
+	step.json("POST", "/api/auth/login", credentials(v))
+	step.json("POST", "/api/auth/login/factor", members{"totp": v.usedCode, "rememberDevice": true}).want(200)
+	v.device = watchword.Secret(step.cookies["watchword-device"])
+	v.usedBack, v.codes = v.codes[0], v.codes[1:]
+	step = w.visitor()
+	step.json("POST", "/api/auth/login", credentials(v))
+	step.json("POST", "/api/auth/login/factor", members{"recoveryCode": v.usedBack}).want(200)
+	return v
+}
+
+// link links the identity of a user at the provider.
+func (w *world) link(v *victim) {
+	w.Helper()
+	who, err := w.engine.Authenticate(w.Context(), v.session.AccessToken)
+	must(w.T, err)
+	started, err := w.external.StartLink(w.Context(), federation.LinkRequest{Provider: "campus", Who: who})
+	must(w.T, err)
+	_, err = w.external.Callback(w.Context(), federation.CallbackRequest{Provider: "campus", Sealed: started.Sealed,
+		State: started.State, Response: federation.Response{Code: watchword.Secret(v.email)}})
+	must(w.T, err)
+}
+
+// code returns a new code of an account.
+func (w *world) code(v *victim) string {
+	w.phone.secret = v.secret
+	return w.phone.code()
+}
+
+type members = map[string]any
+
+func credentials(v *victim) members { return members{"email": v.email, "password": goodPassword} }
+
+// A visitor is a browser that keeps its cookies, or a program with an access token.
+type visitor struct {
+	w       *world
+	cookies map[string]string
+	bearer  string
+}
+
+func (w *world) visitor() *visitor { return &visitor{w: w, cookies: map[string]string{}} }
+
+// A reply is a response with its members.
+type reply struct {
+	*httptest.ResponseRecorder
+	w    *world
+	of   string
+	body members
+}
+
+func (r reply) text(name string) string {
+	text, _ := r.body[name].(string)
+	return text
+}
+
+func (r reply) want(status int) reply {
+	r.w.Helper()
+	if r.Code != status {
+		r.w.Fatalf("%s: %d %s %s, want %d", r.of, r.Code, r.Header().Get("Location"), r.Body, status)
+	}
+	return r
+}
+
+// send sends a request to the handler of the server, as a page of its own origin does.
+func (v *visitor) send(method, path, kind, body string) reply {
+	v.w.Helper()
+	r := httptest.NewRequestWithContext(v.w.Context(), method, v.w.url+path, strings.NewReader(body))
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	if body != "" {
+		r.Header.Set("Content-Type", kind)
+	}
+	if kind != "application/json" {
+		r.Header.Set("Accept", "text/html")
+	}
+	if v.bearer != "" {
+		r.Header.Set("Authorization", "Bearer "+v.bearer)
+	}
+	for name, value := range v.cookies {
+		r.AddCookie(&http.Cookie{Name: name, Value: value})
+	}
+	got := reply{ResponseRecorder: httptest.NewRecorder(), w: v.w, of: method + " " + path}
+	v.w.server.ServeHTTP(got.ResponseRecorder, r)
+	for _, c := range got.Result().Cookies() {
+		if v.cookies[c.Name] = c.Value; c.MaxAge < 0 {
+			delete(v.cookies, c.Name)
+		}
+	}
+	if strings.Contains(got.Header().Get("Content-Type"), "json") && got.Body.Len() > 0 {
+		must(v.w.T, json.Unmarshal(got.Body.Bytes(), &got.body))
+	}
+	return got
+}
+
+func (v *visitor) json(method, path string, body members) reply {
+	v.w.Helper()
+	if body == nil {
+		return v.send(method, path, "application/json", "")
+	}
+	raw, err := json.Marshal(body)
+	must(v.w.T, err)
+	return v.send(method, path, "application/json", string(raw))
+}
+
+func (v *visitor) form(path string, fields members) reply {
+	v.w.Helper()
+	values := url.Values{}
+	for name, value := range fields {
+		values.Set(name, fmt.Sprint(value))
+	}
+	return v.send("POST", path, "application/x-www-form-urlencoded", values.Encode())
+}
+
+// A state is what no attack may change.
+type state struct {
+	Sessions []watchword.Session
+	User     watchword.User
+	Factors  factors.Overview
+}
+
+func (w *world) state(id watchword.UserID) (s state) {
+	w.Helper()
+	var err error
+	s.Sessions, err = w.engine.Operator().UserSessions(w.Context(), id)
+	must(w.T, err)
+	s.User, err = w.engine.Operator().FindUserByID(w.Context(), id)
+	must(w.T, err)
+	s.Factors, err = w.factors.List(w.Context(), id)
+	must(w.T, err)
+	return s
+}
+
+// credentialCookies are the cookies that sign a browser in.
+var credentialCookies = []string{"watchword", "watchword-page", "refreshTkn", "jwt", "watchword-device"}
+
+// refused fails if a response signs in, or if an attack has changed the account.
+func (w *world) refused(attack string, got reply, id watchword.UserID, before state) {
+	w.Helper()
+	w.noCredential(attack, got)
+	if after := w.state(id); !reflect.DeepEqual(after, before) {
+		w.Errorf("%s with %s has changed the account:\n%+v\n%+v", got.of, attack, before, after)
+	}
+}
+
+// noCredential fails if a response has a credential.
+func (w *world) noCredential(attack string, got reply) {
+	w.Helper()
+	for _, c := range got.Result().Cookies() {
+		if slices.Contains(credentialCookies, c.Name) && c.Value != "" && c.MaxAge >= 0 {
+			w.Errorf("%s with %s: %d sets the cookie %s", got.of, attack, got.Code, c.Name)
+		}
+	}
+	for _, name := range []string{"accessToken", "refreshToken", "token"} {
+		if got.text(name) != "" {
+			w.Errorf("%s with %s: %d returns %s", got.of, attack, got.Code, name)
+		}
+	}
+}
