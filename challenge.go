@@ -77,6 +77,8 @@ type ChallengeOffer struct {
 	ExpiresIn time.Duration // ChallengeLife
 
 	RememberFor time.Duration // how long the factor can be skipped afterwards, or 0
+
+	user UserID
 }
 
 // A pending sign-in is what its challenge seals.
@@ -104,9 +106,10 @@ func (e *Engine) challengeEntry(
 	event.Kind = EventLoginChallenged
 	event = event.of(n.user.ID)
 	refusal := &Error{
-		Code:      CodeSecondFactorRequired,
-		Detail:    "Enter the code of your authenticator app, or a recovery code.",
-		Challenge: &ChallengeOffer{Handle: handle, Methods: []string{"totp", "recovery"}, ExpiresIn: ChallengeLife},
+		Code:   CodeSecondFactorRequired,
+		Detail: "Enter the code of your authenticator app, or a recovery code.",
+		Challenge: &ChallengeOffer{Handle: handle, Methods: []string{"totp", "recovery"}, ExpiresIn: ChallengeLife,
+			user: n.user.ID},
 	}
 	if purpose == ChallengeEnrol {
 		refusal.Code, refusal.Challenge.Methods = CodeEnrolmentRequired, []string{"totp"}
@@ -135,6 +138,9 @@ func (e *Engine) Inside() Inside { return Inside{engine: e} }
 func (i Inside) Operator(name string, check func(context.Context, Tx) error) Operator {
 	return Operator{i.engine, storable.Text(name, maxDevice), check}
 }
+
+// Challenged returns the account of an offer that the engine has just made, or "".
+func (i Inside) Challenged(o *ChallengeOffer) UserID { return o.user }
 
 // Now returns the time of a flow.
 func (i Inside) Now() time.Time { return i.engine.now() }

@@ -284,11 +284,15 @@ func (m *Manager) Offer(ctx context.Context, refused error) error {
 	}
 	var all []Factor
 	err = m.store.View(ctx, func(tx Tx) error {
-		c, err := tx.Challenge(ctx, id, watchword.ChallengeLogin, m.engine.Now())
-		if err != nil {
-			return err
+		user := m.engine.Challenged(refusal.Challenge)
+		if user == "" { // a page that is loaded again knows only the handle
+			c, err := tx.Challenge(ctx, id, watchword.ChallengeLogin, m.engine.Now())
+			if err != nil {
+				return err
+			}
+			user = c.UserID
 		}
-		all, err = tx.Factors(ctx, c.UserID)
+		all, err = tx.Factors(ctx, user)
 		return err
 	})
 	if errors.Is(err, watchword.ErrNotFound) {

@@ -56,9 +56,10 @@ func TestSignInWithAFactorRunsFewStatements(t *testing.T) {
 	}
 	r.enrol(t, a)
 	r.advance(time.Hour)
-	challenged := log.fewest(t, func() {
-		r.challenge(t, a, laptop)
-	})
+	challenged := log.fewest(t, func() { r.challenge(t, a, laptop) })
+	if offered := log.fewest(t, func() { r.offer(t, a) }); len(offered) > len(challenged)+1 {
+		t.Errorf("the list of the account's factors costs %d statements", len(offered)-len(challenged))
+	}
 	second := log.fewest(t, func() {
 		r.advance(time.Minute)
 		handle := r.challenge(t, a, laptop)
@@ -68,6 +69,14 @@ func TestSignInWithAFactorRunsFewStatements(t *testing.T) {
 		})
 		must(t, err)
 	})
+	passkey, alone := r.passkeyStatements(t, log)
+	for name, all := range map[string][]string{"a passkey as second step": append(challenged, passkey...),
+		"a passkey alone": alone} {
+		t.Logf("%s, %d:\n%s", name, len(all), strings.Join(all, "\n"))
+		if more := len(all) - len(plain); more > moreStatements {
+			t.Errorf("%s runs %d statements more than a password, %d are allowed", name, more, moreStatements)
+		}
+	}
 	t.Logf("without a factor, %d:\n%s", len(plain), strings.Join(plain, "\n"))
 	t.Logf("password of an account with one, %d:\n%s", len(challenged), strings.Join(challenged, "\n"))
 	t.Logf("factor, %d:\n%s", len(second), strings.Join(second, "\n"))
@@ -77,6 +86,27 @@ func TestSignInWithAFactorRunsFewStatements(t *testing.T) {
 	if more := len(challenged) + len(second) - len(plain); more > moreStatements {
 		t.Errorf("a sign-in with a factor runs %d statements more, %d are allowed", more, moreStatements)
 	}
+}
+
+// passkeyStatements returns the statements of the second step with a passkey, and of a sign-in with a passkey alone.
+func (r *rig) passkeyStatements(t *testing.T, log *statementLog) (second, alone []string) {
+	t.Helper()
+	a, d := r.signUp(t, "bob@example.com"), newDevice()
+	r.addPasskey(t, a, d)
+	second = log.fewest(t, func() {
+		offer := r.offer(t, a)
+		d.key.Counter++
+		response := d.use(t, offer.Passkey)
+		log.mark(t)
+		_, err := r.withPasskey(t, offer.Handle, response)
+		must(t, err)
+	})
+	alone = log.fewest(t, func() { // with its options
+		d.key.Counter++
+		_, err := r.alone(t, d)
+		must(t, err)
+	})
+	return second, alone
 }
 
 // A statementLog reads the log of a cluster.
