@@ -96,7 +96,8 @@ func newWorld(t *testing.T) *world {
 	must(t, err)
 	other, err := lesson.New(w.engine, lesson.Options{})
 	must(t, err)
-	opts := server.Options{Factors: w.factors, Federation: w.external, Dialects: []dialect.Dialect{one, other},
+	opts := server.Options{AdminPages: true, Factors: w.factors, Federation: w.external,
+		Dialects: []dialect.Dialect{one, other},
 		Admin:    admin.New(w.engine, w.store.Admin(), admin.Options{}),
 		Metadata: metadata.New(w.engine, w.store.Metadata())}
 	w.server, err = server.New(w.engine, opts)
