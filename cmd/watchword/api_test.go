@@ -27,6 +27,9 @@ type answer struct {
 	Ended                           int
 	Sessions                        []struct{ ID string }
 	Challenge                       struct{ Handle string }
+	ID, Secret                      string // of an enrolment
+	Factor                          struct{ ID string }
+	RecoveryCodes                   []string
 }
 
 type person struct {

@@ -43,9 +43,9 @@ func withApps(t *testing.T, dir string, n int, arguments ...string) {
 // stepOf returns the current step of all apps, and codeOf the code of a step.
 func stepOf() int64 { return totp.Step(time.Now()) }
 
-func codeOf(t *testing.T, step int64) string {
+func codeOf(t *testing.T, text string, step int64) string {
 	t.Helper()
-	secret, _, err := totp.Parse(factorSecret)
+	secret, _, err := totp.Parse(text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func killed(t *testing.T, s *server, email string, again func(), die func()) (op
 	t.Helper()
 	d, step := newDevice(t, s.address), stepOf()
 	handle := d.challenged(t, email)
-	request := body{"handle": handle, "totp": codeOf(t, step)}
+	request := body{"handle": handle, "totp": codeOf(t, factorSecret, step)}
 	answered := make(chan *answer, 1)
 	go func() {
 		got, _ := d.send(t.Context(), http.MethodPost, "/login/factor", request)
@@ -86,7 +86,7 @@ func killed(t *testing.T, s *server, email string, again func(), die func()) (op
 	again()
 	d = newDevice(t, s.address)
 	opened = before != nil && before.status == 200
-	retried := d.factor(t, handle, codeOf(t, step))
+	retried := d.factor(t, handle, codeOf(t, factorSecret, step))
 	switch {
 	case retried.status == 200 && opened:
 		t.Error("one code has opened two sessions")
@@ -96,8 +96,8 @@ func killed(t *testing.T, s *server, email string, again func(), die func()) (op
 		opened = true // it was committed, and at most its response was lost
 	}
 	handle = d.challenged(t, email)
-	d.factor(t, handle, codeOf(t, step)).want(t, 403).wantCode(t, "FACTOR_WRONG")
-	d.factor(t, handle, codeOf(t, step+1)).want(t, 200)
+	d.factor(t, handle, codeOf(t, factorSecret, step)).want(t, 403).wantCode(t, "FACTOR_WRONG")
+	d.factor(t, handle, codeOf(t, factorSecret, step+1)).want(t, 200)
 	if n := len(d.get(t, "/sessions", 200).Sessions); n != 2 {
 		t.Errorf("%d sessions of two codes", n)
 	}

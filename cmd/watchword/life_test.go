@@ -75,6 +75,8 @@ func liveALife(t *testing.T, arguments []string) {
 	laptop.post(t, "/login", body{"email": ada, "password": firstSecret}, 401).wantCode(t, "INVALID_CREDENTIALS")
 	mails.next(t, watchword.MailPasswordChanged)
 
+	loseTheFactors(t, laptop, dir, arguments)
+
 	// All acknowledged changes survive a restart.
 	laptop.post(t, "/login", body{"email": ada, "password": nextSecret}, 200)
 	kept := phone.post(t, "/login", body{"email": ada, "password": nextSecret, "delivery": "body"}, 200).RefreshToken
@@ -111,4 +113,36 @@ func TestReuseIsDetectedAfterACrash(t *testing.T) {
 	}
 	phone.post(t, "/refresh", body{"refreshToken": first}, 401).wantCode(t, "REFRESH_REUSED")
 	phone.post(t, "/refresh", body{"refreshToken": newest}, 401).wantCode(t, "SESSION_ENDED")
+}
+
+// loseTheFactors adds an app, signs in with it, and loses the phone: a recovery code signs in, and another phone takes
+// its place. Then everything is lost, and the operator helps.
+func loseTheFactors(t *testing.T, laptop *device, dir string, arguments []string) {
+	t.Helper()
+	step := stepOf()
+	login := body{"email": ada, "password": nextSecret}
+	laptop.post(t, "/login", login, 200)
+	begun := laptop.post(t, "/factors/totp", body{}, 201)
+	done := laptop.post(t, "/factors/totp/"+begun.ID+"/confirm", body{"code": codeOf(t, begun.Secret, step-1)}, 200)
+	if len(done.RecoveryCodes) != 10 {
+		t.Fatalf("%d recovery codes", len(done.RecoveryCodes))
+	}
+	laptop.post(t, "/login", login, 403).wantCode(t, "SECOND_FACTOR_REQUIRED")
+	laptop.post(t, "/login/factor", body{"totp": codeOf(t, begun.Secret, step)}, 200)
+
+	laptop.post(t, "/login", login, 403)
+	laptop.post(t, "/login/factor", body{"recoveryCode": done.RecoveryCodes[0]}, 200)
+	next := laptop.post(t, "/factors/totp", body{}, 201)
+	laptop.post(t, "/factors/totp/"+next.ID+"/confirm", body{"code": codeOf(t, next.Secret, step)}, 200)
+	laptop.must(t, "DELETE", "/factors/"+done.Factor.ID, nil).want(t, 200)
+	laptop.post(t, "/login", login, 403)
+	laptop.post(t, "/login/factor", body{"totp": codeOf(t, begun.Secret, step+1)}, 403).wantCode(t, "FACTOR_WRONG")
+	laptop.post(t, "/login/factor", body{"recoveryCode": done.RecoveryCodes[0]}, 403).wantCode(t, "FACTOR_WRONG")
+	laptop.post(t, "/login/factor", body{"totp": codeOf(t, next.Secret, step+1)}, 200)
+
+	got := run(t, call{dir: dir, args: append([]string{"users", "reset-factors", ada, "--yes"}, arguments...)})
+	if got.code != 0 {
+		t.Fatal(got.out, got.errors)
+	}
+	laptop.post(t, "/refresh", nil, 401).wantCode(t, "SESSION_ENDED")
 }

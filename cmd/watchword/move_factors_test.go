@@ -1,0 +1,187 @@
+package main_test
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/descope/virtualwebauthn"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/factors"
+	"github.com/watchword-auth/watchword/internal/pgtest"
+	"github.com/watchword-auth/watchword/store/postgres"
+	"github.com/watchword-auth/watchword/store/sqlite"
+)
+
+// A factorStore is a store of this module.
+type factorStore interface {
+	watchword.Store
+	Factors() factors.Store
+}
+
+// A protected account has every second factor. engine and factors run it on a store.
+type protected struct {
+	*testing.T
+	engine  *watchword.Engine
+	factors *factors.Manager
+
+	id     watchword.UserID
+	secret string
+	step   int64 // of the next code
+	codes  []watchword.Secret
+	party  virtualwebauthn.RelyingParty
+	auth   virtualwebauthn.Authenticator
+	key    virtualwebauthn.Credential
+}
+
+type dropped struct{}
+
+func (dropped) Send(context.Context, watchword.Message) error { return nil }
+
+// open starts an engine on a store, with the master key of a data directory.
+func (p *protected) open(dir string, store factorStore) {
+	p.Helper()
+	key, err := watchword.LoadOrCreateMasterKey(filepath.Join(dir, "watchword-data", "master.key"))
+	p.must(err)
+	p.engine, err = watchword.New(p.Context(), store, watchword.Options{PublicURL: "http://localhost", MasterKey: key,
+		Mailer: dropped{}, RememberDevice: 24 * time.Hour, Limits: watchword.Unlimited()})
+	p.must(err)
+	p.factors = factors.New(p.engine, store.Factors(), factors.Options{})
+}
+
+func (p *protected) must(err error) {
+	p.Helper()
+	if err != nil {
+		p.Fatal(err)
+	}
+}
+
+func (p *protected) code() watchword.Secret {
+	p.step++
+	return watchword.Secret(codeOf(p.T, p.secret, p.step-1))
+}
+
+// login signs in with the password. In a remembered browser, that is enough.
+func (p *protected) login(remembered watchword.Secret) (in *watchword.SignIn, waiting *watchword.ChallengeOffer) {
+	p.Helper()
+	in, err := p.engine.Login(p.Context(), watchword.LoginRequest{Email: ada, Password: firstSecret,
+		Client: watchword.Client{Remembered: remembered}})
+	if err == nil {
+		return in, nil
+	}
+	var refusal *watchword.Error
+	if errors.As(p.factors.Offer(p.Context(), err), &refusal) && refusal.Challenge != nil {
+		return nil, refusal.Challenge
+	}
+	p.Fatal(err)
+	return nil, nil
+}
+
+// prove completes a sign-in with a proof.
+func (p *protected) prove(proof factors.Proof, remember bool) (*watchword.SignIn, error) {
+	p.Helper()
+	_, waiting := p.login("")
+	if waiting == nil {
+		p.Fatal("the password alone signs in")
+	}
+	if len(proof.Passkey) == 0 && proof.TOTP == "" && proof.RecoveryCode == "" {
+		options, err := virtualwebauthn.ParseAssertionOptions(string(waiting.Passkey))
+		p.must(err)
+		p.key.Counter++
+		proof.Passkey = []byte(virtualwebauthn.CreateAssertionResponse(p.party, p.auth, p.key, *options))
+	}
+	return p.factors.Login(p.Context(), factors.LoginRequest{Handle: waiting.Handle, Proof: proof, Remember: remember})
+}
+
+// protect adds an app and a passkey to the account.
+func (p *protected) protect() {
+	p.Helper()
+	user, err := p.engine.Operator().FindUser(p.Context(), ada)
+	p.must(err)
+	p.id = user.ID
+	p.must(p.engine.Operator().MarkVerified(p.Context(), p.id))
+	in, _ := p.login("")
+	who, err := p.engine.Authenticate(p.Context(), in.AccessToken)
+	p.must(err)
+	begun, err := p.factors.BeginTOTP(p.Context(), who, "")
+	p.must(err)
+	p.secret, p.step = string(begun.Secret), stepOf()-1
+	done, err := p.factors.ConfirmTOTP(p.Context(), who, begun.ID, p.code(), watchword.Client{})
+	p.must(err)
+	p.codes = done.Codes
+	created, err := p.factors.BeginPasskey(p.Context(), who, false)
+	p.must(err)
+	options, err := virtualwebauthn.ParseAttestationOptions(string(created.Options))
+	p.must(err)
+	p.party = virtualwebauthn.RelyingParty{ID: "localhost", Name: "localhost", Origin: "http://localhost"}
+	p.auth, p.key = virtualwebauthn.NewAuthenticator(), virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2)
+	for len(p.key.Key.AttestationData()) != 77 { // the authenticator drops leading zeros
+		p.key = virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2)
+	}
+	p.auth.Options.UserHandle = []byte(options.UserID)
+	_, err = p.factors.ConfirmPasskey(p.Context(), who, factors.NewPasskey{Ceremony: created.ID,
+		Credential: []byte(virtualwebauthn.CreateAttestationResponse(p.party, p.auth, p.key, *options))}, watchword.Client{})
+	p.must(err)
+}
+
+// A move to PostgreSQL keeps every second factor: each signs in afterwards, and what was used stays used.
+//
+// MFA-8
+func TestMoveKeepsEverySecondFactor(t *testing.T) {
+	t.Parallel()
+	dir, target := t.TempDir(), pgtest.New(t, "fsync = off").Database(t)
+	got := run(t, call{dir: dir, input: firstSecret + "\n", args: []string{"users", "create", ada, "--password-stdin"}})
+	if got.code != 0 {
+		t.Fatal(got.out, got.errors)
+	}
+	p := &protected{T: t}
+	before, err := sqlite.Open(t.Context(), filepath.Join(dir, "watchword-data", "watchword.db"))
+	p.must(err)
+	p.open(dir, before)
+	p.protect()
+	used := p.code()
+	in, err := p.prove(factors.Proof{TOTP: used}, true)
+	p.must(err)
+	remembered, back := in.Remembered, p.codes[0]
+	_, err = p.prove(factors.Proof{RecoveryCode: back}, false)
+	p.must(err)
+	_, waiting := p.login("") // this sign-in waits during the move
+	p.engine.Close()
+	p.must(before.Close())
+
+	move(t, dir, 0, "", "--to="+target)
+	after, err := postgres.Open(t.Context(), target)
+	p.must(err)
+	defer after.Close() //nolint:errcheck // it is a test
+	p.open(dir, after)
+	defer p.engine.Close()
+	for name, proof := range map[string]factors.Proof{
+		"a used code": {TOTP: used}, "a used recovery code": {RecoveryCode: back},
+	} {
+		if _, err := p.prove(proof, false); watchword.CodeOf(err) != watchword.CodeFactorWrong {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	in, err = p.factors.Login(t.Context(), factors.LoginRequest{Handle: waiting.Handle,
+		Proof: factors.Proof{TOTP: p.code()}})
+	p.must(err)
+	if !slices.Contains(in.Session.Methods, "mfa") {
+		t.Errorf("methods %q", in.Session.Methods)
+	}
+	_, err = p.prove(factors.Proof{RecoveryCode: p.codes[1]}, false)
+	p.must(err)
+	_, err = p.prove(factors.Proof{}, false) // the passkey
+	p.must(err)
+	if in, _ = p.login(remembered); in == nil || !slices.Contains(in.Session.Methods, "device") {
+		t.Error("the remembered browser is asked for a factor")
+	}
+	overview, err := p.factors.List(t.Context(), p.id)
+	p.must(err)
+	if len(overview.Factors) != 2 || overview.Codes.Left != 8 || len(overview.Devices) != 1 {
+		t.Errorf("%+v", overview)
+	}
+}
