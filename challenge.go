@@ -77,8 +77,7 @@ type ChallengeOffer struct {
 	ExpiresIn time.Duration // ChallengeLife
 
 	RememberFor time.Duration // how long the factor can be skipped afterwards, or 0
-
-	user UserID
+	user        UserID
 }
 
 // A pending sign-in is what its challenge seals.
@@ -139,14 +138,10 @@ func (i Inside) Operator(name string, check func(context.Context, Tx) error) Ope
 	return Operator{i.engine, storable.Text(name, maxDevice), check}
 }
 
-// Challenged returns the account of an offer that the engine has just made, or "".
+// Now returns the time of a flow, Store the engine's store, and Challenged the account of a new offer, or "".
+func (i Inside) Now() time.Time                      { return i.engine.now() }
+func (i Inside) Store() Store                        { return i.engine.store }
 func (i Inside) Challenged(o *ChallengeOffer) UserID { return o.user }
-
-// Now returns the time of a flow.
-func (i Inside) Now() time.Time { return i.engine.now() }
-
-// Store returns the engine's store.
-func (i Inside) Store() Store { return i.engine.store }
 
 // ParseUser returns a new account with these fields, and its problems.
 func (i Inside) ParseUser(n NewUser, now time.Time) (User, []FieldError) {

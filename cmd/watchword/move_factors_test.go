@@ -123,8 +123,9 @@ func (p *protected) protect() {
 		p.key = virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2)
 	}
 	p.auth.Options.UserHandle = []byte(options.UserID)
-	_, err = p.factors.ConfirmPasskey(p.Context(), who, factors.NewPasskey{Ceremony: created.ID,
-		Credential: []byte(virtualwebauthn.CreateAttestationResponse(p.party, p.auth, p.key, *options))}, watchword.Client{})
+	credential := []byte(virtualwebauthn.CreateAttestationResponse(p.party, p.auth, p.key, *options))
+	_, err = p.factors.ConfirmPasskey(p.Context(), who,
+		factors.NewPasskey{Ceremony: created.ID, Credential: credential}, watchword.Client{})
 	p.must(err)
 }
 

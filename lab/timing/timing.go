@@ -21,8 +21,6 @@ import (
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/accountimport"
-	"github.com/watchword-auth/watchword/factors"
-	"github.com/watchword-auth/watchword/internal/factorfile"
 	"github.com/watchword-auth/watchword/store/sqlite"
 )
 
@@ -31,7 +29,6 @@ type Trial struct {
 	Name string
 	Hash watchword.Secret // password hash of all accounts; empty for a new hash of this engine
 	Code watchword.Code   // expected error code with and without an account; empty for success
-	App  bool             // each account has an authenticator app
 	Try  func(ctx context.Context, e *watchword.Engine, email string, c watchword.Client) error
 }
 
@@ -50,8 +47,6 @@ func Trials() ([]Trial, error) {
 			Code: watchword.CodeInvalidCredentials},
 		{Name: "sign in, bcrypt hash of another system", Try: signIn("wrong password"),
 			Code: watchword.CodeInvalidCredentials, Hash: watchword.Secret(foreign)},
-		{Name: "sign in, account with an app", Try: signIn("wrong password"), App: true,
-			Code: watchword.CodeInvalidCredentials},
 		{
 			Name: "sign up by mail",
 			Try: func(ctx context.Context, e *watchword.Engine, email string, c watchword.Client) error {
@@ -101,8 +96,7 @@ func Run(ctx context.Context, trial Trial, dir string, samples int, seed uint64)
 	}
 	defer engine.Close()
 	warmUp := 1 + samples/20
-	wing := factors.New(engine, store.Factors(), factors.Options{})
-	if err := fill(ctx, engine, wing, trial, warmUp+samples); err != nil {
+	if err := fill(ctx, engine, trial, warmUp+samples); err != nil {
 		return Row{}, err
 	}
 	ctx, stop := context.WithCancel(ctx)
@@ -133,15 +127,10 @@ func addressOf(n int, with bool) string {
 }
 
 // fill creates the accounts, one for each call, so that no call reaches a limit.
-func fill(ctx context.Context, engine *watchword.Engine, wing *factors.Manager, trial Trial, accounts int) error {
-	hash, app := trial.Hash, watchword.Secret("")
-	if trial.App {
-		app = watchword.Secret(factorfile.Text([]factorfile.Factor{
-			{Kind: "totp", Name: "App", Secret: "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ", CreatedAt: time.Now()}}))
-	}
+func fill(ctx context.Context, engine *watchword.Engine, trial Trial, accounts int) error {
+	hash := trial.Hash
 	if hash == "" {
-		first, err := engine.Operator().CreateUser(ctx,
-			watchword.NewUser{Email: "first@example.com", Password: password})
+		first, err := engine.Operator().CreateUser(ctx, watchword.NewUser{Email: "first@example.com", Password: password})
 		if err != nil {
 			return err
 		}
@@ -149,10 +138,9 @@ func fill(ctx context.Context, engine *watchword.Engine, wing *factors.Manager, 
 	}
 	var users []accountimport.Account
 	for n := range accounts {
-		users = append(users, accountimport.Account{Email: addressOf(n, true), PasswordHash: hash,
-			VerifiedAt: time.Now(), Factors: app})
+		users = append(users, accountimport.Account{Email: addressOf(n, true), PasswordHash: hash, VerifiedAt: time.Now()})
 	}
-	results, err := accountimport.New(engine).With(wing.Imports()).Import(ctx, users)
+	results, err := accountimport.New(engine).Import(ctx, users)
 	for _, r := range results {
 		if len(r.Problems) > 0 {
 			return fmt.Errorf("create accounts: %v", r.Problems)
