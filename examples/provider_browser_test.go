@@ -32,7 +32,8 @@ func TestPopupOfAProviderSignsIn(t *testing.T) {
 	provider.put(t, "/test/redirect", a.server+"/sign-in/acme/callback")
 
 	b := &tab{t: t, app: a, ctx: a.chromium.Open(t)}
-	provider.put(t, "/test/user", `{"deny": true}`)
+	// The user takes longer than the page waits for the report of a popup that looks closed.
+	provider.put(t, "/test/user", `{"deny": true, "wait": 3}`)
 	b.visit(a.url + "/?page=1#/sign-in")
 	b.click("Continue with Acme")
 	b.until("The sign-in was cancelled at the provider.")

@@ -1,7 +1,8 @@
 // npm's oidc-provider on the loopback. It signs its current user in without asking.
 //
 //   PUT /test/redirect  text                                the redirect URI of its only client
-//   PUT /test/user      {sub, email, email_verified, name}  replaces the user; {deny: true}: who cancels
+//   PUT /test/user      {sub, email, email_verified, name}  replaces the user. {deny: true}: the user cancels;
+//                                                           {wait: 3}: after so many seconds on a page
 //
 // Arguments: client id, client secret. It prints "listening on" and its issuer.
 import { generateKeyPairSync } from "node:crypto"
@@ -40,6 +41,10 @@ const server = createServer(async (request, response) => {
   if (request.url === "/test/redirect") create(text)
   else if (request.url === "/test/user") user = JSON.parse(text)
   else if (request.url.startsWith("/interaction/")) {
+    if (user.wait && !request.url.endsWith("?go")) {
+      response.setHeader("Content-Type", "text/html")
+      return response.end(`<meta http-equiv="refresh" content="${user.wait}; url=${request.url}?go">`)
+    }
     const result = user.deny ? { error: "access_denied" } : { login: { accountId: user.sub } }
     return current.interactionFinished(request, response, result)
   } else return current.callback()(request, response)
