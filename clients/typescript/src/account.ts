@@ -1,14 +1,14 @@
-import type { LogoutAllAnswer, Message, UserAnswer } from "./api.js"
+import type { LogoutAllAnswer, MeAnswer, Message } from "./api.js"
 import type { Client, Parts } from "./client.js"
 import { signOutTabs } from "./signin.js"
 
-type AccountMethods = Pick<
-  Client,
+type AccountMethods<M extends object> = Pick<
+  Client<M>,
   | "logoutAll" | "me" | "updateMe" | "deleteMe" | "sessions" | "endSession" | "forgot" | "reset" | "changePassword"
   | "resendVerification" | "changeEmail" | "undoEmail"
 >
 
-export function createAccountMethods(parts: Parts): AccountMethods {
+export function createAccountMethods<M extends object>(parts: Parts): AccountMethods<M> {
   const { session, stored, post, callAsUser } = parts
   return {
     async logoutAll(body = {}) {
@@ -49,7 +49,7 @@ async function endLocally(parts: Parts): Promise<void> {
 }
 
 /** Puts the server's user into the snapshot, unless another user has signed in. */
-function showUser({ session, tabs }: Parts, response: UserAnswer): UserAnswer {
+function showUser<M extends object>({ session, tabs }: Parts, response: MeAnswer<M>): MeAnswer<M> {
   if (session.token && session.snapshot.user?.id === response.user.id) {
     session.renewed(session.token, response.user)
     tabs.broadcastToken()

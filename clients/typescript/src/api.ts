@@ -180,6 +180,14 @@ export interface UserAnswer {
   user: User
 }
 
+/** The public metadata of an account. The application decides its members. */
+export type Metadata = Record<string, unknown>
+
+export interface MeAnswer<M extends object = Metadata> extends UserAnswer {
+  /** Only operators and administrators change it. {} without any. */
+  metadata: M
+}
+
 export interface LogoutAllAnswer extends Message {
   /** How many sessions ended. */
   ended: number

@@ -5,7 +5,9 @@ import type {
   FactorProof,
   Invitation,
   LogoutAllAnswer,
+  MeAnswer,
   Message,
+  Metadata,
   Registration,
   SessionsAnswer,
   UserAnswer,
@@ -22,7 +24,8 @@ import { createStoredTokens, type StoredTokens } from "./stored.js"
 import { createStepUps, type StepUpHandler, type StepUps } from "./stepup.js"
 import { createTabs, type Tabs } from "./tabs.js"
 
-export interface Client {
+/** M is the type of the public metadata. */
+export interface Client<M extends object = Metadata> {
   /** Finds out whether a user is signed in. Call it when a page loads. */
   restore(): Promise<Snapshot>
   /** Returns the current state without a request. It is the same object until a value changes. */
@@ -60,8 +63,8 @@ export interface Client {
   logout(): Promise<void>
   /** Ends all sessions of the user, or all but this one. */
   logoutAll(body?: { keepCurrent?: boolean }): Promise<LogoutAllAnswer>
-  me(): Promise<UserAnswer>
-  updateMe(body: { name?: string; locale?: string }): Promise<UserAnswer>
+  me(): Promise<MeAnswer<M>>
+  updateMe(body: { name?: string; locale?: string }): Promise<MeAnswer<M>>
   deleteMe(body: { password: string }): Promise<Message>
   sessions(): Promise<SessionsAnswer>
   endSession(id: string): Promise<Message>
@@ -115,10 +118,13 @@ export interface Parts {
   close(): void
 }
 
-/** Creates a client. It sends no request until a method is called. */
-export function createClient(options: ClientOptions): Client {
+/**
+ * Creates a client. It sends no request until a method is called. M is the type of the metadata that
+ * `me` returns, which the client does not check.
+ */
+export function createClient<M extends object = Metadata>(options: ClientOptions): Client<M> {
   const parts = createParts(resolveOptions(options))
-  const client = { ...createSessionMethods(parts), ...createSignInMethods(parts), ...createAccountMethods(parts) }
+  const client = { ...createSessionMethods(parts), ...createSignInMethods(parts), ...createAccountMethods<M>(parts) }
   return Object.defineProperty(client, partsKey, { value: parts }) // not enumerable: a log of the client shows no token
 }
 

@@ -15,7 +15,12 @@ export function beginFactor<T>(parts: Parts, path: string): Promise<T> {
 }
 
 /** Adds the factor. It signs in if a sign-in waits for it. */
-export async function confirmFactor(client: Client, parts: Parts, path: string, body: object): Promise<FactorAnswer> {
+export async function confirmFactor(
+  client: Client<object>,
+  parts: Parts,
+  path: string,
+  body: object,
+): Promise<FactorAnswer> {
   if (!isWaiting(parts)) return renewed(client, await parts.callAsUser<FactorAnswer>("POST", path, body))
   const response = await signIn<SignIn & FactorAnswer>(parts, path, { ...body, ...handleOf(parts) })
   const { factor, recoveryCodes } = response
@@ -23,7 +28,7 @@ export async function confirmFactor(client: Client, parts: Parts, path: string, 
 }
 
 /** Renews the access token, whose level has changed. A failure must not hide codes that are shown once. */
-export async function renewed<T>(client: Client, response: T): Promise<T> {
+export async function renewed<T>(client: Client<object>, response: T): Promise<T> {
   await client.refresh().catch(() => {})
   return response
 }

@@ -64,7 +64,7 @@ export interface Factors {
 }
 
 /** Returns the calls for the factors of a client's user. */
-export function createFactors(client: Client): Factors {
+export function createFactors(client: Client<object>): Factors {
   const parts = (client as Client & { [partsKey]: Parts })[partsKey]
   const { callAsUser, session } = parts
   const pathOf = (id: string, parent = "factors"): string => `${parent}/${encodeURIComponent(id)}`

@@ -85,7 +85,7 @@ const cancelled = { cancelled: true } as const
 const done = <T extends object>(value: T): { cancelled: false } & T => ({ cancelled: false, ...value })
 
 /** Returns the calls for passkeys. They work in pages only. */
-export function createPasskeys(client: Client): Passkeys {
+export function createPasskeys(client: Client<object>): Passkeys {
   const parts = (client as Client & { [partsKey]: Parts })[partsKey]
   return {
     capabilities,
@@ -152,7 +152,7 @@ const path = "factors/passkeys"
 const optionsPath = `${path}/options`
 
 async function create(
-  client: Client,
+  client: Client<object>,
   parts: Parts,
   { ceremony, publicKey, mediation }: Ceremony,
   { name, signal }: PasskeyCreateOptions,
@@ -175,7 +175,7 @@ const noUpgrade: readonly WatchwordErrorCode[] = [
 ]
 
 async function upgrade(
-  client: Client,
+  client: Client<object>,
   parts: Parts,
   options: PasskeyCreateOptions = {},
 ): Promise<Outcome<FactorAnswer>> {

@@ -53,7 +53,7 @@ export interface Providers {
 }
 
 /** Returns the calls for external providers. In a popup of signInWith it reports the result, too. */
-export function createProviders(client: Client): Providers {
+export function createProviders(client: Client<object>): Providers {
   const parts = (client as Client & { [partsKey]: Parts })[partsKey]
   const { callAsUser, settings } = parts
   const root = settings.apiUrl.replace(/\/api\/auth$/, "")

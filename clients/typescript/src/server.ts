@@ -10,7 +10,18 @@
 //     response was lost, and counts limits by the second.
 //  5. Four refusals of the server end the session. No other error clears a cookie.
 
-import type { Challenge, Credentials, FactorLogin, Message, Registration, SignIn, User, UserAnswer } from "./api.js"
+import type {
+  Challenge,
+  Credentials,
+  FactorLogin,
+  MeAnswer,
+  Message,
+  Metadata,
+  Registration,
+  SignIn,
+  User,
+  UserAnswer,
+} from "./api.js"
 import { createCookies, type AppCookies, type CookieContext } from "./cookies.js"
 import { WatchwordError, type WatchwordErrorCode } from "./error.js"
 import { createExchange, type Exchange } from "./exchange.js"
@@ -19,7 +30,7 @@ import { jsonRequest, readJSON, send, type Fetch, type Transport } from "./trans
 export type { CookieContext, CookieOptions } from "./cookies.js"
 export { WatchwordError } from "./error.js"
 export type { FieldError, WatchwordErrorCode } from "./error.js"
-export type { Challenge, FactorLogin, User } from "./api.js"
+export type { Challenge, FactorLogin, Metadata, User } from "./api.js"
 
 /** Verifies access tokens, as `new Verifier(issuer)` of `@watchword/verify` does. It throws for an invalid token. */
 export interface TokenVerifier<I extends TokenIdentity = TokenIdentity> {
@@ -79,8 +90,8 @@ export interface RequestAuth<I extends TokenIdentity> {
    * also has the browser's user agent and address.
    */
   fetch(input: string | URL, init?: RequestInit): Promise<Response>
-  /** Reads the account of the session. */
-  me(): Promise<User>
+  /** Reads the account of the session, with its public metadata. M is the type of the metadata. */
+  me<M extends object = Metadata>(): Promise<User & { metadata: M }>
   /**
    * Signs in. If the account has a second factor, it throws SECOND_FACTOR_REQUIRED, and a cookie
    * keeps the `challenge`. Lead to a page that asks for a proof, and call loginFactor there. It
@@ -241,8 +252,10 @@ function createRequestAuth<I extends TokenIdentity>(shared: Shared<I>, request: 
     session: async () => (await lookup.current()).identity,
     requireSession: async () => (await lookup.required()).identity,
     fetch: authorized,
-    me: async () =>
-      (await readJSON<UserAnswer>(await authorized(`${apiUrl}/me`))).user,
+    async me<M extends object>() {
+      const { user, metadata } = await readJSON<MeAnswer<M>>(await authorized(`${apiUrl}/me`))
+      return { ...user, metadata }
+    },
     login: async (body) => ({ user: (await signIn<SignIn>("login", body)).user }),
     challenge: () => cookies.challenge(),
     loginFactor: async (body) => ({ user: (await signIn<SignIn>("login/factor", body)).user }),

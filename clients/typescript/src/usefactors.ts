@@ -25,7 +25,7 @@ export interface FactorsView {
 }
 
 /** Loads the factors of the user, and again after each change. Components with one client share one list. */
-export function useFactors(client: Client): FactorsView {
+export function useFactors(client: Client<object>): FactorsView {
   const known = views.get(client)
   const view = known ?? createView(client)
   if (!known) views.set(client, view)
@@ -39,7 +39,7 @@ interface View {
 
 const views = new WeakMap<object, View>()
 
-function createView(client: Client): View {
+function createView(client: Client<object>): View {
   const factors = createFactors(client)
   const passkeys = createPasskeys(client)
   let loads = 0 // a response that a later request has overtaken is dropped

@@ -28,7 +28,7 @@ export interface PasskeySignIn {
  * Suggests passkeys while the component is mounted, in its field with
  * `autocomplete="username webauthn"`. Use it in the component of the sign-in page.
  */
-export function usePasskeySignIn(client: Client, options: { remember?: boolean } = {}): PasskeySignIn {
+export function usePasskeySignIn(client: Client<object>, options: { remember?: boolean } = {}): PasskeySignIn {
   const known = pages.get(client)
   const page = known ?? createPage(client)
   if (!known) pages.set(client, page)
@@ -44,7 +44,7 @@ interface Page {
 
 const pages = new WeakMap<object, Page>()
 
-function createPage(client: Client): Page {
+function createPage(client: Client<object>): Page {
   const passkeys = createPasskeys(client)
   /** `remember` is read when the passkey is sent, because the user may change it until then. */
   const optionsOf = (signal?: AbortSignal): PasskeySignInOptions => ({

@@ -27,7 +27,7 @@ export class Browser {
 }
 
 /** Closes the client after the test. */
-export function opened(client: Client): Client {
+export function opened<M extends object>(client: Client<M>): Client<M> {
   onTestFinished(() => client.close())
   return client
 }

@@ -78,6 +78,27 @@ test("a program changes and deletes its account", async () => {
   await expect(client.login({ email, password: "nine yellow herons" })).rejects.toMatchObject({ code: "INVALID_CREDENTIALS" })
 })
 
+interface Plan {
+  plan?: string
+  seats?: number
+}
+
+test("me returns the metadata of the account, with the application's type", async () => {
+  let kept: string | undefined
+  const storage = { get: () => kept, set: (token: string) => void (kept = token), remove: () => {} }
+  const client = opened(createClient<Plan>({ baseUrl: url, storage }))
+  const email = "hedy@example.com"
+  await client.register({ email, password })
+  expect((await client.me()).metadata).toEqual({})
+  await server.run("users", "set", email, 'plan="pro"', "seats=5")
+  const { metadata } = await client.me()
+  const plan: string | undefined = metadata.plan
+  expect([plan, metadata.seats]).toEqual(["pro", 5])
+  // @ts-expect-error the type has no such member
+  expect(metadata.price).toBeUndefined()
+  expect(await client.updateMe({ name: "Hedy" })).toMatchObject({ user: { name: "Hedy" }, metadata: { plan: "pro" } })
+})
+
 /** Returns the token of the mail to an address. */
 async function tokenMailedTo(to: string): Promise<string> {
   for (const began = Date.now(); Date.now() - began < 20_000; ) {

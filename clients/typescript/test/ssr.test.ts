@@ -79,7 +79,9 @@ test("a sign-in sets HttpOnly cookies, and later pages need no request to Watchw
   const found = await Promise.all(Array.from({ length: 5 }, () => page.requireSession()))
   expect(new Set(found.map((one) => one.sessionId)).size).toBe(1)
   expect(network.sent).toEqual([])
-  expect(await page.me()).toMatchObject({ email: body.email })
+  const account = await page.me<{ plan?: string }>()
+  expect(account).toMatchObject({ email: body.email, metadata: {} })
+  expect(account.metadata.plan).toBeUndefined()
 })
 
 test("a stale token is refreshed only where cookies can be set", async () => {

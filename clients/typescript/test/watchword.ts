@@ -1,13 +1,16 @@
 // The real server, built from this repository.
-import { spawn } from "node:child_process"
+import { execFile, spawn } from "node:child_process"
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises"
 import { createServer, type AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { promisify } from "node:util"
 import { binary } from "./build.js"
 
 export interface Watchword {
   url: string
+  /** Runs the command line on the server's data. */
+  run(...command: string[]): Promise<unknown>
   /** Returns the text of each mail. */
   mails(): Promise<string[]>
   stop(): Promise<void>
@@ -53,6 +56,10 @@ export async function startWatchwordAt(host: string, ...flags: string[]): Promis
   }
   return {
     url,
+    async run(...command) {
+      const env = { HOME: dir, PATH: process.env.PATH }
+      return promisify(execFile)(await binary(), [...command, "--data-dir", join(dir, "data")], { cwd: dir, env })
+    },
     async mails() {
       const names = await readdir(mailbox).catch(() => [])
       const written = names.filter((name) => !name.startsWith(".")) // the others are still being written
