@@ -20,7 +20,7 @@ import (
 // server and npm's oidc-provider, which signs its user in without asking.
 
 // Not parallel, as the other test of this application.
-func TestPopupOfAProviderSignsIn(t *testing.T) {
+func TestChromiumSignsInByThePopupOfAProvider(t *testing.T) {
 	const client = "../clients/typescript"
 	const secret = "a secret for tests"
 	program, _ := node(t, client)
