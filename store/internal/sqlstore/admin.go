@@ -28,12 +28,12 @@ const (
 	hasTOTP    = `(SELECT COUNT(*) FROM factors WHERE factors.user_id = users.id AND factors.kind = 'totp') > 0`
 	hasPasskey = `(SELECT COUNT(*) FROM factors WHERE factors.user_id = users.id AND factors.kind = 'passkey') > 0`
 
-	// isSelected takes state and factor of a filter as $4 and $5. The store filters, because a list of few among many
+	// isSelected takes state and factor of a filter as $3 and $4. The store filters, because a list of few among many
 	// accounts would otherwise carry thousands of rows to the caller. The state is that of admin.Account.State.
-	isSelected = `($4 = '' OR $4 = CASE WHEN users.disabled_at <> 0 THEN 'disabled'
+	isSelected = `($3 = '' OR $3 = CASE WHEN users.disabled_at <> 0 THEN 'disabled'
 			WHEN users.verified_at = 0 THEN 'unverified' ELSE 'active' END)
-		AND ($5 = '' OR ($5 <> 'none') = ((SELECT COUNT(*) FROM factors WHERE factors.user_id = users.id
-			AND factors.kind IN ('totp', 'passkey') AND ($5 = factors.kind OR $5 IN ('any', 'none'))) > 0))`
+		AND ($4 = '' OR ($4 <> 'none') = ((SELECT COUNT(*) FROM factors WHERE factors.user_id = users.id
+			AND factors.kind IN ('totp', 'passkey') AND ($4 = factors.kind OR $4 NOT IN ('totp', 'passkey'))) > 0))`
 
 	// lastAccount and lastWithRole read only an index.
 	lastAccount = `SELECT COALESCE(MAX(email COLLATE "binary"), ''), COUNT(*) FROM (SELECT email FROM users
@@ -50,15 +50,15 @@ var (
 	// selectAccounts reads the same range as selectUsers.
 	selectAccounts = `SELECT ` + accountColumns + ` FROM users
 		WHERE email COLLATE "binary" >= $1 AND email COLLATE "binary" < $2 AND ` + isSelected + `
-		AND ($6 = '' OR (SELECT COUNT(*) FROM user_roles WHERE role = $6 AND user_id = users.id) > 0)
-		ORDER BY email COLLATE "binary" LIMIT $3`
+		AND ($5 = '' OR (SELECT COUNT(*) FROM user_roles WHERE role = $5 AND user_id = users.id) > 0)
+		ORDER BY email COLLATE "binary" LIMIT $6`
 
 	// selectRoleAccounts follows the primary key of user_roles. Its order is that of the ids, so that a role that every
 	// account holds costs no sort.
 	selectRoleAccounts = `SELECT ` + accountColumns + `
 		FROM user_roles JOIN users ON users.id = user_roles.user_id
-		WHERE user_roles.role = $1 AND user_roles.user_id > $2 AND user_roles.user_id <= $6 AND ` + isSelected + `
-		ORDER BY user_roles.user_id LIMIT $3`
+		WHERE user_roles.role = $1 AND user_roles.user_id > $2 AND ` + isSelected + `
+		AND user_roles.user_id <= $5 ORDER BY user_roles.user_id LIMIT $6`
 
 	// selectSessionsOf needs no user, so the sessions of a deleted account are found.
 	selectSessionsOf = `SELECT ` + sessionColumns + ` FROM sessions WHERE user_id = $1
@@ -85,7 +85,7 @@ func (t Tx) insertRoles(ctx context.Context, id watchword.UserID, roles []string
 func (t Tx) Accounts(
 	ctx context.Context, from, below watchword.Address, f admin.Filter, limit int,
 ) ([]admin.Account, error) {
-	return rows(ctx, t, scanAccount, selectAccounts, from, below, limit, f.State, f.Factor, f.Role)
+	return rows(ctx, t, scanAccount, selectAccounts, from, below, f.State, f.Factor, f.Role, limit)
 }
 
 // LastAccount bounds what Accounts looks at. A LIMIT of Accounts alone would not: it counts the selected accounts, so a
@@ -103,7 +103,7 @@ func (t Tx) LastAccount(
 func (t Tx) AccountsWithRole(
 	ctx context.Context, after, upTo watchword.UserID, f admin.Filter, limit int,
 ) ([]admin.Account, error) {
-	return rows(ctx, t, scanAccount, selectRoleAccounts, f.Role, after, limit, f.State, f.Factor, upTo)
+	return rows(ctx, t, scanAccount, selectRoleAccounts, f.Role, after, f.State, f.Factor, upTo, limit)
 }
 
 // LastWithRole bounds AccountsWithRole in the same way.
