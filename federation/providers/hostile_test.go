@@ -311,7 +311,7 @@ func TestBrokenProviderIsNamed(t *testing.T) {
 			"an error with a secret": func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("Content-Type", "application/json")
 				w.WriteHeader(400)
-				_, _ = fmt.Fprintf(w, `{"error":%q,"error_description":%q,"account":"private text"}`, r.FormValue("code"),
+				_, _ = fmt.Fprintf(w, `{"error":%q,"error_description":"private text %s"}`, r.FormValue("code"),
 					r.FormValue("code_verifier"))
 			},
 		} {
