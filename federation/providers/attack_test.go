@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -357,6 +358,35 @@ func TestOnlyWayToSignInIsNotDisconnected(t *testing.T) {
 			t.Error("a deleted account has come back")
 		}
 	})
+}
+
+// A session that was proven long ago, such as one on a borrowed computer, changes no way to sign in.
+func TestConnectingAndDisconnectingNeedAFreshSession(t *testing.T) {
+	var forward [2]atomic.Int64
+	for i, store := range stores {
+		with := withScripted()
+		with.engine = func(o *watchword.Options) {
+			o.Now = func() time.Time { return time.Now().Add(time.Duration(forward[i].Load())) }
+		}
+		t.Run(store, func(t *testing.T) {
+			t.Parallel()
+			s := on(t, store, with)
+			b := newBrowser(t)
+			b.get(b.toCallback(s, "acme", "")).goes(t, "/account")
+			one := s.identities(t, "ada@example.com")[0].ID
+			forward[i].Store(int64(10 * time.Minute))
+			_, access := b.me(s)
+			for method, path := range map[string]string{"POST": "/identities/acme", "DELETE": "/identities/" + one} {
+				p := b.call(s, method, path, nil, access)
+				if p.StatusCode != 401 || !strings.Contains(p.text, "STEP_UP_REQUIRED") {
+					t.Errorf("%s %s: %d %s", method, path, p.StatusCode, p.text)
+				}
+			}
+			if all := s.identities(t, "ada@example.com"); len(all) != 1 {
+				t.Errorf("identities: %+v", all)
+			}
+		})
+	}
 }
 
 // left returns the subject of the first identity.
