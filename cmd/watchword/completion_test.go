@@ -20,12 +20,12 @@ func TestBashCompletesCommandsFlagsAndFiles(t *testing.T) {
 		_watchword
 		printf '%s\n' "${COMPREPLY[@]}"`
 	for want, words := range map[string]string{
-		"serve sessions": "se",
-		"sign refresh":   "keys rotate ",
-		"debug":          "serve --log-level = d",
-		"on off":         "serve --limits =",
-		"--public-url":   "serve --public",
-		"two words.yaml": "serve --config = two",
+		"serve sessions service-keys": "se",
+		"sign refresh":                "keys rotate ",
+		"debug":                       "serve --log-level = d",
+		"on off":                      "serve --limits =",
+		"--public-url":                "serve --public",
+		"two words.yaml":              "serve --config = two",
 	} {
 		cmd := exec.Command("bash",
 			append([]string{"-c", script, os.Getenv(binaryVariable)}, strings.Split(words, " ")...)...)
