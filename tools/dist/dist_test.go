@@ -57,7 +57,7 @@ func TestReleaseIsReproducible(t *testing.T) {
 			t.Errorf("%s differs between two builds", name)
 		}
 	}
-	if want := map[bool]int{false: 5, true: 15}[all]; len(first) != want {
+	if want := map[bool]int{false: 6, true: 16}[all]; len(first) != want {
 		t.Errorf("got %d files, want %d", len(first), want)
 	}
 	command(t, filepath.Join(base, "first"), nil, "sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS")
