@@ -2,6 +2,8 @@ package pgtest_test
 
 import (
 	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -31,6 +33,31 @@ func TestKilledServerRestartsWithItsCommits(t *testing.T) {
 		t.Fatal(err)
 	}
 	do("INSERT INTO kept VALUES (1)")
+}
+
+func TestRemovedServerLeavesNoSharedMemory(t *testing.T) {
+	t.Parallel()
+	s := pgtest.New(t)
+	pid, err := os.ReadFile(filepath.Join(s.Dir, "postmaster.pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := strings.Fields(strings.Split(string(pid), "\n")[6])[1] // the line has a key and an id
+	segment := regexp.MustCompile(`(?m)^ *-?\d+ +` + id + ` `)
+	segments := func() []byte {
+		list, err := os.ReadFile("/proc/sysvipc/shm")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return list
+	}
+	if !segment.Match(segments()) {
+		t.Fatalf("the running server has no segment %s", id)
+	}
+	s.Remove()
+	if segment.Match(segments()) {
+		t.Errorf("the segment %s is still there", id)
+	}
 }
 
 // .ci/check runs this test separately to report missing packages once.
