@@ -101,15 +101,10 @@ func (n NewServiceKey) check() (scopes []string, problems []watchword.FieldError
 			scopes = append(scopes, string(s))
 		}
 	}
-	known := map[string]bool{}
-	for _, s := range scopes {
-		known[s] = true
-	}
-	unknown := slices.ContainsFunc(n.Scopes, func(s string) bool { return !known[s] })
 	switch {
 	case len(n.Scopes) == 0:
 		field("scopes", watchword.FieldRequired, "Give the key at least one scope.")
-	case unknown || len(scopes) != len(n.Scopes):
+	case len(scopes) != len(n.Scopes): // an unknown one, or one twice
 		field("scopes", watchword.FieldInvalid, "The scopes are users:read, users:write, roles:write, sessions:end, "+
 			"events:read, mail and keys, each at most once.")
 	}
