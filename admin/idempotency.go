@@ -21,8 +21,9 @@ import (
 // of two requests. The second one waits for the result of the first, and responds with the same status
 // and id. A refused request gives its claim back: the next request under this key is tried again.
 //
-// A claim lasts a minute. If the process ends between the change and its record, a repeated request
-// runs again after that minute, and gets what it would get without a key, such as EMAIL_TAKEN.
+// A claim lasts a minute. It stays if the process ends before the record, or if the store does not say
+// whether it has committed. A repeated request then runs again after that minute. It gets what it would
+// get without a key, such as EMAIL_TAKEN.
 
 const (
 	claimLife  = time.Minute
@@ -139,9 +140,12 @@ func (m *Manager) Finish(ctx context.Context, by Caller, status int) error {
 	return m.store.Update(ctx, func(tx Tx) error { return tx.FinishRecord(ctx, done) })
 }
 
-// GiveUp gives the claim of a refused request back.
-func (m *Manager) GiveUp(ctx context.Context, by Caller) error {
-	if by.claim == nil || by.claim.repeated {
+// GiveUp gives the claim of a request back that failed with why, if why is a refusal. After any other
+// error, such as a lost response of the database, the change may have been made. The claim then keeps a
+// repetition out until it ends.
+func (m *Manager) GiveUp(ctx context.Context, by Caller, why error) error {
+	var refusal *watchword.Error
+	if by.claim == nil || by.claim.repeated || !errors.As(why, &refusal) {
 		return nil
 	}
 	ctx = context.WithoutCancel(ctx)

@@ -1,8 +1,10 @@
 package admin_test
 
 import (
+	"context"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -89,8 +91,15 @@ func TestIdempotencyKeyBelongsToOneRequestOfOneCaller(t *testing.T) {
 		if _, repeated := other.Repeated(); repeated {
 			t.Error("another administrator got the result")
 		}
+		// The store has lost the response to a commit: the change may have been made.
+		wantCode(t, m.GiveUp(ctx, other, watchword.ErrUnavailable), "")
+		soon, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
+		defer cancel()
+		if again, err := m.Begin(soon, both[1], key, "one"); err == nil {
+			t.Errorf("a request with an unknown outcome was repeated at once: %+v", again)
+		}
 		// A refused request gives its key back.
-		wantCode(t, m.GiveUp(ctx, other), "")
+		wantCode(t, m.GiveUp(ctx, other, &watchword.Error{Code: watchword.CodeLastAdmin}), "")
 		third, err := m.Begin(ctx, both[1], key, "three")
 		wantCode(t, err, "")
 		if _, repeated := third.Repeated(); repeated {

@@ -51,9 +51,9 @@ func (a *api) once(w http.ResponseWriter, r *http.Request, by admin.Caller, next
 	// The status of the first response is stored with the record, for the operator who reads the table.
 	held := &heldResponse{ResponseWriter: w, status: http.StatusOK}
 	if err := next(held, r, by); err != nil {
-		// A refused request made no change, so it can be repeated under the same key. If this fails, the
-		// claim ends by itself after a minute.
-		_ = a.admin.GiveUp(r.Context(), by)
+		// A refused request made no change, so it can be repeated under the same key. After another error,
+		// the claim ends by itself after a minute.
+		_ = a.admin.GiveUp(r.Context(), by, err)
 		return err
 	}
 	// The change is made. If its record can't be stored, the client still gets the result.
