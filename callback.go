@@ -112,13 +112,15 @@ func (e *Engine) callDue(ctx context.Context, kind CallbackKind) (int, error) {
 }
 
 // settleCallback deletes a callback after a successful call, and else postpones it. It
-// works during a shutdown too, so another process need not repeat the call.
+// works during a shutdown too, so another process need not repeat the call. A call that the
+// shutdown cut off is due at once; one that failed by itself waits.
 func (e *Engine) settleCallback(ctx context.Context, c Callback, failed error) {
 	settle, stop := context.WithTimeout(context.WithoutCancel(ctx), callbackSettle)
 	defer stop()
 	about := []any{slog.String("callback", string(c.Kind)), slog.String("id", c.ID), slog.Int("attempt", c.Attempts)}
 	next := e.now()
-	if failed != nil && ctx.Err() == nil {
+	cutOff := ctx.Err() != nil && errors.Is(failed, context.Canceled)
+	if failed != nil && !cutOff {
 		wait := sleep.Doubled(time.Second, c.Attempts, callbackMaxWait)
 		next = next.Add(wait)
 		e.log.Error("callback failed", append(about, slog.String("retry_after", wait.String()), slog.Any("error", failed))...)
