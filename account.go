@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -103,12 +104,7 @@ func (e *Engine) sessionOf(ctx context.Context, token Secret) (who Identity, err
 // presents reports whether one of the tokens belongs to an active session of the user.
 func (e *Engine) presents(ctx context.Context, tokens []Secret, id UserID) (bool, error) {
 	live, err := e.LiveSessions(ctx, tokens)
-	for _, who := range live {
-		if who.User.ID == id {
-			return true, err
-		}
-	}
-	return false, err
+	return slices.ContainsFunc(live, func(who Identity) bool { return who.User.ID == id }), err
 }
 
 // RequireRoles returns a refusal if the user lacks one of the roles. Codes: CodeInsufficientScope.
@@ -147,10 +143,7 @@ func (e *Engine) Profile(ctx context.Context, who Identity, id UserID) (u User, 
 // user runs a query for one user. Codes: CodeNotFound.
 func (e *Engine) user(ctx context.Context, ask func(Tx) (User, error)) (User, error) {
 	u, err := view(ctx, e.store, ask)
-	if errors.Is(err, ErrNotFound) {
-		err = notFound()
-	}
-	return u, err
+	return u, orNotFound(err)
 }
 
 // view returns the result of a query on one consistent state.
@@ -206,7 +199,12 @@ func (e *Engine) DeleteAccount(ctx context.Context, who Identity, password Secre
 		if err := e.holdPassword(ctx, tx, who.User); err != nil {
 			return err
 		}
-		return deleteUser(ctx, tx, event)
+		if err := deleteUser(ctx, tx, event); err != nil {
+			return err
+		}
+		kept := event
+		kept.Address, kept.Device = "", ""
+		return tx.InsertEvent(ctx, kept)
 	})
 	if err == nil {
 		e.announce(event)
@@ -223,8 +221,8 @@ func (e *Engine) holdPassword(ctx context.Context, tx Tx, u User) error {
 	return err
 }
 
-// deleteUser deletes an account. Its EventDeleted stays, without network address and device. Its ended sessions stay
-// until they are swept, so that their tokens get CodeSessionEnded.
+// deleteUser deletes the account of an EventDeleted. The caller stores the event, without network address and device.
+// Ended sessions stay until they are swept, so that their tokens get CodeSessionEnded.
 func deleteUser(ctx context.Context, tx Tx, event Event) error {
 	if _, err := tx.EndSessions(ctx, event.UserID, "", EndedDeleted, event.At); err != nil {
 		return err
@@ -232,11 +230,8 @@ func deleteUser(ctx context.Context, tx Tx, event Event) error {
 	if err := tx.DeleteMailTokens(ctx, event.UserID, mailedTokens...); err != nil {
 		return err
 	}
-	if _, err := tx.DeleteUser(ctx, event.UserID); err != nil {
-		return err
-	}
-	event.Address, event.Device = "", ""
-	return tx.InsertEvent(ctx, event)
+	_, err := tx.DeleteUser(ctx, event.UserID)
+	return err
 }
 
 // Sessions lists the caller's active sessions, the most recently used first.

@@ -135,7 +135,7 @@ func (e *Engine) Inside() Inside { return Inside{engine: e} }
 
 // Operator returns the operations under a name. Each change of an account calls check at the end of its transaction.
 func (i Inside) Operator(name string, check func(context.Context, Tx) error) Operator {
-	return Operator{i.engine, storable.Text(name, maxDevice), check}
+	return Operator{engine: i.engine, name: storable.Text(name, maxDevice), check: check}
 }
 
 // Now returns the time of a flow, Store the engine's store, and Challenged the account of a new offer, or "".

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/watchword-auth/watchword/internal/clientip"
@@ -120,13 +121,7 @@ func (l Limits) ofAccount(u User, events []Event, sessions []Session, at time.Ti
 
 // charges drops zero charges.
 func charges(all ...Charge) []Charge {
-	var some []Charge
-	for _, c := range all {
-		if c != (Charge{}) {
-			some = append(some, c)
-		}
-	}
-	return some
+	return slices.DeleteFunc(all, func(c Charge) bool { return c == Charge{} })
 }
 
 // take takes the charges in order. If one is refused, the earlier ones are refunded,

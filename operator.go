@@ -21,15 +21,26 @@ type Operator struct {
 	engine *Engine
 	name   string
 	check  func(context.Context, Tx) error // runs at the end of each change of an account
+	tx     Tx                              // of the caller (In), or nil
+	events *[]Event                        // to announce after the caller's commit
 }
 
 // Operator returns the operations of the people who run the service.
 func (e *Engine) Operator() Operator {
-	return Operator{e, "", func(context.Context, Tx) error { return nil }}
+	return Operator{engine: e, check: func(context.Context, Tx) error { return nil }}
 }
 
 // As returns the operations under the name of the person who runs them. Events carry it, cut to 128 bytes.
 func (o Operator) As(name string) Operator { return o.engine.Inside().Operator(name, o.check) }
+
+// In returns DisableUser, EnableUser, SetRoles and Rename in a transaction of the caller. They add their events to
+// events, for Inside.Announce after the commit. The caller calls AwaitRoles before the transaction.
+//
+// Unstable: for packages of this module.
+func (o Operator) In(tx Tx, events *[]Event) Operator {
+	o.tx, o.events = tx, events
+	return o
+}
 
 // event returns an event by the operator now.
 func (o Operator) event(kind EventKind, id UserID) Event {
@@ -153,16 +164,12 @@ func (o Operator) EnableUser(ctx context.Context, id UserID) error {
 
 // SetRoles replaces the roles. It ends no session, but earlier access tokens are outdated at once
 // (User.RolesChangedAt). It can wait up to 5 s after a recent change. Codes: CodeValidationFailed (roles).
-func (o Operator) SetRoles(ctx context.Context, id UserID, roles []string) (User, error) {
+func (o Operator) SetRoles(ctx context.Context, id UserID, roles []string) (user User, err error) {
 	parsed, problem := o.engine.opts.parseRoles(roles)
 	if problem != nil {
 		return User{}, unacceptable(*problem)
 	}
-	user, err := o.engine.user(ctx, func(tx Tx) (User, error) { return tx.User(ctx, id) })
-	if err != nil {
-		return User{}, err
-	}
-	if err := sleep.For(ctx, accesstoken.RolesWait(user.RolesChangedAt, o.engine.now())); err != nil {
+	if err := o.AwaitRoles(ctx, id); err != nil {
 		return User{}, err
 	}
 	err = o.operate(ctx, EventRolesChanged, id, func(tx Tx, ev *Event) (err error) {
@@ -174,22 +181,29 @@ func (o Operator) SetRoles(ctx context.Context, id UserID, roles []string) (User
 	return user, err
 }
 
+// AwaitRoles waits before a change of roles, up to 5 s after a recent one. In a transaction (In), it does nothing.
+//
+// Unstable: for packages of this module.
+func (o Operator) AwaitRoles(ctx context.Context, id UserID) error {
+	if o.tx != nil {
+		return nil
+	}
+	user, err := o.engine.user(ctx, func(tx Tx) (User, error) { return tx.User(ctx, id) })
+	if err != nil {
+		return err
+	}
+	return sleep.For(ctx, accesstoken.RolesWait(user.RolesChangedAt, o.engine.now()))
+}
+
 // DeleteUser deletes the account and ends its sessions.
 func (o Operator) DeleteUser(ctx context.Context, id UserID) error {
-	event := o.event(EventDeleted, id).because("by an operator")
-	err := o.engine.store.Update(ctx, func(tx Tx) error {
-		if err := tx.SetDisabled(ctx, id, event.At); err != nil { // locks the account, as other flows do first
+	return o.operate(ctx, EventDeleted, id, func(tx Tx, ev *Event) error {
+		ev.Detail = "by an operator"
+		if err := tx.SetDisabled(ctx, id, ev.At); err != nil { // locks the account, as other flows do first
 			return err
 		}
-		if err := deleteUser(ctx, tx, event); err != nil {
-			return err
-		}
-		return o.check(ctx, tx)
+		return deleteUser(ctx, tx, *ev)
 	})
-	if err == nil {
-		o.engine.announce(event)
-	}
-	return orNotFound(err)
 }
 
 // SendReset mails the user a link to choose a new password, or another invitation if the
@@ -383,7 +397,7 @@ func (o Operator) RequestEvents(ctx context.Context, request string, limit int) 
 // operate makes a change and stores its event in one transaction. The change may add a detail. An empty id: no account.
 func (o Operator) operate(ctx context.Context, kind EventKind, id UserID, change func(Tx, *Event) error) error {
 	event := o.event(kind, id)
-	err := o.engine.store.Update(ctx, func(tx Tx) error {
+	all := func(tx Tx) error {
 		if err := change(tx, &event); err != nil {
 			return err
 		}
@@ -391,7 +405,13 @@ func (o Operator) operate(ctx context.Context, kind EventKind, id UserID, change
 			return err
 		}
 		return o.check(ctx, tx)
-	})
+	}
+	if o.tx != nil {
+		err := all(o.tx)
+		*o.events = append(*o.events, event)
+		return orNotFound(err)
+	}
+	err := o.engine.store.Update(ctx, all)
 	if err == nil {
 		o.engine.announce(event)
 	}

@@ -80,12 +80,7 @@ type Cutoffs struct {
 //
 // Unstable: only stores use it.
 func (p SessionPolicy) Cutoffs(now time.Time) Cutoffs {
-	return Cutoffs{
-		Now:          now,
-		Rotated:      now.Add(-p.Idle),
-		RotatedShort: now.Add(-p.ShortIdle),
-		Created:      now.Add(-p.Max),
-	}
+	return Cutoffs{Now: now, Rotated: now.Add(-p.Idle), RotatedShort: now.Add(-p.ShortIdle), Created: now.Add(-p.Max)}
 }
 
 // EndedBy returns why the session is no longer active at c.Now, or "" if it is

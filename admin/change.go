@@ -2,8 +2,10 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/storable"
@@ -13,26 +15,28 @@ import (
 // administrator. This file adds two rules that the command line does not have: a caller can't change the
 // caller's own roles, and an enabled administrator remains.
 
-// operator returns the engine's operations in the name of a caller. A change of target that leaves
-// no enabled administrator is rolled back. The check does not look at target as it was read before, because
-// a concurrent change may have made it an administrator.
-func (m *Manager) operator(by Caller, target watchword.User) watchword.Operator {
-	return m.engine.Operator(by.Name(), func(ctx context.Context, tx watchword.Tx) error {
-		if target.ID == "" {
-			return nil
-		}
-		remains, err := tx.(Tx).HasAdmin(ctx)
-		if err == nil && !remains {
-			err = refuse(watchword.CodeLastAdmin,
-				"This is the last administrator. Make another account an administrator first.")
-		}
-		return err
-	})
+// operator returns the engine's operations in the name of a caller. A change that leaves no enabled
+// administrator is rolled back.
+func (m *Manager) operator(by Caller) watchword.Operator {
+	return m.engine.Operator(by.Name(), keepAdmin)
+}
+
+// keepAdmin refuses a transaction that leaves no enabled administrator. It does not look at the changed account as
+// it was read before, because a concurrent change may have made it an administrator.
+func keepAdmin(ctx context.Context, tx watchword.Tx) error {
+	remains, err := tx.(Tx).HasAdmin(ctx)
+	if err == nil && !remains {
+		err = refuse(watchword.CodeLastAdmin,
+			"This is the last administrator. Make another account an administrator first.")
+	}
+	return err
 }
 
 // Operator returns the engine's operations in the name of a caller, for what concerns no
 // administrator: mails and keys.
-func (m *Manager) Operator(by Caller) watchword.Operator { return m.operator(by, watchword.User{}) }
+func (m *Manager) Operator(by Caller) watchword.Operator {
+	return m.engine.Operator(by.Name(), func(context.Context, watchword.Tx) error { return nil })
+}
 
 // User returns one account. Codes: CodeNotFound.
 func (m *Manager) User(ctx context.Context, id watchword.UserID) (account Account, err error) {
@@ -51,6 +55,10 @@ type Change struct {
 	Name     *string
 	Roles    *[]string
 	Disabled *bool
+
+	// With makes a change of another package in the same transaction, before all others, and returns its events.
+	// It may run more than once. Nil: none.
+	With func(context.Context, watchword.Tx) ([]watchword.Event, error)
 }
 
 // decideRoles decides whether a caller may replace the roles of an account. A service key needs a scope
@@ -81,24 +89,93 @@ func (m *Manager) MayResetFactors(ctx context.Context, by Caller, id watchword.U
 	return err
 }
 
-// Change changes an account: first the roles, then the state, then the name. Each is a transaction of
-// its own, and an error leaves what was changed before it. Codes: CodeNotFound, CodeOwnRoles,
-// CodeLastAdmin, CodeValidationFailed (name, roles), CodeInsufficientScope (a service key, and roles).
+// Change changes an account in one transaction: With, then the roles, the state and the name. After an
+// error, nothing has changed. Values that the account has already are no change and leave no event. A change
+// of roles can first wait up to five seconds (watchword.Operator.AwaitRoles). Codes: CodeNotFound, CodeOwnRoles,
+// CodeLastAdmin, CodeValidationFailed (name, roles), CodeInsufficientScope (a service key, and roles),
+// CodeTryLater (the address has just changed), and those of With.
 func (m *Manager) Change(ctx context.Context, by Caller, id watchword.UserID, c Change) (Account, error) {
 	before, err := m.User(ctx, id)
 	if _, repeated := by.Repeated(); repeated || err != nil {
 		return before, err
 	}
-	operator := m.operator(by, before.User)
-	if c.Roles != nil {
-		if refusal := decideRoles(by, before.ID, before.Roles, *c.Roles); refusal != nil {
-			return Account{}, refusal
+	// The wait is outside of the transaction, so that it keeps no lock. A refusal comes without a wait.
+	if err := c.decide(by, before); err != nil {
+		return Account{}, err
+	}
+	if c.changesRoles(before) {
+		if err := m.Operator(by).AwaitRoles(ctx, id); err != nil {
+			return Account{}, err
 		}
-		wanted := slices.Sorted(slices.Values(*c.Roles))
-		if !slices.Equal(wanted, before.Roles) {
-			if _, err := operator.SetRoles(ctx, id, wanted); err != nil {
-				return Account{}, err
-			}
+	}
+	var events []watchword.Event
+	err = m.store.Update(ctx, func(tx Tx) (err error) {
+		events = nil // of an attempt before this one
+		before, err := lockAccount(ctx, tx, id)
+		if err == nil && c.With != nil {
+			events, err = c.With(ctx, tx)
+		}
+		if err == nil {
+			err = c.decide(by, before)
+		}
+		if err != nil {
+			return err
+		}
+		err = c.apply(ctx, m.Operator(by).In(tx, &events), before)
+		if err == nil && (c.Roles != nil || c.Disabled != nil) {
+			err = keepAdmin(ctx, tx) // once, after the last part, because its lock is that of all accounts
+		}
+		return err
+	})
+	if err != nil {
+		return Account{}, err
+	}
+	m.engine.Announce(events...)
+	return m.User(ctx, id)
+}
+
+// lockAccount locks the account, so that concurrent changes follow each other, and reads it.
+func lockAccount(ctx context.Context, tx Tx, id watchword.UserID) (Account, error) {
+	account, err := tx.Account(ctx, id)
+	if err == nil {
+		var locked bool
+		if locked, err = tx.LockUser(ctx, id, account.Email); err == nil && !locked {
+			err = &watchword.Error{Code: watchword.CodeTryLater, RetryAfter: time.Second,
+				Detail: "The account has just changed. Try again."}
+		}
+	}
+	if err == nil {
+		account, err = tx.Account(ctx, id)
+	}
+	if errors.Is(err, watchword.ErrNotFound) {
+		err = refuse(watchword.CodeNotFound, "No account has this id.")
+	}
+	return account, err
+}
+
+// wantedRoles returns the roles in the order in which accounts have them.
+func (c Change) wantedRoles() []string { return slices.Sorted(slices.Values(*c.Roles)) }
+
+func (c Change) changesRoles(before Account) bool {
+	return c.Roles != nil && !slices.Equal(c.wantedRoles(), before.Roles)
+}
+
+// decide decides whether the caller may make the change of an account.
+func (c Change) decide(by Caller, before Account) error {
+	if c.Roles == nil {
+		return nil
+	}
+	if refusal := decideRoles(by, before.ID, before.Roles, *c.Roles); refusal != nil {
+		return refusal
+	}
+	return nil
+}
+
+// apply makes the changes of an account, without With.
+func (c Change) apply(ctx context.Context, operator watchword.Operator, before Account) error {
+	if c.changesRoles(before) {
+		if _, err := operator.SetRoles(ctx, before.ID, c.wantedRoles()); err != nil {
+			return err
 		}
 	}
 	if c.Disabled != nil && *c.Disabled != before.Disabled() {
@@ -106,16 +183,14 @@ func (m *Manager) Change(ctx context.Context, by Caller, id watchword.UserID, c 
 		if *c.Disabled {
 			set = operator.DisableUser
 		}
-		if err := set(ctx, id); err != nil {
-			return Account{}, err
+		if err := set(ctx, before.ID); err != nil {
+			return err
 		}
 	}
 	if c.Name != nil && *c.Name != before.Name {
-		if err := operator.Rename(ctx, id, *c.Name); err != nil {
-			return Account{}, err
-		}
+		return operator.Rename(ctx, before.ID, *c.Name)
 	}
-	return m.User(ctx, id)
+	return nil
 }
 
 // Delete deletes an account and ends its sessions. Codes: CodeNotFound, CodeLastAdmin.
@@ -123,11 +198,10 @@ func (m *Manager) Delete(ctx context.Context, by Caller, id watchword.UserID) er
 	if _, repeated := by.Repeated(); repeated {
 		return nil
 	}
-	target, err := m.User(ctx, id)
-	if err != nil {
+	if _, err := m.User(ctx, id); err != nil {
 		return err
 	}
-	return m.operator(by, target.User).DeleteUser(ctx, id)
+	return m.operator(by).DeleteUser(ctx, id)
 }
 
 // SendMail mails a link to choose a password (watchword.MailReset) or to verify the address

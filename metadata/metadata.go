@@ -77,41 +77,49 @@ type Patch struct {
 // Patch changes the metadata of an account. Codes: CodeNotFound, CodeVersionChanged (IfMatch),
 // CodeValidationFailed (no object, nested too deeply, too large, or an access token would be too large).
 func (m *Manager) Patch(ctx context.Context, id watchword.UserID, p Patch) (changed Metadata, err error) {
-	now := m.engine.Now()
-	event := m.engine.Event(watchword.EventMetadataChanged, watchword.User{ID: id}, "", p.Client, now)
-	event.Operator = p.Operator
-	recorded := false
+	var events []watchword.Event
 	err = m.store.Update(ctx, func(tx Tx) error {
-		user, stored, err := lock(ctx, tx, id)
-		if err != nil {
-			return err
-		}
-		if p.IfMatch != "" && p.IfMatch != "*" && p.IfMatch != stored.ETag() {
-			return versionChanged()
-		}
-		if changed, err = m.merge(user, stored, p); err != nil {
-			return err
-		}
-		if recorded = changed != stored; !recorded {
-			return nil // the same patch again
-		}
-		changed.Version++
-		written, err := tx.SetMetadata(ctx, id, changed, stored.Version)
-		if err == nil && !written {
-			err = versionChanged()
-		}
-		if err == nil && p.Now {
-			err = m.engine.OutdateTokens(ctx, tx, user, now)
-		}
-		if err != nil {
-			return err
-		}
-		return tx.InsertEvent(ctx, event)
+		changed, events, err = m.PatchIn(ctx, tx, id, p)
+		return err
 	})
-	if err == nil && recorded {
-		m.engine.Announce(event)
+	if err == nil {
+		m.engine.Announce(events...)
 	}
 	return changed, err
+}
+
+// PatchIn is Patch in a transaction of the caller, which must be one of the store of this package. The caller announces
+// the events after its commit. There is none if the patch changes no value.
+//
+// Unstable: for packages of this module.
+func (m *Manager) PatchIn(
+	ctx context.Context, in watchword.Tx, id watchword.UserID, p Patch,
+) (changed Metadata, events []watchword.Event, err error) {
+	now, tx := m.engine.Now(), in.(Tx)
+	user, stored, err := lock(ctx, tx, id)
+	if err != nil {
+		return Metadata{}, nil, err
+	}
+	if p.IfMatch != "" && p.IfMatch != "*" && p.IfMatch != stored.ETag() {
+		return Metadata{}, nil, versionChanged()
+	}
+	if changed, err = m.merge(user, stored, p); err != nil || changed == stored {
+		return changed, nil, err // an error, or the same patch again
+	}
+	changed.Version++
+	written, err := tx.SetMetadata(ctx, id, changed, stored.Version)
+	if err == nil && !written {
+		err = versionChanged()
+	}
+	if err == nil && p.Now {
+		err = m.engine.OutdateTokens(ctx, tx, user, now)
+	}
+	event := m.engine.Event(watchword.EventMetadataChanged, watchword.User{ID: id}, "", p.Client, now)
+	event.Operator = p.Operator
+	if err == nil {
+		err = tx.InsertEvent(ctx, event)
+	}
+	return changed, []watchword.Event{event}, err
 }
 
 // lock takes the lock of the account, so that patches follow each other and a deleted account gets no row.

@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/json"
 	"net/http"
 	"time"
@@ -188,11 +189,11 @@ func (b *adminMetadataBody) UnmarshalJSON(data []byte) error {
 	return strict.Decode((*plain)(b))
 }
 
-// changeMetadata is first, so that a wrong version leaves the account as it is. The version counts the
-// changes of metadata only: name, roles and state have no version.
-func (a *api) changeMetadata(
-	w http.ResponseWriter, r *http.Request, by admin.Caller, body *adminMetadataBody,
-) (*adminMetadataAnswer, error) {
+// metadataChange returns the part of a change that concerns metadata, or nil without one. The part writes
+// its result to written. The version counts the changes of metadata only: name, roles and state have no version.
+func (a *api) metadataChange(
+	w http.ResponseWriter, r *http.Request, by admin.Caller, body *adminMetadataBody, written *metadata.Metadata,
+) (func(context.Context, watchword.Tx) ([]watchword.Event, error), error) {
 	ifMatch := r.Header.Get("If-Match")
 	if body == nil && ifMatch == "" {
 		return nil, nil
@@ -204,37 +205,36 @@ func (a *api) changeMetadata(
 	if body != nil {
 		patch.Public, patch.Private = string(body.Public), string(body.Private)
 	}
-	changed, err := a.metadata.Patch(r.Context(), watchword.UserID(r.PathValue("id")), patch)
-	if err != nil {
-		return nil, err
-	}
-	return newMetadataAnswer(w, changed), nil
+	id := watchword.UserID(r.PathValue("id"))
+	return func(ctx context.Context, tx watchword.Tx) (events []watchword.Event, err error) {
+		*written, events, err = a.metadata.PatchIn(ctx, tx, id, patch)
+		return events, err
+	}, nil
 }
 
-// adminChange changes the given members. The response has the account as it is afterwards, so that a
-// client shows what other administrators have changed meanwhile. A change of roles can take up to five
-// seconds after an earlier one, because access tokens carry their time in seconds.
+// adminChange changes the given members in one transaction: all of them, or none after a refusal. The
+// response has the account as it is afterwards, so that a client shows what other administrators have changed
+// meanwhile. A change of roles can take up to five seconds after an earlier one, because access tokens carry
+// their time in seconds.
 func (a *api) adminChange(w http.ResponseWriter, r *http.Request, by admin.Caller) error {
 	body, err := apirequest.PatchBody[adminChangeBody](r)
 	if err != nil {
 		return err
 	}
-	if _, repeated := by.Repeated(); repeated {
-		// The metadata was written by the first request. Its version has changed since, so the condition
-		// would now fail.
-		body.Metadata = nil
-		r.Header.Del("If-Match")
+	change := admin.Change{Name: body.Name, Roles: body.Roles, Disabled: body.Disabled}
+	var written metadata.Metadata
+	if change.With, err = a.metadataChange(w, r, by, body.Metadata, &written); err != nil {
+		return err
 	}
-	written, err := a.changeMetadata(w, r, by, body.Metadata)
+	account, err := a.admin.Change(r.Context(), by, watchword.UserID(r.PathValue("id")), change)
 	if err != nil {
 		return err
 	}
-	account, err := a.admin.Change(r.Context(), by, watchword.UserID(r.PathValue("id")),
-		admin.Change{Name: body.Name, Roles: body.Roles, Disabled: body.Disabled})
-	if err != nil {
-		return err
+	answer := adminUserAnswer{User: newAdminUserBody(account)}
+	if _, repeated := by.Repeated(); change.With != nil && !repeated {
+		answer.Metadata = newMetadataAnswer(w, written)
 	}
-	return respond.JSON(w, http.StatusOK, adminUserAnswer{newAdminUserBody(account), written})
+	return respond.JSON(w, http.StatusOK, answer)
 }
 
 // adminDelete deletes at once and for good. Only the event of the deletion stays. A client that
