@@ -164,7 +164,7 @@ func (o Operator) EnableUser(ctx context.Context, id UserID) error {
 
 // SetRoles replaces the roles. It ends no session, but earlier access tokens are outdated at once
 // (User.RolesChangedAt). It can wait up to 5 s after a recent change. Codes: CodeValidationFailed (roles).
-func (o Operator) SetRoles(ctx context.Context, id UserID, roles []string) (user User, err error) {
+func (o Operator) SetRoles(ctx context.Context, id UserID, roles []string) (User, error) {
 	parsed, problem := o.engine.opts.parseRoles(roles)
 	if problem != nil {
 		return User{}, unacceptable(*problem)
@@ -172,7 +172,8 @@ func (o Operator) SetRoles(ctx context.Context, id UserID, roles []string) (user
 	if err := o.AwaitRoles(ctx, id); err != nil {
 		return User{}, err
 	}
-	err = o.operate(ctx, EventRolesChanged, id, func(tx Tx, ev *Event) (err error) {
+	var user User
+	err := o.operate(ctx, EventRolesChanged, id, func(tx Tx, ev *Event) (err error) {
 		if err = tx.SetRoles(ctx, id, parsed, accesstoken.NextSecond(ev.At)); err == nil {
 			user, err = tx.User(ctx, id)
 		}
@@ -181,7 +182,7 @@ func (o Operator) SetRoles(ctx context.Context, id UserID, roles []string) (user
 	return user, err
 }
 
-// AwaitRoles waits before a change of roles, up to 5 s after a recent one. In a transaction (In), it does nothing.
+// AwaitRoles waits before a change of roles, up to 5 s after a recent one. In a transaction (In), it does not wait.
 //
 // Unstable: for packages of this module.
 func (o Operator) AwaitRoles(ctx context.Context, id UserID) error {

@@ -57,7 +57,7 @@ type Change struct {
 	Disabled *bool
 
 	// With makes a change of another package in the same transaction, before all others, and returns its events.
-	// It may run more than once. Nil: none.
+	// It may run more than once, and may be nil.
 	With func(context.Context, watchword.Tx) ([]watchword.Event, error)
 }
 
@@ -90,7 +90,7 @@ func (m *Manager) MayResetFactors(ctx context.Context, by Caller, id watchword.U
 }
 
 // Change changes an account in one transaction: With, then the roles, the state and the name. After an
-// error, nothing has changed. Values that the account has already are no change and leave no event. A change
+// error, the account is as it was. Values that the account has already are no change and leave no event. A change
 // of roles can first wait up to five seconds (watchword.Operator.AwaitRoles). Codes: CodeNotFound, CodeOwnRoles,
 // CodeLastAdmin, CodeValidationFailed (name, roles), CodeInsufficientScope (a service key, and roles),
 // CodeTryLater (the address has just changed), and those of With.

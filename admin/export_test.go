@@ -1,4 +1,9 @@
 package admin
 
+import "github.com/watchword-auth/watchword"
+
 // DecideAccess is the rule of access.
 var DecideAccess = decideAccess
+
+// Engine returns the engine of a manager.
+func (m *Manager) Engine() *watchword.Engine { return m.auth }

@@ -89,7 +89,7 @@ func (m *Manager) Patch(ctx context.Context, id watchword.UserID, p Patch) (chan
 }
 
 // PatchIn is Patch in a transaction of the caller, which must be one of the store of this package. The caller announces
-// the events after its commit. There is none if the patch changes no value.
+// the events after its commit. A patch that changes no value has no event.
 //
 // Unstable: for packages of this module.
 func (m *Manager) PatchIn(

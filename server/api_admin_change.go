@@ -212,7 +212,7 @@ func (a *api) metadataChange(
 	}, nil
 }
 
-// adminChange changes the given members in one transaction: all of them, or none after a refusal. The
+// adminChange changes the given members in one transaction, so a refusal changes no member. The
 // response has the account as it is afterwards, so that a client shows what other administrators have changed
 // meanwhile. A change of roles can take up to five seconds after an earlier one, because access tokens carry
 // their time in seconds.

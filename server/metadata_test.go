@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/watchword-auth/watchword"
@@ -54,5 +55,33 @@ func TestMetadataIsAtMeAndInClaims(t *testing.T) {
 	var org json.Number
 	if !identity.Claim("plan", &plan) || plan != "pro" || !identity.Claim("org", &org) || org != "9007199254740993" {
 		t.Errorf("plan %q, org %s", plan, org)
+	}
+}
+
+// All parts of PATCH are one transaction with one If-Match.
+func TestRefusedAdminChangeWritesNoMetadata(t *testing.T) {
+	t.Parallel()
+	s, header := withAdmin(t)
+	b := s.browser(t)
+	root, err := s.engine.Operator().FindUser(t.Context(), "root@example.com")
+	must(t, err)
+	path := "/api/admin/users/" + string(root.ID)
+	plan := func(rest string) string { return `{"metadata":{"public":{"plan":"pro"}},"name":"Root",` + rest + `}` }
+	first := append([]string{"If-Match", `"0"`}, header...)
+	want(t, b.do("PATCH", path, plan(`"roles":[]`), first...), 403, watchword.CodeOwnRoles)
+	want(t, b.do("PATCH", path, plan(`"disabled":true`), first...), 409, watchword.CodeLastAdmin)
+	a := b.do("GET", path, "", header...)
+	if got := a.Header.Get("ETag"); got != `"0"` || strings.Contains(string(a.raw), `"Root"`) {
+		t.Errorf("a refusal has left the version %s: %s", got, a.raw)
+	}
+	a = b.do("PATCH", path, plan(`"disabled":false`), first...)
+	want(t, a, 200, "")
+	if got := a.Header.Get("ETag"); got != `"1"` || !strings.Contains(string(a.raw), `"public":{"plan":"pro"}`) {
+		t.Errorf("version %s: %s", got, a.raw)
+	}
+	want(t, b.do("PATCH", path, `{"name":"Eve"}`, first...), 412, watchword.CodeVersionChanged)
+	want(t, b.do("PATCH", path, `{"name":"Eve","metadata":{"private":[]}}`, header...), 422, watchword.CodeValidationFailed)
+	if a = b.do("GET", path, "", header...); strings.Contains(string(a.raw), `"Eve"`) {
+		t.Errorf("%s", a.raw)
 	}
 }

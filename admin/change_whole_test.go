@@ -1,0 +1,318 @@
+package admin_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/admin"
+	"github.com/watchword-auth/watchword/internal/pgtest"
+	"github.com/watchword-auth/watchword/metadata"
+	"github.com/watchword-auth/watchword/store/postgres"
+)
+
+// A whole change has every part: metadata, roles, state and name.
+
+type metadataDatabase interface {
+	database
+	Metadata() metadata.Store
+}
+
+// A wholeRig is a manager on a store, an account with one session, and the metadata of that account.
+type wholeRig struct {
+	*admin.Manager
+	objects *metadata.Manager
+	both    []admin.Caller
+	id      watchword.UserID
+}
+
+func newWholeRig(t *testing.T, store database) wholeRig {
+	t.Helper()
+	real := store
+	if cut, ok := store.(*cutDatabase); ok {
+		real = cut.database
+	}
+	m, both := newManager(t, store)
+	engine := m.Engine()
+	user, err := engine.Operator().CreateUser(t.Context(),
+		watchword.NewUser{Email: "bob@example.com", Name: "Bob", Roles: []string{"member"}})
+	wantCode(t, err, "")
+	_, err = engine.Operator().AdmitUser(t.Context(), watchword.AdmitRequest{User: user.ID, Methods: []string{"pwd"}})
+	wantCode(t, err, "")
+	objects := real.(metadataDatabase)
+	return wholeRig{m, metadata.New(engine, objects.Metadata()), both, user.ID}
+}
+
+// whole returns a change of an account with every part.
+func (r wholeRig) whole(p metadata.Patch, c admin.Change) admin.Change {
+	c.With = func(ctx context.Context, tx watchword.Tx) ([]watchword.Event, error) {
+		_, events, err := r.objects.PatchIn(ctx, tx, r.id, p)
+		return events, err
+	}
+	return c
+}
+
+// state returns all that a whole change can touch.
+func (r wholeRig) state(t *testing.T) string {
+	t.Helper()
+	account, err := r.User(t.Context(), r.id)
+	wantCode(t, err, "")
+	objects, err := r.objects.Get(t.Context(), r.id)
+	wantCode(t, err, "")
+	operator := r.Engine().Operator()
+	events, err := operator.UserEvents(t.Context(), r.id, 100)
+	wantCode(t, err, "")
+	var kinds []string
+	for _, ev := range slices.Backward(events) {
+		kinds = append(kinds, string(ev.Kind)+":"+ev.Operator)
+	}
+	sessions, err := operator.UserSessions(t.Context(), r.id)
+	wantCode(t, err, "")
+	return fmt.Sprintf("%q %q disabled %t, metadata %d %s %s, %d sessions, events %q", account.Name, account.Roles,
+		account.Disabled(), objects.Version, objects.Public, objects.Private, len(sessions), kinds)
+}
+
+const (
+	bobBefore = `"Bob" ["member"] disabled false, metadata 0  , 1 sessions, events ["signup:" "login:"]`
+	bobAfter  = `"Bobby" ["auditor"] disabled true, metadata 1 {"plan":"pro"} , 0 sessions, events ["signup:" "login:" ` +
+		`"metadata_changed:ada@example.com" "roles_changed:ada@example.com" "account_disabled:ada@example.com" ` +
+		`"renamed:ada@example.com"]`
+)
+
+func everyPart() admin.Change {
+	return admin.Change{Name: new("Bobby"), Roles: &[]string{"auditor"}, Disabled: new(true)}
+}
+
+func proPlan() metadata.Patch {
+	return metadata.Patch{Public: `{"plan":"pro"}`, IfMatch: `"0"`, Operator: "ada@example.com"}
+}
+
+func TestRefusedPartOfAChangeLeavesNothingOfTheOthers(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, store database, _ string) {
+		r := newWholeRig(t, store)
+		ctx := t.Context()
+		long := func(c admin.Change) admin.Change { c.Name = new(string(make([]byte, 300))); return c }
+		key := admin.Caller{Key: admin.ServiceKey{ID: "a", Name: "billing", Scopes: []string{"users:write"}}}
+		for name, c := range map[string]struct {
+			by     admin.Caller
+			patch  metadata.Patch
+			change admin.Change
+			want   watchword.Code
+		}{
+			"the name, which is last": {r.both[0], proPlan(), long(everyPart()), watchword.CodeValidationFailed},
+			"the roles": {r.both[0], proPlan(), admin.Change{Name: new("Bobby"), Roles: &[]string{"Not a role"}},
+				watchword.CodeValidationFailed},
+			"the version": {r.both[0], metadata.Patch{Public: `{"plan":"pro"}`, IfMatch: `"7"`}, everyPart(),
+				watchword.CodeVersionChanged},
+			"the metadata": {r.both[0], metadata.Patch{Public: `[]`}, everyPart(), watchword.CodeValidationFailed},
+			"the scope":    {key, proPlan(), everyPart(), watchword.CodeInsufficientScope},
+		} {
+			_, err := r.Change(ctx, c.by, r.id, r.whole(c.patch, c.change))
+			if watchword.CodeOf(err) != c.want {
+				t.Errorf("%s: got %v, want %s", name, err, c.want)
+			}
+			if got := r.state(t); got != bobBefore {
+				t.Errorf("%s: a refusal has left %s", name, got)
+			}
+		}
+
+		// Bob is the last administrator, so the check at the end of the transaction refuses.
+		operator := r.Engine().Operator()
+		_, err := operator.SetRoles(ctx, r.id, []string{"admin"})
+		wantCode(t, err, "")
+		for _, other := range r.both {
+			wantCode(t, operator.DisableUser(ctx, other.User.ID), "")
+		}
+		before := r.state(t)
+		for name, c := range map[string]admin.Change{
+			"disabled": {Name: new("Bobby"), Disabled: new(true)}, "demoted": {Name: new("Bobby"), Roles: &[]string{}},
+		} {
+			_, err := r.Change(ctx, r.both[0], r.id, r.whole(proPlan(), c))
+			if watchword.CodeOf(err) != watchword.CodeLastAdmin {
+				t.Errorf("%s: got %v", name, err)
+			}
+			if got := r.state(t); got != before {
+				t.Errorf("%s: a refusal has left %s", name, got)
+			}
+		}
+		_, err = r.Change(ctx, r.both[0], r.id, r.whole(proPlan(), admin.Change{Name: new("Bobby")}))
+		wantCode(t, err, "")
+	})
+}
+
+// The store is lost at each write of the transaction in turn, and at last after the commit.
+func TestStoreLostWithinAChangeLeavesAllOrNothing(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, store database, _ string) {
+		cut := &cutDatabase{database: store}
+		r := newWholeRig(t, cut)
+		ctx := t.Context()
+		for cut.at = 1; ; cut.at++ {
+			cut.writes = 0
+			_, err := r.Change(ctx, r.both[0], r.id, r.whole(proPlan(), everyPart()))
+			got := r.state(t)
+			if cut.writes < cut.at { // the transaction has fewer writes, so its commit was lost
+				if !errors.Is(err, watchword.ErrUnavailable) || got != bobAfter {
+					t.Errorf("lost commit: %v, %s", err, got)
+				}
+				break
+			}
+			if !errors.Is(err, watchword.ErrUnavailable) || got != bobBefore {
+				t.Errorf("lost at write %d: %v, %s", cut.at, err, got)
+			}
+		}
+		if cut.writes < 10 {
+			t.Errorf("the transaction has only %d writes", cut.writes)
+		}
+		// The same values again are no change, and the version of the metadata is now another.
+		cut.at = 0
+		_, err := r.Change(ctx, r.both[0], r.id, everyPart())
+		wantCode(t, err, "")
+		_, err = r.Change(ctx, r.both[0], r.id, r.whole(proPlan(), everyPart()))
+		wantCode(t, err, watchword.CodeVersionChanged)
+		if got := r.state(t); got != bobAfter {
+			t.Errorf("repeated: %s", got)
+		}
+	})
+}
+
+// PostgreSQL ends the connection itself, between the metadata and the other parts.
+func TestConnectionLostWithinAChangeLeavesNothing(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t).Database(t)
+	store, err := postgres.Open(t.Context(), url)
+	wantCode(t, err, "")
+	r := newWholeRig(t, store)
+	other, err := pgx.Connect(t.Context(), url)
+	wantCode(t, err, "")
+	t.Cleanup(func() { _ = other.Close(context.Background()) })
+	change := r.whole(proPlan(), everyPart())
+	first, ended := change.With, 0
+	change.With = func(ctx context.Context, tx watchword.Tx) ([]watchword.Event, error) {
+		events, err := first(ctx, tx)
+		if err != nil {
+			return nil, err
+		}
+		_, err = other.Exec(ctx, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+			WHERE datname = current_database() AND state = 'idle in transaction'`)
+		ended++
+		return events, err
+	}
+	_, err = r.Change(t.Context(), r.both[0], r.id, change)
+	if !errors.Is(err, watchword.ErrUnavailable) || ended == 0 {
+		t.Errorf("got %v after %d ended connections", err, ended)
+	}
+	if got := r.state(t); got != bobBefore {
+		t.Errorf("a lost connection has left %s", got)
+	}
+	_, err = r.Change(t.Context(), r.both[0], r.id, r.whole(proPlan(), everyPart()))
+	wantCode(t, err, "")
+	if got := r.state(t); got != bobAfter {
+		t.Errorf("tried again: %s", got)
+	}
+}
+
+// A cutDatabase is a real store that is lost for package admin at one write of a transaction.
+type cutDatabase struct {
+	database
+	at     int // number of the write, from 1; 0: never; above the last: the response to the commit is lost
+	writes int
+}
+
+func (d *cutDatabase) Admin() admin.Store { return cutStore{d.database.Admin(), d} }
+
+type cutStore struct {
+	admin.Store
+	cut *cutDatabase
+}
+
+func (s cutStore) Update(ctx context.Context, fn func(admin.Tx) error) error {
+	err := s.Store.Update(ctx, func(tx admin.Tx) error { return fn(cutTx{tx, tx.(metadata.ObjectTx), s.cut}) })
+	if err == nil && s.cut.at > 0 {
+		err = errCut()
+	}
+	return err
+}
+
+func errCut() error { return fmt.Errorf("%w: cut by the test", watchword.ErrUnavailable) }
+
+type cutTx struct {
+	admin.Tx
+	metadata.ObjectTx
+	cut *cutDatabase
+}
+
+// write counts a write and fails at the chosen one.
+func (t cutTx) write() error {
+	if t.cut.writes++; t.cut.writes == t.cut.at {
+		return errCut()
+	}
+	return nil
+}
+
+func (t cutTx) InsertEvent(ctx context.Context, ev watchword.Event) error {
+	if err := t.write(); err != nil {
+		return err
+	}
+	return t.Tx.InsertEvent(ctx, ev)
+}
+
+func (t cutTx) SetRoles(ctx context.Context, id watchword.UserID, roles []string, at time.Time) error {
+	if err := t.write(); err != nil {
+		return err
+	}
+	return t.Tx.SetRoles(ctx, id, roles, at)
+}
+
+func (t cutTx) SetDisabled(ctx context.Context, id watchword.UserID, at time.Time) error {
+	if err := t.write(); err != nil {
+		return err
+	}
+	return t.Tx.SetDisabled(ctx, id, at)
+}
+
+func (t cutTx) SetName(ctx context.Context, id watchword.UserID, name string) error {
+	if err := t.write(); err != nil {
+		return err
+	}
+	return t.Tx.SetName(ctx, id, name)
+}
+
+func (t cutTx) EndSessions(
+	ctx context.Context, id watchword.UserID, except watchword.SessionID, why watchword.EndReason, at time.Time,
+) (int, error) {
+	if err := t.write(); err != nil {
+		return 0, err
+	}
+	return t.Tx.EndSessions(ctx, id, except, why, at)
+}
+
+func (t cutTx) DeleteMailTokens(ctx context.Context, id watchword.UserID, kinds ...watchword.MailKind) error {
+	if err := t.write(); err != nil {
+		return err
+	}
+	return t.Tx.DeleteMailTokens(ctx, id, kinds...)
+}
+
+func (t cutTx) HasAdmin(ctx context.Context) (bool, error) {
+	if err := t.write(); err != nil {
+		return false, err
+	}
+	return t.Tx.HasAdmin(ctx)
+}
+
+func (t cutTx) SetMetadata(
+	ctx context.Context, id watchword.UserID, m metadata.Metadata, was int64,
+) (bool, error) {
+	if err := t.write(); err != nil {
+		return false, err
+	}
+	return t.ObjectTx.SetMetadata(ctx, id, m, was)
+}
