@@ -47,8 +47,11 @@ type AdminOptions struct {
 }
 
 // Admin returns the handler of the admin listener: metrics, detailed readiness, and
-// profiles. It has no authentication, so bind it to the loopback. It rejects requests from
+// profiles. They have no authentication, so bind it to the loopback. It rejects requests from
 // pages of other sites.
+//
+// With Options.AdminURL, it also has administration, which accepts only the host of that URL and
+// needs a sign-in. Its server then needs WithLengths, as that of the public listener.
 func (s *Server) Admin(o AdminOptions) http.Handler {
 	// A mux of its own: the default one gets the routes of net/http/pprof as soon as a package
 	// imports it, even with Profiling off.
@@ -61,7 +64,7 @@ func (s *Server) Admin(o AdminOptions) http.Handler {
 		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	own := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("X-Frame-Options", "DENY")
@@ -73,6 +76,17 @@ func (s *Server) Admin(o AdminOptions) http.Handler {
 			return
 		}
 		mux.ServeHTTP(w, r)
+	})
+	if s.administration == nil {
+		return own
+	}
+	// Monitoring has no cookies and may use other hosts, so it keeps its own checks.
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, pattern := mux.Handler(r); pattern != "" {
+			own.ServeHTTP(w, r)
+			return
+		}
+		s.administration.ServeHTTP(w, r)
 	})
 }
 

@@ -46,25 +46,39 @@ type cookies struct {
 // The prefix __Host- makes the browser check Secure, Path and Domain (RFC 6265bis). A subdomain
 // then can't set a cookie with the name. Browsers accept the prefix only from https, so a
 // development server on http omits it.
-func newCookies(o Options, https bool, d dialects) *cookies {
-	prefix := ""
-	if https {
-		prefix = "__Host-"
+//
+// The cookies of the admin listener have a box and names of their own. Browsers send cookies to every
+// port of a host, so the two listeners of one host see each other's cookies. The box keeps a token
+// of one listener from being used at the other.
+func newCookies(o Options, https bool, d dialects, box tokencookie.Box) *cookies {
+	prefix := "watchword-"
+	if box != nil {
+		prefix = adminCookie + "-"
 	}
-	return &cookies{
+	if https {
+		prefix = "__Host-" + prefix
+	}
+	cookie := func(name string, site http.SameSite) tokencookie.Cookie {
+		return tokencookie.Cookie{Name: prefix + name, Secure: https, SameSite: site, Box: box}
+	}
+	c := &cookies{
 		refresh: tokencookie.Pair{Usual: tokencookie.Cookie{
-			Name: o.CookieName, Domain: o.CookieDomain, Secure: https, SameSite: o.CookieSameSite}},
-		page:     tokencookie.Cookie{Name: prefix + "watchword-page", Secure: https, SameSite: http.SameSiteStrictMode},
-		notice:   tokencookie.Cookie{Name: prefix + "watchword-notice", Secure: https, SameSite: http.SameSiteLaxMode},
+			Name: o.CookieName, Domain: o.CookieDomain, Secure: https, SameSite: o.CookieSameSite, Box: box}},
+		page:     cookie("page", http.SameSiteStrictMode),
+		notice:   cookie("notice", http.SameSiteLaxMode),
 		device:   tokencookie.KnownDevice(https, o.CookieSameSite),
-		step:     tokencookie.Cookie{Name: prefix + "watchword-step", Secure: https, SameSite: o.CookieSameSite},
-		attempt:  tokencookie.Cookie{Name: prefix + "watchword-with-", Secure: https, SameSite: http.SameSiteLaxMode},
-		link:     tokencookie.Cookie{Name: prefix + "watchword-link", Secure: https, SameSite: http.SameSiteLaxMode},
+		step:     cookie("step", o.CookieSameSite),
+		attempt:  cookie("with-", http.SameSiteLaxMode),
+		link:     cookie("link", http.SameSiteLaxMode),
 		onSignIn: func(http.ResponseWriter, *http.Request, *watchword.SignIn) {},
 		dialects: d.cookieNames(),
 
-		remembered: tokencookie.Cookie{Name: prefix + "watchword-device", Secure: https, SameSite: http.SameSiteStrictMode},
+		remembered: cookie("device", http.SameSiteStrictMode),
 	}
+	if box != nil {
+		c.device.Usual = cookie("known", o.CookieSameSite)
+	}
+	return c
 }
 
 // refreshToken returns the refresh token of a request, and whether it came in the cookie.
@@ -72,7 +86,8 @@ func newCookies(o Options, https bool, d dialects) *cookies {
 // a partitioned cookie are not two: the request uses one of them (tokencookie.Pair).
 func (c *cookies) refreshToken(r *http.Request, body string) (token watchword.Secret, byCookie bool, err error) {
 	used := c.refresh.Presented(r)
-	cookie, err := apirequest.CookieToken(r, used.Name)
+	_, err = apirequest.CookieToken(r, used.Name)
+	cookie := used.Value(r)
 	byCookie = len(used.Values(r)) > 0
 	switch {
 	case err != nil:

@@ -152,7 +152,7 @@ func Entrances(engine *watchword.Engine, opts Options) (all []Entrance, err erro
 		return nil, err
 	}
 	opts = opts.withDefaults(o.isHTTPS())
-	shared, err := newEdge(engine, opts, o)
+	shared, err := newEdge(engine, opts, o, side{})
 	if err != nil {
 		return nil, err
 	}

@@ -239,9 +239,13 @@ func checkHost(o *origins, fail failFunc) middleware {
 			// harm there.
 			anyHost := path == pathHealth || path == pathReady || isOpen(path) || isForward(path)
 			if !anyHost && !o.isPublicHost(r.Host) {
+				url := "its public URL"
+				if o.isAdmin {
+					url = "the admin URL here"
+				}
 				fail(w, r, &watchword.Error{Code: watchword.CodeMisdirected,
-					Detail: "This server responds only under the host of its public URL. " +
-						"A proxy in front must pass the Host header on."})
+					Detail: "This server responds only under the host of " + url +
+						". A proxy in front must pass the Host header on."})
 				return
 			}
 			next.ServeHTTP(w, r)

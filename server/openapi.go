@@ -42,6 +42,17 @@ func describe(opts Options, routes []route) ([]byte, error) {
 			property.Description = cmp.Or(property.Description, apiexample.Doc(name))
 		}
 	}
+	schemes := map[string]*huma.SecurityScheme{
+		// The names of the schemes are part of generated clients. They must not change.
+		"accessToken": {Type: "http", Scheme: "bearer", BearerFormat: "JWT"},
+		"serviceKey": {Type: "http", Scheme: "bearer", BearerFormat: "wwk_1…",
+			Description: "With the scope of the operation"},
+		"refreshToken": {Type: "apiKey", In: "cookie", Name: opts.CookieName, Description: "Or refreshToken in the body"},
+	}
+	// The other listener may have administration. This document then doesn't show that it exists.
+	if !slices.ContainsFunc(routes, func(r route) bool { return r.guard.isAdmin() }) {
+		delete(schemes, "serviceKey")
+	}
 	document, err := json.Marshal(&huma.OpenAPI{
 		OpenAPI: "3.1.0",
 		Info: &huma.Info{Title: "Watchword", Version: "1",
@@ -49,16 +60,7 @@ func describe(opts Options, routes []route) ([]byte, error) {
 				"Errors are problem+json (RFC 9457): program against `code`."},
 		Servers: []*huma.Server{{URL: opts.PublicURL}},
 		Paths:   paths,
-		Components: &huma.Components{
-			Schemas: registry,
-			SecuritySchemes: map[string]*huma.SecurityScheme{
-				// The names of the schemes are part of generated clients. They must not change.
-				"accessToken": {Type: "http", Scheme: "bearer", BearerFormat: "JWT"},
-				"serviceKey": {Type: "http", Scheme: "bearer", BearerFormat: "wwk_1…",
-					Description: "With the scope of the operation"},
-				"refreshToken": {Type: "apiKey", In: "cookie", Name: opts.CookieName, Description: "Or refreshToken in the body"},
-			},
-		},
+		Components: &huma.Components{Schemas: registry, SecuritySchemes: schemes},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("describe the API: %w", err)

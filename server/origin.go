@@ -21,6 +21,7 @@ type origins struct {
 	publicURL   string   // public as it was configured
 	allowed     []string // front-ends on other origins
 	appURL      string   // the front-end that pages lead back to, or ""
+	isAdmin     bool     // public is the URL of the admin listener, for messages
 	crossOrigin *http.CrossOriginProtection
 
 	// formPosts are the paths to which a provider sends the browser with a form. Their handler only

@@ -95,7 +95,8 @@ func groupsOf(url string, routes []route, all dialects) []docGroup {
 		}
 		groups = append(groups, group)
 	}
-	return groups
+	// Administration may be off, or on the other listener.
+	return slices.DeleteFunc(groups, func(g docGroup) bool { return len(g.Routes) == 0 })
 }
 
 // documentRoute describes a route of the API. Its parameters are those of the OpenAPI document.

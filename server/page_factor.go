@@ -29,11 +29,18 @@ func (p *pages) secondStep(w http.ResponseWriter, r *http.Request, err error) bo
 	if p.factors == nil || !errors.As(err, &refusal) || refusal.Challenge == nil {
 		return false
 	}
+	p.errors.logRefusal(w, r, refusal)
 	path := pathFactor
 	if refusal.Code == watchword.CodeEnrolmentRequired {
+		// The first factor is added on the public listener. A form can't redirect to it (form-action).
+		if p.side.isAdmin {
+			if err := p.show(w, http.StatusForbidden, p.newView(r, "admin-factor")); err != nil {
+				p.errors.fail(w, r, err)
+			}
+			return true
+		}
 		path = pathEnrol
 	}
-	p.errors.logRefusal(w, r, refusal)
 	// The handle is never in a URL: URLs are in histories and logs.
 	p.cookies.step.Set(w, string(refusal.Challenge.Handle), refusal.Challenge.ExpiresIn)
 	p.redirect(w, path, p.withReturn(r, url.Values{}))
@@ -93,7 +100,8 @@ func (d proofData) withKinds(hasApp bool, passkey *passkeyForm) proofData {
 func (p *pages) factorView(r *http.Request, recovery bool) (*view, error) {
 	v := p.newView(r, "factor")
 	data := v.proofOf(pathFactor, recovery)
-	data.Remembers = p.factors.RememberFor() > 0
+	// Administration needs a proof of the last hours, which a remembered browser can't give.
+	data.Remembers = p.factors.RememberFor() > 0 && !p.side.isAdmin
 	v.Data = data
 	// A code and a passkey are two forms. The button of the passkey sends no code that was half typed.
 	err := p.factors.Offer(r.Context(), &watchword.Error{Code: watchword.CodeSecondFactorRequired,

@@ -54,6 +54,10 @@ type passkeyForm struct {
 
 // passkeyForm returns a form of this page whose script uses or creates a passkey.
 func (v *view) passkeyForm(path, does, button string, c factors.Ceremony) *passkeyForm {
+	// A passkey belongs to the public URL. The browser would not find it at another one.
+	if v.side.isAdmin {
+		return nil
+	}
 	// The script has no texts of its own, because the reader's language is decided here.
 	return &passkeyForm{Action: v.To(path), Does: does, Button: v.T(button), Ceremony: string(c.ID),
 		Options: string(c.Options), Cancelled: v.T("passkey.cancelled"), Exists: v.T("passkey.exists"),
@@ -66,7 +70,7 @@ func (p *pages) hasPasskeys() bool { return p.factors != nil && p.factors.Passke
 
 // signInPasskey returns the form of the sign-in page, or nil while passkeys are off.
 func (p *pages) signInPasskey(v *view) *passkeyForm {
-	if !p.hasPasskeys() {
+	if !p.hasPasskeys() || p.side.isAdmin {
 		return nil
 	}
 	// The options are the same for everybody. To embed them would charge the limit of the client for

@@ -137,7 +137,7 @@ func (p *pages) requireSignIn(next identityHandler) handler {
 // back to the page that the visitor opened, and after a form to the account page. Without a
 // front-end a sign-in leads to the account page anyway.
 func (p *pages) signInFirst(r *http.Request, why string) url.Values {
-	query, path := url.Values{"why": {why}}, pathAccount
+	query, path := url.Values{"why": {why}}, p.side.home()
 	if r.Method == http.MethodGet {
 		path = r.URL.Path
 	}
@@ -231,9 +231,10 @@ func (p *pages) returnTo(r *http.Request) string {
 	return target
 }
 
-// afterSignIn returns where a sign-in leads: return_to, the front-end, or the account page.
+// afterSignIn returns where a sign-in leads: return_to, the front-end, or the account page. On the
+// admin listener, it is the overview of administration.
 func (p *pages) afterSignIn(r *http.Request) string {
-	return cmp.Or(p.returnTo(r), p.origins.appURL, pathAccount)
+	return cmp.Or(p.returnTo(r), p.origins.appURL, p.side.home())
 }
 
 // client describes the client of a form. Mails that the form causes lead back to return_to.

@@ -387,7 +387,7 @@ func (p *pages) cancelOf(returnTo string) template.URL {
 	if target := values.Get("return_to"); err == nil && target != "" {
 		return template.URL(pathAccount + "?" + url.Values{"return_to": {target}}.Encode())
 	}
-	return pathAccount
+	return template.URL(p.side.home())
 }
 
 // stepUpPage shows the field even if the session is fresh: a front-end may ask for a proof that is
@@ -421,7 +421,7 @@ func (p *pages) stepUpForm(w http.ResponseWriter, r *http.Request, who watchword
 		return p.refill(w, r, v.filled("step-up", form), err)
 	}
 	// Other pages of the account go on by themselves after the redirect.
-	target, own := cmp.Or(p.returnTo(r), pathAccount), p.origins.publicURL+pathAccount
+	target, own := cmp.Or(p.returnTo(r), p.side.home()), p.origins.publicURL+pathAccount
 	if path, query, _ := strings.Cut(target, "?"); path == own {
 		// The user pressed a button of the account page and has to press it again.
 		values, err := url.ParseQuery(query)

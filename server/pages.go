@@ -74,6 +74,7 @@ type view struct {
 	blamed []string          // fields of which one is wrong, without saying which
 	min    int               // minimum length of a password in characters
 
+	side      side // of the listener
 	byPasskey bool // errors concern a passkey, and no field
 	fetches   bool // the script of the page sends requests to this server
 }
@@ -82,11 +83,11 @@ type view struct {
 // header gives the default language.
 func (p *pages) newView(r *http.Request, page string) *view {
 	lang := p.theme.catalog.Match(r.Header.Get("Accept-Language"))
-	v := &view{theme: p.theme, lang: lang, Page: page, Nonce: rand.Text(), min: p.passwordMin}
+	v := &view{theme: p.theme, lang: lang, Page: page, Nonce: rand.Text(), min: p.passwordMin, side: p.side}
 	v.ReturnTo = p.returnTo(r)
 	v.Back = template.URL(cmp.Or(v.ReturnTo, p.origins.appURL)) // both are checked: no script can be in them
 	mode, _ := p.engine.Signup()
-	v.Signup = mode != watchword.SignupClosed
+	v.Signup = mode != watchword.SignupClosed && !p.side.isAdmin
 	if p.federation != nil {
 		v.offered = p.federation.Providers()
 	}
@@ -96,12 +97,20 @@ func (p *pages) newView(r *http.Request, page string) *view {
 // To returns a path of this server that keeps return_to. Forms use it as well: the query of their
 // action survives an error, and works without the script. A template that links to a page without
 // To loses the way back.
+//
+// On the admin listener, a path that only the public listener has is a URL of that one.
 func (v *view) To(path string) string {
+	if !v.side.has(path) {
+		return v.side.publicURL + path
+	}
 	if v.ReturnTo == "" {
 		return path
 	}
 	return path + "?" + url.Values{"return_to": {v.ReturnTo}}.Encode()
 }
+
+// NoPasskeys reports whether passkeys can't be used because of the address of the page.
+func (v *view) NoPasskeys() bool { return v.side.isAdmin }
 
 // BackHost names the site of Back, so that the reader knows where the link leads. The name of the
 // product would not say it: several front-ends can share one server.
@@ -375,6 +384,10 @@ func wantsPage(r *http.Request) bool {
 // homePage leads users to the front-end, or else to the sign-in. With a loopback public URL it shows
 // links for developers instead, and in development the mailbox.
 func (p *pages) homePage(w http.ResponseWriter, r *http.Request) error {
+	if p.side.isAdmin {
+		p.redirect(w, p.side.home(), nil)
+		return nil
+	}
 	if !weborigin.IsLoopback(p.origins.public.Hostname()) {
 		target := pathLogin
 		// A front-end at this path would redirect to itself.

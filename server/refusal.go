@@ -78,8 +78,12 @@ func (e *errorResponder) logRefusal(w http.ResponseWriter, r *http.Request, refu
 	case watchword.CodeMisdirected:
 		// A wrong setting of a proxy affects each request. One line per host is enough to find it.
 		gate, key = e.lines.misdirected, r.Host
+		url, setting := "the public URL", "public-url"
+		if e.origins.isAdmin {
+			url, setting = "the admin URL", "admin-url"
+		}
 		attrs = append(attrs, slog.String("host", shortened(r.Host)), slog.String("public_url", e.origins.publicURL),
-			slog.String("hint", "configure the proxy to pass on the Host of the public URL, or set public-url"))
+			slog.String("hint", "configure the proxy to pass on the Host of "+url+", or set "+setting))
 	case watchword.CodeSessionEnded:
 		// The client notices the end of its session here. The reason has no event if the session expired.
 		attrs = append(attrs, slog.String("session", string(refusal.Session)), slog.String("ended", string(refusal.Ended)))

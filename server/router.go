@@ -31,6 +31,10 @@ func newRouter(a *api, p *pages, all dialects) *router {
 		ownMux: newMux(append(a.routes(), p.routes()...), serve), dialects: all,
 		forwardBelow: serve(a.forwardBelow), forwardMoved: serve(forwardMoved), unclean: serve(notFound),
 	}
+	// Gateways use the public listener only.
+	if a.side.isAdmin {
+		rt.forwardBelow, rt.forwardMoved = rt.unclean, rt.unclean
+	}
 	for _, d := range all {
 		rt.muxes = append(rt.muxes, newMux(dialectRoutes(d, a.clients), serve))
 	}

@@ -187,7 +187,8 @@ func (a *api) routes() []route {
 		{"GET", pathReady, a.ready, public, "Whether the store accepts writes", nil, 200, healthAnswer{},
 			join(nil, nil, watchword.CodeTryLater)},
 	}
-	return slices.Concat(all, a.factorRoutes(), a.passkeyRoutes(), a.deviceRoutes(), a.identityRoutes(), a.adminRoutes())
+	all = slices.Concat(all, a.factorRoutes(), a.passkeyRoutes(), a.deviceRoutes(), a.identityRoutes(), a.adminRoutes())
+	return a.side.filter(all)
 }
 
 // An adminRoute is a route whose guard is checked before its handler runs. Its handler has another
@@ -299,7 +300,7 @@ func (p *pages) routes() []route {
 			route{method: "GET", path: "/dev/mail/{id}", handle: p.mailPage},
 			route{method: "GET", path: "/dev/mail/{id}/html", handle: p.mailHTML})
 	}
-	return all
+	return p.side.filter(all)
 }
 
 // join concatenates lists of error codes.

@@ -86,6 +86,11 @@ type Options struct {
 	// AdminPages serves the pages of administration at /admin. They need Admin. Default: off.
 	AdminPages bool
 
+	// AdminURL moves administration from the Server to the handler of Server.Admin. It is the
+	// scheme and host under which browsers reach that handler, such as "http://localhost:9090".
+	// Plain http is allowed only on the loopback. Default: administration is public.
+	AdminURL string
+
 	// Metadata lets administrators read and write the metadata of accounts at /api/admin. Default: off.
 	Metadata *metadata.Manager
 
@@ -102,9 +107,10 @@ type Options struct {
 }
 
 // A Server is the handler of the public listener. Create one with New. It connects the
-// parts: api and pages have the handlers, and New lists the middlewares.
+// parts: api and pages have the handlers, and newServer lists the middlewares.
 type Server struct {
 	edge
+	administration *Server // for the admin listener; nil without Options.AdminURL
 	api      *api
 	draining func() bool
 	metrics  *httpMetrics
@@ -123,6 +129,7 @@ type edge struct {
 	// federation is nil without providers: no endpoints and no buttons.
 	federation *federation.Manager
 
+	side    side
 	origins *origins
 	cookies *cookies
 	clients *clients
@@ -148,11 +155,19 @@ func New(engine *watchword.Engine, opts Options) (*Server, error) {
 	}
 	opts.Product = cmp.Or(opts.Product, o.public.Hostname())
 	opts = opts.withDefaults(o.isHTTPS())
+	if opts.AdminURL == "" {
+		return newServer(engine, opts, o, side{}, newHTTPMetrics())
+	}
+	return newServers(engine, opts, o)
+}
+
+// newServer returns the handler of one listener: the routes of its side behind all middlewares.
+func newServer(engine *watchword.Engine, opts Options, o *origins, on side, metrics *httpMetrics) (*Server, error) {
 	all := dialects(opts.Dialects)
 	if err := all.check(); err != nil {
 		return nil, err
 	}
-	shared, err := newEdge(engine, opts, o)
+	shared, err := newEdge(engine, opts, o, on)
 	if err != nil {
 		return nil, err
 	}
@@ -164,7 +179,7 @@ func New(engine *watchword.Engine, opts Options) (*Server, error) {
 	router := newRouter(a, p, all)
 	// The error responder and the pages need each other, so one of the two is set afterwards.
 	shared.errors.page, shared.errors.patternOf = p.showError, router.patternOf
-	s := &Server{edge: shared, api: a, metrics: newHTTPMetrics(), draining: opts.Draining, log: opts.Log}
+	s := &Server{edge: shared, api: a, metrics: metrics, draining: opts.Draining, log: opts.Log}
 	fail := shared.errors.fail
 	// The order matters. The id comes first, because each refusal needs it. observe comes before
 	// every middleware that can reject a request, so that it counts each rejection. The host is
@@ -179,6 +194,7 @@ func New(engine *watchword.Engine, opts Options) (*Server, error) {
 		rejectAmbiguousLength(fail),
 		closeAfterBodyError,
 		checkHost(o, fail),
+		oneHost(o, on),
 		cors(o, all),
 		csrf(o, all, shared.cookies, fail),
 		rejectMalformedPath(fail),
@@ -187,12 +203,12 @@ func New(engine *watchword.Engine, opts Options) (*Server, error) {
 }
 
 // newEdge resolves the options that are parsed. After it, handlers read plain values only.
-func newEdge(engine *watchword.Engine, opts Options, o *origins) (edge, error) {
+func newEdge(engine *watchword.Engine, opts Options, o *origins, on side) (edge, error) {
 	proxies, err := clientip.ParseTrusted(opts.TrustedProxies)
 	if err != nil {
 		return edge{}, fmt.Errorf("server: Options.TrustedProxies: %w", err)
 	}
-	c := newCookies(opts, o.isHTTPS(), opts.Dialects)
+	c := newCookies(opts, o.isHTTPS(), opts.Dialects, on.box(engine))
 	if err := errors.Join(tokencookie.CheckName(opts.CookieName), c.refresh.Check()); err != nil {
 		return edge{}, fmt.Errorf("server: Options.CookieName: %w", err)
 	}
@@ -201,7 +217,7 @@ func newEdge(engine *watchword.Engine, opts Options, o *origins) (edge, error) {
 		log: opts.Log, lines: newRefusalLog(), origins: o, cookies: c, clients: who, dialects: opts.Dialects,
 	}
 	shared := edge{engine: engine, factors: opts.Factors, admin: opts.Admin, metadata: opts.Metadata,
-		origins: o, cookies: c, clients: who, errors: e}
+		side: on, origins: o, cookies: c, clients: who, errors: e}
 	// A sign-in completes a link that waits in this browser, so every handler that signs in needs the function.
 	if opts.Federation != nil && len(opts.Federation.Providers()) > 0 {
 		shared.federation = opts.Federation

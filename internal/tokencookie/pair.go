@@ -138,7 +138,7 @@ func (p Pair) Clear(w http.ResponseWriter) {
 // ClearRepeated deletes each cookie that the request has more than once.
 func (p Pair) ClearRepeated(w http.ResponseWriter, r *http.Request) {
 	for _, c := range p.Cookies() {
-		if len(c.Values(r)) > 1 {
+		if len(r.CookiesNamed(c.Name)) > 1 { // also those that a Box does not open
 			c.Clear(w)
 		}
 	}

@@ -5,6 +5,7 @@
 package tokencookie
 
 import (
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"strings"
@@ -19,6 +20,14 @@ type Cookie struct {
 	SameSite http.SameSite
 
 	Partitioned bool // browsers keep it separately for each site that the user visits
+
+	Box Box // nil: the token is in the cookie as it is
+}
+
+// A Box encrypts tokens, so that the content of a cookie is of use only in that cookie.
+type Box interface {
+	Seal(context string, plain []byte) []byte
+	Open(context string, sealed []byte) ([]byte, error)
 }
 
 // KnownDeviceLife is the lifetime of the known-device cookie, the maximum in browsers.
@@ -51,6 +60,9 @@ func (c Cookie) Check() error {
 
 // Set stores a token for the time life, or until the browser closes if life is 0.
 func (c Cookie) Set(w http.ResponseWriter, token string, life time.Duration) {
+	if c.Box != nil {
+		token = base64.RawURLEncoding.EncodeToString(c.Box.Seal(c.context(), []byte(token)))
+	}
 	cookie := c.with(token)
 	if life > 0 {
 		cookie.MaxAge = max(int(life/time.Second), 1)
@@ -66,13 +78,28 @@ func (c Cookie) Clear(w http.ResponseWriter) {
 }
 
 // Values returns the tokens in a request. There can be more than one if another host of
-// the domain has set a cookie of the same name.
+// the domain has set a cookie of the same name. With a Box, a value that does not open is left out.
 func (c Cookie) Values(r *http.Request) (tokens []string) {
 	for _, cookie := range r.CookiesNamed(c.Name) {
-		tokens = append(tokens, cookie.Value)
+		token := cookie.Value
+		if c.Box != nil {
+			sealed, err := base64.RawURLEncoding.DecodeString(token)
+			if err != nil {
+				continue
+			}
+			plain, err := c.Box.Open(c.context(), sealed)
+			if err != nil {
+				continue
+			}
+			token = string(plain)
+		}
+		tokens = append(tokens, token)
 	}
 	return tokens
 }
+
+// context binds a sealed token to the name of its cookie.
+func (c Cookie) context() string { return "cookie " + c.Name }
 
 // Value returns the token in a request, or "" unless there is exactly one.
 func (c Cookie) Value(r *http.Request) string {

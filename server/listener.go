@@ -1,0 +1,140 @@
+package server
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/tokencookie"
+)
+
+// Administration can be on the admin listener instead of the public one (Options.AdminURL). Both
+// listeners then have the same handlers and middlewares. A side selects the routes of the tables in
+// routes.go, and the test TestEachRouteIsOnItsListener lists every row.
+//
+// The admin listener has a sign-in of its own: another host, other cookies, and no credentials of the
+// public listener except bearer tokens of the API.
+
+// adminCookie is the name of the refresh cookie on the admin listener. The names of its other cookies
+// begin with it.
+const adminCookie = "watchword-admin"
+
+// A side says which routes a listener has. The zero value is a listener with all of them.
+type side struct {
+	isSplit bool // administration is on the admin listener
+	isAdmin bool // this is the admin listener
+	// publicURL is the public listener, as seen from the admin listener. The account pages are there.
+	publicURL string
+}
+
+// isAdministration reports whether a path belongs to the API or the pages of administration.
+func isAdministration(path string) bool {
+	return strings.HasPrefix(path, pathAdmin+"/") || path == pathAdminPages || strings.HasPrefix(path, pathAdminPages+"/")
+}
+
+// has reports whether the listener has the route of a path. The paths that both listeners have are
+// those of a sign-in with a password and a code, and the files and documents of the pages.
+func (s side) has(path string) bool {
+	switch {
+	case !s.isSplit:
+		return true
+	case !s.isAdmin:
+		return !isAdministration(path)
+	}
+	switch path {
+	case "/{$}", pathLogin, pathFactor, pathStepUp, "/logout", "/assets/{name}", "/favicon.ico", "/robots.txt",
+		"/openapi.json":
+		return true
+	}
+	return isAdministration(path)
+}
+
+// filter returns the routes of the listener.
+func (s side) filter(all []route) []route {
+	return slices.DeleteFunc(all, func(r route) bool { return !s.has(r.path) })
+}
+
+// home is the path to which a sign-in leads that came from nowhere.
+func (s side) home() string {
+	if s.isAdmin {
+		return pathAdminPages
+	}
+	return pathAccount
+}
+
+// box returns what seals the cookies of the listener, or nil. The type of the result is an interface,
+// so that nil stays nil.
+func (s side) box(engine *watchword.Engine) tokencookie.Box {
+	if s.isAdmin {
+		return engine.Inside()
+	}
+	return nil
+}
+
+// newServers returns the Server of the public listener, with that of the admin listener in it.
+func newServers(engine *watchword.Engine, opts Options, o *origins) (*Server, error) {
+	if _, err := parsePublic(opts.AdminURL); err != nil {
+		return nil, fmt.Errorf("server: Options.AdminURL: %w", err)
+	}
+	if opts.AdminURL == opts.PublicURL {
+		return nil, fmt.Errorf("server: Options.AdminURL is %s, and so is the public URL", opts.AdminURL)
+	}
+	if strings.TrimPrefix(opts.CookieName, "__Host-") == adminCookie {
+		return nil, fmt.Errorf("server: Options.CookieName: %s is the cookie of the admin listener", opts.CookieName)
+	}
+	metrics := newHTTPMetrics()
+	public, err := newServer(engine, opts, o, side{isSplit: true}, metrics)
+	if err != nil {
+		return nil, err
+	}
+	opts = opts.ofAdminListener()
+	if o, err = newOrigins(opts.PublicURL, nil, ""); err != nil {
+		return nil, err
+	}
+	o.isAdmin = true
+	on := side{isSplit: true, isAdmin: true, publicURL: public.origins.publicURL}
+	public.administration, err = newServer(engine, opts, o, on, metrics)
+	return public, err
+}
+
+// ofAdminListener returns the options of the admin listener. No front-end, dialect or provider uses
+// it. Its cookies are always Strict and of one host.
+func (o Options) ofAdminListener() Options {
+	return Options{
+		PublicURL: o.AdminURL, TrustedProxies: o.TrustedProxies, PasswordMin: o.PasswordMin, Product: o.Product,
+		Pages: o.Pages, Factors: o.Factors, Admin: o.Admin, AdminPages: o.AdminPages, Metadata: o.Metadata,
+		Draining: o.Draining, Log: o.Log, CookieSameSite: http.SameSiteStrictMode, CookieName: adminCookieName(o.AdminURL),
+	}
+}
+
+// adminCookieName returns the name of the refresh cookie for the URL of the admin listener.
+func adminCookieName(adminURL string) string {
+	if strings.HasPrefix(adminURL, "https://") {
+		return "__Host-" + adminCookie
+	}
+	return adminCookie
+}
+
+// oneHost redirects browsers on the admin listener to the host of its URL. With a loopback URL,
+// checkHost accepts all loopback names, but cookies belong to one of them. The pages redirect to
+// absolute URLs, so an operator who opened another name would have to sign in twice.
+func oneHost(o *origins, on side) middleware {
+	return func(next http.Handler) http.Handler {
+		if !on.isAdmin {
+			return next
+		}
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			// A proxy may add the default port, so only the names are compared.
+			name := (&url.URL{Host: r.Host}).Hostname()
+			if r.Method != http.MethodGet || isAPI(r.URL.Path) || strings.EqualFold(name, o.public.Hostname()) {
+				next.ServeHTTP(w, r)
+				return
+			}
+			w.Header().Set("Location", o.publicURL+r.URL.RequestURI())
+			w.WriteHeader(http.StatusTemporaryRedirect)
+		})
+	}
+}
