@@ -137,6 +137,14 @@ func (s *Server) AllRoutes(o Options) (all []Route, err error) {
 	return all, nil
 }
 
+// Sides returns the tables of the two listeners. o are the options of the public one.
+func (s *Server) Sides(o Options) (public, admin []Route, err error) {
+	if public, err = s.AllRoutes(o); err == nil {
+		admin, err = s.administration.AllRoutes(o.ofAdminListener())
+	}
+	return public, admin, err
+}
+
 // An Entrance is a row of any table. Members are those of its JSON body.
 type Entrance struct {
 	Method, Path string

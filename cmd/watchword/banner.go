@@ -26,6 +26,9 @@ func printBanner(w io.Writer, s *Settings, took time.Duration, warnings []string
 	}
 	if s.AdminListen != "" {
 		// Always http: the admin listener has no TLS, and belongs on the loopback.
+		if s.AdminOn == "admin" {
+			line("Admin", s.adminURL()+map[string]string{"on": "/admin", "off": "/api/admin"}[s.AdminPages])
+		}
 		line("Metrics", "http://"+s.AdminListen+"/metrics")
 	}
 	for _, warning := range warnings {

@@ -40,6 +40,8 @@ type Settings struct {
 	AppURL         string   `name:"app-url" group:"network" help:"Front-end that pages and mails lead back to, such as https://app.example.com/; its origin counts as allowed."`
 	TrustedProxies []string `name:"trusted-proxies" group:"network" help:"Networks (CIDR) of proxies whose X-Forwarded-For counts, comma separated."`
 	AdminACR       string   `name:"admin-acr" default:"aal2" oneof:"aal2,aal1" group:"network" help:"Level of the session that an administrator needs. aal1: a password alone is enough."`
+	AdminOn        string   `name:"admin-on" default:"public" oneof:"public,admin" group:"network" help:"admin: the API and the pages of administration are on the admin listener only, with a sign-in of its own."`
+	AdminURL       string   `name:"admin-url" group:"network" help:"Address under which browsers reach the admin listener, with admin-on=admin. Plain http only on a loopback name. Empty: http with the address of admin-listen, or localhost if other machines can reach that."`
 	AdminPages     string   `name:"admin-pages" default:"on" oneof:"on,off" group:"network" help:"off: there are no pages at /admin."`
 	PagesDir       string   `name:"pages-dir" group:"network" help:"Folder with your own templates, texts, style and logo (docs/pages.md); empty: the built-in pages."`
 	ProductName    string   `name:"product-name" group:"network" help:"What pages and mails call the service; empty: the host of the public URL."`

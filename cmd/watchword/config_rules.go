@@ -33,6 +33,8 @@ var settingRules = []struct {
 	{"admin-listen", adminListenProblem},
 	{"tls-cert", tlsProblem},
 	{"public-url", publicURLProblem},
+	{"admin-on", adminOnProblem},
+	{"admin-url", adminURLProblem},
 	{"allowed-origins", func(s *Settings) string { return firstProblem(s.AllowedOrigins, allowedOriginProblem) }},
 	{"app-url", appURLProblem},
 	{"pages-dir", pagesDirProblem},
@@ -109,6 +111,41 @@ func adminListenProblem(s *Settings) string {
 			"listener off."
 	}
 	return listenProblem(s.AdminListen)
+}
+
+// adminOnProblem requires the listener that administration is to be on. Without it, a typing error
+// would leave a server without administration.
+func adminOnProblem(s *Settings) string {
+	switch {
+	case s.AdminOn != "admin":
+		return ""
+	case s.AdminListen == "":
+		return "admin needs the admin listener, which is off. Write admin-listen=127.0.0.1:9090, or admin-on=public."
+	case s.AdminURL == "" && strings.HasSuffix(s.AdminListen, ":0"):
+		return "admin needs to know the port of the admin listener. Write a port in admin-listen, such as 127.0.0.1:9090."
+	}
+	return ""
+}
+
+// adminURLProblem checks the address of the sign-in on the admin listener, by the rules of
+// public-url. The two can't be the same: one of them would never get its requests.
+func adminURLProblem(s *Settings) string {
+	switch {
+	case s.AdminURL == "":
+		return ""
+	case s.AdminOn != "admin":
+		return "is for administration on the admin listener. Write admin-on=admin, or remove admin-url."
+	case s.AdminURL == s.PublicURL:
+		return "is the same as public-url. Write the address of the admin listener, such as https://admin.example.com."
+	}
+	if problem := originProblem(s.AdminURL); problem != "" {
+		return problem
+	}
+	if u, _ := url.Parse(s.AdminURL); u.Scheme == "http" && !weborigin.IsLoopback(u.Hostname()) {
+		return fmt.Sprintf("plain http is for loopback names only: an attacker on the network could read passwords and "+
+			"cookies. Write https://%s, and let a proxy pass it on to admin-listen.", u.Host)
+	}
+	return ""
 }
 
 // tlsProblem loads the pair once, so that a wrong file is found at the start and not in the first

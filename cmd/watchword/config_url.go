@@ -125,6 +125,24 @@ func (s *Settings) local() bool {
 	return originProblem(s.PublicURL) != "" || weborigin.IsLoopback(s.publicHost())
 }
 
+// adminURL returns the address under which browsers reach administration on the admin listener, or ""
+// if it is on the public one. The sign-in there has to know its host: cookies and redirects belong to
+// it. A listener beyond the loopback is usually that of a container, with a port published on the
+// loopback of its machine.
+func (s *Settings) adminURL() string {
+	if s.AdminOn != "admin" || s.AdminURL != "" {
+		return s.AdminURL
+	}
+	host, port, err := net.SplitHostPort(s.AdminListen)
+	if err != nil { // adminListenProblem has refused it
+		return ""
+	}
+	if !weborigin.IsLoopback(host) {
+		host = "localhost"
+	}
+	return "http://" + plainHost(&url.URL{Scheme: "http", Host: net.JoinHostPort(host, port)})
+}
+
 // siteOf returns what browsers treat as one site: scheme and registrable domain. This is the site
 // of SameSite: cookies of one site are sent between its hosts. An IP address or a name such as
 // localhost has no registrable domain, and is its own site. The list is that of the build, and

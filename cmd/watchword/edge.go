@@ -34,6 +34,7 @@ func (d *listeners) install(settings *Settings, s *stack, log *slog.Logger) erro
 		Factors:        settings.factors(s), // also with second-factor=off, for accounts that have one
 		Admin:          settings.admin(s),
 		AdminPages:     settings.AdminPages == "on",
+		AdminURL:       settings.adminURL(),
 		Metadata:       metadata.New(s.engine, s.store.Metadata()),
 		Draining:       d.draining.Load,
 		Log:            log,
@@ -81,6 +82,10 @@ func (d *listeners) install(settings *Settings, s *stack, log *slog.Logger) erro
 		admin := newServer(edge.Admin(server.AdminOptions{AnyHost: listensBeyond(settings.AdminListen),
 			Profiling: settings.Pprof == "on"}), log)
 		admin.WriteTimeout = 5 * time.Minute // a CPU profile takes as long as its query says
+		// A proxy in front may read lengths in another way, as before the public listener.
+		if options.AdminURL != "" {
+			admin.ConnContext, d.admin = server.WithLengths, server.WatchLengths(d.admin)
+		}
 		d.servers = append(d.servers, admin)
 	}
 	return nil

@@ -1,0 +1,402 @@
+package server_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/admin"
+	"github.com/watchword-auth/watchword/factors"
+	"github.com/watchword-auth/watchword/metadata"
+	"github.com/watchword-auth/watchword/server"
+)
+
+// Administration on the admin listener.
+
+// withAdminListener starts a service with administration on a second port. It returns a browser of that port.
+func withAdminListener(t *testing.T, edge ...func(*server.Options)) (s *service, o server.Options, b *browser) {
+	t.Helper()
+	s = start(t, nil, nil)
+	second := httptest.NewUnstartedServer(nil)
+	t.Cleanup(second.Close)
+	o = server.Options{
+		PublicURL: s.url, Product: "Test", Draining: func() bool { return false },
+		Factors:    factors.New(s.engine, s.store.Factors(), factors.Options{}),
+		Admin:      admin.New(s.engine, s.store.Admin(), admin.Options{}),
+		Metadata:   metadata.New(s.engine, s.store.Metadata()),
+		AdminPages: true, AdminURL: "http://" + second.Listener.Addr().String(), DevMail: emptyMailbox{},
+	}
+	for _, change := range edge {
+		change(&o)
+	}
+	var err error
+	s.server, err = server.New(s.engine, o) // before the first request
+	must(t, err)
+	second.Config.Handler = s.server.Admin(server.AdminOptions{})
+	second.Start()
+	s.document = readDocument(t, s.server, s.url)
+	b = s.browser(t)
+	b.url, b.document = o.AdminURL, readDocument(t, second.Config.Handler, o.AdminURL)
+	return s, o, b
+}
+
+// emptyMailbox is a development mailbox, so that its routes are in the table.
+type emptyMailbox struct{}
+
+func (emptyMailbox) Mails() ([]watchword.StoredMail, error) { return nil, nil }
+
+func (emptyMailbox) Mail(string) (watchword.StoredMail, error) {
+	return watchword.StoredMail{}, watchword.ErrNotFound
+}
+
+// onBoth has the routes of both listeners. Each other route is on one of them.
+var onBoth = []string{"GET /{$}", "GET /login", "POST /login", "GET /login/factor", "POST /login/factor", "GET /step-up",
+	"POST /step-up", "GET /logout", "POST /logout", "GET /assets/{name}", "GET /favicon.ico", "GET /robots.txt",
+	"GET /openapi.json"}
+
+// Every row of the tables is requested at both listeners. A new row is on the public listener only, unless its path
+// is one of administration, or onBoth lists it.
+//
+// CFG-4
+func TestEachRouteIsOnItsListener(t *testing.T) {
+	t.Parallel()
+	s, o, b := withAdminListener(t)
+	whole, err := server.New(s.engine, withoutAdminURL(o))
+	must(t, err)
+	all, err := whole.AllRoutes(withoutAdminURL(o))
+	must(t, err)
+	public, administration, err := s.server.Sides(o)
+	must(t, err)
+	listens := s.server.Admin(server.AdminOptions{})
+	for _, r := range all {
+		name := strings.TrimSpace(r.Method + " " + r.Path)
+		isAdmin := r.Path == "/admin" || strings.HasPrefix(r.Path, "/admin/") || strings.HasPrefix(r.Path, "/api/admin/")
+		for _, l := range []struct {
+			name, url string
+			handler   http.Handler
+			table     []server.Route
+			want      bool
+		}{
+			{"public", s.url, s.server, public, !isAdmin},
+			{"admin", o.AdminURL, listens, administration, isAdmin || slices.Contains(onBoth, name)},
+		} {
+			listed := slices.ContainsFunc(l.table, func(row server.Route) bool {
+				return row.Method == r.Method && row.Path == r.Path
+			})
+			// A canceled context ends the streams of the feed. The router runs before.
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			request := httptest.NewRequestWithContext(ctx, r.Method, l.url+pathOf(r.Path), nil)
+			w := httptest.NewRecorder()
+			l.handler.ServeHTTP(w, request)
+			// The admin listener has a /readyz of its own, with more detail.
+			if name == "GET /readyz" && l.name == "admin" {
+				continue
+			}
+			// Only the row of the table has this pattern; "/" is the pattern of unknown paths.
+			if routed := request.Pattern == name; listed != l.want || routed != l.want {
+				t.Errorf("%s is on the %s listener: %t, routed by %q, %d; want %t", name, l.name, listed, request.Pattern,
+					w.Code, l.want)
+			}
+		}
+	}
+	if len(all) < 100 || len(public)+len(administration) != len(all)+len(onBoth) {
+		t.Errorf("%d and %d routes of %d", len(public), len(administration), len(all))
+	}
+	// The paths that look like those of gateways are no rows of the table.
+	for _, path := range []string{"/api/auth/forward-path/x", "/api/auth/forward/x", "/healthz", "/docs"} {
+		wantPage(t, b.visit(path), 404)
+	}
+	wantPage(t, b.visit("/readyz"), 200, `"mails"`)
+}
+
+func withoutAdminURL(o server.Options) server.Options {
+	o.AdminURL = ""
+	return o
+}
+
+// pathOf fills in the parameters of a path.
+func pathOf(pattern string) string {
+	return strings.NewReplacer("{$}", "", "{id}", "00000000-0000-7000-8000-000000000000",
+		"{sid}", "00000000-0000-7000-8000-000000000000", "{name}", "style.css").Replace(pattern)
+}
+
+// The public listener responds to the paths of administration exactly as to a mistyped one.
+func TestPublicListenerDoesNotShowAdministration(t *testing.T) {
+	t.Parallel()
+	s, o, b := withAdminListener(t)
+	header := s.signInAdmin(t, "root@example.com")
+	member, program := s.withPageOf(t, header), s.browser(t)
+	for _, path := range []string{"/admin", "/admin/users", "/admin/nothing"} {
+		for _, method := range []string{"GET", "POST"} {
+			a, other := member.call(method, path, nil), member.call(method, "/nothing", nil)
+			if a.StatusCode != 404 || a.StatusCode != other.StatusCode || stripped(a) != stripped(other) {
+				t.Errorf("%s %s: %d\n%s", method, path, a.StatusCode, a.raw)
+			}
+		}
+	}
+	for _, method := range []string{"GET", "POST", "PATCH", "DELETE"} {
+		a := program.do(method, "/api/admin/users", "", header...)
+		want(t, a, 404, watchword.CodeNotFound)
+		if a.Header.Get("Allow") != "" {
+			t.Errorf("Allow: %s", a.Header.Get("Allow"))
+		}
+	}
+	for _, path := range []string{"/openapi.json", "/docs", "/account", "/"} {
+		a := member.visit(path)
+		for _, word := range []string{"/api/admin", "administration", "wwk_", `"/admin`} {
+			if a.StatusCode != 200 || strings.Contains(string(a.raw), word) {
+				t.Errorf("%s: %d with %q", path, a.StatusCode, word)
+			}
+		}
+	}
+	// The API of the admin listener takes the same bearer tokens, and no cookies.
+	want(t, b.do("GET", "/api/admin/users", "", header...), 200, "")
+	want(t, b.do("GET", "/api/admin/users", ""), 401, watchword.CodeTokenMissing)
+	if len(b.document.Paths) < 10 || b.document.Paths["/api/auth/login"] != nil {
+		t.Errorf("%d paths in the document of %s", len(b.document.Paths), o.AdminURL)
+	}
+}
+
+// stripped returns a page without the nonces of its response.
+func stripped(a answer) string {
+	_, text, _ := strings.Cut(a.Header.Get("Content-Security-Policy"), "'nonce-")
+	nonce, _, _ := strings.Cut(text, "'")
+	return strings.ReplaceAll(string(a.raw), nonce, "")
+}
+
+// The cookies of the two listeners are on one host here, so the browser sends all of them to both.
+func TestCookiesOfOneListenerAreOfNoUseAtTheOther(t *testing.T) {
+	t.Parallel()
+	s, o, b := withAdminListener(t)
+	public := s.browser(t)
+	public.Jar = b.Jar
+	secret := s.adminWithApp(t)
+	s.signInAt(t, b, secret, 0)
+	wantPage(t, b.visit("/admin/users"), 200, "root@example.com")
+	// Signed in there, and signed out here.
+	wantPage(t, public.visit("/account"), 303, "/login")
+	cookies := map[string]string{}
+	for _, c := range b.Jar.Cookies(mustURL(t, o.AdminURL)) {
+		cookies[c.Name] = c.Value
+	}
+	for name := range cookies {
+		if !strings.HasPrefix(name, "watchword-admin") {
+			t.Errorf("the admin listener set %s", name)
+		}
+	}
+	wantNoUse(t, s, "/account", "watchword", cookies["watchword-admin"])
+	wantNoUse(t, s, "/account", "watchword-page", cookies["watchword-admin-page"])
+	// The refresh cookie does not fit into the page cookie either: each is sealed for its name.
+	at := *s
+	at.url = o.AdminURL
+	wantNoUse(t, &at, "/admin", "watchword-admin-page", cookies["watchword-admin"])
+	wantPage(t, at.withCookie(t, "watchword-admin", cookies["watchword-admin"]).visit("/admin"), 200)
+
+	s.signInAt(t, public, secret, 1)
+	wantPage(t, public.visit("/account"), 200)
+	wantPage(t, b.visit("/admin/users"), 200)
+	for _, c := range b.Jar.Cookies(mustURL(t, s.url)) {
+		if !strings.HasPrefix(c.Name, "watchword-admin") {
+			for _, name := range []string{"watchword-admin", "watchword-admin-page"} {
+				wantNoUse(t, &at, "/admin", name, c.Value)
+			}
+		}
+	}
+	// A sign-out at one listener leaves the other one signed in.
+	wantPage(t, b.submit("/logout", nil), 303, "/login?why=out")
+	wantPage(t, b.visit("/admin"), 303, "/login?")
+	wantPage(t, public.visit("/account"), 200)
+}
+
+// withCookie returns a browser with one cookie.
+func (s *service) withCookie(t *testing.T, name, value string) *browser {
+	t.Helper()
+	b := s.browser(t)
+	b.Jar.SetCookies(mustURL(t, s.url), []*http.Cookie{{Name: name, Value: value, Path: "/"}})
+	return b
+}
+
+func wantNoUse(t *testing.T, s *service, path, name, value string) {
+	t.Helper()
+	if value == "" {
+		t.Fatalf("no value for %s", name)
+	}
+	wantPage(t, s.withCookie(t, name, value).visit(path), 303, "/login")
+}
+
+// adminWithApp creates an administrator with an authenticator app, and returns its secret.
+func (s *service) adminWithApp(t *testing.T) (secret []byte) {
+	t.Helper()
+	s.signInAdmin(t, "root@example.com")
+	root, err := s.engine.Operator().FindUser(t.Context(), "root@example.com")
+	must(t, err)
+	const id = "01890000-0000-7000-8000-000000000001"
+	secret = []byte("a secret of 20 bytes")
+	must(t, s.store.Factors().Update(t.Context(), func(tx factors.Tx) error {
+		if _, err := tx.InsertFactor(t.Context(), factors.Factor{ID: id, UserID: root.ID, Kind: factors.KindTOTP, Name: "App",
+			Sealed: s.engine.Inside().Seal(watchword.FactorContext(id), secret), CreatedAt: time.Now()}); err != nil {
+			return err
+		}
+		return tx.CountFactors(t.Context(), root.ID, time.Now())
+	}))
+	return secret
+}
+
+// signInAt signs in with the pages of a listener. Each code works once, so each sign-in has an offset of its own.
+func (s *service) signInAt(t *testing.T, b *browser, secret []byte, offset int64) {
+	t.Helper()
+	back := "?" + url.Values{"return_to": {b.url + "/admin/users"}}.Encode()
+	wantPage(t, b.visit("/login"+back), 200, `autocomplete="current-password"`)
+	a := b.submit("/login"+back, map[string]string{"email": "root@example.com", "password": goodPassword})
+	wantPage(t, a, 303, "/login/factor")
+	a = b.submit("/login/factor"+back, map[string]string{"totp": codeAt(t, secret, offset)})
+	wantPage(t, a, 303, b.url+"/admin/users")
+	for _, c := range a.Cookies() {
+		if !c.HttpOnly || c.SameSite != http.SameSiteStrictMode && c.Name == "watchword-admin" || c.Domain != "" {
+			t.Errorf("a cookie is %s", c)
+		}
+	}
+}
+
+// The sign-in of the admin listener has a password and a code, and nothing that needs the public address.
+func TestSignInOfTheAdminListener(t *testing.T) {
+	t.Parallel()
+	s, _, b := withAdminListener(t)
+	a := b.visit("/login")
+	wantPage(t, a, 200, `href="`+s.url+`/forgot"`)
+	for _, word := range []string{"passkey", "/signup", "/with/"} {
+		if strings.Contains(string(a.raw), word) {
+			t.Errorf("the page has %q:\n%s", word, a.raw)
+		}
+	}
+	secret := s.adminWithApp(t)
+	s.signInAt(t, b, secret, 0)
+	wantPage(t, b.visit("/"), 303, "/admin")
+	wantPage(t, b.visit("/login"), 303, "/admin")
+	wantPage(t, b.visit("/admin"), 200, `href="`+s.url+`/account"`)
+	wantPage(t, b.visit("/step-up"), 200, `href="/admin"`, `name="totp"`)
+	wantPage(t, b.submit("/step-up", map[string]string{"totp": codeAt(t, secret, 1)}), 303, "/admin")
+	user := s.addUsers(t, 1)[0]
+	path := "/admin/users/" + string(user.ID) + "/disable"
+	wantPage(t, b.visit(path), 200, string(user.Email))
+	wantPage(t, b.submit(path, nil), 303, "/admin/users/"+string(user.ID))
+	changed, err := s.engine.Operator().FindUser(t.Context(), string(user.Email))
+	must(t, err)
+	if changed.DisabledAt.IsZero() {
+		t.Error("the account is not disabled")
+	}
+	// Other hosts and other sites, by the rules of the public listener.
+	for _, c := range []struct {
+		host, origin, site string
+		status             int
+	}{
+		{"", "null", "same-origin", 303}, {"", b.url, "same-origin", 303}, {"", "", "same-origin", 303},
+		{"", s.url, "same-site", 403}, {"", "https://evil.example", "cross-site", 403}, {"", "null", "cross-site", 403},
+		{"", "", "", 403}, // with a cookie, a program must say where it comes from
+		{"rebound.example", "", "same-origin", 421}, {"127.0.0.1:1", "", "same-origin", 421},
+		{mustURL(t, s.url).Host, "", "same-origin", 421},
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), "POST", b.url+path, http.NoBody)
+		must(t, err)
+		r.Host = c.host
+		for name, value := range map[string]string{"Origin": c.origin, "Sec-Fetch-Site": c.site,
+			"Content-Type": "application/x-www-form-urlencoded"} {
+			if value != "" {
+				r.Header.Set(name, value)
+			}
+		}
+		response, err := b.Do(r)
+		must(t, err)
+		text, _ := io.ReadAll(response.Body)
+		must(t, response.Body.Close())
+		if response.StatusCode != c.status {
+			t.Errorf("%+v: %d %s", c, response.StatusCode, text)
+		}
+	}
+}
+
+// The address may be another loopback name. The pages then lead to the configured one, because cookies belong to it.
+func TestAdminListenerHasOneHost(t *testing.T) {
+	t.Parallel()
+	s, o, b := withAdminListener(t)
+	b.url = strings.Replace(o.AdminURL, "127.0.0.1", "localhost", 1)
+	wantPage(t, b.visit("/admin/users?email=ada"), 307, o.AdminURL+"/admin/users?email=ada")
+	wantPage(t, b.visit("/metrics"), 200)
+	want(t, b.do("GET", "/api/admin/users", "", s.signInAdmin(t, "root@example.com")...), 200, "")
+}
+
+// Behind a proxy, the URL has https. Metrics stay on the loopback.
+func TestAdminListenerBehindAProxy(t *testing.T) {
+	t.Parallel()
+	const host = "admin.example.com"
+	s, o, _ := withAdminListener(t, func(o *server.Options) { o.AdminURL = "https://" + host })
+	listens := s.server.Admin(server.AdminOptions{})
+	for _, c := range []struct {
+		path, host string
+		status     int
+		location   string
+	}{
+		{"/admin", host, 303, "/login?return_to=https%3A%2F%2Fadmin.example.com%2Fadmin"},
+		{"/admin", host + ":443", 303, "/login?return_to=https%3A%2F%2Fadmin.example.com%2Fadmin"},
+		{"/login", host, 200, ""},
+		{"/admin", "localhost:9090", 421, ""},
+		{"/metrics", host, 421, ""},
+		{"/metrics", "localhost:9090", 200, ""},
+	} {
+		r := httptest.NewRequestWithContext(t.Context(), "GET", o.AdminURL+c.path, nil)
+		r.Host = c.host
+		w := httptest.NewRecorder()
+		listens.ServeHTTP(w, r)
+		if w.Code != c.status || w.Header().Get("Location") != c.location {
+			t.Errorf("%+v: %d %v", c, w.Code, w.Header())
+		}
+		if secured := w.Header().Get("Strict-Transport-Security") != ""; secured != (c.path != "/metrics") {
+			t.Errorf("%+v: Strict-Transport-Security: %t", c, secured)
+		}
+	}
+	for _, c := range cookiesOfSignIn(t, s, listens, o.AdminURL) {
+		if !strings.HasPrefix(c.Name, "__Host-watchword-admin") || !c.Secure {
+			t.Errorf("a cookie is %s", c)
+		}
+	}
+}
+
+// cookiesOfSignIn returns the cookies of a sign-in with a password.
+func cookiesOfSignIn(t *testing.T, s *service, h http.Handler, at string) []*http.Cookie {
+	t.Helper()
+	s.signInAdmin(t, "root@example.com")
+	form := url.Values{"email": {"root@example.com"}, "password": {goodPassword}}
+	r := httptest.NewRequestWithContext(t.Context(), "POST", at+"/login", strings.NewReader(form.Encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	if w.Code != 303 || len(w.Result().Cookies()) < 3 {
+		t.Fatalf("%d %v", w.Code, w.Header())
+	}
+	return w.Result().Cookies()
+}
+
+func TestFaultyAdminURLIsRefused(t *testing.T) {
+	t.Parallel()
+	s, o, _ := withAdminListener(t)
+	for name, change := range map[string]func(*server.Options){
+		"Options.AdminURL":   func(o *server.Options) { o.AdminURL = "http://admin.example.com" },
+		"more than":          func(o *server.Options) { o.AdminURL = "https://admin.example.com/admin" },
+		"public URL":         func(o *server.Options) { o.AdminURL = o.PublicURL },
+		"Options.CookieName": func(o *server.Options) { o.CookieName = "watchword-admin" },
+	} {
+		faulty := o
+		change(&faulty)
+		if _, err := server.New(s.engine, faulty); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
