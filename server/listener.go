@@ -26,6 +26,7 @@ const adminCookie = "watchword-admin"
 type side struct {
 	isSplit bool // administration is on the admin listener
 	isAdmin bool // this is the admin listener
+	noPages bool // the admin listener has the API only, and so no sign-in
 	// publicURL is the public listener, as seen from the admin listener. The account pages are there.
 	publicURL string
 }
@@ -45,8 +46,9 @@ func (s side) has(path string) bool {
 		return !isAdministration(path)
 	}
 	switch path {
-	case "/{$}", pathLogin, pathFactor, pathStepUp, "/logout", "/assets/{name}", "/favicon.ico", "/robots.txt",
-		"/openapi.json":
+	case "/{$}", pathLogin, pathFactor, pathStepUp, "/logout":
+		return !s.noPages
+	case "/assets/{name}", "/favicon.ico", "/robots.txt", "/openapi.json":
 		return true
 	}
 	return isAdministration(path)
@@ -95,7 +97,7 @@ func newServers(engine *watchword.Engine, opts Options, o *origins) (*Server, er
 		return nil, err
 	}
 	o.isAdmin = true
-	on := side{isSplit: true, isAdmin: true, publicURL: public.origins.publicURL}
+	on := side{isSplit: true, isAdmin: true, noPages: !opts.AdminPages, publicURL: public.origins.publicURL}
 	public.administration, err = newServer(engine, opts, o, on, metrics)
 	return public, err
 }

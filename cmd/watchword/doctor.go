@@ -42,6 +42,7 @@ func (c *doctorCmd) Run(ctx context.Context, p *program) error {
 	d.mailServer(ctx, p)
 	d.providers(ctx, p.settings)
 	d.reachable(ctx, p.settings)
+	d.adminReachable(ctx, p.settings)
 	d.origins(p.settings, c.Origin)
 	return d.print(p, c.JSON)
 }

@@ -33,17 +33,77 @@ func (d *checkup) administration(ctx context.Context, s *stack, settings *Settin
 		d.fail("admin", oneLine(err.Error()), "Check the database.")
 		return
 	}
+	byCode, err := m.FindUsers(ctx, admin.Filter{Role: "admin", State: admin.StateActive, Factor: admin.FactorTOTP}, "", 1)
+	if err != nil {
+		d.fail("admin", oneLine(err.Error()), "Check the database.")
+		return
+	}
+	pagesThere := settings.AdminOn == "admin" && settings.AdminPages == "on"
 	switch {
 	case len(all.Items) == 0:
 		d.ok("admin", "no active account is an administrator")
 	case len(strong.Items) == 0 && settings.AdminACR != "aal1":
 		d.warn("admin", "no administrator has a second factor, so none can use /admin and /api/admin.",
 			"Sign in as an administrator and add an authenticator app or a passkey on the account page.")
+	// A passkey belongs to the public URL, so it doesn't work at the sign-in of the admin listener.
+	case len(byCode.Items) == 0 && settings.AdminACR != "aal1" && pagesThere:
+		d.warn("admin", "no administrator has an authenticator app, and passkeys don't work at "+settings.adminURL()+".",
+			"Sign in at "+settings.PublicURL+" as an administrator, and add an authenticator app on the account page.")
 	default:
 		// The session still has to prove the factor. The doctor can't see whether the person has the device.
 		d.ok("admin", "an administrator can use /api/admin")
 	}
 	d.serviceKeys(ctx, m, time.Now())
+}
+
+// adminReachable requests the administration API at both listeners, without credentials. It has to be at
+// the one of admin-on only. With admin-on=public, there is nothing to compare. A server that does not run is
+// a warning, as for the public URL.
+func (d *checkup) adminReachable(ctx context.Context, s *Settings) {
+	at := s.adminURL()
+	if at == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	const path = "/api/admin/users"
+	there, err := request(ctx, at+path)
+	if err != nil {
+		d.warn("admin url", at+" does not respond: "+err.Error(),
+			"Start `watchword serve`; then check DNS, proxy and certificate. The doctor must run where administrators work.")
+		return
+	}
+	here, err := request(ctx, s.PublicURL+path)
+	if err != nil { // reachable has reported it
+		here = probe{}
+	}
+	if found, do := diagnoseAdmin(at, s.PublicURL, there, here); found != "" {
+		d.fail("admin url", found, do)
+		return
+	}
+	d.ok("admin url", at+" has the administration, and "+s.PublicURL+" has not")
+}
+
+// diagnoseAdmin returns what is wrong with the responses of the admin listener (there) and of the public one
+// (here) to a request for accounts without credentials. It returns "" for correct ones. The zero probe is a
+// public URL that does not respond.
+func diagnoseAdmin(at, public string, there, here probe) (found, do string) {
+	switch {
+	case there.code == "MISDIRECTED_REQUEST":
+		return at + " leads to this server, but under another Host: a proxy changes the Host header.",
+			"Let the proxy pass the Host header on, or set admin-url."
+	case there.code != "TOKEN_MISSING":
+		return fmt.Sprintf("%s responds with %d, and has no administration.", at, there.status),
+			"Let the proxy pass all paths on to the address in admin-listen; then restart the server with these settings."
+	case here.code == "TOKEN_MISSING":
+		return public + " also has the administration: the server runs with other settings.",
+			"Restart the server with admin-on=admin."
+	// The proxy of the public URL leads to the admin listener, which refuses the host today. It may not tomorrow.
+	case here.code == "MISDIRECTED_REQUEST":
+		return "the proxy at " + public + " passes /api/admin on to a server with another host.",
+			"Let it pass all paths on to the address in listen."
+	}
+	return "", ""
 }
 
 // serviceKeys reports keys that are no longer used, and keys whose end would surprise a program. Each key

@@ -40,3 +40,14 @@ func LogLine(format, message string, args ...any) string {
 
 // DecideKeyWarning returns what the doctor reports about a service key.
 func DecideKeyWarning(k admin.ServiceKey, now time.Time) string { return decideKeyWarning(k, now) }
+
+// DiagnoseAdmin is diagnoseAdmin for the statuses and codes of two responses.
+func DiagnoseAdmin(status int, there, here string) (found, do string) {
+	return diagnoseAdmin("http://localhost:9090", "https://id.example.com", probe{status: status, code: there},
+		probe{code: here})
+}
+
+// AdminURL returns the address of administration for these settings.
+func AdminURL(on, listen, url string) string {
+	return (&Settings{AdminOn: on, AdminListen: listen, AdminURL: url}).adminURL()
+}

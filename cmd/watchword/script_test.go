@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httputil"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,9 +22,10 @@ import (
 
 // Each script of testdata/script is a session at the command line with the built
 // program as `watchword`, in a new folder. $LISTEN is a free address and
-// $URL the public URL of a server there. Commands beside those of rsc.io/script:
+// $URL the public URL of a server there. $ADMIN is another free address. Commands beside those of rsc.io/script:
 //
 //	exits N ARGS…   runs watchword and wants exit code N
+//	get N URL       sends a GET and wants status N; stdout is the head and the body
 //	serve ARGS…     starts `watchword serve` and waits until it is ready
 //	screen ARGS…    is serve with a terminal as standard output
 //	terminate       sends it SIGTERM, waits, and wants exit code 0
@@ -50,7 +53,7 @@ func runScript(t *testing.T, file string) {
 	defer cancel()
 	state, err := script.NewState(ctx, dir, []string{
 		"HOME=" + dir, "PATH=" + filepath.Dir(binary) + ":" + os.Getenv("PATH"), "LISTEN=" + address,
-		"URL=http://" + address,
+		"URL=http://" + address, "ADMIN=" + freeAddress(t),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -60,7 +63,7 @@ func runScript(t *testing.T, file string) {
 	}
 	engine := &script.Engine{Cmds: scripttest.DefaultCmds(), Conds: scripttest.DefaultConds(), Quiet: true}
 	engine.Cmds["watchword"] = script.Program(binary, nil, 0)
-	engine.Cmds["exits"] = exits(binary)
+	engine.Cmds["exits"], engine.Cmds["get"] = exits(binary), getCommand(newServer(t, address))
 	served := newServer(t, address)
 	engine.Cmds["serve"], engine.Cmds["screen"], engine.Cmds["terminate"] = startCommand(served, false),
 		startCommand(served, true), stopCommand(served)
@@ -92,6 +95,33 @@ func exits(binary string) script.Cmd {
 			return out.String(), errs.String(), nil
 		}, nil
 	})
+}
+
+// getCommand sends a request as a browser does that opens an address.
+func getCommand(s *server) script.Cmd {
+	return script.Command(script.CmdUsage{Summary: "send a GET and want a status", Args: "status url"},
+		func(state *script.State, args ...string) (script.WaitFunc, error) {
+			if len(args) != 2 {
+				return nil, script.ErrUsage
+			}
+			r, err := http.NewRequestWithContext(state.Context(), http.MethodGet, args[1], nil)
+			if err != nil {
+				return nil, err
+			}
+			r.Header.Set("Accept", "text/html")
+			client := s.client()
+			client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+			response, err := client.Do(r)
+			if err != nil {
+				return nil, err
+			}
+			defer response.Body.Close()
+			raw, err := httputil.DumpResponse(response, true)
+			if err == nil && strconv.Itoa(response.StatusCode) != args[0] {
+				err = fmt.Errorf("status %d, want %s", response.StatusCode, args[0])
+			}
+			return func(*script.State) (string, string, error) { return string(raw), "", err }, nil
+		})
 }
 
 // startCommand starts the one server of a script.

@@ -1,0 +1,220 @@
+package main_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	main "github.com/watchword-auth/watchword/cmd/watchword"
+)
+
+// twoAddresses returns two addresses without a listener.
+func twoAddresses(t *testing.T) (one, other string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return freeAddress(t), l.Addr().String()
+}
+
+// Administration is on no other listener, and the admin listener has a sign-in of its own.
+//
+// CFG-4
+func TestAdministrationMovesToTheAdminListener(t *testing.T) {
+	t.Parallel()
+	onEachStore(t, func(t *testing.T, arguments []string) {
+		const root, user = "u0@example.com", "u1@example.com"
+		public, there := twoAddresses(t)
+		s := newServer(t, public)
+		dir := startServer(t, s, append(arguments, "--admin-on=admin", "--admin-listen="+there, "--limits=off")...)
+		withApps(t, dir, 2, arguments...)
+		if got := run(t, call{dir: dir, args: append([]string{"users", "set-roles", root, "admin"}, arguments...)}); got.code != 0 {
+			t.Fatal(got.errors)
+		}
+		at := newPageReader(t, "http://"+there)
+		// As a browser would: the page leads to the sign-in and back.
+		at.want(t, "GET", "/admin/users", nil, 303, "/login?return_to=")
+		login := "/login?" + url.Values{"return_to": {at.url + "/admin/users"}}.Encode()
+		at.want(t, "POST", login, url.Values{"email": {root}, "password": {firstSecret}}, 303, "/login/factor?return_to=")
+		step := strings.Replace(login, "/login", "/login/factor", 1)
+		at.want(t, "POST", step, url.Values{"totp": {codeOf(t, factorSecret, stepOf())}}, 303, at.url+"/admin/users")
+		page := at.want(t, "GET", "/admin/users?q="+user, nil, 200, user)
+		path := regexp.MustCompile(`/admin/users/[0-9a-f-]{36}`).FindString(page)
+		at.want(t, "GET", path+"/disable", nil, 200, user)
+		at.want(t, "POST", path+"/disable", nil, 303, path)
+		if got := run(t, call{dir: dir, args: append([]string{"users", "show", user, "--json"}, arguments...)}); !strings.Contains(
+			got.out, "disabledAt") {
+			t.Errorf("%s%s", got.out, got.errors)
+		}
+
+		// The public listener has no administration, also not for the same session.
+		here := newPageReader(t, s.url())
+		here.client.Jar = at.client.Jar
+		for _, method := range []string{"GET", "POST"} {
+			for _, path := range []string{"/admin", path, path + "/disable", "/api/admin/users", "/api/admin/stats"} {
+				here.want(t, method, path, nil, 404, "")
+			}
+		}
+		here.want(t, "GET", "/account", nil, 303, "/login")
+		token := adminToken(t, s, root)
+		for address, status := range map[string]int{s.url(): 404, at.url: 200} {
+			r, err := http.NewRequestWithContext(t.Context(), "GET", address+"/api/admin/users", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("Authorization", "Bearer "+token)
+			response, err := s.client().Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			response.Body.Close()
+			if response.StatusCode != status {
+				t.Errorf("%s: %d, want %d", address, response.StatusCode, status)
+			}
+		}
+	})
+}
+
+// adminToken returns an access token of the API with two factors. The code is the one after that of the pages,
+// because each works once.
+func adminToken(t *testing.T, s *server, email string) string {
+	t.Helper()
+	d := newDevice(t, s.address)
+	got := d.factor(t, d.challenged(t, email), codeOf(t, factorSecret, stepOf()+1)).want(t, 200)
+	return got.AccessToken
+}
+
+// A pageReader is a browser without a script.
+type pageReader struct {
+	url    string
+	client *http.Client
+}
+
+func newPageReader(t *testing.T, address string) *pageReader {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &pageReader{address, &http.Client{Jar: jar, Timeout: 20 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+}
+
+// want sends a request, and checks the status and that the page or the redirect contains a word.
+func (p *pageReader) want(t *testing.T, method, path string, form url.Values, status int, word string) (page string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, p.url+path, strings.NewReader(form.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Accept", "text/html")
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	if method == http.MethodPost {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("Origin", "null") // because of Referrer-Policy: no-referrer
+	}
+	response, err := p.client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if response.StatusCode != status || !strings.Contains(string(text)+response.Header.Get("Location"), word) {
+		t.Fatalf("%s %s: %d without %q: %v\n%s", method, path, response.StatusCode, word, response.Header, text)
+	}
+	return string(text)
+}
+
+func TestDoctorFindsAdministrationOnTheWrongListener(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		status      int
+		there, here string
+		want        string
+	}{
+		"right":                           {401, "TOKEN_MISSING", "NOT_FOUND", ""},
+		"right, and no public URL":        {401, "TOKEN_MISSING", "", ""},
+		"another Host":                    {421, "MISDIRECTED_REQUEST", "NOT_FOUND", "set admin-url"},
+		"another program":                 {404, "", "NOT_FOUND", "pass all paths on"},
+		"the public listener":             {404, "NOT_FOUND", "NOT_FOUND", "pass all paths on"},
+		"also public":                     {401, "TOKEN_MISSING", "TOKEN_MISSING", "admin-on=admin"},
+		"the public proxy leads to admin": {401, "TOKEN_MISSING", "MISDIRECTED_REQUEST", "address in listen"},
+	} {
+		found, do := main.DiagnoseAdmin(c.status, c.there, c.here)
+		if (found == "") != (c.want == "") || !strings.Contains(do, c.want) {
+			t.Errorf("%s: %q, %q", name, found, do)
+		}
+	}
+}
+
+// The sign-in of the admin listener has no passkeys.
+func TestDoctorWantsAnAppForTheAdminListener(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, args := range [][]string{{"users", "create", ada, "--role", "admin"}, {"users", "verify", ada}} {
+		if got := run(t, call{dir: dir, args: args}); got.code != 0 {
+			t.Fatal(got.errors)
+		}
+	}
+	change(t, dir, strings.Replace(lostFactors[1], "'',", "x'',", 1))
+	change(t, dir, `UPDATE users SET factors = 1`)
+	for _, c := range []struct {
+		name, result string
+		args         []string
+	}{
+		{"public", "ok", nil},
+		{"admin", "warn", []string{"--admin-on=admin"}},
+		{"admin, without pages", "ok", []string{"--admin-on=admin", "--admin-pages=off"}},
+	} {
+		// The listeners are addresses where no server runs.
+		public, there := twoAddresses(t)
+		got := run(t, call{dir: dir, args: append([]string{"doctor", "--json", "--listen=" + public, "--public-url=http://" + public,
+			"--admin-listen=" + there}, c.args...)})
+		var report struct {
+			Findings []struct{ Check, Result, Found string }
+		}
+		if err := json.NewDecoder(bytes.NewReader([]byte(got.out))).Decode(&report); err != nil {
+			t.Fatal(err, got.errors)
+		}
+		for _, f := range report.Findings {
+			if f.Check == "admin" && (f.Result != c.result || (f.Result == "warn") != strings.Contains(f.Found, "authenticator app")) {
+				t.Errorf("%s: %+v", c.name, f)
+			}
+			if f.Check == "admin url" && f.Result != "warn" {
+				t.Errorf("%s: %+v", c.name, f)
+			}
+		}
+	}
+}
+
+func TestAdminURLFollowsTheListener(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ on, listen, url, want string }{
+		{"public", "127.0.0.1:9090", "", ""},
+		{"admin", "127.0.0.1:9090", "", "http://127.0.0.1:9090"},
+		{"admin", "localhost:9090", "", "http://localhost:9090"},
+		{"admin", "[::1]:9090", "", "http://[::1]:9090"},
+		{"admin", "127.0.0.1:80", "", "http://127.0.0.1"},
+		{"admin", ":9090", "", "http://localhost:9090"},
+		{"admin", "0.0.0.0:9090", "", "http://localhost:9090"},
+		{"admin", "10.0.0.7:9090", "", "http://localhost:9090"},
+		{"admin", "10.0.0.7:9090", "https://admin.example.com", "https://admin.example.com"},
+	} {
+		if got := main.AdminURL(c.on, c.listen, c.url); got != c.want {
+			t.Errorf("%+v: %s", c, got)
+		}
+	}
+}
