@@ -21,9 +21,11 @@ import (
 // Administration on the admin listener.
 
 // withAdminListener starts a service with administration on a second port. It returns a browser of that port.
-func withAdminListener(t *testing.T, edge ...func(*server.Options)) (s *service, o server.Options, b *browser) {
+func withAdminListener(t *testing.T, engine func(*watchword.Options), edge func(*server.Options)) (
+	s *service, o server.Options, b *browser,
+) {
 	t.Helper()
-	s = start(t, nil, nil)
+	s = start(t, engine, nil)
 	second := httptest.NewUnstartedServer(nil)
 	t.Cleanup(second.Close)
 	o = server.Options{
@@ -33,8 +35,8 @@ func withAdminListener(t *testing.T, edge ...func(*server.Options)) (s *service,
 		Metadata:   metadata.New(s.engine, s.store.Metadata()),
 		AdminPages: true, AdminURL: "http://" + second.Listener.Addr().String(), DevMail: emptyMailbox{},
 	}
-	for _, change := range edge {
-		change(&o)
+	if edge != nil {
+		edge(&o)
 	}
 	var err error
 	s.server, err = server.New(s.engine, o) // before the first request
@@ -57,17 +59,18 @@ func (emptyMailbox) Mail(string) (watchword.StoredMail, error) {
 }
 
 // onBoth has the routes of both listeners. Each other route is on one of them.
-var onBoth = []string{"GET /{$}", "GET /login", "POST /login", "GET /login/factor", "POST /login/factor", "GET /step-up",
-	"POST /step-up", "GET /logout", "POST /logout", "GET /assets/{name}", "GET /favicon.ico", "GET /robots.txt",
+var onBoth = []string{"GET /{$}", "GET /login", "POST /login", "GET /login/factor", "POST /login/factor",
+	"GET /step-up", "POST /step-up",
+	"GET /logout", "POST /logout", "GET /assets/{name}", "GET /favicon.ico", "GET /robots.txt",
 	"GET /openapi.json"}
 
-// Every row of the tables is requested at both listeners. A new row is on the public listener only, unless its path
-// is one of administration, or onBoth lists it.
+// Every row of the tables is requested at both listeners. A new row is on the public listener only, unless its
+// path is one of administration, or onBoth lists it.
 //
 // CFG-4
 func TestEachRouteIsOnItsListener(t *testing.T) {
 	t.Parallel()
-	s, o, b := withAdminListener(t)
+	s, o, b := withAdminListener(t, nil, nil)
 	whole, err := server.New(s.engine, withoutAdminURL(o))
 	must(t, err)
 	all, err := whole.AllRoutes(withoutAdminURL(o))
@@ -77,7 +80,8 @@ func TestEachRouteIsOnItsListener(t *testing.T) {
 	listens := s.server.Admin(server.AdminOptions{})
 	for _, r := range all {
 		name := strings.TrimSpace(r.Method + " " + r.Path)
-		isAdmin := r.Path == "/admin" || strings.HasPrefix(r.Path, "/admin/") || strings.HasPrefix(r.Path, "/api/admin/")
+		isAdmin := r.Path == "/admin" ||
+			strings.HasPrefix(r.Path, "/admin/") || strings.HasPrefix(r.Path, "/api/admin/")
 		for _, l := range []struct {
 			name, url string
 			handler   http.Handler
@@ -93,7 +97,8 @@ func TestEachRouteIsOnItsListener(t *testing.T) {
 			// A canceled context ends the streams of the feed. The router runs before.
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel()
-			request := httptest.NewRequestWithContext(ctx, r.Method, l.url+pathOf(r.Path), nil)
+			path := l.url + pathOf(r.Path)
+			request := httptest.NewRequestWithContext(ctx, r.Method, path, nil)
 			w := httptest.NewRecorder()
 			l.handler.ServeHTTP(w, request)
 			// The admin listener has a /readyz of its own, with more detail.
@@ -102,8 +107,8 @@ func TestEachRouteIsOnItsListener(t *testing.T) {
 			}
 			// Only the row of the table has this pattern; "/" is the pattern of unknown paths.
 			if routed := request.Pattern == name; listed != l.want || routed != l.want {
-				t.Errorf("%s is on the %s listener: %t, routed by %q, %d; want %t", name, l.name, listed, request.Pattern,
-					w.Code, l.want)
+				t.Errorf("%s is on the %s listener: %t, routed by %q, %d; want %t",
+					name, l.name, listed, request.Pattern, w.Code, l.want)
 			}
 		}
 	}
@@ -131,7 +136,7 @@ func pathOf(pattern string) string {
 // The public listener responds to the paths of administration exactly as to a mistyped one.
 func TestPublicListenerDoesNotShowAdministration(t *testing.T) {
 	t.Parallel()
-	s, o, b := withAdminListener(t)
+	s, o, b := withAdminListener(t, nil, nil)
 	header := s.signInAdmin(t, "root@example.com")
 	member, program := s.withPageOf(t, header), s.browser(t)
 	for _, path := range []string{"/admin", "/admin/users", "/admin/nothing"} {
@@ -175,7 +180,7 @@ func stripped(a answer) string {
 // The cookies of the two listeners are on one host here, so the browser sends all of them to both.
 func TestCookiesOfOneListenerAreOfNoUseAtTheOther(t *testing.T) {
 	t.Parallel()
-	s, o, b := withAdminListener(t)
+	s, o, b := withAdminListener(t, nil, nil)
 	public := s.browser(t)
 	public.Jar = b.Jar
 	secret := s.adminWithApp(t)
@@ -241,8 +246,9 @@ func (s *service) adminWithApp(t *testing.T) (secret []byte) {
 	const id = "01890000-0000-7000-8000-000000000001"
 	secret = []byte("a secret of 20 bytes")
 	must(t, s.store.Factors().Update(t.Context(), func(tx factors.Tx) error {
-		if _, err := tx.InsertFactor(t.Context(), factors.Factor{ID: id, UserID: root.ID, Kind: factors.KindTOTP, Name: "App",
-			Sealed: s.engine.Inside().Seal(watchword.FactorContext(id), secret), CreatedAt: time.Now()}); err != nil {
+		if _, err := tx.InsertFactor(t.Context(), factors.Factor{ID: id, UserID: root.ID, Name: "App",
+			Kind: factors.KindTOTP, Sealed: s.engine.Inside().Seal(watchword.FactorContext(id), secret),
+			CreatedAt: time.Now()}); err != nil {
 			return err
 		}
 		return tx.CountFactors(t.Context(), root.ID, time.Now())
@@ -269,7 +275,7 @@ func (s *service) signInAt(t *testing.T, b *browser, secret []byte, offset int64
 // The sign-in of the admin listener has a password and a code, and nothing that needs the public address.
 func TestSignInOfTheAdminListener(t *testing.T) {
 	t.Parallel()
-	s, _, b := withAdminListener(t)
+	s, _, b := withAdminListener(t, nil, nil)
 	a := b.visit("/login")
 	wantPage(t, a, 200, `href="`+s.url+`/forgot"`)
 	for _, word := range []string{"passkey", "/signup", "/with/"} {
@@ -323,10 +329,50 @@ func TestSignInOfTheAdminListener(t *testing.T) {
 	}
 }
 
+// Accounts without a code are told what works, and where.
+func TestAdminListenerSaysWhatWorksWithoutAnApp(t *testing.T) {
+	t.Parallel()
+	s, _, b := withAdminListener(t, nil, nil)
+	s.signInAdmin(t, "root@example.com")
+	root, err := s.engine.Operator().FindUser(t.Context(), "root@example.com")
+	must(t, err)
+	login := map[string]string{"email": "root@example.com", "password": goodPassword}
+	wantPage(t, b.submit("/login", login), 303, "/admin")
+	wantPage(t, b.visit("/admin"), 403, "passkeys don&#39;t work at this address",
+		`href="`+s.url+`/account#security-title"`)
+	wantPage(t, b.submit("/logout", nil), 303, "/login")
+
+	must(t, s.store.Factors().Update(t.Context(), func(tx factors.Tx) error {
+		if _, err := tx.InsertFactor(t.Context(), factors.Factor{UserID: root.ID,
+			ID: "01890000-0000-7000-8000-000000000001", Kind: factors.KindPasskey, Name: "Key",
+			Sealed: []byte{}, CredentialID: "id", Record: "{}",
+			CreatedAt: time.Now()}); err != nil {
+			return err
+		}
+		return tx.CountFactors(t.Context(), root.ID, time.Now())
+	}))
+	wantPage(t, b.submit("/login", login), 303, "/login/factor")
+	a := b.visit("/login/factor")
+	wantPage(t, a, 200, "Passkeys don&#39;t work at this address.", `name="recoveryCode"`)
+	if strings.Contains(string(a.raw), "data-passkey") || strings.Contains(string(a.raw), "rememberDevice") {
+		t.Errorf("%s", a.raw)
+	}
+}
+
+// An account that must add a factor first can do so on the public listener only.
+func TestAdminListenerLeadsToTheFirstFactor(t *testing.T) {
+	t.Parallel()
+	s, _, b := withAdminListener(t, func(o *watchword.Options) { o.SecondFactor.Required = true }, nil)
+	s.signInAdmin(t, "root@example.com")
+	a := b.submit("/login", map[string]string{"email": "root@example.com", "password": goodPassword})
+	wantPage(t, a, 403, "needs a sign-in in two steps", `href="`+s.url+`/account#security-title"`)
+	wantPage(t, b.visit("/login/setup"), 404)
+}
+
 // The address may be another loopback name. The pages then lead to the configured one, because cookies belong to it.
 func TestAdminListenerHasOneHost(t *testing.T) {
 	t.Parallel()
-	s, o, b := withAdminListener(t)
+	s, o, b := withAdminListener(t, nil, nil)
 	b.url = strings.Replace(o.AdminURL, "127.0.0.1", "localhost", 1)
 	wantPage(t, b.visit("/admin/users?email=ada"), 307, o.AdminURL+"/admin/users?email=ada")
 	wantPage(t, b.visit("/metrics"), 200)
@@ -337,7 +383,7 @@ func TestAdminListenerHasOneHost(t *testing.T) {
 func TestAdminListenerBehindAProxy(t *testing.T) {
 	t.Parallel()
 	const host = "admin.example.com"
-	s, o, _ := withAdminListener(t, func(o *server.Options) { o.AdminURL = "https://" + host })
+	s, o, _ := withAdminListener(t, nil, func(o *server.Options) { o.AdminURL = "https://" + host })
 	listens := s.server.Admin(server.AdminOptions{})
 	for _, c := range []struct {
 		path, host string
@@ -386,7 +432,7 @@ func cookiesOfSignIn(t *testing.T, s *service, h http.Handler, at string) []*htt
 
 func TestFaultyAdminURLIsRefused(t *testing.T) {
 	t.Parallel()
-	s, o, _ := withAdminListener(t)
+	s, o, _ := withAdminListener(t, nil, nil)
 	for name, change := range map[string]func(*server.Options){
 		"Options.AdminURL":   func(o *server.Options) { o.AdminURL = "http://admin.example.com" },
 		"more than":          func(o *server.Options) { o.AdminURL = "https://admin.example.com/admin" },

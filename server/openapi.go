@@ -58,8 +58,8 @@ func describe(opts Options, routes []route) ([]byte, error) {
 		Info: &huma.Info{Title: "Watchword", Version: "1",
 			Description: "Accounts, revocable sessions, and refresh tokens that rotate without signing honest users out. " +
 				"Errors are problem+json (RFC 9457): program against `code`."},
-		Servers: []*huma.Server{{URL: opts.PublicURL}},
-		Paths:   paths,
+		Servers:    []*huma.Server{{URL: opts.PublicURL}},
+		Paths:      paths,
 		Components: &huma.Components{Schemas: registry, SecuritySchemes: schemes},
 	})
 	if err != nil {

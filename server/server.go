@@ -111,11 +111,11 @@ type Options struct {
 type Server struct {
 	edge
 	administration *Server // for the admin listener; nil without Options.AdminURL
-	api      *api
-	draining func() bool
-	metrics  *httpMetrics
-	log      *slog.Logger
-	handler  http.Handler
+	api            *api
+	draining       func() bool
+	metrics        *httpMetrics
+	log            *slog.Logger
+	handler        http.Handler
 }
 
 // edge holds what the handlers of the API and of the pages share. It is built once and never

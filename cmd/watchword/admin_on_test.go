@@ -38,23 +38,28 @@ func TestAdministrationMovesToTheAdminListener(t *testing.T) {
 		s := newServer(t, public)
 		dir := startServer(t, s, append(arguments, "--admin-on=admin", "--admin-listen="+there, "--limits=off")...)
 		withApps(t, dir, 2, arguments...)
-		if got := run(t, call{dir: dir, args: append([]string{"users", "set-roles", root, "admin"}, arguments...)}); got.code != 0 {
-			t.Fatal(got.errors)
+		watchword := func(args ...string) string {
+			got := run(t, call{dir: dir, args: append(args, arguments...)})
+			if got.code != 0 {
+				t.Fatal(got.errors)
+			}
+			return got.out
 		}
+		watchword("users", "set-roles", root, "admin")
 		at := newPageReader(t, "http://"+there)
 		// As a browser would: the page leads to the sign-in and back.
 		at.want(t, "GET", "/admin/users", nil, 303, "/login?return_to=")
 		login := "/login?" + url.Values{"return_to": {at.url + "/admin/users"}}.Encode()
-		at.want(t, "POST", login, url.Values{"email": {root}, "password": {firstSecret}}, 303, "/login/factor?return_to=")
+		form := url.Values{"email": {root}, "password": {firstSecret}}
+		at.want(t, "POST", login, form, 303, "/login/factor?return_to=")
 		step := strings.Replace(login, "/login", "/login/factor", 1)
 		at.want(t, "POST", step, url.Values{"totp": {codeOf(t, factorSecret, stepOf())}}, 303, at.url+"/admin/users")
 		page := at.want(t, "GET", "/admin/users?q="+user, nil, 200, user)
 		path := regexp.MustCompile(`/admin/users/[0-9a-f-]{36}`).FindString(page)
 		at.want(t, "GET", path+"/disable", nil, 200, user)
 		at.want(t, "POST", path+"/disable", nil, 303, path)
-		if got := run(t, call{dir: dir, args: append([]string{"users", "show", user, "--json"}, arguments...)}); !strings.Contains(
-			got.out, "disabledAt") {
-			t.Errorf("%s%s", got.out, got.errors)
+		if shown := watchword("users", "show", user, "--json"); !strings.Contains(shown, "disabledAt") {
+			t.Error(shown)
 		}
 
 		// The public listener has no administration, also not for the same session.
@@ -181,8 +186,9 @@ func TestDoctorWantsAnAppForTheAdminListener(t *testing.T) {
 	} {
 		// The listeners are addresses where no server runs.
 		public, there := twoAddresses(t)
-		got := run(t, call{dir: dir, args: append([]string{"doctor", "--json", "--listen=" + public, "--public-url=http://" + public,
-			"--admin-listen=" + there}, c.args...)})
+		args := []string{"doctor", "--json", "--listen=" + public, "--public-url=http://" + public,
+			"--admin-listen=" + there}
+		got := run(t, call{dir: dir, args: append(args, c.args...)})
 		var report struct {
 			Findings []struct{ Check, Result, Found string }
 		}
@@ -190,7 +196,8 @@ func TestDoctorWantsAnAppForTheAdminListener(t *testing.T) {
 			t.Fatal(err, got.errors)
 		}
 		for _, f := range report.Findings {
-			if f.Check == "admin" && (f.Result != c.result || (f.Result == "warn") != strings.Contains(f.Found, "authenticator app")) {
+			wantsApp := strings.Contains(f.Found, "authenticator app")
+			if f.Check == "admin" && (f.Result != c.result || wantsApp != (c.result == "warn")) {
 				t.Errorf("%s: %+v", c.name, f)
 			}
 			if f.Check == "admin url" && f.Result != "warn" {

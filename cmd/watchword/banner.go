@@ -26,6 +26,8 @@ func printBanner(w io.Writer, s *Settings, took time.Duration, warnings []string
 	}
 	if s.AdminListen != "" {
 		// Always http: the admin listener has no TLS, and belongs on the loopback.
+		// The address is on the screen because an operator can't guess the port. The pages of the public
+		// listener need no line: they are below the public URL.
 		if s.AdminOn == "admin" {
 			line("Admin", s.adminURL()+map[string]string{"on": "/admin", "off": "/api/admin"}[s.AdminPages])
 		}

@@ -121,6 +121,7 @@ func adminOnProblem(s *Settings) string {
 		return ""
 	case s.AdminListen == "":
 		return "admin needs the admin listener, which is off. Write admin-listen=127.0.0.1:9090, or admin-on=public."
+	// The system chooses port 0 when the listener opens, which is after the URL is needed.
 	case s.AdminURL == "" && strings.HasSuffix(s.AdminListen, ":0"):
 		return "admin needs to know the port of the admin listener. Write a port in admin-listen, such as 127.0.0.1:9090."
 	}
@@ -133,6 +134,7 @@ func adminURLProblem(s *Settings) string {
 	switch {
 	case s.AdminURL == "":
 		return ""
+	// A forgotten admin-on would leave administration public, and the operator would not notice.
 	case s.AdminOn != "admin":
 		return "is for administration on the admin listener. Write admin-on=admin, or remove admin-url."
 	case s.AdminURL == s.PublicURL:
@@ -141,6 +143,7 @@ func adminURLProblem(s *Settings) string {
 	if problem := originProblem(s.AdminURL); problem != "" {
 		return problem
 	}
+	// The listener itself has no TLS, so https always means a proxy.
 	if u, _ := url.Parse(s.AdminURL); u.Scheme == "http" && !weborigin.IsLoopback(u.Hostname()) {
 		return fmt.Sprintf("plain http is for loopback names only: an attacker on the network could read passwords and "+
 			"cookies. Write https://%s, and let a proxy pass it on to admin-listen.", u.Host)

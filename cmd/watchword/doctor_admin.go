@@ -38,6 +38,7 @@ func (d *checkup) administration(ctx context.Context, s *stack, settings *Settin
 		d.fail("admin", oneLine(err.Error()), "Check the database.")
 		return
 	}
+	// Without pages, nobody signs in there: programs bring tokens of the public listener, and service keys.
 	pagesThere := settings.AdminOn == "admin" && settings.AdminPages == "on"
 	switch {
 	case len(all.Items) == 0:
@@ -66,6 +67,7 @@ func (d *checkup) adminReachable(ctx context.Context, s *Settings) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
+	// A path of the API, because its errors have codes: a page would only redirect to some sign-in.
 	const path = "/api/admin/users"
 	there, err := request(ctx, at+path)
 	if err != nil {
@@ -92,6 +94,7 @@ func diagnoseAdmin(at, public string, there, here probe) (found, do string) {
 	case there.code == "MISDIRECTED_REQUEST":
 		return at + " leads to this server, but under another Host: a proxy changes the Host header.",
 			"Let the proxy pass the Host header on, or set admin-url."
+	// Also a server that was not restarted since the setting was changed.
 	case there.code != "TOKEN_MISSING":
 		return fmt.Sprintf("%s responds with %d, and has no administration.", at, there.status),
 			"Let the proxy pass all paths on to the address in admin-listen; then restart the server with these settings."

@@ -68,9 +68,6 @@ func (c *serveCmd) Run(p *program) error {
 	took := time.Since(started)
 	log.Info("ready", slog.String("version", thisBuild().Version), slog.String("public_url", p.settings.PublicURL),
 		slog.String("listen", p.settings.Listen), slog.String("took", took.String()))
-	if at := p.settings.adminURL(); at != "" {
-		log.Info("administration is on the admin listener", slog.String("admin_url", at))
-	}
 	// A service manager gets the log only.
 	if onTerminal(p.out) {
 		printBanner(p.out, p.settings, took, warnings)
