@@ -435,6 +435,7 @@ func TestFaultyAdminURLIsRefused(t *testing.T) {
 	s, o, _ := withAdminListener(t, nil, nil)
 	for name, change := range map[string]func(*server.Options){
 		"Options.AdminURL":   func(o *server.Options) { o.AdminURL = "http://admin.example.com" },
+		"Options.Admin":      func(o *server.Options) { o.Admin = nil },
 		"more than":          func(o *server.Options) { o.AdminURL = "https://admin.example.com/admin" },
 		"public URL":         func(o *server.Options) { o.AdminURL = o.PublicURL },
 		"Options.CookieName": func(o *server.Options) { o.CookieName = "watchword-admin" },

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -78,6 +79,9 @@ func (s side) box(engine *watchword.Engine) tokencookie.Box {
 
 // newServers returns the Server of the public listener, with that of the admin listener in it.
 func newServers(engine *watchword.Engine, opts Options, o *origins) (*Server, error) {
+	if opts.Admin == nil {
+		return nil, errors.New("server: Options.AdminURL needs Options.Admin")
+	}
 	if _, err := parsePublic(opts.AdminURL); err != nil {
 		return nil, fmt.Errorf("server: Options.AdminURL: %w", err)
 	}
