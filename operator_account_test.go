@@ -74,7 +74,7 @@ func TestOperationsWithoutAnAccountAreEvents(t *testing.T) {
 	must(t, err)
 	must(t, grace.Reseal(t.Context(), bytes.Repeat([]byte{7}, 32)))
 	for kind, detail := range map[watchword.EventKind]string{
-		watchword.EventMailRetried: fmt.Sprintf("%d mails", n), watchword.EventKeysRotated: "refresh",
+		watchword.EventMailRetried: fmt.Sprintf("mails: %d", n), watchword.EventKeysRotated: "refresh",
 		watchword.EventLogoutAll: "every user, by an operator: 1", watchword.EventMasterReplaced: "",
 	} {
 		if event := eventOf(t, r, "", kind); event.Operator != "grace" || event.Detail != detail {

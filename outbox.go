@@ -361,7 +361,7 @@ func (o Operator) RetryMail(ctx context.Context, id string) (n int, err error) {
 	}
 	err = o.operate(ctx, EventMailRetried, "", func(tx Tx, ev *Event) error {
 		n, err = tx.RetryMail(ctx, id, ev.At)
-		if ev.Detail = fmt.Sprintf("%d mails", n); err == nil && n == 0 {
+		if ev.Detail = fmt.Sprintf("mails: %d", n); err == nil && n == 0 {
 			err = ErrNotFound // and no event
 		}
 		return err

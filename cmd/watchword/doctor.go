@@ -244,7 +244,7 @@ func (d *checkup) keys(ctx context.Context, engine *watchword.Engine) {
 				"Rotate less often: `watchword keys list` shows when they are deleted.")
 		}
 	}
-	d.ok("keys", fmt.Sprintf("%d keys, one active for each use", len(keys)))
+	d.ok("keys", fmt.Sprintf("one key of each use is active, %d in all", len(keys)))
 }
 
 // outbox checks that the server can write, and that mail is sent. A mail that waits for 10 minutes
@@ -261,12 +261,12 @@ func (d *checkup) outbox(ctx context.Context, engine *watchword.Engine) {
 	case err != nil:
 		d.fail("outbox", plain(err), "See what the log of the server says.")
 	case stats.MailGivenUp > 0:
-		d.warn("outbox", fmt.Sprintf("%d mails were abandoned.", stats.MailGivenUp),
+		d.warn("outbox", fmt.Sprintf("Abandoned mails: %d.", stats.MailGivenUp),
 			"`watchword mail list` shows why. Then run `watchword mail retry`.")
 	case stats.MailWaiting > 0 && time.Since(stats.MailOldest) > 10*time.Minute:
-		d.warn("outbox", fmt.Sprintf("%d mails are waiting, the oldest since %s.", stats.MailWaiting,
+		d.warn("outbox", fmt.Sprintf("Waiting mails: %d, the oldest since %s.", stats.MailWaiting,
 			clock(stats.MailOldest)), "Check that the server runs. `watchword mail list` shows the last error.")
 	default:
-		d.ok("outbox", fmt.Sprintf("%d mails are waiting", stats.MailWaiting))
+		d.ok("outbox", fmt.Sprintf("waiting mails: %d", stats.MailWaiting))
 	}
 }

@@ -73,7 +73,7 @@ func (c *userFactors) Run(ctx context.Context, p *program) error {
 	for _, f := range views {
 		p.say("%s", f.describe())
 	}
-	p.say("%d factors, %d recovery codes left", len(views), overview.Codes.Left)
+	p.say("Factors: %d. Recovery codes left: %d.", len(views), overview.Codes.Left)
 	return nil
 }
 
