@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"errors"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -180,5 +181,55 @@ func TestChromiumAdminSignsAUserOutAfterAStepUp(t *testing.T) {
 		b.reads("Sign bob@example.com out on all devices?")
 		b.press("Sign out everywhere")
 		b.reads("All sessions have ended.", "ended all sessions of this account", "No live session.")
+	})
+}
+
+// The same call with administration on the admin listener, opened under another loopback name. The browser is also
+// signed in as somebody else at the public listener, and both ports have the cookies of one host.
+func TestChromiumAdminWorksAtTheAdminListener(t *testing.T) {
+	t.Parallel()
+	inBoth(t, func(t *testing.T, tabOf func(*service) *tab) {
+		s, phone := startFactors(t, nil, nil)
+		_, phone.secret, _ = s.enrolTOTP(t, s.browser(t))
+		ada, err := s.engine.Operator().FindUser(t.Context(), "ada@example.com")
+		must(t, err)
+		_, err = s.engine.Operator().SetRoles(t.Context(), ada.ID, []string{watchword.RoleAdmin})
+		must(t, err)
+		second := httptest.NewUnstartedServer(nil)
+		t.Cleanup(second.Close)
+		at := "http://" + second.Listener.Addr().String()
+		s.server, err = server.New(s.engine, server.Options{PublicURL: s.url, AdminPages: true, AdminURL: at,
+			Factors: factors.New(s.engine, s.store.Factors(), factors.Options{}),
+			Admin:   admin.New(s.engine, s.store.Admin(), admin.Options{})})
+		must(t, err)
+		second.Config.Handler = s.server.Admin(server.AdminOptions{})
+		second.Start()
+
+		b := tabOf(s)
+		b.signUp("bob@example.com")
+		b.visit(strings.Replace(at, "127.0.0.1", "localhost", 1) + "/admin/users?q=bob")
+		b.fill("Email address", "ada@example.com")
+		b.fill("Password", goodPassword)
+		b.press("Sign in")
+		b.fill("Code", phone.code())
+		b.press("Sign in")
+		b.reads("Accounts found", "bob@example.com")
+		if origin := see[string](b, `() => location.origin`); origin != at {
+			t.Errorf("the page is of %s, want %s", origin, at)
+		}
+		b.press("bob@example.com")
+		phone.forward.Add(int64(6 * time.Minute))
+		b.press("Sign out everywhere")
+		b.reads("Confirm that it is you")
+		b.fill("Code", phone.code())
+		b.press("Continue")
+		b.press("Sign out everywhere")
+		b.reads("All sessions have ended.")
+		b.visit(s.url + "/account")
+		b.reads("You are signed out. Sign in again to continue.") // Bob, on this device
+		b.visit(at + "/admin")
+		b.reads("ada@example.com", "Overview")
+		b.press("Sign out")
+		b.reads("You are signed out.")
 	})
 }
