@@ -15,7 +15,7 @@ import (
 
 // Options say which server a Client calls, and as whom.
 type Options struct {
-	URL string // of the server, such as https://id.example.com
+	URL string // of the server, such as https://id.example.com; with admin-on=admin, of its admin listener
 
 	// Key is a service key, or the access token of an administrator.
 	Key string

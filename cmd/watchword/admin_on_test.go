@@ -225,3 +225,25 @@ func TestAdminURLFollowsTheListener(t *testing.T) {
 		}
 	}
 }
+
+// Two parsers could read this request differently. The first of them may be the proxy that restricts administration.
+func TestAdminListenerRejectsAmbiguousLengths(t *testing.T) {
+	t.Parallel()
+	public, there := twoAddresses(t)
+	startServer(t, newServer(t, public), "--admin-on=admin", "--admin-listen="+there)
+	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", there)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_, err = io.WriteString(conn, "POST /login HTTP/1.1\r\nHost: "+there+"\r\nContent-Length: 5\r\n"+
+		"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /admin HTTP/1.1\r\nHost: "+there+"\r\n\r\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, _ := io.ReadAll(conn) // until the server closes the connection, in whatever way
+	answered := string(raw)
+	if !strings.HasPrefix(answered, "HTTP/1.1 400 ") || strings.Count(answered, "HTTP/1.1 ") != 1 {
+		t.Errorf("got %s", answered)
+	}
+}

@@ -58,10 +58,19 @@ func (c Cookie) Check() error {
 	return c.with("").Valid()
 }
 
-// Set stores a token for the time life, or until the browser closes if life is 0.
+// maxSize is the most bytes of name and value that browsers keep (RFC 6265bis, section 5.6).
+const maxSize = 4096
+
+// Set stores a token for the time life, or until the browser closes if life is 0. Sealing makes a token a
+// third longer. If it no longer fits into a cookie, Set deletes the cookie, because browsers would keep the
+// old one.
 func (c Cookie) Set(w http.ResponseWriter, token string, life time.Duration) {
 	if c.Box != nil {
 		token = base64.RawURLEncoding.EncodeToString(c.Box.Seal(c.context(), []byte(token)))
+		if len(c.Name)+len(token) > maxSize {
+			c.Clear(w)
+			return
+		}
 	}
 	cookie := c.with(token)
 	if life > 0 {
