@@ -29,7 +29,7 @@ func withAdminListener(t *testing.T, engine func(*watchword.Options), edge func(
 	second := httptest.NewUnstartedServer(nil)
 	t.Cleanup(second.Close)
 	o = server.Options{
-		PublicURL: s.url, Product: "Test", Draining: func() bool { return false },
+		PublicURL: s.engine.PublicURL(), Product: "Test", Draining: func() bool { return false },
 		Factors:    factors.New(s.engine, s.store.Factors(), factors.Options{}),
 		Admin:      admin.New(s.engine, s.store.Admin(), admin.Options{}),
 		Metadata:   metadata.New(s.engine, s.store.Metadata()),
@@ -47,6 +47,11 @@ func withAdminListener(t *testing.T, engine func(*watchword.Options), edge func(
 	b = s.browser(t)
 	b.url, b.document = o.AdminURL, readDocument(t, second.Config.Handler, o.AdminURL)
 	return s, o, b
+}
+
+// named gives the engine a public URL with a name, because passkeys need one. Requests to the address reach it, too.
+func named(o *watchword.Options) {
+	o.PublicURL = strings.Replace(o.PublicURL, "127.0.0.1", "localhost", 1)
 }
 
 // emptyMailbox is a development mailbox, so that its routes are in the table.
@@ -275,9 +280,11 @@ func (s *service) signInAt(t *testing.T, b *browser, secret []byte, offset int64
 // The sign-in of the admin listener has a password and a code, and nothing that needs the public address.
 func TestSignInOfTheAdminListener(t *testing.T) {
 	t.Parallel()
-	s, _, b := withAdminListener(t, nil, nil)
+	s, o, b := withAdminListener(t, named, nil)
+	// The public page has each of the words that the other one must not have.
+	wantPage(t, s.browser(t).visit("/login"), 200, "passkey", "/signup")
 	a := b.visit("/login")
-	wantPage(t, a, 200, `href="`+s.url+`/forgot"`)
+	wantPage(t, a, 200, `href="`+o.PublicURL+`/forgot"`)
 	for _, word := range []string{"passkey", "/signup", "/with/"} {
 		if strings.Contains(string(a.raw), word) {
 			t.Errorf("the page has %q:\n%s", word, a.raw)
@@ -287,7 +294,7 @@ func TestSignInOfTheAdminListener(t *testing.T) {
 	s.signInAt(t, b, secret, 0)
 	wantPage(t, b.visit("/"), 303, "/admin")
 	wantPage(t, b.visit("/login"), 303, "/admin")
-	wantPage(t, b.visit("/admin"), 200, `href="`+s.url+`/account"`)
+	wantPage(t, b.visit("/admin"), 200, `href="`+o.PublicURL+`/account"`)
 	wantPage(t, b.visit("/step-up"), 200, `href="/admin"`, `name="totp"`)
 	wantPage(t, b.submit("/step-up", map[string]string{"totp": codeAt(t, secret, 1)}), 303, "/admin")
 	user := s.addUsers(t, 1)[0]
@@ -332,25 +339,28 @@ func TestSignInOfTheAdminListener(t *testing.T) {
 // Accounts without a code are told what works, and where.
 func TestAdminListenerSaysWhatWorksWithoutAnApp(t *testing.T) {
 	t.Parallel()
-	s, _, b := withAdminListener(t, nil, nil)
+	s, o, b := withAdminListener(t, named, nil)
 	s.signInAdmin(t, "root@example.com")
 	root, err := s.engine.Operator().FindUser(t.Context(), "root@example.com")
 	must(t, err)
 	login := map[string]string{"email": "root@example.com", "password": goodPassword}
 	wantPage(t, b.submit("/login", login), 303, "/admin")
 	wantPage(t, b.visit("/admin"), 403, "passkeys don&#39;t work at this address",
-		`href="`+s.url+`/account#security-title"`)
+		`href="`+o.PublicURL+`/account#security-title"`)
 	wantPage(t, b.submit("/logout", nil), 303, "/login")
 
 	must(t, s.store.Factors().Update(t.Context(), func(tx factors.Tx) error {
 		if _, err := tx.InsertFactor(t.Context(), factors.Factor{UserID: root.ID,
 			ID: "01890000-0000-7000-8000-000000000001", Kind: factors.KindPasskey, Name: "Key",
-			Sealed: []byte{}, CredentialID: "id", Record: "{}",
+			Sealed: []byte{}, CredentialID: "id", Record: `{"rpId":"localhost"}`,
 			CreatedAt: time.Now()}); err != nil {
 			return err
 		}
 		return tx.CountFactors(t.Context(), root.ID, time.Now())
 	}))
+	public := s.browser(t)
+	wantPage(t, public.submit("/login", login), 303, "/login/factor")
+	wantPage(t, public.visit("/login/factor"), 200, "data-passkey")
 	wantPage(t, b.submit("/login", login), 303, "/login/factor")
 	a := b.visit("/login/factor")
 	wantPage(t, a, 200, "Passkeys don&#39;t work at this address.", `name="recoveryCode"`)
